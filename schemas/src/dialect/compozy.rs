@@ -1,0 +1,416 @@
+//! Compozy's proxy: the flat JSON of a definition, with its defaults, the order of its checks and their texts.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use indexmap::IndexMap;
+use ipnet::IpNet;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use url::Url;
+
+use crate::{
+    Access, Definition, FilterMode, Inert, InvalidDefinition, REDACTED, Reconnect, Remote, Secret, SessionMode,
+    Sessions, Stdio, ToolFilter, Transport, WireDuration,
+};
+
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
+const DEFAULT_MAX_RECONNECTS: u32 = 5;
+const DEFAULT_RECONNECT_DELAY: Duration = Duration::from_secs(5);
+const DEFAULT_HEALTH_CHECK_INTERVAL: Duration = Duration::from_secs(30);
+
+/// A definition as it stands in a request, in an answer and in Redis.
+///
+/// Unknown members are ignored, as every version of the ancestor does.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct DefinitionDocument {
+    /// The name clients put into the URL.
+    pub name: String,
+    /// For people.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub description: String,
+    /// `stdio`, `sse` or `streamable-http`.
+    pub transport: String,
+    /// The program of a stdio upstream. The first generation of clients sent a list: program, then arguments.
+    #[serde(skip_serializing_if = "Command::is_empty")]
+    pub command: Command,
+    /// Arguments of the program.
+    #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "null_is_default")]
+    pub args: Vec<String>,
+    /// More arguments, as the first generation of clients sent them.
+    #[serde(rename = "startup_args", skip_serializing_if = "Vec::is_empty", deserialize_with = "null_is_default")]
+    pub startup_args: Vec<String>,
+    /// Environment of the program.
+    #[serde(skip_serializing_if = "IndexMap::is_empty", deserialize_with = "null_is_default")]
+    pub env: IndexMap<String, Secret>,
+    /// The endpoint of an HTTP upstream.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub url: String,
+    /// Headers sent with every request to an HTTP upstream.
+    #[serde(skip_serializing_if = "IndexMap::is_empty", deserialize_with = "null_is_default")]
+    pub headers: IndexMap<String, Secret>,
+    /// How long connecting may take.
+    #[serde(skip_serializing_if = "WireDuration::is_zero")]
+    pub timeout: WireDuration,
+    /// Whether `maxReconnects` and `reconnectDelay` have defaults.
+    #[serde(skip_serializing_if = "is_false")]
+    pub auto_reconnect: bool,
+    /// Attempts after which the gateway gives up.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub max_reconnects: i64,
+    /// First delay between attempts.
+    #[serde(skip_serializing_if = "WireDuration::is_zero")]
+    pub reconnect_delay: WireDuration,
+    /// Whether a connected upstream is pinged.
+    #[serde(skip_serializing_if = "is_false")]
+    pub health_check_enabled: bool,
+    /// How often it is pinged.
+    #[serde(skip_serializing_if = "WireDuration::is_zero")]
+    pub health_check_interval: WireDuration,
+    /// Whether the upstream's own log output is logged.
+    #[serde(skip_serializing_if = "is_false")]
+    pub log_enabled: bool,
+    /// Which tools are visible.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tool_filter: Option<FilterDocument>,
+    /// Free words of the owner.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty", deserialize_with = "null_is_default")]
+    pub tags: BTreeMap<String, String>,
+    /// Bearer tokens accepted for this upstream.
+    #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "null_is_default")]
+    pub auth_tokens: Vec<Secret>,
+    /// Refuse every caller when no token is configured at all.
+    #[serde(skip_serializing_if = "is_false")]
+    pub require_auth: bool,
+    /// Addresses and networks that may call.
+    #[serde(rename = "allowedIPs", skip_serializing_if = "Vec::is_empty", deserialize_with = "null_is_default")]
+    pub allowed_ips: Vec<String>,
+    /// `auto`, `shared` or `dedicated`. This gateway's own; other proxies ignore it.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub session_mode: String,
+    /// The most dedicated upstream sessions at once. This gateway's own; other proxies ignore it.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub max_sessions: i64,
+    /// When it was registered; set by the gateway.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub created_at: Option<String>,
+    /// When it was last changed; set by the gateway.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub updated_at: Option<String>,
+}
+
+/// A program, or a program and its arguments in one list.
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema)]
+#[schemars(untagged)]
+pub enum Command {
+    /// The program alone.
+    Program(String),
+    /// The program, then arguments that come before `args`.
+    Line(Vec<String>),
+}
+
+/// A tool filter as written; its mode is checked in the definition's order.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct FilterDocument {
+    /// `allow` or `block`.
+    pub mode: String,
+    /// Tool names.
+    #[serde(deserialize_with = "null_is_default")]
+    pub list: Vec<String>,
+}
+
+impl DefinitionDocument {
+    /// The same document with a placeholder for every secret.
+    #[must_use]
+    pub fn redacted(mut self) -> Self {
+        for secret in self.headers.values_mut().chain(self.env.values_mut()).chain(&mut self.auth_tokens) {
+            *secret = Secret::new(REDACTED);
+        }
+        self
+    }
+}
+
+impl Command {
+    fn is_empty(&self) -> bool {
+        match self {
+            Self::Program(program) => program.is_empty(),
+            Self::Line(words) => words.is_empty(),
+        }
+    }
+
+    fn split(self) -> (String, Vec<String>) {
+        match self {
+            Self::Program(program) => (program, Vec::new()),
+            Self::Line(words) => {
+                let mut words = words.into_iter();
+                (words.next().unwrap_or_default(), words.collect())
+            }
+        }
+    }
+}
+
+impl Default for Command {
+    fn default() -> Self {
+        Self::Program(String::new())
+    }
+}
+
+impl Serialize for Command {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Program(program) => program.serialize(serializer),
+            Self::Line(words) => words.serialize(serializer),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Command {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Visitor;
+        impl<'de> serde::de::Visitor<'de> for Visitor {
+            type Value = Command;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("a program, or a list of a program and its arguments")
+            }
+
+            fn visit_str<E: serde::de::Error>(self, program: &str) -> Result<Command, E> {
+                Ok(Command::Program(program.to_owned()))
+            }
+
+            fn visit_unit<E: serde::de::Error>(self) -> Result<Command, E> {
+                Ok(Command::default())
+            }
+
+            fn visit_seq<A: serde::de::SeqAccess<'de>>(self, mut words: A) -> Result<Command, A::Error> {
+                let mut line = Vec::new();
+                while let Some(word) = words.next_element()? {
+                    line.push(word);
+                }
+                Ok(Command::Line(line))
+            }
+        }
+        deserializer.deserialize_any(Visitor)
+    }
+}
+
+impl TryFrom<DefinitionDocument> for Definition {
+    type Error = InvalidDefinition;
+
+    fn try_from(document: DefinitionDocument) -> Result<Self, InvalidDefinition> {
+        let name = document.name.parse()?;
+        let DefinitionDocument { transport, command, args, startup_args, url, headers, .. } = document;
+        let (program, leading) = command.split();
+        let words = leading.into_iter().chain(args).chain(startup_args).collect();
+        let (kind, inert) = match transport.as_str() {
+            "stdio" if program.is_empty() => return Err(InvalidDefinition::NoCommand),
+            "sse" | "streamable-http" if url.is_empty() => return Err(InvalidDefinition::NoUrl),
+            "stdio" => (
+                Kind::Stdio(Stdio { command: program, args: words }),
+                Inert { url: some(url), headers, ..Inert::default() },
+            ),
+            "sse" => (Kind::Sse(url, headers), Inert { command: some(program), args: words, ..Inert::default() }),
+            "streamable-http" => {
+                (Kind::StreamableHttp(url, headers), Inert { command: some(program), args: words, ..Inert::default() })
+            }
+            _ => return Err(InvalidDefinition::Transport(transport)),
+        };
+        let tool_filter = document.tool_filter.map(tool_filter).transpose()?;
+        let timeout = positive(document.timeout, "timeout")?;
+        let max = count(document.max_reconnects, "maxReconnects")?;
+        let delay = positive(document.reconnect_delay, "reconnectDelay")?;
+        let interval = positive(document.health_check_interval, "healthCheckInterval")?;
+        let auto = document.auto_reconnect;
+        Ok(Self {
+            name,
+            description: some(document.description),
+            timeout: timeout.or((!matches!(kind, Kind::Stdio(_))).then_some(DEFAULT_TIMEOUT)),
+            transport: kind.parse()?,
+            env: document.env,
+            reconnect: Reconnect {
+                auto,
+                max: max.or(auto.then_some(DEFAULT_MAX_RECONNECTS)),
+                delay: delay.or(auto.then_some(DEFAULT_RECONNECT_DELAY)),
+            },
+            health_check_interval: document
+                .health_check_enabled
+                .then(|| interval.unwrap_or(DEFAULT_HEALTH_CHECK_INTERVAL)),
+            log_enabled: document.log_enabled,
+            tool_filter,
+            tags: document.tags,
+            access: Access {
+                auth_tokens: document.auth_tokens.into_iter().filter(|token| !token.expose().is_empty()).collect(),
+                require_auth: document.require_auth,
+                allowed_ips: document.allowed_ips.iter().map(|entry| network(entry)).collect::<Result<_, _>>()?,
+            },
+            sessions: Sessions {
+                mode: session_mode(&document.session_mode)?,
+                max: count(document.max_sessions.max(0), "maxSessions")?,
+            },
+            inert,
+        })
+    }
+}
+
+impl From<Definition> for DefinitionDocument {
+    fn from(definition: Definition) -> Self {
+        let transport = definition.transport.kind().to_owned();
+        let Inert { url, headers, command, args } = definition.inert;
+        let (command, args, url, headers) = match definition.transport {
+            Transport::Stdio(stdio) => (stdio.command, stdio.args, url.unwrap_or_default(), headers),
+            Transport::Sse(remote) | Transport::StreamableHttp(remote) => {
+                (command.unwrap_or_default(), args, remote.url.into(), remote.headers)
+            }
+        };
+        let wire = |duration: Option<Duration>| duration.map(WireDuration::from).unwrap_or_default();
+        Self {
+            name: definition.name.into(),
+            description: definition.description.unwrap_or_default(),
+            transport,
+            command: Command::Program(command),
+            args,
+            startup_args: Vec::new(),
+            env: definition.env,
+            url,
+            headers,
+            timeout: wire(definition.timeout),
+            auto_reconnect: definition.reconnect.auto,
+            max_reconnects: definition.reconnect.max.map_or(0, i64::from),
+            reconnect_delay: wire(definition.reconnect.delay),
+            health_check_enabled: definition.health_check_interval.is_some(),
+            health_check_interval: wire(definition.health_check_interval),
+            log_enabled: definition.log_enabled,
+            tool_filter: definition.tool_filter.map(|filter| FilterDocument {
+                mode: match filter.mode {
+                    FilterMode::Allow => "allow".to_owned(),
+                    FilterMode::Block => "block".to_owned(),
+                },
+                list: filter.list,
+            }),
+            tags: definition.tags,
+            auth_tokens: definition.access.auth_tokens,
+            require_auth: definition.access.require_auth,
+            allowed_ips: definition.access.allowed_ips.iter().map(address_or_network).collect(),
+            session_mode: match definition.sessions.mode {
+                SessionMode::Auto => String::new(),
+                SessionMode::Shared => "shared".to_owned(),
+                SessionMode::Dedicated => "dedicated".to_owned(),
+            },
+            max_sessions: definition.sessions.max.map_or(0, i64::from),
+            created_at: None,
+            updated_at: None,
+        }
+    }
+}
+
+/// A transport whose address is not parsed yet: an unusable address is reported after the checks of the ancestor.
+enum Kind {
+    Stdio(Stdio),
+    Sse(String, IndexMap<String, Secret>),
+    StreamableHttp(String, IndexMap<String, Secret>),
+}
+
+impl Kind {
+    fn parse(self) -> Result<Transport, InvalidDefinition> {
+        match self {
+            Self::Stdio(stdio) => {
+                let nul = |word: &String| word.contains('\0');
+                if nul(&stdio.command) || stdio.args.iter().any(nul) {
+                    return Err(InvalidDefinition::Nul);
+                }
+                Ok(Transport::Stdio(stdio))
+            }
+            Self::Sse(url, headers) => remote(&url, headers).map(Transport::Sse),
+            Self::StreamableHttp(url, headers) => remote(&url, headers).map(Transport::StreamableHttp),
+        }
+    }
+}
+
+fn remote(url: &str, headers: IndexMap<String, Secret>) -> Result<Remote, InvalidDefinition> {
+    let url = Url::parse(url).map_err(|error| InvalidDefinition::Url(error.to_string()))?;
+    if !matches!(url.scheme(), "http" | "https") {
+        return Err(InvalidDefinition::Url(format!("scheme `{}` is not http or https", url.scheme())));
+    }
+    for (name, value) in &headers {
+        let token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
+        if name.is_empty() || !name.bytes().all(token) {
+            return Err(InvalidDefinition::Header(name.clone(), "the name holds a character HTTP does not allow"));
+        }
+        if value.expose().bytes().any(|b| (b < b' ' && b != b'\t') || b == 0x7f) {
+            return Err(InvalidDefinition::Header(name.clone(), "the value holds a control character"));
+        }
+    }
+    Ok(Remote { url, headers })
+}
+
+fn tool_filter(document: FilterDocument) -> Result<ToolFilter, InvalidDefinition> {
+    let mode = match document.mode.as_str() {
+        "allow" => FilterMode::Allow,
+        "block" => FilterMode::Block,
+        _ => return Err(InvalidDefinition::FilterMode(document.mode)),
+    };
+    if document.list.is_empty() {
+        return Err(InvalidDefinition::FilterEmpty);
+    }
+    Ok(ToolFilter { mode, list: document.list })
+}
+
+fn session_mode(text: &str) -> Result<SessionMode, InvalidDefinition> {
+    match text {
+        "" | "auto" => Ok(SessionMode::Auto),
+        "shared" => Ok(SessionMode::Shared),
+        "dedicated" => Ok(SessionMode::Dedicated),
+        _ => Err(InvalidDefinition::SessionMode(text.to_owned())),
+    }
+}
+
+/// Zero is the wire's "not set".
+fn positive(duration: WireDuration, field: &'static str) -> Result<Option<Duration>, InvalidDefinition> {
+    let duration = duration.get().ok_or(InvalidDefinition::Negative(field))?;
+    Ok((!duration.is_zero()).then_some(duration))
+}
+
+fn count(number: i64, field: &'static str) -> Result<Option<u32>, InvalidDefinition> {
+    if number < 0 {
+        return Err(InvalidDefinition::Negative(field));
+    }
+    Ok((number > 0).then(|| u32::try_from(number).unwrap_or(u32::MAX)))
+}
+
+fn network(entry: &str) -> Result<IpNet, InvalidDefinition> {
+    let entry = entry.trim();
+    let address = || entry.parse::<IpAddr>().map(IpNet::from);
+    entry.parse().or_else(|_| address()).map_err(|_| InvalidDefinition::AllowedIp(entry.to_owned()))
+}
+
+fn address_or_network(net: &IpNet) -> String {
+    if net.prefix_len() == net.max_prefix_len() { net.addr().to_string() } else { net.to_string() }
+}
+
+fn some(text: String) -> Option<String> {
+    (!text.is_empty()).then_some(text)
+}
+
+fn null_is_default<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+where
+    D: serde::Deserializer<'de>,
+    T: Deserialize<'de> + Default,
+{
+    Option::<T>::deserialize(deserializer).map(Option::unwrap_or_default)
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes fields by reference")]
+fn is_zero(number: &i64) -> bool {
+    *number == 0
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes fields by reference")]
+fn is_false(flag: &bool) -> bool {
+    !flag
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,143 @@
+use serde_json::{Value, json};
+
+use super::*;
+
+fn read(document: Value) -> Result<Definition, InvalidDefinition> {
+    serde_json::from_value::<DefinitionDocument>(document).expect("a well-formed document").try_into()
+}
+
+fn refused(document: Value, text: &str) {
+    let error = read(document.clone()).expect_err(&document.to_string());
+    assert_eq!(error.to_string(), text, "{document}");
+}
+
+fn shown(document: Value) -> Value {
+    serde_json::to_value(read(document).expect("a definition")).expect("a document")
+}
+
+#[test]
+fn the_first_failing_check_wins_in_the_contracts_order() {
+    let mut document = json!({ "transport": "smtp", "toolFilter": { "mode": "x" }, "timeout": -1, "maxReconnects": -1,
+        "reconnectDelay": -1, "healthCheckInterval": -1 });
+    refused(document.clone(), "name is required");
+    document["name"] = "gh".into();
+    refused(document.clone(), "invalid transport type: smtp");
+    document["transport"] = "stdio".into();
+    refused(document.clone(), "command is required for stdio transport");
+    document["transport"] = "sse".into();
+    refused(document.clone(), "url is required for HTTP-based transports");
+    document["url"] = "http://x/".into();
+    refused(document.clone(), "tool filter validation failed: invalid tool filter mode: x");
+    document["toolFilter"]["mode"] = "allow".into();
+    refused(document.clone(), "tool filter validation failed: tool filter list cannot be empty");
+    document["toolFilter"]["list"] = json!(["a"]);
+    refused(document.clone(), "timeout cannot be negative");
+    document["timeout"] = 0.into();
+    refused(document.clone(), "maxReconnects cannot be negative");
+    document["maxReconnects"] = 0.into();
+    refused(document.clone(), "reconnectDelay cannot be negative");
+    document["reconnectDelay"] = 0.into();
+    refused(document.clone(), "healthCheckInterval cannot be negative");
+    document["healthCheckInterval"] = 0.into();
+    assert!(read(document).is_ok());
+}
+
+#[test]
+fn a_missing_transport_is_an_unknown_one() {
+    refused(json!({ "name": "a", "command": "x" }), "invalid transport type: ");
+}
+
+#[test]
+fn refuses_what_could_never_be_used() {
+    let remote = |url: &str| json!({ "name": "a", "transport": "sse", "url": url });
+    refused(remote("nowhere"), "invalid url: relative URL without a base");
+    refused(remote("ftp://x/"), "invalid url: scheme `ftp` is not http or https");
+    let header = |name: &str, value: &str| json!({ "name": "a", "transport": "sse", "url": "http://x/", "headers": { name: value } });
+    refused(header("X Y", "1"), "invalid header `X Y`: the name holds a character HTTP does not allow");
+    refused(header("X", "1\r\n2"), "invalid header `X`: the value holds a control character");
+    refused(
+        json!({ "name": "a", "transport": "stdio", "command": "x", "allowedIPs": ["here"] }),
+        "invalid allowedIPs entry `here`: expected an IP address or a CIDR block",
+    );
+    refused(
+        json!({ "name": "a", "transport": "stdio", "command": "x", "sessionMode": "both" }),
+        "invalid sessionMode: both (must be 'auto', 'shared' or 'dedicated')",
+    );
+}
+
+#[test]
+fn applies_the_defaults_of_the_contract() {
+    assert_eq!(
+        shown(json!({ "name": "gh", "transport": "streamable-http", "url": "https://x/mcp" })),
+        json!({ "name": "gh", "transport": "streamable-http", "url": "https://x/mcp", "timeout": 30_000_000_000u64 })
+    );
+    assert_eq!(
+        shown(
+            json!({ "name": "fs", "transport": "stdio", "command": "npx", "autoReconnect": true, "healthCheckEnabled": true })
+        ),
+        json!({ "name": "fs", "transport": "stdio", "command": "npx", "autoReconnect": true, "maxReconnects": 5,
+            "reconnectDelay": 5_000_000_000u64, "healthCheckEnabled": true, "healthCheckInterval": 30_000_000_000u64 })
+    );
+}
+
+#[test]
+fn takes_the_first_clients_command_list_and_startup_args() {
+    let old = json!({ "name": "e", "transport": "stdio", "command": ["python", "-m"], "args": ["srv"], "startup_args": ["-v"] });
+    let new = json!({ "name": "e", "transport": "stdio", "command": "python", "args": ["-m", "srv", "-v"] });
+    assert_eq!(shown(old), new);
+}
+
+#[test]
+fn takes_nulls_and_text_durations_and_ignores_what_it_does_not_know() {
+    let posted = json!({ "name": "e", "transport": "sse", "url": "http://x/", "args": null, "env": null, "headers": null,
+        "timeout": "1m", "future": 1, "toolFilter": { "mode": "block", "list": ["a"] }, "createdAt": "2020-01-01T00:00:00Z" });
+    assert_eq!(
+        shown(posted),
+        json!({ "name": "e", "transport": "sse", "url": "http://x/", "timeout": 60_000_000_000u64,
+            "toolFilter": { "mode": "block", "list": ["a"] } })
+    );
+}
+
+#[test]
+fn keeps_members_of_the_other_transport_without_using_them() {
+    let posted =
+        json!({ "name": "e", "transport": "stdio", "command": "x", "url": "nowhere", "headers": { "A": "b" } });
+    assert_eq!(shown(posted.clone()), posted);
+}
+
+#[test]
+fn every_field_survives_the_round_trip() {
+    let whole = json!({ "name": "gh", "description": "d", "transport": "streamable-http", "command": "c", "args": ["a"],
+        "env": { "E": "1" }, "url": "https://x/mcp?k=v", "headers": { "B": "2", "A": "1" }, "timeout": 5_000_000_000u64,
+        "autoReconnect": true, "maxReconnects": 7, "reconnectDelay": 1_000_000_000u64, "healthCheckEnabled": true,
+        "healthCheckInterval": 9_000_000_000u64, "logEnabled": true, "toolFilter": { "mode": "allow", "list": ["t"] },
+        "tags": { "owner": "me" }, "authTokens": ["t1"], "requireAuth": true, "allowedIPs": ["10.0.0.1", "10.1.0.0/16"],
+        "sessionMode": "dedicated", "maxSessions": 3 });
+    assert_eq!(shown(whole.clone()), whole);
+}
+
+#[test]
+fn a_placeholder_sent_back_keeps_the_stored_secret() {
+    let stored =
+        json!({ "name": "a", "transport": "sse", "url": "http://x/", "headers": { "A": "1" }, "authTokens": ["t"] });
+    let stored = read(stored).expect("a definition");
+    let again = json!({ "name": "a", "transport": "sse", "url": "http://x/", "headers": { "A": "[redacted]", "B": "new" },
+        "authTokens": ["[redacted]"] });
+    let mut again = read(again).expect("a definition");
+    again.keep_redacted(&stored).expect("stored values");
+    let shown = serde_json::to_value(&again).expect("a document");
+    assert_eq!((&shown["headers"], &shown["authTokens"]), (&json!({ "A": "1", "B": "new" }), &json!(["t"])));
+
+    let unknown = json!({ "name": "a", "transport": "sse", "url": "http://x/", "headers": { "C": "[redacted]" } });
+    let error = read(unknown).expect("a definition").keep_redacted(&stored).expect_err("nothing to keep");
+    assert_eq!(error.to_string(), "`headers.C` is redacted and there is no stored value to keep");
+}
+
+#[test]
+fn addresses_are_matched_in_either_notation() {
+    let access = json!({ "name": "a", "transport": "stdio", "command": "x", "allowedIPs": ["10.0.0.0/8", "::1"] });
+    let definition = read(access).expect("a definition");
+    let allows = |address: &str| definition.allows(address.parse().expect("an address"));
+    assert!(allows("10.1.2.3") && allows("::ffff:10.1.2.3") && allows("::1"));
+    assert!(!allows("192.168.0.1"));
+}

@@ -1,0 +1,32 @@
+//! Everything that crosses a process or file boundary: the admin API's requests and answers, definitions of
+//! upstreams, and the documents that authors write.
+//!
+//! No I/O, no async, no HTTP. What an ancestor's users depend on has its exact wire form in [`dialect`]; the model
+//! above it is valid by construction, so nothing here has a `validate()`.
+//!
+//! ```
+//! use schemas::{Definition, Transport};
+//!
+//! let posted = r#"{"name":"fs","transport":"stdio","command":"npx","args":["-y","pkg"]}"#;
+//! let definition: Definition = serde_json::from_str(posted)?;
+//! assert!(matches!(definition.transport, Transport::Stdio(_)));
+//! # Ok::<(), serde_json::Error>(())
+//! ```
+
+pub mod admin;
+mod definition;
+pub mod dialect;
+mod duration;
+mod name;
+mod problem;
+mod secret;
+pub mod workflow;
+
+pub use crate::definition::{
+    Access, Definition, FilterMode, Inert, InvalidDefinition, Reconnect, Remote, SessionMode, Sessions, Stdio,
+    ToolFilter, Transport,
+};
+pub use crate::duration::{InvalidDuration, WireDuration, format_duration, parse_duration};
+pub use crate::name::{InvalidName, RESERVED_NAMES, ServerName};
+pub use crate::problem::Problem;
+pub use crate::secret::{FingerprintSalt, REDACTED, Secret};

@@ -1,0 +1,99 @@
+//! Values that must not be shown: tokens, header values, environment values.
+
+use std::fmt;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+/// What stands in the place of a secret wherever a person or a log can see it.
+pub const REDACTED: &str = "[redacted]";
+
+/// A text that prints as `[redacted]` and is read through [`Secret::expose`] only.
+///
+/// It is serialised in full, because a request has to carry it; a view never holds one.
+///
+/// ```
+/// let token = schemas::Secret::new("hunter2");
+/// assert_eq!(format!("{token:?}"), "[redacted]");
+/// assert_eq!(token.expose(), "hunter2");
+/// ```
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(transparent)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Wraps a text.
+    pub fn new(value: impl Into<String>) -> Self {
+        Self(value.into())
+    }
+
+    /// The text itself. Every use of this is a place to review.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether this is the placeholder that a view shows, sent back unchanged.
+    pub fn is_redacted(&self) -> bool {
+        self.0 == REDACTED
+    }
+
+    /// A keyed digest of the value in its place: equal for equal secrets under one salt, and saying nothing else.
+    pub fn fingerprint(&self, salt: &FingerprintSalt, place: &str) -> String {
+        let mut digest = Sha256::new();
+        for part in [salt.0.as_str(), place, self.expose()] {
+            digest.update((part.len() as u64).to_be_bytes());
+            digest.update(part.as_bytes());
+        }
+        digest.finalize().iter().take(12).fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
+    }
+}
+
+impl From<&str> for Secret {
+    fn from(value: &str) -> Self {
+        Self::new(value)
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(REDACTED)
+    }
+}
+
+/// The salt under which one gateway shows its secrets' fingerprints, so that they cannot be compared across gateways.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(transparent)]
+pub struct FingerprintSalt(String);
+
+impl FingerprintSalt {
+    /// A salt from random bytes, which the caller draws.
+    pub fn new(random: [u8; 16]) -> Self {
+        Self(random.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fingerprint_depends_on_value_place_and_salt() {
+        let (one, two) = (FingerprintSalt::new([1; 16]), FingerprintSalt::new([2; 16]));
+        let secret = Secret::new("t0ken");
+        let print = secret.fingerprint(&one, "headers.Authorization");
+        assert_eq!(print, Secret::new("t0ken").fingerprint(&one, "headers.Authorization"));
+        assert_ne!(print, Secret::new("t0keN").fingerprint(&one, "headers.Authorization"));
+        assert_ne!(print, secret.fingerprint(&one, "env.Authorization"));
+        assert_ne!(print, secret.fingerprint(&two, "headers.Authorization"));
+        assert!(!print.contains("t0ken"));
+    }
+
+    #[test]
+    fn prints_nothing_of_itself_but_travels_whole() -> Result<(), serde_json::Error> {
+        let secret = Secret::new("t0ken");
+        assert_eq!(format!("{secret:?}"), REDACTED);
+        assert_eq!(serde_json::to_string(&secret)?, r#""t0ken""#);
+        Ok(())
+    }
+}
