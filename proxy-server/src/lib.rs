@@ -1,1 +1,25 @@
-//! Being written.
+//! An MCP gateway: any number of MCP servers behind one HTTP interface.
+//!
+//! `ARCHITECTURE.md` beside this package tells the inside: entry points, flow, invariants. From the outside there is
+//! [`Gateway`], for programs that carry one with them, and [`run`], which the `mcp-proxy` binary calls.
+
+mod admin;
+mod call;
+mod catalog;
+mod cli;
+mod commands;
+mod config;
+mod downstream;
+mod error;
+mod gateway;
+mod policy;
+mod protocol;
+mod registry;
+mod tasks;
+mod telemetry;
+mod upstream;
+
+pub use crate::cli::Cli;
+pub use crate::commands::run;
+pub use crate::config::{Config, InvalidFlags, InvalidSetting};
+pub use crate::gateway::{Gateway, StartError};

@@ -1,3 +1,18 @@
-//! Being written.
+//! The `mcp-proxy` binary.
 
-fn main() {}
+use std::process::ExitCode;
+
+use clap::Parser;
+use proxy_server::{Cli, run};
+
+/// Exit codes: 0 after a stop by signal, 1 when the gateway could not start, 2 for a command line that makes no sense.
+#[tokio::main]
+async fn main() -> ExitCode {
+    match run(Cli::parse()).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("mcp-proxy: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

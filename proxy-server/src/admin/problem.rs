@@ -1,0 +1,36 @@
+//! The admin API's refusals: which status and words go with which failure.
+
+use axum::Json;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use schemas::Problem;
+
+use crate::policy::Denied;
+
+pub(super) fn problem(status: StatusCode, problem: Problem) -> Response {
+    (status, Json(problem)).into_response()
+}
+
+pub(super) fn unknown(name: &str) -> Response {
+    problem(StatusCode::NOT_FOUND, Problem::new("MCP not found").named(name))
+}
+
+pub(super) async fn not_found() -> Response {
+    problem(StatusCode::NOT_FOUND, Problem::new("Not found"))
+}
+
+pub(super) fn denied(denied: Denied) -> Response {
+    let words = match denied {
+        Denied::NoToken => "Unauthorized: admin token required",
+        Denied::NoBearer | Denied::WrongToken => "Unauthorized: invalid admin token",
+        Denied::Address => return problem(StatusCode::FORBIDDEN, Problem::new("Access denied: IP not allowed")),
+        Denied::MayNotStart => {
+            let details = "starting processes through the admin API needs an admin token or a loopback peer; \
+                           configure a token, or start the gateway with --allow-insecure-admin";
+            return problem(StatusCode::FORBIDDEN, Problem::new("Access denied").details(details));
+        }
+    };
+    let mut response = problem(StatusCode::UNAUTHORIZED, Problem::new(words));
+    response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    response
+}

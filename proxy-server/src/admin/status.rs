@@ -1,0 +1,68 @@
+//! How the gateway and its upstreams do: `/healthz`, `/readyz`, `/admin/metrics`.
+
+use std::sync::atomic::Ordering;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use jiff::Timestamp;
+use schemas::admin::{ConnectionCounts, Health, Metrics, MetricsSnapshot, State as UpstreamState, StorageHealth};
+use schemas::{Problem, format_duration};
+use serde_json::json;
+
+use crate::admin::Shared;
+use crate::admin::problem::problem;
+
+/// `GET` and `HEAD /healthz`: healthy for as long as the process answers, whatever it depends on.
+pub(super) async fn health(State(admin): Shared) -> Response {
+    let mut health = Health::healthy(now(), env!("CARGO_PKG_VERSION"));
+    let seconds = admin.started.elapsed().as_secs();
+    health.uptime = Some(format_duration(std::time::Duration::from_secs(seconds)));
+    health.connections = Some(ConnectionCounts {
+        active: admin.connections.active.load(Ordering::Relaxed),
+        total: admin.connections.total.load(Ordering::Relaxed),
+    });
+    let kind = admin.registry.kind().to_owned();
+    health.storage = Some(StorageHealth { kind, status: "connected".to_owned() });
+    Json(health).into_response()
+}
+
+/// `GET /readyz`: ready once the registry answers. An upstream that is down does not make the gateway unready.
+pub(super) async fn ready(State(admin): Shared) -> Response {
+    match admin.registry.list().await {
+        Ok(registrations) => Json(json!({ "status": "ready", "registrations": registrations.len() })).into_response(),
+        Err(error) => {
+            problem(StatusCode::SERVICE_UNAVAILABLE, Problem::new("Storage error").details(error.to_string()))
+        }
+    }
+}
+
+/// `GET /api/v1/ping`.
+pub(super) async fn ping() -> Response {
+    Json(json!({ "message": "pong" })).into_response()
+}
+
+/// `GET /admin/metrics`.
+pub(super) async fn metrics(State(admin): Shared) -> Response {
+    let mut metrics = Metrics::default();
+    for upstream in admin.upstreams.all().values() {
+        let status = upstream.status();
+        metrics.total_clients += 1;
+        metrics.total_requests += status.total_requests;
+        metrics.total_errors += status.total_errors;
+        let count = match status.status {
+            UpstreamState::Connected => &mut metrics.connected,
+            UpstreamState::Connecting => &mut metrics.connecting,
+            UpstreamState::Error => &mut metrics.errored,
+            UpstreamState::Disconnected => &mut metrics.disconnected,
+        };
+        *count += 1;
+    }
+    metrics.max_connections = admin.upstreams.capacity() as u64;
+    Json(MetricsSnapshot { timestamp: now(), metrics }).into_response()
+}
+
+fn now() -> String {
+    Timestamp::now().to_string()
+}

@@ -1,0 +1,162 @@
+//! `/admin/tools`: what all upstreams offer, and calling it.
+
+use axum::Json;
+use axum::extract::{Request, State};
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use schemas::Problem;
+use schemas::admin::{Tool, ToolCall, ToolCallAnswer, ToolList};
+use serde_json::value::{RawValue, to_raw_value};
+use tokio::time::Instant;
+
+use crate::admin::Shared;
+use crate::admin::definitions::read;
+use crate::admin::problem::problem;
+use crate::call::call_tool;
+use crate::error::{Chain, Error, Kind};
+use crate::protocol::{self, Message, Object};
+
+/// `GET /admin/tools`: answered from memory; an upstream that is not connected is passed over.
+pub(super) async fn list(State(admin): Shared) -> Response {
+    let mut tools: Vec<Tool> = Vec::new();
+    for (name, offered) in admin.catalog.tools().await {
+        let upstream = admin.upstreams.get(name.as_str());
+        let filter = upstream.as_ref().and_then(|upstream| upstream.definition().tool_filter.as_ref());
+        let passes = |tool: &&Tool| filter.is_none_or(|filter| filter.passes(&tool.name));
+        tools.extend(offered.iter().filter(passes).cloned());
+    }
+    let count = tools.len();
+    Json(ToolList { tools, count }).into_response()
+}
+
+/// `POST /admin/tools/call`. A call that may have been executed is never answered with 5xx: Go clients send those
+/// again, up to three times.
+pub(super) async fn call(State(admin): Shared, request: Request) -> Response {
+    let body = match read(&admin, request).await {
+        Ok(body) => body,
+        Err(refusal) => return refusal,
+    };
+    let call: ToolCall = match serde_json::from_slice(&body) {
+        Ok(call) => call,
+        Err(error) => return bad_request(format!("invalid JSON payload: {error}")),
+    };
+    if call.mcp_name.is_empty() || call.tool_name.is_empty() {
+        return bad_request("mcpName and toolName are required".to_owned());
+    }
+    let Some(upstream) = admin.upstreams.get(&call.mcp_name) else {
+        let details = format!("no MCP named {}", call.mcp_name);
+        return problem(StatusCode::NOT_FOUND, Problem::new("MCP not found or not connected").details(details));
+    };
+    let deadline = Instant::now() + admin.call_timeout;
+    match call_tool(&upstream, &call.tool_name, call.arguments.as_deref(), deadline).await {
+        Ok(answer) => Json(outcome(&answer)).into_response(),
+        Err(error) => failure(&error),
+    }
+}
+
+fn bad_request(error: String) -> Response {
+    problem(StatusCode::BAD_REQUEST, Problem::new(error))
+}
+
+fn failure(error: &Error) -> Response {
+    let details = Chain(error).to_string();
+    match error.kind() {
+        Kind::UnknownTool => problem(StatusCode::NOT_FOUND, Problem::new("Tool not found").details(details)),
+        kind if kind.had_no_effect() => {
+            let problem = Problem::new("Tool execution failed").details(details).code(kind.word());
+            let mut response = (StatusCode::SERVICE_UNAVAILABLE, Json(problem)).into_response();
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+            response
+        }
+        _ => Json(failed(details)).into_response(),
+    }
+}
+
+fn failed(error: String) -> ToolCallAnswer {
+    let mut answer = ToolCallAnswer::default();
+    answer.error = Some(error);
+    answer
+}
+
+/// The upstream's answer in Compozy's short form, with the whole beside it.
+fn outcome(message: &Message) -> ToolCallAnswer {
+    let Ok(body) = Object::read(message.body()) else { return failed("the answer is not an object".to_owned()) };
+    if message.kind() == protocol::Kind::Error {
+        let text = body.text("message").map_or_else(|| message.body().to_owned(), |text| text.into_owned());
+        return failed(text);
+    }
+    let is_error = body.get("isError").map(|flag| flag == "true");
+    let content = body.get("content").and_then(own);
+    let items: Vec<&RawValue> = body.get("content").and_then(|raw| serde_json::from_str(raw).ok()).unwrap_or_default();
+    let mut answer = ToolCallAnswer::default();
+    answer.structured_content = body.get("structuredContent").and_then(own);
+    answer.content = content;
+    answer.is_error = is_error;
+    if is_error == Some(true) {
+        let text = items.first().and_then(|item| Object::read(item.get()).ok()?.text("text").map(String::from));
+        answer.error = Some(text.unwrap_or_else(|| "the tool reported an error".to_owned()));
+    } else {
+        answer.result = short(items.first().copied());
+    }
+    answer
+}
+
+/// The first content item as the engine reads it.
+fn short(item: Option<&RawValue>) -> Option<Box<RawValue>> {
+    let Some(item) = item else {
+        return to_raw_value(&serde_json::json!({ "error": "No content in tool result" })).ok();
+    };
+    let members = Object::read(item.get()).ok()?;
+    let member = |name| members.get(name).unwrap_or("null");
+    let text = match members.text("type").as_deref() {
+        Some("text") => format!(r#"{{"type":"text","text":{}}}"#, member("text")),
+        Some("image") => {
+            format!(r#"{{"type":"image","data":{},"mimeType":{}}}"#, member("data"), member("mimeType"))
+        }
+        Some(_) | None => format!(r#"{{"type":"unknown","data":{}}}"#, item.get()),
+    };
+    RawValue::from_string(text).ok()
+}
+
+fn own(raw: &str) -> Option<Box<RawValue>> {
+    RawValue::from_string(raw.to_owned()).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+
+    fn check(result: &str, expected: &str) {
+        let message = format!(r#"{{"jsonrpc":"2.0","id":1,{result}}}"#);
+        let message = Message::parse(Bytes::from(message)).expect("a response");
+        assert_eq!(serde_json::to_string(&outcome(&message)).expect("JSON"), expected);
+    }
+
+    #[test]
+    fn gives_the_first_item_in_short_and_everything_beside_it() {
+        check(
+            r#""result":{"content":[{"type":"text","text":"hi","x":1.10},{"type":"text","text":"2"}]}"#,
+            r#"{"result":{"type":"text","text":"hi"},"content":[{"type":"text","text":"hi","x":1.10},{"type":"text","text":"2"}]}"#,
+        );
+        check(
+            r#""result":{"content":[{"type":"image","data":"AA==","mimeType":"image/png"}],"structuredContent":{"a":1}}"#,
+            r#"{"result":{"type":"image","data":"AA==","mimeType":"image/png"},"content":[{"type":"image","data":"AA==","mimeType":"image/png"}],"structuredContent":{"a":1}}"#,
+        );
+        check(
+            r#""result":{"content":[{"type":"resource_link","uri":"x"}]}"#,
+            r#"{"result":{"type":"unknown","data":{"type":"resource_link","uri":"x"}},"content":[{"type":"resource_link","uri":"x"}]}"#,
+        );
+        check(r#""result":{"content":[]}"#, r#"{"result":{"error":"No content in tool result"},"content":[]}"#);
+    }
+
+    #[test]
+    fn failures_are_told_in_error() {
+        check(
+            r#""result":{"content":[{"type":"text","text":"no"}],"isError":true}"#,
+            r#"{"result":null,"error":"no","content":[{"type":"text","text":"no"}],"isError":true}"#,
+        );
+        check(r#""error":{"code":-32602,"message":"bad"}"#, r#"{"result":null,"error":"bad"}"#);
+    }
+}

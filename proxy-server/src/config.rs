@@ -1,0 +1,231 @@
+//! Every setting of the gateway as one value: flags over environment over defaults. Modules get their own part of it
+//! and read no variable themselves.
+
+mod env;
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
+
+use clap::Parser;
+use ipnet::IpNet;
+use schemas::{Secret, parse_duration};
+use url::Url;
+
+use self::env::Variables;
+pub(crate) use self::env::process_environment;
+use crate::cli::{Cli, ServeArgs};
+use crate::telemetry::{Format, Level};
+use crate::upstream::ChildEnvironment;
+use crate::{downstream, policy, telemetry, upstream};
+
+/// The token that an ancestor shipped with; never one to keep.
+const KNOWN_TOKEN: &str = "CHANGE_ME_ADMIN_TOKEN";
+const DEFAULT_PORT: u16 = 6001;
+const DEFAULT_GRACE: Duration = Duration::from_secs(10);
+
+/// Every setting of a gateway.
+#[derive(Debug, Clone)]
+pub struct Config {
+    pub(crate) host: String,
+    pub(crate) port: u16,
+    pub(crate) base_url: Option<Url>,
+    pub(crate) shutdown_timeout: Duration,
+    /// Downstream connections at once.
+    pub(crate) max_connections: usize,
+    pub(crate) allowed_hosts: Vec<String>,
+    pub(crate) policy: policy::Config,
+    pub(crate) telemetry: telemetry::Config,
+    pub(crate) upstream: upstream::Config,
+    pub(crate) downstream: downstream::Config,
+    pub(crate) children: ChildEnvironment,
+}
+
+/// A setting that cannot be used, and where it came from.
+#[derive(Debug, thiserror::Error)]
+#[error("invalid {origin}: `{value}` is not {expected}")]
+pub struct InvalidSetting {
+    origin: String,
+    value: String,
+    expected: &'static str,
+}
+
+/// Flags that make no configuration.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum InvalidFlags {
+    /// A flag that is none, or lacks its value.
+    #[error(transparent)]
+    Syntax(clap::Error),
+    /// A value that cannot be used.
+    #[error(transparent)]
+    Value(InvalidSetting),
+}
+
+impl Default for Config {
+    /// The defaults: loopback only, port 6001, nothing asked of callers.
+    fn default() -> Self {
+        Self {
+            host: Ipv4Addr::LOCALHOST.to_string(),
+            port: DEFAULT_PORT,
+            base_url: None,
+            shutdown_timeout: DEFAULT_GRACE,
+            max_connections: 10_000,
+            allowed_hosts: Vec::new(),
+            policy: policy::Config::default(),
+            telemetry: telemetry::Config { level: Level::Info, format: Format::Text, source: false },
+            upstream: upstream::Config::default(),
+            downstream: downstream::Config::default(),
+            children: ChildEnvironment::default(),
+        }
+    }
+}
+
+impl Config {
+    /// The defaults on a port of the system's choice, with the environment that child processes inherit: for a gateway
+    /// inside another program.
+    pub fn ephemeral() -> Self {
+        Self { port: 0, children: env::children(&process_environment()), ..Self::default() }
+    }
+
+    /// What these flags of `mcp-proxy serve` come to, without a look at the environment but for what child processes
+    /// inherit.
+    ///
+    /// ```
+    /// let config = proxy_server::Config::from_flags(["--port", "0", "--admin-tokens", "t0ken"])?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn from_flags<'a>(flags: impl IntoIterator<Item = &'a str>) -> Result<Self, InvalidFlags> {
+        let cli = Cli::try_parse_from(["mcp-proxy"].into_iter().chain(flags)).map_err(InvalidFlags::Syntax)?;
+        let config = Self::resolve(&cli.serve, &Variables::default()).map_err(InvalidFlags::Value)?;
+        Ok(Self { children: env::children(&process_environment()), ..config })
+    }
+
+    /// What these flags and variables come to.
+    pub(crate) fn resolve(args: &ServeArgs, variables: &Variables) -> Result<Self, InvalidSetting> {
+        let env = variables;
+        let mut config = Self { children: env::children(variables), ..Self::default() };
+        if let Some(host) = args.host.clone().or_else(|| env.text(&["MCP_PROXY_HOST"])) {
+            config.host = host;
+        }
+        config.port = args.port.map_or_else(|| port(env), Ok)?;
+        config.base_url = base_url(args, env)?;
+        config.shutdown_timeout = shutdown_timeout(args, env)?;
+        config.telemetry = logging(args, env)?;
+        let tokens = |flags: &[String], names: &[&str]| -> Vec<Secret> {
+            list(flags, env, names).into_iter().map(Secret::new).collect()
+        };
+        config.policy = policy::Config {
+            admin_tokens: tokens(&args.admin_tokens, &["MCP_PROXY_ADMIN_TOKENS", "MCP_PROXY_ADMIN_TOKEN"]),
+            global_tokens: tokens(
+                &args.global_auth_tokens,
+                &["MCP_PROXY_GLOBAL_AUTH_TOKENS", "MCP_PROXY_GLOBAL_AUTH_TOKEN"],
+            ),
+            admin_allow_ips: networks(&args.admin_allow_ips, env, "MCP_PROXY_ADMIN_ALLOW_IPS")?,
+            trusted_proxies: networks(&args.trusted_proxies, env, "MCP_PROXY_TRUSTED_PROXIES")?,
+            allow_insecure_admin: args.allow_insecure_admin,
+        };
+        forbid_known_token(&config.policy, env)?;
+        config.allowed_hosts = list(&args.allowed_hosts, env, &["MCP_PROXY_ALLOWED_HOSTS"]);
+        let host = config.base_url.as_ref().and_then(Url::host_str).map(str::to_owned);
+        config.allowed_hosts.extend(host);
+        config.downstream.base_url = config.base_url.as_ref().map(Url::to_string);
+        Ok(config)
+    }
+
+    /// Whether the gateway listens where only this machine reaches it.
+    pub(crate) fn is_loopback(&self) -> bool {
+        self.host == "localhost" || self.host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+    }
+}
+
+fn port(env: &Variables) -> Result<u16, InvalidSetting> {
+    let Some(text) = env.text(&["MCP_PROXY_PORT"]) else { return Ok(DEFAULT_PORT) };
+    text.parse().map_err(|_| invalid("MCP_PROXY_PORT", text, "a port, 0 to 65535"))
+}
+
+fn base_url(args: &ServeArgs, env: &Variables) -> Result<Option<Url>, InvalidSetting> {
+    let (origin, text) = match (&args.base_url, env.text(&["MCP_PROXY_BASE_URL"])) {
+        (Some(flag), _) => ("--base-url", flag.clone()),
+        (None, Some(text)) => ("MCP_PROXY_BASE_URL", text),
+        (None, None) => return Ok(None),
+    };
+    let url = Url::parse(&text).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+    url.map(Some).ok_or_else(|| invalid(origin, text, "an http or https URL"))
+}
+
+fn shutdown_timeout(args: &ServeArgs, env: &Variables) -> Result<Duration, InvalidSetting> {
+    let (origin, text) = match (&args.shutdown_timeout, env.text(&["MCP_PROXY_SHUTDOWN_TIMEOUT"])) {
+        (Some(flag), _) => ("--shutdown-timeout", flag.clone()),
+        (None, Some(text)) => ("MCP_PROXY_SHUTDOWN_TIMEOUT", text),
+        (None, None) => return Ok(DEFAULT_GRACE),
+    };
+    let timeout = parse_duration(&text).map_err(|_| invalid(origin, text, "a duration such as `10s`"))?;
+    // Some builds of the ancestor wrote 0 for "not set".
+    Ok(if timeout.is_zero() { DEFAULT_GRACE } else { timeout })
+}
+
+fn logging(args: &ServeArgs, env: &Variables) -> Result<telemetry::Config, InvalidSetting> {
+    let choose = |name: &str| {
+        let text = env.text(&[name])?;
+        Some((name.to_owned(), text))
+    };
+    let debug = args.debug || env.flag(&["MCP_PROXY_DEBUG", "COMPOZY_DEBUG"]);
+    let level = match (args.log_level, choose("MCP_PROXY_LOG_LEVEL")) {
+        _ if debug => Level::Debug,
+        (Some(level), _) => level,
+        (None, Some((name, text))) => <Level as clap::ValueEnum>::from_str(&text, true)
+            .map_err(|_| invalid(&name, text, "one of debug, info, warn, error"))?,
+        (None, None) => Level::default(),
+    };
+    let format = match (args.log_format, choose("MCP_PROXY_LOG_FORMAT")) {
+        _ if args.log_json => Format::Json,
+        (Some(format), _) => format,
+        (None, Some((name, text))) => {
+            <Format as clap::ValueEnum>::from_str(&text, true).map_err(|_| invalid(&name, text, "one of text, json"))?
+        }
+        (None, None) => Format::default(),
+    };
+    Ok(telemetry::Config { level, format, source: args.log_source })
+}
+
+/// A list from flags, or else from every variable that may hold it.
+fn list(flags: &[String], env: &Variables, names: &[&str]) -> Vec<String> {
+    let from_env: Vec<String> = if flags.is_empty() { env.all(names) } else { Vec::new() };
+    let mut entries: Vec<String> = Vec::new();
+    for entry in flags.iter().chain(&from_env).flat_map(|value| value.split(',')).map(str::trim) {
+        if !entry.is_empty() && !entries.iter().any(|known| known == entry) {
+            entries.push(entry.to_owned());
+        }
+    }
+    entries
+}
+
+fn networks(flags: &[String], env: &Variables, name: &str) -> Result<Vec<IpNet>, InvalidSetting> {
+    let parse = |entry: String| {
+        let address = || entry.parse::<IpAddr>().map(IpNet::from);
+        let network = entry.parse().or_else(|_| address());
+        network.map_err(|_| invalid(name, entry, "an IP address or a CIDR block"))
+    };
+    list(flags, env, &[name]).into_iter().map(parse).collect()
+}
+
+/// `MCP_PROXY_DISABLE_DEFAULT_TOKEN`: no start with an admin API that anyone who read the ancestor's docs could use.
+fn forbid_known_token(policy: &policy::Config, env: &Variables) -> Result<(), InvalidSetting> {
+    let known = policy.admin_tokens.iter().any(|token| token.expose() == KNOWN_TOKEN);
+    if env.flag(&["MCP_PROXY_DISABLE_DEFAULT_TOKEN"]) && (known || policy.admin_tokens.is_empty()) {
+        let value = if known { KNOWN_TOKEN } else { "" };
+        return Err(invalid(
+            "--admin-tokens",
+            value.to_owned(),
+            "a list of tokens of your own (MCP_PROXY_DISABLE_DEFAULT_TOKEN is set)",
+        ));
+    }
+    Ok(())
+}
+
+fn invalid(origin: &str, value: String, expected: &'static str) -> InvalidSetting {
+    InvalidSetting { origin: origin.to_owned(), value, expected }
+}
+
+#[cfg(test)]
+mod tests;

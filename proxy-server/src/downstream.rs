@@ -1,0 +1,141 @@
+//! The MCP endpoints: HTTP in, HTTP out. Only this row and the admin API know status codes.
+
+mod event_log;
+mod mcp;
+mod origin;
+mod respond;
+mod session;
+mod sse;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, header};
+use axum::response::Response;
+use axum::routing::{any, get};
+use tokio::time::{sleep, timeout};
+
+pub(crate) use self::origin::{Origins, check as check_origin};
+use self::session::Sessions;
+use crate::policy::{Credentials, Policy, Principal};
+use crate::tasks::Tasks;
+use crate::upstream::{Upstream, Upstreams};
+
+const DRAIN_INTERVAL: Duration = Duration::from_millis(20);
+
+/// Limits towards clients.
+#[derive(Debug, Clone)]
+pub(crate) struct Config {
+    /// The largest body of a request in bytes.
+    pub(crate) max_body_bytes: usize,
+    /// How long reading a body may take.
+    pub(crate) body_timeout: Duration,
+    /// How long an upstream may take to answer a request.
+    pub(crate) call_timeout: Duration,
+    /// How long a client's `initialize` may wait for the upstream.
+    pub(crate) initialize_timeout: Duration,
+    /// How long a session may be silent.
+    pub(crate) idle_timeout: Duration,
+    /// How often an idle stream carries a comment.
+    pub(crate) keep_alive: Duration,
+    /// Sessions at once.
+    pub(crate) max_sessions: usize,
+    /// An answer that takes longer than this is given as an event stream, which a client can take up again.
+    pub(crate) patience: Duration,
+    /// What stands before the path in the `endpoint` event; a path alone when absent.
+    pub(crate) base_url: Option<String>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            max_body_bytes: 16 << 20,
+            body_timeout: Duration::from_secs(30),
+            call_timeout: Duration::from_secs(300),
+            initialize_timeout: Duration::from_secs(30),
+            idle_timeout: Duration::from_secs(30 * 60),
+            keep_alive: Duration::from_secs(15),
+            max_sessions: 10_000,
+            patience: Duration::from_secs(1),
+            base_url: None,
+        }
+    }
+}
+
+/// What every endpoint works with.
+pub(crate) struct Edge {
+    upstreams: Upstreams,
+    policy: Arc<Policy>,
+    tasks: Tasks,
+    sessions: Sessions,
+    config: Config,
+}
+
+impl Edge {
+    pub(crate) fn new(upstreams: Upstreams, policy: Arc<Policy>, tasks: Tasks, config: Config) -> Arc<Self> {
+        let sessions = Sessions::new(config.max_sessions);
+        let edge = Arc::new(Self { upstreams, policy, tasks: tasks.clone(), sessions, config });
+        tasks.spawn("session reaper", session::reap(Arc::clone(&edge)));
+        edge
+    }
+
+    /// Waits until no call is in flight, at most so long.
+    pub(crate) async fn drain(&self, grace: Duration) {
+        let idle = async {
+            while self.upstreams.all().values().any(|upstream| !upstream.is_idle()) {
+                sleep(DRAIN_INTERVAL).await;
+            }
+        };
+        timeout(grace, idle).await.ok();
+    }
+
+    /// Ends every session, and with them every open stream.
+    pub(crate) fn end_sessions(&self) {
+        self.sessions.end_all();
+    }
+}
+
+/// The endpoints of single upstreams, each also under `/mcp-proxy` and with further path segments.
+pub(crate) fn router(edge: Arc<Edge>) -> Router {
+    let mut router = Router::new();
+    for prefix in ["", "/mcp-proxy"] {
+        for path in ["stream", "mcp"] {
+            router = router
+                .route(&format!("{prefix}/{{name}}/{path}"), any(mcp::serve))
+                .route(&format!("{prefix}/{{name}}/{path}/{{*extra}}"), any(mcp::serve));
+        }
+        router = router
+            .route(&format!("{prefix}/{{name}}/sse"), get(sse::open).post(mcp::serve))
+            .route(&format!("{prefix}/{{name}}/sse/{{*extra}}"), get(sse::open).post(mcp::serve))
+            .route(&format!("{prefix}/{{name}}/message"), any(sse::message));
+    }
+    router.with_state(edge)
+}
+
+/// The peer of a connection, put into every request by the accept loop.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Peer(pub(crate) SocketAddr);
+
+/// A request's upstream and caller, or the refusal.
+fn admit(edge: &Edge, name: &str, request: &Request) -> Result<(Arc<Upstream>, Principal), Response> {
+    let upstream = edge.upstreams.get(name).ok_or_else(|| respond::unknown_upstream(name))?;
+    let principal = edge.policy.client(&credentials(request), upstream.definition()).map_err(respond::denied)?;
+    Ok((upstream, principal))
+}
+
+/// What a request shows of who sent it.
+pub(crate) fn credentials(request: &Request) -> Credentials<'_> {
+    let headers: &HeaderMap = request.headers();
+    let peer = request.extensions().get::<Peer>().map_or([0, 0, 0, 0].into(), |peer| peer.0.ip());
+    Credentials {
+        peer,
+        forwarded_for: headers.get_all("x-forwarded-for").iter().filter_map(|value| value.to_str().ok()).collect(),
+        authorization: headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()),
+    }
+}
+
+/// The shared state of a handler.
+type Shared = State<Arc<Edge>>;

@@ -1,0 +1,116 @@
+//! Protection against pages that talk to a gateway on the visitor's own machine (DNS rebinding, cross-site requests):
+//! `Host` and `Origin` are checked on every path.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use url::Url;
+
+/// Which hosts a request may name.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Origins {
+    /// Host names besides loopback ones, without port.
+    pub(crate) hosts: Vec<String>,
+    /// Whether the gateway listens on loopback only. If it does not, the names it is reached by are not known, and only
+    /// `Origin` is checked.
+    pub(crate) loopback_only: bool,
+}
+
+/// Refuses a request from a foreign page.
+pub(crate) async fn check(State(origins): State<Arc<Origins>>, request: Request, next: Next) -> Response {
+    if origins.accept(request.headers()) {
+        next.run(request).await
+    } else {
+        let problem = schemas::Problem::new("Forbidden").details("the Host or Origin header names a foreign site");
+        (StatusCode::FORBIDDEN, axum::Json(problem)).into_response()
+    }
+}
+
+impl Origins {
+    fn accept(&self, headers: &HeaderMap) -> bool {
+        let mut origins = headers.get_all(header::ORIGIN).iter();
+        let origin = match (origins.next(), origins.next()) {
+            (None, _) => true,
+            (Some(origin), None) => origin.to_str().is_ok_and(|origin| self.accepts_origin(origin)),
+            (Some(_), Some(_)) => false,
+        };
+        let mut hosts = headers.get_all(header::HOST).iter();
+        let host = match (hosts.next(), hosts.next()) {
+            (Some(host), None) => {
+                host.to_str().is_ok_and(|host| !self.loopback_only || self.accepts_host(without_port(host)))
+            }
+            // HTTP/1.0 has none, and no browser speaks it.
+            (None, _) => true,
+            (Some(_), Some(_)) => false,
+        };
+        origin && host
+    }
+
+    fn accepts_origin(&self, origin: &str) -> bool {
+        Url::parse(origin).is_ok_and(|origin| origin.host_str().is_some_and(|host| self.accepts_host(host)))
+    }
+
+    fn accepts_host(&self, host: &str) -> bool {
+        let host = host.trim_start_matches('[').trim_end_matches(']');
+        let loopback = host.eq_ignore_ascii_case("localhost")
+            || host.parse::<IpAddr>().is_ok_and(|address| address.to_canonical().is_loopback());
+        loopback || self.hosts.iter().any(|known| known.eq_ignore_ascii_case(host))
+    }
+}
+
+fn without_port(host: &str) -> &str {
+    match host.rsplit_once(':') {
+        Some((name, port))
+            if port.bytes().all(|b| b.is_ascii_digit()) && (!name.contains(':') || name.ends_with(']')) =>
+        {
+            name
+        }
+        Some(_) | None => host,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LOOPBACK: bool = true;
+    const EVERYWHERE: bool = false;
+
+    fn accepts(loopback_only: bool, headers: &[(header::HeaderName, &str)]) -> bool {
+        let origins = Origins { hosts: vec!["gateway.example".into()], loopback_only };
+        let mut map = HeaderMap::new();
+        for (name, value) in headers {
+            map.append(name, value.parse().expect("a header value"));
+        }
+        origins.accept(&map)
+    }
+
+    #[test]
+    fn a_loopback_gateway_is_reached_by_loopback_names_only() {
+        for host in ["localhost:6001", "127.0.0.1:6001", "[::1]:6001", "localhost", "gateway.example", "LOCALHOST:1"] {
+            assert!(accepts(LOOPBACK, &[(header::HOST, host)]));
+        }
+        for host in ["evil.example", "evil.example:6001", "127.0.0.1.evil.example", ""] {
+            assert!(!accepts(LOOPBACK, &[(header::HOST, host)]));
+        }
+    }
+
+    #[test]
+    fn an_open_gateway_may_be_called_anything_but_not_by_foreign_pages() {
+        assert!(accepts(EVERYWHERE, &[(header::HOST, "mcp-proxy:6001")]));
+        assert!(!accepts(EVERYWHERE, &[(header::HOST, "mcp-proxy:6001"), (header::ORIGIN, "http://evil.example")]));
+        assert!(!accepts(EVERYWHERE, &[(header::HOST, "x"), (header::ORIGIN, "null")]));
+        assert!(accepts(EVERYWHERE, &[(header::HOST, "x"), (header::ORIGIN, "http://localhost:3000")]));
+        assert!(accepts(EVERYWHERE, &[(header::HOST, "x"), (header::ORIGIN, "https://gateway.example")]));
+    }
+
+    #[test]
+    fn a_header_that_occurs_twice_is_refused() {
+        assert!(!accepts(LOOPBACK, &[(header::HOST, "localhost"), (header::HOST, "localhost")]));
+        assert!(!accepts(LOOPBACK, &[(header::ORIGIN, "http://localhost"), (header::ORIGIN, "http://localhost")]));
+    }
+}

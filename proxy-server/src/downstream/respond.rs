@@ -1,0 +1,111 @@
+//! From a kind of failure to what a client is told: the one place that knows the status, the code and the words.
+
+use axum::Json;
+use axum::body::Body;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use schemas::Problem;
+
+use crate::error::{Error, Kind};
+use crate::policy::Denied;
+use crate::protocol::{
+    INTERNAL_ERROR, INVALID_PARAMS, INVALID_REQUEST, Invalid, PARSE_ERROR, SESSION_NOT_FOUND, error_response,
+};
+
+/// A JSON-RPC error response to the request with this raw id.
+pub(super) fn error(id: &str, error: &Error) -> Bytes {
+    let (_, code, words) = answer(error);
+    let data = serde_json::json!({ "kind": error.kind().word(), "upstream": error.upstream() });
+    error_response(id, code, &words, &data.to_string())
+}
+
+/// The same as a whole HTTP response, for a request that has no session or stream yet.
+pub(super) fn failure(id: &str, failure: &Error) -> Response {
+    let (status, _, _) = answer(failure);
+    let mut response = json(status, error(id, failure));
+    if status == StatusCode::SERVICE_UNAVAILABLE {
+        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+    }
+    response
+}
+
+fn answer(error: &Error) -> (StatusCode, i32, String) {
+    let upstream = error.upstream().map_or_else(|| "the upstream".to_owned(), |name| format!("upstream `{name}`"));
+    match error.kind() {
+        Kind::Malformed => (StatusCode::BAD_REQUEST, PARSE_ERROR, "Parse error".to_owned()),
+        Kind::InvalidRequest(why) => (StatusCode::BAD_REQUEST, INVALID_REQUEST, format!("Invalid request: {why}")),
+        Kind::InvalidParams(why) => (StatusCode::OK, INVALID_PARAMS, format!("Invalid params: {why}")),
+        Kind::UnknownTool => (StatusCode::OK, INVALID_PARAMS, "Unknown tool".to_owned()),
+        Kind::NotReady => unavailable(format!("{upstream} is not connected; nothing was sent")),
+        Kind::TooManySessions => unavailable("too many sessions; try again later".to_owned()),
+        Kind::Busy => unavailable(format!("{upstream} has too many requests in flight; nothing was sent")),
+        Kind::Unreachable => unavailable(format!("cannot connect to {upstream}; nothing was sent")),
+        Kind::Refused(status) => {
+            (StatusCode::BAD_GATEWAY, INTERNAL_ERROR, format!("{upstream} refused the request with status {status}"))
+        }
+        Kind::SessionLost => unavailable(format!("{upstream} lost its session; the request was not executed")),
+        Kind::Lost => {
+            bad_gateway(format!("{upstream} went away before its answer; the request may have been executed"))
+        }
+        Kind::TimedOut => (
+            StatusCode::GATEWAY_TIMEOUT,
+            INTERNAL_ERROR,
+            format!("{upstream} did not answer in time; the request may have been executed"),
+        ),
+        Kind::BadAnswer => bad_gateway(format!("{upstream} gave no valid answer")),
+        Kind::Cancelled => (StatusCode::OK, INTERNAL_ERROR, "the request was cancelled".to_owned()),
+    }
+}
+
+fn unavailable(words: String) -> (StatusCode, i32, String) {
+    (StatusCode::SERVICE_UNAVAILABLE, INTERNAL_ERROR, words)
+}
+
+fn bad_gateway(words: String) -> (StatusCode, i32, String) {
+    (StatusCode::BAD_GATEWAY, INTERNAL_ERROR, words)
+}
+
+/// A body that is no message.
+pub(super) fn invalid(invalid: &Invalid) -> Response {
+    let code = match invalid {
+        Invalid::Json(_) => PARSE_ERROR,
+        Invalid::Depth | Invalid::Batch | Invalid::Envelope(_) => INVALID_REQUEST,
+    };
+    json(StatusCode::BAD_REQUEST, error_response("", code, &invalid.to_string(), ""))
+}
+
+/// A request that breaks the rules of the transport.
+pub(super) fn bad_request(why: &str) -> Response {
+    json(StatusCode::BAD_REQUEST, error_response("", INVALID_REQUEST, why, ""))
+}
+
+/// An unknown session, or one of somebody else (2025-11-25, transports, "Session Management").
+pub(super) fn unknown_session() -> Response {
+    json(StatusCode::NOT_FOUND, error_response("", SESSION_NOT_FOUND, "Session not found", ""))
+}
+
+pub(super) fn unknown_upstream(name: &str) -> Response {
+    let problem = Problem::new("MCP server not found").details(format!("name={name}"));
+    (StatusCode::NOT_FOUND, Json(problem)).into_response()
+}
+
+pub(super) fn denied(denied: Denied) -> Response {
+    let (status, words) = match denied {
+        Denied::NoToken => (StatusCode::UNAUTHORIZED, "Authorization required"),
+        Denied::NoBearer => (StatusCode::UNAUTHORIZED, "Invalid authorization format"),
+        Denied::WrongToken => (StatusCode::UNAUTHORIZED, "Invalid token"),
+        Denied::Address | Denied::MayNotStart => (StatusCode::FORBIDDEN, "Access denied: IP not allowed"),
+    };
+    let mut response = (status, Json(Problem::new(words))).into_response();
+    if status == StatusCode::UNAUTHORIZED {
+        response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    }
+    response
+}
+
+/// A response with a JSON body that is written already.
+pub(super) fn json(status: StatusCode, body: Bytes) -> Response {
+    let kind = HeaderValue::from_static("application/json");
+    (status, [(header::CONTENT_TYPE, kind)], Body::from(body)).into_response()
+}

@@ -1,0 +1,292 @@
+//! Downstream sessions: what the gateway knows of one legacy client between its requests.
+//!
+//! Everything here belongs to one client: its ids, its streams, the questions it was asked. Nothing is shared between
+//! two of them, so that equal request ids cannot meet.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, info};
+
+use crate::downstream::Edge;
+use crate::downstream::event_log::EventLog;
+use crate::error::{Error, Kind};
+use crate::policy::Principal;
+use crate::protocol::{self, Message};
+use crate::tasks::Tasks;
+use crate::upstream::{Attachment, Event, Reply, Upstream};
+
+const REAP_INTERVAL: Duration = Duration::from_secs(30);
+/// Streams of finished calls that a session keeps for clients that come back for the answer.
+const KEPT_STREAMS: usize = 64;
+/// How long a client may think about a question.
+const QUESTION_TIMEOUT: Duration = Duration::from_secs(300);
+
+/// The live sessions by id.
+pub(super) struct Sessions {
+    live: Mutex<HashMap<Box<str>, Arc<Session>>>,
+    max: usize,
+}
+
+/// One client's session with one upstream.
+pub(super) struct Session {
+    pub(super) id: Box<str>,
+    pub(super) upstream: Arc<Upstream>,
+    pub(super) principal: Principal,
+    /// Set once the client has introduced itself.
+    link: OnceLock<Link>,
+    streams: Mutex<Streams>,
+    calls: Mutex<HashMap<Box<str>, oneshot::Sender<Message>>>,
+    questions: Mutex<HashMap<u64, (Instant, Reply)>>,
+    used: Mutex<Instant>,
+    closed: CancellationToken,
+}
+
+struct Link {
+    attachment: Arc<Attachment>,
+    /// The revision agreed with the client.
+    version: Box<str>,
+}
+
+struct Streams {
+    /// What belongs to no call; the only stream of a client that uses the separate event stream.
+    own: Arc<EventLog>,
+    calls: BTreeMap<u32, Arc<EventLog>>,
+    last: u32,
+    readers: usize,
+}
+
+/// A call whose answer is awaited; withdrawn from the session's list when dropped.
+pub(super) struct Running<'a> {
+    session: &'a Session,
+    id: Box<str>,
+}
+
+impl Sessions {
+    pub(super) fn new(max: usize) -> Self {
+        Self { live: Mutex::default(), max }
+    }
+
+    /// A new session under an id that cannot be guessed. It lives as long as its upstream.
+    pub(super) fn create(&self, upstream: &Arc<Upstream>, principal: Principal) -> Result<Arc<Session>, Error> {
+        let mut random = [0; 16];
+        getrandom::fill(&mut random).map_err(|error| Error::new(Kind::TooManySessions).because(error))?;
+        let id: Box<str> = format!("{:032x}", u128::from_be_bytes(random)).into();
+        let session = Arc::new(Session {
+            id: id.clone(),
+            upstream: Arc::clone(upstream),
+            principal,
+            link: OnceLock::new(),
+            streams: Mutex::new(Streams { own: Arc::default(), calls: BTreeMap::new(), last: 0, readers: 0 }),
+            calls: Mutex::default(),
+            questions: Mutex::default(),
+            used: Mutex::new(Instant::now()),
+            closed: upstream.retired().child_token(),
+        });
+        let mut live = lock(&self.live);
+        if live.len() >= self.max {
+            return Err(Kind::TooManySessions.into());
+        }
+        live.insert(id, Arc::clone(&session));
+        Ok(session)
+    }
+
+    /// The session with this id, if it is this caller's with this upstream.
+    pub(super) fn find(&self, id: &str, upstream: &Arc<Upstream>, principal: Principal) -> Option<Arc<Session>> {
+        let session = lock(&self.live).get(id).cloned()?;
+        let own = Arc::ptr_eq(&session.upstream, upstream) && session.principal == principal;
+        if own && !session.closed.is_cancelled() { Some(session) } else { None }
+    }
+
+    /// Ends a session: what it has in flight is cancelled, what it was asked stays unanswered.
+    pub(super) fn end(&self, session: &Session) {
+        lock(&self.live).remove(&session.id);
+        session.end();
+    }
+
+    pub(super) fn end_all(&self) {
+        let all: Vec<_> = lock(&self.live).drain().collect();
+        for (_, session) in all {
+            session.end();
+        }
+    }
+
+    fn idle(&self, timeout: Duration) -> Vec<Arc<Session>> {
+        let idle = |session: &&Arc<Session>| session.closed.is_cancelled() || session.is_idle(timeout);
+        lock(&self.live).values().filter(idle).cloned().collect()
+    }
+}
+
+/// Ends sessions whose clients have gone silent, and questions that nobody answers.
+pub(super) async fn reap(edge: Arc<Edge>) {
+    loop {
+        tokio::select! {
+            () = edge.tasks.stopping().cancelled() => return,
+            () = tokio::time::sleep(REAP_INTERVAL) => {}
+        }
+        for session in edge.sessions.idle(edge.config.idle_timeout) {
+            info!(session = &*session.id, upstream = %session.upstream.definition().name, "session ended: idle");
+            edge.sessions.end(&session);
+        }
+        let live: Vec<_> = lock(&edge.sessions.live).values().cloned().collect();
+        for session in live {
+            lock(&session.questions).retain(|_, (asked, _)| asked.elapsed() < QUESTION_TIMEOUT);
+        }
+    }
+}
+
+impl Session {
+    /// Connects the session with its upstream session, and starts to carry over what comes outside any call.
+    pub(super) fn link(
+        self: &Arc<Self>,
+        attachment: Arc<Attachment>,
+        version: &str,
+        events: mpsc::Receiver<Event>,
+        tasks: &Tasks,
+    ) {
+        if self.link.set(Link { attachment: Arc::clone(&attachment), version: version.into() }).is_ok() {
+            tasks.spawn("session events", carry_over(Arc::clone(self), attachment, events));
+        }
+    }
+
+    pub(super) fn attachment(&self) -> Result<&Arc<Attachment>, Error> {
+        let link = self.link.get().ok_or(Kind::InvalidRequest("the session is not initialized"))?;
+        Ok(&link.attachment)
+    }
+
+    /// The revision agreed with the client; empty before that.
+    pub(super) fn version(&self) -> &str {
+        self.link.get().map_or("", |link| &link.version)
+    }
+
+    pub(super) fn touch(&self) {
+        *lock(&self.used) = Instant::now();
+    }
+
+    pub(super) fn closed(&self) -> &CancellationToken {
+        &self.closed
+    }
+
+    /// Notes a request, so that it can be cancelled. A second one with the same id is refused while the first runs.
+    pub(super) fn begin(&self, request: &Message) -> Result<(Running<'_>, oneshot::Receiver<Message>), Error> {
+        let id: Box<str> = request.id().into();
+        let (cancel, cancelled) = oneshot::channel();
+        let mut calls = lock(&self.calls);
+        if calls.contains_key(&id) {
+            return Err(Kind::InvalidRequest("a request with this id is already in flight").into());
+        }
+        calls.insert(id.clone(), cancel);
+        Ok((Running { session: self, id }, cancelled))
+    }
+
+    /// Cancels the request that a `notifications/cancelled` names.
+    pub(super) fn cancel(&self, message: Message) {
+        let id = protocol::requested_id(message.params()).unwrap_or_default().to_owned();
+        match lock(&self.calls).remove(id.as_str()) {
+            Some(cancel) => drop(cancel.send(message)),
+            None => debug!(session = &*self.id, id, "cancellation of no request in flight"),
+        }
+    }
+
+    /// Takes the client's answer to a question.
+    pub(super) fn answer(&self, response: &Message) {
+        let asked = response.id().parse().ok().and_then(|serial: u64| lock(&self.questions).remove(&serial));
+        match asked {
+            Some((_, reply)) => reply.answer(response),
+            None => debug!(session = &*self.id, id = response.id(), "answer to no question"),
+        }
+    }
+
+    /// Puts something from the upstream on a stream.
+    pub(super) fn put(&self, log: &EventLog, event: Event) {
+        match event {
+            Event::Notification(message) => log.push(message),
+            Event::Question(question) => {
+                lock(&self.questions).insert(question.serial, (Instant::now(), question.reply));
+                log.push(question.message);
+            }
+        }
+    }
+
+    /// The stream of what belongs to no call.
+    pub(super) fn own_stream(&self) -> Arc<EventLog> {
+        Arc::clone(&lock(&self.streams).own)
+    }
+
+    /// A stream for one call. Streams of calls that are long done make room.
+    pub(super) fn new_stream(&self) -> (u32, Arc<EventLog>) {
+        let mut streams = lock(&self.streams);
+        while streams.calls.len() >= KEPT_STREAMS {
+            let oldest = streams.calls.iter().find(|(_, log)| log.is_complete()).map(|(number, _)| *number);
+            let Some(oldest) = oldest else { break };
+            streams.calls.remove(&oldest);
+        }
+        streams.last += 1;
+        let (number, log) = (streams.last, Arc::new(EventLog::default()));
+        streams.calls.insert(number, Arc::clone(&log));
+        (number, log)
+    }
+
+    /// The stream with this number; 0 is the session's own.
+    pub(super) fn stream(&self, number: u32) -> Option<Arc<EventLog>> {
+        let streams = lock(&self.streams);
+        if number == 0 { Some(Arc::clone(&streams.own)) } else { streams.calls.get(&number).cloned() }
+    }
+
+    /// Counts open streams; a session with one is not idle.
+    pub(super) fn reader_opened(&self) {
+        lock(&self.streams).readers += 1;
+    }
+
+    pub(super) fn reader_closed(&self) {
+        let mut streams = lock(&self.streams);
+        streams.readers = streams.readers.saturating_sub(1);
+        drop(streams);
+        self.touch();
+    }
+
+    fn is_idle(&self, timeout: Duration) -> bool {
+        let open = lock(&self.streams).readers > 0 || !lock(&self.calls).is_empty();
+        !open && lock(&self.used).elapsed() > timeout
+    }
+
+    fn end(&self) {
+        for (id, cancel) in lock(&self.calls).drain() {
+            let text = format!(
+                r#"{{"jsonrpc":"2.0","method":"notifications/cancelled","params":{{"requestId":{id},"reason":"the session ended"}}}}"#
+            );
+            if let Ok(message) = Message::parse(Bytes::from(text)) {
+                cancel.send(message).ok();
+            }
+        }
+        lock(&self.questions).clear();
+        self.closed.cancel();
+    }
+}
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        lock(&self.session.calls).remove(&self.id);
+    }
+}
+
+/// Runs for as long as the session lives, and lets go of its upstream session at the end.
+async fn carry_over(session: Arc<Session>, attachment: Arc<Attachment>, mut events: mpsc::Receiver<Event>) {
+    let own = session.own_stream();
+    loop {
+        tokio::select! {
+            () = session.closed.cancelled() => break,
+            Some(event) = events.recv() => session.put(&own, event),
+        }
+    }
+    attachment.close().await;
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

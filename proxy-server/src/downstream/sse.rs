@@ -1,0 +1,105 @@
+//! HTTP with a separate event stream towards clients (2024-11-05): GET opens the session and carries everything the
+//! gateway sends; messages are posted to the address that its first event names.
+
+use std::sync::Arc;
+
+use axum::extract::{RawPathParams, Request, State};
+use axum::http::{Method, StatusCode};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use tokio::sync::mpsc;
+
+use crate::downstream::mcp::{Follower, fill, introduce, notify, read_body, run, stream_response, upstream_name};
+use crate::downstream::session::Session;
+use crate::downstream::{Edge, Shared, admit, respond};
+use crate::protocol::{self, INVALID_PARAMS, INVALID_REQUEST, Kind, Message, PARSE_ERROR, error_response};
+use crate::upstream::{EVENT_QUEUE, OpenError};
+
+/// Opens a session; it ends with the stream.
+pub(super) async fn open(State(edge): Shared, path: RawPathParams, request: Request) -> Response {
+    let (upstream, principal) = match admit(&edge, upstream_name(&path), &request) {
+        Ok(admitted) => admitted,
+        Err(refusal) => return refusal,
+    };
+    let session = match edge.sessions.create(&upstream, principal) {
+        Ok(session) => session,
+        Err(error) => return respond::failure("", &error),
+    };
+    // A path alone is right whatever name the client reached the gateway by.
+    let base = edge.config.base_url.as_deref().unwrap_or_default().trim_end_matches('/');
+    let folder = request.uri().path().split_once("/sse").map_or("", |(folder, _)| folder);
+    let endpoint = format!("event: endpoint\ndata: {base}{folder}/message?sessionId={}\r\n\r\n", session.id);
+    let own = session.own_stream();
+    stream_response(Follower::new(&edge, session, own, 0, None), Some(Bytes::from(endpoint)))
+}
+
+/// Takes one message of a session and answers 202; what there is to say comes on the session's stream.
+pub(super) async fn message(State(edge): Shared, path: RawPathParams, request: Request) -> Response {
+    let (upstream, principal) = match admit(&edge, upstream_name(&path), &request) {
+        Ok(admitted) => admitted,
+        Err(refusal) => return refusal,
+    };
+    if *request.method() != Method::POST {
+        return refuse(INVALID_REQUEST, "Method not allowed");
+    }
+    let Some(id) = session_id(request.uri().query().unwrap_or_default()) else {
+        return refuse(INVALID_PARAMS, "Missing sessionId");
+    };
+    let Some(session) = edge.sessions.find(id, &upstream, principal) else {
+        return refuse(INVALID_PARAMS, "Invalid session ID");
+    };
+    session.touch();
+    let body = match read_body(&edge, request.into_body()).await {
+        Ok(body) => body,
+        Err(refusal) => return refusal,
+    };
+    match Message::parse(body) {
+        Ok(message) => take(edge, session, message).await,
+        Err(protocol::Invalid::Json(_)) => refuse(PARSE_ERROR, "Parse error"),
+        Err(invalid) => respond::invalid(&invalid),
+    }
+}
+
+async fn take(edge: Arc<Edge>, session: Arc<Session>, message: Message) -> Response {
+    match message.kind() {
+        // Sent on before the 202, so that it stays ahead of what the client posts next.
+        Kind::Notification => return notify(&session, message).await,
+        Kind::Result | Kind::Error => session.answer(&message),
+        Kind::Request => {
+            let tasks = edge.tasks.clone();
+            tasks.spawn("call", async move {
+                let own = session.own_stream();
+                let answer = if message.method() == "initialize" {
+                    initialize(&edge, &session, &message).await
+                } else {
+                    let (events, mut queue) = mpsc::channel(EVENT_QUEUE);
+                    let outcome = run(edge, Arc::clone(&session), message, events);
+                    fill(&session, &own, &mut queue, outcome).await
+                };
+                if let Some(answer) = answer {
+                    own.push(answer);
+                }
+            });
+        }
+    }
+    StatusCode::ACCEPTED.into_response()
+}
+
+async fn initialize(edge: &Edge, session: &Arc<Session>, message: &Message) -> Option<Bytes> {
+    if session.attachment().is_ok() {
+        return Some(error_response(message.id(), INVALID_REQUEST, "the session is already initialized", ""));
+    }
+    Some(match introduce(edge, session, message).await {
+        Ok(answer) => answer,
+        Err(OpenError::Refused(answer)) => answer.with_id(message.id(), &[]),
+        Err(OpenError::Failed(error)) => respond::error(message.id(), &error),
+    })
+}
+
+fn session_id(query: &str) -> Option<&str> {
+    query.split('&').find_map(|pair| pair.strip_prefix("sessionId=")).filter(|id| !id.is_empty())
+}
+
+fn refuse(code: i32, words: &str) -> Response {
+    respond::json(StatusCode::BAD_REQUEST, error_response("", code, words, ""))
+}

@@ -1,0 +1,185 @@
+//! What can go wrong on the path of a request: a kind to branch on, and a cause for the log.
+//!
+//! Causes never reach a client; `downstream::respond` finds the public words for each kind.
+
+use std::error::Error as StdError;
+use std::fmt;
+
+use schemas::ServerName;
+
+/// A failure on the path of a request.
+#[derive(Debug)]
+pub(crate) struct Error {
+    kind: Kind,
+    upstream: Option<ServerName>,
+    source: Option<Box<dyn StdError + Send + Sync>>,
+}
+
+/// What happened, as far as a caller's next step depends on it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// The body is not JSON, or breaks a limit on its form.
+    Malformed,
+    /// JSON, but no message that this protocol knows; the text says why.
+    InvalidRequest(&'static str),
+    /// A request whose parameters the gateway has to read and cannot; the text says why.
+    InvalidParams(&'static str),
+    /// A tool that does not exist, or that this caller may not see.
+    UnknownTool,
+    /// The upstream has no session at the moment. Nothing was sent.
+    NotReady,
+    /// The upstream, or the gateway, has as many sessions as it may. Nothing was sent.
+    TooManySessions,
+    /// The upstream has as many requests in flight as it may. Nothing was sent.
+    Busy,
+    /// No connection to the upstream could be made. Nothing was sent.
+    Unreachable,
+    /// The upstream refused the request with an HTTP status. It was not executed.
+    Refused(u16),
+    /// The upstream no longer knows its session. The request was not executed.
+    SessionLost,
+    /// The connection ended after the request was sent. Whether it was executed is not known.
+    Lost,
+    /// No answer within the deadline. Whether it was executed is not known.
+    TimedOut,
+    /// The upstream answered something that is no answer.
+    BadAnswer,
+    /// The caller withdrew the request.
+    Cancelled,
+}
+
+/// Whose fault it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Blame {
+    Downstream,
+    Upstream,
+    Gateway,
+}
+
+impl Error {
+    pub(crate) fn new(kind: Kind) -> Self {
+        Self { kind, upstream: None, source: None }
+    }
+
+    pub(crate) fn because(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        self.source = Some(source.into());
+        self
+    }
+
+    pub(crate) fn at(mut self, upstream: &ServerName) -> Self {
+        self.upstream = Some(upstream.clone());
+        self
+    }
+
+    pub(crate) fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    pub(crate) fn upstream(&self) -> Option<&ServerName> {
+        self.upstream.as_ref()
+    }
+}
+
+impl Kind {
+    pub(crate) fn blame(self) -> Blame {
+        match self {
+            Self::Malformed
+            | Self::InvalidRequest(_)
+            | Self::InvalidParams(_)
+            | Self::UnknownTool
+            | Self::Cancelled => Blame::Downstream,
+            Self::NotReady
+            | Self::Unreachable
+            | Self::Refused(_)
+            | Self::SessionLost
+            | Self::Lost
+            | Self::TimedOut
+            | Self::BadAnswer => Blame::Upstream,
+            Self::TooManySessions | Self::Busy => Blame::Gateway,
+        }
+    }
+
+    /// Whether the request provably had no effect, so that sending it again is safe.
+    pub(crate) fn had_no_effect(self) -> bool {
+        match self {
+            Self::Malformed
+            | Self::InvalidRequest(_)
+            | Self::InvalidParams(_)
+            | Self::UnknownTool
+            | Self::NotReady
+            | Self::TooManySessions
+            | Self::Busy
+            | Self::Unreachable
+            | Self::Refused(_)
+            | Self::SessionLost => true,
+            Self::Lost | Self::TimedOut | Self::BadAnswer | Self::Cancelled => false,
+        }
+    }
+
+    /// A stable word for logs and for `data.kind` of an error answer.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Malformed => "malformed",
+            Self::InvalidRequest(_) => "invalid_request",
+            Self::InvalidParams(_) => "invalid_params",
+            Self::UnknownTool => "unknown_tool",
+            Self::NotReady => "upstream_not_ready",
+            Self::TooManySessions => "too_many_sessions",
+            Self::Busy => "upstream_busy",
+            Self::Unreachable => "upstream_unreachable",
+            Self::Refused(_) => "upstream_refused",
+            Self::SessionLost => "upstream_session_lost",
+            Self::Lost => "upstream_lost",
+            Self::TimedOut => "upstream_timed_out",
+            Self::BadAnswer => "upstream_bad_answer",
+            Self::Cancelled => "cancelled",
+        }
+    }
+}
+
+impl From<Kind> for Error {
+    fn from(kind: Kind) -> Self {
+        Self::new(kind)
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.kind {
+            Kind::Malformed => f.write_str("the message is malformed"),
+            Kind::InvalidRequest(why) | Kind::InvalidParams(why) => f.write_str(why),
+            Kind::UnknownTool => f.write_str("unknown tool"),
+            Kind::NotReady => f.write_str("the upstream is not connected"),
+            Kind::TooManySessions => f.write_str("too many sessions"),
+            Kind::Busy => f.write_str("too many requests in flight"),
+            Kind::Unreachable => f.write_str("cannot connect to the upstream"),
+            Kind::Refused(status) => write!(f, "the upstream refused with status {status}"),
+            Kind::SessionLost => f.write_str("the upstream no longer knows the session"),
+            Kind::Lost => f.write_str("the upstream's connection ended before its answer"),
+            Kind::TimedOut => f.write_str("no answer from the upstream within the deadline"),
+            Kind::BadAnswer => f.write_str("the upstream's answer is not valid"),
+            Kind::Cancelled => f.write_str("the caller withdrew the request"),
+        }
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.source.as_deref().map(|source| source as _)
+    }
+}
+
+/// Prints an error with its causes, outermost first: the one way errors get into logs and status texts.
+pub(crate) struct Chain<'a>(pub(crate) &'a (dyn StdError + 'static));
+
+impl fmt::Display for Chain<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)?;
+        let mut cause = self.0.source();
+        while let Some(error) = cause {
+            write!(f, ": {error}")?;
+            cause = error.source();
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,264 @@
+//! Composition: bind, mount the routers, run, and shut down in order.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::Request;
+use axum::http::StatusCode;
+use axum::middleware::from_fn_with_state;
+use axum::response::IntoResponse;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use schemas::{FingerprintSalt, Problem};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio::time::{Instant, sleep, timeout};
+use tokio_util::sync::CancellationToken;
+use tower_service::Service;
+use tracing::{debug, warn};
+
+use crate::admin::{self, Admin, Connections};
+use crate::catalog::Catalog;
+use crate::config::Config;
+use crate::downstream::{self, Edge, Origins, Peer};
+use crate::policy::Policy;
+use crate::registry::Registry;
+use crate::tasks::Tasks;
+use crate::upstream::{Dialer, Environment, Upstreams};
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
+const MAX_HEADER_BYTES: usize = 64 * 1024;
+/// What child processes get to end once all calls are done.
+const CHILD_GRACE: Duration = Duration::from_secs(5);
+
+/// A running gateway.
+///
+/// ```no_run
+/// # async fn example() -> Result<(), proxy_server::StartError> {
+/// let gateway = proxy_server::Gateway::start(proxy_server::Config::ephemeral()).await?;
+/// println!("clients connect to {}/NAME/stream", gateway.url());
+/// gateway.stop().await;
+/// # Ok(())
+/// # }
+/// ```
+pub struct Gateway {
+    address: SocketAddr,
+    url: String,
+    tasks: Tasks,
+    edge: Arc<Edge>,
+    accepting: CancellationToken,
+    connections: Tasks,
+    grace: Duration,
+}
+
+/// Why a gateway did not start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// The address is taken, or not this machine's.
+    #[error("cannot listen on {host}:{port}")]
+    Bind {
+        /// The host as configured.
+        host: String,
+        /// The port as configured.
+        port: u16,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// No HTTP client could be made.
+    #[error("cannot make an HTTP client")]
+    Client(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The system has no randomness.
+    #[error("cannot draw random numbers")]
+    Random(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+impl Gateway {
+    /// Binds and starts to serve.
+    pub async fn start(config: Config) -> Result<Self, StartError> {
+        let dialer = Dialer::new(CONNECT_TIMEOUT).map_err(|error| StartError::Client(error.into()))?;
+        let (host, port) = (config.host.clone(), config.port);
+        let listener = TcpListener::bind((host.as_str(), port)).await.and_then(|l| Ok((l.local_addr()?, l)));
+        let (address, listener) = listener.map_err(|source| StartError::Bind { host, port, source })?;
+        dialer.set_own(address);
+        let (tasks, connections, accepting) = (Tasks::default(), Tasks::default(), CancellationToken::new());
+        let (edge, counts, router) = compose(&config, dialer, &tasks)?;
+        let acceptor = Acceptor {
+            router,
+            tasks: connections.clone(),
+            places: Arc::new(Semaphore::new(config.max_connections)),
+            counts,
+            closing: accepting.clone(),
+        };
+        tasks.spawn("accept", acceptor.run(listener));
+        let url = config.base_url.as_ref().map_or_else(|| format!("http://{address}"), ToString::to_string);
+        let url = url.trim_end_matches('/').to_owned();
+        Ok(Self { address, url, tasks, edge, accepting, connections, grace: config.shutdown_timeout })
+    }
+
+    /// The address it listens on.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The URL clients reach it by, without a slash at the end.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Stops: no new connections, calls get the grace period to end, then sessions and child processes.
+    pub async fn stop(self) {
+        self.accepting.cancel();
+        self.edge.drain(self.grace).await;
+        self.edge.end_sessions();
+        if !self.connections.stop(Duration::from_secs(1)).await {
+            debug!("connections still open at the end of the grace period");
+        }
+        if !self.tasks.stop(CHILD_GRACE).await {
+            warn!("tasks still running at the end of the grace period");
+        }
+    }
+}
+
+fn compose(
+    config: &Config,
+    dialer: Dialer,
+    tasks: &Tasks,
+) -> Result<(Arc<Edge>, Arc<Connections>, Router), StartError> {
+    let environment = Environment {
+        config: Arc::new(config.upstream.clone()),
+        tasks: tasks.clone(),
+        dialer,
+        children: Arc::new(config.children.clone()),
+    };
+    let upstreams = Upstreams::new(environment);
+    let policy = Arc::new(Policy::new(config.policy.clone()));
+    let mut random = [0; 16];
+    getrandom::fill(&mut random).map_err(|error| StartError::Random(error.into()))?;
+    let counts = Arc::<Connections>::default();
+    let admin = Arc::new(Admin {
+        registry: Registry::memory(config.upstream.upstreams),
+        catalog: Catalog::follow(upstreams.clone(), tasks),
+        upstreams: upstreams.clone(),
+        policy: Arc::clone(&policy),
+        salt: FingerprintSalt::new(random),
+        started: Instant::now(),
+        connections: Arc::clone(&counts),
+        call_timeout: config.downstream.call_timeout,
+        max_body_bytes: config.downstream.max_body_bytes,
+        credentials: downstream::credentials,
+    });
+    let edge = Edge::new(upstreams, policy, tasks.clone(), config.downstream.clone());
+    let origins = Arc::new(Origins { hosts: config.allowed_hosts.clone(), loopback_only: config.is_loopback() });
+    let router = Router::new()
+        .merge(admin::router(admin))
+        .merge(downstream::router(Arc::clone(&edge)))
+        .fallback(not_found)
+        .layer(from_fn_with_state(origins, downstream::check_origin));
+    Ok((edge, counts, router))
+}
+
+async fn not_found() -> impl IntoResponse {
+    (StatusCode::NOT_FOUND, axum::Json(Problem::new("Not found")))
+}
+
+/// Takes connections and serves each in a task of its own.
+struct Acceptor {
+    router: Router,
+    tasks: Tasks,
+    places: Arc<Semaphore>,
+    counts: Arc<Connections>,
+    closing: CancellationToken,
+}
+
+impl Acceptor {
+    async fn run(self, listener: TcpListener) {
+        loop {
+            // A connection that finds no place waits in the system's own bounded queue.
+            let place = tokio::select! {
+                () = self.closing.cancelled() => return,
+                place = Arc::clone(&self.places).acquire_owned() => place,
+            };
+            let Ok(place) = place else { return };
+            let accepted = tokio::select! {
+                () = self.closing.cancelled() => return,
+                accepted = listener.accept() => accepted,
+            };
+            match accepted {
+                Ok((stream, peer)) => {
+                    let connection = self.serve(stream, Peer(peer));
+                    self.tasks.spawn("connection", async move {
+                        connection.await;
+                        drop(place);
+                    });
+                }
+                Err(error) => {
+                    // Out of file descriptors, most often: trying at once would only spin.
+                    warn!(%error, "cannot accept a connection");
+                    sleep(Duration::from_millis(100)).await;
+                }
+            }
+        }
+    }
+
+    fn serve(&self, stream: TcpStream, peer: Peer) -> impl Future<Output = ()> + use<> {
+        let (router, stopping, counts) = (self.router.clone(), self.tasks.stopping().clone(), Arc::clone(&self.counts));
+        let draining = self.closing.clone();
+        async move {
+            counts.active.fetch_add(1, Ordering::Relaxed);
+            counts.total.fetch_add(1, Ordering::Relaxed);
+            stream.set_nodelay(true).ok();
+            let service = service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
+                let mut request = without_trailing_slash(request.map(Body::new));
+                request.extensions_mut().insert(peer);
+                router.clone().call(request)
+            });
+            let mut server = http1::Builder::new();
+            server.timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT).max_buf_size(MAX_HEADER_BYTES);
+            let connection = server.serve_connection(TokioIo::new(stream), service);
+            tokio::pin!(connection);
+            let mut told = false;
+            loop {
+                tokio::select! {
+                    ended = &mut connection => {
+                        if let Err(error) = ended {
+                            debug!(%error, peer = %peer.0, "connection ended");
+                        }
+                        break;
+                    }
+                    () = draining.cancelled(), if !told => {
+                        told = true;
+                        connection.as_mut().graceful_shutdown();
+                    }
+                    () = stopping.cancelled() => {
+                        timeout(Duration::from_millis(500), &mut connection).await.ok();
+                        break;
+                    }
+                }
+            }
+            counts.active.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+}
+
+/// `/healthz/` is `/healthz`: the ancestor redirected, and clients of it rely on the path being found.
+fn without_trailing_slash(mut request: Request) -> Request {
+    let uri = request.uri();
+    let path = uri.path();
+    if path.len() > 1 && path.ends_with('/') {
+        let query = uri.query().map_or_else(String::new, |query| format!("?{query}"));
+        let shorter = format!("{}{query}", path.trim_end_matches('/'));
+        if let Ok(uri) = shorter.parse() {
+            *request.uri_mut() = uri;
+        }
+    }
+    request
+}

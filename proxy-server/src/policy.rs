@@ -1,0 +1,36 @@
+//! Who is asking, and what they may see and call. Decides; answers nothing.
+
+pub(crate) mod access;
+mod authenticate;
+mod client_addr;
+
+use ipnet::IpNet;
+use schemas::Secret;
+
+pub(crate) use self::authenticate::{Credentials, Denied, Principal};
+
+/// Who may use the gateway.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Config {
+    /// Tokens of the admin API; none means that no token is asked for.
+    pub(crate) admin_tokens: Vec<Secret>,
+    /// Addresses that may use the admin API; everyone when empty.
+    pub(crate) admin_allow_ips: Vec<IpNet>,
+    /// Tokens that every upstream's endpoints accept.
+    pub(crate) global_tokens: Vec<Secret>,
+    /// Peers whose `X-Forwarded-For` is believed.
+    pub(crate) trusted_proxies: Vec<IpNet>,
+    /// Lets callers from anywhere start processes through an admin API without tokens.
+    pub(crate) allow_insecure_admin: bool,
+}
+
+/// Decides who may do what.
+pub(crate) struct Policy {
+    config: Config,
+}
+
+impl Policy {
+    pub(crate) fn new(config: Config) -> Self {
+        Self { config }
+    }
+}

@@ -1,0 +1,177 @@
+//! Tokens and addresses.
+
+use std::net::IpAddr;
+
+use schemas::{Definition, Secret};
+use subtle::ConstantTimeEq;
+
+use crate::policy::Policy;
+use crate::policy::client_addr::client_address;
+
+/// What a request shows of who sent it.
+#[derive(Debug, Clone)]
+pub(crate) struct Credentials<'a> {
+    pub(crate) peer: IpAddr,
+    /// The values of `X-Forwarded-For`, in order.
+    pub(crate) forwarded_for: Vec<&'a str>,
+    /// The value of `Authorization`.
+    pub(crate) authorization: Option<&'a str>,
+}
+
+/// Who a caller of an upstream's endpoints is, as far as its token tells. A session belongs to one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Principal {
+    /// No token is asked for.
+    Anonymous,
+    /// The holder of the global token with this index.
+    Global(usize),
+    /// The holder of the definition's own token with this index.
+    Own(usize),
+}
+
+/// Why a caller is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Denied {
+    /// No `Authorization`, and one is needed.
+    NoToken,
+    /// `Authorization` without the `Bearer` scheme.
+    NoBearer,
+    /// A token that is not accepted.
+    WrongToken,
+    /// An address that is not on the list.
+    Address,
+    /// Starting processes needs a token or a loopback peer.
+    MayNotStart,
+}
+
+impl Policy {
+    /// Whether a caller may use the endpoints of this upstream.
+    pub(crate) fn client(&self, credentials: &Credentials<'_>, definition: &Definition) -> Result<Principal, Denied> {
+        if !definition.allows(self.address(credentials)) {
+            return Err(Denied::Address);
+        }
+        let (global, own) = (&self.config.global_tokens, &definition.access.auth_tokens);
+        if global.is_empty() && own.is_empty() {
+            return if definition.access.require_auth { Err(Denied::NoToken) } else { Ok(Principal::Anonymous) };
+        }
+        let authorization = credentials.authorization.ok_or(Denied::NoToken)?;
+        let token = bearer(authorization).ok_or(Denied::NoBearer)?;
+        let principal = find(global, token).map(Principal::Global).or_else(|| find(own, token).map(Principal::Own));
+        principal.ok_or(Denied::WrongToken)
+    }
+
+    /// Whether a caller may use the admin API: first its address, then its token.
+    pub(crate) fn admin(&self, credentials: &Credentials<'_>) -> Result<(), Denied> {
+        let allowed = &self.config.admin_allow_ips;
+        let address = self.address(credentials);
+        if !allowed.is_empty() && !allowed.iter().any(|net| net.contains(&address)) {
+            return Err(Denied::Address);
+        }
+        if self.config.admin_tokens.is_empty() {
+            return Ok(());
+        }
+        let authorization = credentials.authorization.ok_or(Denied::NoToken)?;
+        let token = bearer(authorization).unwrap_or(authorization.trim());
+        find(&self.config.admin_tokens, token).map(drop).ok_or(Denied::WrongToken)
+    }
+
+    /// Whether a caller of the admin API may have processes started on this machine.
+    pub(crate) fn may_start_processes(&self, credentials: &Credentials<'_>) -> Result<(), Denied> {
+        let vouched = !self.config.admin_tokens.is_empty() || self.config.allow_insecure_admin;
+        // A loopback peer that forwards for someone else is not the caller.
+        let local = credentials.peer.to_canonical().is_loopback()
+            && (credentials.forwarded_for.is_empty() || self.address(credentials).is_loopback());
+        if vouched || local { Ok(()) } else { Err(Denied::MayNotStart) }
+    }
+
+    fn address(&self, credentials: &Credentials<'_>) -> IpAddr {
+        client_address(credentials.peer, &credentials.forwarded_for, &self.config.trusted_proxies)
+    }
+}
+
+fn bearer(authorization: &str) -> Option<&str> {
+    let (scheme, token) = authorization.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+}
+
+/// Looks at every token in full, so that the time taken says nothing about how close a guess was.
+fn find(tokens: &[Secret], given: &str) -> Option<usize> {
+    let mut found = None;
+    for (index, token) in tokens.iter().enumerate() {
+        if bool::from(token.expose().as_bytes().ct_eq(given.as_bytes())) {
+            found = Some(index);
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::policy::Config;
+
+    fn credentials<'a>(peer: &str, authorization: Option<&'a str>) -> Credentials<'a> {
+        Credentials { peer: peer.parse().expect("an address"), forwarded_for: Vec::new(), authorization }
+    }
+
+    fn policy(config: Config) -> Policy {
+        Policy::new(config)
+    }
+
+    fn definition(more: &serde_json::Value) -> Definition {
+        let mut document = json!({ "name": "a", "transport": "stdio", "command": "x" });
+        for (name, value) in more.as_object().expect("members") {
+            document[name] = value.clone();
+        }
+        serde_json::from_value(document).expect("a definition")
+    }
+
+    #[test]
+    fn an_upstream_accepts_global_and_own_tokens() {
+        let policy = policy(Config { global_tokens: vec!["g".into()], ..Config::default() });
+        let definition = definition(&json!({ "authTokens": ["o"] }));
+        let check = |authorization| policy.client(&credentials("192.0.2.1", authorization), &definition);
+        assert_eq!(check(Some("Bearer g")), Ok(Principal::Global(0)));
+        assert_eq!(check(Some("bearer o")), Ok(Principal::Own(0)));
+        assert_eq!(check(Some("Bearer x")), Err(Denied::WrongToken));
+        assert_eq!(check(Some("o")), Err(Denied::NoBearer));
+        assert_eq!(check(None), Err(Denied::NoToken));
+    }
+
+    #[test]
+    fn an_upstream_without_tokens_is_open_unless_it_requires_one() {
+        let policy = policy(Config::default());
+        let caller = credentials("192.0.2.1", None);
+        assert_eq!(policy.client(&caller, &definition(&json!({}))), Ok(Principal::Anonymous));
+        assert_eq!(policy.client(&caller, &definition(&json!({ "requireAuth": true }))), Err(Denied::NoToken));
+        assert_eq!(policy.client(&caller, &definition(&json!({ "allowedIPs": ["10.0.0.0/8"] }))), Err(Denied::Address));
+    }
+
+    #[test]
+    fn the_admin_api_takes_a_token_with_or_without_scheme() {
+        let policy = policy(Config { admin_tokens: vec!["t".into()], ..Config::default() });
+        let check = |authorization| policy.admin(&credentials("192.0.2.1", authorization));
+        assert_eq!(check(Some("Bearer t")), Ok(()));
+        assert_eq!(check(Some("t")), Ok(()));
+        assert_eq!(check(Some("Bearer tt")), Err(Denied::WrongToken));
+        assert_eq!(check(None), Err(Denied::NoToken));
+    }
+
+    #[test]
+    fn without_tokens_only_loopback_may_start_processes() {
+        let open = policy(Config::default());
+        assert_eq!(open.may_start_processes(&credentials("127.0.0.1", None)), Ok(()));
+        assert_eq!(open.may_start_processes(&credentials("::ffff:127.0.0.1", None)), Ok(()));
+        assert_eq!(open.may_start_processes(&credentials("192.0.2.1", None)), Err(Denied::MayNotStart));
+        let forwarded = Credentials { forwarded_for: vec!["192.0.2.1"], ..credentials("127.0.0.1", None) };
+        assert_eq!(
+            policy(Config { trusted_proxies: vec!["127.0.0.1/32".parse().expect("a network")], ..Config::default() })
+                .may_start_processes(&forwarded),
+            Err(Denied::MayNotStart)
+        );
+        let insecure = policy(Config { allow_insecure_admin: true, ..Config::default() });
+        assert_eq!(insecure.may_start_processes(&credentials("192.0.2.1", None)), Ok(()));
+    }
+}

@@ -1,0 +1,16 @@
+//! The MCP messages as the gateway sees them: an envelope read once, with everything else left as the bytes that
+//! arrived.
+//!
+//! No module below or beside this one parses a message; none here knows transports or sessions.
+
+mod code;
+mod message;
+mod meta;
+mod object;
+mod version;
+
+pub(crate) use self::code::{INTERNAL_ERROR, INVALID_PARAMS, INVALID_REQUEST, PARSE_ERROR, SESSION_NOT_FOUND};
+pub(crate) use self::message::{Invalid, Kind, Message, error_response, request, result_response};
+pub(crate) use self::meta::{progress_token, requested_id};
+pub(crate) use self::object::Object;
+pub(crate) use self::version::{LATEST_LEGACY, is_known, negotiate};

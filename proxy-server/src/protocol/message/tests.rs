@@ -1,0 +1,77 @@
+use proptest::prelude::*;
+
+use super::*;
+use crate::protocol::progress_token;
+
+fn parse(text: &str) -> Result<Message, Invalid> {
+    Message::parse(Bytes::copy_from_slice(text.as_bytes()))
+}
+
+fn refused(text: &str, why: &str) {
+    assert_eq!(parse(text).expect_err(text).to_string(), why, "{text}");
+}
+
+#[test]
+fn tells_the_four_kinds_apart() {
+    let kind = |text| parse(text).expect(text).kind();
+    assert_eq!(kind(r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#), Kind::Request);
+    assert_eq!(kind(r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#), Kind::Notification);
+    assert_eq!(kind(r#"{"jsonrpc":"2.0","id":"a","result":{}}"#), Kind::Result);
+    assert_eq!(kind(r#"{"jsonrpc":"2.0","id":1,"error":{"code":1,"message":""}}"#), Kind::Error);
+    assert_eq!(kind(r#"{"jsonrpc":"2.0","id":null,"error":{"code":1,"message":""}}"#), Kind::Error);
+}
+
+#[test]
+fn refuses_what_two_readers_could_read_differently() {
+    refused(r#"{"jsonrpc":"2.0","id":1,"id":2,"method":"x"}"#, "the body is not valid JSON");
+    refused(r#"{"jsonrpc":"2.0","id":1,"method":"x","Method":"y"}"#, "a member differs from a known one by case only");
+    refused(r#"{"jsonrpc":"2.0","id":1,"meth\u006fd":"x","method":"y"}"#, "the body is not valid JSON");
+    refused(r#"{"jsonrpc":"2.0","id":1,"method":"x","result":{}}"#, "expected a request, a notification or a response");
+}
+
+#[test]
+fn refuses_what_is_no_message() {
+    refused("", "the body is not valid JSON");
+    refused(" [1]", "a batch is not accepted");
+    refused(r#"{"jsonrpc":"2.0","id":1,"method":"x"} x"#, "the body is not valid JSON");
+    refused(r#"{"jsonrpc":"1.0","id":1,"method":"x"}"#, "`jsonrpc` must be \"2.0\"");
+    refused(r#"{"jsonrpc":"2.0","id":{},"method":"x"}"#, "`id` must be a string or a number");
+    refused(r#"{"jsonrpc":"2.0","id":null,"method":"x"}"#, "`id` must be a string or a number");
+    refused(r#"{"jsonrpc":"2.0","id":1,"method":7}"#, "`method` must be a string");
+    let deep = format!(r#"{{"jsonrpc":"2.0","id":1,"method":"x","params":{}{}}}"#, "[".repeat(128), "]".repeat(128));
+    refused(&deep, "the message is nested deeper than 128 levels");
+    let brackets_in_text = format!(r#"{{"jsonrpc":"2.0","id":1,"method":"x","params":["\"{}"]}}"#, "[".repeat(200));
+    assert!(parse(&brackets_in_text).is_ok());
+}
+
+#[test]
+fn reads_a_method_written_with_escapes() {
+    assert_eq!(parse(r#"{"jsonrpc":"2.0","id":1,"method":"tools\/call"}"#).expect("a request").method(), "tools/call");
+}
+
+#[test]
+fn replaces_only_what_it_is_told_to() {
+    let text = r#"{ "params":{"z":1,"a":123456789012345678901234567890,"_meta":{"v/x":[1 ],"progressToken":"p"}}, "x-extra":{"k" : null},
+        "method":"tools/call","id": 17 ,"jsonrpc":"2.0"}"#;
+    let message = parse(text).expect("a request");
+    let token = progress_token(message.params()).expect("a token");
+    let sent = message.with_id("4", &[(token, "99")]);
+    assert_eq!(sent, text.replace(": 17 ", ": 4 ").replace(r#""p""#, "99"));
+}
+
+#[test]
+fn an_error_without_an_id_names_null() {
+    assert_eq!(
+        error_response("", -32700, "not \"JSON\"", ""),
+        r#"{"jsonrpc":"2.0","id":null,"error":{"code":-32700,"message":"not \"JSON\""}}"#
+    );
+}
+
+proptest! {
+    #[test]
+    fn never_panics_and_never_changes_what_it_accepts(text in r#"[\[\]{}":,\\a-e0-9 ]{0,60}"#) {
+        if let Ok(message) = parse(&text) {
+            prop_assert_eq!(message.with(&[]), text);
+        }
+    }
+}

@@ -1,0 +1,78 @@
+//! The members of one JSON object, by name, as the bytes that arrived.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::Deserialize;
+use serde::de::{Deserializer, Error as _, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+/// An object whose members are still raw. A name that occurs twice is refused, because two readers of the same bytes
+/// could take different ones.
+pub(crate) struct Object<'a> {
+    members: Vec<(Cow<'a, str>, &'a RawValue)>,
+}
+
+impl<'a> Object<'a> {
+    /// Reads an object; a value of another type is an error.
+    pub(crate) fn read(text: &'a str) -> Result<Self, serde_json::Error> {
+        serde_json::from_str(text)
+    }
+
+    /// The raw value of a member.
+    pub(crate) fn get(&self, name: &str) -> Option<&'a str> {
+        self.members.iter().find(|(member, _)| member == name).map(|(_, value)| value.get())
+    }
+
+    /// A member that is a text, decoded.
+    pub(crate) fn text(&self, name: &str) -> Option<Cow<'a, str>> {
+        self.get(name).and_then(text)
+    }
+
+    /// Refuses members that differ from these names by case only: JSON-RPC names are case-sensitive, and not every
+    /// reader behind the gateway knows.
+    pub(crate) fn has_case_variant_of(&self, names: &[&str]) -> bool {
+        let variant = |member: &str| names.iter().any(|name| member != *name && member.eq_ignore_ascii_case(name));
+        self.members.iter().any(|(member, _)| variant(member))
+    }
+}
+
+/// A raw value that is a text, decoded; borrowed unless it has escapes.
+pub(super) fn text(raw: &str) -> Option<Cow<'_, str>> {
+    #[derive(Deserialize)]
+    struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+    serde_json::from_str::<Text<'_>>(raw).ok().map(|text| text.0)
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Object<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Members;
+        impl<'de> Visitor<'de> for Members {
+            type Value = Object<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Object<'de>, A::Error> {
+                #[derive(Deserialize)]
+                struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
+                let mut members: Vec<(Cow<'de, str>, &'de RawValue)> = Vec::with_capacity(8);
+                while let Some((Name(name), value)) = map.next_entry::<Name<'de>, &'de RawValue>()? {
+                    if members.len() == MAX_MEMBERS {
+                        return Err(A::Error::custom("too many members"));
+                    }
+                    if members.iter().any(|(known, _)| *known == name) {
+                        return Err(A::Error::custom("a member occurs twice"));
+                    }
+                    members.push((name, value));
+                }
+                Ok(Object { members })
+            }
+        }
+        deserializer.deserialize_map(Members)
+    }
+}
+
+/// Objects that the gateway looks into are small; this keeps the search for duplicates cheap.
+const MAX_MEMBERS: usize = 512;

@@ -1,0 +1,109 @@
+//! Spawning. Every task of the gateway is started here, so that each has a name, is waited for at shutdown, and hears
+//! about it.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::task::AbortHandle;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::Instrument;
+
+/// The tasks of one gateway. Cheap to clone.
+#[derive(Clone, Default)]
+pub(crate) struct Tasks {
+    tracker: TaskTracker,
+    stopping: CancellationToken,
+}
+
+impl Tasks {
+    /// Starts a task that ends by itself once [`Tasks::stopping`] is cancelled.
+    pub(crate) fn spawn<F>(&self, name: &'static str, future: F) -> AbortHandle
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        self.tracker.spawn(future.instrument(tracing::debug_span!("task", name))).abort_handle()
+    }
+
+    /// Runs a future here, and to its end in a task should the caller lose interest.
+    pub(crate) fn finish_anyway<F>(&self, name: &'static str, future: F) -> FinishAnyway<F>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send,
+    {
+        FinishAnyway { name, future: Some(Box::pin(future)), tasks: self.clone() }
+    }
+
+    /// Cancelled when the gateway stops.
+    pub(crate) fn stopping(&self) -> &CancellationToken {
+        &self.stopping
+    }
+
+    /// Tells every task to end and waits for them, at most so long. Says whether all did.
+    pub(crate) async fn stop(&self, grace: Duration) -> bool {
+        self.stopping.cancel();
+        self.tracker.close();
+        tokio::time::timeout(grace, self.tracker.wait()).await.is_ok()
+    }
+}
+
+/// A future that outlives its caller: dropped unfinished, it goes on in a task of its own.
+///
+/// A legacy client that loses its stream has not cancelled anything.
+pub(crate) struct FinishAnyway<F: Future<Output: Send> + Send + 'static> {
+    name: &'static str,
+    future: Option<Pin<Box<F>>>,
+    tasks: Tasks,
+}
+
+impl<F: Future<Output: Send> + Send + 'static> Future for FinishAnyway<F> {
+    type Output = F::Output;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
+        let Some(future) = &mut self.future else { return Poll::Pending };
+        let output = std::task::ready!(future.as_mut().poll(context));
+        self.future = None;
+        Poll::Ready(output)
+    }
+}
+
+impl<F: Future<Output: Send> + Send + 'static> Drop for FinishAnyway<F> {
+    fn drop(&mut self) {
+        if let Some(future) = self.future.take() {
+            self.tasks.spawn(self.name, async move {
+                future.await;
+            });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::oneshot;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_is_dropped_unfinished_still_finishes() {
+        let tasks = Tasks::default();
+        let (go, wait) = oneshot::channel::<()>();
+        let (done, finished) = oneshot::channel::<()>();
+        let work = tasks.finish_anyway("work", async move {
+            wait.await.ok();
+            done.send(()).ok();
+        });
+        drop(work);
+        go.send(()).expect("the task waits");
+        finished.await.expect("the task finished");
+        assert!(tasks.stop(Duration::from_secs(5)).await);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn stopping_is_bounded_by_the_grace_period() {
+        let tasks = Tasks::default();
+        tasks.spawn("stuck", std::future::pending());
+        assert!(!tasks.stop(Duration::from_secs(10)).await);
+    }
+}

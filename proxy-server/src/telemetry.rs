@@ -1,0 +1,60 @@
+//! Logs: one line an event on standard error, as text or JSON. Never the query of a URL, a token, or what a tool is
+//! given.
+
+use std::io::IsTerminal;
+
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{Layer, Registry, fmt};
+
+/// What is logged, and how.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Config {
+    pub(crate) level: Level,
+    pub(crate) format: Format,
+    /// Whether lines name the source file.
+    pub(crate) source: bool,
+}
+
+/// The least important level that is logged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+pub(crate) enum Level {
+    /// Per request.
+    Debug,
+    /// The life cycle of the gateway and its upstreams.
+    #[default]
+    Info,
+    /// Degraded but serving.
+    #[value(alias = "warning")]
+    Warn,
+    /// Someone must act.
+    Error,
+}
+
+/// The form of a line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+pub(crate) enum Format {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Sets the process's logger. A second call changes nothing.
+pub(crate) fn init(config: Config) {
+    let level = match config.level {
+        Level::Debug => LevelFilter::DEBUG,
+        Level::Info => LevelFilter::INFO,
+        Level::Warn => LevelFilter::WARN,
+        Level::Error => LevelFilter::ERROR,
+    };
+    let filter = Targets::new().with_default(level.min(LevelFilter::INFO)).with_target("proxy_server", level);
+    let lines = fmt::layer().with_writer(std::io::stderr).with_file(config.source).with_line_number(config.source);
+    let lines: Box<dyn Layer<Registry> + Send + Sync> = match config.format {
+        Format::Text => lines.with_ansi(std::io::stderr().is_terminal()).with_target(false).with_filter(filter).boxed(),
+        Format::Json => lines.json().flatten_event(true).with_current_span(false).with_filter(filter).boxed(),
+    };
+    tracing_subscriber::registry().with(lines).try_init().ok();
+}

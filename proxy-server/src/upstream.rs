@@ -1,0 +1,256 @@
+//! The upstreams: one supervised task each, the sessions with them, and the transports below.
+//!
+//! Nothing here knows who is asking: no HTTP of a caller, no tool policy. One upstream's failure is never another's.
+
+mod attachment;
+mod dialer;
+mod health;
+mod inbox;
+mod session;
+mod state;
+mod supervisor;
+mod transport;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use indexmap::IndexMap;
+use schemas::{Definition, ServerName, Transport, admin};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit, watch};
+use tokio::time::{Instant, timeout_at};
+use tokio_util::sync::CancellationToken;
+
+pub(crate) use self::attachment::{Attachment, Call};
+pub(crate) use self::dialer::Dialer;
+pub(crate) use self::inbox::{EVENT_QUEUE, Event, Reply};
+pub(crate) use self::session::{Exchange, NOBODY, OpenError, Session};
+pub(crate) use self::transport::one_line;
+pub(crate) use self::transport::stdio::{ChildEnvironment, INHERITED, StartError};
+
+use crate::error::{Error, Kind};
+use crate::tasks::Tasks;
+
+/// Limits towards upstreams.
+#[derive(Debug, Clone)]
+pub(crate) struct Config {
+    /// How long connecting and the handshake may take where the definition does not say.
+    pub(crate) start_timeout: Duration,
+    /// Requests in flight per upstream.
+    pub(crate) in_flight: usize,
+    /// Dedicated sessions per upstream where the definition does not say.
+    pub(crate) dedicated_sessions: usize,
+    /// The largest message in bytes: a line, an event or a body.
+    pub(crate) message_limit: usize,
+    /// How many upstreams there may be.
+    pub(crate) upstreams: usize,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            start_timeout: Duration::from_secs(30),
+            in_flight: 256,
+            dedicated_sessions: 1_000,
+            message_limit: 16 << 20,
+            upstreams: 1_000,
+        }
+    }
+}
+
+/// What every upstream works with. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Environment {
+    pub(crate) config: Arc<Config>,
+    pub(crate) tasks: Tasks,
+    pub(crate) dialer: Dialer,
+    pub(crate) children: Arc<ChildEnvironment>,
+}
+
+/// The live set of upstreams, in registration order. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Upstreams {
+    environment: Environment,
+    live: watch::Sender<Arc<IndexMap<ServerName, Arc<Upstream>>>>,
+}
+
+/// One upstream.
+pub(crate) struct Upstream {
+    definition: Arc<Definition>,
+    environment: Environment,
+    observed: watch::Receiver<supervisor::Observed>,
+    in_flight: Semaphore,
+    places: Arc<Semaphore>,
+    retired: CancellationToken,
+    stats: Stats,
+}
+
+/// Counts of what was sent.
+#[derive(Default)]
+struct Stats {
+    requests: AtomicU64,
+    errors: AtomicU64,
+    /// Moving average of response times in nanoseconds.
+    average: AtomicU64,
+}
+
+impl Upstreams {
+    pub(crate) fn new(environment: Environment) -> Self {
+        Self { environment, live: watch::Sender::default() }
+    }
+
+    /// Whether the definition's program, if it has one, can be found at all. Starts nothing.
+    pub(crate) fn check(&self, definition: &Definition) -> Result<(), StartError> {
+        match &definition.transport {
+            Transport::Stdio(program) => {
+                transport::stdio::locate(definition, &program.command, &self.environment.children).map(drop)
+            }
+            Transport::Sse(_) | Transport::StreamableHttp(_) => Ok(()),
+        }
+    }
+
+    /// How many upstreams there may be.
+    pub(crate) fn capacity(&self) -> usize {
+        self.environment.config.upstreams
+    }
+
+    /// Starts an upstream. One of the same name is retired in the same step, its sessions with it.
+    pub(crate) fn start(&self, definition: Definition) {
+        let upstream = Upstream::start(&self.environment, definition);
+        self.live.send_modify(|live| {
+            let mut next = IndexMap::clone(live);
+            if let Some(old) = next.insert(upstream.definition.name.clone(), upstream) {
+                old.retired.cancel();
+            }
+            *live = Arc::new(next);
+        });
+    }
+
+    /// Stops an upstream and ends every session that uses it.
+    pub(crate) fn retire(&self, name: &str) {
+        self.live.send_modify(|live| {
+            let mut next = IndexMap::clone(live);
+            if let Some(old) = next.shift_remove(name) {
+                old.retired.cancel();
+            }
+            *live = Arc::new(next);
+        });
+    }
+
+    pub(crate) fn get(&self, name: &str) -> Option<Arc<Upstream>> {
+        self.live.borrow().get(name).cloned()
+    }
+
+    pub(crate) fn all(&self) -> Arc<IndexMap<ServerName, Arc<Upstream>>> {
+        Arc::clone(&self.live.borrow())
+    }
+
+    /// Tells of every change of the set.
+    pub(crate) fn watch(&self) -> watch::Receiver<Arc<IndexMap<ServerName, Arc<Upstream>>>> {
+        self.live.subscribe()
+    }
+}
+
+impl Upstream {
+    fn start(environment: &Environment, definition: Definition) -> Arc<Self> {
+        let first = supervisor::Observed { state: admin::State::Connecting, ..Default::default() };
+        let (sender, observed) = watch::channel(first);
+        let definition = Arc::new(definition);
+        let retired = CancellationToken::new();
+        let supervisor = supervisor::Supervisor {
+            environment: environment.clone(),
+            definition: Arc::clone(&definition),
+            observed: sender,
+            retired: retired.clone(),
+        };
+        environment.tasks.spawn("supervise upstream", supervisor.run());
+        let places = definition.sessions.max.map_or(environment.config.dedicated_sessions, |max| max as usize);
+        Arc::new(Self {
+            definition,
+            environment: environment.clone(),
+            observed,
+            in_flight: Semaphore::new(environment.config.in_flight),
+            places: Arc::new(Semaphore::new(places)),
+            retired,
+            stats: Stats::default(),
+        })
+    }
+
+    pub(crate) fn definition(&self) -> &Definition {
+        &self.definition
+    }
+
+    fn environment(&self) -> &Environment {
+        &self.environment
+    }
+
+    /// Cancelled when the upstream was deregistered or replaced.
+    pub(crate) fn retired(&self) -> &CancellationToken {
+        &self.retired
+    }
+
+    /// What the supervisor publishes.
+    pub(crate) fn observed(&self) -> watch::Receiver<supervisor::Observed> {
+        self.observed.clone()
+    }
+
+    /// The upstream's own session. While one is being made it is waited for; after a failure it is not.
+    pub(crate) async fn own_session(&self, deadline: Instant) -> Result<Arc<Session>, Error> {
+        let mut observed = self.observed.clone();
+        let settled = observed.wait_for(|observed| match &observed.session {
+            Some(session) => !session.is_closed(),
+            None => matches!(observed.state, admin::State::Error | admin::State::Disconnected),
+        });
+        let settled = timeout_at(deadline, settled).await;
+        let session = settled.ok().and_then(Result::ok).and_then(|observed| observed.session.clone());
+        session.ok_or_else(|| Error::new(Kind::NotReady).at(&self.definition.name))
+    }
+
+    /// A place among the requests in flight.
+    pub(crate) fn admit(&self) -> Result<SemaphorePermit<'_>, Error> {
+        self.in_flight.try_acquire().map_err(|_| Error::new(Kind::Busy).at(&self.definition.name))
+    }
+
+    /// Whether nothing is in flight.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.in_flight.available_permits() == self.environment.config.in_flight
+    }
+
+    /// A place among the dedicated sessions.
+    fn place(&self) -> Result<OwnedSemaphorePermit, Error> {
+        let place = Arc::clone(&self.places).try_acquire_owned();
+        place.map_err(|_| Error::new(Kind::TooManySessions).at(&self.definition.name))
+    }
+
+    /// Counts a request that took so long.
+    pub(crate) fn count(&self, took: Duration, ok: bool) {
+        self.stats.requests.fetch_add(1, Ordering::Relaxed);
+        if !ok {
+            self.stats.errors.fetch_add(1, Ordering::Relaxed);
+        }
+        let sample = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
+        let next = |old: u64| if old == 0 { sample } else { old - old / 10 + sample / 10 };
+        self.stats.average.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |old| Some(next(old))).ok();
+    }
+
+    /// The status as the admin API shows it.
+    pub(crate) fn status(&self) -> admin::Status {
+        let observed = self.observed.borrow();
+        let mut status = admin::Status::new(self.definition.name.as_str());
+        status.status = observed.state;
+        status.last_connected = observed.connected_at.map(|(time, _)| time.to_string());
+        if let Some((time, error)) = &observed.last_error {
+            status.last_error = Some(error.to_string());
+            status.last_error_time = Some(time.to_string());
+        }
+        status.reconnect_attempts = observed.attempts;
+        if observed.state == admin::State::Connected {
+            let since = observed.connected_at.map(|(_, since)| since.elapsed());
+            status.up_time = since.unwrap_or_default().into();
+        }
+        status.total_requests = self.stats.requests.load(Ordering::Relaxed);
+        status.total_errors = self.stats.errors.load(Ordering::Relaxed);
+        status.avg_response_time = Duration::from_nanos(self.stats.average.load(Ordering::Relaxed)).into();
+        status
+    }
+}

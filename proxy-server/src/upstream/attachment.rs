@@ -1,0 +1,290 @@
+//! One downstream session's share of an upstream: the upstream session it uses, and what it asked for there, so that
+//! both can be had again after a loss.
+
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use schemas::{SessionMode, Transport};
+use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot, watch};
+use tokio::time::{Instant, timeout};
+
+use crate::error::{Error, Kind};
+use crate::protocol::{self, Message, Object};
+use crate::upstream::Upstream;
+use crate::upstream::inbox::{self, EVENT_QUEUE, Event, LEVELS, next_id};
+use crate::upstream::session::{Exchange, OpenError, Session};
+use crate::upstream::supervisor::SUCCESSOR;
+
+/// Capabilities by which a client lets itself be asked something.
+const ASKABLE: [&str; 3] = ["sampling", "elicitation", "roots"];
+const INITIALIZED: &[u8] = br#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#;
+
+/// A downstream session's share of an upstream.
+pub(crate) struct Attachment {
+    id: u64,
+    upstream: Arc<Upstream>,
+    /// The client's own `initialize` parameters, when this session has an upstream session to itself.
+    dedicated: Option<Dedicated>,
+    slot: watch::Sender<Slot>,
+    events: mpsc::Sender<Event>,
+    wishes: Mutex<Wishes>,
+    closed: AtomicBool,
+}
+
+struct Dedicated {
+    hello: Box<str>,
+    _place: OwnedSemaphorePermit,
+}
+
+#[derive(Clone)]
+enum Slot {
+    Live(Arc<Session>),
+    Opening,
+    Failed,
+}
+
+/// What has to be asked for again in a new upstream session.
+#[derive(Default)]
+struct Wishes {
+    initialized: bool,
+    subscriptions: BTreeSet<String>,
+    level: Option<usize>,
+}
+
+/// A client request, with what belongs to it.
+pub(crate) struct Call<'a> {
+    pub(crate) message: &'a Message,
+    pub(crate) events: mpsc::Sender<Event>,
+    pub(crate) cancelled: oneshot::Receiver<Message>,
+    pub(crate) deadline: Instant,
+}
+
+impl Attachment {
+    /// Attaches a client that introduced itself with these raw `initialize` parameters. Gives the upstream's answer,
+    /// and what the upstream sends outside any call.
+    pub(crate) async fn open(
+        upstream: Arc<Upstream>,
+        hello: &str,
+        deadline: Instant,
+    ) -> Result<(Arc<Self>, Message, mpsc::Receiver<Event>), OpenError> {
+        let (session, dedicated) = if shares(&upstream, hello) {
+            (upstream.own_session(deadline).await?, None)
+        } else {
+            let place = upstream.place()?;
+            let session = Session::open(upstream.environment(), upstream.definition(), hello, deadline).await?;
+            (session, Some(Dedicated { hello: hello.into(), _place: place }))
+        };
+        let (events, queue) = mpsc::channel(EVENT_QUEUE);
+        let id = next_id();
+        session.inbox().attach(id, events.clone());
+        let handshake = session.handshake().clone();
+        let (slot, _) = watch::channel(Slot::Live(session));
+        let attachment =
+            Self { id, upstream, dedicated, slot, events, wishes: Mutex::default(), closed: AtomicBool::new(false) };
+        Ok((Arc::new(attachment), handshake, queue))
+    }
+
+    /// Whether other downstream sessions use the same upstream session.
+    pub(crate) fn is_shared(&self) -> bool {
+        self.dedicated.is_none()
+    }
+
+    pub(crate) fn upstream(&self) -> &Arc<Upstream> {
+        &self.upstream
+    }
+
+    /// Sends a request. A session that the upstream has forgotten is replaced, and the request sent once more: a
+    /// request in an unknown session was not executed.
+    pub(crate) async fn request(self: &Arc<Self>, call: Call<'_>) -> Result<Message, Error> {
+        let Call { message, events, mut cancelled, deadline } = call;
+        let mut again = true;
+        loop {
+            let session = self.session().await?;
+            if let Some(answer) = self.note(&session, message) {
+                return Ok(answer);
+            }
+            let (relay, once) = oneshot::channel();
+            let exchange = Exchange { message, caller: self.id, events: events.clone(), cancelled: once, deadline };
+            let request = session.request(exchange);
+            let outcome = forward_cancellation(request, &mut cancelled, relay).await;
+            match outcome {
+                Err(error) if error.kind() == Kind::SessionLost && again => {
+                    again = false;
+                    session.give_up();
+                }
+                outcome => return outcome,
+            }
+        }
+    }
+
+    /// Sends a notification of the client.
+    pub(crate) async fn notify(self: &Arc<Self>, message: &Message) -> Result<(), Error> {
+        if message.method() == "notifications/initialized" {
+            self.wishes().initialized = true;
+            // A shared session had its own handshake.
+            if self.is_shared() {
+                return Ok(());
+            }
+            let session = self.session().await?;
+            return session.initialized(self.upstream.environment(), message.bytes().clone()).await;
+        }
+        if self.is_shared() && message.method() == "notifications/roots/list_changed" {
+            return Ok(());
+        }
+        self.session().await?.notify(message.bytes().clone()).await
+    }
+
+    /// Ends what belongs to this session alone.
+    pub(crate) async fn close(&self) {
+        self.closed.store(true, Ordering::SeqCst);
+        let slot = self.slot.borrow().clone();
+        if let Slot::Live(session) = slot {
+            session.inbox().detach(self.id);
+            if self.dedicated.is_some() {
+                session.close().await;
+            }
+        }
+    }
+
+    /// The live upstream session; its successor if it has ended, which is waited for only briefly.
+    async fn session(self: &Arc<Self>) -> Result<Arc<Session>, Error> {
+        if let Slot::Live(session) = &*self.slot.borrow()
+            && !session.is_closed()
+        {
+            return Ok(Arc::clone(session));
+        }
+        let mut start = false;
+        self.slot.send_if_modified(|slot| {
+            let ended = match slot {
+                Slot::Live(session) => session.is_closed(),
+                Slot::Failed => true,
+                Slot::Opening => false,
+            };
+            if ended {
+                *slot = Slot::Opening;
+                start = true;
+            }
+            ended
+        });
+        if start {
+            let this = Arc::clone(self);
+            self.upstream.environment().tasks.spawn("replace upstream session", async move { this.replace().await });
+        }
+        let mut slot = self.slot.subscribe();
+        let settled = timeout(SUCCESSOR, slot.wait_for(|slot| !matches!(slot, Slot::Opening))).await;
+        let session = settled.ok().and_then(Result::ok).and_then(|slot| match &*slot {
+            Slot::Live(session) => Some(Arc::clone(session)),
+            Slot::Opening | Slot::Failed => None,
+        });
+        session.ok_or_else(|| Error::new(Kind::NotReady).at(&self.upstream.definition().name))
+    }
+
+    async fn replace(self: Arc<Self>) {
+        let deadline = Instant::now() + self.upstream.environment().config.start_timeout;
+        let opened = match &self.dedicated {
+            None => self.upstream.own_session(deadline).await.map_err(OpenError::Failed),
+            Some(dedicated) => {
+                Session::open(self.upstream.environment(), self.upstream.definition(), &dedicated.hello, deadline).await
+            }
+        };
+        let slot = match opened {
+            Ok(session) => {
+                session.inbox().attach(self.id, self.events.clone());
+                self.renew_wishes(&session, deadline).await;
+                Slot::Live(session)
+            }
+            Err(_) => Slot::Failed,
+        };
+        self.slot.send_replace(slot);
+        // The client may have left in the meantime, and then nobody else closes what was just opened.
+        if self.closed.load(Ordering::SeqCst) {
+            self.close().await;
+        }
+    }
+
+    /// Asks in a new session for what was asked for in the old one. What the upstream refuses now, the client finds
+    /// out as it would without a gateway: nothing arrives.
+    async fn renew_wishes(&self, session: &Session, deadline: Instant) {
+        let (initialized, subscriptions, level) = {
+            let wishes = self.wishes();
+            (wishes.initialized, wishes.subscriptions.clone(), wishes.level)
+        };
+        if initialized && self.dedicated.is_some() {
+            session.initialized(self.upstream.environment(), Bytes::from_static(INITIALIZED)).await.ok();
+        }
+        if let Some(name) = level.and_then(|level| LEVELS.get(session.inbox().set_level(self.id, level))) {
+            session.ask("logging/setLevel", &format!(r#"{{"level":"{name}"}}"#), deadline).await.ok();
+        }
+        for uri in subscriptions {
+            if !session.inbox().subscribe(self.id, &uri) {
+                let uri = serde_json::Value::from(uri);
+                session.ask("resources/subscribe", &format!(r#"{{"uri":{uri}}}"#), deadline).await.ok();
+            }
+        }
+    }
+
+    /// Notes what has to be asked for again, and answers what an upstream session that others share must not be told.
+    fn note(&self, session: &Session, message: &Message) -> Option<Message> {
+        let params = Object::read(message.params()).ok()?;
+        let done = || Message::parse(protocol::result_response(message.id(), "{}")).ok();
+        match message.method() {
+            "resources/subscribe" => {
+                let uri = params.text("uri")?;
+                self.wishes().subscriptions.insert(uri.clone().into_owned());
+                session.inbox().subscribe(self.id, &uri).then(done)?
+            }
+            "resources/unsubscribe" => {
+                let uri = params.text("uri")?;
+                self.wishes().subscriptions.remove(uri.as_ref());
+                session.inbox().unsubscribe(self.id, &uri).then(done)?
+            }
+            "logging/setLevel" => {
+                let level = inbox::level(&params.text("level")?)?;
+                self.wishes().level = Some(level);
+                // Another session wants more; this one's messages are sifted here.
+                (session.inbox().set_level(self.id, level) < level).then(done)?
+            }
+            _ => None,
+        }
+    }
+
+    fn wishes(&self) -> MutexGuard<'_, Wishes> {
+        self.wishes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Passes a cancellation on without giving up the right to try the request again.
+async fn forward_cancellation(
+    request: impl Future<Output = Result<Message, Error>>,
+    cancelled: &mut oneshot::Receiver<Message>,
+    relay: oneshot::Sender<Message>,
+) -> Result<Message, Error> {
+    tokio::pin!(request);
+    if cancelled.is_terminated() {
+        return request.await;
+    }
+    tokio::select! {
+        outcome = &mut request => return outcome,
+        Ok(cancel) = cancelled => drop(relay.send(cancel)),
+    }
+    request.await
+}
+
+/// A process may be shared by clients that cannot be asked anything. One that can has its own, so that questions reach
+/// it and nobody else.
+fn shares(upstream: &Upstream, hello: &str) -> bool {
+    let definition = upstream.definition();
+    match definition.sessions.mode {
+        SessionMode::Shared => true,
+        SessionMode::Dedicated => false,
+        SessionMode::Auto => matches!(definition.transport, Transport::Stdio(_)) && !can_be_asked(hello),
+    }
+}
+
+fn can_be_asked(hello: &str) -> bool {
+    let capabilities = Object::read(hello).ok().and_then(|hello| hello.get("capabilities"));
+    let capabilities = capabilities.and_then(|capabilities| Object::read(capabilities).ok());
+    capabilities.is_some_and(|capabilities| ASKABLE.iter().any(|name| capabilities.get(name).is_some()))
+}

@@ -1,0 +1,362 @@
+//! What an upstream sends, and for whom it is.
+//!
+//! Every request in flight on an upstream session is here, with the sinks of the call it belongs to, so that answers,
+//! progress and questions find their way by what they belong to and never by what happened last.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+use tracing::debug;
+
+use crate::protocol::{self, Kind, Message, Object};
+
+/// Numbers for requests towards either side; unique in the process, so that they mean the same in every session.
+static NEXT_ID: AtomicU64 = AtomicU64::new(1);
+
+/// How many notifications and questions may wait for one reader.
+pub(crate) const EVENT_QUEUE: usize = 256;
+
+/// Something an upstream sends besides answers.
+#[derive(Debug)]
+pub(crate) enum Event {
+    Notification(Bytes),
+    Question(Question),
+}
+
+/// A request from an upstream to a client: sampling, elicitation, roots, or one this gateway does not know.
+#[derive(Debug)]
+pub(crate) struct Question {
+    /// The id under which the client is asked; unique in the process.
+    pub(crate) serial: u64,
+    /// The request as it came, with `serial` for its id.
+    pub(crate) message: Bytes,
+    /// Takes the client's answer.
+    pub(crate) reply: Reply,
+}
+
+/// Carries the answer to a question back. Dropped unused, it tells the upstream that there will be none.
+#[derive(Debug)]
+pub(crate) struct Reply {
+    id: Box<str>,
+    outbox: mpsc::Sender<Bytes>,
+    sent: bool,
+}
+
+/// The upstream's log level per attachment, as the index into [`LEVELS`].
+pub(super) const LEVELS: [&str; 8] = ["debug", "info", "notice", "warning", "error", "critical", "alert", "emergency"];
+
+/// The receiving half of one upstream session.
+pub(super) struct Inbox {
+    state: Mutex<State>,
+    outbox: mpsc::Sender<Bytes>,
+    closed: CancellationToken,
+    /// Counts `tools/list_changed`.
+    pub(super) tools_changed: tokio::sync::watch::Sender<u64>,
+}
+
+#[derive(Default)]
+struct State {
+    pending: HashMap<u64, Pending>,
+    attached: Vec<Attached>,
+    /// Questions not yet answered: the upstream's raw id, and where the client was asked under which serial.
+    asked: HashMap<Box<str>, (u64, mpsc::Sender<Event>)>,
+    end: Option<String>,
+}
+
+/// A request in flight.
+struct Pending {
+    answer: oneshot::Sender<Message>,
+    caller: u64,
+    events: mpsc::Sender<Event>,
+    token: Option<Box<str>>,
+}
+
+/// A downstream session that uses this upstream session.
+struct Attached {
+    id: u64,
+    events: mpsc::Sender<Event>,
+    subscriptions: HashSet<Box<str>>,
+    level: usize,
+}
+
+/// What a caller gives for a request in flight.
+pub(super) struct Expectation {
+    pub(super) id: u64,
+    pub(super) caller: u64,
+    pub(super) events: mpsc::Sender<Event>,
+    pub(super) token: Option<Box<str>>,
+}
+
+pub(crate) fn next_id() -> u64 {
+    NEXT_ID.fetch_add(1, Ordering::Relaxed)
+}
+
+impl Inbox {
+    pub(super) fn new(outbox: mpsc::Sender<Bytes>) -> Self {
+        let (tools_changed, _) = tokio::sync::watch::channel(0);
+        Self { state: Mutex::default(), outbox, closed: CancellationToken::new(), tools_changed }
+    }
+
+    /// Registers a request before it is sent. Nothing is returned once the session has ended.
+    pub(super) fn expect(&self, expected: Expectation) -> Option<oneshot::Receiver<Message>> {
+        let (answer, receiver) = oneshot::channel();
+        let Expectation { id, caller, events, token } = expected;
+        let mut state = self.state();
+        if state.end.is_some() {
+            return None;
+        }
+        state.pending.insert(id, Pending { answer, caller, events, token });
+        Some(receiver)
+    }
+
+    /// Forgets a request; an answer that still comes is dropped.
+    pub(super) fn forget(&self, id: u64) {
+        self.state().pending.remove(&id);
+    }
+
+    /// Takes one message. `origin` is the request on whose own stream it came, where the transport tells.
+    pub(super) fn receive(&self, message: &Message, origin: Option<u64>) {
+        match message.kind() {
+            Kind::Result | Kind::Error => self.answer(message, origin),
+            Kind::Request => self.question(message, origin),
+            Kind::Notification => self.notification(message, origin),
+        }
+    }
+
+    /// Ends the session: everything in flight fails, and nothing can be sent any more. The first reason stays.
+    pub(super) fn close(&self, reason: impl Into<String>) {
+        let mut state = self.state();
+        if state.end.is_none() {
+            state.end = Some(reason.into());
+        }
+        state.pending.clear();
+        state.asked.clear();
+        drop(state);
+        self.closed.cancel();
+    }
+
+    /// Done when the session has ended.
+    pub(super) fn closed(&self) -> &CancellationToken {
+        &self.closed
+    }
+
+    /// Why the session ended.
+    pub(super) fn end(&self) -> Option<String> {
+        self.state().end.clone()
+    }
+
+    pub(super) fn attach(&self, id: u64, events: mpsc::Sender<Event>) {
+        self.state().attached.push(Attached { id, events, subscriptions: HashSet::new(), level: 0 });
+    }
+
+    pub(super) fn detach(&self, id: u64) {
+        self.state().attached.retain(|one| one.id != id);
+    }
+
+    /// Notes a subscription and says whether others hold the same.
+    pub(super) fn subscribe(&self, id: u64, uri: &str) -> bool {
+        let mut state = self.state();
+        let shared = state.attached.iter().any(|one| one.id != id && one.subscriptions.contains(uri));
+        if let Some(one) = state.attached.iter_mut().find(|one| one.id == id) {
+            one.subscriptions.insert(uri.into());
+        }
+        shared
+    }
+
+    /// Drops a subscription and says whether others still hold the same.
+    pub(super) fn unsubscribe(&self, id: u64, uri: &str) -> bool {
+        let mut state = self.state();
+        if let Some(one) = state.attached.iter_mut().find(|one| one.id == id) {
+            one.subscriptions.remove(uri);
+        }
+        state.attached.iter().any(|one| one.subscriptions.contains(uri))
+    }
+
+    /// Notes the log level of one attachment and says which level serves all.
+    pub(super) fn set_level(&self, id: u64, level: usize) -> usize {
+        let mut state = self.state();
+        if let Some(one) = state.attached.iter_mut().find(|one| one.id == id) {
+            one.level = level;
+        }
+        state.attached.iter().map(|one| one.level).min().unwrap_or(level)
+    }
+
+    fn answer(&self, message: &Message, origin: Option<u64>) {
+        // A refusal without an id can only be meant for the request on whose stream it came.
+        let id = if message.id().is_empty() { origin } else { message.id().parse().ok() };
+        let pending = id.and_then(|id| self.state().pending.remove(&id));
+        match pending {
+            Some(pending) => drop(pending.answer.send(message.clone())),
+            None => debug!(id = message.id(), "answer to no request in flight"),
+        }
+    }
+
+    fn question(&self, message: &Message, origin: Option<u64>) {
+        let reply = Reply { id: message.id().into(), outbox: self.outbox.clone(), sent: false };
+        if message.method() == "ping" {
+            reply.send(protocol::result_response(message.id(), "{}"));
+            return;
+        }
+        let mut state = self.state();
+        let Some(events) = state.addressee(origin) else {
+            drop(state);
+            reply.refuse("no client in this session can be asked at the moment");
+            return;
+        };
+        let serial = next_id();
+        state.asked.insert(message.id().into(), (serial, events.clone()));
+        drop(state);
+        let question = Question { serial, message: message.with_id(&serial.to_string(), &[]), reply };
+        if let Err(error) = events.try_send(Event::Question(question)) {
+            debug!(%error, "question not delivered");
+        }
+    }
+
+    fn notification(&self, message: &Message, origin: Option<u64>) {
+        match message.method() {
+            "notifications/progress" => self.progress(message),
+            "notifications/cancelled" => self.withdraw(message),
+            "notifications/resources/updated" => self.updated(message),
+            "notifications/message" => self.log(message, origin),
+            "notifications/tools/list_changed" => {
+                self.tools_changed.send_modify(|count| *count += 1);
+                self.broadcast(message);
+            }
+            "notifications/prompts/list_changed" | "notifications/resources/list_changed" => self.broadcast(message),
+            _ => deliver(self.state().addressee(origin), message.bytes().clone()),
+        }
+    }
+
+    fn progress(&self, message: &Message) {
+        let params = Object::read(message.params()).ok();
+        let Some(raw) = params.as_ref().and_then(|params| params.get("progressToken")) else { return };
+        let Ok(id) = raw.parse::<u64>() else { return };
+        let state = self.state();
+        let Some(pending) = state.pending.get(&id) else { return };
+        let Some(token) = &pending.token else { return };
+        deliver(Some(pending.events.clone()), message.with(&[(raw, token)]));
+    }
+
+    /// The upstream no longer wants an answer to a question.
+    fn withdraw(&self, message: &Message) {
+        let Some(raw) = protocol::requested_id(message.params()) else { return };
+        let asked = self.state().asked.remove(raw);
+        if let Some((serial, events)) = asked {
+            deliver(Some(events), message.with(&[(raw, &serial.to_string())]));
+        }
+    }
+
+    fn updated(&self, message: &Message) {
+        let params = Object::read(message.params()).ok();
+        let uri = params.and_then(|params| params.text("uri").map(String::from)).unwrap_or_default();
+        let state = self.state();
+        let alone = state.attached.len() == 1;
+        for one in state.attached.iter().filter(|one| alone || one.subscriptions.contains(uri.as_str())) {
+            deliver(Some(one.events.clone()), message.bytes().clone());
+        }
+    }
+
+    fn log(&self, message: &Message, origin: Option<u64>) {
+        let params = Object::read(message.params()).ok();
+        let level = params.and_then(|params| params.text("level").and_then(|word| level(&word)));
+        let state = self.state();
+        let wanted = |one: &&Attached| level.is_none_or(|level| level >= one.level);
+        let Some(caller) = state.caller(origin) else {
+            debug!("log message of a shared session belongs to no single client");
+            return;
+        };
+        if state.attached.iter().find(|one| one.id == caller).is_none_or(|one| wanted(&one)) {
+            deliver(state.addressee(origin), message.bytes().clone());
+        }
+    }
+
+    fn broadcast(&self, message: &Message) {
+        for one in &self.state().attached {
+            deliver(Some(one.events.clone()), message.bytes().clone());
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// Where to send what belongs to the call `origin`, or else to whichever single attachment it can belong to: to
+    /// its newest call, whose stream surely has a reader, or to its own stream when it has no call.
+    fn addressee(&self, origin: Option<u64>) -> Option<mpsc::Sender<Event>> {
+        if let Some(pending) = origin.and_then(|id| self.pending.get(&id)) {
+            return Some(pending.events.clone());
+        }
+        let caller = self.caller(origin)?;
+        let calls = self.pending.iter().filter(|(_, pending)| pending.caller == caller);
+        match calls.max_by_key(|(id, _)| **id) {
+            Some((_, newest)) => Some(newest.events.clone()),
+            None => self.attached.iter().find(|one| one.id == caller).map(|one| one.events.clone()),
+        }
+    }
+
+    /// The one attachment that a message can belong to: that of its call, the only one with calls in flight, or the
+    /// only one at all.
+    fn caller(&self, origin: Option<u64>) -> Option<u64> {
+        if let Some(pending) = origin.and_then(|id| self.pending.get(&id)) {
+            return Some(pending.caller);
+        }
+        let mut callers = self.pending.values().map(|pending| pending.caller);
+        match (callers.next(), self.attached.as_slice()) {
+            (Some(first), _) => callers.all(|caller| caller == first).then_some(first),
+            (None, [only]) => Some(only.id),
+            (None, _) => None,
+        }
+    }
+}
+
+impl Reply {
+    /// Sends the client's response, under the id the upstream knows.
+    pub(crate) fn answer(self, response: &Message) {
+        let bytes = response.with_id(&self.id, &[]);
+        self.send(bytes);
+    }
+
+    fn refuse(self, why: &str) {
+        let bytes = protocol::error_response(&self.id, protocol::INTERNAL_ERROR, why, "");
+        self.send(bytes);
+    }
+
+    fn send(mut self, bytes: Bytes) {
+        self.sent = true;
+        if let Err(error) = self.outbox.try_send(bytes) {
+            debug!(%error, "answer to the upstream's question not sent");
+        }
+    }
+}
+
+impl Drop for Reply {
+    fn drop(&mut self) {
+        if !self.sent {
+            let why = "the client did not answer";
+            let bytes = protocol::error_response(&self.id, protocol::INTERNAL_ERROR, why, "");
+            self.outbox.try_send(bytes).ok();
+        }
+    }
+}
+
+/// The rank of a log level's name (RFC 5424, as the specification's `LoggingLevel`).
+pub(super) fn level(word: &str) -> Option<usize> {
+    LEVELS.iter().position(|known| *known == word)
+}
+
+/// A full queue means that the reader is far behind; what it then misses is counted in the log only.
+fn deliver(events: Option<mpsc::Sender<Event>>, message: Bytes) {
+    let Some(events) = events else { return };
+    if let Err(error) = events.try_send(Event::Notification(message)) {
+        debug!(%error, "notification dropped");
+    }
+}
+
+#[cfg(test)]
+mod tests;

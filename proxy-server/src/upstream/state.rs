@@ -1,0 +1,133 @@
+//! The life of an upstream's own session, as a pure state machine. The task in `supervisor` does what it says.
+
+use std::time::Duration;
+
+use schemas::Reconnect;
+
+const FIRST_DELAY: Duration = Duration::from_secs(1);
+const LONGEST_DELAY: Duration = Duration::from_secs(60);
+/// A session that lived this long is worth another attempt at once.
+const STABLE: Duration = Duration::from_secs(5);
+
+/// Where an upstream is. `failures` counts attempts that failed since the last stable session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum State {
+    Connecting { failures: u32 },
+    Connected { failures: u32 },
+    Waiting { failures: u32 },
+    GaveUp,
+}
+
+/// What happened to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Event {
+    Connected,
+    Failed,
+    Lost { lived: Duration },
+    RetryDue,
+}
+
+/// What to do next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Action {
+    Connect,
+    Serve,
+    /// Wait so long, then report [`Event::RetryDue`].
+    Wait(Duration),
+    /// Wait for the definition to change.
+    Rest,
+}
+
+/// How attempts are spaced.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Policy {
+    first: Duration,
+    max: Option<u32>,
+}
+
+impl From<&Reconnect> for Policy {
+    fn from(reconnect: &Reconnect) -> Self {
+        Self { first: reconnect.delay.unwrap_or(FIRST_DELAY).min(LONGEST_DELAY), max: reconnect.max }
+    }
+}
+
+/// `jitter` is in 0..1 and drawn by the caller: a delay is shortened by up to a fifth of itself.
+pub(super) fn step(state: State, event: Event, policy: Policy, jitter: f64) -> (State, Action) {
+    match (state, event) {
+        (State::Connecting { failures }, Event::Connected) => (State::Connected { failures }, Action::Serve),
+        (State::Connecting { failures }, Event::Failed) => wait(failures + 1, policy, jitter),
+        (State::Connected { .. }, Event::Lost { lived }) if lived >= STABLE => {
+            (State::Connecting { failures: 0 }, Action::Connect)
+        }
+        (State::Connected { failures: 0 }, Event::Lost { .. }) => (State::Connecting { failures: 1 }, Action::Connect),
+        (State::Connected { failures }, Event::Lost { .. }) => wait(failures + 1, policy, jitter),
+        (State::Waiting { failures }, Event::RetryDue) => (State::Connecting { failures }, Action::Connect),
+        (
+            State::Connecting { .. } | State::Connected { .. } | State::Waiting { .. } | State::GaveUp,
+            Event::Connected | Event::Failed | Event::Lost { .. } | Event::RetryDue,
+        ) => (state, Action::Rest),
+    }
+}
+
+fn wait(failures: u32, policy: Policy, jitter: f64) -> (State, Action) {
+    if policy.max.is_some_and(|max| failures > max) {
+        return (State::GaveUp, Action::Rest);
+    }
+    let doublings = (failures - 1).min(16);
+    let delay = policy.first.saturating_mul(1 << doublings).min(LONGEST_DELAY);
+    (State::Waiting { failures }, Action::Wait(delay.mul_f64(1.0 - 0.2 * jitter)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NEVER_GIVES_UP: Policy = Policy { first: FIRST_DELAY, max: None };
+
+    fn delays(policy: Policy, attempts: usize) -> Vec<u64> {
+        let mut state = State::Connecting { failures: 0 };
+        let mut delays = Vec::new();
+        for _ in 0..attempts {
+            let (waiting, action) = step(state, Event::Failed, policy, 0.0);
+            let Action::Wait(delay) = action else { break };
+            delays.push(delay.as_secs());
+            state = step(waiting, Event::RetryDue, policy, 0.0).0;
+        }
+        delays
+    }
+
+    #[test]
+    fn delays_double_to_a_minute_and_never_end() {
+        assert_eq!(delays(NEVER_GIVES_UP, 9), [1, 2, 4, 8, 16, 32, 60, 60, 60]);
+        assert_eq!(delays(NEVER_GIVES_UP, 500).len(), 500);
+    }
+
+    #[test]
+    fn a_definition_sets_first_delay_and_end() {
+        let reconnect = Reconnect { auto: true, max: Some(2), delay: Some(Duration::from_secs(5)) };
+        assert_eq!(delays(Policy::from(&reconnect), 9), [5, 10]);
+    }
+
+    #[test]
+    fn a_stable_session_that_ends_is_replaced_at_once() {
+        let lost = Event::Lost { lived: Duration::from_secs(60) };
+        let after = step(State::Connected { failures: 3 }, lost, NEVER_GIVES_UP, 0.0);
+        assert_eq!(after, (State::Connecting { failures: 0 }, Action::Connect));
+    }
+
+    #[test]
+    fn a_session_that_keeps_ending_early_is_replaced_once_and_then_slowly() {
+        let lost = Event::Lost { lived: Duration::from_millis(10) };
+        let (first, action) = step(State::Connected { failures: 0 }, lost, NEVER_GIVES_UP, 0.0);
+        assert_eq!(action, Action::Connect);
+        let (again, _) = step(first, Event::Connected, NEVER_GIVES_UP, 0.0);
+        let (_, action) = step(again, lost, NEVER_GIVES_UP, 0.0);
+        assert_eq!(action, Action::Wait(Duration::from_secs(2)));
+    }
+
+    #[test]
+    fn jitter_only_shortens() {
+        let (_, action) = step(State::Connecting { failures: 0 }, Event::Failed, NEVER_GIVES_UP, 1.0);
+        assert_eq!(action, Action::Wait(Duration::from_millis(800)));
+    }
+}

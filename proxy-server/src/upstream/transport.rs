@@ -1,0 +1,67 @@
+//! The three ways to reach an upstream, behind one enum. A transport moves messages; it knows nothing of what they
+//! mean beyond their ids.
+
+pub(super) mod event_stream;
+pub(super) mod sse;
+pub(super) mod stdio;
+pub(super) mod streamable_http;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tokio::sync::oneshot;
+
+use crate::error::{Error, Kind};
+use crate::protocol::Message;
+use crate::upstream::inbox::Inbox;
+
+/// The sending half of one upstream session.
+pub(super) enum Wire {
+    Stdio(stdio::Pipe),
+    Sse(sse::Poster),
+    StreamableHttp(Arc<streamable_http::Endpoint>),
+}
+
+impl Wire {
+    /// Sends a notification or a response.
+    pub(super) async fn send(&self, message: Bytes) -> Result<(), Error> {
+        match self {
+            Self::Stdio(pipe) => pipe.send(message).await,
+            Self::Sse(poster) => poster.send(message).await,
+            Self::StreamableHttp(endpoint) => endpoint.send(message).await,
+        }
+    }
+
+    /// Sends the request `id` and waits for its answer, which comes through the inbox.
+    pub(super) async fn exchange(
+        &self,
+        id: u64,
+        message: Bytes,
+        inbox: &Inbox,
+        mut answer: oneshot::Receiver<Message>,
+    ) -> Result<Message, Error> {
+        match self {
+            Self::Stdio(pipe) => pipe.send(message).await?,
+            Self::Sse(poster) => poster.send(message).await?,
+            Self::StreamableHttp(endpoint) => return endpoint.exchange(id, message, inbox, &mut answer).await,
+        }
+        answer.await.map_err(|_| Error::new(Kind::Lost).because(inbox.end().unwrap_or_default()))
+    }
+
+    /// Lets the upstream know that the session is over, as far as the transport has words for it.
+    pub(super) async fn close(&self) {
+        match self {
+            Self::Stdio(pipe) => pipe.close(),
+            Self::Sse(poster) => poster.close(),
+            Self::StreamableHttp(endpoint) => endpoint.close().await,
+        }
+    }
+}
+
+/// Raw line breaks can only be white space in JSON; framings that end a message at one get a blank instead.
+pub(crate) fn one_line(message: Bytes) -> Bytes {
+    if memchr::memchr2(b'\n', b'\r', &message).is_none() {
+        return message;
+    }
+    message.iter().map(|&byte| if matches!(byte, b'\n' | b'\r') { b' ' } else { byte }).collect()
+}

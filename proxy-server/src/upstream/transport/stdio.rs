@@ -1,0 +1,282 @@
+//! A child process that speaks JSON lines on its standard streams.
+//!
+//! The child leads a process group of its own, gets nothing of the gateway's environment but what every program needs,
+//! and dies with the gateway. This is the one place that starts processes.
+
+use std::collections::VecDeque;
+use std::env::split_paths;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::{ExitStatus, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use rustix::process::{Pid, Signal, kill_process_group, set_parent_process_death_signal};
+use schemas::Definition;
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, info};
+
+use crate::error::{Error, Kind};
+use crate::protocol::Message;
+use crate::tasks::Tasks;
+use crate::upstream::inbox::Inbox;
+use crate::upstream::transport::one_line;
+
+/// Messages that may wait for a child that does not read.
+const WRITE_QUEUE: usize = 256;
+/// How long a child may take to end by itself once its input is closed, and again once it got SIGTERM.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// The last lines of standard error that are kept for a status text.
+const KEPT_LINES: usize = 5;
+const KEPT_LINE_BYTES: usize = 500;
+
+/// The input of a child.
+pub(in crate::upstream) struct Pipe {
+    lines: mpsc::Sender<Bytes>,
+    end: CancellationToken,
+}
+
+/// What a child may see of the gateway's own environment.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct ChildEnvironment(pub(crate) Vec<(&'static str, OsString)>);
+
+/// The variables every child is given, where the gateway has them.
+pub(crate) const INHERITED: [&str; 4] = ["PATH", "HOME", "LANG", "TMPDIR"];
+
+/// A program that cannot be started.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum StartError {
+    #[error("program `{0}` is not found in PATH")]
+    NotInPath(String),
+    #[error("program `{0}` is not an executable file")]
+    NotExecutable(String),
+    #[error("cannot start `{program}`")]
+    Spawn {
+        program: String,
+        #[source]
+        source: std::io::Error,
+    },
+}
+
+impl Pipe {
+    pub(super) async fn send(&self, message: Bytes) -> Result<(), Error> {
+        self.lines.send(one_line(message)).await.map_err(|_| Kind::NotReady.into())
+    }
+
+    pub(super) fn close(&self) {
+        self.end.cancel();
+    }
+}
+
+impl Drop for Pipe {
+    fn drop(&mut self) {
+        self.end.cancel();
+    }
+}
+
+/// Where a definition's program is, looked up as the child's own `PATH` says.
+pub(crate) fn locate(
+    definition: &Definition,
+    command: &str,
+    environment: &ChildEnvironment,
+) -> Result<PathBuf, StartError> {
+    if command.contains('/') {
+        let path = PathBuf::from(command);
+        return if is_executable(&path) { Ok(path) } else { Err(StartError::NotExecutable(command.to_owned())) };
+    }
+    let own = definition.env.get("PATH").map(|path| OsString::from(path.expose()));
+    let inherited = || environment.0.iter().find(|(name, _)| *name == "PATH").map(|(_, path)| path.clone());
+    let path = own.or_else(inherited).unwrap_or_default();
+    let found = split_paths(&path).map(|folder| folder.join(command)).find(|file| is_executable(file));
+    found.ok_or_else(|| StartError::NotInPath(command.to_owned()))
+}
+
+/// Starts the child and the tasks around its three streams.
+pub(in crate::upstream) fn start(
+    definition: &Definition,
+    program: &schemas::Stdio,
+    environment: &ChildEnvironment,
+    streams: Streams<'_>,
+) -> Result<Pipe, StartError> {
+    let path = locate(definition, &program.command, environment)?;
+    let mut command = Command::new(path);
+    command.args(&program.args).env_clear().envs(environment.0.iter().map(|(name, value)| (name, value)));
+    command.envs(definition.env.iter().map(|(name, value)| (name, value.expose())));
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = spawn(command).map_err(|source| StartError::Spawn { program: program.command.clone(), source })?;
+    let (lines, queue) = mpsc::channel(WRITE_QUEUE);
+    let end = CancellationToken::new();
+    let errors = Arc::new(Mutex::new(VecDeque::new()));
+    let Streams { tasks, inbox, line_limit } = streams;
+    info!(upstream = %definition.name, pid = child.id(), "process started");
+    if let (Some(input), Some(output), Some(stderr)) = (child.stdin.take(), child.stdout.take(), child.stderr.take()) {
+        tasks.spawn("stdio input", write(queue, input, end.clone()));
+        tasks.spawn("stdio errors", keep_errors(definition.clone(), stderr, Arc::clone(&errors)));
+        let watch = Watch { name: definition.name.to_string(), child, errors, end: end.clone(), inbox };
+        tasks.spawn("stdio output", watch.run(output, line_limit));
+    }
+    Ok(Pipe { lines, end })
+}
+
+/// What a child's streams are connected to.
+pub(in crate::upstream) struct Streams<'a> {
+    pub(in crate::upstream) tasks: &'a Tasks,
+    pub(in crate::upstream) inbox: Arc<Inbox>,
+    pub(in crate::upstream) line_limit: usize,
+}
+
+#[expect(unsafe_code, reason = "std has no safe way to run a call between fork and exec")]
+fn spawn(mut command: Command) -> std::io::Result<Child> {
+    command.process_group(0);
+    // SAFETY: the closure makes one system call, which is async-signal-safe, and touches no memory.
+    unsafe {
+        command.pre_exec(|| set_parent_process_death_signal(Some(Signal::KILL)).map_err(Into::into));
+    }
+    command.spawn()
+}
+
+async fn write(mut queue: mpsc::Receiver<Bytes>, mut input: ChildStdin, end: CancellationToken) {
+    let mut batch = Vec::new();
+    let mut lines = BytesMut::new();
+    loop {
+        tokio::select! {
+            () = end.cancelled() => return,
+            count = queue.recv_many(&mut batch, 64) => if count == 0 { return },
+        }
+        for line in batch.drain(..) {
+            lines.extend_from_slice(&line);
+            lines.extend_from_slice(b"\n");
+        }
+        tokio::select! {
+            () = end.cancelled() => return,
+            written = input.write_all(&lines) => if written.is_err() { return },
+        }
+        lines.clear();
+    }
+}
+
+/// Reads a child's output until it ends or is told to, then makes sure that nothing of it is left.
+struct Watch {
+    name: String,
+    child: Child,
+    errors: Arc<Mutex<VecDeque<String>>>,
+    end: CancellationToken,
+    inbox: Arc<Inbox>,
+}
+
+impl Watch {
+    async fn run(mut self, output: ChildStdout, line_limit: usize) {
+        let told = tokio::select! {
+            () = self.end.cancelled() => true,
+            why = read_lines(&self.name, output, line_limit, &self.inbox) => {
+                if let Some(why) = why {
+                    self.inbox.close(why);
+                }
+                false
+            }
+        };
+        if told {
+            self.inbox.close("the session was closed");
+        }
+        // A child whose output ended is most often gone already: its status makes the better reason.
+        let pid = self.child.id().and_then(|pid| Pid::from_raw(i32::try_from(pid).ok()?));
+        let status = if told { None } else { ended(&mut self.child, Duration::from_millis(100)).await };
+        self.inbox.close(self.reason(status));
+        self.end.cancel();
+        if status.is_none() && ended(&mut self.child, PATIENCE).await.is_none() {
+            signal(pid, Signal::TERM);
+            ended(&mut self.child, PATIENCE).await;
+        }
+        // Also for grandchildren that outlive the child.
+        signal(pid, Signal::KILL);
+        let status = ended(&mut self.child, PATIENCE).await;
+        info!(upstream = self.name, pid = pid.map(|pid| pid.as_raw_nonzero().get()), status = ?status, "process ended");
+    }
+
+    fn reason(&self, status: Option<ExitStatus>) -> String {
+        let mut reason = match status {
+            Some(status) => format!("process ended with {status}"),
+            None => "process closed its output".to_owned(),
+        };
+        let errors = self.errors.lock().unwrap_or_else(PoisonError::into_inner);
+        for (index, line) in errors.iter().enumerate() {
+            reason += if index == 0 { ": " } else { " | " };
+            reason += line;
+        }
+        reason
+    }
+}
+
+async fn ended(child: &mut Child, within: Duration) -> Option<ExitStatus> {
+    tokio::time::timeout(within, child.wait()).await.ok()?.ok()
+}
+
+fn signal(group: Option<Pid>, signal: Signal) {
+    if let Some(group) = group {
+        // An error means that there is no such group any more, which is what was wanted.
+        kill_process_group(group, signal).ok();
+    }
+}
+
+/// Delivers one message a line. Returns why it stopped, where the process itself is not to blame.
+async fn read_lines(name: &str, mut output: impl AsyncRead + Unpin, limit: usize, inbox: &Inbox) -> Option<String> {
+    let mut buffer = BytesMut::with_capacity(16 * 1024);
+    let mut searched = 0;
+    loop {
+        if let Some(end) = memchr::memchr(b'\n', buffer.get(searched..).unwrap_or_default()) {
+            let line = buffer.split_to(searched + end + 1).freeze();
+            searched = 0;
+            deliver(name, line.slice(..line.len() - 1), inbox);
+            continue;
+        }
+        searched = buffer.len();
+        if buffer.len() > limit {
+            return Some(format!("process wrote a line of more than {limit} bytes"));
+        }
+        buffer.reserve(16 * 1024);
+        match output.read_buf(&mut buffer).await {
+            Ok(0) | Err(_) => return None,
+            Ok(_) => {}
+        }
+    }
+}
+
+/// Servers print logs where only messages belong; those lines are passed over.
+fn deliver(name: &str, line: Bytes, inbox: &Inbox) {
+    if line.iter().all(u8::is_ascii_whitespace) {
+        return;
+    }
+    match Message::parse(line) {
+        Ok(message) => inbox.receive(&message, None),
+        Err(error) => debug!(upstream = name, %error, "line on standard output is no message"),
+    }
+}
+
+async fn keep_errors(definition: Definition, stderr: ChildStderr, kept: Arc<Mutex<VecDeque<String>>>) {
+    let mut lines = BufReader::new(stderr.take(u64::MAX)).split(b'\n');
+    while let Ok(Some(line)) = lines.next_segment().await {
+        let text = String::from_utf8_lossy(line.get(..line.len().min(KEPT_LINE_BYTES)).unwrap_or_default());
+        let text = text.trim_end();
+        if definition.log_enabled {
+            info!(upstream = %definition.name, line = text, "standard error");
+        } else {
+            debug!(upstream = %definition.name, line = text, "standard error");
+        }
+        let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
+        if kept.len() == KEPT_LINES {
+            kept.pop_front();
+        }
+        if !text.is_empty() {
+            kept.push_back(text.to_owned());
+        }
+    }
+}
+
+fn is_executable(path: &Path) -> bool {
+    use std::os::unix::fs::PermissionsExt;
+    path.metadata().is_ok_and(|file| file.is_file() && file.permissions().mode() & 0o111 != 0)
+}

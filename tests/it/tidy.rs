@@ -1,0 +1,298 @@
+//! The promises that the tree makes about itself: layout, layers, file sizes, words that stay out.
+//!
+//! Each promise is a function from a file's path and text to what is wrong with it. One test asks it of every file that git
+//! would commit, another of a broken sample, so that no promise can quietly stop being checked.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::process::Command;
+use std::{fs, io};
+
+/// What stands in the top folder, beside hidden files of tools.
+const TOP_LEVEL: &str = "Cargo.lock Cargo.toml LICENSE README.md examples proxy-client proxy-server register-service \
+                         schemas tests workflows";
+
+/// The modules of the gateway from the top down. One imports from rows below its own, never from its own row or above.
+/// The first row, where the process is put together, counts as one module.
+const ROWS: [&str; 10] = [
+    "main lib cli commands gateway",
+    "config",
+    "downstream admin ui",
+    "call",
+    "policy",
+    "route",
+    "catalog",
+    "upstream",
+    "registry protocol",
+    "error telemetry tasks",
+];
+
+const FORBIDDEN: [&str; 6] = ["todo!", "unimplemented!", "#[ignore", "#[allow(", "#![allow(", "super::super::"];
+const MAX_LINES: usize = 500;
+
+#[test]
+fn the_top_level_holds_exactly_the_map() -> io::Result<()> {
+    nothing_wrong(&top_level(&paths()?));
+    Ok(())
+}
+
+#[test]
+fn every_package_inherits_the_lints() -> io::Result<()> {
+    every_file(inherits_lints)
+}
+
+#[test]
+fn gateway_modules_import_only_from_rows_below() -> io::Result<()> {
+    every_file(keeps_to_its_row)
+}
+
+#[test]
+fn no_file_is_over_500_lines() -> io::Result<()> {
+    every_file(is_short)
+}
+
+#[test]
+fn no_file_is_called_mod_rs() -> io::Result<()> {
+    every_file(has_a_name_of_its_own)
+}
+
+#[test]
+fn nothing_is_unfinished_ignored_or_allowed() -> io::Result<()> {
+    every_file(is_without_forbidden_words)
+}
+
+#[test]
+fn proxy_server_and_proxy_client_do_not_depend_on_each_other() -> io::Result<()> {
+    every_file(depends_on_no_sibling)
+}
+
+#[test]
+fn only_the_source_module_names_the_yaml_crate() -> io::Result<()> {
+    every_file(leaves_yaml_to_source)
+}
+
+#[test]
+fn the_environment_is_read_in_one_file_per_package() -> io::Result<()> {
+    nothing_wrong(&too_many_readers(&sources()?));
+    Ok(())
+}
+
+fn top_level(paths: &[String]) -> Vec<String> {
+    let wanted: BTreeSet<&str> = TOP_LEVEL.split_whitespace().collect();
+    let entries = paths.iter().filter_map(|path| path.split('/').next());
+    let found: BTreeSet<&str> = entries.filter(|name| !name.starts_with('.')).collect();
+    let missing = wanted.difference(&found).map(|name| format!("{name}: missing"));
+    missing.chain(found.difference(&wanted).map(|name| format!("{name}: not on the map"))).collect()
+}
+
+fn inherits_lints(path: &str, text: &str) -> Vec<String> {
+    let settings = if path.ends_with("Cargo.toml") { settings(text) } else { Vec::new() };
+    let is_package = settings.contains(&("[package]", "[package]"));
+    problem(is_package && !settings.contains(&("[lints]", "workspace = true")), "wants `[lints] workspace = true`")
+}
+
+fn keeps_to_its_row(path: &str, text: &str) -> Vec<String> {
+    let Some(inside) = path.strip_prefix("proxy-server/src/") else { return Vec::new() };
+    let own = identifier(inside);
+    let Some(row) = row_of(own) else { return vec![format!("`{own}` is in no row")] };
+    let wrong = |name: &str| match row_of(name) {
+        None => Some(format!("`crate::{name}` is in no row")),
+        Some(other) if other > row || (row, other) == (1, 1) => None,
+        Some(other) => Some(format!("`{own}` of row {row} imports `{name}` of row {other}")),
+    };
+    imports(inside, &code(text)).iter().filter(|name| *name != own).filter_map(|name| wrong(name)).collect()
+}
+
+fn is_short(path: &str, text: &str) -> Vec<String> {
+    let is_test = path.contains("/src/") && (path.ends_with("/tests.rs") || path.contains("/tests/"));
+    let lines: Vec<&str> = text.lines().collect();
+    let is_module = |line: &str| line.contains("mod ") && line.ends_with('{');
+    let opens_tests = |pair: &[&str]| matches!(pair, ["#[cfg(test)]", next] if is_module(next));
+    let length = lines.windows(2).position(opens_tests).unwrap_or(lines.len());
+    problem(path.ends_with(".rs") && !is_test && length > MAX_LINES, &format!("has {length} lines without its tests"))
+}
+
+fn has_a_name_of_its_own(path: &str, _: &str) -> Vec<String> {
+    problem(path.ends_with("/mod.rs"), "is named by its folder: `x/mod.rs` should be `x.rs`")
+}
+
+fn is_without_forbidden_words(path: &str, text: &str) -> Vec<String> {
+    let code = if path.ends_with(".rs") { code(text) } else { String::new() };
+    FORBIDDEN.iter().filter(|word| code.contains(**word)).map(|word| format!("holds `{word}`")).collect()
+}
+
+fn depends_on_no_sibling(path: &str, text: &str) -> Vec<String> {
+    let is_either = ["proxy-server/Cargo.toml", "proxy-client/Cargo.toml"].contains(&path);
+    let sibling = if path.starts_with("proxy-server") { "proxy-client" } else { "proxy-server" };
+    let depends = |(header, line): &(&str, &str)| header.contains("dependencies") && line.contains(sibling);
+    problem(is_either && settings(text).iter().any(depends), &format!("depends on `{sibling}`"))
+}
+
+fn leaves_yaml_to_source(path: &str, text: &str) -> Vec<String> {
+    let elsewhere = path.ends_with(".rs") && path != "register-service/src/source.rs";
+    problem(elsewhere && code(text).contains("serde_saphyr"), "names `serde_saphyr`")
+}
+
+fn too_many_readers(sources: &[(String, String)]) -> Vec<String> {
+    let reads = |path: &str, text| path.ends_with(".rs") && path.contains("/src/") && code(text).contains("env::var");
+    let mut by_package = BTreeMap::<&str, Vec<&str>>::new();
+    for (path, _) in sources.iter().filter(|(path, text)| reads(path, text)) {
+        by_package.entry(path.split('/').next().unwrap_or_default()).or_default().push(path);
+    }
+    let wrong = |(package, files): &(&str, Vec<&str>)| match *package {
+        "schemas" => true,
+        "proxy-server" => files.as_slice() != ["proxy-server/src/config/env.rs"],
+        _ => files.len() > 1,
+    };
+    by_package.into_iter().filter(wrong).map(|(_, files)| files.join(", ") + ": read the environment").collect()
+}
+
+/// The top-level modules that a file of the gateway names, by `crate::` or, where that means the same, by `super::`.
+fn imports(inside: &str, code: &str) -> BTreeSet<String> {
+    let after = |prefix: &str| -> Vec<String> { code.split(prefix).skip(1).flat_map(first_names).collect() };
+    let mut names: BTreeSet<String> = after("crate::").into_iter().collect();
+    if !inside.contains('/') {
+        names.extend(after("super::").into_iter().filter(|name| row_of(name).is_some()));
+    }
+    names
+}
+
+/// The names with which `a::B` or `{a::B, c::{D, E}};` begins.
+fn first_names(path: &str) -> Vec<String> {
+    let Some(group) = path.strip_prefix('{') else { return vec![identifier(path).to_owned()] };
+    let mut depth = 0;
+    let is_between_items = |letter| {
+        depth += i32::from(letter == '{') - i32::from(letter == '}');
+        depth == 0 && letter == ','
+    };
+    let items = group.split(';').next().unwrap_or_default().split(is_between_items);
+    items.map(|item| identifier(item.trim_start()).to_owned()).filter(|name| !name.is_empty()).collect()
+}
+
+fn row_of(module: &str) -> Option<usize> {
+    ROWS.iter().position(|row| row.split(' ').any(|name| name == module)).map(|at| at + 1)
+}
+
+fn identifier(text: &str) -> &str {
+    text.split(|letter: char| !letter.is_alphanumeric() && letter != '_').next().unwrap_or_default()
+}
+
+/// The text without its line comments.
+fn code(text: &str) -> String {
+    let bare = |line: &str| match line.trim_start() {
+        comment if comment.starts_with("//") => String::new(),
+        _ => line.split(" // ").next().unwrap_or_default().to_owned() + "\n",
+    };
+    text.lines().map(bare).collect()
+}
+
+/// Each line of a manifest beside the header of its section.
+fn settings(text: &str) -> Vec<(&str, &str)> {
+    let mut header = "";
+    let beside_header = |line| {
+        header = if str::starts_with(line, '[') { line } else { header };
+        (header, line)
+    };
+    text.lines().map(str::trim).filter(|line| !line.starts_with('#')).map(beside_header).collect()
+}
+
+fn problem(is_there: bool, words: &str) -> Vec<String> {
+    is_there.then(|| words.to_owned()).into_iter().collect()
+}
+
+fn every_file(check: fn(&str, &str) -> Vec<String>) -> io::Result<()> {
+    let wrong = |(path, text): &(String, String)| -> Vec<String> {
+        check(path, text).iter().map(|problem| format!("{path}: {problem}")).collect()
+    };
+    nothing_wrong(&sources()?.iter().flat_map(wrong).collect::<Vec<_>>());
+    Ok(())
+}
+
+fn nothing_wrong(problems: &[String]) {
+    assert!(problems.is_empty(), "\n{}\n", problems.join("\n"));
+}
+
+/// Every Rust file and manifest, as (path, text); without this file, which names what it forbids.
+fn sources() -> io::Result<Vec<(String, String)>> {
+    let is_wanted = |path: &str| path.ends_with(".rs") || path.ends_with("Cargo.toml");
+    let wanted = paths()?.into_iter().filter(|path| is_wanted(path) && path != "tests/it/tidy.rs");
+    let root = root()?;
+    wanted.map(|path| fs::read_to_string(root.join(&path)).map(|text| (path, text))).collect()
+}
+
+/// Every file that is or could be committed, from the top folder.
+fn paths() -> io::Result<Vec<String>> {
+    let root = root()?;
+    let listed = git(&["ls-files", "--cached", "--others", "--exclude-standard", "--full-name", ":/"])?;
+    Ok(listed.lines().filter(|path| root.join(path).exists()).map(str::to_owned).collect())
+}
+
+fn root() -> io::Result<PathBuf> {
+    Ok(PathBuf::from(git(&["rev-parse", "--show-toplevel"])?.trim_end()))
+}
+
+fn git(arguments: &[&str]) -> io::Result<String> {
+    let output = Command::new("git").args(arguments).output()?;
+    let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
+    if output.status.success() { Ok(text(&output.stdout)) } else { Err(io::Error::other(text(&output.stderr))) }
+}
+
+#[test]
+fn finds_a_top_level_off_the_map() {
+    let text = TOP_LEVEL.replace("LICENSE", "notes/a.md .ci/run");
+    let paths: Vec<String> = text.split_whitespace().map(str::to_owned).collect();
+    assert_eq!(top_level(&paths), ["LICENSE: missing", "notes: not on the map"]);
+}
+
+#[test]
+fn finds_an_import_from_the_same_row_or_above() {
+    let call = |text| keeps_to_its_row("proxy-server/src/call.rs", text);
+    assert!(call("//! [`crate::admin`]\nuse crate::{policy::{A, B}, route};\nuse super::*; // crate::ui\n").is_empty());
+    assert!(call("use crate::call::Call;\npub(crate) fn f() {}").is_empty());
+    let upward = ["`call` of row 4 imports `admin` of row 3"];
+    assert_eq!(call("use crate::{\n  route,\n  admin::{self, X},\n};"), upward);
+    assert_eq!(call("use super::admin::X;"), upward);
+    assert_eq!(keeps_to_its_row("proxy-server/src/call/a.rs", "fn f(a: &crate::admin::A) {}"), upward);
+    assert_eq!(call("use crate::Thing;"), ["`crate::Thing` is in no row"]);
+    assert_eq!(keeps_to_its_row("proxy-server/src/extra/a.rs", ""), ["`extra` is in no row"]);
+    assert_eq!(keeps_to_its_row("proxy-server/src/ui.rs", "use crate::admin;").len(), 1);
+    assert!(keeps_to_its_row("proxy-server/src/main.rs", "use crate::cli::Cli;").is_empty());
+}
+
+#[test]
+fn finds_a_long_file_but_not_its_tests() {
+    let lines = |count| "let a = 1;\n".repeat(count);
+    assert_eq!(is_short("a/src/b.rs", &lines(501)), ["has 501 lines without its tests"]);
+    let with_tests = lines(500) + "#[cfg(test)]\nmod tests {\n" + &lines(500);
+    assert!(is_short("a/src/b.rs", &with_tests).is_empty());
+    assert!(is_short("a/src/b/tests.rs", &lines(501)).is_empty());
+}
+
+#[test]
+fn finds_what_a_manifest_must_not_say() {
+    let package = "[package]\nname = \"a\"\n[lints]\nworkspace = ";
+    assert!(inherits_lints("a/Cargo.toml", &format!("{package}true")).is_empty());
+    assert_eq!(inherits_lints("a/Cargo.toml", &format!("{package}false")), ["wants `[lints] workspace = true`"]);
+    let (server, client) = ("proxy-server/Cargo.toml", "proxy-client/Cargo.toml");
+    assert_eq!(depends_on_no_sibling(server, "[dev-dependencies.proxy-client]"), ["depends on `proxy-client`"]);
+    assert_eq!(depends_on_no_sibling(client, "[dependencies]\nproxy-server.workspace = true").len(), 1);
+    assert!(depends_on_no_sibling(client, "[package]\ndescription = \"of the proxy-server\"").is_empty());
+}
+
+#[test]
+fn finds_forbidden_words_and_names() {
+    assert_eq!(is_without_forbidden_words("a.rs", "#[allow(dead_code)]\nfn f() { todo!() }").len(), 2);
+    assert!(is_without_forbidden_words("a.rs", "// No todo! here.").is_empty());
+    assert_eq!(has_a_name_of_its_own("a/src/b/mod.rs", "").len(), 1);
+    assert_eq!(leaves_yaml_to_source("a/src/b.rs", "use serde_saphyr::X;"), ["names `serde_saphyr`"]);
+    assert!(leaves_yaml_to_source("register-service/src/source.rs", "use serde_saphyr::X;").is_empty());
+}
+
+#[test]
+fn finds_a_second_reader_of_the_environment() {
+    let reader = |path: &str| (path.to_owned(), "std::env::vars()".to_owned());
+    let wrong = |paths: &str| too_many_readers(&paths.split(' ').map(reader).collect::<Vec<_>>());
+    assert!(wrong("proxy-server/src/config/env.rs proxy-client/src/builder.rs").is_empty());
+    assert_eq!(wrong("proxy-server/src/ui.rs"), ["proxy-server/src/ui.rs: read the environment"]);
+    assert_eq!(wrong("a/src/b.rs a/src/c.rs"), ["a/src/b.rs, a/src/c.rs: read the environment"]);
+}
