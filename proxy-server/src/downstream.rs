@@ -1,21 +1,26 @@
 //! The MCP endpoints: HTTP in, HTTP out. Only this row and the admin API know status codes.
 
+mod dialogue;
 mod event_log;
 mod mcp;
 mod origin;
 mod respond;
 mod session;
 mod sse;
+mod stream;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::{Request, State};
-use axum::http::{HeaderMap, header};
-use axum::response::Response;
+use axum::body::Body;
+use axum::extract::{RawPathParams, Request, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get};
+use bytes::Bytes;
+use http_body_util::{BodyExt, LengthLimitError, Limited};
 use tokio::time::{sleep, timeout};
 
 pub(crate) use self::origin::{Origins, check as check_origin};
@@ -124,6 +129,24 @@ fn admit(edge: &Edge, name: &str, request: &Request) -> Result<(Arc<Upstream>, P
     let upstream = edge.upstreams.get(name).ok_or_else(|| respond::unknown_upstream(name))?;
     let principal = edge.policy.client(&credentials(request), upstream.definition()).map_err(respond::denied)?;
     Ok((upstream, principal))
+}
+
+/// The upstream that a path names.
+fn upstream_name(path: &RawPathParams) -> &str {
+    path.iter().find(|(name, _)| *name == "name").map_or("", |(_, value)| value)
+}
+
+/// The whole body, within its limits of size and time.
+async fn read_body(edge: &Edge, body: Body) -> Result<Bytes, Response> {
+    let limit = edge.config.max_body_bytes;
+    match timeout(edge.config.body_timeout, Limited::new(body, limit).collect()).await {
+        Ok(Ok(body)) => Ok(body.to_bytes()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => {
+            Err((StatusCode::PAYLOAD_TOO_LARGE, format!("the body is larger than {limit} bytes")).into_response())
+        }
+        Ok(Err(_)) => Err(respond::bad_request("the body ended early")),
+        Err(_) => Err(StatusCode::REQUEST_TIMEOUT.into_response()),
+    }
 }
 
 /// What a request shows of who sent it.

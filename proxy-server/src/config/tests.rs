@@ -1,1 +1,123 @@
+use clap::Parser;
 
+use super::*;
+
+fn resolve(flags: &[&str], variables: Variables) -> Result<Config, InvalidSetting> {
+    let cli = Cli::try_parse_from(["mcp-proxy"].iter().chain(flags)).expect("a command line");
+    Config::resolve(&cli.serve, &variables)
+}
+
+fn config<const N: usize>(flags: &[&str], variables: [(&str, &str); N]) -> Config {
+    resolve(flags, variables.into()).expect("a configuration")
+}
+
+fn refused<const N: usize>(flags: &[&str], variables: [(&str, &str); N]) -> String {
+    resolve(flags, variables.into()).expect_err("an invalid setting").to_string()
+}
+
+#[test]
+fn defaults_are_loopback_and_6001() {
+    let config = config(&[], []);
+    assert_eq!((config.host.as_str(), config.port, config.base_url.clone()), ("127.0.0.1", 6001, None));
+    assert_eq!(config.shutdown_timeout, Duration::from_secs(10));
+    assert!(config.is_loopback() && config.policy.admin_tokens.is_empty());
+}
+
+#[test]
+fn every_spelling_of_a_flag_is_taken() {
+    for host in ["--host", "--mcp-host"] {
+        assert_eq!(config(&[host, "0.0.0.0"], []).host, "0.0.0.0");
+    }
+    for port in ["--port", "--mcp-port"] {
+        assert_eq!(config(&[port, "0"], []).port, 0);
+    }
+    for base in ["--base-url", "--mcp-base-url"] {
+        let config = config(&[base, "https://gateway.example/mcp"], []);
+        assert_eq!(config.base_url.map(String::from).as_deref(), Some("https://gateway.example/mcp"));
+        assert_eq!(config.allowed_hosts, ["gateway.example"]);
+    }
+    for tokens in ["--admin-tokens", "--mcp-admin-tokens"] {
+        let tokens = config(&[tokens, "a, b", tokens, "c,a"], []).policy.admin_tokens;
+        assert_eq!(tokens.iter().map(Secret::expose).collect::<Vec<_>>(), ["a", "b", "c"]);
+    }
+    for tokens in ["--global-auth-tokens", "--mcp-global-auth-tokens"] {
+        assert_eq!(config(&[tokens, "g"], []).policy.global_tokens.len(), 1);
+    }
+    for debug in [&["--debug"][..], &["--log-level", "DEBUG"]] {
+        assert_eq!(config(debug, []).telemetry.level, Level::Debug);
+    }
+    for json in [&["--log-json"][..], &["--log-format", "json"]] {
+        assert_eq!(config(json, []).telemetry.format, Format::Json);
+    }
+}
+
+#[test]
+fn every_variable_is_read() {
+    let config = config(
+        &[],
+        [
+            ("MCP_PROXY_HOST", "::1"),
+            ("MCP_PROXY_PORT", "9000"),
+            ("MCP_PROXY_BASE_URL", "http://localhost:9000"),
+            ("MCP_PROXY_SHUTDOWN_TIMEOUT", "30s"),
+            ("MCP_PROXY_ADMIN_TOKENS", "a,b"),
+            ("MCP_PROXY_ADMIN_TOKEN", "c"),
+            ("MCP_PROXY_GLOBAL_AUTH_TOKENS", "g"),
+            ("MCP_PROXY_GLOBAL_AUTH_TOKEN", "h"),
+            ("MCP_PROXY_ADMIN_ALLOW_IPS", "127.0.0.1, 10.0.0.0/8"),
+            ("MCP_PROXY_TRUSTED_PROXIES", "10.1.0.0/16"),
+            ("MCP_PROXY_LOG_LEVEL", "Warning"),
+            ("MCP_PROXY_LOG_FORMAT", "JSON"),
+        ],
+    );
+    assert_eq!((config.host.as_str(), config.port), ("::1", 9000));
+    assert_eq!(config.shutdown_timeout, Duration::from_secs(30));
+    assert_eq!((config.policy.admin_tokens.len(), config.policy.global_tokens.len()), (3, 2));
+    assert_eq!((config.policy.admin_allow_ips.len(), config.policy.trusted_proxies.len()), (2, 1));
+    assert_eq!((config.telemetry.level, config.telemetry.format), (Level::Warn, Format::Json));
+}
+
+#[test]
+fn a_flag_wins_over_its_variable() {
+    let config = config(
+        &["--port", "1", "--admin-tokens", "flag"],
+        [("MCP_PROXY_PORT", "2"), ("MCP_PROXY_ADMIN_TOKENS", "env")],
+    );
+    assert_eq!(config.port, 1);
+    assert_eq!(config.policy.admin_tokens.iter().map(Secret::expose).collect::<Vec<_>>(), ["flag"]);
+}
+
+#[test]
+fn a_shutdown_timeout_of_zero_is_the_default() {
+    assert_eq!(config(&["--shutdown-timeout", "0s"], []).shutdown_timeout, Duration::from_secs(10));
+}
+
+#[test]
+fn what_cannot_be_used_is_named_with_its_origin() {
+    assert_eq!(refused(&[], [("MCP_PROXY_PORT", "http")]), "invalid MCP_PROXY_PORT: `http` is not a port, 0 to 65535");
+    assert_eq!(refused(&["--base-url", "x"], []), "invalid --base-url: `x` is not an http or https URL");
+    assert_eq!(
+        refused(&["--shutdown-timeout", "10"], []),
+        "invalid --shutdown-timeout: `10` is not a duration such as `10s`"
+    );
+    assert_eq!(
+        refused(&[], [("MCP_PROXY_TRUSTED_PROXIES", "here")]),
+        "invalid MCP_PROXY_TRUSTED_PROXIES: `here` is not an IP address or a CIDR block"
+    );
+}
+
+#[test]
+fn the_ancestors_default_token_can_be_forbidden() {
+    let strict = [("MCP_PROXY_DISABLE_DEFAULT_TOKEN", "true")];
+    assert!(refused(&[], strict).contains("tokens of your own"));
+    assert!(refused(&["--admin-tokens", KNOWN_TOKEN], strict).contains(KNOWN_TOKEN));
+    assert_eq!(config(&["--admin-tokens", "mine"], strict).policy.admin_tokens.len(), 1);
+}
+
+#[test]
+fn children_inherit_nothing_but_what_every_program_needs() {
+    let config =
+        config(&[], [("PATH", "/bin"), ("HOME", "/root"), ("MCP_PROXY_ADMIN_TOKENS", "s"), ("AWS_SECRET", "s")]);
+    let names: Vec<_> = config.children.0.iter().map(|(name, _)| *name).collect();
+    assert_eq!(names, ["PATH", "HOME"]);
+}

@@ -5,28 +5,24 @@
 //! becomes an event stream that outlives its connection: a lost stream cancels nothing, and `Last-Event-ID` takes it up
 //! again.
 
-use std::convert::Infallible;
 use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::{RawPathParams, Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use bytes::{BufMut, Bytes, BytesMut};
-use futures_util::stream;
-use http_body_util::{BodyExt, Limited};
+use bytes::Bytes;
 use tokio::sync::mpsc;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::sleep;
 use tracing::info;
 
-use crate::call::call;
-use crate::downstream::event_log::{EventLog, Reader};
+use crate::downstream::dialogue::{fill, introduce, notify, run};
 use crate::downstream::session::Session;
-use crate::downstream::{Edge, Shared, admit, respond};
-use crate::error::{Error, Kind};
+use crate::downstream::stream::{Resumable, parse_event_id, resumable};
+use crate::downstream::{Edge, Shared, admit, read_body, respond, upstream_name};
 use crate::policy::Principal;
-use crate::protocol::{self, Message, Object};
-use crate::upstream::{Attachment, Call, EVENT_QUEUE, OpenError, Upstream, one_line};
+use crate::protocol::{self, Message};
+use crate::upstream::{EVENT_QUEUE, OpenError, Upstream};
 
 const SESSION_ID: HeaderName = HeaderName::from_static("mcp-session-id");
 const PROTOCOL_VERSION: &str = "mcp-protocol-version";
@@ -48,10 +44,6 @@ pub(super) async fn serve(State(edge): Shared, path: RawPathParams, request: Req
         Method::DELETE => caller.delete(request.headers()),
         _ => (StatusCode::METHOD_NOT_ALLOWED, [(header::ALLOW, "GET, POST, DELETE")]).into_response(),
     }
-}
-
-pub(super) fn upstream_name(path: &RawPathParams) -> &str {
-    path.iter().find(|(name, _)| *name == "name").map_or("", |(_, value)| value)
 }
 
 struct Caller {
@@ -135,7 +127,7 @@ impl Caller {
             Some(None) => return respond::bad_request("Last-Event-ID is not one that this endpoint gave"),
         };
         match session.stream(number) {
-            Some(log) => event_stream(&self.edge, session, &Resumable { number, log, seen, prime: false }),
+            Some(log) => resumable(&self.edge, session, Resumable { number, log, seen, prime: false }),
             None => respond::bad_request("the stream that Last-Event-ID names is no longer kept"),
         }
     }
@@ -162,49 +154,6 @@ impl Caller {
         let session = session.ok_or_else(respond::unknown_session)?;
         session.touch();
         Ok(session)
-    }
-}
-
-/// Attaches a session to its upstream with the client's own introduction. Gives the answer for the client.
-pub(super) async fn introduce(edge: &Edge, session: &Arc<Session>, message: &Message) -> Result<Bytes, OpenError> {
-    let hello = Object::read(message.params()).ok();
-    let Some(requested) = hello.as_ref().and_then(|hello| hello.text("protocolVersion")) else {
-        let why = "`params.protocolVersion` is required";
-        return Err(OpenError::Failed(Kind::InvalidParams(why).into()));
-    };
-    let deadline = Instant::now() + edge.config.initialize_timeout;
-    let opened = Attachment::open(Arc::clone(&session.upstream), message.params(), deadline).await;
-    let (attachment, handshake, events) = opened.map_err(|error| match error {
-        OpenError::Failed(error) => OpenError::Failed(error.at(&session.upstream.definition().name)),
-        OpenError::Refused(answer) => OpenError::Refused(answer),
-    })?;
-    let result = Object::read(handshake.body()).ok();
-    let agreed = result.as_ref().and_then(|result| result.get("protocolVersion")).unwrap_or_default();
-    let (answer, version) = if attachment.is_shared() {
-        // The shared session was agreed with the gateway; each client agrees with the gateway in turn.
-        let version = protocol::negotiate(&requested);
-        (handshake.with_id(message.id(), &[(agreed, &format!("\"{version}\""))]), version)
-    } else {
-        (handshake.with_id(message.id(), &[]), agreed.trim_matches('"'))
-    };
-    session.link(attachment, version, events, &edge.tasks);
-    info!(session = &*session.id, upstream = %session.upstream.definition().name, version, "session opened");
-    Ok(answer)
-}
-
-/// A notification of the client: a cancellation is the gateway's to carry out, all else is passed on.
-pub(super) async fn notify(session: &Session, message: Message) -> Response {
-    if message.method() == "notifications/cancelled" {
-        session.cancel(message);
-        return StatusCode::ACCEPTED.into_response();
-    }
-    let sent = match session.attachment() {
-        Ok(attachment) => attachment.notify(&message).await,
-        Err(error) => Err(error),
-    };
-    match sent {
-        Ok(()) => StatusCode::ACCEPTED.into_response(),
-        Err(error) => respond::failure("", &error),
     }
 }
 
@@ -237,53 +186,7 @@ async fn answer(edge: Arc<Edge>, session: Arc<Session>, message: Message, stream
         filled.complete();
     });
     let prime = session.version() >= PRIMED_SINCE;
-    event_stream(&edge, session, &Resumable { number, log, seen: 0, prime })
-}
-
-/// Puts what comes before the answer on the stream, then gives the answer.
-pub(super) async fn fill(
-    session: &Session,
-    log: &EventLog,
-    queue: &mut mpsc::Receiver<crate::upstream::Event>,
-    outcome: impl Future<Output = Option<Bytes>>,
-) -> Option<Bytes> {
-    tokio::pin!(outcome);
-    let bytes = loop {
-        tokio::select! {
-            biased;
-            Some(event) = queue.recv() => session.put(log, event),
-            bytes = &mut outcome => break bytes,
-        }
-    };
-    while let Ok(event) = queue.try_recv() {
-        session.put(log, event);
-    }
-    bytes
-}
-
-/// The response to a request, or nothing when the client has withdrawn it.
-pub(super) async fn run(
-    edge: Arc<Edge>,
-    session: Arc<Session>,
-    message: Message,
-    events: mpsc::Sender<crate::upstream::Event>,
-) -> Option<Bytes> {
-    if message.method() == "ping" {
-        return Some(protocol::result_response(message.id(), "{}"));
-    }
-    let outcome = async {
-        let attachment = session.attachment()?;
-        let (_running, cancelled) = session.begin(&message)?;
-        let deadline = Instant::now() + edge.config.call_timeout;
-        call(attachment, Call { message: &message, events, cancelled, deadline }).await
-    };
-    let outcome: Result<Message, Error> = outcome.await;
-    session.touch();
-    match outcome {
-        Ok(answer) => Some(answer.with_id(message.id(), &[])),
-        Err(error) if error.kind() == Kind::Cancelled => None,
-        Err(error) => Some(respond::error(message.id(), &error)),
-    }
+    resumable(&edge, session, Resumable { number, log, seen: 0, prime })
 }
 
 /// A withdrawn request has no response (2025-11-25, cancellation), but its POST must end: with a stream of nothing.
@@ -291,112 +194,6 @@ fn finished(bytes: Option<Bytes>) -> Response {
     match bytes {
         Some(bytes) => respond::json(StatusCode::OK, bytes),
         None => ([(header::CONTENT_TYPE, "text/event-stream")], Body::empty()).into_response(),
-    }
-}
-
-/// A stream of one session, and from where it is read.
-struct Resumable {
-    number: u32,
-    log: Arc<EventLog>,
-    seen: u64,
-    prime: bool,
-}
-
-fn event_stream(edge: &Arc<Edge>, session: Arc<Session>, resumable: &Resumable) -> Response {
-    let Resumable { number, seen, prime, .. } = *resumable;
-    let first = prime.then(|| Bytes::from(format!("id: {number}-{seen}\ndata:\n\n")));
-    let follower = Follower::new(edge, session, Arc::clone(&resumable.log), seen, Some(number));
-    stream_response(follower, first)
-}
-
-/// The body of an event stream: what a log holds and will hold, with comments while nothing comes.
-pub(super) struct Follower {
-    edge: Arc<Edge>,
-    session: Arc<Session>,
-    log: Arc<EventLog>,
-    reader: Reader,
-    /// The stream's number, where events are numbered.
-    number: Option<u32>,
-    /// Whether the session ends with this stream.
-    owns_session: bool,
-}
-
-impl Follower {
-    pub(super) fn new(
-        edge: &Arc<Edge>,
-        session: Arc<Session>,
-        log: Arc<EventLog>,
-        seen: u64,
-        number: Option<u32>,
-    ) -> Self {
-        session.reader_opened();
-        let reader = log.read_after(seen);
-        Self { edge: Arc::clone(edge), session, log, reader, number, owns_session: number.is_none() }
-    }
-
-    async fn next(&mut self) -> Option<Bytes> {
-        tokio::select! {
-            () = self.session.closed().cancelled() => None,
-            next = timeout(self.edge.config.keep_alive, self.log.next(&mut self.reader)) => match next {
-                Ok(Some((event, message))) => Some(frame(self.number, event, message)),
-                Ok(None) => None,
-                Err(_) => Some(Bytes::from_static(b": keep-alive\n\n")),
-            },
-        }
-    }
-}
-
-impl Drop for Follower {
-    fn drop(&mut self) {
-        self.session.reader_closed();
-        if self.owns_session {
-            self.edge.sessions.end(&self.session);
-        }
-    }
-}
-
-pub(super) fn stream_response(follower: Follower, first: Option<Bytes>) -> Response {
-    let events = stream::unfold((follower, first), |(mut follower, first)| async move {
-        let chunk = match first {
-            Some(first) => first,
-            None => follower.next().await?,
-        };
-        Some((Ok::<_, Infallible>(chunk), (follower, None)))
-    });
-    let headers = [
-        (header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream")),
-        (header::CACHE_CONTROL, HeaderValue::from_static("no-cache")),
-        (HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no")),
-    ];
-    (headers, Body::from_stream(events)).into_response()
-}
-
-fn frame(number: Option<u32>, event: u64, message: Bytes) -> Bytes {
-    let message = one_line(message);
-    let mut out = BytesMut::with_capacity(message.len() + 48);
-    if let Some(number) = number {
-        out.put_slice(format!("id: {number}-{event}\n").as_bytes());
-    }
-    out.put_slice(b"event: message\ndata: ");
-    out.put_slice(&message);
-    out.put_slice(b"\n\n");
-    out.freeze()
-}
-
-fn parse_event_id(id: &str) -> Option<(u32, u64)> {
-    let (stream, event) = id.split_once('-')?;
-    Some((stream.parse().ok()?, event.parse().ok()?))
-}
-
-pub(super) async fn read_body(edge: &Edge, body: Body) -> Result<Bytes, Response> {
-    let limit = edge.config.max_body_bytes;
-    match timeout(edge.config.body_timeout, Limited::new(body, limit).collect()).await {
-        Ok(Ok(body)) => Ok(body.to_bytes()),
-        Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => {
-            Err((StatusCode::PAYLOAD_TOO_LARGE, format!("the body is larger than {limit} bytes")).into_response())
-        }
-        Ok(Err(_)) => Err(respond::bad_request("the body ended early")),
-        Err(_) => Err(StatusCode::REQUEST_TIMEOUT.into_response()),
     }
 }
 

@@ -9,9 +9,9 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use tokio::sync::mpsc;
 
-use crate::downstream::mcp::{Follower, fill, introduce, notify, read_body, run, stream_response, upstream_name};
+use crate::downstream::dialogue::{fill, introduce, notify, run};
 use crate::downstream::session::Session;
-use crate::downstream::{Edge, Shared, admit, respond};
+use crate::downstream::{Edge, Shared, admit, read_body, respond, stream, upstream_name};
 use crate::protocol::{self, INVALID_PARAMS, INVALID_REQUEST, Kind, Message, PARSE_ERROR, error_response};
 use crate::upstream::{EVENT_QUEUE, OpenError};
 
@@ -29,8 +29,7 @@ pub(super) async fn open(State(edge): Shared, path: RawPathParams, request: Requ
     let base = edge.config.base_url.as_deref().unwrap_or_default().trim_end_matches('/');
     let folder = request.uri().path().split_once("/sse").map_or("", |(folder, _)| folder);
     let endpoint = format!("event: endpoint\ndata: {base}{folder}/message?sessionId={}\r\n\r\n", session.id);
-    let own = session.own_stream();
-    stream_response(Follower::new(&edge, session, own, 0, None), Some(Bytes::from(endpoint)))
+    stream::own(&edge, session, Bytes::from(endpoint))
 }
 
 /// Takes one message of a session and answers 202; what there is to say comes on the session's stream.

@@ -4,8 +4,8 @@
 //! progress and questions find their way by what they belong to and never by what happened last.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot};
@@ -43,7 +43,7 @@ pub(crate) struct Question {
 pub(crate) struct Reply {
     id: Box<str>,
     outbox: mpsc::Sender<Bytes>,
-    sent: bool,
+    settled: Arc<AtomicBool>,
 }
 
 /// The upstream's log level per attachment, as the index into [`LEVELS`].
@@ -62,8 +62,8 @@ pub(super) struct Inbox {
 struct State {
     pending: HashMap<u64, Pending>,
     attached: Vec<Attached>,
-    /// Questions not yet answered: the upstream's raw id, and where the client was asked under which serial.
-    asked: HashMap<Box<str>, (u64, mpsc::Sender<Event>)>,
+    /// Questions by the upstream's raw id. Those that are settled go when the next one comes.
+    asked: HashMap<Box<str>, Asked>,
     end: Option<String>,
 }
 
@@ -73,6 +73,13 @@ struct Pending {
     caller: u64,
     events: mpsc::Sender<Event>,
     token: Option<Box<str>>,
+}
+
+/// A question to a client.
+struct Asked {
+    serial: u64,
+    events: mpsc::Sender<Event>,
+    settled: Arc<AtomicBool>,
 }
 
 /// A downstream session that uses this upstream session.
@@ -196,7 +203,7 @@ impl Inbox {
     }
 
     fn question(&self, message: &Message, origin: Option<u64>) {
-        let reply = Reply { id: message.id().into(), outbox: self.outbox.clone(), sent: false };
+        let reply = Reply { id: message.id().into(), outbox: self.outbox.clone(), settled: Arc::default() };
         if message.method() == "ping" {
             reply.send(protocol::result_response(message.id(), "{}"));
             return;
@@ -208,7 +215,9 @@ impl Inbox {
             return;
         };
         let serial = next_id();
-        state.asked.insert(message.id().into(), (serial, events.clone()));
+        state.asked.retain(|_, asked| !asked.settled.load(Ordering::Relaxed));
+        let asked = Asked { serial, events: events.clone(), settled: Arc::clone(&reply.settled) };
+        state.asked.insert(message.id().into(), asked);
         drop(state);
         let question = Question { serial, message: message.with_id(&serial.to_string(), &[]), reply };
         if let Err(error) = events.try_send(Event::Question(question)) {
@@ -245,8 +254,8 @@ impl Inbox {
     fn withdraw(&self, message: &Message) {
         let Some(raw) = protocol::requested_id(message.params()) else { return };
         let asked = self.state().asked.remove(raw);
-        if let Some((serial, events)) = asked {
-            deliver(Some(events), message.with(&[(raw, &serial.to_string())]));
+        if let Some(asked) = asked {
+            deliver(Some(asked.events), message.with(&[(raw, &asked.serial.to_string())]));
         }
     }
 
@@ -327,8 +336,8 @@ impl Reply {
         self.send(bytes);
     }
 
-    fn send(mut self, bytes: Bytes) {
-        self.sent = true;
+    fn send(self, bytes: Bytes) {
+        self.settled.store(true, Ordering::Relaxed);
         if let Err(error) = self.outbox.try_send(bytes) {
             debug!(%error, "answer to the upstream's question not sent");
         }
@@ -337,7 +346,7 @@ impl Reply {
 
 impl Drop for Reply {
     fn drop(&mut self) {
-        if !self.sent {
+        if !self.settled.swap(true, Ordering::Relaxed) {
             let why = "the client did not answer";
             let bytes = protocol::error_response(&self.id, protocol::INTERNAL_ERROR, why, "");
             self.outbox.try_send(bytes).ok();

@@ -1,0 +1,107 @@
+//! What a legacy client says and what it is answered, whatever carries the messages.
+
+use std::sync::Arc;
+
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+use tracing::info;
+
+use crate::call::call;
+use crate::downstream::event_log::EventLog;
+use crate::downstream::session::Session;
+use crate::downstream::{Edge, respond};
+use crate::error::{Error, Kind};
+use crate::protocol::{self, Message, Object};
+use crate::upstream::{Attachment, Call, Event, OpenError};
+
+/// Attaches a session to its upstream with the client's own introduction. Gives the answer for the client.
+pub(super) async fn introduce(edge: &Edge, session: &Arc<Session>, message: &Message) -> Result<Bytes, OpenError> {
+    let hello = Object::read(message.params()).ok();
+    let Some(requested) = hello.as_ref().and_then(|hello| hello.text("protocolVersion")) else {
+        let why = "`params.protocolVersion` is required";
+        return Err(OpenError::Failed(Kind::InvalidParams(why).into()));
+    };
+    let deadline = Instant::now() + edge.config.initialize_timeout;
+    let opened = Attachment::open(Arc::clone(&session.upstream), message.params(), deadline).await;
+    let (attachment, handshake, events) = opened.map_err(|error| match error {
+        OpenError::Failed(error) => OpenError::Failed(error.at(&session.upstream.definition().name)),
+        OpenError::Refused(answer) => OpenError::Refused(answer),
+    })?;
+    let result = Object::read(handshake.body()).ok();
+    let agreed = result.as_ref().and_then(|result| result.get("protocolVersion")).unwrap_or_default();
+    let (answer, version) = if attachment.is_shared() {
+        // The shared session was agreed with the gateway; each client agrees with the gateway in turn.
+        let version = protocol::negotiate(&requested);
+        (handshake.with_id(message.id(), &[(agreed, &format!("\"{version}\""))]), version)
+    } else {
+        (handshake.with_id(message.id(), &[]), agreed.trim_matches('"'))
+    };
+    session.link(attachment, version, events, &edge.tasks);
+    info!(session = &*session.id, upstream = %session.upstream.definition().name, version, "session opened");
+    Ok(answer)
+}
+
+/// A notification of the client: a cancellation is the gateway's to carry out, all else is passed on.
+pub(super) async fn notify(session: &Session, message: Message) -> Response {
+    if message.method() == "notifications/cancelled" {
+        session.cancel(message);
+        return StatusCode::ACCEPTED.into_response();
+    }
+    let sent = match session.attachment() {
+        Ok(attachment) => attachment.notify(&message).await,
+        Err(error) => Err(error),
+    };
+    match sent {
+        Ok(()) => StatusCode::ACCEPTED.into_response(),
+        Err(error) => respond::failure("", &error),
+    }
+}
+
+/// The response to a request, or nothing when the client has withdrawn it.
+pub(super) async fn run(
+    edge: Arc<Edge>,
+    session: Arc<Session>,
+    message: Message,
+    events: mpsc::Sender<Event>,
+) -> Option<Bytes> {
+    if message.method() == "ping" {
+        return Some(protocol::result_response(message.id(), "{}"));
+    }
+    let outcome = async {
+        let attachment = session.attachment()?;
+        let (_running, cancelled) = session.begin(&message)?;
+        let deadline = Instant::now() + edge.config.call_timeout;
+        call(attachment, Call { message: &message, events, cancelled, deadline }).await
+    };
+    let outcome: Result<Message, Error> = outcome.await;
+    session.touch();
+    match outcome {
+        Ok(answer) => Some(answer.with_id(message.id(), &[])),
+        Err(error) if error.kind() == Kind::Cancelled => None,
+        Err(error) => Some(respond::error(message.id(), &error)),
+    }
+}
+
+/// Puts what comes before the answer on the stream, then gives the answer.
+pub(super) async fn fill(
+    session: &Session,
+    log: &EventLog,
+    queue: &mut mpsc::Receiver<Event>,
+    outcome: impl Future<Output = Option<Bytes>>,
+) -> Option<Bytes> {
+    tokio::pin!(outcome);
+    let bytes = loop {
+        tokio::select! {
+            biased;
+            Some(event) = queue.recv() => session.put(log, event),
+            bytes = &mut outcome => break bytes,
+        }
+    };
+    while let Ok(event) = queue.try_recv() {
+        session.put(log, event);
+    }
+    bytes
+}

@@ -1,0 +1,121 @@
+//! The body of an event stream: what a log holds and will hold, with comments while nothing comes.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::http::{HeaderName, HeaderValue, header};
+use axum::response::{IntoResponse, Response};
+use bytes::{BufMut, Bytes, BytesMut};
+use futures_util::stream;
+use tokio::time::timeout;
+
+use crate::downstream::Edge;
+use crate::downstream::event_log::{EventLog, Reader};
+use crate::downstream::session::Session;
+use crate::upstream::one_line;
+
+/// A stream that a client can take up again, and from where it is read.
+pub(super) struct Resumable {
+    /// The stream's number in its session; 0 is the session's own.
+    pub(super) number: u32,
+    pub(super) log: Arc<EventLog>,
+    /// The number of the last event the client has seen.
+    pub(super) seen: u64,
+    /// Whether the stream begins with an event that only names itself.
+    pub(super) prime: bool,
+}
+
+/// Answers with a stream whose events are numbered.
+pub(super) fn resumable(edge: &Arc<Edge>, session: Arc<Session>, stream: Resumable) -> Response {
+    let Resumable { number, log, seen, prime } = stream;
+    let first = prime.then(|| Bytes::from(format!("id: {number}-{seen}\ndata:\n\n")));
+    respond_with(Follower::new(edge, session, log, Place { seen, number: Some(number) }), first)
+}
+
+/// Answers with the session's own stream, after this first event. The session ends with it.
+pub(super) fn own(edge: &Arc<Edge>, session: Arc<Session>, first: Bytes) -> Response {
+    let log = session.own_stream();
+    respond_with(Follower::new(edge, session, log, Place { seen: 0, number: None }), Some(first))
+}
+
+/// The body of an event stream: what a log holds and will hold, with comments while nothing comes.
+struct Follower {
+    edge: Arc<Edge>,
+    session: Arc<Session>,
+    log: Arc<EventLog>,
+    reader: Reader,
+    /// The stream's number, where events are numbered.
+    number: Option<u32>,
+    /// Whether the session ends with this stream.
+    owns_session: bool,
+}
+
+/// From where a stream is read, and under which number if its events have numbers.
+struct Place {
+    seen: u64,
+    number: Option<u32>,
+}
+
+impl Follower {
+    fn new(edge: &Arc<Edge>, session: Arc<Session>, log: Arc<EventLog>, place: Place) -> Self {
+        session.reader_opened();
+        let reader = log.read_after(place.seen);
+        let number = place.number;
+        Self { edge: Arc::clone(edge), session, log, reader, number, owns_session: number.is_none() }
+    }
+
+    async fn next(&mut self) -> Option<Bytes> {
+        tokio::select! {
+            () = self.session.closed().cancelled() => None,
+            next = timeout(self.edge.config.keep_alive, self.log.next(&mut self.reader)) => match next {
+                Ok(Some((event, message))) => Some(frame(self.number, event, message)),
+                Ok(None) => None,
+                Err(_) => Some(Bytes::from_static(b": keep-alive\n\n")),
+            },
+        }
+    }
+}
+
+impl Drop for Follower {
+    fn drop(&mut self) {
+        self.session.reader_closed();
+        if self.owns_session {
+            self.edge.sessions.end(&self.session);
+        }
+    }
+}
+
+fn respond_with(follower: Follower, first: Option<Bytes>) -> Response {
+    let events = stream::unfold((follower, first), |(mut follower, first)| async move {
+        let chunk = match first {
+            Some(first) => first,
+            None => follower.next().await?,
+        };
+        Some((Ok::<_, Infallible>(chunk), (follower, None)))
+    });
+    let headers = [
+        (header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream")),
+        (header::CACHE_CONTROL, HeaderValue::from_static("no-cache")),
+        (HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no")),
+    ];
+    (headers, Body::from_stream(events)).into_response()
+}
+
+fn frame(number: Option<u32>, event: u64, message: Bytes) -> Bytes {
+    let message = one_line(message);
+    let mut out = BytesMut::with_capacity(message.len() + 48);
+    if let Some(number) = number {
+        out.put_slice(format!("id: {number}-{event}\n").as_bytes());
+    }
+    out.put_slice(b"event: message\ndata: ");
+    out.put_slice(&message);
+    out.put_slice(b"\n\n");
+    out.freeze()
+}
+
+/// The stream and the event that a `Last-Event-ID` names.
+pub(super) fn parse_event_id(id: &str) -> Option<(u32, u64)> {
+    let (stream, event) = id.split_once('-')?;
+    Some((stream.parse().ok()?, event.parse().ok()?))
+}
