@@ -1,1 +1,48 @@
-//! Being written.
+//! A typed client of the gateway's admin API: register upstreams, wait until they are connected, list and call their
+//! tools.
+//!
+//! Every method has a deadline over all its attempts, and is sent again only when that is safe (see [`Client`]).
+//! Nothing else is remembered: a [`Client`] is a pool of connections and a policy. The requests and answers are those
+//! of the [`schemas`] crate. It works with this workspace's gateway and with Compozy's Go proxy.
+//!
+//! ```no_run
+//! use std::time::Duration;
+//!
+//! use proxy_client::{Client, Registered};
+//! use schemas::admin::ToolCall;
+//!
+//! # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+//! let client = Client::from_env()?;
+//! client.health().await?;
+//!
+//! let definition = serde_json::from_str(r#"{"name":"time","transport":"stdio","command":"mcp-server-time"}"#)?;
+//! if client.register(&definition).await? == Registered::AlreadyExists {
+//!     client.update(&definition).await?;
+//! }
+//! let names = [definition.name.clone()];
+//! client.wait_for_connections(&names, Duration::from_millis(200), Duration::from_secs(60)).await?;
+//!
+//! let arguments = serde_json::value::RawValue::from_string(r#"{"timezone":"Europe/Paris"}"#.to_owned())?;
+//! let call = ToolCall {
+//!     mcp_name: "time".to_owned(),
+//!     tool_name: "get_current_time".to_owned(),
+//!     arguments: Some(arguments),
+//! };
+//! println!("{}", client.call_tool(&call).await?.into_result()?.to_text());
+//! # Ok(())
+//! # }
+//! ```
+
+mod builder;
+mod client;
+mod error;
+mod request;
+mod retry;
+#[cfg(test)]
+mod scripted;
+
+pub use crate::builder::ClientBuilder;
+pub use crate::client::Client;
+pub use crate::client::outcome::{Registered, ToolFailure, ToolOutcome, ToolResult, Updated};
+pub use crate::client::wait::{Missing, NotReady};
+pub use crate::error::Error;

@@ -1,0 +1,232 @@
+//! Where a client's settings come from, and the transport that is built from them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::HeaderValue;
+use rustls_platform_verifier::BuilderVerifierExt;
+use schemas::{Secret, parse_duration};
+use url::Url;
+
+use crate::client::{Client, Shared};
+use crate::error::Error;
+use crate::retry::{Schedule, resend};
+
+const USER_AGENT: &str = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION"));
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+const MAX_IDLE_CONNECTIONS: usize = 128;
+/// Shorter than gateways' own (hyper 30 s, Go 120 s): a request on a connection that is just being closed is lost.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// The settings of a [`Client`].
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use proxy_client::Client;
+///
+/// let client = Client::builder("localhost:6001/gateway/")
+///     .token("s3cret")
+///     .timeout(Duration::from_secs(5))
+///     .retries(5)
+///     .build()?;
+/// assert_eq!(client.base_url().as_str(), "http://localhost:6001/gateway");
+/// # Ok::<(), proxy_client::Error>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct ClientBuilder {
+    base_url: String,
+    token: Option<Secret>,
+    timeout: Duration,
+    deadline: Option<Duration>,
+    retries: u32,
+    backoff: (Duration, Duration),
+    user_agent: String,
+}
+
+impl ClientBuilder {
+    /// Settings for the gateway at this address. Without a scheme it is `http://`; a path is kept as a prefix.
+    pub fn new(base_url: impl Into<String>) -> Self {
+        Self {
+            base_url: base_url.into(),
+            token: None,
+            timeout: Duration::from_secs(30),
+            deadline: None,
+            retries: 3,
+            backoff: (Duration::from_millis(200), Duration::from_secs(2)),
+            user_agent: USER_AGENT.to_owned(),
+        }
+    }
+
+    /// Settings from the environment.
+    ///
+    /// | variable | what |
+    /// |---|---|
+    /// | `MCP_PROXY_URL` | where the gateway is; required |
+    /// | `MCP_PROXY_ADMIN_TOKEN`, else the first of `MCP_PROXY_ADMIN_TOKENS`, else `MCP_ADMIN_TOKEN` | the token |
+    /// | `MCP_CLIENT_TIMEOUT` | the [`timeout`](Self::timeout), such as `30s` |
+    ///
+    /// A variable that is empty counts as absent.
+    pub fn from_env() -> Result<Self, Error> {
+        Self::from_lookup(|name| std::env::var(name).ok())
+    }
+
+    /// The same from elsewhere: a `.env` file, a map.
+    ///
+    /// ```
+    /// use proxy_client::ClientBuilder;
+    ///
+    /// let client = ClientBuilder::from_lookup(|name| match name {
+    ///     "MCP_PROXY_URL" => Some("http://gateway:6001".to_owned()),
+    ///     _ => None,
+    /// })?.build()?;
+    ///
+    /// let error = ClientBuilder::from_lookup(|_| None).map(|_| ()).map_err(|error| error.to_string());
+    /// assert_eq!(error, Err("`MCP_PROXY_URL` is not set".to_owned()));
+    /// # Ok::<(), proxy_client::Error>(())
+    /// ```
+    pub fn from_lookup(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, Error> {
+        let read = |name: &str| {
+            let value = lookup(name)?.trim().to_owned();
+            (!value.is_empty()).then_some(value)
+        };
+        let first = |tokens: String| tokens.split(',').map(str::trim).find(|token| !token.is_empty()).map(Secret::from);
+        let mut builder = Self::new(read("MCP_PROXY_URL").ok_or_else(|| Error::invalid("`MCP_PROXY_URL` is not set"))?);
+        builder.token = read("MCP_PROXY_ADMIN_TOKEN")
+            .map(Secret::new)
+            .or_else(|| read("MCP_PROXY_ADMIN_TOKENS").and_then(first))
+            .or_else(|| read("MCP_ADMIN_TOKEN").map(Secret::new));
+        if let Some(timeout) = read("MCP_CLIENT_TIMEOUT") {
+            builder.timeout = parse_duration(&timeout)
+                .map_err(|error| Error::invalid_because("cannot read `MCP_CLIENT_TIMEOUT`", error))?;
+        }
+        Ok(builder)
+    }
+
+    /// The admin token, sent as a bearer token to everything but `/healthz`. None by default; an empty one is none.
+    #[must_use]
+    pub fn token(mut self, token: impl Into<Secret>) -> Self {
+        let token = token.into();
+        self.token = (!token.expose().is_empty()).then_some(token);
+        self
+    }
+
+    /// How long one attempt may take, connecting and the whole answer included. 30 s by default.
+    ///
+    /// A tool call has no such limit: it is not sent again for taking long, so only its deadline ends it.
+    #[must_use]
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// How long a method may take with all its attempts and the waits between. Twice the timeout by default;
+    /// [`Client::within`] sets another for one call.
+    #[must_use]
+    pub fn deadline(mut self, deadline: Duration) -> Self {
+        self.deadline = Some(deadline);
+        self
+    }
+
+    /// How often a request may be sent again. 3 by default; more than 64 count as 64.
+    #[must_use]
+    pub fn retries(mut self, retries: u32) -> Self {
+        self.retries = retries;
+        self
+    }
+
+    /// The wait before the first retry, which doubles with each, and the longest one. 200 ms and 2 s by default. Each
+    /// varies by 10 %; a longer `Retry-After` goes before them.
+    #[must_use]
+    pub fn backoff(mut self, base: Duration, cap: Duration) -> Self {
+        self.backoff = (base, cap);
+        self
+    }
+
+    /// The `User-Agent`. This package's name and version by default.
+    #[must_use]
+    pub fn user_agent(mut self, user_agent: impl Into<String>) -> Self {
+        self.user_agent = user_agent.into();
+        self
+    }
+
+    /// The client. Nothing is sent; an error says which setting cannot be used.
+    pub fn build(self) -> Result<Client, Error> {
+        let base = base_url(&self.base_url)?;
+        let deadline = self.deadline.unwrap_or(self.timeout.saturating_mul(2));
+        if self.timeout.is_zero() || deadline.is_zero() {
+            return Err(Error::invalid("a timeout or deadline of zero leaves no time for an answer"));
+        }
+        let tls = tls(&base).map_err(|error| Error::invalid_because("cannot set up TLS", error))?;
+        // What is configured is what is asked: no redirect may carry the token elsewhere, no proxy of the system's is
+        // taken. Below our own strategy only hyper sends again, what a closed pooled connection gave back unwritten.
+        let http = reqwest::Client::builder()
+            .tls_backend_preconfigured(tls)
+            .http1_only()
+            .no_proxy()
+            .redirect(reqwest::redirect::Policy::none())
+            .retry(reqwest::retry::never())
+            .referer(false)
+            .connect_timeout(CONNECT_TIMEOUT.min(self.timeout))
+            .pool_idle_timeout(IDLE_TIMEOUT)
+            .pool_max_idle_per_host(MAX_IDLE_CONNECTIONS)
+            .user_agent(self.user_agent)
+            .build()
+            .map_err(|error| Error::invalid_because("cannot set up the HTTP client", error))?;
+        let shared = Shared {
+            http: reqwest_middleware::ClientBuilder::new(http).with(resend).build(),
+            authorization: self.token.as_ref().map(authorization).transpose()?,
+            timeout: self.timeout,
+            schedule: Schedule::new(self.retries, self.backoff.0, self.backoff.1),
+            base,
+        };
+        Ok(Client::new(shared, deadline))
+    }
+}
+
+fn base_url(text: &str) -> Result<Url, Error> {
+    let text = text.trim();
+    // A text with credentials in it is not repeated.
+    let shown = if text.contains('@') { "…" } else { text };
+    let refuse = |reason: &str| Error::invalid(format!("invalid base URL `{shown}`: {reason}"));
+    let whole = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };
+    let mut url =
+        Url::parse(&whole).map_err(|error| Error::invalid_because(format!("invalid base URL `{shown}`"), error))?;
+    if !matches!(url.scheme(), "http" | "https") {
+        return Err(refuse("the scheme is neither http nor https"));
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(refuse("it holds credentials; the token is a setting of its own"));
+    }
+    if url.query().is_some() || url.fragment().is_some() {
+        return Err(refuse("it has a query or a fragment"));
+    }
+    let path = url.path().trim_end_matches('/').to_owned();
+    url.set_path(&path);
+    Ok(url)
+}
+
+fn authorization(token: &Secret) -> Result<HeaderValue, Error> {
+    let mut value = HeaderValue::try_from(format!("Bearer {}", token.expose()))
+        .map_err(|_| Error::invalid("the token holds a character that HTTP does not allow in a header"))?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+/// TLS with ring, named here and not installed for the whole process, where it could collide with another's choice.
+///
+/// The system's roots are read only if they will be used, so that plain HTTP works on a machine that has none.
+fn tls(base: &Url) -> Result<rustls::ClientConfig, rustls::Error> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
+    let config = match base.scheme() {
+        "https" => config.with_platform_verifier()?,
+        _ => config.with_root_certificates(rustls::RootCertStore::empty()),
+    };
+    let mut config = config.with_no_client_auth();
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(config)
+}
+
+#[cfg(test)]
+mod tests;

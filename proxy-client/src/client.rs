@@ -1,0 +1,197 @@
+//! The client and its methods, one per admin endpoint.
+
+pub(crate) mod outcome;
+pub(crate) mod wait;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{HeaderValue, StatusCode};
+use reqwest_middleware::ClientWithMiddleware;
+use schemas::admin::{
+    Acknowledgement, Health, MetricsSnapshot, Registration, RegistrationList, Tool, ToolCall, ToolList,
+};
+use schemas::{Definition, ServerName};
+use url::Url;
+
+use crate::builder::ClientBuilder;
+use crate::client::outcome::{Registered, ToolOutcome, Updated};
+use crate::error::Error;
+use crate::request::{Call, registration};
+use crate::retry::{Rule, Schedule};
+
+/// A client of one gateway's admin API. Cheap to clone; clones share their connections.
+///
+/// What is sent again, at most [`retries`](ClientBuilder::retries) times and never past the deadline:
+///
+/// | method | after |
+/// |---|---|
+/// | all | failing to connect |
+/// | reading, [`update`](Self::update), [`deregister`](Self::deregister) | also a timeout, a broken connection, 429, 5xx |
+/// | [`register`](Self::register) | also 5xx |
+/// | [`call_tool`](Self::call_tool) | also 503, which says that the call did not reach its upstream |
+///
+/// ```no_run
+/// # async fn run() -> Result<(), proxy_client::Error> {
+/// let client = proxy_client::Client::builder("http://localhost:6001").token("s3cret").build()?;
+/// for registration in client.list().await? {
+///     println!("{}: {:?}", registration.definition.name(), registration.status.status);
+/// }
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Client {
+    shared: Arc<Shared>,
+    deadline: Duration,
+}
+
+/// What clones have in common.
+pub(crate) struct Shared {
+    pub(crate) http: ClientWithMiddleware,
+    pub(crate) base: Url,
+    pub(crate) authorization: Option<HeaderValue>,
+    pub(crate) timeout: Duration,
+    pub(crate) schedule: Schedule,
+}
+
+impl Client {
+    /// Settings for the gateway at this address.
+    pub fn builder(base_url: impl Into<String>) -> ClientBuilder {
+        ClientBuilder::new(base_url)
+    }
+
+    /// A client of the gateway that the environment names; see [`ClientBuilder::from_env`].
+    pub fn from_env() -> Result<Self, Error> {
+        ClientBuilder::from_env()?.build()
+    }
+
+    /// The same client with another deadline per method.
+    ///
+    /// ```no_run
+    /// # async fn run(client: proxy_client::Client, call: schemas::admin::ToolCall) -> Result<(), proxy_client::Error> {
+    /// let outcome = client.within(std::time::Duration::from_secs(300)).call_tool(&call).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn within(&self, deadline: Duration) -> Self {
+        Self { deadline, ..self.clone() }
+    }
+
+    /// The gateway's address, without a slash at its end unless it has no path.
+    pub fn base_url(&self) -> &Url {
+        &self.shared.base
+    }
+
+    /// Whether the gateway is alive. Never carries the token.
+    pub async fn health(&self) -> Result<Health, Error> {
+        self.send(Call::get("healthz").public()).await?.ok()
+    }
+
+    /// Registers an upstream. A name that is taken is no error, and nothing is changed then.
+    ///
+    /// After a retry, [`Registered::AlreadyExists`] may also mean that an earlier attempt did register it.
+    pub async fn register(&self, definition: &Definition) -> Result<Registered, Error> {
+        let answer = self.send(Call::post("admin/mcps", Rule::Register, definition)?).await?;
+        match answer.status {
+            StatusCode::CREATED => Ok(Registered::Created),
+            StatusCode::CONFLICT => Ok(Registered::AlreadyExists),
+            _ => Err(answer.refused()),
+        }
+    }
+
+    /// Replaces a registration. It must exist; otherwise the error [`is_not_found`](Error::is_not_found).
+    pub async fn update(&self, definition: &Definition) -> Result<Updated, Error> {
+        let answer = self.send(Call::put(registration(&definition.name)?, definition)?).await?;
+        match answer.status {
+            StatusCode::OK => Ok(Updated { warning: None }),
+            StatusCode::ACCEPTED => {
+                let said = answer.json::<Acknowledgement>().ok().map(|said| said.warning.unwrap_or(said.message));
+                Ok(Updated { warning: Some(said.unwrap_or_else(|| "saved, but not connected".to_owned())) })
+            }
+            _ => Err(answer.refused()),
+        }
+    }
+
+    /// One registration, if there is one of that name.
+    pub async fn get(&self, name: &ServerName) -> Result<Option<Registration>, Error> {
+        let answer = self.send(Call::get(registration(name)?)).await?;
+        match answer.status {
+            StatusCode::OK => answer.json().map(Some),
+            StatusCode::NOT_FOUND => Ok(None),
+            _ => Err(answer.refused()),
+        }
+    }
+
+    /// Every registration, in the gateway's order.
+    pub async fn list(&self) -> Result<Vec<Registration>, Error> {
+        let list: RegistrationList = self.send(Call::get("admin/mcps")).await?.ok()?;
+        Ok(list.mcps)
+    }
+
+    /// Removes a registration. `false` if there is none of that name, which after a retry may be the work of an
+    /// earlier attempt.
+    pub async fn deregister(&self, name: &ServerName) -> Result<bool, Error> {
+        let answer = self.send(Call::delete(registration(name)?)).await?;
+        match answer.status {
+            StatusCode::OK | StatusCode::NO_CONTENT => Ok(true),
+            StatusCode::NOT_FOUND => Ok(false),
+            _ => Err(answer.refused()),
+        }
+    }
+
+    /// The tools of every connected upstream, by their own names.
+    pub async fn list_tools(&self) -> Result<Vec<Tool>, Error> {
+        let list: ToolList = self.send(Call::get("admin/tools")).await?.ok()?;
+        Ok(list.tools)
+    }
+
+    /// Calls a tool. An error says that no answer came from it; that it ran and failed is an [outcome](ToolOutcome).
+    ///
+    /// The deadline alone limits how long it may run: see [`within`](Self::within).
+    ///
+    /// ```no_run
+    /// use proxy_client::ToolOutcome;
+    ///
+    /// # async fn run(client: proxy_client::Client, call: schemas::admin::ToolCall) -> Result<(), proxy_client::Error> {
+    /// match client.call_tool(&call).await? {
+    ///     ToolOutcome::Success(result) => println!("{}", result.to_text()),
+    ///     ToolOutcome::Failure(failure) => eprintln!("{failure}"),
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn call_tool(&self, call: &ToolCall) -> Result<ToolOutcome, Error> {
+        let call = Call::post("admin/tools/call", Rule::CallTool, call)?;
+        self.send(call).await?.ok().map(ToolOutcome::new)
+    }
+
+    /// Counts over all upstreams.
+    pub async fn metrics(&self) -> Result<MetricsSnapshot, Error> {
+        self.send(Call::get("admin/metrics")).await?.ok()
+    }
+
+    pub(crate) fn new(shared: Shared, deadline: Duration) -> Self {
+        Self { shared: Arc::new(shared), deadline }
+    }
+
+    pub(crate) fn shared(&self) -> &Shared {
+        &self.shared
+    }
+
+    pub(crate) fn deadline(&self) -> Duration {
+        self.deadline
+    }
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let base = self.shared.base.as_str();
+        f.debug_struct("Client").field("base_url", &base).field("deadline", &self.deadline).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests;

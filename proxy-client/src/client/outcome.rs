@@ -1,0 +1,142 @@
+//! What the methods return where an answer has more than one good ending.
+
+use std::borrow::Cow;
+
+use schemas::admin::ToolCallAnswer;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+/// How a registration ended well.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Registered {
+    /// The gateway stored it and connects in the background.
+    Created,
+    /// The name is taken, by an equal definition or another: nothing was changed.
+    AlreadyExists,
+}
+
+/// What became of a changed definition.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Updated {
+    /// Why the gateway stored it but has not started the upstream, if so.
+    pub warning: Option<String>,
+}
+
+/// How a tool call was answered.
+#[derive(Debug, Clone)]
+pub enum ToolOutcome {
+    /// The tool gave a result.
+    Success(ToolResult),
+    /// The tool failed, or the gateway cannot tell whether it ran. Calling again is the caller's decision.
+    Failure(ToolFailure),
+}
+
+/// What a tool gave.
+#[derive(Debug, Clone)]
+pub struct ToolResult(ToolCallAnswer);
+
+/// Why a tool call gave no result.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("tool execution error: {message}")]
+pub struct ToolFailure {
+    message: String,
+    answer: ToolCallAnswer,
+}
+
+impl ToolOutcome {
+    pub(crate) fn new(answer: ToolCallAnswer) -> Self {
+        match answer.error.clone().filter(|message| !message.is_empty()) {
+            Some(message) => Self::Failure(ToolFailure { message, answer }),
+            None => Self::Success(ToolResult(answer)),
+        }
+    }
+
+    /// The two endings as a result, for callers to whom a failed tool is an error.
+    pub fn into_result(self) -> Result<ToolResult, ToolFailure> {
+        match self {
+            Self::Success(result) => Ok(result),
+            Self::Failure(failure) => Err(failure),
+        }
+    }
+}
+
+impl ToolResult {
+    /// The text, if that is what the tool gave: `{"type":"text","text":..}`, or a string as early proxies send it.
+    pub fn text(&self) -> Option<String> {
+        #[derive(Deserialize)]
+        struct Item<'a> {
+            #[serde(rename = "type", borrow)]
+            kind: Cow<'a, str>,
+            text: String,
+        }
+        let raw = self.0.result.as_deref()?.get();
+        match serde_json::from_str::<Item<'_>>(raw) {
+            Ok(item) if item.kind == "text" => Some(item.text),
+            Ok(_) | Err(_) => serde_json::from_str(raw).ok(),
+        }
+    }
+
+    /// The text, or the JSON of whatever else the tool gave.
+    pub fn to_text(&self) -> String {
+        let raw = self.0.result.as_deref().map_or("null", RawValue::get);
+        self.text().unwrap_or_else(|| raw.to_owned())
+    }
+
+    /// Everything the gateway answered; other proxies send only its `result`.
+    pub fn answer(&self) -> &ToolCallAnswer {
+        &self.0
+    }
+}
+
+impl ToolFailure {
+    /// What the tool or the gateway said.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// Everything the gateway answered.
+    pub fn answer(&self) -> &ToolCallAnswer {
+        &self.answer
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(answer: &str, text: Option<&str>, to_text: &str) {
+        let answer = serde_json::from_str(answer).unwrap();
+        let result = ToolOutcome::new(answer).into_result().unwrap();
+        assert_eq!((result.text().as_deref(), result.to_text().as_str()), (text, to_text));
+    }
+
+    #[test]
+    fn a_text_result_is_unwrapped() {
+        check(r#"{"result":{"type":"text","text":"a\nb"}}"#, Some("a\nb"), "a\nb");
+        check(r#"{"result":{"type":"text","text":"a","annotations":{}}}"#, Some("a"), "a");
+    }
+
+    #[test]
+    fn a_string_of_an_early_proxy_is_text() {
+        check(r#"{"result":"plain \u00fc"}"#, Some("plain ü"), "plain ü");
+    }
+
+    #[test]
+    fn any_other_result_is_json_as_it_came() {
+        check(r#"{"result":{"rows": [1]}}"#, None, r#"{"rows": [1]}"#);
+        let image = r#"{"type":"image","data":"aGk=","mimeType":"image/png"}"#;
+        check(&format!(r#"{{"result":{image}}}"#), None, image);
+        check(r#"{"result":null}"#, None, "null");
+        check("{}", None, "null");
+    }
+
+    #[test]
+    fn an_empty_error_is_none_and_another_is_the_failure() {
+        check(r#"{"result":"ok","error":""}"#, Some("ok"), "ok");
+        let answer = serde_json::from_str(r#"{"result":null,"error":"no such city","content":[1]}"#).unwrap();
+        let failure = ToolOutcome::new(answer).into_result().unwrap_err();
+        assert_eq!(failure.to_string(), "tool execution error: no such city");
+        assert_eq!(failure.answer().content.as_deref().map(RawValue::get), Some("[1]"));
+    }
+}

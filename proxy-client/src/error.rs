@@ -1,0 +1,254 @@
+//! The one error of this crate: opaque, with predicates for what callers branch on.
+
+use std::error::Error as StdError;
+use std::fmt;
+use std::time::Duration;
+
+use http::StatusCode;
+use schemas::format_duration;
+use serde_json::Value;
+use url::Url;
+
+use crate::retry::TooLarge;
+
+const MAX_MESSAGE_CHARS: usize = 500;
+
+/// Why a client could not be built or a request failed. What it is, is asked through the predicates; causes are in
+/// [`source`](StdError::source).
+///
+/// ```
+/// use proxy_client::Client;
+///
+/// if let Err(error) = Client::builder("ftp://localhost").build() {
+///     assert_eq!(error.to_string(), "invalid base URL `ftp://localhost`: the scheme is neither http nor https");
+///     assert_eq!(error.status(), None);
+/// }
+/// ```
+pub struct Error(Box<Inner>);
+
+struct Inner {
+    kind: Kind,
+    retries: u32,
+    source: Option<Box<dyn StdError + Send + Sync>>,
+}
+
+#[derive(Debug, thiserror::Error)]
+enum Kind {
+    #[error("{0}")]
+    Invalid(String),
+    #[error("cannot connect to `{0}`")]
+    Unreachable(Url),
+    #[error("no answer from `{0}` within {after}", after = format_duration(*.1))]
+    TimedOut(Url, Duration),
+    #[error("the connection to `{0}` broke before the whole answer had come")]
+    Broken(Url),
+    #[error("cannot read the answer of `{0}`")]
+    Unreadable(Url),
+    #[error("proxy request failed (status {}{}): {message}", .status.as_u16(), suffix(.code.as_deref()))]
+    Refused { status: StatusCode, code: Option<String>, message: String },
+}
+
+/// What an error body says beside its message.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct Details(String);
+
+impl Error {
+    /// There is nothing of that name (404): no such registration, or no such path.
+    pub fn is_not_found(&self) -> bool {
+        self.has_status(StatusCode::NOT_FOUND)
+    }
+
+    /// The name is taken (409). [`Client::register`](crate::Client::register) returns that as a value.
+    pub fn is_conflict(&self) -> bool {
+        self.has_status(StatusCode::CONFLICT)
+    }
+
+    /// The token is missing or wrong (401).
+    pub fn is_unauthorized(&self) -> bool {
+        self.has_status(StatusCode::UNAUTHORIZED)
+    }
+
+    /// There was a connection, but no whole answer in time. A tool that was called may be running still.
+    pub fn is_timeout(&self) -> bool {
+        matches!(self.0.kind, Kind::TimedOut(..))
+    }
+
+    /// No connection came about, so nothing was sent.
+    pub fn is_unreachable(&self) -> bool {
+        matches!(self.0.kind, Kind::Unreachable(_))
+    }
+
+    /// How often the request was sent again before this was given up.
+    pub fn retries(&self) -> u32 {
+        self.0.retries
+    }
+
+    /// The status of the answer, if there was one.
+    pub fn status(&self) -> Option<u16> {
+        match &self.0.kind {
+            Kind::Refused { status, .. } => Some(status.as_u16()),
+            Kind::Invalid(_) | Kind::Unreachable(_) | Kind::TimedOut(..) | Kind::Broken(_) | Kind::Unreadable(_) => {
+                None
+            }
+        }
+    }
+
+    /// The stable word of the answer, if it had one; Go proxies send none.
+    pub fn code(&self) -> Option<&str> {
+        match &self.0.kind {
+            Kind::Refused { code, .. } => code.as_deref(),
+            Kind::Invalid(_) | Kind::Unreachable(_) | Kind::TimedOut(..) | Kind::Broken(_) | Kind::Unreadable(_) => {
+                None
+            }
+        }
+    }
+
+    fn has_status(&self, expected: StatusCode) -> bool {
+        self.status() == Some(expected.as_u16())
+    }
+
+    fn new(kind: Kind) -> Self {
+        Self(Box::new(Inner { kind, retries: 0, source: None }))
+    }
+
+    fn because(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        self.0.source = Some(source.into());
+        self
+    }
+
+    fn after(mut self, retries: u32) -> Self {
+        self.0.retries = retries;
+        self
+    }
+
+    /// A setting or an argument that no request can be made from.
+    pub(crate) fn invalid(text: impl Into<String>) -> Self {
+        Self::new(Kind::Invalid(text.into()))
+    }
+
+    /// The same, with a cause.
+    pub(crate) fn invalid_because(text: impl Into<String>, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        Self::invalid(text).because(source)
+    }
+
+    /// The time for all attempts was over.
+    pub(crate) fn deadline(base: &Url, deadline: Duration, retries: u32) -> Self {
+        Self::new(Kind::TimedOut(base.clone(), deadline)).after(retries)
+    }
+
+    /// The last attempt brought no whole answer.
+    pub(crate) fn transport(error: reqwest_middleware::Error, base: &Url, timeout: Duration, retries: u32) -> Self {
+        let base = base.clone();
+        let error = match error.without_url() {
+            reqwest_middleware::Error::Reqwest(error) if error.is_connect() => {
+                Self::new(Kind::Unreachable(base)).because(error)
+            }
+            reqwest_middleware::Error::Reqwest(error) if error.is_timeout() => Self::new(Kind::TimedOut(base, timeout)),
+            reqwest_middleware::Error::Reqwest(error) => Self::new(Kind::Broken(base)).because(error),
+            reqwest_middleware::Error::Middleware(error) if error.is::<TooLarge>() => {
+                Self::new(Kind::Unreadable(base)).because(TooLarge)
+            }
+            reqwest_middleware::Error::Middleware(error) => Self::new(Kind::Broken(base)).because(error),
+        };
+        error.after(retries)
+    }
+
+    /// The answer came, and is not what this endpoint answers.
+    pub(crate) fn unreadable(error: serde_json::Error, base: &Url, retries: u32) -> Self {
+        Self::new(Kind::Unreadable(base.clone())).because(error).after(retries)
+    }
+
+    /// The answer came with a status that is no success.
+    pub(crate) fn refused(status: StatusCode, body: &[u8], retries: u32) -> Self {
+        let parsed: Value = serde_json::from_slice(body).unwrap_or_default();
+        let word = |key: &str| parsed.get(key).and_then(Value::as_str).filter(|text| !text.is_empty());
+        let message = match word("message").or_else(|| word("error")) {
+            Some(message) => message.to_owned(),
+            None => raw_message(status, body),
+        };
+        let error = Self::new(Kind::Refused { status, code: word("code").map(str::to_owned), message }).after(retries);
+        match word("details") {
+            Some(details) => error.because(Details(details.to_owned())),
+            None => error,
+        }
+    }
+}
+
+fn raw_message(status: StatusCode, body: &[u8]) -> String {
+    let text = String::from_utf8_lossy(body);
+    match text.trim() {
+        "" => status.canonical_reason().unwrap_or("no reason given").to_owned(),
+        text => text.chars().take(MAX_MESSAGE_CHARS).collect(),
+    }
+}
+
+fn suffix(code: Option<&str>) -> String {
+    code.map(|code| format!(", code {code}")).unwrap_or_default()
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.kind.fmt(f)
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Inner { kind, retries, source } = &*self.0;
+        f.debug_struct("Error").field("kind", kind).field("retries", retries).field("source", source).finish()
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.0.source.as_deref().map(|source| source as _)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(status: StatusCode, body: &str, expected: &str) {
+        assert_eq!(Error::refused(status, body.as_bytes(), 0).to_string(), expected);
+    }
+
+    #[test]
+    fn shows_status_code_and_message_of_a_refusal() {
+        check(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            r#"{"error":"no","code":"E7"}"#,
+            "proxy request failed (status 500, code E7): no",
+        );
+        check(StatusCode::NOT_FOUND, "404 page not found\n", "proxy request failed (status 404): 404 page not found");
+    }
+
+    #[test]
+    fn takes_the_message_before_the_error_before_the_raw_text() {
+        check(
+            StatusCode::BAD_REQUEST,
+            r#"{"error":"short","message":"long"}"#,
+            "proxy request failed (status 400): long",
+        );
+        check(StatusCode::BAD_REQUEST, r#"{"message":"","error":"short"}"#, "proxy request failed (status 400): short");
+        check(StatusCode::BAD_REQUEST, r#"{"detail":1}"#, r#"proxy request failed (status 400): {"detail":1}"#);
+        check(StatusCode::BAD_GATEWAY, "", "proxy request failed (status 502): Bad Gateway");
+    }
+
+    #[test]
+    fn keeps_the_details_as_the_cause() {
+        let body = br#"{"error":"Invalid request","details":"invalid MCP definition: name is required"}"#;
+        let error = Error::refused(StatusCode::BAD_REQUEST, body, 2);
+        assert_eq!(error.to_string(), "proxy request failed (status 400): Invalid request");
+        let cause = error.source().map(ToString::to_string);
+        assert_eq!(cause.as_deref(), Some("invalid MCP definition: name is required"));
+        assert_eq!((error.status(), error.retries(), error.code()), (Some(400), 2, None));
+    }
+
+    #[test]
+    fn cuts_a_page_of_text_short() {
+        let error = Error::refused(StatusCode::BAD_GATEWAY, "ü".repeat(10_000).as_bytes(), 0);
+        assert!(error.to_string().chars().count() < MAX_MESSAGE_CHARS + 50);
+    }
+}
