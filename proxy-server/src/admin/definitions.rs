@@ -1,6 +1,7 @@
 //! `/admin/mcps`: register, show, change and deregister.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Json;
 use axum::extract::{Path, Request, State};
@@ -11,12 +12,15 @@ use http_body_util::{BodyExt, Limited};
 use schemas::admin::{Acknowledgement, DefinitionView, Fingerprints, RegistrationList, Status};
 use schemas::dialect::compozy::DefinitionDocument;
 use schemas::{Definition, Inert, InvalidDefinition, Problem, ServerName, Transport};
+use tokio::time::timeout;
 use tracing::info;
 
 use crate::admin::problem::{denied, problem, unknown};
 use crate::admin::{Admin, Shared};
 use crate::error::Chain;
 use crate::registry::{Registration, RegistryError};
+
+const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// `POST /admin/mcps`. The answer is 201 exactly: Go clients take any other success for a failure.
 pub(super) async fn register(State(admin): Shared, request: Request) -> Response {
@@ -151,15 +155,19 @@ pub(super) async fn remove(State(admin): Shared, Path(name): Path<String>) -> Re
 /// No Content-Type is asked for, as no version of the ancestor did; foreign pages are stopped by their `Origin`.
 pub(super) async fn read(admin: &Arc<Admin>, request: Request) -> Result<Bytes, Response> {
     let limit = admin.max_body_bytes;
-    match Limited::new(request.into_body(), limit).collect().await {
-        Ok(body) => Ok(body.to_bytes()),
-        Err(error) if error.is::<http_body_util::LengthLimitError>() => {
+    match timeout(BODY_TIMEOUT, Limited::new(request.into_body(), limit).collect()).await {
+        Ok(Ok(body)) => Ok(body.to_bytes()),
+        Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => {
             let details = format!("the body is larger than {limit} bytes");
             Err(problem(StatusCode::PAYLOAD_TOO_LARGE, Problem::new("Invalid request").details(details)))
         }
-        Err(_) => {
+        Ok(Err(_)) => {
             Err(problem(StatusCode::BAD_REQUEST, Problem::new("Invalid request").details("the body ended early")))
         }
+        Err(_) => Err(problem(
+            StatusCode::REQUEST_TIMEOUT,
+            Problem::new("Invalid request").details("the body came too slowly"),
+        )),
     }
 }
 

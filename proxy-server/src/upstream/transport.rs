@@ -42,7 +42,11 @@ impl Wire {
     ) -> Result<Message, Error> {
         match self {
             Self::Stdio(pipe) => pipe.send(message).await?,
-            Self::Sse(poster) => poster.send(message).await?,
+            // The answer may overtake the acknowledgement of the POST, which some servers hold back.
+            Self::Sse(poster) => tokio::select! {
+                sent = poster.send(message) => sent?,
+                Ok(early) = &mut answer => return Ok(early),
+            },
             Self::StreamableHttp(endpoint) => return endpoint.exchange(id, message, inbox, &mut answer).await,
         }
         answer.await.map_err(|_| Error::new(Kind::Lost).because(inbox.end().unwrap_or_default()))
