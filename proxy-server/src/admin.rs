@@ -15,6 +15,7 @@ use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
 use axum::routing::{get, post};
 use schemas::FingerprintSalt;
+use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use crate::catalog::Catalog;
@@ -33,6 +34,8 @@ pub(crate) struct Admin {
     pub(crate) connections: Arc<Connections>,
     pub(crate) call_timeout: Duration,
     pub(crate) max_body_bytes: usize,
+    /// Held while a registration and its upstream change, so that the two cannot part.
+    pub(crate) changes: Semaphore,
     /// How the gateway finds out who sent a request.
     pub(crate) credentials: for<'a> fn(&'a Request) -> Credentials<'a>,
 }

@@ -81,6 +81,9 @@ fn record(upstream: &Upstream, method: &str, began: Instant, outcome: &Result<Me
         Ok(_) => tracing::debug!(upstream = %name, method, ?took, "call answered"),
         Err(error) => {
             tracing::debug!(upstream = %name, method, ?took, kind = error.kind().word(), error = %Chain(error), "call failed");
+            if matches!(error.kind(), Kind::Unreachable | Kind::SessionLost | Kind::Lost) {
+                upstream.doubt();
+            }
         }
     }
 }

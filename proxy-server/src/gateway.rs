@@ -35,10 +35,10 @@ use crate::upstream::{Dialer, Environment, Upstreams};
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
 const MAX_HEADER_BYTES: usize = 64 * 1024;
-/// What child processes get to end once all calls are done.
-const CHILD_GRACE: Duration = Duration::from_secs(5);
+/// What child processes get to end once all calls are done: longer than they take to be killed.
+const CHILD_GRACE: Duration = Duration::from_secs(7);
 
-/// A running gateway.
+/// A running gateway. It runs until [`Gateway::stop`], or until its runtime ends.
 ///
 /// ```no_run
 /// # async fn example() -> Result<(), proxy_server::StartError> {
@@ -155,6 +155,7 @@ fn compose(
         call_timeout: config.downstream.call_timeout,
         max_body_bytes: config.downstream.max_body_bytes,
         credentials: downstream::credentials,
+        changes: Semaphore::new(1),
     });
     let edge = Edge::new(upstreams, policy, tasks.clone(), config.downstream.clone());
     let origins = Arc::new(Origins { hosts: config.allowed_hosts.clone(), loopback_only: config.is_loopback() });

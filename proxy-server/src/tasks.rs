@@ -24,7 +24,7 @@ impl Tasks {
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        self.tracker.spawn(future.instrument(tracing::debug_span!("task", name))).abort_handle()
+        self.tracker.spawn(future.instrument(tracing::debug_span!(parent: None, "task", name))).abort_handle()
     }
 
     /// Runs a future here, and to its end in a task should the caller lose interest.

@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use indexmap::IndexMap;
 use schemas::{Definition, ServerName, Transport, admin};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit, watch};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, SemaphorePermit, watch};
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
@@ -82,6 +82,7 @@ pub(crate) struct Upstream {
     in_flight: Semaphore,
     places: Arc<Semaphore>,
     retired: CancellationToken,
+    doubt: Arc<Notify>,
     stats: Stats,
 }
 
@@ -156,12 +157,13 @@ impl Upstream {
         let first = supervisor::Observed { state: admin::State::Connecting, ..Default::default() };
         let (sender, observed) = watch::channel(first);
         let definition = Arc::new(definition);
-        let retired = CancellationToken::new();
+        let (retired, doubt) = (CancellationToken::new(), Arc::<Notify>::default());
         let supervisor = supervisor::Supervisor {
             environment: environment.clone(),
             definition: Arc::clone(&definition),
             observed: sender,
             retired: retired.clone(),
+            doubt: Arc::clone(&doubt),
         };
         environment.tasks.spawn("supervise upstream", supervisor.run());
         let places = definition.sessions.max.map_or(environment.config.dedicated_sessions, |max| max as usize);
@@ -172,6 +174,7 @@ impl Upstream {
             in_flight: Semaphore::new(environment.config.in_flight),
             places: Arc::new(Semaphore::new(places)),
             retired,
+            doubt,
             stats: Stats::default(),
         })
     }
@@ -233,6 +236,11 @@ impl Upstream {
         self.stats.average.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |old| Some(next(old))).ok();
     }
 
+    /// Has the supervisor look whether the upstream is still there.
+    pub(crate) fn doubt(&self) {
+        self.doubt.notify_one();
+    }
+
     /// The status as the admin API shows it.
     pub(crate) fn status(&self) -> admin::Status {
         let observed = self.observed.borrow();
@@ -242,6 +250,10 @@ impl Upstream {
         if let Some((time, error)) = &observed.last_error {
             status.last_error = Some(error.to_string());
             status.last_error_time = Some(time.to_string());
+        }
+        if let Some((time, reason)) = &observed.last_loss {
+            status.last_disconnected = Some(time.to_string());
+            status.disconnect_reason = Some(reason.to_string());
         }
         status.reconnect_attempts = observed.attempts;
         if observed.state == admin::State::Connected {

@@ -100,6 +100,12 @@ pub struct Status {
     /// When that was (RFC 3339).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_error_time: Option<String>,
+    /// When the last session was lost (RFC 3339); kept on connect. Absent from other proxies.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_disconnected: Option<String>,
+    /// Why it was lost; kept on connect. Absent from other proxies.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub disconnect_reason: Option<String>,
     /// Attempts since the last handshake.
     pub reconnect_attempts: u32,
     /// Time since the last handshake while connected, else 0.

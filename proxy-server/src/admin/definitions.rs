@@ -37,6 +37,7 @@ pub(super) async fn register(State(admin): Shared, request: Request) -> Response
         return denied(reason);
     }
     let name = definition.name.clone();
+    let _turn = admin.changes.acquire().await;
     match admin.registry.get(name.as_str()).await {
         Ok(None) => {}
         Ok(Some(_)) => return exists(&name),
@@ -95,6 +96,7 @@ pub(super) async fn update(State(admin): Shared, Path(name): Path<String>, reque
         }
     };
     document.name.clone_from(&name);
+    let _turn = admin.changes.acquire().await;
     let stored = match admin.registry.get(&name).await {
         Ok(stored) => stored,
         Err(error) => return failed("Failed to update MCP", &error),
@@ -141,6 +143,7 @@ async fn replace(admin: &Admin, definition: Definition) -> Response {
 
 /// `DELETE /admin/mcps/{name}`.
 pub(super) async fn remove(State(admin): Shared, Path(name): Path<String>) -> Response {
+    let _turn = admin.changes.acquire().await;
     match admin.registry.delete(&name).await {
         Ok(true) => {
             admin.upstreams.retire(&name);

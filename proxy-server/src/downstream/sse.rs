@@ -25,11 +25,18 @@ pub(super) async fn open(State(edge): Shared, path: RawPathParams, request: Requ
         Ok(session) => session,
         Err(error) => return respond::failure("", &error),
     };
-    // A path alone is right whatever name the client reached the gateway by.
-    let base = edge.config.base_url.as_deref().unwrap_or_default().trim_end_matches('/');
-    let folder = request.uri().path().split_once("/sse").map_or("", |(folder, _)| folder);
-    let endpoint = format!("event: endpoint\ndata: {base}{folder}/message?sessionId={}\r\n\r\n", session.id);
+    let address = message_address(edge.config.base_url.as_deref(), request.uri().path());
+    let endpoint = format!("event: endpoint\ndata: {address}?sessionId={}\r\n\r\n", session.id);
     stream::own(&edge, session, Bytes::from(endpoint))
+}
+
+/// Where the client of this stream posts to. Without a configured base it is a path alone, which is right whatever name
+/// the client reached the gateway by.
+fn message_address(base_url: Option<&str>, path: &str) -> String {
+    let (prefix, rest) = path.strip_prefix("/mcp-proxy/").map_or(("", path), |rest| ("/mcp-proxy", rest));
+    let name = rest.trim_start_matches('/').split('/').next().unwrap_or_default();
+    let base = base_url.map_or(prefix, |base| base.trim_end_matches('/'));
+    format!("{base}/{name}/message")
 }
 
 /// Takes one message of a session and answers 202; what there is to say comes on the session's stream.
@@ -101,4 +108,21 @@ fn session_id(query: &str) -> Option<&str> {
 
 fn refuse(code: i32, words: &str) -> Response {
     respond::json(StatusCode::BAD_REQUEST, error_response("", code, words, ""))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(base_url: Option<&str>, path: &str, expected: &str) {
+        assert_eq!(message_address(base_url, path), expected, "{path}");
+    }
+
+    #[test]
+    fn the_address_keeps_the_prefix_and_drops_what_follows_the_endpoint() {
+        check(None, "/fs/sse", "/fs/message");
+        check(None, "/mcp-proxy/fs/sse/extra", "/mcp-proxy/fs/message");
+        check(None, "/sse-server/sse/sse", "/sse-server/message");
+        check(Some("https://gateway.example/base/"), "/mcp-proxy/fs/sse", "https://gateway.example/base/fs/message");
+    }
 }

@@ -1,8 +1,9 @@
-//! Pings to a connected upstream, where its definition asks for them.
+//! Pings to a connected upstream: where its definition asks for them, and whenever a call gives reason to doubt it.
 
 use std::time::Duration;
 
-use tokio::time::Instant;
+use tokio::sync::Notify;
+use tokio::time::{Instant, sleep};
 
 use crate::error::Chain;
 use crate::upstream::session::Session;
@@ -10,10 +11,12 @@ use crate::upstream::session::Session;
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Pings until one fails and says why. An upstream that answers anything at all is alive.
-pub(super) async fn watch(session: &Session, interval: Option<Duration>) -> String {
-    let Some(interval) = interval else { return std::future::pending().await };
+pub(super) async fn watch(session: &Session, interval: Option<Duration>, doubt: &Notify) -> String {
     loop {
-        tokio::time::sleep(interval).await;
+        tokio::select! {
+            () = doubt.notified() => {}
+            () = sleep(interval.unwrap_or_default()), if interval.is_some() => {}
+        }
         if let Err(error) = session.ask("ping", "{}", Instant::now() + PATIENCE).await {
             return format!("health check failed: {}", Chain(&error));
         }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use schemas::admin;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
@@ -28,7 +28,10 @@ pub(crate) struct Observed {
     /// The own session, while connected.
     pub(crate) session: Option<Arc<Session>>,
     pub(crate) connected_at: Option<(Timestamp, Instant)>,
+    /// What failed last; nothing while connected.
     pub(crate) last_error: Option<(Timestamp, Arc<str>)>,
+    /// How the last session ended.
+    pub(crate) last_loss: Option<(Timestamp, Arc<str>)>,
     pub(crate) attempts: u32,
 }
 
@@ -38,6 +41,8 @@ pub(super) struct Supervisor {
     pub(super) definition: Arc<schemas::Definition>,
     pub(super) observed: watch::Sender<Observed>,
     pub(super) retired: CancellationToken,
+    /// Told when a call found the upstream out of reach.
+    pub(super) doubt: Arc<Notify>,
 }
 
 impl Supervisor {
@@ -118,12 +123,15 @@ impl Supervisor {
         let Some(session) = self.observed.borrow().session.clone() else { return Event::Failed };
         let reason = tokio::select! {
             () = session.closed().cancelled() => session.end(),
-            reason = health::watch(&session, self.definition.health_check_interval) => {
+            reason = health::watch(&session, self.definition.health_check_interval, &self.doubt) => {
                 session.close().await;
                 reason
             }
         };
-        self.observed.send_modify(|observed| observed.session = None);
+        self.observed.send_modify(|observed| {
+            observed.session = None;
+            observed.last_loss = Some((Timestamp::now(), reason.as_str().into()));
+        });
         self.failed(&reason);
         Event::Lost { lived: session.lived() }
     }
