@@ -1,1 +1,38 @@
-//! Being written.
+//! Keeps an MCP gateway in step with workflow files.
+//!
+//! The way of a registration is `source` (files with positions) -> `workflow` (what each entry of `mcps:` means) ->
+//! `template` (its variables) -> `plan` (what has to change; pure) -> `apply` (the requests). Mistakes in files are
+//! values with a position, collected and reported together.
+//!
+//! ```
+//! use register_service::{Environment, Policy, Settings, load, plan};
+//!
+//! # let folder = tempfile::tempdir()?;
+//! # let file = folder.path().join("demo.yaml");
+//! std::fs::write(&file, "mcps:\n  - {id: time, command: mcp-server-time, use_proxy: true}\n")?;
+//!
+//! let settings = Settings::new("http://127.0.0.1:6001".parse()?, Environment::default());
+//! let loaded = load(&[file], &settings)?;
+//! let plan = plan(&loaded.desired.definitions(), &[], &Policy::default());
+//! assert_eq!(plan.changes[0].verb(), "create");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod apply;
+mod diagnostic;
+#[cfg(test)]
+mod fake;
+mod plan;
+mod service;
+mod source;
+mod template;
+mod workflow;
+
+pub use crate::apply::{ApplyError, Done, Outcome, apply};
+pub use crate::diagnostic::{Code, Diagnostic, Location, Severity};
+pub use crate::plan::{Adopt, Change, InvalidOwner, OWNER_TAG, Owner, Plan, Policy, Prune, Reason, SOURCE_TAG, plan};
+pub use crate::service::{NotEnsured, NotRemoved, Options, RegisterService};
+pub use crate::source::{File, read};
+pub use crate::template::Environment;
+pub use crate::workflow::address::{GatewayUrl, InvalidGatewayUrl};
+pub use crate::workflow::{Desired, Entry, InvalidFiles, Loaded, Settings, Usage, load};

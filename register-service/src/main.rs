@@ -1,3 +1,51 @@
-//! Being written.
+//! The `register-service` command: keeps an MCP gateway in step with workflow files.
 
-fn main() {}
+mod cli;
+mod commands;
+mod exit;
+mod printer;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::cli::{Cli, Process};
+use crate::exit::Exit;
+use crate::printer::Printer;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let process = Process::read();
+    let printer = cli.global.printer(&process);
+    if printer.is_verbose() {
+        let requests = tracing_subscriber::EnvFilter::new("register_service=debug,proxy_client=debug");
+        tracing_subscriber::fmt().with_env_filter(requests).with_writer(std::io::stderr).with_ansi(false).init();
+    }
+    match run(&cli, &process, printer) {
+        Ok(exit) => exit.into(),
+        Err(error) => {
+            printer.failure(&format!("{error:#}"), None);
+            Exit::UsageOrChanges.into()
+        }
+    }
+}
+
+/// An error here is one of the settings: nothing was done yet.
+fn run(cli: &Cli, process: &Process, printer: Printer) -> anyhow::Result<Exit> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+        let exit = tokio::select! {
+            report = commands::run(cli, process, printer) => {
+                let report = report?;
+                printer.report(&report);
+                return Ok(report.exit);
+            }
+            _ = interrupt.recv() => Exit::Interrupted,
+            _ = terminate.recv() => Exit::Terminated,
+        };
+        printer.failure("stopped before the end", Some("running again resumes"));
+        Ok(exit)
+    })
+}

@@ -202,9 +202,7 @@ fn view(admin: &Admin, registration: Registration) -> schemas::admin::Registrati
     let values = definition.fingerprints(&admin.salt);
     let view = DefinitionView::new(definition, created_at.to_string(), updated_at.to_string());
     let mut shown = schemas::admin::Registration::new(view, status);
-    if !values.is_empty() {
-        shown.fingerprints = Some(Fingerprints { salt: admin.salt.clone(), values });
-    }
+    shown.fingerprints = Some(Fingerprints { salt: admin.salt.clone(), values });
     shown
 }
 

@@ -1,0 +1,91 @@
+//! The commands. Each gives one report, which is printed once, at the end.
+
+mod changes;
+mod render;
+mod sync;
+mod validate;
+
+use register_service::{Diagnostic, InvalidFiles};
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::cli::{Cli, Command, Process};
+use crate::exit::Exit;
+use crate::printer::Printer;
+
+/// What a command came to.
+///
+/// With `--output json` it is one object: `version` (1), `command`, `class` and `exitCode`, `diagnostics` (each with
+/// `severity`, `code`, `file`, `line`, `column`, `message`, `hint`), `failures` (`message`, `hint`) and `result`, whose
+/// form is the command's own and which is `null` if the command did not get that far. Members may be added within a
+/// version.
+#[derive(Debug)]
+pub(crate) struct Report {
+    pub(crate) command: &'static str,
+    pub(crate) exit: Exit,
+    /// Remarks about the files.
+    pub(crate) diagnostics: Vec<Diagnostic>,
+    /// What went wrong besides.
+    pub(crate) failures: Vec<Failure>,
+    /// The result for people.
+    pub(crate) text: String,
+    /// The result for programs.
+    pub(crate) json: Value,
+}
+
+/// Something that went wrong besides the files.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Failure {
+    pub(crate) message: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) hint: Option<String>,
+}
+
+impl Report {
+    fn new(command: &'static str, diagnostics: Vec<Diagnostic>) -> Self {
+        Self { command, exit: Exit::Done, diagnostics, failures: Vec::new(), text: String::new(), json: Value::Null }
+    }
+
+    fn invalid(command: &'static str, invalid: InvalidFiles) -> Self {
+        Self { exit: Exit::InvalidFiles, ..Self::new(command, invalid.diagnostics) }
+    }
+
+    fn failed(mut self, exit: Exit, message: String, hint: Option<&str>) -> Self {
+        self.exit = exit;
+        self.failures.push(Failure { message, hint: hint.map(str::to_owned) });
+        self
+    }
+}
+
+/// Runs the command that was asked for.
+pub(crate) async fn run(cli: &Cli, process: &Process, printer: Printer) -> anyhow::Result<Report> {
+    match &cli.command {
+        Command::Validate(files) => Ok(validate::run(files, &cli.global.settings(process, files)?)),
+        Command::Render(files) => Ok(render::run(files, &cli.global.settings(process, files)?)),
+        Command::Sync(sync) => {
+            let settings = cli.global.settings(process, &sync.files)?;
+            let client = cli.global.client(process, &settings.gateway)?;
+            Ok(sync::run(sync, &settings, &client, printer).await)
+        }
+    }
+}
+
+/// An error with its causes, in one line.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text += &format!(": {error}");
+        cause = error.source();
+    }
+    text
+}
+
+/// A number of things: `1 file`, `2 files`, `2 entries`.
+pub(crate) fn count(number: usize, one: &str) -> String {
+    match (number, one.strip_suffix('y')) {
+        (1, _) => format!("1 {one}"),
+        (_, Some(stem)) => format!("{number} {stem}ies"),
+        (_, None) => format!("{number} {one}s"),
+    }
+}

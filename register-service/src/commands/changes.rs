@@ -1,0 +1,205 @@
+//! A plan, and what came of it, told change by change.
+
+use register_service::{ApplyError, Change, Done, Outcome, Plan};
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use crate::commands::chain;
+use crate::printer::clean;
+
+/// How many names ended, or would end, in which way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+pub(super) struct Summary {
+    created: usize,
+    updated: usize,
+    unchanged: usize,
+    deleted: usize,
+    refused: usize,
+    failed: usize,
+}
+
+impl Summary {
+    pub(super) fn of(plan: &Plan, outcome: &Outcome) -> Self {
+        let mut summary = Self::default();
+        for change in &plan.changes {
+            let counter = match (outcome.get(change.name()), change) {
+                (Some(Err(_)), _) => &mut summary.failed,
+                (_, Change::Create { .. }) => &mut summary.created,
+                (_, Change::Update { .. }) => &mut summary.updated,
+                (_, Change::Keep { .. }) => &mut summary.unchanged,
+                (_, Change::Delete { .. }) => &mut summary.deleted,
+                (_, Change::Refuse { .. }) => &mut summary.refused,
+            };
+            *counter += 1;
+        }
+        summary
+    }
+
+    /// The last line of the result; an empty outcome of a plan that has changes says what would be done.
+    fn text(self, is_planned: bool) -> String {
+        let Self { created, updated, unchanged, deleted, refused, failed } = self;
+        let mut text = match is_planned {
+            true => format!("to create {created}, to update {updated}, unchanged {unchanged}"),
+            false => format!("created {created}, updated {updated}, unchanged {unchanged}"),
+        };
+        for (count, word) in [(deleted, "deleted"), (refused, "refused"), (failed, "failed")] {
+            if count > 0 {
+                text += &format!(", {word} {count}");
+            }
+        }
+        text
+    }
+}
+
+/// One line for each change, then the summary. What stays as it is has a line only on demand.
+pub(super) fn text(plan: &Plan, outcome: &Outcome, with_kept: bool) -> String {
+    let told = plan.changes.iter().filter(|change| with_kept || !matches!(change, Change::Keep { .. }));
+    let lines: String = told.map(|change| line(change, outcome)).collect();
+    let is_planned = outcome.is_empty() && !plan.changes.is_empty();
+    format!("{lines}{}\n", Summary::of(plan, outcome).text(is_planned))
+}
+
+fn line(change: &Change, outcome: &Outcome) -> String {
+    let result = outcome.get(change.name());
+    let mut text = format!("{} {}", verb(change, result), change.name());
+    let reasons: Vec<String> = change.reasons().iter().map(ToString::to_string).collect();
+    if !reasons.is_empty() {
+        text += &format!(": {}", reasons.join(", "));
+    }
+    if let Some(source) = change.source() {
+        text += &format!(" [{source}]");
+    }
+    if let Some(warning) = warning(result) {
+        text += &format!(" (not connected: {warning})");
+    }
+    clean(&text).replace('\n', " ") + "\n"
+}
+
+type Came = Result<Done, ApplyError>;
+
+/// What was done, or what would be.
+fn verb(change: &Change, result: Option<&Came>) -> &'static str {
+    match result {
+        None => change.verb(),
+        Some(Ok(Done::Created)) => "created",
+        Some(Ok(Done::Updated { .. })) => "updated",
+        Some(Ok(Done::Kept)) => "kept",
+        Some(Ok(Done::Deleted)) => "deleted",
+        Some(Err(_)) => "failed",
+    }
+}
+
+fn warning(result: Option<&Came>) -> Option<&str> {
+    match result {
+        Some(Ok(Done::Updated { warning })) => warning.as_deref(),
+        Some(Ok(Done::Created | Done::Kept | Done::Deleted) | Err(_)) | None => None,
+    }
+}
+
+/// The same for programs.
+pub(super) fn objects(plan: &Plan, outcome: &Outcome) -> Vec<Value> {
+    let object = |change: &Change| {
+        let result = outcome.get(change.name());
+        let error = result.and_then(|result| result.as_ref().err());
+        json!({
+            "name": change.name(),
+            "change": change.verb(),
+            "result": result.map(|came| verb(change, Some(came))),
+            "source": change.source(),
+            "reasons": change.reasons(),
+            "warning": warning(result),
+            "error": error.map(|error| chain(error)),
+        })
+    };
+    plan.changes.iter().map(object).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use register_service::{Policy, plan};
+    use schemas::Definition;
+    use schemas::admin::{DefinitionView, Registration, Status};
+
+    use super::*;
+
+    fn definition(name: &str, argument: &str) -> Definition {
+        serde_json::from_value(json!({"name": name, "transport": "stdio", "command": "prog", "args": [argument],
+            "tags": {"owner": "register-service", "source": format!("{name}.yaml:3")}}))
+        .expect("a definition")
+    }
+
+    fn planned() -> Plan {
+        let mut foreign = definition("foreign", "1");
+        foreign.tags.insert("owner".to_owned(), "you".to_owned());
+        let observed = [definition("changed", "1"), definition("kept", "1"), foreign].map(|it| {
+            let name = it.name.to_string();
+            Registration::new(DefinitionView::new(it, "t0".into(), "t0".into()), Status::new(name))
+        });
+        let desired =
+            ["new", "changed", "kept", "foreign"].map(|name| definition(name, if name == "kept" { "1" } else { "2" }));
+        plan(&desired, &observed, &Policy::default())
+    }
+
+    fn outcome() -> Outcome {
+        let name = |name: &str| name.parse::<schemas::ServerName>().expect(name);
+        let warning = Some("no such program".to_owned());
+        [
+            (name("new"), Err(ApplyError::Stale { name: name("new") })),
+            (name("changed"), Ok(Done::Updated { warning })),
+            (name("kept"), Ok(Done::Kept)),
+        ]
+        .into()
+    }
+
+    #[test]
+    fn a_plan_says_what_would_be_done() {
+        insta::assert_snapshot!(text(&planned(), &Outcome::new(), false), @r"
+        create new [new.yaml:3]
+        update changed: args [changed.yaml:3]
+        refuse foreign: args
+        to create 1, to update 1, unchanged 1, refused 1
+        ");
+    }
+
+    #[test]
+    fn a_result_says_what_was_done() {
+        insta::assert_snapshot!(text(&planned(), &outcome(), true), @r"
+        failed new [new.yaml:3]
+        updated changed: args [changed.yaml:3] (not connected: no such program)
+        kept kept
+        refuse foreign: args
+        created 0, updated 1, unchanged 1, refused 1, failed 1
+        ");
+    }
+
+    #[test]
+    fn programs_are_told_the_same() {
+        let shown = serde_json::to_string_pretty(&objects(&planned(), &outcome())[..2]).expect("json");
+        insta::assert_snapshot!(shown, @r#"
+        [
+          {
+            "name": "new",
+            "change": "create",
+            "result": "failed",
+            "source": "new.yaml:3",
+            "reasons": [],
+            "warning": null,
+            "error": "`new` was changed at the gateway in the meantime"
+          },
+          {
+            "name": "changed",
+            "change": "update",
+            "result": "updated",
+            "source": "changed.yaml:3",
+            "reasons": [
+              {
+                "field": "args"
+              }
+            ],
+            "warning": "no such program",
+            "error": null
+          }
+        ]
+        "#);
+    }
+}

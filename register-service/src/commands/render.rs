@@ -1,0 +1,35 @@
+//! `render`: the files as the engine sees them. Offline.
+
+use register_service::{File, Settings, load};
+use schemas::dialect::compozy::DefinitionDocument;
+use serde_json::json;
+
+use crate::cli::Files;
+use crate::commands::Report;
+use crate::printer::clean;
+
+const COMMAND: &str = "render";
+
+pub(super) fn run(files: &Files, settings: &Settings) -> Report {
+    let loaded = match load(&files.paths, settings) {
+        Ok(loaded) => loaded,
+        Err(invalid) => return Report::invalid(COMMAND, invalid),
+    };
+    let desired = &loaded.desired;
+    let holds_entries = |file: &File| desired.entries().iter().any(|entry| entry.location.file == file.path());
+    let rewritten = desired.rewritten();
+    let shown: Vec<&File> = rewritten.iter().filter(|file| holds_entries(file)).collect();
+    let texts: Vec<String> =
+        shown.iter().map(|file| format!("# {}\n{}", clean(file.path()).replace('\n', " "), file.to_yaml())).collect();
+    let definitions = desired.definitions();
+    let json = json!({
+        "files": shown.iter().map(|file| json!({ "path": file.path(), "yaml": file.to_yaml() })).collect::<Vec<_>>(),
+        "registrations": definitions.iter().map(|it| shown_definition(it.clone())).collect::<Vec<_>>(),
+    });
+    Report { text: texts.join("---\n"), json, ..Report::new(COMMAND, loaded.remarks) }
+}
+
+/// What is registered, but for what may hold a secret: the environment may have gone into an address or an argument.
+fn shown_definition(definition: schemas::Definition) -> DefinitionDocument {
+    DefinitionDocument { url: String::new(), args: Vec::new(), ..DefinitionDocument::from(definition).redacted() }
+}

@@ -1,0 +1,271 @@
+//! What is wrong, or worth knowing, in the files that authors write: a value with a position, never a panic and never
+//! a first-failure-wins error.
+//!
+//! Diagnostics are collected, sorted by position and reported together. Nothing in one comes from a rendered
+//! template, so printing it cannot show a secret.
+
+use std::fmt;
+
+use serde::{Serialize, Serializer};
+
+/// A place in a file. Lines and columns count from 1, columns in characters; line 0 stands for the file as a whole.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Location {
+    /// The file, as the caller named it or below the folder the caller named.
+    pub file: String,
+    /// The line, or 0 for the file as a whole.
+    pub line: u32,
+    /// The column, or 0 for the file as a whole.
+    pub column: u32,
+}
+
+/// How bad it is. Only errors keep files from being used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// The files cannot be used as they are.
+    Error,
+    /// Something written has no effect, or not the one its author may expect.
+    Warning,
+    /// Something was done that the file does not say.
+    Note,
+}
+
+/// One remark about one place.
+///
+/// ```
+/// use register_service::{Code, Diagnostic, Location};
+///
+/// let at = Location { file: "chat.yaml".to_owned(), line: 3, column: 10 };
+/// let diagnostic = Diagnostic::new(Code::UnknownKey, &at, "unknown key `comand`").hint("did you mean `command`?");
+/// assert_eq!(
+///     diagnostic.to_string(),
+///     "chat.yaml:3:10: warning[unknown-key]: unknown key `comand`\n  hint: did you mean `command`?"
+/// );
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Diagnostic {
+    /// How bad it is.
+    pub severity: Severity,
+    /// What kind of remark this is; stable.
+    pub code: Code,
+    /// The file.
+    pub file: String,
+    /// The line, from 1; 0 for the file as a whole.
+    pub line: u32,
+    /// The column in characters, from 1; 0 for the file as a whole.
+    pub column: u32,
+    /// What is wrong.
+    pub message: String,
+    /// What to do about it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
+}
+
+impl Diagnostic {
+    /// A remark without advice. Its severity is that of its code.
+    pub fn new(code: Code, at: &Location, message: impl Into<String>) -> Self {
+        Self {
+            severity: code.severity(),
+            code,
+            file: at.file.clone(),
+            line: at.line,
+            column: at.column,
+            message: message.into(),
+            hint: None,
+        }
+    }
+
+    /// Adds advice.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// Whether it keeps the files from being used.
+    pub fn is_error(&self) -> bool {
+        self.severity == Severity::Error
+    }
+}
+
+/// Brings diagnostics into the order in which people read files, each once.
+pub(crate) fn sort(diagnostics: &mut Vec<Diagnostic>) {
+    diagnostics.sort_by(|one, other| {
+        let key = |it: &Diagnostic| (it.line, it.column, it.severity, it.code);
+        one.file.cmp(&other.file).then_with(|| key(one).cmp(&key(other)))
+    });
+    diagnostics.dedup();
+}
+
+impl fmt::Display for Diagnostic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { file, line, column, severity, code, message, hint } = self;
+        match line {
+            0 => write!(f, "{file}: ")?,
+            _ => write!(f, "{file}:{line}:{column}: ")?,
+        }
+        write!(f, "{severity}[{code}]: {message}")?;
+        match hint {
+            Some(hint) => write!(f, "\n  hint: {hint}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl fmt::Display for Location {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.line {
+            0 => f.write_str(&self.file),
+            _ => write!(f, "{}:{}:{}", self.file, self.line, self.column),
+        }
+    }
+}
+
+impl fmt::Display for Severity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Error => "error",
+            Self::Warning => "warning",
+            Self::Note => "note",
+        })
+    }
+}
+
+/// Declares the codes once: variant, severity, text form, meaning.
+macro_rules! codes {
+    ($($variant:ident $severity:ident $text:literal $meaning:literal,)*) => {
+        /// What kind of remark a diagnostic is. The text form is stable and meant to be compared and cited.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[non_exhaustive]
+        pub enum Code {
+            $(#[doc = $meaning] $variant,)*
+        }
+
+        impl Code {
+            /// Every code.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
+
+            /// The stable text form.
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $text,)* }
+            }
+
+            /// What it means, in a sentence.
+            pub fn meaning(self) -> &'static str {
+                match self { $(Self::$variant => $meaning,)* }
+            }
+
+            /// How bad it is.
+            pub fn severity(self) -> Severity {
+                match self { $(Self::$variant => Severity::$severity,)* }
+            }
+        }
+    };
+}
+
+codes! {
+    NotFound Error "not-found" "A file or folder does not exist.",
+    Unreadable Error "unreadable" "A file or folder cannot be read, or is no UTF-8 text of at most 1 MiB.",
+    NoFiles Warning "no-files" "A folder holds no YAML file.",
+    Syntax Error "syntax" "A file is not YAML, or exceeds the limits on nodes and aliases.",
+    DuplicateKey Error "duplicate-key" "A mapping has the same key twice.",
+    WrongType Error "wrong-type" "A value is not of the kind that its key takes.",
+    UnknownKey Warning "unknown-key" "An entry of `mcps` has a key that means nothing there.",
+    DocumentedOnly Warning "documented-only" "A key stands in the engine's documents, and nothing reads it.",
+    MissingId Error "missing-id" "An entry of `mcps` has no `id`.",
+    BadId Error "bad-id" "An id cannot be the name of an upstream at the gateway.",
+    DuplicateId Error "duplicate-id" "Two entries have the same id.",
+    NameConflict Error "name-conflict" "Two entries with different ids would create the same upstream.",
+    UnknownReference Error "unknown-reference" "An id in `mcps` is declared in no file.",
+    UnknownTransport Error "unknown-transport" "A transport is not `sse`, `streamable-http` or `stdio`.",
+    MissingUrl Error "missing-url" "An HTTP entry has no `url`.",
+    BadUrl Error "bad-url" "A `url` is not an HTTP address with a host.",
+    GatewayUrl Error "gateway-url" "A `url` lies under the gateway's own, and is not the address of an upstream there.",
+    MissingCommand Error "missing-command" "A stdio entry has no `command`.",
+    BadCommand Error "bad-command" "A `command` cannot be split into words, or starts no program.",
+    MisplacedKey Error "misplaced-key" "A key does not go with the entry's transport.",
+    BadEnv Error "bad-env" "A variable of `env` whose name or value no process can be given.",
+    BadHeader Error "bad-header" "A header that HTTP does not allow, or that the gateway sets itself.",
+    BadProto Error "bad-proto" "A `proto` is not a date.",
+    BadLimit Error "bad-limit" "A limit is negative.",
+    TinyDuration Warning "tiny-duration" "A duration without a unit is one in nanoseconds.",
+    MissingVariable Error "missing-variable" "A template uses a variable that is not set.",
+    BadTemplate Error "bad-template" "A template is malformed, or uses what is not supported.",
+    EnvOnHttp Warning "env-on-http" "An HTTP upstream has no environment.",
+    EnvPromoted Note "env-promoted" "An entry of `env` is used as a header.",
+    MissingUpstream Error "missing-upstream" "An entry refers to an upstream that the gateway does not have.",
+}
+
+impl fmt::Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl Serialize for Code {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
+
+/// The candidate that a misspelt word most likely means, if one is near enough.
+pub(crate) fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let limit = word.chars().count().div_ceil(3);
+    let near = candidates.into_iter().map(|candidate| (distance(word, candidate), candidate));
+    near.filter(|(distance, _)| *distance <= limit).min().map(|(_, candidate)| candidate)
+}
+
+/// How many characters to insert, delete or replace to get from one word to the other, case aside.
+fn distance(from: &str, to: &str) -> usize {
+    let to: Vec<char> = to.to_lowercase().chars().collect();
+    let mut row: Vec<usize> = (0..=to.len()).collect();
+    for (i, c) in from.to_lowercase().chars().enumerate() {
+        let mut next = vec![i + 1];
+        for (j, (other, pair)) in to.iter().zip(row.windows(2)).enumerate() {
+            let [diagonal, above] = pair else { continue };
+            let left = next.get(j).copied().unwrap_or_default();
+            next.push((diagonal + usize::from(c != *other)).min(above + 1).min(left + 1));
+        }
+        row = next;
+    }
+    row.last().copied().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(word: &str, expected: Option<&str>) {
+        assert_eq!(nearest(word, ["command", "url", "use_proxy", "headers", "sse"]), expected, "{word}");
+    }
+
+    #[test]
+    fn finds_the_word_that_was_meant() {
+        check("comand", Some("command"));
+        check("use-proxy", Some("use_proxy"));
+        check("URL", Some("url"));
+        check("header", Some("headers"));
+        check("description", None);
+        check("", None);
+    }
+
+    #[test]
+    fn every_code_has_a_text_form_of_its_own() {
+        let mut texts: Vec<_> = Code::ALL.iter().map(|code| code.as_str()).collect();
+        texts.sort_unstable();
+        texts.dedup();
+        assert_eq!(texts.len(), Code::ALL.len());
+    }
+
+    #[test]
+    fn sorts_by_position_and_drops_repetitions() {
+        let at = |file: &str, line, column| Location { file: file.to_owned(), line, column };
+        let remark = |at: &Location| Diagnostic::new(Code::Syntax, at, "x");
+        let mut found = vec![remark(&at("b", 1, 1)), remark(&at("a", 2, 1)), remark(&at("a", 1, 9))];
+        found.push(remark(&at("b", 1, 1)));
+        sort(&mut found);
+        let places: Vec<_> = found.iter().map(|it| (it.file.as_str(), it.line)).collect();
+        assert_eq!(places, [("a", 1), ("a", 2), ("b", 1)]);
+    }
+}

@@ -1,0 +1,263 @@
+//! What has to change at the gateway so that it has what the files say. Pure: no I/O, no clock, no randomness.
+//!
+//! A registration carries who made it and from where in its tags `owner` and `source`. The owner decides what may be
+//! touched; neither tag counts as a difference, so a declaration that only moves within its file changes nothing.
+//! Reasons name what differs and never hold a secret: secrets are compared by the gateway's salted fingerprints, or
+//! in the clear where a gateway of another make shows them.
+
+mod difference;
+
+use std::fmt;
+use std::str::FromStr;
+
+use schemas::admin::Registration;
+use schemas::{Definition, ServerName};
+
+pub use crate::plan::difference::Reason;
+pub(crate) use crate::plan::difference::differences;
+
+/// The tag that names the owner of a registration.
+pub const OWNER_TAG: &str = "owner";
+/// The tag that says where a registration is declared, as `file:line`.
+pub const SOURCE_TAG: &str = "source";
+
+const MAX_OWNER_LENGTH: usize = 128;
+
+/// Who may change and remove a registration: a team, a repository, a deployment. 1 to 128 printable characters.
+///
+/// ```
+/// use register_service::Owner;
+///
+/// assert_eq!("team-a".parse::<Owner>()?.as_str(), "team-a");
+/// assert!("".parse::<Owner>().is_err());
+/// # Ok::<(), register_service::InvalidOwner>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Owner(String);
+
+/// A text that names no owner.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("an owner is 1 to 128 printable characters, without spaces at the ends")]
+pub struct InvalidOwner;
+
+impl Owner {
+    /// The name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for Owner {
+    type Err = InvalidOwner;
+
+    fn from_str(name: &str) -> Result<Self, InvalidOwner> {
+        let length = name.chars().count();
+        let fits = (1..=MAX_OWNER_LENGTH).contains(&length) && name.trim() == name;
+        if fits && !name.chars().any(char::is_control) { Ok(Self(name.to_owned())) } else { Err(InvalidOwner) }
+    }
+}
+
+impl fmt::Display for Owner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl Default for Owner {
+    /// This program's own name, for those who have the gateway to themselves.
+    fn default() -> Self {
+        Self("register-service".to_owned())
+    }
+}
+
+/// What a plan may do.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Policy {
+    /// Who asks.
+    pub owner: Owner,
+    /// Which registrations of others may be changed.
+    pub adopt: Adopt,
+    /// Which registrations are removed because nothing declares them.
+    pub prune: Prune,
+}
+
+/// Which registrations may be changed, and so taken over, besides the owner's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Adopt {
+    /// None.
+    #[default]
+    Nothing,
+    /// Those without an owner, such as a Go engine leaves behind.
+    Unowned,
+    /// All.
+    Anything,
+}
+
+/// Which registrations are removed because nothing declares them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Prune {
+    /// None.
+    #[default]
+    Nothing,
+    /// The owner's.
+    Owned,
+}
+
+/// What has to change, and what need not: one change for every name that is declared or removed.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Plan {
+    /// In the order of the declarations; removals last.
+    pub changes: Vec<Change>,
+}
+
+/// What happens to one name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Change {
+    /// It is not registered yet.
+    Create {
+        /// What is to be registered.
+        definition: Box<Definition>,
+    },
+    /// It is registered with other content.
+    Update {
+        /// What is to be registered instead.
+        definition: Box<Definition>,
+        /// What differs.
+        reasons: Vec<Reason>,
+    },
+    /// It is registered as declared.
+    Keep {
+        /// The name.
+        name: ServerName,
+    },
+    /// It is this owner's, and nothing declares it.
+    Delete {
+        /// The name.
+        name: ServerName,
+    },
+    /// It is registered with other content, and not this owner's to change.
+    Refuse {
+        /// The name.
+        name: ServerName,
+        /// Whose it is, if anyone's.
+        holder: Option<String>,
+        /// What differs.
+        reasons: Vec<Reason>,
+    },
+}
+
+impl Plan {
+    /// Whether nothing is to be done and nothing was refused.
+    pub fn is_empty(&self) -> bool {
+        self.changes.iter().all(|change| matches!(change, Change::Keep { .. }))
+    }
+
+    /// The changes that are not this owner's to make.
+    pub fn refused(&self) -> impl Iterator<Item = &Change> {
+        self.changes.iter().filter(|change| matches!(change, Change::Refuse { .. }))
+    }
+}
+
+impl Change {
+    /// The name it is about.
+    pub fn name(&self) -> &ServerName {
+        match self {
+            Self::Create { definition } | Self::Update { definition, .. } => &definition.name,
+            Self::Keep { name } | Self::Delete { name } | Self::Refuse { name, .. } => name,
+        }
+    }
+
+    /// What differs.
+    pub fn reasons(&self) -> &[Reason] {
+        match self {
+            Self::Update { reasons, .. } | Self::Refuse { reasons, .. } => reasons,
+            Self::Create { .. } | Self::Keep { .. } | Self::Delete { .. } => &[],
+        }
+    }
+
+    /// Where what is to be registered is declared, as `file:line`, if it says so.
+    pub fn source(&self) -> Option<&str> {
+        match self {
+            Self::Create { definition } | Self::Update { definition, .. } => {
+                definition.tags.get(SOURCE_TAG).map(String::as_str)
+            }
+            Self::Keep { .. } | Self::Delete { .. } | Self::Refuse { .. } => None,
+        }
+    }
+
+    /// The word for it in output.
+    pub fn verb(&self) -> &'static str {
+        match self {
+            Self::Create { .. } => "create",
+            Self::Update { .. } => "update",
+            Self::Keep { .. } => "keep",
+            Self::Delete { .. } => "delete",
+            Self::Refuse { .. } => "refuse",
+        }
+    }
+}
+
+/// Compares what is declared with what the gateway has.
+///
+/// ```
+/// use register_service::{Change, Policy, plan};
+///
+/// let declared = serde_json::from_str(r#"{"name":"time","transport":"stdio","command":"mcp-server-time"}"#)?;
+/// let plan = plan(&[declared], &[], &Policy::default());
+/// assert!(matches!(plan.changes[..], [Change::Create { .. }]));
+/// # Ok::<(), serde_json::Error>(())
+/// ```
+pub fn plan(desired: &[Definition], observed: &[Registration], policy: &Policy) -> Plan {
+    let find = |name: &ServerName| observed.iter().find(|it| it.definition.name() == name.as_str());
+    let mut changes: Vec<Change> = desired.iter().map(|it| change(it, find(&it.name), policy)).collect();
+    if policy.prune == Prune::Owned {
+        let declared = |name: &str| desired.iter().any(|it| it.name.as_str() == name);
+        let mine = observed.iter().filter(|it| owner_of(it) == Some(policy.owner.as_str()));
+        let gone = mine.filter(|it| !declared(it.definition.name()));
+        // A name that an older gateway took is still a name here.
+        let names = gone.filter_map(|it| ServerName::stored(it.definition.name()).ok());
+        changes.extend(names.map(|name| Change::Delete { name }));
+    }
+    Plan { changes }
+}
+
+/// What happens to one declaration.
+pub(crate) fn change(desired: &Definition, observed: Option<&Registration>, policy: &Policy) -> Change {
+    let stamped = || Box::new(stamp(desired, &policy.owner));
+    let Some(observed) = observed else { return Change::Create { definition: stamped() } };
+    let name = desired.name.clone();
+    let reasons = differences(desired, observed);
+    if reasons.is_empty() {
+        return Change::Keep { name };
+    }
+    let holder = owner_of(observed);
+    let may_change = match (holder, policy.adopt) {
+        (Some(holder), _) if holder == policy.owner.as_str() => true,
+        (_, Adopt::Anything) | (None, Adopt::Unowned) => true,
+        (Some(_), Adopt::Unowned) | (_, Adopt::Nothing) => false,
+    };
+    match may_change {
+        true => Change::Update { definition: stamped(), reasons },
+        false => Change::Refuse { name, holder: holder.map(str::to_owned), reasons },
+    }
+}
+
+/// A definition without the tags that say who made it and where.
+pub(crate) fn without_provenance(definition: &Definition) -> Definition {
+    let mut definition = definition.clone();
+    definition.tags.retain(|tag, _| tag != OWNER_TAG && tag != SOURCE_TAG);
+    definition
+}
+
+fn stamp(definition: &Definition, owner: &Owner) -> Definition {
+    let mut definition = definition.clone();
+    definition.tags.insert(OWNER_TAG.to_owned(), owner.0.clone());
+    definition
+}
+
+fn owner_of(registration: &Registration) -> Option<&str> {
+    registration.definition.document().tags.get(OWNER_TAG).map(String::as_str).filter(|owner| !owner.is_empty())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,164 @@
+//! In what a definition differs from a registration, told without a secret.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use indexmap::IndexMap;
+use schemas::admin::{Fingerprints, Registration};
+use schemas::dialect::compozy::{Command, DefinitionDocument};
+use schemas::{Definition, Secret, WireDuration, format_duration};
+use serde::Serialize;
+use url::Url;
+
+use crate::plan::{OWNER_TAG, SOURCE_TAG};
+
+/// One thing that differs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Reason {
+    /// What: a field, or a header, variable or tag such as `headers.Authorization`.
+    pub field: String,
+    /// How, where that can be told without a secret.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
+}
+
+impl Reason {
+    fn new(field: impl Into<String>, detail: Option<String>) -> Self {
+        Self { field: field.into(), detail }
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.detail {
+            Some(detail) => write!(f, "{} ({detail})", self.field),
+            None => f.write_str(&self.field),
+        }
+    }
+}
+
+/// What differs, with defaults filled in on both sides; nothing if the registration is as declared.
+pub(crate) fn differences(desired: &Definition, observed: &Registration) -> Vec<Reason> {
+    let theirs = normalized(observed.definition.document());
+    let ours = DefinitionDocument::from(desired.clone());
+    let prints = observed.fingerprints.as_ref();
+    let mut reasons = Vec::new();
+    let mut compare = |field: &str, differs: bool, detail: Option<String>| {
+        if differs {
+            reasons.push(Reason::new(field, detail));
+        }
+    };
+    let became = |from: &str, to: &str| Some(format!("{from} -> {to}"));
+    let times = |from: WireDuration, to: WireDuration| became(&length(from), &length(to));
+    compare("description", ours.description != theirs.description, None);
+    compare("transport", ours.transport != theirs.transport, became(&theirs.transport, &ours.transport));
+    compare("command", ours.command != theirs.command, None);
+    compare("args", ours.args != theirs.args, None);
+    compare("url", ours.url != theirs.url, hosts(&theirs.url, &ours.url));
+    compare("timeout", ours.timeout != theirs.timeout, times(theirs.timeout, ours.timeout));
+    compare("autoReconnect", ours.auto_reconnect != theirs.auto_reconnect, None);
+    compare("maxReconnects", ours.max_reconnects != theirs.max_reconnects, None);
+    compare("reconnectDelay", ours.reconnect_delay != theirs.reconnect_delay, None);
+    compare("healthCheckEnabled", ours.health_check_enabled != theirs.health_check_enabled, None);
+    compare("healthCheckInterval", ours.health_check_interval != theirs.health_check_interval, None);
+    compare("logEnabled", ours.log_enabled != theirs.log_enabled, None);
+    compare("toolFilter", ours.tool_filter != theirs.tool_filter, None);
+    compare("requireAuth", ours.require_auth != theirs.require_auth, None);
+    compare("allowedIPs", ours.allowed_ips != theirs.allowed_ips, None);
+    // A gateway of another make drops what only ours knows. It gives itself away by having no fingerprints.
+    if prints.is_some() {
+        compare("sessionMode", ours.session_mode != theirs.session_mode, None);
+        compare("maxSessions", ours.max_sessions != theirs.max_sessions, None);
+    }
+    reasons.extend(secrets(&fold(ours.headers), &fold(theirs.headers), prints));
+    reasons.extend(secrets(&plain(ours.env), &plain(theirs.env), prints));
+    reasons.extend(secrets(&numbered(ours.auth_tokens), &numbered(theirs.auth_tokens), prints));
+    reasons.extend(tags(&ours.tags, &theirs.tags));
+    reasons
+}
+
+/// What the gateway has, as this version would have written it. What is no definition any more stays as it is.
+fn normalized(document: &DefinitionDocument) -> DefinitionDocument {
+    let written = |definition| DefinitionDocument::from(definition);
+    let read = Definition::try_from(document.clone()).map_or_else(|_| document.clone(), written);
+    DefinitionDocument { command: program(read.command.clone()), ..read }
+}
+
+fn program(command: Command) -> Command {
+    match command {
+        Command::Line(mut words) if words.len() == 1 => Command::Program(words.pop().unwrap_or_default()),
+        other => other,
+    }
+}
+
+fn length(duration: WireDuration) -> String {
+    match duration.get() {
+        Some(duration) if !duration.is_zero() => format_duration(duration),
+        Some(_) | None => "none".to_owned(),
+    }
+}
+
+/// An address may hold a secret in its path or query, so at most the hosts are told.
+fn hosts(from: &str, to: &str) -> Option<String> {
+    let host = |url: &str| {
+        let url = Url::parse(url).ok()?;
+        Some(url.origin().ascii_serialization())
+    };
+    let (from, to) = (host(from)?, host(to)?);
+    (from != to).then(|| format!("{from} -> {to}"))
+}
+
+/// Secrets by the name they are compared under, each with the place that its fingerprint is keyed by.
+type Secrets = BTreeMap<String, (String, Secret)>;
+
+/// Header names are equal whatever their case.
+fn fold(headers: IndexMap<String, Secret>) -> Secrets {
+    headers.into_iter().map(|(name, value)| (name.to_ascii_lowercase(), (format!("headers.{name}"), value))).collect()
+}
+
+fn plain(env: IndexMap<String, Secret>) -> Secrets {
+    env.into_iter().map(|(name, value)| (name.clone(), (format!("env.{name}"), value))).collect()
+}
+
+fn numbered(tokens: Vec<Secret>) -> Secrets {
+    let place = |(index, token): (usize, Secret)| (format!("{index:06}"), (format!("authTokens.{index}"), token));
+    tokens.into_iter().enumerate().map(place).collect()
+}
+
+fn secrets(ours: &Secrets, theirs: &Secrets, prints: Option<&Fingerprints>) -> Vec<Reason> {
+    let mut reasons = Vec::new();
+    for (key, (place, secret)) in ours {
+        match theirs.get(key) {
+            None => reasons.push(Reason::new(place, Some("added".to_owned()))),
+            Some((their_place, shown)) if differs(secret, their_place, shown, prints) => {
+                reasons.push(Reason::new(place, Some("changed".to_owned())));
+            }
+            Some(_) => {}
+        }
+    }
+    for (key, (place, _)) in theirs {
+        if !ours.contains_key(key) {
+            reasons.push(Reason::new(place, Some("removed".to_owned())));
+        }
+    }
+    reasons
+}
+
+/// Whether a secret differs from the one the gateway has. One that is hidden and has no fingerprint counts as equal:
+/// the alternative is to send it again for ever.
+fn differs(ours: &Secret, place: &str, shown: &Secret, prints: Option<&Fingerprints>) -> bool {
+    match prints.and_then(|prints| Some((&prints.salt, prints.values.get(place)?))) {
+        Some((salt, print)) => ours.fingerprint(salt, place) != *print,
+        None if shown.is_redacted() => false,
+        None => ours != shown,
+    }
+}
+
+fn tags(ours: &BTreeMap<String, String>, theirs: &BTreeMap<String, String>) -> Vec<Reason> {
+    let is_compared = |tag: &&String| *tag != OWNER_TAG && *tag != SOURCE_TAG;
+    let mut names: Vec<&String> = ours.keys().chain(theirs.keys()).filter(is_compared).collect();
+    names.sort();
+    names.dedup();
+    let differing = names.into_iter().filter(|name| ours.get(*name) != theirs.get(*name));
+    differing.map(|name| Reason::new(format!("tags.{name}"), None)).collect()
+}

@@ -1,0 +1,216 @@
+use schemas::admin::{DefinitionView, Fingerprints, Status};
+use schemas::dialect::compozy::DefinitionDocument;
+use schemas::{FingerprintSalt, Secret};
+use serde_json::{Value, json};
+
+use super::*;
+
+fn definition(json: Value) -> Definition {
+    serde_json::from_value(json).expect("a definition")
+}
+
+fn stdio(name: &str) -> Definition {
+    definition(json!({"name": name, "transport": "stdio", "command": "npx", "args": ["-y", "pkg"], "env": {"T": "s1"},
+        "tags": {"source": "w.yaml:3"}}))
+}
+
+fn http(name: &str) -> Definition {
+    definition(json!({"name": name, "transport": "sse", "url": "http://x.test/mcp", "headers": {"Authorization": "s2"},
+        "tags": {"source": "w.yaml:9", "team": "a"}}))
+}
+
+/// What this workspace's gateway reports of a definition that was registered there.
+fn ours(definition: &Definition) -> Registration {
+    let salt = FingerprintSalt::new([7; 16]);
+    let values = definition.fingerprints(&salt);
+    let view = DefinitionView::new(definition.clone(), "t0".into(), "t1".into());
+    let mut registration = Registration::new(view, Status::new(definition.name.as_str()));
+    registration.fingerprints = Some(Fingerprints { salt, values });
+    registration
+}
+
+/// What a Go proxy reports of it: secrets in the clear, and nothing of what only our gateway knows.
+fn theirs(definition: &Definition) -> Registration {
+    let mut document = DefinitionDocument::from(definition.clone());
+    document.session_mode = String::new();
+    document.max_sessions = 0;
+    serde_json::from_value(json!({"definition": document, "status": {"name": definition.name}}))
+        .expect("a registration")
+}
+
+fn owned(definition: &Definition, owner: &str) -> Definition {
+    stamp(definition, &owner.parse().expect(owner))
+}
+
+fn told(plan: &Plan) -> String {
+    let line = |change: &Change| {
+        let reasons: Vec<_> = change.reasons().iter().map(ToString::to_string).collect();
+        let holder = if let Change::Refuse { holder, .. } = change { format!(" {holder:?}") } else { String::new() };
+        format!("{} {}{holder} {}", change.verb(), change.name(), reasons.join(", ")).trim_end().to_owned()
+    };
+    plan.changes.iter().map(line).collect::<Vec<_>>().join("\n")
+}
+
+fn policy(adopt: Adopt) -> Policy {
+    Policy { owner: "me".parse().expect("an owner"), adopt, prune: Prune::Nothing }
+}
+
+/// What is planned when `changed` is declared and `registered` is there as mine, at either make of gateway.
+fn check(registered: &Definition, changed: &Definition, expected: &str) {
+    let registered = owned(registered, "me");
+    for observed in [ours(&registered), theirs(&registered)] {
+        let plan = plan(std::slice::from_ref(changed), &[observed], &policy(Adopt::Nothing));
+        assert_eq!(told(&plan), expected);
+        assert!(!expected.contains("s1") && !expected.contains("s2"));
+    }
+}
+
+fn edited(definition: &Definition, edit: impl FnOnce(&mut DefinitionDocument)) -> Definition {
+    let mut document = DefinitionDocument::from(definition.clone());
+    edit(&mut document);
+    Definition::try_from(document).expect("still a definition")
+}
+
+#[test]
+fn what_is_not_there_is_created_with_its_owner() {
+    let plan = plan(&[stdio("a"), http("b")], &[], &policy(Adopt::Nothing));
+    assert_eq!(told(&plan), "create a\ncreate b");
+    let Change::Create { definition } = &plan.changes[0] else { panic!("a creation") };
+    assert_eq!(definition.tags.get(OWNER_TAG).map(String::as_str), Some("me"));
+    assert_eq!(definition.tags.get(SOURCE_TAG).map(String::as_str), Some("w.yaml:3"));
+}
+
+#[test]
+fn applying_a_plan_leaves_nothing_to_do() {
+    let desired = [stdio("a"), http("b"), edited(&http("c"), |it| it.max_sessions = 4)];
+    let first = plan(&desired, &[], &policy(Adopt::Nothing));
+    let created: Vec<Definition> = first
+        .changes
+        .iter()
+        .filter_map(|change| match change {
+            Change::Create { definition } => Some(definition.as_ref().clone()),
+            _ => None,
+        })
+        .collect();
+    for make in [ours, theirs] {
+        let observed: Vec<_> = created.iter().map(make).collect();
+        let second = plan(&desired, &observed, &policy(Adopt::Nothing));
+        assert!(second.is_empty(), "{}", told(&second));
+        assert_eq!(second.changes.len(), 3);
+    }
+}
+
+#[test]
+fn an_update_names_what_differs_and_shows_no_secret() {
+    check(&stdio("a"), &edited(&stdio("a"), |it| it.args.push("x".into())), "update a args");
+    check(
+        &stdio("a"),
+        &edited(&stdio("a"), |it| it.command = schemas::dialect::compozy::Command::Program("y".into())),
+        "update a command",
+    );
+    check(&stdio("a"), &edited(&stdio("a"), |it| it.env["T"] = Secret::new("s9")), "update a env.T (changed)");
+    check(
+        &http("a"),
+        &edited(&http("a"), |it| it.headers["Authorization"] = Secret::new("s9")),
+        "update a headers.Authorization (changed)",
+    );
+    check(
+        &http("a"),
+        &edited(&http("a"), |it| {
+            it.headers.insert("X-B".into(), Secret::new("s9"));
+        }),
+        "update a headers.X-B (added)",
+    );
+    check(&http("a"), &edited(&http("a"), |it| it.headers.clear()), "update a headers.Authorization (removed)");
+    check(
+        &http("a"),
+        &edited(&http("a"), |it| it.transport = "streamable-http".into()),
+        "update a transport (sse -> streamable-http)",
+    );
+    check(
+        &http("a"),
+        &edited(&http("a"), |it| it.url = "http://y.test/s9".into()),
+        "update a url (http://x.test -> http://y.test)",
+    );
+    check(&http("a"), &edited(&http("a"), |it| it.url = "http://x.test/s9".into()), "update a url");
+    check(
+        &http("a"),
+        &edited(&http("a"), |it| it.timeout = std::time::Duration::from_secs(10).into()),
+        "update a timeout (30s -> 10s)",
+    );
+    check(
+        &http("a"),
+        &edited(&http("a"), |it| {
+            it.tags.remove("team");
+        }),
+        "update a tags.team",
+    );
+}
+
+#[test]
+fn what_means_the_same_is_kept() {
+    check(&stdio("a"), &stdio("a"), "keep a");
+    let moved = edited(&stdio("a"), |it| {
+        it.tags.insert(SOURCE_TAG.into(), "other.yaml:77".into());
+    });
+    check(&stdio("a"), &moved, "keep a");
+    check(&edited(&http("a"), |it| it.url = "http://x.test:80/mcp".into()), &http("a"), "keep a");
+    let shouted = edited(&http("a"), |it| {
+        it.headers.clear();
+        it.headers.insert("AUTHORIZATION".into(), Secret::new("s2"));
+    });
+    check(&shouted, &http("a"), "keep a");
+}
+
+#[test]
+fn a_limit_of_our_own_gateway_is_compared_only_there() {
+    let limited = edited(&stdio("a"), |it| it.max_sessions = 4);
+    let registered = owned(&stdio("a"), "me");
+    let at = |observed: Registration| told(&plan(std::slice::from_ref(&limited), &[observed], &policy(Adopt::Nothing)));
+    assert_eq!(at(ours(&registered)), "update a maxSessions");
+    assert_eq!(at(theirs(&registered)), "keep a");
+    let without_secrets = edited(&registered, |it| it.env.clear());
+    let limited = edited(&limited, |it| it.env.clear());
+    let at = |observed: Registration| told(&plan(std::slice::from_ref(&limited), &[observed], &policy(Adopt::Nothing)));
+    assert_eq!(at(ours(&without_secrets)), "update a maxSessions");
+    assert_eq!(at(theirs(&without_secrets)), "keep a");
+}
+
+#[test]
+fn a_hidden_secret_without_a_fingerprint_counts_as_equal() {
+    let mut observed = ours(&owned(&http("a"), "me"));
+    observed.fingerprints = None;
+    let changed = edited(&http("a"), |it| it.headers["Authorization"] = Secret::new("s9"));
+    assert_eq!(told(&plan(&[changed], &[observed], &policy(Adopt::Nothing))), "keep a");
+}
+
+#[test]
+fn what_is_anothers_is_changed_only_on_demand() {
+    let changed = edited(&stdio("a"), |it| it.args.clear());
+    let at = |registered: &Definition, adopt| {
+        told(&plan(std::slice::from_ref(&changed), &[ours(registered)], &policy(adopt)))
+    };
+    assert_eq!(at(&stdio("a"), Adopt::Nothing), "refuse a None args");
+    assert_eq!(at(&stdio("a"), Adopt::Unowned), "update a args");
+    let foreign = owned(&stdio("a"), "you");
+    assert_eq!(at(&foreign, Adopt::Unowned), "refuse a Some(\"you\") args");
+    assert_eq!(at(&foreign, Adopt::Anything), "update a args");
+    assert_eq!(told(&plan(&[stdio("a")], &[ours(&foreign)], &policy(Adopt::Nothing))), "keep a");
+}
+
+#[test]
+fn only_the_owners_own_is_ever_removed() {
+    let observed = [ours(&owned(&stdio("mine"), "me")), ours(&owned(&stdio("yours"), "you")), ours(&stdio("nobodys"))];
+    assert_eq!(told(&plan(&[], &observed, &policy(Adopt::Anything))), "");
+    let pruning = Policy { prune: Prune::Owned, ..policy(Adopt::Anything) };
+    assert_eq!(told(&plan(&[], &observed, &pruning)), "delete mine");
+    assert_eq!(told(&plan(&[stdio("mine")], &observed, &pruning)), "keep mine");
+}
+
+#[test]
+fn a_stored_definition_that_is_none_any_more_is_replaced() {
+    let mut document = DefinitionDocument::from(owned(&http("a"), "me"));
+    document.url = "not an address".into();
+    let observed = serde_json::from_value(json!({"definition": document})).expect("a registration");
+    assert_eq!(told(&plan(&[http("a")], &[observed], &policy(Adopt::Nothing))), "update a url");
+}

@@ -1,0 +1,128 @@
+//! Words for people and programs: the result on stdout, everything else on stderr.
+//!
+//! What comes from files and from the gateway is printed without control characters, which a terminal would obey.
+
+use std::io::{self, Write};
+
+use register_service::{Diagnostic, Severity};
+use serde_json::json;
+
+use crate::cli::Output;
+use crate::commands::{Report, count};
+
+const JSON_VERSION: u32 = 1;
+
+/// How to print.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Printer {
+    /// The form of the result.
+    pub(crate) output: Output,
+    /// How much to say on stderr.
+    pub(crate) verbosity: Verbosity,
+    /// Whether stderr shows colours.
+    pub(crate) colour: bool,
+}
+
+/// How much to say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Verbosity {
+    /// Errors.
+    Quiet,
+    /// Also what is going on, warnings and notes.
+    Normal,
+    /// Also every request, and what stays as it is.
+    Verbose,
+}
+
+impl Printer {
+    /// Whether the result tells what stays as it is.
+    pub(crate) fn is_verbose(self) -> bool {
+        self.verbosity == Verbosity::Verbose
+    }
+
+    /// What is going on, for a person who waits.
+    pub(crate) fn progress(self, line: &str) {
+        if self.verbosity != Verbosity::Quiet {
+            write(&mut io::stderr().lock(), &(clean(line) + "\n"));
+        }
+    }
+
+    /// Something that went wrong besides the files, and what to do about it.
+    pub(crate) fn failure(self, message: &str, hint: Option<&str>) {
+        let hint = hint.map(|hint| format!("  hint: {hint}\n")).unwrap_or_default();
+        let text = format!("{}: {}\n{hint}", self.paint(Severity::Error), clean(message));
+        write(&mut io::stderr().lock(), &text);
+    }
+
+    /// The whole report: remarks on stderr, the result on stdout.
+    pub(crate) fn report(self, report: &Report) {
+        for diagnostic in &report.diagnostics {
+            self.remark(diagnostic);
+        }
+        let tally = |severity| report.diagnostics.iter().filter(|it| it.severity == severity).count();
+        if tally(Severity::Error) > 0 {
+            let (errors, warnings) = (count(tally(Severity::Error), "error"), tally(Severity::Warning));
+            self.progress(&format!("{errors}, {}", count(warnings, "warning")));
+        }
+        for failure in &report.failures {
+            self.failure(&failure.message, failure.hint.as_deref());
+        }
+        match self.output {
+            Output::Human => write(&mut io::stdout().lock(), &report.text),
+            Output::Json => {
+                let whole = json!({
+                    "version": JSON_VERSION,
+                    "command": report.command,
+                    "class": report.exit.class(),
+                    "exitCode": report.exit as u8,
+                    "diagnostics": report.diagnostics,
+                    "failures": report.failures,
+                    "result": report.json,
+                });
+                write(&mut io::stdout().lock(), &format!("{whole:#}\n"));
+            }
+        }
+    }
+
+    fn remark(self, diagnostic: &Diagnostic) {
+        if self.verbosity == Verbosity::Quiet && !diagnostic.is_error() {
+            return;
+        }
+        let line = diagnostic.to_string();
+        let word = format!(" {}[", diagnostic.severity);
+        let painted = format!(" {}[", self.paint(diagnostic.severity));
+        write(&mut io::stderr().lock(), &(clean(&line).replacen(&word, &painted, 1) + "\n"));
+    }
+
+    fn paint(self, severity: Severity) -> String {
+        let code = match severity {
+            Severity::Error => 31,
+            Severity::Warning => 33,
+            Severity::Note => 36,
+        };
+        if self.colour { format!("\u{1b}[1;{code}m{severity}\u{1b}[0m") } else { severity.to_string() }
+    }
+}
+
+/// A text whose control characters, but for line breaks, are spelt out.
+pub(crate) fn clean(text: &str) -> String {
+    let spell = |c: char| {
+        if c.is_control() && c != '\n' { c.escape_default().to_string() } else { c.to_string() }
+    };
+    text.chars().map(spell).collect()
+}
+
+/// A reader that went away is no failure of ours.
+fn write(out: &mut impl Write, text: &str) {
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn control_characters_are_spelt_out() {
+        assert_eq!(clean("a\u{1b}[31mb\nc\u{7}"), "a\\u{1b}[31mb\nc\\u{7}");
+    }
+}

@@ -1,0 +1,121 @@
+use std::time::Duration;
+
+use crate::fake::{FakeGateway, named, stdio};
+
+use super::*;
+
+fn service(gateway: &FakeGateway) -> RegisterService {
+    RegisterService::new(gateway.client(), Options::default())
+}
+
+fn owned_by(definition: &Definition, owner: &str) -> Definition {
+    let mut definition = definition.clone();
+    definition.tags.insert(crate::OWNER_TAG.to_owned(), owner.to_owned());
+    definition
+}
+
+#[tokio::test]
+async fn ensuring_again_sends_nothing_that_changes_anything() {
+    let gateway = FakeGateway::start().await;
+    let service = service(&gateway);
+    assert_eq!(service.ensure(&stdio("a", "1")).await.expect("ensured"), Done::Created);
+    assert_eq!(gateway.requests(), ["POST /admin/mcps"]);
+    assert_eq!(service.ensure(&stdio("a", "1")).await.expect("ensured"), Done::Kept);
+    assert_eq!(gateway.requests(), ["POST /admin/mcps", "GET /admin/mcps/a"]);
+    assert_eq!(service.ensure(&stdio("a", "2")).await.expect("ensured"), Done::Updated { warning: None });
+    assert_eq!(gateway.requests(), ["POST /admin/mcps", "GET /admin/mcps/a", "PUT /admin/mcps/a"]);
+}
+
+#[tokio::test]
+async fn what_has_no_owner_is_replaced_and_what_is_anothers_is_not() {
+    let gateway = FakeGateway::start().await;
+    gateway.put(stdio("a", "1"));
+    gateway.put(owned_by(&stdio("b", "1"), "you"));
+    let service = service(&gateway);
+    assert_eq!(service.ensure(&stdio("a", "2")).await.expect("ensured"), Done::Updated { warning: None });
+    let refused = service.ensure(&stdio("b", "2")).await.expect_err("another's");
+    assert_eq!(refused.to_string(), "`b` is registered by `you` with other content: args");
+    assert_eq!(service.ensure(&stdio("b", "1")).await.expect("equal"), Done::Kept);
+}
+
+#[tokio::test]
+async fn all_failures_are_told_and_none_stops_the_others() {
+    let gateway = FakeGateway::start().await;
+    gateway.put(owned_by(&stdio("b", "1"), "you"));
+    gateway.put(owned_by(&stdio("d", "1"), "register-service"));
+    gateway.fail("PUT /admin/mcps/d", 500);
+    let wanted = ["a", "b", "c", "d"].map(|name| stdio(name, "2"));
+    let failed = service(&gateway).ensure_all(&wanted).await.expect_err("two failures");
+    assert_eq!(failed.done, [(named("a"), Done::Created), (named("c"), Done::Created)]);
+    insta::assert_snapshot!(failed, @"failed to register 2 MCPs: MCP b: `b` is registered by `you` with other content: args; MCP d: cannot update `d`: proxy request failed (status 500): as the test wants");
+}
+
+#[tokio::test]
+async fn at_most_five_are_registered_at_a_time() {
+    let gateway = FakeGateway::start().await;
+    gateway.pause(Duration::from_millis(20));
+    let wanted: Vec<_> = (0..20).map(|index| stdio(&format!("s{index}"), "1")).collect();
+    service(&gateway).ensure_all(&wanted).await.expect("ensured");
+    assert_eq!(gateway.most_under_way(), 5);
+    assert_eq!(gateway.names().len(), 20);
+}
+
+#[tokio::test]
+async fn shutting_down_removes_only_what_this_worker_created() {
+    let gateway = FakeGateway::start().await;
+    gateway.put(stdio("nobodys", "1"));
+    let (one, two) = (service(&gateway), service(&gateway));
+    one.ensure_all(&[stdio("a", "1"), stdio("nobodys", "1")]).await.expect("ensured");
+    two.ensure_all(&[stdio("a", "1"), stdio("b", "1"), stdio("nobodys", "2")]).await.expect("ensured");
+    assert_eq!(two.shutdown(Duration::from_secs(5)).await.expect("removed"), [named("b")]);
+    assert_eq!(gateway.names(), ["nobodys", "a"]);
+    assert_eq!(one.shutdown(Duration::from_secs(5)).await.expect("removed"), [named("a")]);
+    assert_eq!(gateway.names(), ["nobodys"]);
+    assert!(one.shutdown(Duration::from_secs(5)).await.expect("nothing left").is_empty());
+}
+
+#[tokio::test]
+async fn shutting_down_ends_at_its_deadline_and_can_be_tried_again() {
+    let gateway = FakeGateway::start().await;
+    let service = service(&gateway);
+    service.ensure_all(&[stdio("a", "1"), stdio("b", "1")]).await.expect("ensured");
+    gateway.hang_on("DELETE /admin/mcps/a");
+    let failed = service.shutdown(Duration::from_millis(200)).await.expect_err("one hangs");
+    assert_eq!(failed.removed, [named("b")]);
+    assert_eq!(failed.failures[0].name(), &named("a"));
+    gateway.hang_on("");
+    assert_eq!(service.shutdown(Duration::from_secs(5)).await.expect("removed"), [named("a")]);
+}
+
+#[tokio::test]
+async fn what_was_deregistered_is_forgotten() {
+    let gateway = FakeGateway::start().await;
+    let service = service(&gateway);
+    service.ensure(&stdio("a", "1")).await.expect("ensured");
+    assert!(service.is_registered(&named("a")).await.expect("an answer"));
+    assert_eq!(service.list_registered().await.expect("an answer"), [named("a")]);
+    assert!(service.deregister(&named("a")).await.expect("an answer"));
+    assert!(!service.deregister(&named("a")).await.expect("an answer"));
+    gateway.put(stdio("a", "1"));
+    assert!(service.shutdown(Duration::from_secs(5)).await.expect("nothing to do").is_empty());
+    assert_eq!(gateway.names(), ["a"]);
+}
+
+#[tokio::test]
+async fn what_vanishes_meanwhile_is_created() {
+    let gateway = FakeGateway::start().await;
+    let service = service(&gateway);
+    gateway.fail("POST /admin/mcps", 409);
+    let stale = service.ensure(&stdio("a", "1")).await.expect_err("never there, never free");
+    assert!(matches!(stale, ApplyError::Stale { .. }));
+}
+
+#[tokio::test]
+async fn waits_until_all_are_connected() {
+    let gateway = FakeGateway::start().await;
+    gateway.put(stdio("a", "1"));
+    let service = service(&gateway);
+    service.wait_until_ready(&[named("a")], Duration::from_secs(5)).await.expect("ready");
+    let late = service.wait_until_ready(&[named("a"), named("b")], Duration::from_millis(250)).await.expect_err("late");
+    assert_eq!(late.to_string(), "not connected: `b` (not registered)");
+}

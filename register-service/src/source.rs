@@ -1,0 +1,185 @@
+//! Finds and reads the YAML files that authors write, with the position of every key and value.
+//!
+//! Files are taken one by one or from folders: `*.yaml` and `*.yml`, sorted by path, hidden ones and `target` and
+//! `node_modules` left out, links to folders not followed. A missing file or folder is an error, never an empty set.
+//! Nothing here knows what the documents mean.
+
+pub(crate) mod document;
+pub(crate) mod node;
+mod yaml;
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use crate::diagnostic::{Code, Diagnostic, Location};
+use crate::source::node::{Node, Position};
+
+const MAX_FILE_BYTES: u64 = 1 << 20;
+const MAX_FOLDER_DEPTH: usize = 32;
+const SKIPPED_FOLDERS: [&str; 2] = ["target", "node_modules"];
+const PROJECT_FILES: [&str; 2] = ["compozy.yaml", "compozy.yml"];
+
+/// One file, read and parsed.
+#[derive(Debug, Clone)]
+pub struct File {
+    path: String,
+    name: String,
+    pub(crate) documents: Vec<Node>,
+}
+
+impl File {
+    /// The file as the caller named it, or below the folder the caller named.
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// The file below the folder the caller named: equal on every machine, whatever the folder's own path.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The documents as YAML. Comments are not kept.
+    pub fn to_yaml(&self) -> String {
+        let write = |document| yaml::write(document).unwrap_or_else(|error| format!("# {error}\n"));
+        self.documents.iter().map(write).collect::<Vec<_>>().join("---\n")
+    }
+
+    pub(crate) fn parse(path: &str, name: &str, text: &str) -> (Self, Vec<Diagnostic>) {
+        let (documents, malformed) = yaml::parse(text);
+        let file = Self { path: path.to_owned(), name: name.to_owned(), documents };
+        let remark = |it: yaml::Malformed| {
+            let diagnostic = Diagnostic::new(it.code, &file.at(it.position), it.message);
+            it.hint.into_iter().fold(diagnostic, Diagnostic::hint)
+        };
+        let diagnostics = malformed.map(remark).into_iter().collect();
+        (file, diagnostics)
+    }
+
+    pub(crate) fn at(&self, position: Position) -> Location {
+        Location { file: self.path.clone(), line: position.line, column: position.column }
+    }
+
+    pub(crate) fn is_project(&self) -> bool {
+        let name = self.path.rsplit('/').next().unwrap_or_default();
+        PROJECT_FILES.contains(&name)
+    }
+
+    /// The path up to the last `/`, which is empty for a file that was named without a folder.
+    pub(crate) fn folder(&self) -> &str {
+        self.path.rsplit_once('/').map_or("", |(folder, _)| folder)
+    }
+}
+
+/// Reads the files at these paths and below these folders. What cannot be read is reported; the rest is returned.
+///
+/// ```
+/// use std::path::PathBuf;
+///
+/// let (files, diagnostics) = register_service::read(&[PathBuf::from("no/such/folder")]);
+/// assert!(files.is_empty());
+/// assert_eq!(diagnostics[0].to_string(), "no/such/folder: error[not-found]: there is no such file or folder");
+/// ```
+pub fn read(paths: &[PathBuf]) -> (Vec<File>, Vec<Diagnostic>) {
+    let mut diagnostics = Vec::new();
+    let mut files = Vec::new();
+    let mut seen = BTreeSet::new();
+    for path in paths {
+        for found in find(path, &mut diagnostics) {
+            let identity = fs::canonicalize(&found).unwrap_or_else(|_| found.clone());
+            if !seen.insert(identity) {
+                continue;
+            }
+            match text(&found) {
+                Ok(text) => {
+                    let name = found.strip_prefix(path).ok().filter(|it| !it.as_os_str().is_empty());
+                    let name = name.or_else(|| found.file_name().map(Path::new)).unwrap_or(&found);
+                    let (file, remarks) = File::parse(&shown(&found), &shown(name), &text);
+                    files.push(file);
+                    diagnostics.extend(remarks);
+                }
+                Err(message) => diagnostics.push(whole(Code::Unreadable, &found, message)),
+            }
+        }
+    }
+    files.sort_by(|one, other| one.path.cmp(&other.path));
+    (files, diagnostics)
+}
+
+/// The YAML files at or below a path, sorted.
+fn find(path: &Path, diagnostics: &mut Vec<Diagnostic>) -> Vec<PathBuf> {
+    match fs::metadata(path) {
+        Ok(found) if found.is_dir() => {
+            let mut files = Vec::new();
+            walk(path, MAX_FOLDER_DEPTH, &mut files, diagnostics);
+            if files.is_empty() {
+                diagnostics.push(whole(Code::NoFiles, path, "there is no YAML file in this folder"));
+            }
+            files
+        }
+        Ok(_) => vec![path.to_owned()],
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            diagnostics.push(whole(Code::NotFound, path, "there is no such file or folder"));
+            Vec::new()
+        }
+        Err(error) => {
+            diagnostics.push(whole(Code::Unreadable, path, error.to_string()));
+            Vec::new()
+        }
+    }
+}
+
+fn walk(folder: &Path, depth: usize, files: &mut Vec<PathBuf>, diagnostics: &mut Vec<Diagnostic>) {
+    let entries = match fs::read_dir(folder).and_then(Iterator::collect::<Result<Vec<_>, _>>) {
+        Ok(entries) => entries,
+        Err(error) => return diagnostics.push(whole(Code::Unreadable, folder, error.to_string())),
+    };
+    let mut paths: Vec<PathBuf> = entries.iter().map(fs::DirEntry::path).collect();
+    paths.sort();
+    for path in paths {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        if name.starts_with('.') {
+            continue;
+        }
+        let is_yaml = path.extension().is_some_and(|it| it == "yaml" || it == "yml");
+        match fs::symlink_metadata(&path) {
+            Ok(found) if found.is_dir() && SKIPPED_FOLDERS.contains(&&*name) => {}
+            Ok(found) if found.is_dir() && depth == 0 => {
+                diagnostics.push(whole(Code::Unreadable, &path, "the folders are nested too deep"));
+            }
+            Ok(found) if found.is_dir() => walk(&path, depth - 1, files, diagnostics),
+            // Pipes and devices are left out too: reading one could wait forever.
+            Ok(_) if is_yaml => match fs::metadata(&path) {
+                Ok(found) if found.is_file() => files.push(path),
+                Ok(_) => {}
+                Err(error) => diagnostics.push(whole(Code::Unreadable, &path, error.to_string())),
+            },
+            Ok(_) => {}
+            Err(error) => diagnostics.push(whole(Code::Unreadable, &path, error.to_string())),
+        }
+    }
+}
+
+fn text(path: &Path) -> Result<String, String> {
+    let mut bytes = Vec::new();
+    let file = fs::File::open(path).map_err(|error| error.to_string())?;
+    file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes).map_err(|error| error.to_string())?;
+    if bytes.len() as u64 > MAX_FILE_BYTES {
+        return Err("the file is larger than 1 MiB".to_owned());
+    }
+    String::from_utf8(bytes).map_err(|_| "the file is not UTF-8 text".to_owned())
+}
+
+/// A path as people write it: `/` between the parts, no `./` in front.
+fn shown(path: &Path) -> String {
+    let shown = path.to_string_lossy().replace('\\', "/");
+    shown.strip_prefix("./").map_or_else(|| shown.clone(), str::to_owned)
+}
+
+fn whole(code: Code, path: &Path, message: impl Into<String>) -> Diagnostic {
+    Diagnostic::new(code, &Location { file: shown(path), line: 0, column: 0 }, message)
+}
+
+#[cfg(test)]
+mod tests;

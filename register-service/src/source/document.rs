@@ -1,0 +1,158 @@
+//! Typed documents out of the tree, through serde.
+//!
+//! Reading is as lenient as the engine's own decoder: a number stands where a text is wanted, an empty value where a
+//! list or mapping is. What does not fit is removed from the tree and reported, and reading goes on, so that one pass
+//! finds every such mistake.
+
+use std::fmt;
+
+use serde::de::value::{MapDeserializer, SeqDeserializer};
+use serde::de::{DeserializeOwned, IntoDeserializer, Visitor};
+use serde::{Deserializer, forward_to_deserialize_any};
+use serde_path_to_error::Segment;
+
+use crate::source::node::{Node, Number, Position, Value};
+
+/// Enough for anyone to see that the file is of another kind altogether.
+const MAX_MISFITS: usize = 50;
+
+/// A value that did not fit the type it was read as.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Misfit {
+    /// Where the value stands.
+    pub(crate) position: Position,
+    /// Its path, and what was expected.
+    pub(crate) message: String,
+}
+
+impl Node {
+    /// Reads a document, removing from the tree what does not fit and reporting it.
+    ///
+    /// Nothing comes back when not even an emptied tree fits, or when too much had to go.
+    pub(crate) fn read<T: DeserializeOwned>(&mut self) -> (Option<T>, Vec<Misfit>) {
+        let mut misfits = Vec::new();
+        while misfits.len() < MAX_MISFITS {
+            let error = match serde_path_to_error::deserialize(&*self) {
+                Ok(document) => return (Some(document), misfits),
+                Err(error) => error,
+            };
+            let path = error.path().clone();
+            let message = match path.iter().len() {
+                0 => error.into_inner().to_string(),
+                _ => format!("`{path}`: {}", error.into_inner()),
+            }
+            .replace("unit value", "null");
+            let steps: Vec<&Segment> = path.iter().collect();
+            let Some(position) = self.remove(&steps) else {
+                misfits.push(Misfit { position: self.position, message });
+                break;
+            };
+            misfits.push(Misfit { position, message });
+        }
+        (None, misfits)
+    }
+
+    /// Takes out what a path leads to, and says where it was. A path may go deeper than the tree does.
+    fn remove(&mut self, path: &[&Segment]) -> Option<Position> {
+        let (step, rest) = path.split_first()?;
+        match (&mut self.value, step) {
+            (Value::List(items), Segment::Seq { index }) => {
+                let found = items.get_mut(*index)?.remove(rest);
+                found.or_else(|| Some(items.remove(*index).position))
+            }
+            (Value::Map(map), Segment::Map { key }) => {
+                let index = map.entries.iter().position(|(name, ..)| name == key)?;
+                if let Some(found) = map.entries.get_mut(index).and_then(|(.., value)| value.remove(rest)) {
+                    return Some(found);
+                }
+                map.removed.push(key.clone());
+                Some(map.entries.remove(index).2.position)
+            }
+            _ => None,
+        }
+    }
+}
+
+/// Why a value does not fit, without its position: the tree knows that.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Unfit(String);
+
+impl fmt::Display for Unfit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Unfit {}
+
+impl serde::de::Error for Unfit {
+    fn custom<T: fmt::Display>(message: T) -> Self {
+        Self(message.to_string())
+    }
+}
+
+impl<'de> IntoDeserializer<'de, Unfit> for &'de Node {
+    type Deserializer = Self;
+
+    fn into_deserializer(self) -> Self {
+        self
+    }
+}
+
+impl<'de> Deserializer<'de> for &'de Node {
+    type Error = Unfit;
+
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Unfit> {
+        match &self.value {
+            Value::Null => visitor.visit_unit(),
+            Value::Bool(flag) => visitor.visit_bool(*flag),
+            Value::Number(Number::Negative(number), _) => visitor.visit_i64(*number),
+            Value::Number(Number::Natural(number), _) => visitor.visit_u64(*number),
+            Value::Number(Number::Float(number), _) => visitor.visit_f64(*number),
+            Value::Text(text) => visitor.visit_borrowed_str(&text.text),
+            Value::List(items) => visitor.visit_seq(SeqDeserializer::new(items.iter())),
+            Value::Map(map) => {
+                let entries = map.entries.iter().map(|(key, _, value)| (key.as_str(), value));
+                visitor.visit_map(MapDeserializer::new(entries))
+            }
+        }
+    }
+
+    fn deserialize_str<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Unfit> {
+        match self.literal() {
+            Some(literal) => visitor.visit_borrowed_str(literal),
+            None => self.deserialize_any(visitor),
+        }
+    }
+
+    fn deserialize_string<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Unfit> {
+        self.deserialize_str(visitor)
+    }
+
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Unfit> {
+        if matches!(self.value, Value::Null) { visitor.visit_none() } else { visitor.visit_some(self) }
+    }
+
+    fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Unfit> {
+        match self.value {
+            Value::Null => visitor.visit_seq(SeqDeserializer::new(std::iter::empty::<&Node>())),
+            _ => self.deserialize_any(visitor),
+        }
+    }
+
+    fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Unfit> {
+        match self.value {
+            Value::Null => visitor.visit_map(MapDeserializer::new(std::iter::empty::<(&str, &Node)>())),
+            _ => self.deserialize_any(visitor),
+        }
+    }
+
+    fn deserialize_newtype_struct<V: Visitor<'de>>(self, _: &'static str, visitor: V) -> Result<V::Value, Unfit> {
+        visitor.visit_newtype_struct(self)
+    }
+
+    forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char bytes byte_buf unit unit_struct tuple tuple_struct
+        struct enum identifier ignored_any
+    }
+}

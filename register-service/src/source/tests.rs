@@ -1,0 +1,202 @@
+use schemas::workflow::WorkflowDocument;
+
+use super::*;
+use crate::source::node::Value;
+
+fn parse(text: &str) -> (File, String) {
+    let (file, diagnostics) = File::parse("f.yaml", "f.yaml", text);
+    let shown: Vec<String> = diagnostics.iter().map(ToString::to_string).collect();
+    (file, shown.join("\n"))
+}
+
+fn check_malformed(text: &str, expected: &str) {
+    assert_eq!(parse(text).1, expected, "{text}");
+}
+
+/// Every scalar with its place, one a line.
+fn outline(text: &str) -> String {
+    fn write(node: &Node, path: &str, out: &mut String) {
+        match &node.value {
+            Value::List(items) => {
+                for (index, item) in items.iter().enumerate() {
+                    write(item, &format!("{path}[{index}]"), out);
+                }
+            }
+            Value::Map(map) => {
+                for (key, position, value) in &map.entries {
+                    let path = format!("{path}.{key}@{}:{}", position.line, position.column);
+                    write(value, &path, out);
+                }
+            }
+            _ => {
+                let Position { line, column } = node.position;
+                let templates: Vec<_> =
+                    node.templates().iter().map(|it| format!("{}:{}", it.line, it.column)).collect();
+                let literal = node.literal().unwrap_or("null");
+                let line = format!("{path} = {literal:?} @{line}:{column} {}", templates.join(","));
+                *out += &format!("{}\n", line.trim_end());
+            }
+        }
+    }
+    let (file, diagnostics) = parse(text);
+    assert_eq!(diagnostics, "");
+    let mut out = String::new();
+    for document in &file.documents {
+        write(document, "", &mut out);
+    }
+    out
+}
+
+#[test]
+fn every_key_and_value_knows_its_position() {
+    insta::assert_snapshot!(outline("a: 1\nb:\n  - x: yes\n    y: 1.10\n  - ~\nc: {d: 'e', ü: 0x1f}\n---\nz: true\n"), @r#"
+    .a@1:1 = "1" @1:4
+    .b@2:1[0].x@3:5 = "yes" @3:8
+    .b@2:1[0].y@4:5 = "1.10" @4:8
+    .b@2:1[1] = "null" @5:5
+    .c@6:1.d@6:5 = "e" @6:8
+    .c@6:1.ü@6:13 = "0x1f" @6:16
+    .z@8:1 = "true" @8:4
+    "#);
+}
+
+#[test]
+fn templates_are_found_inside_every_style_of_text() {
+    insta::assert_snapshot!(
+        outline(concat!(
+            "plain: x {{ .env.A }}\n",
+            "double: \"ü\\n{{ .env.A }}{{ .env.B }}\"\n",
+            "single: 'it''s {{ .env.A }}'\n",
+            "literal: |\n  one\n    {{ .env.A }}\n",
+            "folded: >-\n  one\n  {{ .env.A }} two {{ .env.B }}\n",
+            "lines: one\n  {{ .env.A }}\n",
+            "spelt: \"\\x7b{ .env.A }}\"\n",
+        )),
+        @r#"
+    .plain@1:1 = "x {{ .env.A }}" @1:8 1:10
+    .double@2:1 = "ü\n{{ .env.A }}{{ .env.B }}" @2:9 2:13,2:25
+    .single@3:1 = "it's {{ .env.A }}" @3:9 3:16
+    .literal@4:1 = "one\n  {{ .env.A }}\n" @5:3 6:5
+    .folded@7:1 = "one {{ .env.A }} two {{ .env.B }}" @8:3 9:3,9:20
+    .lines@10:1 = "one {{ .env.A }}" @10:8 11:3
+    .spelt@12:1 = "{{ .env.A }}" @12:8 12:8
+    "#
+    );
+}
+
+#[test]
+fn an_alias_stands_where_it_is_used_and_its_templates_where_they_are_written() {
+    insta::assert_snapshot!(outline("a: &x\n  k: \"{{ .env.A }}\"\nb: *x\nc:\n  <<: *x\n  l: 1\n"), @r#"
+    .a@1:1.k@2:3 = "{{ .env.A }}" @2:6 2:7
+    .b@3:1.k@3:4 = "{{ .env.A }}" @3:4 2:7
+    .c@4:1.l@6:3 = "1" @6:6
+    .c@4:1.k@5:7 = "{{ .env.A }}" @5:7 2:7
+    "#);
+}
+
+#[test]
+fn says_where_a_file_is_malformed() {
+    check_malformed("a: b: c\n", "f.yaml:1:5: error[syntax]: mapping values are not allowed in this context");
+    check_malformed("a: 1\nb: 2\na: 3\n", "f.yaml:3:1: error[duplicate-key]: key `a` is there twice");
+    check_malformed("a: *b\n", "f.yaml:1:4: error[syntax]: alias references unknown anchor");
+    check_malformed(
+        "url: {{ .env.X }}\n",
+        "f.yaml:1:7: error[syntax]: expected string scalar\n  hint: put quotes around a value that begins with \
+         `{{`: to YAML an open brace begins a mapping",
+    );
+}
+
+#[test]
+fn reads_on_after_a_duplicate_key() {
+    let (file, _) = parse("a: 1\na: 2\nb: 3\n");
+    assert_eq!(file.documents[0].get("b").and_then(Node::literal), Some("3"));
+}
+
+#[test]
+fn refuses_an_alias_bomb_at_once() {
+    let mut text = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
+    for level in 1..12 {
+        let previous = format!("*a{}", level - 1);
+        text += &format!("a{level}: &a{level} [{}]\n", vec![previous; 10].join(", "));
+    }
+    let (file, diagnostics) = parse(&text);
+    assert!(file.documents.is_empty());
+    assert!(diagnostics.contains("error[syntax]"), "{diagnostics}");
+}
+
+#[test]
+fn what_does_not_fit_is_reported_and_the_rest_is_read() {
+    let (mut file, _) = parse(concat!(
+        "id: 7\nmcps:\n  - id: a\n    args: [x, {y: z}, 3]\n    use_proxy: yes\n    env: {K: [1], L: 2}\n  - 5\n  - b\n",
+        "  - start_timeout: soon\nagents:\n",
+    ));
+    let (read, misfits) = file.documents[0].read::<WorkflowDocument>();
+    let shown: Vec<_> =
+        misfits.iter().map(|it| format!("{}:{} {}", it.position.line, it.position.column, it.message)).collect();
+    insta::assert_snapshot!(shown.join("\n"), @r#"
+    4:15 `mcps[0].args[1]`: invalid type: map, expected a text, a number or a boolean
+    5:16 `mcps[0].use_proxy`: invalid type: string "yes", expected a boolean
+    6:14 `mcps[0].env.K`: invalid type: sequence, expected a text, a number or a boolean
+    7:5 `mcps[1]`: invalid type: integer `5`, expected an MCP server, or the id of one
+    9:20 `mcps[2].start_timeout`: invalid duration `soon`: a unit is one of ns, us, ms, s, m, h
+    "#);
+    let read = read.expect("what is left fits");
+    assert_eq!((read.id.as_deref(), read.mcps.len(), read.agents.len()), (Some("7"), 3, 0));
+}
+
+#[test]
+fn gives_up_on_a_document_of_another_kind() {
+    let list = vec!["  - 1"; 200].join("\n");
+    let (mut file, _) = parse(&format!("mcps:\n{list}\n"));
+    let (read, misfits) = file.documents[0].read::<WorkflowDocument>();
+    assert!(read.is_none());
+    assert_eq!(misfits.len(), 50);
+}
+
+#[test]
+fn finds_yaml_files_sorted_and_leaves_out_what_is_not_the_authors() -> std::io::Result<()> {
+    let folder = tempfile::tempdir()?;
+    let root = folder.path();
+    for path in
+        ["b.yml", "a.yaml", "c.json", ".hidden.yaml", "sub/d.yaml", "target/e.yaml", "node_modules/f.yaml", ".g/h.yaml"]
+    {
+        let path = root.join(path);
+        fs::create_dir_all(path.parent().unwrap_or(root))?;
+        fs::write(path, "a: 1\n")?;
+    }
+    let (files, diagnostics) = read(&[root.to_owned(), root.join("a.yaml")]);
+    let names: Vec<_> = files.iter().map(File::name).collect();
+    assert_eq!(names, ["a.yaml", "b.yml", "sub/d.yaml"]);
+    assert!(diagnostics.is_empty());
+    Ok(())
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_an_error_and_the_others_are_read() -> std::io::Result<()> {
+    let folder = tempfile::tempdir()?;
+    let root = folder.path();
+    fs::write(root.join("good.yaml"), "a: 1\n")?;
+    fs::write(root.join("binary.yaml"), [0xff, 0xfe, 0x00])?;
+    fs::write(root.join("huge.yaml"), vec![b'#'; MAX_FILE_BYTES as usize + 1])?;
+    let (files, diagnostics) = read(&[root.to_owned(), root.join("gone")]);
+    assert_eq!(files.len(), 1);
+    let codes: Vec<_> = diagnostics.iter().map(|it| (it.code, it.message.as_str())).collect();
+    assert_eq!(
+        codes,
+        [
+            (Code::Unreadable, "the file is not UTF-8 text"),
+            (Code::Unreadable, "the file is larger than 1 MiB"),
+            (Code::NotFound, "there is no such file or folder"),
+        ]
+    );
+    Ok(())
+}
+
+#[test]
+fn an_empty_folder_is_worth_a_warning() -> std::io::Result<()> {
+    let folder = tempfile::tempdir()?;
+    let (_, diagnostics) = read(&[folder.path().to_owned()]);
+    assert_eq!(diagnostics[0].code, Code::NoFiles);
+    assert!(!diagnostics[0].is_error());
+    Ok(())
+}

@@ -1,0 +1,256 @@
+//! From documents to the desired state: what each entry of `mcps:` means for the gateway.
+//!
+//! Which file is which: `compozy.yaml` and `compozy.yml` are project files and govern the folder they lie in. Any
+//! other document counts if it is a mapping with `mcps`, or with a list of `agents`: an agent when it has
+//! `instructions` and no `agents` or `tasks`, else a workflow. Everything else is somebody else's YAML and is skipped.
+//!
+//! `use_proxy: true` registers an entry. An address below the gateway's own refers to an upstream there, which is
+//! created if the entry also has a `command`. Everything else is checked and left alone. No request is made here.
+
+pub(crate) mod address;
+mod date;
+mod document;
+mod entry;
+mod fields;
+mod header;
+mod identity;
+pub(crate) mod rewrite;
+
+use std::path::PathBuf;
+
+use schemas::workflow::McpItem;
+use schemas::{Definition, ServerName};
+
+use crate::diagnostic::{self, Diagnostic, Location};
+use crate::source::node::Node;
+use crate::source::{self, File};
+use crate::template::Environment;
+use crate::workflow::address::GatewayUrl;
+use crate::workflow::entry::Context;
+
+/// What the meaning of the files depends on, besides the files.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Where the gateway is, as the engine reaches it.
+    pub gateway: GatewayUrl,
+    /// The variables that templates may use.
+    pub environment: Environment,
+    /// Register every entry, also those that say `use_proxy: false`.
+    pub all: bool,
+}
+
+impl Settings {
+    /// Register what says so.
+    pub fn new(gateway: GatewayUrl, environment: Environment) -> Self {
+        Self { gateway, environment, all: false }
+    }
+}
+
+/// What the files say, all of it valid.
+#[derive(Debug, Clone)]
+pub struct Desired {
+    files: Vec<File>,
+    entries: Vec<Entry>,
+    shown: Environment,
+}
+
+/// One entry of `mcps:`.
+#[derive(Debug, Clone)]
+pub struct Entry {
+    /// The engine's name for it.
+    pub id: String,
+    /// Where it is declared.
+    pub location: Location,
+    /// What it means for the gateway.
+    pub usage: Usage,
+    place: Place,
+}
+
+/// What an entry means for the gateway.
+#[derive(Debug, Clone)]
+pub enum Usage {
+    /// Nothing: the engine connects by itself.
+    Direct,
+    /// It is registered, and the engine reaches it at `url`.
+    Registered {
+        /// What is registered.
+        definition: Box<Definition>,
+        /// Where the engine reaches it from then on.
+        url: String,
+    },
+    /// It stands for an upstream that the gateway must have.
+    Referenced {
+        /// That upstream.
+        name: ServerName,
+        /// Where the engine reaches it.
+        url: String,
+    },
+}
+
+/// Which entry of which document: indices into files, documents, agents and items.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Place {
+    file: usize,
+    document: usize,
+    agent: Option<usize>,
+    item: usize,
+}
+
+impl Entry {
+    /// The gateway's name for it, by which tools are called; nothing for a direct one.
+    pub fn name(&self) -> Option<&ServerName> {
+        match &self.usage {
+            Usage::Direct => None,
+            Usage::Registered { definition, .. } => Some(&definition.name),
+            Usage::Referenced { name, .. } => Some(name),
+        }
+    }
+}
+
+impl Desired {
+    /// Every entry, in the order of files and lines.
+    pub fn entries(&self) -> &[Entry] {
+        &self.entries
+    }
+
+    /// The files.
+    pub fn files(&self) -> &[File] {
+        &self.files
+    }
+
+    /// What is to be registered, each name once, in the order of files and lines.
+    pub fn definitions(&self) -> Vec<Definition> {
+        let mut definitions: Vec<Definition> = Vec::new();
+        for entry in &self.entries {
+            if let Usage::Registered { definition, .. } = &entry.usage
+                && !definitions.iter().any(|it| it.name == definition.name)
+            {
+                definitions.push(definition.as_ref().clone());
+            }
+        }
+        definitions
+    }
+
+    /// The entries that stand for an upstream which nothing here registers: the gateway has it, or something is amiss.
+    pub fn references(&self) -> Vec<(&Entry, &ServerName)> {
+        let registered: Vec<ServerName> = self.definitions().into_iter().map(|it| it.name).collect();
+        let references = self.entries.iter().filter_map(|entry| match &entry.usage {
+            Usage::Referenced { name, .. } if !registered.contains(name) => Some((entry, name)),
+            _ => None,
+        });
+        references.collect()
+    }
+
+    /// The names at the gateway that these files use, each once, sorted.
+    pub fn names(&self) -> Vec<ServerName> {
+        let mut names: Vec<ServerName> = self.entries.iter().filter_map(Entry::name).cloned().collect();
+        names.sort();
+        names.dedup();
+        names
+    }
+
+    /// The project's name, if the files hold exactly one project with one.
+    pub fn project(&self) -> Option<&str> {
+        let projects = self.files.iter().filter(|file| file.is_project()).flat_map(|file| &file.documents);
+        let mut names = projects.filter_map(|document| document.get("name")?.literal());
+        names.next().filter(|name| !name.is_empty() && names.next().is_none())
+    }
+}
+
+/// What came of reading files in which nothing is wrong.
+#[derive(Debug, Clone)]
+pub struct Loaded {
+    /// What the files say.
+    pub desired: Desired,
+    /// Warnings and notes, sorted.
+    pub remarks: Vec<Diagnostic>,
+}
+
+/// Files in which something is wrong.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{} in the files", count(.diagnostics))]
+pub struct InvalidFiles {
+    /// Everything that was found, warnings and notes too, sorted.
+    pub diagnostics: Vec<Diagnostic>,
+}
+
+fn count(diagnostics: &[Diagnostic]) -> String {
+    match diagnostics.iter().filter(|it| it.is_error()).count() {
+        1 => "1 error".to_owned(),
+        errors => format!("{errors} errors"),
+    }
+}
+
+/// Reads the files at these paths and below these folders, and says what they mean. Offline.
+///
+/// `compozy.yaml` and `compozy.yml` are project files. Of all others, the documents count that are a mapping with
+/// `mcps`, or with a list of `agents`; the rest is somebody else's YAML and skipped. A project file with
+/// `use_proxy_default: true` governs the entries in and below its folder that do not say `use_proxy` themselves.
+///
+/// ```no_run
+/// use register_service::{Environment, Settings, load};
+///
+/// let settings = Settings::new("http://127.0.0.1:6001".parse()?, Environment::from_iter(std::env::vars()));
+/// let loaded = load(&["workflows".into()], &settings)?;
+/// for entry in loaded.desired.entries() {
+///     println!("{}: {} is {:?}", entry.location, entry.id, entry.usage);
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn load(paths: &[PathBuf], settings: &Settings) -> Result<Loaded, InvalidFiles> {
+    let (files, diagnostics) = source::read(paths);
+    interpret(files, diagnostics, settings)
+}
+
+/// Says what files mean; `diagnostics` are those of reading them.
+pub(crate) fn interpret(
+    mut files: Vec<File>,
+    mut diagnostics: Vec<Diagnostic>,
+    settings: &Settings,
+) -> Result<Loaded, InvalidFiles> {
+    let items = document::collect(&mut files, &mut diagnostics);
+    let declared = identity::check_ids(&items, &files, &mut diagnostics);
+    let shown = settings.environment.redacted();
+    let governed = governed(&files);
+    let mut entries = Vec::new();
+    for (place, item, node) in &items {
+        let Some(file) = files.get(place.file) else { continue };
+        let entry = match item {
+            McpItem::Selector(id) => {
+                diagnostics.extend(identity::check_selector(id, &declared, &file.at(node.position)));
+                continue;
+            }
+            McpItem::Entry(entry) => entry,
+        };
+        let by_default = governed.iter().any(|folder| lies_in(file.folder(), folder));
+        let context = Context { file, settings, by_default };
+        let (usage, remarks) = entry::read(entry, node, &context);
+        diagnostics.extend(remarks);
+        if let (Some(usage), Some(id)) = (usage, entry.id.clone()) {
+            entries.push(Entry { id, location: file.at(node.position), usage, place: *place });
+        }
+    }
+    identity::check_names(&entries, &mut diagnostics);
+    diagnostic::sort(&mut diagnostics);
+    if diagnostics.iter().any(Diagnostic::is_error) {
+        return Err(InvalidFiles { diagnostics });
+    }
+    Ok(Loaded { desired: Desired { files, entries, shown }, remarks: diagnostics })
+}
+
+/// The folders of the projects that register every entry unless it says otherwise.
+fn governed(files: &[File]) -> Vec<String> {
+    let sets_default = |document: &Node| {
+        let flag = document.get("use_proxy_default").and_then(Node::literal);
+        flag == Some("true")
+    };
+    let projects = files.iter().filter(|file| file.is_project() && file.documents.iter().any(sets_default));
+    projects.map(|file| file.folder().to_owned()).collect()
+}
+
+fn lies_in(folder: &str, outer: &str) -> bool {
+    outer.is_empty() || folder.strip_prefix(outer).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+#[cfg(test)]
+mod tests;

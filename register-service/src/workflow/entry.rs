@@ -1,0 +1,238 @@
+//! One entry of `mcps:`: what it means for the gateway, if nothing is wrong with it.
+//!
+//! Checks run in the ancestor's order (id, resource, transport, address, what excludes what, headers, revision,
+//! limits), but all of them run, so that an author sees every mistake at once.
+
+use indexmap::IndexMap;
+use schemas::dialect::compozy::{Command, DefinitionDocument};
+use schemas::workflow::McpEntry;
+use schemas::{Definition, InvalidDefinition, Secret, ServerName, WireDuration};
+use url::Url;
+
+use crate::diagnostic::{Code, Diagnostic, Location};
+use crate::plan::SOURCE_TAG;
+use crate::source::File;
+use crate::source::node::Node;
+use crate::workflow::address::Below;
+use crate::workflow::fields::{Fields, Kind};
+use crate::workflow::{Settings, Usage, header};
+
+/// What an entry's meaning depends on, besides the entry.
+pub(super) struct Context<'a> {
+    pub(super) file: &'a File,
+    pub(super) settings: &'a Settings,
+    /// Whether an entry that says nothing about it is registered.
+    pub(super) by_default: bool,
+}
+
+/// Everything an entry says, checked field by field.
+struct Parts {
+    url: Option<Url>,
+    command: Option<Vec<String>>,
+    headers: IndexMap<String, Secret>,
+    env: IndexMap<String, Secret>,
+    timeout: WireDuration,
+    max_sessions: i64,
+}
+
+/// Reads an entry. Its meaning is there only if nothing is wrong with it.
+pub(super) fn read(entry: &McpEntry, node: &Node, context: &Context<'_>) -> (Option<Usage>, Vec<Diagnostic>) {
+    let environment = &context.settings.environment;
+    let mut fields = Fields { entry, node, file: context.file, environment, diagnostics: Vec::new() };
+    let usage = usage(&mut fields, context);
+    let is_wrong = fields.diagnostics.iter().any(Diagnostic::is_error);
+    (usage.filter(|_| !is_wrong), fields.diagnostics)
+}
+
+fn usage(fields: &mut Fields<'_>, context: &Context<'_>) -> Option<Usage> {
+    let entry = fields.entry;
+    fields.keys();
+    let id = fields.id();
+    let kind = fields.transport();
+    let url = fields.url();
+    let command = fields.command();
+    let is_registered = context.settings.all || entry.use_proxy.unwrap_or(context.by_default);
+    let below = url.as_ref().filter(|_| is_registered).and_then(|url| context.settings.gateway.below(url));
+    if below.is_none()
+        && let Some(kind) = kind
+    {
+        check_exclusions(fields, kind);
+    }
+    let headers = fields.headers();
+    let env = fields.env();
+    fields.proto();
+    let timeout = fields.timeout();
+    let max_sessions = entry.max_sessions.unwrap_or_default();
+    let is_http = url.is_some() && (below.is_some() || kind.is_some_and(Kind::is_http));
+    let (headers, env) = (headers?, env?);
+    let (headers, env) = match is_http && command.is_none() {
+        true if is_registered => promote(fields, headers, env),
+        true => without_effect(fields, headers, env),
+        false => (headers, env),
+    };
+    let (id, kind) = (id?, kind?);
+    let parts = Parts { url, command, headers, env, timeout, max_sessions };
+    match below {
+        _ if !is_registered => Some(Usage::Direct),
+        Some(below) => at_gateway(fields, context, below, parts),
+        None => {
+            let name = server_name(fields, &id)?;
+            let endpoint = if kind == Kind::Sse { "sse" } else { "stream" };
+            let url = context.settings.gateway.upstream(&name, endpoint);
+            registered(fields, name, kind, parts, url)
+        }
+    }
+}
+
+/// What goes with which transport.
+fn check_exclusions(fields: &mut Fields<'_>, kind: Kind) {
+    let (has_url, has_command) = (fields.has_url(), fields.has_command());
+    let transport = kind.as_str();
+    if kind.is_http() && !has_url {
+        let hint = "an entry has a `url` or a `command`";
+        fields.advise(Code::MissingUrl, "transport", "url is required for HTTP-based transports", hint);
+    }
+    if kind.is_http() && has_command {
+        let message = format!("command cannot be used with transport `{transport}`");
+        let hint = "leave out `command`, or set `transport: stdio` and leave out `url`";
+        fields.advise(Code::MisplacedKey, "command", message, hint);
+    }
+    if kind.is_http() && !fields.entry.args.is_empty() {
+        fields.report(Code::MisplacedKey, "args", format!("args cannot be used with transport `{transport}`"));
+    }
+    if !kind.is_http() && !has_command {
+        fields.report(Code::MissingCommand, "transport", "command is required for stdio transport");
+    }
+    if !kind.is_http() && has_url {
+        let hint = "leave out `url`, or leave out `command` and set `transport: streamable-http`";
+        fields.advise(Code::MisplacedKey, "url", "url cannot be used with transport `stdio`", hint);
+    }
+    if !kind.is_http() && !fields.entry.headers.is_empty() {
+        let hint = "a program takes its secrets from `env`";
+        fields.advise(Code::MisplacedKey, "headers", "headers cannot be used with transport `stdio`", hint);
+    }
+}
+
+type Values = IndexMap<String, Secret>;
+
+/// The engine connects by itself here, so nothing can be done about the environment but to say so.
+fn without_effect(fields: &mut Fields<'_>, headers: Values, env: Values) -> (Values, Values) {
+    for variable in env.keys() {
+        let message = format!("`{variable}` has no effect: an HTTP upstream has no environment");
+        let remark = Diagnostic::new(Code::EnvOnHttp, &variable_at(fields, variable), message);
+        fields.diagnostics.push(remark.hint("if it is meant as a header, move it to `headers`"));
+    }
+    (headers, env)
+}
+
+fn variable_at(fields: &Fields<'_>, variable: &str) -> Location {
+    let position = fields.node.get("env").and_then(|env| env.as_map()?.key_position(variable));
+    position.map_or_else(|| fields.at("env"), |position| fields.file.at(position))
+}
+
+/// On a registered HTTP entry, variables that were meant as headers become headers; the rest is kept, to no effect.
+fn promote(fields: &mut Fields<'_>, mut headers: Values, env: Values) -> (Values, Values) {
+    let mut kept = IndexMap::new();
+    for (variable, value) in env {
+        let at = variable_at(fields, &variable);
+        match header::promoted(&variable) {
+            Some(name) if headers.contains_key(&name) => {
+                let message = format!("`{variable}` has no effect: `headers` already holds `{name}`");
+                fields.diagnostics.push(Diagnostic::new(Code::EnvOnHttp, &at, message));
+            }
+            Some(name) => {
+                if let Some(fault) = header::fault(&name, value.expose().trim()) {
+                    let message = format!("header `{variable}`: {fault}");
+                    fields.diagnostics.push(Diagnostic::new(Code::BadHeader, &at, message));
+                }
+                let message = format!("`{variable}` is sent as a header: an HTTP upstream has no environment");
+                let remark = Diagnostic::new(Code::EnvPromoted, &at, message);
+                fields.diagnostics.push(remark.hint("move it to `headers`"));
+                headers.insert(name, Secret::new(value.expose().trim()));
+            }
+            None => {
+                kept.insert(variable, value);
+            }
+        }
+    }
+    without_effect(fields, headers, kept)
+}
+
+/// An entry whose address lies below the gateway's own.
+fn at_gateway(fields: &mut Fields<'_>, context: &Context<'_>, below: Below, parts: Parts) -> Option<Usage> {
+    let gateway = &context.settings.gateway;
+    let Below::Upstream(name, endpoint) = below else {
+        let message = "the address is the gateway's own, but not that of an upstream";
+        let hint = format!("an upstream's address is `{gateway}/NAME/sse`, `.../stream` or `.../mcp`");
+        fields.advise(Code::GatewayUrl, "url", message, hint);
+        return None;
+    };
+    let name = match name.parse::<ServerName>() {
+        Ok(name) => name,
+        Err(error) => {
+            fields.report(Code::BadUrl, "url", format!("invalid url: {error}"));
+            return None;
+        }
+    };
+    let url = gateway.upstream(&name, &endpoint);
+    if parts.command.is_none() {
+        return Some(Usage::Referenced { name, url });
+    }
+    // The headers are for the way to the gateway; a program has none.
+    let parts = Parts { url: None, headers: IndexMap::new(), ..parts };
+    registered(fields, name, Kind::Stdio, parts, url)
+}
+
+fn server_name(fields: &mut Fields<'_>, id: &str) -> Option<ServerName> {
+    match id.parse() {
+        Ok(name) => Some(name),
+        Err(error) => {
+            fields.advise(Code::BadId, "id", format!("invalid id: {error}"), "the id is the name at the gateway");
+            None
+        }
+    }
+}
+
+fn registered(fields: &mut Fields<'_>, name: ServerName, kind: Kind, parts: Parts, url: String) -> Option<Usage> {
+    let mut words = parts.command.unwrap_or_default().into_iter();
+    let source = format!("{}:{}", fields.file.name(), fields.node.position.line);
+    let document = DefinitionDocument {
+        name: name.into(),
+        transport: kind.as_str().to_owned(),
+        command: Command::Program(words.next().unwrap_or_default()),
+        args: words.collect(),
+        env: parts.env,
+        url: parts.url.map(String::from).unwrap_or_default(),
+        headers: parts.headers,
+        timeout: parts.timeout,
+        max_sessions: parts.max_sessions.max(0),
+        tags: [(SOURCE_TAG.to_owned(), source)].into(),
+        ..DefinitionDocument::default()
+    };
+    if fields.diagnostics.iter().any(Diagnostic::is_error) {
+        return None;
+    }
+    match Definition::try_from(document) {
+        Ok(definition) => Some(Usage::Registered { definition: Box::new(definition), url }),
+        Err(error) => {
+            let (code, key) = place(&error);
+            fields.report(code, key, error.to_string());
+            None
+        }
+    }
+}
+
+/// What is wrong when the whole is no definition although each part is sound. Its texts hold no values.
+fn place(error: &InvalidDefinition) -> (Code, &'static str) {
+    match error {
+        InvalidDefinition::Name(_) => (Code::BadId, "id"),
+        InvalidDefinition::Transport(_) => (Code::UnknownTransport, "transport"),
+        InvalidDefinition::NoCommand => (Code::MissingCommand, "command"),
+        InvalidDefinition::NoUrl => (Code::MissingUrl, "url"),
+        InvalidDefinition::Url(_) => (Code::BadUrl, "url"),
+        InvalidDefinition::Header(..) => (Code::BadHeader, "headers"),
+        InvalidDefinition::Nul => (Code::BadCommand, "command"),
+        InvalidDefinition::Negative(_) => (Code::BadLimit, "start_timeout"),
+        _ => (Code::WrongType, "id"),
+    }
+}

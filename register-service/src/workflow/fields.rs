@@ -1,0 +1,307 @@
+//! The fields of one entry, one by one: rendered, parsed and checked, with every fault at its place.
+
+use indexmap::IndexMap;
+use schemas::workflow::{CommandLine, MCP_ENTRY_KEYS, McpEntry};
+use schemas::{REDACTED, Secret, WireDuration};
+use url::Url;
+
+use crate::diagnostic::{Code, Diagnostic, Location, nearest};
+use crate::source::File;
+use crate::source::node::{Node, Position, Value};
+use crate::template::{self, Environment, FaultKind};
+use crate::workflow::date::is_date;
+use crate::workflow::header;
+
+const DOCUMENTED_ONLY: [&str; 4] = ["auth", "security", "tls", "condition"];
+
+/// An entry while it is read. A field that gives nothing has reported why.
+pub(super) struct Fields<'a> {
+    pub(super) entry: &'a McpEntry,
+    pub(super) node: &'a Node,
+    pub(super) file: &'a File,
+    pub(super) environment: &'a Environment,
+    pub(super) diagnostics: Vec<Diagnostic>,
+}
+
+/// How the entry is reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    Stdio,
+    Sse,
+    StreamableHttp,
+}
+
+impl Kind {
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::Stdio => "stdio",
+            Self::Sse => "sse",
+            Self::StreamableHttp => "streamable-http",
+        }
+    }
+
+    pub(super) fn is_http(self) -> bool {
+        self != Self::Stdio
+    }
+}
+
+impl<'a> Fields<'a> {
+    pub(super) fn report(&mut self, code: Code, key: &str, message: impl Into<String>) {
+        self.diagnostics.push(Diagnostic::new(code, &self.at(key), message));
+    }
+
+    pub(super) fn advise(&mut self, code: Code, key: &str, message: impl Into<String>, hint: impl Into<String>) {
+        self.diagnostics.push(Diagnostic::new(code, &self.at(key), message).hint(hint));
+    }
+
+    /// Whether the key's value was unusable: then nobody needs to hear that it is missing.
+    pub(super) fn was_removed(&self, key: &str) -> bool {
+        self.node.as_map().is_some_and(|map| map.removed.iter().any(|name| name == key))
+    }
+
+    /// Where a key's value stands; where the entry does, if it has none.
+    pub(super) fn at(&self, key: &str) -> Location {
+        self.file.at(self.node.get(key).unwrap_or(self.node).position)
+    }
+
+    /// Keys that mean nothing, or less than their author may think.
+    pub(super) fn keys(&mut self) {
+        let Some(map) = self.node.as_map() else { return };
+        for (key, position, _) in &map.entries {
+            let at = self.file.at(*position);
+            if DOCUMENTED_ONLY.contains(&key.as_str()) {
+                let message = format!("`{key}` is documented by the engine but not used");
+                self.diagnostics.push(Diagnostic::new(Code::DocumentedOnly, &at, message));
+            } else if !MCP_ENTRY_KEYS.contains(&key.as_str()) {
+                let remark = Diagnostic::new(Code::UnknownKey, &at, format!("unknown key `{key}`"));
+                self.diagnostics.push(match nearest(key, MCP_ENTRY_KEYS) {
+                    Some(near) => remark.hint(format!("did you mean `{near}`?")),
+                    None => remark,
+                });
+            }
+        }
+    }
+
+    /// The id, and the resource that stands for it in the engine.
+    pub(super) fn id(&mut self) -> Option<String> {
+        let id = self.entry.id.clone().filter(|id| !id.is_empty());
+        if id.is_none() && !self.was_removed("id") {
+            self.report(Code::MissingId, "id", "mcp id is required");
+        }
+        if self.entry.resource.as_deref() == Some("") {
+            self.report(Code::MissingId, "resource", "mcp resource is required");
+        }
+        id
+    }
+
+    pub(super) fn transport(&mut self) -> Option<Kind> {
+        match self.entry.transport.as_deref() {
+            None if self.was_removed("transport") => None,
+            None if self.has_command() => Some(Kind::Stdio),
+            None | Some("sse") => Some(Kind::Sse),
+            Some("stdio") => Some(Kind::Stdio),
+            Some("streamable-http") => Some(Kind::StreamableHttp),
+            Some(other) => {
+                let message = format!("invalid transport type: {other} (must be 'sse', 'streamable-http' or 'stdio')");
+                let meant = match other.to_lowercase().as_str() {
+                    "http" | "https" | "streamable_http" | "streamablehttp" | "stream" => Some("streamable-http"),
+                    near => nearest(near, ["sse", "streamable-http", "stdio"]),
+                };
+                match meant {
+                    Some(meant) => {
+                        self.advise(Code::UnknownTransport, "transport", message, format!("did you mean `{meant}`?"));
+                    }
+                    None => self.report(Code::UnknownTransport, "transport", message),
+                }
+                None
+            }
+        }
+    }
+
+    /// Whether an address is written, usable or not.
+    pub(super) fn has_url(&self) -> bool {
+        self.was_removed("url") || self.entry.url.as_ref().is_some_and(|url| !url.is_empty())
+    }
+
+    /// Whether a program is written, usable or not.
+    pub(super) fn has_command(&self) -> bool {
+        let is_empty = |command: &CommandLine| match command {
+            CommandLine::Text(text) => text.trim().is_empty(),
+            CommandLine::Words(words) => words.is_empty(),
+        };
+        self.was_removed("command") || self.entry.command.as_ref().is_some_and(|command| !is_empty(command))
+    }
+
+    pub(super) fn url(&mut self) -> Option<Url> {
+        if !self.has_url() {
+            return None;
+        }
+        let node = self.node.get("url")?;
+        let text = self.render(node)?;
+        // A rendered address may hold a secret, so only a literal one is repeated.
+        let shown = if node.templates().is_empty() { format!(" `{text}`") } else { String::new() };
+        let reason = match Url::parse(text.trim()) {
+            Ok(url) if !matches!(url.scheme(), "http" | "https") => {
+                format!("scheme `{}` is not http or https", url.scheme())
+            }
+            Ok(url) if url.host().is_none() => "it has no host".to_owned(),
+            Ok(url) => return Some(url),
+            Err(error) => error.to_string(),
+        };
+        let hint = "an address looks like `https://example.com/mcp`";
+        self.advise(Code::BadUrl, "url", format!("invalid url{shown}: {reason}"), hint);
+        None
+    }
+
+    /// The program and its arguments.
+    pub(super) fn command(&mut self) -> Option<Vec<String>> {
+        if !self.has_command() {
+            return None;
+        }
+        let node = self.node.get("command")?;
+        let mut words = match self.entry.command.as_ref()? {
+            CommandLine::Text(_) => {
+                let text = self.render(node)?;
+                self.split(text.trim())?
+            }
+            CommandLine::Words(_) => self.render_all(node.items())?,
+        };
+        match words.first().map(String::as_str) {
+            None | Some("") => {
+                self.report(Code::BadCommand, "command", "command is empty");
+                return None;
+            }
+            Some(program) if program.starts_with('-') => {
+                self.report(Code::BadCommand, "command", "command begins with an option and not with a program");
+                return None;
+            }
+            Some(_) => {}
+        }
+        words.extend(self.render_all(self.node.get("args").map(Node::items).unwrap_or_default())?);
+        Some(words)
+    }
+
+    fn split(&mut self, text: &str) -> Option<Vec<String>> {
+        if text.contains(['\r', '\n']) {
+            self.report(Code::BadCommand, "command", "command holds a line break");
+            return None;
+        }
+        let words = shlex::split(text);
+        if words.is_none() {
+            let hint = "close the quotes, or write the command as a list of words";
+            self.advise(Code::BadCommand, "command", "command has a quote that is not closed", hint);
+        }
+        words
+    }
+
+    /// The headers, canonical and trimmed.
+    pub(super) fn headers(&mut self) -> Option<IndexMap<String, Secret>> {
+        let mut headers = IndexMap::new();
+        let mut complete = true;
+        for (key, position, node) in self.entries_of("headers") {
+            let name = header::canonical(key);
+            let Some(value) = self.render(node) else {
+                complete = false;
+                continue;
+            };
+            let value = value.trim();
+            let fault = match header::fault(&name, value) {
+                None if headers.contains_key(&name) => Some("it is there twice"),
+                fault => fault,
+            };
+            if let Some(fault) = fault {
+                let at = self.file.at(position);
+                self.diagnostics.push(Diagnostic::new(Code::BadHeader, &at, format!("header `{key}`: {fault}")));
+                complete = false;
+            }
+            headers.insert(name, Secret::new(value));
+        }
+        complete.then_some(headers)
+    }
+
+    pub(super) fn env(&mut self) -> Option<IndexMap<String, Secret>> {
+        let mut env = IndexMap::new();
+        let mut complete = true;
+        for (key, position, node) in self.entries_of("env") {
+            if key.is_empty() || key.contains(['=', '\0']) {
+                let at = self.file.at(position);
+                let message = format!("`{key}` cannot be the name of a variable");
+                self.diagnostics.push(Diagnostic::new(Code::BadEnv, &at, message));
+                complete = false;
+            }
+            match self.render(node) {
+                Some(value) if value == REDACTED => {
+                    let at = self.file.at(node.position);
+                    let message = format!("variable `{key}`: {}", header::PLACEHOLDER);
+                    self.diagnostics.push(Diagnostic::new(Code::BadEnv, &at, message));
+                    complete = false;
+                }
+                Some(value) => {
+                    env.insert(key.to_owned(), Secret::new(value));
+                }
+                None => complete = false,
+            }
+        }
+        complete.then_some(env)
+    }
+
+    pub(super) fn proto(&mut self) {
+        if let Some(proto) = &self.entry.proto
+            && !is_date(proto)
+        {
+            let message = format!("invalid protocol version: {proto}");
+            self.advise(Code::BadProto, "proto", message, "a version is a date such as `2025-03-26`");
+        }
+    }
+
+    /// How long connecting may take.
+    pub(super) fn timeout(&mut self) -> WireDuration {
+        for (key, value) in [("start_timeout", self.entry.start_timeout), ("timeout", self.entry.timeout)] {
+            let Some(value) = value else { continue };
+            match value.get() {
+                None => self.report(Code::BadLimit, key, format!("{key} cannot be negative")),
+                Some(duration) => {
+                    if let Some(Value::Number(_, literal)) = self.node.get(key).map(|node| &node.value)
+                        && !duration.is_zero()
+                    {
+                        let (message, hint) =
+                            (format!("{key} is {literal} nanoseconds"), format!("write `{literal}s`"));
+                        self.advise(Code::TinyDuration, key, message, hint);
+                    }
+                }
+            }
+        }
+        self.entry.start_timeout.or(self.entry.timeout).unwrap_or_default()
+    }
+
+    fn entries_of(&self, key: &str) -> Vec<(&'a str, Position, &'a Node)> {
+        let map = self.node.get(key).and_then(Node::as_map);
+        let entries = map.map(|map| map.entries.as_slice()).unwrap_or_default();
+        entries.iter().map(|(key, position, value)| (key.as_str(), *position, value)).collect()
+    }
+
+    fn render_all(&mut self, nodes: &[Node]) -> Option<Vec<String>> {
+        let rendered: Vec<Option<String>> = nodes.iter().map(|node| self.render(node)).collect();
+        rendered.into_iter().collect()
+    }
+
+    /// The text of a scalar with its templates rendered.
+    fn render(&mut self, node: &Node) -> Option<String> {
+        let faults = match template::render(node.literal().unwrap_or_default(), self.environment) {
+            Ok(text) => return Some(text),
+            Err(faults) => faults,
+        };
+        for fault in faults {
+            let position = node.templates().get(fault.template).copied().unwrap_or(node.position);
+            let at = self.file.at(position);
+            self.diagnostics.push(match fault.kind {
+                FaultKind::Missing(name) => {
+                    let hint = format!("set it, or give a default: `{{{{ .env.{name} | default \"...\" }}}}`");
+                    Diagnostic::new(Code::MissingVariable, &at, format!("variable `{name}` is not set")).hint(hint)
+                }
+                FaultKind::Bad(message) => Diagnostic::new(Code::BadTemplate, &at, message),
+            });
+        }
+        None
+    }
+}

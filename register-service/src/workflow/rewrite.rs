@@ -1,0 +1,116 @@
+//! The files as the engine sees them: addresses of registered entries lead to the gateway, templates are rendered,
+//! secrets are placeholders.
+
+use schemas::REDACTED;
+
+use crate::source::File;
+use crate::source::node::{Map, Node, Value};
+use crate::template::{self, Environment};
+use crate::workflow::{Desired, Entry, Usage, header};
+
+/// What the gateway needs to reach the upstream; the engine, which reaches the gateway, does not.
+const OF_THE_UPSTREAM: [&str; 4] = ["command", "args", "headers", "env"];
+
+impl Desired {
+    /// The files as the engine sees them: a registered entry has the address of its upstream at the gateway, templates
+    /// of the others are rendered, and no secret shows.
+    pub fn rewritten(&self) -> Vec<File> {
+        let mut files = self.files.clone();
+        for entry in &self.entries {
+            let file = files.get_mut(entry.place.file);
+            let document = file.and_then(|file| file.documents.get_mut(entry.place.document));
+            if let Some(map) = document.and_then(|document| locate(document, entry)) {
+                rewrite(map, entry, &self.shown);
+            }
+        }
+        files
+    }
+}
+
+fn locate<'a>(document: &'a mut Node, entry: &Entry) -> Option<&'a mut Map> {
+    let holder = match entry.place.agent {
+        Some(agent) => item(document.as_map_mut()?.get_mut("agents")?, agent)?,
+        None => document,
+    };
+    item(holder.as_map_mut()?.get_mut("mcps")?, entry.place.item)?.as_map_mut()
+}
+
+fn item(list: &mut Node, index: usize) -> Option<&mut Node> {
+    if let Value::List(items) = &mut list.value { items.get_mut(index) } else { None }
+}
+
+fn rewrite(map: &mut Map, entry: &Entry, shown: &Environment) {
+    match &entry.usage {
+        Usage::Registered { url, .. } => {
+            // The address takes the place of whatever said how to reach the upstream.
+            let reach = map.entries.iter_mut().find(|(key, ..)| key == "url" || key == "command");
+            if let Some((key, ..)) = reach {
+                "url".clone_into(key);
+            }
+            map.entries.retain(|(key, ..)| !OF_THE_UPSTREAM.contains(&key.as_str()));
+            map.set("url", Node::text(url));
+            map.set("transport", Node::text(transport(url)));
+        }
+        Usage::Referenced { url, .. } => {
+            promote(map);
+            map.set("url", Node::text(url));
+        }
+        Usage::Direct => {
+            for key in ["url", "command", "args"] {
+                if let Some(node) = map.get_mut(key) {
+                    render(node, shown);
+                }
+            }
+        }
+    }
+    for key in ["headers", "env"] {
+        if let Some(values) = map.get_mut(key).and_then(Node::as_map_mut) {
+            for (.., value) in &mut values.entries {
+                *value = Node::text(REDACTED);
+            }
+        }
+    }
+}
+
+fn transport(url: &str) -> &'static str {
+    let endpoint = url.rsplit('/').find(|part| matches!(*part, "sse" | "stream" | "mcp"));
+    if endpoint == Some("sse") { "sse" } else { "streamable-http" }
+}
+
+/// Moves to the headers what the environment holds of them, as is done with what is registered.
+fn promote(map: &mut Map) {
+    if map.get("url").is_none() {
+        return;
+    }
+    let Some(env) = map.get_mut("env").and_then(Node::as_map_mut) else { return };
+    let names: Vec<String> = env.entries.iter().filter_map(|(key, ..)| header::promoted(key)).collect();
+    env.entries.retain(|(key, ..)| header::promoted(key).is_none());
+    if env.entries.is_empty() {
+        map.entries.retain(|(key, ..)| key != "env");
+    }
+    if names.is_empty() {
+        return;
+    }
+    if map.get("headers").and_then(Node::as_map).is_none() {
+        map.set("headers", Node { value: Value::Map(Map::default()), ..Node::text("") });
+    }
+    if let Some(headers) = map.get_mut("headers").and_then(Node::as_map_mut) {
+        for name in names {
+            let is_there = headers.entries.iter().any(|(key, ..)| key.eq_ignore_ascii_case(&name));
+            if !is_there {
+                headers.set(&name, Node::text(REDACTED));
+            }
+        }
+    }
+}
+
+fn render(node: &mut Node, shown: &Environment) {
+    match &mut node.value {
+        Value::Text(text) if !text.templates.is_empty() => {
+            text.text = template::render(&text.text, shown).unwrap_or_else(|_| REDACTED.to_owned());
+            text.templates.clear();
+        }
+        Value::List(items) => items.iter_mut().for_each(|item| render(item, shown)),
+        Value::Text(_) | Value::Map(_) | Value::Null | Value::Bool(_) | Value::Number(..) => {}
+    }
+}

@@ -1,0 +1,488 @@
+use super::*;
+
+const GATEWAY: &str = "http://127.0.0.1:6001";
+
+fn settings() -> Settings {
+    let environment =
+        Environment::from_iter([("TOKEN", "hunter2"), ("HOST", "up.test"), ("WORDS", "a 'b c'"), ("EMPTY", "")]);
+    Settings::new(GATEWAY.parse().expect(GATEWAY), environment)
+}
+
+fn read_as(files: &[(&str, &str)], settings: &Settings) -> Result<Loaded, InvalidFiles> {
+    let mut parsed = Vec::new();
+    let mut diagnostics = Vec::new();
+    for (path, text) in files {
+        let (file, remarks) = File::parse(path, path, text);
+        parsed.push(file);
+        diagnostics.extend(remarks);
+    }
+    interpret(parsed, diagnostics, settings)
+}
+
+fn lines(diagnostics: &[Diagnostic]) -> String {
+    diagnostics.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+}
+
+/// What each entry means, or what is wrong, and every remark.
+fn told(files: &[(&str, &str)], settings: &Settings) -> String {
+    let loaded = match read_as(files, settings) {
+        Ok(loaded) => loaded,
+        Err(invalid) => return lines(&invalid.diagnostics),
+    };
+    let mut told = Vec::new();
+    for entry in loaded.desired.entries() {
+        told.push(match &entry.usage {
+            Usage::Direct => format!("{}: direct", entry.id),
+            Usage::Referenced { name, url } => format!("{}: refers to {name} at {url}", entry.id),
+            Usage::Registered { definition, url } => {
+                let document = schemas::dialect::compozy::DefinitionDocument::from(definition.as_ref().clone());
+                let shown = serde_json::to_string(&document).unwrap_or_default();
+                format!("{}: at {url} {shown}", entry.id)
+            }
+        });
+    }
+    told.push(lines(&loaded.remarks));
+    told.join("\n").trim_end().to_owned()
+}
+
+/// What one entry means.
+fn entry(yaml: &str) -> String {
+    told(&[("w.yaml", &format!("mcps:\n  - {yaml}\n"))], &settings())
+}
+
+fn check(yaml: &str, expected: &str) {
+    assert_eq!(entry(yaml), expected, "{yaml}");
+}
+
+#[test]
+fn an_entry_is_registered_only_if_it_says_so() {
+    check("{id: a, url: 'http://up.test/mcp'}", "a: direct");
+    check("{id: a, url: 'http://up.test/mcp', use_proxy: false}", "a: direct");
+    insta::assert_snapshot!(entry("{id: a, url: 'http://up.test/mcp', use_proxy: true}"), @r#"a: at http://127.0.0.1:6001/a/sse {"name":"a","transport":"sse","url":"http://up.test/mcp","timeout":30000000000,"tags":{"source":"w.yaml:2"}}"#);
+    insta::assert_snapshot!(entry("{id: a, url: 'http://up.test/mcp', transport: streamable-http, use_proxy: true}"), @r#"a: at http://127.0.0.1:6001/a/stream {"name":"a","transport":"streamable-http","url":"http://up.test/mcp","timeout":30000000000,"tags":{"source":"w.yaml:2"}}"#);
+    insta::assert_snapshot!(entry("{id: a, command: npx -y pkg, args: [/tmp, 3], env: {PORT: 80}, use_proxy: true}"), @r#"a: at http://127.0.0.1:6001/a/stream {"name":"a","transport":"stdio","command":"npx","args":["-y","pkg","/tmp","3"],"env":{"PORT":"80"},"tags":{"source":"w.yaml:2"}}"#);
+}
+
+#[test]
+fn everything_is_registered_on_demand_or_by_the_project() {
+    let direct = "mcps:\n  - {id: a, command: x}\n  - {id: b, command: x, use_proxy: false}\n";
+    let names = |files: &[(&str, &str)], settings: &Settings| {
+        let loaded = read_as(files, settings).expect("valid");
+        loaded.desired.names().iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    assert!(names(&[("p/w.yaml", direct)], &settings()).is_empty());
+    assert_eq!(names(&[("p/w.yaml", direct)], &Settings { all: true, ..settings() }), ["a", "b"]);
+    let project = ("p/compozy.yaml", "name: shop\nuse_proxy_default: true\n");
+    assert_eq!(names(&[project, ("p/sub/w.yaml", direct)], &settings()), ["a"]);
+    assert!(names(&[project, ("other/w.yaml", direct)], &settings()).is_empty());
+}
+
+#[test]
+fn an_address_at_the_gateway_refers_to_an_upstream_there() {
+    check(
+        "{id: chat, url: 'http://127.0.0.1:6001/chat-llm/sse', use_proxy: true}",
+        "chat: refers to chat-llm at http://127.0.0.1:6001/chat-llm/sse",
+    );
+    check(
+        "{id: chat, url: 'http://localhost:6001/mcp-proxy/chat-llm/stream/x', use_proxy: true}",
+        "chat: refers to chat-llm at http://127.0.0.1:6001/chat-llm/stream/x",
+    );
+    check("{id: chat, url: 'http://127.0.0.1:6001/chat-llm/sse'}", "chat: direct");
+    insta::assert_snapshot!(
+        entry("{id: chat, url: 'http://127.0.0.1:6001/n/sse', transport: sse, command: prog x, env: {K: v}, use_proxy: true}"),
+        @r#"chat: at http://127.0.0.1:6001/n/sse {"name":"n","transport":"stdio","command":"prog","args":["x"],"env":{"K":"v"},"tags":{"source":"w.yaml:2"}}"#
+    );
+    insta::assert_snapshot!(entry("{id: chat, url: 'http://127.0.0.1:6001/mcp', use_proxy: true}"), @r"
+    w.yaml:2:21: error[gateway-url]: the address is the gateway's own, but not that of an upstream
+      hint: an upstream's address is `http://127.0.0.1:6001/NAME/sse`, `.../stream` or `.../mcp`
+    ");
+    insta::assert_snapshot!(entry("{id: chat, url: 'http://127.0.0.1:6001/metrics/sse', use_proxy: true}"), @"w.yaml:2:21: error[bad-url]: invalid url: name `metrics` is reserved for the gateway's own paths");
+}
+
+#[test]
+fn templates_are_rendered_and_headers_made_canonical() {
+    insta::assert_snapshot!(
+        entry("{id: a, url: 'http://{{ .env.HOST }}/mcp', headers: {authorization: ' Bearer {{ .env.TOKEN }} '}, use_proxy: true}"),
+        @r#"a: at http://127.0.0.1:6001/a/sse {"name":"a","transport":"sse","url":"http://up.test/mcp","headers":{"Authorization":"Bearer hunter2"},"timeout":30000000000,"tags":{"source":"w.yaml:2"}}"#
+    );
+    insta::assert_snapshot!(
+        entry("{id: a, command: 'run {{ .env.WORDS }}', args: ['{{ .env.WORDS }}'], env: {T: '{{ .env.TOKEN }}'}, use_proxy: true}"),
+        @r#"a: at http://127.0.0.1:6001/a/stream {"name":"a","transport":"stdio","command":"run","args":["a","b c","a 'b c'"],"env":{"T":"hunter2"},"tags":{"source":"w.yaml:2"}}"#
+    );
+    insta::assert_snapshot!(entry("{id: a, command: ['{{ .env.WORDS }}', y], use_proxy: true}"), @r#"a: at http://127.0.0.1:6001/a/stream {"name":"a","transport":"stdio","command":"a 'b c'","args":["y"],"tags":{"source":"w.yaml:2"}}"#);
+}
+
+#[test]
+fn the_environment_of_an_http_entry_becomes_headers_where_it_was_meant_so() {
+    insta::assert_snapshot!(
+        entry("{id: a, url: 'http://x/', headers: {X-B: h}, env: {X-API-Key: k, x-b: e, TOKEN: t}, use_proxy: true}"),
+        @r#"
+    a: at http://127.0.0.1:6001/a/sse {"name":"a","transport":"sse","env":{"TOKEN":"t"},"url":"http://x/","headers":{"X-B":"h","X-Api-Key":"k"},"timeout":30000000000,"tags":{"source":"w.yaml:2"}}
+    w.yaml:2:56: note[env-promoted]: `X-API-Key` is sent as a header: an HTTP upstream has no environment
+      hint: move it to `headers`
+    w.yaml:2:70: warning[env-on-http]: `x-b` has no effect: `headers` already holds `X-B`
+    w.yaml:2:78: warning[env-on-http]: `TOKEN` has no effect: an HTTP upstream has no environment
+      hint: if it is meant as a header, move it to `headers`
+    "#
+    );
+    insta::assert_snapshot!(entry("{id: a, url: 'http://x/', env: {X-API-Key: k}}"), @r"
+    a: direct
+    w.yaml:2:37: warning[env-on-http]: `X-API-Key` has no effect: an HTTP upstream has no environment
+      hint: if it is meant as a header, move it to `headers`
+    ");
+}
+
+#[test]
+fn limits_are_read_from_every_spelling() {
+    insta::assert_snapshot!(entry("{id: a, command: x, start_timeout: 10s, max_sessions: 4, use_proxy: true}"), @r#"a: at http://127.0.0.1:6001/a/stream {"name":"a","transport":"stdio","command":"x","timeout":10000000000,"tags":{"source":"w.yaml:2"},"maxSessions":4}"#);
+    insta::assert_snapshot!(entry("{id: a, command: x, timeout: 1m, max_sessions: -1, use_proxy: true}"), @r#"a: at http://127.0.0.1:6001/a/stream {"name":"a","transport":"stdio","command":"x","timeout":60000000000,"tags":{"source":"w.yaml:2"}}"#);
+    insta::assert_snapshot!(entry("{id: a, command: x, start_timeout: 30, use_proxy: true}"), @r#"
+    a: at http://127.0.0.1:6001/a/stream {"name":"a","transport":"stdio","command":"x","timeout":30,"tags":{"source":"w.yaml:2"}}
+    w.yaml:2:40: warning[tiny-duration]: start_timeout is 30 nanoseconds
+      hint: write `30s`
+    "#);
+    insta::assert_snapshot!(entry("{id: a, command: x, start_timeout: -30s, use_proxy: true}"), @"w.yaml:2:40: error[bad-limit]: start_timeout cannot be negative");
+}
+
+/// What each of these entries means by itself.
+fn each(cases: &[&str]) -> String {
+    let told = cases.iter().map(|case| format!("{case}\n    {}", entry(case).replace('\n', "\n    ")));
+    told.collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn says_what_is_wrong_with_ids_and_transports() {
+    insta::assert_snapshot!(
+        each(&[
+            "{url: 'http://x/'}",
+            "{id: '', resource: '', url: 'http://x/'}",
+            "{id: a b, command: x, use_proxy: true}",
+            "{id: admin, command: x, use_proxy: true}",
+            "{id: a b, command: x}",
+            "{id: a, transport: carrier-pigeon, url: 'htp:/nope'}",
+            "{id: a, transport: SSE, url: 'http://x/'}",
+            "{id: a, transport: http, url: 'http://x/'}",
+            "{id: a}",
+            "{id: a, transport: stdio}",
+        ]),
+        @r"
+    {url: 'http://x/'}
+        w.yaml:2:5: error[missing-id]: mcp id is required
+    {id: '', resource: '', url: 'http://x/'}
+        w.yaml:2:10: error[missing-id]: mcp id is required
+        w.yaml:2:24: error[missing-id]: mcp resource is required
+    {id: a b, command: x, use_proxy: true}
+        w.yaml:2:10: error[bad-id]: invalid id: name `a b` may hold only letters, digits, `.`, `_` and `-`
+          hint: the id is the name at the gateway
+    {id: admin, command: x, use_proxy: true}
+        w.yaml:2:10: error[bad-id]: invalid id: name `admin` is reserved for the gateway's own paths
+          hint: the id is the name at the gateway
+    {id: a b, command: x}
+        a b: direct
+    {id: a, transport: carrier-pigeon, url: 'htp:/nope'}
+        w.yaml:2:24: error[unknown-transport]: invalid transport type: carrier-pigeon (must be 'sse', 'streamable-http' or 'stdio')
+        w.yaml:2:45: error[bad-url]: invalid url `htp:/nope`: scheme `htp` is not http or https
+          hint: an address looks like `https://example.com/mcp`
+    {id: a, transport: SSE, url: 'http://x/'}
+        w.yaml:2:24: error[unknown-transport]: invalid transport type: SSE (must be 'sse', 'streamable-http' or 'stdio')
+          hint: did you mean `sse`?
+    {id: a, transport: http, url: 'http://x/'}
+        w.yaml:2:24: error[unknown-transport]: invalid transport type: http (must be 'sse', 'streamable-http' or 'stdio')
+          hint: did you mean `streamable-http`?
+    {id: a}
+        w.yaml:2:5: error[missing-url]: url is required for HTTP-based transports
+          hint: an entry has a `url` or a `command`
+    {id: a, transport: stdio}
+        w.yaml:2:24: error[missing-command]: command is required for stdio transport
+    "
+    );
+}
+
+#[test]
+fn says_what_is_wrong_with_commands_and_addresses() {
+    insta::assert_snapshot!(
+        each(&[
+            "{id: a, command: ''}",
+            "{id: a, command: 'x ''y'}",
+            "{id: a, command: '-y x'}",
+            "{id: a, command: [], transport: stdio}",
+            "{id: a, command: '{{ .env.EMPTY }}'}",
+            "{id: a, command: \"x\\ny\"}",
+            "{id: a, url: 'http://x/', command: y}",
+            "{id: a, url: 'http://x/', command: y, transport: sse}",
+            "{id: a, url: 'http://x/', args: [y]}",
+            "{id: a, command: y, headers: {A: b}}",
+            "{id: a, url: 'localhost:4000/mcp'}",
+            "{id: a, url: '/mcp'}",
+            "{id: a, url: 'http://'}",
+            "{id: a, url: 'x{{ .env.TOKEN }}'}",
+            "{id: a, url: [x]}",
+        ]),
+        @r#"
+    {id: a, command: ''}
+        w.yaml:2:5: error[missing-url]: url is required for HTTP-based transports
+          hint: an entry has a `url` or a `command`
+    {id: a, command: 'x ''y'}
+        w.yaml:2:22: error[bad-command]: command has a quote that is not closed
+          hint: close the quotes, or write the command as a list of words
+    {id: a, command: '-y x'}
+        w.yaml:2:22: error[bad-command]: command begins with an option and not with a program
+    {id: a, command: [], transport: stdio}
+        w.yaml:2:37: error[missing-command]: command is required for stdio transport
+    {id: a, command: '{{ .env.EMPTY }}'}
+        w.yaml:2:22: error[bad-command]: command is empty
+    {id: a, command: "x\ny"}
+        w.yaml:2:22: error[bad-command]: command holds a line break
+    {id: a, url: 'http://x/', command: y}
+        w.yaml:2:18: error[misplaced-key]: url cannot be used with transport `stdio`
+          hint: leave out `url`, or leave out `command` and set `transport: streamable-http`
+    {id: a, url: 'http://x/', command: y, transport: sse}
+        w.yaml:2:40: error[misplaced-key]: command cannot be used with transport `sse`
+          hint: leave out `command`, or set `transport: stdio` and leave out `url`
+    {id: a, url: 'http://x/', args: [y]}
+        w.yaml:2:37: error[misplaced-key]: args cannot be used with transport `sse`
+    {id: a, command: y, headers: {A: b}}
+        w.yaml:2:34: error[misplaced-key]: headers cannot be used with transport `stdio`
+          hint: a program takes its secrets from `env`
+    {id: a, url: 'localhost:4000/mcp'}
+        w.yaml:2:18: error[bad-url]: invalid url `localhost:4000/mcp`: scheme `localhost` is not http or https
+          hint: an address looks like `https://example.com/mcp`
+    {id: a, url: '/mcp'}
+        w.yaml:2:18: error[bad-url]: invalid url `/mcp`: relative URL without a base
+          hint: an address looks like `https://example.com/mcp`
+    {id: a, url: 'http://'}
+        w.yaml:2:18: error[bad-url]: invalid url `http://`: empty host
+          hint: an address looks like `https://example.com/mcp`
+    {id: a, url: 'x{{ .env.TOKEN }}'}
+        w.yaml:2:18: error[bad-url]: invalid url: relative URL without a base
+          hint: an address looks like `https://example.com/mcp`
+    {id: a, url: [x]}
+        w.yaml:2:18: error[wrong-type]: `mcps[0].url`: invalid type: sequence, expected a string
+    "#
+    );
+}
+
+#[test]
+fn says_what_is_wrong_with_the_rest_of_an_entry() {
+    insta::assert_snapshot!(
+        each(&[
+            "{id: a, url: 'http://x/', headers: {'': a, Host: b, 'X Y': c, 'X-A': \"d\\ne\", x-b: 1, X-B: 2}}",
+            "{id: a, command: x, env: {'A=B': c}}",
+            "{id: a, command: x, proto: 2025-02-30}",
+            "{id: a, command: x, use_proxy: yes}",
+            "{id: a, command: x, env: {A: }}",
+            "{id: a, command: x, comand: y, foo: z, auth: {}, condition: q}",
+            "{id: a, url: 'http://{{ .env.NOPE }}/', headers: {A: '{{ .env.NADA }} {{ .env.TOKEN | b64enc }}'}}",
+            "{id: a, command: x, env: {A: '[redacted]'}}",
+            "7",
+            "nobody",
+        ]),
+        @r#"
+    {id: a, url: 'http://x/', headers: {'': a, Host: b, 'X Y': c, 'X-A': "d\ne", x-b: 1, X-B: 2}}
+        w.yaml:2:41: error[bad-header]: header ``: its name is empty
+        w.yaml:2:48: error[bad-header]: header `Host`: the gateway sets it itself
+        w.yaml:2:57: error[bad-header]: header `X Y`: its name holds a character that HTTP does not allow
+        w.yaml:2:67: error[bad-header]: header `X-A`: its value holds a line break
+        w.yaml:2:90: error[bad-header]: header `X-B`: it is there twice
+    {id: a, command: x, env: {'A=B': c}}
+        w.yaml:2:31: error[bad-env]: `A=B` cannot be the name of a variable
+    {id: a, command: x, proto: 2025-02-30}
+        w.yaml:2:32: error[bad-proto]: invalid protocol version: 2025-02-30
+          hint: a version is a date such as `2025-03-26`
+    {id: a, command: x, use_proxy: yes}
+        w.yaml:2:36: error[wrong-type]: `mcps[0].use_proxy`: invalid type: string "yes", expected a boolean
+          hint: write `true` or `false`
+    {id: a, command: x, env: {A: }}
+        w.yaml:2:32: error[wrong-type]: `mcps[0].env.A`: invalid type: null, expected a text, a number or a boolean
+          hint: an empty text is `""`
+    {id: a, command: x, comand: y, foo: z, auth: {}, condition: q}
+        a: direct
+        w.yaml:2:25: warning[unknown-key]: unknown key `comand`
+          hint: did you mean `command`?
+        w.yaml:2:36: warning[unknown-key]: unknown key `foo`
+        w.yaml:2:44: warning[documented-only]: `auth` is documented by the engine but not used
+        w.yaml:2:54: warning[documented-only]: `condition` is documented by the engine but not used
+    {id: a, url: 'http://{{ .env.NOPE }}/', headers: {A: '{{ .env.NADA }} {{ .env.TOKEN | b64enc }}'}}
+        w.yaml:2:26: error[missing-variable]: variable `NOPE` is not set
+          hint: set it, or give a default: `{{ .env.NOPE | default "..." }}`
+        w.yaml:2:59: error[missing-variable]: variable `NADA` is not set
+          hint: set it, or give a default: `{{ .env.NADA | default "..." }}`
+        w.yaml:2:75: error[bad-template]: function `b64enc` is not supported; supported are `.env.NAME`, `default`, `quote`, `trim`, `upper`, `lower`, `if`, `else`, `end`
+    {id: a, command: x, env: {A: '[redacted]'}}
+        w.yaml:2:34: error[bad-env]: variable `A`: its value is the placeholder that stands for a hidden secret
+    7
+        w.yaml:2:5: error[wrong-type]: `mcps[0]`: invalid type: integer `7`, expected an MCP server, or the id of one
+    nobody
+        w.yaml:2:5: error[unknown-reference]: id `nobody` is declared in none of these files
+    "#
+    );
+}
+
+#[test]
+fn finds_all_four_mistakes_in_one_run() {
+    let text = concat!(
+        "id: broken\nmcps:\n  - id: one\n    transport: carrier-pigeon\n    url: http://x.test/\n",
+        "  - id: two\n    url: http://x.test/mcp\n    headers:\n      Authorization: Bearer {{ .env.NOT_SET }}\n",
+        "  - id: three\n    url: htp://x.test/\n  - id: two\n    command: other\n",
+    );
+    insta::assert_snapshot!(told(&[("flows/broken.yaml", text)], &settings()), @r#"
+    flows/broken.yaml:4:16: error[unknown-transport]: invalid transport type: carrier-pigeon (must be 'sse', 'streamable-http' or 'stdio')
+    flows/broken.yaml:9:29: error[missing-variable]: variable `NOT_SET` is not set
+      hint: set it, or give a default: `{{ .env.NOT_SET | default "..." }}`
+    flows/broken.yaml:11:10: error[bad-url]: invalid url `htp://x.test/`: scheme `htp` is not http or https
+      hint: an address looks like `https://example.com/mcp`
+    flows/broken.yaml:12:9: error[duplicate-id]: id `two` is already declared at flows/broken.yaml:6:9
+      hint: give one of them another id, or name the other by its id alone: `- the-id`
+    "#);
+}
+
+#[test]
+fn an_id_is_declared_once() {
+    let same = "mcps: [{id: a, command: x, args: [y]}]\n";
+    let reordered = "mcps:\n  - args: [y]\n    command: x\n    id: a\n";
+    let other = "mcps: [{id: a, command: z}]\n";
+    let twice = "mcps: [{id: a, command: x}, {id: a, command: x}]\n";
+    assert_eq!(told(&[("1.yaml", same), ("2.yaml", reordered)], &settings()), "a: direct\na: direct");
+    insta::assert_snapshot!(told(&[("1.yaml", same), ("2.yaml", other)], &settings()), @r"
+    2.yaml:1:13: error[duplicate-id]: id `a` is declared with other content at 1.yaml:1:13
+      hint: give one of them another id, or name the other by its id alone: `- the-id`
+    ");
+    insta::assert_snapshot!(told(&[("1.yaml", twice)], &settings()), @r"
+    1.yaml:1:34: error[duplicate-id]: id `a` is already declared at 1.yaml:1:13
+      hint: give one of them another id, or name the other by its id alone: `- the-id`
+    ");
+}
+
+#[test]
+fn two_ids_may_share_an_upstream_only_if_they_agree_on_it() {
+    let entry = |id: &str, command: &str| {
+        format!("  - {{id: {id}, url: '{GATEWAY}/n/sse', command: {command}, use_proxy: true}}\n")
+    };
+    let agreed = format!("mcps:\n{}{}", entry("a", "x"), entry("b", "x"));
+    let loaded = read_as(&[("w.yaml", &agreed)], &settings()).expect("valid");
+    assert_eq!(loaded.desired.definitions().len(), 1);
+    let split = format!("mcps:\n{}{}", entry("a", "x"), entry("b", "y"));
+    insta::assert_snapshot!(told(&[("w.yaml", &split)], &settings()), @"w.yaml:3:5: error[name-conflict]: upstream `n` is declared with other content at w.yaml:2:5");
+}
+
+#[test]
+fn an_id_by_itself_names_an_entry_of_another_file() {
+    let declaring = ("a.yaml", "mcps: [{id: shared, command: x}]\n");
+    assert_eq!(told(&[declaring, ("w.yaml", "mcps: [shared]\n")], &settings()), "shared: direct");
+    insta::assert_snapshot!(told(&[declaring, ("w.yaml", "mcps: [shered]\n")], &settings()), @r"
+    w.yaml:1:8: error[unknown-reference]: id `shered` is declared in none of these files
+      hint: did you mean `shared`?
+    ");
+}
+
+#[test]
+fn agents_inside_and_beside_a_workflow_are_read() {
+    let workflow = concat!(
+        "id: w\nmcps: [{id: a, command: x}]\nagents:\n  - elsewhere\n  - id: g\n    instructions: be kind\n",
+        "    mcps: [{id: b, command: x}]\n---\nid: second\ninstructions: be brief\nmcps: [{id: c, command: x}]\n",
+    );
+    assert_eq!(told(&[("w.yaml", workflow)], &settings()), "a: direct\nb: direct\nc: direct");
+}
+
+#[test]
+fn the_yaml_of_others_is_skipped() {
+    let foreign = ["services: {web: {image: nginx}}\n", "- 1\n- 2\n", "agents: {queue: default}\n", "just text\n", ""];
+    for text in foreign {
+        assert_eq!(told(&[("x.yaml", text)], &settings()), "", "{text}");
+    }
+}
+
+#[test]
+fn references_are_what_nothing_here_registers() {
+    let text = format!(
+        "mcps:\n  - {{id: a, url: '{GATEWAY}/there/sse', use_proxy: true}}\n  - {{id: b, url: '{GATEWAY}/here/sse', \
+         use_proxy: true}}\n  - {{id: here, command: x, use_proxy: true}}\n"
+    );
+    let loaded = read_as(&[("w.yaml", &text)], &settings()).expect("valid");
+    let references: Vec<_> =
+        loaded.desired.references().iter().map(|(entry, name)| format!("{} {name}", entry.id)).collect();
+    assert_eq!(references, ["a there"]);
+    assert_eq!(loaded.desired.names().len(), 2);
+}
+
+#[test]
+fn the_files_are_shown_as_the_engine_sees_them() {
+    let text = concat!(
+        "id: w\ndescription: |\n  two\n  lines {{ .input.x }}\nmcps:\n",
+        "  - id: a\n    transport: sse\n    url: http://{{ .env.HOST }}/mcp\n    headers: {A: b}\n    use_proxy: true\n",
+        "    start_timeout: 10s\n",
+        "  - id: b\n    command: run {{ .env.TOKEN }}\n    env: {T: '{{ .env.TOKEN }}'}\n    use_proxy: true\n",
+        "  - id: c\n    url: http://{{ .env.HOST }}/?k={{ .env.TOKEN }}\n    headers: {A: '{{ .env.TOKEN }}'}\n",
+        "  - id: d\n    url: http://localhost:6001/n/stream\n    env: {X-API-Key: '{{ .env.TOKEN }}', Y: z}\n",
+        "    use_proxy: true\nagents:\n  - id: g\n    mcps:\n      - {id: e, command: x, use_proxy: true}\n",
+        "version: 1.10\n",
+    );
+    let loaded = read_as(&[("w.yaml", text)], &settings()).expect("valid");
+    let shown: Vec<_> = loaded.desired.rewritten().iter().map(File::to_yaml).collect();
+    assert!(!shown.concat().contains("hunter2"));
+    insta::assert_snapshot!(shown.concat(), @r#"
+    id: w
+    description: |
+      two
+      lines {{ .input.x }}
+    mcps:
+    - id: a
+      transport: sse
+      url: http://127.0.0.1:6001/a/sse
+      use_proxy: true
+      start_timeout: 10s
+    - id: b
+      url: http://127.0.0.1:6001/b/stream
+      use_proxy: true
+      transport: streamable-http
+    - id: c
+      url: http://up.test/?k=[redacted]
+      headers:
+        A: "[redacted]"
+    - id: d
+      url: http://127.0.0.1:6001/n/stream
+      env:
+        "Y": "[redacted]"
+      use_proxy: true
+      headers:
+        X-Api-Key: "[redacted]"
+    agents:
+    - id: g
+      mcps:
+      - id: e
+        url: http://127.0.0.1:6001/e/stream
+        use_proxy: true
+        transport: streamable-http
+    version: 1.1
+    "#);
+}
+
+#[test]
+fn the_sample_files_are_valid() {
+    let folder = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../workflows"));
+    let environment = Environment::from_iter([("LLM_API_KEY", "k"), ("BATCH_TOKEN", "t"), ("DEMO_SERVER", "/a b/c")]);
+    let loaded = load(&[folder], &Settings { environment, ..settings() }).expect("valid");
+    assert_eq!(lines(&loaded.remarks), "");
+    let registered: Vec<_> = loaded.desired.definitions().iter().map(|it| it.name.to_string()).collect();
+    assert_eq!(registered, ["demo", "everything", "filesystem", "memory", "time", "git"]);
+    let references: Vec<_> = loaded.desired.references().iter().map(|(_, name)| name.to_string()).collect();
+    assert_eq!(references, ["chat-llm", "search-mcp"]);
+}
+
+#[test]
+fn the_files_of_the_original_documents_are_understood() {
+    let workflow = concat!(
+        "id: chat-qa-workflow\nmcps:\n  - id: chat-llm\n    url: http://127.0.0.1:6001/chat-llm/sse\n    transport: sse\n",
+        "    use_proxy: true\n    env:\n      X-API-Key: \"{{ .env.TOKEN }}\"\n    start_timeout: 10s\n",
+        "    max_sessions: 4\n  - id: batch-mcp\n    url: http://batch.local:4000/mcp\n",
+        "    transport: streamable-http\n    env:\n      TOKEN: \"{{ .env.TOKEN }}\"\n",
+    );
+    insta::assert_snapshot!(told(&[("chat.yaml", workflow)], &settings()), @r"
+    chat-llm: refers to chat-llm at http://127.0.0.1:6001/chat-llm/sse
+    batch-mcp: direct
+    chat.yaml:8:7: note[env-promoted]: `X-API-Key` is sent as a header: an HTTP upstream has no environment
+      hint: move it to `headers`
+    chat.yaml:15:7: warning[env-on-http]: `TOKEN` has no effect: an HTTP upstream has no environment
+      hint: if it is meant as a header, move it to `headers`
+    ");
+}
