@@ -1,8 +1,8 @@
 //! The command line of `mcp-proxy`.
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Parser, Subcommand};
 
-use crate::telemetry::{Format, Level};
+use crate::config::Flags;
 
 const AFTER_HELP: &str = "\
 Examples:
@@ -26,65 +26,14 @@ pub struct Cli {
     #[command(subcommand)]
     pub(crate) command: Option<Command>,
     #[command(flatten)]
-    pub(crate) serve: ServeArgs,
+    pub(crate) serve: Flags,
 }
 
 /// What to do; without one, `serve`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Serve until SIGINT or SIGTERM.
-    Serve(Box<ServeArgs>),
+    Serve(Box<Flags>),
     /// Print the version.
     Version,
-}
-
-/// Settings of `serve`.
-#[derive(Debug, Args, Default)]
-pub(crate) struct ServeArgs {
-    /// Address to listen on [env: MCP_PROXY_HOST] [default: 127.0.0.1]
-    #[arg(long, alias = "mcp-host", value_name = "HOST")]
-    pub(crate) host: Option<String>,
-    /// Port to listen on, 0 for any free one [env: MCP_PROXY_PORT] [default: 6001]
-    #[arg(long, alias = "mcp-port", value_name = "PORT")]
-    pub(crate) port: Option<u16>,
-    /// URL by which clients reach the gateway, when it is not the address it listens on [env: MCP_PROXY_BASE_URL]
-    #[arg(long, alias = "mcp-base-url", value_name = "URL")]
-    pub(crate) base_url: Option<String>,
-    /// How long requests may go on after SIGTERM [env: MCP_PROXY_SHUTDOWN_TIMEOUT] [default: 10s]
-    #[arg(long, value_name = "DURATION")]
-    pub(crate) shutdown_timeout: Option<String>,
-    /// Bearer tokens that the admin API accepts [env: MCP_PROXY_ADMIN_TOKENS, MCP_PROXY_ADMIN_TOKEN]
-    #[arg(long, alias = "mcp-admin-tokens", value_name = "TOKENS", value_delimiter = ',')]
-    pub(crate) admin_tokens: Vec<String>,
-    /// Addresses and networks that may use the admin API [env: MCP_PROXY_ADMIN_ALLOW_IPS] [default: all]
-    #[arg(long, alias = "mcp-admin-allow-ips", value_name = "IPS", value_delimiter = ',')]
-    pub(crate) admin_allow_ips: Vec<String>,
-    /// Bearer tokens that every upstream's endpoints accept
-    /// [env: MCP_PROXY_GLOBAL_AUTH_TOKENS, MCP_PROXY_GLOBAL_AUTH_TOKEN]
-    #[arg(long, alias = "mcp-global-auth-tokens", value_name = "TOKENS", value_delimiter = ',')]
-    pub(crate) global_auth_tokens: Vec<String>,
-    /// Proxies whose X-Forwarded-For is believed [env: MCP_PROXY_TRUSTED_PROXIES]
-    #[arg(long, alias = "mcp-trusted-proxies", value_name = "IPS", value_delimiter = ',')]
-    pub(crate) trusted_proxies: Vec<String>,
-    /// Further host names in Host and Origin headers [env: MCP_PROXY_ALLOWED_HOSTS]
-    #[arg(long, value_name = "HOSTS", value_delimiter = ',')]
-    pub(crate) allowed_hosts: Vec<String>,
-    /// Let anyone who reaches an admin API without tokens start processes on this machine
-    #[arg(long)]
-    pub(crate) allow_insecure_admin: bool,
-    /// Least important level that is logged [env: MCP_PROXY_LOG_LEVEL] [default: info]
-    #[arg(long, value_name = "LEVEL", value_enum, ignore_case = true)]
-    pub(crate) log_level: Option<Level>,
-    /// Form of log lines [env: MCP_PROXY_LOG_FORMAT] [default: text]
-    #[arg(long, value_name = "FORMAT", value_enum, ignore_case = true)]
-    pub(crate) log_format: Option<Format>,
-    /// The same as --log-format json
-    #[arg(long)]
-    pub(crate) log_json: bool,
-    /// Name the source file in every log line
-    #[arg(long)]
-    pub(crate) log_source: bool,
-    /// The same as --log-level debug [env: MCP_PROXY_DEBUG]
-    #[arg(long)]
-    pub(crate) debug: bool,
 }

@@ -6,8 +6,8 @@ use anyhow::Context;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::{info, warn};
 
-use crate::cli::{Cli, Command, ServeArgs};
-use crate::config::{Config, process_environment};
+use crate::cli::{Cli, Command};
+use crate::config::{Config, Flags, process_environment};
 use crate::gateway::Gateway;
 use crate::telemetry::{self, Format};
 
@@ -20,7 +20,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<()> {
     }
 }
 
-async fn serve(args: &ServeArgs) -> anyhow::Result<()> {
+async fn serve(args: &Flags) -> anyhow::Result<()> {
     let config = Config::resolve(args, &process_environment())?;
     telemetry::init(config.telemetry);
     warn_of_open_doors(&config);

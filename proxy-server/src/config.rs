@@ -2,6 +2,7 @@
 //! and read no variable themselves.
 
 mod env;
+mod flags;
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
@@ -13,7 +14,7 @@ use url::Url;
 
 use self::env::Variables;
 pub(crate) use self::env::process_environment;
-use crate::cli::{Cli, ServeArgs};
+pub(crate) use self::flags::Flags;
 use crate::telemetry::{Format, Level};
 use crate::upstream::ChildEnvironment;
 use crate::{downstream, policy, telemetry, upstream};
@@ -38,6 +39,13 @@ pub struct Config {
     pub(crate) upstream: upstream::Config,
     pub(crate) downstream: downstream::Config,
     pub(crate) children: ChildEnvironment,
+}
+
+/// Flags without the commands they belong to.
+#[derive(Debug, Parser)]
+struct Alone {
+    #[command(flatten)]
+    flags: Flags,
 }
 
 /// A setting that cannot be used, and where it came from.
@@ -95,13 +103,13 @@ impl Config {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn from_flags<'a>(flags: impl IntoIterator<Item = &'a str>) -> Result<Self, InvalidFlags> {
-        let cli = Cli::try_parse_from(["mcp-proxy"].into_iter().chain(flags)).map_err(InvalidFlags::Syntax)?;
-        let config = Self::resolve(&cli.serve, &Variables::default()).map_err(InvalidFlags::Value)?;
+        let alone = Alone::try_parse_from(["mcp-proxy"].into_iter().chain(flags)).map_err(InvalidFlags::Syntax)?;
+        let config = Self::resolve(&alone.flags, &Variables::default()).map_err(InvalidFlags::Value)?;
         Ok(Self { children: env::children(&process_environment()), ..config })
     }
 
     /// What these flags and variables come to.
-    pub(crate) fn resolve(args: &ServeArgs, variables: &Variables) -> Result<Self, InvalidSetting> {
+    pub(crate) fn resolve(args: &Flags, variables: &Variables) -> Result<Self, InvalidSetting> {
         let env = variables;
         let mut config = Self { children: env::children(variables), ..Self::default() };
         if let Some(host) = args.host.clone().or_else(|| env.text(&["MCP_PROXY_HOST"])) {
@@ -143,7 +151,7 @@ fn port(env: &Variables) -> Result<u16, InvalidSetting> {
     text.parse().map_err(|_| invalid("MCP_PROXY_PORT", text, "a port, 0 to 65535"))
 }
 
-fn base_url(args: &ServeArgs, env: &Variables) -> Result<Option<Url>, InvalidSetting> {
+fn base_url(args: &Flags, env: &Variables) -> Result<Option<Url>, InvalidSetting> {
     let (origin, text) = match (&args.base_url, env.text(&["MCP_PROXY_BASE_URL"])) {
         (Some(flag), _) => ("--base-url", flag.clone()),
         (None, Some(text)) => ("MCP_PROXY_BASE_URL", text),
@@ -153,7 +161,7 @@ fn base_url(args: &ServeArgs, env: &Variables) -> Result<Option<Url>, InvalidSet
     url.map(Some).ok_or_else(|| invalid(origin, text, "an http or https URL"))
 }
 
-fn shutdown_timeout(args: &ServeArgs, env: &Variables) -> Result<Duration, InvalidSetting> {
+fn shutdown_timeout(args: &Flags, env: &Variables) -> Result<Duration, InvalidSetting> {
     let (origin, text) = match (&args.shutdown_timeout, env.text(&["MCP_PROXY_SHUTDOWN_TIMEOUT"])) {
         (Some(flag), _) => ("--shutdown-timeout", flag.clone()),
         (None, Some(text)) => ("MCP_PROXY_SHUTDOWN_TIMEOUT", text),
@@ -164,7 +172,7 @@ fn shutdown_timeout(args: &ServeArgs, env: &Variables) -> Result<Duration, Inval
     Ok(if timeout.is_zero() { DEFAULT_GRACE } else { timeout })
 }
 
-fn logging(args: &ServeArgs, env: &Variables) -> Result<telemetry::Config, InvalidSetting> {
+fn logging(args: &Flags, env: &Variables) -> Result<telemetry::Config, InvalidSetting> {
     let choose = |name: &str| {
         let text = env.text(&[name])?;
         Some((name.to_owned(), text))

@@ -209,6 +209,11 @@ impl Upstream {
         session.ok_or_else(|| Error::new(Kind::NotReady).at(&self.definition.name))
     }
 
+    /// Until when connecting and the handshake may take, begun now.
+    fn start_deadline(&self) -> Instant {
+        Instant::now() + self.definition.timeout.unwrap_or(self.environment.config.start_timeout)
+    }
+
     /// A place among the requests in flight.
     pub(crate) fn admit(&self) -> Result<SemaphorePermit<'_>, Error> {
         self.in_flight.try_acquire().map_err(|_| Error::new(Kind::Busy).at(&self.definition.name))

@@ -1,5 +1,6 @@
 //! Keeps the snapshot in step: one follower per upstream, which lists again on every connect and every change notice.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -94,7 +95,7 @@ async fn keep_listed(catalog: &Catalog, name: &ServerName, session: &Arc<Session
     }
 }
 
-/// Every page of `tools/list`. An upstream that offers no tools is not asked.
+/// Every page of `tools/list`, each once. An upstream that offers no tools is not asked.
 async fn list_tools(name: &ServerName, session: &Session) -> Result<Vec<Tool>, Error> {
     let handshake = Object::read(session.handshake().body()).ok();
     let capabilities = handshake.and_then(|result| result.get("capabilities"));
@@ -102,7 +103,7 @@ async fn list_tools(name: &ServerName, session: &Session) -> Result<Vec<Tool>, E
         return Ok(Vec::new());
     }
     let deadline = Instant::now() + LIST_TIMEOUT;
-    let (mut tools, mut params) = (Vec::new(), "{}".to_owned());
+    let (mut tools, mut params, mut seen) = (Vec::new(), "{}".to_owned(), HashSet::new());
     for _ in 0..MAX_PAGES {
         let answer = session.ask("tools/list", &params, deadline).await?;
         if answer.kind() != protocol::Kind::Result {
@@ -113,7 +114,7 @@ async fn list_tools(name: &ServerName, session: &Session) -> Result<Vec<Tool>, E
         tools.extend(page.tools.into_iter().filter_map(|raw| read_tool(name, raw)));
         let next = page.next_cursor.map(|cursor| format!(r#"{{"cursor":{}}}"#, cursor.get()));
         match next {
-            Some(next) if next != params && tools.len() < MAX_TOOLS => params = next,
+            Some(next) if seen.insert(next.clone()) && tools.len() < MAX_TOOLS => params = next,
             Some(_) | None => break,
         }
     }

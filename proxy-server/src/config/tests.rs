@@ -1,10 +1,8 @@
-use clap::Parser;
-
 use super::*;
 
 fn resolve(flags: &[&str], variables: Variables) -> Result<Config, InvalidSetting> {
-    let cli = Cli::try_parse_from(["mcp-proxy"].iter().chain(flags)).expect("a command line");
-    Config::resolve(&cli.serve, &variables)
+    let alone = Alone::try_parse_from(["mcp-proxy"].iter().chain(flags)).expect("flags");
+    Config::resolve(&alone.flags, &variables)
 }
 
 fn config<const N: usize>(flags: &[&str], variables: [(&str, &str); N]) -> Config {

@@ -73,6 +73,7 @@ impl Attachment {
             (upstream.own_session(deadline).await?, None)
         } else {
             let place = upstream.place()?;
+            let deadline = deadline.min(upstream.start_deadline());
             let session = Session::open(upstream.environment(), upstream.definition(), hello, deadline).await?;
             (session, Some(Dedicated { hello: hello.into(), _place: place }))
         };
@@ -182,7 +183,7 @@ impl Attachment {
     }
 
     async fn replace(self: Arc<Self>) {
-        let deadline = Instant::now() + self.upstream.environment().config.start_timeout;
+        let deadline = self.upstream.start_deadline();
         let opened = match &self.dedicated {
             None => self.upstream.own_session(deadline).await.map_err(OpenError::Failed),
             Some(dedicated) => {

@@ -111,7 +111,9 @@ impl Session {
         let expected = Expectation { id, caller, events, token: token.map(Into::into) };
         let answer = self.inbox.expect(expected).ok_or(Kind::NotReady)?;
         let _forget = Forget { inbox: &self.inbox, id };
+        // An answer counts even when it is the last thing that the upstream says.
         tokio::select! {
+            biased;
             answer = timeout_at(deadline, self.wire.exchange(id, bytes, &self.inbox, answer)) => match answer {
                 Ok(answer) => answer,
                 Err(_) => {

@@ -76,7 +76,7 @@ impl Poster {
         let response = request.send().await.map_err(transport_error)?;
         match response.status() {
             status if status.is_success() => Ok(()),
-            http::StatusCode::NOT_FOUND => Err(Kind::SessionLost.into()),
+            http::StatusCode::NOT_FOUND => Err(Error::new(Kind::SessionLost).because("status 404 Not Found")),
             status => Err(refused(status)),
         }
     }

@@ -17,6 +17,7 @@ use schemas::Definition;
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
 use tokio::sync::mpsc;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info};
 
@@ -30,6 +31,8 @@ use crate::upstream::transport::one_line;
 const WRITE_QUEUE: usize = 256;
 /// How long a child may take to end by itself once its input is closed, and again once it got SIGTERM.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// How long the end of a child and the end of its output may lie apart.
+const SHORT_PATIENCE: Duration = Duration::from_millis(100);
 /// The last lines of standard error that are kept for a status text.
 const KEPT_LINES: usize = 5;
 const KEPT_LINE_BYTES: usize = 500;
@@ -170,21 +173,20 @@ struct Watch {
 
 impl Watch {
     async fn run(mut self, output: ChildStdout, line_limit: usize) {
-        let told = tokio::select! {
-            () = self.end.cancelled() => true,
-            why = read_lines(&self.name, output, line_limit, &self.inbox) => {
-                if let Some(why) = why {
-                    self.inbox.close(why);
-                }
-                false
-            }
+        let pid = self.child.id().and_then(|pid| Pid::from_raw(i32::try_from(pid).ok()?));
+        let reading = read_lines(&self.name, output, line_limit, &self.inbox);
+        tokio::pin!(reading);
+        let (told, why) = tokio::select! {
+            () = self.end.cancelled() => (true, Some("the session was closed".to_owned())),
+            why = &mut reading => (false, why),
+            // A grandchild may hold the output open; what the child said last is read all the same.
+            _ = self.child.wait() => (false, timeout(SHORT_PATIENCE, reading).await.ok().flatten()),
         };
-        if told {
-            self.inbox.close("the session was closed");
+        if let Some(why) = why {
+            self.inbox.close(why);
         }
         // A child whose output ended is most often gone already: its status makes the better reason.
-        let pid = self.child.id().and_then(|pid| Pid::from_raw(i32::try_from(pid).ok()?));
-        let status = if told { None } else { ended(&mut self.child, Duration::from_millis(100)).await };
+        let status = if told { None } else { ended(&mut self.child, SHORT_PATIENCE).await };
         self.inbox.close(self.reason(status));
         self.end.cancel();
         if status.is_none() && ended(&mut self.child, PATIENCE).await.is_none() {
@@ -212,7 +214,7 @@ impl Watch {
 }
 
 async fn ended(child: &mut Child, within: Duration) -> Option<ExitStatus> {
-    tokio::time::timeout(within, child.wait()).await.ok()?.ok()
+    timeout(within, child.wait()).await.ok()?.ok()
 }
 
 fn signal(group: Option<Pid>, signal: Signal) {
