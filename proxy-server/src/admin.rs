@@ -15,6 +15,7 @@ use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
 use axum::routing::{get, post};
 use schemas::FingerprintSalt;
+use serde::de::{DeserializeOwned, Error as _};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
@@ -75,4 +76,12 @@ async fn authorize(State(admin): Shared, request: Request, next: Next) -> Respon
         Ok(()) => next.run(request).await,
         Err(denied) => problem::denied(denied),
     }
+}
+
+/// Reads a JSON object. A list would pass for one, member by member, were it not for the look at the first byte.
+fn object<T: DeserializeOwned>(body: &[u8]) -> serde_json::Result<T> {
+    if body.trim_ascii_start().starts_with(b"[") {
+        return Err(serde_json::Error::custom("expected an object"));
+    }
+    serde_json::from_slice(body)
 }

@@ -12,7 +12,7 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 
 use crate::tasks::Tasks;
-use crate::upstream::{Session, Upstreams};
+use crate::upstream::{Session, Upstream, Upstreams};
 
 /// How long a list waits for an upstream that has just connected to tell its tools.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -33,6 +33,7 @@ pub(crate) struct Snapshot {
 /// What one upstream session offers.
 #[derive(Clone)]
 struct Offer {
+    upstream: Arc<Upstream>,
     session: Arc<Session>,
     tools: Arc<[Tool]>,
 }
@@ -65,14 +66,32 @@ impl Catalog {
         })
     }
 
-    fn publish(&self, name: &ServerName, offer: Option<Offer>) {
-        self.snapshot.send_modify(|snapshot| {
-            let mut next = Snapshot::clone(snapshot);
-            match offer {
-                Some(offer) => drop(next.offers.insert(name.clone(), offer)),
-                None => drop(next.offers.shift_remove(name)),
+    /// Publishes what an upstream offers, unless it has been replaced: its follower may still be at work then, and must
+    /// not stand in for its successor's.
+    fn publish(&self, offer: Offer) {
+        let name = &offer.upstream.definition().name;
+        self.snapshot.send_if_modified(|snapshot| {
+            let is_live = self.upstreams.get(name.as_str()).is_some_and(|live| Arc::ptr_eq(&live, &offer.upstream));
+            if is_live {
+                let mut next = Snapshot::clone(snapshot);
+                next.offers.insert(name.clone(), offer.clone());
+                *snapshot = Arc::new(next);
             }
-            *snapshot = Arc::new(next);
+            is_live
+        });
+    }
+
+    /// Withdraws what this upstream offers. What another one of the same name offers stays.
+    fn withdraw(&self, upstream: &Arc<Upstream>) {
+        let name = &upstream.definition().name;
+        self.snapshot.send_if_modified(|snapshot| {
+            let is_own = snapshot.offers.get(name).is_some_and(|offer| Arc::ptr_eq(&offer.upstream, upstream));
+            if is_own {
+                let mut next = Snapshot::clone(snapshot);
+                next.offers.shift_remove(name);
+                *snapshot = Arc::new(next);
+            }
+            is_own
         });
     }
 }

@@ -17,7 +17,7 @@ Register a server, then use it:
   http://127.0.0.1:6001/fs/stream             Streamable HTTP
   http://127.0.0.1:6001/fs/sse                HTTP with SSE
 
-Every flag has an environment variable, named in its help; a flag wins over its variable.";
+A flag wins over the environment variable that its help names.";
 
 /// An MCP gateway: any number of MCP servers behind one HTTP interface.
 #[derive(Debug, Parser)]

@@ -128,8 +128,8 @@ impl Config {
                 &args.global_auth_tokens,
                 &["MCP_PROXY_GLOBAL_AUTH_TOKENS", "MCP_PROXY_GLOBAL_AUTH_TOKEN"],
             ),
-            admin_allow_ips: networks(&args.admin_allow_ips, env, "MCP_PROXY_ADMIN_ALLOW_IPS")?,
-            trusted_proxies: networks(&args.trusted_proxies, env, "MCP_PROXY_TRUSTED_PROXIES")?,
+            admin_allow_ips: networks(&args.admin_allow_ips, env, ("--admin-allow-ips", "MCP_PROXY_ADMIN_ALLOW_IPS"))?,
+            trusted_proxies: networks(&args.trusted_proxies, env, ("--trusted-proxies", "MCP_PROXY_TRUSTED_PROXIES"))?,
             allow_insecure_admin: args.allow_insecure_admin,
         };
         forbid_known_token(&config.policy, env)?;
@@ -177,10 +177,10 @@ fn logging(args: &Flags, env: &Variables) -> Result<telemetry::Config, InvalidSe
         let text = env.text(&[name])?;
         Some((name.to_owned(), text))
     };
-    let debug = args.debug || env.flag(&["MCP_PROXY_DEBUG", "COMPOZY_DEBUG"]);
     let level = match (args.log_level, choose("MCP_PROXY_LOG_LEVEL")) {
-        _ if debug => Level::Debug,
+        _ if args.debug => Level::Debug,
         (Some(level), _) => level,
+        _ if env.flag(&["MCP_PROXY_DEBUG", "COMPOZY_DEBUG"]) => Level::Debug,
         (None, Some((name, text))) => <Level as clap::ValueEnum>::from_str(&text, true)
             .map_err(|_| invalid(&name, text, "one of debug, info, warn, error"))?,
         (None, None) => Level::default(),
@@ -208,13 +208,15 @@ fn list(flags: &[String], env: &Variables, names: &[&str]) -> Vec<String> {
     entries
 }
 
-fn networks(flags: &[String], env: &Variables, name: &str) -> Result<Vec<IpNet>, InvalidSetting> {
+fn networks(flags: &[String], env: &Variables, names: (&str, &str)) -> Result<Vec<IpNet>, InvalidSetting> {
+    let (flag, variable) = names;
+    let origin = if flags.is_empty() { variable } else { flag };
     let parse = |entry: String| {
         let address = || entry.parse::<IpAddr>().map(IpNet::from);
         let network = entry.parse().or_else(|_| address());
-        network.map_err(|_| invalid(name, entry, "an IP address or a CIDR block"))
+        network.map_err(|_| invalid(origin, entry, "an IP address or a CIDR block"))
     };
-    list(flags, env, &[name]).into_iter().map(parse).collect()
+    list(flags, env, &[variable]).into_iter().map(parse).collect()
 }
 
 /// `MCP_PROXY_DISABLE_DEFAULT_TOKEN`: no start with an admin API that anyone who read the ancestor's docs could use.

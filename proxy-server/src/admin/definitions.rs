@@ -16,7 +16,7 @@ use tokio::time::timeout;
 use tracing::info;
 
 use crate::admin::problem::{denied, problem, unknown};
-use crate::admin::{Admin, Shared};
+use crate::admin::{Admin, Shared, object};
 use crate::error::Chain;
 use crate::registry::{Registration, RegistryError};
 
@@ -88,7 +88,7 @@ pub(super) async fn update(State(admin): Shared, Path(name): Path<String>, reque
         Ok(body) => body,
         Err(refusal) => return refusal,
     };
-    let mut document: DefinitionDocument = match serde_json::from_slice(&body) {
+    let mut document: DefinitionDocument = match object(&body) {
         Ok(document) => document,
         Err(error) => {
             let problem = Problem::new("Invalid JSON payload").details(error.to_string());
@@ -175,8 +175,7 @@ pub(super) async fn read(admin: &Arc<Admin>, request: Request) -> Result<Bytes, 
 }
 
 fn parse(body: &[u8]) -> Result<Definition, String> {
-    let document: DefinitionDocument =
-        serde_json::from_slice(body).map_err(|error| format!("invalid JSON payload: {error}"))?;
+    let document: DefinitionDocument = object(body).map_err(|error| format!("invalid JSON payload: {error}"))?;
     let definition = Definition::try_from(document);
     definition.and_then(nothing_redacted).map_err(|error| format!("invalid MCP definition: {error}"))
 }

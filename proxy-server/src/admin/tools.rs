@@ -9,9 +9,9 @@ use schemas::admin::{Tool, ToolCall, ToolCallAnswer, ToolList};
 use serde_json::value::{RawValue, to_raw_value};
 use tokio::time::Instant;
 
-use crate::admin::Shared;
 use crate::admin::definitions::read;
 use crate::admin::problem::problem;
+use crate::admin::{Shared, object};
 use crate::call::call_tool;
 use crate::error::{Chain, Error, Kind};
 use crate::protocol::{self, Message, Object};
@@ -36,7 +36,7 @@ pub(super) async fn call(State(admin): Shared, request: Request) -> Response {
         Ok(body) => body,
         Err(refusal) => return refusal,
     };
-    let call: ToolCall = match serde_json::from_slice(&body) {
+    let call: ToolCall = match object(&body) {
         Ok(call) => call,
         Err(error) => return bad_request(format!("invalid JSON payload: {error}")),
     };

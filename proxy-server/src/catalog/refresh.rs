@@ -36,7 +36,7 @@ pub(super) async fn run(catalog: Catalog, tasks: Tasks) {
             let lives = live.values().any(|other| Arc::ptr_eq(upstream, other));
             if !lives {
                 stop.cancel();
-                catalog.publish(&upstream.definition().name, None);
+                catalog.withdraw(upstream);
             }
             lives
         });
@@ -62,20 +62,20 @@ pub(super) async fn run(catalog: Catalog, tasks: Tasks) {
 }
 
 async fn follow(catalog: Catalog, upstream: Arc<Upstream>) {
-    let name = &upstream.definition().name;
     let mut observed = upstream.observed();
     loop {
         let connected = observed.wait_for(|observed| observed.session.as_ref().is_some_and(|s| !s.is_closed())).await;
         let Some(session) = connected.ok().and_then(|observed| observed.session.clone()) else { return };
         tokio::select! {
             () = session.closed().cancelled() => {}
-            () = keep_listed(&catalog, name, &session) => {}
+            () = keep_listed(&catalog, &upstream, &session) => {}
         }
-        catalog.publish(name, None);
+        catalog.withdraw(&upstream);
     }
 }
 
-async fn keep_listed(catalog: &Catalog, name: &ServerName, session: &Arc<Session>) {
+async fn keep_listed(catalog: &Catalog, upstream: &Arc<Upstream>, session: &Arc<Session>) {
+    let name = &upstream.definition().name;
     let mut changed = session.tools_changed();
     loop {
         changed.mark_unchanged();
@@ -86,7 +86,7 @@ async fn keep_listed(catalog: &Catalog, name: &ServerName, session: &Arc<Session
             Vec::new()
         });
         debug!(upstream = %name, tools = tools.len(), "tools listed");
-        catalog.publish(name, Some(Offer { session: Arc::clone(session), tools: tools.into() }));
+        catalog.publish(Offer { upstream: Arc::clone(upstream), session: Arc::clone(session), tools: tools.into() });
         tokio::select! {
             change = changed.changed() => if change.is_err() { return },
             () = sleep(RETRY), if failed => {}

@@ -27,6 +27,8 @@ struct State {
     complete: bool,
     /// Counts readers; only the newest reads.
     reader: u64,
+    /// The number of the newest event that some reader got.
+    read: u64,
 }
 
 /// The newest reader of a log.
@@ -73,15 +75,16 @@ impl EventLog {
             tokio::pin!(changed);
             changed.as_mut().enable();
             {
-                let state = self.state();
+                let mut state = self.state();
                 if state.reader != reader.generation {
                     return None;
                 }
                 reader.seen = reader.seen.max(state.dropped);
                 let index = usize::try_from(reader.seen - state.dropped).unwrap_or(usize::MAX);
-                if let Some(event) = state.events.get(index) {
+                if let Some(event) = state.events.get(index).cloned() {
                     reader.seen += 1;
-                    return Some((reader.seen, event.clone()));
+                    state.read = state.read.max(reader.seen);
+                    return Some((reader.seen, event));
                 }
                 if state.complete {
                     return None;
@@ -89,6 +92,11 @@ impl EventLog {
             }
             changed.await;
         }
+    }
+
+    /// The number of the newest event that some reader got: where to go on for a client that does not say.
+    pub(super) fn newest_read(&self) -> u64 {
+        self.state().read
     }
 
     pub(super) fn is_complete(&self) -> bool {

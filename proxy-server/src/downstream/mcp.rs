@@ -122,12 +122,16 @@ impl Caller {
         };
         let last = headers.get(LAST_EVENT_ID).map(|value| value.to_str().ok().and_then(parse_event_id));
         let (number, seen) = match last {
-            None => (0, 0),
-            Some(Some(place)) => place,
+            None => (0, None),
+            Some(Some((number, seen))) => (number, Some(seen)),
             Some(None) => return respond::bad_request("Last-Event-ID is not one that this endpoint gave"),
         };
         match session.stream(number) {
-            Some(log) => resumable(&self.edge, session, Resumable { number, log, seen, prime: false }),
+            Some(log) => {
+                // Without an id nothing that was read is repeated, least of all a question.
+                let seen = seen.unwrap_or_else(|| log.newest_read());
+                resumable(&self.edge, session, Resumable { number, log, seen, prime: false })
+            }
             None => respond::bad_request("the stream that Last-Event-ID names is no longer kept"),
         }
     }

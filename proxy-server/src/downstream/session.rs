@@ -278,10 +278,13 @@ impl Drop for Running<'_> {
 /// Runs for as long as the session lives, and lets go of its upstream session at the end.
 async fn carry_over(session: Arc<Session>, attachment: Arc<Attachment>, mut events: mpsc::Receiver<Event>) {
     let own = session.own_stream();
+    let kept = attachment.keep();
+    tokio::pin!(kept);
     loop {
         tokio::select! {
             () = session.closed.cancelled() => break,
             Some(event) = events.recv() => session.put(&own, event),
+            () = &mut kept => {}
         }
     }
     attachment.close().await;

@@ -66,13 +66,15 @@ impl Follower {
     }
 
     async fn next(&mut self) -> Option<Bytes> {
+        // What there is to say is said, also when the session has ended.
         tokio::select! {
-            () = self.session.closed().cancelled() => None,
+            biased;
             next = timeout(self.edge.config.keep_alive, self.log.next(&mut self.reader)) => match next {
                 Ok(Some((event, message))) => Some(frame(self.number, event, message)),
                 Ok(None) => None,
                 Err(_) => Some(Bytes::from_static(b": keep-alive\n\n")),
             },
+            () = self.session.closed().cancelled() => None,
         }
     }
 }

@@ -4,21 +4,25 @@
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
-use schemas::{SessionMode, Transport};
+use schemas::{Reconnect, SessionMode, Transport};
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot, watch};
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::error::{Error, Kind};
 use crate::protocol::{self, Message, Object};
 use crate::upstream::Upstream;
 use crate::upstream::inbox::{self, EVENT_QUEUE, Event, LEVELS, next_id};
 use crate::upstream::session::{Exchange, OpenError, Session};
-use crate::upstream::supervisor::SUCCESSOR;
+use crate::upstream::state::{self, Action, Policy, State, step};
+use crate::upstream::supervisor::{SUCCESSOR, jitter};
 
 /// Capabilities by which a client lets itself be asked something.
 const ASKABLE: [&str; 3] = ["sampling", "elicitation", "roots"];
+/// What ending all subscriptions of a client may take.
+const LAST_WORDS: Duration = Duration::from_secs(2);
 const INITIALIZED: &[u8] = br#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#;
 
 /// A downstream session's share of an upstream.
@@ -142,9 +146,24 @@ impl Attachment {
         self.closed.store(true, Ordering::SeqCst);
         let slot = self.slot.borrow().clone();
         if let Slot::Live(session) = slot {
+            if self.is_shared() {
+                self.let_go(&session).await;
+            }
             session.inbox().detach(self.id);
             if self.dedicated.is_some() {
                 session.close().await;
+            }
+        }
+    }
+
+    /// Ends the subscriptions that nobody else holds.
+    async fn let_go(&self, session: &Session) {
+        let deadline = Instant::now() + LAST_WORDS;
+        let subscriptions = std::mem::take(&mut self.wishes().subscriptions);
+        for uri in subscriptions {
+            if !session.inbox().unsubscribe(self.id, &uri) {
+                let uri = serde_json::Value::from(uri);
+                session.ask("resources/unsubscribe", &format!(r#"{{"uri":{uri}}}"#), deadline).await.ok();
             }
         }
     }
@@ -180,6 +199,44 @@ impl Attachment {
             Slot::Opening | Slot::Failed => None,
         });
         session.ok_or_else(|| Error::new(Kind::NotReady).at(&self.upstream.definition().name))
+    }
+
+    /// Has a successor opened whenever the upstream session ends, so that a client that only listens goes on hearing from
+    /// the upstream. Runs until dropped.
+    pub(crate) async fn keep(self: &Arc<Self>) {
+        let policy = Policy::from(&Reconnect { max: None, ..self.upstream.definition().reconnect.clone() });
+        let (mut state, mut action) = (State::Connected { failures: 0 }, Action::Serve);
+        loop {
+            let event = match action {
+                Action::Connect => self.succeed().await,
+                Action::Serve => self.lost().await,
+                Action::Wait(delay) => {
+                    sleep(delay).await;
+                    state::Event::RetryDue
+                }
+                Action::Rest => std::future::pending().await,
+            };
+            (state, action) = step(state, event, policy, jitter());
+        }
+    }
+
+    async fn lost(&self) -> state::Event {
+        let mut slot = self.slot.subscribe();
+        let live = slot.wait_for(|slot| matches!(slot, Slot::Live(_))).await.map(|slot| slot.clone());
+        let Ok(Slot::Live(session)) = live else { return std::future::pending().await };
+        session.closed().cancelled().await;
+        state::Event::Lost { lived: session.lived() }
+    }
+
+    /// Nothing is tried while the upstream itself is known to be out of reach.
+    async fn succeed(self: &Arc<Self>) -> state::Event {
+        let mut observed = self.upstream.observed();
+        let usable = observed.wait_for(|observed| observed.session.as_ref().is_some_and(|own| !own.is_closed())).await;
+        drop(usable);
+        match self.session().await {
+            Ok(_) => state::Event::Connected,
+            Err(_) => state::Event::Failed,
+        }
     }
 
     async fn replace(self: Arc<Self>) {

@@ -1,12 +1,14 @@
 //! One live protocol relationship with an upstream: the handshake, then requests multiplexed by id.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::FutureExt;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use schemas::{Definition, Remote, Transport};
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use crate::error::{Error, Kind};
@@ -25,6 +27,9 @@ pub(super) fn own_hello() -> Box<str> {
     )
     .into()
 }
+
+/// What telling an upstream of a cancellation may take.
+const WITHDRAWAL: Duration = Duration::from_secs(1);
 
 /// The caller of what the gateway asks on its own behalf.
 pub(crate) const NOBODY: u64 = 0;
@@ -111,23 +116,24 @@ impl Session {
         let expected = Expectation { id, caller, events, token: token.map(Into::into) };
         let answer = self.inbox.expect(expected).ok_or(Kind::NotReady)?;
         let _forget = Forget { inbox: &self.inbox, id };
-        // An answer counts even when it is the last thing that the upstream says.
-        tokio::select! {
-            biased;
-            answer = timeout_at(deadline, self.wire.exchange(id, bytes, &self.inbox, answer)) => match answer {
-                Ok(answer) => answer,
-                Err(_) => {
-                    self.withdraw(&number, None).await;
-                    Err(Kind::TimedOut.into())
-                }
-            },
+        let exchange = timeout_at(deadline, self.wire.exchange(id, bytes, &self.inbox, answer));
+        tokio::pin!(exchange);
+        let answer = tokio::select! {
+            answer = &mut exchange => Some(answer),
             Ok(cancel) = cancelled => {
                 self.withdraw(&number, Some(&cancel)).await;
-                Err(Kind::Cancelled.into())
+                return Err(Kind::Cancelled.into());
             }
-            () = self.inbox.closed().cancelled() => {
-                Err(Error::new(Kind::Lost).because(self.inbox.end().unwrap_or_default()))
+            // An answer counts even when it is the last thing that the upstream says.
+            () = self.inbox.closed().cancelled() => exchange.as_mut().now_or_never(),
+        };
+        match answer {
+            Some(Ok(answer)) => answer,
+            Some(Err(_)) => {
+                self.withdraw(&number, None).await;
+                Err(Kind::TimedOut.into())
             }
+            None => Err(Error::new(Kind::Lost).because(self.inbox.end().unwrap_or_default())),
         }
     }
 
@@ -174,7 +180,7 @@ impl Session {
         &self.inbox
     }
 
-    pub(super) fn lived(&self) -> std::time::Duration {
+    pub(super) fn lived(&self) -> Duration {
         self.since.elapsed()
     }
 
@@ -195,8 +201,11 @@ impl Session {
             Some((cancel, Some(requested))) => cancel.with(&[(requested, id)]),
             Some((_, None)) | None => Bytes::from(own()),
         };
-        if let Err(error) = self.wire.send(bytes).await {
-            tracing::debug!(error = %crate::error::Chain(&error), "cancellation not sent");
+        // Nobody waits for an upstream that takes not even this.
+        match timeout(WITHDRAWAL, self.wire.send(bytes)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::debug!(error = %crate::error::Chain(&error), "cancellation not sent"),
+            Err(_) => tracing::debug!("cancellation not taken"),
         }
     }
 }

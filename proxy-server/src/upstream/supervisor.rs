@@ -9,7 +9,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use schemas::admin;
 use tokio::sync::{Notify, watch};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
@@ -111,7 +111,8 @@ impl Supervisor {
             OpenError::Failed(error) => error,
             OpenError::Refused(answer) => Error::new(Kind::BadAnswer).because(format!("it answered {}", answer.body())),
         })?;
-        if let Err(error) = session.initialized(&self.environment, INITIALIZED.into()).await {
+        let initialized = timeout_at(deadline, session.initialized(&self.environment, INITIALIZED.into())).await;
+        if let Err(error) = initialized.unwrap_or_else(|_| Err(Kind::TimedOut.into())) {
             session.close().await;
             return Err(error);
         }
@@ -155,7 +156,7 @@ fn server(handshake: &Message) -> String {
 }
 
 /// A number in 0..1. Without a source of randomness the delays are merely not spread.
-fn jitter() -> f64 {
+pub(super) fn jitter() -> f64 {
     let random = getrandom::u32().unwrap_or_default();
     f64::from(random) / (f64::from(u32::MAX) + 1.0)
 }

@@ -7,13 +7,18 @@ pub(super) mod stdio;
 pub(super) mod streamable_http;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::oneshot;
+use tokio::time::timeout;
 
 use crate::error::{Error, Kind};
 use crate::protocol::Message;
 use crate::upstream::inbox::Inbox;
+
+/// How long an upstream may take to accept a message that has no answer.
+const SEND_PATIENCE: Duration = Duration::from_secs(10);
 
 /// The sending half of one upstream session.
 pub(super) enum Wire {
@@ -25,11 +30,14 @@ pub(super) enum Wire {
 impl Wire {
     /// Sends a notification or a response.
     pub(super) async fn send(&self, message: Bytes) -> Result<(), Error> {
-        match self {
-            Self::Stdio(pipe) => pipe.send(message).await,
-            Self::Sse(poster) => poster.send(message).await,
-            Self::StreamableHttp(endpoint) => endpoint.send(message).await,
-        }
+        let sending = async {
+            match self {
+                Self::Stdio(pipe) => pipe.send(message).await,
+                Self::Sse(poster) => poster.send(message).await,
+                Self::StreamableHttp(endpoint) => endpoint.send(message).await,
+            }
+        };
+        timeout(SEND_PATIENCE, sending).await.unwrap_or_else(|_| Err(Kind::TimedOut.into()))
     }
 
     /// Sends the request `id` and waits for its answer, which comes through the inbox.

@@ -36,6 +36,8 @@ const SHORT_PATIENCE: Duration = Duration::from_millis(100);
 /// The last lines of standard error that are kept for a status text.
 const KEPT_LINES: usize = 5;
 const KEPT_LINE_BYTES: usize = 500;
+/// A line on standard error that is longer counts as several.
+const LONGEST_LINE: u64 = 8 * 1024;
 
 /// The input of a child.
 pub(in crate::upstream) struct Pipe {
@@ -118,8 +120,14 @@ pub(in crate::upstream) fn start(
     info!(upstream = %definition.name, pid = child.id(), "process started");
     if let (Some(input), Some(output), Some(stderr)) = (child.stdin.take(), child.stdout.take(), child.stderr.take()) {
         tasks.spawn("stdio input", write(queue, input, end.clone()));
-        tasks.spawn("stdio errors", keep_errors(definition.clone(), stderr, Arc::clone(&errors)));
-        let watch = Watch { name: definition.name.to_string(), child, errors, end: end.clone(), inbox };
+        let (definition, kept, read) = (definition.clone(), Arc::clone(&errors), CancellationToken::new());
+        let name = definition.name.to_string();
+        let all_read = read.clone().drop_guard();
+        tasks.spawn("stdio errors", async move {
+            keep_errors(definition, stderr, kept).await;
+            drop(all_read);
+        });
+        let watch = Watch { name, child, errors, errors_read: read, end: end.clone(), inbox };
         tasks.spawn("stdio output", watch.run(output, line_limit));
     }
     Ok(Pipe { lines, end })
@@ -167,6 +175,7 @@ struct Watch {
     name: String,
     child: Child,
     errors: Arc<Mutex<VecDeque<String>>>,
+    errors_read: CancellationToken,
     end: CancellationToken,
     inbox: Arc<Inbox>,
 }
@@ -187,6 +196,8 @@ impl Watch {
         }
         // A child whose output ended is most often gone already: its status makes the better reason.
         let status = if told { None } else { ended(&mut self.child, SHORT_PATIENCE).await };
+        // What it complained of last tells most.
+        timeout(SHORT_PATIENCE, self.errors_read.cancelled()).await.ok();
         self.inbox.close(self.reason(status));
         self.end.cancel();
         if status.is_none() && ended(&mut self.child, PATIENCE).await.is_none() {
@@ -259,8 +270,8 @@ fn deliver(name: &str, line: Bytes, inbox: &Inbox) {
 }
 
 async fn keep_errors(definition: Definition, stderr: ChildStderr, kept: Arc<Mutex<VecDeque<String>>>) {
-    let mut lines = BufReader::new(stderr.take(u64::MAX)).split(b'\n');
-    while let Ok(Some(line)) = lines.next_segment().await {
+    let (mut stderr, mut line) = (BufReader::new(stderr), Vec::new());
+    while let Ok(1..) = (&mut stderr).take(LONGEST_LINE).read_until(b'\n', &mut line).await {
         let text = String::from_utf8_lossy(line.get(..line.len().min(KEPT_LINE_BYTES)).unwrap_or_default());
         let text = text.trim_end();
         if definition.log_enabled {
@@ -269,12 +280,12 @@ async fn keep_errors(definition: Definition, stderr: ChildStderr, kept: Arc<Mute
             debug!(upstream = %definition.name, line = text, "standard error");
         }
         let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
-        if kept.len() == KEPT_LINES {
-            kept.pop_front();
-        }
         if !text.is_empty() {
             kept.push_back(text.to_owned());
+            let excess = kept.len().saturating_sub(KEPT_LINES);
+            kept.drain(..excess);
         }
+        line.clear();
     }
 }
 
