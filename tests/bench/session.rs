@@ -1,0 +1,201 @@
+//! A session of a client of the legacy era, which takes no reply but the right one.
+
+use std::borrow::Cow;
+use std::net::SocketAddr;
+
+use anyhow::{Context, Result, bail, ensure};
+use bytes::Bytes;
+use http::header::{ACCEPT, CONTENT_TYPE};
+use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri};
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::connection::Connection;
+
+const VERSION: HeaderValue = HeaderValue::from_static("2025-11-25");
+const SESSION_ID: HeaderName = HeaderName::from_static("mcp-session-id");
+const PROTOCOL_VERSION: HeaderName = HeaderName::from_static("mcp-protocol-version");
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+const BOTH: HeaderValue = HeaderValue::from_static("application/json, text/event-stream");
+const EVENTS: HeaderValue = HeaderValue::from_static("text/event-stream");
+const HELLO: &str = r#"{"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"bench","version":"1"}}"#;
+const INITIALIZED: &str = r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#;
+
+/// Where an endpoint is.
+#[derive(Debug, Clone)]
+pub(crate) struct Endpoint {
+    pub(crate) address: SocketAddr,
+    pub(crate) path: Uri,
+}
+
+/// An open session on a connection of its own.
+pub(crate) struct Session {
+    connection: Connection,
+    path: Uri,
+    id: Option<HeaderValue>,
+    next: u64,
+}
+
+/// A response, as far as every one is alike.
+#[derive(Deserialize)]
+struct Reply<'a> {
+    #[serde(borrow)]
+    jsonrpc: Cow<'a, str>,
+    id: u64,
+    #[serde(borrow)]
+    result: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+struct Hello<'a> {
+    #[serde(borrow, rename = "protocolVersion")]
+    version: Cow<'a, str>,
+}
+
+#[derive(Deserialize)]
+struct Called<'a> {
+    #[serde(borrow)]
+    content: Vec<Text<'a>>,
+}
+
+#[derive(Deserialize)]
+struct Text<'a> {
+    #[serde(borrow)]
+    text: Cow<'a, str>,
+}
+
+#[derive(Deserialize)]
+struct Listed<'a> {
+    #[serde(borrow)]
+    tools: Vec<Tool<'a>>,
+}
+
+#[derive(Deserialize)]
+struct Tool<'a> {
+    #[serde(borrow)]
+    name: Cow<'a, str>,
+}
+
+impl Session {
+    /// Connects and shakes hands.
+    pub(crate) async fn open(endpoint: &Endpoint) -> Result<Self> {
+        let connection = Connection::open(endpoint.address).await?;
+        let mut session = Self { connection, path: endpoint.path.clone(), id: None, next: 1 };
+        session.begin().await?;
+        Ok(session)
+    }
+
+    /// Shakes hands on the connection as it is.
+    pub(crate) async fn begin(&mut self) -> Result<()> {
+        let (id, request) = self.request("initialize", HELLO);
+        let response = self.post(request).await?;
+        self.id = response.headers().get(&SESSION_ID).cloned();
+        let body = read(response).await?;
+        let hello: Hello<'_> = result(&body, id)?;
+        ensure!(hello.version == "2025-11-25", "another revision was agreed: {}", hello.version);
+        ensure!(self.id.is_some(), "the session has no id");
+        let response = self.post(Bytes::from_static(INITIALIZED.as_bytes())).await?;
+        expect(response, StatusCode::ACCEPTED).await
+    }
+
+    /// Has a tool say this text.
+    pub(crate) async fn call(&mut self, text: &str) -> Result<()> {
+        let params = format!(r#"{{"name":"echo","arguments":{{"text":"{text}"}}}}"#);
+        let (id, request) = self.request("tools/call", &params);
+        let body = read(self.post(request).await?).await?;
+        let called: Called<'_> = result(&body, id)?;
+        match called.content.as_slice() {
+            [said] if said.text == text => Ok(()),
+            _ => bail!("the tool did not say what it was told to"),
+        }
+    }
+
+    /// Lists the tools, which are so many.
+    pub(crate) async fn list(&mut self, count: usize) -> Result<()> {
+        let (id, request) = self.request("tools/list", "{}");
+        let body = read(self.post(request).await?).await?;
+        let listed: Listed<'_> = result(&body, id)?;
+        ensure!(listed.tools.len() == count, "{} tools are listed and not {count}", listed.tools.len());
+        ensure!(listed.tools.iter().any(|tool| tool.name.ends_with("echo")), "`echo` is not listed");
+        Ok(())
+    }
+
+    /// Takes the session's own stream, which keeps the connection busy.
+    pub(crate) async fn listen(&mut self) -> Result<Incoming> {
+        let response = self.send(Method::GET, Bytes::new()).await?;
+        ensure!(response.status() == StatusCode::OK, "the stream is refused with {}", response.status());
+        ensure!(response.headers().get(CONTENT_TYPE) == Some(&EVENTS), "the stream is none");
+        Ok(response.into_body())
+    }
+
+    /// Ends the session and keeps the connection.
+    pub(crate) async fn end(&mut self) -> Result<()> {
+        let response = self.send(Method::DELETE, Bytes::new()).await?;
+        self.id = None;
+        expect(response, StatusCode::OK).await
+    }
+
+    /// The same session on another connection.
+    pub(crate) async fn elsewhere(&self, endpoint: &Endpoint) -> Result<Self> {
+        let connection = Connection::open(endpoint.address).await?;
+        Ok(Self { connection, path: self.path.clone(), id: self.id.clone(), next: self.next })
+    }
+
+    fn request(&mut self, method: &str, params: &str) -> (u64, Bytes) {
+        let id = self.next;
+        self.next += 1;
+        (id, Bytes::from(format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"{method}","params":{params}}}"#)))
+    }
+
+    async fn post(&mut self, message: Bytes) -> Result<Response<Incoming>> {
+        self.send(Method::POST, message).await
+    }
+
+    async fn send(&mut self, method: Method, message: Bytes) -> Result<Response<Incoming>> {
+        let accept = if method == Method::GET { EVENTS } else { BOTH };
+        let mut request = Request::new(Full::new(message));
+        *request.method_mut() = method;
+        *request.uri_mut() = self.path.clone();
+        let headers = request.headers_mut();
+        headers.insert(ACCEPT, accept);
+        headers.insert(CONTENT_TYPE, JSON);
+        if let Some(id) = &self.id {
+            headers.insert(SESSION_ID, id.clone());
+            headers.insert(PROTOCOL_VERSION, VERSION);
+        }
+        self.connection.send(request).await
+    }
+}
+
+/// The message in a response, which is the body or the one event of a stream that has any data.
+async fn read(response: Response<Incoming>) -> Result<Bytes> {
+    ensure!(response.status() == StatusCode::OK, "the status is {}", response.status());
+    let streamed = response.headers().get(CONTENT_TYPE) == Some(&EVENTS);
+    let body = response.into_body().collect().await.context("the response broke off")?.to_bytes();
+    if !streamed {
+        return Ok(body);
+    }
+    let lines = body.split(|byte| *byte == b'\n');
+    let mut messages =
+        lines.filter_map(|line| line.strip_prefix(b"data:")).filter(|line| !line.trim_ascii().is_empty());
+    match (messages.next(), messages.next()) {
+        (Some(message), None) => Ok(body.slice_ref(message)),
+        _ => bail!("the stream holds not one message: {}", String::from_utf8_lossy(&body)),
+    }
+}
+
+fn result<'a, T: Deserialize<'a>>(body: &'a Bytes, id: u64) -> Result<T> {
+    let wrong = || format!("not the response to request {id}: {}", String::from_utf8_lossy(body));
+    let reply: Reply<'a> = serde_json::from_slice(body).with_context(wrong)?;
+    ensure!(reply.jsonrpc == "2.0" && reply.id == id, wrong());
+    serde_json::from_str(reply.result.with_context(wrong)?.get()).with_context(wrong)
+}
+
+async fn expect(response: Response<Incoming>, status: StatusCode) -> Result<()> {
+    let found = response.status();
+    response.into_body().collect().await.context("the response broke off")?;
+    ensure!(found == status, "the status is {found} and not {status}");
+    Ok(())
+}

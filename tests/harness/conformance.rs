@@ -1,0 +1,105 @@
+//! The official conformance suite, run against whatever listens at a URL.
+
+use std::fmt::{self, Display};
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio::process::Command;
+use tokio::sync::Semaphore;
+use tokio::time::Instant;
+
+use crate::fixture::{fixture, installed};
+use crate::process::Process;
+
+const SUITE: &str = "npm/node_modules/@modelcontextprotocol/conformance/dist/index.js";
+/// A run takes some 10 s; through a gateway that hangs, each scenario costs its own time-out.
+const DEADLINE: Duration = Duration::from_secs(300);
+/// How long a scenario may take.
+const PATIENCE: Duration = Duration::from_secs(15);
+/// Runs at once; a run waits more than it works.
+static PLACES: Semaphore = Semaphore::const_new(3);
+
+/// How a run went.
+#[derive(Debug)]
+pub struct Report {
+    /// How many of the scored scenarios passed.
+    pub passed: usize,
+    /// The scored scenarios that failed.
+    pub failed: Vec<String>,
+    /// The scenarios that do not count, and whether they passed.
+    pub unscored: Vec<(String, bool)>,
+    /// What the suite says about everything that failed or that it warns of, a line each.
+    pub remarks: Vec<String>,
+    /// How long it took.
+    pub took: Duration,
+}
+
+/// Runs the server scenarios that a revision requires, such as `2026-07-28`, on that revision's wire.
+///
+/// # Panics
+///
+/// When the suite does not come to an end.
+pub async fn conformance(url: &str, requirements: &str) -> Report {
+    let _place = PLACES.acquire().await.expect("nobody closes it");
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let mut command = Command::new(fixture("node"));
+    command.arg(installed(SUITE)).args(["server", "--url", url, "--requirements", requirements]);
+    command.args(["--timeout", &PATIENCE.as_millis().to_string()]);
+    command.arg("--output-dir").arg(folder.path()).env_clear().current_dir(folder.path());
+    let started = Instant::now();
+    let ended = Process::start(command).ended(DEADLINE).await;
+    let took = started.elapsed();
+    let summary = ended.out.split_once("=== SUMMARY ===");
+    let (_, summary) = summary.unwrap_or_else(|| panic!("the suite gave no summary: {}{}", ended.out, ended.err));
+    Report { took, remarks: remarks(&folder), ..tally(summary) }
+}
+
+impl Display for Report {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let scored = self.passed + self.failed.len();
+        writeln!(to, "{}/{scored} in {:.1} s; failed: {:?}", self.passed, self.took.as_secs_f32(), self.failed)?;
+        let (passed, failed): (Vec<_>, Vec<_>) = self.unscored.iter().partition(|(_, passed)| *passed);
+        let names =
+            |scenarios: Vec<&(String, bool)>| scenarios.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>();
+        writeln!(to, "unscored, passed: {:?}; failed: {:?}", names(passed), names(failed))?;
+        self.remarks.iter().try_for_each(|remark| writeln!(to, "  {remark}"))
+    }
+}
+
+/// Reads `✓ NAME: ...` of every scenario and, below `Not scored`, `  ✓ NAME (REASON)` of those that do not count.
+fn tally(summary: &str) -> Report {
+    let (all, unscored) = summary.split_once("\nNot scored").unwrap_or((summary, ""));
+    let read = |line: &str, end: char| {
+        let (mark, rest) = line.trim_start().split_once(' ')?;
+        let passed = [("✓", true), ("✗", false)].into_iter().find(|(known, _)| *known == mark)?.1;
+        Some((rest.split([end]).next()?.trim().to_owned(), passed))
+    };
+    let unscored: Vec<(String, bool)> = unscored.lines().filter_map(|line| read(line, '(')).collect();
+    let scored = all.lines().filter_map(|line| read(line, ':'));
+    let scored = scored.filter(|(name, _)| unscored.iter().all(|(other, _)| other != name));
+    let (passed, failed): (Vec<_>, Vec<_>) = scored.partition(|(_, passed)| *passed);
+    let failed = failed.into_iter().map(|(name, _)| name).collect();
+    Report { passed: passed.len(), failed, unscored, remarks: Vec::new(), took: Duration::ZERO }
+}
+
+/// What the suite wrote down of each scenario, in `server-SCENARIO-TIME/checks.json`.
+fn remarks(folder: &TempDir) -> Vec<String> {
+    let scenarios = fs::read_dir(folder.path()).expect("a folder that was just made").flatten();
+    let mut remarks: Vec<String> = scenarios.flat_map(|scenario| remarks_on(&scenario.path())).collect();
+    remarks.sort();
+    remarks
+}
+
+fn remarks_on(scenario: &Path) -> Vec<String> {
+    let name = scenario.file_name().unwrap_or_default().to_string_lossy();
+    let name = name.trim_start_matches("server-").split("-20").next().unwrap_or_default();
+    let checks = fs::read(scenario.join("checks.json")).unwrap_or_default();
+    let checks: Value = serde_json::from_slice(&checks).unwrap_or_default();
+    let checks = checks.as_array().into_iter().flatten();
+    let wrong = checks.filter(|check| ["FAILURE", "WARNING"].contains(&check["status"].as_str().unwrap_or_default()));
+    let text = |value: &Value| value.as_str().unwrap_or_default().replace('\n', " ");
+    wrong.map(|check| format!("{name}: {}: {}", text(&check["id"]), text(&check["errorMessage"]))).collect()
+}

@@ -1,0 +1,322 @@
+//! A scripted MCP server of the legacy era: one script, over any transport.
+//!
+//! What it does on a message is a function of the test's own. The script runs in the test's process, and what arrived is
+//! recorded there, whatever the transport: over stdio, the program that the gateway starts (`fixtures/fake_upstream.rs`)
+//! only carries bytes between its standard streams and the script.
+//!
+//! ```no_run
+//! # async fn example() {
+//! use harness::fake::{Via, fake};
+//!
+//! let time = fake("time").tool("now", |call| async move { call.reply(r#"{"content":[]}"#) }).start(Via::Stdio).await;
+//! println!("register {}", time.definition());
+//! let first = time.nth("tools/call", 0).await;
+//! println!("it was sent {}", first.text());
+//! # }
+//! ```
+
+mod call;
+mod child;
+mod http;
+mod server;
+
+use std::collections::HashMap;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use ::http::HeaderMap;
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+
+pub use self::call::{Call, Peer};
+use self::server::{Refusal, Server};
+use crate::envelope::Envelope;
+use crate::wait::{DEADLINE, within};
+
+/// How a script is spoken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Via {
+    /// JSON lines of a child process.
+    Stdio,
+    /// HTTP with a separate event stream (2024-11-05).
+    Sse,
+    /// Streamable HTTP that answers with event streams.
+    Events,
+    /// Streamable HTTP that answers with JSON, and tells everything else on the session's own stream.
+    Json,
+}
+
+impl Via {
+    /// Every transport.
+    pub const ALL: [Self; 4] = [Self::Stdio, Self::Sse, Self::Events, Self::Json];
+}
+
+/// What a server does on a request.
+type Behaviour = Arc<dyn Fn(Call) -> BoxFuture<'static, ()> + Send + Sync>;
+
+/// What a server offers and does, to be started over some transport.
+pub struct Script {
+    name: String,
+    tools: Vec<String>,
+    page: usize,
+    behaviours: HashMap<String, Behaviour>,
+    flags: Vec<String>,
+    listens: bool,
+}
+
+/// A server that offers nothing yet and does what the specification says.
+pub fn fake(name: &str) -> Script {
+    Script {
+        name: name.to_owned(),
+        tools: Vec::new(),
+        page: usize::MAX,
+        behaviours: HashMap::new(),
+        flags: Vec::new(),
+        listens: true,
+    }
+}
+
+/// A running server. It ends when dropped.
+pub struct Fake {
+    server: Arc<Server>,
+    via: Via,
+    address: SocketAddr,
+    accepting: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// Something that arrived at a server.
+#[derive(Clone, Debug)]
+pub struct Received {
+    /// Which of the server's sessions or processes it came to, counted from 0; `usize::MAX` for none.
+    pub peer: usize,
+    /// The JSON-RPC method; `response` for a response, the HTTP method for a request without body.
+    pub method: String,
+    /// The HTTP headers; none over stdio.
+    pub headers: HeaderMap,
+    /// The exact bytes: a body, or a line without its end.
+    pub bytes: Bytes,
+    /// The envelope of the message in them.
+    pub envelope: Arc<Envelope>,
+}
+
+impl Received {
+    /// The message as text.
+    pub fn text(&self) -> &str {
+        std::str::from_utf8(&self.bytes).unwrap_or("(not UTF-8)")
+    }
+
+    /// The message as a value; `null` if it is none.
+    pub fn value(&self) -> Value {
+        serde_json::from_slice(&self.bytes).unwrap_or_default()
+    }
+
+    /// The raw id; empty where there is none.
+    pub fn id(&self) -> String {
+        self.envelope.id.clone()
+    }
+}
+
+impl Script {
+    /// Offers a tool that gives back its arguments.
+    #[must_use]
+    pub fn echo(self, name: &str) -> Self {
+        self.listed(&json!({ "name": name, "inputSchema": { "type": "object" } }).to_string())
+    }
+
+    /// Offers a tool that does this.
+    #[must_use]
+    pub fn tool<F>(self, name: &str, behaviour: impl Fn(Call) -> F + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        self.echo(name).on(&format!("tools/call {name}"), behaviour)
+    }
+
+    /// Lists a tool by this raw definition.
+    #[must_use]
+    pub fn listed(mut self, raw: &str) -> Self {
+        self.tools.push(raw.to_owned());
+        self
+    }
+
+    /// Does this on a request with this method.
+    #[must_use]
+    pub fn on<F>(mut self, method: &str, behaviour: impl Fn(Call) -> F + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        self.behaviours.insert(method.to_owned(), Arc::new(move |call| Box::pin(behaviour(call))));
+        self
+    }
+
+    /// Lists tools in pages of this size.
+    #[must_use]
+    pub fn pages_of(mut self, size: usize) -> Self {
+        self.page = size;
+        self
+    }
+
+    /// Gives the child process these flags; see `fixtures/fake_upstream.rs`.
+    #[must_use]
+    pub fn child(mut self, flags: &[&str]) -> Self {
+        self.flags.extend(flags.iter().map(|flag| (*flag).to_owned()));
+        self
+    }
+
+    /// Has no stream of its own: GET is refused with 405.
+    #[must_use]
+    pub fn without_stream(mut self) -> Self {
+        self.listens = false;
+        self
+    }
+
+    /// Starts to serve.
+    ///
+    /// # Panics
+    ///
+    /// When nothing can be bound.
+    pub async fn start(self, via: Via) -> Fake {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a free port");
+        let fake = Fake {
+            server: Arc::new(Server::new(self)),
+            via,
+            address: listener.local_addr().expect("a bound address"),
+            accepting: Mutex::default(),
+        };
+        fake.accept(listener);
+        fake
+    }
+}
+
+impl Fake {
+    /// The definition to register it by.
+    pub fn definition(&self) -> Value {
+        let (name, address) = (&self.server.script.name, self.address);
+        match self.via {
+            Via::Stdio => {
+                let words = [address.to_string()].into_iter().chain(self.server.script.flags.clone());
+                let args: Vec<String> = words.collect();
+                json!({ "name": name, "transport": "stdio", "command": program(), "args": args })
+            }
+            Via::Sse => json!({ "name": name, "transport": "sse", "url": format!("http://{address}/sse") }),
+            Via::Events | Via::Json => {
+                json!({ "name": name, "transport": "streamable-http", "url": format!("http://{address}/mcp") })
+            }
+        }
+    }
+
+    /// Everything that arrived so far.
+    pub fn received(&self) -> Vec<Received> {
+        self.server.received()
+    }
+
+    /// How often this method arrived so far.
+    pub fn count(&self, method: &str) -> usize {
+        self.received().iter().filter(|received| received.method == method).count()
+    }
+
+    /// The message with this method that arrives as the `index`th, counted from 0.
+    pub async fn nth(&self, method: &str, index: usize) -> Received {
+        self.find(&format!("`{method}` number {index}"), |all| {
+            all.iter().filter(|received| received.method == method).nth(index).cloned()
+        })
+        .await
+    }
+
+    /// What this looks for, as soon as it has arrived.
+    pub async fn find<T>(&self, what: &str, look: impl Fn(&[Received]) -> Option<T>) -> T {
+        let mut changed = self.server.changed.subscribe();
+        let found = async {
+            loop {
+                if let Some(found) = look(&self.received()) {
+                    return found;
+                }
+                changed.changed().await.ok();
+            }
+        };
+        within(DEADLINE, &format!("{what}, at `{}`", self.server.script.name), found).await
+    }
+
+    /// The session or process with this number, counted from 0, as soon as it is there.
+    pub async fn peer(&self, number: usize) -> Arc<Peer> {
+        self.find(&format!("session number {number}"), |_| self.server.peer(number)).await
+    }
+
+    /// How many sessions or processes there are.
+    pub fn live(&self) -> usize {
+        self.server.live()
+    }
+
+    /// From now on answers messages with this method, or HTTP requests without a body, with this status, and does
+    /// nothing else about them.
+    pub fn refuse(&self, method: &str, status: u16) {
+        self.server.refuse(method, Some(Refusal::Status(status)));
+    }
+
+    /// From now on takes messages with this method without ever answering their HTTP requests.
+    pub fn stall(&self, method: &str) {
+        self.server.refuse(method, Some(Refusal::Silence));
+    }
+
+    /// From now on does what the script says again.
+    pub fn accept_again(&self, method: &str) {
+        self.server.refuse(method, None);
+    }
+
+    /// Forgets every session: over HTTP their ids are unknown from now on, over SSE their streams end.
+    pub fn forget(&self) {
+        self.server.forget();
+    }
+
+    /// Stops listening and resets every connection.
+    pub async fn down(&self) {
+        let accepting = self.accepting.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(accepting) = accepting {
+            accepting.abort();
+            accepting.await.ok();
+        }
+        self.server.forget();
+    }
+
+    /// Listens again at the same address.
+    ///
+    /// # Panics
+    ///
+    /// When somebody else has taken it.
+    pub async fn up(&self) {
+        self.accept(TcpListener::bind(self.address).await.expect("the same port"));
+    }
+
+    fn accept(&self, listener: TcpListener) {
+        let server = Arc::clone(&self.server);
+        let accepting = match self.via {
+            Via::Stdio => spawn(child::accept(listener, server)),
+            via => spawn(http::accept(listener, server, via)),
+        };
+        *self.accepting.lock().unwrap_or_else(PoisonError::into_inner) = Some(accepting);
+    }
+}
+
+impl Drop for Fake {
+    fn drop(&mut self) {
+        if let Some(accepting) = self.accepting.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            accepting.abort();
+        }
+    }
+}
+
+/// Starts a task of a fake server; it ends with the test's runtime.
+#[expect(clippy::disallowed_methods, reason = "the gateway's list of tasks is none of a fake server's")]
+fn spawn(task: impl Future<Output = ()> + Send + 'static) -> JoinHandle<()> {
+    tokio::spawn(task)
+}
+
+/// The child program; cargo builds it before the tests and puts it one folder above theirs.
+fn program() -> PathBuf {
+    let own = std::env::current_exe().unwrap_or_default();
+    own.ancestors().nth(2).map(|folder| folder.join("fake-upstream")).unwrap_or_default()
+}

@@ -1,0 +1,155 @@
+//! What a fake server is over every transport: its sessions, its record, and what it does by default.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use serde_json::json;
+use tokio::sync::{mpsc, watch};
+
+use super::call::{Action, Call, Peer};
+use super::{Behaviour, Received, Script, spawn};
+
+/// The shared state of one fake server.
+pub(super) struct Server {
+    pub(super) script: Script,
+    /// Told of everything that arrives.
+    pub(super) changed: watch::Sender<()>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    received: Vec<Received>,
+    peers: Vec<Arc<Peer>>,
+    refused: HashMap<String, Refusal>,
+}
+
+/// What becomes of an HTTP request that a server does nothing about.
+#[derive(Clone, Copy)]
+pub(super) enum Refusal {
+    Status(u16),
+    Silence,
+}
+
+impl Server {
+    pub(super) fn new(script: Script) -> Self {
+        Self { script, changed: watch::Sender::new(()), state: Mutex::default() }
+    }
+
+    pub(super) fn received(&self) -> Vec<Received> {
+        self.state().received.clone()
+    }
+
+    pub(super) fn peer(&self, number: usize) -> Option<Arc<Peer>> {
+        self.state().peers.get(number).cloned()
+    }
+
+    pub(super) fn live(&self) -> usize {
+        self.state().peers.iter().filter(|peer| peer.is_live()).count()
+    }
+
+    pub(super) fn new_peer(&self, pids: Vec<u32>) -> Arc<Peer> {
+        let mut state = self.state();
+        let peer = Arc::new(Peer::new(state.peers.len(), pids));
+        state.peers.push(Arc::clone(&peer));
+        drop(state);
+        self.changed.send_replace(());
+        peer
+    }
+
+    pub(super) fn forget(&self) {
+        for peer in &self.state().peers {
+            peer.end();
+        }
+    }
+
+    pub(super) fn refuse(&self, method: &str, refusal: Option<Refusal>) {
+        let refused = &mut self.state().refused;
+        match refusal {
+            Some(refusal) => refused.insert(method.to_owned(), refusal),
+            None => refused.remove(method),
+        };
+    }
+
+    /// Whether and how this method is to be refused.
+    pub(super) fn refusal(&self, method: &str) -> Option<Refusal> {
+        self.state().refused.get(method).copied()
+    }
+
+    pub(super) fn record(&self, received: Received) {
+        self.state().received.push(received);
+        self.changed.send_replace(());
+    }
+
+    /// Takes a message that was recorded. `own` is the answer's own stream, where the transport has one for each request.
+    pub(super) fn take(self: &Arc<Self>, peer: &Arc<Peer>, received: Received, own: Option<mpsc::Sender<Action>>) {
+        let Received { bytes, envelope, .. } = received;
+        if envelope.method == "response" {
+            peer.answered(&envelope.id, bytes);
+        } else if !envelope.id.is_empty() {
+            let id = envelope.id.clone();
+            let call = Call { id, envelope, peer: Arc::clone(peer), own, server: Arc::clone(self) };
+            match self.behaviour(&call) {
+                Some(behaviour) => drop(spawn(behaviour(call))),
+                None => call.proceed(),
+            }
+        }
+    }
+
+    fn behaviour(&self, call: &Call) -> Option<&Behaviour> {
+        let tool = format!("tools/call {}", call.argument("name"));
+        let method = &call.envelope.method;
+        self.script.behaviours.get(if method == "tools/call" { &tool } else { method })
+    }
+
+    fn proceed(&self, call: &Call) {
+        match call.envelope.method.as_str() {
+            "initialize" => call.reply(&self.handshake(call)),
+            "ping" | "logging/setLevel" | "resources/subscribe" | "resources/unsubscribe" => call.reply("{}"),
+            "tools/list" => call.reply(&self.page(call.argument("cursor").parse().unwrap_or(0))),
+            "tools/call" => call.echo(),
+            _ => call.fail(r#"{"code":-32601,"message":"Method not found"}"#),
+        }
+    }
+
+    fn handshake(&self, call: &Call) -> String {
+        json!({
+            "protocolVersion": call.argument("protocolVersion"),
+            "capabilities": { "tools": { "listChanged": true }, "resources": { "subscribe": true }, "logging": {} },
+            "serverInfo": { "name": self.script.name, "version": "1" },
+        })
+        .to_string()
+    }
+
+    fn page(&self, from: usize) -> String {
+        let tools = &self.script.tools;
+        let page: Vec<&str> = tools.iter().skip(from).take(self.script.page).map(String::as_str).collect();
+        let next = from + page.len();
+        let cursor = if next < tools.len() { format!(r#","nextCursor":"{next}""#) } else { String::new() };
+        format!(r#"{{"tools":[{}]{cursor}}}"#, page.join(","))
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Call {
+    /// Does what a server does on such a request that was told nothing else.
+    pub fn proceed(&self) {
+        self.server.proceed(self);
+    }
+
+    /// A member of `params` as text; empty where there is none.
+    pub fn argument(&self, name: &str) -> String {
+        self.envelope.text(name)
+    }
+
+    /// Answers a tool call with its own arguments.
+    pub fn echo(&self) {
+        let arguments = self.envelope.param("arguments");
+        let arguments = if arguments.is_empty() { "{}" } else { &arguments };
+        let text = json!({ "type": "text", "text": arguments });
+        self.reply(&format!(r#"{{"content":[{text}],"structuredContent":{arguments}}}"#));
+    }
+}

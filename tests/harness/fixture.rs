@@ -1,0 +1,39 @@
+//! The programs that `tests/run` installs: MCP servers and clients that nobody here wrote.
+
+use std::path::{Path, PathBuf};
+use std::{env, ffi::OsString};
+
+/// The top folder of the workspace.
+#[must_use]
+pub fn root() -> &'static Path {
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
+}
+
+/// An installed program: `node`, `mcp-inspector`, or one of the `mcp-server-*`.
+///
+/// # Panics
+///
+/// When it is not installed.
+#[must_use]
+pub fn fixture(name: &str) -> PathBuf {
+    installed(&format!("bin/{name}"))
+}
+
+/// A `PATH` on which the installed programs come first.
+///
+/// # Panics
+///
+/// When nothing is installed.
+#[must_use]
+pub fn fixture_path() -> OsString {
+    let folders = env::var_os("PATH").map(|path| env::split_paths(&path).collect::<Vec<_>>()).unwrap_or_default();
+    let ours = [installed("bin")];
+    env::join_paths(ours.into_iter().chain(folders)).expect("no folder on PATH has a colon in its name")
+}
+
+/// A file under `target/fixtures`.
+pub(crate) fn installed(path: &str) -> PathBuf {
+    let file = root().join("target/fixtures").join(path);
+    assert!(file.exists(), "{} is not installed: run `tests/run --install`", file.display());
+    file
+}

@@ -1,0 +1,28 @@
+//! The test DSL: gateways in process and as binaries, the official clients and servers, small fakes, and waiting.
+
+#![expect(clippy::expect_used, clippy::indexing_slicing, clippy::panic, reason = "a test that cannot go on ends")]
+
+pub mod admin;
+pub mod binary;
+pub mod client;
+pub mod conformance;
+pub mod envelope;
+pub mod fake;
+pub mod fixture;
+pub mod gateway;
+pub mod port;
+pub mod process;
+pub mod raw;
+pub mod recorder;
+pub mod reference;
+pub mod wait;
+
+pub use crate::admin::{Admin, Answer, http, send};
+pub use crate::binary::{Served, binary};
+pub use crate::client::{Client, client, inspector};
+pub use crate::envelope::Envelope;
+pub use crate::fixture::{fixture, fixture_path, root};
+pub use crate::gateway::{InProcess, gateway};
+pub use crate::port::free_port;
+pub use crate::process::{Ended, Process, Seen};
+pub use crate::wait::{DEADLINE, eventually, within};

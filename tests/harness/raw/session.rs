@@ -1,0 +1,259 @@
+//! One legacy session with the gateway, over either of its two HTTP faces, message by message as raw text.
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+use super::{Raw, Reply, raw};
+use crate::admin::Answer;
+use crate::envelope::Envelope;
+use crate::wait::{DEADLINE, within};
+
+const HELLO: &str = r#"{"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"raw","version":"1"}}"#;
+const QUEUE: usize = 100_000;
+
+/// How a client speaks to the gateway.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Face {
+    /// Streamable HTTP at `/{name}/stream`.
+    Stream,
+    /// The older pair of `/{name}/sse` and `/{name}/message`.
+    Sse,
+}
+
+impl Face {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Stream, Self::Sse];
+}
+
+/// A session that is about to be opened.
+#[derive(Clone, Debug)]
+pub struct Opening {
+    gateway: String,
+    upstream: String,
+    face: Face,
+    hello: String,
+    token: Option<String>,
+}
+
+/// A session with one upstream of the gateway at this URL.
+#[must_use]
+pub fn session(gateway: &str, upstream: &str) -> Opening {
+    let (gateway, upstream) = (gateway.to_owned(), upstream.to_owned());
+    Opening { gateway, upstream, face: Face::Stream, hello: HELLO.to_owned(), token: None }
+}
+
+/// An open session. Dropping it drops its connections.
+pub struct Session {
+    /// The session's id.
+    pub id: String,
+    /// The raw answer to `initialize`.
+    pub handshake: String,
+    post: Raw,
+    face: Face,
+    inbox: mpsc::Receiver<String>,
+    into: mpsc::Sender<String>,
+    kept: VecDeque<String>,
+    readers: JoinSet<()>,
+}
+
+impl Opening {
+    /// Over this face.
+    #[must_use]
+    pub fn over(mut self, face: Face) -> Self {
+        self.face = face;
+        self
+    }
+
+    /// With these raw `initialize` parameters.
+    #[must_use]
+    pub fn hello(mut self, hello: &str) -> Self {
+        hello.clone_into(&mut self.hello);
+        self
+    }
+
+    /// With these raw client capabilities.
+    #[must_use]
+    pub fn capabilities(self, raw: &str) -> Self {
+        let hello = self.hello.replace("\"capabilities\":{}", &format!("\"capabilities\":{raw}"));
+        self.hello(&hello)
+    }
+
+    /// With this bearer token.
+    #[must_use]
+    pub fn token(mut self, token: &str) -> Self {
+        self.token = Some(token.to_owned());
+        self
+    }
+
+    /// Sends `initialize` over Streamable HTTP and gives the whole response, for sessions that are not to be had.
+    pub async fn refused(self) -> Answer {
+        let mut reply = self.connect().await.post(self.initialize()).send().await;
+        Answer { status: reply.status, text: reply.text().await, headers: reply.headers }
+    }
+
+    /// Opens it, handshake and all.
+    pub async fn open(self) -> Session {
+        let mut session = self.connect().await;
+        let hello = self.initialize();
+        if session.face == Face::Stream {
+            let mut reply = session.post(hello).send().await;
+            reply.header("mcp-session-id").clone_into(&mut session.id);
+            session.handshake = reply.text().await;
+            session.post = session.post.header("mcp-session-id", &session.id);
+        } else {
+            session.begin(hello);
+            session.handshake = session.answer("\"hello\"").await;
+        }
+        assert!(session.handshake.contains("\"result\""), "refused: {}", session.handshake);
+        session.tell(r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#).await;
+        session
+    }
+
+    fn initialize(&self) -> String {
+        format!(r#"{{"jsonrpc":"2.0","id":"hello","method":"initialize","params":{}}}"#, self.hello)
+    }
+
+    /// Goes as far as a message can be posted.
+    async fn connect(&self) -> Session {
+        let base = format!("{}/{}", self.gateway, self.upstream);
+        let authorized = |request: Raw| match &self.token {
+            Some(token) => request.header("authorization", &format!("Bearer {token}")),
+            None => request,
+        };
+        let post = |url: &str| authorized(raw("POST", url)).header("content-type", "application/json");
+        let (into, inbox) = mpsc::channel(QUEUE);
+        let mut session = Session {
+            id: String::new(),
+            handshake: String::new(),
+            post: post(&format!("{base}/stream")).header("accept", "application/json, text/event-stream"),
+            face: self.face,
+            inbox,
+            into,
+            kept: VecDeque::new(),
+            readers: JoinSet::new(),
+        };
+        if self.face == Face::Sse {
+            let mut stream = authorized(raw("GET", &format!("{base}/sse"))).send().await;
+            let endpoint = stream.event().await.unwrap_or_default().data;
+            session.id = endpoint.split_once("sessionId=").map(|(_, id)| id.to_owned()).unwrap_or_default();
+            session.post = post(&format!("{}{endpoint}", self.gateway));
+            session.readers.spawn(deliver(stream, session.into.clone()));
+        }
+        session
+    }
+}
+
+impl Session {
+    /// A request with this message for its body, as this session sends them.
+    pub fn post(&self, message: impl Into<Bytes>) -> Raw {
+        self.post.clone().body(message)
+    }
+
+    /// The same with another method, and without a body.
+    pub fn http(&self, method: &str) -> Raw {
+        let mut request = self.post(Bytes::new()).without("content-type");
+        method.clone_into(&mut request.method);
+        request
+    }
+
+    /// Sends a request; what comes of it is for [`Session::answer`] and [`Session::next`].
+    pub fn begin(&mut self, message: impl Into<Bytes>) {
+        let (request, into) = (self.post(message), self.into.clone());
+        self.readers.spawn(async move { deliver(request.send().await, into).await });
+    }
+
+    /// Sends a notification or a response.
+    pub async fn tell(&self, message: impl Into<Bytes>) {
+        let mut reply = self.post(message).send().await;
+        let text = reply.text().await;
+        assert_eq!(reply.status, 202, "{text}");
+    }
+
+    /// Sends a request and waits for its answer.
+    pub async fn request(&mut self, message: &str) -> String {
+        self.begin(message.to_owned());
+        self.answer(&Envelope::read(message.as_bytes()).id).await
+    }
+
+    /// Calls a tool under this raw id, with these raw arguments, and gives the raw answer.
+    pub async fn call(&mut self, id: &str, tool: &str, arguments: &str) -> String {
+        self.request(&tool_call(id, tool, arguments)).await
+    }
+
+    /// The answer to the request with this raw id.
+    pub async fn answer(&mut self, id: &str) -> String {
+        let is_it = |envelope: &Envelope| envelope.method == "response" && envelope.id == id;
+        self.find(&format!("the answer to {id}"), |text| is_it(&Envelope::read(text.as_bytes()))).await
+    }
+
+    /// The next message that holds this text.
+    pub async fn next(&mut self, text: &str) -> String {
+        self.find(&format!("a message with `{text}`"), |message| message.contains(text)).await
+    }
+
+    /// Everything that has come and was not asked for yet.
+    pub fn rest(&mut self) -> Vec<String> {
+        while let Ok(message) = self.inbox.try_recv() {
+            self.kept.push_back(message);
+        }
+        self.kept.iter().cloned().collect()
+    }
+
+    /// Opens the session's own stream, where the face has one apart.
+    pub async fn listen(&mut self) {
+        if self.face == Face::Stream {
+            let stream = self.http("GET").send().await;
+            assert_eq!(stream.status, 200);
+            self.readers.spawn(deliver(stream, self.into.clone()));
+        }
+    }
+
+    /// Ends the session as a client does.
+    pub async fn end(self) {
+        match self.face {
+            Face::Stream => assert_eq!(self.http("DELETE").send().await.status, 200),
+            Face::Sse => drop(self),
+        }
+    }
+
+    async fn find(&mut self, what: &str, is_it: impl Fn(&str) -> bool) -> String {
+        if let Some(at) = self.kept.iter().position(|message| is_it(message)) {
+            return self.kept.remove(at).unwrap_or_default();
+        }
+        loop {
+            let next = within(DEADLINE, &format!("{what}, only {:?}", self.kept), self.inbox.recv()).await;
+            let message = next.unwrap_or_default();
+            if is_it(&message) {
+                return message;
+            }
+            self.kept.push_back(message);
+        }
+    }
+}
+
+/// A `tools/call` under this raw id, with these raw arguments.
+#[must_use]
+pub fn tool_call(id: &str, tool: &str, arguments: &str) -> String {
+    format!(
+        r#"{{"jsonrpc":"2.0","id":{id},"method":"tools/call","params":{{"name":"{tool}","arguments":{arguments}}}}}"#
+    )
+}
+
+/// Hands over every message of a response.
+async fn deliver(mut reply: Reply, into: mpsc::Sender<String>) {
+    if reply.is_stream() {
+        while let Some(event) = reply.event().await {
+            if !event.data.is_empty() {
+                into.try_send(event.data).ok();
+            }
+        }
+    } else {
+        let text = reply.text().await;
+        if !text.is_empty() {
+            into.try_send(text).ok();
+        }
+    }
+}

@@ -1,0 +1,163 @@
+//! Who may use the admin API and the endpoints of upstreams.
+
+use harness::{Admin, Answer, gateway, send};
+use reqwest::Method;
+use serde_json::json;
+
+use super::{is, nowhere, with};
+
+async fn authorized(admin: &Admin, path: &str, authorization: Option<&str>) -> Answer {
+    let request = admin.request(Method::GET, path);
+    send(authorization.into_iter().fold(request, |request, value| request.header("authorization", value))).await
+}
+
+async fn from(admin: &Admin, caller: &str, path: &str) -> Answer {
+    send(admin.request(Method::GET, path).header("x-forwarded-for", caller)).await
+}
+
+#[tokio::test]
+async fn the_admin_api_is_open_while_no_token_is_set_and_an_unneeded_one_is_ignored() {
+    let gateway = gateway().start().await;
+    for authorization in [None, Some("Bearer anything"), Some("Basic eDp5")] {
+        assert_eq!(authorized(&gateway.admin, "/admin/mcps", authorization).await.status, 200);
+    }
+}
+
+#[tokio::test]
+async fn a_token_opens_every_path_of_the_admin_api() {
+    let gateway = gateway().flags(["--admin-tokens", "t0ken,other"]).start().await;
+    let paths = [
+        (Method::GET, "/admin/mcps"),
+        (Method::POST, "/admin/mcps"),
+        (Method::GET, "/admin/mcps/a"),
+        (Method::PUT, "/admin/mcps/a"),
+        (Method::DELETE, "/admin/mcps/a"),
+        (Method::DELETE, "/admin/mcps/"),
+        (Method::GET, "/admin/tools"),
+        (Method::POST, "/admin/tools/call"),
+        (Method::GET, "/admin/metrics"),
+    ];
+    for (method, path) in paths {
+        let answer = send(gateway.admin.request(method.clone(), path)).await;
+        is(&answer, 401, json!({ "error": "Unauthorized: admin token required" }));
+        assert_eq!(answer.header("www-authenticate"), "Bearer");
+        let answer = send(gateway.admin.with_token("wrong").request(method.clone(), path)).await;
+        is(&answer, 401, json!({ "error": "Unauthorized: invalid admin token" }));
+        let answer = send(gateway.admin.with_token("t0ken").request(method.clone(), path)).await;
+        assert!(![401, 403].contains(&answer.status), "{method} {path}: {}", answer.status);
+    }
+}
+
+#[tokio::test]
+async fn a_token_is_taken_with_and_without_scheme_but_from_no_url() {
+    let gateway = gateway().flags(["--admin-tokens", "t0ken,other"]).start().await;
+    for authorization in ["Bearer t0ken", "bearer t0ken", "BEARER  t0ken", "t0ken", "Bearer other"] {
+        assert_eq!(authorized(&gateway.admin, "/admin/mcps", Some(authorization)).await.status, 200, "{authorization}");
+    }
+    for authorization in ["Bearer t0ke", "Bearer t0ken2", "Bearer t0ken,other", "Bearer", "Basic t0ken", ""] {
+        let answer = authorized(&gateway.admin, "/admin/mcps", Some(authorization)).await;
+        is(&answer, 401, json!({ "error": "Unauthorized: invalid admin token" }));
+    }
+    let answer = authorized(&gateway.admin, "/admin/mcps?token=t0ken", None).await;
+    is(&answer, 401, json!({ "error": "Unauthorized: admin token required" }));
+}
+
+#[tokio::test]
+async fn health_and_upstreams_ask_for_no_admin_token() {
+    let gateway = gateway().flags(["--admin-tokens", "t0ken"]).start().await;
+    gateway.admin.with_token("t0ken").register(&nowhere("a")).await;
+    for (path, expected) in [("/healthz", 200), ("/readyz", 200), ("/api/v1/ping", 200), ("/a/stream", 406)] {
+        let request = gateway.admin.request(Method::GET, path).header("accept", "application/json");
+        assert_eq!(send(request).await.status, expected, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn an_address_off_the_list_is_refused_before_its_token_is_looked_at() {
+    let flags =
+        ["--admin-allow-ips", "10.0.0.0/8,192.0.2.7", "--admin-tokens", "t0ken", "--trusted-proxies", "127.0.0.1"];
+    let gateway = gateway().flags(flags).start().await;
+    let admin = gateway.admin.with_token("t0ken");
+    let refusal = json!({ "error": "Access denied: IP not allowed" });
+    for (caller, status) in [("10.9.8.7", 200), ("192.0.2.7", 200), ("192.0.2.8", 403), ("10.9.8.7, 192.0.2.8", 403)] {
+        assert_eq!(from(&admin, caller, "/admin/mcps").await.status, status, "{caller}");
+    }
+    is(&from(&admin, "192.0.2.8", "/admin/mcps").await, 403, refusal.clone());
+    is(&from(&gateway.admin, "192.0.2.8", "/admin/mcps").await, 403, refusal);
+    let unauthorized = json!({ "error": "Unauthorized: admin token required" });
+    is(&from(&gateway.admin, "10.9.8.7", "/admin/mcps").await, 401, unauthorized);
+}
+
+#[tokio::test]
+async fn a_forwarded_address_counts_only_behind_a_trusted_proxy() {
+    let gateway = gateway().flags(["--admin-allow-ips", "10.0.0.0/8"]).start().await;
+    assert_eq!(from(&gateway.admin, "10.9.8.7", "/admin/mcps").await.status, 403);
+}
+
+#[tokio::test]
+async fn strangers_start_no_process_unless_they_are_let() {
+    let program = json!({ "name": "a", "transport": "stdio", "command": "sh", "args": ["-c", "exit"] });
+    let trust = ["--trusted-proxies", "127.0.0.1"];
+    let post = async |admin: &Admin, definition: &serde_json::Value| {
+        let request = admin.request(Method::POST, "/admin/mcps").header("x-forwarded-for", "192.0.2.1");
+        send(request.body(definition.to_string())).await
+    };
+    let closed = gateway().flags(trust).start().await;
+    let answer = post(&closed.admin, &program).await;
+    assert_eq!((answer.status, answer.json()["error"].as_str()), (403, Some("Access denied")));
+    assert_eq!(post(&closed.admin, &nowhere("a")).await.status, 201);
+    let change = closed.admin.request(Method::PUT, "/admin/mcps/a").header("x-forwarded-for", "192.0.2.1");
+    assert_eq!(send(change.body(program.to_string())).await.status, 403);
+    assert_eq!(closed.admin.get("/admin/mcps/a").await.json()["definition"]["transport"], "streamable-http");
+    let open = gateway().flags(trust).flags(["--allow-insecure-admin"]).start().await;
+    assert_eq!(post(&open.admin, &program).await.status, 201);
+    let guarded = gateway().flags(trust).flags(["--admin-tokens", "t0ken"]).start().await;
+    assert_eq!(post(&guarded.admin.with_token("t0ken"), &program).await.status, 201);
+}
+
+#[tokio::test]
+async fn an_upstream_s_endpoints_take_global_and_own_tokens() {
+    let gateway = gateway().flags(["--global-auth-tokens", "global"]).start().await;
+    gateway.admin.register(&with(nowhere("a"), json!({ "authTokens": ["own", ""] }))).await;
+    gateway.admin.register(&nowhere("b")).await;
+    for path in ["/a/stream", "/a/mcp", "/a/sse", "/a/message", "/mcp-proxy/a/stream", "/mcp-proxy/a/sse", "/a/sse/x"] {
+        let refusals = [
+            (None, "Authorization required"),
+            (Some("own"), "Invalid authorization format"),
+            (Some("Basic own"), "Invalid authorization format"),
+            (Some("Bearer wrong"), "Invalid token"),
+        ];
+        for (authorization, words) in refusals {
+            is(&authorized(&gateway.admin, path, authorization).await, 401, json!({ "error": words }));
+        }
+    }
+    // Who is let in learns that a message belongs to a session.
+    let status = async |path, authorization| authorized(&gateway.admin, path, Some(authorization)).await.status;
+    for authorization in ["Bearer own", "bearer global", "Bearer global"] {
+        assert_eq!(status("/a/message", authorization).await, 400, "{authorization}");
+    }
+    assert_eq!([status("/b/message", "Bearer global").await, status("/b/message", "Bearer own").await], [400, 401]);
+}
+
+#[tokio::test]
+async fn a_definition_may_require_a_token_and_name_its_callers() {
+    let gateway = gateway().flags(["--trusted-proxies", "127.0.0.1"]).start().await;
+    gateway.admin.register(&with(nowhere("closed"), json!({ "requireAuth": true }))).await;
+    gateway.admin.register(&with(nowhere("picky"), json!({ "allowedIPs": ["10.0.0.0/8"] }))).await;
+    let answer = gateway.admin.get("/closed/message").await;
+    is(&answer, 401, json!({ "error": "Authorization required" }));
+    is(&gateway.admin.get("/picky/message").await, 403, json!({ "error": "Access denied: IP not allowed" }));
+    assert_eq!(from(&gateway.admin, "10.1.1.1", "/picky/message").await.status, 400);
+}
+
+#[tokio::test]
+async fn foreign_pages_and_foreign_names_are_refused_everywhere() {
+    let gateway = gateway().start().await;
+    gateway.admin.register(&nowhere("a")).await;
+    for path in ["/admin/mcps", "/healthz", "/a/stream", "/a/sse", "/nothing"] {
+        for (header, value) in [("origin", "http://evil.example"), ("origin", "null"), ("host", "evil.example")] {
+            let answer = send(gateway.admin.request(Method::GET, path).header(header, value)).await;
+            assert_eq!(answer.status, 403, "{path} with {header}: {value}");
+        }
+    }
+}

@@ -1,0 +1,15 @@
+//! The integration tests, as one binary: a module for each feature.
+
+#![expect(clippy::expect_used, clippy::indexing_slicing, clippy::panic, reason = "a test that cannot go on ends")]
+
+mod admin_api;
+mod binary;
+mod conformance;
+mod faults;
+mod fidelity;
+mod isolation;
+mod real_servers;
+mod reference;
+mod streams;
+mod sync;
+mod tidy;

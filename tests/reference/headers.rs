@@ -1,0 +1,100 @@
+//! What headers must say: where a request comes from, and, in the modern era, what stands in its body.
+
+use axum::extract::Request as HttpRequest;
+use axum::http::{HeaderMap, StatusCode};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use serde_json::Value;
+
+use crate::catalog::Catalog;
+use crate::message::{Fault, HEADER_MISMATCH, Request};
+
+/// Refuses what a web page elsewhere made a browser send.
+pub(crate) async fn local_only(request: HttpRequest, next: Next) -> Response {
+    let headers = request.headers();
+    let is_local = |authority: &str| {
+        let host = authority.rsplit_once(':').filter(|(_, port)| port.parse::<u16>().is_ok());
+        ["localhost", "127.0.0.1", "[::1]"].contains(&host.map_or(authority, |(host, _)| host))
+    };
+    let host = text(headers, "host").unwrap_or_default();
+    let origin = text(headers, "origin").map(|origin| origin.split_once("://").map_or(origin, |(_, rest)| rest));
+    if is_local(host) && origin.is_none_or(is_local) {
+        next.run(request).await
+    } else {
+        (StatusCode::FORBIDDEN, "this server is for local clients").into_response()
+    }
+}
+
+/// Whether the headers of a modern request say what its body says.
+pub(crate) fn check(request: &Request, headers: &HeaderMap, catalog: &Catalog) -> Result<(), Fault> {
+    let params = &request.params;
+    let is_same = |header: &str, value: &str| match text(headers, header) {
+        Some(found) if found == value => Ok(()),
+        found => Err(mismatch(header, found)),
+    };
+    is_same("mcp-protocol-version", params.meta.version.as_deref().unwrap_or_default())?;
+    is_same("mcp-method", &request.method)?;
+    let name = match request.method.as_str() {
+        "tools/call" | "prompts/get" => &params.name,
+        "resources/read" => &params.uri,
+        "tasks/get" | "tasks/update" | "tasks/cancel" => &params.task_id,
+        _ => &None,
+    };
+    if let Some(name) = name {
+        let found = text(headers, "mcp-name");
+        if !found.is_some_and(|found| says(found, name)) {
+            return Err(mismatch("mcp-name", found));
+        }
+    }
+    let tool =
+        params.name.as_deref().filter(|_| request.method == "tools/call").and_then(|name| catalog.tools.get(name));
+    let parameters = tool.map_or(&[][..], |tool| &tool.header_parameters);
+    if parameters.is_empty() {
+        return Ok(());
+    }
+    let arguments = params.arguments.as_ref().and_then(|raw| serde_json::from_str::<Value>(raw.get()).ok());
+    for (parameter, suffix) in parameters {
+        let header = format!("mcp-param-{suffix}");
+        let found = text(headers, &header);
+        let value = arguments.as_ref().and_then(|all| all.get(parameter)).filter(|value| !value.is_null());
+        let is_same = match (value, found) {
+            (None, None) => true,
+            (Some(Value::String(value)), Some(found)) => says(found, value),
+            (Some(Value::Number(value)), Some(found)) => value.as_f64() == found.parse().ok(),
+            (Some(value), Some(found)) => says(found, &value.to_string()),
+            _ => false,
+        };
+        if !is_same {
+            return Err(mismatch(&header, found));
+        }
+    }
+    Ok(())
+}
+
+pub(crate) fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers.get(name)?.to_str().ok()
+}
+
+fn mismatch(header: &str, found: Option<&str>) -> Fault {
+    let what = if found.is_some() { "does not say what the body says" } else { "is missing" };
+    Fault::new(HEADER_MISMATCH, format!("the header `{header}` {what}"))
+}
+
+/// Whether a header says this. What would not fit into a header, or would look as if it had been encoded, is encoded.
+fn says(header: &str, value: &str) -> bool {
+    match header.strip_prefix("=?base64?").and_then(|rest| rest.strip_suffix("?=")) {
+        // A text has one encoding, so there is no need to decode what may be padded wrongly or hold wrong letters.
+        Some(encoded) => encoded == base64(value.as_bytes()),
+        None => header == value,
+    }
+}
+
+fn base64(bytes: &[u8]) -> String {
+    let digit = |bits: u32| b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/".get(bits as usize & 63);
+    let group = |group: &[u8]| {
+        let bits = group.iter().fold(0, |bits, byte| bits << 8 | u32::from(*byte)) << (8 * (3 - group.len()));
+        let digits = (0..=group.len()).filter_map(move |index| digit(bits >> (18 - 6 * index)));
+        digits.map(|digit| char::from(*digit)).chain(std::iter::repeat_n('=', 3 - group.len())).collect::<String>()
+    };
+    bytes.chunks(3).map(group).collect()
+}

@@ -1,0 +1,49 @@
+//! `requestState`: what the client keeps for us between two rounds, and cannot change.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use sha2::{Digest, Sha256};
+
+use crate::message::{Fault, INVALID_PARAMS};
+
+/// The same in every process, so that any of them can go on where another stopped.
+const KEY: &[u8] = b"what the reference upstream seals with";
+const LIFETIME: Duration = Duration::from_secs(600);
+
+#[derive(Serialize, Deserialize)]
+struct State {
+    /// The method and what it was called on: the state of one call is of no use to another.
+    call: String,
+    until: u64,
+    answers: Map<String, Value>,
+}
+
+/// The answers so far. The text is JSON on purpose: whoever carries it has quotes to escape and brackets not to look into.
+pub(crate) fn seal(call: &str, answers: &Map<String, Value>) -> String {
+    let state = State { call: call.to_owned(), until: now() + LIFETIME.as_secs(), answers: answers.clone() };
+    let text = serde_json::to_string(&state).unwrap_or_default();
+    let tag = tag(&text);
+    text + "." + &tag
+}
+
+/// The answers that were sealed for this call.
+pub(crate) fn open(call: &str, sealed: &str) -> Result<Map<String, Value>, Fault> {
+    let state = sealed
+        .rsplit_once('.')
+        .filter(|(text, found)| *found == tag(text))
+        .and_then(|(text, _)| serde_json::from_str::<State>(text).ok())
+        .filter(|state| state.call == call && state.until > now());
+    state.map(|state| state.answers).ok_or_else(|| Fault::new(INVALID_PARAMS, "the requestState is not valid"))
+}
+
+/// A keyed hash; the inner and the outer hash keep anybody from appending to the text.
+fn tag(text: &str) -> String {
+    let hash = |text: &[u8]| Sha256::new().chain_update(KEY).chain_update(text).finalize();
+    hash(&hash(text.as_bytes())).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
+}
