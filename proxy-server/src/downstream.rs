@@ -16,7 +16,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{RawPathParams, Request, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get};
 use bytes::Bytes;
@@ -113,8 +113,8 @@ pub(crate) fn router(edge: Arc<Edge>) -> Router {
                 .route(&format!("{prefix}/{{name}}/{path}/{{*extra}}"), any(mcp::serve));
         }
         router = router
-            .route(&format!("{prefix}/{{name}}/sse"), get(sse::open).post(mcp::serve))
-            .route(&format!("{prefix}/{{name}}/sse/{{*extra}}"), get(sse::open).post(mcp::serve))
+            .route(&format!("{prefix}/{{name}}/sse"), get(sse::open))
+            .route(&format!("{prefix}/{{name}}/sse/{{*extra}}"), get(sse::open))
             .route(&format!("{prefix}/{{name}}/message"), any(sse::message));
     }
     router.with_state(edge)
@@ -155,7 +155,7 @@ pub(crate) fn credentials(request: &Request) -> Credentials<'_> {
     let peer = request.extensions().get::<Peer>().map_or([0, 0, 0, 0].into(), |peer| peer.0.ip());
     Credentials {
         peer,
-        forwarded_for: headers.get_all("x-forwarded-for").iter().filter_map(|value| value.to_str().ok()).collect(),
+        forwarded_for: headers.get_all("x-forwarded-for").iter().map(HeaderValue::as_bytes).collect(),
         authorization: headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()),
     }
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
-use axum::http::StatusCode;
+use axum::http::{HeaderValue, StatusCode};
 use axum::middleware::from_fn_with_state;
 use axum::response::IntoResponse;
 use hyper::server::conn::http1;
@@ -84,13 +84,17 @@ pub enum StartError {
 impl Gateway {
     /// Binds and starts to serve.
     pub async fn start(config: Config) -> Result<Self, StartError> {
-        let dialer = Dialer::new(CONNECT_TIMEOUT).map_err(|error| StartError::Client(error.into()))?;
+        let mark = own_mark()?;
+        let dialer = Dialer::new(CONNECT_TIMEOUT, mark.clone()).map_err(|error| StartError::Client(error.into()))?;
         let (host, port) = (config.host.clone(), config.port);
         let listener = TcpListener::bind((host.as_str(), port)).await.and_then(|l| Ok((l.local_addr()?, l)));
         let (address, listener) = listener.map_err(|source| StartError::Bind { host, port, source })?;
         dialer.set_own(address);
         let (tasks, connections, accepting) = (Tasks::default(), Tasks::default(), CancellationToken::new());
         let (edge, counts, router) = compose(&config, dialer, &tasks)?;
+        let origins =
+            Origins { hosts: config.allowed_hosts.clone(), loopback_only: config.is_loopback(), own_mark: Some(mark) };
+        let router = router.layer(from_fn_with_state(Arc::new(origins), downstream::check_origin));
         let acceptor = Acceptor {
             router,
             tasks: connections.clone(),
@@ -158,13 +162,17 @@ fn compose(
         changes: Semaphore::new(1),
     });
     let edge = Edge::new(upstreams, policy, tasks.clone(), config.downstream.clone());
-    let origins = Arc::new(Origins { hosts: config.allowed_hosts.clone(), loopback_only: config.is_loopback() });
-    let router = Router::new()
-        .merge(admin::router(admin))
-        .merge(downstream::router(Arc::clone(&edge)))
-        .fallback(not_found)
-        .layer(from_fn_with_state(origins, downstream::check_origin));
+    let router =
+        Router::new().merge(admin::router(admin)).merge(downstream::router(Arc::clone(&edge))).fallback(not_found);
     Ok((edge, counts, router))
+}
+
+/// A value that nobody else can know.
+fn own_mark() -> Result<HeaderValue, StartError> {
+    let mut random = [0; 16];
+    getrandom::fill(&mut random).map_err(|error| StartError::Random(error.into()))?;
+    let text = format!("{:032x}", u128::from_be_bytes(random));
+    HeaderValue::from_str(&text).map_err(|error| StartError::Random(error.into()))
 }
 
 async fn not_found() -> impl IntoResponse {

@@ -195,7 +195,7 @@ pub enum InvalidDefinition {
     /// A session mode other than `auto`, `shared` and `dedicated`.
     #[error("invalid sessionMode: {0} (must be 'auto', 'shared' or 'dedicated')")]
     SessionMode(String),
-    /// A placeholder came back for a secret that is not stored.
+    /// A placeholder came back for a secret that is not stored, or that belongs to another origin or program.
     #[error("`{0}` is redacted and there is no stored value to keep")]
     NothingToKeep(String),
 }
@@ -231,9 +231,14 @@ impl Definition {
     }
 
     /// Replaces each placeholder that a view showed and that came back unchanged by the stored value.
+    ///
+    /// Headers and environment are kept only for the origin or the program they were declared for: who does not know a
+    /// secret must not be able to have it sent elsewhere.
     pub fn keep_redacted(&mut self, stored: &Self) -> Result<(), InvalidDefinition> {
-        let known: BTreeMap<String, Secret> =
-            stored.secrets().into_iter().map(|(place, secret)| (place, secret.clone())).collect();
+        let same_receiver = self.receiver() == stored.receiver();
+        let kept = |place: &str| same_receiver || place.starts_with("authTokens.");
+        let secrets = stored.secrets().into_iter().filter(|(place, _)| kept(place));
+        let known: BTreeMap<String, Secret> = secrets.map(|(place, secret)| (place, secret.clone())).collect();
         for (place, secret) in self.secrets_mut() {
             if secret.is_redacted() {
                 *secret = known.get(&place).cloned().ok_or(InvalidDefinition::NothingToKeep(place))?;
@@ -246,6 +251,14 @@ impl Definition {
     pub fn allows(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();
         self.access.allowed_ips.is_empty() || self.access.allowed_ips.iter().any(|net| net.contains(&address))
+    }
+
+    /// Who gets to see the headers and the environment.
+    fn receiver(&self) -> String {
+        match &self.transport {
+            Transport::Stdio(stdio) => stdio.command.clone(),
+            Transport::Sse(remote) | Transport::StreamableHttp(remote) => remote.url.origin().ascii_serialization(),
+        }
     }
 
     fn secrets(&self) -> Vec<(String, &Secret)> {

@@ -6,7 +6,7 @@ use futures_util::future::join_all;
 use harness::fake::{Call, Fake, Via, fake};
 use harness::raw::{Face, Session, session, tool_call};
 use harness::wait::Gate;
-use harness::{Envelope, InProcess, gateway};
+use harness::{Envelope, InProcess, eventually, gateway};
 use serde_json::{Value, json};
 
 const CLIENTS: usize = 20;
@@ -177,7 +177,7 @@ async fn a_session_is_gone_once_its_client_ended_it() {
             let request = request.body(r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#);
             assert_eq!(request.send().await.status, 404, "{method}");
         }
-        harness::eventually("one session left", || async { (upstream.live() == 1).then_some(()) }).await;
+        eventually("one session left", || async { (upstream.live() == 1).then_some(()) }).await;
     }
 }
 
@@ -227,7 +227,7 @@ async fn an_upstream_sees_its_own_credentials_and_never_its_clients() {
         let mut client = session(&gateway.url, "private").token("inbound").open().await;
         assert!(client.call("1", "echo", "{}").await.contains("structuredContent"));
         client.end().await;
-        upstream.find("the end of the session", |_| (upstream.live() == 1).then_some(())).await;
+        eventually("the end of the session", || async { (upstream.live() == 1).then_some(()) }).await;
         for received in upstream.received() {
             let header = |name: &str| received.headers.get(name).map(|value| value.as_bytes());
             assert_eq!(header("authorization"), Some(&b"Bearer own"[..]), "{via:?} {}", received.method);

@@ -197,11 +197,11 @@ async fn every_stream_ends_with_its_session_and_with_its_upstream() {
 
 #[tokio::test]
 async fn a_stream_is_read_to_its_end_however_late() {
-    const EVENTS: usize = 200;
+    const EVENTS: usize = 100;
     let Slow { gateway, upstream, .. } = slow(Via::Stdio).await;
     let mut client = session(&gateway.url, "slow").open().await;
     let mut own = client.http("GET").send().await;
-    let padding = "x".repeat(64 << 10);
+    let padding = "x".repeat(128 << 10);
     let peer = upstream.peer(0).await;
     for number in 0..EVENTS {
         peer.send(CHANGED.replace('}', &format!(r#","n":{number},"x":"{padding}"}}"#)));

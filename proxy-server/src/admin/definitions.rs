@@ -33,7 +33,7 @@ pub(super) async fn register(State(admin): Shared, request: Request) -> Response
         Ok(definition) => definition,
         Err(details) => return problem(StatusCode::BAD_REQUEST, Problem::new("Invalid request").details(details)),
     };
-    if let (Transport::Stdio(_), Err(reason)) = (&definition.transport, may_start) {
+    if let (true, Err(reason)) = (is_process(&definition), may_start) {
         return denied(reason);
     }
     let name = definition.name.clone();
@@ -113,7 +113,8 @@ pub(super) async fn update(State(admin): Shared, Path(name): Path<String>, reque
             return problem(StatusCode::BAD_REQUEST, Problem::new("Invalid MCP definition").details(details));
         }
     };
-    if let (Transport::Stdio(_), Err(reason)) = (&definition.transport, may_start) {
+    let was_process = stored.is_some_and(|stored| is_process(&stored.definition));
+    if let (true, Err(reason)) = (was_process || is_process(&definition), may_start) {
         return denied(reason);
     }
     replace(&admin, definition).await
@@ -172,6 +173,10 @@ pub(super) async fn read(admin: &Arc<Admin>, request: Request) -> Result<Bytes, 
             Problem::new("Invalid request").details("the body came too slowly"),
         )),
     }
+}
+
+fn is_process(definition: &Definition) -> bool {
+    matches!(definition.transport, Transport::Stdio(_))
 }
 
 fn parse(body: &[u8]) -> Result<Definition, String> {

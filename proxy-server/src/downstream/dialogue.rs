@@ -46,6 +46,10 @@ pub(super) async fn introduce(edge: &Edge, session: &Arc<Session>, message: &Mes
 
 /// A notification of the client: a cancellation is the gateway's to carry out, all else is passed on.
 pub(super) async fn notify(session: &Session, message: Message) -> Response {
+    // A request that lacks its id would be carried out by some servers, past every check that requests go through.
+    if !message.method().starts_with("notifications/") {
+        return respond::failure("", &Kind::InvalidRequest("a request needs an `id`").into());
+    }
     if message.method() == "notifications/cancelled" {
         session.cancel(message);
         return StatusCode::ACCEPTED.into_response();

@@ -99,6 +99,11 @@ impl EventLog {
         self.state().read
     }
 
+    /// What it holds.
+    pub(super) fn bytes(&self) -> usize {
+        self.state().bytes
+    }
+
     pub(super) fn is_complete(&self) -> bool {
         self.state().complete
     }

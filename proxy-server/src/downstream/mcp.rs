@@ -12,6 +12,7 @@ use axum::extract::{RawPathParams, Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
+use futures_util::future::BoxFuture;
 use tokio::sync::mpsc;
 use tokio::time::sleep;
 use tracing::info;
@@ -43,6 +44,26 @@ pub(super) async fn serve(State(edge): Shared, path: RawPathParams, request: Req
         Method::GET => caller.get(request.headers()),
         Method::DELETE => caller.delete(request.headers()),
         _ => (StatusCode::METHOD_NOT_ALLOWED, [(header::ALLOW, "GET, POST, DELETE")]).into_response(),
+    }
+}
+
+/// A session that ends unless it is kept.
+struct Unborn<'a> {
+    edge: &'a Edge,
+    session: Option<&'a Session>,
+}
+
+impl Unborn<'_> {
+    fn keep(mut self) {
+        self.session = None;
+    }
+}
+
+impl Drop for Unborn<'_> {
+    fn drop(&mut self) {
+        if let Some(session) = self.session {
+            self.edge.sessions.end(session);
+        }
     }
 }
 
@@ -93,21 +114,19 @@ impl Caller {
             Ok(session) => session,
             Err(error) => return respond::failure(message.id(), &error),
         };
+        // A client that leaves before the upstream has answered leaves no session behind.
+        let unborn = Unborn { edge: &self.edge, session: Some(&session) };
         match introduce(&self.edge, &session, message).await {
             Ok(answer) => {
+                unborn.keep();
                 let mut response = respond::json(StatusCode::OK, answer);
                 if let Ok(id) = HeaderValue::from_str(&session.id) {
                     response.headers_mut().insert(SESSION_ID, id);
                 }
                 response
             }
-            Err(error) => {
-                self.edge.sessions.end(&session);
-                match error {
-                    OpenError::Refused(answer) => respond::json(StatusCode::OK, answer.with_id(message.id(), &[])),
-                    OpenError::Failed(error) => respond::failure(message.id(), &error),
-                }
-            }
+            Err(OpenError::Refused(answer)) => respond::json(StatusCode::OK, answer.with_id(message.id(), &[])),
+            Err(OpenError::Failed(error)) => respond::failure(message.id(), &error),
         }
     }
 
@@ -164,7 +183,8 @@ impl Caller {
 /// Answers a request: at once where that is possible, else as a stream that a task goes on to fill.
 async fn answer(edge: Arc<Edge>, session: Arc<Session>, message: Message, streams: bool) -> Response {
     let (events, mut queue) = mpsc::channel(EVENT_QUEUE);
-    let mut outcome = Box::pin(run(Arc::clone(&edge), Arc::clone(&session), message, events));
+    let outcome = run(Arc::clone(&edge), Arc::clone(&session), message, events);
+    let mut outcome: BoxFuture<'static, Option<Bytes>> = Box::pin(outcome);
     let early = loop {
         tokio::select! {
             biased;
@@ -173,7 +193,15 @@ async fn answer(edge: Arc<Edge>, session: Arc<Session>, message: Message, stream
                 Some(event) => session.put(&session.own_stream(), event),
                 None => {}
             },
-            bytes = &mut outcome => return finished(bytes),
+            bytes = &mut outcome => {
+                // What came in the same moment is told before the answer.
+                let Ok(event) = queue.try_recv() else { return finished(bytes) };
+                outcome = Box::pin(std::future::ready(bytes));
+                if streams {
+                    break Some(event);
+                }
+                session.put(&session.own_stream(), event);
+            }
             () = sleep(edge.config.patience), if streams => break None,
         }
     };

@@ -5,10 +5,12 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use url::Url;
+
+use crate::upstream::OWN_MARK;
 
 /// Which hosts a request may name.
 #[derive(Debug, Clone, Default)]
@@ -18,6 +20,8 @@ pub(crate) struct Origins {
     /// Whether the gateway listens on loopback only. If it does not, the names it is reached by are not known, and only
     /// `Origin` is checked.
     pub(crate) loopback_only: bool,
+    /// The mark of the gateway's own requests. An upstream that leads back here would be trusted as this very machine.
+    pub(crate) own_mark: Option<HeaderValue>,
 }
 
 /// Refuses a request from a foreign page.
@@ -25,7 +29,8 @@ pub(crate) async fn check(State(origins): State<Arc<Origins>>, request: Request,
     if origins.accept(request.headers()) {
         next.run(request).await
     } else {
-        let problem = schemas::Problem::new("Forbidden").details("the Host or Origin header names a foreign site");
+        let problem = schemas::Problem::new("Forbidden")
+            .details("the Host or Origin header names a foreign site, or the request is the gateway's own");
         (StatusCode::FORBIDDEN, axum::Json(problem)).into_response()
     }
 }
@@ -47,7 +52,8 @@ impl Origins {
             (None, _) => true,
             (Some(_), Some(_)) => false,
         };
-        origin && host
+        let own = headers.get_all(OWN_MARK).iter().any(|mark| self.own_mark.as_ref() == Some(mark));
+        origin && host && !own
     }
 
     fn accepts_origin(&self, origin: &str) -> bool {
@@ -81,7 +87,11 @@ mod tests {
     const EVERYWHERE: bool = false;
 
     fn accepts(loopback_only: bool, headers: &[(header::HeaderName, &str)]) -> bool {
-        let origins = Origins { hosts: vec!["gateway.example".into()], loopback_only };
+        let origins = Origins {
+            hosts: vec!["gateway.example".into()],
+            loopback_only,
+            own_mark: Some(HeaderValue::from_static("mine")),
+        };
         let mut map = HeaderMap::new();
         for (name, value) in headers {
             map.append(name, value.parse().expect("a header value"));
@@ -106,6 +116,12 @@ mod tests {
         assert!(!accepts(EVERYWHERE, &[(header::HOST, "x"), (header::ORIGIN, "null")]));
         assert!(accepts(EVERYWHERE, &[(header::HOST, "x"), (header::ORIGIN, "http://localhost:3000")]));
         assert!(accepts(EVERYWHERE, &[(header::HOST, "x"), (header::ORIGIN, "https://gateway.example")]));
+    }
+
+    #[test]
+    fn the_gateways_own_requests_do_not_come_in_again() {
+        assert!(!accepts(EVERYWHERE, &[(header::HOST, "x"), (OWN_MARK, "other"), (OWN_MARK, "mine")]));
+        assert!(accepts(EVERYWHERE, &[(header::HOST, "x"), (OWN_MARK, "other")]));
     }
 
     #[test]

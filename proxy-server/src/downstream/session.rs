@@ -24,6 +24,10 @@ use crate::upstream::{Attachment, Event, Reply, Upstream};
 const REAP_INTERVAL: Duration = Duration::from_secs(30);
 /// Streams of finished calls that a session keeps for clients that come back for the answer.
 const KEPT_STREAMS: usize = 64;
+/// What those streams may hold together before the oldest goes.
+const KEPT_BYTES: usize = 16 << 20;
+/// Questions to one client that wait for an answer.
+const MAX_QUESTIONS: usize = 256;
 /// How long a client may think about a question.
 const QUESTION_TIMEOUT: Duration = Duration::from_secs(300);
 
@@ -149,9 +153,12 @@ impl Session {
         events: mpsc::Receiver<Event>,
         tasks: &Tasks,
     ) {
-        if self.link.set(Link { attachment: Arc::clone(&attachment), version: version.into() }).is_ok() {
-            tasks.spawn("session events", carry_over(Arc::clone(self), attachment, events));
-        }
+        let link = Link { attachment: Arc::clone(&attachment), version: version.into() };
+        match self.link.set(link) {
+            Ok(()) => tasks.spawn("session events", carry_over(Arc::clone(self), attachment, events)),
+            // Someone was faster to introduce the same client; what was opened for the loser is let go.
+            Err(_) => tasks.spawn("let go", async move { attachment.close().await }),
+        };
     }
 
     pub(super) fn attachment(&self) -> Result<&Arc<Attachment>, Error> {
@@ -207,8 +214,12 @@ impl Session {
         match event {
             Event::Notification(message) => log.push(message),
             Event::Question(question) => {
-                lock(&self.questions).insert(question.serial, (Instant::now(), question.reply));
-                log.push(question.message);
+                let mut questions = lock(&self.questions);
+                // Dropped here, it is refused there.
+                if questions.len() < MAX_QUESTIONS {
+                    questions.insert(question.serial, (Instant::now(), question.reply));
+                    log.push(question.message);
+                }
             }
         }
     }
@@ -221,7 +232,11 @@ impl Session {
     /// A stream for one call. Streams of calls that are long done make room.
     pub(super) fn new_stream(&self) -> (u32, Arc<EventLog>) {
         let mut streams = lock(&self.streams);
-        while streams.calls.len() >= KEPT_STREAMS {
+        loop {
+            let kept: usize = streams.calls.values().map(|log| log.bytes()).sum();
+            if streams.calls.len() < KEPT_STREAMS && kept < KEPT_BYTES {
+                break;
+            }
             let oldest = streams.calls.iter().find(|(_, log)| log.is_complete()).map(|(number, _)| *number);
             let Some(oldest) = oldest else { break };
             streams.calls.remove(&oldest);

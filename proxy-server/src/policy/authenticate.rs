@@ -6,14 +6,14 @@ use schemas::{Definition, Secret};
 use subtle::ConstantTimeEq;
 
 use crate::policy::Policy;
-use crate::policy::client_addr::client_address;
+use crate::policy::client_addr::{client_address, is_trusted};
 
 /// What a request shows of who sent it.
 #[derive(Debug, Clone)]
 pub(crate) struct Credentials<'a> {
     pub(crate) peer: IpAddr,
-    /// The values of `X-Forwarded-For`, in order.
-    pub(crate) forwarded_for: Vec<&'a str>,
+    /// The values of `X-Forwarded-For`, in order and as they came.
+    pub(crate) forwarded_for: Vec<&'a [u8]>,
     /// The value of `Authorization`.
     pub(crate) authorization: Option<&'a str>,
 }
@@ -47,7 +47,8 @@ pub(crate) enum Denied {
 impl Policy {
     /// Whether a caller may use the endpoints of this upstream.
     pub(crate) fn client(&self, credentials: &Credentials<'_>, definition: &Definition) -> Result<Principal, Denied> {
-        if !definition.allows(self.address(credentials)) {
+        let allowed = self.address(credentials).map(|address| definition.allows(address));
+        if !allowed.unwrap_or(definition.access.allowed_ips.is_empty()) {
             return Err(Denied::Address);
         }
         let (global, own) = (&self.config.global_tokens, &definition.access.auth_tokens);
@@ -63,8 +64,8 @@ impl Policy {
     /// Whether a caller may use the admin API: first its address, then its token.
     pub(crate) fn admin(&self, credentials: &Credentials<'_>) -> Result<(), Denied> {
         let allowed = &self.config.admin_allow_ips;
-        let address = self.address(credentials);
-        if !allowed.is_empty() && !allowed.iter().any(|net| net.contains(&address)) {
+        let is_allowed = |address| allowed.iter().any(|net| net.contains(&address));
+        if !allowed.is_empty() && !self.address(credentials).is_some_and(is_allowed) {
             return Err(Denied::Address);
         }
         if self.config.admin_tokens.is_empty() {
@@ -78,13 +79,19 @@ impl Policy {
     /// Whether a caller of the admin API may have processes started on this machine.
     pub(crate) fn may_start_processes(&self, credentials: &Credentials<'_>) -> Result<(), Denied> {
         let vouched = !self.config.admin_tokens.is_empty() || self.config.allow_insecure_admin;
-        // A loopback peer that forwards for someone else is not the caller.
+        // A loopback peer that forwards for someone else is not the caller, and only a trusted one is believed when it
+        // says for whom.
+        let forwards_for_local = || {
+            is_trusted(credentials.peer, &self.config.trusted_proxies)
+                && self.address(credentials).is_some_and(|address| address.is_loopback())
+        };
         let local = credentials.peer.to_canonical().is_loopback()
-            && (credentials.forwarded_for.is_empty() || self.address(credentials).is_loopback());
+            && (credentials.forwarded_for.is_empty() || forwards_for_local());
         if vouched || local { Ok(()) } else { Err(Denied::MayNotStart) }
     }
 
-    fn address(&self, credentials: &Credentials<'_>) -> IpAddr {
+    /// The caller's address; nothing when a trusted proxy names one that cannot be read.
+    fn address(&self, credentials: &Credentials<'_>) -> Option<IpAddr> {
         client_address(credentials.peer, &credentials.forwarded_for, &self.config.trusted_proxies)
     }
 }
@@ -165,12 +172,19 @@ mod tests {
         assert_eq!(open.may_start_processes(&credentials("127.0.0.1", None)), Ok(()));
         assert_eq!(open.may_start_processes(&credentials("::ffff:127.0.0.1", None)), Ok(()));
         assert_eq!(open.may_start_processes(&credentials("192.0.2.1", None)), Err(Denied::MayNotStart));
-        let forwarded = Credentials { forwarded_for: vec!["192.0.2.1"], ..credentials("127.0.0.1", None) };
+        let forwarded = Credentials { forwarded_for: vec![b"192.0.2.1".as_slice()], ..credentials("127.0.0.1", None) };
         assert_eq!(
             policy(Config { trusted_proxies: vec!["127.0.0.1/32".parse().expect("a network")], ..Config::default() })
                 .may_start_processes(&forwarded),
             Err(Denied::MayNotStart)
         );
+        assert_eq!(
+            open.may_start_processes(&forwarded),
+            Err(Denied::MayNotStart),
+            "an untrusted proxy on this machine"
+        );
+        let unreadable = Credentials { forwarded_for: vec![b"\xff".as_slice()], ..credentials("127.0.0.1", None) };
+        assert_eq!(open.may_start_processes(&unreadable), Err(Denied::MayNotStart));
         let insecure = policy(Config { allow_insecure_admin: true, ..Config::default() });
         assert_eq!(insecure.may_start_processes(&credentials("192.0.2.1", None)), Ok(()));
     }

@@ -70,7 +70,7 @@ impl Message {
         let find = |name| envelope.get(name).map_or(0..0, |raw| range(text, raw));
         let id = match envelope.get("id") {
             Some(raw) if is_id(raw) => range(text, raw),
-            Some("null") if envelope.get("error").is_some() => 0..0,
+            Some(null @ "null") if envelope.get("error").is_some() => range(text, null),
             Some(_) => return Err(Invalid::Envelope("`id` must be a string or a number")),
             None => 0..0,
         };
@@ -99,7 +99,10 @@ impl Message {
 
     /// The raw id; empty for a notification and for an error that names none.
     pub(crate) fn id(&self) -> &str {
-        self.slice(&self.id)
+        match self.slice(&self.id) {
+            "null" => "",
+            id => id,
+        }
     }
 
     pub(crate) fn method(&self) -> &str {
@@ -122,7 +125,15 @@ impl Message {
     /// The same message with another id, and with other replacements of slices of this very message.
     pub(crate) fn with_id(&self, id: &str, more: &[(&str, &str)]) -> Bytes {
         let mut edits = Vec::with_capacity(1 + more.len());
-        edits.push((self.id.clone(), id));
+        let member;
+        if self.id.is_empty() {
+            // Only an error may lack an id; it gets one in front of its first member.
+            let start = self.bytes.iter().position(|byte| *byte == b'{').map_or(0, |brace| brace + 1);
+            member = format!("\"id\":{id},");
+            edits.push((start..start, member.as_str()));
+        } else {
+            edits.push((self.id.clone(), id));
+        }
         edits.extend(more.iter().map(|(old, new)| (self.locate(old), *new)));
         self.splice(edits)
     }

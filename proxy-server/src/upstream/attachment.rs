@@ -21,6 +21,9 @@ use crate::upstream::supervisor::{SUCCESSOR, jitter};
 
 /// Capabilities by which a client lets itself be asked something.
 const ASKABLE: [&str; 3] = ["sampling", "elicitation", "roots"];
+/// Subscriptions of one client.
+const MAX_SUBSCRIPTIONS: usize = 1_000;
+const MAX_URI_BYTES: usize = 8 * 1024;
 /// What ending all subscriptions of a client may take.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 const INITIALIZED: &[u8] = br#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#;
@@ -107,7 +110,7 @@ impl Attachment {
         let mut again = true;
         loop {
             let session = self.session().await?;
-            if let Some(answer) = self.note(&session, message) {
+            if let Some(answer) = self.note(&session, message)? {
                 return Ok(answer);
             }
             let (relay, once) = oneshot::channel();
@@ -118,6 +121,10 @@ impl Attachment {
                 Err(error) if error.kind() == Kind::SessionLost && again => {
                     again = false;
                     session.give_up();
+                }
+                Ok(answer) => {
+                    self.forget_refused(&session, message, &answer);
+                    return Ok(answer);
                 }
                 outcome => return outcome,
             }
@@ -284,27 +291,44 @@ impl Attachment {
     }
 
     /// Notes what has to be asked for again, and answers what an upstream session that others share must not be told.
-    fn note(&self, session: &Session, message: &Message) -> Option<Message> {
-        let params = Object::read(message.params()).ok()?;
+    fn note(&self, session: &Session, message: &Message) -> Result<Option<Message>, Error> {
         let done = || Message::parse(protocol::result_response(message.id(), "{}")).ok();
-        match message.method() {
-            "resources/subscribe" => {
-                let uri = params.text("uri")?;
-                self.wishes().subscriptions.insert(uri.clone().into_owned());
-                session.inbox().subscribe(self.id, &uri).then(done)?
+        let Ok(params) = Object::read(message.params()) else { return Ok(None) };
+        let answered_here = match (message.method(), params.text("uri"), params.text("level")) {
+            ("resources/subscribe", Some(uri), _) => {
+                let mut wishes = self.wishes();
+                let is_new = !wishes.subscriptions.contains(uri.as_ref());
+                if is_new && (wishes.subscriptions.len() >= MAX_SUBSCRIPTIONS || uri.len() > MAX_URI_BYTES) {
+                    return Err(Kind::InvalidParams("too many subscriptions, or too long a URI").into());
+                }
+                wishes.subscriptions.insert(uri.clone().into_owned());
+                session.inbox().subscribe(self.id, &uri)
             }
-            "resources/unsubscribe" => {
-                let uri = params.text("uri")?;
+            ("resources/unsubscribe", Some(uri), _) => {
                 self.wishes().subscriptions.remove(uri.as_ref());
-                session.inbox().unsubscribe(self.id, &uri).then(done)?
+                session.inbox().unsubscribe(self.id, &uri)
             }
-            "logging/setLevel" => {
-                let level = inbox::level(&params.text("level")?)?;
-                self.wishes().level = Some(level);
-                // Another session wants more; this one's messages are sifted here.
-                (session.inbox().set_level(self.id, level) < level).then(done)?
+            ("logging/setLevel", _, Some(word)) => match inbox::level(&word) {
+                Some(level) => {
+                    self.wishes().level = Some(level);
+                    // Another session wants more; this one's messages are sifted here.
+                    session.inbox().set_level(self.id, level) < level
+                }
+                None => false,
+            },
+            _ => false,
+        };
+        Ok(answered_here.then(done).flatten())
+    }
+
+    /// Forgets a subscription that the upstream refused.
+    fn forget_refused(&self, session: &Session, message: &Message, answer: &Message) {
+        if message.method() == "resources/subscribe" && answer.kind() == protocol::Kind::Error {
+            let params = Object::read(message.params()).ok();
+            if let Some(uri) = params.and_then(|params| params.text("uri").map(String::from)) {
+                self.wishes().subscriptions.remove(&uri);
+                session.inbox().unsubscribe(self.id, &uri);
             }
-            _ => None,
         }
     }
 

@@ -4,13 +4,20 @@
 //! back to the gateway itself.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
-use reqwest::redirect;
+use reqwest::{RequestBuilder, redirect};
 use url::{Host, Url};
+
+/// Metadata services that are not link-local: Alibaba's, Oracle's, Azure's.
+const METADATA: [Ipv4Addr; 3] =
+    [Ipv4Addr::new(100, 100, 100, 200), Ipv4Addr::new(192, 0, 0, 192), Ipv4Addr::new(168, 63, 129, 16)];
+/// Names the gateway's own requests, so that it refuses those that come back to itself.
+pub(crate) const OWN_MARK: HeaderName = HeaderName::from_static("x-mcp-proxy-mark");
 
 const IDLE_CONNECTION: Duration = Duration::from_secs(90);
 
@@ -19,6 +26,7 @@ const IDLE_CONNECTION: Duration = Duration::from_secs(90);
 pub(crate) struct Dialer {
     client: reqwest::Client,
     own: Arc<OnceLock<SocketAddr>>,
+    mark: HeaderValue,
 }
 
 /// Why an address is not dialled.
@@ -31,18 +39,20 @@ pub(crate) enum Refused {
 }
 
 impl Dialer {
-    /// A dialer that gives up connecting after this long.
-    pub(crate) fn new(connect_timeout: Duration) -> Result<Self, reqwest::Error> {
+    /// A dialer that gives up connecting after this long, and by whose mark the gateway knows its own requests.
+    pub(crate) fn new(connect_timeout: Duration, mark: HeaderValue) -> Result<Self, reqwest::Error> {
         // Installing twice is no error worth reporting: the first one serves all.
         rustls::crypto::ring::default_provider().install_default().ok();
         let client = reqwest::Client::builder()
             .connect_timeout(connect_timeout)
             .pool_idle_timeout(IDLE_CONNECTION)
             .redirect(redirect::Policy::none())
+            // A proxy would resolve names by itself, past the resolver below.
+            .no_proxy()
             .dns_resolver(Arc::new(GuardedResolver))
             .user_agent(concat!("mcp-proxy/", env!("CARGO_PKG_VERSION")))
             .build()?;
-        Ok(Self { client, own: Arc::default() })
+        Ok(Self { client, own: Arc::default(), mark })
     }
 
     /// Tells the address the gateway listens on, once it is known.
@@ -50,8 +60,14 @@ impl Dialer {
         self.own.set(address).ok();
     }
 
-    /// The client, after a look at where it would connect.
-    pub(crate) fn client(&self, url: &Url) -> Result<&reqwest::Client, Refused> {
+    /// A request with these headers, after a look at where it would go. A name that leads back to the gateway is not
+    /// known here; there the mark stops it.
+    pub(crate) fn request(&self, method: Method, url: &Url, headers: &HeaderMap) -> Result<RequestBuilder, Refused> {
+        let client = self.client(url)?;
+        Ok(client.request(method, url.clone()).headers(headers.clone()).header(OWN_MARK, self.mark.clone()))
+    }
+
+    fn client(&self, url: &Url) -> Result<&reqwest::Client, Refused> {
         let address = match url.host() {
             Some(Host::Ipv4(address)) => Some(IpAddr::from(address)),
             Some(Host::Ipv6(address)) => Some(IpAddr::from(address).to_canonical()),
@@ -87,11 +103,18 @@ impl Resolve for GuardedResolver {
     }
 }
 
-/// Link-local addresses, among them every cloud's metadata service.
+/// Link-local addresses, and the metadata services of clouds, which are most often among them.
 fn is_link_local(address: IpAddr) -> bool {
     match address {
-        IpAddr::V4(address) => address.is_link_local(),
-        IpAddr::V6(address) => address.is_unicast_link_local() || address.segments().starts_with(&[0xfd00, 0x0ec2]),
+        IpAddr::V4(address) => address.is_link_local() || METADATA.contains(&address),
+        IpAddr::V6(address) => match address.segments() {
+            // A translator's address for an IPv4 one (RFC 6052).
+            [0x64, 0xff9b, 0, 0, 0, 0, high, low] => {
+                is_link_local(Ipv4Addr::from(u32::from(high) << 16 | u32::from(low)).into())
+            }
+            [0xfd00, 0x0ec2, ..] => true,
+            _ => address.is_unicast_link_local(),
+        },
     }
 }
 
@@ -100,7 +123,8 @@ mod tests {
     use super::*;
 
     fn check(url: &str, allowed: bool) {
-        let dialer = Dialer::new(Duration::from_secs(1)).expect("a client");
+        let mark = HeaderValue::from_static("m");
+        let dialer = Dialer::new(Duration::from_secs(1), mark).expect("a client");
         dialer.set_own("0.0.0.0:6001".parse().expect("an address"));
         assert_eq!(dialer.client(&url.parse().expect("a URL")).is_ok(), allowed, "{url}");
     }
@@ -113,6 +137,8 @@ mod tests {
         check("http://[fe80::1]/", false);
         check("http://[::ffff:169.254.169.254]/", false);
         check("http://[fd00:ec2::254]/", false);
+        check("http://100.100.100.200/", false);
+        check("http://[64:ff9b::a9fe:a9fe]/", false);
         check("http://127.0.0.1:6001/x/stream", false);
         check("http://localhost:6001/x/stream", false);
         check("http://[::1]:6001/x/stream", false);

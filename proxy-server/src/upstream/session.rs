@@ -1,6 +1,7 @@
 //! One live protocol relationship with an upstream: the handshake, then requests multiplexed by id.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -40,6 +41,8 @@ pub(crate) struct Session {
     inbox: Arc<Inbox>,
     handshake: Message,
     since: Instant,
+    /// Whether the upstream's own stream is read, which once is enough for.
+    listening: AtomicBool,
 }
 
 /// One request on its way.
@@ -86,13 +89,16 @@ impl Session {
             endpoint.set_version(&version);
         }
         guard.disarm();
-        Ok(Arc::new(Self { wire, inbox, handshake, since: Instant::now() }))
+        let listening = AtomicBool::new(false);
+        Ok(Arc::new(Self { wire, inbox, handshake, since: Instant::now(), listening }))
     }
 
     /// Ends the handshake. From here on the upstream may ask and tell on its own stream.
     pub(super) async fn initialized(&self, environment: &Environment, message: Bytes) -> Result<(), Error> {
         self.wire.send(message).await?;
-        if let Wire::StreamableHttp(endpoint) = &*self.wire {
+        if let Wire::StreamableHttp(endpoint) = &*self.wire
+            && !self.listening.swap(true, Ordering::Relaxed)
+        {
             let (listener, closed) = (Arc::clone(endpoint), self.inbox.closed().clone());
             let inbox = Arc::clone(&self.inbox);
             environment.tasks.spawn("upstream stream", async move {
@@ -210,6 +216,13 @@ impl Session {
     }
 }
 
+impl Drop for Session {
+    /// The tasks around a session hold on to its parts; this tells them to let go.
+    fn drop(&mut self) {
+        self.inbox.close("nobody uses the session any more");
+    }
+}
+
 impl From<Error> for OpenError {
     fn from(error: Error) -> Self {
         Self::Failed(error)
@@ -231,7 +244,7 @@ async fn connect(environment: &Environment, definition: &Definition, inbox: &Arc
         Transport::Sse(remote) => {
             let (dialer, tasks) = (&environment.dialer, &environment.tasks);
             let opening = sse::Opening { url: &remote.url, headers: headers(remote)?, dialer, tasks, limit };
-            Ok(Wire::Sse(sse::open(opening, Arc::clone(inbox)).await?))
+            Ok(Wire::Sse(Box::new(sse::open(opening, Arc::clone(inbox)).await?)))
         }
     }
 }

@@ -23,7 +23,7 @@ const SEND_PATIENCE: Duration = Duration::from_secs(10);
 /// The sending half of one upstream session.
 pub(super) enum Wire {
     Stdio(stdio::Pipe),
-    Sse(sse::Poster),
+    Sse(Box<sse::Poster>),
     StreamableHttp(Arc<streamable_http::Endpoint>),
 }
 

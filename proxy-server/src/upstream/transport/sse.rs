@@ -4,8 +4,8 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::HeaderMap;
 use http::header::{ACCEPT, CONTENT_TYPE};
+use http::{HeaderMap, Method};
 use reqwest::Response;
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
@@ -39,9 +39,9 @@ pub(in crate::upstream) struct Opening<'a> {
 /// Opens the stream and waits for the `endpoint` event. The caller sets the deadline.
 pub(in crate::upstream) async fn open(opening: Opening<'_>, inbox: Arc<Inbox>) -> Result<Poster, Error> {
     let Opening { url, headers, dialer, tasks, limit } = opening;
-    let client = dialer.client(url).map_err(|error| Error::new(Kind::Unreachable).because(error))?;
-    let request = client.get(url.clone()).headers(headers.clone()).header(ACCEPT, "text/event-stream");
-    let mut response = request.send().await.map_err(transport_error)?;
+    let request = dialer.request(Method::GET, url, &headers);
+    let request = request.map_err(|error| Error::new(Kind::Unreachable).because(error))?;
+    let mut response = request.header(ACCEPT, "text/event-stream").send().await.map_err(transport_error)?;
     if !response.status().is_success() {
         return Err(refused(response.status()));
     }
@@ -70,8 +70,8 @@ pub(in crate::upstream) async fn open(opening: Opening<'_>, inbox: Arc<Inbox>) -
 
 impl Poster {
     pub(super) async fn send(&self, message: Bytes) -> Result<(), Error> {
-        let client = self.dialer.client(&self.url).map_err(|error| Error::new(Kind::Unreachable).because(error))?;
-        let request = client.post(self.url.clone()).headers(self.headers.clone());
+        let request = self.dialer.request(Method::POST, &self.url, &self.headers);
+        let request = request.map_err(|error| Error::new(Kind::Unreachable).because(error))?;
         let request = request.header(CONTENT_TYPE, "application/json").body(message);
         let response = request.send().await.map_err(transport_error)?;
         match response.status() {

@@ -148,21 +148,25 @@ impl Endpoint {
         answer: &mut oneshot::Receiver<Message>,
     ) -> Result<Message, Error> {
         let mut decoder = Decoder::new(self.limit);
-        let mut stream = response;
+        let mut stream = Some(response);
         let mut retry = FIRST_RETRY;
         for _ in 0..=RESUMPTIONS {
-            let (end, asked) = read_events(stream, &mut decoder, |event| receive(event, Some(id), inbox, answer)).await;
-            if let StreamEnd::Answered(message) = end {
-                return Ok(message);
+            if let Some(stream) = stream.take() {
+                let take = |event| receive(event, Some(id), inbox, answer);
+                let (end, asked) = read_events(stream, &mut decoder, take).await;
+                if let StreamEnd::Answered(message) = end {
+                    return Ok(message);
+                }
+                retry = asked.unwrap_or(retry);
             }
-            retry = asked.unwrap_or(retry);
             let Some(last) = decoder.last_id().map(str::to_owned) else { break };
             tokio::time::sleep(retry).await;
-            let resumed = self.get(Some(&last)).await?;
-            if !resumed.status().is_success() || !is_event_stream(&resumed) {
-                break;
+            // The request was taken: whatever goes wrong from here on, it may have been executed.
+            match self.get(Some(&last)).await {
+                Ok(resumed) if resumed.status().is_success() && is_event_stream(&resumed) => stream = Some(resumed),
+                Ok(_) => break,
+                Err(_) => {}
             }
-            stream = resumed;
         }
         Err(Error::new(Kind::Lost).because("the response stream ended before the answer"))
     }
@@ -223,8 +227,8 @@ impl Endpoint {
     }
 
     fn request(&self, method: Method) -> Result<RequestBuilder, Error> {
-        let client = self.dialer.client(&self.url).map_err(|error| Error::new(Kind::Unreachable).because(error))?;
-        let mut request = client.request(method, self.url.clone()).headers(self.headers.clone());
+        let request = self.dialer.request(method, &self.url, &self.headers);
+        let mut request = request.map_err(|error| Error::new(Kind::Unreachable).because(error))?;
         if let Some(session) = self.session.get() {
             request = request.header(SESSION_ID, session.clone());
         }
@@ -255,6 +259,7 @@ async fn read_events(
     mut take: impl FnMut(Event) -> Option<Message>,
 ) -> (StreamEnd, Option<Duration>) {
     let mut retry = None;
+    decoder.restart();
     loop {
         while let Some(event) = decoder.next_event() {
             retry = event.retry.or(retry);

@@ -134,6 +134,22 @@ fn a_placeholder_sent_back_keeps_the_stored_secret() {
 }
 
 #[test]
+fn a_placeholder_is_not_kept_for_someone_else() {
+    let check = |stored: Value, again: Value, place: &str| {
+        let error = read(again).expect("a definition").keep_redacted(&read(stored).expect("a definition"));
+        let expected = format!("`{place}` is redacted and there is no stored value to keep");
+        assert_eq!(error.map_err(|error| error.to_string()), if place.is_empty() { Ok(()) } else { Err(expected) });
+    };
+    let remote =
+        |url: &str, secret: &str| json!({ "name": "a", "transport": "sse", "url": url, "headers": { "A": secret } });
+    check(remote("http://x/", "1"), remote("http://x/other", "[redacted]"), "");
+    check(remote("http://x/", "1"), remote("http://y/", "[redacted]"), "headers.A");
+    let program = |command: &str, secret: &str| json!({ "name": "a", "transport": "stdio", "command": command, "env": { "E": secret } });
+    check(program("x", "1"), program("x", "[redacted]"), "");
+    check(program("x", "1"), program("sh", "[redacted]"), "env.E");
+}
+
+#[test]
 fn addresses_are_matched_in_either_notation() {
     let access = json!({ "name": "a", "transport": "stdio", "command": "x", "allowedIPs": ["10.0.0.0/8", "::1"] });
     let definition = read(access).expect("a definition");
