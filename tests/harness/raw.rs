@@ -134,12 +134,17 @@ impl Reply {
 
     /// The rest of the body.
     pub async fn text(&mut self) -> String {
-        while self.more().await {}
+        within(DEADLINE, "a whole body", async { while self.more().await {} }).await;
         String::from_utf8_lossy(&std::mem::take(&mut self.unread)).into_owned()
     }
 
     /// The next event that has an id or data; nothing once the stream has ended.
     pub async fn event(&mut self) -> Option<Event> {
+        within(DEADLINE, "an event", self.next_event()).await
+    }
+
+    /// The same however long it takes.
+    async fn next_event(&mut self) -> Option<Event> {
         loop {
             while let Some(raw) = self.block() {
                 let event = Event::read(raw);
@@ -166,8 +171,7 @@ impl Reply {
     }
 
     async fn more(&mut self) -> bool {
-        let frame = within(DEADLINE, "more of a body", self.body.frame()).await;
-        let Some(Ok(frame)) = frame else { return false };
+        let Some(Ok(frame)) = self.body.frame().await else { return false };
         self.unread.extend_from_slice(frame.data_ref().map_or(&[], |data| data));
         true
     }

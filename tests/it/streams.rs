@@ -136,9 +136,8 @@ async fn a_sessions_own_stream_goes_on_where_its_client_lost_it() {
         let mut resumed = again(&client, "0-1").send().await;
         expect(&mut resumed, "0-2", &told(2)).await;
         expect(&mut resumed, "0-3", &told(3)).await;
-        drop(resumed);
-        peer.send(told(4));
         let mut anew = client.http("GET").send().await;
+        peer.send(told(4));
         expect(&mut anew, "0-4", &told(4)).await;
     }
 }

@@ -245,7 +245,7 @@ pub fn tool_call(id: &str, tool: &str, arguments: &str) -> String {
 /// Hands over every message of a response.
 async fn deliver(mut reply: Reply, into: mpsc::Sender<String>) {
     if reply.is_stream() {
-        while let Some(event) = reply.event().await {
+        while let Some(event) = reply.next_event().await {
             if !event.data.is_empty() {
                 into.try_send(event.data).ok();
             }

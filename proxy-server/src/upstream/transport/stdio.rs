@@ -12,7 +12,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use rustix::process::{Pid, Signal, kill_process_group, set_parent_process_death_signal};
+use rustix::io::Errno;
+use rustix::process::{Pid, Signal, getpid, getppid, kill_process_group, set_parent_process_death_signal};
 use schemas::Definition;
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
@@ -143,9 +144,15 @@ pub(in crate::upstream) struct Streams<'a> {
 #[expect(unsafe_code, reason = "std has no safe way to run a call between fork and exec")]
 fn spawn(mut command: Command) -> std::io::Result<Child> {
     command.process_group(0);
-    // SAFETY: the closure makes one system call, which is async-signal-safe, and touches no memory.
+    let gateway = getpid();
+    let die_with_gateway = move || {
+        set_parent_process_death_signal(Some(Signal::KILL))?;
+        // A gateway that died before this sends no signal any more.
+        if getppid() == Some(gateway) { Ok(()) } else { Err(Errno::SRCH.into()) }
+    };
+    // SAFETY: the closure makes two system calls, which are async-signal-safe, and touches no memory of others.
     unsafe {
-        command.pre_exec(|| set_parent_process_death_signal(Some(Signal::KILL)).map_err(Into::into));
+        command.pre_exec(die_with_gateway);
     }
     command.spawn()
 }
