@@ -57,8 +57,9 @@ impl Launch {
     }
 
     /// What is not on this machine, and how to get it.
-    pub(crate) fn missing() -> Option<&'static str> {
-        nginx::program().is_none().then_some("nginx is not installed, and so is missing here (Debian: nginx-light)")
+    pub(crate) fn missing() -> Option<String> {
+        let words = "nginx is not installed, so there is nothing to compare with (Debian: apt-get install nginx-light)";
+        nginx::program().is_none().then(|| words.to_owned())
     }
 
     /// Starts the hop and waits until it carries these routes, where it can.

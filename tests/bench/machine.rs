@@ -43,12 +43,12 @@ impl Machine {
         self.others.push(others as f64 / (now.at - then.at).as_nanos() as f64);
     }
 
-    /// How much others took, in words.
-    pub(crate) fn report(&self) -> String {
-        let mean = self.others.iter().sum::<f64>() / self.others.len().max(1) as f64;
-        let most = self.others.iter().copied().fold(0.0, f64::max);
+    /// How much others took, in words; nothing when no load was measured.
+    pub(crate) fn report(&self) -> Option<String> {
+        let most = self.others.iter().copied().reduce(f64::max)?;
+        let mean = self.others.iter().sum::<f64>() / self.others.len() as f64;
         let cores = available_parallelism().map_or(1, usize::from);
-        format!("Other programs used {mean:.2} of {cores} cores on average, {most:.2} in the worst row.")
+        Some(format!("Other programs used {mean:.2} of {cores} cores on average, {most:.2} in the worst row."))
     }
 }
 

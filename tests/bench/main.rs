@@ -66,9 +66,9 @@ async fn run(options: &Options) -> Result<()> {
         }
     }
     let names: Vec<&str> = hops.iter().map(|(hop, _)| hop.name.as_str()).collect();
-    println!("{}\n{}", table.print(&rows, &names), machine.report());
-    if let Some(missing) = Launch::missing() {
-        println!("{missing}");
+    println!("{}", table.print(&rows, &names));
+    for line in machine.report().into_iter().chain(Launch::missing()) {
+        println!("{line}");
     }
     Ok(())
 }

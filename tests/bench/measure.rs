@@ -1,9 +1,12 @@
 //! One row on one hop, once.
 
+use std::task::Poll;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use hyper::body::{Body, Incoming};
+use futures_util::poll;
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::hop::{Hop, Launch, first_answer};
@@ -101,9 +104,9 @@ async fn still_answers(session: &Session, endpoint: &Endpoint) -> Result<()> {
     elsewhere.end().await
 }
 
-/// Whether a stream has come to its end; nothing should have come on it.
+/// Whether a stream has come to its end. Comments that keep it alive may have come on it.
 async fn is_over(stream: &mut Incoming) -> bool {
-    stream.is_end_stream() || futures_util::poll!(http_body_util::BodyExt::frame(stream)).is_ready()
+    !matches!(poll!(stream.frame()), Poll::Pending | Poll::Ready(Some(Ok(_))))
 }
 
 /// The value that this share of all values does not exceed.

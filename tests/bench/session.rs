@@ -189,7 +189,7 @@ async fn read(response: Response<Incoming>) -> Result<Bytes> {
 fn result<'a, T: Deserialize<'a>>(body: &'a Bytes, id: u64) -> Result<T> {
     let wrong = || format!("not the response to request {id}: {}", String::from_utf8_lossy(body));
     let reply: Reply<'a> = serde_json::from_slice(body).with_context(wrong)?;
-    ensure!(reply.jsonrpc == "2.0" && reply.id == id, wrong());
+    ensure!(reply.jsonrpc == "2.0" && reply.id == id, "{}", wrong());
     serde_json::from_str(reply.result.with_context(wrong)?.get()).with_context(wrong)
 }
 

@@ -115,7 +115,8 @@ async fn a_silent_client_hears_the_successor() {
 
 #[tokio::test]
 async fn a_process_that_exits_at_once_is_tried_again_and_again() {
-    let hopeless = fake("hopeless").child(&["--complain", "no licence", "--exit", "3"]).start(Via::Stdio).await;
+    let hopeless =
+        fake("hopeless").child(&["--flood", "--complain", "no licence", "--exit", "3"]).start(Via::Stdio).await;
     let gateway = gateway().start().await;
     let mut definition = hopeless.definition();
     definition["reconnectDelay"] = json!("100ms");
