@@ -23,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 
 pub(crate) use self::attachment::{Attachment, Call};
 pub(crate) use self::dialer::{Dialer, OWN_MARK};
-pub(crate) use self::inbox::{EVENT_QUEUE, Event, Reply};
+pub(crate) use self::inbox::{EVENT_QUEUE, Event, Question, Reply, is_severe};
 pub(crate) use self::session::{Exchange, NOBODY, OpenError, Session};
 pub(crate) use self::transport::one_line;
 pub(crate) use self::transport::stdio::{ChildEnvironment, INHERITED, StartError};

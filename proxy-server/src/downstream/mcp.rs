@@ -20,7 +20,7 @@ use tracing::info;
 use crate::downstream::dialogue::{fill, introduce, notify, run};
 use crate::downstream::session::Session;
 use crate::downstream::stream::{Resumable, parse_event_id, resumable};
-use crate::downstream::{Edge, Shared, admit, read_body, respond, upstream_name};
+use crate::downstream::{Edge, Shared, admit, modern, read_body, respond, upstream_name};
 use crate::policy::Principal;
 use crate::protocol::{self, Message};
 use crate::upstream::{EVENT_QUEUE, OpenError, Upstream};
@@ -39,7 +39,12 @@ pub(super) async fn serve(State(edge): Shared, path: RawPathParams, request: Req
         Err(refusal) => return refusal,
     };
     let caller = Caller { edge, upstream, principal };
+    let is_modern = modern::names_modern(request.headers());
     match *request.method() {
+        // All there is in the modern era is POST.
+        Method::GET | Method::DELETE if is_modern => {
+            (StatusCode::METHOD_NOT_ALLOWED, [(header::ALLOW, "POST")]).into_response()
+        }
         Method::POST => caller.post(request).await,
         Method::GET => caller.get(request.headers()),
         Method::DELETE => caller.delete(request.headers()),
@@ -85,8 +90,12 @@ impl Caller {
         };
         let message = match Message::parse(body) {
             Ok(message) => message,
+            Err(invalid) if modern::names_modern(&head.headers) => return respond::modern_invalid(&invalid),
             Err(invalid) => return respond::invalid(&invalid),
         };
+        if modern::is_modern(&head.headers, &message) {
+            return modern::serve(&self.edge, &self.upstream, self.principal, &head.headers, message).await;
+        }
         if message.method() == "initialize" && message.kind() == protocol::Kind::Request {
             return self.initialize(&message).await;
         }
