@@ -34,6 +34,11 @@ impl<'a> Object<'a> {
         text.get(1..1).unwrap_or_default()
     }
 
+    /// The members in order, their names decoded.
+    pub(crate) fn members(&self) -> impl Iterator<Item = (&str, &'a str)> {
+        self.members.iter().map(|(name, value)| (name.as_ref(), value.get()))
+    }
+
     /// Whether it has no members.
     pub(crate) fn is_empty(&self) -> bool {
         self.members.is_empty()
