@@ -23,18 +23,21 @@ async fn check<const N: usize>(url: &str, admin: &Admin, definition: &Value, exp
     assert_eq!((report.passed, report.failed.as_slice()), (passed, failed.map(str::to_owned).as_slice()), "{report}");
 }
 
-/// In front of a legacy upstream over each transport.
+/// In front of a legacy upstream over each transport, all at once.
 async fn check_all<const N: usize>(expected: Expected<N>) {
     let gateway = gateway().start().await;
     let http = reference(&["--era", "legacy", "--http", "127.0.0.1:0"]).await;
     let sse = reference(&["--sse", "127.0.0.1:0"]).await;
     let over_http = json!({ "name": "http", "transport": "streamable-http", "url": http.url });
-    check(&gateway.url, &gateway.admin, &over_http, expected).await;
     let over_sse = json!({ "name": "events", "transport": "sse", "url": sse.url });
-    check(&gateway.url, &gateway.admin, &over_sse, expected).await;
     let over_stdio = json!({ "name": "stdio", "transport": "stdio", "command": reference_program(),
         "args": ["--stdio", "--era", "legacy"] });
-    check(&gateway.url, &gateway.admin, &over_stdio, expected).await;
+    let (url, admin) = (&gateway.url, &gateway.admin);
+    tokio::join!(
+        check(url, admin, &over_http, expected),
+        check(url, admin, &over_sse, expected),
+        check(url, admin, &over_stdio, expected),
+    );
 }
 
 #[tokio::test]
@@ -45,4 +48,15 @@ async fn legacy_clients_lose_nothing_in_front_of_a_legacy_upstream() {
 #[tokio::test]
 async fn modern_clients_lose_two_scenarios_in_front_of_a_legacy_upstream() {
     check_all((MODERN, 35, NOT_BRIDGED)).await;
+}
+
+#[tokio::test]
+async fn legacy_clients_lose_nothing_in_front_of_a_modern_upstream() {
+    let gateway = gateway().start().await;
+    let http = reference(&["--era", "modern", "--http", "127.0.0.1:0"]).await;
+    let over_http = json!({ "name": "http", "transport": "streamable-http", "url": http.url });
+    check(&gateway.url, &gateway.admin, &over_http, (LEGACY, 30, [])).await;
+    let over_stdio = json!({ "name": "stdio", "transport": "stdio", "command": reference_program(),
+        "args": ["--stdio", "--era", "modern"] });
+    check(&gateway.url, &gateway.admin, &over_stdio, (LEGACY, 30, [])).await;
 }

@@ -5,6 +5,7 @@
 mod admin_api;
 mod binary;
 mod conformance;
+mod eras;
 mod faults;
 mod fidelity;
 mod isolation;

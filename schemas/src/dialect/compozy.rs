@@ -11,8 +11,8 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 
 use crate::{
-    Access, Definition, EraMode, FilterMode, Inert, InvalidDefinition, REDACTED, Reconnect, Remote, Secret, SessionMode,
-    Sessions, Stdio, ToolFilter, Transport, WireDuration,
+    Access, Definition, EraMode, FilterMode, Inert, InvalidDefinition, REDACTED, Reconnect, Remote, Secret,
+    SessionMode, Sessions, Stdio, ToolFilter, Transport, WireDuration,
 };
 
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
