@@ -280,20 +280,26 @@ impl Outcome {
 impl Drop for Conversation {
     fn drop(&mut self) {
         let Outcome::Awaited(outcome) = std::mem::replace(&mut self.outcome, Outcome::Given) else { return };
-        let (Some(cancel), seat) = (self.cancel.take(), self.seat.take()) else { return };
+        let (Some(cancel), Some(mut seat)) = (self.cancel.take(), self.seat.take()) else { return };
         self.asked.clear();
-        let words = r#"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":0,"reason":"the client closed the response stream"}}"#;
-        let Ok(words) = Message::parse(Bytes::from_static(words.as_bytes())) else { return };
         self.tasks.spawn("withdraw call", async move {
-            cancel.send(words).ok();
-            timeout(WITHDRAWAL, outcome).await.ok();
-            drop(seat);
+            let words = r#"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":0,"reason":"the client closed the response stream"}}"#;
+            if let Ok(words) = Message::parse(Bytes::from_static(words.as_bytes())) {
+                cancel.send(words).ok();
+                timeout(WITHDRAWAL, outcome).await.ok();
+            }
+            // Many upstreams go on regardless, and would ask the next caller what they have to ask this one.
+            seat.discard();
         });
     }
 }
 
 /// Sends the request on the seat's own session.
-fn send(seat: &Seat, request: &Message, deadline: Instant) -> (Outcome, mpsc::Receiver<Event>, oneshot::Sender<Message>) {
+fn send(
+    seat: &Seat,
+    request: &Message,
+    deadline: Instant,
+) -> (Outcome, mpsc::Receiver<Event>, oneshot::Sender<Message>) {
     let (events, queue) = mpsc::channel(EVENT_QUEUE);
     let (cancel, cancelled) = oneshot::channel();
     let (attachment, message) = (seat.line().attachment().clone(), request.clone());

@@ -182,7 +182,8 @@ mod tests {
 
     #[test]
     fn both_kinds_of_answers_are_accepted() {
-        let check = |value: &str, expected| assert_eq!(accepts_both(&headers(&[("accept", value)])), expected, "{value}");
+        let check =
+            |value: &str, expected| assert_eq!(accepts_both(&headers(&[("accept", value)])), expected, "{value}");
         check("application/json, text/event-stream", true);
         check("text/event-stream;q=0.5,APPLICATION/JSON", true);
         check("*/*", true);

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
+use schemas::Transport;
 use tokio::sync::{Semaphore, broadcast, mpsc, oneshot};
 use tokio::time::{Instant, sleep, timeout_at};
 use tokio_util::sync::CancellationToken;
@@ -116,13 +117,22 @@ impl Pool {
         if usage == Use::Alone {
             return open(edge, caller, key, usage).await;
         }
+        let outcome = Self::take_in_turn(edge, caller, key.clone()).await;
+        if outcome.is_err() {
+            pool.sweep(&key);
+        }
+        outcome
+    }
+
+    /// A place in a session that others may share; only one of them opens it.
+    async fn take_in_turn(edge: &Arc<Edge>, caller: Caller<'_>, key: Key) -> Result<Seat, Error> {
         let deadline = Instant::now() + edge.config.initialize_timeout;
-        let opening = Arc::clone(&pool.groups().entry(key.clone()).or_insert_with(Group::default).opening);
+        let opening = Arc::clone(&edge.pool.groups().entry(key.clone()).or_default().opening);
         let turn = timeout_at(deadline, opening.acquire()).await;
         let _turn = turn.map_err(|_| Error::new(Kind::NotReady).at(&caller.upstream.definition().name))?;
-        match pool.free(&key, usage) {
+        match edge.pool.free(&key, Use::Shared) {
             Some(seat) => Ok(seat),
-            None => open(edge, caller, key, usage).await,
+            None => open(edge, caller, key, Use::Shared).await,
         }
     }
 
@@ -153,21 +163,34 @@ impl Pool {
     }
 
     fn add(&self, line: &Arc<Line>) {
-        self.groups().entry(line.key.clone()).or_insert_with(Group::default).lines.push(Arc::clone(line));
+        self.groups().entry(line.key.clone()).or_default().lines.push(Arc::clone(line));
     }
 
     fn remove(&self, line: &Arc<Line>) {
         let mut groups = self.groups();
         if let Some(group) = groups.get_mut(&line.key) {
             group.lines.retain(|other| !Arc::ptr_eq(other, line));
-            if group.lines.is_empty() && Arc::strong_count(&group.opening) == 1 {
-                groups.remove(&line.key);
-            }
+        }
+        drop(groups);
+        self.sweep(&line.key);
+    }
+
+    /// Forgets a kind of caller of which there is nobody.
+    fn sweep(&self, key: &Key) {
+        let mut groups = self.groups();
+        if groups.get(key).is_some_and(Group::is_unused) {
+            groups.remove(key);
         }
     }
 
     fn groups(&self) -> MutexGuard<'_, HashMap<Key, Group>> {
         lock(&self.groups)
+    }
+}
+
+impl Group {
+    fn is_unused(&self) -> bool {
+        self.lines.is_empty() && Arc::strong_count(&self.opening) == 1
     }
 }
 
@@ -209,8 +232,8 @@ impl Line {
         if is_set || capabilities.is_none_or(|all| all.get("logging").is_none()) {
             return;
         }
-        let level_ = serde_json::Value::from(level);
-        if self.ask("logging/setLevel", &format!(r#"{{"level":{level_}}}"#), deadline).await.is_ok() {
+        let params = format!(r#"{{"level":{}}}"#, serde_json::Value::from(level));
+        if self.ask("logging/setLevel", &params, deadline).await.is_ok() {
             *lock(&self.level) = Some(level.into());
         }
     }
@@ -242,6 +265,15 @@ impl Line {
 impl Seat {
     pub(super) fn line(&self) -> &Arc<Line> {
         &self.line
+    }
+
+    /// Ends a session that a caller had to itself, if what is still said in it could be taken for the next caller's.
+    pub(super) fn discard(&mut self) {
+        let transport = &self.line.attachment.upstream().definition().transport;
+        let tells_apart = matches!(transport, Transport::StreamableHttp(_));
+        if self.usage == Use::Alone && !tells_apart && !self.line.attachment.is_shared() {
+            self.line.closed.cancel();
+        }
     }
 }
 
@@ -316,7 +348,8 @@ pub(super) async fn reap(edge: Arc<Edge>) {
             () = edge.tasks.stopping().cancelled() => return,
             () = sleep(REAP_INTERVAL) => {}
         }
-        let groups = edge.pool.groups();
+        let mut groups = edge.pool.groups();
+        groups.retain(|_, group| !group.is_unused());
         for line in groups.values().flat_map(|group| &group.lines) {
             if line.idle_since().is_some_and(|since| since.elapsed() > IDLE_TIMEOUT) {
                 debug!(upstream = %line.attachment.upstream().definition().name, "pooled session ended: idle");

@@ -15,13 +15,11 @@ use crate::downstream::conversation::{Conversation, Step};
 use crate::downstream::modern::Asking;
 use crate::downstream::pool::{Caller, Pool, Use};
 use crate::downstream::question::input_required;
-use crate::downstream::seal::{Purpose, purpose};
 use crate::downstream::respond;
+use crate::downstream::seal::{Purpose, purpose};
 use crate::error::{Error, Kind};
 use crate::policy::Principal;
-use crate::protocol::{
-    self, METHOD_NOT_FOUND, MISSING_CAPABILITY, Message, Object, URL_ELICITATION_REQUIRED,
-};
+use crate::protocol::{self, METHOD_NOT_FOUND, MISSING_CAPABILITY, Message, Object, URL_ELICITATION_REQUIRED};
 use crate::upstream::{is_severe, one_line};
 
 /// Requests that are sent once more when the call is lost whose questions a client has just answered.

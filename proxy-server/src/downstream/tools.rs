@@ -139,12 +139,9 @@ fn read(raw: &str) -> Option<(String, Arc<Tool>)> {
     if let Some(schema) = tool.get("inputSchema") {
         collect(schema, &mut Vec::new(), &mut mirrored);
     }
-    let tool_ = Tool {
-        mirrored,
-        is_repeatable: is_true("readOnlyHint") || is_true("idempotentHint"),
-        needs_task: support.as_deref() == Some("required"),
-    };
-    Some((tool.text("name")?.into_owned(), Arc::new(tool_)))
+    let is_repeatable = is_true("readOnlyHint") || is_true("idempotentHint");
+    let needs_task = support.as_deref() == Some("required");
+    Some((tool.text("name")?.into_owned(), Arc::new(Tool { mirrored, is_repeatable, needs_task })))
 }
 
 /// Finds annotated parameters, through `properties` only (2026-07-28, tools, "x-mcp-header").
@@ -174,7 +171,7 @@ mod tests {
     use super::*;
 
     fn check(raw: &str, expected: Tool) {
-        assert_eq!(read(raw).map(|(name, tool)| (name, tool)), Some(("a".to_owned(), Arc::new(expected))), "{raw}");
+        assert_eq!(read(raw), Some(("a".to_owned(), Arc::new(expected))), "{raw}");
     }
 
     #[test]

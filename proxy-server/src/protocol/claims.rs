@@ -147,7 +147,9 @@ mod tests {
             r#"{"name": "a","_meta":{"progressToken":7,"vendor/x":1.10,"traceparent":"t"}}"#,
         );
         check_plain(
-            &format!(r#"{{"arguments":{{"n": 1e3}},"requestState":"s","inputResponses":{{}},"task":{{}},"_meta":{{{own}}}}}"#),
+            &format!(
+                r#"{{"arguments":{{"n": 1e3}},"requestState":"s","inputResponses":{{}},"task":{{}},"_meta":{{{own}}}}}"#
+            ),
             r#"{"arguments":{"n": 1e3},"_meta":{}}"#,
         );
     }

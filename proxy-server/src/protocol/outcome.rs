@@ -10,14 +10,8 @@ use super::object::Object;
 use super::version::LATEST_MODERN;
 
 /// Results that say how long they may be kept.
-const CACHEABLE: [&str; 6] = [
-    "server/discover",
-    "tools/list",
-    "prompts/list",
-    "resources/list",
-    "resources/templates/list",
-    "resources/read",
-];
+const CACHEABLE: [&str; 6] =
+    ["server/discover", "tools/list", "prompts/list", "resources/list", "resources/templates/list", "resources/read"];
 /// Nobody tells when what a legacy upstream said has become wrong, and it may have said it to one client alone.
 const HINTS: &str = r#""ttlMs":0,"cacheScope":"private","#;
 
