@@ -1,5 +1,6 @@
 //! The MCP endpoints: HTTP in, HTTP out. Only this row and the admin API know status codes.
 
+mod batch;
 mod conversation;
 mod dialogue;
 mod event_log;

@@ -13,8 +13,8 @@ use crate::downstream::headers::{self, Mismatch, PROTOCOL_VERSION};
 use crate::downstream::{Edge, listen, reply, respond};
 use crate::policy::Principal;
 use crate::protocol::{
-    self, Claims, HEADER_MISMATCH, INVALID_PARAMS, INVALID_REQUEST, Kind, LATEST_MODERN, METHOD_NOT_FOUND, Message,
-    UNSUPPORTED_VERSION,
+    self, Claims, Era, HEADER_MISMATCH, INVALID_PARAMS, INVALID_REQUEST, Kind, LATEST_MODERN, METHOD_NOT_FOUND,
+    Message, UNSUPPORTED_VERSION,
 };
 use crate::upstream::Upstream;
 
@@ -46,20 +46,23 @@ pub(super) struct Asking {
     pub(super) log_level: Option<Box<str>>,
 }
 
-/// Whether the headers of a request without a body are those of a modern client.
+/// Whether the headers of a request are those of a modern client. One with a session is legacy unless it says otherwise
+/// in so many words.
 pub(super) fn names_modern(headers: &HeaderMap) -> bool {
     let version = headers.get(PROTOCOL_VERSION).map(|value| value.to_str().unwrap_or_default());
-    !headers.contains_key(SESSION_ID) && version.is_some_and(|version| !protocol::is_known(version))
+    let has_session = headers.contains_key(SESSION_ID);
+    version.is_some_and(|version| if has_session { version == LATEST_MODERN } else { !protocol::is_known(version) })
 }
 
-/// Whether a message is one of a modern client. Who shakes hands or has a session is not.
-pub(super) fn is_modern(headers: &HeaderMap, message: &Message) -> bool {
-    let version = headers.get(PROTOCOL_VERSION).map(|value| value.to_str().unwrap_or_default());
-    let names_legacy = version.is_none_or(protocol::is_known);
-    if headers.contains_key(SESSION_ID) && names_legacy {
-        return false;
-    }
-    protocol::claims_a_version(message.params()) || (!names_legacy && message.method() != "initialize")
+/// The era that a message belongs to. Who shakes hands or has a session is legacy.
+pub(super) fn era(headers: &HeaderMap, message: &Message) -> Era {
+    let names_modern = names_modern(headers);
+    let is_modern = match (names_modern, headers.contains_key(SESSION_ID)) {
+        (true, _) if message.method() != "initialize" => true,
+        (false, true) => false,
+        (_, _) => protocol::claims_a_version(message.params()),
+    };
+    if is_modern { Era::Modern } else { Era::Legacy }
 }
 
 /// Answers a message of a modern client.
