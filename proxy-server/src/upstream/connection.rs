@@ -210,7 +210,7 @@ async fn connect(environment: &Environment, definition: &Definition, inbox: &Arc
             Ok(Wire::Stdio(pipe.map_err(|error| Error::new(Kind::Unreachable).because(error))?))
         }
         Transport::StreamableHttp(remote) => {
-            let endpoint = Endpoint::new(remote.url.clone(), headers(remote)?, environment.dialer.clone(), limit);
+            let endpoint = Endpoint::new(&remote.url, headers(remote)?, &environment.dialer, limit)?;
             Ok(Wire::StreamableHttp(Arc::new(endpoint)))
         }
         Transport::Sse(remote) => {
