@@ -205,7 +205,8 @@ async fn connect(environment: &Environment, definition: &Definition, inbox: &Arc
     let limit = environment.config.message_limit;
     match &definition.transport {
         Transport::Stdio(program) => {
-            let streams = Streams { tasks: &environment.tasks, inbox: Arc::clone(inbox), line_limit: limit };
+            let (tasks, inbox, patience) = (&environment.tasks, Arc::clone(inbox), environment.config.child_patience);
+            let streams = Streams { tasks, inbox, line_limit: limit, patience };
             let pipe = stdio::start(definition, program, &environment.children, streams);
             Ok(Wire::Stdio(pipe.map_err(|error| Error::new(Kind::Unreachable).because(error))?))
         }
