@@ -49,6 +49,8 @@ pub(crate) struct Config {
     pub(crate) start_timeout: Duration,
     /// How long an upstream may take to show which era it speaks.
     pub(crate) era_probe: Duration,
+    /// How long a child process may take to end by itself once its input is closed, and again once it got SIGTERM.
+    pub(crate) child_patience: Duration,
     /// Requests in flight per upstream.
     pub(crate) in_flight: usize,
     /// Dedicated sessions per upstream where the definition does not say.
@@ -64,6 +66,7 @@ impl Default for Config {
         Self {
             start_timeout: Duration::from_secs(30),
             era_probe: Duration::from_secs(3),
+            child_patience: Duration::from_secs(2),
             in_flight: 256,
             dedicated_sessions: 1_000,
             message_limit: 16 << 20,

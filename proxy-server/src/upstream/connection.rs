@@ -205,12 +205,13 @@ async fn connect(environment: &Environment, definition: &Definition, inbox: &Arc
     let limit = environment.config.message_limit;
     match &definition.transport {
         Transport::Stdio(program) => {
-            let streams = Streams { tasks: &environment.tasks, inbox: Arc::clone(inbox), line_limit: limit };
+            let (tasks, inbox, patience) = (&environment.tasks, Arc::clone(inbox), environment.config.child_patience);
+            let streams = Streams { tasks, inbox, line_limit: limit, patience };
             let pipe = stdio::start(definition, program, &environment.children, streams);
             Ok(Wire::Stdio(pipe.map_err(|error| Error::new(Kind::Unreachable).because(error))?))
         }
         Transport::StreamableHttp(remote) => {
-            let endpoint = Endpoint::new(remote.url.clone(), headers(remote)?, environment.dialer.clone(), limit);
+            let endpoint = Endpoint::new(&remote.url, headers(remote)?, &environment.dialer, limit)?;
             Ok(Wire::StreamableHttp(Arc::new(endpoint)))
         }
         Transport::Sse(remote) => {
