@@ -27,6 +27,22 @@ pub(crate) async fn call(attachment: &Arc<Attachment>, call: Call<'_>) -> Result
     outcome.map(|answer| access::visible(filter, request.method(), answer)).map_err(|error| name(error, upstream))
 }
 
+/// Passes a modern client's request on to a modern upstream.
+pub(crate) async fn pass(upstream: &Upstream, call: Call<'_>) -> Result<Message, Error> {
+    let filter = upstream.definition().tool_filter.as_ref();
+    let request = call.message;
+    // Who only listens takes nobody's place, and how long it does says nothing.
+    if request.method() == "subscriptions/listen" {
+        return upstream.pass(call).await.map_err(|error| name(error, upstream));
+    }
+    access::check(filter, request)?;
+    let _place = upstream.admit()?;
+    let began = Instant::now();
+    let outcome = upstream.pass(call).await;
+    record(upstream, request.method(), began, &outcome);
+    outcome.map(|answer| access::visible(filter, request.method(), answer)).map_err(|error| name(error, upstream))
+}
+
 /// Calls a tool on behalf of the admin API, on the upstream's own session: nobody can be asked anything.
 pub(crate) async fn call_tool(
     upstream: &Upstream,

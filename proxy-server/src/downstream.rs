@@ -1,6 +1,7 @@
 //! The MCP endpoints: HTTP in, HTTP out. Only this row and the admin API know status codes.
 
 mod batch;
+mod bridge;
 mod conversation;
 mod dialogue;
 mod event_log;
@@ -10,6 +11,7 @@ mod mcp;
 mod modern;
 mod origin;
 mod parked;
+mod passage;
 mod pool;
 mod question;
 mod reply;

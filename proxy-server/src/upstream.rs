@@ -35,9 +35,11 @@ pub(crate) use self::transport::one_line;
 pub(crate) use self::transport::stdio::{ChildEnvironment, INHERITED, StartError};
 
 use crate::error::{Error, Kind};
-use crate::protocol::Era;
+use crate::protocol::{Era, Message};
 use crate::tasks::Tasks;
 use crate::upstream::era::Verdict;
+use crate::upstream::inbox::next_id;
+use crate::upstream::session::Exchange;
 
 /// The caller of what the gateway asks on its own behalf.
 const NOBODY: u64 = 0;
@@ -228,7 +230,7 @@ impl Upstream {
     }
 
     /// The era that is spoken with it. While that is being found out it is waited for; after a failure it is not.
-    async fn era(&self, deadline: Instant) -> Result<Era, Error> {
+    pub(crate) async fn era(&self, deadline: Instant) -> Result<Era, Error> {
         let mut observed = self.observed.clone();
         let settled = observed.wait_for(|observed| {
             observed.era.is_some() || matches!(observed.state, admin::State::Error | admin::State::Disconnected)
@@ -236,6 +238,17 @@ impl Upstream {
         let settled = timeout_at(deadline, settled).await;
         let verdict = settled.ok().and_then(Result::ok).and_then(|observed| observed.era);
         verdict.map(|verdict| verdict.era).ok_or_else(|| Error::new(Kind::NotReady).at(&self.definition.name))
+    }
+
+    /// Sends a modern request as it is to an upstream of its era. Each is a caller of its own: none of them is more to
+    /// the upstream than its one request.
+    pub(crate) async fn pass(&self, call: Call<'_>) -> Result<Message, Error> {
+        let Call { message, events, cancelled, deadline } = call;
+        let session = self.own_session(deadline.min(self.start_deadline())).await?;
+        if session.era() != Era::Modern {
+            return Err(Kind::NotReady.into());
+        }
+        session.request(Exchange { message, caller: next_id(), events, cancelled, deadline }).await
     }
 
     /// Until when connecting and the handshake may take, begun now.

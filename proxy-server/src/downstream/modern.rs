@@ -8,9 +8,10 @@ use std::sync::Arc;
 
 use axum::http::{HeaderMap, HeaderName, StatusCode};
 use axum::response::{IntoResponse, Response};
+use tokio::time::Instant;
 
 use crate::downstream::headers::{self, Mismatch, PROTOCOL_VERSION};
-use crate::downstream::{Edge, listen, reply, respond};
+use crate::downstream::{Edge, bridge, listen, passage, respond};
 use crate::policy::Principal;
 use crate::protocol::{
     self, Claims, Era, HEADER_MISMATCH, INVALID_PARAMS, INVALID_REQUEST, Kind, LATEST_MODERN, METHOD_NOT_FOUND,
@@ -21,7 +22,7 @@ use crate::upstream::Upstream;
 const SESSION_ID: HeaderName = HeaderName::from_static("mcp-session-id");
 
 /// Requests of the legacy era that mean nothing any more, or something else.
-const REMOVED: [&str; 10] = [
+const REMOVED: [&str; 7] = [
     "initialize",
     "ping",
     "logging/setLevel",
@@ -29,10 +30,9 @@ const REMOVED: [&str; 10] = [
     "resources/unsubscribe",
     "tasks/list",
     "tasks/result",
-    "tasks/get",
-    "tasks/update",
-    "tasks/cancel",
 ];
+/// Requests of an extension that legacy upstreams have in another form.
+const TASKS: [&str; 3] = ["tasks/get", "tasks/update", "tasks/cancel"];
 
 /// A request whose form is right.
 pub(super) struct Asking {
@@ -96,38 +96,56 @@ pub(super) async fn serve(
         return unsupported(&message, &claims.version);
     }
     let (capabilities, log_level) = (claims.capabilities.into(), claims.log_level.as_deref().map(Into::into));
+    let era = match upstream.era(Instant::now() + edge.config.initialize_timeout).await {
+        Ok(era) => era,
+        Err(error) => return respond::failure(message.id(), &error),
+    };
     let method = message.method();
-    if REMOVED.contains(&method) {
+    if REMOVED.contains(&method) || (era == Era::Legacy && TASKS.contains(&method)) {
         let why = format!("`{method}` is not a method of {LATEST_MODERN} here");
         return respond::modern_error(message.id(), StatusCode::NOT_FOUND, METHOD_NOT_FOUND, &why);
     }
     let (edge, upstream) = (Arc::clone(edge), Arc::clone(upstream));
-    if method == "tools/call"
-        && let Some(refusal) = check_tool(&edge, &upstream, headers, &message).await
+    let asking = Asking { edge, upstream, principal, message, capabilities, log_level };
+    if asking.message.method() == "tools/call"
+        && let Some(refusal) = check_tool(&asking, headers, era).await
     {
         return refusal;
     }
-    let asking = Asking { edge, upstream, principal, message, capabilities, log_level };
-    match asking.message.method() {
-        "server/discover" => reply::discover(&asking).await,
-        "subscriptions/listen" => listen::open(asking).await,
-        _ => reply::answer(asking).await,
+    match (asking.message.method(), era) {
+        ("server/discover", _) => discover(&asking).await,
+        ("subscriptions/listen", Era::Legacy) => listen::open(asking).await,
+        ("subscriptions/listen", Era::Modern) => passage::listen(asking).await,
+        (_, Era::Legacy) => bridge::answer(asking).await,
+        (_, Era::Modern) => passage::answer(asking).await,
+    }
+}
+
+/// Tells what the upstream told when it was connected.
+async fn discover(asking: &Asking) -> Response {
+    let id = asking.message.id();
+    let deadline = Instant::now() + asking.edge.config.initialize_timeout;
+    match asking.upstream.own_session(deadline).await {
+        Ok(session) => {
+            let result = match session.era() {
+                Era::Legacy => protocol::discovery(session.handshake()),
+                Era::Modern => protocol::rediscovery(session.handshake()),
+            };
+            respond::json(StatusCode::OK, protocol::result_response(id, &result))
+        }
+        Err(error) => respond::failure(id, &error),
     }
 }
 
 /// Refuses what is known to be wrong about the call of a tool, as far as the upstream tells what its tools are like.
-async fn check_tool(
-    edge: &Arc<Edge>,
-    upstream: &Arc<Upstream>,
-    headers: &HeaderMap,
-    message: &Message,
-) -> Option<Response> {
+async fn check_tool(asking: &Asking, headers: &HeaderMap, era: Era) -> Option<Response> {
+    let message = &asking.message;
     let name = protocol::Object::read(message.params()).ok()?.text("name")?.into_owned();
-    let tool = edge.tools.get(upstream, &name).await?;
+    let tool = asking.edge.tools.get(&asking.upstream, &name).await?;
     if let Err(Mismatch(why)) = headers::check_arguments(headers, message, &tool) {
         return Some(respond::modern_error(message.id(), StatusCode::BAD_REQUEST, HEADER_MISMATCH, &why));
     }
-    tool.needs_task.then(|| {
+    (tool.needs_task && era == Era::Legacy).then(|| {
         let why = "this tool runs only as a task of 2025-11-25, which clients of this revision cannot ask for";
         respond::modern_error(message.id(), StatusCode::OK, INVALID_PARAMS, why)
     })

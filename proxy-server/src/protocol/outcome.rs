@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use super::claims::without;
 use super::code::{INVALID_PARAMS, RESOURCE_NOT_FOUND};
-use super::message::{Kind, Message};
+use super::message::{Kind, Message, result_response};
 use super::meta::{SERVER_KEY, SUBSCRIPTION_KEY};
 use super::object::Object;
 use super::version::LATEST_MODERN;
@@ -94,6 +94,19 @@ pub(crate) fn discovery(handshake: &Message) -> String {
     format!(
         r#"{{"resultType":"complete","supportedVersions":["{LATEST_MODERN}"],"capabilities":{capabilities},{instructions}"ttlMs":5000,"cacheScope":"private","_meta":{{"{SERVER_KEY}":{server}}}}}"#
     )
+}
+
+/// The raw result of `server/discover`, from what a modern upstream answered to it.
+pub(crate) fn rediscovery(discovery: &Message) -> String {
+    let raw = discovery.body();
+    let versions = Object::read(raw).ok().and_then(|result| result.get("supportedVersions"));
+    // The gateway speaks for itself when it comes to versions.
+    versions.map_or_else(|| raw.to_owned(), |versions| raw.replacen(versions, &format!("[\"{LATEST_MODERN}\"]"), 1))
+}
+
+/// The answer to the `subscriptions/listen` with this raw id, by which it ends in good order.
+pub(crate) fn listening_ended(id: &str) -> Bytes {
+    result_response(id, &format!(r#"{{"resultType":"complete","_meta":{{"{SUBSCRIPTION_KEY}":{id}}}}}"#))
 }
 
 /// The raw `serverInfo` in an upstream's answer to `initialize`.
