@@ -115,7 +115,7 @@ impl Pool {
             return Ok(seat);
         }
         if usage == Use::Alone {
-            return open(edge, caller, key, usage).await;
+            return open(edge, caller.upstream, key, usage).await;
         }
         let outcome = Self::take_in_turn(edge, caller, key.clone()).await;
         if outcome.is_err() {
@@ -132,7 +132,7 @@ impl Pool {
         let _turn = turn.map_err(|_| Error::new(Kind::NotReady).at(&caller.upstream.definition().name))?;
         match edge.pool.free(&key, Use::Shared) {
             Some(seat) => Ok(seat),
-            None => open(edge, caller, key, Use::Shared).await,
+            None => open(edge, caller.upstream, key, Use::Shared).await,
         }
     }
 
@@ -288,18 +288,34 @@ impl Drop for Seat {
     }
 }
 
-async fn open(edge: &Arc<Edge>, caller: Caller<'_>, key: Key, usage: Use) -> Result<Seat, Error> {
+/// Opens one more session. Should its caller leave in the meantime, the next one finds it.
+async fn open(edge: &Arc<Edge>, upstream: &Arc<Upstream>, key: Key, usage: Use) -> Result<Seat, Error> {
     edge.pool.make_room()?;
-    let Caller { upstream, capabilities, .. } = caller;
-    let name = &upstream.definition().name;
     let deadline = Instant::now() + edge.config.initialize_timeout;
-    let opened = Attachment::open(Arc::clone(upstream), &protocol::hello(capabilities), deadline).await;
+    let opening = shake_hands(Arc::clone(edge), Arc::clone(upstream), (key, usage), deadline);
+    edge.tasks.finish_anyway("open pooled session", opening).await
+}
+
+async fn shake_hands(
+    edge: Arc<Edge>,
+    upstream: Arc<Upstream>,
+    (key, usage): (Key, Use),
+    deadline: Instant,
+) -> Result<Seat, Error> {
+    let name = &upstream.definition().name;
+    let opened = Attachment::open(Arc::clone(&upstream), &protocol::hello(&key.capabilities), deadline).await;
     let (attachment, handshake, events) = opened.map_err(|error| match error {
         OpenError::Failed(error) => error.at(name),
         OpenError::Refused(answer) => {
             Error::new(Kind::BadAnswer).because(format!("it answered {}", answer.body())).at(name)
         }
     })?;
+    let initialized = Message::parse(Bytes::from_static(INITIALIZED)).map_err(|_| Kind::BadAnswer)?;
+    let sent = timeout_at(deadline, attachment.notify(&initialized)).await;
+    if let Err(error) = sent.unwrap_or_else(|_| Err(Kind::TimedOut.into())) {
+        attachment.close().await;
+        return Err(error.at(name));
+    }
     let line = Arc::new(Line {
         key,
         attachment,
@@ -310,17 +326,10 @@ async fn open(edge: &Arc<Edge>, caller: Caller<'_>, key: Key, usage: Use) -> Res
         level: Mutex::default(),
         closed: upstream.retired().child_token(),
     });
-    let seat = line.seat(usage).ok_or_else(|| Error::new(Kind::NotReady).at(name))?;
-    // From here on the line is looked after, also should the caller leave.
+    let seat = line.seat(usage).ok_or_else(|| Error::new(Kind::NotReady).at(name));
     edge.pool.add(&line);
-    edge.tasks.spawn("pooled session", keep(Arc::clone(edge), Arc::clone(&line), events));
-    let initialized = Message::parse(Bytes::from_static(INITIALIZED)).map_err(|_| Kind::BadAnswer)?;
-    let sent = timeout_at(deadline, line.attachment.notify(&initialized)).await;
-    if let Err(error) = sent.unwrap_or_else(|_| Err(Kind::TimedOut.into())) {
-        line.closed.cancel();
-        return Err(error.at(name));
-    }
-    Ok(seat)
+    edge.tasks.spawn("pooled session", keep(Arc::clone(&edge), line, events));
+    seat
 }
 
 /// Runs for as long as a session is kept, and lets go of it at the end.

@@ -44,7 +44,8 @@ pub(super) struct Mirrored {
 /// What is known, by upstream.
 #[derive(Default)]
 pub(super) struct Tools {
-    shelves: Mutex<Vec<Arc<Shelf>>>,
+    /// By the address of the upstream, which the shelf keeps from being used again.
+    shelves: Mutex<HashMap<usize, Arc<Shelf>>>,
 }
 
 /// What is known of one upstream.
@@ -91,13 +92,14 @@ impl Tools {
 
     fn shelf(&self, upstream: &Arc<Upstream>) -> Arc<Shelf> {
         let mut shelves = self.shelves.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(shelf) = shelves.iter().find(|shelf| Arc::ptr_eq(&shelf.upstream, upstream)) {
+        let address = Arc::as_ptr(upstream).addr();
+        if let Some(shelf) = shelves.get(&address) {
             return Arc::clone(shelf);
         }
-        shelves.retain(|shelf| !shelf.upstream.retired().is_cancelled());
+        shelves.retain(|_, shelf| !shelf.upstream.retired().is_cancelled());
         let upstream = Arc::clone(upstream);
         let shelf = Arc::new(Shelf { upstream, turn: Semaphore::new(1), known: Mutex::default() });
-        shelves.push(Arc::clone(&shelf));
+        shelves.insert(address, Arc::clone(&shelf));
         shelf
     }
 }
