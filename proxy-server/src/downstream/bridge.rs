@@ -170,7 +170,7 @@ impl Bridge {
     fn park(&mut self) -> Said {
         let Some(conversation) = self.conversation.take() else { return self.failed(&Kind::Cancelled.into()) };
         let Asking { edge, upstream, capabilities, message, .. } = &self.asking;
-        match edge.parked.reserve(upstream, &of(&self.asking)) {
+        match edge.parked.reserve(Arc::as_ptr(upstream).addr(), &of(&self.asking)) {
             Ok(slot) => {
                 let result = input_required(conversation.asked(), slot.state(), &self.server);
                 slot.keep(conversation, capabilities, &edge.tasks);

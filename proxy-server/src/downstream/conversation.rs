@@ -312,3 +312,26 @@ fn declined(refusal: &Message) -> Result<Message, Error> {
     let words = "the request needs URLs to be visited, and the client declined";
     Ok(Message::parse(protocol::error_response(refusal.id(), INTERNAL_ERROR, words, "")).unwrap_or(refusal.clone()))
 }
+
+#[cfg(test)]
+impl Conversation {
+    /// One with an upstream that says nothing.
+    pub(super) fn silent(deadline: Instant, tasks: &Tasks) -> Self {
+        let request = Message::parse(protocol::request(1, "tools/call", "{}")).expect("a request");
+        Self {
+            request,
+            seat: None,
+            outcome: Outcome::Awaited(Box::pin(std::future::pending())),
+            events: mpsc::channel(1).1,
+            cancel: None,
+            asked: Vec::new(),
+            quiet_at: deadline,
+            told: VecDeque::new(),
+            rounds: 0,
+            questions: 0,
+            is_agreed: true,
+            deadline,
+            tasks: tasks.clone(),
+        }
+    }
+}

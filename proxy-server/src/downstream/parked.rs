@@ -13,7 +13,6 @@ use crate::downstream::conversation::Conversation;
 use crate::downstream::seal::{Purpose, Seal};
 use crate::error::{Error, Kind};
 use crate::tasks::Tasks;
-use crate::upstream::Upstream;
 
 /// How long a client may think about one round of questions.
 const LIFETIME: Duration = Duration::from_secs(300);
@@ -60,10 +59,9 @@ impl Parked {
         Arc::new(Self { state: Mutex::default(), seal: Seal::new(), closed: CancellationToken::new() })
     }
 
-    /// A place for a call of this upstream, to be claimed for this purpose.
-    pub(super) fn reserve(self: &Arc<Self>, upstream: &Arc<Upstream>, purpose: &Purpose) -> Result<Slot, Error> {
+    /// A place for a call of the upstream at this address, to be claimed for this purpose.
+    pub(super) fn reserve(self: &Arc<Self>, upstream: usize, purpose: &Purpose) -> Result<Slot, Error> {
         let (claim, claimed) = oneshot::channel();
-        let upstream = Arc::as_ptr(upstream).addr();
         let mut state = self.state();
         let of_upstream = state.waiting.values().filter(|waiting| waiting.upstream == upstream).count();
         if state.waiting.len() >= MAX || of_upstream >= MAX_PER_UPSTREAM || self.closed.is_cancelled() {
@@ -124,9 +122,59 @@ async fn wait(
     let until = conversation.deadline().min(Instant::now() + LIFETIME);
     tokio::select! {
         biased;
-        Ok(to) = claimed => drop(to.send(conversation)),
-        () = place.parked.closed.cancelled() => {}
         () = sleep_until(until) => {}
+        () = place.parked.closed.cancelled() => {}
+        Ok(to) = claimed => drop(to.send(conversation)),
         never = conversation.rest(&capabilities) => match never {},
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::advance;
+
+    use super::*;
+
+    const MINE: Purpose = [1; 32];
+
+    fn park(parked: &Arc<Parked>, tasks: &Tasks, lifetime: Duration) -> String {
+        let slot = parked.reserve(7, &MINE).expect("a place");
+        let state = slot.state().to_owned();
+        slot.keep(Conversation::silent(Instant::now() + lifetime, tasks), "{}", tasks);
+        state
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_state_is_good_for_one_claim_before_it_expires() {
+        let (parked, tasks) = (Parked::new(), Tasks::default());
+        let day = Duration::from_secs(24 * 60 * 60);
+        let (early, late) = (park(&parked, &tasks, day), park(&parked, &tasks, day));
+        advance(LIFETIME - Duration::from_secs(1)).await;
+        assert!(parked.claim(&early, &[2; 32]).await.is_none(), "somebody else's");
+        assert!(parked.claim(&early, &MINE).await.is_some());
+        assert!(parked.claim(&early, &MINE).await.is_none(), "again");
+        advance(Duration::from_secs(2)).await;
+        assert!(parked.claim(&late, &MINE).await.is_none(), "too late");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn no_call_is_parked_beyond_its_own_deadline() {
+        let (parked, tasks) = (Parked::new(), Tasks::default());
+        let state = park(&parked, &tasks, Duration::from_secs(5));
+        tokio::time::sleep(Duration::from_secs(6)).await;
+        assert!(parked.claim(&state, &MINE).await.is_none());
+        assert!(parked.state().waiting.is_empty());
+    }
+
+    #[tokio::test]
+    async fn an_upstream_has_so_many_places() {
+        let parked = Parked::new();
+        let slots: Vec<Slot> = (0..MAX_PER_UPSTREAM).map(|_| parked.reserve(7, &MINE).expect("a place")).collect();
+        assert_eq!(parked.reserve(7, &MINE).err().map(|error| error.kind()), Some(Kind::Busy));
+        assert!(parked.reserve(8, &MINE).is_ok());
+        drop(slots);
+        assert!(parked.reserve(7, &MINE).is_ok());
+        parked.end_all();
+        assert!(parked.reserve(7, &MINE).is_err(), "the gateway stops");
     }
 }

@@ -11,7 +11,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use schemas::Transport;
 use tokio::sync::{Semaphore, broadcast, mpsc, oneshot};
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
@@ -25,6 +25,9 @@ use crate::upstream::{Attachment, Call, Event, OpenError, Upstream};
 const REAP_INTERVAL: Duration = Duration::from_secs(15);
 /// How long a session waits for the next call before it is let go.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(5 * 60);
+/// How long the end of a session is waited for whose place is needed.
+const EVICTION: Duration = Duration::from_secs(3);
+const LOOK_INTERVAL: Duration = Duration::from_millis(10);
 /// Change notices that may wait for one listener.
 const NOTICES: usize = 256;
 /// The longest text of capabilities that sessions are kept by.
@@ -162,6 +165,26 @@ impl Pool {
         Ok(())
     }
 
+    /// Ends the session with this upstream that waits longest, and waits for its end. Says whether there was one.
+    async fn evict(&self, upstream: usize) -> bool {
+        let oldest = {
+            let groups = self.groups();
+            let lines = groups.iter().filter(|(key, _)| key.upstream == upstream).flat_map(|(_, group)| &group.lines);
+            // Only a session of its own takes a place.
+            let idle = lines.filter(|line| !line.attachment.is_shared());
+            let idle = idle.filter_map(|line| Some((line.idle_since()?, line)));
+            let oldest = idle.min_by_key(|(since, _)| *since).map(|(_, line)| line);
+            oldest.inspect(|line| line.closed.cancel()).map(Arc::downgrade)
+        };
+        let Some(oldest) = oldest else { return false };
+        let gone = async {
+            while oldest.strong_count() > 0 {
+                sleep(LOOK_INTERVAL).await;
+            }
+        };
+        timeout(EVICTION, gone).await.is_ok()
+    }
+
     fn add(&self, line: &Arc<Line>) {
         self.groups().entry(line.key.clone()).or_default().lines.push(Arc::clone(line));
     }
@@ -292,8 +315,15 @@ impl Drop for Seat {
 async fn open(edge: &Arc<Edge>, upstream: &Arc<Upstream>, key: Key, usage: Use) -> Result<Seat, Error> {
     edge.pool.make_room()?;
     let deadline = Instant::now() + edge.config.initialize_timeout;
-    let opening = shake_hands(Arc::clone(edge), Arc::clone(upstream), (key, usage), deadline);
-    edge.tasks.finish_anyway("open pooled session", opening).await
+    let open = || {
+        let opening = shake_hands(Arc::clone(edge), Arc::clone(upstream), (key.clone(), usage), deadline);
+        edge.tasks.finish_anyway("open pooled session", opening)
+    };
+    match open().await {
+        // What idles for one caller is in the way of another.
+        Err(error) if error.kind() == Kind::TooManySessions && edge.pool.evict(key.upstream).await => open().await,
+        outcome => outcome,
+    }
 }
 
 async fn shake_hands(

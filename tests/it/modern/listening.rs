@@ -1,6 +1,6 @@
 //! `subscriptions/listen`.
 
-use harness::fake::{Via, fake};
+use harness::fake::{Call, Via, fake};
 use harness::gateway;
 use harness::raw::Reply;
 use serde_json::{Value, json};
@@ -96,4 +96,18 @@ async fn a_listener_goes_on_hearing_after_the_upstream_session_was_lost() {
     assert_ne!(first, second);
     upstream.peer(second).await.send(updated("a://one"));
     assert_eq!(next(&mut reply).await["params"]["uri"], "a://one");
+}
+
+#[tokio::test]
+async fn what_the_upstream_refuses_is_not_acknowledged() {
+    let refuse = |call: Call| async move {
+        if call.argument("uri") == "a://no" { call.fail(r#"{"code":-32602,"message":"no"}"#) } else { call.proceed() }
+    };
+    let upstream = fake("u").on("resources/subscribe", refuse).start(Via::Events).await;
+    let gateway = gateway().start().await;
+    gateway.admin.connect(&upstream.definition()).await;
+    let filter = json!({ "resourceSubscriptions": ["a://no", "a://yes"] });
+    let mut reply = listen(&client(&gateway.url, "u"), filter).await;
+    let ack = next(&mut reply).await;
+    assert_eq!(ack["params"]["notifications"], json!({ "resourceSubscriptions": ["a://yes"] }), "{ack}");
 }

@@ -104,3 +104,16 @@ async fn a_forgotten_session_is_replaced_unseen() {
     let after = client.call("peer", json!({})).await;
     assert_ne!(peer(&before), peer(&after));
 }
+
+#[tokio::test]
+async fn an_idle_session_gives_way_where_there_is_place_for_one() {
+    let upstream = fake("u").tool("peer", tell_peer).start(Via::Stdio).await;
+    let gateway = gateway().flags(["--global-auth-tokens", "one,two"]).start().await;
+    let mut definition = upstream.definition();
+    definition["maxSessions"] = json!(1);
+    gateway.admin.connect(&definition).await;
+    let one = client(&gateway.url, "u").token("one").askable();
+    let two = client(&gateway.url, "u").token("two").askable();
+    let first = one.call("peer", json!({})).await;
+    assert_ne!(peer(&first), peer(&two.call("peer", json!({})).await));
+}
