@@ -102,7 +102,10 @@ impl Slot {
 
     /// Keeps a call whose questions a client with these raw capabilities has been asked.
     pub(super) fn keep(self, conversation: Conversation, capabilities: &str, tasks: &Tasks) {
-        tasks.spawn("parked call", wait(self.place, conversation, capabilities.into(), self.claimed));
+        let Self { place, claimed, .. } = self;
+        let until = conversation.deadline().min(Instant::now() + LIFETIME);
+        let waited = Waited { conversation, capabilities: capabilities.into(), until };
+        tasks.spawn("parked call", wait(place, waited, claimed));
     }
 }
 
@@ -112,14 +115,16 @@ impl Drop for Place {
     }
 }
 
-/// Keeps the upstream served until the call is claimed or has waited too long, which cancels it.
-async fn wait(
-    place: Place,
-    mut conversation: Conversation,
+/// A call and how long it waits.
+struct Waited {
+    conversation: Conversation,
     capabilities: Box<str>,
-    claimed: oneshot::Receiver<oneshot::Sender<Conversation>>,
-) {
-    let until = conversation.deadline().min(Instant::now() + LIFETIME);
+    until: Instant,
+}
+
+/// Keeps the upstream served until the call is claimed or has waited too long, which cancels it.
+async fn wait(place: Place, waited: Waited, claimed: oneshot::Receiver<oneshot::Sender<Conversation>>) {
+    let Waited { mut conversation, capabilities, until } = waited;
     tokio::select! {
         biased;
         () = sleep_until(until) => {}
