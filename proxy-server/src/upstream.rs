@@ -28,8 +28,8 @@ use tokio_util::sync::CancellationToken;
 
 pub(crate) use self::attachment::{Attachment, Call};
 pub(crate) use self::dialer::{Dialer, OWN_MARK};
-pub(crate) use self::inbox::{EVENT_QUEUE, Event};
-pub(crate) use self::question::Reply;
+pub(crate) use self::inbox::{EVENT_QUEUE, Event, is_severe};
+pub(crate) use self::question::{Question, Reply};
 pub(crate) use self::session::{OpenError, Session};
 pub(crate) use self::transport::one_line;
 pub(crate) use self::transport::stdio::{ChildEnvironment, INHERITED, StartError};
