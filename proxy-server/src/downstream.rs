@@ -1,9 +1,11 @@
 //! The MCP endpoints: HTTP in, HTTP out. Only this row and the admin API know status codes.
 
 mod batch;
+mod bridged;
 mod conversation;
 mod dialogue;
 mod event_log;
+mod forward;
 mod headers;
 mod listen;
 mod mcp;

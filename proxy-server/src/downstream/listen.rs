@@ -170,9 +170,7 @@ impl Listener {
 
     /// What comes last when the gateway is the one that ends it.
     fn end(&self) -> Bytes {
-        let id = &self.id;
-        let result = format!(r#"{{"resultType":"complete","_meta":{{"{SUBSCRIPTION_KEY}":{id}}}}}"#);
-        protocol::result_response(id, &result)
+        protocol::listening_ended(&self.id)
     }
 
     /// The next event; nothing when the upstream has gone for good or the gateway stops.

@@ -8,9 +8,10 @@ use std::sync::Arc;
 
 use axum::http::{HeaderMap, HeaderName, StatusCode};
 use axum::response::{IntoResponse, Response};
+use tokio::time::Instant;
 
 use crate::downstream::headers::{self, Mismatch, PROTOCOL_VERSION};
-use crate::downstream::{Edge, listen, reply, respond};
+use crate::downstream::{Edge, bridged, forward, listen, respond};
 use crate::policy::Principal;
 use crate::protocol::{
     self, Claims, Era, HEADER_MISMATCH, INVALID_PARAMS, INVALID_REQUEST, Kind, LATEST_MODERN, METHOD_NOT_FOUND,
@@ -21,7 +22,7 @@ use crate::upstream::Upstream;
 const SESSION_ID: HeaderName = HeaderName::from_static("mcp-session-id");
 
 /// Requests of the legacy era that mean nothing any more, or something else.
-const REMOVED: [&str; 10] = [
+const REMOVED: [&str; 7] = [
     "initialize",
     "ping",
     "logging/setLevel",
@@ -29,10 +30,9 @@ const REMOVED: [&str; 10] = [
     "resources/unsubscribe",
     "tasks/list",
     "tasks/result",
-    "tasks/get",
-    "tasks/update",
-    "tasks/cancel",
 ];
+/// Requests of an extension that has no counterpart in the legacy era.
+const TASKS: [&str; 3] = ["tasks/get", "tasks/update", "tasks/cancel"];
 
 /// A request whose form is right.
 pub(super) struct Asking {
@@ -96,8 +96,12 @@ pub(super) async fn serve(
         return unsupported(&message, &claims.version);
     }
     let (capabilities, log_level) = (claims.capabilities.into(), claims.log_level.as_deref().map(Into::into));
+    let era = match upstream.era(Instant::now() + edge.config.initialize_timeout).await {
+        Ok(era) => era,
+        Err(error) => return respond::failure(message.id(), &error),
+    };
     let method = message.method();
-    if REMOVED.contains(&method) {
+    if REMOVED.contains(&method) || (era == Era::Legacy && TASKS.contains(&method)) {
         let why = format!("`{method}` is not a method of {LATEST_MODERN} here");
         return respond::modern_error(message.id(), StatusCode::NOT_FOUND, METHOD_NOT_FOUND, &why);
     }
@@ -108,10 +112,11 @@ pub(super) async fn serve(
         return refusal;
     }
     let asking = Asking { edge, upstream, principal, message, capabilities, log_level };
-    match asking.message.method() {
-        "server/discover" => reply::discover(&asking).await,
-        "subscriptions/listen" => listen::open(asking).await,
-        _ => reply::answer(asking).await,
+    match (era, asking.message.method()) {
+        (Era::Modern, _) => forward::answer(asking).await,
+        (Era::Legacy, "server/discover") => bridged::discover(&asking).await,
+        (Era::Legacy, "subscriptions/listen") => listen::open(asking).await,
+        (Era::Legacy, _) => bridged::answer(asking).await,
     }
 }
 

@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use super::claims::without;
 use super::code::{INVALID_PARAMS, RESOURCE_NOT_FOUND};
-use super::message::{Kind, Message};
+use super::message::{Kind, Message, result_response};
 use super::meta::{SERVER_KEY, SUBSCRIPTION_KEY};
 use super::object::Object;
 use super::version::LATEST_MODERN;
@@ -116,6 +116,11 @@ pub(crate) fn subscribed(notification: &Message, id: &str) -> Bytes {
         None => (Object::opening(raw), format!(r#""_meta":{{{mark}}}"#), params.is_empty()),
     };
     notification.with(&[(at, &format!("{mark}{}", if is_alone { "" } else { "," }))])
+}
+
+/// The response that ends the `subscriptions/listen` with this raw id.
+pub(crate) fn listening_ended(id: &str) -> Bytes {
+    result_response(id, &format!(r#"{{"resultType":"complete","_meta":{{"{SUBSCRIPTION_KEY}":{id}}}}}"#))
 }
 
 #[cfg(test)]
