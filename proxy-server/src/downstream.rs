@@ -1,17 +1,17 @@
 //! The MCP endpoints: HTTP in, HTTP out. Only this row and the admin API know status codes.
 
 mod batch;
-mod bridge;
+mod bridged;
 mod conversation;
 mod dialogue;
 mod event_log;
+mod forward;
 mod headers;
 mod listen;
 mod mcp;
 mod modern;
 mod origin;
 mod parked;
-mod passage;
 mod pool;
 mod question;
 mod reply;

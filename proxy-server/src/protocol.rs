@@ -21,7 +21,7 @@ pub(crate) use self::code::{
 pub(crate) use self::message::{Invalid, Kind, Message, anonymous_error, error_response, request, result_response};
 pub(crate) use self::meta::{SERVER_KEY, SUBSCRIPTION_KEY, progress_token, requested_id, subscription_id};
 pub(crate) use self::object::Object;
-pub(crate) use self::outcome::{completed, discovery, listening_ended, rediscovery, server_info, subscribed};
+pub(crate) use self::outcome::{completed, discovery, listening_ended, server_info, subscribed};
 pub(crate) use self::sentinel::{decode as decode_header, encode as encode_header};
 pub(crate) use self::stamp::{Stamp, unstamped};
 pub(crate) use self::version::{Era, LATEST_LEGACY, LATEST_MODERN, is_known, negotiate};

@@ -229,6 +229,16 @@ impl Upstream {
         session.ok_or_else(|| Error::new(Kind::NotReady).at(&self.definition.name))
     }
 
+    /// Sends a request of the modern form on the upstream's own session, which knows no clients.
+    pub(crate) async fn forward(&self, call: Call<'_>) -> Result<Message, Error> {
+        let Call { message, events, cancelled, deadline } = call;
+        let session = self.own_session(deadline).await?;
+        if session.era() != Era::Modern {
+            return Err(Error::new(Kind::NotReady).because("the upstream has become a legacy one"));
+        }
+        session.request(Exchange { message, caller: next_id(), events, cancelled, deadline }).await
+    }
+
     /// The era that is spoken with it. While that is being found out it is waited for; after a failure it is not.
     pub(crate) async fn era(&self, deadline: Instant) -> Result<Era, Error> {
         let mut observed = self.observed.clone();
@@ -238,17 +248,6 @@ impl Upstream {
         let settled = timeout_at(deadline, settled).await;
         let verdict = settled.ok().and_then(Result::ok).and_then(|observed| observed.era);
         verdict.map(|verdict| verdict.era).ok_or_else(|| Error::new(Kind::NotReady).at(&self.definition.name))
-    }
-
-    /// Sends a modern request as it is to an upstream of its era. Each is a caller of its own: none of them is more to
-    /// the upstream than its one request.
-    pub(crate) async fn pass(&self, call: Call<'_>) -> Result<Message, Error> {
-        let Call { message, events, cancelled, deadline } = call;
-        let session = self.own_session(deadline.min(self.start_deadline())).await?;
-        if session.era() != Era::Modern {
-            return Err(Kind::NotReady.into());
-        }
-        session.request(Exchange { message, caller: next_id(), events, cancelled, deadline }).await
     }
 
     /// Until when connecting and the handshake may take, begun now.
@@ -266,8 +265,8 @@ impl Upstream {
         self.in_flight.available_permits() == self.environment.config.in_flight
     }
 
-    /// A place among the dedicated sessions.
-    fn place(&self) -> Result<OwnedSemaphorePermit, Error> {
+    /// A place among the dedicated sessions, or among those who listen.
+    pub(crate) fn place(&self) -> Result<OwnedSemaphorePermit, Error> {
         let place = Arc::clone(&self.places).try_acquire_owned();
         place.map_err(|_| Error::new(Kind::TooManySessions).at(&self.definition.name))
     }

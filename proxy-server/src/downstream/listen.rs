@@ -168,6 +168,11 @@ impl Listener {
         ))
     }
 
+    /// What comes last when the gateway is the one that ends it.
+    fn end(&self) -> Bytes {
+        protocol::listening_ended(&self.id)
+    }
+
     /// The next event; nothing when the upstream has gone for good or the gateway stops.
     async fn next(&mut self) -> Option<Bytes> {
         loop {
@@ -198,7 +203,7 @@ fn body(listener: Listener, keep_alive: Duration) -> Body {
         }
         match timeout(keep_alive, listener.next()).await {
             Ok(Some(message)) => Some((Ok(frame(message)), (Some(listener), None))),
-            Ok(None) => Some((Ok(frame(protocol::listening_ended(&listener.id))), (None, None))),
+            Ok(None) => Some((Ok(frame(listener.end())), (None, None))),
             Err(_) => Some((Ok(Bytes::from_static(b": keep-alive\n\n")), (Some(listener), None))),
         }
     });

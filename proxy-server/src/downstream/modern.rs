@@ -11,7 +11,7 @@ use axum::response::{IntoResponse, Response};
 use tokio::time::Instant;
 
 use crate::downstream::headers::{self, Mismatch, PROTOCOL_VERSION};
-use crate::downstream::{Edge, bridge, listen, passage, respond};
+use crate::downstream::{Edge, bridged, forward, listen, respond};
 use crate::policy::Principal;
 use crate::protocol::{
     self, Claims, Era, HEADER_MISMATCH, INVALID_PARAMS, INVALID_REQUEST, Kind, LATEST_MODERN, METHOD_NOT_FOUND,
@@ -31,7 +31,7 @@ const REMOVED: [&str; 7] = [
     "tasks/list",
     "tasks/result",
 ];
-/// Requests of an extension that legacy upstreams have in another form.
+/// Requests of an extension that has no counterpart in the legacy era.
 const TASKS: [&str; 3] = ["tasks/get", "tasks/update", "tasks/cancel"];
 
 /// A request whose form is right.
@@ -106,42 +106,29 @@ pub(super) async fn serve(
         return respond::modern_error(message.id(), StatusCode::NOT_FOUND, METHOD_NOT_FOUND, &why);
     }
     let (edge, upstream) = (Arc::clone(edge), Arc::clone(upstream));
-    let asking = Asking { edge, upstream, principal, message, capabilities, log_level };
-    if asking.message.method() == "tools/call"
-        && let Some(refusal) = check_tool(&asking, headers, era).await
+    if method == "tools/call"
+        && let Some(refusal) = check_tool(&edge, (&upstream, era), headers, &message).await
     {
         return refusal;
     }
-    match (asking.message.method(), era) {
-        ("server/discover", _) => discover(&asking).await,
-        ("subscriptions/listen", Era::Legacy) => listen::open(asking).await,
-        ("subscriptions/listen", Era::Modern) => passage::listen(asking).await,
-        (_, Era::Legacy) => bridge::answer(asking).await,
-        (_, Era::Modern) => passage::answer(asking).await,
-    }
-}
-
-/// Tells what the upstream told when it was connected.
-async fn discover(asking: &Asking) -> Response {
-    let id = asking.message.id();
-    let deadline = Instant::now() + asking.edge.config.initialize_timeout;
-    match asking.upstream.own_session(deadline).await {
-        Ok(session) => {
-            let result = match session.era() {
-                Era::Legacy => protocol::discovery(session.handshake()),
-                Era::Modern => protocol::rediscovery(session.handshake()),
-            };
-            respond::json(StatusCode::OK, protocol::result_response(id, &result))
-        }
-        Err(error) => respond::failure(id, &error),
+    let asking = Asking { edge, upstream, principal, message, capabilities, log_level };
+    match (era, asking.message.method()) {
+        (Era::Modern, _) => forward::answer(asking).await,
+        (Era::Legacy, "server/discover") => bridged::discover(&asking).await,
+        (Era::Legacy, "subscriptions/listen") => listen::open(asking).await,
+        (Era::Legacy, _) => bridged::answer(asking).await,
     }
 }
 
 /// Refuses what is known to be wrong about the call of a tool, as far as the upstream tells what its tools are like.
-async fn check_tool(asking: &Asking, headers: &HeaderMap, era: Era) -> Option<Response> {
-    let message = &asking.message;
+async fn check_tool(
+    edge: &Arc<Edge>,
+    (upstream, era): (&Arc<Upstream>, Era),
+    headers: &HeaderMap,
+    message: &Message,
+) -> Option<Response> {
     let name = protocol::Object::read(message.params()).ok()?.text("name")?.into_owned();
-    let tool = asking.edge.tools.get(&asking.upstream, &name).await?;
+    let tool = edge.tools.get(upstream, &name).await?;
     if let Err(Mismatch(why)) = headers::check_arguments(headers, message, &tool) {
         return Some(respond::modern_error(message.id(), StatusCode::BAD_REQUEST, HEADER_MISMATCH, &why));
     }

@@ -1,5 +1,5 @@
-//! The response to one modern request: plain JSON when nothing comes before the answer, else an event stream, which
-//! cannot be taken up again.
+//! The response to one modern request: plain JSON when nothing comes before the answer, else an event stream, which cannot
+//! be taken up again.
 
 use std::convert::Infallible;
 
@@ -10,15 +10,13 @@ use bytes::{BufMut, Bytes, BytesMut};
 use futures_util::stream;
 use tokio::time::timeout;
 
-use crate::downstream::bridge::Bridge;
-use crate::downstream::passage::Passage;
-use crate::downstream::{Edge, respond};
+use crate::downstream::{Config, respond};
 use crate::upstream::one_line;
 
-/// A request on its way, by what its upstream speaks.
-pub(super) enum Talk {
-    Bridged(Box<Bridge>),
-    Passed(Box<Passage>),
+/// One request and what becomes of it. Dropped before the answer, it is cancelled upstream.
+pub(super) trait Talk: Send + Sized + 'static {
+    /// What goes to the client next; nothing is asked for after the answer.
+    fn next(&mut self) -> impl Future<Output = Said> + Send;
 }
 
 /// What goes to the client next.
@@ -29,23 +27,18 @@ pub(super) enum Said {
     Answer(StatusCode, Bytes),
 }
 
-impl Talk {
-    async fn next(&mut self) -> Said {
-        match self {
-            Self::Bridged(bridge) => bridge.next().await,
-            Self::Passed(passage) => passage.next().await,
-        }
+/// Answers with what this request comes to.
+pub(super) async fn respond_with(mut talk: impl Talk, config: &Config) -> Response {
+    match timeout(config.patience, talk.next()).await {
+        Ok(Said::Answer(status, body)) => respond::json(status, body),
+        Ok(Said::Told(first)) => stream(talk, frame(first), config),
+        Err(_) => stream(talk, Bytes::from_static(b": waiting\n\n"), config),
     }
 }
 
-/// Answers at once where that is possible, else with a stream.
-pub(super) async fn reply(edge: &Edge, mut talk: Talk) -> Response {
-    let first = match timeout(edge.config.patience, talk.next()).await {
-        Ok(Said::Answer(status, body)) => return respond::json(status, body),
-        Ok(Said::Told(first)) => frame(first),
-        Err(_) => Bytes::from_static(b": waiting\n\n"),
-    };
-    let keep_alive = edge.config.keep_alive;
+/// Answers with a stream that begins with this frame and ends with the answer.
+fn stream(talk: impl Talk, first: Bytes, config: &Config) -> Response {
+    let keep_alive = config.keep_alive;
     let frames = stream::unfold((Some(talk), Some(first)), move |(talk, first)| async move {
         let mut talk = talk?;
         if let Some(first) = first {

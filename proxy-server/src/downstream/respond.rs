@@ -10,8 +10,8 @@ use schemas::Problem;
 use crate::error::{Error, Kind};
 use crate::policy::Denied;
 use crate::protocol::{
-    HEADER_MISMATCH, INTERNAL_ERROR, INVALID_PARAMS, INVALID_REQUEST, Invalid, METHOD_NOT_FOUND, MISSING_CAPABILITY,
-    Message, PARSE_ERROR, SESSION_NOT_FOUND, UNSUPPORTED_VERSION, anonymous_error, error_response,
+    INTERNAL_ERROR, INVALID_PARAMS, INVALID_REQUEST, Invalid, PARSE_ERROR, SESSION_NOT_FOUND, anonymous_error,
+    error_response,
 };
 
 /// A JSON-RPC error response to the request with this raw id.
@@ -24,15 +24,6 @@ pub(super) fn error(id: &str, error: &Error) -> Bytes {
 /// The status that goes with it where the response has not begun yet.
 pub(super) fn status(error: &Error) -> StatusCode {
     answer(error).0
-}
-
-/// The status that goes with a modern upstream's answer (2026-07-28, transports, "Errors").
-pub(super) fn modern_status(answer: &Message) -> StatusCode {
-    match answer.error_code() {
-        Some(METHOD_NOT_FOUND) => StatusCode::NOT_FOUND,
-        Some(HEADER_MISMATCH | MISSING_CAPABILITY | UNSUPPORTED_VERSION) => StatusCode::BAD_REQUEST,
-        Some(_) | None => StatusCode::OK,
-    }
 }
 
 /// An error response to a modern request. An id that is not known is left out.

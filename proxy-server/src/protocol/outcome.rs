@@ -96,19 +96,6 @@ pub(crate) fn discovery(handshake: &Message) -> String {
     )
 }
 
-/// The raw result of `server/discover`, from what a modern upstream answered to it.
-pub(crate) fn rediscovery(discovery: &Message) -> String {
-    let raw = discovery.body();
-    let versions = Object::read(raw).ok().and_then(|result| result.get("supportedVersions"));
-    // The gateway speaks for itself when it comes to versions.
-    versions.map_or_else(|| raw.to_owned(), |versions| raw.replacen(versions, &format!("[\"{LATEST_MODERN}\"]"), 1))
-}
-
-/// The answer to the `subscriptions/listen` with this raw id, by which it ends in good order.
-pub(crate) fn listening_ended(id: &str) -> Bytes {
-    result_response(id, &format!(r#"{{"resultType":"complete","_meta":{{"{SUBSCRIPTION_KEY}":{id}}}}}"#))
-}
-
 /// The raw `serverInfo` in an upstream's answer to `initialize`.
 pub(crate) fn server_info(handshake: &Message) -> &str {
     let hello = Object::read(handshake.body()).ok();
@@ -129,6 +116,11 @@ pub(crate) fn subscribed(notification: &Message, id: &str) -> Bytes {
         None => (Object::opening(raw), format!(r#""_meta":{{{mark}}}"#), params.is_empty()),
     };
     notification.with(&[(at, &format!("{mark}{}", if is_alone { "" } else { "," }))])
+}
+
+/// The response that ends the `subscriptions/listen` with this raw id.
+pub(crate) fn listening_ended(id: &str) -> Bytes {
+    result_response(id, &format!(r#"{{"resultType":"complete","_meta":{{"{SUBSCRIPTION_KEY}":{id}}}}}"#))
 }
 
 #[cfg(test)]

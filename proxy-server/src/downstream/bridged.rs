@@ -1,5 +1,5 @@
-//! One request of a modern client at a legacy upstream: begun on a session of its caller's, or taken up again with the
-//! answers to what the upstream asked.
+//! A modern client in front of a legacy upstream: what the client says with every request becomes a session of its own,
+//! and what the upstream asks becomes an answer.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use crate::downstream::conversation::{Conversation, Step};
 use crate::downstream::modern::Asking;
 use crate::downstream::pool::{Caller, Pool, Use};
 use crate::downstream::question::input_required;
-use crate::downstream::reply::{Said, Talk, reply};
+use crate::downstream::reply::{Said, Talk, respond_with};
 use crate::downstream::respond;
 use crate::downstream::seal::{Purpose, purpose};
 use crate::error::{Error, Kind};
@@ -24,7 +24,7 @@ use crate::upstream::is_severe;
 const READING: [&str; 2] = ["prompts/get", "resources/read"];
 
 /// One request and its conversation with the upstream.
-pub(super) struct Bridge {
+struct Bridged {
     asking: Asking,
     /// Nothing once it is over.
     conversation: Option<Conversation>,
@@ -32,6 +32,19 @@ pub(super) struct Bridge {
     server: Box<str>,
     /// The token that the upstream call was begun with, where this round has another one.
     token: Option<(Box<str>, Option<Box<str>>)>,
+}
+
+/// Tells what the upstream told in its handshake.
+pub(super) async fn discover(asking: &Asking) -> Response {
+    let id = asking.message.id();
+    let deadline = Instant::now() + asking.edge.config.initialize_timeout;
+    match asking.upstream.own_session(deadline).await {
+        Ok(session) => {
+            let result = protocol::discovery(session.handshake());
+            respond::json(StatusCode::OK, protocol::result_response(id, &result))
+        }
+        Err(error) => respond::failure(id, &error),
+    }
 }
 
 /// Carries out a request, or goes on with one that waits for these answers.
@@ -50,7 +63,8 @@ pub(super) async fn answer(asking: Asking) -> Response {
     let (begun_with, token) = (token(conversation.request()), token(&asking.message));
     let token = begun_with.filter(|_| state.is_some()).map(|old| (old, token));
     let edge = Arc::clone(&asking.edge);
-    reply(&edge, Talk::Bridged(Box::new(Bridge { asking, conversation: Some(conversation), server, token }))).await
+    let talk = Bridged { asking, conversation: Some(conversation), server, token };
+    respond_with(talk, &edge.config).await
 }
 
 /// Sends a request on a session of its caller's.
@@ -122,8 +136,8 @@ fn token(message: &Message) -> Option<Box<str>> {
     protocol::progress_token(message.params()).map(Into::into)
 }
 
-impl Bridge {
-    pub(super) async fn next(&mut self) -> Said {
+impl Talk for Bridged {
+    async fn next(&mut self) -> Said {
         loop {
             let Some(conversation) = &mut self.conversation else {
                 return self.failed(&Kind::Cancelled.into());
@@ -145,7 +159,9 @@ impl Bridge {
             }
         }
     }
+}
 
+impl Bridged {
     /// What of an upstream's notification this request's stream carries, and in which words.
     fn heard(&self, bytes: Bytes) -> Option<Bytes> {
         let message = Message::parse(bytes.clone()).ok()?;
