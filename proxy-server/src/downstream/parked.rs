@@ -65,7 +65,7 @@ impl Parked {
         let mut state = self.state();
         let of_upstream = state.waiting.values().filter(|waiting| waiting.upstream == upstream).count();
         if state.waiting.len() >= MAX || of_upstream >= MAX_PER_UPSTREAM || self.closed.is_cancelled() {
-            return Err(Kind::Busy.into());
+            return Err(Error::new(Kind::Cancelled).because("too many calls wait for their clients"));
         }
         state.last += 1;
         let number = state.last;
@@ -175,7 +175,7 @@ mod tests {
     async fn an_upstream_has_so_many_places() {
         let parked = Parked::new();
         let slots: Vec<Slot> = (0..MAX_PER_UPSTREAM).map(|_| parked.reserve(7, &MINE).expect("a place")).collect();
-        assert_eq!(parked.reserve(7, &MINE).err().map(|error| error.kind()), Some(Kind::Busy));
+        assert_eq!(parked.reserve(7, &MINE).err().map(|error| error.kind()), Some(Kind::Cancelled));
         assert!(parked.reserve(8, &MINE).is_ok());
         drop(slots);
         assert!(parked.reserve(7, &MINE).is_ok());

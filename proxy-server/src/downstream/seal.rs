@@ -23,7 +23,7 @@ impl Seal {
     }
 
     pub(super) fn seal(&self, number: u64, purpose: &Purpose) -> Result<String, Error> {
-        let failed = || Error::new(Kind::Busy);
+        let failed = || Error::new(Kind::Cancelled);
         let mut nonce = [0; NONCE_LEN];
         getrandom::fill(&mut nonce).map_err(|error| failed().because(error))?;
         let key = self.key.as_ref().ok_or_else(failed)?;
