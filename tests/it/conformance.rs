@@ -29,3 +29,23 @@ async fn legacy_clients_lose_nothing_in_front_of_a_legacy_upstream() {
         "args": ["--stdio", "--era", "legacy"] });
     check(&gateway.url, &gateway.admin, &over_stdio).await;
 }
+
+/// The same at the endpoint of all upstreams, in front of one whose names stay as they are.
+#[tokio::test]
+async fn legacy_clients_lose_nothing_at_the_endpoint_of_all_upstreams() {
+    let http = reference(&["--era", "legacy", "--http", "127.0.0.1:0"]).await;
+    let sse = reference(&["--sse", "127.0.0.1:0"]).await;
+    let definitions = [
+        json!({ "name": "http", "transport": "streamable-http", "url": http.url }),
+        json!({ "name": "events", "transport": "sse", "url": sse.url }),
+        json!({ "name": "stdio", "transport": "stdio", "command": reference_program(),
+            "args": ["--stdio", "--era", "legacy"] }),
+    ];
+    for definition in &definitions {
+        let gateway = gateway().flags(["--naming-mode", "never"]).start().await;
+        gateway.admin.connect(definition).await;
+        let report = conformance(&format!("{}/mcp", gateway.url), "2025-11-25").await;
+        println!("{} at /mcp:\n{report}", definition["name"]);
+        assert_eq!((report.passed, report.failed.as_slice()), (SCORED, [].as_slice()), "{report}");
+    }
+}

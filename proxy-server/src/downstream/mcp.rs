@@ -18,12 +18,12 @@ use tokio::time::sleep;
 use tracing::info;
 
 use crate::downstream::dialogue::{fill, introduce, notify, run};
-use crate::downstream::session::Session;
+use crate::downstream::session::{Scope, Session};
 use crate::downstream::stream::{Resumable, parse_event_id, resumable};
-use crate::downstream::{Edge, Shared, admit, read_body, respond, upstream_name};
+use crate::downstream::{Edge, Shared, admit, read_body, respond};
 use crate::policy::Principal;
 use crate::protocol::{self, Message};
-use crate::upstream::{EVENT_QUEUE, OpenError, Upstream};
+use crate::upstream::{EVENT_QUEUE, OpenError};
 
 const SESSION_ID: HeaderName = HeaderName::from_static("mcp-session-id");
 const PROTOCOL_VERSION: &str = "mcp-protocol-version";
@@ -33,12 +33,11 @@ const PRIMED_SINCE: &str = "2025-11-25";
 
 /// Every method of the endpoint.
 pub(super) async fn serve(State(edge): Shared, path: RawPathParams, request: Request) -> Response {
-    let name = upstream_name(&path).to_owned();
-    let (upstream, principal) = match admit(&edge, &name, &request) {
+    let (scope, principal) = match admit(&edge, &path, &request) {
         Ok(admitted) => admitted,
         Err(refusal) => return refusal,
     };
-    let caller = Caller { edge, upstream, principal };
+    let caller = Caller { edge, scope, principal };
     match *request.method() {
         Method::POST => caller.post(request).await,
         Method::GET => caller.get(request.headers()),
@@ -69,7 +68,7 @@ impl Drop for Unborn<'_> {
 
 struct Caller {
     edge: Arc<Edge>,
-    upstream: Arc<Upstream>,
+    scope: Scope,
     principal: Principal,
 }
 
@@ -110,7 +109,7 @@ impl Caller {
 
     /// Opens a session with the upstream and answers with what the upstream said.
     async fn initialize(self, message: &Message) -> Response {
-        let session = match self.edge.sessions.create(&self.upstream, self.principal) {
+        let session = match self.edge.sessions.create(self.scope, self.principal) {
             Ok(session) => session,
             Err(error) => return respond::failure(message.id(), &error),
         };
@@ -159,7 +158,7 @@ impl Caller {
         match self.session(headers) {
             Ok(session) => {
                 self.edge.sessions.end(&session);
-                info!(session = &*session.id, upstream = %self.upstream.definition().name, "session ended by its client");
+                info!(session = &*session.id, upstream = self.scope.name(), "session ended by its client");
                 StatusCode::OK.into_response()
             }
             Err(refusal) => refusal,
@@ -173,7 +172,7 @@ impl Caller {
         }
         let id = headers.get(SESSION_ID).ok_or_else(|| respond::bad_request("Mcp-Session-Id is required"))?;
         let id = id.to_str().unwrap_or_default();
-        let session = self.edge.sessions.find(id, &self.upstream, self.principal);
+        let session = self.edge.sessions.find(id, &self.scope, self.principal);
         let session = session.ok_or_else(respond::unknown_session)?;
         session.touch();
         Ok(session)

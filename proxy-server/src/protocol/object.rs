@@ -19,6 +19,11 @@ impl<'a> Object<'a> {
         serde_json::from_str(text)
     }
 
+    /// Every member in order, as (name, raw value).
+    pub(crate) fn members(&self) -> impl Iterator<Item = (&str, &'a str)> {
+        self.members.iter().map(|(name, value)| (&**name, value.get()))
+    }
+
     /// The raw value of a member.
     pub(crate) fn get(&self, name: &str) -> Option<&'a str> {
         self.members.iter().find(|(member, _)| member == name).map(|(_, value)| value.get())
@@ -38,7 +43,7 @@ impl<'a> Object<'a> {
 }
 
 /// A raw value that is a text, decoded; borrowed unless it has escapes.
-pub(super) fn text(raw: &str) -> Option<Cow<'_, str>> {
+pub(crate) fn text(raw: &str) -> Option<Cow<'_, str>> {
     #[derive(Deserialize)]
     struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
     serde_json::from_str::<Text<'_>>(raw).ok().map(|text| text.0)

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
@@ -54,8 +54,16 @@ pub(super) struct Inbox {
     state: Mutex<State>,
     outbox: mpsc::Sender<Bytes>,
     closed: CancellationToken,
-    /// Counts `tools/list_changed`.
-    pub(super) tools_changed: tokio::sync::watch::Sender<u64>,
+    /// Counts the change notices of each list.
+    pub(super) lists_changed: watch::Sender<ListChanges>,
+}
+
+/// How often an upstream announced a change of each list. Resources and their templates change together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct ListChanges {
+    pub(crate) tools: u64,
+    pub(crate) prompts: u64,
+    pub(crate) resources: u64,
 }
 
 #[derive(Default)]
@@ -104,8 +112,8 @@ pub(crate) fn next_id() -> u64 {
 
 impl Inbox {
     pub(super) fn new(outbox: mpsc::Sender<Bytes>) -> Self {
-        let (tools_changed, _) = tokio::sync::watch::channel(0);
-        Self { state: Mutex::default(), outbox, closed: CancellationToken::new(), tools_changed }
+        let lists_changed = watch::Sender::default();
+        Self { state: Mutex::default(), outbox, closed: CancellationToken::new(), lists_changed }
     }
 
     /// Registers a request before it is sent. Nothing is returned once the session has ended.
@@ -231,11 +239,9 @@ impl Inbox {
             "notifications/cancelled" => self.withdraw(message),
             "notifications/resources/updated" => self.updated(message),
             "notifications/message" => self.log(message, origin),
-            "notifications/tools/list_changed" => {
-                self.tools_changed.send_modify(|count| *count += 1);
-                self.broadcast(message);
-            }
-            "notifications/prompts/list_changed" | "notifications/resources/list_changed" => self.broadcast(message),
+            "notifications/tools/list_changed" => self.list_changed(message, |changes| &mut changes.tools),
+            "notifications/prompts/list_changed" => self.list_changed(message, |changes| &mut changes.prompts),
+            "notifications/resources/list_changed" => self.list_changed(message, |changes| &mut changes.resources),
             _ => deliver(self.state().addressee(origin), message.bytes().clone()),
         }
     }
@@ -283,7 +289,8 @@ impl Inbox {
         }
     }
 
-    fn broadcast(&self, message: &Message) {
+    fn list_changed(&self, message: &Message, count: impl Fn(&mut ListChanges) -> &mut u64) {
+        self.lists_changed.send_modify(|changes| *count(changes) += 1);
         for one in &self.state().attached {
             deliver(Some(one.events.clone()), message.bytes().clone());
         }
@@ -357,6 +364,11 @@ impl Drop for Reply {
 /// The rank of a log level's name (RFC 5424, as the specification's `LoggingLevel`).
 pub(super) fn level(word: &str) -> Option<usize> {
     LEVELS.iter().position(|known| *known == word)
+}
+
+/// Whether a word is a log level's name.
+pub(crate) fn is_level(word: &str) -> bool {
+    level(word).is_some()
 }
 
 /// A full queue means that the reader is far behind; what it then misses is counted in the log only.

@@ -8,14 +8,14 @@ use bytes::Bytes;
 use futures_util::FutureExt;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use schemas::{Definition, Remote, Transport};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use crate::error::{Error, Kind};
 use crate::protocol::{self, LATEST_LEGACY, Message, Object};
 use crate::upstream::Environment;
-use crate::upstream::inbox::{EVENT_QUEUE, Event, Expectation, Inbox, next_id};
+use crate::upstream::inbox::{EVENT_QUEUE, Event, Expectation, Inbox, ListChanges, next_id};
 use crate::upstream::transport::stdio::{self, Streams};
 use crate::upstream::transport::streamable_http::Endpoint;
 use crate::upstream::transport::{Wire, sse};
@@ -190,9 +190,9 @@ impl Session {
         self.since.elapsed()
     }
 
-    /// Counts the upstream's `tools/list_changed`.
-    pub(crate) fn tools_changed(&self) -> tokio::sync::watch::Receiver<u64> {
-        self.inbox.tools_changed.subscribe()
+    /// Counts the upstream's change notices.
+    pub(crate) fn lists_changed(&self) -> watch::Receiver<ListChanges> {
+        self.inbox.lists_changed.subscribe()
     }
 
     /// Ends the session.
