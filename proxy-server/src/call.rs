@@ -7,13 +7,12 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use serde_json::value::RawValue;
-use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
 use crate::error::{Blame, Chain, Error, Kind};
 use crate::policy::access;
 use crate::protocol::{self, Message};
-use crate::upstream::{Attachment, Call, Exchange, NOBODY, Upstream};
+use crate::upstream::{Attachment, Call, Upstream};
 
 /// Carries out a client's request.
 pub(crate) async fn call(attachment: &Arc<Attachment>, call: Call<'_>) -> Result<Message, Error> {
@@ -48,10 +47,7 @@ async fn send(upstream: &Upstream, request: &Message, deadline: Instant) -> Resu
     let mut again = true;
     loop {
         let session = upstream.own_session(deadline).await?;
-        let (events, _nobody) = mpsc::channel(1);
-        let (_never, cancelled) = oneshot::channel();
-        let exchange = Exchange { message: request, caller: NOBODY, events, cancelled, deadline };
-        match session.request(exchange).await {
+        match session.request_as_nobody(request, deadline).await {
             // A request in a session that the upstream has forgotten was not executed.
             Err(error) if error.kind() == Kind::SessionLost && again => {
                 again = false;

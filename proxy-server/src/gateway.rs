@@ -72,9 +72,6 @@ pub enum StartError {
         #[source]
         source: io::Error,
     },
-    /// No HTTP client could be made.
-    #[error("cannot make an HTTP client")]
-    Client(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The system has no randomness.
     #[error("cannot draw random numbers")]
     Random(#[source] Box<dyn std::error::Error + Send + Sync>),
@@ -84,7 +81,7 @@ impl Gateway {
     /// Binds and starts to serve.
     pub async fn start(config: Config) -> Result<Self, StartError> {
         let mark = own_mark()?;
-        let dialer = Dialer::new(CONNECT_TIMEOUT, mark.clone()).map_err(|error| StartError::Client(error.into()))?;
+        let dialer = Dialer::new(CONNECT_TIMEOUT, mark.clone());
         let (host, port) = (config.host.clone(), config.port);
         let listener = TcpListener::bind((host.as_str(), port)).await.and_then(|l| Ok((l.local_addr()?, l)));
         let (address, listener) = listener.map_err(|source| StartError::Bind { host, port, source })?;
@@ -136,6 +133,7 @@ fn compose(
     dialer: Dialer,
     tasks: &Tasks,
 ) -> Result<(Arc<Edge>, Arc<Connections>, Router), StartError> {
+    tasks.spawn("unused connections", dialer.clone().sweep(tasks.stopping().clone()));
     let environment = Environment {
         config: Arc::new(config.upstream.clone()),
         tasks: tasks.clone(),

@@ -7,15 +7,19 @@ mod code;
 mod message;
 mod meta;
 mod object;
+mod sentinel;
 mod splice;
+mod stamp;
 mod version;
 
 pub(crate) use self::code::{
-    INTERNAL_ERROR, INVALID_PARAMS, INVALID_REQUEST, METHOD_NOT_FOUND, PARSE_ERROR, RESOURCE_NOT_FOUND,
-    SESSION_NOT_FOUND,
+    HEADER_MISMATCH, INTERNAL_ERROR, INVALID_PARAMS, INVALID_REQUEST, METHOD_NOT_FOUND, MISSING_CAPABILITY,
+    PARSE_ERROR, RESOURCE_NOT_FOUND, SESSION_NOT_FOUND, UNSUPPORTED_VERSION,
 };
 pub(crate) use self::message::{Invalid, Kind, Message, error_response, request, result_bytes, result_response};
-pub(crate) use self::meta::{progress_token, requested_id};
+pub(crate) use self::meta::{SERVER_KEY, SUBSCRIPTION_KEY, progress_token, requested_id, subscription_id};
 pub(crate) use self::object::{Object, text};
+pub(crate) use self::sentinel::encode as encode_header;
 pub(crate) use self::splice::{quote, splice};
-pub(crate) use self::version::{LATEST_LEGACY, is_known, negotiate};
+pub(crate) use self::stamp::{Stamp, unstamped};
+pub(crate) use self::version::{Era, LATEST_LEGACY, LATEST_MODERN, is_known, negotiate};

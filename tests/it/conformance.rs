@@ -49,3 +49,14 @@ async fn legacy_clients_lose_nothing_at_the_endpoint_of_all_upstreams() {
         assert_eq!((report.passed, report.failed.as_slice()), (SCORED, [].as_slice()), "{report}");
     }
 }
+
+#[tokio::test]
+async fn legacy_clients_lose_nothing_in_front_of_a_modern_upstream() {
+    let gateway = gateway().start().await;
+    let http = reference(&["--era", "modern", "--http", "127.0.0.1:0"]).await;
+    let over_http = json!({ "name": "http", "transport": "streamable-http", "url": http.url });
+    check(&gateway.url, &gateway.admin, &over_http).await;
+    let over_stdio = json!({ "name": "stdio", "transport": "stdio", "command": reference_program(),
+        "args": ["--stdio", "--era", "modern"] });
+    check(&gateway.url, &gateway.admin, &over_stdio).await;
+}

@@ -6,6 +6,7 @@ mod admin_api;
 mod aggregate;
 mod binary;
 mod conformance;
+mod eras;
 mod faults;
 mod fidelity;
 mod isolation;

@@ -79,7 +79,8 @@ pub(super) async fn run(
         (None, Ok(hub)) if message.method() == "logging/setLevel" => set_level(hub, message).await,
         (None, Ok(hub)) => {
             let errand = Errand { edge, session, hub, caller, view: &view };
-            errand.forward(message, events).await
+            // On the heap, so that what is answered from memory does not carry it along.
+            Box::pin(errand.forward(message, events)).await
         }
     };
     session.touch();

@@ -60,7 +60,9 @@ impl Hub {
                 slot
             })
         };
-        let attachment = slot.attachment.get_or_try_init(|| self.open(edge, session, upstream)).await?;
+        // Opening is rare, and its future large.
+        let opening = || Box::pin(self.open(edge, session, upstream));
+        let attachment = slot.attachment.get_or_try_init(opening).await?;
         Ok(Arc::clone(attachment))
     }
 

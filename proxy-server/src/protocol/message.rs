@@ -122,15 +122,25 @@ impl Message {
         self.slice(&self.body)
     }
 
+    /// The code of an error response.
+    pub(crate) fn error_code(&self) -> Option<i32> {
+        if self.kind == Kind::Error { Object::read(self.body()).ok()?.get("code")?.parse().ok() } else { None }
+    }
+
+    /// Where a first member can be put, as an empty slice of this very message.
+    pub(crate) fn opening(&self) -> &str {
+        let start = self.bytes.iter().position(|byte| *byte == b'{').map_or(0, |brace| brace + 1);
+        self.slice(&(start..start))
+    }
+
     /// The same message with another id, and with other replacements of slices of this very message.
     pub(crate) fn with_id(&self, id: &str, more: &[(&str, &str)]) -> Bytes {
         let mut edits = Vec::with_capacity(1 + more.len());
         let member;
         if self.id.is_empty() {
             // Only an error may lack an id; it gets one in front of its first member.
-            let start = self.bytes.iter().position(|byte| *byte == b'{').map_or(0, |brace| brace + 1);
             member = format!("\"id\":{id},");
-            edits.push((start..start, member.as_str()));
+            edits.push((self.locate(self.opening()), member.as_str()));
         } else {
             edits.push((self.id.clone(), id));
         }
@@ -167,7 +177,8 @@ impl Message {
     }
 
     fn splice(&self, mut edits: Vec<(Range<usize>, &str)>) -> Bytes {
-        edits.sort_unstable_by_key(|(range, _)| range.start);
+        // An insertion comes before what is replaced at the same place.
+        edits.sort_unstable_by_key(|(range, _)| (range.start, range.end));
         let added: usize = edits.iter().map(|(_, new)| new.len()).sum();
         let mut out = BytesMut::with_capacity(self.bytes.len() + added);
         let mut from = 0;
