@@ -17,12 +17,16 @@ pub(crate) use self::build::{Candidate, Members, Name, View, page_uris};
 use self::build::{Offered, build};
 use self::list::Lists;
 pub(crate) use self::list::{Item, List};
+#[cfg(test)]
+pub(crate) use self::name::{Conflict, Separator};
 pub(crate) use self::name::{Mode, Naming, qualified_task, split_task, split_uri};
 use crate::tasks::Tasks;
 use crate::upstream::{Session, Upstream, Upstreams};
 
 /// How long the admin API waits for an upstream that has just connected to tell its tools.
 const PATIENCE: Duration = Duration::from_secs(1);
+/// The priority of a definition that says nothing.
+const DEFAULT_PRIORITY: u32 = 1;
 /// Views of one snapshot that are kept, one for each set of upstreams that some client may use.
 const KEPT_VIEWS: usize = 64;
 
@@ -154,7 +158,7 @@ impl Offer {
         let definition = self.upstream.definition();
         Offered {
             name: definition.name.clone(),
-            priority: 1,
+            priority: definition.priority.unwrap_or(DEFAULT_PRIORITY),
             filter: definition.tool_filter.clone(),
             lists: self.lists.clone(),
             handshake: self.session.handshake().body().into(),

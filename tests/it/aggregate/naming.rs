@@ -55,6 +55,34 @@ async fn a_rejected_copy_is_reported_and_still_reached_by_its_servers_name() {
 }
 
 #[tokio::test]
+async fn the_preferred_server_has_the_name() {
+    let first = named("first").start(Via::Json).await;
+    let second =
+        fake("second").listed(NUMBER).on("tools/call t", |call| async move { call.reply(r#"{"by":"second"}"#) });
+    let second = second.start(Via::Json).await;
+    let gateway = gateway().flags(["--naming-mode", "on_conflict", "--conflict-strategy", "priority_override"]);
+    let gateway = gateway.start().await;
+    let mut backup = first.definition();
+    backup["priority"] = json!(2);
+    gateway.admin.connect(&backup).await;
+    let mut client = session_with_all(&gateway.url).open().await;
+    lists(&mut client, "tools/list", &["t"]).await;
+    assert_eq!(by(&mut client, "t").await, "first");
+    gateway.admin.connect(&second.definition()).await;
+    eventually("the preferred one is there", || async {
+        (gateway.admin.get("/admin/tools").await.json()["count"] == 2).then_some(())
+    })
+    .await;
+    assert_eq!(by(&mut client, "t").await, "second");
+    assert_eq!(gateway.admin.delete("/admin/mcps/second").await.status, 204);
+    eventually("the name passes on", || async {
+        (gateway.admin.get("/admin/tools").await.json()["count"] == 1).then_some(())
+    })
+    .await;
+    assert_eq!(by(&mut client, "t").await, "first");
+}
+
+#[tokio::test]
 async fn equal_tools_take_turns_and_stand_in_for_each_other() {
     let (one, other) = (named("one").start(Via::Sse).await, named("other").start(Via::Sse).await);
     let flags = ["--naming-mode", "on_conflict", "--conflict-strategy", "reject"];
