@@ -28,16 +28,18 @@ use tokio_util::sync::CancellationToken;
 
 pub(crate) use self::attachment::{Attachment, Call, forward_cancellation};
 pub(crate) use self::dialer::{Dialer, OWN_MARK};
-pub(crate) use self::inbox::{EVENT_QUEUE, Event, ListChanges, is_level};
-pub(crate) use self::question::Reply;
+pub(crate) use self::inbox::{EVENT_QUEUE, Event, ListChanges, is_level, is_severe};
+pub(crate) use self::question::{Question, Reply};
 pub(crate) use self::session::{OpenError, Session};
 pub(crate) use self::transport::one_line;
 pub(crate) use self::transport::stdio::{ChildEnvironment, INHERITED, StartError};
 
 use crate::error::{Error, Kind};
-use crate::protocol::Era;
+use crate::protocol::{Era, Message};
 use crate::tasks::Tasks;
 use crate::upstream::era::Verdict;
+use crate::upstream::inbox::next_id;
+use crate::upstream::session::Exchange;
 
 /// The caller of what the gateway asks on its own behalf.
 const NOBODY: u64 = 0;
@@ -227,8 +229,18 @@ impl Upstream {
         session.ok_or_else(|| Error::new(Kind::NotReady).at(&self.definition.name))
     }
 
+    /// Sends a request of the modern form on the upstream's own session, which knows no clients.
+    pub(crate) async fn forward(&self, call: Call<'_>) -> Result<Message, Error> {
+        let Call { message, events, cancelled, deadline } = call;
+        let session = self.own_session(deadline).await?;
+        if session.era() != Era::Modern {
+            return Err(Error::new(Kind::NotReady).because("the upstream has become a legacy one"));
+        }
+        session.request(Exchange { message, caller: next_id(), events, cancelled, deadline }).await
+    }
+
     /// The era that is spoken with it. While that is being found out it is waited for; after a failure it is not.
-    async fn era(&self, deadline: Instant) -> Result<Era, Error> {
+    pub(crate) async fn era(&self, deadline: Instant) -> Result<Era, Error> {
         let mut observed = self.observed.clone();
         let settled = observed.wait_for(|observed| {
             observed.era.is_some() || matches!(observed.state, admin::State::Error | admin::State::Disconnected)
@@ -253,8 +265,8 @@ impl Upstream {
         self.in_flight.available_permits() == self.environment.config.in_flight
     }
 
-    /// A place among the dedicated sessions.
-    fn place(&self) -> Result<OwnedSemaphorePermit, Error> {
+    /// A place among the dedicated sessions, or among those who listen.
+    pub(crate) fn place(&self) -> Result<OwnedSemaphorePermit, Error> {
         let place = Arc::clone(&self.places).try_acquire_owned();
         place.map_err(|_| Error::new(Kind::TooManySessions).at(&self.definition.name))
     }

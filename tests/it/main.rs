@@ -10,6 +10,7 @@ mod eras;
 mod faults;
 mod fidelity;
 mod isolation;
+mod modern;
 mod real_servers;
 mod reference;
 mod streams;

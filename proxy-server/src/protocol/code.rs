@@ -20,3 +20,5 @@ pub(crate) const HEADER_MISMATCH: i32 = -32020;
 pub(crate) const MISSING_CAPABILITY: i32 = -32021;
 /// The revision is not spoken here (2026-07-28, basic).
 pub(crate) const UNSUPPORTED_VERSION: i32 = -32022;
+/// URLs must be visited before the request can be carried out (2025-11-25 only).
+pub(crate) const URL_ELICITATION_REQUIRED: i32 = -32042;

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 use bytes::{BufMut, Bytes, BytesMut};
+use serde_json::value::RawValue;
 
 use super::object::{self, Object};
 
@@ -86,6 +87,22 @@ impl Message {
         let params = find("params");
         let body = if kind == Kind::Result { find("result") } else { find("error") };
         Ok(Self { kind, id, method, params, body, bytes })
+    }
+
+    /// Reads the messages of an array. One that is wrong makes all of them wrong.
+    pub(crate) fn parse_batch(bytes: &Bytes, max: usize) -> Result<Vec<Self>, Invalid> {
+        check_depth(bytes)?;
+        let text = std::str::from_utf8(bytes).map_err(|_| Invalid::Envelope("the body is not UTF-8"))?;
+        let messages: Vec<&RawValue> = serde_json::from_str(text).map_err(Invalid::Json)?;
+        if messages.is_empty() || messages.len() > max {
+            return Err(Invalid::Envelope("a batch must not be empty, nor too long"));
+        }
+        let read = |raw: &&RawValue| match Self::parse(bytes.slice_ref(raw.get().as_bytes())) {
+            // It is JSON, or the array would not have been.
+            Err(Invalid::Json(_)) => Err(Invalid::Envelope("a batch must hold messages")),
+            outcome => outcome,
+        };
+        messages.iter().map(read).collect()
     }
 
     pub(crate) fn kind(&self) -> Kind {
@@ -233,6 +250,12 @@ pub(crate) fn error_response(id: &str, code: i32, message: &str, data: &str) -> 
     let message = serde_json::Value::from(message);
     let data = if data.is_empty() { String::new() } else { format!(r#","data":{data}"#) };
     Bytes::from(format!(r#"{{"jsonrpc":"2.0","id":{id},"error":{{"code":{code},"message":{message}{data}}}}}"#))
+}
+
+/// A response with an error to a request whose id is not known: left out, as later revisions want it.
+pub(crate) fn anonymous_error(code: i32, message: &str) -> Bytes {
+    let message = serde_json::Value::from(message);
+    Bytes::from(format!(r#"{{"jsonrpc":"2.0","error":{{"code":{code},"message":{message}}}}}"#))
 }
 
 fn range(text: &str, slice: &str) -> Range<usize> {

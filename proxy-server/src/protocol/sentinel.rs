@@ -1,6 +1,8 @@
 //! Texts in HTTP headers: as they are where HTTP allows it, else in Base64 between two marks (2026-07-28, transports,
 //! "Header Value Encoding").
 
+use std::borrow::Cow;
+
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 
@@ -16,6 +18,14 @@ pub(crate) fn encode(text: &str) -> String {
         return text.to_owned();
     }
     format!("{BEGIN}{}{END}", BASE64_STANDARD.encode(text))
+}
+
+/// The text in a header value; nothing when it is marked as encoded and is not.
+pub(crate) fn decode(value: &str) -> Option<Cow<'_, str>> {
+    match value.strip_prefix(BEGIN).and_then(|rest| rest.strip_suffix(END)) {
+        None => Some(value.into()),
+        Some(encoded) => Some(String::from_utf8(BASE64_STANDARD.decode(encoded).ok()?).ok()?.into()),
+    }
 }
 
 #[cfg(test)]

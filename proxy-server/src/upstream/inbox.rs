@@ -364,6 +364,11 @@ pub(crate) fn is_level(word: &str) -> bool {
     level(word).is_some()
 }
 
+/// Whether a message of one level is wanted by someone who wants those from another on. What is unknown is wanted.
+pub(crate) fn is_severe(word: &str, least: &str) -> bool {
+    level(word).is_none_or(|rank| level(least).is_none_or(|least| rank >= least))
+}
+
 /// A full queue means that the reader is far behind; what it then misses is counted in the log only.
 fn deliver(events: Option<mpsc::Sender<Event>>, message: Bytes) {
     let Some(events) = events else { return };
