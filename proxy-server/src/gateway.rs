@@ -9,13 +9,12 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
-use axum::http::{HeaderValue, StatusCode};
+use axum::http::HeaderValue;
 use axum::middleware::from_fn_with_state;
-use axum::response::IntoResponse;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use schemas::{FingerprintSalt, Problem};
+use schemas::FingerprintSalt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep, timeout};
@@ -146,9 +145,10 @@ fn compose(
     let mut random = [0; 16];
     getrandom::fill(&mut random).map_err(|error| StartError::Random(error.into()))?;
     let counts = Arc::<Connections>::default();
+    let catalog = Catalog::follow(upstreams.clone(), config.naming.clone(), tasks);
     let admin = Arc::new(Admin {
         registry: Registry::memory(config.upstream.upstreams),
-        catalog: Catalog::follow(upstreams.clone(), tasks),
+        catalog: catalog.clone(),
         upstreams: upstreams.clone(),
         policy: Arc::clone(&policy),
         salt: FingerprintSalt::new(random),
@@ -159,9 +159,11 @@ fn compose(
         credentials: downstream::credentials,
         changes: Semaphore::new(1),
     });
-    let edge = Edge::new(upstreams, policy, tasks.clone(), config.downstream.clone());
-    let router =
-        Router::new().merge(admin::router(admin)).merge(downstream::router(Arc::clone(&edge))).fallback(not_found);
+    let edge = Edge::new(upstreams, catalog, policy, tasks.clone(), config.downstream.clone());
+    let router = Router::new()
+        .merge(admin::router(admin))
+        .merge(downstream::router(Arc::clone(&edge)))
+        .fallback(downstream::not_found);
     Ok((edge, counts, router))
 }
 
@@ -171,10 +173,6 @@ fn own_mark() -> Result<HeaderValue, StartError> {
     getrandom::fill(&mut random).map_err(|error| StartError::Random(error.into()))?;
     let text = format!("{:032x}", u128::from_be_bytes(random));
     HeaderValue::from_str(&text).map_err(|error| StartError::Random(error.into()))
-}
-
-async fn not_found() -> impl IntoResponse {
-    (StatusCode::NOT_FOUND, axum::Json(Problem::new("Not found")))
 }
 
 /// Takes connections and serves each in a task of its own.

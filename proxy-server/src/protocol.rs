@@ -10,6 +10,7 @@ mod meta;
 mod object;
 mod outcome;
 mod sentinel;
+mod splice;
 mod stamp;
 mod version;
 
@@ -18,10 +19,13 @@ pub(crate) use self::code::{
     HEADER_MISMATCH, INTERNAL_ERROR, INVALID_PARAMS, INVALID_REQUEST, METHOD_NOT_FOUND, MISSING_CAPABILITY,
     PARSE_ERROR, RESOURCE_NOT_FOUND, SESSION_NOT_FOUND, UNSUPPORTED_VERSION, URL_ELICITATION_REQUIRED,
 };
-pub(crate) use self::message::{Invalid, Kind, Message, anonymous_error, error_response, request, result_response};
+pub(crate) use self::message::{
+    Invalid, Kind, Message, anonymous_error, error_response, request, result_bytes, result_response,
+};
 pub(crate) use self::meta::{SERVER_KEY, SUBSCRIPTION_KEY, progress_token, requested_id, subscription_id};
-pub(crate) use self::object::Object;
+pub(crate) use self::object::{Object, text};
 pub(crate) use self::outcome::{completed, discovery, listening_ended, server_info, subscribed};
 pub(crate) use self::sentinel::{decode as decode_header, encode as encode_header};
+pub(crate) use self::splice::{quote, splice};
 pub(crate) use self::stamp::{Stamp, unstamped};
 pub(crate) use self::version::{Era, LATEST_LEGACY, LATEST_MODERN, is_known, negotiate};

@@ -26,9 +26,9 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, SemaphorePermit, watc
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
-pub(crate) use self::attachment::{Attachment, Call};
+pub(crate) use self::attachment::{Attachment, Call, forward_cancellation};
 pub(crate) use self::dialer::{Dialer, OWN_MARK};
-pub(crate) use self::inbox::{EVENT_QUEUE, Event, is_severe};
+pub(crate) use self::inbox::{EVENT_QUEUE, Event, ListChanges, is_level, is_severe};
 pub(crate) use self::question::{Question, Reply};
 pub(crate) use self::session::{OpenError, Session};
 pub(crate) use self::transport::one_line;

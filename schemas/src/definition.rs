@@ -46,6 +46,8 @@ pub struct Definition {
     pub sessions: Sessions,
     /// Which generation of the protocol is spoken with it.
     pub era: EraMode,
+    /// Who is preferred where several upstreams have the same tool: the lowest number. 1 when absent.
+    pub priority: Option<u32>,
     /// Members of the other transport that were declared as well.
     pub inert: Inert,
 }
@@ -238,6 +240,7 @@ impl Definition {
             access: Access::default(),
             sessions: Sessions::default(),
             era: EraMode::default(),
+            priority: None,
             inert: Inert::default(),
         }
     }

@@ -64,6 +64,26 @@ async fn check_modern(revision: &'static str, passed: usize) {
     );
 }
 
+/// The same at the endpoint of all upstreams, in front of one whose names stay as they are.
+#[tokio::test]
+async fn legacy_clients_lose_nothing_at_the_endpoint_of_all_upstreams() {
+    let http = reference(&["--era", "legacy", "--http", "127.0.0.1:0"]).await;
+    let sse = reference(&["--sse", "127.0.0.1:0"]).await;
+    let definitions = [
+        json!({ "name": "http", "transport": "streamable-http", "url": http.url }),
+        json!({ "name": "events", "transport": "sse", "url": sse.url }),
+        json!({ "name": "stdio", "transport": "stdio", "command": reference_program(),
+            "args": ["--stdio", "--era", "legacy"] }),
+    ];
+    for definition in &definitions {
+        let gateway = gateway().flags(["--naming-mode", "never"]).start().await;
+        gateway.admin.connect(definition).await;
+        let report = conformance(&format!("{}/mcp", gateway.url), LEGACY).await;
+        println!("{} at /mcp:\n{report}", definition["name"]);
+        assert_eq!((report.passed, report.failed.as_slice()), (30, [].as_slice()), "{report}");
+    }
+}
+
 #[tokio::test]
 async fn legacy_clients_lose_nothing_in_front_of_a_modern_upstream() {
     check_modern(LEGACY, 30).await;

@@ -121,6 +121,7 @@ fn of(asking: &Asking) -> Purpose {
         Principal::Anonymous => "anonymous".to_owned(),
         Principal::Global(index) => format!("global {index}"),
         Principal::Own(index) => format!("own {index}"),
+        Principal::Holder(digest) => format!("holder {digest}"),
     };
     let params = Object::read(message.params()).ok();
     let mut members: Vec<(&str, &str)> = params.iter().flat_map(|params| params.members()).collect();

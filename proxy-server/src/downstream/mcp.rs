@@ -18,12 +18,12 @@ use tokio::time::sleep;
 use tracing::info;
 
 use crate::downstream::dialogue::{fill, introduce, notify, run};
-use crate::downstream::session::Session;
+use crate::downstream::session::{Scope, Session};
 use crate::downstream::stream::{Resumable, parse_event_id, resumable};
-use crate::downstream::{Edge, Shared, admit, batch, modern, read_body, respond, upstream_name};
+use crate::downstream::{Edge, Shared, admit, batch, modern, read_body, respond};
 use crate::policy::Principal;
 use crate::protocol::{self, Era, Invalid, Message};
-use crate::upstream::{EVENT_QUEUE, Event, OpenError, Upstream};
+use crate::upstream::{EVENT_QUEUE, Event, OpenError};
 
 const SESSION_ID: HeaderName = HeaderName::from_static("mcp-session-id");
 const PROTOCOL_VERSION: &str = "mcp-protocol-version";
@@ -33,12 +33,11 @@ const PRIMED_SINCE: &str = "2025-11-25";
 
 /// Every method of the endpoint.
 pub(super) async fn serve(State(edge): Shared, path: RawPathParams, request: Request) -> Response {
-    let name = upstream_name(&path).to_owned();
-    let (upstream, principal) = match admit(&edge, &name, &request) {
+    let (scope, principal) = match admit(&edge, &path, &request) {
         Ok(admitted) => admitted,
         Err(refusal) => return refusal,
     };
-    let caller = Caller { edge, upstream, principal };
+    let caller = Caller { edge, scope, principal };
     let is_modern = modern::names_modern(request.headers());
     match *request.method() {
         // All there is in the modern era is POST.
@@ -81,7 +80,7 @@ struct Work {
 
 struct Caller {
     edge: Arc<Edge>,
-    upstream: Arc<Upstream>,
+    scope: Scope,
     principal: Principal,
 }
 
@@ -103,8 +102,11 @@ impl Caller {
             Err(invalid) if modern::names_modern(&head.headers) => return respond::modern_invalid(&invalid),
             Err(invalid) => return respond::invalid(&invalid),
         };
-        if modern::era(&head.headers, &message) == Era::Modern {
-            return modern::serve(&self.edge, &self.upstream, self.principal, &head.headers, message).await;
+        // At the endpoint of all upstreams only the legacy era is spoken; clients of both fall back to it.
+        if let Scope::One(upstream) = &self.scope
+            && modern::era(&head.headers, &message) == Era::Modern
+        {
+            return modern::serve(&self.edge, upstream, self.principal, &head.headers, message).await;
         }
         if message.method() == "initialize" && message.kind() == protocol::Kind::Request {
             return self.initialize(&message).await;
@@ -154,7 +156,7 @@ impl Caller {
 
     /// Opens a session with the upstream and answers with what the upstream said.
     async fn initialize(self, message: &Message) -> Response {
-        let session = match self.edge.sessions.create(&self.upstream, self.principal) {
+        let session = match self.edge.sessions.create(self.scope, self.principal) {
             Ok(session) => session,
             Err(error) => return respond::failure(message.id(), &error),
         };
@@ -203,7 +205,7 @@ impl Caller {
         match self.session(headers) {
             Ok(session) => {
                 self.edge.sessions.end(&session);
-                info!(session = &*session.id, upstream = %self.upstream.definition().name, "session ended by its client");
+                info!(session = &*session.id, upstream = self.scope.name(), "session ended by its client");
                 StatusCode::OK.into_response()
             }
             Err(refusal) => refusal,
@@ -217,7 +219,7 @@ impl Caller {
         }
         let id = headers.get(SESSION_ID).ok_or_else(|| respond::bad_request("Mcp-Session-Id is required"))?;
         let id = id.to_str().unwrap_or_default();
-        let session = self.edge.sessions.find(id, &self.upstream, self.principal);
+        let session = self.edge.sessions.find(id, &self.scope, self.principal);
         let session = session.ok_or_else(respond::unknown_session)?;
         session.touch();
         Ok(session)

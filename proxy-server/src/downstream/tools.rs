@@ -78,7 +78,7 @@ impl Tools {
         if let Some(known) = shelf.current(&session) {
             return known.tools.get(name).cloned();
         }
-        let change = *session.tools_changed().borrow();
+        let change = session.lists_changed().borrow().tools;
         let listed = list(&session, deadline).await;
         let failed_until = listed.is_err().then(|| Instant::now() + RETRY);
         let tools = listed.unwrap_or_else(|error| {
@@ -108,7 +108,7 @@ impl Shelf {
     fn current(&self, session: &Arc<Session>) -> Option<Arc<Known>> {
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner).clone()?;
         let is_current = Arc::ptr_eq(&known.session, session)
-            && known.change == *session.tools_changed().borrow()
+            && known.change == session.lists_changed().borrow().tools
             && known.failed_until.is_none_or(|until| Instant::now() < until);
         is_current.then_some(known)
     }

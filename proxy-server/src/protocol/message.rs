@@ -170,6 +170,24 @@ impl Message {
         self.splice(replacements.iter().map(|(old, new)| (self.locate(old), *new)).collect())
     }
 
+    /// The same as [`Message::with`], as a message again. The replacements lie inside `params`, `result` or `error`, and
+    /// each is one JSON value for another, so that nothing has to be read a second time.
+    pub(crate) fn replaced(&self, replacements: &[(&str, &str)]) -> Self {
+        let edits: Vec<(Range<usize>, &str)> = replacements.iter().map(|(old, new)| (self.locate(old), *new)).collect();
+        let shift = |at: usize| {
+            let before = edits.iter().filter(|(range, _)| range.start < at);
+            before.fold(at, |at, (range, new)| at + new.len() - range.len())
+        };
+        let moved =
+            |range: &Range<usize>| if range.is_empty() { range.clone() } else { shift(range.start)..shift(range.end) };
+        let method = match &self.method {
+            Method::At(range) => Method::At(moved(range)),
+            Method::Decoded(method) => Method::Decoded(method.clone()),
+        };
+        let (id, params, body) = (moved(&self.id), moved(&self.params), moved(&self.body));
+        Self { kind: self.kind, id, method, params, body, bytes: self.splice(edits) }
+    }
+
     fn locate(&self, slice: &str) -> Range<usize> {
         let start = slice.as_ptr() as usize - self.bytes.as_ptr() as usize;
         start..start + slice.len()
@@ -213,6 +231,17 @@ pub(crate) fn request(id: u64, method: &str, params: &str) -> Bytes {
 /// A response with a raw `result`.
 pub(crate) fn result_response(id: &str, result: &str) -> Bytes {
     Bytes::from(format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{result}}}"#))
+}
+
+/// The same from bytes that are ready, copied once.
+pub(crate) fn result_bytes(id: &str, result: &[u8]) -> Bytes {
+    let mut out = BytesMut::with_capacity(id.len() + result.len() + 40);
+    out.put_slice(br#"{"jsonrpc":"2.0","id":"#);
+    out.put_slice(id.as_bytes());
+    out.put_slice(br#","result":"#);
+    out.put_slice(result);
+    out.put_slice(b"}");
+    out.freeze()
 }
 
 /// A response with an error. An empty id becomes `null`; `data` is raw JSON or empty.

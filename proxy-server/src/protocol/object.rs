@@ -69,7 +69,7 @@ impl<'a> Object<'a> {
 }
 
 /// A raw value that is a text, decoded; borrowed unless it has escapes.
-pub(super) fn text(raw: &str) -> Option<Cow<'_, str>> {
+pub(crate) fn text(raw: &str) -> Option<Cow<'_, str>> {
     #[derive(Deserialize)]
     struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
     serde_json::from_str::<Text<'_>>(raw).ok().map(|text| text.0)

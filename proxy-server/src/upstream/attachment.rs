@@ -367,7 +367,7 @@ impl Attachment {
 }
 
 /// Passes a cancellation on without giving up the right to try the request again.
-async fn forward_cancellation(
+pub(crate) async fn forward_cancellation(
     request: impl Future<Output = Result<Message, Error>>,
     cancelled: &mut oneshot::Receiver<Message>,
     relay: oneshot::Sender<Message>,

@@ -36,10 +36,18 @@ pub(super) struct Inbox {
     state: Mutex<State>,
     outbox: mpsc::Sender<Bytes>,
     closed: CancellationToken,
-    /// Counts `tools/list_changed`.
-    pub(super) tools_changed: watch::Sender<u64>,
+    /// Counts the change notices of each list.
+    pub(super) lists_changed: watch::Sender<ListChanges>,
     /// Counts changes of what the attachments subscribe to.
     pub(super) subscriptions_changed: watch::Sender<u64>,
+}
+
+/// How often an upstream announced a change of each list. Resources and their templates change together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct ListChanges {
+    pub(crate) tools: u64,
+    pub(crate) prompts: u64,
+    pub(crate) resources: u64,
 }
 
 #[derive(Default)]
@@ -96,7 +104,7 @@ impl Inbox {
             state: Mutex::default(),
             outbox,
             closed: CancellationToken::new(),
-            tools_changed: watch::Sender::default(),
+            lists_changed: watch::Sender::default(),
             subscriptions_changed: watch::Sender::default(),
         }
     }
@@ -236,11 +244,9 @@ impl Inbox {
             "notifications/cancelled" => self.withdraw(message),
             "notifications/resources/updated" => self.updated(message),
             "notifications/message" => self.log(message, origin),
-            "notifications/tools/list_changed" => {
-                self.tools_changed.send_modify(|count| *count += 1);
-                self.broadcast(message);
-            }
-            "notifications/prompts/list_changed" | "notifications/resources/list_changed" => self.broadcast(message),
+            "notifications/tools/list_changed" => self.list_changed(message, |changes| &mut changes.tools),
+            "notifications/prompts/list_changed" => self.list_changed(message, |changes| &mut changes.prompts),
+            "notifications/resources/list_changed" => self.list_changed(message, |changes| &mut changes.resources),
             _ => deliver(self.state().addressee(origin), message.bytes().clone()),
         }
     }
@@ -304,7 +310,8 @@ impl Inbox {
         }
     }
 
-    fn broadcast(&self, message: &Message) {
+    fn list_changed(&self, message: &Message, count: impl Fn(&mut ListChanges) -> &mut u64) {
+        self.lists_changed.send_modify(|changes| *count(changes) += 1);
         for one in &self.state().attached {
             deliver(Some(one.events.clone()), message.bytes().clone());
         }
@@ -350,6 +357,11 @@ impl State {
 /// The rank of a log level's name (RFC 5424, as the specification's `LoggingLevel`).
 pub(super) fn level(word: &str) -> Option<usize> {
     LEVELS.iter().position(|known| *known == word)
+}
+
+/// Whether a word is a log level's name.
+pub(crate) fn is_level(word: &str) -> bool {
+    level(word).is_some()
 }
 
 /// Whether a message of one level is wanted by someone who wants those from another on. What is unknown is wanted.

@@ -112,9 +112,13 @@ pub(super) async fn run(connection: Arc<Connection>, offers: Offers, listening: 
             Ok((stream, uris)) => {
                 let renewed = current.replace(stream).is_none();
                 listening.agreed.send_replace(Agreed { wishes: Some(count), uris });
-                if renewed && offers.tools {
+                if renewed {
                     // Nobody listened for a while; what changed in it nobody has told.
-                    connection.inbox.tools_changed.send_modify(|count| *count += 1);
+                    connection.inbox.lists_changed.send_modify(|changes| {
+                        changes.tools += u64::from(offers.tools);
+                        changes.prompts += u64::from(offers.prompts);
+                        changes.resources += u64::from(offers.resources);
+                    });
                 }
                 delay = FIRST_RETRY;
             }

@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use crate::error::{Error, Kind};
 use crate::protocol::{self, Era, HEADER_MISMATCH, LATEST_LEGACY, LATEST_MODERN, Message, Object, Stamp};
 use crate::upstream::connection::{Connection, Sender};
-use crate::upstream::inbox::{Event, Inbox};
+use crate::upstream::inbox::{Event, Inbox, ListChanges};
 use crate::upstream::listen::{self, Listening};
 use crate::upstream::transport::Wire;
 use crate::upstream::{Environment, NOBODY};
@@ -212,9 +212,9 @@ impl Session {
         self.since.elapsed()
     }
 
-    /// Counts the upstream's `tools/list_changed`.
-    pub(crate) fn tools_changed(&self) -> watch::Receiver<u64> {
-        self.inbox().tools_changed.subscribe()
+    /// Counts the upstream's change notices.
+    pub(crate) fn lists_changed(&self) -> watch::Receiver<ListChanges> {
+        self.inbox().lists_changed.subscribe()
     }
 
     /// Ends the session.

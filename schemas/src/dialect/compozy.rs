@@ -96,6 +96,10 @@ pub struct DefinitionDocument {
     /// `auto`, `legacy` or `modern`. This gateway's own; other proxies ignore it.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub era: String,
+    /// Who is preferred where several upstreams have the same tool: the lowest number from 1 on, which is also the default.
+    /// This gateway's own; other proxies ignore it.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub priority: i64,
     /// When it was registered; set by the gateway.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub created_at: Option<String>,
@@ -231,6 +235,7 @@ impl TryFrom<DefinitionDocument> for Definition {
             name,
             description: some(document.description),
             era: era(&document.era, &kind)?,
+            priority: count(document.priority, "priority")?,
             timeout: timeout.or((!matches!(kind, Kind::Stdio(_))).then_some(DEFAULT_TIMEOUT)),
             transport: kind.parse()?,
             env: document.env,
@@ -304,6 +309,7 @@ impl From<Definition> for DefinitionDocument {
                 SessionMode::Dedicated => "dedicated".to_owned(),
             },
             max_sessions: definition.sessions.max.map_or(0, i64::from),
+            priority: definition.priority.map_or(0, i64::from),
             era: match definition.era {
                 EraMode::Auto => String::new(),
                 EraMode::Legacy => "legacy".to_owned(),
