@@ -22,8 +22,9 @@ use axum::routing::{any, get};
 use bytes::Bytes;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use tokio::time::{sleep, timeout};
+use tower_service::Service;
 
-pub(crate) use self::origin::{Origins, check as check_origin};
+pub(crate) use self::origin::Origins;
 use self::session::Sessions;
 use crate::policy::{Credentials, Policy, Principal};
 use crate::tasks::Tasks;
@@ -120,12 +121,43 @@ pub(crate) fn router(edge: Arc<Edge>) -> Router {
     router.with_state(edge)
 }
 
+/// What every request passes through.
+pub(crate) struct Front {
+    pub(crate) origins: Origins,
+    pub(crate) edge: Arc<Edge>,
+    /// All that is not answered here.
+    pub(crate) router: Router,
+}
+
+impl Front {
+    pub(crate) async fn answer(&self, request: Request) -> Response {
+        if let Some(refusal) = self.origins.refusal(request.headers()) {
+            return refusal;
+        }
+        // Nearly all requests go to the shortest form of an endpoint's path, and for that a router does too much.
+        if let Some(name) = endpoint(request.uri().path()) {
+            let admitted = admit(&self.edge, name, &request);
+            return mcp::serve_admitted(Arc::clone(&self.edge), admitted, request).await;
+        }
+        let Ok(response) = self.router.clone().call(request).await;
+        response
+    }
+}
+
+/// The upstream of a path that [`router`] would give to [`mcp::serve`]. Names with escapes are for the router.
+fn endpoint(path: &str) -> Option<&str> {
+    let name = path.strip_suffix("/mcp").or_else(|| path.strip_suffix("/stream"))?.strip_prefix('/')?;
+    (!name.is_empty() && !name.contains(['/', '%'])).then_some(name)
+}
+
 /// The peer of a connection, put into every request by the accept loop.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Peer(pub(crate) SocketAddr);
 
 /// A request's upstream and caller, or the refusal.
-fn admit(edge: &Edge, name: &str, request: &Request) -> Result<(Arc<Upstream>, Principal), Response> {
+type Admitted = Result<(Arc<Upstream>, Principal), Response>;
+
+fn admit(edge: &Edge, name: &str, request: &Request) -> Admitted {
     let upstream = edge.upstreams.get(name).ok_or_else(|| respond::unknown_upstream(name))?;
     let principal = edge.policy.client(&credentials(request), upstream.definition()).map_err(respond::denied)?;
     Ok((upstream, principal))

@@ -20,7 +20,7 @@ use tracing::info;
 use crate::downstream::dialogue::{fill, introduce, notify, run};
 use crate::downstream::session::Session;
 use crate::downstream::stream::{Resumable, parse_event_id, resumable};
-use crate::downstream::{Edge, Shared, admit, read_body, respond, upstream_name};
+use crate::downstream::{Admitted, Edge, Shared, admit, read_body, respond, upstream_name};
 use crate::policy::Principal;
 use crate::protocol::{self, Message};
 use crate::upstream::{EVENT_QUEUE, OpenError, Upstream};
@@ -33,8 +33,13 @@ const PRIMED_SINCE: &str = "2025-11-25";
 
 /// Every method of the endpoint.
 pub(super) async fn serve(State(edge): Shared, path: RawPathParams, request: Request) -> Response {
-    let name = upstream_name(&path).to_owned();
-    let (upstream, principal) = match admit(&edge, &name, &request) {
+    let admitted = admit(&edge, upstream_name(&path), &request);
+    serve_admitted(edge, admitted, request).await
+}
+
+/// The same once the upstream and the caller are known.
+pub(super) async fn serve_admitted(edge: Arc<Edge>, admitted: Admitted, request: Request) -> Response {
+    let (upstream, principal) = match admitted {
         Ok(admitted) => admitted,
         Err(refusal) => return refusal,
     };
@@ -88,7 +93,7 @@ impl Caller {
             Err(invalid) => return respond::invalid(&invalid),
         };
         if message.method() == "initialize" && message.kind() == protocol::Kind::Request {
-            return self.initialize(&message).await;
+            return Box::pin(self.initialize(&message)).await;
         }
         let session = match self.session(&head.headers) {
             Ok(session) => session,
@@ -100,7 +105,7 @@ impl Caller {
                 let tasks = self.edge.tasks.clone();
                 tasks.finish_anyway("call", answer(self.edge, session, message, streams)).await
             }
-            protocol::Kind::Notification => notify(&session, message).await,
+            protocol::Kind::Notification => Box::pin(notify(&session, message)).await,
             protocol::Kind::Result | protocol::Kind::Error => {
                 session.answer(&message);
                 StatusCode::ACCEPTED.into_response()

@@ -52,7 +52,7 @@ impl Origin {
                 },
             }
         }
-        let stream = connector.connect(&self.address).await.map_err(DialError::Unreachable)?;
+        let stream = Box::pin(connector.connect(&self.address)).await.map_err(DialError::Unreachable)?;
         let connection = Connection::open(stream).await.map_err(DialError::Broken)?;
         connection.send(request, self).await.map_err(|unsent| DialError::Broken(unsent.error))
     }

@@ -82,7 +82,7 @@ impl Endpoint {
     ) -> Result<Message, Error> {
         let response = self.post(message).await?;
         if !response.status().is_success() {
-            return self.refused_answer(id, response, inbox, answer).await;
+            return Box::pin(self.refused_answer(id, response, inbox, answer)).await;
         }
         if let Some(session) = response.headers().get(SESSION_ID) {
             self.session.set(session.clone()).ok();
