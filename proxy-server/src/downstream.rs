@@ -9,8 +9,11 @@ mod session;
 mod sse;
 mod stream;
 
+use std::future::poll_fn;
 use std::net::SocketAddr;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use axum::Router;
@@ -171,7 +174,12 @@ fn upstream_name(path: &RawPathParams) -> &str {
 /// The whole body, within its limits of size and time.
 async fn read_body(edge: &Edge, body: Body) -> Result<Bytes, Response> {
     let limit = edge.config.max_body_bytes;
-    match timeout(edge.config.body_timeout, Limited::new(body, limit).collect()).await {
+    let mut reading = pin!(Limited::new(body, limit).collect());
+    let read = match second_look(reading.as_mut()).await {
+        Some(read) => Ok(read),
+        None => timeout(edge.config.body_timeout, reading).await,
+    };
+    match read {
         Ok(Ok(body)) => Ok(body.to_bytes()),
         Ok(Err(error)) if error.is::<LengthLimitError>() => {
             Err((StatusCode::PAYLOAD_TOO_LARGE, format!("the body is larger than {limit} bytes")).into_response())
@@ -179,6 +187,21 @@ async fn read_body(edge: &Edge, body: Body) -> Result<Bytes, Response> {
         Ok(Err(_)) => Err(respond::bad_request("the body ended early")),
         Err(_) => Err(StatusCode::REQUEST_TIMEOUT.into_response()),
     }
+}
+
+/// What a future gives when it is asked twice. Most bodies come with their heads: they are there once the connection was
+/// asked for them, and need no timer.
+async fn second_look<F: Future>(mut future: Pin<&mut F>) -> Option<F::Output> {
+    let mut is_first = true;
+    poll_fn(|context| match future.as_mut().poll(context) {
+        Poll::Ready(output) => Poll::Ready(Some(output)),
+        Poll::Pending if std::mem::take(&mut is_first) => {
+            context.waker().wake_by_ref();
+            Poll::Pending
+        }
+        Poll::Pending => Poll::Ready(None),
+    })
+    .await
 }
 
 /// What a request shows of who sent it.

@@ -34,6 +34,8 @@ use crate::upstream::{Dialer, Environment, Upstreams};
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
 const MAX_HEADER_BYTES: usize = 64 * 1024;
+/// How long a connection may take to say what it still has to say.
+const LAST_BYTES: Duration = Duration::from_millis(500);
 /// What child processes get to end once all calls are done: longer than they take to be killed.
 const CHILD_GRACE: Duration = Duration::from_secs(7);
 
@@ -243,24 +245,25 @@ impl Acceptor {
             server.timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT).max_buf_size(MAX_HEADER_BYTES);
             let connection = server.serve_connection(TokioIo::new(stream), service);
             tokio::pin!(connection);
-            let mut told = false;
-            loop {
-                tokio::select! {
-                    ended = &mut connection => {
-                        if let Err(error) = ended {
-                            debug!(%error, peer = %peer.0, "connection ended");
-                        }
-                        break;
-                    }
-                    () = draining.cancelled(), if !told => {
-                        told = true;
-                        connection.as_mut().graceful_shutdown();
-                    }
-                    () = stopping.cancelled() => {
-                        timeout(Duration::from_millis(500), &mut connection).await.ok();
-                        break;
+            // The end comes in two steps, in this order. Only the next one is waited for: it is looked at with every packet.
+            let ended = tokio::select! {
+                biased;
+                ended = &mut connection => Some(ended),
+                () = draining.cancelled() => None,
+            };
+            let ended = match ended {
+                Some(ended) => ended,
+                None => {
+                    connection.as_mut().graceful_shutdown();
+                    tokio::select! {
+                        biased;
+                        ended = &mut connection => ended,
+                        () = stopping.cancelled() => timeout(LAST_BYTES, connection).await.unwrap_or(Ok(())),
                     }
                 }
+            };
+            if let Err(error) = ended {
+                debug!(%error, peer = %peer.0, "connection ended");
             }
             counts.active.fetch_sub(1, Ordering::Relaxed);
         }

@@ -10,6 +10,7 @@ use http::{HeaderMap, Request, StatusCode, response};
 use http_body_util::Full;
 use hyper::body::{Body, Frame, Incoming};
 use hyper::client::conn::http1;
+use tokio::runtime::{Handle, Id};
 
 use super::DialError;
 use super::connect::Stream;
@@ -26,6 +27,8 @@ struct Parts {
     driver: Driver,
     /// What has not been read yet of the body of the last response.
     body: Option<Incoming>,
+    /// Only there does anything wait for the socket, so that the connection is used nowhere else.
+    runtime: Id,
 }
 
 /// A request that failed.
@@ -55,7 +58,16 @@ pub(crate) struct Response {
 impl Connection {
     pub(super) async fn open(stream: Stream) -> Result<Self, hyper::Error> {
         let (sender, connection) = http1::handshake(stream).await?;
-        Ok(Self(Box::new(Parts { sender, driver: Driver(Some(connection)), body: None })))
+        Ok(Self(Box::new(Parts {
+            sender,
+            driver: Driver(Some(connection)),
+            body: None,
+            runtime: Handle::current().id(),
+        })))
+    }
+
+    pub(super) fn runtime(&self) -> Id {
+        self.0.runtime
     }
 
     /// Sends a request and waits for the head of its response.
@@ -67,11 +79,7 @@ impl Connection {
         let Parts { sender, driver, .. } = &mut *self.0;
         let head = {
             let mut response = pin!(sender.try_send_request(request));
-            poll_fn(|context| {
-                driver.poll(context);
-                response.as_mut().poll(&mut unheard())
-            })
-            .await
+            poll_fn(|context| driver.until(context, |unheard| response.as_mut().poll(unheard))).await
         };
         match head {
             Ok(response) => {
@@ -85,34 +93,25 @@ impl Connection {
 
     /// Looks whether the connection can be used. What is left of the last body is read as far as it has come.
     pub(super) fn settle(&mut self) -> Readiness {
-        for _ in 0..LONGEST_TAIL {
+        let mut frames = 0..LONGEST_TAIL;
+        while self.0.body.is_some() {
             match self.0.poll_frame(&mut unheard()) {
-                Poll::Ready(Some(Ok(_))) => {}
-                Poll::Ready(Some(Err(_))) => return Readiness::Never,
-                Poll::Ready(None) => {
-                    let usable = self.0.driver.0.is_some() && self.0.sender.is_ready();
-                    return if usable { Readiness::Ready } else { Readiness::Never };
-                }
+                Poll::Ready(Some(Ok(_))) if frames.next().is_some() => {}
+                Poll::Ready(None) => break,
+                Poll::Ready(Some(_)) => return Readiness::Never,
                 Poll::Pending => return Readiness::Later,
             }
         }
-        Readiness::Never
+        if self.0.driver.0.is_some() && self.0.sender.is_ready() { Readiness::Ready } else { Readiness::Never }
     }
 }
 
 impl Parts {
     fn poll_frame(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
         let Some(body) = &mut self.body else { return Poll::Ready(None) };
-        let mut polled = Pin::new(&mut *body).poll_frame(&mut unheard());
-        if polled.is_pending() {
-            self.driver.poll(context);
-            polled = Pin::new(body).poll_frame(&mut unheard());
-        }
-        let frame = ready!(polled);
+        let frame = ready!(self.driver.until(context, |unheard| Pin::new(&mut *body).poll_frame(unheard)));
         if frame.is_none() {
             self.body = None;
-            // It takes note of the end, and can take the next request.
-            self.driver.poll(context);
         }
         Poll::Ready(frame)
     }
@@ -166,6 +165,22 @@ impl Response {
 struct Driver(Option<http1::Connection<Stream, Full<Bytes>>>);
 
 impl Driver {
+    /// Goes on until there is something to see. Only the driver brings that about, and it is looked for whenever the
+    /// driver was polled, so nothing but the socket needs to wake the task: the first attempt is made unheard, because
+    /// it would have the two halves of the connection wake the task for one another.
+    fn until<T>(&mut self, context: &mut Context<'_>, mut look: impl FnMut(&mut Context<'_>) -> Poll<T>) -> Poll<T> {
+        let mut seen = look(&mut unheard());
+        if seen.is_pending() {
+            self.poll(&mut unheard());
+            seen = look(&mut unheard());
+        }
+        if seen.is_pending() {
+            self.poll(context);
+            seen = look(&mut unheard());
+        }
+        seen
+    }
+
     fn poll(&mut self, context: &mut Context<'_>) {
         if self.0.as_mut().is_some_and(|connection| Pin::new(connection).poll(context).is_ready()) {
             self.0 = None;
@@ -173,7 +188,7 @@ impl Driver {
     }
 }
 
-/// For what only the driver can bring forward: it is looked at after the driver was, so nothing needs to wake for it.
+/// A context that wakes nobody.
 fn unheard() -> Context<'static> {
     Context::from_waker(Waker::noop())
 }
