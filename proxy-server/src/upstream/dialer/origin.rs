@@ -72,7 +72,7 @@ impl Origin {
     }
 
     /// The connection that was used last, among those that can be used.
-    fn take(&self) -> Option<Connection> {
+    pub(super) fn take(&self) -> Option<Connection> {
         let runtime = Handle::current().id();
         let mut all = self.idle();
         let mut at = all.len();
