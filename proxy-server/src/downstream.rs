@@ -1,13 +1,26 @@
 //! The MCP endpoints: HTTP in, HTTP out. Only this row and the admin API know status codes.
 
+mod batch;
+mod bridged;
+mod conversation;
 mod dialogue;
 mod event_log;
+mod forward;
+mod headers;
+mod listen;
 mod mcp;
+mod modern;
 mod origin;
+mod parked;
+mod pool;
+mod question;
+mod reply;
 mod respond;
+mod seal;
 mod session;
 mod sse;
 mod stream;
+mod tools;
 
 use std::future::poll_fn;
 use std::net::SocketAddr;
@@ -24,11 +37,16 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get};
 use bytes::Bytes;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
+use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
 use tower_service::Service;
 
 pub(crate) use self::origin::Origins;
+use self::parked::Parked;
+use self::pool::Pool;
 use self::session::Sessions;
+use self::tools::Tools;
 use crate::policy::{Credentials, Policy, Principal};
 use crate::tasks::Tasks;
 use crate::upstream::{Upstream, Upstreams};
@@ -80,19 +98,35 @@ pub(crate) struct Edge {
     policy: Arc<Policy>,
     tasks: Tasks,
     sessions: Sessions,
+    /// Upstream sessions for clients of the modern era.
+    pool: Pool,
+    parked: Arc<Parked>,
+    tools: Tools,
+    /// Places of listeners.
+    listeners: Arc<Semaphore>,
+    /// Cancelled when every stream is to end.
+    closing: CancellationToken,
     config: Config,
 }
 
 impl Edge {
     pub(crate) fn new(upstreams: Upstreams, policy: Arc<Policy>, tasks: Tasks, config: Config) -> Arc<Self> {
         let sessions = Sessions::new(config.max_sessions);
-        let edge = Arc::new(Self { upstreams, policy, tasks: tasks.clone(), sessions, config });
-        tasks.spawn("session reaper", session::reap(Arc::clone(&edge)));
+        let (pool, parked, tools) = (Pool::new(config.max_sessions), Parked::new(), Tools::default());
+        let listeners = Arc::new(Semaphore::new(config.max_sessions.min(Semaphore::MAX_PERMITS)));
+        let closing = CancellationToken::new();
+        let spawn = tasks.clone();
+        let edge = Self { upstreams, policy, tasks, sessions, pool, parked, tools, listeners, closing, config };
+        let edge = Arc::new(edge);
+        spawn.spawn("session reaper", session::reap(Arc::clone(&edge)));
+        spawn.spawn("pool reaper", pool::reap(Arc::clone(&edge)));
         edge
     }
 
     /// Waits until no call is in flight, at most so long.
     pub(crate) async fn drain(&self, grace: Duration) {
+        // No answer will come to a question any more.
+        self.parked.end_all();
         let idle = async {
             while self.upstreams.all().values().any(|upstream| !upstream.is_idle()) {
                 sleep(DRAIN_INTERVAL).await;
@@ -104,6 +138,8 @@ impl Edge {
     /// Ends every session, and with them every open stream.
     pub(crate) fn end_sessions(&self) {
         self.sessions.end_all();
+        self.closing.cancel();
+        self.pool.end_all();
     }
 }
 

@@ -106,6 +106,12 @@ pub struct Status {
     /// Why it was lost; kept on connect. Absent from other proxies.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub disconnect_reason: Option<String>,
+    /// The generation of the protocol spoken with it, `legacy` or `modern`, once that is known. Absent from other proxies.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub era: Option<String>,
+    /// When that was found out (RFC 3339); absent where the definition says it. Absent from other proxies.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub era_probed: Option<String>,
     /// Attempts since the last handshake.
     pub reconnect_attempts: u32,
     /// Time since the last handshake while connected, else 0.

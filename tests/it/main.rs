@@ -5,9 +5,11 @@
 mod admin_api;
 mod binary;
 mod conformance;
+mod eras;
 mod faults;
 mod fidelity;
 mod isolation;
+mod modern;
 mod real_servers;
 mod reference;
 mod streams;

@@ -20,10 +20,10 @@ use tracing::info;
 use crate::downstream::dialogue::{fill, introduce, notify, run};
 use crate::downstream::session::Session;
 use crate::downstream::stream::{Resumable, parse_event_id, resumable};
-use crate::downstream::{Admitted, Edge, Shared, admit, read_body, respond, upstream_name};
+use crate::downstream::{Admitted, Edge, Shared, admit, batch, modern, read_body, respond, upstream_name};
 use crate::policy::Principal;
-use crate::protocol::{self, Message};
-use crate::upstream::{EVENT_QUEUE, OpenError, Upstream};
+use crate::protocol::{self, Era, Invalid, Message};
+use crate::upstream::{EVENT_QUEUE, Event, OpenError, Upstream};
 
 const SESSION_ID: HeaderName = HeaderName::from_static("mcp-session-id");
 const PROTOCOL_VERSION: &str = "mcp-protocol-version";
@@ -44,7 +44,12 @@ pub(super) async fn serve_admitted(edge: Arc<Edge>, admitted: Admitted, request:
         Err(refusal) => return refusal,
     };
     let caller = Caller { edge, upstream, principal };
+    let is_modern = modern::names_modern(request.headers());
     match *request.method() {
+        // All there is in the modern era is POST.
+        Method::GET | Method::DELETE if is_modern => {
+            (StatusCode::METHOD_NOT_ALLOWED, [(header::ALLOW, "POST")]).into_response()
+        }
         Method::POST => caller.post(request).await,
         Method::GET => caller.get(request.headers()),
         Method::DELETE => caller.delete(request.headers()),
@@ -72,6 +77,13 @@ impl Drop for Unborn<'_> {
     }
 }
 
+/// What becomes of the requests in a body.
+struct Work {
+    /// What comes before the answer.
+    queue: mpsc::Receiver<Event>,
+    outcome: BoxFuture<'static, Option<Bytes>>,
+}
+
 struct Caller {
     edge: Arc<Edge>,
     upstream: Arc<Upstream>,
@@ -88,10 +100,17 @@ impl Caller {
             Ok(body) => body,
             Err(refusal) => return refusal,
         };
-        let message = match Message::parse(body) {
+        let message = match Message::parse(body.clone()) {
             Ok(message) => message,
+            Err(Invalid::Batch) if !modern::names_modern(&head.headers) => {
+                return Box::pin(self.batch(&head.headers, &body)).await;
+            }
+            Err(invalid) if modern::names_modern(&head.headers) => return respond::modern_invalid(&invalid),
             Err(invalid) => return respond::invalid(&invalid),
         };
+        if modern::era(&head.headers, &message) == Era::Modern {
+            return Box::pin(modern::serve(&self.edge, &self.upstream, self.principal, &head.headers, message)).await;
+        }
         if message.method() == "initialize" && message.kind() == protocol::Kind::Request {
             return Box::pin(self.initialize(&message)).await;
         }
@@ -101,9 +120,9 @@ impl Caller {
         };
         match message.kind() {
             protocol::Kind::Request => {
-                let streams = accepts(&head.headers, "text/event-stream");
-                let tasks = self.edge.tasks.clone();
-                tasks.finish_anyway("call", answer(self.edge, session, message, streams)).await
+                let (events, queue) = mpsc::channel(EVENT_QUEUE);
+                let outcome = Box::pin(run(Arc::clone(&self.edge), Arc::clone(&session), message, events));
+                self.answer(session, &head.headers, Work { queue, outcome }).await
             }
             protocol::Kind::Notification => Box::pin(notify(&session, message)).await,
             protocol::Kind::Result | protocol::Kind::Error => {
@@ -111,6 +130,31 @@ impl Caller {
                 StatusCode::ACCEPTED.into_response()
             }
         }
+    }
+
+    /// Several messages at once.
+    async fn batch(self, headers: &HeaderMap, body: &Bytes) -> Response {
+        let session = match self.session(headers) {
+            Ok(session) => session,
+            Err(refusal) => return refusal,
+        };
+        let messages = match batch::read(&session, body) {
+            Ok(messages) => messages,
+            Err(invalid) => return respond::invalid(&invalid),
+        };
+        let requests = batch::take(&session, messages).await;
+        if requests.is_empty() {
+            return StatusCode::ACCEPTED.into_response();
+        }
+        let (events, queue) = mpsc::channel(EVENT_QUEUE);
+        let outcome = Box::pin(batch::run_all(Arc::clone(&self.edge), Arc::clone(&session), requests, events));
+        self.answer(session, headers, Work { queue, outcome }).await
+    }
+
+    async fn answer(self, session: Arc<Session>, headers: &HeaderMap, work: Work) -> Response {
+        let streams = accepts(headers, "text/event-stream");
+        let tasks = self.edge.tasks.clone();
+        tasks.finish_anyway("call", answer(self.edge, session, work, streams)).await
     }
 
     /// Opens a session with the upstream and answers with what the upstream said.
@@ -186,10 +230,8 @@ impl Caller {
 }
 
 /// Answers a request: at once where that is possible, else as a stream that a task goes on to fill.
-async fn answer(edge: Arc<Edge>, session: Arc<Session>, message: Message, streams: bool) -> Response {
-    let (events, mut queue) = mpsc::channel(EVENT_QUEUE);
-    let outcome = run(Arc::clone(&edge), Arc::clone(&session), message, events);
-    let mut outcome: BoxFuture<'static, Option<Bytes>> = Box::pin(outcome);
+async fn answer(edge: Arc<Edge>, session: Arc<Session>, work: Work, streams: bool) -> Response {
+    let Work { mut queue, mut outcome } = work;
     let early = loop {
         tokio::select! {
             biased;

@@ -10,7 +10,8 @@ use schemas::Problem;
 use crate::error::{Error, Kind};
 use crate::policy::Denied;
 use crate::protocol::{
-    INTERNAL_ERROR, INVALID_PARAMS, INVALID_REQUEST, Invalid, PARSE_ERROR, SESSION_NOT_FOUND, error_response,
+    INTERNAL_ERROR, INVALID_PARAMS, INVALID_REQUEST, Invalid, PARSE_ERROR, SESSION_NOT_FOUND, anonymous_error,
+    error_response,
 };
 
 /// A JSON-RPC error response to the request with this raw id.
@@ -18,6 +19,17 @@ pub(super) fn error(id: &str, error: &Error) -> Bytes {
     let (_, code, words) = answer(error);
     let data = serde_json::json!({ "kind": error.kind().word(), "upstream": error.upstream() });
     error_response(id, code, &words, &data.to_string())
+}
+
+/// The status that goes with it where the response has not begun yet.
+pub(super) fn status(error: &Error) -> StatusCode {
+    answer(error).0
+}
+
+/// An error response to a modern request. An id that is not known is left out.
+pub(super) fn modern_error(id: &str, status: StatusCode, code: i32, why: &str) -> Response {
+    let body = if id.is_empty() { anonymous_error(code, why) } else { error_response(id, code, why, "") };
+    json(status, body)
 }
 
 /// The same as a whole HTTP response, for a request that has no session or stream yet.
@@ -68,11 +80,19 @@ fn bad_gateway(words: String) -> (StatusCode, i32, String) {
 
 /// A body that is no message.
 pub(super) fn invalid(invalid: &Invalid) -> Response {
-    let code = match invalid {
+    json(StatusCode::BAD_REQUEST, error_response("", invalid_code(invalid), &invalid.to_string(), ""))
+}
+
+/// The same for a modern client.
+pub(super) fn modern_invalid(invalid: &Invalid) -> Response {
+    modern_error("", StatusCode::BAD_REQUEST, invalid_code(invalid), &invalid.to_string())
+}
+
+fn invalid_code(invalid: &Invalid) -> i32 {
+    match invalid {
         Invalid::Json(_) => PARSE_ERROR,
         Invalid::Depth | Invalid::Batch | Invalid::Envelope(_) => INVALID_REQUEST,
-    };
-    json(StatusCode::BAD_REQUEST, error_response("", code, &invalid.to_string(), ""))
+    }
 }
 
 /// A request that breaks the rules of the transport.

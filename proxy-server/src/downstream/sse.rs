@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 
 use crate::downstream::dialogue::{fill, introduce, notify, run};
 use crate::downstream::session::Session;
-use crate::downstream::{Edge, Shared, admit, read_body, respond, stream, upstream_name};
+use crate::downstream::{Edge, Shared, admit, batch, read_body, respond, stream, upstream_name};
 use crate::protocol::{self, INVALID_PARAMS, INVALID_REQUEST, Kind, Message, PARSE_ERROR, error_response};
 use crate::upstream::{EVENT_QUEUE, OpenError};
 
@@ -59,8 +59,17 @@ pub(super) async fn message(State(edge): Shared, path: RawPathParams, request: R
         Ok(body) => body,
         Err(refusal) => return refusal,
     };
-    match Message::parse(body) {
+    match Message::parse(body.clone()) {
         Ok(message) => take(edge, session, message).await,
+        Err(protocol::Invalid::Batch) => match batch::read(&session, &body) {
+            Ok(messages) => {
+                for message in messages {
+                    take(Arc::clone(&edge), Arc::clone(&session), message).await;
+                }
+                StatusCode::ACCEPTED.into_response()
+            }
+            Err(invalid) => respond::invalid(&invalid),
+        },
         Err(protocol::Invalid::Json(_)) => refuse(PARSE_ERROR, "Parse error"),
         Err(invalid) => respond::invalid(&invalid),
     }

@@ -19,7 +19,7 @@ pub(crate) struct Credentials<'a> {
 }
 
 /// Who a caller of an upstream's endpoints is, as far as its token tells. A session belongs to one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Principal {
     /// No token is asked for.
     Anonymous,

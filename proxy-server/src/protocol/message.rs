@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 use bytes::{BufMut, Bytes, BytesMut};
+use serde_json::value::RawValue;
 
 use super::object::{self, Object};
 
@@ -88,6 +89,22 @@ impl Message {
         Ok(Self { kind, id, method, params, body, bytes })
     }
 
+    /// Reads the messages of an array. One that is wrong makes all of them wrong.
+    pub(crate) fn parse_batch(bytes: &Bytes, max: usize) -> Result<Vec<Self>, Invalid> {
+        check_depth(bytes)?;
+        let text = std::str::from_utf8(bytes).map_err(|_| Invalid::Envelope("the body is not UTF-8"))?;
+        let messages: Vec<&RawValue> = serde_json::from_str(text).map_err(Invalid::Json)?;
+        if messages.is_empty() || messages.len() > max {
+            return Err(Invalid::Envelope("a batch must not be empty, nor too long"));
+        }
+        let read = |raw: &&RawValue| match Self::parse(bytes.slice_ref(raw.get().as_bytes())) {
+            // It is JSON, or the array would not have been.
+            Err(Invalid::Json(_)) => Err(Invalid::Envelope("a batch must hold messages")),
+            outcome => outcome,
+        };
+        messages.iter().map(read).collect()
+    }
+
     pub(crate) fn kind(&self) -> Kind {
         self.kind
     }
@@ -122,15 +139,25 @@ impl Message {
         self.slice(&self.body)
     }
 
+    /// The code of an error response.
+    pub(crate) fn error_code(&self) -> Option<i32> {
+        if self.kind == Kind::Error { Object::read(self.body()).ok()?.get("code")?.parse().ok() } else { None }
+    }
+
+    /// Where a first member can be put, as an empty slice of this very message.
+    pub(crate) fn opening(&self) -> &str {
+        let start = self.bytes.iter().position(|byte| *byte == b'{').map_or(0, |brace| brace + 1);
+        self.slice(&(start..start))
+    }
+
     /// The same message with another id, and with other replacements of slices of this very message.
     pub(crate) fn with_id(&self, id: &str, more: &[(&str, &str)]) -> Bytes {
         let mut edits = Vec::with_capacity(1 + more.len());
         let member;
         if self.id.is_empty() {
             // Only an error may lack an id; it gets one in front of its first member.
-            let start = self.bytes.iter().position(|byte| *byte == b'{').map_or(0, |brace| brace + 1);
             member = format!("\"id\":{id},");
-            edits.push((start..start, member.as_str()));
+            edits.push((self.locate(self.opening()), member.as_str()));
         } else {
             edits.push((self.id.clone(), id));
         }
@@ -149,7 +176,8 @@ impl Message {
     }
 
     fn splice(&self, mut edits: Vec<(Range<usize>, &str)>) -> Bytes {
-        edits.sort_unstable_by_key(|(range, _)| range.start);
+        // An insertion comes before what is replaced at the same place.
+        edits.sort_unstable_by_key(|(range, _)| (range.start, range.end));
         let added: usize = edits.iter().map(|(_, new)| new.len()).sum();
         let mut out = BytesMut::with_capacity(self.bytes.len() + added);
         let mut from = 0;
@@ -193,6 +221,12 @@ pub(crate) fn error_response(id: &str, code: i32, message: &str, data: &str) -> 
     let message = serde_json::Value::from(message);
     let data = if data.is_empty() { String::new() } else { format!(r#","data":{data}"#) };
     Bytes::from(format!(r#"{{"jsonrpc":"2.0","id":{id},"error":{{"code":{code},"message":{message}{data}}}}}"#))
+}
+
+/// A response with an error to a request whose id is not known: left out, as later revisions want it.
+pub(crate) fn anonymous_error(code: i32, message: &str) -> Bytes {
+    let message = serde_json::Value::from(message);
+    Bytes::from(format!(r#"{{"jsonrpc":"2.0","error":{{"code":{code},"message":{message}}}}}"#))
 }
 
 fn range(text: &str, slice: &str) -> Range<usize> {

@@ -168,6 +168,12 @@ impl Prepared<'_> {
         self
     }
 
+    /// Adds all of these.
+    pub(crate) fn headers(mut self, headers: HeaderMap) -> Self {
+        self.request.headers_mut().extend(headers);
+        self
+    }
+
     pub(crate) fn body(mut self, body: Bytes) -> Self {
         *self.request.body_mut() = Full::new(body);
         self

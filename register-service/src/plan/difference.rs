@@ -68,6 +68,7 @@ pub(crate) fn differences(desired: &Definition, observed: &Registration) -> Vec<
     // A gateway of another make drops what only ours knows. It gives itself away by having no fingerprints.
     if prints.is_some() {
         compare("sessionMode", ours.session_mode != theirs.session_mode, None);
+        compare("era", ours.era != theirs.era, None);
         compare("maxSessions", ours.max_sessions != theirs.max_sessions, None);
     }
     reasons.extend(secrets(&fold(ours.headers), &fold(theirs.headers), prints));

@@ -16,6 +16,7 @@ use crate::error::{Chain, Error, Kind};
 use crate::protocol::{self, Message};
 use crate::upstream::dialer::{DialError, Dialer, Prepared, Response, Target};
 use crate::upstream::inbox::Inbox;
+use crate::upstream::transport::Outgoing;
 use crate::upstream::transport::event_stream::{Decoder, Event};
 
 const SESSION_ID: HeaderName = HeaderName::from_static("mcp-session-id");
@@ -65,7 +66,7 @@ impl Endpoint {
     }
 
     pub(super) async fn send(&self, message: Bytes) -> Result<(), Error> {
-        let response = self.post(message).await?;
+        let response = self.post(message, HeaderMap::new()).await?;
         if !response.status().is_success() {
             return Err(self.refusal(response).await);
         }
@@ -75,12 +76,12 @@ impl Endpoint {
 
     pub(super) async fn exchange(
         &self,
-        id: u64,
-        message: Bytes,
+        request: Outgoing,
         inbox: &Inbox,
         answer: &mut oneshot::Receiver<Message>,
     ) -> Result<Message, Error> {
-        let response = self.post(message).await?;
+        let Outgoing { id, bytes, headers } = request;
+        let response = self.post(bytes, headers).await?;
         if !response.status().is_success() {
             return Box::pin(self.refused_answer(id, response, inbox, answer)).await;
         }
@@ -221,8 +222,9 @@ impl Endpoint {
         }
     }
 
-    async fn post(&self, message: Bytes) -> Result<Response, Error> {
-        let request = self.request(Method::POST).header(ACCEPT, BOTH).header(CONTENT_TYPE, JSON).body(message);
+    async fn post(&self, message: Bytes, headers: HeaderMap) -> Result<Response, Error> {
+        let request = self.request(Method::POST).headers(headers).header(ACCEPT, BOTH).header(CONTENT_TYPE, JSON);
+        let request = request.body(message);
         request.send().await.map_err(transport_error)
     }
 
