@@ -24,8 +24,11 @@ mod sse;
 mod stream;
 mod tools;
 
+use std::future::poll_fn;
 use std::net::SocketAddr;
+use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex};
+use std::task::Poll;
 use std::time::Duration;
 
 use axum::Router;
@@ -39,8 +42,9 @@ use http_body_util::{BodyExt, LengthLimitError, Limited};
 use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
+use tower_service::Service;
 
-pub(crate) use self::origin::{Origins, check as check_origin};
+pub(crate) use self::origin::Origins;
 use self::parked::Parked;
 use self::pool::Pool;
 pub(crate) use self::respond::not_found;
@@ -178,14 +182,50 @@ pub(crate) fn router(edge: Arc<Edge>) -> Router {
     router.with_state(edge)
 }
 
+/// What every request passes through.
+pub(crate) struct Front {
+    pub(crate) origins: Origins,
+    pub(crate) edge: Arc<Edge>,
+    /// All that is not answered here.
+    pub(crate) router: Router,
+}
+
+impl Front {
+    pub(crate) async fn answer(&self, request: Request) -> Response {
+        if let Some(refusal) = self.origins.refusal(request.headers()) {
+            return refusal;
+        }
+        // Nearly all requests go to the shortest form of an endpoint's path, and for that a router does too much.
+        if let Some(name) = endpoint(request.uri().path()) {
+            let admitted = admit(&self.edge, name, &request);
+            return mcp::serve_admitted(Arc::clone(&self.edge), admitted, request).await;
+        }
+        let Ok(response) = self.router.clone().call(request).await;
+        response
+    }
+}
+
+/// What is asked for at a path that [`router`] would give to [`mcp::serve`]: an upstream, or all. Names with escapes, and
+/// the prefix that is no name, are for the router.
+fn endpoint(path: &str) -> Option<Option<&str>> {
+    if path == "/mcp" {
+        return Some(None);
+    }
+    let name = path.strip_suffix("/mcp").or_else(|| path.strip_suffix("/stream"))?.strip_prefix('/')?;
+    (!name.is_empty() && name != "mcp-proxy" && !name.contains(['/', '%'])).then_some(Some(name))
+}
+
 /// The peer of a connection, put into every request by the accept loop.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Peer(pub(crate) SocketAddr);
 
-/// What a request is for and who sent it, or the refusal. A path without a name is for all upstreams.
-fn admit(edge: &Edge, path: &RawPathParams, request: &Request) -> Result<(Scope, Principal), Response> {
+/// What a request is for and who sent it, or the refusal.
+type Admitted = Result<(Scope, Principal), Response>;
+
+/// Looks who asks for what. Without a name it is all upstreams.
+fn admit(edge: &Edge, name: Option<&str>, request: &Request) -> Admitted {
     let credentials = credentials(request);
-    let Some((_, name)) = path.iter().find(|(name, _)| *name == "name") else {
+    let Some(name) = name else {
         let caller = edge.policy.caller(&credentials);
         let all = edge.upstreams.all();
         let definitions = all.values().map(|upstream| upstream.definition());
@@ -197,10 +237,20 @@ fn admit(edge: &Edge, path: &RawPathParams, request: &Request) -> Result<(Scope,
     Ok((Scope::One(upstream), principal))
 }
 
+/// The upstream that a path names; nothing where it is for all.
+fn upstream_name(path: &RawPathParams) -> Option<&str> {
+    path.iter().find(|(name, _)| *name == "name").map(|(_, value)| value)
+}
+
 /// The whole body, within its limits of size and time.
 async fn read_body(edge: &Edge, body: Body) -> Result<Bytes, Response> {
     let limit = edge.config.max_body_bytes;
-    match timeout(edge.config.body_timeout, Limited::new(body, limit).collect()).await {
+    let mut reading = pin!(Limited::new(body, limit).collect());
+    let read = match second_look(reading.as_mut()).await {
+        Some(read) => Ok(read),
+        None => timeout(edge.config.body_timeout, reading).await,
+    };
+    match read {
         Ok(Ok(body)) => Ok(body.to_bytes()),
         Ok(Err(error)) if error.is::<LengthLimitError>() => {
             Err((StatusCode::PAYLOAD_TOO_LARGE, format!("the body is larger than {limit} bytes")).into_response())
@@ -208,6 +258,21 @@ async fn read_body(edge: &Edge, body: Body) -> Result<Bytes, Response> {
         Ok(Err(_)) => Err(respond::bad_request("the body ended early")),
         Err(_) => Err(StatusCode::REQUEST_TIMEOUT.into_response()),
     }
+}
+
+/// What a future gives when it is asked twice. Most bodies come with their heads: they are there once the connection was
+/// asked for them, and need no timer.
+async fn second_look<F: Future>(mut future: Pin<&mut F>) -> Option<F::Output> {
+    let mut is_first = true;
+    poll_fn(|context| match future.as_mut().poll(context) {
+        Poll::Ready(output) => Poll::Ready(Some(output)),
+        Poll::Pending if std::mem::take(&mut is_first) => {
+            context.waker().wake_by_ref();
+            Poll::Pending
+        }
+        Poll::Pending => Poll::Ready(None),
+    })
+    .await
 }
 
 /// What a request shows of who sent it.

@@ -1,5 +1,6 @@
 //! Composition: bind, mount the routers, run, and shut down in order.
 
+use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -10,7 +11,6 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
 use axum::http::HeaderValue;
-use axum::middleware::from_fn_with_state;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -19,21 +19,22 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
-use tower_service::Service;
 use tracing::{debug, warn};
 
 use crate::admin::{self, Admin, Connections};
 use crate::catalog::Catalog;
 use crate::config::Config;
-use crate::downstream::{self, Edge, Origins, Peer};
+use crate::downstream::{self, Edge, Front, Origins, Peer};
 use crate::policy::Policy;
 use crate::registry::Registry;
-use crate::tasks::Tasks;
+use crate::tasks::{Lanes, Tasks};
 use crate::upstream::{Dialer, Environment, Upstreams};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
 const MAX_HEADER_BYTES: usize = 64 * 1024;
+/// How long a connection may take to say what it still has to say.
+const LAST_BYTES: Duration = Duration::from_millis(500);
 /// What child processes get to end once all calls are done: longer than they take to be killed.
 const CHILD_GRACE: Duration = Duration::from_secs(7);
 
@@ -54,6 +55,7 @@ pub struct Gateway {
     edge: Arc<Edge>,
     accepting: CancellationToken,
     connections: Tasks,
+    lanes: Arc<Lanes>,
     grace: Duration,
 }
 
@@ -72,6 +74,9 @@ pub enum StartError {
         #[source]
         source: io::Error,
     },
+    /// The threads that serve connections cannot be started.
+    #[error("cannot start threads")]
+    Threads(#[source] io::Error),
     /// The system has no randomness.
     #[error("cannot draw random numbers")]
     Random(#[source] Box<dyn std::error::Error + Send + Sync>),
@@ -90,9 +95,11 @@ impl Gateway {
         let (edge, counts, router) = compose(&config, dialer, &tasks)?;
         let origins =
             Origins { hosts: config.allowed_hosts.clone(), loopback_only: config.is_loopback(), own_mark: Some(mark) };
-        let router = router.layer(from_fn_with_state(Arc::new(origins), downstream::check_origin));
+        let front = Arc::new(Front { origins, edge: Arc::clone(&edge), router });
+        let lanes = Arc::new(Lanes::start().map_err(StartError::Threads)?);
         let acceptor = Acceptor {
-            router,
+            front,
+            lanes: Arc::clone(&lanes),
             tasks: connections.clone(),
             places: Arc::new(Semaphore::new(config.max_connections)),
             counts,
@@ -101,7 +108,7 @@ impl Gateway {
         tasks.spawn("accept", acceptor.run(listener));
         let url = config.base_url.as_ref().map_or_else(|| format!("http://{address}"), ToString::to_string);
         let url = url.trim_end_matches('/').to_owned();
-        Ok(Self { address, url, tasks, edge, accepting, connections, grace: config.shutdown_timeout })
+        Ok(Self { address, url, tasks, edge, accepting, connections, lanes, grace: config.shutdown_timeout })
     }
 
     /// The address it listens on.
@@ -125,6 +132,7 @@ impl Gateway {
         if !self.tasks.stop(CHILD_GRACE).await {
             warn!("tasks still running at the end of the grace period");
         }
+        self.lanes.stop().await;
     }
 }
 
@@ -177,7 +185,8 @@ fn own_mark() -> Result<HeaderValue, StartError> {
 
 /// Takes connections and serves each in a task of its own.
 struct Acceptor {
-    router: Router,
+    front: Arc<Front>,
+    lanes: Arc<Lanes>,
     tasks: Tasks,
     places: Arc<Semaphore>,
     counts: Arc<Connections>,
@@ -197,10 +206,11 @@ impl Acceptor {
                 () = self.closing.cancelled() => return,
                 accepted = listener.accept() => accepted,
             };
-            match accepted {
+            match accepted.and_then(|(stream, peer)| Ok((stream.into_std()?, peer))) {
                 Ok((stream, peer)) => {
+                    let Some(lane) = self.lanes.next() else { return };
                     let connection = self.serve(stream, Peer(peer));
-                    self.tasks.spawn("connection", async move {
+                    self.tasks.spawn_on(lane, "connection", async move {
                         connection.await;
                         drop(place);
                     });
@@ -214,40 +224,44 @@ impl Acceptor {
         }
     }
 
-    fn serve(&self, stream: TcpStream, peer: Peer) -> impl Future<Output = ()> + use<> {
-        let (router, stopping, counts) = (self.router.clone(), self.tasks.stopping().clone(), Arc::clone(&self.counts));
+    fn serve(&self, stream: std::net::TcpStream, peer: Peer) -> impl Future<Output = ()> + use<> {
+        let (front, stopping, counts) =
+            (Arc::clone(&self.front), self.tasks.stopping().clone(), Arc::clone(&self.counts));
         let draining = self.closing.clone();
         async move {
+            let Ok(stream) = TcpStream::from_std(stream) else { return };
             counts.active.fetch_add(1, Ordering::Relaxed);
             counts.total.fetch_add(1, Ordering::Relaxed);
             stream.set_nodelay(true).ok();
             let service = service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
                 let mut request = without_trailing_slash(request.map(Body::new));
                 request.extensions_mut().insert(peer);
-                router.clone().call(request)
+                let front = Arc::clone(&front);
+                async move { Ok::<_, Infallible>(front.answer(request).await) }
             });
             let mut server = http1::Builder::new();
             server.timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT).max_buf_size(MAX_HEADER_BYTES);
             let connection = server.serve_connection(TokioIo::new(stream), service);
             tokio::pin!(connection);
-            let mut told = false;
-            loop {
-                tokio::select! {
-                    ended = &mut connection => {
-                        if let Err(error) = ended {
-                            debug!(%error, peer = %peer.0, "connection ended");
-                        }
-                        break;
-                    }
-                    () = draining.cancelled(), if !told => {
-                        told = true;
-                        connection.as_mut().graceful_shutdown();
-                    }
-                    () = stopping.cancelled() => {
-                        timeout(Duration::from_millis(500), &mut connection).await.ok();
-                        break;
+            // The end comes in two steps, in this order. Only the next one is waited for: it is looked at with every packet.
+            let ended = tokio::select! {
+                biased;
+                ended = &mut connection => Some(ended),
+                () = draining.cancelled() => None,
+            };
+            let ended = match ended {
+                Some(ended) => ended,
+                None => {
+                    connection.as_mut().graceful_shutdown();
+                    tokio::select! {
+                        biased;
+                        ended = &mut connection => ended,
+                        () = stopping.cancelled() => timeout(LAST_BYTES, connection).await.unwrap_or(Ok(())),
                     }
                 }
+            };
+            if let Err(error) = ended {
+                debug!(%error, peer = %peer.0, "connection ended");
             }
             counts.active.fetch_sub(1, Ordering::Relaxed);
         }

@@ -10,7 +10,7 @@ use proxy_server::{Cli, run};
 static ALLOCATOR: MiMalloc = MiMalloc;
 
 /// Exit codes: 0 after a stop by signal, 1 when the gateway could not start, 2 for a command line that makes no sense.
-#[tokio::main]
+#[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     match run(Cli::parse()).await {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,15 +1,20 @@
 //! Spawning. Every task of the gateway is started here, so that each has a name, is waited for at shutdown, and hears
 //! about it.
 
+mod lanes;
+
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use tokio::runtime::Handle;
 use tokio::task::AbortHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument;
+
+pub(crate) use self::lanes::Lanes;
 
 /// The tasks of one gateway. Cheap to clone.
 #[derive(Clone, Default)]
@@ -25,6 +30,15 @@ impl Tasks {
         F: Future<Output = ()> + Send + 'static,
     {
         self.tracker.spawn(future.instrument(tracing::debug_span!(parent: None, "task", name))).abort_handle()
+    }
+
+    /// The same on another thread's runtime.
+    pub(crate) fn spawn_on<F>(&self, lane: &Handle, name: &'static str, future: F) -> AbortHandle
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let future = future.instrument(tracing::debug_span!(parent: None, "task", name));
+        self.tracker.spawn_on(future, lane).abort_handle()
     }
 
     /// Runs a future here, and to its end in a task should the caller lose interest.

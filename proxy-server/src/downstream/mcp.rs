@@ -20,7 +20,7 @@ use tracing::info;
 use crate::downstream::dialogue::{fill, introduce, notify, run};
 use crate::downstream::session::{Scope, Session};
 use crate::downstream::stream::{Resumable, parse_event_id, resumable};
-use crate::downstream::{Edge, Shared, admit, batch, modern, read_body, respond};
+use crate::downstream::{Admitted, Edge, Shared, admit, batch, modern, read_body, respond, upstream_name};
 use crate::policy::Principal;
 use crate::protocol::{self, Era, Invalid, Message};
 use crate::upstream::{EVENT_QUEUE, Event, OpenError};
@@ -33,7 +33,13 @@ const PRIMED_SINCE: &str = "2025-11-25";
 
 /// Every method of the endpoint.
 pub(super) async fn serve(State(edge): Shared, path: RawPathParams, request: Request) -> Response {
-    let (scope, principal) = match admit(&edge, &path, &request) {
+    let admitted = admit(&edge, upstream_name(&path), &request);
+    serve_admitted(edge, admitted, request).await
+}
+
+/// The same once the upstream and the caller are known.
+pub(super) async fn serve_admitted(edge: Arc<Edge>, admitted: Admitted, request: Request) -> Response {
+    let (scope, principal) = match admitted {
         Ok(admitted) => admitted,
         Err(refusal) => return refusal,
     };
@@ -97,7 +103,7 @@ impl Caller {
         let message = match Message::parse(body.clone()) {
             Ok(message) => message,
             Err(Invalid::Batch) if !modern::names_modern(&head.headers) => {
-                return self.batch(&head.headers, &body).await;
+                return Box::pin(self.batch(&head.headers, &body)).await;
             }
             Err(invalid) if modern::names_modern(&head.headers) => return respond::modern_invalid(&invalid),
             Err(invalid) => return respond::invalid(&invalid),
@@ -106,10 +112,10 @@ impl Caller {
         if let Scope::One(upstream) = &self.scope
             && modern::era(&head.headers, &message) == Era::Modern
         {
-            return modern::serve(&self.edge, upstream, self.principal, &head.headers, message).await;
+            return Box::pin(modern::serve(&self.edge, upstream, self.principal, &head.headers, message)).await;
         }
         if message.method() == "initialize" && message.kind() == protocol::Kind::Request {
-            return self.initialize(&message).await;
+            return Box::pin(self.initialize(&message)).await;
         }
         let session = match self.session(&head.headers) {
             Ok(session) => session,
@@ -121,7 +127,7 @@ impl Caller {
                 let outcome = Box::pin(run(Arc::clone(&self.edge), Arc::clone(&session), message, events));
                 self.answer(session, &head.headers, Work { queue, outcome }).await
             }
-            protocol::Kind::Notification => notify(&session, message).await,
+            protocol::Kind::Notification => Box::pin(notify(&session, message)).await,
             protocol::Kind::Result | protocol::Kind::Error => {
                 session.answer(&message);
                 StatusCode::ACCEPTED.into_response()

@@ -2,11 +2,8 @@
 //! `Host` and `Origin` are checked on every path.
 
 use std::net::IpAddr;
-use std::sync::Arc;
 
-use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
-use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use url::Url;
 
@@ -24,18 +21,17 @@ pub(crate) struct Origins {
     pub(crate) own_mark: Option<HeaderValue>,
 }
 
-/// Refuses a request from a foreign page.
-pub(crate) async fn check(State(origins): State<Arc<Origins>>, request: Request, next: Next) -> Response {
-    if origins.accept(request.headers()) {
-        next.run(request).await
-    } else {
-        let problem = schemas::Problem::new("Forbidden")
-            .details("the Host or Origin header names a foreign site, or the request is the gateway's own");
-        (StatusCode::FORBIDDEN, axum::Json(problem)).into_response()
-    }
-}
-
 impl Origins {
+    /// The refusal of a request from a foreign page.
+    pub(super) fn refusal(&self, headers: &HeaderMap) -> Option<Response> {
+        let refuse = || {
+            let problem = schemas::Problem::new("Forbidden")
+                .details("the Host or Origin header names a foreign site, or the request is the gateway's own");
+            (StatusCode::FORBIDDEN, axum::Json(problem)).into_response()
+        };
+        (!self.accept(headers)).then(refuse)
+    }
+
     fn accept(&self, headers: &HeaderMap) -> bool {
         let mut origins = headers.get_all(header::ORIGIN).iter();
         let origin = match (origins.next(), origins.next()) {

@@ -25,6 +25,8 @@ use crate::upstream::supervisor::{SUCCESSOR, jitter};
 
 /// Capabilities by which a client lets itself be asked something.
 const ASKABLE: [&str; 3] = ["sampling", "elicitation", "roots"];
+/// Requests whose effect outlasts their answer.
+const NOTED: [&str; 3] = ["resources/subscribe", "resources/unsubscribe", "logging/setLevel"];
 /// Subscriptions of one client.
 const MAX_SUBSCRIPTIONS: usize = 1_000;
 const MAX_URI_BYTES: usize = 8 * 1024;
@@ -322,6 +324,9 @@ impl Attachment {
     /// Notes what has to be asked for again, and answers what an upstream session that others share must not be told.
     fn note(&self, session: &Session, message: &Message) -> Result<Option<Message>, Error> {
         let done = || Message::parse(protocol::result_response(message.id(), "{}")).ok();
+        if !NOTED.contains(&message.method()) {
+            return Ok(None);
+        }
         let Ok(params) = Object::read(message.params()) else { return Ok(None) };
         let answered_here = match (message.method(), params.text("uri"), params.text("level")) {
             ("resources/subscribe", Some(uri), _) => {

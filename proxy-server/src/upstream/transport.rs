@@ -43,8 +43,8 @@ impl Wire {
         let sending = async {
             match self {
                 Self::Stdio(pipe) => pipe.send(message).await,
-                Self::Sse(poster) => poster.send(message).await,
-                Self::StreamableHttp(endpoint) => endpoint.send(message).await,
+                Self::Sse(poster) => Box::pin(poster.send(message)).await,
+                Self::StreamableHttp(endpoint) => Box::pin(endpoint.send(message)).await,
             }
         };
         timeout(SEND_PATIENCE, sending).await.unwrap_or_else(|_| Err(Kind::TimedOut.into()))
@@ -61,10 +61,11 @@ impl Wire {
             Self::Stdio(pipe) => pipe.send(request.bytes).await?,
             // The answer may overtake the acknowledgement of the POST, which some servers hold back.
             Self::Sse(poster) => tokio::select! {
-                sent = poster.send(request.bytes) => sent?,
+                sent = Box::pin(poster.send(request.bytes)) => sent?,
                 Ok(early) = &mut answer => return Ok(early),
             },
-            Self::StreamableHttp(endpoint) => return endpoint.exchange(request, inbox, &mut answer).await,
+            // Of all that a call waits on, this is by far the largest; it is moved here once, and not at each level above.
+            Self::StreamableHttp(endpoint) => return Box::pin(endpoint.exchange(request, inbox, &mut answer)).await,
         }
         answer.await.map_err(|_| Error::new(Kind::Lost).because(inbox.end().unwrap_or_default()))
     }

@@ -6,11 +6,11 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
 
 use bytes::Bytes;
-use http::response::Parts;
-use http::{HeaderMap, Request, StatusCode};
+use http::{HeaderMap, Request, StatusCode, response};
 use http_body_util::Full;
 use hyper::body::{Body, Frame, Incoming};
 use hyper::client::conn::http1;
+use tokio::runtime::{Handle, Id};
 
 use super::DialError;
 use super::connect::Stream;
@@ -19,12 +19,16 @@ use super::origin::Origin;
 /// Frames after an answer that are passed over before the connection is given up.
 const LONGEST_TAIL: usize = 64;
 
-/// A connection between two requests, or with one under way.
-pub(super) struct Connection {
+/// A connection between two requests, or with one under way. It is large and handed around, so it stays where it is.
+pub(super) struct Connection(Box<Parts>);
+
+struct Parts {
     sender: http1::SendRequest<Full<Bytes>>,
     driver: Driver,
     /// What has not been read yet of the body of the last response.
     body: Option<Incoming>,
+    /// Only there does anything wait for the socket, so that the connection is used nowhere else.
+    runtime: Id,
 }
 
 /// A request that failed.
@@ -45,7 +49,7 @@ pub(super) enum Readiness {
 
 /// A response whose body is still to be read. Dropped before its end, it ends the connection.
 pub(crate) struct Response {
-    head: Parts,
+    head: response::Parts,
     /// Nothing once the body has come to its end.
     connection: Option<Connection>,
     origin: Arc<Origin>,
@@ -54,7 +58,16 @@ pub(crate) struct Response {
 impl Connection {
     pub(super) async fn open(stream: Stream) -> Result<Self, hyper::Error> {
         let (sender, connection) = http1::handshake(stream).await?;
-        Ok(Self { sender, driver: Driver(Some(connection)), body: None })
+        Ok(Self(Box::new(Parts {
+            sender,
+            driver: Driver(Some(connection)),
+            body: None,
+            runtime: Handle::current().id(),
+        })))
+    }
+
+    pub(super) fn runtime(&self) -> Id {
+        self.0.runtime
     }
 
     /// Sends a request and waits for the head of its response.
@@ -63,18 +76,15 @@ impl Connection {
         request: Request<Full<Bytes>>,
         origin: &Arc<Origin>,
     ) -> Result<Response, Unsent> {
+        let Parts { sender, driver, .. } = &mut *self.0;
         let head = {
-            let mut response = pin!(self.sender.try_send_request(request));
-            poll_fn(|context| {
-                self.driver.poll(context);
-                response.as_mut().poll(&mut unheard())
-            })
-            .await
+            let mut response = pin!(sender.try_send_request(request));
+            poll_fn(|context| driver.until(context, |unheard| response.as_mut().poll(unheard))).await
         };
         match head {
             Ok(response) => {
                 let (head, body) = response.into_parts();
-                self.body = Some(body);
+                self.0.body = Some(body);
                 Ok(Response { head, connection: Some(self), origin: Arc::clone(origin) })
             }
             Err(mut unsent) => Err(Unsent { request: unsent.take_message(), error: unsent.into_error() }),
@@ -83,32 +93,25 @@ impl Connection {
 
     /// Looks whether the connection can be used. What is left of the last body is read as far as it has come.
     pub(super) fn settle(&mut self) -> Readiness {
-        for _ in 0..LONGEST_TAIL {
-            match self.poll_frame(&mut unheard()) {
-                Poll::Ready(Some(Ok(_))) => {}
-                Poll::Ready(Some(Err(_))) => return Readiness::Never,
-                Poll::Ready(None) => {
-                    let usable = self.driver.0.is_some() && self.sender.is_ready();
-                    return if usable { Readiness::Ready } else { Readiness::Never };
-                }
+        let mut frames = 0..LONGEST_TAIL;
+        while self.0.body.is_some() {
+            match self.0.poll_frame(&mut unheard()) {
+                Poll::Ready(Some(Ok(_))) if frames.next().is_some() => {}
+                Poll::Ready(None) => break,
+                Poll::Ready(Some(_)) => return Readiness::Never,
                 Poll::Pending => return Readiness::Later,
             }
         }
-        Readiness::Never
+        if self.0.driver.0.is_some() && self.0.sender.is_ready() { Readiness::Ready } else { Readiness::Never }
     }
+}
 
+impl Parts {
     fn poll_frame(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
         let Some(body) = &mut self.body else { return Poll::Ready(None) };
-        let mut polled = Pin::new(&mut *body).poll_frame(&mut unheard());
-        if polled.is_pending() {
-            self.driver.poll(context);
-            polled = Pin::new(body).poll_frame(&mut unheard());
-        }
-        let frame = ready!(polled);
+        let frame = ready!(self.driver.until(context, |unheard| Pin::new(&mut *body).poll_frame(unheard)));
         if frame.is_none() {
             self.body = None;
-            // It takes note of the end, and can take the next request.
-            self.driver.poll(context);
         }
         Poll::Ready(frame)
     }
@@ -126,7 +129,7 @@ impl Response {
     /// The next part of the body; nothing at its end.
     pub(crate) async fn chunk(&mut self) -> Result<Option<Bytes>, DialError> {
         while let Some(connection) = &mut self.connection {
-            match poll_fn(|context| connection.poll_frame(context)).await {
+            match poll_fn(|context| connection.0.poll_frame(context)).await {
                 // Trailers say nothing here.
                 Some(Ok(frame)) => {
                     if let Ok(chunk) = frame.into_data() {
@@ -142,7 +145,7 @@ impl Response {
 
     /// How much of the body is still to come, where that is known.
     pub(crate) fn expected(&self) -> Option<u64> {
-        let body = self.connection.as_ref().and_then(|connection| connection.body.as_ref());
+        let body = self.connection.as_ref().and_then(|connection| connection.0.body.as_ref());
         body.and_then(|body| body.size_hint().exact())
     }
 
@@ -162,6 +165,22 @@ impl Response {
 struct Driver(Option<http1::Connection<Stream, Full<Bytes>>>);
 
 impl Driver {
+    /// Goes on until there is something to see. Only the driver brings that about, and it is looked for whenever the
+    /// driver was polled, so nothing but the socket needs to wake the task: the first attempt is made unheard, because
+    /// it would have the two halves of the connection wake the task for one another.
+    fn until<T>(&mut self, context: &mut Context<'_>, mut look: impl FnMut(&mut Context<'_>) -> Poll<T>) -> Poll<T> {
+        let mut seen = look(&mut unheard());
+        if seen.is_pending() {
+            self.poll(&mut unheard());
+            seen = look(&mut unheard());
+        }
+        if seen.is_pending() {
+            self.poll(context);
+            seen = look(&mut unheard());
+        }
+        seen
+    }
+
     fn poll(&mut self, context: &mut Context<'_>) {
         if self.0.as_mut().is_some_and(|connection| Pin::new(connection).poll(context).is_ready()) {
             self.0 = None;
@@ -169,7 +188,7 @@ impl Driver {
     }
 }
 
-/// For what only the driver can bring forward: it is looked at after the driver was, so nothing needs to wake for it.
+/// A context that wakes nobody.
 fn unheard() -> Context<'static> {
     Context::from_waker(Waker::noop())
 }

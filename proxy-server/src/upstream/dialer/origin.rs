@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{Request, Uri};
 use http_body_util::Full;
-use tokio::runtime::{Handle, Id};
+use tokio::runtime::Handle;
 use tokio::time::Instant;
 
 use super::DialError;
@@ -26,8 +26,6 @@ pub(super) struct Origin {
 
 struct Idle {
     connection: Connection,
-    /// Only there does anything wait for the socket, so that the connection is used nowhere else.
-    runtime: Id,
     since: Instant,
 }
 
@@ -52,17 +50,14 @@ impl Origin {
                 },
             }
         }
-        let stream = connector.connect(&self.address).await.map_err(DialError::Unreachable)?;
+        let stream = Box::pin(connector.connect(&self.address)).await.map_err(DialError::Unreachable)?;
         let connection = Connection::open(stream).await.map_err(DialError::Broken)?;
         connection.send(request, self).await.map_err(|unsent| DialError::Broken(unsent.error))
     }
 
     /// Keeps a connection for the next request.
-    pub(super) fn keep(&self, mut connection: Connection) {
-        if connection.settle() == Readiness::Never {
-            return;
-        }
-        let idle = Idle { connection, runtime: Handle::current().id(), since: Instant::now() };
+    pub(super) fn keep(&self, connection: Connection) {
+        let idle = Idle { connection, since: Instant::now() };
         let mut all = self.idle();
         if all.len() < MAX_IDLE {
             all.push(idle);
@@ -77,13 +72,13 @@ impl Origin {
     }
 
     /// The connection that was used last, among those that can be used.
-    fn take(&self) -> Option<Connection> {
+    pub(super) fn take(&self) -> Option<Connection> {
         let runtime = Handle::current().id();
         let mut all = self.idle();
         let mut at = all.len();
         while at > 0 {
             at -= 1;
-            let Some(idle) = all.get_mut(at).filter(|idle| idle.runtime == runtime) else { continue };
+            let Some(idle) = all.get_mut(at).filter(|idle| idle.connection.runtime() == runtime) else { continue };
             match idle.connection.settle() {
                 Readiness::Ready => return Some(all.remove(at).connection),
                 Readiness::Later => {}

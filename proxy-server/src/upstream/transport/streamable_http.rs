@@ -83,7 +83,7 @@ impl Endpoint {
         let Outgoing { id, bytes, headers } = request;
         let response = self.post(bytes, headers).await?;
         if !response.status().is_success() {
-            return self.refused_answer(id, response, inbox, answer).await;
+            return Box::pin(self.refused_answer(id, response, inbox, answer)).await;
         }
         if let Some(session) = response.headers().get(SESSION_ID) {
             self.session.set(session.clone()).ok();
