@@ -4,6 +4,7 @@
 
 mod admin_api;
 mod binary;
+mod cells;
 mod conformance;
 mod faults;
 mod fidelity;
