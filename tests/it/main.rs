@@ -5,6 +5,7 @@
 mod admin_api;
 mod binary;
 mod cells;
+mod clients;
 mod conformance;
 mod faults;
 mod fidelity;
