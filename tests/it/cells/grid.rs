@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt::{self, Display};
+use std::time::Duration;
 
 use harness::peer::{Revision, Transport};
 
@@ -58,6 +59,14 @@ impl Grid {
         self.0.iter().filter(|(_, verdict)| is_passed(verdict)).count()
     }
 
+    fn slowest(&self) -> Option<(Cell, Duration)> {
+        let took = self.0.iter().filter_map(|(cell, verdict)| match verdict {
+            Verdict::Played(played) => Some((*cell, played.took)),
+            Verdict::NotApplicable(_) | Verdict::Off => None,
+        });
+        took.max_by_key(|(_, took)| *took)
+    }
+
     /// What could not be, and why.
     fn reasons(&self) -> BTreeSet<String> {
         let reasons = self.0.iter().filter_map(|(cell, verdict)| match verdict {
@@ -97,6 +106,9 @@ impl Display for Grid {
             }
         }
         writeln!(to)?;
+        if let Some((cell, took)) = self.slowest() {
+            writeln!(to, "  slowest: {cell}, {:.1} s", took.as_secs_f32())?;
+        }
         self.reasons().iter().try_for_each(|reason| writeln!(to, "  {reason}"))
     }
 }

@@ -88,10 +88,18 @@ pub(crate) struct Played {
     pub(crate) left_out: Vec<(String, &'static str)>,
     /// The step that failed, and how; nothing came after it.
     pub(crate) failed: Option<(String, String)>,
+    /// How long it took.
+    pub(crate) took: Duration,
 }
 
 /// Plays the whole session.
 pub(crate) async fn play(revision: Revision, link: Link) -> Played {
+    let started = Instant::now();
+    let played = play_steps(revision, link).await;
+    Played { took: started.elapsed(), ..played }
+}
+
+async fn play_steps(revision: Revision, link: Link) -> Played {
     let mut played = Played::default();
     let mut peer = match Peer::connect(revision, link).await {
         Ok(peer) => peer,
