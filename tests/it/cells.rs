@@ -17,7 +17,7 @@ use self::place::{Place, behind, directly};
 use self::script::{Played, play};
 
 /// What the gateway has. Whatever lands is switched on here, and its switch goes with the last of them.
-const HAS_MODERN_CLIENTS: bool = false;
+pub(crate) const HAS_MODERN_CLIENTS: bool = false;
 const HAS_MODERN_UPSTREAMS: bool = false;
 const HAS_STDIO_FRONT: bool = false;
 
