@@ -7,25 +7,33 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use serde_json::value::RawValue;
-use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
 use crate::error::{Blame, Chain, Error, Kind};
 use crate::policy::access;
 use crate::protocol::{self, Message};
-use crate::upstream::{Attachment, Call, Exchange, NOBODY, Upstream};
+use crate::upstream::{Attachment, Call, Upstream};
 
-/// Carries out a client's request.
+/// Carries out a legacy client's request, in its own session with the upstream.
 pub(crate) async fn call(attachment: &Arc<Attachment>, call: Call<'_>) -> Result<Message, Error> {
-    let upstream = attachment.upstream();
-    let filter = upstream.definition().tool_filter.as_ref();
     let request = call.message;
-    access::check(filter, request)?;
-    let _place = upstream.admit()?;
-    let began = Instant::now();
-    let outcome = attachment.request(call).await;
-    record(upstream, request.method(), began, &outcome);
-    outcome.map(|answer| access::visible(filter, request.method(), answer)).map_err(|error| name(error, upstream))
+    let answer = carry_out(attachment.upstream(), request, || attachment.request(call)).await?;
+    let filter = attachment.upstream().definition().tool_filter.as_ref();
+    Ok(access::visible(filter, request.method(), answer))
+}
+
+/// Carries out a modern client's request at a modern upstream, which takes it as it came. Dropped, it is cancelled.
+pub(crate) async fn forward(upstream: &Upstream, call: Call<'_>) -> Result<Message, Error> {
+    let request = call.message;
+    let answer = carry_out(upstream, request, || upstream.forward(call)).await?;
+    Ok(access::visible(upstream.definition().tool_filter.as_ref(), request.method(), answer))
+}
+
+/// Listens for a modern client at a modern upstream, for as long as it is polled. What may last for days takes no place
+/// among the calls.
+pub(crate) async fn listen(upstream: &Upstream, call: Call<'_>) -> Result<Message, Error> {
+    let _place = upstream.place()?;
+    upstream.forward(call).await.map_err(|error| name(error, upstream))
 }
 
 /// Calls a tool on behalf of the admin API, on the upstream's own session: nobody can be asked anything.
@@ -36,10 +44,18 @@ pub(crate) async fn call_tool(
     deadline: Instant,
 ) -> Result<Message, Error> {
     let request = tool_request(tool, arguments)?;
-    access::check(upstream.definition().tool_filter.as_ref(), &request)?;
+    carry_out(upstream, &request, || send(upstream, &request, deadline)).await
+}
+
+/// What every call goes through, whoever makes it and whatever carries it.
+async fn carry_out<F>(upstream: &Upstream, request: &Message, send: impl FnOnce() -> F) -> Result<Message, Error>
+where
+    F: Future<Output = Result<Message, Error>>,
+{
+    access::check(upstream.definition().tool_filter.as_ref(), request)?;
     let _place = upstream.admit()?;
     let began = Instant::now();
-    let outcome = send(upstream, &request, deadline).await;
+    let outcome = send().await;
     record(upstream, request.method(), began, &outcome);
     outcome.map_err(|error| name(error, upstream))
 }
@@ -48,10 +64,7 @@ async fn send(upstream: &Upstream, request: &Message, deadline: Instant) -> Resu
     let mut again = true;
     loop {
         let session = upstream.own_session(deadline).await?;
-        let (events, _nobody) = mpsc::channel(1);
-        let (_never, cancelled) = oneshot::channel();
-        let exchange = Exchange { message: request, caller: NOBODY, events, cancelled, deadline };
-        match session.request(exchange).await {
+        match session.request_as_nobody(request, deadline).await {
             // A request in a session that the upstream has forgotten was not executed.
             Err(error) if error.kind() == Kind::SessionLost && again => {
                 again = false;

@@ -1,60 +1,96 @@
 //! What the upstreams offer, as immutable snapshots in memory. Listing asks no upstream.
 
+mod build;
+mod list;
+mod name;
 mod refresh;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use indexmap::IndexMap;
-use schemas::ServerName;
-use schemas::admin::Tool;
+use schemas::{Definition, ServerName};
 use tokio::sync::watch;
 use tokio::time::timeout;
 
+pub(crate) use self::build::{Candidate, Members, Name, View, page_uris};
+use self::build::{Offered, build};
+use self::list::Lists;
+pub(crate) use self::list::{Item, List};
+#[cfg(test)]
+pub(crate) use self::name::{Conflict, Separator};
+pub(crate) use self::name::{Mode, Naming, qualified_task, split_task, split_uri};
 use crate::tasks::Tasks;
 use crate::upstream::{Session, Upstream, Upstreams};
 
-/// How long a list waits for an upstream that has just connected to tell its tools.
+/// How long the admin API waits for an upstream that has just connected to tell its tools.
 const PATIENCE: Duration = Duration::from_secs(1);
+/// The priority of a definition that says nothing.
+const DEFAULT_PRIORITY: u32 = 1;
+/// Views of one snapshot that are kept, one for each set of upstreams that some client may use.
+const KEPT_VIEWS: usize = 64;
 
 /// The current snapshot. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Catalog {
     upstreams: Upstreams,
+    naming: Arc<Naming>,
     snapshot: watch::Sender<Arc<Snapshot>>,
 }
 
-/// What was offered at one moment, by upstream.
-#[derive(Default, Clone)]
+/// What was offered at one moment, in registration order.
+#[derive(Default)]
 pub(crate) struct Snapshot {
     offers: IndexMap<ServerName, Offer>,
+    views: Mutex<Views>,
 }
+
+/// Views by which upstreams are in them.
+type Views = Vec<(Box<[bool]>, Arc<View>)>;
 
 /// What one upstream session offers.
 #[derive(Clone)]
 struct Offer {
     upstream: Arc<Upstream>,
     session: Arc<Session>,
-    tools: Arc<[Tool]>,
+    lists: Lists,
+    /// Whether its tools were asked for, with or without success.
+    has_told_tools: bool,
 }
 
 impl Catalog {
     /// A catalog that follows these upstreams.
-    pub(crate) fn follow(upstreams: Upstreams, tasks: &Tasks) -> Self {
-        let catalog = Self { upstreams, snapshot: watch::Sender::default() };
+    pub(crate) fn follow(upstreams: Upstreams, naming: Naming, tasks: &Tasks) -> Self {
+        let catalog = Self { upstreams, naming: Arc::new(naming), snapshot: watch::Sender::default() };
         tasks.spawn("catalog", refresh::run(catalog.clone(), tasks.clone()));
         catalog
     }
 
-    /// The tools of every connected upstream, in registration order. An upstream that has only just connected is
-    /// waited for briefly, so that who saw it connected also sees its tools.
-    pub(crate) async fn tools(&self) -> Vec<(ServerName, Arc<[Tool]>)> {
+    /// What everyone sees together who may use the upstreams of these definitions. It is made once and then kept for as
+    /// long as nothing changes.
+    pub(crate) fn view(&self, may_use: &dyn Fn(&Definition) -> bool) -> Arc<View> {
+        let snapshot = Arc::clone(&self.snapshot.borrow());
+        snapshot.view(&self.naming, may_use)
+    }
+
+    /// Tells of every change of anything.
+    pub(crate) fn watch(&self) -> watch::Receiver<Arc<Snapshot>> {
+        self.snapshot.subscribe()
+    }
+
+    /// The tools of every connected upstream, in registration order, and the view of them all. An upstream that has only
+    /// just connected is waited for briefly, so that who saw it connected also sees its tools.
+    pub(crate) async fn tools(&self) -> (Vec<(ServerName, Arc<[Item]>)>, Arc<View>) {
         let mut snapshot = self.snapshot.subscribe();
         timeout(PATIENCE, snapshot.wait_for(|snapshot| self.is_complete(snapshot))).await.ok();
         let snapshot = Arc::clone(&self.snapshot.borrow());
-        let upstreams = self.upstreams.all();
-        let offers = upstreams.keys().filter_map(|name| snapshot.offers.get(name).map(|offer| (name, offer)));
-        offers.map(|(name, offer)| (name.clone(), Arc::clone(&offer.tools))).collect()
+        let live = self.upstreams.all();
+        let is_live = |(name, offer): &(&ServerName, &Offer)| {
+            live.get(*name).is_some_and(|upstream| Arc::ptr_eq(upstream, &offer.upstream))
+        };
+        let offers = snapshot.offers.iter().filter(is_live);
+        let tools = offers.map(|(name, offer)| (name.clone(), Arc::clone(offer.lists.get(List::Tools)))).collect();
+        (tools, snapshot.view(&self.naming, &|_| true))
     }
 
     fn is_complete(&self, snapshot: &Snapshot) -> bool {
@@ -62,7 +98,8 @@ impl Catalog {
             let observed = upstream.observed();
             let session = observed.borrow().session.clone();
             let offer = snapshot.offers.get(&upstream.definition().name);
-            session.is_none_or(|session| offer.is_some_and(|offer| Arc::ptr_eq(&offer.session, &session)))
+            let is_told = |session| offer.is_some_and(|o| o.has_told_tools && Arc::ptr_eq(&o.session, session));
+            session.as_ref().is_none_or(is_told)
         })
     }
 
@@ -70,12 +107,14 @@ impl Catalog {
     /// not stand in for its successor's.
     fn publish(&self, offer: Offer) {
         let name = &offer.upstream.definition().name;
+        let live = self.upstreams.all();
         self.snapshot.send_if_modified(|snapshot| {
-            let is_live = self.upstreams.get(name.as_str()).is_some_and(|live| Arc::ptr_eq(&live, &offer.upstream));
+            let is_live = live.get(name).is_some_and(|live| Arc::ptr_eq(live, &offer.upstream));
             if is_live {
-                let mut next = Snapshot::clone(snapshot);
-                next.offers.insert(name.clone(), offer.clone());
-                *snapshot = Arc::new(next);
+                let mut offers = snapshot.offers.clone();
+                offers.insert(name.clone(), offer.clone());
+                offers.sort_by_cached_key(|name, _| live.get_index_of(name));
+                *snapshot = Arc::new(Snapshot { offers, views: Mutex::default() });
             }
             is_live
         });
@@ -87,11 +126,60 @@ impl Catalog {
         self.snapshot.send_if_modified(|snapshot| {
             let is_own = snapshot.offers.get(name).is_some_and(|offer| Arc::ptr_eq(&offer.upstream, upstream));
             if is_own {
-                let mut next = Snapshot::clone(snapshot);
-                next.offers.shift_remove(name);
-                *snapshot = Arc::new(next);
+                let mut offers = snapshot.offers.clone();
+                offers.shift_remove(name);
+                *snapshot = Arc::new(Snapshot { offers, views: Mutex::default() });
             }
             is_own
         });
     }
+}
+
+impl Snapshot {
+    fn view(&self, naming: &Naming, may_use: &dyn Fn(&Definition) -> bool) -> Arc<View> {
+        let members: Box<[bool]> = self.offers.values().map(|offer| may_use(offer.upstream.definition())).collect();
+        // Whoever comes while a view is being made waits for it and makes none.
+        let mut views = self.views.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, view)) = views.iter().find(|(known, _)| *known == members) {
+            return Arc::clone(view);
+        }
+        let seen = self.offers.values().zip(&members).filter(|(_, is_seen)| **is_seen);
+        let view = Arc::new(build(seen.map(|(offer, _)| offer.offered()).collect(), naming));
+        if views.len() == KEPT_VIEWS {
+            views.remove(0);
+        }
+        views.push((members, Arc::clone(&view)));
+        view
+    }
+}
+
+impl Offer {
+    fn offered(&self) -> Offered {
+        let definition = self.upstream.definition();
+        Offered {
+            name: definition.name.clone(),
+            priority: definition.priority.unwrap_or(DEFAULT_PRIORITY),
+            filter: definition.tool_filter.clone(),
+            lists: self.lists.clone(),
+            handshake: self.session.handshake().body().into(),
+        }
+    }
+}
+
+/// A view of these upstreams, each with a tool `t`, a prompt `p` and a resource `x:r`.
+#[cfg(test)]
+pub(crate) fn test_view(mode: Mode, upstreams: &[&str]) -> View {
+    let offered = |name: &&str| {
+        let mut lists = Lists::default();
+        for (list, raw) in [
+            (List::Tools, r#"{"name":"t"}"#),
+            (List::Prompts, r#"{"name":"p"}"#),
+            (List::Resources, r#"{"uri":"x:r"}"#),
+        ] {
+            lists.set(list, Item::read(list, raw).into_iter().collect());
+        }
+        let handshake = r#"{"capabilities":{"tools":{},"prompts":{},"resources":{}}}"#.into();
+        Offered { name: name.parse().expect("a name"), priority: 1, filter: None, lists, handshake }
+    };
+    build(upstreams.iter().map(offered).collect(), &Naming { mode, ..Naming::default() })
 }

@@ -14,8 +14,9 @@ Examples:
 Register a server, then use it:
   curl http://127.0.0.1:6001/admin/mcps -d '{\"name\":\"fs\",\"transport\":\"stdio\",
        \"command\":\"npx\",\"args\":[\"-y\",\"@modelcontextprotocol/server-filesystem\",\"/tmp\"]}'
-  http://127.0.0.1:6001/fs/stream             Streamable HTTP
-  http://127.0.0.1:6001/fs/sse                HTTP with SSE
+  http://127.0.0.1:6001/mcp                   every server, Streamable HTTP
+  http://127.0.0.1:6001/fs/stream             this one, Streamable HTTP
+  http://127.0.0.1:6001/fs/sse                this one, HTTP with SSE
 
 A flag wins over the environment variable that its help names.";
 

@@ -15,6 +15,7 @@ use url::Url;
 use self::env::Variables;
 pub(crate) use self::env::process_environment;
 pub(crate) use self::flags::Flags;
+use crate::catalog::Naming;
 use crate::telemetry::{Format, Level};
 use crate::upstream::ChildEnvironment;
 use crate::{downstream, policy, telemetry, upstream};
@@ -35,6 +36,7 @@ pub struct Config {
     pub(crate) max_connections: usize,
     pub(crate) allowed_hosts: Vec<String>,
     pub(crate) policy: policy::Config,
+    pub(crate) naming: Naming,
     pub(crate) telemetry: telemetry::Config,
     pub(crate) upstream: upstream::Config,
     pub(crate) downstream: downstream::Config,
@@ -80,6 +82,7 @@ impl Default for Config {
             max_connections: 10_000,
             allowed_hosts: Vec::new(),
             policy: policy::Config::default(),
+            naming: Naming::default(),
             telemetry: telemetry::Config { level: Level::Info, format: Format::Text, source: false },
             upstream: upstream::Config::default(),
             downstream: downstream::Config::default(),
@@ -119,6 +122,7 @@ impl Config {
         config.base_url = base_url(args, env)?;
         config.shutdown_timeout = shutdown_timeout(args, env)?;
         config.telemetry = logging(args, env)?;
+        config.naming = naming(args, env)?;
         let tokens = |flags: &[String], names: &[&str]| -> Vec<Secret> {
             list(flags, env, names).into_iter().map(Secret::new).collect()
         };
@@ -194,6 +198,41 @@ fn logging(args: &Flags, env: &Variables) -> Result<telemetry::Config, InvalidSe
         (None, None) => Format::default(),
     };
     Ok(telemetry::Config { level, format, source: args.log_source })
+}
+
+fn naming(args: &Flags, env: &Variables) -> Result<Naming, InvalidSetting> {
+    let default = Naming::default();
+    Ok(Naming {
+        mode: word(
+            (&args.naming_mode, "--naming-mode"),
+            (env, &["MCP_PROXY_NAMING_MODE"]),
+            "one of always, on_conflict, never",
+        )?
+        .unwrap_or(default.mode),
+        separator: word(
+            (&args.naming_separator, "--naming-separator"),
+            (env, &["MCP_PROXY_NAMING_SEPARATOR", "SERVER_TOOLNAME_SEPERATOR"]),
+            "1 to 8 of A-Z a-z 0-9 . _ -",
+        )?
+        .unwrap_or(default.separator),
+        conflict: word(
+            (&args.conflict_strategy, "--conflict-strategy"),
+            (env, &["MCP_PROXY_CONFLICT_STRATEGY"]),
+            "one of auto_prefix, reject, priority_override",
+        )?
+        .unwrap_or(default.conflict),
+    })
+}
+
+/// A setting that has a form of its own, from its flag or else from the first of its variables that is set.
+fn word<T: std::str::FromStr>(
+    (flag, flag_name): (&Option<String>, &str),
+    (env, variables): (&Variables, &[&str]),
+    expected: &'static str,
+) -> Result<Option<T>, InvalidSetting> {
+    let from_env = || variables.iter().find_map(|name| Some((*name, env.text(&[name])?)));
+    let Some((origin, text)) = flag.clone().map(|text| (flag_name, text)).or_else(from_env) else { return Ok(None) };
+    text.parse().map(Some).map_err(|_| invalid(origin, text, expected))
 }
 
 /// A list from flags, or else from every variable that may hold it.

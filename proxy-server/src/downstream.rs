@@ -1,16 +1,31 @@
 //! The MCP endpoints: HTTP in, HTTP out. Only this row and the admin API know status codes.
 
+mod aggregate;
+mod batch;
+mod bridged;
+mod conversation;
 mod dialogue;
 mod event_log;
+mod forward;
+mod headers;
+mod hub;
+mod listen;
 mod mcp;
+mod modern;
 mod origin;
+mod parked;
+mod pool;
+mod question;
+mod reply;
 mod respond;
+mod seal;
 mod session;
 mod sse;
 mod stream;
+mod tools;
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use axum::Router;
@@ -18,16 +33,23 @@ use axum::body::Body;
 use axum::extract::{RawPathParams, Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{any, get};
+use axum::routing::{any, get, post};
 use bytes::Bytes;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
+use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
 
 pub(crate) use self::origin::{Origins, check as check_origin};
-use self::session::Sessions;
-use crate::policy::{Credentials, Policy, Principal};
+use self::parked::Parked;
+use self::pool::Pool;
+pub(crate) use self::respond::not_found;
+use self::session::{Scope, Sessions};
+use self::tools::Tools;
+use crate::catalog::{Catalog, View};
+use crate::policy::{Caller, Credentials, Policy, Principal};
 use crate::tasks::Tasks;
-use crate::upstream::{Upstream, Upstreams};
+use crate::upstream::Upstreams;
 
 const DRAIN_INTERVAL: Duration = Duration::from_millis(20);
 
@@ -73,22 +95,51 @@ impl Default for Config {
 /// What every endpoint works with.
 pub(crate) struct Edge {
     upstreams: Upstreams,
+    catalog: Catalog,
     policy: Arc<Policy>,
     tasks: Tasks,
     sessions: Sessions,
+    /// Upstream sessions for clients of the modern era.
+    pool: Pool,
+    parked: Arc<Parked>,
+    tools: Tools,
+    /// Places of listeners.
+    listeners: Arc<Semaphore>,
+    /// Cancelled when every stream is to end.
+    closing: CancellationToken,
     config: Config,
 }
 
 impl Edge {
-    pub(crate) fn new(upstreams: Upstreams, policy: Arc<Policy>, tasks: Tasks, config: Config) -> Arc<Self> {
+    pub(crate) fn new(
+        upstreams: Upstreams,
+        catalog: Catalog,
+        policy: Arc<Policy>,
+        tasks: Tasks,
+        config: Config,
+    ) -> Arc<Self> {
         let sessions = Sessions::new(config.max_sessions);
-        let edge = Arc::new(Self { upstreams, policy, tasks: tasks.clone(), sessions, config });
-        tasks.spawn("session reaper", session::reap(Arc::clone(&edge)));
+        let (pool, parked, tools) = (Pool::new(config.max_sessions), Parked::new(), Tools::default());
+        let listeners = Arc::new(Semaphore::new(config.max_sessions.min(Semaphore::MAX_PERMITS)));
+        let closing = CancellationToken::new();
+        let spawn = tasks.clone();
+        let edge =
+            Self { upstreams, catalog, policy, tasks, sessions, pool, parked, tools, listeners, closing, config };
+        let edge = Arc::new(edge);
+        spawn.spawn("session reaper", session::reap(Arc::clone(&edge)));
+        spawn.spawn("pool reaper", pool::reap(Arc::clone(&edge)));
         edge
+    }
+
+    /// What this caller sees of all upstreams.
+    fn view(&self, caller: &Caller) -> Arc<View> {
+        self.catalog.view(&|definition| self.policy.reaches(caller, definition))
     }
 
     /// Waits until no call is in flight, at most so long.
     pub(crate) async fn drain(&self, grace: Duration) {
+        // No answer will come to a question any more.
+        self.parked.end_all();
         let idle = async {
             while self.upstreams.all().values().any(|upstream| !upstream.is_idle()) {
                 sleep(DRAIN_INTERVAL).await;
@@ -100,13 +151,20 @@ impl Edge {
     /// Ends every session, and with them every open stream.
     pub(crate) fn end_sessions(&self) {
         self.sessions.end_all();
+        self.closing.cancel();
+        self.pool.end_all();
     }
 }
 
-/// The endpoints of single upstreams, each also under `/mcp-proxy` and with further path segments.
+/// The endpoint of all upstreams, and those of single ones, each also under `/mcp-proxy`, those of single ones also with
+/// further path segments.
 pub(crate) fn router(edge: Arc<Edge>) -> Router {
-    let mut router = Router::new();
+    let mut router = Router::new().route("/", post(mcp::serve).fallback(not_found));
     for prefix in ["", "/mcp-proxy"] {
+        router = router
+            .route(&format!("{prefix}/mcp"), any(mcp::serve))
+            .route(&format!("{prefix}/sse"), get(sse::open))
+            .route(&format!("{prefix}/message"), any(sse::message));
         for path in ["stream", "mcp"] {
             router = router
                 .route(&format!("{prefix}/{{name}}/{path}"), any(mcp::serve))
@@ -124,16 +182,19 @@ pub(crate) fn router(edge: Arc<Edge>) -> Router {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Peer(pub(crate) SocketAddr);
 
-/// A request's upstream and caller, or the refusal.
-fn admit(edge: &Edge, name: &str, request: &Request) -> Result<(Arc<Upstream>, Principal), Response> {
+/// What a request is for and who sent it, or the refusal. A path without a name is for all upstreams.
+fn admit(edge: &Edge, path: &RawPathParams, request: &Request) -> Result<(Scope, Principal), Response> {
+    let credentials = credentials(request);
+    let Some((_, name)) = path.iter().find(|(name, _)| *name == "name") else {
+        let caller = edge.policy.caller(&credentials);
+        let all = edge.upstreams.all();
+        let definitions = all.values().map(|upstream| upstream.definition());
+        let principal = edge.policy.client_of_all(&caller, definitions).map_err(respond::denied)?;
+        return Ok((Scope::All(Mutex::new(caller)), principal));
+    };
     let upstream = edge.upstreams.get(name).ok_or_else(|| respond::unknown_upstream(name))?;
-    let principal = edge.policy.client(&credentials(request), upstream.definition()).map_err(respond::denied)?;
-    Ok((upstream, principal))
-}
-
-/// The upstream that a path names.
-fn upstream_name(path: &RawPathParams) -> &str {
-    path.iter().find(|(name, _)| *name == "name").map_or("", |(_, value)| value)
+    let principal = edge.policy.client(&credentials, upstream.definition()).map_err(respond::denied)?;
+    Ok((Scope::One(upstream), principal))
 }
 
 /// The whole body, within its limits of size and time.

@@ -26,6 +26,14 @@ pub(crate) enum Kind {
     InvalidParams(&'static str),
     /// A tool that does not exist, or that this caller may not see.
     UnknownTool,
+    /// A prompt that does not exist.
+    UnknownPrompt,
+    /// A resource that no upstream has.
+    UnknownResource,
+    /// A name that begins with that of an upstream which does not exist, or which this caller may not use.
+    UnknownUpstream,
+    /// A method that the endpoint of all upstreams does not have.
+    UnknownMethod,
     /// The upstream has no session at the moment. Nothing was sent.
     NotReady,
     /// The upstream, or the gateway, has as many sessions as it may. Nothing was sent.
@@ -87,6 +95,10 @@ impl Kind {
             | Self::InvalidRequest(_)
             | Self::InvalidParams(_)
             | Self::UnknownTool
+            | Self::UnknownPrompt
+            | Self::UnknownResource
+            | Self::UnknownUpstream
+            | Self::UnknownMethod
             | Self::Cancelled => Blame::Downstream,
             Self::NotReady
             | Self::Unreachable
@@ -106,6 +118,10 @@ impl Kind {
             | Self::InvalidRequest(_)
             | Self::InvalidParams(_)
             | Self::UnknownTool
+            | Self::UnknownPrompt
+            | Self::UnknownResource
+            | Self::UnknownUpstream
+            | Self::UnknownMethod
             | Self::NotReady
             | Self::TooManySessions
             | Self::Busy
@@ -123,6 +139,10 @@ impl Kind {
             Self::InvalidRequest(_) => "invalid_request",
             Self::InvalidParams(_) => "invalid_params",
             Self::UnknownTool => "unknown_tool",
+            Self::UnknownPrompt => "unknown_prompt",
+            Self::UnknownResource => "unknown_resource",
+            Self::UnknownUpstream => "unknown_upstream",
+            Self::UnknownMethod => "unknown_method",
             Self::NotReady => "upstream_not_ready",
             Self::TooManySessions => "too_many_sessions",
             Self::Busy => "upstream_busy",
@@ -149,6 +169,10 @@ impl fmt::Display for Error {
             Kind::Malformed => f.write_str("the message is malformed"),
             Kind::InvalidRequest(why) | Kind::InvalidParams(why) => f.write_str(why),
             Kind::UnknownTool => f.write_str("unknown tool"),
+            Kind::UnknownPrompt => f.write_str("unknown prompt"),
+            Kind::UnknownResource => f.write_str("unknown resource"),
+            Kind::UnknownUpstream => f.write_str("unknown upstream"),
+            Kind::UnknownMethod => f.write_str("unknown method"),
             Kind::NotReady => f.write_str("the upstream is not connected"),
             Kind::TooManySessions => f.write_str("too many sessions"),
             Kind::Busy => f.write_str("too many requests in flight"),

@@ -9,13 +9,12 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
-use axum::http::{HeaderValue, StatusCode};
+use axum::http::HeaderValue;
 use axum::middleware::from_fn_with_state;
-use axum::response::IntoResponse;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use schemas::{FingerprintSalt, Problem};
+use schemas::FingerprintSalt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep, timeout};
@@ -73,9 +72,6 @@ pub enum StartError {
         #[source]
         source: io::Error,
     },
-    /// No HTTP client could be made.
-    #[error("cannot make an HTTP client")]
-    Client(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The system has no randomness.
     #[error("cannot draw random numbers")]
     Random(#[source] Box<dyn std::error::Error + Send + Sync>),
@@ -85,7 +81,7 @@ impl Gateway {
     /// Binds and starts to serve.
     pub async fn start(config: Config) -> Result<Self, StartError> {
         let mark = own_mark()?;
-        let dialer = Dialer::new(CONNECT_TIMEOUT, mark.clone()).map_err(|error| StartError::Client(error.into()))?;
+        let dialer = Dialer::new(CONNECT_TIMEOUT, mark.clone());
         let (host, port) = (config.host.clone(), config.port);
         let listener = TcpListener::bind((host.as_str(), port)).await.and_then(|l| Ok((l.local_addr()?, l)));
         let (address, listener) = listener.map_err(|source| StartError::Bind { host, port, source })?;
@@ -137,6 +133,7 @@ fn compose(
     dialer: Dialer,
     tasks: &Tasks,
 ) -> Result<(Arc<Edge>, Arc<Connections>, Router), StartError> {
+    tasks.spawn("unused connections", dialer.clone().sweep(tasks.stopping().clone()));
     let environment = Environment {
         config: Arc::new(config.upstream.clone()),
         tasks: tasks.clone(),
@@ -148,9 +145,10 @@ fn compose(
     let mut random = [0; 16];
     getrandom::fill(&mut random).map_err(|error| StartError::Random(error.into()))?;
     let counts = Arc::<Connections>::default();
+    let catalog = Catalog::follow(upstreams.clone(), config.naming.clone(), tasks);
     let admin = Arc::new(Admin {
         registry: Registry::memory(config.upstream.upstreams),
-        catalog: Catalog::follow(upstreams.clone(), tasks),
+        catalog: catalog.clone(),
         upstreams: upstreams.clone(),
         policy: Arc::clone(&policy),
         salt: FingerprintSalt::new(random),
@@ -161,9 +159,11 @@ fn compose(
         credentials: downstream::credentials,
         changes: Semaphore::new(1),
     });
-    let edge = Edge::new(upstreams, policy, tasks.clone(), config.downstream.clone());
-    let router =
-        Router::new().merge(admin::router(admin)).merge(downstream::router(Arc::clone(&edge))).fallback(not_found);
+    let edge = Edge::new(upstreams, catalog, policy, tasks.clone(), config.downstream.clone());
+    let router = Router::new()
+        .merge(admin::router(admin))
+        .merge(downstream::router(Arc::clone(&edge)))
+        .fallback(downstream::not_found);
     Ok((edge, counts, router))
 }
 
@@ -173,10 +173,6 @@ fn own_mark() -> Result<HeaderValue, StartError> {
     getrandom::fill(&mut random).map_err(|error| StartError::Random(error.into()))?;
     let text = format!("{:032x}", u128::from_be_bytes(random));
     HeaderValue::from_str(&text).map_err(|error| StartError::Random(error.into()))
-}
-
-async fn not_found() -> impl IntoResponse {
-    (StatusCode::NOT_FOUND, axum::Json(Problem::new("Not found")))
 }
 
 /// Takes connections and serves each in a task of its own.

@@ -15,6 +15,7 @@ mod gateway;
 mod policy;
 mod protocol;
 mod registry;
+mod route;
 mod tasks;
 mod telemetry;
 mod upstream;

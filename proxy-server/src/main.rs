@@ -3,7 +3,11 @@
 use std::process::ExitCode;
 
 use clap::Parser;
+use mimalloc::MiMalloc;
 use proxy_server::{Cli, run};
+
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 /// Exit codes: 0 after a stop by signal, 1 when the gateway could not start, 2 for a command line that makes no sense.
 #[tokio::main]

@@ -4,10 +4,12 @@ pub(crate) mod access;
 mod authenticate;
 mod client_addr;
 
+use std::hash::RandomState;
+
 use ipnet::IpNet;
 use schemas::Secret;
 
-pub(crate) use self::authenticate::{Credentials, Denied, Principal};
+pub(crate) use self::authenticate::{Caller, Credentials, Denied, Principal};
 
 /// Who may use the gateway.
 #[derive(Debug, Clone, Default)]
@@ -27,10 +29,12 @@ pub(crate) struct Config {
 /// Decides who may do what.
 pub(crate) struct Policy {
     config: Config,
+    /// Makes digests of tokens that mean nothing outside this process.
+    digest_key: RandomState,
 }
 
 impl Policy {
     pub(crate) fn new(config: Config) -> Self {
-        Self { config }
+        Self { config, digest_key: RandomState::new() }
     }
 }

@@ -3,14 +3,29 @@
 //!
 //! No module below or beside this one parses a message; none here knows transports or sessions.
 
+mod claims;
 mod code;
 mod message;
 mod meta;
 mod object;
+mod outcome;
+mod sentinel;
+mod splice;
+mod stamp;
 mod version;
 
-pub(crate) use self::code::{INTERNAL_ERROR, INVALID_PARAMS, INVALID_REQUEST, PARSE_ERROR, SESSION_NOT_FOUND};
-pub(crate) use self::message::{Invalid, Kind, Message, error_response, request, result_response};
-pub(crate) use self::meta::{progress_token, requested_id};
-pub(crate) use self::object::Object;
-pub(crate) use self::version::{LATEST_LEGACY, is_known, negotiate};
+pub(crate) use self::claims::{Claims, can_answer, can_answer_anything, claims_a_version, hello, plain, without};
+pub(crate) use self::code::{
+    HEADER_MISMATCH, INTERNAL_ERROR, INVALID_PARAMS, INVALID_REQUEST, METHOD_NOT_FOUND, MISSING_CAPABILITY,
+    PARSE_ERROR, RESOURCE_NOT_FOUND, SESSION_NOT_FOUND, UNSUPPORTED_VERSION, URL_ELICITATION_REQUIRED,
+};
+pub(crate) use self::message::{
+    Invalid, Kind, Message, anonymous_error, error_response, request, result_bytes, result_response,
+};
+pub(crate) use self::meta::{SERVER_KEY, SUBSCRIPTION_KEY, progress_token, requested_id, subscription_id};
+pub(crate) use self::object::{Object, text};
+pub(crate) use self::outcome::{completed, discovery, listening_ended, server_info, subscribed};
+pub(crate) use self::sentinel::{decode as decode_header, encode as encode_header};
+pub(crate) use self::splice::{quote, splice};
+pub(crate) use self::stamp::{Stamp, unstamped};
+pub(crate) use self::version::{Era, LATEST_LEGACY, LATEST_MODERN, is_known, negotiate};

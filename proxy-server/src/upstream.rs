@@ -3,9 +3,14 @@
 //! Nothing here knows who is asking: no HTTP of a caller, no tool policy. One upstream's failure is never another's.
 
 mod attachment;
+mod connection;
 mod dialer;
+mod era;
 mod health;
 mod inbox;
+mod listen;
+mod parameters;
+mod question;
 mod session;
 mod state;
 mod supervisor;
@@ -21,21 +26,33 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, SemaphorePermit, watc
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
-pub(crate) use self::attachment::{Attachment, Call};
+pub(crate) use self::attachment::{Attachment, Call, forward_cancellation};
 pub(crate) use self::dialer::{Dialer, OWN_MARK};
-pub(crate) use self::inbox::{EVENT_QUEUE, Event, Reply};
-pub(crate) use self::session::{Exchange, NOBODY, OpenError, Session};
+pub(crate) use self::inbox::{EVENT_QUEUE, Event, ListChanges, is_level, is_severe};
+pub(crate) use self::question::{Question, Reply};
+pub(crate) use self::session::{OpenError, Session};
 pub(crate) use self::transport::one_line;
 pub(crate) use self::transport::stdio::{ChildEnvironment, INHERITED, StartError};
 
 use crate::error::{Error, Kind};
+use crate::protocol::{Era, Message};
 use crate::tasks::Tasks;
+use crate::upstream::era::Verdict;
+use crate::upstream::inbox::next_id;
+use crate::upstream::session::Exchange;
+
+/// The caller of what the gateway asks on its own behalf.
+const NOBODY: u64 = 0;
 
 /// Limits towards upstreams.
 #[derive(Debug, Clone)]
 pub(crate) struct Config {
     /// How long connecting and the handshake may take where the definition does not say.
     pub(crate) start_timeout: Duration,
+    /// How long an upstream may take to show which era it speaks.
+    pub(crate) era_probe: Duration,
+    /// How long a child process may take to end by itself once its input is closed, and again once it got SIGTERM.
+    pub(crate) child_patience: Duration,
     /// Requests in flight per upstream.
     pub(crate) in_flight: usize,
     /// Dedicated sessions per upstream where the definition does not say.
@@ -50,6 +67,8 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             start_timeout: Duration::from_secs(30),
+            era_probe: Duration::from_secs(3),
+            child_patience: Duration::from_secs(2),
             in_flight: 256,
             dedicated_sessions: 1_000,
             message_limit: 16 << 20,
@@ -154,9 +173,10 @@ impl Upstreams {
 
 impl Upstream {
     fn start(environment: &Environment, definition: Definition) -> Arc<Self> {
-        let first = supervisor::Observed { state: admin::State::Connecting, ..Default::default() };
-        let (sender, observed) = watch::channel(first);
         let definition = Arc::new(definition);
+        let era = Verdict::declared(&definition);
+        let first = supervisor::Observed { state: admin::State::Connecting, era, ..Default::default() };
+        let (sender, observed) = watch::channel(first);
         let (retired, doubt) = (CancellationToken::new(), Arc::<Notify>::default());
         let supervisor = supervisor::Supervisor {
             environment: environment.clone(),
@@ -209,6 +229,27 @@ impl Upstream {
         session.ok_or_else(|| Error::new(Kind::NotReady).at(&self.definition.name))
     }
 
+    /// Sends a request of the modern form on the upstream's own session, which knows no clients.
+    pub(crate) async fn forward(&self, call: Call<'_>) -> Result<Message, Error> {
+        let Call { message, events, cancelled, deadline } = call;
+        let session = self.own_session(deadline).await?;
+        if session.era() != Era::Modern {
+            return Err(Error::new(Kind::NotReady).because("the upstream has become a legacy one"));
+        }
+        session.request(Exchange { message, caller: next_id(), events, cancelled, deadline }).await
+    }
+
+    /// The era that is spoken with it. While that is being found out it is waited for; after a failure it is not.
+    pub(crate) async fn era(&self, deadline: Instant) -> Result<Era, Error> {
+        let mut observed = self.observed.clone();
+        let settled = observed.wait_for(|observed| {
+            observed.era.is_some() || matches!(observed.state, admin::State::Error | admin::State::Disconnected)
+        });
+        let settled = timeout_at(deadline, settled).await;
+        let verdict = settled.ok().and_then(Result::ok).and_then(|observed| observed.era);
+        verdict.map(|verdict| verdict.era).ok_or_else(|| Error::new(Kind::NotReady).at(&self.definition.name))
+    }
+
     /// Until when connecting and the handshake may take, begun now.
     fn start_deadline(&self) -> Instant {
         Instant::now() + self.definition.timeout.unwrap_or(self.environment.config.start_timeout)
@@ -224,8 +265,8 @@ impl Upstream {
         self.in_flight.available_permits() == self.environment.config.in_flight
     }
 
-    /// A place among the dedicated sessions.
-    fn place(&self) -> Result<OwnedSemaphorePermit, Error> {
+    /// A place among the dedicated sessions, or among those who listen.
+    pub(crate) fn place(&self) -> Result<OwnedSemaphorePermit, Error> {
         let place = Arc::clone(&self.places).try_acquire_owned();
         place.map_err(|_| Error::new(Kind::TooManySessions).at(&self.definition.name))
     }
@@ -259,6 +300,10 @@ impl Upstream {
         if let Some((time, reason)) = &observed.last_loss {
             status.last_disconnected = Some(time.to_string());
             status.disconnect_reason = Some(reason.to_string());
+        }
+        if let Some(verdict) = &observed.era {
+            status.era = Some(verdict.era.word().to_owned());
+            status.era_probed = verdict.probed.map(|(time, _)| time.to_string());
         }
         status.reconnect_attempts = observed.attempts;
         if observed.state == admin::State::Connected {

@@ -106,6 +106,12 @@ pub struct Status {
     /// Why it was lost; kept on connect. Absent from other proxies.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub disconnect_reason: Option<String>,
+    /// The generation of the protocol spoken with it, `legacy` or `modern`, once that is known. Absent from other proxies.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub era: Option<String>,
+    /// When that was found out (RFC 3339); absent where the definition says it. Absent from other proxies.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub era_probed: Option<String>,
     /// Attempts since the last handshake.
     pub reconnect_attempts: u32,
     /// Time since the last handshake while connected, else 0.
@@ -178,6 +184,17 @@ pub struct Tool {
     pub input_schema: Option<Box<RawValue>>,
     /// The upstream that offers it.
     pub mcp_name: String,
+    /// What clients of the aggregated endpoint call it, where that was asked for or is out of the ordinary. Absent from
+    /// other proxies.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exposed_name: Option<String>,
+    /// Whether the definition's filter hides it from every client. Absent from other proxies.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub hidden: bool,
+    /// Why it is hidden, left out of the aggregated endpoint, or called otherwise there than is usual. Absent from other
+    /// proxies.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
 }
 
 /// `POST /admin/tools/call`.

@@ -44,6 +44,10 @@ pub struct Definition {
     pub access: Access,
     /// How downstream sessions map to upstream sessions.
     pub sessions: Sessions,
+    /// Which generation of the protocol is spoken with it.
+    pub era: EraMode,
+    /// Who is preferred where several upstreams have the same tool: the lowest number. 1 when absent.
+    pub priority: Option<u32>,
     /// Members of the other transport that were declared as well.
     pub inert: Inert,
 }
@@ -142,6 +146,19 @@ pub enum SessionMode {
     Dedicated,
 }
 
+/// Which generation of the protocol is spoken with an upstream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum EraMode {
+    /// The gateway finds out, once, and remembers. An upstream that speaks both is spoken to in the modern way.
+    #[default]
+    Auto,
+    /// With an `initialize` handshake: 2024-11-05 to 2025-11-25.
+    Legacy,
+    /// With metadata in every request: 2026-07-28 on.
+    Modern,
+}
+
 /// Members that an ancestor accepted beside a transport they do not belong to. Kept and shown, never used.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Inert {
@@ -195,6 +212,12 @@ pub enum InvalidDefinition {
     /// A session mode other than `auto`, `shared` and `dedicated`.
     #[error("invalid sessionMode: {0} (must be 'auto', 'shared' or 'dedicated')")]
     SessionMode(String),
+    /// An era other than `auto`, `legacy` and `modern`.
+    #[error("invalid era: {0} (must be 'auto', 'legacy' or 'modern')")]
+    Era(String),
+    /// The modern era over a transport that it has not.
+    #[error("era 'modern' needs transport stdio or streamable-http; sse is legacy only")]
+    ModernSse,
     /// A placeholder came back for a secret that is not stored, or that belongs to another origin or program.
     #[error("`{0}` is redacted and there is no stored value to keep")]
     NothingToKeep(String),
@@ -216,6 +239,8 @@ impl Definition {
             tags: BTreeMap::new(),
             access: Access::default(),
             sessions: Sessions::default(),
+            era: EraMode::default(),
+            priority: None,
             inert: Inert::default(),
         }
     }

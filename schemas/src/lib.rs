@@ -23,7 +23,7 @@ mod secret;
 pub mod workflow;
 
 pub use crate::definition::{
-    Access, Definition, FilterMode, Inert, InvalidDefinition, Reconnect, Remote, SessionMode, Sessions, Stdio,
+    Access, Definition, EraMode, FilterMode, Inert, InvalidDefinition, Reconnect, Remote, SessionMode, Sessions, Stdio,
     ToolFilter, Transport,
 };
 pub use crate::duration::{InvalidDuration, WireDuration, format_duration, parse_duration};

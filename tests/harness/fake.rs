@@ -193,8 +193,15 @@ impl Script {
 }
 
 impl Fake {
-    /// The definition to register it by.
+    /// The definition to register it by. It says the era, so that every request that arrives is one that a test is about.
     pub fn definition(&self) -> Value {
+        let mut definition = self.undated_definition();
+        definition["era"] = json!("legacy");
+        definition
+    }
+
+    /// The same without the era, which the gateway then has to find out.
+    pub fn undated_definition(&self) -> Value {
         let (name, address) = (&self.server.script.name, self.address);
         match self.via {
             Via::Stdio => {

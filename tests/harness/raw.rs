@@ -11,7 +11,7 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
-pub use self::session::{Face, Opening, Session, session, tool_call};
+pub use self::session::{Face, Opening, Session, session, session_with_all, tool_call};
 use crate::wait::{DEADLINE, within};
 
 /// A request that is about to be sent.

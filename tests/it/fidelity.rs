@@ -6,6 +6,7 @@
 
 mod door;
 mod filter;
+mod tasks;
 
 use harness::fake::{Fake, Script, Via, fake};
 use harness::raw::{Face, Session, session};

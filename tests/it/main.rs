@@ -3,13 +3,16 @@
 #![expect(clippy::expect_used, clippy::indexing_slicing, clippy::panic, reason = "a test that cannot go on ends")]
 
 mod admin_api;
+mod aggregate;
 mod binary;
 mod cells;
 mod clients;
 mod conformance;
+mod eras;
 mod faults;
 mod fidelity;
 mod isolation;
+mod modern;
 mod real_servers;
 mod reference;
 mod streams;

@@ -1,6 +1,7 @@
 //! The streams towards clients: how they begin, what they carry, who reads them, and what is kept for a client that lost
 //! one.
 
+mod batches;
 mod faces;
 
 use harness::fake::{Fake, Via, fake};

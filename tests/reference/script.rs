@@ -212,7 +212,8 @@ impl Call {
         let counters = &self.server.counters;
         let [handshakes, calls, cancelled] =
             [&counters.handshakes, &counters.calls, &counters.cancelled].map(|count| count.load(Ordering::Relaxed));
-        let counts = json!({ "handshakes": handshakes, "calls": calls, "cancelled": cancelled });
+        let pid = std::process::id();
+        let counts = json!({ "pid": pid, "handshakes": handshakes, "calls": calls, "cancelled": cancelled });
         json!({ "content": [{ "type": "text", "text": counts.to_string() }], "structuredContent": counts }).to_string()
     }
 

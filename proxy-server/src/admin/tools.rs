@@ -1,11 +1,14 @@
 //! `/admin/tools`: what all upstreams offer, and calling it.
 
+use std::borrow::Cow;
+use std::collections::HashMap;
+
 use axum::Json;
 use axum::extract::{Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use schemas::Problem;
 use schemas::admin::{Tool, ToolCall, ToolCallAnswer, ToolList};
+use schemas::{Problem, ServerName};
 use serde_json::value::{RawValue, to_raw_value};
 use tokio::time::Instant;
 
@@ -13,20 +16,46 @@ use crate::admin::definitions::read;
 use crate::admin::problem::problem;
 use crate::admin::{Shared, object};
 use crate::call::call_tool;
+use crate::catalog::{Item, Name};
 use crate::error::{Chain, Error, Kind};
 use crate::protocol::{self, Message, Object};
 
-/// `GET /admin/tools`: answered from memory; an upstream that is not connected is passed over.
-pub(super) async fn list(State(admin): Shared) -> Response {
-    let mut tools: Vec<Tool> = Vec::new();
-    for (name, offered) in admin.catalog.tools().await {
-        let upstream = admin.upstreams.get(name.as_str());
-        let filter = upstream.as_ref().and_then(|upstream| upstream.definition().tool_filter.as_ref());
-        let passes = |tool: &&Tool| filter.is_none_or(|filter| filter.passes(&tool.name));
-        tools.extend(offered.iter().filter(passes).cloned());
-    }
+/// `GET /admin/tools`: answered from memory; an upstream that is not connected is passed over. Each tool is listed under
+/// its upstream's own name. What it is called at the aggregated endpoint is said where that is out of the ordinary and,
+/// with `?all=true`, of every tool, those included that a filter hides.
+pub(super) async fn list(State(admin): Shared, request: Request) -> Response {
+    let all = request.uri().query().unwrap_or_default().split('&').any(|part| part == "all=true");
+    let (offered, view) = admin.catalog.tools().await;
+    let names: HashMap<(&str, &str), &Name> =
+        view.names().iter().map(|name| ((name.upstream.as_str(), &*name.name), name)).collect();
+    let tools = offered.iter().flat_map(|(upstream, items)| {
+        let named = |item: &Item| tool(upstream, item, names.get(&(upstream.as_str(), &*item.key)).copied());
+        items.iter().map(named)
+    });
+    let tools = tools.filter(|tool| all || !tool.hidden).map(|tool| if all { tool } else { in_short(tool) });
+    let tools: Vec<Tool> = tools.collect();
     let count = tools.len();
     Json(ToolList { tools, count }).into_response()
+}
+
+fn tool(upstream: &ServerName, item: &Item, name: Option<&Name>) -> Tool {
+    let object = Object::read(&item.raw).ok();
+    let description = object.as_ref().and_then(|tool| tool.text("description").map(Cow::into_owned));
+    Tool {
+        name: item.key.to_string(),
+        description: description.unwrap_or_default(),
+        input_schema: object.as_ref().and_then(|tool| tool.get("inputSchema")).and_then(own),
+        mcp_name: upstream.to_string(),
+        exposed_name: name.and_then(|name| name.exposed.as_deref().map(str::to_owned)),
+        hidden: name.is_some_and(|name| name.hidden),
+        reason: name.and_then(|name| name.reason.clone()),
+    }
+}
+
+/// Without what follows from the mode of naming.
+fn in_short(tool: Tool) -> Tool {
+    let exposed_name = tool.exposed_name.filter(|_| tool.reason.is_some());
+    Tool { exposed_name, ..tool }
 }
 
 /// `POST /admin/tools/call`. A call that may have been executed is never answered with 5xx: Go clients send those

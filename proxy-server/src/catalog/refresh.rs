@@ -5,16 +5,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use schemas::ServerName;
-use schemas::admin::Tool;
-use serde::Deserialize;
 use serde_json::value::RawValue;
+use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
-use crate::catalog::{Catalog, Offer};
+use crate::catalog::list::Lists;
+use crate::catalog::{Catalog, Item, List, Offer};
 use crate::error::{Chain, Error, Kind};
-use crate::protocol::{self, Object};
+use crate::protocol::{self, METHOD_NOT_FOUND, Object};
 use crate::tasks::Tasks;
 use crate::upstream::{Session, Upstream};
 
@@ -22,9 +22,12 @@ use crate::upstream::{Session, Upstream};
 const LIST_TIMEOUT: Duration = Duration::from_secs(10);
 /// An upstream that announces changes in a burst is asked once.
 const DEBOUNCE: Duration = Duration::from_millis(50);
-const RETRY: Duration = Duration::from_secs(30);
+const FIRST_RETRY: Duration = Duration::from_secs(1);
+const LONGEST_RETRY: Duration = Duration::from_secs(30);
 const MAX_PAGES: usize = 1_000;
-const MAX_TOOLS: usize = 20_000;
+const MAX_ITEMS: usize = 20_000;
+/// What all items of one list may be together.
+const MAX_BYTES: usize = 32 << 20;
 
 /// Starts and stops followers as upstreams come and go.
 pub(super) async fn run(catalog: Catalog, tasks: Tasks) {
@@ -61,81 +64,130 @@ pub(super) async fn run(catalog: Catalog, tasks: Tasks) {
     }
 }
 
+/// What the lists of one session are kept in, and published from.
+struct Following<'a> {
+    catalog: &'a Catalog,
+    offer: watch::Sender<Offer>,
+}
+
 async fn follow(catalog: Catalog, upstream: Arc<Upstream>) {
     let mut observed = upstream.observed();
+    // What an earlier session offered stands in for a list that the next one does not give.
+    let mut lists = Lists::default();
     loop {
         let connected = observed.wait_for(|observed| observed.session.as_ref().is_some_and(|s| !s.is_closed())).await;
         let Some(session) = connected.ok().and_then(|observed| observed.session.clone()) else { return };
+        let offer = Offer {
+            upstream: Arc::clone(&upstream),
+            session: Arc::clone(&session),
+            lists: std::mem::take(&mut lists),
+            has_told_tools: false,
+        };
+        let following = Following { catalog: &catalog, offer: watch::Sender::new(offer) };
+        // One list that hangs or fails holds up none of the others.
+        let [tools, prompts, resources, templates] = List::ALL.map(|list| following.keep_listed(list));
         tokio::select! {
             () = session.closed().cancelled() => {}
-            () = keep_listed(&catalog, &upstream, &session) => {}
+            _ = async { tokio::join!(tools, prompts, resources, templates) } => {}
         }
         catalog.withdraw(&upstream);
+        lists = following.offer.borrow().lists.clone();
     }
 }
 
-async fn keep_listed(catalog: &Catalog, upstream: &Arc<Upstream>, session: &Arc<Session>) {
-    let name = &upstream.definition().name;
-    let mut changed = session.tools_changed();
-    loop {
-        changed.mark_unchanged();
-        let listed = list_tools(name, session).await;
-        let failed = listed.is_err();
-        let tools = listed.unwrap_or_else(|error| {
-            warn!(upstream = %name, error = %Chain(&error), "cannot list tools");
-            Vec::new()
-        });
-        debug!(upstream = %name, tools = tools.len(), "tools listed");
-        catalog.publish(Offer { upstream: Arc::clone(upstream), session: Arc::clone(session), tools: tools.into() });
-        tokio::select! {
-            change = changed.changed() => if change.is_err() { return },
-            () = sleep(RETRY), if failed => {}
+impl Following<'_> {
+    /// Lists again whenever a change was announced. A list that cannot be had stays as it was, and is asked for again.
+    async fn keep_listed(&self, list: List) {
+        let (name, session) = {
+            let offer = self.offer.borrow();
+            (offer.upstream.definition().name.clone(), Arc::clone(&offer.session))
+        };
+        let mut changes = session.lists_changed();
+        let mut retry = FIRST_RETRY;
+        loop {
+            let asked_at = list.changes(&changes.borrow_and_update());
+            let listed = ask(list, &name, &session).await;
+            let failed = listed.is_err();
+            self.settle(
+                list,
+                listed
+                    .inspect_err(|error| {
+                        warn!(upstream = %name, list = list.method(), error = %Chain(error), "cannot list");
+                    })
+                    .ok(),
+            );
+            let changed = changes.wait_for(|changes| list.changes(changes) != asked_at);
+            tokio::select! {
+                change = changed => if change.is_err() { return },
+                () = sleep(retry), if failed => retry = (retry * 2).min(LONGEST_RETRY),
+            }
+            if !failed {
+                retry = FIRST_RETRY;
+            }
+            sleep(DEBOUNCE).await;
         }
-        sleep(DEBOUNCE).await;
+    }
+
+    /// Publishes a list. Without one, the last stays.
+    fn settle(&self, list: List, items: Option<Vec<Item>>) {
+        let has_changed = self.offer.send_if_modified(|offer| {
+            let is_first = list == List::Tools && !offer.has_told_tools;
+            offer.has_told_tools |= is_first;
+            let news = items.filter(|items| **items != **offer.lists.get(list));
+            let is_news = news.is_some();
+            if let Some(items) = news {
+                let name = &offer.upstream.definition().name;
+                debug!(upstream = %name, list = list.method(), items = items.len(), "listed");
+                offer.lists.set(list, items.into());
+            }
+            is_first || is_news
+        });
+        if has_changed {
+            self.catalog.publish(self.offer.borrow().clone());
+        }
     }
 }
 
-/// Every page of `tools/list`, each once. An upstream that offers no tools is not asked.
-async fn list_tools(name: &ServerName, session: &Session) -> Result<Vec<Tool>, Error> {
+/// Every page of a list, each once. An upstream that has no such list is not asked.
+async fn ask(list: List, name: &ServerName, session: &Session) -> Result<Vec<Item>, Error> {
     let handshake = Object::read(session.handshake().body()).ok();
-    let capabilities = handshake.and_then(|result| result.get("capabilities"));
-    if capabilities.and_then(|all| Object::read(all).ok()).is_none_or(|all| all.get("tools").is_none()) {
+    let capabilities = handshake.and_then(|result| Object::read(result.get("capabilities")?).ok());
+    if capabilities.is_none_or(|all| all.get(list.capability()).is_none()) {
         return Ok(Vec::new());
     }
     let deadline = Instant::now() + LIST_TIMEOUT;
-    let (mut tools, mut params, mut seen) = (Vec::new(), "{}".to_owned(), HashSet::new());
+    let (mut items, mut bytes, mut params, mut seen) = (Vec::new(), 0, "{}".to_owned(), HashSet::new());
     for _ in 0..MAX_PAGES {
-        let answer = session.ask("tools/list", &params, deadline).await?;
+        let answer = session.ask(list.method(), &params, deadline).await?;
         if answer.kind() != protocol::Kind::Result {
+            // An upstream may have resources and know nothing of templates.
+            let code = Object::read(answer.body()).ok().and_then(|error| error.get("code")?.parse().ok());
+            if code == Some(METHOD_NOT_FOUND) {
+                return Ok(Vec::new());
+            }
             return Err(Error::new(Kind::BadAnswer).because(format!("it answered {}", answer.body())));
         }
-        let page = Page::deserialize(&mut serde_json::Deserializer::from_str(answer.body()));
-        let page = page.map_err(|error| Error::new(Kind::BadAnswer).because(error))?;
-        tools.extend(page.tools.into_iter().filter_map(|raw| read_tool(name, raw)));
-        let next = page.next_cursor.map(|cursor| format!(r#"{{"cursor":{}}}"#, cursor.get()));
-        match next {
-            Some(next) if seen.insert(next.clone()) && tools.len() < MAX_TOOLS => params = next,
-            Some(_) | None => break,
+        let page = Object::read(answer.body()).map_err(|error| Error::new(Kind::BadAnswer).because(error))?;
+        let raw: Vec<&RawValue> = serde_json::from_str(page.get(list.member()).unwrap_or("[]"))
+            .map_err(|error| Error::new(Kind::BadAnswer).because(error))?;
+        bytes += answer.body().len();
+        items.extend(raw.into_iter().filter_map(|raw| {
+            let item = Item::read(list, raw.get());
+            if item.is_none() {
+                debug!(upstream = %name, list = list.method(), "an item without a name is left out");
+            }
+            item
+        }));
+        let next = page.get("nextCursor").filter(|cursor| *cursor != "null");
+        match next.map(|cursor| format!(r#"{{"cursor":{cursor}}}"#)) {
+            Some(next) if seen.insert(next.clone()) && items.len() < MAX_ITEMS && bytes < MAX_BYTES => params = next,
+            Some(_) => {
+                warn!(upstream = %name, list = list.method(), items = items.len(), "the list has no end; the rest is left out");
+                break;
+            }
+            None => break,
         }
     }
-    Ok(tools)
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Page<'a> {
-    #[serde(borrow)]
-    tools: Vec<&'a RawValue>,
-    #[serde(borrow)]
-    next_cursor: Option<&'a RawValue>,
-}
-
-fn read_tool(upstream: &ServerName, raw: &RawValue) -> Option<Tool> {
-    let tool = Object::read(raw.get()).ok()?;
-    Some(Tool {
-        name: tool.text("name")?.into_owned(),
-        description: tool.text("description").unwrap_or_default().into_owned(),
-        input_schema: tool.get("inputSchema").and_then(|schema| RawValue::from_string(schema.to_owned()).ok()),
-        mcp_name: upstream.to_string(),
-    })
+    items.truncate(MAX_ITEMS);
+    Ok(items)
 }

@@ -33,6 +33,18 @@ pub(crate) struct Flags {
     /// Further host names in Host and Origin headers [env: MCP_PROXY_ALLOWED_HOSTS]
     #[arg(long, value_name = "HOSTS", value_delimiter = ',')]
     pub(crate) allowed_hosts: Vec<String>,
+    /// When a name at /mcp carries that of its server: always, on_conflict or never
+    /// [env: MCP_PROXY_NAMING_MODE] [default: always]
+    #[arg(long, value_name = "MODE")]
+    pub(crate) naming_mode: Option<String>,
+    /// What stands between the server's name and the tool's
+    /// [env: MCP_PROXY_NAMING_SEPARATOR, SERVER_TOOLNAME_SEPERATOR] [default: __]
+    #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
+    pub(crate) naming_separator: Option<String>,
+    /// Who gets a name that several servers have, unless names always carry their server's: auto_prefix, reject or
+    /// priority_override [env: MCP_PROXY_CONFLICT_STRATEGY] [default: auto_prefix]
+    #[arg(long, value_name = "STRATEGY")]
+    pub(crate) conflict_strategy: Option<String>,
     /// Let anyone who reaches an admin API without tokens start processes on this machine
     #[arg(long)]
     pub(crate) allow_insecure_admin: bool,

@@ -1,4 +1,5 @@
 use super::*;
+use crate::catalog::{Conflict, Mode, Separator};
 
 fn resolve(flags: &[&str], variables: Variables) -> Result<Config, InvalidSetting> {
     let alone = Alone::try_parse_from(["mcp-proxy"].iter().chain(flags)).expect("flags");
@@ -118,4 +119,27 @@ fn children_inherit_nothing_but_what_every_program_needs() {
         config(&[], [("PATH", "/bin"), ("HOME", "/root"), ("MCP_PROXY_ADMIN_TOKENS", "s"), ("AWS_SECRET", "s")]);
     let names: Vec<_> = config.children.0.iter().map(|(name, _)| *name).collect();
     assert_eq!(names, ["PATH", "HOME"]);
+}
+
+#[test]
+fn naming_is_set_by_flag_or_variable_in_every_spelling() {
+    let named = |config: Config| (config.naming.mode, config.naming.conflict, config.naming.separator);
+    let separator = |text: &str| text.parse::<Separator>().expect("a separator");
+    assert_eq!(named(config(&[], [])), (Mode::Always, Conflict::AutoPrefix, separator("__")));
+    let flags = ["--naming-mode", "OnConflict", "--conflict-strategy", "priority-override", "--naming-separator", "--"];
+    assert_eq!(named(config(&flags, [])), (Mode::OnConflict, Conflict::PriorityOverride, separator("--")));
+    let variables = [
+        ("MCP_PROXY_NAMING_MODE", "never"),
+        ("MCP_PROXY_CONFLICT_STRATEGY", "reject"),
+        ("SERVER_TOOLNAME_SEPERATOR", "--"),
+    ];
+    assert_eq!(named(config(&[], variables)), (Mode::Never, Conflict::Reject, separator("--")));
+    assert_eq!(
+        refused(&["--naming-mode", "sometimes"], []),
+        "invalid --naming-mode: `sometimes` is not one of always, on_conflict, never"
+    );
+    assert_eq!(
+        refused(&[], [("SERVER_TOOLNAME_SEPERATOR", ":")]),
+        "invalid SERVER_TOOLNAME_SEPERATOR: `:` is not 1 to 8 of A-Z a-z 0-9 . _ -"
+    );
 }

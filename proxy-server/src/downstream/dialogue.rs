@@ -11,23 +11,27 @@ use tracing::info;
 
 use crate::call::call;
 use crate::downstream::event_log::EventLog;
-use crate::downstream::session::Session;
-use crate::downstream::{Edge, respond};
+use crate::downstream::session::{Scope, Session, lock};
+use crate::downstream::{Edge, aggregate, respond};
 use crate::error::{Error, Kind};
 use crate::protocol::{self, Message, Object};
 use crate::upstream::{Attachment, Call, Event, OpenError};
 
 /// Attaches a session to its upstream with the client's own introduction. Gives the answer for the client.
-pub(super) async fn introduce(edge: &Edge, session: &Arc<Session>, message: &Message) -> Result<Bytes, OpenError> {
+pub(super) async fn introduce(edge: &Arc<Edge>, session: &Arc<Session>, message: &Message) -> Result<Bytes, OpenError> {
     let hello = Object::read(message.params()).ok();
     let Some(requested) = hello.as_ref().and_then(|hello| hello.text("protocolVersion")) else {
         let why = "`params.protocolVersion` is required";
         return Err(OpenError::Failed(Kind::InvalidParams(why).into()));
     };
+    let upstream = match &session.scope {
+        Scope::One(upstream) => upstream,
+        Scope::All(_) => return Ok(aggregate::introduce(edge, session, message, protocol::negotiate(&requested))),
+    };
     let deadline = Instant::now() + edge.config.initialize_timeout;
-    let opened = Attachment::open(Arc::clone(&session.upstream), message.params(), deadline).await;
+    let opened = Attachment::open(Arc::clone(upstream), message.params(), deadline).await;
     let (attachment, handshake, events) = opened.map_err(|error| match error {
-        OpenError::Failed(error) => OpenError::Failed(error.at(&session.upstream.definition().name)),
+        OpenError::Failed(error) => OpenError::Failed(error.at(&upstream.definition().name)),
         OpenError::Refused(answer) => OpenError::Refused(answer),
     })?;
     let result = Object::read(handshake.body()).ok();
@@ -40,7 +44,7 @@ pub(super) async fn introduce(edge: &Edge, session: &Arc<Session>, message: &Mes
         (handshake.with_id(message.id(), &[]), agreed.trim_matches('"'))
     };
     session.link(attachment, version, events, &edge.tasks);
-    info!(session = &*session.id, upstream = %session.upstream.definition().name, version, "session opened");
+    info!(session = &*session.id, upstream = session.scope.name(), version, "session opened");
     Ok(answer)
 }
 
@@ -54,9 +58,12 @@ pub(super) async fn notify(session: &Session, message: Message) -> Response {
         session.cancel(message);
         return StatusCode::ACCEPTED.into_response();
     }
-    let sent = match session.attachment() {
-        Ok(attachment) => attachment.notify(&message).await,
-        Err(error) => Err(error),
+    let sent = match &session.scope {
+        Scope::One(_) => match session.attachment() {
+            Ok(attachment) => attachment.notify(&message).await,
+            Err(error) => Err(error),
+        },
+        Scope::All(_) => aggregate::notify(session, &message).await,
     };
     match sent {
         Ok(()) => StatusCode::ACCEPTED.into_response(),
@@ -73,6 +80,10 @@ pub(super) async fn run(
 ) -> Option<Bytes> {
     if message.method() == "ping" {
         return Some(protocol::result_response(message.id(), "{}"));
+    }
+    if let Scope::All(caller) = &session.scope {
+        let caller = lock(caller).clone();
+        return aggregate::run(&edge, &session, &caller, &message, events).await;
     }
     let outcome = async {
         let attachment = session.attachment()?;

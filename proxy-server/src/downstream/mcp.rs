@@ -18,12 +18,12 @@ use tokio::time::sleep;
 use tracing::info;
 
 use crate::downstream::dialogue::{fill, introduce, notify, run};
-use crate::downstream::session::Session;
+use crate::downstream::session::{Scope, Session};
 use crate::downstream::stream::{Resumable, parse_event_id, resumable};
-use crate::downstream::{Edge, Shared, admit, read_body, respond, upstream_name};
+use crate::downstream::{Edge, Shared, admit, batch, modern, read_body, respond};
 use crate::policy::Principal;
-use crate::protocol::{self, Message};
-use crate::upstream::{EVENT_QUEUE, OpenError, Upstream};
+use crate::protocol::{self, Era, Invalid, Message};
+use crate::upstream::{EVENT_QUEUE, Event, OpenError};
 
 const SESSION_ID: HeaderName = HeaderName::from_static("mcp-session-id");
 const PROTOCOL_VERSION: &str = "mcp-protocol-version";
@@ -33,13 +33,17 @@ const PRIMED_SINCE: &str = "2025-11-25";
 
 /// Every method of the endpoint.
 pub(super) async fn serve(State(edge): Shared, path: RawPathParams, request: Request) -> Response {
-    let name = upstream_name(&path).to_owned();
-    let (upstream, principal) = match admit(&edge, &name, &request) {
+    let (scope, principal) = match admit(&edge, &path, &request) {
         Ok(admitted) => admitted,
         Err(refusal) => return refusal,
     };
-    let caller = Caller { edge, upstream, principal };
+    let caller = Caller { edge, scope, principal };
+    let is_modern = modern::names_modern(request.headers());
     match *request.method() {
+        // All there is in the modern era is POST.
+        Method::GET | Method::DELETE if is_modern => {
+            (StatusCode::METHOD_NOT_ALLOWED, [(header::ALLOW, "POST")]).into_response()
+        }
         Method::POST => caller.post(request).await,
         Method::GET => caller.get(request.headers()),
         Method::DELETE => caller.delete(request.headers()),
@@ -67,9 +71,16 @@ impl Drop for Unborn<'_> {
     }
 }
 
+/// What becomes of the requests in a body.
+struct Work {
+    /// What comes before the answer.
+    queue: mpsc::Receiver<Event>,
+    outcome: BoxFuture<'static, Option<Bytes>>,
+}
+
 struct Caller {
     edge: Arc<Edge>,
-    upstream: Arc<Upstream>,
+    scope: Scope,
     principal: Principal,
 }
 
@@ -83,10 +94,20 @@ impl Caller {
             Ok(body) => body,
             Err(refusal) => return refusal,
         };
-        let message = match Message::parse(body) {
+        let message = match Message::parse(body.clone()) {
             Ok(message) => message,
+            Err(Invalid::Batch) if !modern::names_modern(&head.headers) => {
+                return self.batch(&head.headers, &body).await;
+            }
+            Err(invalid) if modern::names_modern(&head.headers) => return respond::modern_invalid(&invalid),
             Err(invalid) => return respond::invalid(&invalid),
         };
+        // At the endpoint of all upstreams only the legacy era is spoken; clients of both fall back to it.
+        if let Scope::One(upstream) = &self.scope
+            && modern::era(&head.headers, &message) == Era::Modern
+        {
+            return modern::serve(&self.edge, upstream, self.principal, &head.headers, message).await;
+        }
         if message.method() == "initialize" && message.kind() == protocol::Kind::Request {
             return self.initialize(&message).await;
         }
@@ -96,9 +117,9 @@ impl Caller {
         };
         match message.kind() {
             protocol::Kind::Request => {
-                let streams = accepts(&head.headers, "text/event-stream");
-                let tasks = self.edge.tasks.clone();
-                tasks.finish_anyway("call", answer(self.edge, session, message, streams)).await
+                let (events, queue) = mpsc::channel(EVENT_QUEUE);
+                let outcome = Box::pin(run(Arc::clone(&self.edge), Arc::clone(&session), message, events));
+                self.answer(session, &head.headers, Work { queue, outcome }).await
             }
             protocol::Kind::Notification => notify(&session, message).await,
             protocol::Kind::Result | protocol::Kind::Error => {
@@ -108,9 +129,34 @@ impl Caller {
         }
     }
 
+    /// Several messages at once.
+    async fn batch(self, headers: &HeaderMap, body: &Bytes) -> Response {
+        let session = match self.session(headers) {
+            Ok(session) => session,
+            Err(refusal) => return refusal,
+        };
+        let messages = match batch::read(&session, body) {
+            Ok(messages) => messages,
+            Err(invalid) => return respond::invalid(&invalid),
+        };
+        let requests = batch::take(&session, messages).await;
+        if requests.is_empty() {
+            return StatusCode::ACCEPTED.into_response();
+        }
+        let (events, queue) = mpsc::channel(EVENT_QUEUE);
+        let outcome = Box::pin(batch::run_all(Arc::clone(&self.edge), Arc::clone(&session), requests, events));
+        self.answer(session, headers, Work { queue, outcome }).await
+    }
+
+    async fn answer(self, session: Arc<Session>, headers: &HeaderMap, work: Work) -> Response {
+        let streams = accepts(headers, "text/event-stream");
+        let tasks = self.edge.tasks.clone();
+        tasks.finish_anyway("call", answer(self.edge, session, work, streams)).await
+    }
+
     /// Opens a session with the upstream and answers with what the upstream said.
     async fn initialize(self, message: &Message) -> Response {
-        let session = match self.edge.sessions.create(&self.upstream, self.principal) {
+        let session = match self.edge.sessions.create(self.scope, self.principal) {
             Ok(session) => session,
             Err(error) => return respond::failure(message.id(), &error),
         };
@@ -159,7 +205,7 @@ impl Caller {
         match self.session(headers) {
             Ok(session) => {
                 self.edge.sessions.end(&session);
-                info!(session = &*session.id, upstream = %self.upstream.definition().name, "session ended by its client");
+                info!(session = &*session.id, upstream = self.scope.name(), "session ended by its client");
                 StatusCode::OK.into_response()
             }
             Err(refusal) => refusal,
@@ -173,7 +219,7 @@ impl Caller {
         }
         let id = headers.get(SESSION_ID).ok_or_else(|| respond::bad_request("Mcp-Session-Id is required"))?;
         let id = id.to_str().unwrap_or_default();
-        let session = self.edge.sessions.find(id, &self.upstream, self.principal);
+        let session = self.edge.sessions.find(id, &self.scope, self.principal);
         let session = session.ok_or_else(respond::unknown_session)?;
         session.touch();
         Ok(session)
@@ -181,10 +227,8 @@ impl Caller {
 }
 
 /// Answers a request: at once where that is possible, else as a stream that a task goes on to fill.
-async fn answer(edge: Arc<Edge>, session: Arc<Session>, message: Message, streams: bool) -> Response {
-    let (events, mut queue) = mpsc::channel(EVENT_QUEUE);
-    let outcome = run(Arc::clone(&edge), Arc::clone(&session), message, events);
-    let mut outcome: BoxFuture<'static, Option<Bytes>> = Box::pin(outcome);
+async fn answer(edge: Arc<Edge>, session: Arc<Session>, work: Work, streams: bool) -> Response {
+    let Work { mut queue, mut outcome } = work;
     let early = loop {
         tokio::select! {
             biased;

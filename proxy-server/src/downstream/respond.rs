@@ -10,7 +10,8 @@ use schemas::Problem;
 use crate::error::{Error, Kind};
 use crate::policy::Denied;
 use crate::protocol::{
-    INTERNAL_ERROR, INVALID_PARAMS, INVALID_REQUEST, Invalid, PARSE_ERROR, SESSION_NOT_FOUND, error_response,
+    INTERNAL_ERROR, INVALID_PARAMS, INVALID_REQUEST, Invalid, METHOD_NOT_FOUND, Message, Object, PARSE_ERROR,
+    RESOURCE_NOT_FOUND, SESSION_NOT_FOUND, anonymous_error, error_response,
 };
 
 /// A JSON-RPC error response to the request with this raw id.
@@ -18,6 +19,30 @@ pub(super) fn error(id: &str, error: &Error) -> Bytes {
     let (_, code, words) = answer(error);
     let data = serde_json::json!({ "kind": error.kind().word(), "upstream": error.upstream() });
     error_response(id, code, &words, &data.to_string())
+}
+
+/// The same, for a request that names a resource which does not exist: the client is told which (2025-11-25, resources,
+/// "Error Handling").
+pub(super) fn error_to(request: &Message, failure: &Error) -> Bytes {
+    let uri = Object::read(request.params()).ok().and_then(|params| params.get("uri"));
+    match (failure.kind(), uri) {
+        (Kind::UnknownResource, Some(uri)) => {
+            let (_, code, words) = answer(failure);
+            error_response(request.id(), code, &words, &format!(r#"{{"uri":{uri}}}"#))
+        }
+        _ => error(request.id(), failure),
+    }
+}
+
+/// The status that goes with it where the response has not begun yet.
+pub(super) fn status(error: &Error) -> StatusCode {
+    answer(error).0
+}
+
+/// An error response to a modern request. An id that is not known is left out.
+pub(super) fn modern_error(id: &str, status: StatusCode, code: i32, why: &str) -> Response {
+    let body = if id.is_empty() { anonymous_error(code, why) } else { error_response(id, code, why, "") };
+    json(status, body)
 }
 
 /// The same as a whole HTTP response, for a request that has no session or stream yet.
@@ -37,6 +62,10 @@ fn answer(error: &Error) -> (StatusCode, i32, String) {
         Kind::InvalidRequest(why) => (StatusCode::BAD_REQUEST, INVALID_REQUEST, format!("Invalid request: {why}")),
         Kind::InvalidParams(why) => (StatusCode::OK, INVALID_PARAMS, format!("Invalid params: {why}")),
         Kind::UnknownTool => (StatusCode::OK, INVALID_PARAMS, "Unknown tool".to_owned()),
+        Kind::UnknownPrompt => (StatusCode::OK, INVALID_PARAMS, "Unknown prompt".to_owned()),
+        Kind::UnknownResource => (StatusCode::OK, RESOURCE_NOT_FOUND, "Resource not found".to_owned()),
+        Kind::UnknownUpstream => (StatusCode::OK, INVALID_PARAMS, "Unknown upstream".to_owned()),
+        Kind::UnknownMethod => (StatusCode::OK, METHOD_NOT_FOUND, "Method not found".to_owned()),
         Kind::NotReady => unavailable(format!("{upstream} is not connected; nothing was sent")),
         Kind::TooManySessions => unavailable("too many sessions; try again later".to_owned()),
         Kind::Busy => unavailable(format!("{upstream} has too many requests in flight; nothing was sent")),
@@ -68,11 +97,19 @@ fn bad_gateway(words: String) -> (StatusCode, i32, String) {
 
 /// A body that is no message.
 pub(super) fn invalid(invalid: &Invalid) -> Response {
-    let code = match invalid {
+    json(StatusCode::BAD_REQUEST, error_response("", invalid_code(invalid), &invalid.to_string(), ""))
+}
+
+/// The same for a modern client.
+pub(super) fn modern_invalid(invalid: &Invalid) -> Response {
+    modern_error("", StatusCode::BAD_REQUEST, invalid_code(invalid), &invalid.to_string())
+}
+
+fn invalid_code(invalid: &Invalid) -> i32 {
+    match invalid {
         Invalid::Json(_) => PARSE_ERROR,
         Invalid::Depth | Invalid::Batch | Invalid::Envelope(_) => INVALID_REQUEST,
-    };
-    json(StatusCode::BAD_REQUEST, error_response("", code, &invalid.to_string(), ""))
+    }
 }
 
 /// A request that breaks the rules of the transport.
@@ -88,6 +125,11 @@ pub(super) fn unknown_session() -> Response {
 pub(super) fn unknown_upstream(name: &str) -> Response {
     let problem = Problem::new("MCP server not found").details(format!("name={name}"));
     (StatusCode::NOT_FOUND, Json(problem)).into_response()
+}
+
+/// A path that is none.
+pub(crate) async fn not_found() -> Response {
+    (StatusCode::NOT_FOUND, Json(Problem::new("Not found"))).into_response()
 }
 
 pub(super) fn denied(denied: Denied) -> Response {

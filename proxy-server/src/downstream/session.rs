@@ -15,8 +15,9 @@ use tracing::{debug, info};
 
 use crate::downstream::Edge;
 use crate::downstream::event_log::EventLog;
+use crate::downstream::hub::Hub;
 use crate::error::{Error, Kind};
-use crate::policy::Principal;
+use crate::policy::{Caller, Principal};
 use crate::protocol::{self, Message};
 use crate::tasks::Tasks;
 use crate::upstream::{Attachment, Event, Reply, Upstream};
@@ -28,6 +29,7 @@ const KEPT_STREAMS: usize = 64;
 const KEPT_BYTES: usize = 16 << 20;
 /// Questions to one client that wait for an answer.
 const MAX_QUESTIONS: usize = 256;
+const UNINITIALIZED: Kind = Kind::InvalidRequest("the session is not initialized");
 /// How long a client may think about a question.
 const QUESTION_TIMEOUT: Duration = Duration::from_secs(300);
 
@@ -37,10 +39,17 @@ pub(super) struct Sessions {
     max: usize,
 }
 
-/// One client's session with one upstream.
+/// What a session is with.
+pub(super) enum Scope {
+    One(Arc<Upstream>),
+    /// All upstreams that this caller may use. Every request tells again who it is from.
+    All(Mutex<Caller>),
+}
+
+/// One client's session with one upstream, or with all.
 pub(super) struct Session {
     pub(super) id: Box<str>,
-    pub(super) upstream: Arc<Upstream>,
+    pub(super) scope: Scope,
     pub(super) principal: Principal,
     /// Set once the client has introduced itself.
     link: OnceLock<Link>,
@@ -52,9 +61,14 @@ pub(super) struct Session {
 }
 
 struct Link {
-    attachment: Arc<Attachment>,
+    attached: Attached,
     /// The revision agreed with the client.
     version: Box<str>,
+}
+
+enum Attached {
+    One(Arc<Attachment>),
+    All(Arc<Hub>),
 }
 
 struct Streams {
@@ -76,21 +90,25 @@ impl Sessions {
         Self { live: Mutex::default(), max }
     }
 
-    /// A new session under an id that cannot be guessed. It lives as long as its upstream.
-    pub(super) fn create(&self, upstream: &Arc<Upstream>, principal: Principal) -> Result<Arc<Session>, Error> {
+    /// A new session under an id that cannot be guessed. With one upstream, it lives as long as that.
+    pub(super) fn create(&self, scope: Scope, principal: Principal) -> Result<Arc<Session>, Error> {
         let mut random = [0; 16];
         getrandom::fill(&mut random).map_err(|error| Error::new(Kind::TooManySessions).because(error))?;
         let id: Box<str> = format!("{:032x}", u128::from_be_bytes(random)).into();
+        let closed = match &scope {
+            Scope::One(upstream) => upstream.retired().child_token(),
+            Scope::All(_) => CancellationToken::new(),
+        };
         let session = Arc::new(Session {
             id: id.clone(),
-            upstream: Arc::clone(upstream),
+            scope,
             principal,
             link: OnceLock::new(),
             streams: Mutex::new(Streams { own: Arc::default(), calls: BTreeMap::new(), last: 0, readers: 0 }),
             calls: Mutex::default(),
             questions: Mutex::default(),
             used: Mutex::new(Instant::now()),
-            closed: upstream.retired().child_token(),
+            closed,
         });
         let mut live = lock(&self.live);
         if live.len() >= self.max {
@@ -100,10 +118,10 @@ impl Sessions {
         Ok(session)
     }
 
-    /// The session with this id, if it is this caller's with this upstream.
-    pub(super) fn find(&self, id: &str, upstream: &Arc<Upstream>, principal: Principal) -> Option<Arc<Session>> {
+    /// The session with this id, if it is this caller's and of this scope.
+    pub(super) fn find(&self, id: &str, scope: &Scope, principal: Principal) -> Option<Arc<Session>> {
         let session = lock(&self.live).get(id).cloned()?;
-        let own = Arc::ptr_eq(&session.upstream, upstream) && session.principal == principal;
+        let own = session.scope.admits(scope) && session.principal == principal;
         if own && !session.closed.is_cancelled() { Some(session) } else { None }
     }
 
@@ -134,12 +152,35 @@ pub(super) async fn reap(edge: Arc<Edge>) {
             () = tokio::time::sleep(REAP_INTERVAL) => {}
         }
         for session in edge.sessions.idle(edge.config.idle_timeout) {
-            info!(session = &*session.id, upstream = %session.upstream.definition().name, "session ended: idle");
+            info!(session = &*session.id, upstream = session.scope.name(), "session ended: idle");
             edge.sessions.end(&session);
         }
         let live: Vec<_> = lock(&edge.sessions.live).values().cloned().collect();
         for session in live {
             lock(&session.questions).retain(|_, (asked, _)| asked.elapsed() < QUESTION_TIMEOUT);
+        }
+    }
+}
+
+impl Scope {
+    /// What it is called in the log.
+    pub(super) fn name(&self) -> &str {
+        match self {
+            Self::One(upstream) => upstream.definition().name.as_str(),
+            Self::All(_) => "all",
+        }
+    }
+
+    /// Whether a request in that scope belongs in a session of this one. Who sent it is noted.
+    fn admits(&self, requested: &Self) -> bool {
+        match (self, requested) {
+            (Self::One(own), Self::One(other)) => Arc::ptr_eq(own, other),
+            (Self::All(own), Self::All(other)) => {
+                let newest = lock(other).clone();
+                *lock(own) = newest;
+                true
+            }
+            (Self::One(_) | Self::All(_), _) => false,
         }
     }
 }
@@ -153,7 +194,7 @@ impl Session {
         events: mpsc::Receiver<Event>,
         tasks: &Tasks,
     ) {
-        let link = Link { attachment: Arc::clone(&attachment), version: version.into() };
+        let link = Link { attached: Attached::One(Arc::clone(&attachment)), version: version.into() };
         match self.link.set(link) {
             Ok(()) => tasks.spawn("session events", carry_over(Arc::clone(self), attachment, events)),
             // Someone was faster to introduce the same client; what was opened for the loser is let go.
@@ -161,9 +202,29 @@ impl Session {
         };
     }
 
+    /// Makes it a session with all upstreams. Says whether it had not been introduced before.
+    pub(super) fn link_all(&self, hub: Arc<Hub>, version: &str) -> bool {
+        self.link.set(Link { attached: Attached::All(hub), version: version.into() }).is_ok()
+    }
+
     pub(super) fn attachment(&self) -> Result<&Arc<Attachment>, Error> {
-        let link = self.link.get().ok_or(Kind::InvalidRequest("the session is not initialized"))?;
-        Ok(&link.attachment)
+        match self.link.get().map(|link| &link.attached) {
+            Some(Attached::One(attachment)) => Ok(attachment),
+            Some(Attached::All(_)) | None => Err(UNINITIALIZED.into()),
+        }
+    }
+
+    /// The attachments of a session with all upstreams.
+    pub(super) fn hub(&self) -> Result<&Arc<Hub>, Error> {
+        match self.link.get().map(|link| &link.attached) {
+            Some(Attached::All(hub)) => Ok(hub),
+            Some(Attached::One(_)) | None => Err(UNINITIALIZED.into()),
+        }
+    }
+
+    /// Whether the client has introduced itself.
+    pub(super) fn is_initialized(&self) -> bool {
+        self.link.get().is_some()
     }
 
     /// The revision agreed with the client; empty before that.
@@ -305,6 +366,6 @@ async fn carry_over(session: Arc<Session>, attachment: Arc<Attachment>, mut even
     attachment.close().await;
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -11,17 +11,17 @@ use tokio::sync::mpsc;
 
 use crate::downstream::dialogue::{fill, introduce, notify, run};
 use crate::downstream::session::Session;
-use crate::downstream::{Edge, Shared, admit, read_body, respond, stream, upstream_name};
+use crate::downstream::{Edge, Shared, admit, batch, read_body, respond, stream};
 use crate::protocol::{self, INVALID_PARAMS, INVALID_REQUEST, Kind, Message, PARSE_ERROR, error_response};
 use crate::upstream::{EVENT_QUEUE, OpenError};
 
 /// Opens a session; it ends with the stream.
 pub(super) async fn open(State(edge): Shared, path: RawPathParams, request: Request) -> Response {
-    let (upstream, principal) = match admit(&edge, upstream_name(&path), &request) {
+    let (scope, principal) = match admit(&edge, &path, &request) {
         Ok(admitted) => admitted,
         Err(refusal) => return refusal,
     };
-    let session = match edge.sessions.create(&upstream, principal) {
+    let session = match edge.sessions.create(scope, principal) {
         Ok(session) => session,
         Err(error) => return respond::failure("", &error),
     };
@@ -34,14 +34,16 @@ pub(super) async fn open(State(edge): Shared, path: RawPathParams, request: Requ
 /// the client reached the gateway by.
 fn message_address(base_url: Option<&str>, path: &str) -> String {
     let (prefix, rest) = path.strip_prefix("/mcp-proxy/").map_or(("", path), |rest| ("/mcp-proxy", rest));
-    let name = rest.trim_start_matches('/').split('/').next().unwrap_or_default();
     let base = base_url.map_or(prefix, |base| base.trim_end_matches('/'));
-    format!("{base}/{name}/message")
+    match rest.trim_start_matches('/').split_once('/') {
+        Some((name, _)) => format!("{base}/{name}/message"),
+        None => format!("{base}/message"),
+    }
 }
 
 /// Takes one message of a session and answers 202; what there is to say comes on the session's stream.
 pub(super) async fn message(State(edge): Shared, path: RawPathParams, request: Request) -> Response {
-    let (upstream, principal) = match admit(&edge, upstream_name(&path), &request) {
+    let (scope, principal) = match admit(&edge, &path, &request) {
         Ok(admitted) => admitted,
         Err(refusal) => return refusal,
     };
@@ -51,7 +53,7 @@ pub(super) async fn message(State(edge): Shared, path: RawPathParams, request: R
     let Some(id) = session_id(request.uri().query().unwrap_or_default()) else {
         return refuse(INVALID_PARAMS, "Missing sessionId");
     };
-    let Some(session) = edge.sessions.find(id, &upstream, principal) else {
+    let Some(session) = edge.sessions.find(id, &scope, principal) else {
         return refuse(INVALID_PARAMS, "Invalid session ID");
     };
     session.touch();
@@ -59,8 +61,17 @@ pub(super) async fn message(State(edge): Shared, path: RawPathParams, request: R
         Ok(body) => body,
         Err(refusal) => return refusal,
     };
-    match Message::parse(body) {
+    match Message::parse(body.clone()) {
         Ok(message) => take(edge, session, message).await,
+        Err(protocol::Invalid::Batch) => match batch::read(&session, &body) {
+            Ok(messages) => {
+                for message in messages {
+                    take(Arc::clone(&edge), Arc::clone(&session), message).await;
+                }
+                StatusCode::ACCEPTED.into_response()
+            }
+            Err(invalid) => respond::invalid(&invalid),
+        },
         Err(protocol::Invalid::Json(_)) => refuse(PARSE_ERROR, "Parse error"),
         Err(invalid) => respond::invalid(&invalid),
     }
@@ -91,8 +102,8 @@ async fn take(edge: Arc<Edge>, session: Arc<Session>, message: Message) -> Respo
     StatusCode::ACCEPTED.into_response()
 }
 
-async fn initialize(edge: &Edge, session: &Arc<Session>, message: &Message) -> Option<Bytes> {
-    if session.attachment().is_ok() {
+async fn initialize(edge: &Arc<Edge>, session: &Arc<Session>, message: &Message) -> Option<Bytes> {
+    if session.is_initialized() {
         return Some(error_response(message.id(), INVALID_REQUEST, "the session is already initialized", ""));
     }
     Some(match introduce(edge, session, message).await {
@@ -123,6 +134,9 @@ mod tests {
         check(None, "/fs/sse", "/fs/message");
         check(None, "/mcp-proxy/fs/sse/extra", "/mcp-proxy/fs/message");
         check(None, "/sse-server/sse/sse", "/sse-server/message");
+        check(None, "/sse", "/message");
+        check(None, "/mcp-proxy/sse", "/mcp-proxy/message");
+        check(Some("https://gateway.example/base"), "/sse", "https://gateway.example/base/message");
         check(Some("https://gateway.example/base/"), "/mcp-proxy/fs/sse", "https://gateway.example/base/fs/message");
     }
 }

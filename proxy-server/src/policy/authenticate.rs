@@ -1,5 +1,6 @@
 //! Tokens and addresses.
 
+use std::hash::BuildHasher;
 use std::net::IpAddr;
 
 use schemas::{Definition, Secret};
@@ -19,7 +20,7 @@ pub(crate) struct Credentials<'a> {
 }
 
 /// Who a caller of an upstream's endpoints is, as far as its token tells. A session belongs to one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Principal {
     /// No token is asked for.
     Anonymous,
@@ -27,6 +28,15 @@ pub(crate) enum Principal {
     Global(usize),
     /// The holder of the definition's own token with this index.
     Own(usize),
+    /// The holder of some definitions' own token, at the endpoint of all upstreams; a keyed digest of the token.
+    Holder(u64),
+}
+
+/// Who sent a request, apart from the request.
+#[derive(Debug, Clone)]
+pub(crate) struct Caller {
+    address: Option<IpAddr>,
+    authorization: Option<Secret>,
 }
 
 /// Why a caller is refused.
@@ -47,15 +57,73 @@ pub(crate) enum Denied {
 impl Policy {
     /// Whether a caller may use the endpoints of this upstream.
     pub(crate) fn client(&self, credentials: &Credentials<'_>, definition: &Definition) -> Result<Principal, Denied> {
-        let allowed = self.address(credentials).map(|address| definition.allows(address));
+        self.decide(self.address(credentials), credentials.authorization, definition)
+    }
+
+    /// Who sent a request, for later decisions.
+    pub(crate) fn caller(&self, credentials: &Credentials<'_>) -> Caller {
+        Caller { address: self.address(credentials), authorization: credentials.authorization.map(Into::into) }
+    }
+
+    /// Whether a caller may use this upstream among others.
+    pub(crate) fn reaches(&self, caller: &Caller, definition: &Definition) -> bool {
+        self.of_one(caller, definition).is_ok()
+    }
+
+    /// Whether a caller may use the endpoint of all upstreams: if it may use one of them, or there is none and nothing is
+    /// asked of anybody.
+    pub(crate) fn client_of_all<'a>(
+        &self,
+        caller: &Caller,
+        definitions: impl Iterator<Item = &'a Definition>,
+    ) -> Result<Principal, Denied> {
+        let (mut open, mut denied) = (None, None);
+        for definition in definitions {
+            match self.of_one(caller, definition) {
+                Ok(Principal::Anonymous) => open = Some(Principal::Anonymous),
+                // Whoever holds a token is known by it, also to upstreams that ask for none.
+                Ok(Principal::Own(_)) => return Ok(self.holder(caller)),
+                Ok(known @ (Principal::Global(_) | Principal::Holder(_))) => return Ok(known),
+                Err(why) => denied = denied.or(Some(why)),
+            }
+        }
+        match (open, denied) {
+            (Some(open), _) => Ok(open),
+            (None, Some(why)) => Err(why),
+            (None, None) if self.config.global_tokens.is_empty() => Ok(Principal::Anonymous),
+            (None, None) => self.holder_of(caller.authorization.as_ref().map(Secret::expose), &[]),
+        }
+    }
+
+    fn of_one(&self, caller: &Caller, definition: &Definition) -> Result<Principal, Denied> {
+        self.decide(caller.address, caller.authorization.as_ref().map(Secret::expose), definition)
+    }
+
+    fn holder(&self, caller: &Caller) -> Principal {
+        let token = caller.authorization.as_ref().and_then(|authorization| bearer(authorization.expose()));
+        Principal::Holder(self.digest_key.hash_one(token.unwrap_or_default()))
+    }
+
+    fn decide(
+        &self,
+        address: Option<IpAddr>,
+        authorization: Option<&str>,
+        definition: &Definition,
+    ) -> Result<Principal, Denied> {
+        let allowed = address.map(|address| definition.allows(address));
         if !allowed.unwrap_or(definition.access.allowed_ips.is_empty()) {
             return Err(Denied::Address);
         }
-        let (global, own) = (&self.config.global_tokens, &definition.access.auth_tokens);
-        if global.is_empty() && own.is_empty() {
+        let own = &definition.access.auth_tokens;
+        if self.config.global_tokens.is_empty() && own.is_empty() {
             return if definition.access.require_auth { Err(Denied::NoToken) } else { Ok(Principal::Anonymous) };
         }
-        let authorization = credentials.authorization.ok_or(Denied::NoToken)?;
+        self.holder_of(authorization, own)
+    }
+
+    fn holder_of(&self, authorization: Option<&str>, own: &[Secret]) -> Result<Principal, Denied> {
+        let authorization = authorization.ok_or(Denied::NoToken)?;
+        let global = &self.config.global_tokens;
         let token = bearer(authorization).ok_or(Denied::NoBearer)?;
         let principal = find(global, token).map(Principal::Global).or_else(|| find(own, token).map(Principal::Own));
         principal.ok_or(Denied::WrongToken)
@@ -118,6 +186,32 @@ mod tests {
 
     use super::*;
     use crate::policy::Config;
+
+    fn of_all(policy: &Policy, authorization: Option<&str>, more: &[serde_json::Value]) -> Result<Principal, Denied> {
+        let caller = policy.caller(&credentials("192.0.2.1", authorization));
+        let definitions: Vec<Definition> = more.iter().map(definition).collect();
+        policy.client_of_all(&caller, definitions.iter())
+    }
+
+    #[test]
+    fn the_endpoint_of_all_upstreams_is_for_whoever_may_use_one() {
+        let (plain, own) = (json!({}), json!({ "authTokens": ["o"] }));
+        let (locked, elsewhere) = (json!({ "requireAuth": true }), json!({ "allowedIPs": ["10.0.0.0/8"] }));
+        let open = policy(Config::default());
+        assert_eq!(of_all(&open, None, &[]), Ok(Principal::Anonymous));
+        assert_eq!(of_all(&open, None, &[locked.clone(), plain.clone()]), Ok(Principal::Anonymous));
+        assert_eq!(of_all(&open, None, &[locked]), Err(Denied::NoToken));
+        assert_eq!(of_all(&open, None, &[elsewhere]), Err(Denied::Address));
+        assert_eq!(of_all(&open, Some("Bearer x"), std::slice::from_ref(&own)), Err(Denied::WrongToken));
+        let holder = of_all(&open, Some("Bearer o"), &[plain.clone(), own.clone()]);
+        assert!(matches!(holder, Ok(Principal::Holder(_))));
+        assert_eq!(holder, of_all(&open, Some("bearer o"), &[own.clone(), plain.clone()]), "the same caller");
+        let closed = policy(Config { global_tokens: vec!["g".into()], ..Config::default() });
+        assert_eq!(of_all(&closed, Some("Bearer g"), &[]), Ok(Principal::Global(0)));
+        assert_eq!(of_all(&closed, None, &[]), Err(Denied::NoToken));
+        assert_eq!(of_all(&closed, Some("Bearer g"), &[own.clone(), plain.clone()]), Ok(Principal::Global(0)));
+        assert!(matches!(of_all(&closed, Some("Bearer o"), &[plain, own]), Ok(Principal::Holder(_))));
+    }
 
     fn credentials<'a>(peer: &str, authorization: Option<&'a str>) -> Credentials<'a> {
         Credentials { peer: peer.parse().expect("an address"), forwarded_for: Vec::new(), authorization }

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 use bytes::{BufMut, Bytes, BytesMut};
+use serde_json::value::RawValue;
 
 use super::object::{self, Object};
 
@@ -88,6 +89,22 @@ impl Message {
         Ok(Self { kind, id, method, params, body, bytes })
     }
 
+    /// Reads the messages of an array. One that is wrong makes all of them wrong.
+    pub(crate) fn parse_batch(bytes: &Bytes, max: usize) -> Result<Vec<Self>, Invalid> {
+        check_depth(bytes)?;
+        let text = std::str::from_utf8(bytes).map_err(|_| Invalid::Envelope("the body is not UTF-8"))?;
+        let messages: Vec<&RawValue> = serde_json::from_str(text).map_err(Invalid::Json)?;
+        if messages.is_empty() || messages.len() > max {
+            return Err(Invalid::Envelope("a batch must not be empty, nor too long"));
+        }
+        let read = |raw: &&RawValue| match Self::parse(bytes.slice_ref(raw.get().as_bytes())) {
+            // It is JSON, or the array would not have been.
+            Err(Invalid::Json(_)) => Err(Invalid::Envelope("a batch must hold messages")),
+            outcome => outcome,
+        };
+        messages.iter().map(read).collect()
+    }
+
     pub(crate) fn kind(&self) -> Kind {
         self.kind
     }
@@ -122,15 +139,25 @@ impl Message {
         self.slice(&self.body)
     }
 
+    /// The code of an error response.
+    pub(crate) fn error_code(&self) -> Option<i32> {
+        if self.kind == Kind::Error { Object::read(self.body()).ok()?.get("code")?.parse().ok() } else { None }
+    }
+
+    /// Where a first member can be put, as an empty slice of this very message.
+    pub(crate) fn opening(&self) -> &str {
+        let start = self.bytes.iter().position(|byte| *byte == b'{').map_or(0, |brace| brace + 1);
+        self.slice(&(start..start))
+    }
+
     /// The same message with another id, and with other replacements of slices of this very message.
     pub(crate) fn with_id(&self, id: &str, more: &[(&str, &str)]) -> Bytes {
         let mut edits = Vec::with_capacity(1 + more.len());
         let member;
         if self.id.is_empty() {
             // Only an error may lack an id; it gets one in front of its first member.
-            let start = self.bytes.iter().position(|byte| *byte == b'{').map_or(0, |brace| brace + 1);
             member = format!("\"id\":{id},");
-            edits.push((start..start, member.as_str()));
+            edits.push((self.locate(self.opening()), member.as_str()));
         } else {
             edits.push((self.id.clone(), id));
         }
@@ -143,13 +170,32 @@ impl Message {
         self.splice(replacements.iter().map(|(old, new)| (self.locate(old), *new)).collect())
     }
 
+    /// The same as [`Message::with`], as a message again. The replacements lie inside `params`, `result` or `error`, and
+    /// each is one JSON value for another, so that nothing has to be read a second time.
+    pub(crate) fn replaced(&self, replacements: &[(&str, &str)]) -> Self {
+        let edits: Vec<(Range<usize>, &str)> = replacements.iter().map(|(old, new)| (self.locate(old), *new)).collect();
+        let shift = |at: usize| {
+            let before = edits.iter().filter(|(range, _)| range.start < at);
+            before.fold(at, |at, (range, new)| at + new.len() - range.len())
+        };
+        let moved =
+            |range: &Range<usize>| if range.is_empty() { range.clone() } else { shift(range.start)..shift(range.end) };
+        let method = match &self.method {
+            Method::At(range) => Method::At(moved(range)),
+            Method::Decoded(method) => Method::Decoded(method.clone()),
+        };
+        let (id, params, body) = (moved(&self.id), moved(&self.params), moved(&self.body));
+        Self { kind: self.kind, id, method, params, body, bytes: self.splice(edits) }
+    }
+
     fn locate(&self, slice: &str) -> Range<usize> {
         let start = slice.as_ptr() as usize - self.bytes.as_ptr() as usize;
         start..start + slice.len()
     }
 
     fn splice(&self, mut edits: Vec<(Range<usize>, &str)>) -> Bytes {
-        edits.sort_unstable_by_key(|(range, _)| range.start);
+        // An insertion comes before what is replaced at the same place.
+        edits.sort_unstable_by_key(|(range, _)| (range.start, range.end));
         let added: usize = edits.iter().map(|(_, new)| new.len()).sum();
         let mut out = BytesMut::with_capacity(self.bytes.len() + added);
         let mut from = 0;
@@ -187,12 +233,29 @@ pub(crate) fn result_response(id: &str, result: &str) -> Bytes {
     Bytes::from(format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{result}}}"#))
 }
 
+/// The same from bytes that are ready, copied once.
+pub(crate) fn result_bytes(id: &str, result: &[u8]) -> Bytes {
+    let mut out = BytesMut::with_capacity(id.len() + result.len() + 40);
+    out.put_slice(br#"{"jsonrpc":"2.0","id":"#);
+    out.put_slice(id.as_bytes());
+    out.put_slice(br#","result":"#);
+    out.put_slice(result);
+    out.put_slice(b"}");
+    out.freeze()
+}
+
 /// A response with an error. An empty id becomes `null`; `data` is raw JSON or empty.
 pub(crate) fn error_response(id: &str, code: i32, message: &str, data: &str) -> Bytes {
     let id = if id.is_empty() { "null" } else { id };
     let message = serde_json::Value::from(message);
     let data = if data.is_empty() { String::new() } else { format!(r#","data":{data}"#) };
     Bytes::from(format!(r#"{{"jsonrpc":"2.0","id":{id},"error":{{"code":{code},"message":{message}{data}}}}}"#))
+}
+
+/// A response with an error to a request whose id is not known: left out, as later revisions want it.
+pub(crate) fn anonymous_error(code: i32, message: &str) -> Bytes {
+    let message = serde_json::Value::from(message);
+    Bytes::from(format!(r#"{{"jsonrpc":"2.0","error":{{"code":{code},"message":{message}}}}}"#))
 }
 
 fn range(text: &str, slice: &str) -> Range<usize> {

@@ -29,6 +29,37 @@ impl<'a> Object<'a> {
         self.get(name).and_then(text)
     }
 
+    /// Where a first member can be put, as an empty slice of the object's text.
+    pub(crate) fn opening(text: &'a str) -> &'a str {
+        text.get(1..1).unwrap_or_default()
+    }
+
+    /// The members in order, their names decoded.
+    pub(crate) fn members(&self) -> impl Iterator<Item = (&str, &'a str)> {
+        self.members.iter().map(|(name, value)| (name.as_ref(), value.get()))
+    }
+
+    /// Whether it has no members.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.members.is_empty()
+    }
+
+    /// The slice of the object's text that has to go for this member to be gone: the member with one of its commas.
+    pub(crate) fn cut(&self, text: &'a str, name: &str) -> Option<&'a str> {
+        let index = self.members.iter().position(|(member, _)| member == name)?;
+        let end = |index: usize| {
+            let (_, value) = self.members.get(index)?;
+            Some(value.get().as_ptr() as usize - text.as_ptr() as usize + value.get().len())
+        };
+        let last = end(index)?;
+        if let Some(before) = index.checked_sub(1) {
+            return text.get(end(before)?..last);
+        }
+        // Between two members there is nothing but white space and a comma.
+        let comma = text.get(last..)?.find(|c: char| !c.is_ascii_whitespace()).map(|at| last + at)?;
+        if self.members.len() > 1 { text.get(1..comma + 1) } else { text.get(1..last) }
+    }
+
     /// Refuses members that differ from these names by case only: JSON-RPC names are case-sensitive, and not every
     /// reader behind the gateway knows.
     pub(crate) fn has_case_variant_of(&self, names: &[&str]) -> bool {
@@ -38,7 +69,7 @@ impl<'a> Object<'a> {
 }
 
 /// A raw value that is a text, decoded; borrowed unless it has escapes.
-pub(super) fn text(raw: &str) -> Option<Cow<'_, str>> {
+pub(crate) fn text(raw: &str) -> Option<Cow<'_, str>> {
     #[derive(Deserialize)]
     struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
     serde_json::from_str::<Text<'_>>(raw).ok().map(|text| text.0)
@@ -76,3 +107,33 @@ impl<'de: 'a, 'a> Deserialize<'de> for Object<'a> {
 
 /// Objects that the gateway looks into are small; this keeps the search for duplicates cheap.
 const MAX_MEMBERS: usize = 512;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check_cut(text: &str, name: &str, expected: &str) {
+        let object = Object::read(text).expect(text);
+        let slice = object.cut(text, name).expect(name);
+        let start = slice.as_ptr() as usize - text.as_ptr() as usize;
+        let rest = format!("{}{}", &text[..start], &text[start + slice.len()..]);
+        assert_eq!(rest, expected, "{text} without {name}");
+        assert!(Object::read(&rest).expect(&rest).get(name).is_none());
+    }
+
+    #[test]
+    fn a_member_is_cut_with_one_comma() {
+        check_cut(r#"{"a":1,"b":2,"c":3}"#, "a", r#"{"b":2,"c":3}"#);
+        check_cut(r#"{"a":1,"b":2,"c":3}"#, "b", r#"{"a":1,"c":3}"#);
+        check_cut(r#"{"a":1,"b":2,"c":3}"#, "c", r#"{"a":1,"b":2}"#);
+        check_cut(r#"{ "a" : 1 }"#, "a", "{ }");
+        check_cut("{ \"a\" : {\"x\":1} \n, \"b\" : 2 }", "a", r#"{ "b" : 2 }"#);
+        check_cut(r#"{"\u0061":"},","b":2}"#, "a", r#"{"b":2}"#);
+    }
+
+    #[test]
+    fn a_member_that_is_not_there_cannot_be_cut() {
+        let text = r#"{"a":1}"#;
+        assert!(Object::read(text).expect(text).cut(text, "b").is_none());
+    }
+}

@@ -1,4 +1,26 @@
-//! The legacy protocol revisions: those with an `initialize` handshake.
+//! The protocol revisions: the legacy ones with an `initialize` handshake, and the modern one without.
+
+/// The generations of the protocol: what differs between them is how a client introduces itself, and which side asks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Era {
+    /// An `initialize` handshake and requests in both directions: 2024-11-05 to 2025-11-25.
+    Legacy,
+    /// Metadata in every request, and questions inside of answers: 2026-07-28 on.
+    Modern,
+}
+
+impl Era {
+    /// The word for logs and statuses.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Legacy => "legacy",
+            Self::Modern => "modern",
+        }
+    }
+}
+
+/// The newest modern revision.
+pub(crate) const LATEST_MODERN: &str = "2026-07-28";
 
 const LEGACY: [&str; 4] = ["2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25"];
 

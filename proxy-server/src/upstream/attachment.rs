@@ -1,6 +1,10 @@
 //! One downstream session's share of an upstream: the upstream session it uses, and what it asked for there, so that
 //! both can be had again after a loss.
 
+mod answer;
+mod questions;
+mod stateless;
+
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,10 +16,10 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::error::{Error, Kind};
-use crate::protocol::{self, Message, Object};
+use crate::protocol::{self, Era, Message, Object, Stamp};
 use crate::upstream::Upstream;
 use crate::upstream::inbox::{self, EVENT_QUEUE, Event, LEVELS, next_id};
-use crate::upstream::session::{Exchange, OpenError, Session};
+use crate::upstream::session::{Exchange, Hello, OpenError, Session};
 use crate::upstream::state::{self, Action, Policy, State, step};
 use crate::upstream::supervisor::{SUCCESSOR, jitter};
 
@@ -34,6 +38,8 @@ pub(crate) struct Attachment {
     upstream: Arc<Upstream>,
     /// The client's own `initialize` parameters, when this session has an upstream session to itself.
     dedicated: Option<Dedicated>,
+    /// The same for a modern upstream, which has them with every request.
+    stamp: Stamp,
     slot: watch::Sender<Slot>,
     events: mpsc::Sender<Event>,
     wishes: Mutex<Wishes>,
@@ -76,25 +82,29 @@ impl Attachment {
         hello: &str,
         deadline: Instant,
     ) -> Result<(Arc<Self>, Message, mpsc::Receiver<Event>), OpenError> {
-        let (session, dedicated) = if shares(&upstream, hello) {
+        let era = upstream.era(deadline).await?;
+        let (session, dedicated) = if shares(&upstream, era, hello) {
             (upstream.own_session(deadline).await?, None)
         } else {
             let place = upstream.place()?;
             let deadline = deadline.min(upstream.start_deadline());
-            let session = Session::open(upstream.environment(), upstream.definition(), hello, deadline).await?;
+            let session = open_dedicated(&upstream, era, hello, deadline).await?;
             (session, Some(Dedicated { hello: hello.into(), _place: place }))
         };
         let (events, queue) = mpsc::channel(EVENT_QUEUE);
         let id = next_id();
         session.inbox().attach(id, events.clone());
-        let handshake = session.handshake().clone();
+        let handshake = match session.era() {
+            Era::Legacy => session.handshake().clone(),
+            Era::Modern => stateless::handshake(session.handshake(), &upstream.definition().name)?,
+        };
         let (slot, _) = watch::channel(Slot::Live(session));
-        let attachment =
-            Self { id, upstream, dedicated, slot, events, wishes: Mutex::default(), closed: AtomicBool::new(false) };
+        let (stamp, wishes, closed) = (Stamp::of(hello), Mutex::default(), AtomicBool::new(false));
+        let attachment = Self { id, upstream, dedicated, stamp, slot, events, wishes, closed };
         Ok((Arc::new(attachment), handshake, queue))
     }
 
-    /// Whether other downstream sessions use the same upstream session.
+    /// Whether the upstream's answer to `initialize` was given to somebody else.
     pub(crate) fn is_shared(&self) -> bool {
         self.dedicated.is_none()
     }
@@ -103,24 +113,32 @@ impl Attachment {
         &self.upstream
     }
 
-    /// Sends a request. A session that the upstream has forgotten is replaced, and the request sent once more: a
-    /// request in an unknown session was not executed.
+    /// Sends a client's request of the legacy form.
     pub(crate) async fn request(self: &Arc<Self>, call: Call<'_>) -> Result<Message, Error> {
+        let session = self.session().await?;
+        match session.era() {
+            Era::Legacy => self.request_in(session, call).await,
+            Era::Modern => self.request_stateless(&session, call).await,
+        }
+    }
+
+    /// Sends a request in a session. One that the upstream has forgotten is replaced, and the request sent once more: a
+    /// request in an unknown session was not executed.
+    async fn request_in(self: &Arc<Self>, mut session: Arc<Session>, call: Call<'_>) -> Result<Message, Error> {
         let Call { message, events, mut cancelled, deadline } = call;
         let mut again = true;
         loop {
-            let session = self.session().await?;
             if let Some(answer) = self.note(&session, message)? {
                 return Ok(answer);
             }
             let (relay, once) = oneshot::channel();
             let exchange = Exchange { message, caller: self.id, events: events.clone(), cancelled: once, deadline };
-            let request = session.request(exchange);
-            let outcome = forward_cancellation(request, &mut cancelled, relay).await;
+            let outcome = forward_cancellation(session.request(exchange), &mut cancelled, relay).await;
             match outcome {
                 Err(error) if error.kind() == Kind::SessionLost && again => {
                     again = false;
                     session.give_up();
+                    session = self.session().await?;
                 }
                 Ok(answer) => {
                     self.forget_refused(&session, message, &answer);
@@ -139,13 +157,17 @@ impl Attachment {
             if self.is_shared() {
                 return Ok(());
             }
-            let session = self.session().await?;
-            return session.initialized(self.upstream.environment(), message.bytes().clone()).await;
+            return self.session().await?.initialized(message.bytes().clone()).await;
         }
         if self.is_shared() && message.method() == "notifications/roots/list_changed" {
             return Ok(());
         }
-        self.session().await?.notify(message.bytes().clone()).await
+        let session = self.session().await?;
+        match session.era() {
+            Era::Legacy => session.notify(message.bytes().clone()).await,
+            // Modern upstreams are told of nothing but cancellations, which go their own way.
+            Era::Modern => Ok(()),
+        }
     }
 
     /// Ends what belongs to this session alone.
@@ -168,7 +190,7 @@ impl Attachment {
         let deadline = Instant::now() + LAST_WORDS;
         let subscriptions = std::mem::take(&mut self.wishes().subscriptions);
         for uri in subscriptions {
-            if !session.inbox().unsubscribe(self.id, &uri) {
+            if !session.inbox().unsubscribe(self.id, &uri) && session.era() == Era::Legacy {
                 let uri = serde_json::Value::from(uri);
                 session.ask("resources/unsubscribe", &format!(r#"{{"uri":{uri}}}"#), deadline).await.ok();
             }
@@ -250,9 +272,10 @@ impl Attachment {
         let deadline = self.upstream.start_deadline();
         let opened = match &self.dedicated {
             None => self.upstream.own_session(deadline).await.map_err(OpenError::Failed),
-            Some(dedicated) => {
-                Session::open(self.upstream.environment(), self.upstream.definition(), &dedicated.hello, deadline).await
-            }
+            Some(dedicated) => match self.upstream.era(deadline).await {
+                Ok(era) => open_dedicated(&self.upstream, era, &dedicated.hello, deadline).await,
+                Err(error) => Err(OpenError::Failed(error)),
+            },
         };
         let slot = match opened {
             Ok(session) => {
@@ -277,7 +300,13 @@ impl Attachment {
             (wishes.initialized, wishes.subscriptions.clone(), wishes.level)
         };
         if initialized && self.dedicated.is_some() {
-            session.initialized(self.upstream.environment(), Bytes::from_static(INITIALIZED)).await.ok();
+            session.initialized(Bytes::from_static(INITIALIZED)).await.ok();
+        }
+        if session.era() == Era::Modern {
+            for uri in subscriptions {
+                session.inbox().subscribe(self.id, &uri);
+            }
+            return;
         }
         if let Some(name) = level.and_then(|level| LEVELS.get(session.inbox().set_level(self.id, level))) {
             session.ask("logging/setLevel", &format!(r#"{{"level":"{name}"}}"#), deadline).await.ok();
@@ -338,7 +367,7 @@ impl Attachment {
 }
 
 /// Passes a cancellation on without giving up the right to try the request again.
-async fn forward_cancellation(
+pub(crate) async fn forward_cancellation(
     request: impl Future<Output = Result<Message, Error>>,
     cancelled: &mut oneshot::Receiver<Message>,
     relay: oneshot::Sender<Message>,
@@ -354,14 +383,27 @@ async fn forward_cancellation(
     request.await
 }
 
+async fn open_dedicated(
+    upstream: &Upstream,
+    era: Era,
+    hello: &str,
+    deadline: Instant,
+) -> Result<Arc<Session>, OpenError> {
+    let hello = match era {
+        Era::Legacy => Hello::Legacy(hello),
+        Era::Modern => Hello::Modern,
+    };
+    Session::open(upstream.environment(), upstream.definition(), hello, deadline).await
+}
+
 /// A process may be shared by clients that cannot be asked anything. One that can has its own, so that questions reach
-/// it and nobody else.
-fn shares(upstream: &Upstream, hello: &str) -> bool {
+/// it and nobody else. In the modern era questions are answers, and a process knows no clients to be told apart.
+fn shares(upstream: &Upstream, era: Era, hello: &str) -> bool {
     let definition = upstream.definition();
-    match definition.sessions.mode {
-        SessionMode::Shared => true,
-        SessionMode::Dedicated => false,
-        SessionMode::Auto => matches!(definition.transport, Transport::Stdio(_)) && !can_be_asked(hello),
+    match (definition.sessions.mode, era) {
+        (SessionMode::Shared, _) | (SessionMode::Auto, Era::Modern) => true,
+        (SessionMode::Dedicated, _) => false,
+        (SessionMode::Auto, Era::Legacy) => matches!(definition.transport, Transport::Stdio(_)) && !can_be_asked(hello),
     }
 }
 

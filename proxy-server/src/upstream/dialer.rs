@@ -1,32 +1,61 @@
-//! The one HTTP client by which the gateway opens connections, and the addresses it refuses to connect to.
+//! The one place that opens connections, keeps them for later requests, and refuses to connect to some addresses.
 //!
 //! An upstream's address comes from whoever may register one; it must not lead to the cloud's metadata service, nor
 //! back to the gateway itself.
 
-use std::io;
+mod connect;
+mod connection;
+mod origin;
+
+use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
-use http::{HeaderMap, HeaderName, HeaderValue, Method};
-use reqwest::dns::{Addrs, Name, Resolve, Resolving};
-use reqwest::{RequestBuilder, redirect};
-use url::{Host, Url};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use http::header::{ACCEPT, AUTHORIZATION, HOST, USER_AGENT};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri};
+use http_body_util::Full;
+use percent_encoding::percent_decode_str;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use url::{Host, Position, Url};
+
+use self::connect::Connector;
+pub(crate) use self::connection::Response;
+use self::origin::{LONGEST_IDLE, Origin};
 
 /// Metadata services that are not link-local: Alibaba's, Oracle's, Azure's.
 const METADATA: [Ipv4Addr; 3] =
     [Ipv4Addr::new(100, 100, 100, 200), Ipv4Addr::new(192, 0, 0, 192), Ipv4Addr::new(168, 63, 129, 16)];
 /// Names the gateway's own requests, so that it refuses those that come back to itself.
 pub(crate) const OWN_MARK: HeaderName = HeaderName::from_static("x-mcp-proxy-mark");
-
-const IDLE_CONNECTION: Duration = Duration::from_secs(90);
+const OWN_NAME: HeaderValue = HeaderValue::from_static(concat!("mcp-proxy/", env!("CARGO_PKG_VERSION")));
 
 /// Opens connections to upstreams. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Dialer {
-    client: reqwest::Client,
+    connector: Arc<Connector>,
+    /// By scheme, host and port.
+    origins: Arc<Mutex<HashMap<String, Arc<Origin>>>>,
     own: Arc<OnceLock<SocketAddr>>,
     mark: HeaderValue,
+}
+
+/// An address that is known to be allowed, and what is sent there with every request.
+pub(crate) struct Target {
+    origin: Arc<Origin>,
+    connector: Arc<Connector>,
+    path: Uri,
+    headers: HeaderMap,
+}
+
+/// A request that is not sent yet.
+pub(crate) struct Prepared<'a> {
+    target: &'a Target,
+    request: Request<Full<Bytes>>,
 }
 
 /// Why an address is not dialled.
@@ -36,23 +65,24 @@ pub(crate) enum Refused {
     LinkLocal,
     #[error("the address is the gateway's own")]
     Own,
+    #[error("the address cannot be written as a request")]
+    Unwritable(#[source] http::Error),
+}
+
+/// Why there is no response, or no more of it.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum DialError {
+    #[error("cannot connect")]
+    Unreachable(#[source] Box<dyn std::error::Error + Send + Sync>),
+    #[error("the connection broke")]
+    Broken(#[source] hyper::Error),
 }
 
 impl Dialer {
     /// A dialer that gives up connecting after this long, and by whose mark the gateway knows its own requests.
-    pub(crate) fn new(connect_timeout: Duration, mark: HeaderValue) -> Result<Self, reqwest::Error> {
-        // Installing twice is no error worth reporting: the first one serves all.
-        rustls::crypto::ring::default_provider().install_default().ok();
-        let client = reqwest::Client::builder()
-            .connect_timeout(connect_timeout)
-            .pool_idle_timeout(IDLE_CONNECTION)
-            .redirect(redirect::Policy::none())
-            // A proxy would resolve names by itself, past the resolver below.
-            .no_proxy()
-            .dns_resolver(Arc::new(GuardedResolver))
-            .user_agent(concat!("mcp-proxy/", env!("CARGO_PKG_VERSION")))
-            .build()?;
-        Ok(Self { client, own: Arc::default(), mark })
+    pub(crate) fn new(connect_timeout: Duration, mark: HeaderValue) -> Self {
+        let connector = Arc::new(Connector::new(connect_timeout));
+        Self { connector, origins: Arc::default(), own: Arc::default(), mark }
     }
 
     /// Tells the address the gateway listens on, once it is known.
@@ -60,14 +90,40 @@ impl Dialer {
         self.own.set(address).ok();
     }
 
-    /// A request with these headers, after a look at where it would go. A name that leads back to the gateway is not
-    /// known here; there the mark stops it.
-    pub(crate) fn request(&self, method: Method, url: &Url, headers: &HeaderMap) -> Result<RequestBuilder, Refused> {
-        let client = self.client(url)?;
-        Ok(client.request(method, url.clone()).headers(headers.clone()).header(OWN_MARK, self.mark.clone()))
+    /// An address for requests with these headers, after a look at where they would go. A name that leads back to the
+    /// gateway is not known here; there the mark stops it.
+    pub(crate) fn target(&self, url: &Url, mut headers: HeaderMap) -> Result<Target, Refused> {
+        self.check(url)?;
+        let authority = &url[Position::BeforeHost..Position::AfterPort];
+        let value = |text: &str| HeaderValue::from_str(text).map_err(|error| Refused::Unwritable(error.into()));
+        if let Some(credentials) = credentials(url)
+            && !headers.contains_key(AUTHORIZATION)
+        {
+            headers.insert(AUTHORIZATION, value(&credentials)?);
+        }
+        if !headers.contains_key(HOST) {
+            headers.insert(HOST, value(authority)?);
+        }
+        headers.entry(USER_AGENT).or_insert(OWN_NAME);
+        headers.append(OWN_MARK, self.mark.clone());
+        let path = Uri::try_from(&url[Position::BeforePath..Position::AfterQuery]);
+        let path = path.map_err(|error| Refused::Unwritable(error.into()))?;
+        let origin = self.origin(format!("{}://{authority}", url.scheme()))?;
+        Ok(Target { origin, connector: Arc::clone(&self.connector), path, headers })
     }
 
-    fn client(&self, url: &Url) -> Result<&reqwest::Client, Refused> {
+    fn origin(&self, address: String) -> Result<Arc<Origin>, Refused> {
+        let mut origins = self.origins.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = origins.get(&address) {
+            return Ok(Arc::clone(known));
+        }
+        let uri = Uri::try_from(&address).map_err(|error| Refused::Unwritable(error.into()))?;
+        let origin = Arc::new(Origin::new(uri));
+        origins.insert(address, Arc::clone(&origin));
+        Ok(origin)
+    }
+
+    fn check(&self, url: &Url) -> Result<(), Refused> {
         let address = match url.host() {
             Some(Host::Ipv4(address)) => Some(IpAddr::from(address)),
             Some(Host::Ipv6(address)) => Some(IpAddr::from(address).to_canonical()),
@@ -82,25 +138,61 @@ impl Dialer {
                 address == Some(own.ip()) || (loopback && (own.ip().is_loopback() || own.ip().is_unspecified()));
             same_host && url.port_or_known_default() == Some(own.port())
         });
-        if own { Err(Refused::Own) } else { Ok(&self.client) }
+        if own { Err(Refused::Own) } else { Ok(()) }
+    }
+
+    /// Closes connections that nobody uses, until told to end.
+    pub(crate) async fn sweep(self, stopping: CancellationToken) {
+        while timeout(LONGEST_IDLE / 3, stopping.cancelled()).await.is_err() {
+            let mut origins = self.origins.lock().unwrap_or_else(PoisonError::into_inner);
+            origins.retain(|_, origin| origin.sweep() || Arc::strong_count(origin) > 1);
+        }
     }
 }
 
-/// Resolves as the system does and drops link-local addresses, so that what was checked is what is dialled.
-struct GuardedResolver;
-
-impl Resolve for GuardedResolver {
-    fn resolve(&self, name: Name) -> Resolving {
-        Box::pin(async move {
-            let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
-            let allowed: Vec<SocketAddr> =
-                found.filter(|address| !is_link_local(address.ip().to_canonical())).collect();
-            if allowed.is_empty() {
-                return Err(io::Error::other(Refused::LinkLocal).into());
-            }
-            Ok(Box::new(allowed.into_iter()) as Addrs)
-        })
+impl Target {
+    /// A request, without a body so far.
+    pub(crate) fn request(&self, method: Method) -> Prepared<'_> {
+        let mut request = Request::new(Full::default());
+        *request.method_mut() = method;
+        *request.uri_mut() = self.path.clone();
+        *request.headers_mut() = self.headers.clone();
+        Prepared { target: self, request }
     }
+}
+
+impl Prepared<'_> {
+    /// Adds a header.
+    pub(crate) fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.request.headers_mut().append(name, value);
+        self
+    }
+
+    /// Adds all of these.
+    pub(crate) fn headers(mut self, headers: HeaderMap) -> Self {
+        self.request.headers_mut().extend(headers);
+        self
+    }
+
+    pub(crate) fn body(mut self, body: Bytes) -> Self {
+        *self.request.body_mut() = Full::new(body);
+        self
+    }
+
+    /// Sends the request and waits for the head of its response.
+    pub(crate) async fn send(mut self) -> Result<Response, DialError> {
+        self.request.headers_mut().entry(ACCEPT).or_insert(HeaderValue::from_static("*/*"));
+        self.target.origin.send(&self.target.connector, self.request).await
+    }
+}
+
+/// The value of `Authorization` for the user that a URL names.
+fn credentials(url: &Url) -> Option<String> {
+    let decoded = |text| percent_decode_str(text).decode_utf8_lossy();
+    let (name, password) = (url.username(), url.password());
+    let named = !name.is_empty() || password.is_some();
+    let pair = named.then(|| format!("{}:{}", decoded(name), decoded(password.unwrap_or_default())));
+    pair.map(|pair| format!("Basic {}", STANDARD.encode(pair)))
 }
 
 /// Link-local addresses, and the metadata services of clouds, which are most often among them.
@@ -124,9 +216,10 @@ mod tests {
 
     fn check(url: &str, allowed: bool) {
         let mark = HeaderValue::from_static("m");
-        let dialer = Dialer::new(Duration::from_secs(1), mark).expect("a client");
+        let dialer = Dialer::new(Duration::from_secs(1), mark);
         dialer.set_own("0.0.0.0:6001".parse().expect("an address"));
-        assert_eq!(dialer.client(&url.parse().expect("a URL")).is_ok(), allowed, "{url}");
+        let target = dialer.target(&url.parse().expect("a URL"), HeaderMap::new());
+        assert_eq!(target.is_ok(), allowed, "{url}");
     }
 
     #[test]

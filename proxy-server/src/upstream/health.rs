@@ -17,7 +17,7 @@ pub(super) async fn watch(session: &Session, interval: Option<Duration>, doubt: 
             () = doubt.notified() => {}
             () = sleep(interval.unwrap_or_default()), if interval.is_some() => {}
         }
-        if let Err(error) = session.ask("ping", "{}", Instant::now() + PATIENCE).await {
+        if let Err(error) = session.ping(Instant::now() + PATIENCE).await {
             return format!("health check failed: {}", Chain(&error));
         }
     }

@@ -3,16 +3,17 @@
 //! Every request in flight on an upstream session is here, with the sinks of the call it belongs to, so that answers,
 //! progress and questions find their way by what they belong to and never by what happened last.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
 use crate::protocol::{self, Kind, Message, Object};
+use crate::upstream::question::{Question, Reply};
 
 /// Numbers for requests towards either side; unique in the process, so that they mean the same in every session.
 static NEXT_ID: AtomicU64 = AtomicU64::new(1);
@@ -27,25 +28,6 @@ pub(crate) enum Event {
     Question(Question),
 }
 
-/// A request from an upstream to a client: sampling, elicitation, roots, or one this gateway does not know.
-#[derive(Debug)]
-pub(crate) struct Question {
-    /// The id under which the client is asked; unique in the process.
-    pub(crate) serial: u64,
-    /// The request as it came, with `serial` for its id.
-    pub(crate) message: Bytes,
-    /// Takes the client's answer.
-    pub(crate) reply: Reply,
-}
-
-/// Carries the answer to a question back. Dropped unused, it tells the upstream that there will be none.
-#[derive(Debug)]
-pub(crate) struct Reply {
-    id: Box<str>,
-    outbox: mpsc::Sender<Bytes>,
-    settled: Arc<AtomicBool>,
-}
-
 /// The upstream's log level per attachment, as the index into [`LEVELS`].
 pub(super) const LEVELS: [&str; 8] = ["debug", "info", "notice", "warning", "error", "critical", "alert", "emergency"];
 
@@ -54,8 +36,18 @@ pub(super) struct Inbox {
     state: Mutex<State>,
     outbox: mpsc::Sender<Bytes>,
     closed: CancellationToken,
-    /// Counts `tools/list_changed`.
-    pub(super) tools_changed: tokio::sync::watch::Sender<u64>,
+    /// Counts the change notices of each list.
+    pub(super) lists_changed: watch::Sender<ListChanges>,
+    /// Counts changes of what the attachments subscribe to.
+    pub(super) subscriptions_changed: watch::Sender<u64>,
+}
+
+/// How often an upstream announced a change of each list. Resources and their templates change together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct ListChanges {
+    pub(crate) tools: u64,
+    pub(crate) prompts: u64,
+    pub(crate) resources: u64,
 }
 
 #[derive(Default)]
@@ -73,6 +65,7 @@ struct Pending {
     caller: u64,
     events: mpsc::Sender<Event>,
     token: Option<Box<str>>,
+    subscription: Option<Box<str>>,
 }
 
 /// A question to a client.
@@ -95,7 +88,10 @@ pub(super) struct Expectation {
     pub(super) id: u64,
     pub(super) caller: u64,
     pub(super) events: mpsc::Sender<Event>,
+    /// The raw progress token that the caller knows the request by.
     pub(super) token: Option<Box<str>>,
+    /// The raw id that the caller knows a `subscriptions/listen` by.
+    pub(super) subscription: Option<Box<str>>,
 }
 
 pub(crate) fn next_id() -> u64 {
@@ -104,19 +100,24 @@ pub(crate) fn next_id() -> u64 {
 
 impl Inbox {
     pub(super) fn new(outbox: mpsc::Sender<Bytes>) -> Self {
-        let (tools_changed, _) = tokio::sync::watch::channel(0);
-        Self { state: Mutex::default(), outbox, closed: CancellationToken::new(), tools_changed }
+        Self {
+            state: Mutex::default(),
+            outbox,
+            closed: CancellationToken::new(),
+            lists_changed: watch::Sender::default(),
+            subscriptions_changed: watch::Sender::default(),
+        }
     }
 
     /// Registers a request before it is sent. Nothing is returned once the session has ended.
     pub(super) fn expect(&self, expected: Expectation) -> Option<oneshot::Receiver<Message>> {
         let (answer, receiver) = oneshot::channel();
-        let Expectation { id, caller, events, token } = expected;
+        let Expectation { id, caller, events, token, subscription } = expected;
         let mut state = self.state();
         if state.end.is_some() {
             return None;
         }
-        state.pending.insert(id, Pending { answer, caller, events, token });
+        state.pending.insert(id, Pending { answer, caller, events, token, subscription });
         Some(receiver)
     }
 
@@ -162,6 +163,12 @@ impl Inbox {
 
     pub(super) fn detach(&self, id: u64) {
         self.state().attached.retain(|one| one.id != id);
+        self.subscriptions_changed.send_modify(|count| *count += 1);
+    }
+
+    /// What the attachments subscribe to, all in all.
+    pub(super) fn subscriptions(&self) -> BTreeSet<Box<str>> {
+        self.state().attached.iter().flat_map(|one| one.subscriptions.iter().cloned()).collect()
     }
 
     /// Notes a subscription and says whether others hold the same.
@@ -171,6 +178,8 @@ impl Inbox {
         if let Some(one) = state.attached.iter_mut().find(|one| one.id == id) {
             one.subscriptions.insert(uri.into());
         }
+        drop(state);
+        self.subscriptions_changed.send_modify(|count| *count += 1);
         shared
     }
 
@@ -180,6 +189,7 @@ impl Inbox {
         if let Some(one) = state.attached.iter_mut().find(|one| one.id == id) {
             one.subscriptions.remove(uri);
         }
+        self.subscriptions_changed.send_modify(|count| *count += 1);
         state.attached.iter().any(|one| one.subscriptions.contains(uri))
     }
 
@@ -203,9 +213,9 @@ impl Inbox {
     }
 
     fn question(&self, message: &Message, origin: Option<u64>) {
-        let reply = Reply { id: message.id().into(), outbox: self.outbox.clone(), settled: Arc::default() };
+        let reply = Reply::to_upstream(message.id(), &self.outbox);
         if message.method() == "ping" {
-            reply.send(protocol::result_response(message.id(), "{}"));
+            reply.answer_ping();
             return;
         }
         let mut state = self.state();
@@ -216,7 +226,7 @@ impl Inbox {
         };
         let serial = next_id();
         state.asked.retain(|_, asked| !asked.settled.load(Ordering::Relaxed));
-        let asked = Asked { serial, events: events.clone(), settled: Arc::clone(&reply.settled) };
+        let asked = Asked { serial, events: events.clone(), settled: reply.settled() };
         state.asked.insert(message.id().into(), asked);
         drop(state);
         let question = Question { serial, message: message.with_id(&serial.to_string(), &[]), reply };
@@ -226,18 +236,35 @@ impl Inbox {
     }
 
     fn notification(&self, message: &Message, origin: Option<u64>) {
+        if self.is_listened_for(message) {
+            return;
+        }
         match message.method() {
             "notifications/progress" => self.progress(message),
             "notifications/cancelled" => self.withdraw(message),
             "notifications/resources/updated" => self.updated(message),
             "notifications/message" => self.log(message, origin),
-            "notifications/tools/list_changed" => {
-                self.tools_changed.send_modify(|count| *count += 1);
-                self.broadcast(message);
-            }
-            "notifications/prompts/list_changed" | "notifications/resources/list_changed" => self.broadcast(message),
+            "notifications/tools/list_changed" => self.list_changed(message, |changes| &mut changes.tools),
+            "notifications/prompts/list_changed" => self.list_changed(message, |changes| &mut changes.prompts),
+            "notifications/resources/list_changed" => self.list_changed(message, |changes| &mut changes.resources),
             _ => deliver(self.state().addressee(origin), message.bytes().clone()),
         }
+    }
+
+    /// Hands what belongs to a `subscriptions/listen` to its caller, under the id that the caller knows.
+    fn is_listened_for(&self, message: &Message) -> bool {
+        let Some(raw) = protocol::subscription_id(message.params()) else { return false };
+        let Ok(id) = raw.parse::<u64>() else { return false };
+        let state = self.state();
+        let Some(pending) = state.pending.get(&id) else { return false };
+        let Some(subscription) = &pending.subscription else { return false };
+        deliver(Some(pending.events.clone()), message.with(&[(raw, subscription)]));
+        true
+    }
+
+    /// Carries a change notice to everyone whom it concerns.
+    pub(super) fn publish(&self, message: &Message) {
+        self.notification(message, None);
     }
 
     fn progress(&self, message: &Message) {
@@ -283,7 +310,8 @@ impl Inbox {
         }
     }
 
-    fn broadcast(&self, message: &Message) {
+    fn list_changed(&self, message: &Message, count: impl Fn(&mut ListChanges) -> &mut u64) {
+        self.lists_changed.send_modify(|changes| *count(changes) += 1);
         for one in &self.state().attached {
             deliver(Some(one.events.clone()), message.bytes().clone());
         }
@@ -315,7 +343,9 @@ impl State {
         if let Some(pending) = origin.and_then(|id| self.pending.get(&id)) {
             return Some(pending.caller);
         }
-        let mut callers = self.pending.values().map(|pending| pending.caller);
+        // What belongs to a `subscriptions/listen` says so.
+        let calls = self.pending.values().filter(|pending| pending.subscription.is_none());
+        let mut callers = calls.map(|pending| pending.caller);
         match (callers.next(), self.attached.as_slice()) {
             (Some(first), _) => callers.all(|caller| caller == first).then_some(first),
             (None, [only]) => Some(only.id),
@@ -324,39 +354,19 @@ impl State {
     }
 }
 
-impl Reply {
-    /// Sends the client's response, under the id the upstream knows.
-    pub(crate) fn answer(self, response: &Message) {
-        let bytes = response.with_id(&self.id, &[]);
-        self.send(bytes);
-    }
-
-    fn refuse(self, why: &str) {
-        let bytes = protocol::error_response(&self.id, protocol::INTERNAL_ERROR, why, "");
-        self.send(bytes);
-    }
-
-    fn send(self, bytes: Bytes) {
-        self.settled.store(true, Ordering::Relaxed);
-        if let Err(error) = self.outbox.try_send(bytes) {
-            debug!(%error, "answer to the upstream's question not sent");
-        }
-    }
-}
-
-impl Drop for Reply {
-    fn drop(&mut self) {
-        if !self.settled.swap(true, Ordering::Relaxed) {
-            let why = "the client did not answer";
-            let bytes = protocol::error_response(&self.id, protocol::INTERNAL_ERROR, why, "");
-            self.outbox.try_send(bytes).ok();
-        }
-    }
-}
-
 /// The rank of a log level's name (RFC 5424, as the specification's `LoggingLevel`).
 pub(super) fn level(word: &str) -> Option<usize> {
     LEVELS.iter().position(|known| *known == word)
+}
+
+/// Whether a word is a log level's name.
+pub(crate) fn is_level(word: &str) -> bool {
+    level(word).is_some()
+}
+
+/// Whether a message of one level is wanted by someone who wants those from another on. What is unknown is wanted.
+pub(crate) fn is_severe(word: &str, least: &str) -> bool {
+    level(word).is_none_or(|rank| level(least).is_none_or(|least| rank >= least))
 }
 
 /// A full queue means that the reader is far behind; what it then misses is counted in the log only.

@@ -1,53 +1,49 @@
-//! One live protocol relationship with an upstream: the handshake, then requests multiplexed by id.
+//! One live protocol relationship with an upstream: the handshake, or what stands for it in the modern era, and then
+//! requests.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::FutureExt;
-use http::{HeaderMap, HeaderName, HeaderValue};
-use schemas::{Definition, Remote, Transport};
-use tokio::sync::{mpsc, oneshot};
-use tokio::time::{Instant, timeout, timeout_at};
+use schemas::Definition;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use crate::error::{Error, Kind};
-use crate::protocol::{self, LATEST_LEGACY, Message, Object};
-use crate::upstream::Environment;
-use crate::upstream::inbox::{EVENT_QUEUE, Event, Expectation, Inbox, next_id};
-use crate::upstream::transport::stdio::{self, Streams};
-use crate::upstream::transport::streamable_http::Endpoint;
-use crate::upstream::transport::{Wire, sse};
+use crate::protocol::{self, Era, HEADER_MISMATCH, LATEST_LEGACY, LATEST_MODERN, Message, Object, Stamp};
+use crate::upstream::connection::{Connection, Sender};
+use crate::upstream::inbox::{Event, Inbox, ListChanges};
+use crate::upstream::listen::{self, Listening};
+use crate::upstream::transport::Wire;
+use crate::upstream::{Environment, NOBODY};
 
-/// The `params` of the gateway's own `initialize`. It can be asked nothing, because nobody stands behind it.
-pub(super) fn own_hello() -> Box<str> {
-    let version = env!("CARGO_PKG_VERSION");
-    format!(
-        r#"{{"protocolVersion":"{LATEST_LEGACY}","capabilities":{{}},"clientInfo":{{"name":"mcp-proxy","version":"{version}"}}}}"#
-    )
-    .into()
+/// All pages of the list of tools, when a request needs it anew.
+const MAX_PAGES: usize = 1_000;
+
+/// How the gateway introduces itself, or the client for whom a session is opened.
+pub(super) enum Hello<'a> {
+    /// With these raw `initialize` parameters.
+    Legacy(&'a str),
+    /// Not at all: each request does it.
+    Modern,
 }
-
-/// What telling an upstream of a cancellation may take.
-const WITHDRAWAL: Duration = Duration::from_secs(1);
-
-/// The caller of what the gateway asks on its own behalf.
-pub(crate) const NOBODY: u64 = 0;
 
 /// A session whose handshake is done.
 pub(crate) struct Session {
-    wire: Arc<Wire>,
-    inbox: Arc<Inbox>,
+    connection: Arc<Connection>,
     handshake: Message,
     since: Instant,
     /// Whether the upstream's own stream is read, which once is enough for.
-    listening: AtomicBool,
+    is_listening: AtomicBool,
+    /// What the upstream tells of, in the modern era.
+    listening: Listening,
 }
 
 /// One request on its way.
 pub(crate) struct Exchange<'a> {
-    /// The request as the client wrote it.
+    /// The request as the client wrote it, in the session's era.
     pub(crate) message: &'a Message,
     /// The attachment it belongs to.
     pub(crate) caller: u64,
@@ -60,166 +56,192 @@ pub(crate) struct Exchange<'a> {
 
 /// Why there is no session.
 pub(crate) enum OpenError {
-    /// The upstream answered `initialize` with this error.
+    /// The upstream answered the first request with this error.
     Refused(Message),
     Failed(Error),
 }
 
 impl Session {
-    /// Connects and shakes hands with these raw `initialize` parameters.
+    /// Connects and shakes hands.
     pub(super) async fn open(
         environment: &Environment,
         definition: &Definition,
-        hello: &str,
+        hello: Hello<'_>,
         deadline: Instant,
     ) -> Result<Arc<Self>, OpenError> {
-        let (outbox, queue) = mpsc::channel(EVENT_QUEUE);
-        let inbox = Arc::new(Inbox::new(outbox));
-        let opening = connect(environment, definition, &inbox);
-        let wire = timeout_at(deadline, opening).await.map_err(|_| timed_out()).and_then(|wire| wire)?;
-        let wire = Arc::new(wire);
-        environment.tasks.spawn("upstream replies", reply(queue, Arc::clone(&wire), inbox.closed().clone()));
-        let guard = CloseOnDrop { session: Some((Arc::clone(&wire), Arc::clone(&inbox))), environment };
-        let handshake = shake_hands(&wire, &inbox, hello, deadline).await?;
-        let result = Object::read(handshake.body()).ok();
-        let Some(version) = result.as_ref().and_then(|result| result.text("protocolVersion")) else {
-            return Err(OpenError::Failed(Error::new(Kind::BadAnswer).because("`initialize` names no revision")));
+        let era = match hello {
+            Hello::Legacy(_) => Era::Legacy,
+            Hello::Modern => Era::Modern,
         };
-        if let Wire::StreamableHttp(endpoint) = &*wire {
-            endpoint.set_version(&version);
+        let opening = timeout_at(deadline, Connection::open(environment, definition, era));
+        let connection = opening.await.map_err(|_| Error::new(Kind::TimedOut))??;
+        let guard = CloseOnDrop(Some(Arc::clone(&connection)));
+        let handshake = connection.greet(&greeting(hello)?, deadline).await?;
+        if handshake.kind() != protocol::Kind::Result {
+            return Err(OpenError::Refused(handshake));
+        }
+        match era {
+            Era::Legacy => agree(&connection, &handshake)?,
+            Era::Modern => check_versions(&handshake)?,
         }
         guard.disarm();
-        let listening = AtomicBool::new(false);
-        Ok(Arc::new(Self { wire, inbox, handshake, since: Instant::now(), listening }))
+        let (is_listening, listening) = (AtomicBool::new(false), Listening::default());
+        Ok(Arc::new(Self { connection, handshake, since: Instant::now(), is_listening, listening }))
     }
 
-    /// Ends the handshake. From here on the upstream may ask and tell on its own stream.
-    pub(super) async fn initialized(&self, environment: &Environment, message: Bytes) -> Result<(), Error> {
-        self.wire.send(message).await?;
-        if let Wire::StreamableHttp(endpoint) = &*self.wire
-            && !self.listening.swap(true, Ordering::Relaxed)
-        {
-            let (listener, closed) = (Arc::clone(endpoint), self.inbox.closed().clone());
-            let inbox = Arc::clone(&self.inbox);
-            environment.tasks.spawn("upstream stream", async move {
-                tokio::select! {
-                    () = closed.cancelled() => {}
-                    () = listener.listen(inbox) => {}
-                }
-            });
+    /// Ends the handshake with the client's own words. From here on the upstream may ask and tell on its own stream.
+    pub(super) async fn initialized(&self, message: Bytes) -> Result<(), Error> {
+        if self.era() == Era::Legacy {
+            self.connection.send(message).await?;
+        }
+        if !self.is_listening.swap(true, Ordering::Relaxed) {
+            self.listen();
         }
         Ok(())
     }
 
-    /// Sends a request under an id and a progress token of this session, and waits for its answer.
-    pub(crate) async fn request(&self, exchange: Exchange<'_>) -> Result<Message, Error> {
-        let Exchange { message, caller, events, cancelled, deadline } = exchange;
-        let id = next_id();
-        let number = id.to_string();
-        let token = protocol::progress_token(message.params());
-        let replaced = token.map(|token| (token, number.as_str()));
-        let bytes = message.with_id(&number, replaced.as_slice());
-        let expected = Expectation { id, caller, events, token: token.map(Into::into) };
-        let answer = self.inbox.expect(expected).ok_or(Kind::NotReady)?;
-        let _forget = Forget { inbox: &self.inbox, id };
-        let exchange = timeout_at(deadline, self.wire.exchange(id, bytes, &self.inbox, answer));
-        tokio::pin!(exchange);
-        let answer = tokio::select! {
-            answer = &mut exchange => Some(answer),
-            Ok(cancel) = cancelled => {
-                self.withdraw(&number, Some(&cancel)).await;
-                return Err(Kind::Cancelled.into());
+    fn listen(&self) {
+        let (connection, closed) = (Arc::clone(&self.connection), self.closed().clone());
+        match (self.era(), &self.connection.wire) {
+            (Era::Legacy, Wire::StreamableHttp(endpoint)) => {
+                let endpoint = Arc::clone(endpoint);
+                self.connection.tasks().spawn("upstream stream", async move {
+                    tokio::select! {
+                        () = closed.cancelled() => {}
+                        () = endpoint.listen(Arc::clone(&connection.inbox)) => {}
+                    }
+                });
             }
-            // An answer counts even when it is the last thing that the upstream says.
-            () = self.inbox.closed().cancelled() => exchange.as_mut().now_or_never(),
-        };
-        match answer {
-            Some(Ok(answer)) => answer,
-            Some(Err(_)) => {
-                self.withdraw(&number, None).await;
-                Err(Kind::TimedOut.into())
+            (Era::Legacy, Wire::Stdio(_) | Wire::Sse(_)) => {}
+            (Era::Modern, _) => {
+                let (listening, offers) = (self.listening.clone(), listen::Offers::read(&self.handshake));
+                self.connection.tasks().spawn("upstream stream", async move {
+                    tokio::select! {
+                        () = closed.cancelled() => {}
+                        () = listen::run(connection, offers, listening) => {}
+                    }
+                });
             }
-            None => Err(Error::new(Kind::Lost).because(self.inbox.end().unwrap_or_default())),
         }
     }
 
-    /// Asks something on the gateway's own behalf.
+    /// Sends a request of the session's own era and waits for its answer. A modern upstream that finds a header missing
+    /// has changed its tools; they are listed anew, and the request, which was not executed, is sent once more.
+    pub(crate) async fn request(&self, exchange: Exchange<'_>) -> Result<Message, Error> {
+        let Exchange { message, caller, events, cancelled, deadline } = exchange;
+        let retry = self.era() == Era::Modern && message.method() == "tools/call";
+        let again = retry.then(|| events.clone());
+        let sender = Sender { caller, events, cancelled, deadline };
+        let answer = self.connection.request(message, sender).await?;
+        let Some(events) = again.filter(|_| answer.error_code() == Some(HEADER_MISMATCH)) else { return Ok(answer) };
+        self.relist(deadline).await?;
+        let (_never, cancelled) = oneshot::channel();
+        self.connection.request(message, Sender { caller, events, cancelled, deadline }).await
+    }
+
+    /// Asks something on the gateway's own behalf. `params` is raw JSON.
     pub(crate) async fn ask(&self, method: &str, params: &str, deadline: Instant) -> Result<Message, Error> {
-        let id = next_id();
-        let (events, _) = mpsc::channel(1);
-        let expected = Expectation { id, caller: NOBODY, events, token: None };
-        let answer = self.inbox.expect(expected).ok_or(Kind::NotReady)?;
-        let _forget = Forget { inbox: &self.inbox, id };
-        let exchange = self.wire.exchange(id, protocol::request(id, method, params), &self.inbox, answer);
-        timeout_at(deadline, exchange).await.unwrap_or_else(|_| Err(Kind::TimedOut.into()))
+        let request = parse(protocol::request(0, method, params))?;
+        self.request_as_nobody(&request, deadline).await
+    }
+
+    /// Sends a request of the legacy form on the gateway's own behalf: nobody can be asked anything.
+    pub(crate) async fn request_as_nobody(&self, request: &Message, deadline: Instant) -> Result<Message, Error> {
+        let stamped = match self.era() {
+            Era::Legacy => None,
+            Era::Modern => Some(Stamp::own().apply(request, None, &[]).map_err(malformed)?),
+        };
+        let message = stamped.as_ref().unwrap_or(request);
+        let (events, _nobody) = mpsc::channel(1);
+        let (_never, cancelled) = oneshot::channel();
+        self.request(Exchange { message, caller: NOBODY, events, cancelled, deadline }).await
+    }
+
+    /// Finds out whether the upstream still answers.
+    pub(super) async fn ping(&self, deadline: Instant) -> Result<(), Error> {
+        let method = match self.era() {
+            Era::Legacy => "ping",
+            Era::Modern => "server/discover",
+        };
+        self.ask(method, "{}", deadline).await.map(drop)
     }
 
     /// Sends a notification.
     pub(crate) async fn notify(&self, message: Bytes) -> Result<(), Error> {
-        self.wire.send(message).await
+        self.connection.send(message).await
     }
 
-    /// The upstream's answer to `initialize`.
+    /// The generation of the protocol that is spoken in this session.
+    pub(crate) fn era(&self) -> Era {
+        self.connection.era
+    }
+
+    /// The upstream's answer to `initialize`, or to `server/discover`.
     pub(crate) fn handshake(&self) -> &Message {
         &self.handshake
     }
 
     pub(crate) fn closed(&self) -> &CancellationToken {
-        self.inbox.closed()
+        self.connection.inbox.closed()
     }
 
     pub(crate) fn is_closed(&self) -> bool {
-        self.inbox.closed().is_cancelled()
+        self.closed().is_cancelled()
     }
 
     /// Takes the session for ended, because the upstream no longer knows it.
     pub(crate) fn give_up(&self) {
-        self.inbox.close("the upstream no longer knows the session");
+        self.inbox().close("the upstream no longer knows the session");
     }
 
     /// Why the session ended.
     pub(super) fn end(&self) -> String {
-        self.inbox.end().unwrap_or_default()
+        self.inbox().end().unwrap_or_default()
     }
 
     pub(super) fn inbox(&self) -> &Inbox {
-        &self.inbox
+        &self.connection.inbox
+    }
+
+    /// Waits until the upstream has agreed to tell of changes of this resource, in the modern era.
+    pub(super) async fn told_of(&self, uri: &str, deadline: Instant) -> Result<(), Error> {
+        self.listening.covers(self.inbox(), uri, deadline).await
     }
 
     pub(super) fn lived(&self) -> Duration {
         self.since.elapsed()
     }
 
-    /// Counts the upstream's `tools/list_changed`.
-    pub(crate) fn tools_changed(&self) -> tokio::sync::watch::Receiver<u64> {
-        self.inbox.tools_changed.subscribe()
+    /// Counts the upstream's change notices.
+    pub(crate) fn lists_changed(&self) -> watch::Receiver<ListChanges> {
+        self.inbox().lists_changed.subscribe()
     }
 
     /// Ends the session.
     pub(super) async fn close(&self) {
-        close(&self.wire, &self.inbox).await;
+        self.connection.close().await;
     }
 
-    /// Tells the upstream that a request is no longer wanted, in the client's words where there are any.
-    async fn withdraw(&self, id: &str, cancel: Option<&Message>) {
-        let own = || format!(r#"{{"jsonrpc":"2.0","method":"notifications/cancelled","params":{{"requestId":{id}}}}}"#);
-        let bytes = match cancel.map(|cancel| (cancel, protocol::requested_id(cancel.params()))) {
-            Some((cancel, Some(requested))) => cancel.with(&[(requested, id)]),
-            Some((_, None)) | None => Bytes::from(own()),
-        };
-        // Nobody waits for an upstream that takes not even this.
-        match timeout(WITHDRAWAL, self.wire.send(bytes)).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::debug!(error = %crate::error::Chain(&error), "cancellation not sent"),
-            Err(_) => tracing::debug!("cancellation not taken"),
+    /// Lists all tools, for what they say of headers.
+    async fn relist(&self, deadline: Instant) -> Result<(), Error> {
+        let mut params = "{}".to_owned();
+        for _ in 0..MAX_PAGES {
+            let page = Box::pin(self.ask("tools/list", &params, deadline)).await?;
+            let result = Object::read(page.body()).ok();
+            let next = result.as_ref().and_then(|result| result.get("nextCursor")).filter(|next| *next != "null");
+            match next.map(|next| format!(r#"{{"cursor":{next}}}"#)) {
+                Some(next) if next != params => params = next,
+                Some(_) | None => break,
+            }
         }
+        Ok(())
     }
 }
 
 impl Drop for Session {
     /// The tasks around a session hold on to its parts; this tells them to let go.
     fn drop(&mut self) {
-        self.inbox.close("nobody uses the session any more");
+        self.inbox().close("nobody uses the session any more");
     }
 }
 
@@ -229,108 +251,69 @@ impl From<Error> for OpenError {
     }
 }
 
-async fn connect(environment: &Environment, definition: &Definition, inbox: &Arc<Inbox>) -> Result<Wire, OpenError> {
-    let limit = environment.config.message_limit;
-    match &definition.transport {
-        Transport::Stdio(program) => {
-            let streams = Streams { tasks: &environment.tasks, inbox: Arc::clone(inbox), line_limit: limit };
-            let pipe = stdio::start(definition, program, &environment.children, streams);
-            Ok(Wire::Stdio(pipe.map_err(|error| Error::new(Kind::Unreachable).because(error))?))
-        }
-        Transport::StreamableHttp(remote) => {
-            let endpoint = Endpoint::new(remote.url.clone(), headers(remote)?, environment.dialer.clone(), limit);
-            Ok(Wire::StreamableHttp(Arc::new(endpoint)))
-        }
-        Transport::Sse(remote) => {
-            let (dialer, tasks) = (&environment.dialer, &environment.tasks);
-            let opening = sse::Opening { url: &remote.url, headers: headers(remote)?, dialer, tasks, limit };
-            Ok(Wire::Sse(Box::new(sse::open(opening, Arc::clone(inbox)).await?)))
-        }
-    }
+/// The `params` of the gateway's own `initialize`. It can be asked nothing, because nobody stands behind it.
+pub(super) fn own_hello() -> Box<str> {
+    let version = env!("CARGO_PKG_VERSION");
+    format!(
+        r#"{{"protocolVersion":"{LATEST_LEGACY}","capabilities":{{}},"clientInfo":{{"name":"mcp-proxy","version":"{version}"}}}}"#
+    )
+    .into()
 }
 
-async fn shake_hands(wire: &Wire, inbox: &Arc<Inbox>, hello: &str, deadline: Instant) -> Result<Message, OpenError> {
-    let id = next_id();
-    let (events, _) = mpsc::channel(1);
-    let expected = Expectation { id, caller: NOBODY, events, token: None };
-    let answer = inbox.expect(expected).ok_or_else(|| lost(inbox))?;
-    let request = protocol::request(id, "initialize", hello);
-    let exchange = wire.exchange(id, request, inbox, answer);
-    let answer = timeout_at(deadline, exchange).await.map_err(|_| timed_out())?;
-    // A child that died before it read its first line fails the write; why it died is the better reason.
-    let message = answer.map_err(|error| if inbox.closed().is_cancelled() { lost(inbox) } else { error })?;
-    match message.kind() {
-        protocol::Kind::Result => Ok(message),
-        _ => Err(OpenError::Refused(message)),
-    }
-}
-
-fn lost(inbox: &Inbox) -> Error {
-    Error::new(Kind::Lost).because(inbox.end().unwrap_or_default())
-}
-
-fn timed_out() -> OpenError {
-    OpenError::Failed(Kind::TimedOut.into())
-}
-
-fn headers(remote: &Remote) -> Result<HeaderMap, Error> {
-    let mut headers = HeaderMap::with_capacity(remote.headers.len());
-    for (name, value) in &remote.headers {
-        let name = HeaderName::from_bytes(name.as_bytes()).map_err(|e| Error::new(Kind::Unreachable).because(e))?;
-        let mut value = HeaderValue::from_str(value.expose()).map_err(|e| Error::new(Kind::Unreachable).because(e))?;
-        value.set_sensitive(true);
-        headers.insert(name, value);
-    }
-    Ok(headers)
-}
-
-/// Sends answers to the upstream's own requests, in order.
-async fn reply(mut queue: mpsc::Receiver<Bytes>, wire: Arc<Wire>, closed: CancellationToken) {
-    loop {
-        let message = tokio::select! {
-            () = closed.cancelled() => return,
-            message = queue.recv() => message,
-        };
-        let Some(message) = message else { return };
-        if let Err(error) = wire.send(message).await {
-            tracing::debug!(error = %crate::error::Chain(&error), "answer to the upstream's question not sent");
+fn greeting(hello: Hello<'_>) -> Result<Message, Error> {
+    match hello {
+        Hello::Legacy(params) => parse(protocol::request(0, "initialize", params)),
+        Hello::Modern => {
+            let request = parse(protocol::request(0, "server/discover", "{}"))?;
+            Stamp::own().apply(&request, None, &[]).map_err(malformed)
         }
     }
 }
 
-async fn close(wire: &Wire, inbox: &Inbox) {
-    wire.close().await;
-    inbox.close("the session was closed");
-}
-
-/// Forgets a request whose caller has gone.
-struct Forget<'a> {
-    inbox: &'a Inbox,
-    id: u64,
-}
-
-impl Drop for Forget<'_> {
-    fn drop(&mut self) {
-        self.inbox.forget(self.id);
+/// Notes the revision that a legacy upstream agreed to.
+fn agree(connection: &Connection, handshake: &Message) -> Result<(), Error> {
+    let result = Object::read(handshake.body()).ok();
+    let Some(version) = result.as_ref().and_then(|result| result.text("protocolVersion")) else {
+        return Err(Error::new(Kind::BadAnswer).because("`initialize` names no revision"));
+    };
+    if let Wire::StreamableHttp(endpoint) = &connection.wire {
+        endpoint.set_version(&version);
     }
+    Ok(())
+}
+
+/// Whether the upstream speaks the modern revision that this gateway speaks.
+fn check_versions(handshake: &Message) -> Result<(), Error> {
+    let versions = Object::read(handshake.body()).ok().and_then(|result| result.get("supportedVersions"));
+    let versions: Vec<String> = versions.and_then(|raw| serde_json::from_str(raw).ok()).unwrap_or_default();
+    if versions.iter().any(|version| version == LATEST_MODERN) {
+        return Ok(());
+    }
+    let why = format!("`server/discover` does not offer {LATEST_MODERN} but [{}]", versions.join(", "));
+    Err(Error::new(Kind::BadAnswer).because(why))
+}
+
+fn parse(bytes: Bytes) -> Result<Message, Error> {
+    Message::parse(bytes).map_err(malformed)
+}
+
+fn malformed(invalid: protocol::Invalid) -> Error {
+    Error::new(Kind::Malformed).because(invalid)
 }
 
 /// Ends a connection whose handshake did not come to its end.
-struct CloseOnDrop<'a> {
-    session: Option<(Arc<Wire>, Arc<Inbox>)>,
-    environment: &'a Environment,
-}
+struct CloseOnDrop(Option<Arc<Connection>>);
 
-impl CloseOnDrop<'_> {
+impl CloseOnDrop {
     fn disarm(mut self) {
-        self.session = None;
+        self.0 = None;
     }
 }
 
-impl Drop for CloseOnDrop<'_> {
+impl Drop for CloseOnDrop {
     fn drop(&mut self) {
-        if let Some((wire, inbox)) = self.session.take() {
-            self.environment.tasks.spawn("close upstream session", async move { close(&wire, &inbox).await });
+        if let Some(connection) = self.0.take() {
+            connection.close_later();
         }
     }
 }

@@ -14,8 +14,9 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::error::{Chain, Error, Kind};
-use crate::protocol::{Message, Object};
-use crate::upstream::session::{OpenError, Session, own_hello};
+use crate::protocol::{Message, Object, SERVER_KEY};
+use crate::upstream::era::{self, Verdict};
+use crate::upstream::session::{OpenError, Session};
 use crate::upstream::state::{Action, Event, Policy, State, step};
 use crate::upstream::{Environment, health};
 
@@ -33,6 +34,8 @@ pub(crate) struct Observed {
     /// How the last session ended.
     pub(crate) last_loss: Option<(Timestamp, Arc<str>)>,
     pub(crate) attempts: u32,
+    /// The era that is spoken with it, once that is known.
+    pub(crate) era: Option<Verdict>,
 }
 
 /// What a supervisor works with.
@@ -88,7 +91,8 @@ impl Supervisor {
         let patience = self.definition.timeout.unwrap_or(self.environment.config.start_timeout);
         match self.open(Instant::now() + patience).await {
             Ok(session) => {
-                info!(upstream = %self.definition.name, server = server(session.handshake()), "upstream connected");
+                let (server, era) = (server(session.handshake()), session.era().word());
+                info!(upstream = %self.definition.name, server, era, "upstream connected");
                 self.observed.send_modify(|observed| {
                     observed.state = admin::State::Connected;
                     observed.session = Some(session);
@@ -106,16 +110,25 @@ impl Supervisor {
     }
 
     async fn open(&self, deadline: Instant) -> Result<Arc<Session>, Error> {
-        let opened = Session::open(&self.environment, &self.definition, &own_hello(), deadline).await;
-        let session = opened.map_err(|error| match error {
-            OpenError::Failed(error) => error,
-            OpenError::Refused(answer) => Error::new(Kind::BadAnswer).because(format!("it answered {}", answer.body())),
+        let known = self.observed.borrow().era.filter(Verdict::stands);
+        let opened = era::open(&self.environment, &self.definition, known, deadline).await;
+        let (session, verdict) = opened.map_err(|error| {
+            if !known.is_some_and(|verdict| verdict.survives(&error)) {
+                self.observed.send_modify(|observed| observed.era = None);
+            }
+            match error {
+                OpenError::Failed(error) => error,
+                OpenError::Refused(answer) => {
+                    Error::new(Kind::BadAnswer).because(format!("it answered {}", answer.body()))
+                }
+            }
         })?;
-        let initialized = timeout_at(deadline, session.initialized(&self.environment, INITIALIZED.into())).await;
+        let initialized = timeout_at(deadline, session.initialized(INITIALIZED.into())).await;
         if let Err(error) = initialized.unwrap_or_else(|_| Err(Kind::TimedOut.into())) {
             session.close().await;
             return Err(error);
         }
+        self.observed.send_modify(|observed| observed.era = Some(verdict));
         Ok(session)
     }
 
@@ -146,11 +159,13 @@ impl Supervisor {
     }
 }
 
-/// `serverInfo.name` for the log.
+/// The name that a server gives itself, in either era, for the log.
 fn server(handshake: &Message) -> String {
     let name = || {
         let result = Object::read(handshake.body()).ok()?;
-        Some(Object::read(result.get("serverInfo")?).ok()?.text("name")?.into_owned())
+        let meta = || Object::read(result.get("_meta")?).ok()?.get(SERVER_KEY);
+        let server = result.get("serverInfo").or_else(meta)?;
+        Some(Object::read(server).ok()?.text("name")?.into_owned())
     };
     name().unwrap_or_default()
 }

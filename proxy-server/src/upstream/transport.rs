@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::HeaderMap;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
@@ -19,6 +20,15 @@ use crate::upstream::inbox::Inbox;
 
 /// How long an upstream may take to accept a message that has no answer.
 const SEND_PATIENCE: Duration = Duration::from_secs(10);
+
+/// A request on its way out.
+pub(super) struct Outgoing {
+    /// Its id, which it carries already.
+    pub(super) id: u64,
+    pub(super) bytes: Bytes,
+    /// What it says of itself in headers, where the transport has them.
+    pub(super) headers: HeaderMap,
+}
 
 /// The sending half of one upstream session.
 pub(super) enum Wire {
@@ -40,22 +50,21 @@ impl Wire {
         timeout(SEND_PATIENCE, sending).await.unwrap_or_else(|_| Err(Kind::TimedOut.into()))
     }
 
-    /// Sends the request `id` and waits for its answer, which comes through the inbox.
+    /// Sends a request and waits for its answer, which comes through the inbox.
     pub(super) async fn exchange(
         &self,
-        id: u64,
-        message: Bytes,
+        request: Outgoing,
         inbox: &Inbox,
         mut answer: oneshot::Receiver<Message>,
     ) -> Result<Message, Error> {
         match self {
-            Self::Stdio(pipe) => pipe.send(message).await?,
+            Self::Stdio(pipe) => pipe.send(request.bytes).await?,
             // The answer may overtake the acknowledgement of the POST, which some servers hold back.
             Self::Sse(poster) => tokio::select! {
-                sent = poster.send(message) => sent?,
+                sent = poster.send(request.bytes) => sent?,
                 Ok(early) = &mut answer => return Ok(early),
             },
-            Self::StreamableHttp(endpoint) => return endpoint.exchange(id, message, inbox, &mut answer).await,
+            Self::StreamableHttp(endpoint) => return endpoint.exchange(request, inbox, &mut answer).await,
         }
         answer.await.map_err(|_| Error::new(Kind::Lost).because(inbox.end().unwrap_or_default()))
     }

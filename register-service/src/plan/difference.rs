@@ -68,6 +68,8 @@ pub(crate) fn differences(desired: &Definition, observed: &Registration) -> Vec<
     // A gateway of another make drops what only ours knows. It gives itself away by having no fingerprints.
     if prints.is_some() {
         compare("sessionMode", ours.session_mode != theirs.session_mode, None);
+        compare("era", ours.era != theirs.era, None);
+        compare("priority", ours.priority != theirs.priority, None);
         compare("maxSessions", ours.max_sessions != theirs.max_sessions, None);
     }
     reasons.extend(secrets(&fold(ours.headers), &fold(theirs.headers), prints));

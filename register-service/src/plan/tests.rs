@@ -34,6 +34,8 @@ fn theirs(definition: &Definition) -> Registration {
     let mut document = DefinitionDocument::from(definition.clone());
     document.session_mode = String::new();
     document.max_sessions = 0;
+    document.era = String::new();
+    document.priority = 0;
     serde_json::from_value(json!({"definition": document, "status": {"name": definition.name}}))
         .expect("a registration")
 }

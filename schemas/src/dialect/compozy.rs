@@ -11,8 +11,8 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 
 use crate::{
-    Access, Definition, FilterMode, Inert, InvalidDefinition, REDACTED, Reconnect, Remote, Secret, SessionMode,
-    Sessions, Stdio, ToolFilter, Transport, WireDuration,
+    Access, Definition, EraMode, FilterMode, Inert, InvalidDefinition, REDACTED, Reconnect, Remote, Secret,
+    SessionMode, Sessions, Stdio, ToolFilter, Transport, WireDuration,
 };
 
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
@@ -93,6 +93,13 @@ pub struct DefinitionDocument {
     /// The most dedicated upstream sessions at once. This gateway's own; other proxies ignore it.
     #[serde(skip_serializing_if = "is_zero")]
     pub max_sessions: i64,
+    /// `auto`, `legacy` or `modern`. This gateway's own; other proxies ignore it.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub era: String,
+    /// Who is preferred where several upstreams have the same tool: the lowest number from 1 on, which is also the default.
+    /// This gateway's own; other proxies ignore it.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub priority: i64,
     /// When it was registered; set by the gateway.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub created_at: Option<String>,
@@ -227,6 +234,8 @@ impl TryFrom<DefinitionDocument> for Definition {
         Ok(Self {
             name,
             description: some(document.description),
+            era: era(&document.era, &kind)?,
+            priority: count(document.priority, "priority")?,
             timeout: timeout.or((!matches!(kind, Kind::Stdio(_))).then_some(DEFAULT_TIMEOUT)),
             transport: kind.parse()?,
             env: document.env,
@@ -300,6 +309,12 @@ impl From<Definition> for DefinitionDocument {
                 SessionMode::Dedicated => "dedicated".to_owned(),
             },
             max_sessions: definition.sessions.max.map_or(0, i64::from),
+            priority: definition.priority.map_or(0, i64::from),
+            era: match definition.era {
+                EraMode::Auto => String::new(),
+                EraMode::Legacy => "legacy".to_owned(),
+                EraMode::Modern => "modern".to_owned(),
+            },
             created_at: None,
             updated_at: None,
         }
@@ -356,6 +371,16 @@ fn tool_filter(document: FilterDocument) -> Result<ToolFilter, InvalidDefinition
         return Err(InvalidDefinition::FilterEmpty);
     }
     Ok(ToolFilter { mode, list: document.list })
+}
+
+fn era(text: &str, transport: &Kind) -> Result<EraMode, InvalidDefinition> {
+    match text {
+        "" | "auto" => Ok(EraMode::Auto),
+        "legacy" => Ok(EraMode::Legacy),
+        "modern" if matches!(transport, Kind::Sse(..)) => Err(InvalidDefinition::ModernSse),
+        "modern" => Ok(EraMode::Modern),
+        _ => Err(InvalidDefinition::Era(text.to_owned())),
+    }
 }
 
 fn session_mode(text: &str) -> Result<SessionMode, InvalidDefinition> {

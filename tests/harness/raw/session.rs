@@ -45,6 +45,12 @@ pub fn session(gateway: &str, upstream: &str) -> Opening {
     Opening { gateway, upstream, face: Face::Stream, hello: HELLO.to_owned(), token: None }
 }
 
+/// A session with all upstreams of the gateway at this URL.
+#[must_use]
+pub fn session_with_all(gateway: &str) -> Opening {
+    session(gateway, "")
+}
+
 /// An open session. Dropping it drops its connections.
 pub struct Session {
     /// The session's id.
@@ -118,7 +124,10 @@ impl Opening {
 
     /// Goes as far as a message can be posted.
     async fn connect(&self) -> Session {
-        let base = format!("{}/{}", self.gateway, self.upstream);
+        let (base, stream) = match self.upstream.as_str() {
+            "" => (self.gateway.clone(), "mcp"),
+            upstream => (format!("{}/{upstream}", self.gateway), "stream"),
+        };
         let authorized = |request: Raw| match &self.token {
             Some(token) => request.header("authorization", &format!("Bearer {token}")),
             None => request,
@@ -128,7 +137,7 @@ impl Opening {
         let mut session = Session {
             id: String::new(),
             handshake: String::new(),
-            post: post(&format!("{base}/stream")).header("accept", "application/json, text/event-stream"),
+            post: post(&format!("{base}/{stream}")).header("accept", "application/json, text/event-stream"),
             face: self.face,
             inbox,
             into,

@@ -190,7 +190,7 @@ async fn a_status_tells_of_a_connected_upstream() {
     time(&status["lastConnected"].take());
     assert!(status["upTime"].take().as_u64().is_some_and(|time| time > 0));
     let expected = json!({
-        "name": "a", "status": "connected", "lastConnected": null, "reconnectAttempts": 0, "upTime": null,
+        "name": "a", "status": "connected", "lastConnected": null, "era": "legacy", "reconnectAttempts": 0, "upTime": null,
         "totalRequests": 0, "totalErrors": 0, "avgResponseTime": 0,
     });
     assert_eq!(status, expected);

@@ -94,7 +94,7 @@ impl World {
         world
     }
 
-    fn definitions(&self) -> [Value; 7] {
+    pub(crate) fn definitions(&self) -> [Value; 7] {
         let path = |name: &str| self.folder.join(name).to_string_lossy().into_owned();
         let stdio = |name: &str, command: &str, args: &[String]| json!({ "name": name, "transport": "stdio", "command": command, "args": args });
         let mut memory = stdio("memory", "mcp-server-memory", &[]);

@@ -92,3 +92,23 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_message_with_replacements_is_what_reading_it_again_would_give() {
+    for text in [
+        r#"{"jsonrpc":"2.0","params":{"name":"ab","x":1.10},"method":"tools/call","id":"i"}"#,
+        r#"{"id":7,"method":"tools/call","params":{"name":"ab"},"jsonrpc":"2.0"}"#,
+    ] {
+        for name in ["\"c\"", "\"longer than before\"", "\"ab\""] {
+            let message = Message::parse(Bytes::from(text)).expect("a message");
+            let old = Object::read(message.params()).expect("an object").get("name").expect("a name");
+            let replaced = message.replaced(&[(old, name)]);
+            let again = Message::parse(replaced.bytes().clone()).expect("a message");
+            let parts = |message: &Message| {
+                [message.id(), message.method(), message.params(), message.body()].map(str::to_owned)
+            };
+            assert_eq!(parts(&replaced), parts(&again));
+            assert_eq!(replaced.bytes(), &Bytes::from(text.replace("\"ab\"", name)));
+        }
+    }
+}

@@ -19,7 +19,7 @@ impl Fixture {
 
     fn expect(&self, id: u64, caller: u64, token: Option<&str>) -> (oneshot::Receiver<Message>, mpsc::Receiver<Event>) {
         let (events, queue) = mpsc::channel(8);
-        let expected = Expectation { id, caller, events, token: token.map(Into::into) };
+        let expected = Expectation { id, caller, events, token: token.map(Into::into), subscription: None };
         (self.inbox.expect(expected).expect("an open session"), queue)
     }
 
@@ -169,5 +169,5 @@ fn after_the_end_nothing_is_expected_any_more() {
     assert!(answer.try_recv().is_err());
     assert_eq!(fixture.inbox.end().as_deref(), Some("first reason"));
     let (events, _) = mpsc::channel(1);
-    assert!(fixture.inbox.expect(Expectation { id: 2, caller: 1, events, token: None }).is_none());
+    assert!(fixture.inbox.expect(Expectation { id: 2, caller: 1, events, token: None, subscription: None }).is_none());
 }

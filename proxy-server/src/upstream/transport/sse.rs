@@ -5,25 +5,25 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::header::{ACCEPT, CONTENT_TYPE};
-use http::{HeaderMap, Method};
-use reqwest::Response;
+use http::{HeaderMap, HeaderValue, Method};
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 use url::Url;
 
-use crate::error::{Error, Kind};
+use crate::error::{Chain, Error, Kind};
 use crate::protocol::Message;
 use crate::tasks::Tasks;
-use crate::upstream::dialer::Dialer;
+use crate::upstream::dialer::{Dialer, Response, Target};
 use crate::upstream::inbox::Inbox;
 use crate::upstream::transport::event_stream::{Decoder, Event};
 use crate::upstream::transport::streamable_http::{refused, transport_error};
 
+const EVENTS: HeaderValue = HeaderValue::from_static("text/event-stream");
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+
 /// The address that messages are posted to.
 pub(in crate::upstream) struct Poster {
-    url: Url,
-    headers: HeaderMap,
-    dialer: Dialer,
+    target: Target,
     end: CancellationToken,
 }
 
@@ -39,9 +39,8 @@ pub(in crate::upstream) struct Opening<'a> {
 /// Opens the stream and waits for the `endpoint` event. The caller sets the deadline.
 pub(in crate::upstream) async fn open(opening: Opening<'_>, inbox: Arc<Inbox>) -> Result<Poster, Error> {
     let Opening { url, headers, dialer, tasks, limit } = opening;
-    let request = dialer.request(Method::GET, url, &headers);
-    let request = request.map_err(|error| Error::new(Kind::Unreachable).because(error))?;
-    let mut response = request.header(ACCEPT, "text/event-stream").send().await.map_err(transport_error)?;
+    let stream = dialer.target(url, headers.clone()).map_err(|error| Error::new(Kind::Unreachable).because(error))?;
+    let mut response = stream.request(Method::GET).header(ACCEPT, EVENTS).send().await.map_err(transport_error)?;
     if !response.status().is_success() {
         return Err(refused(response.status()));
     }
@@ -65,16 +64,17 @@ pub(in crate::upstream) async fn open(opening: Opening<'_>, inbox: Arc<Inbox>) -
     }
     let end = CancellationToken::new();
     tasks.spawn("sse stream", read(response, decoder, inbox, end.clone()));
-    Ok(Poster { url: target, headers, dialer: dialer.clone(), end })
+    let target = dialer.target(&target, headers).map_err(|error| Error::new(Kind::Unreachable).because(error))?;
+    Ok(Poster { target, end })
 }
 
 impl Poster {
     pub(super) async fn send(&self, message: Bytes) -> Result<(), Error> {
-        let request = self.dialer.request(Method::POST, &self.url, &self.headers);
-        let request = request.map_err(|error| Error::new(Kind::Unreachable).because(error))?;
-        let request = request.header(CONTENT_TYPE, "application/json").body(message);
+        let request = self.target.request(Method::POST).header(CONTENT_TYPE, JSON).body(message);
         let response = request.send().await.map_err(transport_error)?;
-        match response.status() {
+        let status = response.status();
+        response.finish();
+        match status {
             status if status.is_success() => Ok(()),
             http::StatusCode::NOT_FOUND => Err(Error::new(Kind::SessionLost).because("status 404 Not Found")),
             status => Err(refused(status)),
@@ -103,7 +103,7 @@ async fn read(mut response: Response, mut decoder: Decoder, inbox: Arc<Inbox>, e
                 Ok(Some(chunk)) if decoder.push(&chunk).is_ok() => {}
                 Ok(Some(_)) => return inbox.close("an event is larger than the limit"),
                 Ok(None) => return inbox.close("the upstream ended its event stream"),
-                Err(error) => return inbox.close(format!("the event stream broke: {}", error.without_url())),
+                Err(error) => return inbox.close(format!("the event stream broke: {}", Chain(&error))),
             }
         }
     }

@@ -30,8 +30,8 @@ use crate::upstream::transport::one_line;
 
 /// Messages that may wait for a child that does not read.
 const WRITE_QUEUE: usize = 256;
-/// How long a child may take to end by itself once its input is closed, and again once it got SIGTERM.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// How long the end of a child that got SIGKILL may take to be known.
+const LAST_PATIENCE: Duration = Duration::from_secs(2);
 /// How long the end of a child and the end of its output may lie apart.
 const SHORT_PATIENCE: Duration = Duration::from_millis(100);
 /// The last lines of standard error that are kept for a status text.
@@ -117,7 +117,7 @@ pub(in crate::upstream) fn start(
     let (lines, queue) = mpsc::channel(WRITE_QUEUE);
     let end = CancellationToken::new();
     let errors = Arc::new(Mutex::new(VecDeque::new()));
-    let Streams { tasks, inbox, line_limit } = streams;
+    let Streams { tasks, inbox, line_limit, patience } = streams;
     info!(upstream = %definition.name, pid = child.id(), "process started");
     if let (Some(input), Some(output), Some(stderr)) = (child.stdin.take(), child.stdout.take(), child.stderr.take()) {
         tasks.spawn("stdio input", write(queue, input, end.clone()));
@@ -128,7 +128,7 @@ pub(in crate::upstream) fn start(
             keep_errors(definition, stderr, kept).await;
             drop(all_read);
         });
-        let watch = Watch { name, child, errors, errors_read: read, end: end.clone(), inbox };
+        let watch = Watch { name, child, errors, errors_read: read, end: end.clone(), inbox, patience };
         tasks.spawn("stdio output", watch.run(output, line_limit));
     }
     Ok(Pipe { lines, end })
@@ -139,6 +139,8 @@ pub(in crate::upstream) struct Streams<'a> {
     pub(in crate::upstream) tasks: &'a Tasks,
     pub(in crate::upstream) inbox: Arc<Inbox>,
     pub(in crate::upstream) line_limit: usize,
+    /// How long a child may take to end by itself once its input is closed, and again once it got SIGTERM.
+    pub(in crate::upstream) patience: Duration,
 }
 
 #[expect(unsafe_code, reason = "std has no safe way to run a call between fork and exec")]
@@ -185,6 +187,7 @@ struct Watch {
     errors_read: CancellationToken,
     end: CancellationToken,
     inbox: Arc<Inbox>,
+    patience: Duration,
 }
 
 impl Watch {
@@ -207,13 +210,13 @@ impl Watch {
         timeout(SHORT_PATIENCE, self.errors_read.cancelled()).await.ok();
         self.inbox.close(self.reason(status));
         self.end.cancel();
-        if status.is_none() && ended(&mut self.child, PATIENCE).await.is_none() {
+        if status.is_none() && ended(&mut self.child, self.patience).await.is_none() {
             signal(pid, Signal::TERM);
-            ended(&mut self.child, PATIENCE).await;
+            ended(&mut self.child, self.patience).await;
         }
         // Also for grandchildren that outlive the child.
         signal(pid, Signal::KILL);
-        let status = ended(&mut self.child, PATIENCE).await;
+        let status = ended(&mut self.child, LAST_PATIENCE).await;
         info!(upstream = self.name, pid = pid.map(|pid| pid.as_raw_nonzero().get()), status = ?status, "process ended");
     }
 

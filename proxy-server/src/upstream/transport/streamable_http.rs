@@ -6,16 +6,17 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::header::{ACCEPT, CONTENT_TYPE};
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
-use reqwest::{Method, RequestBuilder, Response};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use tokio::sync::oneshot;
+use tokio::time::{sleep, timeout};
 use tracing::debug;
 use url::Url;
 
 use crate::error::{Chain, Error, Kind};
 use crate::protocol::{self, Message};
-use crate::upstream::dialer::Dialer;
+use crate::upstream::dialer::{DialError, Dialer, Prepared, Response, Target};
 use crate::upstream::inbox::Inbox;
+use crate::upstream::transport::Outgoing;
 use crate::upstream::transport::event_stream::{Decoder, Event};
 
 const SESSION_ID: HeaderName = HeaderName::from_static("mcp-session-id");
@@ -35,9 +36,7 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// One session with one endpoint.
 pub(in crate::upstream) struct Endpoint {
-    url: Url,
-    headers: HeaderMap,
-    dialer: Dialer,
+    target: Target,
     limit: usize,
     session: OnceLock<HeaderValue>,
     version: RwLock<Option<HeaderValue>>,
@@ -51,8 +50,14 @@ enum StreamEnd {
 }
 
 impl Endpoint {
-    pub(in crate::upstream) fn new(url: Url, headers: HeaderMap, dialer: Dialer, limit: usize) -> Self {
-        Self { url, headers, dialer, limit, session: OnceLock::new(), version: RwLock::new(None) }
+    pub(in crate::upstream) fn new(
+        url: &Url,
+        headers: HeaderMap,
+        dialer: &Dialer,
+        limit: usize,
+    ) -> Result<Self, Error> {
+        let target = dialer.target(url, headers).map_err(|error| Error::new(Kind::Unreachable).because(error))?;
+        Ok(Self { target, limit, session: OnceLock::new(), version: RwLock::new(None) })
     }
 
     /// Sets the negotiated revision, which every later request names.
@@ -61,18 +66,22 @@ impl Endpoint {
     }
 
     pub(super) async fn send(&self, message: Bytes) -> Result<(), Error> {
-        let response = self.post(message).await?;
-        if response.status().is_success() { Ok(()) } else { Err(self.refusal(response).await) }
+        let response = self.post(message, HeaderMap::new()).await?;
+        if !response.status().is_success() {
+            return Err(self.refusal(response).await);
+        }
+        response.finish();
+        Ok(())
     }
 
     pub(super) async fn exchange(
         &self,
-        id: u64,
-        message: Bytes,
+        request: Outgoing,
         inbox: &Inbox,
         answer: &mut oneshot::Receiver<Message>,
     ) -> Result<Message, Error> {
-        let response = self.post(message).await?;
+        let Outgoing { id, bytes, headers } = request;
+        let response = self.post(bytes, headers).await?;
         if !response.status().is_success() {
             return self.refused_answer(id, response, inbox, answer).await;
         }
@@ -125,7 +134,7 @@ impl Endpoint {
             }
             tokio::select! {
                 () = inbox.closed().cancelled() => return,
-                () = tokio::time::sleep(delay) => {}
+                () = sleep(delay) => {}
             }
         }
     }
@@ -133,9 +142,9 @@ impl Endpoint {
     /// Ends the session at the upstream, which may refuse.
     pub(super) async fn close(&self) {
         if self.session.get().is_some()
-            && let Ok(request) = self.request(Method::DELETE)
+            && let Ok(Ok(response)) = timeout(CLOSE_TIMEOUT, self.request(Method::DELETE).send()).await
         {
-            tokio::time::timeout(CLOSE_TIMEOUT, request.send()).await.ok();
+            response.finish();
         }
     }
 
@@ -160,7 +169,7 @@ impl Endpoint {
                 retry = asked.unwrap_or(retry);
             }
             let Some(last) = decoder.last_id().map(str::to_owned) else { break };
-            tokio::time::sleep(retry).await;
+            sleep(retry).await;
             // The request was taken: whatever goes wrong from here on, it may have been executed.
             match self.get(Some(&last)).await {
                 Ok(resumed) if resumed.status().is_success() && is_event_stream(&resumed) => stream = Some(resumed),
@@ -213,39 +222,46 @@ impl Endpoint {
         }
     }
 
-    async fn post(&self, message: Bytes) -> Result<Response, Error> {
-        let request = self.request(Method::POST)?.header(ACCEPT, BOTH).header(CONTENT_TYPE, JSON).body(message);
+    async fn post(&self, message: Bytes, headers: HeaderMap) -> Result<Response, Error> {
+        let request = self.request(Method::POST).headers(headers).header(ACCEPT, BOTH).header(CONTENT_TYPE, JSON);
+        let request = request.body(message);
         request.send().await.map_err(transport_error)
     }
 
     async fn get(&self, last_id: Option<&str>) -> Result<Response, Error> {
-        let mut request = self.request(Method::GET)?.header(ACCEPT, EVENTS);
-        if let Some(id) = last_id {
+        let mut request = self.request(Method::GET).header(ACCEPT, EVENTS);
+        // An id that cannot be a header's value is no id that the upstream would take back.
+        if let Some(id) = last_id.and_then(|id| HeaderValue::from_str(id).ok()) {
             request = request.header(LAST_EVENT_ID, id);
         }
         request.send().await.map_err(transport_error)
     }
 
-    fn request(&self, method: Method) -> Result<RequestBuilder, Error> {
-        let request = self.dialer.request(method, &self.url, &self.headers);
-        let mut request = request.map_err(|error| Error::new(Kind::Unreachable).because(error))?;
+    fn request(&self, method: Method) -> Prepared<'_> {
+        let mut request = self.target.request(method);
         if let Some(session) = self.session.get() {
             request = request.header(SESSION_ID, session.clone());
         }
         if let Some(version) = &*self.version.read().unwrap_or_else(PoisonError::into_inner) {
             request = request.header(PROTOCOL_VERSION, version.clone());
         }
-        Ok(request)
+        request
     }
 
     async fn body(&self, mut response: Response) -> Result<Bytes, Error> {
-        let mut body = BytesMut::new();
+        let (mut body, expected) = (BytesMut::new(), response.expected());
         while let Some(chunk) = response.chunk().await.map_err(transport_error)? {
             if body.len() + chunk.len() > self.limit {
                 return Err(
                     Error::new(Kind::BadAnswer).because(format!("the body is larger than {} bytes", self.limit))
                 );
             }
+            let missing = expected.map_or(0, |expected| expected.saturating_sub(body.len() as u64));
+            if body.is_empty() && missing == chunk.len() as u64 {
+                body = BytesMut::from(chunk);
+                continue;
+            }
+            body.reserve(chunk.len().max(usize::try_from(missing).unwrap_or_default().min(self.limit)));
             body.extend_from_slice(&chunk);
         }
         Ok(body.freeze())
@@ -264,6 +280,7 @@ async fn read_events(
         while let Some(event) = decoder.next_event() {
             retry = event.retry.or(retry);
             if let Some(message) = take(event) {
+                response.finish();
                 return (StreamEnd::Answered(message), retry);
             }
         }
@@ -285,15 +302,12 @@ fn receive(event: Event, id: Option<u64>, inbox: &Inbox, answer: &mut oneshot::R
     id.and_then(|_| answer.try_recv().ok())
 }
 
-pub(super) fn transport_error(error: reqwest::Error) -> Error {
-    let kind = if error.is_connect() {
-        Kind::Unreachable
-    } else if error.is_timeout() {
-        Kind::TimedOut
-    } else {
-        Kind::Lost
+pub(super) fn transport_error(error: DialError) -> Error {
+    let kind = match error {
+        DialError::Unreachable(_) => Kind::Unreachable,
+        DialError::Broken(_) => Kind::Lost,
     };
-    Error::new(kind).because(error.without_url())
+    Error::new(kind).because(error)
 }
 
 /// A gateway between here and the upstream may answer 5xx after the upstream has acted.

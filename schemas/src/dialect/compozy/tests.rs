@@ -63,6 +63,14 @@ fn refuses_what_could_never_be_used() {
         json!({ "name": "a", "transport": "stdio", "command": "x", "sessionMode": "both" }),
         "invalid sessionMode: both (must be 'auto', 'shared' or 'dedicated')",
     );
+    refused(
+        json!({ "name": "a", "transport": "stdio", "command": "x", "era": "new" }),
+        "invalid era: new (must be 'auto', 'legacy' or 'modern')",
+    );
+    refused(
+        json!({ "name": "a", "transport": "sse", "url": "http://x/", "era": "modern" }),
+        "era 'modern' needs transport stdio or streamable-http; sse is legacy only",
+    );
 }
 
 #[test]
@@ -112,7 +120,7 @@ fn every_field_survives_the_round_trip() {
         "autoReconnect": true, "maxReconnects": 7, "reconnectDelay": 1_000_000_000u64, "healthCheckEnabled": true,
         "healthCheckInterval": 9_000_000_000u64, "logEnabled": true, "toolFilter": { "mode": "allow", "list": ["t"] },
         "tags": { "owner": "me" }, "authTokens": ["t1"], "requireAuth": true, "allowedIPs": ["10.0.0.1", "10.1.0.0/16"],
-        "sessionMode": "dedicated", "maxSessions": 3 });
+        "sessionMode": "dedicated", "maxSessions": 3, "era": "modern", "priority": 2 });
     assert_eq!(shown(whole.clone()), whole);
 }
 

@@ -1,0 +1,207 @@
+//! From what each upstream offers to what a client sees of them all together. Pure: the same offers in the same order
+//! give the same view.
+
+mod assign;
+mod greeting;
+mod members;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use bytes::Bytes;
+use schemas::{ServerName, ToolFilter};
+
+use self::assign::{Assignment, Entry, assign};
+use self::greeting::{Greeting, greet};
+pub(crate) use self::members::Members;
+pub(crate) use self::members::page_uris;
+use crate::catalog::list::{Item, List, Lists};
+use crate::catalog::name::Naming;
+
+/// What a page of a list holds at the most. A list is one page unless it is huge.
+const PAGE_BYTES: usize = 8 << 20;
+
+/// What one upstream brings into a view.
+#[derive(Debug, Clone)]
+pub(crate) struct Offered {
+    pub(crate) name: ServerName,
+    /// The lower, the more it is preferred.
+    pub(crate) priority: u32,
+    /// Which tools may be seen.
+    pub(crate) filter: Option<ToolFilter>,
+    pub(crate) lists: Lists,
+    /// The raw result of the handshake.
+    pub(crate) handshake: Arc<str>,
+}
+
+/// What a client sees of all upstreams that it may use. Immutable, and written down already.
+#[derive(Debug)]
+pub(crate) struct View {
+    members: Members,
+    greeting: Greeting,
+    pages: [Pages; 4],
+    tools: HashMap<Box<str>, Pool>,
+    prompts: HashMap<Box<str>, Pool>,
+    names: Vec<Name>,
+}
+
+/// One upstream's thing that a name stands for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Candidate {
+    pub(crate) upstream: ServerName,
+    /// The upstream's own name for it.
+    pub(crate) name: Box<str>,
+    /// Whether it may be called twice: the upstream says that it is read-only or idempotent.
+    pub(crate) repeatable: bool,
+}
+
+/// What became of one tool's name, for the operator.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Name {
+    pub(crate) upstream: ServerName,
+    pub(crate) name: Box<str>,
+    /// What clients call it; nothing when they cannot see it.
+    pub(crate) exposed: Option<Box<str>>,
+    /// Why that is not what this mode of naming gives to all.
+    pub(crate) reason: Option<String>,
+    /// Whether the definition's filter hides it.
+    pub(crate) hidden: bool,
+}
+
+/// The raw results of one list, page by page.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Pages(Vec<Bytes>);
+
+/// Who can carry out what a name stands for.
+#[derive(Debug)]
+struct Pool {
+    /// In order of priority, with the priority.
+    candidates: Vec<(u32, Candidate)>,
+    turn: AtomicUsize,
+}
+
+/// What the upstreams offer together, as this naming has it.
+pub(crate) fn build(offers: Vec<Offered>, naming: &Naming) -> View {
+    let greeting = greet(&offers);
+    let members = Members::new(offers, naming);
+    let [tools, prompts, resources, templates] =
+        List::ALL.map(|list| assign(list, naming, members.entries(list).collect()));
+    let pages = [
+        paged(&members, List::Tools, &tools),
+        paged(&members, List::Prompts, &prompts),
+        paged(&members, List::Resources, &resources),
+        paged(&members, List::Templates, &templates),
+    ];
+    let names = tools.names.into_iter().chain(members.hidden_tools()).collect();
+    let (tools, prompts) = (pools(tools.pools), pools(prompts.pools));
+    View { members, greeting, pages, tools, prompts, names }
+}
+
+impl View {
+    /// The raw result of a list; nothing for a cursor that is none of its own.
+    pub(crate) fn page(&self, list: List, cursor: Option<&str>) -> Option<&Bytes> {
+        let number = match cursor {
+            None => 0,
+            Some(cursor) => cursor.parse().ok().filter(|number| *number > 0)?,
+        };
+        self.pages(list).0.get(number)
+    }
+
+    /// Whether a list reads the same in this view and that.
+    pub(crate) fn agrees(&self, other: &Self, list: List) -> bool {
+        self.pages(list) == other.pages(list)
+    }
+
+    /// Who can carry out a call of this tool: the preferred first, and those that are equally preferred in turn.
+    pub(crate) fn tool(&self, name: &str) -> Option<Vec<Candidate>> {
+        self.tools.get(name).map(Pool::in_turn)
+    }
+
+    /// Who has this prompt.
+    pub(crate) fn prompt(&self, name: &str) -> Option<Vec<Candidate>> {
+        self.prompts.get(name).map(Pool::in_turn)
+    }
+
+    /// The upstreams, and what they call what.
+    pub(crate) fn members(&self) -> &Members {
+        &self.members
+    }
+
+    /// What became of each tool's name, upstream by upstream.
+    pub(crate) fn names(&self) -> &[Name] {
+        &self.names
+    }
+
+    /// The raw capabilities of all upstreams together.
+    pub(crate) fn capabilities(&self) -> &str {
+        &self.greeting.capabilities
+    }
+
+    /// The instructions of all upstreams together.
+    pub(crate) fn instructions(&self) -> Option<&str> {
+        self.greeting.instructions.as_deref()
+    }
+
+    fn pages(&self, list: List) -> &Pages {
+        let [tools, prompts, resources, templates] = &self.pages;
+        match list {
+            List::Tools => tools,
+            List::Prompts => prompts,
+            List::Resources => resources,
+            List::Templates => templates,
+        }
+    }
+}
+
+impl Candidate {
+    fn new(offered: &Offered, item: &Item) -> Self {
+        Self { upstream: offered.name.clone(), name: item.key.clone(), repeatable: item.is_repeatable() }
+    }
+}
+
+impl Pool {
+    fn in_turn(&self) -> Vec<Candidate> {
+        if let [(_, only)] = self.candidates.as_slice() {
+            return vec![only.clone()];
+        }
+        let turn = self.turn.fetch_add(1, Ordering::Relaxed);
+        let groups = self.candidates.chunk_by(|(one, _), (other, _)| one == other);
+        let rotated = groups.flat_map(|group| group.iter().cycle().skip(turn % group.len()).take(group.len()));
+        rotated.map(|(_, candidate)| candidate.clone()).collect()
+    }
+}
+
+fn pools(pools: HashMap<Box<str>, Vec<Entry<'_>>>) -> HashMap<Box<str>, Pool> {
+    let pool = |(name, holders): (Box<str>, Vec<Entry<'_>>)| {
+        let candidate = |entry: &Entry<'_>| (entry.offered.priority, Candidate::new(entry.offered, entry.item));
+        let mut candidates: Vec<(u32, Candidate)> = holders.iter().map(candidate).collect();
+        candidates.sort_by_key(|(priority, _)| *priority);
+        (name, Pool { candidates, turn: AtomicUsize::new(0) })
+    };
+    pools.into_iter().map(pool).collect()
+}
+
+fn paged(members: &Members, list: List, assignment: &Assignment<'_>) -> Pages {
+    let (mut pages, mut open) = (Vec::new(), String::new());
+    for (entry, exposed) in &assignment.listed {
+        let item = members.written(list, entry, exposed);
+        if !open.is_empty() && open.len() + item.len() > PAGE_BYTES {
+            pages.push(std::mem::take(&mut open));
+        }
+        if !open.is_empty() {
+            open.push(',');
+        }
+        open.push_str(&item);
+    }
+    pages.push(open);
+    let last = pages.len();
+    let page = |(items, next): (String, usize)| {
+        let cursor = if next < last { format!(r#","nextCursor":"{next}""#) } else { String::new() };
+        Bytes::from(format!(r#"{{"{}":[{items}]{cursor}}}"#, list.member()))
+    };
+    Pages(pages.into_iter().zip(1..).map(page).collect())
+}
+
+#[cfg(test)]
+mod tests;

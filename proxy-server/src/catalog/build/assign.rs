@@ -1,0 +1,179 @@
+//! Who gets which name, when several upstreams may have things of the same name.
+
+use std::collections::HashMap;
+
+use indexmap::IndexMap;
+use serde_json::Value;
+
+use super::{Name, Offered};
+use crate::catalog::list::{Item, List};
+use crate::catalog::name::{Conflict, Mode, Naming, qualified_uri};
+use crate::protocol::Object;
+
+/// One thing of one upstream.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Entry<'a> {
+    pub(super) offered: &'a Offered,
+    pub(super) item: &'a Item,
+}
+
+/// The names of one list.
+#[derive(Debug, Default)]
+pub(super) struct Assignment<'a> {
+    /// What is listed, in order, with its name.
+    pub(super) listed: Vec<(Entry<'a>, Box<str>)>,
+    /// Who answers to each name.
+    pub(super) pools: HashMap<Box<str>, Vec<Entry<'a>>>,
+    /// What became of every thing's own name.
+    pub(super) names: Vec<Name>,
+}
+
+/// What becomes of one thing.
+enum Fate<'a> {
+    /// It is called so, together with others that are the same.
+    Called(String, Vec<Entry<'a>>),
+    /// It answers to a name that somebody else has in the list.
+    Joined(String),
+    LeftOut(String),
+}
+
+/// Names the things of one list. The order of entries decides who is first.
+pub(super) fn assign<'a>(list: List, naming: &Naming, entries: Vec<Entry<'a>>) -> Assignment<'a> {
+    let fates = match naming.mode {
+        Mode::Always => entries.iter().map(|entry| pinned(list, naming, *entry)).collect(),
+        Mode::OnConflict | Mode::Never => shared(list, naming, &entries),
+    };
+    let mut assignment = Assignment::default();
+    let mut taken: IndexMap<Box<str>, Entry<'a>> = IndexMap::new();
+    // Those that keep their own name come before those that are given one.
+    let given =
+        |(entry, fate): &(&Entry<'a>, &Fate<'a>)| matches!(fate, Fate::Called(name, _) if *name != *entry.item.key);
+    for (entry, fate) in entries.iter().zip(&fates).filter(|pair| !given(pair)) {
+        if let Fate::Called(name, _) = fate {
+            taken.entry(name.as_str().into()).or_insert(*entry);
+        }
+    }
+    for (entry, fate) in entries.iter().zip(fates) {
+        let (exposed, reason) = match fate {
+            Fate::LeftOut(reason) => (None, Some(reason)),
+            Fate::Joined(reason) => (None, Some(reason)),
+            Fate::Called(name, pool) => settle(&mut assignment, &mut taken, (*entry, name, pool), (list, naming)),
+        };
+        let (upstream, name) = (entry.offered.name.clone(), entry.item.key.clone());
+        assignment.names.push(Name { upstream, name, exposed, reason, hidden: false });
+    }
+    assignment
+}
+
+/// Lists a thing under its name, or under another when somebody else has it.
+fn settle<'a>(
+    assignment: &mut Assignment<'a>,
+    taken: &mut IndexMap<Box<str>, Entry<'a>>,
+    (entry, name, pool): (Entry<'a>, String, Vec<Entry<'a>>),
+    (list, naming): (List, &Naming),
+) -> (Option<Box<str>>, Option<String>) {
+    let upstream = entry.offered.name.as_str();
+    let owner = *taken.entry(name.as_str().into()).or_insert(entry);
+    if std::ptr::eq(owner.item, entry.item) {
+        let name: Box<str> = name.into();
+        let reason = unusual(list, naming, entry, &name);
+        assignment.pools.insert(name.clone(), pool);
+        assignment.listed.push((entry, name.clone()));
+        return (Some(name), reason);
+    }
+    let holder = &owner.offered.name;
+    let reason = format!("`{name}` is what a thing of `{holder}` is called");
+    let other: Box<str> = match list {
+        List::Tools | List::Prompts => naming.distinct(upstream, &entry.item.key).into(),
+        List::Resources | List::Templates => return (None, Some(reason)),
+    };
+    if taken.contains_key(&other) {
+        return (None, Some(reason));
+    }
+    taken.insert(other.clone(), entry);
+    assignment.pools.insert(other.clone(), vec![entry]);
+    assignment.listed.push((entry, other.clone()));
+    (Some(other), Some(reason))
+}
+
+/// Why a name is not what everything is called in this mode.
+fn unusual(list: List, naming: &Naming, entry: Entry<'_>, exposed: &str) -> Option<String> {
+    let own = &*entry.item.key;
+    let joined = naming.joined(entry.offered.name.as_str(), own);
+    let usual = match (list, naming.mode) {
+        (List::Resources | List::Templates, Mode::Always) => true,
+        (List::Tools | List::Prompts, Mode::Always) => exposed == joined,
+        (_, Mode::OnConflict | Mode::Never) => exposed == own,
+    };
+    if usual {
+        None
+    } else if exposed == joined || matches!(list, List::Resources | List::Templates) {
+        Some("an earlier upstream has one of the same name".to_owned())
+    } else {
+        Some(
+            "the name is too long, has characters that not every client takes, or could be read in two ways".to_owned(),
+        )
+    }
+}
+
+fn pinned<'a>(list: List, naming: &Naming, entry: Entry<'a>) -> Fate<'a> {
+    Fate::Called(qualified(list, naming, entry), vec![entry])
+}
+
+fn qualified(list: List, naming: &Naming, entry: Entry<'_>) -> String {
+    let (upstream, key) = (entry.offered.name.as_str(), &*entry.item.key);
+    match list {
+        List::Tools | List::Prompts => naming.qualified(upstream, key),
+        List::Resources | List::Templates => qualified_uri(upstream, key),
+    }
+}
+
+/// Names without upstreams, and what becomes of those that several have.
+fn shared<'a>(list: List, naming: &Naming, entries: &[Entry<'a>]) -> Vec<Fate<'a>> {
+    let mut holders: HashMap<&str, Vec<Entry<'a>>> = HashMap::new();
+    for entry in entries {
+        holders.entry(&entry.item.key).or_default().push(*entry);
+    }
+    entries
+        .iter()
+        .map(|entry| fate(list, naming, *entry, holders.get(&*entry.item.key).map_or(&[], Vec::as_slice)))
+        .collect()
+}
+
+fn fate<'a>(list: List, naming: &Naming, entry: Entry<'a>, holders: &[Entry<'a>]) -> Fate<'a> {
+    let key = &*entry.item.key;
+    let first = match naming.conflict {
+        Conflict::AutoPrefix | Conflict::Reject => holders.first(),
+        Conflict::PriorityOverride => holders.iter().min_by_key(|holder| holder.offered.priority),
+    };
+    let first = *first.unwrap_or(&entry);
+    if std::ptr::eq(first.item, entry.item) {
+        let pool = holders.iter().filter(|holder| are_replicas(list, first.item, holder.item)).copied().collect();
+        let name = match list {
+            List::Tools | List::Prompts => naming.bare(key),
+            List::Resources | List::Templates => key.to_owned(),
+        };
+        return Fate::Called(name, pool);
+    }
+    if (naming.mode, naming.conflict) == (Mode::OnConflict, Conflict::AutoPrefix) {
+        return pinned(list, naming, entry);
+    }
+    let winner = &first.offered.name;
+    if are_replicas(list, first.item, entry.item) {
+        Fate::Joined(format!("calls of `{key}` go to `{winner}` and here in turn"))
+    } else {
+        Fate::LeftOut(format!("`{winner}` has `{key}`, and the conflict strategy lets only one have it"))
+    }
+}
+
+/// Whether two things of the same name are one, so that either will do: the same arguments. Resources never are.
+fn are_replicas(list: List, one: &Item, other: &Item) -> bool {
+    let member = match list {
+        List::Tools => "inputSchema",
+        List::Prompts => "arguments",
+        List::Resources | List::Templates => return std::ptr::eq(one, other),
+    };
+    let arguments =
+        |item: &Item| -> Option<Value> { serde_json::from_str(Object::read(&item.raw).ok()?.get(member)?).ok() };
+    std::ptr::eq(one, other) || arguments(one) == arguments(other)
+}

@@ -1,0 +1,187 @@
+//! The upstreams of a view, and who has which resource under which URI.
+
+use std::collections::HashMap;
+
+use indexmap::IndexMap;
+use schemas::ServerName;
+
+use super::assign::Entry;
+use super::{Candidate, Name, Offered};
+use crate::catalog::list::{Item, List};
+use crate::catalog::name::{Mode, Naming, qualified_uri, split_uri};
+use crate::protocol::{Object, quote, splice, text};
+
+/// The upstreams of a view, in registration order.
+#[derive(Debug)]
+pub(crate) struct Members {
+    naming: Naming,
+    all: IndexMap<ServerName, Member>,
+    /// The first that lists a URI.
+    resources: HashMap<Box<str>, usize>,
+    /// What the templates begin with, and the first that has each.
+    templates: Vec<(Box<str>, usize)>,
+    /// The only one that has resources.
+    only: Option<usize>,
+}
+
+/// One upstream of a view.
+#[derive(Debug)]
+pub(crate) struct Member {
+    offered: Offered,
+    has_resources: bool,
+    has_tasks: bool,
+}
+
+impl Members {
+    pub(super) fn new(offers: Vec<Offered>, naming: &Naming) -> Self {
+        let all: IndexMap<ServerName, Member> =
+            offers.into_iter().map(|offered| (offered.name.clone(), Member::new(offered))).collect();
+        let (mut resources, mut templates) = (HashMap::new(), Vec::new());
+        for (index, member) in all.values().enumerate() {
+            for item in member.offered.lists.get(List::Resources).iter() {
+                resources.entry(item.key.clone()).or_insert(index);
+            }
+            for item in member.offered.lists.get(List::Templates).iter() {
+                let literal: Box<str> = item.key.split('{').next().unwrap_or_default().into();
+                if !templates.iter().any(|(known, _)| *known == literal) {
+                    templates.push((literal, index));
+                }
+            }
+        }
+        let mut having = all.values().enumerate().filter(|(_, member)| member.has_resources);
+        let only = having.next().map(|(index, _)| index).filter(|_| having.next().is_none());
+        Self { naming: naming.clone(), all, resources, templates, only }
+    }
+
+    /// Everything of one list that may be seen, in order. Of two things of the same name in one upstream the first counts.
+    pub(super) fn entries(&self, list: List) -> impl Iterator<Item = Entry<'_>> {
+        self.all.values().flat_map(move |member| {
+            let offered = &member.offered;
+            let mut seen = std::collections::HashSet::new();
+            let visible = offered.lists.get(list).iter().filter(move |item| list != List::Tools || offered.shows(item));
+            visible.filter(move |item| seen.insert(&*item.key)).map(move |item| Entry { offered, item })
+        })
+    }
+
+    pub(super) fn hidden_tools(&self) -> impl Iterator<Item = Name> + '_ {
+        self.all.values().flat_map(|member| {
+            let offered = &member.offered;
+            let hidden = offered.lists.get(List::Tools).iter().filter(|item| !offered.shows(item));
+            hidden.map(|item| Name {
+                upstream: offered.name.clone(),
+                name: item.key.clone(),
+                exposed: None,
+                reason: Some("hidden by the definition's tool filter".to_owned()),
+                hidden: true,
+            })
+        })
+    }
+
+    pub(crate) fn naming(&self) -> &Naming {
+        &self.naming
+    }
+
+    pub(crate) fn get(&self, upstream: &str) -> Option<&Member> {
+        self.all.get(upstream)
+    }
+
+    /// One upstream's own tool or prompt. What it does not list it may still have, for clients that can be asked
+    /// something or since a moment ago: it is asked, unless a filter hides some of its tools. Then what is hidden and what
+    /// does not exist must look the same.
+    pub(crate) fn own(&self, upstream: &str, list: List, name: &str) -> Option<Candidate> {
+        let offered = &self.all.get(upstream)?.offered;
+        let visible = |item: &&Item| &*item.key == name && (list != List::Tools || offered.shows(item));
+        let listed = offered.lists.get(list).iter().find(visible).map(|item| Candidate::new(offered, item));
+        let unlisted = || Candidate { upstream: offered.name.clone(), name: name.into(), repeatable: false };
+        listed.or_else(|| (list != List::Tools || offered.filter.is_none()).then(unlisted))
+    }
+
+    /// The upstream that has this resource, and its own URI.
+    pub(crate) fn resource<'a>(&self, uri: &'a str) -> Option<(&ServerName, &'a str)> {
+        if let Some((upstream, own)) = split_uri(uri)
+            && let Some((name, _)) = self.all.get_key_value(upstream.as_str())
+        {
+            return Some((name, own));
+        }
+        // What carries the name of an upstream that is not here is nobody else's.
+        let is_foreign = self.naming.mode != Mode::Never && split_uri(uri).is_some();
+        let only = self.only.filter(|_| !is_foreign);
+        let index = self.resources.get(uri).copied().or_else(|| self.like_a_template(uri)).or(only)?;
+        self.all.get_index(index).map(|(name, _)| (name, uri))
+    }
+
+    /// What clients call this upstream's resource.
+    pub(crate) fn exposed_uri(&self, upstream: &str, uri: &str) -> String {
+        let stays = match self.naming.mode {
+            Mode::Always => false,
+            Mode::Never => true,
+            Mode::OnConflict => self.resource(uri).is_some_and(|(owner, _)| owner.as_str() == upstream),
+        };
+        if stays { uri.to_owned() } else { qualified_uri(upstream, uri) }
+    }
+
+    /// Whether every URI stays as it is.
+    pub(crate) fn keeps_uris(&self) -> bool {
+        match self.naming.mode {
+            Mode::Always => false,
+            Mode::Never => true,
+            Mode::OnConflict => self.all.len() == 1,
+        }
+    }
+
+    /// An item with the name or URI that clients use, and likewise the page that shows it.
+    pub(super) fn written(&self, list: List, entry: &Entry<'_>, exposed: &str) -> String {
+        let raw = &*entry.item.raw;
+        let Ok(object) = Object::read(raw) else { return raw.to_owned() };
+        let key = object.get(list.key()).filter(|_| *entry.item.key != *exposed);
+        let pages = if self.keeps_uris() { Vec::new() } else { page_uris(&object) };
+        let upstream = entry.offered.name.as_str();
+        let pages = pages.into_iter().map(|(place, uri)| (place, quote(&self.exposed_uri(upstream, &uri))));
+        let edits: Vec<(&str, String)> = key.map(|key| (key, quote(exposed))).into_iter().chain(pages).collect();
+        let edits: Vec<(&str, &str)> = edits.iter().map(|(old, new)| (*old, new.as_str())).collect();
+        splice(raw, &edits)
+    }
+
+    /// The upstream whose template begins like this URI for longest.
+    fn like_a_template(&self, uri: &str) -> Option<usize> {
+        let alike = self.templates.iter().filter(|(literal, _)| !literal.is_empty() && uri.starts_with(&**literal));
+        let longest = alike.fold(None, |best: Option<&(Box<str>, usize)>, next| match best {
+            Some(best) if best.0.len() >= next.0.len() => Some(best),
+            Some(_) | None => Some(next),
+        });
+        longest.map(|(_, index)| *index)
+    }
+}
+
+impl Member {
+    fn new(offered: Offered) -> Self {
+        let has_resources = offered.has_capability(List::Resources.capability());
+        let has_tasks = offered.has_capability("tasks");
+        Self { offered, has_resources, has_tasks }
+    }
+
+    /// Whether it speaks of tasks.
+    pub(crate) fn has_tasks(&self) -> bool {
+        self.has_tasks
+    }
+}
+
+impl Offered {
+    pub(super) fn shows(&self, tool: &Item) -> bool {
+        self.filter.as_ref().is_none_or(|filter| filter.passes(&tool.key))
+    }
+
+    fn has_capability(&self, name: &str) -> bool {
+        let result = Object::read(&self.handshake).ok();
+        let capabilities = result.and_then(|result| Object::read(result.get("capabilities")?).ok());
+        capabilities.is_some_and(|capabilities| capabilities.get(name).is_some())
+    }
+}
+
+/// Where an object with `_meta` names the page that shows it: `_meta.ui.resourceUri`, and the form before that.
+pub(crate) fn page_uris<'a>(object: &Object<'a>) -> Vec<(&'a str, String)> {
+    let Some(meta) = object.get("_meta").and_then(|meta| Object::read(meta).ok()) else { return Vec::new() };
+    let nested = meta.get("ui").and_then(|ui| Object::read(ui).ok()).and_then(|ui| ui.get("resourceUri"));
+    let places = nested.into_iter().chain(meta.get("ui/resourceUri"));
+    places.filter_map(|place| Some((place, text(place)?.into_owned()))).collect()
+}

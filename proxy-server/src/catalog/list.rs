@@ -1,0 +1,123 @@
+//! The four lists an upstream may have, and their items as the bytes that arrived.
+
+use std::sync::Arc;
+
+use crate::protocol::Object;
+use crate::upstream::ListChanges;
+
+/// One of the lists.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum List {
+    Tools,
+    Prompts,
+    Resources,
+    Templates,
+}
+
+/// What one upstream offers: a list of items each.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Lists([Arc<[Item]>; 4]);
+
+/// One tool, prompt, resource or template.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Item {
+    /// Its name, URI or URI template.
+    pub(crate) key: Box<str>,
+    /// The whole item as the upstream wrote it.
+    pub(crate) raw: Box<str>,
+}
+
+impl List {
+    pub(crate) const ALL: [Self; 4] = [Self::Tools, Self::Prompts, Self::Resources, Self::Templates];
+
+    /// The request that asks for it.
+    pub(crate) fn method(self) -> &'static str {
+        match self {
+            Self::Tools => "tools/list",
+            Self::Prompts => "prompts/list",
+            Self::Resources => "resources/list",
+            Self::Templates => "resources/templates/list",
+        }
+    }
+
+    /// The list that a request asks for.
+    pub(crate) fn asked_by(method: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|list| list.method() == method)
+    }
+
+    /// The member of the result that holds the items.
+    pub(crate) fn member(self) -> &'static str {
+        match self {
+            Self::Tools => "tools",
+            Self::Prompts => "prompts",
+            Self::Resources => "resources",
+            Self::Templates => "resourceTemplates",
+        }
+    }
+
+    /// The member of an item by which it is called.
+    pub(crate) fn key(self) -> &'static str {
+        match self {
+            Self::Tools | Self::Prompts => "name",
+            Self::Resources => "uri",
+            Self::Templates => "uriTemplate",
+        }
+    }
+
+    /// The capability that announces it.
+    pub(crate) fn capability(self) -> &'static str {
+        match self {
+            Self::Tools => "tools",
+            Self::Prompts => "prompts",
+            Self::Resources | Self::Templates => "resources",
+        }
+    }
+
+    /// How often the upstream announced a change of it.
+    pub(crate) fn changes(self, changes: &ListChanges) -> u64 {
+        match self {
+            Self::Tools => changes.tools,
+            Self::Prompts => changes.prompts,
+            Self::Resources | Self::Templates => changes.resources,
+        }
+    }
+}
+
+impl Lists {
+    pub(crate) fn get(&self, list: List) -> &Arc<[Item]> {
+        let [tools, prompts, resources, templates] = &self.0;
+        match list {
+            List::Tools => tools,
+            List::Prompts => prompts,
+            List::Resources => resources,
+            List::Templates => templates,
+        }
+    }
+
+    pub(crate) fn set(&mut self, list: List, items: Arc<[Item]>) {
+        let [tools, prompts, resources, templates] = &mut self.0;
+        let place = match list {
+            List::Tools => tools,
+            List::Prompts => prompts,
+            List::Resources => resources,
+            List::Templates => templates,
+        };
+        *place = items;
+    }
+}
+
+impl Item {
+    /// Reads one item of this list; nothing if it has no key.
+    pub(crate) fn read(list: List, raw: &str) -> Option<Self> {
+        let key = Object::read(raw).ok()?.text(list.key())?.as_ref().into();
+        Some(Self { key, raw: raw.into() })
+    }
+
+    /// Whether the upstream says of a tool that calling it twice does no more than calling it once.
+    pub(crate) fn is_repeatable(&self) -> bool {
+        let tool = Object::read(&self.raw).ok();
+        let annotations = tool.and_then(|tool| Object::read(tool.get("annotations")?).ok());
+        let says = |name| annotations.as_ref().is_some_and(|all| all.get(name) == Some("true"));
+        says("readOnlyHint") || says("idempotentHint")
+    }
+}

@@ -1,0 +1,263 @@
+//! What a client of all upstreams is answered: its handshake and its lists from memory, everything else by the upstream
+//! that its request means. No answer from memory waits for any upstream.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, sleep};
+use tracing::{debug, info};
+
+use crate::call::call;
+use crate::catalog::{Candidate, List, View};
+use crate::downstream::hub::Hub;
+use crate::downstream::session::{Scope, Session, lock};
+use crate::downstream::{Edge, respond};
+use crate::error::{Error, Kind};
+use crate::policy::Caller;
+use crate::protocol::{self, Message, Object, quote, result_response};
+use crate::route::{self, Route, answer_edits, may_pass_on, route};
+use crate::upstream::{Call, EVENT_QUEUE, Event, forward_cancellation, is_level};
+
+/// Changes of several upstreams that come together are told together.
+const DEBOUNCE: Duration = Duration::from_millis(50);
+
+/// Opens a session with all upstreams, from memory. Gives the answer for the client.
+pub(super) fn introduce(edge: &Arc<Edge>, session: &Arc<Session>, message: &Message, version: &str) -> Bytes {
+    let view = view_of(edge, session);
+    let answer = greeting(&view, message.id(), version);
+    if session.link_all(Arc::new(Hub::new(message.params())), version) {
+        edge.tasks.spawn("session news", tell_news(Arc::clone(edge), Arc::clone(session), view));
+    }
+    info!(session = &*session.id, upstream = session.scope.name(), version, "session opened");
+    answer
+}
+
+fn greeting(view: &View, id: &str, version: &str) -> Bytes {
+    let instructions = view.instructions().map(|text| format!(",\"instructions\":{}", quote(text))).unwrap_or_default();
+    let result = format!(
+        r#"{{"protocolVersion":"{version}","capabilities":{},"serverInfo":{{"name":"mcp-proxy","version":"{}"}}{instructions}}}"#,
+        view.capabilities(),
+        env!("CARGO_PKG_VERSION")
+    );
+    result_response(id, &result)
+}
+
+/// A notification of the client to whichever upstreams it can be meant for.
+pub(super) async fn notify(session: &Session, message: &Message) -> Result<(), Error> {
+    let attached = session.hub()?.open_ones();
+    match (message.method(), attached.as_slice()) {
+        // Each attachment has a handshake of its own.
+        ("notifications/initialized", _) => {}
+        ("notifications/roots/list_changed", all) => {
+            for attachment in all {
+                // One upstream that cannot be told keeps nothing from the others.
+                if let Err(error) = attachment.notify(message).await {
+                    debug!(upstream = %attachment.upstream().definition().name, %error, "notification not sent");
+                }
+            }
+        }
+        (_, [only]) => only.notify(message).await?,
+        (method, _) => debug!(session = &*session.id, method, "notification belongs to no single upstream"),
+    }
+    Ok(())
+}
+
+/// The response to a request, or nothing when the client has withdrawn it.
+pub(super) async fn run(
+    edge: &Arc<Edge>,
+    session: &Arc<Session>,
+    caller: &Caller,
+    message: &Message,
+    events: mpsc::Sender<Event>,
+) -> Option<Bytes> {
+    let view = edge.view(caller);
+    let outcome = match (List::asked_by(message.method()), session.hub()) {
+        (_, Err(error)) => Err(error),
+        (Some(list), Ok(_)) => page(&view, list, message),
+        (None, Ok(hub)) if message.method() == "logging/setLevel" => set_level(hub, message).await,
+        (None, Ok(hub)) => {
+            let errand = Errand { edge, session, hub, caller, view: &view };
+            // On the heap, so that what is answered from memory does not carry it along.
+            Box::pin(errand.forward(message, events)).await
+        }
+    };
+    session.touch();
+    match outcome {
+        Ok(answer) => Some(answer),
+        Err(error) if error.kind() == Kind::Cancelled => None,
+        Err(error) => Some(respond::error_to(message, &error)),
+    }
+}
+
+fn page(view: &View, list: List, message: &Message) -> Result<Bytes, Error> {
+    let params = Object::read(message.params()).ok();
+    let cursor = params.as_ref().and_then(|params| params.get("cursor")).filter(|cursor| *cursor != "null");
+    let cursor = cursor.map(|cursor| protocol::text(cursor).unwrap_or_default());
+    let page = view.page(list, cursor.as_deref()).ok_or(Kind::InvalidParams("the cursor is not one of this list's"))?;
+    Ok(protocol::result_bytes(message.id(), page))
+}
+
+async fn set_level(hub: &Hub, message: &Message) -> Result<Bytes, Error> {
+    let level = Object::read(message.params()).ok().and_then(|params| params.text("level").map(String::from));
+    if !level.is_some_and(|level| is_level(&level)) {
+        return Err(Kind::InvalidParams("`params.level` must be a log level").into());
+    }
+    hub.set_level(message).await;
+    Ok(result_response(message.id(), "{}"))
+}
+
+/// What a request of a client of all upstreams is carried out with.
+struct Errand<'a> {
+    edge: &'a Arc<Edge>,
+    session: &'a Arc<Session>,
+    hub: &'a Hub,
+    caller: &'a Caller,
+    view: &'a View,
+}
+
+impl Errand<'_> {
+    /// Sends a request to the upstream that it means. Where several can carry it out, the next is asked when one failed
+    /// and nothing can have been done.
+    async fn forward(&self, message: &Message, events: mpsc::Sender<Event>) -> Result<Bytes, Error> {
+        let known = |name: &str| {
+            let upstream = self.edge.upstreams.get(name)?;
+            let definition = upstream.definition();
+            self.edge.policy.reaches(self.caller, definition).then(|| definition.name.clone())
+        };
+        let route = route(self.view, &known, message)?;
+        let (_running, mut cancelled) = self.session.begin(message)?;
+        let deadline = Instant::now() + self.edge.config.call_timeout;
+        let mut failure = Error::new(Kind::NotReady);
+        for candidate in &route.candidates {
+            let attempt = Attempt { route: &route, candidate, events: &events, deadline };
+            match self.attempt(message, attempt, &mut cancelled).await {
+                Ok(answer) => return Ok(answer),
+                Err(error) if may_pass_on(error.kind(), candidate) => failure = error,
+                Err(error) => return Err(error),
+            }
+        }
+        Err(failure)
+    }
+
+    async fn attempt(
+        &self,
+        message: &Message,
+        attempt: Attempt<'_>,
+        cancelled: &mut oneshot::Receiver<Message>,
+    ) -> Result<Bytes, Error> {
+        let Attempt { route, candidate, events, deadline } = attempt;
+        let name = candidate.upstream.as_str();
+        let upstream = self.edge.upstreams.get(name).filter(|upstream| {
+            // The view may be older than the definition.
+            self.edge.policy.reaches(self.caller, upstream.definition())
+        });
+        let upstream = upstream.ok_or_else(|| Error::new(Kind::NotReady).at(&candidate.upstream))?;
+        let opening = self.hub.attachment(self.edge, self.session, &upstream);
+        let attachment = tokio::select! {
+            attachment = opening => attachment?,
+            Ok(_) = &mut *cancelled => return Err(Kind::Cancelled.into()),
+        };
+        let request = route.request(message, candidate);
+        let (relay, once) = oneshot::channel();
+        let has_tasks = self.view.members().get(name).is_some_and(|member| member.has_tasks());
+        let answer = if has_tasks {
+            let (sink, queue) = mpsc::channel(EVENT_QUEUE);
+            let call = call(&attachment, Call { message: &request, events: sink, cancelled: once, deadline });
+            let relayed = self.relayed(name, queue, events, call);
+            forward_cancellation(relayed, cancelled, relay).await?
+        } else {
+            let call = call(&attachment, Call { message: &request, events: events.clone(), cancelled: once, deadline });
+            forward_cancellation(call, cancelled, relay).await?
+        };
+        let edits = answer_edits(self.view, name, message.method(), &answer);
+        let edits: Vec<(&str, &str)> = edits.iter().map(|(old, new)| (*old, new.as_str())).collect();
+        Ok(answer.with_id(message.id(), &edits))
+    }
+
+    /// Translates what comes before an answer.
+    async fn relayed(
+        &self,
+        upstream: &str,
+        mut queue: mpsc::Receiver<Event>,
+        events: &mpsc::Sender<Event>,
+        call: impl Future<Output = Result<Message, Error>>,
+    ) -> Result<Message, Error> {
+        let pass = |event| {
+            if let Some(event) = translate(self.edge, self.session, upstream, event)
+                && let Err(error) = events.try_send(event)
+            {
+                debug!(%error, "event dropped");
+            }
+        };
+        tokio::pin!(call);
+        let outcome = loop {
+            tokio::select! {
+                biased;
+                Some(event) = queue.recv() => pass(event),
+                outcome = &mut call => break outcome,
+            }
+        };
+        while let Ok(event) = queue.try_recv() {
+            pass(event);
+        }
+        outcome
+    }
+}
+
+/// One candidate's turn.
+struct Attempt<'a> {
+    route: &'a Route<'a>,
+    candidate: &'a Candidate,
+    events: &'a mpsc::Sender<Event>,
+    deadline: Instant,
+}
+
+/// What an upstream sends, as the client must read it; nothing if it is not for the client.
+pub(super) fn translate(edge: &Edge, session: &Session, upstream: &str, event: Event) -> Option<Event> {
+    match event {
+        Event::Notification(bytes) => {
+            let view = view_of(edge, session);
+            route::notification(&view, upstream, bytes).map(Event::Notification)
+        }
+        Event::Question(question) => Some(Event::Question(question)),
+    }
+}
+
+fn view_of(edge: &Edge, session: &Session) -> Arc<View> {
+    match &session.scope {
+        Scope::All(caller) => {
+            let caller = lock(caller).clone();
+            edge.view(&caller)
+        }
+        Scope::One(_) => edge.catalog.view(&|_| false),
+    }
+}
+
+/// Tells the client of every list that has come to read otherwise, until the session ends.
+async fn tell_news(edge: Arc<Edge>, session: Arc<Session>, mut seen: Arc<View>) {
+    let (own, mut snapshots) = (session.own_stream(), edge.catalog.watch());
+    // What changed while the session was being opened is news as well.
+    snapshots.mark_changed();
+    loop {
+        tokio::select! {
+            () = session.closed().cancelled() => return,
+            () = edge.tasks.stopping().cancelled() => return,
+            changed = snapshots.changed() => if changed.is_err() { return },
+        }
+        sleep(DEBOUNCE).await;
+        snapshots.mark_unchanged();
+        let view = view_of(&edge, &session);
+        let changed = |list| !view.agrees(&seen, list);
+        let kinds = [
+            ("tools", changed(List::Tools)),
+            ("prompts", changed(List::Prompts)),
+            ("resources", changed(List::Resources) || changed(List::Templates)),
+        ];
+        for (kind, _) in kinds.iter().filter(|(_, changed)| *changed) {
+            own.push(Bytes::from(format!(r#"{{"jsonrpc":"2.0","method":"notifications/{kind}/list_changed"}}"#)));
+        }
+        seen = view;
+    }
+}

@@ -1,0 +1,60 @@
+//! Several messages in one body, which one revision of the legacy era allows (2025-03-26, basic, "Batching").
+
+use std::sync::Arc;
+
+use bytes::{BufMut, Bytes, BytesMut};
+use futures_util::future::join_all;
+use tokio::sync::mpsc;
+
+use crate::downstream::Edge;
+use crate::downstream::dialogue::{notify, run};
+use crate::downstream::session::Session;
+use crate::protocol::{Invalid, Kind, Message};
+use crate::upstream::Event;
+
+const REVISION: &str = "2025-03-26";
+const MAX_MESSAGES: usize = 100;
+
+/// The messages of a body that is an array. Whoever has not agreed on the one revision is told what a body must be.
+pub(super) fn read(session: &Session, body: &Bytes) -> Result<Vec<Message>, Invalid> {
+    if session.version() != REVISION {
+        return Err(Invalid::Batch);
+    }
+    let messages = Message::parse_batch(body, MAX_MESSAGES)?;
+    match messages.iter().any(|message| message.method() == "initialize") {
+        true => Err(Invalid::Envelope("`initialize` must not be part of a batch")),
+        false => Ok(messages),
+    }
+}
+
+/// Takes everything that is not answered, and gives the requests.
+pub(super) async fn take(session: &Session, messages: Vec<Message>) -> Vec<Message> {
+    let mut requests = Vec::new();
+    for message in messages {
+        match message.kind() {
+            Kind::Request => requests.push(message),
+            // There is no place for what is wrong about one of many.
+            Kind::Notification => drop(notify(session, message).await),
+            Kind::Result | Kind::Error => session.answer(&message),
+        }
+    }
+    requests
+}
+
+/// The responses to all of these, in one array and in their order. One that was withdrawn has none.
+pub(super) async fn run_all(
+    edge: Arc<Edge>,
+    session: Arc<Session>,
+    requests: Vec<Message>,
+    events: mpsc::Sender<Event>,
+) -> Option<Bytes> {
+    let run = |message| run(Arc::clone(&edge), Arc::clone(&session), message, events.clone());
+    let answers: Vec<Bytes> = join_all(requests.into_iter().map(run)).await.into_iter().flatten().collect();
+    let mut array = BytesMut::with_capacity(answers.iter().map(|answer| answer.len() + 1).sum::<usize>() + 1);
+    for (index, answer) in answers.iter().enumerate() {
+        array.put_u8(if index == 0 { b'[' } else { b',' });
+        array.put_slice(answer);
+    }
+    array.put_u8(b']');
+    (!answers.is_empty()).then(|| array.freeze())
+}

@@ -1,0 +1,337 @@
+//! One call of a modern client at a legacy upstream, over as many rounds as the upstream has questions. The upstream's
+//! call stays open in between.
+
+use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, sleep_until, timeout};
+
+use crate::call::call;
+use crate::downstream::pool::Seat;
+use crate::downstream::question::{Asked, refuse};
+use crate::error::{Error, Kind};
+use crate::protocol::{self, INTERNAL_ERROR, Message, Object, URL_ELICITATION_REQUIRED};
+use crate::tasks::Tasks;
+use crate::upstream::{Call, EVENT_QUEUE, Event, Question};
+
+/// Questions that come within so long of one another are asked together.
+const COALESCING: Duration = Duration::from_millis(30);
+const MAX_ROUNDS: u32 = 10;
+/// Questions of one round.
+const MAX_QUESTIONS: usize = 32;
+/// What may wait to be told.
+const MAX_TOLD: usize = 1_024;
+/// How long the end of a withdrawn call is waited for.
+const WITHDRAWAL: Duration = Duration::from_secs(3);
+/// Requests in whose course a client can be asked something.
+const MAY_ASK: [&str; 3] = ["tools/call", "prompts/get", "resources/read"];
+
+/// A call on its way. Dropped unfinished, it is cancelled upstream.
+pub(super) struct Conversation {
+    /// As the upstream gets it.
+    request: Message,
+    seat: Option<Seat>,
+    outcome: Outcome,
+    events: mpsc::Receiver<Event>,
+    cancel: Option<oneshot::Sender<Message>>,
+    asked: Vec<Asked>,
+    /// When to stop waiting for more questions.
+    quiet_at: Instant,
+    told: VecDeque<Bytes>,
+    rounds: u32,
+    questions: u32,
+    /// Whether every URL that the upstream wanted visited was.
+    is_agreed: bool,
+    deadline: Instant,
+    tasks: Tasks,
+}
+
+enum Outcome {
+    Awaited(BoxFuture<'static, Result<Message, Error>>),
+    Known(Result<Message, Error>),
+    /// Whatever is answered, the upstream refused until the client has visited URLs.
+    Refused(Message),
+    Given,
+}
+
+/// What happens next in a call.
+pub(super) enum Step {
+    /// The upstream told something.
+    Told(Bytes),
+    /// The client has to answer the open questions before it goes on.
+    Asked,
+    Answered(Result<Message, Error>),
+}
+
+impl Conversation {
+    pub(super) fn begin(seat: Seat, request: Message, deadline: Instant, tasks: Tasks) -> Self {
+        let (outcome, events, cancel) = send(&seat, &request, deadline);
+        Self {
+            request,
+            seat: Some(seat),
+            outcome,
+            events,
+            cancel: Some(cancel),
+            asked: Vec::new(),
+            quiet_at: deadline,
+            told: VecDeque::new(),
+            rounds: 0,
+            questions: 0,
+            is_agreed: true,
+            deadline,
+            tasks,
+        }
+    }
+
+    /// Waits for what happens next. The questions it asks are those that a client with these raw capabilities can answer.
+    pub(super) async fn step(&mut self, capabilities: &str) -> Step {
+        loop {
+            if let Some(told) = self.told.pop_front() {
+                return Step::Told(told);
+            }
+            if let Outcome::Known(_) = self.outcome {
+                match self.events.try_recv() {
+                    Ok(event) => self.take(event, capabilities),
+                    Err(_) => match self.finish(capabilities) {
+                        Some(answer) => return Step::Answered(answer),
+                        None => return Step::Asked,
+                    },
+                }
+                continue;
+            }
+            let is_asking = !self.asked.is_empty();
+            tokio::select! {
+                biased;
+                Some(event) = self.events.recv() => self.take(event, capabilities),
+                outcome = self.outcome.known() => self.outcome = Outcome::Known(outcome),
+                () = sleep_until(self.quiet_at), if is_asking => {
+                    self.rounds += 1;
+                    if self.rounds > MAX_ROUNDS {
+                        return Step::Answered(Err(Kind::InvalidParams("too many rounds without an answer").into()));
+                    }
+                    return Step::Asked;
+                }
+            }
+        }
+    }
+
+    /// Keeps an upstream served whose client is thinking. What it tells in the meantime has nowhere to go.
+    pub(super) async fn rest(&mut self, capabilities: &str) -> Infallible {
+        loop {
+            self.told.clear();
+            let is_awaited = matches!(self.outcome, Outcome::Awaited(_));
+            tokio::select! {
+                Some(event) = self.events.recv() => self.take(event, capabilities),
+                outcome = self.outcome.known(), if is_awaited => self.outcome = Outcome::Known(outcome),
+                else => std::future::pending::<()>().await,
+            }
+        }
+    }
+
+    /// Takes the client's answers: raw results by key. What is not among them is asked again.
+    pub(super) fn answer(&mut self, responses: Option<&str>) {
+        let responses = responses.and_then(|raw| Object::read(raw).ok());
+        let answer_to = |asked: &Asked| {
+            let raw = responses.as_ref()?.get(asked.key())?;
+            Object::read(raw).is_ok().then_some(raw)
+        };
+        for asked in std::mem::take(&mut self.asked) {
+            match answer_to(&asked) {
+                Some(result) => {
+                    let action = Object::read(result).ok().and_then(|result| result.text("action").map(String::from));
+                    self.is_agreed &= asked.serial().is_some() || action.as_deref() == Some("accept");
+                    asked.answer(result);
+                }
+                None => self.asked.push(asked),
+            }
+        }
+        self.quiet_at = Instant::now();
+        if self.asked.is_empty()
+            && let Outcome::Refused(refusal) = &self.outcome
+        {
+            self.outcome = if self.is_agreed { self.again() } else { Outcome::Known(declined(refusal)) };
+        }
+    }
+
+    /// Sends the same request once more, because it is known to have had no effect or to be harmless to repeat.
+    pub(super) fn repeat(&mut self) {
+        self.asked.clear();
+        self.outcome = self.again();
+    }
+
+    /// The open questions.
+    pub(super) fn asked(&self) -> &[Asked] {
+        &self.asked
+    }
+
+    pub(super) fn seat(&self) -> Option<&Seat> {
+        self.seat.as_ref()
+    }
+
+    pub(super) fn request(&self) -> &Message {
+        &self.request
+    }
+
+    /// When it ends at the latest.
+    pub(super) fn deadline(&self) -> Instant {
+        self.deadline
+    }
+
+    /// The failure that ended the call while its client was thinking.
+    pub(super) fn failure(&self) -> Option<&Error> {
+        match &self.outcome {
+            Outcome::Known(Err(error)) => Some(error),
+            Outcome::Known(Ok(_)) | Outcome::Awaited(_) | Outcome::Refused(_) | Outcome::Given => None,
+        }
+    }
+
+    fn take(&mut self, event: Event, capabilities: &str) {
+        match event {
+            Event::Notification(message) => self.hear(message),
+            Event::Question(question) => self.ask(question, capabilities),
+        }
+    }
+
+    fn hear(&mut self, bytes: Bytes) {
+        let Ok(message) = Message::parse(bytes) else { return };
+        match message.method() {
+            "notifications/cancelled" => {
+                let serial = protocol::requested_id(message.params()).and_then(|raw| raw.parse().ok());
+                self.asked.retain(|asked| asked.serial() != serial);
+            }
+            // What follows from a question is told by the answer alone, and legacy tasks are not known to the client.
+            "notifications/elicitation/complete" | "notifications/tasks/status" => {}
+            _ if self.told.len() < MAX_TOLD => self.told.push_back(message.bytes().clone()),
+            _ => {}
+        }
+    }
+
+    fn ask(&mut self, question: Question, capabilities: &str) {
+        let Question { serial, message, reply } = question;
+        let Ok(request) = Message::parse(message) else { return };
+        if !MAY_ASK.contains(&self.request.method()) {
+            return refuse(reply, "the client cannot be asked in the course of this request");
+        }
+        if !protocol::can_answer(capabilities, request.method(), request.params()) {
+            return refuse(reply, "the client cannot be asked this");
+        }
+        if self.rounds >= MAX_ROUNDS || self.asked.len() >= MAX_QUESTIONS {
+            return refuse(reply, "too many questions in one call");
+        }
+        let key = self.next_key();
+        self.asked.push(Asked::of_request(key, serial, &request, reply));
+        self.quiet_at = Instant::now() + COALESCING;
+    }
+
+    /// The answer, unless it is one that asks for URLs to be visited first.
+    fn finish(&mut self, capabilities: &str) -> Option<Result<Message, Error>> {
+        let Outcome::Known(outcome) = std::mem::replace(&mut self.outcome, Outcome::Given) else { return None };
+        // An upstream that has answered no longer waits for what it asked.
+        self.asked.drain(..).for_each(|asked| asked.refuse("the request has been answered"));
+        let wants_urls = outcome.as_ref().is_ok_and(|answer| answer.error_code() == Some(URL_ELICITATION_REQUIRED));
+        let refusal = match outcome {
+            Ok(refusal) if wants_urls && MAY_ASK.contains(&self.request.method()) => refusal,
+            outcome => {
+                self.seat = None;
+                return Some(outcome);
+            }
+        };
+        let mut asked = Asked::of_refusal(&refusal, || self.next_key());
+        let can = |asked: &Asked| protocol::can_answer(capabilities, asked.method(), asked.params());
+        if asked.is_empty() || asked.len() > MAX_QUESTIONS || self.rounds >= MAX_ROUNDS || !asked.iter().all(can) {
+            self.seat = None;
+            return Some(Ok(refusal));
+        }
+        self.rounds += 1;
+        self.is_agreed = true;
+        self.asked.append(&mut asked);
+        self.outcome = Outcome::Refused(refusal);
+        None
+    }
+
+    fn again(&mut self) -> Outcome {
+        let Some(seat) = &self.seat else { return Outcome::Given };
+        let (outcome, events, cancel) = send(seat, &self.request, self.deadline);
+        self.events = events;
+        self.cancel = Some(cancel);
+        outcome
+    }
+
+    fn next_key(&mut self) -> String {
+        self.questions += 1;
+        format!("question-{}", self.questions)
+    }
+}
+
+impl Outcome {
+    /// Pending unless there is something to wait for.
+    async fn known(&mut self) -> Result<Message, Error> {
+        match self {
+            Self::Awaited(outcome) => outcome.await,
+            Self::Known(_) | Self::Refused(_) | Self::Given => std::future::pending().await,
+        }
+    }
+}
+
+impl Drop for Conversation {
+    fn drop(&mut self) {
+        let Outcome::Awaited(outcome) = std::mem::replace(&mut self.outcome, Outcome::Given) else { return };
+        let (Some(cancel), Some(mut seat)) = (self.cancel.take(), self.seat.take()) else { return };
+        self.asked.clear();
+        self.tasks.spawn("withdraw call", async move {
+            let words = r#"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":0,"reason":"the client closed the response stream"}}"#;
+            if let Ok(words) = Message::parse(Bytes::from_static(words.as_bytes())) {
+                cancel.send(words).ok();
+                timeout(WITHDRAWAL, outcome).await.ok();
+            }
+            // Many upstreams go on regardless, and would ask the next caller what they have to ask this one.
+            seat.discard();
+        });
+    }
+}
+
+/// Sends the request on the seat's own session.
+fn send(
+    seat: &Seat,
+    request: &Message,
+    deadline: Instant,
+) -> (Outcome, mpsc::Receiver<Event>, oneshot::Sender<Message>) {
+    let (events, queue) = mpsc::channel(EVENT_QUEUE);
+    let (cancel, cancelled) = oneshot::channel();
+    let (attachment, message) = (seat.line().attachment().clone(), request.clone());
+    let outcome = async move { call(&attachment, Call { message: &message, events, cancelled, deadline }).await };
+    (Outcome::Awaited(Box::pin(outcome)), queue, cancel)
+}
+
+/// The answer to a client that does not visit the URLs. The code of the refusal is not one of this era.
+fn declined(refusal: &Message) -> Result<Message, Error> {
+    let words = "the request needs URLs to be visited, and the client declined";
+    Ok(Message::parse(protocol::error_response(refusal.id(), INTERNAL_ERROR, words, "")).unwrap_or(refusal.clone()))
+}
+
+#[cfg(test)]
+impl Conversation {
+    /// One with an upstream that says nothing.
+    pub(super) fn silent(deadline: Instant, tasks: &Tasks) -> Self {
+        let request = Message::parse(protocol::request(1, "tools/call", "{}")).expect("a request");
+        Self {
+            request,
+            seat: None,
+            outcome: Outcome::Awaited(Box::pin(std::future::pending())),
+            events: mpsc::channel(1).1,
+            cancel: None,
+            asked: Vec::new(),
+            quiet_at: deadline,
+            told: VecDeque::new(),
+            rounds: 0,
+            questions: 0,
+            is_agreed: true,
+            deadline,
+            tasks: tasks.clone(),
+        }
+    }
+}

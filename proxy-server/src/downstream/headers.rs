@@ -1,0 +1,195 @@
+//! What headers of modern requests must say: the same as the body (2026-07-28, transports, "Request Metadata").
+//!
+//! Whoever stands between a client and the gateway may have let a request pass by its headers; what is carried out is the
+//! body.
+
+use axum::http::{HeaderMap, header};
+
+use crate::downstream::tools::{Mirrored, Tool};
+use crate::protocol::{Message, Object, decode_header};
+
+pub(super) const PROTOCOL_VERSION: &str = "mcp-protocol-version";
+const METHOD: &str = "mcp-method";
+const NAME: &str = "mcp-name";
+
+/// A header that does not say what the body says.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Mismatch(pub(super) String);
+
+/// Whether the headers name this version, this method and what it is about.
+pub(super) fn check(headers: &HeaderMap, message: &Message, version: &str) -> Result<(), Mismatch> {
+    is_same(headers, PROTOCOL_VERSION, version)?;
+    is_same(headers, METHOD, message.method())?;
+    let subject = match message.method() {
+        "tools/call" | "prompts/get" => "name",
+        "resources/read" => "uri",
+        "tasks/get" | "tasks/update" | "tasks/cancel" => "taskId",
+        _ => return Ok(()),
+    };
+    // A body without it is refused for what it lacks, by whoever needs it.
+    match Object::read(message.params()).ok().and_then(|params| params.text(subject).map(String::from)) {
+        Some(value) => says(headers, NAME, |found| decode_header(found).is_some_and(|found| found == value)),
+        None => Ok(()),
+    }
+}
+
+/// Whether the headers repeat the arguments that this tool wants repeated, and only those that are there.
+pub(super) fn check_arguments(headers: &HeaderMap, message: &Message, tool: &Tool) -> Result<(), Mismatch> {
+    if tool.mirrored.is_empty() {
+        return Ok(());
+    }
+    let params = Object::read(message.params()).ok();
+    let arguments = params.and_then(|params| params.get("arguments"));
+    tool.mirrored.iter().try_for_each(|mirrored| {
+        let Mirrored { path, header } = mirrored;
+        match arguments.and_then(|raw| find(raw, path)) {
+            Some(raw) => says(headers, header, |found| repeats(found, raw)),
+            None if headers.contains_key(header) => Err(Mismatch(format!("`{header}` says what the body does not"))),
+            None => Ok(()),
+        }
+    })
+}
+
+/// Whether a client takes both kinds of answers, as every modern client has to.
+pub(super) fn accepts_both(headers: &HeaderMap) -> bool {
+    let takes = |kind: &str| {
+        let values = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
+        let group = kind.split('/').next().unwrap_or_default();
+        values.flat_map(|value| value.split(',')).any(|range| {
+            let range = range.split(';').next().unwrap_or_default().trim();
+            range == "*/*" || range.eq_ignore_ascii_case(kind) || range.strip_suffix("/*") == Some(group)
+        })
+    };
+    takes("application/json") && takes("text/event-stream")
+}
+
+fn is_same(headers: &HeaderMap, name: &str, value: &str) -> Result<(), Mismatch> {
+    says(headers, name, |found| found == value)
+}
+
+/// A header that comes twice says nothing, because two readers could take different ones.
+fn says(headers: &HeaderMap, name: &str, is_right: impl Fn(&str) -> bool) -> Result<(), Mismatch> {
+    let mut values = headers.get_all(name).iter();
+    let found = values.next().map(|value| value.to_str().unwrap_or_default().trim());
+    match (found, values.next()) {
+        (Some(found), None) if is_right(found) => Ok(()),
+        (None, _) => Err(Mismatch(format!("`{name}` is missing"))),
+        (Some(_), _) => Err(Mismatch(format!("`{name}` does not say what the body says"))),
+    }
+}
+
+/// The raw argument at this path; `null` counts as none.
+fn find<'a>(arguments: &'a str, path: &[String]) -> Option<&'a str> {
+    let found = path.iter().try_fold(arguments, |raw, name| Object::read(raw).ok()?.get(name));
+    found.filter(|raw| *raw != "null")
+}
+
+fn repeats(found: &str, raw: &str) -> bool {
+    let Some(found) = decode_header(found) else { return false };
+    match raw.as_bytes().first() {
+        Some(b'"') => serde_json::from_str::<String>(raw).is_ok_and(|text| text == found),
+        Some(b't' | b'f') => found == raw,
+        // 1, 1.0 and 1e0 are one number.
+        Some(_) => match (found.parse::<i128>(), raw.parse::<i128>()) {
+            (Ok(found), Ok(value)) => found == value,
+            _ => matches!((found.parse::<f64>(), raw.parse::<f64>()), (Ok(found), Ok(value)) if found == value),
+        },
+        None => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::{HeaderName, HeaderValue};
+    use bytes::Bytes;
+
+    use super::*;
+
+    fn headers(pairs: &[(&str, &str)]) -> HeaderMap {
+        let pair = |(name, value): &(&str, &str)| {
+            let name = HeaderName::from_bytes(name.as_bytes()).expect("a name");
+            (name, HeaderValue::from_bytes(value.as_bytes()).expect("a value"))
+        };
+        let mut map = HeaderMap::new();
+        for (name, value) in pairs.iter().map(pair) {
+            map.append(name, value);
+        }
+        map
+    }
+
+    fn request(method: &str, params: &str) -> Message {
+        let text = format!(r#"{{"jsonrpc":"2.0","id":1,"method":"{method}","params":{params}}}"#);
+        Message::parse(Bytes::from(text)).expect("a request")
+    }
+
+    fn check_name(name: &str, sent: &[&str], expected: bool) {
+        let mut sent: Vec<_> = sent.iter().map(|value| (NAME, *value)).collect();
+        sent.extend([(PROTOCOL_VERSION, "v"), (METHOD, "tools/call")]);
+        let message = request("tools/call", &format!(r#"{{"name":{}}}"#, serde_json::Value::from(name)));
+        assert_eq!(check(&headers(&sent), &message, "v").is_ok(), expected, "{name} {sent:?}");
+    }
+
+    #[test]
+    fn the_name_is_repeated() {
+        check_name("a", &["a"], true);
+        check_name("a", &[], false);
+        check_name("a", &["b"], false);
+        check_name("a", &["A"], false);
+        check_name("a", &["a", "a"], false);
+        check_name("a", &["=?base64?YQ==?="], true);
+        check_name("a", &["=?base64?YQ?="], false);
+        check_name("a", &["=?base64?Y!==?="], false);
+        check_name("a", &["=?BASE64?YQ==?="], false);
+        check_name("é", &["=?base64?w6k=?="], true);
+        check_name("é", &["é"], false);
+        check_name("=?base64?YQ==", &["=?base64?YQ=="], true);
+    }
+
+    #[test]
+    fn the_version_and_the_method_are_repeated() {
+        let message = request("tools/list", "{}");
+        let check_with = |pairs: &[(&str, &str)]| check(&headers(pairs), &message, "v").is_ok();
+        assert!(check_with(&[(PROTOCOL_VERSION, "v"), (METHOD, "tools/list")]));
+        assert!(!check_with(&[(PROTOCOL_VERSION, "w"), (METHOD, "tools/list")]));
+        assert!(!check_with(&[(PROTOCOL_VERSION, "v"), (METHOD, "TOOLS/LIST")]));
+        assert!(!check_with(&[(PROTOCOL_VERSION, "v")]));
+        assert!(!check_with(&[(METHOD, "tools/list")]));
+    }
+
+    fn check_argument(raw: &str, sent: Option<&str>, expected: bool) {
+        let mirrored = vec![Mirrored { path: vec!["o".into(), "n".into()], header: "mcp-param-n".into() }];
+        let tool = Tool { mirrored, ..Tool::default() };
+        let message = request("tools/call", &format!(r#"{{"name":"a","arguments":{{"o":{{"n":{raw}}}}}}}"#));
+        let sent: Vec<_> = sent.iter().map(|value| ("mcp-param-n", *value)).collect();
+        assert_eq!(check_arguments(&headers(&sent), &message, &tool).is_ok(), expected, "{raw} {sent:?}");
+    }
+
+    #[test]
+    fn arguments_are_repeated() {
+        check_argument("1", Some("1"), true);
+        check_argument("1", Some("1.0"), true);
+        check_argument("1e2", Some("100"), true);
+        check_argument("9007199254740993", Some("9007199254740992"), false);
+        check_argument("1", None, false);
+        check_argument("null", None, true);
+        check_argument("null", Some("null"), false);
+        check_argument("true", Some("true"), true);
+        check_argument("true", Some("1"), false);
+        check_argument(r#""Hello""#, Some("=?base64?SGVsbG8=?="), true);
+        check_argument(r#""Hello""#, Some("=?base64?SGVsbG8?="), false);
+        check_argument(r#""a\u0062""#, Some("ab"), true);
+    }
+
+    #[test]
+    fn both_kinds_of_answers_are_accepted() {
+        let check =
+            |value: &str, expected| assert_eq!(accepts_both(&headers(&[("accept", value)])), expected, "{value}");
+        check("application/json, text/event-stream", true);
+        check("text/event-stream;q=0.5,APPLICATION/JSON", true);
+        check("*/*", true);
+        check("application/*, text/*", true);
+        check("application/json", false);
+        check("", false);
+        assert!(!accepts_both(&HeaderMap::new()));
+    }
+}

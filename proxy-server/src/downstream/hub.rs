@@ -1,0 +1,150 @@
+//! The upstreams that one client of all of them has come to use: an attachment for each, opened when it is first needed
+//! and with the client's own introduction.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bytes::Bytes;
+use schemas::ServerName;
+use tokio::sync::{OnceCell, mpsc, oneshot};
+use tokio::time::{Instant, timeout};
+use tracing::debug;
+
+use crate::downstream::Edge;
+use crate::downstream::aggregate::translate;
+use crate::downstream::session::{Session, lock};
+use crate::error::{Chain, Error, Kind};
+use crate::protocol::{Message, Object};
+use crate::upstream::{Attachment, Call, Event, OpenError, Upstream};
+
+const INITIALIZED: &[u8] = br#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#;
+/// What telling an upstream of the log level may take.
+const LEVEL_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// One client's attachments by upstream.
+pub(super) struct Hub {
+    /// The client's raw `initialize` parameters.
+    hello: Box<str>,
+    slots: Mutex<HashMap<ServerName, Arc<Slot>>>,
+    /// The client's last `logging/setLevel`.
+    level: Mutex<Option<Message>>,
+}
+
+struct Slot {
+    upstream: Arc<Upstream>,
+    attachment: OnceCell<Arc<Attachment>>,
+}
+
+impl Hub {
+    pub(super) fn new(hello: &str) -> Self {
+        Self { hello: hello.into(), slots: Mutex::default(), level: Mutex::default() }
+    }
+
+    /// The attachment to this upstream. Whoever comes while it is being opened waits for the same.
+    pub(super) async fn attachment(
+        &self,
+        edge: &Arc<Edge>,
+        session: &Arc<Session>,
+        upstream: &Arc<Upstream>,
+    ) -> Result<Arc<Attachment>, Error> {
+        let name = &upstream.definition().name;
+        let slot = {
+            let mut slots = lock(&self.slots);
+            // One to an upstream of this name that has been replaced ends by itself.
+            let known = slots.get(name).filter(|slot| Arc::ptr_eq(&slot.upstream, upstream)).cloned();
+            known.unwrap_or_else(|| {
+                slots.retain(|_, slot| !slot.upstream.retired().is_cancelled());
+                let slot = Arc::new(Slot { upstream: Arc::clone(upstream), attachment: OnceCell::new() });
+                slots.insert(name.clone(), Arc::clone(&slot));
+                slot
+            })
+        };
+        // Opening is rare, and its future large.
+        let opening = || Box::pin(self.open(edge, session, upstream));
+        let attachment = slot.attachment.get_or_try_init(opening).await?;
+        Ok(Arc::clone(attachment))
+    }
+
+    /// Every attachment that is open.
+    pub(super) fn open_ones(&self) -> Vec<Arc<Attachment>> {
+        lock(&self.slots).values().filter_map(|slot| slot.attachment.get().cloned()).collect()
+    }
+
+    /// Sets the log level of every upstream in use, and of those that come into use later.
+    pub(super) async fn set_level(&self, request: &Message) {
+        *lock(&self.level) = Some(request.clone());
+        let told = self.open_ones().into_iter().map(|attachment| async move { tell_level(&attachment, request).await });
+        futures_util::future::join_all(told).await;
+    }
+
+    async fn open(
+        &self,
+        edge: &Arc<Edge>,
+        session: &Arc<Session>,
+        upstream: &Arc<Upstream>,
+    ) -> Result<Arc<Attachment>, Error> {
+        let name = upstream.definition().name.clone();
+        let deadline = Instant::now() + edge.config.initialize_timeout;
+        let opened = Attachment::open(Arc::clone(upstream), &self.hello, deadline).await;
+        let (attachment, handshake, events) = opened.map_err(|error| match error {
+            OpenError::Failed(error) => error.at(&name),
+            OpenError::Refused(answer) => {
+                Error::new(Kind::BadAnswer).at(&name).because(format!("it answered {}", answer.body()))
+            }
+        })?;
+        let carried = carry_over(Arc::clone(edge), Arc::clone(session), Arc::clone(&attachment), events);
+        edge.tasks.spawn("session events", carried);
+        if let Ok(initialized) = Message::parse(Bytes::from_static(INITIALIZED)) {
+            attachment.notify(&initialized).await?;
+        }
+        let level = lock(&self.level).clone();
+        if let Some(level) = level.filter(|_| logs(&handshake)) {
+            tell_level(&attachment, &level).await;
+        }
+        debug!(session = &*session.id, upstream = %name, "session attached");
+        Ok(attachment)
+    }
+}
+
+/// Passes on what the upstream sends outside any call, until the session or the upstream ends.
+async fn carry_over(
+    edge: Arc<Edge>,
+    session: Arc<Session>,
+    attachment: Arc<Attachment>,
+    mut events: mpsc::Receiver<Event>,
+) {
+    let (own, upstream) = (session.own_stream(), Arc::clone(attachment.upstream()));
+    let kept = attachment.keep();
+    tokio::pin!(kept);
+    loop {
+        tokio::select! {
+            () = session.closed().cancelled() => break,
+            () = upstream.retired().cancelled() => break,
+            Some(event) = events.recv() => {
+                if let Some(event) = translate(&edge, &session, upstream.definition().name.as_str(), event) {
+                    session.put(&own, event);
+                }
+            }
+            () = &mut kept => {}
+        }
+    }
+    attachment.close().await;
+}
+
+async fn tell_level(attachment: &Arc<Attachment>, request: &Message) {
+    let (events, _nobody) = mpsc::channel(1);
+    let (_never, cancelled) = oneshot::channel();
+    let call = Call { message: request, events, cancelled, deadline: Instant::now() + LEVEL_TIMEOUT };
+    match timeout(LEVEL_TIMEOUT, attachment.request(call)).await {
+        Ok(Ok(_)) => {}
+        Ok(Err(error)) => debug!(error = %Chain(&error), "log level not set"),
+        Err(_) => debug!("log level not set in time"),
+    }
+}
+
+fn logs(handshake: &Message) -> bool {
+    let result = Object::read(handshake.body()).ok();
+    let capabilities = result.and_then(|result| Object::read(result.get("capabilities")?).ok());
+    capabilities.is_some_and(|capabilities| capabilities.get("logging").is_some())
+}

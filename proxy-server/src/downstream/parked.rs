@@ -1,0 +1,185 @@
+//! Calls whose clients are thinking about a question. Each is claimed by the `requestState` that the client was given:
+//! once, by the same principal, for the same request, before it expires.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
+
+use crate::downstream::conversation::Conversation;
+use crate::downstream::seal::{Purpose, Seal};
+use crate::error::{Error, Kind};
+use crate::tasks::Tasks;
+
+/// How long a client may think about one round of questions.
+const LIFETIME: Duration = Duration::from_secs(300);
+/// Parked calls, all in all and of one upstream: each holds a place among the upstream's requests in flight.
+const MAX: usize = 1_000;
+const MAX_PER_UPSTREAM: usize = 128;
+
+/// The parked calls.
+pub(super) struct Parked {
+    state: Mutex<State>,
+    seal: Seal,
+    closed: CancellationToken,
+}
+
+#[derive(Default)]
+struct State {
+    waiting: HashMap<u64, Waiting>,
+    last: u64,
+}
+
+/// One parked call.
+struct Waiting {
+    /// Where to say to whom it goes.
+    claim: oneshot::Sender<oneshot::Sender<Conversation>>,
+    /// The address of its upstream.
+    upstream: usize,
+}
+
+/// A place for a call that is about to be parked.
+pub(super) struct Slot {
+    place: Place,
+    claimed: oneshot::Receiver<oneshot::Sender<Conversation>>,
+    state: String,
+}
+
+/// Removes a call from the list, whatever ends it.
+struct Place {
+    parked: Arc<Parked>,
+    number: u64,
+}
+
+impl Parked {
+    pub(super) fn new() -> Arc<Self> {
+        Arc::new(Self { state: Mutex::default(), seal: Seal::new(), closed: CancellationToken::new() })
+    }
+
+    /// A place for a call of the upstream at this address, to be claimed for this purpose.
+    pub(super) fn reserve(self: &Arc<Self>, upstream: usize, purpose: &Purpose) -> Result<Slot, Error> {
+        let (claim, claimed) = oneshot::channel();
+        let mut state = self.state();
+        let of_upstream = state.waiting.values().filter(|waiting| waiting.upstream == upstream).count();
+        if state.waiting.len() >= MAX || of_upstream >= MAX_PER_UPSTREAM || self.closed.is_cancelled() {
+            return Err(Error::new(Kind::Cancelled).because("too many calls wait for their clients"));
+        }
+        state.last += 1;
+        let number = state.last;
+        let sealed = self.seal.seal(number, purpose)?;
+        state.waiting.insert(number, Waiting { claim, upstream });
+        drop(state);
+        Ok(Slot { place: Place { parked: Arc::clone(self), number }, claimed, state: sealed })
+    }
+
+    /// The call that this state belongs to. Whatever is wrong with the state, the answer is the same.
+    pub(super) async fn claim(&self, sealed: &str, purpose: &Purpose) -> Option<Conversation> {
+        let number = self.seal.open(sealed, purpose)?;
+        let waiting = self.state().waiting.remove(&number)?;
+        let (to, conversation) = oneshot::channel();
+        waiting.claim.send(to).ok()?;
+        conversation.await.ok()
+    }
+
+    /// Ends every parked call.
+    pub(super) fn end_all(&self) {
+        self.closed.cancel();
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Slot {
+    /// The `requestState` for the client.
+    pub(super) fn state(&self) -> &str {
+        &self.state
+    }
+
+    /// Keeps a call whose questions a client with these raw capabilities has been asked.
+    pub(super) fn keep(self, conversation: Conversation, capabilities: &str, tasks: &Tasks) {
+        let Self { place, claimed, .. } = self;
+        let until = conversation.deadline().min(Instant::now() + LIFETIME);
+        let waited = Waited { conversation, capabilities: capabilities.into(), until };
+        tasks.spawn("parked call", wait(place, waited, claimed));
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.parked.state().waiting.remove(&self.number);
+    }
+}
+
+/// A call and how long it waits.
+struct Waited {
+    conversation: Conversation,
+    capabilities: Box<str>,
+    until: Instant,
+}
+
+/// Keeps the upstream served until the call is claimed or has waited too long, which cancels it.
+async fn wait(place: Place, waited: Waited, claimed: oneshot::Receiver<oneshot::Sender<Conversation>>) {
+    let Waited { mut conversation, capabilities, until } = waited;
+    tokio::select! {
+        biased;
+        () = sleep_until(until) => {}
+        () = place.parked.closed.cancelled() => {}
+        Ok(to) = claimed => drop(to.send(conversation)),
+        never = conversation.rest(&capabilities) => match never {},
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::advance;
+
+    use super::*;
+
+    const MINE: Purpose = [1; 32];
+
+    fn park(parked: &Arc<Parked>, tasks: &Tasks, lifetime: Duration) -> String {
+        let slot = parked.reserve(7, &MINE).expect("a place");
+        let state = slot.state().to_owned();
+        slot.keep(Conversation::silent(Instant::now() + lifetime, tasks), "{}", tasks);
+        state
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_state_is_good_for_one_claim_before_it_expires() {
+        let (parked, tasks) = (Parked::new(), Tasks::default());
+        let day = Duration::from_secs(24 * 60 * 60);
+        let (early, late) = (park(&parked, &tasks, day), park(&parked, &tasks, day));
+        advance(LIFETIME - Duration::from_secs(1)).await;
+        assert!(parked.claim(&early, &[2; 32]).await.is_none(), "somebody else's");
+        assert!(parked.claim(&early, &MINE).await.is_some());
+        assert!(parked.claim(&early, &MINE).await.is_none(), "again");
+        advance(Duration::from_secs(2)).await;
+        assert!(parked.claim(&late, &MINE).await.is_none(), "too late");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn no_call_is_parked_beyond_its_own_deadline() {
+        let (parked, tasks) = (Parked::new(), Tasks::default());
+        let state = park(&parked, &tasks, Duration::from_secs(5));
+        tokio::time::sleep(Duration::from_secs(6)).await;
+        assert!(parked.claim(&state, &MINE).await.is_none());
+        assert!(parked.state().waiting.is_empty());
+    }
+
+    #[tokio::test]
+    async fn an_upstream_has_so_many_places() {
+        let parked = Parked::new();
+        let slots: Vec<Slot> = (0..MAX_PER_UPSTREAM).map(|_| parked.reserve(7, &MINE).expect("a place")).collect();
+        assert_eq!(parked.reserve(7, &MINE).err().map(|error| error.kind()), Some(Kind::Cancelled));
+        assert!(parked.reserve(8, &MINE).is_ok());
+        drop(slots);
+        assert!(parked.reserve(7, &MINE).is_ok());
+        parked.end_all();
+        assert!(parked.reserve(7, &MINE).is_err(), "the gateway stops");
+    }
+}

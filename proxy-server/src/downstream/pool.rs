@@ -1,0 +1,403 @@
+//! Upstream sessions for clients that have none: kept per upstream, principal and declared capabilities, so that a legacy
+//! upstream sees what its caller can do, and one caller's session is never another's.
+//!
+//! A call that can be asked something, or that wants log messages, has its session to itself for as long as it runs: what
+//! the upstream then says of no call in particular can only belong to this one. All other calls share.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use schemas::Transport;
+use tokio::sync::{Semaphore, broadcast, mpsc, oneshot};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
+use tokio_util::sync::CancellationToken;
+use tracing::debug;
+
+use crate::downstream::Edge;
+use crate::downstream::question::refuse;
+use crate::error::{Error, Kind};
+use crate::policy::Principal;
+use crate::protocol::{self, Message, Object};
+use crate::upstream::{Attachment, Call, Event, OpenError, Upstream};
+
+const REAP_INTERVAL: Duration = Duration::from_secs(15);
+/// How long a session waits for the next call before it is let go.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(5 * 60);
+/// How long the end of a session is waited for whose place is needed.
+const EVICTION: Duration = Duration::from_secs(3);
+const LOOK_INTERVAL: Duration = Duration::from_millis(10);
+/// Change notices that may wait for one listener.
+const NOTICES: usize = 256;
+/// The longest text of capabilities that sessions are kept by.
+const MAX_CAPABILITIES: usize = 16 * 1024;
+const INITIALIZED: &[u8] = br#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#;
+
+/// Whose sessions they are.
+#[derive(Clone, PartialEq, Eq, Hash)]
+struct Key {
+    /// The address of the upstream, which every line of the group keeps from being used again.
+    upstream: usize,
+    principal: Principal,
+    capabilities: Box<str>,
+}
+
+/// How a caller uses a session.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Use {
+    Alone,
+    Shared,
+}
+
+/// The kept sessions.
+pub(super) struct Pool {
+    groups: Mutex<HashMap<Key, Group>>,
+    max: usize,
+}
+
+/// The sessions of one kind of caller.
+struct Group {
+    lines: Vec<Arc<Line>>,
+    /// Whoever would share a session waits here for the one who opens it.
+    opening: Arc<Semaphore>,
+}
+
+/// One kept session.
+pub(super) struct Line {
+    key: Key,
+    attachment: Arc<Attachment>,
+    /// The upstream's answer to `initialize`.
+    handshake: Message,
+    /// What the upstream tells outside any call.
+    notices: broadcast::Sender<Bytes>,
+    pub(super) subscriptions: Mutex<HashMap<String, usize>>,
+    used: Mutex<Usage>,
+    /// From which level on the upstream was last told to log.
+    level: Mutex<Option<Box<str>>>,
+    closed: CancellationToken,
+}
+
+struct Usage {
+    alone: bool,
+    shared: usize,
+    last: Instant,
+}
+
+/// A caller's place in a session; given back when dropped.
+pub(super) struct Seat {
+    line: Arc<Line>,
+    usage: Use,
+}
+
+/// Who wants a session, and with which upstream.
+pub(super) struct Caller<'a> {
+    pub(super) upstream: &'a Arc<Upstream>,
+    pub(super) principal: Principal,
+    /// The raw client capabilities.
+    pub(super) capabilities: &'a str,
+}
+
+impl Pool {
+    pub(super) fn new(max: usize) -> Self {
+        Self { groups: Mutex::default(), max }
+    }
+
+    /// A place in a session, which is opened if there is none to be had.
+    pub(super) async fn take(edge: &Arc<Edge>, caller: Caller<'_>, usage: Use) -> Result<Seat, Error> {
+        if caller.capabilities.len() > MAX_CAPABILITIES {
+            return Err(Kind::InvalidParams("too long a list of client capabilities").into());
+        }
+        let key = Key {
+            upstream: Arc::as_ptr(caller.upstream).addr(),
+            principal: caller.principal,
+            capabilities: caller.capabilities.into(),
+        };
+        let pool = &edge.pool;
+        if let Some(seat) = pool.free(&key, usage) {
+            return Ok(seat);
+        }
+        if usage == Use::Alone {
+            return open(edge, caller.upstream, key, usage).await;
+        }
+        let outcome = Self::take_in_turn(edge, caller, key.clone()).await;
+        if outcome.is_err() {
+            pool.sweep(&key);
+        }
+        outcome
+    }
+
+    /// A place in a session that others may share; only one of them opens it.
+    async fn take_in_turn(edge: &Arc<Edge>, caller: Caller<'_>, key: Key) -> Result<Seat, Error> {
+        let deadline = Instant::now() + edge.config.initialize_timeout;
+        let opening = Arc::clone(&edge.pool.groups().entry(key.clone()).or_default().opening);
+        let turn = timeout_at(deadline, opening.acquire()).await;
+        let _turn = turn.map_err(|_| Error::new(Kind::NotReady).at(&caller.upstream.definition().name))?;
+        match edge.pool.free(&key, Use::Shared) {
+            Some(seat) => Ok(seat),
+            None => open(edge, caller.upstream, key, Use::Shared).await,
+        }
+    }
+
+    /// Ends every session.
+    pub(super) fn end_all(&self) {
+        for group in self.groups().values() {
+            group.lines.iter().for_each(|line| line.closed.cancel());
+        }
+    }
+
+    fn free(&self, key: &Key, usage: Use) -> Option<Seat> {
+        let groups = self.groups();
+        // The newest first, so that one who calls again finds what it left there.
+        groups.get(key)?.lines.iter().rev().find_map(|line| line.seat(usage))
+    }
+
+    /// Makes room for one more, at the cost of the session that waits longest.
+    fn make_room(&self) -> Result<(), Error> {
+        let groups = self.groups();
+        let lines = || groups.values().flat_map(|group| &group.lines);
+        if lines().count() < self.max {
+            return Ok(());
+        }
+        let idle = lines().filter_map(|line| Some((line.idle_since()?, line)));
+        let (_, oldest) = idle.min_by_key(|(since, _)| *since).ok_or(Kind::TooManySessions)?;
+        oldest.closed.cancel();
+        Ok(())
+    }
+
+    /// Ends the session with this upstream that waits longest, and waits for its end. Says whether there was one.
+    async fn evict(&self, upstream: usize) -> bool {
+        let oldest = {
+            let groups = self.groups();
+            let lines = groups.iter().filter(|(key, _)| key.upstream == upstream).flat_map(|(_, group)| &group.lines);
+            // Only a session of its own takes a place.
+            let idle = lines.filter(|line| !line.attachment.is_shared());
+            let idle = idle.filter_map(|line| Some((line.idle_since()?, line)));
+            let oldest = idle.min_by_key(|(since, _)| *since).map(|(_, line)| line);
+            oldest.inspect(|line| line.closed.cancel()).map(Arc::downgrade)
+        };
+        let Some(oldest) = oldest else { return false };
+        let gone = async {
+            while oldest.strong_count() > 0 {
+                sleep(LOOK_INTERVAL).await;
+            }
+        };
+        timeout(EVICTION, gone).await.is_ok()
+    }
+
+    fn add(&self, line: &Arc<Line>) {
+        self.groups().entry(line.key.clone()).or_default().lines.push(Arc::clone(line));
+    }
+
+    fn remove(&self, line: &Arc<Line>) {
+        let mut groups = self.groups();
+        if let Some(group) = groups.get_mut(&line.key) {
+            group.lines.retain(|other| !Arc::ptr_eq(other, line));
+        }
+        drop(groups);
+        self.sweep(&line.key);
+    }
+
+    /// Forgets a kind of caller of which there is nobody.
+    fn sweep(&self, key: &Key) {
+        let mut groups = self.groups();
+        if groups.get(key).is_some_and(Group::is_unused) {
+            groups.remove(key);
+        }
+    }
+
+    fn groups(&self) -> MutexGuard<'_, HashMap<Key, Group>> {
+        lock(&self.groups)
+    }
+}
+
+impl Group {
+    fn is_unused(&self) -> bool {
+        self.lines.is_empty() && Arc::strong_count(&self.opening) == 1
+    }
+}
+
+impl Default for Group {
+    fn default() -> Self {
+        Self { lines: Vec::new(), opening: Arc::new(Semaphore::new(1)) }
+    }
+}
+
+impl Line {
+    fn seat(self: &Arc<Self>, usage: Use) -> Option<Seat> {
+        let mut used = lock(&self.used);
+        let is_free = !used.alone && (usage == Use::Shared || used.shared == 0) && !self.closed.is_cancelled();
+        if !is_free {
+            return None;
+        }
+        match usage {
+            Use::Alone => used.alone = true,
+            Use::Shared => used.shared += 1,
+        }
+        Some(Seat { line: Arc::clone(self), usage })
+    }
+
+    fn idle_since(&self) -> Option<Instant> {
+        let used = lock(&self.used);
+        let is_idle = !used.alone && used.shared == 0 && self.notices.receiver_count() == 0;
+        (is_idle && !self.closed.is_cancelled()).then_some(used.last)
+    }
+
+    pub(super) fn attachment(&self) -> &Arc<Attachment> {
+        &self.attachment
+    }
+
+    /// Has the upstream send log messages from this level on, if it can.
+    pub(super) async fn log_from(&self, level: &str, deadline: Instant) {
+        let handshake = Object::read(self.handshake.body()).ok();
+        let capabilities = handshake.and_then(|result| Object::read(result.get("capabilities")?).ok());
+        let is_set = lock(&self.level).as_deref() == Some(level);
+        if is_set || capabilities.is_none_or(|all| all.get("logging").is_none()) {
+            return;
+        }
+        let params = format!(r#"{{"level":{}}}"#, serde_json::Value::from(level));
+        if self.ask("logging/setLevel", &params, deadline).await.is_ok() {
+            *lock(&self.level) = Some(level.into());
+        }
+    }
+
+    /// Asks the upstream something that is no call of the client's.
+    pub(super) async fn ask(&self, method: &str, params: &str, deadline: Instant) -> Result<Message, Error> {
+        let request = Message::parse(protocol::request(0, method, params));
+        let message = &request.map_err(|error| Error::new(Kind::Malformed).because(error))?;
+        let (events, _nobody) = mpsc::channel(1);
+        let (_never, cancelled) = oneshot::channel();
+        self.attachment.request(Call { message, events, cancelled, deadline }).await
+    }
+
+    pub(super) fn handshake(&self) -> &Message {
+        &self.handshake
+    }
+
+    /// What the upstream tells from now on outside any call. The session is kept for as long as somebody listens.
+    pub(super) fn notices(&self) -> broadcast::Receiver<Bytes> {
+        self.notices.subscribe()
+    }
+
+    /// Done when the session has ended for good.
+    pub(super) fn closed(&self) -> &CancellationToken {
+        &self.closed
+    }
+}
+
+impl Seat {
+    pub(super) fn line(&self) -> &Arc<Line> {
+        &self.line
+    }
+
+    /// Ends a session that a caller had to itself, if what is still said in it could be taken for the next caller's.
+    pub(super) fn discard(&mut self) {
+        let transport = &self.line.attachment.upstream().definition().transport;
+        let tells_apart = matches!(transport, Transport::StreamableHttp(_));
+        if self.usage == Use::Alone && !tells_apart && !self.line.attachment.is_shared() {
+            self.line.closed.cancel();
+        }
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        let mut used = lock(&self.line.used);
+        match self.usage {
+            Use::Alone => used.alone = false,
+            Use::Shared => used.shared = used.shared.saturating_sub(1),
+        }
+        used.last = Instant::now();
+    }
+}
+
+/// Opens one more session. Should its caller leave in the meantime, the next one finds it.
+async fn open(edge: &Arc<Edge>, upstream: &Arc<Upstream>, key: Key, usage: Use) -> Result<Seat, Error> {
+    edge.pool.make_room()?;
+    let deadline = Instant::now() + edge.config.initialize_timeout;
+    let open = || {
+        let opening = shake_hands(Arc::clone(edge), Arc::clone(upstream), (key.clone(), usage), deadline);
+        edge.tasks.finish_anyway("open pooled session", opening)
+    };
+    match open().await {
+        // What idles for one caller is in the way of another.
+        Err(error) if error.kind() == Kind::TooManySessions && edge.pool.evict(key.upstream).await => open().await,
+        outcome => outcome,
+    }
+}
+
+async fn shake_hands(
+    edge: Arc<Edge>,
+    upstream: Arc<Upstream>,
+    (key, usage): (Key, Use),
+    deadline: Instant,
+) -> Result<Seat, Error> {
+    let name = &upstream.definition().name;
+    let opened = Attachment::open(Arc::clone(&upstream), &protocol::hello(&key.capabilities), deadline).await;
+    let (attachment, handshake, events) = opened.map_err(|error| match error {
+        OpenError::Failed(error) => error.at(name),
+        OpenError::Refused(answer) => {
+            Error::new(Kind::BadAnswer).because(format!("it answered {}", answer.body())).at(name)
+        }
+    })?;
+    let initialized = Message::parse(Bytes::from_static(INITIALIZED)).map_err(|_| Kind::BadAnswer)?;
+    let sent = timeout_at(deadline, attachment.notify(&initialized)).await;
+    if let Err(error) = sent.unwrap_or_else(|_| Err(Kind::TimedOut.into())) {
+        attachment.close().await;
+        return Err(error.at(name));
+    }
+    let line = Arc::new(Line {
+        key,
+        attachment,
+        handshake,
+        notices: broadcast::channel(NOTICES).0,
+        subscriptions: Mutex::default(),
+        used: Mutex::new(Usage { alone: false, shared: 0, last: Instant::now() }),
+        level: Mutex::default(),
+        closed: upstream.retired().child_token(),
+    });
+    let seat = line.seat(usage).ok_or_else(|| Error::new(Kind::NotReady).at(name));
+    edge.pool.add(&line);
+    edge.tasks.spawn("pooled session", keep(Arc::clone(&edge), line, events));
+    seat
+}
+
+/// Runs for as long as a session is kept, and lets go of it at the end.
+async fn keep(edge: Arc<Edge>, line: Arc<Line>, mut events: mpsc::Receiver<Event>) {
+    loop {
+        tokio::select! {
+            () = line.closed.cancelled() => break,
+            Some(event) = events.recv() => match event {
+                // Nobody listening is no reason to worry.
+                Event::Notification(message) => drop(line.notices.send(message)),
+                Event::Question(question) => refuse(question.reply, "nobody can be asked outside a call"),
+            },
+            else => break,
+        }
+    }
+    line.closed.cancel();
+    edge.pool.remove(&line);
+    line.attachment.close().await;
+}
+
+/// Lets go of sessions that nobody has used for a while.
+pub(super) async fn reap(edge: Arc<Edge>) {
+    loop {
+        tokio::select! {
+            () = edge.tasks.stopping().cancelled() => return,
+            () = sleep(REAP_INTERVAL) => {}
+        }
+        let mut groups = edge.pool.groups();
+        groups.retain(|_, group| !group.is_unused());
+        for line in groups.values().flat_map(|group| &group.lines) {
+            if line.idle_since().is_some_and(|since| since.elapsed() > IDLE_TIMEOUT) {
+                debug!(upstream = %line.attachment.upstream().definition().name, "pooled session ended: idle");
+                line.closed.cancel();
+            }
+        }
+    }
+}
+
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,74 @@
+//! The response to one modern request: plain JSON when nothing comes before the answer, else an event stream, which cannot
+//! be taken up again.
+
+use std::convert::Infallible;
+
+use axum::body::Body;
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use bytes::{BufMut, Bytes, BytesMut};
+use futures_util::stream;
+use tokio::time::timeout;
+
+use crate::downstream::{Config, respond};
+use crate::upstream::one_line;
+
+/// One request and what becomes of it. Dropped before the answer, it is cancelled upstream.
+pub(super) trait Talk: Send + Sized + 'static {
+    /// What goes to the client next; nothing is asked for after the answer.
+    fn next(&mut self) -> impl Future<Output = Said> + Send;
+}
+
+/// What goes to the client next.
+pub(super) enum Said {
+    /// On the way.
+    Told(Bytes),
+    /// In the end.
+    Answer(StatusCode, Bytes),
+}
+
+/// Answers with what this request comes to.
+pub(super) async fn respond_with(mut talk: impl Talk, config: &Config) -> Response {
+    match timeout(config.patience, talk.next()).await {
+        Ok(Said::Answer(status, body)) => respond::json(status, body),
+        Ok(Said::Told(first)) => stream(talk, frame(first), config),
+        Err(_) => stream(talk, Bytes::from_static(b": waiting\n\n"), config),
+    }
+}
+
+/// Answers with a stream that begins with this frame and ends with the answer.
+fn stream(talk: impl Talk, first: Bytes, config: &Config) -> Response {
+    let keep_alive = config.keep_alive;
+    let frames = stream::unfold((Some(talk), Some(first)), move |(talk, first)| async move {
+        let mut talk = talk?;
+        if let Some(first) = first {
+            return Some((Ok::<_, Infallible>(first), (Some(talk), None)));
+        }
+        match timeout(keep_alive, talk.next()).await {
+            Ok(Said::Told(message)) => Some((Ok(frame(message)), (Some(talk), None))),
+            Ok(Said::Answer(_, body)) => Some((Ok(frame(body)), (None, None))),
+            Err(_) => Some((Ok(Bytes::from_static(b": keep-alive\n\n")), (Some(talk), None))),
+        }
+    });
+    events(Body::from_stream(frames))
+}
+
+/// A response whose body is an event stream.
+pub(super) fn events(body: Body) -> Response {
+    let headers = [
+        (header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream")),
+        (header::CACHE_CONTROL, HeaderValue::from_static("no-cache")),
+        (HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no")),
+    ];
+    (headers, body).into_response()
+}
+
+/// One event, which has no number: there is no taking up of streams in this era.
+pub(super) fn frame(message: Bytes) -> Bytes {
+    let message = one_line(message);
+    let mut out = BytesMut::with_capacity(message.len() + 24);
+    out.put_slice(b"event: message\ndata: ");
+    out.put_slice(&message);
+    out.put_slice(b"\n\n");
+    out.freeze()
+}

@@ -1,0 +1,209 @@
+//! What a legacy upstream answers, in the words of the modern era (2026-07-28, basic, "Results" and "Caching").
+
+use bytes::Bytes;
+
+use super::claims::without;
+use super::code::{INVALID_PARAMS, RESOURCE_NOT_FOUND};
+use super::message::{Kind, Message, result_response};
+use super::meta::{SERVER_KEY, SUBSCRIPTION_KEY};
+use super::object::Object;
+use super::version::LATEST_MODERN;
+
+/// Results that say how long they may be kept.
+const CACHEABLE: [&str; 6] =
+    ["server/discover", "tools/list", "prompts/list", "resources/list", "resources/templates/list", "resources/read"];
+/// Nobody tells when what a legacy upstream said has become wrong, and it may have said it to one client alone.
+const HINTS: &str = r#""ttlMs":0,"cacheScope":"private","#;
+
+/// The answer to `request`, which is the client's own, from an upstream with this raw `serverInfo`.
+pub(crate) fn completed(request: &Message, answer: &Message, server: &str) -> Bytes {
+    let edited = match answer.kind() {
+        Kind::Result => complete(request, answer, server),
+        Kind::Error => not_found(request, answer),
+        Kind::Request | Kind::Notification => None,
+    };
+    edited.unwrap_or_else(|| answer.with_id(request.id(), &[]))
+}
+
+fn complete(request: &Message, answer: &Message, server: &str) -> Option<Bytes> {
+    let raw = answer.body();
+    let result = Object::read(raw).ok()?;
+    let mut first = String::new();
+    if result.get("resultType").is_none() {
+        first.push_str(r#""resultType":"complete","#);
+    }
+    if CACHEABLE.contains(&request.method()) && result.get("ttlMs").is_none() && result.get("cacheScope").is_none() {
+        first.push_str(HINTS);
+    }
+    let named;
+    let mut edits = Vec::with_capacity(2);
+    let meta = result.get("_meta").and_then(|raw| Some((raw, Object::read(raw).ok()?)));
+    match &meta {
+        Some((_, meta)) if meta.get(SERVER_KEY).is_some() => {}
+        Some((raw, meta)) => {
+            named = format!("\"{SERVER_KEY}\":{server}{}", if meta.is_empty() { "" } else { "," });
+            edits.push((Object::opening(raw), named.as_str()));
+        }
+        None => first.push_str(&format!(r#""_meta":{{"{SERVER_KEY}":{server}}},"#)),
+    }
+    if result.is_empty() {
+        first.pop();
+    }
+    edits.push((Object::opening(raw), &first));
+    Some(answer.with_id(request.id(), &edits))
+}
+
+/// A resource that does not exist is an invalid parameter in this era, and the error names it.
+fn not_found(request: &Message, answer: &Message) -> Option<Bytes> {
+    let error = Object::read(answer.body()).ok()?;
+    let code = error.get("code").filter(|code| code.parse() == Ok(RESOURCE_NOT_FOUND))?;
+    let new_code = INVALID_PARAMS.to_string();
+    let params = Object::read(request.params()).ok();
+    let uri = params.as_ref().and_then(|params| params.get("uri")).unwrap_or("null");
+    let data = error.get("data");
+    let known = data.and_then(|data| Object::read(data).ok());
+    let added;
+    let mut edits = vec![(code, new_code.as_str())];
+    match (data, known) {
+        (_, Some(known)) if known.get("uri").is_some() => {}
+        (Some(raw), Some(known)) => {
+            added = format!("\"uri\":{uri}{}", if known.is_empty() { "" } else { "," });
+            edits.push((Object::opening(raw), added.as_str()));
+        }
+        (Some(raw), None) => {
+            added = format!(r#"{{"uri":{uri}}}"#);
+            edits.push((raw, added.as_str()));
+        }
+        (None, _) => {
+            added = format!(r#""data":{{"uri":{uri}}},"#);
+            edits.push((Object::opening(answer.body()), added.as_str()));
+        }
+    }
+    Some(answer.with_id(request.id(), &edits))
+}
+
+/// The raw result of `server/discover`, from an upstream's answer to `initialize`.
+pub(crate) fn discovery(handshake: &Message) -> String {
+    let hello = Object::read(handshake.body()).ok();
+    let get = |name| hello.as_ref().and_then(|hello| hello.get(name));
+    // The tasks of the legacy era are not those of this one.
+    let capabilities = get("capabilities").and_then(|raw| Object::read(raw).ok());
+    let capabilities = capabilities.map_or_else(|| "{}".to_owned(), |all| without(&all, &["tasks"]));
+    let instructions = get("instructions").map(|text| format!(r#""instructions":{text},"#)).unwrap_or_default();
+    let server = server_info(handshake);
+    format!(
+        r#"{{"resultType":"complete","supportedVersions":["{LATEST_MODERN}"],"capabilities":{capabilities},{instructions}"ttlMs":5000,"cacheScope":"private","_meta":{{"{SERVER_KEY}":{server}}}}}"#
+    )
+}
+
+/// The raw `serverInfo` in an upstream's answer to `initialize`.
+pub(crate) fn server_info(handshake: &Message) -> &str {
+    let hello = Object::read(handshake.body()).ok();
+    hello.and_then(|hello| hello.get("serverInfo")).unwrap_or(r#"{"name":"mcp-proxy","version":"0"}"#)
+}
+
+/// A notification that belongs to the `subscriptions/listen` with this raw id.
+pub(crate) fn subscribed(notification: &Message, id: &str) -> Bytes {
+    let mark = format!("\"{SUBSCRIPTION_KEY}\":{id}");
+    let raw = notification.params();
+    let Ok(params) = Object::read(raw) else {
+        let added = format!(r#""params":{{"_meta":{{{mark}}}}},"#);
+        return notification.with(&[(notification.opening(), &added)]);
+    };
+    let meta = params.get("_meta").and_then(|raw| Some((raw, Object::read(raw).ok()?)));
+    let (at, mark, is_alone) = match meta {
+        Some((raw, meta)) => (Object::opening(raw), mark, meta.is_empty()),
+        None => (Object::opening(raw), format!(r#""_meta":{{{mark}}}"#), params.is_empty()),
+    };
+    notification.with(&[(at, &format!("{mark}{}", if is_alone { "" } else { "," }))])
+}
+
+/// The response that ends the `subscriptions/listen` with this raw id.
+pub(crate) fn listening_ended(id: &str) -> Bytes {
+    result_response(id, &format!(r#"{{"resultType":"complete","_meta":{{"{SUBSCRIPTION_KEY}":{id}}}}}"#))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(text: &str) -> Message {
+        Message::parse(Bytes::copy_from_slice(text.as_bytes())).expect(text)
+    }
+
+    fn check(method: &str, answer: &str, expected: &str) {
+        let params = r#"{"uri":"a://b"}"#;
+        let request = message(&format!(r#"{{"jsonrpc":"2.0","id":"x","method":"{method}","params":{params}}}"#));
+        let answer = message(&format!(r#"{{"jsonrpc":"2.0","id":1,{answer}}}"#));
+        let found = completed(&request, &answer, r#"{"name":"s"}"#);
+        let expected = expected.replace("SERVER", r#""io.modelcontextprotocol/serverInfo":{"name":"s"}"#);
+        assert_eq!(String::from_utf8_lossy(&found), format!(r#"{{"jsonrpc":"2.0","id":"x",{expected}}}"#));
+    }
+
+    #[test]
+    fn results_say_that_they_are_complete_and_whose() {
+        check("tools/call", r#""result":{}"#, r#""result":{"resultType":"complete","_meta":{SERVER}}"#);
+        check(
+            "tools/call",
+            r#""result":{"content":[ 1.10 ]}"#,
+            r#""result":{"resultType":"complete","_meta":{SERVER},"content":[ 1.10 ]}"#,
+        );
+        check(
+            "tools/call",
+            r#""result":{"_meta":{"a":1},"x":2}"#,
+            r#""result":{"resultType":"complete","_meta":{SERVER,"a":1},"x":2}"#,
+        );
+        check("tools/call", r#""result":{"_meta":{}}"#, r#""result":{"resultType":"complete","_meta":{SERVER}}"#);
+    }
+
+    #[test]
+    fn lists_say_that_they_cannot_be_kept() {
+        check(
+            "tools/list",
+            r#""result":{"tools":[]}"#,
+            r#""result":{"resultType":"complete","ttlMs":0,"cacheScope":"private","_meta":{SERVER},"tools":[]}"#,
+        );
+    }
+
+    #[test]
+    fn a_missing_resource_has_the_code_of_this_era() {
+        let check = |error, expected| check("resources/read", error, expected);
+        check(
+            r#""error":{"code":-32002,"message":"no"}"#,
+            r#""error":{"data":{"uri":"a://b"},"code":-32602,"message":"no"}"#,
+        );
+        check(
+            r#""error":{"code":-32002,"message":"no","data":{"uri":"c"}}"#,
+            r#""error":{"code":-32602,"message":"no","data":{"uri":"c"}}"#,
+        );
+        check(
+            r#""error":{"code":-32002,"message":"no","data":{"x":1}}"#,
+            r#""error":{"code":-32602,"message":"no","data":{"uri":"a://b","x":1}}"#,
+        );
+        check(r#""error":{"code":-32000,"message":"no"}"#, r#""error":{"code":-32000,"message":"no"}"#);
+    }
+
+    #[test]
+    fn a_listeners_messages_carry_its_id() {
+        let check = |params: &str, expected: &str| {
+            let told = message(&format!(r#"{{"jsonrpc":"2.0","method":"n"{params}}}"#));
+            let found = message(&String::from_utf8_lossy(&subscribed(&told, "7")));
+            assert_eq!(found.params(), expected.replace("ID", r#""io.modelcontextprotocol/subscriptionId":7"#));
+        };
+        check("", r#"{"_meta":{ID}}"#);
+        check(r#","params":{}"#, r#"{"_meta":{ID}}"#);
+        check(r#","params":{"uri":"a"}"#, r#"{"_meta":{ID},"uri":"a"}"#);
+        check(r#","params":{"_meta":{"x":1}}"#, r#"{"_meta":{ID,"x":1}}"#);
+    }
+
+    #[test]
+    fn a_discovery_tells_what_the_handshake_told() {
+        let handshake = message(
+            r#"{"jsonrpc":"2.0","id":1,"result":{"protocolVersion":"2025-11-25","capabilities":{"tools":{"x":1.0},"tasks":{}},"serverInfo":{"name":"s"},"instructions":"do"}}"#,
+        );
+        assert_eq!(
+            discovery(&handshake),
+            r#"{"resultType":"complete","supportedVersions":["2026-07-28"],"capabilities":{"tools":{"x":1.0}},"instructions":"do","ttlMs":5000,"cacheScope":"private","_meta":{"io.modelcontextprotocol/serverInfo":{"name":"s"}}}"#
+        );
+    }
+}

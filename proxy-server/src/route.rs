@@ -1,0 +1,149 @@
+//! Which upstreams a request means, in which order to try them, and what they call what it names. Pure.
+
+mod rewrite;
+
+use std::borrow::Cow;
+
+use schemas::ServerName;
+
+pub(crate) use self::rewrite::{answer_edits, notification};
+use crate::catalog::{Candidate, List, Mode, View, split_task};
+use crate::error::{Error, Kind};
+use crate::protocol::{Message, Object, quote, text};
+
+/// The upstreams that a caller may use and that are registered, connected or not.
+pub(crate) type Known<'a> = &'a dyn Fn(&str) -> Option<ServerName>;
+
+/// A request of a client of all upstreams, and who can carry it out.
+#[derive(Debug)]
+pub(crate) struct Route<'m> {
+    /// The preferred first; never empty.
+    pub(crate) candidates: Vec<Candidate>,
+    /// The raw name, URI or id in the request's parameters, where there is one to replace.
+    place: &'m str,
+    named: Cow<'m, str>,
+}
+
+/// Finds out who can carry out a request.
+pub(crate) fn route<'m>(view: &View, known: Known<'_>, request: &'m Message) -> Result<Route<'m>, Error> {
+    let params = || Object::read(request.params()).map_err(|_| Kind::InvalidParams("`params` must be an object"));
+    match request.method() {
+        "tools/call" => by_name(&params()?, |name| named(view, known, List::Tools, name)),
+        "prompts/get" => by_name(&params()?, |name| named(view, known, List::Prompts, name)),
+        "resources/read" | "resources/subscribe" | "resources/unsubscribe" => {
+            by(&params()?, "uri", |uri| resource(view, known, uri))
+        }
+        "completion/complete" => completion(view, known, &params()?),
+        "tasks/get" | "tasks/result" | "tasks/cancel" => by(&params()?, "taskId", |id| task(known, id)),
+        _ => Err(Kind::UnknownMethod.into()),
+    }
+}
+
+impl Route<'_> {
+    /// The request as this upstream knows it.
+    pub(crate) fn request(&self, message: &Message, candidate: &Candidate) -> Message {
+        if *self.named == *candidate.name {
+            return message.clone();
+        }
+        message.replaced(&[(self.place, &quote(&candidate.name))])
+    }
+}
+
+/// Whether the next candidate may be tried after this failure: when nothing was sent, or what was sent may be sent again.
+pub(crate) fn may_pass_on(failure: Kind, failed: &Candidate) -> bool {
+    match failure {
+        Kind::NotReady | Kind::TooManySessions | Kind::Busy | Kind::Unreachable | Kind::SessionLost => true,
+        Kind::Refused(_) | Kind::Lost | Kind::BadAnswer => failed.repeatable,
+        Kind::Malformed
+        | Kind::InvalidRequest(_)
+        | Kind::InvalidParams(_)
+        | Kind::UnknownTool
+        | Kind::UnknownPrompt
+        | Kind::UnknownResource
+        | Kind::UnknownUpstream
+        | Kind::UnknownMethod
+        | Kind::TimedOut
+        | Kind::Cancelled => false,
+    }
+}
+
+fn by_name<'m>(
+    params: &Object<'m>,
+    find: impl FnOnce(&str) -> Result<Vec<Candidate>, Error>,
+) -> Result<Route<'m>, Error> {
+    by(params, "name", find)
+}
+
+fn by<'m>(
+    params: &Object<'m>,
+    member: &'static str,
+    find: impl FnOnce(&str) -> Result<Vec<Candidate>, Error>,
+) -> Result<Route<'m>, Error> {
+    let place = params.get(member).unwrap_or_default();
+    let why = match member {
+        "name" => "`params.name` must be a string",
+        "uri" => "`params.uri` must be a string",
+        _ => "`params.taskId` must be a string",
+    };
+    let named = text(place).ok_or(Kind::InvalidParams(why))?;
+    let candidates = find(&named)?;
+    Ok(Route { candidates, place, named })
+}
+
+/// A tool or prompt by the name that is listed, by `upstream:name`, or by a qualified name that is not listed now.
+fn named(view: &View, known: Known<'_>, list: List, name: &str) -> Result<Vec<Candidate>, Error> {
+    let (listed, unknown) = match list {
+        List::Prompts => (view.prompt(name), Kind::UnknownPrompt),
+        List::Tools | List::Resources | List::Templates => (view.tool(name), Kind::UnknownTool),
+    };
+    if let Some(listed) = listed.filter(|listed| !listed.is_empty()) {
+        return Ok(listed);
+    }
+    let of = |upstream: &ServerName, own: &str| match view.members().get(upstream.as_str()) {
+        Some(_) => {
+            let candidate = view.members().own(upstream.as_str(), list, own);
+            candidate.map(|candidate| vec![candidate]).ok_or_else(|| Error::new(unknown))
+        }
+        None => Err(Error::new(Kind::NotReady).at(upstream)),
+    };
+    let naming = view.members().naming();
+    if naming.mode != Mode::Never
+        && let Some(upstream) = naming.owner(name).and_then(known)
+    {
+        let own = name.get(naming.joined(upstream.as_str(), "").len()..).unwrap_or_default();
+        return of(&upstream, own);
+    }
+    match name.split_once(':') {
+        Some((upstream, own)) => known(upstream).map_or_else(|| Err(Kind::UnknownUpstream.into()), |it| of(&it, own)),
+        None => Err(unknown.into()),
+    }
+}
+
+fn resource(view: &View, known: Known<'_>, uri: &str) -> Result<Vec<Candidate>, Error> {
+    if let Some((upstream, own)) = view.members().resource(uri) {
+        return Ok(vec![Candidate { upstream: upstream.clone(), name: own.into(), repeatable: true }]);
+    }
+    match crate::catalog::split_uri(uri).and_then(|(upstream, _)| known(&upstream)) {
+        Some(down) => Err(Error::new(Kind::NotReady).at(&down)),
+        None => Err(Kind::UnknownResource.into()),
+    }
+}
+
+fn task(known: Known<'_>, id: &str) -> Result<Vec<Candidate>, Error> {
+    let found = split_task(id).and_then(|(upstream, own)| Some((known(&upstream)?, own)));
+    let (upstream, own) = found.ok_or(Kind::InvalidParams("there is no such task"))?;
+    Ok(vec![Candidate { upstream, name: own.into(), repeatable: true }])
+}
+
+fn completion<'m>(view: &View, known: Known<'_>, params: &Object<'m>) -> Result<Route<'m>, Error> {
+    let wrong = Kind::InvalidParams("`params.ref` must name a prompt or a resource");
+    let reference = params.get("ref").and_then(|reference| Object::read(reference).ok()).ok_or(wrong)?;
+    match reference.text("type").as_deref() {
+        Some("ref/prompt") => by_name(&reference, |name| named(view, known, List::Prompts, name)),
+        Some("ref/resource") => by(&reference, "uri", |uri| resource(view, known, uri)),
+        Some(_) | None => Err(wrong.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,156 @@
+//! What an upstream says, as a client of all upstreams must read it: URIs of resources and ids of tasks are those by
+//! which the client can come back. Nothing else is touched, and what names neither is passed on without a copy.
+
+use bytes::Bytes;
+use memchr::memmem;
+use serde_json::value::RawValue;
+
+use crate::catalog::{Members, View, page_uris, qualified_task};
+use crate::protocol::{Kind, Message, Object, quote, text};
+
+const RELATED_TASK: &str = "io.modelcontextprotocol/related-task";
+
+/// Slices of an upstream's answer to a request of this method, and what has to stand in their place.
+pub(crate) fn answer_edits<'a>(
+    view: &View,
+    upstream: &str,
+    method: &str,
+    answer: &'a Message,
+) -> Vec<(&'a str, String)> {
+    let mut edits = Edits { members: view.members(), upstream, found: Vec::new() };
+    let body = answer.body();
+    let names = |word: &str| memmem::find(body.as_bytes(), word.as_bytes()).is_some();
+    let has_uris = !edits.members.keeps_uris() && (names("\"uri\"") || names("esourceUri\""));
+    let has_tasks = names("\"taskId\"");
+    if !has_uris && !has_tasks {
+        return Vec::new();
+    }
+    let Ok(object) = Object::read(body) else { return Vec::new() };
+    if has_uris {
+        edits.uris(method, answer.kind(), &object);
+    }
+    if has_tasks {
+        edits.tasks(&object);
+    }
+    edits.found
+}
+
+/// A notification as the client must read it; nothing if it is not for the client. That a list has changed is told by
+/// the catalog, once it has changed there.
+pub(crate) fn notification(view: &View, upstream: &str, bytes: Bytes) -> Option<Bytes> {
+    let names = |word: &str| memmem::find(&bytes, word.as_bytes()).is_some();
+    if !(names("/list_changed\"") || names("/updated\"") || names("tasks")) {
+        return Some(bytes);
+    }
+    let Ok(message) = Message::parse(bytes.clone()) else { return Some(bytes) };
+    let mut edits = Edits { members: view.members(), upstream, found: Vec::new() };
+    let params = Object::read(message.params()).ok();
+    match message.method() {
+        "notifications/tools/list_changed"
+        | "notifications/prompts/list_changed"
+        | "notifications/resources/list_changed" => return None,
+        "notifications/resources/updated" => {
+            if let Some(params) = params {
+                edits.uri(&params);
+            }
+        }
+        _ => {
+            if let Some(params) = params {
+                edits.tasks(&params);
+            }
+        }
+    }
+    let found = edits.found;
+    if found.is_empty() {
+        return Some(bytes);
+    }
+    let edits: Vec<(&str, &str)> = found.iter().map(|(old, new)| (*old, new.as_str())).collect();
+    Some(message.with(&edits))
+}
+
+struct Edits<'v, 'a> {
+    members: &'v Members,
+    upstream: &'v str,
+    found: Vec<(&'a str, String)>,
+}
+
+impl<'a> Edits<'_, 'a> {
+    fn uris(&mut self, method: &str, kind: Kind, body: &Object<'a>) {
+        if kind == Kind::Error {
+            if let Some(Ok(data)) = body.get("data").map(Object::read) {
+                self.uri(&data);
+            }
+            return;
+        }
+        match method {
+            "tools/call" | "tasks/result" => {
+                for block in items(body.get("content")) {
+                    self.block(&block);
+                }
+                for (place, uri) in page_uris(body) {
+                    self.replace(place, self.members.exposed_uri(self.upstream, &uri));
+                }
+            }
+            "prompts/get" => {
+                for message in items(body.get("messages")) {
+                    let Some(content) = message.get("content") else { continue };
+                    match Object::read(content) {
+                        Ok(block) => self.block(&block),
+                        Err(_) => items(Some(content)).iter().for_each(|block| self.block(block)),
+                    }
+                }
+            }
+            "resources/read" => items(body.get("contents")).iter().for_each(|contents| self.uri(contents)),
+            _ => {}
+        }
+    }
+
+    /// A content block that is, or points to, a resource.
+    fn block(&mut self, block: &Object<'a>) {
+        match block.text("type").as_deref() {
+            Some("resource_link") => self.uri(block),
+            Some("resource") => {
+                if let Some(Ok(resource)) = block.get("resource").map(Object::read) {
+                    self.uri(&resource);
+                }
+            }
+            Some(_) | None => {}
+        }
+    }
+
+    fn uri(&mut self, object: &Object<'a>) {
+        let Some(place) = object.get("uri") else { return };
+        let Some(uri) = text(place) else { return };
+        self.replace(place, self.members.exposed_uri(self.upstream, &uri));
+    }
+
+    /// A task where results and notifications carry one: as themselves, as `task`, or as what they belong to.
+    fn tasks(&mut self, object: &Object<'a>) {
+        let nested = |object: &Object<'a>, name| Object::read(object.get(name)?).ok();
+        let related = nested(object, "_meta").and_then(|meta| nested(&meta, RELATED_TASK));
+        let places = [object.get("taskId")]
+            .into_iter()
+            .chain([nested(object, "task"), related].into_iter().map(|task| task.and_then(|task| task.get("taskId"))));
+        for place in places.flatten() {
+            if let Some(id) = text(place) {
+                self.replace(place, qualified_task(self.upstream, &id));
+            }
+        }
+    }
+
+    fn replace(&mut self, place: &'a str, new: String) {
+        let new = quote(&new);
+        if new != place {
+            self.found.push((place, new));
+        }
+    }
+}
+
+/// The objects of a list.
+fn items(list: Option<&str>) -> Vec<Object<'_>> {
+    let raw: Vec<&RawValue> = list.and_then(|list| serde_json::from_str(list).ok()).unwrap_or_default();
+    raw.into_iter().filter_map(|item| Object::read(item.get()).ok()).collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,249 @@
+//! One live connection with an upstream: a wire, an inbox, and the requests in flight between them.
+//!
+//! Both eras are alike here but for three things: what a request says of itself in its headers, how it is withdrawn, and
+//! that only a legacy upstream can be waited on by a session of its own.
+
+use std::cell::Cell;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::FutureExt;
+use http::{HeaderMap, HeaderName, HeaderValue};
+use schemas::{Definition, Remote, Transport};
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, timeout, timeout_at};
+use tokio_util::sync::CancellationToken;
+use tracing::debug;
+
+use crate::error::{Chain, Error, Kind};
+use crate::protocol::{self, Era, LATEST_MODERN, Message};
+use crate::tasks::Tasks;
+use crate::upstream::Environment;
+use crate::upstream::inbox::{EVENT_QUEUE, Event, Expectation, Inbox, next_id};
+use crate::upstream::parameters::Parameters;
+use crate::upstream::transport::stdio::{self, Streams};
+use crate::upstream::transport::streamable_http::Endpoint;
+use crate::upstream::transport::{Outgoing, Wire, sse};
+
+/// What telling an upstream of a cancellation may take.
+const WITHDRAWAL: Duration = Duration::from_secs(1);
+
+/// A wire and what comes in on it.
+pub(super) struct Connection {
+    pub(super) wire: Wire,
+    pub(super) inbox: Arc<Inbox>,
+    pub(super) era: Era,
+    tasks: Tasks,
+    /// Which arguments a modern upstream wants repeated in headers.
+    parameters: Parameters,
+}
+
+/// For whom a request is sent, and how its end is heard of.
+pub(super) struct Sender {
+    /// The attachment it belongs to.
+    pub(super) caller: u64,
+    /// Where its progress and questions go.
+    pub(super) events: mpsc::Sender<Event>,
+    /// Fires with the client's `notifications/cancelled`.
+    pub(super) cancelled: oneshot::Receiver<Message>,
+    pub(super) deadline: Instant,
+}
+
+impl Connection {
+    /// Connects. Nothing is said yet.
+    pub(super) async fn open(environment: &Environment, definition: &Definition, era: Era) -> Result<Arc<Self>, Error> {
+        let (outbox, queue) = mpsc::channel(EVENT_QUEUE);
+        let inbox = Arc::new(Inbox::new(outbox));
+        let wire = connect(environment, definition, &inbox).await?;
+        if let (Wire::StreamableHttp(endpoint), Era::Modern) = (&wire, era) {
+            endpoint.set_version(LATEST_MODERN);
+        }
+        let (tasks, parameters) = (environment.tasks.clone(), Parameters::of(&definition.name));
+        let connection = Arc::new(Self { wire, inbox, era, tasks, parameters });
+        environment.tasks.spawn("upstream replies", reply(queue, Arc::clone(&connection)));
+        Ok(connection)
+    }
+
+    /// Sends a request under an id and a progress token of this connection, and waits for its answer. Dropped before
+    /// that, it withdraws the request.
+    pub(super) async fn request(self: &Arc<Self>, message: &Message, sender: Sender) -> Result<Message, Error> {
+        let Sender { caller, events, cancelled, deadline } = sender;
+        let id = next_id();
+        let number = id.to_string();
+        let token = protocol::progress_token(message.params());
+        let bytes = message.with_id(&number, token.map(|token| (token, number.as_str())).as_slice());
+        let listens = message.method() == "subscriptions/listen";
+        let subscription = listens.then(|| message.id().into());
+        let expected = Expectation { id, caller, events, token: token.map(Into::into), subscription };
+        let answer = self.inbox.expect(expected).ok_or(Kind::NotReady)?;
+        let flight = Flight { connection: self, id, over: Cell::new(false) };
+        let outgoing = Outgoing { id, bytes, headers: self.headers(message) };
+        let exchange = timeout_at(deadline, self.wire.exchange(outgoing, &self.inbox, answer));
+        tokio::pin!(exchange);
+        let answer = tokio::select! {
+            answer = &mut exchange => Some(answer),
+            Ok(cancel) = cancelled => {
+                flight.over.set(true);
+                self.withdraw(&number, Some(&cancel)).await;
+                return Err(Kind::Cancelled.into());
+            }
+            // An answer counts even when it is the last thing that the upstream says.
+            () = self.inbox.closed().cancelled() => exchange.as_mut().now_or_never(),
+        };
+        flight.over.set(true);
+        match answer {
+            Some(Ok(Ok(answer))) => Ok(self.read(message, answer)),
+            Some(Ok(Err(error))) => Err(error),
+            Some(Err(_)) => {
+                self.withdraw(&number, None).await;
+                Err(Kind::TimedOut.into())
+            }
+            None => Err(Error::new(Kind::Lost).because(self.inbox.end().unwrap_or_default())),
+        }
+    }
+
+    /// Sends a request that is part of a handshake, which is never withdrawn.
+    pub(super) async fn greet(&self, message: &Message, deadline: Instant) -> Result<Message, Error> {
+        let id = next_id();
+        let (events, _) = mpsc::channel(1);
+        let expected = Expectation { id, caller: super::NOBODY, events, token: None, subscription: None };
+        let answer = self.inbox.expect(expected).ok_or_else(|| self.lost())?;
+        let bytes = message.with_id(&id.to_string(), &[]);
+        let outgoing = Outgoing { id, bytes, headers: self.headers(message) };
+        let answer = timeout_at(deadline, self.wire.exchange(outgoing, &self.inbox, answer)).await;
+        self.inbox.forget(id);
+        let answer = answer.map_err(|_| Error::new(Kind::TimedOut))?;
+        // A child that died before it read its first line fails the write; why it died is the better reason.
+        answer.map_err(|error| if self.inbox.closed().is_cancelled() { self.lost() } else { error })
+    }
+
+    /// Sends a notification or a response.
+    pub(super) async fn send(&self, message: Bytes) -> Result<(), Error> {
+        self.wire.send(message).await
+    }
+
+    /// Lets the upstream know that it is over, and ends what is in flight.
+    pub(super) async fn close(&self) {
+        self.wire.close().await;
+        self.inbox.close("the session was closed");
+    }
+
+    /// Closes in a task of its own.
+    pub(super) fn close_later(self: &Arc<Self>) {
+        let this = Arc::clone(self);
+        self.tasks.spawn("close upstream session", async move { this.close().await });
+    }
+
+    pub(super) fn tasks(&self) -> &Tasks {
+        &self.tasks
+    }
+
+    /// What a modern request says of itself in its headers, where there are any.
+    fn headers(&self, message: &Message) -> HeaderMap {
+        match (self.era, &self.wire) {
+            (Era::Modern, Wire::StreamableHttp(_)) => self.parameters.headers(message),
+            (Era::Modern | Era::Legacy, _) => HeaderMap::new(),
+        }
+    }
+
+    /// Gives the answer as the caller may see it.
+    fn read(&self, request: &Message, answer: Message) -> Message {
+        match (self.era, request.method(), &self.wire) {
+            (Era::Modern, "tools/list", Wire::StreamableHttp(_)) => self.parameters.learn(answer),
+            (Era::Modern, "subscriptions/listen", _) => {
+                let mine = protocol::subscription_id(answer.body());
+                let bytes = mine.map(|mine| answer.with(&[(mine, request.id())]));
+                bytes.and_then(|bytes| Message::parse(bytes).ok()).unwrap_or(answer)
+            }
+            (Era::Modern | Era::Legacy, _, _) => answer,
+        }
+    }
+
+    fn lost(&self) -> Error {
+        Error::new(Kind::Lost).because(self.inbox.end().unwrap_or_default())
+    }
+
+    /// Tells the upstream that a request is no longer wanted, in the client's words where there are any. A modern
+    /// upstream over HTTP knows from the end of the response stream.
+    async fn withdraw(&self, id: &str, cancel: Option<&Message>) {
+        if let (Era::Modern, Wire::StreamableHttp(_)) = (self.era, &self.wire) {
+            return;
+        }
+        let own = || format!(r#"{{"jsonrpc":"2.0","method":"notifications/cancelled","params":{{"requestId":{id}}}}}"#);
+        let bytes = match cancel.map(|cancel| (cancel, protocol::requested_id(cancel.params()))) {
+            Some((cancel, Some(requested))) => cancel.with(&[(requested, id)]),
+            Some((_, None)) | None => Bytes::from(own()),
+        };
+        // Nobody waits for an upstream that takes not even this.
+        match timeout(WITHDRAWAL, self.wire.send(bytes)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => debug!(error = %Chain(&error), "cancellation not sent"),
+            Err(_) => debug!("cancellation not taken"),
+        }
+    }
+}
+
+/// A request in flight. Dropped before it is over, it is withdrawn.
+struct Flight<'a> {
+    connection: &'a Arc<Connection>,
+    id: u64,
+    over: Cell<bool>,
+}
+
+impl Drop for Flight<'_> {
+    fn drop(&mut self) {
+        self.connection.inbox.forget(self.id);
+        if !self.over.get() {
+            let (connection, id) = (Arc::clone(self.connection), self.id.to_string());
+            self.connection.tasks.spawn("withdraw", async move { connection.withdraw(&id, None).await });
+        }
+    }
+}
+
+async fn connect(environment: &Environment, definition: &Definition, inbox: &Arc<Inbox>) -> Result<Wire, Error> {
+    let limit = environment.config.message_limit;
+    match &definition.transport {
+        Transport::Stdio(program) => {
+            let (tasks, inbox, patience) = (&environment.tasks, Arc::clone(inbox), environment.config.child_patience);
+            let streams = Streams { tasks, inbox, line_limit: limit, patience };
+            let pipe = stdio::start(definition, program, &environment.children, streams);
+            Ok(Wire::Stdio(pipe.map_err(|error| Error::new(Kind::Unreachable).because(error))?))
+        }
+        Transport::StreamableHttp(remote) => {
+            let endpoint = Endpoint::new(&remote.url, headers(remote)?, &environment.dialer, limit)?;
+            Ok(Wire::StreamableHttp(Arc::new(endpoint)))
+        }
+        Transport::Sse(remote) => {
+            let (dialer, tasks) = (&environment.dialer, &environment.tasks);
+            let opening = sse::Opening { url: &remote.url, headers: headers(remote)?, dialer, tasks, limit };
+            Ok(Wire::Sse(Box::new(sse::open(opening, Arc::clone(inbox)).await?)))
+        }
+    }
+}
+
+fn headers(remote: &Remote) -> Result<HeaderMap, Error> {
+    let mut headers = HeaderMap::with_capacity(remote.headers.len());
+    for (name, value) in &remote.headers {
+        let name = HeaderName::from_bytes(name.as_bytes()).map_err(|e| Error::new(Kind::Unreachable).because(e))?;
+        let mut value = HeaderValue::from_str(value.expose()).map_err(|e| Error::new(Kind::Unreachable).because(e))?;
+        value.set_sensitive(true);
+        headers.insert(name, value);
+    }
+    Ok(headers)
+}
+
+/// Sends answers to the upstream's own requests, in order.
+async fn reply(mut queue: mpsc::Receiver<Bytes>, connection: Arc<Connection>) {
+    let closed: CancellationToken = connection.inbox.closed().clone();
+    loop {
+        let message = tokio::select! {
+            () = closed.cancelled() => return,
+            message = queue.recv() => message,
+        };
+        let Some(message) = message else { return };
+        if let Err(error) = connection.send(message).await {
+            debug!(error = %Chain(&error), "answer to the upstream's question not sent");
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! The connections to one origin that are kept open between requests.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, Uri};
+use http_body_util::Full;
+use tokio::runtime::{Handle, Id};
+use tokio::time::Instant;
+
+use super::DialError;
+use super::connect::Connector;
+use super::connection::{Connection, Readiness, Response};
+
+/// How long a connection may stay unused.
+pub(super) const LONGEST_IDLE: Duration = Duration::from_secs(90);
+/// Connections that are kept; one more is closed.
+const MAX_IDLE: usize = 256;
+
+/// A scheme, a host and perhaps a port, and the connections to it.
+pub(super) struct Origin {
+    address: Uri,
+    idle: Mutex<Vec<Idle>>,
+}
+
+struct Idle {
+    connection: Connection,
+    /// Only there does anything wait for the socket, so that the connection is used nowhere else.
+    runtime: Id,
+    since: Instant,
+}
+
+impl Origin {
+    pub(super) fn new(address: Uri) -> Self {
+        Self { address, idle: Mutex::default() }
+    }
+
+    /// Sends a request on a connection that is open, or else on a new one.
+    pub(super) async fn send(
+        self: &Arc<Self>,
+        connector: &Connector,
+        mut request: Request<Full<Bytes>>,
+    ) -> Result<Response, DialError> {
+        while let Some(connection) = self.take() {
+            match connection.send(request, self).await {
+                Ok(response) => return Ok(response),
+                // The other side closed it while it was idle, and nothing was sent.
+                Err(unsent) => match unsent.request {
+                    Some(again) => request = again,
+                    None => return Err(DialError::Broken(unsent.error)),
+                },
+            }
+        }
+        let stream = connector.connect(&self.address).await.map_err(DialError::Unreachable)?;
+        let connection = Connection::open(stream).await.map_err(DialError::Broken)?;
+        connection.send(request, self).await.map_err(|unsent| DialError::Broken(unsent.error))
+    }
+
+    /// Keeps a connection for the next request.
+    pub(super) fn keep(&self, mut connection: Connection) {
+        if connection.settle() == Readiness::Never {
+            return;
+        }
+        let idle = Idle { connection, runtime: Handle::current().id(), since: Instant::now() };
+        let mut all = self.idle();
+        if all.len() < MAX_IDLE {
+            all.push(idle);
+        }
+    }
+
+    /// Closes what has not been used for long. Says whether anything is left.
+    pub(super) fn sweep(&self) -> bool {
+        let mut all = self.idle();
+        all.retain(|idle| idle.since.elapsed() < LONGEST_IDLE);
+        !all.is_empty()
+    }
+
+    /// The connection that was used last, among those that can be used.
+    fn take(&self) -> Option<Connection> {
+        let runtime = Handle::current().id();
+        let mut all = self.idle();
+        let mut at = all.len();
+        while at > 0 {
+            at -= 1;
+            let Some(idle) = all.get_mut(at).filter(|idle| idle.runtime == runtime) else { continue };
+            match idle.connection.settle() {
+                Readiness::Ready => return Some(all.remove(at).connection),
+                Readiness::Later => {}
+                Readiness::Never => drop(all.remove(at)),
+            }
+        }
+        None
+    }
+
+    fn idle(&self) -> MutexGuard<'_, Vec<Idle>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

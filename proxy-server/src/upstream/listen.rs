@@ -1,0 +1,273 @@
+//! What a modern upstream tells without being asked: one `subscriptions/listen` for the whole session, opened anew
+//! whenever there is something else to hear of (2026-07-28, "Subscriptions").
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
+use tokio_util::sync::{CancellationToken, DropGuard};
+use tracing::debug;
+
+use crate::error::{Chain, Error, Kind};
+use crate::protocol::{self, METHOD_NOT_FOUND, Message, Object, SUBSCRIPTION_KEY, Stamp};
+use crate::upstream::NOBODY;
+use crate::upstream::connection::{Connection, Sender};
+use crate::upstream::inbox::{EVENT_QUEUE, Event, Inbox};
+
+/// How long an upstream may take to say what it will tell of.
+const PATIENCE: Duration = Duration::from_secs(10);
+const FIRST_RETRY: Duration = Duration::from_secs(1);
+const LONGEST_RETRY: Duration = Duration::from_secs(30);
+/// A listen stream ends when the upstream ends it.
+const FOREVER: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
+/// The kinds of change that an upstream can tell of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Offers {
+    tools: bool,
+    prompts: bool,
+    resources: bool,
+    subscriptions: bool,
+}
+
+/// What the upstream has agreed to tell of. Cheap to clone.
+#[derive(Clone, Default)]
+pub(super) struct Listening {
+    agreed: watch::Sender<Agreed>,
+}
+
+#[derive(Default)]
+struct Agreed {
+    /// The count of wishes that this answers.
+    wishes: Option<u64>,
+    uris: BTreeSet<Box<str>>,
+}
+
+impl Offers {
+    /// As the upstream's capabilities say.
+    pub(super) fn read(discovery: &Message) -> Self {
+        let raw = Object::read(discovery.body()).ok().and_then(|result| result.get("capabilities"));
+        let all = raw.and_then(|raw| Object::read(raw).ok());
+        let says = |part: &str, what: &str| {
+            let part = all.as_ref().and_then(|all| all.get(part)).and_then(|raw| Object::read(raw).ok());
+            part.is_some_and(|part| part.get(what) == Some("true"))
+        };
+        Self {
+            tools: says("tools", "listChanged"),
+            prompts: says("prompts", "listChanged"),
+            resources: says("resources", "listChanged"),
+            subscriptions: says("resources", "subscribe"),
+        }
+    }
+
+    fn filter(self, uris: &BTreeSet<Box<str>>) -> Option<String> {
+        let flags = [
+            (self.tools, "toolsListChanged"),
+            (self.prompts, "promptsListChanged"),
+            (self.resources, "resourcesListChanged"),
+        ];
+        let mut members: Vec<String> =
+            flags.iter().filter(|(offered, _)| *offered).map(|(_, name)| format!(r#""{name}":true"#)).collect();
+        if self.subscriptions && !uris.is_empty() {
+            members.push(format!(r#""resourceSubscriptions":{}"#, serde_json::json!(uris)));
+        }
+        (!members.is_empty()).then(|| format!(r#"{{"notifications":{{{}}}}}"#, members.join(",")))
+    }
+}
+
+impl Listening {
+    /// Waits until the upstream has agreed to tell of changes of this resource.
+    pub(super) async fn covers(&self, inbox: &Inbox, uri: &str, deadline: Instant) -> Result<(), Error> {
+        let wishes = *inbox.subscriptions_changed.borrow();
+        let mut agreed = self.agreed.subscribe();
+        let answered = agreed.wait_for(|agreed| agreed.wishes.is_some_and(|answered| answered >= wishes));
+        let agreed = timeout_at(deadline.min(Instant::now() + PATIENCE), answered).await;
+        match agreed {
+            Ok(Ok(agreed)) if agreed.uris.contains(uri) => Ok(()),
+            Ok(Ok(_)) => Err(Kind::InvalidParams("the upstream does not tell of changes of this resource").into()),
+            Ok(Err(_)) | Err(_) => Err(Kind::TimedOut.into()),
+        }
+    }
+}
+
+/// Listens for as long as it is polled. The new stream stands before the old one is let go, so that nothing is missed.
+pub(super) async fn run(connection: Arc<Connection>, offers: Offers, listening: Listening) {
+    let mut wishes = connection.inbox.subscriptions_changed.subscribe();
+    let mut current: Option<Stream> = None;
+    let mut delay = FIRST_RETRY;
+    loop {
+        let count = *wishes.borrow_and_update();
+        let Some(filter) = offers.filter(&connection.inbox.subscriptions()) else {
+            current = None;
+            listening.agreed.send_replace(Agreed { wishes: Some(count), uris: BTreeSet::new() });
+            if wishes.changed().await.is_err() {
+                return;
+            }
+            continue;
+        };
+        match open(&connection, &filter).await {
+            Ok((stream, uris)) => {
+                let renewed = current.replace(stream).is_none();
+                listening.agreed.send_replace(Agreed { wishes: Some(count), uris });
+                if renewed {
+                    // Nobody listened for a while; what changed in it nobody has told.
+                    connection.inbox.lists_changed.send_modify(|changes| {
+                        changes.tools += u64::from(offers.tools);
+                        changes.prompts += u64::from(offers.prompts);
+                        changes.resources += u64::from(offers.resources);
+                    });
+                }
+                delay = FIRST_RETRY;
+            }
+            Err(error) if error.kind() == Kind::InvalidRequest(NOT_OFFERED) => {
+                debug!("upstream offers no `subscriptions/listen`");
+                listening.agreed.send_replace(Agreed { wishes: Some(u64::MAX), uris: BTreeSet::new() });
+                return;
+            }
+            Err(error) => {
+                debug!(error = %Chain(&error), "cannot listen to the upstream");
+                sleep(delay).await;
+                delay = (delay * 2).min(LONGEST_RETRY);
+                continue;
+            }
+        }
+        let ended = current.as_ref().map(|stream| stream.ended.clone()).unwrap_or_default();
+        tokio::select! {
+            changed = wishes.changed() => if changed.is_err() { return },
+            () = ended.cancelled() => {
+                current = None;
+                sleep(delay).await;
+            }
+        }
+    }
+}
+
+const NOT_OFFERED: &str = "the upstream offers no `subscriptions/listen`";
+
+/// One `subscriptions/listen` in flight; it ends when dropped.
+struct Stream {
+    ended: CancellationToken,
+    _stop: DropGuard,
+}
+
+/// Opens a stream and waits for the acknowledgement. Gives the resources that it will tell of.
+async fn open(connection: &Arc<Connection>, filter: &str) -> Result<(Stream, BTreeSet<Box<str>>), Error> {
+    let malformed = |invalid| Error::new(Kind::Malformed).because(invalid);
+    let request = Message::parse(protocol::request(0, "subscriptions/listen", filter)).map_err(malformed)?;
+    let request = Stamp::own().apply(&request, None, &[]).map_err(malformed)?;
+    let (acknowledge, acknowledged) = oneshot::channel();
+    let (stop, ended) = (CancellationToken::new(), CancellationToken::new());
+    let stream = Stream { ended: ended.clone(), _stop: stop.clone().drop_guard() };
+    let (following, until) = (Arc::clone(connection), connection.inbox.closed().clone());
+    connection.tasks().spawn("listen", async move {
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = until.cancelled() => {}
+            () = follow(following, request, acknowledge) => {}
+        }
+        ended.cancel();
+    });
+    let acknowledged = timeout(PATIENCE, acknowledged).await.map_err(|_| Error::new(Kind::TimedOut))?;
+    let uris = acknowledged.unwrap_or_else(|_| Err(Kind::Lost.into()))?;
+    Ok((stream, uris))
+}
+
+/// Reads a stream to its end.
+async fn follow(
+    connection: Arc<Connection>,
+    request: Message,
+    acknowledge: oneshot::Sender<Result<BTreeSet<Box<str>>, Error>>,
+) {
+    let (events, mut queue) = mpsc::channel(EVENT_QUEUE);
+    let (_never, cancelled) = oneshot::channel();
+    let deadline = Instant::now() + FOREVER;
+    let listen = connection.request(&request, Sender { caller: NOBODY, events, cancelled, deadline });
+    tokio::pin!(listen);
+    let mut acknowledge = Some(acknowledge);
+    let ended = loop {
+        tokio::select! {
+            biased;
+            Some(Event::Notification(bytes)) = queue.recv() => {
+                let Ok(message) = Message::parse(bytes) else { continue };
+                if message.method() == "notifications/subscriptions/acknowledged" {
+                    acknowledge.take().map(|acknowledge| acknowledge.send(Ok(honoured(&message))));
+                } else if let Ok(plain) = Message::parse(without_subscription(&message)) {
+                    connection.inbox.publish(&plain);
+                }
+            }
+            ended = &mut listen => break ended,
+        }
+    };
+    let Some(acknowledge) = acknowledge else { return };
+    let error = match ended {
+        Ok(answer) if answer.error_code() == Some(METHOD_NOT_FOUND) => Kind::InvalidRequest(NOT_OFFERED).into(),
+        Ok(answer) => Error::new(Kind::BadAnswer).because(format!("it answered {}", answer.body())),
+        Err(error) => error,
+    };
+    acknowledge.send(Err(error)).ok();
+}
+
+fn honoured(acknowledgement: &Message) -> BTreeSet<Box<str>> {
+    let uris = || {
+        let filter = Object::read(acknowledgement.params()).ok()?.get("notifications")?;
+        serde_json::from_str(Object::read(filter).ok()?.get("resourceSubscriptions")?).ok()
+    };
+    uris().unwrap_or_default()
+}
+
+/// The notification as a legacy client knows it.
+fn without_subscription(message: &Message) -> Bytes {
+    let cut = || {
+        let params = Object::read(message.params()).ok()?;
+        let raw = params.get("_meta")?;
+        let meta = Object::read(raw).ok()?;
+        if meta.members().count() == 1 {
+            return params.cut(message.params(), "_meta");
+        }
+        meta.cut(raw, SUBSCRIPTION_KEY)
+    };
+    cut().map_or_else(|| message.bytes().clone(), |cut| message.with(&[(cut, "")]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(text: &str) -> Message {
+        Message::parse(Bytes::copy_from_slice(text.as_bytes())).expect("a message")
+    }
+
+    #[test]
+    fn asks_for_what_is_offered_and_wanted() {
+        let offers = Offers { tools: true, prompts: false, resources: true, subscriptions: true };
+        let none = BTreeSet::new();
+        assert_eq!(
+            offers.filter(&none).as_deref(),
+            Some(r#"{"notifications":{"toolsListChanged":true,"resourcesListChanged":true}}"#)
+        );
+        let silent = Offers { tools: false, prompts: false, resources: false, subscriptions: true };
+        assert_eq!(silent.filter(&none), None);
+        assert_eq!(
+            silent.filter(&BTreeSet::from(["a:\"".into()])).as_deref(),
+            Some(r#"{"notifications":{"resourceSubscriptions":["a:\""]}}"#)
+        );
+    }
+
+    #[test]
+    fn legacy_clients_see_no_subscription() {
+        let check = |params: &str, expected: &str| {
+            let text = format!(r#"{{"jsonrpc":"2.0","method":"notifications/resources/updated","params":{params}}}"#);
+            let expected = text.replace(params, expected);
+            assert_eq!(without_subscription(&message(&text)), expected.as_bytes());
+        };
+        check(r#"{"uri":"a","_meta":{"io.modelcontextprotocol/subscriptionId":7}}"#, r#"{"uri":"a"}"#);
+        check(
+            r#"{"_meta":{"io.modelcontextprotocol/subscriptionId":7,"x":1},"uri":"a"}"#,
+            r#"{"_meta":{"x":1},"uri":"a"}"#,
+        );
+        check(r#"{"uri":"a"}"#, r#"{"uri":"a"}"#);
+    }
+}

@@ -1,0 +1,150 @@
+//! The `mcpServers` file of desktop clients and editors (Claude Desktop, Cursor, VS Code and others, which agree on the
+//! form but not on every key). Keys that mean nothing here are passed over, as every one of those clients does.
+
+use indexmap::IndexMap;
+use serde::Deserialize;
+use url::Url;
+
+use crate::dialect::compozy::{Command, DefinitionDocument};
+use crate::{Definition, InvalidDefinition, Secret};
+
+/// A whole file: `{"mcpServers": {NAME: {...}}}`.
+///
+/// ```
+/// use schemas::dialect::desktop::Document;
+///
+/// let text = r#"{"mcpServers": {"time": {"command": "mcp-server-time"}, "docs": {"url": "https://x.example/mcp"}}}"#;
+/// let document: Document = serde_json::from_str(text)?;
+/// let definitions = document.definitions()?;
+/// assert_eq!(definitions[1].transport.kind(), "streamable-http");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Document {
+    /// The servers by name, in the file's order. VS Code calls the member `servers`.
+    #[serde(rename = "mcpServers", alias = "servers")]
+    pub servers: IndexMap<String, Entry>,
+}
+
+/// One server.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Entry {
+    /// The program of a stdio server.
+    pub command: Option<String>,
+    /// Its arguments.
+    pub args: Vec<String>,
+    /// Its environment.
+    pub env: IndexMap<String, Secret>,
+    /// The endpoint of an HTTP server.
+    #[serde(alias = "serverUrl", alias = "httpUrl")]
+    pub url: Option<String>,
+    /// Headers for every request to it.
+    pub headers: IndexMap<String, Secret>,
+    /// `stdio`, `sse` or `http`; told by the other members where it is absent.
+    #[serde(rename = "type", alias = "transport", alias = "transportType")]
+    pub kind: Option<String>,
+    /// Whether it is passed over.
+    pub disabled: bool,
+    /// `auto`, `legacy` or `modern`; a word of this gateway.
+    pub era: String,
+}
+
+/// A server that cannot be used as it is written.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`mcpServers.{server}` is no server that can be used")]
+pub struct InvalidEntry {
+    /// Its name in the file.
+    pub server: String,
+    /// What is wrong with it.
+    #[source]
+    pub source: InvalidDefinition,
+}
+
+impl Document {
+    /// The definitions of all servers that are not disabled, in the file's order.
+    ///
+    /// # Errors
+    ///
+    /// The first entry that makes no definition.
+    pub fn definitions(self) -> Result<Vec<Definition>, InvalidEntry> {
+        let enabled = self.servers.into_iter().filter(|(_, entry)| !entry.disabled);
+        let define = |(server, entry): (String, Entry)| {
+            entry.definition(server.clone()).map_err(|source| InvalidEntry { server, source })
+        };
+        enabled.map(define).collect()
+    }
+}
+
+impl Entry {
+    fn definition(self, name: String) -> Result<Definition, InvalidDefinition> {
+        let transport = match self.kind.as_deref() {
+            Some("http" | "streamableHttp" | "streamable_http" | "streamable-http") => "streamable-http",
+            Some(kind) => kind,
+            None if self.command.is_some() => "stdio",
+            None if self.url.as_deref().is_some_and(ends_in_sse) => "sse",
+            None => "streamable-http",
+        };
+        DefinitionDocument {
+            name,
+            transport: transport.to_owned(),
+            command: Command::Program(self.command.unwrap_or_default()),
+            args: self.args,
+            env: self.env,
+            url: self.url.unwrap_or_default(),
+            headers: self.headers,
+            era: self.era,
+            ..DefinitionDocument::default()
+        }
+        .try_into()
+    }
+}
+
+/// A separate event stream is most often served at a path of this name.
+fn ends_in_sse(url: &str) -> bool {
+    Url::parse(url).is_ok_and(|url| url.path().trim_end_matches('/').ends_with("/sse"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<Vec<Definition>, InvalidEntry> {
+        serde_json::from_str::<Document>(text).expect("a document").definitions()
+    }
+
+    fn check(entry: &str, expected: &str) {
+        let definitions = read(&format!(r#"{{"mcpServers":{{"a":{entry}}}}}"#)).expect("a definition");
+        let shown: Vec<String> = definitions.iter().map(|it| serde_json::to_string(it).expect("JSON")).collect();
+        assert_eq!(shown.join(" "), expected, "{entry}");
+    }
+
+    #[test]
+    fn the_members_tell_the_transport() {
+        check(
+            r#"{"command":"npx","args":["-y","x"],"env":{"K":"v"},"autoApprove":[]}"#,
+            r#"{"name":"a","transport":"stdio","command":"npx","args":["-y","x"],"env":{"K":"v"}}"#,
+        );
+        check(
+            r#"{"url":"https://x.example/mcp","headers":{"A":"b"}}"#,
+            r#"{"name":"a","transport":"streamable-http","url":"https://x.example/mcp","headers":{"A":"b"},"timeout":30000000000}"#,
+        );
+        check(
+            r#"{"url":"https://x.example/sse"}"#,
+            r#"{"name":"a","transport":"sse","url":"https://x.example/sse","timeout":30000000000}"#,
+        );
+        check(
+            r#"{"type":"http","url":"https://x.example/sse","era":"modern"}"#,
+            r#"{"name":"a","transport":"streamable-http","url":"https://x.example/sse","timeout":30000000000,"era":"modern"}"#,
+        );
+        check(r#"{"command":"x","disabled":true}"#, "");
+    }
+
+    #[test]
+    fn an_entry_that_cannot_be_used_is_named() {
+        let error = read(r#"{"mcpServers":{"fine":{"command":"x"},"bad":{}}}"#).expect_err("no url");
+        assert_eq!((error.server.as_str(), error.source), ("bad", InvalidDefinition::NoUrl));
+        let error = read(r#"{"mcpServers":{"a b":{"command":"x"}}}"#).expect_err("no name");
+        assert_eq!(error.server, "a b");
+    }
+}

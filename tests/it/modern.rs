@@ -1,0 +1,114 @@
+//! Modern clients (2026-07-28) in front of legacy upstreams: what the conformance suite does not look at.
+
+mod headers;
+mod listening;
+mod questions;
+mod sessions;
+mod states;
+mod streams;
+
+use harness::raw::{Raw, Reply, raw};
+use serde_json::{Value, json};
+
+const VERSION: &str = "2026-07-28";
+const EVERYTHING: &str = r#"{"elicitation":{"form":{},"url":{}},"sampling":{},"roots":{}}"#;
+const QUESTION: &str =
+    r#"{"jsonrpc":"2.0","id":"q","method":"elicitation/create","params":{"message":"who?","requestedSchema":{}}}"#;
+
+/// A client of one upstream.
+#[derive(Clone)]
+struct Client {
+    url: String,
+    /// Raw.
+    capabilities: String,
+    token: Option<String>,
+    /// Members of `_meta` beside those that must be there.
+    meta: Value,
+}
+
+fn client(gateway: &str, upstream: &str) -> Client {
+    let url = format!("{gateway}/{upstream}/mcp");
+    Client { url, capabilities: "{}".to_owned(), token: None, meta: json!({}) }
+}
+
+impl Client {
+    /// One that can be asked anything.
+    fn askable(self) -> Self {
+        Self { capabilities: EVERYTHING.to_owned(), ..self }
+    }
+
+    fn token(self, token: &str) -> Self {
+        Self { token: Some(token.to_owned()), ..self }
+    }
+
+    fn meta(mut self, name: &str, value: &str) -> Self {
+        self.meta[name] = json!(value);
+        self
+    }
+
+    /// A request as it should be, under the id 1.
+    fn request(&self, method: &str, params: &Value) -> Raw {
+        let mut params = params.clone();
+        params["_meta"] = self.meta.clone();
+        params["_meta"]["io.modelcontextprotocol/protocolVersion"] = json!(VERSION);
+        params["_meta"]["io.modelcontextprotocol/clientCapabilities"] =
+            serde_json::from_str(&self.capabilities).expect("JSON");
+        let body = json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params });
+        let request = raw("POST", &self.url)
+            .header("content-type", "application/json")
+            .header("accept", "application/json, text/event-stream")
+            .header("mcp-protocol-version", VERSION)
+            .header("mcp-method", method)
+            .body(body.to_string());
+        let request = match &self.token {
+            Some(token) => request.header("authorization", &format!("Bearer {token}")),
+            None => request,
+        };
+        match params["name"].as_str().or(params["uri"].as_str()) {
+            Some(name) => request.header("mcp-name", name),
+            None => request,
+        }
+    }
+
+    /// Sends a request and gives everything that comes, the answer last.
+    async fn ask(&self, method: &str, params: &Value) -> Vec<Value> {
+        messages(self.request(method, params).send().await).await
+    }
+
+    /// Calls a tool and gives the answer. The members come beside the tool's name.
+    async fn call(&self, tool: &str, members: Value) -> Value {
+        let mut params = members;
+        params["name"] = json!(tool);
+        self.ask("tools/call", &params).await.pop().expect("an answer")
+    }
+}
+
+async fn messages(mut reply: Reply) -> Vec<Value> {
+    let mut messages = Vec::new();
+    if reply.is_stream() {
+        while let Some(event) = reply.event().await {
+            messages.push(event.data);
+        }
+    } else {
+        messages.push(reply.text().await);
+    }
+    let read = |text: &String| serde_json::from_str(text).unwrap_or_else(|error| panic!("{text}: {error}"));
+    messages.iter().map(read).collect()
+}
+
+/// The keys of the questions in an answer.
+fn keys(answer: &Value) -> Vec<String> {
+    let requests = answer["result"]["inputRequests"].as_object();
+    requests.unwrap_or_else(|| panic!("no questions: {answer}")).keys().cloned().collect()
+}
+
+/// The state in an answer.
+fn state(answer: &Value) -> String {
+    answer["result"]["requestState"].as_str().unwrap_or_else(|| panic!("no state: {answer}")).to_owned()
+}
+
+/// The members of a retry that answers everything with this result.
+fn retry(asked: &Value, result: &Value) -> Value {
+    let responses: Value = keys(asked).into_iter().map(|key| (key, result.clone())).collect();
+    json!({ "requestState": state(asked), "inputResponses": responses })
+}
