@@ -17,7 +17,7 @@ use self::place::{Place, behind, directly};
 use self::script::{Played, play};
 
 /// What the gateway has. Whatever lands is switched on here, and its switch goes with the last of them.
-pub(crate) const HAS_MODERN_CLIENTS: bool = false;
+const HAS_MODERN_CLIENTS: bool = true;
 const HAS_MODERN_UPSTREAMS: bool = false;
 const HAS_STDIO_FRONT: bool = false;
 
@@ -58,7 +58,7 @@ async fn every_client_has_the_whole_session_with_every_upstream_behind_the_gatew
 
 /// The place, and the upstream with it, stays for as long as the session.
 async fn session(cell: Cell, place: Place) -> Verdict {
-    Verdict::Played(play(cell.revision, place.link).await)
+    Verdict::Played(play(cell.revision, place.link, &place.journal).await)
 }
 
 /// The upstream is registered by this name for as long as the session.

@@ -13,6 +13,7 @@ mod faults;
 mod fidelity;
 mod isolation;
 mod modern;
+mod one_address;
 mod real_servers;
 mod reference;
 mod streams;

@@ -13,9 +13,10 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use self::world::{LIVING, World};
-use crate::cells::HAS_MODERN_CLIENTS;
 use crate::clients::Official;
 
+/// Whether the one address serves the modern era, too.
+const SPEAKS_MODERN: bool = false;
 /// How long a list may take, whatever is the matter with the servers.
 const AT_ONCE: Duration = Duration::from_millis(50);
 /// How often it is asked for; the middle one counts, for this machine has more to do.
@@ -40,7 +41,7 @@ async fn everything_is_at_one_address() -> Result<()> {
 fn ways(world: &World) -> Vec<(Revision, Link)> {
     let [oldest, ..] = Revision::ALL;
     let mut ways = vec![(oldest, Link::Sse(world.url("sse"))), (Revision::LAST_LEGACY, Link::Stream(world.url("mcp")))];
-    if HAS_MODERN_CLIENTS {
+    if SPEAKS_MODERN {
         ways.push((Revision::MODERN, Link::Stream(world.url("mcp"))));
     }
     ways
@@ -108,7 +109,7 @@ async fn has_all_of_it(official: Official, world: &World, expected: &[Value]) {
     let mut calls: Vec<Value> =
         world.calls().iter().map(|(tool, arguments, _)| json!({ "tool": tool, "arguments": arguments })).collect();
     calls.push(json!({ "tool": "asks__test_elicitation", "arguments": { "message": "Who are you?" } }));
-    let is_modern = HAS_MODERN_CLIENTS && Official::MODERN.contains(&official);
+    let is_modern = SPEAKS_MODERN && Official::MODERN.contains(&official);
     let report = official
         .converse(&json!({
             "url": world.url("mcp"),

@@ -1,5 +1,6 @@
 //! Where a session takes place: which upstream, whether behind the gateway, and how the client gets there.
 
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
@@ -35,22 +36,27 @@ impl Upstream {
         Revision::MODERN.lacks(self.transport).filter(|_| self.is_modern)
     }
 
-    /// The flags of a reference upstream of this kind.
-    fn flags(self) -> Vec<&'static str> {
+    /// The flags of a reference upstream of this kind that keeps this journal.
+    fn flags(self, journal: &Path) -> Vec<String> {
         let transport: &[&str] = match self.transport {
             Transport::Sse => &["--sse", "127.0.0.1:0"],
             Transport::Stream => &["--http", "127.0.0.1:0"],
             Transport::Stdio => &["--stdio"],
         };
         let era = ["--era", if self.is_modern { "modern" } else { "legacy" }];
-        [transport, &era, &PAGES].concat()
+        let journal = ["--journal", &journal.to_string_lossy()];
+        [transport, &era, &PAGES, &journal].concat().into_iter().map(str::to_owned).collect()
     }
 
     /// Starts one that listens, or tells how to start one that does not.
-    async fn start(self) -> Running {
+    async fn start(self, journal: &Path) -> Running {
+        let flags = self.flags(journal);
         match self.transport {
-            Transport::Stdio => Running::Program(self.flags()),
-            _ => Running::Server(Box::new(reference(&self.flags()).await)),
+            Transport::Stdio => Running::Program(flags),
+            _ => {
+                let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
+                Running::Server(Box::new(reference(&flags).await))
+            }
         }
     }
 }
@@ -58,7 +64,7 @@ impl Upstream {
 /// An upstream that is there.
 enum Running {
     Server(Box<Reference>),
-    Program(Vec<&'static str>),
+    Program(Vec<String>),
 }
 
 impl Running {
@@ -78,13 +84,17 @@ impl Running {
 /// A place for one session; the upstream is its own, and ends with it.
 pub(crate) struct Place {
     pub(crate) link: Link,
+    /// What the upstream notes, whichever of its processes it is.
+    pub(crate) journal: PathBuf,
     _upstream: Running,
+    _folder: TempDir,
     _home: Option<TempDir>,
 }
 
 /// Right at an upstream.
 pub(crate) async fn directly(upstream: Upstream) -> Place {
-    let running = upstream.start().await;
+    let (folder, journal) = new_journal();
+    let running = upstream.start(&journal).await;
     let link = match &running {
         Running::Server(server) if upstream.transport == Transport::Sse => Link::Sse(server.url.clone()),
         Running::Server(server) => Link::Stream(server.url.clone()),
@@ -94,12 +104,13 @@ pub(crate) async fn directly(upstream: Upstream) -> Place {
             Link::Stdio(program)
         }
     };
-    Place { link, _upstream: running, _home: None }
+    Place { link, journal, _upstream: running, _folder: folder, _home: None }
 }
 
 /// Behind the gateway, where the upstream is registered by this name.
 pub(crate) async fn behind(gateway: &Served, name: &str, upstream: Upstream, downstream: Transport) -> Result<Place> {
-    let running = upstream.start().await;
+    let (folder, journal) = new_journal();
+    let running = upstream.start(&journal).await;
     let definition = running.definition(name, upstream.transport);
     let connecting = gateway.admin.connect(&definition);
     timeout(SETUP, connecting).await.context("the gateway does not connect to the upstream")?;
@@ -112,7 +123,13 @@ pub(crate) async fn behind(gateway: &Served, name: &str, upstream: Upstream, dow
         Transport::Stream => (Link::Stream(format!("{base}/stream")), None),
         Transport::Sse => (Link::Sse(format!("{base}/sse")), None),
     };
-    Ok(Place { link, _upstream: running, _home: home })
+    Ok(Place { link, journal, _upstream: running, _folder: folder, _home: home })
+}
+
+fn new_journal() -> (TempDir, PathBuf) {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let journal = folder.path().join("journal");
+    (folder, journal)
 }
 
 /// What a desktop client starts to reach an endpoint of the gateway.

@@ -3,7 +3,9 @@
 //! It is written against the reference upstream: what is listed must be what stands in its catalog, word by word, and every
 //! value that is sent comes back in an answer.
 
+use std::path::Path;
 use std::time::Duration;
+use std::{fs, io};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use harness::peer::{Link, PATIENCE, Peer, Revision};
@@ -60,13 +62,13 @@ impl Step {
         (asks_the_user && !revision.has_elicitation()).then_some("elicitation came with 2025-06-18")
     }
 
-    async fn take(self, peer: &mut Peer) -> Result<()> {
+    async fn take(self, peer: &mut Peer, journal: &Path) -> Result<()> {
         match self {
             Self::List => list(peer).await,
             Self::Call => call(peer).await,
             Self::Read => read(peer).await,
             Self::Progress => progress(peer).await,
-            Self::Cancel => cancel(peer).await,
+            Self::Cancel => cancel(peer, journal).await,
             Self::Elicitation => elicitation(peer).await,
             Self::Sampling => sampling(peer).await,
             Self::Roots => roots(peer).await,
@@ -92,14 +94,14 @@ pub(crate) struct Played {
     pub(crate) took: Duration,
 }
 
-/// Plays the whole session.
-pub(crate) async fn play(revision: Revision, link: Link) -> Played {
+/// Plays the whole session with an upstream that keeps this journal.
+pub(crate) async fn play(revision: Revision, link: Link, journal: &Path) -> Played {
     let started = Instant::now();
-    let played = play_steps(revision, link).await;
+    let played = play_steps(revision, link, journal).await;
     Played { took: started.elapsed(), ..played }
 }
 
-async fn play_steps(revision: Revision, link: Link) -> Played {
+async fn play_steps(revision: Revision, link: Link, journal: &Path) -> Played {
     let mut played = Played::default();
     let mut peer = match Peer::connect(revision, link).await {
         Ok(peer) => peer,
@@ -110,7 +112,7 @@ async fn play_steps(revision: Revision, link: Link) -> Played {
         let name = format!("{step:?}");
         if let Some(reason) = step.lacks(revision) {
             played.left_out.push((name, reason));
-        } else if let Err(error) = step.take(&mut peer).await {
+        } else if let Err(error) = step.take(&mut peer, journal).await {
             return played.failed_at(&name, &error);
         } else {
             played.passed += 1;
@@ -187,24 +189,20 @@ async fn progress(peer: &mut Peer) -> Result<()> {
     says(&peer.answer(&id).await?, "Tool with progress executed successfully")
 }
 
-async fn cancel(peer: &mut Peer) -> Result<()> {
+async fn cancel(peer: &mut Peer, journal: &Path) -> Result<()> {
     let id = begin(peer, "test_wait", json!({ "milliseconds": 600_000 }), CANCELLED).await?;
     let (params, _) = peer.notification(PROGRESS).await?;
     ensure!(params["progressToken"] == CANCELLED, "{params}");
     peer.cancel(&id).await?;
     // The upstream itself must know; that the client hears no more would prove nothing.
     let deadline = Instant::now() + PATIENCE;
-    // So far this, the step before and the question itself took more than an answer at once: nothing is done twice.
-    for calls in 3.. {
-        let result = peer.call("test_counters", json!({})).await?;
-        let counts: Value = serde_json::from_str(text(&result))?;
-        ensure!(counts["calls"] == calls, "after {calls} calls the upstream counts {counts}");
-        if counts["cancelled"] == 1 {
-            break;
-        }
-        ensure!(counts["cancelled"] == 0 && Instant::now() < deadline, "the upstream counts {counts}");
+    while !noted(journal)?.contains("cancelled test_wait") {
+        ensure!(Instant::now() < deadline, "the upstream knows nothing of it: {}", noted(journal)?);
         sleep(Duration::from_millis(10)).await;
     }
+    let lines = noted(journal)?;
+    let of_it: Vec<_> = lines.lines().filter(|line| line.ends_with(" test_wait")).collect();
+    ensure!(of_it == ["called test_wait", "cancelled test_wait"], "the upstream knows {of_it:?}");
     let answers: Vec<_> = peer.rest().into_iter().filter(|message| message["id"] == id).collect();
     ensure!(answers.is_empty(), "what was cancelled is answered: {answers:?}");
     Ok(())
@@ -339,6 +337,14 @@ async fn change_tools(peer: &mut Peer) -> Result<()> {
 
 async fn update(peer: &mut Peer, uri: &str) -> Result<()> {
     says(&peer.call("test_trigger_resource_update", json!({ "uri": uri })).await?, &format!("{uri} was updated"))
+}
+
+/// What the upstream has noted so far.
+fn noted(journal: &Path) -> io::Result<String> {
+    match fs::read_to_string(journal) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(String::new()),
+        read => read,
+    }
 }
 
 fn sample(text: &str) -> Value {
