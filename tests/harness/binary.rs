@@ -78,6 +78,12 @@ impl Binary {
         self
     }
 
+    /// Gives the command to whoever starts it in a way of their own, and its home, which goes when dropped.
+    #[must_use]
+    pub fn into_command(self) -> (Command, TempDir) {
+        (self.command, self.home)
+    }
+
     /// Runs it to its end.
     pub async fn run(self) -> Ended {
         run(self.command).await

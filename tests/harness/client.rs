@@ -1,5 +1,7 @@
 //! Clients of the MCP endpoints that nobody here wrote, each one conversation as a child process.
 
+use std::path::PathBuf;
+
 use serde_json::Value;
 use tokio::process::Command;
 use tokio::sync::Semaphore;
@@ -10,41 +12,44 @@ use crate::process::{Ended, run};
 /// Clients that run at once; each keeps a core busy while it starts.
 static PLACES: Semaphore = Semaphore::const_new(4);
 
-/// An official client of the legacy era.
+/// An official client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Client {
-    /// `mcp` of PyPI, 1.x.
+    /// `mcp` of PyPI, 1.x, legacy era.
     Python,
-    /// `@modelcontextprotocol/sdk` of npm, 1.x.
+    /// `@modelcontextprotocol/sdk` of npm, 1.x, legacy era.
     TypeScript,
+    /// `mcp` of PyPI, 2.x, both eras.
+    PythonModern,
+    /// `@modelcontextprotocol/client` of npm, 2.x, both eras.
+    TypeScriptModern,
 }
 
 impl Client {
-    /// Both.
-    pub const ALL: [Self; 2] = [Self::Python, Self::TypeScript];
+    /// Those that speak the legacy era alone.
+    pub const LEGACY: [Self; 2] = [Self::Python, Self::TypeScript];
+
+    /// What runs it, and the script that it runs.
+    fn program(self) -> (PathBuf, &'static str) {
+        match self {
+            Self::Python => (installed("python/clients/bin/python"), "python_client.py"),
+            Self::TypeScript => (fixture("node"), "typescript_client.mjs"),
+            Self::PythonModern => (installed("python/modern/bin/python"), "python_modern.py"),
+            Self::TypeScriptModern => (fixture("node"), "typescript_modern.mjs"),
+        }
+    }
 }
 
-/// One conversation of a client as its plan says (`tests/fixtures/clients/python_client.py` tells the plan's form), and
-/// its report.
+/// One conversation of a client as its plan says (`python_client.py` and `python_modern.py` in `tests/fixtures/clients`
+/// tell the plan's form), and its report.
 ///
 /// # Panics
 ///
 /// With the client's own words when it fails.
 pub async fn client(client: Client, plan: &Value) -> Value {
-    let drivers = root().join("tests/fixtures/clients");
-    let mut command = match client {
-        Client::Python => {
-            let mut python = Command::new(installed("python/clients/bin/python"));
-            python.arg(drivers.join("python_client.py"));
-            python
-        }
-        Client::TypeScript => {
-            let mut node = Command::new(fixture("node"));
-            node.arg(drivers.join("typescript_client.mjs"));
-            node
-        }
-    };
-    command.arg(plan.to_string());
+    let (program, script) = client.program();
+    let mut command = Command::new(program);
+    command.arg(root().join("tests/fixtures/clients").join(script)).arg(plan.to_string());
     let Ended { code, out, err } = one_of_few(command).await;
     assert_eq!(code, Some(0), "{client:?} with {plan}: {err}");
     serde_json::from_str(&out).unwrap_or_else(|error| panic!("{client:?} reported {out}: {error}"))

@@ -10,6 +10,7 @@ pub mod envelope;
 pub mod fake;
 pub mod fixture;
 pub mod gateway;
+pub mod peer;
 pub mod port;
 pub mod process;
 pub mod raw;

@@ -7,7 +7,7 @@ use std::{fs, str};
 pub use rustix::process::Signal;
 use rustix::process::{Pid, kill_process, kill_process_group, set_parent_process_death_signal};
 use tokio::io::{AsyncRead, AsyncReadExt};
-use tokio::process::{Child, Command};
+use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -49,13 +49,34 @@ impl Process {
     /// When it cannot be started.
     #[must_use]
     pub fn start(mut command: Command) -> Self {
+        command.stdin(Stdio::null());
+        let mut process = Self::spawned(command);
+        process.out = collect(&mut process.readers, process.child.stdout.take());
+        process
+    }
+
+    /// Starts a program to talk to, line by line, and gives its input and output.
+    ///
+    /// # Panics
+    ///
+    /// When it cannot be started.
+    #[must_use]
+    pub fn talk(mut command: Command) -> (Self, ChildStdin, ChildStdout) {
+        command.stdin(Stdio::piped());
+        let mut process = Self::spawned(command);
+        let input = process.child.stdin.take().expect("a pipe");
+        let output = process.child.stdout.take().expect("a pipe");
+        (process, input, output)
+    }
+
+    fn spawned(mut command: Command) -> Self {
         let program = command.as_std().get_program().to_string_lossy().into_owned();
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
         let mut child = spawn(command).unwrap_or_else(|error| panic!("cannot start {program}: {error}"));
         let pid = child.id().and_then(|pid| Pid::from_raw(i32::try_from(pid).ok()?)).expect("a process has an id");
         let mut readers = JoinSet::new();
-        let out = collect(&mut readers, child.stdout.take());
         let err = collect(&mut readers, child.stderr.take());
+        let (_, out) = watch::channel(String::new());
         Self { child, pid, program, out, err, readers }
     }
 

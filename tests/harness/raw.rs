@@ -92,7 +92,8 @@ impl Raw {
         within(DEADLINE, &what, self.exchange()).await.unwrap_or_else(|error| panic!("{what}: {error:?}"))
     }
 
-    async fn exchange(self) -> Result<Reply, Box<dyn std::error::Error + Send + Sync>> {
+    /// The same however long it takes, with the error for a value.
+    pub(crate) async fn exchange(self) -> Result<Reply, Box<dyn std::error::Error + Send + Sync>> {
         let rest = self.url.strip_prefix("http://").unwrap_or(&self.url);
         let at = rest.find('/').unwrap_or(rest.len());
         let (authority, path) = rest.split_at(at);
@@ -144,7 +145,7 @@ impl Reply {
     }
 
     /// The same however long it takes.
-    async fn next_event(&mut self) -> Option<Event> {
+    pub(crate) async fn next_event(&mut self) -> Option<Event> {
         loop {
             while let Some(raw) = self.block() {
                 let event = Event::read(raw);

@@ -5,12 +5,15 @@
 mod admin_api;
 mod aggregate;
 mod binary;
+mod cells;
+mod clients;
 mod conformance;
 mod eras;
 mod faults;
 mod fidelity;
 mod isolation;
 mod modern;
+mod one_address;
 mod real_servers;
 mod reference;
 mod streams;

@@ -25,6 +25,7 @@ mod tasks;
 
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use clap::{ArgGroup, Parser, ValueEnum};
@@ -67,6 +68,9 @@ struct Settings {
     /// Lists so many items to a page.
     #[arg(long, value_name = "COUNT")]
     page: Option<usize>,
+    /// Notes here, a line each, which calls of tools began and which were cancelled; several processes may share it.
+    #[arg(long, value_name = "FILE")]
+    journal: Option<PathBuf>,
     /// Offers so many tools more.
     #[arg(long, value_name = "COUNT", default_value_t = 0)]
     extra_tools: usize,

@@ -44,18 +44,21 @@ pub(crate) enum Asked<'a> {
 }
 
 /// Counts a call as cancelled unless it is told otherwise.
-struct Unfinished(&'static Server);
+struct Unfinished(&'static Server, String);
 
 impl Drop for Unfinished {
     fn drop(&mut self) {
         self.0.counters.cancelled.fetch_add(1, Ordering::Relaxed);
+        self.0.note("cancelled", &self.1);
     }
 }
 
 impl Call {
     pub(crate) async fn answer(self) -> Result<String, Fault> {
         self.server.counters.calls.fetch_add(1, Ordering::Relaxed);
-        let unfinished = Unfinished(self.server);
+        let name = self.request.params.name.clone().unwrap_or_default();
+        self.server.note("called", &name);
+        let unfinished = Unfinished(self.server, name);
         let result = match &self.caller {
             Caller::Legacy(session) => self.carry_out(Answers::new(), Asked::Session(session)).await,
             Caller::Modern { .. } => self.answer_modern().await,

@@ -1,6 +1,7 @@
 //! What is answered, to whom, in either era. No transport is named here.
 
-use std::io;
+use std::fs::OpenOptions;
+use std::io::{self, Write as _};
 use std::process::exit;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
@@ -61,6 +62,14 @@ impl Server {
             counters: Counters::default(),
             latched: OnceLock::new(),
         })
+    }
+
+    /// Writes a line into the journal, if there is one.
+    pub(crate) fn note(&self, what: &str, name: &str) {
+        let Some(path) = &self.settings.journal else { return };
+        let journal = OpenOptions::new().create(true).append(true).open(path);
+        // One write, so that lines of several processes do not mix. Whoever reads them sees when one is missing.
+        journal.and_then(|mut journal| journal.write_all(format!("{what} {name}\n").as_bytes())).ok();
     }
 
     /// Tells which era a request belongs to, and whether that era is served. `header` is the version beside the message.

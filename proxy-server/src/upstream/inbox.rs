@@ -242,7 +242,8 @@ impl Inbox {
         match message.method() {
             "notifications/progress" => self.progress(message),
             "notifications/cancelled" => self.withdraw(message),
-            "notifications/resources/updated" => self.updated(message),
+            // Who has a session alone hears all that is said in it.
+            "notifications/resources/updated" => self.updated(message, |attached| attached.len() == 1),
             "notifications/message" => self.log(message, origin),
             "notifications/tools/list_changed" => self.list_changed(message, |changes| &mut changes.tools),
             "notifications/prompts/list_changed" => self.list_changed(message, |changes| &mut changes.prompts),
@@ -251,20 +252,24 @@ impl Inbox {
         }
     }
 
-    /// Hands what belongs to a `subscriptions/listen` to its caller, under the id that the caller knows.
+    /// Hands what belongs to a `subscriptions/listen` to its caller, under the id that the caller knows. What comes late,
+    /// for one that has ended, is nobody's any more.
     fn is_listened_for(&self, message: &Message) -> bool {
         let Some(raw) = protocol::subscription_id(message.params()) else { return false };
-        let Ok(id) = raw.parse::<u64>() else { return false };
         let state = self.state();
-        let Some(pending) = state.pending.get(&id) else { return false };
-        let Some(subscription) = &pending.subscription else { return false };
-        deliver(Some(pending.events.clone()), message.with(&[(raw, subscription)]));
+        let pending = raw.parse().ok().and_then(|id: u64| state.pending.get(&id));
+        if let Some(Pending { events, subscription: Some(subscription), .. }) = pending {
+            deliver(Some(events.clone()), message.with(&[(raw, subscription)]));
+        }
         true
     }
 
-    /// Carries a change notice to everyone whom it concerns.
+    /// Carries a change notice of a `subscriptions/listen` to everyone whom it concerns.
     pub(super) fn publish(&self, message: &Message) {
-        self.notification(message, None);
+        match message.method() {
+            "notifications/resources/updated" => self.updated(message, |_| false),
+            _ => self.notification(message, None),
+        }
     }
 
     fn progress(&self, message: &Message) {
@@ -286,12 +291,13 @@ impl Inbox {
         }
     }
 
-    fn updated(&self, message: &Message) {
+    /// Tells of a changed resource whoever subscribed to it, and others as the session's attachments say.
+    fn updated(&self, message: &Message, unasked: impl Fn(&[Attached]) -> bool) {
         let params = Object::read(message.params()).ok();
         let uri = params.and_then(|params| params.text("uri").map(String::from)).unwrap_or_default();
         let state = self.state();
-        let alone = state.attached.len() == 1;
-        for one in state.attached.iter().filter(|one| alone || one.subscriptions.contains(uri.as_str())) {
+        let unasked = unasked(&state.attached);
+        for one in state.attached.iter().filter(|one| unasked || one.subscriptions.contains(uri.as_str())) {
             deliver(Some(one.events.clone()), message.bytes().clone());
         }
     }

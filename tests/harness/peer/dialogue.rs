@@ -1,0 +1,171 @@
+//! Where the eras differ most: questions in the middle of a call, cancelling, listening to changes, logging.
+
+use anyhow::{Result, bail, ensure};
+use serde_json::{Map, Value, json};
+
+use super::{META, Peer, text};
+
+/// The most rounds of questions that a call may take.
+const ROUNDS: usize = 10;
+
+impl Peer {
+    /// Calls a tool, which asks nothing.
+    ///
+    /// # Errors
+    ///
+    /// When there is no result that the era knows.
+    pub async fn call(&mut self, tool: &str, arguments: Value) -> Result<Value> {
+        self.request("tools/call", json!({ "name": tool, "arguments": arguments })).await
+    }
+
+    /// Calls a tool and answers what it asks, and gives the questions, `{method, params}` each, and the result.
+    ///
+    /// # Errors
+    ///
+    /// When it does not ask as the era has it, asks without end, or gives no result.
+    pub async fn converse(
+        &mut self,
+        tool: &str,
+        arguments: Value,
+        reply: impl Fn(&Value) -> Value,
+    ) -> Result<(Vec<Value>, Value)> {
+        let params = json!({ "name": tool, "arguments": arguments });
+        if self.revision.is_modern() {
+            self.converse_in_rounds(params, reply).await
+        } else {
+            self.converse_while_it_waits(params, reply).await
+        }
+    }
+
+    /// Legacy: the server asks with requests of its own, on the stream of the call.
+    async fn converse_while_it_waits(
+        &mut self,
+        params: Value,
+        reply: impl Fn(&Value) -> Value,
+    ) -> Result<(Vec<Value>, Value)> {
+        let id = self.begin("tools/call", params).await?;
+        let mut asked = Vec::new();
+        loop {
+            let what = format!("question and no answer to {id}");
+            let heard = self.find(&what, |heard| heard.is_question() || heard.is_answer(&id)).await?;
+            if !heard.is_question() {
+                return Ok((asked, self.outcome(heard)?));
+            }
+            ensure!(!self.has_streams() || heard.on == id, "asked on the stream of {}, not of {id}", heard.on);
+            let question = json!({ "method": heard.message["method"], "params": heard.message["params"] });
+            let response = json!({ "jsonrpc": "2.0", "id": heard.message["id"], "result": reply(&question) });
+            asked.push(question);
+            self.tell(response).await?;
+        }
+    }
+
+    /// Modern: the result says what is asked, and the call is made again with the answers.
+    async fn converse_in_rounds(
+        &mut self,
+        mut params: Value,
+        reply: impl Fn(&Value) -> Value,
+    ) -> Result<(Vec<Value>, Value)> {
+        let mut asked = Vec::new();
+        for _ in 0..ROUNDS {
+            let mut result = self.request("tools/call", params.clone()).await?;
+            match text(&result["resultType"]) {
+                "complete" => return Ok((asked, result)),
+                "input_required" => {}
+                other => bail!("`resultType` is `{other}`"),
+            }
+            let questions = result["inputRequests"].as_object_mut().map(std::mem::take).unwrap_or_default();
+            let answers: Map<_, _> = questions.iter().map(|(key, question)| (key.clone(), reply(question))).collect();
+            asked.extend(questions.into_iter().map(|(_, question)| question));
+            params["inputResponses"] = Value::Object(answers);
+            // Where there is none, the one of the round before does not count any more.
+            params["requestState"] = result["requestState"].take();
+            if let Some(members) = params.as_object_mut() {
+                members.retain(|_, value| !value.is_null());
+            }
+        }
+        bail!("asked for ever: {asked:?}")
+    }
+
+    /// Cancels a request: by closing its stream where the era has it so, else with a notification.
+    ///
+    /// # Errors
+    ///
+    /// When that cannot be sent.
+    pub async fn cancel(&mut self, id: &Value) -> Result<()> {
+        if self.revision.is_modern() && self.has_streams() {
+            self.wire.close(id);
+            return Ok(());
+        }
+        let params = json!({ "requestId": id, "reason": "no longer wanted" });
+        self.tell(json!({ "jsonrpc": "2.0", "method": "notifications/cancelled", "params": params })).await
+    }
+
+    /// Hears of changes to the list of tools and of updates to exactly these resources from now on.
+    ///
+    /// # Errors
+    ///
+    /// When the server does not agree.
+    pub async fn watch(&mut self, uris: &[&str]) -> Result<()> {
+        let watched = uris.iter().map(|uri| (*uri).to_owned()).collect();
+        let before = std::mem::replace(&mut self.watched, watched);
+        if self.revision.is_modern() {
+            return self.listen(uris).await;
+        }
+        let (new, old) = (self.watched.clone(), &before);
+        let subscribed = new.iter().filter(|uri| !old.contains(uri)).map(|uri| ("resources/subscribe", uri));
+        let dropped = old.iter().filter(|uri| !new.contains(uri)).map(|uri| ("resources/unsubscribe", uri));
+        for (method, uri) in subscribed.chain(dropped) {
+            self.request(method, json!({ "uri": uri })).await?;
+        }
+        Ok(())
+    }
+
+    /// Modern: the new stream comes before the old one goes, so that nothing is missed.
+    async fn listen(&mut self, uris: &[&str]) -> Result<()> {
+        let mut wanted = json!({ "toolsListChanged": true });
+        if !uris.is_empty() {
+            wanted["resourceSubscriptions"] = json!(uris);
+        }
+        let id = self.begin("subscriptions/listen", json!({ "notifications": wanted })).await?;
+        let old = std::mem::replace(&mut self.listening, id);
+        let mut honoured = self.notice("notifications/subscriptions/acknowledged").await?["notifications"].take();
+        // What is not granted may as well be left out.
+        if let Some(members) = honoured.as_object_mut() {
+            members.retain(|_, granted| *granted != json!(false) && *granted != json!([]));
+        }
+        ensure!(honoured == wanted, "of {wanted}, {honoured} was granted");
+        if !old.is_null() {
+            self.cancel(&old).await?;
+        }
+        Ok(())
+    }
+
+    /// The parameters of the next notice of a change, if it came where notices belong.
+    ///
+    /// # Errors
+    ///
+    /// When there is none in time, or it came elsewhere.
+    pub async fn notice(&mut self, method: &str) -> Result<Value> {
+        let (mut params, on) = self.notification(method).await?;
+        let subscription = &params["_meta"][format!("{META}subscriptionId")];
+        ensure!(*subscription == self.listening, "{method} is of subscription {subscription}, not {}", self.listening);
+        ensure!(!self.has_streams() || on == self.listening, "{method} came on the stream of {on}");
+        if let Some(params) = params.as_object_mut() {
+            params.shift_remove("_meta");
+        }
+        Ok(params)
+    }
+
+    /// Wants log messages from this level on; in the modern era none at all without one.
+    ///
+    /// # Errors
+    ///
+    /// When the server does not agree.
+    pub async fn log_from(&mut self, level: &'static str) -> Result<()> {
+        self.level = Some(level);
+        if !self.revision.is_modern() {
+            self.request("logging/setLevel", json!({ "level": level })).await?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,59 @@
+//! The headers in which a modern request repeats what its body says.
+
+use serde_json::Value;
+
+/// The headers of a request that calls one of these tools, or does anything else.
+pub(super) fn of(message: &Value, tools: &[Value]) -> Vec<(String, String)> {
+    let (method, params) = (message["method"].as_str().unwrap_or_default(), &message["params"]);
+    let version = params["_meta"]["io.modelcontextprotocol/protocolVersion"].as_str().unwrap_or_default();
+    let mut headers =
+        vec![("mcp-protocol-version".to_owned(), version.to_owned()), ("mcp-method".to_owned(), method.to_owned())];
+    let name = match method {
+        "tools/call" | "prompts/get" => params["name"].as_str(),
+        "resources/read" => params["uri"].as_str(),
+        _ => None,
+    };
+    headers.extend(name.map(|name| ("mcp-name".to_owned(), fit(name))));
+    let tool = tools.iter().find(|tool| method == "tools/call" && tool["name"] == params["name"]);
+    let properties = tool.and_then(|tool| tool["inputSchema"]["properties"].as_object()).into_iter().flatten();
+    let parameters = properties.filter_map(|(name, schema)| {
+        let value = match params["arguments"].get(name)? {
+            Value::String(text) => text.clone(),
+            other => other.to_string(),
+        };
+        Some((format!("mcp-param-{}", schema["x-mcp-header"].as_str()?), fit(&value)))
+    });
+    headers.extend(parameters);
+    headers
+}
+
+/// A text as it fits into a header.
+fn fit(text: &str) -> String {
+    let is_plain = text.bytes().all(|byte| (b' '..=b'~').contains(&byte)) && text.trim() == text;
+    if is_plain { text.to_owned() } else { format!("=?base64?{}?=", base64(text.as_bytes())) }
+}
+
+fn base64(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut text = String::new();
+    for group in bytes.chunks(3) {
+        let padded = [0, 1, 2].map(|at| u32::from(group.get(at).copied().unwrap_or_default()));
+        let bits = padded[0] << 16 | padded[1] << 8 | padded[2];
+        let digit = |place: usize| char::from(DIGITS[(bits >> (18 - 6 * place)) as usize & 63]);
+        text.extend((0..4).map(|place| if place <= group.len() { digit(place) } else { '=' }));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_does_not_fit_into_a_header_is_encoded() {
+        assert_eq!(fit("eu-west 1"), "eu-west 1");
+        assert_eq!(fit("Zürich"), "=?base64?WsO8cmljaA==?=");
+        assert_eq!(fit(" a"), "=?base64?IGE=?=");
+        assert_eq!(fit("né\n"), "=?base64?bsOpCg==?=");
+    }
+}
