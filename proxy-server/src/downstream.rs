@@ -21,6 +21,7 @@ mod respond;
 mod seal;
 mod session;
 mod sse;
+mod stdio;
 mod stream;
 mod tools;
 
@@ -39,8 +40,9 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get, post};
 use bytes::Bytes;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
+use schemas::Definition;
 use tokio::sync::Semaphore;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tower_service::Service;
 
@@ -49,6 +51,7 @@ use self::parked::Parked;
 use self::pool::Pool;
 pub(crate) use self::respond::not_found;
 use self::session::{Scope, Sessions};
+pub(crate) use self::stdio::serve as serve_stdio;
 use self::tools::Tools;
 use crate::catalog::{Catalog, View};
 use crate::policy::{Caller, Credentials, Policy, Principal};
@@ -140,6 +143,11 @@ impl Edge {
         self.catalog.view(&|definition| self.policy.reaches(caller, definition))
     }
 
+    /// Starts these upstreams, for a gateway that has no admin API.
+    pub(crate) fn start(&self, definitions: Vec<Definition>) {
+        definitions.into_iter().for_each(|definition| self.upstreams.start(definition));
+    }
+
     /// Waits until no call is in flight, at most so long.
     pub(crate) async fn drain(&self, grace: Duration) {
         // No answer will come to a question any more.
@@ -150,6 +158,17 @@ impl Edge {
             }
         };
         timeout(grace, idle).await.ok();
+    }
+
+    /// Waits until every upstream is connected and listed, or has failed, at most until then.
+    async fn settle(&self, deadline: Instant) {
+        for upstream in self.upstreams.all().values() {
+            let mut observed = upstream.observed();
+            let settled = observed.wait_for(|observed| observed.state != schemas::admin::State::Connecting);
+            timeout_at(deadline, settled).await.ok();
+        }
+        // Lists come soon after the connection; this waits for them by itself.
+        drop(timeout_at(deadline, self.catalog.tools()).await);
     }
 
     /// Ends every session, and with them every open stream.

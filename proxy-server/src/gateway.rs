@@ -14,7 +14,7 @@ use axum::http::HeaderValue;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use schemas::FingerprintSalt;
+use schemas::{Definition, FingerprintSalt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep, timeout};
@@ -37,6 +37,9 @@ const MAX_HEADER_BYTES: usize = 64 * 1024;
 const LAST_BYTES: Duration = Duration::from_millis(500);
 /// What child processes get to end once all calls are done: longer than they take to be killed.
 const CHILD_GRACE: Duration = Duration::from_secs(7);
+
+/// The same for a gateway on standard streams, whose parent waits for it.
+const STDIO_GRACE: Duration = Duration::from_millis(1_800);
 
 /// A running gateway. It runs until [`Gateway::stop`], or until its runtime ends.
 ///
@@ -134,6 +137,42 @@ impl Gateway {
         }
         self.lanes.stop().await;
     }
+}
+
+/// Serves one client on these streams, in front of these upstreams: of all together, or of the only one as it is.
+/// Returns once the input has ended and everything that was started is gone.
+pub(crate) async fn serve_stdio(
+    config: Config,
+    definitions: Vec<Definition>,
+    scope: StdioScope,
+    ended: impl Future<Output = ()>,
+) -> Result<(), StartError> {
+    let dialer = Dialer::new(CONNECT_TIMEOUT, own_mark()?);
+    let tasks = Tasks::default();
+    let (edge, _, _) = compose(&config, dialer, &tasks)?;
+    let only = match scope {
+        StdioScope::All => None,
+        StdioScope::Only => definitions.first().map(|definition| definition.name.clone()),
+    };
+    edge.start(definitions);
+    tokio::select! {
+        () = downstream::serve_stdio(Arc::clone(&edge), only, tokio::io::stdin(), tokio::io::stdout()) => {}
+        () = ended => {}
+    }
+    edge.end_sessions();
+    if !tasks.stop(STDIO_GRACE).await {
+        warn!("tasks still running at the end of the grace period");
+    }
+    Ok(())
+}
+
+/// What a client on standard streams is served.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum StdioScope {
+    /// All upstreams, with qualified names.
+    All,
+    /// The only upstream, as it is.
+    Only,
 }
 
 fn compose(

@@ -19,7 +19,7 @@ use self::script::{Played, play};
 /// What the gateway has. Whatever lands is switched on here, and its switch goes with the last of them.
 const HAS_MODERN_CLIENTS: bool = true;
 const HAS_MODERN_UPSTREAMS: bool = true;
-const HAS_STDIO_FRONT: bool = false;
+const HAS_STDIO_FRONT: bool = true;
 
 /// Sessions at once; one waits more than it works.
 const AT_ONCE: usize = 12;

@@ -77,7 +77,8 @@ pub(super) async fn message(State(edge): Shared, path: RawPathParams, request: R
     }
 }
 
-async fn take(edge: Arc<Edge>, session: Arc<Session>, message: Message) -> Response {
+/// Takes a message of a client whose only stream is its session's own.
+pub(super) async fn take(edge: Arc<Edge>, session: Arc<Session>, message: Message) -> Response {
     match message.kind() {
         // Sent on before the 202, so that it stays ahead of what the client posts next.
         Kind::Notification => return notify(&session, message).await,
