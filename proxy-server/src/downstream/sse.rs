@@ -103,7 +103,8 @@ pub(super) async fn take(edge: Arc<Edge>, session: Arc<Session>, message: Messag
     StatusCode::ACCEPTED.into_response()
 }
 
-async fn initialize(edge: &Arc<Edge>, session: &Arc<Session>, message: &Message) -> Option<Bytes> {
+/// The answer to the handshake.
+pub(super) async fn initialize(edge: &Arc<Edge>, session: &Arc<Session>, message: &Message) -> Option<Bytes> {
     if session.is_initialized() {
         return Some(error_response(message.id(), INVALID_REQUEST, "the session is already initialized", ""));
     }

@@ -110,6 +110,13 @@ impl Client {
                 Err(line) => return self.say(line).await,
             },
         };
+        if message.method() == "initialize" && message.kind() == Kind::Request {
+            // What comes next belongs to a session that exists.
+            if let Some(answer) = sse::initialize(&self.edge, &session, &message).await {
+                session.own_stream().push(answer);
+            }
+            return;
+        }
         let (kind, answer) = (message.kind(), sse::take(Arc::clone(&self.edge), session, message).await);
         // There is nothing that could be answered to anything but a request; what is wrong is for the log.
         if kind != Kind::Request && !answer.status().is_success() {
