@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Parser, Subcommand};
+use clap::{ArgGroup, Parser, Subcommand};
 use url::Url;
 
 use crate::config::Flags;
@@ -47,23 +47,32 @@ pub(crate) enum Command {
 
 const STDIO_HELP: &str = "\
 Examples:
-  mcp-proxy stdio --config servers.json       all servers of a file, which this process starts and ends
-  mcp-proxy stdio --url http://127.0.0.1:6001 all servers of a gateway that runs already
+  mcp-proxy stdio --config servers.json
+      all servers of a file, which this process starts and ends
+  mcp-proxy stdio --url http://127.0.0.1:6001
+      all servers of a gateway that runs already
   mcp-proxy stdio --url http://127.0.0.1:6001/time/stream
-                                              one of them
+      one of them, as it is
 
 The file has the form that desktop programs agree on:
-  {\"mcpServers\": {\"time\": {\"command\": \"mcp-server-time\"},
-                  \"docs\": {\"url\": \"https://docs.example/mcp\", \"headers\": {\"Authorization\": \"Bearer ...\"}}}}
+  {
+    \"mcpServers\": {
+      \"time\": {\"command\": \"mcp-server-time\", \"args\": [], \"env\": {}},
+      \"docs\": {\"url\": \"https://docs.example/mcp\", \"headers\": {\"Authorization\": \"Bearer ...\"}},
+      \"off\":  {\"command\": \"not-now\", \"disabled\": true}
+    }
+  }
+Such a program is told of the gateway in the same form:
+  {\"mcpServers\": {\"all\": {\"command\": \"mcp-proxy\", \"args\": [\"stdio\", \"--config\", \"/path/servers.json\"]}}}
 
 Standard output carries messages only, standard error the log. It ends with its input, or on SIGTERM.";
 
 /// Settings of `stdio`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = STDIO_HELP)]
+#[command(after_help = STDIO_HELP, group(ArgGroup::new("servers").required(true).args(["config", "url"])))]
 pub(crate) struct StdioFlags {
     /// File with an `mcpServers` object, whose servers are all offered together
-    #[arg(long, value_name = "FILE", required_unless_present = "url", conflicts_with = "url")]
+    #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
     /// A running gateway, or any endpoint of Streamable HTTP; a URL without a path is that of a gateway, at /mcp
     #[arg(long, value_name = "GATEWAY")]

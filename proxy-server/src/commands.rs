@@ -13,7 +13,8 @@ use url::Url;
 
 use crate::cli::{Cli, Command, StdioFlags};
 use crate::config::{Config, Flags, process_environment};
-use crate::gateway::{Gateway, StdioScope, serve_stdio};
+use crate::downstream::Servers;
+use crate::gateway::{Gateway, serve_stdio};
 use crate::telemetry::{self, Format};
 
 /// Carries out a command line.
@@ -54,20 +55,20 @@ async fn stdio(args: StdioFlags) -> anyhow::Result<()> {
     let config = Config::for_stdio(args.log_level, &environment);
     telemetry::init(config.telemetry);
     let token = args.token.or_else(|| environment.token());
-    let (definitions, scope) = match (&args.config, &args.url) {
-        (Some(path), _) => (read_servers(path)?, StdioScope::All),
-        (None, Some(url)) => (vec![remote(url, token)?], StdioScope::Only),
+    let servers = match (&args.config, &args.url) {
+        (Some(path), _) => Servers::All(read_servers(path)?),
+        (None, Some(url)) => Servers::One(Box::new(remote(url, token)?)),
         (None, None) => bail!("either --config or --url is needed"),
     };
     let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
-    let ended = async move {
+    let unwanted = async move {
         tokio::select! {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
         }
     };
-    serve_stdio(config, definitions, scope, ended).await?;
+    serve_stdio(config, servers, unwanted).await?;
     std::process::exit(0)
 }
 

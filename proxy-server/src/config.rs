@@ -24,7 +24,7 @@ use crate::{downstream, policy, telemetry, upstream};
 const KNOWN_TOKEN: &str = "CHANGE_ME_ADMIN_TOKEN";
 const DEFAULT_PORT: u16 = 6001;
 /// Both patiences together leave time within the 2 s that a parent process may wait.
-const STDIO_CHILD_PATIENCE: Duration = Duration::from_millis(500);
+const STDIO_CHILD_PATIENCE: Duration = Duration::from_millis(350);
 const DEFAULT_GRACE: Duration = Duration::from_secs(10);
 
 /// Every setting of a gateway.

@@ -40,7 +40,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get, post};
 use bytes::Bytes;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
-use schemas::Definition;
+use schemas::admin;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
@@ -51,7 +51,7 @@ use self::parked::Parked;
 use self::pool::Pool;
 pub(crate) use self::respond::not_found;
 use self::session::{Scope, Sessions};
-pub(crate) use self::stdio::serve as serve_stdio;
+pub(crate) use self::stdio::{Servers, serve as serve_stdio};
 use self::tools::Tools;
 use crate::catalog::{Catalog, View};
 use crate::policy::{Caller, Credentials, Policy, Principal};
@@ -143,11 +143,6 @@ impl Edge {
         self.catalog.view(&|definition| self.policy.reaches(caller, definition))
     }
 
-    /// Starts these upstreams, for a gateway that has no admin API.
-    pub(crate) fn start(&self, definitions: Vec<Definition>) {
-        definitions.into_iter().for_each(|definition| self.upstreams.start(definition));
-    }
-
     /// Waits until no call is in flight, at most so long.
     pub(crate) async fn drain(&self, grace: Duration) {
         // No answer will come to a question any more.
@@ -160,15 +155,18 @@ impl Edge {
         timeout(grace, idle).await.ok();
     }
 
-    /// Waits until every upstream is connected and listed, or has failed, at most until then.
-    async fn settle(&self, deadline: Instant) {
+    /// Waits until every upstream is connected and listed, or has failed, at most until then. Says whether all are connected.
+    async fn settle(&self, deadline: Instant) -> bool {
+        let mut connected = true;
         for upstream in self.upstreams.all().values() {
             let mut observed = upstream.observed();
-            let settled = observed.wait_for(|observed| observed.state != schemas::admin::State::Connecting);
-            timeout_at(deadline, settled).await.ok();
+            let settled = observed.wait_for(|observed| observed.state != admin::State::Connecting);
+            connected &=
+                matches!(timeout_at(deadline, settled).await, Ok(Ok(now)) if now.state == admin::State::Connected);
         }
         // Lists come soon after the connection; this waits for them by itself.
         drop(timeout_at(deadline, self.catalog.tools()).await);
+        connected
     }
 
     /// Ends every session, and with them every open stream.

@@ -14,7 +14,7 @@ use axum::http::HeaderValue;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use schemas::{Definition, FingerprintSalt};
+use schemas::FingerprintSalt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep, timeout};
@@ -24,7 +24,7 @@ use tracing::{debug, warn};
 use crate::admin::{self, Admin, Connections};
 use crate::catalog::Catalog;
 use crate::config::Config;
-use crate::downstream::{self, Edge, Front, Origins, Peer};
+use crate::downstream::{self, Edge, Front, Origins, Peer, Servers};
 use crate::policy::Policy;
 use crate::registry::Registry;
 use crate::tasks::{Lanes, Tasks};
@@ -38,8 +38,8 @@ const LAST_BYTES: Duration = Duration::from_millis(500);
 /// What child processes get to end once all calls are done: longer than they take to be killed.
 const CHILD_GRACE: Duration = Duration::from_secs(7);
 
-/// The same for a gateway on standard streams, whose parent waits for it.
-const STDIO_GRACE: Duration = Duration::from_millis(1_800);
+/// The same for a gateway on standard streams, whose parent waits 2 s at most.
+const STDIO_GRACE: Duration = Duration::from_millis(900);
 
 /// A running gateway. It runs until [`Gateway::stop`], or until its runtime ends.
 ///
@@ -139,40 +139,25 @@ impl Gateway {
     }
 }
 
-/// Serves one client on these streams, in front of these upstreams: of all together, or of the only one as it is.
-/// Returns once the input has ended and everything that was started is gone.
+/// Serves one client on the streams of this process. Returns once the input has ended, or is no longer wanted, and
+/// everything that was started is gone.
 pub(crate) async fn serve_stdio(
     config: Config,
-    definitions: Vec<Definition>,
-    scope: StdioScope,
-    ended: impl Future<Output = ()>,
+    servers: Servers,
+    unwanted: impl Future<Output = ()>,
 ) -> Result<(), StartError> {
     let dialer = Dialer::new(CONNECT_TIMEOUT, own_mark()?);
     let tasks = Tasks::default();
     let (edge, _, _) = compose(&config, dialer, &tasks)?;
-    let only = match scope {
-        StdioScope::All => None,
-        StdioScope::Only => definitions.first().map(|definition| definition.name.clone()),
-    };
-    edge.start(definitions);
     tokio::select! {
-        () = downstream::serve_stdio(Arc::clone(&edge), only, tokio::io::stdin(), tokio::io::stdout()) => {}
-        () = ended => {}
+        () = downstream::serve_stdio(Arc::clone(&edge), servers, tokio::io::stdin(), tokio::io::stdout()) => {}
+        () = unwanted => {}
     }
     edge.end_sessions();
     if !tasks.stop(STDIO_GRACE).await {
         warn!("tasks still running at the end of the grace period");
     }
     Ok(())
-}
-
-/// What a client on standard streams is served.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum StdioScope {
-    /// All upstreams, with qualified names.
-    All,
-    /// The only upstream, as it is.
-    Only,
 }
 
 fn compose(

@@ -85,26 +85,29 @@ pub(super) async fn take(edge: Arc<Edge>, session: Arc<Session>, message: Messag
         Kind::Result | Kind::Error => session.answer(&message),
         Kind::Request => {
             let tasks = edge.tasks.clone();
-            tasks.spawn("call", async move {
-                let own = session.own_stream();
-                let answer = if message.method() == "initialize" {
-                    initialize(&edge, &session, &message).await
-                } else {
-                    let (events, mut queue) = mpsc::channel(EVENT_QUEUE);
-                    let outcome = run(edge, Arc::clone(&session), message, events);
-                    fill(&session, &own, &mut queue, outcome).await
-                };
-                if let Some(answer) = answer {
-                    own.push(answer);
-                }
-            });
+            tasks.spawn("call", carry_out(edge, session, message));
         }
     }
     StatusCode::ACCEPTED.into_response()
 }
 
+/// Answers a request of such a client on that stream.
+pub(super) async fn carry_out(edge: Arc<Edge>, session: Arc<Session>, message: Message) {
+    let own = session.own_stream();
+    let answer = if message.method() == "initialize" {
+        initialize(&edge, &session, &message).await
+    } else {
+        let (events, mut queue) = mpsc::channel(EVENT_QUEUE);
+        let outcome = run(edge, Arc::clone(&session), message, events);
+        fill(&session, &own, &mut queue, outcome).await
+    };
+    if let Some(answer) = answer {
+        own.push(answer);
+    }
+}
+
 /// The answer to the handshake.
-pub(super) async fn initialize(edge: &Arc<Edge>, session: &Arc<Session>, message: &Message) -> Option<Bytes> {
+async fn initialize(edge: &Arc<Edge>, session: &Arc<Session>, message: &Message) -> Option<Bytes> {
     if session.is_initialized() {
         return Some(error_response(message.id(), INVALID_REQUEST, "the session is already initialized", ""));
     }

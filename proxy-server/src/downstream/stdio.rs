@@ -10,11 +10,13 @@ use axum::http::HeaderMap;
 use axum::response::Response;
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
-use schemas::ServerName;
+use schemas::{Definition, EraMode, ServerName};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::AbortHandle;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep, timeout};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 use tracing::{debug, warn};
 
 use crate::downstream::session::{Scope, Session, lock};
@@ -23,12 +25,22 @@ use crate::policy::{Credentials, Principal};
 use crate::protocol::{self, Era, INVALID_REQUEST, Invalid, Kind, METHOD_NOT_FOUND, Message, anonymous_error};
 use crate::upstream::{EventDecoder, one_line};
 
-/// Lines that may wait for a client that does not read.
+/// Lines that may wait for a client that does not read, and lines of it that wait for their turn.
 const QUEUE: usize = 256;
 /// How long upstreams may take to connect before the first answer, which desktop programs take for the whole truth.
-const SETTLING: Duration = Duration::from_secs(10);
+const SETTLING: Duration = Duration::from_secs(5);
+/// How long requests may go on after the end of the input: whoever pipes some in wants their answers.
+const LAST_CALLS: Duration = Duration::from_millis(700);
 /// How long the last lines may take to be read.
 const LAST_WORDS: Duration = Duration::from_millis(300);
+
+/// What a client on standard streams is served.
+pub(crate) enum Servers {
+    /// All of these upstreams together, with qualified names.
+    All(Vec<Definition>),
+    /// This one, as it is.
+    One(Box<Definition>),
+}
 
 /// The client on the other end.
 struct Client {
@@ -40,37 +52,90 @@ struct Client {
     session: Option<Arc<Session>>,
     /// Modern requests in flight by their raw ids.
     asked: Arc<Mutex<HashMap<Box<str>, AbortHandle>>>,
+    /// Requests in flight.
+    calls: TaskTracker,
 }
 
 /// Serves until the input ends, or is no longer wanted.
 pub(crate) async fn serve(
     edge: Arc<Edge>,
-    target: Option<ServerName>,
-    input: impl AsyncRead + Unpin,
+    servers: Servers,
+    input: impl AsyncRead + Unpin + Send + 'static,
     output: impl AsyncWrite + Unpin + Send + 'static,
 ) {
     let limit = edge.config.max_body_bytes;
-    let (out, lines) = mpsc::channel(QUEUE);
-    let (written, write_end) = tokio::sync::oneshot::channel::<()>();
+    let (out, answers) = mpsc::channel(QUEUE);
+    let (heard, mut lines) = mpsc::channel(QUEUE);
+    let (written, all_written) = oneshot::channel::<()>();
+    let ended = CancellationToken::new();
     edge.tasks.spawn("standard output", async move {
-        write(lines, output).await;
+        write(answers, output).await;
         drop(written);
     });
-    edge.settle(Instant::now() + SETTLING).await;
-    let mut client = Client { edge, target, out, session: None, asked: Arc::default() };
-    let mut input = Lines { input, buffer: BytesMut::new(), limit };
-    while let Some(line) = input.next().await {
-        match line {
-            Ok(line) => client.take(line).await,
-            Err(TooLong) => client.say(respond::line_too_long(limit)).await,
-        }
+    let (stopping, at_end) = (edge.tasks.stopping().clone(), ended.clone());
+    edge.tasks.spawn("standard input", async move {
+        let input = Lines { input, buffer: BytesMut::new(), limit };
+        stopping.run_until_cancelled(read(input, heard)).await;
+        at_end.cancel();
+    });
+    let (asked, calls) = (Arc::default(), TaskTracker::new());
+    let mut client = Client { edge, target: None, out, session: None, asked, calls };
+    let served = async {
+        client.hear_out(servers, &mut lines).await;
+        client.calls.close();
+        client.calls.wait().await;
+    };
+    let given_up = async {
+        ended.cancelled().await;
+        sleep(LAST_CALLS).await;
+    };
+    tokio::select! {
+        () = served => {}
+        () = given_up => debug!("requests were given up at the end of the input"),
     }
     client.leave();
     drop(client);
-    timeout(LAST_WORDS, write_end).await.ok();
+    timeout(LAST_WORDS, all_written).await.ok();
 }
 
 impl Client {
+    /// Starts what is offered, and takes lines to the last.
+    async fn hear_out(&mut self, servers: Servers, lines: &mut mpsc::Receiver<Line>) {
+        let mut line = match servers {
+            Servers::All(definitions) => {
+                definitions.into_iter().for_each(|definition| self.edge.upstreams.start(definition));
+                self.edge.settle(Instant::now() + SETTLING).await;
+                lines.recv().await
+            }
+            Servers::One(definition) => {
+                let first = lines.recv().await;
+                self.dial(*definition, first.as_ref()).await;
+                first
+            }
+        };
+        while let Some(next) = line {
+            match next {
+                Ok(line) => self.take(line).await,
+                Err(TooLong) => self.say(respond::line_too_long(self.edge.config.max_body_bytes)).await,
+            }
+            line = lines.recv().await;
+        }
+    }
+
+    /// Connects to the one upstream in the era of a client's first line, if it can be had: nothing needs to be bridged then.
+    async fn dial(&mut self, definition: Definition, first: Option<&Line>) {
+        self.target = Some(definition.name.clone());
+        let message = first.and_then(|line| line.as_ref().ok()).and_then(|line| Message::parse(line.clone()).ok());
+        let is_modern = message.is_some_and(|message| modern::era(&HeaderMap::new(), &message) == Era::Modern);
+        if !is_modern && definition.era == EraMode::Auto {
+            self.edge.upstreams.start(Definition { era: EraMode::Legacy, ..definition.clone() });
+            if self.edge.settle(Instant::now() + SETTLING).await {
+                return;
+            }
+        }
+        self.edge.upstreams.start(definition);
+    }
+
     async fn take(&mut self, line: Bytes) {
         match Message::parse(line.clone()) {
             Ok(message) => self.hear(message).await,
@@ -112,14 +177,16 @@ impl Client {
         };
         if message.method() == "initialize" && message.kind() == Kind::Request {
             // What comes next belongs to a session that exists.
-            if let Some(answer) = sse::initialize(&self.edge, &session, &message).await {
-                session.own_stream().push(answer);
-            }
+            return sse::carry_out(Arc::clone(&self.edge), session, message).await;
+        }
+        if message.kind() == Kind::Request {
+            let call = self.calls.track_future(sse::carry_out(Arc::clone(&self.edge), session, message));
+            self.edge.tasks.spawn("call", call);
             return;
         }
-        let (kind, answer) = (message.kind(), sse::take(Arc::clone(&self.edge), session, message).await);
+        let answer = sse::take(Arc::clone(&self.edge), session, message).await;
         // There is nothing that could be answered to anything but a request; what is wrong is for the log.
-        if kind != Kind::Request && !answer.status().is_success() {
+        if !answer.status().is_success() {
             warn!(status = answer.status().as_u16(), "a message of the client was refused");
         }
     }
@@ -156,12 +223,12 @@ impl Client {
         let (edge, out, id) = (Arc::clone(&self.edge), self.out.clone(), Box::<str>::from(message.id()));
         let (asked, own) = (Arc::clone(&self.asked), id.clone());
         let mut calls = lock(&self.asked);
-        let handle = self.edge.tasks.spawn("call", async move {
+        let call = self.calls.track_future(async move {
             let response = modern::carry_out(&edge, &upstream, Principal::Anonymous, message, None).await;
             pour(response, &out, edge.config.max_body_bytes).await;
             lock(&asked).remove(&own);
         });
-        calls.insert(id, handle);
+        calls.insert(id, self.edge.tasks.spawn("call", call));
     }
 
     /// Whether it was a modern request that is withdrawn.
@@ -243,6 +310,16 @@ async fn write(mut lines: mpsc::Receiver<Bytes>, mut output: impl AsyncWrite + U
 /// A line over the limit.
 struct TooLong;
 
+type Line = Result<Bytes, TooLong>;
+
+async fn read(mut input: Lines<impl AsyncRead + Unpin>, heard: mpsc::Sender<Line>) {
+    while let Some(line) = input.next().await {
+        if heard.send(line).await.is_err() {
+            return;
+        }
+    }
+}
+
 /// Lines of a stream, without those that hold nothing.
 struct Lines<R> {
     input: R,
@@ -251,13 +328,13 @@ struct Lines<R> {
 }
 
 impl<R: AsyncRead + Unpin> Lines<R> {
-    async fn next(&mut self) -> Option<Result<Bytes, TooLong>> {
+    async fn next(&mut self) -> Option<Line> {
         let (mut searched, mut too_long) = (0, false);
         loop {
             if let Some(end) = memchr::memchr(b'\n', self.buffer.get(searched..).unwrap_or_default()) {
                 let line = self.buffer.split_to(searched + end + 1).freeze();
                 searched = 0;
-                if std::mem::take(&mut too_long) {
+                if std::mem::take(&mut too_long) || line.len() > self.limit + 1 {
                     return Some(Err(TooLong));
                 }
                 if !line.trim_ascii().is_empty() {
