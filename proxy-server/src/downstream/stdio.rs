@@ -28,7 +28,7 @@ use crate::upstream::{EventDecoder, one_line};
 /// Lines that may wait for a client that does not read, and lines of it that wait for their turn.
 const QUEUE: usize = 256;
 /// How long upstreams may take to connect before the first answer, which desktop programs take for the whole truth.
-const SETTLING: Duration = Duration::from_secs(5);
+const SETTLING: Duration = Duration::from_secs(10);
 /// How long requests may go on after the end of the input: whoever pipes some in wants their answers.
 const LAST_CALLS: Duration = Duration::from_millis(700);
 /// How long the last lines may take to be read.
