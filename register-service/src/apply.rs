@@ -2,14 +2,13 @@
 //! changed or removed was settled by `plan`, and what the gateway answers is reported.
 
 use std::collections::BTreeMap;
-use std::fmt;
 
 use futures_util::{StreamExt, stream};
 use proxy_client::{Client, Registered};
 use schemas::{Definition, ServerName};
 use serde::Serialize;
 
-use crate::plan::{Change, Plan, Reason};
+use crate::plan::{Change, Plan, Reason, Refusal};
 
 /// What was done about one name.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -43,13 +42,13 @@ pub enum ApplyError {
         /// What went wrong.
         source: proxy_client::Error,
     },
-    /// It is registered with other content, and not this owner's to change.
-    #[error("`{name}` is registered by {} with other content: {}", Holder(.holder.as_deref()), list(.reasons))]
+    /// It must not be carried out.
+    #[error("`{name}` {}: {}", .why, list(.reasons))]
     Refused {
         /// The name.
         name: ServerName,
-        /// Whose it is, if anyone's.
-        holder: Option<String>,
+        /// Why not.
+        why: Refusal,
         /// What differs.
         reasons: Vec<Reason>,
     },
@@ -79,18 +78,6 @@ impl ApplyError {
 
     pub(crate) fn at_gateway(doing: &'static str, name: &ServerName) -> impl FnOnce(proxy_client::Error) -> Self {
         move |source| Self::Gateway { doing, name: name.clone(), source }
-    }
-}
-
-/// Whose a registration is, in words.
-pub(crate) struct Holder<'a>(pub(crate) Option<&'a str>);
-
-impl fmt::Display for Holder<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            Some(owner) => write!(f, "`{owner}`"),
-            None => f.write_str("nobody in particular"),
-        }
     }
 }
 
@@ -127,12 +114,12 @@ async fn carry_out(client: &Client, change: &Change) -> Result<Done, ApplyError>
         Change::Keep { .. } => Ok(Done::Kept),
         Change::Create { definition } => create(client, definition).await,
         Change::Update { definition, .. } => update(client, definition).await,
-        Change::Delete { name } => {
+        Change::Delete { name, .. } => {
             let gone = client.deregister(name).await.map_err(ApplyError::at_gateway("deregister", name))?;
             if gone { Ok(Done::Deleted) } else { Err(ApplyError::Stale { name: name.clone() }) }
         }
-        Change::Refuse { name, holder, reasons } => {
-            Err(ApplyError::Refused { name: name.clone(), holder: holder.clone(), reasons: reasons.clone() })
+        Change::Refuse { name, why, reasons, .. } => {
+            Err(ApplyError::Refused { name: name.clone(), why: why.clone(), reasons: reasons.clone() })
         }
     }
 }

@@ -1,15 +1,20 @@
 //! The command line, and the only place of this program that reads the environment.
 
+mod args;
+
 use std::collections::BTreeMap;
 use std::io::IsTerminal;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use proxy_client::{Client, ClientBuilder};
-use register_service::{Environment, GatewayUrl, Owner, Settings};
+use register_service::{Environment, GatewayUrl, Settings};
 use schemas::Secret;
 
+pub(crate) use self::args::{
+    Adopt, Changes, Deregister, Document, Dump, Files, Plan, Pruned, Release, Schema, Status, Sync, Wait, Watch,
+};
+use self::args::{DUMP_EXAMPLES, PLAN_EXAMPLES, SYNC_EXAMPLES, WATCH_EXAMPLES};
 use crate::exit;
 use crate::printer::{Printer, Verbosity};
 
@@ -30,10 +35,10 @@ pub(crate) struct Cli {
 
 const EXAMPLES: &str = "\
 Examples:
-  register-service validate workflows/          find every mistake, offline
-  register-service sync workflows/ --dry-run    show what would change
-  register-service sync workflows/ --wait       make it so, and wait until it works
-  register-service render workflows/            show the files as the engine sees them";
+  register-service validate workflows/                      find every mistake, offline
+  register-service plan workflows/                          show what would change, and why
+  register-service sync workflows/ --prune owned --wait     make it so, and wait until it works
+  register-service status                                   show how everything does";
 
 fn long_help() -> String {
     format!("{EXAMPLES}\n\n{}", exit::TABLE)
@@ -91,46 +96,61 @@ pub(crate) enum Command {
     /// Entries that are registered have the address of their upstream at the gateway, templates are rendered, secrets
     /// are `[redacted]`. No request is made.
     Render(Files),
+    /// Show what `sync` would change, and why
+    ///
+    /// Reads like a diff: `+` is registered, `~` replaced, `-` removed, `!` refused; below each what differs, beside it the
+    /// file and line. Secrets are never shown, but that they differ is. The gateway is only read.
+    #[command(alias = "diff", after_help = PLAN_EXAMPLES)]
+    Plan(Plan),
     /// Register what the files declare
     ///
     /// What is not there is created, what differs is replaced, the rest is left alone, so running it again changes
-    /// nothing. Registrations of others are never touched, and nothing is removed.
+    /// nothing. Registrations of others are never touched. What this owner registered and no file declares any more is
+    /// removed with `--prune owned`.
+    #[command(after_help = SYNC_EXAMPLES)]
     Sync(Sync),
-}
-
-/// Which files, and how they are read.
-#[derive(Debug, Args)]
-pub(crate) struct Files {
-    /// YAML files, or folders with such files in them
-    #[arg(required = true, value_name = "PATH")]
-    pub(crate) paths: Vec<PathBuf>,
-    /// Take every entry as registered, also those with `use_proxy: false`
-    #[arg(long)]
-    pub(crate) all: bool,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct Sync {
-    #[command(flatten)]
-    pub(crate) files: Files,
-    /// Print what would change, and change nothing
-    #[arg(long)]
-    pub(crate) dry_run: bool,
-    /// With --dry-run: exit with 2 if there are changes
-    #[arg(long, alias = "exit-code", requires = "dry_run")]
-    pub(crate) detailed_exitcode: bool,
-    /// Wait until every upstream that the files use is connected
-    #[arg(long, conflicts_with = "dry_run")]
-    pub(crate) wait: bool,
-    /// How long to wait, such as `90s`
-    #[arg(long, requires = "wait", default_value = "60s", value_parser = schemas::parse_duration, value_name = "TIME")]
-    pub(crate) timeout: Duration,
-    /// In whose name [default: the project's name in compozy.yaml, else `register-service`]
-    #[arg(long, value_name = "NAME")]
-    pub(crate) owner: Option<Owner>,
-    /// Take over registrations of others that differ from what the files declare
-    #[arg(long)]
-    pub(crate) adopt: bool,
+    /// Keep syncing: whenever a file changes, or the gateway lost something
+    ///
+    /// A file that is being written, or has a mistake in it, changes nothing: the mistake is reported and what was there
+    /// stays. So does a folder that went away. A gateway that restarts gets everything again.
+    #[command(after_help = WATCH_EXAMPLES)]
+    Watch(Watch),
+    /// Wait until upstreams are connected
+    ///
+    /// Of the files, every one that they use; of names, those. Says which are not, and why.
+    Wait(Wait),
+    /// Show what is registered, whose it is, and how it does
+    Status(Status),
+    /// Print registrations as a file that `sync` takes
+    ///
+    /// Secrets are `[redacted]`, which `sync` takes for what the gateway has, so that `dump | sync -` changes nothing.
+    #[command(after_help = DUMP_EXAMPLES)]
+    Dump(Dump),
+    /// Become the owner of what the files declare and others, or nobody, registered
+    ///
+    /// What differs from the files is replaced in the same step. What is not registered yet is left to `sync`.
+    Adopt(Adopt),
+    /// Give up registrations: they stay, and belong to nobody
+    Release(Release),
+    /// Remove registrations by name
+    ///
+    /// Only those of this owner, unless `--force` says otherwise.
+    Deregister(Deregister),
+    /// Print a JSON Schema for editors
+    Schema(Schema),
+    /// Print completions for a shell
+    ///
+    /// For bash: `register-service completions bash > ~/.local/share/bash-completion/completions/register-service`
+    Completions {
+        /// Which shell
+        shell: clap_complete::Shell,
+    },
+    /// Write manual pages, one for each command
+    Man {
+        /// The folder to write them to
+        #[arg(value_name = "FOLDER")]
+        folder: PathBuf,
+    },
 }
 
 /// The environment of this process, read once.
@@ -147,6 +167,11 @@ impl Process {
         Self { variables: std::env::vars_os().filter_map(text).collect() }
     }
 
+    /// Whether nobody is there to ask: an automatic job.
+    pub(crate) fn is_ci(&self) -> bool {
+        self.get("CI").is_some_and(|value| !["false", "0"].contains(&value))
+    }
+
     fn get(&self, name: &str) -> Option<&str> {
         self.variables.get(name).map(|value| value.trim()).filter(|value| !value.is_empty())
     }
@@ -155,19 +180,26 @@ impl Process {
 impl Global {
     /// How to print.
     pub(crate) fn printer(&self, process: &Process) -> Printer {
-        let colour = std::io::stderr().is_terminal() && !self.no_color && process.get("NO_COLOR").is_none();
+        let is_colourful = !self.no_color && process.get("NO_COLOR").is_none();
+        let colour = std::io::stderr().is_terminal() && is_colourful;
+        let result_colour = std::io::stdout().is_terminal() && is_colourful;
         let verbosity = match (self.quiet, self.verbose) {
             (true, _) => Verbosity::Quiet,
             (false, true) => Verbosity::Verbose,
             (false, false) => Verbosity::Normal,
         };
-        Printer { output: self.output, verbosity, colour }
+        Printer { output: self.output, verbosity, colour, result_colour }
     }
 
     /// What the meaning of the files depends on.
-    pub(crate) fn settings(&self, process: &Process, files: &Files) -> anyhow::Result<Settings> {
+    pub(crate) fn settings(&self, process: &Process, all: bool) -> anyhow::Result<Settings> {
         let gateway = self.gateway(process)?;
-        Ok(Settings { gateway, environment: Environment::from_iter(process.variables.clone()), all: files.all })
+        Ok(Settings { gateway, environment: Environment::from_iter(process.variables.clone()), all })
+    }
+
+    /// A client of the gateway, where no files are read.
+    pub(crate) fn own_client(&self, process: &Process) -> anyhow::Result<Client> {
+        Ok(self.client(process, &self.gateway(process)?)?)
     }
 
     /// A client of the gateway that the settings name.
@@ -201,115 +233,13 @@ mod tests {
     }
 
     #[test]
-    fn the_help_teaches() {
+    fn the_help_of_every_command_teaches() {
         let mut command = Cli::command().term_width(100);
-        insta::assert_snapshot!(command.render_long_help().to_string(), @r"
-        Keep an MCP gateway in step with workflow files.
-
-        Reads the `mcps:` blocks of workflow, agent and project files, and registers at the gateway the
-        servers that say `use_proxy: true`. Templates such as `{{ .env.TOKEN }}` are filled in from the
-        environment.
-
-        Usage: register-service [OPTIONS] <COMMAND>
-
-        Commands:
-          validate  Find every mistake in the files, without a request to anyone
-          render    Print the files as the engine sees them
-          sync      Register what the files declare
-          help      Print this message or the help of the given subcommand(s)
-
-        Options:
-              --proxy-url <URL>
-                  Where the gateway is [env: MCP_PROXY_URL] [default: http://127.0.0.1:6001]
-
-              --admin-token <TOKEN>
-                  The gateway's admin token [env: MCP_PROXY_ADMIN_TOKEN, which others do not see in the list
-                  of processes]
-
-              --output <FORMAT>
-                  For people, or for programs
-                  
-                  [default: human]
-                  [possible values: human, json]
-
-          -q, --quiet
-                  On stderr only errors
-
-          -v, --verbose
-                  On stderr also every request; in the result also what stays as it is
-
-              --no-color
-                  No colour, not even on a terminal [env: NO_COLOR]
-
-          -h, --help
-                  Print help (see a summary with '-h')
-
-          -V, --version
-                  Print version
-
-        Examples:
-          register-service validate workflows/          find every mistake, offline
-          register-service sync workflows/ --dry-run    show what would change
-          register-service sync workflows/ --wait       make it so, and wait until it works
-          register-service render workflows/            show the files as the engine sees them
-
-        Exit codes:
-          0    done, whether or not anything changed
-          1    something failed that no other code names
-          2    the command line makes no sense; with --detailed-exitcode: there are changes
-          3    there are errors in the files; no request was sent
-          4    refused: a registration belongs to another owner; nothing was changed
-          5    the gateway changed in the meantime; run again
-          6    the gateway cannot be reached, or an upstream is missing or not ready in time
-          7    the gateway wants another admin token
-          8    some changes were made and others failed; run again to resume
-          130  interrupted (143: terminated)
-        ");
-    }
-
-    #[test]
-    fn the_help_of_sync_teaches() {
-        let mut command = Cli::command().term_width(100);
-        let sync = command.find_subcommand_mut("sync").expect("a command");
-        insta::assert_snapshot!(sync.render_long_help().to_string(), @r"
-        Register what the files declare
-
-        What is not there is created, what differs is replaced, the rest is left alone, so running it again
-        changes nothing. Registrations of others are never touched, and nothing is removed.
-
-        Usage: sync [OPTIONS] <PATH>...
-
-        Arguments:
-          <PATH>...
-                  YAML files, or folders with such files in them
-
-        Options:
-              --all
-                  Take every entry as registered, also those with `use_proxy: false`
-
-              --dry-run
-                  Print what would change, and change nothing
-
-              --detailed-exitcode
-                  With --dry-run: exit with 2 if there are changes
-
-              --wait
-                  Wait until every upstream that the files use is connected
-
-              --timeout <TIME>
-                  How long to wait, such as `90s`
-                  
-                  [default: 60s]
-
-              --owner <NAME>
-                  In whose name [default: the project's name in compozy.yaml, else `register-service`]
-
-              --adopt
-                  Take over registrations of others that differ from what the files declare
-
-          -h, --help
-                  Print help (see a summary with '-h')
-        ");
+        insta::assert_snapshot!("help", command.render_long_help().to_string());
+        for command in command.get_subcommands_mut() {
+            let name = format!("help_{}", command.get_name());
+            insta::assert_snapshot!(name, command.render_long_help().to_string());
+        }
     }
 
     #[test]

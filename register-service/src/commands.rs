@@ -1,14 +1,23 @@
 //! The commands. Each gives one report, which is printed once, at the end.
 
 mod changes;
+mod documents;
+mod dump;
+mod ownership;
+mod plan;
+mod prepare;
 mod render;
+mod status;
 mod sync;
 mod validate;
+mod wait;
+mod watch;
 
 use register_service::{Diagnostic, InvalidFiles};
 use serde::Serialize;
 use serde_json::Value;
 
+use self::prepare::Context;
 use crate::cli::{Cli, Command, Process};
 use crate::exit::Exit;
 use crate::printer::Printer;
@@ -59,14 +68,45 @@ impl Report {
 
 /// Runs the command that was asked for.
 pub(crate) async fn run(cli: &Cli, process: &Process, printer: Printer) -> anyhow::Result<Report> {
+    let global = &cli.global;
     match &cli.command {
-        Command::Validate(files) => Ok(validate::run(files, &cli.global.settings(process, files)?)),
-        Command::Render(files) => Ok(render::run(files, &cli.global.settings(process, files)?)),
-        Command::Sync(sync) => {
-            let settings = cli.global.settings(process, &sync.files)?;
-            let client = cli.global.client(process, &settings.gateway)?;
-            Ok(sync::run(sync, &settings, &client, printer).await)
+        Command::Validate(files) => Ok(validate::run(files, &global.settings(process, files.all)?)),
+        Command::Render(files) => Ok(render::run(files, &global.settings(process, files.all)?)),
+        Command::Schema(args) => Ok(documents::schema(args)),
+        Command::Completions { shell } => Ok(documents::completions(*shell)),
+        Command::Man { folder } => documents::man(folder),
+        Command::Status(args) => Ok(status::run(args, &global.own_client(process)?, printer).await),
+        Command::Dump(args) => Ok(dump::run(args, &global.own_client(process)?).await),
+        Command::Release(args) => Ok(ownership::release(args, &global.own_client(process)?).await),
+        Command::Deregister(args) => Ok(ownership::deregister(args, &global.own_client(process)?).await),
+        Command::Plan(_) | Command::Sync(_) | Command::Watch(_) | Command::Wait(_) | Command::Adopt(_) => {
+            let settings = global.settings(process, takes_all(&cli.command))?;
+            let client = global.client(process, &settings.gateway)?;
+            let context = Context { settings: &settings, client: &client, printer, is_ci: process.is_ci() };
+            compare(&cli.command, &context).await
         }
+    }
+}
+
+/// The commands that hold files against a gateway.
+async fn compare(command: &Command, context: &Context<'_>) -> anyhow::Result<Report> {
+    match command {
+        Command::Plan(args) => plan::run(args, context).await,
+        Command::Sync(args) => sync::run(args, context).await,
+        Command::Watch(args) => watch::run(args, context).await,
+        Command::Wait(args) => Ok(wait::run(args, context).await),
+        Command::Adopt(args) => Ok(ownership::adopt(args, context).await),
+        _ => anyhow::bail!("the command needs no gateway"),
+    }
+}
+
+fn takes_all(command: &Command) -> bool {
+    match command {
+        Command::Plan(args) => args.changes.files.all,
+        Command::Sync(args) => args.changes.files.all,
+        Command::Watch(args) => args.changes.files.all,
+        Command::Adopt(args) => args.files.all,
+        _ => false,
     }
 }
 

@@ -193,6 +193,7 @@ codes! {
     MissingVariable Error "missing-variable" "A template uses a variable that is not set.",
     BadTemplate Error "bad-template" "A template is malformed, or uses what is not supported.",
     EnvOnHttp Warning "env-on-http" "An HTTP upstream has no environment.",
+    RedactedSecret Note "redacted-secret" "A placeholder stands where a secret was; the gateway's own is kept.",
     EnvPromoted Note "env-promoted" "An entry of `env` is used as a header.",
     MissingUpstream Error "missing-upstream" "An entry refers to an upstream that the gateway does not have.",
 }

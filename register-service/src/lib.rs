@@ -20,6 +20,7 @@
 
 mod apply;
 mod diagnostic;
+mod dump;
 #[cfg(test)]
 mod fake;
 mod plan;
@@ -30,7 +31,11 @@ mod workflow;
 
 pub use crate::apply::{ApplyError, Done, Outcome, apply};
 pub use crate::diagnostic::{Code, Diagnostic, Location, Severity};
-pub use crate::plan::{Adopt, Change, InvalidOwner, OWNER_TAG, Owner, Plan, Policy, Prune, Reason, SOURCE_TAG, plan};
+pub use crate::dump::dump;
+pub use crate::plan::{
+    Adopt, Change, Guard, Guards, InvalidLimit, InvalidOwner, Limit, Moved, OWNER_TAG, Owner, PROTECTED_TAG, Plan,
+    Policy, Prune, Reason, Refusal, SOURCE_TAG, SavedChange, SavedPlan, plan,
+};
 pub use crate::service::{NotEnsured, NotRemoved, Options, RegisterService};
 pub use crate::source::{File, read};
 pub use crate::template::Environment;

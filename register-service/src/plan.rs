@@ -6,20 +6,27 @@
 //! in the clear where a gateway of another make shows them.
 
 mod difference;
+mod guard;
+mod saved;
 
 use std::fmt;
 use std::str::FromStr;
 
 use schemas::admin::Registration;
 use schemas::{Definition, ServerName};
+use serde::{Deserialize, Serialize};
 
 pub use crate::plan::difference::Reason;
-pub(crate) use crate::plan::difference::differences;
+pub(crate) use crate::plan::difference::{differences, unknown_secrets};
+pub use crate::plan::guard::{Guard, Guards, InvalidLimit, Limit};
+pub use crate::plan::saved::{Moved, SavedChange, SavedPlan};
 
 /// The tag that names the owner of a registration.
 pub const OWNER_TAG: &str = "owner";
 /// The tag that says where a registration is declared, as `file:line`.
 pub const SOURCE_TAG: &str = "source";
+/// The tag that keeps a registration from being removed when its value is `true`.
+pub const PROTECTED_TAG: &str = "prevent_destroy";
 
 const MAX_OWNER_LENGTH: usize = 128;
 
@@ -77,12 +84,15 @@ pub struct Policy {
     pub owner: Owner,
     /// Which registrations of others may be changed.
     pub adopt: Adopt,
+    /// Take over what may be changed even if nothing but its owner differs.
+    pub claim: bool,
     /// Which registrations are removed because nothing declares them.
     pub prune: Prune,
 }
 
 /// Which registrations may be changed, and so taken over, besides the owner's.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Adopt {
     /// None.
     #[default]
@@ -94,7 +104,8 @@ pub enum Adopt {
 }
 
 /// Which registrations are removed because nothing declares them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Prune {
     /// None.
     #[default]
@@ -134,16 +145,48 @@ pub enum Change {
     Delete {
         /// The name.
         name: ServerName,
+        /// Where it was declared, if it says so.
+        source: Option<String>,
     },
-    /// It is registered with other content, and not this owner's to change.
+    /// Something is declared, or no longer, that must not be carried out.
     Refuse {
         /// The name.
         name: ServerName,
-        /// Whose it is, if anyone's.
-        holder: Option<String>,
+        /// Why not.
+        why: Refusal,
+        /// Where it is declared, or was, if it says so.
+        source: Option<String>,
         /// What differs.
         reasons: Vec<Reason>,
     },
+}
+
+/// Why a change must not be carried out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Refusal {
+    /// It is registered with other content, and not this owner's to change.
+    Foreign {
+        /// Whose it is, if anyone's.
+        holder: Option<String>,
+    },
+    /// It is this owner's, nothing declares it, and it says that it must not be removed.
+    Protected,
+    /// It is not registered yet, and some of its secrets are known to a gateway alone: `[redacted]` stands for them.
+    Redacted,
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Foreign { holder: Some(owner) } => write!(f, "is registered by `{owner}` with other content"),
+            Self::Foreign { holder: None } => f.write_str("is registered by nobody in particular with other content"),
+            Self::Protected => f.write_str("is declared nowhere and must not be removed"),
+            Self::Redacted => {
+                f.write_str("is not registered, and `[redacted]` stands for secrets that only a gateway has")
+            }
+        }
+    }
 }
 
 impl Plan {
@@ -152,9 +195,17 @@ impl Plan {
         self.changes.iter().all(|change| matches!(change, Change::Keep { .. }))
     }
 
-    /// The changes that are not this owner's to make.
+    /// The changes that must not be made: what is not this owner's, and what is protected.
     pub fn refused(&self) -> impl Iterator<Item = &Change> {
         self.changes.iter().filter(|change| matches!(change, Change::Refuse { .. }))
+    }
+
+    /// The registrations that would be removed.
+    pub fn deleted(&self) -> impl Iterator<Item = &ServerName> {
+        self.changes.iter().filter_map(|change| match change {
+            Change::Delete { name, .. } => Some(name),
+            _ => None,
+        })
     }
 }
 
@@ -163,7 +214,7 @@ impl Change {
     pub fn name(&self) -> &ServerName {
         match self {
             Self::Create { definition } | Self::Update { definition, .. } => &definition.name,
-            Self::Keep { name } | Self::Delete { name } | Self::Refuse { name, .. } => name,
+            Self::Keep { name } | Self::Delete { name, .. } | Self::Refuse { name, .. } => name,
         }
     }
 
@@ -175,13 +226,14 @@ impl Change {
         }
     }
 
-    /// Where what is to be registered is declared, as `file:line`, if it says so.
+    /// Where it is declared, or was, as `file:line`, if it says so.
     pub fn source(&self) -> Option<&str> {
         match self {
             Self::Create { definition } | Self::Update { definition, .. } => {
                 definition.tags.get(SOURCE_TAG).map(String::as_str)
             }
-            Self::Keep { .. } | Self::Delete { .. } | Self::Refuse { .. } => None,
+            Self::Delete { source, .. } | Self::Refuse { source, .. } => source.as_deref(),
+            Self::Keep { .. } => None,
         }
     }
 
@@ -213,32 +265,53 @@ pub fn plan(desired: &[Definition], observed: &[Registration], policy: &Policy) 
     if policy.prune == Prune::Owned {
         let declared = |name: &str| desired.iter().any(|it| it.name.as_str() == name);
         let mine = observed.iter().filter(|it| owner_of(it) == Some(policy.owner.as_str()));
-        let gone = mine.filter(|it| !declared(it.definition.name()));
-        // A name that an older gateway took is still a name here.
-        let names = gone.filter_map(|it| ServerName::stored(it.definition.name()).ok());
-        changes.extend(names.map(|name| Change::Delete { name }));
+        changes.extend(mine.filter(|it| !declared(it.definition.name())).filter_map(removal));
     }
     Plan { changes }
+}
+
+/// What happens to what nothing declares.
+fn removal(observed: &Registration) -> Option<Change> {
+    // A name that an older gateway took is still a name here.
+    let name = ServerName::stored(observed.definition.name()).ok()?;
+    let tags = &observed.definition.document().tags;
+    let source = tags.get(SOURCE_TAG).cloned();
+    let is_protected = tags.get(PROTECTED_TAG).is_some_and(|value| value == "true");
+    Some(match is_protected {
+        true => Change::Refuse { name, why: Refusal::Protected, source, reasons: Vec::new() },
+        false => Change::Delete { name, source },
+    })
 }
 
 /// What happens to one declaration.
 pub(crate) fn change(desired: &Definition, observed: Option<&Registration>, policy: &Policy) -> Change {
     let stamped = || Box::new(stamp(desired, &policy.owner));
-    let Some(observed) = observed else { return Change::Create { definition: stamped() } };
-    let name = desired.name.clone();
-    let reasons = differences(desired, observed);
-    if reasons.is_empty() {
-        return Change::Keep { name };
-    }
+    let (name, source) = (desired.name.clone(), desired.tags.get(SOURCE_TAG).cloned());
+    let Some(observed) = observed else {
+        let reasons = unknown_secrets(desired);
+        return match reasons.is_empty() {
+            true => Change::Create { definition: stamped() },
+            false => Change::Refuse { name, why: Refusal::Redacted, source, reasons },
+        };
+    };
+    let mut reasons = differences(desired, observed);
     let holder = owner_of(observed);
+    let is_mine = holder == Some(policy.owner.as_str());
     let may_change = match (holder, policy.adopt) {
-        (Some(holder), _) if holder == policy.owner.as_str() => true,
+        _ if is_mine => true,
         (_, Adopt::Anything) | (None, Adopt::Unowned) => true,
         (Some(_), Adopt::Unowned) | (_, Adopt::Nothing) => false,
     };
-    match may_change {
-        true => Change::Update { definition: stamped(), reasons },
-        false => Change::Refuse { name, holder: holder.map(str::to_owned), reasons },
+    if may_change && !is_mine && policy.claim {
+        reasons.push(Reason::new(OWNER_TAG, Some(format!("{} -> {}", holder.unwrap_or("nobody"), policy.owner))));
+    }
+    match (reasons.is_empty(), may_change) {
+        (true, _) => Change::Keep { name },
+        (false, true) => Change::Update { definition: stamped(), reasons },
+        (false, false) => {
+            let why = Refusal::Foreign { holder: holder.map(str::to_owned) };
+            Change::Refuse { name, why, source, reasons }
+        }
     }
 }
 
@@ -255,7 +328,8 @@ fn stamp(definition: &Definition, owner: &Owner) -> Definition {
     definition
 }
 
-fn owner_of(registration: &Registration) -> Option<&str> {
+/// Whose a registration is, if anyone's.
+pub(crate) fn owner_of(registration: &Registration) -> Option<&str> {
     registration.definition.document().tags.get(OWNER_TAG).map(String::as_str).filter(|owner| !owner.is_empty())
 }
 

@@ -21,6 +21,17 @@ pub(crate) struct Printer {
     pub(crate) verbosity: Verbosity,
     /// Whether stderr shows colours.
     pub(crate) colour: bool,
+    /// Whether stdout does.
+    pub(crate) result_colour: bool,
+}
+
+/// A colour of the result.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Colour {
+    Plain,
+    Green,
+    Yellow,
+    Red,
 }
 
 /// How much to say.
@@ -92,6 +103,17 @@ impl Printer {
         let word = format!(" {}[", diagnostic.severity);
         let painted = format!(" {}[", self.paint(diagnostic.severity));
         write(&mut io::stderr().lock(), &(clean(&line).replacen(&word, &painted, 1) + "\n"));
+    }
+
+    /// A part of the result in a colour, if stdout shows any.
+    pub(crate) fn paint_result(self, colour: Colour, text: &str) -> String {
+        let code = match colour {
+            Colour::Plain => return text.to_owned(),
+            Colour::Green => 32,
+            Colour::Yellow => 33,
+            Colour::Red => 31,
+        };
+        if self.result_colour { format!("\u{1b}[{code}m{text}\u{1b}[0m") } else { text.to_owned() }
     }
 
     fn paint(self, severity: Severity) -> String {

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use tracing::debug;
 
 use crate::apply::{ApplyError, Done, create, update};
-use crate::plan::{Adopt, Change, Owner, Policy, Prune, change};
+use crate::plan::{Adopt, Change, Owner, Policy, change};
 
 /// A name can vanish between two requests, not again and again.
 const ATTEMPTS: usize = 3;
@@ -135,7 +135,7 @@ impl RegisterService {
             let done = match change(definition, observed.as_ref(), &self.policy()) {
                 Change::Create { definition } => create(&self.client, &definition).await,
                 Change::Update { definition, .. } => update(&self.client, &definition).await,
-                Change::Refuse { name, holder, reasons } => Err(ApplyError::Refused { name, holder, reasons }),
+                Change::Refuse { name, why, reasons, .. } => Err(ApplyError::Refused { name, why, reasons }),
                 Change::Keep { .. } | Change::Delete { .. } => Ok(Done::Kept),
             };
             match done {
@@ -222,7 +222,7 @@ impl RegisterService {
     }
 
     fn policy(&self) -> Policy {
-        Policy { owner: self.options.owner.clone(), adopt: self.options.adopt, prune: Prune::Nothing }
+        Policy { owner: self.options.owner.clone(), adopt: self.options.adopt, ..Policy::default() }
     }
 
     fn created(&self) -> std::sync::MutexGuard<'_, BTreeSet<ServerName>> {

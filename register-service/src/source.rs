@@ -6,16 +6,18 @@
 
 pub(crate) mod document;
 pub(crate) mod node;
-mod yaml;
+pub(crate) mod yaml;
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::io::Read;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use crate::diagnostic::{Code, Diagnostic, Location};
 use crate::source::node::{Node, Position};
 
+/// What stands for it among the paths.
+const STANDARD_INPUT: &str = "-";
 const MAX_FILE_BYTES: u64 = 1 << 20;
 const MAX_FOLDER_DEPTH: usize = 32;
 const SKIPPED_FOLDERS: [&str; 2] = ["target", "node_modules"];
@@ -72,7 +74,7 @@ impl File {
     }
 }
 
-/// Reads the files at these paths and below these folders. What cannot be read is reported; the rest is returned.
+/// Reads the files at these paths and below these folders; `-` is standard input. What cannot be read is reported; the rest is returned.
 ///
 /// ```
 /// use std::path::PathBuf;
@@ -109,6 +111,9 @@ pub fn read(paths: &[PathBuf]) -> (Vec<File>, Vec<Diagnostic>) {
 
 /// The YAML files at or below a path, sorted.
 fn find(path: &Path, diagnostics: &mut Vec<Diagnostic>) -> Vec<PathBuf> {
+    if path == Path::new(STANDARD_INPUT) {
+        return vec![path.to_owned()];
+    }
     match fs::metadata(path) {
         Ok(found) if found.is_dir() => {
             let mut files = Vec::new();
@@ -119,7 +124,7 @@ fn find(path: &Path, diagnostics: &mut Vec<Diagnostic>) -> Vec<PathBuf> {
             files
         }
         Ok(_) => vec![path.to_owned()],
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
             diagnostics.push(whole(Code::NotFound, path, "there is no such file or folder"));
             Vec::new()
         }
@@ -162,8 +167,14 @@ fn walk(folder: &Path, depth: usize, files: &mut Vec<PathBuf>, diagnostics: &mut
 }
 
 fn text(path: &Path) -> Result<String, String> {
+    if path == Path::new(STANDARD_INPUT) {
+        return text_of(io::stdin().lock());
+    }
+    text_of(fs::File::open(path).map_err(|error| error.to_string())?)
+}
+
+fn text_of(file: impl Read) -> Result<String, String> {
     let mut bytes = Vec::new();
-    let file = fs::File::open(path).map_err(|error| error.to_string())?;
     file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes).map_err(|error| error.to_string())?;
     if bytes.len() as u64 > MAX_FILE_BYTES {
         return Err("the file is larger than 1 MiB".to_owned());

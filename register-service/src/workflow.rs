@@ -12,6 +12,7 @@ mod date;
 mod document;
 mod entry;
 mod fields;
+pub(crate) mod gateway;
 mod header;
 mod identity;
 pub(crate) mod rewrite;

@@ -5,6 +5,7 @@
 //! what an author reads in a hover.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::fmt;
 
 use indexmap::IndexMap;
@@ -14,6 +15,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
 use crate::WireDuration;
+use crate::dialect::compozy::FilterDocument;
 
 /// A workflow file: whatever the engine reads there, of which `mcps` and `agents` matter here.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
@@ -103,6 +105,10 @@ pub struct McpEntry {
     pub max_sessions: Option<i64>,
     /// Register this server at the gateway and use it through there.
     pub use_proxy: Option<bool>,
+    /// Never remove the registration because nothing declares it any more; `deregister --force` does.
+    pub prevent_destroy: Option<bool>,
+    /// What only the gateway knows of a registered server.
+    pub gateway: Option<GatewaySettings>,
     /// Another name for `start_timeout`.
     pub timeout: Option<WireDuration>,
     /// Documented by the engine, evaluated by none.
@@ -116,7 +122,7 @@ pub struct McpEntry {
 }
 
 /// The keys of [`McpEntry`], for reports of keys that are none.
-pub const MCP_ENTRY_KEYS: [&str; 17] = [
+pub const MCP_ENTRY_KEYS: [&str; 19] = [
     "id",
     "resource",
     "url",
@@ -129,11 +135,68 @@ pub const MCP_ENTRY_KEYS: [&str; 17] = [
     "start_timeout",
     "max_sessions",
     "use_proxy",
+    "prevent_destroy",
+    "gateway",
     "timeout",
     "condition",
     "auth",
     "security",
     "tls",
+];
+
+/// What only the gateway knows of a registered server. The engine does not read it.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct GatewaySettings {
+    /// For people.
+    pub description: String,
+    /// Which of the server's tools are visible and callable; all if absent.
+    pub tool_filter: Option<FilterDocument>,
+    /// Free words, shown with the registration.
+    pub tags: BTreeMap<String, String>,
+    /// `auto`, `legacy` (with a handshake) or `modern` (2026-07-28 on): which generation of the protocol is spoken.
+    pub era: String,
+    /// Who is preferred where several servers have the same tool: the lowest number from 1 on.
+    pub priority: i64,
+    /// `auto`, `shared` or `dedicated`: whether clients share one session with the server.
+    pub session_mode: String,
+    /// Connect again by the rules below; without it the gateway never gives up.
+    pub auto_reconnect: bool,
+    /// Attempts after which the gateway gives up.
+    pub max_reconnects: i64,
+    /// First delay between attempts, such as `5s`.
+    pub reconnect_delay: WireDuration,
+    /// Ping the server while it is connected.
+    pub health_check_enabled: bool,
+    /// How often, such as `30s`.
+    pub health_check_interval: WireDuration,
+    /// Show the server's own log output in the gateway's log.
+    pub log_enabled: bool,
+    /// Bearer tokens with which clients may use this server. May hold templates such as `{{ .env.TOKEN }}`.
+    pub auth_tokens: Vec<Text>,
+    /// Refuse everyone if no token is configured at all.
+    pub require_auth: bool,
+    /// Addresses and networks of clients that may use this server.
+    pub allowed_ips: Vec<String>,
+}
+
+/// The keys of [`GatewaySettings`], for reports of keys that are none.
+pub const GATEWAY_SETTINGS_KEYS: [&str; 15] = [
+    "description",
+    "tool_filter",
+    "tags",
+    "era",
+    "priority",
+    "session_mode",
+    "auto_reconnect",
+    "max_reconnects",
+    "reconnect_delay",
+    "health_check_enabled",
+    "health_check_interval",
+    "log_enabled",
+    "auth_tokens",
+    "require_auth",
+    "allowed_ips",
 ];
 
 /// A program with its arguments.
@@ -254,14 +317,16 @@ mod tests {
     }
 
     #[test]
-    fn the_key_table_is_that_of_the_schema() {
-        let schema = schemars::schema_for!(McpEntry);
-        let properties = schema.get("properties").and_then(Value::as_object).expect("properties");
-        let mut keys: Vec<&str> = MCP_ENTRY_KEYS.into();
-        keys.sort_unstable();
-        let mut declared: Vec<&str> = properties.keys().map(String::as_str).collect();
-        declared.sort_unstable();
-        assert_eq!(keys, declared);
+    fn the_key_tables_are_those_of_the_schemas() {
+        let entry = (schemars::schema_for!(McpEntry), MCP_ENTRY_KEYS.to_vec());
+        let gateway = (schemars::schema_for!(GatewaySettings), GATEWAY_SETTINGS_KEYS.to_vec());
+        for (schema, mut keys) in [entry, gateway] {
+            let properties = schema.get("properties").and_then(Value::as_object).expect("properties");
+            keys.sort_unstable();
+            let mut declared: Vec<&str> = properties.keys().map(String::as_str).collect();
+            declared.sort_unstable();
+            assert_eq!(keys, declared);
+        }
     }
 
     #[test]

@@ -5,7 +5,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::commands::chain;
-use crate::printer::clean;
+use crate::printer::{Colour, Printer, clean};
 
 /// How many names ended, or would end, in which way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
@@ -35,14 +35,15 @@ impl Summary {
         summary
     }
 
-    /// The last line of the result; an empty outcome of a plan that has changes says what would be done.
+    /// The last line of the result.
     fn text(self, is_planned: bool) -> String {
         let Self { created, updated, unchanged, deleted, refused, failed } = self;
         let mut text = match is_planned {
             true => format!("to create {created}, to update {updated}, unchanged {unchanged}"),
             false => format!("created {created}, updated {updated}, unchanged {unchanged}"),
         };
-        for (count, word) in [(deleted, "deleted"), (refused, "refused"), (failed, "failed")] {
+        let removed = if is_planned { "to delete" } else { "deleted" };
+        for (count, word) in [(deleted, removed), (refused, "refused"), (failed, "failed")] {
             if count > 0 {
                 text += &format!(", {word} {count}");
             }
@@ -51,12 +52,42 @@ impl Summary {
     }
 }
 
+/// A plan as a diff: what would be done, where it is declared, and below it what differs.
+pub(super) fn planned(plan: &Plan, printer: Printer) -> String {
+    let told = plan.changes.iter().filter(|change| printer.is_verbose() || !matches!(change, Change::Keep { .. }));
+    let lines: String = told.map(|change| hunk(change, printer)).collect();
+    let summary = Summary::of(plan, &Outcome::new()).text(true);
+    if lines.is_empty() { format!("{summary}\n") } else { format!("{lines}\n{summary}\n") }
+}
+
+fn hunk(change: &Change, printer: Printer) -> String {
+    let source = change.source();
+    let (sign, colour, place) = match change {
+        Change::Create { .. } => ('+', Colour::Green, source.map(str::to_owned)),
+        Change::Update { .. } => ('~', Colour::Yellow, source.map(str::to_owned)),
+        Change::Keep { .. } => ('=', Colour::Plain, None),
+        Change::Delete { .. } => ('-', Colour::Red, Some(gone(source))),
+        Change::Refuse { why, .. } => ('!', Colour::Red, Some(why.to_string())),
+    };
+    let place = place.map(|place| format!("  ({place})")).unwrap_or_default();
+    let head = clean(&format!("{sign} {}{place}", change.name())).replace('\n', " ");
+    let reasons = change.reasons().iter().map(|reason| {
+        let detail = reason.detail.as_ref().map(|detail| format!(": {detail}")).unwrap_or_default();
+        format!("    {}\n", clean(&format!("{}{detail}", reason.field)).replace('\n', " "))
+    });
+    format!("{}\n{}", printer.paint_result(colour, &head), reasons.collect::<String>())
+}
+
+/// Where something was declared that is declared nowhere any more.
+fn gone(source: Option<&str>) -> String {
+    source.map_or_else(|| "declared nowhere".to_owned(), |it| format!("declared nowhere; was {it}"))
+}
+
 /// One line for each change, then the summary. What stays as it is has a line only on demand.
 pub(super) fn text(plan: &Plan, outcome: &Outcome, with_kept: bool) -> String {
     let told = plan.changes.iter().filter(|change| with_kept || !matches!(change, Change::Keep { .. }));
     let lines: String = told.map(|change| line(change, outcome)).collect();
-    let is_planned = outcome.is_empty() && !plan.changes.is_empty();
-    format!("{lines}{}\n", Summary::of(plan, outcome).text(is_planned))
+    format!("{lines}{}\n", Summary::of(plan, outcome).text(false))
 }
 
 fn line(change: &Change, outcome: &Outcome) -> String {
@@ -121,6 +152,8 @@ mod tests {
     use schemas::admin::{DefinitionView, Registration, Status};
 
     use super::*;
+    use crate::cli::Output;
+    use crate::printer::Verbosity;
 
     fn definition(name: &str, argument: &str) -> Definition {
         serde_json::from_value(json!({"name": name, "transport": "stdio", "command": "prog", "args": [argument],
@@ -153,23 +186,28 @@ mod tests {
 
     #[test]
     fn a_plan_says_what_would_be_done() {
-        insta::assert_snapshot!(text(&planned(), &Outcome::new(), false), @r"
-        create new [new.yaml:3]
-        update changed: args [changed.yaml:3]
-        refuse foreign: args
+        let printer = |verbosity| Printer { output: Output::Human, verbosity, colour: false, result_colour: false };
+        insta::assert_snapshot!(super::planned(&planned(), printer(Verbosity::Verbose)), @r#"
+        + new  (new.yaml:3)
+        ~ changed  (changed.yaml:3)
+            args
+        = kept
+        ! foreign  (is registered by `you` with other content)
+            args
+
         to create 1, to update 1, unchanged 1, refused 1
-        ");
+        "#);
     }
 
     #[test]
     fn a_result_says_what_was_done() {
-        insta::assert_snapshot!(text(&planned(), &outcome(), true), @r"
+        insta::assert_snapshot!(text(&planned(), &outcome(), true), @r#"
         failed new [new.yaml:3]
         updated changed: args [changed.yaml:3] (not connected: no such program)
         kept kept
-        refuse foreign: args
+        refuse foreign: args [foreign.yaml:3]
         created 0, updated 1, unchanged 1, refused 1, failed 1
-        ");
+        "#);
     }
 
     #[test]

@@ -2,105 +2,93 @@
 
 use std::collections::BTreeSet;
 
+use anyhow::Context as _;
 use proxy_client::Client;
-use register_service::{
-    Adopt, ApplyError, Change, Code, Desired, Diagnostic, Done, Outcome, Owner, Plan, Policy, Prune, Settings, apply,
-    load, plan,
-};
+use register_service::{ApplyError, Code, Desired, Diagnostic, Done, Outcome, SavedPlan, apply};
 use schemas::admin::Registration;
 use schemas::format_duration;
 use serde_json::json;
 
 use crate::cli::Sync;
-use crate::commands::{Report, chain, changes, count};
+use crate::commands::prepare::{self, Context, Prepared};
+use crate::commands::{Report, chain, changes, count, plan as saved_plan};
 use crate::exit::Exit;
 use crate::printer::Printer;
 
 const COMMAND: &str = "sync";
-const CONCURRENCY: usize = 5;
-const POLL_INTERVAL: std::time::Duration = std::time::Duration::from_millis(200);
+pub(super) const CONCURRENCY: usize = 5;
+pub(super) const POLL_INTERVAL: std::time::Duration = std::time::Duration::from_millis(200);
 
-pub(super) async fn run(sync: &Sync, settings: &Settings, client: &Client, printer: Printer) -> Report {
-    let loaded = match load(&sync.files.paths, settings) {
+pub(super) async fn run(sync: &Sync, context: &Context<'_>) -> anyhow::Result<Report> {
+    let (printer, client) = (context.printer, context.client);
+    let loaded = match prepare::read(COMMAND, &sync.changes.files, context.settings) {
         Ok(loaded) => loaded,
-        Err(invalid) => return Report::invalid(COMMAND, invalid),
+        Err(report) => return Ok(report),
     };
-    let desired = loaded.desired;
-    let mut report = Report::new(COMMAND, loaded.remarks);
-    let owner = owner(sync, &desired);
-    printer.progress(&format!("syncing to {} as owner `{owner}`", settings.gateway));
-    let observed = match client.list().await {
-        Ok(observed) => observed,
-        Err(error) => return unreachable(report, &error),
+    let saved = sync.plan.as_deref().map(saved_plan::read).transpose()?;
+    let policy = match &saved {
+        Some(saved) => saved.policy().with_context(|| "the plan cannot be used")?,
+        None => prepare::policy(&sync.changes, context, &loaded.desired)?,
     };
-    let adopt = if sync.adopt { Adopt::Anything } else { Adopt::Nothing };
-    let policy = Policy { owner, adopt, prune: Prune::Nothing };
-    let plan = plan(&desired.definitions(), &observed, &policy);
-    let refused = plan.refused().count();
-    let outcome = match sync.dry_run || refused > 0 {
-        true => Outcome::new(),
-        false => apply(client, &plan, CONCURRENCY).await,
+    printer.progress(&format!("syncing to {} as owner `{}`", context.settings.gateway, policy.owner));
+    let prepared = match prepare::compare(COMMAND, loaded, policy, context).await {
+        Ok(prepared) => prepared,
+        Err(report) => return Ok(report),
     };
-    report.text = changes::text(&plan, &outcome, printer.is_verbose());
-    report.json = json!({
-        "gateway": settings.gateway.as_str(),
-        "owner": policy.owner.as_str(),
-        "dryRun": sync.dry_run,
-        "changes": changes::objects(&plan, &outcome),
-        "summary": changes::Summary::of(&plan, &outcome),
-    });
-    if refused > 0 {
-        return refuse(report, &plan);
+    let report = Report::new(COMMAND, prepared.remarks.clone());
+    // What a saved plan removes was looked at when it was made.
+    let mut report = match &saved {
+        Some(saved) => refuse_moved(report, &prepared, saved, context),
+        None => prepared.refuse(report, &prepare::guards(&sync.changes)),
+    };
+    if sync.dry_run || report.exit != Exit::Done {
+        report.text = changes::planned(&prepared.plan, printer);
+        report.json = saved_plan::told(&prepared, context);
+        report = missing(report, &prepared.desired, &prepared.observed);
+        if sync.detailed_exitcode && report.exit == Exit::Done && !prepared.plan.is_empty() {
+            report.exit = Exit::UsageOrChanges;
+        }
+        return Ok(report);
     }
+    let outcome = apply(client, &prepared.plan, CONCURRENCY).await;
+    report.text = changes::text(&prepared.plan, &outcome, printer.is_verbose());
+    report.json = json!({
+        "gateway": context.settings.gateway.as_str(),
+        "owner": prepared.policy.owner.as_str(),
+        "dryRun": false,
+        "changes": changes::objects(&prepared.plan, &outcome),
+        "summary": changes::Summary::of(&prepared.plan, &outcome),
+    });
+    let Prepared { desired, observed, .. } = &prepared;
     report = settle(report, &outcome);
     if sync.wait && report.exit == Exit::Done {
-        report = wait(report, sync, client, &desired, printer).await;
+        report = wait(report, sync, client, desired, printer).await;
     } else {
-        report = missing(report, &desired, &observed);
+        report = missing(report, desired, observed);
         if outcome.values().any(|result| matches!(result, Ok(Done::Created | Done::Updated { .. }))) {
             printer.progress("not waiting until upstreams are connected; --wait does");
         }
     }
-    if sync.dry_run && sync.detailed_exitcode && report.exit == Exit::Done && !plan.is_empty() {
-        report.exit = Exit::UsageOrChanges;
-    }
+    saved_plan::remind(&prepared, context);
     let direct = desired.entries().iter().filter(|entry| entry.name().is_none()).count();
-    if plan.changes.is_empty() && direct > 0 {
+    if prepared.plan.changes.is_empty() && direct > 0 {
         printer
             .progress(&format!("nothing says `use_proxy: true`; --all takes {} as if it did", count(direct, "entry")));
     }
-    report
+    Ok(report)
 }
 
-fn owner(sync: &Sync, desired: &Desired) -> Owner {
-    let project = || desired.project().and_then(|name| name.parse().ok());
-    sync.owner.clone().or_else(project).unwrap_or_default()
-}
-
-fn unreachable(report: Report, error: &proxy_client::Error) -> Report {
-    let exit = Exit::of(error);
-    let hint = match exit {
-        Exit::NotReady => Some("start the gateway with `mcp-proxy`, or say where it is with --proxy-url"),
-        Exit::Unauthorized => Some("give the admin token in MCP_PROXY_ADMIN_TOKEN"),
-        _ => None,
-    };
-    report.failed(exit, chain(error), hint)
-}
-
-fn refuse(mut report: Report, plan: &Plan) -> Report {
-    for change in plan.refused() {
-        if let Change::Refuse { name, holder, .. } = change {
-            let whose = holder.as_ref().map_or_else(|| "has no owner".to_owned(), |it| format!("belongs to `{it}`"));
-            let hint = "rename the entry, sync as that owner with --owner, or take it over with --adopt";
-            let message = format!("`{name}` is registered with other content and {whose}; nothing was changed");
-            report = report.failed(Exit::Refused, message, Some(hint));
-        }
+/// Says in what a saved plan does not hold any more, if it does not.
+fn refuse_moved(mut report: Report, prepared: &Prepared, saved: &SavedPlan, context: &Context<'_>) -> Report {
+    let now = saved_plan::save(prepared, context.settings.gateway.as_str(), saved.salt.clone());
+    for moved in saved.moved(&now) {
+        report = report.failed(Exit::Stale, format!("{moved}; nothing was changed"), Some("make a new plan"));
     }
     report
 }
 
 /// What the failures come to: one of a kind if nothing was done, else a part.
-fn settle(mut report: Report, outcome: &Outcome) -> Report {
+pub(super) fn settle(mut report: Report, outcome: &Outcome) -> Report {
     let kind = |failure: &ApplyError| match failure {
         ApplyError::Stale { .. } => Exit::Stale,
         failure => failure.gateway().map_or(Exit::Failed, Exit::of),
@@ -132,7 +120,7 @@ fn missing(mut report: Report, desired: &Desired, observed: &[Registration]) -> 
     report
 }
 
-fn not_there(entry: &register_service::Entry, name: &schemas::ServerName) -> Diagnostic {
+pub(super) fn not_there(entry: &register_service::Entry, name: &schemas::ServerName) -> Diagnostic {
     let message = format!("the gateway has no upstream `{name}`");
     let hint = "register it first, or give this entry the `command` to create it from";
     Diagnostic::new(Code::MissingUpstream, &entry.location, message).hint(hint)

@@ -7,23 +7,23 @@ use indexmap::IndexMap;
 use schemas::admin::{Fingerprints, Registration};
 use schemas::dialect::compozy::{Command, DefinitionDocument};
 use schemas::{Definition, Secret, WireDuration, format_duration};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use url::Url;
 
 use crate::plan::{OWNER_TAG, SOURCE_TAG};
 
 /// One thing that differs.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reason {
     /// What: a field, or a header, variable or tag such as `headers.Authorization`.
     pub field: String,
     /// How, where that can be told without a secret.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
 }
 
 impl Reason {
-    fn new(field: impl Into<String>, detail: Option<String>) -> Self {
+    pub(super) fn new(field: impl Into<String>, detail: Option<String>) -> Self {
         Self { field: field.into(), detail }
     }
 }
@@ -147,13 +147,24 @@ fn secrets(ours: &Secrets, theirs: &Secrets, prints: Option<&Fingerprints>) -> V
 }
 
 /// Whether a secret differs from the one the gateway has. One that is hidden and has no fingerprint counts as equal:
-/// the alternative is to send it again for ever.
+/// the alternative is to send it again for ever. A placeholder stands for whatever the gateway has.
 fn differs(ours: &Secret, place: &str, shown: &Secret, prints: Option<&Fingerprints>) -> bool {
+    if ours.is_redacted() {
+        return false;
+    }
     match prints.and_then(|prints| Some((&prints.salt, prints.values.get(place)?))) {
         Some((salt, print)) => ours.fingerprint(salt, place) != *print,
         None if shown.is_redacted() => false,
         None => ours != shown,
     }
+}
+
+/// The secrets of a declaration that only a gateway knows.
+pub(crate) fn unknown_secrets(desired: &Definition) -> Vec<Reason> {
+    let ours = DefinitionDocument::from(desired.clone());
+    let all = [fold(ours.headers), plain(ours.env), numbered(ours.auth_tokens)];
+    let hidden = all.into_iter().flatten().filter(|(_, (_, secret))| secret.is_redacted());
+    hidden.map(|(_, (place, _))| Reason::new(place, None)).collect()
 }
 
 fn tags(ours: &BTreeMap<String, String>, theirs: &BTreeMap<String, String>) -> Vec<Reason> {

@@ -47,14 +47,17 @@ fn owned(definition: &Definition, owner: &str) -> Definition {
 fn told(plan: &Plan) -> String {
     let line = |change: &Change| {
         let reasons: Vec<_> = change.reasons().iter().map(ToString::to_string).collect();
-        let holder = if let Change::Refuse { holder, .. } = change { format!(" {holder:?}") } else { String::new() };
+        let holder = match change {
+            Change::Refuse { why: Refusal::Foreign { holder }, .. } => format!(" {holder:?}"),
+            _ => String::new(),
+        };
         format!("{} {}{holder} {}", change.verb(), change.name(), reasons.join(", ")).trim_end().to_owned()
     };
     plan.changes.iter().map(line).collect::<Vec<_>>().join("\n")
 }
 
 fn policy(adopt: Adopt) -> Policy {
-    Policy { owner: "me".parse().expect("an owner"), adopt, prune: Prune::Nothing }
+    Policy { owner: "me".parse().expect("an owner"), adopt, ..Policy::default() }
 }
 
 /// What is planned when `changed` is declared and `registered` is there as mine, at either make of gateway.

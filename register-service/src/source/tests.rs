@@ -154,7 +154,7 @@ fn gives_up_on_a_document_of_another_kind() {
 }
 
 #[test]
-fn finds_yaml_files_sorted_and_leaves_out_what_is_not_the_authors() -> std::io::Result<()> {
+fn finds_yaml_files_sorted_and_leaves_out_what_is_not_the_authors() -> io::Result<()> {
     let folder = tempfile::tempdir()?;
     let root = folder.path();
     for path in
@@ -172,7 +172,7 @@ fn finds_yaml_files_sorted_and_leaves_out_what_is_not_the_authors() -> std::io::
 }
 
 #[test]
-fn a_file_that_cannot_be_read_is_an_error_and_the_others_are_read() -> std::io::Result<()> {
+fn a_file_that_cannot_be_read_is_an_error_and_the_others_are_read() -> io::Result<()> {
     let folder = tempfile::tempdir()?;
     let root = folder.path();
     fs::write(root.join("good.yaml"), "a: 1\n")?;
@@ -193,7 +193,7 @@ fn a_file_that_cannot_be_read_is_an_error_and_the_others_are_read() -> std::io::
 }
 
 #[test]
-fn an_empty_folder_is_worth_a_warning() -> std::io::Result<()> {
+fn an_empty_folder_is_worth_a_warning() -> io::Result<()> {
     let folder = tempfile::tempdir()?;
     let (_, diagnostics) = read(&[folder.path().to_owned()]);
     assert_eq!(diagnostics[0].code, Code::NoFiles);

@@ -38,6 +38,11 @@ pub(crate) fn parse(text: &str) -> (Vec<Node>, Option<Malformed>) {
     }
 }
 
+/// Any value as YAML.
+pub(crate) fn text(value: &serde_json::Value) -> Result<String, SerializeError> {
+    serde_saphyr::to_string(value)
+}
+
 /// Writes a tree as YAML. Comments and styles are lost.
 pub(crate) fn write(document: &Node) -> Result<String, SerializeError> {
     serde_saphyr::to_string(document)

@@ -15,7 +15,7 @@ use crate::source::File;
 use crate::source::node::Node;
 use crate::workflow::address::Below;
 use crate::workflow::fields::{Fields, Kind};
-use crate::workflow::{Settings, Usage, header};
+use crate::workflow::{Settings, Usage, gateway, header};
 
 /// What an entry's meaning depends on, besides the entry.
 pub(super) struct Context<'a> {
@@ -209,6 +209,7 @@ fn registered(fields: &mut Fields<'_>, name: ServerName, kind: Kind, parts: Part
         tags: [(SOURCE_TAG.to_owned(), source)].into(),
         ..DefinitionDocument::default()
     };
+    let document = gateway::apply(fields, document)?;
     if fields.diagnostics.iter().any(Diagnostic::is_error) {
         return None;
     }
@@ -232,7 +233,8 @@ fn place(error: &InvalidDefinition) -> (Code, &'static str) {
         InvalidDefinition::Url(_) => (Code::BadUrl, "url"),
         InvalidDefinition::Header(..) => (Code::BadHeader, "headers"),
         InvalidDefinition::Nul => (Code::BadCommand, "command"),
-        InvalidDefinition::Negative(_) => (Code::BadLimit, "start_timeout"),
-        _ => (Code::WrongType, "id"),
+        InvalidDefinition::Negative("timeout") => (Code::BadLimit, "start_timeout"),
+        InvalidDefinition::Negative(_) => (Code::BadLimit, "gateway"),
+        _ => (Code::WrongType, "gateway"),
     }
 }

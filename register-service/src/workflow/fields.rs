@@ -205,6 +205,7 @@ impl<'a> Fields<'a> {
                 continue;
             };
             let value = value.trim();
+            self.note_placeholder(value, node);
             let fault = match header::fault(&name, value) {
                 None if headers.contains_key(&name) => Some("it is there twice"),
                 fault => fault,
@@ -219,6 +220,15 @@ impl<'a> Fields<'a> {
         complete.then_some(headers)
     }
 
+    /// What a gateway shows in place of a secret can be given back to it, and to nobody else.
+    fn note_placeholder(&mut self, value: &str, node: &Node) {
+        if value == REDACTED {
+            let message = "`[redacted]` stands for the secret that the gateway has";
+            let remark = Diagnostic::new(Code::RedactedSecret, &self.file.at(node.position), message);
+            self.diagnostics.push(remark.hint("to register it anew, give the secret, best as `{{ .env.TOKEN }}`"));
+        }
+    }
+
     pub(super) fn env(&mut self) -> Option<IndexMap<String, Secret>> {
         let mut env = IndexMap::new();
         let mut complete = true;
@@ -230,13 +240,8 @@ impl<'a> Fields<'a> {
                 complete = false;
             }
             match self.render(node) {
-                Some(value) if value == REDACTED => {
-                    let at = self.file.at(node.position);
-                    let message = format!("variable `{key}`: {}", header::PLACEHOLDER);
-                    self.diagnostics.push(Diagnostic::new(Code::BadEnv, &at, message));
-                    complete = false;
-                }
                 Some(value) => {
+                    self.note_placeholder(&value, node);
                     env.insert(key.to_owned(), Secret::new(value));
                 }
                 None => complete = false,
@@ -286,7 +291,7 @@ impl<'a> Fields<'a> {
     }
 
     /// The text of a scalar with its templates rendered.
-    fn render(&mut self, node: &Node) -> Option<String> {
+    pub(super) fn render(&mut self, node: &Node) -> Option<String> {
         let faults = match template::render(node.literal().unwrap_or_default(), self.environment) {
             Ok(text) => return Some(text),
             Err(faults) => faults,

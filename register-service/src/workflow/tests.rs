@@ -309,7 +309,9 @@ fn says_what_is_wrong_with_the_rest_of_an_entry() {
           hint: set it, or give a default: `{{ .env.NADA | default "..." }}`
         w.yaml:2:75: error[bad-template]: function `b64enc` is not supported; supported are `.env.NAME`, `default`, `quote`, `trim`, `upper`, `lower`, `if`, `else`, `end`
     {id: a, command: x, env: {A: '[redacted]'}}
-        w.yaml:2:34: error[bad-env]: variable `A`: its value is the placeholder that stands for a hidden secret
+        a: direct
+        w.yaml:2:34: note[redacted-secret]: `[redacted]` stands for the secret that the gateway has
+          hint: to register it anew, give the secret, best as `{{ .env.TOKEN }}`
     7
         w.yaml:2:5: error[wrong-type]: `mcps[0]`: invalid type: integer `7`, expected an MCP server, or the id of one
     nobody

@@ -1,0 +1,217 @@
+//! What each command takes.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+use register_service::{Limit, Owner};
+use schemas::{ServerName, parse_duration};
+
+pub(super) const PLAN_EXAMPLES: &str = "\
+Examples:
+  register-service plan workflows/                     what would `sync` do?
+  register-service plan workflows/ --prune owned       ... and what would it remove?
+  register-service plan workflows/ -o plan.json        keep it for `sync --plan`
+  register-service plan workflows/ --detailed-exitcode exit with 2 if there are changes";
+
+pub(super) const SYNC_EXAMPLES: &str = "\
+Examples:
+  register-service sync workflows/ --prune owned --wait --timeout 2m
+  register-service sync workflows/ --plan plan.json    only what was decided, if nothing moved since
+  register-service dump | register-service sync -      from standard input";
+
+pub(super) const WATCH_EXAMPLES: &str = "\
+Examples:
+  register-service watch workflows/ --prune owned
+  register-service watch workflows/ --health 127.0.0.1:8080    for a readiness probe: 200 while in step, else 503";
+
+pub(super) const DUMP_EXAMPLES: &str = "\
+Examples:
+  register-service dump > all.yaml
+  register-service dump --owner team-a | register-service sync - --owner team-a --dry-run";
+
+/// Which files, and how they are read.
+#[derive(Debug, Args)]
+pub(crate) struct Files {
+    /// YAML files, or folders with such files in them; `-` is standard input
+    #[arg(required = true, value_name = "PATH")]
+    pub(crate) paths: Vec<PathBuf>,
+    /// Take every entry as registered, also those with `use_proxy: false`
+    #[arg(long)]
+    pub(crate) all: bool,
+}
+
+/// What may be changed, and in whose name.
+#[derive(Debug, Args)]
+pub(crate) struct Changes {
+    #[command(flatten)]
+    pub(crate) files: Files,
+    /// In whose name [default: the project's name in compozy.yaml, else `register-service`]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) owner: Option<Owner>,
+    /// Take over registrations of others that differ from what the files declare
+    #[arg(long)]
+    pub(crate) adopt: bool,
+    /// Remove what this owner registered and no file declares any more [default: none; in CI it has to be said]
+    #[arg(long, value_enum, value_name = "WHAT")]
+    pub(crate) prune: Option<Pruned>,
+    /// With --prune owned: remove everything if nothing is declared
+    #[arg(long)]
+    pub(crate) allow_empty: bool,
+    /// With --prune owned: refuse to remove more than this, a number or a share; one is always removed
+    #[arg(long, value_name = "LIMIT", default_value = "30%")]
+    pub(crate) max_delete: Limit,
+}
+
+/// What is removed because nothing declares it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Pruned {
+    /// Nothing
+    None,
+    /// What this owner registered
+    Owned,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Plan {
+    #[command(flatten)]
+    pub(crate) changes: Changes,
+    /// Exit with 2 if there are changes
+    #[arg(long, alias = "exit-code")]
+    pub(crate) detailed_exitcode: bool,
+    /// Write the plan to a file, for `sync --plan`
+    #[arg(long, short, value_name = "FILE")]
+    pub(crate) out: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Sync {
+    #[command(flatten)]
+    pub(crate) changes: Changes,
+    /// Print what would change, and change nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// With --dry-run: exit with 2 if there are changes
+    #[arg(long, alias = "exit-code", requires = "dry_run")]
+    pub(crate) detailed_exitcode: bool,
+    /// Do only what this plan says, and nothing if files or gateway moved since it was made
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["dry_run", "owner", "adopt", "prune"])]
+    pub(crate) plan: Option<PathBuf>,
+    /// Wait until every upstream that the files use is connected
+    #[arg(long, conflicts_with = "dry_run")]
+    pub(crate) wait: bool,
+    /// How long to wait, such as `90s`
+    #[arg(long, requires = "wait", default_value = "60s", value_parser = parse_duration, value_name = "TIME")]
+    pub(crate) timeout: Duration,
+    /// How long to wait for another `sync` of the same owner
+    #[arg(long, default_value = "60s", value_parser = parse_duration, value_name = "TIME")]
+    pub(crate) lock_timeout: Duration,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Watch {
+    #[command(flatten)]
+    pub(crate) changes: Changes,
+    /// How often to look whether files changed; what changed has to stay the same for as long
+    #[arg(long, default_value = "500ms", value_parser = parse_duration, value_name = "TIME")]
+    pub(crate) interval: Duration,
+    /// How often to look whether the gateway still has everything
+    #[arg(long, default_value = "10s", value_parser = parse_duration, value_name = "TIME")]
+    pub(crate) resync: Duration,
+    /// Answer `GET /healthz` here: 200 while gateway and files are in step, else 503
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) health: Option<std::net::SocketAddr>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Wait {
+    /// YAML files, or folders with such files in them
+    #[arg(value_name = "PATH", required_unless_present = "names")]
+    pub(crate) paths: Vec<PathBuf>,
+    /// An upstream by its name at the gateway; can be repeated
+    #[arg(long = "name", value_name = "NAME")]
+    pub(crate) names: Vec<ServerName>,
+    /// One that is waited for, but not missed if it does not come; can be repeated
+    #[arg(long = "optional", value_name = "NAME")]
+    pub(crate) optional: Vec<ServerName>,
+    /// How long to wait, such as `90s`
+    #[arg(long, default_value = "60s", value_parser = parse_duration, value_name = "TIME")]
+    pub(crate) timeout: Duration,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Status {
+    /// Which; all if none are named
+    #[arg(value_name = "NAME")]
+    pub(crate) names: Vec<ServerName>,
+    /// Only those of this owner
+    #[arg(long, value_name = "NAME")]
+    pub(crate) owner: Option<Owner>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Dump {
+    /// Which; all if none are named
+    #[arg(value_name = "NAME")]
+    pub(crate) names: Vec<ServerName>,
+    /// Only those of this owner
+    #[arg(long, value_name = "NAME")]
+    pub(crate) owner: Option<Owner>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Adopt {
+    #[command(flatten)]
+    pub(crate) files: Files,
+    /// The new owner [default: the project's name in compozy.yaml, else `register-service`]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) owner: Option<Owner>,
+    /// Only what has no owner
+    #[arg(long)]
+    pub(crate) unowned: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Release {
+    /// Which
+    #[arg(value_name = "NAME", required = true)]
+    pub(crate) names: Vec<ServerName>,
+    /// Whose they are
+    #[arg(long, value_name = "NAME", default_value_t)]
+    pub(crate) owner: Owner,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Deregister {
+    /// Which
+    #[arg(value_name = "NAME", required = true)]
+    pub(crate) names: Vec<ServerName>,
+    /// Whose they are
+    #[arg(long, value_name = "NAME", default_value_t)]
+    pub(crate) owner: Owner,
+    /// Whoever's they are, and even if they say `prevent_destroy`
+    #[arg(long)]
+    pub(crate) force: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Schema {
+    /// Of which document
+    #[arg(value_enum, default_value_t = Document::Workflow, value_name = "DOCUMENT")]
+    pub(crate) document: Document,
+}
+
+/// A document that editors know the form of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Document {
+    /// One entry of `mcps:`
+    Mcp,
+    /// A workflow file
+    Workflow,
+    /// An agent file
+    Agent,
+    /// compozy.yaml
+    Project,
+    /// A definition of the gateway's admin API
+    Definition,
+}

@@ -1,0 +1,40 @@
+//! What comes from this program alone: schemas for editors, completions for shells, manual pages.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::Context as _;
+use clap::CommandFactory;
+
+use crate::cli::{Cli, Document, Schema};
+use crate::commands::Report;
+
+const NAME: &str = "register-service";
+
+pub(super) fn schema(args: &Schema) -> Report {
+    let text = match args.document {
+        Document::Mcp => include_str!("../../../schemas/json/mcp.schema.json"),
+        Document::Workflow => include_str!("../../../schemas/json/workflow.schema.json"),
+        Document::Agent => include_str!("../../../schemas/json/agent.schema.json"),
+        Document::Project => include_str!("../../../schemas/json/project.schema.json"),
+        Document::Definition => include_str!("../../../schemas/json/definition.schema.json"),
+    };
+    Report { text: text.to_owned(), ..Report::new("schema", Vec::new()) }
+}
+
+pub(super) fn completions(shell: clap_complete::Shell) -> Report {
+    let mut text = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), NAME, &mut text);
+    Report { text: String::from_utf8_lossy(&text).into_owned(), ..Report::new("completions", Vec::new()) }
+}
+
+/// A page for the program and one for each command, named as `man` looks for them.
+pub(super) fn man(folder: &Path) -> anyhow::Result<Report> {
+    fs::create_dir_all(folder).with_context(|| format!("cannot make the folder `{}`", folder.display()))?;
+    clap_mangen::generate_to(Cli::command().name(NAME), folder)
+        .with_context(|| format!("cannot write manual pages to `{}`", folder.display()))?;
+    let mut pages: Vec<String> =
+        fs::read_dir(folder)?.flatten().map(|page| page.path().display().to_string()).collect();
+    pages.sort();
+    Ok(Report { text: pages.join("\n") + "\n", ..Report::new("man", Vec::new()) })
+}

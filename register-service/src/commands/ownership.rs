@@ -1,0 +1,123 @@
+//! `adopt`, `release` and `deregister`: whose a registration is, and its end.
+
+use proxy_client::Client;
+use register_service::{
+    Adopt, ApplyError, Change, Done, OWNER_TAG, Outcome, Owner, PROTECTED_TAG, Plan, Policy, Prune, SOURCE_TAG, apply,
+};
+use schemas::admin::Registration;
+use schemas::{Definition, ServerName};
+use serde_json::json;
+
+use crate::cli;
+use crate::commands::prepare::{self, Context, unreachable};
+use crate::commands::sync::{CONCURRENCY, settle};
+use crate::commands::{Report, changes, count};
+use crate::exit::Exit;
+
+/// Takes over what the files declare and others, or nobody, registered.
+pub(super) async fn adopt(args: &cli::Adopt, context: &Context<'_>) -> Report {
+    const COMMAND: &str = "adopt";
+    let loaded = match prepare::read(COMMAND, &args.files, context.settings) {
+        Ok(loaded) => loaded,
+        Err(report) => return report,
+    };
+    let owner = prepare::owner(args.owner.as_ref(), &loaded.desired);
+    let adopt = if args.unowned { Adopt::Unowned } else { Adopt::Anything };
+    let policy = Policy { owner, adopt, claim: true, prune: Prune::Nothing };
+    let prepared = match prepare::compare(COMMAND, loaded, policy, context).await {
+        Ok(prepared) => prepared,
+        Err(report) => return report,
+    };
+    // What is there already is adopted; what is not is for `sync` to register.
+    let is_taken = |change: &Change| matches!(change, Change::Update { .. });
+    let plan = Plan { changes: prepared.plan.changes.iter().filter(|it| is_taken(it)).cloned().collect() };
+    let outcome = apply(context.client, &plan, CONCURRENCY).await;
+    let mut report = Report::new(COMMAND, prepared.remarks.clone());
+    report.text = changes::text(&plan, &outcome, context.printer.is_verbose());
+    report.json = json!({
+        "gateway": context.settings.gateway.as_str(),
+        "owner": prepared.policy.owner.as_str(),
+        "changes": changes::objects(&plan, &outcome),
+    });
+    settle(report, &outcome)
+}
+
+/// Takes the owner's mark off: the registrations stay, and belong to nobody.
+pub(super) async fn release(args: &cli::Release, client: &Client) -> Report {
+    const COMMAND: &str = "release";
+    let found = match own(COMMAND, client, &args.names, &args.owner, false).await {
+        Ok(found) => found,
+        Err(report) => return report,
+    };
+    let mut outcome = Outcome::new();
+    for (name, registration) in &found {
+        outcome.insert(name.clone(), give_up(client, name, registration).await);
+    }
+    told(Report::new(COMMAND, Vec::new()), &outcome, "released")
+}
+
+async fn give_up(client: &Client, name: &ServerName, registration: &Registration) -> Result<Done, ApplyError> {
+    let stale = || ApplyError::Stale { name: name.clone() };
+    let mut definition = Definition::try_from(registration.definition.document().clone()).map_err(|_| stale())?;
+    definition.tags.retain(|tag, _| tag != OWNER_TAG && tag != SOURCE_TAG);
+    match client.update(&definition).await {
+        Ok(updated) => Ok(Done::Updated { warning: updated.warning }),
+        Err(error) if error.is_not_found() => Err(stale()),
+        Err(source) => Err(ApplyError::Gateway { doing: "update", name: name.clone(), source }),
+    }
+}
+
+/// Removes registrations by name.
+pub(super) async fn deregister(args: &cli::Deregister, client: &Client) -> Report {
+    const COMMAND: &str = "deregister";
+    let found = match own(COMMAND, client, &args.names, &args.owner, args.force).await {
+        Ok(found) => found,
+        Err(report) => return report,
+    };
+    let changes = found.into_iter().map(|(name, _)| Change::Delete { name, source: None });
+    let outcome = apply(client, &Plan { changes: changes.collect() }, CONCURRENCY).await;
+    told(Report::new(COMMAND, Vec::new()), &outcome, "removed")
+}
+
+/// The registrations of these names, if all of them are there and this owner's.
+async fn own(
+    command: &'static str,
+    client: &Client,
+    names: &[ServerName],
+    owner: &Owner,
+    force: bool,
+) -> Result<Vec<(ServerName, Registration)>, Report> {
+    let mut report = Report::new(command, Vec::new());
+    let mut listed = match client.list().await {
+        Ok(listed) => listed,
+        Err(error) => return Err(unreachable(report, &error)),
+    };
+    let mut found = Vec::new();
+    for name in names {
+        let Some(at) = listed.iter().position(|it| it.definition.name() == name.as_str()) else {
+            report = report.failed(Exit::NotReady, format!("the gateway has no upstream `{name}`"), None);
+            continue;
+        };
+        let registration = listed.swap_remove(at);
+        let tags = &registration.definition.document().tags;
+        let holder = tags.get(OWNER_TAG).map(String::as_str).unwrap_or_default();
+        if holder != owner.as_str() && !force {
+            let whose = if holder.is_empty() { "nobody".to_owned() } else { format!("`{holder}`") };
+            let message = format!("`{name}` belongs to {whose} and not to `{owner}`; nothing was changed");
+            report = report.failed(Exit::Refused, message, Some("say whose it is with --owner"));
+        } else if command == "deregister" && !force && tags.get(PROTECTED_TAG).is_some_and(|value| value == "true") {
+            let message = format!("`{name}` says `prevent_destroy`; nothing was changed");
+            report = report.failed(Exit::Refused, message, Some("remove it with --force"));
+        }
+        found.push((name.clone(), registration));
+    }
+    if report.exit == Exit::Done { Ok(found) } else { Err(report) }
+}
+
+fn told(mut report: Report, outcome: &Outcome, done: &str) -> Report {
+    let names: Vec<&ServerName> = outcome.iter().filter(|(_, came)| came.is_ok()).map(|(name, _)| name).collect();
+    report.text = names.iter().map(|name| format!("{done} {name}\n")).collect();
+    report.text += &format!("{done} {}\n", count(names.len(), "registration"));
+    report.json = json!({ "names": names });
+    settle(report, outcome)
+}

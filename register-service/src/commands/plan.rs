@@ -1,0 +1,84 @@
+//! `plan`: what `sync` would change, and why. The gateway is only read.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::Context as _;
+use register_service::{Outcome, SavedPlan};
+use schemas::FingerprintSalt;
+use serde_json::json;
+
+use crate::cli::Plan;
+use crate::commands::prepare::{self, Context, Prepared};
+use crate::commands::{Report, changes};
+use crate::exit::Exit;
+
+const COMMAND: &str = "plan";
+
+pub(super) async fn run(args: &Plan, context: &Context<'_>) -> anyhow::Result<Report> {
+    let loaded = match prepare::read(COMMAND, &args.changes.files, context.settings) {
+        Ok(loaded) => loaded,
+        Err(report) => return Ok(report),
+    };
+    let policy = prepare::policy(&args.changes, context, &loaded.desired)?;
+    let prepared = match prepare::compare(COMMAND, loaded, policy, context).await {
+        Ok(prepared) => prepared,
+        Err(report) => return Ok(report),
+    };
+    let mut report = Report::new(COMMAND, prepared.remarks.clone());
+    report.text = changes::planned(&prepared.plan, context.printer);
+    report.json = told(&prepared, context);
+    report = prepared.refuse(report, &prepare::guards(&args.changes));
+    if let Some(path) = args.out.as_ref().filter(|_| report.exit == Exit::Done) {
+        let saved = save(&prepared, context.settings.gateway.as_str(), new_salt()?);
+        write(path, &saved)?;
+        context.printer.progress(&format!("saved; `register-service sync --plan {}` carries it out", path.display()));
+    }
+    remind(&prepared, context);
+    if args.detailed_exitcode && report.exit == Exit::Done && !prepared.plan.is_empty() {
+        report.exit = Exit::UsageOrChanges;
+    }
+    Ok(report)
+}
+
+/// The result for programs, of `plan` and of `sync --dry-run`.
+pub(super) fn told(prepared: &Prepared, context: &Context<'_>) -> serde_json::Value {
+    json!({
+        "gateway": context.settings.gateway.as_str(),
+        "owner": prepared.policy.owner.as_str(),
+        "dryRun": true,
+        "changes": changes::objects(&prepared.plan, &Outcome::new()),
+        "summary": changes::Summary::of(&prepared.plan, &Outcome::new()),
+    })
+}
+
+/// Tells of what stays although nothing declares it any more.
+pub(super) fn remind(prepared: &Prepared, context: &Context<'_>) {
+    let left = prepared.left();
+    if !left.is_empty() {
+        let names = left.join("`, `");
+        context.printer.progress(&format!("declared nowhere any more: `{names}`; --prune owned removes what is left"));
+    }
+}
+
+/// A plan that was saved before.
+pub(super) fn read(path: &Path) -> anyhow::Result<SavedPlan> {
+    let text = fs::read_to_string(path).with_context(|| format!("cannot read the plan `{}`", path.display()))?;
+    serde_json::from_str(&text).with_context(|| format!("`{}` is no plan", path.display()))
+}
+
+pub(super) fn save(prepared: &Prepared, gateway: &str, salt: FingerprintSalt) -> SavedPlan {
+    let found = (prepared.definitions.as_slice(), prepared.observed.as_slice());
+    SavedPlan::new(&prepared.plan, found, &prepared.policy, gateway, salt)
+}
+
+fn write(path: &Path, saved: &SavedPlan) -> anyhow::Result<()> {
+    let text = serde_json::to_string_pretty(saved)? + "\n";
+    fs::write(path, text).with_context(|| format!("cannot write the plan `{}`", path.display()))
+}
+
+fn new_salt() -> anyhow::Result<FingerprintSalt> {
+    let mut random = [0; 16];
+    getrandom::fill(&mut random).map_err(|error| anyhow::anyhow!("no randomness: {error}"))?;
+    Ok(FingerprintSalt::new(random))
+}

@@ -1,0 +1,122 @@
+//! What every command that compares or changes starts from: files, what the gateway has, and the plan between them.
+
+use proxy_client::Client;
+use register_service::{
+    Adopt, Change, Desired, Diagnostic, Guards, Loaded, Owner, Plan, Policy, Prune, Refusal, Settings, load, plan,
+};
+use schemas::Definition;
+use schemas::admin::Registration;
+
+use crate::cli::{Changes, Files, Pruned};
+use crate::commands::{Report, chain};
+use crate::exit::Exit;
+use crate::printer::Printer;
+
+/// What a command works with besides its own flags.
+pub(super) struct Context<'a> {
+    pub(super) settings: &'a Settings,
+    pub(super) client: &'a Client,
+    pub(super) printer: Printer,
+    /// Whether nobody is there to ask.
+    pub(super) is_ci: bool,
+}
+
+/// Files and gateway side by side.
+pub(super) struct Prepared {
+    pub(super) desired: Desired,
+    pub(super) definitions: Vec<Definition>,
+    pub(super) observed: Vec<Registration>,
+    pub(super) policy: Policy,
+    pub(super) plan: Plan,
+    pub(super) remarks: Vec<Diagnostic>,
+}
+
+/// What may be changed.
+pub(super) fn policy(changes: &Changes, context: &Context<'_>, desired: &Desired) -> anyhow::Result<Policy> {
+    let prune = match changes.prune {
+        Some(Pruned::Owned) => Prune::Owned,
+        Some(Pruned::None) => Prune::Nothing,
+        None if context.is_ci => anyhow::bail!(
+            "in CI it has to be said whether registrations that no file declares any more are removed: \
+             --prune owned, or --prune none"
+        ),
+        None => Prune::Nothing,
+    };
+    let adopt = if changes.adopt { Adopt::Anything } else { Adopt::Nothing };
+    Ok(Policy { owner: owner(changes.owner.as_ref(), desired), adopt, claim: false, prune })
+}
+
+/// In whose name: as said, else the project's, else this program's.
+pub(super) fn owner(said: Option<&Owner>, desired: &Desired) -> Owner {
+    let project = || desired.project().and_then(|name| name.parse().ok());
+    said.cloned().or_else(project).unwrap_or_default()
+}
+
+/// Reads files, or says what is wrong with them.
+pub(super) fn read(command: &'static str, files: &Files, settings: &Settings) -> Result<Loaded, Report> {
+    load(&files.paths, settings).map_err(|invalid| Report::invalid(command, invalid))
+}
+
+/// Compares what files declare with what the gateway has.
+pub(super) async fn compare(
+    command: &'static str,
+    loaded: Loaded,
+    policy: Policy,
+    context: &Context<'_>,
+) -> Result<Prepared, Report> {
+    let Loaded { desired, remarks } = loaded;
+    let observed = match context.client.list().await {
+        Ok(observed) => observed,
+        Err(error) => return Err(unreachable(Report::new(command, remarks), &error)),
+    };
+    let definitions = desired.definitions();
+    let plan = plan(&definitions, &observed, &policy);
+    Ok(Prepared { desired, definitions, observed, policy, plan, remarks })
+}
+
+/// The report of a gateway that gives no answer, or not the one that was asked for.
+pub(super) fn unreachable(report: Report, error: &proxy_client::Error) -> Report {
+    let exit = Exit::of(error);
+    let hint = match exit {
+        Exit::NotReady => Some("start the gateway with `mcp-proxy`, or say where it is with --proxy-url"),
+        Exit::Unauthorized => Some("give the admin token in MCP_PROXY_ADMIN_TOKEN"),
+        _ => None,
+    };
+    report.failed(exit, chain(error), hint)
+}
+
+impl Prepared {
+    /// Says why the plan must not be carried out, if it must not. Nothing was changed then.
+    pub(super) fn refuse(&self, mut report: Report, guards: &Guards) -> Report {
+        for change in self.plan.refused() {
+            let Change::Refuse { name, why, .. } = change else { continue };
+            let hint = match why {
+                Refusal::Foreign { .. } => {
+                    "rename the entry, sync as that owner with --owner, or take it over with --adopt"
+                }
+                Refusal::Protected => "declare it again, or remove it with `register-service deregister --force`",
+                _ => "give the secrets, best as templates such as `{{ .env.TOKEN }}`",
+            };
+            let message = format!("`{name}` {why}; nothing was changed");
+            report = report.failed(Exit::Refused, message, Some(hint));
+        }
+        match guards.check(&self.plan, self.definitions.len(), &self.observed, &self.policy.owner) {
+            Ok(()) => report,
+            Err(guard) => report.failed(Exit::Refused, format!("{guard}; nothing was changed"), Some(guard.hint())),
+        }
+    }
+
+    /// What nothing declares any more and stays because nobody asked to remove it.
+    pub(super) fn left(&self) -> Vec<String> {
+        if self.policy.prune == Prune::Owned {
+            return Vec::new();
+        }
+        let pruning = Policy { prune: Prune::Owned, ..self.policy.clone() };
+        plan(&self.definitions, &self.observed, &pruning).deleted().map(ToString::to_string).collect()
+    }
+}
+
+/// How much may be removed.
+pub(super) fn guards(changes: &Changes) -> Guards {
+    Guards { allow_empty: changes.allow_empty, max_delete: changes.max_delete }
+}

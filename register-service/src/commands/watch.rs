@@ -1,0 +1,180 @@
+//! `watch`: keeps the gateway in step with files while both change.
+//!
+//! Files are looked at, not listened to: that is the same on every disk, share and mounted volume, and what an editor does
+//! between two looks is nobody's business. What changed is read once it has stayed the same for one more look. Whatever is
+//! wrong with the files, the last state that was right stays at the gateway.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, SystemTime};
+
+use anyhow::Context as _;
+use register_service::{Done, Loaded, Outcome, Policy, apply, load};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+use tokio::time::{Instant, sleep, timeout};
+
+use crate::cli::Watch;
+use crate::commands::prepare::{self, Context};
+use crate::commands::sync::{CONCURRENCY, settle};
+use crate::commands::{Report, changes};
+use crate::exit::Exit;
+
+const COMMAND: &str = "watch";
+/// The longest pause after failures.
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// How long a probe may take to ask.
+const PROBE_PATIENCE: Duration = Duration::from_secs(5);
+
+/// What the files look like from outside: every file with its size and the time of its last change.
+type Look = BTreeMap<PathBuf, (u64, Option<SystemTime>)>;
+
+pub(super) async fn run(args: &Watch, context: &Context<'_>) -> anyhow::Result<Report> {
+    let in_step = Arc::new(AtomicBool::new(false));
+    let follow = follow(args, context, &in_step);
+    match args.health {
+        None => follow.await,
+        Some(address) => {
+            let listener = TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))?;
+            context.printer.progress(&format!("health at http://{}/healthz", listener.local_addr()?));
+            tokio::select! {
+                report = follow => report,
+                failed = answer_probes(listener, Arc::clone(&in_step)) => failed,
+            }
+        }
+    }
+}
+
+/// Goes on until the program is ended.
+async fn follow(args: &Watch, context: &Context<'_>, in_step: &AtomicBool) -> anyhow::Result<Report> {
+    let printer = context.printer;
+    let paths = &args.changes.files.paths;
+    let (mut seen, mut settled): (Look, Option<(Loaded, Policy)>) = (Look::new(), None);
+    let (mut next_sync, mut failures) = (Instant::now(), 0_u32);
+    loop {
+        let now = look(paths);
+        if now != seen && stays(&now, paths, args.interval).await {
+            seen = now;
+            match load(paths, context.settings) {
+                Ok(loaded) => {
+                    let policy = prepare::policy(&args.changes, context, &loaded.desired)?;
+                    settled = Some((loaded, policy));
+                    next_sync = Instant::now();
+                }
+                Err(invalid) => {
+                    in_step.store(false, Ordering::Relaxed);
+                    printer.report(&Report::invalid(COMMAND, invalid));
+                    printer.progress("nothing was changed; waiting for the files to be mended");
+                }
+            }
+        }
+        if let Some((loaded, policy)) = settled.as_ref().filter(|_| Instant::now() >= next_sync) {
+            let report = step(loaded.clone(), policy.clone(), args, context).await;
+            let is_done = report.exit == Exit::Done;
+            failures = if is_done { 0 } else { failures.saturating_add(1) };
+            in_step.store(is_done, Ordering::Relaxed);
+            if !is_done || !report.text.is_empty() {
+                printer.report(&report);
+            }
+            next_sync = Instant::now() + if is_done { args.resync } else { pause(failures) };
+        }
+        sleep(args.interval).await;
+    }
+}
+
+/// One round: what differs is carried out. Nothing to do is nothing to say.
+async fn step(loaded: Loaded, policy: Policy, args: &Watch, context: &Context<'_>) -> Report {
+    let remarks = loaded.remarks.clone();
+    let prepared = match prepare::compare(COMMAND, loaded, policy, context).await {
+        Ok(prepared) => prepared,
+        Err(report) => return report,
+    };
+    let report = prepared.refuse(Report::new(COMMAND, remarks), &prepare::guards(&args.changes));
+    if report.exit != Exit::Done || prepared.plan.is_empty() {
+        return report;
+    }
+    let outcome: Outcome = apply(context.client, &prepared.plan, CONCURRENCY).await;
+    let is_changed = outcome.values().any(|came| !matches!(came, Ok(Done::Kept)));
+    let mut report = report;
+    if is_changed {
+        report.text = changes::text(&prepared.plan, &outcome, context.printer.is_verbose());
+        report.json = serde_json::json!({ "changes": changes::objects(&prepared.plan, &outcome) });
+    }
+    settle(report, &outcome)
+}
+
+/// Doubles from a second on.
+fn pause(failures: u32) -> Duration {
+    Duration::from_secs(1).saturating_mul(1 << failures.saturating_sub(1).min(5)).min(LONGEST_PAUSE)
+}
+
+/// Whether nothing changes for as long.
+async fn stays(now: &Look, paths: &[PathBuf], interval: Duration) -> bool {
+    sleep(interval).await;
+    look(paths) == *now
+}
+
+/// A folder or file that is not there is not in it, which `load` reports.
+fn look(paths: &[PathBuf]) -> Look {
+    let mut look = Look::new();
+    paths.iter().for_each(|path| look_at(path, &mut look));
+    look
+}
+
+fn look_at(path: &Path, look: &mut Look) {
+    let Ok(metadata) = std::fs::metadata(path) else { return };
+    if metadata.is_dir() {
+        let inside = std::fs::read_dir(path).into_iter().flatten().flatten();
+        inside.for_each(|entry| look_at(&entry.path(), look));
+    }
+    look.insert(path.to_owned(), (metadata.len(), metadata.modified().ok()));
+}
+
+async fn answer_probes(listener: TcpListener, in_step: Arc<AtomicBool>) -> anyhow::Result<Report> {
+    loop {
+        let (mut probe, _) = listener.accept().await?;
+        let (status, body) = match in_step.load(Ordering::Relaxed) {
+            true => ("200 OK", r#"{"status":"in step"}"#),
+            false => ("503 Service Unavailable", r#"{"status":"not in step"}"#),
+        };
+        let answer = format!(
+            "HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
+            body.len()
+        );
+        let exchange = async {
+            // One probe asks one thing; what it is does not matter, but that it was asked does.
+            if probe.read(&mut [0; 1024]).await? == 0 {
+                return Ok(());
+            }
+            probe.write_all(answer.as_bytes()).await?;
+            probe.shutdown().await
+        };
+        timeout(PROBE_PATIENCE, exchange).await.ok();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_grow_to_half_a_minute() {
+        let pauses = [1, 2, 3, 6, 7, 1_000].map(|failures| pause(failures).as_secs());
+        assert_eq!(pauses, [1, 2, 4, 30, 30, 30]);
+    }
+
+    #[test]
+    fn a_look_tells_what_was_written_and_what_went_away() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let paths = [folder.path().to_owned()];
+        let empty = look(&paths);
+        std::fs::write(folder.path().join("a.yaml"), "a: 1").expect("a file");
+        let written = look(&paths);
+        assert_ne!(empty, written);
+        assert_eq!(written, look(&paths));
+        std::fs::remove_dir_all(folder.path()).expect("the folder goes");
+        assert_eq!(look(&paths), Look::new());
+    }
+}

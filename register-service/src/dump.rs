@@ -1,0 +1,94 @@
+//! Registrations as a file that declares them: the way back from the gateway to YAML.
+
+use schemas::admin::Registration;
+use schemas::dialect::compozy::{Command, DefinitionDocument};
+use schemas::workflow::GatewaySettings;
+use schemas::{Secret, WireDuration};
+use serde_json::{Map, Value, json};
+
+use crate::plan::PROTECTED_TAG;
+use crate::source::yaml;
+use crate::workflow::gateway::{settings_of, written};
+
+/// A file with an entry for each registration, in the order given. What the gateway does not show is `[redacted]`, which
+/// [`plan`](crate::plan) takes for what it has.
+///
+/// ```
+/// # let registration = serde_json::from_str(
+/// #     r#"{"definition":{"name":"time","transport":"stdio","command":"mcp-server-time"},"status":{"name":"time"}}"#)?;
+/// let file = register_service::dump(&[registration]);
+/// assert!(file.contains("id: time") && file.contains("command:"));
+/// # Ok::<(), serde_json::Error>(())
+/// ```
+pub fn dump(registrations: &[Registration]) -> String {
+    let entries = registrations.iter().map(|it| entry(it.definition.document()));
+    // A tree of texts, numbers, lists and maps has a YAML form.
+    yaml::text(&json!({ "mcps": entries.collect::<Vec<Value>>() })).unwrap_or_default()
+}
+
+fn entry(document: &DefinitionDocument) -> Value {
+    let mut entry = Map::new();
+    let mut put = |key: &str, value: Value| {
+        if !is_nothing(&value) {
+            entry.insert(key.to_owned(), value);
+        }
+    };
+    put("id", json!(document.name));
+    put("use_proxy", json!(true));
+    put("transport", json!(document.transport));
+    put("url", json!(document.url));
+    put("command", command(document));
+    put("headers", json!(document.headers));
+    put("env", json!(document.env));
+    put("start_timeout", json!(written(document.timeout)));
+    put("max_sessions", if document.max_sessions > 0 { json!(document.max_sessions) } else { Value::Null });
+    let is_protected = document.tags.get(PROTECTED_TAG).is_some_and(|value| value == "true");
+    put("prevent_destroy", if is_protected { json!(true) } else { Value::Null });
+    put("gateway", settings_of(document).map_or(Value::Null, settings));
+    Value::Object(entry)
+}
+
+/// The program and its arguments as one list, in which nothing needs quoting.
+fn command(document: &DefinitionDocument) -> Value {
+    let words = match &document.command {
+        Command::Program(program) if program.is_empty() => return Value::Null,
+        Command::Program(program) => vec![program.clone()],
+        Command::Line(words) => words.clone(),
+    };
+    json!([words, document.args.clone(), document.startup_args.clone()].concat())
+}
+
+fn settings(settings: GatewaySettings) -> Value {
+    let duration = |duration: WireDuration| json!(written(duration));
+    let tokens: Vec<Secret> = settings.auth_tokens.into_iter().map(|token| Secret::new(token.0)).collect();
+    let all = [
+        ("description", json!(settings.description)),
+        ("tool_filter", json!(settings.tool_filter)),
+        ("tags", json!(settings.tags)),
+        ("era", json!(settings.era)),
+        ("priority", json!(settings.priority)),
+        ("session_mode", json!(settings.session_mode)),
+        ("auto_reconnect", json!(settings.auto_reconnect)),
+        ("max_reconnects", json!(settings.max_reconnects)),
+        ("reconnect_delay", duration(settings.reconnect_delay)),
+        ("health_check_enabled", json!(settings.health_check_enabled)),
+        ("health_check_interval", duration(settings.health_check_interval)),
+        ("log_enabled", json!(settings.log_enabled)),
+        ("auth_tokens", json!(tokens)),
+        ("require_auth", json!(settings.require_auth)),
+        ("allowed_ips", json!(settings.allowed_ips)),
+    ];
+    all.into_iter().filter(|(_, value)| !is_nothing(value)).map(|(key, value)| (key.to_owned(), value)).collect()
+}
+
+/// What need not be written, because it is what an entry without it means.
+fn is_nothing(value: &Value) -> bool {
+    match value {
+        Value::Null | Value::Bool(false) => true,
+        Value::Bool(true) => false,
+        Value::Number(number) => number.as_i64() == Some(0),
+        Value::String(text) => text.is_empty(),
+        Value::Array(items) => items.is_empty(),
+        Value::Object(members) => members.is_empty(),
+    }
+}

@@ -1,0 +1,194 @@
+//! What a plan as a whole must not do, however right each of its changes is: remove everything, or a large part.
+
+use std::fmt;
+use std::str::FromStr;
+
+use schemas::admin::Registration;
+
+use crate::plan::{Owner, Plan, owner_of};
+
+/// The share of an owner's registrations that may be removed at once without being asked for.
+const DEFAULT_SHARE: u8 = 30;
+
+/// How much a plan may remove.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Guards {
+    /// Whether everything may be removed because nothing is declared.
+    pub allow_empty: bool,
+    /// How many registrations may be removed.
+    pub max_delete: Limit,
+}
+
+/// A number of registrations, or a share of those that an owner has. By default 30 %, and one in any case.
+///
+/// ```
+/// use register_service::Limit;
+///
+/// assert_eq!("5".parse(), Ok(Limit::Count(5)));
+/// assert_eq!("50%".parse(), Ok(Limit::Share(50)));
+/// assert!("101%".parse::<Limit>().is_err());
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Limit {
+    /// So many.
+    Count(usize),
+    /// So many of a hundred, and one in any case.
+    Share(u8),
+}
+
+/// A text that is no limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a limit is a number such as `5`, or a share such as `30%`")]
+pub struct InvalidLimit;
+
+/// Why a plan as a whole must not be carried out.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Guard {
+    /// Nothing is declared.
+    #[error("nothing is declared, so all {deletions} registrations of owner `{owner}` would be removed")]
+    Empty {
+        /// Whose they are.
+        owner: Owner,
+        /// How many would be removed.
+        deletions: usize,
+    },
+    /// Too much would be removed.
+    #[error("{deletions} of {owned} registrations of owner `{owner}` would be removed, and at most {limit} may be")]
+    TooMany {
+        /// Whose they are.
+        owner: Owner,
+        /// How many would be removed.
+        deletions: usize,
+        /// How many there are.
+        owned: usize,
+        /// How many may be.
+        limit: Limit,
+    },
+}
+
+impl Guard {
+    /// What to do about it.
+    pub fn hint(&self) -> &'static str {
+        match self {
+            Self::Empty { .. } => "if that is meant, say so with --allow-empty; else look at the paths that were given",
+            Self::TooMany { .. } => {
+                "if that is meant, say so with --max-delete 100%; else look at the paths that were given"
+            }
+        }
+    }
+}
+
+impl Guards {
+    /// Whether this plan, made from these registrations, may be carried out in this owner's name.
+    ///
+    /// ```
+    /// use register_service::{Guard, Guards, Plan, Policy, Prune, plan};
+    ///
+    /// # let tagged = r#"{"name":"a","transport":"stdio","command":"a","tags":{"owner":"me"}}"#;
+    /// # let view = serde_json::from_str(&format!(r#"{{"definition":{tagged}}}"#))?;
+    /// let observed = [view];
+    /// let policy = Policy { owner: "me".parse()?, prune: Prune::Owned, ..Policy::default() };
+    /// let plan = plan(&[], &observed, &policy);
+    /// assert!(matches!(Guards::default().check(&plan, 0, &observed, &policy.owner), Err(Guard::Empty { .. })));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn check(&self, plan: &Plan, declared: usize, observed: &[Registration], owner: &Owner) -> Result<(), Guard> {
+        let deletions = plan.deleted().count();
+        let owned = observed.iter().filter(|it| owner_of(it) == Some(owner.as_str())).count();
+        let owner = owner.clone();
+        match self {
+            _ if deletions == 0 => Ok(()),
+            Self { allow_empty, .. } if declared == 0 => {
+                if *allow_empty {
+                    Ok(())
+                } else {
+                    Err(Guard::Empty { owner, deletions })
+                }
+            }
+            Self { max_delete: limit, .. } if deletions > limit.of(owned) => {
+                Err(Guard::TooMany { owner, deletions, owned, limit: *limit })
+            }
+            Self { .. } => Ok(()),
+        }
+    }
+}
+
+impl Limit {
+    fn of(self, whole: usize) -> usize {
+        match self {
+            Self::Count(count) => count,
+            Self::Share(share) => (whole * usize::from(share) / 100).max(1),
+        }
+    }
+}
+
+impl Default for Limit {
+    fn default() -> Self {
+        Self::Share(DEFAULT_SHARE)
+    }
+}
+
+impl fmt::Display for Limit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Count(count) => write!(f, "{count}"),
+            Self::Share(share) => write!(f, "{share} %"),
+        }
+    }
+}
+
+impl FromStr for Limit {
+    type Err = InvalidLimit;
+
+    fn from_str(text: &str) -> Result<Self, InvalidLimit> {
+        match text.strip_suffix('%') {
+            Some(share) => {
+                let share = share.trim().parse().map_err(|_| InvalidLimit)?;
+                if share <= 100 { Ok(Self::Share(share)) } else { Err(InvalidLimit) }
+            }
+            None => text.parse().map(Self::Count).map_err(|_| InvalidLimit),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::plan::{Policy, Prune, plan};
+
+    fn check(guards: Guards, owned: usize, kept: usize, expected: Option<&str>) {
+        let owner: Owner = "me".parse().expect("an owner");
+        let definition = |number: usize| json!({ "name": format!("n{number}"), "transport": "stdio", "command": "a", "tags": { "owner": "me" } });
+        let observed: Vec<Registration> = (0..owned)
+            .map(|number| serde_json::from_value(json!({ "definition": definition(number) })).expect("a registration"))
+            .collect();
+        let desired: Vec<_> =
+            (0..kept).map(|it| serde_json::from_value(definition(it)).expect("a definition")).collect();
+        let policy = Policy { owner: owner.clone(), prune: Prune::Owned, ..Policy::default() };
+        let plan = plan(&desired, &observed, &policy);
+        let refused = guards.check(&plan, kept, &observed, &owner).err().map(|guard| guard.to_string());
+        assert_eq!(refused.as_deref(), expected, "{owned} owned, {kept} kept");
+    }
+
+    #[test]
+    fn a_plan_that_removes_all_or_much_is_refused_until_that_is_asked_for() {
+        let default = Guards::default();
+        check(default, 10, 10, None);
+        check(default, 10, 7, None);
+        check(default, 10, 6, Some("4 of 10 registrations of owner `me` would be removed, and at most 30 % may be"));
+        check(default, 2, 1, None);
+        check(default, 1, 0, Some("nothing is declared, so all 1 registrations of owner `me` would be removed"));
+        check(Guards { allow_empty: true, ..default }, 10, 0, None);
+        check(Guards { max_delete: Limit::Count(4), ..default }, 10, 6, None);
+        check(Guards { max_delete: Limit::Share(100), ..default }, 10, 1, None);
+        check(
+            Guards { max_delete: Limit::Count(0), ..default },
+            10,
+            9,
+            Some("1 of 10 registrations of owner `me` would be removed, and at most 0 may be"),
+        );
+    }
+}

@@ -1,0 +1,96 @@
+//! `gateway:` of an entry: what only the gateway knows of a server.
+
+use schemas::dialect::compozy::DefinitionDocument;
+use schemas::workflow::{GATEWAY_SETTINGS_KEYS, GatewaySettings, Text};
+use schemas::{Secret, WireDuration};
+
+use crate::diagnostic::{Code, Diagnostic, nearest};
+use crate::plan::{OWNER_TAG, PROTECTED_TAG, SOURCE_TAG};
+use crate::source::node::Node;
+use crate::workflow::fields::Fields;
+
+/// Tags that this program sets itself.
+const OWN_TAGS: [&str; 3] = [OWNER_TAG, SOURCE_TAG, PROTECTED_TAG];
+
+/// Adds the settings of an entry to what is registered. Nothing comes back if one is wrong.
+pub(super) fn apply(fields: &mut Fields<'_>, document: DefinitionDocument) -> Option<DefinitionDocument> {
+    let mut document = document;
+    if fields.entry.prevent_destroy == Some(true) {
+        document.tags.insert(PROTECTED_TAG.to_owned(), "true".to_owned());
+    }
+    let Some(settings) = fields.entry.gateway.as_ref() else { return Some(document) };
+    check_keys(fields);
+    let node = fields.node.get("gateway")?;
+    let tokens = node.get("auth_tokens").map(Node::items).unwrap_or_default();
+    let tokens: Vec<Option<String>> = tokens.iter().map(|token| fields.render(token)).collect();
+    let tokens: Option<Vec<Secret>> = tokens.into_iter().map(|token| token.map(Secret::new)).collect();
+    for tag in OWN_TAGS {
+        if settings.tags.contains_key(tag) {
+            let message = format!("tag `{tag}` is set by this program");
+            fields.diagnostics.push(Diagnostic::new(Code::MisplacedKey, &fields.file.at(node.position), message));
+        }
+    }
+    let settings = settings.clone();
+    document.tags.extend(settings.tags);
+    Some(DefinitionDocument {
+        description: settings.description,
+        tool_filter: settings.tool_filter,
+        era: settings.era,
+        priority: settings.priority,
+        session_mode: settings.session_mode,
+        auto_reconnect: settings.auto_reconnect,
+        max_reconnects: settings.max_reconnects,
+        reconnect_delay: settings.reconnect_delay,
+        health_check_enabled: settings.health_check_enabled,
+        health_check_interval: settings.health_check_interval,
+        log_enabled: settings.log_enabled,
+        auth_tokens: tokens?,
+        require_auth: settings.require_auth,
+        allowed_ips: settings.allowed_ips,
+        ..document
+    })
+}
+
+fn check_keys(fields: &mut Fields<'_>) {
+    let Some(map) = fields.node.get("gateway").and_then(Node::as_map) else { return };
+    for (key, position, _) in &map.entries {
+        if !GATEWAY_SETTINGS_KEYS.contains(&key.as_str()) {
+            let remark =
+                Diagnostic::new(Code::UnknownKey, &fields.file.at(*position), format!("unknown key `gateway.{key}`"));
+            fields.diagnostics.push(match nearest(key, GATEWAY_SETTINGS_KEYS) {
+                Some(near) => remark.hint(format!("did you mean `{near}`?")),
+                None => remark,
+            });
+        }
+    }
+}
+
+/// The settings that a registration has beyond what every entry can say; nothing if there are none.
+pub(crate) fn settings_of(document: &DefinitionDocument) -> Option<GatewaySettings> {
+    let document = document.clone();
+    let mut tags = document.tags;
+    tags.retain(|tag, _| !OWN_TAGS.contains(&tag.as_str()));
+    let settings = GatewaySettings {
+        description: document.description,
+        tool_filter: document.tool_filter,
+        tags,
+        era: document.era,
+        priority: document.priority,
+        session_mode: document.session_mode,
+        auto_reconnect: document.auto_reconnect,
+        max_reconnects: document.max_reconnects,
+        reconnect_delay: document.reconnect_delay,
+        health_check_enabled: document.health_check_enabled,
+        health_check_interval: document.health_check_interval,
+        log_enabled: document.log_enabled,
+        auth_tokens: document.auth_tokens.into_iter().map(|token| Text(token.expose().to_owned())).collect(),
+        require_auth: document.require_auth,
+        allowed_ips: document.allowed_ips,
+    };
+    (settings != GatewaySettings::default()).then_some(settings)
+}
+
+/// A duration as an author writes it.
+pub(crate) fn written(duration: WireDuration) -> Option<String> {
+    duration.get().filter(|duration| !duration.is_zero()).map(schemas::format_duration)
+}
