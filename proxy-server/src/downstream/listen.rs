@@ -16,7 +16,7 @@ use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
-use crate::downstream::modern::Asking;
+use crate::downstream::modern::{Addressed, Asking};
 use crate::downstream::pool::{Caller, Line, Pool, Use, lock};
 use crate::downstream::reply::{events, frame};
 use crate::downstream::respond;
@@ -59,16 +59,16 @@ struct Subscribed {
 }
 
 /// Opens the stream.
-pub(super) async fn open(asking: Asking) -> Response {
-    let id: Box<str> = asking.message.id().into();
-    match listen(asking).await {
+pub(super) async fn open(to: Addressed) -> Response {
+    let id: Box<str> = to.asking.message.id().into();
+    match listen(&to).await {
         Ok((listener, keep_alive)) => events(body(listener, keep_alive)),
         Err(error) => respond::failure(&id, &error),
     }
 }
 
-async fn listen(asking: Asking) -> Result<(Listener, Duration), Error> {
-    let Asking { edge, upstream, principal, message, capabilities, .. } = &asking;
+async fn listen(to: &Addressed) -> Result<(Listener, Duration), Error> {
+    let (upstream, Asking { edge, principal, message, capabilities, .. }) = (&to.upstream, &*to.asking);
     let wanted = Filter::read(message.params())?;
     let place = Arc::clone(&edge.listeners).try_acquire_owned();
     let place = place.map_err(|_| Error::from(Kind::TooManySessions))?;

@@ -1,5 +1,5 @@
-//! The endpoint of one upstream for clients of the modern era (2026-07-28, transports, "Streamable HTTP"): every POST is
-//! a request of its own, and its response is all there is to it.
+//! The endpoints for clients of the modern era (2026-07-28, transports, "Streamable HTTP"): every POST is a request of its
+//! own, and its response is all there is to it.
 //!
 //! Closing the response cancels the request: nothing of it is kept for a client that comes back, but a question that it
 //! was asked.
@@ -8,8 +8,10 @@ use std::sync::Arc;
 
 use axum::http::{HeaderMap, HeaderName, StatusCode};
 use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
 use tokio::time::Instant;
 
+use crate::catalog::View;
 use crate::downstream::headers::{self, Mismatch, PROTOCOL_VERSION};
 use crate::downstream::{Edge, bridged, forward, listen, respond};
 use crate::policy::Principal;
@@ -17,6 +19,7 @@ use crate::protocol::{
     self, Claims, Era, HEADER_MISMATCH, INVALID_PARAMS, INVALID_REQUEST, Kind, LATEST_MODERN, METHOD_NOT_FOUND,
     Message, UNSUPPORTED_VERSION,
 };
+use crate::route::{self, answer_edits};
 use crate::upstream::Upstream;
 
 const SESSION_ID: HeaderName = HeaderName::from_static("mcp-session-id");
@@ -34,16 +37,46 @@ const REMOVED: [&str; 7] = [
 /// Requests of an extension that has no counterpart in the legacy era.
 const TASKS: [&str; 3] = ["tasks/get", "tasks/update", "tasks/cancel"];
 
-/// A request whose form is right.
+/// A request whose form is right, and who asks.
 pub(super) struct Asking {
     pub(super) edge: Arc<Edge>,
-    pub(super) upstream: Arc<Upstream>,
     pub(super) principal: Principal,
+    /// As the client wrote it.
     pub(super) message: Message,
     /// The raw client capabilities.
     pub(super) capabilities: Box<str>,
     /// The least severe log message it wants, if it wants any.
     pub(super) log_level: Option<Box<str>>,
+    /// When there has to be an answer.
+    pub(super) deadline: Instant,
+}
+
+/// A request and the upstream that it goes to. Cheap to clone.
+#[derive(Clone)]
+pub(super) struct Addressed {
+    pub(super) asking: Arc<Asking>,
+    pub(super) upstream: Arc<Upstream>,
+    /// The request as the upstream knows it.
+    pub(super) request: Message,
+    /// What the client sees of all upstreams, at their common endpoint.
+    pub(super) view: Option<Arc<View>>,
+}
+
+impl Addressed {
+    /// Slices of the upstream's answer, and what the client has to read in their place.
+    pub(super) fn edits<'a>(&self, answer: &'a Message) -> Vec<(&'a str, String)> {
+        let name = self.upstream.definition().name.as_str();
+        let view = self.view.as_ref();
+        view.map(|view| answer_edits(view, name, self.request.method(), answer)).unwrap_or_default()
+    }
+
+    /// A notification as the client has to read it; nothing if it is not for the client.
+    pub(super) fn told(&self, notification: Bytes) -> Option<Bytes> {
+        match &self.view {
+            Some(view) => route::notification(view, self.upstream.definition().name.as_str(), notification),
+            None => Some(notification),
+        }
+    }
 }
 
 /// Whether the headers of a request are those of a modern client. One with a session is legacy unless it says otherwise
@@ -95,46 +128,63 @@ pub(super) async fn serve(
     if claims.version != LATEST_MODERN {
         return unsupported(&message, &claims.version);
     }
+    if REMOVED.contains(&message.method()) {
+        return unknown_method(&message);
+    }
     let (capabilities, log_level) = (claims.capabilities.into(), claims.log_level.as_deref().map(Into::into));
+    let deadline = Instant::now() + edge.config.call_timeout;
+    let asking = Asking { edge: Arc::clone(edge), principal, message, capabilities, log_level, deadline };
+    serve_one(Arc::new(asking), upstream, headers).await
+}
+
+/// Answers a request to one upstream.
+async fn serve_one(asking: Arc<Asking>, upstream: &Arc<Upstream>, headers: &HeaderMap) -> Response {
+    let (edge, message) = (&asking.edge, &asking.message);
     let era = match upstream.era(Instant::now() + edge.config.initialize_timeout).await {
         Ok(era) => era,
         Err(error) => return respond::failure(message.id(), &error),
     };
-    let method = message.method();
-    if REMOVED.contains(&method) || (era == Era::Legacy && TASKS.contains(&method)) {
-        let why = format!("`{method}` is not a method of {LATEST_MODERN} here");
-        return respond::modern_error(message.id(), StatusCode::NOT_FOUND, METHOD_NOT_FOUND, &why);
+    if is_foreign(era, message) {
+        return unknown_method(message);
     }
-    let (edge, upstream) = (Arc::clone(edge), Arc::clone(upstream));
-    if method == "tools/call"
-        && let Some(refusal) = check_tool(&edge, (&upstream, era), headers, &message).await
-    {
+    let (upstream, request) = (Arc::clone(upstream), message.clone());
+    let to = Addressed { asking: Arc::clone(&asking), upstream, request, view: None };
+    if let Some(refusal) = check_tool(&to, era, headers).await {
         return refusal;
     }
-    let asking = Asking { edge, upstream, principal, message, capabilities, log_level };
-    match (era, asking.message.method()) {
-        (Era::Modern, _) => forward::answer(asking).await,
-        (Era::Legacy, "server/discover") => bridged::discover(&asking).await,
-        (Era::Legacy, "subscriptions/listen") => listen::open(asking).await,
-        (Era::Legacy, _) => bridged::answer(asking).await,
+    match (era, message.method()) {
+        (Era::Modern, _) => forward::answer(to).await,
+        (Era::Legacy, "server/discover") => bridged::discover(&to).await,
+        (Era::Legacy, "subscriptions/listen") => listen::open(to).await,
+        (Era::Legacy, _) => bridged::answer(to).await,
     }
 }
 
+/// Whether an upstream of this era knows nothing of the method.
+pub(super) fn is_foreign(era: Era, message: &Message) -> bool {
+    era == Era::Legacy && TASKS.contains(&message.method())
+}
+
+/// The refusal of a method that there is not, or not any more.
+pub(super) fn unknown_method(message: &Message) -> Response {
+    let why = format!("`{}` is not a method of {LATEST_MODERN} here", message.method());
+    respond::modern_error(message.id(), StatusCode::NOT_FOUND, METHOD_NOT_FOUND, &why)
+}
+
 /// Refuses what is known to be wrong about the call of a tool, as far as the upstream tells what its tools are like.
-async fn check_tool(
-    edge: &Arc<Edge>,
-    (upstream, era): (&Arc<Upstream>, Era),
-    headers: &HeaderMap,
-    message: &Message,
-) -> Option<Response> {
-    let name = protocol::Object::read(message.params()).ok()?.text("name")?.into_owned();
-    let tool = edge.tools.get(upstream, &name).await?;
-    if let Err(Mismatch(why)) = headers::check_arguments(headers, message, &tool) {
-        return Some(respond::modern_error(message.id(), StatusCode::BAD_REQUEST, HEADER_MISMATCH, &why));
+pub(super) async fn check_tool(to: &Addressed, era: Era, headers: &HeaderMap) -> Option<Response> {
+    let Addressed { asking, upstream, request, .. } = to;
+    if request.method() != "tools/call" {
+        return None;
+    }
+    let name = protocol::Object::read(request.params()).ok()?.text("name")?.into_owned();
+    let tool = asking.edge.tools.get(upstream, &name).await?;
+    if let Err(Mismatch(why)) = headers::check_arguments(headers, request, &tool) {
+        return Some(respond::modern_error(request.id(), StatusCode::BAD_REQUEST, HEADER_MISMATCH, &why));
     }
     (tool.needs_task && era == Era::Legacy).then(|| {
         let why = "this tool runs only as a task of 2025-11-25, which clients of this revision cannot ask for";
-        respond::modern_error(message.id(), StatusCode::OK, INVALID_PARAMS, why)
+        respond::modern_error(request.id(), StatusCode::OK, INVALID_PARAMS, why)
     })
 }
 

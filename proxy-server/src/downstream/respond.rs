@@ -34,11 +34,6 @@ pub(super) fn error_to(request: &Message, failure: &Error) -> Bytes {
     }
 }
 
-/// The status that goes with it where the response has not begun yet.
-pub(super) fn status(error: &Error) -> StatusCode {
-    answer(error).0
-}
-
 /// An error response to a modern request. An id that is not known is left out.
 pub(super) fn modern_error(id: &str, status: StatusCode, code: i32, why: &str) -> Response {
     let body = if id.is_empty() { anonymous_error(code, why) } else { error_response(id, code, why, "") };

@@ -15,17 +15,18 @@ const CACHEABLE: [&str; 6] =
 /// Nobody tells when what a legacy upstream said has become wrong, and it may have said it to one client alone.
 const HINTS: &str = r#""ttlMs":0,"cacheScope":"private","#;
 
-/// The answer to `request`, which is the client's own, from an upstream with this raw `serverInfo`.
-pub(crate) fn completed(request: &Message, answer: &Message, server: &str) -> Bytes {
+/// The answer to `request`, which is the client's own, from an upstream with this raw `serverInfo`, and with slices of it
+/// replaced.
+pub(crate) fn completed(request: &Message, answer: &Message, server: &str, more: &[(&str, &str)]) -> Bytes {
     let edited = match answer.kind() {
-        Kind::Result => complete(request, answer, server),
-        Kind::Error => not_found(request, answer),
+        Kind::Result => complete(request, answer, server, more),
+        Kind::Error => not_found(request, answer, more),
         Kind::Request | Kind::Notification => None,
     };
-    edited.unwrap_or_else(|| answer.with_id(request.id(), &[]))
+    edited.unwrap_or_else(|| answer.with_id(request.id(), more))
 }
 
-fn complete(request: &Message, answer: &Message, server: &str) -> Option<Bytes> {
+fn complete(request: &Message, answer: &Message, server: &str, more: &[(&str, &str)]) -> Option<Bytes> {
     let raw = answer.body();
     let result = Object::read(raw).ok()?;
     let mut first = String::new();
@@ -50,11 +51,12 @@ fn complete(request: &Message, answer: &Message, server: &str) -> Option<Bytes> 
         first.pop();
     }
     edits.push((Object::opening(raw), &first));
+    edits.extend(more);
     Some(answer.with_id(request.id(), &edits))
 }
 
 /// A resource that does not exist is an invalid parameter in this era, and the error names it.
-fn not_found(request: &Message, answer: &Message) -> Option<Bytes> {
+fn not_found(request: &Message, answer: &Message, more: &[(&str, &str)]) -> Option<Bytes> {
     let error = Object::read(answer.body()).ok()?;
     let code = error.get("code").filter(|code| code.parse() == Ok(RESOURCE_NOT_FOUND))?;
     let new_code = INVALID_PARAMS.to_string();
@@ -79,6 +81,7 @@ fn not_found(request: &Message, answer: &Message) -> Option<Bytes> {
             edits.push((Object::opening(answer.body()), added.as_str()));
         }
     }
+    edits.extend(more);
     Some(answer.with_id(request.id(), &edits))
 }
 
@@ -135,7 +138,7 @@ mod tests {
         let params = r#"{"uri":"a://b"}"#;
         let request = message(&format!(r#"{{"jsonrpc":"2.0","id":"x","method":"{method}","params":{params}}}"#));
         let answer = message(&format!(r#"{{"jsonrpc":"2.0","id":1,{answer}}}"#));
-        let found = completed(&request, &answer, r#"{"name":"s"}"#);
+        let found = completed(&request, &answer, r#"{"name":"s"}"#, &[]);
         let expected = expected.replace("SERVER", r#""io.modelcontextprotocol/serverInfo":{"name":"s"}"#);
         assert_eq!(String::from_utf8_lossy(&found), format!(r#"{{"jsonrpc":"2.0","id":"x",{expected}}}"#));
     }
