@@ -19,7 +19,7 @@ use self::list::Lists;
 pub(crate) use self::list::{Item, List};
 #[cfg(test)]
 pub(crate) use self::name::{Conflict, Separator};
-pub(crate) use self::name::{Mode, Naming, qualified_task, split_task, split_uri};
+pub(crate) use self::name::{Mode, Naming, qualified_id, split_id, split_uri};
 use crate::tasks::Tasks;
 use crate::upstream::{Session, Upstream, Upstreams};
 
@@ -161,6 +161,7 @@ impl Offer {
             priority: definition.priority.unwrap_or(DEFAULT_PRIORITY),
             filter: definition.tool_filter.clone(),
             lists: self.lists.clone(),
+            era: self.session.era(),
             handshake: self.session.handshake().body().into(),
         }
     }
@@ -179,7 +180,8 @@ pub(crate) fn test_view(mode: Mode, upstreams: &[&str]) -> View {
             lists.set(list, Item::read(list, raw).into_iter().collect());
         }
         let handshake = r#"{"capabilities":{"tools":{},"prompts":{},"resources":{}}}"#.into();
-        Offered { name: name.parse().expect("a name"), priority: 1, filter: None, lists, handshake }
+        let era = crate::protocol::Era::Legacy;
+        Offered { name: name.parse().expect("a name"), priority: 1, filter: None, lists, era, handshake }
     };
     build(upstreams.iter().map(offered).collect(), &Naming { mode, ..Naming::default() })
 }

@@ -11,6 +11,7 @@ mod headers;
 mod hub;
 mod listen;
 mod mcp;
+mod merged;
 mod modern;
 mod origin;
 mod parked;
@@ -18,6 +19,7 @@ mod pool;
 mod question;
 mod reply;
 mod respond;
+mod routed;
 mod seal;
 mod session;
 mod sse;
@@ -53,7 +55,7 @@ use self::tools::Tools;
 use crate::catalog::{Catalog, View};
 use crate::policy::{Caller, Credentials, Policy, Principal};
 use crate::tasks::Tasks;
-use crate::upstream::Upstreams;
+use crate::upstream::{Upstream, Upstreams};
 
 const DRAIN_INTERVAL: Duration = Duration::from_millis(20);
 
@@ -138,6 +140,11 @@ impl Edge {
     /// What this caller sees of all upstreams.
     fn view(&self, caller: &Caller) -> Arc<View> {
         self.catalog.view(&|definition| self.policy.reaches(caller, definition))
+    }
+
+    /// An upstream by its name, if it is registered and this caller may use it.
+    fn reachable(&self, caller: &Caller, name: &str) -> Option<Arc<Upstream>> {
+        self.upstreams.get(name).filter(|upstream| self.policy.reaches(caller, upstream.definition()))
     }
 
     /// Waits until no call is in flight, at most so long.

@@ -59,7 +59,7 @@ pub(super) async fn answer(to: Addressed) -> Response {
     };
     match begun {
         Ok(talk) => respond_with(talk, &asking.edge.config).await,
-        Err(error) => respond::failure(asking.message.id(), &error),
+        Err(error) => respond::modern_failure(&asking.message, &error),
     }
 }
 
@@ -149,8 +149,8 @@ fn token(message: &Message) -> Option<Box<str>> {
 }
 
 impl Talk for Bridged {
-    fn id(&self) -> &str {
-        self.to.asking.message.id()
+    fn request(&self) -> &Message {
+        &self.to.asking.message
     }
 
     async fn next(&mut self) -> Said {
@@ -212,9 +212,9 @@ impl Bridged {
         let Addressed { asking, upstream, .. } = &self.to;
         match asking.edge.parked.reserve(Arc::as_ptr(upstream).addr(), &of(asking, upstream)) {
             Ok(slot) => {
-                let result = input_required(conversation.asked(), slot.state(), &self.server);
+                let result = input_required(conversation.asked(), &self.to.state(slot.state()), &self.server);
                 slot.keep(conversation, &asking.capabilities, &asking.edge.tasks);
-                Said::Answer(StatusCode::OK, protocol::result_response(self.id(), &result))
+                Said::Answer(StatusCode::OK, protocol::result_response(self.request().id(), &result))
             }
             Err(error) => Said::Failed(error),
         }

@@ -64,8 +64,8 @@ fn ended(listen: &Message) -> Result<Message, Error> {
 }
 
 impl Talk for Forwarded {
-    fn id(&self) -> &str {
-        self.to.asking.message.id()
+    fn request(&self) -> &Message {
+        &self.to.asking.message
     }
 
     async fn next(&mut self) -> Said {
@@ -105,7 +105,7 @@ impl Forwarded {
             Ok(answer) => {
                 let edits = self.to.edits(&answer);
                 let edits: Vec<(&str, &str)> = edits.iter().map(|(old, new)| (*old, new.as_str())).collect();
-                Said::Answer(status(&answer), answer.with_id(self.id(), &edits))
+                Said::Answer(status(&answer), answer.with_id(self.request().id(), &edits))
             }
             Err(error) => Said::Failed(error),
         }

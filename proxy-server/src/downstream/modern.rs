@@ -4,6 +4,7 @@
 //! Closing the response cancels the request: nothing of it is kept for a client that comes back, but a question that it
 //! was asked.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use axum::http::{HeaderMap, HeaderName, StatusCode};
@@ -11,15 +12,17 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use tokio::time::Instant;
 
-use crate::catalog::View;
+use crate::catalog::{View, qualified_id};
 use crate::downstream::headers::{self, Mismatch, PROTOCOL_VERSION};
-use crate::downstream::{Edge, bridged, forward, listen, respond};
+use crate::downstream::session::{Scope, lock};
+use crate::downstream::{Edge, bridged, forward, listen, merged, respond};
+use crate::error;
 use crate::policy::Principal;
 use crate::protocol::{
     self, Claims, Era, HEADER_MISMATCH, INVALID_PARAMS, INVALID_REQUEST, Kind, LATEST_MODERN, METHOD_NOT_FOUND,
     Message, UNSUPPORTED_VERSION,
 };
-use crate::route::{self, answer_edits};
+use crate::route::{self, answer_edits, state_edit};
 use crate::upstream::Upstream;
 
 const SESSION_ID: HeaderName = HeaderName::from_static("mcp-session-id");
@@ -36,6 +39,11 @@ const REMOVED: [&str; 7] = [
 ];
 /// Requests of an extension that has no counterpart in the legacy era.
 const TASKS: [&str; 3] = ["tasks/get", "tasks/update", "tasks/cancel"];
+
+/// The refusal of a tool of a legacy upstream that nobody can call in the modern era.
+pub(super) const NEEDS_TASK: error::Kind = error::Kind::InvalidParams(
+    "this tool runs only as a task of 2025-11-25, which clients of this revision cannot ask for",
+);
 
 /// A request whose form is right, and who asks.
 pub(super) struct Asking {
@@ -66,8 +74,18 @@ impl Addressed {
     /// Slices of the upstream's answer, and what the client has to read in their place.
     pub(super) fn edits<'a>(&self, answer: &'a Message) -> Vec<(&'a str, String)> {
         let name = self.upstream.definition().name.as_str();
-        let view = self.view.as_ref();
-        view.map(|view| answer_edits(view, name, self.request.method(), answer)).unwrap_or_default()
+        let Some(view) = &self.view else { return Vec::new() };
+        let mut edits = answer_edits(view, name, self.request.method(), answer);
+        edits.extend(state_edit(name, answer));
+        edits
+    }
+
+    /// The state of a request as the client has to send it back.
+    pub(super) fn state<'a>(&self, own: &'a str) -> Cow<'a, str> {
+        match &self.view {
+            Some(_) => qualified_id(self.upstream.definition().name.as_str(), own).into(),
+            None => own.into(),
+        }
     }
 
     /// A notification as the client has to read it; nothing if it is not for the client.
@@ -101,7 +119,7 @@ pub(super) fn era(headers: &HeaderMap, message: &Message) -> Era {
 /// Answers a message of a modern client.
 pub(super) async fn serve(
     edge: &Arc<Edge>,
-    upstream: &Arc<Upstream>,
+    scope: &Scope,
     principal: Principal,
     headers: &HeaderMap,
     message: Message,
@@ -134,7 +152,14 @@ pub(super) async fn serve(
     let (capabilities, log_level) = (claims.capabilities.into(), claims.log_level.as_deref().map(Into::into));
     let deadline = Instant::now() + edge.config.call_timeout;
     let asking = Asking { edge: Arc::clone(edge), principal, message, capabilities, log_level, deadline };
-    serve_one(Arc::new(asking), upstream, headers).await
+    let asking = Arc::new(asking);
+    match scope {
+        Scope::One(upstream) => serve_one(asking, upstream, headers).await,
+        Scope::All(caller) => {
+            let caller = lock(caller).clone();
+            merged::serve(asking, caller, headers).await
+        }
+    }
 }
 
 /// Answers a request to one upstream.
@@ -142,7 +167,7 @@ async fn serve_one(asking: Arc<Asking>, upstream: &Arc<Upstream>, headers: &Head
     let (edge, message) = (&asking.edge, &asking.message);
     let era = match upstream.era(Instant::now() + edge.config.initialize_timeout).await {
         Ok(era) => era,
-        Err(error) => return respond::failure(message.id(), &error),
+        Err(error) => return respond::modern_failure(message, &error),
     };
     if is_foreign(era, message) {
         return unknown_method(message);
@@ -182,10 +207,7 @@ pub(super) async fn check_tool(to: &Addressed, era: Era, headers: &HeaderMap) ->
     if let Err(Mismatch(why)) = headers::check_arguments(headers, request, &tool) {
         return Some(respond::modern_error(request.id(), StatusCode::BAD_REQUEST, HEADER_MISMATCH, &why));
     }
-    (tool.needs_task && era == Era::Legacy).then(|| {
-        let why = "this tool runs only as a task of 2025-11-25, which clients of this revision cannot ask for";
-        respond::modern_error(request.id(), StatusCode::OK, INVALID_PARAMS, why)
-    })
+    (tool.needs_task && era == Era::Legacy).then(|| respond::modern_failure(request, &NEEDS_TASK.into()))
 }
 
 fn unsupported(message: &Message, requested: &str) -> Response {

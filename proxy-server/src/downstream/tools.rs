@@ -133,17 +133,25 @@ async fn list(session: &Session, deadline: Instant) -> Result<HashMap<String, Ar
 }
 
 fn read(raw: &str) -> Option<(String, Arc<Tool>)> {
-    let tool = Object::read(raw).ok()?;
-    let inner = |name: &str| tool.get(name).and_then(|raw| Object::read(raw).ok());
-    let is_true = |name| inner("annotations").is_some_and(|annotations| annotations.get(name) == Some("true"));
-    let support = inner("execution").and_then(|execution| execution.text("taskSupport").map(String::from));
-    let mut mirrored = Vec::new();
-    if let Some(schema) = tool.get("inputSchema") {
-        collect(schema, &mut Vec::new(), &mut mirrored);
+    let name = Object::read(raw).ok()?.text("name")?.into_owned();
+    Some((name, Arc::new(Tool::read(raw)?)))
+}
+
+impl Tool {
+    /// Reads what matters of a tool as an upstream lists it.
+    pub(super) fn read(raw: &str) -> Option<Self> {
+        let tool = Object::read(raw).ok()?;
+        let inner = |name: &str| tool.get(name).and_then(|raw| Object::read(raw).ok());
+        let is_true = |name| inner("annotations").is_some_and(|annotations| annotations.get(name) == Some("true"));
+        let support = inner("execution").and_then(|execution| execution.text("taskSupport").map(String::from));
+        let mut mirrored = Vec::new();
+        if let Some(schema) = tool.get("inputSchema") {
+            collect(schema, &mut Vec::new(), &mut mirrored);
+        }
+        let is_repeatable = is_true("readOnlyHint") || is_true("idempotentHint");
+        let needs_task = support.as_deref() == Some("required");
+        Some(Self { mirrored, is_repeatable, needs_task })
     }
-    let is_repeatable = is_true("readOnlyHint") || is_true("idempotentHint");
-    let needs_task = support.as_deref() == Some("required");
-    Some((tool.text("name")?.into_owned(), Arc::new(Tool { mirrored, is_repeatable, needs_task })))
 }
 
 /// Finds annotated parameters, through `properties` only (2026-07-28, tools, "x-mcp-header").

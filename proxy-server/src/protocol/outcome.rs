@@ -1,12 +1,13 @@
 //! What a legacy upstream answers, in the words of the modern era (2026-07-28, basic, "Results" and "Caching").
 
-use bytes::Bytes;
+use bytes::{BufMut, Bytes, BytesMut};
 
 use super::claims::without;
 use super::code::{INVALID_PARAMS, RESOURCE_NOT_FOUND};
 use super::message::{Kind, Message, result_response};
 use super::meta::{SERVER_KEY, SUBSCRIPTION_KEY};
 use super::object::Object;
+use super::splice::quote;
 use super::version::LATEST_MODERN;
 
 /// Results that say how long they may be kept.
@@ -85,6 +86,30 @@ fn not_found(request: &Message, answer: &Message, more: &[(&str, &str)]) -> Opti
     Some(answer.with_id(request.id(), &edits))
 }
 
+/// What every result of a modern client begins with whose members the gateway knows by heart.
+const OWN_OPENING: &str = concat!(
+    r#"{"resultType":"complete","ttlMs":0,"cacheScope":"private","_meta":{"io.modelcontextprotocol/serverInfo":"#,
+    r#"{"name":"mcp-proxy","version":""#,
+    env!("CARGO_PKG_VERSION"),
+    r#""}},"#
+);
+
+/// The response to a modern client's request for a list that is written down as a legacy result, copied once.
+pub(crate) fn own_list(id: &str, result: &[u8]) -> Bytes {
+    let members = result.get(1..).unwrap_or_default();
+    let mut out = BytesMut::with_capacity(id.len() + OWN_OPENING.len() + members.len() + 40);
+    for part in [br#"{"jsonrpc":"2.0","id":"#, id.as_bytes(), br#","result":"#, OWN_OPENING.as_bytes(), members, b"}"] {
+        out.put_slice(part);
+    }
+    out.freeze()
+}
+
+/// The raw result of `server/discover` where the gateway answers for all upstreams.
+pub(crate) fn own_discovery(capabilities: &str, instructions: Option<&str>) -> String {
+    let server = format!(r#"{{"name":"mcp-proxy","version":"{}"}}"#, env!("CARGO_PKG_VERSION"));
+    discovered(capabilities, instructions.map(quote).as_deref(), &server)
+}
+
 /// The raw result of `server/discover`, from an upstream's answer to `initialize`.
 pub(crate) fn discovery(handshake: &Message) -> String {
     let hello = Object::read(handshake.body()).ok();
@@ -92,8 +117,12 @@ pub(crate) fn discovery(handshake: &Message) -> String {
     // The tasks of the legacy era are not those of this one.
     let capabilities = get("capabilities").and_then(|raw| Object::read(raw).ok());
     let capabilities = capabilities.map_or_else(|| "{}".to_owned(), |all| without(&all, &["tasks"]));
-    let instructions = get("instructions").map(|text| format!(r#""instructions":{text},"#)).unwrap_or_default();
-    let server = server_info(handshake);
+    discovered(&capabilities, get("instructions"), server_info(handshake))
+}
+
+/// From raw members.
+fn discovered(capabilities: &str, instructions: Option<&str>, server: &str) -> String {
+    let instructions = instructions.map(|text| format!(r#""instructions":{text},"#)).unwrap_or_default();
     format!(
         r#"{{"resultType":"complete","supportedVersions":["{LATEST_MODERN}"],"capabilities":{capabilities},{instructions}"ttlMs":5000,"cacheScope":"private","_meta":{{"{SERVER_KEY}":{server}}}}}"#
     )

@@ -160,6 +160,11 @@ impl Member {
         Self { offered, has_resources, has_tasks }
     }
 
+    /// One of its own things, hidden or not.
+    pub(crate) fn item(&self, list: List, key: &str) -> Option<&Item> {
+        self.offered.lists.get(list).iter().find(|item| *item.key == *key)
+    }
+
     /// Whether it speaks of tasks.
     pub(crate) fn has_tasks(&self) -> bool {
         self.has_tasks
