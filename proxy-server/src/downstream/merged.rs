@@ -14,7 +14,7 @@ use crate::policy::Caller;
 use crate::protocol::{Era, own_list, result_bytes};
 
 /// Answers a request to all upstreams that this caller may use.
-pub(super) async fn serve(asking: Arc<Asking>, caller: Caller, headers: &HeaderMap) -> Response {
+pub(super) async fn serve(asking: Arc<Asking>, caller: Caller, headers: Option<&HeaderMap>) -> Response {
     let (message, view) = (&asking.message, asking.edge.view(&caller));
     if let Some(list) = List::asked_by(message.method()) {
         return match page(&view, Era::Modern, list, message) {

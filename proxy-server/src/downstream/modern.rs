@@ -16,7 +16,7 @@ use crate::catalog::{View, qualified_id};
 use crate::downstream::headers::{self, Mismatch, PROTOCOL_VERSION};
 use crate::downstream::session::{Scope, lock};
 use crate::downstream::{Edge, bridged, forward, listen, merged, respond};
-use crate::error;
+use crate::error::{self, Error};
 use crate::policy::Principal;
 use crate::protocol::{
     self, Claims, Era, HEADER_MISMATCH, INVALID_PARAMS, INVALID_REQUEST, Kind, LATEST_MODERN, METHOD_NOT_FOUND,
@@ -88,6 +88,12 @@ impl Addressed {
         }
     }
 
+    /// The era that is spoken with the upstream. While that is being found out it is waited for.
+    pub(super) async fn era(&self) -> Result<Era, Error> {
+        let patience = self.asking.edge.config.initialize_timeout;
+        self.upstream.era(self.asking.deadline.min(Instant::now() + patience)).await
+    }
+
     /// A notification as the client has to read it; nothing if it is not for the client.
     pub(super) fn told(&self, notification: Bytes) -> Option<Bytes> {
         match &self.view {
@@ -135,12 +141,25 @@ pub(super) async fn serve(
     if !headers::accepts_both(headers) {
         return (StatusCode::NOT_ACCEPTABLE, "Accept must list application/json and text/event-stream").into_response();
     }
+    carry_out(edge, scope, principal, message, Some(headers)).await
+}
+
+/// The same without what HTTP adds: headers are checked where there are any.
+pub(super) async fn carry_out(
+    edge: &Arc<Edge>,
+    scope: &Scope,
+    principal: Principal,
+    message: Message,
+    headers: Option<&HeaderMap>,
+) -> Response {
     let refuse = |code, why: &str| respond::modern_error(message.id(), StatusCode::BAD_REQUEST, code, why);
     let claims = match Claims::read(message.params()) {
         Ok(claims) => claims,
         Err(why) => return refuse(INVALID_PARAMS, why),
     };
-    if let Err(Mismatch(why)) = headers::check(headers, &message, &claims.version) {
+    if let Some(headers) = headers
+        && let Err(Mismatch(why)) = headers::check(headers, &message, &claims.version)
+    {
         return refuse(HEADER_MISMATCH, &why);
     }
     if claims.version != LATEST_MODERN {
@@ -163,17 +182,17 @@ pub(super) async fn serve(
 }
 
 /// Answers a request to one upstream.
-async fn serve_one(asking: Arc<Asking>, upstream: &Arc<Upstream>, headers: &HeaderMap) -> Response {
-    let (edge, message) = (&asking.edge, &asking.message);
-    let era = match upstream.era(Instant::now() + edge.config.initialize_timeout).await {
+async fn serve_one(asking: Arc<Asking>, upstream: &Arc<Upstream>, headers: Option<&HeaderMap>) -> Response {
+    let message = &asking.message;
+    let (upstream, request) = (Arc::clone(upstream), message.clone());
+    let to = Addressed { asking: Arc::clone(&asking), upstream, request, view: None };
+    let era = match to.era().await {
         Ok(era) => era,
         Err(error) => return respond::modern_failure(message, &error),
     };
     if is_foreign(era, message) {
         return unknown_method(message);
     }
-    let (upstream, request) = (Arc::clone(upstream), message.clone());
-    let to = Addressed { asking: Arc::clone(&asking), upstream, request, view: None };
     if let Some(refusal) = check_tool(&to, era, headers).await {
         return refusal;
     }
@@ -197,14 +216,16 @@ pub(super) fn unknown_method(message: &Message) -> Response {
 }
 
 /// Refuses what is known to be wrong about the call of a tool, as far as the upstream tells what its tools are like.
-pub(super) async fn check_tool(to: &Addressed, era: Era, headers: &HeaderMap) -> Option<Response> {
+pub(super) async fn check_tool(to: &Addressed, era: Era, headers: Option<&HeaderMap>) -> Option<Response> {
     let Addressed { asking, upstream, request, .. } = to;
     if request.method() != "tools/call" {
         return None;
     }
     let name = protocol::Object::read(request.params()).ok()?.text("name")?.into_owned();
     let tool = asking.edge.tools.get(upstream, &name).await?;
-    if let Err(Mismatch(why)) = headers::check_arguments(headers, request, &tool) {
+    if let Some(headers) = headers
+        && let Err(Mismatch(why)) = headers::check_arguments(headers, request, &tool)
+    {
         return Some(respond::modern_error(request.id(), StatusCode::BAD_REQUEST, HEADER_MISMATCH, &why));
     }
     (tool.needs_task && era == Era::Legacy).then(|| respond::modern_failure(request, &NEEDS_TASK.into()))

@@ -50,13 +50,18 @@ enum Turn {
 }
 
 /// Carries out a request, or goes on with one.
-pub(super) async fn answer(asking: Arc<Asking>, caller: Caller, view: Arc<View>, headers: &HeaderMap) -> Response {
+pub(super) async fn answer(
+    asking: Arc<Asking>,
+    caller: Caller,
+    view: Arc<View>,
+    headers: Option<&HeaderMap>,
+) -> Response {
     let errand = Arc::new(Errand { asking: Arc::clone(&asking), caller, view });
     let route = match errand.route() {
         Ok(route) => route,
         Err(error) => return respond::modern_failure(&asking.message, &error),
     };
-    if let Some(Mismatch(why)) = errand.mismatch(&route, headers) {
+    if let Some(Mismatch(why)) = headers.and_then(|headers| errand.mismatch(&route, headers)) {
         return respond::modern_error(asking.message.id(), StatusCode::BAD_REQUEST, HEADER_MISMATCH, &why);
     }
     let begun = match bridged::state(&asking.message) {
@@ -124,7 +129,7 @@ impl Routed {
         let to = Addressed { asking, upstream, request: request.unwrap_or_else(|| message.clone()), view };
         let own = own.to_owned();
         let opening = async move {
-            match to.upstream.era(to.asking.deadline).await? {
+            match to.era().await? {
                 // What is parked needs no name to be found.
                 Era::Legacy => match claim(&to.asking, &to.upstream, Some(&own)).await {
                     Some(conversation) => Ok(Turn::Bridged(Box::new(resume(to, conversation).await))),
@@ -153,7 +158,7 @@ impl Routed {
 /// Begins a request at an upstream, as its era has it.
 async fn open(errand: Arc<Errand>, candidate: Candidate, request: Message) -> Result<Turn, Error> {
     let to = errand.addressed(&candidate, request)?;
-    let era = to.upstream.era(to.asking.deadline).await?;
+    let era = to.era().await?;
     if is_foreign(era, &to.request) {
         return Err(Kind::UnknownMethod.into());
     }
