@@ -24,7 +24,6 @@ mod seal;
 mod session;
 mod sse;
 mod stream;
-mod tools;
 
 use std::future::poll_fn;
 use std::net::SocketAddr;
@@ -51,7 +50,6 @@ use self::parked::Parked;
 use self::pool::Pool;
 pub(crate) use self::respond::not_found;
 use self::session::{Scope, Sessions};
-use self::tools::Tools;
 use crate::catalog::{Catalog, View};
 use crate::policy::{Caller, Credentials, Policy, Principal};
 use crate::tasks::Tasks;
@@ -108,7 +106,6 @@ pub(crate) struct Edge {
     /// Upstream sessions for clients of the modern era.
     pool: Pool,
     parked: Arc<Parked>,
-    tools: Tools,
     /// Places of listeners.
     listeners: Arc<Semaphore>,
     /// Cancelled when every stream is to end.
@@ -125,12 +122,11 @@ impl Edge {
         config: Config,
     ) -> Arc<Self> {
         let sessions = Sessions::new(config.max_sessions);
-        let (pool, parked, tools) = (Pool::new(config.max_sessions), Parked::new(), Tools::default());
+        let (pool, parked) = (Pool::new(config.max_sessions), Parked::new());
         let listeners = Arc::new(Semaphore::new(config.max_sessions.min(Semaphore::MAX_PERMITS)));
         let closing = CancellationToken::new();
         let spawn = tasks.clone();
-        let edge =
-            Self { upstreams, catalog, policy, tasks, sessions, pool, parked, tools, listeners, closing, config };
+        let edge = Self { upstreams, catalog, policy, tasks, sessions, pool, parked, listeners, closing, config };
         let edge = Arc::new(edge);
         spawn.spawn("session reaper", session::reap(Arc::clone(&edge)));
         spawn.spawn("pool reaper", pool::reap(Arc::clone(&edge)));

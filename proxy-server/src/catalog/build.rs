@@ -173,7 +173,8 @@ impl View {
 
 impl Candidate {
     fn new(offered: &Offered, item: &Item) -> Self {
-        Self { upstream: offered.name.clone(), name: item.key.clone(), repeatable: item.is_repeatable() }
+        let repeatable = offered.lists.tool(&item.key).is_some_and(|tool| tool.is_repeatable);
+        Self { upstream: offered.name.clone(), name: item.key.clone(), repeatable }
     }
 }
 

@@ -119,7 +119,7 @@ async fn is_repeatable(to: &Addressed, request: &Message) -> bool {
     let name = Object::read(request.params()).ok().and_then(|params| params.text("name").map(String::from));
     match name {
         Some(name) if method == "tools/call" => {
-            to.asking.edge.tools.get(&to.upstream, &name).await.is_some_and(|tool| tool.is_repeatable)
+            to.asking.edge.catalog.tool(&to.upstream, &name, |tool| tool.is_repeatable).await == Some(true)
         }
         Some(_) | None => READING.contains(&method),
     }

@@ -222,13 +222,17 @@ pub(super) async fn check_tool(to: &Addressed, era: Era, headers: Option<&Header
         return None;
     }
     let name = protocol::Object::read(request.params()).ok()?.text("name")?.into_owned();
-    let tool = asking.edge.tools.get(upstream, &name).await?;
-    if let Some(headers) = headers
-        && let Err(Mismatch(why)) = headers::check_arguments(headers, request, &tool)
-    {
-        return Some(respond::modern_error(request.id(), StatusCode::BAD_REQUEST, HEADER_MISMATCH, &why));
+    let checked = asking.edge.catalog.tool(upstream, &name, |tool| {
+        let checked = headers.map_or(Ok(()), |headers| headers::check_arguments(headers, request, tool));
+        (checked, tool.needs_task)
+    });
+    match checked.await? {
+        (Err(Mismatch(why)), _) => {
+            Some(respond::modern_error(request.id(), StatusCode::BAD_REQUEST, HEADER_MISMATCH, &why))
+        }
+        (Ok(()), true) if era == Era::Legacy => Some(respond::modern_failure(request, &NEEDS_TASK.into())),
+        (Ok(()), _) => None,
     }
-    (tool.needs_task && era == Era::Legacy).then(|| respond::modern_failure(request, &NEEDS_TASK.into()))
 }
 
 fn unsupported(message: &Message, requested: &str) -> Response {

@@ -8,14 +8,13 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use futures_util::future::BoxFuture;
 
-use crate::catalog::{Candidate, List, View, split_id};
+use crate::catalog::{Candidate, Tool, View, split_id};
 use crate::downstream::bridged::{self, Bridged, claim, invalid_state, resume};
 use crate::downstream::forward::{self, Forwarded};
 use crate::downstream::headers::{self, Mismatch};
 use crate::downstream::modern::{Addressed, Asking, NEEDS_TASK, is_foreign};
 use crate::downstream::reply::{Said, Talk, respond_with};
 use crate::downstream::respond;
-use crate::downstream::tools::Tool;
 use crate::error::{Error, Kind};
 use crate::policy::Caller;
 use crate::protocol::{Era, HEADER_MISMATCH, Message, Object, quote};
@@ -83,15 +82,12 @@ impl Errand {
     /// What is wrong with the headers of the call of a tool, whose candidates all take the same arguments.
     fn mismatch(&self, route: &Route<'_>, headers: &HeaderMap) -> Option<Mismatch> {
         let tool = self.tool(route.candidates.first()?)?;
-        headers::check_arguments(headers, &self.asking.message, &tool).err()
+        headers::check_arguments(headers, &self.asking.message, tool).err()
     }
 
-    fn tool(&self, candidate: &Candidate) -> Option<Tool> {
-        if self.asking.message.method() != "tools/call" {
-            return None;
-        }
-        let member = self.view.members().get(candidate.upstream.as_str())?;
-        Tool::read(&member.item(List::Tools, &candidate.name)?.raw)
+    fn tool(&self, candidate: &Candidate) -> Option<&Tool> {
+        let member = self.view.members().get(candidate.upstream.as_str());
+        member.filter(|_| self.asking.message.method() == "tools/call")?.tool(&candidate.name)
     }
 
     /// The request as this candidate knows it, where it is to be carried out.

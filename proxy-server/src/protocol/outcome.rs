@@ -198,6 +198,15 @@ mod tests {
     }
 
     #[test]
+    fn a_list_of_the_gateways_own_is_told_as_every_list() {
+        let told = message(&String::from_utf8_lossy(&own_list("7", br#"{"tools":[{"x":1.10}],"nextCursor":"1"}"#)));
+        let result = Object::read(told.body()).expect("an object");
+        assert_eq!((told.id(), result.text("resultType").as_deref()), ("7", Some("complete")));
+        assert_eq!((result.get("tools"), result.get("nextCursor")), (Some(r#"[{"x":1.10}]"#), Some("\"1\"")));
+        assert_eq!((result.get("ttlMs"), result.get("cacheScope")), (Some("0"), Some("\"private\"")));
+    }
+
+    #[test]
     fn a_missing_resource_has_the_code_of_this_era() {
         let check = |error, expected| check("resources/read", error, expected);
         check(

@@ -9,6 +9,7 @@ use super::assign::Entry;
 use super::{Candidate, Name, Offered};
 use crate::catalog::list::{Item, List};
 use crate::catalog::name::{Mode, Naming, qualified_uri, split_uri};
+use crate::catalog::tool::Tool;
 use crate::protocol::{Object, quote, splice, text};
 
 /// The upstreams of a view, in registration order.
@@ -160,9 +161,9 @@ impl Member {
         Self { offered, has_resources, has_tasks }
     }
 
-    /// One of its own things, hidden or not.
-    pub(crate) fn item(&self, list: List, key: &str) -> Option<&Item> {
-        self.offered.lists.get(list).iter().find(|item| *item.key == *key)
+    /// What is to know of one of its own tools, if there is anything.
+    pub(crate) fn tool(&self, name: &str) -> Option<&Tool> {
+        self.offered.lists.tool(name)
     }
 
     /// Whether it speaks of tasks.

@@ -200,6 +200,19 @@ fn a_huge_list_comes_in_pages() {
 }
 
 #[test]
+fn legacy_clients_are_not_shown_schemas_that_they_refuse() {
+    let tools = [
+        r#"{"name":"t","outputSchema":{"type":"array"},"x":1.10}"#.to_owned(),
+        r#"{"name":"u","outputSchema":{"type":"object"}}"#.to_owned(),
+    ];
+    let view = build(vec![with("a", List::Tools, &tools)], &naming(Mode::Never, Conflict::Reject));
+    let page = |era| view.page(era, List::Tools, None).map(|page| String::from_utf8_lossy(page).into_owned());
+    let all = format!(r#"{{"tools":[{}]}}"#, tools.join(","));
+    assert_eq!(page(Era::Modern).as_ref(), Some(&all));
+    assert_eq!(page(Era::Legacy), Some(all.replace(r#","outputSchema":{"type":"array"}"#, "")));
+}
+
+#[test]
 fn each_era_is_told_of_the_extensions_that_it_can_speak() {
     let extension = |name: &str| {
         format!(r#"{{"capabilities":{{"extensions":{{"{name}":{{"v":1.0}},"io.modelcontextprotocol/tasks":{{}}}}}}}}"#)
