@@ -212,3 +212,39 @@ async fn a_replica_that_cannot_stands_back() {
         assert_eq!(answer["result"]["structuredContent"]["number"], number, "{answer}");
     }
 }
+
+#[tokio::test]
+async fn a_caller_sees_and_reaches_what_it_may_use_and_nothing_else() {
+    let one = with_page(fake("one")).start(Via::Events).await;
+    let other = with_page(modern("other")).start(Via::Stdio).await;
+    let gateway = gateway().flags(["--global-auth-tokens", "global"]).start().await;
+    let mut definition = one.definition();
+    definition["authTokens"] = json!(["own"]);
+    gateway.admin.connect(&definition).await;
+    gateway.admin.connect(&modern_definition(&other)).await;
+    let all = client_of_all(&gateway.url).token("global");
+    let part = client_of_all(&gateway.url).token("own");
+    tools(&all, 2).await;
+    assert_eq!(names(&tools(&part, 1).await), ["one__t"]);
+    let discovery = part.ask("server/discover", &json!({})).await.pop().expect("an answer");
+    assert!(!discovery.to_string().contains("/tasks"), "{discovery}");
+    let refused = async |method: &str, subject: &str, name: &str| {
+        let answer = part.ask(method, &json!({ subject: name })).await.pop().expect("an answer");
+        assert_eq!(answer["error"]["code"], -32602, "{answer}");
+        answer["error"]["message"].clone()
+    };
+    for (method, subject, of_other, of_nobody) in [
+        ("tools/call", "name", "other__t", "nobody__t"),
+        ("tools/call", "name", "other:t", "nobody:t"),
+        ("resources/read", "uri", "mcp-proxy://other/x:r", "mcp-proxy://nobody/x:r"),
+        ("tasks/get", "taskId", "other:t", "nobody:t"),
+    ] {
+        assert_eq!(refused(method, subject, of_other).await, refused(method, subject, of_nobody).await, "{method}");
+    }
+    let wanted = json!({ "notifications": { "resourceSubscriptions": ["mcp-proxy://other/x:r"] } });
+    let mut stream = part.request("subscriptions/listen", &wanted).send().await;
+    let agreed = stream.event().await.expect("an event").data;
+    assert!(agreed.contains(r#""notifications":{}"#), "{agreed}");
+    let reached = ["tools/call", "resources/read", "tasks/get"].map(|method| other.count(method));
+    assert_eq!(reached, [0, 0, 0]);
+}
