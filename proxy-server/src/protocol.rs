@@ -15,7 +15,8 @@ mod stamp;
 mod version;
 
 pub(crate) use self::claims::{
-    Claims, asks_for_logs, can_answer, can_answer_anything, claims_a_version, hello, plain, without,
+    Claims, TASKS_EXTENSION, asks_for_logs, can_answer, can_answer_anything, claims_a_version, declares_tasks, hello,
+    plain, without,
 };
 pub(crate) use self::code::{
     HEADER_MISMATCH, INTERNAL_ERROR, INVALID_PARAMS, INVALID_REQUEST, METHOD_NOT_FOUND, MISSING_CAPABILITY,

@@ -42,6 +42,11 @@ impl Client {
         Self { capabilities: EVERYTHING.to_owned(), ..self }
     }
 
+    /// One that supports tasks.
+    fn of_tasks(self) -> Self {
+        Self { capabilities: r#"{"extensions":{"io.modelcontextprotocol/tasks":{}}}"#.to_owned(), ..self }
+    }
+
     fn token(self, token: &str) -> Self {
         Self { token: Some(token.to_owned()), ..self }
     }

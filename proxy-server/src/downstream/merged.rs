@@ -8,7 +8,7 @@ use axum::response::Response;
 
 use crate::catalog::List;
 use crate::downstream::aggregate::page;
-use crate::downstream::modern::Asking;
+use crate::downstream::modern::{Asking, refuse_undeclared};
 use crate::downstream::{listen, respond, routed};
 use crate::policy::Caller;
 use crate::protocol::{Era, own_list, result_bytes};
@@ -21,6 +21,9 @@ pub(super) async fn serve(asking: Arc<Asking>, caller: Caller, headers: Option<&
             Ok(page) => respond::json(StatusCode::OK, own_list(message.id(), page)),
             Err(error) => respond::modern_failure(message, &error),
         };
+    }
+    if let Some(refusal) = refuse_undeclared(&asking) {
+        return refusal;
     }
     match message.method() {
         "server/discover" => respond::json(StatusCode::OK, result_bytes(message.id(), view.discovery())),

@@ -20,7 +20,7 @@ use crate::error::{self, Error};
 use crate::policy::Principal;
 use crate::protocol::{
     self, Claims, Era, HEADER_MISMATCH, INVALID_PARAMS, INVALID_REQUEST, Kind, LATEST_MODERN, METHOD_NOT_FOUND,
-    Message, UNSUPPORTED_VERSION,
+    MISSING_CAPABILITY, Message, TASKS_EXTENSION, UNSUPPORTED_VERSION,
 };
 use crate::route::{self, answer_edits, state_edit};
 use crate::upstream::Upstream;
@@ -207,6 +207,17 @@ async fn serve_one(asking: Arc<Asking>, upstream: &Arc<Upstream>, headers: Optio
 /// Whether an upstream of this era knows nothing of the method.
 pub(super) fn is_foreign(era: Era, message: &Message) -> bool {
     era == Era::Legacy && TASKS.contains(&message.method())
+}
+
+/// The refusal of a request about a task whose client does not speak of tasks (tasks extension, "Capability").
+pub(super) fn refuse_undeclared(asking: &Asking) -> Option<Response> {
+    if !TASKS.contains(&asking.message.method()) || protocol::declares_tasks(&asking.capabilities) {
+        return None;
+    }
+    let data = format!(r#"{{"requiredCapabilities":{{"extensions":{{"{TASKS_EXTENSION}":{{}}}}}}}}"#);
+    let words = "The client must declare that it supports tasks";
+    let body = protocol::error_response(asking.message.id(), MISSING_CAPABILITY, words, &data);
+    Some(respond::json(StatusCode::BAD_REQUEST, body))
 }
 
 /// The refusal of a method that there is not, or not any more.

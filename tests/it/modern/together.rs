@@ -160,11 +160,16 @@ async fn what_is_unknown_is_refused_as_this_era_has_it() {
     check("prompts/get", json!({ "name": "p" }), 200, -32602).await;
     let missing = check("resources/read", json!({ "uri": "y:z" }), 200, -32602).await;
     assert_eq!(missing["data"]["uri"], "y:z");
-    check("tasks/get", json!({ "taskId": "nobody:t" }), 200, -32602).await;
-    check("tasks/get", json!({ "taskId": "one:t" }), 404, -32601).await;
+    check("tasks/get", json!({ "taskId": "other:t" }), 400, -32021).await;
     check("vendor/method", json!({}), 404, -32601).await;
     check("ping", json!({}), 404, -32601).await;
     check("subscriptions/listen", json!({}), 200, -32602).await;
+    let client = client.of_tasks();
+    for (id, status, code) in [("nobody:t", 200, -32602), ("one:t", 404, -32601)] {
+        let mut reply = client.request("tasks/get", &json!({ "taskId": id })).send().await;
+        let answer: Value = serde_json::from_str(&reply.text().await).expect("JSON");
+        assert_eq!((reply.status, answer["error"]["code"].as_i64()), (status, Some(code)), "{id}: {answer}");
+    }
 }
 
 #[tokio::test]
@@ -181,7 +186,7 @@ async fn tasks_are_found_again_by_ids_that_name_their_upstream() {
     let upstream = script.on("subscriptions/listen", Call::never).start(Via::Stdio).await;
     let gateway = gateway().start().await;
     gateway.admin.connect(&modern_definition(&upstream)).await;
-    let client = client_of_all(&gateway.url);
+    let client = client_of_all(&gateway.url).of_tasks();
     tools(&client, 1).await;
     let started = client.call("u__long", json!({})).await;
     assert_eq!(started["result"]["taskId"], "u:a:b", "{started}");
@@ -223,7 +228,7 @@ async fn a_caller_sees_and_reaches_what_it_may_use_and_nothing_else() {
     gateway.admin.connect(&definition).await;
     gateway.admin.connect(&modern_definition(&other)).await;
     let all = client_of_all(&gateway.url).token("global");
-    let part = client_of_all(&gateway.url).token("own");
+    let part = client_of_all(&gateway.url).token("own").of_tasks();
     tools(&all, 2).await;
     assert_eq!(names(&tools(&part, 1).await), ["one__t"]);
     let discovery = part.ask("server/discover", &json!({})).await.pop().expect("an answer");

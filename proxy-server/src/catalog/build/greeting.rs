@@ -4,7 +4,7 @@ use bytes::Bytes;
 use indexmap::IndexMap;
 
 use super::Offered;
-use crate::protocol::{Era, Object, own_discovery, quote};
+use crate::protocol::{Era, Object, TASKS_EXTENSION, own_discovery, quote};
 
 /// Announced whoever is connected: an upstream that comes later may bring any of it, and a client asks only for what was
 /// announced at the beginning. What no upstream has is answered with an empty list, or is the gateway's own to answer.
@@ -14,8 +14,6 @@ const ALWAYS: &str = concat!(
 );
 /// What can be done with a task whose id names its upstream. A list of all tasks is not among it.
 const TASKS: &str = r#","tasks":{"cancel":{},"requests":{"tools":{"call":{}}}}"#;
-/// An extension whose requests legacy upstreams do not know.
-const TASKS_EXTENSION: &str = "io.modelcontextprotocol/tasks";
 
 #[derive(Debug)]
 pub(super) struct Greeting {
