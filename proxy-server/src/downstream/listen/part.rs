@@ -23,8 +23,8 @@ use crate::protocol::{self, Era, Message, Object, quote};
 use crate::route;
 use crate::upstream::{Call, EVENT_QUEUE, Event, Upstream};
 
-/// How long an upstream may take to say what it will tell of.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// How long an upstream may take to say what it will tell of, its start included.
+const PATIENCE: Duration = Duration::from_secs(5);
 const FIRST_RETRY: Duration = Duration::from_secs(1);
 const LONGEST_RETRY: Duration = Duration::from_secs(30);
 /// Who listens says when it is enough.
@@ -85,7 +85,11 @@ impl Part {
                 Era::Modern => self.open_modern(&upstream).await,
             }
         };
-        timeout(PATIENCE, opening).await.unwrap_or_else(|_| Err(Kind::TimedOut.into()))
+        let (source, agreed) = timeout(PATIENCE, opening).await.unwrap_or_else(|_| Err(Kind::TimedOut.into()))?;
+        if agreed.uris.is_empty() && agreed.tasks.is_empty() {
+            return Err(Error::new(Kind::BadAnswer).because("it agrees to tell of nothing"));
+        }
+        Ok((source, agreed))
     }
 
     async fn open_legacy(&self, upstream: &Arc<Upstream>) -> Result<(Source, Filter), Error> {

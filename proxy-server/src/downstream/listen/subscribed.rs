@@ -12,7 +12,7 @@ use crate::protocol;
 use crate::tasks::Tasks;
 
 /// How long an upstream may take to accept subscriptions before the client is told that it has none.
-const SUBSCRIBING: Duration = Duration::from_secs(5);
+const SUBSCRIBING: Duration = Duration::from_secs(3);
 const UNSUBSCRIBING: Duration = Duration::from_secs(2);
 
 /// Subscriptions to resources; ended when dropped.
