@@ -108,11 +108,8 @@ impl Caller {
             Err(invalid) if modern::names_modern(&head.headers) => return respond::modern_invalid(&invalid),
             Err(invalid) => return respond::invalid(&invalid),
         };
-        // At the endpoint of all upstreams only the legacy era is spoken; clients of both fall back to it.
-        if let Scope::One(upstream) = &self.scope
-            && modern::era(&head.headers, &message) == Era::Modern
-        {
-            return Box::pin(modern::serve(&self.edge, upstream, self.principal, &head.headers, message)).await;
+        if modern::era(&head.headers, &message) == Era::Modern {
+            return Box::pin(modern::serve(&self.edge, &self.scope, self.principal, &head.headers, message)).await;
         }
         if message.method() == "initialize" && message.kind() == protocol::Kind::Request {
             return Box::pin(self.initialize(&message)).await;
