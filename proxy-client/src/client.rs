@@ -1,5 +1,8 @@
 //! The client and its methods, one per admin endpoint.
 
+pub(crate) mod conditional;
+pub(crate) mod lease;
+pub(crate) mod lock;
 pub(crate) mod outcome;
 pub(crate) mod wait;
 
@@ -9,9 +12,7 @@ use std::time::Duration;
 
 use http::{HeaderValue, StatusCode};
 use reqwest_middleware::ClientWithMiddleware;
-use schemas::admin::{
-    Acknowledgement, Health, MetricsSnapshot, Registration, RegistrationList, Tool, ToolCall, ToolList,
-};
+use schemas::admin::{Health, MetricsSnapshot, Registration, RegistrationList, Tool, ToolCall, ToolList};
 use schemas::{Definition, ServerName};
 use url::Url;
 
@@ -28,8 +29,8 @@ use crate::retry::{Rule, Schedule};
 /// | method | after |
 /// |---|---|
 /// | all | failing to connect |
-/// | reading, [`update`](Self::update), [`deregister`](Self::deregister) | also a timeout, a broken connection, 429, 5xx |
-/// | [`register`](Self::register) | also 5xx |
+/// | reading, [`update`](Self::update), [`deregister`](Self::deregister), locks, leases | also a timeout, a broken connection, 429, 5xx |
+/// | [`register`](Self::register), [`register_leased`](Self::register_leased) | also 5xx |
 /// | [`call_tool`](Self::call_tool) | also 503, which says that the call did not reach its upstream |
 ///
 /// ```no_run
@@ -104,15 +105,7 @@ impl Client {
 
     /// Replaces a registration. It must exist; otherwise the error [`is_not_found`](Error::is_not_found).
     pub async fn update(&self, definition: &Definition) -> Result<Updated, Error> {
-        let answer = self.send(Call::put(registration(&definition.name)?, definition)?).await?;
-        match answer.status {
-            StatusCode::OK => Ok(Updated { warning: None }),
-            StatusCode::ACCEPTED => {
-                let said = answer.json::<Acknowledgement>().ok().map(|said| said.warning.unwrap_or(said.message));
-                Ok(Updated { warning: Some(said.unwrap_or_else(|| "saved, but not connected".to_owned())) })
-            }
-            _ => Err(answer.refused()),
-        }
+        self.send(Call::put(registration(&definition.name)?, definition)?).await?.updated()
     }
 
     /// One registration, if there is one of that name.
@@ -134,12 +127,7 @@ impl Client {
     /// Removes a registration. `false` if there is none of that name, which after a retry may be the work of an
     /// earlier attempt.
     pub async fn deregister(&self, name: &ServerName) -> Result<bool, Error> {
-        let answer = self.send(Call::delete(registration(name)?)).await?;
-        match answer.status {
-            StatusCode::OK | StatusCode::NO_CONTENT => Ok(true),
-            StatusCode::NOT_FOUND => Ok(false),
-            _ => Err(answer.refused()),
-        }
+        self.send(Call::delete(registration(name)?)).await?.removed()
     }
 
     /// The tools of every connected upstream, by their own names.

@@ -44,6 +44,8 @@ enum Kind {
     Broken(Url),
     #[error("cannot read the answer of `{0}`")]
     Unreadable(Url),
+    #[error("the gateway at `{0}` has no {2}")]
+    Unsupported(Url, StatusCode, &'static str),
     #[error("proxy request failed (status {}{}): {message}", .status.as_u16(), suffix(.code.as_deref()))]
     Refused { status: StatusCode, code: Option<String>, message: String },
 }
@@ -79,6 +81,12 @@ impl Error {
         matches!(self.0.kind, Kind::Unreachable(_))
     }
 
+    /// The gateway has no revisions, locks and leases at all: it is one of another make, or an earlier version. Nothing
+    /// was done.
+    pub fn is_unsupported(&self) -> bool {
+        matches!(self.0.kind, Kind::Unsupported(..))
+    }
+
     /// How often the request was sent again before this was given up.
     pub fn retries(&self) -> u32 {
         self.0.retries
@@ -87,7 +95,7 @@ impl Error {
     /// The status of the answer, if there was one.
     pub fn status(&self) -> Option<u16> {
         match &self.0.kind {
-            Kind::Refused { status, .. } => Some(status.as_u16()),
+            Kind::Refused { status, .. } | Kind::Unsupported(_, status, _) => Some(status.as_u16()),
             Kind::Invalid(_) | Kind::Unreachable(_) | Kind::TimedOut(..) | Kind::Broken(_) | Kind::Unreadable(_) => {
                 None
             }
@@ -98,14 +106,17 @@ impl Error {
     pub fn code(&self) -> Option<&str> {
         match &self.0.kind {
             Kind::Refused { code, .. } => code.as_deref(),
-            Kind::Invalid(_) | Kind::Unreachable(_) | Kind::TimedOut(..) | Kind::Broken(_) | Kind::Unreadable(_) => {
-                None
-            }
+            Kind::Invalid(_)
+            | Kind::Unreachable(_)
+            | Kind::TimedOut(..)
+            | Kind::Broken(_)
+            | Kind::Unreadable(_)
+            | Kind::Unsupported(..) => None,
         }
     }
 
     fn has_status(&self, expected: StatusCode) -> bool {
-        self.status() == Some(expected.as_u16())
+        matches!(&self.0.kind, Kind::Refused { status, .. } if *status == expected)
     }
 
     fn new(kind: Kind) -> Self {
@@ -157,6 +168,11 @@ impl Error {
     /// The answer came, and is not what this endpoint answers.
     pub(crate) fn unreadable(error: serde_json::Error, base: &Url, retries: u32) -> Self {
         Self::new(Kind::Unreadable(base.clone())).because(error).after(retries)
+    }
+
+    /// There is no such path at this gateway.
+    pub(crate) fn unsupported(base: &Url, status: StatusCode, what: &'static str, retries: u32) -> Self {
+        Self::new(Kind::Unsupported(base.clone(), status, what)).after(retries)
     }
 
     /// The answer came with a status that is no success.

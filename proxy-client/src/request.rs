@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, ETAG, IF_MATCH};
 use http::{Extensions, HeaderValue, Method, StatusCode};
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use schemas::ServerName;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, PercentEncode, utf8_percent_encode};
+use schemas::admin::Revision;
+use schemas::{Holder, ServerName, format_duration};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::time::{Instant, timeout_at};
@@ -24,8 +25,10 @@ const NOT_IN_A_SEGMENT: AsciiSet = NON_ALPHANUMERIC.remove(b'-').remove(b'.').re
 pub(crate) struct Call {
     method: Method,
     path: String,
+    query: Vec<(&'static str, String)>,
     rule: Rule,
     body: Option<Bytes>,
+    revision: Option<Revision>,
     public: bool,
 }
 
@@ -33,13 +36,22 @@ pub(crate) struct Call {
 pub(crate) struct Answer {
     pub(crate) status: StatusCode,
     body: Bytes,
+    revision: Option<Revision>,
     base: Url,
     retries: u32,
 }
 
 impl Call {
     pub(crate) fn get(path: impl Into<String>) -> Self {
-        Self { method: Method::GET, path: path.into(), rule: Rule::Idempotent, body: None, public: false }
+        Self {
+            method: Method::GET,
+            path: path.into(),
+            query: Vec::new(),
+            rule: Rule::Idempotent,
+            body: None,
+            revision: None,
+            public: false,
+        }
     }
 
     pub(crate) fn delete(path: String) -> Self {
@@ -54,6 +66,22 @@ impl Call {
         Ok(Self { method: Method::POST, rule, body: Some(encode(body)?), ..Self::get(path) })
     }
 
+    /// With one more parameter in its query.
+    pub(crate) fn with(mut self, parameter: &'static str, value: impl Into<String>) -> Self {
+        self.query.push((parameter, value.into()));
+        self
+    }
+
+    /// With a lease on what it registers or changes.
+    pub(crate) fn leased(self, holder: &Holder, ttl: Duration) -> Self {
+        self.with("lease", holder.as_str()).with("ttl", format_duration(ttl))
+    }
+
+    /// Only if the registration is in this state.
+    pub(crate) fn only_at(self, revision: Option<Revision>) -> Self {
+        Self { revision, ..self }
+    }
+
     /// Without the token: whoever answers is not asked to be trusted.
     pub(crate) fn public(self) -> Self {
         Self { public: true, ..self }
@@ -64,6 +92,18 @@ impl Answer {
     /// The body as what this endpoint answers with on success.
     pub(crate) fn json<T: DeserializeOwned>(&self) -> Result<T, Error> {
         serde_json::from_slice(&self.body).map_err(|error| Error::unreadable(error, &self.base, self.retries))
+    }
+
+    /// The state that the registration is in now; nothing from gateways that have no revisions.
+    pub(crate) fn revision(&self) -> Option<Revision> {
+        self.revision
+    }
+
+    /// The error that says that this gateway has no such path. A refusal of one that has it comes with a code.
+    pub(crate) fn unsupported(&self, what: &'static str) -> Option<Error> {
+        let no_such_path = matches!(self.status, StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED);
+        (no_such_path && self.refused().code().is_none())
+            .then(|| Error::unsupported(&self.base, self.status, what, self.retries))
     }
 
     /// The error that this status means.
@@ -101,19 +141,27 @@ impl Client {
             Ok(Ok(answer)) => answer,
         };
         let status = answer.status();
+        let tag = answer.headers().get(ETAG).and_then(|tag| tag.to_str().ok());
+        let revision = tag.and_then(Revision::from_etag);
         let body = answer.bytes().await.map_err(|error| Error::transport(error.into(), &base, shared.timeout, retries));
-        Ok(Answer { status, body: body?, base, retries })
+        Ok(Answer { status, body: body?, revision, base, retries })
     }
 
     fn request(&self, call: Call) -> reqwest::Request {
         let mut url = self.shared().base.clone();
         let path = format!("{}/{}", url.path().trim_end_matches('/'), call.path);
         url.set_path(&path);
+        if !call.query.is_empty() {
+            url.query_pairs_mut().extend_pairs(call.query);
+        }
         let mut request = reqwest::Request::new(call.method, url);
         let headers = request.headers_mut();
         headers.insert(ACCEPT, JSON);
         if call.body.is_some() {
             headers.insert(CONTENT_TYPE, JSON);
+        }
+        if let Some(tag) = call.revision.and_then(|revision| HeaderValue::try_from(revision.etag()).ok()) {
+            headers.insert(IF_MATCH, tag);
         }
         if let Some(token) = self.shared().authorization.clone().filter(|_| !call.public) {
             headers.insert(AUTHORIZATION, token);
@@ -128,8 +176,13 @@ impl Client {
 pub(crate) fn registration(name: &ServerName) -> Result<String, Error> {
     match name.as_str() {
         "." | ".." => Err(Error::invalid(format!("no URL can name `{name}`"))),
-        name => Ok(format!("admin/mcps/{}", utf8_percent_encode(name, &NOT_IN_A_SEGMENT))),
+        name => Ok(format!("admin/mcps/{}", segment(name))),
     }
+}
+
+/// A text as one segment of a path, whatever it holds.
+pub(crate) fn segment(text: &str) -> PercentEncode<'_> {
+    utf8_percent_encode(text, &NOT_IN_A_SEGMENT)
 }
 
 fn encode(body: &impl Serialize) -> Result<Bytes, Error> {

@@ -1,5 +1,7 @@
 //! Requests and answers of the admin API (`/admin/...`, `/healthz`), and what it says about a registration.
 
+mod ownership;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -7,6 +9,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+pub use crate::admin::ownership::{
+    COMMIT_TAG, HeldLeases, Lease, LeaseGrant, LeaseList, LeaseRelease, LeaseRequest, LockGrant, LockHeld, LockRequest,
+    MAX_LEASE_TTL, MAX_LOCK_TTL, MIN_TTL, NO_SUCH_LOCK, OWNER_TAG, Revision, SOURCE_TAG, Source, StaleRevision,
+};
 use crate::dialect::compozy::DefinitionDocument;
 use crate::{Definition, FingerprintSalt, WireDuration};
 
@@ -33,6 +39,16 @@ impl DefinitionView {
     pub fn document(&self) -> &DefinitionDocument {
         &self.0
     }
+
+    /// Whose it is, as its tags tell, if anyone's.
+    pub fn owner(&self) -> Option<&str> {
+        self.0.tags.get(OWNER_TAG).map(String::as_str).filter(|owner| !owner.is_empty())
+    }
+
+    /// Where it is declared, as its tags tell.
+    pub fn source(&self) -> Option<Source> {
+        Source::from_tags(&self.0.tags)
+    }
 }
 
 /// One registration, as listed.
@@ -48,12 +64,28 @@ pub struct Registration {
     /// Digests of the secrets that `definition` does not show. Absent from other proxies.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fingerprints: Option<Fingerprints>,
+    /// Which state of it this is. Absent from other proxies.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revision: Option<Revision>,
+    /// Whose it is, from the definition's tags. Absent from other proxies: see [`DefinitionView::owner`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<String>,
+    /// Where it is declared, from the definition's tags. Absent from other proxies: see [`DefinitionView::source`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<Source>,
+    /// Whether it is removed with the last lease on it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub leased: bool,
+    /// Who holds a lease on it, by name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub leases: Vec<Lease>,
 }
 
 impl Registration {
-    /// A registration with its status.
+    /// A registration with its status; owner and source are those of its tags.
     pub fn new(definition: DefinitionView, status: Status) -> Self {
-        Self { definition, status, fingerprints: None }
+        let (owner, source) = (definition.owner().map(str::to_owned), definition.source());
+        Self { definition, status, owner, source, ..Self::default() }
     }
 }
 
@@ -157,6 +189,9 @@ pub struct Acknowledgement {
     /// What did not work out (status 202).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub warning: Option<String>,
+    /// When the lease that was asked for ends unless it is renewed (RFC 3339). Absent from other proxies.
+    #[serde(default, rename = "expiresAt", skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<String>,
 }
 
 /// `GET /admin/tools`.

@@ -18,6 +18,7 @@ mod definition;
 pub mod dialect;
 mod duration;
 mod name;
+mod party;
 mod problem;
 mod secret;
 pub mod workflow;
@@ -28,5 +29,6 @@ pub use crate::definition::{
 };
 pub use crate::duration::{InvalidDuration, WireDuration, format_duration, parse_duration};
 pub use crate::name::{InvalidName, RESERVED_NAMES, ServerName};
+pub use crate::party::{Holder, InvalidParty, Owner};
 pub use crate::problem::Problem;
 pub use crate::secret::{FingerprintSalt, REDACTED, Secret};

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use schemas::admin::ToolCallAnswer;
+use schemas::admin::{Revision, ToolCallAnswer};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -21,6 +21,8 @@ pub enum Registered {
 pub struct Updated {
     /// Why the gateway stored it but has not started the upstream, if so.
     pub warning: Option<String>,
+    /// The state that the registration is in now. Nothing from a gateway that has no revisions: it did not check any.
+    pub revision: Option<Revision>,
 }
 
 /// How a tool call was answered.

@@ -51,7 +51,7 @@ pub(super) async fn register(State(admin): Shared, request: Request) -> Response
             admin.upstreams.start(definition);
             info!(upstream = %name, "registered");
             let message = "MCP definition added successfully".to_owned();
-            let answer = Acknowledgement { message, name: name.into(), warning: None };
+            let answer = Acknowledgement { message, name: name.into(), warning: None, expires_at: None };
             (StatusCode::CREATED, Json(answer)).into_response()
         }
         Err(RegistryError::Exists(name)) => exists(&name),
@@ -138,7 +138,7 @@ async fn replace(admin: &Admin, definition: Definition) -> Response {
             (StatusCode::ACCEPTED, "MCP definition updated but connection failed", warning)
         }
     };
-    let answer = Acknowledgement { message: message.to_owned(), name: name.into(), warning };
+    let answer = Acknowledgement { message: message.to_owned(), name: name.into(), warning, expires_at: None };
     (status, Json(answer)).into_response()
 }
 

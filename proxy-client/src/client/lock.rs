@@ -1,0 +1,150 @@
+//! The lock of an owner, which keeps two runs for one owner apart.
+
+use std::time::Duration;
+
+use http::StatusCode;
+use schemas::admin::{LockGrant, LockHeld, LockRequest, NO_SUCH_LOCK};
+use schemas::{Holder, Owner, Secret};
+
+use crate::client::Client;
+use crate::error::Error;
+use crate::request::{Call, segment};
+
+const WHAT: &str = "locks";
+
+/// A lock that was taken. It ends by itself at [`expires_at`](Self::expires_at); dropping it does not end it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Lock {
+    /// Whose registrations it guards.
+    pub owner: Owner,
+    /// Who holds it.
+    pub holder: Holder,
+    /// When it was taken (RFC 3339, by the gateway's clock).
+    pub since: String,
+    /// When it ends unless it is renewed (RFC 3339, by the gateway's clock).
+    pub expires_at: String,
+    token: Secret,
+}
+
+/// Whether a lock was taken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[must_use]
+pub enum Locking {
+    /// It was.
+    Taken(Lock),
+    /// Somebody else holds it.
+    Held(LockHeld),
+}
+
+/// Whether a lock was renewed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[must_use]
+pub enum Renewal {
+    /// It was; this is the lock from now on.
+    Renewed(Lock),
+    /// It had expired before: what it guarded may have been changed by others. Who holds it now, if anyone does.
+    Lost(Option<LockHeld>),
+}
+
+impl Client {
+    /// Takes the lock of an owner, without waiting for one that somebody else holds.
+    ///
+    /// The time to live is 1 s to 10 min. Sending it twice is sending it once, because the token is drawn here. A
+    /// gateway without locks answers with an error that [`is_unsupported`](Error::is_unsupported).
+    ///
+    /// ```no_run
+    /// use std::time::Duration;
+    ///
+    /// use proxy_client::Locking;
+    ///
+    /// # async fn run(client: proxy_client::Client) -> Result<(), Box<dyn std::error::Error>> {
+    /// let (owner, holder) = ("team-a".parse()?, "ci-run-4711".parse()?);
+    /// match client.lock(&owner, &holder, Duration::from_secs(30)).await? {
+    ///     Locking::Taken(lock) => {
+    ///         // ... change what team-a owns, and renew in time ...
+    ///         client.unlock(&lock).await?;
+    ///     }
+    ///     Locking::Held(held) => eprintln!("{} holds it since {}", held.holder, held.since),
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn lock(&self, owner: &Owner, holder: &Holder, ttl: Duration) -> Result<Locking, Error> {
+        let request = LockRequest { holder: holder.clone(), ttl: ttl.into(), token: Some(draw()?), renew: false };
+        match self.ask(owner, &request).await? {
+            Some(Ok(grant)) => Ok(Locking::Taken(taken(owner, grant))),
+            Some(Err(held)) => Ok(Locking::Held(held)),
+            None => Err(Error::invalid("the gateway knows no lock to take")),
+        }
+    }
+
+    /// Renews a lock, for so long from now on. One that has expired is not taken again.
+    ///
+    /// ```no_run
+    /// use std::time::Duration;
+    ///
+    /// use proxy_client::{Lock, Renewal};
+    ///
+    /// # async fn run(client: proxy_client::Client, mut lock: Lock) -> Result<(), proxy_client::Error> {
+    /// match client.renew(&lock, Duration::from_secs(30)).await? {
+    ///     Renewal::Renewed(renewed) => lock = renewed,
+    ///     Renewal::Lost(by) => eprintln!("the lock has expired, and is held by {by:?}"),
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn renew(&self, lock: &Lock, ttl: Duration) -> Result<Renewal, Error> {
+        let (holder, token) = (lock.holder.clone(), Some(lock.token.clone()));
+        let request = LockRequest { holder, ttl: ttl.into(), token, renew: true };
+        match self.ask(&lock.owner, &request).await? {
+            Some(Ok(grant)) => Ok(Renewal::Renewed(taken(&lock.owner, grant))),
+            Some(Err(held)) => Ok(Renewal::Lost(Some(held))),
+            None => Ok(Renewal::Lost(None)),
+        }
+    }
+
+    /// Gives a lock back. `false` if it had expired, which after a retry may mean that an earlier attempt gave it back.
+    ///
+    /// ```no_run
+    /// # async fn run(client: proxy_client::Client, lock: proxy_client::Lock) -> Result<(), proxy_client::Error> {
+    /// if !client.unlock(&lock).await? {
+    ///     eprintln!("the lock had expired before the work was done");
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn unlock(&self, lock: &Lock) -> Result<bool, Error> {
+        let answer = self.send(Call::delete(path(&lock.owner)).with("token", lock.token.expose())).await?;
+        match answer.unsupported(WHAT) {
+            Some(error) => Err(error),
+            None => answer.removed(),
+        }
+    }
+
+    /// The grant, or who holds the lock, or nothing where there is none to renew.
+    async fn ask(&self, owner: &Owner, request: &LockRequest) -> Result<Option<Result<LockGrant, LockHeld>>, Error> {
+        let answer = self.send(Call::put(path(owner), request)?).await?;
+        match answer.status {
+            StatusCode::CONFLICT => answer.json().map(|held| Some(Err(held))),
+            StatusCode::NOT_FOUND if answer.refused().code() == Some(NO_SUCH_LOCK) => Ok(None),
+            _ => answer.ok_if_supported(WHAT).map(|grant| Some(Ok(grant))),
+        }
+    }
+}
+
+fn path(owner: &Owner) -> String {
+    format!("admin/locks/{}", segment(owner.as_str()))
+}
+
+fn taken(owner: &Owner, grant: LockGrant) -> Lock {
+    let LockGrant { token, holder, since, expires_at } = grant;
+    Lock { owner: owner.clone(), holder, since, expires_at, token }
+}
+
+/// What nobody else can know.
+fn draw() -> Result<Secret, Error> {
+    let mut random = [0; 16];
+    getrandom::fill(&mut random).map_err(|error| Error::invalid_because("cannot draw a token", error))?;
+    Ok(Secret::new(format!("{:032x}", u128::from_be_bytes(random))))
+}
