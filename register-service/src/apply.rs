@@ -4,7 +4,8 @@
 use std::collections::BTreeMap;
 
 use futures_util::{StreamExt, stream};
-use proxy_client::{Client, Registered};
+use proxy_client::{Client, Conditional, Registered};
+use schemas::admin::Revision;
 use schemas::{Definition, ServerName};
 use serde::Serialize;
 
@@ -93,8 +94,9 @@ pub type Outcome = BTreeMap<ServerName, Result<Done, ApplyError>>;
 /// ```no_run
 /// use register_service::{Policy, apply, plan};
 ///
-/// # async fn run(client: proxy_client::Client, desired: Vec<schemas::Definition>) -> Result<(), proxy_client::Error> {
-/// let plan = plan(&desired, &client.list().await?, &Policy::default());
+/// # async fn run(client: proxy_client::Client, desired: Vec<schemas::Definition>) -> Result<(), Box<dyn std::error::Error>> {
+/// let policy = Policy::new("team-a".parse()?);
+/// let plan = plan(&desired, &client.list().await?, &policy);
 /// for (name, result) in apply(&client, &plan, 5).await {
 ///     println!("{name}: {result:?}");
 /// }
@@ -113,11 +115,8 @@ async fn carry_out(client: &Client, change: &Change) -> Result<Done, ApplyError>
     match change {
         Change::Keep { .. } => Ok(Done::Kept),
         Change::Create { definition } => create(client, definition).await,
-        Change::Update { definition, .. } => update(client, definition).await,
-        Change::Delete { name, .. } => {
-            let gone = client.deregister(name).await.map_err(ApplyError::at_gateway("deregister", name))?;
-            if gone { Ok(Done::Deleted) } else { Err(ApplyError::Stale { name: name.clone() }) }
-        }
+        Change::Update { definition, revision, .. } => update(client, definition, *revision).await,
+        Change::Delete { name, revision, .. } => delete(client, name, *revision).await,
         Change::Refuse { name, why, reasons, .. } => {
             Err(ApplyError::Refused { name: name.clone(), why: why.clone(), reasons: reasons.clone() })
         }
@@ -132,12 +131,33 @@ pub(crate) async fn create(client: &Client, definition: &Definition) -> Result<D
     }
 }
 
-pub(crate) async fn update(client: &Client, definition: &Definition) -> Result<Done, ApplyError> {
+/// Replaces a registration, if it is still in this state where the gateway can tell.
+pub(crate) async fn update(
+    client: &Client,
+    definition: &Definition,
+    revision: Option<Revision>,
+) -> Result<Done, ApplyError> {
     let name = &definition.name;
-    match client.update(definition).await {
-        Ok(updated) => Ok(Done::Updated { warning: updated.warning }),
-        Err(error) if error.is_not_found() => Err(ApplyError::Stale { name: name.clone() }),
+    let stale = || ApplyError::Stale { name: name.clone() };
+    let updated = match revision {
+        Some(revision) => client.update_if(definition, revision).await.map(Conditional::done),
+        None => client.update(definition).await.map(Ok),
+    };
+    match updated {
+        Ok(updated) => Ok(Done::Updated { warning: updated.map_err(|_| stale())?.warning }),
+        Err(error) if error.is_not_found() => Err(stale()),
         Err(error) => Err(ApplyError::at_gateway("update", name)(error)),
+    }
+}
+
+async fn delete(client: &Client, name: &ServerName, revision: Option<Revision>) -> Result<Done, ApplyError> {
+    let gone = match revision {
+        Some(revision) => client.deregister_if(name, revision).await.map(Conditional::done),
+        None => client.deregister(name).await.map(Ok),
+    };
+    match gone.map_err(ApplyError::at_gateway("deregister", name))? {
+        Ok(true) => Ok(Done::Deleted),
+        Ok(false) | Err(_) => Err(ApplyError::Stale { name: name.clone() }),
     }
 }
 

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use proxy_client::{Client, ClientBuilder};
 use register_service::{Environment, GatewayUrl, Settings};
-use schemas::Secret;
+use schemas::{Holder, Secret};
 
 pub(crate) use self::args::{
     Adopt, Changes, Deregister, Document, Dump, Files, Plan, Pruned, Release, Schema, Status, Sync, Wait, Watch,
@@ -165,6 +165,13 @@ impl Process {
             Some((name.into_string().ok()?, value.into_string().ok()?))
         };
         Self { variables: std::env::vars_os().filter_map(text).collect() }
+    }
+
+    /// Who runs this, for others who wait for it: the job, or the machine, and the process.
+    pub(crate) fn holder(&self) -> anyhow::Result<Holder> {
+        let named = ["GITHUB_RUN_ID", "CI_JOB_ID", "BUILD_TAG", "HOSTNAME"].into_iter().find_map(|name| self.get(name));
+        let place: String = named.unwrap_or("local").chars().filter(|c| !c.is_control()).take(80).collect();
+        Ok(format!("register-service@{}:{}", place.trim(), std::process::id()).parse()?)
     }
 
     /// Whether nobody is there to ask: an automatic job.

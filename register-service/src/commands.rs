@@ -3,6 +3,7 @@
 mod changes;
 mod documents;
 mod dump;
+mod lock;
 mod ownership;
 mod plan;
 mod prepare;
@@ -82,7 +83,8 @@ pub(crate) async fn run(cli: &Cli, process: &Process, printer: Printer) -> anyho
         Command::Plan(_) | Command::Sync(_) | Command::Watch(_) | Command::Wait(_) | Command::Adopt(_) => {
             let settings = global.settings(process, takes_all(&cli.command))?;
             let client = global.client(process, &settings.gateway)?;
-            let context = Context { settings: &settings, client: &client, printer, is_ci: process.is_ci() };
+            let (is_ci, holder) = (process.is_ci(), process.holder()?);
+            let context = Context { settings: &settings, client: &client, printer, is_ci, holder };
             compare(&cli.command, &context).await
         }
     }

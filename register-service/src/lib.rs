@@ -13,7 +13,7 @@
 //!
 //! let settings = Settings::new("http://127.0.0.1:6001".parse()?, Environment::default());
 //! let loaded = load(&[file], &settings)?;
-//! let plan = plan(&loaded.desired.definitions(), &[], &Policy::default());
+//! let plan = plan(&loaded.desired.definitions(), &[], &Policy::new("team-a".parse()?));
 //! assert_eq!(plan.changes[0].verb(), "create");
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
@@ -33,8 +33,8 @@ pub use crate::apply::{ApplyError, Done, Outcome, apply};
 pub use crate::diagnostic::{Code, Diagnostic, Location, Severity};
 pub use crate::dump::dump;
 pub use crate::plan::{
-    Adopt, Change, Guard, Guards, InvalidLimit, InvalidOwner, Limit, Moved, OWNER_TAG, Owner, PROTECTED_TAG, Plan,
-    Policy, Prune, Reason, Refusal, SOURCE_TAG, SavedChange, SavedPlan, plan,
+    Adopt, Change, Guard, Guards, InvalidLimit, Limit, Moved, OWNER_TAG, PROTECTED_TAG, Plan, Policy, Prune, Reason,
+    Refusal, SOURCE_TAG, SavedChange, SavedPlan, plan,
 };
 pub use crate::service::{NotEnsured, NotRemoved, Options, RegisterService};
 pub use crate::source::{File, read};

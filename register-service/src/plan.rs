@@ -10,10 +10,9 @@ mod guard;
 mod saved;
 
 use std::fmt;
-use std::str::FromStr;
 
-use schemas::admin::Registration;
-use schemas::{Definition, ServerName};
+use schemas::admin::{Registration, Revision};
+use schemas::{Definition, Owner, ServerName};
 use serde::{Deserialize, Serialize};
 
 pub use crate::plan::difference::Reason;
@@ -28,55 +27,6 @@ pub const SOURCE_TAG: &str = "source";
 /// The tag that keeps a registration from being removed when its value is `true`.
 pub const PROTECTED_TAG: &str = "prevent_destroy";
 
-const MAX_OWNER_LENGTH: usize = 128;
-
-/// Who may change and remove a registration: a team, a repository, a deployment. 1 to 128 printable characters.
-///
-/// ```
-/// use register_service::Owner;
-///
-/// assert_eq!("team-a".parse::<Owner>()?.as_str(), "team-a");
-/// assert!("".parse::<Owner>().is_err());
-/// # Ok::<(), register_service::InvalidOwner>(())
-/// ```
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Owner(String);
-
-/// A text that names no owner.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("an owner is 1 to 128 printable characters, without spaces at the ends")]
-pub struct InvalidOwner;
-
-impl Owner {
-    /// The name.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl FromStr for Owner {
-    type Err = InvalidOwner;
-
-    fn from_str(name: &str) -> Result<Self, InvalidOwner> {
-        let length = name.chars().count();
-        let fits = (1..=MAX_OWNER_LENGTH).contains(&length) && name.trim() == name;
-        if fits && !name.chars().any(char::is_control) { Ok(Self(name.to_owned())) } else { Err(InvalidOwner) }
-    }
-}
-
-impl fmt::Display for Owner {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl Default for Owner {
-    /// This program's own name, for those who have the gateway to themselves.
-    fn default() -> Self {
-        Self("register-service".to_owned())
-    }
-}
-
 /// What a plan may do.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Policy {
@@ -88,6 +38,13 @@ pub struct Policy {
     pub claim: bool,
     /// Which registrations are removed because nothing declares them.
     pub prune: Prune,
+}
+
+impl Policy {
+    /// What this owner may do without taking over or removing anything.
+    pub fn new(owner: Owner) -> Self {
+        Self { owner, adopt: Adopt::Nothing, claim: false, prune: Prune::Nothing }
+    }
 }
 
 /// Which registrations may be changed, and so taken over, besides the owner's.
@@ -133,6 +90,8 @@ pub enum Change {
     Update {
         /// What is to be registered instead.
         definition: Box<Definition>,
+        /// The state that it is to be in until then; absent at a gateway that has no revisions.
+        revision: Option<Revision>,
         /// What differs.
         reasons: Vec<Reason>,
     },
@@ -145,6 +104,8 @@ pub enum Change {
     Delete {
         /// The name.
         name: ServerName,
+        /// The state that it is to be in until then; absent at a gateway that has no revisions.
+        revision: Option<Revision>,
         /// Where it was declared, if it says so.
         source: Option<String>,
     },
@@ -255,9 +216,9 @@ impl Change {
 /// use register_service::{Change, Policy, plan};
 ///
 /// let declared = serde_json::from_str(r#"{"name":"time","transport":"stdio","command":"mcp-server-time"}"#)?;
-/// let plan = plan(&[declared], &[], &Policy::default());
+/// let plan = plan(&[declared], &[], &Policy::new("team-a".parse()?));
 /// assert!(matches!(plan.changes[..], [Change::Create { .. }]));
-/// # Ok::<(), serde_json::Error>(())
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn plan(desired: &[Definition], observed: &[Registration], policy: &Policy) -> Plan {
     let find = |name: &ServerName| observed.iter().find(|it| it.definition.name() == name.as_str());
@@ -279,7 +240,7 @@ fn removal(observed: &Registration) -> Option<Change> {
     let is_protected = tags.get(PROTECTED_TAG).is_some_and(|value| value == "true");
     Some(match is_protected {
         true => Change::Refuse { name, why: Refusal::Protected, source, reasons: Vec::new() },
-        false => Change::Delete { name, source },
+        false => Change::Delete { name, revision: observed.revision, source },
     })
 }
 
@@ -307,7 +268,7 @@ pub(crate) fn change(desired: &Definition, observed: Option<&Registration>, poli
     }
     match (reasons.is_empty(), may_change) {
         (true, _) => Change::Keep { name },
-        (false, true) => Change::Update { definition: stamped(), reasons },
+        (false, true) => Change::Update { definition: stamped(), revision: observed.revision, reasons },
         (false, false) => {
             let why = Refusal::Foreign { holder: holder.map(str::to_owned) };
             Change::Refuse { name, why, source, reasons }
@@ -324,7 +285,7 @@ pub(crate) fn without_provenance(definition: &Definition) -> Definition {
 
 fn stamp(definition: &Definition, owner: &Owner) -> Definition {
     let mut definition = definition.clone();
-    definition.tags.insert(OWNER_TAG.to_owned(), owner.0.clone());
+    definition.tags.insert(OWNER_TAG.to_owned(), owner.to_string());
     definition
 }
 

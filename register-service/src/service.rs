@@ -8,12 +8,12 @@ use std::time::Duration;
 use futures_util::{StreamExt, stream};
 use proxy_client::{Client, NotReady};
 use schemas::admin::Health;
-use schemas::{Definition, ServerName};
+use schemas::{Definition, Owner, ServerName};
 use tokio::time::Instant;
 use tracing::debug;
 
 use crate::apply::{ApplyError, Done, create, update};
-use crate::plan::{Adopt, Change, Owner, Policy, change};
+use crate::plan::{Adopt, Change, Policy, change};
 
 /// A name can vanish between two requests, not again and again.
 const ATTEMPTS: usize = 3;
@@ -134,7 +134,7 @@ impl RegisterService {
         for _ in 0..ATTEMPTS {
             let done = match change(definition, observed.as_ref(), &self.policy()) {
                 Change::Create { definition } => create(&self.client, &definition).await,
-                Change::Update { definition, .. } => update(&self.client, &definition).await,
+                Change::Update { definition, revision, .. } => update(&self.client, &definition, revision).await,
                 Change::Refuse { name, why, reasons, .. } => Err(ApplyError::Refused { name, why, reasons }),
                 Change::Keep { .. } | Change::Delete { .. } => Ok(Done::Kept),
             };
@@ -222,7 +222,7 @@ impl RegisterService {
     }
 
     fn policy(&self) -> Policy {
-        Policy { owner: self.options.owner.clone(), adopt: self.options.adopt, ..Policy::default() }
+        Policy { adopt: self.options.adopt, ..Policy::new(self.options.owner.clone()) }
     }
 
     fn created(&self) -> std::sync::MutexGuard<'_, BTreeSet<ServerName>> {

@@ -99,6 +99,13 @@ party! {
     Holder, "a holder"
 }
 
+impl Default for Owner {
+    /// The program that registers for those who have a gateway to themselves.
+    fn default() -> Self {
+        Self("register-service".to_owned())
+    }
+}
+
 /// What fits one segment of a path and one line of a log.
 fn is_party(name: &str) -> bool {
     let fits = (1..=MAX_CHARS).contains(&name.chars().count()) && name.trim() == name;

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
-use register_service::{Limit, Owner};
-use schemas::{ServerName, parse_duration};
+use register_service::Limit;
+use schemas::{Owner, ServerName, parse_duration};
 
 pub(super) const PLAN_EXAMPLES: &str = "\
 Examples:

@@ -2,10 +2,10 @@
 
 use proxy_client::Client;
 use register_service::{
-    Adopt, ApplyError, Change, Done, OWNER_TAG, Outcome, Owner, PROTECTED_TAG, Plan, Policy, Prune, SOURCE_TAG, apply,
+    Adopt, ApplyError, Change, Done, OWNER_TAG, Outcome, PROTECTED_TAG, Plan, Policy, Prune, SOURCE_TAG, apply,
 };
 use schemas::admin::Registration;
-use schemas::{Definition, ServerName};
+use schemas::{Definition, Owner, ServerName};
 use serde_json::json;
 
 use crate::cli;
@@ -60,11 +60,10 @@ async fn give_up(client: &Client, name: &ServerName, registration: &Registration
     let stale = || ApplyError::Stale { name: name.clone() };
     let mut definition = Definition::try_from(registration.definition.document().clone()).map_err(|_| stale())?;
     definition.tags.retain(|tag, _| tag != OWNER_TAG && tag != SOURCE_TAG);
-    match client.update(&definition).await {
-        Ok(updated) => Ok(Done::Updated { warning: updated.warning }),
-        Err(error) if error.is_not_found() => Err(stale()),
-        Err(source) => Err(ApplyError::Gateway { doing: "update", name: name.clone(), source }),
-    }
+    let change =
+        Change::Update { definition: Box::new(definition), revision: registration.revision, reasons: Vec::new() };
+    let mut outcome = apply(client, &Plan { changes: vec![change] }, 1).await;
+    outcome.remove(name).unwrap_or_else(|| Err(stale()))
 }
 
 /// Removes registrations by name.
@@ -74,7 +73,7 @@ pub(super) async fn deregister(args: &cli::Deregister, client: &Client) -> Repor
         Ok(found) => found,
         Err(report) => return report,
     };
-    let changes = found.into_iter().map(|(name, _)| Change::Delete { name, source: None });
+    let changes = found.into_iter().map(|(name, it)| Change::Delete { name, revision: it.revision, source: None });
     let outcome = apply(client, &Plan { changes: changes.collect() }, CONCURRENCY).await;
     told(Report::new(COMMAND, Vec::new()), &outcome, "removed")
 }

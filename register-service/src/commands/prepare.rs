@@ -2,10 +2,10 @@
 
 use proxy_client::Client;
 use register_service::{
-    Adopt, Change, Desired, Diagnostic, Guards, Loaded, Owner, Plan, Policy, Prune, Refusal, Settings, load, plan,
+    Adopt, Change, Desired, Diagnostic, Guards, Loaded, Plan, Policy, Prune, Refusal, Settings, load, plan,
 };
-use schemas::Definition;
 use schemas::admin::Registration;
+use schemas::{Definition, Holder, Owner};
 
 use crate::cli::{Changes, Files, Pruned};
 use crate::commands::{Report, chain};
@@ -19,6 +19,8 @@ pub(super) struct Context<'a> {
     pub(super) printer: Printer,
     /// Whether nobody is there to ask.
     pub(super) is_ci: bool,
+    /// What others are told of who holds a lock.
+    pub(super) holder: Holder,
 }
 
 /// Files and gateway side by side.

@@ -4,13 +4,14 @@ use std::collections::BTreeSet;
 
 use anyhow::Context as _;
 use proxy_client::Client;
-use register_service::{ApplyError, Code, Desired, Diagnostic, Done, Outcome, SavedPlan, apply};
+use register_service::{ApplyError, Code, Desired, Diagnostic, Done, Loaded, Outcome, Policy, SavedPlan, apply};
 use schemas::admin::Registration;
 use schemas::format_duration;
 use serde_json::json;
 
 use crate::cli::Sync;
-use crate::commands::prepare::{self, Context, Prepared};
+use crate::commands::lock::{self, NoLock};
+use crate::commands::prepare::{self, Context, Prepared, unreachable};
 use crate::commands::{Report, chain, changes, count, plan as saved_plan};
 use crate::exit::Exit;
 use crate::printer::Printer;
@@ -31,9 +32,32 @@ pub(super) async fn run(sync: &Sync, context: &Context<'_>) -> anyhow::Result<Re
         None => prepare::policy(&sync.changes, context, &loaded.desired)?,
     };
     printer.progress(&format!("syncing to {} as owner `{}`", context.settings.gateway, policy.owner));
+    if sync.dry_run {
+        return Ok(carry_out(sync, loaded, policy, saved, context).await);
+    }
+    match lock::take(context, &policy.owner, sync.lock_timeout).await {
+        Ok(lock) => Ok(lock::under(client, lock, Box::pin(carry_out(sync, loaded, policy, saved, context))).await),
+        Err(NoLock::Gateway(error)) => Ok(unreachable(Report::new(COMMAND, loaded.remarks), &error)),
+        Err(held) => {
+            let hint =
+                "wait for it, or give it longer with --lock-timeout; the lock of a run that was killed ends by itself";
+            Ok(Report::new(COMMAND, loaded.remarks).failed(Exit::Refused, held.to_string(), Some(hint)))
+        }
+    }
+}
+
+/// Compares and changes, under the owner's lock.
+async fn carry_out(
+    sync: &Sync,
+    loaded: Loaded,
+    policy: Policy,
+    saved: Option<SavedPlan>,
+    context: &Context<'_>,
+) -> Report {
+    let (printer, client) = (context.printer, context.client);
     let prepared = match prepare::compare(COMMAND, loaded, policy, context).await {
         Ok(prepared) => prepared,
-        Err(report) => return Ok(report),
+        Err(report) => return report,
     };
     let report = Report::new(COMMAND, prepared.remarks.clone());
     // What a saved plan removes was looked at when it was made.
@@ -48,7 +72,7 @@ pub(super) async fn run(sync: &Sync, context: &Context<'_>) -> anyhow::Result<Re
         if sync.detailed_exitcode && report.exit == Exit::Done && !prepared.plan.is_empty() {
             report.exit = Exit::UsageOrChanges;
         }
-        return Ok(report);
+        return report;
     }
     let outcome = apply(client, &prepared.plan, CONCURRENCY).await;
     report.text = changes::text(&prepared.plan, &outcome, printer.is_verbose());
@@ -75,7 +99,7 @@ pub(super) async fn run(sync: &Sync, context: &Context<'_>) -> anyhow::Result<Re
         printer
             .progress(&format!("nothing says `use_proxy: true`; --all takes {} as if it did", count(direct, "entry")));
     }
-    Ok(report)
+    report
 }
 
 /// Says in what a saved plan does not hold any more, if it does not.

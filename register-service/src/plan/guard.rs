@@ -5,7 +5,9 @@ use std::str::FromStr;
 
 use schemas::admin::Registration;
 
-use crate::plan::{Owner, Plan, owner_of};
+use schemas::Owner;
+
+use crate::plan::{Plan, owner_of};
 
 /// The share of an owner's registrations that may be removed at once without being asked for.
 const DEFAULT_SHARE: u8 = 30;
@@ -88,7 +90,7 @@ impl Guards {
     /// # let tagged = r#"{"name":"a","transport":"stdio","command":"a","tags":{"owner":"me"}}"#;
     /// # let view = serde_json::from_str(&format!(r#"{{"definition":{tagged}}}"#))?;
     /// let observed = [view];
-    /// let policy = Policy { owner: "me".parse()?, prune: Prune::Owned, ..Policy::default() };
+    /// let policy = Policy { prune: Prune::Owned, ..Policy::new("me".parse()?) };
     /// let plan = plan(&[], &observed, &policy);
     /// assert!(matches!(Guards::default().check(&plan, 0, &observed, &policy.owner), Err(Guard::Empty { .. })));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -167,7 +169,7 @@ mod tests {
             .collect();
         let desired: Vec<_> =
             (0..kept).map(|it| serde_json::from_value(definition(it)).expect("a definition")).collect();
-        let policy = Policy { owner: owner.clone(), prune: Prune::Owned, ..Policy::default() };
+        let policy = Policy { prune: Prune::Owned, ..Policy::new(owner.clone()) };
         let plan = plan(&desired, &observed, &policy);
         let refused = guards.check(&plan, kept, &observed, &owner).err().map(|guard| guard.to_string());
         assert_eq!(refused.as_deref(), expected, "{owned} owned, {kept} kept");

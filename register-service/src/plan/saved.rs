@@ -6,10 +6,10 @@
 use std::collections::BTreeMap;
 
 use schemas::admin::Registration;
-use schemas::{Definition, FingerprintSalt, Secret};
+use schemas::{Definition, FingerprintSalt, InvalidParty, Secret};
 use serde::{Deserialize, Serialize};
 
-use crate::plan::{Adopt, InvalidOwner, Plan, Policy, Prune, Reason};
+use crate::plan::{Adopt, Plan, Policy, Prune, Reason};
 
 /// The form of the file; what is newer is refused.
 const VERSION: u32 = 1;
@@ -124,7 +124,7 @@ impl SavedPlan {
     }
 
     /// What the plan was made under.
-    pub fn policy(&self) -> Result<Policy, InvalidOwner> {
+    pub fn policy(&self) -> Result<Policy, InvalidParty> {
         Ok(Policy { owner: self.owner.parse()?, adopt: self.adopt, claim: false, prune: self.prune })
     }
 
@@ -190,7 +190,7 @@ mod tests {
     }
 
     fn saved(desired: &[Definition], observed: &[Registration], gateway: &str) -> SavedPlan {
-        let policy = Policy { owner: "me".parse().expect("an owner"), prune: Prune::Owned, ..Policy::default() };
+        let policy = Policy { prune: Prune::Owned, ..Policy::new("me".parse().expect("an owner")) };
         let made = plan(desired, observed, &policy);
         SavedPlan::new(&made, (desired, observed), &policy, gateway, FingerprintSalt::new([7; 16]))
     }

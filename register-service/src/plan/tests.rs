@@ -57,7 +57,7 @@ fn told(plan: &Plan) -> String {
 }
 
 fn policy(adopt: Adopt) -> Policy {
-    Policy { owner: "me".parse().expect("an owner"), adopt, ..Policy::default() }
+    Policy { adopt, ..Policy::new("me".parse().expect("an owner")) }
 }
 
 /// What is planned when `changed` is declared and `registered` is there as mine, at either make of gateway.

@@ -1,0 +1,74 @@
+//! The lock of an owner around a `sync`, so that two of them do not get in each other's way.
+
+use std::time::Duration;
+
+use proxy_client::{Client, Lock, Locking, Renewal};
+use schemas::{Owner, format_duration};
+use tokio::time::{Instant, sleep, sleep_until};
+
+use crate::commands::prepare::Context;
+
+/// How long a lock outlives a run that is killed.
+const TTL: Duration = Duration::from_secs(30);
+/// How often a held lock is asked for again.
+const POLL: Duration = Duration::from_millis(500);
+
+/// Why there is no lock.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum NoLock {
+    #[error("`{holder}` holds the lock of owner `{owner}` since {since}, and did not give it back within {limit}")]
+    Held { owner: Owner, holder: String, since: String, limit: String },
+    #[error(transparent)]
+    Gateway(#[from] proxy_client::Error),
+}
+
+/// Takes the lock, waiting for it as long as that; nothing where the gateway has no locks.
+pub(super) async fn take(context: &Context<'_>, owner: &Owner, within: Duration) -> Result<Option<Lock>, NoLock> {
+    let Context { client, printer, holder, .. } = context;
+    let (deadline, mut is_told) = (Instant::now() + within, false);
+    loop {
+        let held = match client.lock(owner, holder, TTL).await {
+            Ok(Locking::Taken(lock)) => return Ok(Some(lock)),
+            Ok(Locking::Held(held)) => held,
+            Err(error) if error.is_unsupported() => {
+                printer.progress(
+                    "this gateway has no locks and revisions: changes of others at the same time may be overwritten",
+                );
+                return Ok(None);
+            }
+            Err(error) => return Err(error.into()),
+        };
+        if Instant::now() >= deadline {
+            let (holder, since, limit) = (held.holder.to_string(), held.since.clone(), format_duration(within));
+            return Err(NoLock::Held { owner: owner.clone(), holder, since, limit });
+        }
+        if !is_told {
+            printer.progress(&format!(
+                "waiting for `{}`, which syncs as owner `{owner}` since {}",
+                held.holder, held.since
+            ));
+            is_told = true;
+        }
+        sleep_until(deadline.min(Instant::now() + POLL)).await;
+    }
+}
+
+/// Does some work under a lock, which is renewed meanwhile and given back at the end.
+pub(super) async fn under<T>(client: &Client, lock: Option<Lock>, work: impl Future<Output = T>) -> T {
+    let Some(mut lock) = lock else { return work.await };
+    let mut work = std::pin::pin!(work);
+    loop {
+        tokio::select! {
+            done = &mut work => {
+                // It ends by itself if it cannot be given back.
+                client.unlock(&lock).await.ok();
+                return done;
+            }
+            () = sleep(TTL / 3) => match client.renew(&lock, TTL).await {
+                Ok(Renewal::Renewed(renewed)) => lock = renewed,
+                // Every change is made under its revision, so nothing is overwritten without it either.
+                Ok(Renewal::Lost(_)) | Err(_) => {}
+            },
+        }
+    }
+}
