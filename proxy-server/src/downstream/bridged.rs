@@ -134,7 +134,7 @@ fn of(asking: &Asking) -> Purpose {
 }
 
 fn token(message: &Message) -> Option<Box<str>> {
-    protocol::progress_token(message.params()).map(Into::into)
+    protocol::progress_token(message).map(Into::into)
 }
 
 impl Talk for Bridged {

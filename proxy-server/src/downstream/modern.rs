@@ -60,7 +60,7 @@ pub(super) fn era(headers: &HeaderMap, message: &Message) -> Era {
     let is_modern = match (names_modern, headers.contains_key(SESSION_ID)) {
         (true, _) if message.method() != "initialize" => true,
         (false, true) => false,
-        (_, _) => protocol::claims_a_version(message.params()),
+        (_, _) => protocol::claims_a_version(message),
     };
     if is_modern { Era::Modern } else { Era::Legacy }
 }
