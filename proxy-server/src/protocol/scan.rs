@@ -7,10 +7,11 @@ use std::borrow::Cow;
 
 /// How deep values may be nested.
 pub(super) const MAX_DEPTH: u32 = 128;
-/// How much of a text is looked at before it is taken for a long one.
-const SHORT: usize = 16;
-/// Bytes that are looked at together, as compilers turn into instructions on vectors.
+/// Bytes of a text that are looked at together: a number's, and as many as compilers turn into instructions on vectors.
+const WORD: usize = 8;
 const BLOCK: usize = 64;
+/// How many words are looked at before a text is taken for a long one.
+const SHORT: usize = 4;
 
 /// Why a text is not read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -64,8 +65,8 @@ impl<'a> Scanner<'a> {
         }
         let mut is_over = self.open(true)?;
         while !is_over {
-            let name = self.name()?;
-            let name = text(name).ok_or(self.wrong())?;
+            let (name, is_plain) = self.name()?;
+            let name = if is_plain { Cow::Borrowed(inside(name)) } else { text(name).ok_or(self.wrong())? };
             take(name, self)?;
             is_over = self.next_or_close()?;
         }
@@ -90,7 +91,7 @@ impl<'a> Scanner<'a> {
         let (start, around) = (self.at, self.depth);
         loop {
             let mut has_ended = match self.peek() {
-                Some(b'"') => self.string()?,
+                Some(b'"') => self.string().map(|_| true)?,
                 Some(b'{') => self.open(true)?,
                 Some(b'[') => self.open(false)?,
                 Some(b'-' | b'0'..=b'9') => self.number()?,
@@ -149,13 +150,13 @@ impl<'a> Scanner<'a> {
         self.objects & 1 == 1
     }
 
-    /// Reads a member's name up to its value.
-    fn name(&mut self) -> Result<&'a str, Malformed> {
+    /// Reads a member's name up to its value. Says also whether it is written without escapes.
+    fn name(&mut self) -> Result<(&'a str, bool), Malformed> {
         let start = self.at;
         if self.peek() != Some(b'"') {
             return Err(self.wrong());
         }
-        self.string()?;
+        let is_plain = self.string()?;
         let name = self.since(start);
         self.pass_space();
         if self.peek() != Some(b':') {
@@ -163,11 +164,13 @@ impl<'a> Scanner<'a> {
         }
         self.at += 1;
         self.pass_space();
-        Ok(name)
+        Ok((name, is_plain))
     }
 
+    /// Says whether it is written without escapes.
     fn string(&mut self) -> Result<bool, Malformed> {
         self.at += 1;
+        let mut is_plain = true;
         loop {
             self.at += plain(self.text.as_bytes().get(self.at..).unwrap_or_default());
             match self.peek() {
@@ -175,9 +178,10 @@ impl<'a> Scanner<'a> {
                 Some(b'\\') => self.escape()?,
                 Some(_) | None => return Err(self.wrong()),
             }
+            is_plain = false;
         }
         self.at += 1;
-        Ok(true)
+        Ok(is_plain)
     }
 
     fn escape(&mut self) -> Result<(), Malformed> {
@@ -253,23 +257,54 @@ impl<'a> Scanner<'a> {
 
 /// A raw value that is a text, decoded; borrowed unless it has escapes.
 pub(crate) fn text(raw: &str) -> Option<Cow<'_, str>> {
-    let inside = raw.strip_prefix('"')?.strip_suffix('"')?;
-    if memchr::memchr(b'\\', inside.as_bytes()).is_none() {
-        return Some(inside.into());
+    if !raw.starts_with('"') {
+        return None;
+    }
+    if memchr::memchr(b'\\', raw.as_bytes()).is_none() {
+        return Some(inside(raw).into());
     }
     serde_json::from_str(raw).ok().map(Cow::Owned)
 }
 
+/// A text without its quotes.
+fn inside(quoted: &str) -> &str {
+    quoted.get(1..quoted.len().saturating_sub(1)).unwrap_or_default()
+}
+
 /// How many bytes of a text stand for themselves before the first one that does not.
 fn plain(bytes: &[u8]) -> usize {
-    let is_special = |byte: &u8| *byte < b' ' || *byte == b'"' || *byte == b'\\';
-    if let Some(end) = bytes.iter().take(SHORT).position(is_special) {
-        return end;
+    let mut at = 0;
+    let (head, body) = bytes.split_at(bytes.len().min(WORD * SHORT));
+    for word in head.chunks(WORD) {
+        match special(word) {
+            Some(end) => return at + end,
+            None => at += word.len(),
+        }
     }
+    let is_special = |byte: &u8| *byte < b' ' || *byte == b'"' || *byte == b'\\';
     let is_plain = |block: &&[u8]| !block.iter().fold(false, |found, byte| found | is_special(byte));
-    let blocks = bytes.chunks_exact(BLOCK).take_while(is_plain).count();
-    let rest = bytes.get(blocks * BLOCK..).unwrap_or_default();
-    blocks * BLOCK + rest.iter().position(is_special).unwrap_or(rest.len())
+    at += BLOCK * body.chunks_exact(BLOCK).take_while(is_plain).count();
+    for word in bytes.get(at..).unwrap_or_default().chunks(WORD) {
+        match special(word) {
+            Some(end) => return at + end,
+            None => at += word.len(),
+        }
+    }
+    at
+}
+
+/// Where the first byte of a word is that does not stand for itself. All bytes are compared at once, as those of one
+/// number: a byte that is zero, or less than another, borrows from the bit above it.
+fn special(word: &[u8]) -> Option<usize> {
+    const ONES: u64 = u64::from_ne_bytes([1; WORD]);
+    const HIGH: u64 = ONES << 7;
+    let Ok(word) = word.try_into().map(u64::from_le_bytes) else {
+        return word.iter().position(|byte| *byte < b' ' || *byte == b'"' || *byte == b'\\');
+    };
+    let below = |limit: u8, word: u64| word.wrapping_sub(ONES * u64::from(limit)) & !word;
+    let equal = |byte: u8| below(1, word ^ (ONES * u64::from(byte)));
+    let found = (below(b' ', word) | equal(b'"') | equal(b'\\')) & HIGH;
+    (found != 0).then(|| found.trailing_zeros() as usize / 8)
 }
 
 #[cfg(test)]
