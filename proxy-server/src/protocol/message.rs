@@ -187,6 +187,10 @@ impl Message {
 
     /// The same message with another id, and with other replacements of slices of this very message.
     pub(crate) fn with_id(&self, id: &str, more: &[(&str, &str)]) -> Bytes {
+        if !self.id.is_empty() && more.is_empty() {
+            let (before, after) = (self.slice(&(0..self.id.start)), self.slice(&(self.id.end..self.text.len())));
+            return [before, id, after].concat().into();
+        }
         let mut edits = Vec::with_capacity(1 + more.len());
         let member;
         if self.id.is_empty() {
@@ -235,7 +239,8 @@ impl Message {
         // An insertion comes before what is replaced at the same place.
         edits.sort_unstable_by_key(|(range, _)| (range.start, range.end));
         let added: usize = edits.iter().map(|(_, new)| new.len()).sum();
-        let mut out = String::with_capacity(self.text.len() + added);
+        let removed: usize = edits.iter().map(|(range, _)| range.len()).sum();
+        let mut out = String::with_capacity(self.text.len() + added - removed);
         let mut from = 0;
         for (range, new) in edits {
             out.push_str(self.slice(&(from..range.start)));

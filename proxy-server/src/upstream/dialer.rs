@@ -10,6 +10,7 @@ mod head;
 mod origin;
 
 use std::collections::HashMap;
+use std::io::Write;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
@@ -205,7 +206,7 @@ impl Prepared<'_> {
             put_field(&mut self.head, &ACCEPT, &HeaderValue::from_static("*/*"));
         }
         if !self.body.is_empty() {
-            put_field(&mut self.head, &CONTENT_LENGTH, &self.body.len().into());
+            write!(self.head, "content-length: {}\r\n", self.body.len()).ok();
         }
         self.head.put_slice(b"\r\n");
         self.target.origin.send(&self.target.connector, Written::new(self.head, self.body)).await

@@ -162,7 +162,9 @@ impl Parts {
             return Poll::Ready(Err(error.into()));
         }
         loop {
-            if let Some(mut head) = Head::take(&mut self.received)? {
+            if !self.received.is_empty()
+                && let Some(mut head) = Head::take(&mut self.received)?
+            {
                 self.keeps_open = head.keeps_open && !left.has_remaining();
                 self.body = Some(std::mem::replace(&mut head.body, Body::empty()));
                 return Poll::Ready(Ok(head));
