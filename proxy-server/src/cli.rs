@@ -1,8 +1,12 @@
 //! The command line of `mcp-proxy`.
 
-use clap::{Parser, Subcommand};
+use std::path::PathBuf;
+
+use clap::{ArgGroup, Parser, Subcommand};
+use url::Url;
 
 use crate::config::Flags;
+use crate::telemetry::Level;
 
 const AFTER_HELP: &str = "\
 Examples:
@@ -35,6 +39,48 @@ pub struct Cli {
 pub(crate) enum Command {
     /// Serve until SIGINT or SIGTERM.
     Serve(Box<Flags>),
+    /// Serve one client on standard input and output, as desktop programs start their servers.
+    Stdio(Box<StdioFlags>),
     /// Print the version.
     Version,
+}
+
+const STDIO_HELP: &str = "\
+Examples:
+  mcp-proxy stdio --config servers.json
+      all servers of a file, which this process starts and ends
+  mcp-proxy stdio --url http://127.0.0.1:6001
+      all servers of a gateway that runs already
+  mcp-proxy stdio --url http://127.0.0.1:6001/time/stream
+      one of them, as it is
+
+The file has the form that desktop programs agree on:
+  {
+    \"mcpServers\": {
+      \"time\": {\"command\": \"mcp-server-time\", \"args\": [], \"env\": {}},
+      \"docs\": {\"url\": \"https://docs.example/mcp\", \"headers\": {\"Authorization\": \"Bearer ...\"}},
+      \"off\":  {\"command\": \"not-now\", \"disabled\": true}
+    }
+  }
+Such a program is told of the gateway in the same form:
+  {\"mcpServers\": {\"all\": {\"command\": \"mcp-proxy\", \"args\": [\"stdio\", \"--config\", \"/path/servers.json\"]}}}
+
+Standard output carries messages only, standard error the log. It ends with its input, or on SIGTERM.";
+
+/// Settings of `stdio`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = STDIO_HELP, group(ArgGroup::new("servers").required(true).args(["config", "url"])))]
+pub(crate) struct StdioFlags {
+    /// File with an `mcpServers` object, whose servers are all offered together
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// A running gateway, or any endpoint of Streamable HTTP; a URL without a path is that of a gateway, at /mcp
+    #[arg(long, value_name = "GATEWAY")]
+    pub(crate) url: Option<Url>,
+    /// Bearer token for that gateway [env: MCP_PROXY_TOKEN]
+    #[arg(long, value_name = "TOKEN", conflicts_with = "config")]
+    pub(crate) token: Option<String>,
+    /// Least important level that is logged
+    #[arg(long, value_name = "LEVEL", value_enum, ignore_case = true, default_value = "warn")]
+    pub(crate) log_level: Level,
 }

@@ -1,14 +1,20 @@
 //! What each sub-command does.
 
+use std::collections::BTreeMap;
 use std::io::Write;
+use std::path::Path;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
+use schemas::Definition;
+use schemas::dialect::desktop::Document;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::{info, warn};
+use url::Url;
 
-use crate::cli::{Cli, Command};
+use crate::cli::{Cli, Command, StdioFlags};
 use crate::config::{Config, Flags, process_environment};
-use crate::gateway::Gateway;
+use crate::downstream::Servers;
+use crate::gateway::{Gateway, serve_stdio};
 use crate::telemetry::{self, Format};
 
 /// Carries out a command line.
@@ -16,6 +22,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<()> {
     match cli.command {
         None => serve(&cli.serve).await,
         Some(Command::Serve(args)) => serve(&args).await,
+        Some(Command::Stdio(args)) => stdio(*args).await,
         Some(Command::Version) => Ok(writeln!(std::io::stdout(), "mcp-proxy {}", env!("CARGO_PKG_VERSION"))?),
     }
 }
@@ -39,6 +46,54 @@ async fn serve(args: &Flags) -> anyhow::Result<()> {
         _ = terminate.recv() => warn!("stopped without waiting, on a second signal"),
     }
     Ok(())
+}
+
+/// Serves the parent process. It ends without waiting for the thread that reads standard input, which only a further
+/// line would wake.
+async fn stdio(args: StdioFlags) -> anyhow::Result<()> {
+    let environment = process_environment();
+    let config = Config::for_stdio(args.log_level, &environment);
+    telemetry::init(config.telemetry);
+    let token = args.token.or_else(|| environment.token());
+    let servers = match (&args.config, &args.url) {
+        (Some(path), _) => Servers::All(read_servers(path)?),
+        (None, Some(url)) => Servers::One(Box::new(remote(url, token)?)),
+        (None, None) => bail!("either --config or --url is needed"),
+    };
+    let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
+    let unwanted = async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    };
+    serve_stdio(config, servers, unwanted).await?;
+    std::process::exit(0)
+}
+
+/// The servers of an `mcpServers` file.
+fn read_servers(path: &Path) -> anyhow::Result<Vec<Definition>> {
+    let file = path.display();
+    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read `{file}`"))?;
+    let document: Document = serde_json::from_str(&text).with_context(|| format!("`{file}` is not as it should be"))?;
+    let definitions = document.definitions().with_context(|| format!("`{file}` cannot be used"))?;
+    if definitions.is_empty() {
+        bail!("`{file}` has no server that is not disabled");
+    }
+    Ok(definitions)
+}
+
+/// The gateway at this address as the one upstream of this process.
+fn remote(url: &Url, token: Option<String>) -> anyhow::Result<Definition> {
+    let mut url = url.clone();
+    if matches!(url.path(), "" | "/") {
+        url.set_path("/mcp");
+    }
+    let headers: BTreeMap<_, _> = token.map(|token| ("Authorization", format!("Bearer {token}"))).into_iter().collect();
+    let document =
+        serde_json::json!({ "name": "gateway", "transport": "streamable-http", "url": url, "headers": headers });
+    serde_json::from_value(document).with_context(|| format!("--url {url} cannot be used"))
 }
 
 /// Tells on standard output where the gateway is, for people and for programs that started it on a free port.

@@ -23,6 +23,8 @@ use crate::{downstream, policy, telemetry, upstream};
 /// The token that an ancestor shipped with; never one to keep.
 const KNOWN_TOKEN: &str = "CHANGE_ME_ADMIN_TOKEN";
 const DEFAULT_PORT: u16 = 6001;
+/// Both patiences together leave time within the 2 s that a parent process may wait.
+const STDIO_CHILD_PATIENCE: Duration = Duration::from_millis(350);
 const DEFAULT_GRACE: Duration = Duration::from_secs(10);
 
 /// Every setting of a gateway.
@@ -109,6 +111,14 @@ impl Config {
         let alone = Alone::try_parse_from(["mcp-proxy"].into_iter().chain(flags)).map_err(InvalidFlags::Syntax)?;
         let config = Self::resolve(&alone.flags, &Variables::default()).map_err(InvalidFlags::Value)?;
         Ok(Self { children: env::children(&process_environment()), ..config })
+    }
+
+    /// A gateway for one client on standard streams, whose parent process waits for its end.
+    pub(crate) fn for_stdio(level: Level, variables: &Variables) -> Self {
+        let mut config = Self { children: env::children(variables), ..Self::default() };
+        config.telemetry.level = level;
+        config.upstream.child_patience = STDIO_CHILD_PATIENCE;
+        config
     }
 
     /// What these flags and variables come to.

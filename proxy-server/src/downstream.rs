@@ -21,6 +21,7 @@ mod respond;
 mod seal;
 mod session;
 mod sse;
+mod stdio;
 mod stream;
 mod tools;
 
@@ -41,8 +42,9 @@ use bytes::{Bytes, BytesMut};
 use http_body::Body as HttpBody;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
+use schemas::admin;
 use tokio::sync::Semaphore;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tower_service::Service;
 
@@ -51,6 +53,7 @@ use self::parked::Parked;
 use self::pool::Pool;
 pub(crate) use self::respond::not_found;
 use self::session::{Scope, Sessions};
+pub(crate) use self::stdio::{Servers, serve as serve_stdio};
 use self::tools::Tools;
 use crate::catalog::{Catalog, View};
 use crate::policy::{Caller, Credentials, Policy, Principal};
@@ -155,6 +158,20 @@ impl Edge {
             }
         };
         timeout(grace, idle).await.ok();
+    }
+
+    /// Waits until every upstream is connected and listed, or has failed, at most until then. Says whether all are connected.
+    async fn settle(&self, deadline: Instant) -> bool {
+        let mut connected = true;
+        for upstream in self.upstreams.all().values() {
+            let mut observed = upstream.observed();
+            let settled = observed.wait_for(|observed| observed.state != admin::State::Connecting);
+            connected &=
+                matches!(timeout_at(deadline, settled).await, Ok(Ok(now)) if now.state == admin::State::Connected);
+        }
+        // Lists come soon after the connection; this waits for them by itself.
+        drop(timeout_at(deadline, self.catalog.tools()).await);
+        connected
     }
 
     /// Ends every session, and with them every open stream.

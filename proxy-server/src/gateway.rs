@@ -22,7 +22,7 @@ use tracing::{debug, warn};
 use crate::admin::{self, Admin, Connections};
 use crate::catalog::Catalog;
 use crate::config::Config;
-use crate::downstream::{self, Edge, Front, Origins, Peer};
+use crate::downstream::{self, Edge, Front, Origins, Peer, Servers};
 use crate::policy::Policy;
 use crate::registry::Registry;
 use crate::tasks::{Lanes, Tasks};
@@ -35,6 +35,9 @@ const MAX_HEADER_BYTES: usize = 64 * 1024;
 const LAST_BYTES: Duration = Duration::from_millis(500);
 /// What child processes get to end once all calls are done: longer than they take to be killed.
 const CHILD_GRACE: Duration = Duration::from_secs(7);
+
+/// The same for a gateway on standard streams, whose parent waits 2 s at most.
+const STDIO_GRACE: Duration = Duration::from_millis(900);
 
 /// A running gateway. It runs until [`Gateway::stop`], or until its runtime ends.
 ///
@@ -132,6 +135,27 @@ impl Gateway {
         }
         self.lanes.stop().await;
     }
+}
+
+/// Serves one client on the streams of this process. Returns once the input has ended, or is no longer wanted, and
+/// everything that was started is gone.
+pub(crate) async fn serve_stdio(
+    config: Config,
+    servers: Servers,
+    unwanted: impl Future<Output = ()>,
+) -> Result<(), StartError> {
+    let dialer = Dialer::new(CONNECT_TIMEOUT, own_mark()?);
+    let tasks = Tasks::default();
+    let (edge, _, _) = compose(&config, dialer, &tasks)?;
+    tokio::select! {
+        () = downstream::serve_stdio(Arc::clone(&edge), servers, tokio::io::stdin(), tokio::io::stdout()) => {}
+        () = unwanted => {}
+    }
+    edge.end_sessions();
+    if !tasks.stop(STDIO_GRACE).await {
+        warn!("tasks still running at the end of the grace period");
+    }
+    Ok(())
 }
 
 fn compose(

@@ -16,7 +16,9 @@ mod splice;
 mod stamp;
 mod version;
 
-pub(crate) use self::claims::{Claims, can_answer, can_answer_anything, claims_a_version, hello, plain, without};
+pub(crate) use self::claims::{
+    Claims, asks_for_logs, can_answer, can_answer_anything, claims_a_version, hello, plain, without,
+};
 pub(crate) use self::code::{
     HEADER_MISMATCH, INTERNAL_ERROR, INVALID_PARAMS, INVALID_REQUEST, METHOD_NOT_FOUND, MISSING_CAPABILITY,
     PARSE_ERROR, RESOURCE_NOT_FOUND, SESSION_NOT_FOUND, UNSUPPORTED_VERSION, URL_ELICITATION_REQUIRED,

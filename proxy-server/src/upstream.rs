@@ -31,6 +31,7 @@ pub(crate) use self::dialer::{Dialer, OWN_MARK};
 pub(crate) use self::inbox::{EVENT_QUEUE, Event, ListChanges, is_level, is_severe};
 pub(crate) use self::question::{Question, Reply};
 pub(crate) use self::session::{OpenError, Session};
+pub(crate) use self::transport::event_stream::Decoder as EventDecoder;
 pub(crate) use self::transport::one_line;
 pub(crate) use self::transport::stdio::{ChildEnvironment, INHERITED, StartError};
 

@@ -32,6 +32,14 @@ impl Official {
         Self::Rust,
     ];
 
+    /// Those that can start a program and talk to it.
+    pub(crate) const CHILDREN: [Self; 4] = [
+        Self::Child(Client::Python),
+        Self::Child(Client::TypeScript),
+        Self::Child(Client::PythonModern),
+        Self::Child(Client::TypeScriptModern),
+    ];
+
     /// Those that speak both eras.
     pub(crate) const MODERN: [Self; 3] =
         [Self::Child(Client::PythonModern), Self::Child(Client::TypeScriptModern), Self::Rust];

@@ -36,10 +36,14 @@ async fn register_service(url: &str, args: &[&str], folder: &Path) -> Ended {
     tool.args(args).args([folder]).run().await
 }
 
+/// What is registered; registrations of one run come in no order.
 async fn names(gateway: &InProcess) -> Vec<String> {
     let listed = gateway.admin.get("/admin/mcps").await.json();
     let entries = listed["mcps"].as_array().expect("a list").iter();
-    entries.map(|entry| entry["definition"]["name"].as_str().expect("a name").to_owned()).collect()
+    let mut names: Vec<_> =
+        entries.map(|entry| entry["definition"]["name"].as_str().expect("a name").to_owned()).collect();
+    names.sort();
+    names
 }
 
 #[tokio::test]
@@ -163,15 +167,9 @@ async fn a_worker_that_stops_takes_only_its_own() {
     };
     let older = start(&first).await;
     let newer = start(&second).await;
-    // A worker registers all that it needs at once, in no order.
-    let sorted = async || {
-        let mut names = names(&gateway).await;
-        names.sort();
-        names
-    };
-    assert_eq!(sorted().await, ["both", "first", "second"]);
+    assert_eq!(names(&gateway).await, ["both", "first", "second"]);
     stop(newer).await;
-    assert_eq!(sorted().await, ["both", "first"], "what was there before stays");
+    assert_eq!(names(&gateway).await, ["both", "first"], "what was there before stays");
     stop(older).await;
     assert_eq!(names(&gateway).await, [""; 0]);
 }

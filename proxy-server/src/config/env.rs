@@ -26,6 +26,11 @@ impl Variables {
         self.all(names).into_iter().next()
     }
 
+    /// The token for a gateway elsewhere.
+    pub(crate) fn token(&self) -> Option<String> {
+        self.text(&["MCP_PROXY_TOKEN"])
+    }
+
     /// Every one of these variables that is set to something.
     pub(super) fn all(&self, names: &[&str]) -> Vec<String> {
         let values = names.iter().filter_map(|name| self.0.get(*name)?.to_str());

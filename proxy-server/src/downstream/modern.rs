@@ -93,6 +93,21 @@ pub(super) async fn serve(
     if let Err(Mismatch(why)) = headers::check(headers, &message, &claims.version) {
         return refuse(HEADER_MISMATCH, &why);
     }
+    carry_out(edge, upstream, principal, message, Some(headers)).await
+}
+
+/// The same without what HTTP adds: headers are checked where there are any.
+pub(super) async fn carry_out(
+    edge: &Arc<Edge>,
+    upstream: &Arc<Upstream>,
+    principal: Principal,
+    message: Message,
+    headers: Option<&HeaderMap>,
+) -> Response {
+    let claims = match Claims::read(message.params()) {
+        Ok(claims) => claims,
+        Err(why) => return respond::modern_error(message.id(), StatusCode::BAD_REQUEST, INVALID_PARAMS, why),
+    };
     if claims.version != LATEST_MODERN {
         return unsupported(&message, &claims.version);
     }
@@ -125,12 +140,14 @@ pub(super) async fn serve(
 async fn check_tool(
     edge: &Arc<Edge>,
     (upstream, era): (&Arc<Upstream>, Era),
-    headers: &HeaderMap,
+    headers: Option<&HeaderMap>,
     message: &Message,
 ) -> Option<Response> {
     let name = protocol::Object::read(message.params()).ok()?.text("name")?.into_owned();
     let tool = edge.tools.get(upstream, &name).await?;
-    if let Err(Mismatch(why)) = headers::check_arguments(headers, message, &tool) {
+    if let Some(headers) = headers
+        && let Err(Mismatch(why)) = headers::check_arguments(headers, message, &tool)
+    {
         return Some(respond::modern_error(message.id(), StatusCode::BAD_REQUEST, HEADER_MISMATCH, &why));
     }
     (tool.needs_task && era == Era::Legacy).then(|| {

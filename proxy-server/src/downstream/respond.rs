@@ -105,6 +105,16 @@ pub(super) fn modern_invalid(invalid: &Invalid) -> Response {
     modern_error("", StatusCode::BAD_REQUEST, invalid_code(invalid), &invalid.to_string())
 }
 
+/// The same where there is no HTTP. An id that is not known is left out.
+pub(super) fn invalid_body(invalid: &Invalid) -> Bytes {
+    anonymous_error(invalid_code(invalid), &invalid.to_string())
+}
+
+/// A line that is no message, because nobody reads on to its end.
+pub(super) fn line_too_long(limit: usize) -> Bytes {
+    anonymous_error(INVALID_REQUEST, &format!("the line is longer than {limit} bytes"))
+}
+
 fn invalid_code(invalid: &Invalid) -> i32 {
     match invalid {
         Invalid::Json(_) => PARSE_ERROR,

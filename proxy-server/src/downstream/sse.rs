@@ -77,31 +77,36 @@ pub(super) async fn message(State(edge): Shared, path: RawPathParams, request: R
     }
 }
 
-async fn take(edge: Arc<Edge>, session: Arc<Session>, message: Message) -> Response {
+/// Takes a message of a client whose only stream is its session's own.
+pub(super) async fn take(edge: Arc<Edge>, session: Arc<Session>, message: Message) -> Response {
     match message.kind() {
         // Sent on before the 202, so that it stays ahead of what the client posts next.
         Kind::Notification => return notify(&session, message).await,
         Kind::Result | Kind::Error => session.answer(&message),
         Kind::Request => {
             let tasks = edge.tasks.clone();
-            tasks.spawn("call", async move {
-                let own = session.own_stream();
-                let answer = if message.method() == "initialize" {
-                    initialize(&edge, &session, &message).await
-                } else {
-                    let (events, mut queue) = mpsc::channel(EVENT_QUEUE);
-                    let outcome = run(edge, Arc::clone(&session), message, events);
-                    fill(&session, &own, &mut queue, outcome).await
-                };
-                if let Some(answer) = answer {
-                    own.push(answer);
-                }
-            });
+            tasks.spawn("call", carry_out(edge, session, message));
         }
     }
     StatusCode::ACCEPTED.into_response()
 }
 
+/// Answers a request of such a client on that stream.
+pub(super) async fn carry_out(edge: Arc<Edge>, session: Arc<Session>, message: Message) {
+    let own = session.own_stream();
+    let answer = if message.method() == "initialize" {
+        initialize(&edge, &session, &message).await
+    } else {
+        let (events, mut queue) = mpsc::channel(EVENT_QUEUE);
+        let outcome = run(edge, Arc::clone(&session), message, events);
+        fill(&session, &own, &mut queue, outcome).await
+    };
+    if let Some(answer) = answer {
+        own.push(answer);
+    }
+}
+
+/// The answer to the handshake.
 async fn initialize(edge: &Arc<Edge>, session: &Arc<Session>, message: &Message) -> Option<Bytes> {
     if session.is_initialized() {
         return Some(error_response(message.id(), INVALID_REQUEST, "the session is already initialized", ""));

@@ -37,6 +37,11 @@ impl<'a> Claims<'a> {
     }
 }
 
+/// Whether a modern request wants log messages.
+pub(crate) fn asks_for_logs(params: &str) -> bool {
+    Claims::read(params).is_ok_and(|claims| claims.log_level.is_some())
+}
+
 /// Whether a message has the metadata that only modern messages have.
 pub(crate) fn claims_a_version(message: &Message) -> bool {
     let meta = message.meta().and_then(|raw| Object::read(raw).ok());

@@ -19,12 +19,12 @@ use tracing::debug;
 use crate::error::{Chain, Error, Kind};
 use crate::protocol::{self, Era, LATEST_MODERN, Message};
 use crate::tasks::Tasks;
-use crate::upstream::Environment;
 use crate::upstream::inbox::{EVENT_QUEUE, Event, Expectation, Inbox, next_id};
 use crate::upstream::parameters::Parameters;
 use crate::upstream::transport::stdio::{self, Streams};
 use crate::upstream::transport::streamable_http::Endpoint;
 use crate::upstream::transport::{Outgoing, Wire, sse};
+use crate::upstream::{Environment, NOBODY};
 
 /// What telling an upstream of a cancellation may take.
 const WITHDRAWAL: Duration = Duration::from_secs(1);
@@ -75,7 +75,8 @@ impl Connection {
         let bytes = message.with_id(&number, token.map(|token| (token, number.as_str())).as_slice());
         let listens = message.method() == "subscriptions/listen";
         let subscription = listens.then(|| message.id().into());
-        let expected = Expectation { id, caller, events, token: token.map(Into::into), subscription };
+        let (token, hears_logs) = (token.map(Into::into), !listens && self.can_log_about(message, caller));
+        let expected = Expectation { id, caller, events, token, subscription, hears_logs };
         let answer = self.inbox.expect(expected).ok_or(Kind::NotReady)?;
         let flight = Flight { connection: self, id, over: Cell::new(false) };
         let outgoing = Outgoing { id, bytes, headers: self.headers(message) };
@@ -107,7 +108,7 @@ impl Connection {
     pub(super) async fn greet(&self, message: &Message, deadline: Instant) -> Result<Message, Error> {
         let id = next_id();
         let (events, _) = mpsc::channel(1);
-        let expected = Expectation { id, caller: super::NOBODY, events, token: None, subscription: None };
+        let expected = Expectation { id, caller: NOBODY, events, token: None, subscription: None, hears_logs: false };
         let answer = self.inbox.expect(expected).ok_or_else(|| self.lost())?;
         let bytes = message.with_id(&id.to_string(), &[]);
         let outgoing = Outgoing { id, bytes, headers: self.headers(message) };
@@ -137,6 +138,15 @@ impl Connection {
 
     pub(super) fn tasks(&self) -> &Tasks {
         &self.tasks
+    }
+
+    /// Whether a log message that names no request can be about this one, which nothing but the line of a process leaves
+    /// open: a modern upstream writes none unless the request asks for them, and nobody reads those of the gateway's own.
+    fn can_log_about(&self, message: &Message, caller: u64) -> bool {
+        match (self.era, &self.wire) {
+            (Era::Modern, Wire::Stdio(_)) => protocol::asks_for_logs(message.params()),
+            (Era::Modern | Era::Legacy, _) => caller != NOBODY,
+        }
     }
 
     /// What a modern request says of itself in its headers, where there are any.

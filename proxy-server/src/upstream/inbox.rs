@@ -66,6 +66,7 @@ struct Pending {
     events: mpsc::Sender<Event>,
     token: Option<Box<str>>,
     subscription: Option<Box<str>>,
+    hears_logs: bool,
 }
 
 /// A question to a client.
@@ -92,6 +93,8 @@ pub(super) struct Expectation {
     pub(super) token: Option<Box<str>>,
     /// The raw id that the caller knows a `subscriptions/listen` by.
     pub(super) subscription: Option<Box<str>>,
+    /// Whether log messages can be about it.
+    pub(super) hears_logs: bool,
 }
 
 pub(crate) fn next_id() -> u64 {
@@ -112,12 +115,12 @@ impl Inbox {
     /// Registers a request before it is sent. Nothing is returned once the session has ended.
     pub(super) fn expect(&self, expected: Expectation) -> Option<oneshot::Receiver<Message>> {
         let (answer, receiver) = oneshot::channel();
-        let Expectation { id, caller, events, token, subscription } = expected;
+        let Expectation { id, caller, events, token, subscription, hears_logs } = expected;
         let mut state = self.state();
         if state.end.is_some() {
             return None;
         }
-        state.pending.insert(id, Pending { answer, caller, events, token, subscription });
+        state.pending.insert(id, Pending { answer, caller, events, token, subscription, hears_logs });
         Some(receiver)
     }
 
@@ -219,7 +222,7 @@ impl Inbox {
             return;
         }
         let mut state = self.state();
-        let Some(events) = state.addressee(origin) else {
+        let Some(events) = state.addressee(origin, Pending::is_call) else {
             drop(state);
             reply.refuse("no client in this session can be asked at the moment");
             return;
@@ -248,7 +251,7 @@ impl Inbox {
             "notifications/tools/list_changed" => self.list_changed(message, |changes| &mut changes.tools),
             "notifications/prompts/list_changed" => self.list_changed(message, |changes| &mut changes.prompts),
             "notifications/resources/list_changed" => self.list_changed(message, |changes| &mut changes.resources),
-            _ => deliver(self.state().addressee(origin), message.bytes().clone()),
+            _ => deliver(self.state().addressee(origin, Pending::is_call), message.bytes().clone()),
         }
     }
 
@@ -307,12 +310,13 @@ impl Inbox {
         let level = params.and_then(|params| params.text("level").and_then(|word| level(&word)));
         let state = self.state();
         let wanted = |one: &&Attached| level.is_none_or(|level| level >= one.level);
-        let Some(caller) = state.caller(origin) else {
+        let hears = |pending: &Pending| pending.hears_logs;
+        let Some(caller) = state.caller(origin, hears) else {
             debug!("log message of a shared session belongs to no single client");
             return;
         };
         if state.attached.iter().find(|one| one.id == caller).is_none_or(|one| wanted(&one)) {
-            deliver(state.addressee(origin), message.bytes().clone());
+            deliver(state.addressee(origin, hears), message.bytes().clone());
         }
     }
 
@@ -331,32 +335,38 @@ impl Inbox {
 impl State {
     /// Where to send what belongs to the call `origin`, or else to whichever single attachment it can belong to: to
     /// its newest call, whose stream surely has a reader, or to its own stream when it has no call.
-    fn addressee(&self, origin: Option<u64>) -> Option<mpsc::Sender<Event>> {
+    fn addressee(&self, origin: Option<u64>, concerned: fn(&Pending) -> bool) -> Option<mpsc::Sender<Event>> {
         if let Some(pending) = origin.and_then(|id| self.pending.get(&id)) {
             return Some(pending.events.clone());
         }
-        let caller = self.caller(origin)?;
-        let calls = self.pending.iter().filter(|(_, pending)| pending.caller == caller);
+        let caller = self.caller(origin, concerned)?;
+        let calls = self.pending.iter().filter(|(_, pending)| pending.caller == caller && concerned(pending));
         match calls.max_by_key(|(id, _)| **id) {
             Some((_, newest)) => Some(newest.events.clone()),
             None => self.attached.iter().find(|one| one.id == caller).map(|one| one.events.clone()),
         }
     }
 
-    /// The one attachment that a message can belong to: that of its call, the only one with calls in flight, or the
-    /// only one at all.
-    fn caller(&self, origin: Option<u64>) -> Option<u64> {
+    /// The one attachment that a message can belong to: that of its call, the only one with calls in flight that it can
+    /// concern, or the only one at all.
+    fn caller(&self, origin: Option<u64>, concerned: fn(&Pending) -> bool) -> Option<u64> {
         if let Some(pending) = origin.and_then(|id| self.pending.get(&id)) {
             return Some(pending.caller);
         }
-        // What belongs to a `subscriptions/listen` says so.
-        let calls = self.pending.values().filter(|pending| pending.subscription.is_none());
-        let mut callers = calls.map(|pending| pending.caller);
+        let mut callers = self.pending.values().filter(|pending| concerned(pending)).map(|pending| pending.caller);
         match (callers.next(), self.attached.as_slice()) {
             (Some(first), _) => callers.all(|caller| caller == first).then_some(first),
             (None, [only]) => Some(only.id),
             (None, _) => None,
         }
+    }
+}
+
+impl Pending {
+    /// Whether a message that does not say what it belongs to can belong to this request. What belongs to a
+    /// `subscriptions/listen` says so.
+    fn is_call(&self) -> bool {
+        self.subscription.is_none()
     }
 }
 

@@ -21,8 +21,6 @@ pub(crate) struct Cell {
 pub(crate) enum Verdict {
     /// There is no such thing.
     NotApplicable(&'static str),
-    /// The gateway does not have it yet.
-    Off,
     Played(Played),
 }
 
@@ -62,7 +60,7 @@ impl Grid {
     fn slowest(&self) -> Option<(Cell, Duration)> {
         let took = self.0.iter().filter_map(|(cell, verdict)| match verdict {
             Verdict::Played(played) => Some((*cell, played.took)),
-            Verdict::NotApplicable(_) | Verdict::Off => None,
+            Verdict::NotApplicable(_) => None,
         });
         took.max_by_key(|(_, took)| *took)
     }
@@ -71,7 +69,6 @@ impl Grid {
     fn reasons(&self) -> BTreeSet<String> {
         let reasons = self.0.iter().filter_map(|(cell, verdict)| match verdict {
             Verdict::NotApplicable(reason) => Some(format!("n/a: {reason}")),
-            Verdict::Off => Some("off: the gateway does not have it yet".to_owned()),
             Verdict::Played(Played { left_out, .. }) => left_out.first().map(|(_, reason)| {
                 let steps: Vec<_> = left_out.iter().map(|(step, _)| step.as_str()).collect();
                 format!("{} n/a in {}: {reason}", steps.join(", "), cell.revision)
@@ -117,7 +114,6 @@ impl Display for Verdict {
     fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NotApplicable(_) => write!(to, "n/a"),
-            Self::Off => write!(to, "off"),
             Self::Played(Played { failed: Some((step, _)), .. }) => write!(to, "FAILED {step}"),
             Self::Played(Played { passed, left_out, .. }) if left_out.is_empty() => write!(to, "ok {passed}"),
             Self::Played(Played { passed, left_out, .. }) => write!(to, "ok {passed}, {} n/a", left_out.len()),

@@ -72,10 +72,10 @@ impl Attachment {
         events: &mpsc::Sender<Event>,
         deadline: Instant,
     ) -> Result<Message, Error> {
-        let level = self.wishes().level.and_then(|level| LEVELS.get(level).copied()).unwrap_or(DEFAULT_LEVEL);
+        let level = self.log_level(message.method());
         let (mut round, mut visited) = (Round::default(), Vec::<String>::new());
         for _ in 0..MAX_ROUNDS {
-            let request = self.stamp.apply(message, Some(level), &round.members());
+            let request = self.stamp.apply(message, level, &round.members());
             let request = request.map_err(|_| Kind::InvalidParams("`params` must be an object"))?;
             let (_never, cancelled) = oneshot::channel();
             let exchange = Exchange { message: &request, caller: self.id, events: events.clone(), cancelled, deadline };
@@ -92,6 +92,13 @@ impl Attachment {
         }
         let why = format!("it asked something back more than {MAX_ROUNDS} times");
         Err(Error::new(Kind::BadAnswer).because(why))
+    }
+
+    /// What a request says of the log messages that it wants. Unasked, lists want none: clients read them behind the back of
+    /// whoever uses them, and on the streams of a process they could not be told from the calls that do.
+    fn log_level(&self, method: &str) -> Option<&'static str> {
+        let asked = self.wishes().level.and_then(|level| LEVELS.get(level).copied());
+        asked.or_else(|| (!method.ends_with("/list")).then_some(DEFAULT_LEVEL))
     }
 
     /// Tells the client that the page it was sent to has served its purpose.

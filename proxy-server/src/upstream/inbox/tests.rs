@@ -19,7 +19,8 @@ impl Fixture {
 
     fn expect(&self, id: u64, caller: u64, token: Option<&str>) -> (oneshot::Receiver<Message>, mpsc::Receiver<Event>) {
         let (events, queue) = mpsc::channel(8);
-        let expected = Expectation { id, caller, events, token: token.map(Into::into), subscription: None };
+        let token = token.map(Into::into);
+        let expected = Expectation { id, caller, events, token, subscription: None, hears_logs: caller != GATEWAY };
         (self.inbox.expect(expected).expect("an open session"), queue)
     }
 
@@ -36,6 +37,8 @@ fn notification(queue: &mut mpsc::Receiver<Event>) -> Option<Bytes> {
     }
 }
 
+/// A caller whose requests no log message is about.
+const GATEWAY: u64 = 0;
 const LOG: &str = r#"{"jsonrpc":"2.0","method":"notifications/message","params":{"level":"info","data":1}}"#;
 const ASK: &str = r#"{"jsonrpc":"2.0","id":"q-1","method":"sampling/createMessage","params":{}}"#;
 
@@ -161,6 +164,17 @@ fn log_levels_serve_the_most_curious_and_are_sifted_for_the_others() {
 }
 
 #[test]
+fn a_log_message_is_about_none_of_the_requests_that_want_none() {
+    let fixture = fixture();
+    let (mut one, _two) = (fixture.attach(10), fixture.attach(20));
+    let (_answer, mut call) = fixture.expect(1, 10, None);
+    let (_listed, mut list) = fixture.expect(2, GATEWAY, None);
+    fixture.receive(LOG, None);
+    assert_eq!((notification(&mut list), notification(&mut one)), (None, None));
+    assert!(notification(&mut call).is_some());
+}
+
+#[test]
 fn after_the_end_nothing_is_expected_any_more() {
     let fixture = fixture();
     let (mut answer, _) = fixture.expect(1, 10, None);
@@ -169,5 +183,6 @@ fn after_the_end_nothing_is_expected_any_more() {
     assert!(answer.try_recv().is_err());
     assert_eq!(fixture.inbox.end().as_deref(), Some("first reason"));
     let (events, _) = mpsc::channel(1);
-    assert!(fixture.inbox.expect(Expectation { id: 2, caller: 1, events, token: None, subscription: None }).is_none());
+    let late = Expectation { id: 2, caller: 1, events, token: None, subscription: None, hears_logs: true };
+    assert!(fixture.inbox.expect(late).is_none());
 }

@@ -1,0 +1,358 @@
+//! One client on the streams of this very process, for desktop programs that start their servers themselves: a message a
+//! line, in either era.
+
+use std::collections::HashMap;
+use std::net::Ipv4Addr;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use axum::http::HeaderMap;
+use axum::response::Response;
+use bytes::{Bytes, BytesMut};
+use http_body_util::BodyExt;
+use schemas::{Definition, EraMode, ServerName};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::AbortHandle;
+use tokio::time::{Instant, sleep, timeout};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::{debug, warn};
+
+use crate::downstream::session::{Scope, Session, lock};
+use crate::downstream::{Edge, batch, modern, respond, sse};
+use crate::policy::{Credentials, Principal};
+use crate::protocol::{self, Era, INVALID_REQUEST, Invalid, Kind, METHOD_NOT_FOUND, Message, anonymous_error};
+use crate::upstream::{EventDecoder, one_line};
+
+/// Lines that may wait for a client that does not read, and lines of it that wait for their turn.
+const QUEUE: usize = 256;
+/// How long upstreams may take to connect before the first answer, which desktop programs take for the whole truth.
+const SETTLING: Duration = Duration::from_secs(10);
+/// How long requests may go on after the end of the input: whoever pipes some in wants their answers.
+const LAST_CALLS: Duration = Duration::from_millis(700);
+/// How long the last lines may take to be read.
+const LAST_WORDS: Duration = Duration::from_millis(300);
+
+/// What a client on standard streams is served.
+pub(crate) enum Servers {
+    /// All of these upstreams together, with qualified names.
+    All(Vec<Definition>),
+    /// This one, as it is.
+    One(Box<Definition>),
+}
+
+/// The client on the other end.
+struct Client {
+    edge: Arc<Edge>,
+    /// The upstream it is here for, or else all.
+    target: Option<ServerName>,
+    out: mpsc::Sender<Bytes>,
+    /// What a legacy client's messages belong to.
+    session: Option<Arc<Session>>,
+    /// Modern requests in flight by their raw ids.
+    asked: Arc<Mutex<HashMap<Box<str>, AbortHandle>>>,
+    /// Requests in flight.
+    calls: TaskTracker,
+}
+
+/// Serves until the input ends, or is no longer wanted.
+pub(crate) async fn serve(
+    edge: Arc<Edge>,
+    servers: Servers,
+    input: impl AsyncRead + Unpin + Send + 'static,
+    output: impl AsyncWrite + Unpin + Send + 'static,
+) {
+    let limit = edge.config.max_body_bytes;
+    let (out, answers) = mpsc::channel(QUEUE);
+    let (heard, mut lines) = mpsc::channel(QUEUE);
+    let (written, all_written) = oneshot::channel::<()>();
+    let ended = CancellationToken::new();
+    edge.tasks.spawn("standard output", async move {
+        write(answers, output).await;
+        drop(written);
+    });
+    let (stopping, at_end) = (edge.tasks.stopping().clone(), ended.clone());
+    edge.tasks.spawn("standard input", async move {
+        let input = Lines { input, buffer: BytesMut::new(), limit };
+        stopping.run_until_cancelled(read(input, heard)).await;
+        at_end.cancel();
+    });
+    let (asked, calls) = (Arc::default(), TaskTracker::new());
+    let mut client = Client { edge, target: None, out, session: None, asked, calls };
+    let served = async {
+        client.hear_out(servers, &mut lines).await;
+        client.calls.close();
+        client.calls.wait().await;
+    };
+    let given_up = async {
+        ended.cancelled().await;
+        sleep(LAST_CALLS).await;
+    };
+    tokio::select! {
+        () = served => {}
+        () = given_up => debug!("requests were given up at the end of the input"),
+    }
+    client.leave();
+    drop(client);
+    timeout(LAST_WORDS, all_written).await.ok();
+}
+
+impl Client {
+    /// Starts what is offered, and takes lines to the last.
+    async fn hear_out(&mut self, servers: Servers, lines: &mut mpsc::Receiver<Line>) {
+        let mut line = match servers {
+            Servers::All(definitions) => {
+                definitions.into_iter().for_each(|definition| self.edge.upstreams.start(definition));
+                self.edge.settle(Instant::now() + SETTLING).await;
+                lines.recv().await
+            }
+            Servers::One(definition) => {
+                let first = lines.recv().await;
+                self.dial(*definition, first.as_ref()).await;
+                first
+            }
+        };
+        while let Some(next) = line {
+            match next {
+                Ok(line) => self.take(line).await,
+                Err(TooLong) => self.say(respond::line_too_long(self.edge.config.max_body_bytes)).await,
+            }
+            line = lines.recv().await;
+        }
+    }
+
+    /// Connects to the one upstream in the era of a client's first line, if it can be had: nothing needs to be bridged then.
+    async fn dial(&mut self, definition: Definition, first: Option<&Line>) {
+        self.target = Some(definition.name.clone());
+        let message = first.and_then(|line| line.as_ref().ok()).and_then(|line| Message::parse(line.clone()).ok());
+        let is_modern = message.is_some_and(|message| modern::era(&HeaderMap::new(), &message) == Era::Modern);
+        if !is_modern && definition.era == EraMode::Auto {
+            self.edge.upstreams.start(Definition { era: EraMode::Legacy, ..definition.clone() });
+            if self.edge.settle(Instant::now() + SETTLING).await {
+                return;
+            }
+        }
+        self.edge.upstreams.start(definition);
+    }
+
+    async fn take(&mut self, line: Bytes) {
+        match Message::parse(line.clone()) {
+            Ok(message) => self.hear(message).await,
+            Err(Invalid::Batch) => match self.session.as_ref().map(|session| batch::read(session, &line)) {
+                Some(Ok(messages)) => {
+                    for message in messages {
+                        self.hear(message).await;
+                    }
+                }
+                Some(Err(invalid)) => self.say(respond::invalid_body(&invalid)).await,
+                None => self.say(respond::invalid_body(&Invalid::Batch)).await,
+            },
+            Err(invalid) => self.say(respond::invalid_body(&invalid)).await,
+        }
+    }
+
+    async fn hear(&mut self, message: Message) {
+        if message.method() == "notifications/cancelled" && self.cancel(&message) {
+            return;
+        }
+        match modern::era(&HeaderMap::new(), &message) {
+            Era::Modern => self.ask(message).await,
+            Era::Legacy if self.session.is_none() && message.method() == "server/discover" => {
+                let why = "`_meta` lacks the protocol version";
+                self.say(protocol::error_response(message.id(), METHOD_NOT_FOUND, why, "")).await;
+            }
+            Era::Legacy => self.converse(message).await,
+        }
+    }
+
+    /// Takes a message of a legacy client; what there is to say comes on its session's own stream.
+    async fn converse(&mut self, message: Message) {
+        let session = match &self.session {
+            Some(session) => Arc::clone(session),
+            None => match self.begin() {
+                Ok(session) => session,
+                Err(line) => return self.say(line).await,
+            },
+        };
+        if message.method() == "initialize" && message.kind() == Kind::Request {
+            // What comes next belongs to a session that exists.
+            return sse::carry_out(Arc::clone(&self.edge), session, message).await;
+        }
+        if message.kind() == Kind::Request {
+            let call = self.calls.track_future(sse::carry_out(Arc::clone(&self.edge), session, message));
+            self.edge.tasks.spawn("call", call);
+            return;
+        }
+        let answer = sse::take(Arc::clone(&self.edge), session, message).await;
+        // There is nothing that could be answered to anything but a request; what is wrong is for the log.
+        if !answer.status().is_success() {
+            warn!(status = answer.status().as_u16(), "a message of the client was refused");
+        }
+    }
+
+    fn begin(&mut self) -> Result<Arc<Session>, Bytes> {
+        let scope = self.scope().ok_or_else(|| anonymous_error(INVALID_REQUEST, "there is no such server"))?;
+        let created = self.edge.sessions.create(scope, Principal::Anonymous);
+        let session = created.map_err(|error| respond::error("", &error))?;
+        self.edge.tasks.spawn("standard output feed", feed(Arc::clone(&session), self.out.clone()));
+        self.session = Some(Arc::clone(&session));
+        Ok(session)
+    }
+
+    fn scope(&self) -> Option<Scope> {
+        match &self.target {
+            Some(name) => self.edge.upstreams.get(name.as_str()).map(Scope::One),
+            None => {
+                let peer = Ipv4Addr::LOCALHOST.into();
+                let credentials = Credentials { peer, forwarded_for: Vec::new(), authorization: None };
+                Some(Scope::All(Mutex::new(self.edge.policy.caller(&credentials))))
+            }
+        }
+    }
+
+    /// Takes a message of a modern client, whose answer is a conversation of its own.
+    async fn ask(&self, message: Message) {
+        let upstream = match self.scope() {
+            Some(Scope::One(upstream)) => upstream,
+            Some(Scope::All(_)) | None => {
+                let why = "this revision is not spoken here";
+                return self.say(protocol::error_response(message.id(), METHOD_NOT_FOUND, why, "")).await;
+            }
+        };
+        let (edge, out, id) = (Arc::clone(&self.edge), self.out.clone(), Box::<str>::from(message.id()));
+        let (asked, own) = (Arc::clone(&self.asked), id.clone());
+        let mut calls = lock(&self.asked);
+        let call = self.calls.track_future(async move {
+            let response = modern::carry_out(&edge, &upstream, Principal::Anonymous, message, None).await;
+            pour(response, &out, edge.config.max_body_bytes).await;
+            lock(&asked).remove(&own);
+        });
+        calls.insert(id, self.edge.tasks.spawn("call", call));
+    }
+
+    /// Whether it was a modern request that is withdrawn.
+    fn cancel(&self, message: &Message) -> bool {
+        let id = protocol::requested_id(message.params()).unwrap_or_default();
+        let call = lock(&self.asked).remove(id);
+        call.map(|call| call.abort()).is_some()
+    }
+
+    async fn say(&self, line: Bytes) {
+        if self.out.send(line).await.is_err() {
+            debug!("nobody reads standard output any more");
+        }
+    }
+
+    fn leave(&self) {
+        for (_, call) in lock(&self.asked).drain() {
+            call.abort();
+        }
+        if let Some(session) = &self.session {
+            self.edge.sessions.end(session);
+        }
+    }
+}
+
+/// Carries over what a session's own stream holds.
+async fn feed(session: Arc<Session>, out: mpsc::Sender<Bytes>) {
+    let log = session.own_stream();
+    let mut reader = log.read_after(0);
+    session.reader_opened();
+    loop {
+        let next = tokio::select! {
+            biased;
+            next = log.next(&mut reader) => next,
+            () = session.closed().cancelled() => None,
+        };
+        let Some((_, message)) = next else { break };
+        if out.send(message).await.is_err() {
+            break;
+        }
+    }
+    session.reader_closed();
+}
+
+/// Writes the messages of a response as lines, whatever form they have in it.
+async fn pour(response: Response, out: &mpsc::Sender<Bytes>, limit: usize) {
+    let is_stream = response.headers().get("content-type").is_some_and(|kind| kind == "text/event-stream");
+    let mut body = response.into_body();
+    if !is_stream {
+        if let Ok(whole) = body.collect().await {
+            out.send(whole.to_bytes()).await.ok();
+        }
+        return;
+    }
+    let mut decoder = EventDecoder::new(limit);
+    while let Some(Ok(frame)) = body.frame().await {
+        let Ok(chunk) = frame.into_data() else { continue };
+        if decoder.push(chunk.into()).is_err() {
+            return;
+        }
+        while let Some(event) = decoder.next_event() {
+            if !event.data.is_empty() && out.send(event.data).await.is_err() {
+                return;
+            }
+        }
+    }
+}
+
+async fn write(mut lines: mpsc::Receiver<Bytes>, mut output: impl AsyncWrite + Unpin) {
+    while let Some(line) = lines.recv().await {
+        let mut text = BytesMut::from(&*one_line(line));
+        text.extend_from_slice(b"\n");
+        if output.write_all(&text).await.is_err() || output.flush().await.is_err() {
+            return;
+        }
+    }
+}
+
+/// A line over the limit.
+struct TooLong;
+
+type Line = Result<Bytes, TooLong>;
+
+async fn read(mut input: Lines<impl AsyncRead + Unpin>, heard: mpsc::Sender<Line>) {
+    while let Some(line) = input.next().await {
+        if heard.send(line).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Lines of a stream, without those that hold nothing.
+struct Lines<R> {
+    input: R,
+    buffer: BytesMut,
+    limit: usize,
+}
+
+impl<R: AsyncRead + Unpin> Lines<R> {
+    async fn next(&mut self) -> Option<Line> {
+        let (mut searched, mut too_long) = (0, false);
+        loop {
+            if let Some(end) = memchr::memchr(b'\n', self.buffer.get(searched..).unwrap_or_default()) {
+                let line = self.buffer.split_to(searched + end + 1).freeze();
+                searched = 0;
+                if std::mem::take(&mut too_long) || line.len() > self.limit + 1 {
+                    return Some(Err(TooLong));
+                }
+                if !line.trim_ascii().is_empty() {
+                    return Some(Ok(line.slice(..line.len() - 1)));
+                }
+                continue;
+            }
+            if self.buffer.len() > self.limit {
+                // The rest of it is still to come, and nothing of it is kept.
+                too_long = true;
+                self.buffer.clear();
+            }
+            searched = self.buffer.len();
+            self.buffer.reserve(16 * 1024);
+            match self.input.read_buf(&mut self.buffer).await {
+                Ok(0) | Err(_) => return None,
+                Ok(_) => {}
+            }
+        }
+    }
+}
