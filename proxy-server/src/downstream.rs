@@ -36,11 +36,13 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{RawPathParams, Request, State};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get, post};
-use bytes::Bytes;
-use http_body_util::{BodyExt, LengthLimitError, Limited};
+use bytes::{Bytes, BytesMut};
+use http_body::Body as HttpBody;
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
 use schemas::admin;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
@@ -58,6 +60,9 @@ use crate::policy::{Caller, Credentials, Policy, Principal};
 use crate::tasks::Tasks;
 use crate::upstream::{Upstream, Upstreams};
 
+const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+/// How much room a body is given at once on nothing but its announcement.
+const MOST_FORESEEN: usize = 1 << 20;
 const DRAIN_INTERVAL: Duration = Duration::from_millis(20);
 
 /// Limits towards clients.
@@ -211,15 +216,17 @@ pub(crate) struct Front {
 }
 
 impl Front {
-    pub(crate) async fn answer(&self, request: Request) -> Response {
+    pub(crate) async fn answer(&self, peer: Peer, request: http::Request<Incoming>) -> Response {
         if let Some(refusal) = self.origins.refusal(request.headers()) {
             return refusal;
         }
         // Nearly all requests go to the shortest form of an endpoint's path, and for that a router does too much.
         if let Some(name) = endpoint(request.uri().path()) {
-            let admitted = admit(&self.edge, name, &request);
+            let admitted = admit(&self.edge, name, &credentials(peer, request.headers()));
             return mcp::serve_admitted(Arc::clone(&self.edge), admitted, request).await;
         }
+        let mut request = request.map(Body::new);
+        request.extensions_mut().insert(peer);
         let Ok(response) = self.router.clone().call(request).await;
         response
     }
@@ -235,7 +242,7 @@ fn endpoint(path: &str) -> Option<Option<&str>> {
     (!name.is_empty() && name != "mcp-proxy" && !name.contains(['/', '%'])).then_some(Some(name))
 }
 
-/// The peer of a connection, put into every request by the accept loop.
+/// The peer of a connection, which every request that goes through the router carries.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Peer(pub(crate) SocketAddr);
 
@@ -243,17 +250,16 @@ pub(crate) struct Peer(pub(crate) SocketAddr);
 type Admitted = Result<(Scope, Principal), Response>;
 
 /// Looks who asks for what. Without a name it is all upstreams.
-fn admit(edge: &Edge, name: Option<&str>, request: &Request) -> Admitted {
-    let credentials = credentials(request);
+fn admit(edge: &Edge, name: Option<&str>, credentials: &Credentials<'_>) -> Admitted {
     let Some(name) = name else {
-        let caller = edge.policy.caller(&credentials);
+        let caller = edge.policy.caller(credentials);
         let all = edge.upstreams.all();
         let definitions = all.values().map(|upstream| upstream.definition());
         let principal = edge.policy.client_of_all(&caller, definitions).map_err(respond::denied)?;
         return Ok((Scope::All(Mutex::new(caller)), principal));
     };
     let upstream = edge.upstreams.get(name).ok_or_else(|| respond::unknown_upstream(name))?;
-    let principal = edge.policy.client(&credentials, upstream.definition()).map_err(respond::denied)?;
+    let principal = edge.policy.client(credentials, upstream.definition()).map_err(respond::denied)?;
     Ok((Scope::One(upstream), principal))
 }
 
@@ -262,22 +268,53 @@ fn upstream_name(path: &RawPathParams) -> Option<&str> {
     path.iter().find(|(name, _)| *name == "name").map(|(_, value)| value)
 }
 
+/// Why a body was not read.
+enum Unread {
+    TooLarge,
+    Broken,
+}
+
 /// The whole body, within its limits of size and time.
-async fn read_body(edge: &Edge, body: Body) -> Result<Bytes, Response> {
+async fn read_body(edge: &Edge, body: impl HttpBody<Data = Bytes>) -> Result<Bytes, Response> {
     let limit = edge.config.max_body_bytes;
-    let mut reading = pin!(Limited::new(body, limit).collect());
+    let mut reading = pin!(collect(body, limit));
     let read = match second_look(reading.as_mut()).await {
         Some(read) => Ok(read),
         None => timeout(edge.config.body_timeout, reading).await,
     };
     match read {
-        Ok(Ok(body)) => Ok(body.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => {
+        Ok(Ok(body)) => Ok(body),
+        Ok(Err(Unread::TooLarge)) => {
             Err((StatusCode::PAYLOAD_TOO_LARGE, format!("the body is larger than {limit} bytes")).into_response())
         }
-        Ok(Err(_)) => Err(respond::bad_request("the body ended early")),
+        Ok(Err(Unread::Broken)) => Err(respond::bad_request("the body ended early")),
         Err(_) => Err(StatusCode::REQUEST_TIMEOUT.into_response()),
     }
+}
+
+/// Puts a body together; one that comes in one piece stays as it is.
+async fn collect(body: impl HttpBody<Data = Bytes>, limit: usize) -> Result<Bytes, Unread> {
+    let mut body = pin!(body);
+    let (mut only, mut all) = (Bytes::new(), BytesMut::new());
+    while let Some(frame) = body.frame().await {
+        let Ok(data) = frame.map_err(|_| Unread::Broken)?.into_data() else { continue };
+        let left = limit - only.len() - all.len();
+        if data.len() > left {
+            return Err(Unread::TooLarge);
+        }
+        if only.is_empty() && all.is_empty() {
+            only = data;
+            continue;
+        }
+        if all.is_empty() {
+            let expected =
+                usize::try_from(body.size_hint().lower()).unwrap_or(MOST_FORESEEN).min(left).min(MOST_FORESEEN);
+            all.reserve(only.len() + expected.max(data.len()));
+            all.extend_from_slice(&std::mem::take(&mut only));
+        }
+        all.extend_from_slice(&data);
+    }
+    Ok(if all.is_empty() { only } else { all.freeze() })
 }
 
 /// What a future gives when it is asked twice. Most bodies come with their heads: they are there once the connection was
@@ -295,13 +332,30 @@ async fn second_look<F: Future>(mut future: Pin<&mut F>) -> Option<F::Output> {
     .await
 }
 
-/// What a request shows of who sent it.
-pub(crate) fn credentials(request: &Request) -> Credentials<'_> {
-    let headers: &HeaderMap = request.headers();
-    let peer = request.extensions().get::<Peer>().map_or([0, 0, 0, 0].into(), |peer| peer.0.ip());
+/// Goes on in the task's next turn. Reading a body wakes the task of its connection one more time, for nothing; all that a
+/// call waits on would be looked at in vain, had it begun.
+async fn next_turn() {
+    let mut is_next = false;
+    poll_fn(|context| {
+        if std::mem::replace(&mut is_next, true) {
+            return Poll::Ready(());
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
+}
+
+/// What a request through the router shows of who sent it.
+pub(crate) fn shown(request: &Request) -> Credentials<'_> {
+    let peer = request.extensions().get::<Peer>().copied();
+    credentials(peer.unwrap_or(Peer(SocketAddr::from(([0, 0, 0, 0], 0)))), request.headers())
+}
+
+fn credentials(peer: Peer, headers: &HeaderMap) -> Credentials<'_> {
     Credentials {
-        peer,
-        forwarded_for: headers.get_all("x-forwarded-for").iter().map(HeaderValue::as_bytes).collect(),
+        peer: peer.0.ip(),
+        forwarded_for: headers.get_all(&FORWARDED_FOR).iter().map(HeaderValue::as_bytes).collect(),
         authorization: headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()),
     }
 }

@@ -8,8 +8,6 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::Body;
-use axum::extract::Request;
 use axum::http::HeaderValue;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -188,7 +186,7 @@ fn compose(
         connections: Arc::clone(&counts),
         call_timeout: config.downstream.call_timeout,
         max_body_bytes: config.downstream.max_body_bytes,
-        credentials: downstream::credentials,
+        credentials: downstream::shown,
         changes: Semaphore::new(1),
     });
     let edge = Edge::new(upstreams, catalog, policy, tasks.clone(), config.downstream.clone());
@@ -258,10 +256,8 @@ impl Acceptor {
             counts.total.fetch_add(1, Ordering::Relaxed);
             stream.set_nodelay(true).ok();
             let service = service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
-                let mut request = without_trailing_slash(request.map(Body::new));
-                request.extensions_mut().insert(peer);
-                let front = Arc::clone(&front);
-                async move { Ok::<_, Infallible>(front.answer(request).await) }
+                let (front, request) = (Arc::clone(&front), without_trailing_slash(request));
+                async move { Ok::<_, Infallible>(front.answer(peer, request).await) }
             });
             let mut server = http1::Builder::new();
             server.timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT).max_buf_size(MAX_HEADER_BYTES);
@@ -293,7 +289,7 @@ impl Acceptor {
 }
 
 /// `/healthz/` is `/healthz`: the ancestor redirected, and clients of it rely on the path being found.
-fn without_trailing_slash(mut request: Request) -> Request {
+fn without_trailing_slash<B>(mut request: hyper::Request<B>) -> hyper::Request<B> {
     let uri = request.uri();
     let path = uri.path();
     if path.len() > 1 && path.ends_with('/') {

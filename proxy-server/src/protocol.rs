@@ -5,10 +5,12 @@
 
 mod claims;
 mod code;
+mod envelope;
 mod message;
 mod meta;
 mod object;
 mod outcome;
+mod scan;
 mod sentinel;
 mod splice;
 mod stamp;
@@ -25,11 +27,14 @@ pub(crate) use self::code::{
 pub(crate) use self::message::{
     Invalid, Kind, Message, anonymous_error, error_response, request, result_bytes, result_response,
 };
-pub(crate) use self::meta::{SERVER_KEY, SUBSCRIPTION_KEY, progress_token, requested_id, subscription_id};
-pub(crate) use self::object::{Object, text};
+pub(crate) use self::meta::{
+    SERVER_KEY, SUBSCRIPTION_KEY, ended_subscription, progress_token, requested_id, subscription_id,
+};
+pub(crate) use self::object::Object;
 pub(crate) use self::outcome::{
     completed, discovery, listening_ended, own_discovery, own_list, server_info, subscribed,
 };
+pub(crate) use self::scan::text;
 pub(crate) use self::sentinel::{decode as decode_header, encode as encode_header};
 pub(crate) use self::splice::{quote, splice};
 pub(crate) use self::stamp::{Stamp, odd_schema, unstamped};

@@ -66,7 +66,7 @@ impl Launch {
     pub(crate) async fn start(&self, upstream: &Upstream, routes: &[Route]) -> Result<Hop> {
         let others = family(std::process::id());
         let mut hop = self.launch(upstream, routes).await?;
-        for route in routes.iter().filter(|route| hop.carries(**route)) {
+        for route in routes.iter().filter(|route| hop.carries(**route) && **route != Route::All) {
             first_answer(&hop.endpoint(*route)?).await?;
         }
         let mut pids = family(std::process::id());
@@ -96,7 +96,7 @@ impl Hop {
 
     pub(crate) fn endpoint(&self, route: Route) -> Result<Endpoint> {
         let path = if self.kind == Kind::Gateway { gateway::path(route) } else { Upstream::path(route) };
-        Ok(Endpoint { address: self.address, path: path.parse()? })
+        Ok(Endpoint { address: self.address, path: path.parse()?, is_modern: route.is_modern() })
     }
 
     /// What its processes used so far; nothing where there are none.

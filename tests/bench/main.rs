@@ -45,7 +45,7 @@ async fn run(options: &Options) -> Result<()> {
     let bench = Bench { options, upstream: &upstream };
     let mut hops = Vec::new();
     for launch in launches {
-        hops.push((launch.start(&upstream, &Route::ALL).await?, launch));
+        hops.push((launch.start(&upstream, &Route::SINGLE).await?, launch));
     }
     let (mut table, mut machine) = (Table::default(), Machine::default());
     for round in 0..options.rounds() {

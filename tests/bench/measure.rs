@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep, timeout};
 use crate::hop::{Hop, Launch, first_answer};
 use crate::load::Load;
 use crate::options::Options;
-use crate::rows::{Row, Work};
+use crate::rows::{Route, Row, Work};
 use crate::session::{Endpoint, Session};
 use crate::table::{Column, Sample};
 use crate::upstream::Upstream;
@@ -32,6 +32,14 @@ impl Bench<'_> {
     pub(crate) async fn measure(&self, row: &Row, hop: &Hop, launch: &Launch) -> Result<Sample> {
         let endpoint = hop.endpoint(row.route)?;
         match row.work {
+            Work::Closed { clients, step } if row.route == Route::All => {
+                // What else a gateway leads to would be listed as well.
+                let fresh = launch.start(self.upstream, &[row.route]).await?;
+                let endpoint = fresh.endpoint(row.route)?;
+                all_listed(&endpoint, row.route.tools()).await?;
+                let load = Load::start(&endpoint, clients, step, row.route.tools()).await?;
+                self.count(&fresh, load).await
+            }
             Work::Closed { clients, step } => {
                 let load = Load::start(&endpoint, clients, step, row.route.tools()).await?;
                 self.count(hop, load).await
@@ -76,6 +84,18 @@ impl Bench<'_> {
         }
         Ok(sample)
     }
+}
+
+/// Waits until all tools are listed: what an upstream offers is asked for once it is connected.
+async fn all_listed(endpoint: &Endpoint, count: usize) -> Result<()> {
+    let mut session = Session::open(endpoint).await?;
+    let listed = async {
+        while session.list(count).await.is_err() {
+            sleep(SETTLE / 10).await;
+        }
+    };
+    timeout(PATIENCE, listed).await.context("not all tools are listed")?;
+    session.end().await
 }
 
 /// What a session costs in memory that only holds its stream.

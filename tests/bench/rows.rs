@@ -20,8 +20,12 @@ pub(crate) enum Route {
     Events,
     /// One with 200 tools.
     Tools,
+    /// One of the modern era.
+    Modern,
     /// A process of the gateway's.
     Stdio,
+    /// Several with 200 tools in all, at the gateway's one address for everything.
+    All,
 }
 
 /// What is done there.
@@ -51,12 +55,13 @@ pub(crate) enum Step {
 impl Row {
     /// Whether it uses hops that run all the time.
     pub(crate) fn is_load(&self) -> bool {
-        matches!(self.work, Work::Closed { .. } | Work::Rate { .. })
+        matches!(self.work, Work::Closed { .. } | Work::Rate { .. }) && self.route != Route::All
     }
 }
 
 impl Route {
-    pub(crate) const ALL: [Self; 4] = [Self::Json, Self::Events, Self::Tools, Self::Stdio];
+    /// Where a hop that runs all the time leads.
+    pub(crate) const SINGLE: [Self; 5] = [Self::Json, Self::Events, Self::Tools, Self::Modern, Self::Stdio];
 
     /// Its name as an upstream of the gateway.
     pub(crate) fn name(self) -> &'static str {
@@ -64,31 +69,40 @@ impl Route {
             Self::Json => "json",
             Self::Events => "events",
             Self::Tools => "tools",
+            Self::Modern => "modern",
             Self::Stdio => "stdio",
+            Self::All => "all",
         }
     }
 
     /// How many tools are listed there.
     pub(crate) fn tools(self) -> usize {
-        if self == Self::Tools { 200 } else { 1 }
+        if matches!(self, Self::Tools | Self::All) { 200 } else { 1 }
+    }
+
+    /// Whether what is said there is of the modern era.
+    pub(crate) fn is_modern(self) -> bool {
+        self == Self::Modern
     }
 }
 
 const SMALL: Step = Step::Call { bytes: 100 };
 const LARGE: Step = Step::Call { bytes: 64 * 1024 };
 
-const ROWS: [Row; 15] = [
+const ROWS: [Row; 17] = [
     row("1 client x 100 B (JSON)", "small", Route::Json, closed(1, SMALL)),
     row("16 clients x 100 B (JSON)", "small", Route::Json, closed(16, SMALL)),
     row("64 clients x 100 B (JSON)", "small", Route::Json, closed(64, SMALL)),
     row("1 client x 100 B (SSE)", "small", Route::Events, closed(1, SMALL)),
     row("16 clients x 100 B (SSE)", "small", Route::Events, closed(16, SMALL)),
+    row("16 clients x 100 B (JSON, modern)", "small", Route::Modern, closed(16, SMALL)),
     row("16 clients x 100 B at a fixed rate (SSE)", "rate", Route::Events, Work::Rate { clients: 16, step: SMALL }),
     row("16 clients x 64 KiB (JSON)", "large", Route::Json, closed(16, LARGE)),
     row("16 clients x 64 KiB (SSE)", "large", Route::Events, closed(16, LARGE)),
     row("16 clients x 100 B (stdio)", "stdio", Route::Stdio, closed(16, SMALL)),
     row("16 clients x 64 KiB (stdio)", "stdio", Route::Stdio, closed(16, LARGE)),
     row("16 clients list 200 tools (JSON)", "list", Route::Tools, closed(16, Step::List)),
+    row("16 clients list 200 tools of 4 upstreams", "list", Route::All, closed(16, Step::List)),
     row("16 clients open and close a session (JSON)", "sessions", Route::Json, closed(16, Step::Session)),
     row("500 idle sessions with their stream", "idle", Route::Json, Work::Idle { sessions: 500 }),
     row("start to first answer (HTTP)", "start", Route::Json, Work::Start),

@@ -1,4 +1,5 @@
-//! A session of a client of the legacy era, which takes no reply but the right one.
+//! A client, which takes no reply but the right one. In the legacy era it has a session; in the modern one each request
+//! says what a session would know.
 
 use std::borrow::Cow;
 use std::net::SocketAddr;
@@ -15,12 +16,18 @@ use serde_json::value::RawValue;
 use crate::connection::Connection;
 
 const VERSION: HeaderValue = HeaderValue::from_static("2025-11-25");
+const MODERN: HeaderValue = HeaderValue::from_static("2026-07-28");
+const METHOD: HeaderName = HeaderName::from_static("mcp-method");
+const NAME: HeaderName = HeaderName::from_static("mcp-name");
+const CALL: HeaderValue = HeaderValue::from_static("tools/call");
+const TOOL: HeaderValue = HeaderValue::from_static("echo");
 const SESSION_ID: HeaderName = HeaderName::from_static("mcp-session-id");
 const PROTOCOL_VERSION: HeaderName = HeaderName::from_static("mcp-protocol-version");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const BOTH: HeaderValue = HeaderValue::from_static("application/json, text/event-stream");
 const EVENTS: HeaderValue = HeaderValue::from_static("text/event-stream");
 const HELLO: &str = r#"{"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"bench","version":"1"}}"#;
+const METADATA: &str = r#""_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{},"io.modelcontextprotocol/clientInfo":{"name":"bench","version":"1"}},"#;
 const INITIALIZED: &str = r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#;
 
 /// Where an endpoint is.
@@ -28,12 +35,14 @@ const INITIALIZED: &str = r#"{"jsonrpc":"2.0","method":"notifications/initialize
 pub(crate) struct Endpoint {
     pub(crate) address: SocketAddr,
     pub(crate) path: Uri,
+    pub(crate) is_modern: bool,
 }
 
 /// An open session on a connection of its own.
 pub(crate) struct Session {
     connection: Connection,
     path: Uri,
+    is_modern: bool,
     id: Option<HeaderValue>,
     next: u64,
 }
@@ -82,13 +91,17 @@ impl Session {
     /// Connects and shakes hands.
     pub(crate) async fn open(endpoint: &Endpoint) -> Result<Self> {
         let connection = Connection::open(endpoint.address).await?;
-        let mut session = Self { connection, path: endpoint.path.clone(), id: None, next: 1 };
+        let (path, is_modern) = (endpoint.path.clone(), endpoint.is_modern);
+        let mut session = Self { connection, path, is_modern, id: None, next: 1 };
         session.begin().await?;
         Ok(session)
     }
 
     /// Shakes hands on the connection as it is.
     pub(crate) async fn begin(&mut self) -> Result<()> {
+        if self.is_modern {
+            return Ok(());
+        }
         let (id, request) = self.request("initialize", HELLO);
         let response = self.post(request).await?;
         self.id = response.headers().get(&SESSION_ID).cloned();
@@ -102,7 +115,8 @@ impl Session {
 
     /// Has a tool say this text.
     pub(crate) async fn call(&mut self, text: &str) -> Result<()> {
-        let params = format!(r#"{{"name":"echo","arguments":{{"text":"{text}"}}}}"#);
+        let metadata = if self.is_modern { METADATA } else { "" };
+        let params = format!(r#"{{{metadata}"name":"echo","arguments":{{"text":"{text}"}}}}"#);
         let (id, request) = self.request("tools/call", &params);
         let body = read(self.post(request).await?).await?;
         let called: Called<'_> = result(&body, id)?;
@@ -132,6 +146,9 @@ impl Session {
 
     /// Ends the session and keeps the connection.
     pub(crate) async fn end(&mut self) -> Result<()> {
+        if self.is_modern {
+            return Ok(());
+        }
         let response = self.send(Method::DELETE, Bytes::new()).await?;
         self.id = None;
         expect(response, StatusCode::OK).await
@@ -140,7 +157,8 @@ impl Session {
     /// The same session on another connection.
     pub(crate) async fn elsewhere(&self, endpoint: &Endpoint) -> Result<Self> {
         let connection = Connection::open(endpoint.address).await?;
-        Ok(Self { connection, path: self.path.clone(), id: self.id.clone(), next: self.next })
+        let (path, id) = (self.path.clone(), self.id.clone());
+        Ok(Self { connection, path, is_modern: self.is_modern, id, next: self.next })
     }
 
     fn request(&mut self, method: &str, params: &str) -> (u64, Bytes) {
@@ -161,6 +179,10 @@ impl Session {
         let headers = request.headers_mut();
         headers.insert(ACCEPT, accept);
         headers.insert(CONTENT_TYPE, JSON);
+        if self.is_modern {
+            // Nothing else is asked in this era.
+            headers.extend([(PROTOCOL_VERSION, MODERN), (METHOD, CALL), (NAME, TOOL)]);
+        }
         if let Some(id) = &self.id {
             headers.insert(SESSION_ID, id.clone());
             headers.insert(PROTOCOL_VERSION, VERSION);

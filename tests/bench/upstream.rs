@@ -14,6 +14,9 @@ use tokio::process::Command;
 
 use crate::rows::Route;
 
+/// Upstreams that have all tools between them.
+const PARTS: usize = 4;
+
 /// The running HTTP upstream.
 pub(crate) struct Upstream {
     pub(crate) address: SocketAddr,
@@ -31,21 +34,31 @@ impl Upstream {
 
     /// Where a route leads by itself.
     pub(crate) fn path(route: Route) -> String {
-        let form = if route == Route::Events { "events" } else { "json" };
+        let form = match route {
+            Route::Events => "events",
+            Route::Modern => "modern",
+            Route::Json | Route::Tools | Route::Stdio | Route::All => "json",
+        };
         format!("/{form}/{}", route.tools())
     }
 
     /// How the gateway is told of a route.
-    pub(crate) fn definition(&self, route: Route) -> Result<Value> {
+    pub(crate) fn definitions(&self, route: Route) -> Result<Vec<Value>> {
         let (name, own) = (route.name(), std::env::current_exe()?);
+        let remote = |name: &str, path: &str| {
+            let (url, era) =
+                (format!("http://{}{path}", self.address), if route.is_modern() { "modern" } else { "legacy" });
+            json!({ "name": name, "transport": "streamable-http", "url": url, "era": era })
+        };
         Ok(match route {
-            Route::Stdio => json!({
+            Route::Stdio => vec![json!({
                 "name": name, "transport": "stdio", "command": own.to_string_lossy(), "args": ["stdio-upstream"],
-            }),
-            Route::Json | Route::Events | Route::Tools => json!({
-                "name": name, "transport": "streamable-http",
-                "url": format!("http://{}{}", self.address, Self::path(route)),
-            }),
+            })],
+            Route::Json | Route::Events | Route::Tools | Route::Modern => vec![remote(name, &Self::path(route))],
+            Route::All => {
+                let path = format!("/json/{}", route.tools() / PARTS);
+                (0..PARTS).map(|part| remote(&format!("{name}{part}"), &path)).collect()
+            }
         })
     }
 }

@@ -145,7 +145,7 @@ fn of(asking: &Asking, upstream: &Arc<Upstream>) -> Purpose {
 }
 
 fn token(message: &Message) -> Option<Box<str>> {
-    protocol::progress_token(message.params()).map(Into::into)
+    protocol::progress_token(message).map(Into::into)
 }
 
 impl Talk for Bridged {

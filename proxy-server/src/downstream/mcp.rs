@@ -6,6 +6,7 @@
 //! again.
 
 use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
 
 use axum::body::Body;
 use axum::extract::{RawPathParams, Request, State};
@@ -13,6 +14,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header}
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
+use http_body::Body as HttpBody;
 use tokio::sync::mpsc;
 use tokio::time::sleep;
 use tracing::info;
@@ -20,34 +22,39 @@ use tracing::info;
 use crate::downstream::dialogue::{fill, introduce, notify, run};
 use crate::downstream::session::{Scope, Session};
 use crate::downstream::stream::{Resumable, parse_event_id, resumable};
-use crate::downstream::{Admitted, Edge, Shared, admit, batch, modern, read_body, respond, upstream_name};
+use crate::downstream::{
+    Admitted, Edge, Shared, admit, batch, modern, next_turn, read_body, respond, shown, upstream_name,
+};
 use crate::policy::Principal;
 use crate::protocol::{self, Era, Invalid, Message};
 use crate::upstream::{EVENT_QUEUE, Event, OpenError};
 
 const SESSION_ID: HeaderName = HeaderName::from_static("mcp-session-id");
-const PROTOCOL_VERSION: &str = "mcp-protocol-version";
+const PROTOCOL_VERSION: HeaderName = HeaderName::from_static("mcp-protocol-version");
 const LAST_EVENT_ID: &str = "last-event-id";
 /// The first revision whose clients expect a stream to begin with an event that only names itself.
 const PRIMED_SINCE: &str = "2025-11-25";
 
 /// Every method of the endpoint.
 pub(super) async fn serve(State(edge): Shared, path: RawPathParams, request: Request) -> Response {
-    let admitted = admit(&edge, upstream_name(&path), &request);
+    let admitted = admit(&edge, upstream_name(&path), &shown(&request));
     serve_admitted(edge, admitted, request).await
 }
 
 /// The same once the upstream and the caller are known.
-pub(super) async fn serve_admitted(edge: Arc<Edge>, admitted: Admitted, request: Request) -> Response {
+pub(super) async fn serve_admitted(
+    edge: Arc<Edge>,
+    admitted: Admitted,
+    request: http::Request<impl HttpBody<Data = Bytes>>,
+) -> Response {
     let (scope, principal) = match admitted {
         Ok(admitted) => admitted,
         Err(refusal) => return refusal,
     };
     let caller = Caller { edge, scope, principal };
-    let is_modern = modern::names_modern(request.headers());
     match *request.method() {
         // All there is in the modern era is POST.
-        Method::GET | Method::DELETE if is_modern => {
+        Method::GET | Method::DELETE if modern::names_modern(request.headers()) => {
             (StatusCode::METHOD_NOT_ALLOWED, [(header::ALLOW, "POST")]).into_response()
         }
         Method::POST => caller.post(request).await,
@@ -81,6 +88,8 @@ impl Drop for Unborn<'_> {
 struct Work {
     /// What comes before the answer.
     queue: mpsc::Receiver<Event>,
+    /// Keeps the queue open: its end would wake the task, and for nothing.
+    _events: mpsc::Sender<Event>,
     outcome: BoxFuture<'static, Option<Bytes>>,
 }
 
@@ -91,7 +100,7 @@ struct Caller {
 }
 
 impl Caller {
-    async fn post(self, request: Request) -> Response {
+    async fn post(self, request: http::Request<impl HttpBody<Data = Bytes>>) -> Response {
         let (head, body) = request.into_parts();
         if !is_json(&head.headers) {
             return (StatusCode::UNSUPPORTED_MEDIA_TYPE, "Content-Type must be application/json").into_response();
@@ -100,6 +109,7 @@ impl Caller {
             Ok(body) => body,
             Err(refusal) => return refusal,
         };
+        next_turn().await;
         let message = match Message::parse(body.clone()) {
             Ok(message) => message,
             Err(Invalid::Batch) if !modern::names_modern(&head.headers) => {
@@ -121,8 +131,8 @@ impl Caller {
         match message.kind() {
             protocol::Kind::Request => {
                 let (events, queue) = mpsc::channel(EVENT_QUEUE);
-                let outcome = Box::pin(run(Arc::clone(&self.edge), Arc::clone(&session), message, events));
-                self.answer(session, &head.headers, Work { queue, outcome }).await
+                let outcome = Box::pin(run(Arc::clone(&self.edge), Arc::clone(&session), message, events.clone()));
+                self.answer(session, &head.headers, Work { queue, _events: events, outcome }).await
             }
             protocol::Kind::Notification => Box::pin(notify(&session, message)).await,
             protocol::Kind::Result | protocol::Kind::Error => {
@@ -147,8 +157,8 @@ impl Caller {
             return StatusCode::ACCEPTED.into_response();
         }
         let (events, queue) = mpsc::channel(EVENT_QUEUE);
-        let outcome = Box::pin(batch::run_all(Arc::clone(&self.edge), Arc::clone(&session), requests, events));
-        self.answer(session, headers, Work { queue, outcome }).await
+        let outcome = batch::run_all(Arc::clone(&self.edge), Arc::clone(&session), requests, events.clone());
+        self.answer(session, headers, Work { queue, _events: events, outcome: Box::pin(outcome) }).await
     }
 
     async fn answer(self, session: Arc<Session>, headers: &HeaderMap, work: Work) -> Response {
@@ -216,11 +226,11 @@ impl Caller {
     }
 
     fn session(&self, headers: &HeaderMap) -> Result<Arc<Session>, Response> {
-        let version = headers.get(PROTOCOL_VERSION).and_then(|value| value.to_str().ok());
+        let version = headers.get(&PROTOCOL_VERSION).and_then(|value| value.to_str().ok());
         if version.is_some_and(|version| !protocol::is_known(version)) {
             return Err(respond::bad_request("MCP-Protocol-Version names a revision this endpoint does not speak"));
         }
-        let id = headers.get(SESSION_ID).ok_or_else(|| respond::bad_request("Mcp-Session-Id is required"))?;
+        let id = headers.get(&SESSION_ID).ok_or_else(|| respond::bad_request("Mcp-Session-Id is required"))?;
         let id = id.to_str().unwrap_or_default();
         let session = self.edge.sessions.find(id, &self.scope, self.principal);
         let session = session.ok_or_else(respond::unknown_session)?;
@@ -231,7 +241,7 @@ impl Caller {
 
 /// Answers a request: at once where that is possible, else as a stream that a task goes on to fill.
 async fn answer(edge: Arc<Edge>, session: Arc<Session>, work: Work, streams: bool) -> Response {
-    let Work { mut queue, mut outcome } = work;
+    let Work { mut queue, _events, mut outcome } = work;
     let early = loop {
         tokio::select! {
             biased;
@@ -241,8 +251,9 @@ async fn answer(edge: Arc<Edge>, session: Arc<Session>, work: Work, streams: boo
                 None => {}
             },
             bytes = &mut outcome => {
-                // What came in the same moment is told before the answer.
-                let Ok(event) = queue.try_recv() else { return finished(bytes) };
+                // What came in the same moment is told before the answer. Nobody is to be woken by the queue any more.
+                let last = queue.poll_recv(&mut Context::from_waker(Waker::noop()));
+                let Poll::Ready(Some(event)) = last else { return finished(bytes) };
                 outcome = Box::pin(std::future::ready(bytes));
                 if streams {
                     break Some(event);
@@ -277,17 +288,22 @@ fn finished(bytes: Option<Bytes>) -> Response {
 }
 
 fn is_json(headers: &HeaderMap) -> bool {
-    let kind = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    kind.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"))
+    let kind = headers.get(header::CONTENT_TYPE).map_or(b"".as_slice(), HeaderValue::as_bytes);
+    essence(kind).eq_ignore_ascii_case(b"application/json")
 }
 
 /// Whether a client takes this type. One that does not say takes anything.
 fn accepts(headers: &HeaderMap, kind: &str) -> bool {
-    let mut accept = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok()).peekable();
-    let group = kind.split('/').next().unwrap_or_default();
-    let matches = |range: &str| {
-        let range = range.split(';').next().unwrap_or_default().trim();
-        range == "*/*" || range.eq_ignore_ascii_case(kind) || range.strip_suffix("/*") == Some(group)
+    let group = kind.split_inclusive('/').next().unwrap_or_default().as_bytes();
+    let matches = |range: &[u8]| {
+        let range = essence(range);
+        range == b"*/*" || range.eq_ignore_ascii_case(kind.as_bytes()) || range.strip_suffix(b"*") == Some(group)
     };
-    accept.peek().is_none() || accept.any(|value| value.split(',').any(matches))
+    let mut accept = headers.get_all(header::ACCEPT).iter().peekable();
+    accept.peek().is_none() || accept.any(|value| value.as_bytes().split(|byte| *byte == b',').any(matches))
+}
+
+/// A media type without its parameters.
+fn essence(kind: &[u8]) -> &[u8] {
+    kind.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii()
 }

@@ -3,6 +3,7 @@
 //! Everything here belongs to one client: its ids, its streams, the questions it was asked. Nothing is shared between
 //! two of them, so that equal request ids cannot meet.
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
@@ -82,7 +83,7 @@ struct Streams {
 /// A call whose answer is awaited; withdrawn from the session's list when dropped.
 pub(super) struct Running<'a> {
     session: &'a Session,
-    id: Box<str>,
+    id: &'a str,
 }
 
 impl Sessions {
@@ -241,15 +242,19 @@ impl Session {
     }
 
     /// Notes a request, so that it can be cancelled. A second one with the same id is refused while the first runs.
-    pub(super) fn begin(&self, request: &Message) -> Result<(Running<'_>, oneshot::Receiver<Message>), Error> {
-        let id: Box<str> = request.id().into();
-        let (cancel, cancelled) = oneshot::channel();
-        let mut calls = lock(&self.calls);
-        if calls.contains_key(&id) {
-            return Err(Kind::InvalidRequest("a request with this id is already in flight").into());
+    pub(super) fn begin<'a>(
+        &'a self,
+        request: &'a Message,
+    ) -> Result<(Running<'a>, oneshot::Receiver<Message>), Error> {
+        let id = request.id();
+        match lock(&self.calls).entry(id.into()) {
+            Entry::Occupied(_) => Err(Kind::InvalidRequest("a request with this id is already in flight").into()),
+            Entry::Vacant(place) => {
+                let (cancel, cancelled) = oneshot::channel();
+                place.insert(cancel);
+                Ok((Running { session: self, id }, cancelled))
+            }
         }
-        calls.insert(id.clone(), cancel);
-        Ok((Running { session: self, id }, cancelled))
     }
 
     /// Cancels the request that a `notifications/cancelled` names.
@@ -347,7 +352,7 @@ impl Session {
 
 impl Drop for Running<'_> {
     fn drop(&mut self) {
-        lock(&self.session.calls).remove(&self.id);
+        lock(&self.session.calls).remove(self.id);
     }
 }
 

@@ -11,13 +11,13 @@ use tokio::sync::mpsc;
 
 use crate::downstream::dialogue::{fill, introduce, notify, run};
 use crate::downstream::session::Session;
-use crate::downstream::{Edge, Shared, admit, batch, read_body, respond, stream, upstream_name};
+use crate::downstream::{Edge, Shared, admit, batch, read_body, respond, shown, stream, upstream_name};
 use crate::protocol::{self, INVALID_PARAMS, INVALID_REQUEST, Kind, Message, PARSE_ERROR, error_response};
 use crate::upstream::{EVENT_QUEUE, OpenError};
 
 /// Opens a session; it ends with the stream.
 pub(super) async fn open(State(edge): Shared, path: RawPathParams, request: Request) -> Response {
-    let (scope, principal) = match admit(&edge, upstream_name(&path), &request) {
+    let (scope, principal) = match admit(&edge, upstream_name(&path), &shown(&request)) {
         Ok(admitted) => admitted,
         Err(refusal) => return refusal,
     };
@@ -43,7 +43,7 @@ fn message_address(base_url: Option<&str>, path: &str) -> String {
 
 /// Takes one message of a session and answers 202; what there is to say comes on the session's stream.
 pub(super) async fn message(State(edge): Shared, path: RawPathParams, request: Request) -> Response {
-    let (scope, principal) = match admit(&edge, upstream_name(&path), &request) {
+    let (scope, principal) = match admit(&edge, upstream_name(&path), &shown(&request)) {
         Ok(admitted) => admitted,
         Err(refusal) => return refusal,
     };

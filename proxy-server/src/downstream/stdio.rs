@@ -283,7 +283,7 @@ async fn pour(response: Response, out: &mpsc::Sender<Bytes>, limit: usize) {
     let mut decoder = EventDecoder::new(limit);
     while let Some(Ok(frame)) = body.frame().await {
         let Ok(chunk) = frame.into_data() else { continue };
-        if decoder.push(&chunk).is_err() {
+        if decoder.push(chunk.into()).is_err() {
             return;
         }
         while let Some(event) = decoder.next_event() {

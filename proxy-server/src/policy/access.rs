@@ -5,22 +5,31 @@ use schemas::ToolFilter;
 use serde_json::value::RawValue;
 
 use crate::error::{Error, Kind};
-use crate::protocol::{Message, Object};
+use crate::protocol::{self, Message, Object};
 
 /// Refuses a call of a tool that the filter hides, just as if there were none.
 pub(crate) fn check(filter: Option<&ToolFilter>, request: &Message) -> Result<(), Error> {
     if request.method() != "tools/call" {
         return Ok(());
     }
-    let params = Object::read(request.params()).map_err(|_| Kind::InvalidParams("`params` must be an object"))?;
-    if params.has_case_variant_of(&["name", "arguments"]) {
-        return Err(Kind::InvalidParams("a parameter differs from a known one by case only").into());
-    }
-    let name = params.text("name").ok_or(Kind::InvalidParams("`params.name` must be a string"))?;
+    let name = match request.glance() {
+        Some(seen) => seen.name,
+        None => named(request.params())?,
+    };
+    let name = name.and_then(protocol::text).ok_or(Kind::InvalidParams("`params.name` must be a string"))?;
     match filter {
         Some(filter) if !filter.passes(&name) => Err(Kind::UnknownTool.into()),
         Some(_) | None => Ok(()),
     }
+}
+
+/// The raw `name` in `params` that must be looked at closely.
+fn named(params: &str) -> Result<Option<&str>, Error> {
+    let params = Object::read(params).map_err(|_| Kind::InvalidParams("`params` must be an object"))?;
+    if params.has_case_variant_of(&["name", "arguments"]) {
+        return Err(Kind::InvalidParams("a parameter differs from a known one by case only").into());
+    }
+    Ok(params.get("name"))
 }
 
 /// The same list of tools without those that the filter hides; every other byte stays.

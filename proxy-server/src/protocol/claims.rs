@@ -44,19 +44,15 @@ pub(crate) fn asks_for_logs(params: &str) -> bool {
 }
 
 /// Whether a message has the metadata that only modern messages have.
-pub(crate) fn claims_a_version(params: &str) -> bool {
-    // Most legacy messages do not contain the words, and this is cheaper than to read them.
-    memchr::memmem::find(params.as_bytes(), VERSION_KEY.as_bytes()).is_some()
-        && Object::read(params)
-            .ok()
-            .and_then(|params| Object::read(params.get("_meta")?).ok())
-            .is_some_and(|meta| meta.get(VERSION_KEY).is_some())
+pub(crate) fn claims_a_version(message: &Message) -> bool {
+    let meta = message.meta().and_then(|raw| Object::read(raw).ok());
+    meta.is_some_and(|meta| meta.get(VERSION_KEY).is_some())
 }
 
 /// The request without what only a modern server understands. Everything else stays as it came.
 pub(crate) fn plain(request: &Message) -> Result<Message, Invalid> {
     let raw = request.params();
-    let params = Object::read(raw).map_err(Invalid::Json)?;
+    let params = Object::read(raw)?;
     let meta = params.get("_meta").and_then(|raw| Some((raw, without(&Object::read(raw).ok()?, &OWN_KEYS))));
     if OWN_PARAMS.iter().all(|name| params.get(name).is_none()) {
         let edits: Vec<_> = meta.iter().map(|(raw, kept)| (*raw, kept.as_str())).collect();

@@ -4,22 +4,37 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 use bytes::{BufMut, Bytes, BytesMut};
-use serde_json::value::RawValue;
+use bytestring::ByteString;
 
-use super::object::{self, Object};
-
-const MAX_DEPTH: usize = 128;
-const ENVELOPE: [&str; 6] = ["jsonrpc", "id", "method", "params", "result", "error"];
+use super::envelope::Envelope;
+use super::object::Object;
+use super::scan::{MAX_DEPTH, Malformed, Scanner, text};
 
 /// One message, cheap to clone. What the gateway does not understand stays as it came.
 #[derive(Clone, Debug)]
 pub(crate) struct Message {
-    bytes: Bytes,
+    text: ByteString,
     kind: Kind,
     id: Range<usize>,
     method: Method,
     params: Range<usize>,
     body: Range<usize>,
+    glance: Option<Places>,
+}
+
+/// What was seen of `params` when the envelope was read.
+pub(crate) struct Glance<'a> {
+    /// The raw `name`.
+    pub(crate) name: Option<&'a str>,
+    /// The raw `_meta`.
+    pub(crate) meta: Option<&'a str>,
+}
+
+/// Where that is; empty where it is not.
+#[derive(Clone, Debug)]
+struct Places {
+    name: Range<usize>,
+    meta: Range<usize>,
 }
 
 /// What a message is.
@@ -37,7 +52,7 @@ pub(crate) enum Kind {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Invalid {
     #[error("the body is not valid JSON")]
-    Json(#[source] serde_json::Error),
+    Json(#[source] Malformed),
     #[error("the message is nested deeper than {MAX_DEPTH} levels")]
     Depth,
     #[error("a batch is not accepted")]
@@ -56,48 +71,53 @@ enum Method {
 impl Message {
     /// Reads the envelope. Members that occur twice or differ from a known one by case only are refused.
     pub(crate) fn parse(bytes: Bytes) -> Result<Self, Invalid> {
-        check_depth(&bytes)?;
-        let text = std::str::from_utf8(&bytes).map_err(|_| Invalid::Envelope("the body is not UTF-8"))?;
-        if text.trim_start().starts_with('[') {
+        let text = utf8(bytes)?;
+        if Scanner::new(&text).peek() == Some(b'[') {
             return Err(Invalid::Batch);
         }
-        let envelope = Object::read(text).map_err(Invalid::Json)?;
-        if envelope.has_case_variant_of(&ENVELOPE) {
+        let envelope = Envelope::read(&text)?;
+        if envelope.has_case_variants {
             return Err(Invalid::Envelope("a member differs from a known one by case only"));
         }
-        if envelope.text("jsonrpc").as_deref() != Some("2.0") {
+        if envelope.jsonrpc.and_then(self::text).as_deref() != Some("2.0") {
             return Err(Invalid::Envelope("`jsonrpc` must be \"2.0\""));
         }
-        let find = |name| envelope.get(name).map_or(0..0, |raw| range(text, raw));
-        let id = match envelope.get("id") {
-            Some(raw) if is_id(raw) => range(text, raw),
-            Some(null @ "null") if envelope.get("error").is_some() => range(text, null),
+        let place = |raw: Option<&str>| raw.map_or(0..0, |raw| range(&text, raw));
+        let id = match envelope.id {
+            Some(raw) if is_id(raw) => range(&text, raw),
+            Some(null @ "null") if envelope.error.is_some() => range(&text, null),
             Some(_) => return Err(Invalid::Envelope("`id` must be a string or a number")),
             None => 0..0,
         };
-        let (kind, method) = match (envelope.get("method"), envelope.get("result"), envelope.get("error")) {
+        let (kind, method) = match (envelope.method, envelope.result, envelope.error) {
             (Some(method), None, None) => {
                 let kind = if id.is_empty() { Kind::Notification } else { Kind::Request };
-                (kind, Method::read(text, method)?)
+                (kind, Method::read(&text, method)?)
             }
             (None, Some(_), None) if !id.is_empty() => (Kind::Result, Method::At(0..0)),
             (None, None, Some(_)) => (Kind::Error, Method::At(0..0)),
             _ => return Err(Invalid::Envelope("expected a request, a notification or a response")),
         };
-        let params = find("params");
-        let body = if kind == Kind::Result { find("result") } else { find("error") };
-        Ok(Self { kind, id, method, params, body, bytes })
+        let params = place(envelope.params);
+        let body = place(if kind == Kind::Result { envelope.result } else { envelope.error });
+        let glance = envelope.glance.map(|seen| Places { name: place(seen.name), meta: place(seen.meta) });
+        Ok(Self { kind, id, method, params, body, glance, text })
     }
 
     /// Reads the messages of an array. One that is wrong makes all of them wrong.
     pub(crate) fn parse_batch(bytes: &Bytes, max: usize) -> Result<Vec<Self>, Invalid> {
-        check_depth(bytes)?;
-        let text = std::str::from_utf8(bytes).map_err(|_| Invalid::Envelope("the body is not UTF-8"))?;
-        let messages: Vec<&RawValue> = serde_json::from_str(text).map_err(Invalid::Json)?;
+        let text = utf8(bytes.clone())?;
+        let mut messages = Vec::new();
+        let mut scanner = Scanner::new(&text);
+        let read = scanner.array(|raw| {
+            messages.push(raw);
+            Ok(())
+        });
+        read.and_then(|()| scanner.end())?;
         if messages.is_empty() || messages.len() > max {
             return Err(Invalid::Envelope("a batch must not be empty, nor too long"));
         }
-        let read = |raw: &&RawValue| match Self::parse(bytes.slice_ref(raw.get().as_bytes())) {
+        let read = |raw: &&str| match Self::parse(bytes.slice_ref(raw.as_bytes())) {
             // It is JSON, or the array would not have been.
             Err(Invalid::Json(_)) => Err(Invalid::Envelope("a batch must hold messages")),
             outcome => outcome,
@@ -111,7 +131,7 @@ impl Message {
 
     /// The whole message as it came.
     pub(crate) fn bytes(&self) -> &Bytes {
-        &self.bytes
+        self.text.as_bytes()
     }
 
     /// The raw id; empty for a notification and for an error that names none.
@@ -134,6 +154,21 @@ impl Message {
         self.slice(&self.params)
     }
 
+    /// What was seen of `params` in passing; nothing where they have to be looked at more closely, because they are no
+    /// object, hold a member twice, or hold one that only nearly has a name that matters.
+    pub(crate) fn glance(&self) -> Option<Glance<'_>> {
+        let found = |place: &Range<usize>| (!place.is_empty()).then(|| self.slice(place));
+        self.glance.as_ref().map(|seen| Glance { name: found(&seen.name), meta: found(&seen.meta) })
+    }
+
+    /// The raw `params._meta`.
+    pub(crate) fn meta(&self) -> Option<&str> {
+        match self.glance() {
+            Some(seen) => seen.meta,
+            None => Object::read(self.params()).ok()?.get("_meta"),
+        }
+    }
+
     /// The raw `result` or `error` of a response.
     pub(crate) fn body(&self) -> &str {
         self.slice(&self.body)
@@ -146,12 +181,16 @@ impl Message {
 
     /// Where a first member can be put, as an empty slice of this very message.
     pub(crate) fn opening(&self) -> &str {
-        let start = self.bytes.iter().position(|byte| *byte == b'{').map_or(0, |brace| brace + 1);
+        let start = self.text.find('{').map_or(0, |brace| brace + 1);
         self.slice(&(start..start))
     }
 
     /// The same message with another id, and with other replacements of slices of this very message.
     pub(crate) fn with_id(&self, id: &str, more: &[(&str, &str)]) -> Bytes {
+        if !self.id.is_empty() && more.is_empty() {
+            let (before, after) = (self.slice(&(0..self.id.start)), self.slice(&(self.id.end..self.text.len())));
+            return [before, id, after].concat().into();
+        }
         let mut edits = Vec::with_capacity(1 + more.len());
         let member;
         if self.id.is_empty() {
@@ -162,12 +201,12 @@ impl Message {
             edits.push((self.id.clone(), id));
         }
         edits.extend(more.iter().map(|(old, new)| (self.locate(old), *new)));
-        self.splice(edits)
+        self.splice(edits).into()
     }
 
     /// The same message with slices of it replaced.
     pub(crate) fn with(&self, replacements: &[(&str, &str)]) -> Bytes {
-        self.splice(replacements.iter().map(|(old, new)| (self.locate(old), *new)).collect())
+        self.splice(replacements.iter().map(|(old, new)| (self.locate(old), *new)).collect()).into()
     }
 
     /// The same as [`Message::with`], as a message again. The replacements lie inside `params`, `result` or `error`, and
@@ -185,37 +224,50 @@ impl Message {
             Method::Decoded(method) => Method::Decoded(method.clone()),
         };
         let (id, params, body) = (moved(&self.id), moved(&self.params), moved(&self.body));
-        Self { kind: self.kind, id, method, params, body, bytes: self.splice(edits) }
+        // Inside of `params`, their members stay what they are.
+        let stays = edits.iter().all(|(range, _)| range.start > self.params.start);
+        let glance = self.glance.as_ref().filter(|_| stays);
+        let glance = glance.map(|seen| Places { name: moved(&seen.name), meta: moved(&seen.meta) });
+        Self { kind: self.kind, id, method, params, body, glance, text: self.splice(edits).into() }
     }
 
     fn locate(&self, slice: &str) -> Range<usize> {
-        let start = slice.as_ptr() as usize - self.bytes.as_ptr() as usize;
-        start..start + slice.len()
+        range(&self.text, slice)
     }
 
-    fn splice(&self, mut edits: Vec<(Range<usize>, &str)>) -> Bytes {
+    fn splice(&self, mut edits: Vec<(Range<usize>, &str)>) -> String {
         // An insertion comes before what is replaced at the same place.
         edits.sort_unstable_by_key(|(range, _)| (range.start, range.end));
         let added: usize = edits.iter().map(|(_, new)| new.len()).sum();
-        let mut out = BytesMut::with_capacity(self.bytes.len() + added);
+        let removed: usize = edits.iter().map(|(range, _)| range.len()).sum();
+        let mut out = String::with_capacity(self.text.len() + added - removed);
         let mut from = 0;
         for (range, new) in edits {
-            out.put_slice(self.bytes.get(from..range.start).unwrap_or_default());
-            out.put_slice(new.as_bytes());
+            out.push_str(self.slice(&(from..range.start)));
+            out.push_str(new);
             from = range.end;
         }
-        out.put_slice(self.bytes.get(from..).unwrap_or_default());
-        out.freeze()
+        out.push_str(self.slice(&(from..self.text.len())));
+        out
     }
 
     fn slice(&self, range: &Range<usize>) -> &str {
-        self.bytes.get(range.clone()).and_then(|bytes| std::str::from_utf8(bytes).ok()).unwrap_or_default()
+        self.text.get(range.clone()).unwrap_or_default()
+    }
+}
+
+impl From<Malformed> for Invalid {
+    fn from(malformed: Malformed) -> Self {
+        match malformed {
+            Malformed::Depth => Self::Depth,
+            Malformed::Syntax(_) | Malformed::Twice | Malformed::TooMany => Self::Json(malformed),
+        }
     }
 }
 
 impl Method {
     fn read(text: &str, raw: &str) -> Result<Self, Invalid> {
-        match object::text(raw) {
+        match self::text(raw) {
             Some(Cow::Borrowed(method)) => Ok(Self::At(range(text, method))),
             Some(Cow::Owned(method)) => Ok(Self::Decoded(method.into())),
             None => Err(Invalid::Envelope("`method` must be a string")),
@@ -263,41 +315,12 @@ fn range(text: &str, slice: &str) -> Range<usize> {
     start..start + slice.len()
 }
 
+fn utf8(bytes: Bytes) -> Result<ByteString, Invalid> {
+    ByteString::try_from(bytes).map_err(|_| Invalid::Envelope("the body is not UTF-8"))
+}
+
 fn is_id(raw: &str) -> bool {
     raw.starts_with(|first: char| first == '"' || first == '-' || first.is_ascii_digit())
-}
-
-/// Counts open brackets outside texts. The JSON reader skips raw values without recursion and so has no limit.
-fn check_depth(bytes: &[u8]) -> Result<(), Invalid> {
-    let (mut depth, mut at) = (0_usize, 0);
-    while let Some(&byte) = bytes.get(at) {
-        at += 1;
-        match byte {
-            b'{' | b'[' => {
-                depth += 1;
-                if depth > MAX_DEPTH {
-                    return Err(Invalid::Depth);
-                }
-            }
-            b'}' | b']' => depth = depth.saturating_sub(1),
-            b'"' => at += text_length(bytes.get(at..).unwrap_or_default()),
-            _ => {}
-        }
-    }
-    Ok(())
-}
-
-/// Bytes up to and with the closing quote.
-fn text_length(bytes: &[u8]) -> usize {
-    let mut at = 0;
-    while let Some(found) = memchr::memchr2(b'"', b'\\', bytes.get(at..).unwrap_or_default()) {
-        at += found;
-        if bytes.get(at) == Some(&b'"') {
-            return at + 1;
-        }
-        at += 2;
-    }
-    bytes.len()
 }
 
 #[cfg(test)]

@@ -1,8 +1,7 @@
 //! The few members inside `params` that tie messages to one another, and the keys by which modern messages say what a
 //! handshake used to say (2026-07-28, basic, "_meta").
 
-use memchr::memmem;
-
+use super::message::Message;
 use super::object::Object;
 
 pub(crate) const VERSION_KEY: &str = "io.modelcontextprotocol/protocolVersion";
@@ -13,8 +12,8 @@ pub(crate) const SERVER_KEY: &str = "io.modelcontextprotocol/serverInfo";
 pub(crate) const SUBSCRIPTION_KEY: &str = "io.modelcontextprotocol/subscriptionId";
 
 /// The raw `params._meta.progressToken` of a request.
-pub(crate) fn progress_token(params: &str) -> Option<&str> {
-    meta(params, "progressToken")
+pub(crate) fn progress_token(request: &Message) -> Option<&str> {
+    Object::read(request.meta()?).ok()?.get("progressToken")
 }
 
 /// The raw `params.requestId` of `notifications/cancelled`.
@@ -22,36 +21,38 @@ pub(crate) fn requested_id(params: &str) -> Option<&str> {
     Object::read(params).ok()?.get("requestId")
 }
 
-/// The raw id of the `subscriptions/listen` that a notification, or a result, belongs to.
-pub(crate) fn subscription_id(params: &str) -> Option<&str> {
-    meta(params, SUBSCRIPTION_KEY)
+/// The raw id of the `subscriptions/listen` that a notification belongs to.
+pub(crate) fn subscription_id(notification: &Message) -> Option<&str> {
+    Object::read(notification.meta()?).ok()?.get(SUBSCRIPTION_KEY)
 }
 
-/// A raw member of the object's own `_meta`.
-fn meta<'a>(text: &'a str, key: &str) -> Option<&'a str> {
-    // Most messages have none, and to see that takes far less time than to read all of what may be large.
-    if !may_name(text, key.as_bytes()) {
-        return None;
-    }
-    Object::read(Object::read(text).ok()?.get("_meta")?).ok()?.get(key)
-}
-
-/// Whether a member may be called this. A name can also be written with escapes.
-fn may_name(text: &str, name: &[u8]) -> bool {
-    let occurs = |needle| memmem::find(text.as_bytes(), needle).is_some();
-    occurs(name) || occurs(b"\\u") || occurs(b"\\/")
+/// The same of the result that ends it.
+pub(crate) fn ended_subscription(result: &str) -> Option<&str> {
+    Object::read(Object::read(result).ok()?.get("_meta")?).ok()?.get(SUBSCRIPTION_KEY)
 }
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
+
     use super::*;
+
+    fn check(found: fn(&Message) -> Option<&str>, params: &str, expected: Option<&str>) {
+        let text = format!(r#"{{"jsonrpc":"2.0","method":"x","params":{params}}}"#);
+        let message = Message::parse(Bytes::from(text)).expect("a message");
+        assert_eq!(found(&message), expected, "{params}");
+    }
 
     #[test]
     fn finds_a_token_however_its_name_is_written() {
-        assert_eq!(progress_token(r#"{"_meta":{"progressToken":7}}"#), Some("7"));
-        assert_eq!(progress_token(r#"{"_meta":{"progress\u0054oken":"a"}}"#), Some("\"a\""));
-        assert_eq!(progress_token(r#"{"a":"progressToken","_meta":{}}"#), None);
-        assert_eq!(progress_token(r#"{"a":1}"#), None);
-        assert_eq!(subscription_id(r#"{"_meta":{"io.modelcontextprotocol\/subscriptionId":3}}"#), Some("3"));
+        check(progress_token, r#"{"_meta":{"progressToken":7}}"#, Some("7"));
+        check(progress_token, r#"{"_me\u0074a":{"progress\u0054oken":"a"}}"#, Some("\"a\""));
+        check(progress_token, r#"{"a":"progressToken","_meta":{}}"#, None);
+        check(progress_token, r#"{"a":1}"#, None);
+        check(progress_token, "[]", None);
+        let many: String = (0..20).map(|number| format!(r#""{number}":0,"#)).collect();
+        check(progress_token, &format!(r#"{{{many}"_meta":{{"progressToken":7}}}}"#), Some("7"));
+        check(progress_token, r#"{"_meta":{"progressToken":7},"_meta":{}}"#, None);
+        check(subscription_id, r#"{"_meta":{"io.modelcontextprotocol\/subscriptionId":3}}"#, Some("3"));
     }
 }

@@ -1,27 +1,40 @@
 //! The members of one JSON object, by name, as the bytes that arrived.
 
 use std::borrow::Cow;
-use std::fmt;
 
-use serde::Deserialize;
-use serde::de::{Deserializer, Error as _, MapAccess, Visitor};
-use serde_json::value::RawValue;
+use super::scan::{Malformed, Scanner, text};
+
+/// Objects that the gateway looks into are small; this keeps the search for duplicates cheap.
+pub(super) const MAX_MEMBERS: usize = 512;
 
 /// An object whose members are still raw. A name that occurs twice is refused, because two readers of the same bytes
 /// could take different ones.
 pub(crate) struct Object<'a> {
-    members: Vec<(Cow<'a, str>, &'a RawValue)>,
+    members: Vec<(Cow<'a, str>, &'a str)>,
 }
 
 impl<'a> Object<'a> {
     /// Reads an object; a value of another type is an error.
-    pub(crate) fn read(text: &'a str) -> Result<Self, serde_json::Error> {
-        serde_json::from_str(text)
+    pub(crate) fn read(text: &'a str) -> Result<Self, Malformed> {
+        let mut scanner = Scanner::new(text);
+        let mut members: Vec<(Cow<'a, str>, &'a str)> = Vec::with_capacity(8);
+        scanner.object(|name, scanner| {
+            if members.len() == MAX_MEMBERS {
+                return Err(Malformed::TooMany);
+            }
+            if members.iter().any(|(known, _)| *known == name) {
+                return Err(Malformed::Twice);
+            }
+            members.push((name, scanner.value()?));
+            Ok(())
+        })?;
+        scanner.end()?;
+        Ok(Self { members })
     }
 
     /// The raw value of a member.
     pub(crate) fn get(&self, name: &str) -> Option<&'a str> {
-        self.members.iter().find(|(member, _)| member == name).map(|(_, value)| value.get())
+        self.members.iter().find(|(member, _)| member == name).map(|(_, value)| *value)
     }
 
     /// A member that is a text, decoded.
@@ -36,7 +49,7 @@ impl<'a> Object<'a> {
 
     /// The members in order, their names decoded.
     pub(crate) fn members(&self) -> impl Iterator<Item = (&str, &'a str)> {
-        self.members.iter().map(|(name, value)| (name.as_ref(), value.get()))
+        self.members.iter().map(|(name, value)| (name.as_ref(), *value))
     }
 
     /// Whether it has no members.
@@ -49,7 +62,7 @@ impl<'a> Object<'a> {
         let index = self.members.iter().position(|(member, _)| member == name)?;
         let end = |index: usize| {
             let (_, value) = self.members.get(index)?;
-            Some(value.get().as_ptr() as usize - text.as_ptr() as usize + value.get().len())
+            Some(value.as_ptr() as usize - text.as_ptr() as usize + value.len())
         };
         let last = end(index)?;
         if let Some(before) = index.checked_sub(1) {
@@ -67,46 +80,6 @@ impl<'a> Object<'a> {
         self.members.iter().any(|(member, _)| variant(member))
     }
 }
-
-/// A raw value that is a text, decoded; borrowed unless it has escapes.
-pub(crate) fn text(raw: &str) -> Option<Cow<'_, str>> {
-    #[derive(Deserialize)]
-    struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
-    serde_json::from_str::<Text<'_>>(raw).ok().map(|text| text.0)
-}
-
-impl<'de: 'a, 'a> Deserialize<'de> for Object<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Members;
-        impl<'de> Visitor<'de> for Members {
-            type Value = Object<'de>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Object<'de>, A::Error> {
-                #[derive(Deserialize)]
-                struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
-                let mut members: Vec<(Cow<'de, str>, &'de RawValue)> = Vec::with_capacity(8);
-                while let Some((Name(name), value)) = map.next_entry::<Name<'de>, &'de RawValue>()? {
-                    if members.len() == MAX_MEMBERS {
-                        return Err(A::Error::custom("too many members"));
-                    }
-                    if members.iter().any(|(known, _)| *known == name) {
-                        return Err(A::Error::custom("a member occurs twice"));
-                    }
-                    members.push((name, value));
-                }
-                Ok(Object { members })
-            }
-        }
-        deserializer.deserialize_map(Members)
-    }
-}
-
-/// Objects that the gateway looks into are small; this keeps the search for duplicates cheap.
-const MAX_MEMBERS: usize = 512;
 
 #[cfg(test)]
 mod tests {

@@ -60,7 +60,7 @@ impl Stamp {
             added = format!(r#""params":{{{added}"_meta":{{{said}}}}},"#);
             return Message::parse(request.with(&[(request.opening(), &added)]));
         }
-        let params = Object::read(raw).map_err(Invalid::Json)?;
+        let params = Object::read(raw)?;
         let meta = params.get("_meta").and_then(|raw| Some((raw, Object::read(raw).ok()?)));
         let mut edits = Vec::new();
         let kept;

@@ -71,7 +71,7 @@ impl Connection {
         let Sender { caller, events, cancelled, deadline } = sender;
         let id = next_id();
         let number = id.to_string();
-        let token = protocol::progress_token(message.params());
+        let token = protocol::progress_token(message);
         let bytes = message.with_id(&number, token.map(|token| (token, number.as_str())).as_slice());
         let listens = message.method() == "subscriptions/listen";
         let subscription = listens.then(|| message.id().into());
@@ -162,7 +162,7 @@ impl Connection {
         match (self.era, request.method(), &self.wire) {
             (Era::Modern, "tools/list", Wire::StreamableHttp(_)) => self.parameters.learn(answer),
             (Era::Modern, "subscriptions/listen", _) => {
-                let mine = protocol::subscription_id(answer.body());
+                let mine = protocol::ended_subscription(answer.body());
                 let bytes = mine.map(|mine| answer.with(&[(mine, request.id())]));
                 bytes.and_then(|bytes| Message::parse(bytes).ok()).unwrap_or(answer)
             }

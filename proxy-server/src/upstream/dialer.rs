@@ -3,21 +3,23 @@
 //! An upstream's address comes from whoever may register one; it must not lead to the cloud's metadata service, nor
 //! back to the gateway itself.
 
+mod body;
 mod connect;
 mod connection;
+mod head;
 mod origin;
 
 use std::collections::HashMap;
+use std::io::Write;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use bytes::Bytes;
-use http::header::{ACCEPT, AUTHORIZATION, HOST, USER_AGENT};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri};
-use http_body_util::Full;
+use bytes::{BufMut, Bytes};
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_LENGTH, HOST, TRANSFER_ENCODING, USER_AGENT};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
 use percent_encoding::percent_decode_str;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -25,6 +27,8 @@ use url::{Host, Position, Url};
 
 use self::connect::Connector;
 pub(crate) use self::connection::Response;
+use self::connection::{Fault, Written};
+use self::head::{put_field, put_fields};
 use self::origin::{LONGEST_IDLE, Origin};
 
 /// Metadata services that are not link-local: Alibaba's, Oracle's, Azure's.
@@ -33,6 +37,9 @@ const METADATA: [Ipv4Addr; 3] =
 /// Names the gateway's own requests, so that it refuses those that come back to itself.
 pub(crate) const OWN_MARK: HeaderName = HeaderName::from_static("x-mcp-proxy-mark");
 const OWN_NAME: HeaderValue = HeaderValue::from_static(concat!("mcp-proxy/", env!("CARGO_PKG_VERSION")));
+
+/// Room for the head of a request, and for a small body behind it.
+const HEAD_ROOM: usize = 1024;
 
 /// Opens connections to upstreams. Cheap to clone.
 #[derive(Clone)]
@@ -49,13 +56,17 @@ pub(crate) struct Target {
     origin: Arc<Origin>,
     connector: Arc<Connector>,
     path: Uri,
-    headers: HeaderMap,
+    /// The header fields of every request, as they are written.
+    fields: Box<[u8]>,
+    names_accepted: bool,
 }
 
 /// A request that is not sent yet.
 pub(crate) struct Prepared<'a> {
     target: &'a Target,
-    request: Request<Full<Bytes>>,
+    head: Vec<u8>,
+    names_accepted: bool,
+    body: Bytes,
 }
 
 /// Why an address is not dialled.
@@ -75,7 +86,7 @@ pub(crate) enum DialError {
     #[error("cannot connect")]
     Unreachable(#[source] Box<dyn std::error::Error + Send + Sync>),
     #[error("the connection broke")]
-    Broken(#[source] hyper::Error),
+    Broken(#[source] Fault),
 }
 
 impl Dialer {
@@ -106,10 +117,16 @@ impl Dialer {
         }
         headers.entry(USER_AGENT).or_insert(OWN_NAME);
         headers.append(OWN_MARK, self.mark.clone());
+        // Where a body ends is for the dialer alone to say.
+        headers.remove(CONTENT_LENGTH);
+        headers.remove(TRANSFER_ENCODING);
+        let mut fields = Vec::new();
+        put_fields(&mut fields, &headers);
         let path = Uri::try_from(&url[Position::BeforePath..Position::AfterQuery]);
         let path = path.map_err(|error| Refused::Unwritable(error.into()))?;
         let origin = self.origin(format!("{}://{authority}", url.scheme()))?;
-        Ok(Target { origin, connector: Arc::clone(&self.connector), path, headers })
+        let (connector, names_accepted) = (Arc::clone(&self.connector), headers.contains_key(ACCEPT));
+        Ok(Target { origin, connector, path, fields: fields.into(), names_accepted })
     }
 
     fn origin(&self, address: String) -> Result<Arc<Origin>, Refused> {
@@ -152,37 +169,47 @@ impl Dialer {
 
 impl Target {
     /// A request, without a body so far.
-    pub(crate) fn request(&self, method: Method) -> Prepared<'_> {
-        let mut request = Request::new(Full::default());
-        *request.method_mut() = method;
-        *request.uri_mut() = self.path.clone();
-        *request.headers_mut() = self.headers.clone();
-        Prepared { target: self, request }
+    pub(crate) fn request(&self, method: &Method) -> Prepared<'_> {
+        let mut head = Vec::with_capacity(HEAD_ROOM);
+        for part in [method.as_str(), " ", self.path.path(), self.path.query().map_or("", |_| "?")] {
+            head.put_slice(part.as_bytes());
+        }
+        head.put_slice(self.path.query().unwrap_or_default().as_bytes());
+        head.put_slice(b" HTTP/1.1\r\n");
+        head.put_slice(&self.fields);
+        Prepared { target: self, head, names_accepted: self.names_accepted, body: Bytes::new() }
     }
 }
 
 impl Prepared<'_> {
     /// Adds a header.
-    pub(crate) fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
-        self.request.headers_mut().append(name, value);
+    pub(crate) fn header(mut self, name: &HeaderName, value: &HeaderValue) -> Self {
+        put_field(&mut self.head, name, value);
+        self.names_accepted |= name == ACCEPT;
         self
     }
 
     /// Adds all of these.
-    pub(crate) fn headers(mut self, headers: HeaderMap) -> Self {
-        self.request.headers_mut().extend(headers);
+    pub(crate) fn headers(mut self, headers: &HeaderMap) -> Self {
+        put_fields(&mut self.head, headers);
         self
     }
 
     pub(crate) fn body(mut self, body: Bytes) -> Self {
-        *self.request.body_mut() = Full::new(body);
+        self.body = body;
         self
     }
 
     /// Sends the request and waits for the head of its response.
     pub(crate) async fn send(mut self) -> Result<Response, DialError> {
-        self.request.headers_mut().entry(ACCEPT).or_insert(HeaderValue::from_static("*/*"));
-        self.target.origin.send(&self.target.connector, self.request).await
+        if !self.names_accepted {
+            put_field(&mut self.head, &ACCEPT, &HeaderValue::from_static("*/*"));
+        }
+        if !self.body.is_empty() {
+            write!(self.head, "content-length: {}\r\n", self.body.len()).ok();
+        }
+        self.head.put_slice(b"\r\n");
+        self.target.origin.send(&self.target.connector, Written::new(self.head, self.body)).await
     }
 }
 

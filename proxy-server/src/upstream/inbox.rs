@@ -258,7 +258,7 @@ impl Inbox {
     /// Hands what belongs to a `subscriptions/listen` to its caller, under the id that the caller knows. What comes late,
     /// for one that has ended, is nobody's any more.
     fn is_listened_for(&self, message: &Message) -> bool {
-        let Some(raw) = protocol::subscription_id(message.params()) else { return false };
+        let Some(raw) = protocol::subscription_id(message) else { return false };
         let state = self.state();
         let pending = raw.parse().ok().and_then(|id: u64| state.pending.get(&id));
         if let Some(Pending { events, subscription: Some(subscription), .. }) = pending {

@@ -30,7 +30,7 @@ pub(super) fn build() -> Result<PathBuf> {
 
 /// Where a route is on the gateway.
 pub(super) fn path(route: Route) -> String {
-    format!("/{}/mcp", route.name())
+    if route == Route::All { "/mcp".to_owned() } else { format!("/{}/mcp", route.name()) }
 }
 
 pub(super) async fn start(name: &str, program: &Path, upstream: &Upstream, routes: &[Route]) -> Result<Hop> {
@@ -43,7 +43,9 @@ pub(super) async fn start(name: &str, program: &Path, upstream: &Upstream, route
     let address = line.rsplit('/').next().context("the gateway does not say where it is")?.parse()?;
     let mut connection = Connection::open(address).await?;
     for route in routes {
-        register(&mut connection, &upstream.definition(*route)?).await?;
+        for definition in upstream.definitions(*route)? {
+            register(&mut connection, &definition).await?;
+        }
     }
     let running = Some(Running { _process: process, _folder: folder });
     Ok(Hop { name: name.to_owned(), kind: Kind::Gateway, address, pids: Vec::new(), running })

@@ -40,6 +40,7 @@ pub(super) fn answer(message: &Message<'_>, tools: &str) -> Option<String> {
     let id = message.id?;
     let params = message.params.map_or("{}", RawValue::get);
     let result = match &*message.method {
+        "server/discover" => Cow::Borrowed(DISCOVERY),
         "initialize" => Cow::Owned(initialize(serde_json::from_str::<Hello<'_>>(params).ok()?.version)),
         "tools/list" => Cow::Borrowed(tools),
         "tools/call" => Cow::Owned(echo(serde_json::from_str::<Call<'_>>(params).ok()?.arguments.text)),
@@ -50,6 +51,9 @@ pub(super) fn answer(message: &Message<'_>, tools: &str) -> Option<String> {
     Some(response)
 }
 
+/// What stands for a handshake in the modern era.
+const DISCOVERY: &str = r#"{"resultType":"complete","supportedVersions":["2026-07-28"],"capabilities":{"tools":{}},"ttlMs":60000,"cacheScope":"public","_meta":{"io.modelcontextprotocol/serverInfo":{"name":"bench","version":"1"}}}"#;
+
 fn initialize(version: &RawValue) -> String {
     format!(
         r#"{{"protocolVersion":{version},"capabilities":{{"tools":{{}}}},"serverInfo":{{"name":"bench","version":"1"}}}}"#
@@ -57,7 +61,7 @@ fn initialize(version: &RawValue) -> String {
 }
 
 fn echo(text: &RawValue) -> String {
-    format!(r#"{{"content":[{{"type":"text","text":{text}}}]}}"#)
+    format!(r#"{{"resultType":"complete","content":[{{"type":"text","text":{text}}}]}}"#)
 }
 
 /// The result of `tools/list`: `echo`, and others with as much text as tools have in practice.

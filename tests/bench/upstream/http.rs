@@ -1,4 +1,5 @@
-//! The upstream on Streamable HTTP. `/json/N` answers by JSON, `/events/N` by an event stream; N is how many tools it has.
+//! The upstream on Streamable HTTP. `/json/N` answers by JSON, `/events/N` by an event stream, `/modern/N` by JSON and
+//! without sessions; N is how many tools it has.
 
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -81,7 +82,7 @@ impl Server {
         let mut opened = None;
         if message.method == "initialize" {
             opened = Some(self.open());
-        } else if session.is_none_or(|id| !lock(&self.sessions).open.contains_key(id)) {
+        } else if !path.starts_with("/modern") && session.is_none_or(|id| !lock(&self.sessions).open.contains_key(id)) {
             return status(StatusCode::NOT_FOUND);
         }
         let mut response = match answer(&message, &self.tools(path)) {

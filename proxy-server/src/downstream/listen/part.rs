@@ -187,7 +187,7 @@ impl Part {
     }
 
     fn pass(&self, notice: &Message) {
-        let marked = match protocol::subscription_id(notice.params()) {
+        let marked = match protocol::subscription_id(notice) {
             Some(_) => notice.bytes().clone(),
             None => protocol::subscribed(notice, self.asking.message.id()),
         };

@@ -54,7 +54,7 @@ fn replaces_only_what_it_is_told_to() {
     let text = r#"{ "params":{"z":1,"a":123456789012345678901234567890,"_meta":{"v/x":[1 ],"progressToken":"p"}}, "x-extra":{"k" : null},
         "method":"tools/call","id": 17 ,"jsonrpc":"2.0"}"#;
     let message = parse(text).expect("a request");
-    let token = progress_token(message.params()).expect("a token");
+    let token = progress_token(&message).expect("a token");
     let sent = message.with_id("4", &[(token, "99")]);
     assert_eq!(sent, text.replace(": 17 ", ": 4 ").replace(r#""p""#, "99"));
 }

@@ -8,13 +8,12 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use http::Uri;
-use hyper::rt::{Read, Write};
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::connect::dns::Name;
-use hyper_util::rt::TokioIo;
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, crypto::ring};
 use rustls_platform_verifier::BuilderVerifierExt;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tower_service::Service;
@@ -32,9 +31,9 @@ type Failure = Box<dyn std::error::Error + Send + Sync>;
 /// A connection, with or without TLS.
 pub(super) type Stream = Box<dyn Duplex>;
 
-pub(super) trait Duplex: Read + Write + Send + Unpin {}
+pub(super) trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
 
-impl<T: Read + Write + Send + Unpin> Duplex for T {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Duplex for T {}
 
 /// Opens connections.
 pub(super) struct Connector {
@@ -63,14 +62,14 @@ impl Connector {
     }
 
     async fn open(&self, origin: &Uri) -> Result<Stream, Failure> {
-        let tcp = self.tcp.clone().call(origin.clone()).await?;
+        let tcp = self.tcp.clone().call(origin.clone()).await?.into_inner();
         if origin.scheme_str() != Some("https") {
             return Ok(Box::new(tcp));
         }
         let host = origin.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
         let name = ServerName::try_from(host.to_owned())?;
         let tls = self.tls.get_or_init(tls).clone()?;
-        Ok(Box::new(TokioIo::new(tls.connect(name, tcp.into_inner()).await?)))
+        Ok(Box::new(tls.connect(name, tcp).await?))
     }
 }
 

@@ -1,44 +1,81 @@
 //! One HTTP/1.1 connection, which whoever uses it also drives: no task stands between a call and its socket.
+//!
+//! A request is written as one piece that is ready, and of a response nothing is copied: its head and its body are
+//! slices of what was received.
 
 use std::future::poll_fn;
+use std::io::{self, IoSlice};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
 
-use bytes::Bytes;
-use http::{HeaderMap, Request, StatusCode, response};
-use http_body_util::Full;
-use hyper::body::{Body, Frame, Incoming};
-use hyper::client::conn::http1;
+use bytes::{Buf, Bytes, BytesMut};
+use http::{HeaderName, StatusCode};
+use tokio::io::{AsyncReadExt, AsyncWrite};
 use tokio::runtime::{Handle, Id};
 
 use super::DialError;
+use super::body::{BadBody, Body, Part};
 use super::connect::Stream;
+use super::head::{BadHead, Head};
 use super::origin::Origin;
 
-/// Frames after an answer that are passed over before the connection is given up.
+/// Parts of a body after an answer that are passed over before the connection is given up.
 const LONGEST_TAIL: usize = 64;
+/// What is asked of the socket at least.
+const LEAST_ROOM: usize = 2 * 1024;
+/// Room for what is received, to begin with.
+const FIRST_ROOM: usize = 8 * 1024;
+/// Responses larger than this are received in several rooms.
+const MOST_ROOM: usize = 256 * 1024;
+/// A body that is copied behind its head, because to write both together costs less.
+const SMALL: usize = 1024;
 
 /// A connection between two requests, or with one under way. It is large and handed around, so it stays where it is.
 pub(super) struct Connection(Box<Parts>);
 
 struct Parts {
-    sender: http1::SendRequest<Full<Bytes>>,
-    driver: Driver,
+    stream: Stream,
+    /// What was received and not yet looked at.
+    received: BytesMut,
+    /// How much was received for the last request, and how much for the largest one.
+    count: usize,
+    usual: usize,
     /// What has not been read yet of the body of the last response.
-    body: Option<Incoming>,
+    body: Option<Body>,
+    /// Whether another request may follow.
+    keeps_open: bool,
     /// Only there does anything wait for the socket, so that the connection is used nowhere else.
     runtime: Id,
 }
 
-/// A request that failed.
-pub(super) struct Unsent {
-    pub(super) error: hyper::Error,
-    /// The request where nothing of it left, so that it can be sent again.
-    pub(super) request: Option<Request<Full<Bytes>>>,
+/// A request as it is written.
+pub(super) struct Written {
+    head: Bytes,
+    body: Bytes,
 }
 
-/// Whether a connection can take the next request.
+/// A request that failed.
+pub(super) struct Unsent {
+    pub(super) fault: Fault,
+    /// The request where nothing of it left, so that it can be sent again.
+    pub(super) request: Option<Written>,
+}
+
+/// What can go wrong with a connection.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Fault {
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    #[error("the connection was closed before the response had ended")]
+    Closed,
+    #[error(transparent)]
+    Head(#[from] BadHead),
+    #[error(transparent)]
+    Body(#[from] BadBody),
+}
+
+/// Whether a connection can carry a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Readiness {
     Ready,
@@ -49,21 +86,34 @@ pub(super) enum Readiness {
 
 /// A response whose body is still to be read. Dropped before its end, it ends the connection.
 pub(crate) struct Response {
-    head: response::Parts,
+    head: Head,
     /// Nothing once the body has come to its end.
     connection: Option<Connection>,
     origin: Arc<Origin>,
 }
 
+impl Written {
+    /// A head that is whole, and a body.
+    pub(super) fn new(mut head: Vec<u8>, body: Bytes) -> Self {
+        if body.len() > SMALL {
+            return Self { head: head.into(), body };
+        }
+        head.extend_from_slice(&body);
+        Self { head: head.into(), body: Bytes::new() }
+    }
+}
+
 impl Connection {
-    pub(super) async fn open(stream: Stream) -> Result<Self, hyper::Error> {
-        let (sender, connection) = http1::handshake(stream).await?;
-        Ok(Self(Box::new(Parts {
-            sender,
-            driver: Driver(Some(connection)),
+    pub(super) fn open(stream: Stream) -> Self {
+        Self(Box::new(Parts {
+            stream,
+            received: BytesMut::new(),
+            count: 0,
+            usual: FIRST_ROOM,
             body: None,
+            keeps_open: true,
             runtime: Handle::current().id(),
-        })))
+        }))
     }
 
     pub(super) fn runtime(&self) -> Id {
@@ -71,49 +121,110 @@ impl Connection {
     }
 
     /// Sends a request and waits for the head of its response.
-    pub(super) async fn send(
-        mut self,
-        request: Request<Full<Bytes>>,
-        origin: &Arc<Origin>,
-    ) -> Result<Response, Unsent> {
-        let Parts { sender, driver, .. } = &mut *self.0;
-        let head = {
-            let mut response = pin!(sender.try_send_request(request));
-            poll_fn(|context| driver.until(context, |unheard| response.as_mut().poll(unheard))).await
-        };
-        match head {
-            Ok(response) => {
-                let (head, body) = response.into_parts();
-                self.0.body = Some(body);
-                Ok(Response { head, connection: Some(self), origin: Arc::clone(origin) })
-            }
-            Err(mut unsent) => Err(Unsent { request: unsent.take_message(), error: unsent.into_error() }),
+    pub(super) async fn send(mut self, request: Written, origin: &Arc<Origin>) -> Result<Response, Unsent> {
+        self.0.count = 0;
+        let mut left = request.head.clone().chain(request.body.clone());
+        let whole = left.remaining();
+        match poll_fn(|context| self.0.poll_head(context, &mut left)).await {
+            Ok(head) => Ok(Response { head, connection: Some(self), origin: Arc::clone(origin) }),
+            Err(fault) => Err(Unsent { fault, request: (left.remaining() == whole).then_some(request) }),
         }
     }
 
     /// Looks whether the connection can be used. What is left of the last body is read as far as it has come.
     pub(super) fn settle(&mut self) -> Readiness {
-        let mut frames = 0..LONGEST_TAIL;
+        if self.0.received.is_empty() {
+            self.0.make_room();
+        }
+        let mut parts = 0..LONGEST_TAIL;
+        let unheard = &mut Context::from_waker(Waker::noop());
         while self.0.body.is_some() {
-            match self.0.poll_frame(&mut unheard()) {
-                Poll::Ready(Some(Ok(_))) if frames.next().is_some() => {}
-                Poll::Ready(None) => break,
-                Poll::Ready(Some(_)) => return Readiness::Never,
+            match self.0.poll_part(unheard) {
+                Poll::Ready(Ok(Some(_))) if parts.next().is_some() => {}
+                Poll::Ready(Ok(None)) => break,
+                Poll::Ready(Ok(Some(_)) | Err(_)) => return Readiness::Never,
                 Poll::Pending => return Readiness::Later,
             }
         }
-        if self.0.driver.0.is_some() && self.0.sender.is_ready() { Readiness::Ready } else { Readiness::Never }
+        // Nothing is to come between two requests: what does, be it the end, means that there will be none.
+        let is_quiet = self.0.keeps_open && self.0.received.is_empty() && self.0.poll_fill(unheard).is_pending();
+        if is_quiet { Readiness::Ready } else { Readiness::Never }
     }
 }
 
 impl Parts {
-    fn poll_frame(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        let Some(body) = &mut self.body else { return Poll::Ready(None) };
-        let frame = ready!(self.driver.until(context, |unheard| Pin::new(&mut *body).poll_frame(unheard)));
-        if frame.is_none() {
-            self.body = None;
+    /// Writes what is left of a request, and reads the head of the response, which may come before all is written.
+    fn poll_head(&mut self, context: &mut Context<'_>, left: &mut impl Buf) -> Poll<Result<Head, Fault>> {
+        let writing = self.poll_write(context, left);
+        if let Poll::Ready(Err(error)) = writing
+            && self.poll_fill(context).is_pending()
+        {
+            return Poll::Ready(Err(error.into()));
         }
-        Poll::Ready(frame)
+        loop {
+            if !self.received.is_empty()
+                && let Some(mut head) = Head::take(&mut self.received)?
+            {
+                self.keeps_open = head.keeps_open && !left.has_remaining();
+                self.body = Some(std::mem::replace(&mut head.body, Body::empty()));
+                return Poll::Ready(Ok(head));
+            }
+            if ready!(self.poll_fill(context))? == 0 {
+                return Poll::Ready(Err(Fault::Closed));
+            }
+        }
+    }
+
+    fn poll_write(&mut self, context: &mut Context<'_>, left: &mut impl Buf) -> Poll<io::Result<()>> {
+        while left.has_remaining() {
+            let mut slices = [IoSlice::new(&[]); 2];
+            let count = left.chunks_vectored(&mut slices);
+            let slices = slices.get(..count).unwrap_or_default();
+            match ready!(Pin::new(&mut self.stream).poll_write_vectored(context, slices))? {
+                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                written => left.advance(written),
+            }
+        }
+        // Over TLS, what was written may still be on its way.
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    /// The next part of the body; nothing at its end.
+    fn poll_part(&mut self, context: &mut Context<'_>) -> Poll<Result<Option<BytesMut>, Fault>> {
+        while let Some(body) = &mut self.body {
+            match body.take(&mut self.received)? {
+                Part::Data(part) => return Poll::Ready(Ok(Some(part))),
+                Part::End => self.body = None,
+                Part::Missing => {
+                    let ends = body.ends_with_connection();
+                    match ready!(self.poll_fill(context))? {
+                        0 if ends => self.body = None,
+                        0 => return Poll::Ready(Err(Fault::Closed)),
+                        _ => {}
+                    }
+                }
+            }
+        }
+        Poll::Ready(Ok(None))
+    }
+
+    /// Receives what has come; nothing at the end of the connection.
+    fn poll_fill(&mut self, context: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        if self.received.capacity() - self.received.len() < LEAST_ROOM {
+            let expected = self.body.as_ref().map_or(0, Body::expected);
+            let expected = usize::try_from(expected).unwrap_or(MOST_ROOM);
+            self.received.reserve(expected.max(self.usual).min(MOST_ROOM));
+        }
+        let count = ready!(pin!(self.stream.read_buf(&mut self.received)).poll(context))?;
+        self.count += count;
+        Poll::Ready(Ok(count))
+    }
+
+    /// Makes room for what comes next, in the same place where nobody uses what is there any more.
+    fn make_room(&mut self) {
+        let most = self.count.next_power_of_two().min(MOST_ROOM);
+        self.usual = self.usual.max(most);
+        self.received.reserve(self.usual);
     }
 }
 
@@ -122,31 +233,19 @@ impl Response {
         self.head.status
     }
 
-    pub(crate) fn headers(&self) -> &HeaderMap {
-        &self.head.headers
+    /// The value of a header field.
+    pub(crate) fn field(&self, name: &HeaderName) -> Option<&[u8]> {
+        self.head.field(name)
     }
 
     /// The next part of the body; nothing at its end.
-    pub(crate) async fn chunk(&mut self) -> Result<Option<Bytes>, DialError> {
-        while let Some(connection) = &mut self.connection {
-            match poll_fn(|context| connection.0.poll_frame(context)).await {
-                // Trailers say nothing here.
-                Some(Ok(frame)) => {
-                    if let Ok(chunk) = frame.into_data() {
-                        return Ok(Some(chunk));
-                    }
-                }
-                Some(Err(error)) => return Err(DialError::Broken(error)),
-                None => self.keep(),
-            }
+    pub(crate) async fn chunk(&mut self) -> Result<Option<BytesMut>, DialError> {
+        let Some(connection) = &mut self.connection else { return Ok(None) };
+        let part = poll_fn(|context| connection.0.poll_part(context)).await.map_err(DialError::Broken)?;
+        if part.is_none() {
+            self.keep();
         }
-        Ok(None)
-    }
-
-    /// How much of the body is still to come, where that is known.
-    pub(crate) fn expected(&self) -> Option<u64> {
-        let body = self.connection.as_ref().and_then(|connection| connection.0.body.as_ref());
-        body.and_then(|body| body.size_hint().exact())
+        Ok(part)
     }
 
     /// Reads no further, and leaves the connection to other requests.
@@ -155,40 +254,8 @@ impl Response {
     }
 
     fn keep(&mut self) {
-        if let Some(connection) = self.connection.take() {
+        if let Some(connection) = self.connection.take_if(|connection| connection.0.keeps_open) {
             self.origin.keep(connection);
         }
     }
-}
-
-/// Reads and writes for a connection, when polled. What goes wrong is told to whoever waits for a response or a body.
-struct Driver(Option<http1::Connection<Stream, Full<Bytes>>>);
-
-impl Driver {
-    /// Goes on until there is something to see. Only the driver brings that about, and it is looked for whenever the
-    /// driver was polled, so nothing but the socket needs to wake the task: the first attempt is made unheard, because
-    /// it would have the two halves of the connection wake the task for one another.
-    fn until<T>(&mut self, context: &mut Context<'_>, mut look: impl FnMut(&mut Context<'_>) -> Poll<T>) -> Poll<T> {
-        let mut seen = look(&mut unheard());
-        if seen.is_pending() {
-            self.poll(&mut unheard());
-            seen = look(&mut unheard());
-        }
-        if seen.is_pending() {
-            self.poll(context);
-            seen = look(&mut unheard());
-        }
-        seen
-    }
-
-    fn poll(&mut self, context: &mut Context<'_>) {
-        if self.0.as_mut().is_some_and(|connection| Pin::new(connection).poll(context).is_ready()) {
-            self.0 = None;
-        }
-    }
-}
-
-/// A context that wakes nobody.
-fn unheard() -> Context<'static> {
-    Context::from_waker(Waker::noop())
 }

@@ -3,15 +3,13 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use bytes::Bytes;
-use http::{Request, Uri};
-use http_body_util::Full;
+use http::Uri;
 use tokio::runtime::Handle;
 use tokio::time::Instant;
 
 use super::DialError;
 use super::connect::Connector;
-use super::connection::{Connection, Readiness, Response};
+use super::connection::{Connection, Readiness, Response, Written};
 
 /// How long a connection may stay unused.
 pub(super) const LONGEST_IDLE: Duration = Duration::from_secs(90);
@@ -38,7 +36,7 @@ impl Origin {
     pub(super) async fn send(
         self: &Arc<Self>,
         connector: &Connector,
-        mut request: Request<Full<Bytes>>,
+        mut request: Written,
     ) -> Result<Response, DialError> {
         while let Some(connection) = self.take() {
             match connection.send(request, self).await {
@@ -46,13 +44,13 @@ impl Origin {
                 // The other side closed it while it was idle, and nothing was sent.
                 Err(unsent) => match unsent.request {
                     Some(again) => request = again,
-                    None => return Err(DialError::Broken(unsent.error)),
+                    None => return Err(DialError::Broken(unsent.fault)),
                 },
             }
         }
         let stream = Box::pin(connector.connect(&self.address)).await.map_err(DialError::Unreachable)?;
-        let connection = Connection::open(stream).await.map_err(DialError::Broken)?;
-        connection.send(request, self).await.map_err(|unsent| DialError::Broken(unsent.error))
+        let sent = Connection::open(stream).send(request, self).await;
+        sent.map_err(|unsent| DialError::Broken(unsent.fault))
     }
 
     /// Keeps a connection for the next request.

@@ -3,6 +3,7 @@ use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use futures_util::{Stream, StreamExt, stream};
+use http::Request;
 use http_body_util::StreamBody;
 use hyper::body::{Frame, Incoming};
 use hyper::server::conn::http1;
@@ -69,7 +70,7 @@ async fn read(mut response: Response) -> String {
 }
 
 async fn get(target: &Target) -> Response {
-    target.request(Method::GET).send().await.expect("a response")
+    target.request(&Method::GET).send().await.expect("a response")
 }
 
 #[tokio::test]

@@ -40,7 +40,7 @@ pub(in crate::upstream) struct Opening<'a> {
 pub(in crate::upstream) async fn open(opening: Opening<'_>, inbox: Arc<Inbox>) -> Result<Poster, Error> {
     let Opening { url, headers, dialer, tasks, limit } = opening;
     let stream = dialer.target(url, headers.clone()).map_err(|error| Error::new(Kind::Unreachable).because(error))?;
-    let mut response = stream.request(Method::GET).header(ACCEPT, EVENTS).send().await.map_err(transport_error)?;
+    let mut response = stream.request(&Method::GET).header(&ACCEPT, &EVENTS).send().await.map_err(transport_error)?;
     if !response.status().is_success() {
         return Err(refused(response.status()));
     }
@@ -54,7 +54,7 @@ pub(in crate::upstream) async fn open(opening: Opening<'_>, inbox: Arc<Inbox>) -
         }
         let chunk = response.chunk().await.map_err(transport_error)?;
         let chunk = chunk.ok_or_else(|| bad("the stream ended before its `endpoint` event"))?;
-        decoder.push(&chunk).map_err(|error| Error::new(Kind::BadAnswer).because(error))?;
+        decoder.push(chunk).map_err(|error| Error::new(Kind::BadAnswer).because(error))?;
     };
     let address = std::str::from_utf8(&endpoint.data).unwrap_or_default();
     let target = url.join(address.trim()).map_err(|error| Error::new(Kind::BadAnswer).because(error))?;
@@ -70,7 +70,7 @@ pub(in crate::upstream) async fn open(opening: Opening<'_>, inbox: Arc<Inbox>) -
 
 impl Poster {
     pub(super) async fn send(&self, message: Bytes) -> Result<(), Error> {
-        let request = self.target.request(Method::POST).header(CONTENT_TYPE, JSON).body(message);
+        let request = self.target.request(&Method::POST).header(&CONTENT_TYPE, &JSON).body(message);
         let response = request.send().await.map_err(transport_error)?;
         let status = response.status();
         response.finish();
@@ -100,8 +100,9 @@ async fn read(mut response: Response, mut decoder: Decoder, inbox: Arc<Inbox>, e
         tokio::select! {
             () = end.cancelled() => return inbox.close("the session was closed"),
             chunk = response.chunk() => match chunk {
-                Ok(Some(chunk)) if decoder.push(&chunk).is_ok() => {}
-                Ok(Some(_)) => return inbox.close("an event is larger than the limit"),
+                Ok(Some(chunk)) => if decoder.push(chunk).is_err() {
+                    return inbox.close("an event is larger than the limit");
+                },
                 Ok(None) => return inbox.close("the upstream ended its event stream"),
                 Err(error) => return inbox.close(format!("the event stream broke: {}", Chain(&error))),
             }

@@ -85,8 +85,10 @@ impl Endpoint {
         if !response.status().is_success() {
             return Box::pin(self.refused_answer(id, response, inbox, answer)).await;
         }
-        if let Some(session) = response.headers().get(SESSION_ID) {
-            self.session.set(session.clone()).ok();
+        if self.session.get().is_none()
+            && let Some(Ok(session)) = response.field(&SESSION_ID).map(HeaderValue::from_bytes)
+        {
+            self.session.set(session).ok();
         }
         if is_event_stream(&response) {
             return self.follow(id, response, inbox, answer).await;
@@ -142,7 +144,7 @@ impl Endpoint {
     /// Ends the session at the upstream, which may refuse.
     pub(super) async fn close(&self) {
         if self.session.get().is_some()
-            && let Ok(Ok(response)) = timeout(CLOSE_TIMEOUT, self.request(Method::DELETE).send()).await
+            && let Ok(Ok(response)) = timeout(CLOSE_TIMEOUT, self.request(&Method::DELETE).send()).await
         {
             response.finish();
         }
@@ -223,46 +225,40 @@ impl Endpoint {
     }
 
     async fn post(&self, message: Bytes, headers: HeaderMap) -> Result<Response, Error> {
-        let request = self.request(Method::POST).headers(headers).header(ACCEPT, BOTH).header(CONTENT_TYPE, JSON);
-        let request = request.body(message);
-        request.send().await.map_err(transport_error)
+        let request = self.request(&Method::POST).headers(&headers).header(&ACCEPT, &BOTH).header(&CONTENT_TYPE, &JSON);
+        request.body(message).send().await.map_err(transport_error)
     }
 
     async fn get(&self, last_id: Option<&str>) -> Result<Response, Error> {
-        let mut request = self.request(Method::GET).header(ACCEPT, EVENTS);
+        let mut request = self.request(&Method::GET).header(&ACCEPT, &EVENTS);
         // An id that cannot be a header's value is no id that the upstream would take back.
         if let Some(id) = last_id.and_then(|id| HeaderValue::from_str(id).ok()) {
-            request = request.header(LAST_EVENT_ID, id);
+            request = request.header(&LAST_EVENT_ID, &id);
         }
         request.send().await.map_err(transport_error)
     }
 
-    fn request(&self, method: Method) -> Prepared<'_> {
+    fn request(&self, method: &Method) -> Prepared<'_> {
         let mut request = self.target.request(method);
         if let Some(session) = self.session.get() {
-            request = request.header(SESSION_ID, session.clone());
+            request = request.header(&SESSION_ID, session);
         }
         if let Some(version) = &*self.version.read().unwrap_or_else(PoisonError::into_inner) {
-            request = request.header(PROTOCOL_VERSION, version.clone());
+            request = request.header(&PROTOCOL_VERSION, version);
         }
         request
     }
 
     async fn body(&self, mut response: Response) -> Result<Bytes, Error> {
-        let (mut body, expected) = (BytesMut::new(), response.expected());
+        let mut body = BytesMut::new();
         while let Some(chunk) = response.chunk().await.map_err(transport_error)? {
             if body.len() + chunk.len() > self.limit {
                 return Err(
                     Error::new(Kind::BadAnswer).because(format!("the body is larger than {} bytes", self.limit))
                 );
             }
-            let missing = expected.map_or(0, |expected| expected.saturating_sub(body.len() as u64));
-            if body.is_empty() && missing == chunk.len() as u64 {
-                body = BytesMut::from(chunk);
-                continue;
-            }
-            body.reserve(chunk.len().max(usize::try_from(missing).unwrap_or_default().min(self.limit)));
-            body.extend_from_slice(&chunk);
+            // Chunks that lie behind one another are not copied.
+            body.unsplit(chunk);
         }
         Ok(body.freeze())
     }
@@ -285,8 +281,11 @@ async fn read_events(
             }
         }
         match response.chunk().await {
-            Ok(Some(chunk)) if decoder.push(&chunk).is_ok() => {}
-            Ok(_) | Err(_) => return (StreamEnd::Broken, retry),
+            Ok(Some(chunk)) => match decoder.push(chunk) {
+                Ok(()) => {}
+                Err(_) => return (StreamEnd::Broken, retry),
+            },
+            Ok(None) | Err(_) => return (StreamEnd::Broken, retry),
         }
     }
 }
@@ -317,8 +316,10 @@ pub(super) fn refused(status: StatusCode) -> Error {
 }
 
 fn is_event_stream(response: &Response) -> bool {
-    let kind = response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    kind.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case("text/event-stream"))
+    let kind = response.field(&CONTENT_TYPE).unwrap_or_default();
+    kind.split(|byte| *byte == b';')
+        .next()
+        .is_some_and(|kind| kind.trim_ascii().eq_ignore_ascii_case(EVENTS.as_bytes()))
 }
 
 fn names_session(body: &[u8]) -> bool {

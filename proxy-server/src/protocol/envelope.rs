@@ -1,0 +1,93 @@
+//! The members of a message, and those of its `params` that every call needs, found in one reading.
+
+use std::borrow::Cow;
+
+use super::message::{Glance, Invalid};
+use super::object::MAX_MEMBERS;
+use super::scan::{Malformed, Scanner};
+
+const KNOWN: [&str; 6] = ["jsonrpc", "id", "method", "params", "result", "error"];
+/// Parameters that are looked for, or that others must not be mistaken for.
+const PARAMETERS: [&str; 3] = ["name", "arguments", "_meta"];
+/// Requests have fewer parameters.
+const FEW: usize = 8;
+
+/// A message's members, raw.
+#[derive(Default)]
+pub(super) struct Envelope<'a> {
+    pub(super) jsonrpc: Option<&'a str>,
+    pub(super) id: Option<&'a str>,
+    pub(super) method: Option<&'a str>,
+    pub(super) params: Option<&'a str>,
+    pub(super) result: Option<&'a str>,
+    pub(super) error: Option<&'a str>,
+    /// Whether a member differs from a known one by case only.
+    pub(super) has_case_variants: bool,
+    /// Nothing where `params` have to be looked at more closely.
+    pub(super) glance: Option<Glance<'a>>,
+}
+
+impl<'a> Envelope<'a> {
+    pub(super) fn read(text: &'a str) -> Result<Self, Invalid> {
+        let mut scanner = Scanner::new(text);
+        let mut envelope = Self::default();
+        let mut others = Vec::new();
+        let read = scanner.object(|name, scanner| envelope.take(name, scanner, &mut others));
+        read.and_then(|_| scanner.end())?;
+        let is_variant = |name: &Cow<'_, str>| KNOWN.iter().any(|known| known.eq_ignore_ascii_case(name));
+        envelope.has_case_variants = others.iter().any(is_variant);
+        Ok(envelope)
+    }
+
+    fn take(
+        &mut self,
+        name: Cow<'a, str>,
+        scanner: &mut Scanner<'a>,
+        others: &mut Vec<Cow<'a, str>>,
+    ) -> Result<(), Malformed> {
+        let place = match name.as_ref() {
+            "jsonrpc" => &mut self.jsonrpc,
+            "id" => &mut self.id,
+            "method" => &mut self.method,
+            "params" => &mut self.params,
+            "result" => &mut self.result,
+            "error" => &mut self.error,
+            _ if others.len() == MAX_MEMBERS => return Err(Malformed::TooMany),
+            _ if others.contains(&name) => return Err(Malformed::Twice),
+            _ => {
+                others.push(name);
+                return scanner.value().map(drop);
+            }
+        };
+        let value = match (name.as_ref(), scanner.peek()) {
+            ("params", Some(b'{')) => parameters(scanner, &mut self.glance)?,
+            _ => scanner.value()?,
+        };
+        if place.replace(value).is_some() { Err(Malformed::Twice) } else { Ok(()) }
+    }
+}
+
+/// Reads `params`, and notes what every call needs of them.
+fn parameters<'a>(scanner: &mut Scanner<'a>, glance: &mut Option<Glance<'a>>) -> Result<&'a str, Malformed> {
+    let mut seen: [Cow<'a, str>; FEW] = Default::default();
+    let (mut count, mut is_clear) = (0, true);
+    let mut found = Glance { name: None, meta: None };
+    let params = scanner.object(|name, scanner| {
+        let value = scanner.value()?;
+        match name.as_ref() {
+            "name" => found.name = Some(value),
+            "_meta" => found.meta = Some(value),
+            _ => {}
+        }
+        let is_variant = PARAMETERS.iter().any(|known| *known != name && known.eq_ignore_ascii_case(&name));
+        is_clear = is_clear && !is_variant && !seen.iter().take(count).any(|other| *other == name);
+        match seen.get_mut(count) {
+            Some(place) => *place = name,
+            None => is_clear = false,
+        }
+        count += 1;
+        Ok(())
+    })?;
+    *glance = is_clear.then_some(found);
+    Ok(params)
+}
