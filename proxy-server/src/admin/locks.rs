@@ -10,7 +10,7 @@ use schemas::admin::{LockGrant, LockHeld, LockRequest, MAX_LOCK_TTL, NO_SUCH_LOC
 use schemas::{Owner, Problem, Secret};
 use serde::Deserialize;
 use tokio::time::Instant;
-use tracing::info;
+use tracing::debug;
 
 use crate::admin::body::{document, ttl};
 use crate::admin::problem::{bad_request, full, problem};
@@ -50,7 +50,7 @@ pub(super) async fn take(
     };
     match taken {
         Ok(Lock { holder, token, since, expiry }) => {
-            info!(%owner, %holder, "owner locked");
+            debug!(%owner, %holder, "owner locked");
             let (since, expires_at) = (since.to_string(), expiry.shown.to_string());
             Json(LockGrant { token, holder, since, expires_at }).into_response()
         }
@@ -82,7 +82,7 @@ pub(super) async fn release(
     };
     match admin.locks().release(&owner, &token, Instant::now()) {
         true => {
-            info!(%owner, "owner unlocked");
+            debug!(%owner, "owner unlocked");
             StatusCode::NO_CONTENT.into_response()
         }
         false => nothing(&owner),
