@@ -5,6 +5,7 @@ mod env;
 mod flags;
 
 use std::net::{IpAddr, Ipv4Addr};
+use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use clap::Parser;
@@ -133,6 +134,9 @@ impl Config {
         config.shutdown_timeout = shutdown_timeout(args, env)?;
         config.telemetry = logging(args, env)?;
         config.naming = naming(args, env)?;
+        let max_servers = (&args.max_servers, "--max-servers");
+        let max_servers = word::<NonZeroUsize>(max_servers, (env, &["MCP_PROXY_MAX_SERVERS"]), "a number from 1 on")?;
+        config.upstream.upstreams = max_servers.map_or(config.upstream.upstreams, NonZeroUsize::get);
         let tokens = |flags: &[String], names: &[&str]| -> Vec<Secret> {
             list(flags, env, names).into_iter().map(Secret::new).collect()
         };

@@ -226,7 +226,9 @@ pub fn plan(desired: &[Definition], observed: &[Registration], policy: &Policy) 
     if policy.prune == Prune::Owned {
         let declared = |name: &str| desired.iter().any(|it| it.name.as_str() == name);
         let mine = observed.iter().filter(|it| owner_of(it) == Some(policy.owner.as_str()));
-        changes.extend(mine.filter(|it| !declared(it.definition.name())).filter_map(removal));
+        let mut gone: Vec<Change> = mine.filter(|it| !declared(it.definition.name())).filter_map(removal).collect();
+        gone.sort_by(|one, other| one.name().cmp(other.name()));
+        changes.extend(gone);
     }
     Plan { changes }
 }

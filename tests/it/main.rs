@@ -7,6 +7,7 @@ mod aggregate;
 mod binary;
 mod cells;
 mod clients;
+mod commands;
 mod conformance;
 mod eras;
 mod faults;

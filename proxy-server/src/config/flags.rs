@@ -45,6 +45,9 @@ pub(crate) struct Flags {
     /// priority_override [env: MCP_PROXY_CONFLICT_STRATEGY] [default: auto_prefix]
     #[arg(long, value_name = "STRATEGY")]
     pub(crate) conflict_strategy: Option<String>,
+    /// How many servers can be registered [env: MCP_PROXY_MAX_SERVERS] [default: 1000]
+    #[arg(long, value_name = "COUNT")]
+    pub(crate) max_servers: Option<String>,
     /// Let anyone who reaches an admin API without tokens start processes on this machine
     #[arg(long)]
     pub(crate) allow_insecure_admin: bool,

@@ -122,6 +122,13 @@ fn children_inherit_nothing_but_what_every_program_needs() {
 }
 
 #[test]
+fn the_number_of_servers_has_a_limit_that_can_be_set() {
+    assert_eq!(config(&["--max-servers", "7"], []).upstream.upstreams, 7);
+    assert_eq!(config(&[], [("MCP_PROXY_MAX_SERVERS", "8")]).upstream.upstreams, 8);
+    assert_eq!(refused(&["--max-servers", "0"], []), "invalid --max-servers: `0` is not a number from 1 on");
+}
+
+#[test]
 fn naming_is_set_by_flag_or_variable_in_every_spelling() {
     let named = |config: Config| (config.naming.mode, config.naming.conflict, config.naming.separator);
     let separator = |text: &str| text.parse::<Separator>().expect("a separator");

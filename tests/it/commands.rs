@@ -1,0 +1,273 @@
+//! The commands of `register-service` against a gateway: what they change, what they refuse, what they leave alone.
+
+mod concurrency;
+mod watch;
+
+use std::fs;
+use std::path::Path;
+
+use harness::process::{Ended, run};
+use harness::{Admin, binary, gateway};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::io::AsyncWriteExt;
+
+/// One server that is a program, and one that is elsewhere; neither has to work.
+const WORKFLOW: &str = r#"id: w
+mcps:
+  - id: here
+    command: cat
+    env: {TOKEN: "{{ .env.TOKEN }}"}
+    use_proxy: true
+    gateway: {era: legacy, tags: {team: a}, tool_filter: {mode: block, list: [x]}, auth_tokens: [t1], priority: 3}
+  - id: there
+    url: http://127.0.0.1:9/mcp
+    transport: streamable-http
+    headers: {Authorization: "Bearer {{ .env.TOKEN }}"}
+    start_timeout: 5s
+    max_sessions: 4
+    use_proxy: true
+"#;
+
+/// `register-service` with a gateway's URL.
+struct Tool<'a> {
+    url: &'a str,
+}
+
+impl Tool<'_> {
+    async fn run(&self, args: &[&str]) -> Ended {
+        let tool = binary("register-service").env("MCP_PROXY_URL", self.url).env("TOKEN", "t0ken");
+        let ended = tool.args(args).run().await;
+        assert!(!format!("{}{}", ended.out, ended.err).contains("t0ken"), "{}{}", ended.out, ended.err);
+        ended
+    }
+
+    /// Runs it to this end, and gives what it printed.
+    async fn exits(&self, code: i32, args: &[&str]) -> String {
+        let ended = self.run(args).await;
+        assert_eq!(ended.code, Some(code), "{args:?}: {}{}", ended.out, ended.err);
+        ended.out
+    }
+
+    /// With something on standard input.
+    async fn reads(&self, input: &str, args: &[&str]) -> Ended {
+        let tool = binary("register-service").env("MCP_PROXY_URL", self.url).env("TOKEN", "t0ken").args(args);
+        let (command, _home) = tool.into_command();
+        let (mut process, mut stdin, _output) = harness::Process::talk(command);
+        stdin.write_all(input.as_bytes()).await.expect("it reads");
+        drop(stdin);
+        process.ended(harness::DEADLINE).await
+    }
+}
+
+fn folder(text: &str) -> TempDir {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    fs::write(folder.path().join("w.yaml"), text).expect("a file");
+    folder
+}
+
+fn path(folder: &TempDir) -> &str {
+    folder.path().to_str().expect("a path")
+}
+
+/// What is registered: names, and whose they are.
+async fn owners(gateway: &Admin) -> Vec<(String, String)> {
+    let listed = gateway.get("/admin/mcps").await.json();
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let entries = listed["mcps"].as_array().expect("a list").iter().map(|entry| &entry["definition"]);
+    let mut owners: Vec<_> = entries.map(|it| (text(&it["name"]), text(&it["tags"]["owner"]))).collect();
+    owners.sort();
+    owners
+}
+
+fn pairs<const N: usize>(owners: [(&str, &str); N]) -> Vec<(String, String)> {
+    owners.map(|(name, owner)| (name.to_owned(), owner.to_owned())).into()
+}
+
+fn server(id: &str) -> String {
+    format!("  - {{id: {id}, command: cat, use_proxy: true}}\n")
+}
+
+fn servers(ids: impl IntoIterator<Item = usize>) -> String {
+    let entries: String = ids.into_iter().map(|id| server(&format!("n{id}"))).collect();
+    format!("mcps:\n{entries}")
+}
+
+#[tokio::test]
+async fn a_plan_reads_like_a_diff_and_is_carried_out_only_as_long_as_it_holds() {
+    let gateway = gateway().start().await;
+    let tool = Tool { url: &gateway.url };
+    let folder = folder(WORKFLOW);
+    let saved = folder.path().join("plan.json");
+    let (paths, saved) = (path(&folder), saved.to_str().expect("a path"));
+    let shown = tool.exits(2, &["plan", paths, "-o", saved, "--detailed-exitcode"]).await;
+    assert_eq!(shown, "+ here  (w.yaml:3)\n+ there  (w.yaml:8)\n\nto create 2, to update 0, unchanged 0\n");
+    assert!(owners(&gateway.admin).await.is_empty(), "a plan only reads");
+    let text = fs::read_to_string(saved).expect("a plan");
+    assert!(!text.contains("t0ken") && text.contains("\"version\": 1"), "{text}");
+    tool.exits(0, &["sync", paths, "--plan", saved]).await;
+    assert_eq!(owners(&gateway.admin).await, pairs([("here", "register-service"), ("there", "register-service")]));
+    assert_eq!(tool.exits(0, &["diff", paths, "--exit-code"]).await, "to create 0, to update 0, unchanged 2\n");
+
+    let edited = WORKFLOW.replace("Bearer {{", "Token {{").replace("command: cat", "command: cat -u");
+    fs::write(folder.path().join("w.yaml"), &edited).expect("a file");
+    let shown = tool.exits(0, &["plan", paths, "-o", saved]).await;
+    let expected = "~ here  (w.yaml:3)\n    args\n~ there  (w.yaml:8)\n    headers.Authorization: changed\n\n\
+                    to create 0, to update 2, unchanged 0\n";
+    assert_eq!(shown, expected);
+    // Somebody changes what it was made from, in what the files do not even mention.
+    let mut moved = gateway.admin.get("/admin/mcps/here").await.json()["definition"].take();
+    moved["description"] = json!("moved");
+    assert!([200, 202].contains(&gateway.admin.put("/admin/mcps/here", moved).await.status));
+    let ended = tool.run(&["sync", paths, "--plan", saved]).await;
+    assert_eq!(ended.code, Some(5), "{}", ended.err);
+    assert!(ended.err.contains("`here` was changed at the gateway since the plan was made"), "{}", ended.err);
+    let listed = gateway.admin.get("/admin/mcps/there").await.json();
+    assert_eq!(listed["definition"]["name"], "there");
+    let shown = tool.exits(2, &["plan", paths, "--detailed-exitcode"]).await;
+    assert!(shown.ends_with("to create 0, to update 2, unchanged 0\n"), "nothing was changed: {shown}");
+}
+
+#[tokio::test]
+async fn what_is_removed_is_the_owners_own_and_never_much_of_it_at_once() {
+    let gateway = gateway().start().await;
+    let tool = Tool { url: &gateway.url };
+    let team = folder(&servers(0..10));
+    let other = folder(&format!("mcps:\n{}", server("other")));
+    tool.exits(0, &["sync", path(&team), "--owner", "team"]).await;
+    tool.exits(0, &["sync", path(&other), "--owner", "other"]).await;
+    let registered = async || owners(&gateway.admin).await.len();
+
+    let without = |ids| fs::write(team.path().join("w.yaml"), servers(ids)).expect("a file");
+    let pruning = async |code: i32, flags: &[&str]| {
+        let args = [&["sync", path(&team), "--owner", "team", "--prune", "owned"], flags].concat();
+        let ended = tool.run(&args).await;
+        assert_eq!(ended.code, Some(code), "{flags:?}: {}{}", ended.out, ended.err);
+        ended.err
+    };
+    without(0..6);
+    let ended = tool.run(&["sync", path(&team), "--owner", "team"]).await;
+    assert!(ended.err.contains("declared nowhere any more: `n6`, `n7`, `n8`, `n9`"), "{}", ended.err);
+    assert_eq!(registered().await, 11, "nothing is removed unasked");
+    let told = pruning(4, &[]).await;
+    assert!(told.contains("4 of 10 registrations of owner `team` would be removed"), "{told}");
+    assert_eq!(registered().await, 11);
+    pruning(0, &["--max-delete", "4"]).await;
+    assert_eq!(registered().await, 7);
+    fs::write(team.path().join("w.yaml"), "mcps: []\n").expect("a file");
+    let told = pruning(4, &["--max-delete", "100%"]).await;
+    assert!(told.contains("nothing is declared"), "{told}");
+    pruning(0, &["--allow-empty"]).await;
+    assert_eq!(owners(&gateway.admin).await, pairs([("other", "other")]));
+    let ci = binary("register-service").env("MCP_PROXY_URL", &gateway.url).env("CI", "true");
+    let ended = ci.args(["plan", path(&other)]).run().await;
+    assert_eq!(ended.code, Some(2), "{}", ended.err);
+    assert!(ended.err.contains("--prune owned, or --prune none"), "{}", ended.err);
+}
+
+#[tokio::test]
+async fn what_says_so_is_not_removed() {
+    let gateway = gateway().start().await;
+    let tool = Tool { url: &gateway.url };
+    let kept = "mcps:\n  - {id: kept, command: cat, use_proxy: true, prevent_destroy: true}\n";
+    let folder = folder(&format!("{kept}{}", server("other")));
+    tool.exits(0, &["sync", path(&folder)]).await;
+    fs::write(folder.path().join("w.yaml"), format!("mcps:\n{}", server("other"))).expect("a file");
+    let ended = tool.run(&["sync", path(&folder), "--prune", "owned"]).await;
+    assert_eq!(ended.code, Some(4), "{}", ended.err);
+    assert!(ended.err.contains("`kept` is declared nowhere and must not be removed"), "{}", ended.err);
+    tool.exits(4, &["deregister", "kept"]).await;
+    tool.exits(0, &["deregister", "kept", "--force"]).await;
+    assert_eq!(owners(&gateway.admin).await, pairs([("other", "register-service")]));
+}
+
+#[tokio::test]
+async fn registrations_are_adopted_and_released() {
+    let gateway = gateway().start().await;
+    let tool = Tool { url: &gateway.url };
+    let folder = folder(WORKFLOW);
+    let here = json!({ "name": "here", "transport": "stdio", "command": "cat" });
+    gateway.admin.register(&here).await;
+    let ended = tool.run(&["sync", path(&folder), "--owner", "team"]).await;
+    assert_eq!(ended.code, Some(4), "{}", ended.err);
+    assert_eq!(owners(&gateway.admin).await, pairs([("here", "")]), "nothing was changed");
+    tool.exits(0, &["adopt", path(&folder), "--owner", "team", "--unowned"]).await;
+    assert_eq!(owners(&gateway.admin).await, pairs([("here", "team")]), "what is not there is left to sync");
+    tool.exits(0, &["sync", path(&folder), "--owner", "team"]).await;
+    tool.exits(0, &["adopt", path(&folder), "--owner", "others", "--unowned"]).await;
+    assert_eq!(owners(&gateway.admin).await, pairs([("here", "team"), ("there", "team")]));
+    tool.exits(0, &["adopt", path(&folder), "--owner", "others"]).await;
+    assert_eq!(owners(&gateway.admin).await, pairs([("here", "others"), ("there", "others")]));
+    tool.exits(4, &["release", "here", "there", "--owner", "team"]).await;
+    tool.exits(0, &["release", "here", "there", "--owner", "others"]).await;
+    assert_eq!(owners(&gateway.admin).await, pairs([("here", ""), ("there", "")]));
+    // The secrets are still those that were declared.
+    assert_eq!(tool.exits(0, &["diff", path(&folder), "--owner", "team", "--exit-code"]).await.lines().count(), 1);
+}
+
+#[tokio::test]
+async fn a_dump_declares_what_is_there() {
+    let gateway = gateway().start().await;
+    let tool = Tool { url: &gateway.url };
+    let folder = folder(WORKFLOW);
+    tool.exits(0, &["sync", path(&folder), "--owner", "team"]).await;
+    let before = gateway.admin.get("/admin/mcps").await.json();
+    let dumped = tool.exits(0, &["dump"]).await;
+    assert!(!dumped.contains("t0ken") && !dumped.contains("t1"), "{dumped}");
+    let ended = tool.reads(&dumped, &["sync", "-", "--owner", "team", "--prune", "owned"]).await;
+    assert_eq!(ended.code, Some(0), "{}{}", ended.out, ended.err);
+    let after = gateway.admin.get("/admin/mcps").await.json();
+    let definitions = |listed: &Value| {
+        listed["mcps"].as_array().map(|all| {
+            let mut all: Vec<_> = all.iter().map(|it| (it["definition"].clone(), it["revision"].clone())).collect();
+            all.sort_by_key(|(definition, _)| definition["name"].to_string());
+            all
+        })
+    };
+    assert_eq!(definitions(&before), definitions(&after), "nothing was sent");
+    // Somewhere else, nobody knows the secrets.
+    let elsewhere = harness::gateway().start().await;
+    let ended = Tool { url: &elsewhere.url }.reads(&dumped, &["sync", "-"]).await;
+    assert_eq!(ended.code, Some(4), "{}", ended.err);
+    assert!(ended.err.contains("`[redacted]` stands for secrets that only a gateway has"), "{}", ended.err);
+}
+
+#[tokio::test]
+async fn waiting_tells_which_are_missing_and_does_not_miss_what_is_optional() {
+    let gateway = gateway().start().await;
+    let tool = Tool { url: &gateway.url };
+    let program = harness::fixture("mcp-server-everything").display().to_string();
+    let everything = format!("mcps:\n  - {{id: alive, command: {program} stdio, use_proxy: true}}\n");
+    let folder = folder(&format!("{everything}{}", server("dead")));
+    tool.exits(0, &["sync", path(&folder)]).await;
+    let ended = tool.run(&["wait", path(&folder), "--timeout", "3s"]).await;
+    assert_eq!(ended.code, Some(6), "{}{}", ended.out, ended.err);
+    assert!(ended.err.contains("dead") && !ended.err.contains("alive="), "{}", ended.err);
+    let out = tool.exits(0, &["wait", path(&folder), "--optional", "dead", "--timeout", "3s"]).await;
+    assert!(out.starts_with("ready 1 of 1\noptional, not ready: `dead`"), "{out}");
+    let shown = tool.exits(0, &["status"]).await;
+    let words =
+        |line: usize| shown.lines().nth(line).unwrap_or_default().split_whitespace().take(3).collect::<Vec<_>>();
+    assert_eq!(words(0), ["NAME", "STATE", "OWNER"]);
+    assert_eq!(words(1), ["alive", "connected", "register-service"]);
+    assert_eq!(words(2)[0], "dead");
+    tool.exits(6, &["status", "nobody"]).await;
+}
+
+#[tokio::test]
+async fn what_needs_no_gateway_comes_without_one() {
+    let nowhere = Tool { url: "http://127.0.0.1:7" };
+    for document in ["mcp", "workflow", "agent", "project", "definition"] {
+        let schema: Value = serde_json::from_str(&nowhere.exits(0, &["schema", document]).await).expect("JSON");
+        assert!(schema["$schema"].is_string(), "{document}");
+    }
+    let bash = nowhere.exits(0, &["completions", "bash"]).await;
+    assert!(bash.contains("complete -F"));
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let pages = nowhere.exits(0, &["man", path(&folder)]).await;
+    assert!(pages.contains("register-service-plan.1"), "{pages}");
+    let mut bash = tokio::process::Command::new("bash");
+    bash.args(["-n", "-c"]).arg(nowhere.exits(0, &["completions", "bash"]).await);
+    assert_eq!(run(bash).await.code, Some(0), "bash reads it");
+    assert!(Path::new(path(&folder)).join("register-service.1").exists());
+}
