@@ -14,6 +14,7 @@ mod mcp;
 mod modern;
 mod origin;
 mod parked;
+mod pieced;
 mod pool;
 mod question;
 mod reply;
