@@ -86,7 +86,7 @@ pub(super) async fn serve(
         return (StatusCode::NOT_ACCEPTABLE, "Accept must list application/json and text/event-stream").into_response();
     }
     let refuse = |code, why: &str| respond::modern_error(message.id(), StatusCode::BAD_REQUEST, code, why);
-    let claims = match Claims::read(message.params()) {
+    let claims = match Claims::of(&message) {
         Ok(claims) => claims,
         Err(why) => return refuse(INVALID_PARAMS, why),
     };
@@ -104,7 +104,7 @@ pub(super) async fn carry_out(
     message: Message,
     headers: Option<&HeaderMap>,
 ) -> Response {
-    let claims = match Claims::read(message.params()) {
+    let claims = match Claims::of(&message) {
         Ok(claims) => claims,
         Err(why) => return respond::modern_error(message.id(), StatusCode::BAD_REQUEST, INVALID_PARAMS, why),
     };
@@ -143,7 +143,7 @@ async fn check_tool(
     headers: Option<&HeaderMap>,
     message: &Message,
 ) -> Option<Response> {
-    let name = protocol::Object::read(message.params()).ok()?.text("name")?.into_owned();
+    let name = message.parameter("name").and_then(protocol::text)?;
     let tool = edge.tools.get(upstream, &name).await?;
     if let Some(headers) = headers
         && let Err(Mismatch(why)) = headers::check_arguments(headers, message, &tool)

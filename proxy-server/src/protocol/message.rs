@@ -165,12 +165,18 @@ impl Message {
         self.glance.as_ref().map(|seen| Glance { name: found(&seen.name), meta: found(&seen.meta) })
     }
 
+    /// A raw member of `params`.
+    pub(crate) fn parameter(&self, name: &str) -> Option<&str> {
+        match (self.glance(), name) {
+            (Some(seen), "name") => seen.name,
+            (Some(seen), "_meta") => seen.meta,
+            _ => Object::read(self.params()).ok()?.get(name),
+        }
+    }
+
     /// The raw `params._meta`.
     pub(crate) fn meta(&self) -> Option<&str> {
-        match self.glance() {
-            Some(seen) => seen.meta,
-            None => Object::read(self.params()).ok()?.get("_meta"),
-        }
+        self.parameter("_meta")
     }
 
     /// The raw `result` or `error` of a response.

@@ -273,23 +273,31 @@ fn inside(quoted: &str) -> &str {
 
 /// How many bytes of a text stand for themselves before the first one that does not.
 fn plain(bytes: &[u8]) -> usize {
-    let mut at = 0;
-    let (head, body) = bytes.split_at(bytes.len().min(WORD * SHORT));
-    for word in head.chunks(WORD) {
-        match special(word) {
-            Some(end) => return at + end,
-            None => at += word.len(),
-        }
+    let mut rest = bytes;
+    if pass_words(&mut rest, SHORT) {
+        let is_plain = |block: &&[u8]| !block.iter().fold(false, |found, byte| found | is_special(*byte));
+        let blocks = rest.chunks_exact(BLOCK).take_while(is_plain).count();
+        rest = rest.get(blocks * BLOCK..).unwrap_or_default();
+        pass_words(&mut rest, usize::MAX);
     }
-    let is_plain = |block: &&[u8]| !block.iter().fold(false, |found, byte| found | is_special(*byte));
-    at += BLOCK * body.chunks_exact(BLOCK).take_while(is_plain).count();
-    for word in bytes.get(at..).unwrap_or_default().chunks(WORD) {
-        match special(word) {
-            Some(end) => return at + end,
-            None => at += word.len(),
+    bytes.len() - rest.len()
+}
+
+/// Passes over what stands for itself, so many words at most. Says whether more of it may follow.
+fn pass_words(rest: &mut &[u8], most: usize) -> bool {
+    for _ in 0..most {
+        let Some((word, after)) = rest.split_first_chunk() else {
+            let end = rest.iter().position(|byte| is_special(*byte)).unwrap_or(rest.len());
+            *rest = rest.get(end..).unwrap_or_default();
+            return false;
+        };
+        if let Some(end) = special(*word) {
+            *rest = rest.get(end..).unwrap_or_default();
+            return false;
         }
+        *rest = after;
     }
-    at
+    true
 }
 
 /// Whether a byte ends a text or does not stand for itself: a quote, a backslash, or a control. With its second bit turned,
@@ -300,12 +308,10 @@ fn is_special(byte: u8) -> bool {
 
 /// Where the first such byte of a word is. All are compared at once, as those of one number: a byte that is zero, or less
 /// than another, borrows from the bit above it.
-fn special(word: &[u8]) -> Option<usize> {
+fn special(word: [u8; WORD]) -> Option<usize> {
     const ONES: u64 = u64::from_ne_bytes([1; WORD]);
     const HIGH: u64 = ONES << 7;
-    let Ok(word) = word.try_into().map(u64::from_le_bytes) else {
-        return word.iter().position(|byte| is_special(*byte));
-    };
+    let word = u64::from_le_bytes(word);
     let below = |limit: u8, word: u64| word.wrapping_sub(ONES * u64::from(limit)) & !word;
     let found = (below(b' ' + 1, word ^ (ONES * 2)) | below(1, word ^ (ONES * u64::from(b'\\')))) & HIGH;
     (found != 0).then(|| found.trailing_zeros() as usize / 8)

@@ -147,7 +147,7 @@ impl Connection {
     /// open: a modern upstream writes none unless the request asks for them, and nobody reads those of the gateway's own.
     fn can_log_about(&self, message: &Message, caller: u64) -> bool {
         match (self.era, &self.wire) {
-            (Era::Modern, Wire::Stdio(_)) => protocol::asks_for_logs(message.params()),
+            (Era::Modern, Wire::Stdio(_)) => protocol::asks_for_logs(message),
             (Era::Modern | Era::Legacy, _) => caller != NOBODY,
         }
     }
