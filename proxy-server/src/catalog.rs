@@ -4,7 +4,9 @@ mod build;
 mod list;
 mod name;
 mod refresh;
+mod tool;
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -19,7 +21,8 @@ use self::list::Lists;
 pub(crate) use self::list::{Item, List};
 #[cfg(test)]
 pub(crate) use self::name::{Conflict, Separator};
-pub(crate) use self::name::{Mode, Naming, qualified_task, split_task, split_uri};
+pub(crate) use self::name::{Mode, Naming, qualified_id, split_id, split_uri};
+pub(crate) use self::tool::{Mirrored, Tool};
 use crate::tasks::Tasks;
 use crate::upstream::{Session, Upstream, Upstreams};
 
@@ -56,6 +59,8 @@ struct Offer {
     lists: Lists,
     /// Whether its tools were asked for, with or without success.
     has_told_tools: bool,
+    /// How many changes of its tools it had told of when it last listed them.
+    tools_told_at: Arc<AtomicU64>,
 }
 
 impl Catalog {
@@ -93,13 +98,28 @@ impl Catalog {
         (tools, snapshot.view(&self.naming, &|_| true))
     }
 
+    /// What reads a tool of an upstream, by the upstream's own name for it, if there is anything to know. An upstream that
+    /// has only just connected is waited for briefly. Of one that has just said that its tools changed nothing is known.
+    pub(crate) async fn tool<T>(
+        &self,
+        upstream: &Arc<Upstream>,
+        name: &str,
+        read: impl FnOnce(&Tool) -> T,
+    ) -> Option<T> {
+        let session = upstream.observed().borrow().session.clone()?;
+        let mut snapshot = self.snapshot.subscribe();
+        let told = snapshot.wait_for(|snapshot| snapshot.tools_of(upstream, &session).is_some());
+        let snapshot = Arc::clone(&*timeout(PATIENCE, told).await.ok()?.ok()?);
+        let offer = snapshot.tools_of(upstream, &session)?;
+        let is_current = offer.tools_told_at.load(Ordering::Relaxed) == session.lists_changed().borrow().tools;
+        if is_current { offer.lists.tool(name).map(read) } else { None }
+    }
+
     fn is_complete(&self, snapshot: &Snapshot) -> bool {
         self.upstreams.all().values().all(|upstream| {
             let observed = upstream.observed();
             let session = observed.borrow().session.clone();
-            let offer = snapshot.offers.get(&upstream.definition().name);
-            let is_told = |session| offer.is_some_and(|o| o.has_told_tools && Arc::ptr_eq(&o.session, session));
-            session.as_ref().is_none_or(is_told)
+            session.as_ref().is_none_or(|session| snapshot.tools_of(upstream, session).is_some())
         })
     }
 
@@ -136,6 +156,12 @@ impl Catalog {
 }
 
 impl Snapshot {
+    /// What an upstream offers in this session, once it was asked for its tools.
+    fn tools_of(&self, upstream: &Upstream, session: &Arc<Session>) -> Option<&Offer> {
+        let offer = self.offers.get(&upstream.definition().name)?;
+        (offer.has_told_tools && Arc::ptr_eq(&offer.session, session)).then_some(offer)
+    }
+
     fn view(&self, naming: &Naming, may_use: &dyn Fn(&Definition) -> bool) -> Arc<View> {
         let members: Box<[bool]> = self.offers.values().map(|offer| may_use(offer.upstream.definition())).collect();
         // Whoever comes while a view is being made waits for it and makes none.
@@ -161,6 +187,7 @@ impl Offer {
             priority: definition.priority.unwrap_or(DEFAULT_PRIORITY),
             filter: definition.tool_filter.clone(),
             lists: self.lists.clone(),
+            era: self.session.era(),
             handshake: self.session.handshake().body().into(),
         }
     }
@@ -179,7 +206,8 @@ pub(crate) fn test_view(mode: Mode, upstreams: &[&str]) -> View {
             lists.set(list, Item::read(list, raw).into_iter().collect());
         }
         let handshake = r#"{"capabilities":{"tools":{},"prompts":{},"resources":{}}}"#.into();
-        Offered { name: name.parse().expect("a name"), priority: 1, filter: None, lists, handshake }
+        let era = crate::protocol::Era::Legacy;
+        Offered { name: name.parse().expect("a name"), priority: 1, filter: None, lists, era, handshake }
     };
     build(upstreams.iter().map(offered).collect(), &Naming { mode, ..Naming::default() })
 }

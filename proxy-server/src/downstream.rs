@@ -11,6 +11,7 @@ mod headers;
 mod hub;
 mod listen;
 mod mcp;
+mod merged;
 mod modern;
 mod origin;
 mod parked;
@@ -19,12 +20,12 @@ mod pool;
 mod question;
 mod reply;
 mod respond;
+mod routed;
 mod seal;
 mod session;
 mod sse;
 mod stdio;
 mod stream;
-mod tools;
 
 use std::future::poll_fn;
 use std::net::SocketAddr;
@@ -55,11 +56,10 @@ use self::pool::Pool;
 pub(crate) use self::respond::not_found;
 use self::session::{Scope, Sessions};
 pub(crate) use self::stdio::{Servers, serve as serve_stdio};
-use self::tools::Tools;
 use crate::catalog::{Catalog, View};
 use crate::policy::{Caller, Credentials, Policy, Principal};
 use crate::tasks::Tasks;
-use crate::upstream::Upstreams;
+use crate::upstream::{Upstream, Upstreams};
 
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 /// How much room a body is given at once on nothing but its announcement.
@@ -115,7 +115,6 @@ pub(crate) struct Edge {
     /// Upstream sessions for clients of the modern era.
     pool: Pool,
     parked: Arc<Parked>,
-    tools: Tools,
     /// Places of listeners.
     listeners: Arc<Semaphore>,
     /// Cancelled when every stream is to end.
@@ -132,12 +131,11 @@ impl Edge {
         config: Config,
     ) -> Arc<Self> {
         let sessions = Sessions::new(config.max_sessions);
-        let (pool, parked, tools) = (Pool::new(config.max_sessions), Parked::new(), Tools::default());
+        let (pool, parked) = (Pool::new(config.max_sessions), Parked::new());
         let listeners = Arc::new(Semaphore::new(config.max_sessions.min(Semaphore::MAX_PERMITS)));
         let closing = CancellationToken::new();
         let spawn = tasks.clone();
-        let edge =
-            Self { upstreams, catalog, policy, tasks, sessions, pool, parked, tools, listeners, closing, config };
+        let edge = Self { upstreams, catalog, policy, tasks, sessions, pool, parked, listeners, closing, config };
         let edge = Arc::new(edge);
         spawn.spawn("session reaper", session::reap(Arc::clone(&edge)));
         spawn.spawn("pool reaper", pool::reap(Arc::clone(&edge)));
@@ -147,6 +145,11 @@ impl Edge {
     /// What this caller sees of all upstreams.
     fn view(&self, caller: &Caller) -> Arc<View> {
         self.catalog.view(&|definition| self.policy.reaches(caller, definition))
+    }
+
+    /// An upstream by its name, if it is registered and this caller may use it.
+    fn reachable(&self, caller: &Caller, name: &str) -> Option<Arc<Upstream>> {
+        self.upstreams.get(name).filter(|upstream| self.policy.reaches(caller, upstream.definition()))
     }
 
     /// Waits until no call is in flight, at most so long.

@@ -18,7 +18,8 @@ mod stamp;
 mod version;
 
 pub(crate) use self::claims::{
-    Claims, asks_for_logs, can_answer, can_answer_anything, claims_a_version, hello, plain, without,
+    Claims, TASKS_EXTENSION, asks_for_logs, can_answer, can_answer_anything, claims_a_version, declares_tasks, hello,
+    plain, without,
 };
 pub(crate) use self::code::{
     HEADER_MISMATCH, INTERNAL_ERROR, INVALID_PARAMS, INVALID_REQUEST, METHOD_NOT_FOUND, MISSING_CAPABILITY,
@@ -31,10 +32,12 @@ pub(crate) use self::meta::{
     SERVER_KEY, SUBSCRIPTION_KEY, ended_subscription, progress_token, requested_id, subscription_id,
 };
 pub(crate) use self::object::Object;
-pub(crate) use self::outcome::{completed, discovery, listening_ended, server_info, subscribed};
+pub(crate) use self::outcome::{
+    completed, discovery, listening_ended, own_discovery, own_list, server_info, subscribed,
+};
 pub(crate) use self::pieces::Pieces;
 pub(crate) use self::scan::text;
 pub(crate) use self::sentinel::{decode as decode_header, encode as encode_header};
 pub(crate) use self::splice::{quote, splice};
-pub(crate) use self::stamp::{Stamp, unstamped};
+pub(crate) use self::stamp::{Stamp, odd_schema, unstamped};
 pub(crate) use self::version::{Era, LATEST_LEGACY, LATEST_MODERN, is_known, negotiate};

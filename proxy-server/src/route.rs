@@ -6,8 +6,8 @@ use std::borrow::Cow;
 
 use schemas::ServerName;
 
-pub(crate) use self::rewrite::{answer_edits, notification};
-use crate::catalog::{Candidate, List, Mode, View, split_task};
+pub(crate) use self::rewrite::{answer_edits, notification, state_edit};
+use crate::catalog::{Candidate, List, Mode, View, split_id};
 use crate::error::{Error, Kind};
 use crate::protocol::{Message, Object, quote, text};
 
@@ -34,7 +34,9 @@ pub(crate) fn route<'m>(view: &View, known: Known<'_>, request: &'m Message) -> 
             by(&params()?, "uri", |uri| resource(view, known, uri))
         }
         "completion/complete" => completion(view, known, &params()?),
-        "tasks/get" | "tasks/result" | "tasks/cancel" => by(&params()?, "taskId", |id| task(known, id)),
+        "tasks/get" | "tasks/result" | "tasks/update" | "tasks/cancel" => {
+            by(&params()?, "taskId", |id| task(known, id))
+        }
         _ => Err(Kind::UnknownMethod.into()),
     }
 }
@@ -119,7 +121,8 @@ fn named(view: &View, known: Known<'_>, list: List, name: &str) -> Result<Vec<Ca
     }
 }
 
-fn resource(view: &View, known: Known<'_>, uri: &str) -> Result<Vec<Candidate>, Error> {
+/// The upstream that has a resource.
+pub(crate) fn resource(view: &View, known: Known<'_>, uri: &str) -> Result<Vec<Candidate>, Error> {
     if let Some((upstream, own)) = view.members().resource(uri) {
         return Ok(vec![Candidate { upstream: upstream.clone(), name: own.into(), repeatable: true }]);
     }
@@ -129,8 +132,9 @@ fn resource(view: &View, known: Known<'_>, uri: &str) -> Result<Vec<Candidate>, 
     }
 }
 
-fn task(known: Known<'_>, id: &str) -> Result<Vec<Candidate>, Error> {
-    let found = split_task(id).and_then(|(upstream, own)| Some((known(&upstream)?, own)));
+/// The upstream that has a task.
+pub(crate) fn task(known: Known<'_>, id: &str) -> Result<Vec<Candidate>, Error> {
+    let found = split_id(id).and_then(|(upstream, own)| Some((known(&upstream)?, own)));
     let (upstream, own) = found.ok_or(Kind::InvalidParams("there is no such task"))?;
     Ok(vec![Candidate { upstream, name: own.into(), repeatable: true }])
 }

@@ -1,7 +1,8 @@
 //! The official conformance suite through the gateway, in front of the reference upstream.
 
+use futures_util::future::join_all;
 use harness::conformance::conformance;
-use harness::reference::{reference, reference_program};
+use harness::reference::{Reference, reference, reference_program};
 use harness::{Admin, gateway};
 use serde_json::{Value, json};
 
@@ -64,26 +65,6 @@ async fn check_modern(revision: &'static str, passed: usize) {
     );
 }
 
-/// The same at the endpoint of all upstreams, in front of one whose names stay as they are.
-#[tokio::test]
-async fn legacy_clients_lose_nothing_at_the_endpoint_of_all_upstreams() {
-    let http = reference(&["--era", "legacy", "--http", "127.0.0.1:0"]).await;
-    let sse = reference(&["--sse", "127.0.0.1:0"]).await;
-    let definitions = [
-        json!({ "name": "http", "transport": "streamable-http", "url": http.url }),
-        json!({ "name": "events", "transport": "sse", "url": sse.url }),
-        json!({ "name": "stdio", "transport": "stdio", "command": reference_program(),
-            "args": ["--stdio", "--era", "legacy"] }),
-    ];
-    for definition in &definitions {
-        let gateway = gateway().flags(["--naming-mode", "never"]).start().await;
-        gateway.admin.connect(definition).await;
-        let report = conformance(&format!("{}/mcp", gateway.url), LEGACY).await;
-        println!("{} at /mcp:\n{report}", definition["name"]);
-        assert_eq!((report.passed, report.failed.as_slice()), (30, [].as_slice()), "{report}");
-    }
-}
-
 #[tokio::test]
 async fn legacy_clients_lose_nothing_in_front_of_a_modern_upstream() {
     check_modern(LEGACY, 30).await;
@@ -92,4 +73,67 @@ async fn legacy_clients_lose_nothing_in_front_of_a_modern_upstream() {
 #[tokio::test]
 async fn modern_clients_lose_nothing_in_front_of_a_modern_upstream() {
     check_modern(MODERN, 37).await;
+}
+
+/// At the endpoint of all upstreams, in front of one at a time whose names stay as they are.
+async fn check_together<const N: usize>(definitions: &[Value], expected: Expected<N>) {
+    let (revision, passed, failed) = expected;
+    let failed = failed.map(str::to_owned);
+    let each = definitions.iter().map(|definition| async {
+        let gateway = gateway().flags(["--naming-mode", "never"]).start().await;
+        gateway.admin.connect(definition).await;
+        let mut report = conformance(&format!("{}/mcp", gateway.url), revision).await;
+        println!("{} at /mcp:\n{report}", definition["name"]);
+        report.failed.sort();
+        assert_eq!((report.passed, report.failed.as_slice()), (passed, failed.as_slice()), "{report}");
+    });
+    join_all(each).await;
+}
+
+/// Legacy upstreams over each transport, for as long as the two that listen live.
+async fn legacy_upstreams() -> ([Value; 3], [Reference; 2]) {
+    let http = reference(&["--era", "legacy", "--http", "127.0.0.1:0"]).await;
+    let sse = reference(&["--sse", "127.0.0.1:0"]).await;
+    let definitions = [
+        json!({ "name": "http", "transport": "streamable-http", "url": http.url }),
+        json!({ "name": "events", "transport": "sse", "url": sse.url }),
+        json!({ "name": "stdio", "transport": "stdio", "command": reference_program(),
+            "args": ["--stdio", "--era", "legacy"] }),
+    ];
+    (definitions, [http, sse])
+}
+
+/// The same of the modern era.
+async fn modern_upstreams() -> ([Value; 2], Reference) {
+    let http = reference(&["--era", "modern", "--http", "127.0.0.1:0"]).await;
+    let definitions = [
+        json!({ "name": "http", "transport": "streamable-http", "url": http.url }),
+        json!({ "name": "stdio", "transport": "stdio", "command": reference_program(),
+            "args": ["--stdio", "--era", "modern"] }),
+    ];
+    (definitions, http)
+}
+
+#[tokio::test]
+async fn at_the_one_address_legacy_clients_lose_nothing_in_front_of_legacy_upstreams() {
+    let (definitions, _living) = legacy_upstreams().await;
+    check_together(&definitions, (LEGACY, 30, [])).await;
+}
+
+#[tokio::test]
+async fn at_the_one_address_modern_clients_lose_two_scenarios_in_front_of_legacy_upstreams() {
+    let (definitions, _living) = legacy_upstreams().await;
+    check_together(&definitions, (MODERN, 35, NOT_BRIDGED)).await;
+}
+
+#[tokio::test]
+async fn at_the_one_address_legacy_clients_lose_nothing_in_front_of_modern_upstreams() {
+    let (definitions, _living) = modern_upstreams().await;
+    check_together(&definitions, (LEGACY, 30, [])).await;
+}
+
+#[tokio::test]
+async fn at_the_one_address_modern_clients_lose_nothing_in_front_of_modern_upstreams() {
+    let (definitions, _living) = modern_upstreams().await;
+    check_together(&definitions, (MODERN, 37, [])).await;
 }

@@ -1,4 +1,4 @@
-//! Modern clients (2026-07-28) in front of legacy upstreams: what the conformance suite does not look at.
+//! Modern clients (2026-07-28): what the conformance suite does not look at.
 
 mod headers;
 mod listening;
@@ -6,6 +6,7 @@ mod questions;
 mod sessions;
 mod states;
 mod streams;
+mod together;
 
 use harness::raw::{Raw, Reply, raw};
 use serde_json::{Value, json};
@@ -15,7 +16,7 @@ const EVERYTHING: &str = r#"{"elicitation":{"form":{},"url":{}},"sampling":{},"r
 const QUESTION: &str =
     r#"{"jsonrpc":"2.0","id":"q","method":"elicitation/create","params":{"message":"who?","requestedSchema":{}}}"#;
 
-/// A client of one upstream.
+/// A client of one upstream, or of all.
 #[derive(Clone)]
 struct Client {
     url: String,
@@ -27,7 +28,11 @@ struct Client {
 }
 
 fn client(gateway: &str, upstream: &str) -> Client {
-    let url = format!("{gateway}/{upstream}/mcp");
+    client_of_all(&format!("{gateway}/{upstream}"))
+}
+
+fn client_of_all(gateway: &str) -> Client {
+    let url = format!("{gateway}/mcp");
     Client { url, capabilities: "{}".to_owned(), token: None, meta: json!({}) }
 }
 
@@ -35,6 +40,11 @@ impl Client {
     /// One that can be asked anything.
     fn askable(self) -> Self {
         Self { capabilities: EVERYTHING.to_owned(), ..self }
+    }
+
+    /// One that supports tasks.
+    fn of_tasks(self) -> Self {
+        Self { capabilities: r#"{"extensions":{"io.modelcontextprotocol/tasks":{}}}"#.to_owned(), ..self }
     }
 
     fn token(self, token: &str) -> Self {
@@ -64,7 +74,7 @@ impl Client {
             Some(token) => request.header("authorization", &format!("Bearer {token}")),
             None => request,
         };
-        match params["name"].as_str().or(params["uri"].as_str()) {
+        match ["name", "uri", "taskId"].iter().find_map(|subject| params[subject].as_str()) {
             Some(name) => request.header("mcp-name", name),
             None => request,
         }

@@ -15,8 +15,6 @@ use tokio::time::Instant;
 use self::world::{LIVING, World};
 use crate::clients::Official;
 
-/// Whether the one address serves the modern era, too.
-const SPEAKS_MODERN: bool = false;
 /// How long a list may take, whatever is the matter with the servers.
 const AT_ONCE: Duration = Duration::from_millis(50);
 /// How often it is asked for; the middle one counts, for this machine has more to do.
@@ -40,11 +38,8 @@ async fn everything_is_at_one_address() -> Result<()> {
 /// The faces of the one address, each with the revision that is at home there.
 fn ways(world: &World) -> Vec<(Revision, Link)> {
     let [oldest, ..] = Revision::ALL;
-    let mut ways = vec![(oldest, Link::Sse(world.url("sse"))), (Revision::LAST_LEGACY, Link::Stream(world.url("mcp")))];
-    if SPEAKS_MODERN {
-        ways.push((Revision::MODERN, Link::Stream(world.url("mcp"))));
-    }
-    ways
+    let links = [Link::Sse(world.url("sse")), Link::Stream(world.url("mcp")), Link::Stream(world.url("mcp"))];
+    [oldest, Revision::LAST_LEGACY, Revision::MODERN].into_iter().zip(links).collect()
 }
 
 /// What the servers list at their own endpoints, each tool under the name it must have at the one address.
@@ -109,7 +104,7 @@ async fn has_all_of_it(official: Official, world: &World, expected: &[Value]) {
     let mut calls: Vec<Value> =
         world.calls().iter().map(|(tool, arguments, _)| json!({ "tool": tool, "arguments": arguments })).collect();
     calls.push(json!({ "tool": "asks__test_elicitation", "arguments": { "message": "Who are you?" } }));
-    let is_modern = SPEAKS_MODERN && Official::MODERN.contains(&official);
+    let is_modern = Official::MODERN.contains(&official);
     let report = official
         .converse(&json!({
             "url": world.url("mcp"),

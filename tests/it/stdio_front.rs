@@ -137,6 +137,28 @@ async fn the_end_of_its_input_or_a_signal_ends_it_with_its_children_even_stubbor
 }
 
 #[tokio::test]
+async fn a_client_without_handshake_has_all_servers_of_both_eras() {
+    let folder = folder();
+    let path = file(&folder, &json!({ "old": reference("legacy"), "new": reference("modern") }));
+    let mut front = Front::start(&["--config", &path]);
+    let asking = |id: &str, method: &str, mut params: Value| {
+        params["_meta"] = json!({ "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+            "io.modelcontextprotocol/clientCapabilities": {} });
+        json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": params }).to_string()
+    };
+    front.says(&asking("who", "server/discover", json!({}))).await;
+    assert_eq!(front.answer("who").await["result"]["supportedVersions"], json!(["2026-07-28"]));
+    front.says(&asking("tools", "tools/list", json!({}))).await;
+    let listed = front.answer("tools").await;
+    for tool in ["old__test_simple_text", "new__test_simple_text"] {
+        assert!(listed.to_string().contains(&format!("\"{tool}\"")), "{listed}");
+        front.says(&asking(tool, "tools/call", json!({ "name": tool }))).await;
+        let answer = front.answer(tool).await;
+        assert_eq!(answer["result"]["resultType"], "complete", "{answer}");
+    }
+}
+
+#[tokio::test]
 async fn a_call_that_never_ends_does_not_keep_it() {
     for how in [hang_up, terminate] {
         let slow = fake("slow").tool("wait", |_| std::future::pending()).start(Via::Stdio).await;

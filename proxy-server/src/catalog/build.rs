@@ -18,6 +18,7 @@ pub(crate) use self::members::Members;
 pub(crate) use self::members::page_uris;
 use crate::catalog::list::{Item, List, Lists};
 use crate::catalog::name::Naming;
+use crate::protocol::{Era, odd_schema, splice};
 
 /// What a page of a list holds at the most. A list is one page unless it is huge.
 const PAGE_BYTES: usize = 8 << 20;
@@ -31,6 +32,8 @@ pub(crate) struct Offered {
     /// Which tools may be seen.
     pub(crate) filter: Option<ToolFilter>,
     pub(crate) lists: Lists,
+    /// The era that is spoken with it.
+    pub(crate) era: Era,
     /// The raw result of the handshake.
     pub(crate) handshake: Arc<str>,
 }
@@ -41,6 +44,8 @@ pub(crate) struct View {
     members: Members,
     greeting: Greeting,
     pages: [Pages; 4],
+    /// The tools as legacy clients may read them.
+    legacy_tools: Pages,
     tools: HashMap<Box<str>, Pool>,
     prompts: HashMap<Box<str>, Pool>,
     names: Vec<Name>,
@@ -70,7 +75,7 @@ pub(crate) struct Name {
 }
 
 /// The raw results of one list, page by page.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct Pages(Vec<Bytes>);
 
 /// Who can carry out what a name stands for.
@@ -87,25 +92,32 @@ pub(crate) fn build(offers: Vec<Offered>, naming: &Naming) -> View {
     let members = Members::new(offers, naming);
     let [tools, prompts, resources, templates] =
         List::ALL.map(|list| assign(list, naming, members.entries(list).collect()));
+    let paged = |list, assignment, era| paged(&members, list, assignment, era);
+    let all_tools = paged(List::Tools, &tools, Era::Modern);
+    let is_odd = |(entry, _): &(Entry<'_>, Box<str>)| odd_schema(&entry.item.raw).is_some();
+    let has_odd = tools.listed.iter().any(is_odd);
+    let legacy_tools = if has_odd { paged(List::Tools, &tools, Era::Legacy) } else { all_tools.clone() };
     let pages = [
-        paged(&members, List::Tools, &tools),
-        paged(&members, List::Prompts, &prompts),
-        paged(&members, List::Resources, &resources),
-        paged(&members, List::Templates, &templates),
+        all_tools,
+        paged(List::Prompts, &prompts, Era::Modern),
+        paged(List::Resources, &resources, Era::Modern),
+        paged(List::Templates, &templates, Era::Modern),
     ];
     let names = tools.names.into_iter().chain(members.hidden_tools()).collect();
     let (tools, prompts) = (pools(tools.pools), pools(prompts.pools));
-    View { members, greeting, pages, tools, prompts, names }
+    View { members, greeting, pages, legacy_tools, tools, prompts, names }
 }
 
 impl View {
-    /// The raw result of a list; nothing for a cursor that is none of its own.
-    pub(crate) fn page(&self, list: List, cursor: Option<&str>) -> Option<&Bytes> {
+    /// The raw result of a list for clients of this era, less what they expect of every result; nothing for a cursor that is
+    /// none of the list's own.
+    pub(crate) fn page(&self, era: Era, list: List, cursor: Option<&str>) -> Option<&Bytes> {
         let number = match cursor {
             None => 0,
             Some(cursor) => cursor.parse().ok().filter(|number| *number > 0)?,
         };
-        self.pages(list).0.get(number)
+        let pages = if (era, list) == (Era::Legacy, List::Tools) { &self.legacy_tools } else { self.pages(list) };
+        pages.0.get(number)
     }
 
     /// Whether a list reads the same in this view and that.
@@ -133,7 +145,12 @@ impl View {
         &self.names
     }
 
-    /// The raw capabilities of all upstreams together.
+    /// The raw result of `server/discover`.
+    pub(crate) fn discovery(&self) -> &Bytes {
+        &self.greeting.discovery
+    }
+
+    /// The raw capabilities of all upstreams together, for a legacy client.
     pub(crate) fn capabilities(&self) -> &str {
         &self.greeting.capabilities
     }
@@ -156,7 +173,8 @@ impl View {
 
 impl Candidate {
     fn new(offered: &Offered, item: &Item) -> Self {
-        Self { upstream: offered.name.clone(), name: item.key.clone(), repeatable: item.is_repeatable() }
+        let repeatable = offered.lists.tool(&item.key).is_some_and(|tool| tool.is_repeatable);
+        Self { upstream: offered.name.clone(), name: item.key.clone(), repeatable }
     }
 }
 
@@ -182,10 +200,15 @@ fn pools(pools: HashMap<Box<str>, Vec<Entry<'_>>>) -> HashMap<Box<str>, Pool> {
     pools.into_iter().map(pool).collect()
 }
 
-fn paged(members: &Members, list: List, assignment: &Assignment<'_>) -> Pages {
+fn paged(members: &Members, list: List, assignment: &Assignment<'_>, era: Era) -> Pages {
     let (mut pages, mut open) = (Vec::new(), String::new());
     for (entry, exposed) in &assignment.listed {
-        let item = members.written(list, entry, exposed);
+        let mut item = members.written(list, entry, exposed);
+        if (era, list) == (Era::Legacy, List::Tools)
+            && let Some(odd) = odd_schema(&item)
+        {
+            item = splice(&item, &[(odd, "")]);
+        }
         if !open.is_empty() && open.len() + item.len() > PAGE_BYTES {
             pages.push(std::mem::take(&mut open));
         }

@@ -1,7 +1,9 @@
 //! The four lists an upstream may have, and their items as the bytes that arrived.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
+use crate::catalog::tool::Tool;
 use crate::protocol::Object;
 use crate::upstream::ListChanges;
 
@@ -16,7 +18,11 @@ pub(crate) enum List {
 
 /// What one upstream offers: a list of items each.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Lists([Arc<[Item]>; 4]);
+pub(crate) struct Lists {
+    all: [Arc<[Item]>; 4],
+    /// The tools of which there is something to know.
+    special: Arc<HashMap<Box<str>, Tool>>,
+}
 
 /// One tool, prompt, resource or template.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -85,7 +91,7 @@ impl List {
 
 impl Lists {
     pub(crate) fn get(&self, list: List) -> &Arc<[Item]> {
-        let [tools, prompts, resources, templates] = &self.0;
+        let [tools, prompts, resources, templates] = &self.all;
         match list {
             List::Tools => tools,
             List::Prompts => prompts,
@@ -94,8 +100,18 @@ impl Lists {
         }
     }
 
+    /// What is to know of a tool, if there is anything.
+    pub(crate) fn tool(&self, name: &str) -> Option<&Tool> {
+        self.special.get(name)
+    }
+
     pub(crate) fn set(&mut self, list: List, items: Arc<[Item]>) {
-        let [tools, prompts, resources, templates] = &mut self.0;
+        if list == List::Tools {
+            let read =
+                |item: &Item| Some((item.key.clone(), Tool::read(&item.raw).filter(|tool| *tool != Tool::default())?));
+            self.special = Arc::new(items.iter().filter_map(read).collect());
+        }
+        let [tools, prompts, resources, templates] = &mut self.all;
         let place = match list {
             List::Tools => tools,
             List::Prompts => prompts,
@@ -111,13 +127,5 @@ impl Item {
     pub(crate) fn read(list: List, raw: &str) -> Option<Self> {
         let key = Object::read(raw).ok()?.text(list.key())?.as_ref().into();
         Some(Self { key, raw: raw.into() })
-    }
-
-    /// Whether the upstream says of a tool that calling it twice does no more than calling it once.
-    pub(crate) fn is_repeatable(&self) -> bool {
-        let tool = Object::read(&self.raw).ok();
-        let annotations = tool.and_then(|tool| Object::read(tool.get("annotations")?).ok());
-        let says = |name| annotations.as_ref().is_some_and(|all| all.get(name) == Some("true"));
-        says("readOnlyHint") || says("idempotentHint")
     }
 }

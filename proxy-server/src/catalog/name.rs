@@ -148,8 +148,9 @@ pub(crate) fn split_uri(uri: &str) -> Option<(String, &str)> {
     if is_ours && !own.is_empty() { Some((unescape(upstream)?, own)) } else { None }
 }
 
-/// The id of an upstream's task, with the upstream in it.
-pub(crate) fn qualified_task(upstream: &str, id: &str) -> String {
+/// What an upstream gave for a client to come back with, the id of a task or the state of a request, with the upstream in
+/// it.
+pub(crate) fn qualified_id(upstream: &str, id: &str) -> String {
     let mut out = String::new();
     escape(upstream, &mut out);
     out.push(':');
@@ -157,8 +158,8 @@ pub(crate) fn qualified_task(upstream: &str, id: &str) -> String {
     out
 }
 
-/// The upstream and its own id of a task that [`qualified_task`] named.
-pub(crate) fn split_task(id: &str) -> Option<(String, &str)> {
+/// The upstream and what it gave, from what [`qualified_id`] made of them.
+pub(crate) fn split_id(id: &str) -> Option<(String, &str)> {
     let (upstream, own) = id.split_once(':')?;
     Some((unescape(upstream)?, own))
 }

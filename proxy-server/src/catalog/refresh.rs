@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use schemas::ServerName;
@@ -24,6 +25,8 @@ const LIST_TIMEOUT: Duration = Duration::from_secs(10);
 const DEBOUNCE: Duration = Duration::from_millis(50);
 const FIRST_RETRY: Duration = Duration::from_secs(1);
 const LONGEST_RETRY: Duration = Duration::from_secs(30);
+/// What no count of changes is.
+const NEVER: u64 = u64::MAX;
 const MAX_PAGES: usize = 1_000;
 const MAX_ITEMS: usize = 20_000;
 /// What all items of one list may be together.
@@ -82,6 +85,7 @@ async fn follow(catalog: Catalog, upstream: Arc<Upstream>) {
             session: Arc::clone(&session),
             lists: std::mem::take(&mut lists),
             has_told_tools: false,
+            tools_told_at: Arc::new(AtomicU64::new(NEVER)),
         };
         let following = Following { catalog: &catalog, offer: watch::Sender::new(offer) };
         // One list that hangs or fails holds up none of the others.
@@ -108,14 +112,16 @@ impl Following<'_> {
             let asked_at = list.changes(&changes.borrow_and_update());
             let listed = ask(list, &name, &session).await;
             let failed = listed.is_err();
-            self.settle(
-                list,
-                listed
-                    .inspect_err(|error| {
-                        warn!(upstream = %name, list = list.method(), error = %Chain(error), "cannot list");
-                    })
-                    .ok(),
-            );
+            match &listed {
+                Ok(_) if list == List::Tools => {
+                    self.offer.borrow().tools_told_at.store(asked_at, Ordering::Relaxed);
+                }
+                Ok(_) => {}
+                Err(error) => {
+                    warn!(upstream = %name, list = list.method(), error = %Chain(error), "cannot list");
+                }
+            }
+            self.settle(list, listed.ok());
             let changed = changes.wait_for(|changes| list.changes(changes) != asked_at);
             tokio::select! {
                 change = changed => if change.is_err() { return },

@@ -16,7 +16,7 @@ use crate::downstream::session::{Scope, Session, lock};
 use crate::downstream::{Edge, respond};
 use crate::error::{Error, Kind};
 use crate::policy::Caller;
-use crate::protocol::{self, Message, Object, Pieces, quote, result_response};
+use crate::protocol::{self, Era, Message, Object, Pieces, quote, result_pieces, result_response};
 use crate::route::{self, Route, answer_edits, may_pass_on, route};
 use crate::upstream::{Call, EVENT_QUEUE, Event, forward_cancellation, is_level};
 
@@ -75,7 +75,7 @@ pub(super) async fn run(
     let view = edge.view(caller);
     let outcome = match (List::asked_by(message.method()), session.hub()) {
         (_, Err(error)) => Err(error),
-        (Some(list), Ok(_)) => page(&view, list, message),
+        (Some(list), Ok(_)) => page(&view, Era::Legacy, list, message).map(|page| result_pieces(message.id(), page)),
         (None, Ok(hub)) if message.method() == "logging/setLevel" => set_level(hub, message).await.map(Pieces::from),
         (None, Ok(hub)) => {
             let errand = Errand { edge, session, hub, caller, view: &view };
@@ -91,12 +91,13 @@ pub(super) async fn run(
     }
 }
 
-fn page(view: &View, list: List, message: &Message) -> Result<Pieces, Error> {
+/// The page of a list that a request asks for.
+pub(super) fn page<'v>(view: &'v View, era: Era, list: List, message: &Message) -> Result<&'v Bytes, Error> {
     let params = Object::read(message.params()).ok();
     let cursor = params.as_ref().and_then(|params| params.get("cursor")).filter(|cursor| *cursor != "null");
     let cursor = cursor.map(|cursor| protocol::text(cursor).unwrap_or_default());
-    let page = view.page(list, cursor.as_deref()).ok_or(Kind::InvalidParams("the cursor is not one of this list's"))?;
-    Ok(protocol::result_pieces(message.id(), page))
+    let page = view.page(era, list, cursor.as_deref());
+    page.ok_or_else(|| Kind::InvalidParams("the cursor is not one of this list's").into())
 }
 
 async fn set_level(hub: &Hub, message: &Message) -> Result<Bytes, Error> {
@@ -121,11 +122,7 @@ impl Errand<'_> {
     /// Sends a request to the upstream that it means. Where several can carry it out, the next is asked when one failed
     /// and nothing can have been done.
     async fn forward(&self, message: &Message, events: mpsc::Sender<Event>) -> Result<Bytes, Error> {
-        let known = |name: &str| {
-            let upstream = self.edge.upstreams.get(name)?;
-            let definition = upstream.definition();
-            self.edge.policy.reaches(self.caller, definition).then(|| definition.name.clone())
-        };
+        let known = |name: &str| Some(self.edge.reachable(self.caller, name)?.definition().name.clone());
         let route = route(self.view, &known, message)?;
         let (_running, mut cancelled) = self.session.begin(message)?;
         let deadline = Instant::now() + self.edge.config.call_timeout;
@@ -149,10 +146,8 @@ impl Errand<'_> {
     ) -> Result<Bytes, Error> {
         let Attempt { route, candidate, events, deadline } = attempt;
         let name = candidate.upstream.as_str();
-        let upstream = self.edge.upstreams.get(name).filter(|upstream| {
-            // The view may be older than the definition.
-            self.edge.policy.reaches(self.caller, upstream.definition())
-        });
+        // The view may be older than the definition.
+        let upstream = self.edge.reachable(self.caller, name);
         let upstream = upstream.ok_or_else(|| Error::new(Kind::NotReady).at(&candidate.upstream))?;
         let opening = self.hub.attachment(self.edge, self.session, &upstream);
         let attachment = tokio::select! {
@@ -249,15 +244,20 @@ async fn tell_news(edge: Arc<Edge>, session: Arc<Session>, mut seen: Arc<View>) 
         sleep(DEBOUNCE).await;
         snapshots.mark_unchanged();
         let view = view_of(&edge, &session);
-        let changed = |list| !view.agrees(&seen, list);
-        let kinds = [
-            ("tools", changed(List::Tools)),
-            ("prompts", changed(List::Prompts)),
-            ("resources", changed(List::Resources) || changed(List::Templates)),
-        ];
-        for (kind, _) in kinds.iter().filter(|(_, changed)| *changed) {
-            own.push(Bytes::from(format!(r#"{{"jsonrpc":"2.0","method":"notifications/{kind}/list_changed"}}"#)));
-        }
+        changes(&seen, &view).into_iter().flatten().for_each(|notice| own.push(notice));
         seen = view;
     }
+}
+
+/// The notices of what reads otherwise in a newer view: of tools, of prompts and of resources.
+pub(super) fn changes(seen: &View, view: &View) -> [Option<Bytes>; 3] {
+    let changed = |list| !view.agrees(seen, list);
+    let kinds = [
+        ("tools", changed(List::Tools)),
+        ("prompts", changed(List::Prompts)),
+        ("resources", changed(List::Resources) || changed(List::Templates)),
+    ];
+    kinds.map(|(kind, changed)| {
+        changed.then(|| Bytes::from(format!(r#"{{"jsonrpc":"2.0","method":"notifications/{kind}/list_changed"}}"#)))
+    })
 }

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use tokio::time::Instant;
 
 use crate::downstream::conversation::{Conversation, Step};
-use crate::downstream::modern::Asking;
+use crate::downstream::modern::{Addressed, Asking};
 use crate::downstream::pool::{Caller, Pool, Use};
 use crate::downstream::question::input_required;
 use crate::downstream::reply::{Said, Talk, respond_with};
@@ -18,14 +18,14 @@ use crate::downstream::seal::{Purpose, purpose};
 use crate::error::{Error, Kind};
 use crate::policy::Principal;
 use crate::protocol::{self, METHOD_NOT_FOUND, MISSING_CAPABILITY, Message, Object, URL_ELICITATION_REQUIRED};
-use crate::upstream::is_severe;
+use crate::upstream::{Upstream, is_severe};
 
 /// Requests that are sent once more when the call is lost whose questions a client has just answered.
 const READING: [&str; 2] = ["prompts/get", "resources/read"];
 
 /// One request and its conversation with the upstream.
-struct Bridged {
-    asking: Asking,
+pub(super) struct Bridged {
+    to: Addressed,
     /// Nothing once it is over.
     conversation: Option<Conversation>,
     /// The raw `serverInfo`.
@@ -35,10 +35,10 @@ struct Bridged {
 }
 
 /// Tells what the upstream told in its handshake.
-pub(super) async fn discover(asking: &Asking) -> Response {
-    let id = asking.message.id();
-    let deadline = Instant::now() + asking.edge.config.initialize_timeout;
-    match asking.upstream.own_session(deadline).await {
+pub(super) async fn discover(to: &Addressed) -> Response {
+    let id = to.asking.message.id();
+    let deadline = Instant::now() + to.asking.edge.config.initialize_timeout;
+    match to.upstream.own_session(deadline).await {
         Ok(session) => {
             let result = protocol::discovery(session.handshake());
             respond::json(StatusCode::OK, protocol::result_response(id, &result))
@@ -48,74 +48,85 @@ pub(super) async fn discover(asking: &Asking) -> Response {
 }
 
 /// Carries out a request, or goes on with one that waits for these answers.
-pub(super) async fn answer(asking: Asking) -> Response {
-    let state = Object::read(asking.message.params()).ok().and_then(|params| params.get("requestState"));
-    let begun = match state {
-        Some(raw) => resume(&asking, raw).await,
-        None => begin(&asking).await,
+pub(super) async fn answer(to: Addressed) -> Response {
+    let asking = Arc::clone(&to.asking);
+    let begun = match state(&asking.message) {
+        Some(state) => match claim(&asking, &to.upstream, state.as_deref()).await {
+            Some(conversation) => Ok(resume(to, conversation).await),
+            None => Err(invalid_state()),
+        },
+        None => begin(to).await,
     };
-    let conversation = match begun {
-        Ok(conversation) => conversation,
-        Err(error) => return respond::failure(asking.message.id(), &error),
-    };
-    let handshake = conversation.seat().map(|seat| seat.line().handshake().clone());
-    let server = handshake.as_ref().map_or("{}", |handshake| protocol::server_info(handshake)).into();
-    let (begun_with, token) = (token(conversation.request()), token(&asking.message));
-    let token = begun_with.filter(|_| state.is_some()).map(|old| (old, token));
-    let edge = Arc::clone(&asking.edge);
-    let talk = Bridged { asking, conversation: Some(conversation), server, token };
-    respond_with(talk, &edge.config).await
+    match begun {
+        Ok(talk) => respond_with(talk, &asking.edge.config).await,
+        Err(error) => respond::modern_failure(&asking.message, &error),
+    }
+}
+
+/// The `requestState` by which a client goes on with a request, if it does; without a text if it is none.
+pub(super) fn state(message: &Message) -> Option<Option<String>> {
+    let raw = Object::read(message.params()).ok()?.get("requestState")?;
+    Some(serde_json::from_str(raw).ok())
+}
+
+/// Whatever is wrong with a state, its client is told the same.
+pub(super) fn invalid_state() -> Error {
+    Kind::InvalidParams("the `requestState` is not valid").into()
 }
 
 /// Sends a request on a session of its caller's.
-async fn begin(asking: &Asking) -> Result<Conversation, Error> {
-    let Asking { edge, upstream, message, .. } = asking;
+pub(super) async fn begin(to: Addressed) -> Result<Bridged, Error> {
+    let Addressed { asking, upstream, request, .. } = &to;
+    let Asking { edge, deadline, .. } = &**asking;
     let caller = Caller { upstream, principal: asking.principal, capabilities: &asking.capabilities };
     let is_alone = asking.log_level.is_some() || protocol::can_answer_anything(&asking.capabilities);
     let seat = Pool::take(edge, caller, if is_alone { Use::Alone } else { Use::Shared }).await?;
-    let deadline = Instant::now() + edge.config.call_timeout;
     if let Some(level) = &asking.log_level {
-        seat.line().log_from(level, deadline).await;
+        seat.line().log_from(level, *deadline).await;
     }
-    let request = protocol::plain(message).map_err(|error| Error::new(Kind::Malformed).because(error))?;
-    Ok(Conversation::begin(seat, request, deadline, edge.tasks.clone()))
+    let request = protocol::plain(request).map_err(|error| Error::new(Kind::Malformed).because(error))?;
+    let conversation = Conversation::begin(seat, request, *deadline, edge.tasks.clone());
+    Ok(Bridged::new(to, conversation, None))
 }
 
-/// Goes on with a parked call. Whatever is wrong with the state, its client is told the same.
-async fn resume(asking: &Asking, state: &str) -> Result<Conversation, Error> {
-    let refused = || Error::from(Kind::InvalidParams("the `requestState` is not valid"));
-    let state: String = serde_json::from_str(state).map_err(|_| refused())?;
-    let claimed = asking.edge.parked.claim(&state, &of(asking)).await;
-    let mut conversation = claimed.ok_or_else(refused)?;
+/// The parked call of this upstream that a state is for.
+pub(super) async fn claim(asking: &Asking, upstream: &Arc<Upstream>, state: Option<&str>) -> Option<Conversation> {
+    asking.edge.parked.claim(state?, &of(asking, upstream)).await
+}
+
+/// Goes on with a parked call.
+pub(super) async fn resume(to: Addressed, mut conversation: Conversation) -> Bridged {
+    let asking = &to.asking;
+    let begun_with = token(conversation.request());
     let is_lost = conversation.failure().is_some_and(|error| matches!(error.kind(), Kind::Lost | Kind::SessionLost));
-    if is_lost && is_repeatable(asking).await {
+    if is_lost && is_repeatable(&to, conversation.request()).await {
         conversation.repeat();
-        return Ok(conversation);
+    } else {
+        let params = Object::read(asking.message.params()).ok();
+        conversation.answer(params.and_then(|params| params.get("inputResponses")));
+        if let Some(level) = &asking.log_level
+            && let Some(seat) = conversation.seat()
+        {
+            seat.line().log_from(level, conversation.deadline()).await;
+        }
     }
-    let params = Object::read(asking.message.params()).ok();
-    conversation.answer(params.and_then(|params| params.get("inputResponses")));
-    if let Some(level) = &asking.log_level
-        && let Some(seat) = conversation.seat()
-    {
-        seat.line().log_from(level, conversation.deadline()).await;
-    }
-    Ok(conversation)
+    Bridged::new(to, conversation, begun_with)
 }
 
 /// Whether a request that may have been carried out can be sent again.
-async fn is_repeatable(asking: &Asking) -> bool {
-    let method = asking.message.method();
-    let name = Object::read(asking.message.params()).ok().and_then(|params| params.text("name").map(String::from));
+async fn is_repeatable(to: &Addressed, request: &Message) -> bool {
+    let method = request.method();
+    let name = Object::read(request.params()).ok().and_then(|params| params.text("name").map(String::from));
     match name {
         Some(name) if method == "tools/call" => {
-            asking.edge.tools.get(&asking.upstream, &name).await.is_some_and(|tool| tool.is_repeatable)
+            to.asking.edge.catalog.tool(&to.upstream, &name, |tool| tool.is_repeatable).await == Some(true)
         }
         Some(_) | None => READING.contains(&method),
     }
 }
 
-/// What a `requestState` is good for: this principal's very request, in any round.
-fn of(asking: &Asking) -> Purpose {
+/// What a `requestState` is good for: this principal's very request at this upstream, in any round.
+fn of(asking: &Asking, upstream: &Arc<Upstream>) -> Purpose {
     let message = &asking.message;
     let whose = match asking.principal {
         Principal::Anonymous => "anonymous".to_owned(),
@@ -127,7 +138,7 @@ fn of(asking: &Asking) -> Purpose {
     let mut members: Vec<(&str, &str)> = params.iter().flat_map(|params| params.members()).collect();
     members.retain(|(name, _)| !["_meta", "inputResponses", "requestState"].contains(name));
     members.sort_unstable();
-    let upstream = Arc::as_ptr(&asking.upstream).addr().to_be_bytes();
+    let upstream = Arc::as_ptr(upstream).addr().to_be_bytes();
     let mut parts = vec![upstream.as_slice(), whose.as_bytes(), message.method().as_bytes()];
     parts.extend(members.iter().flat_map(|(name, value)| [name.as_bytes(), value.as_bytes()]));
     purpose(parts)
@@ -138,14 +149,18 @@ fn token(message: &Message) -> Option<Box<str>> {
 }
 
 impl Talk for Bridged {
+    fn request(&self) -> &Message {
+        &self.to.asking.message
+    }
+
     async fn next(&mut self) -> Said {
         loop {
             let Some(conversation) = &mut self.conversation else {
-                return self.failed(&Kind::Cancelled.into());
+                return Said::Failed(Kind::Cancelled.into());
             };
-            match conversation.step(&self.asking.capabilities).await {
+            match conversation.step(&self.to.asking.capabilities).await {
                 Step::Told(message) => {
-                    if let Some(message) = self.heard(message) {
+                    if let Some(message) = self.heard(message).and_then(|message| self.to.told(message)) {
                         return Said::Told(message);
                     }
                 }
@@ -154,7 +169,7 @@ impl Talk for Bridged {
                     self.conversation = None;
                     return match outcome {
                         Ok(answer) => self.answered(&answer),
-                        Err(error) => self.failed(&error),
+                        Err(error) => Said::Failed(error),
                     };
                 }
             }
@@ -163,6 +178,14 @@ impl Talk for Bridged {
 }
 
 impl Bridged {
+    /// `begun_with` is the progress token of a call that was begun in an earlier round.
+    fn new(to: Addressed, conversation: Conversation, begun_with: Option<Box<str>>) -> Self {
+        let handshake = conversation.seat().map(|seat| seat.line().handshake().clone());
+        let server = handshake.as_ref().map_or("{}", |handshake| protocol::server_info(handshake)).into();
+        let token = begun_with.map(|old| (old, token(&to.asking.message)));
+        Self { to, conversation: Some(conversation), server, token }
+    }
+
     /// What of an upstream's notification this request's stream carries, and in which words.
     fn heard(&self, bytes: Bytes) -> Option<Bytes> {
         let message = Message::parse(bytes.clone()).ok()?;
@@ -170,7 +193,7 @@ impl Bridged {
         match message.method() {
             "notifications/message" => {
                 let level = params.and_then(|params| params.text("level").map(String::from))?;
-                is_severe(&level, self.asking.log_level.as_deref()?).then_some(bytes)
+                is_severe(&level, self.to.asking.log_level.as_deref()?).then_some(bytes)
             }
             "notifications/progress" => match &self.token {
                 None => Some(bytes),
@@ -185,20 +208,20 @@ impl Bridged {
     }
 
     fn park(&mut self) -> Said {
-        let Some(conversation) = self.conversation.take() else { return self.failed(&Kind::Cancelled.into()) };
-        let Asking { edge, upstream, capabilities, message, .. } = &self.asking;
-        match edge.parked.reserve(Arc::as_ptr(upstream).addr(), &of(&self.asking)) {
+        let Some(conversation) = self.conversation.take() else { return Said::Failed(Kind::Cancelled.into()) };
+        let Addressed { asking, upstream, .. } = &self.to;
+        match asking.edge.parked.reserve(Arc::as_ptr(upstream).addr(), &of(asking, upstream)) {
             Ok(slot) => {
-                let result = input_required(conversation.asked(), slot.state(), &self.server);
-                slot.keep(conversation, capabilities, &edge.tasks);
-                Said::Answer(StatusCode::OK, protocol::result_response(message.id(), &result))
+                let result = input_required(conversation.asked(), &self.to.state(slot.state()), &self.server);
+                slot.keep(conversation, &asking.capabilities, &asking.edge.tasks);
+                Said::Answer(StatusCode::OK, protocol::result_response(self.request().id(), &result))
             }
-            Err(error) => self.failed(&error),
+            Err(error) => Said::Failed(error),
         }
     }
 
     fn answered(&self, answer: &Message) -> Said {
-        let request = &self.asking.message;
+        let request = &self.to.asking.message;
         match answer.error_code() {
             Some(METHOD_NOT_FOUND) => Said::Answer(StatusCode::NOT_FOUND, answer.with_id(request.id(), &[])),
             Some(URL_ELICITATION_REQUIRED) => {
@@ -207,11 +230,11 @@ impl Bridged {
                 let body = protocol::error_response(request.id(), MISSING_CAPABILITY, words, data);
                 Said::Answer(StatusCode::BAD_REQUEST, body)
             }
-            _ => Said::Answer(StatusCode::OK, protocol::completed(request, answer, &self.server)),
+            _ => {
+                let edits = self.to.edits(answer);
+                let edits: Vec<(&str, &str)> = edits.iter().map(|(old, new)| (*old, new.as_str())).collect();
+                Said::Answer(StatusCode::OK, protocol::completed(request, answer, &self.server, &edits))
+            }
         }
-    }
-
-    fn failed(&self, error: &Error) -> Said {
-        Said::Answer(respond::status(error), respond::error(self.asking.message.id(), error))
     }
 }

@@ -1,18 +1,17 @@
 //! A modern client in front of a modern upstream: the request goes through as it came, and so does what comes back.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::http::StatusCode;
 use axum::response::Response;
+use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
 use crate::call::{forward, listen};
-use crate::downstream::modern::Asking;
+use crate::downstream::modern::Addressed;
 use crate::downstream::reply::{Said, Talk, respond_with};
-use crate::downstream::respond;
 use crate::error::{Error, Kind};
 use crate::protocol::{
     HEADER_MISMATCH, METHOD_NOT_FOUND, MISSING_CAPABILITY, Message, UNSUPPORTED_VERSION, listening_ended,
@@ -23,8 +22,8 @@ use crate::upstream::{Call, EVENT_QUEUE, Event};
 const FOREVER: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 /// One request on its way.
-struct Forwarded {
-    id: Box<str>,
+pub(super) struct Forwarded {
+    to: Addressed,
     queue: mpsc::Receiver<Event>,
     outcome: BoxFuture<'static, Result<Message, Error>>,
     /// The outcome, while there is something to tell before it.
@@ -32,28 +31,30 @@ struct Forwarded {
 }
 
 /// Sends the request on.
-pub(super) async fn answer(asking: Asking) -> Response {
-    let edge = Arc::clone(&asking.edge);
-    let (events, queue) = mpsc::channel(EVENT_QUEUE);
-    let id = asking.message.id().into();
-    let talk = Forwarded { id, queue, outcome: Box::pin(send(asking, events)), ended: None };
-    respond_with(talk, &edge.config).await
+pub(super) async fn answer(to: Addressed) -> Response {
+    let asking = to.asking.clone();
+    respond_with(begin(to), &asking.edge.config).await
 }
 
-async fn send(asking: Asking, events: mpsc::Sender<Event>) -> Result<Message, Error> {
-    let Asking { edge, upstream, message, .. } = &asking;
+/// A request that is sent on once somebody waits for its answer.
+pub(super) fn begin(to: Addressed) -> Forwarded {
+    let (events, queue) = mpsc::channel(EVENT_QUEUE);
+    Forwarded { outcome: Box::pin(send(to.clone(), events)), to, queue, ended: None }
+}
+
+async fn send(to: Addressed, events: mpsc::Sender<Event>) -> Result<Message, Error> {
+    let Addressed { asking, upstream, request: message, .. } = &to;
     let (_never, cancelled) = oneshot::channel();
     if message.method() == "subscriptions/listen" {
         let deadline = Instant::now() + FOREVER;
         let call = Call { message, events, cancelled, deadline };
         return tokio::select! {
             outcome = listen(upstream, call) => outcome,
-            () = edge.closing.cancelled() => ended(message),
+            () = asking.edge.closing.cancelled() => ended(message),
             () = upstream.retired().cancelled() => ended(message),
         };
     }
-    let deadline = Instant::now() + edge.config.call_timeout;
-    forward(upstream, Call { message, events, cancelled, deadline }).await
+    forward(upstream, Call { message, events, cancelled, deadline: asking.deadline }).await
 }
 
 /// The end of a `subscriptions/listen`, where the gateway is the one that ends it.
@@ -63,23 +64,25 @@ fn ended(listen: &Message) -> Result<Message, Error> {
 }
 
 impl Talk for Forwarded {
+    fn request(&self) -> &Message {
+        &self.to.asking.message
+    }
+
     async fn next(&mut self) -> Said {
         loop {
-            // What came before the answer is told before it.
-            if self.ended.is_some() {
-                match self.queue.try_recv() {
-                    Ok(Event::Notification(message)) => return Said::Told(message),
-                    // A modern upstream asks by answers only.
-                    Ok(Event::Question(_)) => continue,
-                    Err(_) => {}
-                }
-            }
             if let Some(ended) = self.ended.take() {
-                return self.said(&ended);
+                // What came before the answer is told before it.
+                while let Ok(event) = self.queue.try_recv() {
+                    if let Some(message) = self.told(event) {
+                        self.ended = Some(ended);
+                        return Said::Told(message);
+                    }
+                }
+                return self.said(ended);
             }
             tokio::select! {
                 biased;
-                Some(event) = self.queue.recv() => if let Event::Notification(message) = event {
+                Some(event) = self.queue.recv() => if let Some(message) = self.told(event) {
                     return Said::Told(message);
                 },
                 ended = &mut self.outcome => self.ended = Some(ended),
@@ -89,10 +92,22 @@ impl Talk for Forwarded {
 }
 
 impl Forwarded {
-    fn said(&self, ended: &Result<Message, Error>) -> Said {
+    fn told(&self, event: Event) -> Option<Bytes> {
+        match event {
+            Event::Notification(message) => self.to.told(message),
+            // A modern upstream asks by answers only.
+            Event::Question(_) => None,
+        }
+    }
+
+    fn said(&self, ended: Result<Message, Error>) -> Said {
         match ended {
-            Ok(answer) => Said::Answer(status(answer), answer.with_id(&self.id, &[])),
-            Err(error) => Said::Answer(respond::status(error), respond::error(&self.id, error)),
+            Ok(answer) => {
+                let edits = self.to.edits(&answer);
+                let edits: Vec<(&str, &str)> = edits.iter().map(|(old, new)| (*old, new.as_str())).collect();
+                Said::Answer(status(&answer), answer.with_id(self.request().id(), &edits))
+            }
+            Err(error) => Said::Failed(error),
         }
     }
 }

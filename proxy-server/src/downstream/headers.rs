@@ -5,7 +5,7 @@
 
 use axum::http::{HeaderMap, header};
 
-use crate::downstream::tools::{Mirrored, Tool};
+use crate::catalog::{Mirrored, Tool};
 use crate::protocol::{self, Message, Object, decode_header};
 
 pub(super) const PROTOCOL_VERSION: &str = "mcp-protocol-version";

@@ -20,7 +20,6 @@ use tokio::time::sleep;
 use tracing::info;
 
 use crate::downstream::dialogue::{fill, introduce, notify, run};
-use crate::downstream::pieced::Pieced;
 use crate::downstream::session::{Scope, Session};
 use crate::downstream::stream::{Resumable, parse_event_id, resumable};
 use crate::downstream::{
@@ -119,11 +118,8 @@ impl Caller {
             Err(invalid) if modern::names_modern(&head.headers) => return respond::modern_invalid(&invalid),
             Err(invalid) => return respond::invalid(&invalid),
         };
-        // At the endpoint of all upstreams only the legacy era is spoken; clients of both fall back to it.
-        if let Scope::One(upstream) = &self.scope
-            && modern::era(&head.headers, &message) == Era::Modern
-        {
-            return Box::pin(modern::serve(&self.edge, upstream, self.principal, &head.headers, message)).await;
+        if modern::era(&head.headers, &message) == Era::Modern {
+            return Box::pin(modern::serve(&self.edge, &self.scope, self.principal, &head.headers, message)).await;
         }
         if message.method() == "initialize" && message.kind() == protocol::Kind::Request {
             return Box::pin(self.initialize(&message)).await;
@@ -285,7 +281,7 @@ async fn answer(edge: Arc<Edge>, session: Arc<Session>, work: Work, streams: boo
 /// A withdrawn request has no response (2025-11-25, cancellation), but its POST must end: with a stream of nothing.
 fn finished(answer: Option<Pieces>) -> Response {
     match answer {
-        Some(answer) => respond::json(StatusCode::OK, Body::new(Pieced(answer))),
+        Some(answer) => respond::json(StatusCode::OK, answer),
         None => ([(header::CONTENT_TYPE, "text/event-stream")], Body::empty()).into_response(),
     }
 }

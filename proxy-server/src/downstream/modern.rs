@@ -1,22 +1,28 @@
-//! The endpoint of one upstream for clients of the modern era (2026-07-28, transports, "Streamable HTTP"): every POST is
-//! a request of its own, and its response is all there is to it.
+//! The endpoints for clients of the modern era (2026-07-28, transports, "Streamable HTTP"): every POST is a request of its
+//! own, and its response is all there is to it.
 //!
 //! Closing the response cancels the request: nothing of it is kept for a client that comes back, but a question that it
 //! was asked.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use axum::http::{HeaderMap, HeaderName, StatusCode};
 use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
 use tokio::time::Instant;
 
+use crate::catalog::{View, qualified_id};
 use crate::downstream::headers::{self, Mismatch, PROTOCOL_VERSION};
-use crate::downstream::{Edge, bridged, forward, listen, respond};
+use crate::downstream::session::{Scope, lock};
+use crate::downstream::{Edge, bridged, forward, listen, merged, respond};
+use crate::error::{self, Error};
 use crate::policy::Principal;
 use crate::protocol::{
     self, Claims, Era, HEADER_MISMATCH, INVALID_PARAMS, INVALID_REQUEST, Kind, LATEST_MODERN, METHOD_NOT_FOUND,
-    Message, UNSUPPORTED_VERSION,
+    MISSING_CAPABILITY, Message, TASKS_EXTENSION, UNSUPPORTED_VERSION,
 };
+use crate::route::{self, answer_edits, state_edit};
 use crate::upstream::Upstream;
 
 const SESSION_ID: HeaderName = HeaderName::from_static("mcp-session-id");
@@ -35,16 +41,67 @@ const REMOVED: [&str; 7] = [
 /// Requests of an extension that has no counterpart in the legacy era.
 const TASKS: [&str; 3] = ["tasks/get", "tasks/update", "tasks/cancel"];
 
-/// A request whose form is right.
+/// The refusal of a tool of a legacy upstream that nobody can call in the modern era.
+pub(super) const NEEDS_TASK: error::Kind = error::Kind::InvalidParams(
+    "this tool runs only as a task of 2025-11-25, which clients of this revision cannot ask for",
+);
+
+/// A request whose form is right, and who asks.
 pub(super) struct Asking {
     pub(super) edge: Arc<Edge>,
-    pub(super) upstream: Arc<Upstream>,
     pub(super) principal: Principal,
+    /// As the client wrote it.
     pub(super) message: Message,
     /// The raw client capabilities.
     pub(super) capabilities: Box<str>,
     /// The least severe log message it wants, if it wants any.
     pub(super) log_level: Option<Box<str>>,
+    /// When there has to be an answer.
+    pub(super) deadline: Instant,
+}
+
+/// A request and the upstream that it goes to. Cheap to clone.
+#[derive(Clone)]
+pub(super) struct Addressed {
+    pub(super) asking: Arc<Asking>,
+    pub(super) upstream: Arc<Upstream>,
+    /// The request as the upstream knows it.
+    pub(super) request: Message,
+    /// What the client sees of all upstreams, at their common endpoint.
+    pub(super) view: Option<Arc<View>>,
+}
+
+impl Addressed {
+    /// Slices of the upstream's answer, and what the client has to read in their place.
+    pub(super) fn edits<'a>(&self, answer: &'a Message) -> Vec<(&'a str, String)> {
+        let name = self.upstream.definition().name.as_str();
+        let Some(view) = &self.view else { return Vec::new() };
+        let mut edits = answer_edits(view, name, self.request.method(), answer);
+        edits.extend(state_edit(name, answer));
+        edits
+    }
+
+    /// The state of a request as the client has to send it back.
+    pub(super) fn state<'a>(&self, own: &'a str) -> Cow<'a, str> {
+        match &self.view {
+            Some(_) => qualified_id(self.upstream.definition().name.as_str(), own).into(),
+            None => own.into(),
+        }
+    }
+
+    /// The era that is spoken with the upstream. While that is being found out it is waited for.
+    pub(super) async fn era(&self) -> Result<Era, Error> {
+        let patience = self.asking.edge.config.initialize_timeout;
+        self.upstream.era(self.asking.deadline.min(Instant::now() + patience)).await
+    }
+
+    /// A notification as the client has to read it; nothing if it is not for the client.
+    pub(super) fn told(&self, notification: Bytes) -> Option<Bytes> {
+        match &self.view {
+            Some(view) => route::notification(view, self.upstream.definition().name.as_str(), notification),
+            None => Some(notification),
+        }
+    }
 }
 
 /// Whether the headers of a request are those of a modern client. One with a session is legacy unless it says otherwise
@@ -69,7 +126,7 @@ pub(super) fn era(headers: &HeaderMap, message: &Message) -> Era {
 /// Answers a message of a modern client.
 pub(super) async fn serve(
     edge: &Arc<Edge>,
-    upstream: &Arc<Upstream>,
+    scope: &Scope,
     principal: Principal,
     headers: &HeaderMap,
     message: Message,
@@ -85,75 +142,109 @@ pub(super) async fn serve(
     if !headers::accepts_both(headers) {
         return (StatusCode::NOT_ACCEPTABLE, "Accept must list application/json and text/event-stream").into_response();
     }
-    let refuse = |code, why: &str| respond::modern_error(message.id(), StatusCode::BAD_REQUEST, code, why);
-    let claims = match Claims::of(&message) {
-        Ok(claims) => claims,
-        Err(why) => return refuse(INVALID_PARAMS, why),
-    };
-    if let Err(Mismatch(why)) = headers::check(headers, &message, &claims.version) {
-        return refuse(HEADER_MISMATCH, &why);
-    }
-    carry_out(edge, upstream, principal, message, Some(headers)).await
+    carry_out(edge, scope, principal, message, Some(headers)).await
 }
 
 /// The same without what HTTP adds: headers are checked where there are any.
 pub(super) async fn carry_out(
     edge: &Arc<Edge>,
-    upstream: &Arc<Upstream>,
+    scope: &Scope,
     principal: Principal,
     message: Message,
     headers: Option<&HeaderMap>,
 ) -> Response {
+    let refuse = |code, why: &str| respond::modern_error(message.id(), StatusCode::BAD_REQUEST, code, why);
     let claims = match Claims::of(&message) {
         Ok(claims) => claims,
-        Err(why) => return respond::modern_error(message.id(), StatusCode::BAD_REQUEST, INVALID_PARAMS, why),
+        Err(why) => return refuse(INVALID_PARAMS, why),
     };
+    if let Some(headers) = headers
+        && let Err(Mismatch(why)) = headers::check(headers, &message, &claims.version)
+    {
+        return refuse(HEADER_MISMATCH, &why);
+    }
     if claims.version != LATEST_MODERN {
         return unsupported(&message, &claims.version);
     }
+    if REMOVED.contains(&message.method()) {
+        return unknown_method(&message);
+    }
     let (capabilities, log_level) = (claims.capabilities.into(), claims.log_level.as_deref().map(Into::into));
-    let era = match upstream.era(Instant::now() + edge.config.initialize_timeout).await {
-        Ok(era) => era,
-        Err(error) => return respond::failure(message.id(), &error),
-    };
-    let method = message.method();
-    if REMOVED.contains(&method) || (era == Era::Legacy && TASKS.contains(&method)) {
-        let why = format!("`{method}` is not a method of {LATEST_MODERN} here");
-        return respond::modern_error(message.id(), StatusCode::NOT_FOUND, METHOD_NOT_FOUND, &why);
-    }
-    let (edge, upstream) = (Arc::clone(edge), Arc::clone(upstream));
-    if method == "tools/call"
-        && let Some(refusal) = check_tool(&edge, (&upstream, era), headers, &message).await
-    {
-        return refusal;
-    }
-    let asking = Asking { edge, upstream, principal, message, capabilities, log_level };
-    match (era, asking.message.method()) {
-        (Era::Modern, _) => forward::answer(asking).await,
-        (Era::Legacy, "server/discover") => bridged::discover(&asking).await,
-        (Era::Legacy, "subscriptions/listen") => listen::open(asking).await,
-        (Era::Legacy, _) => bridged::answer(asking).await,
+    let deadline = Instant::now() + edge.config.call_timeout;
+    let asking = Asking { edge: Arc::clone(edge), principal, message, capabilities, log_level, deadline };
+    let asking = Arc::new(asking);
+    match scope {
+        Scope::One(upstream) => serve_one(asking, upstream, headers).await,
+        Scope::All(caller) => {
+            let caller = lock(caller).clone();
+            merged::serve(asking, caller, headers).await
+        }
     }
 }
 
-/// Refuses what is known to be wrong about the call of a tool, as far as the upstream tells what its tools are like.
-async fn check_tool(
-    edge: &Arc<Edge>,
-    (upstream, era): (&Arc<Upstream>, Era),
-    headers: Option<&HeaderMap>,
-    message: &Message,
-) -> Option<Response> {
-    let name = message.parameter("name").and_then(protocol::text)?;
-    let tool = edge.tools.get(upstream, &name).await?;
-    if let Some(headers) = headers
-        && let Err(Mismatch(why)) = headers::check_arguments(headers, message, &tool)
-    {
-        return Some(respond::modern_error(message.id(), StatusCode::BAD_REQUEST, HEADER_MISMATCH, &why));
+/// Answers a request to one upstream.
+async fn serve_one(asking: Arc<Asking>, upstream: &Arc<Upstream>, headers: Option<&HeaderMap>) -> Response {
+    let message = &asking.message;
+    let (upstream, request) = (Arc::clone(upstream), message.clone());
+    let to = Addressed { asking: Arc::clone(&asking), upstream, request, view: None };
+    let era = match to.era().await {
+        Ok(era) => era,
+        Err(error) => return respond::modern_failure(message, &error),
+    };
+    if is_foreign(era, message) {
+        return unknown_method(message);
     }
-    (tool.needs_task && era == Era::Legacy).then(|| {
-        let why = "this tool runs only as a task of 2025-11-25, which clients of this revision cannot ask for";
-        respond::modern_error(message.id(), StatusCode::OK, INVALID_PARAMS, why)
-    })
+    if let Some(refusal) = check_tool(&to, era, headers).await {
+        return refusal;
+    }
+    match (era, message.method()) {
+        (Era::Modern, _) => forward::answer(to).await,
+        (Era::Legacy, "server/discover") => bridged::discover(&to).await,
+        (Era::Legacy, "subscriptions/listen") => listen::open(to).await,
+        (Era::Legacy, _) => bridged::answer(to).await,
+    }
+}
+
+/// Whether an upstream of this era knows nothing of the method.
+pub(super) fn is_foreign(era: Era, message: &Message) -> bool {
+    era == Era::Legacy && TASKS.contains(&message.method())
+}
+
+/// The refusal of a request about a task whose client does not speak of tasks (tasks extension, "Capability").
+pub(super) fn refuse_undeclared(asking: &Asking) -> Option<Response> {
+    if !TASKS.contains(&asking.message.method()) || protocol::declares_tasks(&asking.capabilities) {
+        return None;
+    }
+    let data = format!(r#"{{"requiredCapabilities":{{"extensions":{{"{TASKS_EXTENSION}":{{}}}}}}}}"#);
+    let words = "The client must declare that it supports tasks";
+    let body = protocol::error_response(asking.message.id(), MISSING_CAPABILITY, words, &data);
+    Some(respond::json(StatusCode::BAD_REQUEST, body))
+}
+
+/// The refusal of a method that there is not, or not any more.
+pub(super) fn unknown_method(message: &Message) -> Response {
+    let why = format!("`{}` is not a method of {LATEST_MODERN} here", message.method());
+    respond::modern_error(message.id(), StatusCode::NOT_FOUND, METHOD_NOT_FOUND, &why)
+}
+
+/// Refuses what is known to be wrong about the call of a tool, as far as the upstream tells what its tools are like.
+pub(super) async fn check_tool(to: &Addressed, era: Era, headers: Option<&HeaderMap>) -> Option<Response> {
+    let Addressed { asking, upstream, request, .. } = to;
+    if request.method() != "tools/call" {
+        return None;
+    }
+    let name = request.parameter("name").and_then(protocol::text)?;
+    let checked = asking.edge.catalog.tool(upstream, &name, |tool| {
+        let checked = headers.map_or(Ok(()), |headers| headers::check_arguments(headers, request, tool));
+        (checked, tool.needs_task)
+    });
+    match checked.await? {
+        (Err(Mismatch(why)), _) => {
+            Some(respond::modern_error(request.id(), StatusCode::BAD_REQUEST, HEADER_MISMATCH, &why))
+        }
+        (Ok(()), true) if era == Era::Legacy => Some(respond::modern_failure(request, &NEEDS_TASK.into())),
+        (Ok(()), _) => None,
+    }
 }
 
 fn unsupported(message: &Message, requested: &str) -> Response {

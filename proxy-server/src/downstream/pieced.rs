@@ -10,7 +10,13 @@ use http_body::{Body, Frame, SizeHint};
 use crate::protocol::Pieces;
 
 /// What is left of a message.
-pub(super) struct Pieced(pub(super) Pieces);
+struct Pieced(Pieces);
+
+impl From<Pieces> for axum::body::Body {
+    fn from(message: Pieces) -> Self {
+        Self::new(Pieced(message))
+    }
+}
 
 impl Body for Pieced {
     type Data = Bytes;

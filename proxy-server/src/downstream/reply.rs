@@ -11,11 +11,16 @@ use futures_util::stream;
 use tokio::time::timeout;
 
 use crate::downstream::{Config, respond};
+use crate::error::Error;
+use crate::protocol::Message;
 use crate::upstream::one_line;
 
 /// One request and what becomes of it. Dropped before the answer, it is cancelled upstream.
 pub(super) trait Talk: Send + Sized + 'static {
-    /// What goes to the client next; nothing is asked for after the answer.
+    /// The request, as the client wrote it.
+    fn request(&self) -> &Message;
+
+    /// What goes to the client next; nothing is asked for after the answer. It may be dropped and asked for again.
     fn next(&mut self) -> impl Future<Output = Said> + Send;
 }
 
@@ -25,12 +30,15 @@ pub(super) enum Said {
     Told(Bytes),
     /// In the end.
     Answer(StatusCode, Bytes),
+    /// Likewise, where there is no answer.
+    Failed(Error),
 }
 
 /// Answers with what this request comes to.
 pub(super) async fn respond_with(mut talk: impl Talk, config: &Config) -> Response {
     match timeout(config.patience, talk.next()).await {
         Ok(Said::Answer(status, body)) => respond::json(status, body),
+        Ok(Said::Failed(error)) => respond::modern_failure(talk.request(), &error),
         Ok(Said::Told(first)) => stream(talk, frame(first), config),
         Err(_) => stream(talk, Bytes::from_static(b": waiting\n\n"), config),
     }
@@ -47,6 +55,9 @@ fn stream(talk: impl Talk, first: Bytes, config: &Config) -> Response {
         match timeout(keep_alive, talk.next()).await {
             Ok(Said::Told(message)) => Some((Ok(frame(message)), (Some(talk), None))),
             Ok(Said::Answer(_, body)) => Some((Ok(frame(body)), (None, None))),
+            Ok(Said::Failed(error)) => {
+                Some((Ok(frame(respond::modern_error_to(talk.request(), &error))), (None, None)))
+            }
             Err(_) => Some((Ok(Bytes::from_static(b": keep-alive\n\n")), (Some(talk), None))),
         }
     });
@@ -54,7 +65,7 @@ fn stream(talk: impl Talk, first: Bytes, config: &Config) -> Response {
 }
 
 /// A response whose body is an event stream.
-pub(super) fn events(body: Body) -> Response {
+fn events(body: Body) -> Response {
     let headers = [
         (header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream")),
         (header::CACHE_CONTROL, HeaderValue::from_static("no-cache")),
@@ -64,7 +75,7 @@ pub(super) fn events(body: Body) -> Response {
 }
 
 /// One event, which has no number: there is no taking up of streams in this era.
-pub(super) fn frame(message: Bytes) -> Bytes {
+fn frame(message: Bytes) -> Bytes {
     let message = one_line(message);
     let mut out = BytesMut::with_capacity(message.len() + 24);
     out.put_slice(b"event: message\ndata: ");

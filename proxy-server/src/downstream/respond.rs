@@ -34,9 +34,27 @@ pub(super) fn error_to(request: &Message, failure: &Error) -> Bytes {
     }
 }
 
-/// The status that goes with it where the response has not begun yet.
-pub(super) fn status(error: &Error) -> StatusCode {
-    answer(error).0
+/// The same for a modern client, whose era has one code less, as a whole response.
+pub(super) fn modern_failure(request: &Message, error: &Error) -> Response {
+    let mut response = failure(request.id(), error);
+    match error.kind() {
+        Kind::UnknownMethod => *response.status_mut() = StatusCode::NOT_FOUND,
+        Kind::UnknownResource => response = json(StatusCode::OK, modern_error_to(request, error)),
+        _ => {}
+    }
+    response
+}
+
+/// The same where the response has begun already (2026-07-28, resources, "Error Handling").
+pub(super) fn modern_error_to(request: &Message, failure: &Error) -> Bytes {
+    let uri = Object::read(request.params()).ok().and_then(|params| params.get("uri"));
+    match failure.kind() {
+        Kind::UnknownResource => {
+            let (_, _, words) = answer(failure);
+            error_response(request.id(), INVALID_PARAMS, &words, &format!(r#"{{"uri":{}}}"#, uri.unwrap_or("null")))
+        }
+        _ => error(request.id(), failure),
+    }
 }
 
 /// An error response to a modern request. An id that is not known is left out.

@@ -213,18 +213,15 @@ impl Client {
 
     /// Takes a message of a modern client, whose answer is a conversation of its own.
     async fn ask(&self, message: Message) {
-        let upstream = match self.scope() {
-            Some(Scope::One(upstream)) => upstream,
-            Some(Scope::All(_)) | None => {
-                let why = "this revision is not spoken here";
-                return self.say(protocol::error_response(message.id(), METHOD_NOT_FOUND, why, "")).await;
-            }
+        let Some(scope) = self.scope() else {
+            let why = "there is no such server";
+            return self.say(protocol::error_response(message.id(), INVALID_REQUEST, why, "")).await;
         };
         let (edge, out, id) = (Arc::clone(&self.edge), self.out.clone(), Box::<str>::from(message.id()));
         let (asked, own) = (Arc::clone(&self.asked), id.clone());
         let mut calls = lock(&self.asked);
         let call = self.calls.track_future(async move {
-            let response = modern::carry_out(&edge, &upstream, Principal::Anonymous, message, None).await;
+            let response = modern::carry_out(&edge, &scope, Principal::Anonymous, message, None).await;
             pour(response, &out, edge.config.max_body_bytes).await;
             lock(&asked).remove(&own);
         });

@@ -12,8 +12,9 @@ use super::version::LATEST_LEGACY;
 const OWN_KEYS: [&str; 4] = [VERSION_KEY, CAPABILITIES_KEY, CLIENT_KEY, LOG_LEVEL_KEY];
 /// Parameters of a second round, which legacy upstreams do not have, and the one that would make a call a legacy task.
 const OWN_PARAMS: [&str; 3] = ["inputResponses", "requestState", "task"];
-/// A capability that a legacy upstream would use in a way that modern clients do not understand.
-const TASKS: &str = "io.modelcontextprotocol/tasks";
+/// The extension by which calls go on as tasks. A legacy upstream would use it in a way that modern clients do not
+/// understand.
+pub(crate) const TASKS_EXTENSION: &str = "io.modelcontextprotocol/tasks";
 
 /// What a modern request says of its caller.
 #[derive(Debug)]
@@ -75,6 +76,13 @@ pub(crate) fn hello(capabilities: &str) -> String {
     )
 }
 
+/// Whether a client with these raw capabilities speaks of tasks.
+pub(crate) fn declares_tasks(capabilities: &str) -> bool {
+    let capabilities = Object::read(capabilities).ok();
+    let extensions = capabilities.and_then(|all| Object::read(all.get("extensions")?).ok());
+    extensions.is_some_and(|all| all.get(TASKS_EXTENSION).is_some())
+}
+
 /// Whether a client with these raw capabilities can be asked anything.
 pub(crate) fn can_answer_anything(capabilities: &str) -> bool {
     let capabilities = Object::read(capabilities).ok();
@@ -109,7 +117,7 @@ fn bridged(raw: &str) -> Option<String> {
         match name {
             // There is no way for a modern client to say that its roots have changed.
             "roots" => fewer(&["listChanged"]).map(|kept| member(name, &kept)),
-            "extensions" => fewer(&[TASKS]).map(|kept| member(name, &kept)),
+            "extensions" => fewer(&[TASKS_EXTENSION]).map(|kept| member(name, &kept)),
             _ => Ok(member(name, value)),
         }
     });

@@ -7,6 +7,8 @@ use super::code::{INVALID_PARAMS, RESOURCE_NOT_FOUND};
 use super::message::{Kind, Message, result_response};
 use super::meta::{SERVER_KEY, SUBSCRIPTION_KEY};
 use super::object::Object;
+use super::pieces::Pieces;
+use super::splice::quote;
 use super::version::LATEST_MODERN;
 
 /// Results that say how long they may be kept.
@@ -15,17 +17,18 @@ const CACHEABLE: [&str; 6] =
 /// Nobody tells when what a legacy upstream said has become wrong, and it may have said it to one client alone.
 const HINTS: &str = r#""ttlMs":0,"cacheScope":"private","#;
 
-/// The answer to `request`, which is the client's own, from an upstream with this raw `serverInfo`.
-pub(crate) fn completed(request: &Message, answer: &Message, server: &str) -> Bytes {
+/// The answer to `request`, which is the client's own, from an upstream with this raw `serverInfo`, and with slices of it
+/// replaced.
+pub(crate) fn completed(request: &Message, answer: &Message, server: &str, more: &[(&str, &str)]) -> Bytes {
     let edited = match answer.kind() {
-        Kind::Result => complete(request, answer, server),
-        Kind::Error => not_found(request, answer),
+        Kind::Result => complete(request, answer, server, more),
+        Kind::Error => not_found(request, answer, more),
         Kind::Request | Kind::Notification => None,
     };
-    edited.unwrap_or_else(|| answer.with_id(request.id(), &[]))
+    edited.unwrap_or_else(|| answer.with_id(request.id(), more))
 }
 
-fn complete(request: &Message, answer: &Message, server: &str) -> Option<Bytes> {
+fn complete(request: &Message, answer: &Message, server: &str, more: &[(&str, &str)]) -> Option<Bytes> {
     let raw = answer.body();
     let result = Object::read(raw).ok()?;
     let mut first = String::new();
@@ -50,11 +53,12 @@ fn complete(request: &Message, answer: &Message, server: &str) -> Option<Bytes> 
         first.pop();
     }
     edits.push((Object::opening(raw), &first));
+    edits.extend(more);
     Some(answer.with_id(request.id(), &edits))
 }
 
 /// A resource that does not exist is an invalid parameter in this era, and the error names it.
-fn not_found(request: &Message, answer: &Message) -> Option<Bytes> {
+fn not_found(request: &Message, answer: &Message, more: &[(&str, &str)]) -> Option<Bytes> {
     let error = Object::read(answer.body()).ok()?;
     let code = error.get("code").filter(|code| code.parse() == Ok(RESOURCE_NOT_FOUND))?;
     let new_code = INVALID_PARAMS.to_string();
@@ -79,7 +83,28 @@ fn not_found(request: &Message, answer: &Message) -> Option<Bytes> {
             edits.push((Object::opening(answer.body()), added.as_str()));
         }
     }
+    edits.extend(more);
     Some(answer.with_id(request.id(), &edits))
+}
+
+/// What every result of a modern client begins with whose members the gateway knows by heart.
+const OWN_OPENING: &str = concat!(
+    r#"{"resultType":"complete","ttlMs":0,"cacheScope":"private","_meta":{"io.modelcontextprotocol/serverInfo":"#,
+    r#"{"name":"mcp-proxy","version":""#,
+    env!("CARGO_PKG_VERSION"),
+    r#""}},"#
+);
+
+/// The response to a modern client's request for a list that is written down as a legacy result, which is not copied.
+pub(crate) fn own_list(id: &str, result: &Bytes) -> Pieces {
+    let before = format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{OWN_OPENING}"#);
+    Pieces::new([before.into(), result.slice(1.min(result.len())..), Bytes::from_static(b"}")])
+}
+
+/// The raw result of `server/discover` where the gateway answers for all upstreams.
+pub(crate) fn own_discovery(capabilities: &str, instructions: Option<&str>) -> String {
+    let server = format!(r#"{{"name":"mcp-proxy","version":"{}"}}"#, env!("CARGO_PKG_VERSION"));
+    discovered(capabilities, instructions.map(quote).as_deref(), &server)
 }
 
 /// The raw result of `server/discover`, from an upstream's answer to `initialize`.
@@ -89,8 +114,12 @@ pub(crate) fn discovery(handshake: &Message) -> String {
     // The tasks of the legacy era are not those of this one.
     let capabilities = get("capabilities").and_then(|raw| Object::read(raw).ok());
     let capabilities = capabilities.map_or_else(|| "{}".to_owned(), |all| without(&all, &["tasks"]));
-    let instructions = get("instructions").map(|text| format!(r#""instructions":{text},"#)).unwrap_or_default();
-    let server = server_info(handshake);
+    discovered(&capabilities, get("instructions"), server_info(handshake))
+}
+
+/// From raw members.
+fn discovered(capabilities: &str, instructions: Option<&str>, server: &str) -> String {
+    let instructions = instructions.map(|text| format!(r#""instructions":{text},"#)).unwrap_or_default();
     format!(
         r#"{{"resultType":"complete","supportedVersions":["{LATEST_MODERN}"],"capabilities":{capabilities},{instructions}"ttlMs":5000,"cacheScope":"private","_meta":{{"{SERVER_KEY}":{server}}}}}"#
     )
@@ -135,7 +164,7 @@ mod tests {
         let params = r#"{"uri":"a://b"}"#;
         let request = message(&format!(r#"{{"jsonrpc":"2.0","id":"x","method":"{method}","params":{params}}}"#));
         let answer = message(&format!(r#"{{"jsonrpc":"2.0","id":1,{answer}}}"#));
-        let found = completed(&request, &answer, r#"{"name":"s"}"#);
+        let found = completed(&request, &answer, r#"{"name":"s"}"#, &[]);
         let expected = expected.replace("SERVER", r#""io.modelcontextprotocol/serverInfo":{"name":"s"}"#);
         assert_eq!(String::from_utf8_lossy(&found), format!(r#"{{"jsonrpc":"2.0","id":"x",{expected}}}"#));
     }
@@ -163,6 +192,16 @@ mod tests {
             r#""result":{"tools":[]}"#,
             r#""result":{"resultType":"complete","ttlMs":0,"cacheScope":"private","_meta":{SERVER},"tools":[]}"#,
         );
+    }
+
+    #[test]
+    fn a_list_of_the_gateways_own_is_told_as_every_list() {
+        let list = own_list("7", &Bytes::from_static(br#"{"tools":[{"x":1.10}],"nextCursor":"1"}"#));
+        let told = message(&String::from_utf8_lossy(&Bytes::from(list)));
+        let result = Object::read(told.body()).expect("an object");
+        assert_eq!((told.id(), result.text("resultType").as_deref()), ("7", Some("complete")));
+        assert_eq!((result.get("tools"), result.get("nextCursor")), (Some(r#"[{"x":1.10}]"#), Some("\"1\"")));
+        assert_eq!((result.get("ttlMs"), result.get("cacheScope")), (Some("0"), Some("\"private\"")));
     }
 
     #[test]

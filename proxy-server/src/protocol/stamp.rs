@@ -94,6 +94,15 @@ pub(crate) fn unstamped(answer: &Message) -> Option<Bytes> {
     Some(answer.with(&[(result.cut(answer.body(), "resultType")?, "")]))
 }
 
+/// What a legacy client refuses of a tool: the schema of a result that is no object.
+pub(crate) fn odd_schema(tool: &str) -> Option<&str> {
+    memchr::memmem::find(tool.as_bytes(), b"outputSchema")?;
+    let members = Object::read(tool).ok()?;
+    let schema = Object::read(members.get("outputSchema")?).ok();
+    let is_object = schema.is_some_and(|schema| schema.text("type").is_some_and(|kind| kind == "object"));
+    if is_object { None } else { members.cut(tool, "outputSchema") }
+}
+
 /// Client capabilities that mean the same in both eras.
 fn transferable(raw: &str) -> Option<String> {
     let capabilities = Object::read(raw).ok()?;

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use memchr::memmem;
 use serde_json::value::RawValue;
 
-use crate::catalog::{Members, View, page_uris, qualified_task};
+use crate::catalog::{Members, View, page_uris, qualified_id};
 use crate::protocol::{Kind, Message, Object, quote, text};
 
 const RELATED_TASK: &str = "io.modelcontextprotocol/related-task";
@@ -35,6 +35,16 @@ pub(crate) fn answer_edits<'a>(
     edits.found
 }
 
+/// The state by which a client goes on with a request, in an answer that asks for more, and what has to stand in its place
+/// so that it leads back to this upstream.
+pub(crate) fn state_edit<'a>(upstream: &str, answer: &'a Message) -> Option<(&'a str, String)> {
+    memmem::find(answer.body().as_bytes(), b"requestState")?;
+    let result = Object::read(answer.body()).ok().filter(|_| answer.kind() == Kind::Result)?;
+    let place =
+        result.get("requestState").filter(|_| result.text("resultType").as_deref() == Some("input_required"))?;
+    Some((place, quote(&qualified_id(upstream, &text(place)?))))
+}
+
 /// A notification as the client must read it; nothing if it is not for the client. That a list has changed is told by
 /// the catalog, once it has changed there.
 pub(crate) fn notification(view: &View, upstream: &str, bytes: Bytes) -> Option<Bytes> {
@@ -57,6 +67,9 @@ pub(crate) fn notification(view: &View, upstream: &str, bytes: Bytes) -> Option<
         _ => {
             if let Some(params) = params {
                 edits.tasks(&params);
+                if message.method() == "notifications/tasks" && !edits.members.keeps_uris() {
+                    edits.task_result(&params);
+                }
             }
         }
     }
@@ -83,14 +96,8 @@ impl<'a> Edits<'_, 'a> {
             return;
         }
         match method {
-            "tools/call" | "tasks/result" => {
-                for block in items(body.get("content")) {
-                    self.block(&block);
-                }
-                for (place, uri) in page_uris(body) {
-                    self.replace(place, self.members.exposed_uri(self.upstream, &uri));
-                }
-            }
+            "tools/call" | "tasks/result" => self.tool_result(body),
+            "tasks/get" => self.task_result(body),
             "prompts/get" => {
                 for message in items(body.get("messages")) {
                     let Some(content) = message.get("content") else { continue };
@@ -102,6 +109,22 @@ impl<'a> Edits<'_, 'a> {
             }
             "resources/read" => items(body.get("contents")).iter().for_each(|contents| self.uri(contents)),
             _ => {}
+        }
+    }
+
+    fn tool_result(&mut self, result: &Object<'a>) {
+        for block in items(result.get("content")) {
+            self.block(&block);
+        }
+        for (place, uri) in page_uris(result) {
+            self.replace(place, self.members.exposed_uri(self.upstream, &uri));
+        }
+    }
+
+    /// What the call came to that goes on as this task, if it has come to its end.
+    fn task_result(&mut self, task: &Object<'a>) {
+        if let Some(Ok(result)) = task.get("result").map(Object::read) {
+            self.tool_result(&result);
         }
     }
 
@@ -133,7 +156,7 @@ impl<'a> Edits<'_, 'a> {
             .chain([nested(object, "task"), related].into_iter().map(|task| task.and_then(|task| task.get("taskId"))));
         for place in places.flatten() {
             if let Some(id) = text(place) {
-                self.replace(place, qualified_task(self.upstream, &id));
+                self.replace(place, qualified_id(self.upstream, &id));
             }
         }
     }

@@ -1,9 +1,10 @@
 //! What the gateway says of itself when it stands for all upstreams: their capabilities and instructions together.
 
+use bytes::Bytes;
 use indexmap::IndexMap;
 
 use super::Offered;
-use crate::protocol::{Object, quote};
+use crate::protocol::{Era, Object, TASKS_EXTENSION, own_discovery, quote};
 
 /// Announced whoever is connected: an upstream that comes later may bring any of it, and a client asks only for what was
 /// announced at the beginning. What no upstream has is answered with an empty list, or is the gateway's own to answer.
@@ -13,18 +14,23 @@ const ALWAYS: &str = concat!(
 );
 /// What can be done with a task whose id names its upstream. A list of all tasks is not among it.
 const TASKS: &str = r#","tasks":{"cancel":{},"requests":{"tools":{"call":{}}}}"#;
-/// Capabilities that are maps of capabilities, of which the first upstream to have each decides.
-const MAPS: [&str; 2] = ["experimental", "extensions"];
 
 #[derive(Debug)]
 pub(super) struct Greeting {
-    /// Raw.
+    /// Raw, for legacy clients.
     pub(super) capabilities: Box<str>,
     pub(super) instructions: Option<Box<str>>,
+    /// The raw result of `server/discover`.
+    pub(super) discovery: Bytes,
 }
 
+/// Raw capabilities by name, of which the first upstream to have each decides.
+#[derive(Default)]
+struct Merged<'a>(IndexMap<String, &'a str>);
+
 pub(super) fn greet(offers: &[Offered]) -> Greeting {
-    let mut maps: [IndexMap<String, &str>; 2] = Default::default();
+    let (mut experimental, mut extensions, mut legacy_extensions) =
+        (Merged::default(), Merged::default(), Merged::default());
     let (mut has_tasks, mut instructions) = (false, Vec::new());
     for offered in offers {
         let Ok(result) = Object::read(&offered.handshake) else { continue };
@@ -32,20 +38,41 @@ pub(super) fn greet(offers: &[Offered]) -> Greeting {
             instructions.push(format!("# {}\n\n{}", offered.name, text.trim()));
         }
         let Some(Ok(capabilities)) = result.get("capabilities").map(Object::read) else { continue };
-        has_tasks |= capabilities.get("tasks").is_some();
-        for (name, known) in MAPS.iter().zip(&mut maps) {
-            let Some(Ok(map)) = capabilities.get(name).map(Object::read) else { continue };
-            for (member, value) in map.members() {
-                known.entry(member.to_owned()).or_insert(value);
+        experimental.add(&capabilities, "experimental", &[]);
+        match offered.era {
+            Era::Legacy => {
+                has_tasks |= capabilities.get("tasks").is_some();
+                legacy_extensions.add(&capabilities, "extensions", &[]);
+                extensions.add(&capabilities, "extensions", &[TASKS_EXTENSION]);
             }
+            // Extensions of a modern upstream have no form that a legacy client could speak.
+            Era::Modern => extensions.add(&capabilities, "extensions", &[]),
         }
     }
-    let mut capabilities = format!("{{{ALWAYS}{}", if has_tasks { TASKS } else { "" });
-    for (name, map) in MAPS.iter().zip(maps).filter(|(_, map)| !map.is_empty()) {
-        let members: Vec<String> = map.iter().map(|(member, value)| format!("{}:{value}", quote(member))).collect();
-        capabilities.push_str(&format!(",\"{name}\":{{{}}}", members.join(",")));
+    let experimental = experimental.written("experimental");
+    let written = |tasks: &str, extensions: &Merged<'_>| {
+        format!("{{{ALWAYS}{tasks}{experimental}{}}}", extensions.written("extensions"))
+    };
+    let capabilities = written(if has_tasks { TASKS } else { "" }, &legacy_extensions);
+    let instructions: Option<Box<str>> = (!instructions.is_empty()).then(|| instructions.join("\n\n").into());
+    let discovery = own_discovery(&written("", &extensions), instructions.as_deref());
+    Greeting { capabilities: capabilities.into(), instructions, discovery: discovery.into() }
+}
+
+impl<'a> Merged<'a> {
+    fn add(&mut self, capabilities: &Object<'a>, map: &str, but: &[&str]) {
+        let Some(Ok(map)) = capabilities.get(map).map(Object::read) else { return };
+        for (name, value) in map.members().filter(|(name, _)| !but.contains(name)) {
+            self.0.entry(name.to_owned()).or_insert(value);
+        }
     }
-    capabilities.push('}');
-    let instructions = (!instructions.is_empty()).then(|| instructions.join("\n\n").into());
-    Greeting { capabilities: capabilities.into(), instructions }
+
+    /// As one more member of an object.
+    fn written(&self, map: &str) -> String {
+        if self.0.is_empty() {
+            return String::new();
+        }
+        let members: Vec<String> = self.0.iter().map(|(name, value)| format!("{}:{value}", quote(name))).collect();
+        format!(",\"{map}\":{{{}}}", members.join(","))
+    }
 }

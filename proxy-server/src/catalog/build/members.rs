@@ -9,6 +9,7 @@ use super::assign::Entry;
 use super::{Candidate, Name, Offered};
 use crate::catalog::list::{Item, List};
 use crate::catalog::name::{Mode, Naming, qualified_uri, split_uri};
+use crate::catalog::tool::Tool;
 use crate::protocol::{Object, quote, splice, text};
 
 /// The upstreams of a view, in registration order.
@@ -158,6 +159,11 @@ impl Member {
         let has_resources = offered.has_capability(List::Resources.capability());
         let has_tasks = offered.has_capability("tasks");
         Self { offered, has_resources, has_tasks }
+    }
+
+    /// What is to know of one of its own tools, if there is anything.
+    pub(crate) fn tool(&self, name: &str) -> Option<&Tool> {
+        self.offered.lists.tool(name)
     }
 
     /// Whether it speaks of tasks.

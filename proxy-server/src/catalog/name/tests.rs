@@ -64,8 +64,8 @@ fn uris_carry_their_upstream_and_pages_stay_pages() {
 
 #[test]
 fn tasks_carry_their_upstream() {
-    assert_eq!(qualified_task("a:b", "1:2"), "a%3Ab:1:2");
-    assert_eq!(split_task("a%3Ab:1:2"), Some(("a:b".to_owned(), "1:2")));
+    assert_eq!(qualified_id("a:b", "1:2"), "a%3Ab:1:2");
+    assert_eq!(split_id("a%3Ab:1:2"), Some(("a:b".to_owned(), "1:2")));
 }
 
 #[test]
@@ -107,7 +107,7 @@ proptest! {
     ) {
         let exposed = qualified_uri(&upstream, &uri);
         prop_assert_eq!(split_uri(&exposed), Some((upstream.clone(), uri.as_str())));
-        let exposed = qualified_task(&upstream, &uri);
-        prop_assert_eq!(split_task(&exposed), Some((upstream, uri.as_str())));
+        let exposed = qualified_id(&upstream, &uri);
+        prop_assert_eq!(split_id(&exposed), Some((upstream, uri.as_str())));
     }
 }

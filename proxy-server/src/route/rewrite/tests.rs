@@ -88,3 +88,29 @@ fn notifications_name_resources_and_tasks_as_the_lists_do() {
     let log = told("notifications/message", r#"{"level":"info","data":"x/list_changed\" and x/updated\""}"#);
     check_notification(&log, Some(&log));
 }
+
+#[test]
+fn what_a_task_came_to_is_read_like_any_result() {
+    let result = r#""result":{"content":[{"type":"resource_link","uri":"URI"}]}"#;
+    check("tasks/get", &format!(r#""result":{{"taskId":"TASK","status":"completed",{result}}}"#));
+    check_notification(
+        &format!(r#"{{"jsonrpc":"2.0","method":"notifications/tasks","params":{{"taskId":"7",{result}}}}}"#)
+            .replace("URI", "x:r"),
+        Some(
+            &format!(r#"{{"jsonrpc":"2.0","method":"notifications/tasks","params":{{"taskId":"a:7",{result}}}}}"#)
+                .replace("URI", "mcp-proxy://a/x:r"),
+        ),
+    );
+}
+
+#[test]
+fn a_state_leads_back_to_the_upstream_that_gave_it() {
+    let check = |result: &str, expected: Option<&str>| {
+        let text = format!(r#"{{"jsonrpc":"2.0","id":1,"result":{result}}}"#);
+        let message = Message::parse(Bytes::from(text)).expect("an answer");
+        assert_eq!(state_edit("u 1", &message).map(|(_, new)| new).as_deref(), expected, "{result}");
+    };
+    check(r#"{"resultType":"input_required","requestState":"a:\"b"}"#, Some(r#""u%201:a:\"b""#));
+    check(r#"{"resultType":"complete","requestState":"a"}"#, None);
+    check(r#"{"resultType":"input_required","inputRequests":{"requestState":"a"}}"#, None);
+}

@@ -5,7 +5,7 @@ use serde_json::value::RawValue;
 use crate::error::{Error, Kind};
 use crate::protocol::{
     HEADER_MISMATCH, INTERNAL_ERROR, INVALID_PARAMS, MISSING_CAPABILITY, Message, Object, RESOURCE_NOT_FOUND,
-    UNSUPPORTED_VERSION, error_response, unstamped,
+    UNSUPPORTED_VERSION, error_response, odd_schema, unstamped,
 };
 
 /// Translates the answer to this legacy request. What means the same in both eras stays as it came.
@@ -62,13 +62,7 @@ fn without_odd_schemas(answer: &Message) -> Option<Message> {
     memchr::memmem::find(answer.body().as_bytes(), b"outputSchema")?;
     let tools = Object::read(answer.body()).ok()?.get("tools")?;
     let tools: Vec<&RawValue> = serde_json::from_str(tools).ok()?;
-    let odd = |tool: &&RawValue| {
-        let raw: &str = answer.body();
-        let members = Object::read(within(raw, tool.get())?).ok()?;
-        let schema = members.get("outputSchema")?;
-        let is_object = Object::read(schema).ok().and_then(|schema| schema.text("type").map(|kind| kind == "object"));
-        if is_object == Some(true) { None } else { members.cut(within(raw, tool.get())?, "outputSchema") }
-    };
+    let odd = |tool: &&RawValue| odd_schema(within(answer.body(), tool.get())?);
     let cuts: Vec<(&str, &str)> = tools.iter().filter_map(odd).map(|cut| (cut, "")).collect();
     if cuts.is_empty() { None } else { Message::parse(answer.with(&cuts)).ok() }
 }

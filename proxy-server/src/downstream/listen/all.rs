@@ -1,0 +1,170 @@
+//! `subscriptions/listen` at the endpoint of all upstreams: changes of the lists are told from the catalog, resources and
+//! tasks are listened to where they are. No upstream that is slow, dead or lost ends the stream.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::response::Response;
+use bytes::Bytes;
+use futures_util::future::{BoxFuture, join_all};
+use schemas::ServerName;
+use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot, watch};
+use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use crate::catalog::{Snapshot, View};
+use crate::downstream::aggregate::changes;
+use crate::downstream::listen::filter::Filter;
+use crate::downstream::listen::part::{Part, Wanted, hear};
+use crate::downstream::listen::{acknowledgement, ended, place};
+use crate::downstream::modern::Asking;
+use crate::downstream::reply::{Said, Talk, respond_with};
+use crate::downstream::respond;
+use crate::error::Error;
+use crate::policy::Caller;
+use crate::protocol::{self, Message};
+use crate::route;
+
+/// Changes of several upstreams that come together are told together.
+const DEBOUNCE: Duration = Duration::from_millis(50);
+/// What may wait to be told.
+const QUEUE: usize = 256;
+
+/// One open stream.
+struct Listener {
+    asking: Arc<Asking>,
+    caller: Caller,
+    filter: Filter,
+    /// What the upstreams will tell of; nothing once the client knows.
+    opening: Option<BoxFuture<'static, Vec<Filter>>>,
+    /// What the client knows of the lists.
+    seen: Arc<View>,
+    snapshots: watch::Receiver<Arc<Snapshot>>,
+    /// When to look what has changed.
+    look_at: Option<Instant>,
+    changed: VecDeque<Bytes>,
+    /// What the upstreams tell.
+    told: mpsc::Receiver<Bytes>,
+    stopping: CancellationToken,
+    _stop: DropGuard,
+    _place: OwnedSemaphorePermit,
+}
+
+/// Opens the stream.
+pub(in crate::downstream) async fn open_to_all(asking: Arc<Asking>, caller: Caller) -> Response {
+    match listen(&asking, caller) {
+        Ok(listener) => respond_with(listener, &asking.edge.config).await,
+        Err(error) => respond::modern_failure(&asking.message, &error),
+    }
+}
+
+fn listen(asking: &Arc<Asking>, caller: Caller) -> Result<Listener, Error> {
+    let edge = &asking.edge;
+    let wanted = Filter::read(asking.message.params())?;
+    let place = place(edge)?;
+    // What changes from here on is news.
+    let snapshots = edge.catalog.watch();
+    let seen = edge.view(&caller);
+    let (teller, told) = mpsc::channel(QUEUE);
+    let stop = edge.closing.child_token();
+    let mut opening = Vec::new();
+    for (upstream, wanted) in by_upstream(asking, &caller, &seen, &wanted) {
+        let (acknowledge, acknowledged) = oneshot::channel();
+        let (asking, caller, told) = (Arc::clone(asking), caller.clone(), teller.clone());
+        let part = Part { asking, caller, upstream, wanted, told };
+        let stopped = stop.clone();
+        edge.tasks.spawn("listen", async move {
+            tokio::select! {
+                () = stopped.cancelled() => {}
+                () = hear(part, acknowledge) => {}
+            }
+        });
+        opening.push(async move { acknowledged.await.unwrap_or_default() });
+    }
+    let filter = Filter { uris: Default::default(), tasks: Default::default(), ..wanted };
+    Ok(Listener {
+        asking: Arc::clone(asking),
+        caller,
+        filter,
+        opening: Some(Box::pin(join_all(opening))),
+        seen,
+        snapshots,
+        look_at: None,
+        changed: VecDeque::new(),
+        told,
+        stopping: edge.closing.clone(),
+        _stop: stop.drop_guard(),
+        _place: place,
+    })
+}
+
+/// Which upstream has what of the resources and tasks that are wanted. What none has is left out.
+fn by_upstream(asking: &Asking, caller: &Caller, view: &View, wanted: &Filter) -> BTreeMap<ServerName, Wanted> {
+    let known = |name: &str| Some(asking.edge.reachable(caller, name)?.definition().name.clone());
+    let mut all: BTreeMap<ServerName, Wanted> = BTreeMap::new();
+    for uri in &wanted.uris {
+        if let Ok([candidate]) = route::resource(view, &known, uri).as_deref() {
+            let wanted = all.entry(candidate.upstream.clone()).or_default();
+            wanted.uris.push((candidate.name.as_ref().into(), uri.clone()));
+        }
+    }
+    for id in &wanted.tasks {
+        if let Ok([candidate]) = route::task(&known, id).as_deref() {
+            let wanted = all.entry(candidate.upstream.clone()).or_default();
+            wanted.tasks.push((candidate.name.as_ref().into(), id.clone()));
+        }
+    }
+    all
+}
+
+impl Talk for Listener {
+    fn request(&self) -> &Message {
+        &self.asking.message
+    }
+
+    async fn next(&mut self) -> Said {
+        if let Some(opening) = &mut self.opening {
+            for part in opening.await {
+                self.filter.uris.extend(part.uris);
+                self.filter.tasks.extend(part.tasks);
+            }
+            self.opening = None;
+            return Said::Told(acknowledgement(self.request().id(), &self.filter));
+        }
+        loop {
+            if let Some(change) = self.changed.pop_front() {
+                return Said::Told(change);
+            }
+            let look_at = self.look_at;
+            tokio::select! {
+                biased;
+                () = self.stopping.cancelled() => return ended(self.request()),
+                Some(told) = self.told.recv() => return Said::Told(told),
+                () = sleep_until(look_at.unwrap_or_else(Instant::now)), if look_at.is_some() => self.look(),
+                Ok(()) = self.snapshots.changed(), if look_at.is_none() => {
+                    self.look_at = Some(Instant::now() + DEBOUNCE);
+                }
+                else => return ended(self.request()),
+            }
+        }
+    }
+}
+
+impl Listener {
+    /// Finds out which lists read otherwise than the client knows.
+    fn look(&mut self) {
+        self.look_at = None;
+        self.snapshots.mark_unchanged();
+        let view = self.asking.edge.view(&self.caller);
+        for (notice, wanted) in
+            changes(&self.seen, &view).into_iter().zip([self.filter.tools, self.filter.prompts, self.filter.resources])
+        {
+            let notice = notice.filter(|_| wanted).map(Message::parse);
+            if let Some(Ok(notice)) = notice {
+                self.changed.push_back(protocol::subscribed(&notice, self.request().id()));
+            }
+        }
+        self.seen = view;
+    }
+}

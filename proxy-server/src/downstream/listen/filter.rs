@@ -1,0 +1,141 @@
+//! What a listener wants to hear of.
+
+use std::collections::BTreeSet;
+
+use crate::error::{Error, Kind};
+use crate::protocol::{Message, Object};
+
+/// Resources, or tasks, of one listener.
+const MAX_WANTED: usize = 1_000;
+
+/// What one listener hears of.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Filter {
+    pub(super) tools: bool,
+    pub(super) prompts: bool,
+    pub(super) resources: bool,
+    pub(super) uris: BTreeSet<String>,
+    /// Ids of tasks.
+    pub(super) tasks: BTreeSet<String>,
+}
+
+impl Filter {
+    /// Reads what a client wants to hear of.
+    pub(super) fn read(params: &str) -> Result<Self, Error> {
+        let malformed = || Error::from(Kind::InvalidParams("`notifications` must say what to listen for"));
+        let params = Object::read(params).map_err(|_| malformed())?;
+        let wanted = params.get("notifications").and_then(|raw| Object::read(raw).ok()).ok_or_else(malformed)?;
+        let is = |name| wanted.get(name) == Some("true");
+        let texts = |name| match wanted.get(name) {
+            Some(raw) => serde_json::from_str::<BTreeSet<String>>(raw).map_err(|_| malformed()),
+            None => Ok(BTreeSet::new()),
+        };
+        let (uris, tasks) = (texts("resourceSubscriptions")?, texts("taskIds")?);
+        if uris.len() > MAX_WANTED || tasks.len() > MAX_WANTED {
+            return Err(Kind::InvalidParams("too many resources or tasks in one subscription").into());
+        }
+        let (tools, prompts) = (is("toolsListChanged"), is("promptsListChanged"));
+        Ok(Self { tools, prompts, resources: is("resourcesListChanged"), uris, tasks })
+    }
+
+    /// What of it a legacy upstream offers.
+    pub(super) fn offered(self, handshake: &Message) -> Self {
+        let result = Object::read(handshake.body()).ok();
+        let all = result.and_then(|result| Object::read(result.get("capabilities")?).ok());
+        let has = |name: &str, what: &str| {
+            let one = all.as_ref().and_then(|all| Object::read(all.get(name)?).ok());
+            one.is_some_and(|one| one.get(what) == Some("true"))
+        };
+        Self {
+            tools: self.tools && has("tools", "listChanged"),
+            prompts: self.prompts && has("prompts", "listChanged"),
+            resources: self.resources && has("resources", "listChanged"),
+            uris: if has("resources", "subscribe") { self.uris } else { BTreeSet::new() },
+            tasks: BTreeSet::new(),
+        }
+    }
+
+    /// In the words of the client.
+    pub(super) fn written(&self) -> String {
+        let mut members = Vec::new();
+        for (is, name) in [
+            (self.tools, "toolsListChanged"),
+            (self.prompts, "promptsListChanged"),
+            (self.resources, "resourcesListChanged"),
+        ] {
+            if is {
+                members.push(format!("\"{name}\":true"));
+            }
+        }
+        for (texts, name) in [(&self.uris, "resourceSubscriptions"), (&self.tasks, "taskIds")] {
+            if !texts.is_empty() {
+                members.push(format!("\"{name}\":{}", serde_json::Value::from_iter(texts.iter().map(String::as_str))));
+            }
+        }
+        format!("{{{}}}", members.join(","))
+    }
+
+    pub(super) fn wants(&self, message: &Message) -> bool {
+        match message.method() {
+            "notifications/tools/list_changed" => self.tools,
+            "notifications/prompts/list_changed" => self.prompts,
+            "notifications/resources/list_changed" => self.resources,
+            "notifications/resources/updated" => {
+                let params = Object::read(message.params()).ok();
+                let uri = params.and_then(|params| params.text("uri").map(String::from)).unwrap_or_default();
+                // It may be a part of what was subscribed to (2025-11-25, resources, "Subscriptions").
+                self.uris.iter().any(|wanted| part_of(&uri, wanted).is_some())
+            }
+            _ => false,
+        }
+    }
+}
+
+/// What follows the URI of a resource in that of a part of it, or of itself.
+pub(super) fn part_of<'a>(uri: &'a str, whole: &str) -> Option<&'a str> {
+    uri.strip_prefix(whole).filter(|rest| rest.is_empty() || rest.starts_with(['/', '#', '?']))
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+
+    fn message(text: &str) -> Message {
+        Message::parse(Bytes::copy_from_slice(text.as_bytes())).expect(text)
+    }
+
+    #[test]
+    fn acknowledges_what_is_wanted_and_offered() {
+        let check = |wanted: &str, capabilities: &str, expected: &str| {
+            let text = format!(r#"{{"jsonrpc":"2.0","id":1,"result":{{"capabilities":{capabilities}}}}}"#);
+            let wanted = Filter::read(&format!(r#"{{"notifications":{wanted}}}"#)).expect(wanted);
+            assert_eq!(wanted.offered(&message(&text)).written(), expected);
+        };
+        let all = r#"{"tools":{"listChanged":true},"resources":{"subscribe":true}}"#;
+        check("{}", all, "{}");
+        check(r#"{"toolsListChanged":true,"promptsListChanged":true}"#, all, r#"{"toolsListChanged":true}"#);
+        check(r#"{"resourceSubscriptions":["a"]}"#, all, r#"{"resourceSubscriptions":["a"]}"#);
+        check(r#"{"resourceSubscriptions":["a"],"toolsListChanged":false}"#, r#"{"resources":{}}"#, "{}");
+        check(r#"{"taskIds":["a"]}"#, all, "{}");
+        assert!(Filter::read("{}").is_err());
+        assert!(Filter::read(r#"{"notifications":{"resourceSubscriptions":[1]}}"#).is_err());
+    }
+
+    #[test]
+    fn tells_what_was_asked_for_only() {
+        let filter = Filter { tools: true, uris: ["a://b".to_owned()].into(), ..Filter::default() };
+        let check = |method: &str, uri: &str, expected: bool| {
+            let text = format!(r#"{{"jsonrpc":"2.0","method":"notifications/{method}","params":{{"uri":"{uri}"}}}}"#);
+            assert_eq!(filter.wants(&message(&text)), expected, "{text}");
+        };
+        check("tools/list_changed", "", true);
+        check("prompts/list_changed", "", false);
+        check("resources/list_changed", "", false);
+        check("resources/updated", "a://b", true);
+        check("resources/updated", "a://b/c", true);
+        check("resources/updated", "a://bc", false);
+        check("message", "", false);
+    }
+}

@@ -1,0 +1,226 @@
+//! What one of several upstreams has of what a listener wants to hear of: listened to for as long as the listener lasts,
+//! and again whenever the upstream was lost, under the names that the listener knows.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use schemas::ServerName;
+use tokio::sync::{broadcast, mpsc, oneshot};
+use tokio::time::{Instant, sleep, timeout};
+use tracing::debug;
+
+use crate::call::listen;
+use crate::downstream::listen::filter::{Filter, part_of};
+use crate::downstream::listen::subscribed::{Subscribed, subscribe};
+use crate::downstream::modern::Asking;
+use crate::downstream::pool::{self, Pool, Use};
+use crate::error::{Chain, Error, Kind};
+use crate::policy::Caller;
+use crate::protocol::{self, Era, Message, Object, quote};
+use crate::route;
+use crate::upstream::{Call, EVENT_QUEUE, Event, Upstream};
+
+/// How long an upstream may take to say what it will tell of, its start included.
+const PATIENCE: Duration = Duration::from_secs(5);
+const FIRST_RETRY: Duration = Duration::from_secs(1);
+const LONGEST_RETRY: Duration = Duration::from_secs(30);
+/// Who listens says when it is enough.
+const FOREVER: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
+/// One upstream's part in what a listener hears.
+pub(super) struct Part {
+    pub(super) asking: Arc<Asking>,
+    pub(super) caller: Caller,
+    pub(super) upstream: ServerName,
+    pub(super) wanted: Wanted,
+    pub(super) told: mpsc::Sender<Bytes>,
+}
+
+/// Resources and tasks, each as the upstream calls it and as the listener does.
+#[derive(Default)]
+pub(super) struct Wanted {
+    pub(super) uris: Vec<(String, String)>,
+    pub(super) tasks: Vec<(String, String)>,
+}
+
+/// Where an upstream tells.
+enum Source {
+    Legacy { notices: broadcast::Receiver<Bytes>, subscribed: Subscribed },
+    Modern { queue: mpsc::Receiver<Event>, outcome: BoxFuture<'static, Result<Message, Error>> },
+}
+
+/// Hears for as long as it is polled. An upstream that agrees to nothing at first is not asked again.
+pub(super) async fn hear(part: Part, acknowledge: oneshot::Sender<Filter>) {
+    let (mut acknowledge, mut delay) = (Some(acknowledge), FIRST_RETRY);
+    loop {
+        match part.open().await {
+            Ok((source, agreed)) => {
+                if let Some(acknowledge) = acknowledge.take() {
+                    acknowledge.send(part.exposed(&agreed)).ok();
+                }
+                delay = FIRST_RETRY;
+                part.follow(source).await;
+            }
+            Err(error) => debug!(upstream = %part.upstream, error = %Chain(&error), "cannot listen to the upstream"),
+        }
+        if acknowledge.is_some() {
+            return;
+        }
+        sleep(delay).await;
+        delay = (delay * 2).min(LONGEST_RETRY);
+    }
+}
+
+impl Part {
+    /// Begins to listen. Gives what the upstream will tell of, in its own words.
+    async fn open(&self) -> Result<(Source, Filter), Error> {
+        let edge = &self.asking.edge;
+        let upstream = edge.reachable(&self.caller, self.upstream.as_str()).ok_or(Kind::NotReady)?;
+        let opening = async {
+            match upstream.era(Instant::now() + PATIENCE).await? {
+                Era::Legacy => self.open_legacy(&upstream).await,
+                Era::Modern => self.open_modern(&upstream).await,
+            }
+        };
+        let (source, agreed) = timeout(PATIENCE, opening).await.unwrap_or_else(|_| Err(Kind::TimedOut.into()))?;
+        if agreed.uris.is_empty() && agreed.tasks.is_empty() {
+            return Err(Error::new(Kind::BadAnswer).because("it agrees to tell of nothing"));
+        }
+        Ok((source, agreed))
+    }
+
+    async fn open_legacy(&self, upstream: &Arc<Upstream>) -> Result<(Source, Filter), Error> {
+        let Asking { edge, principal, capabilities, .. } = &*self.asking;
+        let caller = pool::Caller { upstream, principal: *principal, capabilities };
+        let seat = Pool::take(edge, caller, Use::Shared).await?;
+        let line = Arc::clone(seat.line());
+        // Heard from here on, so that nothing is missed between the subscription and the first notice.
+        let notices = line.notices();
+        let wanted = Filter { uris: own(&self.wanted.uris), ..Filter::default() }.offered(line.handshake());
+        let subscribed = subscribe(&line, wanted.uris, &edge.tasks).await;
+        let agreed = Filter { uris: subscribed.uris.clone(), ..Filter::default() };
+        Ok((Source::Legacy { notices, subscribed }, agreed))
+    }
+
+    async fn open_modern(&self, upstream: &Arc<Upstream>) -> Result<(Source, Filter), Error> {
+        let filter = Filter { uris: own(&self.wanted.uris), tasks: own(&self.wanted.tasks), ..Filter::default() };
+        let message = &self.asking.message;
+        let params = Object::read(message.params()).map_err(|error| Error::new(Kind::Malformed).because(error))?;
+        let request = message.replaced(&[(params.get("notifications").unwrap_or_default(), &filter.written())]);
+        let (events, mut queue) = mpsc::channel(EVENT_QUEUE);
+        let upstream = Arc::clone(upstream);
+        let mut outcome: BoxFuture<'static, _> = Box::pin(async move {
+            let (_never, cancelled) = oneshot::channel();
+            let deadline = Instant::now() + FOREVER;
+            listen(&upstream, Call { message: &request, events, cancelled, deadline }).await
+        });
+        loop {
+            tokio::select! {
+                biased;
+                Some(event) = queue.recv() => if let Some(agreed) = acknowledged(&event) {
+                    return Ok((Source::Modern { queue, outcome }, agreed));
+                },
+                outcome = &mut outcome => {
+                    let answer = outcome?;
+                    return Err(Error::new(Kind::BadAnswer).because(format!("it answered {}", answer.body())));
+                }
+            }
+        }
+    }
+
+    /// Passes on what the upstream tells, until it is lost.
+    async fn follow(&self, source: Source) {
+        match source {
+            Source::Legacy { mut notices, subscribed } => {
+                let kept = subscribed.line.attachment().keep();
+                tokio::pin!(kept);
+                loop {
+                    tokio::select! {
+                        () = subscribed.line.closed().cancelled() => return,
+                        notice = notices.recv() => match notice {
+                            Ok(notice) => self.tell(notice),
+                            Err(broadcast::error::RecvError::Lagged(missed)) => debug!(missed, "listener is far behind"),
+                            Err(broadcast::error::RecvError::Closed) => return,
+                        },
+                        // Has a successor of the upstream session opened when it ends.
+                        () = &mut kept => {}
+                    }
+                }
+            }
+            Source::Modern { mut queue, mut outcome } => loop {
+                tokio::select! {
+                    biased;
+                    Some(event) = queue.recv() => if let Event::Notification(notice) = event {
+                        self.tell(notice);
+                    },
+                    _ = &mut outcome => return,
+                }
+            },
+        }
+    }
+
+    /// Tells the listener of a change, under each name by which it asked for what has changed.
+    fn tell(&self, bytes: Bytes) {
+        let Ok(notice) = Message::parse(bytes) else { return };
+        let Ok(params) = Object::read(notice.params()) else { return };
+        match notice.method() {
+            "notifications/resources/updated" => {
+                let Some(place) = params.get("uri") else { return };
+                for uri in self.exposed_uris(&params) {
+                    self.pass(&notice.replaced(&[(place, &quote(&uri))]));
+                }
+            }
+            "notifications/tasks" => {
+                let id = params.text("taskId").unwrap_or_default();
+                let view = self.asking.edge.view(&self.caller);
+                let is_wanted = self.wanted.tasks.iter().any(|(own, _)| *own == id);
+                let told = route::notification(&view, self.upstream.as_str(), notice.bytes().clone());
+                if let Some(Ok(told)) = told.filter(|_| is_wanted).map(Message::parse) {
+                    self.pass(&told);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn pass(&self, notice: &Message) {
+        let marked = match protocol::subscription_id(notice) {
+            Some(_) => notice.bytes().clone(),
+            None => protocol::subscribed(notice, self.asking.message.id()),
+        };
+        if let Err(error) = self.told.try_send(marked) {
+            debug!(upstream = %self.upstream, %error, "notification dropped");
+        }
+    }
+
+    fn exposed_uris(&self, params: &Object<'_>) -> BTreeSet<String> {
+        let uri = params.text("uri").unwrap_or_default();
+        // It may be a part of what was subscribed to (2025-11-25, resources, "Subscriptions").
+        let named = |(own, exposed): &(String, String)| part_of(&uri, own).map(|rest| format!("{exposed}{rest}"));
+        self.wanted.uris.iter().filter_map(named).collect()
+    }
+
+    /// What the upstream agreed to tell of, in the words of the listener.
+    fn exposed(&self, agreed: &Filter) -> Filter {
+        let exposed = |wanted: &[(String, String)], agreed: &BTreeSet<String>| {
+            wanted.iter().filter(|(own, _)| agreed.contains(own)).map(|(_, exposed)| exposed.clone()).collect()
+        };
+        let (uris, tasks) = (exposed(&self.wanted.uris, &agreed.uris), exposed(&self.wanted.tasks, &agreed.tasks));
+        Filter { uris, tasks, ..Filter::default() }
+    }
+}
+
+fn own(wanted: &[(String, String)]) -> BTreeSet<String> {
+    wanted.iter().map(|(own, _)| own.clone()).collect()
+}
+
+/// What a modern upstream agrees to tell of, if this is where it says so.
+fn acknowledged(event: &Event) -> Option<Filter> {
+    let Event::Notification(notice) = event else { return None };
+    let notice = Message::parse(notice.clone()).ok()?;
+    let is_it = notice.method() == "notifications/subscriptions/acknowledged";
+    Filter::read(notice.params()).ok().filter(|_| is_it)
+}

@@ -1,0 +1,85 @@
+//! Subscriptions to the resources of a legacy upstream, shared by the listeners of one session of the pool.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use tokio::time::Instant;
+
+use crate::downstream::pool::{Line, lock};
+use crate::protocol;
+use crate::tasks::Tasks;
+
+/// How long an upstream may take to accept subscriptions before the client is told that it has none.
+const SUBSCRIBING: Duration = Duration::from_secs(3);
+const UNSUBSCRIBING: Duration = Duration::from_secs(2);
+
+/// Subscriptions to resources; ended when dropped.
+pub(super) struct Subscribed {
+    pub(super) line: Arc<Line>,
+    pub(super) uris: BTreeSet<String>,
+    tasks: Tasks,
+}
+
+/// Subscribes to what nobody else on this session has subscribed to. What the upstream refuses is left out.
+pub(super) async fn subscribe(line: &Arc<Line>, uris: BTreeSet<String>, tasks: &Tasks) -> Subscribed {
+    let deadline = Instant::now() + SUBSCRIBING;
+    let mut subscribed = Subscribed { line: Arc::clone(line), uris: BTreeSet::new(), tasks: tasks.clone() };
+    let mut asked = Vec::new();
+    for uri in uris {
+        let is_first = {
+            let mut counts = lock(&line.subscriptions);
+            let count = counts.entry(uri.clone()).or_insert(0);
+            *count += 1;
+            *count == 1
+        };
+        subscribed.uris.insert(uri.clone());
+        if is_first {
+            asked.push(async move {
+                let params = params(&uri);
+                let answer = line.ask("resources/subscribe", &params, deadline).await;
+                let is_accepted = answer.is_ok_and(|answer| answer.kind() == protocol::Kind::Result);
+                (!is_accepted).then_some(uri)
+            });
+        }
+    }
+    for refused in join_all(asked).await.into_iter().flatten() {
+        subscribed.uris.remove(&refused);
+        forget(line, &refused);
+    }
+    subscribed
+}
+
+/// Whether nobody is left who subscribed to it.
+fn forget(line: &Line, uri: &str) -> bool {
+    let mut counts = lock(&line.subscriptions);
+    let Some(count) = counts.get_mut(uri) else { return false };
+    *count -= 1;
+    let is_last = *count == 0;
+    if is_last {
+        counts.remove(uri);
+    }
+    is_last
+}
+
+fn params(uri: &str) -> String {
+    format!(r#"{{"uri":{}}}"#, serde_json::Value::from(uri))
+}
+
+impl Drop for Subscribed {
+    fn drop(&mut self) {
+        let uris = std::mem::take(&mut self.uris);
+        let last: Vec<String> = uris.into_iter().filter(|uri| forget(&self.line, uri)).collect();
+        if last.is_empty() || self.line.closed().is_cancelled() {
+            return;
+        }
+        let line = Arc::clone(&self.line);
+        self.tasks.spawn("unsubscribe", async move {
+            let deadline = Instant::now() + UNSUBSCRIBING;
+            for uri in last {
+                line.ask("resources/unsubscribe", &params(&uri), deadline).await.ok();
+            }
+        });
+    }
+}
