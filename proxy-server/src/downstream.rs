@@ -15,6 +15,7 @@ mod merged;
 mod modern;
 mod origin;
 mod parked;
+mod pieced;
 mod pool;
 mod question;
 mod reply;

@@ -34,6 +34,8 @@ const MAX_HEADER_BYTES: usize = 64 * 1024;
 /// How many workers may hold leases at once, and how many owners be locked.
 const MAX_HOLDERS: usize = 1_000;
 const MAX_LOCKS: usize = 1_000;
+/// What is read or written at once. A message of this size is not taken apart.
+const MAX_BUFFER_BYTES: usize = 256 * 1024;
 /// How long a connection may take to say what it still has to say.
 const LAST_BYTES: Duration = Duration::from_millis(500);
 /// What child processes get to end once all calls are done: longer than they take to be killed.
@@ -267,7 +269,8 @@ impl Acceptor {
                 async move { Ok::<_, Infallible>(front.answer(peer, request).await) }
             });
             let mut server = http1::Builder::new();
-            server.timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT).max_buf_size(MAX_HEADER_BYTES);
+            server.timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT);
+            server.max_header_size(MAX_HEADER_BYTES).max_buf_size(MAX_BUFFER_BYTES);
             let connection = server.serve_connection(TokioIo::new(stream), service);
             tokio::pin!(connection);
             // The end comes in two steps, in this order. Only the next one is waited for: it is looked at with every packet.

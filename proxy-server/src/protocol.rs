@@ -10,6 +10,7 @@ mod message;
 mod meta;
 mod object;
 mod outcome;
+mod pieces;
 mod scan;
 mod sentinel;
 mod splice;
@@ -25,7 +26,7 @@ pub(crate) use self::code::{
     PARSE_ERROR, RESOURCE_NOT_FOUND, SESSION_NOT_FOUND, UNSUPPORTED_VERSION, URL_ELICITATION_REQUIRED,
 };
 pub(crate) use self::message::{
-    Invalid, Kind, Message, anonymous_error, error_response, request, result_bytes, result_response,
+    Invalid, Kind, Message, anonymous_error, error_response, request, result_pieces, result_response,
 };
 pub(crate) use self::meta::{
     SERVER_KEY, SUBSCRIPTION_KEY, ended_subscription, progress_token, requested_id, subscription_id,
@@ -34,6 +35,7 @@ pub(crate) use self::object::Object;
 pub(crate) use self::outcome::{
     completed, discovery, listening_ended, own_discovery, own_list, server_info, subscribed,
 };
+pub(crate) use self::pieces::Pieces;
 pub(crate) use self::scan::text;
 pub(crate) use self::sentinel::{decode as decode_header, encode as encode_header};
 pub(crate) use self::splice::{quote, splice};

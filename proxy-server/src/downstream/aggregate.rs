@@ -16,7 +16,7 @@ use crate::downstream::session::{Scope, Session, lock};
 use crate::downstream::{Edge, respond};
 use crate::error::{Error, Kind};
 use crate::policy::Caller;
-use crate::protocol::{self, Era, Message, Object, quote, result_bytes, result_response};
+use crate::protocol::{self, Era, Message, Object, Pieces, quote, result_pieces, result_response};
 use crate::route::{self, Route, answer_edits, may_pass_on, route};
 use crate::upstream::{Call, EVENT_QUEUE, Event, forward_cancellation, is_level};
 
@@ -71,23 +71,23 @@ pub(super) async fn run(
     caller: &Caller,
     message: &Message,
     events: mpsc::Sender<Event>,
-) -> Option<Bytes> {
+) -> Option<Pieces> {
     let view = edge.view(caller);
     let outcome = match (List::asked_by(message.method()), session.hub()) {
         (_, Err(error)) => Err(error),
-        (Some(list), Ok(_)) => page(&view, Era::Legacy, list, message).map(|page| result_bytes(message.id(), page)),
-        (None, Ok(hub)) if message.method() == "logging/setLevel" => set_level(hub, message).await,
+        (Some(list), Ok(_)) => page(&view, Era::Legacy, list, message).map(|page| result_pieces(message.id(), page)),
+        (None, Ok(hub)) if message.method() == "logging/setLevel" => set_level(hub, message).await.map(Pieces::from),
         (None, Ok(hub)) => {
             let errand = Errand { edge, session, hub, caller, view: &view };
             // On the heap, so that what is answered from memory does not carry it along.
-            Box::pin(errand.forward(message, events)).await
+            Box::pin(errand.forward(message, events)).await.map(Pieces::from)
         }
     };
     session.touch();
     match outcome {
         Ok(answer) => Some(answer),
         Err(error) if error.kind() == Kind::Cancelled => None,
-        Err(error) => Some(respond::error_to(message, &error)),
+        Err(error) => Some(respond::error_to(message, &error).into()),
     }
 }
 

@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 use crate::downstream::Edge;
 use crate::downstream::dialogue::{notify, run};
 use crate::downstream::session::Session;
-use crate::protocol::{Invalid, Kind, Message};
+use crate::protocol::{Invalid, Kind, Message, Pieces};
 use crate::upstream::Event;
 
 const REVISION: &str = "2025-03-26";
@@ -47,14 +47,14 @@ pub(super) async fn run_all(
     session: Arc<Session>,
     requests: Vec<Message>,
     events: mpsc::Sender<Event>,
-) -> Option<Bytes> {
+) -> Option<Pieces> {
     let run = |message| run(Arc::clone(&edge), Arc::clone(&session), message, events.clone());
-    let answers: Vec<Bytes> = join_all(requests.into_iter().map(run)).await.into_iter().flatten().collect();
+    let answers: Vec<Pieces> = join_all(requests.into_iter().map(run)).await.into_iter().flatten().collect();
     let mut array = BytesMut::with_capacity(answers.iter().map(|answer| answer.len() + 1).sum::<usize>() + 1);
     for (index, answer) in answers.iter().enumerate() {
         array.put_u8(if index == 0 { b'[' } else { b',' });
-        array.put_slice(answer);
+        answer.iter().for_each(|piece| array.put_slice(piece));
     }
     array.put_u8(b']');
-    (!answers.is_empty()).then(|| array.freeze())
+    (!answers.is_empty()).then(|| array.freeze().into())
 }

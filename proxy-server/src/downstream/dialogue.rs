@@ -14,7 +14,7 @@ use crate::downstream::event_log::EventLog;
 use crate::downstream::session::{Scope, Session, lock};
 use crate::downstream::{Edge, aggregate, respond};
 use crate::error::{Error, Kind};
-use crate::protocol::{self, Message, Object};
+use crate::protocol::{self, Message, Object, Pieces};
 use crate::upstream::{Attachment, Call, Event, OpenError};
 
 /// Attaches a session to its upstream with the client's own introduction. Gives the answer for the client.
@@ -77,9 +77,9 @@ pub(super) async fn run(
     session: Arc<Session>,
     message: Message,
     events: mpsc::Sender<Event>,
-) -> Option<Bytes> {
+) -> Option<Pieces> {
     if message.method() == "ping" {
-        return Some(protocol::result_response(message.id(), "{}"));
+        return Some(protocol::result_response(message.id(), "{}").into());
     }
     if let Scope::All(caller) = &session.scope {
         let caller = lock(caller).clone();
@@ -94,9 +94,9 @@ pub(super) async fn run(
     let outcome: Result<Message, Error> = outcome.await;
     session.touch();
     match outcome {
-        Ok(answer) => Some(answer.with_id(message.id(), &[])),
+        Ok(answer) => Some(answer.pieces_with_id(message.id())),
         Err(error) if error.kind() == Kind::Cancelled => None,
-        Err(error) => Some(respond::error(message.id(), &error)),
+        Err(error) => Some(respond::error(message.id(), &error).into()),
     }
 }
 
@@ -105,8 +105,8 @@ pub(super) async fn fill(
     session: &Session,
     log: &EventLog,
     queue: &mut mpsc::Receiver<Event>,
-    outcome: impl Future<Output = Option<Bytes>>,
-) -> Option<Bytes> {
+    outcome: impl Future<Output = Option<Pieces>>,
+) -> Option<Pieces> {
     tokio::pin!(outcome);
     let bytes = loop {
         tokio::select! {

@@ -6,7 +6,7 @@
 use axum::http::{HeaderMap, header};
 
 use crate::catalog::{Mirrored, Tool};
-use crate::protocol::{Message, Object, decode_header};
+use crate::protocol::{self, Message, Object, decode_header};
 
 pub(super) const PROTOCOL_VERSION: &str = "mcp-protocol-version";
 const METHOD: &str = "mcp-method";
@@ -27,7 +27,7 @@ pub(super) fn check(headers: &HeaderMap, message: &Message, version: &str) -> Re
         _ => return Ok(()),
     };
     // A body without it is refused for what it lacks, by whoever needs it.
-    match Object::read(message.params()).ok().and_then(|params| params.text(subject).map(String::from)) {
+    match message.parameter(subject).and_then(protocol::text) {
         Some(value) => says(headers, NAME, |found| decode_header(found).is_some_and(|found| found == value)),
         None => Ok(()),
     }

@@ -26,7 +26,7 @@ use crate::downstream::{
     Admitted, Edge, Shared, admit, batch, modern, next_turn, read_body, respond, shown, upstream_name,
 };
 use crate::policy::Principal;
-use crate::protocol::{self, Era, Invalid, Message};
+use crate::protocol::{self, Era, Invalid, Message, Pieces};
 use crate::upstream::{EVENT_QUEUE, Event, OpenError};
 
 const SESSION_ID: HeaderName = HeaderName::from_static("mcp-session-id");
@@ -90,7 +90,7 @@ struct Work {
     queue: mpsc::Receiver<Event>,
     /// Keeps the queue open: its end would wake the task, and for nothing.
     _events: mpsc::Sender<Event>,
-    outcome: BoxFuture<'static, Option<Bytes>>,
+    outcome: BoxFuture<'static, Option<Pieces>>,
 }
 
 struct Caller {
@@ -250,11 +250,11 @@ async fn answer(edge: Arc<Edge>, session: Arc<Session>, work: Work, streams: boo
                 Some(event) => session.put(&session.own_stream(), event),
                 None => {}
             },
-            bytes = &mut outcome => {
+            answer = &mut outcome => {
                 // What came in the same moment is told before the answer. Nobody is to be woken by the queue any more.
                 let last = queue.poll_recv(&mut Context::from_waker(Waker::noop()));
-                let Poll::Ready(Some(event)) = last else { return finished(bytes) };
-                outcome = Box::pin(std::future::ready(bytes));
+                let Poll::Ready(Some(event)) = last else { return finished(answer) };
+                outcome = Box::pin(std::future::ready(answer));
                 if streams {
                     break Some(event);
                 }
@@ -269,9 +269,8 @@ async fn answer(edge: Arc<Edge>, session: Arc<Session>, work: Work, streams: boo
     }
     let (filler, filled) = (Arc::clone(&session), Arc::clone(&log));
     edge.tasks.spawn("call", async move {
-        let bytes = fill(&filler, &filled, &mut queue, outcome).await;
-        if let Some(bytes) = bytes {
-            filled.push(bytes);
+        if let Some(answer) = fill(&filler, &filled, &mut queue, outcome).await {
+            filled.push(answer.into());
         }
         filled.complete();
     });
@@ -280,9 +279,9 @@ async fn answer(edge: Arc<Edge>, session: Arc<Session>, work: Work, streams: boo
 }
 
 /// A withdrawn request has no response (2025-11-25, cancellation), but its POST must end: with a stream of nothing.
-fn finished(bytes: Option<Bytes>) -> Response {
-    match bytes {
-        Some(bytes) => respond::json(StatusCode::OK, bytes),
+fn finished(answer: Option<Pieces>) -> Response {
+    match answer {
+        Some(answer) => respond::json(StatusCode::OK, answer),
         None => ([(header::CONTENT_TYPE, "text/event-stream")], Body::empty()).into_response(),
     }
 }

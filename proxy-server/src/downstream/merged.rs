@@ -11,7 +11,7 @@ use crate::downstream::aggregate::page;
 use crate::downstream::modern::{Asking, refuse_undeclared};
 use crate::downstream::{listen, respond, routed};
 use crate::policy::Caller;
-use crate::protocol::{Era, own_list, result_bytes};
+use crate::protocol::{Era, own_list, result_pieces};
 
 /// Answers a request to all upstreams that this caller may use.
 pub(super) async fn serve(asking: Arc<Asking>, caller: Caller, headers: Option<&HeaderMap>) -> Response {
@@ -26,7 +26,7 @@ pub(super) async fn serve(asking: Arc<Asking>, caller: Caller, headers: Option<&
         return refusal;
     }
     match message.method() {
-        "server/discover" => respond::json(StatusCode::OK, result_bytes(message.id(), view.discovery())),
+        "server/discover" => respond::json(StatusCode::OK, result_pieces(message.id(), view.discovery())),
         "subscriptions/listen" => listen::open_to_all(asking, caller).await,
         // On the heap, so that what is answered from memory does not carry it along.
         _ => Box::pin(routed::answer(asking, caller, view, headers)).await,

@@ -154,7 +154,7 @@ pub(super) async fn carry_out(
     headers: Option<&HeaderMap>,
 ) -> Response {
     let refuse = |code, why: &str| respond::modern_error(message.id(), StatusCode::BAD_REQUEST, code, why);
-    let claims = match Claims::read(message.params()) {
+    let claims = match Claims::of(&message) {
         Ok(claims) => claims,
         Err(why) => return refuse(INVALID_PARAMS, why),
     };
@@ -233,7 +233,7 @@ pub(super) async fn check_tool(to: &Addressed, era: Era, headers: Option<&Header
     if request.method() != "tools/call" {
         return None;
     }
-    let name = protocol::Object::read(request.params()).ok()?.text("name")?.into_owned();
+    let name = request.parameter("name").and_then(protocol::text)?;
     let checked = asking.edge.catalog.tool(upstream, &name, |tool| {
         let checked = headers.map_or(Ok(()), |headers| headers::check_arguments(headers, request, tool));
         (checked, tool.needs_task)

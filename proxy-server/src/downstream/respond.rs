@@ -175,7 +175,9 @@ pub(super) fn denied(denied: Denied) -> Response {
 }
 
 /// A response with a JSON body that is written already.
-pub(super) fn json(status: StatusCode, body: Bytes) -> Response {
-    let kind = HeaderValue::from_static("application/json");
-    (status, [(header::CONTENT_TYPE, kind)], Body::from(body)).into_response()
+pub(super) fn json(status: StatusCode, body: impl Into<Body>) -> Response {
+    let mut response = Response::new(body.into());
+    *response.status_mut() = status;
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
 }

@@ -99,7 +99,7 @@ pub(super) async fn carry_out(edge: Arc<Edge>, session: Arc<Session>, message: M
     } else {
         let (events, mut queue) = mpsc::channel(EVENT_QUEUE);
         let outcome = run(edge, Arc::clone(&session), message, events);
-        fill(&session, &own, &mut queue, outcome).await
+        fill(&session, &own, &mut queue, outcome).await.map(Bytes::from)
     };
     if let Some(answer) = answer {
         own.push(answer);

@@ -26,10 +26,9 @@ pub(crate) struct Claims<'a> {
 }
 
 impl<'a> Claims<'a> {
-    /// Reads them from raw `params`, or says what is missing.
-    pub(crate) fn read(params: &'a str) -> Result<Self, &'static str> {
-        let params = Object::read(params).map_err(|_| "`params._meta` is required")?;
-        let meta = params.get("_meta").and_then(|raw| Object::read(raw).ok());
+    /// Reads them, or says what is missing.
+    pub(crate) fn of(request: &'a Message) -> Result<Self, &'static str> {
+        let meta = request.meta().and_then(|raw| Object::read(raw).ok());
         let meta = meta.ok_or("`params._meta` is required")?;
         let version = meta.text(VERSION_KEY).ok_or("`_meta` must name the protocol version")?;
         let capabilities = meta.get(CAPABILITIES_KEY).filter(|raw| Object::read(raw).is_ok());
@@ -39,8 +38,8 @@ impl<'a> Claims<'a> {
 }
 
 /// Whether a modern request wants log messages.
-pub(crate) fn asks_for_logs(params: &str) -> bool {
-    Claims::read(params).is_ok_and(|claims| claims.log_level.is_some())
+pub(crate) fn asks_for_logs(request: &Message) -> bool {
+    Claims::of(request).is_ok_and(|claims| claims.log_level.is_some())
 }
 
 /// Whether a message has the metadata that only modern messages have.

@@ -3,12 +3,16 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::Bytes;
 use bytestring::ByteString;
 
 use super::envelope::Envelope;
 use super::object::Object;
+use super::pieces::Pieces;
 use super::scan::{MAX_DEPTH, Malformed, Scanner, text};
+
+/// A message that is shorter is copied sooner than it is sent in pieces.
+const LARGE: usize = 4 * 1024;
 
 /// One message, cheap to clone. What the gateway does not understand stays as it came.
 #[derive(Clone, Debug)]
@@ -161,12 +165,18 @@ impl Message {
         self.glance.as_ref().map(|seen| Glance { name: found(&seen.name), meta: found(&seen.meta) })
     }
 
+    /// A raw member of `params`.
+    pub(crate) fn parameter(&self, name: &str) -> Option<&str> {
+        match (self.glance(), name) {
+            (Some(seen), "name") => seen.name,
+            (Some(seen), "_meta") => seen.meta,
+            _ => Object::read(self.params()).ok()?.get(name),
+        }
+    }
+
     /// The raw `params._meta`.
     pub(crate) fn meta(&self) -> Option<&str> {
-        match self.glance() {
-            Some(seen) => seen.meta,
-            None => Object::read(self.params()).ok()?.get("_meta"),
-        }
+        self.parameter("_meta")
     }
 
     /// The raw `result` or `error` of a response.
@@ -183,6 +193,16 @@ impl Message {
     pub(crate) fn opening(&self) -> &str {
         let start = self.text.find('{').map_or(0, |brace| brace + 1);
         self.slice(&(start..start))
+    }
+
+    /// The same message with another id. A large one is not copied.
+    pub(crate) fn pieces_with_id(&self, id: &str) -> Pieces {
+        let bytes = self.bytes();
+        if self.id.is_empty() || bytes.len() < LARGE {
+            return self.with_id(id, &[]).into();
+        }
+        let (before, after) = (bytes.slice(..self.id.start), bytes.slice(self.id.end..));
+        Pieces::new([before, Bytes::copy_from_slice(id.as_bytes()), after])
     }
 
     /// The same message with another id, and with other replacements of slices of this very message.
@@ -285,15 +305,10 @@ pub(crate) fn result_response(id: &str, result: &str) -> Bytes {
     Bytes::from(format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{result}}}"#))
 }
 
-/// The same from bytes that are ready, copied once.
-pub(crate) fn result_bytes(id: &str, result: &[u8]) -> Bytes {
-    let mut out = BytesMut::with_capacity(id.len() + result.len() + 40);
-    out.put_slice(br#"{"jsonrpc":"2.0","id":"#);
-    out.put_slice(id.as_bytes());
-    out.put_slice(br#","result":"#);
-    out.put_slice(result);
-    out.put_slice(b"}");
-    out.freeze()
+/// The same from bytes that are ready, which are not copied.
+pub(crate) fn result_pieces(id: &str, result: &Bytes) -> Pieces {
+    let before = Bytes::from(format!(r#"{{"jsonrpc":"2.0","id":{id},"result":"#));
+    Pieces::new([before, result.clone(), Bytes::from_static(b"}")])
 }
 
 /// A response with an error. An empty id becomes `null`; `data` is raw JSON or empty.

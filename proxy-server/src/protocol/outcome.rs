@@ -1,12 +1,13 @@
 //! What a legacy upstream answers, in the words of the modern era (2026-07-28, basic, "Results" and "Caching").
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::Bytes;
 
 use super::claims::without;
 use super::code::{INVALID_PARAMS, RESOURCE_NOT_FOUND};
 use super::message::{Kind, Message, result_response};
 use super::meta::{SERVER_KEY, SUBSCRIPTION_KEY};
 use super::object::Object;
+use super::pieces::Pieces;
 use super::splice::quote;
 use super::version::LATEST_MODERN;
 
@@ -94,14 +95,10 @@ const OWN_OPENING: &str = concat!(
     r#""}},"#
 );
 
-/// The response to a modern client's request for a list that is written down as a legacy result, copied once.
-pub(crate) fn own_list(id: &str, result: &[u8]) -> Bytes {
-    let members = result.get(1..).unwrap_or_default();
-    let mut out = BytesMut::with_capacity(id.len() + OWN_OPENING.len() + members.len() + 40);
-    for part in [br#"{"jsonrpc":"2.0","id":"#, id.as_bytes(), br#","result":"#, OWN_OPENING.as_bytes(), members, b"}"] {
-        out.put_slice(part);
-    }
-    out.freeze()
+/// The response to a modern client's request for a list that is written down as a legacy result, which is not copied.
+pub(crate) fn own_list(id: &str, result: &Bytes) -> Pieces {
+    let before = format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{OWN_OPENING}"#);
+    Pieces::new([before.into(), result.slice(1.min(result.len())..), Bytes::from_static(b"}")])
 }
 
 /// The raw result of `server/discover` where the gateway answers for all upstreams.
@@ -199,7 +196,8 @@ mod tests {
 
     #[test]
     fn a_list_of_the_gateways_own_is_told_as_every_list() {
-        let told = message(&String::from_utf8_lossy(&own_list("7", br#"{"tools":[{"x":1.10}],"nextCursor":"1"}"#)));
+        let list = own_list("7", &Bytes::from_static(br#"{"tools":[{"x":1.10}],"nextCursor":"1"}"#));
+        let told = message(&String::from_utf8_lossy(&Bytes::from(list)));
         let result = Object::read(told.body()).expect("an object");
         assert_eq!((told.id(), result.text("resultType").as_deref()), ("7", Some("complete")));
         assert_eq!((result.get("tools"), result.get("nextCursor")), (Some(r#"[{"x":1.10}]"#), Some("\"1\"")));

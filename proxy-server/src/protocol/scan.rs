@@ -273,37 +273,47 @@ fn inside(quoted: &str) -> &str {
 
 /// How many bytes of a text stand for themselves before the first one that does not.
 fn plain(bytes: &[u8]) -> usize {
-    let mut at = 0;
-    let (head, body) = bytes.split_at(bytes.len().min(WORD * SHORT));
-    for word in head.chunks(WORD) {
-        match special(word) {
-            Some(end) => return at + end,
-            None => at += word.len(),
-        }
+    let mut rest = bytes;
+    if pass_words(&mut rest, SHORT) {
+        let is_plain = |block: &&[u8]| !block.iter().fold(false, |found, byte| found | is_special(*byte));
+        let blocks = rest.chunks_exact(BLOCK).take_while(is_plain).count();
+        rest = rest.get(blocks * BLOCK..).unwrap_or_default();
+        pass_words(&mut rest, usize::MAX);
     }
-    let is_special = |byte: &u8| *byte < b' ' || *byte == b'"' || *byte == b'\\';
-    let is_plain = |block: &&[u8]| !block.iter().fold(false, |found, byte| found | is_special(byte));
-    at += BLOCK * body.chunks_exact(BLOCK).take_while(is_plain).count();
-    for word in bytes.get(at..).unwrap_or_default().chunks(WORD) {
-        match special(word) {
-            Some(end) => return at + end,
-            None => at += word.len(),
-        }
-    }
-    at
+    bytes.len() - rest.len()
 }
 
-/// Where the first byte of a word is that does not stand for itself. All bytes are compared at once, as those of one
-/// number: a byte that is zero, or less than another, borrows from the bit above it.
-fn special(word: &[u8]) -> Option<usize> {
+/// Passes over what stands for itself, so many words at most. Says whether more of it may follow.
+fn pass_words(rest: &mut &[u8], most: usize) -> bool {
+    for _ in 0..most {
+        let Some((word, after)) = rest.split_first_chunk() else {
+            let end = rest.iter().position(|byte| is_special(*byte)).unwrap_or(rest.len());
+            *rest = rest.get(end..).unwrap_or_default();
+            return false;
+        };
+        if let Some(end) = special(*word) {
+            *rest = rest.get(end..).unwrap_or_default();
+            return false;
+        }
+        *rest = after;
+    }
+    true
+}
+
+/// Whether a byte ends a text or does not stand for itself: a quote, a backslash, or a control. With its second bit turned,
+/// a quote lies right behind the controls, and a blank does not.
+fn is_special(byte: u8) -> bool {
+    byte ^ 2 <= b' ' || byte == b'\\'
+}
+
+/// Where the first such byte of a word is. All are compared at once, as those of one number: a byte that is zero, or less
+/// than another, borrows from the bit above it.
+fn special(word: [u8; WORD]) -> Option<usize> {
     const ONES: u64 = u64::from_ne_bytes([1; WORD]);
     const HIGH: u64 = ONES << 7;
-    let Ok(word) = word.try_into().map(u64::from_le_bytes) else {
-        return word.iter().position(|byte| *byte < b' ' || *byte == b'"' || *byte == b'\\');
-    };
+    let word = u64::from_le_bytes(word);
     let below = |limit: u8, word: u64| word.wrapping_sub(ONES * u64::from(limit)) & !word;
-    let equal = |byte: u8| below(1, word ^ (ONES * u64::from(byte)));
-    let found = (below(b' ', word) | equal(b'"') | equal(b'\\')) & HIGH;
+    let found = (below(b' ' + 1, word ^ (ONES * 2)) | below(1, word ^ (ONES * u64::from(b'\\')))) & HIGH;
     (found != 0).then(|| found.trailing_zeros() as usize / 8)
 }
 
@@ -391,6 +401,18 @@ mod tests {
             assert!(read(&format!("\"{text}\u{1}{text}\"")).is_err());
             assert!(read(&format!("\"{text}")).is_err());
             assert!(read(&format!("\"{text}\\\"{text}\"")).is_ok());
+        }
+    }
+
+    #[test]
+    fn a_byte_means_the_same_wherever_it_stands() {
+        for byte in 0..=u8::MAX {
+            assert_eq!(is_special(byte), byte < 0x20 || byte == b'"' || byte == b'\\', "{byte}");
+            for at in 0..120 {
+                let mut text = [b'x'; 120];
+                text[at] = byte;
+                assert_eq!(plain(&text), if is_special(byte) { at } else { 120 }, "{byte} at {at}");
+            }
         }
     }
 

@@ -72,14 +72,17 @@ impl Connection {
         let id = next_id();
         let number = id.to_string();
         let token = protocol::progress_token(message);
-        let bytes = message.with_id(&number, token.map(|token| (token, number.as_str())).as_slice());
+        let numbered = match token {
+            Some(token) => message.with_id(&number, &[(token, &number)]).into(),
+            None => message.pieces_with_id(&number),
+        };
         let listens = message.method() == "subscriptions/listen";
         let subscription = listens.then(|| message.id().into());
         let (token, hears_logs) = (token.map(Into::into), !listens && self.can_log_about(message, caller));
         let expected = Expectation { id, caller, events, token, subscription, hears_logs };
         let answer = self.inbox.expect(expected).ok_or(Kind::NotReady)?;
         let flight = Flight { connection: self, id, over: Cell::new(false) };
-        let outgoing = Outgoing { id, bytes, headers: self.headers(message) };
+        let outgoing = Outgoing { id, message: numbered, headers: self.headers(message) };
         let exchange = timeout_at(deadline, self.wire.exchange(outgoing, &self.inbox, answer));
         tokio::pin!(exchange);
         let answer = tokio::select! {
@@ -110,8 +113,8 @@ impl Connection {
         let (events, _) = mpsc::channel(1);
         let expected = Expectation { id, caller: NOBODY, events, token: None, subscription: None, hears_logs: false };
         let answer = self.inbox.expect(expected).ok_or_else(|| self.lost())?;
-        let bytes = message.with_id(&id.to_string(), &[]);
-        let outgoing = Outgoing { id, bytes, headers: self.headers(message) };
+        let numbered = message.pieces_with_id(&id.to_string());
+        let outgoing = Outgoing { id, message: numbered, headers: self.headers(message) };
         let answer = timeout_at(deadline, self.wire.exchange(outgoing, &self.inbox, answer)).await;
         self.inbox.forget(id);
         let answer = answer.map_err(|_| Error::new(Kind::TimedOut))?;
@@ -144,7 +147,7 @@ impl Connection {
     /// open: a modern upstream writes none unless the request asks for them, and nobody reads those of the gateway's own.
     fn can_log_about(&self, message: &Message, caller: u64) -> bool {
         match (self.era, &self.wire) {
-            (Era::Modern, Wire::Stdio(_)) => protocol::asks_for_logs(message.params()),
+            (Era::Modern, Wire::Stdio(_)) => protocol::asks_for_logs(message),
             (Era::Modern | Era::Legacy, _) => caller != NOBODY,
         }
     }

@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use bytes::{BufMut, Bytes};
+use bytes::BufMut;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_LENGTH, HOST, TRANSFER_ENCODING, USER_AGENT};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
 use percent_encoding::percent_decode_str;
@@ -30,6 +30,7 @@ pub(crate) use self::connection::Response;
 use self::connection::{Fault, Written};
 use self::head::{put_field, put_fields};
 use self::origin::{LONGEST_IDLE, Origin};
+use crate::protocol::Pieces;
 
 /// Metadata services that are not link-local: Alibaba's, Oracle's, Azure's.
 const METADATA: [Ipv4Addr; 3] =
@@ -66,7 +67,7 @@ pub(crate) struct Prepared<'a> {
     target: &'a Target,
     head: Vec<u8>,
     names_accepted: bool,
-    body: Bytes,
+    body: Pieces,
 }
 
 /// Why an address is not dialled.
@@ -177,7 +178,7 @@ impl Target {
         head.put_slice(self.path.query().unwrap_or_default().as_bytes());
         head.put_slice(b" HTTP/1.1\r\n");
         head.put_slice(&self.fields);
-        Prepared { target: self, head, names_accepted: self.names_accepted, body: Bytes::new() }
+        Prepared { target: self, head, names_accepted: self.names_accepted, body: Pieces::default() }
     }
 }
 
@@ -195,7 +196,7 @@ impl Prepared<'_> {
         self
     }
 
-    pub(crate) fn body(mut self, body: Bytes) -> Self {
+    pub(crate) fn body(mut self, body: Pieces) -> Self {
         self.body = body;
         self
     }
@@ -205,8 +206,9 @@ impl Prepared<'_> {
         if !self.names_accepted {
             put_field(&mut self.head, &ACCEPT, &HeaderValue::from_static("*/*"));
         }
-        if !self.body.is_empty() {
-            write!(self.head, "content-length: {}\r\n", self.body.len()).ok();
+        let length = self.body.len();
+        if length > 0 {
+            write!(self.head, "content-length: {length}\r\n").ok();
         }
         self.head.put_slice(b"\r\n");
         self.target.origin.send(&self.target.connector, Written::new(self.head, self.body)).await

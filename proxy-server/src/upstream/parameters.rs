@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 use tracing::warn;
 
-use crate::protocol::{Message, Object, encode_header};
+use crate::protocol::{self, Message, Object, encode_header};
 
 const METHOD: HeaderName = HeaderName::from_static("mcp-method");
 const NAME: HeaderName = HeaderName::from_static("mcp-name");
@@ -55,13 +55,12 @@ impl Parameters {
             "tasks/get" | "tasks/update" | "tasks/cancel" => "taskId",
             _ => return headers,
         };
-        let Ok(params) = Object::read(request.params()) else { return headers };
-        let Some(name) = params.text(about) else { return headers };
+        let Some(name) = request.parameter(about).and_then(protocol::text) else { return headers };
         set(NAME, &encode_header(&name));
         if request.method() == "tools/call" {
             let wanted = self.tools().get(name.as_ref()).cloned();
             for parameter in wanted.iter().flat_map(|wanted| wanted.iter()) {
-                if let Some(text) = params.get("arguments").and_then(|raw| argument(raw, &parameter.path)) {
+                if let Some(text) = request.parameter("arguments").and_then(|raw| argument(raw, &parameter.path)) {
                     set(parameter.header.clone(), &encode_header(&text));
                 }
             }

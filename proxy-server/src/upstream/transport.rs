@@ -9,13 +9,13 @@ pub(super) mod streamable_http;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use crate::error::{Error, Kind};
-use crate::protocol::Message;
+use crate::protocol::{Message, Pieces};
 use crate::upstream::inbox::Inbox;
 
 /// How long an upstream may take to accept a message that has no answer.
@@ -25,7 +25,7 @@ const SEND_PATIENCE: Duration = Duration::from_secs(10);
 pub(super) struct Outgoing {
     /// Its id, which it carries already.
     pub(super) id: u64,
-    pub(super) bytes: Bytes,
+    pub(super) message: Pieces,
     /// What it says of itself in headers, where the transport has them.
     pub(super) headers: HeaderMap,
 }
@@ -42,7 +42,7 @@ impl Wire {
     pub(super) async fn send(&self, message: Bytes) -> Result<(), Error> {
         let sending = async {
             match self {
-                Self::Stdio(pipe) => pipe.send(message).await,
+                Self::Stdio(pipe) => pipe.send(message.into()).await,
                 Self::Sse(poster) => Box::pin(poster.send(message)).await,
                 Self::StreamableHttp(endpoint) => Box::pin(endpoint.send(message)).await,
             }
@@ -58,10 +58,10 @@ impl Wire {
         mut answer: oneshot::Receiver<Message>,
     ) -> Result<Message, Error> {
         match self {
-            Self::Stdio(pipe) => pipe.send(request.bytes).await?,
+            Self::Stdio(pipe) => pipe.send(request.message).await?,
             // The answer may overtake the acknowledgement of the POST, which some servers hold back.
             Self::Sse(poster) => tokio::select! {
-                sent = Box::pin(poster.send(request.bytes)) => sent?,
+                sent = Box::pin(poster.send(request.message.into())) => sent?,
                 Ok(early) = &mut answer => return Ok(early),
             },
             // Of all that a call waits on, this is by far the largest; it is moved here once, and not at each level above.
@@ -85,5 +85,18 @@ pub(crate) fn one_line(message: Bytes) -> Bytes {
     if memchr::memchr2(b'\n', b'\r', &message).is_none() {
         return message;
     }
-    message.iter().map(|&byte| if matches!(byte, b'\n' | b'\r') { b' ' } else { byte }).collect()
+    let mut line = BytesMut::with_capacity(message.len());
+    put_one_line(&mut line, &message);
+    line.freeze()
+}
+
+/// Puts a message, or a piece of one, where it must not end a line.
+pub(super) fn put_one_line(line: &mut BytesMut, mut piece: &[u8]) {
+    while let Some(end) = memchr::memchr2(b'\n', b'\r', piece) {
+        let (before, after) = piece.split_at(end);
+        line.extend_from_slice(before);
+        line.extend_from_slice(b" ");
+        piece = after.get(1..).unwrap_or_default();
+    }
+    line.extend_from_slice(piece);
 }

@@ -19,6 +19,7 @@ use super::body::{BadBody, Body, Part};
 use super::connect::Stream;
 use super::head::{BadHead, Head};
 use super::origin::Origin;
+use crate::protocol::Pieces;
 
 /// Parts of a body after an answer that are passed over before the connection is given up.
 const LONGEST_TAIL: usize = 64;
@@ -52,8 +53,11 @@ struct Parts {
 /// A request as it is written.
 pub(super) struct Written {
     head: Bytes,
-    body: Bytes,
+    body: Pieces,
 }
+
+/// What is left of a request.
+struct Left([Bytes; 4]);
 
 /// A request that failed.
 pub(super) struct Unsent {
@@ -94,12 +98,45 @@ pub(crate) struct Response {
 
 impl Written {
     /// A head that is whole, and a body.
-    pub(super) fn new(mut head: Vec<u8>, body: Bytes) -> Self {
+    pub(super) fn new(mut head: Vec<u8>, body: Pieces) -> Self {
         if body.len() > SMALL {
             return Self { head: head.into(), body };
         }
-        head.extend_from_slice(&body);
-        Self { head: head.into(), body: Bytes::new() }
+        body.iter().for_each(|piece| head.extend_from_slice(piece));
+        Self { head: head.into(), body: Pieces::default() }
+    }
+}
+
+impl Left {
+    fn of(request: &Written) -> Self {
+        let mut left = Self([request.head.clone(), Bytes::new(), Bytes::new(), Bytes::new()]);
+        for (place, piece) in left.0.iter_mut().skip(1).zip(request.body.iter()) {
+            place.clone_from(piece);
+        }
+        left
+    }
+
+    fn len(&self) -> usize {
+        self.0.iter().map(Bytes::len).sum()
+    }
+
+    /// Nothing where it is more than one piece.
+    fn only(&self) -> Option<&[u8]> {
+        let [first, others @ ..] = &self.0;
+        others.iter().all(Bytes::is_empty).then_some(first)
+    }
+
+    fn slices(&self) -> [IoSlice<'_>; 4] {
+        self.0.each_ref().map(|piece| IoSlice::new(piece))
+    }
+
+    /// So much of it was written.
+    fn advance(&mut self, mut written: usize) {
+        for piece in &mut self.0 {
+            let count = written.min(piece.len());
+            piece.advance(count);
+            written -= count;
+        }
     }
 }
 
@@ -123,11 +160,11 @@ impl Connection {
     /// Sends a request and waits for the head of its response.
     pub(super) async fn send(mut self, request: Written, origin: &Arc<Origin>) -> Result<Response, Unsent> {
         self.0.count = 0;
-        let mut left = request.head.clone().chain(request.body.clone());
-        let whole = left.remaining();
+        let mut left = Left::of(&request);
+        let whole = left.len();
         match poll_fn(|context| self.0.poll_head(context, &mut left)).await {
             Ok(head) => Ok(Response { head, connection: Some(self), origin: Arc::clone(origin) }),
-            Err(fault) => Err(Unsent { fault, request: (left.remaining() == whole).then_some(request) }),
+            Err(fault) => Err(Unsent { fault, request: (left.len() == whole).then_some(request) }),
         }
     }
 
@@ -154,7 +191,7 @@ impl Connection {
 
 impl Parts {
     /// Writes what is left of a request, and reads the head of the response, which may come before all is written.
-    fn poll_head(&mut self, context: &mut Context<'_>, left: &mut impl Buf) -> Poll<Result<Head, Fault>> {
+    fn poll_head(&mut self, context: &mut Context<'_>, left: &mut Left) -> Poll<Result<Head, Fault>> {
         let writing = self.poll_write(context, left);
         if let Poll::Ready(Err(error)) = writing
             && self.poll_fill(context).is_pending()
@@ -165,7 +202,7 @@ impl Parts {
             if !self.received.is_empty()
                 && let Some(mut head) = Head::take(&mut self.received)?
             {
-                self.keeps_open = head.keeps_open && !left.has_remaining();
+                self.keeps_open = head.keeps_open && left.len() == 0;
                 self.body = Some(std::mem::replace(&mut head.body, Body::empty()));
                 return Poll::Ready(Ok(head));
             }
@@ -175,12 +212,14 @@ impl Parts {
         }
     }
 
-    fn poll_write(&mut self, context: &mut Context<'_>, left: &mut impl Buf) -> Poll<io::Result<()>> {
-        while left.has_remaining() {
-            let mut slices = [IoSlice::new(&[]); 2];
-            let count = left.chunks_vectored(&mut slices);
-            let slices = slices.get(..count).unwrap_or_default();
-            match ready!(Pin::new(&mut self.stream).poll_write_vectored(context, slices))? {
+    fn poll_write(&mut self, context: &mut Context<'_>, left: &mut Left) -> Poll<io::Result<()>> {
+        while left.len() > 0 {
+            let stream = Pin::new(&mut self.stream);
+            let written = match left.only() {
+                Some(piece) => stream.poll_write(context, piece),
+                None => stream.poll_write_vectored(context, &left.slices()),
+            };
+            match ready!(written)? {
                 0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
                 written => left.advance(written),
             }

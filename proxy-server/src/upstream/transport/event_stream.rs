@@ -93,11 +93,11 @@ impl Decoder {
     }
 
     fn next_line(&mut self) -> Option<Bytes> {
-        if self.skip_line_feed && self.buffer.first() == Some(&b'\n') {
+        if let Some(first) = self.buffer.first().copied()
+            && std::mem::take(&mut self.skip_line_feed)
+            && first == b'\n'
+        {
             drop(self.buffer.split_to(1));
-        }
-        if !self.buffer.is_empty() {
-            self.skip_line_feed = false;
         }
         let unsearched = self.buffer.get(self.searched..).unwrap_or_default();
         let Some(end) = memchr::memchr2(b'\n', b'\r', unsearched).map(|end| self.searched + end) else {
@@ -177,6 +177,7 @@ mod tests {
         check(": keep-alive\n\ndata: x\n\n: more\n", &[("", "x")]);
         check("\u{feff}data: x\n\n", &[("", "x")]);
         check("event: e\n\ndata: x\n\n", &[("", "x")]);
+        check("data\r\n\n ", &[("", "")]);
         check("data: unfinished\n", &[]);
     }
 

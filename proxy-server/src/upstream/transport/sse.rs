@@ -70,7 +70,7 @@ pub(in crate::upstream) async fn open(opening: Opening<'_>, inbox: Arc<Inbox>) -
 
 impl Poster {
     pub(super) async fn send(&self, message: Bytes) -> Result<(), Error> {
-        let request = self.target.request(&Method::POST).header(&CONTENT_TYPE, &JSON).body(message);
+        let request = self.target.request(&Method::POST).header(&CONTENT_TYPE, &JSON).body(message.into());
         let response = request.send().await.map_err(transport_error)?;
         let status = response.status();
         response.finish();

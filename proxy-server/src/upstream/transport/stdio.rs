@@ -23,10 +23,10 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, info};
 
 use crate::error::{Error, Kind};
-use crate::protocol::Message;
+use crate::protocol::{Message, Pieces};
 use crate::tasks::Tasks;
 use crate::upstream::inbox::Inbox;
-use crate::upstream::transport::one_line;
+use crate::upstream::transport::put_one_line;
 
 /// Messages that may wait for a child that does not read.
 const WRITE_QUEUE: usize = 256;
@@ -42,7 +42,7 @@ const LONGEST_LINE: u64 = 8 * 1024;
 
 /// The input of a child.
 pub(in crate::upstream) struct Pipe {
-    lines: mpsc::Sender<Bytes>,
+    lines: mpsc::Sender<Pieces>,
     end: CancellationToken,
 }
 
@@ -69,8 +69,8 @@ pub(crate) enum StartError {
 }
 
 impl Pipe {
-    pub(super) async fn send(&self, message: Bytes) -> Result<(), Error> {
-        self.lines.send(one_line(message)).await.map_err(|_| Kind::NotReady.into())
+    pub(super) async fn send(&self, message: Pieces) -> Result<(), Error> {
+        self.lines.send(message).await.map_err(|_| Kind::NotReady.into())
     }
 
     pub(super) fn close(&self) {
@@ -159,7 +159,7 @@ fn spawn(mut command: Command) -> std::io::Result<Child> {
     command.spawn()
 }
 
-async fn write(mut queue: mpsc::Receiver<Bytes>, mut input: ChildStdin, end: CancellationToken) {
+async fn write(mut queue: mpsc::Receiver<Pieces>, mut input: ChildStdin, end: CancellationToken) {
     let mut batch = Vec::new();
     let mut lines = BytesMut::new();
     loop {
@@ -167,8 +167,8 @@ async fn write(mut queue: mpsc::Receiver<Bytes>, mut input: ChildStdin, end: Can
             () = end.cancelled() => return,
             count = queue.recv_many(&mut batch, 64) => if count == 0 { return },
         }
-        for line in batch.drain(..) {
-            lines.extend_from_slice(&line);
+        for message in batch.drain(..) {
+            message.iter().for_each(|piece| put_one_line(&mut lines, piece));
             lines.extend_from_slice(b"\n");
         }
         tokio::select! {

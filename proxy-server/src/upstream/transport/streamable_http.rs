@@ -13,7 +13,7 @@ use tracing::debug;
 use url::Url;
 
 use crate::error::{Chain, Error, Kind};
-use crate::protocol::{self, Message};
+use crate::protocol::{self, Message, Pieces};
 use crate::upstream::dialer::{DialError, Dialer, Prepared, Response, Target};
 use crate::upstream::inbox::Inbox;
 use crate::upstream::transport::Outgoing;
@@ -66,7 +66,7 @@ impl Endpoint {
     }
 
     pub(super) async fn send(&self, message: Bytes) -> Result<(), Error> {
-        let response = self.post(message, HeaderMap::new()).await?;
+        let response = self.post(message.into(), HeaderMap::new()).await?;
         if !response.status().is_success() {
             return Err(self.refusal(response).await);
         }
@@ -80,8 +80,8 @@ impl Endpoint {
         inbox: &Inbox,
         answer: &mut oneshot::Receiver<Message>,
     ) -> Result<Message, Error> {
-        let Outgoing { id, bytes, headers } = request;
-        let response = self.post(bytes, headers).await?;
+        let Outgoing { id, message, headers } = request;
+        let response = self.post(message, headers).await?;
         if !response.status().is_success() {
             return Box::pin(self.refused_answer(id, response, inbox, answer)).await;
         }
@@ -224,7 +224,7 @@ impl Endpoint {
         }
     }
 
-    async fn post(&self, message: Bytes, headers: HeaderMap) -> Result<Response, Error> {
+    async fn post(&self, message: Pieces, headers: HeaderMap) -> Result<Response, Error> {
         let request = self.request(&Method::POST).headers(&headers).header(&ACCEPT, &BOTH).header(&CONTENT_TYPE, &JSON);
         request.body(message).send().await.map_err(transport_error)
     }

@@ -1,0 +1,47 @@
+//! A message in pieces: what came, and between it what was written, so that a large one is sent on without a copy.
+
+use bytes::{Bytes, BytesMut};
+
+/// Up to three pieces that lie behind one another. Cheap to clone.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Pieces([Bytes; 3]);
+
+impl Pieces {
+    pub(super) fn new(pieces: [Bytes; 3]) -> Self {
+        Self(pieces)
+    }
+
+    /// How long they are together.
+    pub(crate) fn len(&self) -> usize {
+        self.0.iter().map(Bytes::len).sum()
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Bytes> {
+        self.0.iter()
+    }
+
+    /// Takes the first piece that is not empty.
+    pub(crate) fn take(&mut self) -> Option<Bytes> {
+        self.0.iter_mut().find(|piece| !piece.is_empty()).map(std::mem::take)
+    }
+}
+
+impl From<Bytes> for Pieces {
+    fn from(whole: Bytes) -> Self {
+        Self([whole, Bytes::new(), Bytes::new()])
+    }
+}
+
+impl From<Pieces> for Bytes {
+    /// One piece; a copy unless it was one before.
+    fn from(Pieces([first, second, third]): Pieces) -> Self {
+        if second.is_empty() && third.is_empty() {
+            return first;
+        }
+        let mut whole = BytesMut::with_capacity(first.len() + second.len() + third.len());
+        for piece in [first, second, third] {
+            whole.extend_from_slice(&piece);
+        }
+        whole.freeze()
+    }
+}
