@@ -61,7 +61,9 @@ async fn a_second_sync_changes_nothing_and_an_edited_header_is_one_put() {
 
     let (out, mut writes) = sync().await;
     writes.sort();
-    assert_eq!(writes, ["POST /admin/mcps", "POST /admin/mcps"]);
+    let lock = "/admin/locks/register-service";
+    let (taken, given_back) = (format!("PUT {lock}"), format!("DELETE {lock}"));
+    assert_eq!(writes, [&given_back, "POST /admin/mcps", "POST /admin/mcps", &taken]);
     assert!(out.contains("created 2, updated 0, unchanged 0"), "{out}");
     assert_eq!(names(&gateway).await, ["here", "there"]);
 
@@ -72,7 +74,7 @@ async fn a_second_sync_changes_nothing_and_an_edited_header_is_one_put() {
     let edited = WORKFLOW.replace("Bearer {{", "Token {{");
     fs::write(folder.path().join("w.yaml"), edited).expect("a file");
     let (out, writes) = sync().await;
-    assert_eq!(writes, ["PUT /admin/mcps/there"]);
+    assert_eq!(writes, [&taken, "PUT /admin/mcps/there", &given_back]);
     assert!(out.contains("created 0, updated 1, unchanged 1"), "{out}");
 }
 

@@ -32,7 +32,7 @@ pub(super) async fn run(sync: &Sync, context: &Context<'_>) -> anyhow::Result<Re
         None => prepare::policy(&sync.changes, context, &loaded.desired)?,
     };
     printer.progress(&format!("syncing to {} as owner `{}`", context.settings.gateway, policy.owner));
-    if sync.dry_run {
+    if sync.dry_run || is_nothing_to_do(&loaded, &policy, context).await {
         return Ok(carry_out(sync, loaded, policy, saved, context).await);
     }
     match lock::take(context, &policy.owner, sync.lock_timeout).await {
@@ -46,7 +46,13 @@ pub(super) async fn run(sync: &Sync, context: &Context<'_>) -> anyhow::Result<Re
     }
 }
 
-/// Compares and changes, under the owner's lock.
+/// Whether the gateway is in step already, for which nobody needs to be locked out.
+async fn is_nothing_to_do(loaded: &Loaded, policy: &Policy, context: &Context<'_>) -> bool {
+    let prepared = prepare::compare(COMMAND, loaded.clone(), policy.clone(), context).await;
+    prepared.is_ok_and(|prepared| prepared.plan.is_empty())
+}
+
+/// Compares and changes, under the owner's lock if there is anything to change.
 async fn carry_out(
     sync: &Sync,
     loaded: Loaded,

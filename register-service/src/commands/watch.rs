@@ -52,7 +52,7 @@ async fn follow(args: &Watch, context: &Context<'_>, in_step: &AtomicBool) -> an
     let printer = context.printer;
     let paths = &args.changes.files.paths;
     let (mut seen, mut settled): (Look, Option<(Loaded, Policy)>) = (Look::new(), None);
-    let (mut next_sync, mut failures) = (Instant::now(), 0_u32);
+    let (mut next_sync, mut failures, mut is_valid) = (Instant::now(), 0_u32, true);
     loop {
         let now = look(paths);
         if now != seen && stays(&now, paths, args.interval).await {
@@ -61,9 +61,11 @@ async fn follow(args: &Watch, context: &Context<'_>, in_step: &AtomicBool) -> an
                 Ok(loaded) => {
                     let policy = prepare::policy(&args.changes, context, &loaded.desired)?;
                     settled = Some((loaded, policy));
+                    is_valid = true;
                     next_sync = Instant::now();
                 }
                 Err(invalid) => {
+                    is_valid = false;
                     in_step.store(false, Ordering::Relaxed);
                     printer.report(&Report::invalid(COMMAND, invalid));
                     printer.progress("nothing was changed; waiting for the files to be mended");
@@ -74,7 +76,7 @@ async fn follow(args: &Watch, context: &Context<'_>, in_step: &AtomicBool) -> an
             let report = step(loaded.clone(), policy.clone(), args, context).await;
             let is_done = report.exit == Exit::Done;
             failures = if is_done { 0 } else { failures.saturating_add(1) };
-            in_step.store(is_done, Ordering::Relaxed);
+            in_step.store(is_done && is_valid, Ordering::Relaxed);
             if !is_done || !report.text.is_empty() {
                 printer.report(&report);
             }
