@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use proxy_client::{Client, ClientBuilder};
-use register_service::{Environment, GatewayUrl, Owner, Settings};
+use register_service::{Environment, GatewayUrl, Owner, Settings, Unset};
 use schemas::Secret;
 
 use crate::exit;
@@ -167,7 +167,12 @@ impl Global {
     /// What the meaning of the files depends on.
     pub(crate) fn settings(&self, process: &Process, files: &Files) -> anyhow::Result<Settings> {
         let gateway = self.gateway(process)?;
-        Ok(Settings { gateway, environment: Environment::from_iter(process.variables.clone()), all: files.all })
+        Ok(Settings {
+            gateway,
+            environment: Environment::from_iter(process.variables.clone()),
+            all: files.all,
+            unset: Unset::default(),
+        })
     }
 
     /// A client of the gateway that the settings name.

@@ -17,6 +17,17 @@ pub struct Location {
     pub line: u32,
     /// The column, or 0 for the file as a whole.
     pub column: u32,
+    /// The line of the end.
+    pub end_line: u32,
+    /// The column behind the end.
+    pub end_column: u32,
+}
+
+impl Location {
+    /// A file as a whole.
+    pub fn whole(file: impl Into<String>) -> Self {
+        Self { file: file.into(), line: 0, column: 0, end_line: 0, end_column: 0 }
+    }
 }
 
 /// How bad it is. Only errors keep files from being used.
@@ -36,7 +47,7 @@ pub enum Severity {
 /// ```
 /// use register_service::{Code, Diagnostic, Location};
 ///
-/// let at = Location { file: "chat.yaml".to_owned(), line: 3, column: 10 };
+/// let at = Location { line: 3, column: 10, end_line: 3, end_column: 16, ..Location::whole("chat.yaml") };
 /// let diagnostic = Diagnostic::new(Code::UnknownKey, &at, "unknown key `comand`").hint("did you mean `command`?");
 /// assert_eq!(
 ///     diagnostic.to_string(),
@@ -44,6 +55,8 @@ pub enum Severity {
 /// );
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
 pub struct Diagnostic {
     /// How bad it is.
     pub severity: Severity,
@@ -55,11 +68,18 @@ pub struct Diagnostic {
     pub line: u32,
     /// The column in characters, from 1; 0 for the file as a whole.
     pub column: u32,
+    /// The line of the end.
+    pub end_line: u32,
+    /// The column behind the end.
+    pub end_column: u32,
     /// What is wrong.
     pub message: String,
     /// What to do about it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
+    /// The line of the file, for people to look at; what may be a secret is blotted out.
+    #[serde(skip)]
+    pub excerpt: Option<String>,
 }
 
 impl Diagnostic {
@@ -71,8 +91,11 @@ impl Diagnostic {
             file: at.file.clone(),
             line: at.line,
             column: at.column,
+            end_line: at.end_line,
+            end_column: at.end_column,
             message: message.into(),
             hint: None,
+            excerpt: None,
         }
     }
 
@@ -81,6 +104,24 @@ impl Diagnostic {
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
+    }
+
+    /// The same remark as one that keeps nothing from being used.
+    #[must_use]
+    pub fn as_warning(mut self) -> Self {
+        self.severity = Severity::Warning;
+        self
+    }
+
+    /// Where it is.
+    pub fn location(&self) -> Location {
+        Location {
+            file: self.file.clone(),
+            line: self.line,
+            column: self.column,
+            end_line: self.end_line,
+            end_column: self.end_column,
+        }
     }
 
     /// Whether it keeps the files from being used.
@@ -100,7 +141,7 @@ pub(crate) fn sort(diagnostics: &mut Vec<Diagnostic>) {
 
 impl fmt::Display for Diagnostic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { file, line, column, severity, code, message, hint } = self;
+        let Self { file, line, column, severity, code, message, hint, .. } = self;
         match line {
             0 => write!(f, "{file}: ")?,
             _ => write!(f, "{file}:{line}:{column}: ")?,
@@ -169,7 +210,12 @@ codes! {
     Unreadable Error "unreadable" "A file or folder cannot be read, or is no UTF-8 text of at most 1 MiB.",
     NoFiles Warning "no-files" "A folder holds no YAML file.",
     Syntax Error "syntax" "A file is not YAML, or exceeds the limits on nodes and aliases.",
+    Encoding Error "encoding" "A file is not UTF-8 text.",
+    UnquotedTemplate Error "unquoted-template" "A value begins with `{{` and has no quotes, so YAML reads a mapping.",
     DuplicateKey Error "duplicate-key" "A mapping has the same key twice.",
+    DuplicateAnchor Warning "duplicate-anchor" "A document has the same anchor twice.",
+    UnknownAlias Error "unknown-alias" "An alias has no anchor above it.",
+    Cycle Error "cycle" "Something is defined by itself.",
     WrongType Error "wrong-type" "A value is not of the kind that its key takes.",
     UnknownKey Warning "unknown-key" "An entry of `mcps` has a key that means nothing there.",
     DocumentedOnly Warning "documented-only" "A key stands in the engine's documents, and nothing reads it.",
@@ -188,6 +234,7 @@ codes! {
     BadEnv Error "bad-env" "A variable of `env` whose name or value no process can be given.",
     BadHeader Error "bad-header" "A header that HTTP does not allow, or that the gateway sets itself.",
     BadProto Error "bad-proto" "A `proto` is not a date.",
+    BadDuration Error "bad-duration" "A duration is none.",
     BadLimit Error "bad-limit" "A limit is negative.",
     TinyDuration Warning "tiny-duration" "A duration without a unit is one in nanoseconds.",
     MissingVariable Error "missing-variable" "A template uses a variable that is not set.",
@@ -260,7 +307,7 @@ mod tests {
 
     #[test]
     fn sorts_by_position_and_drops_repetitions() {
-        let at = |file: &str, line, column| Location { file: file.to_owned(), line, column };
+        let at = |file: &str, line, column| Location { line, column, ..Location::whole(file) };
         let remark = |at: &Location| Diagnostic::new(Code::Syntax, at, "x");
         let mut found = vec![remark(&at("b", 1, 1)), remark(&at("a", 2, 1)), remark(&at("a", 1, 9))];
         found.push(remark(&at("b", 1, 1)));

@@ -35,4 +35,4 @@ pub use crate::service::{NotEnsured, NotRemoved, Options, RegisterService};
 pub use crate::source::{File, read};
 pub use crate::template::Environment;
 pub use crate::workflow::address::{GatewayUrl, InvalidGatewayUrl};
-pub use crate::workflow::{Desired, Entry, InvalidFiles, Loaded, Settings, Usage, load};
+pub use crate::workflow::{Desired, Entry, InvalidFiles, Loaded, Settings, Unset, Usage, load};

@@ -11,11 +11,15 @@ pub(crate) mod address;
 mod date;
 mod document;
 mod entry;
+mod faults;
 mod fields;
 mod header;
 mod identity;
 pub(crate) mod rewrite;
+mod selector;
+mod variables;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use schemas::workflow::McpItem;
@@ -27,6 +31,7 @@ use crate::source::{self, File};
 use crate::template::Environment;
 use crate::workflow::address::GatewayUrl;
 use crate::workflow::entry::Context;
+use crate::workflow::faults::Rendering;
 
 /// What the meaning of the files depends on, besides the files.
 #[derive(Debug, Clone)]
@@ -37,12 +42,26 @@ pub struct Settings {
     pub environment: Environment,
     /// Register every entry, also those that say `use_proxy: false`.
     pub all: bool,
+    /// What it means that a variable is not set.
+    pub unset: Unset,
+}
+
+/// What it means that a template uses a variable that is not set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Unset {
+    /// An error in what is registered, and a warning elsewhere: the engine may have it.
+    #[default]
+    RefuseWhereUsed,
+    /// An error everywhere.
+    Refuse,
+    /// A warning. What needs it for its meaning is not among the entries that come back.
+    Warn,
 }
 
 impl Settings {
-    /// Register what says so.
+    /// Register what says so, and refuse to without the variables for it.
     pub fn new(gateway: GatewayUrl, environment: Environment) -> Self {
-        Self { gateway, environment, all: false }
+        Self { gateway, environment, all: false, unset: Unset::default() }
     }
 }
 
@@ -51,7 +70,9 @@ impl Settings {
 pub struct Desired {
     files: Vec<File>,
     entries: Vec<Entry>,
+    /// The variables as they may be shown, and those of the documents that declare some themselves.
     shown: Environment,
+    shown_in: BTreeMap<(usize, usize), Environment>,
 }
 
 /// One entry of `mcps:`.
@@ -96,6 +117,18 @@ pub(crate) struct Place {
     item: usize,
 }
 
+impl Place {
+    /// The item in its document.
+    pub(crate) fn node<'a>(&self, files: &'a [File]) -> Option<&'a Node> {
+        let document = files.get(self.file)?.documents.get(self.document)?;
+        let holder = match self.agent {
+            Some(agent) => document.get("agents")?.items().get(agent)?,
+            None => document,
+        };
+        holder.get("mcps")?.items().get(self.item)
+    }
+}
+
 impl Entry {
     /// The gateway's name for it, by which tools are called; nothing for a direct one.
     pub fn name(&self) -> Option<&ServerName> {
@@ -120,20 +153,20 @@ impl Desired {
 
     /// What is to be registered, each name once, in the order of files and lines.
     pub fn definitions(&self) -> Vec<Definition> {
-        let mut definitions: Vec<Definition> = Vec::new();
-        for entry in &self.entries {
-            if let Usage::Registered { definition, .. } = &entry.usage
-                && !definitions.iter().any(|it| it.name == definition.name)
-            {
-                definitions.push(definition.as_ref().clone());
-            }
-        }
-        definitions
+        self.registered().cloned().collect()
+    }
+
+    fn registered(&self) -> impl Iterator<Item = &Definition> {
+        let mut seen = BTreeSet::new();
+        self.entries.iter().filter_map(move |entry| match &entry.usage {
+            Usage::Registered { definition, .. } => seen.insert(&definition.name).then_some(definition.as_ref()),
+            Usage::Direct | Usage::Referenced { .. } => None,
+        })
     }
 
     /// The entries that stand for an upstream which nothing here registers: the gateway has it, or something is amiss.
     pub fn references(&self) -> Vec<(&Entry, &ServerName)> {
-        let registered: Vec<ServerName> = self.definitions().into_iter().map(|it| it.name).collect();
+        let registered: BTreeSet<&ServerName> = self.registered().map(|it| &it.name).collect();
         let references = self.entries.iter().filter_map(|entry| match &entry.usage {
             Usage::Referenced { name, .. } if !registered.contains(name) => Some((entry, name)),
             _ => None,
@@ -210,32 +243,78 @@ pub(crate) fn interpret(
 ) -> Result<Loaded, InvalidFiles> {
     let items = document::collect(&mut files, &mut diagnostics);
     let declared = identity::check_ids(&items, &files, &mut diagnostics);
-    let shown = settings.environment.redacted();
+    let environments = environments(&files, settings, &mut diagnostics);
     let governed = governed(&files);
     let mut entries = Vec::new();
-    for (place, item, node) in &items {
-        let Some(file) = files.get(place.file) else { continue };
+    for (place, item) in &items {
+        let (Some(file), Some(node)) = (files.get(place.file), place.node(&files)) else { continue };
         let entry = match item {
             McpItem::Selector(id) => {
-                diagnostics.extend(identity::check_selector(id, &declared, &file.at(node.position)));
+                diagnostics.extend(declared.check_selector(id, file, node));
                 continue;
             }
             McpItem::Entry(entry) => entry,
         };
         let by_default = governed.iter().any(|folder| lies_in(file.folder(), folder));
-        let context = Context { file, settings, by_default };
+        let environment = environments.get(&(place.file, place.document)).unwrap_or(&settings.environment);
+        let context = Context { file, settings, environment, by_default };
         let (usage, remarks) = entry::read(entry, node, &context);
         diagnostics.extend(remarks);
         if let (Some(usage), Some(id)) = (usage, entry.id.clone()) {
-            entries.push(Entry { id, location: file.at(node.position), usage, place: *place });
+            entries.push(Entry { id, location: file.at(node.head()), usage, place: *place });
         }
     }
     identity::check_names(&entries, &mut diagnostics);
     diagnostic::sort(&mut diagnostics);
+    excerpts(&files, &mut diagnostics);
     if diagnostics.iter().any(Diagnostic::is_error) {
         return Err(InvalidFiles { diagnostics });
     }
-    Ok(Loaded { desired: Desired { files, entries, shown }, remarks: diagnostics })
+    let shown = settings.environment.redacted();
+    let shown_in = environments.into_iter().map(|(place, it)| (place, it.redacted())).collect();
+    Ok(Loaded { desired: Desired { files, entries, shown, shown_in }, remarks: diagnostics })
+}
+
+/// The variables of the documents that declare some themselves: their own, those of the project above them, and what
+/// hides both.
+fn environments(
+    files: &[File],
+    settings: &Settings,
+    diagnostics: &mut Vec<Diagnostic>,
+) -> BTreeMap<(usize, usize), Environment> {
+    let unset_is_error = settings.unset == Unset::Refuse;
+    let mut found = BTreeMap::new();
+    let mut own = |file, node, environment: &Environment| {
+        variables::with_own(node, Rendering { file, environment, unset_is_error }, diagnostics)
+    };
+    let mut projects: Vec<(&str, Environment)> = Vec::new();
+    for file in files.iter().filter(|file| file.is_project()) {
+        let declared = file.documents.iter().find_map(|node| own(file, node, &settings.environment));
+        projects.extend(declared.map(|environment| (file.folder(), environment)));
+    }
+    // Of nested projects the inner one counts.
+    projects.sort_by_key(|(folder, _)| std::cmp::Reverse(folder.len()));
+    for (index, file) in files.iter().enumerate() {
+        let project = projects.iter().find(|(folder, _)| lies_in(file.folder(), folder)).map(|(_, it)| it);
+        for (document, node) in file.documents.iter().enumerate() {
+            let is_own = !file.is_project() && document::kind(file, node) != document::Kind::Foreign;
+            let base = project.unwrap_or(&settings.environment);
+            let declared = if is_own { own(file, node, base) } else { None };
+            if let Some(environment) = declared.or_else(|| project.cloned()) {
+                found.insert((index, document), environment);
+            }
+        }
+    }
+    found
+}
+
+/// Adds to each remark the line that it is about.
+fn excerpts(files: &[File], diagnostics: &mut [Diagnostic]) {
+    let by_path: BTreeMap<&str, &File> = files.iter().map(|file| (file.path(), file)).collect();
+    for diagnostic in diagnostics {
+        let file = by_path.get(diagnostic.file.as_str());
+        diagnostic.excerpt = file.and_then(|file| file.excerpt(diagnostic.line));
+    }
 }
 
 /// The folders of the projects that register every entry unless it says otherwise.

@@ -293,7 +293,7 @@ fn says_what_is_wrong_with_the_rest_of_an_entry() {
         w.yaml:2:36: error[wrong-type]: `mcps[0].use_proxy`: invalid type: string "yes", expected a boolean
           hint: write `true` or `false`
     {id: a, command: x, env: {A: }}
-        w.yaml:2:32: error[wrong-type]: `mcps[0].env.A`: invalid type: null, expected a text, a number or a boolean
+        w.yaml:2:31: error[wrong-type]: `mcps[0].env.A`: invalid type: null, expected a text, a number or a boolean
           hint: an empty text is `""`
     {id: a, command: x, comand: y, foo: z, auth: {}, condition: q}
         a: direct
@@ -303,11 +303,11 @@ fn says_what_is_wrong_with_the_rest_of_an_entry() {
         w.yaml:2:44: warning[documented-only]: `auth` is documented by the engine but not used
         w.yaml:2:54: warning[documented-only]: `condition` is documented by the engine but not used
     {id: a, url: 'http://{{ .env.NOPE }}/', headers: {A: '{{ .env.NADA }} {{ .env.TOKEN | b64enc }}'}}
-        w.yaml:2:26: error[missing-variable]: variable `NOPE` is not set
+        a: direct
+        w.yaml:2:29: warning[missing-variable]: variable `NOPE` is not set
           hint: set it, or give a default: `{{ .env.NOPE | default "..." }}`
-        w.yaml:2:59: error[missing-variable]: variable `NADA` is not set
+        w.yaml:2:62: warning[missing-variable]: variable `NADA` is not set
           hint: set it, or give a default: `{{ .env.NADA | default "..." }}`
-        w.yaml:2:75: error[bad-template]: function `b64enc` is not supported; supported are `.env.NAME`, `default`, `quote`, `trim`, `upper`, `lower`, `if`, `else`, `end`
     {id: a, command: x, env: {A: '[redacted]'}}
         w.yaml:2:34: error[bad-env]: variable `A`: its value is the placeholder that stands for a hidden secret
     7
@@ -327,7 +327,7 @@ fn finds_all_four_mistakes_in_one_run() {
     );
     insta::assert_snapshot!(told(&[("flows/broken.yaml", text)], &settings()), @r#"
     flows/broken.yaml:4:16: error[unknown-transport]: invalid transport type: carrier-pigeon (must be 'sse', 'streamable-http' or 'stdio')
-    flows/broken.yaml:9:29: error[missing-variable]: variable `NOT_SET` is not set
+    flows/broken.yaml:9:32: warning[missing-variable]: variable `NOT_SET` is not set
       hint: set it, or give a default: `{{ .env.NOT_SET | default "..." }}`
     flows/broken.yaml:11:10: error[bad-url]: invalid url `htp://x.test/`: scheme `htp` is not http or https
       hint: an address looks like `https://example.com/mcp`
