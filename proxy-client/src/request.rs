@@ -107,8 +107,10 @@ impl Client {
 
     fn request(&self, call: Call) -> reqwest::Request {
         let mut url = self.shared().base.clone();
-        let path = format!("{}/{}", url.path().trim_end_matches('/'), call.path);
+        let (path, query) = call.path.split_once('?').map_or((&*call.path, None), |(path, query)| (path, Some(query)));
+        let path = format!("{}/{path}", url.path().trim_end_matches('/'));
         url.set_path(&path);
+        url.set_query(query);
         let mut request = reqwest::Request::new(call.method, url);
         let headers = request.headers_mut();
         headers.insert(ACCEPT, JSON);

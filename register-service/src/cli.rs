@@ -1,13 +1,15 @@
 //! The command line, and the only place of this program that reads the environment.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::io::IsTerminal;
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use proxy_client::{Client, ClientBuilder};
-use register_service::{Environment, GatewayUrl, Owner, Settings, Unset};
+use register_service::{Code, Environment, GatewayUrl, Owner, Settings, Unset, read_env_file};
 use schemas::Secret;
 
 use crate::exit;
@@ -75,8 +77,16 @@ impl From<&str> for HiddenToken {
 /// The form of the result on stdout.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Output {
+    /// Lines for people
     Human,
+    /// One object, whose form has a version
     Json,
+    /// SARIF 2.1.0, for code hosts
+    Sarif,
+    /// JUnit's XML, for CI servers
+    Junit,
+    /// Annotations of GitHub Actions
+    Github,
 }
 
 #[derive(Debug, Subcommand)]
@@ -84,8 +94,11 @@ pub(crate) enum Command {
     /// Find every mistake in the files, without a request to anyone
     ///
     /// Each mistake is reported on stderr as `file:line:column: error[code]: message`. If there is none, the meaning
-    /// of each entry is printed.
-    Validate(Files),
+    /// of each entry is printed. Variables that are not set are warnings, because who checks files seldom has their
+    /// secrets; --strict-env makes them errors.
+    Validate(Validate),
+    /// Say what a code in brackets means, and what to do about it
+    Explain(Explain),
     /// Print the files as the engine sees them
     ///
     /// Entries that are registered have the address of their upstream at the gateway, templates are rendered, secrets
@@ -98,6 +111,44 @@ pub(crate) enum Command {
     Sync(Sync),
 }
 
+#[derive(Debug, Args)]
+pub(crate) struct Validate {
+    #[command(flatten)]
+    pub(crate) files: Files,
+    /// Also ask the gateway whether the tools that actions name are there, and take the arguments they give
+    #[arg(long)]
+    pub(crate) live: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Explain {
+    /// The code, such as `unknown-key`; without one, all of them are listed
+    #[arg(value_name = "CODE")]
+    pub(crate) code: Option<Code>,
+}
+
+/// A variable on the command line. Its value prints nowhere.
+#[derive(Clone)]
+pub(crate) struct Assignment {
+    name: String,
+    value: String,
+}
+
+impl FromStr for Assignment {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, &'static str> {
+        let (name, value) = text.split_once('=').filter(|(name, _)| !name.is_empty()).ok_or("it is not NAME=VALUE")?;
+        Ok(Self { name: name.to_owned(), value: value.to_owned() })
+    }
+}
+
+impl fmt::Debug for Assignment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}=[redacted]", self.name)
+    }
+}
+
 /// Which files, and how they are read.
 #[derive(Debug, Args)]
 pub(crate) struct Files {
@@ -107,6 +158,15 @@ pub(crate) struct Files {
     /// Take every entry as registered, also those with `use_proxy: false`
     #[arg(long)]
     pub(crate) all: bool,
+    /// A `.env` file with variables for templates, which hide those of the environment; the last one given counts most
+    #[arg(long, value_name = "FILE")]
+    pub(crate) env_file: Vec<PathBuf>,
+    /// A variable for templates, which hides all others of its name
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub(crate) set: Vec<Assignment>,
+    /// A variable that is not set is an error, also where only the engine needs it
+    #[arg(long)]
+    pub(crate) strict_env: bool,
 }
 
 #[derive(Debug, Args)]
@@ -161,18 +221,19 @@ impl Global {
             (false, true) => Verbosity::Verbose,
             (false, false) => Verbosity::Normal,
         };
-        Printer { output: self.output, verbosity, colour }
+        Printer { output: self.output, verbosity, colour, terminal: std::io::stderr().is_terminal() }
     }
 
     /// What the meaning of the files depends on.
     pub(crate) fn settings(&self, process: &Process, files: &Files) -> anyhow::Result<Settings> {
         let gateway = self.gateway(process)?;
-        Ok(Settings {
-            gateway,
-            environment: Environment::from_iter(process.variables.clone()),
-            all: files.all,
-            unset: Unset::default(),
-        })
+        let mut environment = Environment::from_iter(process.variables.clone());
+        for file in &files.env_file {
+            environment = environment.overlaid(read_env_file(file)?);
+        }
+        environment = environment.overlaid(files.set.iter().map(|it| (&*it.name, &*it.value)));
+        let unset = if files.strict_env { Unset::Refuse } else { Unset::default() };
+        Ok(Settings { gateway, environment, all: files.all, unset })
     }
 
     /// A client of the gateway that the settings name.
@@ -219,6 +280,7 @@ mod tests {
 
         Commands:
           validate  Find every mistake in the files, without a request to anyone
+          explain   Say what a code in brackets means, and what to do about it
           render    Print the files as the engine sees them
           sync      Register what the files declare
           help      Print this message or the help of the given subcommand(s)
@@ -233,9 +295,15 @@ mod tests {
 
               --output <FORMAT>
                   For people, or for programs
+
+                  Possible values:
+                  - human:  Lines for people
+                  - json:   One object, whose form has a version
+                  - sarif:  SARIF 2.1.0, for code hosts
+                  - junit:  JUnit's XML, for CI servers
+                  - github: Annotations of GitHub Actions
                   
                   [default: human]
-                  [possible values: human, json]
 
           -q, --quiet
                   On stderr only errors
@@ -292,6 +360,16 @@ mod tests {
               --all
                   Take every entry as registered, also those with `use_proxy: false`
 
+              --env-file <FILE>
+                  A `.env` file with variables for templates, which hide those of the environment; the last
+                  one given counts most
+
+              --set <NAME=VALUE>
+                  A variable for templates, which hides all others of its name
+
+              --strict-env
+                  A variable that is not set is an error, also where only the engine needs it
+
               --dry-run
                   Print what would change, and change nothing
 
@@ -319,7 +397,8 @@ mod tests {
 
     #[test]
     fn a_token_never_prints() {
-        let cli = Cli::try_parse_from(["x", "--admin-token", "hunter2", "validate", "."]).expect("valid");
+        let arguments = ["x", "--admin-token", "hunter2", "validate", ".", "--set", "TOKEN=hunter2"];
+        let cli = Cli::try_parse_from(arguments).expect("valid");
         assert!(!format!("{cli:?}").contains("hunter2"));
     }
 }

@@ -1,6 +1,7 @@
 //! The commands. Each gives one report, which is printed once, at the end.
 
 mod changes;
+mod explain;
 mod render;
 mod sync;
 mod validate;
@@ -16,14 +17,16 @@ use crate::printer::Printer;
 /// What a command came to.
 ///
 /// With `--output json` it is one object: `version` (1), `command`, `class` and `exitCode`, `diagnostics` (each with
-/// `severity`, `code`, `file`, `line`, `column`, `message`, `hint`), `failures` (`message`, `hint`) and `result`, whose
+/// `severity`, `code`, `file`, `line`, `column`, `endLine`, `endColumn`, `message`, `hint`, `help`), `failures` (`message`, `hint`) and `result`, whose
 /// form is the command's own and which is `null` if the command did not get that far. Members may be added within a
 /// version.
 #[derive(Debug)]
 pub(crate) struct Report {
     pub(crate) command: &'static str,
     pub(crate) exit: Exit,
-    /// Remarks about the files.
+    /// The files that were read.
+    pub(crate) files: Vec<String>,
+    /// Remarks about them.
     pub(crate) diagnostics: Vec<Diagnostic>,
     /// What went wrong besides.
     pub(crate) failures: Vec<Failure>,
@@ -43,11 +46,20 @@ pub(crate) struct Failure {
 
 impl Report {
     fn new(command: &'static str, diagnostics: Vec<Diagnostic>) -> Self {
-        Self { command, exit: Exit::Done, diagnostics, failures: Vec::new(), text: String::new(), json: Value::Null }
+        Self {
+            command,
+            exit: Exit::Done,
+            files: Vec::new(),
+            diagnostics,
+            failures: Vec::new(),
+            text: String::new(),
+            json: Value::Null,
+        }
     }
 
     fn invalid(command: &'static str, invalid: InvalidFiles) -> Self {
-        Self { exit: Exit::InvalidFiles, ..Self::new(command, invalid.diagnostics) }
+        let InvalidFiles { diagnostics, files, .. } = invalid;
+        Self { exit: Exit::InvalidFiles, files, ..Self::new(command, diagnostics) }
     }
 
     fn failed(mut self, exit: Exit, message: String, hint: Option<&str>) -> Self {
@@ -59,8 +71,21 @@ impl Report {
 
 /// Runs the command that was asked for.
 pub(crate) async fn run(cli: &Cli, process: &Process, printer: Printer) -> anyhow::Result<Report> {
+    match run_with_settings(cli, process, printer).await {
+        // A file of settings, such as one of variables, is a file in which something can be wrong.
+        Err(error) => error.downcast().map(|invalid: InvalidFiles| Report::invalid("settings", invalid)),
+        report => report,
+    }
+}
+
+async fn run_with_settings(cli: &Cli, process: &Process, printer: Printer) -> anyhow::Result<Report> {
     match &cli.command {
-        Command::Validate(files) => Ok(validate::run(files, &cli.global.settings(process, files)?)),
+        Command::Validate(validate) => {
+            let settings = cli.global.settings(process, &validate.files)?;
+            let client = cli.global.client(process, &settings.gateway)?;
+            Ok(validate::run(validate, settings, &client).await)
+        }
+        Command::Explain(explain) => Ok(explain::run(explain)),
         Command::Render(files) => Ok(render::run(files, &cli.global.settings(process, files)?)),
         Command::Sync(sync) => {
             let settings = cli.global.settings(process, &sync.files)?;

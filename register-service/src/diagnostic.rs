@@ -5,6 +5,7 @@
 //! template, so printing it cannot show a secret.
 
 use std::fmt;
+use std::str::FromStr;
 
 use serde::{Serialize, Serializer};
 
@@ -197,6 +198,11 @@ macro_rules! codes {
                 match self { $(Self::$variant => $meaning,)* }
             }
 
+            /// What it means and what to do about it, in Markdown.
+            pub fn page(self) -> &'static str {
+                page(self.as_str()).unwrap_or_else(|| self.meaning())
+            }
+
             /// How bad it is.
             pub fn severity(self) -> Severity {
                 match self { $(Self::$variant => Severity::$severity,)* }
@@ -224,6 +230,10 @@ codes! {
     DuplicateId Error "duplicate-id" "Two entries have the same id.",
     NameConflict Error "name-conflict" "Two entries with different ids would create the same upstream.",
     UnknownReference Error "unknown-reference" "An id in `mcps` is declared in no file.",
+    BadReference Error "bad-reference" "A reference to a tool is not of the form `$mcp(server#tool)`.",
+    UnknownServer Error "unknown-server" "A reference names a server that cannot be used where it stands.",
+    UnknownAgent Warning "unknown-agent" "An id names an agent that none of the files declares.",
+    BadSelector Error "bad-selector" "A `$use` or `$ref` is not of a form that selects something.",
     UnknownTransport Error "unknown-transport" "A transport is not `sse`, `streamable-http` or `stdio`.",
     MissingUrl Error "missing-url" "An HTTP entry has no `url`.",
     BadUrl Error "bad-url" "A `url` is not an HTTP address with a host.",
@@ -239,9 +249,40 @@ codes! {
     TinyDuration Warning "tiny-duration" "A duration without a unit is one in nanoseconds.",
     MissingVariable Error "missing-variable" "A template uses a variable that is not set.",
     BadTemplate Error "bad-template" "A template is malformed, or uses what is not supported.",
+    BadEnvFile Error "bad-env-file" "A line of a `.env` file is not of the form `NAME=value`.",
     EnvOnHttp Warning "env-on-http" "An HTTP upstream has no environment.",
     EnvPromoted Note "env-promoted" "An entry of `env` is used as a header.",
+    MissingTool Error "missing-tool" "A server has no tool of the name that a reference gives.",
+    RenamedTool Error "renamed-tool" "A server has the tool under another name.",
+    HiddenTool Error "hidden-tool" "A tool is hidden by the filter of its server's definition.",
+    UnauthorizedServer Error "unauthorized-server" "A server refuses the gateway's credentials, so its tools are unknown.",
+    UnreadyServer Warning "unready-server" "A server is not connected, so its tools are unknown.",
+    MissingArgument Error "missing-argument" "An argument that a tool requires is not given.",
+    UnknownArgument Error "unknown-argument" "An argument is given that a tool does not take.",
+    WrongArgument Error "wrong-argument" "An argument is not of the type that a tool takes.",
     MissingUpstream Error "missing-upstream" "An entry refers to an upstream that the gateway does not have.",
+}
+
+/// The section of a code.
+fn page(code: &str) -> Option<&'static str> {
+    let mut sections = include_str!("../CODES.md").split("\n## ").skip(1);
+    sections.find_map(|section| section.strip_prefix(code)?.strip_prefix('\n')).map(str::trim)
+}
+
+impl FromStr for Code {
+    type Err = UnknownCode;
+
+    fn from_str(text: &str) -> Result<Self, UnknownCode> {
+        let found = Self::ALL.iter().find(|code| code.as_str() == text).copied();
+        found.ok_or_else(|| UnknownCode { near: nearest(text, Self::ALL.iter().map(|code| code.as_str())) })
+    }
+}
+
+/// There is no such code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("there is no such code{}", .near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default())]
+pub struct UnknownCode {
+    near: Option<&'static str>,
 }
 
 impl fmt::Display for Code {
@@ -258,8 +299,11 @@ impl Serialize for Code {
 
 /// The candidate that a misspelt word most likely means, if one is near enough.
 pub(crate) fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let limit = word.chars().count().div_ceil(3);
-    let near = candidates.into_iter().map(|candidate| (distance(word, candidate), candidate));
+    let length = word.chars().count();
+    let limit = length.div_ceil(3);
+    // Words of such different lengths are far apart; most candidates end here.
+    let similar = candidates.into_iter().filter(|candidate| candidate.chars().count().abs_diff(length) <= limit);
+    let near = similar.map(|candidate| (distance(word, candidate), candidate));
     near.filter(|(distance, _)| *distance <= limit).min().map(|(_, candidate)| candidate)
 }
 
@@ -303,6 +347,16 @@ mod tests {
         texts.sort_unstable();
         texts.dedup();
         assert_eq!(texts.len(), Code::ALL.len());
+    }
+
+    #[test]
+    fn every_code_has_a_page_and_every_page_a_code() {
+        for code in Code::ALL {
+            assert!(page(code.as_str()).is_some_and(|page| page.len() > 40), "{code}");
+            assert_eq!(code.as_str().parse(), Ok(*code));
+        }
+        let pages = include_str!("../CODES.md").matches("\n## ").count();
+        assert_eq!(pages, Code::ALL.len());
     }
 
     #[test]

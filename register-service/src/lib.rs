@@ -29,10 +29,13 @@ mod template;
 mod workflow;
 
 pub use crate::apply::{ApplyError, Done, Outcome, apply};
-pub use crate::diagnostic::{Code, Diagnostic, Location, Severity};
+pub use crate::diagnostic::{Code, Diagnostic, Location, Severity, UnknownCode};
 pub use crate::plan::{Adopt, Change, InvalidOwner, OWNER_TAG, Owner, Plan, Policy, Prune, Reason, SOURCE_TAG, plan};
 pub use crate::service::{NotEnsured, NotRemoved, Options, RegisterService};
 pub use crate::source::{File, read};
 pub use crate::template::Environment;
+pub use crate::template::dotenv::read_env_file;
 pub use crate::workflow::address::{GatewayUrl, InvalidGatewayUrl};
+pub use crate::workflow::live::{Offer, check_tools};
+pub use crate::workflow::reference::ToolReference;
 pub use crate::workflow::{Desired, Entry, InvalidFiles, Loaded, Settings, Unset, Usage, load};

@@ -92,6 +92,17 @@ impl File {
         self.at(found.unwrap_or(node.span))
     }
 
+    /// The file without what it holds, to place parts of it.
+    pub(crate) fn without_documents(&self) -> Self {
+        Self {
+            documents: Vec::new(),
+            path: self.path.clone(),
+            name: self.name.clone(),
+            text: Arc::clone(&self.text),
+            ..*self
+        }
+    }
+
     /// A line of the file as it may be shown: where a secret is likely, only its templates can be read.
     pub(crate) fn excerpt(&self, number: u32) -> Option<String> {
         let line = self.text.lines().nth(usize::try_from(number).ok()?.checked_sub(1)?)?;
@@ -199,6 +210,12 @@ fn walk(folder: &Path, depth: usize, files: &mut Vec<PathBuf>, diagnostics: &mut
             Err(error) => diagnostics.push(whole(Code::Unreadable, &path, error.to_string())),
         }
     }
+}
+
+/// The path as it is shown, and the text of one file.
+pub(crate) fn text_of(path: &Path) -> Result<(String, String), Diagnostic> {
+    let bytes = bytes(path).map_err(|message| whole(Code::Unreadable, path, message))?;
+    Ok((shown(path), text(path, bytes)?))
 }
 
 fn bytes(path: &Path) -> Result<Vec<u8>, String> {

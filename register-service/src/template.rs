@@ -5,6 +5,7 @@
 //! that is not set is an error wherever its value is used; asking for it with `if`, `default` and the like is not a use.
 //! Anything else is an error that names it. There is no way to get the template's own text as its result.
 
+pub(crate) mod dotenv;
 mod environment;
 mod expression;
 mod function;

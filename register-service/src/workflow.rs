@@ -15,6 +15,8 @@ mod faults;
 mod fields;
 mod header;
 mod identity;
+pub(crate) mod live;
+pub(crate) mod reference;
 pub(crate) mod rewrite;
 mod selector;
 mod variables;
@@ -32,6 +34,7 @@ use crate::template::Environment;
 use crate::workflow::address::GatewayUrl;
 use crate::workflow::entry::Context;
 use crate::workflow::faults::Rendering;
+use crate::workflow::reference::ToolReference;
 
 /// What the meaning of the files depends on, besides the files.
 #[derive(Debug, Clone)]
@@ -70,6 +73,7 @@ impl Settings {
 pub struct Desired {
     files: Vec<File>,
     entries: Vec<Entry>,
+    tools: Vec<ToolReference>,
     /// The variables as they may be shown, and those of the documents that declare some themselves.
     shown: Environment,
     shown_in: BTreeMap<(usize, usize), Environment>,
@@ -156,6 +160,17 @@ impl Desired {
         self.registered().cloned().collect()
     }
 
+    /// Brings remarks about these files into order, each with the line that it is about.
+    pub(crate) fn finish(&self, diagnostics: &mut Vec<Diagnostic>) {
+        diagnostic::sort(diagnostics);
+        excerpts(&self.files, diagnostics);
+    }
+
+    /// The tools that actions and tasks name, in the order of files and lines.
+    pub fn tools(&self) -> &[ToolReference] {
+        &self.tools
+    }
+
     fn registered(&self) -> impl Iterator<Item = &Definition> {
         let mut seen = BTreeSet::new();
         self.entries.iter().filter_map(move |entry| match &entry.usage {
@@ -202,9 +217,12 @@ pub struct Loaded {
 /// Files in which something is wrong.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{} in the files", count(.diagnostics))]
+#[non_exhaustive]
 pub struct InvalidFiles {
     /// Everything that was found, warnings and notes too, sorted.
     pub diagnostics: Vec<Diagnostic>,
+    /// The files that could be read.
+    pub files: Vec<String>,
 }
 
 fn count(diagnostics: &[Diagnostic]) -> String {
@@ -265,14 +283,16 @@ pub(crate) fn interpret(
         }
     }
     identity::check_names(&entries, &mut diagnostics);
+    let tools = reference::check(&files, &items, &entries, &mut diagnostics);
     diagnostic::sort(&mut diagnostics);
     excerpts(&files, &mut diagnostics);
     if diagnostics.iter().any(Diagnostic::is_error) {
-        return Err(InvalidFiles { diagnostics });
+        let files = files.iter().map(|file| file.path().to_owned()).collect();
+        return Err(InvalidFiles { diagnostics, files });
     }
     let shown = settings.environment.redacted();
     let shown_in = environments.into_iter().map(|(place, it)| (place, it.redacted())).collect();
-    Ok(Loaded { desired: Desired { files, entries, shown, shown_in }, remarks: diagnostics })
+    Ok(Loaded { desired: Desired { files, entries, tools, shown, shown_in }, remarks: diagnostics })
 }
 
 /// The variables of the documents that declare some themselves: their own, those of the project above them, and what

@@ -378,7 +378,7 @@ fn an_id_by_itself_names_an_entry_of_another_file() {
 #[test]
 fn agents_inside_and_beside_a_workflow_are_read() {
     let workflow = concat!(
-        "id: w\nmcps: [{id: a, command: x}]\nagents:\n  - elsewhere\n  - id: g\n    instructions: be kind\n",
+        "id: w\nmcps: [{id: a, command: x}]\nagents:\n  - second\n  - id: g\n    instructions: be kind\n",
         "    mcps: [{id: b, command: x}]\n---\nid: second\ninstructions: be brief\nmcps: [{id: c, command: x}]\n",
     );
     assert_eq!(told(&[("w.yaml", workflow)], &settings()), "a: direct\nb: direct\nc: direct");
