@@ -19,6 +19,8 @@
 //! ```
 
 mod apply;
+#[cfg(test)]
+mod corpus;
 mod diagnostic;
 #[cfg(test)]
 mod fake;

@@ -78,12 +78,9 @@ fn uri(path: &str) -> String {
     if let Ok(absolute) = Url::from_file_path(Path::new(path)) {
         return absolute.into();
     }
-    let base = Url::parse("file:///").ok().and_then(|base| {
-        let mut url = base;
-        url.path_segments_mut().ok()?.clear().extend(path.split('/').filter(|part| *part != "."));
-        Some(url)
-    });
-    base.map(|url| url.path().trim_start_matches('/').to_owned()).unwrap_or_default()
+    let is_kept = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte);
+    let escape = |byte| if is_kept(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") };
+    path.bytes().map(escape).collect()
 }
 
 #[cfg(test)]

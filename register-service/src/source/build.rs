@@ -69,6 +69,13 @@ impl<'t> Builder<'t> {
         self.names.clear();
     }
 
+    /// Where the innermost list or mapping begins, if it is one in brackets.
+    pub(super) fn open_bracket(&self) -> Option<Position> {
+        let open = self.open.last()?;
+        let is_bracket = self.text.get(open.start..)?.starts_with(['[', '{']);
+        is_bracket.then_some(open.node.span.start)
+    }
+
     pub(super) fn scalar(
         &mut self,
         resolved: Option<Value>,

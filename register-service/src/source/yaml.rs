@@ -58,9 +58,11 @@ pub(crate) fn parse(text: &str) -> Read {
                 None
             }
             Ok((event, span)) => take(&mut builder, event, &converted(span)).err(),
-            Err(error) => Some(explain(text, &error)),
+            Err(error) => Some(explain(text, &error, builder.open_bracket())),
         };
         let Some(malformed) = broken else { continue };
+        // What a value was taken for may be noticed twice.
+        builder.malformed.retain(|it| it.span.start != malformed.span.start);
         read.malformed.push(malformed);
         read.is_whole = false;
         builder.abandon();
@@ -111,14 +113,36 @@ fn position(marker: &Marker) -> Position {
     Position { line: limit(marker.line()).max(1), column: limit(marker.col()).saturating_add(1) }
 }
 
-/// Tells an error in words of ours where the library's are about its own states.
-fn explain(text: &str, error: &ScanError) -> Malformed {
+/// Tells an error in words of ours where the library's are about its own states, and points at what begins it rather
+/// than at where that could no longer be overlooked.
+fn explain(text: &str, error: &ScanError, bracket: Option<Position>) -> Malformed {
     let at = position(error.marker());
-    let line = text.lines().nth(at.line.saturating_sub(1) as usize).unwrap_or_default();
-    if let Some(span) = bare_template(line, at) {
+    let before = text.get(..error.marker().byte_offset().unwrap_or_default()).unwrap_or_default();
+    let line_of = |at: Position| text.lines().nth(at.line.saturating_sub(1) as usize).unwrap_or_default();
+    if let Some(span) = bare_template(line_of(at), at) {
         return unquoted_template(span);
     }
-    let (message, hint) = match error.kind() {
+    let start = Position { line: 1, column: 1 };
+    let (at, kind) = match error.kind() {
+        ErrorKind::TabInPlainScalar => {
+            let found = text.get(before.len()..).and_then(|rest| rest.find('\t')).unwrap_or_default();
+            (start.behind(text.get(..before.len() + found).unwrap_or_default()), &ErrorKind::TabInIndentation)
+        }
+        ErrorKind::UnclosedQuotedScalar
+        | ErrorKind::InvalidQuotedScalarIndent
+        | ErrorKind::DocumentIndicatorInQuotedScalar => {
+            let quote = start.behind(before.get(..open_quote(before)).unwrap_or_default());
+            (quote, &ErrorKind::UnclosedQuotedScalar)
+        }
+        kind => (at, kind),
+    };
+    let line = line_of(at);
+    if let Some(open) = bracket.filter(|open| open.line < at.line) {
+        let span = Span { start: open, end: Position { column: open.column + 1, ..open } };
+        let message = "this bracket is not closed".to_owned();
+        return Malformed { code: Code::Syntax, span, message, hint: None };
+    }
+    let (message, hint) = match kind {
         ErrorKind::TabInIndentation | ErrorKind::TabInBlockIndentation | ErrorKind::TabNotAllowed => {
             ("a tab cannot indent".to_owned(), Some("indent with spaces"))
         }
@@ -141,6 +165,15 @@ fn explain(text: &str, error: &ScanError) -> Malformed {
         kind => (kind.to_string(), None),
     };
     Malformed { code: Code::Syntax, span: token(line, at), message, hint: hint.map(str::to_owned) }
+}
+
+/// Where the quote stands that the text ends inside of. One in the middle of a word closes nothing and opens nothing.
+fn open_quote(text: &str) -> usize {
+    let opens = |(at, _): &(usize, &str)| {
+        let before = text.get(..*at).and_then(|before| before.chars().next_back());
+        before.is_none_or(|c| c.is_whitespace() || "[{,:".contains(c))
+    };
+    text.rmatch_indices(['"', '\'']).find(opens).map_or(text.len(), |(at, _)| at)
 }
 
 /// What is written at a position, up to the next space.

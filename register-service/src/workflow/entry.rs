@@ -78,6 +78,10 @@ fn usage(fields: &mut Fields<'_>, context: &Context<'_>, is_registered: bool) ->
         }
         return Some(Usage::Direct);
     }
+    // What is written and came to nothing was reported, or is for others to fill in.
+    if (url.is_none() && fields.has_url()) || (command.is_none() && fields.has_command()) {
+        return None;
+    }
     let (headers, env) = (headers?, env?);
     let (headers, env) = match is_http && command.is_none() {
         true => promote(fields, headers, env),

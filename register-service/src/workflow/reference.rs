@@ -49,7 +49,7 @@ pub(crate) fn parse(text: &str) -> Option<Result<Parts, (&'static str, Option<St
         let meant = format!("did you mean `$mcp{}`?", trimmed.get(word.len()..).unwrap_or_default());
         return near.then_some(Err(("this is no reference to a tool", Some(meant))));
     }
-    let form = Some("a reference is `$mcp(server#tool)`".to_owned());
+    let form = Some("a reference is `$mcp(server#tool)`; behind a space `#` would begin a comment".to_owned());
     let Some(inner) = trimmed.get(word.len()..).and_then(|it| it.strip_prefix('(')) else {
         return Some(Err(("`(` is missing behind `$mcp`", form)));
     };
