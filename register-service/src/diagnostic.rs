@@ -297,30 +297,47 @@ impl Serialize for Code {
     }
 }
 
-/// The candidate that a misspelt word most likely means, if one is near enough.
+/// The candidate that a misspelt word most likely means, if one is near enough; the first of several.
 pub(crate) fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let length = word.chars().count();
-    let limit = length.div_ceil(3);
-    // Words of such different lengths are far apart; most candidates end here.
-    let similar = candidates.into_iter().filter(|candidate| candidate.chars().count().abs_diff(length) <= limit);
-    let near = similar.map(|candidate| (distance(word, candidate), candidate));
-    near.filter(|(distance, _)| *distance <= limit).min().map(|(_, candidate)| candidate)
+    let word: Vec<char> = word.chars().flat_map(char::to_lowercase).collect();
+    let mut limit = word.len().div_ceil(3);
+    let (mut nearest, mut rows) = (None, [Vec::new(), Vec::new()]);
+    for candidate in candidates {
+        // Words of such different lengths are far apart; most candidates end here.
+        if candidate.chars().count().abs_diff(word.len()) > limit {
+            continue;
+        }
+        let Some(distance) = distance(&word, candidate, limit, &mut rows) else { continue };
+        nearest = Some(candidate);
+        if distance <= 1 {
+            break;
+        }
+        limit = distance - 1;
+    }
+    nearest
 }
 
-/// How many characters to insert, delete or replace to get from one word to the other, case aside.
-fn distance(from: &str, to: &str) -> usize {
-    let to: Vec<char> = to.to_lowercase().chars().collect();
-    let mut row: Vec<usize> = (0..=to.len()).collect();
-    for (i, c) in from.to_lowercase().chars().enumerate() {
-        let mut next = vec![i + 1];
-        for (j, (other, pair)) in to.iter().zip(row.windows(2)).enumerate() {
+/// How many characters to insert, delete or replace to get from one word to the other, case aside; nothing if that is
+/// over the limit.
+fn distance(from: &[char], to: &str, limit: usize, [row, next]: &mut [Vec<usize>; 2]) -> Option<usize> {
+    row.clear();
+    row.extend(0..=from.len());
+    for (i, letter) in to.chars().flat_map(char::to_lowercase).enumerate() {
+        next.clear();
+        next.push(i + 1);
+        let (mut left, mut least) = (i + 1, i + 1);
+        for (other, pair) in from.iter().zip(row.windows(2)) {
             let [diagonal, above] = pair else { continue };
-            let left = next.get(j).copied().unwrap_or_default();
-            next.push((diagonal + usize::from(c != *other)).min(above + 1).min(left + 1));
+            left = (diagonal + usize::from(letter != *other)).min(above + 1).min(left + 1);
+            least = least.min(left);
+            next.push(left);
         }
-        row = next;
+        if least > limit {
+            return None;
+        }
+        std::mem::swap(row, next);
     }
-    row.last().copied().unwrap_or_default()
+    row.last().copied().filter(|distance| *distance <= limit)
 }
 
 #[cfg(test)]

@@ -114,7 +114,9 @@ impl Printer {
 fn json(report: &Report) -> String {
     let with_help = |diagnostic: &Diagnostic| {
         let mut object = json!(diagnostic);
-        object["help"] = json!(format!("register-service explain {}", diagnostic.code));
+        if let Some(members) = object.as_object_mut() {
+            members.insert("help".to_owned(), json!(format!("register-service explain {}", diagnostic.code)));
+        }
         object
     };
     let whole = json!({

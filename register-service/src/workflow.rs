@@ -73,6 +73,7 @@ impl Settings {
 pub struct Desired {
     files: Vec<File>,
     entries: Vec<Entry>,
+    unresolved: Vec<(String, Location)>,
     tools: Vec<ToolReference>,
     /// The variables as they may be shown, and those of the documents that declare some themselves.
     shown: Environment,
@@ -113,7 +114,7 @@ pub enum Usage {
 }
 
 /// Which entry of which document: indices into files, documents, agents and items.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Place {
     file: usize,
     document: usize,
@@ -148,6 +149,11 @@ impl Desired {
     /// Every entry, in the order of files and lines.
     pub fn entries(&self) -> &[Entry] {
         &self.entries
+    }
+
+    /// The entries whose meaning depends on variables that are not set, by id. There are some only with [`Unset::Warn`].
+    pub fn unresolved(&self) -> &[(String, Location)] {
+        &self.unresolved
     }
 
     /// The files.
@@ -263,7 +269,7 @@ pub(crate) fn interpret(
     let declared = identity::check_ids(&items, &files, &mut diagnostics);
     let environments = environments(&files, settings, &mut diagnostics);
     let governed = governed(&files);
-    let mut entries = Vec::new();
+    let (mut entries, mut unresolved) = (Vec::new(), Vec::new());
     for (place, item) in &items {
         let (Some(file), Some(node)) = (files.get(place.file), place.node(&files)) else { continue };
         let entry = match item {
@@ -278,8 +284,10 @@ pub(crate) fn interpret(
         let context = Context { file, settings, environment, by_default };
         let (usage, remarks) = entry::read(entry, node, &context);
         diagnostics.extend(remarks);
-        if let (Some(usage), Some(id)) = (usage, entry.id.clone()) {
-            entries.push(Entry { id, location: file.at(node.head()), usage, place: *place });
+        let (Some(id), location) = (entry.id.clone(), file.at(node.head())) else { continue };
+        match usage {
+            Some(usage) => entries.push(Entry { id, location, usage, place: *place }),
+            None => unresolved.push((id, location)),
         }
     }
     identity::check_names(&entries, &mut diagnostics);
@@ -292,7 +300,7 @@ pub(crate) fn interpret(
     }
     let shown = settings.environment.redacted();
     let shown_in = environments.into_iter().map(|(place, it)| (place, it.redacted())).collect();
-    Ok(Loaded { desired: Desired { files, entries, tools, shown, shown_in }, remarks: diagnostics })
+    Ok(Loaded { desired: Desired { files, entries, unresolved, tools, shown, shown_in }, remarks: diagnostics })
 }
 
 /// The variables of the documents that declare some themselves: their own, those of the project above them, and what

@@ -16,6 +16,7 @@ mod modern;
 mod one_address;
 mod real_servers;
 mod reference;
+mod reports;
 mod stdio_front;
 mod streams;
 mod sync;

@@ -45,17 +45,26 @@ async fn live(loaded: &Loaded, client: &Client) -> Result<Vec<Diagnostic>, proxy
 fn offline(loaded: &Loaded) -> Report {
     let entries = loaded.desired.entries();
     let mut text: String = entries.iter().map(line).collect();
+    let unresolved = loaded.desired.unresolved();
+    for (id, location) in unresolved {
+        text += &clean(&format!("{location}: `{id}` needs variables that are not set\n"));
+    }
     let tally = |word: &str| entries.iter().filter(|entry| usage(entry) == word).count();
     text += &format!(
-        "{}, {}: {} registered, {} referenced, {} direct\n",
+        "{}, {}: {} registered, {} referenced, {} direct{}\n",
         count(loaded.desired.files().len(), "file"),
-        count(entries.len(), "entry"),
+        count(entries.len() + unresolved.len(), "entry"),
         tally("registered"),
         tally("referenced"),
         tally("direct"),
+        if unresolved.is_empty() { String::new() } else { format!(", {} unresolved", unresolved.len()) },
     );
     let files: Vec<String> = loaded.desired.files().iter().map(|file| file.path().to_owned()).collect();
-    let json = json!({ "files": files, "entries": entries.iter().map(object).collect::<Vec<_>>() });
+    let unresolved = unresolved.iter().map(|(id, at)| {
+        json!({ "id": id, "file": at.file, "line": at.line, "column": at.column, "usage": "unresolved" })
+    });
+    let entries: Vec<Value> = entries.iter().map(object).chain(unresolved).collect();
+    let json = json!({ "files": files, "entries": entries });
     Report { files, text, json, ..Report::new(COMMAND, loaded.remarks.clone()) }
 }
 

@@ -50,11 +50,12 @@ fn rule(code: Code) -> Value {
 
 fn result(diagnostic: &Diagnostic, codes: &[Code]) -> Value {
     let Diagnostic { file, line, column, end_line, end_column, code, message, hint, .. } = diagnostic;
-    let mut place = json!({ "artifactLocation": { "uri": uri(file) } });
-    if *line > 0 {
-        place["region"] =
-            json!({ "startLine": line, "startColumn": column, "endLine": end_line, "endColumn": end_column });
-    }
+    let artifact = json!({ "uri": uri(file) });
+    let region = json!({ "startLine": line, "startColumn": column, "endLine": end_line, "endColumn": end_column });
+    let place = match line {
+        0 => json!({ "artifactLocation": artifact }),
+        _ => json!({ "artifactLocation": artifact, "region": region }),
+    };
     let hint = hint.as_ref().map(|hint| format!(". Hint: {hint}")).unwrap_or_default();
     json!({
         "ruleId": code.as_str(),

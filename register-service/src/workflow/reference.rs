@@ -3,6 +3,7 @@
 mod scope;
 mod walk;
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 use schemas::ServerName;
@@ -10,7 +11,7 @@ use schemas::ServerName;
 use crate::diagnostic::{Code, Diagnostic, Location, nearest};
 use crate::source::File;
 use crate::source::node::Node;
-use crate::workflow::Entry;
+use crate::workflow::{Entry, Place};
 use crate::workflow::document::Item;
 use crate::workflow::reference::scope::Scopes;
 pub(crate) use crate::workflow::reference::walk::Step;
@@ -82,10 +83,11 @@ pub(super) fn check(
     diagnostics: &mut Vec<Diagnostic>,
 ) -> Vec<ToolReference> {
     let scopes = Scopes::new(files, items);
+    let entries: BTreeMap<Place, &Entry> = entries.iter().map(|entry| (entry.place, entry)).collect();
     let mut references = Vec::new();
     for found in walk::uses(files) {
         match &found.what {
-            walk::What::Tool => references.extend(tool(&found, &scopes, entries, diagnostics)),
+            walk::What::Tool => references.extend(tool(&found, &scopes, &entries, diagnostics)),
             walk::What::Agent => diagnostics.extend(agent(&found, &scopes)),
             walk::What::Selector => diagnostics.extend(selector(&found)),
         }
@@ -96,7 +98,7 @@ pub(super) fn check(
 fn tool(
     found: &walk::Use<'_>,
     scopes: &Scopes<'_>,
-    entries: &[Entry],
+    entries: &BTreeMap<Place, &Entry>,
     diagnostics: &mut Vec<Diagnostic>,
 ) -> Option<ToolReference> {
     let (file, node) = (found.file, found.node);
@@ -118,10 +120,10 @@ fn tool(
         diagnostics.extend(scopes.unknown_server(found.place, server, &server_at));
         return None;
     };
-    let entry = place.and_then(|place| entries.iter().find(|entry| entry.place == place));
+    let entry = place.and_then(|place| entries.get(&place));
     Some(ToolReference {
         server: server.to_owned(),
-        upstream: entry.and_then(Entry::name).cloned(),
+        upstream: entry.and_then(|entry| entry.name()).cloned(),
         tool: text.get(parts.tool.clone()).unwrap_or_default().to_owned(),
         server_at,
         tool_at: file.part(node, parts.tool),
