@@ -39,7 +39,12 @@ fn measure(what: &str, folder: &Path) {
         times.push(start.elapsed());
         told = match loaded {
             Ok(Loaded { desired, remarks, .. }) => {
-                format!("{} entries, {} tools, {} remarks", desired.entries().len(), desired.tools().len(), remarks.len())
+                format!(
+                    "{} entries, {} tools, {} remarks",
+                    desired.entries().len(),
+                    desired.tools().len(),
+                    remarks.len()
+                )
             }
             Err(InvalidFiles { diagnostics, .. }) => format!("{} remarks", diagnostics.len()),
         };

@@ -4,6 +4,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use crate::source::File;
+use crate::workflow::interpret;
 use crate::{Diagnostic, Environment, Loaded, Settings, Unset, load};
 
 fn fixtures(folder: &str) -> Vec<PathBuf> {
@@ -14,8 +16,7 @@ fn fixtures(folder: &str) -> Vec<PathBuf> {
     paths
 }
 
-/// Everything that is said about a file, or about the files of a folder.
-fn remarks(path: &Path) -> Vec<Diagnostic> {
+fn settings() -> Settings {
     let environment = Environment::from_iter([
         ("TOKEN", "t"),
         ("SEARCH_URL", "http://search.test/mcp"),
@@ -25,8 +26,12 @@ fn remarks(path: &Path) -> Vec<Diagnostic> {
         ("REGION", "eu"),
     ]);
     let gateway = "http://127.0.0.1:6001".parse().expect("an address");
-    let settings = Settings { unset: Unset::Refuse, ..Settings::new(gateway, environment) };
-    match load(&[path.to_owned()], &settings) {
+    Settings { unset: Unset::Refuse, ..Settings::new(gateway, environment) }
+}
+
+/// Everything that is said about a file, or about the files of a folder.
+fn remarks(path: &Path) -> Vec<Diagnostic> {
+    match load(&[path.to_owned()], &settings()) {
         Ok(Loaded { remarks, .. }) => remarks,
         Err(invalid) => invalid.diagnostics,
     }
@@ -59,6 +64,7 @@ fn every_mistake_is_found_where_it_is_and_nothing_else() {
     let mut wrong = Vec::new();
     for path in &paths {
         let (found, expected) = (remarks(path), expected(path));
+        assert!(!found.iter().any(|remark| format!("{remark:?}").contains("hush")), "{}", path.display());
         assert_eq!(expected.len(), 1, "{}", path.display());
         if found.iter().map(shown).collect::<Vec<_>>() != expected {
             let told: Vec<String> = found.iter().map(|it| format!("\n    {}: {}", shown(it), it.message)).collect();
@@ -74,4 +80,28 @@ fn nothing_is_found_where_nothing_is_wrong() {
     assert!(paths.len() >= 20, "{}", paths.len());
     let told: Vec<String> = paths.iter().flat_map(|path| remarks(path)).map(|remark| remark.to_string()).collect();
     assert!(told.is_empty(), "{}", told.join("\n"));
+}
+
+/// Half of a file is what an editor may leave for a moment. Whatever is said of it is said of a place inside of it.
+#[test]
+fn of_any_half_of_a_file_places_are_inside_of_it() {
+    let settings = settings();
+    let files = [fixtures("defects"), fixtures("clean")].concat();
+    let texts = files.iter().filter_map(|path| fs::read_to_string(path).ok());
+    for text in texts {
+        for (end, _) in text.char_indices().step_by(13) {
+            let half = &text[..end];
+            let (file, malformed) = File::parse("f.yaml", "f.yaml", half);
+            let found = match interpret(vec![file], malformed, &settings) {
+                Ok(loaded) => loaded.remarks,
+                Err(invalid) => invalid.diagnostics,
+            };
+            let lines = half.split('\n').count();
+            for remark in found {
+                let (start, end) = ((remark.line, remark.column), (remark.end_line, remark.end_column));
+                assert!((1, 1) <= start && start <= end && end.0 as usize <= lines, "{remark}\n{half}");
+                assert!(remark.excerpt.is_some() || remark.line as usize == lines, "{remark}\n{half}");
+            }
+        }
+    }
 }

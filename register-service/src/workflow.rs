@@ -291,6 +291,7 @@ pub(crate) fn interpret(
         }
     }
     identity::check_names(&entries, &mut diagnostics);
+    identity::check_agents(&files, &mut diagnostics);
     let tools = reference::check(&files, &items, &entries, &mut diagnostics);
     diagnostic::sort(&mut diagnostics);
     excerpts(&files, &mut diagnostics);

@@ -64,7 +64,9 @@ async fn json_says_where_each_mistake_begins_and_ends() {
     let ended = validate("json").await;
     let report: Value = serde_json::from_str(&ended.out).expect("JSON");
     assert_eq!((&report["version"], &report["class"]), (&1.into(), &"invalid-files".into()));
-    let of_file = |it: &&Value| it["file"].as_str().is_some_and(|file| file.ends_with("/misspelt-command.yaml"));
+    let of_file = |it: &&Value| {
+        it["code"] == "unknown-key" && it["file"].as_str().is_some_and(|file| file.ends_with("/misspelt-command.yaml"))
+    };
     let diagnostics = report["diagnostics"].as_array().expect("diagnostics");
     let found: Vec<&Value> = diagnostics.iter().filter(of_file).collect();
     assert_eq!(found.len(), 1, "{found:?}");
@@ -145,12 +147,12 @@ async fn live_says_of_each_tool_whether_the_gateway_could_call_it() {
     let ended = check(&wrong).await;
     assert_eq!(ended.code, Some(3), "{}", ended.err);
     let expected = [
-        "agent.yaml:7:20: error[missing-tool]: `web` has no tool `serch`",
-        "agent.yaml:8:20: error[renamed-tool]: `web` calls this tool `search`",
-        "agent.yaml:9:20: error[hidden-tool]: tool `hidden` of `web` is hidden",
-        "agent.yaml:10:16: error[missing-upstream]: the gateway has no upstream `gone`",
-        "agent.yaml:11:35: error[missing-argument]: argument `query` of `search` is missing",
-        "agent.yaml:12:53: error[wrong-argument]: argument `limit` of `search`: string where it takes integer",
+        "agent.yaml:7:21: error[missing-tool]: `web` has no tool `serch`",
+        "agent.yaml:8:21: error[renamed-tool]: `web` calls this tool `search`",
+        "agent.yaml:9:21: error[hidden-tool]: tool `hidden` of `web` is hidden",
+        "agent.yaml:10:17: error[missing-upstream]: the gateway has no upstream `gone`",
+        "agent.yaml:11:36: error[missing-argument]: argument `query` of `search` is missing",
+        "agent.yaml:12:54: error[wrong-argument]: argument `limit` of `search`: string where it takes integer",
     ];
     for line in expected {
         assert!(ended.err.contains(line), "{line}\n{}", ended.err);

@@ -60,9 +60,9 @@ fn offline(loaded: &Loaded) -> Report {
         if unresolved.is_empty() { String::new() } else { format!(", {} unresolved", unresolved.len()) },
     );
     let files: Vec<String> = loaded.desired.files().iter().map(|file| file.path().to_owned()).collect();
-    let unresolved = unresolved.iter().map(|(id, at)| {
-        json!({ "id": id, "file": at.file, "line": at.line, "column": at.column, "usage": "unresolved" })
-    });
+    let unresolved = unresolved.iter().map(
+        |(id, at)| json!({ "id": id, "file": at.file, "line": at.line, "column": at.column, "usage": "unresolved" }),
+    );
     let entries: Vec<Value> = entries.iter().map(object).chain(unresolved).collect();
     let json = json!({ "files": files, "entries": entries });
     Report { files, text, json, ..Report::new(COMMAND, loaded.remarks.clone()) }

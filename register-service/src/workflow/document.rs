@@ -56,8 +56,9 @@ pub(super) fn collect(files: &mut [File], diagnostics: &mut Vec<Diagnostic>) -> 
                 }
             }
         }
-        let misspelt = file.documents.iter().filter_map(Node::as_map).filter_map(|map| misspelt(file, map));
-        diagnostics.extend(misspelt);
+        for map in file.documents.iter().filter_map(Node::as_map) {
+            diagnostics.extend(misspelt(file, map).into_iter().chain(misplaced(file, map)));
+        }
         file.has_misfits = !misfits.is_empty();
         diagnostics.extend(misfits.into_iter().map(|misfit| misfit_remark(file, misfit)));
     }
@@ -96,6 +97,20 @@ fn misspelt(file: &File, map: &Map) -> Option<Diagnostic> {
     let (key, span, _) = found?;
     let message = format!("unknown key `{key}`, with what looks like MCP servers");
     Some(Diagnostic::new(Code::UnknownKey, &file.at(*span), message).hint("did you mean `mcps`?"))
+}
+
+/// A key that counts in project files only, and one there that was meant as it.
+fn misplaced(file: &File, map: &Map) -> Option<Diagnostic> {
+    const KEY: &str = "use_proxy_default";
+    if file.is_project() {
+        let is_meant = |key: &str| key != KEY && nearest(key, [KEY]).is_some();
+        let (key, span, _) = map.entries.iter().find(|(key, ..)| is_meant(key))?;
+        let remark = Diagnostic::new(Code::UnknownKey, &file.at(*span), format!("unknown key `{key}`"));
+        return Some(remark.hint(format!("did you mean `{KEY}`?")));
+    }
+    let message = format!("`{KEY}` is read in the project file only");
+    let remark = Diagnostic::new(Code::MisplacedKey, &file.at(map.key_span(KEY)?), message);
+    Some(remark.hint("move it to `compozy.yaml`, or write `use_proxy: true` in the entries").as_warning())
 }
 
 fn numbered(place: Place, items: Vec<McpItem>, node: &Node) -> Vec<Item> {

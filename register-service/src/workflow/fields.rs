@@ -141,8 +141,8 @@ impl<'a> Fields<'a> {
         }
         let node = self.node.get("url")?;
         let text = self.render(node)?;
-        // A rendered address may hold a secret, so only a literal one is repeated.
-        let shown = if !node.is_template() { format!(" `{text}`") } else { String::new() };
+        // A rendered address may hold a secret, and so may one with a user in it.
+        let shown = if !node.is_template() && !text.contains('@') { format!(" `{text}`") } else { String::new() };
         let reason = match Url::parse(text.trim()) {
             Ok(url) if !matches!(url.scheme(), "http" | "https") => {
                 format!("scheme `{}` is not http or https", url.scheme())

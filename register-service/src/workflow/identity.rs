@@ -70,6 +70,25 @@ impl Declared {
     }
 }
 
+/// The agents of a document have ids of their own, by which its tasks name them.
+pub(super) fn check_agents(files: &[File], diagnostics: &mut Vec<Diagnostic>) {
+    for file in files {
+        for root in &file.documents {
+            let mut seen: BTreeMap<&str, Location> = BTreeMap::new();
+            let agents = root.get("agents").map(Node::items).unwrap_or_default().iter();
+            for node in agents.filter(|agent| agent.as_map().is_some()).filter_map(|agent| agent.get("id")) {
+                let (Some(id), at) = (node.literal(), file.at(node.head())) else { continue };
+                if let Some(first) = seen.get(id) {
+                    let message = format!("agent `{id}` is already declared at {first}");
+                    diagnostics.push(Diagnostic::new(Code::DuplicateId, &at, message));
+                } else {
+                    seen.insert(id, at);
+                }
+            }
+        }
+    }
+}
+
 /// Entries with different ids can name the same upstream; then they must agree on it.
 pub(super) fn check_names(entries: &[Entry], diagnostics: &mut Vec<Diagnostic>) {
     let mut first: BTreeMap<&ServerName, (&Entry, Definition)> = BTreeMap::new();

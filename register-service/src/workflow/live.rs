@@ -56,11 +56,9 @@ pub fn check_tools(desired: &Desired, offer: Offer<'_>) -> Vec<Diagnostic> {
         }
         let tools = by_server.get(upstream.as_str()).map(Vec::as_slice).unwrap_or_default();
         match tools.iter().find(|tool| tool.name == reference.tool) {
-            Some(tool) if tool.hidden => diagnostics.push(hidden(reference, upstream, tool.reason.as_deref())),
+            Some(tool) if tool.hidden => diagnostics.push(hidden(reference, upstream)),
             Some(tool) => diagnostics.extend(arguments::check(reference, tool)),
-            None if is_filtered(registration, &reference.tool) => {
-                diagnostics.push(hidden(reference, upstream, None));
-            }
+            None if is_filtered(registration, &reference.tool) => diagnostics.push(hidden(reference, upstream)),
             None => diagnostics.push(missing(reference, upstream, tools, offer.tools)),
         }
     }
@@ -119,10 +117,8 @@ fn is_filtered(registration: Option<&Registration>, tool: &str) -> bool {
     })
 }
 
-fn hidden(reference: &ToolReference, upstream: &ServerName, reason: Option<&str>) -> Diagnostic {
-    let tool = &reference.tool;
-    let reason = reason.map(|reason| format!(": {reason}")).unwrap_or_default();
-    let message = format!("tool `{tool}` of `{upstream}` is hidden by the filter of its definition{reason}");
+fn hidden(reference: &ToolReference, upstream: &ServerName) -> Diagnostic {
+    let message = format!("tool `{}` of `{upstream}` is hidden by the filter of its definition", reference.tool);
     Diagnostic::new(Code::HiddenTool, &reference.tool_at, message)
 }
 

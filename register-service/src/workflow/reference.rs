@@ -11,10 +11,10 @@ use schemas::ServerName;
 use crate::diagnostic::{Code, Diagnostic, Location, nearest};
 use crate::source::File;
 use crate::source::node::Node;
-use crate::workflow::{Entry, Place};
 use crate::workflow::document::Item;
 use crate::workflow::reference::scope::Scopes;
 pub(crate) use crate::workflow::reference::walk::Step;
+use crate::workflow::{Entry, Place};
 
 /// A tool that an action or task names, as `$mcp(server#tool)`.
 #[derive(Debug, Clone)]

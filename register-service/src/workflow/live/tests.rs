@@ -79,7 +79,7 @@ fn says_why_a_tool_cannot_be_called() {
     s#search__get-page
         renamed-tool `search__get-page`: `search` calls this tool `get-page` (write `get-page`)
     s#secret
-        hidden-tool `secret`: tool `secret` of `search` is hidden by the filter of its definition: blocked by `toolFilter`
+        hidden-tool `secret`: tool `secret` of `search` is hidden by the filter of its definition
     s#blocked
         hidden-tool `blocked`: tool `blocked` of `search` is hidden by the filter of its definition
     s#elsewhere
