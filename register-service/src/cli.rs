@@ -323,7 +323,7 @@ mod tests {
 
         Examples:
           register-service validate workflows/          find every mistake, offline
-  register-service explain bad-template         what a mistake means, and what to do
+          register-service explain bad-template         what a mistake means, and what to do
           register-service sync workflows/ --dry-run    show what would change
           register-service sync workflows/ --wait       make it so, and wait until it works
           register-service render workflows/            show the files as the engine sees them

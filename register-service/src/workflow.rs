@@ -311,26 +311,28 @@ fn environments(
     settings: &Settings,
     diagnostics: &mut Vec<Diagnostic>,
 ) -> BTreeMap<(usize, usize), Environment> {
+    let environment = &settings.environment;
     let unset_is_error = settings.unset == Unset::Refuse;
     let mut found = BTreeMap::new();
-    let mut own = |file, node, environment: &Environment| {
-        variables::with_own(node, Rendering { file, environment, unset_is_error }, diagnostics)
+    let mut own = |file, node, below: &Environment| {
+        variables::own(node, below, Rendering { file, environment, unset_is_error }, diagnostics)
     };
     let mut projects: Vec<(&str, Environment)> = Vec::new();
     for file in files.iter().filter(|file| file.is_project()) {
-        let declared = file.documents.iter().find_map(|node| own(file, node, &settings.environment));
+        let declared = file.documents.iter().find_map(|node| own(file, node, &Environment::default()));
         projects.extend(declared.map(|environment| (file.folder(), environment)));
     }
     // Of nested projects the inner one counts.
     projects.sort_by_key(|(folder, _)| std::cmp::Reverse(folder.len()));
     for (index, file) in files.iter().enumerate() {
         let project = projects.iter().find(|(folder, _)| lies_in(file.folder(), folder)).map(|(_, it)| it);
+        let nothing = Environment::default();
+        let below = project.unwrap_or(&nothing);
         for (document, node) in file.documents.iter().enumerate() {
             let is_own = !file.is_project() && document::kind(file, node) != document::Kind::Foreign;
-            let base = project.unwrap_or(&settings.environment);
-            let declared = if is_own { own(file, node, base) } else { None };
-            if let Some(environment) = declared.or_else(|| project.cloned()) {
-                found.insert((index, document), environment);
+            let declared = if is_own { own(file, node, below) } else { None };
+            if declared.is_some() || project.is_some() {
+                found.insert((index, document), environment.over(&declared.unwrap_or_default()).over(below));
             }
         }
     }

@@ -17,6 +17,10 @@ use schemas::REDACTED;
 ///
 /// let flags = [("HOST", "b.test")];
 /// assert_eq!(process.overlaid(flags).get("HOST"), Some("b.test"));
+///
+/// let project = Environment::from_iter([("HOST", "c.test"), ("REGION", "eu")]);
+/// assert_eq!(process.over(&project).get("HOST"), Some("a.test"));
+/// assert_eq!(process.over(&project).get("REGION"), Some("eu"));
 /// ```
 #[derive(Clone, Default)]
 pub struct Environment {
@@ -43,12 +47,10 @@ impl Environment {
         Self { layers }
     }
 
-    /// The same variables, and these where none of the same name is set.
+    /// The same variables, and those of another where none of the same name is set.
     #[must_use]
-    pub fn underlaid<K: Into<String>, V: Into<String>>(&self, variables: impl IntoIterator<Item = (K, V)>) -> Self {
-        let mut layers = self.layers.clone();
-        layers.push(layer(variables));
-        Self { layers }
+    pub fn over(&self, below: &Self) -> Self {
+        Self { layers: self.layers.iter().chain(&below.layers).cloned().collect() }
     }
 
     /// The same variables with a placeholder for every value that looks like a secret, by its variable's name or

@@ -168,7 +168,9 @@ impl Parser<'_> {
         let Some(function) = FUNCTIONS.iter().find(|function| function.name == name) else {
             let names = FUNCTIONS.iter().map(|function| function.name);
             let hint = nearest(&name, names).map(|near| format!("did you mean `{near}`?"));
-            return Err(Fault { hint, ..Fault::bad(part, format!("function `{name}` is not supported")) });
+            let is_block = ["range", "with", "define", "template", "block"].contains(&name.as_str());
+            let what = if is_block { "a block with" } else { "function" };
+            return Err(Fault { hint, ..Fault::bad(part, format!("{what} `{name}` is not supported")) });
         };
         let mut arguments = Vec::new();
         while !matches!(self.tokens.last(), None | Some((Token::Pipe | Token::Close, _))) {

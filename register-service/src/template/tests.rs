@@ -124,7 +124,7 @@ fn names_what_is_not_supported() {
         cases.iter().map(|case| format!("{case}\n    {}", refused(case).replace('\n', "\n    "))).collect();
     insta::assert_snapshot!(shown.join("\n"), @r#"
     {{ range .env.NAME }}{{ end }}
-        `range` function `range` is not supported
+        `range` a block with `range` is not supported
         `{{ end }}` `end` without `if`
     {{ .env.NAME | b32enc }}
         `b32enc` function `b32enc` is not supporteddid you mean `b64enc`?

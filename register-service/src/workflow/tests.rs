@@ -113,6 +113,18 @@ fn templates_are_rendered_and_headers_made_canonical() {
 }
 
 #[test]
+fn a_document_has_variables_of_its_own() {
+    let project = ("p/compozy.yaml", "name: p\nenv: {HOST: project, REGION: project, ZONE: project, TOKEN: project}\n");
+    let workflow = concat!(
+        "env: {HOST: workflow, REGION: 'w-{{ .env.ZONE }}', PATHS: '{{ .env.REGION }}/{{ .env.HOST }}'}\n",
+        "mcps: [{id: a, url: 'http://x/{{ .env.PATHS }}/{{ .env.ZONE }}', use_proxy: true}]\n",
+    );
+    insta::assert_snapshot!(told(&[project, ("p/w.yaml", workflow)], &settings()), @r#"a: at http://127.0.0.1:6001/a/sse {"name":"a","transport":"sse","url":"http://x/w-project/up.test/project","timeout":30000000000,"tags":{"source":"p/w.yaml:2"}}"#);
+    let outside = told(&[project, ("q/w.yaml", workflow)], &settings());
+    assert!(outside.contains("variable `ZONE` is not set"), "{outside}");
+}
+
+#[test]
 fn the_environment_of_an_http_entry_becomes_headers_where_it_was_meant_so() {
     insta::assert_snapshot!(
         entry("{id: a, url: 'http://x/', headers: {X-B: h}, env: {X-API-Key: k, x-b: e, TOKEN: t}, use_proxy: true}"),

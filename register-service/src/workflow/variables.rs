@@ -13,14 +13,14 @@ struct Pending<'a> {
     needs: Vec<String>,
 }
 
-/// The variables of a document (or an agent) and those of `rendering`, which hide them.
-pub(super) fn with_own(
+/// The variables that a document declares. Those of `rendering` hide them, and they hide those `below`.
+pub(super) fn own(
     node: &Node,
+    below: &Environment,
     rendering: Rendering<'_>,
     diagnostics: &mut Vec<Diagnostic>,
 ) -> Option<Environment> {
     let map = node.get("env")?.as_map()?;
-    let outer = rendering.environment;
     let mut known = Vec::new();
     let mut pending = Vec::new();
     for (name, _, node) in &map.entries {
@@ -33,10 +33,13 @@ pub(super) fn with_own(
             None => {}
         }
     }
-    let mut own = outer.underlaid(known);
+    let mut own = Environment::from_iter(known);
     while !pending.is_empty() {
+        let known = rendering.environment.over(&own).over(below);
+        // What is still to come hides what is below.
+        let is_known = |name: &str| rendering.environment.get(name).or_else(|| own.get(name)).is_some();
         let waits = |one: &Pending<'_>| {
-            one.needs.iter().any(|name| own.get(name).is_none() && pending.iter().any(|it| it.name == name))
+            one.needs.iter().any(|name| !is_known(name) && pending.iter().any(|it| it.name == name))
         };
         let waiting: Vec<bool> = pending.iter().map(waits).collect();
         if waiting.iter().all(|waits| *waits) {
@@ -49,8 +52,8 @@ pub(super) fn with_own(
                 rest.push(one);
                 continue;
             }
-            match (Rendering { environment: &own, ..rendering }).render(one.node) {
-                Ok(value) => own = own.underlaid([(one.name, value)]),
+            match (Rendering { environment: &known, ..rendering }).render(one.node) {
+                Ok(value) => own = own.overlaid([(one.name, value)]),
                 Err(remarks) => diagnostics.extend(remarks),
             }
         }
