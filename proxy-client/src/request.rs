@@ -149,8 +149,10 @@ impl Client {
 
     fn request(&self, call: Call) -> reqwest::Request {
         let mut url = self.shared().base.clone();
-        let path = format!("{}/{}", url.path().trim_end_matches('/'), call.path);
+        let (path, query) = call.path.split_once('?').map_or((&*call.path, None), |(path, query)| (path, Some(query)));
+        let path = format!("{}/{path}", url.path().trim_end_matches('/'));
         url.set_path(&path);
+        url.set_query(query);
         if !call.query.is_empty() {
             url.query_pairs_mut().extend_pairs(call.query);
         }

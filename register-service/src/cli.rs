@@ -8,11 +8,12 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use proxy_client::{Client, ClientBuilder};
-use register_service::{Environment, GatewayUrl, Settings};
+use register_service::{Environment, GatewayUrl, Settings, Unset, read_env_file};
 use schemas::{Holder, Secret};
 
 pub(crate) use self::args::{
-    Adopt, Changes, Deregister, Document, Dump, Files, Plan, Pruned, Release, Schema, Status, Sync, Wait, Watch,
+    Adopt, Changes, Deregister, Document, Dump, Explain, Files, Plan, Pruned, Reading, Release, Schema, Status, Sync,
+    Validate, Wait, Watch,
 };
 use self::args::{DUMP_EXAMPLES, PLAN_EXAMPLES, SYNC_EXAMPLES, WATCH_EXAMPLES};
 use crate::exit;
@@ -36,6 +37,7 @@ pub(crate) struct Cli {
 const EXAMPLES: &str = "\
 Examples:
   register-service validate workflows/                      find every mistake, offline
+  register-service explain bad-template                     what a mistake means, and what to do
   register-service plan workflows/                          show what would change, and why
   register-service sync workflows/ --prune owned --wait     make it so, and wait until it works
   register-service status                                   show how everything does";
@@ -80,8 +82,16 @@ impl From<&str> for HiddenToken {
 /// The form of the result on stdout.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Output {
+    /// Lines for people
     Human,
+    /// One object, whose form has a version
     Json,
+    /// SARIF 2.1.0, for code hosts
+    Sarif,
+    /// JUnit's XML, for CI servers
+    Junit,
+    /// Annotations of GitHub Actions
+    Github,
 }
 
 #[derive(Debug, Subcommand)]
@@ -89,8 +99,11 @@ pub(crate) enum Command {
     /// Find every mistake in the files, without a request to anyone
     ///
     /// Each mistake is reported on stderr as `file:line:column: error[code]: message`. If there is none, the meaning
-    /// of each entry is printed.
-    Validate(Files),
+    /// of each entry is printed. Variables that are not set are warnings, because who checks files seldom has their
+    /// secrets; --strict-env makes them errors.
+    Validate(Validate),
+    /// Say what a code in brackets means, and what to do about it
+    Explain(Explain),
     /// Print the files as the engine sees them
     ///
     /// Entries that are registered have the address of their upstream at the gateway, templates are rendered, secrets
@@ -195,13 +208,20 @@ impl Global {
             (false, true) => Verbosity::Verbose,
             (false, false) => Verbosity::Normal,
         };
-        Printer { output: self.output, verbosity, colour, result_colour }
+        let terminal = std::io::stderr().is_terminal();
+        Printer { output: self.output, verbosity, colour, result_colour, terminal }
     }
 
     /// What the meaning of the files depends on.
-    pub(crate) fn settings(&self, process: &Process, all: bool) -> anyhow::Result<Settings> {
+    pub(crate) fn settings(&self, process: &Process, reading: &Reading) -> anyhow::Result<Settings> {
         let gateway = self.gateway(process)?;
-        Ok(Settings { gateway, environment: Environment::from_iter(process.variables.clone()), all })
+        let mut environment = Environment::from_iter(process.variables.clone());
+        for file in &reading.env_file {
+            environment = environment.overlaid(read_env_file(file)?);
+        }
+        environment = environment.overlaid(reading.set.iter().map(|it| (&*it.name, &*it.value)));
+        let unset = if reading.strict_env { Unset::Refuse } else { Unset::default() };
+        Ok(Settings { gateway, environment, all: reading.all, unset })
     }
 
     /// A client of the gateway, where no files are read.
@@ -251,7 +271,8 @@ mod tests {
 
     #[test]
     fn a_token_never_prints() {
-        let cli = Cli::try_parse_from(["x", "--admin-token", "hunter2", "validate", "."]).expect("valid");
+        let arguments = ["x", "--admin-token", "hunter2", "validate", ".", "--set", "TOKEN=hunter2"];
+        let cli = Cli::try_parse_from(arguments).expect("valid");
         assert!(!format!("{cli:?}").contains("hunter2"));
     }
 }

@@ -3,6 +3,7 @@
 mod changes;
 mod documents;
 mod dump;
+mod explain;
 mod lock;
 mod ownership;
 mod plan;
@@ -19,21 +20,23 @@ use serde::Serialize;
 use serde_json::Value;
 
 use self::prepare::Context;
-use crate::cli::{Cli, Command, Process};
+use crate::cli::{self, Changes, Cli, Command, Files, Process};
 use crate::exit::Exit;
 use crate::printer::Printer;
 
 /// What a command came to.
 ///
 /// With `--output json` it is one object: `version` (1), `command`, `class` and `exitCode`, `diagnostics` (each with
-/// `severity`, `code`, `file`, `line`, `column`, `message`, `hint`), `failures` (`message`, `hint`) and `result`, whose
+/// `severity`, `code`, `file`, `line`, `column`, `endLine`, `endColumn`, `message`, `hint`, `help`), `failures` (`message`, `hint`) and `result`, whose
 /// form is the command's own and which is `null` if the command did not get that far. Members may be added within a
 /// version.
 #[derive(Debug)]
 pub(crate) struct Report {
     pub(crate) command: &'static str,
     pub(crate) exit: Exit,
-    /// Remarks about the files.
+    /// The files that were read.
+    pub(crate) files: Vec<String>,
+    /// Remarks about them.
     pub(crate) diagnostics: Vec<Diagnostic>,
     /// What went wrong besides.
     pub(crate) failures: Vec<Failure>,
@@ -53,11 +56,20 @@ pub(crate) struct Failure {
 
 impl Report {
     fn new(command: &'static str, diagnostics: Vec<Diagnostic>) -> Self {
-        Self { command, exit: Exit::Done, diagnostics, failures: Vec::new(), text: String::new(), json: Value::Null }
+        Self {
+            command,
+            exit: Exit::Done,
+            files: Vec::new(),
+            diagnostics,
+            failures: Vec::new(),
+            text: String::new(),
+            json: Value::Null,
+        }
     }
 
     fn invalid(command: &'static str, invalid: InvalidFiles) -> Self {
-        Self { exit: Exit::InvalidFiles, ..Self::new(command, invalid.diagnostics) }
+        let InvalidFiles { diagnostics, files, .. } = invalid;
+        Self { exit: Exit::InvalidFiles, files, ..Self::new(command, diagnostics) }
     }
 
     fn failed(mut self, exit: Exit, message: String, hint: Option<&str>) -> Self {
@@ -69,10 +81,18 @@ impl Report {
 
 /// Runs the command that was asked for.
 pub(crate) async fn run(cli: &Cli, process: &Process, printer: Printer) -> anyhow::Result<Report> {
+    match carry_out(cli, process, printer).await {
+        // A file of settings, such as one of variables, is a file in which something can be wrong.
+        Err(error) => error.downcast().map(|invalid: InvalidFiles| Report::invalid("settings", invalid)),
+        report => report,
+    }
+}
+
+async fn carry_out(cli: &Cli, process: &Process, printer: Printer) -> anyhow::Result<Report> {
     let global = &cli.global;
     match &cli.command {
-        Command::Validate(files) => Ok(validate::run(files, &global.settings(process, files.all)?)),
-        Command::Render(files) => Ok(render::run(files, &global.settings(process, files.all)?)),
+        Command::Explain(args) => Ok(explain::run(args)),
+        Command::Render(files) => Ok(render::run(files, &global.settings(process, &files.reading)?)),
         Command::Schema(args) => Ok(documents::schema(args)),
         Command::Completions { shell } => Ok(documents::completions(*shell)),
         Command::Man { folder } => documents::man(folder),
@@ -80,8 +100,17 @@ pub(crate) async fn run(cli: &Cli, process: &Process, printer: Printer) -> anyho
         Command::Dump(args) => Ok(dump::run(args, &global.own_client(process)?).await),
         Command::Release(args) => Ok(ownership::release(args, &global.own_client(process)?).await),
         Command::Deregister(args) => Ok(ownership::deregister(args, &global.own_client(process)?).await),
-        Command::Plan(_) | Command::Sync(_) | Command::Watch(_) | Command::Wait(_) | Command::Adopt(_) => {
-            let settings = global.settings(process, takes_all(&cli.command))?;
+        Command::Validate(args) => {
+            let settings = global.settings(process, &args.files.reading)?;
+            let client = global.client(process, &settings.gateway)?;
+            Ok(validate::run(args, settings, &client).await)
+        }
+        Command::Plan(cli::Plan { changes: Changes { files: Files { reading, .. }, .. }, .. })
+        | Command::Sync(cli::Sync { changes: Changes { files: Files { reading, .. }, .. }, .. })
+        | Command::Watch(cli::Watch { changes: Changes { files: Files { reading, .. }, .. }, .. })
+        | Command::Adopt(cli::Adopt { files: Files { reading, .. }, .. })
+        | Command::Wait(cli::Wait { reading, .. }) => {
+            let settings = global.settings(process, reading)?;
             let client = global.client(process, &settings.gateway)?;
             let (is_ci, holder) = (process.is_ci(), process.holder()?);
             let context = Context { settings: &settings, client: &client, printer, is_ci, holder };
@@ -99,16 +128,6 @@ async fn compare(command: &Command, context: &Context<'_>) -> anyhow::Result<Rep
         Command::Wait(args) => Ok(wait::run(args, context).await),
         Command::Adopt(args) => Ok(ownership::adopt(args, context).await),
         _ => anyhow::bail!("the command needs no gateway"),
-    }
-}
-
-fn takes_all(command: &Command) -> bool {
-    match command {
-        Command::Plan(args) => args.changes.files.all,
-        Command::Sync(args) => args.changes.files.all,
-        Command::Watch(args) => args.changes.files.all,
-        Command::Adopt(args) => args.files.all,
-        _ => false,
     }
 }
 

@@ -5,6 +5,7 @@
 //! template, so printing it cannot show a secret.
 
 use std::fmt;
+use std::str::FromStr;
 
 use serde::{Serialize, Serializer};
 
@@ -17,6 +18,17 @@ pub struct Location {
     pub line: u32,
     /// The column, or 0 for the file as a whole.
     pub column: u32,
+    /// The line of the end.
+    pub end_line: u32,
+    /// The column behind the end.
+    pub end_column: u32,
+}
+
+impl Location {
+    /// A file as a whole.
+    pub fn whole(file: impl Into<String>) -> Self {
+        Self { file: file.into(), line: 0, column: 0, end_line: 0, end_column: 0 }
+    }
 }
 
 /// How bad it is. Only errors keep files from being used.
@@ -36,7 +48,7 @@ pub enum Severity {
 /// ```
 /// use register_service::{Code, Diagnostic, Location};
 ///
-/// let at = Location { file: "chat.yaml".to_owned(), line: 3, column: 10 };
+/// let at = Location { line: 3, column: 10, end_line: 3, end_column: 16, ..Location::whole("chat.yaml") };
 /// let diagnostic = Diagnostic::new(Code::UnknownKey, &at, "unknown key `comand`").hint("did you mean `command`?");
 /// assert_eq!(
 ///     diagnostic.to_string(),
@@ -44,6 +56,8 @@ pub enum Severity {
 /// );
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
 pub struct Diagnostic {
     /// How bad it is.
     pub severity: Severity,
@@ -55,11 +69,18 @@ pub struct Diagnostic {
     pub line: u32,
     /// The column in characters, from 1; 0 for the file as a whole.
     pub column: u32,
+    /// The line of the end.
+    pub end_line: u32,
+    /// The column behind the end.
+    pub end_column: u32,
     /// What is wrong.
     pub message: String,
     /// What to do about it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
+    /// The line of the file, for people to look at; what may be a secret is blotted out.
+    #[serde(skip)]
+    pub excerpt: Option<String>,
 }
 
 impl Diagnostic {
@@ -71,8 +92,11 @@ impl Diagnostic {
             file: at.file.clone(),
             line: at.line,
             column: at.column,
+            end_line: at.end_line,
+            end_column: at.end_column,
             message: message.into(),
             hint: None,
+            excerpt: None,
         }
     }
 
@@ -81,6 +105,24 @@ impl Diagnostic {
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
+    }
+
+    /// The same remark as one that keeps nothing from being used.
+    #[must_use]
+    pub fn as_warning(mut self) -> Self {
+        self.severity = Severity::Warning;
+        self
+    }
+
+    /// Where it is.
+    pub fn location(&self) -> Location {
+        Location {
+            file: self.file.clone(),
+            line: self.line,
+            column: self.column,
+            end_line: self.end_line,
+            end_column: self.end_column,
+        }
     }
 
     /// Whether it keeps the files from being used.
@@ -100,7 +142,7 @@ pub(crate) fn sort(diagnostics: &mut Vec<Diagnostic>) {
 
 impl fmt::Display for Diagnostic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { file, line, column, severity, code, message, hint } = self;
+        let Self { file, line, column, severity, code, message, hint, .. } = self;
         match line {
             0 => write!(f, "{file}: ")?,
             _ => write!(f, "{file}:{line}:{column}: ")?,
@@ -156,6 +198,11 @@ macro_rules! codes {
                 match self { $(Self::$variant => $meaning,)* }
             }
 
+            /// What it means and what to do about it, in Markdown.
+            pub fn page(self) -> &'static str {
+                page(self.as_str()).unwrap_or_else(|| self.meaning())
+            }
+
             /// How bad it is.
             pub fn severity(self) -> Severity {
                 match self { $(Self::$variant => Severity::$severity,)* }
@@ -169,7 +216,12 @@ codes! {
     Unreadable Error "unreadable" "A file or folder cannot be read, or is no UTF-8 text of at most 1 MiB.",
     NoFiles Warning "no-files" "A folder holds no YAML file.",
     Syntax Error "syntax" "A file is not YAML, or exceeds the limits on nodes and aliases.",
+    Encoding Error "encoding" "A file is not UTF-8 text.",
+    UnquotedTemplate Error "unquoted-template" "A value begins with `{{` and has no quotes, so YAML reads a mapping.",
     DuplicateKey Error "duplicate-key" "A mapping has the same key twice.",
+    DuplicateAnchor Warning "duplicate-anchor" "A document has the same anchor twice.",
+    UnknownAlias Error "unknown-alias" "An alias has no anchor above it.",
+    Cycle Error "cycle" "Something is defined by itself.",
     WrongType Error "wrong-type" "A value is not of the kind that its key takes.",
     UnknownKey Warning "unknown-key" "An entry of `mcps` has a key that means nothing there.",
     DocumentedOnly Warning "documented-only" "A key stands in the engine's documents, and nothing reads it.",
@@ -178,6 +230,10 @@ codes! {
     DuplicateId Error "duplicate-id" "Two entries have the same id.",
     NameConflict Error "name-conflict" "Two entries with different ids would create the same upstream.",
     UnknownReference Error "unknown-reference" "An id in `mcps` is declared in no file.",
+    BadReference Error "bad-reference" "A reference to a tool is not of the form `$mcp(server#tool)`.",
+    UnknownServer Error "unknown-server" "A reference names a server that cannot be used where it stands.",
+    UnknownAgent Warning "unknown-agent" "An id names an agent that none of the files declares.",
+    BadSelector Error "bad-selector" "A `$use` or `$ref` is not of a form that selects something.",
     UnknownTransport Error "unknown-transport" "A transport is not `sse`, `streamable-http` or `stdio`.",
     MissingUrl Error "missing-url" "An HTTP entry has no `url`.",
     BadUrl Error "bad-url" "A `url` is not an HTTP address with a host.",
@@ -188,14 +244,46 @@ codes! {
     BadEnv Error "bad-env" "A variable of `env` whose name or value no process can be given.",
     BadHeader Error "bad-header" "A header that HTTP does not allow, or that the gateway sets itself.",
     BadProto Error "bad-proto" "A `proto` is not a date.",
+    BadDuration Error "bad-duration" "A duration is none.",
     BadLimit Error "bad-limit" "A limit is negative.",
     TinyDuration Warning "tiny-duration" "A duration without a unit is one in nanoseconds.",
     MissingVariable Error "missing-variable" "A template uses a variable that is not set.",
     BadTemplate Error "bad-template" "A template is malformed, or uses what is not supported.",
+    BadEnvFile Error "bad-env-file" "A line of a `.env` file is not of the form `NAME=value`.",
     EnvOnHttp Warning "env-on-http" "An HTTP upstream has no environment.",
     RedactedSecret Note "redacted-secret" "A placeholder stands where a secret was; the gateway's own is kept.",
     EnvPromoted Note "env-promoted" "An entry of `env` is used as a header.",
+    MissingTool Error "missing-tool" "A server has no tool of the name that a reference gives.",
+    RenamedTool Error "renamed-tool" "A server has the tool under another name.",
+    HiddenTool Error "hidden-tool" "A tool is hidden by the filter of its server's definition.",
+    UnauthorizedServer Error "unauthorized-server" "A server refuses the gateway's credentials, so its tools are unknown.",
+    UnreadyServer Warning "unready-server" "A server is not connected, so its tools are unknown.",
+    MissingArgument Error "missing-argument" "An argument that a tool requires is not given.",
+    UnknownArgument Error "unknown-argument" "An argument is given that a tool does not take.",
+    WrongArgument Error "wrong-argument" "An argument is not of the type that a tool takes.",
     MissingUpstream Error "missing-upstream" "An entry refers to an upstream that the gateway does not have.",
+}
+
+/// The section of a code.
+fn page(code: &str) -> Option<&'static str> {
+    let mut sections = include_str!("../CODES.md").split("\n## ").skip(1);
+    sections.find_map(|section| section.strip_prefix(code)?.strip_prefix('\n')).map(str::trim)
+}
+
+impl FromStr for Code {
+    type Err = UnknownCode;
+
+    fn from_str(text: &str) -> Result<Self, UnknownCode> {
+        let found = Self::ALL.iter().find(|code| code.as_str() == text).copied();
+        found.ok_or_else(|| UnknownCode { near: nearest(text, Self::ALL.iter().map(|code| code.as_str())) })
+    }
+}
+
+/// There is no such code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("there is no such code{}", .near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default())]
+pub struct UnknownCode {
+    near: Option<&'static str>,
 }
 
 impl fmt::Display for Code {
@@ -210,27 +298,47 @@ impl Serialize for Code {
     }
 }
 
-/// The candidate that a misspelt word most likely means, if one is near enough.
+/// The candidate that a misspelt word most likely means, if one is near enough; the first of several.
 pub(crate) fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let limit = word.chars().count().div_ceil(3);
-    let near = candidates.into_iter().map(|candidate| (distance(word, candidate), candidate));
-    near.filter(|(distance, _)| *distance <= limit).min().map(|(_, candidate)| candidate)
+    let word: Vec<char> = word.chars().flat_map(char::to_lowercase).collect();
+    let mut limit = word.len().div_ceil(3);
+    let (mut nearest, mut rows) = (None, [Vec::new(), Vec::new()]);
+    for candidate in candidates {
+        // Words of such different lengths are far apart; most candidates end here.
+        if candidate.chars().count().abs_diff(word.len()) > limit {
+            continue;
+        }
+        let Some(distance) = distance(&word, candidate, limit, &mut rows) else { continue };
+        nearest = Some(candidate);
+        if distance <= 1 {
+            break;
+        }
+        limit = distance - 1;
+    }
+    nearest
 }
 
-/// How many characters to insert, delete or replace to get from one word to the other, case aside.
-fn distance(from: &str, to: &str) -> usize {
-    let to: Vec<char> = to.to_lowercase().chars().collect();
-    let mut row: Vec<usize> = (0..=to.len()).collect();
-    for (i, c) in from.to_lowercase().chars().enumerate() {
-        let mut next = vec![i + 1];
-        for (j, (other, pair)) in to.iter().zip(row.windows(2)).enumerate() {
+/// How many characters to insert, delete or replace to get from one word to the other, case aside; nothing if that is
+/// over the limit.
+fn distance(from: &[char], to: &str, limit: usize, [row, next]: &mut [Vec<usize>; 2]) -> Option<usize> {
+    row.clear();
+    row.extend(0..=from.len());
+    for (i, letter) in to.chars().flat_map(char::to_lowercase).enumerate() {
+        next.clear();
+        next.push(i + 1);
+        let (mut left, mut least) = (i + 1, i + 1);
+        for (other, pair) in from.iter().zip(row.windows(2)) {
             let [diagonal, above] = pair else { continue };
-            let left = next.get(j).copied().unwrap_or_default();
-            next.push((diagonal + usize::from(c != *other)).min(above + 1).min(left + 1));
+            left = (diagonal + usize::from(letter != *other)).min(above + 1).min(left + 1);
+            least = least.min(left);
+            next.push(left);
         }
-        row = next;
+        if least > limit {
+            return None;
+        }
+        std::mem::swap(row, next);
     }
-    row.last().copied().unwrap_or_default()
+    row.last().copied().filter(|distance| *distance <= limit)
 }
 
 #[cfg(test)]
@@ -260,8 +368,18 @@ mod tests {
     }
 
     #[test]
+    fn every_code_has_a_page_and_every_page_a_code() {
+        for code in Code::ALL {
+            assert!(page(code.as_str()).is_some_and(|page| page.len() > 40), "{code}");
+            assert_eq!(code.as_str().parse(), Ok(*code));
+        }
+        let pages = include_str!("../CODES.md").matches("\n## ").count();
+        assert_eq!(pages, Code::ALL.len());
+    }
+
+    #[test]
     fn sorts_by_position_and_drops_repetitions() {
-        let at = |file: &str, line, column| Location { file: file.to_owned(), line, column };
+        let at = |file: &str, line, column| Location { line, column, ..Location::whole(file) };
         let remark = |at: &Location| Diagnostic::new(Code::Syntax, at, "x");
         let mut found = vec![remark(&at("b", 1, 1)), remark(&at("a", 2, 1)), remark(&at("a", 1, 9))];
         found.push(remark(&at("b", 1, 1)));

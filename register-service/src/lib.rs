@@ -19,6 +19,8 @@
 //! ```
 
 mod apply;
+#[cfg(test)]
+mod corpus;
 mod diagnostic;
 mod dump;
 #[cfg(test)]
@@ -30,7 +32,7 @@ mod template;
 mod workflow;
 
 pub use crate::apply::{ApplyError, Done, Outcome, apply};
-pub use crate::diagnostic::{Code, Diagnostic, Location, Severity};
+pub use crate::diagnostic::{Code, Diagnostic, Location, Severity, UnknownCode};
 pub use crate::dump::dump;
 pub use crate::plan::{
     Adopt, Change, Guard, Guards, InvalidLimit, Limit, Moved, OWNER_TAG, PROTECTED_TAG, Plan, Policy, Prune, Reason,
@@ -39,5 +41,8 @@ pub use crate::plan::{
 pub use crate::service::{NotEnsured, NotRemoved, Options, RegisterService};
 pub use crate::source::{File, read};
 pub use crate::template::Environment;
+pub use crate::template::dotenv::read_env_file;
 pub use crate::workflow::address::{GatewayUrl, InvalidGatewayUrl};
-pub use crate::workflow::{Desired, Entry, InvalidFiles, Loaded, Settings, Usage, load};
+pub use crate::workflow::live::{Offer, check_tools};
+pub use crate::workflow::reference::ToolReference;
+pub use crate::workflow::{Desired, Entry, InvalidFiles, Loaded, Settings, Unset, Usage, load};

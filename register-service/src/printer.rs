@@ -2,6 +2,11 @@
 //!
 //! What comes from files and from the gateway is printed without control characters, which a terminal would obey.
 
+mod excerpt;
+mod github;
+mod junit;
+mod sarif;
+
 use std::io::{self, Write};
 
 use register_service::{Diagnostic, Severity};
@@ -23,6 +28,8 @@ pub(crate) struct Printer {
     pub(crate) colour: bool,
     /// Whether stdout does.
     pub(crate) result_colour: bool,
+    /// Whether someone reads stderr on a terminal.
+    pub(crate) terminal: bool,
 }
 
 /// A colour of the result.
@@ -67,8 +74,9 @@ impl Printer {
 
     /// The whole report: remarks on stderr, the result on stdout.
     pub(crate) fn report(self, report: &Report) {
-        for diagnostic in &report.diagnostics {
-            self.remark(diagnostic);
+        // Annotations are remarks themselves, and the log that they stand in shows both streams.
+        if self.output != Output::Github {
+            report.diagnostics.iter().for_each(|diagnostic| self.remark(diagnostic));
         }
         let tally = |severity| report.diagnostics.iter().filter(|it| it.severity == severity).count();
         if tally(Severity::Error) > 0 {
@@ -78,31 +86,29 @@ impl Printer {
         for failure in &report.failures {
             self.failure(&failure.message, failure.hint.as_deref());
         }
-        match self.output {
-            Output::Human => write(&mut io::stdout().lock(), &report.text),
-            Output::Json => {
-                let whole = json!({
-                    "version": JSON_VERSION,
-                    "command": report.command,
-                    "class": report.exit.class(),
-                    "exitCode": report.exit as u8,
-                    "diagnostics": report.diagnostics,
-                    "failures": report.failures,
-                    "result": report.json,
-                });
-                write(&mut io::stdout().lock(), &format!("{whole:#}\n"));
-            }
-        }
+        let text = match self.output {
+            Output::Human => report.text.clone(),
+            Output::Json => json(report),
+            Output::Sarif => sarif::write(report),
+            Output::Junit => junit::write(report),
+            Output::Github => github::write(report),
+        };
+        write(&mut io::stdout().lock(), &text);
     }
 
     fn remark(self, diagnostic: &Diagnostic) {
         if self.verbosity == Verbosity::Quiet && !diagnostic.is_error() {
             return;
         }
-        let line = diagnostic.to_string();
+        let line = clean(&diagnostic.to_string());
         let word = format!(" {}[", diagnostic.severity);
         let painted = format!(" {}[", self.paint(diagnostic.severity));
-        write(&mut io::stderr().lock(), &(clean(&line).replacen(&word, &painted, 1) + "\n"));
+        let mut line = line.replacen(&word, &painted, 1) + "\n";
+        if let Some(excerpt) = excerpt::excerpt(diagnostic).filter(|_| self.terminal) {
+            let first = line.find('\n').map_or(line.len(), |at| at + 1);
+            line.insert_str(first, &clean_but_tabs(&excerpt));
+        }
+        write(&mut io::stderr().lock(), &line);
     }
 
     /// A part of the result in a colour, if stdout shows any.
@@ -124,6 +130,31 @@ impl Printer {
         };
         if self.colour { format!("\u{1b}[1;{code}m{severity}\u{1b}[0m") } else { severity.to_string() }
     }
+}
+
+/// The object that programs read.
+fn json(report: &Report) -> String {
+    let with_help = |diagnostic: &Diagnostic| {
+        let mut object = json!(diagnostic);
+        if let Some(members) = object.as_object_mut() {
+            members.insert("help".to_owned(), json!(format!("register-service explain {}", diagnostic.code)));
+        }
+        object
+    };
+    let whole = json!({
+        "version": JSON_VERSION,
+        "command": report.command,
+        "class": report.exit.class(),
+        "exitCode": report.exit as u8,
+        "diagnostics": report.diagnostics.iter().map(with_help).collect::<Vec<_>>(),
+        "failures": report.failures,
+        "result": report.json,
+    });
+    format!("{whole:#}\n")
+}
+
+fn clean_but_tabs(text: &str) -> String {
+    text.split('\t').map(clean).collect::<Vec<_>>().join("\t")
 }
 
 /// A text whose control characters, but for line breaks, are spelt out.

@@ -4,21 +4,27 @@
 //! `node_modules` left out, links to folders not followed. A missing file or folder is an error, never an empty set.
 //! Nothing here knows what the documents mean.
 
+mod build;
 pub(crate) mod document;
+mod excerpt;
 pub(crate) mod node;
+mod scalar;
 pub(crate) mod yaml;
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::{self, Read};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::diagnostic::{Code, Diagnostic, Location};
-use crate::source::node::{Node, Position};
+use crate::source::node::{Node, Position, Span};
 
 /// What stands for it among the paths.
 const STANDARD_INPUT: &str = "-";
 const MAX_FILE_BYTES: u64 = 1 << 20;
+const BYTE_ORDER_MARK: char = '\u{feff}';
 const MAX_FOLDER_DEPTH: usize = 32;
 const SKIPPED_FOLDERS: [&str; 2] = ["target", "node_modules"];
 const PROJECT_FILES: [&str; 2] = ["compozy.yaml", "compozy.yml"];
@@ -28,7 +34,12 @@ const PROJECT_FILES: [&str; 2] = ["compozy.yaml", "compozy.yml"];
 pub struct File {
     path: String,
     name: String,
+    text: Arc<str>,
     pub(crate) documents: Vec<Node>,
+    /// Whether those are all that the file holds.
+    pub(crate) is_whole: bool,
+    /// Whether something in them was not of the type that is read there, and was taken out.
+    pub(crate) has_misfits: bool,
 }
 
 impl File {
@@ -49,18 +60,55 @@ impl File {
     }
 
     pub(crate) fn parse(path: &str, name: &str, text: &str) -> (Self, Vec<Diagnostic>) {
-        let (documents, malformed) = yaml::parse(text);
-        let file = Self { path: path.to_owned(), name: name.to_owned(), documents };
+        let text = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text);
+        let yaml::Read { documents, is_whole, malformed } = yaml::parse(text);
+        let file = Self {
+            path: path.to_owned(),
+            name: name.to_owned(),
+            text: text.into(),
+            documents,
+            is_whole,
+            has_misfits: false,
+        };
         let remark = |it: yaml::Malformed| {
-            let diagnostic = Diagnostic::new(it.code, &file.at(it.position), it.message);
+            let diagnostic = Diagnostic::new(it.code, &file.at(it.span), it.message);
             it.hint.into_iter().fold(diagnostic, Diagnostic::hint)
         };
-        let diagnostics = malformed.map(remark).into_iter().collect();
+        let diagnostics = malformed.into_iter().map(remark).collect();
         (file, diagnostics)
     }
 
-    pub(crate) fn at(&self, position: Position) -> Location {
-        Location { file: self.path.clone(), line: position.line, column: position.column }
+    pub(crate) fn at(&self, Span { start, end }: Span) -> Location {
+        Location {
+            file: self.path.clone(),
+            line: start.line,
+            column: start.column,
+            end_line: end.line,
+            end_column: end.column,
+        }
+    }
+
+    /// Where a part of a text stands; where all of it does, if that cannot be told.
+    pub(crate) fn part(&self, node: &Node, part: Range<usize>) -> Location {
+        let found = node.as_text().and_then(|text| text.locate(&self.text, part));
+        self.at(found.unwrap_or(node.span))
+    }
+
+    /// The file without what it holds, to place parts of it.
+    pub(crate) fn without_documents(&self) -> Self {
+        Self {
+            documents: Vec::new(),
+            path: self.path.clone(),
+            name: self.name.clone(),
+            text: Arc::clone(&self.text),
+            ..*self
+        }
+    }
+
+    /// A line of the file as it may be shown: where a secret is likely, only its templates can be read.
+    pub(crate) fn excerpt(&self, number: u32) -> Option<String> {
+        let line = self.text.lines().nth(usize::try_from(number).ok()?.checked_sub(1)?)?;
+        Some(excerpt::blot(line))
     }
 
     pub(crate) fn is_project(&self) -> bool {
@@ -93,7 +141,10 @@ pub fn read(paths: &[PathBuf]) -> (Vec<File>, Vec<Diagnostic>) {
             if !seen.insert(identity) {
                 continue;
             }
-            match text(&found) {
+            match bytes(&found)
+                .map_err(|message| whole(Code::Unreadable, &found, message))
+                .and_then(|it| text(&found, it))
+            {
                 Ok(text) => {
                     let name = found.strip_prefix(path).ok().filter(|it| !it.as_os_str().is_empty());
                     let name = name.or_else(|| found.file_name().map(Path::new)).unwrap_or(&found);
@@ -101,7 +152,7 @@ pub fn read(paths: &[PathBuf]) -> (Vec<File>, Vec<Diagnostic>) {
                     files.push(file);
                     diagnostics.extend(remarks);
                 }
-                Err(message) => diagnostics.push(whole(Code::Unreadable, &found, message)),
+                Err(remark) => diagnostics.push(remark),
             }
         }
     }
@@ -166,20 +217,54 @@ fn walk(folder: &Path, depth: usize, files: &mut Vec<PathBuf>, diagnostics: &mut
     }
 }
 
-fn text(path: &Path) -> Result<String, String> {
-    if path == Path::new(STANDARD_INPUT) {
-        return text_of(io::stdin().lock());
-    }
-    text_of(fs::File::open(path).map_err(|error| error.to_string())?)
+/// The path as it is shown, and the text of one file.
+pub(crate) fn text_of(path: &Path) -> Result<(String, String), Diagnostic> {
+    let bytes = bytes(path).map_err(|message| whole(Code::Unreadable, path, message))?;
+    Ok((shown(path), text(path, bytes)?))
 }
 
-fn text_of(file: impl Read) -> Result<String, String> {
+fn bytes(path: &Path) -> Result<Vec<u8>, String> {
+    if path == Path::new(STANDARD_INPUT) {
+        return bytes_of(io::stdin().lock());
+    }
+    bytes_of(fs::File::open(path).map_err(|error| error.to_string())?)
+}
+
+fn bytes_of(file: impl Read) -> Result<Vec<u8>, String> {
     let mut bytes = Vec::new();
     file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes).map_err(|error| error.to_string())?;
     if bytes.len() as u64 > MAX_FILE_BYTES {
         return Err("the file is larger than 1 MiB".to_owned());
     }
-    String::from_utf8(bytes).map_err(|_| "the file is not UTF-8 text".to_owned())
+    Ok(bytes)
+}
+
+fn text(path: &Path, bytes: Vec<u8>) -> Result<String, Diagnostic> {
+    let error = match String::from_utf8(bytes) {
+        Ok(text) => return Ok(text),
+        Err(error) => error,
+    };
+    let bytes = error.as_bytes();
+    let (good, bad) = bytes.split_at_checked(error.utf8_error().valid_up_to()).unwrap_or_default();
+    let (message, hint) = match bytes {
+        [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => ("the file is UTF-16 text".to_owned(), "save it as UTF-8"),
+        _ => {
+            let byte = bad.first().copied().unwrap_or_default();
+            (
+                format!("byte 0x{byte:02x} is not UTF-8 text"),
+                "save the file as UTF-8, and not in Latin-1 or Windows-1252",
+            )
+        }
+    };
+    let start = Position { line: 1, column: 1 }.behind(&String::from_utf8_lossy(good));
+    let at = Location {
+        file: shown(path),
+        line: start.line,
+        column: start.column,
+        end_line: start.line,
+        end_column: start.column + 1,
+    };
+    Err(Diagnostic::new(Code::Encoding, &at, message).hint(hint))
 }
 
 /// A path as people write it: `/` between the parts, no `./` in front.
@@ -189,7 +274,7 @@ fn shown(path: &Path) -> String {
 }
 
 fn whole(code: Code, path: &Path, message: impl Into<String>) -> Diagnostic {
-    Diagnostic::new(code, &Location { file: shown(path), line: 0, column: 0 }, message)
+    Diagnostic::new(code, &Location::whole(shown(path)), message)
 }
 
 #[cfg(test)]

@@ -1,79 +1,31 @@
-//! Templates in the engine's form, Go's `text/template` with a few of Sprig's functions, rendered by minijinja.
+//! Templates in the engine's form: Go's `text/template` with some of Sprig's functions.
 //!
-//! Understood: `{{ .env.NAME }}`, texts, integers, `true` and `false`, parentheses, pipes, `default`, `quote`, `trim`,
-//! `upper`, `lower`, `if` / `else if` / `else` / `end`, comments and the trim markers `{{-` and `-}}`. A variable that
-//! is not set is an error wherever its value is used; asking for it with `if` or `default` is not a use. Anything else
-//! is an error that names it. There is no way to get the template's own text as its result.
+//! Understood: `{{ .env.NAME }}`, texts, integers, `true` and `false`, parentheses, pipes, the functions of
+//! [`function::FUNCTIONS`], `if` / `else if` / `else` / `end`, comments and the trim markers `{{-` and `-}}`. A variable
+//! that is not set is an error wherever its value is used; asking for it with `if`, `default` and the like is not a use.
+//! Anything else is an error that names it. There is no way to get the template's own text as its result.
 
+pub(crate) mod dotenv;
+mod environment;
 mod expression;
+mod function;
 mod go;
 
-use std::collections::BTreeMap;
-use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::ops::Range;
 
-use minijinja::{UndefinedBehavior, context};
-use schemas::REDACTED;
+pub use crate::template::environment::Environment;
+pub(crate) use crate::template::environment::is_secret_name;
+use crate::template::function::Evaluation;
 
-/// The variables that templates may use, as `.env.NAME`. Values never print.
-///
-/// ```
-/// use register_service::Environment;
-///
-/// let environment = Environment::from_iter([("TOKEN", "hunter2")]);
-/// assert_eq!(environment.get("TOKEN"), Some("hunter2"));
-/// assert_eq!(format!("{environment:?}"), r#"Environment({"TOKEN"})"#);
-/// ```
-#[derive(Clone, Default, PartialEq, Eq)]
-pub struct Environment {
-    values: BTreeMap<String, String>,
-}
-
-impl Environment {
-    /// The value of a variable.
-    pub fn get(&self, name: &str) -> Option<&str> {
-        self.values.get(name).map(String::as_str)
-    }
-
-    /// The same variables with a placeholder for every value that looks like a secret, by its variable's name or
-    /// because it is an address with a password in it.
-    #[must_use]
-    pub fn redacted(&self) -> Self {
-        let shown = |(name, value): (&String, &String)| {
-            let value = if is_secret(name, value) { REDACTED } else { value };
-            (name.clone(), value.to_owned())
-        };
-        self.values.iter().map(shown).collect()
-    }
-}
-
-impl<K: Into<String>, V: Into<String>> FromIterator<(K, V)> for Environment {
-    fn from_iter<I: IntoIterator<Item = (K, V)>>(variables: I) -> Self {
-        let values = variables.into_iter().map(|(name, value)| (name.into(), value.into())).collect();
-        Self { values }
-    }
-}
-
-impl fmt::Debug for Environment {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let names: std::collections::BTreeSet<_> = self.values.keys().collect();
-        f.debug_tuple("Environment").field(&names).finish()
-    }
-}
-
-fn is_secret(name: &str, value: &str) -> bool {
-    const WORDS: [&str; 9] = ["token", "secret", "key", "pass", "pwd", "credential", "auth", "private", "dsn"];
-    let name = name.to_lowercase();
-    WORDS.iter().any(|word| name.contains(word)) || (value.contains("://") && value.contains('@'))
-}
-
-/// Why a text does not render, and the place to point at.
+/// Why a text does not render.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Fault {
-    /// Which `{{` of the text it is about, from 0.
-    pub(crate) template: usize,
+    /// The part of the text that it is about, in bytes.
+    pub(crate) part: Range<usize>,
     /// What is wrong with it.
     pub(crate) kind: FaultKind,
+    /// What to do about it.
+    pub(crate) hint: Option<String>,
 }
 
 /// What is wrong with a template.
@@ -85,40 +37,34 @@ pub(crate) enum FaultKind {
     Bad(String),
 }
 
+impl Fault {
+    fn bad(part: Range<usize>, message: impl Into<String>) -> Self {
+        Self { part, kind: FaultKind::Bad(message.into()), hint: None }
+    }
+}
+
 /// Renders a text; one without `{{` is its own result. Every fault is reported, in order.
 pub(crate) fn render(text: &str, environment: &Environment) -> Result<String, Vec<Fault>> {
     if !text.contains("{{") {
         return Ok(text.to_owned());
     }
-    let (program, mut faults) = go::translate(text);
-    let missing = Arc::new(Mutex::new(Vec::new()));
-    let engine = engine(environment, &missing);
-    let scope = context! { env => &environment.values, texts => program.texts };
-    let rendered = engine.render_str(&program.source, scope);
-    faults.append(&mut missing.lock().unwrap_or_else(PoisonError::into_inner));
-    faults.sort_by_key(|fault| fault.template);
-    match rendered {
-        Ok(text) if faults.is_empty() => Ok(text),
-        Err(error) if faults.is_empty() => Err(vec![Fault { template: 0, kind: FaultKind::Bad(error.to_string()) }]),
-        Ok(_) | Err(_) => Err(faults),
+    let (pieces, faults) = go::parse(text);
+    let mut evaluation = Evaluation { environment, faults };
+    let mut out = String::new();
+    evaluation.write(&pieces, &mut out);
+    let mut faults = evaluation.faults;
+    if faults.is_empty() {
+        return Ok(out);
     }
+    faults.sort_by_key(|fault| fault.part.start);
+    Err(faults)
 }
 
-/// minijinja with what the translation uses. `need` notes what is missing and goes on, so that all of it is found.
-fn engine(environment: &Environment, missing: &Arc<Mutex<Vec<Fault>>>) -> minijinja::Environment<'static> {
-    let mut engine = minijinja::Environment::new();
-    engine.set_undefined_behavior(UndefinedBehavior::SemiStrict);
-    engine.add_filter("quote", |text: String| expression::quoted(&text));
-    let (values, missing) = (environment.values.clone(), Arc::clone(missing));
-    engine.add_function("need", move |name: String, template: usize| {
-        let value = values.get(&name).cloned();
-        value.unwrap_or_else(|| {
-            let mut missing = missing.lock().unwrap_or_else(PoisonError::into_inner);
-            missing.push(Fault { template, kind: FaultKind::Missing(name) });
-            String::new()
-        })
-    });
-    engine
+/// The names of the variables that a text mentions, used or only asked for.
+pub(crate) fn variables(text: &str) -> Vec<String> {
+    let mut names = Vec::new();
+    go::parse(text).0.iter().for_each(|piece| piece.variables(&mut names));
+    names
 }
 
 #[cfg(test)]

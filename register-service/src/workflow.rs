@@ -11,12 +11,18 @@ pub(crate) mod address;
 mod date;
 mod document;
 mod entry;
+mod faults;
 mod fields;
 pub(crate) mod gateway;
 mod header;
 mod identity;
+pub(crate) mod live;
+pub(crate) mod reference;
 pub(crate) mod rewrite;
+mod selector;
+mod variables;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use schemas::workflow::McpItem;
@@ -28,6 +34,8 @@ use crate::source::{self, File};
 use crate::template::Environment;
 use crate::workflow::address::GatewayUrl;
 use crate::workflow::entry::Context;
+use crate::workflow::faults::Rendering;
+use crate::workflow::reference::ToolReference;
 
 /// What the meaning of the files depends on, besides the files.
 #[derive(Debug, Clone)]
@@ -38,12 +46,26 @@ pub struct Settings {
     pub environment: Environment,
     /// Register every entry, also those that say `use_proxy: false`.
     pub all: bool,
+    /// What it means that a variable is not set.
+    pub unset: Unset,
+}
+
+/// What it means that a template uses a variable that is not set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Unset {
+    /// An error in what is registered, and a warning elsewhere: the engine may have it.
+    #[default]
+    RefuseWhereUsed,
+    /// An error everywhere.
+    Refuse,
+    /// A warning. What needs it for its meaning is not among the entries that come back.
+    Warn,
 }
 
 impl Settings {
-    /// Register what says so.
+    /// Register what says so, and refuse to without the variables for it.
     pub fn new(gateway: GatewayUrl, environment: Environment) -> Self {
-        Self { gateway, environment, all: false }
+        Self { gateway, environment, all: false, unset: Unset::default() }
     }
 }
 
@@ -52,7 +74,11 @@ impl Settings {
 pub struct Desired {
     files: Vec<File>,
     entries: Vec<Entry>,
+    unresolved: Vec<(String, Location)>,
+    tools: Vec<ToolReference>,
+    /// The variables as they may be shown, and those of the documents that declare some themselves.
     shown: Environment,
+    shown_in: BTreeMap<(usize, usize), Environment>,
 }
 
 /// One entry of `mcps:`.
@@ -89,12 +115,24 @@ pub enum Usage {
 }
 
 /// Which entry of which document: indices into files, documents, agents and items.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Place {
     file: usize,
     document: usize,
     agent: Option<usize>,
     item: usize,
+}
+
+impl Place {
+    /// The item in its document.
+    pub(crate) fn node<'a>(&self, files: &'a [File]) -> Option<&'a Node> {
+        let document = files.get(self.file)?.documents.get(self.document)?;
+        let holder = match self.agent {
+            Some(agent) => document.get("agents")?.items().get(agent)?,
+            None => document,
+        };
+        holder.get("mcps")?.items().get(self.item)
+    }
 }
 
 impl Entry {
@@ -114,6 +152,11 @@ impl Desired {
         &self.entries
     }
 
+    /// The entries whose meaning depends on variables that are not set, by id. There are some only with [`Unset::Warn`].
+    pub fn unresolved(&self) -> &[(String, Location)] {
+        &self.unresolved
+    }
+
     /// The files.
     pub fn files(&self) -> &[File] {
         &self.files
@@ -121,20 +164,31 @@ impl Desired {
 
     /// What is to be registered, each name once, in the order of files and lines.
     pub fn definitions(&self) -> Vec<Definition> {
-        let mut definitions: Vec<Definition> = Vec::new();
-        for entry in &self.entries {
-            if let Usage::Registered { definition, .. } = &entry.usage
-                && !definitions.iter().any(|it| it.name == definition.name)
-            {
-                definitions.push(definition.as_ref().clone());
-            }
-        }
-        definitions
+        self.registered().cloned().collect()
+    }
+
+    /// Brings remarks about these files into order, each with the line that it is about.
+    pub(crate) fn finish(&self, diagnostics: &mut Vec<Diagnostic>) {
+        diagnostic::sort(diagnostics);
+        excerpts(&self.files, diagnostics);
+    }
+
+    /// The tools that actions and tasks name, in the order of files and lines.
+    pub fn tools(&self) -> &[ToolReference] {
+        &self.tools
+    }
+
+    fn registered(&self) -> impl Iterator<Item = &Definition> {
+        let mut seen = BTreeSet::new();
+        self.entries.iter().filter_map(move |entry| match &entry.usage {
+            Usage::Registered { definition, .. } => seen.insert(&definition.name).then_some(definition.as_ref()),
+            Usage::Direct | Usage::Referenced { .. } => None,
+        })
     }
 
     /// The entries that stand for an upstream which nothing here registers: the gateway has it, or something is amiss.
     pub fn references(&self) -> Vec<(&Entry, &ServerName)> {
-        let registered: Vec<ServerName> = self.definitions().into_iter().map(|it| it.name).collect();
+        let registered: BTreeSet<&ServerName> = self.registered().map(|it| &it.name).collect();
         let references = self.entries.iter().filter_map(|entry| match &entry.usage {
             Usage::Referenced { name, .. } if !registered.contains(name) => Some((entry, name)),
             _ => None,
@@ -170,9 +224,12 @@ pub struct Loaded {
 /// Files in which something is wrong.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{} in the files", count(.diagnostics))]
+#[non_exhaustive]
 pub struct InvalidFiles {
     /// Everything that was found, warnings and notes too, sorted.
     pub diagnostics: Vec<Diagnostic>,
+    /// The files that could be read.
+    pub files: Vec<String>,
 }
 
 fn count(diagnostics: &[Diagnostic]) -> String {
@@ -211,32 +268,85 @@ pub(crate) fn interpret(
 ) -> Result<Loaded, InvalidFiles> {
     let items = document::collect(&mut files, &mut diagnostics);
     let declared = identity::check_ids(&items, &files, &mut diagnostics);
-    let shown = settings.environment.redacted();
+    let environments = environments(&files, settings, &mut diagnostics);
     let governed = governed(&files);
-    let mut entries = Vec::new();
-    for (place, item, node) in &items {
-        let Some(file) = files.get(place.file) else { continue };
+    let (mut entries, mut unresolved) = (Vec::new(), Vec::new());
+    for (place, item) in &items {
+        let (Some(file), Some(node)) = (files.get(place.file), place.node(&files)) else { continue };
         let entry = match item {
             McpItem::Selector(id) => {
-                diagnostics.extend(identity::check_selector(id, &declared, &file.at(node.position)));
+                diagnostics.extend(declared.check_selector(id, file, node));
                 continue;
             }
             McpItem::Entry(entry) => entry,
         };
         let by_default = governed.iter().any(|folder| lies_in(file.folder(), folder));
-        let context = Context { file, settings, by_default };
+        let environment = environments.get(&(place.file, place.document)).unwrap_or(&settings.environment);
+        let context = Context { file, settings, environment, by_default };
         let (usage, remarks) = entry::read(entry, node, &context);
         diagnostics.extend(remarks);
-        if let (Some(usage), Some(id)) = (usage, entry.id.clone()) {
-            entries.push(Entry { id, location: file.at(node.position), usage, place: *place });
+        let (Some(id), location) = (entry.id.clone(), file.at(node.head())) else { continue };
+        match usage {
+            Some(usage) => entries.push(Entry { id, location, usage, place: *place }),
+            None => unresolved.push((id, location)),
         }
     }
     identity::check_names(&entries, &mut diagnostics);
+    identity::check_agents(&files, &mut diagnostics);
+    let tools = reference::check(&files, &items, &entries, &mut diagnostics);
     diagnostic::sort(&mut diagnostics);
+    excerpts(&files, &mut diagnostics);
     if diagnostics.iter().any(Diagnostic::is_error) {
-        return Err(InvalidFiles { diagnostics });
+        let files = files.iter().map(|file| file.path().to_owned()).collect();
+        return Err(InvalidFiles { diagnostics, files });
     }
-    Ok(Loaded { desired: Desired { files, entries, shown }, remarks: diagnostics })
+    let shown = settings.environment.redacted();
+    let shown_in = environments.into_iter().map(|(place, it)| (place, it.redacted())).collect();
+    Ok(Loaded { desired: Desired { files, entries, unresolved, tools, shown, shown_in }, remarks: diagnostics })
+}
+
+/// The variables of the documents that declare some themselves: their own, those of the project above them, and what
+/// hides both.
+fn environments(
+    files: &[File],
+    settings: &Settings,
+    diagnostics: &mut Vec<Diagnostic>,
+) -> BTreeMap<(usize, usize), Environment> {
+    let environment = &settings.environment;
+    let unset_is_error = settings.unset == Unset::Refuse;
+    let mut found = BTreeMap::new();
+    let mut own = |file, node, below: &Environment| {
+        variables::own(node, below, Rendering { file, environment, unset_is_error }, diagnostics)
+    };
+    let mut projects: Vec<(&str, Environment)> = Vec::new();
+    for file in files.iter().filter(|file| file.is_project()) {
+        let declared = file.documents.iter().find_map(|node| own(file, node, &Environment::default()));
+        projects.extend(declared.map(|environment| (file.folder(), environment)));
+    }
+    // Of nested projects the inner one counts.
+    projects.sort_by_key(|(folder, _)| std::cmp::Reverse(folder.len()));
+    for (index, file) in files.iter().enumerate() {
+        let project = projects.iter().find(|(folder, _)| lies_in(file.folder(), folder)).map(|(_, it)| it);
+        let nothing = Environment::default();
+        let below = project.unwrap_or(&nothing);
+        for (document, node) in file.documents.iter().enumerate() {
+            let is_own = !file.is_project() && document::kind(file, node) != document::Kind::Foreign;
+            let declared = if is_own { own(file, node, below) } else { None };
+            if declared.is_some() || project.is_some() {
+                found.insert((index, document), environment.over(&declared.unwrap_or_default()).over(below));
+            }
+        }
+    }
+    found
+}
+
+/// Adds to each remark the line that it is about.
+fn excerpts(files: &[File], diagnostics: &mut [Diagnostic]) {
+    let by_path: BTreeMap<&str, &File> = files.iter().map(|file| (file.path(), file)).collect();
+    for diagnostic in diagnostics {
+        let file = by_path.get(diagnostic.file.as_str());
+        diagnostic.excerpt = file.and_then(|file| file.excerpt(diagnostic.line));
+    }
 }
 
 /// The folders of the projects that register every entry unless it says otherwise.

@@ -19,6 +19,16 @@ pub fn fixture(name: &str) -> PathBuf {
     installed(&format!("bin/{name}"))
 }
 
+/// A Python with `jsonschema` and `lxml`.
+///
+/// # Panics
+///
+/// When it is not installed.
+#[must_use]
+pub fn python() -> PathBuf {
+    installed("python/modern/bin/python")
+}
+
 /// A `PATH` on which the installed programs come first.
 ///
 /// # Panics

@@ -18,6 +18,7 @@ mod one_address;
 mod ownership;
 mod real_servers;
 mod reference;
+mod reports;
 mod stdio_front;
 mod streams;
 mod sync;

@@ -103,8 +103,8 @@ mcps:
     use_proxy: true
 "#,
     );
-    for command in ["validate", "sync"] {
-        let ended = register_service(&recorder.url, &[command], folder.path()).await;
+    for command in [&["validate", "--strict-env"][..], &["sync"]] {
+        let ended = register_service(&recorder.url, command, folder.path()).await;
         assert_eq!((ended.code, ended.out.as_str()), (Some(3), ""), "{}", ended.err);
         let file = folder.path().join("w.yaml").display().to_string();
         let errors = ended.err.lines().filter_map(|line| line.strip_prefix(&file)).map(|line| {
@@ -113,7 +113,7 @@ mcps:
         });
         let expected = [
             (":5:16", "unknown-transport"),
-            (":10:30", "missing-variable"),
+            (":10:33", "missing-variable"),
             (":13:10", "bad-url"),
             (":15:9", "duplicate-id"),
         ];

@@ -1,10 +1,12 @@
 //! What each command takes.
 
+use std::fmt;
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
-use register_service::Limit;
+use register_service::{Code, Limit};
 use schemas::{Owner, ServerName, parse_duration};
 
 pub(super) const PLAN_EXAMPLES: &str = "\
@@ -36,9 +38,63 @@ pub(crate) struct Files {
     /// YAML files, or folders with such files in them; `-` is standard input
     #[arg(required = true, value_name = "PATH")]
     pub(crate) paths: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) reading: Reading,
+}
+
+/// How files are read.
+#[derive(Debug, Args)]
+pub(crate) struct Reading {
     /// Take every entry as registered, also those with `use_proxy: false`
     #[arg(long)]
     pub(crate) all: bool,
+    /// A `.env` file with variables for templates, which hide those of the environment; the last one given counts most
+    #[arg(long, value_name = "FILE")]
+    pub(crate) env_file: Vec<PathBuf>,
+    /// A variable for templates, which hides all others of its name
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub(crate) set: Vec<Assignment>,
+    /// A variable that is not set is an error, also where only the engine needs it
+    #[arg(long)]
+    pub(crate) strict_env: bool,
+}
+
+/// A variable on the command line. Its value prints nowhere.
+#[derive(Clone)]
+pub(crate) struct Assignment {
+    pub(crate) name: String,
+    pub(crate) value: String,
+}
+
+impl FromStr for Assignment {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, &'static str> {
+        let (name, value) = text.split_once('=').filter(|(name, _)| !name.is_empty()).ok_or("it is not NAME=VALUE")?;
+        Ok(Self { name: name.to_owned(), value: value.to_owned() })
+    }
+}
+
+impl fmt::Debug for Assignment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}=[redacted]", self.name)
+    }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Validate {
+    #[command(flatten)]
+    pub(crate) files: Files,
+    /// Also ask the gateway whether the tools that actions name are there, and take the arguments they give
+    #[arg(long)]
+    pub(crate) live: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Explain {
+    /// The code, such as `unknown-key`; without one, all of them are listed
+    #[arg(value_name = "CODE")]
+    pub(crate) code: Option<Code>,
 }
 
 /// What may be changed, and in whose name.
@@ -128,6 +184,8 @@ pub(crate) struct Wait {
     /// YAML files, or folders with such files in them
     #[arg(value_name = "PATH", required_unless_present = "names")]
     pub(crate) paths: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) reading: Reading,
     /// An upstream by its name at the gateway; can be repeated
     #[arg(long = "name", value_name = "NAME")]
     pub(crate) names: Vec<ServerName>,

@@ -186,7 +186,13 @@ mod tests {
 
     #[test]
     fn a_plan_says_what_would_be_done() {
-        let printer = |verbosity| Printer { output: Output::Human, verbosity, colour: false, result_colour: false };
+        let printer = |verbosity| Printer {
+            output: Output::Human,
+            verbosity,
+            colour: false,
+            result_colour: false,
+            terminal: false,
+        };
         insta::assert_snapshot!(super::planned(&planned(), printer(Verbosity::Verbose)), @r#"
         + new  (new.yaml:3)
         ~ changed  (changed.yaml:3)

@@ -4,13 +4,13 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::Context as _;
-use register_service::{Outcome, SavedPlan};
+use register_service::{Diagnostic, Offer, Outcome, SavedPlan, check_tools};
 use schemas::FingerprintSalt;
 use serde_json::json;
 
 use crate::cli::Plan;
 use crate::commands::prepare::{self, Context, Prepared};
-use crate::commands::{Report, changes};
+use crate::commands::{Report, chain, changes};
 use crate::exit::Exit;
 
 const COMMAND: &str = "plan";
@@ -28,6 +28,7 @@ pub(super) async fn run(args: &Plan, context: &Context<'_>) -> anyhow::Result<Re
     let mut report = Report::new(COMMAND, prepared.remarks.clone());
     report.text = changes::planned(&prepared.plan, context.printer);
     report.json = told(&prepared, context);
+    report.diagnostics.extend(tool_remarks(&prepared, context).await);
     report = prepared.refuse(report, &prepare::guards(&args.changes));
     if let Some(path) = args.out.as_ref().filter(|_| report.exit == Exit::Done) {
         let saved = save(&prepared, context.settings.gateway.as_str(), new_salt()?);
@@ -39,6 +40,23 @@ pub(super) async fn run(args: &Plan, context: &Context<'_>) -> anyhow::Result<Re
         report.exit = Exit::UsageOrChanges;
     }
     Ok(report)
+}
+
+/// What the gateway says now about the tools that actions name. Carrying out the plan may change it, so it fails nothing.
+async fn tool_remarks(prepared: &Prepared, context: &Context<'_>) -> Vec<Diagnostic> {
+    if prepared.desired.tools().is_empty() {
+        return Vec::new();
+    }
+    match context.client.list_all_tools().await {
+        Ok(tools) => {
+            let offer = Offer { registrations: &prepared.observed, tools: &tools };
+            check_tools(&prepared.desired, offer).into_iter().map(Diagnostic::as_warning).collect()
+        }
+        Err(error) => {
+            context.printer.progress(&format!("tools were not checked: {}", chain(&error)));
+            Vec::new()
+        }
+    }
 }
 
 /// The result for programs, of `plan` and of `sync --dry-run`.

@@ -1,33 +1,71 @@
-//! `validate`: what the files mean, or everything that is wrong with them. Offline.
+//! `validate`: what the files mean, or everything that is wrong with them. Offline, unless asked to look at the gateway.
 
-use register_service::{Entry, Settings, Usage, load};
+use proxy_client::Client;
+use register_service::{Diagnostic, Entry, Loaded, Offer, Settings, Unset, Usage, check_tools, load};
 use serde_json::{Value, json};
 
-use crate::cli::Files;
-use crate::commands::{Report, count};
+use crate::cli::Validate;
+use crate::commands::{Report, chain, count};
+use crate::exit::Exit;
 use crate::printer::clean;
 
 const COMMAND: &str = "validate";
 
-pub(super) fn run(files: &Files, settings: &Settings) -> Report {
-    let loaded = match load(&files.paths, settings) {
+pub(super) async fn run(validate: &Validate, settings: Settings, client: &Client) -> Report {
+    // Who checks files seldom has the secrets that they use.
+    let unset = if validate.files.reading.strict_env { Unset::Refuse } else { Unset::Warn };
+    let loaded = match load(&validate.files.paths, &Settings { unset, ..settings }) {
         Ok(loaded) => loaded,
         Err(invalid) => return Report::invalid(COMMAND, invalid),
     };
+    let mut report = offline(&loaded);
+    if !validate.live {
+        return report;
+    }
+    match live(&loaded, client).await {
+        Ok(found) => {
+            let is_wrong = found.iter().any(Diagnostic::is_error);
+            report.diagnostics.extend(found);
+            report.exit = if is_wrong { Exit::InvalidFiles } else { report.exit };
+            report
+        }
+        Err(error) => {
+            let hint = "start the gateway with `mcp-proxy`, or say where it is with --proxy-url";
+            report.failed(Exit::of(&error), chain(&error), Some(hint))
+        }
+    }
+}
+
+/// What the gateway says about the tools that the files use.
+async fn live(loaded: &Loaded, client: &Client) -> Result<Vec<Diagnostic>, proxy_client::Error> {
+    let (registrations, tools) = (client.list().await?, client.list_all_tools().await?);
+    Ok(check_tools(&loaded.desired, Offer { registrations: &registrations, tools: &tools }))
+}
+
+fn offline(loaded: &Loaded) -> Report {
     let entries = loaded.desired.entries();
     let mut text: String = entries.iter().map(line).collect();
+    let unresolved = loaded.desired.unresolved();
+    for (id, location) in unresolved {
+        text += &clean(&format!("{location}: `{id}` needs variables that are not set\n"));
+    }
     let tally = |word: &str| entries.iter().filter(|entry| usage(entry) == word).count();
     text += &format!(
-        "{}, {}: {} registered, {} referenced, {} direct\n",
+        "{}, {}: {} registered, {} referenced, {} direct{}\n",
         count(loaded.desired.files().len(), "file"),
-        count(entries.len(), "entry"),
+        count(entries.len() + unresolved.len(), "entry"),
         tally("registered"),
         tally("referenced"),
         tally("direct"),
+        if unresolved.is_empty() { String::new() } else { format!(", {} unresolved", unresolved.len()) },
     );
-    let paths: Vec<&str> = loaded.desired.files().iter().map(register_service::File::path).collect();
-    let json = json!({ "files": paths, "entries": entries.iter().map(object).collect::<Vec<_>>() });
-    Report { text, json, ..Report::new(COMMAND, loaded.remarks) }
+    let files: Vec<String> = loaded.desired.files().iter().map(|file| file.path().to_owned()).collect();
+    let unresolved = unresolved.iter().map(
+        |(id, at)| json!({ "id": id, "file": at.file, "line": at.line, "column": at.column, "usage": "unresolved" }),
+    );
+    let entries: Vec<Value> = entries.iter().map(object).chain(unresolved).collect();
+    let json = json!({ "files": files, "entries": entries });
+    Report { files, text, json, ..Report::new(COMMAND, loaded.remarks.clone()) }
 }
 
 fn line(entry: &Entry) -> String {

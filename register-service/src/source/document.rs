@@ -11,7 +11,7 @@ use serde::de::{DeserializeOwned, IntoDeserializer, Visitor};
 use serde::{Deserializer, forward_to_deserialize_any};
 use serde_path_to_error::Segment;
 
-use crate::source::node::{Node, Number, Position, Value};
+use crate::source::node::{Node, Number, Span, Value};
 
 /// Enough for anyone to see that the file is of another kind altogether.
 const MAX_MISFITS: usize = 50;
@@ -20,7 +20,7 @@ const MAX_MISFITS: usize = 50;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Misfit {
     /// Where the value stands.
-    pub(crate) position: Position,
+    pub(crate) span: Span,
     /// Its path, and what was expected.
     pub(crate) message: String,
 }
@@ -43,22 +43,22 @@ impl Node {
             }
             .replace("unit value", "null");
             let steps: Vec<&Segment> = path.iter().collect();
-            let Some(position) = self.remove(&steps) else {
-                misfits.push(Misfit { position: self.position, message });
+            let Some(span) = self.remove(&steps) else {
+                misfits.push(Misfit { span: self.head(), message });
                 break;
             };
-            misfits.push(Misfit { position, message });
+            misfits.push(Misfit { span, message });
         }
         (None, misfits)
     }
 
     /// Takes out what a path leads to, and says where it was. A path may go deeper than the tree does.
-    fn remove(&mut self, path: &[&Segment]) -> Option<Position> {
+    fn remove(&mut self, path: &[&Segment]) -> Option<Span> {
         let (step, rest) = path.split_first()?;
         match (&mut self.value, step) {
             (Value::List(items), Segment::Seq { index }) => {
                 let found = items.get_mut(*index)?.remove(rest);
-                found.or_else(|| Some(items.remove(*index).position))
+                found.or_else(|| Some(items.remove(*index).head()))
             }
             (Value::Map(map), Segment::Map { key }) => {
                 let index = map.entries.iter().position(|(name, ..)| name == key)?;
@@ -66,7 +66,7 @@ impl Node {
                     return Some(found);
                 }
                 map.removed.push(key.clone());
-                Some(map.entries.remove(index).2.position)
+                Some(map.entries.remove(index).2.head())
             }
             _ => None,
         }

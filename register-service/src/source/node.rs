@@ -1,5 +1,7 @@
 //! A YAML document as a tree in which every key and value knows its position.
 
+use std::ops::Range;
+
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
 /// A line and a column, both from 1.
@@ -11,11 +13,34 @@ pub(crate) struct Position {
     pub column: u32,
 }
 
+impl Position {
+    /// Where a text ends that begins here.
+    pub(crate) fn behind(self, text: &str) -> Self {
+        let characters = |part: &str| u32::try_from(part.chars().count()).unwrap_or(u32::MAX);
+        match text.rsplit_once('\n') {
+            None => Self { column: self.column.saturating_add(characters(text)), ..self },
+            Some((lines, last)) => {
+                let breaks = u32::try_from(lines.matches('\n').count() + 1).unwrap_or(u32::MAX);
+                Self { line: self.line.saturating_add(breaks), column: characters(last).saturating_add(1) }
+            }
+        }
+    }
+}
+
+/// From the first character to behind the last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub(crate) struct Span {
+    /// Where it begins.
+    pub start: Position,
+    /// Behind its end.
+    pub end: Position,
+}
+
 /// A value and where it stands.
 #[derive(Debug, Clone)]
 pub(crate) struct Node {
-    /// Where it is written; for a YAML alias, where the alias is.
-    pub(crate) position: Position,
+    /// Where it is written; for a YAML alias, where the alias is. What is inside of that is where it is written.
+    pub(crate) span: Span,
     /// What is written.
     pub(crate) value: Value,
 }
@@ -48,20 +73,37 @@ pub(crate) enum Number {
     Float(f64),
 }
 
-/// A text, and where in the file each of its `{{` stands.
+/// A text, and where it is written, from which the place of any part of it follows.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Text {
     /// The text.
     pub(crate) text: String,
-    /// The position of each `{{`, in order.
-    pub(crate) templates: Vec<Position>,
+    /// Its bytes in the file, quotes and all.
+    pub(crate) source: Range<usize>,
+    /// Where they begin.
+    pub(crate) origin: Position,
+}
+
+impl Text {
+    /// Where a part of the text stands, given the file's text: the n-th that reads so is the n-th in its source, unless
+    /// one is spelt with escapes or over a line break. Then nothing is known.
+    pub(crate) fn locate(&self, file: &str, part: Range<usize>) -> Option<Span> {
+        let (source, wanted) = (file.get(self.source.clone())?, self.text.get(part.clone())?);
+        let before = self.text.match_indices(wanted).take_while(|(at, _)| *at < part.start).count();
+        if self.text.matches(wanted).count() != source.matches(wanted).count() {
+            return None;
+        }
+        let (offset, _) = source.match_indices(wanted).nth(before)?;
+        let start = self.origin.behind(source.get(..offset)?);
+        Some(Span { start, end: start.behind(wanted) })
+    }
 }
 
 /// A mapping in the order it is written.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Map {
     /// Keys, where they stand, and values.
-    pub(crate) entries: Vec<(String, Position, Node)>,
+    pub(crate) entries: Vec<(String, Span, Node)>,
     /// Keys whose values did not fit and were removed.
     pub(crate) removed: Vec<String>,
 }
@@ -77,16 +119,16 @@ impl Map {
         self.entries.iter_mut().find(|(name, ..)| name == key).map(|(.., value)| value)
     }
 
-    /// The position of a key.
-    pub(crate) fn key_position(&self, key: &str) -> Option<Position> {
-        self.entries.iter().find(|(name, ..)| name == key).map(|(_, position, _)| *position)
+    /// Where a key stands.
+    pub(crate) fn key_span(&self, key: &str) -> Option<Span> {
+        self.entries.iter().find(|(name, ..)| name == key).map(|(_, span, _)| *span)
     }
 
     /// Sets a value in its place, or at the end.
     pub(crate) fn set(&mut self, key: &str, value: Node) {
         match self.get_mut(key) {
             Some(old) => *old = value,
-            None => self.entries.push((key.to_owned(), value.position, value)),
+            None => self.entries.push((key.to_owned(), value.span, value)),
         }
     }
 }
@@ -94,8 +136,8 @@ impl Map {
 impl Node {
     /// A text that no file holds.
     pub(crate) fn text(text: impl Into<String>) -> Self {
-        let text = Text { text: text.into(), templates: Vec::new() };
-        Self { position: Position::default(), value: Value::Text(text) }
+        let text = Text { text: text.into(), ..Text::default() };
+        Self { span: Span::default(), value: Value::Text(text) }
     }
 
     /// The mapping, if it is one.
@@ -118,9 +160,31 @@ impl Node {
         self.as_map()?.get(key)
     }
 
-    /// Where each `{{` stands; nowhere when this is no text.
-    pub(crate) fn templates(&self) -> &[Position] {
-        if let Value::Text(text) = &self.value { &text.templates } else { &[] }
+    /// The text, if it is one.
+    pub(crate) fn as_text(&self) -> Option<&Text> {
+        if let Value::Text(text) = &self.value { Some(text) } else { None }
+    }
+
+    /// Whether it is a text with a template in it.
+    pub(crate) fn is_template(&self) -> bool {
+        self.as_text().is_some_and(|text| text.text.contains("{{"))
+    }
+
+    /// Where to point for the whole of it: of what takes several lines, the part on the first.
+    pub(crate) fn head(&self) -> Span {
+        if self.span.start.line == self.span.end.line {
+            return self.span;
+        }
+        match &self.value {
+            Value::Map(map) => {
+                let first = map.entries.iter().find(|(_, key, _)| key.start == self.span.start);
+                let ends = first.map(|(_, key, value)| [value.span.end, key.end]).unwrap_or_default();
+                let end = ends.into_iter().find(|end| end.line == self.span.start.line);
+                Span { end: end.unwrap_or(self.span.start), ..self.span }
+            }
+            Value::List(items) => items.first().map_or(self.span, Node::head),
+            _ => self.span,
+        }
     }
 
     /// Whether two values say the same, wherever they stand and in whatever order their keys are.

@@ -15,25 +15,29 @@ fn check_malformed(text: &str, expected: &str) {
 
 /// Every scalar with its place, one a line.
 fn outline(text: &str) -> String {
-    fn write(node: &Node, path: &str, out: &mut String) {
+    fn write(node: &Node, path: &str, file: &str, out: &mut String) {
         match &node.value {
             Value::List(items) => {
                 for (index, item) in items.iter().enumerate() {
-                    write(item, &format!("{path}[{index}]"), out);
+                    write(item, &format!("{path}[{index}]"), file, out);
                 }
             }
             Value::Map(map) => {
-                for (key, position, value) in &map.entries {
-                    let path = format!("{path}.{key}@{}:{}", position.line, position.column);
-                    write(value, &path, out);
+                for (key, Span { start, end }, value) in &map.entries {
+                    let path = format!("{path}.{key}@{}:{}-{}", start.line, start.column, end.column);
+                    write(value, &path, file, out);
                 }
             }
             _ => {
-                let Position { line, column } = node.position;
-                let templates: Vec<_> =
-                    node.templates().iter().map(|it| format!("{}:{}", it.line, it.column)).collect();
+                let Span { start, end } = node.span;
+                let text = node.as_text().cloned().unwrap_or_default();
+                let places = text.text.match_indices(".env.").map(|(at, _)| text.locate(file, at..at + 6));
+                let places: Vec<_> = places
+                    .map(|it| it.map_or("?".to_owned(), |it| format!("{}:{}", it.start.line, it.start.column)))
+                    .collect();
                 let literal = node.literal().unwrap_or("null");
-                let line = format!("{path} = {literal:?} @{line}:{column} {}", templates.join(","));
+                let span = format!("{}:{}-{}:{}", start.line, start.column, end.line, end.column);
+                let line = format!("{path} = {literal:?} @{span} {}", places.join(","));
                 *out += &format!("{}\n", line.trim_end());
             }
         }
@@ -42,7 +46,7 @@ fn outline(text: &str) -> String {
     assert_eq!(diagnostics, "");
     let mut out = String::new();
     for document in &file.documents {
-        write(document, "", &mut out);
+        write(document, "", text, &mut out);
     }
     out
 }
@@ -50,13 +54,13 @@ fn outline(text: &str) -> String {
 #[test]
 fn every_key_and_value_knows_its_position() {
     insta::assert_snapshot!(outline("a: 1\nb:\n  - x: yes\n    y: 1.10\n  - ~\nc: {d: 'e', ü: 0x1f}\n---\nz: true\n"), @r#"
-    .a@1:1 = "1" @1:4
-    .b@2:1[0].x@3:5 = "yes" @3:8
-    .b@2:1[0].y@4:5 = "1.10" @4:8
-    .b@2:1[1] = "null" @5:5
-    .c@6:1.d@6:5 = "e" @6:8
-    .c@6:1.ü@6:13 = "0x1f" @6:16
-    .z@8:1 = "true" @8:4
+    .a@1:1-2 = "1" @1:4-1:5
+    .b@2:1-2[0].x@3:5-6 = "yes" @3:8-3:11
+    .b@2:1-2[0].y@4:5-6 = "1.10" @4:8-4:12
+    .b@2:1-2[1] = "null" @5:5-5:6
+    .c@6:1-2.d@6:5-6 = "e" @6:8-6:11
+    .c@6:1-2.ü@6:13-14 = "0x1f" @6:16-6:20
+    .z@8:1-2 = "true" @8:4-8:8
     "#);
 }
 
@@ -73,13 +77,13 @@ fn templates_are_found_inside_every_style_of_text() {
             "spelt: \"\\x7b{ .env.A }}\"\n",
         )),
         @r#"
-    .plain@1:1 = "x {{ .env.A }}" @1:8 1:10
-    .double@2:1 = "ü\n{{ .env.A }}{{ .env.B }}" @2:9 2:13,2:25
-    .single@3:1 = "it's {{ .env.A }}" @3:9 3:16
-    .literal@4:1 = "one\n  {{ .env.A }}\n" @5:3 6:5
-    .folded@7:1 = "one {{ .env.A }} two {{ .env.B }}" @8:3 9:3,9:20
-    .lines@10:1 = "one {{ .env.A }}" @10:8 11:3
-    .spelt@12:1 = "{{ .env.A }}" @12:8 12:8
+    .plain@1:1-6 = "x {{ .env.A }}" @1:8-1:22 1:13
+    .double@2:1-7 = "ü\n{{ .env.A }}{{ .env.B }}" @2:9-2:38 2:16,2:28
+    .single@3:1-7 = "it's {{ .env.A }}" @3:9-3:29 3:19
+    .literal@4:1-8 = "one\n  {{ .env.A }}\n" @5:3-6:17 6:8
+    .folded@7:1-7 = "one {{ .env.A }} two {{ .env.B }}" @8:3-9:32 9:6,9:23
+    .lines@10:1-6 = "one {{ .env.A }}" @10:8-11:15 11:6
+    .spelt@12:1-6 = "{{ .env.A }}" @12:8-12:25 12:15
     "#
     );
 }
@@ -87,22 +91,29 @@ fn templates_are_found_inside_every_style_of_text() {
 #[test]
 fn an_alias_stands_where_it_is_used_and_its_templates_where_they_are_written() {
     insta::assert_snapshot!(outline("a: &x\n  k: \"{{ .env.A }}\"\nb: *x\nc:\n  <<: *x\n  l: 1\n"), @r#"
-    .a@1:1.k@2:3 = "{{ .env.A }}" @2:6 2:7
-    .b@3:1.k@3:4 = "{{ .env.A }}" @3:4 2:7
-    .c@4:1.l@6:3 = "1" @6:6
-    .c@4:1.k@5:7 = "{{ .env.A }}" @5:7 2:7
+    .a@1:1-2.k@2:3-4 = "{{ .env.A }}" @2:6-2:20 2:10
+    .b@3:1-2.k@2:3-4 = "{{ .env.A }}" @2:6-2:20 2:10
+    .c@4:1-2.l@6:3-4 = "1" @6:6-6:7
+    .c@4:1-2.k@2:3-4 = "{{ .env.A }}" @2:6-2:20 2:10
     "#);
 }
 
 #[test]
 fn says_where_a_file_is_malformed() {
-    check_malformed("a: b: c\n", "f.yaml:1:5: error[syntax]: mapping values are not allowed in this context");
-    check_malformed("a: 1\nb: 2\na: 3\n", "f.yaml:3:1: error[duplicate-key]: key `a` is there twice");
-    check_malformed("a: *b\n", "f.yaml:1:4: error[syntax]: alias references unknown anchor");
+    check_malformed(
+        "a: b: c\n",
+        "f.yaml:1:5: error[syntax]: a `:` with a space behind it cannot stand there\n  hint: put quotes around a text with `: ` in \
+         it, and check how the line is indented",
+    );
+    check_malformed(
+        "a: 1\nb: 2\na: 3\n",
+        "f.yaml:3:1: error[duplicate-key]: key `a` is there twice\n  hint: the first is in line 1",
+    );
+    check_malformed("a: *b\n", "f.yaml:1:4: error[unknown-alias]: there is no anchor `&b` above this alias");
     check_malformed(
         "url: {{ .env.X }}\n",
-        "f.yaml:1:7: error[syntax]: expected string scalar\n  hint: put quotes around a value that begins with \
-         `{{`: to YAML an open brace begins a mapping",
+        "f.yaml:1:6: error[unquoted-template]: a value that begins with `{{` needs quotes: to YAML an open brace begins a \
+         mapping\n  hint: write `\"{{ ... }}\"`",
     );
 }
 
@@ -132,7 +143,7 @@ fn what_does_not_fit_is_reported_and_the_rest_is_read() {
     ));
     let (read, misfits) = file.documents[0].read::<WorkflowDocument>();
     let shown: Vec<_> =
-        misfits.iter().map(|it| format!("{}:{} {}", it.position.line, it.position.column, it.message)).collect();
+        misfits.iter().map(|it| format!("{}:{} {}", it.span.start.line, it.span.start.column, it.message)).collect();
     insta::assert_snapshot!(shown.join("\n"), @r#"
     4:15 `mcps[0].args[1]`: invalid type: map, expected a text, a number or a boolean
     5:16 `mcps[0].use_proxy`: invalid type: string "yes", expected a boolean
@@ -184,7 +195,7 @@ fn a_file_that_cannot_be_read_is_an_error_and_the_others_are_read() -> io::Resul
     assert_eq!(
         codes,
         [
-            (Code::Unreadable, "the file is not UTF-8 text"),
+            (Code::Encoding, "the file is UTF-16 text"),
             (Code::Unreadable, "the file is larger than 1 MiB"),
             (Code::NotFound, "there is no such file or folder"),
         ]

@@ -1,41 +1,77 @@
-//! The YAML library, named nowhere else: text in, trees out, and back.
+//! The YAML libraries, named nowhere else: text in, trees out, and back.
+//!
+//! Mistakes that leave the rest readable (a key that is there twice, an alias of nothing) are collected; after one that
+//! does not, reading goes on with the next document.
 
-use std::fmt;
-use std::ops::Range;
-
-use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
-use serde_saphyr::options::{AliasLimits, DuplicateKeyPolicy};
-use serde_saphyr::{Error, Location, Options, SerializeError, Spanned};
+use granit_parser::{ErrorKind, Event, Marker, Parser, ScanError};
+use serde_saphyr::SerializeError;
 
 use crate::diagnostic::Code;
-use crate::source::node::{Map, Node, Number, Position, Text, Value};
+use crate::source::build::Builder;
+use crate::source::node::{Node, Position, Span, Value};
+use crate::source::scalar;
 
-/// Why a text is not YAML that is read here.
+/// Something that is wrong with a text as YAML.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Malformed {
     /// What kind of mistake it is.
     pub(crate) code: Code,
-    /// Where reading stopped.
-    pub(crate) position: Position,
-    /// What was found there.
+    /// What it is about.
+    pub(crate) span: Span,
+    /// What is wrong.
     pub(crate) message: String,
     /// What to do about it.
-    pub(crate) hint: Option<&'static str>,
+    pub(crate) hint: Option<String>,
 }
 
-/// Reads every document of a file. After a duplicate key the rest is read as well, with the first value of the key.
-pub(crate) fn parse(text: &str) -> (Vec<Node>, Option<Malformed>) {
-    match documents(text, DuplicateKeyPolicy::Error) {
-        Ok(documents) => (documents, None),
-        Err(error) => {
-            let malformed = explain(text, &error);
-            let rest = match malformed.code {
-                Code::DuplicateKey => documents(text, DuplicateKeyPolicy::FirstWins).unwrap_or_default(),
-                _ => Vec::new(),
-            };
-            (rest, Some(malformed))
+/// What a file holds.
+#[derive(Debug, Default)]
+pub(crate) struct Read {
+    /// The documents that could be read.
+    pub(crate) documents: Vec<Node>,
+    /// Whether those are all.
+    pub(crate) is_whole: bool,
+    /// What is wrong.
+    pub(crate) malformed: Vec<Malformed>,
+}
+
+/// Far above what an author writes, far below what exhausts a machine.
+const MAX_NESTING: usize = 64;
+const MAX_DOCUMENTS: usize = 256;
+
+/// Reads every document of a file.
+pub(crate) fn parse(text: &str) -> Read {
+    let options = granit_parser::options! {
+        emit_comments: false,
+        emit_anchor_events: true,
+        emit_unresolved_aliases: true,
+        flow_nesting_limit: MAX_NESTING,
+        block_nesting_limit: MAX_NESTING,
+    };
+    let mut parser = Parser::new_from_str_with_options(text, options);
+    let mut builder = Builder::new(text);
+    let mut read = Read { is_whole: true, ..Read::default() };
+    while let Some(next) = parser.next_event() {
+        let broken = match next {
+            Ok((Event::DocumentEnd, _)) => {
+                read.documents.extend(builder.document());
+                None
+            }
+            Ok((event, span)) => take(&mut builder, event, &converted(span)).err(),
+            Err(error) => Some(explain(text, &error, builder.open_bracket())),
+        };
+        let Some(malformed) = broken else { continue };
+        // What a value was taken for may be noticed twice.
+        builder.malformed.retain(|it| it.span.start != malformed.span.start);
+        read.malformed.push(malformed);
+        read.is_whole = false;
+        builder.abandon();
+        if !parser.proceed_next_document().unwrap_or(false) || read.documents.len() >= MAX_DOCUMENTS {
+            break;
         }
     }
+    read.malformed.append(&mut builder.malformed);
+    read
 }
 
 /// Any value as YAML.
@@ -48,199 +84,129 @@ pub(crate) fn write(document: &Node) -> Result<String, SerializeError> {
     serde_saphyr::to_string(document)
 }
 
-fn documents(text: &str, duplicate_keys: DuplicateKeyPolicy) -> Result<Vec<Node>, Error> {
-    let trees: Vec<Spanned<Tree>> = serde_saphyr::from_str_multiple_with_options(text, options(duplicate_keys))?;
-    Ok(trees.into_iter().map(|tree| tree.into_node(text)).collect())
-}
+/// A span and its bytes in the text.
+pub(super) type Place = (Span, std::ops::Range<usize>);
 
-/// Far above what an author writes, far below what exhausts a machine.
-fn options(duplicate_keys: DuplicateKeyPolicy) -> Options {
-    let mut alias_limits = AliasLimits::default();
-    alias_limits.max_total_replayed_events = 10_000;
-    alias_limits.max_replay_stack_depth = 16;
-    serde_saphyr::options! {
-        strict_booleans: true,
-        with_snippet: false,
-        duplicate_keys: duplicate_keys,
-        alias_limits: alias_limits,
-        budget: serde_saphyr::budget! {
-            max_events: 200_000,
-            max_nodes: 50_000,
-            max_aliases: 1_000,
-            max_anchors: 1_000,
-            max_depth: 64,
-            max_documents: 256,
-            max_merge_keys: 1_000,
-        },
+fn take(builder: &mut Builder<'_>, event: Event<'_>, place: &Place) -> Result<(), Malformed> {
+    match event {
+        Event::Scalar(text, style, anchor, tag) => {
+            let is_text = tag.as_ref().is_some_and(|tag| tag.core_suffix() == Some("str"));
+            let resolved = (style == granit_parser::ScalarStyle::Plain && !is_text).then(|| scalar::resolve(&text));
+            builder.scalar(resolved.flatten(), text.into_owned(), anchor, place)
+        }
+        Event::SequenceStart(_, anchor, _) => builder.open(Value::List(Vec::new()), anchor, place),
+        Event::MappingStart(_, anchor, _) => builder.open(Value::Map(Default::default()), anchor, place),
+        Event::SequenceEnd | Event::MappingEnd => builder.close(place),
+        Event::Alias(anchor) => builder.alias(anchor, place),
+        Event::Anchor(_, name) => {
+            builder.anchor(name.into_owned(), place);
+            Ok(())
+        }
+        Event::UnresolvedAlias(name) => builder.dangling(&name, place),
+        _ => Ok(()),
     }
 }
 
-fn explain(text: &str, error: &Error) -> Malformed {
-    let location = error.location().unwrap_or(Location::UNKNOWN);
-    let position = position(&location);
-    let told = error.to_string();
-    let suffix = format!(" at line {}, column {}", position.line, position.column);
-    let message = told.strip_suffix(&suffix).unwrap_or(&told).to_owned();
-    let (code, message) = match error {
-        Error::DuplicateMappingKey { key: Some(key), .. } => {
-            (Code::DuplicateKey, format!("key `{key}` is there twice"))
+fn converted(span: granit_parser::Span) -> Place {
+    let bytes = |marker: &Marker| marker.byte_offset().unwrap_or_default();
+    let (start, end) = (bytes(&span.start), bytes(&span.end));
+    (Span { start: position(&span.start), end: position(&span.end) }, start..end.max(start))
+}
+
+fn position(marker: &Marker) -> Position {
+    let limit = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
+    Position { line: limit(marker.line()).max(1), column: limit(marker.col()).saturating_add(1) }
+}
+
+/// Tells an error in words of ours where the library's are about its own states, and points at what begins it rather
+/// than at where that could no longer be overlooked.
+fn explain(text: &str, error: &ScanError, bracket: Option<Position>) -> Malformed {
+    let at = position(error.marker());
+    let before = text.get(..error.marker().byte_offset().unwrap_or_default()).unwrap_or_default();
+    let line_of = |at: Position| text.lines().nth(at.line.saturating_sub(1) as usize).unwrap_or_default();
+    if let Some(span) = bare_template(line_of(at), at) {
+        return unquoted_template(span);
+    }
+    let start = Position { line: 1, column: 1 };
+    let (at, kind) = match error.kind() {
+        ErrorKind::TabInPlainScalar => {
+            let found = text.get(before.len()..).and_then(|rest| rest.find('\t')).unwrap_or_default();
+            (start.behind(text.get(..before.len() + found).unwrap_or_default()), &ErrorKind::TabInIndentation)
         }
-        Error::DuplicateMappingKey { key: None, .. } => (Code::DuplicateKey, "a key is there twice".to_owned()),
-        _ => (Code::Syntax, message),
+        ErrorKind::UnclosedQuotedScalar
+        | ErrorKind::InvalidQuotedScalarIndent
+        | ErrorKind::DocumentIndicatorInQuotedScalar => {
+            let quote = start.behind(before.get(..open_quote(before)).unwrap_or_default());
+            (quote, &ErrorKind::UnclosedQuotedScalar)
+        }
+        kind => (at, kind),
     };
-    let bare_template = line(text, position.line).contains(": {{") || line(text, position.line).contains("- {{");
-    let hint = (code == Code::Syntax && bare_template)
-        .then_some("put quotes around a value that begins with `{{`: to YAML an open brace begins a mapping");
-    Malformed { code, position, message, hint }
-}
-
-fn line(text: &str, number: u32) -> &str {
-    text.lines().nth(number.saturating_sub(1) as usize).unwrap_or_default()
-}
-
-/// What the library sees, before the literals and template positions are looked up in the text.
-enum Tree {
-    Null,
-    Bool(bool),
-    Number(Number),
-    Text(String),
-    List(Vec<Spanned<Tree>>),
-    Map(Vec<(Spanned<String>, Spanned<Tree>)>),
-}
-
-trait IntoNode {
-    fn into_node(self, text: &str) -> Node;
-}
-
-impl IntoNode for Spanned<Tree> {
-    fn into_node(self, text: &str) -> Node {
-        let value = match self.value {
-            Tree::Null => Value::Null,
-            Tree::Bool(flag) => Value::Bool(flag),
-            Tree::Number(number) => Value::Number(number, literal(text, &self.defined, number)),
-            Tree::Text(read) => Value::Text(Text { templates: templates(text, &self.defined, &read), text: read }),
-            Tree::List(items) => Value::List(items.into_iter().map(|item| item.into_node(text)).collect()),
-            Tree::Map(entries) => {
-                let entry = |(key, value): (Spanned<String>, Self)| {
-                    (key.value, position(&key.referenced), value.into_node(text))
-                };
-                Value::Map(Map { entries: entries.into_iter().map(entry).collect(), removed: Vec::new() })
-            }
-        };
-        Node { position: position(&self.referenced), value }
+    let line = line_of(at);
+    if let Some(open) = bracket.filter(|open| open.line < at.line) {
+        let span = Span { start: open, end: Position { column: open.column + 1, ..open } };
+        let message = "this bracket is not closed".to_owned();
+        return Malformed { code: Code::Syntax, span, message, hint: None };
     }
-}
-
-fn position(location: &Location) -> Position {
-    let limit = |number: u64| u32::try_from(number).unwrap_or(u32::MAX).max(1);
-    Position { line: limit(location.line()), column: limit(location.column()) }
-}
-
-/// The part of the text that a scalar takes, quotes and all.
-fn span(text: &str, location: &Location) -> Option<Range<usize>> {
-    let span = location.span();
-    let start = usize::try_from(span.byte_offset()?).ok()?;
-    let end = start.checked_add(usize::try_from(span.byte_len()?).ok()?)?;
-    text.get(start..end).map(|_| start..end)
-}
-
-fn literal(text: &str, location: &Location, number: Number) -> String {
-    let written = span(text, location).and_then(|span| text.get(span)).filter(|it| !it.starts_with(['"', '\'']));
-    match (written, number) {
-        (Some(written), _) => written.trim().to_owned(),
-        (None, Number::Negative(number)) => number.to_string(),
-        (None, Number::Natural(number)) => number.to_string(),
-        (None, Number::Float(number)) => number.to_string(),
-    }
-}
-
-/// Where each `{{` of a text stands in the file. The n-th in the text is the n-th in its source, unless one is spelt
-/// with escapes; then all stand where the text begins.
-fn templates(text: &str, location: &Location, read: &str) -> Vec<Position> {
-    let wanted = read.matches("{{").count();
-    let start = position(location);
-    let source = span(text, location).and_then(|span| text.get(span)).unwrap_or_default();
-    if wanted == 0 || source.matches("{{").count() != wanted {
-        return vec![start; wanted];
-    }
-    let place = |(offset, _): (usize, &str)| {
-        let before = source.get(..offset).unwrap_or_default();
-        let characters = |part: &str| u32::try_from(part.chars().count()).unwrap_or(u32::MAX);
-        match before.rsplit_once('\n') {
-            None => Position { column: start.column + characters(before), ..start },
-            Some((lines, last)) => {
-                let line = start.line + 1 + u32::try_from(lines.matches('\n').count()).unwrap_or(u32::MAX);
-                Position { line, column: 1 + characters(last) }
-            }
+    let (message, hint) = match kind {
+        ErrorKind::TabInIndentation | ErrorKind::TabInBlockIndentation | ErrorKind::TabNotAllowed => {
+            ("a tab cannot indent".to_owned(), Some("indent with spaces"))
         }
+        ErrorKind::UnclosedQuotedScalar => ("a quote is not closed".to_owned(), None),
+        ErrorKind::UnclosedFlowCollection { open } => (format!("`{open}` is not closed"), None),
+        ErrorKind::MappingValueNotAllowed => (
+            "a `:` with a space behind it cannot stand there".to_owned(),
+            Some("put quotes around a text with `: ` in it, and check how the line is indented"),
+        ),
+        ErrorKind::SimpleKeyExpected | ErrorKind::InvalidSimpleKey => {
+            ("a `:` is missing behind a key".to_owned(), Some("write `key: value`, and a space behind the `:`"))
+        }
+        ErrorKind::ExpectedBlockMappingKey | ErrorKind::ExpectedBlockSequenceEntry => (
+            "this does not go on with what is above it".to_owned(),
+            Some("keys of one mapping, and items of one list, begin in the same column"),
+        ),
+        ErrorKind::UnexpectedCharacter { character } => {
+            (format!("a text cannot begin with `{character}`"), Some("put quotes around it"))
+        }
+        kind => (kind.to_string(), None),
     };
-    source.match_indices("{{").map(place).collect()
+    Malformed { code: Code::Syntax, span: token(line, at), message, hint: hint.map(str::to_owned) }
 }
 
-impl<'de> Deserialize<'de> for Tree {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(TreeVisitor)
-    }
+/// Where the quote stands that the text ends inside of. One in the middle of a word closes nothing and opens nothing.
+fn open_quote(text: &str) -> usize {
+    let opens = |(at, _): &(usize, &str)| {
+        let before = text.get(..*at).and_then(|before| before.chars().next_back());
+        before.is_none_or(|c| c.is_whitespace() || "[{,:".contains(c))
+    };
+    text.rmatch_indices(['"', '\'']).find(opens).map_or(text.len(), |(at, _)| at)
 }
 
-struct TreeVisitor;
+/// What is written at a position, up to the next space.
+fn token(line: &str, at: Position) -> Span {
+    let rest = || line.chars().skip(at.column.saturating_sub(1) as usize);
+    let length = match rest().next() {
+        Some('\t') => rest().take_while(|it| *it == '\t').count(),
+        _ => rest().take_while(|it| !it.is_whitespace()).count(),
+    };
+    let length = u32::try_from(length.max(1)).unwrap_or(1);
+    Span { start: at, end: Position { column: at.column.saturating_add(length), ..at } }
+}
 
-impl<'de> Visitor<'de> for TreeVisitor {
-    type Value = Tree;
+/// The value that begins with `{{`, which YAML reads as two mappings, if the line with the error has one.
+fn bare_template(line: &str, at: Position) -> Option<Span> {
+    let found = [": {{", "- {{"].iter().find_map(|start| line.find(start))?;
+    let (before, value) = line.split_at(found + 2);
+    let columns = |text: &str| u32::try_from(text.chars().count()).unwrap_or(u32::MAX);
+    let start = Position { column: columns(before).saturating_add(1), ..at };
+    Some(Span { start, end: Position { column: start.column.saturating_add(columns(value.trim_end())), ..at } })
+}
 
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a YAML value")
-    }
-
-    fn visit_unit<E>(self) -> Result<Tree, E> {
-        Ok(Tree::Null)
-    }
-
-    fn visit_none<E>(self) -> Result<Tree, E> {
-        Ok(Tree::Null)
-    }
-
-    fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<Tree, D::Error> {
-        deserializer.deserialize_any(self)
-    }
-
-    fn visit_bool<E>(self, flag: bool) -> Result<Tree, E> {
-        Ok(Tree::Bool(flag))
-    }
-
-    fn visit_i64<E>(self, number: i64) -> Result<Tree, E> {
-        Ok(Tree::Number(u64::try_from(number).map_or(Number::Negative(number), Number::Natural)))
-    }
-
-    fn visit_u64<E>(self, number: u64) -> Result<Tree, E> {
-        Ok(Tree::Number(Number::Natural(number)))
-    }
-
-    fn visit_f64<E>(self, number: f64) -> Result<Tree, E> {
-        Ok(Tree::Number(Number::Float(number)))
-    }
-
-    fn visit_str<E>(self, text: &str) -> Result<Tree, E> {
-        Ok(Tree::Text(text.to_owned()))
-    }
-
-    fn visit_bytes<E: serde::de::Error>(self, _: &[u8]) -> Result<Tree, E> {
-        Err(E::custom("binary values are not read here"))
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut access: A) -> Result<Tree, A::Error> {
-        let mut items = Vec::new();
-        while let Some(item) = access.next_element()? {
-            items.push(item);
-        }
-        Ok(Tree::List(items))
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Tree, A::Error> {
-        let mut entries = Vec::new();
-        while let Some(key) = access.next_key()? {
-            entries.push((key, access.next_value()?));
-        }
-        Ok(Tree::Map(entries))
+/// Said of a value that begins with `{{`.
+pub(super) fn unquoted_template(span: Span) -> Malformed {
+    Malformed {
+        code: Code::UnquotedTemplate,
+        span,
+        message: "a value that begins with `{{` needs quotes: to YAML an open brace begins a mapping".to_owned(),
+        hint: Some("write `\"{{ ... }}\"`".to_owned()),
     }
 }

@@ -1,61 +1,51 @@
 //! What stands inside an action of a template: values, functions and pipes.
 
-const SUPPORTED: &str = "supported are `.env.NAME`, `default`, `quote`, `trim`, `upper`, `lower`, `if`, `else`, `end`";
-const FILTERS: [&str; 4] = ["quote", "trim", "upper", "lower"];
-/// Far above what an author writes; what is parsed and written recursively has no more levels than words.
-const MAX_TOKENS: usize = 128;
+use std::ops::Range;
 
-/// What it means that a variable is not set.
-#[derive(Clone, Copy)]
-pub(super) enum Missing {
-    /// Its value is used.
-    IsAFault,
-    /// The template asks whether it is set.
-    IsAsked,
-}
+use crate::diagnostic::nearest;
+use crate::template::Fault;
+use crate::template::function::{FUNCTIONS, Function};
+
+/// Far above what an author writes; what is parsed and evaluated recursively has no more levels than words.
+const MAX_TOKENS: usize = 128;
+/// What the engine knows only while a workflow runs.
+const LATER: [&str; 7] = ["input", "output", "trigger", "tools", "tasks", "agents", "workflow"];
 
 /// What an action computes.
+#[derive(Debug)]
 pub(super) enum Expression {
-    /// `.env.NAME`.
-    Variable(String),
+    /// `.env.NAME`, and where it stands.
+    Variable(String, Range<usize>),
     /// A text literal.
     Text(String),
-    /// A number or a truth value.
-    Plain(String),
-    /// A function of one value.
-    Filter(String, Box<Self>),
-    /// What stands in, and for what.
-    Default(Box<Self>, Box<Self>),
-}
-
-/// Reads a pipeline.
-pub(super) fn parse(text: &str) -> Result<Expression, String> {
-    let mut tokens = tokens(text)?;
-    tokens.reverse();
-    let mut parser = Parser { tokens };
-    let pipeline = parser.pipeline()?;
-    match parser.tokens.pop() {
-        None => Ok(pipeline),
-        Some(token) => Err(format!("`{}` is not expected there", token.shown())),
-    }
+    /// A number.
+    Number(i64),
+    /// A truth value.
+    Flag(bool),
+    /// A function, its arguments, and where its name stands.
+    Call(&'static Function, Vec<Self>, Range<usize>),
 }
 
 impl Expression {
-    /// The expression as minijinja takes it; `keep` puts a text aside and gives the name to refer to it by.
-    pub(super) fn write(&self, template: usize, missing: Missing, keep: &mut dyn FnMut(&str) -> String) -> String {
-        match (self, missing) {
-            (Self::Variable(name), Missing::IsAFault) => format!("need({name:?}, {template})"),
-            (Self::Variable(name), Missing::IsAsked) => format!("env[{name:?}]"),
-            (Self::Text(text), _) => keep(text),
-            // As a condition `true` is a truth value; as a result it is a word, which minijinja would write `True`.
-            (Self::Plain(text), Missing::IsAsked) => text.clone(),
-            (Self::Plain(text), Missing::IsAFault) => keep(text),
-            (Self::Filter(name, value), _) => format!("({})|{name}", value.write(template, Missing::IsAFault, keep)),
-            (Self::Default(fallback, value), missing) => {
-                let value = value.write(template, Missing::IsAsked, keep);
-                format!("({value} or {})", fallback.write(template, missing, keep))
-            }
+    /// Adds the names of the variables in it.
+    pub(super) fn variables(&self, names: &mut Vec<String>) {
+        match self {
+            Self::Variable(name, _) => names.push(name.clone()),
+            Self::Call(_, arguments, _) => arguments.iter().for_each(|it| it.variables(names)),
+            Self::Text(_) | Self::Number(_) | Self::Flag(_) => {}
         }
+    }
+}
+
+/// Reads a pipeline that begins at `offset` of the whole template.
+pub(super) fn parse(text: &str, offset: usize, whole: &Range<usize>) -> Result<Expression, Fault> {
+    let mut tokens = tokens(text, offset, whole)?;
+    tokens.reverse();
+    let mut parser = Parser { tokens, whole };
+    let pipeline = parser.pipeline()?;
+    match parser.tokens.pop() {
+        None => Ok(pipeline),
+        Some((token, part)) => Err(Fault::bad(part, format!("`{}` is not expected there", token.shown()))),
     }
 }
 
@@ -88,29 +78,35 @@ impl Token {
     }
 }
 
-fn tokens(text: &str) -> Result<Vec<Token>, String> {
+type Placed = (Token, Range<usize>);
+
+fn tokens(text: &str, offset: usize, whole: &Range<usize>) -> Result<Vec<Placed>, Fault> {
     let mut tokens = Vec::new();
     let mut rest = text.trim_start();
     while let Some(first) = rest.chars().next() {
+        let at = offset + text.len() - rest.len();
         let word = rest.find(|c: char| c.is_whitespace() || "|()\"`".contains(c)).unwrap_or(rest.len());
         let (token, length) = match first {
             '|' => (Token::Pipe, 1),
             '(' => (Token::Open, 1),
             ')' => (Token::Close, 1),
             '"' | '`' => {
-                let length = quoted_length(rest, first).ok_or("a quoted text has no end")?;
-                (Token::Text(unquoted(&rest[..length])?), length)
+                let end = at + rest.trim_end().len();
+                let length =
+                    quoted_length(rest, first).ok_or_else(|| Fault::bad(at..end, "a quoted text has no end"))?;
+                let text = unquoted(&rest[..length]).map_err(|message| Fault::bad(at..at + length, message))?;
+                (Token::Text(text), length)
             }
             '.' => (Token::Field(rest[..word].to_owned()), word),
             '-' | '0'..='9' => {
-                let number = rest[..word].parse().map_err(|_| format!("`{}` is not an integer", &rest[..word]))?;
-                (Token::Number(number), word)
+                let not_one = |_| Fault::bad(at..at + word, format!("`{}` is not an integer", &rest[..word]));
+                (Token::Number(rest[..word].parse().map_err(not_one)?), word)
             }
             _ => (Token::Word(rest[..word].to_owned()), word),
         };
-        tokens.push(token);
+        tokens.push((token, at..at + length));
         if tokens.len() > MAX_TOKENS {
-            return Err(format!("the template has more than {MAX_TOKENS} words"));
+            return Err(Fault::bad(whole.clone(), format!("the template has more than {MAX_TOKENS} words")));
         }
         rest = rest[length..].trim_start();
     }
@@ -138,76 +134,100 @@ fn unquoted(literal: &str) -> Result<String, String> {
     }
 }
 
-struct Parser {
+struct Parser<'a> {
     /// What is left, last first.
-    tokens: Vec<Token>,
+    tokens: Vec<Placed>,
+    whole: &'a Range<usize>,
 }
 
-impl Parser {
-    fn pipeline(&mut self) -> Result<Expression, String> {
+impl Parser<'_> {
+    fn pipeline(&mut self) -> Result<Expression, Fault> {
         let mut value = self.command(None)?;
-        while self.tokens.last() == Some(&Token::Pipe) {
+        while let Some((Token::Pipe, part)) = self.tokens.last() {
+            let pipe = part.clone();
             self.tokens.pop();
+            if self.tokens.is_empty() {
+                return Err(Fault::bad(pipe, "there is no function behind the last `|`"));
+            }
             value = self.command(Some(value))?;
         }
         Ok(value)
     }
 
     /// A value, or a function and its arguments, of which the one piped in is the last.
-    fn command(&mut self, piped: Option<Expression>) -> Result<Expression, String> {
-        let name = match self.tokens.last() {
-            Some(Token::Word(name)) if name == "default" || FILTERS.contains(&name.as_str()) => name.clone(),
-            _ if piped.is_some() => {
-                return Err(match self.tokens.last() {
-                    Some(Token::Word(name)) => format!("function `{name}` is not supported; {SUPPORTED}"),
-                    Some(other) => format!("`{}` is not a function to pipe a value into", other.shown()),
-                    None => "there is no function behind the last `|`".to_owned(),
-                });
+    fn command(&mut self, piped: Option<Expression>) -> Result<Expression, Fault> {
+        let (name, part) = match (self.tokens.last(), &piped) {
+            (Some((Token::Word(name), part)), _) if name != "true" && name != "false" => (name.clone(), part.clone()),
+            (Some((other, part)), Some(_)) => {
+                let message = format!("`{}` is not a function to pipe a value into", other.shown());
+                return Err(Fault::bad(part.clone(), message));
             }
             _ => return self.operand(),
         };
         self.tokens.pop();
+        let Some(function) = FUNCTIONS.iter().find(|function| function.name == name) else {
+            let names = FUNCTIONS.iter().map(|function| function.name);
+            let hint = nearest(&name, names).map(|near| format!("did you mean `{near}`?"));
+            let is_block = ["range", "with", "define", "template", "block"].contains(&name.as_str());
+            let what = if is_block { "a block with" } else { "function" };
+            return Err(Fault { hint, ..Fault::bad(part, format!("{what} `{name}` is not supported")) });
+        };
         let mut arguments = Vec::new();
-        while !matches!(self.tokens.last(), None | Some(Token::Pipe | Token::Close)) {
+        while !matches!(self.tokens.last(), None | Some((Token::Pipe | Token::Close, _))) {
             arguments.push(self.operand()?);
         }
         arguments.extend(piped);
-        let wanted = if name == "default" { 2 } else { 1 };
         let count = arguments.len();
-        let mut arguments = arguments.into_iter();
-        match (count == wanted, arguments.next(), arguments.next()) {
-            (true, Some(fallback), Some(value)) => Ok(Expression::Default(Box::new(fallback), Box::new(value))),
-            (true, Some(value), None) => Ok(Expression::Filter(name, Box::new(value))),
-            _ => Err(format!("`{name}` takes {wanted} {}, not {count}", if wanted == 1 { "value" } else { "values" })),
+        if function.takes.contains(&count) {
+            return Ok(Expression::Call(function, arguments, part));
         }
+        let (least, most) = (function.takes.start(), function.takes.end());
+        let wanted = match least == most {
+            true => format!("{least} value{}", if *least == 1 { "" } else { "s" }),
+            false => format!("at least {least} values"),
+        };
+        Err(Fault::bad(part, format!("`{name}` takes {wanted}, not {count}")))
     }
 
-    fn operand(&mut self) -> Result<Expression, String> {
-        match self.tokens.pop() {
-            Some(Token::Field(path)) => variable(&path).map(Expression::Variable),
-            Some(Token::Text(text)) => Ok(Expression::Text(text)),
-            Some(Token::Number(number)) => Ok(Expression::Plain(number.to_string())),
-            Some(Token::Word(word)) if word == "true" || word == "false" => Ok(Expression::Plain(word)),
-            Some(Token::Word(word)) => Err(format!("`{word}` is not supported; {SUPPORTED}")),
-            Some(Token::Open) => {
+    fn operand(&mut self) -> Result<Expression, Fault> {
+        let Some((token, part)) = self.tokens.pop() else {
+            return Err(Fault::bad(self.whole.clone(), "a value is missing"));
+        };
+        match token {
+            Token::Field(path) => variable(&path, part),
+            Token::Text(text) => Ok(Expression::Text(text)),
+            Token::Number(number) => Ok(Expression::Number(number)),
+            Token::Word(word) if word == "true" || word == "false" => Ok(Expression::Flag(word == "true")),
+            Token::Word(word) => Err(Fault::bad(part, format!("`{word}` is not a value"))),
+            Token::Open => {
                 let inner = self.pipeline()?;
                 match self.tokens.pop() {
-                    Some(Token::Close) => Ok(inner),
-                    _ => Err("`(` without `)`".to_owned()),
+                    Some((Token::Close, _)) => Ok(inner),
+                    _ => Err(Fault::bad(part, "`(` without `)`")),
                 }
             }
-            Some(token) => Err(format!("`{}` is not expected there", token.shown())),
-            None => Err("a value is missing".to_owned()),
+            Token::Pipe | Token::Close => Err(Fault::bad(part, format!("`{}` is not expected there", token.shown()))),
         }
     }
 }
 
-/// The name in `.env.NAME`. It is a word, so it can stand in a minijinja text as it is.
-fn variable(path: &str) -> Result<String, String> {
+/// The name in `.env.NAME`.
+fn variable(path: &str, part: Range<usize>) -> Result<Expression, Fault> {
     let name = path.strip_prefix(".env.").unwrap_or_default();
     let is_word = !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
     if is_word {
-        return Ok(name.to_owned());
+        return Ok(Expression::Variable(name.to_owned(), part));
     }
-    Err(format!("`{path}` is not available here; only `.env.NAME` is"))
+    let first = path.trim_start_matches('.').split('.').next().unwrap_or_default();
+    let (message, hint) = match first {
+        "env" => (format!("`{path}` is not a variable"), Some("a variable is `.env.NAME`".to_owned())),
+        later if LATER.contains(&later) => {
+            (format!("`{path}` is known only while a workflow runs; here only `.env.NAME` is"), None)
+        }
+        other => {
+            let hint = nearest(other, ["env"]).map(|_| format!("did you mean `{}`?", path.replacen(other, "env", 1)));
+            (format!("`{path}` is not available here; only `.env.NAME` is"), hint)
+        }
+    };
+    Err(Fault { hint, ..Fault::bad(part, message) })
 }

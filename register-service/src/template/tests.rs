@@ -11,8 +11,8 @@ fn check(text: &str, expected: &str) {
 fn refused(text: &str) -> String {
     let faults = render(text, &environment()).expect_err(text);
     let line = |fault: Fault| match fault.kind {
-        FaultKind::Missing(name) => format!("{} missing {name}", fault.template),
-        FaultKind::Bad(message) => format!("{} {message}", fault.template),
+        FaultKind::Missing(name) => format!("`{}` missing {name}", &text[fault.part]),
+        FaultKind::Bad(message) => format!("`{}` {message}{}", &text[fault.part], fault.hint.unwrap_or_default()),
     };
     faults.into_iter().map(line).collect::<Vec<_>>().join("\n")
 }
@@ -37,6 +37,20 @@ fn applies_functions_in_both_positions() {
     check("[{{ .env.PADDED | trim }}]", "[x]");
     check("{{ .env.NAME | lower | quote }}", "\"ada\"");
     check("{{ quote (upper .env.NAME) }}", "\"ADA\"");
+}
+
+#[test]
+fn knows_the_functions_of_the_engine_that_make_sense_here() {
+    check("{{ printf \"%s:%s\" .env.NAME \"pw\" | b64enc }}", "QWRhOnB3");
+    check("{{ \"QWRh\" | b64dec }}", "Ada");
+    check("{{ .env.NAME | replace \"A\" \"O\" | squote }}", "'Oda'");
+    check("{{ trimPrefix \"A\" .env.NAME }}{{ .env.NAME | trimSuffix \"a\" }}{{ trimAll \"Aa\" .env.NAME }}", "daAdd");
+    check("{{ coalesce .env.NOPE .env.EMPTY .env.NAME }}", "Ada");
+    check("{{ ternary \"y\" \"n\" (eq .env.NAME \"Ada\") }}{{ ternary \"y\" \"n\" (empty .env.NAME) }}", "yn");
+    check("{{ if and .env.NAME (not .env.EMPTY) (ne .env.NAME \"Bob\") }}ok{{ end }}", "ok");
+    check("{{ if or .env.NOPE (hasPrefix \"A\" .env.NAME) }}ok{{ end }}", "ok");
+    check("{{ contains \"d\" .env.NAME }}{{ hasSuffix \"x\" .env.NAME }}{{ nospace .env.PADDED }}", "truefalsex");
+    check("{{ urlquery \"a b&c\" }}", "a+b%26c");
 }
 
 #[test]
@@ -75,17 +89,21 @@ fn what_is_rendered_is_not_rendered_again() {
 #[test]
 fn names_every_variable_that_is_missing() {
     let text = "{{ .env.A }} {{ .env.NAME }} {{ .env.B | upper }}{{ if .env.C }}{{ .env.D }}{{ end }}";
-    assert_eq!(refused(text), "0 missing A\n2 missing B");
-    assert_eq!(refused("{{ if .env.NAME }}{{ .env.D }}{{ end }}"), "1 missing D");
-    assert_eq!(refused("{{ .env.A | default .env.B }}"), "0 missing B");
-    assert_eq!(refused("{{ \"{{\" }}{{ .env.A }}"), "2 missing A");
+    assert_eq!(refused(text), "`.env.A` missing A\n`.env.B` missing B");
+    assert_eq!(refused("{{ if .env.NAME }}{{ .env.D }}{{ end }}"), "`.env.D` missing D");
+    assert_eq!(refused("{{ .env.A | default .env.B }}"), "`.env.B` missing B");
+    assert_eq!(refused("{{ \"{{\" }}{{ .env.A }}"), "`.env.A` missing A");
 }
 
 #[test]
 fn names_what_is_not_supported() {
     let cases = [
         "{{ range .env.NAME }}{{ end }}",
-        "{{ .env.NAME | b64enc }}",
+        "{{ .env.NAME | b32enc }}",
+        "{{ .env.NAME | uper }}",
+        "{{ .envv.NAME }}",
+        "{{ printf \"%s %s\" .env.NAME }}",
+        "{{ b64dec \"?\" }}",
         "{{ .workflow.input.x }}",
         "{{ .env }}",
         "{{ .env.A.B }}",
@@ -106,51 +124,59 @@ fn names_what_is_not_supported() {
         cases.iter().map(|case| format!("{case}\n    {}", refused(case).replace('\n', "\n    "))).collect();
     insta::assert_snapshot!(shown.join("\n"), @r#"
     {{ range .env.NAME }}{{ end }}
-        0 `range` is not supported; supported are `.env.NAME`, `default`, `quote`, `trim`, `upper`, `lower`, `if`, `else`, `end`
-        1 `end` without `if`
-    {{ .env.NAME | b64enc }}
-        0 function `b64enc` is not supported; supported are `.env.NAME`, `default`, `quote`, `trim`, `upper`, `lower`, `if`, `else`, `end`
+        `range` a block with `range` is not supported
+        `{{ end }}` `end` without `if`
+    {{ .env.NAME | b32enc }}
+        `b32enc` function `b32enc` is not supporteddid you mean `b64enc`?
+    {{ .env.NAME | uper }}
+        `uper` function `uper` is not supporteddid you mean `upper`?
+    {{ .envv.NAME }}
+        `.envv.NAME` `.envv.NAME` is not available here; only `.env.NAME` isdid you mean `.env.NAME`?
+    {{ printf "%s %s" .env.NAME }}
+        `printf` `printf` has more verbs than values
+    {{ b64dec "?" }}
+        `b64dec` `b64dec` was given what is not a text in base64
     {{ .workflow.input.x }}
-        0 `.workflow.input.x` is not available here; only `.env.NAME` is
+        `.workflow.input.x` `.workflow.input.x` is known only while a workflow runs; here only `.env.NAME` is
     {{ .env }}
-        0 `.env` is not available here; only `.env.NAME` is
+        `.env` `.env` is not a variablea variable is `.env.NAME`
     {{ .env.A.B }}
-        0 `.env.A.B` is not available here; only `.env.NAME` is
+        `.env.A.B` `.env.A.B` is not a variablea variable is `.env.NAME`
     {{ $x }}
-        0 `$x` is not supported; supported are `.env.NAME`, `default`, `quote`, `trim`, `upper`, `lower`, `if`, `else`, `end`
+        `$x` function `$x` is not supported
     {{ }}
-        0 a value is missing
+        `{{ }}` a value is missing
     {{ .env.NAME
-        0 the template has no closing `}}`
+        `{{ .env.NAME` the template has no closing `}}`
     {{ if .env.NAME }}
-        0 `if` without `end`
+        `{{ if .env.NAME }}` `if` without `end`
     {{ else }}
-        0 `else` without `if`
+        `{{ else }}` `else` without `if`
     {{ end }}
-        0 `end` without `if`
+        `{{ end }}` `end` without `if`
     {{ upper }}
-        0 `upper` takes 1 value, not 0
+        `upper` `upper` takes 1 value, not 0
     {{ default .env.NAME }}
-        0 `default` takes 2 values, not 1
+        `default` `default` takes 2 values, not 1
     {{ (.env.NAME }}
-        0 `(` without `)`
+        `(` `(` without `)`
     {{ .env.NAME "x" }}
-        0 `"x"` is not expected there
+        `"x"` `"x"` is not expected there
     {{ .env.NAME | }}
-        0 there is no function behind the last `|`
+        `|` there is no function behind the last `|`
     {{ 1.5 }}
-        0 `1.5` is not an integer
+        `1.5` `1.5` is not an integer
     "#);
 }
 
 #[test]
 fn refuses_what_would_nest_without_end() {
     let deep = format!("{{{{ {}1{} }}}}", "(".repeat(100_000), ")".repeat(100_000));
-    assert_eq!(refused(&deep), "0 the template has more than 128 words");
+    assert!(refused(&deep).ends_with("` the template has more than 128 words"));
     let piped = format!("{{{{ .env.NAME {} }}}}", "| upper ".repeat(100_000));
-    assert_eq!(refused(&piped), "0 the template has more than 128 words");
+    assert!(refused(&piped).ends_with("` the template has more than 128 words"));
     let open = "{{ if .env.NAME }}".repeat(10_000);
-    assert!(refused(&open).starts_with("0 `if` without `end`"));
+    assert!(refused(&open).ends_with("more than 32 `if` in one another"));
     let fits = format!("{}x{}", "{{ if .env.NAME }}".repeat(32), "{{ end }}".repeat(32));
     check(&fits, "x");
     check(&format!("{{{{ {}.env.NAME{} }}}}", "(".repeat(60), ")".repeat(60)), "Ada");
@@ -165,6 +191,7 @@ fn hides_values_that_look_like_secrets() {
         ("CACHE", "redis://u:p@h/0"),
     ]);
     let redacted = environment.redacted();
-    let shown: Vec<_> = redacted.values.values().map(String::as_str).collect();
-    assert_eq!(shown, [REDACTED, REDACTED, REDACTED, "example.com"]);
+    let shown: Vec<_> = ["API_KEY", "CACHE", "GithubToken", "HOST"].map(|name| redacted.get(name)).into();
+    let hidden = Some(schemas::REDACTED);
+    assert_eq!(shown, [hidden, hidden, hidden, Some("example.com")]);
 }

@@ -13,14 +13,17 @@ use crate::diagnostic::{Code, Diagnostic, Location};
 use crate::plan::SOURCE_TAG;
 use crate::source::File;
 use crate::source::node::Node;
+use crate::template::Environment;
 use crate::workflow::address::Below;
 use crate::workflow::fields::{Fields, Kind};
-use crate::workflow::{Settings, Usage, gateway, header};
+use crate::workflow::{Settings, Unset, Usage, gateway, header};
 
 /// What an entry's meaning depends on, besides the entry.
 pub(super) struct Context<'a> {
     pub(super) file: &'a File,
     pub(super) settings: &'a Settings,
+    /// The variables that its templates may use.
+    pub(super) environment: &'a Environment,
     /// Whether an entry that says nothing about it is registered.
     pub(super) by_default: bool,
 }
@@ -37,21 +40,26 @@ struct Parts {
 
 /// Reads an entry. Its meaning is there only if nothing is wrong with it.
 pub(super) fn read(entry: &McpEntry, node: &Node, context: &Context<'_>) -> (Option<Usage>, Vec<Diagnostic>) {
-    let environment = &context.settings.environment;
-    let mut fields = Fields { entry, node, file: context.file, environment, diagnostics: Vec::new() };
-    let usage = usage(&mut fields, context);
+    let is_registered = context.settings.all || entry.use_proxy.unwrap_or(context.by_default);
+    let unset_is_error = match context.settings.unset {
+        Unset::Refuse => true,
+        Unset::RefuseWhereUsed => is_registered,
+        Unset::Warn => false,
+    };
+    let Context { file, environment, .. } = *context;
+    let mut fields = Fields { entry, node, file, environment, unset_is_error, diagnostics: Vec::new() };
+    let usage = usage(&mut fields, context, is_registered);
     let is_wrong = fields.diagnostics.iter().any(Diagnostic::is_error);
     (usage.filter(|_| !is_wrong), fields.diagnostics)
 }
 
-fn usage(fields: &mut Fields<'_>, context: &Context<'_>) -> Option<Usage> {
+fn usage(fields: &mut Fields<'_>, context: &Context<'_>, is_registered: bool) -> Option<Usage> {
     let entry = fields.entry;
     fields.keys();
     let id = fields.id();
     let kind = fields.transport();
     let url = fields.url();
     let command = fields.command();
-    let is_registered = context.settings.all || entry.use_proxy.unwrap_or(context.by_default);
     let below = url.as_ref().filter(|_| is_registered).and_then(|url| context.settings.gateway.below(url));
     if below.is_none()
         && let Some(kind) = kind
@@ -64,16 +72,24 @@ fn usage(fields: &mut Fields<'_>, context: &Context<'_>) -> Option<Usage> {
     let timeout = fields.timeout();
     let max_sessions = entry.max_sessions.unwrap_or_default();
     let is_http = url.is_some() && (below.is_some() || kind.is_some_and(Kind::is_http));
+    if !is_registered {
+        if is_http && command.is_none() {
+            without_effect(fields, env.iter().flat_map(IndexMap::keys));
+        }
+        return Some(Usage::Direct);
+    }
+    // What is written and came to nothing was reported, or is for others to fill in.
+    if (url.is_none() && fields.has_url()) || (command.is_none() && fields.has_command()) {
+        return None;
+    }
     let (headers, env) = (headers?, env?);
     let (headers, env) = match is_http && command.is_none() {
-        true if is_registered => promote(fields, headers, env),
-        true => without_effect(fields, headers, env),
+        true => promote(fields, headers, env),
         false => (headers, env),
     };
     let (id, kind) = (id?, kind?);
     let parts = Parts { url, command, headers, env, timeout, max_sessions };
     match below {
-        _ if !is_registered => Some(Usage::Direct),
         Some(below) => at_gateway(fields, context, below, parts),
         None => {
             let name = server_name(fields, &id)?;
@@ -116,18 +132,17 @@ fn check_exclusions(fields: &mut Fields<'_>, kind: Kind) {
 type Values = IndexMap<String, Secret>;
 
 /// The engine connects by itself here, so nothing can be done about the environment but to say so.
-fn without_effect(fields: &mut Fields<'_>, headers: Values, env: Values) -> (Values, Values) {
-    for variable in env.keys() {
+fn without_effect<'v>(fields: &mut Fields<'_>, variables: impl Iterator<Item = &'v String>) {
+    for variable in variables {
         let message = format!("`{variable}` has no effect: an HTTP upstream has no environment");
         let remark = Diagnostic::new(Code::EnvOnHttp, &variable_at(fields, variable), message);
         fields.diagnostics.push(remark.hint("if it is meant as a header, move it to `headers`"));
     }
-    (headers, env)
 }
 
 fn variable_at(fields: &Fields<'_>, variable: &str) -> Location {
-    let position = fields.node.get("env").and_then(|env| env.as_map()?.key_position(variable));
-    position.map_or_else(|| fields.at("env"), |position| fields.file.at(position))
+    let span = fields.node.get("env").and_then(|env| env.as_map()?.key_span(variable));
+    span.map_or_else(|| fields.at("env"), |span| fields.file.at(span))
 }
 
 /// On a registered HTTP entry, variables that were meant as headers become headers; the rest is kept, to no effect.
@@ -155,7 +170,8 @@ fn promote(fields: &mut Fields<'_>, mut headers: Values, env: Values) -> (Values
             }
         }
     }
-    without_effect(fields, headers, kept)
+    without_effect(fields, kept.keys());
+    (headers, kept)
 }
 
 /// An entry whose address lies below the gateway's own.
@@ -195,7 +211,7 @@ fn server_name(fields: &mut Fields<'_>, id: &str) -> Option<ServerName> {
 
 fn registered(fields: &mut Fields<'_>, name: ServerName, kind: Kind, parts: Parts, url: String) -> Option<Usage> {
     let mut words = parts.command.unwrap_or_default().into_iter();
-    let source = format!("{}:{}", fields.file.name(), fields.node.position.line);
+    let source = format!("{}:{}", fields.file.name(), fields.node.span.start.line);
     let document = DefinitionDocument {
         name: name.into(),
         transport: kind.as_str().to_owned(),

@@ -7,9 +7,10 @@ use url::Url;
 
 use crate::diagnostic::{Code, Diagnostic, Location, nearest};
 use crate::source::File;
-use crate::source::node::{Node, Position, Value};
-use crate::template::{self, Environment, FaultKind};
+use crate::source::node::{Node, Span, Value};
+use crate::template::Environment;
 use crate::workflow::date::is_date;
+use crate::workflow::faults::Rendering;
 use crate::workflow::header;
 
 const DOCUMENTED_ONLY: [&str; 4] = ["auth", "security", "tls", "condition"];
@@ -20,6 +21,8 @@ pub(super) struct Fields<'a> {
     pub(super) node: &'a Node,
     pub(super) file: &'a File,
     pub(super) environment: &'a Environment,
+    /// Whether a variable that is not set keeps the files from being used.
+    pub(super) unset_is_error: bool,
     pub(super) diagnostics: Vec<Diagnostic>,
 }
 
@@ -61,14 +64,14 @@ impl<'a> Fields<'a> {
 
     /// Where a key's value stands; where the entry does, if it has none.
     pub(super) fn at(&self, key: &str) -> Location {
-        self.file.at(self.node.get(key).unwrap_or(self.node).position)
+        self.file.at(self.node.get(key).unwrap_or(self.node).head())
     }
 
     /// Keys that mean nothing, or less than their author may think.
     pub(super) fn keys(&mut self) {
         let Some(map) = self.node.as_map() else { return };
-        for (key, position, _) in &map.entries {
-            let at = self.file.at(*position);
+        for (key, span, _) in &map.entries {
+            let at = self.file.at(*span);
             if DOCUMENTED_ONLY.contains(&key.as_str()) {
                 let message = format!("`{key}` is documented by the engine but not used");
                 self.diagnostics.push(Diagnostic::new(Code::DocumentedOnly, &at, message));
@@ -138,8 +141,8 @@ impl<'a> Fields<'a> {
         }
         let node = self.node.get("url")?;
         let text = self.render(node)?;
-        // A rendered address may hold a secret, so only a literal one is repeated.
-        let shown = if node.templates().is_empty() { format!(" `{text}`") } else { String::new() };
+        // A rendered address may hold a secret, and so may one with a user in it.
+        let shown = if !node.is_template() && !text.contains('@') { format!(" `{text}`") } else { String::new() };
         let reason = match Url::parse(text.trim()) {
             Ok(url) if !matches!(url.scheme(), "http" | "https") => {
                 format!("scheme `{}` is not http or https", url.scheme())
@@ -198,7 +201,7 @@ impl<'a> Fields<'a> {
     pub(super) fn headers(&mut self) -> Option<IndexMap<String, Secret>> {
         let mut headers = IndexMap::new();
         let mut complete = true;
-        for (key, position, node) in self.entries_of("headers") {
+        for (key, span, node) in self.entries_of("headers") {
             let name = header::canonical(key);
             let Some(value) = self.render(node) else {
                 complete = false;
@@ -211,7 +214,7 @@ impl<'a> Fields<'a> {
                 fault => fault,
             };
             if let Some(fault) = fault {
-                let at = self.file.at(position);
+                let at = self.file.at(span);
                 self.diagnostics.push(Diagnostic::new(Code::BadHeader, &at, format!("header `{key}`: {fault}")));
                 complete = false;
             }
@@ -224,7 +227,7 @@ impl<'a> Fields<'a> {
     fn note_placeholder(&mut self, value: &str, node: &Node) {
         if value == REDACTED {
             let message = "`[redacted]` stands for the secret that the gateway has";
-            let remark = Diagnostic::new(Code::RedactedSecret, &self.file.at(node.position), message);
+            let remark = Diagnostic::new(Code::RedactedSecret, &self.file.at(node.span), message);
             self.diagnostics.push(remark.hint("to register it anew, give the secret, best as `{{ .env.TOKEN }}`"));
         }
     }
@@ -232,9 +235,9 @@ impl<'a> Fields<'a> {
     pub(super) fn env(&mut self) -> Option<IndexMap<String, Secret>> {
         let mut env = IndexMap::new();
         let mut complete = true;
-        for (key, position, node) in self.entries_of("env") {
+        for (key, span, node) in self.entries_of("env") {
             if key.is_empty() || key.contains(['=', '\0']) {
-                let at = self.file.at(position);
+                let at = self.file.at(span);
                 let message = format!("`{key}` cannot be the name of a variable");
                 self.diagnostics.push(Diagnostic::new(Code::BadEnv, &at, message));
                 complete = false;
@@ -279,10 +282,10 @@ impl<'a> Fields<'a> {
         self.entry.start_timeout.or(self.entry.timeout).unwrap_or_default()
     }
 
-    fn entries_of(&self, key: &str) -> Vec<(&'a str, Position, &'a Node)> {
+    fn entries_of(&self, key: &str) -> Vec<(&'a str, Span, &'a Node)> {
         let map = self.node.get(key).and_then(Node::as_map);
         let entries = map.map(|map| map.entries.as_slice()).unwrap_or_default();
-        entries.iter().map(|(key, position, value)| (key.as_str(), *position, value)).collect()
+        entries.iter().map(|(key, span, value)| (key.as_str(), *span, value)).collect()
     }
 
     fn render_all(&mut self, nodes: &[Node]) -> Option<Vec<String>> {
@@ -292,21 +295,14 @@ impl<'a> Fields<'a> {
 
     /// The text of a scalar with its templates rendered.
     pub(super) fn render(&mut self, node: &Node) -> Option<String> {
-        let faults = match template::render(node.literal().unwrap_or_default(), self.environment) {
-            Ok(text) => return Some(text),
-            Err(faults) => faults,
-        };
-        for fault in faults {
-            let position = node.templates().get(fault.template).copied().unwrap_or(node.position);
-            let at = self.file.at(position);
-            self.diagnostics.push(match fault.kind {
-                FaultKind::Missing(name) => {
-                    let hint = format!("set it, or give a default: `{{{{ .env.{name} | default \"...\" }}}}`");
-                    Diagnostic::new(Code::MissingVariable, &at, format!("variable `{name}` is not set")).hint(hint)
-                }
-                FaultKind::Bad(message) => Diagnostic::new(Code::BadTemplate, &at, message),
-            });
+        let rendering =
+            Rendering { file: self.file, environment: self.environment, unset_is_error: self.unset_is_error };
+        match rendering.render(node) {
+            Ok(text) => Some(text),
+            Err(remarks) => {
+                self.diagnostics.extend(remarks);
+                None
+            }
         }
-        None
     }
 }

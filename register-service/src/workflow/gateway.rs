@@ -27,7 +27,7 @@ pub(super) fn apply(fields: &mut Fields<'_>, document: DefinitionDocument) -> Op
     for tag in OWN_TAGS {
         if settings.tags.contains_key(tag) {
             let message = format!("tag `{tag}` is set by this program");
-            fields.diagnostics.push(Diagnostic::new(Code::MisplacedKey, &fields.file.at(node.position), message));
+            fields.diagnostics.push(Diagnostic::new(Code::MisplacedKey, &fields.file.at(node.span), message));
         }
     }
     let settings = settings.clone();

@@ -12,21 +12,29 @@ use crate::source::node::Node;
 use crate::workflow::document::Item;
 use crate::workflow::{Entry, Usage};
 
-struct Declared {
-    id: String,
+/// The ids that entries have.
+pub(super) struct Declared {
+    ids: BTreeSet<String>,
+    /// Whether more may be declared in what could not be read.
+    is_partial: bool,
+}
+
+struct First<'a> {
     file: usize,
     at: Location,
-    node: Node,
+    node: &'a Node,
 }
 
 /// The ids that are declared, each once; a second declaration is an error unless another file says the very same.
-pub(super) fn check_ids(items: &[Item], files: &[File], diagnostics: &mut Vec<Diagnostic>) -> BTreeSet<String> {
-    let mut declared: Vec<Declared> = Vec::new();
-    for (place, item, node) in items {
-        let (McpItem::Entry(entry), Some(file)) = (item, files.get(place.file)) else { continue };
-        let Some(id) = entry.id.clone().filter(|id| !id.is_empty()) else { continue };
-        let at = file.at(node.get("id").unwrap_or(node).position);
-        let earlier: Vec<&Declared> = declared.iter().filter(|it| it.id == id).collect();
+pub(super) fn check_ids(items: &[Item], files: &[File], diagnostics: &mut Vec<Diagnostic>) -> Declared {
+    let mut declared: BTreeMap<&str, Vec<First<'_>>> = BTreeMap::new();
+    for (place, item) in items {
+        let (McpItem::Entry(entry), Some(file), Some(node)) = (item, files.get(place.file), place.node(files)) else {
+            continue;
+        };
+        let Some(id) = entry.id.as_deref().filter(|id| !id.is_empty()) else { continue };
+        let at = file.at(node.get("id").unwrap_or(node).head());
+        let earlier = declared.entry(id).or_default();
         let within = earlier.iter().find(|it| it.file == place.file);
         let other = earlier.iter().find(|it| !it.node.says_the_same(node));
         let message = match (within, other) {
@@ -38,20 +46,47 @@ pub(super) fn check_ids(items: &[Item], files: &[File], diagnostics: &mut Vec<Di
             let remark = Diagnostic::new(Code::DuplicateId, &at, message);
             diagnostics.push(remark.hint("give one of them another id, or name the other by its id alone: `- the-id`"));
         }
-        declared.push(Declared { id, file: place.file, at, node: node.clone() });
+        // Two are enough to compare with: one of this file, and one of another.
+        if within.is_none() && earlier.len() < 2 {
+            earlier.push(First { file: place.file, at, node });
+        }
     }
-    declared.into_iter().map(|it| it.id).collect()
+    let ids = declared.into_keys().map(str::to_owned).collect();
+    Declared { ids, is_partial: files.iter().any(|file| !file.is_whole || file.has_misfits) }
 }
 
-pub(super) fn check_selector(id: &str, declared: &BTreeSet<String>, at: &Location) -> Option<Diagnostic> {
-    if declared.contains(id) {
-        return None;
+impl Declared {
+    /// Whether some entry has this id, or may have it.
+    pub(super) fn check_selector(&self, id: &str, file: &File, node: &Node) -> Option<Diagnostic> {
+        if self.ids.contains(id) || self.is_partial {
+            return None;
+        }
+        let message = format!("id `{id}` is declared in none of these files");
+        let remark = Diagnostic::new(Code::UnknownReference, &file.at(node.head()), message);
+        Some(match nearest(id, self.ids.iter().map(String::as_str)) {
+            Some(near) => remark.hint(format!("did you mean `{near}`?")),
+            None => remark,
+        })
     }
-    let remark = Diagnostic::new(Code::UnknownReference, at, format!("id `{id}` is declared in none of these files"));
-    Some(match nearest(id, declared.iter().map(String::as_str)) {
-        Some(near) => remark.hint(format!("did you mean `{near}`?")),
-        None => remark,
-    })
+}
+
+/// The agents of a document have ids of their own, by which its tasks name them.
+pub(super) fn check_agents(files: &[File], diagnostics: &mut Vec<Diagnostic>) {
+    for file in files {
+        for root in &file.documents {
+            let mut seen: BTreeMap<&str, Location> = BTreeMap::new();
+            let agents = root.get("agents").map(Node::items).unwrap_or_default().iter();
+            for node in agents.filter(|agent| agent.as_map().is_some()).filter_map(|agent| agent.get("id")) {
+                let (Some(id), at) = (node.literal(), file.at(node.head())) else { continue };
+                if let Some(first) = seen.get(id) {
+                    let message = format!("agent `{id}` is already declared at {first}");
+                    diagnostics.push(Diagnostic::new(Code::DuplicateId, &at, message));
+                } else {
+                    seen.insert(id, at);
+                }
+            }
+        }
+    }
 }
 
 /// Entries with different ids can name the same upstream; then they must agree on it.

@@ -20,7 +20,8 @@ impl Desired {
             let file = files.get_mut(entry.place.file);
             let document = file.and_then(|file| file.documents.get_mut(entry.place.document));
             if let Some(map) = document.and_then(|document| locate(document, entry)) {
-                rewrite(map, entry, &self.shown);
+                let document = (entry.place.file, entry.place.document);
+                rewrite(map, entry, self.shown_in.get(&document).unwrap_or(&self.shown));
             }
         }
         files
@@ -106,11 +107,13 @@ fn promote(map: &mut Map) {
 
 fn render(node: &mut Node, shown: &Environment) {
     match &mut node.value {
-        Value::Text(text) if !text.templates.is_empty() => {
-            text.text = template::render(&text.text, shown).unwrap_or_else(|_| REDACTED.to_owned());
-            text.templates.clear();
+        // What does not render here the engine may render: it has variables of its own.
+        Value::Text(text) => {
+            if let Ok(rendered) = template::render(&text.text, shown) {
+                text.text = rendered;
+            }
         }
         Value::List(items) => items.iter_mut().for_each(|item| render(item, shown)),
-        Value::Text(_) | Value::Map(_) | Value::Null | Value::Bool(_) | Value::Number(..) => {}
+        Value::Map(_) | Value::Null | Value::Bool(_) | Value::Number(..) => {}
     }
 }

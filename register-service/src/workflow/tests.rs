@@ -113,6 +113,18 @@ fn templates_are_rendered_and_headers_made_canonical() {
 }
 
 #[test]
+fn a_document_has_variables_of_its_own() {
+    let project = ("p/compozy.yaml", "name: p\nenv: {HOST: project, REGION: project, ZONE: project, TOKEN: project}\n");
+    let workflow = concat!(
+        "env: {HOST: workflow, REGION: 'w-{{ .env.ZONE }}', PATHS: '{{ .env.REGION }}/{{ .env.HOST }}'}\n",
+        "mcps: [{id: a, url: 'http://x/{{ .env.PATHS }}/{{ .env.ZONE }}', use_proxy: true}]\n",
+    );
+    insta::assert_snapshot!(told(&[project, ("p/w.yaml", workflow)], &settings()), @r#"a: at http://127.0.0.1:6001/a/sse {"name":"a","transport":"sse","url":"http://x/w-project/up.test/project","timeout":30000000000,"tags":{"source":"p/w.yaml:2"}}"#);
+    let outside = told(&[project, ("q/w.yaml", workflow)], &settings());
+    assert!(outside.contains("variable `ZONE` is not set"), "{outside}");
+}
+
+#[test]
 fn the_environment_of_an_http_entry_becomes_headers_where_it_was_meant_so() {
     insta::assert_snapshot!(
         entry("{id: a, url: 'http://x/', headers: {X-B: h}, env: {X-API-Key: k, x-b: e, TOKEN: t}, use_proxy: true}"),
@@ -293,7 +305,7 @@ fn says_what_is_wrong_with_the_rest_of_an_entry() {
         w.yaml:2:36: error[wrong-type]: `mcps[0].use_proxy`: invalid type: string "yes", expected a boolean
           hint: write `true` or `false`
     {id: a, command: x, env: {A: }}
-        w.yaml:2:32: error[wrong-type]: `mcps[0].env.A`: invalid type: null, expected a text, a number or a boolean
+        w.yaml:2:31: error[wrong-type]: `mcps[0].env.A`: invalid type: null, expected a text, a number or a boolean
           hint: an empty text is `""`
     {id: a, command: x, comand: y, foo: z, auth: {}, condition: q}
         a: direct
@@ -303,11 +315,11 @@ fn says_what_is_wrong_with_the_rest_of_an_entry() {
         w.yaml:2:44: warning[documented-only]: `auth` is documented by the engine but not used
         w.yaml:2:54: warning[documented-only]: `condition` is documented by the engine but not used
     {id: a, url: 'http://{{ .env.NOPE }}/', headers: {A: '{{ .env.NADA }} {{ .env.TOKEN | b64enc }}'}}
-        w.yaml:2:26: error[missing-variable]: variable `NOPE` is not set
+        a: direct
+        w.yaml:2:29: warning[missing-variable]: variable `NOPE` is not set
           hint: set it, or give a default: `{{ .env.NOPE | default "..." }}`
-        w.yaml:2:59: error[missing-variable]: variable `NADA` is not set
+        w.yaml:2:62: warning[missing-variable]: variable `NADA` is not set
           hint: set it, or give a default: `{{ .env.NADA | default "..." }}`
-        w.yaml:2:75: error[bad-template]: function `b64enc` is not supported; supported are `.env.NAME`, `default`, `quote`, `trim`, `upper`, `lower`, `if`, `else`, `end`
     {id: a, command: x, env: {A: '[redacted]'}}
         a: direct
         w.yaml:2:34: note[redacted-secret]: `[redacted]` stands for the secret that the gateway has
@@ -329,7 +341,7 @@ fn finds_all_four_mistakes_in_one_run() {
     );
     insta::assert_snapshot!(told(&[("flows/broken.yaml", text)], &settings()), @r#"
     flows/broken.yaml:4:16: error[unknown-transport]: invalid transport type: carrier-pigeon (must be 'sse', 'streamable-http' or 'stdio')
-    flows/broken.yaml:9:29: error[missing-variable]: variable `NOT_SET` is not set
+    flows/broken.yaml:9:32: warning[missing-variable]: variable `NOT_SET` is not set
       hint: set it, or give a default: `{{ .env.NOT_SET | default "..." }}`
     flows/broken.yaml:11:10: error[bad-url]: invalid url `htp://x.test/`: scheme `htp` is not http or https
       hint: an address looks like `https://example.com/mcp`
@@ -380,7 +392,7 @@ fn an_id_by_itself_names_an_entry_of_another_file() {
 #[test]
 fn agents_inside_and_beside_a_workflow_are_read() {
     let workflow = concat!(
-        "id: w\nmcps: [{id: a, command: x}]\nagents:\n  - elsewhere\n  - id: g\n    instructions: be kind\n",
+        "id: w\nmcps: [{id: a, command: x}]\nagents:\n  - second\n  - id: g\n    instructions: be kind\n",
         "    mcps: [{id: b, command: x}]\n---\nid: second\ninstructions: be brief\nmcps: [{id: c, command: x}]\n",
     );
     assert_eq!(told(&[("w.yaml", workflow)], &settings()), "a: direct\nb: direct\nc: direct");

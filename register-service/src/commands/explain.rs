@@ -1,0 +1,32 @@
+//! `explain`: what a code means and what to do about it.
+
+use register_service::Code;
+use serde_json::json;
+
+use crate::cli::Explain;
+use crate::commands::Report;
+
+const COMMAND: &str = "explain";
+
+/// The page of one code, or the list of all.
+pub(super) fn run(explain: &Explain) -> Report {
+    let mut report = Report::new(COMMAND, Vec::new());
+    let codes = match explain.code {
+        Some(code) => vec![code],
+        None => Code::ALL.to_vec(),
+    };
+    let object = |code: &Code| {
+        json!({
+            "code": code.as_str(),
+            "severity": code.severity(),
+            "meaning": code.meaning(),
+            "page": code.page(),
+        })
+    };
+    report.json = codes.iter().map(object).collect();
+    report.text = match explain.code {
+        Some(code) => format!("{} ({})\n\n{}\n", code, code.severity(), code.page()),
+        None => codes.iter().map(|code| format!("{:<20} {}\n", code.as_str(), code.meaning())).collect(),
+    };
+    report
+}

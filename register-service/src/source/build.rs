@@ -1,0 +1,269 @@
+//! Trees out of what a parser meets, one event at a time: anchors, aliases, merge keys, keys that are there twice.
+
+use std::collections::{HashMap, HashSet};
+
+use crate::diagnostic::Code;
+use crate::source::node::{Map, Node, Position, Span, Text, Value};
+use crate::source::yaml::{Malformed, Place, unquoted_template};
+
+/// Far above what an author writes, far below what exhausts a machine.
+const MAX_NODES: usize = 50_000;
+const MERGE: &str = "<<";
+
+/// The document that is being read, and what is wrong so far.
+pub(super) struct Builder<'t> {
+    text: &'t str,
+    open: Vec<Open>,
+    root: Option<Node>,
+    anchored: HashMap<usize, Node>,
+    /// The names of this document's anchors.
+    names: HashSet<String>,
+    nodes: usize,
+    pub(super) malformed: Vec<Malformed>,
+}
+
+/// A list or mapping whose end was not met yet.
+struct Open {
+    node: Node,
+    anchor: usize,
+    start: usize,
+    /// The key whose value comes next.
+    key: Option<Key>,
+    /// What stands behind merge keys.
+    merged: Vec<Node>,
+    /// Whether it is no mapping but a template without quotes.
+    is_template: bool,
+}
+
+struct Key {
+    /// Nothing if it is a list or a mapping, which no key here may be.
+    name: Option<String>,
+    span: Span,
+}
+
+impl<'t> Builder<'t> {
+    pub(super) fn new(text: &'t str) -> Self {
+        Self {
+            text,
+            open: Vec::new(),
+            root: None,
+            anchored: HashMap::new(),
+            names: HashSet::new(),
+            nodes: 0,
+            malformed: Vec::new(),
+        }
+    }
+
+    /// The document that ended; nothing of an empty one.
+    pub(super) fn document(&mut self) -> Option<Node> {
+        let root = self.root.take();
+        self.abandon();
+        root
+    }
+
+    /// Forgets the document that is being read.
+    pub(super) fn abandon(&mut self) {
+        self.open.clear();
+        self.root = None;
+        self.anchored.clear();
+        self.names.clear();
+    }
+
+    /// Where the innermost list or mapping begins, if it is one in brackets.
+    pub(super) fn open_bracket(&self) -> Option<Position> {
+        let open = self.open.last()?;
+        let is_bracket = self.text.get(open.start..)?.starts_with(['[', '{']);
+        is_bracket.then_some(open.node.span.start)
+    }
+
+    pub(super) fn scalar(
+        &mut self,
+        resolved: Option<Value>,
+        text: String,
+        anchor: usize,
+        (span, source): &Place,
+    ) -> Result<(), Malformed> {
+        let written = self.text.get(source.clone()).unwrap_or_default();
+        let source = source.start..source.start + written.trim_end().len();
+        let span = Span { end: self.behind(span.start, &source), ..*span };
+        let origin = span.start;
+        let value = resolved.unwrap_or(Value::Text(Text { text, source, origin }));
+        self.add(Node { span, value }, anchor)
+    }
+
+    pub(super) fn open(&mut self, value: Value, anchor: usize, (span, source): &Place) -> Result<(), Malformed> {
+        let node = Node { span: *span, value };
+        self.open.push(Open { node, anchor, start: source.start, key: None, merged: Vec::new(), is_template: false });
+        Ok(())
+    }
+
+    pub(super) fn close(&mut self, (span, source): &Place) -> Result<(), Malformed> {
+        let Some(mut open) = self.open.pop() else { return Ok(()) };
+        // A bracket ends what it ends; an indented list or mapping ends with the last thing in it.
+        let is_bracket = !source.is_empty();
+        let last = match &open.node.value {
+            Value::List(items) => items.last().map(|item| item.span.end),
+            Value::Map(map) => map.entries.last().map(|(_, key, value)| value.span.end.max(key.end)),
+            _ => None,
+        };
+        open.node.span.end = if is_bracket { span.end } else { last.unwrap_or(open.node.span.start) };
+        if let Value::Map(map) = &mut open.node.value {
+            self.drop_repeated(map);
+            self.merge(map, std::mem::take(&mut open.merged));
+        }
+        self.add(open.node, open.anchor)?;
+        if open.is_template {
+            self.forget_last();
+        }
+        Ok(())
+    }
+
+    pub(super) fn alias(&mut self, anchor: usize, (span, _): &Place) -> Result<(), Malformed> {
+        let Some(node) = self.anchored.get(&anchor) else {
+            let message = "this alias stands inside of what it stands for".to_owned();
+            return Err(Malformed { code: Code::Cycle, span: *span, message, hint: None });
+        };
+        self.nodes += size(node);
+        let node = Node { span: *span, value: node.value.clone() };
+        self.add(node, 0)
+    }
+
+    pub(super) fn dangling(&mut self, name: &str, (span, _): &Place) -> Result<(), Malformed> {
+        let names = self.names.iter().map(String::as_str);
+        let near = crate::diagnostic::nearest(name, names).map(|near| format!("did you mean `*{near}`?"));
+        let message = format!("there is no anchor `&{name}` above this alias");
+        self.malformed.push(Malformed { code: Code::UnknownAlias, span: *span, message, hint: near });
+        let text = Text { text: String::new(), ..Text::default() };
+        self.add(Node { span: *span, value: Value::Text(text) }, 0)?;
+        // Whatever it was to stand for is unknown, and not what is wrong with the rest.
+        self.forget_last();
+        Ok(())
+    }
+
+    pub(super) fn anchor(&mut self, name: String, (span, _): &Place) {
+        if self.names.contains(&name) {
+            let message = format!("anchor `&{name}` is there twice");
+            let hint = Some("aliases stand for the one that is last above them; give one another name".to_owned());
+            self.malformed.push(Malformed { code: Code::DuplicateAnchor, span: *span, message, hint });
+        }
+        self.names.insert(name);
+    }
+
+    /// Puts a node where it belongs: the root, an item, a key or the value of one.
+    fn add(&mut self, mut node: Node, anchor: usize) -> Result<(), Malformed> {
+        self.nodes += 1;
+        if self.nodes > MAX_NODES {
+            let message =
+                format!("the file holds more than {MAX_NODES} values, aliases counted as what they stand for");
+            return Err(Malformed { code: Code::Syntax, span: node.head(), message, hint: None });
+        }
+        if anchor > 0 {
+            self.anchored.insert(anchor, node.clone());
+        }
+        let Some(open) = self.open.last_mut() else {
+            self.root = Some(node);
+            return Ok(());
+        };
+        match (&mut open.node.value, open.key.take()) {
+            (Value::Map(map), Some(key)) => {
+                if node.span.start == node.span.end {
+                    node.span = key.span;
+                }
+                match key.name {
+                    Some(name) if name == MERGE => open.merged.push(node),
+                    Some(name) => map.entries.push((name, key.span, node)),
+                    None => {}
+                }
+            }
+            (Value::Map(_), None) => {
+                open.is_template |= self.text.get(open.start..).is_some_and(|rest| rest.starts_with("{{"));
+                let name = node.literal().map(str::to_owned).or(matches!(node.value, Value::Null).then(String::new));
+                if name.is_none() {
+                    let span = node.span;
+                    if open.is_template {
+                        let end = Position { column: span.end.column + 1, ..span.end };
+                        self.malformed.push(unquoted_template(Span { start: open.node.span.start, end }));
+                    } else {
+                        let message = "a key is a text, not a list or a mapping".to_owned();
+                        self.malformed.push(Malformed { code: Code::Syntax, span, message, hint: None });
+                    }
+                }
+                open.key = Some(Key { name, span: node.span });
+            }
+            (Value::List(items), _) => items.push(node),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Takes out what was added last, so that it counts as there and unusable.
+    fn forget_last(&mut self) {
+        match self.open.last_mut().map(|open| &mut open.node.value) {
+            Some(Value::Map(map)) => {
+                if let Some((key, ..)) = map.entries.pop() {
+                    map.removed.push(key);
+                }
+            }
+            Some(Value::List(items)) => {
+                items.pop();
+            }
+            _ => self.root = None,
+        }
+    }
+
+    /// Reports keys that are there twice, and keeps the first of each.
+    fn drop_repeated(&mut self, map: &mut Map) {
+        let mut seen = HashSet::with_capacity(map.entries.len());
+        let mut keep = Vec::with_capacity(map.entries.len());
+        for (key, span, _) in &map.entries {
+            let is_first = seen.insert(key.as_str());
+            keep.push(is_first);
+            if !is_first {
+                let first = map.key_span(key).unwrap_or_default().start.line;
+                let hint = Some(format!("the first is in line {first}"));
+                let message = format!("key `{key}` is there twice");
+                self.malformed.push(Malformed { code: Code::DuplicateKey, span: *span, message, hint });
+            }
+        }
+        if keep.contains(&false) {
+            let mut keep = keep.into_iter();
+            map.entries.retain(|_| keep.next().unwrap_or(true));
+        }
+    }
+
+    /// Adds what merge keys bring and the mapping does not say itself.
+    fn merge(&mut self, map: &mut Map, merged: Vec<Node>) {
+        let mut names: HashSet<String> = match merged.is_empty() {
+            true => return,
+            false => map.entries.iter().map(|(key, ..)| key.clone()).collect(),
+        };
+        for node in merged {
+            let span = node.span;
+            let sources = match node.value {
+                Value::List(items) => items,
+                value => vec![Node { span, value }],
+            };
+            for source in sources {
+                let Value::Map(source) = source.value else {
+                    let message = "a merge key `<<` takes a mapping, or a list of mappings".to_owned();
+                    self.malformed.push(Malformed { code: Code::WrongType, span: source.span, message, hint: None });
+                    continue;
+                };
+                map.entries.extend(source.entries.into_iter().filter(|(key, ..)| names.insert(key.clone())));
+            }
+        }
+    }
+
+    /// Where a piece of the text ends that begins at a position.
+    fn behind(&self, start: Position, source: &std::ops::Range<usize>) -> Position {
+        start.behind(self.text.get(source.clone()).unwrap_or_default())
+    }
+}
+
+fn size(node: &Node) -> usize {
+    match &node.value {
+        Value::List(items) => 1 + items.iter().map(size).sum::<usize>(),
+        Value::Map(map) => 1 + map.entries.iter().map(|(.., value)| size(value)).sum::<usize>(),
+        _ => 1,
+    }
+}

@@ -1,0 +1,98 @@
+//! The variables that templates may use, in layers: what is nearer to the command line hides what is further away.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::sync::Arc;
+
+use schemas::REDACTED;
+
+/// The variables that templates may use, as `.env.NAME`. Values never print.
+///
+/// ```
+/// use register_service::Environment;
+///
+/// let process = Environment::from_iter([("TOKEN", "hunter2"), ("HOST", "a.test")]);
+/// assert_eq!(process.get("TOKEN"), Some("hunter2"));
+/// assert_eq!(format!("{process:?}"), r#"Environment({"HOST", "TOKEN"})"#);
+///
+/// let flags = [("HOST", "b.test")];
+/// assert_eq!(process.overlaid(flags).get("HOST"), Some("b.test"));
+///
+/// let project = Environment::from_iter([("HOST", "c.test"), ("REGION", "eu")]);
+/// assert_eq!(process.over(&project).get("HOST"), Some("a.test"));
+/// assert_eq!(process.over(&project).get("REGION"), Some("eu"));
+/// ```
+#[derive(Clone, Default)]
+pub struct Environment {
+    /// The first that has a name has its value.
+    layers: Vec<Arc<BTreeMap<String, String>>>,
+}
+
+impl Environment {
+    /// The value of a variable.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.layers.iter().find_map(|layer| layer.get(name)).map(String::as_str)
+    }
+
+    /// The names that are set.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.layers.iter().flat_map(|layer| layer.keys()).map(String::as_str)
+    }
+
+    /// The same variables, with these in front of those of the same names.
+    #[must_use]
+    pub fn overlaid<K: Into<String>, V: Into<String>>(&self, variables: impl IntoIterator<Item = (K, V)>) -> Self {
+        let mut layers = vec![layer(variables)];
+        layers.extend(self.layers.iter().cloned());
+        Self { layers }
+    }
+
+    /// The same variables, and those of another where none of the same name is set.
+    #[must_use]
+    pub fn over(&self, below: &Self) -> Self {
+        Self { layers: self.layers.iter().chain(&below.layers).cloned().collect() }
+    }
+
+    /// The same variables with a placeholder for every value that looks like a secret, by its variable's name or
+    /// because it is an address with a password in it.
+    #[must_use]
+    pub fn redacted(&self) -> Self {
+        let shown = |(name, value): (&String, &String)| {
+            let value = if is_secret(name, value) { REDACTED } else { value };
+            (name.clone(), value.to_owned())
+        };
+        let layers = self.layers.iter().map(|layer| Arc::new(layer.iter().map(shown).collect()));
+        Self { layers: layers.collect() }
+    }
+}
+
+fn layer<K: Into<String>, V: Into<String>>(
+    variables: impl IntoIterator<Item = (K, V)>,
+) -> Arc<BTreeMap<String, String>> {
+    Arc::new(variables.into_iter().map(|(name, value)| (name.into(), value.into())).collect())
+}
+
+impl<K: Into<String>, V: Into<String>> FromIterator<(K, V)> for Environment {
+    fn from_iter<I: IntoIterator<Item = (K, V)>>(variables: I) -> Self {
+        Self { layers: vec![layer(variables)] }
+    }
+}
+
+impl fmt::Debug for Environment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: BTreeSet<_> = self.names().collect();
+        f.debug_tuple("Environment").field(&names).finish()
+    }
+}
+
+fn is_secret(name: &str, value: &str) -> bool {
+    is_secret_name(name) || (value.contains("://") && value.contains('@'))
+}
+
+/// Whether a value by this name is likely one that nobody should see.
+pub(crate) fn is_secret_name(name: &str) -> bool {
+    const WORDS: [&str; 10] =
+        ["token", "secret", "key", "pass", "pwd", "credential", "auth", "private", "dsn", "cookie"];
+    let name = name.to_lowercase();
+    WORDS.iter().any(|word| name.contains(word))
+}

@@ -1,0 +1,149 @@
+//! References to tools against what a gateway says its servers offer. No request is made here.
+
+mod arguments;
+
+use std::collections::BTreeMap;
+
+use schemas::ServerName;
+use schemas::admin::{Registration, State, Tool};
+
+use crate::diagnostic::{Code, Diagnostic, nearest};
+use crate::workflow::reference::ToolReference;
+use crate::workflow::{Desired, Usage};
+
+/// What a gateway has, as its admin API lists it.
+#[derive(Debug, Clone, Copy)]
+pub struct Offer<'a> {
+    /// Every registration.
+    pub registrations: &'a [Registration],
+    /// The tools, with those that a filter hides if the gateway lists them.
+    pub tools: &'a [Tool],
+}
+
+/// Says of every reference to a tool whether the gateway could carry it out: whether the server is there and connected,
+/// has the tool by that name, shows it, and takes the arguments that the step gives.
+///
+/// ```
+/// use register_service::{Environment, Offer, Settings, check_tools, load};
+///
+/// # let folder = tempfile::tempdir()?;
+/// # let file = folder.path().join("agent.yaml");
+/// std::fs::write(&file, concat!(
+///     "id: a\ninstructions: look it up\n",
+///     "mcps:\n  - {id: search, url: 'http://127.0.0.1:6001/search/sse', use_proxy: true}\n",
+///     "actions:\n  - {id: x, tool: $mcp(search#web)}\n",
+/// ))?;
+/// let settings = Settings::new("http://127.0.0.1:6001".parse()?, Environment::default());
+/// let desired = load(&[file], &settings)?.desired;
+/// let found = check_tools(&desired, Offer { registrations: &[], tools: &[] });
+/// assert_eq!(found[0].code.as_str(), "missing-upstream");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn check_tools(desired: &Desired, offer: Offer<'_>) -> Vec<Diagnostic> {
+    let mut by_server: BTreeMap<&str, Vec<&Tool>> = BTreeMap::new();
+    for tool in offer.tools {
+        by_server.entry(&tool.mcp_name).or_default().push(tool);
+    }
+    let registrations: BTreeMap<&str, &Registration> =
+        offer.registrations.iter().map(|it| (it.definition.name(), it)).collect();
+    let mut diagnostics = Vec::new();
+    for reference in desired.tools() {
+        let Some(upstream) = &reference.upstream else { continue };
+        let registration = registrations.get(upstream.as_str()).copied();
+        if let Some(remark) = not_usable(desired, reference, upstream, registration) {
+            diagnostics.push(remark);
+            continue;
+        }
+        let tools = by_server.get(upstream.as_str()).map(Vec::as_slice).unwrap_or_default();
+        match tools.iter().find(|tool| tool.name == reference.tool) {
+            Some(tool) if tool.hidden => diagnostics.push(hidden(reference, upstream)),
+            Some(tool) => diagnostics.extend(arguments::check(reference, tool)),
+            None if is_filtered(registration, &reference.tool) => diagnostics.push(hidden(reference, upstream)),
+            None => diagnostics.push(missing(reference, upstream, tools, offer.tools)),
+        }
+    }
+    desired.finish(&mut diagnostics);
+    diagnostics
+}
+
+/// Why nothing can be known about the tools of a server.
+fn not_usable(
+    desired: &Desired,
+    reference: &ToolReference,
+    upstream: &ServerName,
+    registration: Option<&Registration>,
+) -> Option<Diagnostic> {
+    let at = &reference.server_at;
+    let Some(registration) = registration else {
+        let is_created = |usage: &Usage| {
+            let Usage::Registered { definition, .. } = usage else { return false };
+            definition.name == *upstream
+        };
+        return Some(match desired.entries().iter().any(|entry| is_created(&entry.usage)) {
+            true => {
+                let message = format!("upstream `{upstream}` is not registered yet, so its tools are unknown");
+                Diagnostic::new(Code::UnreadyServer, at, message).hint("sync first")
+            }
+            false => {
+                let message = format!("the gateway has no upstream `{upstream}`");
+                Diagnostic::new(Code::MissingUpstream, at, message)
+            }
+        });
+    };
+    if registration.status.status == State::Connected {
+        return None;
+    }
+    let reason = registration.status.last_error.as_deref().unwrap_or_default().to_lowercase();
+    let is_refused = ["401", "403", "unauthorized", "forbidden"].iter().any(|word| reason.contains(word));
+    Some(match is_refused {
+        true => {
+            let message = format!("upstream `{upstream}` refuses the gateway, so its tools are unknown");
+            let hint = "check the credentials in `headers` or `env` of its entry";
+            Diagnostic::new(Code::UnauthorizedServer, at, message).hint(hint)
+        }
+        false => {
+            let message = format!("upstream `{upstream}` is not connected, so its tools are unknown");
+            Diagnostic::new(Code::UnreadyServer, at, message).hint("`lastError` in its status says why")
+        }
+    })
+}
+
+/// Whether the filter of a definition keeps a name back.
+fn is_filtered(registration: Option<&Registration>, tool: &str) -> bool {
+    let filter = registration.and_then(|it| it.definition.document().tool_filter.as_ref());
+    filter.is_some_and(|filter| match filter.mode.as_str() {
+        "allow" => !filter.list.iter().any(|name| name == tool),
+        _ => filter.list.iter().any(|name| name == tool),
+    })
+}
+
+fn hidden(reference: &ToolReference, upstream: &ServerName) -> Diagnostic {
+    let message = format!("tool `{}` of `{upstream}` is hidden by the filter of its definition", reference.tool);
+    Diagnostic::new(Code::HiddenTool, &reference.tool_at, message)
+}
+
+fn missing(reference: &ToolReference, upstream: &ServerName, tools: &[&Tool], all: &[Tool]) -> Diagnostic {
+    let wanted = reference.tool.as_str();
+    let at = &reference.tool_at;
+    let plain =
+        |name: &str| -> String { name.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect() };
+    let is_same = |tool: &&&Tool| {
+        let exposed = tool.exposed_name.as_deref() == Some(wanted) || format!("{upstream}__{}", tool.name) == wanted;
+        exposed || plain(&tool.name) == plain(wanted)
+    };
+    if let Some(same) = tools.iter().find(is_same) {
+        let message = format!("`{upstream}` calls this tool `{}`", same.name);
+        return Diagnostic::new(Code::RenamedTool, at, message).hint(format!("write `{}`", same.name));
+    }
+    let remark = Diagnostic::new(Code::MissingTool, at, format!("`{upstream}` has no tool `{wanted}`"));
+    if let Some(near) = nearest(wanted, tools.iter().map(|tool| tool.name.as_str())) {
+        return remark.hint(format!("did you mean `{near}`?"));
+    }
+    match all.iter().find(|tool| tool.name == wanted && !tool.hidden) {
+        Some(other) => remark.hint(format!("`{}` has a tool of this name", other.mcp_name)),
+        None => remark,
+    }
+}
+
+#[cfg(test)]
+mod tests;

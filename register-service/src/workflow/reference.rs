@@ -1,0 +1,209 @@
+//! References to tools, `$mcp(server#tool)`, and to agents: where they stand and whether what they name is there.
+
+mod scope;
+mod walk;
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use schemas::ServerName;
+
+use crate::diagnostic::{Code, Diagnostic, Location, nearest};
+use crate::source::File;
+use crate::source::node::Node;
+use crate::workflow::document::Item;
+use crate::workflow::reference::scope::Scopes;
+pub(crate) use crate::workflow::reference::walk::Step;
+use crate::workflow::{Entry, Place};
+
+/// A tool that an action or task names, as `$mcp(server#tool)`.
+#[derive(Debug, Clone)]
+pub struct ToolReference {
+    /// The engine's name for the server.
+    pub server: String,
+    /// The gateway's name for it; nothing if the engine reaches it without the gateway.
+    pub upstream: Option<ServerName>,
+    /// The tool, by the server's own name.
+    pub tool: String,
+    /// Where the server's id stands.
+    pub server_at: Location,
+    /// Where the tool's name stands.
+    pub tool_at: Location,
+    /// The step that uses it, for what it says about arguments.
+    pub(crate) step: Step,
+}
+
+/// The parts of `$mcp(server#tool)` in a text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Parts {
+    pub(crate) server: Range<usize>,
+    pub(crate) tool: Range<usize>,
+}
+
+/// What a text in the place of a tool is: nothing for one that is no reference to a tool of a server.
+pub(crate) fn parse(text: &str) -> Option<Result<Parts, (&'static str, Option<String>)>> {
+    let trimmed = text.trim();
+    let start = text.len() - text.trim_start().len();
+    let word = trimmed.split('(').next().unwrap_or_default();
+    if word != "$mcp" {
+        let near = ["$mcp", "mcp"].iter().any(|it| nearest(word, [*it]).is_some()) && trimmed.ends_with(')');
+        let meant = format!("did you mean `$mcp{}`?", trimmed.get(word.len()..).unwrap_or_default());
+        return near.then_some(Err(("this is no reference to a tool", Some(meant))));
+    }
+    let form = Some("a reference is `$mcp(server#tool)`; behind a space `#` would begin a comment".to_owned());
+    let Some(inner) = trimmed.get(word.len()..).and_then(|it| it.strip_prefix('(')) else {
+        return Some(Err(("`(` is missing behind `$mcp`", form)));
+    };
+    let Some((inner, rest)) = inner.split_once(')') else { return Some(Err(("`)` is missing", form))) };
+    if !rest.is_empty() {
+        return Some(Err(("something stands behind the `)`", form)));
+    }
+    let Some((server, tool)) = inner.split_once('#') else {
+        return Some(Err(("`#` is missing between server and tool", form)));
+    };
+    let server_start = start + word.len() + 1;
+    let trimmed_part = |part: &str, at: usize| {
+        let from = at + (part.len() - part.trim_start().len());
+        from..from + part.trim().len()
+    };
+    let parts =
+        Parts { server: trimmed_part(server, server_start), tool: trimmed_part(tool, server_start + server.len() + 1) };
+    match (parts.server.is_empty(), parts.tool.is_empty()) {
+        (true, _) => Some(Err(("the server is missing before `#`", form))),
+        (_, true) => Some(Err(("the tool is missing behind `#`", form))),
+        _ => Some(Ok(parts)),
+    }
+}
+
+/// Every reference to a tool, checked against the servers that are visible where it stands.
+pub(super) fn check(
+    files: &[File],
+    items: &[Item],
+    entries: &[Entry],
+    diagnostics: &mut Vec<Diagnostic>,
+) -> Vec<ToolReference> {
+    let scopes = Scopes::new(files, items);
+    let entries: BTreeMap<Place, &Entry> = entries.iter().map(|entry| (entry.place, entry)).collect();
+    let mut references = Vec::new();
+    for found in walk::uses(files) {
+        match &found.what {
+            walk::What::Tool => references.extend(tool(&found, &scopes, &entries, diagnostics)),
+            walk::What::Agent => diagnostics.extend(agent(&found, &scopes)),
+            walk::What::Selector => diagnostics.extend(selector(&found)),
+        }
+    }
+    references
+}
+
+fn tool(
+    found: &walk::Use<'_>,
+    scopes: &Scopes<'_>,
+    entries: &BTreeMap<Place, &Entry>,
+    diagnostics: &mut Vec<Diagnostic>,
+) -> Option<ToolReference> {
+    let (file, node) = (found.file, found.node);
+    let text = node.as_text()?.text.as_str();
+    if text.contains("{{") {
+        return None;
+    }
+    let parts = match parse(text)? {
+        Ok(parts) => parts,
+        Err((message, hint)) => {
+            let remark = Diagnostic::new(Code::BadReference, &file.at(node.span), message);
+            diagnostics.push(hint.into_iter().fold(remark, Diagnostic::hint));
+            return None;
+        }
+    };
+    let server = text.get(parts.server.clone()).unwrap_or_default();
+    let server_at = file.part(node, parts.server.clone());
+    let Some(place) = scopes.server(found.place, server) else {
+        diagnostics.extend(scopes.unknown_server(found.place, server, &server_at));
+        return None;
+    };
+    let entry = place.and_then(|place| entries.get(&place));
+    Some(ToolReference {
+        server: server.to_owned(),
+        upstream: entry.and_then(|entry| entry.name()).cloned(),
+        tool: text.get(parts.tool.clone()).unwrap_or_default().to_owned(),
+        server_at,
+        tool_at: file.part(node, parts.tool),
+        step: found.step.clone(),
+    })
+}
+
+fn agent(found: &walk::Use<'_>, scopes: &Scopes<'_>) -> Option<Diagnostic> {
+    let id = found.node.literal().filter(|id| !id.contains("{{") && !id.is_empty())?;
+    if scopes.is_partial || scopes.has_agent(id) {
+        return None;
+    }
+    let message = format!("agent `{id}` is declared in none of these files");
+    let remark = Diagnostic::new(Code::UnknownAgent, &found.file.at(found.node.span), message);
+    Some(match scopes.near_agent(id) {
+        Some(near) => remark.hint(format!("did you mean `{near}`?")),
+        None => remark,
+    })
+}
+
+/// `$use: agent(local::agents.#(id="x"))`, of which the document itself must have the item.
+fn selector(found: &walk::Use<'_>) -> Option<Diagnostic> {
+    let text = found.node.as_text()?;
+    let selector = match crate::workflow::selector::parse(&text.text) {
+        Ok(selector) => selector,
+        Err(message) => {
+            let hint = "a selector is `agent(local::agents.#(id=\"the-id\"))`";
+            let message = format!("this selects nothing: {message}");
+            return Some(Diagnostic::new(Code::BadSelector, &found.file.at(found.node.span), message).hint(hint));
+        }
+    };
+    if selector.scope != "local" {
+        return None;
+    }
+    let ids = |list: &Node| -> Vec<String> {
+        list.items().iter().filter_map(|it| it.get("id").unwrap_or(it).literal().map(str::to_owned)).collect()
+    };
+    let ids = found.root.get(&selector.list).map(ids).unwrap_or_default();
+    if ids.contains(&selector.id) {
+        return None;
+    }
+    let at = found.file.part(found.node, selector.part);
+    let message = format!("`{}` of this document has no `{}`", selector.list, selector.id);
+    let remark = Diagnostic::new(Code::UnknownReference, &at, message);
+    Some(match nearest(&selector.id, ids.iter().map(String::as_str)) {
+        Some(near) => remark.hint(format!("did you mean `{near}`?")),
+        None => remark,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(text: &str, expected: Option<Result<(&str, &str), &str>>) {
+        let read = parse(text).map(|read| {
+            let part = |part: Range<usize>| text.get(part).unwrap_or_default();
+            read.map(|it| (part(it.server), part(it.tool))).map_err(|(message, _)| message)
+        });
+        assert_eq!(read, expected, "{text}");
+    }
+
+    #[test]
+    fn reads_server_and_tool() {
+        check("$mcp(search#web)", Some(Ok(("search", "web"))));
+        check(" $mcp( search # web.v2/x ) ", Some(Ok(("search", "web.v2/x"))));
+        check("$mcp(a#b#c)", Some(Ok(("a", "b#c"))));
+        check("search_web", None);
+        check("compact", None);
+    }
+
+    #[test]
+    fn says_what_is_malformed() {
+        check("$mcp", Some(Err("`(` is missing behind `$mcp`")));
+        check("$mcp(a#b", Some(Err("`)` is missing")));
+        check("$mcp(a#b) x", Some(Err("something stands behind the `)`")));
+        check("$mcp(a.b)", Some(Err("`#` is missing between server and tool")));
+        check("$mcp(#b)", Some(Err("the server is missing before `#`")));
+        check("$mcp(a#)", Some(Err("the tool is missing behind `#`")));
+        check("mcp(a#b)", Some(Err("this is no reference to a tool")));
+        check("$mpc(a#b)", Some(Err("this is no reference to a tool")));
+    }
+}

@@ -1,0 +1,152 @@
+//! Which servers and agents can be named where.
+//!
+//! An agent sees its own servers, those of the workflow it is in or is used by, and those of the project above; a task
+//! those of its workflow and the project.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use schemas::workflow::McpItem;
+
+use crate::diagnostic::{Code, Diagnostic, Location, nearest};
+use crate::source::File;
+use crate::source::node::Node;
+use crate::workflow::document::{self, Item, Kind};
+use crate::workflow::reference::walk::Holder;
+use crate::workflow::{Place, lies_in, selector};
+
+/// A document's or agent's own servers: where each is declared, or nothing for one that another file declares.
+type Own<'a> = BTreeMap<&'a str, Option<Place>>;
+
+pub(super) struct Scopes<'a> {
+    files: &'a [File],
+    own: BTreeMap<Holder, Own<'a>>,
+    /// Where each id is declared first, in whatever file.
+    declared: BTreeMap<&'a str, Place>,
+    /// The workflows that use an agent by its id.
+    users: BTreeMap<&'a str, Vec<Holder>>,
+    agents: BTreeSet<&'a str>,
+    projects: Vec<Holder>,
+    /// Whether more may be declared in what could not be read.
+    pub(super) is_partial: bool,
+}
+
+impl<'a> Scopes<'a> {
+    pub(super) fn new(files: &'a [File], items: &'a [Item]) -> Self {
+        let mut scopes = Self {
+            files,
+            own: BTreeMap::new(),
+            declared: BTreeMap::new(),
+            users: BTreeMap::new(),
+            agents: BTreeSet::new(),
+            projects: Vec::new(),
+            is_partial: files.iter().any(|file| !file.is_whole || file.has_misfits),
+        };
+        for (place, item) in items {
+            let (id, declared) = match item {
+                McpItem::Entry(entry) => (entry.id.as_deref().unwrap_or_default(), Some(*place)),
+                McpItem::Selector(id) => (id.as_str(), None),
+            };
+            // What has no id could be what is looked for.
+            scopes.is_partial |= id.is_empty();
+            let holder = Holder { file: place.file, document: place.document, agent: place.agent };
+            scopes.own.entry(holder).or_default().insert(id, declared);
+            if let Some(place) = declared {
+                scopes.declared.entry(id).or_insert(place);
+            }
+        }
+        for (index, file) in files.iter().enumerate() {
+            for (document, root) in file.documents.iter().enumerate() {
+                scopes.add_document(file, root, Holder { file: index, document, agent: None });
+            }
+        }
+        scopes
+    }
+
+    fn add_document(&mut self, file: &'a File, root: &'a Node, holder: Holder) {
+        let kind = document::kind(file, root);
+        match kind {
+            Kind::Foreign => return,
+            Kind::Agent => {
+                self.agents.extend(root.get("id").and_then(Node::literal));
+                return;
+            }
+            Kind::Project => self.projects.push(holder),
+            Kind::Workflow => {}
+        }
+        for agent in root.get("agents").map(Node::items).unwrap_or_default() {
+            self.agents.extend(agent.get("id").and_then(Node::literal));
+            self.add_user(agent, holder);
+        }
+        self.add_tasks(root, holder);
+    }
+
+    fn add_tasks(&mut self, node: &'a Node, holder: Holder) {
+        let one = node.get("task").into_iter();
+        for task in node.get("tasks").map(Node::items).unwrap_or_default().iter().chain(one) {
+            task.get("agent").into_iter().for_each(|agent| self.add_user(agent, holder));
+            self.add_user(task, holder);
+            self.add_tasks(task, holder);
+        }
+    }
+
+    /// A workflow that names an agent by its id, or in one of the older forms.
+    fn add_user(&mut self, node: &'a Node, holder: Holder) {
+        let written = node.get("$use").or_else(|| node.get("$ref")).unwrap_or(node).literal();
+        let Some(written) = written else { return };
+        let id = match selector::parse(written) {
+            Ok(selector) => written.get(selector.part).unwrap_or_default(),
+            Err(_) => written,
+        };
+        self.users.entry(id).or_default().push(holder);
+    }
+
+    /// Where a server is declared that can be used here: nothing if none is, or nothing inside if not in these files.
+    pub(super) fn server(&self, holder: Holder, id: &str) -> Option<Option<Place>> {
+        let found = self.visible(holder).into_iter().find_map(|own| own.get(id).copied())?;
+        Some(found.or_else(|| self.declared.get(id).copied()))
+    }
+
+    fn visible(&self, holder: Holder) -> Vec<&Own<'a>> {
+        let document = Holder { agent: None, ..holder };
+        let Some(file) = self.files.get(holder.file) else { return Vec::new() };
+        let root = file.documents.get(holder.document);
+        let id = root.and_then(|root| root.get("id")).and_then(Node::literal);
+        let is_agent = root.is_some_and(|root| document::kind(file, root) == Kind::Agent);
+        let users = id.filter(|_| is_agent).and_then(|id| self.users.get(id)).map(Vec::as_slice).unwrap_or_default();
+        let above = |project: &&Holder| {
+            let folder = self.files.get(project.file).map(File::folder);
+            folder.is_some_and(|folder| lies_in(file.folder(), folder))
+        };
+        let projects = self.projects.iter().filter(above);
+        let holders = [holder, document].into_iter().chain(users.iter().copied()).chain(projects.copied());
+        holders.filter_map(|holder| self.own.get(&holder)).collect()
+    }
+
+    /// What to say about a server that cannot be used here.
+    pub(super) fn unknown_server(&self, holder: Holder, id: &str, at: &Location) -> Option<Diagnostic> {
+        if self.is_partial {
+            return None;
+        }
+        if let Some((place, node)) = self.declared.get(id).and_then(|place| Some((place, place.node(self.files)?))) {
+            let elsewhere = self.files.get(place.file).map(|file| file.at(node.head())).unwrap_or_else(|| at.clone());
+            let message = format!("server `{id}` cannot be used here: it is declared at {elsewhere}");
+            let hint = format!("add `- {id}` to the `mcps` of this agent or of its workflow");
+            return Some(Diagnostic::new(Code::UnknownServer, at, message).hint(hint));
+        }
+        let remark = Diagnostic::new(Code::UnknownServer, at, format!("there is no server `{id}`"));
+        let visible = self.visible(holder);
+        let near = nearest(id, visible.iter().flat_map(|own| own.keys().copied()));
+        Some(match near.or_else(|| nearest(id, self.declared.keys().copied())) {
+            Some(near) => remark.hint(format!("did you mean `{near}`?")),
+            None => remark.hint("declare it in `mcps` of this agent, of its workflow or of the project"),
+        })
+    }
+
+    pub(super) fn has_agent(&self, id: &str) -> bool {
+        self.agents.contains(id)
+    }
+
+    pub(super) fn near_agent(&self, id: &str) -> Option<&str> {
+        nearest(id, self.agents.iter().copied())
+    }
+}
