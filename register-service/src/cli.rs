@@ -187,6 +187,12 @@ impl Process {
         Ok(format!("register-service@{}:{}", place.trim(), std::process::id()).parse()?)
     }
 
+    /// The commit that an automatic job runs for.
+    pub(crate) fn commit(&self) -> Option<String> {
+        let named = ["GITHUB_SHA", "CI_COMMIT_SHA", "GIT_COMMIT"].into_iter().find_map(|name| self.get(name));
+        named.map(str::to_owned)
+    }
+
     /// Whether nobody is there to ask: an automatic job.
     pub(crate) fn is_ci(&self) -> bool {
         self.get("CI").is_some_and(|value| !["false", "0"].contains(&value))

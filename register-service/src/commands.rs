@@ -112,8 +112,8 @@ async fn carry_out(cli: &Cli, process: &Process, printer: Printer) -> anyhow::Re
         | Command::Wait(cli::Wait { reading, .. }) => {
             let settings = global.settings(process, reading)?;
             let client = global.client(process, &settings.gateway)?;
-            let (is_ci, holder) = (process.is_ci(), process.holder()?);
-            let context = Context { settings: &settings, client: &client, printer, is_ci, holder };
+            let (is_ci, commit, holder) = (process.is_ci(), process.commit(), process.holder()?);
+            let context = Context { settings: &settings, client: &client, printer, is_ci, commit, holder };
             compare(&cli.command, &context).await
         }
     }

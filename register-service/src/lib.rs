@@ -35,8 +35,8 @@ pub use crate::apply::{ApplyError, Done, Outcome, apply};
 pub use crate::diagnostic::{Code, Diagnostic, Location, Severity, UnknownCode};
 pub use crate::dump::dump;
 pub use crate::plan::{
-    Adopt, Change, Guard, Guards, InvalidLimit, Limit, Moved, OWNER_TAG, PROTECTED_TAG, Plan, Policy, Prune, Reason,
-    Refusal, SOURCE_TAG, SavedChange, SavedPlan, plan,
+    Adopt, COMMIT_TAG, Change, Guard, Guards, InvalidLimit, Limit, Moved, OWNER_TAG, PROTECTED_TAG, Plan, Policy,
+    Prune, Reason, Refusal, SOURCE_TAG, SavedChange, SavedPlan, plan,
 };
 pub use crate::service::{NotEnsured, NotRemoved, Options, RegisterService};
 pub use crate::source::{File, read};

@@ -15,17 +15,18 @@ use schemas::admin::{Registration, Revision};
 use schemas::{Definition, Owner, ServerName};
 use serde::{Deserialize, Serialize};
 
+pub use schemas::admin::{COMMIT_TAG, OWNER_TAG, SOURCE_TAG};
+
 pub use crate::plan::difference::Reason;
 pub(crate) use crate::plan::difference::{differences, unknown_secrets};
 pub use crate::plan::guard::{Guard, Guards, InvalidLimit, Limit};
 pub use crate::plan::saved::{Moved, SavedChange, SavedPlan};
 
-/// The tag that names the owner of a registration.
-pub const OWNER_TAG: &str = "owner";
-/// The tag that says where a registration is declared, as `file:line`.
-pub const SOURCE_TAG: &str = "source";
 /// The tag that keeps a registration from being removed when its value is `true`.
 pub const PROTECTED_TAG: &str = "prevent_destroy";
+
+/// Tags that say where a registration comes from, and not what it is.
+pub(crate) const PROVENANCE: [&str; 3] = [OWNER_TAG, SOURCE_TAG, COMMIT_TAG];
 
 /// What a plan may do.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -38,12 +39,14 @@ pub struct Policy {
     pub claim: bool,
     /// Which registrations are removed because nothing declares them.
     pub prune: Prune,
+    /// The commit that the declarations come from, for people who look at a registration.
+    pub commit: Option<String>,
 }
 
 impl Policy {
     /// What this owner may do without taking over or removing anything.
     pub fn new(owner: Owner) -> Self {
-        Self { owner, adopt: Adopt::Nothing, claim: false, prune: Prune::Nothing }
+        Self { owner, ..Self::default() }
     }
 }
 
@@ -248,7 +251,7 @@ fn removal(observed: &Registration) -> Option<Change> {
 
 /// What happens to one declaration.
 pub(crate) fn change(desired: &Definition, observed: Option<&Registration>, policy: &Policy) -> Change {
-    let stamped = || Box::new(stamp(desired, &policy.owner));
+    let stamped = || Box::new(stamp(desired, policy));
     let (name, source) = (desired.name.clone(), desired.tags.get(SOURCE_TAG).cloned());
     let Some(observed) = observed else {
         let reasons = unknown_secrets(desired);
@@ -281,13 +284,16 @@ pub(crate) fn change(desired: &Definition, observed: Option<&Registration>, poli
 /// A definition without the tags that say who made it and where.
 pub(crate) fn without_provenance(definition: &Definition) -> Definition {
     let mut definition = definition.clone();
-    definition.tags.retain(|tag, _| tag != OWNER_TAG && tag != SOURCE_TAG);
+    definition.tags.retain(|tag, _| !PROVENANCE.contains(&tag.as_str()));
     definition
 }
 
-fn stamp(definition: &Definition, owner: &Owner) -> Definition {
+fn stamp(definition: &Definition, policy: &Policy) -> Definition {
     let mut definition = definition.clone();
-    definition.tags.insert(OWNER_TAG.to_owned(), owner.to_string());
+    definition.tags.insert(OWNER_TAG.to_owned(), policy.owner.to_string());
+    if let Some(commit) = &policy.commit {
+        definition.tags.insert(COMMIT_TAG.to_owned(), commit.clone());
+    }
     definition
 }
 
@@ -296,5 +302,7 @@ pub(crate) fn owner_of(registration: &Registration) -> Option<&str> {
     registration.definition.document().tags.get(OWNER_TAG).map(String::as_str).filter(|owner| !owner.is_empty())
 }
 
+#[cfg(test)]
+mod properties;
 #[cfg(test)]
 mod tests;

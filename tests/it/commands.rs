@@ -206,6 +206,24 @@ async fn registrations_are_adopted_and_released() {
 }
 
 #[tokio::test]
+async fn a_registration_says_where_it_comes_from() {
+    let gateway = gateway().start().await;
+    let folder = folder(WORKFLOW);
+    let job = binary("register-service").env("MCP_PROXY_URL", &gateway.url).env("TOKEN", "t0ken");
+    let job = job.env("CI", "true").env("GITHUB_SHA", "4f2c1aa").args(["sync", path(&folder), "--prune", "owned"]);
+    assert_eq!(job.run().await.code, Some(0));
+    let shown = gateway.admin.get("/admin/mcps/here").await.json();
+    assert_eq!(shown["owner"], "register-service");
+    assert_eq!(shown["source"], json!({ "file": "w.yaml", "line": 3, "commit": "4f2c1aa" }));
+    let tool = Tool { url: &gateway.url };
+    assert_eq!(
+        tool.exits(0, &["plan", path(&folder)]).await,
+        "to create 0, to update 0, unchanged 2\n",
+        "no difference"
+    );
+}
+
+#[tokio::test]
 async fn a_dump_declares_what_is_there() {
     let gateway = gateway().start().await;
     let tool = Tool { url: &gateway.url };

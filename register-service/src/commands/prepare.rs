@@ -19,6 +19,8 @@ pub(super) struct Context<'a> {
     pub(super) printer: Printer,
     /// Whether nobody is there to ask.
     pub(super) is_ci: bool,
+    /// The commit that the files are of, where a job says it.
+    pub(super) commit: Option<String>,
     /// What others are told of who holds a lock.
     pub(super) holder: Holder,
 }
@@ -45,7 +47,8 @@ pub(super) fn policy(changes: &Changes, context: &Context<'_>, desired: &Desired
         None => Prune::Nothing,
     };
     let adopt = if changes.adopt { Adopt::Anything } else { Adopt::Nothing };
-    Ok(Policy { owner: owner(changes.owner.as_ref(), desired), adopt, claim: false, prune })
+    let commit = context.commit.clone();
+    Ok(Policy { adopt, prune, commit, ..Policy::new(owner(changes.owner.as_ref(), desired)) })
 }
 
 /// In whose name: as said, else the project's, else this program's.

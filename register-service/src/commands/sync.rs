@@ -28,7 +28,10 @@ pub(super) async fn run(sync: &Sync, context: &Context<'_>) -> anyhow::Result<Re
     };
     let saved = sync.plan.as_deref().map(saved_plan::read).transpose()?;
     let policy = match &saved {
-        Some(saved) => saved.policy().with_context(|| "the plan cannot be used")?,
+        Some(saved) => {
+            let policy = saved.policy().with_context(|| "the plan cannot be used")?;
+            Policy { commit: context.commit.clone(), ..policy }
+        }
         None => prepare::policy(&sync.changes, context, &loaded.desired)?,
     };
     printer.progress(&format!("syncing to {} as owner `{}`", context.settings.gateway, policy.owner));

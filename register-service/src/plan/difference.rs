@@ -10,7 +10,7 @@ use schemas::{Definition, Secret, WireDuration, format_duration};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use crate::plan::{OWNER_TAG, SOURCE_TAG};
+use crate::plan::PROVENANCE;
 
 /// One thing that differs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -168,7 +168,7 @@ pub(crate) fn unknown_secrets(desired: &Definition) -> Vec<Reason> {
 }
 
 fn tags(ours: &BTreeMap<String, String>, theirs: &BTreeMap<String, String>) -> Vec<Reason> {
-    let is_compared = |tag: &&String| *tag != OWNER_TAG && *tag != SOURCE_TAG;
+    let is_compared = |tag: &&String| !PROVENANCE.contains(&tag.as_str());
     let mut names: Vec<&String> = ours.keys().chain(theirs.keys()).filter(is_compared).collect();
     names.sort();
     names.dedup();

@@ -125,7 +125,7 @@ impl SavedPlan {
 
     /// What the plan was made under.
     pub fn policy(&self) -> Result<Policy, InvalidParty> {
-        Ok(Policy { owner: self.owner.parse()?, adopt: self.adopt, claim: false, prune: self.prune })
+        Ok(Policy { adopt: self.adopt, prune: self.prune, ..Policy::new(self.owner.parse()?) })
     }
 
     /// In what this plan differs from one that is made now, under the same salt; nothing if it still holds.

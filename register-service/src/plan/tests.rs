@@ -41,7 +41,7 @@ fn theirs(definition: &Definition) -> Registration {
 }
 
 fn owned(definition: &Definition, owner: &str) -> Definition {
-    stamp(definition, &owner.parse().expect(owner))
+    stamp(definition, &Policy::new(owner.parse().expect(owner)))
 }
 
 fn told(plan: &Plan) -> String {

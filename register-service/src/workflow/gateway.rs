@@ -5,12 +5,12 @@ use schemas::workflow::{GATEWAY_SETTINGS_KEYS, GatewaySettings, Text};
 use schemas::{Secret, WireDuration};
 
 use crate::diagnostic::{Code, Diagnostic, nearest};
-use crate::plan::{OWNER_TAG, PROTECTED_TAG, SOURCE_TAG};
+use crate::plan::{COMMIT_TAG, OWNER_TAG, PROTECTED_TAG, SOURCE_TAG};
 use crate::source::node::Node;
 use crate::workflow::fields::Fields;
 
 /// Tags that this program sets itself.
-const OWN_TAGS: [&str; 3] = [OWNER_TAG, SOURCE_TAG, PROTECTED_TAG];
+const OWN_TAGS: [&str; 4] = [OWNER_TAG, SOURCE_TAG, COMMIT_TAG, PROTECTED_TAG];
 
 /// Adds the settings of an entry to what is registered. Nothing comes back if one is wrong.
 pub(super) fn apply(fields: &mut Fields<'_>, document: DefinitionDocument) -> Option<DefinitionDocument> {

@@ -1,0 +1,148 @@
+//! What holds of every plan, whatever is declared and registered.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use proptest::prelude::*;
+use proptest::sample::subsequence;
+use schemas::admin::Registration;
+use schemas::{Definition, Owner};
+use serde_json::json;
+
+use super::{Adopt, Change, Policy, Prune, owner_of, plan};
+
+/// What a gateway holds, by name.
+type Registered = BTreeMap<String, Registration>;
+
+/// A declaration: which of a few names, with which of a few contents.
+type Declared = BTreeMap<u8, u8>;
+
+const OWNERS: u8 = 20;
+/// Few enough that owners get in each other's way.
+const NAMES: u8 = 12;
+
+fn definition(name: u8, content: u8) -> Definition {
+    let headers = json!({ "Authorization": format!("Bearer {}", content % 2) });
+    let document = match content % 3 {
+        0 => json!({ "name": format!("n{name}"), "transport": "stdio", "command": "a", "args": [content.to_string()] }),
+        1 => json!({ "name": format!("n{name}"), "transport": "sse", "url": "http://x.test/", "headers": headers }),
+        _ => {
+            json!({ "name": format!("n{name}"), "transport": "stdio", "command": "b", "tags": { "t": content.to_string() } })
+        }
+    };
+    serde_json::from_value(document).expect("a definition")
+}
+
+fn definitions(declared: &Declared) -> Vec<Definition> {
+    declared.iter().map(|(name, content)| definition(*name, *content)).collect()
+}
+
+fn owner(number: u8) -> Owner {
+    format!("owner-{number}").parse().expect("an owner")
+}
+
+fn registration(definition: &Definition) -> Registration {
+    serde_json::from_value(json!({ "definition": definition })).expect("a registration")
+}
+
+fn policy(who: u8, adopt: Adopt) -> Policy {
+    Policy { adopt, prune: Prune::Owned, ..Policy::new(owner(who)) }
+}
+
+fn listed(registered: &Registered) -> Vec<Registration> {
+    registered.values().cloned().collect()
+}
+
+/// What a gateway does with a change.
+fn carry_out(registered: &mut Registered, change: &Change) {
+    match change {
+        Change::Create { definition } | Change::Update { definition, .. } => {
+            registered.insert(definition.name.to_string(), registration(definition));
+        }
+        Change::Delete { name, .. } => {
+            registered.remove(name.as_str());
+        }
+        Change::Keep { .. } | Change::Refuse { .. } => {}
+    }
+}
+
+fn declared() -> impl Strategy<Value = Declared> {
+    proptest::collection::btree_map(0..NAMES, 0..6_u8, 0..6)
+}
+
+/// Somebody syncs what they declare then, and is killed after some of the changes, in whatever order they were made.
+#[derive(Debug, Clone)]
+struct Run {
+    who: u8,
+    declared: Declared,
+    done: Vec<usize>,
+}
+
+fn runs() -> impl Strategy<Value = Vec<Run>> {
+    let all: Vec<usize> = (0..usize::from(NAMES) * 2).collect();
+    let done = prop_oneof![Just(all.clone()), subsequence(all.clone(), 0..all.len())].prop_shuffle();
+    let run = (0..OWNERS, declared(), done).prop_map(|(who, declared, done)| Run { who, declared, done });
+    proptest::collection::vec(run, 1..12)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2_000, ..ProptestConfig::default() })]
+
+    #[test]
+    fn what_is_registered_as_declared_needs_nothing(declared in declared()) {
+        let desired = definitions(&declared);
+        let mut registered = Registered::new();
+        for change in plan(&desired, &[], &policy(0, Adopt::Nothing)).changes {
+            carry_out(&mut registered, &change);
+        }
+        let second = plan(&desired, &listed(&registered), &policy(0, Adopt::Nothing));
+        prop_assert!(second.is_empty());
+        prop_assert_eq!(second.changes.len(), desired.len());
+    }
+
+    #[test]
+    fn a_plan_leads_to_what_is_declared_and_touches_nothing_of_others(
+        before in runs(),
+        declared in declared(),
+    ) {
+        let mut registered = Registered::new();
+        for run in before {
+            let made = plan(&definitions(&run.declared), &listed(&registered), &policy(run.who, Adopt::Nothing));
+            made.changes.iter().for_each(|change| carry_out(&mut registered, change));
+        }
+        let (me, desired) = (policy(0, Adopt::Nothing), definitions(&declared));
+        let foreign = others(&registered, 0);
+        let made = plan(&desired, &listed(&registered), &me);
+        made.changes.iter().for_each(|change| carry_out(&mut registered, change));
+        prop_assert_eq!(&others(&registered, 0), &foreign);
+        let mine: BTreeSet<&str> = registered.iter().filter(|(name, _)| !foreign.contains_key(*name)).map(|(name, _)| name.as_str()).collect();
+        let free: BTreeSet<&str> =
+            desired.iter().map(|it| it.name.as_str()).filter(|name| !foreign.contains_key(*name)).collect();
+        prop_assert_eq!(mine, free);
+        let again = plan(&desired, &listed(&registered), &me);
+        let is_at_rest = |change: &Change| matches!(change, Change::Keep { .. } | Change::Refuse { .. });
+        prop_assert!(again.changes.iter().all(is_at_rest));
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 10_000, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_run_of_twenty_owners_changes_or_removes_what_is_anothers_even_if_it_is_killed(history in runs()) {
+        let mut registered = Registered::new();
+        for Run { who, declared, done } in history {
+            let foreign = others(&registered, who);
+            let made = plan(&definitions(&declared), &listed(&registered), &policy(who, Adopt::Nothing));
+            let carried_out = done.iter().filter_map(|at| made.changes.get(*at));
+            carried_out.for_each(|change| carry_out(&mut registered, change));
+            prop_assert_eq!(others(&registered, who), foreign);
+        }
+    }
+}
+
+/// What is registered and not this owner's.
+fn others(registered: &Registered, who: u8) -> Registered {
+    let owner = owner(who);
+    let is_foreign = |it: &Registration| owner_of(it) != Some(owner.as_str());
+    registered.iter().filter(|(_, it)| is_foreign(it)).map(|(name, it)| (name.clone(), it.clone())).collect()
+}
