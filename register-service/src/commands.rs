@@ -4,6 +4,7 @@ mod changes;
 mod documents;
 mod dump;
 mod explain;
+mod listing;
 mod lock;
 mod ownership;
 mod plan;

@@ -6,33 +6,16 @@ use schemas::admin::{Registration, State};
 use serde_json::{Value, json};
 
 use crate::cli::Status;
-use crate::commands::Report;
-use crate::commands::prepare::unreachable;
-use crate::exit::Exit;
+use crate::commands::{Report, listing};
 use crate::printer::{Colour, Printer, clean};
 
-const COMMAND: &str = "status";
-
 pub(super) async fn run(args: &Status, client: &Client, printer: Printer) -> Report {
-    let report = Report::new(COMMAND, Vec::new());
-    let mut listed = match client.list().await {
+    let report = Report::new("status", Vec::new());
+    let (report, listed) = match listing::list(report, client, &args.names, args.owner.as_ref()).await {
         Ok(listed) => listed,
-        Err(error) => return unreachable(report, &error),
+        Err(report) => return report,
     };
-    listed.sort_by(|one, other| one.definition.name().cmp(other.definition.name()));
-    let missing: Vec<_> =
-        args.names.iter().filter(|name| !listed.iter().any(|it| it.definition.name() == name.as_str())).collect();
-    let is_wanted = |it: &&Registration| {
-        (args.names.is_empty() || args.names.iter().any(|name| name.as_str() == it.definition.name()))
-            && args.owner.as_ref().is_none_or(|owner| tag(it, OWNER_TAG) == Some(owner.as_str()))
-    };
-    let shown: Vec<&Registration> = listed.iter().filter(is_wanted).collect();
-    let mut report =
-        Report { text: table(&shown, printer), json: shown.iter().map(|it| object(it)).collect(), ..report };
-    for name in missing {
-        report = report.failed(Exit::NotReady, format!("the gateway has no upstream `{name}`"), None);
-    }
-    report
+    Report { text: table(&listed, printer), json: listed.iter().map(object).collect(), ..report }
 }
 
 fn tag<'a>(registration: &'a Registration, name: &str) -> Option<&'a str> {
@@ -54,7 +37,7 @@ fn object(registration: &Registration) -> Value {
     })
 }
 
-fn table(shown: &[&Registration], printer: Printer) -> String {
+fn table(shown: &[Registration], printer: Printer) -> String {
     let head = ["NAME", "STATE", "OWNER", "ERA", "SOURCE", "LAST ERROR"].map(str::to_owned);
     let rows = shown.iter().map(|it| {
         let word = |text: Option<&str>| clean(text.unwrap_or("-")).replace('\n', " ");

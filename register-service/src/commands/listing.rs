@@ -1,0 +1,33 @@
+//! The registrations that `status` and `dump` are about.
+
+use proxy_client::Client;
+use schemas::admin::Registration;
+use schemas::{Owner, ServerName};
+
+use crate::commands::Report;
+use crate::commands::prepare::unreachable;
+use crate::exit::Exit;
+
+/// Those of these names, or all, and of this owner, or anyone's; sorted. A name that is not there is in the report.
+pub(super) async fn list(
+    mut report: Report,
+    client: &Client,
+    names: &[ServerName],
+    owner: Option<&Owner>,
+) -> Result<(Report, Vec<Registration>), Report> {
+    let mut listed = match client.list().await {
+        Ok(listed) => listed,
+        Err(error) => return Err(unreachable(report, &error)),
+    };
+    let is = |it: &Registration, name: &ServerName| it.definition.name() == name.as_str();
+    for name in names {
+        if !listed.iter().any(|it| is(it, name)) {
+            report = report.failed(Exit::NotReady, format!("the gateway has no upstream `{name}`"), None);
+        }
+    }
+    let is_named = |it: &Registration| names.is_empty() || names.iter().any(|name| is(it, name));
+    let is_owned = |it: &Registration| owner.is_none_or(|owner| it.definition.owner() == Some(owner.as_str()));
+    listed.retain(|it| is_named(it) && is_owned(it));
+    listed.sort_by(|one, other| one.definition.name().cmp(other.definition.name()));
+    Ok((report, listed))
+}
