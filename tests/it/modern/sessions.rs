@@ -97,7 +97,11 @@ async fn a_tool_that_runs_only_as_a_legacy_task_fails_clearly() {
 async fn a_forgotten_session_is_replaced_unseen() {
     let upstream = fake("u").tool("peer", tell_peer).start(Via::Events).await;
     let gateway = gateway().start().await;
-    gateway.admin.connect(&upstream.definition()).await;
+    let mut definition = upstream.definition();
+    // The gateway's own session is forgotten too, and a call waits a moment for the next, whoever notices first.
+    definition["autoReconnect"] = json!(true);
+    definition["reconnectDelay"] = json!("50ms");
+    gateway.admin.connect(&definition).await;
     let client = client(&gateway.url, "u").askable();
     let before = client.call("peer", json!({})).await;
     upstream.forget();
