@@ -29,7 +29,7 @@ use crate::retry::{Rule, Schedule};
 /// | method | after |
 /// |---|---|
 /// | all | failing to connect |
-/// | reading, [`update`](Self::update), [`deregister`](Self::deregister), locks, leases | also a timeout, a broken connection, 429, 5xx |
+/// | reading, [`update`](Self::update), [`deregister`](Self::deregister) and their conditional forms, locks, leases | also a timeout, a broken connection, 429, 5xx |
 /// | [`register`](Self::register), [`register_leased`](Self::register_leased) | also 5xx |
 /// | [`call_tool`](Self::call_tool) | also 503, which says that the call did not reach its upstream |
 ///

@@ -5,6 +5,12 @@
 //! Nothing else is remembered: a [`Client`] is a pool of connections and a policy. The requests and answers are those
 //! of the [`schemas`] crate. It works with this workspace's gateway and with Compozy's Go proxy.
 //!
+//! Where several write to one gateway, a change can be made to depend on the revision that was seen
+//! ([`Client::update_if`]), and a run on the lock of its owner ([`Client::lock`]). What a worker registers with a lease
+//! ([`Client::register_leased`], [`Client::lease`]) goes when the last one that needs it is gone. Compozy's proxy has none
+//! of the three, and every method says so by type: no [`revision`](Updated::revision),
+//! [`CreatedForGood`](RegisteredLeased::CreatedForGood), or an error that [`is_unsupported`](Error::is_unsupported).
+//!
 //! ```no_run
 //! use std::time::Duration;
 //!

@@ -1,27 +1,34 @@
 //! The admin API, in the exact form that Compozy's engine speaks (`/admin/...`), and the health endpoints.
 
+mod body;
 mod definitions;
+mod leases;
+mod locks;
+mod precondition;
 mod problem;
 mod status;
 mod tools;
 
-use std::sync::Arc;
+use std::fmt::Display;
+use std::str::FromStr;
 use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::extract::rejection::PathRejection;
+use axum::extract::{DefaultBodyLimit, Path, Request, State};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
-use axum::routing::{get, post};
+use axum::routing::{get, post, put};
 use schemas::FingerprintSalt;
-use serde::de::{DeserializeOwned, Error as _};
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore};
 use tokio::time::Instant;
 
+pub(crate) use crate::admin::leases::expire;
 use crate::catalog::Catalog;
 use crate::policy::{Credentials, Policy};
-use crate::registry::Registry;
+use crate::registry::{Leases, Locks, Registry};
 use crate::upstream::Upstreams;
 
 /// What the admin API works with.
@@ -35,8 +42,12 @@ pub(crate) struct Admin {
     pub(crate) connections: Arc<Connections>,
     pub(crate) call_timeout: Duration,
     pub(crate) max_body_bytes: usize,
-    /// Held while a registration and its upstream change, so that the two cannot part.
+    /// Held while a registration, its upstream or the leases on it change, so that they cannot part.
     pub(crate) changes: Semaphore,
+    pub(crate) leases: Mutex<Leases>,
+    /// Tells the task that ends leases to look at what ends next.
+    pub(crate) sooner: Notify,
+    pub(crate) locks: Mutex<Locks>,
     /// How the gateway finds out who sent a request.
     pub(crate) credentials: for<'a> fn(&'a Request) -> Credentials<'a>,
 }
@@ -58,6 +69,9 @@ pub(crate) fn router(admin: Arc<Admin>) -> Router {
     let protected = Router::new()
         .route("/admin/mcps", all)
         .route("/admin/mcps/{name}", one)
+        .route("/admin/leases", get(leases::list))
+        .route("/admin/leases/{holder}", put(leases::hold).delete(leases::release))
+        .route("/admin/locks/{owner}", put(locks::take).delete(locks::release))
         .route("/admin/tools", get(tools::list))
         .route("/admin/tools/call", post(tools::call))
         .route("/admin/metrics", get(status::metrics))
@@ -78,10 +92,21 @@ async fn authorize(State(admin): Shared, request: Request, next: Next) -> Respon
     }
 }
 
-/// Reads a JSON object. A list would pass for one, member by member, were it not for the look at the first byte.
-fn object<T: DeserializeOwned>(body: &[u8]) -> serde_json::Result<T> {
-    if body.trim_ascii_start().starts_with(b"[") {
-        return Err(serde_json::Error::custom("expected an object"));
+/// What a segment of the path names.
+fn segment<T>(member: &str, path: Result<Path<String>, PathRejection>) -> Result<T, Response>
+where
+    T: FromStr<Err: Display>,
+{
+    let Path(text) = path.map_err(|rejection| problem::bad_request(format!("`{member}`: {rejection}")))?;
+    text.parse().map_err(|error| problem::bad_request(format!("`{member}`: {error}")))
+}
+
+impl Admin {
+    fn leases(&self) -> MutexGuard<'_, Leases> {
+        self.leases.lock().unwrap_or_else(PoisonError::into_inner)
     }
-    serde_json::from_slice(body)
+
+    fn locks(&self) -> MutexGuard<'_, Locks> {
+        self.locks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }

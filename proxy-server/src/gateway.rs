@@ -3,8 +3,8 @@
 use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use axum::Router;
@@ -14,7 +14,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use schemas::FingerprintSalt;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore};
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
@@ -24,13 +24,16 @@ use crate::catalog::Catalog;
 use crate::config::Config;
 use crate::downstream::{self, Edge, Front, Origins, Peer, Servers};
 use crate::policy::Policy;
-use crate::registry::Registry;
+use crate::registry::{Leases, Locks, Registry};
 use crate::tasks::{Lanes, Tasks};
 use crate::upstream::{Dialer, Environment, Upstreams};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
 const MAX_HEADER_BYTES: usize = 64 * 1024;
+/// How many workers may hold leases at once, and how many owners be locked.
+const MAX_HOLDERS: usize = 1_000;
+const MAX_LOCKS: usize = 1_000;
 /// How long a connection may take to say what it still has to say.
 const LAST_BYTES: Duration = Duration::from_millis(500);
 /// What child processes get to end once all calls are done: longer than they take to be killed.
@@ -188,7 +191,11 @@ fn compose(
         max_body_bytes: config.downstream.max_body_bytes,
         credentials: downstream::shown,
         changes: Semaphore::new(1),
+        leases: Mutex::new(Leases::new(MAX_HOLDERS)),
+        sooner: Notify::new(),
+        locks: Mutex::new(Locks::new(MAX_LOCKS)),
     });
+    tasks.spawn("expire leases", admin::expire(Arc::clone(&admin), tasks.stopping().clone()));
     let edge = Edge::new(upstreams, catalog, policy, tasks.clone(), config.downstream.clone());
     let router = Router::new()
         .merge(admin::router(admin))

@@ -1,12 +1,20 @@
 //! The durable set of registrations: what was declared, and when. It knows nothing of how an upstream does.
+//!
+//! Beside it, what passes with the process: who needs which registration (`leases`), and who is at work for an owner
+//! (`locks`).
 
+mod leases;
+mod locks;
 mod memory;
 
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use schemas::admin::Revision;
 use schemas::{Definition, ServerName};
 
+pub(crate) use self::leases::{Expiry, Leases, TooManyHolders};
+pub(crate) use self::locks::{Lock, Locks, NotTaken};
 use self::memory::Memory;
 
 /// Where registrations are kept. Cheap to clone.
@@ -22,6 +30,17 @@ pub(crate) struct Registration {
     pub(crate) definition: Definition,
     pub(crate) created_at: Timestamp,
     pub(crate) updated_at: Timestamp,
+    pub(crate) revision: Revision,
+    pub(crate) tenure: Tenure,
+}
+
+/// How long a registration stays.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Tenure {
+    /// Until somebody removes it.
+    Permanent,
+    /// Until the last lease on it ends.
+    Leased,
 }
 
 /// Why a registration was not stored.
@@ -47,16 +66,20 @@ impl Registry {
     }
 
     /// Stores a definition under a name that is not taken.
-    pub(crate) async fn create(&self, definition: Definition) -> Result<Registration, RegistryError> {
+    pub(crate) async fn create(&self, definition: Definition, tenure: Tenure) -> Result<Registration, RegistryError> {
         match self {
-            Self::Memory(memory) => memory.create(definition),
+            Self::Memory(memory) => memory.create(definition, tenure),
         }
     }
 
     /// Replaces the definition of that name and keeps its creation time; nothing when there is none.
-    pub(crate) async fn update(&self, definition: Definition) -> Result<Option<Registration>, RegistryError> {
+    pub(crate) async fn update(
+        &self,
+        definition: Definition,
+        tenure: Tenure,
+    ) -> Result<Option<Registration>, RegistryError> {
         match self {
-            Self::Memory(memory) => Ok(memory.update(definition)),
+            Self::Memory(memory) => Ok(memory.update(definition, tenure)),
         }
     }
 

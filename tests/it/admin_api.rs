@@ -14,12 +14,12 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 /// An upstream that is registered and never connected: nobody listens there.
-fn nowhere(name: &str) -> Value {
+pub(crate) fn nowhere(name: &str) -> Value {
     json!({ "name": name, "transport": "streamable-http", "url": "http://127.0.0.1:1/mcp" })
 }
 
 /// The same with further members.
-fn with(mut definition: Value, more: Value) -> Value {
+pub(crate) fn with(mut definition: Value, more: Value) -> Value {
     for (member, value) in more.as_object().expect("members") {
         definition[member] = value.clone();
     }
@@ -28,14 +28,14 @@ fn with(mut definition: Value, more: Value) -> Value {
 
 /// An answer is this status with exactly this JSON.
 #[track_caller]
-fn is(answer: &Answer, status: u16, body: Value) {
+pub(crate) fn is(answer: &Answer, status: u16, body: Value) {
     assert_eq!((answer.status, answer.json()), (status, body));
     assert!(answer.header("content-type").starts_with("application/json"), "{:?}", answer.headers);
 }
 
 /// An answer is this status with this `error`, and `details` that begin like this.
 #[track_caller]
-fn refuses(answer: &Answer, status: u16, error: &str, details: &str) {
+pub(crate) fn refuses(answer: &Answer, status: u16, error: &str, details: &str) {
     let body = answer.json();
     assert_eq!((answer.status, body["error"].as_str()), (status, Some(error)), "{body}");
     assert!(body["details"].as_str().is_some_and(|text| text.starts_with(details)), "{body}");
@@ -49,7 +49,7 @@ async fn silence(call: Call) {
 
 /// A time as RFC 3339.
 #[track_caller]
-fn time(value: &Value) -> Timestamp {
+pub(crate) fn time(value: &Value) -> Timestamp {
     let text = value.as_str().unwrap_or_else(|| panic!("{value} is no text"));
     text.parse().unwrap_or_else(|error| panic!("{text}: {error}"))
 }

@@ -14,6 +14,7 @@ mod fidelity;
 mod isolation;
 mod modern;
 mod one_address;
+mod ownership;
 mod real_servers;
 mod reference;
 mod stdio_front;

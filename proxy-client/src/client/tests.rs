@@ -1,3 +1,5 @@
+mod ownership;
+
 use std::error::Error as _;
 
 use schemas::admin::{State, ToolCall};

@@ -1,58 +1,71 @@
 //! `/admin/mcps`: register, show, change and deregister.
 
-use std::sync::Arc;
-use std::time::Duration;
-
 use axum::Json;
 use axum::extract::{Path, Request, State};
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use bytes::Bytes;
-use http_body_util::{BodyExt, Limited};
-use schemas::admin::{Acknowledgement, DefinitionView, Fingerprints, RegistrationList, Status};
+use schemas::admin::{
+    Acknowledgement, DefinitionView, Fingerprints, OWNER_TAG, RegistrationList, Revision, StaleRevision, Status,
+};
 use schemas::dialect::compozy::DefinitionDocument;
 use schemas::{Definition, Inert, InvalidDefinition, Problem, ServerName, Transport};
-use tokio::time::timeout;
+use serde::Serialize;
 use tracing::info;
 
-use crate::admin::problem::{denied, problem, unknown};
-use crate::admin::{Admin, Shared, object};
+use crate::admin::body::{object, read};
+use crate::admin::leases::{self, Wish};
+use crate::admin::precondition::Precondition;
+use crate::admin::problem::{bad_request, denied, failed, problem, unknown};
+use crate::admin::{Admin, Shared};
 use crate::error::Chain;
-use crate::registry::{Registration, RegistryError};
+use crate::policy::Denied;
+use crate::registry::{Registration, RegistryError, Tenure};
 
-const BODY_TIMEOUT: Duration = Duration::from_secs(30);
-
-/// `POST /admin/mcps`. The answer is 201 exactly: Go clients take any other success for a failure.
+/// `POST /admin/mcps`. The answer is 201 exactly: Go clients take any other success for a failure. With
+/// `?lease=HOLDER&ttl=TIME` the registration goes with the last lease on it, and this is the first.
 pub(super) async fn register(State(admin): Shared, request: Request) -> Response {
     let may_start = admin.policy.may_start_processes(&(admin.credentials)(&request));
+    let wish = match Wish::read(request.uri()) {
+        Ok(wish) => wish,
+        Err(refusal) => return refusal,
+    };
     let body = match read(&admin, request).await {
         Ok(body) => body,
         Err(refusal) => return refusal,
     };
     let definition = match parse(&body) {
         Ok(definition) => definition,
-        Err(details) => return problem(StatusCode::BAD_REQUEST, Problem::new("Invalid request").details(details)),
+        Err(details) => return bad_request(details),
     };
     if let (true, Err(reason)) = (is_process(&definition), may_start) {
         return denied(reason);
     }
-    let name = definition.name.clone();
     let _turn = admin.changes.acquire().await;
-    match admin.registry.get(name.as_str()).await {
+    match admin.registry.get(definition.name.as_str()).await {
         Ok(None) => {}
-        Ok(Some(_)) => return exists(&name),
+        Ok(Some(_)) => return exists(&definition.name),
         Err(error) => return failed("Failed to create MCP", &error),
     }
     if let Err(error) = admin.upstreams.check(&definition) {
         return failed("Failed to create MCP", &error);
     }
-    match admin.registry.create(definition.clone()).await {
-        Ok(_) => {
+    create(&admin, definition, wish).await
+}
+
+async fn create(admin: &Admin, definition: Definition, wish: Option<Wish>) -> Response {
+    if let Err(refusal) = Wish::check(wish.as_ref(), admin) {
+        return refusal;
+    }
+    let tenure = if wish.is_some() { Tenure::Leased } else { Tenure::Permanent };
+    match admin.registry.create(definition.clone(), tenure).await {
+        Ok(registration) => {
+            let name = definition.name.clone();
+            let expires_at = Wish::grant(wish, admin, &name);
             admin.upstreams.start(definition);
             info!(upstream = %name, "registered");
             let message = "MCP definition added successfully".to_owned();
-            let answer = Acknowledgement { message, name: name.into(), warning: None, expires_at: None };
-            (StatusCode::CREATED, Json(answer)).into_response()
+            let answer = Acknowledgement { message, name: name.into(), warning: None, expires_at };
+            tagged(StatusCode::CREATED, registration.revision, answer)
         }
         Err(RegistryError::Exists(name)) => exists(&name),
         Err(error @ RegistryError::Full(_)) => failed("Failed to create MCP", &error),
@@ -75,15 +88,26 @@ pub(super) async fn list(State(admin): Shared) -> Response {
 /// `GET /admin/mcps/{name}`.
 pub(super) async fn show(State(admin): Shared, Path(name): Path<String>) -> Response {
     match admin.registry.get(&name).await {
-        Ok(Some(registration)) => Json(view(&admin, registration)).into_response(),
+        Ok(Some(registration)) => tagged(StatusCode::OK, registration.revision, view(&admin, registration)),
         Ok(None) => unknown(&name),
         Err(error) => failed("Storage error", &error),
     }
 }
 
-/// `PUT /admin/mcps/{name}`: replaces the whole definition; the name in the path counts. Never creates.
+/// What a change is made with, besides the definition.
+struct Terms {
+    condition: Precondition,
+    wish: Option<Wish>,
+    may_start: Result<(), Denied>,
+}
+
+/// `PUT /admin/mcps/{name}`: replaces the whole definition; the name in the path counts. Never creates. What was leased
+/// becomes permanent, unless a lease is asked for as in [`register`].
 pub(super) async fn update(State(admin): Shared, Path(name): Path<String>, request: Request) -> Response {
-    let may_start = admin.policy.may_start_processes(&(admin.credentials)(&request));
+    let terms = match terms(&admin, &request) {
+        Ok(terms) => terms,
+        Err(refusal) => return refusal,
+    };
     let body = match read(&admin, request).await {
         Ok(body) => body,
         Err(refusal) => return refusal,
@@ -101,77 +125,88 @@ pub(super) async fn update(State(admin): Shared, Path(name): Path<String>, reque
         Ok(stored) => stored,
         Err(error) => return failed("Failed to update MCP", &error),
     };
-    let definition = match (Definition::try_from(document), &stored) {
-        (Ok(definition), Some(stored)) => keep_redacted(definition, stored),
-        (Ok(_), None) => return unknown(&name),
-        (Err(error), _) => Err(error),
-    };
-    let definition = match definition {
-        Ok(definition) => definition,
-        Err(error) => {
-            let details = format!("invalid MCP definition: {error}");
-            return problem(StatusCode::BAD_REQUEST, Problem::new("Invalid MCP definition").details(details));
-        }
-    };
-    let was_process = stored.is_some_and(|stored| is_process(&stored.definition));
-    if let (true, Err(reason)) = (was_process || is_process(&definition), may_start) {
-        return denied(reason);
+    match (Definition::try_from(document), stored) {
+        (Ok(definition), Some(stored)) => change(&admin, definition, &stored, terms).await,
+        (Ok(_), None) => unknown(&name),
+        (Err(error), _) => invalid(&error),
     }
-    replace(&admin, definition).await
 }
 
-async fn replace(admin: &Admin, definition: Definition) -> Response {
-    let name = definition.name.clone();
-    let startable = admin.upstreams.check(&definition);
-    match admin.registry.update(definition.clone()).await {
-        Ok(Some(_)) => {}
-        Ok(None) => return unknown(name.as_str()),
-        Err(error) => return failed("Failed to update MCP", &error),
+fn terms(admin: &Admin, request: &Request) -> Result<Terms, Response> {
+    Ok(Terms {
+        condition: Precondition::read(request.headers()).map_err(|error| bad_request(error.to_string()))?,
+        wish: Wish::read(request.uri())?,
+        may_start: admin.policy.may_start_processes(&(admin.credentials)(request)),
+    })
+}
+
+async fn change(admin: &Admin, definition: Definition, stored: &Registration, terms: Terms) -> Response {
+    let is_current = terms.condition.holds(stored.revision);
+    let starts = is_process(&stored.definition) || is_process(&definition);
+    let definition = match keep_redacted(definition, stored) {
+        Ok(definition) => definition,
+        // What is to be kept may have been there in the state that was meant.
+        Err(_) if !is_current => return stale(stored),
+        Err(error) => return invalid(&error),
+    };
+    if let (true, Err(reason)) = (starts, terms.may_start) {
+        return denied(reason);
     }
-    // Started even so: the program may appear later, and the status says what is wrong until then.
-    admin.upstreams.start(definition);
-    info!(upstream = %name, "definition changed");
-    let (status, message, warning) = match startable {
+    let tenure = if terms.wish.is_some() { stored.tenure } else { Tenure::Permanent };
+    if let Err(refusal) = Wish::check(terms.wish.as_ref(), admin) {
+        return refusal;
+    }
+    let revision = if is_current {
+        match admin.registry.update(definition.clone(), tenure).await {
+            Ok(Some(registration)) => registration.revision,
+            Ok(None) => return unknown(definition.name.as_str()),
+            Err(error) => return failed("Failed to update MCP", &error),
+        }
+    } else if (&definition, tenure) == (&stored.definition, stored.tenure) {
+        // The request came before, and was carried out: this is its answer once more.
+        stored.revision
+    } else {
+        return stale(stored);
+    };
+    let (status, message, warning) = match admin.upstreams.check(&definition) {
         Ok(()) => (StatusCode::OK, "MCP definition updated successfully", None),
         Err(error) => {
             let warning = Some(Chain(&error).to_string());
             (StatusCode::ACCEPTED, "MCP definition updated but connection failed", warning)
         }
     };
-    let answer = Acknowledgement { message: message.to_owned(), name: name.into(), warning, expires_at: None };
-    (status, Json(answer)).into_response()
+    let name = definition.name.clone();
+    let expires_at = Wish::grant(terms.wish, admin, &name);
+    if is_current {
+        // Started even if it cannot be: the program may appear later, and the status says what is wrong until then.
+        admin.upstreams.start(definition);
+        info!(upstream = %name, "definition changed");
+    }
+    let answer = Acknowledgement { message: message.to_owned(), name: name.into(), warning, expires_at };
+    tagged(status, revision, answer)
 }
 
 /// `DELETE /admin/mcps/{name}`.
-pub(super) async fn remove(State(admin): Shared, Path(name): Path<String>) -> Response {
+pub(super) async fn remove(State(admin): Shared, Path(name): Path<String>, headers: HeaderMap) -> Response {
+    let condition = match Precondition::read(&headers) {
+        Ok(condition) => condition,
+        Err(error) => return bad_request(error.to_string()),
+    };
     let _turn = admin.changes.acquire().await;
+    match admin.registry.get(&name).await {
+        Ok(Some(stored)) if !condition.holds(stored.revision) => return stale(&stored),
+        Ok(_) => {}
+        Err(error) => return failed("Failed to delete MCP", &error),
+    }
     match admin.registry.delete(&name).await {
         Ok(true) => {
             admin.upstreams.retire(&name);
+            admin.leases().forget(&name);
             info!(upstream = name, "deregistered");
             StatusCode::NO_CONTENT.into_response()
         }
         Ok(false) => unknown(&name),
         Err(error) => failed("Failed to delete MCP", &error),
-    }
-}
-
-/// No Content-Type is asked for, as no version of the ancestor did; foreign pages are stopped by their `Origin`.
-pub(super) async fn read(admin: &Arc<Admin>, request: Request) -> Result<Bytes, Response> {
-    let limit = admin.max_body_bytes;
-    match timeout(BODY_TIMEOUT, Limited::new(request.into_body(), limit).collect()).await {
-        Ok(Ok(body)) => Ok(body.to_bytes()),
-        Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => {
-            let details = format!("the body is larger than {limit} bytes");
-            Err(problem(StatusCode::PAYLOAD_TOO_LARGE, Problem::new("Invalid request").details(details)))
-        }
-        Ok(Err(_)) => {
-            Err(problem(StatusCode::BAD_REQUEST, Problem::new("Invalid request").details("the body ended early")))
-        }
-        Err(_) => Err(problem(
-            StatusCode::REQUEST_TIMEOUT,
-            Problem::new("Invalid request").details("the body came too slowly"),
-        )),
     }
 }
 
@@ -200,13 +235,17 @@ fn keep_redacted(mut definition: Definition, stored: &Registration) -> Result<De
 }
 
 fn view(admin: &Admin, registration: Registration) -> schemas::admin::Registration {
-    let Registration { definition, created_at, updated_at } = registration;
+    let Registration { definition, created_at, updated_at, revision, tenure } = registration;
     let name = definition.name.as_str();
     let status = admin.upstreams.get(name).map_or_else(|| Status::new(name), |upstream| upstream.status());
     let values = definition.fingerprints(&admin.salt);
+    let leases = leases::on(admin, name);
     let view = DefinitionView::new(definition, created_at.to_string(), updated_at.to_string());
     let mut shown = schemas::admin::Registration::new(view, status);
     shown.fingerprints = Some(Fingerprints { salt: admin.salt.clone(), values });
+    shown.revision = Some(revision);
+    shown.leased = tenure == Tenure::Leased;
+    shown.leases = leases;
     shown
 }
 
@@ -215,6 +254,18 @@ fn exists(name: &ServerName) -> Response {
     problem(StatusCode::CONFLICT, Problem::new("MCP already exists").details(details))
 }
 
-fn failed(what: &str, error: &(dyn std::error::Error + 'static)) -> Response {
-    problem(StatusCode::INTERNAL_SERVER_ERROR, Problem::new(what).details(Chain(error).to_string()))
+fn invalid(error: &InvalidDefinition) -> Response {
+    let details = format!("invalid MCP definition: {error}");
+    problem(StatusCode::BAD_REQUEST, Problem::new("Invalid MCP definition").details(details))
+}
+
+fn stale(stored: &Registration) -> Response {
+    let owner = stored.definition.tags.get(OWNER_TAG).map(String::as_str).filter(|owner| !owner.is_empty());
+    let refusal = StaleRevision::new(stored.definition.name.as_str(), stored.revision, owner);
+    tagged(StatusCode::PRECONDITION_FAILED, stored.revision, refusal)
+}
+
+/// An answer about a registration in this state.
+fn tagged(status: StatusCode, revision: Revision, body: impl Serialize) -> Response {
+    (status, [(header::ETAG, revision.etag())], Json(body)).into_response()
 }

@@ -5,10 +5,24 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use schemas::Problem;
 
+use crate::error::Chain;
 use crate::policy::Denied;
 
 pub(super) fn problem(status: StatusCode, problem: Problem) -> Response {
     (status, Json(problem)).into_response()
+}
+
+pub(super) fn bad_request(details: impl Into<String>) -> Response {
+    problem(StatusCode::BAD_REQUEST, Problem::new("Invalid request").details(details))
+}
+
+pub(super) fn failed(what: &str, error: &(dyn std::error::Error + 'static)) -> Response {
+    problem(StatusCode::INTERNAL_SERVER_ERROR, Problem::new(what).details(Chain(error).to_string()))
+}
+
+/// A bound of the gateway's own is reached, and others may make room.
+pub(super) fn full(code: &str, details: String) -> Response {
+    problem(StatusCode::SERVICE_UNAVAILABLE, Problem::new("Limit reached").details(details).code(code))
 }
 
 pub(super) fn unknown(name: &str) -> Response {

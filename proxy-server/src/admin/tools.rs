@@ -12,9 +12,9 @@ use schemas::{Problem, ServerName};
 use serde_json::value::{RawValue, to_raw_value};
 use tokio::time::Instant;
 
-use crate::admin::definitions::read;
+use crate::admin::Shared;
+use crate::admin::body::{object, read};
 use crate::admin::problem::problem;
-use crate::admin::{Shared, object};
 use crate::call::call_tool;
 use crate::catalog::{Item, Name};
 use crate::error::{Chain, Error, Kind};

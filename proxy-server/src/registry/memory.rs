@@ -4,56 +4,73 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use indexmap::IndexMap;
 use jiff::Timestamp;
+use schemas::admin::Revision;
 use schemas::{Definition, ServerName};
 
-use crate::registry::{Registration, RegistryError};
+use crate::registry::{Registration, RegistryError, Tenure};
 
 /// A bounded map under a lock that is held for a few lines at a time.
 pub(crate) struct Memory {
-    stored: Mutex<IndexMap<ServerName, Registration>>,
+    stored: Mutex<Stored>,
     capacity: usize,
+}
+
+struct Stored {
+    registrations: IndexMap<ServerName, Registration>,
+    last_revision: u64,
+}
+
+impl Stored {
+    fn next_revision(&mut self) -> Revision {
+        self.last_revision += 1;
+        Revision::new(self.last_revision)
+    }
 }
 
 impl Memory {
     pub(super) fn new(capacity: usize) -> Self {
-        Self { stored: Mutex::default(), capacity }
+        // Counted from the time of the start in microseconds, so that no revision of a previous process comes again.
+        let last_revision = u64::try_from(Timestamp::now().as_microsecond()).unwrap_or_default();
+        Self { stored: Mutex::new(Stored { registrations: IndexMap::new(), last_revision }), capacity }
     }
 
-    pub(super) fn create(&self, definition: Definition) -> Result<Registration, RegistryError> {
+    pub(super) fn create(&self, definition: Definition, tenure: Tenure) -> Result<Registration, RegistryError> {
         let mut stored = self.stored();
-        if stored.contains_key(&definition.name) {
+        if stored.registrations.contains_key(&definition.name) {
             return Err(RegistryError::Exists(definition.name));
         }
-        if stored.len() >= self.capacity {
+        if stored.registrations.len() >= self.capacity {
             return Err(RegistryError::Full(self.capacity));
         }
         let now = Timestamp::now();
-        let registration = Registration { definition, created_at: now, updated_at: now };
-        stored.insert(registration.definition.name.clone(), registration.clone());
+        let revision = stored.next_revision();
+        let registration = Registration { definition, created_at: now, updated_at: now, revision, tenure };
+        stored.registrations.insert(registration.definition.name.clone(), registration.clone());
         Ok(registration)
     }
 
-    pub(super) fn update(&self, definition: Definition) -> Option<Registration> {
+    pub(super) fn update(&self, definition: Definition, tenure: Tenure) -> Option<Registration> {
         let mut stored = self.stored();
-        let registration = stored.get_mut(&definition.name)?;
-        registration.definition = definition;
-        registration.updated_at = Timestamp::now();
+        let revision = stored.next_revision();
+        let registration = stored.registrations.get_mut(&definition.name)?;
+        let created_at = registration.created_at;
+        *registration = Registration { definition, created_at, updated_at: Timestamp::now(), revision, tenure };
         Some(registration.clone())
     }
 
     pub(super) fn get(&self, name: &str) -> Option<Registration> {
-        self.stored().get(name).cloned()
+        self.stored().registrations.get(name).cloned()
     }
 
     pub(super) fn list(&self) -> Vec<Registration> {
-        self.stored().values().cloned().collect()
+        self.stored().registrations.values().cloned().collect()
     }
 
     pub(super) fn delete(&self, name: &str) -> bool {
-        self.stored().shift_remove(name).is_some()
+        self.stored().registrations.shift_remove(name).is_some()
     }
 
-    fn stored(&self) -> MutexGuard<'_, IndexMap<ServerName, Registration>> {
+    fn stored(&self) -> MutexGuard<'_, Stored> {
         self.stored.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -168,7 +168,7 @@ async fn the_list_is_nested_in_registration_order_with_nothing_flat() {
     assert_eq!(listed["count"], 3);
     for (entry, name) in listed["mcps"].as_array().expect("a list").iter().zip(["b", "a", "c"]) {
         let members: Vec<&String> = entry.as_object().expect("an object").keys().collect();
-        assert_eq!(members, ["definition", "status", "fingerprints"]);
+        assert_eq!(members, ["definition", "status", "fingerprints", "revision"]);
         assert_eq!((&entry["definition"]["name"], &entry["status"]["name"]), (&json!(name), &json!(name)));
     }
     is(&gateway.admin.get("/admin/mcps/a").await, 200, gateway_entry(&gateway.admin, "a").await);

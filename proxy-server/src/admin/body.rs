@@ -1,0 +1,65 @@
+//! Reading what a request carries: its body, and the members of it that are this gateway's own.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::Request;
+use axum::http::StatusCode;
+use axum::response::Response;
+use bytes::Bytes;
+use http_body_util::{BodyExt, Limited};
+use schemas::{Problem, WireDuration, format_duration};
+use serde::de::{DeserializeOwned, Error as _};
+use tokio::time::timeout;
+
+use crate::admin::Admin;
+use crate::admin::problem::{bad_request, problem};
+
+const BODY_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// No Content-Type is asked for, as no version of the ancestor did; foreign pages are stopped by their `Origin`.
+pub(super) async fn read(admin: &Arc<Admin>, request: Request) -> Result<Bytes, Response> {
+    let limit = admin.max_body_bytes;
+    match timeout(BODY_TIMEOUT, Limited::new(request.into_body(), limit).collect()).await {
+        Ok(Ok(body)) => Ok(body.to_bytes()),
+        Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => {
+            let details = format!("the body is larger than {limit} bytes");
+            Err(problem(StatusCode::PAYLOAD_TOO_LARGE, Problem::new("Invalid request").details(details)))
+        }
+        Ok(Err(_)) => Err(bad_request("the body ended early")),
+        Err(_) => Err(problem(
+            StatusCode::REQUEST_TIMEOUT,
+            Problem::new("Invalid request").details("the body came too slowly"),
+        )),
+    }
+}
+
+/// Reads a JSON object. A list would pass for one, member by member, were it not for the look at the first byte.
+pub(super) fn object<T: DeserializeOwned>(body: &[u8]) -> serde_json::Result<T> {
+    if body.trim_ascii_start().starts_with(b"[") {
+        return Err(serde_json::Error::custom("expected an object"));
+    }
+    serde_json::from_slice(body)
+}
+
+/// Reads one of this gateway's own requests, whose errors name the member that is wrong.
+pub(super) async fn document<T: DeserializeOwned>(admin: &Arc<Admin>, request: Request) -> Result<T, Response> {
+    let body = read(admin, request).await?;
+    // What is no object at all has no member to name.
+    object::<serde::de::IgnoredAny>(&body).map_err(|error| bad_request(format!("invalid JSON payload: {error}")))?;
+    let mut json = serde_json::Deserializer::from_slice(&body);
+    serde_path_to_error::deserialize(&mut json).map_err(|error| {
+        let (path, cause) = (error.path().to_string(), error.inner());
+        let place = if path == "." { String::new() } else { format!("`{path}`: ") };
+        bad_request(format!("invalid JSON payload: {place}{cause}"))
+    })
+}
+
+/// A time to live within its bounds.
+pub(super) fn ttl(wanted: WireDuration, longest: Duration) -> Result<Duration, Response> {
+    let shortest = schemas::admin::MIN_TTL;
+    wanted.get().filter(|ttl| (shortest..=longest).contains(ttl)).ok_or_else(|| {
+        let (shortest, longest) = (format_duration(shortest), format_duration(longest));
+        bad_request(format!("`ttl` must be from {shortest} to {longest}"))
+    })
+}

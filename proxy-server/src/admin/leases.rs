@@ -1,0 +1,208 @@
+//! `/admin/leases`: registrations that stay for as long as somebody needs them.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, Query, Request, State};
+use axum::http::Uri;
+use axum::response::{IntoResponse, Response};
+use schemas::admin::{HeldLeases, Lease, LeaseGrant, LeaseList, LeaseRelease, LeaseRequest, MAX_LEASE_TTL};
+use schemas::{Holder, ServerName, parse_duration};
+use serde::Deserialize;
+use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, error, info};
+
+use crate::admin::body::{document, ttl};
+use crate::admin::problem::{bad_request, failed, full};
+use crate::admin::{Admin, Shared, segment};
+use crate::error::Chain;
+use crate::registry::{Expiry, RegistryError, Tenure, TooManyHolders};
+
+/// What a request asks besides its registration: a lease on it.
+pub(super) struct Wish {
+    pub(super) holder: Holder,
+    ttl: Duration,
+}
+
+#[derive(Deserialize)]
+struct Parameters {
+    lease: Option<String>,
+    ttl: Option<String>,
+}
+
+/// `PUT /admin/leases/{holder}`: leases on exactly these names, or those that are held once more.
+pub(super) async fn hold(
+    State(admin): Shared,
+    holder: Result<Path<String>, PathRejection>,
+    request: Request,
+) -> Response {
+    let holder: Holder = match segment("holder", holder) {
+        Ok(holder) => holder,
+        Err(refusal) => return refusal,
+    };
+    let asked: LeaseRequest = match document(&admin, request).await {
+        Ok(asked) => asked,
+        Err(refusal) => return refusal,
+    };
+    let (ttl, names) = match (ttl(asked.ttl, MAX_LEASE_TTL), asked.mcps) {
+        (Err(refusal), _) => return refusal,
+        (_, Some(names)) if names.len() > admin.upstreams.capacity() => {
+            let most = admin.upstreams.capacity();
+            return bad_request(format!("`mcps` holds more than {most} names, the most that can be registered"));
+        }
+        (Ok(ttl), names) => (ttl, names),
+    };
+    let _turn = admin.changes.acquire().await;
+    let expiry = Expiry::after(ttl);
+    let (held, missing) = match names {
+        None => (admin.leases().renew(&holder, expiry), Vec::new()),
+        Some(names) => match set(&admin, &holder, names, expiry).await {
+            Ok(outcome) => outcome,
+            Err(refusal) => return refusal,
+        },
+    };
+    admin.sooner.notify_one();
+    let held = held.into_iter().map(String::from).collect();
+    Json(LeaseGrant::new(expiry.shown.to_string(), held, missing)).into_response()
+}
+
+async fn set(
+    admin: &Admin,
+    holder: &Holder,
+    wanted: Vec<String>,
+    expiry: Expiry,
+) -> Result<(Vec<ServerName>, Vec<String>), Response> {
+    let (mut names, mut missing) = (BTreeSet::new(), BTreeSet::new());
+    for name in wanted {
+        match admin.registry.get(&name).await {
+            Ok(Some(registration)) => drop(names.insert(registration.definition.name)),
+            Ok(None) => drop(missing.insert(name)),
+            Err(error) => return Err(failed("Storage error", &error)),
+        }
+    }
+    let held: Vec<ServerName> = names.iter().cloned().collect();
+    let given_back = admin.leases().set(holder, names, expiry).map_err(|error| too_many(&error))?;
+    if let Err(error) = end(admin, given_back).await {
+        return Err(failed("Failed to delete MCP", &error));
+    }
+    debug!(%holder, leases = held.len(), "leases taken");
+    Ok((held, missing.into_iter().collect()))
+}
+
+/// `DELETE /admin/leases/{holder}`. Who holds none has none to give back, and that is no failure.
+pub(super) async fn release(State(admin): Shared, holder: Result<Path<String>, PathRejection>) -> Response {
+    let holder: Holder = match segment("holder", holder) {
+        Ok(holder) => holder,
+        Err(refusal) => return refusal,
+    };
+    let _turn = admin.changes.acquire().await;
+    let names = admin.leases().release(&holder);
+    debug!(%holder, leases = names.len(), "leases given back");
+    match end(&admin, names).await {
+        Ok(released) => Json(released).into_response(),
+        Err(error) => failed("Failed to delete MCP", &error),
+    }
+}
+
+/// `GET /admin/leases`.
+pub(super) async fn list(State(admin): Shared) -> Response {
+    let leases: Vec<HeldLeases> = admin
+        .leases()
+        .all()
+        .map(|(holder, held)| HeldLeases {
+            holder: holder.clone(),
+            expires_at: held.expiry.shown.to_string(),
+            mcps: held.names.iter().map(ServerName::to_string).collect(),
+        })
+        .collect();
+    let count = leases.len();
+    Json(LeaseList { leases, count }).into_response()
+}
+
+/// Ends leases when their time has come, and the registrations that nobody needs any more. One task for all of them.
+pub(crate) async fn expire(admin: Arc<Admin>, stopping: CancellationToken) {
+    loop {
+        let next = admin.leases().next();
+        let due = async {
+            match next {
+                Some(at) => sleep_until(at).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = stopping.cancelled() => return,
+            // There may be a new first one.
+            () = admin.sooner.notified() => continue,
+            () = due => {}
+        }
+        let _turn = admin.changes.acquire().await;
+        let unheld = admin.leases().expire(Instant::now());
+        if let Err(error) = end(&admin, unheld).await {
+            error!(error = %Chain(&error), "registrations whose leases have ended cannot be removed");
+        }
+    }
+}
+
+/// Removes those of the registrations that were leased and on which nobody holds a lease now. Called with the permit
+/// for changes.
+async fn end(admin: &Admin, names: impl IntoIterator<Item = ServerName>) -> Result<LeaseRelease, RegistryError> {
+    let mut released = LeaseRelease::default();
+    for name in names {
+        let stays = match admin.registry.get(name.as_str()).await? {
+            Some(registration) => registration.tenure == Tenure::Permanent || admin.leases().is_held(&name),
+            None => continue,
+        };
+        if stays {
+            released.kept.push(name.into());
+        } else {
+            admin.registry.delete(name.as_str()).await?;
+            admin.upstreams.retire(name.as_str());
+            info!(upstream = %name, "deregistered with its last lease");
+            released.removed.push(name.into());
+        }
+    }
+    Ok(released)
+}
+
+impl Wish {
+    /// What `?lease=HOLDER&ttl=TIME` asks, if it is there.
+    pub(super) fn read(uri: &Uri) -> Result<Option<Self>, Response> {
+        let Query(Parameters { lease, ttl: text }) =
+            Query::try_from_uri(uri).map_err(|_| bad_request("`lease` and `ttl` may stand once each in the query"))?;
+        let Some(holder) = lease else {
+            return if text.is_some() { Err(bad_request("`ttl` needs `lease` beside it")) } else { Ok(None) };
+        };
+        let holder = holder.parse().map_err(|error| bad_request(format!("`lease`: {error}")))?;
+        let text = text.ok_or_else(|| bad_request("`lease` needs `ttl` beside it, such as `30s`"))?;
+        let wanted = parse_duration(&text).map_err(|error| bad_request(format!("`ttl`: {error}")))?;
+        Ok(Some(Self { holder, ttl: ttl(wanted.into(), MAX_LEASE_TTL)? }))
+    }
+
+    /// Whether it can be granted, which is asked before anything is changed.
+    pub(super) fn check(wish: Option<&Self>, admin: &Admin) -> Result<(), Response> {
+        wish.map_or(Ok(()), |wish| admin.leases().admits(&wish.holder)).map_err(|error| too_many(&error))
+    }
+
+    /// Takes the lease. Gives its end, as shown.
+    pub(super) fn grant(wish: Option<Self>, admin: &Admin, name: &ServerName) -> Option<String> {
+        let Self { holder, ttl } = wish?;
+        let expiry = admin.leases().add(&holder, name.clone(), Expiry::after(ttl)).ok()?;
+        admin.sooner.notify_one();
+        Some(expiry.shown.to_string())
+    }
+}
+
+/// The leases on a registration, as shown with it.
+pub(super) fn on(admin: &Admin, name: &str) -> Vec<Lease> {
+    let shown =
+        |(holder, expiry): (&Holder, Expiry)| Lease { holder: holder.clone(), expires_at: expiry.shown.to_string() };
+    admin.leases().on(name).map(shown).collect()
+}
+
+fn too_many(error: &TooManyHolders) -> Response {
+    full("too_many_holders", error.to_string())
+}

@@ -1,0 +1,165 @@
+//! Who needs which registration, and until when. Pure: what time it is, is told.
+//!
+//! All leases of a holder end together, because what a lease stands for is that its holder lives. Nothing here removes
+//! a registration; it is told which have lost their last lease.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use schemas::{Holder, ServerName};
+use tokio::time::Instant;
+
+/// The end of a lease or a lock: when it is acted upon, and how it is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Expiry {
+    pub(crate) at: Instant,
+    pub(crate) shown: Timestamp,
+}
+
+/// Every lease. At most so many holders; what each of them holds is bounded by what is registered.
+#[derive(Debug)]
+pub(crate) struct Leases {
+    holders: BTreeMap<Holder, Held>,
+    by_name: BTreeMap<ServerName, BTreeSet<Holder>>,
+    /// The holders by the end of their leases, so that the next one is at hand.
+    order: BTreeSet<(Instant, Holder)>,
+    capacity: usize,
+}
+
+/// What one holder holds: at least one lease.
+#[derive(Debug)]
+pub(crate) struct Held {
+    pub(crate) expiry: Expiry,
+    pub(crate) names: BTreeSet<ServerName>,
+}
+
+/// There are as many holders as there may be.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0} holders have leases, which is as many as there may be")]
+pub(crate) struct TooManyHolders(usize);
+
+impl Expiry {
+    /// So long from now.
+    pub(crate) fn after(ttl: Duration) -> Self {
+        let shown = SignedDuration::try_from(ttl).ok().and_then(|ttl| Timestamp::now().checked_add(ttl).ok());
+        Self { at: Instant::now() + ttl, shown: shown.unwrap_or(Timestamp::MAX) }
+    }
+}
+
+impl Leases {
+    pub(crate) fn new(capacity: usize) -> Self {
+        Self { holders: BTreeMap::new(), by_name: BTreeMap::new(), order: BTreeSet::new(), capacity }
+    }
+
+    /// Whether this holder may take a lease.
+    pub(crate) fn admits(&self, holder: &Holder) -> Result<(), TooManyHolders> {
+        let has_place = self.holders.contains_key(holder) || self.holders.len() < self.capacity;
+        if has_place { Ok(()) } else { Err(TooManyHolders(self.capacity)) }
+    }
+
+    /// Has a holder hold exactly these leases until then. Gives the names that it no longer holds.
+    pub(crate) fn set(
+        &mut self,
+        holder: &Holder,
+        names: BTreeSet<ServerName>,
+        expiry: Expiry,
+    ) -> Result<Vec<ServerName>, TooManyHolders> {
+        if !names.is_empty() {
+            self.admits(holder)?;
+        }
+        let before = self.release(holder);
+        let given_back = before.into_iter().filter(|name| !names.contains(name)).collect();
+        for name in &names {
+            self.by_name.entry(name.clone()).or_default().insert(holder.clone());
+        }
+        if !names.is_empty() {
+            self.order.insert((expiry.at, holder.clone()));
+            self.holders.insert(holder.clone(), Held { expiry, names });
+        }
+        Ok(given_back)
+    }
+
+    /// Adds one lease to what a holder holds, until then or as long as its others, whichever is later. Gives the end.
+    pub(crate) fn add(&mut self, holder: &Holder, name: ServerName, expiry: Expiry) -> Result<Expiry, TooManyHolders> {
+        self.admits(holder)?;
+        let held = self.holders.entry(holder.clone()).or_insert_with(|| Held { expiry, names: BTreeSet::new() });
+        self.order.remove(&(held.expiry.at, holder.clone()));
+        if held.expiry.at < expiry.at {
+            held.expiry = expiry;
+        }
+        self.order.insert((held.expiry.at, holder.clone()));
+        held.names.insert(name.clone());
+        self.by_name.entry(name).or_default().insert(holder.clone());
+        Ok(held.expiry)
+    }
+
+    /// Has the leases that a holder holds end then, and gives their names.
+    pub(crate) fn renew(&mut self, holder: &Holder, expiry: Expiry) -> Vec<ServerName> {
+        let Some(held) = self.holders.get_mut(holder) else { return Vec::new() };
+        self.order.remove(&(held.expiry.at, holder.clone()));
+        self.order.insert((expiry.at, holder.clone()));
+        held.expiry = expiry;
+        held.names.iter().cloned().collect()
+    }
+
+    /// Ends all leases of a holder, and gives their names.
+    pub(crate) fn release(&mut self, holder: &Holder) -> Vec<ServerName> {
+        let Some(held) = self.holders.remove(holder) else { return Vec::new() };
+        self.order.remove(&(held.expiry.at, holder.clone()));
+        for name in &held.names {
+            if let Some(holders) = self.by_name.get_mut(name) {
+                holders.remove(holder);
+                if holders.is_empty() {
+                    self.by_name.remove(name);
+                }
+            }
+        }
+        held.names.into_iter().collect()
+    }
+
+    /// Ends the leases whose time has come. Gives their names, each once, as far as nobody else holds a lease on them.
+    pub(crate) fn expire(&mut self, now: Instant) -> BTreeSet<ServerName> {
+        let mut names = BTreeSet::new();
+        while let Some((_, holder)) = self.order.first().filter(|(at, _)| *at <= now).cloned() {
+            names.extend(self.release(&holder));
+        }
+        names.retain(|name| !self.is_held(name));
+        names
+    }
+
+    /// Ends every lease on a registration that is gone.
+    pub(crate) fn forget(&mut self, name: &str) {
+        for holder in self.by_name.remove(name).unwrap_or_default() {
+            let Some(held) = self.holders.get_mut(&holder) else { continue };
+            held.names.remove(name);
+            if held.names.is_empty() {
+                self.release(&holder);
+            }
+        }
+    }
+
+    /// Whether anybody holds a lease on it.
+    pub(crate) fn is_held(&self, name: &ServerName) -> bool {
+        self.by_name.contains_key(name)
+    }
+
+    /// When the next leases end.
+    pub(crate) fn next(&self) -> Option<Instant> {
+        self.order.first().map(|(at, _)| *at)
+    }
+
+    /// Who holds a lease on it until when, by holder.
+    pub(crate) fn on(&self, name: &str) -> impl Iterator<Item = (&Holder, Expiry)> {
+        let holders = self.by_name.get(name).into_iter().flatten();
+        holders.filter_map(|holder| Some((holder, self.holders.get(holder)?.expiry)))
+    }
+
+    /// Every holder with what it holds.
+    pub(crate) fn all(&self) -> impl Iterator<Item = (&Holder, &Held)> {
+        self.holders.iter()
+    }
+}
+
+#[cfg(test)]
+mod tests;
