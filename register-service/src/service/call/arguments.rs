@@ -7,6 +7,7 @@
 mod compare;
 mod keyword;
 
+use std::cell::Cell;
 use std::fmt;
 
 use schemas::admin::Tool;
@@ -15,6 +16,8 @@ use serde_json::value::RawValue;
 
 /// Schemas that lead to themselves without an end are not followed further.
 const MAX_DEPTH: usize = 48;
+/// How much of a schema is looked at: one that refers to itself twice at each level has no end either.
+const MAX_STEPS: u32 = 10_000;
 const MAX_PROBLEMS: usize = 20;
 
 /// What is wrong with the arguments of a call.
@@ -99,6 +102,7 @@ struct Check<'a> {
     ref_stands_alone: bool,
     /// A schema with an id inside is where its own references start from, which is not followed here.
     has_islands: bool,
+    steps: Cell<u32>,
 }
 
 impl<'a> Check<'a> {
@@ -108,7 +112,7 @@ impl<'a> Check<'a> {
             let parts = root.as_object().into_iter().flat_map(|it| it.values());
             parts.into_iter().any(|part| holds_id(part, 0))
         };
-        Self { root, ref_stands_alone: draft.contains("/draft-0"), has_islands: inner(root) }
+        Self { root, ref_stands_alone: draft.contains("/draft-0"), has_islands: inner(root), steps: Cell::new(0) }
     }
 
     fn value(&self, value: &Value, schema: &Value, path: &str, depth: usize) -> Verdict {
@@ -118,7 +122,8 @@ impl<'a> Check<'a> {
             Value::Bool(false) => return unmet(path, "is not allowed"),
             _ => return Verdict::Unknown,
         };
-        if depth > MAX_DEPTH {
+        self.steps.set(self.steps.get().saturating_add(1));
+        if depth > MAX_DEPTH || self.steps.get() > MAX_STEPS {
             return Verdict::Unknown;
         }
         let mut verdict = Verdict::Met;

@@ -96,4 +96,9 @@ fn arguments_are_an_object_whatever_the_schema_says() {
 fn a_schema_without_an_end_is_not_followed_for_ever() {
     let schema = json!({"allOf": [{"$ref": "#"}]});
     check(&schema, &json!({"a": 1}), &[]);
+    // Each level doubles what is to be looked at.
+    let start = tokio::time::Instant::now();
+    let twice = json!({"allOf": [{"$ref": "#"}, {"$ref": "#"}, {"required": ["b"]}]});
+    check(&twice, &json!({"b": 1}), &[]);
+    assert!(start.elapsed() < std::time::Duration::from_secs(5), "{:?}", start.elapsed());
 }
