@@ -11,7 +11,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use proxy_client::Client;
 use proxy_server::{Config, Gateway};
-use register_service::{Desired, Environment, Options, RegisterService, Settings, Usage, load};
+use register_service::{Desired, Environment, Options, RegisterService, Settings, Usage, Wanted, load};
 use schemas::admin::ToolCall;
 use serde_json::{json, value::to_raw_value};
 use tokio::time::Instant;
@@ -39,14 +39,13 @@ async fn main() -> Result<()> {
 async fn run(url: &str) -> Result<()> {
     let desired = read_workflow(url)?;
     let service = RegisterService::new(Client::builder(url).build()?, Options::default());
-    service.health_check().await?;
-    service.ensure_all(&desired.definitions()).await?;
+    let started = service.start(&Wanted::from(&desired)).await?;
     for entry in desired.entries() {
         if let Usage::Registered { definition, url } = &entry.usage {
             writeln!(io::stdout(), "registered  {}, which the engine reaches at {url}", definition.name)?;
         }
     }
-    service.wait_until_ready(&desired.names(), PATIENCE).await?;
+    writeln!(io::stdout(), "{}", started.readiness)?;
     let outcome = use_tools(service.client()).await;
     for name in service.shutdown(PATIENCE).await? {
         writeln!(io::stdout(), "removed     {name}")?;

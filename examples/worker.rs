@@ -1,8 +1,8 @@
 //! What a worker of a workflow engine does with its gateway, from start to SIGTERM.
 //!
-//! `cargo run --example worker -- workflows/demo.yaml` beside a running `mcp-proxy`. At start the gateway must be
-//! healthy, and every server that the files want from it registered and connected, or the worker says which are missing
-//! and ends. At its end it removes what it created and nothing of its siblings.
+//! `cargo run --example worker -- workflows/demo.yaml` beside a running `mcp-proxy`, or before it: at start the gateway
+//! must become healthy, and every server that the files want from it registered and connected, or the worker says which
+//! are missing and ends. Then it tells what changes. At its end it gives up what it holds; what a sibling needs stays.
 
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -11,11 +11,15 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use clap::Parser;
-use proxy_client::Client;
-use register_service::{Desired, Environment, InvalidFiles, Options, RegisterService, Settings, load};
+use register_service::{
+    Environment, InvalidFiles, Observed, Options, RegisterService, Settings, Tenure, ToolAddress, Wanted, load,
+};
+use schemas::ServerName;
 use tokio::signal::unix::{SignalKind, signal};
 
 /// Registers what workflow files declare, and holds it until SIGTERM.
+///
+/// Every setting of `Options::from_lookup` and of the client may come from its variable.
 #[derive(Debug, Parser)]
 #[command(name = "worker")]
 struct Cli {
@@ -26,8 +30,17 @@ struct Cli {
     #[arg(long, env = "MCP_PROXY_URL", default_value = "http://127.0.0.1:6001")]
     proxy_url: String,
     /// How long to wait until everything is connected, in seconds
-    #[arg(long, default_value_t = 60)]
-    patience: u64,
+    #[arg(long)]
+    patience: Option<u64>,
+    /// A server that the worker can do without; may be given several times
+    #[arg(long)]
+    optional: Vec<ServerName>,
+    /// A tool to call once everything is ready, as `$mcp(server#tool)`
+    #[arg(long)]
+    call: Option<ToolAddress>,
+    /// Its arguments, as JSON
+    #[arg(long, default_value = "{}")]
+    arguments: String,
 }
 
 #[tokio::main]
@@ -47,19 +60,10 @@ async fn main() -> Result<ExitCode> {
             return Ok(ExitCode::from(3));
         }
     };
-    let service = RegisterService::new(client(&cli)?, Options::default());
+    let wanted = Wanted::from(&desired).with_optional(cli.optional.iter().cloned());
+    let service = service(&cli)?;
     let outcome = tokio::select! {
-        started = start(&service, &desired, Duration::from_secs(cli.patience)) => match started {
-            Ok(()) => {
-                writeln!(io::stdout(), "ready")?;
-                tokio::select! {
-                    _ = terminate.recv() => {}
-                    _ = interrupt.recv() => {}
-                }
-                Ok(())
-            }
-            Err(error) => Err(error),
-        },
+        outcome = work(&service, &wanted, &cli) => outcome,
         _ = terminate.recv() => Ok(()),
         _ = interrupt.recv() => Ok(()),
     };
@@ -69,19 +73,40 @@ async fn main() -> Result<ExitCode> {
     outcome.map(|()| ExitCode::SUCCESS)
 }
 
-fn client(cli: &Cli) -> Result<Client> {
-    let builder = Client::builder(&cli.proxy_url);
-    Ok(match std::env::var("MCP_PROXY_ADMIN_TOKEN") {
-        Ok(token) => builder.token(token).build()?,
-        Err(_) => builder.build()?,
-    })
+fn service(cli: &Cli) -> Result<RegisterService> {
+    let lookup = |name: &str| match name {
+        "MCP_PROXY_URL" => Some(cli.proxy_url.clone()),
+        name => std::env::var(name).ok(),
+    };
+    let client = proxy_client::ClientBuilder::from_lookup(lookup)?.build()?;
+    let mut options = Options::from_lookup(lookup)?;
+    if let Some(patience) = cli.patience {
+        options.readiness_timeout = Duration::from_secs(patience);
+    }
+    Ok(RegisterService::new(client, options))
 }
 
-async fn start(service: &RegisterService, desired: &Desired, patience: Duration) -> Result<()> {
-    service.health_check().await.context("the gateway is not healthy")?;
-    for (name, done) in service.ensure_all(&desired.definitions()).await? {
-        writeln!(io::stdout(), "{name}: {done:?}")?;
+/// All that a worker does until it is told to stop.
+async fn work(service: &RegisterService, wanted: &Wanted, cli: &Cli) -> Result<()> {
+    let mut out = io::stdout();
+    let started = service.start(wanted).await?;
+    for (name, done) in &started.done {
+        writeln!(out, "{name}: {done:?}")?;
     }
-    service.wait_until_ready(&desired.names(), patience).await?;
+    if started.tenure == Tenure::Unleased {
+        writeln!(out, "this gateway has no leases")?;
+    }
+    // `ready`, and without what.
+    writeln!(out, "{}", started.readiness)?;
+    if let Some(address) = &cli.call {
+        let answer = service.call(address, &cli.arguments).await?;
+        writeln!(out, "{address}: {}", answer.to_text())?;
+    }
+    let mut changes = service.changes();
+    while let Some(Observed { servers, .. }) = changes.next().await {
+        for server in servers {
+            writeln!(out, "{}: {:?} -> {:?}", server.name, server.before, server.now)?;
+        }
+    }
     Ok(())
 }

@@ -41,6 +41,7 @@ pub struct ClientBuilder {
     deadline: Option<Duration>,
     retries: u32,
     backoff: (Duration, Duration),
+    jitter: u32,
     user_agent: String,
 }
 
@@ -54,6 +55,7 @@ impl ClientBuilder {
             deadline: None,
             retries: 3,
             backoff: (Duration::from_millis(200), Duration::from_secs(2)),
+            jitter: 10,
             user_agent: USER_AGENT.to_owned(),
         }
     }
@@ -136,10 +138,17 @@ impl ClientBuilder {
     }
 
     /// The wait before the first retry, which doubles with each, and the longest one. 200 ms and 2 s by default. Each
-    /// varies by 10 %; a longer `Retry-After` goes before them.
+    /// varies by its [`jitter`](Self::jitter); a longer `Retry-After` goes before them.
     #[must_use]
     pub fn backoff(mut self, base: Duration, cap: Duration) -> Self {
         self.backoff = (base, cap);
+        self
+    }
+
+    /// By how many per cent each wait before a retry varies, to either side. 10 by default; more than 100 count as 100.
+    #[must_use]
+    pub fn jitter(mut self, percent: u32) -> Self {
+        self.jitter = percent;
         self
     }
 
@@ -177,7 +186,7 @@ impl ClientBuilder {
             http: reqwest_middleware::ClientBuilder::new(http).with(resend).build(),
             authorization: self.token.as_ref().map(authorization).transpose()?,
             timeout: self.timeout,
-            schedule: Schedule::new(self.retries, self.backoff.0, self.backoff.1),
+            schedule: Schedule::new(self.retries, self.backoff, self.jitter),
             base,
         };
         Ok(Client::new(shared, deadline))

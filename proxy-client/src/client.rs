@@ -4,6 +4,7 @@ pub(crate) mod conditional;
 pub(crate) mod lease;
 pub(crate) mod lock;
 pub(crate) mod outcome;
+pub(crate) mod ready;
 pub(crate) mod wait;
 
 use std::fmt;

@@ -34,7 +34,7 @@ pub(crate) enum Rule {
     CallTool,
 }
 
-/// The waits between attempts: doubling from a base to a cap, each 10 % more or less.
+/// The waits between attempts: doubling from a base to a cap, each some per cent more or less.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Schedule {
     steady: ExponentialBackoff,
@@ -112,17 +112,18 @@ impl Rule {
 }
 
 impl Schedule {
-    pub(crate) fn new(retries: u32, base: Duration, cap: Duration) -> Self {
+    pub(crate) fn new(retries: u32, (base, cap): (Duration, Duration), jitter: u32) -> Self {
         let cap = cap.min(MAX_BACKOFF);
+        let jitter = jitter.min(100);
         let base = base.min(cap);
-        // reqwest-retry has no jitter of a tenth: nine tenths that never vary and up to two tenths that do are one.
-        let part = |tenths: u32, jitter| {
+        // reqwest-retry has no jitter of a part: nine tenths that never vary and up to two tenths that do are one tenth.
+        let part = |percent: u32, jitter| {
             ExponentialBackoff::builder()
-                .retry_bounds(base * tenths / 10, cap * tenths / 10)
+                .retry_bounds(base * percent / 100, cap * percent / 100)
                 .jitter(jitter)
                 .build_with_max_retries(retries.min(MAX_RETRIES))
         };
-        Self { steady: part(9, Jitter::None), random: part(2, Jitter::Full) }
+        Self { steady: part(100 - jitter, Jitter::None), random: part(2 * jitter, Jitter::Full) }
     }
 
     /// The wait after an attempt that came after so many retries; nothing when they are used up.

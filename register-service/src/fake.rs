@@ -183,7 +183,8 @@ async fn read(connection: &mut TcpStream) -> Option<(String, String)> {
         if let Some((head, body)) = text.split_once("\r\n\r\n") {
             let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")).unwrap_or("0");
             if body.len() >= length.parse().expect("a length") {
-                let line = head.lines().next()?.trim_end_matches(" HTTP/1.1");
+                // A gateway of another make does not look at what is asked in the query.
+                let line = head.lines().next()?.trim_end_matches(" HTTP/1.1").split('?').next()?;
                 return Some((line.to_owned(), body.to_owned()));
             }
         }

@@ -38,7 +38,18 @@ pub use crate::plan::{
     Adopt, COMMIT_TAG, Change, Guard, Guards, InvalidLimit, Limit, Moved, OWNER_TAG, PROTECTED_TAG, Plan, Policy,
     Prune, Reason, Refusal, SOURCE_TAG, SavedChange, SavedPlan, plan,
 };
-pub use crate::service::{NotEnsured, NotRemoved, Options, RegisterService};
+pub use crate::service::call::address::{InvalidToolAddress, ToolAddress};
+pub use crate::service::call::answer::{Content, ToolAnswer};
+pub use crate::service::call::arguments::Problem;
+pub use crate::service::call::{CallError, CallErrorKind};
+pub use crate::service::changes::{Changes, Observed, ServerChange, ToolChange, ToolChanged};
+pub use crate::service::lease::Tenure;
+pub use crate::service::metrics::{Metric, MetricKind, Metrics};
+pub use crate::service::options::{InvalidSetting, Options};
+pub use crate::service::shutdown::NotRemoved;
+pub use crate::service::start::{NotStarted, Started, Wanted};
+pub use crate::service::tools::{Function, FunctionForm, LeftOut, Naming, Selection, Tools, Why};
+pub use crate::service::{NotEnsured, RegisterService};
 pub use crate::source::{File, read};
 pub use crate::template::Environment;
 pub use crate::template::dotenv::read_env_file;

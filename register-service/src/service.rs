@@ -1,58 +1,43 @@
-//! What an engine's worker holds from start to stop: it makes sure of what its files declare, and takes with it only
-//! what it brought.
+//! What an engine's worker holds from start to stop: it makes sure of what its files declare, keeps it for as long as it
+//! lives, offers and calls the tools, and takes with it only what it brought.
 
-use std::collections::BTreeSet;
-use std::sync::{Mutex, PoisonError};
+pub(crate) mod call;
+pub(crate) mod changes;
+pub(crate) mod lease;
+pub(crate) mod metrics;
+pub(crate) mod options;
+pub(crate) mod shutdown;
+pub(crate) mod start;
+pub(crate) mod tools;
+
+use std::collections::BTreeMap;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use futures_util::{StreamExt, stream};
-use proxy_client::{Client, NotReady};
+use proxy_client::{Client, Needs, Readiness};
 use schemas::admin::Health;
-use schemas::{Definition, Owner, ServerName};
-use tokio::time::Instant;
-use tracing::debug;
+use schemas::{Definition, Holder, ServerName};
+use tokio::task::JoinSet;
 
-use crate::apply::{ApplyError, Done, create, update};
-use crate::plan::{Adopt, Change, Policy, change};
-
-/// A name can vanish between two requests, not again and again.
-const ATTEMPTS: usize = 3;
-
-/// How a [`RegisterService`] works.
-#[derive(Debug, Clone)]
-pub struct Options {
-    /// In whose name registrations are made.
-    pub owner: Owner,
-    /// Which registrations of others may be replaced. By default those without an owner, which is what a Go engine
-    /// leaves behind.
-    pub adopt: Adopt,
-    /// How many registrations are under way at once; at least one.
-    pub concurrency: usize,
-    /// How often the gateway is asked while waiting.
-    pub poll_interval: Duration,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self {
-            owner: Owner::default(),
-            adopt: Adopt::Unowned,
-            concurrency: 5,
-            poll_interval: Duration::from_millis(200),
-        }
-    }
-}
+use crate::apply::{ApplyError, Done};
+use crate::service::changes::Watch;
+use crate::service::lease::{Shared, Tenure, keep};
+use crate::service::options::{InvalidSetting, Options, client, invalid};
+use crate::service::start::{NotStarted, Started, Wanted};
 
 /// Keeps a gateway in step with what a worker needs.
 ///
-/// It remembers what it itself created. [`shutdown`](Self::shutdown) removes that and nothing else: what was there
-/// before, and what a sibling registered, stays.
+/// What it registers is leased: it is renewed for as long as the service lives, survives while any worker needs it, and
+/// goes by itself with the last of them, also after SIGKILL. A gateway that has lost it, because it was restarted, is
+/// given it again. At a gateway without leases it removes at [`shutdown`](Self::shutdown) what it itself created, and
+/// nothing else: what was there before, and what a sibling registered, stays.
 ///
 /// ```no_run
 /// use std::time::Duration;
 ///
 /// use proxy_client::Client;
-/// use register_service::{Environment, Options, RegisterService, Settings, load};
+/// use register_service::{Environment, Options, RegisterService, Settings, Wanted, load};
 ///
 /// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
 /// let gateway: register_service::GatewayUrl = "http://127.0.0.1:6001".parse()?;
@@ -60,19 +45,25 @@ impl Default for Options {
 /// let desired = load(&["workflows".into()], &Settings::new(gateway, Environment::default()))?.desired;
 ///
 /// let service = RegisterService::new(client, Options::default());
-/// service.health_check().await?;
-/// service.ensure_all(&desired.definitions()).await?;
-/// service.wait_until_ready(&desired.names(), Duration::from_secs(60)).await?;
-/// // ... work ...
+/// let started = service.start(&Wanted::from(&desired)).await?;
+/// println!("{}", started.readiness);
+///
+/// let answer = service.call(&"$mcp(search#web)".parse()?, r#"{"query":"rust"}"#).await?;
+/// println!("{}", answer.to_text());
+///
 /// service.shutdown(Duration::from_secs(10)).await?;
 /// # Ok(())
 /// # }
 /// ```
+///
+/// Methods that register start a task, so they are to be called within a tokio runtime.
 #[derive(Debug)]
 pub struct RegisterService {
-    client: Client,
-    options: Options,
-    created: Mutex<BTreeSet<ServerName>>,
+    shared: Arc<Shared>,
+    ids: Mutex<BTreeMap<String, ServerName>>,
+    watch: Watch,
+    /// The task that keeps what is registered. It ends with the service.
+    keeper: Mutex<JoinSet<()>>,
 }
 
 /// Some of what was to be ensured was not. The rest was.
@@ -86,19 +77,8 @@ pub struct NotEnsured {
     pub failures: Vec<ApplyError>,
 }
 
-/// Some of what this worker created could not be removed.
-#[derive(Debug, thiserror::Error)]
-#[error("failed to deregister {} MCPs: {}", .failures.len(), told(.failures))]
-#[non_exhaustive]
-pub struct NotRemoved {
-    /// What was removed.
-    pub removed: Vec<ServerName>,
-    /// What was not. It is still remembered, so that shutting down can be tried again.
-    pub failures: Vec<ApplyError>,
-}
-
 /// A list of failures, each with its causes.
-fn told(failures: &[ApplyError]) -> String {
+pub(crate) fn told(failures: &[ApplyError]) -> String {
     let chain = |failure: &ApplyError| {
         let mut text = format!("MCP {}: {failure}", failure.name());
         let mut cause = std::error::Error::source(failure);
@@ -113,129 +93,182 @@ fn told(failures: &[ApplyError]) -> String {
 
 impl RegisterService {
     /// A service that has not registered anything yet. Nothing is sent.
+    ///
+    /// ```
+    /// use proxy_client::Client;
+    /// use register_service::{Options, RegisterService};
+    ///
+    /// let client = Client::builder("http://127.0.0.1:6001").build()?;
+    /// let service = RegisterService::new(client, Options::default());
+    /// assert!(service.holder().as_str().starts_with("worker-"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn new(client: Client, options: Options) -> Self {
-        Self { client, options, created: Mutex::default() }
+        let holder = options.holder.clone().unwrap_or_else(draw);
+        let shared = Arc::new(Shared::new(client, options, holder));
+        let watch = Watch::new(Arc::clone(&shared));
+        Self { shared, ids: Mutex::default(), watch, keeper: Mutex::default() }
     }
 
-    /// The client it uses, to list and call tools with.
+    /// A service with the settings that these variables hold, or nothing without `MCP_PROXY_URL`: then there is no
+    /// gateway. See [`Options::from_lookup`] for the options, [`ClientBuilder`](proxy_client::ClientBuilder) for the
+    /// token and `MCP_CLIENT_TIMEOUT`. How requests are sent again, `LLM_RETRY_ATTEMPTS`, `LLM_RETRY_BACKOFF_BASE`,
+    /// `LLM_RETRY_BACKOFF_MAX`, `LLM_RETRY_JITTER` and `LLM_RETRY_JITTER_PERCENT` say.
+    ///
+    /// ```
+    /// use register_service::RegisterService;
+    ///
+    /// let service = RegisterService::from_lookup(|name| std::env::var(name).ok())?;
+    /// if service.is_none() {
+    ///     eprintln!("MCP_PROXY_URL is not set: working without a gateway");
+    /// }
+    /// # Ok::<(), register_service::InvalidSetting>(())
+    /// ```
+    pub fn from_lookup(lookup: impl Fn(&str) -> Option<String>) -> Result<Option<Self>, InvalidSetting> {
+        let Some(builder) = client(&lookup)? else { return Ok(None) };
+        let client = builder.build().map_err(|error| invalid("MCP_PROXY_URL", error))?;
+        Ok(Some(Self::new(client, Options::from_lookup(lookup)?)))
+    }
+
+    /// The client it uses, for whatever this service does not do.
     pub fn client(&self) -> &Client {
-        &self.client
+        &self.shared.client
+    }
+
+    /// Who holds its leases.
+    pub fn holder(&self) -> &Holder {
+        &self.shared.holder
+    }
+
+    /// What ends the registrations it made, as far as that is known.
+    ///
+    /// ```no_run
+    /// # fn run(service: register_service::RegisterService) {
+    /// if service.tenure() == register_service::Tenure::Unleased {
+    ///     eprintln!("if this worker is killed, its registrations stay");
+    /// }
+    /// # }
+    /// ```
+    pub fn tenure(&self) -> Tenure {
+        self.shared.held().tenure
     }
 
     /// Whether the gateway is alive.
     pub async fn health_check(&self) -> Result<Health, proxy_client::Error> {
-        self.client.health().await
+        self.shared.client.health().await
     }
 
-    /// Makes sure that this is registered: created if it is not there, replaced if it differs, left alone if not.
+    /// Goes as far as a worker has to before it works: the gateway healthy, every definition registered, every required
+    /// server connected. Whatever comes late is waited for, up to [`Options::readiness_timeout`]; what only people can
+    /// mend ends it at once.
+    ///
+    /// ```no_run
+    /// use register_service::Wanted;
+    ///
+    /// # async fn run(service: register_service::RegisterService, definition: schemas::Definition) {
+    /// match service.start(&Wanted::new(vec![definition])).await {
+    ///     Ok(started) => println!("{}", started.readiness),
+    ///     Err(late) => {
+    ///         for missing in &late.readiness.missing {
+    ///             eprintln!("{missing}");
+    ///         }
+    ///     }
+    /// }
+    /// # }
+    /// ```
+    pub async fn start(&self, wanted: &Wanted) -> Result<Started, NotStarted> {
+        self.ids().extend(wanted.ids.clone());
+        self.shared.held().needed.extend(wanted.needs.names().cloned());
+        start::start(self, wanted, self.shared.options.readiness_timeout).await
+    }
+
+    /// Makes sure that this is registered: created if it is not there, replaced if it differs, left alone if not; and
+    /// that it stays for as long as this service lives.
+    ///
+    /// What failed because the gateway was not there is done when it is.
     pub async fn ensure(&self, definition: &Definition) -> Result<Done, ApplyError> {
-        let name = &definition.name;
-        let mut observed = None;
-        for _ in 0..ATTEMPTS {
-            let done = match change(definition, observed.as_ref(), &self.policy()) {
-                Change::Create { definition } => create(&self.client, &definition).await,
-                Change::Update { definition, revision, .. } => update(&self.client, &definition, revision).await,
-                Change::Refuse { name, why, reasons, .. } => Err(ApplyError::Refused { name, why, reasons }),
-                Change::Keep { .. } | Change::Delete { .. } => Ok(Done::Kept),
-            };
-            match done {
-                Err(ApplyError::Stale { .. }) => {
-                    observed = self.client.get(name).await.map_err(ApplyError::at_gateway("read", name))?;
-                }
-                Ok(done) => {
-                    debug!(upstream = %name, ?done, "upstream ensured");
-                    if done == Done::Created {
-                        self.remember(name.clone());
-                    }
-                    return Ok(done);
-                }
-                Err(error) => return Err(error),
-            }
-        }
-        Err(ApplyError::Stale { name: name.clone() })
+        let mut results = self.settle(std::slice::from_ref(definition)).await;
+        results.pop().unwrap_or_else(|| Err(ApplyError::Stale { name: definition.name.clone() }))
     }
 
     /// [`ensure`](Self::ensure)s all of these, several at a time. One failure stops none of the others; all are
     /// reported.
     pub async fn ensure_all(&self, definitions: &[Definition]) -> Result<Vec<(ServerName, Done)>, NotEnsured> {
         let (mut done, mut failures) = (Vec::new(), Vec::new());
-        let mut results = stream::iter(definitions)
-            .map(|definition| async move { (definition.name.clone(), self.ensure(definition).await) })
-            .buffered(self.options.concurrency.max(1));
-        while let Some((name, result)) = results.next().await {
+        for (definition, result) in definitions.iter().zip(self.settle(definitions).await) {
             match result {
-                Ok(what) => done.push((name, what)),
+                Ok(what) => done.push((definition.name.clone(), what)),
                 Err(failure) => failures.push(failure),
             }
         }
         if failures.is_empty() { Ok(done) } else { Err(NotEnsured { done, failures }) }
     }
 
-    /// Waits until all of these are connected, or says which are not and why.
-    pub async fn wait_until_ready(&self, names: &[ServerName], within: Duration) -> Result<(), NotReady> {
-        self.client.wait_for_connections(names, self.options.poll_interval, within).await
+    /// Waits until all that is required is connected, and says what of it is not, and what of the rest.
+    ///
+    /// ```no_run
+    /// # use std::time::Duration;
+    /// # async fn run(service: register_service::RegisterService) -> Result<(), Box<dyn std::error::Error>> {
+    /// let needs = proxy_client::Needs::required(["search".parse()?]).with_optional(["time".parse()?]);
+    /// let readiness = service.wait_until_ready(&needs, Duration::from_secs(60)).await;
+    /// if !readiness.is_ready() {
+    ///     eprintln!("{readiness}");
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn wait_until_ready(&self, needs: &Needs, within: Duration) -> Readiness {
+        self.shared.client.wait_until_ready(needs, self.shared.options.poll_interval, within).await
     }
 
     /// Removes a registration, whoever made it. `false` if there was none.
     pub async fn deregister(&self, name: &ServerName) -> Result<bool, ApplyError> {
-        let removed = self.client.deregister(name).await.map_err(ApplyError::at_gateway("deregister", name))?;
-        self.forget(name);
-        Ok(removed)
+        let before = self.shared.held().wanted.remove(name);
+        let removed = self.shared.client.deregister(name).await;
+        match removed {
+            Ok(removed) => {
+                self.shared.held().created.remove(name);
+                Ok(removed)
+            }
+            Err(error) => {
+                self.shared.held().wanted.extend(before.map(|definition| (name.clone(), definition)));
+                Err(ApplyError::at_gateway("deregister", name)(error))
+            }
+        }
     }
 
     /// The names that the gateway has, whoever registered them.
     pub async fn list_registered(&self) -> Result<Vec<ServerName>, proxy_client::Error> {
-        let list = self.client.list().await?;
+        let list = self.shared.client.list().await?;
         Ok(list.iter().filter_map(|it| ServerName::stored(it.definition.name()).ok()).collect())
     }
 
     /// Whether the gateway has this name, whoever registered it.
     pub async fn is_registered(&self, name: &ServerName) -> Result<bool, ApplyError> {
-        let found = self.client.get(name).await.map_err(ApplyError::at_gateway("read", name))?;
+        let found = self.shared.client.get(name).await.map_err(ApplyError::at_gateway("read", name))?;
         Ok(found.is_some())
     }
 
-    /// Removes what this service created, within a deadline, and says what that was. What was already gone counts.
-    pub async fn shutdown(&self, within: Duration) -> Result<Vec<ServerName>, NotRemoved> {
-        let end = Instant::now() + within;
-        let names: Vec<ServerName> = self.created().iter().cloned().collect();
-        let (mut removed, mut failures) = (Vec::new(), Vec::new());
-        let mut results = stream::iter(names)
-            .map(|name| async move {
-                // A millisecond, because a deadline of zero would not even be tried.
-                let left = end.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
-                let result = self.client.within(left).deregister(&name).await;
-                (result, name)
-            })
-            .buffered(self.options.concurrency.max(1));
-        while let Some((result, name)) = results.next().await {
-            match result {
-                Ok(_) => {
-                    debug!(upstream = %name, "upstream deregistered");
-                    self.forget(&name);
-                    removed.push(name);
-                }
-                Err(error) => failures.push(ApplyError::at_gateway("deregister", &name)(error)),
+    pub(crate) async fn settle(&self, definitions: &[Definition]) -> Vec<Result<Done, ApplyError>> {
+        {
+            let mut keeper = self.keeper.lock().unwrap_or_else(PoisonError::into_inner);
+            if keeper.is_empty() {
+                keeper.spawn(keep(Arc::clone(&self.shared)));
             }
         }
-        if failures.is_empty() { Ok(removed) } else { Err(NotRemoved { removed, failures }) }
+        self.shared.settle(definitions).await
     }
 
-    fn policy(&self) -> Policy {
-        Policy { adopt: self.options.adopt, ..Policy::new(self.options.owner.clone()) }
+    fn ids(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, ServerName>> {
+        self.ids.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
 
-    fn created(&self) -> std::sync::MutexGuard<'_, BTreeSet<ServerName>> {
-        self.created.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn remember(&self, name: ServerName) {
-        self.created().insert(name);
-    }
-
-    fn forget(&self, name: &ServerName) {
-        self.created().remove(name);
-    }
+/// A name that no other worker has. The state of a hash map's hasher is random and needs no source that can fail.
+#[expect(clippy::expect_used, reason = "digits and dashes are a name")]
+fn draw() -> Holder {
+    let random = RandomState::new().hash_one(std::process::id());
+    format!("worker-{}-{random:016x}", std::process::id()).parse().expect("a name")
 }
 
 #[cfg(test)]

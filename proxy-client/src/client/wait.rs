@@ -5,15 +5,15 @@ use std::time::Duration;
 
 use schemas::ServerName;
 use schemas::admin::{Registration, State};
-use tokio::time::{Instant, sleep_until};
 
 use crate::client::Client;
+use crate::client::ready::Needs;
 use crate::error::Error;
 
 /// What the last poll before the deadline needs to be answered.
-const LAST_POLL: Duration = Duration::from_millis(100);
-const SHORTEST_PAUSE: Duration = Duration::from_millis(1);
-const LONGEST_WAIT: Duration = Duration::from_secs(365 * 24 * 3600);
+pub(crate) const LAST_POLL: Duration = Duration::from_millis(100);
+pub(crate) const SHORTEST_PAUSE: Duration = Duration::from_millis(1);
+pub(crate) const LONGEST_WAIT: Duration = Duration::from_secs(365 * 24 * 3600);
 
 /// Not every upstream was connected in time.
 #[derive(Debug, thiserror::Error)]
@@ -62,43 +62,21 @@ impl Client {
         poll: Duration,
         deadline: Duration,
     ) -> Result<(), NotReady> {
-        let end = Instant::now() + deadline.min(LONGEST_WAIT);
-        let last = end.checked_sub(LAST_POLL).unwrap_or(end);
-        let mut missing = missing(names, &[]);
-        while !missing.is_empty() {
-            let source = match self.within(end.saturating_duration_since(Instant::now())).list().await {
-                Ok(list) => {
-                    missing = self::missing(names, &list);
-                    None
-                }
-                Err(error) => Some(error),
-            };
-            let now = Instant::now();
-            if !missing.is_empty() {
-                if now >= last {
-                    return Err(NotReady { missing, source });
-                }
-                sleep_until((now + poll.clamp(SHORTEST_PAUSE, LONGEST_WAIT)).min(last)).await;
-            }
-        }
-        Ok(())
+        let needs = Needs::required(names.iter().cloned());
+        self.wait_until_ready(&needs, poll, deadline).await.into_result().map(drop)
     }
 }
 
-/// Those of the names that the list does not show as connected, sorted.
-fn missing(names: &[ServerName], list: &[Registration]) -> Vec<Missing> {
-    let state = |name: &ServerName| {
-        let status = list.iter().find(|one| one.definition.name() == name.as_str()).map(|one| &one.status);
-        Missing {
+impl Missing {
+    /// What this list of a gateway says of a name.
+    pub(crate) fn seen(name: &ServerName, registrations: &[Registration]) -> Self {
+        let status = registrations.iter().find(|one| one.definition.name() == name.as_str()).map(|one| &one.status);
+        Self {
             name: name.clone(),
             state: status.map(|status| status.status),
             last_error: status.and_then(|status| status.last_error.clone()),
         }
-    };
-    let mut missing: Vec<Missing> = names.iter().map(state).filter(|one| one.state != Some(State::Connected)).collect();
-    missing.sort_by(|one, other| one.name.cmp(&other.name));
-    missing.dedup();
-    missing
+    }
 }
 
 impl fmt::Display for Missing {
@@ -118,6 +96,6 @@ impl fmt::Display for Missing {
     }
 }
 
-fn list(missing: &[Missing]) -> String {
+pub(crate) fn list(missing: &[Missing]) -> String {
     missing.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }

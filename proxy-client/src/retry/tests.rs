@@ -191,7 +191,7 @@ fn in_memory(status: u16, retry_after: &'static str, after: Duration) -> (Client
         base: real.base_url().clone(),
         authorization: None,
         timeout: Duration::from_secs(30),
-        schedule: Schedule::new(3, Duration::from_millis(200), Duration::from_secs(2)),
+        schedule: Schedule::new(3, (Duration::from_millis(200), Duration::from_secs(2)), 10),
     };
     (Client::new(shared, Duration::from_secs(60)), asked)
 }
@@ -253,7 +253,7 @@ fn reads_seconds_and_dates() {
 
 #[test]
 fn the_waits_double_to_the_cap_and_vary_by_a_tenth() {
-    let schedule = Schedule::new(64, Duration::from_millis(200), Duration::from_secs(2));
+    let schedule = Schedule::new(64, (Duration::from_millis(200), Duration::from_secs(2)), 10);
     for (retries, middle) in [(0, 200), (1, 400), (2, 800), (3, 1600), (4, 2000), (63, 2000)] {
         let waits: Vec<_> = (0..100).map(|_| schedule.wait(retries).unwrap()).collect();
         let (least, most) = (waits.iter().min().unwrap(), waits.iter().max().unwrap());
@@ -267,9 +267,9 @@ fn the_waits_double_to_the_cap_and_vary_by_a_tenth() {
 
 #[test]
 fn no_setting_is_too_large() {
-    let schedule = Schedule::new(u32::MAX, Duration::MAX, Duration::MAX);
+    let schedule = Schedule::new(u32::MAX, (Duration::MAX, Duration::MAX), 10);
     assert!(schedule.wait(63).is_some_and(|wait| wait <= MAX_BACKOFF * 11 / 10));
     assert_eq!(schedule.wait(64), None);
-    let base_over_cap = Schedule::new(1, Duration::from_secs(5), Duration::from_secs(1));
+    let base_over_cap = Schedule::new(1, (Duration::from_secs(5), Duration::from_secs(1)), 10);
     assert!(base_over_cap.wait(0).is_some_and(|wait| wait <= Duration::from_millis(1100)));
 }

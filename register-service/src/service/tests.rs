@@ -115,7 +115,11 @@ async fn waits_until_all_are_connected() {
     let gateway = FakeGateway::start().await;
     gateway.put(stdio("a", "1"));
     let service = service(&gateway);
-    service.wait_until_ready(&[named("a")], Duration::from_secs(5)).await.expect("ready");
-    let late = service.wait_until_ready(&[named("a"), named("b")], Duration::from_millis(250)).await.expect_err("late");
+    let both = Needs::required([named("a"), named("b")]);
+    let ready = service.wait_until_ready(&Needs::required([named("a")]), Duration::from_secs(5)).await;
+    assert!(ready.is_ready(), "{ready}");
+    let late = service.wait_until_ready(&both, Duration::from_millis(250)).await;
     assert_eq!(late.to_string(), "not connected: `b` (not registered)");
+    let ready = service.wait_until_ready(&both.with_optional([named("b")]), Duration::from_secs(5)).await;
+    assert_eq!(ready.to_string(), "ready, without `b` (not registered)");
 }

@@ -1,0 +1,221 @@
+//! One call of a tool: found, its arguments checked, sent once, its answer by type.
+
+pub(crate) mod address;
+pub(crate) mod answer;
+pub(crate) mod arguments;
+
+use std::time::Duration;
+
+use proxy_client::{ToolFailure, ToolOutcome};
+use schemas::ServerName;
+use schemas::admin::{Tool, ToolCall};
+use serde_json::value::RawValue;
+use tokio::time::Instant;
+
+use crate::service::RegisterService;
+use crate::service::call::address::ToolAddress;
+use crate::service::call::answer::ToolAnswer;
+use crate::service::call::arguments::Problem;
+use crate::service::metrics::{Metric, hashed};
+
+/// A call that gave no answer of the tool.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CallError {
+    /// The server offers no such tool. Nothing was sent.
+    #[error("`{server}` has no tool `{tool}`; it has {}", listed(.known))]
+    UnknownTool {
+        /// The server.
+        server: String,
+        /// What was asked for.
+        tool: String,
+        /// What it has.
+        known: Vec<String>,
+    },
+    /// The arguments are not what the tool takes. Nothing was sent.
+    #[error("{address} does not take these arguments: {}", told(.problems))]
+    Arguments {
+        /// The tool.
+        address: ToolAddress,
+        /// What is wrong with them, for the model to read.
+        problems: Vec<Problem>,
+    },
+    /// The gateway refused or did not answer.
+    #[error("cannot call {address}")]
+    Gateway {
+        /// The tool.
+        address: ToolAddress,
+        /// What went wrong. A tool may be running still if this [`is_timeout`](proxy_client::Error::is_timeout).
+        source: proxy_client::Error,
+    },
+    /// The server gave an error instead of an answer, or the gateway cannot tell whether the tool ran.
+    #[error("{address} failed")]
+    Failed {
+        /// The tool.
+        address: ToolAddress,
+        /// What was said.
+        source: ToolFailure,
+    },
+}
+
+/// What kind of failure a [`CallError`] is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum CallErrorKind {
+    /// The tool was not reached.
+    Connection,
+    /// The call was wrong.
+    Validation,
+    /// The tool failed.
+    Execution,
+    /// There was no answer in time.
+    Timeout,
+}
+
+impl CallError {
+    /// What kind of failure it is.
+    ///
+    /// ```
+    /// use register_service::{CallError, CallErrorKind};
+    ///
+    /// let error = CallError::UnknownTool { server: "s".to_owned(), tool: "t".to_owned(), known: Vec::new() };
+    /// assert_eq!(error.kind(), CallErrorKind::Validation);
+    /// assert_eq!(error.to_string(), "`s` has no tool `t`; it has none");
+    /// ```
+    pub fn kind(&self) -> CallErrorKind {
+        match self {
+            Self::UnknownTool { .. } | Self::Arguments { .. } => CallErrorKind::Validation,
+            Self::Failed { .. } => CallErrorKind::Execution,
+            Self::Gateway { source, .. } if source.is_timeout() => CallErrorKind::Timeout,
+            Self::Gateway { source, .. } => match source.status() {
+                Some(400 | 404 | 413 | 422) => CallErrorKind::Validation,
+                _ => CallErrorKind::Connection,
+            },
+        }
+    }
+}
+
+impl CallErrorKind {
+    /// The word for it in measurements.
+    ///
+    /// ```
+    /// assert_eq!(register_service::CallErrorKind::Timeout.as_str(), "timeout");
+    /// ```
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Connection => "connection",
+            Self::Validation => "validation",
+            Self::Execution => "execution",
+            Self::Timeout => "timeout",
+        }
+    }
+}
+
+impl RegisterService {
+    /// Calls a tool with these arguments, as JSON text; an empty one is `{}`. They are checked against the tool's input
+    /// schema first. The call is sent once: again only if it provably did not reach the server.
+    ///
+    /// That a tool says it failed is an [answer](ToolAnswer::is_error), because a model can do something about it.
+    ///
+    /// ```no_run
+    /// # async fn run(service: register_service::RegisterService) -> Result<(), Box<dyn std::error::Error>> {
+    /// let answer = service.call(&"$mcp(search#web)".parse()?, r#"{"query":"rust"}"#).await?;
+    /// println!("{} (failed: {})", answer.to_text(), answer.is_error);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn call(&self, address: &ToolAddress, arguments: &str) -> Result<ToolAnswer, CallError> {
+        self.call_within(address, arguments, self.shared.options.call_timeout).await
+    }
+
+    /// The same, with another limit on how long it may take.
+    ///
+    /// ```no_run
+    /// # use std::time::Duration;
+    /// # async fn run(service: register_service::RegisterService) -> Result<(), Box<dyn std::error::Error>> {
+    /// let address = "$mcp(search#web)".parse()?;
+    /// let answer = service.call_within(&address, "", Duration::from_secs(5)).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn call_within(
+        &self,
+        address: &ToolAddress,
+        arguments: &str,
+        within: Duration,
+    ) -> Result<ToolAnswer, CallError> {
+        let start = Instant::now();
+        let outcome = self.attempt(address, arguments, start + within).await;
+        let word = match &outcome {
+            Ok(answer) if !answer.is_error => "success",
+            Err(error) if error.kind() == CallErrorKind::Timeout => "timeout",
+            Ok(_) | Err(_) => "error",
+        };
+        let (server, tool) = (hashed(&address.server), hashed(&address.tool));
+        let labels = [("server_id", server.as_str()), ("tool_name", tool.as_str())];
+        let labelled = |last| [labels[0], labels[1], last];
+        let seconds = start.elapsed().as_secs_f64();
+        self.shared.record(&Metric::TOOL_EXECUTE_SECONDS, &labelled(("outcome", word)), seconds);
+        let kind = match &outcome {
+            Ok(answer) => answer.is_error.then_some(CallErrorKind::Execution),
+            Err(error) => Some(error.kind()),
+        };
+        if let Some(kind) = kind {
+            self.shared.record(&Metric::TOOL_ERRORS_TOTAL, &labelled(("error_kind", kind.as_str())), 1.0);
+        }
+        outcome
+    }
+
+    async fn attempt(&self, address: &ToolAddress, arguments: &str, end: Instant) -> Result<ToolAnswer, CallError> {
+        let refused = |problems| CallError::Arguments { address: address.clone(), problems };
+        let at_gateway = |source| CallError::Gateway { address: address.clone(), source };
+        let text = if arguments.trim().is_empty() { "{}" } else { arguments };
+        let raw = RawValue::from_string(text.to_owned()).map_err(|error| refused(vec![Problem::of_text(&error)]))?;
+        let Some(server) = self.server(&address.server) else { return Err(unknown(address, &[])) };
+        // A millisecond, because a deadline of zero would not even be tried.
+        let left = || end.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
+        let client = self.shared.client.within(left().min(self.shared.options.readiness_timeout));
+        let start = Instant::now();
+        let tools = self.shared.catalog.of_server(&client, &server, &address.tool).await;
+        let tools = tools.map_err(at_gateway)?;
+        let tool = tools.iter().find(|it| it.name == address.tool);
+        let outcome = if tool.is_some() { "hit" } else { "miss" };
+        let seconds = start.elapsed().as_secs_f64();
+        self.shared.record(&Metric::TOOL_REGISTRY_LOOKUP_SECONDS, &[("outcome", outcome)], seconds);
+        match tool {
+            Some(tool) => arguments::check(&raw, tool).map_err(refused)?,
+            // Of a server that is not connected nothing is known here; the gateway says what it is.
+            None if tools.is_empty() => {}
+            None => return Err(unknown(address, &tools)),
+        }
+        let call = ToolCall { mcp_name: server.to_string(), tool_name: address.tool.clone(), arguments: Some(raw) };
+        match self.shared.client.within(left()).call_tool(&call).await.map_err(at_gateway)? {
+            ToolOutcome::Success(result) => Ok(ToolAnswer::new(result.answer())),
+            ToolOutcome::Failure(failure) if failure.answer().is_error == Some(true) => {
+                Ok(ToolAnswer::new(failure.answer()))
+            }
+            ToolOutcome::Failure(source) => Err(CallError::Failed { address: address.clone(), source }),
+        }
+    }
+
+    /// The gateway's name for a server that the engine calls this.
+    fn server(&self, id: &str) -> Option<ServerName> {
+        let known = self.ids().get(id).cloned();
+        known.or_else(|| ServerName::stored(id).ok())
+    }
+}
+
+fn unknown(address: &ToolAddress, tools: &[Tool]) -> CallError {
+    let known = tools.iter().map(|it| it.name.clone()).collect();
+    CallError::UnknownTool { server: address.server.clone(), tool: address.tool.clone(), known }
+}
+
+fn listed(names: &[String]) -> String {
+    match names {
+        [] => "none".to_owned(),
+        names => names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", "),
+    }
+}
+
+fn told(problems: &[Problem]) -> String {
+    problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+}

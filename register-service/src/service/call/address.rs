@@ -1,0 +1,78 @@
+//! How a tool is named: `$mcp(server#tool)`.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// A tool of a server, as workflow files name it: `$mcp(server#tool)`.
+///
+/// ```
+/// use register_service::ToolAddress;
+///
+/// let address: ToolAddress = "$mcp( search # web )".parse()?;
+/// assert_eq!((address.server.as_str(), address.tool.as_str()), ("search", "web"));
+/// assert_eq!(address.to_string(), "$mcp(search#web)");
+/// assert!("search.web".parse::<ToolAddress>().is_err());
+/// # Ok::<(), register_service::InvalidToolAddress>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ToolAddress {
+    /// The engine's name for the server, or the gateway's.
+    pub server: String,
+    /// The tool, by the server's own name.
+    pub tool: String,
+}
+
+/// A text that names no tool.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{text}` is no `$mcp(server#tool)`")]
+#[non_exhaustive]
+pub struct InvalidToolAddress {
+    /// The text.
+    pub text: String,
+}
+
+impl FromStr for ToolAddress {
+    type Err = InvalidToolAddress;
+
+    fn from_str(text: &str) -> Result<Self, InvalidToolAddress> {
+        let inner = text.trim().strip_prefix("$mcp(").and_then(|it| it.strip_suffix(')'));
+        // A tool may have any name; an id ends with the first `#`.
+        let parts = inner.and_then(|it| it.split_once('#')).map(|(server, tool)| (server.trim(), tool.trim()));
+        match parts {
+            Some((server, tool)) if !server.is_empty() && !tool.is_empty() => {
+                Ok(Self { server: server.to_owned(), tool: tool.to_owned() })
+            }
+            _ => Err(InvalidToolAddress { text: text.to_owned() }),
+        }
+    }
+}
+
+impl fmt::Display for ToolAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "$mcp({}#{})", self.server, self.tool)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(text: &str, expected: Option<(&str, &str)>) {
+        let read = text.parse::<ToolAddress>().ok();
+        assert_eq!(read.as_ref().map(|it| (it.server.as_str(), it.tool.as_str())), expected, "{text}");
+    }
+
+    #[test]
+    fn reads_server_and_tool() {
+        check("$mcp(search#web)", Some(("search", "web")));
+        check(" $mcp( search # web.v2/x ) ", Some(("search", "web.v2/x")));
+        check("$mcp(a#b#c)", Some(("a", "b#c")));
+    }
+
+    #[test]
+    fn refuses_the_rest() {
+        for text in ["", "$mcp", "$mcp(a)", "$mcp(#b)", "$mcp(a#)", "$mcp(a#b", "mcp(a#b)", "$mcp(a#b) x"] {
+            check(text, None);
+        }
+    }
+}

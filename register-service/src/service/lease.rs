@@ -1,0 +1,285 @@
+//! What a worker holds at the gateway, and the task that keeps it there.
+//!
+//! A registration is made with a lease, so it goes when the last worker that needs it does, however that ends. A gateway
+//! that has lost what was registered is given it again. One without leases keeps it until the worker takes it away.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use futures_util::{StreamExt, stream};
+use proxy_client::{Client, Conditional, RegisteredLeased};
+use schemas::admin::{MAX_LEASE_TTL, MIN_TTL, Registration, Revision, State};
+use schemas::{Definition, Holder, ServerName};
+use tokio::sync::RwLock;
+use tokio::time::{sleep, timeout};
+use tracing::{debug, warn};
+
+use crate::apply::{ApplyError, Done};
+use crate::plan::{Change, Policy, change};
+use crate::service::metrics::{Metric, hashed};
+use crate::service::options::Options;
+use crate::service::tools::Catalog;
+
+/// A name can vanish between two requests, not again and again.
+const ATTEMPTS: usize = 3;
+const SHORTEST_PAUSE: Duration = Duration::from_millis(1);
+
+/// What ends the registrations of a worker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum Tenure {
+    /// Nothing was registered yet, so nobody knows what the gateway can do.
+    #[default]
+    Unknown,
+    /// The gateway has leases: what a worker created goes with the last worker that needs it, also after SIGKILL.
+    Leased,
+    /// The gateway has no leases: what a worker created goes at its [`shutdown`](crate::RegisterService::shutdown),
+    /// also if a sibling needs it still, and stays if it is killed.
+    Unleased,
+}
+
+/// What the service and its tasks have in common.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) client: Client,
+    pub(super) options: Options,
+    pub(super) holder: Holder,
+    pub(super) catalog: Catalog,
+    held: Mutex<Held>,
+    /// Who registers one name has a share of it. Who says which names exactly are held has all of it: the names that
+    /// are being registered meanwhile would be given back.
+    turn: RwLock<()>,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Held {
+    /// What the gateway is to have.
+    pub(super) wanted: BTreeMap<ServerName, Definition>,
+    /// What this worker created at a gateway without leases.
+    pub(super) created: BTreeSet<ServerName>,
+    pub(super) tenure: Tenure,
+    /// The servers that the worker speaks of.
+    pub(super) needed: BTreeSet<ServerName>,
+    /// Those of them that were connected when last seen.
+    connected: BTreeSet<ServerName>,
+}
+
+impl Shared {
+    pub(super) fn new(client: Client, options: Options, holder: Holder) -> Self {
+        Self { client, options, holder, catalog: Catalog::default(), held: Mutex::default(), turn: RwLock::default() }
+    }
+
+    pub(super) fn held(&self) -> MutexGuard<'_, Held> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn ttl(&self) -> Duration {
+        self.options.lease_ttl.clamp(MIN_TTL, MAX_LEASE_TTL)
+    }
+
+    pub(super) fn record(&self, metric: &Metric, labels: &[(&'static str, &str)], value: f64) {
+        if let Some(metrics) = &self.options.metrics {
+            metrics.record(metric, labels, value);
+        }
+    }
+
+    /// Measures which of the needed servers have come and gone since the last list.
+    pub(super) fn count_connected(&self, list: &[Registration]) {
+        let (came, went) = {
+            let mut held = self.held();
+            let is_connected = |it: &&Registration| it.status.status == State::Connected;
+            let names = list.iter().filter(is_connected).filter_map(|it| ServerName::stored(it.definition.name()).ok());
+            let now: BTreeSet<_> = names.filter(|name| held.needed.contains(name)).collect();
+            let before = std::mem::replace(&mut held.connected, now.clone());
+            (&now - &before, &before - &now)
+        };
+        let all = came.iter().map(|name| (name, 1.0)).chain(went.iter().map(|name| (name, -1.0)));
+        for (name, value) in all {
+            let id = hashed(name.as_str());
+            self.record(&Metric::SERVER_CONNECTIONS_ACTIVE, &[("server_id", &id)], value);
+        }
+    }
+
+    /// Waits until no registration is under way.
+    pub(super) async fn quiet(&self) {
+        drop(self.turn.write().await);
+    }
+
+    /// Makes sure of some registrations, several at a time, and holds all of them.
+    pub(super) async fn settle(&self, definitions: &[Definition]) -> Vec<Result<Done, ApplyError>> {
+        {
+            let mut held = self.held();
+            held.wanted.extend(definitions.iter().map(|it| (it.name.clone(), it.clone())));
+            held.needed.extend(definitions.iter().map(|it| it.name.clone()));
+        }
+        let each = stream::iter(definitions.to_vec()).map(|definition| async move { self.ensure(&definition).await });
+        let results: Vec<_> = each.buffered(self.options.concurrency.max(1)).collect().await;
+        let mut done = Vec::new();
+        let mut is_all_held = true;
+        for (definition, result) in definitions.iter().zip(results) {
+            is_all_held &= result.as_ref().is_ok_and(|(_, is_held)| *is_held);
+            // Asking again and again would not change that.
+            if result.as_ref().is_err_and(is_final) {
+                self.held().wanted.remove(&definition.name);
+            }
+            done.push(result.map(|(done, _)| done));
+        }
+        // What was there already is not held yet. If that fails, the next check does it.
+        let may_lease = self.held().tenure != Tenure::Unleased;
+        if !is_all_held
+            && may_lease
+            && let Err(error) = self.hold().await
+        {
+            warn!(%error, "leases cannot be taken yet");
+        }
+        done
+    }
+
+    /// Creates, replaces or leaves alone, and says whether there is a lease on it then.
+    async fn ensure(&self, definition: &Definition) -> Result<(Done, bool), ApplyError> {
+        let _share = self.turn.read().await;
+        let name = &definition.name;
+        let mut observed = None;
+        for _ in 0..ATTEMPTS {
+            let done = match change(definition, observed.as_ref(), &self.policy()) {
+                Change::Create { definition } => self.create(&definition).await,
+                Change::Update { definition, revision, .. } => self.update(&definition, revision).await,
+                Change::Refuse { name, why, reasons, .. } => Err(ApplyError::Refused { name, why, reasons }),
+                Change::Keep { .. } | Change::Delete { .. } => Ok((Done::Kept, false)),
+            };
+            match done {
+                Err(ApplyError::Stale { .. }) => {
+                    observed = self.client.get(name).await.map_err(ApplyError::at_gateway("read", name))?;
+                }
+                done => {
+                    debug!(upstream = %name, ?done, "upstream ensured");
+                    return done;
+                }
+            }
+        }
+        Err(ApplyError::Stale { name: name.clone() })
+    }
+
+    async fn create(&self, definition: &Definition) -> Result<(Done, bool), ApplyError> {
+        let name = &definition.name;
+        let registered = self.client.register_leased(definition, &self.holder, self.ttl()).await;
+        match registered.map_err(ApplyError::at_gateway("register", name))? {
+            RegisteredLeased::Created { .. } => {
+                self.learn(Tenure::Leased);
+                Ok((Done::Created, true))
+            }
+            RegisteredLeased::CreatedForGood => {
+                self.learn(Tenure::Unleased);
+                self.held().created.insert(name.clone());
+                Ok((Done::Created, false))
+            }
+            RegisteredLeased::AlreadyExists => Err(ApplyError::Stale { name: name.clone() }),
+        }
+    }
+
+    async fn update(&self, definition: &Definition, revision: Option<Revision>) -> Result<(Done, bool), ApplyError> {
+        let name = &definition.name;
+        match self.client.update_leased(definition, revision, &self.holder, self.ttl()).await {
+            Ok(Conditional::Done(updated)) => {
+                let is_held = updated.revision.is_some();
+                Ok((Done::Updated { warning: updated.warning }, is_held))
+            }
+            Ok(Conditional::Stale(_)) => Err(ApplyError::Stale { name: name.clone() }),
+            Err(error) if error.is_not_found() => Err(ApplyError::Stale { name: name.clone() }),
+            Err(error) => Err(ApplyError::at_gateway("update", name)(error)),
+        }
+    }
+
+    /// Holds exactly what is wanted, for one more time to live. Says what of it the gateway does not have.
+    async fn hold(&self) -> Result<Vec<ServerName>, proxy_client::Error> {
+        let ttl = self.ttl();
+        let client = self.client.within((ttl / 3).max(MIN_TTL));
+        if self.held().tenure != Tenure::Unleased {
+            let leased = match timeout(ttl / 3, self.turn.write()).await {
+                Ok(_all) => {
+                    let names: Vec<_> = self.held().wanted.keys().cloned().collect();
+                    client.lease(&self.holder, ttl, &names).await
+                }
+                // A registration takes its time, and what is held must not end meanwhile.
+                Err(_elapsed) => client.renew_leases(&self.holder, ttl).await,
+            };
+            match leased {
+                Ok(grant) => {
+                    self.learn(Tenure::Leased);
+                    let missing = grant.missing.iter().filter_map(|name| ServerName::stored(name).ok());
+                    return Ok(missing.collect());
+                }
+                Err(error) if error.is_unsupported() => self.learn(Tenure::Unleased),
+                Err(error) => return Err(error),
+            }
+        }
+        let there = client.list().await?;
+        let is_missing = |name: &&ServerName| !there.iter().any(|it| it.definition.name() == name.as_str());
+        Ok(self.held().wanted.keys().filter(is_missing).cloned().collect())
+    }
+
+    /// Whether the gateway has leases is told once.
+    fn learn(&self, tenure: Tenure) {
+        let before = std::mem::replace(&mut self.held().tenure, tenure);
+        if tenure == Tenure::Unleased && before != tenure {
+            warn!("this gateway has no leases: registrations of a worker that is killed stay");
+        }
+    }
+
+    fn policy(&self) -> Policy {
+        Policy { adopt: self.options.adopt, ..Policy::new(self.options.owner.clone()) }
+    }
+}
+
+/// Whether only somebody else can mend it: what is declared, who may do what, whose a name is.
+pub(super) fn is_final(error: &ApplyError) -> bool {
+    const FOR_A_WHILE: [u16; 3] = [408, 409, 429];
+    match error {
+        ApplyError::Refused { .. } => true,
+        ApplyError::Gateway { source, .. } => {
+            source.status().is_some_and(|status| (400..500).contains(&status) && !FOR_A_WHILE.contains(&status))
+        }
+        ApplyError::Stale { .. } => false,
+    }
+}
+
+/// Renews the leases, and registers again what the gateway has lost, for as long as the service lives.
+pub(super) async fn keep(shared: Arc<Shared>) {
+    let longest = shared.ttl() / 3;
+    let usual = shared.options.check_interval.clamp(SHORTEST_PAUSE, longest);
+    let soon = usual.min(shared.options.poll_interval.max(SHORTEST_PAUSE));
+    let mut pause = usual;
+    loop {
+        sleep(pause).await;
+        if shared.held().wanted.is_empty() {
+            continue;
+        }
+        pause = match shared.hold().await {
+            Ok(missing) if restore(&shared, &missing).await => usual,
+            // What a gateway cannot do now is not asked of it twice a second.
+            Ok(_) => (pause * 2).min(longest),
+            Err(error) => {
+                debug!(%error, "leases cannot be renewed");
+                soon
+            }
+        };
+    }
+}
+
+/// Registers again what is wanted and missing. Whether there is nothing left to do.
+async fn restore(shared: &Shared, missing: &[ServerName]) -> bool {
+    let lost: Vec<Definition> = {
+        let held = shared.held();
+        missing.iter().filter_map(|name| held.wanted.get(name)).cloned().collect()
+    };
+    if lost.is_empty() {
+        return true;
+    }
+    warn!(upstreams = lost.len(), "the gateway has lost registrations; they are made again");
+    let failures: Vec<ApplyError> = shared.settle(&lost).await.into_iter().filter_map(Result::err).collect();
+    for failure in &failures {
+        warn!(upstream = %failure.name(), error = %failure, "cannot be registered again");
+    }
+    failures.is_empty()
+}

@@ -1,0 +1,271 @@
+//! How a worker works, in code or by the variables that Compozy's engine reads.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use proxy_client::ClientBuilder;
+use schemas::admin::{MAX_LEASE_TTL, MIN_TTL};
+use schemas::{Holder, Owner, parse_duration};
+
+use crate::plan::Adopt;
+use crate::service::metrics::Metrics;
+use crate::service::tools::Selection;
+
+/// How a [`RegisterService`](crate::RegisterService) works.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use register_service::Options;
+///
+/// let options = Options { lease_ttl: Duration::from_secs(60), ..Options::default() };
+/// assert_eq!(options.concurrency, 5);
+/// ```
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// In whose name registrations are made.
+    pub owner: Owner,
+    /// Which registrations of others may be replaced. By default those without an owner, which is what a Go engine
+    /// leaves behind.
+    pub adopt: Adopt,
+    /// How many registrations are under way at once; at least one.
+    pub concurrency: usize,
+    /// How often the gateway is asked while waiting for it.
+    pub poll_interval: Duration,
+    /// How long a start may wait until what is required is connected.
+    pub readiness_timeout: Duration,
+    /// Who holds the leases: one name for each worker. By default it is drawn.
+    pub holder: Option<Holder>,
+    /// How long registrations outlive a worker that is killed, from 1 s to 1 h.
+    pub lease_ttl: Duration,
+    /// How often the gateway is asked whether it still has what this worker registered, and told that it is needed; a
+    /// third of [`lease_ttl`](Self::lease_ttl) at most.
+    pub check_interval: Duration,
+    /// How long a tool may run, unless a call says otherwise.
+    pub call_timeout: Duration,
+    /// How often the gateway is asked by [`changes`](crate::RegisterService::changes).
+    pub watch_interval: Duration,
+    /// Which tools are offered to models.
+    pub selection: Selection,
+    /// Whether a start fails with any registration that fails, also of an optional server.
+    pub fail_on_registration_error: bool,
+    /// Who takes the measurements.
+    pub metrics: Option<Arc<dyn Metrics>>,
+}
+
+/// A variable that holds what cannot be used.
+///
+/// ```
+/// use register_service::Options;
+///
+/// let error = Options::from_lookup(|name| (name == "MCP_READINESS_TIMEOUT").then(|| "soon".to_owned()));
+/// let error = error.map(|_| ()).map_err(|error| error.to_string());
+/// assert!(error.is_err_and(|text| text.starts_with("invalid `MCP_READINESS_TIMEOUT`: `soon`")));
+/// ```
+#[derive(Debug, thiserror::Error)]
+#[error("invalid `{name}`: {reason}")]
+#[non_exhaustive]
+pub struct InvalidSetting {
+    /// The variable.
+    pub name: &'static str,
+    /// What is wrong with it.
+    pub reason: String,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            owner: Owner::default(),
+            adopt: Adopt::Unowned,
+            concurrency: 5,
+            poll_interval: Duration::from_millis(200),
+            readiness_timeout: Duration::from_secs(60),
+            holder: None,
+            lease_ttl: Duration::from_secs(30),
+            check_interval: Duration::from_millis(500),
+            call_timeout: Duration::from_secs(300),
+            watch_interval: Duration::from_secs(2),
+            selection: Selection::default(),
+            fail_on_registration_error: false,
+            metrics: None,
+        }
+    }
+}
+
+impl Options {
+    /// The options that these variables name; the rest is the default. A variable that is empty counts as absent.
+    ///
+    /// | variable | what |
+    /// |---|---|
+    /// | `MCP_READINESS_TIMEOUT` | [`readiness_timeout`](Self::readiness_timeout), such as `60s` |
+    /// | `MCP_READINESS_POLL_INTERVAL` | [`poll_interval`](Self::poll_interval), such as `200ms` |
+    /// | `MCP_PROXY_LEASE_TTL` | [`lease_ttl`](Self::lease_ttl) |
+    /// | `MCP_PROXY_OWNER`, `MCP_PROXY_HOLDER` | [`owner`](Self::owner), [`holder`](Self::holder) |
+    /// | `LLM_ALLOWED_MCP_NAMES`, `LLM_DENIED_MCP_NAMES` | the lists of [`selection`](Self::selection), separated by commas |
+    /// | `LLM_FAIL_ON_MCP_REGISTRATION_ERROR` | [`fail_on_registration_error`](Self::fail_on_registration_error) |
+    /// | `LLM_MAX_CONCURRENT_TOOLS` | [`concurrency`](Self::concurrency); 0 is the default |
+    /// | `LLM_TIMEOUT` | [`call_timeout`](Self::call_timeout) |
+    /// | `MCP_HEADER_TEMPLATE_STRICT` | checked and without effect: here every template is strict |
+    ///
+    /// ```
+    /// use register_service::Options;
+    ///
+    /// let options = Options::from_lookup(|name| match name {
+    ///     "LLM_ALLOWED_MCP_NAMES" => Some("search, time".to_owned()),
+    ///     _ => None,
+    /// })?;
+    /// assert_eq!(options.selection.allowed, ["search", "time"]);
+    /// # Ok::<(), register_service::InvalidSetting>(())
+    /// ```
+    pub fn from_lookup(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, InvalidSetting> {
+        let read = Variables(&lookup);
+        let default = Self::default();
+        let concurrency = read.number("LLM_MAX_CONCURRENT_TOOLS")?.filter(|count| *count > 0);
+        read.flag("MCP_HEADER_TEMPLATE_STRICT")?;
+        let options = Self {
+            owner: read.parsed("MCP_PROXY_OWNER")?.unwrap_or(default.owner),
+            holder: read.parsed("MCP_PROXY_HOLDER")?,
+            concurrency: concurrency.map_or(default.concurrency, |count| count as usize),
+            poll_interval: read.duration("MCP_READINESS_POLL_INTERVAL")?.unwrap_or(default.poll_interval),
+            readiness_timeout: read.duration("MCP_READINESS_TIMEOUT")?.unwrap_or(default.readiness_timeout),
+            lease_ttl: read.duration("MCP_PROXY_LEASE_TTL")?.unwrap_or(default.lease_ttl),
+            call_timeout: read.duration("LLM_TIMEOUT")?.unwrap_or(default.call_timeout),
+            selection: Selection {
+                allowed: read.list("LLM_ALLOWED_MCP_NAMES"),
+                denied: read.list("LLM_DENIED_MCP_NAMES"),
+                ..default.selection
+            },
+            fail_on_registration_error: read.flag("LLM_FAIL_ON_MCP_REGISTRATION_ERROR")?.unwrap_or(false),
+            ..default
+        };
+        if !(MIN_TTL..=MAX_LEASE_TTL).contains(&options.lease_ttl) {
+            return Err(invalid("MCP_PROXY_LEASE_TTL", "a lease lasts from 1s to 1h"));
+        }
+        Ok(options)
+    }
+}
+
+/// A client with the settings of these variables: those of [`ClientBuilder::from_lookup`], and `LLM_RETRY_ATTEMPTS`,
+/// `LLM_RETRY_BACKOFF_BASE`, `LLM_RETRY_BACKOFF_MAX`, `LLM_RETRY_JITTER` and `LLM_RETRY_JITTER_PERCENT`. None without
+/// `MCP_PROXY_URL`: then there is no gateway, and nothing is registered.
+pub(super) fn client(lookup: &impl Fn(&str) -> Option<String>) -> Result<Option<ClientBuilder>, InvalidSetting> {
+    const DEFAULTS: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(2));
+    let read = Variables(lookup);
+    if read.text("MCP_PROXY_URL").is_none() {
+        return Ok(None);
+    }
+    let builder = ClientBuilder::from_lookup(lookup).map_err(|error| invalid("MCP_CLIENT_TIMEOUT", error))?;
+    let builder = match read.number("LLM_RETRY_ATTEMPTS")? {
+        Some(attempts) => builder.retries(attempts),
+        None => builder,
+    };
+    let (base, cap) = (read.duration("LLM_RETRY_BACKOFF_BASE")?, read.duration("LLM_RETRY_BACKOFF_MAX")?);
+    let builder = match (base, cap) {
+        (None, None) => builder,
+        (base, cap) => builder.backoff(base.unwrap_or(DEFAULTS.0), cap.unwrap_or(DEFAULTS.1)),
+    };
+    let percent = read.number("LLM_RETRY_JITTER_PERCENT")?;
+    Ok(Some(match (read.flag("LLM_RETRY_JITTER")?, percent) {
+        (Some(false), _) => builder.jitter(0),
+        (_, Some(percent)) if percent > 100 => {
+            return Err(invalid("LLM_RETRY_JITTER_PERCENT", format!("`{percent}` is more than 100")));
+        }
+        (_, Some(percent)) => builder.jitter(percent),
+        (_, None) => builder,
+    }))
+}
+
+pub(super) fn invalid(name: &'static str, reason: impl ToString) -> InvalidSetting {
+    InvalidSetting { name, reason: reason.to_string() }
+}
+
+struct Variables<'a, F>(&'a F);
+
+impl<F: Fn(&str) -> Option<String>> Variables<'_, F> {
+    fn text(&self, name: &str) -> Option<String> {
+        let value = (self.0)(name)?.trim().to_owned();
+        (!value.is_empty()).then_some(value)
+    }
+
+    fn parsed<T: std::str::FromStr<Err: ToString>>(&self, name: &'static str) -> Result<Option<T>, InvalidSetting> {
+        self.text(name).map(|text| text.parse().map_err(|error: T::Err| invalid(name, error.to_string()))).transpose()
+    }
+
+    fn duration(&self, name: &'static str) -> Result<Option<Duration>, InvalidSetting> {
+        let parse = |text: String| {
+            parse_duration(&text)
+                .map_err(|error| invalid(name, format!("`{text}`: {error}")))
+                .and_then(|it| if it.is_zero() { Err(invalid(name, "it is zero")) } else { Ok(it) })
+        };
+        self.text(name).map(parse).transpose()
+    }
+
+    fn number(&self, name: &'static str) -> Result<Option<u32>, InvalidSetting> {
+        let parse = |text: String| text.parse().map_err(|_| invalid(name, format!("`{text}` is no whole number")));
+        self.text(name).map(parse).transpose()
+    }
+
+    /// What Go takes for a truth value.
+    fn flag(&self, name: &'static str) -> Result<Option<bool>, InvalidSetting> {
+        let parse = |text: String| match text.as_str() {
+            "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(true),
+            "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(false),
+            _ => Err(invalid(name, format!("`{text}` is neither true nor false"))),
+        };
+        self.text(name).map(parse).transpose()
+    }
+
+    fn list(&self, name: &str) -> Vec<String> {
+        let text = self.text(name).unwrap_or_default();
+        text.split(',').map(str::trim).filter(|one| !one.is_empty()).map(str::to_owned).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(name: &str, value: &str, expected: &str) {
+        let lookup = |asked: &str| match asked {
+            "MCP_PROXY_URL" => Some("http://h".to_owned()),
+            _ => (asked == name).then(|| value.to_owned()),
+        };
+        let error = Options::from_lookup(lookup).map(drop).and_then(|()| client(&lookup).map(drop)).expect_err(name);
+        assert_eq!(error.to_string(), expected);
+    }
+
+    #[test]
+    fn says_which_variable_is_wrong_and_why() {
+        check("LLM_MAX_CONCURRENT_TOOLS", "many", "invalid `LLM_MAX_CONCURRENT_TOOLS`: `many` is no whole number");
+        check("LLM_RETRY_JITTER", "yes", "invalid `LLM_RETRY_JITTER`: `yes` is neither true nor false");
+        check("LLM_RETRY_JITTER_PERCENT", "101", "invalid `LLM_RETRY_JITTER_PERCENT`: `101` is more than 100");
+        check("MCP_READINESS_TIMEOUT", "0s", "invalid `MCP_READINESS_TIMEOUT`: it is zero");
+        check("MCP_PROXY_LEASE_TTL", "2h", "invalid `MCP_PROXY_LEASE_TTL`: a lease lasts from 1s to 1h");
+    }
+
+    #[test]
+    fn reads_every_variable() {
+        let options = Options::from_lookup(|name| {
+            Some(match name {
+                "MCP_READINESS_TIMEOUT" => "5s".to_owned(),
+                "MCP_READINESS_POLL_INTERVAL" => "50ms".to_owned(),
+                "LLM_DENIED_MCP_NAMES" => " a ,,B".to_owned(),
+                "LLM_FAIL_ON_MCP_REGISTRATION_ERROR" => "T".to_owned(),
+                "LLM_MAX_CONCURRENT_TOOLS" => "7".to_owned(),
+                "MCP_PROXY_HOLDER" => "worker-1".to_owned(),
+                _ => " ".to_owned(),
+            })
+        });
+        let options = options.expect("options");
+        assert_eq!(options.readiness_timeout, Duration::from_secs(5));
+        assert_eq!(options.poll_interval, Duration::from_millis(50));
+        assert_eq!(options.selection.denied, ["a", "B"]);
+        assert!(options.fail_on_registration_error && options.selection.allowed.is_empty());
+        assert_eq!((options.concurrency, options.holder.map(String::from)), (7, Some("worker-1".to_owned())));
+    }
+
+    #[test]
+    fn without_a_url_there_is_no_gateway() {
+        assert!(client(&|_| None).is_ok_and(|builder| builder.is_none()));
+    }
+}

@@ -1,0 +1,119 @@
+//! A worker's end, within its deadline, whatever the gateway does.
+
+use std::sync::PoisonError;
+use std::time::Duration;
+
+use futures_util::{StreamExt, stream};
+use schemas::ServerName;
+use tokio::time::{Instant, timeout_at};
+use tracing::debug;
+
+use crate::apply::ApplyError;
+use crate::service::lease::Tenure;
+use crate::service::{RegisterService, told};
+
+/// Some of what this worker registered could not be removed.
+#[derive(Debug, thiserror::Error)]
+#[error("{}", self.words())]
+#[non_exhaustive]
+pub struct NotRemoved {
+    /// What was removed.
+    pub removed: Vec<ServerName>,
+    /// What was not, at a gateway without leases. It is still remembered, so that shutting down can be tried again.
+    pub failures: Vec<ApplyError>,
+    /// Why the leases could not be given back. They end by themselves, and what nobody else needs goes with them.
+    pub leases: Option<proxy_client::Error>,
+}
+
+impl NotRemoved {
+    fn words(&self) -> String {
+        let failed = (!self.failures.is_empty())
+            .then(|| format!("failed to deregister {} MCPs: {}", self.failures.len(), told(&self.failures)));
+        let kept = self.leases.as_ref().map(|error| format!("cannot give back the leases, which end soon: {error}"));
+        failed.into_iter().chain(kept).collect::<Vec<_>>().join("; ")
+    }
+}
+
+impl RegisterService {
+    /// Gives up what this service holds, within a deadline, and says which registrations went with it: those that no
+    /// sibling needs. At a gateway without leases, those that this service created, whoever needs them; what was
+    /// already gone counts.
+    ///
+    /// It ends in time also if the gateway is gone or hangs; leases then end by themselves.
+    ///
+    /// ```no_run
+    /// # use std::time::Duration;
+    /// # async fn run(service: register_service::RegisterService) {
+    /// match service.shutdown(Duration::from_secs(10)).await {
+    ///     Ok(removed) => println!("removed: {removed:?}"),
+    ///     Err(error) => eprintln!("{error}"),
+    /// }
+    /// # }
+    /// ```
+    pub async fn shutdown(&self, within: Duration) -> Result<Vec<ServerName>, NotRemoved> {
+        let end = Instant::now() + within;
+        // First nobody renews any more, or what is given back would be taken again.
+        let mut keeper = std::mem::take(&mut *self.keeper.lock().unwrap_or_else(PoisonError::into_inner));
+        keeper.shutdown().await;
+        self.watch.stop();
+        let (names, may_hold) = {
+            let mut held = self.shared.held();
+            let was_used = !std::mem::take(&mut held.wanted).is_empty();
+            // A registration that was never answered may have taken a lease.
+            let may_hold = held.tenure == Tenure::Leased || (held.tenure == Tenure::Unknown && was_used);
+            (held.created.iter().cloned().collect::<Vec<_>>(), may_hold)
+        };
+        // A registration under way would otherwise take a lease behind our back. A hung one must not take all the time.
+        timeout_at(end - within / 2, self.shared.quiet()).await.ok();
+        let leases = async {
+            match may_hold {
+                true => self.release(end).await,
+                false => Ok(Vec::new()),
+            }
+        };
+        let (released, (mut removed, failures)) = tokio::join!(leases, self.remove(names, end));
+        let leases = match released {
+            Ok(names) => {
+                removed.extend(names);
+                None
+            }
+            Err(error) => Some(error),
+        };
+        match failures.is_empty() && leases.is_none() {
+            true => Ok(removed),
+            false => Err(NotRemoved { removed, failures, leases }),
+        }
+    }
+
+    async fn release(&self, end: Instant) -> Result<Vec<ServerName>, proxy_client::Error> {
+        let released = match self.shared.client.within(left(end)).release(&self.shared.holder).await {
+            Err(error) if error.is_unsupported() => return Ok(Vec::new()),
+            released => released?,
+        };
+        debug!(removed = released.removed.len(), kept = released.kept.len(), "leases given back");
+        Ok(released.removed.iter().filter_map(|name| ServerName::stored(name).ok()).collect())
+    }
+
+    async fn remove(&self, names: Vec<ServerName>, end: Instant) -> (Vec<ServerName>, Vec<ApplyError>) {
+        let (mut removed, mut failures) = (Vec::new(), Vec::new());
+        let mut results = stream::iter(names)
+            .map(|name| async move { (self.shared.client.within(left(end)).deregister(&name).await, name) })
+            .buffered(self.shared.options.concurrency.max(1));
+        while let Some((result, name)) = results.next().await {
+            match result {
+                Ok(_) => {
+                    debug!(upstream = %name, "upstream deregistered");
+                    self.shared.held().created.remove(&name);
+                    removed.push(name);
+                }
+                Err(error) => failures.push(ApplyError::at_gateway("deregister", &name)(error)),
+            }
+        }
+        (removed, failures)
+    }
+}
+
+/// A millisecond at least, because a deadline of zero would not even be tried.
+fn left(end: Instant) -> Duration {
+    end.saturating_duration_since(Instant::now()).max(Duration::from_millis(1))
+}
