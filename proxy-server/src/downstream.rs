@@ -105,21 +105,23 @@ impl Default for Config {
     }
 }
 
-/// What every endpoint works with.
+/// What every endpoint works with. Cheap to clone: each lane has one of its own, because threads that count the users of
+/// the same one wait for each other.
+#[derive(Clone)]
 pub(crate) struct Edge {
     upstreams: Upstreams,
     catalog: Catalog,
     policy: Arc<Policy>,
     tasks: Tasks,
-    sessions: Sessions,
+    sessions: Arc<Sessions>,
     /// Upstream sessions for clients of the modern era.
-    pool: Pool,
+    pool: Arc<Pool>,
     parked: Arc<Parked>,
     /// Places of listeners.
     listeners: Arc<Semaphore>,
     /// Cancelled when every stream is to end.
     closing: CancellationToken,
-    config: Config,
+    config: Arc<Config>,
 }
 
 impl Edge {
@@ -130,11 +132,11 @@ impl Edge {
         tasks: Tasks,
         config: Config,
     ) -> Arc<Self> {
-        let sessions = Sessions::new(config.max_sessions);
-        let (pool, parked) = (Pool::new(config.max_sessions), Parked::new());
+        let (sessions, pool) = (Arc::new(Sessions::new(config.max_sessions)), Arc::new(Pool::new(config.max_sessions)));
+        let parked = Parked::new();
         let listeners = Arc::new(Semaphore::new(config.max_sessions.min(Semaphore::MAX_PERMITS)));
         let closing = CancellationToken::new();
-        let spawn = tasks.clone();
+        let (spawn, config) = (tasks.clone(), Arc::new(config));
         let edge = Self { upstreams, catalog, policy, tasks, sessions, pool, parked, listeners, closing, config };
         let edge = Arc::new(edge);
         spawn.spawn("session reaper", session::reap(Arc::clone(&edge)));
@@ -209,6 +211,7 @@ pub(crate) fn router(edge: Arc<Edge>) -> Router {
 }
 
 /// What every request passes through.
+#[derive(Clone)]
 pub(crate) struct Front {
     pub(crate) origins: Origins,
     pub(crate) edge: Arc<Edge>,
@@ -217,6 +220,11 @@ pub(crate) struct Front {
 }
 
 impl Front {
+    /// The same for one more lane.
+    pub(crate) fn another(&self) -> Self {
+        Self { edge: Arc::new(Edge::clone(&self.edge)), ..self.clone() }
+    }
+
     pub(crate) async fn answer(&self, peer: Peer, request: http::Request<Incoming>) -> Response {
         if let Some(refusal) = self.origins.refusal(request.headers()) {
             return refusal;

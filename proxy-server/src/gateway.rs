@@ -101,10 +101,11 @@ impl Gateway {
         let (edge, counts, router) = compose(&config, dialer, &tasks)?;
         let origins =
             Origins { hosts: config.allowed_hosts.clone(), loopback_only: config.is_loopback(), own_mark: Some(mark) };
-        let front = Arc::new(Front { origins, edge: Arc::clone(&edge), router });
         let lanes = Arc::new(Lanes::start().map_err(StartError::Threads)?);
+        let front = Front { origins, edge: Arc::clone(&edge), router };
+        let fronts = (0..lanes.count()).map(|_| Arc::new(front.another())).collect();
         let acceptor = Acceptor {
-            front,
+            fronts,
             lanes: Arc::clone(&lanes),
             tasks: connections.clone(),
             places: Arc::new(Semaphore::new(config.max_connections)),
@@ -216,7 +217,8 @@ fn own_mark() -> Result<HeaderValue, StartError> {
 
 /// Takes connections and serves each in a task of its own.
 struct Acceptor {
-    front: Arc<Front>,
+    /// One for each lane.
+    fronts: Vec<Arc<Front>>,
     lanes: Arc<Lanes>,
     tasks: Tasks,
     places: Arc<Semaphore>,
@@ -239,8 +241,8 @@ impl Acceptor {
             };
             match accepted.and_then(|(stream, peer)| Ok((stream.into_std()?, peer))) {
                 Ok((stream, peer)) => {
-                    let Some(lane) = self.lanes.next() else { return };
-                    let connection = self.serve(stream, Peer(peer));
+                    let Some((lane, front)) = self.lanes.next(&self.fronts) else { return };
+                    let connection = self.serve(stream, Peer(peer), Arc::clone(front));
                     self.tasks.spawn_on(lane, "connection", async move {
                         connection.await;
                         drop(place);
@@ -255,10 +257,10 @@ impl Acceptor {
         }
     }
 
-    fn serve(&self, stream: std::net::TcpStream, peer: Peer) -> impl Future<Output = ()> + use<> {
-        let (front, stopping, counts) =
-            (Arc::clone(&self.front), self.tasks.stopping().clone(), Arc::clone(&self.counts));
-        let draining = self.closing.clone();
+    fn serve(&self, stream: std::net::TcpStream, peer: Peer, front: Arc<Front>) -> impl Future<Output = ()> + use<> {
+        let (stopping, counts) = (self.tasks.stopping().clone(), Arc::clone(&self.counts));
+        // One of its own, because it is looked at so often.
+        let draining = self.closing.child_token();
         async move {
             let Ok(stream) = TcpStream::from_std(stream) else { return };
             counts.active.fetch_add(1, Ordering::Relaxed);

@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 
-pub(crate) use self::lanes::Lanes;
+pub(crate) use self::lanes::{Lanes, lane_number};
 
 /// The tasks of one gateway. Cheap to clone.
 #[derive(Clone, Default)]
@@ -42,12 +42,12 @@ impl Tasks {
     }
 
     /// Runs a future here, and to its end in a task should the caller lose interest.
-    pub(crate) fn finish_anyway<F>(&self, name: &'static str, future: F) -> FinishAnyway<F>
+    pub(crate) fn finish_anyway<F>(&self, name: &'static str, future: F) -> FinishAnyway<'_, F>
     where
         F: Future + Send + 'static,
         F::Output: Send,
     {
-        FinishAnyway { name, future: Some(Box::pin(future)), tasks: self.clone() }
+        FinishAnyway { name, future: Some(Box::pin(future)), tasks: self }
     }
 
     /// Cancelled when the gateway stops.
@@ -66,13 +66,13 @@ impl Tasks {
 /// A future that outlives its caller: dropped unfinished, it goes on in a task of its own.
 ///
 /// A legacy client that loses its stream has not cancelled anything.
-pub(crate) struct FinishAnyway<F: Future<Output: Send> + Send + 'static> {
+pub(crate) struct FinishAnyway<'a, F: Future<Output: Send> + Send + 'static> {
     name: &'static str,
     future: Option<Pin<Box<F>>>,
-    tasks: Tasks,
+    tasks: &'a Tasks,
 }
 
-impl<F: Future<Output: Send> + Send + 'static> Future for FinishAnyway<F> {
+impl<F: Future<Output: Send> + Send + 'static> Future for FinishAnyway<'_, F> {
     type Output = F::Output;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
@@ -83,7 +83,7 @@ impl<F: Future<Output: Send> + Send + 'static> Future for FinishAnyway<F> {
     }
 }
 
-impl<F: Future<Output: Send> + Send + 'static> Drop for FinishAnyway<F> {
+impl<F: Future<Output: Send> + Send + 'static> Drop for FinishAnyway<'_, F> {
     fn drop(&mut self) {
         if let Some(future) = self.future.take() {
             self.tasks.spawn(self.name, async move {

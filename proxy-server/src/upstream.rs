@@ -6,6 +6,7 @@ mod attachment;
 mod connection;
 mod dialer;
 mod era;
+mod events;
 mod health;
 mod inbox;
 mod listen;
@@ -17,18 +18,19 @@ mod supervisor;
 mod transport;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use indexmap::IndexMap;
 use schemas::{Definition, ServerName, Transport, admin};
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, SemaphorePermit, watch};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 pub(crate) use self::attachment::{Attachment, Call, forward_cancellation};
 pub(crate) use self::dialer::{Dialer, OWN_MARK};
-pub(crate) use self::inbox::{EVENT_QUEUE, Event, ListChanges, is_level, is_severe};
+pub(crate) use self::events::{EventQueue, Events, event_queue};
+pub(crate) use self::inbox::{Event, ListChanges, is_level, is_severe};
 pub(crate) use self::question::{Question, Reply};
 pub(crate) use self::session::{OpenError, Session};
 pub(crate) use self::transport::event_stream::Decoder as EventDecoder;
@@ -99,11 +101,20 @@ pub(crate) struct Upstream {
     definition: Arc<Definition>,
     environment: Environment,
     observed: watch::Receiver<supervisor::Observed>,
-    in_flight: Semaphore,
+    in_flight: AtomicUsize,
     places: Arc<Semaphore>,
     retired: CancellationToken,
     doubt: Arc<Notify>,
     stats: Stats,
+}
+
+/// A place among the requests in flight, given back when dropped.
+pub(crate) struct Place<'a>(&'a AtomicUsize);
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// Counts of what was sent.
@@ -192,7 +203,7 @@ impl Upstream {
             definition,
             environment: environment.clone(),
             observed,
-            in_flight: Semaphore::new(environment.config.in_flight),
+            in_flight: AtomicUsize::new(0),
             places: Arc::new(Semaphore::new(places)),
             retired,
             doubt,
@@ -257,13 +268,18 @@ impl Upstream {
     }
 
     /// A place among the requests in flight.
-    pub(crate) fn admit(&self) -> Result<SemaphorePermit<'_>, Error> {
-        self.in_flight.try_acquire().map_err(|_| Error::new(Kind::Busy).at(&self.definition.name))
+    pub(crate) fn admit(&self) -> Result<Place<'_>, Error> {
+        let place = Place(&self.in_flight);
+        if self.in_flight.fetch_add(1, Ordering::Relaxed) < self.environment.config.in_flight {
+            Ok(place)
+        } else {
+            Err(Error::new(Kind::Busy).at(&self.definition.name))
+        }
     }
 
     /// Whether nothing is in flight.
     pub(crate) fn is_idle(&self) -> bool {
-        self.in_flight.available_permits() == self.environment.config.in_flight
+        self.in_flight.load(Ordering::Relaxed) == 0
     }
 
     /// A place among the dedicated sessions, or among those who listen.

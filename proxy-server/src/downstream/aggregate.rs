@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep};
 use tracing::{debug, info};
 
@@ -18,7 +18,7 @@ use crate::error::{Error, Kind};
 use crate::policy::Caller;
 use crate::protocol::{self, Era, Message, Object, Pieces, quote, result_pieces, result_response};
 use crate::route::{self, Route, answer_edits, may_pass_on, route};
-use crate::upstream::{Call, EVENT_QUEUE, Event, forward_cancellation, is_level};
+use crate::upstream::{Call, Event, EventQueue, Events, event_queue, forward_cancellation, is_level};
 
 /// Changes of several upstreams that come together are told together.
 const DEBOUNCE: Duration = Duration::from_millis(50);
@@ -70,7 +70,7 @@ pub(super) async fn run(
     session: &Arc<Session>,
     caller: &Caller,
     message: &Message,
-    events: mpsc::Sender<Event>,
+    events: Events,
 ) -> Option<Pieces> {
     let view = edge.view(caller);
     let outcome = match (List::asked_by(message.method()), session.hub()) {
@@ -121,7 +121,7 @@ struct Errand<'a> {
 impl Errand<'_> {
     /// Sends a request to the upstream that it means. Where several can carry it out, the next is asked when one failed
     /// and nothing can have been done.
-    async fn forward(&self, message: &Message, events: mpsc::Sender<Event>) -> Result<Bytes, Error> {
+    async fn forward(&self, message: &Message, events: Events) -> Result<Bytes, Error> {
         let known = |name: &str| Some(self.edge.reachable(self.caller, name)?.definition().name.clone());
         let route = route(self.view, &known, message)?;
         let (_running, mut cancelled) = self.session.begin(message)?;
@@ -158,7 +158,7 @@ impl Errand<'_> {
         let (relay, once) = oneshot::channel();
         let has_tasks = self.view.members().get(name).is_some_and(|member| member.has_tasks());
         let answer = if has_tasks {
-            let (sink, queue) = mpsc::channel(EVENT_QUEUE);
+            let (sink, queue) = event_queue();
             let call = call(&attachment, Call { message: &request, events: sink, cancelled: once, deadline });
             let relayed = self.relayed(name, queue, events, call);
             forward_cancellation(relayed, cancelled, relay).await?
@@ -175,8 +175,8 @@ impl Errand<'_> {
     async fn relayed(
         &self,
         upstream: &str,
-        mut queue: mpsc::Receiver<Event>,
-        events: &mpsc::Sender<Event>,
+        mut queue: EventQueue,
+        events: &Events,
         call: impl Future<Output = Result<Message, Error>>,
     ) -> Result<Message, Error> {
         let pass = |event| {
@@ -194,7 +194,7 @@ impl Errand<'_> {
                 outcome = &mut call => break outcome,
             }
         };
-        while let Ok(event) = queue.try_recv() {
+        while let Some(event) = queue.try_recv() {
             pass(event);
         }
         outcome
@@ -205,7 +205,7 @@ impl Errand<'_> {
 struct Attempt<'a> {
     route: &'a Route<'a>,
     candidate: &'a Candidate,
-    events: &'a mpsc::Sender<Event>,
+    events: &'a Events,
     deadline: Instant,
 }
 

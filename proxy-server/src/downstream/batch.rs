@@ -4,13 +4,12 @@ use std::sync::Arc;
 
 use bytes::{BufMut, Bytes, BytesMut};
 use futures_util::future::join_all;
-use tokio::sync::mpsc;
 
 use crate::downstream::Edge;
 use crate::downstream::dialogue::{notify, run};
 use crate::downstream::session::Session;
 use crate::protocol::{Invalid, Kind, Message, Pieces};
-use crate::upstream::Event;
+use crate::upstream::Events;
 
 const REVISION: &str = "2025-03-26";
 const MAX_MESSAGES: usize = 100;
@@ -46,7 +45,7 @@ pub(super) async fn run_all(
     edge: Arc<Edge>,
     session: Arc<Session>,
     requests: Vec<Message>,
-    events: mpsc::Sender<Event>,
+    events: Events,
 ) -> Option<Pieces> {
     let run = |message| run(Arc::clone(&edge), Arc::clone(&session), message, events.clone());
     let answers: Vec<Pieces> = join_all(requests.into_iter().map(run)).await.into_iter().flatten().collect();

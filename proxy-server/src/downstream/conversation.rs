@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::call::call;
@@ -16,7 +16,7 @@ use crate::downstream::question::{Asked, refuse};
 use crate::error::{Error, Kind};
 use crate::protocol::{self, INTERNAL_ERROR, Message, Object, URL_ELICITATION_REQUIRED};
 use crate::tasks::Tasks;
-use crate::upstream::{Call, EVENT_QUEUE, Event, Question};
+use crate::upstream::{Call, Event, EventQueue, Question, event_queue};
 
 /// Questions that come within so long of one another are asked together.
 const COALESCING: Duration = Duration::from_millis(30);
@@ -36,7 +36,7 @@ pub(super) struct Conversation {
     request: Message,
     seat: Option<Seat>,
     outcome: Outcome,
-    events: mpsc::Receiver<Event>,
+    events: EventQueue,
     cancel: Option<oneshot::Sender<Message>>,
     asked: Vec<Asked>,
     /// When to stop waiting for more questions.
@@ -95,8 +95,8 @@ impl Conversation {
             }
             if let Outcome::Known(_) = self.outcome {
                 match self.events.try_recv() {
-                    Ok(event) => self.take(event, capabilities),
-                    Err(_) => match self.finish(capabilities) {
+                    Some(event) => self.take(event, capabilities),
+                    None => match self.finish(capabilities) {
                         Some(answer) => return Step::Answered(answer),
                         None => return Step::Asked,
                     },
@@ -295,12 +295,8 @@ impl Drop for Conversation {
 }
 
 /// Sends the request on the seat's own session.
-fn send(
-    seat: &Seat,
-    request: &Message,
-    deadline: Instant,
-) -> (Outcome, mpsc::Receiver<Event>, oneshot::Sender<Message>) {
-    let (events, queue) = mpsc::channel(EVENT_QUEUE);
+fn send(seat: &Seat, request: &Message, deadline: Instant) -> (Outcome, EventQueue, oneshot::Sender<Message>) {
+    let (events, queue) = event_queue();
     let (cancel, cancelled) = oneshot::channel();
     let (attachment, message) = (seat.line().attachment().clone(), request.clone());
     let outcome = async move { call(&attachment, Call { message: &message, events, cancelled, deadline }).await };
@@ -322,7 +318,7 @@ impl Conversation {
             request,
             seat: None,
             outcome: Outcome::Awaited(Box::pin(std::future::pending())),
-            events: mpsc::channel(1).1,
+            events: event_queue().1,
             cancel: None,
             asked: Vec::new(),
             quiet_at: deadline,

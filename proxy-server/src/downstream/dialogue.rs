@@ -5,7 +5,6 @@ use std::sync::Arc;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tracing::info;
 
@@ -15,7 +14,7 @@ use crate::downstream::session::{Scope, Session, lock};
 use crate::downstream::{Edge, aggregate, respond};
 use crate::error::{Error, Kind};
 use crate::protocol::{self, Message, Object, Pieces};
-use crate::upstream::{Attachment, Call, Event, OpenError};
+use crate::upstream::{Attachment, Call, EventQueue, Events, OpenError};
 
 /// Attaches a session to its upstream with the client's own introduction. Gives the answer for the client.
 pub(super) async fn introduce(edge: &Arc<Edge>, session: &Arc<Session>, message: &Message) -> Result<Bytes, OpenError> {
@@ -72,12 +71,7 @@ pub(super) async fn notify(session: &Session, message: Message) -> Response {
 }
 
 /// The response to a request, or nothing when the client has withdrawn it.
-pub(super) async fn run(
-    edge: Arc<Edge>,
-    session: Arc<Session>,
-    message: Message,
-    events: mpsc::Sender<Event>,
-) -> Option<Pieces> {
+pub(super) async fn run(edge: Arc<Edge>, session: Arc<Session>, message: Message, events: Events) -> Option<Pieces> {
     if message.method() == "ping" {
         return Some(protocol::result_response(message.id(), "{}").into());
     }
@@ -104,7 +98,7 @@ pub(super) async fn run(
 pub(super) async fn fill(
     session: &Session,
     log: &EventLog,
-    queue: &mut mpsc::Receiver<Event>,
+    queue: &mut EventQueue,
     outcome: impl Future<Output = Option<Pieces>>,
 ) -> Option<Pieces> {
     tokio::pin!(outcome);
@@ -115,7 +109,7 @@ pub(super) async fn fill(
             bytes = &mut outcome => break bytes,
         }
     };
-    while let Ok(event) = queue.try_recv() {
+    while let Some(event) = queue.try_recv() {
         session.put(log, event);
     }
     bytes

@@ -6,7 +6,7 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use crate::call::{forward, listen};
@@ -16,7 +16,7 @@ use crate::error::{Error, Kind};
 use crate::protocol::{
     HEADER_MISMATCH, METHOD_NOT_FOUND, MISSING_CAPABILITY, Message, UNSUPPORTED_VERSION, listening_ended,
 };
-use crate::upstream::{Call, EVENT_QUEUE, Event};
+use crate::upstream::{Call, Event, EventQueue, Events, event_queue};
 
 /// Who listens says when it is enough.
 const FOREVER: Duration = Duration::from_secs(365 * 24 * 60 * 60);
@@ -24,7 +24,7 @@ const FOREVER: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 /// One request on its way.
 pub(super) struct Forwarded {
     to: Addressed,
-    queue: mpsc::Receiver<Event>,
+    queue: EventQueue,
     outcome: BoxFuture<'static, Result<Message, Error>>,
     /// The outcome, while there is something to tell before it.
     ended: Option<Result<Message, Error>>,
@@ -38,11 +38,11 @@ pub(super) async fn answer(to: Addressed) -> Response {
 
 /// A request that is sent on once somebody waits for its answer.
 pub(super) fn begin(to: Addressed) -> Forwarded {
-    let (events, queue) = mpsc::channel(EVENT_QUEUE);
+    let (events, queue) = event_queue();
     Forwarded { outcome: Box::pin(send(to.clone(), events)), to, queue, ended: None }
 }
 
-async fn send(to: Addressed, events: mpsc::Sender<Event>) -> Result<Message, Error> {
+async fn send(to: Addressed, events: Events) -> Result<Message, Error> {
     let Addressed { asking, upstream, request: message, .. } = &to;
     let (_never, cancelled) = oneshot::channel();
     if message.method() == "subscriptions/listen" {
@@ -72,7 +72,7 @@ impl Talk for Forwarded {
         loop {
             if let Some(ended) = self.ended.take() {
                 // What came before the answer is told before it.
-                while let Ok(event) = self.queue.try_recv() {
+                while let Some(event) = self.queue.try_recv() {
                     if let Some(message) = self.told(event) {
                         self.ended = Some(ended);
                         return Said::Told(message);

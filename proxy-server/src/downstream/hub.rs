@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use schemas::ServerName;
-use tokio::sync::{OnceCell, mpsc, oneshot};
+use tokio::sync::{OnceCell, oneshot};
 use tokio::time::{Instant, timeout};
 use tracing::debug;
 
@@ -16,7 +16,7 @@ use crate::downstream::aggregate::translate;
 use crate::downstream::session::{Session, lock};
 use crate::error::{Chain, Error, Kind};
 use crate::protocol::{Message, Object};
-use crate::upstream::{Attachment, Call, Event, OpenError, Upstream};
+use crate::upstream::{Attachment, Call, EventQueue, OpenError, Upstream, event_queue};
 
 const INITIALIZED: &[u8] = br#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#;
 /// What telling an upstream of the log level may take.
@@ -108,12 +108,7 @@ impl Hub {
 }
 
 /// Passes on what the upstream sends outside any call, until the session or the upstream ends.
-async fn carry_over(
-    edge: Arc<Edge>,
-    session: Arc<Session>,
-    attachment: Arc<Attachment>,
-    mut events: mpsc::Receiver<Event>,
-) {
+async fn carry_over(edge: Arc<Edge>, session: Arc<Session>, attachment: Arc<Attachment>, mut events: EventQueue) {
     let (own, upstream) = (session.own_stream(), Arc::clone(attachment.upstream()));
     let kept = attachment.keep();
     tokio::pin!(kept);
@@ -133,7 +128,7 @@ async fn carry_over(
 }
 
 async fn tell_level(attachment: &Arc<Attachment>, request: &Message) {
-    let (events, _nobody) = mpsc::channel(1);
+    let (events, _nobody) = event_queue();
     let (_never, cancelled) = oneshot::channel();
     let call = Call { message: request, events, cancelled, deadline: Instant::now() + LEVEL_TIMEOUT };
     match timeout(LEVEL_TIMEOUT, attachment.request(call)).await {

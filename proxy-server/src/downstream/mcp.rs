@@ -6,7 +6,6 @@
 //! again.
 
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
 
 use axum::body::Body;
 use axum::extract::{RawPathParams, Request, State};
@@ -15,7 +14,6 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use http_body::Body as HttpBody;
-use tokio::sync::mpsc;
 use tokio::time::sleep;
 use tracing::info;
 
@@ -27,7 +25,7 @@ use crate::downstream::{
 };
 use crate::policy::Principal;
 use crate::protocol::{self, Era, Invalid, Message, Pieces};
-use crate::upstream::{EVENT_QUEUE, Event, OpenError};
+use crate::upstream::{EventQueue, Events, OpenError, event_queue};
 
 const SESSION_ID: HeaderName = HeaderName::from_static("mcp-session-id");
 const PROTOCOL_VERSION: HeaderName = HeaderName::from_static("mcp-protocol-version");
@@ -87,9 +85,9 @@ impl Drop for Unborn<'_> {
 /// What becomes of the requests in a body.
 struct Work {
     /// What comes before the answer.
-    queue: mpsc::Receiver<Event>,
+    queue: EventQueue,
     /// Keeps the queue open: its end would wake the task, and for nothing.
-    _events: mpsc::Sender<Event>,
+    _events: Events,
     outcome: BoxFuture<'static, Option<Pieces>>,
 }
 
@@ -130,7 +128,7 @@ impl Caller {
         };
         match message.kind() {
             protocol::Kind::Request => {
-                let (events, queue) = mpsc::channel(EVENT_QUEUE);
+                let (events, queue) = event_queue();
                 let outcome = Box::pin(run(Arc::clone(&self.edge), Arc::clone(&session), message, events.clone()));
                 self.answer(session, &head.headers, Work { queue, _events: events, outcome }).await
             }
@@ -156,15 +154,15 @@ impl Caller {
         if requests.is_empty() {
             return StatusCode::ACCEPTED.into_response();
         }
-        let (events, queue) = mpsc::channel(EVENT_QUEUE);
+        let (events, queue) = event_queue();
         let outcome = batch::run_all(Arc::clone(&self.edge), Arc::clone(&session), requests, events.clone());
         self.answer(session, headers, Work { queue, _events: events, outcome: Box::pin(outcome) }).await
     }
 
     async fn answer(self, session: Arc<Session>, headers: &HeaderMap, work: Work) -> Response {
         let streams = accepts(headers, "text/event-stream");
-        let tasks = self.edge.tasks.clone();
-        tasks.finish_anyway("call", answer(self.edge, session, work, streams)).await
+        let edge = Arc::clone(&self.edge);
+        edge.tasks.finish_anyway("call", answer(self.edge, session, work, streams)).await
     }
 
     /// Opens a session with the upstream and answers with what the upstream said.
@@ -245,15 +243,15 @@ async fn answer(edge: Arc<Edge>, session: Arc<Session>, work: Work, streams: boo
     let early = loop {
         tokio::select! {
             biased;
-            event = queue.recv(), if !queue.is_closed() || !queue.is_empty() => match event {
-                Some(event) if streams => break Some(event),
-                Some(event) => session.put(&session.own_stream(), event),
-                None => {}
-            },
+            Some(event) = queue.recv() => {
+                if streams {
+                    break Some(event);
+                }
+                session.put(&session.own_stream(), event);
+            }
             answer = &mut outcome => {
-                // What came in the same moment is told before the answer. Nobody is to be woken by the queue any more.
-                let last = queue.poll_recv(&mut Context::from_waker(Waker::noop()));
-                let Poll::Ready(Some(event)) = last else { return finished(answer) };
+                // What came in the same moment is told before the answer.
+                let Some(event) = queue.try_recv() else { return finished(answer) };
                 outcome = Box::pin(std::future::ready(answer));
                 if streams {
                     break Some(event);

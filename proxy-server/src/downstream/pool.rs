@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use schemas::Transport;
-use tokio::sync::{Semaphore, broadcast, mpsc, oneshot};
+use tokio::sync::{Semaphore, broadcast, oneshot};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
@@ -20,7 +20,7 @@ use crate::downstream::question::refuse;
 use crate::error::{Error, Kind};
 use crate::policy::Principal;
 use crate::protocol::{self, Message, Object};
-use crate::upstream::{Attachment, Call, Event, OpenError, Upstream};
+use crate::upstream::{Attachment, Call, Event, EventQueue, OpenError, Upstream, event_queue};
 
 const REAP_INTERVAL: Duration = Duration::from_secs(15);
 /// How long a session waits for the next call before it is let go.
@@ -265,7 +265,7 @@ impl Line {
     pub(super) async fn ask(&self, method: &str, params: &str, deadline: Instant) -> Result<Message, Error> {
         let request = Message::parse(protocol::request(0, method, params));
         let message = &request.map_err(|error| Error::new(Kind::Malformed).because(error))?;
-        let (events, _nobody) = mpsc::channel(1);
+        let (events, _nobody) = event_queue();
         let (_never, cancelled) = oneshot::channel();
         self.attachment.request(Call { message, events, cancelled, deadline }).await
     }
@@ -363,7 +363,7 @@ async fn shake_hands(
 }
 
 /// Runs for as long as a session is kept, and lets go of it at the end.
-async fn keep(edge: Arc<Edge>, line: Arc<Line>, mut events: mpsc::Receiver<Event>) {
+async fn keep(edge: Arc<Edge>, line: Arc<Line>, mut events: EventQueue) {
     loop {
         tokio::select! {
             () = line.closed.cancelled() => break,

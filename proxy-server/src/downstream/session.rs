@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info};
@@ -21,7 +21,7 @@ use crate::error::{Error, Kind};
 use crate::policy::{Caller, Principal};
 use crate::protocol::{self, Message};
 use crate::tasks::Tasks;
-use crate::upstream::{Attachment, Event, Reply, Upstream};
+use crate::upstream::{Attachment, Event, EventQueue, Reply, Upstream};
 
 const REAP_INTERVAL: Duration = Duration::from_secs(30);
 /// Streams of finished calls that a session keeps for clients that come back for the answer.
@@ -192,7 +192,7 @@ impl Session {
         self: &Arc<Self>,
         attachment: Arc<Attachment>,
         version: &str,
-        events: mpsc::Receiver<Event>,
+        events: EventQueue,
         tasks: &Tasks,
     ) {
         let link = Link { attached: Attached::One(Arc::clone(&attachment)), version: version.into() };
@@ -357,7 +357,7 @@ impl Drop for Running<'_> {
 }
 
 /// Runs for as long as the session lives, and lets go of its upstream session at the end.
-async fn carry_over(session: Arc<Session>, attachment: Arc<Attachment>, mut events: mpsc::Receiver<Event>) {
+async fn carry_over(session: Arc<Session>, attachment: Arc<Attachment>, mut events: EventQueue) {
     let own = session.own_stream();
     let kept = attachment.keep();
     tokio::pin!(kept);

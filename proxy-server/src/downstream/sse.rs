@@ -7,13 +7,12 @@ use axum::extract::{RawPathParams, Request, State};
 use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use tokio::sync::mpsc;
 
 use crate::downstream::dialogue::{fill, introduce, notify, run};
 use crate::downstream::session::Session;
 use crate::downstream::{Edge, Shared, admit, batch, read_body, respond, shown, stream, upstream_name};
 use crate::protocol::{self, INVALID_PARAMS, INVALID_REQUEST, Kind, Message, PARSE_ERROR, error_response};
-use crate::upstream::{EVENT_QUEUE, OpenError};
+use crate::upstream::{OpenError, event_queue};
 
 /// Opens a session; it ends with the stream.
 pub(super) async fn open(State(edge): Shared, path: RawPathParams, request: Request) -> Response {
@@ -97,7 +96,7 @@ pub(super) async fn carry_out(edge: Arc<Edge>, session: Arc<Session>, message: M
     let answer = if message.method() == "initialize" {
         initialize(&edge, &session, &message).await
     } else {
-        let (events, mut queue) = mpsc::channel(EVENT_QUEUE);
+        let (events, mut queue) = event_queue();
         let outcome = run(edge, Arc::clone(&session), message, events);
         fill(&session, &own, &mut queue, outcome).await.map(Bytes::from)
     };

@@ -3,6 +3,7 @@
 //! A connection stays on its thread with the calls it carries and with the connections to upstreams that these use. So a
 //! call wakes nobody but whom it is for, which costs a third less than threads that take work from one another.
 
+use std::cell::Cell;
 use std::io;
 use std::num::NonZero;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -13,6 +14,11 @@ use tokio::runtime::{Builder, Handle};
 use tokio_util::sync::CancellationToken;
 
 use super::Tasks;
+
+thread_local! {
+    /// Which lane this thread is.
+    static NUMBER: Cell<usize> = const { Cell::new(0) };
+}
 
 /// The threads of one gateway. They end with [`Lanes::stop`], or with the runtime that they were started in.
 pub(crate) struct Lanes {
@@ -36,10 +42,15 @@ impl Lanes {
         Ok(Self { threads, turn: AtomicUsize::new(0), keeper })
     }
 
-    /// A thread, each in its turn.
-    pub(crate) fn next(&self) -> Option<&Handle> {
-        let turn = self.turn.fetch_add(1, Ordering::Relaxed);
-        self.threads.get(turn % self.threads.len().max(1))
+    /// How many there are.
+    pub(crate) fn count(&self) -> usize {
+        self.threads.len()
+    }
+
+    /// A thread, each in its turn, and what belongs to it.
+    pub(crate) fn next<'a, T>(&'a self, belongings: &'a [T]) -> Option<(&'a Handle, &'a T)> {
+        let turn = self.turn.fetch_add(1, Ordering::Relaxed) % self.count().max(1);
+        self.threads.get(turn).zip(belongings.get(turn))
     }
 
     /// Ends the threads, and what still runs there.
@@ -52,6 +63,14 @@ fn lane(number: usize, ended: CancellationToken) -> io::Result<Handle> {
     let runtime = Builder::new_current_thread().enable_all().build()?;
     let handle = runtime.handle().clone();
     let thread = thread::Builder::new().name(format!("lane {number}"));
-    thread.spawn(move || runtime.block_on(ended.cancelled()))?;
+    thread.spawn(move || {
+        NUMBER.set(number);
+        runtime.block_on(ended.cancelled());
+    })?;
     Ok(handle)
+}
+
+/// The number of the lane that runs this; 0 elsewhere.
+pub(crate) fn lane_number() -> usize {
+    NUMBER.get()
 }

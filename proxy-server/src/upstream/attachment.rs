@@ -12,13 +12,14 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use schemas::{Reconnect, SessionMode, Transport};
-use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot, watch};
+use tokio::sync::{OwnedSemaphorePermit, oneshot, watch};
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::error::{Error, Kind};
 use crate::protocol::{self, Era, Message, Object, Stamp};
 use crate::upstream::Upstream;
-use crate::upstream::inbox::{self, EVENT_QUEUE, Event, LEVELS, next_id};
+use crate::upstream::events::{EventQueue, Events, event_queue};
+use crate::upstream::inbox::{self, LEVELS, next_id};
 use crate::upstream::session::{Exchange, Hello, OpenError, Session};
 use crate::upstream::state::{self, Action, Policy, State, step};
 use crate::upstream::supervisor::{SUCCESSOR, jitter};
@@ -43,7 +44,7 @@ pub(crate) struct Attachment {
     /// The same for a modern upstream, which has them with every request.
     stamp: Stamp,
     slot: watch::Sender<Slot>,
-    events: mpsc::Sender<Event>,
+    events: Events,
     wishes: Mutex<Wishes>,
     closed: AtomicBool,
 }
@@ -71,7 +72,7 @@ struct Wishes {
 /// A client request, with what belongs to it.
 pub(crate) struct Call<'a> {
     pub(crate) message: &'a Message,
-    pub(crate) events: mpsc::Sender<Event>,
+    pub(crate) events: Events,
     pub(crate) cancelled: oneshot::Receiver<Message>,
     pub(crate) deadline: Instant,
 }
@@ -83,7 +84,7 @@ impl Attachment {
         upstream: Arc<Upstream>,
         hello: &str,
         deadline: Instant,
-    ) -> Result<(Arc<Self>, Message, mpsc::Receiver<Event>), OpenError> {
+    ) -> Result<(Arc<Self>, Message, EventQueue), OpenError> {
         let era = upstream.era(deadline).await?;
         let (session, dedicated) = if shares(&upstream, era, hello) {
             (upstream.own_session(deadline).await?, None)
@@ -93,7 +94,7 @@ impl Attachment {
             let session = open_dedicated(&upstream, era, hello, deadline).await?;
             (session, Some(Dedicated { hello: hello.into(), _place: place }))
         };
-        let (events, queue) = mpsc::channel(EVENT_QUEUE);
+        let (events, queue) = event_queue();
         let id = next_id();
         session.inbox().attach(id, events.clone());
         let handshake = match session.era() {

@@ -19,7 +19,8 @@ use tracing::debug;
 use crate::error::{Chain, Error, Kind};
 use crate::protocol::{self, Era, LATEST_MODERN, Message};
 use crate::tasks::Tasks;
-use crate::upstream::inbox::{EVENT_QUEUE, Event, Expectation, Inbox, next_id};
+use crate::upstream::events::{Events, event_queue};
+use crate::upstream::inbox::{EVENT_QUEUE, Expectation, Inbox, next_id};
 use crate::upstream::parameters::Parameters;
 use crate::upstream::transport::stdio::{self, Streams};
 use crate::upstream::transport::streamable_http::Endpoint;
@@ -44,7 +45,7 @@ pub(super) struct Sender {
     /// The attachment it belongs to.
     pub(super) caller: u64,
     /// Where its progress and questions go.
-    pub(super) events: mpsc::Sender<Event>,
+    pub(super) events: Events,
     /// Fires with the client's `notifications/cancelled`.
     pub(super) cancelled: oneshot::Receiver<Message>,
     pub(super) deadline: Instant,
@@ -110,7 +111,7 @@ impl Connection {
     /// Sends a request that is part of a handshake, which is never withdrawn.
     pub(super) async fn greet(&self, message: &Message, deadline: Instant) -> Result<Message, Error> {
         let id = next_id();
-        let (events, _) = mpsc::channel(1);
+        let (events, _) = event_queue();
         let expected = Expectation { id, caller: NOBODY, events, token: None, subscription: None, hears_logs: false };
         let answer = self.inbox.expect(expected).ok_or_else(|| self.lost())?;
         let numbered = message.pieces_with_id(&id.to_string());

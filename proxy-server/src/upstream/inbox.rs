@@ -13,13 +13,14 @@ use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
 use crate::protocol::{self, Kind, Message, Object};
+use crate::upstream::events::Events;
 use crate::upstream::question::{Question, Reply};
 
 /// Numbers for requests towards either side; unique in the process, so that they mean the same in every session.
 static NEXT_ID: AtomicU64 = AtomicU64::new(1);
 
 /// How many notifications and questions may wait for one reader.
-pub(crate) const EVENT_QUEUE: usize = 256;
+pub(super) const EVENT_QUEUE: usize = 256;
 
 /// Something an upstream sends besides answers.
 #[derive(Debug)]
@@ -63,7 +64,7 @@ struct State {
 struct Pending {
     answer: oneshot::Sender<Message>,
     caller: u64,
-    events: mpsc::Sender<Event>,
+    events: Events,
     token: Option<Box<str>>,
     subscription: Option<Box<str>>,
     hears_logs: bool,
@@ -72,14 +73,14 @@ struct Pending {
 /// A question to a client.
 struct Asked {
     serial: u64,
-    events: mpsc::Sender<Event>,
+    events: Events,
     settled: Arc<AtomicBool>,
 }
 
 /// A downstream session that uses this upstream session.
 struct Attached {
     id: u64,
-    events: mpsc::Sender<Event>,
+    events: Events,
     subscriptions: HashSet<Box<str>>,
     level: usize,
 }
@@ -88,7 +89,7 @@ struct Attached {
 pub(super) struct Expectation {
     pub(super) id: u64,
     pub(super) caller: u64,
-    pub(super) events: mpsc::Sender<Event>,
+    pub(super) events: Events,
     /// The raw progress token that the caller knows the request by.
     pub(super) token: Option<Box<str>>,
     /// The raw id that the caller knows a `subscriptions/listen` by.
@@ -160,7 +161,7 @@ impl Inbox {
         self.state().end.clone()
     }
 
-    pub(super) fn attach(&self, id: u64, events: mpsc::Sender<Event>) {
+    pub(super) fn attach(&self, id: u64, events: Events) {
         self.state().attached.push(Attached { id, events, subscriptions: HashSet::new(), level: 0 });
     }
 
@@ -335,7 +336,7 @@ impl Inbox {
 impl State {
     /// Where to send what belongs to the call `origin`, or else to whichever single attachment it can belong to: to
     /// its newest call, whose stream surely has a reader, or to its own stream when it has no call.
-    fn addressee(&self, origin: Option<u64>, concerned: fn(&Pending) -> bool) -> Option<mpsc::Sender<Event>> {
+    fn addressee(&self, origin: Option<u64>, concerned: fn(&Pending) -> bool) -> Option<Events> {
         if let Some(pending) = origin.and_then(|id| self.pending.get(&id)) {
             return Some(pending.events.clone());
         }
@@ -386,7 +387,7 @@ pub(crate) fn is_severe(word: &str, least: &str) -> bool {
 }
 
 /// A full queue means that the reader is far behind; what it then misses is counted in the log only.
-fn deliver(events: Option<mpsc::Sender<Event>>, message: Bytes) {
+fn deliver(events: Option<Events>, message: Bytes) {
     let Some(events) = events else { return };
     if let Err(error) = events.try_send(Event::Notification(message)) {
         debug!(%error, "notification dropped");

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{oneshot, watch};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tracing::debug;
@@ -15,7 +15,8 @@ use crate::error::{Chain, Error, Kind};
 use crate::protocol::{self, METHOD_NOT_FOUND, Message, Object, SUBSCRIPTION_KEY, Stamp};
 use crate::upstream::NOBODY;
 use crate::upstream::connection::{Connection, Sender};
-use crate::upstream::inbox::{EVENT_QUEUE, Event, Inbox};
+use crate::upstream::events::event_queue;
+use crate::upstream::inbox::{Event, Inbox};
 
 /// How long an upstream may take to say what it will tell of.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -181,7 +182,7 @@ async fn follow(
     request: Message,
     acknowledge: oneshot::Sender<Result<BTreeSet<Box<str>>, Error>>,
 ) {
-    let (events, mut queue) = mpsc::channel(EVENT_QUEUE);
+    let (events, mut queue) = event_queue();
     let (_never, cancelled) = oneshot::channel();
     let deadline = Instant::now() + FOREVER;
     let listen = connection.request(&request, Sender { caller: NOBODY, events, cancelled, deadline });

@@ -7,14 +7,15 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use schemas::Definition;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{oneshot, watch};
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use crate::error::{Error, Kind};
 use crate::protocol::{self, Era, HEADER_MISMATCH, LATEST_LEGACY, LATEST_MODERN, Message, Object, Stamp};
 use crate::upstream::connection::{Connection, Sender};
-use crate::upstream::inbox::{Event, Inbox, ListChanges};
+use crate::upstream::events::{Events, event_queue};
+use crate::upstream::inbox::{Inbox, ListChanges};
 use crate::upstream::listen::{self, Listening};
 use crate::upstream::transport::Wire;
 use crate::upstream::{Environment, NOBODY};
@@ -48,7 +49,7 @@ pub(crate) struct Exchange<'a> {
     /// The attachment it belongs to.
     pub(crate) caller: u64,
     /// Where its progress and questions go.
-    pub(crate) events: mpsc::Sender<Event>,
+    pub(crate) events: Events,
     /// Fires with the client's `notifications/cancelled`.
     pub(crate) cancelled: oneshot::Receiver<Message>,
     pub(crate) deadline: Instant,
@@ -152,7 +153,7 @@ impl Session {
             Era::Modern => Some(Stamp::own().apply(request, None, &[]).map_err(malformed)?),
         };
         let message = stamped.as_ref().unwrap_or(request);
-        let (events, _nobody) = mpsc::channel(1);
+        let (events, _nobody) = event_queue();
         let (_never, cancelled) = oneshot::channel();
         self.request(Exchange { message, caller: NOBODY, events, cancelled, deadline }).await
     }

@@ -21,7 +21,7 @@ use crate::error::{Chain, Error, Kind};
 use crate::policy::Caller;
 use crate::protocol::{self, Era, Message, Object, quote};
 use crate::route;
-use crate::upstream::{Call, EVENT_QUEUE, Event, Upstream};
+use crate::upstream::{Call, Event, EventQueue, Upstream, event_queue};
 
 /// How long an upstream may take to say what it will tell of, its start included.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -49,7 +49,7 @@ pub(super) struct Wanted {
 /// Where an upstream tells.
 enum Source {
     Legacy { notices: broadcast::Receiver<Bytes>, subscribed: Subscribed },
-    Modern { queue: mpsc::Receiver<Event>, outcome: BoxFuture<'static, Result<Message, Error>> },
+    Modern { queue: EventQueue, outcome: BoxFuture<'static, Result<Message, Error>> },
 }
 
 /// Hears for as long as it is polled. An upstream that agrees to nothing at first is not asked again.
@@ -110,7 +110,7 @@ impl Part {
         let message = &self.asking.message;
         let params = Object::read(message.params()).map_err(|error| Error::new(Kind::Malformed).because(error))?;
         let request = message.replaced(&[(params.get("notifications").unwrap_or_default(), &filter.written())]);
-        let (events, mut queue) = mpsc::channel(EVENT_QUEUE);
+        let (events, mut queue) = event_queue();
         let upstream = Arc::clone(upstream);
         let mut outcome: BoxFuture<'static, _> = Box::pin(async move {
             let (_never, cancelled) = oneshot::channel();

@@ -4,11 +4,12 @@
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::error::{Error, Kind};
 use crate::protocol::{Kind as MessageKind, Message, Object};
+use crate::upstream::events::Events;
 use crate::upstream::inbox::Event;
 use crate::upstream::question::Question;
 
@@ -81,12 +82,7 @@ impl Asked {
     }
 
     /// Asks the client, all at once, and waits for every answer.
-    pub(super) async fn put(
-        self,
-        capabilities: &str,
-        events: &mpsc::Sender<Event>,
-        deadline: Instant,
-    ) -> Result<Settled, Error> {
+    pub(super) async fn put(self, capabilities: &str, events: &Events, deadline: Instant) -> Result<Settled, Error> {
         let can = Object::read(capabilities).ok();
         let can = |name: &str| can.as_ref().is_some_and(|can| can.get(name).is_some());
         let mut waiting = Vec::with_capacity(self.inputs.len());
@@ -158,6 +154,7 @@ fn random() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::upstream::events::event_queue;
 
     fn answer(result: &str) -> Message {
         let text = format!(r#"{{"jsonrpc":"2.0","id":1,"result":{result}}}"#);
@@ -170,7 +167,7 @@ mod tests {
             r#"{"resultType":"input_required","requestState":"s\u0031","inputRequests":{"a b":{"method":"elicitation/create","params":{"message":"m"}},"r":{"method":"roots/list"}}}"#,
         );
         let asked = Asked::read("tools/call", &asked).ok().flatten().expect("questions");
-        let (events, mut queue) = mpsc::channel(8);
+        let (events, mut queue) = event_queue();
         let client = async {
             let mut seen = Vec::new();
             for response in [r#""result":{"action":"accept"}"#, r#""result":{"roots":[]}"#] {
@@ -202,7 +199,7 @@ mod tests {
     async fn nobody_is_asked_what_it_did_not_offer() {
         let asked = answer(r#"{"resultType":"input_required","inputRequests":{"r":{"method":"roots/list"}}}"#);
         let asked = Asked::read("tools/call", &asked).ok().flatten().expect("questions");
-        let (events, _queue) = mpsc::channel(8);
+        let (events, _queue) = event_queue();
         assert!(asked.put(r#"{"sampling":{}}"#, &events, Instant::now() + Duration::from_secs(5)).await.is_err());
     }
 

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use schemas::ServerName;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 use tokio::time::Instant;
 use tracing::debug;
 
@@ -15,6 +15,7 @@ use crate::protocol::{
 use crate::upstream::attachment::answer::legacy_answer;
 use crate::upstream::attachment::questions::{Asked, Round, Settled};
 use crate::upstream::attachment::{Attachment, Call, MAX_SUBSCRIPTIONS, MAX_URI_BYTES};
+use crate::upstream::events::Events;
 use crate::upstream::inbox::{self, Event, LEVELS};
 use crate::upstream::session::{Exchange, Session};
 
@@ -69,7 +70,7 @@ impl Attachment {
         &self,
         session: &Session,
         message: &Message,
-        events: &mpsc::Sender<Event>,
+        events: &Events,
         deadline: Instant,
     ) -> Result<Message, Error> {
         let level = self.log_level(message.method());

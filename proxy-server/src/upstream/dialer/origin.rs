@@ -10,16 +10,19 @@ use tokio::time::Instant;
 use super::DialError;
 use super::connect::Connector;
 use super::connection::{Connection, Readiness, Response, Written};
+use crate::tasks::lane_number;
 
 /// How long a connection may stay unused.
 pub(super) const LONGEST_IDLE: Duration = Duration::from_secs(90);
-/// Connections that are kept; one more is closed.
+/// Connections that are kept in one place; one more is closed.
 const MAX_IDLE: usize = 256;
+/// Places that connections are kept in, so that lanes do not wait for each other.
+const PLACES: usize = 8;
 
 /// A scheme, a host and perhaps a port, and the connections to it.
 pub(super) struct Origin {
     address: Uri,
-    idle: Mutex<Vec<Idle>>,
+    idle: [Mutex<Vec<Idle>>; PLACES],
 }
 
 struct Idle {
@@ -29,7 +32,7 @@ struct Idle {
 
 impl Origin {
     pub(super) fn new(address: Uri) -> Self {
-        Self { address, idle: Mutex::default() }
+        Self { address, idle: Default::default() }
     }
 
     /// Sends a request on a connection that is open, or else on a new one.
@@ -56,7 +59,7 @@ impl Origin {
     /// Keeps a connection for the next request.
     pub(super) fn keep(&self, connection: Connection) {
         let idle = Idle { connection, since: Instant::now() };
-        let mut all = self.idle();
+        let mut all = self.here();
         if all.len() < MAX_IDLE {
             all.push(idle);
         }
@@ -64,15 +67,19 @@ impl Origin {
 
     /// Closes what has not been used for long. Says whether anything is left.
     pub(super) fn sweep(&self) -> bool {
-        let mut all = self.idle();
-        all.retain(|idle| idle.since.elapsed() < LONGEST_IDLE);
-        !all.is_empty()
+        let mut is_used = false;
+        for place in &self.idle {
+            let mut all = lock(place);
+            all.retain(|idle| idle.since.elapsed() < LONGEST_IDLE);
+            is_used |= !all.is_empty();
+        }
+        is_used
     }
 
     /// The connection that was used last, among those that can be used.
     pub(super) fn take(&self) -> Option<Connection> {
         let runtime = Handle::current().id();
-        let mut all = self.idle();
+        let mut all = self.here();
         let mut at = all.len();
         while at > 0 {
             at -= 1;
@@ -86,7 +93,13 @@ impl Origin {
         None
     }
 
-    fn idle(&self) -> MutexGuard<'_, Vec<Idle>> {
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    /// What is kept for the lane that runs this.
+    fn here(&self) -> MutexGuard<'_, Vec<Idle>> {
+        let [first, ..] = &self.idle;
+        lock(self.idle.get(lane_number() % PLACES).unwrap_or(first))
     }
+}
+
+fn lock(place: &Mutex<Vec<Idle>>) -> MutexGuard<'_, Vec<Idle>> {
+    place.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,4 +1,5 @@
 use super::*;
+use crate::upstream::events::{EventQueue, event_queue};
 
 struct Fixture {
     inbox: Inbox,
@@ -11,14 +12,14 @@ fn fixture() -> Fixture {
 }
 
 impl Fixture {
-    fn attach(&self, id: u64) -> mpsc::Receiver<Event> {
-        let (events, queue) = mpsc::channel(8);
+    fn attach(&self, id: u64) -> EventQueue {
+        let (events, queue) = event_queue();
         self.inbox.attach(id, events);
         queue
     }
 
-    fn expect(&self, id: u64, caller: u64, token: Option<&str>) -> (oneshot::Receiver<Message>, mpsc::Receiver<Event>) {
-        let (events, queue) = mpsc::channel(8);
+    fn expect(&self, id: u64, caller: u64, token: Option<&str>) -> (oneshot::Receiver<Message>, EventQueue) {
+        let (events, queue) = event_queue();
         let token = token.map(Into::into);
         let expected = Expectation { id, caller, events, token, subscription: None, hears_logs: caller != GATEWAY };
         (self.inbox.expect(expected).expect("an open session"), queue)
@@ -30,8 +31,8 @@ impl Fixture {
     }
 }
 
-fn notification(queue: &mut mpsc::Receiver<Event>) -> Option<Bytes> {
-    match queue.try_recv().ok()? {
+fn notification(queue: &mut EventQueue) -> Option<Bytes> {
+    match queue.try_recv()? {
         Event::Notification(message) => Some(message),
         Event::Question(question) => panic!("a question: {question:?}"),
     }
@@ -98,7 +99,7 @@ fn a_question_is_asked_under_a_number_and_answered_under_the_upstreams_id() {
     let mut fixture = fixture();
     let (_answer, mut call) = fixture.expect(1, 10, None);
     fixture.receive(ASK, None);
-    let Ok(Event::Question(question)) = call.try_recv() else { panic!("a question") };
+    let Some(Event::Question(question)) = call.try_recv() else { panic!("a question") };
     assert_eq!(question.message, ASK.replace("\"q-1\"", &question.serial.to_string()).as_str());
     let response = format!(r#"{{"jsonrpc":"2.0","id":{},"result":{{"z":null,"a":{{ }}}}}}"#, question.serial);
     question.reply.answer(&Message::parse(response.clone().into()).expect("a response"));
@@ -124,7 +125,7 @@ fn the_upstream_may_withdraw_its_question() {
     let fixture = fixture();
     let (_answer, mut call) = fixture.expect(1, 10, None);
     fixture.receive(ASK, None);
-    let Ok(Event::Question(question)) = call.try_recv() else { panic!("a question") };
+    let Some(Event::Question(question)) = call.try_recv() else { panic!("a question") };
     fixture.receive(r#"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":"q-1"}}"#, None);
     let told = notification(&mut call).expect("a cancellation");
     assert!(told.ends_with(format!(r#"{{"requestId":{}}}}}"#, question.serial).as_bytes()), "{told:?}");
@@ -182,7 +183,7 @@ fn after_the_end_nothing_is_expected_any_more() {
     fixture.inbox.close("second reason");
     assert!(answer.try_recv().is_err());
     assert_eq!(fixture.inbox.end().as_deref(), Some("first reason"));
-    let (events, _) = mpsc::channel(1);
+    let (events, _) = event_queue();
     let late = Expectation { id: 2, caller: 1, events, token: None, subscription: None, hears_logs: true };
     assert!(fixture.inbox.expect(late).is_none());
 }
