@@ -36,7 +36,7 @@ pub use crate::diagnostic::{Code, Diagnostic, Location, Severity, UnknownCode};
 pub use crate::dump::dump;
 pub use crate::plan::{
     Adopt, Change, Guard, Guards, InvalidLimit, Limit, Moved, OWNER_TAG, PROTECTED_TAG, Plan, Policy, Prune, Reason,
-    Refusal, SOURCE_TAG, SavedChange, SavedPlan, plan,
+    Refusal, SOURCE_TAG, SavedChange, SavedPlan, moved, plan, saved, saved_policy,
 };
 pub use crate::service::{NotEnsured, NotRemoved, Options, RegisterService};
 pub use crate::source::{File, read};

@@ -13,12 +13,11 @@ use std::fmt;
 
 use schemas::admin::{Registration, Revision};
 use schemas::{Definition, Owner, ServerName};
-use serde::{Deserialize, Serialize};
 
-pub use crate::plan::difference::Reason;
 pub(crate) use crate::plan::difference::{differences, unknown_secrets};
 pub use crate::plan::guard::{Guard, Guards, InvalidLimit, Limit};
-pub use crate::plan::saved::{Moved, SavedChange, SavedPlan};
+pub use crate::plan::saved::{Moved, moved, saved, saved_policy};
+pub use schemas::plan::{Adopt, Prune, Reason, SavedChange, SavedPlan};
 
 /// The tag that names the owner of a registration.
 pub const OWNER_TAG: &str = "owner";
@@ -45,30 +44,6 @@ impl Policy {
     pub fn new(owner: Owner) -> Self {
         Self { owner, adopt: Adopt::Nothing, claim: false, prune: Prune::Nothing }
     }
-}
-
-/// Which registrations may be changed, and so taken over, besides the owner's.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Adopt {
-    /// None.
-    #[default]
-    Nothing,
-    /// Those without an owner, such as a Go engine leaves behind.
-    Unowned,
-    /// All.
-    Anything,
-}
-
-/// Which registrations are removed because nothing declares them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Prune {
-    /// None.
-    #[default]
-    Nothing,
-    /// The owner's.
-    Owned,
 }
 
 /// What has to change, and what need not: one change for every name that is declared or removed.

@@ -9,6 +9,7 @@ mod cells;
 mod clients;
 mod commands;
 mod conformance;
+mod editors;
 mod eras;
 mod faults;
 mod fidelity;
