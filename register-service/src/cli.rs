@@ -150,6 +150,9 @@ pub(crate) enum Command {
     /// Only those of this owner, unless `--force` says otherwise.
     Deregister(Deregister),
     /// Print a JSON Schema for editors
+    ///
+    /// Of a workflow file, unless another document is named. An editor with yaml-language-server takes it from the first
+    /// line of a file: `# yaml-language-server: $schema=workflow.schema.json`
     Schema(Schema),
     /// Print completions for a shell
     ///

@@ -36,7 +36,7 @@ pub use crate::diagnostic::{Code, Diagnostic, Location, Severity, UnknownCode};
 pub use crate::dump::dump;
 pub use crate::plan::{
     Adopt, COMMIT_TAG, Change, Guard, Guards, InvalidLimit, Limit, Moved, OWNER_TAG, PROTECTED_TAG, Plan, Policy,
-    Prune, Reason, Refusal, SOURCE_TAG, SavedChange, SavedPlan, plan,
+    Prune, Reason, Refusal, SOURCE_TAG, SavedChange, SavedPlan, moved, plan, saved, saved_policy,
 };
 pub use crate::service::call::address::{InvalidToolAddress, ToolAddress};
 pub use crate::service::call::answer::{Content, ToolAnswer};

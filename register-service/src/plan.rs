@@ -13,14 +13,13 @@ use std::fmt;
 
 use schemas::admin::{Registration, Revision};
 use schemas::{Definition, Owner, ServerName};
-use serde::{Deserialize, Serialize};
 
 pub use schemas::admin::{COMMIT_TAG, OWNER_TAG, SOURCE_TAG};
 
-pub use crate::plan::difference::Reason;
 pub(crate) use crate::plan::difference::{differences, unknown_secrets};
 pub use crate::plan::guard::{Guard, Guards, InvalidLimit, Limit};
-pub use crate::plan::saved::{Moved, SavedChange, SavedPlan};
+pub use crate::plan::saved::{Moved, moved, saved, saved_policy};
+pub use schemas::plan::{Adopt, Prune, Reason, SavedChange, SavedPlan};
 
 /// The tag that keeps a registration from being removed when its value is `true`.
 pub const PROTECTED_TAG: &str = "prevent_destroy";
@@ -48,30 +47,6 @@ impl Policy {
     pub fn new(owner: Owner) -> Self {
         Self { owner, ..Self::default() }
     }
-}
-
-/// Which registrations may be changed, and so taken over, besides the owner's.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Adopt {
-    /// None.
-    #[default]
-    Nothing,
-    /// Those without an owner, such as a Go engine leaves behind.
-    Unowned,
-    /// All.
-    Anything,
-}
-
-/// Which registrations are removed because nothing declares them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Prune {
-    /// None.
-    #[default]
-    Nothing,
-    /// The owner's.
-    Owned,
 }
 
 /// What has to change, and what need not: one change for every name that is declared or removed.

@@ -95,6 +95,7 @@ pub struct Reconnect {
 /// Which tools of an upstream are visible and callable. Names match exactly.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(inline)]
 pub struct ToolFilter {
     /// Whether the list names what is kept or what is dropped.
     pub mode: FilterMode,
@@ -105,6 +106,7 @@ pub struct ToolFilter {
 /// Whether a [`ToolFilter`] keeps or drops what it lists.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
+#[schemars(inline)]
 pub enum FilterMode {
     /// Keep only what is listed.
     Allow,
@@ -135,6 +137,7 @@ pub struct Sessions {
 /// Whether downstream sessions share one upstream session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
+#[schemars(inline)]
 pub enum SessionMode {
     /// Over HTTP each session has its own. A stdio process is shared, except by sessions whose client can be asked
     /// something (sampling, elicitation, roots): each of those has its own, so that questions reach the right one.
@@ -149,6 +152,7 @@ pub enum SessionMode {
 /// Which generation of the protocol is spoken with an upstream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
+#[schemars(inline)]
 pub enum EraMode {
     /// The gateway finds out, once, and remembers. An upstream that speaks both is spoken to in the modern way.
     #[default]

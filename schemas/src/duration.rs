@@ -186,17 +186,19 @@ impl Visitor<'_> for WireDurationVisitor {
 }
 
 impl JsonSchema for WireDuration {
+    fn inline_schema() -> bool {
+        true
+    }
+
     fn schema_name() -> Cow<'static, str> {
         "Duration".into()
     }
 
     fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
         schemars::json_schema!({
-            "description": "A duration such as \"30s\" or \"1m30s\", or an integer of nanoseconds.",
-            "anyOf": [
-                { "type": "string", "pattern": r"^[+-]?(0|([0-9]*\.?[0-9]+(ns|us|µs|ms|s|m|h))+)$" },
-                { "type": "integer" },
-            ],
+            "type": ["string", "integer"],
+            "pattern": r"^[+-]?(0|(([0-9]+\.?[0-9]*|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h))+)$",
+            "examples": ["30s", "1m30s"],
         })
     }
 }

@@ -19,6 +19,7 @@ pub mod dialect;
 mod duration;
 mod name;
 mod party;
+pub mod plan;
 mod problem;
 mod secret;
 pub mod workflow;

@@ -60,6 +60,14 @@ impl ServerName {
     }
 }
 
+impl ServerName {
+    /// The regular expression of names, for schemas.
+    pub(crate) fn pattern() -> String {
+        let reserved = RESERVED_NAMES.join("|").replace('.', r"\.");
+        format!(r"^(?!({reserved}|\.\.?)$)[A-Za-z0-9._-]{{1,64}}$")
+    }
+}
+
 impl FromStr for ServerName {
     type Err = InvalidName;
 
@@ -119,8 +127,7 @@ impl JsonSchema for ServerName {
     fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
         schemars::json_schema!({
             "type": "string",
-            "pattern": "^[A-Za-z0-9._-]{1,64}$",
-            "not": { "enum": RESERVED_NAMES },
+            "pattern": Self::pattern(),
         })
     }
 }

@@ -270,6 +270,10 @@ pub(crate) enum Document {
     Agent,
     /// compozy.yaml
     Project,
+    /// What `mcp-proxy stdio --config` reads: an `mcpServers` file
+    ProxyConfig,
+    /// What `plan --out` writes
+    Plan,
     /// A definition of the gateway's admin API
     Definition,
 }

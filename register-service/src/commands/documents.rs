@@ -17,6 +17,8 @@ pub(super) fn schema(args: &Schema) -> Report {
         Document::Workflow => include_str!("../../../schemas/json/workflow.schema.json"),
         Document::Agent => include_str!("../../../schemas/json/agent.schema.json"),
         Document::Project => include_str!("../../../schemas/json/project.schema.json"),
+        Document::ProxyConfig => include_str!("../../../schemas/json/proxy-config.schema.json"),
+        Document::Plan => include_str!("../../../schemas/json/plan.schema.json"),
         Document::Definition => include_str!("../../../schemas/json/definition.schema.json"),
     };
     Report { text: text.to_owned(), ..Report::new("schema", Vec::new()) }

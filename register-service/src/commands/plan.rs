@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::Context as _;
-use register_service::{Diagnostic, Offer, Outcome, SavedPlan, check_tools};
+use register_service::{Diagnostic, Offer, Outcome, SavedPlan, check_tools, saved};
 use schemas::FingerprintSalt;
 use serde_json::json;
 
@@ -87,7 +87,7 @@ pub(super) fn read(path: &Path) -> anyhow::Result<SavedPlan> {
 
 pub(super) fn save(prepared: &Prepared, gateway: &str, salt: FingerprintSalt) -> SavedPlan {
     let found = (prepared.definitions.as_slice(), prepared.observed.as_slice());
-    SavedPlan::new(&prepared.plan, found, &prepared.policy, gateway, salt)
+    saved(&prepared.plan, found, &prepared.policy, gateway, salt)
 }
 
 fn write(path: &Path, saved: &SavedPlan) -> anyhow::Result<()> {

@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 
 use anyhow::Context as _;
 use proxy_client::Client;
-use register_service::{ApplyError, Code, Desired, Diagnostic, Done, Loaded, Outcome, Policy, SavedPlan, apply};
+use register_service::{
+    ApplyError, Code, Desired, Diagnostic, Done, Loaded, Outcome, Policy, SavedPlan, apply, moved, saved_policy,
+};
 use schemas::admin::Registration;
 use schemas::format_duration;
 use serde_json::json;
@@ -29,7 +31,7 @@ pub(super) async fn run(sync: &Sync, context: &Context<'_>) -> anyhow::Result<Re
     let saved = sync.plan.as_deref().map(saved_plan::read).transpose()?;
     let policy = match &saved {
         Some(saved) => {
-            let policy = saved.policy().with_context(|| "the plan cannot be used")?;
+            let policy = saved_policy(saved).with_context(|| "the plan cannot be used")?;
             Policy { commit: context.commit.clone(), ..policy }
         }
         None => prepare::policy(&sync.changes, context, &loaded.desired)?,
@@ -114,7 +116,7 @@ async fn carry_out(
 /// Says in what a saved plan does not hold any more, if it does not.
 fn refuse_moved(mut report: Report, prepared: &Prepared, saved: &SavedPlan, context: &Context<'_>) -> Report {
     let now = saved_plan::save(prepared, context.settings.gateway.as_str(), saved.salt.clone());
-    for moved in saved.moved(&now) {
+    for moved in moved(saved, &now) {
         report = report.failed(Exit::Stale, format!("{moved}; nothing was changed"), Some("make a new plan"));
     }
     report

@@ -1,41 +1,15 @@
 //! In what a definition differs from a registration, told without a secret.
 
 use std::collections::BTreeMap;
-use std::fmt;
 
 use indexmap::IndexMap;
 use schemas::admin::{Fingerprints, Registration};
 use schemas::dialect::compozy::{Command, DefinitionDocument};
+use schemas::plan::Reason;
 use schemas::{Definition, Secret, WireDuration, format_duration};
-use serde::{Deserialize, Serialize};
 use url::Url;
 
 use crate::plan::PROVENANCE;
-
-/// One thing that differs.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Reason {
-    /// What: a field, or a header, variable or tag such as `headers.Authorization`.
-    pub field: String,
-    /// How, where that can be told without a secret.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub detail: Option<String>,
-}
-
-impl Reason {
-    pub(super) fn new(field: impl Into<String>, detail: Option<String>) -> Self {
-        Self { field: field.into(), detail }
-    }
-}
-
-impl fmt::Display for Reason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.detail {
-            Some(detail) => write!(f, "{} ({detail})", self.field),
-            None => f.write_str(&self.field),
-        }
-    }
-}
 
 /// What differs, with defaults filled in on both sides; nothing if the registration is as declared.
 pub(crate) fn differences(desired: &Definition, observed: &Registration) -> Vec<Reason> {

@@ -6,57 +6,14 @@
 use std::collections::BTreeMap;
 
 use schemas::admin::Registration;
+use schemas::plan::{SavedChange, SavedPlan};
 use schemas::{Definition, FingerprintSalt, InvalidParty, Secret};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
-use crate::plan::{Adopt, Plan, Policy, Prune, Reason};
+use crate::plan::{Plan, Policy};
 
 /// The form of the file; what is newer is refused.
 const VERSION: u32 = 1;
-
-/// A plan as it is written down.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct SavedPlan {
-    /// 1.
-    pub version: u32,
-    /// The gateway that it is for.
-    pub gateway: String,
-    /// In whose name.
-    pub owner: String,
-    /// Which registrations of others may be changed.
-    #[serde(default)]
-    pub adopt: Adopt,
-    /// Which registrations are removed because nothing declares them.
-    #[serde(default)]
-    pub prune: Prune,
-    /// Keys the digests.
-    pub salt: FingerprintSalt,
-    /// In the plan's order.
-    pub changes: Vec<SavedChange>,
-}
-
-/// One change of a [`SavedPlan`].
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct SavedChange {
-    /// The name it is about.
-    pub name: String,
-    /// `create`, `update`, `keep`, `delete` or `refuse`.
-    pub change: String,
-    /// What is declared, as a digest; absent if nothing is.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub declared: Option<String>,
-    /// What the gateway had, as a digest; absent if nothing.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub base: Option<String>,
-    /// Where it is declared, or was.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub source: Option<String>,
-    /// What differs.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub reasons: Vec<Reason>,
-}
 
 /// In what a plan that is made now is not the one that was saved.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -89,65 +46,63 @@ pub enum Moved {
     },
 }
 
-impl SavedPlan {
-    /// Writes a plan down. `salt` is drawn by the caller.
-    pub fn new(
-        plan: &Plan,
-        (desired, observed): (&[Definition], &[Registration]),
-        policy: &Policy,
-        gateway: &str,
-        salt: FingerprintSalt,
-    ) -> Self {
-        let declared: BTreeMap<&str, &Definition> = desired.iter().map(|it| (it.name.as_str(), it)).collect();
-        let bases: BTreeMap<&str, &Registration> = observed.iter().map(|it| (it.definition.name(), it)).collect();
-        let changes = plan.changes.iter().map(|change| {
-            let name = change.name().as_str();
-            SavedChange {
-                name: name.to_owned(),
-                change: change.verb().to_owned(),
-                declared: declared.get(name).map(|definition| digest(*definition, &salt)),
-                base: bases.get(name).map(|base| digest(&(&base.definition, &base.fingerprints), &salt)),
-                source: change.source().map(str::to_owned),
-                reasons: change.reasons().to_vec(),
-            }
-        });
-        let changes = changes.collect();
-        Self {
-            version: VERSION,
-            gateway: gateway.to_owned(),
-            owner: policy.owner.to_string(),
-            adopt: policy.adopt,
-            prune: policy.prune,
-            salt,
-            changes,
+/// Writes a plan down. `salt` is drawn by the caller.
+pub fn saved(
+    plan: &Plan,
+    (desired, observed): (&[Definition], &[Registration]),
+    policy: &Policy,
+    gateway: &str,
+    salt: FingerprintSalt,
+) -> SavedPlan {
+    let declared: BTreeMap<&str, &Definition> = desired.iter().map(|it| (it.name.as_str(), it)).collect();
+    let bases: BTreeMap<&str, &Registration> = observed.iter().map(|it| (it.definition.name(), it)).collect();
+    let changes = plan.changes.iter().map(|change| {
+        let name = change.name().as_str();
+        SavedChange {
+            name: name.to_owned(),
+            change: change.verb().to_owned(),
+            declared: declared.get(name).map(|definition| digest(*definition, &salt)),
+            base: bases.get(name).map(|base| digest(&(&base.definition, &base.fingerprints), &salt)),
+            source: change.source().map(str::to_owned),
+            reasons: change.reasons().to_vec(),
         }
+    });
+    let changes = changes.collect();
+    SavedPlan {
+        version: VERSION,
+        gateway: gateway.to_owned(),
+        owner: policy.owner.to_string(),
+        adopt: policy.adopt,
+        prune: policy.prune,
+        salt,
+        changes,
     }
+}
 
-    /// What the plan was made under.
-    pub fn policy(&self) -> Result<Policy, InvalidParty> {
-        Ok(Policy { adopt: self.adopt, prune: self.prune, ..Policy::new(self.owner.parse()?) })
-    }
+/// What a plan was made under.
+pub fn saved_policy(plan: &SavedPlan) -> Result<Policy, InvalidParty> {
+    Ok(Policy { adopt: plan.adopt, prune: plan.prune, ..Policy::new(plan.owner.parse()?) })
+}
 
-    /// In what this plan differs from one that is made now, under the same salt; nothing if it still holds.
-    pub fn moved(&self, now: &Self) -> Vec<Moved> {
-        if self.version != VERSION {
-            return vec![Moved::Version(self.version)];
-        }
-        if self.gateway != now.gateway {
-            return vec![Moved::Gateway(self.gateway.clone())];
-        }
-        if self.owner != now.owner {
-            return vec![Moved::Owner(self.owner.clone())];
-        }
-        let by_name = |plan: &Self| -> BTreeMap<String, SavedChange> {
-            plan.changes.iter().map(|change| (change.name.clone(), change.clone())).collect()
-        };
-        let (then, now) = (by_name(self), by_name(now));
-        let mut names: Vec<&String> = then.keys().chain(now.keys()).collect();
-        names.sort();
-        names.dedup();
-        names.into_iter().filter_map(|name| difference(name, then.get(name), now.get(name))).collect()
+/// In what a plan differs from one that is made now, under the same salt; nothing if it still holds.
+pub fn moved(then: &SavedPlan, now: &SavedPlan) -> Vec<Moved> {
+    if then.version != VERSION {
+        return vec![Moved::Version(then.version)];
     }
+    if then.gateway != now.gateway {
+        return vec![Moved::Gateway(then.gateway.clone())];
+    }
+    if then.owner != now.owner {
+        return vec![Moved::Owner(then.owner.clone())];
+    }
+    let by_name = |plan: &SavedPlan| -> BTreeMap<String, SavedChange> {
+        plan.changes.iter().map(|change| (change.name.clone(), change.clone())).collect()
+    };
+    let (then, now) = (by_name(then), by_name(now));
+    let mut names: Vec<&String> = then.keys().chain(now.keys()).collect();
+    names.sort();
+    names.dedup();
+    names.into_iter().filter_map(|name| difference(name, then.get(name), now.get(name))).collect()
 }
 
 fn difference(name: &str, then: Option<&SavedChange>, now: Option<&SavedChange>) -> Option<Moved> {
@@ -175,7 +130,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::plan::plan;
+    use crate::plan::{Prune, plan};
 
     fn definition(name: &str, token: &str) -> Definition {
         let headers = json!({ "Authorization": token });
@@ -189,27 +144,27 @@ mod tests {
         serde_json::from_value(json!({ "definition": definition })).expect("a registration")
     }
 
-    fn saved(desired: &[Definition], observed: &[Registration], gateway: &str) -> SavedPlan {
+    fn made(desired: &[Definition], observed: &[Registration], gateway: &str) -> SavedPlan {
         let policy = Policy { prune: Prune::Owned, ..Policy::new("me".parse().expect("an owner")) };
-        let made = plan(desired, observed, &policy);
-        SavedPlan::new(&made, (desired, observed), &policy, gateway, FingerprintSalt::new([7; 16]))
+        let plan = plan(desired, observed, &policy);
+        saved(&plan, (desired, observed), &policy, gateway, FingerprintSalt::new([7; 16]))
     }
 
     fn told(then: &SavedPlan, now: &SavedPlan) -> String {
-        then.moved(now).iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+        moved(then, now).iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
     }
 
     #[test]
     fn a_plan_holds_until_files_or_gateway_change() {
         let (one, other) = (definition("a", "hunter2"), definition("a", "hunter3"));
         let (mine, theirs) = (registration(&one, "me"), registration(&definition("b", "x"), "you"));
-        let then = saved(from_ref(&other), &[mine.clone(), theirs], "http://g");
+        let then = made(from_ref(&other), &[mine.clone(), theirs], "http://g");
         let text = serde_json::to_string(&then).expect("JSON");
         assert!(!text.contains("hunter"), "{text}");
         let read: SavedPlan = serde_json::from_str(&text).expect("a plan");
-        assert_eq!(told(&read, &saved(from_ref(&other), from_ref(&mine), "http://g")), "", "others' are not its base");
+        assert_eq!(told(&read, &made(from_ref(&other), from_ref(&mine), "http://g")), "", "others' are not its base");
         let check = |desired: &[Definition], observed: &[Registration], expected: &str| {
-            assert_eq!(told(&read, &saved(desired, observed, "http://g")), expected);
+            assert_eq!(told(&read, &made(desired, observed, "http://g")), expected);
         };
         check(from_ref(&one), from_ref(&mine), "`a` is declared otherwise than when the plan was made");
         check(from_ref(&other), &[], "`a` was changed at the gateway since the plan was made");
@@ -224,7 +179,7 @@ mod tests {
             "`c` is declared otherwise than when the plan was made",
         );
         assert_eq!(
-            told(&read, &saved(from_ref(&other), from_ref(&mine), "http://h")),
+            told(&read, &made(from_ref(&other), from_ref(&mine), "http://h")),
             "the plan is for the gateway at http://g"
         );
         let newer = SavedPlan { version: 2, ..read.clone() };

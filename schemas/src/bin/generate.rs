@@ -3,9 +3,14 @@
 use std::path::Path;
 use std::{fs, io};
 
+use schemars::Schema;
 use schemars::generate::SchemaSettings;
+use schemars::transform::{RecursiveTransform, Transform};
 use schemas::dialect::compozy::DefinitionDocument;
+use schemas::dialect::desktop;
+use schemas::plan::SavedPlan;
 use schemas::workflow::{AgentDocument, McpEntry, ProjectDocument, WorkflowDocument};
+use serde_json::{Value, json};
 
 fn main() -> io::Result<()> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("json");
@@ -16,20 +21,54 @@ fn main() -> io::Result<()> {
     Ok(())
 }
 
-fn documents() -> [(&'static str, String); 5] {
+fn documents() -> [(&'static str, String); 7] {
     [
         ("mcp", schema::<McpEntry>()),
         ("workflow", schema::<WorkflowDocument>()),
         ("agent", schema::<AgentDocument>()),
         ("project", schema::<ProjectDocument>()),
+        ("proxy-config", schema::<desktop::Document>()),
+        ("plan", schema::<SavedPlan>()),
         ("definition", schema::<DefinitionDocument>()),
     ]
 }
 
 /// Draft 7 is what editors' YAML support reads best.
 fn schema<T: schemars::JsonSchema>() -> String {
-    let schema = SchemaSettings::draft07().into_generator().into_root_schema_for::<T>();
+    let mut schema = SchemaSettings::draft07().into_generator().into_root_schema_for::<T>();
+    RecursiveTransform(readable).transform(&mut schema);
     serde_json::to_string_pretty(&schema).unwrap_or_default() + "\n"
+}
+
+/// What people see in an editor: descriptions as Markdown, a choice of words as one list, and no default that says
+/// nothing.
+fn readable(schema: &mut Schema) {
+    if let Some(Value::String(text)) = schema.get("description").cloned() {
+        let paragraphs: Vec<String> = text.split("\n\n").map(|it| it.replace('\n', " ")).collect();
+        schema.insert("description".to_owned(), paragraphs.join("\n\n").into());
+        if text.contains('`') {
+            schema.insert("markdownDescription".to_owned(), paragraphs.join("\n\n").into());
+        }
+    }
+    if let Some((words, descriptions)) = schema.get("oneOf").and_then(choice) {
+        schema.remove("oneOf");
+        schema.insert("type".to_owned(), "string".into());
+        schema.insert("enum".to_owned(), words);
+        schema.insert("markdownEnumDescriptions".to_owned(), descriptions);
+    }
+    let empty = [Value::Null, json!(""), json!(0), json!([]), json!({})];
+    if schema.get("default").is_some_and(|default| empty.contains(default)) {
+        schema.remove("default");
+    }
+}
+
+/// The words of an enum whose alternatives are words with a description each.
+fn choice(alternatives: &Value) -> Option<(Value, Value)> {
+    let alternatives = alternatives.as_array()?;
+    let pairs = alternatives.iter().map(|it| Some((it.get("const")?.clone(), it.get("description")?.clone())));
+    let pairs: Option<Vec<(Value, Value)>> = pairs.collect();
+    let (words, descriptions): (Vec<Value>, Vec<Value>) = pairs?.into_iter().unzip();
+    Some((words.into(), descriptions.into()))
 }
 
 #[cfg(test)]

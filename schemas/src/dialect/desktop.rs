@@ -2,11 +2,13 @@
 //! form but not on every key). Keys that mean nothing here are passed over, as every one of those clients does.
 
 use indexmap::IndexMap;
+use schemars::{JsonSchema, Schema};
 use serde::Deserialize;
+use serde_json::{Value, json};
 use url::Url;
 
 use crate::dialect::compozy::{Command, DefinitionDocument};
-use crate::{Definition, InvalidDefinition, Secret};
+use crate::{Definition, EraMode, InvalidDefinition, Secret, ServerName};
 
 /// A whole file: `{"mcpServers": {NAME: {...}}}`.
 ///
@@ -19,34 +21,44 @@ use crate::{Definition, InvalidDefinition, Secret};
 /// assert_eq!(definitions[1].transport.kind(), "streamable-http");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[schemars(title = "MCP servers", transform = known_as_servers)]
 pub struct Document {
     /// The servers by name, in the file's order. VS Code calls the member `servers`.
     #[serde(rename = "mcpServers", alias = "servers")]
+    #[schemars(transform = server_names, example = some_servers())]
     pub servers: IndexMap<String, Entry>,
 }
 
-/// One server.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+/// One server: a program (`command`), or an HTTP endpoint (`url`).
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
+#[schemars(title = "MCP server", transform = reachable)]
 pub struct Entry {
-    /// The program of a stdio server.
+    /// The program of a stdio server, without its arguments.
+    #[schemars(example = &"npx")]
     pub command: Option<String>,
     /// Its arguments.
+    #[schemars(example = some_arguments())]
     pub args: Vec<String>,
-    /// Its environment.
+    /// Its environment, besides that of the gateway.
+    #[schemars(with = "IndexMap<String, String>", example = some_variables())]
     pub env: IndexMap<String, Secret>,
     /// The endpoint of an HTTP server.
     #[serde(alias = "serverUrl", alias = "httpUrl")]
+    #[schemars(example = &"https://docs.example.com/mcp")]
     pub url: Option<String>,
     /// Headers for every request to it.
+    #[schemars(with = "IndexMap<String, String>", example = some_headers())]
     pub headers: IndexMap<String, Secret>,
     /// `stdio`, `sse` or `http`; told by the other members where it is absent.
     #[serde(rename = "type", alias = "transport", alias = "transportType")]
+    #[schemars(transform = kinds)]
     pub kind: Option<String>,
     /// Whether it is passed over.
     pub disabled: bool,
-    /// `auto`, `legacy` or `modern`; a word of this gateway.
+    /// Which generation of the protocol is spoken with the server; `auto` when absent. A word of this gateway.
+    #[schemars(with = "EraMode")]
     pub era: String,
 }
 
@@ -103,6 +115,57 @@ impl Entry {
 /// A separate event stream is most often served at a path of this name.
 fn ends_in_sse(url: &str) -> bool {
     Url::parse(url).is_ok_and(|url| url.path().trim_end_matches('/').ends_with("/sse"))
+}
+
+/// Other programs have other words for some keys.
+fn known_as_servers(schema: &mut Schema) {
+    if let Some(properties) = schema.get_mut("properties").and_then(Value::as_object_mut) {
+        let same = properties.get("mcpServers").cloned().unwrap_or_default();
+        properties.insert("servers".to_owned(), same);
+    }
+    schema.remove("required");
+    schema.insert("anyOf".to_owned(), json!([{ "required": ["mcpServers"] }, { "required": ["servers"] }]));
+}
+
+fn server_names(schema: &mut Schema) {
+    let names = json!({ "pattern": ServerName::pattern() });
+    schema.insert("propertyNames".to_owned(), names);
+}
+
+fn reachable(schema: &mut Schema) {
+    let url = schema.get("properties").and_then(|it| it.get("url")).cloned().unwrap_or_default();
+    let kind = schema.get("properties").and_then(|it| it.get("type")).cloned().unwrap_or_default();
+    if let Some(properties) = schema.get_mut("properties").and_then(Value::as_object_mut) {
+        properties.extend(["serverUrl", "httpUrl"].map(|name| (name.to_owned(), url.clone())));
+        properties.extend(["transport", "transportType"].map(|name| (name.to_owned(), kind.clone())));
+    }
+    let disabled = json!({ "required": ["disabled"], "properties": { "disabled": { "const": true } } });
+    let ways = ["command", "url", "serverUrl", "httpUrl"].map(|key| json!({ "required": [key] }));
+    schema.insert("anyOf".to_owned(), ways.into_iter().chain([disabled]).collect());
+}
+
+fn kinds(schema: &mut Schema) {
+    let kinds = ["stdio", "sse", "http", "streamable-http", "streamableHttp", "streamable_http"];
+    schema.insert("enum".to_owned(), kinds.into_iter().map(Value::from).chain([Value::Null]).collect());
+}
+
+fn some_servers() -> Value {
+    json!({
+        "time": { "command": "uvx", "args": ["mcp-server-time"] },
+        "docs": { "url": "https://docs.example.com/mcp" },
+    })
+}
+
+fn some_arguments() -> Value {
+    json!(["-y", "@modelcontextprotocol/server-memory"])
+}
+
+fn some_variables() -> Value {
+    json!({ "LOG_LEVEL": "debug" })
+}
+
+fn some_headers() -> Value {
+    json!({ "Authorization": "Bearer 0123456789" })
 }
 
 #[cfg(test)]
