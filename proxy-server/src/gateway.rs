@@ -1,5 +1,7 @@
 //! Composition: bind, mount the routers, run, and shut down in order.
 
+mod timer;
+
 use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
@@ -11,7 +13,7 @@ use axum::Router;
 use axum::http::HeaderValue;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use schemas::FingerprintSalt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, Semaphore};
@@ -19,6 +21,7 @@ use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
+use self::timer::ConnectionTimer;
 use crate::admin::{self, Admin, Connections};
 use crate::catalog::Catalog;
 use crate::config::Config;
@@ -271,7 +274,7 @@ impl Acceptor {
                 async move { Ok::<_, Infallible>(front.answer(peer, request).await) }
             });
             let mut server = http1::Builder::new();
-            server.timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT);
+            server.timer(ConnectionTimer::new(HEADER_TIMEOUT)).header_read_timeout(HEADER_TIMEOUT);
             server.max_header_size(MAX_HEADER_BYTES).max_buf_size(MAX_BUFFER_BYTES);
             let connection = server.serve_connection(TokioIo::new(stream), service);
             tokio::pin!(connection);

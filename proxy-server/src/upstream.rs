@@ -243,12 +243,12 @@ impl Upstream {
 
     /// Sends a request of the modern form on the upstream's own session, which knows no clients.
     pub(crate) async fn forward(&self, call: Call<'_>) -> Result<Message, Error> {
-        let Call { message, events, cancelled, deadline } = call;
+        let Call { message, events, mut cancelled, deadline } = call;
         let session = self.own_session(deadline).await?;
         if session.era() != Era::Modern {
             return Err(Error::new(Kind::NotReady).because("the upstream has become a legacy one"));
         }
-        session.request(Exchange { message, caller: next_id(), events, cancelled, deadline }).await
+        session.request(Exchange { message, caller: next_id(), events, cancelled: &mut cancelled, deadline }).await
     }
 
     /// The era that is spoken with it. While that is being found out it is waited for; after a failure it is not.

@@ -134,10 +134,9 @@ impl Attachment {
             if let Some(answer) = self.note(&session, message)? {
                 return Ok(answer);
             }
-            let (relay, once) = oneshot::channel();
-            let exchange = Exchange { message, caller: self.id, events: events.clone(), cancelled: once, deadline };
-            let outcome = forward_cancellation(session.request(exchange), &mut cancelled, relay).await;
-            match outcome {
+            let (events, cancelled) = (events.clone(), &mut cancelled);
+            let exchange = Exchange { message, caller: self.id, events, cancelled, deadline };
+            match session.request(exchange).await {
                 Err(error) if error.kind() == Kind::SessionLost && again => {
                     again = false;
                     session.give_up();

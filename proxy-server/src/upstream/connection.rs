@@ -41,13 +41,13 @@ pub(super) struct Connection {
 }
 
 /// For whom a request is sent, and how its end is heard of.
-pub(super) struct Sender {
+pub(super) struct Sender<'a> {
     /// The attachment it belongs to.
     pub(super) caller: u64,
     /// Where its progress and questions go.
     pub(super) events: Events,
     /// Fires with the client's `notifications/cancelled`.
-    pub(super) cancelled: oneshot::Receiver<Message>,
+    pub(super) cancelled: &'a mut oneshot::Receiver<Message>,
     pub(super) deadline: Instant,
 }
 
@@ -68,7 +68,7 @@ impl Connection {
 
     /// Sends a request under an id and a progress token of this connection, and waits for its answer. Dropped before
     /// that, it withdraws the request.
-    pub(super) async fn request(self: &Arc<Self>, message: &Message, sender: Sender) -> Result<Message, Error> {
+    pub(super) async fn request(self: &Arc<Self>, message: &Message, sender: Sender<'_>) -> Result<Message, Error> {
         let Sender { caller, events, cancelled, deadline } = sender;
         let id = next_id();
         let number = id.to_string();
@@ -88,7 +88,7 @@ impl Connection {
         tokio::pin!(exchange);
         let answer = tokio::select! {
             answer = &mut exchange => Some(answer),
-            Ok(cancel) = cancelled => {
+            Ok(cancel) = &mut *cancelled, if !cancelled.is_terminated() => {
                 flight.over.set(true);
                 self.withdraw(&number, Some(&cancel)).await;
                 return Err(Kind::Cancelled.into());

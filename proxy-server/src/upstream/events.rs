@@ -103,9 +103,11 @@ impl EventQueue {
         Poll::Pending
     }
 
-    /// The next event, if there is one now.
+    /// The next event, if there is one now. Who asks so no longer waits, and is not woken.
     pub(crate) fn try_recv(&mut self) -> Option<Event> {
-        self.take(&mut self.0.state())
+        let mut state = self.0.state();
+        state.reader = None;
+        self.take(&mut state)
     }
 
     fn take(&self, state: &mut State) -> Option<Event> {
@@ -152,10 +154,22 @@ impl Drop for EventQueue {
 
 #[cfg(test)]
 mod tests {
+    use std::task::Wake;
+
     use bytes::Bytes;
     use futures_util::FutureExt;
+    use tokio::task::yield_now;
 
     use super::*;
+
+    #[derive(Default)]
+    struct Woken(AtomicUsize);
+
+    impl Wake for Woken {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
 
     fn event(number: usize) -> Event {
         Event::Notification(Bytes::from(number.to_string()))
@@ -173,20 +187,21 @@ mod tests {
         let (first, mut queue) = event_queue();
         let second = first.clone();
         assert!(queue.try_recv().is_none());
-        let reading = tokio::spawn(async move {
+        let reading = async move {
             let mut seen = Vec::new();
             while let Some(one) = number(queue.recv().await) {
                 seen.push(one);
             }
             seen
-        });
-        tokio::task::yield_now().await;
-        first.try_send(event(1)).expect("room");
-        drop(first);
-        tokio::task::yield_now().await;
-        second.try_send(event(2)).expect("room");
-        drop(second);
-        assert_eq!(reading.await.expect("an end"), [1, 2]);
+        };
+        let writing = async move {
+            first.try_send(event(1)).expect("room");
+            drop(first);
+            yield_now().await;
+            second.try_send(event(2)).expect("room");
+            yield_now().await;
+        };
+        assert_eq!(tokio::join!(reading, writing).0, [1, 2]);
     }
 
     #[tokio::test]
@@ -204,6 +219,20 @@ mod tests {
         assert_eq!(rest, (1..=EVENT_QUEUE).collect::<Vec<_>>());
     }
 
+    #[test]
+    fn only_who_waits_is_woken() {
+        let (events, mut queue) = event_queue();
+        let woken = Arc::new(Woken::default());
+        let waker = Waker::from(Arc::clone(&woken));
+        let mut context = Context::from_waker(&waker);
+        assert!(queue.poll_recv(&mut context).is_pending());
+        assert!(queue.try_recv().is_none());
+        drop(events.clone());
+        drop(events);
+        assert_eq!(woken.0.load(Ordering::Relaxed), 0);
+        assert!(queue.poll_recv(&mut context).is_ready());
+    }
+
     #[tokio::test]
     async fn what_nobody_reads_is_not_taken() {
         let (events, queue) = event_queue();
@@ -211,10 +240,11 @@ mod tests {
         for one in 0..EVENT_QUEUE {
             events.try_send(event(one)).expect("room");
         }
-        let waiting = tokio::spawn(async move { other.send(event(0)).await });
-        tokio::task::yield_now().await;
-        drop(queue);
-        assert!(matches!(waiting.await, Ok(Err(Undelivered::Unread))));
+        let leaving = async move {
+            yield_now().await;
+            drop(queue);
+        };
+        assert!(matches!(tokio::join!(other.send(event(0)), leaving).0, Err(Undelivered::Unread)));
         assert!(matches!(events.try_send(event(0)), Err(Undelivered::Unread)));
     }
 }

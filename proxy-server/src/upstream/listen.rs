@@ -183,9 +183,9 @@ async fn follow(
     acknowledge: oneshot::Sender<Result<BTreeSet<Box<str>>, Error>>,
 ) {
     let (events, mut queue) = event_queue();
-    let (_never, cancelled) = oneshot::channel();
+    let (_never, mut cancelled) = oneshot::channel();
     let deadline = Instant::now() + FOREVER;
-    let listen = connection.request(&request, Sender { caller: NOBODY, events, cancelled, deadline });
+    let listen = connection.request(&request, Sender { caller: NOBODY, events, cancelled: &mut cancelled, deadline });
     tokio::pin!(listen);
     let mut acknowledge = Some(acknowledge);
     let ended = loop {

@@ -51,7 +51,7 @@ pub(crate) struct Exchange<'a> {
     /// Where its progress and questions go.
     pub(crate) events: Events,
     /// Fires with the client's `notifications/cancelled`.
-    pub(crate) cancelled: oneshot::Receiver<Message>,
+    pub(crate) cancelled: &'a mut oneshot::Receiver<Message>,
     pub(crate) deadline: Instant,
 }
 
@@ -136,8 +136,8 @@ impl Session {
         let answer = self.connection.request(message, sender).await?;
         let Some(events) = again.filter(|_| answer.error_code() == Some(HEADER_MISMATCH)) else { return Ok(answer) };
         self.relist(deadline).await?;
-        let (_never, cancelled) = oneshot::channel();
-        self.connection.request(message, Sender { caller, events, cancelled, deadline }).await
+        let (_never, mut cancelled) = oneshot::channel();
+        self.connection.request(message, Sender { caller, events, cancelled: &mut cancelled, deadline }).await
     }
 
     /// Asks something on the gateway's own behalf. `params` is raw JSON.
@@ -154,8 +154,8 @@ impl Session {
         };
         let message = stamped.as_ref().unwrap_or(request);
         let (events, _nobody) = event_queue();
-        let (_never, cancelled) = oneshot::channel();
-        self.request(Exchange { message, caller: NOBODY, events, cancelled, deadline }).await
+        let (_never, mut cancelled) = oneshot::channel();
+        self.request(Exchange { message, caller: NOBODY, events, cancelled: &mut cancelled, deadline }).await
     }
 
     /// Finds out whether the upstream still answers.

@@ -78,8 +78,9 @@ impl Attachment {
         for _ in 0..MAX_ROUNDS {
             let request = self.stamp.apply(message, level, &round.members());
             let request = request.map_err(|_| Kind::InvalidParams("`params` must be an object"))?;
-            let (_never, cancelled) = oneshot::channel();
-            let exchange = Exchange { message: &request, caller: self.id, events: events.clone(), cancelled, deadline };
+            let (_never, mut never) = oneshot::channel();
+            let (sink, cancelled) = (events.clone(), &mut never);
+            let exchange = Exchange { message: &request, caller: self.id, events: sink, cancelled, deadline };
             let answer = session.request(exchange).await?;
             let Some(asked) = Asked::read(message.method(), &answer)? else {
                 visited.iter().for_each(|id| self.tell_visited(id));
