@@ -5,7 +5,7 @@ mod server;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use harness::root;
+use harness::{binary, root};
 use schemas::FingerprintSalt;
 use schemas::plan::{Adopt, Prune, Reason, SavedChange, SavedPlan};
 use serde_json::{Value, json};
@@ -256,4 +256,21 @@ async fn plans_and_server_files_have_a_form_too() {
         let told = remarks(&mut server, &format!("file:///{kind}/wrong.yaml"), &text.replace(wrong[0], wrong[1])).await;
         assert!(told.len() == 1 && told[0].contains("Value is not accepted."), "{told:?}");
     }
+}
+
+#[tokio::test]
+async fn the_tool_prints_every_schema() {
+    let files = fs::read_dir(root().join("schemas/json")).expect("a folder");
+    let mut count = 0;
+    for file in files.map(|entry| entry.expect("an entry").path()) {
+        let name = file.file_name().and_then(|name| name.to_str()?.strip_suffix(".schema.json")).expect("a schema");
+        let ended = binary("register-service").args(["schema", name]).run().await;
+        assert!(
+            ended.code == Some(0) && ended.out == fs::read_to_string(&file).expect("a file"),
+            "{name}: {}",
+            ended.err
+        );
+        count += 1;
+    }
+    assert_eq!(count, 7);
 }

@@ -18,6 +18,7 @@ mod isolation;
 mod modern;
 mod one_address;
 mod ownership;
+mod pipeline;
 mod real_servers;
 mod reference;
 mod reports;
