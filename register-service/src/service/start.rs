@@ -16,6 +16,8 @@ use crate::workflow::Desired;
 /// How long the first look at the gateway may take. Each that is not answered gives the next one twice as long.
 const FIRST_LOOK: Duration = Duration::from_secs(1);
 const LONGEST_LOOK: Duration = Duration::from_secs(10);
+/// What a look needs to say more than that there was no time for it.
+const LAST_LOOK: Duration = Duration::from_millis(100);
 /// How long the optional upstreams that are still connecting are waited for once all required ones are connected.
 const GRACE: Duration = Duration::from_millis(500);
 
@@ -169,7 +171,12 @@ pub(super) async fn start(service: &RegisterService, wanted: &Wanted, within: Du
         if is_over || now >= deadline {
             break;
         }
-        sleep_until(deadline.min(now + service.shared.options.poll_interval.max(Duration::from_millis(1)))).await;
+        let next = now + service.shared.options.poll_interval.max(Duration::from_millis(1));
+        if now + LAST_LOOK >= deadline {
+            sleep_until(deadline).await;
+            break;
+        }
+        sleep_until(next.min(deadline - LAST_LOOK)).await;
     }
     Err(NotStarted { readiness: progress.readiness, failures: progress.failures })
 }
