@@ -11,6 +11,8 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::http::HeaderValue;
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
@@ -278,11 +280,12 @@ impl Acceptor {
             server.max_header_size(MAX_HEADER_BYTES).max_buf_size(MAX_BUFFER_BYTES);
             let connection = server.serve_connection(TokioIo::new(stream), service);
             tokio::pin!(connection);
-            // The end comes in two steps, in this order. Only the next one is waited for: it is looked at with every packet.
+            // The end comes in two steps, in this order. The first one is looked at once it has come, and not with every packet.
+            let mut draining = FuturesUnordered::from_iter([draining.cancelled()]);
             let ended = tokio::select! {
                 biased;
                 ended = &mut connection => Some(ended),
-                () = draining.cancelled() => None,
+                Some(()) = draining.next() => None,
             };
             let ended = match ended {
                 Some(ended) => ended,

@@ -1,6 +1,7 @@
 //! Spawning. Every task of the gateway is started here, so that each has a name, is waited for at shutdown, and hears
 //! about it.
 
+mod alarm;
 mod lanes;
 
 use std::future::Future;
@@ -14,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 
+pub(crate) use self::alarm::wait_until;
 pub(crate) use self::lanes::{Lanes, lane_number};
 
 /// The tasks of one gateway. Cheap to clone.

@@ -14,7 +14,7 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use http_body::Body as HttpBody;
-use tokio::time::sleep;
+use tokio::time::Instant;
 use tracing::info;
 
 use crate::downstream::dialogue::{fill, introduce, notify, run};
@@ -25,11 +25,14 @@ use crate::downstream::{
 };
 use crate::policy::Principal;
 use crate::protocol::{self, Era, Invalid, Message, Pieces};
+use crate::tasks::wait_until;
 use crate::upstream::{EventQueue, Events, OpenError, event_queue};
 
 const SESSION_ID: HeaderName = HeaderName::from_static("mcp-session-id");
 const PROTOCOL_VERSION: HeaderName = HeaderName::from_static("mcp-protocol-version");
 const LAST_EVENT_ID: &str = "last-event-id";
+/// What nearly all clients say, and what need not be taken apart.
+const USUAL_ACCEPT: &str = "application/json, text/event-stream";
 /// The first revision whose clients expect a stream to begin with an event that only names itself.
 const PRIMED_SINCE: &str = "2025-11-25";
 
@@ -160,7 +163,7 @@ impl Caller {
     }
 
     async fn answer(self, session: Arc<Session>, headers: &HeaderMap, work: Work) -> Response {
-        let streams = accepts(headers, "text/event-stream");
+        let streams = accepts_events(headers);
         let edge = Arc::clone(&self.edge);
         edge.tasks.finish_anyway("call", answer(self.edge, session, work, streams)).await
     }
@@ -189,7 +192,7 @@ impl Caller {
 
     /// The session's own stream, or one that the client lost.
     fn get(self, headers: &HeaderMap) -> Response {
-        if !accepts(headers, "text/event-stream") {
+        if !accepts_events(headers) {
             return (StatusCode::NOT_ACCEPTABLE, "Accept must list text/event-stream").into_response();
         }
         let session = match self.session(headers) {
@@ -240,6 +243,7 @@ impl Caller {
 /// Answers a request: at once where that is possible, else as a stream that a task goes on to fill.
 async fn answer(edge: Arc<Edge>, session: Arc<Session>, work: Work, streams: bool) -> Response {
     let Work { mut queue, _events, mut outcome } = work;
+    let patience = Instant::now() + edge.config.patience;
     let early = loop {
         tokio::select! {
             biased;
@@ -258,7 +262,7 @@ async fn answer(edge: Arc<Edge>, session: Arc<Session>, work: Work, streams: boo
                 }
                 session.put(&session.own_stream(), event);
             }
-            () = sleep(edge.config.patience), if streams => break None,
+            () = wait_until(patience), if streams => break None,
         }
     };
     let (number, log) = session.new_stream();
@@ -286,18 +290,18 @@ fn finished(answer: Option<Pieces>) -> Response {
 
 fn is_json(headers: &HeaderMap) -> bool {
     let kind = headers.get(header::CONTENT_TYPE).map_or(b"".as_slice(), HeaderValue::as_bytes);
-    essence(kind).eq_ignore_ascii_case(b"application/json")
+    kind == b"application/json" || essence(kind).eq_ignore_ascii_case(b"application/json")
 }
 
-/// Whether a client takes this type. One that does not say takes anything.
-fn accepts(headers: &HeaderMap, kind: &str) -> bool {
-    let group = kind.split_inclusive('/').next().unwrap_or_default().as_bytes();
+/// Whether a client takes event streams. One that does not say takes anything.
+fn accepts_events(headers: &HeaderMap) -> bool {
     let matches = |range: &[u8]| {
         let range = essence(range);
-        range == b"*/*" || range.eq_ignore_ascii_case(kind.as_bytes()) || range.strip_suffix(b"*") == Some(group)
+        range == b"*/*" || range == b"text/*" || range.eq_ignore_ascii_case(b"text/event-stream")
     };
+    let says = |value: &HeaderValue| value == USUAL_ACCEPT || value.as_bytes().split(|byte| *byte == b',').any(matches);
     let mut accept = headers.get_all(header::ACCEPT).iter().peekable();
-    accept.peek().is_none() || accept.any(|value| value.as_bytes().split(|byte| *byte == b',').any(matches))
+    accept.peek().is_none() || accept.any(says)
 }
 
 /// A media type without its parameters.

@@ -107,15 +107,18 @@ impl Addressed {
 /// Whether the headers of a request are those of a modern client. One with a session is legacy unless it says otherwise
 /// in so many words.
 pub(super) fn names_modern(headers: &HeaderMap) -> bool {
+    names_modern_version(headers, headers.contains_key(&SESSION_ID))
+}
+
+fn names_modern_version(headers: &HeaderMap, has_session: bool) -> bool {
     let version = headers.get(&VERSION).map(|value| value.to_str().unwrap_or_default());
-    let has_session = headers.contains_key(&SESSION_ID);
     version.is_some_and(|version| if has_session { version == LATEST_MODERN } else { !protocol::is_known(version) })
 }
 
 /// The era that a message belongs to. Who shakes hands or has a session is legacy.
 pub(super) fn era(headers: &HeaderMap, message: &Message) -> Era {
-    let names_modern = names_modern(headers);
-    let is_modern = match (names_modern, headers.contains_key(&SESSION_ID)) {
+    let has_session = headers.contains_key(&SESSION_ID);
+    let is_modern = match (names_modern_version(headers, has_session), has_session) {
         (true, _) if message.method() != "initialize" => true,
         (false, true) => false,
         (_, _) => protocol::claims_a_version(message),

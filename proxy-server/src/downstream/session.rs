@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
+use foldhash::fast::RandomState;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -36,7 +37,7 @@ const QUESTION_TIMEOUT: Duration = Duration::from_secs(300);
 
 /// The live sessions by id.
 pub(super) struct Sessions {
-    live: Mutex<HashMap<Box<str>, Arc<Session>>>,
+    live: Mutex<HashMap<Box<str>, Arc<Session>, RandomState>>,
     max: usize,
 }
 
@@ -55,7 +56,7 @@ pub(super) struct Session {
     /// Set once the client has introduced itself.
     link: OnceLock<Link>,
     streams: Mutex<Streams>,
-    calls: Mutex<HashMap<Box<str>, oneshot::Sender<Message>>>,
+    calls: Mutex<HashMap<Box<str>, oneshot::Sender<Message>, RandomState>>,
     questions: Mutex<HashMap<u64, (Instant, Reply)>>,
     used: Mutex<Instant>,
     closed: CancellationToken,

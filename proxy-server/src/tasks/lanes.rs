@@ -14,6 +14,7 @@ use tokio::runtime::{Builder, Handle};
 use tokio_util::sync::CancellationToken;
 
 use super::Tasks;
+use super::alarm::Alarm;
 
 thread_local! {
     /// Which lane this thread is.
@@ -65,7 +66,14 @@ fn lane(number: usize, ended: CancellationToken) -> io::Result<Handle> {
     let thread = thread::Builder::new().name(format!("lane {number}"));
     thread.spawn(move || {
         NUMBER.set(number);
-        runtime.block_on(ended.cancelled());
+        runtime.block_on(async {
+            let alarm = Alarm::new();
+            alarm.serve_this_thread();
+            tokio::select! {
+                never = alarm.ring() => match never {},
+                () = ended.cancelled() => {}
+            }
+        });
     })?;
     Ok(handle)
 }

@@ -121,7 +121,7 @@ impl Attachment {
         let session = self.session().await?;
         match session.era() {
             Era::Legacy => self.request_in(session, call).await,
-            Era::Modern => self.request_stateless(&session, call).await,
+            Era::Modern => Box::pin(self.request_stateless(&session, call)).await,
         }
     }
 
@@ -206,6 +206,10 @@ impl Attachment {
         {
             return Ok(Arc::clone(session));
         }
+        Box::pin(self.successor()).await
+    }
+
+    async fn successor(self: &Arc<Self>) -> Result<Arc<Session>, Error> {
         let mut start = false;
         self.slot.send_if_modified(|slot| {
             let ended = match slot {

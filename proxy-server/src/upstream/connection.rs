@@ -18,7 +18,7 @@ use tracing::debug;
 
 use crate::error::{Chain, Error, Kind};
 use crate::protocol::{self, Era, LATEST_MODERN, Message};
-use crate::tasks::Tasks;
+use crate::tasks::{Tasks, wait_until};
 use crate::upstream::events::{Events, event_queue};
 use crate::upstream::inbox::{EVENT_QUEUE, Expectation, Inbox, next_id};
 use crate::upstream::parameters::Parameters;
@@ -84,26 +84,28 @@ impl Connection {
         let answer = self.inbox.expect(expected).ok_or(Kind::NotReady)?;
         let flight = Flight { connection: self, id, over: Cell::new(false) };
         let outgoing = Outgoing { id, message: numbered, headers: self.headers(message) };
-        let exchange = timeout_at(deadline, self.wire.exchange(outgoing, &self.inbox, answer));
+        let exchange = self.wire.exchange(outgoing, &self.inbox, answer);
         tokio::pin!(exchange);
         let answer = tokio::select! {
+            biased;
             answer = &mut exchange => Some(answer),
             Ok(cancel) = &mut *cancelled, if !cancelled.is_terminated() => {
                 flight.over.set(true);
-                self.withdraw(&number, Some(&cancel)).await;
+                Box::pin(self.withdraw(&number, Some(&cancel))).await;
                 return Err(Kind::Cancelled.into());
             }
             // An answer counts even when it is the last thing that the upstream says.
             () = self.inbox.closed().cancelled() => exchange.as_mut().now_or_never(),
+            () = wait_until(deadline) => {
+                flight.over.set(true);
+                Box::pin(self.withdraw(&number, None)).await;
+                return Err(Kind::TimedOut.into());
+            }
         };
         flight.over.set(true);
         match answer {
-            Some(Ok(Ok(answer))) => Ok(self.read(message, answer)),
-            Some(Ok(Err(error))) => Err(error),
-            Some(Err(_)) => {
-                self.withdraw(&number, None).await;
-                Err(Kind::TimedOut.into())
-            }
+            Some(Ok(answer)) => Ok(self.read(message, answer)),
+            Some(Err(error)) => Err(error),
             None => Err(Error::new(Kind::Lost).because(self.inbox.end().unwrap_or_default())),
         }
     }
@@ -154,10 +156,10 @@ impl Connection {
     }
 
     /// What a modern request says of itself in its headers, where there are any.
-    fn headers(&self, message: &Message) -> HeaderMap {
+    fn headers(&self, message: &Message) -> Option<Box<HeaderMap>> {
         match (self.era, &self.wire) {
-            (Era::Modern, Wire::StreamableHttp(_)) => self.parameters.headers(message),
-            (Era::Modern | Era::Legacy, _) => HeaderMap::new(),
+            (Era::Modern, Wire::StreamableHttp(_)) => Some(Box::new(self.parameters.headers(message))),
+            (Era::Modern | Era::Legacy, _) => None,
         }
     }
 

@@ -10,7 +10,6 @@ mod head;
 mod origin;
 
 use std::collections::HashMap;
-use std::io::Write;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
@@ -67,7 +66,6 @@ pub(crate) struct Prepared<'a> {
     target: &'a Target,
     head: Vec<u8>,
     names_accepted: bool,
-    body: Pieces,
 }
 
 /// Why an address is not dialled.
@@ -169,7 +167,7 @@ impl Dialer {
 }
 
 impl Target {
-    /// A request, without a body so far.
+    /// A request without a body.
     pub(crate) fn request(&self, method: &Method) -> Prepared<'_> {
         let mut head = Vec::with_capacity(HEAD_ROOM);
         for part in [method.as_str(), " ", self.path.path(), self.path.query().map_or("", |_| "?")] {
@@ -178,11 +176,11 @@ impl Target {
         head.put_slice(self.path.query().unwrap_or_default().as_bytes());
         head.put_slice(b" HTTP/1.1\r\n");
         head.put_slice(&self.fields);
-        Prepared { target: self, head, names_accepted: self.names_accepted, body: Pieces::default() }
+        Prepared { target: self, head, names_accepted: self.names_accepted }
     }
 }
 
-impl Prepared<'_> {
+impl<'a> Prepared<'a> {
     /// Adds a header.
     pub(crate) fn header(mut self, name: &HeaderName, value: &HeaderValue) -> Self {
         put_field(&mut self.head, name, value);
@@ -196,22 +194,19 @@ impl Prepared<'_> {
         self
     }
 
-    pub(crate) fn body(mut self, body: Pieces) -> Self {
-        self.body = body;
-        self
-    }
-
-    /// Sends the request and waits for the head of its response.
-    pub(crate) async fn send(mut self) -> Result<Response, DialError> {
+    /// Sends the request, with a body or with none, and waits for the head of its response.
+    pub(crate) fn send(mut self, body: Pieces) -> impl Future<Output = Result<Response, DialError>> + use<'a> {
         if !self.names_accepted {
             put_field(&mut self.head, &ACCEPT, &HeaderValue::from_static("*/*"));
         }
-        let length = self.body.len();
+        let length = body.len();
         if length > 0 {
-            write!(self.head, "content-length: {length}\r\n").ok();
+            self.head.put_slice(b"content-length: ");
+            self.head.put_slice(length.to_string().as_bytes());
+            self.head.put_slice(b"\r\n");
         }
         self.head.put_slice(b"\r\n");
-        self.target.origin.send(&self.target.connector, Written::new(self.head, self.body)).await
+        self.target.origin.send(&self.target.connector, Written::new(self.head, body))
     }
 }
 

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
+use foldhash::fast::RandomState;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
@@ -53,7 +54,7 @@ pub(crate) struct ListChanges {
 
 #[derive(Default)]
 struct State {
-    pending: HashMap<u64, Pending>,
+    pending: HashMap<u64, Pending, RandomState>,
     attached: Vec<Attached>,
     /// Questions by the upstream's raw id. Those that are settled go when the next one comes.
     asked: HashMap<Box<str>, Asked>,

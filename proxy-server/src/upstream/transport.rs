@@ -27,7 +27,7 @@ pub(super) struct Outgoing {
     pub(super) id: u64,
     pub(super) message: Pieces,
     /// What it says of itself in headers, where the transport has them.
-    pub(super) headers: HeaderMap,
+    pub(super) headers: Option<Box<HeaderMap>>,
 }
 
 /// The sending half of one upstream session.

@@ -71,7 +71,7 @@ async fn read(mut response: Response) -> String {
 }
 
 async fn get(target: &Target) -> Response {
-    target.request(&Method::GET).send().await.expect("a response")
+    target.request(&Method::GET).send(Pieces::default()).await.expect("a response")
 }
 
 #[tokio::test]

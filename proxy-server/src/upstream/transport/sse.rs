@@ -11,7 +11,7 @@ use tracing::debug;
 use url::Url;
 
 use crate::error::{Chain, Error, Kind};
-use crate::protocol::Message;
+use crate::protocol::{Message, Pieces};
 use crate::tasks::Tasks;
 use crate::upstream::dialer::{Dialer, Response, Target};
 use crate::upstream::inbox::Inbox;
@@ -40,7 +40,8 @@ pub(in crate::upstream) struct Opening<'a> {
 pub(in crate::upstream) async fn open(opening: Opening<'_>, inbox: Arc<Inbox>) -> Result<Poster, Error> {
     let Opening { url, headers, dialer, tasks, limit } = opening;
     let stream = dialer.target(url, headers.clone()).map_err(|error| Error::new(Kind::Unreachable).because(error))?;
-    let mut response = stream.request(&Method::GET).header(&ACCEPT, &EVENTS).send().await.map_err(transport_error)?;
+    let mut response =
+        stream.request(&Method::GET).header(&ACCEPT, &EVENTS).send(Pieces::default()).await.map_err(transport_error)?;
     if !response.status().is_success() {
         return Err(refused(response.status()));
     }
@@ -70,8 +71,8 @@ pub(in crate::upstream) async fn open(opening: Opening<'_>, inbox: Arc<Inbox>) -
 
 impl Poster {
     pub(super) async fn send(&self, message: Bytes) -> Result<(), Error> {
-        let request = self.target.request(&Method::POST).header(&CONTENT_TYPE, &JSON).body(message.into());
-        let response = request.send().await.map_err(transport_error)?;
+        let request = self.target.request(&Method::POST).header(&CONTENT_TYPE, &JSON);
+        let response = request.send(message.into()).await.map_err(transport_error)?;
         let status = response.status();
         response.finish();
         match status {

@@ -5,6 +5,7 @@ use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use futures_util::TryFutureExt;
 use http::header::{ACCEPT, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use tokio::sync::oneshot;
@@ -66,7 +67,7 @@ impl Endpoint {
     }
 
     pub(super) async fn send(&self, message: Bytes) -> Result<(), Error> {
-        let response = self.post(message.into(), HeaderMap::new()).await?;
+        let response = self.post(message.into(), None).await?;
         if !response.status().is_success() {
             return Err(self.refusal(response).await);
         }
@@ -81,7 +82,7 @@ impl Endpoint {
         answer: &mut oneshot::Receiver<Message>,
     ) -> Result<Message, Error> {
         let Outgoing { id, message, headers } = request;
-        let response = self.post(message, headers).await?;
+        let response = self.post(message, headers.as_deref()).await?;
         if !response.status().is_success() {
             return Box::pin(self.refused_answer(id, response, inbox, answer)).await;
         }
@@ -144,7 +145,8 @@ impl Endpoint {
     /// Ends the session at the upstream, which may refuse.
     pub(super) async fn close(&self) {
         if self.session.get().is_some()
-            && let Ok(Ok(response)) = timeout(CLOSE_TIMEOUT, self.request(&Method::DELETE).send()).await
+            && let Ok(Ok(response)) =
+                timeout(CLOSE_TIMEOUT, self.request(&Method::DELETE).send(Pieces::default())).await
         {
             response.finish();
         }
@@ -173,7 +175,7 @@ impl Endpoint {
             let Some(last) = decoder.last_id().map(str::to_owned) else { break };
             sleep(retry).await;
             // The request was taken: whatever goes wrong from here on, it may have been executed.
-            match self.get(Some(&last)).await {
+            match Box::pin(self.get(Some(&last))).await {
                 Ok(resumed) if resumed.status().is_success() && is_event_stream(&resumed) => stream = Some(resumed),
                 Ok(_) => break,
                 Err(_) => {}
@@ -224,9 +226,16 @@ impl Endpoint {
         }
     }
 
-    async fn post(&self, message: Pieces, headers: HeaderMap) -> Result<Response, Error> {
-        let request = self.request(&Method::POST).headers(&headers).header(&ACCEPT, &BOTH).header(&CONTENT_TYPE, &JSON);
-        request.body(message).send().await.map_err(transport_error)
+    fn post<'a>(
+        &'a self,
+        message: Pieces,
+        headers: Option<&HeaderMap>,
+    ) -> impl Future<Output = Result<Response, Error>> + use<'a> {
+        let mut request = self.request(&Method::POST).header(&ACCEPT, &BOTH).header(&CONTENT_TYPE, &JSON);
+        if let Some(headers) = headers {
+            request = request.headers(headers);
+        }
+        request.send(message).map_err(transport_error)
     }
 
     async fn get(&self, last_id: Option<&str>) -> Result<Response, Error> {
@@ -235,7 +244,7 @@ impl Endpoint {
         if let Some(id) = last_id.and_then(|id| HeaderValue::from_str(id).ok()) {
             request = request.header(&LAST_EVENT_ID, &id);
         }
-        request.send().await.map_err(transport_error)
+        request.send(Pieces::default()).await.map_err(transport_error)
     }
 
     fn request(&self, method: &Method) -> Prepared<'_> {

@@ -1,0 +1,223 @@
+//! Waits that hardly ever come to their time, such as the deadlines of calls.
+//!
+//! The runtime keeps its timers in order, and wakes itself for each that is earlier than the others. Here all waits of a
+//! lane share one timer, which is set to the earliest of them when it rings: for most calls that is later than their end.
+//! A wait is an entry in a list that is looked through at each ring, about once a second under load.
+
+use std::cell::RefCell;
+use std::convert::Infallible;
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio::time::{Instant, Sleep, sleep_until};
+
+/// When an alarm rings that nobody waits for.
+const LATEST: Duration = Duration::from_secs(3600);
+
+thread_local! {
+    /// The alarm of the lane that this thread is.
+    static OF_LANE: RefCell<Option<Alarm>> = const { RefCell::new(None) };
+}
+
+/// The one timer of a lane, and who waits for it. Cheap to clone.
+#[derive(Clone)]
+pub(super) struct Alarm(Arc<Shared>);
+
+struct Shared {
+    waits: Mutex<Waits>,
+    /// Told of a wait that is earlier than the next ring.
+    sooner: Notify,
+}
+
+struct Waits {
+    entries: Vec<Option<Entry>>,
+    free: Vec<usize>,
+    next_ring: Instant,
+}
+
+struct Entry {
+    deadline: Instant,
+    /// Whom to wake. Nobody once the time has come.
+    waker: Option<Waker>,
+}
+
+/// A wait until some time.
+enum Wait {
+    New(Instant),
+    Listed {
+        alarm: Alarm,
+        place: usize,
+    },
+    /// Outside of the lanes.
+    Own(Pin<Box<Sleep>>),
+}
+
+/// Waits until this time.
+pub(crate) async fn wait_until(deadline: Instant) {
+    let mut wait = Wait::New(deadline);
+    poll_fn(|context| wait.poll(context)).await;
+}
+
+impl Alarm {
+    pub(super) fn new() -> Self {
+        let waits = Waits { entries: Vec::new(), free: Vec::new(), next_ring: Instant::now() };
+        Self(Arc::new(Shared { waits: Mutex::new(waits), sooner: Notify::new() }))
+    }
+
+    /// Makes it the alarm of this thread.
+    pub(super) fn serve_this_thread(&self) {
+        OF_LANE.set(Some(self.clone()));
+    }
+
+    /// Wakes whoever's time has come. Without this running, nobody is.
+    pub(super) async fn ring(&self) -> Infallible {
+        loop {
+            let next = self.wake_due(Instant::now());
+            tokio::select! {
+                () = sleep_until(next) => {}
+                () = self.0.sooner.notified() => {}
+            }
+        }
+    }
+
+    /// Says when to ring next.
+    fn wake_due(&self, now: Instant) -> Instant {
+        let mut waits = self.waits();
+        let mut next = now + LATEST;
+        for entry in waits.entries.iter_mut().flatten() {
+            if entry.deadline <= now {
+                entry.waker.take().into_iter().for_each(Waker::wake);
+            } else {
+                next = next.min(entry.deadline);
+            }
+        }
+        waits.next_ring = next;
+        next
+    }
+
+    fn list(&self, deadline: Instant, waker: &Waker) -> usize {
+        let mut waits = self.waits();
+        let entry = Some(Entry { deadline, waker: Some(waker.clone()) });
+        let place = waits.free.pop().unwrap_or(waits.entries.len());
+        match waits.entries.get_mut(place) {
+            Some(free) => *free = entry,
+            None => waits.entries.push(entry),
+        }
+        if deadline < waits.next_ring {
+            waits.next_ring = deadline;
+            self.0.sooner.notify_one();
+        }
+        place
+    }
+
+    fn is_due(&self, place: usize, waker: &Waker) -> bool {
+        match self.waits().entries.get_mut(place) {
+            Some(Some(Entry { waker: Some(listed), .. })) => {
+                listed.clone_from(waker);
+                false
+            }
+            Some(_) | None => true,
+        }
+    }
+
+    fn strike(&self, place: usize) {
+        let mut waits = self.waits();
+        if let Some(entry) = waits.entries.get_mut(place) {
+            *entry = None;
+            waits.free.push(place);
+        }
+    }
+
+    fn waits(&self) -> MutexGuard<'_, Waits> {
+        self.0.waits.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Wait {
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        match self {
+            Self::New(deadline) => {
+                let deadline = *deadline;
+                *self = match OF_LANE.with_borrow(Option::clone) {
+                    Some(alarm) => {
+                        let place = alarm.list(deadline, context.waker());
+                        Self::Listed { alarm, place }
+                    }
+                    None => Self::Own(Box::pin(sleep_until(deadline))),
+                };
+                if let Self::Own(sleep) = self { sleep.as_mut().poll(context) } else { Poll::Pending }
+            }
+            Self::Listed { alarm, place } if alarm.is_due(*place, context.waker()) => Poll::Ready(()),
+            Self::Listed { .. } => Poll::Pending,
+            Self::Own(sleep) => sleep.as_mut().poll(context),
+        }
+    }
+}
+
+impl Drop for Wait {
+    fn drop(&mut self) {
+        if let Self::Listed { alarm, place } = self {
+            alarm.strike(*place);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    /// Runs this where an alarm rings.
+    async fn in_lane<T>(work: impl Future<Output = T>) -> T {
+        let alarm = Alarm::new();
+        alarm.serve_this_thread();
+        let done = tokio::select! {
+            never = alarm.ring() => match never {},
+            done = work => done,
+        };
+        assert_eq!(alarm.waits().entries.iter().flatten().count(), 0, "nothing is left");
+        OF_LANE.set(None);
+        done
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn each_wait_ends_in_its_own_time() {
+        in_lane(async {
+            let began = Instant::now();
+            let after = |seconds: u32| async move {
+                wait_until(began + seconds * SECOND).await;
+                began.elapsed().as_secs()
+            };
+            assert_eq!(tokio::join!(after(3), after(1), after(2), after(7200)), (3, 1, 2, 7200));
+        })
+        .await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_wait_that_is_given_up_makes_room_and_holds_up_nobody() {
+        in_lane(async {
+            for _ in 0..10 {
+                let given_up = wait_until(Instant::now() + SECOND);
+                tokio::time::timeout(SECOND / 2, given_up).await.expect_err("given up before its time");
+            }
+            let began = Instant::now();
+            wait_until(began + SECOND).await;
+            assert_eq!(began.elapsed().as_secs(), 1);
+            wait_until(began).await;
+            assert_eq!(began.elapsed().as_secs(), 1, "the past is over at once");
+        })
+        .await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn outside_of_the_lanes_it_is_a_wait_as_any() {
+        let began = Instant::now();
+        wait_until(began + SECOND).await;
+        assert_eq!(began.elapsed().as_secs(), 1);
+    }
+}
