@@ -6,6 +6,7 @@ mod bridged;
 mod conversation;
 mod dialogue;
 mod event_log;
+mod fields;
 mod forward;
 mod headers;
 mod hub;

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::{RawPathParams, Request, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
@@ -18,6 +18,7 @@ use tokio::time::Instant;
 use tracing::info;
 
 use crate::downstream::dialogue::{fill, introduce, notify, run};
+use crate::downstream::fields::{Fields, SESSION_ID};
 use crate::downstream::session::{Scope, Session};
 use crate::downstream::stream::{Resumable, parse_event_id, resumable};
 use crate::downstream::{
@@ -28,11 +29,6 @@ use crate::protocol::{self, Era, Invalid, Message, Pieces};
 use crate::tasks::wait_until;
 use crate::upstream::{EventQueue, Events, OpenError, event_queue};
 
-const SESSION_ID: HeaderName = HeaderName::from_static("mcp-session-id");
-const PROTOCOL_VERSION: HeaderName = HeaderName::from_static("mcp-protocol-version");
-const LAST_EVENT_ID: &str = "last-event-id";
-/// What nearly all clients say, and what need not be taken apart.
-const USUAL_ACCEPT: &str = "application/json, text/event-stream";
 /// The first revision whose clients expect a stream to begin with an event that only names itself.
 const PRIMED_SINCE: &str = "2025-11-25";
 
@@ -55,12 +51,12 @@ pub(super) async fn serve_admitted(
     let caller = Caller { edge, scope, principal };
     match *request.method() {
         // All there is in the modern era is POST.
-        Method::GET | Method::DELETE if modern::names_modern(request.headers()) => {
+        Method::GET | Method::DELETE if modern::names_modern(&Fields::in_headers(request.headers())) => {
             (StatusCode::METHOD_NOT_ALLOWED, [(header::ALLOW, "POST")]).into_response()
         }
         Method::POST => caller.post(request).await,
-        Method::GET => caller.get(request.headers()),
-        Method::DELETE => caller.delete(request.headers()),
+        Method::GET => caller.get(&Fields::in_headers(request.headers())),
+        Method::DELETE => caller.delete(&Fields::in_headers(request.headers())),
         _ => (StatusCode::METHOD_NOT_ALLOWED, [(header::ALLOW, "GET, POST, DELETE")]).into_response(),
     }
 }
@@ -103,7 +99,8 @@ struct Caller {
 impl Caller {
     async fn post(self, request: http::Request<impl HttpBody<Data = Bytes>>) -> Response {
         let (head, body) = request.into_parts();
-        if !is_json(&head.headers) {
+        let fields = Fields::in_headers(&head.headers);
+        if !fields.is_json() {
             return (StatusCode::UNSUPPORTED_MEDIA_TYPE, "Content-Type must be application/json").into_response();
         }
         let body = match read_body(&self.edge, body).await {
@@ -113,19 +110,19 @@ impl Caller {
         next_turn().await;
         let message = match Message::parse(body.clone()) {
             Ok(message) => message,
-            Err(Invalid::Batch) if !modern::names_modern(&head.headers) => {
-                return Box::pin(self.batch(&head.headers, &body)).await;
+            Err(Invalid::Batch) if !modern::names_modern(&fields) => {
+                return Box::pin(self.batch(&fields, &body)).await;
             }
-            Err(invalid) if modern::names_modern(&head.headers) => return respond::modern_invalid(&invalid),
+            Err(invalid) if modern::names_modern(&fields) => return respond::modern_invalid(&invalid),
             Err(invalid) => return respond::invalid(&invalid),
         };
-        if modern::era(&head.headers, &message) == Era::Modern {
+        if modern::era(&fields, &message) == Era::Modern {
             return Box::pin(modern::serve(&self.edge, &self.scope, self.principal, &head.headers, message)).await;
         }
         if message.method() == "initialize" && message.kind() == protocol::Kind::Request {
             return Box::pin(self.initialize(&message)).await;
         }
-        let session = match self.session(&head.headers) {
+        let session = match self.session(&fields) {
             Ok(session) => session,
             Err(refusal) => return refusal,
         };
@@ -133,7 +130,7 @@ impl Caller {
             protocol::Kind::Request => {
                 let (events, queue) = event_queue();
                 let outcome = Box::pin(run(Arc::clone(&self.edge), Arc::clone(&session), message, events.clone()));
-                self.answer(session, &head.headers, Work { queue, _events: events, outcome }).await
+                self.answer(session, fields.accepts_events(), Work { queue, _events: events, outcome }).await
             }
             protocol::Kind::Notification => Box::pin(notify(&session, message)).await,
             protocol::Kind::Result | protocol::Kind::Error => {
@@ -144,8 +141,8 @@ impl Caller {
     }
 
     /// Several messages at once.
-    async fn batch(self, headers: &HeaderMap, body: &Bytes) -> Response {
-        let session = match self.session(headers) {
+    async fn batch(self, fields: &Fields<'_>, body: &Bytes) -> Response {
+        let session = match self.session(fields) {
             Ok(session) => session,
             Err(refusal) => return refusal,
         };
@@ -159,11 +156,10 @@ impl Caller {
         }
         let (events, queue) = event_queue();
         let outcome = batch::run_all(Arc::clone(&self.edge), Arc::clone(&session), requests, events.clone());
-        self.answer(session, headers, Work { queue, _events: events, outcome: Box::pin(outcome) }).await
+        self.answer(session, fields.accepts_events(), Work { queue, _events: events, outcome: Box::pin(outcome) }).await
     }
 
-    async fn answer(self, session: Arc<Session>, headers: &HeaderMap, work: Work) -> Response {
-        let streams = accepts_events(headers);
+    async fn answer(self, session: Arc<Session>, streams: bool, work: Work) -> Response {
         let edge = Arc::clone(&self.edge);
         edge.tasks.finish_anyway("call", answer(self.edge, session, work, streams)).await
     }
@@ -191,15 +187,15 @@ impl Caller {
     }
 
     /// The session's own stream, or one that the client lost.
-    fn get(self, headers: &HeaderMap) -> Response {
-        if !accepts_events(headers) {
+    fn get(self, fields: &Fields<'_>) -> Response {
+        if !fields.accepts_events() {
             return (StatusCode::NOT_ACCEPTABLE, "Accept must list text/event-stream").into_response();
         }
-        let session = match self.session(headers) {
+        let session = match self.session(fields) {
             Ok(session) => session,
             Err(refusal) => return refusal,
         };
-        let last = headers.get(LAST_EVENT_ID).map(|value| value.to_str().ok().and_then(parse_event_id));
+        let last = fields.last_event.map(|value| value.to_str().ok().and_then(parse_event_id));
         let (number, seen) = match last {
             None => (0, None),
             Some(Some((number, seen))) => (number, Some(seen)),
@@ -215,8 +211,8 @@ impl Caller {
         }
     }
 
-    fn delete(self, headers: &HeaderMap) -> Response {
-        match self.session(headers) {
+    fn delete(self, fields: &Fields<'_>) -> Response {
+        match self.session(fields) {
             Ok(session) => {
                 self.edge.sessions.end(&session);
                 info!(session = &*session.id, upstream = self.scope.name(), "session ended by its client");
@@ -226,12 +222,12 @@ impl Caller {
         }
     }
 
-    fn session(&self, headers: &HeaderMap) -> Result<Arc<Session>, Response> {
-        let version = headers.get(&PROTOCOL_VERSION).and_then(|value| value.to_str().ok());
+    fn session(&self, fields: &Fields<'_>) -> Result<Arc<Session>, Response> {
+        let version = fields.version.and_then(|value| value.to_str().ok());
         if version.is_some_and(|version| !protocol::is_known(version)) {
             return Err(respond::bad_request("MCP-Protocol-Version names a revision this endpoint does not speak"));
         }
-        let id = headers.get(&SESSION_ID).ok_or_else(|| respond::bad_request("Mcp-Session-Id is required"))?;
+        let id = fields.session.ok_or_else(|| respond::bad_request("Mcp-Session-Id is required"))?;
         let id = id.to_str().unwrap_or_default();
         let session = self.edge.sessions.find(id, &self.scope, self.principal);
         let session = session.ok_or_else(respond::unknown_session)?;
@@ -286,25 +282,4 @@ fn finished(answer: Option<Pieces>) -> Response {
         Some(answer) => respond::json(StatusCode::OK, answer),
         None => ([(header::CONTENT_TYPE, "text/event-stream")], Body::empty()).into_response(),
     }
-}
-
-fn is_json(headers: &HeaderMap) -> bool {
-    let kind = headers.get(header::CONTENT_TYPE).map_or(b"".as_slice(), HeaderValue::as_bytes);
-    kind == b"application/json" || essence(kind).eq_ignore_ascii_case(b"application/json")
-}
-
-/// Whether a client takes event streams. One that does not say takes anything.
-fn accepts_events(headers: &HeaderMap) -> bool {
-    let matches = |range: &[u8]| {
-        let range = essence(range);
-        range == b"*/*" || range == b"text/*" || range.eq_ignore_ascii_case(b"text/event-stream")
-    };
-    let says = |value: &HeaderValue| value == USUAL_ACCEPT || value.as_bytes().split(|byte| *byte == b',').any(matches);
-    let mut accept = headers.get_all(header::ACCEPT).iter().peekable();
-    accept.peek().is_none() || accept.any(says)
-}
-
-/// A media type without its parameters.
-fn essence(kind: &[u8]) -> &[u8] {
-    kind.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii()
 }

@@ -7,13 +7,14 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use axum::http::{HeaderMap, HeaderName, StatusCode};
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use tokio::time::Instant;
 
 use crate::catalog::{View, qualified_id};
-use crate::downstream::headers::{self, Mismatch, PROTOCOL_VERSION};
+use crate::downstream::fields::Fields;
+use crate::downstream::headers::{self, Mismatch};
 use crate::downstream::session::{Scope, lock};
 use crate::downstream::{Edge, bridged, forward, listen, merged, respond};
 use crate::error::{self, Error};
@@ -24,9 +25,6 @@ use crate::protocol::{
 };
 use crate::route::{self, answer_edits, state_edit};
 use crate::upstream::Upstream;
-
-const SESSION_ID: HeaderName = HeaderName::from_static("mcp-session-id");
-const VERSION: HeaderName = HeaderName::from_static(PROTOCOL_VERSION);
 
 /// Requests of the legacy era that mean nothing any more, or something else.
 const REMOVED: [&str; 7] = [
@@ -106,21 +104,19 @@ impl Addressed {
 
 /// Whether the headers of a request are those of a modern client. One with a session is legacy unless it says otherwise
 /// in so many words.
-pub(super) fn names_modern(headers: &HeaderMap) -> bool {
-    names_modern_version(headers, headers.contains_key(&SESSION_ID))
-}
-
-fn names_modern_version(headers: &HeaderMap, has_session: bool) -> bool {
-    let version = headers.get(&VERSION).map(|value| value.to_str().unwrap_or_default());
-    version.is_some_and(|version| if has_session { version == LATEST_MODERN } else { !protocol::is_known(version) })
+pub(super) fn names_modern(fields: &Fields<'_>) -> bool {
+    let version = fields.version.map(|value| value.to_str().unwrap_or_default());
+    version.is_some_and(|version| match fields.session {
+        Some(_) => version == LATEST_MODERN,
+        None => !protocol::is_known(version),
+    })
 }
 
 /// The era that a message belongs to. Who shakes hands or has a session is legacy.
-pub(super) fn era(headers: &HeaderMap, message: &Message) -> Era {
-    let has_session = headers.contains_key(&SESSION_ID);
-    let is_modern = match (names_modern_version(headers, has_session), has_session) {
+pub(super) fn era(fields: &Fields<'_>, message: &Message) -> Era {
+    let is_modern = match (names_modern(fields), fields.session) {
         (true, _) if message.method() != "initialize" => true,
-        (false, true) => false,
+        (false, Some(_)) => false,
         (_, _) => protocol::claims_a_version(message),
     };
     if is_modern { Era::Modern } else { Era::Legacy }

@@ -33,23 +33,24 @@ impl Origins {
     }
 
     fn accept(&self, headers: &HeaderMap) -> bool {
-        let mut origins = headers.get_all(header::ORIGIN).iter();
-        let origin = match (origins.next(), origins.next()) {
-            (None, _) => true,
-            (Some(origin), None) => origin.to_str().is_ok_and(|origin| self.accepts_origin(origin)),
-            (Some(_), Some(_)) => false,
-        };
-        let mut hosts = headers.get_all(header::HOST).iter();
-        let host = match (hosts.next(), hosts.next()) {
-            (Some(host), None) => {
-                host.to_str().is_ok_and(|host| !self.loopback_only || self.accepts_host(without_port(host)))
+        let (mut origin, mut host) = (None, None);
+        for (name, value) in headers {
+            // Of a header that comes twice, two readers could take different ones.
+            let comes_again = match name {
+                name if name == header::ORIGIN => origin.replace(value).is_some(),
+                name if name == header::HOST => host.replace(value).is_some(),
+                name => name == OWN_MARK && self.own_mark.as_ref() == Some(value),
+            };
+            if comes_again {
+                return false;
             }
-            // HTTP/1.0 has none, and no browser speaks it.
-            (None, _) => true,
-            (Some(_), Some(_)) => false,
+        }
+        let accepts_origin = |origin: &HeaderValue| origin.to_str().is_ok_and(|origin| self.accepts_origin(origin));
+        let accepts_host = |host: &HeaderValue| {
+            host.to_str().is_ok_and(|host| !self.loopback_only || self.accepts_host(without_port(host)))
         };
-        let own = headers.get_all(OWN_MARK).iter().any(|mark| self.own_mark.as_ref() == Some(mark));
-        origin && host && !own
+        // HTTP/1.0 has no host, and no browser speaks it.
+        origin.is_none_or(accepts_origin) && host.is_none_or(accepts_host)
     }
 
     fn accepts_origin(&self, origin: &str) -> bool {

@@ -6,7 +6,6 @@ use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use axum::http::HeaderMap;
 use axum::response::Response;
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
@@ -19,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{debug, warn};
 
+use crate::downstream::fields::Fields;
 use crate::downstream::session::{Scope, Session, lock};
 use crate::downstream::{Edge, batch, modern, respond, sse};
 use crate::policy::{Credentials, Principal};
@@ -126,7 +126,7 @@ impl Client {
     async fn dial(&mut self, definition: Definition, first: Option<&Line>) {
         self.target = Some(definition.name.clone());
         let message = first.and_then(|line| line.as_ref().ok()).and_then(|line| Message::parse(line.clone()).ok());
-        let is_modern = message.is_some_and(|message| modern::era(&HeaderMap::new(), &message) == Era::Modern);
+        let is_modern = message.is_some_and(|message| modern::era(&Fields::default(), &message) == Era::Modern);
         if !is_modern && definition.era == EraMode::Auto {
             self.edge.upstreams.start(Definition { era: EraMode::Legacy, ..definition.clone() });
             if self.edge.settle(Instant::now() + SETTLING).await {
@@ -156,7 +156,7 @@ impl Client {
         if message.method() == "notifications/cancelled" && self.cancel(&message) {
             return;
         }
-        match modern::era(&HeaderMap::new(), &message) {
+        match modern::era(&Fields::default(), &message) {
             Era::Modern => self.ask(message).await,
             Era::Legacy if self.session.is_none() && message.method() == "server/discover" => {
                 let why = "`_meta` lacks the protocol version";

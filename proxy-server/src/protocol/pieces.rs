@@ -32,6 +32,12 @@ impl From<Bytes> for Pieces {
     }
 }
 
+impl From<Pieces> for [Bytes; 3] {
+    fn from(Pieces(pieces): Pieces) -> Self {
+        pieces
+    }
+}
+
 impl From<Pieces> for Bytes {
     /// One piece; a copy unless it was one before.
     fn from(Pieces([first, second, third]): Pieces) -> Self {

@@ -50,20 +50,10 @@ struct Parts {
     runtime: Id,
 }
 
-/// A request as it is written.
+/// A request as it is written, or what is left of it.
 pub(super) struct Written {
-    head: Bytes,
-    body: Pieces,
-}
-
-/// What is left of a request.
-struct Left([Bytes; 4]);
-
-/// A request that failed.
-pub(super) struct Unsent {
-    pub(super) fault: Fault,
-    /// The request where nothing of it left, so that it can be sent again.
-    pub(super) request: Option<Written>,
+    left: [Bytes; 4],
+    whole: usize,
 }
 
 /// What can go wrong with a connection.
@@ -99,40 +89,37 @@ pub(crate) struct Response {
 impl Written {
     /// A head that is whole, and a body.
     pub(super) fn new(mut head: Vec<u8>, body: Pieces) -> Self {
+        let whole = head.len() + body.len();
         if body.len() > SMALL {
-            return Self { head: head.into(), body };
+            let [first, second, third] = body.into();
+            return Self { left: [head.into(), first, second, third], whole };
         }
         body.iter().for_each(|piece| head.extend_from_slice(piece));
-        Self { head: head.into(), body: Pieces::default() }
+        Self { left: [head.into(), Bytes::new(), Bytes::new(), Bytes::new()], whole }
     }
-}
 
-impl Left {
-    fn of(request: &Written) -> Self {
-        let mut left = Self([request.head.clone(), Bytes::new(), Bytes::new(), Bytes::new()]);
-        for (place, piece) in left.0.iter_mut().skip(1).zip(request.body.iter()) {
-            place.clone_from(piece);
-        }
-        left
+    /// Whether nothing of it has left yet.
+    pub(super) fn is_whole(&self) -> bool {
+        self.len() == self.whole
     }
 
     fn len(&self) -> usize {
-        self.0.iter().map(Bytes::len).sum()
+        self.left.iter().map(Bytes::len).sum()
     }
 
     /// Nothing where it is more than one piece.
     fn only(&self) -> Option<&[u8]> {
-        let [first, others @ ..] = &self.0;
+        let [first, others @ ..] = &self.left;
         others.iter().all(Bytes::is_empty).then_some(first)
     }
 
     fn slices(&self) -> [IoSlice<'_>; 4] {
-        self.0.each_ref().map(|piece| IoSlice::new(piece))
+        self.left.each_ref().map(|piece| IoSlice::new(piece))
     }
 
     /// So much of it was written.
     fn advance(&mut self, mut written: usize) {
-        for piece in &mut self.0 {
+        for piece in &mut self.left {
             let count = written.min(piece.len());
             piece.advance(count);
             written -= count;
@@ -157,15 +144,11 @@ impl Connection {
         self.0.runtime
     }
 
-    /// Sends a request and waits for the head of its response.
-    pub(super) async fn send(mut self, request: Written, origin: &Arc<Origin>) -> Result<Response, Unsent> {
+    /// Sends a request and waits for the head of its response. What is left of one that fails stays behind.
+    pub(super) async fn send(mut self, request: &mut Written, origin: &Arc<Origin>) -> Result<Response, Fault> {
         self.0.count = 0;
-        let mut left = Left::of(&request);
-        let whole = left.len();
-        match poll_fn(|context| self.0.poll_head(context, &mut left)).await {
-            Ok(head) => Ok(Response { head, connection: Some(self), origin: Arc::clone(origin) }),
-            Err(fault) => Err(Unsent { fault, request: (left.len() == whole).then_some(request) }),
-        }
+        let head = poll_fn(|context| self.0.poll_head(context, request)).await?;
+        Ok(Response { head, connection: Some(self), origin: Arc::clone(origin) })
     }
 
     /// Looks whether the connection can be used. What is left of the last body is read as far as it has come.
@@ -191,7 +174,7 @@ impl Connection {
 
 impl Parts {
     /// Writes what is left of a request, and reads the head of the response, which may come before all is written.
-    fn poll_head(&mut self, context: &mut Context<'_>, left: &mut Left) -> Poll<Result<Head, Fault>> {
+    fn poll_head(&mut self, context: &mut Context<'_>, left: &mut Written) -> Poll<Result<Head, Fault>> {
         let writing = self.poll_write(context, left);
         if let Poll::Ready(Err(error)) = writing
             && self.poll_fill(context).is_pending()
@@ -212,7 +195,7 @@ impl Parts {
         }
     }
 
-    fn poll_write(&mut self, context: &mut Context<'_>, left: &mut Left) -> Poll<io::Result<()>> {
+    fn poll_write(&mut self, context: &mut Context<'_>, left: &mut Written) -> Poll<io::Result<()>> {
         while left.len() > 0 {
             let stream = Pin::new(&mut self.stream);
             let written = match left.only() {

@@ -42,18 +42,15 @@ impl Origin {
         mut request: Written,
     ) -> Result<Response, DialError> {
         while let Some(connection) = self.take() {
-            match connection.send(request, self).await {
+            match connection.send(&mut request, self).await {
                 Ok(response) => return Ok(response),
                 // The other side closed it while it was idle, and nothing was sent.
-                Err(unsent) => match unsent.request {
-                    Some(again) => request = again,
-                    None => return Err(DialError::Broken(unsent.fault)),
-                },
+                Err(_) if request.is_whole() => {}
+                Err(fault) => return Err(DialError::Broken(fault)),
             }
         }
         let stream = Box::pin(connector.connect(&self.address)).await.map_err(DialError::Unreachable)?;
-        let sent = Connection::open(stream).send(request, self).await;
-        sent.map_err(|unsent| DialError::Broken(unsent.fault))
+        Connection::open(stream).send(&mut request, self).await.map_err(DialError::Broken)
     }
 
     /// Keeps a connection for the next request.
