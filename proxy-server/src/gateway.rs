@@ -23,7 +23,7 @@ use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
-use self::timer::ConnectionTimer;
+use self::timer::LaneTimer;
 use crate::admin::{self, Admin, Connections};
 use crate::catalog::Catalog;
 use crate::config::Config;
@@ -276,7 +276,7 @@ impl Acceptor {
                 async move { Ok::<_, Infallible>(front.answer(peer, request).await) }
             });
             let mut server = http1::Builder::new();
-            server.timer(ConnectionTimer::new(HEADER_TIMEOUT)).header_read_timeout(HEADER_TIMEOUT);
+            server.timer(LaneTimer).header_read_timeout(HEADER_TIMEOUT);
             server.max_header_size(MAX_HEADER_BYTES).max_buf_size(MAX_BUFFER_BYTES);
             let connection = server.serve_connection(TokioIo::new(stream), service);
             tokio::pin!(connection);

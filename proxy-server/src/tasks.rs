@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 
-pub(crate) use self::alarm::wait_until;
+pub(crate) use self::alarm::{Wait, wait_until};
 pub(crate) use self::lanes::{Lanes, lane_number};
 
 /// The tasks of one gateway. Cheap to clone.

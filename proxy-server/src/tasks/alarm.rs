@@ -6,7 +6,6 @@
 
 use std::cell::RefCell;
 use std::convert::Infallible;
-use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
@@ -46,7 +45,9 @@ struct Entry {
 }
 
 /// A wait until some time.
-enum Wait {
+pub(crate) struct Wait(Progress);
+
+enum Progress {
     New(Instant),
     Listed {
         alarm: Alarm,
@@ -57,9 +58,8 @@ enum Wait {
 }
 
 /// Waits until this time.
-pub(crate) async fn wait_until(deadline: Instant) {
-    let mut wait = Wait::New(deadline);
-    poll_fn(|context| wait.poll(context)).await;
+pub(crate) fn wait_until(deadline: Instant) -> Wait {
+    Wait(Progress::New(deadline))
 }
 
 impl Alarm {
@@ -137,30 +137,30 @@ impl Alarm {
     }
 }
 
-impl Wait {
-    fn poll(&mut self, context: &mut Context<'_>) -> Poll<()> {
-        match self {
-            Self::New(deadline) => {
-                let deadline = *deadline;
-                *self = match OF_LANE.with_borrow(Option::clone) {
-                    Some(alarm) => {
-                        let place = alarm.list(deadline, context.waker());
-                        Self::Listed { alarm, place }
-                    }
-                    None => Self::Own(Box::pin(sleep_until(deadline))),
-                };
-                if let Self::Own(sleep) = self { sleep.as_mut().poll(context) } else { Poll::Pending }
-            }
-            Self::Listed { alarm, place } if alarm.is_due(*place, context.waker()) => Poll::Ready(()),
-            Self::Listed { .. } => Poll::Pending,
-            Self::Own(sleep) => sleep.as_mut().poll(context),
+impl Future for Wait {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        if let Progress::New(deadline) = self.0 {
+            self.0 = match OF_LANE.with_borrow(Option::clone) {
+                Some(alarm) => {
+                    let place = alarm.list(deadline, context.waker());
+                    Progress::Listed { alarm, place }
+                }
+                None => Progress::Own(Box::pin(sleep_until(deadline))),
+            };
+        }
+        match &mut self.0 {
+            Progress::Listed { alarm, place } if alarm.is_due(*place, context.waker()) => Poll::Ready(()),
+            Progress::New(_) | Progress::Listed { .. } => Poll::Pending,
+            Progress::Own(sleep) => sleep.as_mut().poll(context),
         }
     }
 }
 
 impl Drop for Wait {
     fn drop(&mut self) {
-        if let Self::Listed { alarm, place } = self {
+        if let Progress::Listed { alarm, place } = &self.0 {
             alarm.strike(*place);
         }
     }
