@@ -8,17 +8,18 @@ mod entry;
 mod example;
 mod form;
 mod scalar;
+#[expect(dead_code, reason = "only the schemas of its types are used")]
 mod step;
 
 use std::fmt;
 
 use schemars::JsonSchema;
-use serde::de::{self, Visitor};
+use serde::de::{self, IgnoredAny, Visitor};
 use serde::{Deserialize, Deserializer};
 
 pub use crate::workflow::entry::{GATEWAY_SETTINGS_KEYS, GatewaySettings, MCP_ENTRY_KEYS, McpEntry};
 pub use crate::workflow::scalar::{CommandLine, Text};
-pub use crate::workflow::step::{Action, Shape, Task, ToolName};
+use crate::workflow::step::{Action, Task, ToolName};
 
 /// A workflow file. The keys that matter to the gateway are described here; the engine reads more, and those are let be.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
@@ -38,10 +39,11 @@ pub struct WorkflowDocument {
     pub agents: Vec<AgentItem>,
     /// Variables for the templates of this document, as `{{ .env.NAME }}`. A variable of the process, of an `--env-file`
     /// or of `--set` hides one of the same name.
-    #[schemars(example = example::some_variables())]
-    pub env: Shape<Variables>,
+    #[schemars(with = "Variables", example = example::some_variables())]
+    pub env: IgnoredAny,
     /// What the workflow does, step by step. Of a task, only the tools and agents that it names are looked at.
-    pub tasks: Shape<Vec<Task>>,
+    #[schemars(with = "Vec<Task>")]
+    pub tasks: IgnoredAny,
 }
 
 /// An agent file, or an agent inside a workflow. The engine reads more keys than are described here, and those are let be.
@@ -57,14 +59,17 @@ pub struct AgentDocument {
     #[schemars(example = example::a_server(), example = example::some_ids())]
     pub mcps: Vec<McpItem>,
     /// What the agent can be asked to do. An action may name a tool of a server, as `$mcp(server#tool)`.
-    pub actions: Shape<Vec<Action>>,
+    #[schemars(with = "Vec<Action>")]
+    pub actions: IgnoredAny,
     /// A tool that every action may use.
-    pub tool: Shape<ToolName>,
+    #[schemars(with = "ToolName")]
+    pub tool: IgnoredAny,
     /// Tools that every action may use.
-    pub tools: Shape<Vec<ToolName>>,
+    #[schemars(with = "Vec<ToolName>")]
+    pub tools: IgnoredAny,
     /// Variables for the templates of this document, as `{{ .env.NAME }}`.
-    #[schemars(example = example::some_variables())]
-    pub env: Shape<Variables>,
+    #[schemars(with = "Variables", example = example::some_variables())]
+    pub env: IgnoredAny,
 }
 
 /// The project file, `compozy.yaml`. It governs the folder it lies in.
@@ -82,12 +87,12 @@ pub struct ProjectDocument {
     #[schemars(example = true)]
     pub use_proxy_default: Option<bool>,
     /// Variables for the templates of every document of the project, as `{{ .env.NAME }}`. A document's own hide them.
-    #[schemars(example = example::some_variables())]
-    pub env: Shape<Variables>,
+    #[schemars(with = "Variables", example = example::some_variables())]
+    pub env: IgnoredAny,
 }
 
 /// Variables by name.
-pub type Variables = std::collections::BTreeMap<String, Option<Text>>;
+type Variables = std::collections::BTreeMap<String, Option<Text>>;
 
 /// An entry of `mcps`: a server, or the id of one declared elsewhere.
 #[derive(Debug, Clone, JsonSchema)]
