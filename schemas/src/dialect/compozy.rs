@@ -1,5 +1,7 @@
 //! Compozy's proxy: the flat JSON of a definition, with its defaults, the order of its checks and their texts.
 
+mod command;
+
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
@@ -10,6 +12,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
+pub use crate::dialect::compozy::command::Command;
 use crate::{
     Access, Definition, EraMode, FilterMode, Inert, InvalidDefinition, REDACTED, Reconnect, Remote, Secret,
     SessionMode, Sessions, Stdio, ToolFilter, Transport, WireDuration,
@@ -108,16 +111,6 @@ pub struct DefinitionDocument {
     pub updated_at: Option<String>,
 }
 
-/// A program, or a program and its arguments in one list.
-#[derive(Debug, Clone, PartialEq, Eq, JsonSchema)]
-#[schemars(untagged)]
-pub enum Command {
-    /// The program alone.
-    Program(String),
-    /// The program, then arguments that come before `args`.
-    Line(Vec<String>),
-}
-
 /// A tool filter as written; its mode is checked in the definition's order.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
@@ -137,70 +130,6 @@ impl DefinitionDocument {
             *secret = Secret::new(REDACTED);
         }
         self
-    }
-}
-
-impl Command {
-    fn is_empty(&self) -> bool {
-        match self {
-            Self::Program(program) => program.is_empty(),
-            Self::Line(words) => words.is_empty(),
-        }
-    }
-
-    fn split(self) -> (String, Vec<String>) {
-        match self {
-            Self::Program(program) => (program, Vec::new()),
-            Self::Line(words) => {
-                let mut words = words.into_iter();
-                (words.next().unwrap_or_default(), words.collect())
-            }
-        }
-    }
-}
-
-impl Default for Command {
-    fn default() -> Self {
-        Self::Program(String::new())
-    }
-}
-
-impl Serialize for Command {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self {
-            Self::Program(program) => program.serialize(serializer),
-            Self::Line(words) => words.serialize(serializer),
-        }
-    }
-}
-
-impl<'de> Deserialize<'de> for Command {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Visitor;
-        impl<'de> serde::de::Visitor<'de> for Visitor {
-            type Value = Command;
-
-            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str("a program, or a list of a program and its arguments")
-            }
-
-            fn visit_str<E: serde::de::Error>(self, program: &str) -> Result<Command, E> {
-                Ok(Command::Program(program.to_owned()))
-            }
-
-            fn visit_unit<E: serde::de::Error>(self) -> Result<Command, E> {
-                Ok(Command::default())
-            }
-
-            fn visit_seq<A: serde::de::SeqAccess<'de>>(self, mut words: A) -> Result<Command, A::Error> {
-                let mut line = Vec::new();
-                while let Some(word) = words.next_element()? {
-                    line.push(word);
-                }
-                Ok(Command::Line(line))
-            }
-        }
-        deserializer.deserialize_any(Visitor)
     }
 }
 

@@ -1,0 +1,79 @@
+//! The tools of upstreams, and calls to them.
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use crate::admin::null_is_empty;
+
+/// `GET /admin/tools`.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct ToolList {
+    /// Tools of every connected upstream, in registration order.
+    #[serde(default, deserialize_with = "null_is_empty")]
+    pub tools: Vec<Tool>,
+    /// How many there are. Absent from early proxies.
+    #[serde(default)]
+    pub count: usize,
+}
+
+/// One tool, by the name its upstream gives it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Tool {
+    /// The upstream's own name for it.
+    pub name: String,
+    /// What it does.
+    #[serde(default)]
+    pub description: String,
+    /// JSON Schema of its arguments, exactly as the upstream wrote it.
+    #[serde(default)]
+    pub input_schema: Option<Box<RawValue>>,
+    /// The upstream that offers it.
+    pub mcp_name: String,
+    /// What clients of the aggregated endpoint call it, where that was asked for or is out of the ordinary. Absent from
+    /// other proxies.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exposed_name: Option<String>,
+    /// Whether the definition's filter hides it from every client. Absent from other proxies.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub hidden: bool,
+    /// Why it is hidden, left out of the aggregated endpoint, or called otherwise there than is usual. Absent from other
+    /// proxies.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// `POST /admin/tools/call`.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ToolCall {
+    /// The upstream.
+    pub mcp_name: String,
+    /// The tool, by the upstream's own name.
+    pub tool_name: String,
+    /// Its arguments, forwarded as they are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub arguments: Option<Box<RawValue>>,
+}
+
+/// What a tool call gave. `result` is the short form that Compozy's engine reads; the members below it are the whole.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct ToolCallAnswer {
+    /// The first content item in Compozy's form; `null` when the call failed.
+    #[serde(default)]
+    pub result: Option<Box<RawValue>>,
+    /// Why the call failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// Every content item, as the upstream sent it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub content: Option<Box<RawValue>>,
+    /// The structured result, as the upstream sent it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub structured_content: Option<Box<RawValue>>,
+    /// Whether the tool itself reported a failure.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub is_error: Option<bool>,
+}
