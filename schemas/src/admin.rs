@@ -1,4 +1,17 @@
 //! Requests and answers of the admin API (`/admin/...`, `/healthz`), and what it says about a registration.
+//!
+//! ```
+//! use schemas::admin::{RegistrationList, State};
+//!
+//! let answer = r#"{"mcps":[
+//!     {"definition":{"name":"time"},"status":{"name":"time","status":"connected"}},
+//!     {"definition":{"name":"docs"},"status":{"name":"docs","status":"error","lastError":"status 401"}}
+//! ]}"#;
+//! let list: RegistrationList = serde_json::from_str(answer)?;
+//! let usable = list.mcps.iter().filter(|registration| registration.status.status == State::Connected);
+//! assert!(usable.map(|registration| registration.definition.name()).eq(["time"]));
+//! # Ok::<(), serde_json::Error>(())
+//! ```
 
 mod health;
 mod lease;

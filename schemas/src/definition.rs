@@ -21,6 +21,21 @@ use crate::dialect::compozy::DefinitionDocument;
 use crate::{FingerprintSalt, Secret, ServerName};
 
 /// One upstream, as declared.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use schemas::Definition;
+///
+/// let posted = r#"{"name":"docs","transport":"streamable-http","url":"https://x.example/mcp","requireAuth":true}"#;
+/// let definition: Definition = serde_json::from_str(posted)?;
+/// assert!(definition.access.require_auth);
+/// assert_eq!(definition.timeout, Some(Duration::from_secs(30)), "as the ancestors have it for HTTP");
+///
+/// let refused = serde_json::from_str::<Definition>(r#"{"name":"docs","transport":"sse"}"#);
+/// assert!(refused.is_err_and(|error| error.to_string().starts_with("url is required")));
+/// # Ok::<(), serde_json::Error>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "DefinitionDocument", into = "DefinitionDocument")]
 pub struct Definition {
@@ -57,6 +72,15 @@ pub struct Definition {
 }
 
 /// Members that an ancestor accepted beside a transport they do not belong to. Kept and shown, never used.
+///
+/// ```
+/// use schemas::Definition;
+///
+/// let posted = r#"{"name":"time","transport":"stdio","command":"mcp-server-time","url":"https://x.example/mcp"}"#;
+/// let definition: Definition = serde_json::from_str(posted)?;
+/// assert_eq!(definition.inert.url.as_deref(), Some("https://x.example/mcp"));
+/// # Ok::<(), serde_json::Error>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Inert {
     /// A `url` declared for a stdio upstream.
@@ -71,6 +95,17 @@ pub struct Inert {
 
 impl Definition {
     /// A definition that declares nothing but how the upstream is reached.
+    ///
+    /// ```
+    /// use schemas::{Definition, Stdio, Transport};
+    ///
+    /// let program = Stdio { command: "mcp-server-time".to_owned(), args: Vec::new() };
+    /// let bare = Definition::new("time".parse()?, Transport::Stdio(program));
+    /// let definition = Definition { priority: Some(2), ..bare };
+    /// let body = r#"{"name":"time","transport":"stdio","command":"mcp-server-time","priority":2}"#;
+    /// assert_eq!(serde_json::to_string(&definition)?, body);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn new(name: ServerName, transport: Transport) -> Self {
         Self {
             name,
@@ -92,6 +127,17 @@ impl Definition {
     }
 
     /// The digests by which a caller sees that a secret differs from its own, keyed by place (`headers.X-Key`).
+    ///
+    /// ```
+    /// use schemas::{Definition, FingerprintSalt, Secret};
+    ///
+    /// let posted = r#"{"name":"docs","transport":"sse","url":"https://x.example/sse","headers":{"X-Key":"s3cret"}}"#;
+    /// let definition: Definition = serde_json::from_str(posted)?;
+    /// let salt = FingerprintSalt::new([7; 16]);
+    /// let mine = Secret::new("s3cret").fingerprint(&salt, "headers.X-Key");
+    /// assert_eq!(definition.fingerprints(&salt), [("headers.X-Key".to_owned(), mine)].into());
+    /// # Ok::<(), serde_json::Error>(())
+    /// ```
     pub fn fingerprints(&self, salt: &FingerprintSalt) -> BTreeMap<String, String> {
         let mut prints = BTreeMap::new();
         for (place, secret) in self.secrets() {
@@ -105,6 +151,22 @@ impl Definition {
     ///
     /// Headers and environment are kept only for the origin or the program they were declared for: who does not know a
     /// secret must not be able to have it sent elsewhere.
+    ///
+    /// ```
+    /// use schemas::{Definition, Secret, Transport};
+    ///
+    /// let posted = r#"{"name":"docs","transport":"sse","url":"https://x.example/sse","headers":{"X-Key":"s3cret"}}"#;
+    /// let stored: Definition = serde_json::from_str(posted)?;
+    ///
+    /// let mut changed: Definition = serde_json::from_str(&posted.replace("s3cret", "[redacted]"))?;
+    /// changed.keep_redacted(&stored)?;
+    /// assert_eq!(changed, stored);
+    ///
+    /// let mut elsewhere: Definition =
+    ///     serde_json::from_str(&posted.replace("s3cret", "[redacted]").replace("x.example", "evil.example"))?;
+    /// assert!(elsewhere.keep_redacted(&stored).is_err());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn keep_redacted(&mut self, stored: &Self) -> Result<(), InvalidDefinition> {
         let same_receiver = self.receiver() == stored.receiver();
         let kept = |place: &str| same_receiver || place.starts_with("authTokens.");
@@ -119,6 +181,15 @@ impl Definition {
     }
 
     /// Whether a caller at this address may use the upstream's endpoints.
+    ///
+    /// ```
+    /// let posted = r#"{"name":"time","transport":"stdio","command":"x","allowedIPs":["10.0.0.0/8"]}"#;
+    /// let definition: schemas::Definition = serde_json::from_str(posted)?;
+    /// assert!(definition.allows("10.1.2.3".parse()?));
+    /// assert!(definition.allows("::ffff:10.1.2.3".parse()?), "the same address, as a dual-stack socket gives it");
+    /// assert!(!definition.allows("192.0.2.1".parse()?));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn allows(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();
         self.access.allowed_ips.is_empty() || self.access.allowed_ips.iter().any(|net| net.contains(&address))

@@ -8,9 +8,29 @@ use serde::{Deserialize, Serialize};
 use crate::{Holder, Secret, WireDuration};
 
 /// The longest time to live of a lock.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use schemas::admin::{MAX_LOCK_TTL, MIN_TTL};
+///
+/// let an_hour = Duration::from_secs(3600);
+/// assert_eq!(an_hour.clamp(MIN_TTL, MAX_LOCK_TTL), Duration::from_secs(600));
+/// ```
 pub const MAX_LOCK_TTL: Duration = Duration::from_secs(600);
 
 /// `PUT /admin/locks/{owner}`: takes the lock of an owner, or renews it.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use schemas::admin::LockRequest;
+///
+/// let ttl = Duration::from_secs(30).into();
+/// let request = LockRequest { holder: "ci-run-4711".parse()?, ttl, token: None, renew: false };
+/// assert_eq!(serde_json::to_string(&request)?, r#"{"holder":"ci-run-4711","ttl":30000000000}"#);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LockRequest {
@@ -28,6 +48,17 @@ pub struct LockRequest {
 }
 
 /// A lock that was taken or renewed.
+///
+/// ```
+/// use schemas::admin::LockGrant;
+///
+/// let answer = r#"{"token":"5f0c","holder":"ci-run-4711",
+///     "since":"2026-11-21T10:00:00Z","expiresAt":"2026-11-21T10:00:30Z"}"#;
+/// let grant: LockGrant = serde_json::from_str(answer)?;
+/// assert_eq!(grant.expires_at, "2026-11-21T10:00:30Z");
+/// assert_eq!(format!("{:?}", grant.token), "[redacted]");
+/// # Ok::<(), serde_json::Error>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct LockGrant {
@@ -42,6 +73,16 @@ pub struct LockGrant {
 }
 
 /// The refusal (409) of a lock that another holds.
+///
+/// ```
+/// use schemas::admin::LockHeld;
+///
+/// let answer = r#"{"error":"Owner is locked","code":"lock_held","holder":"ci-run-4710",
+///     "since":"2026-11-21T09:59:50Z","expiresAt":"2026-11-21T10:00:20Z"}"#;
+/// let held: LockHeld = serde_json::from_str(answer)?;
+/// assert_eq!(format!("{} until {}", held.holder, held.expires_at), "ci-run-4710 until 2026-11-21T10:00:20Z");
+/// # Ok::<(), serde_json::Error>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct LockHeld {
@@ -59,8 +100,28 @@ pub struct LockHeld {
 
 impl LockHeld {
     /// The code of this refusal.
+    ///
+    /// ```
+    /// use schemas::Problem;
+    /// use schemas::admin::LockHeld;
+    ///
+    /// // A name that is taken is a conflict too, with another code.
+    /// let answer = r#"{"error":"Owner is locked","code":"lock_held"}"#;
+    /// let problem: Problem = serde_json::from_str(answer)?;
+    /// assert_eq!(problem.code.as_deref(), Some(LockHeld::CODE));
+    /// # Ok::<(), serde_json::Error>(())
+    /// ```
     pub const CODE: &str = "lock_held";
 }
 
 /// The code of the refusal (404) of a token that is not that of a lock which is held.
+///
+/// ```
+/// use schemas::Problem;
+/// use schemas::admin::NO_SUCH_LOCK;
+///
+/// let problem = Problem::new("Lock not found").code(NO_SUCH_LOCK);
+/// assert_eq!(serde_json::to_string(&problem)?, r#"{"error":"Lock not found","code":"no_such_lock"}"#);
+/// # Ok::<(), serde_json::Error>(())
+/// ```
 pub const NO_SUCH_LOCK: &str = "no_such_lock";

@@ -6,13 +6,51 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The tag that names the owner of a registration.
+///
+/// ```
+/// use schemas::Definition;
+/// use schemas::admin::OWNER_TAG;
+///
+/// let posted = r#"{"name":"time","transport":"stdio","command":"mcp-server-time"}"#;
+/// let mut definition: Definition = serde_json::from_str(posted)?;
+/// definition.tags.insert(OWNER_TAG.to_owned(), "team-a".to_owned());
+/// assert_eq!(serde_json::to_value(&definition)?["tags"]["owner"], "team-a");
+/// # Ok::<(), serde_json::Error>(())
+/// ```
 pub const OWNER_TAG: &str = "owner";
+
 /// The tag that says where a registration is declared, as `file:line`.
+///
+/// ```
+/// use schemas::admin::{SOURCE_TAG, Source};
+///
+/// let tags = [(SOURCE_TAG.to_owned(), format!("{}:{}", "agents/chat.yaml", 7))].into();
+/// let source = Source::from_tags(&tags).map(|source| source.file);
+/// assert_eq!(source.as_deref(), Some("agents/chat.yaml"));
+/// ```
 pub const SOURCE_TAG: &str = "source";
+
 /// The tag that says in which commit.
+///
+/// ```
+/// use schemas::admin::{COMMIT_TAG, SOURCE_TAG, Source};
+///
+/// let tags = [(SOURCE_TAG, "chat.yaml:7"), (COMMIT_TAG, "3f2a91c")];
+/// let tags = tags.map(|(tag, text)| (tag.to_owned(), text.to_owned())).into();
+/// let commit = Source::from_tags(&tags).and_then(|source| source.commit);
+/// assert_eq!(commit.as_deref(), Some("3f2a91c"));
+/// ```
 pub const COMMIT_TAG: &str = "commit";
 
 /// Where a registration is declared.
+///
+/// ```
+/// use schemas::admin::Source;
+///
+/// let source: Source = serde_json::from_str(r#"{"file":"chat.yaml","line":7}"#)?;
+/// assert_eq!((source.file.as_str(), source.line, source.commit), ("chat.yaml", Some(7), None));
+/// # Ok::<(), serde_json::Error>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[non_exhaustive]
 pub struct Source {

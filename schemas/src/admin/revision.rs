@@ -22,21 +22,49 @@ pub struct Revision(u64);
 
 impl Revision {
     /// The revision with this number.
+    ///
+    /// ```
+    /// use schemas::admin::Revision;
+    ///
+    /// assert!(Revision::new(8) > Revision::new(7));
+    /// ```
     pub fn new(number: u64) -> Self {
         Self(number)
     }
 
     /// Its number.
+    ///
+    /// ```
+    /// use schemas::admin::Revision;
+    ///
+    /// let revision: Revision = serde_json::from_str("7")?;
+    /// assert_eq!(revision.get(), 7);
+    /// # Ok::<(), serde_json::Error>(())
+    /// ```
     pub fn get(self) -> u64 {
         self.0
     }
 
     /// The strong entity tag that stands for it in `ETag` and `If-Match`.
+    ///
+    /// ```
+    /// use schemas::admin::Revision;
+    ///
+    /// let header = format!("If-Match: {}", Revision::new(7).etag());
+    /// assert_eq!(header, r#"If-Match: "7""#);
+    /// ```
     pub fn etag(self) -> String {
         format!("\"{}\"", self.0)
     }
 
     /// The revision that a strong entity tag stands for, if it is one of ours.
+    ///
+    /// ```
+    /// use schemas::admin::Revision;
+    ///
+    /// assert_eq!(Revision::from_etag(r#""7""#).map(Revision::get), Some(7));
+    /// assert_eq!(Revision::from_etag("*"), None);
+    /// ```
     pub fn from_etag(tag: &str) -> Option<Self> {
         let revision = Self(tag.strip_prefix('"')?.strip_suffix('"')?.parse().ok()?);
         // `+7` and `07` are numbers too, and other tags.
@@ -51,6 +79,16 @@ impl fmt::Display for Revision {
 }
 
 /// The refusal (412) of a change to a state that the registration is no longer in. Nothing was changed.
+///
+/// ```
+/// use schemas::admin::StaleRevision;
+///
+/// let answer = r#"{"error":"Registration has changed","details":"the revision of time is 8; If-Match names another",
+///     "name":"time","code":"stale_revision","revision":8,"owner":"team-b"}"#;
+/// let stale: StaleRevision = serde_json::from_str(answer)?;
+/// assert_eq!((stale.revision.get(), stale.owner.as_deref()), (8, Some("team-b")));
+/// # Ok::<(), serde_json::Error>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[non_exhaustive]
 pub struct StaleRevision {
@@ -71,9 +109,26 @@ pub struct StaleRevision {
 
 impl StaleRevision {
     /// The code of this refusal.
+    ///
+    /// ```
+    /// use schemas::Problem;
+    /// use schemas::admin::StaleRevision;
+    ///
+    /// let answer = r#"{"error":"Registration has changed","code":"stale_revision"}"#;
+    /// let problem: Problem = serde_json::from_str(answer)?;
+    /// assert_eq!(problem.code.as_deref(), Some(StaleRevision::CODE));
+    /// # Ok::<(), serde_json::Error>(())
+    /// ```
     pub const CODE: &str = "stale_revision";
 
     /// The refusal of a change to this registration.
+    ///
+    /// ```
+    /// use schemas::admin::{Revision, StaleRevision};
+    ///
+    /// let stale = StaleRevision::new("time", Revision::new(8), Some("team-b"));
+    /// assert_eq!(stale.details, "the revision of time is 8; If-Match names another");
+    /// ```
     pub fn new(name: &str, revision: Revision, owner: Option<&str>) -> Self {
         Self {
             error: "Registration has changed".to_owned(),

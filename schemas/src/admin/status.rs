@@ -8,6 +8,16 @@ use serde::{Deserialize, Serialize};
 use crate::WireDuration;
 
 /// How an upstream does.
+///
+/// ```
+/// use schemas::admin::{State, Status};
+///
+/// // Not every proxy writes the state in lower case.
+/// let answer = r#"{"name":"time","status":"Error","lastError":"exited with 1","reconnectAttempts":4}"#;
+/// let status: Status = serde_json::from_str(answer)?;
+/// assert_eq!((status.status, status.reconnect_attempts), (State::Error, 4));
+/// # Ok::<(), serde_json::Error>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 #[non_exhaustive]
@@ -52,17 +62,40 @@ pub struct Status {
 
 impl Status {
     /// The status of an upstream that nothing is known of yet.
+    ///
+    /// ```
+    /// use schemas::admin::{State, Status};
+    ///
+    /// let status = Status::new("time");
+    /// assert_eq!((status.name.as_str(), status.status, status.last_error), ("time", State::Disconnected, None));
+    /// ```
     pub fn new(name: impl Into<String>) -> Self {
         Self { name: name.into(), ..Self::default() }
     }
 
     /// Time since the last handshake.
+    ///
+    /// ```
+    /// use schemas::admin::Status;
+    ///
+    /// let status: Status = serde_json::from_str(r#"{"status":"connected","upTime":90000000000}"#)?;
+    /// assert_eq!(schemas::format_duration(status.up_time()), "1m30s");
+    /// # Ok::<(), serde_json::Error>(())
+    /// ```
     pub fn up_time(&self) -> Duration {
         self.up_time.get().unwrap_or_default()
     }
 }
 
 /// Whether an upstream is usable.
+///
+/// ```
+/// use schemas::admin::State;
+///
+/// assert_eq!(serde_json::from_str::<State>(r#""connecting""#)?, State::Connecting);
+/// assert_eq!(State::default(), State::Disconnected);
+/// # Ok::<(), serde_json::Error>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum State {

@@ -6,6 +6,16 @@ use serde_json::value::RawValue;
 use crate::admin::null_is_empty;
 
 /// `GET /admin/tools`.
+///
+/// ```
+/// use schemas::admin::ToolList;
+///
+/// let answer = r#"{"tools":[{"name":"now","mcpName":"time"},{"name":"add","mcpName":"calculator"}],"count":2}"#;
+/// let list: ToolList = serde_json::from_str(answer)?;
+/// let references = list.tools.iter().map(|tool| format!("$mcp({}#{})", tool.mcp_name, tool.name));
+/// assert!(references.eq(["$mcp(time#now)", "$mcp(calculator#add)"]));
+/// # Ok::<(), serde_json::Error>(())
+/// ```
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct ToolList {
     /// Tools of every connected upstream, in registration order.
@@ -17,6 +27,17 @@ pub struct ToolList {
 }
 
 /// One tool, by the name its upstream gives it.
+///
+/// ```
+/// use schemas::admin::Tool;
+/// use serde_json::value::RawValue;
+///
+/// let answer = r#"{"name":"now","mcpName":"time","inputSchema":{"type": "object"},"hidden":true}"#;
+/// let tool: Tool = serde_json::from_str(answer)?;
+/// assert!(tool.hidden);
+/// assert_eq!(tool.input_schema.as_deref().map(RawValue::get), Some(r#"{"type": "object"}"#));
+/// # Ok::<(), serde_json::Error>(())
+/// ```
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Tool {
@@ -44,6 +65,18 @@ pub struct Tool {
 }
 
 /// `POST /admin/tools/call`.
+///
+/// ```
+/// use schemas::admin::ToolCall;
+/// use serde_json::json;
+/// use serde_json::value::to_raw_value;
+///
+/// let arguments = Some(to_raw_value(&json!({ "timezone": "UTC" }))?);
+/// let call = ToolCall { mcp_name: "time".to_owned(), tool_name: "now".to_owned(), arguments };
+/// let body = r#"{"mcpName":"time","toolName":"now","arguments":{"timezone":"UTC"}}"#;
+/// assert_eq!(serde_json::to_string(&call)?, body);
+/// # Ok::<(), serde_json::Error>(())
+/// ```
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ToolCall {
@@ -57,6 +90,17 @@ pub struct ToolCall {
 }
 
 /// What a tool call gave. `result` is the short form that Compozy's engine reads; the members below it are the whole.
+///
+/// ```
+/// use schemas::admin::ToolCallAnswer;
+/// use serde_json::value::RawValue;
+///
+/// let body = r#"{"result":{"type":"text","text":"12:00"},"structuredContent":{"hour":12}}"#;
+/// let answer: ToolCallAnswer = serde_json::from_str(body)?;
+/// assert_eq!(answer.error, None);
+/// assert_eq!(answer.structured_content.as_deref().map(RawValue::get), Some(r#"{"hour":12}"#));
+/// # Ok::<(), serde_json::Error>(())
+/// ```
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]

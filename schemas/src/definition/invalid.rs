@@ -3,6 +3,15 @@
 use crate::InvalidName;
 
 /// Why a well-formed document is not a definition. The checks run in this order and the first failure wins.
+///
+/// ```
+/// use schemas::dialect::compozy::DefinitionDocument;
+/// use schemas::{Definition, InvalidDefinition};
+///
+/// let document: DefinitionDocument = serde_json::from_str(r#"{"name":"time","transport":"stdio","timeout":-1}"#)?;
+/// assert_eq!(Definition::try_from(document), Err(InvalidDefinition::NoCommand));
+/// # Ok::<(), serde_json::Error>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum InvalidDefinition {

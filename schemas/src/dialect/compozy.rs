@@ -1,4 +1,13 @@
 //! Compozy's proxy: the flat JSON of a definition, with its defaults, the order of its checks and their texts.
+//!
+//! ```
+//! use schemas::Definition;
+//!
+//! let document = r#"{"name":"time","transport":"stdio","command":"mcp-server-time","healthCheckEnabled":true}"#;
+//! let definition: Definition = serde_json::from_str(document)?;
+//! assert_eq!(serde_json::to_value(&definition)?["healthCheckInterval"], 30_000_000_000_u64);
+//! # Ok::<(), serde_json::Error>(())
+//! ```
 
 mod command;
 
@@ -26,6 +35,21 @@ const DEFAULT_HEALTH_CHECK_INTERVAL: Duration = Duration::from_secs(30);
 /// A definition as it stands in a request, in an answer and in Redis.
 ///
 /// Unknown members are ignored, as every version of the ancestor does.
+///
+/// ```
+/// use schemas::Definition;
+/// use schemas::dialect::compozy::{Command, DefinitionDocument};
+///
+/// let document = DefinitionDocument {
+///     name: "time".to_owned(),
+///     transport: "stdio".to_owned(),
+///     command: Command::Program("mcp-server-time".to_owned()),
+///     ..DefinitionDocument::default()
+/// };
+/// let definition = Definition::try_from(document)?;
+/// assert_eq!(definition.name.as_str(), "time");
+/// # Ok::<(), schemas::InvalidDefinition>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct DefinitionDocument {
@@ -112,6 +136,17 @@ pub struct DefinitionDocument {
 }
 
 /// A tool filter as written; its mode is checked in the definition's order.
+///
+/// ```
+/// use schemas::dialect::compozy::DefinitionDocument;
+/// use schemas::{Definition, InvalidDefinition};
+///
+/// let document = r#"{"name":"a","transport":"stdio","command":"x","toolFilter":{"mode":"deny","list":["b"]}}"#;
+/// let document: DefinitionDocument = serde_json::from_str(document)?;
+/// assert_eq!(document.tool_filter.as_ref().map(|filter| filter.mode.as_str()), Some("deny"));
+/// assert_eq!(Definition::try_from(document), Err(InvalidDefinition::FilterMode("deny".to_owned())));
+/// # Ok::<(), serde_json::Error>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct FilterDocument {
@@ -124,6 +159,14 @@ pub struct FilterDocument {
 
 impl DefinitionDocument {
     /// The same document with a placeholder for every secret.
+    ///
+    /// ```
+    /// use schemas::dialect::compozy::DefinitionDocument;
+    ///
+    /// let document: DefinitionDocument = serde_json::from_str(r#"{"name":"docs","headers":{"X-Key":"s3cret"}}"#)?;
+    /// assert_eq!(document.redacted().headers["X-Key"].expose(), "[redacted]");
+    /// # Ok::<(), serde_json::Error>(())
+    /// ```
     #[must_use]
     pub fn redacted(mut self) -> Self {
         for secret in self.headers.values_mut().chain(self.env.values_mut()).chain(&mut self.auth_tokens) {

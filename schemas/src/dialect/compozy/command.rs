@@ -4,6 +4,15 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// A program, or a program and its arguments in one list.
+///
+/// ```
+/// use schemas::dialect::compozy::Command;
+///
+/// let read = serde_json::from_str::<Command>;
+/// assert_eq!(read(r#""npx""#)?, Command::Program("npx".to_owned()));
+/// assert_eq!(read(r#"["npx","-y"]"#)?, Command::Line(vec!["npx".to_owned(), "-y".to_owned()]));
+/// # Ok::<(), serde_json::Error>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, JsonSchema)]
 #[schemars(untagged)]
 pub enum Command {
