@@ -47,6 +47,14 @@ pub struct ClientBuilder {
 
 impl ClientBuilder {
     /// Settings for the gateway at this address. Without a scheme it is `http://`; a path is kept as a prefix.
+    ///
+    /// ```
+    /// use proxy_client::ClientBuilder;
+    ///
+    /// let client = ClientBuilder::new("gateway:6001").build()?;
+    /// assert_eq!(client.base_url().as_str(), "http://gateway:6001/");
+    /// # Ok::<(), proxy_client::Error>(())
+    /// ```
     pub fn new(base_url: impl Into<String>) -> Self {
         Self {
             base_url: base_url.into(),
@@ -69,6 +77,14 @@ impl ClientBuilder {
     /// | `MCP_CLIENT_TIMEOUT` | the [`timeout`](Self::timeout), such as `30s` |
     ///
     /// A variable that is empty counts as absent.
+    ///
+    /// ```no_run
+    /// use proxy_client::ClientBuilder;
+    ///
+    /// // What the environment leaves open is set here.
+    /// let client = ClientBuilder::from_env()?.retries(5).user_agent("chat-engine/2.1").build()?;
+    /// # Ok::<(), proxy_client::Error>(())
+    /// ```
     pub fn from_env() -> Result<Self, Error> {
         Self::from_lookup(|name| std::env::var(name).ok())
     }
@@ -106,6 +122,17 @@ impl ClientBuilder {
     }
 
     /// The admin token, sent as a bearer token to everything but `/healthz`. None by default; an empty one is none.
+    ///
+    /// ```
+    /// use proxy_client::Client;
+    ///
+    /// let builder = Client::builder("gateway:6001").token("s3cret");
+    /// assert!(!format!("{builder:?}").contains("s3cret"));
+    ///
+    /// let error = builder.token("two\nlines").build().map(drop).map_err(|error| error.to_string());
+    /// let reason = "the token holds a character that HTTP does not allow in a header";
+    /// assert_eq!(error, Err(reason.to_owned()));
+    /// ```
     #[must_use]
     pub fn token(mut self, token: impl Into<Secret>) -> Self {
         let token = token.into();
@@ -116,6 +143,15 @@ impl ClientBuilder {
     /// How long one attempt may take, connecting and the whole answer included. 30 s by default.
     ///
     /// A tool call has no such limit: it is not sent again for taking long, so only its deadline ends it.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use proxy_client::Client;
+    ///
+    /// assert!(Client::builder("gateway:6001").timeout(Duration::from_secs(5)).build().is_ok());
+    /// assert!(Client::builder("gateway:6001").timeout(Duration::ZERO).build().is_err());
+    /// ```
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
@@ -124,6 +160,21 @@ impl ClientBuilder {
 
     /// How long a method may take with all its attempts and the waits between. Twice the timeout by default;
     /// [`Client::within`] sets another for one call.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use proxy_client::Client;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), proxy_client::Error> {
+    /// // A wait of a minute would pass the deadline, so it is not begun.
+    /// let minute = Duration::from_secs(60);
+    /// let client = Client::builder("127.0.0.1:1").deadline(Duration::from_secs(5)).backoff(minute, minute).build()?;
+    /// assert_eq!(client.health().await.map_err(|error| error.retries()), Err(0));
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn deadline(mut self, deadline: Duration) -> Self {
         self.deadline = Some(deadline);
@@ -131,6 +182,20 @@ impl ClientBuilder {
     }
 
     /// How often a request may be sent again. 3 by default; more than 64 count as 64.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use proxy_client::Client;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), proxy_client::Error> {
+    /// let soon = Duration::from_millis(1);
+    /// let client = Client::builder("127.0.0.1:1").retries(2).backoff(soon, soon).build()?;
+    /// assert_eq!(client.health().await.map_err(|error| error.retries()), Err(2));
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn retries(mut self, retries: u32) -> Self {
         self.retries = retries;
@@ -139,6 +204,18 @@ impl ClientBuilder {
 
     /// The wait before the first retry, which doubles with each, and the longest one. 200 ms and 2 s by default. Each
     /// varies by its [`jitter`](Self::jitter); a longer `Retry-After` goes before them.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use proxy_client::Client;
+    ///
+    /// // Waits of 0.5, 1, 2, 4, 5 and 5 seconds: for a gateway that needs a while to start.
+    /// let (base, cap) = (Duration::from_millis(500), Duration::from_secs(5));
+    /// let builder = Client::builder("gateway:6001").retries(6).backoff(base, cap);
+    /// let client = builder.deadline(Duration::from_secs(60)).build()?;
+    /// # Ok::<(), proxy_client::Error>(())
+    /// ```
     #[must_use]
     pub fn backoff(mut self, base: Duration, cap: Duration) -> Self {
         self.backoff = (base, cap);
@@ -146,6 +223,21 @@ impl ClientBuilder {
     }
 
     /// By how many per cent each wait before a retry varies, to either side. 10 by default; more than 100 count as 100.
+    ///
+    /// ```
+    /// use std::time::{Duration, Instant};
+    ///
+    /// use proxy_client::Client;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), proxy_client::Error> {
+    /// let (start, wait) = (Instant::now(), Duration::from_millis(20));
+    /// let client = Client::builder("127.0.0.1:1").retries(1).backoff(wait, wait).jitter(0).build()?;
+    /// assert!(client.health().await.is_err());
+    /// assert!(start.elapsed() >= wait);
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn jitter(mut self, percent: u32) -> Self {
         self.jitter = percent;
@@ -153,6 +245,13 @@ impl ClientBuilder {
     }
 
     /// The `User-Agent`. This package's name and version by default.
+    ///
+    /// ```
+    /// use proxy_client::Client;
+    ///
+    /// assert!(Client::builder("gateway:6001").user_agent("chat-engine/2.1 (team-a)").build().is_ok());
+    /// assert!(Client::builder("gateway:6001").user_agent("two\nlines").build().is_err());
+    /// ```
     #[must_use]
     pub fn user_agent(mut self, user_agent: impl Into<String>) -> Self {
         self.user_agent = user_agent.into();
@@ -160,6 +259,14 @@ impl ClientBuilder {
     }
 
     /// The client. Nothing is sent; an error says which setting cannot be used.
+    ///
+    /// ```
+    /// use proxy_client::Client;
+    ///
+    /// let error = Client::builder("gateway:6001/?token=s3cret").build().map(drop).map_err(|error| error.to_string());
+    /// let reason = "invalid base URL `gateway:6001/?token=s3cret`: it has a query or a fragment";
+    /// assert_eq!(error, Err(reason.to_owned()));
+    /// ```
     pub fn build(self) -> Result<Client, Error> {
         let base = base_url(&self.base_url)?;
         let deadline = self.deadline.unwrap_or(self.timeout.saturating_mul(2));

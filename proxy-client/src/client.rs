@@ -60,11 +60,27 @@ pub(crate) struct Shared {
 
 impl Client {
     /// Settings for the gateway at this address.
+    ///
+    /// ```
+    /// use proxy_client::Client;
+    ///
+    /// let client = Client::builder("https://gateway.example.com").token("s3cret").build()?;
+    /// assert_eq!(client.base_url().scheme(), "https");
+    /// # Ok::<(), proxy_client::Error>(())
+    /// ```
     pub fn builder(base_url: impl Into<String>) -> ClientBuilder {
         ClientBuilder::new(base_url)
     }
 
     /// A client of the gateway that the environment names; see [`ClientBuilder::from_env`].
+    ///
+    /// ```no_run
+    /// # async fn run() -> Result<(), proxy_client::Error> {
+    /// let client = proxy_client::Client::from_env()?;
+    /// println!("{} has {} registrations", client.base_url(), client.list().await?.len());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn from_env() -> Result<Self, Error> {
         ClientBuilder::from_env()?.build()
     }
@@ -83,11 +99,28 @@ impl Client {
     }
 
     /// The gateway's address, without a slash at its end unless it has no path.
+    ///
+    /// ```
+    /// use proxy_client::Client;
+    ///
+    /// let client = Client::builder("http://gateway:6001/prefix/").build()?;
+    /// // Where an engine connects to one upstream.
+    /// assert_eq!(format!("{}/time/stream", client.base_url()), "http://gateway:6001/prefix/time/stream");
+    /// # Ok::<(), proxy_client::Error>(())
+    /// ```
     pub fn base_url(&self) -> &Url {
         &self.shared.base
     }
 
     /// Whether the gateway is alive. Never carries the token.
+    ///
+    /// ```no_run
+    /// # async fn run(client: proxy_client::Client) -> Result<(), proxy_client::Error> {
+    /// let health = client.health().await?;
+    /// println!("gateway {} is {}", health.version, health.status);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn health(&self) -> Result<Health, Error> {
         self.send(Call::get("healthz").public()).await?.ok()
     }
@@ -95,6 +128,19 @@ impl Client {
     /// Registers an upstream. A name that is taken is no error, and nothing is changed then.
     ///
     /// After a retry, [`Registered::AlreadyExists`] may also mean that an earlier attempt did register it.
+    ///
+    /// ```no_run
+    /// use proxy_client::Registered;
+    ///
+    /// # async fn run(client: proxy_client::Client) -> Result<(), Box<dyn std::error::Error>> {
+    /// let definition = serde_json::from_str(r#"{"name":"time","transport":"stdio","command":"mcp-server-time"}"#)?;
+    /// match client.register(&definition).await? {
+    ///     Registered::Created => println!("the gateway connects to it now"),
+    ///     Registered::AlreadyExists => println!("there is one, perhaps another"),
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn register(&self, definition: &Definition) -> Result<Registered, Error> {
         let answer = self.send(Call::post("admin/mcps", Rule::Register, definition)?).await?;
         match answer.status {
@@ -105,11 +151,30 @@ impl Client {
     }
 
     /// Replaces a registration. It must exist; otherwise the error [`is_not_found`](Error::is_not_found).
+    ///
+    /// ```no_run
+    /// # async fn run(client: proxy_client::Client, wanted: schemas::Definition) -> Result<(), proxy_client::Error> {
+    /// if let Some(warning) = client.update(&wanted).await?.warning {
+    ///     eprintln!("{} is saved, but not started: {warning}", wanted.name);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn update(&self, definition: &Definition) -> Result<Updated, Error> {
         self.send(Call::put(registration(&definition.name)?, definition)?).await?.updated()
     }
 
     /// One registration, if there is one of that name.
+    ///
+    /// ```no_run
+    /// # async fn run(client: proxy_client::Client) -> Result<(), Box<dyn std::error::Error>> {
+    /// match client.get(&"time".parse()?).await? {
+    ///     Some(registration) => println!("{:?}", registration.status.status),
+    ///     None => println!("not registered"),
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn get(&self, name: &ServerName) -> Result<Option<Registration>, Error> {
         let answer = self.send(Call::get(registration(name)?)).await?;
         match answer.status {
@@ -120,6 +185,16 @@ impl Client {
     }
 
     /// Every registration, in the gateway's order.
+    ///
+    /// ```no_run
+    /// # async fn run(client: proxy_client::Client) -> Result<(), proxy_client::Error> {
+    /// let registrations = client.list().await?;
+    /// for one in registrations.iter().filter(|one| one.owner.as_deref() == Some("team-a")) {
+    ///     println!("{} is declared at {:?}", one.definition.name(), one.source);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn list(&self) -> Result<Vec<Registration>, Error> {
         let list: RegistrationList = self.send(Call::get("admin/mcps")).await?.ok()?;
         Ok(list.mcps)
@@ -127,11 +202,29 @@ impl Client {
 
     /// Removes a registration. `false` if there is none of that name, which after a retry may be the work of an
     /// earlier attempt.
+    ///
+    /// ```no_run
+    /// # async fn run(client: proxy_client::Client) -> Result<(), Box<dyn std::error::Error>> {
+    /// if !client.deregister(&"time".parse()?).await? {
+    ///     println!("it was gone already");
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn deregister(&self, name: &ServerName) -> Result<bool, Error> {
         self.send(Call::delete(registration(name)?)).await?.removed()
     }
 
     /// The tools of every connected upstream, by their own names.
+    ///
+    /// ```no_run
+    /// # async fn run(client: proxy_client::Client) -> Result<(), proxy_client::Error> {
+    /// for tool in client.list_tools().await? {
+    ///     println!("$mcp({}#{}): {}", tool.mcp_name, tool.name, tool.description);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn list_tools(&self) -> Result<Vec<Tool>, Error> {
         let list: ToolList = self.send(Call::get("admin/tools")).await?.ok()?;
         Ok(list.tools)
@@ -139,6 +232,15 @@ impl Client {
 
     /// The same with the tools that a filter hides, and with what each is called where all servers have one address.
     /// Other proxies know no such list and give the short one.
+    ///
+    /// ```no_run
+    /// # async fn run(client: proxy_client::Client) -> Result<(), proxy_client::Error> {
+    /// for tool in client.list_all_tools().await?.into_iter().filter(|tool| tool.hidden) {
+    ///     println!("{} of {} is hidden: {:?}", tool.name, tool.mcp_name, tool.reason);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn list_all_tools(&self) -> Result<Vec<Tool>, Error> {
         let list: ToolList = self.send(Call::get("admin/tools?all=true")).await?.ok()?;
         Ok(list.tools)
@@ -165,6 +267,14 @@ impl Client {
     }
 
     /// Counts over all upstreams.
+    ///
+    /// ```no_run
+    /// # async fn run(client: proxy_client::Client) -> Result<(), proxy_client::Error> {
+    /// let counts = client.metrics().await?.metrics;
+    /// println!("{} of {} upstreams are connected", counts.connected, counts.total_clients);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn metrics(&self) -> Result<MetricsSnapshot, Error> {
         self.send(Call::get("admin/metrics")).await?.ok()
     }

@@ -57,42 +57,126 @@ struct Details(String);
 
 impl Error {
     /// There is nothing of that name (404): no such registration, or no such path.
+    ///
+    /// ```no_run
+    /// # async fn run(client: proxy_client::Client, wanted: schemas::Definition) -> Result<(), proxy_client::Error> {
+    /// match client.update(&wanted).await {
+    ///     Err(error) if error.is_not_found() => client.register(&wanted).await.map(drop),
+    ///     outcome => outcome.map(drop),
+    /// }
+    /// # }
+    /// ```
     pub fn is_not_found(&self) -> bool {
         self.has_status(StatusCode::NOT_FOUND)
     }
 
     /// The name is taken (409). [`Client::register`](crate::Client::register) returns that as a value.
+    ///
+    /// ```no_run
+    /// # async fn run(client: proxy_client::Client, wanted: schemas::Definition) {
+    /// if let Err(error) = client.update(&wanted).await {
+    ///     let advice = if error.is_conflict() { "look at what has that name" } else { "try again later" };
+    ///     eprintln!("{error}: {advice}");
+    /// }
+    /// # }
+    /// ```
     pub fn is_conflict(&self) -> bool {
         self.has_status(StatusCode::CONFLICT)
     }
 
     /// The token is missing or wrong (401).
+    ///
+    /// ```no_run
+    /// # async fn run(client: proxy_client::Client) {
+    /// match client.list().await {
+    ///     Err(error) if error.is_unauthorized() => eprintln!("{error}; set MCP_PROXY_ADMIN_TOKEN"),
+    ///     _ => {}
+    /// }
+    /// # }
+    /// ```
     pub fn is_unauthorized(&self) -> bool {
         self.has_status(StatusCode::UNAUTHORIZED)
     }
 
     /// There was a connection, but no whole answer in time. A tool that was called may be running still.
+    ///
+    /// ```no_run
+    /// # async fn run(client: proxy_client::Client, call: schemas::admin::ToolCall) {
+    /// match client.call_tool(&call).await {
+    ///     Err(error) if error.is_timeout() => eprintln!("{} may be running still", call.tool_name),
+    ///     _ => {}
+    /// }
+    /// # }
+    /// ```
     pub fn is_timeout(&self) -> bool {
         matches!(self.0.kind, Kind::TimedOut(..))
     }
 
     /// No connection came about, so nothing was sent.
+    ///
+    /// ```
+    /// use proxy_client::Client;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), proxy_client::Error> {
+    /// let client = Client::builder("127.0.0.1:1").retries(0).build()?;
+    /// let error = client.health().await.err();
+    /// assert!(error.is_some_and(|error| error.is_unreachable() && !error.is_timeout()));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn is_unreachable(&self) -> bool {
         matches!(self.0.kind, Kind::Unreachable(_))
     }
 
     /// The gateway has no revisions, locks and leases at all: it is one of another make, or an earlier version. Nothing
     /// was done.
+    ///
+    /// ```no_run
+    /// # use std::time::Duration;
+    /// # async fn run(client: proxy_client::Client, holder: schemas::Holder) -> Result<(), proxy_client::Error> {
+    /// match client.renew_leases(&holder, Duration::from_secs(30)).await {
+    ///     Ok(grant) => println!("{:?} until {}", grant.held, grant.expires_at),
+    ///     Err(error) if error.is_unsupported() => println!("nothing ends by itself at this gateway"),
+    ///     Err(error) => return Err(error),
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn is_unsupported(&self) -> bool {
         matches!(self.0.kind, Kind::Unsupported(..))
     }
 
     /// How often the request was sent again before this was given up.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use proxy_client::Client;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), proxy_client::Error> {
+    /// let soon = Duration::from_millis(1);
+    /// let client = Client::builder("127.0.0.1:1").retries(3).backoff(soon, soon).build()?;
+    /// assert_eq!(client.metrics().await.map_err(|error| error.retries()), Err(3));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn retries(&self) -> u32 {
         self.0.retries
     }
 
     /// The status of the answer, if there was one.
+    ///
+    /// ```no_run
+    /// # async fn run(client: proxy_client::Client) {
+    /// match client.list().await.map_err(|error| error.status()) {
+    ///     Ok(registrations) => println!("{} registrations", registrations.len()),
+    ///     Err(Some(status)) => eprintln!("the gateway refused with status {status}"),
+    ///     Err(None) => eprintln!("the gateway gave no answer"),
+    /// }
+    /// # }
+    /// ```
     pub fn status(&self) -> Option<u16> {
         match &self.0.kind {
             Kind::Refused { status, .. } | Kind::Unsupported(_, status, _) => Some(status.as_u16()),
@@ -103,6 +187,18 @@ impl Error {
     }
 
     /// The stable word of the answer, if it had one; Go proxies send none.
+    ///
+    /// ```no_run
+    /// # use std::time::Duration;
+    /// # use schemas::{Holder, Owner};
+    /// # async fn run(client: proxy_client::Client, owner: Owner, holder: Holder) -> Result<(), proxy_client::Error> {
+    /// match client.lock(&owner, &holder, Duration::from_secs(30)).await {
+    ///     Err(error) if error.code() == Some("too_many_locks") => eprintln!("no room for another lock"),
+    ///     outcome => println!("{:?}", outcome?),
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn code(&self) -> Option<&str> {
         match &self.0.kind {
             Kind::Refused { code, .. } => code.as_deref(),

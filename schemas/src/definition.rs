@@ -3,20 +3,39 @@
 //! The wire form is Compozy's flat JSON ([`crate::dialect::compozy`]); serialising and reading a [`Definition`] goes
 //! through it.
 
+mod invalid;
+mod settings;
+mod transport;
+
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
 use indexmap::IndexMap;
-use ipnet::IpNet;
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use url::Url;
 
+pub use crate::definition::invalid::InvalidDefinition;
+pub use crate::definition::settings::{Access, EraMode, FilterMode, Reconnect, SessionMode, Sessions, ToolFilter};
+pub use crate::definition::transport::{Remote, Stdio, Transport};
 use crate::dialect::compozy::DefinitionDocument;
-use crate::{FingerprintSalt, InvalidName, Secret, ServerName};
+use crate::{FingerprintSalt, Secret, ServerName};
 
 /// One upstream, as declared.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use schemas::Definition;
+///
+/// let posted = r#"{"name":"docs","transport":"streamable-http","url":"https://x.example/mcp","requireAuth":true}"#;
+/// let definition: Definition = serde_json::from_str(posted)?;
+/// assert!(definition.access.require_auth);
+/// assert_eq!(definition.timeout, Some(Duration::from_secs(30)), "as the ancestors have it for HTTP");
+///
+/// let refused = serde_json::from_str::<Definition>(r#"{"name":"docs","transport":"sse"}"#);
+/// assert!(refused.is_err_and(|error| error.to_string().starts_with("url is required")));
+/// # Ok::<(), serde_json::Error>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "DefinitionDocument", into = "DefinitionDocument")]
 pub struct Definition {
@@ -52,118 +71,16 @@ pub struct Definition {
     pub inert: Inert,
 }
 
-/// How an upstream is reached.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Transport {
-    /// A child process that speaks JSON lines on its standard streams.
-    Stdio(Stdio),
-    /// HTTP with a separate event stream (revision 2024-11-05, deprecated by the specification).
-    Sse(Remote),
-    /// Streamable HTTP (revision 2025-03-26 on).
-    StreamableHttp(Remote),
-}
-
-/// A program to start.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Stdio {
-    /// The program: a path, or a name looked up in `PATH`.
-    pub command: String,
-    /// Its arguments.
-    pub args: Vec<String>,
-}
-
-/// An address to connect to.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Remote {
-    /// The endpoint; `http` or `https` with a host.
-    pub url: Url,
-    /// Sent with every request.
-    pub headers: IndexMap<String, Secret>,
-}
-
-/// What happens after a connection is lost. Without a limit the gateway never gives up.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Reconnect {
-    /// The wire's `autoReconnect`; when set, `max` and `delay` have the defaults of 5 and 5 s.
-    pub auto: bool,
-    /// Attempts after which the gateway gives up.
-    pub max: Option<u32>,
-    /// First delay between attempts.
-    pub delay: Option<Duration>,
-}
-
-/// Which tools of an upstream are visible and callable. Names match exactly.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-#[schemars(inline)]
-pub struct ToolFilter {
-    /// Whether the list names what is kept or what is dropped.
-    pub mode: FilterMode,
-    /// Tool names as the upstream has them.
-    pub list: Vec<String>,
-}
-
-/// Whether a [`ToolFilter`] keeps or drops what it lists.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-#[schemars(inline)]
-pub enum FilterMode {
-    /// Keep only what is listed.
-    Allow,
-    /// Drop what is listed.
-    Block,
-}
-
-/// Who may use an upstream's endpoints, besides holders of a global token.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Access {
-    /// Bearer tokens accepted for this upstream.
-    pub auth_tokens: Vec<Secret>,
-    /// Refuse every caller when no token is configured at all.
-    pub require_auth: bool,
-    /// Addresses that may call; everyone when empty.
-    pub allowed_ips: Vec<IpNet>,
-}
-
-/// How downstream sessions map to upstream sessions.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Sessions {
-    /// Who shares.
-    pub mode: SessionMode,
-    /// The most dedicated sessions at once; the gateway's limit when absent.
-    pub max: Option<u32>,
-}
-
-/// Whether downstream sessions share one upstream session.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-#[schemars(inline)]
-pub enum SessionMode {
-    /// Over HTTP each session has its own. A stdio process is shared, except by sessions whose client can be asked
-    /// something (sampling, elicitation, roots): each of those has its own, so that questions reach the right one.
-    #[default]
-    Auto,
-    /// One for all.
-    Shared,
-    /// One each.
-    Dedicated,
-}
-
-/// Which generation of the protocol is spoken with an upstream.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-#[schemars(inline)]
-pub enum EraMode {
-    /// The gateway finds out, once, and remembers. An upstream that speaks both is spoken to in the modern way.
-    #[default]
-    Auto,
-    /// With an `initialize` handshake: 2024-11-05 to 2025-11-25.
-    Legacy,
-    /// With metadata in every request: 2026-07-28 on.
-    Modern,
-}
-
 /// Members that an ancestor accepted beside a transport they do not belong to. Kept and shown, never used.
+///
+/// ```
+/// use schemas::Definition;
+///
+/// let posted = r#"{"name":"time","transport":"stdio","command":"mcp-server-time","url":"https://x.example/mcp"}"#;
+/// let definition: Definition = serde_json::from_str(posted)?;
+/// assert_eq!(definition.inert.url.as_deref(), Some("https://x.example/mcp"));
+/// # Ok::<(), serde_json::Error>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Inert {
     /// A `url` declared for a stdio upstream.
@@ -176,59 +93,19 @@ pub struct Inert {
     pub args: Vec<String>,
 }
 
-/// Why a well-formed document is not a definition. The checks run in this order and the first failure wins.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum InvalidDefinition {
-    /// The name is missing or not allowed.
-    #[error(transparent)]
-    Name(#[from] InvalidName),
-    /// The transport is missing or unknown.
-    #[error("invalid transport type: {0}")]
-    Transport(String),
-    /// A stdio definition without a program.
-    #[error("command is required for stdio transport")]
-    NoCommand,
-    /// An HTTP definition without an address.
-    #[error("url is required for HTTP-based transports")]
-    NoUrl,
-    /// A filter mode other than `allow` and `block`.
-    #[error("tool filter validation failed: invalid tool filter mode: {0}")]
-    FilterMode(String),
-    /// A filter that lists nothing.
-    #[error("tool filter validation failed: tool filter list cannot be empty")]
-    FilterEmpty,
-    /// A quantity below zero; the field's wire name is inside.
-    #[error("{0} cannot be negative")]
-    Negative(&'static str),
-    /// An address that no HTTP client could use.
-    #[error("invalid url: {0}")]
-    Url(String),
-    /// A header that HTTP does not allow.
-    #[error("invalid header `{0}`: {1}")]
-    Header(String, &'static str),
-    /// A program or argument that no process could be given.
-    #[error("command and args cannot hold NUL bytes")]
-    Nul,
-    /// Neither an address nor a network.
-    #[error("invalid allowedIPs entry `{0}`: expected an IP address or a CIDR block")]
-    AllowedIp(String),
-    /// A session mode other than `auto`, `shared` and `dedicated`.
-    #[error("invalid sessionMode: {0} (must be 'auto', 'shared' or 'dedicated')")]
-    SessionMode(String),
-    /// An era other than `auto`, `legacy` and `modern`.
-    #[error("invalid era: {0} (must be 'auto', 'legacy' or 'modern')")]
-    Era(String),
-    /// The modern era over a transport that it has not.
-    #[error("era 'modern' needs transport stdio or streamable-http; sse is legacy only")]
-    ModernSse,
-    /// A placeholder came back for a secret that is not stored, or that belongs to another origin or program.
-    #[error("`{0}` is redacted and there is no stored value to keep")]
-    NothingToKeep(String),
-}
-
 impl Definition {
     /// A definition that declares nothing but how the upstream is reached.
+    ///
+    /// ```
+    /// use schemas::{Definition, Stdio, Transport};
+    ///
+    /// let program = Stdio { command: "mcp-server-time".to_owned(), args: Vec::new() };
+    /// let bare = Definition::new("time".parse()?, Transport::Stdio(program));
+    /// let definition = Definition { priority: Some(2), ..bare };
+    /// let body = r#"{"name":"time","transport":"stdio","command":"mcp-server-time","priority":2}"#;
+    /// assert_eq!(serde_json::to_string(&definition)?, body);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn new(name: ServerName, transport: Transport) -> Self {
         Self {
             name,
@@ -250,6 +127,17 @@ impl Definition {
     }
 
     /// The digests by which a caller sees that a secret differs from its own, keyed by place (`headers.X-Key`).
+    ///
+    /// ```
+    /// use schemas::{Definition, FingerprintSalt, Secret};
+    ///
+    /// let posted = r#"{"name":"docs","transport":"sse","url":"https://x.example/sse","headers":{"X-Key":"s3cret"}}"#;
+    /// let definition: Definition = serde_json::from_str(posted)?;
+    /// let salt = FingerprintSalt::new([7; 16]);
+    /// let mine = Secret::new("s3cret").fingerprint(&salt, "headers.X-Key");
+    /// assert_eq!(definition.fingerprints(&salt), [("headers.X-Key".to_owned(), mine)].into());
+    /// # Ok::<(), serde_json::Error>(())
+    /// ```
     pub fn fingerprints(&self, salt: &FingerprintSalt) -> BTreeMap<String, String> {
         let mut prints = BTreeMap::new();
         for (place, secret) in self.secrets() {
@@ -263,6 +151,22 @@ impl Definition {
     ///
     /// Headers and environment are kept only for the origin or the program they were declared for: who does not know a
     /// secret must not be able to have it sent elsewhere.
+    ///
+    /// ```
+    /// use schemas::{Definition, Secret, Transport};
+    ///
+    /// let posted = r#"{"name":"docs","transport":"sse","url":"https://x.example/sse","headers":{"X-Key":"s3cret"}}"#;
+    /// let stored: Definition = serde_json::from_str(posted)?;
+    ///
+    /// let mut changed: Definition = serde_json::from_str(&posted.replace("s3cret", "[redacted]"))?;
+    /// changed.keep_redacted(&stored)?;
+    /// assert_eq!(changed, stored);
+    ///
+    /// let mut elsewhere: Definition =
+    ///     serde_json::from_str(&posted.replace("s3cret", "[redacted]").replace("x.example", "evil.example"))?;
+    /// assert!(elsewhere.keep_redacted(&stored).is_err());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn keep_redacted(&mut self, stored: &Self) -> Result<(), InvalidDefinition> {
         let same_receiver = self.receiver() == stored.receiver();
         let kept = |place: &str| same_receiver || place.starts_with("authTokens.");
@@ -277,6 +181,15 @@ impl Definition {
     }
 
     /// Whether a caller at this address may use the upstream's endpoints.
+    ///
+    /// ```
+    /// let posted = r#"{"name":"time","transport":"stdio","command":"x","allowedIPs":["10.0.0.0/8"]}"#;
+    /// let definition: schemas::Definition = serde_json::from_str(posted)?;
+    /// assert!(definition.allows("10.1.2.3".parse()?));
+    /// assert!(definition.allows("::ffff:10.1.2.3".parse()?), "the same address, as a dual-stack socket gives it");
+    /// assert!(!definition.allows("192.0.2.1".parse()?));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn allows(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();
         self.access.allowed_ips.is_empty() || self.access.allowed_ips.iter().any(|net| net.contains(&address))
@@ -311,27 +224,5 @@ impl Definition {
         let tokens =
             self.access.auth_tokens.iter_mut().enumerate().map(|(i, token)| (format!("authTokens.{i}"), token));
         headers.chain(env).chain(tokens).collect()
-    }
-}
-
-impl ToolFilter {
-    /// Whether a tool with this name passes.
-    pub fn passes(&self, tool: &str) -> bool {
-        let listed = self.list.iter().any(|name| name == tool);
-        match self.mode {
-            FilterMode::Allow => listed,
-            FilterMode::Block => !listed,
-        }
-    }
-}
-
-impl Transport {
-    /// The transport's name on the wire.
-    pub fn kind(&self) -> &'static str {
-        match self {
-            Self::Stdio(_) => "stdio",
-            Self::Sse(_) => "sse",
-            Self::StreamableHttp(_) => "streamable-http",
-        }
     }
 }

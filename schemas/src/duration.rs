@@ -20,6 +20,11 @@ const UNITS: [(&str, u64); 8] = [
 ];
 
 /// Why a text is not a duration.
+///
+/// ```
+/// let error = schemas::parse_duration("30").map_err(|error| error.to_string());
+/// assert_eq!(error, Err("invalid duration `30`: a unit is one of ns, us, ms, s, m, h".to_owned()));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("invalid duration `{text}`: {reason}")]
 pub struct InvalidDuration {
@@ -31,6 +36,16 @@ pub struct InvalidDuration {
 /// integer is written.
 ///
 /// A negative value is kept as read, because its refusal has a place in the order of a definition's checks.
+///
+/// ```
+/// use schemas::WireDuration;
+///
+/// let text: WireDuration = serde_json::from_str(r#""1.5s""#)?;
+/// let number: WireDuration = serde_json::from_str("1500000000")?;
+/// assert_eq!(text, number);
+/// assert_eq!(serde_json::to_string(&text)?, "1500000000");
+/// # Ok::<(), serde_json::Error>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct WireDuration {
     nanoseconds: i64,
@@ -38,11 +53,29 @@ pub struct WireDuration {
 
 impl WireDuration {
     /// The duration, or nothing when it is negative.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use schemas::WireDuration;
+    ///
+    /// assert_eq!(WireDuration::from(Duration::from_secs(30)).get(), Some(Duration::from_secs(30)));
+    /// assert_eq!(serde_json::from_str::<WireDuration>(r#""-30s""#)?.get(), None);
+    /// # Ok::<(), serde_json::Error>(())
+    /// ```
     pub fn get(self) -> Option<Duration> {
         u64::try_from(self.nanoseconds).ok().map(Duration::from_nanos)
     }
 
     /// Whether it is exactly zero, which the wire uses for "not set".
+    ///
+    /// ```
+    /// use schemas::WireDuration;
+    ///
+    /// assert!(WireDuration::default().is_zero());
+    /// assert!(!serde_json::from_str::<WireDuration>(r#""1ns""#)?.is_zero());
+    /// # Ok::<(), serde_json::Error>(())
+    /// ```
     pub fn is_zero(&self) -> bool {
         self.nanoseconds == 0
     }

@@ -9,6 +9,14 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Names that would shadow the gateway's own paths.
+///
+/// ```
+/// use schemas::{InvalidName, RESERVED_NAMES, ServerName};
+///
+/// for name in RESERVED_NAMES {
+///     assert_eq!(name.parse::<ServerName>(), Err(InvalidName::Reserved(name.to_owned())));
+/// }
+/// ```
 pub const RESERVED_NAMES: [&str; 9] =
     ["admin", "mcp", "sse", "message", "healthz", "readyz", "metrics", "api", "mcp-proxy"];
 
@@ -31,6 +39,14 @@ const MAX_LENGTH: usize = 64;
 pub struct ServerName(Arc<str>);
 
 /// Why a text is not the name of an upstream.
+///
+/// ```
+/// use schemas::{InvalidName, ServerName};
+///
+/// let error = "my server".parse::<ServerName>();
+/// assert_eq!(error, Err(InvalidName::Characters("my server".to_owned())));
+/// assert_eq!(InvalidName::Empty.to_string(), "name is required");
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum InvalidName {
@@ -50,11 +66,25 @@ pub enum InvalidName {
 
 impl ServerName {
     /// The name as text.
+    ///
+    /// ```
+    /// let name: schemas::ServerName = "time".parse()?;
+    /// assert_eq!(format!("http://127.0.0.1:6001/{}/stream", name.as_str()), "http://127.0.0.1:6001/time/stream");
+    /// # Ok::<(), schemas::InvalidName>(())
+    /// ```
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
     /// A name that an older gateway stored, taken as it is: what once was accepted must still load.
+    ///
+    /// ```
+    /// use schemas::ServerName;
+    ///
+    /// assert!("my server".parse::<ServerName>().is_err());
+    /// assert_eq!(ServerName::stored("my server")?.as_str(), "my server");
+    /// # Ok::<(), schemas::InvalidName>(())
+    /// ```
     pub fn stored(name: &str) -> Result<Self, InvalidName> {
         if name.is_empty() { Err(InvalidName::Empty) } else { Ok(Self(name.into())) }
     }

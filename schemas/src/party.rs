@@ -10,6 +10,12 @@ use serde::{Deserialize, Serialize};
 const MAX_CHARS: usize = 128;
 
 /// A text that names neither an owner nor a holder.
+///
+/// ```
+/// let error = "team-a ".parse::<schemas::Owner>().map_err(|error| error.to_string());
+/// let reason = "an owner is 1 to 128 printable characters without spaces at the ends, and not `.` or `..`";
+/// assert_eq!(error, Err(reason.to_owned()));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{what} is 1 to 128 printable characters without spaces at the ends, and not `.` or `..`")]
 pub struct InvalidParty {
@@ -25,6 +31,13 @@ macro_rules! party {
 
         impl $name {
             /// The name as text.
+            ///
+            /// ```
+            /// let owner: schemas::Owner = "team-a".parse()?;
+            /// let holder: schemas::Holder = "ci-run-4711".parse()?;
+            /// assert_eq!([owner.as_str(), holder.as_str()], ["team-a", "ci-run-4711"]);
+            /// # Ok::<(), schemas::InvalidParty>(())
+            /// ```
             pub fn as_str(&self) -> &str {
                 &self.0
             }

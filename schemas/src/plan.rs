@@ -2,6 +2,17 @@
 //!
 //! It holds no secret and nothing that one could be guessed from offline: what is declared and what was found are there
 //! as keyed digests.
+//!
+//! ```
+//! use schemas::plan::SavedPlan;
+//!
+//! let file = r#"{"version":1,"gateway":"http://127.0.0.1:6001","owner":"team-a","salt":"00ff","changes":[
+//!     {"name":"time","change":"create","declared":"9d0b","source":"workflows/chat.yaml:12"}
+//! ]}"#;
+//! let plan: SavedPlan = serde_json::from_str(file)?;
+//! assert!(plan.changes.iter().map(|change| format!("{} {}", change.change, change.name)).eq(["create time"]));
+//! # Ok::<(), serde_json::Error>(())
+//! ```
 
 use std::fmt;
 
@@ -11,6 +22,23 @@ use serde::{Deserialize, Serialize};
 use crate::FingerprintSalt;
 
 /// A plan as it is written down. `sync --plan` carries it out only if files and gateway are as they were when it was made.
+///
+/// ```
+/// use schemas::FingerprintSalt;
+/// use schemas::plan::{Adopt, Prune, SavedPlan};
+///
+/// let plan = SavedPlan {
+///     version: 1,
+///     gateway: "http://127.0.0.1:6001".to_owned(),
+///     owner: "team-a".to_owned(),
+///     adopt: Adopt::Nothing,
+///     prune: Prune::Owned,
+///     salt: FingerprintSalt::new([7; 16]),
+///     changes: Vec::new(),
+/// };
+/// assert_eq!(serde_json::from_str::<SavedPlan>(&serde_json::to_string(&plan)?)?, plan);
+/// # Ok::<(), serde_json::Error>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 #[schemars(title = "Plan")]
@@ -37,6 +65,15 @@ pub struct SavedPlan {
 }
 
 /// One change of a [`SavedPlan`].
+///
+/// ```
+/// use schemas::plan::SavedChange;
+///
+/// let text = r#"{"name":"time","change":"update","reasons":[{"field":"timeout","detail":"30s -> 1m"}]}"#;
+/// let change: SavedChange = serde_json::from_str(text)?;
+/// assert!(change.reasons.iter().map(ToString::to_string).eq(["timeout (30s -> 1m)"]));
+/// # Ok::<(), serde_json::Error>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 #[schemars(title = "Change")]
@@ -63,6 +100,14 @@ pub struct SavedChange {
 }
 
 /// Which registrations may be changed, and so taken over, besides the owner's.
+///
+/// ```
+/// use schemas::plan::Adopt;
+///
+/// assert_eq!(serde_json::to_string(&Adopt::Unowned)?, r#""unowned""#);
+/// assert_eq!(Adopt::default(), Adopt::Nothing);
+/// # Ok::<(), serde_json::Error>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 #[schemars(inline)]
@@ -77,6 +122,14 @@ pub enum Adopt {
 }
 
 /// Which registrations are removed because nothing declares them.
+///
+/// ```
+/// use schemas::plan::Prune;
+///
+/// assert_eq!(serde_json::from_str::<Prune>(r#""owned""#)?, Prune::Owned);
+/// assert_eq!(Prune::default(), Prune::Nothing);
+/// # Ok::<(), serde_json::Error>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 #[schemars(inline)]
@@ -89,6 +142,15 @@ pub enum Prune {
 }
 
 /// One thing that differs.
+///
+/// ```
+/// use schemas::plan::Reason;
+///
+/// // Of a secret only that it differs is told.
+/// let reason: Reason = serde_json::from_str(r#"{"field":"headers.Authorization"}"#)?;
+/// assert_eq!(reason.to_string(), "headers.Authorization");
+/// # Ok::<(), serde_json::Error>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[schemars(title = "Difference")]
 pub struct Reason {

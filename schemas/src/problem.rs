@@ -28,11 +28,24 @@ pub struct Problem {
 
 impl Problem {
     /// A problem that says only `error`.
+    ///
+    /// ```
+    /// use schemas::Problem;
+    ///
+    /// let problem: Problem = serde_json::from_str(r#"{"error":"MCP not found"}"#)?;
+    /// assert_eq!(problem, Problem::new("MCP not found"));
+    /// # Ok::<(), serde_json::Error>(())
+    /// ```
     pub fn new(error: impl Into<String>) -> Self {
         Self { error: error.into(), ..Self::default() }
     }
 
     /// Adds the cause.
+    ///
+    /// ```
+    /// let problem = schemas::Problem::new("Invalid MCP definition").details("name is required");
+    /// assert_eq!(problem.details.as_deref(), Some("name is required"));
+    /// ```
     #[must_use]
     pub fn details(mut self, details: impl Into<String>) -> Self {
         self.details = Some(details.into());
@@ -40,6 +53,11 @@ impl Problem {
     }
 
     /// Adds the name of the registration.
+    ///
+    /// ```
+    /// let problem = schemas::Problem::new("MCP already exists").named("time");
+    /// assert_eq!(problem.name.as_deref(), Some("time"));
+    /// ```
     #[must_use]
     pub fn named(mut self, name: impl Into<String>) -> Self {
         self.name = Some(name.into());
@@ -47,6 +65,14 @@ impl Problem {
     }
 
     /// Adds the stable word.
+    ///
+    /// ```
+    /// use schemas::Problem;
+    /// use schemas::admin::NO_SUCH_LOCK;
+    ///
+    /// let problem = Problem::new("Lock not found").code(NO_SUCH_LOCK);
+    /// assert!(matches!(problem.code.as_deref(), Some(NO_SUCH_LOCK)));
+    /// ```
     #[must_use]
     pub fn code(mut self, code: impl Into<String>) -> Self {
         self.code = Some(code.into());

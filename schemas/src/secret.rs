@@ -7,6 +7,12 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 /// What stands in the place of a secret wherever a person or a log can see it.
+///
+/// ```
+/// use schemas::{REDACTED, Secret};
+///
+/// assert_eq!(format!("{:?}", Secret::new("hunter2")), REDACTED);
+/// ```
 pub const REDACTED: &str = "[redacted]";
 
 /// A text that prints as `[redacted]` and is read through [`Secret::expose`] only.
@@ -24,21 +30,48 @@ pub struct Secret(String);
 
 impl Secret {
     /// Wraps a text.
+    ///
+    /// ```
+    /// use schemas::Secret;
+    ///
+    /// assert_eq!(Secret::new("hunter2"), Secret::from("hunter2".to_owned()));
+    /// ```
     pub fn new(value: impl Into<String>) -> Self {
         Self(value.into())
     }
 
     /// The text itself. Every use of this is a place to review.
+    ///
+    /// ```
+    /// let token = schemas::Secret::new("hunter2");
+    /// assert_eq!(format!("Authorization: Bearer {}", token.expose()), "Authorization: Bearer hunter2");
+    /// ```
     pub fn expose(&self) -> &str {
         &self.0
     }
 
     /// Whether this is the placeholder that a view shows, sent back unchanged.
+    ///
+    /// ```
+    /// use schemas::Secret;
+    ///
+    /// assert!(Secret::new("[redacted]").is_redacted());
+    /// assert!(!Secret::new("hunter2").is_redacted());
+    /// ```
     pub fn is_redacted(&self) -> bool {
         self.0 == REDACTED
     }
 
     /// A keyed digest of the value in its place: equal for equal secrets under one salt, and saying nothing else.
+    ///
+    /// ```
+    /// use schemas::{FingerprintSalt, Secret};
+    ///
+    /// let (salt, place) = (FingerprintSalt::new([7; 16]), "headers.X-Key");
+    /// let stored = Secret::new("hunter2").fingerprint(&salt, place);
+    /// assert_eq!(stored, Secret::new("hunter2").fingerprint(&salt, place));
+    /// assert_ne!(stored, Secret::new("hunter3").fingerprint(&salt, place));
+    /// ```
     pub fn fingerprint(&self, salt: &FingerprintSalt, place: &str) -> String {
         let mut digest = Sha256::new();
         for part in [salt.0.as_str(), place, self.expose()] {
@@ -68,12 +101,28 @@ impl fmt::Debug for Secret {
 }
 
 /// The salt under which one gateway shows its secrets' fingerprints, so that they cannot be compared across gateways.
+///
+/// ```
+/// use schemas::{FingerprintSalt, Secret};
+///
+/// let token = Secret::new("hunter2");
+/// let [one, other] = [[1; 16], [2; 16]].map(FingerprintSalt::new);
+/// assert_ne!(token.fingerprint(&one, "env.TOKEN"), token.fingerprint(&other, "env.TOKEN"));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct FingerprintSalt(String);
 
 impl FingerprintSalt {
     /// A salt from random bytes, which the caller draws.
+    ///
+    /// ```
+    /// use schemas::FingerprintSalt;
+    ///
+    /// let salt = FingerprintSalt::new([0xa7; 16]);
+    /// assert_eq!(serde_json::to_string(&salt)?, format!("\"{}\"", "a7".repeat(16)));
+    /// # Ok::<(), serde_json::Error>(())
+    /// ```
     pub fn new(random: [u8; 16]) -> Self {
         Self(random.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}")))
     }

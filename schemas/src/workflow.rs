@@ -3,24 +3,48 @@
 //! These types say what is written, not whether it makes sense: `register-service` checks the meaning, because only
 //! it knows the positions to report. The JSON Schemas for editors are generated from here, so the field docs are
 //! what an author reads in a hover. What an editor can check besides the types is in `form`.
+//!
+//! ```
+//! use schemas::workflow::{McpItem, WorkflowDocument};
+//!
+//! let file = r#"{"id": "support-desk", "mcps": ["shared", {"id": "time", "command": "mcp-server-time"}]}"#;
+//! let workflow: WorkflowDocument = serde_json::from_str(file)?;
+//! let ids = workflow.mcps.iter().map(|item| match item {
+//!     McpItem::Entry(entry) => entry.id.as_deref().unwrap_or_default(),
+//!     McpItem::Selector(id) => id,
+//! });
+//! assert!(ids.eq(["shared", "time"]));
+//! # Ok::<(), serde_json::Error>(())
+//! ```
 
 mod entry;
 mod example;
 mod form;
 mod scalar;
+#[expect(dead_code, reason = "only the schemas of its types are used")]
 mod step;
 
 use std::fmt;
 
 use schemars::JsonSchema;
-use serde::de::{self, Visitor};
+use serde::de::{self, IgnoredAny, Visitor};
 use serde::{Deserialize, Deserializer};
 
 pub use crate::workflow::entry::{GATEWAY_SETTINGS_KEYS, GatewaySettings, MCP_ENTRY_KEYS, McpEntry};
 pub use crate::workflow::scalar::{CommandLine, Text};
-pub use crate::workflow::step::{Action, Shape, Task, ToolName};
+use crate::workflow::step::{Action, Task, ToolName};
 
 /// A workflow file. The keys that matter to the gateway are described here; the engine reads more, and those are let be.
+///
+/// ```
+/// use schemas::workflow::WorkflowDocument;
+///
+/// // What belongs to the engine is passed over, whatever it is.
+/// let file = r#"{"id": "w", "tasks": 7, "schedule": {"cron": "0 9 * * *"}}"#;
+/// let workflow: WorkflowDocument = serde_json::from_str(file)?;
+/// assert_eq!((workflow.id.as_deref(), workflow.mcps.len()), (Some("w"), 0));
+/// # Ok::<(), serde_json::Error>(())
+/// ```
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(default)]
 #[schemars(title = "Workflow", transform = form::file, transform = form::not_a_project)]
@@ -38,13 +62,24 @@ pub struct WorkflowDocument {
     pub agents: Vec<AgentItem>,
     /// Variables for the templates of this document, as `{{ .env.NAME }}`. A variable of the process, of an `--env-file`
     /// or of `--set` hides one of the same name.
-    #[schemars(example = example::some_variables())]
-    pub env: Shape<Variables>,
+    #[schemars(with = "Variables", example = example::some_variables())]
+    pub env: IgnoredAny,
     /// What the workflow does, step by step. Of a task, only the tools and agents that it names are looked at.
-    pub tasks: Shape<Vec<Task>>,
+    #[schemars(with = "Vec<Task>")]
+    pub tasks: IgnoredAny,
 }
 
 /// An agent file, or an agent inside a workflow. The engine reads more keys than are described here, and those are let be.
+///
+/// ```
+/// use schemas::workflow::AgentDocument;
+///
+/// let file = r#"{"id": "researcher", "mcps": [{"id": "search", "url": "https://search.example.com/mcp"}],
+///     "actions": [{"id": "find", "tool": "$mcp(search#web_search)"}]}"#;
+/// let agent: AgentDocument = serde_json::from_str(file)?;
+/// assert_eq!((agent.id.as_deref(), agent.mcps.len()), (Some("researcher"), 1));
+/// # Ok::<(), serde_json::Error>(())
+/// ```
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(default)]
 #[schemars(title = "Agent", transform = form::file, transform = form::not_a_project)]
@@ -57,17 +92,28 @@ pub struct AgentDocument {
     #[schemars(example = example::a_server(), example = example::some_ids())]
     pub mcps: Vec<McpItem>,
     /// What the agent can be asked to do. An action may name a tool of a server, as `$mcp(server#tool)`.
-    pub actions: Shape<Vec<Action>>,
+    #[schemars(with = "Vec<Action>")]
+    pub actions: IgnoredAny,
     /// A tool that every action may use.
-    pub tool: Shape<ToolName>,
+    #[schemars(with = "ToolName")]
+    pub tool: IgnoredAny,
     /// Tools that every action may use.
-    pub tools: Shape<Vec<ToolName>>,
+    #[schemars(with = "Vec<ToolName>")]
+    pub tools: IgnoredAny,
     /// Variables for the templates of this document, as `{{ .env.NAME }}`.
-    #[schemars(example = example::some_variables())]
-    pub env: Shape<Variables>,
+    #[schemars(with = "Variables", example = example::some_variables())]
+    pub env: IgnoredAny,
 }
 
 /// The project file, `compozy.yaml`. It governs the folder it lies in.
+///
+/// ```
+/// use schemas::workflow::ProjectDocument;
+///
+/// let project: ProjectDocument = serde_json::from_str(r#"{"name": "shop", "use_proxy_default": true}"#)?;
+/// assert_eq!((project.name.as_deref(), project.use_proxy_default), (Some("shop"), Some(true)));
+/// # Ok::<(), serde_json::Error>(())
+/// ```
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(default)]
 #[schemars(title = "Project", transform = form::project)]
@@ -82,14 +128,24 @@ pub struct ProjectDocument {
     #[schemars(example = true)]
     pub use_proxy_default: Option<bool>,
     /// Variables for the templates of every document of the project, as `{{ .env.NAME }}`. A document's own hide them.
-    #[schemars(example = example::some_variables())]
-    pub env: Shape<Variables>,
+    #[schemars(with = "Variables", example = example::some_variables())]
+    pub env: IgnoredAny,
 }
 
 /// Variables by name.
-pub type Variables = std::collections::BTreeMap<String, Option<Text>>;
+type Variables = std::collections::BTreeMap<String, Option<Text>>;
 
 /// An entry of `mcps`: a server, or the id of one declared elsewhere.
+///
+/// ```
+/// use schemas::workflow::McpItem;
+///
+/// let here: McpItem = serde_json::from_str(r#"{"id": "time", "command": "mcp-server-time"}"#)?;
+/// assert!(matches!(here, McpItem::Entry(entry) if entry.id.as_deref() == Some("time")));
+/// let elsewhere: McpItem = serde_json::from_str(r#""time""#)?;
+/// assert!(matches!(elsewhere, McpItem::Selector(id) if id == "time"));
+/// # Ok::<(), serde_json::Error>(())
+/// ```
 #[derive(Debug, Clone, JsonSchema)]
 #[schemars(untagged, transform = form::or_reference)]
 #[expect(clippy::large_enum_variant, reason = "nearly every item is an entry")]
@@ -101,6 +157,15 @@ pub enum McpItem {
 }
 
 /// An entry of `agents`: an agent, or the id of one declared elsewhere.
+///
+/// ```
+/// use schemas::workflow::{AgentItem, WorkflowDocument};
+///
+/// let workflow: WorkflowDocument = serde_json::from_str(r#"{"agents": ["reviewer", {"id": "researcher"}]}"#)?;
+/// let declared_here = workflow.agents.iter().filter(|item| matches!(item, AgentItem::Agent(_)));
+/// assert_eq!(declared_here.count(), 1);
+/// # Ok::<(), serde_json::Error>(())
+/// ```
 #[derive(Debug, Clone, JsonSchema)]
 #[schemars(untagged)]
 pub enum AgentItem {

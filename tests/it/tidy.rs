@@ -30,6 +30,13 @@ const ROWS: [&str; 10] = [
 const FORBIDDEN: [&str; 6] = ["todo!", "unimplemented!", "#[ignore", "#[allow(", "#![allow(", "super::super::"];
 const MAX_LINES: usize = 500;
 
+/// The packages that others link. What is `pub` there is reachable, because `unreachable_pub` is on.
+const LIBRARIES: [&str; 3] = ["schemas", "proxy-client", "register-service"];
+/// What follows `pub` where an item begins and not a field, a module or an import.
+const ITEMS: &str = "struct enum union trait fn async const static type unsafe";
+/// What an example is, as against a fence around a text or around code that is never compiled.
+const COMPILED: [&str; 4] = ["", "no_run", "should_panic", "compile_fail"];
+
 #[test]
 fn the_top_level_holds_exactly_the_map() -> io::Result<()> {
     nothing_wrong(&top_level(&paths()?));
@@ -74,6 +81,12 @@ fn only_the_source_module_names_the_yaml_crate() -> io::Result<()> {
 #[test]
 fn the_environment_is_read_in_one_file_per_package() -> io::Result<()> {
     nothing_wrong(&too_many_readers(&sources()?));
+    Ok(())
+}
+
+#[test]
+fn every_public_item_of_a_library_has_an_example() -> io::Result<()> {
+    nothing_wrong(&without_example(&sources()?));
     Ok(())
 }
 
@@ -147,6 +160,49 @@ fn too_many_readers(sources: &[(String, String)]) -> Vec<String> {
         _ => files.len() > 1,
     };
     by_package.into_iter().filter(wrong).map(|(_, files)| files.join(", ") + ": read the environment").collect()
+}
+
+fn without_example(sources: &[(String, String)]) -> Vec<String> {
+    let of_libraries = sources.iter().filter(|(path, _)| is_of_library(path, sources));
+    let bare = |(path, text): &(String, String)| -> Vec<String> {
+        let items = bare_items(text).into_iter();
+        items.map(|(line, item)| format!("{path}:{line}: `{item}` has no example")).collect()
+    };
+    of_libraries.flat_map(bare).collect()
+}
+
+/// Whether a file is part of what others link: `lib.rs` or below a module of it, where a binary has modules of its own.
+fn is_of_library(path: &str, sources: &[(String, String)]) -> bool {
+    let Some((package, inside)) = path.split_once("/src/") else { return false };
+    let (root, module) = (format!("{package}/src/lib.rs"), format!("mod {};", identifier(inside)));
+    let is_module = |line: &str| line == module || line.ends_with(&format!(" {module}"));
+    let is_mounted = || sources.iter().any(|(path, text)| *path == root && code(text).lines().any(is_module));
+    LIBRARIES.contains(&package) && (path == root || is_mounted())
+}
+
+/// The public items without an example in their doc comments, each with its line. Those that a macro names have the
+/// comments which it is given.
+fn bare_items(text: &str) -> Vec<(usize, &str)> {
+    let (mut bare, mut fences, mut has_example, mut is_in_trait) = (Vec::new(), 0, false, false);
+    for (at, line) in text.lines().enumerate() {
+        let trimmed = line.trim_start();
+        if let Some(doc) = trimmed.strip_prefix("///") {
+            let fence = doc.trim_start().strip_prefix("```");
+            has_example |= fences % 2 == 0 && fence.is_some_and(|kind| COMPILED.contains(&kind));
+            fences += usize::from(fence.is_some());
+            continue;
+        }
+        let item = if is_in_trait { Some(trimmed) } else { trimmed.strip_prefix("pub ") };
+        let is_item = item.is_some_and(|item| ITEMS.split(' ').any(|word| word == identifier(item)));
+        if is_item && !has_example && !line.contains(" $") {
+            bare.push((at + 1, trimmed));
+        }
+        if is_item || line.is_empty() || line.ends_with(['{', '}', ';']) {
+            (fences, has_example) = (0, false);
+        }
+        is_in_trait = line != "}" && (is_in_trait || line.starts_with("pub trait "));
+    }
+    bare
 }
 
 /// The top-level modules that a file of the gateway names, by `crate::` or, where that means the same, by `super::`.
@@ -297,4 +353,32 @@ fn finds_a_second_reader_of_the_environment() {
     assert!(wrong("proxy-server/src/config/env.rs proxy-client/src/builder.rs").is_empty());
     assert_eq!(wrong("proxy-server/src/ui.rs"), ["proxy-server/src/ui.rs: read the environment"]);
     assert_eq!(wrong("a/src/b.rs a/src/c.rs"), ["a/src/b.rs, a/src/c.rs: read the environment"]);
+}
+
+#[test]
+fn finds_a_public_item_without_an_example() {
+    let bare = |text: &str| bare_items(text).into_iter().map(|(line, _)| line).collect::<Vec<usize>>();
+    let example = "/// A.\n///\n/// ```\n/// let a = 1;\n/// ```\n";
+    assert_eq!(bare(&format!("{example}#[derive(Debug)]\npub struct A {{\n    /// A.\n    pub a: B,\n}}\n")), [0; 0]);
+    assert_eq!(bare("/// A.\npub struct A;\n\npub(crate) struct B;\npub use b::C;\npub mod d;"), [2]);
+    assert_eq!(bare("impl A {\n    /// A.\n    pub async fn a() {\n    }\n\n    pub const B: u8 = 1;\n}"), [3, 6]);
+    assert_eq!(bare(&format!("{example}pub fn a(\n    a: u8,\n) {{}}\npub fn b() {{}}\n")), [9]);
+    for fence in ["text", "ignore"] {
+        assert_eq!(bare(&(example.replacen("```", &format!("```{fence}"), 1) + "pub enum A {}")), [6], "{fence}");
+    }
+    let in_trait = "pub trait A {\n    /// B.\n    fn b(&self);\n}\n\nfn c() {}\n";
+    assert_eq!(bare(&format!("{example}{in_trait}")), [8]);
+    assert_eq!(bare("$(#[$doc])*\npub struct $name(String);"), [0; 0]);
+}
+
+#[test]
+fn finds_the_files_of_a_library() {
+    let sources =
+        ["schemas/src/lib.rs", "schemas/src/a.rs", "schemas/src/b/c.rs", "schemas/src/main.rs", "schemas/src/bin/d.rs"];
+    let text = "//! mod main;\npub mod a;\n#[cfg(test)]\nmod b;\npub fn f() {}\n".to_owned();
+    let sources = sources.map(|path| (path.to_owned(), text.clone()));
+    let found =
+        ["lib.rs", "a.rs", "b/c.rs"].map(|file| format!("schemas/src/{file}:5: `pub fn f() {{}}` has no example"));
+    assert_eq!(without_example(&sources), found);
+    assert!(!is_of_library("proxy-server/src/lib.rs", &sources));
 }

@@ -11,6 +11,19 @@ use crate::error::Error;
 use crate::request::{Answer, Call, registration};
 
 /// What became of a change that depended on a revision.
+///
+/// ```
+/// use proxy_client::Conditional;
+/// use schemas::admin::{Revision, StaleRevision};
+///
+/// let told = |outcome: Conditional<bool>| match outcome {
+///     Conditional::Done(was_there) => format!("removed: {was_there}"),
+///     Conditional::Stale(stale) => format!("look again, it is at {}", stale.revision),
+/// };
+/// assert_eq!(told(Conditional::Done(true)), "removed: true");
+/// let stale = StaleRevision::new("time", Revision::new(8), None);
+/// assert_eq!(told(Conditional::Stale(stale)), "look again, it is at 8");
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[must_use]
 pub enum Conditional<T> {
@@ -22,6 +35,16 @@ pub enum Conditional<T> {
 
 impl<T> Conditional<T> {
     /// The change, for callers to whom a state that has moved on is an error of their own.
+    ///
+    /// ```
+    /// use proxy_client::Conditional;
+    /// use schemas::admin::{Revision, StaleRevision};
+    ///
+    /// assert_eq!(Conditional::Done(7).done(), Ok(7));
+    /// let stale = StaleRevision::new("time", Revision::new(8), Some("team-b"));
+    /// let owner = Conditional::<()>::Stale(stale).done().err().and_then(|stale| stale.owner);
+    /// assert_eq!(owner.as_deref(), Some("team-b"));
+    /// ```
     pub fn done(self) -> Result<T, StaleRevision> {
         match self {
             Self::Done(done) => Ok(done),

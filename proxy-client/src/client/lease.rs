@@ -16,6 +16,19 @@ use crate::retry::Rule;
 const WHAT: &str = "leases";
 
 /// How a registration with a lease ended well.
+///
+/// ```
+/// use proxy_client::RegisteredLeased;
+/// use schemas::admin::Revision;
+///
+/// let must_be_removed = |outcome: &RegisteredLeased| match outcome {
+///     RegisteredLeased::CreatedForGood => true,
+///     RegisteredLeased::Created { .. } | RegisteredLeased::AlreadyExists => false,
+/// };
+/// let expires_at = "2026-11-21T10:00:30Z".to_owned();
+/// assert!(!must_be_removed(&RegisteredLeased::Created { revision: Revision::new(7), expires_at }));
+/// assert!(must_be_removed(&RegisteredLeased::CreatedForGood));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RegisteredLeased {
     /// The gateway stored it, and removes it when the last lease on it has ended.

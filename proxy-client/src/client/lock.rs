@@ -13,6 +13,20 @@ use crate::request::{Call, segment};
 const WHAT: &str = "locks";
 
 /// A lock that was taken. It ends by itself at [`expires_at`](Self::expires_at); dropping it does not end it.
+///
+/// ```no_run
+/// use std::time::Duration;
+///
+/// use proxy_client::{Client, Locking};
+///
+/// # async fn run(client: Client) -> Result<(), Box<dyn std::error::Error>> {
+/// let (owner, holder) = ("team-a".parse()?, "ci-run-4711".parse()?);
+/// if let Locking::Taken(lock) = client.lock(&owner, &holder, Duration::from_secs(30)).await? {
+///     println!("{} keeps others from what {} owns, until {}", lock.holder, lock.owner, lock.expires_at);
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Lock {
@@ -28,6 +42,22 @@ pub struct Lock {
 }
 
 /// Whether a lock was taken.
+///
+/// ```
+/// use proxy_client::Locking;
+/// use schemas::admin::LockHeld;
+///
+/// let told = |outcome: Locking| match outcome {
+///     Locking::Taken(lock) => format!("mine until {}", lock.expires_at),
+///     Locking::Held(held) => format!("{} has it until {}", held.holder, held.expires_at),
+/// };
+/// let held: LockHeld = serde_json::from_str(
+///     r#"{"error":"Owner is locked","code":"lock_held","holder":"ci-run-4710",
+///         "since":"2026-11-21T09:59:50Z","expiresAt":"2026-11-21T10:00:20Z"}"#,
+/// )?;
+/// assert_eq!(told(Locking::Held(held)), "ci-run-4710 has it until 2026-11-21T10:00:20Z");
+/// # Ok::<(), serde_json::Error>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[must_use]
 pub enum Locking {
@@ -38,6 +68,16 @@ pub enum Locking {
 }
 
 /// Whether a lock was renewed.
+///
+/// ```
+/// use proxy_client::Renewal;
+///
+/// let may_go_on = |outcome: &Renewal| match outcome {
+///     Renewal::Renewed(_) => true,
+///     Renewal::Lost(_) => false,
+/// };
+/// assert!(!may_go_on(&Renewal::Lost(None)), "nobody has the lock, but somebody may have had it meanwhile");
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[must_use]
 pub enum Renewal {

@@ -7,6 +7,17 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 /// How a registration ended well.
+///
+/// ```no_run
+/// use proxy_client::Registered;
+///
+/// # async fn run(client: proxy_client::Client, wanted: schemas::Definition) -> Result<(), proxy_client::Error> {
+/// if client.register(&wanted).await? == Registered::AlreadyExists {
+///     client.update(&wanted).await?;
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Registered {
     /// The gateway stored it and connects in the background.
@@ -16,6 +27,17 @@ pub enum Registered {
 }
 
 /// What became of a changed definition.
+///
+/// ```no_run
+/// # async fn run(client: proxy_client::Client, wanted: schemas::Definition) -> Result<(), proxy_client::Error> {
+/// let updated = client.update(&wanted).await?;
+/// match updated.revision {
+///     Some(revision) => println!("{} is at revision {revision}", wanted.name),
+///     None => println!("this gateway does not tell whether somebody else changed {} meanwhile", wanted.name),
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Updated {
@@ -26,6 +48,18 @@ pub struct Updated {
 }
 
 /// How a tool call was answered.
+///
+/// ```no_run
+/// use proxy_client::ToolOutcome;
+///
+/// # async fn run(client: proxy_client::Client, call: schemas::admin::ToolCall) -> Result<(), proxy_client::Error> {
+/// let for_the_model = match client.call_tool(&call).await? {
+///     ToolOutcome::Success(result) => result.to_text(),
+///     ToolOutcome::Failure(failure) => format!("the tool failed: {}", failure.message()),
+/// };
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone)]
 pub enum ToolOutcome {
     /// The tool gave a result.
@@ -35,10 +69,31 @@ pub enum ToolOutcome {
 }
 
 /// What a tool gave.
+///
+/// ```no_run
+/// # use schemas::admin::ToolCall;
+/// # async fn run(client: proxy_client::Client, call: ToolCall) -> Result<(), Box<dyn std::error::Error>> {
+/// let result = client.call_tool(&call).await?.into_result()?;
+/// match result.text() {
+///     Some(text) => println!("{text}"),
+///     None => println!("no text, but {}", result.to_text()),
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone)]
 pub struct ToolResult(ToolCallAnswer);
 
 /// Why a tool call gave no result.
+///
+/// ```no_run
+/// # async fn run(client: proxy_client::Client, call: schemas::admin::ToolCall) -> Result<(), proxy_client::Error> {
+/// if let Err(failure) = client.call_tool(&call).await?.into_result() {
+///     eprintln!("{failure}"); // tool execution error: ...
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("tool execution error: {message}")]
 pub struct ToolFailure {
@@ -55,6 +110,15 @@ impl ToolOutcome {
     }
 
     /// The two endings as a result, for callers to whom a failed tool is an error.
+    ///
+    /// ```no_run
+    /// # use schemas::admin::ToolCall;
+    /// # async fn run(client: proxy_client::Client, call: ToolCall) -> Result<(), Box<dyn std::error::Error>> {
+    /// // The first `?` is for a call without an answer, the second for a tool that failed.
+    /// let result = client.call_tool(&call).await?.into_result()?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn into_result(self) -> Result<ToolResult, ToolFailure> {
         match self {
             Self::Success(result) => Ok(result),
@@ -65,6 +129,13 @@ impl ToolOutcome {
 
 impl ToolResult {
     /// The text, if that is what the tool gave: `{"type":"text","text":..}`, or a string as early proxies send it.
+    ///
+    /// ```no_run
+    /// # async fn run(result: proxy_client::ToolResult) -> Result<(), Box<dyn std::error::Error>> {
+    /// let hour: u32 = result.text().ok_or("the tool gave no text")?.parse()?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn text(&self) -> Option<String> {
         #[derive(Deserialize)]
         struct Item<'a> {
@@ -80,12 +151,27 @@ impl ToolResult {
     }
 
     /// The text, or the JSON of whatever else the tool gave.
+    ///
+    /// ```no_run
+    /// # fn run(result: proxy_client::ToolResult) {
+    /// // `12:00`, or `{"type":"image","data":"aGk=","mimeType":"image/png"}`.
+    /// println!("{}", result.to_text());
+    /// # }
+    /// ```
     pub fn to_text(&self) -> String {
         let raw = self.0.result.as_deref().map_or("null", RawValue::get);
         self.text().unwrap_or_else(|| raw.to_owned())
     }
 
     /// Everything the gateway answered; other proxies send only its `result`.
+    ///
+    /// ```no_run
+    /// # fn run(result: proxy_client::ToolResult) {
+    /// if let Some(structured) = &result.answer().structured_content {
+    ///     println!("{}", structured.get());
+    /// }
+    /// # }
+    /// ```
     pub fn answer(&self) -> &ToolCallAnswer {
         &self.0
     }
@@ -93,11 +179,27 @@ impl ToolResult {
 
 impl ToolFailure {
     /// What the tool or the gateway said.
+    ///
+    /// ```no_run
+    /// # fn run(failure: proxy_client::ToolFailure) {
+    /// // Where `failure` itself prints "tool execution error: no such city", this is "no such city".
+    /// eprintln!("{}", failure.message());
+    /// # }
+    /// ```
     pub fn message(&self) -> &str {
         &self.message
     }
 
     /// Everything the gateway answered.
+    ///
+    /// ```no_run
+    /// # fn run(failure: proxy_client::ToolFailure) {
+    /// match failure.answer().is_error {
+    ///     Some(true) => eprintln!("the tool says: {}", failure.message()),
+    ///     _ => eprintln!("the call went wrong on its way: {}", failure.message()),
+    /// }
+    /// # }
+    /// ```
     pub fn answer(&self) -> &ToolCallAnswer {
         &self.answer
     }

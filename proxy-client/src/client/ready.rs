@@ -58,11 +58,29 @@ pub struct Readiness {
 
 impl Needs {
     /// All of these have to be connected.
+    ///
+    /// ```
+    /// use proxy_client::Needs;
+    ///
+    /// let needs = Needs::required(["time".parse()?, "search".parse()?, "time".parse()?]);
+    /// assert_eq!(needs.to_string(), "`search`, `time`");
+    /// # Ok::<(), schemas::InvalidName>(())
+    /// ```
     pub fn required(names: impl IntoIterator<Item = ServerName>) -> Self {
         Self { required: names.into_iter().collect(), optional: BTreeSet::new() }
     }
 
     /// These may be connected, also those of them that were required before.
+    ///
+    /// ```
+    /// use proxy_client::Needs;
+    ///
+    /// let needs = Needs::required(["search".parse()?, "time".parse()?]).with_optional(["time".parse()?]);
+    /// let readiness = needs.look(&[]);
+    /// assert!(readiness.missing.iter().map(|one| one.name.as_str()).eq(["search"]));
+    /// assert!(readiness.absent.iter().map(|one| one.name.as_str()).eq(["time"]));
+    /// # Ok::<(), schemas::InvalidName>(())
+    /// ```
     #[must_use]
     pub fn with_optional(mut self, names: impl IntoIterator<Item = ServerName>) -> Self {
         self.optional.extend(names);
@@ -141,11 +159,37 @@ impl Readiness {
     }
 
     /// Whether waiting longer could bring an optional upstream: one that failed already may take for ever.
+    ///
+    /// ```
+    /// use proxy_client::Needs;
+    /// use schemas::admin::RegistrationList;
+    ///
+    /// let list: RegistrationList = serde_json::from_str(
+    ///     r#"{"mcps":[{"definition":{"name":"time"},"status":{"status":"connecting"}},
+    ///         {"definition":{"name":"docs"},"status":{"status":"error"}}]}"#,
+    /// )?;
+    /// let [time, docs] = ["time".parse()?, "docs".parse()?].map(|name| Needs::default().with_optional([name]));
+    /// assert!(time.look(&list.mcps).is_coming());
+    /// assert!(!docs.look(&list.mcps).is_coming());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn is_coming(&self) -> bool {
         self.absent.iter().any(|one| matches!(one.state, Some(State::Connecting | State::Disconnected)))
     }
 
     /// The same, where the poll after it gave no answer for this reason.
+    ///
+    /// ```no_run
+    /// use proxy_client::{Client, Needs};
+    ///
+    /// # async fn run(client: Client, needs: Needs) {
+    /// let mut readiness = needs.look(&[]);
+    /// readiness = match client.list().await {
+    ///     Ok(list) => needs.look(&list),
+    ///     Err(error) => readiness.unanswered(error),
+    /// };
+    /// # }
+    /// ```
     pub fn unanswered(self, source: Error) -> Self {
         Self { source: Some(source), ..self }
     }

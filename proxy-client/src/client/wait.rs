@@ -16,6 +16,15 @@ pub(crate) const SHORTEST_PAUSE: Duration = Duration::from_millis(1);
 pub(crate) const LONGEST_WAIT: Duration = Duration::from_secs(365 * 24 * 3600);
 
 /// Not every upstream was connected in time.
+///
+/// ```
+/// use proxy_client::Needs;
+///
+/// let late = Needs::required(["time".parse()?]).look(&[]).into_result().err().ok_or("ready")?;
+/// assert_eq!(late.to_string(), "not connected: `time` (not registered)");
+/// assert_eq!(late.missing.len(), 1);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[error("not connected: {}", list(.missing))]
 #[non_exhaustive]
@@ -28,6 +37,20 @@ pub struct NotReady {
 }
 
 /// One upstream that was not connected when last seen.
+///
+/// ```
+/// use proxy_client::Needs;
+/// use schemas::admin::{RegistrationList, State};
+///
+/// let list: RegistrationList = serde_json::from_str(
+///     r#"{"mcps":[{"definition":{"name":"docs"},"status":{"status":"error","lastError":"status 401"}}]}"#,
+/// )?;
+/// let readiness = Needs::required(["docs".parse()?]).look(&list.mcps);
+/// let docs = readiness.missing.first().ok_or("connected")?;
+/// assert_eq!(docs.state, Some(State::Error));
+/// assert_eq!(docs.to_string(), "`docs` (error: status 401)");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Missing {

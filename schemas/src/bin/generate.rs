@@ -44,11 +44,11 @@ fn schema<T: schemars::JsonSchema>() -> String {
 /// nothing.
 fn readable(schema: &mut Schema) {
     if let Some(Value::String(text)) = schema.get("description").cloned() {
-        let paragraphs: Vec<String> = text.split("\n\n").map(|it| it.replace('\n', " ")).collect();
-        schema.insert("description".to_owned(), paragraphs.join("\n\n").into());
+        let text = description(&text);
         if text.contains('`') {
-            schema.insert("markdownDescription".to_owned(), paragraphs.join("\n\n").into());
+            schema.insert("markdownDescription".to_owned(), text.as_str().into());
         }
+        schema.insert("description".to_owned(), text.into());
     }
     if let Some((words, descriptions)) = schema.get("oneOf").and_then(choice) {
         schema.remove("oneOf");
@@ -60,6 +60,13 @@ fn readable(schema: &mut Schema) {
     if schema.get("default").is_some_and(|default| empty.contains(default)) {
         schema.remove("default");
     }
+}
+
+/// The prose of a doc comment. Its examples are Rust, which says nothing to those who write YAML or JSON.
+fn description(doc: &str) -> String {
+    let prose: String = doc.split("```").step_by(2).collect();
+    let paragraphs = prose.split("\n\n").map(|it| it.trim().replace('\n', " "));
+    paragraphs.filter(|it| !it.is_empty()).collect::<Vec<_>>().join("\n\n")
 }
 
 /// The words of an enum whose alternatives are words with a description each.
@@ -74,6 +81,12 @@ fn choice(alternatives: &Value) -> Option<(Value, Value)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_description_has_no_rust_in_it() {
+        let doc = "A `name`\nof many.\n\n```\nlet a = 1;\n\nlet b = 2;\n```\n\nMore.";
+        assert_eq!(description(doc), "A `name` of many.\n\nMore.");
+    }
 
     #[test]
     fn the_committed_schemas_are_those_of_the_types() {

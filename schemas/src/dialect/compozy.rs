@@ -1,4 +1,15 @@
 //! Compozy's proxy: the flat JSON of a definition, with its defaults, the order of its checks and their texts.
+//!
+//! ```
+//! use schemas::Definition;
+//!
+//! let document = r#"{"name":"time","transport":"stdio","command":"mcp-server-time","healthCheckEnabled":true}"#;
+//! let definition: Definition = serde_json::from_str(document)?;
+//! assert_eq!(serde_json::to_value(&definition)?["healthCheckInterval"], 30_000_000_000_u64);
+//! # Ok::<(), serde_json::Error>(())
+//! ```
+
+mod command;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -10,6 +21,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
+pub use crate::dialect::compozy::command::Command;
 use crate::{
     Access, Definition, EraMode, FilterMode, Inert, InvalidDefinition, REDACTED, Reconnect, Remote, Secret,
     SessionMode, Sessions, Stdio, ToolFilter, Transport, WireDuration,
@@ -23,6 +35,21 @@ const DEFAULT_HEALTH_CHECK_INTERVAL: Duration = Duration::from_secs(30);
 /// A definition as it stands in a request, in an answer and in Redis.
 ///
 /// Unknown members are ignored, as every version of the ancestor does.
+///
+/// ```
+/// use schemas::Definition;
+/// use schemas::dialect::compozy::{Command, DefinitionDocument};
+///
+/// let document = DefinitionDocument {
+///     name: "time".to_owned(),
+///     transport: "stdio".to_owned(),
+///     command: Command::Program("mcp-server-time".to_owned()),
+///     ..DefinitionDocument::default()
+/// };
+/// let definition = Definition::try_from(document)?;
+/// assert_eq!(definition.name.as_str(), "time");
+/// # Ok::<(), schemas::InvalidDefinition>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct DefinitionDocument {
@@ -108,17 +135,18 @@ pub struct DefinitionDocument {
     pub updated_at: Option<String>,
 }
 
-/// A program, or a program and its arguments in one list.
-#[derive(Debug, Clone, PartialEq, Eq, JsonSchema)]
-#[schemars(untagged)]
-pub enum Command {
-    /// The program alone.
-    Program(String),
-    /// The program, then arguments that come before `args`.
-    Line(Vec<String>),
-}
-
 /// A tool filter as written; its mode is checked in the definition's order.
+///
+/// ```
+/// use schemas::dialect::compozy::DefinitionDocument;
+/// use schemas::{Definition, InvalidDefinition};
+///
+/// let document = r#"{"name":"a","transport":"stdio","command":"x","toolFilter":{"mode":"deny","list":["b"]}}"#;
+/// let document: DefinitionDocument = serde_json::from_str(document)?;
+/// assert_eq!(document.tool_filter.as_ref().map(|filter| filter.mode.as_str()), Some("deny"));
+/// assert_eq!(Definition::try_from(document), Err(InvalidDefinition::FilterMode("deny".to_owned())));
+/// # Ok::<(), serde_json::Error>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct FilterDocument {
@@ -131,76 +159,20 @@ pub struct FilterDocument {
 
 impl DefinitionDocument {
     /// The same document with a placeholder for every secret.
+    ///
+    /// ```
+    /// use schemas::dialect::compozy::DefinitionDocument;
+    ///
+    /// let document: DefinitionDocument = serde_json::from_str(r#"{"name":"docs","headers":{"X-Key":"s3cret"}}"#)?;
+    /// assert_eq!(document.redacted().headers["X-Key"].expose(), "[redacted]");
+    /// # Ok::<(), serde_json::Error>(())
+    /// ```
     #[must_use]
     pub fn redacted(mut self) -> Self {
         for secret in self.headers.values_mut().chain(self.env.values_mut()).chain(&mut self.auth_tokens) {
             *secret = Secret::new(REDACTED);
         }
         self
-    }
-}
-
-impl Command {
-    fn is_empty(&self) -> bool {
-        match self {
-            Self::Program(program) => program.is_empty(),
-            Self::Line(words) => words.is_empty(),
-        }
-    }
-
-    fn split(self) -> (String, Vec<String>) {
-        match self {
-            Self::Program(program) => (program, Vec::new()),
-            Self::Line(words) => {
-                let mut words = words.into_iter();
-                (words.next().unwrap_or_default(), words.collect())
-            }
-        }
-    }
-}
-
-impl Default for Command {
-    fn default() -> Self {
-        Self::Program(String::new())
-    }
-}
-
-impl Serialize for Command {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self {
-            Self::Program(program) => program.serialize(serializer),
-            Self::Line(words) => words.serialize(serializer),
-        }
-    }
-}
-
-impl<'de> Deserialize<'de> for Command {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Visitor;
-        impl<'de> serde::de::Visitor<'de> for Visitor {
-            type Value = Command;
-
-            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str("a program, or a list of a program and its arguments")
-            }
-
-            fn visit_str<E: serde::de::Error>(self, program: &str) -> Result<Command, E> {
-                Ok(Command::Program(program.to_owned()))
-            }
-
-            fn visit_unit<E: serde::de::Error>(self) -> Result<Command, E> {
-                Ok(Command::default())
-            }
-
-            fn visit_seq<A: serde::de::SeqAccess<'de>>(self, mut words: A) -> Result<Command, A::Error> {
-                let mut line = Vec::new();
-                while let Some(word) = words.next_element()? {
-                    line.push(word);
-                }
-                Ok(Command::Line(line))
-            }
-        }
-        deserializer.deserialize_any(Visitor)
     }
 }
 

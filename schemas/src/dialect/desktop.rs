@@ -1,5 +1,15 @@
 //! The `mcpServers` file of desktop clients and editors (Claude Desktop, Cursor, VS Code and others, which agree on the
 //! form but not on every key). Keys that mean nothing here are passed over, as every one of those clients does.
+//!
+//! ```
+//! use schemas::dialect::desktop::Document;
+//!
+//! // As VS Code writes it.
+//! let text = r#"{"inputs": [], "servers": {"docs": {"type": "http", "url": "https://x.example/sse"}}}"#;
+//! let document: Document = serde_json::from_str(text)?;
+//! assert!(document.definitions()?.iter().map(|definition| definition.transport.kind()).eq(["streamable-http"]));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 use indexmap::IndexMap;
 use schemars::{JsonSchema, Schema};
@@ -31,6 +41,17 @@ pub struct Document {
 }
 
 /// One server: a program (`command`), or an HTTP endpoint (`url`).
+///
+/// ```
+/// use schemas::dialect::desktop::Entry;
+///
+/// // Programs that agree on everything but the key.
+/// for text in [r#"{"url": "https://x.example/mcp"}"#, r#"{"serverUrl": "https://x.example/mcp"}"#] {
+///     let entry: Entry = serde_json::from_str(text)?;
+///     assert_eq!(entry.url.as_deref(), Some("https://x.example/mcp"));
+/// }
+/// # Ok::<(), serde_json::Error>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 #[schemars(title = "MCP server", transform = reachable)]
@@ -63,6 +84,17 @@ pub struct Entry {
 }
 
 /// A server that cannot be used as it is written.
+///
+/// ```
+/// use schemas::InvalidDefinition;
+/// use schemas::dialect::desktop::Document;
+///
+/// let document: Document = serde_json::from_str(r#"{"mcpServers": {"time": {"type": "stdio"}}}"#)?;
+/// let error = document.definitions().err().ok_or("no error")?;
+/// assert_eq!(error.to_string(), "`mcpServers.time` is no server that can be used");
+/// assert_eq!(error.source, InvalidDefinition::NoCommand);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`mcpServers.{server}` is no server that can be used")]
 pub struct InvalidEntry {
@@ -79,6 +111,15 @@ impl Document {
     /// # Errors
     ///
     /// The first entry that makes no definition.
+    ///
+    /// ```
+    /// use schemas::dialect::desktop::Document;
+    ///
+    /// let text = r#"{"mcpServers": {"a": {"command": "x"}, "b": {"command": "y", "disabled": true}}}"#;
+    /// let definitions = serde_json::from_str::<Document>(text)?.definitions()?;
+    /// assert!(definitions.iter().map(|definition| definition.name.as_str()).eq(["a"]));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn definitions(self) -> Result<Vec<Definition>, InvalidEntry> {
         let enabled = self.servers.into_iter().filter(|(_, entry)| !entry.disabled);
         let define = |(server, entry): (String, Entry)| {

@@ -12,6 +12,19 @@ use crate::workflow::{CommandLine, Text, example, form};
 use crate::{EraMode, SessionMode, ToolFilter, WireDuration};
 
 /// One MCP server: a program (`command`), or an HTTP endpoint (`url`).
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use schemas::workflow::McpEntry;
+///
+/// let entry: McpEntry = serde_json::from_str(
+///     r#"{"id": "search", "url": "{{ .env.SEARCH_URL }}", "start_timeout": "10s", "use_proxy": true}"#,
+/// )?;
+/// assert_eq!(entry.url.as_deref(), Some("{{ .env.SEARCH_URL }}"), "rendered later");
+/// assert_eq!(entry.start_timeout.and_then(|limit| limit.get()), Some(Duration::from_secs(10)));
+/// # Ok::<(), serde_json::Error>(())
+/// ```
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(default)]
 #[schemars(title = "MCP server", transform = form::document, transform = form::server)]
@@ -82,6 +95,14 @@ pub struct McpEntry {
 }
 
 /// The keys of [`McpEntry`], for reports of keys that are none.
+///
+/// ```
+/// use schemas::workflow::MCP_ENTRY_KEYS;
+///
+/// let written = ["id", "comand", "args"];
+/// let unknown = written.iter().filter(|key| !MCP_ENTRY_KEYS.contains(key));
+/// assert!(unknown.eq(&["comand"]));
+/// ```
 pub const MCP_ENTRY_KEYS: [&str; 19] = [
     "id",
     "resource",
@@ -105,6 +126,17 @@ pub const MCP_ENTRY_KEYS: [&str; 19] = [
 ];
 
 /// What only the gateway knows of a registered server. The engine does not read it.
+///
+/// ```
+/// use schemas::workflow::McpEntry;
+///
+/// let entry: McpEntry = serde_json::from_str(
+///     r#"{"id": "fs", "command": "mcp-fs", "gateway": {"tool_filter": {"mode": "allow", "list": ["read_file"]}}}"#,
+/// )?;
+/// let filter = entry.gateway.and_then(|settings| settings.tool_filter);
+/// assert_eq!(filter.map(|filter| filter.list), Some(vec!["read_file".to_owned()]));
+/// # Ok::<(), serde_json::Error>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize, JsonSchema)]
 #[serde(default)]
 #[schemars(inline, transform = form::document, extend("additionalProperties" = false))]
@@ -153,6 +185,14 @@ pub struct GatewaySettings {
 }
 
 /// The keys of [`GatewaySettings`], for reports of keys that are none.
+///
+/// ```
+/// use schemas::workflow::GATEWAY_SETTINGS_KEYS;
+///
+/// // A file says `tool_filter`; `toolFilter` is what the admin API says.
+/// assert!(GATEWAY_SETTINGS_KEYS.contains(&"tool_filter"));
+/// assert!(!GATEWAY_SETTINGS_KEYS.contains(&"toolFilter"));
+/// ```
 pub const GATEWAY_SETTINGS_KEYS: [&str; 15] = [
     "description",
     "tool_filter",

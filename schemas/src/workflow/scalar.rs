@@ -8,6 +8,16 @@ use serde::de::{self, Visitor};
 use serde::{Deserialize, Deserializer};
 
 /// A program with its arguments.
+///
+/// ```
+/// use schemas::workflow::CommandLine;
+///
+/// let read = serde_json::from_str::<CommandLine>;
+/// assert_eq!(read(r#""npx -y pkg""#)?, CommandLine::Text("npx -y pkg".to_owned()));
+/// let words = vec!["python".to_owned(), "my server.py".to_owned()];
+/// assert_eq!(read(r#"["python", "my server.py"]"#)?, CommandLine::Words(words));
+/// # Ok::<(), serde_json::Error>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CommandLine {
     /// One text, split as a shell does.
@@ -17,6 +27,15 @@ pub enum CommandLine {
 }
 
 /// A text where an author may also write a number or a boolean (`PORT: 8080`).
+///
+/// ```
+/// use schemas::workflow::Text;
+///
+/// for (written, text) in [(r#""info""#, "info"), ("8080", "8080"), ("true", "true")] {
+///     assert_eq!(serde_json::from_str::<Text>(written)?.0, text);
+/// }
+/// # Ok::<(), serde_json::Error>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Text(pub String);
 

@@ -1,0 +1,228 @@
+//! What is registered, as shown and as listed.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::admin::{Lease, OWNER_TAG, Revision, Source, Status, null_is_empty};
+use crate::dialect::compozy::DefinitionDocument;
+use crate::{Definition, FingerprintSalt};
+
+/// A definition as it may be shown: every secret is a placeholder.
+///
+/// Other proxies show secrets in the clear; what was read from one of those is kept, and still prints redacted.
+///
+/// ```
+/// use schemas::admin::DefinitionView;
+///
+/// let answer = r#"{"name":"docs","transport":"sse","url":"https://x.example/sse","headers":{"X-Key":"[redacted]"}}"#;
+/// let view: DefinitionView = serde_json::from_str(answer)?;
+/// assert_eq!(view.document().url, "https://x.example/sse");
+/// assert!(view.document().headers["X-Key"].is_redacted());
+/// # Ok::<(), serde_json::Error>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(transparent)]
+pub struct DefinitionView(DefinitionDocument);
+
+impl DefinitionView {
+    /// What may be shown of a definition registered and changed at these times (RFC 3339).
+    ///
+    /// ```
+    /// use schemas::Definition;
+    /// use schemas::admin::DefinitionView;
+    ///
+    /// let posted = r#"{"name":"time","transport":"stdio","command":"mcp-server-time","env":{"TOKEN":"s3cret"}}"#;
+    /// let definition: Definition = serde_json::from_str(posted)?;
+    /// let now = "2026-11-21T10:00:00Z".to_owned();
+    /// let shown = serde_json::to_value(DefinitionView::new(definition, now.clone(), now))?;
+    /// assert_eq!(shown["env"]["TOKEN"], "[redacted]");
+    /// assert_eq!(shown["createdAt"], "2026-11-21T10:00:00Z");
+    /// # Ok::<(), serde_json::Error>(())
+    /// ```
+    pub fn new(definition: Definition, created_at: String, updated_at: String) -> Self {
+        let document = DefinitionDocument::from(definition).redacted();
+        Self(DefinitionDocument { created_at: Some(created_at), updated_at: Some(updated_at), ..document })
+    }
+
+    /// The registered name.
+    ///
+    /// ```
+    /// let view: schemas::admin::DefinitionView = serde_json::from_str(r#"{"name":"docs"}"#)?;
+    /// assert_eq!(view.name(), "docs");
+    /// # Ok::<(), serde_json::Error>(())
+    /// ```
+    pub fn name(&self) -> &str {
+        &self.0.name
+    }
+
+    /// The whole document.
+    ///
+    /// ```
+    /// use schemas::Definition;
+    /// use schemas::admin::DefinitionView;
+    ///
+    /// let answer = r#"{"name":"docs","transport":"sse","url":"https://x.example/sse"}"#;
+    /// let view: DefinitionView = serde_json::from_str(answer)?;
+    /// let definition = Definition::try_from(view.document().clone())?;
+    /// assert_eq!(definition.transport.kind(), "sse");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn document(&self) -> &DefinitionDocument {
+        &self.0
+    }
+
+    /// Whose it is, as its tags tell, if anyone's.
+    ///
+    /// ```
+    /// use schemas::admin::DefinitionView;
+    ///
+    /// let view: DefinitionView = serde_json::from_str(r#"{"name":"docs","tags":{"owner":"team-a"}}"#)?;
+    /// assert_eq!(view.owner(), Some("team-a"));
+    /// assert_eq!(DefinitionView::default().owner(), None);
+    /// # Ok::<(), serde_json::Error>(())
+    /// ```
+    pub fn owner(&self) -> Option<&str> {
+        self.0.tags.get(OWNER_TAG).map(String::as_str).filter(|owner| !owner.is_empty())
+    }
+
+    /// Where it is declared, as its tags tell.
+    ///
+    /// ```
+    /// use schemas::admin::DefinitionView;
+    ///
+    /// let view: DefinitionView = serde_json::from_str(r#"{"name":"docs","tags":{"source":"chat.yaml:7"}}"#)?;
+    /// let place = view.source().map(|source| (source.file, source.line));
+    /// assert_eq!(place, Some(("chat.yaml".to_owned(), Some(7))));
+    /// # Ok::<(), serde_json::Error>(())
+    /// ```
+    pub fn source(&self) -> Option<Source> {
+        Source::from_tags(&self.0.tags)
+    }
+}
+
+/// One registration, as listed.
+///
+/// ```
+/// use schemas::admin::{Registration, Revision, State};
+///
+/// let answer = r#"{"definition":{"name":"docs"},"status":{"status":"error","lastError":"status 401"},"revision":7}"#;
+/// let registration: Registration = serde_json::from_str(answer)?;
+/// assert_eq!(registration.status.status, State::Error);
+/// assert_eq!(registration.status.last_error.as_deref(), Some("status 401"));
+/// assert_eq!(registration.revision, Some(Revision::new(7)));
+/// # Ok::<(), serde_json::Error>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[non_exhaustive]
+pub struct Registration {
+    /// What is registered.
+    #[serde(default)]
+    pub definition: DefinitionView,
+    /// How it does.
+    #[serde(default)]
+    pub status: Status,
+    /// Digests of the secrets that `definition` does not show. Absent from other proxies.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fingerprints: Option<Fingerprints>,
+    /// Which state of it this is. Absent from other proxies.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revision: Option<Revision>,
+    /// Whose it is, from the definition's tags. Absent from other proxies: see [`DefinitionView::owner`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<String>,
+    /// Where it is declared, from the definition's tags. Absent from other proxies: see [`DefinitionView::source`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<Source>,
+    /// Whether it is removed with the last lease on it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub leased: bool,
+    /// Who holds a lease on it, by name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub leases: Vec<Lease>,
+}
+
+impl Registration {
+    /// A registration with its status; owner and source are those of its tags.
+    ///
+    /// ```
+    /// use schemas::admin::{Registration, Status};
+    ///
+    /// let view = serde_json::from_str(r#"{"name":"docs","tags":{"owner":"team-a","source":"chat.yaml:7"}}"#)?;
+    /// let registration = Registration::new(view, Status::new("docs"));
+    /// assert_eq!(registration.owner.as_deref(), Some("team-a"));
+    /// assert_eq!(registration.source.and_then(|source| source.line), Some(7));
+    /// # Ok::<(), serde_json::Error>(())
+    /// ```
+    pub fn new(definition: DefinitionView, status: Status) -> Self {
+        let (owner, source) = (definition.owner().map(str::to_owned), definition.source());
+        Self { definition, status, owner, source, ..Self::default() }
+    }
+}
+
+/// Digests of a definition's secrets, keyed by place (`headers.Authorization`), under one gateway's salt.
+///
+/// ```
+/// use schemas::admin::Fingerprints;
+/// use schemas::{FingerprintSalt, Secret};
+///
+/// let salt = FingerprintSalt::new([7; 16]);
+/// let print = |secret: &str, salt: &FingerprintSalt| Secret::from(secret).fingerprint(salt, "headers.X-Key");
+/// let shown = Fingerprints { values: [("headers.X-Key".to_owned(), print("old", &salt))].into(), salt };
+///
+/// let declared = print("new", &shown.salt);
+/// assert_ne!(shown.values["headers.X-Key"], declared);
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Fingerprints {
+    /// The salt to compute one's own digests with.
+    pub salt: FingerprintSalt,
+    /// The digests.
+    pub values: BTreeMap<String, String>,
+}
+
+/// `GET /admin/mcps`.
+///
+/// ```
+/// use schemas::admin::RegistrationList;
+///
+/// // What a gateway without registrations answers that is written in Go.
+/// let list: RegistrationList = serde_json::from_str(r#"{"mcps":null,"count":0}"#)?;
+/// assert!(list.mcps.is_empty());
+/// # Ok::<(), serde_json::Error>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+pub struct RegistrationList {
+    /// Every registration, in the order they were made.
+    #[serde(default, deserialize_with = "null_is_empty")]
+    pub mcps: Vec<Registration>,
+    /// How many there are. Absent from early proxies.
+    #[serde(default)]
+    pub count: usize,
+}
+
+/// The answer to a registration, a change or its warning.
+///
+/// ```
+/// use schemas::admin::Acknowledgement;
+///
+/// let answer = r#"{"message":"MCP definition updated but connection failed","name":"time",
+///     "warning":"cannot start `mcp-server-time`"}"#;
+/// let said: Acknowledgement = serde_json::from_str(answer)?;
+/// assert_eq!(said.warning.as_deref(), Some("cannot start `mcp-server-time`"));
+/// # Ok::<(), serde_json::Error>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Acknowledgement {
+    /// What was done.
+    pub message: String,
+    /// To which registration.
+    pub name: String,
+    /// What did not work out (status 202).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub warning: Option<String>,
+    /// When the lease that was asked for ends unless it is renewed (RFC 3339). Absent from other proxies.
+    #[serde(default, rename = "expiresAt", skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<String>,
+}

@@ -1,0 +1,63 @@
+//! Why a document is refused.
+
+use crate::InvalidName;
+
+/// Why a well-formed document is not a definition. The checks run in this order and the first failure wins.
+///
+/// ```
+/// use schemas::dialect::compozy::DefinitionDocument;
+/// use schemas::{Definition, InvalidDefinition};
+///
+/// let document: DefinitionDocument = serde_json::from_str(r#"{"name":"time","transport":"stdio","timeout":-1}"#)?;
+/// assert_eq!(Definition::try_from(document), Err(InvalidDefinition::NoCommand));
+/// # Ok::<(), serde_json::Error>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum InvalidDefinition {
+    /// The name is missing or not allowed.
+    #[error(transparent)]
+    Name(#[from] InvalidName),
+    /// The transport is missing or unknown.
+    #[error("invalid transport type: {0}")]
+    Transport(String),
+    /// A stdio definition without a program.
+    #[error("command is required for stdio transport")]
+    NoCommand,
+    /// An HTTP definition without an address.
+    #[error("url is required for HTTP-based transports")]
+    NoUrl,
+    /// A filter mode other than `allow` and `block`.
+    #[error("tool filter validation failed: invalid tool filter mode: {0}")]
+    FilterMode(String),
+    /// A filter that lists nothing.
+    #[error("tool filter validation failed: tool filter list cannot be empty")]
+    FilterEmpty,
+    /// A quantity below zero; the field's wire name is inside.
+    #[error("{0} cannot be negative")]
+    Negative(&'static str),
+    /// An address that no HTTP client could use.
+    #[error("invalid url: {0}")]
+    Url(String),
+    /// A header that HTTP does not allow.
+    #[error("invalid header `{0}`: {1}")]
+    Header(String, &'static str),
+    /// A program or argument that no process could be given.
+    #[error("command and args cannot hold NUL bytes")]
+    Nul,
+    /// Neither an address nor a network.
+    #[error("invalid allowedIPs entry `{0}`: expected an IP address or a CIDR block")]
+    AllowedIp(String),
+    /// A session mode other than `auto`, `shared` and `dedicated`.
+    #[error("invalid sessionMode: {0} (must be 'auto', 'shared' or 'dedicated')")]
+    SessionMode(String),
+    /// An era other than `auto`, `legacy` and `modern`.
+    #[error("invalid era: {0} (must be 'auto', 'legacy' or 'modern')")]
+    Era(String),
+    /// The modern era over a transport that it has not.
+    #[error("era 'modern' needs transport stdio or streamable-http; sse is legacy only")]
+    ModernSse,
+    /// A placeholder came back for a secret that is not stored, or that belongs to another origin or program.
+    #[error("`{0}` is redacted and there is no stored value to keep")]
+    NothingToKeep(String),
+}

@@ -1,0 +1,86 @@
+//! How an upstream is reached.
+
+use indexmap::IndexMap;
+use url::Url;
+
+use crate::Secret;
+
+/// How an upstream is reached.
+///
+/// ```
+/// use schemas::{Definition, Transport};
+///
+/// let posted = r#"{"name":"docs","transport":"streamable-http","url":"https://x.example/mcp"}"#;
+/// let definition: Definition = serde_json::from_str(posted)?;
+/// let place = match &definition.transport {
+///     Transport::Stdio(program) => program.command.clone(),
+///     Transport::Sse(remote) | Transport::StreamableHttp(remote) => remote.url.to_string(),
+/// };
+/// assert_eq!(place, "https://x.example/mcp");
+/// # Ok::<(), serde_json::Error>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Transport {
+    /// A child process that speaks JSON lines on its standard streams.
+    Stdio(Stdio),
+    /// HTTP with a separate event stream (revision 2024-11-05, deprecated by the specification).
+    Sse(Remote),
+    /// Streamable HTTP (revision 2025-03-26 on).
+    StreamableHttp(Remote),
+}
+
+impl Transport {
+    /// The transport's name on the wire.
+    ///
+    /// ```
+    /// use schemas::{Stdio, Transport};
+    ///
+    /// let program = Stdio { command: "mcp-server-time".to_owned(), args: Vec::new() };
+    /// assert_eq!(Transport::Stdio(program).kind(), "stdio");
+    /// ```
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Stdio(_) => "stdio",
+            Self::Sse(_) => "sse",
+            Self::StreamableHttp(_) => "streamable-http",
+        }
+    }
+}
+
+/// A program to start.
+///
+/// ```
+/// use schemas::{Definition, Stdio, Transport};
+///
+/// let program = Stdio { command: "npx".to_owned(), args: vec!["-y".to_owned(), "pkg".to_owned()] };
+/// let posted = r#"{"name":"fs","transport":"stdio","command":["npx","-y"],"args":["pkg"]}"#;
+/// let definition: Definition = serde_json::from_str(posted)?;
+/// assert_eq!(definition.transport, Transport::Stdio(program));
+/// # Ok::<(), serde_json::Error>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stdio {
+    /// The program: a path, or a name looked up in `PATH`.
+    pub command: String,
+    /// Its arguments.
+    pub args: Vec<String>,
+}
+
+/// An address to connect to.
+///
+/// ```
+/// use schemas::{Definition, Remote, Secret, Transport};
+///
+/// let headers = [("X-Key".to_owned(), Secret::new("s3cret"))].into();
+/// let remote = Remote { url: "https://x.example/mcp".parse()?, headers };
+/// let definition = Definition::new("docs".parse()?, Transport::StreamableHttp(remote));
+/// assert_eq!(serde_json::to_value(&definition)?["headers"]["X-Key"], "s3cret");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Remote {
+    /// The endpoint; `http` or `https` with a host.
+    pub url: Url,
+    /// Sent with every request.
+    pub headers: IndexMap<String, Secret>,
+}
