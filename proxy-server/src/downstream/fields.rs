@@ -12,23 +12,25 @@ const USUAL_ACCEPT: &str = "application/json, text/event-stream";
 /// Header fields of a request to an MCP endpoint; the first one where one comes more than once.
 #[derive(Default)]
 pub(super) struct Fields<'a> {
+    /// All of them; nothing where there is no HTTP.
+    pub(super) all: Option<&'a HeaderMap>,
     pub(super) session: Option<&'a HeaderValue>,
     pub(super) version: Option<&'a HeaderValue>,
     pub(super) last_event: Option<&'a HeaderValue>,
     content_type: Option<&'a HeaderValue>,
-    accept: Option<Accept>,
+    accept: Option<Accepted>,
 }
 
-/// Whether event streams are among what a client accepts.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Accept {
-    Events,
-    Others,
+/// What a client takes for an answer.
+#[derive(Default)]
+struct Accepted {
+    json: bool,
+    events: bool,
 }
 
 impl<'a> Fields<'a> {
     pub(super) fn in_headers(headers: &'a HeaderMap) -> Self {
-        let mut fields = Self::default();
+        let mut fields = Self { all: Some(headers), ..Self::default() };
         for (name, value) in headers {
             let place = match name.as_str() {
                 SESSION_ID => &mut fields.session,
@@ -36,9 +38,7 @@ impl<'a> Fields<'a> {
                 LAST_EVENT_ID => &mut fields.last_event,
                 "content-type" => &mut fields.content_type,
                 "accept" => {
-                    if fields.accept != Some(Accept::Events) {
-                        fields.accept = Some(accept(value));
-                    }
+                    fields.accept.get_or_insert_default().add(value);
                     continue;
                 }
                 _ => continue,
@@ -56,17 +56,30 @@ impl<'a> Fields<'a> {
 
     /// Whether the client takes event streams. One that does not say takes anything.
     pub(super) fn accepts_events(&self) -> bool {
-        self.accept != Some(Accept::Others)
+        self.accept.as_ref().is_none_or(|accepted| accepted.events)
+    }
+
+    /// Whether the client says that it takes both kinds of answers, as every modern client has to.
+    pub(super) fn accepts_both(&self) -> bool {
+        self.accept.as_ref().is_some_and(|accepted| accepted.json && accepted.events)
     }
 }
 
-fn accept(value: &HeaderValue) -> Accept {
-    let is_events = |range: &[u8]| {
-        let range = essence(range);
-        range == b"*/*" || range == b"text/*" || range.eq_ignore_ascii_case(b"text/event-stream")
-    };
-    let events = value == USUAL_ACCEPT || value.as_bytes().split(|byte| *byte == b',').any(is_events);
-    if events { Accept::Events } else { Accept::Others }
+impl Accepted {
+    fn add(&mut self, value: &HeaderValue) {
+        if value == USUAL_ACCEPT {
+            *self = Self { json: true, events: true };
+            return;
+        }
+        for range in value.as_bytes().split(|byte| *byte == b',').map(essence) {
+            self.json |= matches(range, b"application/json", b"application/*");
+            self.events |= matches(range, b"text/event-stream", b"text/*");
+        }
+    }
+}
+
+fn matches(range: &[u8], kind: &[u8], group: &[u8]) -> bool {
+    range == b"*/*" || range == group || range.eq_ignore_ascii_case(kind)
 }
 
 /// A media type without its parameters.
@@ -108,6 +121,21 @@ mod tests {
         for values in [&["application/json"][..], &["text/html, text/event-streams"], &[""]] {
             assert!(!accepts(values), "{values:?}");
         }
+    }
+
+    #[test]
+    fn both_kinds_of_answers_are_accepted() {
+        let check = |value: &str, expected| {
+            let headers = headers(&[(header::ACCEPT, value)]);
+            assert_eq!(Fields::in_headers(&headers).accepts_both(), expected, "{value}");
+        };
+        check("application/json, text/event-stream", true);
+        check("text/event-stream;q=0.5,APPLICATION/JSON", true);
+        check("*/*", true);
+        check("application/*, text/*", true);
+        check("application/json", false);
+        check("", false);
+        assert!(!Fields::in_headers(&HeaderMap::new()).accepts_both());
     }
 
     #[test]

@@ -3,14 +3,18 @@
 //! Whoever stands between a client and the gateway may have let a request pass by its headers; what is carried out is the
 //! body.
 
-use axum::http::{HeaderMap, header};
+use std::fmt;
+
+use axum::http::header::AsHeaderName;
+use axum::http::{HeaderMap, HeaderName};
 
 use crate::catalog::{Mirrored, Tool};
 use crate::protocol::{self, Message, Object, decode_header};
 
 pub(super) const PROTOCOL_VERSION: &str = "mcp-protocol-version";
-const METHOD: &str = "mcp-method";
-const NAME: &str = "mcp-name";
+static VERSION: HeaderName = HeaderName::from_static(PROTOCOL_VERSION);
+static METHOD: HeaderName = HeaderName::from_static("mcp-method");
+static NAME: HeaderName = HeaderName::from_static("mcp-name");
 
 /// A header that does not say what the body says.
 #[derive(Debug, PartialEq, Eq)]
@@ -18,8 +22,8 @@ pub(super) struct Mismatch(pub(super) String);
 
 /// Whether the headers name this version, this method and what it is about.
 pub(super) fn check(headers: &HeaderMap, message: &Message, version: &str) -> Result<(), Mismatch> {
-    is_same(headers, PROTOCOL_VERSION, version)?;
-    is_same(headers, METHOD, message.method())?;
+    is_same(headers, &VERSION, version)?;
+    is_same(headers, &METHOD, message.method())?;
     let subject = match message.method() {
         "tools/call" | "prompts/get" => "name",
         "resources/read" => "uri",
@@ -28,7 +32,7 @@ pub(super) fn check(headers: &HeaderMap, message: &Message, version: &str) -> Re
     };
     // A body without it is refused for what it lacks, by whoever needs it.
     match message.parameter(subject).and_then(protocol::text) {
-        Some(value) => says(headers, NAME, |found| decode_header(found).is_some_and(|found| found == value)),
+        Some(value) => says(headers, &NAME, |found| decode_header(found).is_some_and(|found| found == value)),
         None => Ok(()),
     }
 }
@@ -43,32 +47,23 @@ pub(super) fn check_arguments(headers: &HeaderMap, message: &Message, tool: &Too
     tool.mirrored.iter().try_for_each(|mirrored| {
         let Mirrored { path, header } = mirrored;
         match arguments.and_then(|raw| find(raw, path)) {
-            Some(raw) => says(headers, header, |found| repeats(found, raw)),
+            Some(raw) => says(headers, header.as_str(), |found| repeats(found, raw)),
             None if headers.contains_key(header) => Err(Mismatch(format!("`{header}` says what the body does not"))),
             None => Ok(()),
         }
     })
 }
 
-/// Whether a client takes both kinds of answers, as every modern client has to.
-pub(super) fn accepts_both(headers: &HeaderMap) -> bool {
-    let takes = |kind: &str| {
-        let values = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
-        let group = kind.split('/').next().unwrap_or_default();
-        values.flat_map(|value| value.split(',')).any(|range| {
-            let range = range.split(';').next().unwrap_or_default().trim();
-            range == "*/*" || range.eq_ignore_ascii_case(kind) || range.strip_suffix("/*") == Some(group)
-        })
-    };
-    takes("application/json") && takes("text/event-stream")
-}
-
-fn is_same(headers: &HeaderMap, name: &str, value: &str) -> Result<(), Mismatch> {
+fn is_same(headers: &HeaderMap, name: &HeaderName, value: &str) -> Result<(), Mismatch> {
     says(headers, name, |found| found == value)
 }
 
 /// A header that comes twice says nothing, because two readers could take different ones.
-fn says(headers: &HeaderMap, name: &str, is_right: impl Fn(&str) -> bool) -> Result<(), Mismatch> {
+fn says(
+    headers: &HeaderMap,
+    name: impl AsHeaderName + fmt::Display + Copy,
+    is_right: impl Fn(&str) -> bool,
+) -> Result<(), Mismatch> {
     let mut values = headers.get_all(name).iter();
     let found = values.next().map(|value| value.to_str().unwrap_or_default().trim());
     match (found, values.next()) {
@@ -100,7 +95,7 @@ fn repeats(found: &str, raw: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use axum::http::{HeaderName, HeaderValue};
+    use axum::http::HeaderValue;
     use bytes::Bytes;
 
     use super::*;
@@ -123,8 +118,8 @@ mod tests {
     }
 
     fn check_name(name: &str, sent: &[&str], expected: bool) {
-        let mut sent: Vec<_> = sent.iter().map(|value| (NAME, *value)).collect();
-        sent.extend([(PROTOCOL_VERSION, "v"), (METHOD, "tools/call")]);
+        let mut sent: Vec<_> = sent.iter().map(|value| (NAME.as_str(), *value)).collect();
+        sent.extend([(PROTOCOL_VERSION, "v"), (METHOD.as_str(), "tools/call")]);
         let message = request("tools/call", &format!(r#"{{"name":{}}}"#, serde_json::Value::from(name)));
         assert_eq!(check(&headers(&sent), &message, "v").is_ok(), expected, "{name} {sent:?}");
     }
@@ -149,11 +144,11 @@ mod tests {
     fn the_version_and_the_method_are_repeated() {
         let message = request("tools/list", "{}");
         let check_with = |pairs: &[(&str, &str)]| check(&headers(pairs), &message, "v").is_ok();
-        assert!(check_with(&[(PROTOCOL_VERSION, "v"), (METHOD, "tools/list")]));
-        assert!(!check_with(&[(PROTOCOL_VERSION, "w"), (METHOD, "tools/list")]));
-        assert!(!check_with(&[(PROTOCOL_VERSION, "v"), (METHOD, "TOOLS/LIST")]));
+        assert!(check_with(&[(PROTOCOL_VERSION, "v"), (METHOD.as_str(), "tools/list")]));
+        assert!(!check_with(&[(PROTOCOL_VERSION, "w"), (METHOD.as_str(), "tools/list")]));
+        assert!(!check_with(&[(PROTOCOL_VERSION, "v"), (METHOD.as_str(), "TOOLS/LIST")]));
         assert!(!check_with(&[(PROTOCOL_VERSION, "v")]));
-        assert!(!check_with(&[(METHOD, "tools/list")]));
+        assert!(!check_with(&[(METHOD.as_str(), "tools/list")]));
     }
 
     fn check_argument(raw: &str, sent: Option<&str>, expected: bool) {
@@ -178,18 +173,5 @@ mod tests {
         check_argument(r#""Hello""#, Some("=?base64?SGVsbG8=?="), true);
         check_argument(r#""Hello""#, Some("=?base64?SGVsbG8?="), false);
         check_argument(r#""a\u0062""#, Some("ab"), true);
-    }
-
-    #[test]
-    fn both_kinds_of_answers_are_accepted() {
-        let check =
-            |value: &str, expected| assert_eq!(accepts_both(&headers(&[("accept", value)])), expected, "{value}");
-        check("application/json, text/event-stream", true);
-        check("text/event-stream;q=0.5,APPLICATION/JSON", true);
-        check("*/*", true);
-        check("application/*, text/*", true);
-        check("application/json", false);
-        check("", false);
-        assert!(!accepts_both(&HeaderMap::new()));
     }
 }

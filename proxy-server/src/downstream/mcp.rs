@@ -117,7 +117,7 @@ impl Caller {
             Err(invalid) => return respond::invalid(&invalid),
         };
         if modern::era(&fields, &message) == Era::Modern {
-            return Box::pin(modern::serve(&self.edge, &self.scope, self.principal, &head.headers, message)).await;
+            return Box::pin(modern::serve(&self.edge, &self.scope, self.principal, &fields, message)).await;
         }
         if message.method() == "initialize" && message.kind() == protocol::Kind::Request {
             return Box::pin(self.initialize(&message)).await;

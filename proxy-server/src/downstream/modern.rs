@@ -127,7 +127,7 @@ pub(super) async fn serve(
     edge: &Arc<Edge>,
     scope: &Scope,
     principal: Principal,
-    headers: &HeaderMap,
+    fields: &Fields<'_>,
     message: Message,
 ) -> Response {
     match message.kind() {
@@ -138,10 +138,10 @@ pub(super) async fn serve(
             return respond::modern_error("", StatusCode::BAD_REQUEST, INVALID_REQUEST, "nothing was asked by this id");
         }
     }
-    if !headers::accepts_both(headers) {
+    if !fields.accepts_both() {
         return (StatusCode::NOT_ACCEPTABLE, "Accept must list application/json and text/event-stream").into_response();
     }
-    carry_out(edge, scope, principal, message, Some(headers)).await
+    carry_out(edge, scope, principal, message, fields.all).await
 }
 
 /// The same without what HTTP adds: headers are checked where there are any.

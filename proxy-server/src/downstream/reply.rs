@@ -8,11 +8,12 @@ use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::{BufMut, Bytes, BytesMut};
 use futures_util::stream;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use crate::downstream::{Config, respond};
 use crate::error::Error;
 use crate::protocol::Message;
+use crate::tasks::wait_until;
 use crate::upstream::one_line;
 
 /// One request and what becomes of it. Dropped before the answer, it is cancelled upstream.
@@ -36,11 +37,17 @@ pub(super) enum Said {
 
 /// Answers with what this request comes to.
 pub(super) async fn respond_with(mut talk: impl Talk, config: &Config) -> Response {
-    match timeout(config.patience, talk.next()).await {
-        Ok(Said::Answer(status, body)) => respond::json(status, body),
-        Ok(Said::Failed(error)) => respond::modern_failure(talk.request(), &error),
-        Ok(Said::Told(first)) => stream(talk, frame(first), config),
-        Err(_) => stream(talk, Bytes::from_static(b": waiting\n\n"), config),
+    let patience = wait_until(Instant::now() + config.patience);
+    let said = tokio::select! {
+        biased;
+        said = talk.next() => Some(said),
+        () = patience => None,
+    };
+    match said {
+        Some(Said::Answer(status, body)) => respond::json(status, body),
+        Some(Said::Failed(error)) => respond::modern_failure(talk.request(), &error),
+        Some(Said::Told(first)) => stream(talk, frame(first), config),
+        None => stream(talk, Bytes::from_static(b": waiting\n\n"), config),
     }
 }
 
