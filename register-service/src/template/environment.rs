@@ -56,7 +56,7 @@ impl Environment {
     /// The same variables with a placeholder for every value that looks like a secret, by its variable's name or
     /// because it is an address with a password in it.
     #[must_use]
-    pub fn redacted(&self) -> Self {
+    pub(crate) fn redacted(&self) -> Self {
         let shown = |(name, value): (&String, &String)| {
             let value = if is_secret(name, value) { REDACTED } else { value };
             (name.clone(), value.to_owned())
