@@ -39,6 +39,15 @@ use crate::workflow::entry::Context;
 use crate::workflow::faults::Rendering;
 
 /// What the meaning of the files depends on, besides the files.
+///
+/// ```
+/// use register_service::{Environment, Settings, Unset};
+///
+/// let gateway = "http://127.0.0.1:6001".parse()?;
+/// let in_ci = Settings { unset: Unset::Warn, ..Settings::new(gateway, Environment::default()) };
+/// assert!(!in_ci.all, "what says `use_proxy: false` stays with the engine");
+/// # Ok::<(), register_service::InvalidGatewayUrl>(())
+/// ```
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// Where the gateway is, as the engine reaches it.
@@ -52,6 +61,20 @@ pub struct Settings {
 }
 
 /// What it means that a template uses a variable that is not set.
+///
+/// ```
+/// use register_service::{Environment, Settings, Unset, load};
+///
+/// # let folder = tempfile::tempdir()?;
+/// # let file = folder.path().join("chat.yaml");
+/// std::fs::write(&file, "mcps:\n  - {id: search, url: '{{ .env.SEARCH }}/mcp', use_proxy: true}\n")?;
+/// let settings = Settings::new("http://127.0.0.1:6001".parse()?, Environment::default());
+/// assert!(load(&[file.clone()], &settings).is_err());
+///
+/// let loaded = load(&[file], &Settings { unset: Unset::Warn, ..settings })?;
+/// assert_eq!((loaded.desired.entries().len(), loaded.remarks.len()), (0, 1));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Unset {
     /// An error in what is registered, and a warning elsewhere: the engine may have it.
@@ -65,12 +88,34 @@ pub enum Unset {
 
 impl Settings {
     /// Register what says so, and refuse to without the variables for it.
+    ///
+    /// ```
+    /// use register_service::{Environment, Settings};
+    ///
+    /// let process: Environment = std::env::vars().collect();
+    /// let settings = Settings::new("gateway.internal:6001".parse()?, process);
+    /// assert_eq!(settings.gateway.as_str(), "http://gateway.internal:6001");
+    /// # Ok::<(), register_service::InvalidGatewayUrl>(())
+    /// ```
     pub fn new(gateway: GatewayUrl, environment: Environment) -> Self {
         Self { gateway, environment, all: false, unset: Unset::default() }
     }
 }
 
 /// What came of reading files in which nothing is wrong.
+///
+/// ```
+/// use register_service::{Code, Environment, Settings, load};
+///
+/// # let folder = tempfile::tempdir()?;
+/// # let file = folder.path().join("chat.yaml");
+/// std::fs::write(&file, "mcps:\n  - {id: time, command: mcp-server-time, use_proxy: true, colour: red}\n")?;
+/// let settings = Settings::new("http://127.0.0.1:6001".parse()?, Environment::default());
+/// let loaded = load(&[file], &settings)?;
+/// assert_eq!(loaded.desired.definitions()[0].name.as_str(), "time");
+/// assert_eq!(loaded.remarks[0].code, Code::UnknownKey);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone)]
 pub struct Loaded {
     /// What the files say.
@@ -80,6 +125,20 @@ pub struct Loaded {
 }
 
 /// Files in which something is wrong.
+///
+/// ```
+/// use register_service::{Environment, Settings, load};
+///
+/// # let folder = tempfile::tempdir()?;
+/// # let file = folder.path().join("chat.yaml");
+/// std::fs::write(&file, "mcps:\n  - {command: mcp-server-time}\n  - {id: search, transport: carrier-pigeon}\n")?;
+/// let settings = Settings::new("http://127.0.0.1:6001".parse()?, Environment::default());
+/// if let Err(invalid) = load(&[file], &settings) {
+///     let found: Vec<_> = invalid.diagnostics.iter().map(|it| (it.line, it.code.as_str())).collect();
+///     assert_eq!(found, [(2, "missing-id"), (3, "unknown-transport")]);
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{} in the files", count(.diagnostics))]
 #[non_exhaustive]
