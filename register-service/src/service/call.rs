@@ -78,9 +78,11 @@ pub enum CallError {
 /// # async fn run(service: register_service::RegisterService) -> Result<String, Box<dyn std::error::Error>> {
 /// match service.call(&"$mcp(search#web)".parse()?, r#"{"query":"rust"}"#).await {
 ///     Ok(answer) => Ok(answer.to_text()),
-///     // The model made a mistake, or may go another way: it gets the words.
-///     Err(error) if matches!(error.kind(), CallErrorKind::Validation | CallErrorKind::Execution) => Ok(error.to_string()),
-///     Err(error) => Err(error.into()),
+///     Err(error) => match error.kind() {
+///         // The model made a mistake, or may go another way: it gets the words.
+///         CallErrorKind::Validation | CallErrorKind::Execution => Ok(error.to_string()),
+///         CallErrorKind::Connection | CallErrorKind::Timeout => Err(error.into()),
+///     },
 /// }
 /// # }
 /// ```

@@ -131,7 +131,8 @@ impl Entry {
     /// # let file = folder.path().join("chat.yaml");
     /// # let settings = Settings::new("http://127.0.0.1:6001".parse()?, Environment::default());
     /// // The engine says `search`; at the gateway the same server is `search-engine`.
-    /// std::fs::write(&file, "mcps:\n  - {id: search, url: 'http://127.0.0.1:6001/search-engine/sse', use_proxy: true}\n")?;
+    /// let yaml = "mcps:\n  - {id: search, url: 'http://127.0.0.1:6001/search-engine/sse', use_proxy: true}\n";
+    /// std::fs::write(&file, yaml)?;
     /// let desired = load(&[file], &settings)?.desired;
     /// assert_eq!(desired.entries()[0].name().map(|name| name.as_str()), Some("search-engine"));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -153,7 +154,8 @@ impl Desired {
     /// # let folder = tempfile::tempdir()?;
     /// # let file = folder.path().join("chat.yaml");
     /// # let settings = Settings::new("http://127.0.0.1:6001".parse()?, Environment::default());
-    /// std::fs::write(&file, "mcps:\n  - {id: time, command: mcp-server-time, use_proxy: true}\n  - {id: own, command: x}\n")?;
+    /// let yaml = "mcps:\n  - {id: time, command: mcp-server-time, use_proxy: true}\n  - {id: own, command: x}\n";
+    /// std::fs::write(&file, yaml)?;
     /// let ids: Vec<_> = load(&[file], &settings)?.desired.entries().iter().map(|entry| entry.id.clone()).collect();
     /// assert_eq!(ids, ["time", "own"]);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -162,7 +164,8 @@ impl Desired {
         &self.entries
     }
 
-    /// The entries whose meaning depends on variables that are not set, by id. There are some only with [`Unset::Warn`].
+    /// The entries whose meaning depends on variables that are not set, by id. There are some only with
+    /// [`Unset::Warn`](crate::Unset::Warn).
     ///
     /// ```
     /// use register_service::{Environment, Settings, Unset, load};
@@ -203,7 +206,8 @@ impl Desired {
     /// # let folder = tempfile::tempdir()?;
     /// # let file = folder.path().join("chat.yaml");
     /// # let settings = Settings::new("http://127.0.0.1:6001".parse()?, Environment::default());
-    /// std::fs::write(&file, "mcps:\n  - {id: time, command: mcp-server-time, use_proxy: true}\n  - {id: own, command: x}\n")?;
+    /// let yaml = "mcps:\n  - {id: time, command: mcp-server-time, use_proxy: true}\n  - {id: own, command: x}\n";
+    /// std::fs::write(&file, yaml)?;
     /// let definitions = load(&[file], &settings)?.desired.definitions();
     /// assert!(definitions.iter().map(|it| it.name.as_str()).eq(["time"]));
     /// # Ok::<(), Box<dyn std::error::Error>>(())

@@ -65,9 +65,11 @@ impl Function {
     /// What it stands for.
     ///
     /// ```no_run
-    /// # async fn run(service: register_service::RegisterService, tools: register_service::Tools, named_by_the_model: &str)
-    /// # -> Result<(), register_service::CallError> {
-    /// if let Some(function) = tools.find(named_by_the_model) {
+    /// use register_service::{RegisterService, Tools};
+    ///
+    /// # async fn run(service: RegisterService, tools: Tools) -> Result<(), register_service::CallError> {
+    /// // What the model named.
+    /// if let Some(function) = tools.find("current_time") {
     ///     let answer = service.call(&function.address(), "{}").await?;
     ///     println!("{}: {}", function.address(), answer.to_text());
     /// }
