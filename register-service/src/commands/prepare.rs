@@ -91,6 +91,12 @@ pub(super) fn unreachable(report: Report, error: &proxy_client::Error) -> Report
 }
 
 impl Prepared {
+    /// The same files against what the gateway has by now.
+    pub(super) async fn again(self, command: &'static str, context: &Context<'_>) -> Result<Self, Report> {
+        let Self { desired, remarks, policy, .. } = self;
+        compare(command, Loaded { desired, remarks }, policy, context).await
+    }
+
     /// Says why the plan must not be carried out, if it must not. Nothing was changed then.
     pub(super) fn refuse(&self, mut report: Report, guards: &Guards) -> Report {
         for change in self.plan.refused() {
