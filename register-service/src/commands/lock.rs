@@ -23,7 +23,7 @@ pub(super) enum NoLock {
 }
 
 /// Takes the lock, waiting for it as long as that; nothing where the gateway has no locks.
-pub(super) async fn take(context: &Context<'_>, owner: &Owner, within: Duration) -> Result<Option<Lock>, NoLock> {
+pub(super) async fn take(context: &Context, owner: &Owner, within: Duration) -> Result<Option<Lock>, NoLock> {
     let Context { client, printer, holder, .. } = context;
     let (deadline, mut is_told) = (Instant::now() + within, false);
     loop {

@@ -22,9 +22,9 @@ const COMMAND: &str = "sync";
 pub(super) const CONCURRENCY: usize = 5;
 pub(super) const POLL_INTERVAL: std::time::Duration = std::time::Duration::from_millis(200);
 
-pub(super) async fn run(sync: &Sync, context: &Context<'_>) -> anyhow::Result<Report> {
+pub(super) async fn run(sync: &Sync, context: &Context) -> anyhow::Result<Report> {
     let printer = context.printer;
-    let loaded = match prepare::read(COMMAND, &sync.changes.files, context.settings) {
+    let loaded = match prepare::read(COMMAND, &sync.changes.files, &context.settings) {
         Ok(loaded) => loaded,
         Err(report) => return Ok(report),
     };
@@ -48,7 +48,7 @@ pub(super) async fn run(sync: &Sync, context: &Context<'_>) -> anyhow::Result<Re
 }
 
 /// Changes under the owner's lock, if the gateway has locks.
-async fn locked(sync: &Sync, prepared: Prepared, saved: Option<&SavedPlan>, context: &Context<'_>) -> Report {
+async fn locked(sync: &Sync, prepared: Prepared, saved: Option<&SavedPlan>, context: &Context) -> Report {
     match lock::take(context, &prepared.policy.owner, sync.lock_timeout).await {
         Ok(Some(lock)) => {
             let work = async {
@@ -58,7 +58,7 @@ async fn locked(sync: &Sync, prepared: Prepared, saved: Option<&SavedPlan>, cont
                     Err(report) => report,
                 }
             };
-            lock::under(context.client, lock, Box::pin(work)).await
+            lock::under(&context.client, lock, Box::pin(work)).await
         }
         Ok(None) => carry_out(sync, prepared, saved, context).await,
         Err(NoLock::Gateway(error)) => unreachable(Report::new(COMMAND, prepared.remarks), &error),
@@ -71,8 +71,8 @@ async fn locked(sync: &Sync, prepared: Prepared, saved: Option<&SavedPlan>, cont
 }
 
 /// Changes what the plan says, unless something forbids it.
-async fn carry_out(sync: &Sync, prepared: Prepared, saved: Option<&SavedPlan>, context: &Context<'_>) -> Report {
-    let (printer, client) = (context.printer, context.client);
+async fn carry_out(sync: &Sync, prepared: Prepared, saved: Option<&SavedPlan>, context: &Context) -> Report {
+    let (printer, client) = (context.printer, &context.client);
     let report = Report::new(COMMAND, prepared.remarks.clone());
     // What a saved plan removes was looked at when it was made.
     let mut report = match saved {
@@ -117,7 +117,7 @@ async fn carry_out(sync: &Sync, prepared: Prepared, saved: Option<&SavedPlan>, c
 }
 
 /// Says in what a saved plan does not hold any more, if it does not.
-fn refuse_moved(mut report: Report, prepared: &Prepared, saved: &SavedPlan, context: &Context<'_>) -> Report {
+fn refuse_moved(mut report: Report, prepared: &Prepared, saved: &SavedPlan, context: &Context) -> Report {
     let now = saved_plan::save(prepared, context.settings.gateway.as_str(), saved.salt.clone());
     for moved in moved(saved, &now) {
         report = report.failed(Exit::Stale, format!("{moved}; nothing was changed"), Some("make a new plan"));

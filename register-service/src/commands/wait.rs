@@ -12,10 +12,10 @@ use crate::exit::Exit;
 
 const COMMAND: &str = "wait";
 
-pub(super) async fn run(args: &Wait, context: &Context<'_>) -> Report {
+pub(super) async fn run(args: &Wait, context: &Context) -> Report {
     let (mut required, remarks) = match args.paths.is_empty() {
         true => (Vec::new(), Vec::new()),
-        false => match load(&args.paths, context.settings) {
+        false => match load(&args.paths, &context.settings) {
             Ok(loaded) => (loaded.desired.names(), loaded.remarks),
             Err(invalid) => return Report::invalid(COMMAND, invalid),
         },
@@ -26,7 +26,7 @@ pub(super) async fn run(args: &Wait, context: &Context<'_>) -> Report {
     required.dedup();
     let limit = format_duration(args.timeout);
     context.printer.progress(&format!("waiting up to {limit} for {}", count(required.len(), "upstream")));
-    let client = context.client;
+    let client = &context.client;
     let (late, optional) = tokio::join!(
         client.wait_for_connections(&required, POLL_INTERVAL, args.timeout),
         missing(&args.optional, args, context),
@@ -55,7 +55,7 @@ pub(super) async fn run(args: &Wait, context: &Context<'_>) -> Report {
 }
 
 /// What of these is not there in time, in words. Nobody fails for it.
-async fn missing(names: &[ServerName], args: &Wait, context: &Context<'_>) -> Vec<String> {
+async fn missing(names: &[ServerName], args: &Wait, context: &Context) -> Vec<String> {
     match context.client.wait_for_connections(names, POLL_INTERVAL, args.timeout).await {
         Ok(()) => Vec::new(),
         Err(late) => late.missing.iter().map(ToString::to_string).collect(),
