@@ -132,7 +132,7 @@ pub(super) fn settle(mut report: Report, outcome: &Outcome) -> Report {
         failure => failure.gateway().map_or(Exit::Failed, Exit::of),
     };
     let failures: Vec<&ApplyError> = outcome.values().filter_map(|result| result.as_ref().err()).collect();
-    for failure in &failures {
+    for failure in failures.iter().copied() {
         report = report.failed(kind(failure), chain(failure), None);
     }
     let touched = outcome.values().any(|result| matches!(result, Ok(done) if *done != Done::Kept));
