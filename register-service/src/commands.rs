@@ -95,7 +95,7 @@ async fn carry_out(cli: &Cli, process: &Process, printer: Printer) -> anyhow::Re
     match &cli.command {
         Command::Explain(args) => Ok(explain::run(args)),
         Command::Render(files) => Ok(render::run(files, &global.settings(process, &files.reading)?)),
-        Command::Schema(args) => Ok(documents::schema(args)),
+        Command::Schema(args) => documents::schema(args),
         Command::Completions { shell } => Ok(documents::completions(*shell)),
         Command::Man { folder } => documents::man(folder),
         Command::Status(args) => Ok(status::run(args, &global.own_client(process)?, printer).await),
