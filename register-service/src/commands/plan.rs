@@ -32,8 +32,13 @@ pub(super) async fn run(args: &Plan, context: &Context) -> anyhow::Result<Report
     report = prepared.refuse(report, &prepare::guards(&args.changes));
     if let Some(path) = args.out.as_ref().filter(|_| report.exit == Exit::Done) {
         let saved = save(&prepared, context.settings.gateway.as_str(), new_salt()?);
-        write(path, &saved)?;
-        context.printer.progress(&format!("saved; `register-service sync --plan {}` carries it out", path.display()));
+        match write(path, &saved) {
+            Ok(()) => {
+                let next = format!("saved; `register-service sync --plan {}` carries it out", path.display());
+                context.printer.progress(&next);
+            }
+            Err(error) => report = report.failed(Exit::Failed, format!("{error:#}"), None),
+        }
     }
     remind(&prepared, context);
     if args.detailed_exitcode && report.exit == Exit::Done && !prepared.plan.is_empty() {
