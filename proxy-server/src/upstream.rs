@@ -34,6 +34,7 @@ pub(crate) use self::inbox::{Event, ListChanges, is_level, is_severe};
 pub(crate) use self::question::{Question, Reply};
 pub(crate) use self::session::{OpenError, Session};
 pub(crate) use self::transport::event_stream::Decoder as EventDecoder;
+pub(crate) use self::transport::lines::{Lines, TooLong};
 pub(crate) use self::transport::one_line;
 pub(crate) use self::transport::stdio::{ChildEnvironment, INHERITED, StartError};
 

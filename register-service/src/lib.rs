@@ -21,6 +21,7 @@
 //! ```
 
 mod apply;
+mod arguments;
 #[cfg(test)]
 mod corpus;
 mod diagnostic;

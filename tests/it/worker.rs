@@ -3,6 +3,7 @@
 mod engine;
 mod leases;
 mod order;
+mod relay;
 mod tools;
 
 use std::time::Duration;

@@ -10,7 +10,7 @@ use axum::response::Response;
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
 use schemas::{Definition, EraMode, ServerName};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, sleep, timeout};
@@ -23,7 +23,7 @@ use crate::downstream::session::{Scope, Session, lock};
 use crate::downstream::{Edge, batch, modern, respond, sse};
 use crate::policy::{Credentials, Principal};
 use crate::protocol::{self, Era, INVALID_REQUEST, Invalid, Kind, METHOD_NOT_FOUND, Message, anonymous_error};
-use crate::upstream::{EventDecoder, one_line};
+use crate::upstream::{EventDecoder, Lines, TooLong, one_line};
 
 /// Lines that may wait for a client that does not read, and lines of it that wait for their turn.
 const QUEUE: usize = 256;
@@ -74,8 +74,7 @@ pub(crate) async fn serve(
     });
     let (stopping, at_end) = (edge.tasks.stopping().clone(), ended.clone());
     edge.tasks.spawn("standard input", async move {
-        let input = Lines { input, buffer: BytesMut::new(), limit };
-        stopping.run_until_cancelled(read(input, heard)).await;
+        stopping.run_until_cancelled(read(Lines::new(input, limit), heard)).await;
         at_end.cancel();
     });
     let (asked, calls) = (Arc::default(), TaskTracker::new());
@@ -304,52 +303,12 @@ async fn write(mut lines: mpsc::Receiver<Bytes>, mut output: impl AsyncWrite + U
     }
 }
 
-/// A line over the limit.
-struct TooLong;
-
 type Line = Result<Bytes, TooLong>;
 
 async fn read(mut input: Lines<impl AsyncRead + Unpin>, heard: mpsc::Sender<Line>) {
     while let Some(line) = input.next().await {
         if heard.send(line).await.is_err() {
             return;
-        }
-    }
-}
-
-/// Lines of a stream, without those that hold nothing.
-struct Lines<R> {
-    input: R,
-    buffer: BytesMut,
-    limit: usize,
-}
-
-impl<R: AsyncRead + Unpin> Lines<R> {
-    async fn next(&mut self) -> Option<Line> {
-        let (mut searched, mut too_long) = (0, false);
-        loop {
-            if let Some(end) = memchr::memchr(b'\n', self.buffer.get(searched..).unwrap_or_default()) {
-                let line = self.buffer.split_to(searched + end + 1).freeze();
-                searched = 0;
-                if std::mem::take(&mut too_long) || line.len() > self.limit + 1 {
-                    return Some(Err(TooLong));
-                }
-                if !line.trim_ascii().is_empty() {
-                    return Some(Ok(line.slice(..line.len() - 1)));
-                }
-                continue;
-            }
-            if self.buffer.len() > self.limit {
-                // The rest of it is still to come, and nothing of it is kept.
-                too_long = true;
-                self.buffer.clear();
-            }
-            searched = self.buffer.len();
-            self.buffer.reserve(16 * 1024);
-            match self.input.read_buf(&mut self.buffer).await {
-                Ok(0) | Err(_) => return None,
-                Ok(_) => {}
-            }
         }
     }
 }

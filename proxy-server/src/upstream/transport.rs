@@ -2,6 +2,7 @@
 //! mean beyond their ids.
 
 pub(super) mod event_stream;
+pub(super) mod lines;
 pub(super) mod sse;
 pub(super) mod stdio;
 pub(super) mod streamable_http;

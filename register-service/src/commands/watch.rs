@@ -31,7 +31,7 @@ const PROBE_PATIENCE: Duration = Duration::from_secs(5);
 /// What the files look like from outside: every file with its size and the time of its last change.
 type Look = BTreeMap<PathBuf, (u64, Option<SystemTime>)>;
 
-pub(super) async fn run(args: &Watch, context: &Context<'_>) -> anyhow::Result<Report> {
+pub(super) async fn run(args: &Watch, context: &Context) -> anyhow::Result<Report> {
     let in_step = Arc::new(AtomicBool::new(false));
     let follow = follow(args, context, &in_step);
     match args.health {
@@ -48,7 +48,7 @@ pub(super) async fn run(args: &Watch, context: &Context<'_>) -> anyhow::Result<R
 }
 
 /// Goes on until the program is ended.
-async fn follow(args: &Watch, context: &Context<'_>, in_step: &AtomicBool) -> anyhow::Result<Report> {
+async fn follow(args: &Watch, context: &Context, in_step: &AtomicBool) -> anyhow::Result<Report> {
     let printer = context.printer;
     let paths = &args.changes.files.paths;
     let (mut seen, mut settled): (Look, Option<(Loaded, Policy)>) = (Look::new(), None);
@@ -57,7 +57,7 @@ async fn follow(args: &Watch, context: &Context<'_>, in_step: &AtomicBool) -> an
         let now = look(paths);
         if now != seen && stays(&now, paths, args.interval).await {
             seen = now;
-            match load(paths, context.settings) {
+            match load(paths, &context.settings) {
                 Ok(loaded) => {
                     let policy = prepare::policy(&args.changes, context, &loaded.desired)?;
                     settled = Some((loaded, policy));
@@ -87,7 +87,7 @@ async fn follow(args: &Watch, context: &Context<'_>, in_step: &AtomicBool) -> an
 }
 
 /// One round: what differs is carried out. Nothing to do is nothing to say.
-async fn step(loaded: Loaded, policy: Policy, args: &Watch, context: &Context<'_>) -> Report {
+async fn step(loaded: Loaded, policy: Policy, args: &Watch, context: &Context) -> Report {
     let remarks = loaded.remarks.clone();
     let prepared = match prepare::compare(COMMAND, loaded, policy, context).await {
         Ok(prepared) => prepared,
@@ -97,7 +97,7 @@ async fn step(loaded: Loaded, policy: Policy, args: &Watch, context: &Context<'_
     if report.exit != Exit::Done || prepared.plan.is_empty() {
         return report;
     }
-    let outcome: Outcome = apply(context.client, &prepared.plan, CONCURRENCY).await;
+    let outcome: Outcome = apply(&context.client, &prepared.plan, CONCURRENCY).await;
     let is_changed = outcome.values().any(|came| !matches!(came, Ok(Done::Kept)));
     let mut report = report;
     if is_changed {

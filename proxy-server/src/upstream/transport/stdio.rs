@@ -15,7 +15,7 @@ use bytes::{Bytes, BytesMut};
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal, getpid, getppid, kill_process_group, set_parent_process_death_signal};
 use schemas::Definition;
-use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
@@ -26,6 +26,7 @@ use crate::error::{Error, Kind};
 use crate::protocol::{Message, Pieces};
 use crate::tasks::Tasks;
 use crate::upstream::inbox::Inbox;
+use crate::upstream::transport::lines::{Lines, TooLong};
 use crate::upstream::transport::put_one_line;
 
 /// Messages that may wait for a child that does not read.
@@ -193,7 +194,7 @@ struct Watch {
 impl Watch {
     async fn run(mut self, output: ChildStdout, line_limit: usize) {
         let pid = self.child.id().and_then(|pid| Pid::from_raw(i32::try_from(pid).ok()?));
-        let reading = read_lines(&self.name, output, line_limit, &self.inbox);
+        let reading = deliver_all(&self.name, output, line_limit, &self.inbox);
         tokio::pin!(reading);
         let (told, why) = tokio::select! {
             () = self.end.cancelled() => (true, Some("the session was closed".to_owned())),
@@ -246,33 +247,19 @@ fn signal(group: Option<Pid>, signal: Signal) {
 }
 
 /// Delivers one message a line. Returns why it stopped, where the process itself is not to blame.
-async fn read_lines(name: &str, mut output: impl AsyncRead + Unpin, limit: usize, inbox: &Inbox) -> Option<String> {
-    let mut buffer = BytesMut::with_capacity(16 * 1024);
-    let mut searched = 0;
-    loop {
-        if let Some(end) = memchr::memchr(b'\n', buffer.get(searched..).unwrap_or_default()) {
-            let line = buffer.split_to(searched + end + 1).freeze();
-            searched = 0;
-            deliver(name, line.slice(..line.len() - 1), inbox);
-            continue;
-        }
-        searched = buffer.len();
-        if buffer.len() > limit {
-            return Some(format!("process wrote a line of more than {limit} bytes"));
-        }
-        buffer.reserve(16 * 1024);
-        match output.read_buf(&mut buffer).await {
-            Ok(0) | Err(_) => return None,
-            Ok(_) => {}
+async fn deliver_all(name: &str, output: ChildStdout, limit: usize, inbox: &Inbox) -> Option<String> {
+    let mut lines = Lines::new(output, limit);
+    while let Some(line) = lines.next().await {
+        match line {
+            Ok(line) => deliver(name, line, inbox),
+            Err(TooLong) => return Some(format!("process wrote a line of more than {limit} bytes")),
         }
     }
+    None
 }
 
 /// Servers print logs where only messages belong; those lines are passed over.
 fn deliver(name: &str, line: Bytes, inbox: &Inbox) {
-    if line.iter().all(u8::is_ascii_whitespace) {
-        return;
-    }
     match Message::parse(line) {
         Ok(message) => inbox.receive(&message, None),
         Err(error) => debug!(upstream = name, %error, "line on standard output is no message"),

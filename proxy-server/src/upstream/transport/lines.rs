@@ -1,0 +1,92 @@
+//! Lines of a stream, one message each.
+
+use bytes::{Bytes, BytesMut};
+use tokio::io::{AsyncRead, AsyncReadExt};
+
+const CHUNK: usize = 16 * 1024;
+
+/// The lines that hold something, without their ends.
+pub(crate) struct Lines<R> {
+    input: R,
+    buffer: BytesMut,
+    limit: usize,
+    /// Whether what comes next is the rest of a line that is over the limit.
+    is_cut: bool,
+}
+
+/// A line is over the limit. It is told as soon as that is known, and nothing of it is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct TooLong;
+
+impl<R: AsyncRead + Unpin> Lines<R> {
+    pub(crate) fn new(input: R, limit: usize) -> Self {
+        Self { input, buffer: BytesMut::with_capacity(CHUNK), limit, is_cut: false }
+    }
+
+    /// The next line; nothing at the end of the stream, or if it cannot be read.
+    pub(crate) async fn next(&mut self) -> Option<Result<Bytes, TooLong>> {
+        let mut searched = 0;
+        loop {
+            if let Some(end) = memchr::memchr(b'\n', self.buffer.get(searched..).unwrap_or_default()) {
+                let line = self.buffer.split_to(searched + end + 1).freeze();
+                let line = line.slice(..line.len() - 1);
+                searched = 0;
+                match std::mem::take(&mut self.is_cut) {
+                    true => continue,
+                    false if line.len() > self.limit => return Some(Err(TooLong)),
+                    false if line.trim_ascii().is_empty() => continue,
+                    false => return Some(Ok(line)),
+                }
+            }
+            if self.is_cut || self.buffer.len() > self.limit {
+                self.buffer.clear();
+                if !std::mem::replace(&mut self.is_cut, true) {
+                    return Some(Err(TooLong));
+                }
+            }
+            searched = self.buffer.len();
+            self.buffer.reserve(CHUNK);
+            match self.input.read_buf(&mut self.buffer).await {
+                Ok(0) | Err(_) => return None,
+                Ok(_) => {}
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn check(text: &str, limit: usize, expected: &[Result<&str, TooLong>]) {
+        let mut lines = Lines::new(text.as_bytes(), limit);
+        for one in expected {
+            let line = lines.next().await.expect("one more line");
+            assert_eq!(line.as_deref(), one.as_ref().map(|it| it.as_bytes()), "{text:?}");
+        }
+        assert_eq!(lines.next().await, None, "{text:?}");
+    }
+
+    #[tokio::test]
+    async fn lines_are_what_is_ended_and_holds_something() {
+        check("a\n\n \t\r\nb\r\nc", 10, &[Ok("a"), Ok("b\r")]).await;
+        check("", 10, &[]).await;
+    }
+
+    #[tokio::test]
+    async fn a_line_over_the_limit_is_told_once_and_those_after_it_are_read() {
+        check("12345\n123456\n1\n", 5, &[Ok("12345"), Err(TooLong), Ok("1")]).await;
+        let long = "x".repeat(5 * CHUNK);
+        check(&format!("{long}\n1\n{long}"), CHUNK, &[Err(TooLong), Ok("1"), Err(TooLong)]).await;
+    }
+
+    #[tokio::test]
+    async fn a_line_without_an_end_is_told_before_it_ends() {
+        let (mut sender, receiver) = tokio::io::duplex(64);
+        let mut lines = Lines::new(receiver, 5);
+        tokio::io::AsyncWriteExt::write_all(&mut sender, b"1234567").await.expect("room");
+        assert_eq!(lines.next().await, Some(Err(TooLong)));
+        tokio::io::AsyncWriteExt::write_all(&mut sender, b"8\n9\n").await.expect("room");
+        assert_eq!(lines.next().await, Some(Ok(Bytes::from_static(b"9"))));
+    }
+}
