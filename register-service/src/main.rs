@@ -45,7 +45,11 @@ fn run(cli: &Cli, process: &Process, printer: Printer) -> anyhow::Result<Exit> {
             _ = interrupt.recv() => Exit::Interrupted,
             _ = terminate.recv() => Exit::Terminated,
         };
-        printer.failure("stopped before the end", Some("running again resumes"));
+        match cli.command {
+            // It has no other end.
+            cli::Command::Watch(_) => printer.progress("stopped; what was registered stays"),
+            _ => printer.failure("stopped before the end", Some("running again resumes")),
+        }
         Ok(exit)
     })
 }

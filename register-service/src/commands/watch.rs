@@ -17,7 +17,8 @@ use tokio::net::TcpListener;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::cli::Watch;
-use crate::commands::prepare::{self, Context};
+use crate::commands::lock::{self, NoLock};
+use crate::commands::prepare::{self, Context, Prepared, unreachable};
 use crate::commands::sync::{CONCURRENCY, settle};
 use crate::commands::{Report, changes};
 use crate::exit::Exit;
@@ -25,6 +26,8 @@ use crate::exit::Exit;
 const COMMAND: &str = "watch";
 /// The longest pause after failures.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// How long another run of the same owner is waited for before files and gateway are looked at again.
+const LOCK_PATIENCE: Duration = Duration::from_secs(5);
 /// How long a probe may take to ask.
 const PROBE_PATIENCE: Duration = Duration::from_secs(5);
 
@@ -86,20 +89,46 @@ async fn follow(args: &Watch, context: &Context<'_>, in_step: &AtomicBool) -> an
     }
 }
 
-/// One round: what differs is carried out. Nothing to do is nothing to say.
+/// One round: what differs is carried out, under the owner's lock. Nothing to do is nothing to say.
 async fn step(loaded: Loaded, policy: Policy, args: &Watch, context: &Context<'_>) -> Report {
-    let remarks = loaded.remarks.clone();
-    let prepared = match prepare::compare(COMMAND, loaded, policy, context).await {
-        Ok(prepared) => prepared,
+    let (report, prepared) = match compare(loaded.clone(), policy.clone(), args, context).await {
+        Ok(compared) => compared,
         Err(report) => return report,
     };
+    if report.exit != Exit::Done || prepared.plan.is_empty() {
+        return report;
+    }
+    match lock::take(context, &policy.owner, LOCK_PATIENCE).await {
+        Ok(lock) => lock::under(context.client, lock, Box::pin(carry_out(loaded, policy, args, context))).await,
+        Err(NoLock::Gateway(error)) => unreachable(report, &error),
+        Err(held) => report.failed(Exit::Refused, format!("{held}; nothing was changed"), None),
+    }
+}
+
+/// Files and gateway side by side, and what must not be done about it.
+async fn compare(
+    loaded: Loaded,
+    policy: Policy,
+    args: &Watch,
+    context: &Context<'_>,
+) -> Result<(Report, Prepared), Report> {
+    let remarks = loaded.remarks.clone();
+    let prepared = prepare::compare(COMMAND, loaded, policy, context).await?;
     let report = prepared.refuse(Report::new(COMMAND, remarks), &prepare::guards(&args.changes));
+    Ok((report, prepared))
+}
+
+/// What another run of the owner did in the meantime is looked at again.
+async fn carry_out(loaded: Loaded, policy: Policy, args: &Watch, context: &Context<'_>) -> Report {
+    let (mut report, prepared) = match compare(loaded, policy, args, context).await {
+        Ok(compared) => compared,
+        Err(report) => return report,
+    };
     if report.exit != Exit::Done || prepared.plan.is_empty() {
         return report;
     }
     let outcome: Outcome = apply(context.client, &prepared.plan, CONCURRENCY).await;
     let is_changed = outcome.values().any(|came| !matches!(came, Ok(Done::Kept)));
-    let mut report = report;
     if is_changed {
         report.text = changes::text(&prepared.plan, &outcome, context.printer.is_verbose());
         report.json = serde_json::json!({ "changes": changes::objects(&prepared.plan, &outcome) });
