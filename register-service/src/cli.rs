@@ -279,6 +279,15 @@ mod tests {
     }
 
     #[test]
+    fn a_saved_plan_takes_no_word_about_what_it_may_do() {
+        let read = |more: &[&str]| Cli::try_parse_from([&["x", "sync", ".", "--plan", "p.json"], more].concat());
+        assert!(read(&[]).is_ok());
+        for more in [&["--owner", "o"][..], &["--prune", "none"], &["--allow-empty"], &["--max-delete", "30%"]] {
+            assert!(read(more).is_err(), "{more:?}");
+        }
+    }
+
+    #[test]
     fn a_token_never_prints() {
         let arguments = ["x", "--admin-token", "hunter2", "validate", ".", "--set", "TOKEN=hunter2"];
         let cli = Cli::try_parse_from(arguments).expect("valid");

@@ -21,7 +21,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use self::prepare::Context;
-use crate::cli::{self, Changes, Cli, Command, Files, Process};
+use crate::cli::{Cli, Command, Process, Reading};
 use crate::exit::Exit;
 use crate::printer::Printer;
 
@@ -91,56 +91,30 @@ pub(crate) async fn run(cli: &Cli, process: &Process, printer: Printer) -> anyho
 
 async fn carry_out(cli: &Cli, process: &Process, printer: Printer) -> anyhow::Result<Report> {
     let global = &cli.global;
+    let context = |reading: &Reading| Context::new(global, process, reading, printer);
     match &cli.command {
         Command::Explain(args) => Ok(explain::run(args)),
         Command::Render(files) => Ok(render::run(files, &global.settings(process, &files.reading)?)),
-        Command::Schema(args) => Ok(documents::schema(args)),
+        Command::Schema(args) => documents::schema(args),
         Command::Completions { shell } => Ok(documents::completions(*shell)),
         Command::Man { folder } => documents::man(folder),
         Command::Status(args) => Ok(status::run(args, &global.own_client(process)?, printer).await),
         Command::Dump(args) => Ok(dump::run(args, &global.own_client(process)?).await),
         Command::Release(args) => Ok(ownership::release(args, &global.own_client(process)?).await),
         Command::Deregister(args) => Ok(ownership::deregister(args, &global.own_client(process)?).await),
-        Command::Validate(args) => {
-            let settings = global.settings(process, &args.files.reading)?;
-            let client = global.client(process, &settings.gateway)?;
-            Ok(validate::run(args, settings, &client).await)
-        }
-        Command::Plan(cli::Plan { changes: Changes { files: Files { reading, .. }, .. }, .. })
-        | Command::Sync(cli::Sync { changes: Changes { files: Files { reading, .. }, .. }, .. })
-        | Command::Watch(cli::Watch { changes: Changes { files: Files { reading, .. }, .. }, .. })
-        | Command::Adopt(cli::Adopt { files: Files { reading, .. }, .. })
-        | Command::Wait(cli::Wait { reading, .. }) => {
-            let settings = global.settings(process, reading)?;
-            let client = global.client(process, &settings.gateway)?;
-            let (is_ci, commit, holder) = (process.is_ci(), process.commit(), process.holder()?);
-            let context = Context { settings: &settings, client: &client, printer, is_ci, commit, holder };
-            compare(&cli.command, &context).await
-        }
-    }
-}
-
-/// The commands that hold files against a gateway.
-async fn compare(command: &Command, context: &Context<'_>) -> anyhow::Result<Report> {
-    match command {
-        Command::Plan(args) => plan::run(args, context).await,
-        Command::Sync(args) => sync::run(args, context).await,
-        Command::Watch(args) => watch::run(args, context).await,
-        Command::Wait(args) => Ok(wait::run(args, context).await),
-        Command::Adopt(args) => Ok(ownership::adopt(args, context).await),
-        _ => anyhow::bail!("the command needs no gateway"),
+        Command::Validate(args) => Ok(validate::run(args, context(&args.files.reading)?).await),
+        Command::Plan(args) => plan::run(args, &context(&args.changes.files.reading)?).await,
+        Command::Sync(args) => sync::run(args, &context(&args.changes.files.reading)?).await,
+        Command::Watch(args) => watch::run(args, &context(&args.changes.files.reading)?).await,
+        Command::Wait(args) => Ok(wait::run(args, &context(&args.reading)?).await),
+        Command::Adopt(args) => Ok(ownership::adopt(args, &context(&args.files.reading)?).await),
     }
 }
 
 /// An error with its causes, in one line.
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text += &format!(": {error}");
-        cause = error.source();
-    }
-    text
+pub(crate) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let texts: Vec<String> = anyhow::Chain::new(error).map(ToString::to_string).collect();
+    texts.join(": ")
 }
 
 /// A number of things: `1 file`, `2 files`, `2 entries`.

@@ -19,6 +19,7 @@
 //! ```
 
 mod apply;
+mod arguments;
 #[cfg(test)]
 mod corpus;
 mod diagnostic;

@@ -79,16 +79,14 @@ pub struct NotEnsured {
 
 /// A list of failures, each with its causes.
 pub(crate) fn told(failures: &[ApplyError]) -> String {
-    let chain = |failure: &ApplyError| {
-        let mut text = format!("MCP {}: {failure}", failure.name());
-        let mut cause = std::error::Error::source(failure);
-        while let Some(error) = cause {
-            text += &format!(": {error}");
-            cause = error.source();
-        }
-        text
-    };
-    failures.iter().map(chain).collect::<Vec<_>>().join("; ")
+    let told = |failure: &ApplyError| format!("MCP {}: {}", failure.name(), chain(failure));
+    failures.iter().map(told).collect::<Vec<_>>().join("; ")
+}
+
+/// An error with its causes.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
 
 impl RegisterService {

@@ -103,6 +103,8 @@ async fn a_plan_reads_like_a_diff_and_is_carried_out_only_as_long_as_it_holds() 
     let shown = tool.exits(2, &["plan", paths, "-o", saved, "--detailed-exitcode"]).await;
     assert_eq!(shown, "+ here  (w.yaml:3)\n+ there  (w.yaml:8)\n\nto create 2, to update 0, unchanged 0\n");
     assert!(owners(&gateway.admin).await.is_empty(), "a plan only reads");
+    // 2 is for changes, so a plan that cannot be kept must not end with it.
+    tool.exits(1, &["plan", paths, "-o", paths, "--detailed-exitcode"]).await;
     let text = fs::read_to_string(saved).expect("a plan");
     assert!(!text.contains("t0ken") && text.contains("\"version\": 1"), "{text}");
     tool.exits(0, &["sync", paths, "--plan", saved]).await;

@@ -108,6 +108,11 @@ async fn nothing_is_said_of_files_in_which_nothing_is_wrong() {
         wrong.extend(told.into_iter().map(|it| format!("{}: {it}", name(&path))));
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    // That nothing is said shows nothing, unless something would be.
+    for kind in ["workflow", "agent", "project"] {
+        let told = remarks(&mut server, &format!("file:///{kind}/clean/seeded.yaml"), "mcps: none\n").await;
+        assert_eq!(told, ["1: Incorrect type. Expected one of array, null."], "{kind}");
+    }
 }
 
 /// The mistakes that can be told from one document alone, and by its form.

@@ -2,6 +2,7 @@
 
 mod leases;
 mod order;
+mod relay;
 mod tools;
 
 use std::time::Duration;

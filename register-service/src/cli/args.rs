@@ -151,7 +151,7 @@ pub(crate) struct Sync {
     #[arg(long, alias = "exit-code", requires = "dry_run")]
     pub(crate) detailed_exitcode: bool,
     /// Do only what this plan says, and nothing if files or gateway moved since it was made
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["dry_run", "owner", "adopt", "prune"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["dry_run", "owner", "adopt", "prune", "allow_empty", "max_delete"])]
     pub(crate) plan: Option<PathBuf>,
     /// Wait until every upstream that the files use is connected
     #[arg(long, conflicts_with = "dry_run")]

@@ -5,13 +5,14 @@ use std::path::Path;
 
 use anyhow::Context as _;
 use clap::CommandFactory;
+use serde_json::json;
 
 use crate::cli::{Cli, Document, Schema};
 use crate::commands::Report;
 
 const NAME: &str = "register-service";
 
-pub(super) fn schema(args: &Schema) -> Report {
+pub(super) fn schema(args: &Schema) -> anyhow::Result<Report> {
     let text = match args.document {
         Document::Mcp => include_str!("../../../schemas/json/mcp.schema.json"),
         Document::Workflow => include_str!("../../../schemas/json/workflow.schema.json"),
@@ -21,13 +22,14 @@ pub(super) fn schema(args: &Schema) -> Report {
         Document::Plan => include_str!("../../../schemas/json/plan.schema.json"),
         Document::Definition => include_str!("../../../schemas/json/definition.schema.json"),
     };
-    Report { text: text.to_owned(), ..Report::new("schema", Vec::new()) }
+    Ok(Report { text: text.to_owned(), json: serde_json::from_str(text)?, ..Report::new("schema", Vec::new()) })
 }
 
 pub(super) fn completions(shell: clap_complete::Shell) -> Report {
     let mut text = Vec::new();
     clap_complete::generate(shell, &mut Cli::command(), NAME, &mut text);
-    Report { text: String::from_utf8_lossy(&text).into_owned(), ..Report::new("completions", Vec::new()) }
+    let text = String::from_utf8_lossy(&text).into_owned();
+    Report { json: json!({ "script": text }), text, ..Report::new("completions", Vec::new()) }
 }
 
 /// A page for the program and one for each command, named as `man` looks for them.
@@ -38,5 +40,21 @@ pub(super) fn man(folder: &Path) -> anyhow::Result<Report> {
     let mut pages: Vec<String> =
         fs::read_dir(folder)?.flatten().map(|page| page.path().display().to_string()).collect();
     pages.sort();
-    Ok(Report { text: pages.join("\n") + "\n", ..Report::new("man", Vec::new()) })
+    Ok(Report { text: pages.join("\n") + "\n", json: json!({ "pages": pages }), ..Report::new("man", Vec::new()) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn programs_are_given_what_people_are() {
+        let schema = schema(&Schema { document: Document::Plan }).expect("a schema");
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&schema.text).expect("JSON"), schema.json);
+        let bash = completions(clap_complete::Shell::Bash);
+        assert_eq!(bash.json["script"], bash.text);
+        let folder = tempfile::tempdir().expect("a folder");
+        let pages = man(folder.path()).expect("pages");
+        assert_eq!(pages.json["pages"].as_array().map(Vec::len), Some(pages.text.lines().count()));
+    }
 }

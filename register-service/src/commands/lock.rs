@@ -23,7 +23,7 @@ pub(super) enum NoLock {
 }
 
 /// Takes the lock, waiting for it as long as that; nothing where the gateway has no locks.
-pub(super) async fn take(context: &Context<'_>, owner: &Owner, within: Duration) -> Result<Option<Lock>, NoLock> {
+pub(super) async fn take(context: &Context, owner: &Owner, within: Duration) -> Result<Option<Lock>, NoLock> {
     let Context { client, printer, holder, .. } = context;
     let (deadline, mut is_told) = (Instant::now() + within, false);
     loop {
@@ -54,8 +54,7 @@ pub(super) async fn take(context: &Context<'_>, owner: &Owner, within: Duration)
 }
 
 /// Does some work under a lock, which is renewed meanwhile and given back at the end.
-pub(super) async fn under<T>(client: &Client, lock: Option<Lock>, work: impl Future<Output = T>) -> T {
-    let Some(mut lock) = lock else { return work.await };
+pub(super) async fn under<T>(client: &Client, mut lock: Lock, work: impl Future<Output = T>) -> T {
     let mut work = std::pin::pin!(work);
     loop {
         tokio::select! {

@@ -15,9 +15,9 @@ use crate::commands::{Report, changes, count};
 use crate::exit::Exit;
 
 /// Takes over what the files declare and others, or nobody, registered.
-pub(super) async fn adopt(args: &cli::Adopt, context: &Context<'_>) -> Report {
+pub(super) async fn adopt(args: &cli::Adopt, context: &Context) -> Report {
     const COMMAND: &str = "adopt";
-    let loaded = match prepare::read(COMMAND, &args.files, context.settings) {
+    let loaded = match prepare::read(COMMAND, &args.files, &context.settings) {
         Ok(loaded) => loaded,
         Err(report) => return report,
     };
@@ -31,7 +31,7 @@ pub(super) async fn adopt(args: &cli::Adopt, context: &Context<'_>) -> Report {
     // What is there already is adopted; what is not is for `sync` to register.
     let is_taken = |change: &Change| matches!(change, Change::Update { .. });
     let plan = Plan { changes: prepared.plan.changes.iter().filter(|it| is_taken(it)).cloned().collect() };
-    let outcome = apply(context.client, &plan, CONCURRENCY).await;
+    let outcome = apply(&context.client, &plan, CONCURRENCY).await;
     let mut report = Report::new(COMMAND, prepared.remarks.clone());
     report.text = changes::text(&plan, &outcome, context.printer.is_verbose());
     report.json = json!({

@@ -15,8 +15,8 @@ use crate::exit::Exit;
 
 const COMMAND: &str = "plan";
 
-pub(super) async fn run(args: &Plan, context: &Context<'_>) -> anyhow::Result<Report> {
-    let loaded = match prepare::read(COMMAND, &args.changes.files, context.settings) {
+pub(super) async fn run(args: &Plan, context: &Context) -> anyhow::Result<Report> {
+    let loaded = match prepare::read(COMMAND, &args.changes.files, &context.settings) {
         Ok(loaded) => loaded,
         Err(report) => return Ok(report),
     };
@@ -32,8 +32,13 @@ pub(super) async fn run(args: &Plan, context: &Context<'_>) -> anyhow::Result<Re
     report = prepared.refuse(report, &prepare::guards(&args.changes));
     if let Some(path) = args.out.as_ref().filter(|_| report.exit == Exit::Done) {
         let saved = save(&prepared, context.settings.gateway.as_str(), new_salt()?);
-        write(path, &saved)?;
-        context.printer.progress(&format!("saved; `register-service sync --plan {}` carries it out", path.display()));
+        match write(path, &saved) {
+            Ok(()) => {
+                let next = format!("saved; `register-service sync --plan {}` carries it out", path.display());
+                context.printer.progress(&next);
+            }
+            Err(error) => report = report.failed(Exit::Failed, format!("{error:#}"), None),
+        }
     }
     remind(&prepared, context);
     if args.detailed_exitcode && report.exit == Exit::Done && !prepared.plan.is_empty() {
@@ -43,7 +48,7 @@ pub(super) async fn run(args: &Plan, context: &Context<'_>) -> anyhow::Result<Re
 }
 
 /// What the gateway says now about the tools that actions name. Carrying out the plan may change it, so it fails nothing.
-async fn tool_remarks(prepared: &Prepared, context: &Context<'_>) -> Vec<Diagnostic> {
+async fn tool_remarks(prepared: &Prepared, context: &Context) -> Vec<Diagnostic> {
     if prepared.desired.tools().is_empty() {
         return Vec::new();
     }
@@ -60,7 +65,7 @@ async fn tool_remarks(prepared: &Prepared, context: &Context<'_>) -> Vec<Diagnos
 }
 
 /// The result for programs, of `plan` and of `sync --dry-run`.
-pub(super) fn told(prepared: &Prepared, context: &Context<'_>) -> serde_json::Value {
+pub(super) fn told(prepared: &Prepared, context: &Context) -> serde_json::Value {
     json!({
         "gateway": context.settings.gateway.as_str(),
         "owner": prepared.policy.owner.as_str(),
@@ -71,7 +76,7 @@ pub(super) fn told(prepared: &Prepared, context: &Context<'_>) -> serde_json::Va
 }
 
 /// Tells of what stays although nothing declares it any more.
-pub(super) fn remind(prepared: &Prepared, context: &Context<'_>) {
+pub(super) fn remind(prepared: &Prepared, context: &Context) {
     let left = prepared.left();
     if !left.is_empty() {
         let names = left.join("`, `");

@@ -7,15 +7,15 @@ use register_service::{
 use schemas::admin::Registration;
 use schemas::{Definition, Holder, Owner};
 
-use crate::cli::{Changes, Files, Pruned};
+use crate::cli::{Changes, Files, Global, Process, Pruned, Reading};
 use crate::commands::{Report, chain};
 use crate::exit::Exit;
 use crate::printer::Printer;
 
 /// What a command works with besides its own flags.
-pub(super) struct Context<'a> {
-    pub(super) settings: &'a Settings,
-    pub(super) client: &'a Client,
+pub(super) struct Context {
+    pub(super) settings: Settings,
+    pub(super) client: Client,
     pub(super) printer: Printer,
     /// Whether nobody is there to ask.
     pub(super) is_ci: bool,
@@ -23,6 +23,15 @@ pub(super) struct Context<'a> {
     pub(super) commit: Option<String>,
     /// What others are told of who holds a lock.
     pub(super) holder: Holder,
+}
+
+impl Context {
+    pub(super) fn new(global: &Global, process: &Process, reading: &Reading, printer: Printer) -> anyhow::Result<Self> {
+        let settings = global.settings(process, reading)?;
+        let client = global.client(process, &settings.gateway)?;
+        let (is_ci, commit, holder) = (process.is_ci(), process.commit(), process.holder()?);
+        Ok(Self { settings, client, printer, is_ci, commit, holder })
+    }
 }
 
 /// Files and gateway side by side.
@@ -36,7 +45,7 @@ pub(super) struct Prepared {
 }
 
 /// What may be changed.
-pub(super) fn policy(changes: &Changes, context: &Context<'_>, desired: &Desired) -> anyhow::Result<Policy> {
+pub(super) fn policy(changes: &Changes, context: &Context, desired: &Desired) -> anyhow::Result<Policy> {
     let prune = match changes.prune {
         Some(Pruned::Owned) => Prune::Owned,
         Some(Pruned::None) => Prune::Nothing,
@@ -67,7 +76,7 @@ pub(super) async fn compare(
     command: &'static str,
     loaded: Loaded,
     policy: Policy,
-    context: &Context<'_>,
+    context: &Context,
 ) -> Result<Prepared, Report> {
     let Loaded { desired, remarks } = loaded;
     let observed = match context.client.list().await {
@@ -91,6 +100,12 @@ pub(super) fn unreachable(report: Report, error: &proxy_client::Error) -> Report
 }
 
 impl Prepared {
+    /// The same files against what the gateway has by now.
+    pub(super) async fn again(self, command: &'static str, context: &Context) -> Result<Self, Report> {
+        let Self { desired, remarks, policy, .. } = self;
+        compare(command, Loaded { desired, remarks }, policy, context).await
+    }
+
     /// Says why the plan must not be carried out, if it must not. Nothing was changed then.
     pub(super) fn refuse(&self, mut report: Report, guards: &Guards) -> Report {
         for change in self.plan.refused() {

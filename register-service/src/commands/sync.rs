@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use anyhow::Context as _;
 use proxy_client::Client;
 use register_service::{
-    ApplyError, Code, Desired, Diagnostic, Done, Loaded, Outcome, Policy, SavedPlan, apply, moved, saved_policy,
+    ApplyError, Code, Desired, Diagnostic, Done, Outcome, Policy, SavedPlan, apply, moved, saved_policy,
 };
 use schemas::admin::Registration;
 use schemas::format_duration;
@@ -22,9 +22,9 @@ const COMMAND: &str = "sync";
 pub(super) const CONCURRENCY: usize = 5;
 pub(super) const POLL_INTERVAL: std::time::Duration = std::time::Duration::from_millis(200);
 
-pub(super) async fn run(sync: &Sync, context: &Context<'_>) -> anyhow::Result<Report> {
-    let (printer, client) = (context.printer, context.client);
-    let loaded = match prepare::read(COMMAND, &sync.changes.files, context.settings) {
+pub(super) async fn run(sync: &Sync, context: &Context) -> anyhow::Result<Report> {
+    let printer = context.printer;
+    let loaded = match prepare::read(COMMAND, &sync.changes.files, &context.settings) {
         Ok(loaded) => loaded,
         Err(report) => return Ok(report),
     };
@@ -37,42 +37,45 @@ pub(super) async fn run(sync: &Sync, context: &Context<'_>) -> anyhow::Result<Re
         None => prepare::policy(&sync.changes, context, &loaded.desired)?,
     };
     printer.progress(&format!("syncing to {} as owner `{}`", context.settings.gateway, policy.owner));
-    if sync.dry_run || is_nothing_to_do(&loaded, &policy, context).await {
-        return Ok(carry_out(sync, loaded, policy, saved, context).await);
-    }
-    match lock::take(context, &policy.owner, sync.lock_timeout).await {
-        Ok(lock) => Ok(lock::under(client, lock, Box::pin(carry_out(sync, loaded, policy, saved, context))).await),
-        Err(NoLock::Gateway(error)) => Ok(unreachable(Report::new(COMMAND, loaded.remarks), &error)),
+    Ok(match prepare::compare(COMMAND, loaded, policy, context).await {
+        // Where nothing is to change, nobody needs to be locked out.
+        Ok(prepared) if sync.dry_run || prepared.plan.is_empty() => {
+            carry_out(sync, prepared, saved.as_ref(), context).await
+        }
+        Ok(prepared) => locked(sync, prepared, saved.as_ref(), context).await,
+        Err(report) => report,
+    })
+}
+
+/// Changes under the owner's lock, if the gateway has locks.
+async fn locked(sync: &Sync, prepared: Prepared, saved: Option<&SavedPlan>, context: &Context) -> Report {
+    match lock::take(context, &prepared.policy.owner, sync.lock_timeout).await {
+        Ok(Some(lock)) => {
+            let work = async {
+                // Whoever had the lock before may have changed something.
+                match prepared.again(COMMAND, context).await {
+                    Ok(prepared) => carry_out(sync, prepared, saved, context).await,
+                    Err(report) => report,
+                }
+            };
+            lock::under(&context.client, lock, Box::pin(work)).await
+        }
+        Ok(None) => carry_out(sync, prepared, saved, context).await,
+        Err(NoLock::Gateway(error)) => unreachable(Report::new(COMMAND, prepared.remarks), &error),
         Err(held) => {
             let hint =
                 "wait for it, or give it longer with --lock-timeout; the lock of a run that was killed ends by itself";
-            Ok(Report::new(COMMAND, loaded.remarks).failed(Exit::Refused, held.to_string(), Some(hint)))
+            Report::new(COMMAND, prepared.remarks).failed(Exit::Refused, held.to_string(), Some(hint))
         }
     }
 }
 
-/// Whether the gateway is in step already, for which nobody needs to be locked out.
-async fn is_nothing_to_do(loaded: &Loaded, policy: &Policy, context: &Context<'_>) -> bool {
-    let prepared = prepare::compare(COMMAND, loaded.clone(), policy.clone(), context).await;
-    prepared.is_ok_and(|prepared| prepared.plan.is_empty())
-}
-
-/// Compares and changes, under the owner's lock if there is anything to change.
-async fn carry_out(
-    sync: &Sync,
-    loaded: Loaded,
-    policy: Policy,
-    saved: Option<SavedPlan>,
-    context: &Context<'_>,
-) -> Report {
-    let (printer, client) = (context.printer, context.client);
-    let prepared = match prepare::compare(COMMAND, loaded, policy, context).await {
-        Ok(prepared) => prepared,
-        Err(report) => return report,
-    };
+/// Changes what the plan says, unless something forbids it.
+async fn carry_out(sync: &Sync, prepared: Prepared, saved: Option<&SavedPlan>, context: &Context) -> Report {
+    let (printer, client) = (context.printer, &context.client);
     let report = Report::new(COMMAND, prepared.remarks.clone());
     // What a saved plan removes was looked at when it was made.
-    let mut report = match &saved {
+    let mut report = match saved {
         Some(saved) => refuse_moved(report, &prepared, saved, context),
         None => prepared.refuse(report, &prepare::guards(&sync.changes)),
     };
@@ -114,7 +117,7 @@ async fn carry_out(
 }
 
 /// Says in what a saved plan does not hold any more, if it does not.
-fn refuse_moved(mut report: Report, prepared: &Prepared, saved: &SavedPlan, context: &Context<'_>) -> Report {
+fn refuse_moved(mut report: Report, prepared: &Prepared, saved: &SavedPlan, context: &Context) -> Report {
     let now = saved_plan::save(prepared, context.settings.gateway.as_str(), saved.salt.clone());
     for moved in moved(saved, &now) {
         report = report.failed(Exit::Stale, format!("{moved}; nothing was changed"), Some("make a new plan"));
@@ -129,7 +132,7 @@ pub(super) fn settle(mut report: Report, outcome: &Outcome) -> Report {
         failure => failure.gateway().map_or(Exit::Failed, Exit::of),
     };
     let failures: Vec<&ApplyError> = outcome.values().filter_map(|result| result.as_ref().err()).collect();
-    for failure in &failures {
+    for failure in failures.iter().copied() {
         report = report.failed(kind(failure), chain(failure), None);
     }
     let touched = outcome.values().any(|result| matches!(result, Ok(done) if *done != Done::Kept));

@@ -1,20 +1,20 @@
 //! `validate`: what the files mean, or everything that is wrong with them. Offline, unless asked to look at the gateway.
 
-use proxy_client::Client;
 use register_service::{Diagnostic, Entry, Loaded, Offer, Settings, Unset, Usage, check_tools, load};
 use serde_json::{Value, json};
 
 use crate::cli::Validate;
+use crate::commands::prepare::Context;
 use crate::commands::{Report, chain, count};
 use crate::exit::Exit;
 use crate::printer::clean;
 
 const COMMAND: &str = "validate";
 
-pub(super) async fn run(validate: &Validate, settings: Settings, client: &Client) -> Report {
+pub(super) async fn run(validate: &Validate, context: Context) -> Report {
     // Who checks files seldom has the secrets that they use.
     let unset = if validate.files.reading.strict_env { Unset::Refuse } else { Unset::Warn };
-    let loaded = match load(&validate.files.paths, &Settings { unset, ..settings }) {
+    let loaded = match load(&validate.files.paths, &Settings { unset, ..context.settings }) {
         Ok(loaded) => loaded,
         Err(invalid) => return Report::invalid(COMMAND, invalid),
     };
@@ -22,7 +22,7 @@ pub(super) async fn run(validate: &Validate, settings: Settings, client: &Client
     if !validate.live {
         return report;
     }
-    match live(&loaded, client).await {
+    match live(&loaded, &context.client).await {
         Ok(found) => {
             let is_wrong = found.iter().any(Diagnostic::is_error);
             report.diagnostics.extend(found);
@@ -37,7 +37,7 @@ pub(super) async fn run(validate: &Validate, settings: Settings, client: &Client
 }
 
 /// What the gateway says about the tools that the files use.
-async fn live(loaded: &Loaded, client: &Client) -> Result<Vec<Diagnostic>, proxy_client::Error> {
+async fn live(loaded: &Loaded, client: &proxy_client::Client) -> Result<Vec<Diagnostic>, proxy_client::Error> {
     let (registrations, tools) = (client.list().await?, client.list_all_tools().await?);
     Ok(check_tools(&loaded.desired, Offer { registrations: &registrations, tools: &tools }))
 }

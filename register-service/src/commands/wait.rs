@@ -1,5 +1,8 @@
 //! `wait`: until upstreams are connected, or a list of those that are not.
 
+use std::collections::BTreeSet;
+
+use proxy_client::Needs;
 use register_service::load;
 use schemas::{ServerName, format_duration};
 use serde_json::json;
@@ -12,52 +15,43 @@ use crate::exit::Exit;
 
 const COMMAND: &str = "wait";
 
-pub(super) async fn run(args: &Wait, context: &Context<'_>) -> Report {
-    let (mut required, remarks) = match args.paths.is_empty() {
+pub(super) async fn run(args: &Wait, context: &Context) -> Report {
+    let (declared, remarks) = match args.paths.is_empty() {
         true => (Vec::new(), Vec::new()),
-        false => match load(&args.paths, context.settings) {
+        false => match load(&args.paths, &context.settings) {
             Ok(loaded) => (loaded.desired.names(), loaded.remarks),
             Err(invalid) => return Report::invalid(COMMAND, invalid),
         },
     };
-    required.extend(args.names.iter().cloned());
-    required.retain(|name| !args.optional.contains(name));
-    required.sort();
-    required.dedup();
+    let is_optional = |name: &ServerName| args.optional.contains(name);
+    let required = declared.iter().chain(&args.names).filter(|name| !is_optional(name));
+    let required: BTreeSet<&ServerName> = required.collect();
     let limit = format_duration(args.timeout);
     context.printer.progress(&format!("waiting up to {limit} for {}", count(required.len(), "upstream")));
-    let client = context.client;
-    let (late, optional) = tokio::join!(
-        client.wait_for_connections(&required, POLL_INTERVAL, args.timeout),
-        missing(&args.optional, args, context),
-    );
+    // What is optional here is waited for as long as the rest, because somebody asked for it.
+    let needs = Needs::required(required.iter().copied().chain(&args.optional).cloned());
+    let mut readiness = context.client.wait_until_ready(&needs, POLL_INTERVAL, args.timeout).await;
+    let late = std::mem::take(&mut readiness.missing).into_iter();
+    (readiness.absent, readiness.missing) = late.partition(|one| is_optional(&one.name));
+    let absent: Vec<String> = readiness.absent.iter().map(ToString::to_string).collect();
     let mut report = Report::new(COMMAND, remarks);
-    let absent = late.as_ref().err().map(|late| late.missing.clone()).unwrap_or_default();
-    report.text = format!("ready {} of {}\n", required.len() - absent.len(), required.len());
-    for one in &optional {
+    report.text = format!("ready {} of {}\n", required.len() - readiness.missing.len(), required.len());
+    for one in &absent {
         report.text += &format!("optional, not ready: {one}\n");
     }
     report.json = json!({
         "required": required,
-        "missing": absent.iter().map(|one| json!({
+        "missing": readiness.missing.iter().map(|one| json!({
             "name": one.name, "state": one.state, "lastError": one.last_error,
         })).collect::<Vec<_>>(),
-        "optionalMissing": optional,
+        "optionalMissing": absent,
     });
-    match late {
-        Ok(()) => report,
+    match readiness.into_result() {
+        Ok(_optional) => report,
         Err(late) => {
             let exit = late.source.as_ref().map_or(Exit::NotReady, Exit::of);
             let hint = "the gateway keeps trying; `register-service status` says why";
             report.failed(exit, format!("not ready within {limit}: {}", chain(&late)), Some(hint))
         }
-    }
-}
-
-/// What of these is not there in time, in words. Nobody fails for it.
-async fn missing(names: &[ServerName], args: &Wait, context: &Context<'_>) -> Vec<String> {
-    match context.client.wait_for_connections(names, POLL_INTERVAL, args.timeout).await {
-        Ok(()) => Vec::new(),
-        Err(late) => late.missing.iter().map(ToString::to_string).collect(),
     }
 }

@@ -34,7 +34,7 @@ const PROBE_PATIENCE: Duration = Duration::from_secs(5);
 /// What the files look like from outside: every file with its size and the time of its last change.
 type Look = BTreeMap<PathBuf, (u64, Option<SystemTime>)>;
 
-pub(super) async fn run(args: &Watch, context: &Context<'_>) -> anyhow::Result<Report> {
+pub(super) async fn run(args: &Watch, context: &Context) -> anyhow::Result<Report> {
     let in_step = Arc::new(AtomicBool::new(false));
     let follow = follow(args, context, &in_step);
     match args.health {
@@ -51,7 +51,7 @@ pub(super) async fn run(args: &Watch, context: &Context<'_>) -> anyhow::Result<R
 }
 
 /// Goes on until the program is ended.
-async fn follow(args: &Watch, context: &Context<'_>, in_step: &AtomicBool) -> anyhow::Result<Report> {
+async fn follow(args: &Watch, context: &Context, in_step: &AtomicBool) -> anyhow::Result<Report> {
     let printer = context.printer;
     let paths = &args.changes.files.paths;
     let (mut seen, mut settled): (Look, Option<(Loaded, Policy)>) = (Look::new(), None);
@@ -60,7 +60,7 @@ async fn follow(args: &Watch, context: &Context<'_>, in_step: &AtomicBool) -> an
         let now = look(paths);
         if now != seen && stays(&now, paths, args.interval).await {
             seen = now;
-            match load(paths, context.settings) {
+            match load(paths, &context.settings) {
                 Ok(loaded) => {
                     let policy = prepare::policy(&args.changes, context, &loaded.desired)?;
                     settled = Some((loaded, policy));
@@ -90,44 +90,42 @@ async fn follow(args: &Watch, context: &Context<'_>, in_step: &AtomicBool) -> an
 }
 
 /// One round: what differs is carried out, under the owner's lock. Nothing to do is nothing to say.
-async fn step(loaded: Loaded, policy: Policy, args: &Watch, context: &Context<'_>) -> Report {
-    let (report, prepared) = match compare(loaded.clone(), policy.clone(), args, context).await {
-        Ok(compared) => compared,
+async fn step(loaded: Loaded, policy: Policy, args: &Watch, context: &Context) -> Report {
+    let (report, prepared) = match prepare::compare(COMMAND, loaded, policy, context).await {
+        Ok(prepared) => (refuse(&prepared, args), prepared),
         Err(report) => return report,
     };
     if report.exit != Exit::Done || prepared.plan.is_empty() {
         return report;
     }
-    match lock::take(context, &policy.owner, LOCK_PATIENCE).await {
-        Ok(lock) => lock::under(context.client, lock, Box::pin(carry_out(loaded, policy, args, context))).await,
+    match lock::take(context, &prepared.policy.owner, LOCK_PATIENCE).await {
+        Ok(Some(lock)) => {
+            let work = async {
+                // Whoever had the lock before may have changed something.
+                match prepared.again(COMMAND, context).await {
+                    Ok(prepared) => carry_out(&prepared, args, context).await,
+                    Err(report) => report,
+                }
+            };
+            lock::under(&context.client, lock, Box::pin(work)).await
+        }
+        Ok(None) => carry_out(&prepared, args, context).await,
         Err(NoLock::Gateway(error)) => unreachable(report, &error),
         Err(held) => report.failed(Exit::Refused, format!("{held}; nothing was changed"), None),
     }
 }
 
-/// Files and gateway side by side, and what must not be done about it.
-async fn compare(
-    loaded: Loaded,
-    policy: Policy,
-    args: &Watch,
-    context: &Context<'_>,
-) -> Result<(Report, Prepared), Report> {
-    let remarks = loaded.remarks.clone();
-    let prepared = prepare::compare(COMMAND, loaded, policy, context).await?;
-    let report = prepared.refuse(Report::new(COMMAND, remarks), &prepare::guards(&args.changes));
-    Ok((report, prepared))
+/// A report that says what must not be done.
+fn refuse(prepared: &Prepared, args: &Watch) -> Report {
+    prepared.refuse(Report::new(COMMAND, prepared.remarks.clone()), &prepare::guards(&args.changes))
 }
 
-/// What another run of the owner did in the meantime is looked at again.
-async fn carry_out(loaded: Loaded, policy: Policy, args: &Watch, context: &Context<'_>) -> Report {
-    let (mut report, prepared) = match compare(loaded, policy, args, context).await {
-        Ok(compared) => compared,
-        Err(report) => return report,
-    };
-    if report.exit != Exit::Done || prepared.plan.is_empty() {
+async fn carry_out(prepared: &Prepared, args: &Watch, context: &Context) -> Report {
+    let mut report = refuse(prepared, args);
+    if report.exit != Exit::Done {
         return report;
     }
-    let outcome: Outcome = apply(context.client, &prepared.plan, CONCURRENCY).await;
+    let outcome: Outcome = apply(&context.client, &prepared.plan, CONCURRENCY).await;
     let is_changed = outcome.values().any(|came| !matches!(came, Ok(Done::Kept)));
     if is_changed {
         report.text = changes::text(&prepared.plan, &outcome, context.printer.is_verbose());

@@ -9,8 +9,8 @@ use tokio::time::{Instant, sleep_until};
 use tracing::debug;
 
 use crate::apply::{ApplyError, Done};
-use crate::service::RegisterService;
 use crate::service::lease::{Tenure, is_final};
+use crate::service::{RegisterService, chain};
 use crate::workflow::Desired;
 
 /// How long the first look at the gateway may take. Each that is not answered gives the next one twice as long.
@@ -73,17 +73,6 @@ fn told(readiness: &Readiness, failures: &[ApplyError]) -> String {
         [] => format!("{readiness}{source}"),
         failures => format!("{readiness}{source}; {}", crate::service::told(failures)),
     }
-}
-
-/// An error with its causes.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text += &format!(": {error}");
-        cause = error.source();
-    }
-    text
 }
 
 impl Wanted {

@@ -199,6 +199,8 @@ mod tests {
     fn says_what_is_malformed() {
         check("$mcp", Some(Err("`(` is missing behind `$mcp`")));
         check("$mcp(a#b", Some(Err("`)` is missing")));
+        check("$mcp(a#b))", Some(Err("something stands behind the `)`")));
+        check("$mcp(a#b) $mcp(c#d)", Some(Err("something stands behind the `)`")));
         check("$mcp(a#b) x", Some(Err("something stands behind the `)`")));
         check("$mcp(a.b)", Some(Err("`#` is missing between server and tool")));
         check("$mcp(#b)", Some(Err("the server is missing before `#`")));

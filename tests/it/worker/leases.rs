@@ -7,8 +7,9 @@ use harness::process::Signal;
 use harness::{DEADLINE, binary, gateway};
 use register_service::{Options, Tenure};
 use tokio::net::TcpListener;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 
+use super::relay::Relay;
 use super::{dead, definition, has, live, names, options, service, wanted};
 
 const TTL: Duration = Duration::from_secs(3);
@@ -78,7 +79,7 @@ async fn a_service_that_is_dropped_renews_no_more() {
 }
 
 #[tokio::test]
-async fn names_that_are_ensured_at_once_do_not_end_each_others_leases() {
+async fn names_that_are_ensured_at_once_are_all_held_and_those_it_created_given_up() {
     let gateway = gateway().start().await;
     let quick = Options { check_interval: Duration::from_millis(1), ..Options::default() };
     let service = service(&gateway.url, Options { concurrency: 16, ..quick });
@@ -93,6 +94,31 @@ async fn names_that_are_ensured_at_once_do_not_end_each_others_leases() {
     let held = gateway.admin.get("/admin/leases").await.json();
     assert_eq!(held["leases"][0]["mcps"].as_array().map(Vec::len), Some(60), "{held}");
     assert_eq!(service.shutdown(Duration::from_secs(20)).await.expect("given up").len(), 40);
+}
+
+#[tokio::test]
+async fn a_name_that_is_ensured_while_leases_are_renewed_is_not_given_back() {
+    let gateway = gateway().start().await;
+    let relay = Relay::start(&gateway.url).await;
+    let service = service(&relay.url, Options { check_interval: Duration::from_millis(20), ..Options::default() });
+    service.ensure(&dead("a")).await.expect("registered");
+    // What is held is `a` alone, says a request that has not arrived yet.
+    relay.has_met(1).await;
+    let late = dead("b");
+    let mut ensuring = std::pin::pin!(service.ensure(&late));
+    let early = timeout(Duration::from_millis(300), &mut ensuring).await;
+    relay.open();
+    match early {
+        Ok(done) => done,
+        Err(_elapsed) => ensuring.await,
+    }
+    .expect("registered");
+    let revision = async || gateway.admin.get("/admin/mcps/b").await.json()["revision"].take();
+    let registered = revision().await;
+    assert!(registered.is_number(), "it is there: {registered}");
+    // By then one more request has been answered, and what the gateway had lost would have been registered again.
+    relay.has_met(3).await;
+    assert_eq!(revision().await, registered, "nobody took it away in between");
 }
 
 /// A gateway that takes connections and says nothing.

@@ -1,7 +1,10 @@
 //! How a tool is named: `$mcp(server#tool)`.
 
 use std::fmt;
+use std::ops::Range;
 use std::str::FromStr;
+
+use crate::workflow::reference::{self, Parts};
 
 /// A tool of a server, as workflow files name it: `$mcp(server#tool)`.
 ///
@@ -35,14 +38,10 @@ impl FromStr for ToolAddress {
     type Err = InvalidToolAddress;
 
     fn from_str(text: &str) -> Result<Self, InvalidToolAddress> {
-        let inner = text.trim().strip_prefix("$mcp(").and_then(|it| it.strip_suffix(')'));
-        // A tool may have any name; an id ends with the first `#`.
-        let parts = inner.and_then(|it| it.split_once('#')).map(|(server, tool)| (server.trim(), tool.trim()));
-        match parts {
-            Some((server, tool)) if !server.is_empty() && !tool.is_empty() => {
-                Ok(Self { server: server.to_owned(), tool: tool.to_owned() })
-            }
-            _ => Err(InvalidToolAddress { text: text.to_owned() }),
+        let part = |range: Range<usize>| text.get(range).unwrap_or_default().to_owned();
+        match reference::parse(text) {
+            Some(Ok(Parts { server, tool })) => Ok(Self { server: part(server), tool: part(tool) }),
+            Some(Err(_)) | None => Err(InvalidToolAddress { text: text.to_owned() }),
         }
     }
 }
@@ -71,7 +70,8 @@ mod tests {
 
     #[test]
     fn refuses_the_rest() {
-        for text in ["", "$mcp", "$mcp(a)", "$mcp(#b)", "$mcp(a#)", "$mcp(a#b", "mcp(a#b)", "$mcp(a#b) x"] {
+        for text in ["", "$mcp", "$mcp(a)", "$mcp(#b)", "$mcp(a#)", "$mcp(a#b", "mcp(a#b)", "$mcp(a#b) x", "$mcp(a#b))"]
+        {
             check(text, None);
         }
     }

@@ -15,7 +15,13 @@ const TOOLS: &str = r##"[
       "when": {"anyOf": [{"type": "string"}, {"type": "null"}]}}}},
   {"name": "get-page", "mcpName": "search", "exposedName": "search__get-page"},
   {"name": "secret", "mcpName": "search", "hidden": true, "reason": "blocked by `toolFilter`"},
-  {"name": "elsewhere", "mcpName": "other"}
+  {"name": "elsewhere", "mcpName": "other"},
+  {"name": "plot", "mcpName": "search", "inputSchema": {"properties": {
+      "of": {"type": "array", "uniqueItems": true}, "at": {"enum": [{"x": 1}, {"x": 2}]}}}},
+  {"name": "endless", "mcpName": "search", "inputSchema": {"allOf": [{"$ref": "#"}, {"$ref": "#"}], "properties": {
+      "a": {"anyOf": [{"$ref": "#"}, {"$ref": "#"}]}}}},
+  {"name": "tree", "mcpName": "search", "inputSchema": {"type": "object", "required": ["of"], "properties": {
+      "of": {"type": "array", "items": {"$ref": "#"}}}}}
 ]"##;
 
 fn registration(name: &str, status: &str, error: &str) -> Registration {
@@ -138,4 +144,23 @@ fn says_what_is_wrong_with_arguments() {
         missing-argument `{limit: {type: string}}`: argument `query` of `web` is missing from the action's input
     wrong-argument `string`: argument `limit` of `web`: string where it takes integer
     "#);
+}
+
+#[test]
+fn what_holds_a_template_may_come_to_anything() {
+    assert_eq!(told("{tool: $mcp(s#plot), with: {of: ['{{ .a }}', '{{ .a }}', 1], at: {x: '{{ .a }}'}}}"), "");
+    let found = told("{tool: $mcp(s#plot), with: {of: ['{{ .a }}', 1, 1.0], at: {x: 2}}}");
+    assert_eq!(found, "wrong-argument `['{{ .a }}', 1, 1.0]`: argument `of` of `plot`: holds an item twice");
+    let found = told("{tool: $mcp(s#plot), with: {at: {x: 3}}}");
+    assert_eq!(found, "wrong-argument `{x: 3}`: argument `at` of `plot` is one of {\"x\":1}, {\"x\":2}");
+}
+
+#[test]
+fn a_schema_that_refers_to_itself_is_followed_as_far_as_the_arguments_go() {
+    let start = tokio::time::Instant::now();
+    assert_eq!(told("{tool: $mcp(s#endless), with: {a: {a: {a: 1}}}}"), "");
+    assert_eq!(told("{tool: $mcp(s#tree), with: {of: [{of: []}, {of: [{of: []}]}]}}"), "");
+    let found = told("{tool: $mcp(s#tree), with: {of: [{of: []}, {of: [{}]}]}}");
+    assert_eq!(found, "missing-argument `{}`: argument `of[1].of[0].of` of `tree` is missing");
+    assert!(start.elapsed() < std::time::Duration::from_secs(5), "{:?}", start.elapsed());
 }

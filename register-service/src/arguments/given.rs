@@ -1,0 +1,120 @@
+//! A value as somebody gave it: a program as JSON, an author in a file.
+
+use serde_json::{Number, Value};
+
+use crate::arguments::compare::kind;
+use crate::source::node::{self, Node, Span};
+
+/// An argument, or a part of one.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Given<'a> {
+    /// In a call.
+    Json(&'a Value),
+    /// In a file.
+    Written(&'a Node),
+    /// The name of a member, and where it stands in a file.
+    Name(&'a str, Span),
+}
+
+impl<'a> Given<'a> {
+    /// Whether it may come to anything: a template, of which a file holds no value.
+    pub(super) fn is_open(self) -> bool {
+        match self {
+            Self::Written(node) => node.is_template(),
+            Self::Json(_) | Self::Name(..) => false,
+        }
+    }
+
+    /// The type, in the words of a schema.
+    pub(super) fn kind(self) -> &'static str {
+        match self {
+            Self::Json(value) => kind(value),
+            Self::Name(..) => "string",
+            Self::Written(node) => match &node.value {
+                node::Value::Null => "null",
+                node::Value::Bool(_) => "boolean",
+                // What has no end is a number all the same.
+                node::Value::Number(number, _) => number_of(*number).map_or("number", |it| kind(&Value::Number(it))),
+                node::Value::Text(_) => "string",
+                node::Value::List(_) => "array",
+                node::Value::Map(_) => "object",
+            },
+        }
+    }
+
+    pub(super) fn number(self) -> Option<Number> {
+        match self {
+            Self::Json(Value::Number(number)) => Some(number.clone()),
+            Self::Written(Node { value: node::Value::Number(number, _), .. }) => number_of(*number),
+            Self::Json(_) | Self::Written(_) | Self::Name(..) => None,
+        }
+    }
+
+    pub(crate) fn text(self) -> Option<&'a str> {
+        match self {
+            Self::Json(value) => value.as_str(),
+            Self::Written(node) => node.as_text().map(|text| text.text.as_str()),
+            Self::Name(name, _) => Some(name),
+        }
+    }
+
+    /// What is in a list.
+    pub(super) fn items(self) -> Option<Vec<Self>> {
+        match self {
+            Self::Json(Value::Array(items)) => Some(items.iter().map(Self::Json).collect()),
+            Self::Written(Node { value: node::Value::List(items), .. }) => {
+                Some(items.iter().map(Self::Written).collect())
+            }
+            Self::Json(_) | Self::Written(_) | Self::Name(..) => None,
+        }
+    }
+
+    /// What is in an object: the name of each member, as what is given and as it is, and its value.
+    pub(super) fn members(self) -> Option<Vec<(&'a str, Self, Self)>> {
+        match self {
+            Self::Json(Value::Object(members)) => {
+                let all = members.iter();
+                Some(all.map(|(name, it)| (&**name, Self::Name(name, Span::default()), Self::Json(it))).collect())
+            }
+            Self::Written(Node { value: node::Value::Map(map), .. }) => {
+                let all = map.entries.iter();
+                Some(all.map(|(name, at, it)| (&**name, Self::Name(name, *at), Self::Written(it))).collect())
+            }
+            Self::Json(_) | Self::Written(_) | Self::Name(..) => None,
+        }
+    }
+
+    /// Whether an object has this member, if only with a value that was removed because it made no sense.
+    pub(super) fn has(self, name: &str) -> bool {
+        match self {
+            Self::Json(value) => value.get(name).is_some(),
+            Self::Written(node) => {
+                node.as_map().is_some_and(|map| map.get(name).is_some() || map.removed.iter().any(|it| it == name))
+            }
+            Self::Name(..) => false,
+        }
+    }
+
+    /// As JSON, unless some of it is open.
+    pub(super) fn closed(self) -> Option<Value> {
+        match self {
+            Self::Json(value) => Some(value.clone()),
+            Self::Written(node) if is_open_inside(node) => None,
+            Self::Written(node) => serde_json::to_value(node).ok(),
+            Self::Name(name, _) => Some(Value::String(name.to_owned())),
+        }
+    }
+}
+
+fn is_open_inside(node: &Node) -> bool {
+    let mut values = node.as_map().into_iter().flat_map(|map| &map.entries).map(|(.., value)| value);
+    node.is_template() || node.items().iter().any(is_open_inside) || values.any(is_open_inside)
+}
+
+fn number_of(number: node::Number) -> Option<Number> {
+    match number {
+        node::Number::Negative(number) => Some(number.into()),
+        node::Number::Natural(number) => Some(number.into()),
+        node::Number::Float(number) => Number::from_f64(number),
+    }
+}
