@@ -169,6 +169,19 @@ pub(crate) enum Command {
     },
 }
 
+/// The flags after which exit code 2 means that there are changes, and nothing else.
+pub(crate) const DETAILED: [&str; 2] = ["--detailed-exitcode", "--exit-code"];
+
+impl Command {
+    /// Whether exit code 2 is to mean that there are changes.
+    pub(crate) fn is_detailed(&self) -> bool {
+        matches!(
+            self,
+            Self::Plan(Plan { detailed_exitcode: true, .. }) | Self::Sync(Sync { detailed_exitcode: true, .. })
+        )
+    }
+}
+
 /// The environment of this process, read once.
 pub(crate) struct Process {
     variables: BTreeMap<String, String>,
@@ -209,7 +222,8 @@ impl Process {
 impl Global {
     /// How to print.
     pub(crate) fn printer(&self, process: &Process) -> Printer {
-        let is_colourful = !self.no_color && process.get("NO_COLOR").is_none();
+        let is_capable = process.get("TERM") != Some("dumb");
+        let is_colourful = is_capable && !self.no_color && process.get("NO_COLOR").is_none();
         let colour = std::io::stderr().is_terminal() && is_colourful;
         let result_colour = std::io::stdout().is_terminal() && is_colourful;
         let verbosity = match (self.quiet, self.verbose) {
@@ -217,7 +231,7 @@ impl Global {
             (false, true) => Verbosity::Verbose,
             (false, false) => Verbosity::Normal,
         };
-        let terminal = std::io::stderr().is_terminal();
+        let terminal = std::io::stderr().is_terminal() && is_capable && !process.is_ci();
         Printer { output: self.output, verbosity, colour, result_colour, terminal }
     }
 

@@ -9,6 +9,7 @@ mod lock;
 mod ownership;
 mod plan;
 mod prepare;
+mod progress;
 mod render;
 mod status;
 mod sync;
@@ -71,6 +72,11 @@ impl Report {
     fn invalid(command: &'static str, invalid: InvalidFiles) -> Self {
         let InvalidFiles { diagnostics, files, .. } = invalid;
         Self { exit: Exit::InvalidFiles, files, ..Self::new(command, diagnostics) }
+    }
+
+    /// Of settings with which nothing was begun.
+    pub(crate) fn unusable(error: &anyhow::Error, exit: Exit) -> Self {
+        Self::new("settings", Vec::new()).failed(exit, format!("{error:#}"), None)
     }
 
     fn failed(mut self, exit: Exit, message: String, hint: Option<&str>) -> Self {

@@ -21,7 +21,8 @@ use crate::workflow::gateway::{settings_of, written};
 /// # Ok::<(), serde_json::Error>(())
 /// ```
 pub fn dump(registrations: &[Registration]) -> String {
-    let entries = registrations.iter().map(|it| entry(it.definition.document()));
+    // A gateway of another make shows its secrets.
+    let entries = registrations.iter().map(|it| entry(&it.definition.document().clone().redacted()));
     // A tree of texts, numbers, lists and maps has a YAML form.
     yaml::text(&json!({ "mcps": entries.collect::<Vec<Value>>() })).unwrap_or_default()
 }
@@ -36,7 +37,7 @@ fn entry(document: &DefinitionDocument) -> Value {
     put("id", json!(document.name));
     put("use_proxy", json!(true));
     put("transport", json!(document.transport));
-    put("url", json!(document.url));
+    put("url", json!(literal(&document.url)));
     put("command", command(document));
     put("headers", json!(document.headers));
     put("env", json!(document.env));
@@ -55,7 +56,13 @@ fn command(document: &DefinitionDocument) -> Value {
         Command::Program(program) => vec![program.clone()],
         Command::Line(words) => words.clone(),
     };
-    json!([words, document.args.clone(), document.startup_args.clone()].concat())
+    let words = [words, document.args.clone(), document.startup_args.clone()].concat();
+    words.iter().map(|word| literal(word)).collect()
+}
+
+/// A text that renders as it is: what was a template once is none any more.
+fn literal(text: &str) -> String {
+    text.replace("{{", "{{ `{{` }}")
 }
 
 fn settings(settings: GatewaySettings) -> Value {
@@ -90,5 +97,32 @@ fn is_nothing(value: &Value) -> bool {
         Value::String(text) => text.is_empty(),
         Value::Array(items) => items.is_empty(),
         Value::Object(members) => members.is_empty(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::template::{self, Environment};
+
+    fn registration(definition: Value) -> Registration {
+        serde_json::from_value(json!({ "definition": definition })).expect("a registration")
+    }
+
+    #[test]
+    fn what_looks_like_a_template_means_itself() {
+        for text in ["{{ .env.X }}", "{{", "{{{ }}", "a{{b{{{{c}}", "{ {"] {
+            assert_eq!(template::render(&literal(text), &Environment::default()).as_deref(), Ok(text));
+        }
+        let definition = json!({"name": "a", "transport": "stdio", "command": "p", "args": ["{{ .env.X }}"]});
+        assert!(dump(&[registration(definition)]).contains("{{ `{{` }} .env.X }}"));
+    }
+
+    #[test]
+    fn no_secret_shows_whatever_the_gateway_does() {
+        let definition = json!({"name": "a", "transport": "sse", "url": "http://x.test/sse", "env": {"A": "s3cret"},
+            "headers": {"Authorization": "s3cret"}, "authTokens": ["s3cret"]});
+        let shown = dump(&[registration(definition)]);
+        assert!(!shown.contains("s3cret") && shown.matches("[redacted]").count() == 3, "{shown}");
     }
 }

@@ -2,40 +2,65 @@
 
 use std::process::ExitCode;
 
-/// What a command came to. The number is the exit code; `class` is the word for it in JSON output.
+/// What a command came to. `class` is the word for it in JSON output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Exit {
     /// The command did its job, whether or not anything changed.
-    Done = 0,
+    Done,
     /// Something failed that none of the others names.
-    Failed = 1,
-    /// The command line makes no sense; or, with `--detailed-exitcode`, there are changes.
-    UsageOrChanges = 2,
+    Failed,
+    /// The command line, or a setting, makes no sense.
+    Usage,
+    /// There are changes, and `--detailed-exitcode` asked.
+    Changes,
     /// There are errors in the files. No request was sent.
-    InvalidFiles = 3,
+    InvalidFiles,
     /// A safety guard refused: a registration is another owner's. Nothing was changed.
-    Refused = 4,
+    Refused,
     /// The gateway changed while the plan was carried out. Running again will tell.
-    Stale = 5,
+    Stale,
     /// The gateway cannot be reached, or an upstream is missing or not ready in time.
-    NotReady = 6,
+    NotReady,
     /// The gateway wants another token.
-    Unauthorized = 7,
+    Unauthorized,
     /// Some changes were made and others failed. Running again resumes.
-    Partial = 8,
+    Partial,
     /// Ended by an interrupt (SIGINT).
-    Interrupted = 130,
+    Interrupted,
     /// Ended by SIGTERM.
-    Terminated = 143,
+    Terminated,
 }
 
 impl Exit {
+    /// The exit code.
+    pub(crate) fn code(self) -> u8 {
+        match self {
+            Self::Done => 0,
+            Self::Failed => 1,
+            Self::Usage | Self::Changes => 2,
+            Self::InvalidFiles => 3,
+            Self::Refused => 4,
+            Self::Stale => 5,
+            Self::NotReady => 6,
+            Self::Unauthorized => 7,
+            Self::Partial => 8,
+            Self::Interrupted => 130,
+            Self::Terminated => 143,
+        }
+    }
+
+    /// What an error of the command line or of a setting comes to: where 2 was to mean changes, it means nothing else.
+    pub(crate) fn of_usage(is_detailed: bool) -> Self {
+        if is_detailed { Self::Failed } else { Self::Usage }
+    }
+
     /// The word for it in JSON output.
     pub(crate) fn class(self) -> &'static str {
         match self {
             Self::Done => "ok",
             Self::Failed => "error",
-            Self::UsageOrChanges => "changes",
+            Self::Usage => "usage",
+            Self::Changes => "changes",
             Self::InvalidFiles => "invalid-files",
             Self::Refused => "refused",
             Self::Stale => "stale",
@@ -63,7 +88,7 @@ impl Exit {
 
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
-        Self::from(exit as u8)
+        Self::from(exit.code())
     }
 }
 
@@ -72,7 +97,7 @@ pub(crate) const TABLE: &str = "\
 Exit codes:
   0    done, whether or not anything changed
   1    something failed that no other code names
-  2    the command line makes no sense; with --detailed-exitcode: there are changes
+  2    the command line makes no sense; with --detailed-exitcode only: there are changes
   3    there are errors in the files; no request was sent
   4    refused: a registration belongs to another owner; nothing was changed
   5    the gateway changed in the meantime; run again
@@ -90,7 +115,8 @@ mod tests {
         let codes = [
             Exit::Done,
             Exit::Failed,
-            Exit::UsageOrChanges,
+            Exit::Usage,
+            Exit::Changes,
             Exit::InvalidFiles,
             Exit::Refused,
             Exit::Stale,
@@ -100,9 +126,9 @@ mod tests {
             Exit::Interrupted,
         ];
         for code in codes {
-            let start = format!("  {:<3}  ", code as u8);
+            let start = format!("  {:<3}  ", code.code());
             assert!(TABLE.lines().any(|line| line.starts_with(&start)), "{code:?}");
         }
-        assert!(TABLE.contains(&(Exit::Terminated as u8).to_string()));
+        assert!(TABLE.contains(&Exit::Terminated.code().to_string()));
     }
 }

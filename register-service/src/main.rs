@@ -15,7 +15,10 @@ use crate::exit::Exit;
 use crate::printer::Printer;
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return refused(&error),
+    };
     let process = Process::read();
     let printer = cli.global.printer(&process);
     if printer.is_verbose() {
@@ -25,9 +28,19 @@ fn main() -> ExitCode {
     match run(&cli, &process, printer) {
         Ok(exit) => exit.into(),
         Err(error) => {
-            printer.failure(&format!("{error:#}"), None);
-            Exit::UsageOrChanges.into()
+            let report = commands::Report::unusable(&error, Exit::of_usage(cli.command.is_detailed()));
+            printer.report(&report);
+            report.exit.into()
         }
+    }
+}
+
+/// Says what is wrong with the command line; or the help that was asked for.
+fn refused(error: &clap::Error) -> ExitCode {
+    error.print().ok();
+    match error.use_stderr() {
+        true => Exit::of_usage(std::env::args().any(|it| cli::DETAILED.contains(&it.as_str()))).into(),
+        false => Exit::Done.into(),
     }
 }
 
@@ -45,7 +58,11 @@ fn run(cli: &Cli, process: &Process, printer: Printer) -> anyhow::Result<Exit> {
             _ = interrupt.recv() => Exit::Interrupted,
             _ = terminate.recv() => Exit::Terminated,
         };
-        printer.failure("stopped before the end", Some("running again resumes"));
+        match cli.command {
+            // It has no other end.
+            cli::Command::Watch(_) => printer.progress("stopped; what was registered stays"),
+            _ => printer.failure("stopped before the end", Some("running again resumes")),
+        }
         Ok(exit)
     })
 }

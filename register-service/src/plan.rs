@@ -7,6 +7,7 @@
 
 mod difference;
 mod guard;
+mod placeholder;
 mod saved;
 
 use std::fmt;
@@ -18,6 +19,7 @@ pub use schemas::admin::{COMMIT_TAG, OWNER_TAG, SOURCE_TAG};
 
 pub(crate) use crate::plan::difference::{differences, unknown_secrets};
 pub use crate::plan::guard::{Guard, Guards, InvalidLimit, Limit};
+use crate::plan::placeholder::filled;
 pub use crate::plan::saved::{Moved, moved, saved, saved_policy};
 pub use schemas::plan::{Adopt, Prune, Reason, SavedChange, SavedPlan};
 
@@ -174,6 +176,8 @@ pub enum Refusal {
     Protected,
     /// It is not registered yet, and some of its secrets are known to a gateway alone: `[redacted]` stands for them.
     Redacted,
+    /// It is registered without some of its secrets, and `[redacted]` stands for them.
+    Unknown,
 }
 
 impl fmt::Display for Refusal {
@@ -185,6 +189,7 @@ impl fmt::Display for Refusal {
             Self::Redacted => {
                 f.write_str("is not registered, and `[redacted]` stands for secrets that only a gateway has")
             }
+            Self::Unknown => f.write_str("has `[redacted]` for secrets that the gateway does not have"),
         }
     }
 }
@@ -368,7 +373,13 @@ pub(crate) fn change(desired: &Definition, observed: Option<&Registration>, poli
     }
     match (reasons.is_empty(), may_change) {
         (true, _) => Change::Keep { name },
-        (false, true) => Change::Update { definition: stamped(), revision: observed.revision, reasons },
+        (false, true) => match filled(desired, observed) {
+            Ok(definition) => {
+                let definition = Box::new(stamp(&definition, policy));
+                Change::Update { definition, revision: observed.revision, reasons }
+            }
+            Err(reasons) => Change::Refuse { name, why: Refusal::Unknown, source, reasons },
+        },
         (false, false) => {
             let why = Refusal::Foreign { holder: holder.map(str::to_owned) };
             Change::Refuse { name, why, source, reasons }

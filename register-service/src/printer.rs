@@ -65,6 +65,14 @@ impl Printer {
         }
     }
 
+    /// How far something is that takes a while: a line that the next one replaces, and that an empty one removes. Only for
+    /// who looks at a terminal.
+    pub(crate) fn live(self, line: &str) {
+        if self.terminal && self.verbosity == Verbosity::Normal {
+            write(&mut io::stderr().lock(), &format!("\r\u{1b}[2K{}", clean(line)));
+        }
+    }
+
     /// Something that went wrong besides the files, and what to do about it.
     pub(crate) fn failure(self, message: &str, hint: Option<&str>) {
         let hint = hint.map(|hint| format!("  hint: {hint}\n")).unwrap_or_default();
@@ -145,7 +153,7 @@ fn json(report: &Report) -> String {
         "version": JSON_VERSION,
         "command": report.command,
         "class": report.exit.class(),
-        "exitCode": report.exit as u8,
+        "exitCode": report.exit.code(),
         "diagnostics": report.diagnostics.iter().map(with_help).collect::<Vec<_>>(),
         "failures": report.failures,
         "result": report.json,

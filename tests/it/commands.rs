@@ -275,6 +275,40 @@ async fn waiting_tells_which_are_missing_and_does_not_miss_what_is_optional() {
 }
 
 #[tokio::test]
+async fn whoever_lacks_the_token_is_told_so() {
+    let gateway = gateway().flags(["--admin-tokens", "s3cret"]).start().await;
+    let tool = Tool { url: &gateway.url };
+    let folder = folder(WORKFLOW);
+    let paths = path(&folder);
+    for args in [&["plan", paths][..], &["validate", paths, "--live"], &["wait", "--name", "x", "--timeout", "1s"]] {
+        let ended = tool.run(args).await;
+        assert_eq!(ended.code, Some(7), "{args:?}: {}", ended.err);
+        assert!(ended.err.contains("hint: give the admin token in MCP_PROXY_ADMIN_TOKEN"), "{args:?}: {}", ended.err);
+    }
+}
+
+#[tokio::test]
+async fn the_code_for_changes_means_nothing_else() {
+    let folder = folder(WORKFLOW);
+    let (paths, missing) = (path(&folder), folder.path().join("no-plan.json"));
+    let missing = missing.to_str().expect("a path");
+    let nowhere = Tool { url: "ftp://127.0.0.1:7" };
+    for (detailed, plain) in [
+        (&["plan", paths][..], 2),
+        (&["plan", paths, "--prune", "owend"], 2),
+        (&["sync", paths, "--dry-run", "--no-such-flag"], 2),
+    ] {
+        nowhere.exits(plain, detailed).await;
+        nowhere.exits(1, &[detailed, &["--detailed-exitcode"]].concat()).await;
+        nowhere.exits(1, &[detailed, &["--exit-code"]].concat()).await;
+    }
+    let told = |out: String| serde_json::from_str::<Value>(&out).expect("JSON");
+    let told = told(nowhere.exits(2, &["sync", paths, "--plan", missing, "--output", "json"]).await);
+    assert_eq!((&told["class"], &told["exitCode"]), (&json!("usage"), &json!(2)));
+    assert!(told["failures"][0]["message"].as_str().is_some_and(|it| it.contains("MCP_PROXY_URL")), "{told}");
+}
+
+#[tokio::test]
 async fn what_needs_no_gateway_comes_without_one() {
     let nowhere = Tool { url: "http://127.0.0.1:7" };
     for document in ["mcp", "workflow", "agent", "project", "definition"] {

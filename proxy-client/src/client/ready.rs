@@ -211,6 +211,28 @@ impl Client {
     /// # }
     /// ```
     pub async fn wait_until_ready(&self, needs: &Needs, poll: Duration, within: Duration) -> Readiness {
+        self.watch_until_ready(needs, (poll, within), |_| {}).await
+    }
+
+    /// The same, telling after each poll how far it is: for who shows that somebody waits. The times are how often is
+    /// asked, and how long at most.
+    ///
+    /// ```no_run
+    /// # use std::time::Duration;
+    /// # async fn run(client: proxy_client::Client) -> Result<(), Box<dyn std::error::Error>> {
+    /// let needs = proxy_client::Needs::required(["search".parse()?]);
+    /// let times = (Duration::from_millis(200), Duration::from_secs(60));
+    /// let readiness = client.watch_until_ready(&needs, times, |now| eprintln!("{now}")).await;
+    /// assert!(readiness.is_ready());
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn watch_until_ready(
+        &self,
+        needs: &Needs,
+        (poll, within): (Duration, Duration),
+        mut see: impl FnMut(&Readiness),
+    ) -> Readiness {
         let mut end = Instant::now() + within.min(LONGEST_WAIT);
         let mut readiness = needs.look(&[]);
         if needs.names().next().is_none() {
@@ -222,6 +244,7 @@ impl Client {
                 Ok(list) => needs.look(&list),
                 Err(error) => readiness.unanswered(error),
             };
+            see(&readiness);
             let now = Instant::now();
             if readiness.is_ready() && !is_graced {
                 (end, is_graced) = (end.min(now + GRACE), true);

@@ -42,7 +42,7 @@ pub(super) async fn run(args: &Plan, context: &Context) -> anyhow::Result<Report
     }
     remind(&prepared, context);
     if args.detailed_exitcode && report.exit == Exit::Done && !prepared.plan.is_empty() {
-        report.exit = Exit::UsageOrChanges;
+        report.exit = Exit::Changes;
     }
     Ok(report)
 }

@@ -91,12 +91,16 @@ pub(super) async fn compare(
 /// The report of a gateway that gives no answer, or not the one that was asked for.
 pub(super) fn unreachable(report: Report, error: &proxy_client::Error) -> Report {
     let exit = Exit::of(error);
-    let hint = match exit {
+    report.failed(exit, chain(error), hint(exit))
+}
+
+/// What to do about a gateway that did not do what was asked.
+pub(super) fn hint(exit: Exit) -> Option<&'static str> {
+    match exit {
         Exit::NotReady => Some("start the gateway with `mcp-proxy`, or say where it is with --proxy-url"),
         Exit::Unauthorized => Some("give the admin token in MCP_PROXY_ADMIN_TOKEN"),
         _ => None,
-    };
-    report.failed(exit, chain(error), hint)
+    }
 }
 
 impl Prepared {

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use anyhow::Context as _;
-use proxy_client::Client;
+use proxy_client::{Client, Needs};
 use register_service::{
     ApplyError, Code, Desired, Diagnostic, Done, Outcome, Policy, SavedPlan, apply, moved, saved_policy,
 };
@@ -14,7 +14,7 @@ use serde_json::json;
 use crate::cli::Sync;
 use crate::commands::lock::{self, NoLock};
 use crate::commands::prepare::{self, Context, Prepared, unreachable};
-use crate::commands::{Report, chain, changes, count, plan as saved_plan};
+use crate::commands::{Report, chain, changes, count, plan as saved_plan, progress};
 use crate::exit::Exit;
 use crate::printer::Printer;
 
@@ -84,7 +84,7 @@ async fn carry_out(sync: &Sync, prepared: Prepared, saved: Option<&SavedPlan>, c
         report.json = saved_plan::told(&prepared, context);
         report = missing(report, &prepared.desired, &prepared.observed);
         if sync.detailed_exitcode && report.exit == Exit::Done && !prepared.plan.is_empty() {
-            report.exit = Exit::UsageOrChanges;
+            report.exit = Exit::Changes;
         }
         return report;
     }
@@ -168,7 +168,8 @@ async fn wait(mut report: Report, sync: &Sync, client: &Client, desired: &Desire
     let names = desired.names();
     let limit = format_duration(sync.timeout);
     printer.progress(&format!("waiting up to {limit} for {}", count(names.len(), "upstream")));
-    let Err(late) = client.wait_for_connections(&names, POLL_INTERVAL, sync.timeout).await else {
+    let needs = Needs::required(names.iter().cloned());
+    let Err(late) = progress::wait(printer, client, &needs, sync.timeout).await.into_result() else {
         report.text += &format!("ready {}\n", names.len());
         return report;
     };

@@ -8,9 +8,8 @@ use schemas::{ServerName, format_duration};
 use serde_json::json;
 
 use crate::cli::Wait;
-use crate::commands::prepare::Context;
-use crate::commands::sync::POLL_INTERVAL;
-use crate::commands::{Report, chain, count};
+use crate::commands::prepare::{self, Context};
+use crate::commands::{Report, chain, count, progress};
 use crate::exit::Exit;
 
 const COMMAND: &str = "wait";
@@ -30,7 +29,7 @@ pub(super) async fn run(args: &Wait, context: &Context) -> Report {
     context.printer.progress(&format!("waiting up to {limit} for {}", count(required.len(), "upstream")));
     // What is optional here is waited for as long as the rest, because somebody asked for it.
     let needs = Needs::required(required.iter().copied().chain(&args.optional).cloned());
-    let mut readiness = context.client.wait_until_ready(&needs, POLL_INTERVAL, args.timeout).await;
+    let mut readiness = progress::wait(context.printer, &context.client, &needs, args.timeout).await;
     let late = std::mem::take(&mut readiness.missing).into_iter();
     (readiness.absent, readiness.missing) = late.partition(|one| is_optional(&one.name));
     let absent: Vec<String> = readiness.absent.iter().map(ToString::to_string).collect();
@@ -50,8 +49,11 @@ pub(super) async fn run(args: &Wait, context: &Context) -> Report {
         Ok(_optional) => report,
         Err(late) => {
             let exit = late.source.as_ref().map_or(Exit::NotReady, Exit::of);
-            let hint = "the gateway keeps trying; `register-service status` says why";
-            report.failed(exit, format!("not ready within {limit}: {}", chain(&late)), Some(hint))
+            let hint = match &late.source {
+                Some(_) => prepare::hint(exit),
+                None => Some("the gateway keeps trying; `register-service status` says why"),
+            };
+            report.failed(exit, format!("not ready within {limit}: {}", chain(&late)), hint)
         }
     }
 }

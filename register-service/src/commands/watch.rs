@@ -17,7 +17,8 @@ use tokio::net::TcpListener;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::cli::Watch;
-use crate::commands::prepare::{self, Context};
+use crate::commands::lock::{self, NoLock};
+use crate::commands::prepare::{self, Context, Prepared, unreachable};
 use crate::commands::sync::{CONCURRENCY, settle};
 use crate::commands::{Report, changes};
 use crate::exit::Exit;
@@ -25,6 +26,8 @@ use crate::exit::Exit;
 const COMMAND: &str = "watch";
 /// The longest pause after failures.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// How long another run of the same owner is waited for before files and gateway are looked at again.
+const LOCK_PATIENCE: Duration = Duration::from_secs(5);
 /// How long a probe may take to ask.
 const PROBE_PATIENCE: Duration = Duration::from_secs(5);
 
@@ -86,20 +89,44 @@ async fn follow(args: &Watch, context: &Context, in_step: &AtomicBool) -> anyhow
     }
 }
 
-/// One round: what differs is carried out. Nothing to do is nothing to say.
+/// One round: what differs is carried out, under the owner's lock. Nothing to do is nothing to say.
 async fn step(loaded: Loaded, policy: Policy, args: &Watch, context: &Context) -> Report {
-    let remarks = loaded.remarks.clone();
-    let prepared = match prepare::compare(COMMAND, loaded, policy, context).await {
-        Ok(prepared) => prepared,
+    let (report, prepared) = match prepare::compare(COMMAND, loaded, policy, context).await {
+        Ok(prepared) => (refuse(&prepared, args), prepared),
         Err(report) => return report,
     };
-    let report = prepared.refuse(Report::new(COMMAND, remarks), &prepare::guards(&args.changes));
     if report.exit != Exit::Done || prepared.plan.is_empty() {
+        return report;
+    }
+    match lock::take(context, &prepared.policy.owner, LOCK_PATIENCE).await {
+        Ok(Some(lock)) => {
+            let work = async {
+                // Whoever had the lock before may have changed something.
+                match prepared.again(COMMAND, context).await {
+                    Ok(prepared) => carry_out(&prepared, args, context).await,
+                    Err(report) => report,
+                }
+            };
+            lock::under(&context.client, lock, Box::pin(work)).await
+        }
+        Ok(None) => carry_out(&prepared, args, context).await,
+        Err(NoLock::Gateway(error)) => unreachable(report, &error),
+        Err(held) => report.failed(Exit::Refused, format!("{held}; nothing was changed"), None),
+    }
+}
+
+/// A report that says what must not be done.
+fn refuse(prepared: &Prepared, args: &Watch) -> Report {
+    prepared.refuse(Report::new(COMMAND, prepared.remarks.clone()), &prepare::guards(&args.changes))
+}
+
+async fn carry_out(prepared: &Prepared, args: &Watch, context: &Context) -> Report {
+    let mut report = refuse(prepared, args);
+    if report.exit != Exit::Done {
         return report;
     }
     let outcome: Outcome = apply(&context.client, &prepared.plan, CONCURRENCY).await;
     let is_changed = outcome.values().any(|came| !matches!(came, Ok(Done::Kept)));
-    let mut report = report;
     if is_changed {
         report.text = changes::text(&prepared.plan, &outcome, context.printer.is_verbose());
         report.json = serde_json::json!({ "changes": changes::objects(&prepared.plan, &outcome) });

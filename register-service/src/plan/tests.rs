@@ -189,6 +189,38 @@ fn a_hidden_secret_without_a_fingerprint_counts_as_equal() {
     assert_eq!(told(&plan(&[changed], &[observed], &policy(Adopt::Nothing))), "keep a");
 }
 
+/// What is sent where `changed` is declared in the place of `registered`.
+fn sent(observed: Registration, changed: &Definition) -> DefinitionDocument {
+    let mut plan = plan(std::slice::from_ref(changed), &[observed], &policy(Adopt::Nothing));
+    let Some(Change::Update { definition, .. }) = plan.changes.pop() else { panic!("an update") };
+    DefinitionDocument::from(*definition)
+}
+
+#[test]
+fn a_placeholder_never_replaces_a_secret() {
+    let placeholder = || Secret::new(schemas::REDACTED);
+    let program = edited(&stdio("a"), |it| {
+        it.env["T"] = placeholder();
+        it.args.clear();
+    });
+    let remote = edited(&http("a"), |it| {
+        it.headers["Authorization"] = placeholder();
+        it.tags.clear();
+    });
+    // A gateway that shows its secrets would store the placeholder; one that hides them knows what it stands for.
+    assert_eq!(sent(theirs(&owned(&stdio("a"), "me")), &program).env["T"].expose(), "s1");
+    assert_eq!(sent(theirs(&owned(&http("a"), "me")), &remote).headers["Authorization"].expose(), "s2");
+    assert!(sent(ours(&owned(&stdio("a"), "me")), &program).env["T"].is_redacted());
+    // What neither side has cannot be sent.
+    let more = edited(&stdio("a"), |it| {
+        it.env.insert("U".into(), placeholder());
+    });
+    for make in [ours, theirs] {
+        let plan = plan(std::slice::from_ref(&more), &[make(&owned(&stdio("a"), "me"))], &policy(Adopt::Nothing));
+        assert_eq!(told(&plan), "refuse a env.U");
+    }
+}
+
 #[test]
 fn what_is_anothers_is_changed_only_on_demand() {
     let changed = edited(&stdio("a"), |it| it.args.clear());

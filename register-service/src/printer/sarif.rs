@@ -30,7 +30,7 @@ pub(super) fn write(report: &Report) -> String {
             "columnKind": "unicodeCodePoints",
             "invocations": [{
                 "executionSuccessful": report.failures.is_empty(),
-                "exitCode": report.exit as u8,
+                "exitCode": report.exit.code(),
                 "toolExecutionNotifications": notifications,
             }],
             "results": report.diagnostics.iter().map(|it| result(it, &codes)).collect::<Vec<_>>(),

@@ -3,7 +3,8 @@
 use std::fs;
 
 use harness::process::Signal;
-use harness::{DEADLINE, Served, binary, eventually, free_port};
+use harness::{DEADLINE, Served, binary, eventually, free_port, gateway};
+use serde_json::json;
 use tempfile::TempDir;
 
 use super::{folder, owners, path, server};
@@ -75,4 +76,27 @@ async fn what_is_declared_is_followed_and_what_is_broken_changes_nothing() {
     has(&second, &["two"]).await;
     watch.process.signal(Signal::TERM);
     assert_eq!(watch.process.ended(DEADLINE).await.code, Some(143));
+}
+
+#[tokio::test]
+async fn while_another_run_of_the_owner_is_at_it_nothing_is_changed() {
+    let gateway = gateway().start().await;
+    let lock = json!({ "holder": "ci-17", "ttl": "60s" });
+    let lock = gateway.admin.put("/admin/locks/team", lock).await.json();
+    let folder = folder(&format!("mcps:\n{}", server("one")));
+    let watch = binary("register-service").env("MCP_PROXY_URL", &gateway.url);
+    let mut watch = watch.args(["watch", path(&folder), "--owner", "team", "--interval", "20ms"]).start();
+    watch.process.says("waiting for `ci-17`, which syncs as owner `team`").await;
+    assert!(owners(&gateway.admin).await.is_empty());
+    let token = lock["token"].as_str().expect("a token");
+    gateway.admin.delete(&format!("/admin/locks/team?token={token}")).await;
+    eventually("the registration", async || (owners(&gateway.admin).await.len() == 1).then_some(())).await;
+    eventually("the lock, given back", async || {
+        let free = gateway.admin.put("/admin/locks/team", json!({ "holder": "x", "ttl": "5s" })).await;
+        (free.status == 200).then_some(())
+    })
+    .await;
+    watch.process.signal(Signal::TERM);
+    let ended = watch.process.ended(DEADLINE).await;
+    assert!(ended.err.contains("stopped; what was registered stays"), "{}", ended.err);
 }
