@@ -56,7 +56,11 @@ pub struct Task {
     #[serde(rename = "$use")]
     #[schemars(transform = form::selector, example = &"agent(local::agents.#(id=\"researcher\"))")]
     pub select: Option<String>,
-    /// The arguments of the tool.
+    /// What the agent is asked to do: the id of one of its `actions`.
+    #[schemars(example = &"answer")]
+    pub action: Option<String>,
+    /// The arguments of the tool, or the input of the agent's action. An action that names a tool, and no arguments, passes
+    /// its input on to it; `validate --live` checks either against the tool's own schema.
     #[schemars(example = example::some_arguments())]
     pub with: Option<Value>,
     /// Tasks inside of this one.
