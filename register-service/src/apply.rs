@@ -12,6 +12,15 @@ use serde::Serialize;
 use crate::plan::{Change, Plan, Reason, Refusal};
 
 /// What was done about one name.
+///
+/// ```
+/// use register_service::Done;
+///
+/// assert_eq!(serde_json::to_string(&Done::Created)?, r#"{"done":"created"}"#);
+/// let updated = Done::Updated { warning: Some("program not found".to_owned()) };
+/// assert_eq!(serde_json::to_string(&updated)?, r#"{"done":"updated","warning":"program not found"}"#);
+/// # Ok::<(), serde_json::Error>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase", tag = "done")]
 pub enum Done {
@@ -30,6 +39,15 @@ pub enum Done {
 }
 
 /// Why nothing was done about one name, or nobody knows whether.
+///
+/// ```
+/// use register_service::{ApplyError, Refusal};
+///
+/// let name = "search".parse()?;
+/// let error = ApplyError::Refused { name, why: Refusal::Foreign { holder: Some("ops".to_owned()) }, reasons: Vec::new() };
+/// assert!(error.to_string().starts_with("`search` is registered by `ops` with other content"));
+/// # Ok::<(), schemas::InvalidName>(())
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ApplyError {
@@ -63,6 +81,15 @@ pub enum ApplyError {
 
 impl ApplyError {
     /// The name it is about.
+    ///
+    /// ```
+    /// use register_service::ApplyError;
+    ///
+    /// let failures = [ApplyError::Stale { name: "search".parse()? }, ApplyError::Stale { name: "time".parse()? }];
+    /// let names: Vec<_> = failures.iter().map(|failure| failure.name().as_str()).collect();
+    /// assert_eq!(names, ["search", "time"]);
+    /// # Ok::<(), schemas::InvalidName>(())
+    /// ```
     pub fn name(&self) -> &ServerName {
         match self {
             Self::Gateway { name, .. } | Self::Refused { name, .. } | Self::Stale { name } => name,
@@ -70,6 +97,16 @@ impl ApplyError {
     }
 
     /// What the gateway or the way to it said, if that was it.
+    ///
+    /// ```
+    /// use register_service::ApplyError;
+    ///
+    /// # let Err(source) = proxy_client::Client::builder("ftp://gateway").build() else { unreachable!() };
+    /// let error = ApplyError::Gateway { doing: "register", name: "search".parse()?, source };
+    /// let is_worth_another_try = error.gateway().is_some_and(|source| source.is_unreachable() || source.is_timeout());
+    /// assert!(!is_worth_another_try);
+    /// # Ok::<(), schemas::InvalidName>(())
+    /// ```
     pub fn gateway(&self) -> Option<&proxy_client::Error> {
         match self {
             Self::Gateway { source, .. } => Some(source),
@@ -87,6 +124,15 @@ fn list(reasons: &[Reason]) -> String {
 }
 
 /// What came of a plan: one result for each of its changes, by name.
+///
+/// ```
+/// use register_service::{ApplyError, Done, Outcome};
+///
+/// let stale = ApplyError::Stale { name: "time".parse()? };
+/// let outcome: Outcome = [("search".parse()?, Ok(Done::Created)), ("time".parse()?, Err(stale))].into();
+/// assert_eq!(outcome.values().filter(|result| result.is_err()).count(), 1);
+/// # Ok::<(), schemas::InvalidName>(())
+/// ```
 pub type Outcome = BTreeMap<ServerName, Result<Done, ApplyError>>;
 
 /// Carries out a plan, at most `concurrency` changes at a time. One failure stops nothing else.

@@ -10,6 +10,13 @@ use std::str::FromStr;
 use serde::{Serialize, Serializer};
 
 /// A place in a file. Lines and columns count from 1, columns in characters; line 0 stands for the file as a whole.
+///
+/// ```
+/// use register_service::Location;
+///
+/// let at = Location { file: "chat.yaml".to_owned(), line: 3, column: 10, end_line: 3, end_column: 16 };
+/// assert_eq!(at.to_string(), "chat.yaml:3:10");
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Location {
     /// The file, as the caller named it or below the folder the caller named.
@@ -26,12 +33,23 @@ pub struct Location {
 
 impl Location {
     /// A file as a whole.
+    ///
+    /// ```
+    /// assert_eq!(register_service::Location::whole("chat.yaml").to_string(), "chat.yaml");
+    /// ```
     pub fn whole(file: impl Into<String>) -> Self {
         Self { file: file.into(), line: 0, column: 0, end_line: 0, end_column: 0 }
     }
 }
 
 /// How bad it is. Only errors keep files from being used.
+///
+/// ```
+/// use register_service::Severity;
+///
+/// assert!(Severity::Error < Severity::Warning, "the worst comes first where it decides the order");
+/// assert_eq!(Severity::Note.to_string(), "note");
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
@@ -85,6 +103,14 @@ pub struct Diagnostic {
 
 impl Diagnostic {
     /// A remark without advice. Its severity is that of its code.
+    ///
+    /// ```
+    /// use register_service::{Code, Diagnostic, Location, Severity};
+    ///
+    /// let remark = Diagnostic::new(Code::NoFiles, &Location::whole("workflows"), "there is no YAML file");
+    /// assert_eq!(remark.severity, Severity::Warning);
+    /// assert_eq!(remark.to_string(), "workflows: warning[no-files]: there is no YAML file");
+    /// ```
     pub fn new(code: Code, at: &Location, message: impl Into<String>) -> Self {
         Self {
             severity: code.severity(),
@@ -101,6 +127,12 @@ impl Diagnostic {
     }
 
     /// Adds advice.
+    ///
+    /// ```
+    /// # use register_service::{Code, Diagnostic, Location};
+    /// let remark = Diagnostic::new(Code::MissingId, &Location::whole("chat.yaml"), "an entry has no `id`");
+    /// assert_eq!(remark.hint("add `id: search`").hint.as_deref(), Some("add `id: search`"));
+    /// ```
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
@@ -108,6 +140,12 @@ impl Diagnostic {
     }
 
     /// The same remark as one that keeps nothing from being used.
+    ///
+    /// ```
+    /// # use register_service::{Code, Diagnostic, Location};
+    /// let remark = Diagnostic::new(Code::MissingTool, &Location::whole("chat.yaml"), "`search` has no tool `web`");
+    /// assert!(remark.is_error() && !remark.as_warning().is_error());
+    /// ```
     #[must_use]
     pub fn as_warning(mut self) -> Self {
         self.severity = Severity::Warning;
@@ -115,6 +153,13 @@ impl Diagnostic {
     }
 
     /// Where it is.
+    ///
+    /// ```
+    /// # use register_service::{Code, Diagnostic, Location};
+    /// let at = Location { line: 3, column: 10, end_line: 3, end_column: 16, ..Location::whole("chat.yaml") };
+    /// let remark = Diagnostic::new(Code::UnknownKey, &at, "unknown key `comand`");
+    /// assert_eq!(remark.location(), at);
+    /// ```
     pub fn location(&self) -> Location {
         Location {
             file: self.file.clone(),
@@ -126,6 +171,13 @@ impl Diagnostic {
     }
 
     /// Whether it keeps the files from being used.
+    ///
+    /// ```
+    /// use register_service::Diagnostic;
+    ///
+    /// let (_, diagnostics) = register_service::read(&["no/such/folder".into()]);
+    /// assert!(diagnostics.iter().any(Diagnostic::is_error), "a CI run stops here");
+    /// ```
     pub fn is_error(&self) -> bool {
         self.severity == Severity::Error
     }
@@ -178,6 +230,14 @@ impl fmt::Display for Severity {
 macro_rules! codes {
     ($($variant:ident $severity:ident $text:literal $meaning:literal,)*) => {
         /// What kind of remark a diagnostic is. The text form is stable and meant to be compared and cited.
+        ///
+        /// ```
+        /// use register_service::Code;
+        ///
+        /// let ignored: Vec<Code> = "unknown-key,documented-only".split(',').map(str::parse).collect::<Result<_, _>>()?;
+        /// assert_eq!(ignored, [Code::UnknownKey, Code::DocumentedOnly]);
+        /// # Ok::<(), register_service::UnknownCode>(())
+        /// ```
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
         #[non_exhaustive]
         pub enum Code {
@@ -186,24 +246,49 @@ macro_rules! codes {
 
         impl Code {
             /// Every code.
+            ///
+            /// ```
+            /// # use register_service::Code;
+            /// let errors = Code::ALL.iter().filter(|code| code.severity() == register_service::Severity::Error);
+            /// assert!(errors.count() > 30);
+            /// ```
             pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
 
             /// The stable text form.
+            ///
+            /// ```
+            /// assert_eq!(register_service::Code::UnknownKey.as_str(), "unknown-key");
+            /// ```
             pub fn as_str(self) -> &'static str {
                 match self { $(Self::$variant => $text,)* }
             }
 
             /// What it means, in a sentence.
+            ///
+            /// ```
+            /// assert_eq!(register_service::Code::MissingId.meaning(), "An entry of `mcps` has no `id`.");
+            /// ```
             pub fn meaning(self) -> &'static str {
                 match self { $(Self::$variant => $meaning,)* }
             }
 
             /// What it means and what to do about it, in Markdown.
+            ///
+            /// ```
+            /// let page = register_service::Code::NoFiles.page();
+            /// assert!(page.starts_with("The folder holds no `*.yaml`"));
+            /// ```
             pub fn page(self) -> &'static str {
                 page(self.as_str()).unwrap_or_else(|| self.meaning())
             }
 
             /// How bad it is.
+            ///
+            /// ```
+            /// use register_service::{Code, Severity};
+            ///
+            /// assert_eq!(Code::TinyDuration.severity(), Severity::Warning);
+            /// ```
             pub fn severity(self) -> Severity {
                 match self { $(Self::$variant => Severity::$severity,)* }
             }
@@ -280,6 +365,11 @@ impl FromStr for Code {
 }
 
 /// There is no such code.
+///
+/// ```
+/// let error = "unknown-kye".parse::<register_service::Code>().map_err(|error| error.to_string());
+/// assert_eq!(error, Err("there is no such code; did you mean `unknown-key`?".to_owned()));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("there is no such code{}", .near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default())]
 pub struct UnknownCode {

@@ -4,6 +4,8 @@
 //! `template` (its variables) -> `plan` (what has to change; pure) -> `apply` (the requests). Mistakes in files are
 //! values with a position, collected and reported together.
 //!
+//! An engine's worker does all of it, and lists and calls the tools, with a [`RegisterService`].
+//!
 //! ```
 //! use register_service::{Environment, Policy, Settings, load, plan};
 //!

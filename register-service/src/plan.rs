@@ -24,12 +24,35 @@ pub use crate::plan::saved::{Moved, moved, saved, saved_policy};
 pub use schemas::plan::{Adopt, Prune, Reason, SavedChange, SavedPlan};
 
 /// The tag that keeps a registration from being removed when its value is `true`.
+///
+/// ```
+/// use register_service::{PROTECTED_TAG, Policy, Prune, plan};
+/// use serde_json::json;
+///
+/// let tags = json!({ "owner": "team-a", PROTECTED_TAG: "true" });
+/// let definition = json!({ "name": "db", "transport": "stdio", "command": "mcp-db", "tags": tags });
+/// let observed = serde_json::from_value(json!({ "definition": definition }))?;
+/// let policy = Policy { prune: Prune::Owned, ..Policy::new("team-a".parse()?) };
+/// assert_eq!(plan(&[], &[observed], &policy).changes[0].verb(), "refuse");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub const PROTECTED_TAG: &str = "prevent_destroy";
 
 /// Tags that say where a registration comes from, and not what it is.
 pub(crate) const PROVENANCE: [&str; 3] = [OWNER_TAG, SOURCE_TAG, COMMIT_TAG];
 
 /// What a plan may do.
+///
+/// ```
+/// use register_service::{COMMIT_TAG, Change, Policy, plan};
+///
+/// let policy = Policy { commit: Some("4f2a91c".to_owned()), ..Policy::new("team-a".parse()?) };
+/// let declared = serde_json::from_str(r#"{"name":"time","transport":"stdio","command":"mcp-server-time"}"#)?;
+/// if let [Change::Create { definition }] = &plan(&[declared], &[], &policy).changes[..] {
+///     assert_eq!(definition.tags[COMMIT_TAG], "4f2a91c");
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Policy {
     /// Who asks.
@@ -46,12 +69,30 @@ pub struct Policy {
 
 impl Policy {
     /// What this owner may do without taking over or removing anything.
+    ///
+    /// ```
+    /// use register_service::{Adopt, Policy, Prune};
+    ///
+    /// let policy = Policy::new("team-a".parse()?);
+    /// assert_eq!((policy.adopt, policy.prune), (Adopt::Nothing, Prune::Nothing));
+    /// # Ok::<(), schemas::InvalidParty>(())
+    /// ```
     pub fn new(owner: Owner) -> Self {
         Self { owner, ..Self::default() }
     }
 }
 
 /// What has to change, and what need not: one change for every name that is declared or removed.
+///
+/// ```
+/// use register_service::{Policy, plan};
+///
+/// let declared = serde_json::from_str(r#"{"name":"time","transport":"stdio","command":"mcp-server-time"}"#)?;
+/// for change in plan(&[declared], &[], &Policy::default()).changes {
+///     assert_eq!(format!("{} {}", change.verb(), change.name()), "create time");
+/// }
+/// # Ok::<(), serde_json::Error>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Plan {
     /// In the order of the declarations; removals last.
@@ -59,6 +100,19 @@ pub struct Plan {
 }
 
 /// What happens to one name.
+///
+/// ```
+/// use register_service::Change;
+///
+/// fn is_destructive(change: &Change) -> bool {
+///     match change {
+///         Change::Update { .. } | Change::Delete { .. } => true,
+///         Change::Create { .. } | Change::Keep { .. } | Change::Refuse { .. } => false,
+///     }
+/// }
+/// assert!(!is_destructive(&Change::Keep { name: "time".parse()? }));
+/// # Ok::<(), schemas::InvalidName>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Change {
     /// It is not registered yet.
@@ -103,6 +157,13 @@ pub enum Change {
 }
 
 /// Why a change must not be carried out.
+///
+/// ```
+/// use register_service::Refusal;
+///
+/// let why = Refusal::Foreign { holder: Some("team-b".to_owned()) };
+/// assert_eq!(format!("`search` {why}"), "`search` is registered by `team-b` with other content");
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Refusal {
@@ -135,16 +196,42 @@ impl fmt::Display for Refusal {
 
 impl Plan {
     /// Whether nothing is to be done and nothing was refused.
+    ///
+    /// ```
+    /// use register_service::{Change, Plan};
+    ///
+    /// let plan = Plan { changes: vec![Change::Keep { name: "time".parse()? }] };
+    /// assert!(plan.is_empty(), "what is kept is nothing to do");
+    /// # Ok::<(), schemas::InvalidName>(())
+    /// ```
     pub fn is_empty(&self) -> bool {
         self.changes.iter().all(|change| matches!(change, Change::Keep { .. }))
     }
 
     /// The changes that must not be made: what is not this owner's, and what is protected.
+    ///
+    /// ```
+    /// use register_service::{Change, Plan, Refusal};
+    ///
+    /// let (name, why) = ("db".parse()?, Refusal::Protected);
+    /// let plan = Plan { changes: vec![Change::Refuse { name, why, source: None, reasons: Vec::new() }] };
+    /// assert!(plan.refused().map(|change| change.name().as_str()).eq(["db"]));
+    /// # Ok::<(), schemas::InvalidName>(())
+    /// ```
     pub fn refused(&self) -> impl Iterator<Item = &Change> {
         self.changes.iter().filter(|change| matches!(change, Change::Refuse { .. }))
     }
 
     /// The registrations that would be removed.
+    ///
+    /// ```
+    /// use register_service::{Change, Plan};
+    ///
+    /// let gone = Change::Delete { name: "time".parse()?, revision: None, source: None };
+    /// let plan = Plan { changes: vec![Change::Keep { name: "search".parse()? }, gone] };
+    /// assert!(plan.deleted().map(|name| name.as_str()).eq(["time"]));
+    /// # Ok::<(), schemas::InvalidName>(())
+    /// ```
     pub fn deleted(&self) -> impl Iterator<Item = &ServerName> {
         self.changes.iter().filter_map(|change| match change {
             Change::Delete { name, .. } => Some(name),
@@ -155,6 +242,12 @@ impl Plan {
 
 impl Change {
     /// The name it is about.
+    ///
+    /// ```
+    /// let change = register_service::Change::Keep { name: "time".parse()? };
+    /// assert_eq!(change.name().as_str(), "time");
+    /// # Ok::<(), schemas::InvalidName>(())
+    /// ```
     pub fn name(&self) -> &ServerName {
         match self {
             Self::Create { definition } | Self::Update { definition, .. } => &definition.name,
@@ -163,6 +256,18 @@ impl Change {
     }
 
     /// What differs.
+    ///
+    /// ```
+    /// use register_service::{Policy, plan};
+    /// use serde_json::{from_value, json};
+    ///
+    /// let (declared, observed) = (json!("https://b.test/mcp"), json!("https://a.test/mcp"));
+    /// let definition = |url| json!({ "name": "search", "transport": "streamable-http", "url": url, "tags": { "owner": "me" } });
+    /// let observed = from_value(json!({ "definition": definition(observed) }))?;
+    /// let plan = plan(&[from_value(definition(declared))?], &[observed], &Policy::new("me".parse()?));
+    /// assert_eq!(plan.changes[0].reasons()[0].field, "url");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn reasons(&self) -> &[Reason] {
         match self {
             Self::Update { reasons, .. } | Self::Refuse { reasons, .. } => reasons,
@@ -171,6 +276,15 @@ impl Change {
     }
 
     /// Where it is declared, or was, as `file:line`, if it says so.
+    ///
+    /// ```
+    /// use register_service::Change;
+    ///
+    /// let source = Some("workflows/chat.yaml:12".to_owned());
+    /// let change = Change::Delete { name: "search".parse()?, revision: None, source };
+    /// assert_eq!(change.source(), Some("workflows/chat.yaml:12"));
+    /// # Ok::<(), schemas::InvalidName>(())
+    /// ```
     pub fn source(&self) -> Option<&str> {
         match self {
             Self::Create { definition } | Self::Update { definition, .. } => {
@@ -182,6 +296,12 @@ impl Change {
     }
 
     /// The word for it in output.
+    ///
+    /// ```
+    /// let change = register_service::Change::Keep { name: "time".parse()? };
+    /// assert_eq!(change.verb(), "keep");
+    /// # Ok::<(), schemas::InvalidName>(())
+    /// ```
     pub fn verb(&self) -> &'static str {
         match self {
             Self::Create { .. } => "create",

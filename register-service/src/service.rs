@@ -67,6 +67,19 @@ pub struct RegisterService {
 }
 
 /// Some of what was to be ensured was not. The rest was.
+///
+/// ```no_run
+/// use register_service::NotEnsured;
+///
+/// # async fn run(service: register_service::RegisterService, definitions: Vec<schemas::Definition>) {
+/// if let Err(NotEnsured { done, failures, .. }) = service.ensure_all(&definitions).await {
+///     eprintln!("{} are registered; {} are not:", done.len(), failures.len());
+///     for failure in failures {
+///         eprintln!("{}: {failure}", failure.name());
+///     }
+/// }
+/// # }
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[error("failed to register {} MCPs: {}", .failures.len(), told(.failures))]
 #[non_exhaustive]
@@ -129,11 +142,29 @@ impl RegisterService {
     }
 
     /// The client it uses, for whatever this service does not do.
+    ///
+    /// ```no_run
+    /// # async fn run(service: register_service::RegisterService) -> Result<(), proxy_client::Error> {
+    /// let counts = service.client().metrics().await?.metrics;
+    /// println!("{} of {} servers are connected", counts.connected, counts.total_clients);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn client(&self) -> &Client {
         &self.shared.client
     }
 
     /// Who holds its leases.
+    ///
+    /// ```
+    /// use proxy_client::Client;
+    /// use register_service::{Options, RegisterService};
+    ///
+    /// let client = Client::builder("http://127.0.0.1:6001").build()?;
+    /// let options = Options { holder: Some("worker-7".parse()?), ..Options::default() };
+    /// assert_eq!(RegisterService::new(client, options).holder().as_str(), "worker-7");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn holder(&self) -> &Holder {
         &self.shared.holder
     }
@@ -152,6 +183,20 @@ impl RegisterService {
     }
 
     /// Whether the gateway is alive.
+    ///
+    /// ```
+    /// use proxy_client::Client;
+    /// use register_service::{Options, RegisterService};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// // Nobody listens there.
+    /// let client = Client::builder("http://127.0.0.1:1").retries(0).build()?;
+    /// let health = RegisterService::new(client, Options::default()).health_check().await;
+    /// assert!(health.is_err_and(|error| error.is_unreachable()));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn health_check(&self) -> Result<Health, proxy_client::Error> {
         self.shared.client.health().await
     }
@@ -184,6 +229,20 @@ impl RegisterService {
     /// that it stays for as long as this service lives.
     ///
     /// What failed because the gateway was not there is done when it is.
+    ///
+    /// ```no_run
+    /// use register_service::Done;
+    ///
+    /// # async fn run(service: register_service::RegisterService) -> Result<(), Box<dyn std::error::Error>> {
+    /// let definition = serde_json::from_str(r#"{"name":"time","transport":"stdio","command":"mcp-server-time"}"#)?;
+    /// match service.ensure(&definition).await? {
+    ///     Done::Kept => println!("it was there already, as declared"),
+    ///     Done::Updated { warning: Some(warning) } => eprintln!("registered, but: {warning}"),
+    ///     done => println!("{done:?}"),
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn ensure(&self, definition: &Definition) -> Result<Done, ApplyError> {
         let mut results = self.settle(std::slice::from_ref(definition)).await;
         results.pop().unwrap_or_else(|| Err(ApplyError::Stale { name: definition.name.clone() }))
@@ -191,6 +250,16 @@ impl RegisterService {
 
     /// [`ensure`](Self::ensure)s all of these, several at a time. One failure stops none of the others; all are
     /// reported.
+    ///
+    /// ```no_run
+    /// # async fn run(service: register_service::RegisterService, of_an_agent: Vec<schemas::Definition>)
+    /// # -> Result<(), Box<dyn std::error::Error>> {
+    /// for (name, done) in service.ensure_all(&of_an_agent).await? {
+    ///     println!("{name}: {done:?}");
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn ensure_all(&self, definitions: &[Definition]) -> Result<Vec<(ServerName, Done)>, NotEnsured> {
         let (mut done, mut failures) = (Vec::new(), Vec::new());
         for (definition, result) in definitions.iter().zip(self.settle(definitions).await) {
@@ -220,6 +289,16 @@ impl RegisterService {
     }
 
     /// Removes a registration, whoever made it. `false` if there was none.
+    ///
+    /// ```no_run
+    /// # async fn run(service: register_service::RegisterService) -> Result<(), Box<dyn std::error::Error>> {
+    /// let name = "time".parse()?;
+    /// if !service.deregister(&name).await? {
+    ///     println!("{name} was gone already");
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn deregister(&self, name: &ServerName) -> Result<bool, ApplyError> {
         let before = self.shared.held().wanted.remove(name);
         let removed = self.shared.client.deregister(name).await;
@@ -236,12 +315,30 @@ impl RegisterService {
     }
 
     /// The names that the gateway has, whoever registered them.
+    ///
+    /// ```no_run
+    /// # async fn run(service: register_service::RegisterService) -> Result<(), proxy_client::Error> {
+    /// for name in service.list_registered().await? {
+    ///     println!("{name}");
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn list_registered(&self) -> Result<Vec<ServerName>, proxy_client::Error> {
         let list = self.shared.client.list().await?;
         Ok(list.iter().filter_map(|it| ServerName::stored(it.definition.name()).ok()).collect())
     }
 
     /// Whether the gateway has this name, whoever registered it.
+    ///
+    /// ```no_run
+    /// # async fn run(service: register_service::RegisterService) -> Result<(), Box<dyn std::error::Error>> {
+    /// if !service.is_registered(&"search".parse()?).await? {
+    ///     eprintln!("`search` has to be registered by whoever runs it");
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn is_registered(&self, name: &ServerName) -> Result<bool, ApplyError> {
         let found = self.shared.client.get(name).await.map_err(ApplyError::at_gateway("read", name))?;
         Ok(found.is_some())

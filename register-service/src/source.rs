@@ -30,6 +30,16 @@ const SKIPPED_FOLDERS: [&str; 2] = ["target", "node_modules"];
 const PROJECT_FILES: [&str; 2] = ["compozy.yaml", "compozy.yml"];
 
 /// One file, read and parsed.
+///
+/// ```
+/// # let folder = tempfile::tempdir()?;
+/// # std::fs::create_dir(folder.path().join("chat"))?;
+/// # std::fs::write(folder.path().join("chat/a.yaml"), "id: a\n")?;
+/// let (files, diagnostics) = register_service::read(&[folder.path().to_owned()]);
+/// assert_eq!((files.len(), diagnostics.len()), (1, 0));
+/// assert_eq!(files[0].name(), "chat/a.yaml");
+/// # Ok::<(), std::io::Error>(())
+/// ```
 #[derive(Debug, Clone)]
 pub struct File {
     path: String,
@@ -44,16 +54,41 @@ pub struct File {
 
 impl File {
     /// The file as the caller named it, or below the folder the caller named.
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # std::fs::write(folder.path().join("chat.yaml"), "id: a\n")?;
+    /// let (files, _) = register_service::read(&[folder.path().to_owned()]);
+    /// assert_eq!(std::path::Path::new(files[0].path()), folder.path().join("chat.yaml"));
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     pub fn path(&self) -> &str {
         &self.path
     }
 
     /// The file below the folder the caller named: equal on every machine, whatever the folder's own path.
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # std::fs::write(folder.path().join("chat.yaml"), "id: a\n")?;
+    /// let (files, _) = register_service::read(&[folder.path().to_owned()]);
+    /// assert_eq!(files[0].name(), "chat.yaml");
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     pub fn name(&self) -> &str {
         &self.name
     }
 
     /// The documents as YAML. Comments are not kept.
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let file = folder.path().join("chat.yaml");
+    /// std::fs::write(&file, "# of the team\nid: chat\n---\nid: other\n")?;
+    /// let (files, _) = register_service::read(&[file]);
+    /// assert_eq!(files[0].to_yaml(), "id: chat\n---\nid: other\n");
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     pub fn to_yaml(&self) -> String {
         let write = |document| yaml::write(document).unwrap_or_else(|error| format!("# {error}\n"));
         self.documents.iter().map(write).collect::<Vec<_>>().join("---\n")

@@ -9,6 +9,7 @@
 
 pub(crate) mod address;
 mod date;
+mod desired;
 mod document;
 mod entry;
 mod faults;
@@ -22,22 +23,31 @@ pub(crate) mod rewrite;
 mod selector;
 mod variables;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use schemas::workflow::McpItem;
-use schemas::{Definition, ServerName};
 
-use crate::diagnostic::{self, Diagnostic, Location};
+use crate::diagnostic::{self, Diagnostic};
 use crate::source::node::Node;
 use crate::source::{self, File};
 use crate::template::Environment;
 use crate::workflow::address::GatewayUrl;
+pub(crate) use crate::workflow::desired::Place;
+pub use crate::workflow::desired::{Desired, Entry, Usage};
 use crate::workflow::entry::Context;
 use crate::workflow::faults::Rendering;
-use crate::workflow::reference::ToolReference;
 
 /// What the meaning of the files depends on, besides the files.
+///
+/// ```
+/// use register_service::{Environment, Settings, Unset};
+///
+/// let gateway = "http://127.0.0.1:6001".parse()?;
+/// let in_ci = Settings { unset: Unset::Warn, ..Settings::new(gateway, Environment::default()) };
+/// assert!(!in_ci.all, "what says `use_proxy: false` stays with the engine");
+/// # Ok::<(), register_service::InvalidGatewayUrl>(())
+/// ```
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// Where the gateway is, as the engine reaches it.
@@ -51,6 +61,20 @@ pub struct Settings {
 }
 
 /// What it means that a template uses a variable that is not set.
+///
+/// ```
+/// use register_service::{Environment, Settings, Unset, load};
+///
+/// # let folder = tempfile::tempdir()?;
+/// # let file = folder.path().join("chat.yaml");
+/// std::fs::write(&file, "mcps:\n  - {id: search, url: '{{ .env.SEARCH }}/mcp', use_proxy: true}\n")?;
+/// let settings = Settings::new("http://127.0.0.1:6001".parse()?, Environment::default());
+/// assert!(load(&[file.clone()], &settings).is_err());
+///
+/// let loaded = load(&[file], &Settings { unset: Unset::Warn, ..settings })?;
+/// assert_eq!((loaded.desired.entries().len(), loaded.remarks.len()), (0, 1));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Unset {
     /// An error in what is registered, and a warning elsewhere: the engine may have it.
@@ -64,155 +88,34 @@ pub enum Unset {
 
 impl Settings {
     /// Register what says so, and refuse to without the variables for it.
+    ///
+    /// ```
+    /// use register_service::{Environment, Settings};
+    ///
+    /// let process: Environment = std::env::vars().collect();
+    /// let settings = Settings::new("gateway.internal:6001".parse()?, process);
+    /// assert_eq!(settings.gateway.as_str(), "http://gateway.internal:6001");
+    /// # Ok::<(), register_service::InvalidGatewayUrl>(())
+    /// ```
     pub fn new(gateway: GatewayUrl, environment: Environment) -> Self {
         Self { gateway, environment, all: false, unset: Unset::default() }
     }
 }
 
-/// What the files say, all of it valid.
-#[derive(Debug, Clone)]
-pub struct Desired {
-    files: Vec<File>,
-    entries: Vec<Entry>,
-    unresolved: Vec<(String, Location)>,
-    tools: Vec<ToolReference>,
-    /// The variables as they may be shown, and those of the documents that declare some themselves.
-    shown: Environment,
-    shown_in: BTreeMap<(usize, usize), Environment>,
-}
-
-/// One entry of `mcps:`.
-#[derive(Debug, Clone)]
-pub struct Entry {
-    /// The engine's name for it.
-    pub id: String,
-    /// Where it is declared.
-    pub location: Location,
-    /// What it means for the gateway.
-    pub usage: Usage,
-    place: Place,
-}
-
-/// What an entry means for the gateway.
-#[derive(Debug, Clone)]
-pub enum Usage {
-    /// Nothing: the engine connects by itself.
-    Direct,
-    /// It is registered, and the engine reaches it at `url`.
-    Registered {
-        /// What is registered.
-        definition: Box<Definition>,
-        /// Where the engine reaches it from then on.
-        url: String,
-    },
-    /// It stands for an upstream that the gateway must have.
-    Referenced {
-        /// That upstream.
-        name: ServerName,
-        /// Where the engine reaches it.
-        url: String,
-    },
-}
-
-/// Which entry of which document: indices into files, documents, agents and items.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Place {
-    file: usize,
-    document: usize,
-    agent: Option<usize>,
-    item: usize,
-}
-
-impl Place {
-    /// The item in its document.
-    pub(crate) fn node<'a>(&self, files: &'a [File]) -> Option<&'a Node> {
-        let document = files.get(self.file)?.documents.get(self.document)?;
-        let holder = match self.agent {
-            Some(agent) => document.get("agents")?.items().get(agent)?,
-            None => document,
-        };
-        holder.get("mcps")?.items().get(self.item)
-    }
-}
-
-impl Entry {
-    /// The gateway's name for it, by which tools are called; nothing for a direct one.
-    pub fn name(&self) -> Option<&ServerName> {
-        match &self.usage {
-            Usage::Direct => None,
-            Usage::Registered { definition, .. } => Some(&definition.name),
-            Usage::Referenced { name, .. } => Some(name),
-        }
-    }
-}
-
-impl Desired {
-    /// Every entry, in the order of files and lines.
-    pub fn entries(&self) -> &[Entry] {
-        &self.entries
-    }
-
-    /// The entries whose meaning depends on variables that are not set, by id. There are some only with [`Unset::Warn`].
-    pub fn unresolved(&self) -> &[(String, Location)] {
-        &self.unresolved
-    }
-
-    /// The files.
-    pub fn files(&self) -> &[File] {
-        &self.files
-    }
-
-    /// What is to be registered, each name once, in the order of files and lines.
-    pub fn definitions(&self) -> Vec<Definition> {
-        self.registered().cloned().collect()
-    }
-
-    /// Brings remarks about these files into order, each with the line that it is about.
-    pub(crate) fn finish(&self, diagnostics: &mut Vec<Diagnostic>) {
-        diagnostic::sort(diagnostics);
-        excerpts(&self.files, diagnostics);
-    }
-
-    /// The tools that actions and tasks name, in the order of files and lines.
-    pub fn tools(&self) -> &[ToolReference] {
-        &self.tools
-    }
-
-    fn registered(&self) -> impl Iterator<Item = &Definition> {
-        let mut seen = BTreeSet::new();
-        self.entries.iter().filter_map(move |entry| match &entry.usage {
-            Usage::Registered { definition, .. } => seen.insert(&definition.name).then_some(definition.as_ref()),
-            Usage::Direct | Usage::Referenced { .. } => None,
-        })
-    }
-
-    /// The entries that stand for an upstream which nothing here registers: the gateway has it, or something is amiss.
-    pub fn references(&self) -> Vec<(&Entry, &ServerName)> {
-        let registered: BTreeSet<&ServerName> = self.registered().map(|it| &it.name).collect();
-        let references = self.entries.iter().filter_map(|entry| match &entry.usage {
-            Usage::Referenced { name, .. } if !registered.contains(name) => Some((entry, name)),
-            _ => None,
-        });
-        references.collect()
-    }
-
-    /// The names at the gateway that these files use, each once, sorted.
-    pub fn names(&self) -> Vec<ServerName> {
-        let mut names: Vec<ServerName> = self.entries.iter().filter_map(Entry::name).cloned().collect();
-        names.sort();
-        names.dedup();
-        names
-    }
-
-    /// The project's name, if the files hold exactly one project with one.
-    pub fn project(&self) -> Option<&str> {
-        let projects = self.files.iter().filter(|file| file.is_project()).flat_map(|file| &file.documents);
-        let mut names = projects.filter_map(|document| document.get("name")?.literal());
-        names.next().filter(|name| !name.is_empty() && names.next().is_none())
-    }
-}
-
 /// What came of reading files in which nothing is wrong.
+///
+/// ```
+/// use register_service::{Code, Environment, Settings, load};
+///
+/// # let folder = tempfile::tempdir()?;
+/// # let file = folder.path().join("chat.yaml");
+/// std::fs::write(&file, "mcps:\n  - {id: time, command: mcp-server-time, use_proxy: true, colour: red}\n")?;
+/// let settings = Settings::new("http://127.0.0.1:6001".parse()?, Environment::default());
+/// let loaded = load(&[file], &settings)?;
+/// assert_eq!(loaded.desired.definitions()[0].name.as_str(), "time");
+/// assert_eq!(loaded.remarks[0].code, Code::UnknownKey);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone)]
 pub struct Loaded {
     /// What the files say.
@@ -222,6 +125,20 @@ pub struct Loaded {
 }
 
 /// Files in which something is wrong.
+///
+/// ```
+/// use register_service::{Environment, Settings, load};
+///
+/// # let folder = tempfile::tempdir()?;
+/// # let file = folder.path().join("chat.yaml");
+/// std::fs::write(&file, "mcps:\n  - {command: mcp-server-time}\n  - {id: search, transport: carrier-pigeon}\n")?;
+/// let settings = Settings::new("http://127.0.0.1:6001".parse()?, Environment::default());
+/// if let Err(invalid) = load(&[file], &settings) {
+///     let found: Vec<_> = invalid.diagnostics.iter().map(|it| (it.line, it.code.as_str())).collect();
+///     assert_eq!(found, [(2, "missing-id"), (3, "unknown-transport")]);
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{} in the files", count(.diagnostics))]
 #[non_exhaustive]

@@ -1,5 +1,6 @@
 //! A worker of an engine at a real gateway: in whatever order they start and end, with servers that are dead.
 
+mod engine;
 mod leases;
 mod order;
 mod relay;

@@ -13,6 +13,14 @@ use crate::plan::{Plan, owner_of};
 const DEFAULT_SHARE: u8 = 30;
 
 /// How much a plan may remove.
+///
+/// ```
+/// use register_service::{Guards, Limit};
+///
+/// let guards = Guards { max_delete: "50%".parse()?, ..Guards::default() };
+/// assert_eq!((guards.max_delete, guards.allow_empty), (Limit::Share(50), false));
+/// # Ok::<(), register_service::InvalidLimit>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Guards {
     /// Whether everything may be removed because nothing is declared.
@@ -39,11 +47,27 @@ pub enum Limit {
 }
 
 /// A text that is no limit.
+///
+/// ```
+/// use register_service::{InvalidLimit, Limit};
+///
+/// assert_eq!("half".parse::<Limit>(), Err(InvalidLimit));
+/// assert_eq!(InvalidLimit.to_string(), "a limit is a number such as `5`, or a share such as `30%`");
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a limit is a number such as `5`, or a share such as `30%`")]
 pub struct InvalidLimit;
 
 /// Why a plan as a whole must not be carried out.
+///
+/// ```
+/// use register_service::{Guard, Limit};
+///
+/// let guard = Guard::TooMany { owner: "team-a".parse()?, deletions: 4, owned: 10, limit: Limit::default() };
+/// let text = "4 of 10 registrations of owner `team-a` would be removed, and at most 30 % may be";
+/// assert_eq!(guard.to_string(), text);
+/// # Ok::<(), schemas::InvalidParty>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Guard {
@@ -71,6 +95,12 @@ pub enum Guard {
 
 impl Guard {
     /// What to do about it.
+    ///
+    /// ```
+    /// let guard = register_service::Guard::Empty { owner: "team-a".parse()?, deletions: 3 };
+    /// assert!(guard.hint().contains("--allow-empty"));
+    /// # Ok::<(), schemas::InvalidParty>(())
+    /// ```
     pub fn hint(&self) -> &'static str {
         match self {
             Self::Empty { .. } => "if that is meant, say so with --allow-empty; else look at the paths that were given",

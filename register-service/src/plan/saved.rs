@@ -16,6 +16,13 @@ use crate::plan::{Plan, Policy};
 const VERSION: u32 = 1;
 
 /// In what a plan that is made now is not the one that was saved.
+///
+/// ```
+/// use register_service::Moved;
+///
+/// let moved = Moved::Base("search".to_owned());
+/// assert_eq!(moved.to_string(), "`search` was changed at the gateway since the plan was made");
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Moved {
@@ -47,6 +54,21 @@ pub enum Moved {
 }
 
 /// Writes a plan down. `salt` is drawn by the caller.
+///
+/// ```
+/// use register_service::{Policy, plan, saved};
+/// use schemas::FingerprintSalt;
+///
+/// let (gateway, policy) = ("http://127.0.0.1:6001", Policy::new("team-a".parse()?));
+/// let document = r#"{"name":"a","transport":"sse","url":"http://a.test/","headers":{"Authorization":"hunter2"}}"#;
+/// let (desired, observed) = ([serde_json::from_str(document)?], []);
+/// let plan = plan(&desired, &observed, &policy);
+///
+/// let file = saved(&plan, (&desired, &observed), &policy, gateway, FingerprintSalt::new([7; 16]));
+/// assert_eq!((file.owner.as_str(), file.changes[0].change.as_str()), ("team-a", "create"));
+/// assert!(!serde_json::to_string(&file)?.contains("hunter2"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn saved(
     plan: &Plan,
     (desired, observed): (&[Definition], &[Registration]),
@@ -80,11 +102,39 @@ pub fn saved(
 }
 
 /// What a plan was made under.
+///
+/// ```
+/// use register_service::{Prune, SavedPlan, saved_policy};
+///
+/// # let salt = schemas::FingerprintSalt::new([7; 16]);
+/// # let document = serde_json::json!({ "version": 1, "gateway": "http://g", "owner": "team-a", "prune": "owned",
+/// #     "salt": salt, "changes": [] });
+/// # let text = document.to_string();
+/// let plan: SavedPlan = serde_json::from_str(&text)?;
+/// let policy = saved_policy(&plan)?;
+/// assert_eq!((policy.owner.as_str(), policy.prune), ("team-a", Prune::Owned));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn saved_policy(plan: &SavedPlan) -> Result<Policy, InvalidParty> {
     Ok(Policy { adopt: plan.adopt, prune: plan.prune, ..Policy::new(plan.owner.parse()?) })
 }
 
 /// In what a plan differs from one that is made now, under the same salt; nothing if it still holds.
+///
+/// ```
+/// use register_service::{Moved, Policy, moved, plan, saved};
+/// # use schemas::FingerprintSalt;
+///
+/// # let policy = Policy::new("team-a".parse()?);
+/// let made_at = |gateway: &str| {
+///     let plan = plan(&[], &[], &policy);
+///     saved(&plan, (&[], &[]), &policy, gateway, FingerprintSalt::new([7; 16]))
+/// };
+/// let then = made_at("http://one.test");
+/// assert!(moved(&then, &made_at("http://one.test")).is_empty());
+/// assert_eq!(moved(&then, &made_at("http://two.test")), [Moved::Gateway("http://one.test".to_owned())]);
+/// # Ok::<(), schemas::InvalidParty>(())
+/// ```
 pub fn moved(then: &SavedPlan, now: &SavedPlan) -> Vec<Moved> {
     if then.version != VERSION {
         return vec![Moved::Version(then.version)];

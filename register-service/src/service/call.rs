@@ -19,6 +19,18 @@ use crate::service::call::arguments::Problem;
 use crate::service::metrics::{Metric, hashed};
 
 /// A call that gave no answer of the tool.
+///
+/// ```
+/// use register_service::CallError;
+///
+/// let error = CallError::UnknownTool {
+///     server: "search".to_owned(),
+///     tool: "web_serch".to_owned(),
+///     known: vec!["web_search".to_owned(), "news".to_owned()],
+/// };
+/// // Good enough for the model to try again.
+/// assert_eq!(error.to_string(), "`search` has no tool `web_serch`; it has `web_search`, `news`");
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CallError {
@@ -59,6 +71,21 @@ pub enum CallError {
 }
 
 /// What kind of failure a [`CallError`] is.
+///
+/// ```no_run
+/// use register_service::CallErrorKind;
+///
+/// # async fn run(service: register_service::RegisterService) -> Result<String, Box<dyn std::error::Error>> {
+/// match service.call(&"$mcp(search#web)".parse()?, r#"{"query":"rust"}"#).await {
+///     Ok(answer) => Ok(answer.to_text()),
+///     Err(error) => match error.kind() {
+///         // The model made a mistake, or may go another way: it gets the words.
+///         CallErrorKind::Validation | CallErrorKind::Execution => Ok(error.to_string()),
+///         CallErrorKind::Connection | CallErrorKind::Timeout => Err(error.into()),
+///     },
+/// }
+/// # }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum CallErrorKind {
     /// The tool was not reached.

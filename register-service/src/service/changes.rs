@@ -23,6 +23,19 @@ use crate::service::metrics::hex;
 const LOOK: Duration = Duration::from_secs(10);
 
 /// What has changed since the last time somebody looked.
+///
+/// ```no_run
+/// # async fn run(mut changes: register_service::Changes) {
+/// while let Some(observed) = changes.next().await {
+///     if observed.gateway == Some(false) {
+///         eprintln!("the gateway is gone");
+///     }
+///     if !observed.tools.is_empty() {
+///         println!("models are to be told of other tools");
+///     }
+/// }
+/// # }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct Observed {
@@ -35,6 +48,16 @@ pub struct Observed {
 }
 
 /// A server in another state.
+///
+/// ```no_run
+/// use schemas::admin::State;
+///
+/// # fn run(observed: register_service::Observed) {
+/// for server in observed.servers.iter().filter(|server| server.now == Some(State::Error)) {
+///     eprintln!("{} is lost: {}", server.name, server.last_error.as_deref().unwrap_or("nobody knows why"));
+/// }
+/// # }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ServerChange {
@@ -49,6 +72,14 @@ pub struct ServerChange {
 }
 
 /// A tool that is not as it was.
+///
+/// ```no_run
+/// # fn run(observed: register_service::Observed) {
+/// for tool in observed.tools {
+///     println!("{} {:?}", tool.address, tool.what);
+/// }
+/// # }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ToolChange {
@@ -59,6 +90,17 @@ pub struct ToolChange {
 }
 
 /// What became of a tool.
+///
+/// ```no_run
+/// use register_service::ToolChanged;
+///
+/// # fn run(observed: register_service::Observed) {
+/// let is_gone = |it: &&register_service::ToolChange| it.what == ToolChanged::Removed;
+/// for tool in observed.tools.iter().filter(is_gone) {
+///     println!("steps that use {} will fail", tool.address);
+/// }
+/// # }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ToolChanged {
     /// It is new.
@@ -70,6 +112,15 @@ pub enum ToolChanged {
 }
 
 /// Tells what changes. Several may listen; each at its own pace.
+///
+/// ```no_run
+/// # async fn run(service: register_service::RegisterService) {
+/// let (mut for_the_log, mut for_the_models) = (service.changes(), service.changes());
+/// println!("{:?}", for_the_log.next().await);
+/// // Who looks later misses nothing.
+/// println!("{:?}", for_the_models.next().await);
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct Changes {
     receiver: watch::Receiver<Option<Arc<Seen>>>,
@@ -236,6 +287,15 @@ impl RegisterService {
     /// Tells what changes at the gateway about the servers that this worker needs, or about all while it needs none.
     /// The gateway is asked every [`Options::watch_interval`](crate::Options::watch_interval), once for all who listen,
     /// while there is one.
+    ///
+    /// ```no_run
+    /// # async fn run(service: register_service::RegisterService) {
+    /// let mut changes = service.changes();
+    /// while let Some(change) = changes.next().await {
+    ///     println!("{} servers, {} tools", change.servers.len(), change.tools.len());
+    /// }
+    /// # }
+    /// ```
     pub fn changes(&self) -> Changes {
         self.watch.listen()
     }

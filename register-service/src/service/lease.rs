@@ -26,6 +26,16 @@ const ATTEMPTS: usize = 3;
 const SHORTEST_PAUSE: Duration = Duration::from_millis(1);
 
 /// What ends the registrations of a worker.
+///
+/// ```
+/// use proxy_client::Client;
+/// use register_service::{Options, RegisterService, Tenure};
+///
+/// let client = Client::builder("http://127.0.0.1:6001").build()?;
+/// let service = RegisterService::new(client, Options::default());
+/// assert_eq!(service.tenure(), Tenure::Unknown, "nothing was registered yet");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Tenure {

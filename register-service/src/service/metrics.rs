@@ -28,6 +28,28 @@ use sha2::{Digest, Sha256};
 /// ```
 pub trait Metrics: fmt::Debug + Send + Sync {
     /// Takes one measurement. Called from within calls, so it must not wait.
+    ///
+    /// ```
+    /// use std::sync::atomic::{AtomicU32, Ordering};
+    ///
+    /// use register_service::{Metric, Metrics};
+    ///
+    /// #[derive(Debug, Default)]
+    /// struct Timeouts(AtomicU32);
+    ///
+    /// impl Metrics for Timeouts {
+    ///     fn record(&self, metric: &Metric, labels: &[(&'static str, &str)], _value: f64) {
+    ///         if *metric == Metric::TOOL_ERRORS_TOTAL && labels.contains(&("error_kind", "timeout")) {
+    ///             self.0.fetch_add(1, Ordering::Relaxed);
+    ///         }
+    ///     }
+    /// }
+    ///
+    /// let timeouts = Timeouts::default();
+    /// let labels = [("server_id", "ba7816bf8f01"), ("tool_name", "e3b0c44298fc"), ("error_kind", "timeout")];
+    /// timeouts.record(&Metric::TOOL_ERRORS_TOTAL, &labels, 1.0);
+    /// assert_eq!(timeouts.0.into_inner(), 1);
+    /// ```
     fn record(&self, metric: &Metric, labels: &[(&'static str, &str)], value: f64);
 }
 
@@ -53,6 +75,19 @@ pub struct Metric {
 }
 
 /// What the values of a metric mean.
+///
+/// ```
+/// use register_service::{Metric, MetricKind};
+///
+/// for metric in Metric::ALL {
+///     let name = format!("{}_{}", Metric::SUBSYSTEM, metric.name);
+///     match metric.kind {
+///         MetricKind::Histogram(bounds) => println!("{name}: buckets up to {bounds:?} and above"),
+///         MetricKind::Counter | MetricKind::UpDownCounter => println!("{name}: a sum"),
+///         _ => {}
+///     }
+/// }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[non_exhaustive]
 pub enum MetricKind {
@@ -66,9 +101,21 @@ pub enum MetricKind {
 
 impl Metric {
     /// What the names belong to.
+    ///
+    /// ```
+    /// # use register_service::Metric;
+    /// let name = format!("{}_{}", Metric::SUBSYSTEM, Metric::TOOL_ERRORS_TOTAL.name);
+    /// assert_eq!(name, "mcp_tool_errors_total");
+    /// ```
     pub const SUBSYSTEM: &str = "mcp";
 
     /// How long calls of tools take; `outcome` is `success`, `error` or `timeout`.
+    ///
+    /// ```
+    /// # use register_service::{Metric, MetricKind};
+    /// let MetricKind::Histogram(bounds) = Metric::TOOL_EXECUTE_SECONDS.kind else { unreachable!() };
+    /// assert_eq!(bounds.last(), Some(&30.0));
+    /// ```
     pub const TOOL_EXECUTE_SECONDS: Self = Self {
         name: "tool_execute_seconds",
         kind: MetricKind::Histogram(&[0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0]),
@@ -77,6 +124,11 @@ impl Metric {
     };
 
     /// Calls that failed; `error_kind` is `connection`, `validation`, `execution` or `timeout`.
+    ///
+    /// ```
+    /// # use register_service::Metric;
+    /// assert_eq!(Metric::TOOL_ERRORS_TOTAL.labels, ["server_id", "tool_name", "error_kind"]);
+    /// ```
     pub const TOOL_ERRORS_TOTAL: Self = Self {
         name: "tool_errors_total",
         kind: MetricKind::Counter,
@@ -85,6 +137,11 @@ impl Metric {
     };
 
     /// Which of the needed servers are connected: 1 when one comes, -1 when it goes.
+    ///
+    /// ```
+    /// # use register_service::{Metric, MetricKind};
+    /// assert_eq!(Metric::SERVER_CONNECTIONS_ACTIVE.kind, MetricKind::UpDownCounter);
+    /// ```
     pub const SERVER_CONNECTIONS_ACTIVE: Self = Self {
         name: "server_connections_active",
         kind: MetricKind::UpDownCounter,
@@ -93,6 +150,11 @@ impl Metric {
     };
 
     /// How long a tool is looked for before it is called; `outcome` is `hit` or `miss`.
+    ///
+    /// ```
+    /// # use register_service::Metric;
+    /// assert_eq!(Metric::TOOL_REGISTRY_LOOKUP_SECONDS.labels, ["outcome"]);
+    /// ```
     pub const TOOL_REGISTRY_LOOKUP_SECONDS: Self = Self {
         name: "tool_registry_lookup_seconds",
         kind: MetricKind::Histogram(&[0.000_01, 0.000_1, 0.001, 0.01, 0.1]),
@@ -101,6 +163,12 @@ impl Metric {
     };
 
     /// All of them, to set an exporter up with.
+    ///
+    /// ```
+    /// # use register_service::Metric;
+    /// let described: Vec<_> = Metric::ALL.iter().map(|it| format!("# HELP mcp_{} {}", it.name, it.help)).collect();
+    /// assert_eq!(described[1], "# HELP mcp_tool_errors_total calls of tools that failed");
+    /// ```
     pub const ALL: [Self; 4] = [
         Self::TOOL_EXECUTE_SECONDS,
         Self::TOOL_ERRORS_TOTAL,

@@ -13,6 +13,20 @@ use crate::service::lease::Tenure;
 use crate::service::{RegisterService, told};
 
 /// Some of what this worker registered could not be removed.
+///
+/// ```no_run
+/// # use std::time::Duration;
+/// # async fn run(service: register_service::RegisterService) {
+/// if let Err(left) = service.shutdown(Duration::from_secs(10)).await {
+///     for failure in &left.failures {
+///         eprintln!("{} stays at the gateway: {failure}", failure.name());
+///     }
+///     if left.leases.is_some() {
+///         eprintln!("the rest goes by itself when the leases end");
+///     }
+/// }
+/// # }
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[error("{}", self.words())]
 #[non_exhaustive]

@@ -42,6 +42,21 @@ pub struct Wanted {
 }
 
 /// A worker can go to work.
+///
+/// ```no_run
+/// use register_service::Done;
+///
+/// # async fn run(service: register_service::RegisterService, wanted: register_service::Wanted)
+/// # -> Result<(), register_service::NotStarted> {
+/// let started = service.start(&wanted).await?;
+/// let created = started.done.iter().filter(|(_, done)| *done == Done::Created).count();
+/// println!("{}, with {created} new registrations", started.readiness);
+/// for failure in &started.failures {
+///     eprintln!("working without `{}`: {failure}", failure.name());
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 #[must_use]
 #[non_exhaustive]
@@ -57,6 +72,28 @@ pub struct Started {
 }
 
 /// A worker cannot go to work: something that it requires is missing.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use proxy_client::Client;
+/// use register_service::{Options, RegisterService, Wanted};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// // Nobody listens there.
+/// let client = Client::builder("http://127.0.0.1:1").retries(0).build()?;
+/// let options = Options { readiness_timeout: Duration::from_millis(50), ..Options::default() };
+/// let definition = serde_json::from_str(r#"{"name":"time","transport":"stdio","command":"mcp-server-time"}"#)?;
+/// let outcome = RegisterService::new(client, options).start(&Wanted::new(vec![definition])).await;
+/// if let Err(late) = &outcome {
+///     assert_eq!(late.readiness.missing[0].to_string(), "`time` (not registered)");
+///     assert!(late.readiness.source.as_ref().is_some_and(|source| source.is_unreachable()));
+/// }
+/// assert!(outcome.is_err());
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[error("{}", told(.readiness, .failures))]
 #[non_exhaustive]

@@ -51,6 +51,17 @@ pub struct Selection {
 }
 
 /// What tools are called where a model sees them.
+///
+/// ```no_run
+/// use register_service::{Naming, Selection};
+///
+/// # async fn run(service: register_service::RegisterService) -> Result<(), proxy_client::Error> {
+/// let qualified = Selection { naming: Naming::Qualified, ..Selection::default() };
+/// assert!(service.tools().await?.find("web").is_some());
+/// assert!(service.tools_for(&qualified).await?.find("search__web").is_some());
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Naming {
     /// By their own names. Of equal ones the first is offered, in the order in which the servers were registered.
@@ -87,6 +98,15 @@ pub struct Tools {
 }
 
 /// A tool that a model is not offered.
+///
+/// ```no_run
+/// # async fn run(service: register_service::RegisterService) -> Result<(), proxy_client::Error> {
+/// for left_out in service.tools().await?.left_out {
+///     eprintln!("`{}` of `{}` is not offered: {:?}", left_out.tool, left_out.server, left_out.why);
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct LeftOut {
@@ -99,6 +119,18 @@ pub struct LeftOut {
 }
 
 /// Why a tool is not offered.
+///
+/// ```
+/// use register_service::Why;
+///
+/// fn is_worth_a_warning(why: &Why) -> bool {
+///     // The rest is as it was asked for.
+///     matches!(why, Why::Taken { .. })
+/// }
+/// assert!(is_worth_a_warning(&Why::Taken { by: "$mcp(search#web)".parse()? }));
+/// assert!(!is_worth_a_warning(&Why::Denied));
+/// # Ok::<(), register_service::InvalidToolAddress>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Why {

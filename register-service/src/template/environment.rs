@@ -30,16 +30,32 @@ pub struct Environment {
 
 impl Environment {
     /// The value of a variable.
+    ///
+    /// ```
+    /// let environment = register_service::Environment::from_iter([("REGION", "eu")]);
+    /// assert_eq!((environment.get("REGION"), environment.get("HOST")), (Some("eu"), None));
+    /// ```
     pub fn get(&self, name: &str) -> Option<&str> {
         self.layers.iter().find_map(|layer| layer.get(name)).map(String::as_str)
     }
 
     /// The names that are set.
+    ///
+    /// ```
+    /// let environment = register_service::Environment::from_iter([("TOKEN", "hunter2"), ("HOST", "a.test")]);
+    /// assert!(environment.names().eq(["HOST", "TOKEN"]));
+    /// ```
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.layers.iter().flat_map(|layer| layer.keys()).map(String::as_str)
     }
 
     /// The same variables, with these in front of those of the same names.
+    ///
+    /// ```
+    /// let process = register_service::Environment::from_iter([("HOST", "a.test"), ("REGION", "eu")]);
+    /// let with_flags = process.overlaid([("HOST", "b.test")]);
+    /// assert_eq!((with_flags.get("HOST"), with_flags.get("REGION")), (Some("b.test"), Some("eu")));
+    /// ```
     #[must_use]
     pub fn overlaid<K: Into<String>, V: Into<String>>(&self, variables: impl IntoIterator<Item = (K, V)>) -> Self {
         let mut layers = vec![layer(variables)];
@@ -48,6 +64,15 @@ impl Environment {
     }
 
     /// The same variables, and those of another where none of the same name is set.
+    ///
+    /// ```
+    /// use register_service::Environment;
+    ///
+    /// let process = Environment::from_iter([("HOST", "a.test")]);
+    /// let of_the_engine = Environment::from_iter([("HOST", "c.test"), ("REGION", "eu")]);
+    /// let both = process.over(&of_the_engine);
+    /// assert_eq!((both.get("HOST"), both.get("REGION")), (Some("a.test"), Some("eu")));
+    /// ```
     #[must_use]
     pub fn over(&self, below: &Self) -> Self {
         Self { layers: self.layers.iter().chain(&below.layers).cloned().collect() }
@@ -56,7 +81,7 @@ impl Environment {
     /// The same variables with a placeholder for every value that looks like a secret, by its variable's name or
     /// because it is an address with a password in it.
     #[must_use]
-    pub fn redacted(&self) -> Self {
+    pub(crate) fn redacted(&self) -> Self {
         let shown = |(name, value): (&String, &String)| {
             let value = if is_secret(name, value) { REDACTED } else { value };
             (name.clone(), value.to_owned())

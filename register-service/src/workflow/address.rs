@@ -20,6 +20,13 @@ use url::{Host, Url};
 pub struct GatewayUrl(Url);
 
 /// Why a text is not the address of a gateway. The text itself is not repeated: it may hold a password.
+///
+/// ```
+/// use register_service::{GatewayUrl, InvalidGatewayUrl};
+///
+/// let error = "http://admin:hunter2@gateway.test".parse::<GatewayUrl>();
+/// assert_eq!(error, Err(InvalidGatewayUrl::Credentials));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum InvalidGatewayUrl {
@@ -48,6 +55,12 @@ pub(crate) enum Below {
 
 impl GatewayUrl {
     /// The address, without a trailing slash.
+    ///
+    /// ```
+    /// let gateway: register_service::GatewayUrl = "https://gateway.test/mcp/".parse()?;
+    /// assert_eq!(gateway.as_str(), "https://gateway.test/mcp");
+    /// # Ok::<(), register_service::InvalidGatewayUrl>(())
+    /// ```
     pub fn as_str(&self) -> &str {
         self.0.as_str().trim_end_matches('/')
     }

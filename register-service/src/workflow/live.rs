@@ -12,6 +12,18 @@ use crate::workflow::reference::ToolReference;
 use crate::workflow::{Desired, Usage};
 
 /// What a gateway has, as its admin API lists it.
+///
+/// ```no_run
+/// use register_service::{Desired, Offer, check_tools};
+///
+/// # async fn run(client: proxy_client::Client, desired: Desired) -> Result<(), proxy_client::Error> {
+/// let (registrations, tools) = (client.list().await?, client.list_all_tools().await?);
+/// for remark in check_tools(&desired, Offer { registrations: &registrations, tools: &tools }) {
+///     eprintln!("{remark}");
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, Copy)]
 pub struct Offer<'a> {
     /// Every registration.

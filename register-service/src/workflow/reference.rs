@@ -18,6 +18,27 @@ pub(crate) use crate::workflow::reference::walk::Step;
 use crate::workflow::{Entry, Place};
 
 /// A tool that an action or task names, as `$mcp(server#tool)`.
+///
+/// ```
+/// use register_service::{Environment, Settings, ToolAddress, load};
+///
+/// # let folder = tempfile::tempdir()?;
+/// # let file = folder.path().join("agent.yaml");
+/// # let settings = Settings::new("http://127.0.0.1:6001".parse()?, Environment::default());
+/// std::fs::write(&file, concat!(
+///     "id: a\ninstructions: look it up\n",
+///     "mcps:\n  - {id: search, url: 'http://search.test/mcp', use_proxy: true}\n",
+///     "actions:\n  - {id: x, tool: $mcp(search#web)}\n",
+/// ))?;
+/// let desired = load(&[file], &settings)?.desired;
+/// for reference in desired.tools() {
+///     // What a worker calls.
+///     let address = ToolAddress { server: reference.server.clone(), tool: reference.tool.clone() };
+///     assert_eq!(address.to_string(), "$mcp(search#web)");
+///     assert_eq!((reference.tool_at.line, reference.server_at.line), (6, 6));
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone)]
 pub struct ToolReference {
     /// The engine's name for the server.

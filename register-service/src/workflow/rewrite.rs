@@ -14,6 +14,18 @@ const OF_THE_UPSTREAM: [&str; 4] = ["command", "args", "headers", "env"];
 impl Desired {
     /// The files as the engine sees them: a registered entry has the address of its upstream at the gateway, templates
     /// of the others are rendered, and no secret shows.
+    ///
+    /// ```
+    /// use register_service::{Environment, Settings, load};
+    ///
+    /// # let folder = tempfile::tempdir()?;
+    /// # let file = folder.path().join("chat.yaml");
+    /// # let settings = Settings::new("http://127.0.0.1:6001".parse()?, Environment::default());
+    /// std::fs::write(&file, "mcps:\n  - {id: time, command: mcp-server-time, use_proxy: true}\n")?;
+    /// let yaml = load(&[file], &settings)?.desired.rewritten()[0].to_yaml();
+    /// assert!(yaml.contains("url: http://127.0.0.1:6001/time/") && !yaml.contains("command"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn rewritten(&self) -> Vec<File> {
         let mut files = self.files.clone();
         for entry in &self.entries {

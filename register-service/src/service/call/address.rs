@@ -26,6 +26,11 @@ pub struct ToolAddress {
 }
 
 /// A text that names no tool.
+///
+/// ```
+/// let error = "search#web".parse::<register_service::ToolAddress>().map_err(|error| error.to_string());
+/// assert_eq!(error, Err("`search#web` is no `$mcp(server#tool)`".to_owned()));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{text}` is no `$mcp(server#tool)`")]
 #[non_exhaustive]

@@ -31,6 +31,17 @@ pub struct ToolAnswer {
 }
 
 /// One item of what a tool gave.
+///
+/// ```
+/// use register_service::Content;
+///
+/// let image = Content::Image { data: "aGk=".to_owned(), mime_type: "image/png".to_owned() };
+/// let media_type = match &image {
+///     Content::Image { mime_type, .. } | Content::Audio { mime_type, .. } => Some(mime_type.as_str()),
+///     _ => None,
+/// };
+/// assert_eq!((media_type, image.text()), (Some("image/png"), None));
+/// ```
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum Content {

@@ -63,11 +63,34 @@ impl Function {
     }
 
     /// What it stands for.
+    ///
+    /// ```no_run
+    /// use register_service::{RegisterService, Tools};
+    ///
+    /// # async fn run(service: RegisterService, tools: Tools) -> Result<(), register_service::CallError> {
+    /// // What the model named.
+    /// if let Some(function) = tools.find("current_time") {
+    ///     let answer = service.call(&function.address(), "{}").await?;
+    ///     println!("{}: {}", function.address(), answer.to_text());
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn address(&self) -> ToolAddress {
         ToolAddress { server: self.server.to_string(), tool: self.tool.clone() }
     }
 
     /// Its description in one of the forms.
+    ///
+    /// ```no_run
+    /// use register_service::FunctionForm;
+    ///
+    /// # fn run(function: register_service::Function) {
+    /// let shown = function.to_json(FunctionForm::OpenAi);
+    /// assert_eq!(shown["function"]["name"], function.name);
+    /// assert_eq!(shown["function"]["parameters"]["type"], "object");
+    /// # }
+    /// ```
     pub fn to_json(&self, form: FunctionForm) -> Value {
         let Self { name, description, parameters, .. } = self;
         match form {
