@@ -59,4 +59,5 @@ pub use crate::template::dotenv::read_env_file;
 pub use crate::workflow::address::{GatewayUrl, InvalidGatewayUrl};
 pub use crate::workflow::live::{Offer, check_tools};
 pub use crate::workflow::reference::ToolReference;
+pub use crate::workflow::written::Written;
 pub use crate::workflow::{Desired, Entry, InvalidFiles, Loaded, Settings, Unset, Usage, load};
