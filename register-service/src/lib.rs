@@ -46,6 +46,7 @@ pub use crate::service::call::answer::{Content, ToolAnswer};
 pub use crate::service::call::arguments::Problem;
 pub use crate::service::call::{CallError, CallErrorKind};
 pub use crate::service::changes::{Changes, Observed, ServerChange, ToolChange, ToolChanged};
+pub use crate::service::configured::load_configured;
 pub use crate::service::lease::Tenure;
 pub use crate::service::metrics::{Metric, MetricKind, Metrics};
 pub use crate::service::options::{InvalidSetting, Options};
