@@ -3,6 +3,7 @@
 
 pub(crate) mod call;
 pub(crate) mod changes;
+pub(crate) mod configured;
 pub(crate) mod lease;
 pub(crate) mod metrics;
 pub(crate) mod options;

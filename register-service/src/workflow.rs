@@ -22,6 +22,7 @@ pub(crate) mod reference;
 pub(crate) mod rewrite;
 mod selector;
 mod variables;
+pub(crate) mod written;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

@@ -21,12 +21,13 @@ pub(super) async fn run(args: &Plan, context: &Context) -> anyhow::Result<Report
         Err(report) => return Ok(report),
     };
     let policy = prepare::policy(&args.changes, context, &loaded.desired)?;
+    context.printer.progress(&format!("comparing with {} as owner `{}`", context.settings.gateway, policy.owner));
     let prepared = match prepare::compare(COMMAND, loaded, policy, context).await {
         Ok(prepared) => prepared,
         Err(report) => return Ok(report),
     };
     let mut report = Report::new(COMMAND, prepared.remarks.clone());
-    report.text = changes::planned(&prepared.plan, context.printer);
+    report.text = changes::planned(&prepared.plan, &prepared.desired.written(), context.printer);
     report.json = told(&prepared, context);
     report.diagnostics.extend(tool_remarks(&prepared, context).await);
     report = prepared.refuse(report, &prepare::guards(&args.changes));

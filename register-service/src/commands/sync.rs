@@ -80,7 +80,7 @@ async fn carry_out(sync: &Sync, prepared: Prepared, saved: Option<&SavedPlan>, c
         None => prepared.refuse(report, &prepare::guards(&sync.changes)),
     };
     if sync.dry_run || report.exit != Exit::Done {
-        report.text = changes::planned(&prepared.plan, printer);
+        report.text = changes::planned(&prepared.plan, &prepared.desired.written(), printer);
         report.json = saved_plan::told(&prepared, context);
         report = missing(report, &prepared.desired, &prepared.observed);
         if sync.detailed_exitcode && report.exit == Exit::Done && !prepared.plan.is_empty() {
