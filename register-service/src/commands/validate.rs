@@ -4,8 +4,8 @@ use register_service::{Diagnostic, Entry, Loaded, Offer, Settings, Unset, Usage,
 use serde_json::{Value, json};
 
 use crate::cli::Validate;
-use crate::commands::prepare::Context;
-use crate::commands::{Report, chain, count};
+use crate::commands::prepare::{Context, unreachable};
+use crate::commands::{Report, count};
 use crate::exit::Exit;
 use crate::printer::clean;
 
@@ -29,10 +29,7 @@ pub(super) async fn run(validate: &Validate, context: Context) -> Report {
             report.exit = if is_wrong { Exit::InvalidFiles } else { report.exit };
             report
         }
-        Err(error) => {
-            let hint = "start the gateway with `mcp-proxy`, or say where it is with --proxy-url";
-            report.failed(Exit::of(&error), chain(&error), Some(hint))
-        }
+        Err(error) => unreachable(report, &error),
     }
 }
 
