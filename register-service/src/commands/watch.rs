@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
 use anyhow::Context as _;
-use register_service::{Done, Loaded, Outcome, Policy, apply, load};
+use register_service::{Done, Loaded, Policy, apply, load};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::time::{Instant, sleep, timeout};
@@ -93,13 +93,12 @@ async fn step(loaded: Loaded, policy: Policy, args: &Watch, context: &Context) -
         Ok(prepared) => prepared,
         Err(report) => return report,
     };
-    let report = prepared.refuse(Report::new(COMMAND, remarks), &prepare::guards(&args.changes));
+    let mut report = prepared.refuse(Report::new(COMMAND, remarks), &prepare::guards(&args.changes));
     if report.exit != Exit::Done || prepared.plan.is_empty() {
         return report;
     }
-    let outcome: Outcome = apply(&context.client, &prepared.plan, CONCURRENCY).await;
+    let outcome = apply(&context.client, &prepared.plan, CONCURRENCY).await;
     let is_changed = outcome.values().any(|came| !matches!(came, Ok(Done::Kept)));
-    let mut report = report;
     if is_changed {
         report.text = changes::text(&prepared.plan, &outcome, context.printer.is_verbose());
         report.json = serde_json::json!({ "changes": changes::objects(&prepared.plan, &outcome) });
