@@ -169,8 +169,7 @@ impl Desired {
 
     /// Brings remarks about these files into order, each with the line that it is about.
     pub(crate) fn finish(&self, diagnostics: &mut Vec<Diagnostic>) {
-        diagnostic::sort(diagnostics);
-        excerpts(&self.files, diagnostics);
+        finish(&self.files, diagnostics);
     }
 
     /// The tools that actions and tasks name, in the order of files and lines.
@@ -294,8 +293,7 @@ pub(crate) fn interpret(
     identity::check_names(&entries, &mut diagnostics);
     identity::check_agents(&files, &mut diagnostics);
     let tools = reference::check(&files, &items, &entries, &mut diagnostics);
-    diagnostic::sort(&mut diagnostics);
-    excerpts(&files, &mut diagnostics);
+    finish(&files, &mut diagnostics);
     if diagnostics.iter().any(Diagnostic::is_error) {
         let files = files.iter().map(|file| file.path().to_owned()).collect();
         return Err(InvalidFiles { diagnostics, files });
@@ -340,8 +338,9 @@ fn environments(
     found
 }
 
-/// Adds to each remark the line that it is about.
-fn excerpts(files: &[File], diagnostics: &mut [Diagnostic]) {
+/// Brings remarks into order, and adds to each the line that it is about.
+fn finish(files: &[File], diagnostics: &mut Vec<Diagnostic>) {
+    diagnostic::sort(diagnostics);
     let by_path: BTreeMap<&str, &File> = files.iter().map(|file| (file.path(), file)).collect();
     for diagnostic in diagnostics {
         let file = by_path.get(diagnostic.file.as_str());
