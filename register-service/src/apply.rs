@@ -169,7 +169,7 @@ async fn carry_out(client: &Client, change: &Change) -> Result<Done, ApplyError>
     }
 }
 
-pub(crate) async fn create(client: &Client, definition: &Definition) -> Result<Done, ApplyError> {
+async fn create(client: &Client, definition: &Definition) -> Result<Done, ApplyError> {
     let name = &definition.name;
     match client.register(definition).await.map_err(ApplyError::at_gateway("register", name))? {
         Registered::Created => Ok(Done::Created),
@@ -178,11 +178,7 @@ pub(crate) async fn create(client: &Client, definition: &Definition) -> Result<D
 }
 
 /// Replaces a registration, if it is still in this state where the gateway can tell.
-pub(crate) async fn update(
-    client: &Client,
-    definition: &Definition,
-    revision: Option<Revision>,
-) -> Result<Done, ApplyError> {
+async fn update(client: &Client, definition: &Definition, revision: Option<Revision>) -> Result<Done, ApplyError> {
     let name = &definition.name;
     let stale = || ApplyError::Stale { name: name.clone() };
     let updated = match revision {

@@ -328,7 +328,7 @@ pub fn plan(desired: &[Definition], observed: &[Registration], policy: &Policy) 
     let mut changes: Vec<Change> = desired.iter().map(|it| change(it, find(&it.name), policy)).collect();
     if policy.prune == Prune::Owned {
         let declared = |name: &str| desired.iter().any(|it| it.name.as_str() == name);
-        let mine = observed.iter().filter(|it| owner_of(it) == Some(policy.owner.as_str()));
+        let mine = observed.iter().filter(|it| it.definition.owner() == Some(policy.owner.as_str()));
         let mut gone: Vec<Change> = mine.filter(|it| !declared(it.definition.name())).filter_map(removal).collect();
         gone.sort_by(|one, other| one.name().cmp(other.name()));
         changes.extend(gone);
@@ -361,7 +361,7 @@ pub(crate) fn change(desired: &Definition, observed: Option<&Registration>, poli
         };
     };
     let mut reasons = differences(desired, observed);
-    let holder = owner_of(observed);
+    let holder = observed.definition.owner();
     let is_mine = holder == Some(policy.owner.as_str());
     let may_change = match (holder, policy.adopt) {
         _ if is_mine => true,
@@ -401,11 +401,6 @@ fn stamp(definition: &Definition, policy: &Policy) -> Definition {
         definition.tags.insert(COMMIT_TAG.to_owned(), commit.clone());
     }
     definition
-}
-
-/// Whose a registration is, if anyone's.
-pub(crate) fn owner_of(registration: &Registration) -> Option<&str> {
-    registration.definition.document().tags.get(OWNER_TAG).map(String::as_str).filter(|owner| !owner.is_empty())
 }
 
 #[cfg(test)]

@@ -17,6 +17,7 @@ use tracing::{debug, warn};
 
 use crate::apply::{ApplyError, Done};
 use crate::plan::{Change, Policy, change};
+use crate::service::chain;
 use crate::service::metrics::{Metric, hashed};
 use crate::service::options::Options;
 use crate::service::tools::Catalog;
@@ -141,7 +142,7 @@ impl Shared {
             && may_lease
             && let Err(error) = self.hold().await
         {
-            warn!(%error, "leases cannot be taken yet");
+            warn!(error = chain(&error), "leases cannot be taken yet");
         }
         done
     }
@@ -270,7 +271,7 @@ pub(super) async fn keep(shared: Arc<Shared>) {
             // What a gateway cannot do now is not asked of it twice a second.
             Ok(_) => (pause * 2).min(longest),
             Err(error) => {
-                debug!(%error, "leases cannot be renewed");
+                debug!(error = chain(&error), "leases cannot be renewed");
                 soon
             }
         };
@@ -289,7 +290,7 @@ async fn restore(shared: &Shared, missing: &[ServerName]) -> bool {
     warn!(upstreams = lost.len(), "the gateway has lost registrations; they are made again");
     let failures: Vec<ApplyError> = shared.settle(&lost).await.into_iter().filter_map(Result::err).collect();
     for failure in &failures {
-        warn!(upstream = %failure.name(), error = %failure, "cannot be registered again");
+        warn!(upstream = %failure.name(), error = chain(failure), "cannot be registered again");
     }
     failures.is_empty()
 }

@@ -14,9 +14,9 @@ use tokio::sync::RwLock;
 use tokio::time::Instant;
 use tracing::warn;
 
-use crate::service::RegisterService;
 use crate::service::call::address::ToolAddress;
 pub use crate::service::tools::function::{Function, FunctionForm};
+use crate::service::{RegisterService, chain};
 
 /// How long a list of tools is good for. An empty one is of a gateway whose servers are still connecting.
 const GOOD_FOR: Duration = Duration::from_secs(30);
@@ -248,7 +248,7 @@ impl Catalog {
             }
             Err(error) => match slot.as_ref() {
                 Some(cached) => {
-                    warn!(%error, "the list of tools cannot be had again; the last one stays");
+                    warn!(error = chain(&error), "the list of tools cannot be had again; the last one stays");
                     Ok(Arc::clone(&cached.tools))
                 }
                 None => Err(error),

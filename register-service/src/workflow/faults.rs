@@ -26,8 +26,7 @@ impl Rendering<'_> {
         let name = match fault.kind {
             FaultKind::Missing(name) => name,
             FaultKind::Bad(message) => {
-                let remark = Diagnostic::new(Code::BadTemplate, &at, message);
-                return fault.hint.into_iter().fold(remark, Diagnostic::hint);
+                return Diagnostic::new(Code::BadTemplate, &at, message).hint_if(fault.hint);
             }
         };
         let hint = match nearest(&name, self.environment.names()) {

@@ -57,10 +57,7 @@ fn check_keys(fields: &mut Fields<'_>) {
         if !GATEWAY_SETTINGS_KEYS.contains(&key.as_str()) {
             let remark =
                 Diagnostic::new(Code::UnknownKey, &fields.file.at(*position), format!("unknown key `gateway.{key}`"));
-            fields.diagnostics.push(match nearest(key, GATEWAY_SETTINGS_KEYS) {
-                Some(near) => remark.hint(format!("did you mean `{near}`?")),
-                None => remark,
-            });
+            fields.diagnostics.push(remark.did_you_mean(nearest(key, GATEWAY_SETTINGS_KEYS)));
         }
     }
 }

@@ -160,7 +160,7 @@ fn missing(reference: &ToolReference, upstream: &ServerName, tools: &[&Tool], al
     }
     let remark = Diagnostic::new(Code::MissingTool, at, format!("`{upstream}` has no tool `{wanted}`"));
     if let Some(near) = nearest(wanted, tools.iter().map(|tool| tool.name.as_str())) {
-        return remark.hint(format!("did you mean `{near}`?"));
+        return remark.did_you_mean(Some(near));
     }
     match all.iter().find(|tool| tool.name == wanted && !tool.hidden) {
         Some(other) => remark.hint(format!("`{}` has a tool of this name", other.mcp_name)),

@@ -148,8 +148,7 @@ fn tool(
     let parts = match parse(text)? {
         Ok(parts) => parts,
         Err((message, hint)) => {
-            let remark = Diagnostic::new(Code::BadReference, &file.at(node.span), message);
-            diagnostics.push(hint.into_iter().fold(remark, Diagnostic::hint));
+            diagnostics.push(Diagnostic::new(Code::BadReference, &file.at(node.span), message).hint_if(hint));
             return None;
         }
     };
@@ -177,10 +176,7 @@ fn agent(found: &walk::Use<'_>, scopes: &Scopes<'_>) -> Option<Diagnostic> {
     }
     let message = format!("agent `{id}` is declared in none of these files");
     let remark = Diagnostic::new(Code::UnknownAgent, &found.file.at(found.node.span), message);
-    Some(match scopes.near_agent(id) {
-        Some(near) => remark.hint(format!("did you mean `{near}`?")),
-        None => remark,
-    })
+    Some(remark.did_you_mean(scopes.near_agent(id)))
 }
 
 /// `$use: agent(local::agents.#(id="x"))`, of which the document itself must have the item.
@@ -207,10 +203,7 @@ fn selector(found: &walk::Use<'_>) -> Option<Diagnostic> {
     let at = found.file.part(found.node, selector.part);
     let message = format!("`{}` of this document has no `{}`", selector.list, selector.id);
     let remark = Diagnostic::new(Code::UnknownReference, &at, message);
-    Some(match nearest(&selector.id, ids.iter().map(String::as_str)) {
-        Some(near) => remark.hint(format!("did you mean `{near}`?")),
-        None => remark,
-    })
+    Some(remark.did_you_mean(nearest(&selector.id, ids.iter().map(String::as_str))))
 }
 
 #[cfg(test)]
