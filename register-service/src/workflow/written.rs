@@ -10,6 +10,18 @@ use crate::template::is_secret_name;
 use crate::workflow::desired::{Desired, Usage};
 
 /// Fields by the gateway's names for them (`command` with its arguments, `url`, `headers`, `env`), in that order.
+///
+/// ```
+/// use register_service::{Environment, Settings, Written, load};
+///
+/// # let folder = tempfile::tempdir()?;
+/// # let file = folder.path().join("demo.yaml");
+/// std::fs::write(&file, "mcps:\n  - {id: docs, url: 'https://docs.example/mcp', use_proxy: true}\n")?;
+/// let settings = Settings::new("http://127.0.0.1:6001".parse()?, Environment::default());
+/// let written: Vec<Written> = load(&[file], &settings)?.desired.written().into_values().collect();
+/// assert_eq!(written, [[("url", "https://docs.example/mcp".to_owned())]]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub type Written = Vec<(&'static str, String)>;
 
 impl Desired {
