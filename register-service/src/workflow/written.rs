@@ -35,7 +35,7 @@ impl Desired {
     /// std::fs::write(&file, "mcps:\n  - {id: time, command: 'mcp-server-time {{ .env.HOME }}', use_proxy: true}\n")?;
     /// let settings = Settings::new("http://127.0.0.1:6001".parse()?, Environment::from_iter([("HOME", "/root")]));
     /// let written = load(&[file], &settings)?.desired.written();
-    /// assert_eq!(written[&"time".parse()?], [("command", "mcp-server-time {{ .env.HOME }}".to_owned())]);
+    /// assert_eq!(written["time"], [("command", "mcp-server-time {{ .env.HOME }}".to_owned())]);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn written(&self) -> BTreeMap<ServerName, Written> {
