@@ -34,7 +34,7 @@ mod source;
 mod template;
 mod workflow;
 
-pub use crate::apply::{ApplyError, Done, Outcome, apply};
+pub use crate::apply::{ApplyError, Done, Outcome, apply, apply_together};
 pub use crate::diagnostic::{Code, Diagnostic, Location, Severity, UnknownCode};
 pub use crate::dump::dump;
 pub use crate::plan::{

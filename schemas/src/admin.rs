@@ -13,6 +13,7 @@
 //! # Ok::<(), serde_json::Error>(())
 //! ```
 
+mod generation;
 mod health;
 mod lease;
 mod lock;
@@ -24,6 +25,9 @@ mod tool;
 
 use serde::Deserialize;
 
+pub use crate::admin::generation::{
+    Change, Changed, Generation, GenerationAnswer, GenerationRefused, Obstacle, RefusedChange,
+};
 pub use crate::admin::health::{ConnectionCounts, Health, Metrics, MetricsSnapshot, StorageHealth};
 pub use crate::admin::lease::{
     HeldLeases, Lease, LeaseGrant, LeaseList, LeaseRelease, LeaseRequest, MAX_LEASE_TTL, MIN_TTL,

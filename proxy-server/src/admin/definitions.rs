@@ -210,7 +210,7 @@ pub(super) async fn remove(State(admin): Shared, Path(name): Path<String>, heade
     }
 }
 
-fn is_process(definition: &Definition) -> bool {
+pub(super) fn is_process(definition: &Definition) -> bool {
     matches!(definition.transport, Transport::Stdio(_))
 }
 
@@ -221,7 +221,7 @@ fn parse(body: &[u8]) -> Result<Definition, String> {
 }
 
 /// A placeholder means "keep what is stored", and a new registration has nothing stored.
-fn nothing_redacted(mut definition: Definition) -> Result<Definition, InvalidDefinition> {
+pub(super) fn nothing_redacted(mut definition: Definition) -> Result<Definition, InvalidDefinition> {
     let mut nothing = Definition::new(definition.name.clone(), definition.transport.clone());
     nothing.inert = Inert::default();
     if let Transport::Sse(remote) | Transport::StreamableHttp(remote) = &mut nothing.transport {
@@ -230,7 +230,10 @@ fn nothing_redacted(mut definition: Definition) -> Result<Definition, InvalidDef
     definition.keep_redacted(&nothing).map(|()| definition)
 }
 
-fn keep_redacted(mut definition: Definition, stored: &Registration) -> Result<Definition, InvalidDefinition> {
+pub(super) fn keep_redacted(
+    mut definition: Definition,
+    stored: &Registration,
+) -> Result<Definition, InvalidDefinition> {
     definition.keep_redacted(&stored.definition).map(|()| definition)
 }
 

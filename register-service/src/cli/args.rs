@@ -133,6 +133,9 @@ pub(crate) struct Sync {
     /// Do only what this plan says, and nothing if files or gateway moved since it was made
     #[arg(long, value_name = "FILE", conflicts_with_all = ["dry_run", "owner", "adopt", "prune", "allow_empty", "max_delete"])]
     pub(crate) plan: Option<PathBuf>,
+    /// Make the changes one by one, so that those that can be made are, although others cannot
+    #[arg(long, conflicts_with = "dry_run")]
+    pub(crate) no_atomic: bool,
     /// Wait until every upstream that the files use is connected
     #[arg(long, conflicts_with = "dry_run")]
     pub(crate) wait: bool,

@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use anyhow::Context as _;
 use proxy_client::{Client, Needs};
 use register_service::{
-    ApplyError, Code, Desired, Diagnostic, Done, Outcome, Policy, SavedPlan, apply, moved, saved_policy,
+    ApplyError, Code, Desired, Diagnostic, Done, Outcome, Plan, Policy, SavedPlan, apply, apply_together, moved,
+    saved_policy,
 };
 use schemas::admin::Registration;
 use schemas::format_duration;
@@ -88,7 +89,10 @@ async fn carry_out(sync: &Sync, prepared: Prepared, saved: Option<&SavedPlan>, c
         }
         return report;
     }
-    let outcome = apply(client, &prepared.plan, CONCURRENCY).await;
+    let outcome = match apply_plan(sync, client, &prepared.plan, printer).await {
+        Ok(outcome) => outcome,
+        Err(error) => return unreachable(report, &error),
+    };
     report.text = changes::text(&prepared.plan, &outcome, printer.is_verbose());
     report.json = json!({
         "gateway": context.settings.gateway.as_str(),
@@ -116,6 +120,24 @@ async fn carry_out(sync: &Sync, prepared: Prepared, saved: Option<&SavedPlan>, c
     report
 }
 
+/// Makes all changes together, unless the gateway or the user wants them one by one.
+async fn apply_plan(
+    sync: &Sync,
+    client: &Client,
+    plan: &Plan,
+    printer: Printer,
+) -> Result<Outcome, proxy_client::Error> {
+    if !sync.no_atomic {
+        match apply_together(client, plan).await {
+            Err(error) if error.is_unsupported() => {
+                printer.progress("this gateway makes changes one by one: some can be made although others cannot");
+            }
+            outcome => return outcome,
+        }
+    }
+    Ok(apply(client, plan, CONCURRENCY).await)
+}
+
 /// Says in what a saved plan does not hold any more, if it does not.
 fn refuse_moved(mut report: Report, prepared: &Prepared, saved: &SavedPlan, context: &Context) -> Report {
     let now = saved_plan::save(prepared, context.settings.gateway.as_str(), saved.salt.clone());
@@ -131,7 +153,13 @@ pub(super) fn settle(mut report: Report, outcome: &Outcome) -> Report {
         ApplyError::Stale { .. } => Exit::Stale,
         failure => failure.gateway().map_or(Exit::Failed, Exit::of),
     };
-    let failures: Vec<&ApplyError> = outcome.values().filter_map(|result| result.as_ref().err()).collect();
+    let failed = outcome.values().filter_map(|result| result.as_ref().err());
+    let (withheld, failures): (Vec<&ApplyError>, Vec<_>) =
+        failed.partition(|failure| matches!(failure, ApplyError::Withheld { .. }));
+    if !withheld.is_empty() {
+        let message = format!("nothing was changed: {} can be made, but not all", count(withheld.len(), "change"));
+        report = report.failed(Exit::Failed, message, Some("mend the others, or make those with --no-atomic"));
+    }
     for failure in failures.iter().copied() {
         report = report.failed(kind(failure), chain(failure), None);
     }

@@ -251,7 +251,7 @@ pub(super) fn is_final(error: &ApplyError) -> bool {
         ApplyError::Gateway { source, .. } => {
             source.status().is_some_and(|status| (400..500).contains(&status) && !FOR_A_WHILE.contains(&status))
         }
-        ApplyError::Stale { .. } => false,
+        ApplyError::Stale { .. } | ApplyError::Unusable { .. } | ApplyError::Withheld { .. } => false,
     }
 }
 
