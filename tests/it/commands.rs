@@ -170,6 +170,24 @@ async fn what_is_removed_is_the_owners_own_and_never_much_of_it_at_once() {
 }
 
 #[tokio::test]
+async fn a_job_that_names_no_owner_removes_nothing() {
+    let gateway = gateway().start().await;
+    let job = |folder: &TempDir, flags: &[&str]| {
+        let job = binary("register-service").env("MCP_PROXY_URL", &gateway.url).env("CI", "true");
+        let args = [&["sync", path(folder), "--prune", "owned", "--max-delete", "100%"], flags].concat();
+        job.args(args)
+    };
+    let (one, other) = (folder(&format!("mcps:\n{}", server("one"))), folder(&format!("mcps:\n{}", server("other"))));
+    assert_eq!(job(&one, &[]).run().await.code, Some(0));
+    // Another repository, whose job names no owner either.
+    let ended = job(&other, &[]).run().await;
+    assert_eq!(ended.code, Some(4), "{}", ended.err);
+    assert!(ended.err.contains("in the name of `register-service`"), "{}", ended.err);
+    assert_eq!(job(&other, &["--owner", "other"]).run().await.code, Some(0));
+    assert_eq!(owners(&gateway.admin).await, pairs([("one", "register-service"), ("other", "other")]));
+}
+
+#[tokio::test]
 async fn what_says_so_is_not_removed() {
     let gateway = gateway().start().await;
     let tool = Tool { url: &gateway.url };

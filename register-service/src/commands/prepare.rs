@@ -42,6 +42,8 @@ pub(super) struct Prepared {
     pub(super) policy: Policy,
     pub(super) plan: Plan,
     pub(super) remarks: Vec<Diagnostic>,
+    /// Whether the owner is the one of every job that names none.
+    is_anyones: bool,
 }
 
 /// What may be changed.
@@ -85,7 +87,8 @@ pub(super) async fn compare(
     };
     let definitions = desired.definitions();
     let plan = plan(&definitions, &observed, &policy);
-    Ok(Prepared { desired, definitions, observed, policy, plan, remarks })
+    let is_anyones = context.is_ci && policy.owner == Owner::default();
+    Ok(Prepared { desired, definitions, observed, policy, plan, remarks, is_anyones })
 }
 
 /// The report of a gateway that gives no answer, or not the one that was asked for.
@@ -122,6 +125,15 @@ impl Prepared {
                 _ => "give the secrets, best as templates such as `{{ .env.TOKEN }}`",
             };
             let message = format!("`{name}` {why}; nothing was changed");
+            report = report.failed(Exit::Refused, message, Some(hint));
+        }
+        if self.is_anyones && self.plan.deleted().next().is_some() {
+            let message = format!(
+                "registrations would be removed in the name of `{}`, which is that of every job that names no owner; nothing \
+                 was changed",
+                self.policy.owner
+            );
+            let hint = "say whose they are with --owner, or give the project a `name` in compozy.yaml";
             report = report.failed(Exit::Refused, message, Some(hint));
         }
         match guards.check(&self.plan, self.definitions.len(), &self.observed, &self.policy.owner) {
