@@ -10,8 +10,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 pub use crate::admin::ownership::{
-    COMMIT_TAG, HeldLeases, Lease, LeaseGrant, LeaseList, LeaseRelease, LeaseRequest, LockGrant, LockHeld, LockRequest,
-    MAX_LEASE_TTL, MAX_LOCK_TTL, MIN_TTL, NO_SUCH_LOCK, OWNER_TAG, Revision, SOURCE_TAG, Source, StaleRevision,
+    ACTOR_TAG, COMMIT_TAG, HeldLeases, Lease, LeaseGrant, LeaseList, LeaseRelease, LeaseRequest, LockGrant, LockHeld,
+    LockRequest, MAX_LEASE_TTL, MAX_LOCK_TTL, MIN_TTL, NO_SUCH_LOCK, OWNER_TAG, RUN_TAG, Revision, SOURCE_TAG, Source,
+    StaleRevision,
 };
 use crate::dialect::compozy::DefinitionDocument;
 use crate::{Definition, FingerprintSalt, WireDuration};

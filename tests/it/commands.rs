@@ -232,11 +232,14 @@ async fn a_registration_says_where_it_comes_from() {
     let gateway = gateway().start().await;
     let folder = folder(WORKFLOW);
     let job = binary("register-service").env("MCP_PROXY_URL", &gateway.url).env("TOKEN", "t0ken");
-    let job = job.env("CI", "true").env("GITHUB_SHA", "4f2c1aa").args(["sync", path(&folder), "--prune", "owned"]);
+    let job = job.env("CI", "true").env("GITHUB_SHA", "4f2c1aa").env("GITHUB_ACTOR", "jane");
+    let job = job.env("CI_JOB_URL", "https://ci.test/7").args(["sync", path(&folder), "--prune", "owned"]);
     assert_eq!(job.run().await.code, Some(0));
     let shown = gateway.admin.get("/admin/mcps/here").await.json();
     assert_eq!(shown["owner"], "register-service");
     assert_eq!(shown["source"], json!({ "file": "w.yaml", "line": 3, "commit": "4f2c1aa" }));
+    let tags = &shown["definition"]["tags"];
+    assert_eq!((&tags["ci_actor"], &tags["ci_run"]), (&json!("jane"), &json!("https://ci.test/7")));
     let tool = Tool { url: &gateway.url };
     assert_eq!(
         tool.exits(0, &["plan", path(&folder)]).await,

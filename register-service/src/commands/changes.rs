@@ -195,7 +195,7 @@ mod tests {
     }
 
     fn outcome() -> Outcome {
-        let name = |name: &str| name.parse::<schemas::ServerName>().expect(name);
+        let name = |name: &str| name.parse::<ServerName>().expect(name);
         let warning = Some("no such program".to_owned());
         [
             (name("new"), Err(ApplyError::Stale { name: name("new") })),

@@ -32,7 +32,7 @@ pub(super) async fn run(sync: &Sync, context: &Context) -> anyhow::Result<Report
     let policy = match &saved {
         Some(saved) => {
             let policy = saved_policy(saved).with_context(|| "the plan cannot be used")?;
-            Policy { commit: context.commit.clone(), ..policy }
+            Policy { adopt: policy.adopt, prune: policy.prune, ..context.policy(policy.owner) }
         }
         None => prepare::policy(&sync.changes, context, &loaded.desired)?,
     };

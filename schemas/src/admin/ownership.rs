@@ -17,6 +17,10 @@ pub const OWNER_TAG: &str = "owner";
 pub const SOURCE_TAG: &str = "source";
 /// The tag that says in which commit.
 pub const COMMIT_TAG: &str = "commit";
+/// The tag that says on whose behalf an automatic job made the last change.
+pub const ACTOR_TAG: &str = "ci_actor";
+/// The tag that says where the run of that job is to be seen.
+pub const RUN_TAG: &str = "ci_run";
 
 /// The shortest time to live of a lock or a lease.
 pub const MIN_TTL: Duration = Duration::from_secs(1);
