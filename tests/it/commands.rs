@@ -257,6 +257,7 @@ async fn a_dump_declares_what_is_there() {
     let before = gateway.admin.get("/admin/mcps").await.json();
     let dumped = tool.exits(0, &["dump"]).await;
     assert!(!dumped.contains("t0ken") && !dumped.contains("t1"), "{dumped}");
+    assert_eq!(tool.exits(6, &["dump", "here", "nobody"]).await, "", "all that was asked for, or nothing");
     let ended = tool.reads(&dumped, &["sync", "-", "--owner", "team", "--prune", "owned"]).await;
     assert_eq!(ended.code, Some(0), "{}{}", ended.out, ended.err);
     let after = gateway.admin.get("/admin/mcps").await.json();

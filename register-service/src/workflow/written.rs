@@ -23,7 +23,8 @@ impl Desired {
     /// std::fs::write(&file, "mcps:\n  - {id: time, command: 'mcp-server-time {{ .env.HOME }}', use_proxy: true}\n")?;
     /// let settings = Settings::new("http://127.0.0.1:6001".parse()?, Environment::from_iter([("HOME", "/root")]));
     /// let written = load(&[file], &settings)?.desired.written();
-    /// assert_eq!(written[&"time".parse()?], [("command", "mcp-server-time {{ .env.HOME }}".to_owned())]);
+    /// let time: schemas::ServerName = "time".parse()?;
+    /// assert_eq!(written[&time], [("command", "mcp-server-time {{ .env.HOME }}".to_owned())]);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn written(&self) -> BTreeMap<ServerName, Written> {
