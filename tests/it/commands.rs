@@ -109,7 +109,16 @@ async fn a_plan_reads_like_a_diff_and_is_carried_out_only_as_long_as_it_holds() 
     tool.exits(1, &["plan", paths, "-o", paths, "--detailed-exitcode"]).await;
     let text = fs::read_to_string(saved).expect("a plan");
     assert!(!text.contains("t0ken") && text.contains("\"version\": 1"), "{text}");
-    tool.exits(0, &["sync", paths, "--plan", saved]).await;
+    let older = text.replacen(
+        &format!("\"gatewayVersion\": \"{}\"", env!("CARGO_PKG_VERSION")),
+        "\"gatewayVersion\": \"0.0.1\"",
+        1,
+    );
+    assert_ne!(older, text, "a plan says with which gateway it was made");
+    fs::write(saved, older).expect("a file");
+    let ended = tool.run(&["sync", paths, "--plan", saved]).await;
+    assert_eq!(ended.code, Some(0), "{}", ended.err);
+    assert!(ended.err.contains("made with version 0.0.1 of the gateway, which is"), "{}", ended.err);
     assert_eq!(owners(&gateway.admin).await, pairs([("here", "register-service"), ("there", "register-service")]));
     assert_eq!(tool.exits(0, &["diff", paths, "--exit-code"]).await, "to create 0, to update 0, unchanged 2\n");
 

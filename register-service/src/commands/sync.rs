@@ -37,6 +37,9 @@ pub(super) async fn run(sync: &Sync, context: &Context) -> anyhow::Result<Report
         None => prepare::policy(&sync.changes, context, &loaded.desired)?,
     };
     printer.progress(&format!("syncing to {} as owner `{}`", context.settings.gateway, policy.owner));
+    if let Some(saved) = &saved {
+        saved_plan::compare_version(saved, context).await;
+    }
     Ok(match prepare::compare(COMMAND, loaded, policy, context).await {
         // Where nothing is to change, nobody needs to be locked out.
         Ok(prepared) if sync.dry_run || prepared.plan.is_empty() => {
