@@ -198,6 +198,14 @@ pub(crate) struct Process {
     variables: BTreeMap<String, String>,
 }
 
+/// What is registered of an automatic job with each change that it makes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Job {
+    pub(crate) commit: Option<String>,
+    pub(crate) actor: Option<String>,
+    pub(crate) run: Option<String>,
+}
+
 impl Process {
     /// Variables that are no text are left out: no template could use them.
     pub(crate) fn read() -> Self {
@@ -214,10 +222,18 @@ impl Process {
         Ok(format!("register-service@{}:{}", place.trim(), std::process::id()).parse()?)
     }
 
-    /// The commit that an automatic job runs for.
-    pub(crate) fn commit(&self) -> Option<String> {
-        let named = ["GITHUB_SHA", "CI_COMMIT_SHA", "GIT_COMMIT"].into_iter().find_map(|name| self.get(name));
-        named.map(str::to_owned)
+    /// What an automatic job runs for.
+    pub(crate) fn job(&self) -> Job {
+        let first = |names: &[&str]| names.iter().find_map(|name| self.get(name)).map(str::to_owned);
+        let github = || {
+            let (server, repository) = (self.get("GITHUB_SERVER_URL")?, self.get("GITHUB_REPOSITORY")?);
+            Some(format!("{server}/{repository}/actions/runs/{}", self.get("GITHUB_RUN_ID")?))
+        };
+        Job {
+            commit: first(&["GITHUB_SHA", "CI_COMMIT_SHA", "GIT_COMMIT"]),
+            actor: first(&["GITHUB_ACTOR", "GITLAB_USER_LOGIN", "BUILD_USER_ID"]),
+            run: github().or_else(|| first(&["CI_JOB_URL", "BUILD_URL"])),
+        }
     }
 
     /// Whether nobody is there to ask: an automatic job.
@@ -310,6 +326,26 @@ mod tests {
         for more in [&["--owner", "o"][..], &["--prune", "none"], &["--allow-empty"], &["--max-delete", "30%"]] {
             assert!(read(more).is_err(), "{more:?}");
         }
+    }
+
+    #[test]
+    fn a_job_says_for_which_commit_and_whom_it_runs_and_where() {
+        let of = |variables: &[(&str, &str)]| {
+            let pairs = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+            let Job { commit, actor, run } = Process { variables: pairs.collect() }.job();
+            [commit, actor, run].map(Option::unwrap_or_default)
+        };
+        let github = [
+            ("GITHUB_SHA", "4f2"),
+            ("GITHUB_ACTOR", "jane"),
+            ("GITHUB_SERVER_URL", "https://git.test"),
+            ("GITHUB_REPOSITORY", "a/b"),
+            ("GITHUB_RUN_ID", "7"),
+        ];
+        assert_eq!(of(&github), ["4f2", "jane", "https://git.test/a/b/actions/runs/7"]);
+        let gitlab = [("CI_COMMIT_SHA", "4f2"), ("GITLAB_USER_LOGIN", "jane"), ("CI_JOB_URL", "https://lab.test/1")];
+        assert_eq!(of(&gitlab), ["4f2", "jane", "https://lab.test/1"]);
+        assert_eq!(of(&[]), ["", "", ""]);
     }
 
     #[test]

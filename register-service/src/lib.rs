@@ -38,8 +38,8 @@ pub use crate::apply::{ApplyError, Done, Outcome, apply, apply_together};
 pub use crate::diagnostic::{Code, Diagnostic, Location, Severity, UnknownCode};
 pub use crate::dump::dump;
 pub use crate::plan::{
-    Adopt, COMMIT_TAG, Change, Guard, Guards, InvalidLimit, Limit, Moved, OWNER_TAG, PROTECTED_TAG, Plan, Policy,
-    Prune, Reason, Refusal, SOURCE_TAG, SavedChange, SavedPlan, moved, plan, saved, saved_policy,
+    ACTOR_TAG, Adopt, COMMIT_TAG, Change, Guard, Guards, InvalidLimit, Limit, Moved, OWNER_TAG, PROTECTED_TAG, Plan,
+    Policy, Prune, RUN_TAG, Reason, Refusal, SOURCE_TAG, SavedChange, SavedPlan, moved, plan, saved, saved_policy,
 };
 pub use crate::service::call::address::{InvalidToolAddress, ToolAddress};
 pub use crate::service::call::answer::{Content, ToolAnswer};

@@ -15,7 +15,7 @@ use std::fmt;
 use schemas::admin::{Registration, Revision};
 use schemas::{Definition, Owner, ServerName};
 
-pub use schemas::admin::{COMMIT_TAG, OWNER_TAG, SOURCE_TAG};
+pub use schemas::admin::{ACTOR_TAG, COMMIT_TAG, OWNER_TAG, RUN_TAG, SOURCE_TAG};
 
 pub(crate) use crate::plan::difference::{differences, unknown_secrets};
 pub use crate::plan::guard::{Guard, Guards, InvalidLimit, Limit};
@@ -39,7 +39,7 @@ pub use schemas::plan::{Adopt, Prune, Reason, SavedChange, SavedPlan};
 pub const PROTECTED_TAG: &str = "prevent_destroy";
 
 /// Tags that say where a registration comes from, and not what it is.
-pub(crate) const PROVENANCE: [&str; 3] = [OWNER_TAG, SOURCE_TAG, COMMIT_TAG];
+pub(crate) const PROVENANCE: [&str; 5] = [OWNER_TAG, SOURCE_TAG, COMMIT_TAG, ACTOR_TAG, RUN_TAG];
 
 /// What a plan may do.
 ///
@@ -65,6 +65,10 @@ pub struct Policy {
     pub prune: Prune,
     /// The commit that the declarations come from, for people who look at a registration.
     pub commit: Option<String>,
+    /// On whose behalf an automatic job makes the change, for the same people.
+    pub actor: Option<String>,
+    /// Where the run of that job is to be seen.
+    pub run: Option<String>,
 }
 
 impl Policy {
@@ -397,8 +401,11 @@ pub(crate) fn without_provenance(definition: &Definition) -> Definition {
 fn stamp(definition: &Definition, policy: &Policy) -> Definition {
     let mut definition = definition.clone();
     definition.tags.insert(OWNER_TAG.to_owned(), policy.owner.to_string());
-    if let Some(commit) = &policy.commit {
-        definition.tags.insert(COMMIT_TAG.to_owned(), commit.clone());
+    let job = [(COMMIT_TAG, &policy.commit), (ACTOR_TAG, &policy.actor), (RUN_TAG, &policy.run)];
+    for (tag, value) in job {
+        if let Some(value) = value {
+            definition.tags.insert(tag.to_owned(), value.clone());
+        }
     }
     definition
 }

@@ -177,7 +177,10 @@ async fn change(admin: &Admin, definition: Definition, stored: &Registration, te
     };
     let name = definition.name.clone();
     let expires_at = Wish::grant(terms.wish, admin, &name);
-    if is_current {
+    if is_current && is_only_relabelled(&definition, &stored.definition) && admin.upstreams.get(name.as_str()).is_some()
+    {
+        info!(upstream = %name, "tags changed");
+    } else if is_current {
         // Started even if it cannot be: the program may appear later, and the status says what is wrong until then.
         admin.upstreams.start(definition);
         info!(upstream = %name, "definition changed");
@@ -212,6 +215,12 @@ pub(super) async fn remove(State(admin): Shared, Path(name): Path<String>, heade
 
 pub(super) fn is_process(definition: &Definition) -> bool {
     matches!(definition.transport, Transport::Stdio(_))
+}
+
+/// Whether nothing differs but tags, which only people read: what runs need not be started again for another owner.
+fn is_only_relabelled(definition: &Definition, stored: &Definition) -> bool {
+    let same = Definition { tags: stored.tags.clone(), ..definition.clone() };
+    definition.tags != stored.tags && same == *stored
 }
 
 fn parse(body: &[u8]) -> Result<Definition, String> {

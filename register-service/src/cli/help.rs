@@ -23,6 +23,8 @@ const FILES: &[Variable] =
 const JOB: &[Variable] = &[
     ("CI", "nobody is there to ask: --prune has to be said"),
     ("GITHUB_SHA, CI_COMMIT_SHA, GIT_COMMIT", "the commit that is registered with each change"),
+    ("GITHUB_ACTOR, GITLAB_USER_LOGIN, BUILD_USER_ID", "... on whose behalf"),
+    ("GITHUB_RUN_ID and the like, CI_JOB_URL, BUILD_URL", "... and where the run is to be seen"),
 ];
 const COLOUR: &[Variable] = &[("NO_COLOR", "no colour")];
 

@@ -2,7 +2,8 @@
 
 use proxy_client::Client;
 use register_service::{
-    Adopt, ApplyError, COMMIT_TAG, Change, Done, OWNER_TAG, Outcome, PROTECTED_TAG, Plan, Policy, SOURCE_TAG, apply,
+    ACTOR_TAG, Adopt, ApplyError, COMMIT_TAG, Change, Done, OWNER_TAG, Outcome, PROTECTED_TAG, Plan, Policy, RUN_TAG,
+    SOURCE_TAG, apply,
 };
 use schemas::admin::Registration;
 use schemas::{Definition, Owner, ServerName};
@@ -23,7 +24,7 @@ pub(super) async fn adopt(args: &cli::Adopt, context: &Context) -> Report {
     };
     let owner = prepare::owner(args.owner.as_ref(), &loaded.desired);
     let adopt = if args.unowned { Adopt::Unowned } else { Adopt::Anything };
-    let policy = Policy { adopt, claim: true, commit: context.commit.clone(), ..Policy::new(owner) };
+    let policy = Policy { adopt, claim: true, ..context.policy(owner) };
     let prepared = match prepare::compare(COMMAND, loaded, policy, context).await {
         Ok(prepared) => prepared,
         Err(report) => return report,
@@ -60,7 +61,7 @@ pub(super) async fn release(args: &cli::Release, client: &Client) -> Report {
 async fn give_up(client: &Client, name: &ServerName, registration: &Registration) -> Result<Done, ApplyError> {
     let stale = || ApplyError::Stale { name: name.clone() };
     let mut definition = Definition::try_from(registration.definition.document().clone()).map_err(|_| stale())?;
-    definition.tags.retain(|tag, _| ![OWNER_TAG, SOURCE_TAG, COMMIT_TAG].contains(&tag.as_str()));
+    definition.tags.retain(|tag, _| ![OWNER_TAG, SOURCE_TAG, COMMIT_TAG, ACTOR_TAG, RUN_TAG].contains(&tag.as_str()));
     let change =
         Change::Update { definition: Box::new(definition), revision: registration.revision, reasons: Vec::new() };
     let mut outcome = apply(client, &Plan { changes: vec![change] }, 1).await;

@@ -33,11 +33,14 @@ pub(super) async fn run(sync: &Sync, context: &Context) -> anyhow::Result<Report
     let policy = match &saved {
         Some(saved) => {
             let policy = saved_policy(saved).with_context(|| "the plan cannot be used")?;
-            Policy { commit: context.commit.clone(), ..policy }
+            Policy { adopt: policy.adopt, prune: policy.prune, ..context.policy(policy.owner) }
         }
         None => prepare::policy(&sync.changes, context, &loaded.desired)?,
     };
     printer.progress(&format!("syncing to {} as owner `{}`", context.settings.gateway, policy.owner));
+    if let Some(saved) = &saved {
+        saved_plan::compare_version(saved, context).await;
+    }
     Ok(match prepare::compare(COMMAND, loaded, policy, context).await {
         // Where nothing is to change, nobody needs to be locked out.
         Ok(prepared) if sync.dry_run || prepared.plan.is_empty() => {

@@ -93,6 +93,7 @@ pub fn saved(
     SavedPlan {
         version: VERSION,
         gateway: gateway.to_owned(),
+        gateway_version: None,
         owner: policy.owner.to_string(),
         adopt: policy.adopt,
         prune: policy.prune,

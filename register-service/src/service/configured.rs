@@ -108,7 +108,7 @@ mod tests {
         let stdio = |id: &str, command: &str| json!({"id": id, "command": command});
         let read = |maps: &[Value]| load_configured(maps, &settings()).expect("valid").desired;
         let files = Wanted::from(&read(&[stdio("Search", "mine")]));
-        let wanted = files.with_configured(&read(&[stdio("search", "other"), stdio("time", "t")]));
+        let wanted = files.with_configured(&read(&[stdio("SEARCH", "other"), stdio("time", "t")]));
         let names: Vec<&str> = wanted.definitions.iter().map(|it| it.name.as_str()).collect();
         assert_eq!(names, ["Search", "time"]);
         assert_eq!(wanted.needs.to_string(), "`Search`, and `time` if possible");

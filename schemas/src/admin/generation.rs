@@ -228,7 +228,7 @@ mod tests {
     fn a_definition_is_written_as_it_is_registered() -> Result<(), serde_json::Error> {
         let text = r#"{"name":"a","transport":"sse","url":"http://x/","headers":{"A":"hush"}}"#;
         let definition: Definition = serde_json::from_str(text)?;
-        let change = Change::Update { definition: definition.clone(), revision: Some(Revision::new(7)) };
+        let change = Change::Update { definition, revision: Some(Revision::new(7)) };
         let written = serde_json::to_string(&change)?;
         assert!(written.contains("hush"), "secrets travel in requests: {written}");
         assert_eq!(serde_json::from_str::<Change>(&written)?, change);
