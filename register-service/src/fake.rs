@@ -45,9 +45,14 @@ pub(crate) fn named(name: &str) -> ServerName {
 
 impl FakeGateway {
     pub(crate) async fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        Self::start_at("127.0.0.1:0", Vec::new()).await
+    }
+
+    /// At this address, with something registered already.
+    pub(crate) async fn start_at(address: &str, registered: Vec<Definition>) -> Self {
+        let listener = TcpListener::bind(address).await.expect("a port");
         let url = format!("http://{}", listener.local_addr().expect("an address"));
-        let shared = Arc::new(Mutex::new(Shared::default()));
+        let shared = Arc::new(Mutex::new(Shared { registered, ..Shared::default() }));
         let mut server = JoinSet::new();
         server.spawn(serve(listener, Arc::clone(&shared)));
         Self { url, shared, _server: Arc::new(server) }

@@ -205,6 +205,9 @@ impl RegisterService {
     /// server connected. Whatever comes late is waited for, up to [`Options::readiness_timeout`]; what only people can
     /// mend ends it at once.
     ///
+    /// Nothing waits for a gateway or a server that is not required. What could not be registered by the end, well or
+    /// not, is as soon as the gateway takes it; [`Started::pending`] names it.
+    ///
     /// ```no_run
     /// use register_service::Wanted;
     ///
@@ -222,6 +225,7 @@ impl RegisterService {
     pub async fn start(&self, wanted: &Wanted) -> Result<Started, NotStarted> {
         self.ids().extend(wanted.ids.clone());
         self.shared.held().needed.extend(wanted.needs.names().cloned());
+        self.keep();
         start::start(self, wanted, self.shared.options.readiness_timeout).await
     }
 
@@ -345,13 +349,16 @@ impl RegisterService {
     }
 
     pub(crate) async fn settle(&self, definitions: &[Definition]) -> Vec<Result<Done, ApplyError>> {
-        {
-            let mut keeper = self.keeper.lock().unwrap_or_else(PoisonError::into_inner);
-            if keeper.is_empty() {
-                keeper.spawn(keep(Arc::clone(&self.shared)));
-            }
-        }
+        self.keep();
         self.shared.settle(definitions).await
+    }
+
+    /// From now on what is wanted is kept at the gateway.
+    fn keep(&self) {
+        let mut keeper = self.keeper.lock().unwrap_or_else(PoisonError::into_inner);
+        if keeper.is_empty() {
+            keeper.spawn(keep(Arc::clone(&self.shared)));
+        }
     }
 
     fn ids(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, ServerName>> {

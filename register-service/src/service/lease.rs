@@ -66,6 +66,10 @@ pub(super) struct Shared {
 pub(super) struct Held {
     /// What the gateway is to have.
     pub(super) wanted: BTreeMap<ServerName, Definition>,
+    /// What of it could not be made sure of yet. What the gateway has by that name may be something else.
+    pending: BTreeSet<ServerName>,
+    /// How many requests may have taken a lease: all but those that reached nobody.
+    asked: usize,
     /// What this worker created at a gateway without leases.
     pub(super) created: BTreeSet<ServerName>,
     pub(super) tenure: Tenure,
@@ -82,6 +86,26 @@ impl Shared {
 
     pub(super) fn held(&self) -> MutexGuard<'_, Held> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Leaves these to the task that keeps what is registered.
+    pub(super) fn postpone(&self, definitions: &[Definition]) {
+        let mut held = self.held();
+        held.pending.extend(definitions.iter().map(|it| it.name.clone()));
+        held.wanted.extend(definitions.iter().map(|it| (it.name.clone(), it.clone())));
+    }
+
+    /// Sends a request that may take a lease.
+    async fn ask<T>(
+        &self,
+        request: impl Future<Output = Result<T, proxy_client::Error>>,
+    ) -> Result<T, proxy_client::Error> {
+        self.held().asked += 1;
+        let outcome = request.await;
+        if outcome.as_ref().is_err_and(proxy_client::Error::is_unreachable) {
+            self.held().asked -= 1;
+        }
+        outcome
     }
 
     fn ttl(&self) -> Duration {
@@ -129,10 +153,7 @@ impl Shared {
         let mut is_all_held = true;
         for (definition, result) in definitions.iter().zip(results) {
             is_all_held &= result.as_ref().is_ok_and(|(_, is_held)| *is_held);
-            // Asking again and again would not change that.
-            if result.as_ref().is_err_and(is_final) {
-                self.held().wanted.remove(&definition.name);
-            }
+            self.note(&definition.name, &result);
             done.push(result.map(|(done, _)| done));
         }
         // What was there already is not held yet. If that fails, the next check does it.
@@ -144,6 +165,19 @@ impl Shared {
             warn!(%error, "leases cannot be taken yet");
         }
         done
+    }
+
+    fn note<T>(&self, name: &ServerName, result: &Result<T, ApplyError>) {
+        let mut held = self.held();
+        match result {
+            Ok(_) => drop(held.pending.remove(name)),
+            // Asking again and again would not change that.
+            Err(error) if is_final(error) => {
+                held.pending.remove(name);
+                held.wanted.remove(name);
+            }
+            Err(_) => drop(held.pending.insert(name.clone())),
+        }
     }
 
     /// Creates, replaces or leaves alone, and says whether there is a lease on it then.
@@ -173,7 +207,7 @@ impl Shared {
 
     async fn create(&self, definition: &Definition) -> Result<(Done, bool), ApplyError> {
         let name = &definition.name;
-        let registered = self.client.register_leased(definition, &self.holder, self.ttl()).await;
+        let registered = self.ask(self.client.register_leased(definition, &self.holder, self.ttl())).await;
         match registered.map_err(ApplyError::at_gateway("register", name))? {
             RegisteredLeased::Created { .. } => {
                 self.learn(Tenure::Leased);
@@ -190,7 +224,7 @@ impl Shared {
 
     async fn update(&self, definition: &Definition, revision: Option<Revision>) -> Result<(Done, bool), ApplyError> {
         let name = &definition.name;
-        match self.client.update_leased(definition, revision, &self.holder, self.ttl()).await {
+        match self.ask(self.client.update_leased(definition, revision, &self.holder, self.ttl())).await {
             Ok(Conditional::Done(updated)) => {
                 let is_held = updated.revision.is_some();
                 Ok((Done::Updated { warning: updated.warning }, is_held))
@@ -209,7 +243,7 @@ impl Shared {
             let leased = match timeout(ttl / 3, self.turn.write()).await {
                 Ok(_all) => {
                     let names: Vec<_> = self.held().wanted.keys().cloned().collect();
-                    client.lease(&self.holder, ttl, &names).await
+                    self.ask(client.lease(&self.holder, ttl, &names)).await
                 }
                 // A registration takes its time, and what is held must not end meanwhile.
                 Err(_elapsed) => client.renew_leases(&self.holder, ttl).await,
@@ -254,7 +288,25 @@ pub(super) fn is_final(error: &ApplyError) -> bool {
     }
 }
 
-/// Renews the leases, and registers again what the gateway has lost, for as long as the service lives.
+impl Held {
+    /// Wants nothing any more.
+    pub(super) fn forget_all(&mut self) {
+        self.wanted.clear();
+        self.pending.clear();
+    }
+
+    /// Whether the worker holds leases, as far as is known: one whose taking was never answered counts.
+    pub(super) fn may_hold(&self) -> bool {
+        match self.tenure {
+            Tenure::Leased => true,
+            Tenure::Unknown => self.asked > 0,
+            Tenure::Unleased => false,
+        }
+    }
+}
+
+/// Renews the leases, registers what could not be until now, and registers again what the gateway has lost, for as long
+/// as the service lives.
 pub(super) async fn keep(shared: Arc<Shared>) {
     let longest = shared.ttl() / 3;
     let usual = shared.options.check_interval.clamp(SHORTEST_PAUSE, longest);
@@ -277,19 +329,20 @@ pub(super) async fn keep(shared: Arc<Shared>) {
     }
 }
 
-/// Registers again what is wanted and missing. Whether there is nothing left to do.
+/// Registers what is wanted and missing, or was not made sure of yet. Whether there is nothing left to do.
 async fn restore(shared: &Shared, missing: &[ServerName]) -> bool {
     let lost: Vec<Definition> = {
         let held = shared.held();
-        missing.iter().filter_map(|name| held.wanted.get(name)).cloned().collect()
+        let is_lost = |name: &ServerName| missing.contains(name) || held.pending.contains(name);
+        held.wanted.iter().filter(|(name, _)| is_lost(name)).map(|(_, definition)| definition.clone()).collect()
     };
     if lost.is_empty() {
         return true;
     }
-    warn!(upstreams = lost.len(), "the gateway has lost registrations; they are made again");
+    warn!(upstreams = lost.len(), "the gateway lacks registrations; they are made now");
     let failures: Vec<ApplyError> = shared.settle(&lost).await.into_iter().filter_map(Result::err).collect();
     for failure in &failures {
-        warn!(upstream = %failure.name(), error = %failure, "cannot be registered again");
+        warn!(upstream = %failure.name(), error = %failure, "cannot be registered");
     }
     failures.is_empty()
 }

@@ -9,7 +9,6 @@ use tokio::time::{Instant, timeout_at};
 use tracing::debug;
 
 use crate::apply::ApplyError;
-use crate::service::lease::Tenure;
 use crate::service::{RegisterService, told};
 
 /// Some of what this worker registered could not be removed.
@@ -72,10 +71,8 @@ impl RegisterService {
         self.watch.stop();
         let (names, may_hold) = {
             let mut held = self.shared.held();
-            let was_used = !std::mem::take(&mut held.wanted).is_empty();
-            // A registration that was never answered may have taken a lease.
-            let may_hold = held.tenure == Tenure::Leased || (held.tenure == Tenure::Unknown && was_used);
-            (held.created.iter().cloned().collect::<Vec<_>>(), may_hold)
+            held.forget_all();
+            (held.created.iter().cloned().collect::<Vec<_>>(), held.may_hold())
         };
         // A registration under way would otherwise take a lease behind our back. A hung one must not take all the time.
         timeout_at(end - within / 2, self.shared.quiet()).await.ok();

@@ -123,3 +123,39 @@ async fn waits_until_all_are_connected() {
     let ready = service.wait_until_ready(&both.with_optional([named("b")]), Duration::from_secs(5)).await;
     assert_eq!(ready.to_string(), "ready, without `b` (not registered)");
 }
+
+/// What a condition comes to within a second.
+async fn eventually<T: PartialEq + std::fmt::Debug>(expected: T, mut now: impl FnMut() -> T) {
+    for _ in 0..100 {
+        if now() == expected {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert_eq!(now(), expected);
+}
+
+#[tokio::test]
+async fn what_could_not_be_ensured_replaces_what_the_gateway_came_with() {
+    let nobody = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = nobody.local_addr().expect("an address").to_string();
+    drop(nobody);
+    let client = Client::builder(&address).retries(0).build().expect("a client");
+    let options = Options { check_interval: Duration::from_millis(10), ..Options::default() };
+    let service = RegisterService::new(client, options);
+    let wanted = Wanted::new(vec![stdio("a", "new")]).with_optional([named("a")]);
+    assert_eq!(service.start(&wanted).await.expect("nothing is required").pending, [named("a")]);
+    let gateway = FakeGateway::start_at(&address, vec![stdio("a", "old")]).await;
+    let arguments = || gateway.registered().iter().map(|it| serde_json::json!(it)["args"].clone()).collect::<Vec<_>>();
+    eventually(vec![serde_json::json!(["new"])], arguments).await;
+}
+
+#[tokio::test]
+async fn who_insists_on_registrations_does_not_start_without_them() {
+    let client = Client::builder("127.0.0.1:1").retries(0).build().expect("a client");
+    let patience = Duration::from_millis(200);
+    let options = Options { fail_on_registration_error: true, readiness_timeout: patience, ..Options::default() };
+    let wanted = Wanted::new(vec![stdio("a", "1")]).with_optional([named("a")]);
+    let failed = RegisterService::new(client, options).start(&wanted).await.expect_err("nobody is there");
+    assert!(failed.to_string().starts_with("ready, without `a` (not registered); cannot connect"), "{failed}");
+}
