@@ -147,6 +147,12 @@ fn answer(shared: &mut Shared, line: &str, body: &str) -> (u16, Value) {
             let list: Vec<_> = shared.registered.iter().map(registration).collect();
             (200, json!({"count": list.len(), "mcps": list}))
         }
+        // One tool of each server.
+        ("GET", "/admin/tools", _) => {
+            let tool = |it: &Definition| json!({"mcpName": it.name.as_str(), "name": "t", "description": ""});
+            let tools: Vec<_> = shared.registered.iter().map(tool).collect();
+            (200, json!({"count": tools.len(), "tools": tools}))
+        }
         ("POST", "/admin/mcps", _) => {
             let definition: Definition = serde_json::from_str(body).expect("a definition");
             if shared.registered.iter().any(|it| it.name == definition.name) {

@@ -2,6 +2,7 @@
 //! lives, offers and calls the tools, and takes with it only what it brought.
 
 pub(crate) mod call;
+mod catalog;
 pub(crate) mod changes;
 pub(crate) mod lease;
 pub(crate) mod metrics;
@@ -64,6 +65,8 @@ pub struct RegisterService {
     watch: Watch,
     /// The task that keeps what is registered. It ends with the service.
     keeper: Mutex<JoinSet<()>>,
+    /// The task that asks for the list of tools again.
+    refresher: Mutex<JoinSet<()>>,
 }
 
 /// Some of what was to be ensured was not. The rest was.
@@ -118,7 +121,7 @@ impl RegisterService {
         let holder = options.holder.clone().unwrap_or_else(draw);
         let shared = Arc::new(Shared::new(client, options, holder));
         let watch = Watch::new(Arc::clone(&shared));
-        Self { shared, ids: Mutex::default(), watch, keeper: Mutex::default() }
+        Self { shared, ids: Mutex::default(), watch, keeper: Mutex::default(), refresher: Mutex::default() }
     }
 
     /// A service with the settings that these variables hold, or nothing without `MCP_PROXY_URL`: then there is no
@@ -309,6 +312,7 @@ impl RegisterService {
         match removed {
             Ok(removed) => {
                 self.shared.held().created.remove(name);
+                self.shared.catalog.outdate();
                 Ok(removed)
             }
             Err(error) => {

@@ -202,7 +202,7 @@ impl RegisterService {
         let left = || end.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
         let client = self.shared.client.within(left().min(self.shared.options.readiness_timeout));
         let start = Instant::now();
-        let tools = self.shared.catalog.of_server(&client, &server, &address.tool).await;
+        let tools = self.tools_of(&client, &server, &address.tool).await;
         let tools = tools.map_err(at_gateway)?;
         let tool = tools.iter().find(|it| it.name == address.tool);
         let outcome = if tool.is_some() { "hit" } else { "miss" };

@@ -17,9 +17,9 @@ use tracing::{debug, warn};
 
 use crate::apply::{ApplyError, Done};
 use crate::plan::{Change, Policy, change};
+use crate::service::catalog::Catalog;
 use crate::service::metrics::{Metric, hashed};
 use crate::service::options::Options;
-use crate::service::tools::Catalog;
 
 /// A name can vanish between two requests, not again and again.
 const ATTEMPTS: usize = 3;
@@ -150,11 +150,15 @@ impl Shared {
         let each = stream::iter(definitions.to_vec()).map(|definition| async move { self.ensure(&definition).await });
         let results: Vec<_> = each.buffered(self.options.concurrency.max(1)).collect().await;
         let mut done = Vec::new();
-        let mut is_all_held = true;
+        let (mut is_all_held, mut has_changed) = (true, false);
         for (definition, result) in definitions.iter().zip(results) {
             is_all_held &= result.as_ref().is_ok_and(|(_, is_held)| *is_held);
             self.note(&definition.name, &result);
+            has_changed |= !matches!(result, Ok((Done::Kept, _)));
             done.push(result.map(|(done, _)| done));
+        }
+        if has_changed {
+            self.catalog.outdate();
         }
         // What was there already is not held yet. If that fails, the next check does it.
         let may_lease = self.held().tenure != Tenure::Unleased;
