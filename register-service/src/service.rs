@@ -6,6 +6,7 @@ mod catalog;
 pub(crate) mod changes;
 pub(crate) mod lease;
 pub(crate) mod metrics;
+mod observe;
 pub(crate) mod options;
 pub(crate) mod shutdown;
 pub(crate) mod start;
@@ -24,6 +25,7 @@ use tokio::task::JoinSet;
 use crate::apply::{ApplyError, Done};
 use crate::service::changes::Watch;
 use crate::service::lease::{Shared, Tenure, keep};
+use crate::service::observe::observe;
 use crate::service::options::{InvalidSetting, Options, client, invalid};
 use crate::service::start::{NotStarted, Started, Wanted};
 
@@ -63,7 +65,7 @@ pub struct RegisterService {
     shared: Arc<Shared>,
     ids: Mutex<BTreeMap<String, ServerName>>,
     watch: Watch,
-    /// The task that keeps what is registered. It ends with the service.
+    /// The tasks that keep what is registered and count what is connected. They end with the service.
     keeper: Mutex<JoinSet<()>>,
     /// The task that asks for the list of tools again.
     refresher: Mutex<JoinSet<()>>,
@@ -292,7 +294,10 @@ impl RegisterService {
     /// # }
     /// ```
     pub async fn wait_until_ready(&self, needs: &Needs, within: Duration) -> Readiness {
-        self.shared.client.wait_until_ready(needs, self.shared.options.poll_interval, within).await
+        let poll = self.shared.options.poll_interval;
+        let readiness = self.shared.client.wait_until_ready(needs, poll, within).await;
+        self.shared.count_ready(needs, &readiness);
+        readiness
     }
 
     /// Removes a registration, whoever made it. `false` if there was none.
@@ -362,6 +367,7 @@ impl RegisterService {
         let mut keeper = self.keeper.lock().unwrap_or_else(PoisonError::into_inner);
         if keeper.is_empty() {
             keeper.spawn(keep(Arc::clone(&self.shared)));
+            keeper.spawn(observe(Arc::clone(&self.shared)));
         }
     }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use futures_util::{StreamExt, stream};
 use proxy_client::{Client, Conditional, RegisteredLeased};
-use schemas::admin::{MAX_LEASE_TTL, MIN_TTL, Registration, Revision, State};
+use schemas::admin::{MAX_LEASE_TTL, MIN_TTL, Revision};
 use schemas::{Definition, Holder, ServerName};
 use tokio::sync::RwLock;
 use tokio::time::{sleep, timeout};
@@ -18,7 +18,7 @@ use tracing::{debug, warn};
 use crate::apply::{ApplyError, Done};
 use crate::plan::{Change, Policy, change};
 use crate::service::catalog::Catalog;
-use crate::service::metrics::{Metric, hashed};
+use crate::service::metrics::Metric;
 use crate::service::options::Options;
 
 /// A name can vanish between two requests, not again and again.
@@ -76,7 +76,7 @@ pub(super) struct Held {
     /// The servers that the worker speaks of.
     pub(super) needed: BTreeSet<ServerName>,
     /// Those of them that were connected when last seen.
-    connected: BTreeSet<ServerName>,
+    pub(super) connected: BTreeSet<ServerName>,
 }
 
 impl Shared {
@@ -118,23 +118,6 @@ impl Shared {
         }
     }
 
-    /// Measures which of the needed servers have come and gone since the last list.
-    pub(super) fn count_connected(&self, list: &[Registration]) {
-        let (came, went) = {
-            let mut held = self.held();
-            let is_connected = |it: &&Registration| it.status.status == State::Connected;
-            let names = list.iter().filter(is_connected).filter_map(|it| ServerName::stored(it.definition.name()).ok());
-            let now: BTreeSet<_> = names.filter(|name| held.needed.contains(name)).collect();
-            let before = std::mem::replace(&mut held.connected, now.clone());
-            (&now - &before, &before - &now)
-        };
-        let all = came.iter().map(|name| (name, 1.0)).chain(went.iter().map(|name| (name, -1.0)));
-        for (name, value) in all {
-            let id = hashed(name.as_str());
-            self.record(&Metric::SERVER_CONNECTIONS_ACTIVE, &[("server_id", &id)], value);
-        }
-    }
-
     /// Waits until no registration is under way.
     pub(super) async fn quiet(&self) {
         drop(self.turn.write().await);
@@ -150,15 +133,19 @@ impl Shared {
         let each = stream::iter(definitions.to_vec()).map(|definition| async move { self.ensure(&definition).await });
         let results: Vec<_> = each.buffered(self.options.concurrency.max(1)).collect().await;
         let mut done = Vec::new();
-        let (mut is_all_held, mut has_changed) = (true, false);
+        let (mut is_all_held, mut changed) = (true, BTreeSet::new());
         for (definition, result) in definitions.iter().zip(results) {
             is_all_held &= result.as_ref().is_ok_and(|(_, is_held)| *is_held);
             self.note(&definition.name, &result);
-            has_changed |= !matches!(result, Ok((Done::Kept, _)));
+            if matches!(result, Ok((Done::Created | Done::Updated { .. }, _))) {
+                changed.insert(definition.name.clone());
+            }
             done.push(result.map(|(done, _)| done));
         }
-        if has_changed {
+        if !changed.is_empty() {
             self.catalog.outdate();
+            // The gateway connects to them anew.
+            self.count(|connected| connected.retain(|name| !changed.contains(name)));
         }
         // What was there already is not held yet. If that fails, the next check does it.
         let may_lease = self.held().tenure != Tenure::Unleased;
@@ -297,6 +284,7 @@ impl Held {
     pub(super) fn forget_all(&mut self) {
         self.wanted.clear();
         self.pending.clear();
+        self.needed.clear();
     }
 
     /// Whether the worker holds leases, as far as is known: one whose taking was never answered counts.

@@ -43,7 +43,7 @@ pub struct Options {
     pub check_interval: Duration,
     /// How long a tool may run, unless a call says otherwise.
     pub call_timeout: Duration,
-    /// How often the gateway is asked by [`changes`](crate::RegisterService::changes).
+    /// How often the gateway is asked by [`changes`](crate::RegisterService::changes), and which servers are connected.
     pub watch_interval: Duration,
     /// Which tools are offered to models.
     pub selection: Selection,

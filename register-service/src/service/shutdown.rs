@@ -1,5 +1,6 @@
 //! A worker's end, within its deadline, whatever the gateway does.
 
+use std::collections::BTreeSet;
 use std::sync::PoisonError;
 use std::time::Duration;
 
@@ -74,6 +75,7 @@ impl RegisterService {
             held.forget_all();
             (held.created.iter().cloned().collect::<Vec<_>>(), held.may_hold())
         };
+        self.shared.count(BTreeSet::clear);
         // A registration under way would otherwise take a lease behind our back. A hung one must not take all the time.
         timeout_at(end - within / 2, self.shared.quiet()).await.ok();
         let leases = async {
