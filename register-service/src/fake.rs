@@ -153,6 +153,7 @@ fn answer(shared: &mut Shared, line: &str, body: &str) -> (u16, Value) {
             let tools: Vec<_> = shared.registered.iter().map(tool).collect();
             (200, json!({"count": tools.len(), "tools": tools}))
         }
+        ("POST", "/admin/tools/call", _) => (200, json!({"result": "done"})),
         ("POST", "/admin/mcps", _) => {
             let definition: Definition = serde_json::from_str(body).expect("a definition");
             if shared.registered.iter().any(|it| it.name == definition.name) {

@@ -128,8 +128,16 @@ impl RegisterService {
 
     /// A service with the settings that these variables hold, or nothing without `MCP_PROXY_URL`: then there is no
     /// gateway. See [`Options::from_lookup`] for the options, [`ClientBuilder`](proxy_client::ClientBuilder) for the
-    /// token and `MCP_CLIENT_TIMEOUT`. How requests are sent again, `LLM_RETRY_ATTEMPTS`, `LLM_RETRY_BACKOFF_BASE`,
-    /// `LLM_RETRY_BACKOFF_MAX`, `LLM_RETRY_JITTER` and `LLM_RETRY_JITTER_PERCENT` say.
+    /// token and `MCP_CLIENT_TIMEOUT`. What else is set of the client:
+    ///
+    /// | variable | default | what |
+    /// |---|---|---|
+    /// | `LLM_RETRY_ATTEMPTS` | 3 | how often a request is sent again that may be |
+    /// | `LLM_RETRY_BACKOFF_BASE`, `LLM_RETRY_BACKOFF_MAX` | `100ms`, `10s` | the wait before, which doubles, and the longest |
+    /// | `LLM_RETRY_JITTER`, `LLM_RETRY_JITTER_PERCENT` | `true`, 10 | by how much it varies |
+    /// | `MCP_PROXY_MAX_IDLE_CONNS`, `MCP_PROXY_MAX_IDLE_CONNS_PER_HOST` | 128 | connections that are kept; with one gateway the lower one counts, and 0 is the default |
+    /// | `MCP_PROXY_IDLE_CONN_TIMEOUT` | `20s` | how long; below what gateways keep them for |
+    /// | `MCP_PROXY_MAX_CONNS_PER_HOST` | | checked and without effect, which is logged: connections are not bounded, but what uses them is by `LLM_MAX_CONCURRENT_TOOLS` |
     ///
     /// ```
     /// use register_service::RegisterService;
@@ -141,9 +149,31 @@ impl RegisterService {
     /// # Ok::<(), register_service::InvalidSetting>(())
     /// ```
     pub fn from_lookup(lookup: impl Fn(&str) -> Option<String>) -> Result<Option<Self>, InvalidSetting> {
+        Self::from_lookup_with(lookup, |options| options)
+    }
+
+    /// The same, with those options that only code can set, or that it knows better.
+    ///
+    /// ```
+    /// use register_service::{Adopt, Naming, Options, RegisterService};
+    ///
+    /// let service = RegisterService::from_lookup_with(
+    ///     |name| std::env::var(name).ok(),
+    ///     |mut options| {
+    ///         options.selection.own = vec!["calculator".to_owned()];
+    ///         options.selection.naming = Naming::Qualified;
+    ///         Options { adopt: Adopt::Anything, ..options }
+    ///     },
+    /// )?;
+    /// # Ok::<(), register_service::InvalidSetting>(())
+    /// ```
+    pub fn from_lookup_with(
+        lookup: impl Fn(&str) -> Option<String>,
+        adjust: impl FnOnce(Options) -> Options,
+    ) -> Result<Option<Self>, InvalidSetting> {
         let Some(builder) = client(&lookup)? else { return Ok(None) };
         let client = builder.build().map_err(|error| invalid("MCP_PROXY_URL", error))?;
-        Ok(Some(Self::new(client, Options::from_lookup(lookup)?)))
+        Ok(Some(Self::new(client, adjust(Options::from_lookup(lookup)?))))
     }
 
     /// The client it uses, for whatever this service does not do.

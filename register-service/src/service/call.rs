@@ -10,7 +10,7 @@ use proxy_client::{ToolFailure, ToolOutcome};
 use schemas::ServerName;
 use schemas::admin::{Tool, ToolCall};
 use serde_json::value::RawValue;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 
 use crate::service::RegisterService;
 use crate::service::call::address::ToolAddress;
@@ -51,6 +51,14 @@ pub enum CallError {
         address: ToolAddress,
         /// What is wrong with them, for the model to read.
         problems: Vec<Problem>,
+    },
+    /// There was no turn for it in time. Nothing was sent.
+    #[error("{address} was not called: as many calls as may be are under way, {limit}")]
+    Busy {
+        /// The tool.
+        address: ToolAddress,
+        /// How many may be, by [`Options::max_concurrent_calls`](crate::Options::max_concurrent_calls).
+        limit: usize,
     },
     /// The gateway refused or did not answer.
     #[error("cannot call {address}")]
@@ -112,6 +120,7 @@ impl CallError {
         match self {
             Self::UnknownTool { .. } | Self::Arguments { .. } => CallErrorKind::Validation,
             Self::Failed { .. } => CallErrorKind::Execution,
+            Self::Busy { .. } => CallErrorKind::Timeout,
             Self::Gateway { source, .. } if source.is_timeout() => CallErrorKind::Timeout,
             Self::Gateway { source, .. } => match source.status() {
                 Some(400 | 404 | 413 | 422) => CallErrorKind::Validation,
@@ -139,7 +148,8 @@ impl CallErrorKind {
 
 impl RegisterService {
     /// Calls a tool with these arguments, as JSON text; an empty one is `{}`. They are checked against the tool's input
-    /// schema first. The call is sent once: again only if it provably did not reach the server.
+    /// schema first. The call is sent once: again only if it provably did not reach the server. While as many as may be
+    /// are under way, it waits for its turn.
     ///
     /// That a tool says it failed is an [answer](ToolAnswer::is_error), because a model can do something about it.
     ///
@@ -214,6 +224,9 @@ impl RegisterService {
             None if tools.is_empty() => {}
             None => return Err(unknown(address, &tools)),
         }
+        let limit = self.shared.options.max_concurrent_calls;
+        let busy = || CallError::Busy { address: address.clone(), limit };
+        let _turn = timeout_at(end, self.shared.calls.acquire()).await.map_err(|_elapsed| busy())?;
         let call = ToolCall { mcp_name: server.to_string(), tool_name: address.tool.clone(), arguments: Some(raw) };
         match self.shared.client.within(left()).call_tool(&call).await.map_err(at_gateway)? {
             ToolOutcome::Success(result) => Ok(ToolAnswer::new(result.answer())),

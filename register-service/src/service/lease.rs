@@ -11,7 +11,7 @@ use futures_util::{StreamExt, stream};
 use proxy_client::{Client, Conditional, RegisteredLeased};
 use schemas::admin::{MAX_LEASE_TTL, MIN_TTL, Revision};
 use schemas::{Definition, Holder, ServerName};
-use tokio::sync::RwLock;
+use tokio::sync::{RwLock, Semaphore};
 use tokio::time::{sleep, timeout};
 use tracing::{debug, warn};
 
@@ -56,6 +56,8 @@ pub(super) struct Shared {
     pub(super) options: Options,
     pub(super) holder: Holder,
     pub(super) catalog: Catalog,
+    /// One for each call of a tool that may be under way.
+    pub(super) calls: Semaphore,
     held: Mutex<Held>,
     /// Who registers one name has a share of it. Who says which names exactly are held has all of it: the names that
     /// are being registered meanwhile would be given back.
@@ -81,7 +83,9 @@ pub(super) struct Held {
 
 impl Shared {
     pub(super) fn new(client: Client, options: Options, holder: Holder) -> Self {
-        Self { client, options, holder, catalog: Catalog::default(), held: Mutex::default(), turn: RwLock::default() }
+        let calls = Semaphore::new(options.max_concurrent_calls.clamp(1, Semaphore::MAX_PERMITS));
+        let (catalog, held, turn) = Default::default();
+        Self { client, options, holder, catalog, calls, held, turn }
     }
 
     pub(super) fn held(&self) -> MutexGuard<'_, Held> {

@@ -51,12 +51,12 @@ async fn all_failures_are_told_and_none_stops_the_others() {
 }
 
 #[tokio::test]
-async fn at_most_five_are_registered_at_a_time() {
+async fn at_most_ten_are_registered_at_a_time() {
     let gateway = FakeGateway::start().await;
     gateway.pause(Duration::from_millis(20));
     let wanted: Vec<_> = (0..20).map(|index| stdio(&format!("s{index}"), "1")).collect();
     service(&gateway).ensure_all(&wanted).await.expect("ensured");
-    assert_eq!(gateway.most_under_way(), 5);
+    assert_eq!(gateway.most_under_way(), 10);
     assert_eq!(gateway.names().len(), 20);
 }
 
@@ -158,4 +158,46 @@ async fn who_insists_on_registrations_does_not_start_without_them() {
     let wanted = Wanted::new(vec![stdio("a", "1")]).with_optional([named("a")]);
     let failed = RegisterService::new(client, options).start(&wanted).await.expect_err("nobody is there");
     assert!(failed.to_string().starts_with("ready, without `a` (not registered); cannot connect"), "{failed}");
+}
+
+#[tokio::test]
+async fn calls_that_are_too_many_wait_for_their_turn() {
+    let gateway = FakeGateway::start().await;
+    gateway.put(stdio("a", "1"));
+    let service = RegisterService::new(gateway.client(), Options { max_concurrent_calls: 2, ..Options::default() });
+    service.tools().await.expect("tools");
+    gateway.pause(Duration::from_millis(50));
+    let address: crate::ToolAddress = "$mcp(a#t)".parse().expect("an address");
+    let calls = (0..6).map(|_| service.call(&address, "{}"));
+    assert!(futures_util::future::join_all(calls).await.iter().all(Result::is_ok));
+    assert_eq!(gateway.most_under_way(), 2);
+
+    gateway.pause(Duration::from_millis(400));
+    let two = async { tokio::join!(service.call(&address, ""), service.call(&address, "")) };
+    let late = async {
+        tokio::task::yield_now().await;
+        service.call_within(&address, "", Duration::from_millis(50)).await.expect_err("no turn")
+    };
+    let ((one, other), late) = tokio::join!(two, late);
+    assert!(one.is_ok() && other.is_ok());
+    assert_eq!(late.kind(), crate::CallErrorKind::Timeout);
+    assert_eq!(late.to_string(), "$mcp(a#t) was not called: as many calls as may be are under way, 2");
+}
+
+#[tokio::test]
+async fn who_sets_options_in_code_keeps_what_the_environment_says() {
+    let lookup = |name: &str| match name {
+        "MCP_PROXY_URL" => Some("127.0.0.1:1".to_owned()),
+        "LLM_RETRY_ATTEMPTS" => Some("0".to_owned()),
+        "LLM_DENIED_MCP_NAMES" => Some("shell".to_owned()),
+        _ => None,
+    };
+    let adjust = |options| Options { adopt: crate::Adopt::Anything, ..options };
+    let service = RegisterService::from_lookup_with(lookup, adjust).expect("settings").expect("a gateway");
+    let options = &service.shared.options;
+    assert_eq!(
+        (options.adopt, options.selection.denied.as_slice()),
+        (crate::Adopt::Anything, &["shell".to_owned()][..])
+    );
+    assert_eq!(service.health_check().await.expect_err("nobody is there").retries(), 0);
 }
