@@ -57,6 +57,7 @@ pub use crate::source::{File, read};
 pub use crate::template::Environment;
 pub use crate::template::dotenv::read_env_file;
 pub use crate::workflow::address::{GatewayUrl, InvalidGatewayUrl};
+pub use crate::workflow::given::{load_text, load_value};
 pub use crate::workflow::live::{Offer, check_tools};
 pub use crate::workflow::reference::ToolReference;
 pub use crate::workflow::{Desired, Entry, InvalidFiles, Loaded, Settings, Unset, Usage, load};

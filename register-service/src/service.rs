@@ -1,6 +1,7 @@
 //! What an engine's worker holds from start to stop: it makes sure of what its files declare, keeps it for as long as it
 //! lives, offers and calls the tools, and takes with it only what it brought.
 
+mod agent;
 pub(crate) mod call;
 mod catalog;
 pub(crate) mod changes;

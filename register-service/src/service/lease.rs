@@ -231,7 +231,7 @@ impl Shared {
     }
 
     /// Holds exactly what is wanted, for one more time to live. Says what of it the gateway does not have.
-    async fn hold(&self) -> Result<Vec<ServerName>, proxy_client::Error> {
+    pub(super) async fn hold(&self) -> Result<Vec<ServerName>, proxy_client::Error> {
         let ttl = self.ttl();
         let client = self.client.within((ttl / 3).max(MIN_TTL));
         if self.held().tenure != Tenure::Unleased {
@@ -284,6 +284,13 @@ pub(super) fn is_final(error: &ApplyError) -> bool {
 }
 
 impl Held {
+    /// Wants one name no more. Whether it was wanted.
+    pub(super) fn forget(&mut self, name: &ServerName) -> bool {
+        self.pending.remove(name);
+        self.needed.remove(name);
+        self.wanted.remove(name).is_some()
+    }
+
     /// Wants nothing any more.
     pub(super) fn forget_all(&mut self) {
         self.wanted.clear();

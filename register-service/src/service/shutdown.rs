@@ -80,7 +80,7 @@ impl RegisterService {
         timeout_at(end - within / 2, self.shared.quiet()).await.ok();
         let leases = async {
             match may_hold {
-                true => self.release(end).await,
+                true => self.release_all(end).await,
                 false => Ok(Vec::new()),
             }
         };
@@ -98,7 +98,7 @@ impl RegisterService {
         }
     }
 
-    async fn release(&self, end: Instant) -> Result<Vec<ServerName>, proxy_client::Error> {
+    async fn release_all(&self, end: Instant) -> Result<Vec<ServerName>, proxy_client::Error> {
         let released = match self.shared.client.within(left(end)).release(&self.shared.holder).await {
             Err(error) if error.is_unsupported() => return Ok(Vec::new()),
             released => released?,
