@@ -23,6 +23,7 @@ pub(crate) struct FakeGateway {
 struct Shared {
     registered: Vec<Definition>,
     requests: Vec<String>,
+    last_call: Value,
     faults: BTreeMap<String, u16>,
     /// Requests to this hang for ever.
     hangs: Option<String>,
@@ -77,6 +78,11 @@ impl FakeGateway {
 
     pub(crate) fn most_under_way(&self) -> usize {
         self.lock().most_under_way
+    }
+
+    /// The last call of a tool.
+    pub(crate) fn last_call(&self) -> Value {
+        self.lock().last_call.clone()
     }
 
     /// The requests since the last time this was asked.
@@ -153,7 +159,10 @@ fn answer(shared: &mut Shared, line: &str, body: &str) -> (u16, Value) {
             let tools: Vec<_> = shared.registered.iter().map(tool).collect();
             (200, json!({"count": tools.len(), "tools": tools}))
         }
-        ("POST", "/admin/tools/call", _) => (200, json!({"result": "done"})),
+        ("POST", "/admin/tools/call", _) => {
+            shared.last_call = serde_json::from_str(body).expect("a call");
+            (200, json!({"result": "done"}))
+        }
         ("POST", "/admin/mcps", _) => {
             let definition: Definition = serde_json::from_str(body).expect("a definition");
             if shared.registered.iter().any(|it| it.name == definition.name) {

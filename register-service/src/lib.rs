@@ -4,7 +4,8 @@
 //! `template` (its variables) -> `plan` (what has to change; pure) -> `apply` (the requests). Mistakes in files are
 //! values with a position, collected and reported together.
 //!
-//! An engine's worker does all of it, and lists and calls the tools, with a [`RegisterService`].
+//! An engine's worker does all of it, and lists and calls the tools, with a [`RegisterService`]. It needs no other
+//! dependency: [`proxy_client`] is the gateway's client, [`schemas`] has the types of what is registered.
 //!
 //! ```
 //! use register_service::{Environment, Policy, Settings, load, plan};
@@ -33,6 +34,8 @@ mod service;
 mod source;
 mod template;
 mod workflow;
+
+pub use {proxy_client, schemas};
 
 pub use crate::apply::{ApplyError, Done, Outcome, apply};
 pub use crate::diagnostic::{Code, Diagnostic, Location, Severity, UnknownCode};

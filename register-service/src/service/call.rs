@@ -9,6 +9,7 @@ use std::time::Duration;
 use proxy_client::{ToolFailure, ToolOutcome};
 use schemas::ServerName;
 use schemas::admin::{Tool, ToolCall};
+use serde::Serialize;
 use serde_json::value::RawValue;
 use tokio::time::{Instant, timeout_at};
 
@@ -164,7 +165,30 @@ impl RegisterService {
         self.call_within(address, arguments, self.shared.options.call_timeout).await
     }
 
-    /// The same, with another limit on how long it may take.
+    /// The same, with a value as the arguments: a map, a type of the engine's, what a template rendered to.
+    ///
+    /// ```no_run
+    /// use serde_json::json;
+    ///
+    /// # async fn run(service: register_service::RegisterService) -> Result<(), Box<dyn std::error::Error>> {
+    /// let answer = service.call_with(&"$mcp(search#web)".parse()?, &json!({ "query": "rust" })).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn call_with(
+        &self,
+        address: &ToolAddress,
+        arguments: &(impl Serialize + Sync + ?Sized),
+    ) -> Result<ToolAnswer, CallError> {
+        match serde_json::to_string(arguments) {
+            Ok(text) => self.call(address, &text).await,
+            Err(error) => {
+                Err(CallError::Arguments { address: address.clone(), problems: vec![Problem::of_text(&error)] })
+            }
+        }
+    }
+
+    /// The same as [`call`](Self::call), with another limit on how long it may take.
     ///
     /// ```no_run
     /// # use std::time::Duration;

@@ -201,3 +201,19 @@ async fn who_sets_options_in_code_keeps_what_the_environment_says() {
     );
     assert_eq!(service.health_check().await.expect_err("nobody is there").retries(), 0);
 }
+
+#[tokio::test]
+async fn a_value_is_called_with_as_its_text_would_be() {
+    let gateway = FakeGateway::start().await;
+    gateway.put(stdio("a", "1"));
+    let service = service(&gateway);
+    let address: crate::ToolAddress = "$mcp(a#t)".parse().expect("an address");
+    let arguments = BTreeMap::from([("query", "rust")]);
+    assert_eq!(service.call_with(&address, &arguments).await.expect("an answer").to_text(), "done");
+    assert_eq!(gateway.last_call()["arguments"], serde_json::json!({"query": "rust"}));
+    let told = |outcome: Result<crate::ToolAnswer, crate::CallError>| outcome.expect_err("no object").to_string();
+    let refused = "$mcp(a#t) does not take these arguments: ";
+    assert_eq!(told(service.call_with(&address, "text").await), format!("{refused}arguments are a JSON object"));
+    let no_json = BTreeMap::from([((1, 2), 3)]);
+    assert_eq!(told(service.call_with(&address, &no_json).await), format!("{refused}not JSON: key must be a string"));
+}
