@@ -78,12 +78,11 @@ fn service(cli: &Cli) -> Result<RegisterService> {
         "MCP_PROXY_URL" => Some(cli.proxy_url.clone()),
         name => std::env::var(name).ok(),
     };
-    let client = proxy_client::ClientBuilder::from_lookup(lookup)?.build()?;
-    let mut options = Options::from_lookup(lookup)?;
-    if let Some(patience) = cli.patience {
-        options.readiness_timeout = Duration::from_secs(patience);
-    }
-    Ok(RegisterService::new(client, options))
+    let adjust = |options: Options| Options {
+        readiness_timeout: cli.patience.map_or(options.readiness_timeout, Duration::from_secs),
+        ..options
+    };
+    RegisterService::from_lookup_with(lookup, adjust)?.context("no gateway is named")
 }
 
 /// All that a worker does until it is told to stop.

@@ -42,6 +42,8 @@ pub struct ClientBuilder {
     retries: u32,
     backoff: (Duration, Duration),
     jitter: u32,
+    max_idle: usize,
+    idle_timeout: Duration,
     user_agent: String,
 }
 
@@ -64,6 +66,8 @@ impl ClientBuilder {
             retries: 3,
             backoff: (Duration::from_millis(200), Duration::from_secs(2)),
             jitter: 10,
+            max_idle: MAX_IDLE_CONNECTIONS,
+            idle_timeout: IDLE_TIMEOUT,
             user_agent: USER_AGENT.to_owned(),
         }
     }
@@ -244,6 +248,38 @@ impl ClientBuilder {
         self
     }
 
+    /// How many connections are kept for requests to come; none if it is 0. 128 by default. How many there are at once is
+    /// not bounded: each request that is under way has one.
+    ///
+    /// ```
+    /// use proxy_client::Client;
+    ///
+    /// // For who asks now and then, at a gateway with many askers.
+    /// assert!(Client::builder("gateway:6001").max_idle_connections(2).build().is_ok());
+    /// ```
+    #[must_use]
+    pub fn max_idle_connections(mut self, count: usize) -> Self {
+        self.max_idle = count;
+        self
+    }
+
+    /// How long a connection is kept for requests to come. 20 s by default, which is shorter than gateways keep it: a
+    /// request on a connection that is just being closed is lost.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use proxy_client::Client;
+    ///
+    /// // Behind a balancer that drops what was silent for 10 s.
+    /// assert!(Client::builder("gateway:6001").idle_timeout(Duration::from_secs(8)).build().is_ok());
+    /// ```
+    #[must_use]
+    pub fn idle_timeout(mut self, timeout: Duration) -> Self {
+        self.idle_timeout = timeout;
+        self
+    }
+
     /// The `User-Agent`. This package's name and version by default.
     ///
     /// ```
@@ -284,8 +320,8 @@ impl ClientBuilder {
             .retry(reqwest::retry::never())
             .referer(false)
             .connect_timeout(CONNECT_TIMEOUT.min(self.timeout))
-            .pool_idle_timeout(IDLE_TIMEOUT)
-            .pool_max_idle_per_host(MAX_IDLE_CONNECTIONS)
+            .pool_idle_timeout(self.idle_timeout)
+            .pool_max_idle_per_host(self.max_idle)
             .user_agent(self.user_agent)
             .build()
             .map_err(|error| Error::invalid_because("cannot set up the HTTP client", error))?;

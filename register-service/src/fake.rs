@@ -23,6 +23,7 @@ pub(crate) struct FakeGateway {
 struct Shared {
     registered: Vec<Definition>,
     requests: Vec<String>,
+    last_call: Value,
     faults: BTreeMap<String, u16>,
     /// Requests to this hang for ever.
     hangs: Option<String>,
@@ -45,9 +46,14 @@ pub(crate) fn named(name: &str) -> ServerName {
 
 impl FakeGateway {
     pub(crate) async fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        Self::start_at("127.0.0.1:0", Vec::new()).await
+    }
+
+    /// At this address, with something registered already.
+    pub(crate) async fn start_at(address: &str, registered: Vec<Definition>) -> Self {
+        let listener = TcpListener::bind(address).await.expect("a port");
         let url = format!("http://{}", listener.local_addr().expect("an address"));
-        let shared = Arc::new(Mutex::new(Shared::default()));
+        let shared = Arc::new(Mutex::new(Shared { registered, ..Shared::default() }));
         let mut server = JoinSet::new();
         server.spawn(serve(listener, Arc::clone(&shared)));
         Self { url, shared, _server: Arc::new(server) }
@@ -72,6 +78,11 @@ impl FakeGateway {
 
     pub(crate) fn most_under_way(&self) -> usize {
         self.lock().most_under_way
+    }
+
+    /// The last call of a tool.
+    pub(crate) fn last_call(&self) -> Value {
+        self.lock().last_call.clone()
     }
 
     /// The requests since the last time this was asked.
@@ -141,6 +152,16 @@ fn answer(shared: &mut Shared, line: &str, body: &str) -> (u16, Value) {
         ("GET", "/admin/mcps", _) => {
             let list: Vec<_> = shared.registered.iter().map(registration).collect();
             (200, json!({"count": list.len(), "mcps": list}))
+        }
+        // One tool of each server.
+        ("GET", "/admin/tools", _) => {
+            let tool = |it: &Definition| json!({"mcpName": it.name.as_str(), "name": "t", "description": ""});
+            let tools: Vec<_> = shared.registered.iter().map(tool).collect();
+            (200, json!({"count": tools.len(), "tools": tools}))
+        }
+        ("POST", "/admin/tools/call", _) => {
+            shared.last_call = serde_json::from_str(body).expect("a call");
+            (200, json!({"result": "done"}))
         }
         ("POST", "/admin/mcps", _) => {
             let definition: Definition = serde_json::from_str(body).expect("a definition");

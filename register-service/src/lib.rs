@@ -4,7 +4,8 @@
 //! `template` (its variables) -> `plan` (what has to change; pure) -> `apply` (the requests). Mistakes in files are
 //! values with a position, collected and reported together.
 //!
-//! An engine's worker does all of it, and lists and calls the tools, with a [`RegisterService`].
+//! An engine's worker does all of it, and lists and calls the tools, with a [`RegisterService`]. It needs no other
+//! dependency: [`proxy_client`] is the gateway's client, [`schemas`] has the types of what is registered.
 //!
 //! ```
 //! use register_service::{Environment, Policy, Settings, load, plan};
@@ -34,6 +35,8 @@ mod source;
 mod template;
 mod workflow;
 
+pub use {proxy_client, schemas};
+
 pub use crate::apply::{ApplyError, Done, Outcome, apply, apply_together};
 pub use crate::diagnostic::{Code, Diagnostic, Location, Severity, UnknownCode};
 pub use crate::dump::dump;
@@ -58,6 +61,7 @@ pub use crate::source::{File, read};
 pub use crate::template::Environment;
 pub use crate::template::dotenv::read_env_file;
 pub use crate::workflow::address::{GatewayUrl, InvalidGatewayUrl};
+pub use crate::workflow::given::{load_text, load_value};
 pub use crate::workflow::live::{Offer, check_tools};
 pub use crate::workflow::reference::ToolReference;
 pub use crate::workflow::written::Written;

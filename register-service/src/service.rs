@@ -1,11 +1,14 @@
 //! What an engine's worker holds from start to stop: it makes sure of what its files declare, keeps it for as long as it
 //! lives, offers and calls the tools, and takes with it only what it brought.
 
+mod agent;
 pub(crate) mod call;
+mod catalog;
 pub(crate) mod changes;
 pub(crate) mod configured;
 pub(crate) mod lease;
 pub(crate) mod metrics;
+mod observe;
 pub(crate) mod options;
 pub(crate) mod shutdown;
 pub(crate) mod start;
@@ -24,6 +27,7 @@ use tokio::task::JoinSet;
 use crate::apply::{ApplyError, Done};
 use crate::service::changes::Watch;
 use crate::service::lease::{Shared, Tenure, keep};
+use crate::service::observe::observe;
 use crate::service::options::{InvalidSetting, Options, client, invalid};
 use crate::service::start::{NotStarted, Started, Wanted};
 
@@ -63,8 +67,10 @@ pub struct RegisterService {
     shared: Arc<Shared>,
     ids: Mutex<BTreeMap<String, ServerName>>,
     watch: Watch,
-    /// The task that keeps what is registered. It ends with the service.
+    /// The tasks that keep what is registered and count what is connected. They end with the service.
     keeper: Mutex<JoinSet<()>>,
+    /// The task that asks for the list of tools again.
+    refresher: Mutex<JoinSet<()>>,
 }
 
 /// Some of what was to be ensured was not. The rest was.
@@ -119,13 +125,21 @@ impl RegisterService {
         let holder = options.holder.clone().unwrap_or_else(draw);
         let shared = Arc::new(Shared::new(client, options, holder));
         let watch = Watch::new(Arc::clone(&shared));
-        Self { shared, ids: Mutex::default(), watch, keeper: Mutex::default() }
+        Self { shared, ids: Mutex::default(), watch, keeper: Mutex::default(), refresher: Mutex::default() }
     }
 
     /// A service with the settings that these variables hold, or nothing without `MCP_PROXY_URL`: then there is no
     /// gateway. See [`Options::from_lookup`] for the options, [`ClientBuilder`](proxy_client::ClientBuilder) for the
-    /// token and `MCP_CLIENT_TIMEOUT`. How requests are sent again, `LLM_RETRY_ATTEMPTS`, `LLM_RETRY_BACKOFF_BASE`,
-    /// `LLM_RETRY_BACKOFF_MAX`, `LLM_RETRY_JITTER` and `LLM_RETRY_JITTER_PERCENT` say.
+    /// token and `MCP_CLIENT_TIMEOUT`. What else is set of the client:
+    ///
+    /// | variable | default | what |
+    /// |---|---|---|
+    /// | `LLM_RETRY_ATTEMPTS` | 3 | how often a request is sent again that may be |
+    /// | `LLM_RETRY_BACKOFF_BASE`, `LLM_RETRY_BACKOFF_MAX` | `100ms`, `10s` | the wait before, which doubles, and the longest |
+    /// | `LLM_RETRY_JITTER`, `LLM_RETRY_JITTER_PERCENT` | `true`, 10 | by how much it varies |
+    /// | `MCP_PROXY_MAX_IDLE_CONNS`, `MCP_PROXY_MAX_IDLE_CONNS_PER_HOST` | 128 | connections that are kept; with one gateway the lower one counts, and 0 is the default |
+    /// | `MCP_PROXY_IDLE_CONN_TIMEOUT` | `20s` | how long; below what gateways keep them for |
+    /// | `MCP_PROXY_MAX_CONNS_PER_HOST` | | checked and without effect, which is logged: connections are not bounded, but what uses them is by `LLM_MAX_CONCURRENT_TOOLS` |
     ///
     /// ```
     /// use register_service::RegisterService;
@@ -137,9 +151,31 @@ impl RegisterService {
     /// # Ok::<(), register_service::InvalidSetting>(())
     /// ```
     pub fn from_lookup(lookup: impl Fn(&str) -> Option<String>) -> Result<Option<Self>, InvalidSetting> {
+        Self::from_lookup_with(lookup, |options| options)
+    }
+
+    /// The same, with those options that only code can set, or that it knows better.
+    ///
+    /// ```
+    /// use register_service::{Adopt, Naming, Options, RegisterService};
+    ///
+    /// let service = RegisterService::from_lookup_with(
+    ///     |name| std::env::var(name).ok(),
+    ///     |mut options| {
+    ///         options.selection.own = vec!["calculator".to_owned()];
+    ///         options.selection.naming = Naming::Qualified;
+    ///         Options { adopt: Adopt::Anything, ..options }
+    ///     },
+    /// )?;
+    /// # Ok::<(), register_service::InvalidSetting>(())
+    /// ```
+    pub fn from_lookup_with(
+        lookup: impl Fn(&str) -> Option<String>,
+        adjust: impl FnOnce(Options) -> Options,
+    ) -> Result<Option<Self>, InvalidSetting> {
         let Some(builder) = client(&lookup)? else { return Ok(None) };
         let client = builder.build().map_err(|error| invalid("MCP_PROXY_URL", error))?;
-        Ok(Some(Self::new(client, Options::from_lookup(lookup)?)))
+        Ok(Some(Self::new(client, adjust(Options::from_lookup(lookup)?))))
     }
 
     /// The client it uses, for whatever this service does not do.
@@ -206,6 +242,9 @@ impl RegisterService {
     /// server connected. Whatever comes late is waited for, up to [`Options::readiness_timeout`]; what only people can
     /// mend ends it at once.
     ///
+    /// Nothing waits for a gateway or a server that is not required. What could not be registered by the end, well or
+    /// not, is as soon as the gateway takes it; [`Started::pending`] names it.
+    ///
     /// ```no_run
     /// use register_service::Wanted;
     ///
@@ -223,6 +262,7 @@ impl RegisterService {
     pub async fn start(&self, wanted: &Wanted) -> Result<Started, NotStarted> {
         self.ids().extend(wanted.ids.clone());
         self.shared.held().needed.extend(wanted.needs.names().cloned());
+        self.keep();
         start::start(self, wanted, self.shared.options.readiness_timeout).await
     }
 
@@ -286,7 +326,10 @@ impl RegisterService {
     /// # }
     /// ```
     pub async fn wait_until_ready(&self, needs: &Needs, within: Duration) -> Readiness {
-        self.shared.client.wait_until_ready(needs, self.shared.options.poll_interval, within).await
+        let poll = self.shared.options.poll_interval;
+        let readiness = self.shared.client.wait_until_ready(needs, poll, within).await;
+        self.shared.count_ready(needs, &readiness);
+        readiness
     }
 
     /// Removes a registration, whoever made it. `false` if there was none.
@@ -306,6 +349,7 @@ impl RegisterService {
         match removed {
             Ok(removed) => {
                 self.shared.held().created.remove(name);
+                self.shared.catalog.outdate();
                 Ok(removed)
             }
             Err(error) => {
@@ -346,13 +390,17 @@ impl RegisterService {
     }
 
     pub(crate) async fn settle(&self, definitions: &[Definition]) -> Vec<Result<Done, ApplyError>> {
-        {
-            let mut keeper = self.keeper.lock().unwrap_or_else(PoisonError::into_inner);
-            if keeper.is_empty() {
-                keeper.spawn(keep(Arc::clone(&self.shared)));
-            }
-        }
+        self.keep();
         self.shared.settle(definitions).await
+    }
+
+    /// From now on what is wanted is kept at the gateway.
+    fn keep(&self) {
+        let mut keeper = self.keeper.lock().unwrap_or_else(PoisonError::into_inner);
+        if keeper.is_empty() {
+            keeper.spawn(keep(Arc::clone(&self.shared)));
+            keeper.spawn(observe(Arc::clone(&self.shared)));
+        }
     }
 
     fn ids(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, ServerName>> {

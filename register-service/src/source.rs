@@ -50,6 +50,8 @@ pub struct File {
     pub(crate) is_whole: bool,
     /// Whether something in them was not of the type that is read there, and was taken out.
     pub(crate) has_misfits: bool,
+    /// Whether it is no file, but was handed over by an engine, to be registered.
+    pub(crate) is_given: bool,
 }
 
 impl File {
@@ -104,10 +106,22 @@ impl File {
             documents,
             is_whole,
             has_misfits: false,
+            is_given: false,
         };
         let remark = |it: yaml::Malformed| Diagnostic::new(it.code, &file.at(it.span), it.message).hint_if(it.hint);
         let diagnostics = malformed.into_iter().map(remark).collect();
         (file, diagnostics)
+    }
+
+    /// What an engine has from elsewhere.
+    pub(crate) fn given(origin: &str, text: &str) -> (Self, Vec<Diagnostic>) {
+        let (file, diagnostics) = Self::parse(origin, origin, text);
+        (Self { is_given: true, ..file }, diagnostics)
+    }
+
+    /// Whether more may be declared than could be read here.
+    pub(crate) fn is_partial(&self) -> bool {
+        !self.is_whole || self.has_misfits || self.is_given
     }
 
     pub(crate) fn at(&self, span: Span) -> Location {

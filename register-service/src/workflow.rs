@@ -15,6 +15,7 @@ mod entry;
 mod faults;
 mod fields;
 pub(crate) mod gateway;
+pub(crate) mod given;
 mod header;
 mod identity;
 pub(crate) mod live;
@@ -198,7 +199,7 @@ pub(crate) fn interpret(
             }
             McpItem::Entry(entry) => entry,
         };
-        let by_default = governed.iter().any(|folder| lies_in(file.folder(), folder));
+        let by_default = file.is_given || governed.iter().any(|folder| lies_in(file.folder(), folder));
         let environment = environments.get(&(place.file, place.document)).unwrap_or(&settings.environment);
         let context = Context { file, settings, environment, by_default };
         let (usage, remarks) = entry::read(entry, node, &context);

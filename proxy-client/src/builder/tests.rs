@@ -108,3 +108,42 @@ fn the_deadline_is_twice_the_timeout_unless_set() {
     assert_eq!(client.deadline(), Duration::from_secs(14));
     assert_eq!(client.within(Duration::from_secs(1)).deadline(), Duration::from_secs(1));
 }
+
+/// How many connections two requests take that are a moment apart.
+async fn connections(adjust: impl FnOnce(ClientBuilder) -> ClientBuilder) -> usize {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 20\r\n\r\n{\"status\":\"healthy\"}";
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let client = adjust(Client::builder(listener.local_addr().unwrap().to_string())).build().unwrap();
+    let count = std::sync::atomic::AtomicUsize::new(0);
+    let serve = async {
+        let mut open = tokio::task::JoinSet::new();
+        loop {
+            let (mut connection, _) = listener.accept().await.unwrap();
+            count.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+            open.spawn(async move {
+                let mut buffer = [0; 1024];
+                while connection.read(&mut buffer).await.is_ok_and(|read| read > 0) {
+                    connection.write_all(ANSWER).await.unwrap();
+                }
+            });
+        }
+    };
+    let ask = async {
+        client.health().await.unwrap();
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        client.health().await.unwrap();
+    };
+    tokio::select! {
+        () = serve => {}
+        () = ask => {}
+    }
+    count.into_inner()
+}
+
+#[tokio::test]
+async fn connections_are_kept_as_many_and_as_long_as_it_is_said() {
+    assert_eq!(connections(|builder| builder).await, 1);
+    assert_eq!(connections(|builder| builder.max_idle_connections(0)).await, 2);
+    assert_eq!(connections(|builder| builder.idle_timeout(Duration::from_millis(1))).await, 2);
+}

@@ -177,13 +177,8 @@ async fn change(admin: &Admin, definition: Definition, stored: &Registration, te
     };
     let name = definition.name.clone();
     let expires_at = Wish::grant(terms.wish, admin, &name);
-    if is_current && is_only_relabelled(&definition, &stored.definition) && admin.upstreams.get(name.as_str()).is_some()
-    {
-        info!(upstream = %name, "tags changed");
-    } else if is_current {
-        // Started even if it cannot be: the program may appear later, and the status says what is wrong until then.
-        admin.upstreams.start(definition);
-        info!(upstream = %name, "definition changed");
+    if is_current {
+        start_changed(admin, definition, &stored.definition);
     }
     let answer = Acknowledgement { message: message.to_owned(), name: name.into(), warning, expires_at };
     tagged(status, revision, answer)
@@ -215,6 +210,18 @@ pub(super) async fn remove(State(admin): Shared, Path(name): Path<String>, heade
 
 pub(super) fn is_process(definition: &Definition) -> bool {
     matches!(definition.transport, Transport::Stdio(_))
+}
+
+/// Starts an upstream anew where what runs has changed.
+pub(super) fn start_changed(admin: &Admin, definition: Definition, before: &Definition) {
+    let name = definition.name.clone();
+    if is_only_relabelled(&definition, before) && admin.upstreams.get(name.as_str()).is_some() {
+        info!(upstream = %name, "tags changed");
+        return;
+    }
+    // Started even if it cannot be: the program may appear later, and the status says what is wrong until then.
+    admin.upstreams.start(definition);
+    info!(upstream = %name, "definition changed");
 }
 
 /// Whether nothing differs but tags, which only people read: what runs need not be started again for another owner.

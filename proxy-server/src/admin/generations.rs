@@ -14,7 +14,7 @@ use schemas::admin::{
 use schemas::{Definition, ServerName};
 use tracing::info;
 
-use crate::admin::definitions::{is_process, keep_redacted, nothing_redacted};
+use crate::admin::definitions::{is_process, keep_redacted, nothing_redacted, start_changed};
 use crate::admin::problem::{bad_request, denied, failed};
 use crate::admin::{Admin, Shared, body};
 use crate::error::Chain;
@@ -26,7 +26,10 @@ enum Step {
     /// It was made before: this is its answer once more.
     Made(Changed),
     Create(Definition),
-    Update(Definition),
+    Update {
+        definition: Definition,
+        before: Box<Definition>,
+    },
     Delete(ServerName),
 }
 
@@ -112,7 +115,10 @@ fn step(admin: &Admin, change: &Change, stored: Option<Registration>) -> Result<
             let starts = is_process(&stored.definition) || is_process(definition);
             match keep_redacted(definition.clone(), &stored) {
                 Ok(definition) if is_made(&stored, &definition) => Ok((made(&stored), false)),
-                Ok(definition) => current.map(|()| (Step::Update(definition), starts)),
+                Ok(definition) => {
+                    let before = Box::new(stored.definition);
+                    current.map(|()| (Step::Update { definition, before }, starts))
+                }
                 // What is to be kept may have been there in the state that was meant.
                 Err(error) => Err(current.err().unwrap_or_else(|| unusable(&error))),
             }
@@ -155,36 +161,35 @@ impl Step {
     fn name(&self) -> &str {
         match self {
             Self::Made(Changed { name, .. }) | Self::Delete(name) => name.as_str(),
-            Self::Create(definition) | Self::Update(definition) => definition.name.as_str(),
+            Self::Create(definition) | Self::Update { definition, .. } => definition.name.as_str(),
         }
     }
 
     async fn carry_out(self, admin: &Admin) -> Result<Changed, RegistryError> {
-        let registration = match self {
+        let (name, revision, warning) = match self {
             Self::Made(changed) => return Ok(changed),
             Self::Delete(name) => {
                 admin.registry.delete(name.as_str()).await?;
                 admin.upstreams.retire(name.as_str());
                 admin.leases().forget(name.as_str());
                 info!(upstream = %name, "deregistered");
-                return Ok(Changed { name, revision: None, warning: None });
+                (name, None, None)
             }
-            Self::Create(definition) => admin.registry.create(definition, Tenure::Permanent).await?,
-            Self::Update(definition) => {
+            Self::Create(definition) => {
                 let name = definition.name.clone();
-                let updated = admin.registry.update(definition, Tenure::Permanent).await?;
-                match updated {
-                    Some(registration) => registration,
-                    None => return Ok(Changed { name, revision: None, warning: None }),
-                }
+                let registration = admin.registry.create(definition.clone(), Tenure::Permanent).await?;
+                admin.upstreams.start(definition);
+                info!(upstream = %name, "registered");
+                (name, Some(registration.revision), None)
+            }
+            Self::Update { definition, before } => {
+                let name = definition.name.clone();
+                let updated = admin.registry.update(definition.clone(), Tenure::Permanent).await?;
+                let warning = admin.upstreams.check(&definition).err().map(|error| Chain(&error).to_string());
+                start_changed(admin, definition, &before);
+                (name, updated.map(|registration| registration.revision), warning)
             }
         };
-        let Registration { definition, revision, .. } = registration;
-        let warning = admin.upstreams.check(&definition).err().map(|error| Chain(&error).to_string());
-        let name = definition.name.clone();
-        // Started even if it cannot be: the program may appear later, and the status says what is wrong until then.
-        admin.upstreams.start(definition);
-        info!(upstream = %name, "registered or changed with others");
-        Ok(Changed { name, revision: Some(revision), warning })
+        Ok(Changed { name, revision, warning })
     }
 }

@@ -9,8 +9,9 @@ use std::time::Duration;
 use proxy_client::{ToolFailure, ToolOutcome};
 use schemas::ServerName;
 use schemas::admin::{Tool, ToolCall};
+use serde::Serialize;
 use serde_json::value::RawValue;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 
 use crate::service::RegisterService;
 use crate::service::call::address::ToolAddress;
@@ -51,6 +52,14 @@ pub enum CallError {
         address: ToolAddress,
         /// What is wrong with them, for the model to read.
         problems: Vec<Problem>,
+    },
+    /// There was no turn for it in time. Nothing was sent.
+    #[error("{address} was not called: as many calls as may be are under way, {limit}")]
+    Busy {
+        /// The tool.
+        address: ToolAddress,
+        /// How many may be, by [`Options::max_concurrent_calls`](crate::Options::max_concurrent_calls).
+        limit: usize,
     },
     /// The gateway refused or did not answer.
     #[error("cannot call {address}")]
@@ -112,6 +121,7 @@ impl CallError {
         match self {
             Self::UnknownTool { .. } | Self::Arguments { .. } => CallErrorKind::Validation,
             Self::Failed { .. } => CallErrorKind::Execution,
+            Self::Busy { .. } => CallErrorKind::Timeout,
             Self::Gateway { source, .. } if source.is_timeout() => CallErrorKind::Timeout,
             Self::Gateway { source, .. } => match source.status() {
                 Some(400 | 404 | 413 | 422) => CallErrorKind::Validation,
@@ -139,7 +149,8 @@ impl CallErrorKind {
 
 impl RegisterService {
     /// Calls a tool with these arguments, as JSON text; an empty one is `{}`. They are checked against the tool's input
-    /// schema first. The call is sent once: again only if it provably did not reach the server.
+    /// schema first. The call is sent once: again only if it provably did not reach the server. While as many as may be
+    /// are under way, it waits for its turn.
     ///
     /// That a tool says it failed is an [answer](ToolAnswer::is_error), because a model can do something about it.
     ///
@@ -154,7 +165,30 @@ impl RegisterService {
         self.call_within(address, arguments, self.shared.options.call_timeout).await
     }
 
-    /// The same, with another limit on how long it may take.
+    /// The same, with a value as the arguments: a map, a type of the engine's, what a template rendered to.
+    ///
+    /// ```no_run
+    /// use serde_json::json;
+    ///
+    /// # async fn run(service: register_service::RegisterService) -> Result<(), Box<dyn std::error::Error>> {
+    /// let answer = service.call_with(&"$mcp(search#web)".parse()?, &json!({ "query": "rust" })).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn call_with(
+        &self,
+        address: &ToolAddress,
+        arguments: &(impl Serialize + Sync + ?Sized),
+    ) -> Result<ToolAnswer, CallError> {
+        match serde_json::to_string(arguments) {
+            Ok(text) => self.call(address, &text).await,
+            Err(error) => {
+                Err(CallError::Arguments { address: address.clone(), problems: vec![Problem::of_text(&error)] })
+            }
+        }
+    }
+
+    /// The same as [`call`](Self::call), with another limit on how long it may take.
     ///
     /// ```no_run
     /// # use std::time::Duration;
@@ -202,7 +236,7 @@ impl RegisterService {
         let left = || end.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
         let client = self.shared.client.within(left().min(self.shared.options.readiness_timeout));
         let start = Instant::now();
-        let tools = self.shared.catalog.of_server(&client, &server, &address.tool).await;
+        let tools = self.tools_of(&client, &server, &address.tool).await;
         let tools = tools.map_err(at_gateway)?;
         let tool = tools.iter().find(|it| it.name == address.tool);
         let outcome = if tool.is_some() { "hit" } else { "miss" };
@@ -214,6 +248,9 @@ impl RegisterService {
             None if tools.is_empty() => {}
             None => return Err(unknown(address, &tools)),
         }
+        let limit = self.shared.options.max_concurrent_calls;
+        let busy = || CallError::Busy { address: address.clone(), limit };
+        let _turn = timeout_at(end, self.shared.calls.acquire()).await.map_err(|_elapsed| busy())?;
         let call = ToolCall { mcp_name: server.to_string(), tool_name: address.tool.clone(), arguments: Some(raw) };
         match self.shared.client.within(left()).call_tool(&call).await.map_err(at_gateway)? {
             ToolOutcome::Success(result) => Ok(ToolAnswer::new(result.answer())),

@@ -253,7 +253,7 @@ async fn look_on(shared: Arc<Shared>, sender: watch::Sender<Option<Arc<Seen>>>) 
 
 /// What is there now. A gateway that does not answer changes nothing else: what it has is not known to have gone.
 async fn look(shared: &Shared, before: Seen) -> Seen {
-    let client = shared.client.within(LOOK);
+    let (client, edition) = (shared.client.within(LOOK), shared.catalog.edition());
     let answers = async { tokio::try_join!(client.list(), client.list_tools()) };
     let (registrations, tools) = match answers.await {
         Ok(answers) => answers,
@@ -274,7 +274,7 @@ async fn look(shared: &Shared, before: Seen) -> Seen {
     let of_ours = |tool: &&Tool| servers.keys().any(|name| name.as_str() == tool.mcp_name);
     let address = |tool: &Tool| ToolAddress { server: tool.mcp_name.clone(), tool: tool.name.clone() };
     let described = tools.iter().filter(of_ours).map(|tool| (address(tool), digest(tool))).collect();
-    shared.catalog.put(Arc::new(tools)).await;
+    shared.catalog.put(edition, tools);
     Seen { is_there: true, servers, tools: described }
 }
 

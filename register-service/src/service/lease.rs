@@ -9,18 +9,18 @@ use std::time::Duration;
 
 use futures_util::{StreamExt, stream};
 use proxy_client::{Client, Conditional, RegisteredLeased};
-use schemas::admin::{MAX_LEASE_TTL, MIN_TTL, Registration, Revision, State};
+use schemas::admin::{MAX_LEASE_TTL, MIN_TTL, Revision};
 use schemas::{Definition, Holder, ServerName};
-use tokio::sync::RwLock;
+use tokio::sync::{RwLock, Semaphore};
 use tokio::time::{sleep, timeout};
 use tracing::{debug, warn};
 
 use crate::apply::{ApplyError, Done};
 use crate::plan::{Change, Policy, change};
+use crate::service::catalog::Catalog;
 use crate::service::chain;
-use crate::service::metrics::{Metric, hashed};
+use crate::service::metrics::Metric;
 use crate::service::options::Options;
-use crate::service::tools::Catalog;
 
 /// A name can vanish between two requests, not again and again.
 const ATTEMPTS: usize = 3;
@@ -57,6 +57,8 @@ pub(super) struct Shared {
     pub(super) options: Options,
     pub(super) holder: Holder,
     pub(super) catalog: Catalog,
+    /// One for each call of a tool that may be under way.
+    pub(super) calls: Semaphore,
     held: Mutex<Held>,
     /// Who registers one name has a share of it. Who says which names exactly are held has all of it: the names that
     /// are being registered meanwhile would be given back.
@@ -67,22 +69,48 @@ pub(super) struct Shared {
 pub(super) struct Held {
     /// What the gateway is to have.
     pub(super) wanted: BTreeMap<ServerName, Definition>,
+    /// What of it could not be made sure of yet. What the gateway has by that name may be something else.
+    pending: BTreeSet<ServerName>,
+    /// How many requests may have taken a lease: all but those that reached nobody.
+    asked: usize,
     /// What this worker created at a gateway without leases.
     pub(super) created: BTreeSet<ServerName>,
     pub(super) tenure: Tenure,
     /// The servers that the worker speaks of.
     pub(super) needed: BTreeSet<ServerName>,
     /// Those of them that were connected when last seen.
-    connected: BTreeSet<ServerName>,
+    pub(super) connected: BTreeSet<ServerName>,
 }
 
 impl Shared {
     pub(super) fn new(client: Client, options: Options, holder: Holder) -> Self {
-        Self { client, options, holder, catalog: Catalog::default(), held: Mutex::default(), turn: RwLock::default() }
+        let calls = Semaphore::new(options.max_concurrent_calls.clamp(1, Semaphore::MAX_PERMITS));
+        let (catalog, held, turn) = Default::default();
+        Self { client, options, holder, catalog, calls, held, turn }
     }
 
     pub(super) fn held(&self) -> MutexGuard<'_, Held> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Leaves these to the task that keeps what is registered.
+    pub(super) fn postpone(&self, definitions: &[Definition]) {
+        let mut held = self.held();
+        held.pending.extend(definitions.iter().map(|it| it.name.clone()));
+        held.wanted.extend(definitions.iter().map(|it| (it.name.clone(), it.clone())));
+    }
+
+    /// Sends a request that may take a lease.
+    async fn ask<T>(
+        &self,
+        request: impl Future<Output = Result<T, proxy_client::Error>>,
+    ) -> Result<T, proxy_client::Error> {
+        self.held().asked += 1;
+        let outcome = request.await;
+        if outcome.as_ref().is_err_and(proxy_client::Error::is_unreachable) {
+            self.held().asked -= 1;
+        }
+        outcome
     }
 
     fn ttl(&self) -> Duration {
@@ -92,23 +120,6 @@ impl Shared {
     pub(super) fn record(&self, metric: &Metric, labels: &[(&'static str, &str)], value: f64) {
         if let Some(metrics) = &self.options.metrics {
             metrics.record(metric, labels, value);
-        }
-    }
-
-    /// Measures which of the needed servers have come and gone since the last list.
-    pub(super) fn count_connected(&self, list: &[Registration]) {
-        let (came, went) = {
-            let mut held = self.held();
-            let is_connected = |it: &&Registration| it.status.status == State::Connected;
-            let names = list.iter().filter(is_connected).filter_map(|it| ServerName::stored(it.definition.name()).ok());
-            let now: BTreeSet<_> = names.filter(|name| held.needed.contains(name)).collect();
-            let before = std::mem::replace(&mut held.connected, now.clone());
-            (&now - &before, &before - &now)
-        };
-        let all = came.iter().map(|name| (name, 1.0)).chain(went.iter().map(|name| (name, -1.0)));
-        for (name, value) in all {
-            let id = hashed(name.as_str());
-            self.record(&Metric::SERVER_CONNECTIONS_ACTIVE, &[("server_id", &id)], value);
         }
     }
 
@@ -127,14 +138,19 @@ impl Shared {
         let each = stream::iter(definitions.to_vec()).map(|definition| async move { self.ensure(&definition).await });
         let results: Vec<_> = each.buffered(self.options.concurrency.max(1)).collect().await;
         let mut done = Vec::new();
-        let mut is_all_held = true;
+        let (mut is_all_held, mut changed) = (true, BTreeSet::new());
         for (definition, result) in definitions.iter().zip(results) {
             is_all_held &= result.as_ref().is_ok_and(|(_, is_held)| *is_held);
-            // Asking again and again would not change that.
-            if result.as_ref().is_err_and(is_final) {
-                self.held().wanted.remove(&definition.name);
+            self.note(&definition.name, &result);
+            if matches!(result, Ok((Done::Created | Done::Updated { .. }, _))) {
+                changed.insert(definition.name.clone());
             }
             done.push(result.map(|(done, _)| done));
+        }
+        if !changed.is_empty() {
+            self.catalog.outdate();
+            // The gateway connects to them anew.
+            self.count(|connected| connected.retain(|name| !changed.contains(name)));
         }
         // What was there already is not held yet. If that fails, the next check does it.
         let may_lease = self.held().tenure != Tenure::Unleased;
@@ -145,6 +161,19 @@ impl Shared {
             warn!(error = chain(&error), "leases cannot be taken yet");
         }
         done
+    }
+
+    fn note<T>(&self, name: &ServerName, result: &Result<T, ApplyError>) {
+        let mut held = self.held();
+        match result {
+            Ok(_) => drop(held.pending.remove(name)),
+            // Asking again and again would not change that.
+            Err(error) if is_final(error) => {
+                held.pending.remove(name);
+                held.wanted.remove(name);
+            }
+            Err(_) => drop(held.pending.insert(name.clone())),
+        }
     }
 
     /// Creates, replaces or leaves alone, and says whether there is a lease on it then.
@@ -174,7 +203,7 @@ impl Shared {
 
     async fn create(&self, definition: &Definition) -> Result<(Done, bool), ApplyError> {
         let name = &definition.name;
-        let registered = self.client.register_leased(definition, &self.holder, self.ttl()).await;
+        let registered = self.ask(self.client.register_leased(definition, &self.holder, self.ttl())).await;
         match registered.map_err(ApplyError::at_gateway("register", name))? {
             RegisteredLeased::Created { .. } => {
                 self.learn(Tenure::Leased);
@@ -191,7 +220,7 @@ impl Shared {
 
     async fn update(&self, definition: &Definition, revision: Option<Revision>) -> Result<(Done, bool), ApplyError> {
         let name = &definition.name;
-        match self.client.update_leased(definition, revision, &self.holder, self.ttl()).await {
+        match self.ask(self.client.update_leased(definition, revision, &self.holder, self.ttl())).await {
             Ok(Conditional::Done(updated)) => {
                 let is_held = updated.revision.is_some();
                 Ok((Done::Updated { warning: updated.warning }, is_held))
@@ -203,14 +232,14 @@ impl Shared {
     }
 
     /// Holds exactly what is wanted, for one more time to live. Says what of it the gateway does not have.
-    async fn hold(&self) -> Result<Vec<ServerName>, proxy_client::Error> {
+    pub(super) async fn hold(&self) -> Result<Vec<ServerName>, proxy_client::Error> {
         let ttl = self.ttl();
         let client = self.client.within((ttl / 3).max(MIN_TTL));
         if self.held().tenure != Tenure::Unleased {
             let leased = match timeout(ttl / 3, self.turn.write()).await {
                 Ok(_all) => {
                     let names: Vec<_> = self.held().wanted.keys().cloned().collect();
-                    client.lease(&self.holder, ttl, &names).await
+                    self.ask(client.lease(&self.holder, ttl, &names)).await
                 }
                 // A registration takes its time, and what is held must not end meanwhile.
                 Err(_elapsed) => client.renew_leases(&self.holder, ttl).await,
@@ -255,7 +284,33 @@ pub(super) fn is_final(error: &ApplyError) -> bool {
     }
 }
 
-/// Renews the leases, and registers again what the gateway has lost, for as long as the service lives.
+impl Held {
+    /// Wants one name no more. Whether it was wanted.
+    pub(super) fn forget(&mut self, name: &ServerName) -> bool {
+        self.pending.remove(name);
+        self.needed.remove(name);
+        self.wanted.remove(name).is_some()
+    }
+
+    /// Wants nothing any more.
+    pub(super) fn forget_all(&mut self) {
+        self.wanted.clear();
+        self.pending.clear();
+        self.needed.clear();
+    }
+
+    /// Whether the worker holds leases, as far as is known: one whose taking was never answered counts.
+    pub(super) fn may_hold(&self) -> bool {
+        match self.tenure {
+            Tenure::Leased => true,
+            Tenure::Unknown => self.asked > 0,
+            Tenure::Unleased => false,
+        }
+    }
+}
+
+/// Renews the leases, registers what could not be until now, and registers again what the gateway has lost, for as long
+/// as the service lives.
 pub(super) async fn keep(shared: Arc<Shared>) {
     let longest = shared.ttl() / 3;
     let usual = shared.options.check_interval.clamp(SHORTEST_PAUSE, longest);
@@ -278,19 +333,20 @@ pub(super) async fn keep(shared: Arc<Shared>) {
     }
 }
 
-/// Registers again what is wanted and missing. Whether there is nothing left to do.
+/// Registers what is wanted and missing, or was not made sure of yet. Whether there is nothing left to do.
 async fn restore(shared: &Shared, missing: &[ServerName]) -> bool {
     let lost: Vec<Definition> = {
         let held = shared.held();
-        missing.iter().filter_map(|name| held.wanted.get(name)).cloned().collect()
+        let is_lost = |name: &ServerName| missing.contains(name) || held.pending.contains(name);
+        held.wanted.iter().filter(|(name, _)| is_lost(name)).map(|(_, definition)| definition.clone()).collect()
     };
     if lost.is_empty() {
         return true;
     }
-    warn!(upstreams = lost.len(), "the gateway has lost registrations; they are made again");
+    warn!(upstreams = lost.len(), "the gateway lacks registrations; they are made now");
     let failures: Vec<ApplyError> = shared.settle(&lost).await.into_iter().filter_map(Result::err).collect();
     for failure in &failures {
-        warn!(upstream = %failure.name(), error = chain(failure), "cannot be registered again");
+        warn!(upstream = %failure.name(), error = chain(failure), "cannot be registered");
     }
     failures.is_empty()
 }

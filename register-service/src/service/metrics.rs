@@ -136,7 +136,8 @@ impl Metric {
         help: "calls of tools that failed",
     };
 
-    /// Which of the needed servers are connected: 1 when one comes, -1 when it goes.
+    /// Which of the needed servers are connected: 1 when one comes, -1 when it goes, with the gateway or at the end of
+    /// the worker too.
     ///
     /// ```
     /// # use register_service::{Metric, MetricKind};

@@ -1,14 +1,16 @@
 //! How a worker works, in code or by the variables that Compozy's engine reads.
 
+mod client;
+
 use std::sync::Arc;
 use std::time::Duration;
 
-use proxy_client::ClientBuilder;
 use schemas::admin::{MAX_LEASE_TTL, MIN_TTL};
 use schemas::{Holder, Owner, parse_duration};
 
 use crate::plan::Adopt;
 use crate::service::metrics::Metrics;
+pub(super) use crate::service::options::client::client;
 use crate::service::tools::Selection;
 
 /// How a [`RegisterService`](crate::RegisterService) works.
@@ -19,7 +21,7 @@ use crate::service::tools::Selection;
 /// use register_service::Options;
 ///
 /// let options = Options { lease_ttl: Duration::from_secs(60), ..Options::default() };
-/// assert_eq!(options.concurrency, 5);
+/// assert_eq!((options.concurrency, options.max_concurrent_calls), (10, 10));
 /// ```
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -30,6 +32,8 @@ pub struct Options {
     pub adopt: Adopt,
     /// How many registrations are under way at once; at least one.
     pub concurrency: usize,
+    /// How many calls of tools are under way at once; at least one. Others wait for their turn, within their time.
+    pub max_concurrent_calls: usize,
     /// How often the gateway is asked while waiting for it.
     pub poll_interval: Duration,
     /// How long a start may wait until what is required is connected.
@@ -43,7 +47,7 @@ pub struct Options {
     pub check_interval: Duration,
     /// How long a tool may run, unless a call says otherwise.
     pub call_timeout: Duration,
-    /// How often the gateway is asked by [`changes`](crate::RegisterService::changes).
+    /// How often the gateway is asked by [`changes`](crate::RegisterService::changes), and which servers are connected.
     pub watch_interval: Duration,
     /// Which tools are offered to models.
     pub selection: Selection,
@@ -77,7 +81,8 @@ impl Default for Options {
         Self {
             owner: Owner::default(),
             adopt: Adopt::Unowned,
-            concurrency: 5,
+            concurrency: 10,
+            max_concurrent_calls: 10,
             poll_interval: Duration::from_millis(200),
             readiness_timeout: Duration::from_secs(60),
             holder: None,
@@ -103,7 +108,7 @@ impl Options {
     /// | `MCP_PROXY_OWNER`, `MCP_PROXY_HOLDER` | [`owner`](Self::owner), [`holder`](Self::holder) |
     /// | `LLM_ALLOWED_MCP_NAMES`, `LLM_DENIED_MCP_NAMES` | the lists of [`selection`](Self::selection), separated by commas |
     /// | `LLM_FAIL_ON_MCP_REGISTRATION_ERROR` | [`fail_on_registration_error`](Self::fail_on_registration_error) |
-    /// | `LLM_MAX_CONCURRENT_TOOLS` | [`concurrency`](Self::concurrency); 0 is the default |
+    /// | `LLM_MAX_CONCURRENT_TOOLS` | [`max_concurrent_calls`](Self::max_concurrent_calls) and [`concurrency`](Self::concurrency); 0 is the default, 10 |
     /// | `LLM_TIMEOUT` | [`call_timeout`](Self::call_timeout) |
     /// | `MCP_HEADER_TEMPLATE_STRICT` | checked and without effect: here every template is strict |
     ///
@@ -122,12 +127,13 @@ impl Options {
     pub fn from_lookup(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, InvalidSetting> {
         let read = Variables(&lookup);
         let default = Self::default();
-        let concurrency = read.number("LLM_MAX_CONCURRENT_TOOLS")?.filter(|count| *count > 0);
+        let at_once = read.count("LLM_MAX_CONCURRENT_TOOLS")?;
         read.flag("MCP_HEADER_TEMPLATE_STRICT")?;
         let options = Self {
             owner: read.parsed("MCP_PROXY_OWNER")?.unwrap_or(default.owner),
             holder: read.parsed("MCP_PROXY_HOLDER")?,
-            concurrency: concurrency.map_or(default.concurrency, |count| count as usize),
+            concurrency: at_once.unwrap_or(default.concurrency),
+            max_concurrent_calls: at_once.unwrap_or(default.max_concurrent_calls),
             poll_interval: read.duration("MCP_READINESS_POLL_INTERVAL")?.unwrap_or(default.poll_interval),
             readiness_timeout: read.duration("MCP_READINESS_TIMEOUT")?.unwrap_or(default.readiness_timeout),
             lease_ttl: read.duration("MCP_PROXY_LEASE_TTL")?.unwrap_or(default.lease_ttl),
@@ -145,36 +151,6 @@ impl Options {
         }
         Ok(options)
     }
-}
-
-/// A client with the settings of these variables: those of [`ClientBuilder::from_lookup`], and `LLM_RETRY_ATTEMPTS`,
-/// `LLM_RETRY_BACKOFF_BASE`, `LLM_RETRY_BACKOFF_MAX`, `LLM_RETRY_JITTER` and `LLM_RETRY_JITTER_PERCENT`. None without
-/// `MCP_PROXY_URL`: then there is no gateway, and nothing is registered.
-pub(super) fn client(lookup: &impl Fn(&str) -> Option<String>) -> Result<Option<ClientBuilder>, InvalidSetting> {
-    const DEFAULTS: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(2));
-    let read = Variables(lookup);
-    if read.text("MCP_PROXY_URL").is_none() {
-        return Ok(None);
-    }
-    let builder = ClientBuilder::from_lookup(lookup).map_err(|error| invalid("MCP_CLIENT_TIMEOUT", error))?;
-    let builder = match read.number("LLM_RETRY_ATTEMPTS")? {
-        Some(attempts) => builder.retries(attempts),
-        None => builder,
-    };
-    let (base, cap) = (read.duration("LLM_RETRY_BACKOFF_BASE")?, read.duration("LLM_RETRY_BACKOFF_MAX")?);
-    let builder = match (base, cap) {
-        (None, None) => builder,
-        (base, cap) => builder.backoff(base.unwrap_or(DEFAULTS.0), cap.unwrap_or(DEFAULTS.1)),
-    };
-    let percent = read.number("LLM_RETRY_JITTER_PERCENT")?;
-    Ok(Some(match (read.flag("LLM_RETRY_JITTER")?, percent) {
-        (Some(false), _) => builder.jitter(0),
-        (_, Some(percent)) if percent > 100 => {
-            return Err(invalid("LLM_RETRY_JITTER_PERCENT", format!("`{percent}` is more than 100")));
-        }
-        (_, Some(percent)) => builder.jitter(percent),
-        (_, None) => builder,
-    }))
 }
 
 pub(super) fn invalid(name: &'static str, reason: impl ToString) -> InvalidSetting {
@@ -205,6 +181,12 @@ impl<F: Fn(&str) -> Option<String>> Variables<'_, F> {
     fn number(&self, name: &'static str) -> Result<Option<u32>, InvalidSetting> {
         let parse = |text: String| text.parse().map_err(|_| invalid(name, format!("`{text}` is no whole number")));
         self.text(name).map(parse).transpose()
+    }
+
+    /// How many of something; 0 stands for the default.
+    fn count(&self, name: &'static str) -> Result<Option<usize>, InvalidSetting> {
+        let count = self.number(name)?.filter(|count| *count > 0);
+        Ok(count.and_then(|count| usize::try_from(count).ok()))
     }
 
     /// What Go takes for a truth value.
@@ -242,6 +224,9 @@ mod tests {
         check("LLM_RETRY_JITTER", "yes", "invalid `LLM_RETRY_JITTER`: `yes` is neither true nor false");
         check("LLM_RETRY_JITTER_PERCENT", "101", "invalid `LLM_RETRY_JITTER_PERCENT`: `101` is more than 100");
         check("MCP_READINESS_TIMEOUT", "0s", "invalid `MCP_READINESS_TIMEOUT`: it is zero");
+        check("MCP_PROXY_MAX_IDLE_CONNS", "-1", "invalid `MCP_PROXY_MAX_IDLE_CONNS`: `-1` is no whole number");
+        check("MCP_PROXY_MAX_CONNS_PER_HOST", "x", "invalid `MCP_PROXY_MAX_CONNS_PER_HOST`: `x` is no whole number");
+        check("MCP_PROXY_IDLE_CONN_TIMEOUT", "0s", "invalid `MCP_PROXY_IDLE_CONN_TIMEOUT`: it is zero");
         check("MCP_PROXY_LEASE_TTL", "2h", "invalid `MCP_PROXY_LEASE_TTL`: a lease lasts from 1s to 1h");
     }
 
@@ -263,7 +248,35 @@ mod tests {
         assert_eq!(options.poll_interval, Duration::from_millis(50));
         assert_eq!(options.selection.denied, ["a", "B"]);
         assert!(options.fail_on_registration_error && options.selection.allowed.is_empty());
+        assert_eq!(options.max_concurrent_calls, 7);
         assert_eq!((options.concurrency, options.holder.map(String::from)), (7, Some("worker-1".to_owned())));
+    }
+
+    /// The settings of the client by these variables, as they are shown.
+    fn shown(variables: &[(&str, &str)]) -> String {
+        let lookup = |asked: &str| {
+            let found = variables.iter().find(|(name, _)| *name == asked).map(|(_, value)| (*value).to_owned());
+            found.or_else(|| (asked == "MCP_PROXY_URL").then(|| "http://h".to_owned()))
+        };
+        format!("{:?}", client(&lookup).expect("settings").expect("a gateway"))
+    }
+
+    #[test]
+    fn the_client_waits_and_keeps_connections_as_the_variables_say() {
+        assert!(
+            shown(&[]).contains("backoff: (100ms, 10s), jitter: 10, max_idle: 128, idle_timeout: 20s"),
+            "{}",
+            shown(&[])
+        );
+        let pool = [
+            ("MCP_PROXY_MAX_IDLE_CONNS", "9"),
+            ("MCP_PROXY_MAX_IDLE_CONNS_PER_HOST", "4"),
+            ("MCP_PROXY_MAX_CONNS_PER_HOST", "2"),
+            ("MCP_PROXY_IDLE_CONN_TIMEOUT", "90s"),
+            ("LLM_RETRY_BACKOFF_MAX", "1s"),
+        ];
+        let shown = shown(&pool);
+        assert!(shown.contains("backoff: (100ms, 1s), jitter: 10, max_idle: 4, idle_timeout: 90s"), "{shown}");
     }
 
     #[test]

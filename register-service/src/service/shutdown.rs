@@ -1,5 +1,6 @@
 //! A worker's end, within its deadline, whatever the gateway does.
 
+use std::collections::BTreeSet;
 use std::sync::PoisonError;
 use std::time::Duration;
 
@@ -9,7 +10,6 @@ use tokio::time::{Instant, timeout_at};
 use tracing::debug;
 
 use crate::apply::ApplyError;
-use crate::service::lease::Tenure;
 use crate::service::{RegisterService, chain, told};
 
 /// Some of what this worker registered could not be removed.
@@ -73,16 +73,15 @@ impl RegisterService {
         self.watch.stop();
         let (names, may_hold) = {
             let mut held = self.shared.held();
-            let was_used = !std::mem::take(&mut held.wanted).is_empty();
-            // A registration that was never answered may have taken a lease.
-            let may_hold = held.tenure == Tenure::Leased || (held.tenure == Tenure::Unknown && was_used);
-            (held.created.iter().cloned().collect::<Vec<_>>(), may_hold)
+            held.forget_all();
+            (held.created.iter().cloned().collect::<Vec<_>>(), held.may_hold())
         };
+        self.shared.count(BTreeSet::clear);
         // A registration under way would otherwise take a lease behind our back. A hung one must not take all the time.
         timeout_at(end - within / 2, self.shared.quiet()).await.ok();
         let leases = async {
             match may_hold {
-                true => self.release(end).await,
+                true => self.release_all(end).await,
                 false => Ok(Vec::new()),
             }
         };
@@ -100,7 +99,7 @@ impl RegisterService {
         }
     }
 
-    async fn release(&self, end: Instant) -> Result<Vec<ServerName>, proxy_client::Error> {
+    async fn release_all(&self, end: Instant) -> Result<Vec<ServerName>, proxy_client::Error> {
         let released = match self.shared.client.within(left(end)).release(&self.shared.holder).await {
             Err(error) if error.is_unsupported() => return Ok(Vec::new()),
             released => released?,

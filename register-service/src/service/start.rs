@@ -51,6 +51,9 @@ pub struct Wanted {
 /// let started = service.start(&wanted).await?;
 /// let created = started.done.iter().filter(|(_, done)| *done == Done::Created).count();
 /// println!("{}, with {created} new registrations", started.readiness);
+/// for name in &started.pending {
+///     eprintln!("`{name}` is registered as soon as the gateway takes it");
+/// }
 /// for failure in &started.failures {
 ///     eprintln!("working without `{}`: {failure}", failure.name());
 /// }
@@ -61,8 +64,10 @@ pub struct Wanted {
 #[must_use]
 #[non_exhaustive]
 pub struct Started {
-    /// What was done about each definition; missing are those of optional servers that failed.
+    /// What was done about each definition; missing are those that are pending or failed, all of optional servers.
     pub done: Vec<(ServerName, Done)>,
+    /// What could not be registered yet, and will be as soon as the gateway takes it.
+    pub pending: Vec<ServerName>,
     /// Which optional servers are not connected. Nothing required is missing.
     pub readiness: Readiness,
     /// What ends the registrations.
@@ -182,29 +187,34 @@ pub(super) async fn start(service: &RegisterService, wanted: &Wanted, within: Du
         look: FIRST_LOOK,
     };
     let mut end = None;
-    loop {
+    let is_started = loop {
         let is_over = tokio::time::timeout_at(deadline, progress.advance(service)).await.is_err();
         let now = Instant::now();
         if progress.is_hopeless(service) {
-            break;
+            break false;
         }
-        if progress.readiness.is_ready() && progress.done_with_required() {
+        if progress.readiness.is_ready() && progress.is_registered(service) {
             let end = *end.get_or_insert(deadline.min(now + GRACE));
             if is_over || now >= end || !progress.readiness.is_coming() {
-                return Ok(progress.started(service));
+                break true;
             }
         }
         if is_over || now >= deadline {
-            break;
+            break false;
         }
         let next = now + service.shared.options.poll_interval.max(Duration::from_millis(1));
         if now + LAST_LOOK >= deadline {
             sleep_until(deadline).await;
-            break;
+            break false;
         }
         sleep_until(next.min(deadline - LAST_LOOK)).await;
+    };
+    let unsettled = progress.unsettled();
+    service.shared.postpone(&unsettled);
+    match is_started {
+        true => Ok(progress.started(service, unsettled)),
+        false => Err(NotStarted { readiness: progress.readiness, failures: progress.failures }),
     }
-    Err(NotStarted { readiness: progress.readiness, failures: progress.failures })
 }
 
 impl Progress<'_> {
@@ -261,20 +271,32 @@ impl Progress<'_> {
 
     /// Whether waiting is no use, because somebody has to mend something first.
     fn is_hopeless(&self, service: &RegisterService) -> bool {
-        let is_strict = service.shared.options.fail_on_registration_error;
-        let is_needed = |name: &ServerName| is_strict || self.wanted.needs.requires(name);
-        self.failures.iter().any(|failure| is_final(failure) && is_needed(failure.name()))
+        self.failures.iter().any(|failure| is_final(failure) && self.must_register(failure.name(), service))
     }
 
-    fn done_with_required(&self) -> bool {
-        !self.pending.iter().any(|it| self.wanted.needs.requires(&it.name))
+    /// Whether all is registered that must be.
+    fn is_registered(&self, service: &RegisterService) -> bool {
+        !self.unsettled().iter().any(|it| self.must_register(&it.name, service))
     }
 
-    fn started(self, service: &RegisterService) -> Started {
+    fn must_register(&self, name: &ServerName, service: &RegisterService) -> bool {
+        service.shared.options.fail_on_registration_error || self.wanted.needs.requires(name)
+    }
+
+    /// What is not registered yet, although nobody has to mend anything for it.
+    fn unsettled(&self) -> Vec<Definition> {
+        let failed =
+            |it: &Definition| self.failures.iter().any(|failure| is_final(failure) && *failure.name() == it.name);
+        let all = self.wanted.definitions.iter();
+        all.filter(|it| !self.done.contains_key(&it.name) && !failed(it)).cloned().collect()
+    }
+
+    fn started(self, service: &RegisterService, unsettled: Vec<Definition>) -> Started {
         let order = self.wanted.definitions.iter();
         let mut done = self.done;
         let done = order.filter_map(|it| done.remove_entry(&it.name)).collect();
         let tenure = service.tenure();
-        Started { done, readiness: self.readiness, tenure, failures: self.failures }
+        let pending = unsettled.into_iter().map(|it| it.name).collect();
+        Started { done, pending, readiness: self.readiness, tenure, failures: self.failures }
     }
 }

@@ -51,12 +51,12 @@ async fn all_failures_are_told_and_none_stops_the_others() {
 }
 
 #[tokio::test]
-async fn at_most_five_are_registered_at_a_time() {
+async fn at_most_ten_are_registered_at_a_time() {
     let gateway = FakeGateway::start().await;
     gateway.pause(Duration::from_millis(20));
     let wanted: Vec<_> = (0..20).map(|index| stdio(&format!("s{index}"), "1")).collect();
     service(&gateway).ensure_all(&wanted).await.expect("ensured");
-    assert_eq!(gateway.most_under_way(), 5);
+    assert_eq!(gateway.most_under_way(), 10);
     assert_eq!(gateway.names().len(), 20);
 }
 
@@ -122,4 +122,98 @@ async fn waits_until_all_are_connected() {
     assert_eq!(late.to_string(), "not connected: `b` (not registered)");
     let ready = service.wait_until_ready(&both.with_optional([named("b")]), Duration::from_secs(5)).await;
     assert_eq!(ready.to_string(), "ready, without `b` (not registered)");
+}
+
+/// What a condition comes to within a second.
+async fn eventually<T: PartialEq + std::fmt::Debug>(expected: T, mut now: impl FnMut() -> T) {
+    for _ in 0..100 {
+        if now() == expected {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert_eq!(now(), expected);
+}
+
+#[tokio::test]
+async fn what_could_not_be_ensured_replaces_what_the_gateway_came_with() {
+    let nobody = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = nobody.local_addr().expect("an address").to_string();
+    drop(nobody);
+    let client = Client::builder(&address).retries(0).build().expect("a client");
+    let options = Options { check_interval: Duration::from_millis(10), ..Options::default() };
+    let service = RegisterService::new(client, options);
+    let wanted = Wanted::new(vec![stdio("a", "new")]).with_optional([named("a")]);
+    assert_eq!(service.start(&wanted).await.expect("nothing is required").pending, [named("a")]);
+    let gateway = FakeGateway::start_at(&address, vec![stdio("a", "old")]).await;
+    let arguments = || gateway.registered().iter().map(|it| serde_json::json!(it)["args"].clone()).collect::<Vec<_>>();
+    eventually(vec![serde_json::json!(["new"])], arguments).await;
+}
+
+#[tokio::test]
+async fn who_insists_on_registrations_does_not_start_without_them() {
+    let client = Client::builder("127.0.0.1:1").retries(0).build().expect("a client");
+    let patience = Duration::from_millis(200);
+    let options = Options { fail_on_registration_error: true, readiness_timeout: patience, ..Options::default() };
+    let wanted = Wanted::new(vec![stdio("a", "1")]).with_optional([named("a")]);
+    let failed = RegisterService::new(client, options).start(&wanted).await.expect_err("nobody is there");
+    assert!(failed.to_string().starts_with("ready, without `a` (not registered); cannot connect"), "{failed}");
+}
+
+#[tokio::test]
+async fn calls_that_are_too_many_wait_for_their_turn() {
+    let gateway = FakeGateway::start().await;
+    gateway.put(stdio("a", "1"));
+    let service = RegisterService::new(gateway.client(), Options { max_concurrent_calls: 2, ..Options::default() });
+    service.tools().await.expect("tools");
+    gateway.pause(Duration::from_millis(50));
+    let address: crate::ToolAddress = "$mcp(a#t)".parse().expect("an address");
+    let calls = (0..6).map(|_| service.call(&address, "{}"));
+    assert!(futures_util::future::join_all(calls).await.iter().all(Result::is_ok));
+    assert_eq!(gateway.most_under_way(), 2);
+
+    gateway.pause(Duration::from_millis(400));
+    let two = async { tokio::join!(service.call(&address, ""), service.call(&address, "")) };
+    let late = async {
+        tokio::task::yield_now().await;
+        service.call_within(&address, "", Duration::from_millis(50)).await.expect_err("no turn")
+    };
+    let ((one, other), late) = tokio::join!(two, late);
+    assert!(one.is_ok() && other.is_ok());
+    assert_eq!(late.kind(), crate::CallErrorKind::Timeout);
+    assert_eq!(late.to_string(), "$mcp(a#t) was not called: as many calls as may be are under way, 2");
+}
+
+#[tokio::test]
+async fn who_sets_options_in_code_keeps_what_the_environment_says() {
+    let lookup = |name: &str| match name {
+        "MCP_PROXY_URL" => Some("127.0.0.1:1".to_owned()),
+        "LLM_RETRY_ATTEMPTS" => Some("0".to_owned()),
+        "LLM_DENIED_MCP_NAMES" => Some("shell".to_owned()),
+        _ => None,
+    };
+    let adjust = |options| Options { adopt: crate::Adopt::Anything, ..options };
+    let service = RegisterService::from_lookup_with(lookup, adjust).expect("settings").expect("a gateway");
+    let options = &service.shared.options;
+    assert_eq!(
+        (options.adopt, options.selection.denied.as_slice()),
+        (crate::Adopt::Anything, &["shell".to_owned()][..])
+    );
+    assert_eq!(service.health_check().await.expect_err("nobody is there").retries(), 0);
+}
+
+#[tokio::test]
+async fn a_value_is_called_with_as_its_text_would_be() {
+    let gateway = FakeGateway::start().await;
+    gateway.put(stdio("a", "1"));
+    let service = service(&gateway);
+    let address: crate::ToolAddress = "$mcp(a#t)".parse().expect("an address");
+    let arguments = BTreeMap::from([("query", "rust")]);
+    assert_eq!(service.call_with(&address, &arguments).await.expect("an answer").to_text(), "done");
+    assert_eq!(gateway.last_call()["arguments"], serde_json::json!({"query": "rust"}));
+    let told = |outcome: Result<crate::ToolAnswer, crate::CallError>| outcome.expect_err("no object").to_string();
+    let refused = "$mcp(a#t) does not take these arguments: ";
+    assert_eq!(told(service.call_with(&address, "text").await), format!("{refused}arguments are a JSON object"));
+    let no_json = BTreeMap::from([((1, 2), 3)]);
+    assert_eq!(told(service.call_with(&address, &no_json).await), format!("{refused}not JSON: key must be a string"));
 }

@@ -4,25 +4,13 @@ mod function;
 mod name;
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
-use std::time::Duration;
 
-use proxy_client::Client;
 use schemas::ServerName;
 use schemas::admin::Tool;
-use tokio::sync::RwLock;
-use tokio::time::Instant;
-use tracing::warn;
 
+use crate::service::RegisterService;
 use crate::service::call::address::ToolAddress;
 pub use crate::service::tools::function::{Function, FunctionForm};
-use crate::service::{RegisterService, chain};
-
-/// How long a list of tools is good for. An empty one is of a gateway whose servers are still connecting.
-const GOOD_FOR: Duration = Duration::from_secs(30);
-const EMPTY_IS_GOOD_FOR: Duration = Duration::from_secs(1);
-/// A tool that is not in a list so young is not there.
-const YOUNG: Duration = Duration::from_secs(1);
 
 /// Which tools are offered to a model. Names of servers are compared without regard to case, by the engine's name or
 /// the gateway's.
@@ -208,80 +196,10 @@ fn folded(name: &str) -> String {
     name.trim().to_lowercase()
 }
 
-/// The gateway's list of tools, for a while.
-#[derive(Debug, Default)]
-pub(crate) struct Catalog(RwLock<Option<Cached>>);
-
-#[derive(Debug, Clone)]
-struct Cached {
-    at: Instant,
-    tools: Arc<Vec<Tool>>,
-}
-
-impl Catalog {
-    /// The list, asked for again if it is too old; by one at a time, for all who ask.
-    async fn read(&self, client: &Client) -> Result<Arc<Vec<Tool>>, proxy_client::Error> {
-        let is_good = |cached: &Cached| {
-            let limit = if cached.tools.is_empty() { EMPTY_IS_GOOD_FOR } else { GOOD_FOR };
-            cached.at.elapsed() < limit
-        };
-        self.younger(client, is_good).await
-    }
-
-    async fn younger(
-        &self,
-        client: &Client,
-        is_good: impl Fn(&Cached) -> bool,
-    ) -> Result<Arc<Vec<Tool>>, proxy_client::Error> {
-        if let Some(cached) = self.0.read().await.as_ref().filter(|it| is_good(it)) {
-            return Ok(Arc::clone(&cached.tools));
-        }
-        let mut slot = self.0.write().await;
-        if let Some(cached) = slot.as_ref().filter(|it| is_good(it)) {
-            return Ok(Arc::clone(&cached.tools));
-        }
-        match client.list_tools().await {
-            Ok(tools) => {
-                let tools = Arc::new(tools);
-                *slot = Some(Cached { at: Instant::now(), tools: Arc::clone(&tools) });
-                Ok(tools)
-            }
-            Err(error) => match slot.as_ref() {
-                Some(cached) => {
-                    warn!(error = chain(&error), "the list of tools cannot be had again; the last one stays");
-                    Ok(Arc::clone(&cached.tools))
-                }
-                None => Err(error),
-            },
-        }
-    }
-
-    /// The tools of a server, from a list that is young enough if it does not have this one.
-    pub(crate) async fn of_server(
-        &self,
-        client: &Client,
-        server: &ServerName,
-        tool: &str,
-    ) -> Result<Vec<Tool>, proxy_client::Error> {
-        let of_server = |tools: &[Tool]| -> Vec<Tool> {
-            tools.iter().filter(|it| it.mcp_name == server.as_str()).cloned().collect()
-        };
-        let found = of_server(&self.read(client).await?);
-        if found.iter().any(|it| it.name == tool) {
-            return Ok(found);
-        }
-        Ok(of_server(&self.younger(client, |cached| cached.at.elapsed() < YOUNG).await?))
-    }
-
-    /// What somebody else has just been told.
-    pub(crate) async fn put(&self, tools: Arc<Vec<Tool>>) {
-        *self.0.write().await = Some(Cached { at: Instant::now(), tools });
-    }
-}
-
 impl RegisterService {
-    /// The tools that models may use, by [`Options::selection`](crate::Options::selection). The gateway is asked at most
-    /// every half a minute.
+    /// The tools that models may use, by [`Options::selection`](crate::Options::selection). The gateway's list is
+    /// good for five minutes, an empty one for half of one; one that has aged is given, and asked for again meanwhile. What
+    /// this worker registers and removes, and a server that it needs and that connects, counts at once.
     ///
     /// ```no_run
     /// # async fn run(service: register_service::RegisterService) -> Result<(), proxy_client::Error> {
@@ -305,7 +223,7 @@ impl RegisterService {
     /// # }
     /// ```
     pub async fn tools_for(&self, selection: &Selection) -> Result<Tools, proxy_client::Error> {
-        let tools = self.shared.catalog.read(&self.shared.client).await?;
+        let tools = self.listed(&self.shared.client).await?;
         let ids: Vec<_> = self.ids().iter().map(|(id, name)| (id.clone(), name.clone())).collect();
         Ok(Tools::choose(&tools, selection, &ids))
     }

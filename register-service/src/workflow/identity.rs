@@ -52,7 +52,7 @@ pub(super) fn check_ids(items: &[Item], files: &[File], diagnostics: &mut Vec<Di
         }
     }
     let ids = declared.into_keys().map(str::to_owned).collect();
-    Declared { ids, is_partial: files.iter().any(|file| !file.is_whole || file.has_misfits) }
+    Declared { ids, is_partial: files.iter().any(File::is_partial) }
 }
 
 impl Declared {

@@ -20,7 +20,7 @@ use crate::workflow::{Entry, Place};
 /// A tool that an action or task names, as `$mcp(server#tool)`.
 ///
 /// ```
-/// use register_service::{Environment, Settings, ToolAddress, load};
+/// use register_service::{Environment, Settings, load};
 ///
 /// # let folder = tempfile::tempdir()?;
 /// # let file = folder.path().join("agent.yaml");
@@ -33,8 +33,7 @@ use crate::workflow::{Entry, Place};
 /// let desired = load(&[file], &settings)?.desired;
 /// for reference in desired.tools() {
 ///     // What a worker calls.
-///     let address = ToolAddress { server: reference.server.clone(), tool: reference.tool.clone() };
-///     assert_eq!(address.to_string(), "$mcp(search#web)");
+///     assert_eq!(reference.address().to_string(), "$mcp(search#web)");
 ///     assert_eq!((reference.tool_at.line, reference.server_at.line), (6, 6));
 /// }
 /// # Ok::<(), Box<dyn std::error::Error>>(())

@@ -67,6 +67,23 @@ async fn who_stops_gives_up_what_nobody_else_needs() {
 }
 
 #[tokio::test]
+async fn one_name_is_given_up_and_goes_with_the_last_that_needs_it() {
+    let gateway = gateway().start().await;
+    let (one, two) = (service(&gateway.url, Options::default()), service(&gateway.url, Options::default()));
+    let (shared, own) = (dead("shared"), dead("own"));
+    one.ensure_all(&[shared.clone(), own.clone()]).await.expect("registered");
+    two.ensure(&shared).await.expect("held");
+    assert!(!one.release(&shared.name).await.expect("given up"), "the other needs it");
+    assert_eq!(names(&gateway.admin).await, ["own", "shared"]);
+    assert!(two.release(&shared.name).await.expect("given up"), "nobody needs it");
+    assert_eq!(names(&gateway.admin).await, ["own"]);
+    sleep(Duration::from_secs(1)).await;
+    let held = gateway.admin.get("/admin/leases").await.json();
+    assert_eq!(held["leases"][0]["mcps"], serde_json::json!(["own"]), "it is not taken again: {held}");
+    assert_eq!(one.shutdown(Duration::from_secs(5)).await.expect("given up"), [own.name]);
+}
+
+#[tokio::test]
 async fn a_service_that_is_dropped_renews_no_more() {
     let gateway = gateway().start().await;
     let own = live("own").await;

@@ -5,11 +5,12 @@ use std::time::Duration;
 use harness::fake::Fake;
 use harness::{DEADLINE, binary, eventually, free_port, gateway};
 use register_service::{NotStarted, RegisterService, Started, Wanted};
+use schemas::ServerName;
 use schemas::admin::State;
 use serde_json::json;
 use tokio::time::{Instant, sleep};
 
-use super::{dead, definition, gateway_on, live, names, options, service, stop, wanted};
+use super::{dead, definition, gateway_on, has, live, names, options, service, stop, wanted};
 
 const TTL: Duration = Duration::from_secs(30);
 const SECOND: Duration = Duration::from_secs(1);
@@ -51,6 +52,29 @@ async fn worker_first() {
     let (started, (_gateway, possible)) = tokio::join!(service.start(&wanted), late);
     is_ready_without_the_dead(started);
     assert!(possible.elapsed() < SECOND, "{:?} after the gateway was there", possible.elapsed());
+}
+
+#[tokio::test]
+async fn worker_first_with_optional_servers_only() {
+    let (port, live) = (free_port(), live("live").await);
+    let service = patient(&format!("http://127.0.0.1:{port}"));
+    let name: ServerName = "live".parse().expect("a name");
+    let wanted = wanted(&[definition(live.definition())]).with_optional([name.clone()]);
+    let started = service.start(&wanted).await.expect("nothing is required");
+    assert_eq!(started.readiness.to_string(), "ready, without `live` (not registered)");
+    assert!(started.readiness.source.is_some_and(|error| error.is_unreachable()));
+    assert_eq!((started.done.len(), started.pending), (0, vec![name.clone()]));
+
+    let gateway = gateway_on(port).await;
+    has(&gateway.admin, &["live"]).await;
+    assert_eq!(service.shutdown(Duration::from_secs(5)).await.expect("given up"), [name]);
+}
+
+#[tokio::test]
+async fn who_met_no_gateway_has_nothing_to_give_back() {
+    let service = service(&format!("http://127.0.0.1:{}", free_port()), options(TTL, SECOND));
+    service.start(&wanted(&[dead("a")])).await.expect_err("nobody is there");
+    assert_eq!(service.shutdown(SECOND).await.expect("nothing to give back"), []);
 }
 
 #[tokio::test]

@@ -6,7 +6,8 @@ use std::time::Duration;
 use harness::fake::{Fake, Via, fake};
 use harness::{DEADLINE, gateway, within};
 use register_service::{
-    CallError, CallErrorKind, FunctionForm, Metric, Metrics, Options, RegisterService, ToolChanged,
+    CallError, CallErrorKind, Done, Environment, FunctionForm, Metric, Metrics, Options, RegisterService, Settings,
+    ToolChanged, Wanted, load_value,
 };
 use schemas::admin::State;
 use serde_json::json;
@@ -76,6 +77,28 @@ async fn a_model_is_offered_the_tools_and_its_calls_reach_them() {
     let address = "$mcp(sums#add)".parse().expect("an address");
     service.call(&address, r#"{"a": 1, "b": 2}"#).await.expect("an answer");
     service.call(&odd.address(), "").await.expect("an answer");
+}
+
+#[tokio::test]
+async fn an_agent_that_no_file_holds_brings_its_servers_and_calls_them_by_its_own_ids() {
+    let (gateway, calculator, live) = (gateway().start().await, calculator().await, live("live").await);
+    gateway.admin.connect(&calculator.definition()).await;
+    let service = service(&gateway.url, Options::default());
+    let settings = Settings::new(gateway.url.parse().expect("a URL"), Environment::default());
+    let url = live.definition()["url"].take();
+    let agent = json!({ "id": "clerk", "instructions": "be exact", "mcps": [
+        { "id": "sums", "url": format!("{}/calculator/stream", gateway.url) },
+        { "id": "live", "url": url, "transport": "streamable-http" },
+    ] });
+    let wanted = Wanted::from(&load_value("agent clerk", &agent, &settings).expect("valid").desired);
+    let done = service.ensure_wanted(&wanted).await.expect("registered");
+    assert_eq!(done, [("live".parse().expect("a name"), Done::Created)]);
+    let ready = service.wait_until_ready(&wanted.needs, DEADLINE).await;
+    assert!(ready.is_ready(), "{ready}");
+    let sums = "$mcp(sums#add)".parse().expect("an address");
+    let answer = service.call(&sums, r#"{"a": 1, "b": 2}"#).await.expect("an answer");
+    assert_eq!(answer.to_text(), "42");
+    assert!(service.release(&wanted.definitions[0].name).await.expect("given up"), "nobody else needs it");
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@ use std::fmt;
 use std::ops::Range;
 use std::str::FromStr;
 
-use crate::workflow::reference::{self, Parts};
+use crate::workflow::reference::{self, Parts, ToolReference};
 
 /// A tool of a server, as workflow files name it: `$mcp(server#tool)`.
 ///
@@ -37,6 +37,29 @@ pub struct ToolAddress {
 pub struct InvalidToolAddress {
     /// The text.
     pub text: String,
+}
+
+impl ToolReference {
+    /// What a worker calls, with the engine's name for the server.
+    ///
+    /// ```no_run
+    /// # async fn run(service: register_service::RegisterService, desired: register_service::Desired)
+    /// # -> Result<(), register_service::CallError> {
+    /// for reference in desired.tools() {
+    ///     println!("{}", service.call(&reference.address(), "{}").await?.to_text());
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn address(&self) -> ToolAddress {
+        ToolAddress { server: self.server.clone(), tool: self.tool.clone() }
+    }
+}
+
+impl From<&ToolReference> for ToolAddress {
+    fn from(reference: &ToolReference) -> Self {
+        reference.address()
+    }
 }
 
 impl FromStr for ToolAddress {

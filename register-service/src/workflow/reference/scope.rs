@@ -39,7 +39,7 @@ impl<'a> Scopes<'a> {
             users: BTreeMap::new(),
             agents: BTreeSet::new(),
             projects: Vec::new(),
-            is_partial: files.iter().any(|file| !file.is_whole || file.has_misfits),
+            is_partial: files.iter().any(File::is_partial),
         };
         for (place, item) in items {
             let (id, declared) = match item {
