@@ -175,7 +175,7 @@ pub async fn apply(client: &Client, plan: &Plan, concurrency: usize) -> Outcome 
     carried_out.buffer_unordered(concurrency.max(1)).collect().await
 }
 
-/// Carries out a plan as one generation: all that is to be changed, or nothing. A gateway that makes changes only one by
+/// Carries out a plan as one generation: all that is to be changed, or nothing. A single change takes a request of its own. A gateway that makes changes only one by
 /// one is an error for which [`is_unsupported`](proxy_client::Error::is_unsupported) holds, and nothing was changed; after
 /// any other error it is not known whether everything was or nothing.
 ///
@@ -194,10 +194,10 @@ pub async fn apply(client: &Client, plan: &Plan, concurrency: usize) -> Outcome 
 /// ```
 pub async fn apply_together(client: &Client, plan: &Plan) -> Result<Outcome, proxy_client::Error> {
     let changes: Vec<admin::Change> = plan.changes.iter().filter_map(wanted).collect();
-    let together = match changes.is_empty() {
-        true => Together::Made(Vec::new()),
-        false => client.change_together(changes).await?,
-    };
+    if changes.len() < 2 {
+        return Ok(apply(client, plan, 1).await);
+    }
+    let together = client.change_together(changes).await?;
     let came = |change: &Change| match (&together, change) {
         (_, Change::Keep { .. }) => Ok(Done::Kept),
         (_, Change::Refuse { name, why, reasons, .. }) => {

@@ -94,6 +94,26 @@ fn servers(ids: impl IntoIterator<Item = usize>) -> String {
 }
 
 #[tokio::test]
+async fn sync_changes_all_or_nothing_unless_it_is_told_to_go_one_by_one() {
+    let gateway = gateway().start().await;
+    let tool = Tool { url: &gateway.url };
+    let text = "mcps:\n  - {id: fine, command: cat, use_proxy: true}\n  - {id: also, command: cat, use_proxy: true}\n  \
+                - {id: broken, command: no-such-program-anywhere, use_proxy: true}\n";
+    let folder = folder(text);
+    let ended = tool.run(&["sync", path(&folder)]).await;
+    assert_eq!((ended.code, owners(&gateway.admin).await), (Some(1), Vec::new()), "{}{}", ended.out, ended.err);
+    for words in
+        ["nothing was changed: 2 changes can be made, but not all", "--no-atomic", "`no-such-program-anywhere`"]
+    {
+        assert!(ended.err.contains(words), "{words}: {}", ended.err);
+    }
+    assert!(ended.out.ends_with("created 0, updated 0, unchanged 0, failed 3\n"), "{}", ended.out);
+    tool.exits(8, &["sync", path(&folder), "--no-atomic"]).await;
+    let mine = |name| (name, "register-service");
+    assert_eq!(owners(&gateway.admin).await, pairs([mine("also"), mine("fine")]));
+}
+
+#[tokio::test]
 async fn a_plan_reads_like_a_diff_and_is_carried_out_only_as_long_as_it_holds() {
     let gateway = gateway().start().await;
     let tool = Tool { url: &gateway.url };

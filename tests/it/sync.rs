@@ -63,7 +63,7 @@ async fn a_second_sync_changes_nothing_and_an_edited_header_is_one_put() {
     writes.sort();
     let lock = "/admin/locks/register-service";
     let (taken, given_back) = (format!("PUT {lock}"), format!("DELETE {lock}"));
-    assert_eq!(writes, [&given_back, "POST /admin/mcps", "POST /admin/mcps", &taken]);
+    assert_eq!(writes, [&given_back, "POST /admin/generations", &taken]);
     assert!(out.contains("created 2, updated 0, unchanged 0"), "{out}");
     assert_eq!(names(&gateway).await, ["here", "there"]);
 
