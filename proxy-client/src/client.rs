@@ -1,6 +1,7 @@
 //! The client and its methods, one per admin endpoint.
 
 pub(crate) mod conditional;
+pub(crate) mod generation;
 pub(crate) mod lease;
 pub(crate) mod lock;
 pub(crate) mod outcome;

@@ -50,6 +50,7 @@ mod scripted;
 pub use crate::builder::ClientBuilder;
 pub use crate::client::Client;
 pub use crate::client::conditional::Conditional;
+pub use crate::client::generation::Together;
 pub use crate::client::lease::RegisteredLeased;
 pub use crate::client::lock::{Lock, Locking, Renewal};
 pub use crate::client::outcome::{Registered, ToolFailure, ToolOutcome, ToolResult, Updated};

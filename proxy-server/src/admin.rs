@@ -2,6 +2,7 @@
 
 mod body;
 mod definitions;
+mod generations;
 mod leases;
 mod locks;
 mod precondition;
@@ -69,6 +70,7 @@ pub(crate) fn router(admin: Arc<Admin>) -> Router {
     let protected = Router::new()
         .route("/admin/mcps", all)
         .route("/admin/mcps/{name}", one)
+        .route("/admin/generations", post(generations::make))
         .route("/admin/leases", get(leases::list))
         .route("/admin/leases/{holder}", put(leases::hold).delete(leases::release))
         .route("/admin/locks/{owner}", put(locks::take).delete(locks::release))

@@ -65,6 +65,13 @@ impl Registry {
         }
     }
 
+    /// How many registrations there can be.
+    pub(crate) fn capacity(&self) -> usize {
+        match self {
+            Self::Memory(memory) => memory.capacity(),
+        }
+    }
+
     /// Stores a definition under a name that is not taken.
     pub(crate) async fn create(&self, definition: Definition, tenure: Tenure) -> Result<Registration, RegistryError> {
         match self {

@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 
 use futures_util::{StreamExt, stream};
-use proxy_client::{Client, Conditional, Registered};
-use schemas::admin::Revision;
+use proxy_client::{Client, Conditional, Registered, Together};
+use schemas::admin::{self, Obstacle, RefusedChange, Revision};
 use schemas::{Definition, ServerName};
 use serde::Serialize;
 
@@ -77,6 +77,20 @@ pub enum ApplyError {
         /// The name.
         name: ServerName,
     },
+    /// The gateway cannot have it, and therefore made none of the changes.
+    #[error("the gateway cannot have `{name}`: {details}")]
+    Unusable {
+        /// The name.
+        name: ServerName,
+        /// Why, in the gateway's words.
+        details: String,
+    },
+    /// Nothing is wrong with it, but with others that were to be changed together with it.
+    #[error("`{name}` was left as it is, because other changes cannot be made")]
+    Withheld {
+        /// The name.
+        name: ServerName,
+    },
 }
 
 impl ApplyError {
@@ -92,7 +106,11 @@ impl ApplyError {
     /// ```
     pub fn name(&self) -> &ServerName {
         match self {
-            Self::Gateway { name, .. } | Self::Refused { name, .. } | Self::Stale { name } => name,
+            Self::Gateway { name, .. }
+            | Self::Refused { name, .. }
+            | Self::Stale { name }
+            | Self::Unusable { name, .. }
+            | Self::Withheld { name } => name,
         }
     }
 
@@ -110,7 +128,7 @@ impl ApplyError {
     pub fn gateway(&self) -> Option<&proxy_client::Error> {
         match self {
             Self::Gateway { source, .. } => Some(source),
-            Self::Refused { .. } | Self::Stale { .. } => None,
+            Self::Refused { .. } | Self::Stale { .. } | Self::Unusable { .. } | Self::Withheld { .. } => None,
         }
     }
 
@@ -157,6 +175,71 @@ pub async fn apply(client: &Client, plan: &Plan, concurrency: usize) -> Outcome 
     carried_out.buffer_unordered(concurrency.max(1)).collect().await
 }
 
+/// Carries out a plan as one generation: all that is to be changed, or nothing. A gateway that makes changes only one by
+/// one is an error for which [`is_unsupported`](proxy_client::Error::is_unsupported) holds, and nothing was changed; after
+/// any other error it is not known whether everything was or nothing.
+///
+/// ```no_run
+/// use register_service::{Policy, apply, apply_together, plan};
+///
+/// # async fn run(client: proxy_client::Client, desired: Vec<schemas::Definition>) -> Result<(), Box<dyn std::error::Error>> {
+/// let plan = plan(&desired, &client.list().await?, &Policy::new("team-a".parse()?));
+/// let outcome = match apply_together(&client, &plan).await {
+///     Err(error) if error.is_unsupported() => apply(&client, &plan, 5).await,
+///     outcome => outcome?,
+/// };
+/// println!("{} changes", outcome.values().filter(|result| result.is_ok()).count());
+/// # Ok(())
+/// # }
+/// ```
+pub async fn apply_together(client: &Client, plan: &Plan) -> Result<Outcome, proxy_client::Error> {
+    let changes: Vec<admin::Change> = plan.changes.iter().filter_map(wanted).collect();
+    let together = match changes.is_empty() {
+        true => Together::Made(Vec::new()),
+        false => client.change_together(changes).await?,
+    };
+    let came = |change: &Change| match (&together, change) {
+        (_, Change::Keep { .. }) => Ok(Done::Kept),
+        (_, Change::Refuse { name, why, reasons, .. }) => {
+            Err(ApplyError::Refused { name: name.clone(), why: why.clone(), reasons: reasons.clone() })
+        }
+        (Together::Refused(refused), _) => Err(stopped(change.name(), refused)),
+        (Together::Made(_), Change::Create { .. }) => Ok(Done::Created),
+        (Together::Made(_), Change::Delete { .. }) => Ok(Done::Deleted),
+        (Together::Made(changed), Change::Update { definition, .. }) => {
+            let changed = changed.iter().find(|changed| changed.name == definition.name);
+            Ok(Done::Updated { warning: changed.and_then(|changed| changed.warning.clone()) })
+        }
+    };
+    Ok(plan.changes.iter().map(|change| (change.name().clone(), came(change))).collect())
+}
+
+/// What is asked of the gateway for a change.
+fn wanted(change: &Change) -> Option<admin::Change> {
+    match change {
+        Change::Create { definition } => Some(admin::Change::Create { definition: (**definition).clone() }),
+        Change::Update { definition, revision, .. } => {
+            Some(admin::Change::Update { definition: (**definition).clone(), revision: *revision })
+        }
+        Change::Delete { name, revision, .. } => {
+            Some(admin::Change::Delete { name: name.clone(), revision: *revision })
+        }
+        Change::Keep { .. } | Change::Refuse { .. } => None,
+    }
+}
+
+/// Why a change was not made when none was.
+fn stopped(name: &ServerName, refused: &[RefusedChange]) -> ApplyError {
+    let name = name.clone();
+    match refused.iter().find(|refused| refused.name == name.as_str()) {
+        Some(RefusedChange { why: Obstacle::Exists | Obstacle::Missing | Obstacle::Stale, .. }) => {
+            ApplyError::Stale { name }
+        }
+        Some(refused) => ApplyError::Unusable { name, details: refused.details.clone() },
+        None => ApplyError::Withheld { name },
+    }
+}
+
 async fn carry_out(client: &Client, change: &Change) -> Result<Done, ApplyError> {
     match change {
         Change::Keep { .. } => Ok(Done::Kept),
@@ -169,7 +252,7 @@ async fn carry_out(client: &Client, change: &Change) -> Result<Done, ApplyError>
     }
 }
 
-pub(crate) async fn create(client: &Client, definition: &Definition) -> Result<Done, ApplyError> {
+async fn create(client: &Client, definition: &Definition) -> Result<Done, ApplyError> {
     let name = &definition.name;
     match client.register(definition).await.map_err(ApplyError::at_gateway("register", name))? {
         Registered::Created => Ok(Done::Created),
@@ -178,11 +261,7 @@ pub(crate) async fn create(client: &Client, definition: &Definition) -> Result<D
 }
 
 /// Replaces a registration, if it is still in this state where the gateway can tell.
-pub(crate) async fn update(
-    client: &Client,
-    definition: &Definition,
-    revision: Option<Revision>,
-) -> Result<Done, ApplyError> {
+async fn update(client: &Client, definition: &Definition, revision: Option<Revision>) -> Result<Done, ApplyError> {
     let name = &definition.name;
     let stale = || ApplyError::Stale { name: name.clone() };
     let updated = match revision {

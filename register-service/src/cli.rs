@@ -1,6 +1,7 @@
 //! The command line, and the only place of this program that reads the environment.
 
 mod args;
+mod help;
 
 use std::collections::BTreeMap;
 use std::io::IsTerminal;
@@ -15,8 +16,6 @@ pub(crate) use self::args::{
     Adopt, Changes, Deregister, Document, Dump, Explain, Files, Plan, Pruned, Reading, Release, Schema, Status, Sync,
     Validate, Wait, Watch,
 };
-use self::args::{DUMP_EXAMPLES, PLAN_EXAMPLES, SYNC_EXAMPLES, WATCH_EXAMPLES};
-use crate::exit;
 use crate::printer::{Printer, Verbosity};
 
 const DEFAULT_PROXY_URL: &str = "http://127.0.0.1:6001";
@@ -26,7 +25,7 @@ const DEFAULT_PROXY_URL: &str = "http://127.0.0.1:6001";
 /// Reads the `mcps:` blocks of workflow, agent and project files, and registers at the gateway the servers that say
 /// `use_proxy: true`. Templates such as `{{ .env.TOKEN }}` are filled in from the environment.
 #[derive(Debug, Parser)]
-#[command(name = "register-service", version, after_help = EXAMPLES, after_long_help = long_help(), arg_required_else_help = true)]
+#[command(name = "register-service", version, after_help = help::WHOLE.short(), after_long_help = help::WHOLE.long(), arg_required_else_help = true)]
 pub(crate) struct Cli {
     #[command(flatten)]
     pub(crate) global: Global,
@@ -34,20 +33,9 @@ pub(crate) struct Cli {
     pub(crate) command: Command,
 }
 
-const EXAMPLES: &str = "\
-Examples:
-  register-service validate workflows/                      find every mistake, offline
-  register-service explain bad-template                     what a mistake means, and what to do
-  register-service plan workflows/                          show what would change, and why
-  register-service sync workflows/ --prune owned --wait     make it so, and wait until it works
-  register-service status                                   show how everything does";
-
-fn long_help() -> String {
-    format!("{EXAMPLES}\n\n{}", exit::TABLE)
-}
-
 /// What every command takes.
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Gateway and output")]
 pub(crate) struct Global {
     /// Where the gateway is [env: MCP_PROXY_URL] [default: http://127.0.0.1:6001]
     #[arg(long, global = true, value_name = "URL")]
@@ -101,67 +89,90 @@ pub(crate) enum Command {
     /// Each mistake is reported on stderr as `file:line:column: error[code]: message`. If there is none, the meaning
     /// of each entry is printed. Variables that are not set are warnings, because who checks files seldom has their
     /// secrets; --strict-env makes them errors.
+    #[command(after_help = help::VALIDATE.short(), after_long_help = help::VALIDATE.long())]
     Validate(Validate),
     /// Say what a code in brackets means, and what to do about it
+    ///
+    /// Every remark about a file has a code, such as `error[bad-template]`. Its page says what is meant, with an example.
+    #[command(after_help = help::EXPLAIN.short(), after_long_help = help::EXPLAIN.long())]
     Explain(Explain),
     /// Print the files as the engine sees them
     ///
     /// Entries that are registered have the address of their upstream at the gateway, templates are rendered, secrets
     /// are `[redacted]`. No request is made.
+    #[command(after_help = help::RENDER.short(), after_long_help = help::RENDER.long())]
     Render(Files),
     /// Show what `sync` would change, and why
     ///
     /// Reads like a diff: `+` is registered, `~` replaced, `-` removed, `!` refused; below each what differs, beside it the
     /// file and line. Secrets are never shown, but that they differ is. The gateway is only read.
-    #[command(alias = "diff", after_help = PLAN_EXAMPLES)]
+    #[command(alias = "diff", after_help = help::PLAN.short(), after_long_help = help::PLAN.long())]
     Plan(Plan),
     /// Register what the files declare
     ///
     /// What is not there is created, what differs is replaced, the rest is left alone, so running it again changes
     /// nothing. Registrations of others are never touched. What this owner registered and no file declares any more is
     /// removed with `--prune owned`.
-    #[command(after_help = SYNC_EXAMPLES)]
+    #[command(after_help = help::SYNC.short(), after_long_help = help::SYNC.long())]
     Sync(Sync),
     /// Keep syncing: whenever a file changes, or the gateway lost something
     ///
     /// A file that is being written, or has a mistake in it, changes nothing: the mistake is reported and what was there
     /// stays. So does a folder that went away. A gateway that restarts gets everything again.
-    #[command(after_help = WATCH_EXAMPLES)]
+    #[command(after_help = help::WATCH.short(), after_long_help = help::WATCH.long())]
     Watch(Watch),
     /// Wait until upstreams are connected
     ///
-    /// Of the files, every one that they use; of names, those. Says which are not, and why.
+    /// Of the files, every one that they use; of names, those. Nothing is registered: `sync` does that, before or
+    /// meanwhile. While it waits, each upstream that comes up or fails has a line on stderr; at the end it says which are
+    /// not connected, and why.
+    #[command(after_help = help::WAIT.short(), after_long_help = help::WAIT.long())]
     Wait(Wait),
     /// Show what is registered, whose it is, and how it does
+    ///
+    /// A line for each registration: its state (`connected`, `connecting`, `disconnected`, `error`), its owner, the
+    /// generation of MCP that it speaks, the file and line it comes from, and its last error.
+    #[command(after_help = help::STATUS.short(), after_long_help = help::STATUS.long())]
     Status(Status),
     /// Print registrations as a file that `sync` takes
     ///
     /// Secrets are `[redacted]`, which `sync` takes for what the gateway has, so that `dump | sync -` changes nothing.
-    #[command(after_help = DUMP_EXAMPLES)]
+    #[command(after_help = help::DUMP.short(), after_long_help = help::DUMP.long())]
     Dump(Dump),
     /// Become the owner of what the files declare and others, or nobody, registered
     ///
     /// What differs from the files is replaced in the same step. What is not registered yet is left to `sync`.
+    #[command(after_help = help::ADOPT.short(), after_long_help = help::ADOPT.long())]
     Adopt(Adopt),
     /// Give up registrations: they stay, and belong to nobody
+    ///
+    /// What belongs to nobody is never removed by anyone's `sync --prune owned`. Whoever declares it takes it over with
+    /// `adopt`.
+    #[command(after_help = help::RELEASE.short(), after_long_help = help::RELEASE.long())]
     Release(Release),
     /// Remove registrations by name
     ///
     /// Only those of this owner, unless `--force` says otherwise.
+    #[command(after_help = help::DEREGISTER.short(), after_long_help = help::DEREGISTER.long())]
     Deregister(Deregister),
     /// Print a JSON Schema for editors
     ///
     /// Of a workflow file, unless another document is named. An editor with yaml-language-server takes it from the first
     /// line of a file: `# yaml-language-server: $schema=workflow.schema.json`
+    #[command(after_help = help::SCHEMA.short(), after_long_help = help::SCHEMA.long())]
     Schema(Schema),
     /// Print completions for a shell
     ///
-    /// For bash: `register-service completions bash > ~/.local/share/bash-completion/completions/register-service`
+    /// The shell reads them from a file at its start, and then completes commands, flags and their values.
+    #[command(after_help = help::COMPLETIONS.short(), after_long_help = help::COMPLETIONS.long())]
     Completions {
         /// Which shell
         shell: clap_complete::Shell,
     },
     /// Write manual pages, one for each command
+    ///
+    /// What `--help` says, for `man`. Files of the same names in the folder are replaced.
+    #[command(after_help = help::MAN.short(), after_long_help = help::MAN.long())]
     Man {
         /// The folder to write them to
         #[arg(value_name = "FOLDER")]
@@ -187,6 +198,14 @@ pub(crate) struct Process {
     variables: BTreeMap<String, String>,
 }
 
+/// What is registered of an automatic job with each change that it makes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Job {
+    pub(crate) commit: Option<String>,
+    pub(crate) actor: Option<String>,
+    pub(crate) run: Option<String>,
+}
+
 impl Process {
     /// Variables that are no text are left out: no template could use them.
     pub(crate) fn read() -> Self {
@@ -203,10 +222,18 @@ impl Process {
         Ok(format!("register-service@{}:{}", place.trim(), std::process::id()).parse()?)
     }
 
-    /// The commit that an automatic job runs for.
-    pub(crate) fn commit(&self) -> Option<String> {
-        let named = ["GITHUB_SHA", "CI_COMMIT_SHA", "GIT_COMMIT"].into_iter().find_map(|name| self.get(name));
-        named.map(str::to_owned)
+    /// What an automatic job runs for.
+    pub(crate) fn job(&self) -> Job {
+        let first = |names: &[&str]| names.iter().find_map(|name| self.get(name)).map(str::to_owned);
+        let github = || {
+            let (server, repository) = (self.get("GITHUB_SERVER_URL")?, self.get("GITHUB_REPOSITORY")?);
+            Some(format!("{server}/{repository}/actions/runs/{}", self.get("GITHUB_RUN_ID")?))
+        };
+        Job {
+            commit: first(&["GITHUB_SHA", "CI_COMMIT_SHA", "GIT_COMMIT"]),
+            actor: first(&["GITHUB_ACTOR", "GITLAB_USER_LOGIN", "BUILD_USER_ID"]),
+            run: github().or_else(|| first(&["CI_JOB_URL", "BUILD_URL"])),
+        }
     }
 
     /// Whether nobody is there to ask: an automatic job.
@@ -299,6 +326,26 @@ mod tests {
         for more in [&["--owner", "o"][..], &["--prune", "none"], &["--allow-empty"], &["--max-delete", "30%"]] {
             assert!(read(more).is_err(), "{more:?}");
         }
+    }
+
+    #[test]
+    fn a_job_says_for_which_commit_and_whom_it_runs_and_where() {
+        let of = |variables: &[(&str, &str)]| {
+            let pairs = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+            let Job { commit, actor, run } = Process { variables: pairs.collect() }.job();
+            [commit, actor, run].map(Option::unwrap_or_default)
+        };
+        let github = [
+            ("GITHUB_SHA", "4f2"),
+            ("GITHUB_ACTOR", "jane"),
+            ("GITHUB_SERVER_URL", "https://git.test"),
+            ("GITHUB_REPOSITORY", "a/b"),
+            ("GITHUB_RUN_ID", "7"),
+        ];
+        assert_eq!(of(&github), ["4f2", "jane", "https://git.test/a/b/actions/runs/7"]);
+        let gitlab = [("CI_COMMIT_SHA", "4f2"), ("GITLAB_USER_LOGIN", "jane"), ("CI_JOB_URL", "https://lab.test/1")];
+        assert_eq!(of(&gitlab), ["4f2", "jane", "https://lab.test/1"]);
+        assert_eq!(of(&[]), ["", "", ""]);
     }
 
     #[test]

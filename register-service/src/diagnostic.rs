@@ -139,6 +139,18 @@ impl Diagnostic {
         self
     }
 
+    /// Adds advice, if there is any.
+    #[must_use]
+    pub(crate) fn hint_if(self, hint: Option<impl Into<String>>) -> Self {
+        hint.into_iter().fold(self, Self::hint)
+    }
+
+    /// Adds what was meant, if that can be guessed.
+    #[must_use]
+    pub(crate) fn did_you_mean(self, near: Option<&str>) -> Self {
+        self.hint_if(near.map(|near| format!("did you mean `{near}`?")))
+    }
+
     /// The same remark as one that keeps nothing from being used.
     ///
     /// ```

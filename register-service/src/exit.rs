@@ -92,43 +92,47 @@ impl From<Exit> for ExitCode {
     }
 }
 
-/// The table in `--help`.
-pub(crate) const TABLE: &str = "\
-Exit codes:
-  0    done, whether or not anything changed
-  1    something failed that no other code names
-  2    the command line makes no sense; with --detailed-exitcode only: there are changes
-  3    there are errors in the files; no request was sent
-  4    refused: a registration belongs to another owner; nothing was changed
-  5    the gateway changed in the meantime; run again
-  6    the gateway cannot be reached, or an upstream is missing or not ready in time
-  7    the gateway wants another admin token
-  8    some changes were made and others failed; run again to resume
-  130  interrupted (143: terminated)";
+/// The rows of the table in `--help`.
+const ROWS: [(Exit, &str); 12] = [
+    (Exit::Done, "done, whether or not anything changed"),
+    (Exit::Failed, "something failed that no other code names"),
+    (Exit::Usage, "the command line or a setting makes no sense"),
+    (Exit::Changes, "with --detailed-exitcode: there are changes, and nothing else (what makes no sense is 1)"),
+    (Exit::InvalidFiles, "there are errors in the files; nothing was changed"),
+    (Exit::Refused, "refused, to be safe: another owner's registration or lock, or too many removals"),
+    (Exit::Stale, "the gateway, or a file, changed in the meantime; run again"),
+    (Exit::NotReady, "the gateway cannot be reached, or an upstream is missing or not ready in time"),
+    (Exit::Unauthorized, "the gateway wants another admin token"),
+    (Exit::Partial, "some changes were made and others failed; run again to resume"),
+    (Exit::Interrupted, "interrupted"),
+    (Exit::Terminated, "terminated"),
+];
+
+/// The part of the table that is about these.
+pub(crate) fn table(exits: &[Exit]) -> String {
+    let rows = ROWS.iter().filter(|(exit, _)| exits.contains(exit));
+    let lines = rows.map(|(exit, meaning)| format!("\n  {:<3}  {meaning}", exit.code()));
+    std::iter::once("Exit codes:".to_owned()).chain(lines).collect()
+}
+
+/// The whole table.
+pub(crate) fn whole_table() -> String {
+    table(&ROWS.map(|(exit, _)| exit))
+}
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn the_table_in_the_help_names_every_code() {
-        let codes = [
-            Exit::Done,
-            Exit::Failed,
-            Exit::Usage,
-            Exit::Changes,
-            Exit::InvalidFiles,
-            Exit::Refused,
-            Exit::Stale,
-            Exit::NotReady,
-            Exit::Unauthorized,
-            Exit::Partial,
-            Exit::Interrupted,
-        ];
-        for code in codes {
-            let start = format!("  {:<3}  ", code.code());
-            assert!(TABLE.lines().any(|line| line.starts_with(&start)), "{code:?}");
-        }
-        assert!(TABLE.contains(&Exit::Terminated.code().to_string()));
+    fn codes_are_in_order_and_only_those_of_two_meanings_are_there_twice() {
+        let codes = ROWS.map(|(exit, _)| exit.code());
+        assert_eq!(codes, [0, 1, 2, 2, 3, 4, 5, 6, 7, 8, 130, 143]);
+    }
+
+    #[test]
+    fn a_page_has_the_rows_of_its_command() {
+        let expected = "Exit codes:\n  0    done, whether or not anything changed\n  143  terminated";
+        assert_eq!(table(&[Exit::Terminated, Exit::Done]), expected);
     }
 }

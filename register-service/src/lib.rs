@@ -51,18 +51,19 @@ mod workflow;
 
 pub use {proxy_client, schemas};
 
-pub use crate::apply::{ApplyError, Done, Outcome, apply};
+pub use crate::apply::{ApplyError, Done, Outcome, apply, apply_together};
 pub use crate::diagnostic::{Code, Diagnostic, Location, Severity, UnknownCode};
 pub use crate::dump::dump;
 pub use crate::plan::{
-    Adopt, COMMIT_TAG, Change, Guard, Guards, InvalidLimit, Limit, Moved, OWNER_TAG, PROTECTED_TAG, Plan, Policy,
-    Prune, Reason, Refusal, SOURCE_TAG, SavedChange, SavedPlan, moved, plan, saved, saved_policy,
+    ACTOR_TAG, Adopt, COMMIT_TAG, Change, Guard, Guards, InvalidLimit, Limit, Moved, OWNER_TAG, PROTECTED_TAG, Plan,
+    Policy, Prune, RUN_TAG, Reason, Refusal, SOURCE_TAG, SavedChange, SavedPlan, moved, plan, saved, saved_policy,
 };
 pub use crate::service::call::address::{InvalidToolAddress, ToolAddress};
 pub use crate::service::call::answer::{Content, ToolAnswer};
 pub use crate::service::call::arguments::Problem;
 pub use crate::service::call::{CallError, CallErrorKind};
 pub use crate::service::changes::{Changes, Observed, ServerChange, ToolChange, ToolChanged};
+pub use crate::service::configured::load_configured;
 pub use crate::service::lease::Tenure;
 pub use crate::service::metrics::{Metric, MetricKind, Metrics};
 pub use crate::service::options::{InvalidSetting, Options};
@@ -77,4 +78,5 @@ pub use crate::workflow::address::{GatewayUrl, InvalidGatewayUrl};
 pub use crate::workflow::given::{load_text, load_value};
 pub use crate::workflow::live::{Offer, check_tools};
 pub use crate::workflow::reference::ToolReference;
+pub use crate::workflow::written::Written;
 pub use crate::workflow::{Desired, Entry, InvalidFiles, Loaded, Settings, Unset, Usage, load};

@@ -15,7 +15,7 @@ use std::fmt;
 use schemas::admin::{Registration, Revision};
 use schemas::{Definition, Owner, ServerName};
 
-pub use schemas::admin::{COMMIT_TAG, OWNER_TAG, SOURCE_TAG};
+pub use schemas::admin::{ACTOR_TAG, COMMIT_TAG, OWNER_TAG, RUN_TAG, SOURCE_TAG};
 
 pub(crate) use crate::plan::difference::{differences, unknown_secrets};
 pub use crate::plan::guard::{Guard, Guards, InvalidLimit, Limit};
@@ -39,7 +39,7 @@ pub use schemas::plan::{Adopt, Prune, Reason, SavedChange, SavedPlan};
 pub const PROTECTED_TAG: &str = "prevent_destroy";
 
 /// Tags that say where a registration comes from, and not what it is.
-pub(crate) const PROVENANCE: [&str; 3] = [OWNER_TAG, SOURCE_TAG, COMMIT_TAG];
+pub(crate) const PROVENANCE: [&str; 5] = [OWNER_TAG, SOURCE_TAG, COMMIT_TAG, ACTOR_TAG, RUN_TAG];
 
 /// What a plan may do.
 ///
@@ -65,6 +65,10 @@ pub struct Policy {
     pub prune: Prune,
     /// The commit that the declarations come from, for people who look at a registration.
     pub commit: Option<String>,
+    /// On whose behalf an automatic job makes the change, for the same people.
+    pub actor: Option<String>,
+    /// Where the run of that job is to be seen.
+    pub run: Option<String>,
 }
 
 impl Policy {
@@ -328,7 +332,7 @@ pub fn plan(desired: &[Definition], observed: &[Registration], policy: &Policy) 
     let mut changes: Vec<Change> = desired.iter().map(|it| change(it, find(&it.name), policy)).collect();
     if policy.prune == Prune::Owned {
         let declared = |name: &str| desired.iter().any(|it| it.name.as_str() == name);
-        let mine = observed.iter().filter(|it| owner_of(it) == Some(policy.owner.as_str()));
+        let mine = observed.iter().filter(|it| it.definition.owner() == Some(policy.owner.as_str()));
         let mut gone: Vec<Change> = mine.filter(|it| !declared(it.definition.name())).filter_map(removal).collect();
         gone.sort_by(|one, other| one.name().cmp(other.name()));
         changes.extend(gone);
@@ -361,7 +365,7 @@ pub(crate) fn change(desired: &Definition, observed: Option<&Registration>, poli
         };
     };
     let mut reasons = differences(desired, observed);
-    let holder = owner_of(observed);
+    let holder = observed.definition.owner();
     let is_mine = holder == Some(policy.owner.as_str());
     let may_change = match (holder, policy.adopt) {
         _ if is_mine => true,
@@ -397,15 +401,13 @@ pub(crate) fn without_provenance(definition: &Definition) -> Definition {
 fn stamp(definition: &Definition, policy: &Policy) -> Definition {
     let mut definition = definition.clone();
     definition.tags.insert(OWNER_TAG.to_owned(), policy.owner.to_string());
-    if let Some(commit) = &policy.commit {
-        definition.tags.insert(COMMIT_TAG.to_owned(), commit.clone());
+    let job = [(COMMIT_TAG, &policy.commit), (ACTOR_TAG, &policy.actor), (RUN_TAG, &policy.run)];
+    for (tag, value) in job {
+        if let Some(value) = value {
+            definition.tags.insert(tag.to_owned(), value.clone());
+        }
     }
     definition
-}
-
-/// Whose a registration is, if anyone's.
-pub(crate) fn owner_of(registration: &Registration) -> Option<&str> {
-    registration.definition.document().tags.get(OWNER_TAG).map(String::as_str).filter(|owner| !owner.is_empty())
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ mod agent;
 pub(crate) mod call;
 mod catalog;
 pub(crate) mod changes;
+pub(crate) mod configured;
 pub(crate) mod lease;
 pub(crate) mod metrics;
 mod observe;

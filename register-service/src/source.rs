@@ -108,10 +108,7 @@ impl File {
             has_misfits: false,
             is_given: false,
         };
-        let remark = |it: yaml::Malformed| {
-            let diagnostic = Diagnostic::new(it.code, &file.at(it.span), it.message);
-            it.hint.into_iter().fold(diagnostic, Diagnostic::hint)
-        };
+        let remark = |it: yaml::Malformed| Diagnostic::new(it.code, &file.at(it.span), it.message).hint_if(it.hint);
         let diagnostics = malformed.into_iter().map(remark).collect();
         (file, diagnostics)
     }
@@ -127,14 +124,8 @@ impl File {
         !self.is_whole || self.has_misfits || self.is_given
     }
 
-    pub(crate) fn at(&self, Span { start, end }: Span) -> Location {
-        Location {
-            file: self.path.clone(),
-            line: start.line,
-            column: start.column,
-            end_line: end.line,
-            end_column: end.column,
-        }
+    pub(crate) fn at(&self, span: Span) -> Location {
+        location(&self.path, span)
     }
 
     /// Where a part of a text stands; where all of it does, if that cannot be told.
@@ -306,14 +297,14 @@ fn text(path: &Path, bytes: Vec<u8>) -> Result<String, Diagnostic> {
         }
     };
     let start = Position { line: 1, column: 1 }.behind(&String::from_utf8_lossy(good));
-    let at = Location {
-        file: shown(path),
-        line: start.line,
-        column: start.column,
-        end_line: start.line,
-        end_column: start.column + 1,
-    };
-    Err(Diagnostic::new(Code::Encoding, &at, message).hint(hint))
+    let end = Position { column: start.column + 1, ..start };
+    Err(Diagnostic::new(Code::Encoding, &location(&shown(path), Span { start, end }), message).hint(hint))
+}
+
+/// A place in the file that is shown as this.
+pub(crate) fn location(file: &str, Span { start, end }: Span) -> Location {
+    let file = file.to_owned();
+    Location { file, line: start.line, column: start.column, end_line: end.line, end_column: end.column }
 }
 
 /// A path as people write it: `/` between the parts, no `./` in front.

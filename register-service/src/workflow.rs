@@ -23,6 +23,7 @@ pub(crate) mod reference;
 pub(crate) mod rewrite;
 mod selector;
 mod variables;
+pub(crate) mod written;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -212,8 +213,7 @@ pub(crate) fn interpret(
     identity::check_names(&entries, &mut diagnostics);
     identity::check_agents(&files, &mut diagnostics);
     let tools = reference::check(&files, &items, &entries, &mut diagnostics);
-    diagnostic::sort(&mut diagnostics);
-    excerpts(&files, &mut diagnostics);
+    finish(&files, &mut diagnostics);
     if diagnostics.iter().any(Diagnostic::is_error) {
         let files = files.iter().map(|file| file.path().to_owned()).collect();
         return Err(InvalidFiles { diagnostics, files });
@@ -258,8 +258,9 @@ fn environments(
     found
 }
 
-/// Adds to each remark the line that it is about.
-fn excerpts(files: &[File], diagnostics: &mut [Diagnostic]) {
+/// Brings remarks into order, and adds to each the line that it is about.
+fn finish(files: &[File], diagnostics: &mut Vec<Diagnostic>) {
+    diagnostic::sort(diagnostics);
     let by_path: BTreeMap<&str, &File> = files.iter().map(|file| (file.path(), file)).collect();
     for diagnostic in diagnostics {
         let file = by_path.get(diagnostic.file.as_str());

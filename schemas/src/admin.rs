@@ -13,6 +13,7 @@
 //! # Ok::<(), serde_json::Error>(())
 //! ```
 
+mod generation;
 mod health;
 mod lease;
 mod lock;
@@ -24,12 +25,15 @@ mod tool;
 
 use serde::Deserialize;
 
+pub use crate::admin::generation::{
+    Change, Changed, Generation, GenerationAnswer, GenerationRefused, Obstacle, RefusedChange,
+};
 pub use crate::admin::health::{ConnectionCounts, Health, Metrics, MetricsSnapshot, StorageHealth};
 pub use crate::admin::lease::{
     HeldLeases, Lease, LeaseGrant, LeaseList, LeaseRelease, LeaseRequest, MAX_LEASE_TTL, MIN_TTL,
 };
 pub use crate::admin::lock::{LockGrant, LockHeld, LockRequest, MAX_LOCK_TTL, NO_SUCH_LOCK};
-pub use crate::admin::ownership::{COMMIT_TAG, OWNER_TAG, SOURCE_TAG, Source};
+pub use crate::admin::ownership::{ACTOR_TAG, COMMIT_TAG, OWNER_TAG, RUN_TAG, SOURCE_TAG, Source};
 pub use crate::admin::registration::{Acknowledgement, DefinitionView, Fingerprints, Registration, RegistrationList};
 pub use crate::admin::revision::{Revision, StaleRevision};
 pub use crate::admin::status::{State, Status};

@@ -49,6 +49,10 @@ pub struct SavedPlan {
     /// The gateway that it is for.
     #[schemars(example = &"http://127.0.0.1:6001")]
     pub gateway: String,
+    /// That gateway's version when the plan was made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(example = &"0.1.0")]
+    pub gateway_version: Option<String>,
     /// In whose name.
     #[schemars(example = &"team-a")]
     pub owner: String,

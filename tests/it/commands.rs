@@ -101,20 +101,31 @@ async fn a_plan_reads_like_a_diff_and_is_carried_out_only_as_long_as_it_holds() 
     let saved = folder.path().join("plan.json");
     let (paths, saved) = (path(&folder), saved.to_str().expect("a path"));
     let shown = tool.exits(2, &["plan", paths, "-o", saved, "--detailed-exitcode"]).await;
-    assert_eq!(shown, "+ here  (w.yaml:3)\n+ there  (w.yaml:8)\n\nto create 2, to update 0, unchanged 0\n");
+    let expected = "+ here  (w.yaml:3)\n    command: cat\n    env: TOKEN\n+ there  (w.yaml:8)\n    url: http://127.0.0.1:9/mcp\n    \
+                    headers: Authorization\n\nto create 2, to update 0, unchanged 0\n";
+    assert_eq!(shown, expected);
     assert!(owners(&gateway.admin).await.is_empty(), "a plan only reads");
     // 2 is for changes, so a plan that cannot be kept must not end with it.
     tool.exits(1, &["plan", paths, "-o", paths, "--detailed-exitcode"]).await;
     let text = fs::read_to_string(saved).expect("a plan");
     assert!(!text.contains("t0ken") && text.contains("\"version\": 1"), "{text}");
-    tool.exits(0, &["sync", paths, "--plan", saved]).await;
+    let older = text.replacen(
+        &format!("\"gatewayVersion\": \"{}\"", env!("CARGO_PKG_VERSION")),
+        "\"gatewayVersion\": \"0.0.1\"",
+        1,
+    );
+    assert_ne!(older, text, "a plan says with which gateway it was made");
+    fs::write(saved, older).expect("a file");
+    let ended = tool.run(&["sync", paths, "--plan", saved]).await;
+    assert_eq!(ended.code, Some(0), "{}", ended.err);
+    assert!(ended.err.contains("made with version 0.0.1 of the gateway, which is"), "{}", ended.err);
     assert_eq!(owners(&gateway.admin).await, pairs([("here", "register-service"), ("there", "register-service")]));
     assert_eq!(tool.exits(0, &["diff", paths, "--exit-code"]).await, "to create 0, to update 0, unchanged 2\n");
 
     let edited = WORKFLOW.replace("Bearer {{", "Token {{").replace("command: cat", "command: cat -u");
     fs::write(folder.path().join("w.yaml"), &edited).expect("a file");
     let shown = tool.exits(0, &["plan", paths, "-o", saved]).await;
-    let expected = "~ here  (w.yaml:3)\n    args\n~ there  (w.yaml:8)\n    headers.Authorization: changed\n\n\
+    let expected = "~ here  (w.yaml:3)\n    args: now cat -u\n~ there  (w.yaml:8)\n    headers.Authorization: changed\n\n\
                     to create 0, to update 2, unchanged 0\n";
     assert_eq!(shown, expected);
     // Somebody changes what it was made from, in what the files do not even mention.
@@ -168,6 +179,24 @@ async fn what_is_removed_is_the_owners_own_and_never_much_of_it_at_once() {
 }
 
 #[tokio::test]
+async fn a_job_that_names_no_owner_removes_nothing() {
+    let gateway = gateway().start().await;
+    let job = |folder: &TempDir, flags: &[&str]| {
+        let job = binary("register-service").env("MCP_PROXY_URL", &gateway.url).env("CI", "true");
+        let args = [&["sync", path(folder), "--prune", "owned", "--max-delete", "100%"], flags].concat();
+        job.args(args)
+    };
+    let (one, other) = (folder(&format!("mcps:\n{}", server("one"))), folder(&format!("mcps:\n{}", server("other"))));
+    assert_eq!(job(&one, &[]).run().await.code, Some(0));
+    // Another repository, whose job names no owner either.
+    let ended = job(&other, &[]).run().await;
+    assert_eq!(ended.code, Some(4), "{}", ended.err);
+    assert!(ended.err.contains("in the name of `register-service`"), "{}", ended.err);
+    assert_eq!(job(&other, &["--owner", "other"]).run().await.code, Some(0));
+    assert_eq!(owners(&gateway.admin).await, pairs([("one", "register-service"), ("other", "other")]));
+}
+
+#[tokio::test]
 async fn what_says_so_is_not_removed() {
     let gateway = gateway().start().await;
     let tool = Tool { url: &gateway.url };
@@ -212,11 +241,14 @@ async fn a_registration_says_where_it_comes_from() {
     let gateway = gateway().start().await;
     let folder = folder(WORKFLOW);
     let job = binary("register-service").env("MCP_PROXY_URL", &gateway.url).env("TOKEN", "t0ken");
-    let job = job.env("CI", "true").env("GITHUB_SHA", "4f2c1aa").args(["sync", path(&folder), "--prune", "owned"]);
+    let job = job.env("CI", "true").env("GITHUB_SHA", "4f2c1aa").env("GITHUB_ACTOR", "jane");
+    let job = job.env("CI_JOB_URL", "https://ci.test/7").args(["sync", path(&folder), "--prune", "owned"]);
     assert_eq!(job.run().await.code, Some(0));
     let shown = gateway.admin.get("/admin/mcps/here").await.json();
     assert_eq!(shown["owner"], "register-service");
     assert_eq!(shown["source"], json!({ "file": "w.yaml", "line": 3, "commit": "4f2c1aa" }));
+    let tags = &shown["definition"]["tags"];
+    assert_eq!((&tags["ci_actor"], &tags["ci_run"]), (&json!("jane"), &json!("https://ci.test/7")));
     let tool = Tool { url: &gateway.url };
     assert_eq!(
         tool.exits(0, &["plan", path(&folder)]).await,
@@ -234,6 +266,7 @@ async fn a_dump_declares_what_is_there() {
     let before = gateway.admin.get("/admin/mcps").await.json();
     let dumped = tool.exits(0, &["dump"]).await;
     assert!(!dumped.contains("t0ken") && !dumped.contains("t1"), "{dumped}");
+    assert_eq!(tool.exits(6, &["dump", "here", "nobody"]).await, "", "all that was asked for, or nothing");
     let ended = tool.reads(&dumped, &["sync", "-", "--owner", "team", "--prune", "owned"]).await;
     assert_eq!(ended.code, Some(0), "{}{}", ended.out, ended.err);
     let after = gateway.admin.get("/admin/mcps").await.json();

@@ -244,6 +244,7 @@ async fn plans_and_server_files_have_a_form_too() {
     let plan = SavedPlan {
         version: 1,
         gateway: "http://127.0.0.1:6001".to_owned(),
+        gateway_version: Some("0.1.0".to_owned()),
         owner: "me".to_owned(),
         adopt: Adopt::Unowned,
         prune: Prune::Owned,

@@ -3,6 +3,7 @@
 
 mod client;
 mod garbage;
+mod generations;
 mod leases;
 mod locks;
 mod revisions;

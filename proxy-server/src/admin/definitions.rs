@@ -178,9 +178,7 @@ async fn change(admin: &Admin, definition: Definition, stored: &Registration, te
     let name = definition.name.clone();
     let expires_at = Wish::grant(terms.wish, admin, &name);
     if is_current {
-        // Started even if it cannot be: the program may appear later, and the status says what is wrong until then.
-        admin.upstreams.start(definition);
-        info!(upstream = %name, "definition changed");
+        start_changed(admin, definition, &stored.definition);
     }
     let answer = Acknowledgement { message: message.to_owned(), name: name.into(), warning, expires_at };
     tagged(status, revision, answer)
@@ -210,8 +208,26 @@ pub(super) async fn remove(State(admin): Shared, Path(name): Path<String>, heade
     }
 }
 
-fn is_process(definition: &Definition) -> bool {
+pub(super) fn is_process(definition: &Definition) -> bool {
     matches!(definition.transport, Transport::Stdio(_))
+}
+
+/// Starts an upstream anew where what runs has changed.
+pub(super) fn start_changed(admin: &Admin, definition: Definition, before: &Definition) {
+    let name = definition.name.clone();
+    if is_only_relabelled(&definition, before) && admin.upstreams.get(name.as_str()).is_some() {
+        info!(upstream = %name, "tags changed");
+        return;
+    }
+    // Started even if it cannot be: the program may appear later, and the status says what is wrong until then.
+    admin.upstreams.start(definition);
+    info!(upstream = %name, "definition changed");
+}
+
+/// Whether nothing differs but tags, which only people read: what runs need not be started again for another owner.
+fn is_only_relabelled(definition: &Definition, stored: &Definition) -> bool {
+    let same = Definition { tags: stored.tags.clone(), ..definition.clone() };
+    definition.tags != stored.tags && same == *stored
 }
 
 fn parse(body: &[u8]) -> Result<Definition, String> {
@@ -221,7 +237,7 @@ fn parse(body: &[u8]) -> Result<Definition, String> {
 }
 
 /// A placeholder means "keep what is stored", and a new registration has nothing stored.
-fn nothing_redacted(mut definition: Definition) -> Result<Definition, InvalidDefinition> {
+pub(super) fn nothing_redacted(mut definition: Definition) -> Result<Definition, InvalidDefinition> {
     let mut nothing = Definition::new(definition.name.clone(), definition.transport.clone());
     nothing.inert = Inert::default();
     if let Transport::Sse(remote) | Transport::StreamableHttp(remote) = &mut nothing.transport {
@@ -230,7 +246,10 @@ fn nothing_redacted(mut definition: Definition) -> Result<Definition, InvalidDef
     definition.keep_redacted(&nothing).map(|()| definition)
 }
 
-fn keep_redacted(mut definition: Definition, stored: &Registration) -> Result<Definition, InvalidDefinition> {
+pub(super) fn keep_redacted(
+    mut definition: Definition,
+    stored: &Registration,
+) -> Result<Definition, InvalidDefinition> {
     definition.keep_redacted(&stored.definition).map(|()| definition)
 }
 

@@ -34,6 +34,10 @@ impl Memory {
         Self { stored: Mutex::new(Stored { registrations: IndexMap::new(), last_revision }), capacity }
     }
 
+    pub(super) fn capacity(&self) -> usize {
+        self.capacity
+    }
+
     pub(super) fn create(&self, definition: Definition, tenure: Tenure) -> Result<Registration, RegistryError> {
         let mut stored = self.stored();
         if stored.registrations.contains_key(&definition.name) {

@@ -9,28 +9,8 @@ use clap::{Args, ValueEnum};
 use register_service::{Code, Limit};
 use schemas::{Owner, ServerName, parse_duration};
 
-pub(super) const PLAN_EXAMPLES: &str = "\
-Examples:
-  register-service plan workflows/                     what would `sync` do?
-  register-service plan workflows/ --prune owned       ... and what would it remove?
-  register-service plan workflows/ -o plan.json        keep it for `sync --plan`
-  register-service plan workflows/ --detailed-exitcode exit with 2 if there are changes";
-
-pub(super) const SYNC_EXAMPLES: &str = "\
-Examples:
-  register-service sync workflows/ --prune owned --wait --timeout 2m
-  register-service sync workflows/ --plan plan.json    only what was decided, if nothing moved since
-  register-service dump | register-service sync -      from standard input";
-
-pub(super) const WATCH_EXAMPLES: &str = "\
-Examples:
-  register-service watch workflows/ --prune owned
-  register-service watch workflows/ --health 127.0.0.1:8080    for a readiness probe: 200 while in step, else 503";
-
-pub(super) const DUMP_EXAMPLES: &str = "\
-Examples:
-  register-service dump > all.yaml
-  register-service dump --owner team-a | register-service sync - --owner team-a --dry-run";
+/// What stands above the flags of [`Reading`].
+const READING: &str = "Reading files";
 
 /// Which files, and how they are read.
 #[derive(Debug, Args)]
@@ -46,16 +26,16 @@ pub(crate) struct Files {
 #[derive(Debug, Args)]
 pub(crate) struct Reading {
     /// Take every entry as registered, also those with `use_proxy: false`
-    #[arg(long)]
+    #[arg(long, help_heading = READING)]
     pub(crate) all: bool,
     /// A `.env` file with variables for templates, which hide those of the environment; the last one given counts most
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, help_heading = READING, value_name = "FILE")]
     pub(crate) env_file: Vec<PathBuf>,
     /// A variable for templates, which hides all others of its name
-    #[arg(long, value_name = "NAME=VALUE")]
+    #[arg(long, help_heading = READING, value_name = "NAME=VALUE")]
     pub(crate) set: Vec<Assignment>,
     /// A variable that is not set is an error, also where only the engine needs it
-    #[arg(long)]
+    #[arg(long, help_heading = READING)]
     pub(crate) strict_env: bool,
 }
 
@@ -153,6 +133,9 @@ pub(crate) struct Sync {
     /// Do only what this plan says, and nothing if files or gateway moved since it was made
     #[arg(long, value_name = "FILE", conflicts_with_all = ["dry_run", "owner", "adopt", "prune", "allow_empty", "max_delete"])]
     pub(crate) plan: Option<PathBuf>,
+    /// Make the changes one by one, so that those that can be made are, although others cannot
+    #[arg(long, conflicts_with = "dry_run")]
+    pub(crate) no_atomic: bool,
     /// Wait until every upstream that the files use is connected
     #[arg(long, conflicts_with = "dry_run")]
     pub(crate) wait: bool,

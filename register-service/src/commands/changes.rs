@@ -1,6 +1,9 @@
 //! A plan, and what came of it, told change by change.
 
-use register_service::{ApplyError, Change, Done, Outcome, Plan};
+use std::collections::BTreeMap;
+
+use register_service::{ApplyError, Change, Done, Outcome, Plan, Reason, Written};
+use schemas::ServerName;
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -52,15 +55,15 @@ impl Summary {
     }
 }
 
-/// A plan as a diff: what would be done, where it is declared, and below it what differs.
-pub(super) fn planned(plan: &Plan, printer: Printer) -> String {
+/// A plan as a diff: what would be done, where it is declared, and below it what is registered or what differs.
+pub(super) fn planned(plan: &Plan, written: &BTreeMap<ServerName, Written>, printer: Printer) -> String {
     let told = plan.changes.iter().filter(|change| printer.is_verbose() || !matches!(change, Change::Keep { .. }));
-    let lines: String = told.map(|change| hunk(change, printer)).collect();
+    let lines: String = told.map(|change| hunk(change, written.get(change.name()), printer)).collect();
     let summary = Summary::of(plan, &Outcome::new()).text(true);
     if lines.is_empty() { format!("{summary}\n") } else { format!("{lines}\n{summary}\n") }
 }
 
-fn hunk(change: &Change, printer: Printer) -> String {
+fn hunk(change: &Change, written: Option<&Written>, printer: Printer) -> String {
     let source = change.source();
     let (sign, colour, place) = match change {
         Change::Create { .. } => ('+', Colour::Green, source.map(str::to_owned)),
@@ -70,12 +73,30 @@ fn hunk(change: &Change, printer: Printer) -> String {
         Change::Refuse { why, .. } => ('!', Colour::Red, Some(why.to_string())),
     };
     let place = place.map(|place| format!("  ({place})")).unwrap_or_default();
-    let head = clean(&format!("{sign} {}{place}", change.name())).replace('\n', " ");
-    let reasons = change.reasons().iter().map(|reason| {
-        let detail = reason.detail.as_ref().map(|detail| format!(": {detail}")).unwrap_or_default();
-        format!("    {}\n", clean(&format!("{}{detail}", reason.field)).replace('\n', " "))
-    });
-    format!("{}\n{}", printer.paint_result(colour, &head), reasons.collect::<String>())
+    let line = |text: String| clean(&text).replace('\n', " ");
+    let head = line(format!("{sign} {}{place}", change.name()));
+    let below: Vec<String> = match change {
+        Change::Create { .. } => {
+            written.into_iter().flatten().map(|(field, text)| format!("{field}: {text}")).collect()
+        }
+        _ => change.reasons().iter().map(|reason| differs(reason, written)).collect(),
+    };
+    let below: String = below.into_iter().map(|text| format!("    {}\n", line(text))).collect();
+    format!("{}\n{below}", printer.paint_result(colour, &head))
+}
+
+/// What differs, and what it is to be.
+fn differs(reason: &Reason, written: Option<&Written>) -> String {
+    let field = reason.field.as_str();
+    if let Some(detail) = &reason.detail {
+        return format!("{field}: {detail}");
+    }
+    // The arguments may stand in the command line.
+    let key = if field == "args" { "command" } else { field };
+    match written.into_iter().flatten().find(|(field, _)| *field == key) {
+        Some((_, text)) => format!("{field}: now {text}"),
+        None => field.to_owned(),
+    }
 }
 
 /// Where something was declared that is declared nowhere any more.
@@ -174,7 +195,7 @@ mod tests {
     }
 
     fn outcome() -> Outcome {
-        let name = |name: &str| name.parse::<schemas::ServerName>().expect(name);
+        let name = |name: &str| name.parse::<ServerName>().expect(name);
         let warning = Some("no such program".to_owned());
         [
             (name("new"), Err(ApplyError::Stale { name: name("new") })),
@@ -193,10 +214,14 @@ mod tests {
             result_colour: false,
             terminal: false,
         };
-        insta::assert_snapshot!(super::planned(&planned(), printer(Verbosity::Verbose)), @r#"
+        let written =
+            ["new", "changed"].map(|name| (name.parse().expect(name), vec![("command", "prog 2".to_owned())]));
+        let shown = super::planned(&planned(), &written.into(), printer(Verbosity::Verbose));
+        insta::assert_snapshot!(shown, @r#"
         + new  (new.yaml:3)
+            command: prog 2
         ~ changed  (changed.yaml:3)
-            args
+            args: now prog 2
         = kept
         ! foreign  (is registered by `you` with other content)
             args

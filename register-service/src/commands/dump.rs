@@ -5,6 +5,7 @@ use serde_json::json;
 
 use crate::cli::Dump;
 use crate::commands::{Report, listing};
+use crate::exit::Exit;
 use crate::printer::clean;
 
 pub(super) async fn run(args: &Dump, client: &Client) -> Report {
@@ -13,7 +14,10 @@ pub(super) async fn run(args: &Dump, client: &Client) -> Report {
         Ok(listed) => listed,
         Err(report) => return report,
     };
-    report.text = clean(&register_service::dump(&listed));
-    report.json = json!({ "yaml": report.text });
+    // Half of what was asked for would be taken for the whole behind a pipe.
+    if report.exit == Exit::Done {
+        report.text = clean(&register_service::dump(&listed));
+        report.json = json!({ "yaml": report.text });
+    }
     report
 }

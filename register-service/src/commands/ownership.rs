@@ -2,7 +2,8 @@
 
 use proxy_client::Client;
 use register_service::{
-    Adopt, ApplyError, COMMIT_TAG, Change, Done, OWNER_TAG, Outcome, PROTECTED_TAG, Plan, Policy, SOURCE_TAG, apply,
+    ACTOR_TAG, Adopt, ApplyError, COMMIT_TAG, Change, Done, OWNER_TAG, Outcome, PROTECTED_TAG, Plan, Policy, RUN_TAG,
+    SOURCE_TAG, apply,
 };
 use schemas::admin::Registration;
 use schemas::{Definition, Owner, ServerName};
@@ -23,7 +24,7 @@ pub(super) async fn adopt(args: &cli::Adopt, context: &Context) -> Report {
     };
     let owner = prepare::owner(args.owner.as_ref(), &loaded.desired);
     let adopt = if args.unowned { Adopt::Unowned } else { Adopt::Anything };
-    let policy = Policy { adopt, claim: true, commit: context.commit.clone(), ..Policy::new(owner) };
+    let policy = Policy { adopt, claim: true, ..context.policy(owner) };
     let prepared = match prepare::compare(COMMAND, loaded, policy, context).await {
         Ok(prepared) => prepared,
         Err(report) => return report,
@@ -45,7 +46,8 @@ pub(super) async fn adopt(args: &cli::Adopt, context: &Context) -> Report {
 /// Takes the owner's mark off: the registrations stay, and belong to nobody.
 pub(super) async fn release(args: &cli::Release, client: &Client) -> Report {
     const COMMAND: &str = "release";
-    let found = match own(COMMAND, client, &args.names, &args.owner, false).await {
+    let refusal = |name: &ServerName, it: &Registration| foreign(name, it, &args.owner);
+    let found = match find(COMMAND, client, &args.names, refusal).await {
         Ok(found) => found,
         Err(report) => return report,
     };
@@ -59,7 +61,7 @@ pub(super) async fn release(args: &cli::Release, client: &Client) -> Report {
 async fn give_up(client: &Client, name: &ServerName, registration: &Registration) -> Result<Done, ApplyError> {
     let stale = || ApplyError::Stale { name: name.clone() };
     let mut definition = Definition::try_from(registration.definition.document().clone()).map_err(|_| stale())?;
-    definition.tags.retain(|tag, _| ![OWNER_TAG, SOURCE_TAG, COMMIT_TAG].contains(&tag.as_str()));
+    definition.tags.retain(|tag, _| ![OWNER_TAG, SOURCE_TAG, COMMIT_TAG, ACTOR_TAG, RUN_TAG].contains(&tag.as_str()));
     let change =
         Change::Update { definition: Box::new(definition), revision: registration.revision, reasons: Vec::new() };
     let mut outcome = apply(client, &Plan { changes: vec![change] }, 1).await;
@@ -69,7 +71,11 @@ async fn give_up(client: &Client, name: &ServerName, registration: &Registration
 /// Removes registrations by name.
 pub(super) async fn deregister(args: &cli::Deregister, client: &Client) -> Report {
     const COMMAND: &str = "deregister";
-    let found = match own(COMMAND, client, &args.names, &args.owner, args.force).await {
+    let refusal = |name: &ServerName, it: &Registration| match args.force {
+        true => None,
+        false => foreign(name, it, &args.owner).or_else(|| protected(name, it)),
+    };
+    let found = match find(COMMAND, client, &args.names, refusal).await {
         Ok(found) => found,
         Err(report) => return report,
     };
@@ -78,13 +84,31 @@ pub(super) async fn deregister(args: &cli::Deregister, client: &Client) -> Repor
     told(Report::new(COMMAND, Vec::new()), &outcome, "removed")
 }
 
-/// The registrations of these names, if all of them are there and this owner's.
-async fn own(
+/// Why nothing is done about a registration, and what to do about that.
+type Refusal = (String, &'static str);
+
+fn foreign(name: &ServerName, registration: &Registration, owner: &Owner) -> Option<Refusal> {
+    let whose = match registration.definition.owner() {
+        Some(holder) if holder == owner.as_str() => return None,
+        Some(holder) => format!("`{holder}`"),
+        None => "nobody".to_owned(),
+    };
+    let message = format!("`{name}` belongs to {whose} and not to `{owner}`; nothing was changed");
+    Some((message, "say whose it is with --owner"))
+}
+
+fn protected(name: &ServerName, registration: &Registration) -> Option<Refusal> {
+    let tag = registration.definition.document().tags.get(PROTECTED_TAG);
+    let message = || format!("`{name}` says `prevent_destroy`; nothing was changed");
+    tag.filter(|value| *value == "true").map(|_| (message(), "remove it with --force"))
+}
+
+/// The registrations of these names, if all of them are there and none is refused.
+async fn find(
     command: &'static str,
     client: &Client,
     names: &[ServerName],
-    owner: &Owner,
-    force: bool,
+    refusal: impl Fn(&ServerName, &Registration) -> Option<Refusal>,
 ) -> Result<Vec<(ServerName, Registration)>, Report> {
     let mut report = Report::new(command, Vec::new());
     let mut listed = match client.list().await {
@@ -98,15 +122,8 @@ async fn own(
             continue;
         };
         let registration = listed.swap_remove(at);
-        let tags = &registration.definition.document().tags;
-        let holder = tags.get(OWNER_TAG).map(String::as_str).unwrap_or_default();
-        if holder != owner.as_str() && !force {
-            let whose = if holder.is_empty() { "nobody".to_owned() } else { format!("`{holder}`") };
-            let message = format!("`{name}` belongs to {whose} and not to `{owner}`; nothing was changed");
-            report = report.failed(Exit::Refused, message, Some("say whose it is with --owner"));
-        } else if command == "deregister" && !force && tags.get(PROTECTED_TAG).is_some_and(|value| value == "true") {
-            let message = format!("`{name}` says `prevent_destroy`; nothing was changed");
-            report = report.failed(Exit::Refused, message, Some("remove it with --force"));
+        if let Some((message, hint)) = refusal(name, &registration) {
+            report = report.failed(Exit::Refused, message, Some(hint));
         }
         found.push((name.clone(), registration));
     }

@@ -21,17 +21,19 @@ pub(super) async fn run(args: &Plan, context: &Context) -> anyhow::Result<Report
         Err(report) => return Ok(report),
     };
     let policy = prepare::policy(&args.changes, context, &loaded.desired)?;
+    context.printer.progress(&format!("comparing with {} as owner `{}`", context.settings.gateway, policy.owner));
     let prepared = match prepare::compare(COMMAND, loaded, policy, context).await {
         Ok(prepared) => prepared,
         Err(report) => return Ok(report),
     };
     let mut report = Report::new(COMMAND, prepared.remarks.clone());
-    report.text = changes::planned(&prepared.plan, context.printer);
+    report.text = changes::planned(&prepared.plan, &prepared.desired.written(), context.printer);
     report.json = told(&prepared, context);
     report.diagnostics.extend(tool_remarks(&prepared, context).await);
     report = prepared.refuse(report, &prepare::guards(&args.changes));
     if let Some(path) = args.out.as_ref().filter(|_| report.exit == Exit::Done) {
         let saved = save(&prepared, context.settings.gateway.as_str(), new_salt()?);
+        let saved = SavedPlan { gateway_version: version(context).await, ..saved };
         match write(path, &saved) {
             Ok(()) => {
                 let next = format!("saved; `register-service sync --plan {}` carries it out", path.display());
@@ -81,6 +83,21 @@ pub(super) fn remind(prepared: &Prepared, context: &Context) {
     if !left.is_empty() {
         let names = left.join("`, `");
         context.printer.progress(&format!("declared nowhere any more: `{names}`; --prune owned removes what is left"));
+    }
+}
+
+/// The gateway's version, if it says it.
+async fn version(context: &Context) -> Option<String> {
+    context.client.health().await.ok().map(|health| health.version).filter(|version| !version.is_empty())
+}
+
+/// Tells that a saved plan was made with another version of the gateway, which may normalize definitions otherwise.
+pub(super) async fn compare_version(saved: &SavedPlan, context: &Context) {
+    let now = version(context).await;
+    if let (Some(then), Some(now)) = (&saved.gateway_version, now)
+        && *then != now
+    {
+        context.printer.progress(&format!("the plan was made with version {then} of the gateway, which is {now} now"));
     }
 }
 

@@ -7,7 +7,7 @@ use register_service::{
 use schemas::admin::Registration;
 use schemas::{Definition, Holder, Owner};
 
-use crate::cli::{Changes, Files, Global, Process, Pruned, Reading};
+use crate::cli::{Changes, Files, Global, Job, Process, Pruned, Reading};
 use crate::commands::{Report, chain};
 use crate::exit::Exit;
 use crate::printer::Printer;
@@ -19,8 +19,8 @@ pub(super) struct Context {
     pub(super) printer: Printer,
     /// Whether nobody is there to ask.
     pub(super) is_ci: bool,
-    /// The commit that the files are of, where a job says it.
-    pub(super) commit: Option<String>,
+    /// What an automatic job runs for.
+    job: Job,
     /// What others are told of who holds a lock.
     pub(super) holder: Holder,
 }
@@ -29,8 +29,14 @@ impl Context {
     pub(super) fn new(global: &Global, process: &Process, reading: &Reading, printer: Printer) -> anyhow::Result<Self> {
         let settings = global.settings(process, reading)?;
         let client = global.client(process, &settings.gateway)?;
-        let (is_ci, commit, holder) = (process.is_ci(), process.commit(), process.holder()?);
-        Ok(Self { settings, client, printer, is_ci, commit, holder })
+        let (is_ci, job, holder) = (process.is_ci(), process.job(), process.holder()?);
+        Ok(Self { settings, client, printer, is_ci, job, holder })
+    }
+
+    /// What this owner may do, with what is known of the job that does it.
+    pub(super) fn policy(&self, owner: Owner) -> Policy {
+        let Job { commit, actor, run } = self.job.clone();
+        Policy { commit, actor, run, ..Policy::new(owner) }
     }
 }
 
@@ -42,6 +48,8 @@ pub(super) struct Prepared {
     pub(super) policy: Policy,
     pub(super) plan: Plan,
     pub(super) remarks: Vec<Diagnostic>,
+    /// Whether the owner is the one of every job that names none.
+    is_anyones: bool,
 }
 
 /// What may be changed.
@@ -56,8 +64,7 @@ pub(super) fn policy(changes: &Changes, context: &Context, desired: &Desired) ->
         None => Prune::Nothing,
     };
     let adopt = if changes.adopt { Adopt::Anything } else { Adopt::Nothing };
-    let commit = context.commit.clone();
-    Ok(Policy { adopt, prune, commit, ..Policy::new(owner(changes.owner.as_ref(), desired)) })
+    Ok(Policy { adopt, prune, ..context.policy(owner(changes.owner.as_ref(), desired)) })
 }
 
 /// In whose name: as said, else the project's, else this program's.
@@ -85,7 +92,8 @@ pub(super) async fn compare(
     };
     let definitions = desired.definitions();
     let plan = plan(&definitions, &observed, &policy);
-    Ok(Prepared { desired, definitions, observed, policy, plan, remarks })
+    let is_anyones = context.is_ci && policy.owner == Owner::default();
+    Ok(Prepared { desired, definitions, observed, policy, plan, remarks, is_anyones })
 }
 
 /// The report of a gateway that gives no answer, or not the one that was asked for.
@@ -122,6 +130,15 @@ impl Prepared {
                 _ => "give the secrets, best as templates such as `{{ .env.TOKEN }}`",
             };
             let message = format!("`{name}` {why}; nothing was changed");
+            report = report.failed(Exit::Refused, message, Some(hint));
+        }
+        if self.is_anyones && self.plan.deleted().next().is_some() {
+            let message = format!(
+                "registrations would be removed in the name of `{}`, which is that of every job that names no owner; nothing \
+                 was changed",
+                self.policy.owner
+            );
+            let hint = "say whose they are with --owner, or give the project a `name` in compozy.yaml";
             report = report.failed(Exit::Refused, message, Some(hint));
         }
         match guards.check(&self.plan, self.definitions.len(), &self.observed, &self.policy.owner) {

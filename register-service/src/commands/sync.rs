@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use anyhow::Context as _;
 use proxy_client::{Client, Needs};
 use register_service::{
-    ApplyError, Code, Desired, Diagnostic, Done, Outcome, Policy, SavedPlan, apply, moved, saved_policy,
+    ApplyError, Code, Desired, Diagnostic, Done, Outcome, Plan, Policy, SavedPlan, apply, apply_together, moved,
+    saved_policy,
 };
 use schemas::admin::Registration;
 use schemas::format_duration;
@@ -32,11 +33,14 @@ pub(super) async fn run(sync: &Sync, context: &Context) -> anyhow::Result<Report
     let policy = match &saved {
         Some(saved) => {
             let policy = saved_policy(saved).with_context(|| "the plan cannot be used")?;
-            Policy { commit: context.commit.clone(), ..policy }
+            Policy { adopt: policy.adopt, prune: policy.prune, ..context.policy(policy.owner) }
         }
         None => prepare::policy(&sync.changes, context, &loaded.desired)?,
     };
     printer.progress(&format!("syncing to {} as owner `{}`", context.settings.gateway, policy.owner));
+    if let Some(saved) = &saved {
+        saved_plan::compare_version(saved, context).await;
+    }
     Ok(match prepare::compare(COMMAND, loaded, policy, context).await {
         // Where nothing is to change, nobody needs to be locked out.
         Ok(prepared) if sync.dry_run || prepared.plan.is_empty() => {
@@ -80,7 +84,7 @@ async fn carry_out(sync: &Sync, prepared: Prepared, saved: Option<&SavedPlan>, c
         None => prepared.refuse(report, &prepare::guards(&sync.changes)),
     };
     if sync.dry_run || report.exit != Exit::Done {
-        report.text = changes::planned(&prepared.plan, printer);
+        report.text = changes::planned(&prepared.plan, &prepared.desired.written(), printer);
         report.json = saved_plan::told(&prepared, context);
         report = missing(report, &prepared.desired, &prepared.observed);
         if sync.detailed_exitcode && report.exit == Exit::Done && !prepared.plan.is_empty() {
@@ -88,7 +92,10 @@ async fn carry_out(sync: &Sync, prepared: Prepared, saved: Option<&SavedPlan>, c
         }
         return report;
     }
-    let outcome = apply(client, &prepared.plan, CONCURRENCY).await;
+    let outcome = match apply_plan(sync, client, &prepared.plan, printer).await {
+        Ok(outcome) => outcome,
+        Err(error) => return unreachable(report, &error),
+    };
     report.text = changes::text(&prepared.plan, &outcome, printer.is_verbose());
     report.json = json!({
         "gateway": context.settings.gateway.as_str(),
@@ -116,6 +123,24 @@ async fn carry_out(sync: &Sync, prepared: Prepared, saved: Option<&SavedPlan>, c
     report
 }
 
+/// Makes all changes together, unless the gateway or the user wants them one by one.
+async fn apply_plan(
+    sync: &Sync,
+    client: &Client,
+    plan: &Plan,
+    printer: Printer,
+) -> Result<Outcome, proxy_client::Error> {
+    if !sync.no_atomic {
+        match apply_together(client, plan).await {
+            Err(error) if error.is_unsupported() => {
+                printer.progress("this gateway makes changes one by one: some can be made although others cannot");
+            }
+            outcome => return outcome,
+        }
+    }
+    Ok(apply(client, plan, CONCURRENCY).await)
+}
+
 /// Says in what a saved plan does not hold any more, if it does not.
 fn refuse_moved(mut report: Report, prepared: &Prepared, saved: &SavedPlan, context: &Context) -> Report {
     let now = saved_plan::save(prepared, context.settings.gateway.as_str(), saved.salt.clone());
@@ -131,7 +156,13 @@ pub(super) fn settle(mut report: Report, outcome: &Outcome) -> Report {
         ApplyError::Stale { .. } => Exit::Stale,
         failure => failure.gateway().map_or(Exit::Failed, Exit::of),
     };
-    let failures: Vec<&ApplyError> = outcome.values().filter_map(|result| result.as_ref().err()).collect();
+    let failed = outcome.values().filter_map(|result| result.as_ref().err());
+    let (withheld, failures): (Vec<&ApplyError>, Vec<_>) =
+        failed.partition(|failure| matches!(failure, ApplyError::Withheld { .. }));
+    if !withheld.is_empty() {
+        let message = format!("nothing was changed: {} can be made, but not all", count(withheld.len(), "change"));
+        report = report.failed(Exit::Failed, message, Some("mend the others, or make those with --no-atomic"));
+    }
     for failure in failures.iter().copied() {
         report = report.failed(kind(failure), chain(failure), None);
     }

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
 use anyhow::Context as _;
-use register_service::{Done, Loaded, Outcome, Policy, apply, load};
+use register_service::{Done, Loaded, Policy, apply, load};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::time::{Instant, sleep, timeout};
@@ -125,7 +125,7 @@ async fn carry_out(prepared: &Prepared, args: &Watch, context: &Context) -> Repo
     if report.exit != Exit::Done {
         return report;
     }
-    let outcome: Outcome = apply(&context.client, &prepared.plan, CONCURRENCY).await;
+    let outcome = apply(&context.client, &prepared.plan, CONCURRENCY).await;
     let is_changed = outcome.values().any(|came| !matches!(came, Ok(Done::Kept)));
     if is_changed {
         report.text = changes::text(&prepared.plan, &outcome, context.printer.is_verbose());

@@ -3,11 +3,10 @@
 use std::fmt;
 use std::str::FromStr;
 
+use schemas::Owner;
 use schemas::admin::Registration;
 
-use schemas::Owner;
-
-use crate::plan::{Plan, owner_of};
+use crate::plan::Plan;
 
 /// The share of an owner's registrations that may be removed at once without being asked for.
 const DEFAULT_SHARE: u8 = 30;
@@ -127,7 +126,7 @@ impl Guards {
     /// ```
     pub fn check(&self, plan: &Plan, declared: usize, observed: &[Registration], owner: &Owner) -> Result<(), Guard> {
         let deletions = plan.deleted().count();
-        let owned = observed.iter().filter(|it| owner_of(it) == Some(owner.as_str())).count();
+        let owned = observed.iter().filter(|it| it.definition.owner() == Some(owner.as_str())).count();
         let owner = owner.clone();
         match self {
             _ if deletions == 0 => Ok(()),

@@ -8,7 +8,7 @@ use schemas::admin::Registration;
 use schemas::{Definition, Owner};
 use serde_json::json;
 
-use super::{Adopt, Change, Policy, Prune, owner_of, plan};
+use super::{Adopt, Change, Policy, Prune, plan};
 
 /// What a gateway holds, by name.
 type Registered = BTreeMap<String, Registration>;
@@ -143,6 +143,6 @@ proptest! {
 /// What is registered and not this owner's.
 fn others(registered: &Registered, who: u8) -> Registered {
     let owner = owner(who);
-    let is_foreign = |it: &Registration| owner_of(it) != Some(owner.as_str());
+    let is_foreign = |it: &Registration| it.definition.owner() != Some(owner.as_str());
     registered.iter().filter(|(_, it)| is_foreign(it)).map(|(name, it)| (name.clone(), it.clone())).collect()
 }

@@ -3,7 +3,7 @@
 //! It holds no secret and nothing that one could be guessed from offline by its length: what is declared and what was found
 //! are there as keyed digests.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use schemas::admin::Registration;
 use schemas::plan::{SavedChange, SavedPlan};
@@ -93,6 +93,7 @@ pub fn saved(
     SavedPlan {
         version: VERSION,
         gateway: gateway.to_owned(),
+        gateway_version: None,
         owner: policy.owner.to_string(),
         adopt: policy.adopt,
         prune: policy.prune,
@@ -145,14 +146,13 @@ pub fn moved(then: &SavedPlan, now: &SavedPlan) -> Vec<Moved> {
     if then.owner != now.owner {
         return vec![Moved::Owner(then.owner.clone())];
     }
-    let by_name = |plan: &SavedPlan| -> BTreeMap<String, SavedChange> {
-        plan.changes.iter().map(|change| (change.name.clone(), change.clone())).collect()
-    };
     let (then, now) = (by_name(then), by_name(now));
-    let mut names: Vec<&String> = then.keys().chain(now.keys()).collect();
-    names.sort();
-    names.dedup();
-    names.into_iter().filter_map(|name| difference(name, then.get(name), now.get(name))).collect()
+    let names: BTreeSet<&str> = then.keys().chain(now.keys()).copied().collect();
+    names.into_iter().filter_map(|name| difference(name, then.get(name).copied(), now.get(name).copied())).collect()
+}
+
+fn by_name(plan: &SavedPlan) -> BTreeMap<&str, &SavedChange> {
+    plan.changes.iter().map(|change| (change.name.as_str(), change)).collect()
 }
 
 fn difference(name: &str, then: Option<&SavedChange>, now: Option<&SavedChange>) -> Option<Moved> {

@@ -14,7 +14,7 @@ use tokio::sync::RwLock;
 use tokio::time::Instant;
 use tracing::{debug, warn};
 
-use crate::service::RegisterService;
+use crate::service::{RegisterService, chain};
 
 /// How long a list is good for.
 const GOOD_FOR: Duration = Duration::from_secs(300);
@@ -119,7 +119,7 @@ impl Catalog {
         };
         match self.state().cached.as_ref() {
             Some(last) => {
-                warn!(%error, "the list of tools cannot be had again; the last one stays");
+                warn!(error = chain(&error), "the list of tools cannot be had again; the last one stays");
                 Ok(Arc::clone(&last.tools))
             }
             None => Err(error),

@@ -14,10 +14,10 @@ use tokio::task::JoinSet;
 use tokio::time::sleep;
 use tracing::debug;
 
-use crate::service::RegisterService;
 use crate::service::call::address::ToolAddress;
 use crate::service::lease::Shared;
 use crate::service::metrics::hex;
+use crate::service::{RegisterService, chain};
 
 /// How long one look may take.
 const LOOK: Duration = Duration::from_secs(10);
@@ -258,7 +258,7 @@ async fn look(shared: &Shared, before: Seen) -> Seen {
     let (registrations, tools) = match answers.await {
         Ok(answers) => answers,
         Err(error) => {
-            debug!(%error, "the gateway cannot be watched");
+            debug!(error = chain(&error), "the gateway cannot be watched");
             return Seen { is_there: false, ..before };
         }
     };

@@ -18,6 +18,7 @@ use tracing::{debug, warn};
 use crate::apply::{ApplyError, Done};
 use crate::plan::{Change, Policy, change};
 use crate::service::catalog::Catalog;
+use crate::service::chain;
 use crate::service::metrics::Metric;
 use crate::service::options::Options;
 
@@ -157,7 +158,7 @@ impl Shared {
             && may_lease
             && let Err(error) = self.hold().await
         {
-            warn!(%error, "leases cannot be taken yet");
+            warn!(error = chain(&error), "leases cannot be taken yet");
         }
         done
     }
@@ -279,7 +280,7 @@ pub(super) fn is_final(error: &ApplyError) -> bool {
         ApplyError::Gateway { source, .. } => {
             source.status().is_some_and(|status| (400..500).contains(&status) && !FOR_A_WHILE.contains(&status))
         }
-        ApplyError::Stale { .. } => false,
+        ApplyError::Stale { .. } | ApplyError::Unusable { .. } | ApplyError::Withheld { .. } => false,
     }
 }
 
@@ -325,7 +326,7 @@ pub(super) async fn keep(shared: Arc<Shared>) {
             // What a gateway cannot do now is not asked of it twice a second.
             Ok(_) => (pause * 2).min(longest),
             Err(error) => {
-                debug!(%error, "leases cannot be renewed");
+                debug!(error = chain(&error), "leases cannot be renewed");
                 soon
             }
         };
@@ -345,7 +346,7 @@ async fn restore(shared: &Shared, missing: &[ServerName]) -> bool {
     warn!(upstreams = lost.len(), "the gateway lacks registrations; they are made now");
     let failures: Vec<ApplyError> = shared.settle(&lost).await.into_iter().filter_map(Result::err).collect();
     for failure in &failures {
-        warn!(upstream = %failure.name(), error = %failure, "cannot be registered");
+        warn!(upstream = %failure.name(), error = chain(failure), "cannot be registered");
     }
     failures.is_empty()
 }

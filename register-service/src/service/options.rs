@@ -112,6 +112,8 @@ impl Options {
     /// | `LLM_TIMEOUT` | [`call_timeout`](Self::call_timeout) |
     /// | `MCP_HEADER_TEMPLATE_STRICT` | checked and without effect: here every template is strict |
     ///
+    /// The engine's setting `llm.register_mcps` has no variable: [`load_configured`](crate::load_configured) reads it.
+    ///
     /// ```
     /// use register_service::Options;
     ///

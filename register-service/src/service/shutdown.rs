@@ -10,7 +10,7 @@ use tokio::time::{Instant, timeout_at};
 use tracing::debug;
 
 use crate::apply::ApplyError;
-use crate::service::{RegisterService, told};
+use crate::service::{RegisterService, chain, told};
 
 /// Some of what this worker registered could not be removed.
 ///
@@ -43,7 +43,8 @@ impl NotRemoved {
     fn words(&self) -> String {
         let failed = (!self.failures.is_empty())
             .then(|| format!("failed to deregister {} MCPs: {}", self.failures.len(), told(&self.failures)));
-        let kept = self.leases.as_ref().map(|error| format!("cannot give back the leases, which end soon: {error}"));
+        let kept =
+            self.leases.as_ref().map(|error| format!("cannot give back the leases, which end soon: {}", chain(error)));
         failed.into_iter().chain(kept).collect::<Vec<_>>().join("; ")
     }
 }

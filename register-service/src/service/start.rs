@@ -229,7 +229,7 @@ impl Progress<'_> {
             if error.is_timeout() {
                 self.look = (self.look * 2).min(LONGEST_LOOK);
             }
-            debug!(%error, "the gateway is not healthy yet");
+            debug!(error = chain(&error), "the gateway is not healthy yet");
             self.readiness = std::mem::take(&mut self.readiness).unanswered(error);
             return;
         }

@@ -6,7 +6,7 @@
 
 use std::path::Path;
 
-use crate::diagnostic::{Code, Diagnostic, Location};
+use crate::diagnostic::{Code, Diagnostic};
 use crate::source;
 use crate::source::node::{Position, Span};
 use crate::workflow::InvalidFiles;
@@ -32,12 +32,8 @@ pub fn read_env_file(path: &Path) -> Result<Vec<(String, String)>, InvalidFiles>
     if faults.is_empty() {
         return Ok(variables);
     }
-    let remark = |(Span { start, end }, message): (Span, String)| {
-        let whole = Location::whole(shown.as_str());
-        let at =
-            Location { line: start.line, column: start.column, end_line: end.line, end_column: end.column, ..whole };
-        Diagnostic::new(Code::BadEnvFile, &at, message)
-    };
+    let remark =
+        |(span, message): (Span, String)| Diagnostic::new(Code::BadEnvFile, &source::location(&shown, span), message);
     Err(InvalidFiles { diagnostics: faults.into_iter().map(remark).collect(), files: vec![shown.clone()] })
 }
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use schemas::{Definition, ServerName};
 
-use crate::diagnostic::{self, Diagnostic, Location};
+use crate::diagnostic::{Diagnostic, Location};
 use crate::source::File;
 use crate::source::node::Node;
 use crate::template::Environment;
@@ -218,8 +218,7 @@ impl Desired {
 
     /// Brings remarks about these files into order, each with the line that it is about.
     pub(crate) fn finish(&self, diagnostics: &mut Vec<Diagnostic>) {
-        diagnostic::sort(diagnostics);
-        workflow::excerpts(&self.files, diagnostics);
+        workflow::finish(&self.files, diagnostics);
     }
 
     /// The tools that actions and tasks name, in the order of files and lines.

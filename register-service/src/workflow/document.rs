@@ -77,8 +77,7 @@ fn misfit_remark(file: &File, misfit: Misfit) -> Diagnostic {
         }
         _ => (Code::WrongType, None),
     };
-    let remark = Diagnostic::new(code, &file.at(misfit.span), misfit.message);
-    hint.into_iter().fold(remark, Diagnostic::hint)
+    Diagnostic::new(code, &file.at(misfit.span), misfit.message).hint_if(hint)
 }
 
 /// A document with entries under a key that nothing reads is one whose author meant `mcps`.
@@ -96,7 +95,7 @@ fn misspelt(file: &File, map: &Map) -> Option<Diagnostic> {
     });
     let (key, span, _) = found?;
     let message = format!("unknown key `{key}`, with what looks like MCP servers");
-    Some(Diagnostic::new(Code::UnknownKey, &file.at(*span), message).hint("did you mean `mcps`?"))
+    Some(Diagnostic::new(Code::UnknownKey, &file.at(*span), message).did_you_mean(Some("mcps")))
 }
 
 /// A key that counts in project files only, and one there that was meant as it.
@@ -106,7 +105,7 @@ fn misplaced(file: &File, map: &Map) -> Option<Diagnostic> {
         let is_meant = |key: &str| key != KEY && nearest(key, [KEY]).is_some();
         let (key, span, _) = map.entries.iter().find(|(key, ..)| is_meant(key))?;
         let remark = Diagnostic::new(Code::UnknownKey, &file.at(*span), format!("unknown key `{key}`"));
-        return Some(remark.hint(format!("did you mean `{KEY}`?")));
+        return Some(remark.did_you_mean(Some(KEY)));
     }
     let message = format!("`{KEY}` is read in the project file only");
     let remark = Diagnostic::new(Code::MisplacedKey, &file.at(map.key_span(KEY)?), message);

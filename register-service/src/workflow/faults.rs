@@ -26,15 +26,39 @@ impl Rendering<'_> {
         let name = match fault.kind {
             FaultKind::Missing(name) => name,
             FaultKind::Bad(message) => {
-                let remark = Diagnostic::new(Code::BadTemplate, &at, message);
-                return fault.hint.into_iter().fold(remark, Diagnostic::hint);
+                return Diagnostic::new(Code::BadTemplate, &at, message).hint_if(fault.hint);
             }
         };
-        let hint = match nearest(&name, self.environment.names()) {
+        // A process has many variables that are short and nobody's; a slip of the pen seldom is the first letter.
+        let first = |text: &str| text.chars().next().map(|it| it.to_ascii_lowercase());
+        let meant = self.environment.names().filter(|it| it.len() > 2 && first(it) == first(&name));
+        let hint = match nearest(&name, meant) {
             Some(near) => format!("did you mean `.env.{near}`?"),
             None => format!("set it, or give a default: `{{{{ .env.{name} | default \"...\" }}}}`"),
         };
         let remark = Diagnostic::new(Code::MissingVariable, &at, format!("variable `{name}` is not set")).hint(hint);
         if self.unset_is_error { remark } else { remark.as_warning() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::workflow::{Settings, interpret};
+
+    #[test]
+    fn only_a_variable_that_was_likely_meant_is_proposed() {
+        let environment = Environment::from_iter([("HOME", "/root"), ("_", "x"), ("SEARCH_TOKEN", "t")]);
+        let settings = Settings::new("http://127.0.0.1:6001".parse().expect("a URL"), environment);
+        let hint = |name: &str| {
+            let text = format!("mcps:\n  - {{id: a, command: 'p {{{{ .env.{name} }}}}', use_proxy: true}}\n");
+            let (file, malformed) = File::parse("a.yaml", "a.yaml", &text);
+            let found = interpret(vec![file], malformed, &settings).expect_err(name).diagnostics;
+            found[0].hint.clone().unwrap_or_default()
+        };
+        assert_eq!(hint("SERACH_TOKEN"), "did you mean `.env.SEARCH_TOKEN`?");
+        for name in ["NOPE", "X"] {
+            assert!(hint(name).starts_with("set it, or give a default"), "{}", hint(name));
+        }
     }
 }

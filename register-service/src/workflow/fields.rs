@@ -77,10 +77,7 @@ impl<'a> Fields<'a> {
                 self.diagnostics.push(Diagnostic::new(Code::DocumentedOnly, &at, message));
             } else if !MCP_ENTRY_KEYS.contains(&key.as_str()) {
                 let remark = Diagnostic::new(Code::UnknownKey, &at, format!("unknown key `{key}`"));
-                self.diagnostics.push(match nearest(key, MCP_ENTRY_KEYS) {
-                    Some(near) => remark.hint(format!("did you mean `{near}`?")),
-                    None => remark,
-                });
+                self.diagnostics.push(remark.did_you_mean(nearest(key, MCP_ENTRY_KEYS)));
             }
         }
     }

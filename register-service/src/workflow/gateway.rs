@@ -5,12 +5,9 @@ use schemas::workflow::{GATEWAY_SETTINGS_KEYS, GatewaySettings, Text};
 use schemas::{Secret, WireDuration};
 
 use crate::diagnostic::{Code, Diagnostic, nearest};
-use crate::plan::{COMMIT_TAG, OWNER_TAG, PROTECTED_TAG, SOURCE_TAG};
+use crate::plan::{PROTECTED_TAG, PROVENANCE};
 use crate::source::node::Node;
 use crate::workflow::fields::Fields;
-
-/// Tags that this program sets itself.
-const OWN_TAGS: [&str; 4] = [OWNER_TAG, SOURCE_TAG, COMMIT_TAG, PROTECTED_TAG];
 
 /// Adds the settings of an entry to what is registered. Nothing comes back if one is wrong.
 pub(super) fn apply(fields: &mut Fields<'_>, document: DefinitionDocument) -> Option<DefinitionDocument> {
@@ -24,7 +21,7 @@ pub(super) fn apply(fields: &mut Fields<'_>, document: DefinitionDocument) -> Op
     let tokens = node.get("auth_tokens").map(Node::items).unwrap_or_default();
     let tokens: Vec<Option<String>> = tokens.iter().map(|token| fields.render(token)).collect();
     let tokens: Option<Vec<Secret>> = tokens.into_iter().map(|token| token.map(Secret::new)).collect();
-    for tag in OWN_TAGS {
+    for tag in own_tags() {
         if settings.tags.contains_key(tag) {
             let message = format!("tag `{tag}` is set by this program");
             fields.diagnostics.push(Diagnostic::new(Code::MisplacedKey, &fields.file.at(node.span), message));
@@ -57,19 +54,21 @@ fn check_keys(fields: &mut Fields<'_>) {
         if !GATEWAY_SETTINGS_KEYS.contains(&key.as_str()) {
             let remark =
                 Diagnostic::new(Code::UnknownKey, &fields.file.at(*position), format!("unknown key `gateway.{key}`"));
-            fields.diagnostics.push(match nearest(key, GATEWAY_SETTINGS_KEYS) {
-                Some(near) => remark.hint(format!("did you mean `{near}`?")),
-                None => remark,
-            });
+            fields.diagnostics.push(remark.did_you_mean(nearest(key, GATEWAY_SETTINGS_KEYS)));
         }
     }
+}
+
+/// The tags that this program sets.
+fn own_tags() -> impl Iterator<Item = &'static str> {
+    PROVENANCE.into_iter().chain([PROTECTED_TAG])
 }
 
 /// The settings that a registration has beyond what every entry can say; nothing if there are none.
 pub(crate) fn settings_of(document: &DefinitionDocument) -> Option<GatewaySettings> {
     let document = document.clone();
     let mut tags = document.tags;
-    tags.retain(|tag, _| !OWN_TAGS.contains(&tag.as_str()));
+    tags.retain(|tag, _| own_tags().all(|own| own != tag));
     let settings = GatewaySettings {
         description: document.description,
         tool_filter: document.tool_filter,

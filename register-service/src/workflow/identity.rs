@@ -63,10 +63,7 @@ impl Declared {
         }
         let message = format!("id `{id}` is declared in none of these files");
         let remark = Diagnostic::new(Code::UnknownReference, &file.at(node.head()), message);
-        Some(match nearest(id, self.ids.iter().map(String::as_str)) {
-            Some(near) => remark.hint(format!("did you mean `{near}`?")),
-            None => remark,
-        })
+        Some(remark.did_you_mean(nearest(id, self.ids.iter().map(String::as_str))))
     }
 }
 

@@ -62,12 +62,19 @@ pub fn check_tools(desired: &Desired, offer: Offer<'_>) -> Vec<Diagnostic> {
     for reference in desired.tools() {
         let Some(upstream) = &reference.upstream else { continue };
         let registration = registrations.get(upstream.as_str()).copied();
+        let tools = by_server.get(upstream.as_str()).map(Vec::as_slice).unwrap_or_default();
+        let tool = tools.iter().find(|tool| tool.name == reference.tool);
+        if reference.step.is_passed_on {
+            // What is wrong with the tool itself is said of the action.
+            let tool = tool.filter(|tool| !tool.hidden && registration.is_some_and(is_connected));
+            diagnostics.extend(tool.into_iter().flat_map(|tool| arguments::check(reference, tool)));
+            continue;
+        }
         if let Some(remark) = not_usable(desired, reference, upstream, registration) {
             diagnostics.push(remark);
             continue;
         }
-        let tools = by_server.get(upstream.as_str()).map(Vec::as_slice).unwrap_or_default();
-        match tools.iter().find(|tool| tool.name == reference.tool) {
+        match tool {
             Some(tool) if tool.hidden => diagnostics.push(hidden(reference, upstream)),
             Some(tool) => diagnostics.extend(arguments::check(reference, tool)),
             None if is_filtered(registration, &reference.tool) => diagnostics.push(hidden(reference, upstream)),
@@ -76,6 +83,10 @@ pub fn check_tools(desired: &Desired, offer: Offer<'_>) -> Vec<Diagnostic> {
     }
     desired.finish(&mut diagnostics);
     diagnostics
+}
+
+fn is_connected(registration: &Registration) -> bool {
+    registration.status.status == State::Connected
 }
 
 /// Why nothing can be known about the tools of a server.
@@ -102,7 +113,7 @@ fn not_usable(
             }
         });
     };
-    if registration.status.status == State::Connected {
+    if is_connected(registration) {
         return None;
     }
     let reason = registration.status.last_error.as_deref().unwrap_or_default().to_lowercase();
@@ -149,7 +160,7 @@ fn missing(reference: &ToolReference, upstream: &ServerName, tools: &[&Tool], al
     }
     let remark = Diagnostic::new(Code::MissingTool, at, format!("`{upstream}` has no tool `{wanted}`"));
     if let Some(near) = nearest(wanted, tools.iter().map(|tool| tool.name.as_str())) {
-        return remark.hint(format!("did you mean `{near}`?"));
+        return remark.did_you_mean(Some(near));
     }
     match all.iter().find(|tool| tool.name == wanted && !tool.hidden) {
         Some(other) => remark.hint(format!("`{}` has a tool of this name", other.mcp_name)),

@@ -1,5 +1,6 @@
 //! References to tools, `$mcp(server#tool)`, and to agents: where they stand and whether what they name is there.
 
+mod action;
 mod scope;
 mod walk;
 
@@ -105,13 +106,30 @@ pub(super) fn check(
 ) -> Vec<ToolReference> {
     let scopes = Scopes::new(files, items);
     let entries: BTreeMap<Place, &Entry> = entries.iter().map(|entry| (entry.place, entry)).collect();
-    let mut references = Vec::new();
+    let (mut references, mut of_nodes) = (Vec::new(), BTreeMap::new());
     for found in walk::uses(files) {
         match &found.what {
-            walk::What::Tool => references.extend(tool(&found, &scopes, &entries, diagnostics)),
+            walk::What::Tool => {
+                if let Some(reference) = tool(&found, &scopes, &entries, diagnostics) {
+                    of_nodes.insert(std::ptr::from_ref(found.node), references.len());
+                    references.push(reference);
+                }
+            }
             walk::What::Agent => diagnostics.extend(agent(&found, &scopes)),
             walk::What::Selector => diagnostics.extend(selector(&found)),
         }
+    }
+    for request in action::requests(files) {
+        if !scopes.is_partial {
+            diagnostics.extend(request.unknown());
+        }
+        let passed_on = request.passed_on().and_then(|passed_on| {
+            let reference: &ToolReference = references.get(*of_nodes.get(&std::ptr::from_ref(passed_on.tool))?)?;
+            let file = Some(request.file.without_documents());
+            let step = Step { with: Some(passed_on.with.clone()), input: None, file, is_passed_on: true };
+            Some(ToolReference { step, ..reference.clone() })
+        });
+        references.extend(passed_on);
     }
     references
 }
@@ -130,8 +148,7 @@ fn tool(
     let parts = match parse(text)? {
         Ok(parts) => parts,
         Err((message, hint)) => {
-            let remark = Diagnostic::new(Code::BadReference, &file.at(node.span), message);
-            diagnostics.push(hint.into_iter().fold(remark, Diagnostic::hint));
+            diagnostics.push(Diagnostic::new(Code::BadReference, &file.at(node.span), message).hint_if(hint));
             return None;
         }
     };
@@ -159,10 +176,7 @@ fn agent(found: &walk::Use<'_>, scopes: &Scopes<'_>) -> Option<Diagnostic> {
     }
     let message = format!("agent `{id}` is declared in none of these files");
     let remark = Diagnostic::new(Code::UnknownAgent, &found.file.at(found.node.span), message);
-    Some(match scopes.near_agent(id) {
-        Some(near) => remark.hint(format!("did you mean `{near}`?")),
-        None => remark,
-    })
+    Some(remark.did_you_mean(scopes.near_agent(id)))
 }
 
 /// `$use: agent(local::agents.#(id="x"))`, of which the document itself must have the item.
@@ -189,10 +203,7 @@ fn selector(found: &walk::Use<'_>) -> Option<Diagnostic> {
     let at = found.file.part(found.node, selector.part);
     let message = format!("`{}` of this document has no `{}`", selector.list, selector.id);
     let remark = Diagnostic::new(Code::UnknownReference, &at, message);
-    Some(match nearest(&selector.id, ids.iter().map(String::as_str)) {
-        Some(near) => remark.hint(format!("did you mean `{near}`?")),
-        None => remark,
-    })
+    Some(remark.did_you_mean(nearest(&selector.id, ids.iter().map(String::as_str))))
 }
 
 #[cfg(test)]

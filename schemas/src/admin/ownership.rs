@@ -42,6 +42,32 @@ pub const SOURCE_TAG: &str = "source";
 /// ```
 pub const COMMIT_TAG: &str = "commit";
 
+/// The tag that says on whose behalf an automatic job made the last change.
+///
+/// ```
+/// use schemas::Definition;
+/// use schemas::admin::ACTOR_TAG;
+///
+/// let posted = r#"{"name":"time","transport":"stdio","command":"x","tags":{"ci_actor":"octocat"}}"#;
+/// let definition: Definition = serde_json::from_str(posted)?;
+/// assert_eq!(definition.tags.get(ACTOR_TAG).map(String::as_str), Some("octocat"));
+/// # Ok::<(), serde_json::Error>(())
+/// ```
+pub const ACTOR_TAG: &str = "ci_actor";
+
+/// The tag that says where the run of that job is to be seen.
+///
+/// ```
+/// use schemas::Definition;
+/// use schemas::admin::RUN_TAG;
+///
+/// let posted = r#"{"name":"time","transport":"stdio","command":"x","tags":{"ci_run":"https://ci.example/runs/7"}}"#;
+/// let definition: Definition = serde_json::from_str(posted)?;
+/// assert_eq!(definition.tags.get(RUN_TAG).map(String::as_str), Some("https://ci.example/runs/7"));
+/// # Ok::<(), serde_json::Error>(())
+/// ```
+pub const RUN_TAG: &str = "ci_run";
+
 /// Where a registration is declared.
 ///
 /// ```

@@ -49,7 +49,11 @@ pub(crate) struct Task {
     #[serde(rename = "$use")]
     #[schemars(transform = form::selector, example = &"agent(local::agents.#(id=\"researcher\"))")]
     select: Option<String>,
-    /// The arguments of the tool.
+    /// What the agent is asked to do: the id of one of its `actions`.
+    #[schemars(example = &"answer")]
+    action: Option<String>,
+    /// The arguments of the tool, or the input of the agent's action. An action that names a tool, and no arguments, passes
+    /// its input on to it; `validate --live` checks either against the tool's own schema.
     #[schemars(example = example::some_arguments())]
     with: Option<Value>,
     /// Tasks inside of this one.

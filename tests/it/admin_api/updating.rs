@@ -51,6 +51,26 @@ async fn the_upstream_of_the_new_definition_takes_over() {
 }
 
 #[tokio::test]
+async fn another_owner_is_no_reason_to_start_a_program_again() {
+    let gateway = gateway().start().await;
+    let fake = fake("a").echo("tool").start(Via::Stdio).await;
+    gateway.admin.connect(&fake.definition()).await;
+    let connected = gateway.admin.status("a").await["lastConnected"].clone();
+    let tagged = with(fake.definition(), json!({ "tags": { "owner": "team" } }));
+    assert_eq!(gateway.admin.put("/admin/mcps/a", tagged.clone()).await.status, 200);
+    let shown = gateway.admin.get("/admin/mcps/a").await.json();
+    assert_eq!((&shown["owner"], &shown["status"]["lastConnected"]), (&json!("team"), &connected));
+    assert_eq!((&shown["status"]["status"], fake.live()), (&json!("connected"), 1));
+    // The very same definition once more is how it is started anew.
+    assert_eq!(gateway.admin.put("/admin/mcps/a", tagged).await.status, 200);
+    eventually("a new start", || async {
+        let status = gateway.admin.status("a").await;
+        (status["status"] == "connected" && status["lastConnected"] != connected).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_program_that_does_not_exist_is_stored_with_a_warning() {
     let gateway = gateway().start().await;
     gateway.admin.register(&nowhere("a")).await;

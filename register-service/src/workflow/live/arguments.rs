@@ -32,8 +32,7 @@ struct Remarks<'a> {
 
 impl Remarks<'_> {
     fn report(&mut self, code: Code, at: Span, message: &str, hint: Option<String>) {
-        let remark = Diagnostic::new(code, &self.file.at(at), message);
-        self.told.push(hint.into_iter().fold(remark, Diagnostic::hint));
+        self.told.push(Diagnostic::new(code, &self.file.at(at), message).hint_if(hint));
     }
 
     fn given(&mut self, with: &Node, schema: &Json) {

@@ -35,13 +35,17 @@ fn registration(name: &str, status: &str, error: &str) -> Registration {
 
 /// What is wrong with a step, as `code text: message`.
 fn told(step: &str) -> String {
-    let text = format!(
+    told_of(&format!(
         "id: a\ninstructions: x\nmcps:\n  - {{id: s, url: 'http://127.0.0.1:6001/search/sse', use_proxy: true}}\n  - {{id: d, \
          command: x, use_proxy: true}}\n  - {{id: gone, url: 'http://127.0.0.1:6001/gone/sse', use_proxy: true}}\n  - \
          {{id: new, command: x, use_proxy: true}}\n  - {{id: dark, command: x}}\n  - {{id: no, command: y, use_proxy: \
          true}}\nactions:\n  - {step}\n"
-    );
-    let (file, malformed) = File::parse("a.yaml", "a.yaml", &text);
+    ))
+}
+
+/// What is wrong with a file.
+fn told_of(text: &str) -> String {
+    let (file, malformed) = File::parse("a.yaml", "a.yaml", text);
     let settings = Settings::new("http://127.0.0.1:6001".parse().expect("a URL"), Environment::default());
     let desired = interpret(vec![file], malformed, &settings).expect("valid").desired;
     let registrations = [
@@ -163,4 +167,31 @@ fn a_schema_that_refers_to_itself_is_followed_as_far_as_the_arguments_go() {
     let found = told("{tool: $mcp(s#tree), with: {of: [{of: []}, {of: [{}]}]}}");
     assert_eq!(found, "missing-argument `{}`: argument `of[1].of[0].of` of `tree` is missing");
     assert!(start.elapsed() < std::time::Duration::from_secs(5), "{:?}", start.elapsed());
+}
+
+/// What is wrong with a task of an agent whose actions are `web`, which has arguments of its own, and `find`.
+fn told_of_task(task: &str) -> String {
+    let more = if task.contains("gone") { "      - {id: gone, tool: $mcp(s#wob)}\n" } else { "" };
+    told_of(&format!(
+        "id: w\nmcps:\n  - {{id: s, url: 'http://127.0.0.1:6001/search/sse', use_proxy: true}}\nagents:\n  - id: clerk\n    \
+         instructions: x\n    actions:\n      - {{id: web, tool: $mcp(s#web), with: {{query: q}}}}\n      - {{id: find, tool: \
+         $mcp(s#web)}}\n{more}tasks:\n  - {{id: t, {task}}}\n"
+    ))
+}
+
+#[test]
+fn what_a_task_gives_an_action_is_what_its_tool_is_given() {
+    assert_eq!(told_of_task("agent: clerk, action: find, with: {query: q}"), "");
+    assert_eq!(told_of_task("agent: clerk, action: web, with: {anything: 1}"), "");
+    let forms = ["agent: clerk", "$use: 'agent(local::agents.#(id=\"clerk\"))'"];
+    for form in forms {
+        assert_eq!(
+            told_of_task(&format!("{form}, action: find, with: {{query: 3, limt: 5}}")),
+            "wrong-argument `3`: argument `query` of `web`: integer where it takes string (put quotes around it)\n\
+             unknown-argument `limt`: `web` takes no argument `limt` (did you mean `limit`?)"
+        );
+    }
+    // What is wrong with the tool is said once, where it is named.
+    let told = told_of_task("agent: clerk, action: gone, with: {limit: 5}");
+    assert_eq!(told, "missing-tool `wob`: `search` has no tool `wob` (did you mean `web`?)");
 }

@@ -137,7 +137,7 @@ impl<'a> Scopes<'a> {
         let visible = self.visible(holder);
         let near = nearest(id, visible.iter().flat_map(|own| own.keys().copied()));
         Some(match near.or_else(|| nearest(id, self.declared.keys().copied())) {
-            Some(near) => remark.hint(format!("did you mean `{near}`?")),
+            Some(near) => remark.did_you_mean(Some(near)),
             None => remark.hint("declare it in `mcps` of this agent, of its workflow or of the project"),
         })
     }

@@ -43,6 +43,8 @@ pub(crate) struct Step {
     pub(crate) input: Option<Node>,
     /// The file, to place what is in those.
     pub(crate) file: Option<File>,
+    /// Whether it is a task that gives arguments by way of an action, which names the tool itself.
+    pub(crate) is_passed_on: bool,
 }
 
 /// Every use in every document that counts.
@@ -88,6 +90,7 @@ impl<'a> Walk<'a, '_> {
                 with: step.get("with").cloned(),
                 input: step.get("input").cloned(),
                 file: Some(self.file.without_documents()),
+                is_passed_on: false,
             },
             false => Step::default(),
         };

@@ -1,0 +1,113 @@
+//! Tasks that ask an agent to do something: whether the agent can, and with which arguments.
+//!
+//! What a task gives (`with`) is the input of the agent's action. An action that names a tool and says nothing about its
+//! arguments passes that input on to the tool.
+
+use std::collections::BTreeMap;
+
+use crate::diagnostic::{Code, Diagnostic, nearest};
+use crate::source::File;
+use crate::source::node::Node;
+use crate::workflow::document::{self, Kind};
+use crate::workflow::selector;
+
+/// A task, and the agent that it asks.
+pub(super) struct Request<'a> {
+    pub(super) file: &'a File,
+    task: &'a Node,
+    agent: &'a Node,
+    action: &'a Node,
+}
+
+/// What a task gives a tool by way of an action.
+pub(super) struct PassedOn<'a> {
+    /// The text that names the tool.
+    pub(super) tool: &'a Node,
+    pub(super) with: &'a Node,
+}
+
+/// Every task that names an agent that is in these files, and one of its actions.
+pub(super) fn requests(files: &[File]) -> Vec<Request<'_>> {
+    let agents = agents(files);
+    let mut requests = Vec::new();
+    for (file, root) in documents(files) {
+        let mut tasks = Vec::new();
+        add_tasks(root, &mut tasks);
+        for task in tasks {
+            let Some(action) = task.get("action").filter(|it| it.as_text().is_some()) else { continue };
+            let agent = match task.get("agent") {
+                Some(agent) if agent.as_map().is_some() => Some(agent),
+                _ => named(task).and_then(|id| agents.get(id.as_str()).copied().flatten()),
+            };
+            requests.extend(agent.map(|agent| Request { file, task, agent, action }));
+        }
+    }
+    requests
+}
+
+fn documents(files: &[File]) -> impl Iterator<Item = (&File, &Node)> {
+    files.iter().flat_map(|file| file.documents.iter().map(move |root| (file, root)))
+}
+
+/// Agents by their ids; nothing for an id that several have.
+fn agents(files: &[File]) -> BTreeMap<&str, Option<&Node>> {
+    let mut agents = BTreeMap::new();
+    for (file, root) in documents(files) {
+        let found = match document::kind(file, root) {
+            Kind::Agent => std::slice::from_ref(root),
+            Kind::Workflow | Kind::Project => root.get("agents").map(Node::items).unwrap_or_default(),
+            Kind::Foreign => &[],
+        };
+        for agent in found.iter().filter(|agent| agent.as_map().is_some()) {
+            let Some(id) = agent.get("id").and_then(Node::literal) else { continue };
+            agents.entry(id).and_modify(|other| *other = None).or_insert(Some(agent));
+        }
+    }
+    agents
+}
+
+fn add_tasks<'a>(holder: &'a Node, tasks: &mut Vec<&'a Node>) {
+    let one = holder.get("task").into_iter();
+    for task in holder.get("tasks").map(Node::items).unwrap_or_default().iter().chain(one) {
+        tasks.push(task);
+        add_tasks(task, tasks);
+    }
+}
+
+/// The id of the agent that a task names, in whatever form.
+fn named(task: &Node) -> Option<String> {
+    if let Some(id) = task.get("agent").and_then(Node::literal) {
+        return Some(id.to_owned());
+    }
+    let selector = selector::parse(task.get("$use")?.literal()?).ok()?;
+    (selector.list == "agents").then_some(selector.id)
+}
+
+impl<'a> Request<'a> {
+    /// What to say if the agent has no such action. Nothing is said of an agent of which not every action has an id.
+    pub(super) fn unknown(&self) -> Option<Diagnostic> {
+        let wanted = self.action.literal().filter(|it| !it.contains("{{"))?;
+        let actions = self.agent.get("actions").map(Node::items).filter(|it| !it.is_empty())?;
+        let ids: Vec<&str> = actions.iter().map(|it| it.get("id").and_then(Node::literal)).collect::<Option<_>>()?;
+        if ids.contains(&wanted) {
+            return None;
+        }
+        let agent = self.agent.get("id").and_then(Node::literal).unwrap_or_default();
+        let message = format!("agent `{agent}` has no action `{wanted}`");
+        let remark = Diagnostic::new(Code::UnknownReference, &self.file.at(self.action.span), message);
+        let near = nearest(wanted, ids.iter().copied()).map(|near| format!("did you mean `{near}`?"));
+        Some(near.into_iter().fold(remark, Diagnostic::hint))
+    }
+
+    /// What the task gives the tool of the action, if the action passes it on.
+    pub(super) fn passed_on(&self) -> Option<PassedOn<'a>> {
+        let with = self.task.get("with")?;
+        let wanted = self.action.literal()?;
+        let actions = self.agent.get("actions").map(Node::items).unwrap_or_default();
+        let action = actions.iter().find(|it| it.get("id").and_then(Node::literal) == Some(wanted))?;
+        if action.get("with").is_some() {
+            return None;
+        }
+        Some(PassedOn { tool: action.get("tool")?, with })
+    }
+}
