@@ -8,6 +8,20 @@
 //! dependency: [`proxy_client`] is the gateway's client, [`schemas`] has the types of what is registered.
 //!
 //! ```
+//! use register_service::proxy_client::Client;
+//! use register_service::schemas::Definition;
+//! use register_service::{Options, RegisterService};
+//!
+//! # async fn run(definition: Definition) -> Result<(), Box<dyn std::error::Error>> {
+//! let service = RegisterService::new(Client::builder("gateway:6001").build()?, Options::default());
+//! service.ensure(&definition).await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Without a worker, files come to a plan like this:
+//!
+//! ```
 //! use register_service::{Environment, Policy, Settings, load, plan};
 //!
 //! # let folder = tempfile::tempdir()?;

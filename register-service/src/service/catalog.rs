@@ -49,14 +49,6 @@ struct Cached {
     servers: BTreeSet<String>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Quality {
-    Good,
-    /// To be given, and asked for again.
-    Aged,
-    Bad,
-}
-
 impl Cached {
     fn new(edition: Edition, tools: Vec<Tool>) -> Self {
         let servers = tools.iter().map(|tool| tool.mcp_name.clone()).collect();
@@ -67,15 +59,15 @@ impl Cached {
         self.at.elapsed() < YOUNG
     }
 
-    fn quality(&self, needed: &BTreeSet<ServerName>) -> Quality {
+    /// Whether it is to be asked for again.
+    fn has_aged(&self, needed: &BTreeSet<ServerName>) -> bool {
         let has_all = needed.iter().all(|name| self.servers.contains(name.as_str()));
-        let limit = if self.tools.is_empty() { EMPTY_IS_GOOD_FOR } else { GOOD_FOR };
-        match has_all {
-            true if self.at.elapsed() < limit => Quality::Good,
-            true => Quality::Aged,
-            false if self.is_young() => Quality::Good,
-            false => Quality::Bad,
-        }
+        let limit = match (has_all, self.tools.is_empty()) {
+            (false, _) => YOUNG,
+            (true, true) => EMPTY_IS_GOOD_FOR,
+            (true, false) => GOOD_FOR,
+        };
+        self.at.elapsed() >= limit
     }
 }
 
@@ -139,16 +131,11 @@ impl RegisterService {
     /// The gateway's list of tools.
     pub(super) async fn listed(&self, client: &Client) -> Result<Arc<Vec<Tool>>, proxy_client::Error> {
         let catalog = &self.shared.catalog;
-        let quality = |cached: &Cached| cached.quality(&self.shared.held().needed);
-        let known = catalog.current().map(|cached| (quality(&cached), cached.tools));
-        match known {
-            Some((Quality::Good, tools)) => Ok(tools),
-            Some((Quality::Aged, tools)) => {
-                self.refresh();
-                Ok(tools)
-            }
-            Some((Quality::Bad, _)) | None => catalog.ask(client, |cached| quality(cached) == Quality::Good).await,
+        let Some(cached) = catalog.current() else { return catalog.ask(client, |_current| true).await };
+        if cached.has_aged(&self.shared.held().needed) {
+            self.refresh();
         }
+        Ok(cached.tools)
     }
 
     /// The tools of a server, from a list that is young enough if it does not have this one.

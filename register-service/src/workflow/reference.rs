@@ -20,7 +20,7 @@ use crate::workflow::{Entry, Place};
 /// A tool that an action or task names, as `$mcp(server#tool)`.
 ///
 /// ```
-/// use register_service::{Environment, Settings, load};
+/// use register_service::{Environment, Settings, ToolAddress, load};
 ///
 /// # let folder = tempfile::tempdir()?;
 /// # let file = folder.path().join("agent.yaml");
@@ -34,6 +34,7 @@ use crate::workflow::{Entry, Place};
 /// for reference in desired.tools() {
 ///     // What a worker calls.
 ///     assert_eq!(reference.address().to_string(), "$mcp(search#web)");
+///     assert_eq!(ToolAddress::from(reference), reference.address());
 ///     assert_eq!((reference.tool_at.line, reference.server_at.line), (6, 6));
 /// }
 /// # Ok::<(), Box<dyn std::error::Error>>(())

@@ -74,6 +74,7 @@ async fn worker_first_with_optional_servers_only() {
 async fn who_met_no_gateway_has_nothing_to_give_back() {
     let service = service(&format!("http://127.0.0.1:{}", free_port()), options(TTL, SECOND));
     service.start(&wanted(&[dead("a")])).await.expect_err("nobody is there");
+    service.ensure(&dead("b")).await.expect_err("nobody is there");
     assert_eq!(service.shutdown(SECOND).await.expect("nothing to give back"), []);
 }
 

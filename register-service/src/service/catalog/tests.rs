@@ -11,23 +11,22 @@ fn cached(servers: &[&str]) -> Cached {
     Cached::new(Edition::default(), servers.iter().map(tool).collect())
 }
 
-async fn check(servers: &[&str], needed: &[&str], expected: [(u64, Quality); 3]) {
+async fn check(servers: &[&str], needed: &[&str], expected: [(u64, bool); 3]) {
     let (cached, needed) = (cached(servers), needed.iter().map(|name| named(name)).collect());
     let mut now = 0;
-    for (seconds, quality) in expected {
+    for (seconds, has_aged) in expected {
         advance(Duration::from_secs(seconds - now)).await;
         now = seconds;
-        assert_eq!(cached.quality(&needed), quality, "{servers:?} after {seconds} s");
+        assert_eq!(cached.has_aged(&needed), has_aged, "{servers:?} after {seconds} s");
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_list_is_good_for_five_minutes_an_empty_one_for_half_of_one() {
-    use Quality::{Aged, Bad, Good};
-    check(&["a"], &[], [(0, Good), (299, Good), (300, Aged)]).await;
-    check(&["a", "b"], &["a"], [(0, Good), (299, Good), (300, Aged)]).await;
-    check(&[], &[], [(0, Good), (29, Good), (30, Aged)]).await;
-    check(&["a"], &["a", "b"], [(0, Good), (1, Bad), (300, Bad)]).await;
+    check(&["a"], &[], [(0, false), (299, false), (300, true)]).await;
+    check(&["a", "b"], &["a"], [(0, false), (299, false), (300, true)]).await;
+    check(&[], &[], [(0, false), (29, false), (30, true)]).await;
+    check(&["a"], &["a", "b"], [(0, false), (1, true), (300, true)]).await;
 }
 
 fn service(gateway: &FakeGateway) -> RegisterService {
@@ -69,9 +68,12 @@ async fn a_list_that_has_aged_is_given_and_asked_for_again() {
     resume();
     assert_eq!(gateway.requests(), ["GET /admin/tools"]);
     assert_eq!(servers(&service).await, ["a"], "nobody waits");
-    while servers(&service).await != ["a", "b"] {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    let renewed = async {
+        while servers(&service).await != ["a", "b"] {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(5), renewed).await.expect("the new list");
     assert_eq!(gateway.requests(), ["GET /admin/tools"], "asked once");
 }
 
