@@ -30,6 +30,7 @@ use crate::FingerprintSalt;
 /// let plan = SavedPlan {
 ///     version: 1,
 ///     gateway: "http://127.0.0.1:6001".to_owned(),
+///     gateway_version: Some("0.1.0".to_owned()),
 ///     owner: "team-a".to_owned(),
 ///     adopt: Adopt::Nothing,
 ///     prune: Prune::Owned,
