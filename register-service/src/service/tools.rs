@@ -113,7 +113,7 @@ pub struct LeftOut {
 ///
 /// fn is_worth_a_warning(why: &Why) -> bool {
 ///     // The rest is as it was asked for.
-///     matches!(why, Why::Taken { .. })
+///     matches!(why, Why::Taken { .. } | Why::Hidden { .. })
 /// }
 /// assert!(is_worth_a_warning(&Why::Taken { by: "$mcp(search#web)".parse()? }));
 /// assert!(!is_worth_a_warning(&Why::Denied));
@@ -128,6 +128,11 @@ pub enum Why {
     Denied,
     /// The engine has a tool of its own by that name.
     Own,
+    /// No address means it: what the gateway calls its server is what the engine calls another one.
+    Hidden {
+        /// What that id means.
+        by: ServerName,
+    },
     /// Another server's tool has the name already.
     Taken {
         /// Who has it.
@@ -154,6 +159,8 @@ impl Tools {
                 Some(Why::NotAllowed)
             } else if own.contains(&folded(&function.name)) {
                 Some(Why::Own)
+            } else if let Some((_, by)) = ids.iter().find(|(id, name)| id == server.as_str() && *name != server) {
+                Some(Why::Hidden { by: by.clone() })
             } else {
                 chosen.named(&function.name).map(|first| Why::Taken { by: first.address() })
             };

@@ -33,6 +33,16 @@ fn of_equal_names_the_first_is_offered() {
 }
 
 #[test]
+fn a_server_whose_name_means_another_one_is_not_offered() {
+    let name = |name: &str| name.parse::<ServerName>().expect(name);
+    let tools = [tool("time", "now"), tool("agent-7", "today")];
+    let ids = [("time".to_owned(), name("agent-7")), ("agent-7".to_owned(), name("agent-7"))];
+    let offered = Tools::choose(&tools, &Selection::default(), &ids);
+    assert_eq!(names(&offered), ["today"]);
+    assert_eq!(offered.left_out[0].why, Why::Hidden { by: name("agent-7") });
+}
+
+#[test]
 fn qualified_names_keep_all_of_them() {
     let tools = chosen(&Selection { naming: Naming::Qualified, ..Selection::default() });
     assert_eq!(names(&tools)[..3], ["Search__web", "search-2__web", "time__now"]);
