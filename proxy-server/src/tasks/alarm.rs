@@ -86,16 +86,18 @@ impl Alarm {
 
     /// Says when to ring next.
     fn wake_due(&self, now: Instant) -> Instant {
+        let (mut due, mut next) = (Vec::new(), now + LATEST);
         let mut waits = self.waits();
-        let mut next = now + LATEST;
         for entry in waits.entries.iter_mut().flatten() {
             if entry.deadline <= now {
-                entry.waker.take().into_iter().for_each(Waker::wake);
+                due.extend(entry.waker.take());
             } else {
                 next = next.min(entry.deadline);
             }
         }
         waits.next_ring = next;
+        drop(waits);
+        due.into_iter().for_each(Waker::wake);
         next
     }
 
