@@ -65,10 +65,10 @@ impl Registry {
         }
     }
 
-    /// How many registrations there can be.
-    pub(crate) fn capacity(&self) -> usize {
+    /// How many more registrations there can be.
+    pub(crate) fn room(&self) -> usize {
         match self {
-            Self::Memory(memory) => memory.capacity(),
+            Self::Memory(memory) => memory.room(),
         }
     }
 

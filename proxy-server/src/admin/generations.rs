@@ -75,12 +75,11 @@ async fn look(admin: &Admin, changes: &[Change], may_start: Result<(), Denied>) 
     }
     let created = steps.iter().filter(|step| matches!(step, Step::Create(_)));
     let removed = steps.iter().filter(|step| matches!(step, Step::Delete(_))).count();
-    let all = admin.registry.list().await.map_err(|error| failed("Storage error", &error))?.len();
-    let room = (admin.registry.capacity() + removed).saturating_sub(all);
+    let room = admin.registry.room() + removed;
     refused.extend(created.skip(room).map(|step| RefusedChange {
         name: step.name().to_owned(),
         why: Obstacle::Full,
-        details: format!("there is room for {} registrations", admin.registry.capacity()),
+        details: format!("there is room for {room} more registrations"),
     }));
     if refused.is_empty() {
         return Ok(steps);

@@ -34,8 +34,8 @@ impl Memory {
         Self { stored: Mutex::new(Stored { registrations: IndexMap::new(), last_revision }), capacity }
     }
 
-    pub(super) fn capacity(&self) -> usize {
-        self.capacity
+    pub(super) fn room(&self) -> usize {
+        self.capacity.saturating_sub(self.stored().registrations.len())
     }
 
     pub(super) fn create(&self, definition: Definition, tenure: Tenure) -> Result<Registration, RegistryError> {
