@@ -233,4 +233,12 @@ mod tests {
         check(&[("a", Ok(Done::Created)), ("b", Err(()))], Exit::Partial);
         check(&[("a", Ok(Done::Kept)), ("b", Err(()))], Exit::Stale);
     }
+
+    #[test]
+    fn what_was_withheld_does_not_hide_why() {
+        let name = |name: &str| name.parse::<schemas::ServerName>().expect(name);
+        let withheld = Err(ApplyError::Withheld { name: name("a") });
+        let outcome = [(name("a"), withheld), (name("b"), Err(ApplyError::Stale { name: name("b") }))].into();
+        assert_eq!(settle(Report::new(COMMAND, Vec::new()), &outcome).exit, Exit::Stale);
+    }
 }
