@@ -12,6 +12,7 @@ mod config;
 mod downstream;
 mod error;
 mod gateway;
+mod http1;
 mod policy;
 mod protocol;
 mod registry;

@@ -24,7 +24,7 @@ const ROWS: [&str; 10] = [
     "catalog",
     "upstream",
     "registry protocol",
-    "error telemetry tasks",
+    "error http1 telemetry tasks",
 ];
 
 const FORBIDDEN: [&str; 6] = ["todo!", "unimplemented!", "#[ignore", "#[allow(", "#![allow(", "super::super::"];

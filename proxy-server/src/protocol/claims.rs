@@ -6,6 +6,7 @@ use std::borrow::Cow;
 use super::message::{Invalid, Message};
 use super::meta::{CAPABILITIES_KEY, CLIENT_KEY, LOG_LEVEL_KEY, VERSION_KEY};
 use super::object::Object;
+use super::scan::text;
 use super::version::LATEST_LEGACY;
 
 /// Metadata that is between the client and the gateway.
@@ -28,12 +29,13 @@ pub(crate) struct Claims<'a> {
 impl<'a> Claims<'a> {
     /// Reads them, or says what is missing.
     pub(crate) fn of(request: &'a Message) -> Result<Self, &'static str> {
-        let meta = request.meta().and_then(|raw| Object::read(raw).ok());
-        let meta = meta.ok_or("`params._meta` is required")?;
-        let version = meta.text(VERSION_KEY).ok_or("`_meta` must name the protocol version")?;
-        let capabilities = meta.get(CAPABILITIES_KEY).filter(|raw| Object::read(raw).is_ok());
+        let wanted = [VERSION_KEY, CAPABILITIES_KEY, LOG_LEVEL_KEY];
+        let meta = request.meta().and_then(|raw| Object::pick(raw, wanted).ok());
+        let [version, capabilities, log_level] = meta.ok_or("`params._meta` is required")?;
+        let version = version.and_then(text).ok_or("`_meta` must name the protocol version")?;
+        let capabilities = capabilities.filter(|raw| Object::pick(raw, []).is_ok());
         let capabilities = capabilities.ok_or("`_meta` must name the client's capabilities")?;
-        Ok(Self { version, capabilities, log_level: meta.text(LOG_LEVEL_KEY) })
+        Ok(Self { version, capabilities, log_level: log_level.and_then(text) })
     }
 }
 
@@ -44,8 +46,8 @@ pub(crate) fn asks_for_logs(request: &Message) -> bool {
 
 /// Whether a message has the metadata that only modern messages have.
 pub(crate) fn claims_a_version(message: &Message) -> bool {
-    let meta = message.meta().and_then(|raw| Object::read(raw).ok());
-    meta.is_some_and(|meta| meta.get(VERSION_KEY).is_some())
+    let meta = message.meta().and_then(|raw| Object::pick(raw, [VERSION_KEY]).ok());
+    meta.is_some_and(|[version]| version.is_some())
 }
 
 /// The request without what only a modern server understands. Everything else stays as it came.

@@ -209,7 +209,9 @@ impl Message {
     pub(crate) fn with_id(&self, id: &str, more: &[(&str, &str)]) -> Bytes {
         if !self.id.is_empty() && more.is_empty() {
             let (before, after) = (self.slice(&(0..self.id.start)), self.slice(&(self.id.end..self.text.len())));
-            return [before, id, after].concat().into();
+            let mut out = String::with_capacity(before.len() + id.len() + after.len());
+            [before, id, after].into_iter().for_each(|part| out.push_str(part));
+            return out.into();
         }
         let mut edits = Vec::with_capacity(1 + more.len());
         let member;

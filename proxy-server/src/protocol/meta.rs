@@ -1,7 +1,9 @@
 //! The few members inside `params` that tie messages to one another, and the keys by which modern messages say what a
 //! handshake used to say (2026-07-28, basic, "_meta").
 
-use memchr::memmem;
+use std::sync::LazyLock;
+
+use memchr::memmem::Finder;
 
 use super::message::Message;
 use super::object::Object;
@@ -13,11 +15,13 @@ pub(crate) const LOG_LEVEL_KEY: &str = "io.modelcontextprotocol/logLevel";
 pub(crate) const SERVER_KEY: &str = "io.modelcontextprotocol/serverInfo";
 pub(crate) const SUBSCRIPTION_KEY: &str = "io.modelcontextprotocol/subscriptionId";
 
+static TOKEN_NAME: LazyLock<Finder<'_>> = LazyLock::new(|| Finder::new("progressToken"));
+
 /// The raw `params._meta.progressToken` of a request.
 pub(crate) fn progress_token(request: &Message) -> Option<&str> {
     let meta = request.meta()?;
     // To look for the name costs a tenth of reading all that modern requests say there; an escape may be part of it.
-    let may_name_it = memmem::find(meta.as_bytes(), b"progressToken").is_some() || meta.contains('\\');
+    let may_name_it = TOKEN_NAME.find(meta.as_bytes()).is_some() || memchr::memchr(b'\\', meta.as_bytes()).is_some();
     if may_name_it { Object::read(meta).ok()?.get("progressToken") } else { None }
 }
 

@@ -7,6 +7,9 @@ use super::scan::{Malformed, Scanner, text};
 /// Objects that the gateway looks into are small; this keeps the search for duplicates cheap.
 pub(super) const MAX_MEMBERS: usize = 512;
 
+/// Nearly all have fewer.
+const FEW: usize = 8;
+
 /// An object whose members are still raw. A name that occurs twice is refused, because two readers of the same bytes
 /// could take different ones.
 pub(crate) struct Object<'a> {
@@ -30,6 +33,34 @@ impl<'a> Object<'a> {
         })?;
         scanner.end()?;
         Ok(Self { members })
+    }
+
+    /// The raw values of these members of an object, in this order; what [`Object::read`] refuses is refused here. Nothing
+    /// is kept of the others, so that it costs less.
+    pub(crate) fn pick<const N: usize>(text: &'a str, names: [&str; N]) -> Result<[Option<&'a str>; N], Malformed> {
+        let mut seen: [Cow<'a, str>; FEW] = Default::default();
+        let (mut count, mut found) = (0, [None; N]);
+        let mut scanner = Scanner::new(text);
+        scanner.object(|name, scanner| {
+            let value = scanner.value()?;
+            if seen.iter().take(count).any(|known| *known == name) {
+                return Err(Malformed::Twice);
+            }
+            if let Some((_, place)) = names.iter().zip(&mut found).find(|(wanted, _)| **wanted == name) {
+                *place = Some(value);
+            }
+            if let Some(place) = seen.get_mut(count) {
+                *place = name;
+            }
+            count += 1;
+            Ok(())
+        })?;
+        scanner.end()?;
+        if count > FEW {
+            let object = Self::read(text)?;
+            return Ok(names.map(|name| object.get(name)));
+        }
+        Ok(found)
     }
 
     /// The raw value of a member.
@@ -102,6 +133,30 @@ mod tests {
         check_cut(r#"{ "a" : 1 }"#, "a", "{ }");
         check_cut("{ \"a\" : {\"x\":1} \n, \"b\" : 2 }", "a", r#"{ "b" : 2 }"#);
         check_cut(r#"{"\u0061":"},","b":2}"#, "a", r#"{"b":2}"#);
+    }
+
+    fn check_pick(text: &str, expected: Option<[Option<&str>; 2]>) {
+        assert_eq!(Object::pick(text, ["a", "b"]).ok(), expected, "{text}");
+        let read = Object::read(text).map(|object| ["a", "b"].map(|name| object.get(name)));
+        assert_eq!(read.ok(), expected, "{text}");
+    }
+
+    #[test]
+    fn members_are_picked_as_strictly_as_objects_are_read() {
+        check_pick(r#"{"x":1,"b":[2],"a":"\u0062"}"#, Some([Some(r#""\u0062""#), Some("[2]")]));
+        check_pick(r#"{"\u0061":1}"#, Some([Some("1"), None]));
+        check_pick("{}", Some([None, None]));
+        for wrong in
+            ["[]", "1", "", r#"{"a":1,"a":1}"#, r#"{"x":1,"x":1}"#, r#"{"a":1,"\u0061":1}"#, "{} {}", "{\"a\":}"]
+        {
+            check_pick(wrong, None);
+        }
+        let many = |last: &str| {
+            let others: String = (0..FEW + 3).map(|number| format!(r#""{number}":0,"#)).collect();
+            format!(r#"{{{others}"a":7,{last}}}"#)
+        };
+        check_pick(&many(r#""b":8"#), Some([Some("7"), Some("8")]));
+        check_pick(&many(r#""10":8"#), None);
     }
 
     #[test]

@@ -10,14 +10,14 @@ const BEGIN: &str = "=?base64?";
 const END: &str = "?=";
 
 /// A text as a header value. What looks like an encoded one is encoded as well, so that it comes out as it went in.
-pub(crate) fn encode(text: &str) -> String {
+pub(crate) fn encode(text: &str) -> Cow<'_, str> {
     let is_blank = |byte: Option<&u8>| matches!(byte, Some(b' ' | b'\t'));
     let (first, last) = (text.as_bytes().first(), text.as_bytes().last());
     let is_plain = text.bytes().all(|byte| matches!(byte, b' '..=b'~')) && !is_blank(first) && !is_blank(last);
     if is_plain && !(text.starts_with(BEGIN) && text.ends_with(END)) {
-        return text.to_owned();
+        return text.into();
     }
-    format!("{BEGIN}{}{END}", BASE64_STANDARD.encode(text))
+    format!("{BEGIN}{}{END}", BASE64_STANDARD.encode(text)).into()
 }
 
 /// The text in a header value; nothing when it is marked as encoded and is not.

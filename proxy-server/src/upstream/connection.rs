@@ -83,7 +83,7 @@ impl Connection {
         let expected = Expectation { id, caller, events, token, subscription, hears_logs };
         let answer = self.inbox.expect(expected).ok_or(Kind::NotReady)?;
         let flight = Flight { connection: self, id, over: Cell::new(false) };
-        let outgoing = Outgoing { id, message: numbered, headers: self.headers(message) };
+        let outgoing = Outgoing { id, message: numbered, fields: self.fields(message) };
         let exchange = self.wire.exchange(outgoing, &self.inbox, answer);
         tokio::pin!(exchange);
         let answer = tokio::select! {
@@ -117,7 +117,7 @@ impl Connection {
         let expected = Expectation { id, caller: NOBODY, events, token: None, subscription: None, hears_logs: false };
         let answer = self.inbox.expect(expected).ok_or_else(|| self.lost())?;
         let numbered = message.pieces_with_id(&id.to_string());
-        let outgoing = Outgoing { id, message: numbered, headers: self.headers(message) };
+        let outgoing = Outgoing { id, message: numbered, fields: self.fields(message) };
         let answer = timeout_at(deadline, self.wire.exchange(outgoing, &self.inbox, answer)).await;
         self.inbox.forget(id);
         let answer = answer.map_err(|_| Error::new(Kind::TimedOut))?;
@@ -156,10 +156,10 @@ impl Connection {
     }
 
     /// What a modern request says of itself in its headers, where there are any.
-    fn headers(&self, message: &Message) -> Option<Box<HeaderMap>> {
+    fn fields(&self, message: &Message) -> Vec<u8> {
         match (self.era, &self.wire) {
-            (Era::Modern, Wire::StreamableHttp(_)) => Some(Box::new(self.parameters.headers(message))),
-            (Era::Modern | Era::Legacy, _) => None,
+            (Era::Modern, Wire::StreamableHttp(_)) => self.parameters.fields(message),
+            (Era::Modern | Era::Legacy, _) => Vec::new(),
         }
     }
 

@@ -25,10 +25,10 @@ use tokio_util::sync::CancellationToken;
 use url::{Host, Position, Url};
 
 use self::connect::Connector;
+use self::connection::Fault;
 pub(crate) use self::connection::Response;
-use self::connection::{Fault, Written};
-use self::head::{put_field, put_fields};
 use self::origin::{LONGEST_IDLE, Origin};
+use crate::http1::{Written, put_field, put_fields, put_length};
 use crate::protocol::Pieces;
 
 /// Metadata services that are not link-local: Alibaba's, Oracle's, Azure's.
@@ -188,10 +188,16 @@ impl<'a> Prepared<'a> {
         self
     }
 
-    /// Adds all of these.
-    pub(crate) fn headers(mut self, headers: &HeaderMap) -> Self {
-        put_fields(&mut self.head, headers);
+    /// Adds header fields that are written already.
+    pub(crate) fn fields(mut self, fields: &[u8]) -> Self {
+        self.head.put_slice(fields);
         self
+    }
+
+    /// The same with fields that name what is accepted.
+    pub(crate) fn accepting(mut self, fields: &[u8]) -> Self {
+        self.names_accepted = true;
+        self.fields(fields)
     }
 
     /// Sends the request, with a body or with none, and waits for the head of its response.
@@ -201,12 +207,10 @@ impl<'a> Prepared<'a> {
         }
         let length = body.len();
         if length > 0 {
-            self.head.put_slice(b"content-length: ");
-            self.head.put_slice(length.to_string().as_bytes());
-            self.head.put_slice(b"\r\n");
+            put_length(&mut self.head, length);
         }
         self.head.put_slice(b"\r\n");
-        self.target.origin.send(&self.target.connector, Written::new(self.head, body))
+        self.target.origin.send(&self.target.connector, Written::new(self.head, body.into()))
     }
 }
 

@@ -5,18 +5,21 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::HeaderName;
 use schemas::ServerName;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 use tracing::warn;
 
+use crate::http1::put_text;
 use crate::protocol::{self, Message, Object, encode_header};
 
-const METHOD: HeaderName = HeaderName::from_static("mcp-method");
-const NAME: HeaderName = HeaderName::from_static("mcp-name");
+static METHOD: HeaderName = HeaderName::from_static("mcp-method");
+static NAME: HeaderName = HeaderName::from_static("mcp-name");
 const PREFIX: &str = "mcp-param-";
 const ANNOTATION: &str = "x-mcp-header";
+/// Room for the fields that nearly all requests have.
+const FEW_FIELDS: usize = 128;
 /// Tools whose annotations are kept. Others are called without, refused by a server that minds, and then learned.
 const MAX_TOOLS: usize = 20_000;
 
@@ -40,32 +43,27 @@ impl Parameters {
         Self { upstream: upstream.clone(), tools: Mutex::default() }
     }
 
-    /// The headers of this request.
-    pub(super) fn headers(&self, request: &Message) -> HeaderMap {
-        let mut headers = HeaderMap::new();
-        let mut set = |name: HeaderName, text: &str| {
-            if let Ok(value) = HeaderValue::from_str(text) {
-                headers.insert(name, value);
-            }
-        };
-        set(METHOD, request.method());
+    /// The header fields of this request, as they are written.
+    pub(super) fn fields(&self, request: &Message) -> Vec<u8> {
+        let mut fields = Vec::with_capacity(FEW_FIELDS);
+        put_text(&mut fields, &METHOD, request.method());
         let about = match request.method() {
             "tools/call" | "prompts/get" => "name",
             "resources/read" => "uri",
             "tasks/get" | "tasks/update" | "tasks/cancel" => "taskId",
-            _ => return headers,
+            _ => return fields,
         };
-        let Some(name) = request.parameter(about).and_then(protocol::text) else { return headers };
-        set(NAME, &encode_header(&name));
+        let Some(name) = request.parameter(about).and_then(protocol::text) else { return fields };
+        put_text(&mut fields, &NAME, &encode_header(&name));
         if request.method() == "tools/call" {
             let wanted = self.tools().get(name.as_ref()).cloned();
             for parameter in wanted.iter().flat_map(|wanted| wanted.iter()) {
                 if let Some(text) = request.parameter("arguments").and_then(|raw| argument(raw, &parameter.path)) {
-                    set(parameter.header.clone(), &encode_header(&text));
+                    put_text(&mut fields, &parameter.header, &encode_header(&text));
                 }
             }
         }
-        headers
+        fields
     }
 
     /// Notes what the tools of a `tools/list` want repeated. Gives the list without those whose wishes are not valid,
@@ -233,8 +231,8 @@ mod tests {
         assert!(!learned.body().contains(r#""u""#) && learned.body().contains(r#""t""#));
         let call =
             r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"t","arguments":{"r":"é","n":-7}}}"#;
-        let headers = parameters.headers(&Message::parse(call.into()).expect("a request"));
-        let said: Vec<String> = headers.iter().map(|(n, v)| format!("{n}: {}", v.to_str().unwrap_or("?"))).collect();
-        assert_eq!(said, ["mcp-method: tools/call", "mcp-name: t", "mcp-param-r: =?base64?w6k=?=", "mcp-param-n: -7"]);
+        let fields = parameters.fields(&Message::parse(call.into()).expect("a request"));
+        let expected = "mcp-method: tools/call\r\nmcp-name: t\r\nmcp-param-r: =?base64?w6k=?=\r\nmcp-param-n: -7\r\n";
+        assert_eq!(String::from_utf8_lossy(&fields), expected);
     }
 }

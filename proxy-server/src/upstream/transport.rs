@@ -11,7 +11,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::HeaderMap;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
@@ -27,8 +26,8 @@ pub(super) struct Outgoing {
     /// Its id, which it carries already.
     pub(super) id: u64,
     pub(super) message: Pieces,
-    /// What it says of itself in headers, where the transport has them.
-    pub(super) headers: Option<Box<HeaderMap>>,
+    /// The header fields in which it tells of itself, as they are written, where the transport has any.
+    pub(super) fields: Vec<u8>,
 }
 
 /// The sending half of one upstream session.

@@ -4,12 +4,12 @@
 //! slices of what was received.
 
 use std::future::poll_fn;
-use std::io::{self, IoSlice};
+use std::io;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::BytesMut;
 use http::{HeaderName, StatusCode};
 use tokio::io::{AsyncReadExt, AsyncWrite};
 use tokio::runtime::{Handle, Id};
@@ -19,7 +19,7 @@ use super::body::{BadBody, Body, Part};
 use super::connect::Stream;
 use super::head::{BadHead, Head};
 use super::origin::Origin;
-use crate::protocol::Pieces;
+use crate::http1::Written;
 
 /// Parts of a body after an answer that are passed over before the connection is given up.
 const LONGEST_TAIL: usize = 64;
@@ -29,9 +29,6 @@ const LEAST_ROOM: usize = 2 * 1024;
 const FIRST_ROOM: usize = 8 * 1024;
 /// Responses larger than this are received in several rooms.
 const MOST_ROOM: usize = 256 * 1024;
-/// A body that is copied behind its head, because to write both together costs less.
-const SMALL: usize = 1024;
-
 /// A connection between two requests, or with one under way. It is large and handed around, so it stays where it is.
 pub(super) struct Connection(Box<Parts>);
 
@@ -48,12 +45,6 @@ struct Parts {
     keeps_open: bool,
     /// Only there does anything wait for the socket, so that the connection is used nowhere else.
     runtime: Id,
-}
-
-/// A request as it is written, or what is left of it.
-pub(super) struct Written {
-    left: [Bytes; 4],
-    whole: usize,
 }
 
 /// What can go wrong with a connection.
@@ -84,47 +75,6 @@ pub(crate) struct Response {
     /// Nothing once the body has come to its end.
     connection: Option<Connection>,
     origin: Arc<Origin>,
-}
-
-impl Written {
-    /// A head that is whole, and a body.
-    pub(super) fn new(mut head: Vec<u8>, body: Pieces) -> Self {
-        let whole = head.len() + body.len();
-        if body.len() > SMALL {
-            let [first, second, third] = body.into();
-            return Self { left: [head.into(), first, second, third], whole };
-        }
-        body.iter().for_each(|piece| head.extend_from_slice(piece));
-        Self { left: [head.into(), Bytes::new(), Bytes::new(), Bytes::new()], whole }
-    }
-
-    /// Whether nothing of it has left yet.
-    pub(super) fn is_whole(&self) -> bool {
-        self.len() == self.whole
-    }
-
-    fn len(&self) -> usize {
-        self.left.iter().map(Bytes::len).sum()
-    }
-
-    /// Nothing where it is more than one piece.
-    fn only(&self) -> Option<&[u8]> {
-        let [first, others @ ..] = &self.left;
-        others.iter().all(Bytes::is_empty).then_some(first)
-    }
-
-    fn slices(&self) -> [IoSlice<'_>; 4] {
-        self.left.each_ref().map(|piece| IoSlice::new(piece))
-    }
-
-    /// So much of it was written.
-    fn advance(&mut self, mut written: usize) {
-        for piece in &mut self.left {
-            let count = written.min(piece.len());
-            piece.advance(count);
-            written -= count;
-        }
-    }
 }
 
 impl Connection {
@@ -185,7 +135,7 @@ impl Parts {
             if !self.received.is_empty()
                 && let Some(mut head) = Head::take(&mut self.received)?
             {
-                self.keeps_open = head.keeps_open && left.len() == 0;
+                self.keeps_open = head.keeps_open && left.is_gone();
                 self.body = Some(std::mem::replace(&mut head.body, Body::empty()));
                 return Poll::Ready(Ok(head));
             }
@@ -196,17 +146,7 @@ impl Parts {
     }
 
     fn poll_write(&mut self, context: &mut Context<'_>, left: &mut Written) -> Poll<io::Result<()>> {
-        while left.len() > 0 {
-            let stream = Pin::new(&mut self.stream);
-            let written = match left.only() {
-                Some(piece) => stream.poll_write(context, piece),
-                None => stream.poll_write_vectored(context, &left.slices()),
-            };
-            match ready!(written)? {
-                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
-                written => left.advance(written),
-            }
-        }
+        ready!(left.poll_write(context, Pin::new(&mut self.stream)))?;
         // Over TLS, what was written may still be on its way.
         Pin::new(&mut self.stream).poll_flush(context)
     }
@@ -253,6 +193,11 @@ impl Parts {
 impl Response {
     pub(crate) fn status(&self) -> StatusCode {
         self.head.status
+    }
+
+    /// Whether the body is a stream of events.
+    pub(crate) fn has_events(&self) -> bool {
+        self.head.has_events
     }
 
     /// The value of a header field.

@@ -1,12 +1,13 @@
-//! The heads of HTTP/1.1 messages (RFC 9112): written for requests, read for responses.
+//! The heads of responses (RFC 9112).
 
 use std::mem::MaybeUninit;
 
-use bytes::{BufMut, Bytes, BytesMut};
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use bytes::{Bytes, BytesMut};
+use http::{HeaderName, StatusCode};
 use httparse::{Header, ParserConfig, Status};
 
 use super::body::Body;
+use crate::http1::decimal;
 
 /// The largest head of a response.
 const MAX_BYTES: usize = 64 * 1024;
@@ -20,6 +21,8 @@ pub(super) struct Head {
     pub(super) body: Body,
     /// Whether another request may follow on the same connection.
     pub(super) keeps_open: bool,
+    /// Whether the body is a stream of events.
+    pub(super) has_events: bool,
 }
 
 /// Why a response cannot be read.
@@ -56,9 +59,10 @@ impl Head {
             }
             let is_first_version = response.version == Some(1);
             let (body, keeps_open) = framing(status, is_first_version, response.headers)?;
+            let has_events = response.headers.iter().any(names_events);
             let text = received.split_to(length).freeze();
             if !status.is_informational() {
-                return Ok(Some(Self { status, text, body, keeps_open }));
+                return Ok(Some(Self { status, text, body, keeps_open, has_events }));
             }
         }
     }
@@ -78,6 +82,11 @@ impl Head {
         }
         None
     }
+}
+
+fn names_events(field: &Header<'_>) -> bool {
+    let kind = || field.value.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
+    field.name.eq_ignore_ascii_case("content-type") && kind().eq_ignore_ascii_case(b"text/event-stream")
 }
 
 /// How the body is told from what follows it, and whether anything may (RFC 9112, 6.3 and 9.3).
@@ -109,27 +118,6 @@ fn framing(status: StatusCode, is_current: bool, fields: &[Header<'_>]) -> Resul
         (None, Some(length)) => (Body::of(length), keeps_open),
         (Some(_), _) | (None, None) => (Body::to_the_end(), false),
     })
-}
-
-fn decimal(digits: &[u8]) -> Option<u64> {
-    // The parser of numbers would take a sign.
-    let is_number = digits.first().is_some_and(u8::is_ascii_digit);
-    if is_number { std::str::from_utf8(digits).ok()?.parse().ok() } else { None }
-}
-
-/// Writes a header field.
-pub(super) fn put_field(head: &mut Vec<u8>, name: &HeaderName, value: &HeaderValue) {
-    head.put_slice(name.as_str().as_bytes());
-    head.put_slice(b": ");
-    head.put_slice(value.as_bytes());
-    head.put_slice(b"\r\n");
-}
-
-/// Writes header fields.
-pub(super) fn put_fields(head: &mut Vec<u8>, fields: &HeaderMap) {
-    for (name, value) in fields {
-        put_field(head, name, value);
-    }
 }
 
 #[cfg(test)]
@@ -178,6 +166,16 @@ mod tests {
         let head = Head::take(&mut received).expect("valid").expect("whole");
         assert_eq!((head.status, &received[..]), (StatusCode::ACCEPTED, b"rest".as_slice()));
         assert!(take("HTTP/1.1 101 Switching Protocols\r\n\r\n").is_err());
+    }
+
+    #[test]
+    fn a_stream_of_events_is_known_by_its_type() {
+        let has_events = |kind: &str| {
+            let head = take(&format!("HTTP/1.1 200 OK\r\nx: text/event-stream\r\nContent-Type:{kind}\r\n\r\n"));
+            head.expect("valid").expect("whole").has_events
+        };
+        assert!(has_events(" text/event-stream") && has_events("Text/Event-Stream ; charset=utf-8"));
+        assert!(!has_events(" application/json") && !has_events("") && !has_events("text/event-streams"));
     }
 
     #[test]

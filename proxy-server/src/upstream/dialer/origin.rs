@@ -9,7 +9,8 @@ use tokio::time::Instant;
 
 use super::DialError;
 use super::connect::Connector;
-use super::connection::{Connection, Readiness, Response, Written};
+use super::connection::{Connection, Readiness, Response};
+use crate::http1::Written;
 use crate::tasks::lane_number;
 
 /// How long a connection may stay unused.
@@ -45,7 +46,7 @@ impl Origin {
             match connection.send(&mut request, self).await {
                 Ok(response) => return Ok(response),
                 // The other side closed it while it was idle, and nothing was sent.
-                Err(_) if request.is_whole() => {}
+                Err(_) if request.gone() == 0 => {}
                 Err(fault) => return Err(DialError::Broken(fault)),
             }
         }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use futures_util::TryFutureExt;
-use http::header::{ACCEPT, CONTENT_TYPE};
+use http::header::ACCEPT;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use tokio::sync::oneshot;
 use tokio::time::{sleep, timeout};
@@ -23,8 +23,7 @@ use crate::upstream::transport::event_stream::{Decoder, Event};
 const SESSION_ID: HeaderName = HeaderName::from_static("mcp-session-id");
 const PROTOCOL_VERSION: HeaderName = HeaderName::from_static("mcp-protocol-version");
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
-const BOTH: HeaderValue = HeaderValue::from_static("application/json, text/event-stream");
-const JSON: HeaderValue = HeaderValue::from_static("application/json");
+const BOTH_FOR_JSON: &[u8] = b"accept: application/json, text/event-stream\r\ncontent-type: application/json\r\n";
 const EVENTS: HeaderValue = HeaderValue::from_static("text/event-stream");
 
 const FIRST_RETRY: Duration = Duration::from_secs(1);
@@ -66,8 +65,12 @@ impl Endpoint {
         *self.version.write().unwrap_or_else(PoisonError::into_inner) = HeaderValue::from_str(version).ok();
     }
 
+    fn has_agreed(&self) -> bool {
+        self.version.read().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+
     pub(super) async fn send(&self, message: Bytes) -> Result<(), Error> {
-        let response = self.post(message.into(), None).await?;
+        let response = self.post(message.into(), &[]).await?;
         if !response.status().is_success() {
             return Err(self.refusal(response).await);
         }
@@ -81,17 +84,19 @@ impl Endpoint {
         inbox: &Inbox,
         answer: &mut oneshot::Receiver<Message>,
     ) -> Result<Message, Error> {
-        let Outgoing { id, message, headers } = request;
-        let response = self.post(message, headers.as_deref()).await?;
+        let Outgoing { id, message, fields } = request;
+        let response = self.post(message, &fields).await?;
         if !response.status().is_success() {
             return Box::pin(self.refused_answer(id, response, inbox, answer)).await;
         }
-        if self.session.get().is_none()
+        // With the answer to `initialize` comes the session, if any (2025-03-26, transports, "Session Management"); the
+        // revision is agreed after it.
+        if !self.has_agreed()
             && let Some(Ok(session)) = response.field(&SESSION_ID).map(HeaderValue::from_bytes)
         {
             self.session.set(session).ok();
         }
-        if is_event_stream(&response) {
+        if response.has_events() {
             return self.follow(id, response, inbox, answer).await;
         }
         let body = self.body(response).await?;
@@ -106,7 +111,7 @@ impl Endpoint {
         let (mut delay, mut failures) = (FIRST_RETRY, 0);
         loop {
             match self.get(decoder.last_id()).await {
-                Ok(response) if response.status().is_success() && is_event_stream(&response) => {
+                Ok(response) if response.status().is_success() && response.has_events() => {
                     failures = 0;
                     let mut seen = 0_u64;
                     let never = &mut oneshot::channel().1;
@@ -176,7 +181,7 @@ impl Endpoint {
             sleep(retry).await;
             // The request was taken: whatever goes wrong from here on, it may have been executed.
             match Box::pin(self.get(Some(&last))).await {
-                Ok(resumed) if resumed.status().is_success() && is_event_stream(&resumed) => stream = Some(resumed),
+                Ok(resumed) if resumed.status().is_success() && resumed.has_events() => stream = Some(resumed),
                 Ok(_) => break,
                 Err(_) => {}
             }
@@ -226,16 +231,8 @@ impl Endpoint {
         }
     }
 
-    fn post<'a>(
-        &'a self,
-        message: Pieces,
-        headers: Option<&HeaderMap>,
-    ) -> impl Future<Output = Result<Response, Error>> + use<'a> {
-        let mut request = self.request(&Method::POST).header(&ACCEPT, &BOTH).header(&CONTENT_TYPE, &JSON);
-        if let Some(headers) = headers {
-            request = request.headers(headers);
-        }
-        request.send(message).map_err(transport_error)
+    fn post<'a>(&'a self, message: Pieces, fields: &[u8]) -> impl Future<Output = Result<Response, Error>> + use<'a> {
+        self.request(&Method::POST).accepting(BOTH_FOR_JSON).fields(fields).send(message).map_err(transport_error)
     }
 
     async fn get(&self, last_id: Option<&str>) -> Result<Response, Error> {
@@ -322,13 +319,6 @@ pub(super) fn transport_error(error: DialError) -> Error {
 pub(super) fn refused(status: StatusCode) -> Error {
     let kind = if status.is_server_error() { Kind::BadAnswer } else { Kind::Refused(status.as_u16()) };
     Error::new(kind).because(format!("status {status}"))
-}
-
-fn is_event_stream(response: &Response) -> bool {
-    let kind = response.field(&CONTENT_TYPE).unwrap_or_default();
-    kind.split(|byte| *byte == b';')
-        .next()
-        .is_some_and(|kind| kind.trim_ascii().eq_ignore_ascii_case(EVENTS.as_bytes()))
 }
 
 fn names_session(body: &[u8]) -> bool {

@@ -1,0 +1,168 @@
+//! What both sides of the gateway need of HTTP/1.1 (RFC 9112): messages as they are written.
+
+use std::io::{self, IoSlice, Write as _};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::{BufMut, Bytes};
+use http::{HeaderMap, HeaderName, HeaderValue};
+use tokio::io::AsyncWrite;
+
+/// A body that is copied behind its head, because to write both together costs less.
+const SMALL: usize = 1024;
+
+/// A message as it is written, or what is left of it: a head that is whole, and a body.
+pub(crate) struct Written {
+    head: Vec<u8>,
+    body: [Bytes; 3],
+    /// How much of it has left.
+    gone: usize,
+}
+
+impl Written {
+    pub(crate) fn new(mut head: Vec<u8>, body: [Bytes; 3]) -> Self {
+        if body.iter().map(Bytes::len).sum::<usize>() > SMALL {
+            return Self { head, body, gone: 0 };
+        }
+        body.iter().for_each(|piece| head.put_slice(piece));
+        Self { head, body: Default::default(), gone: 0 }
+    }
+
+    /// How much of it has left.
+    pub(crate) fn gone(&self) -> usize {
+        self.gone
+    }
+
+    /// Whether all of it has left.
+    pub(crate) fn is_gone(&self) -> bool {
+        self.gone == self.len()
+    }
+
+    /// Writes what is left.
+    pub(crate) fn poll_write(
+        &mut self,
+        context: &mut Context<'_>,
+        mut stream: Pin<&mut impl AsyncWrite>,
+    ) -> Poll<io::Result<()>> {
+        while !self.is_gone() {
+            let stream = stream.as_mut();
+            let written = match self.only() {
+                Some(left) => stream.poll_write(context, left),
+                None => stream.poll_write_vectored(context, &self.left()),
+            };
+            match ready!(written)? {
+                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                written => self.gone += written,
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn len(&self) -> usize {
+        self.head.len() + self.body.iter().map(Bytes::len).sum::<usize>()
+    }
+
+    /// What is left where it is one piece.
+    fn only(&self) -> Option<&[u8]> {
+        if self.body.iter().all(Bytes::is_empty) { self.head.get(self.gone..) } else { None }
+    }
+
+    fn left(&self) -> [IoSlice<'_>; 4] {
+        let [first, second, third] = &self.body;
+        let mut gone = self.gone;
+        [&self.head, &**first, second, third].map(|piece| {
+            let (of_this, left) = piece.split_at(gone.min(piece.len()));
+            gone -= of_this.len();
+            IoSlice::new(left)
+        })
+    }
+}
+
+/// A number of bytes, as a head states it.
+pub(crate) fn decimal(digits: &[u8]) -> Option<u64> {
+    // The parser of numbers would take a sign.
+    let is_number = digits.first().is_some_and(u8::is_ascii_digit);
+    if is_number { std::str::from_utf8(digits).ok()?.parse().ok() } else { None }
+}
+
+/// Writes a header field.
+pub(crate) fn put_field(head: &mut Vec<u8>, name: &HeaderName, value: &HeaderValue) {
+    head.put_slice(name.as_str().as_bytes());
+    head.put_slice(b": ");
+    head.put_slice(value.as_bytes());
+    head.put_slice(b"\r\n");
+}
+
+/// Writes header fields.
+pub(crate) fn put_fields(head: &mut Vec<u8>, fields: &HeaderMap) {
+    for (name, value) in fields {
+        put_field(head, name, value);
+    }
+}
+
+/// Writes a header field, if this text can be the value of one.
+pub(crate) fn put_text(head: &mut Vec<u8>, name: &HeaderName, text: &str) {
+    if text.bytes().all(|byte| matches!(byte, b'\t' | b' '..=b'~')) {
+        for part in [name.as_str(), ": ", text, "\r\n"] {
+            head.put_slice(part.as_bytes());
+        }
+    }
+}
+
+/// Writes how long the body is.
+pub(crate) fn put_length(head: &mut Vec<u8>, length: usize) {
+    // Writing to memory does not fail.
+    write!(head, "content-length: {length}\r\n").ok();
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+    use std::pin::pin;
+
+    use tokio::io::{AsyncReadExt, duplex};
+
+    use super::*;
+
+    /// What is read when so many bytes at most are written at once.
+    async fn read(body: [Bytes; 3], step: usize) -> Vec<u8> {
+        let (stream, mut other) = duplex(step);
+        let write = async move {
+            let mut written = Written::new(b"head ".to_vec(), body);
+            let mut stream = pin!(stream);
+            poll_fn(|context| written.poll_write(context, stream.as_mut())).await.expect("a reader");
+            assert!(written.is_gone());
+        };
+        let mut all = Vec::new();
+        tokio::join!(write, async { other.read_to_end(&mut all).await.expect("a writer") });
+        all
+    }
+
+    #[tokio::test]
+    async fn all_pieces_are_written_in_order_however_little_is_taken_at_once() {
+        for length in [1, SMALL] {
+            let body = [Bytes::from("a".repeat(length)), Bytes::new(), Bytes::from("bc")];
+            let expected = format!("head {}bc", "a".repeat(length)).into_bytes();
+            for step in [1, 3, 7, 10_000] {
+                assert_eq!(read(body.clone(), step).await, expected, "{length} bytes by {step}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_text_that_could_end_a_field_is_not_written() {
+        let mut head = Vec::new();
+        for text in ["a b", "a\r\nx: y", "a\0", "\u{7f}", "é", "\n"] {
+            put_text(&mut head, &HeaderName::from_static("n"), text);
+        }
+        assert_eq!(head, b"n: a b\r\n");
+    }
+
+    #[test]
+    fn a_length_is_digits() {
+        assert_eq!(decimal(b"15"), Some(15));
+        for wrong in ["", "+5", "-5", "5 ", "5,5", "0x5", "99999999999999999999"] {
+            assert_eq!(decimal(wrong.as_bytes()), None, "{wrong:?}");
+        }
+    }
+}
