@@ -3,6 +3,7 @@
 mod aggregate;
 mod batch;
 mod bridged;
+mod connection;
 mod conversation;
 mod dialogue;
 mod event_log;
@@ -28,17 +29,15 @@ mod sse;
 mod stdio;
 mod stream;
 
-use std::future::poll_fn;
 use std::net::SocketAddr;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::sync::{Arc, Mutex};
-use std::task::Poll;
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{RawPathParams, Request, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::http::{Extensions, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get, post};
 use bytes::{Bytes, BytesMut};
@@ -51,9 +50,12 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tower_service::Service;
 
+pub(crate) use self::connection::Connection;
+use self::fields::Fields;
 pub(crate) use self::origin::Origins;
 use self::parked::Parked;
 use self::pool::Pool;
+use self::respond::Reply;
 pub(crate) use self::respond::not_found;
 use self::session::{Scope, Sessions};
 pub(crate) use self::stdio::{Servers, serve as serve_stdio};
@@ -62,7 +64,6 @@ use crate::policy::{Caller, Credentials, Policy, Principal};
 use crate::tasks::Tasks;
 use crate::upstream::{Upstream, Upstreams};
 
-const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 /// How much room a body is given at once on nothing but its announcement.
 const MOST_FORESEEN: usize = 1 << 20;
 const DRAIN_INTERVAL: Duration = Duration::from_millis(20);
@@ -226,30 +227,24 @@ impl Front {
         Self { edge: Arc::new(Edge::clone(&self.edge)), ..self.clone() }
     }
 
-    pub(crate) async fn answer(&self, peer: Peer, request: http::Request<Incoming>) -> Response {
-        if let Some(refusal) = self.origins.refusal(request.headers()) {
+    /// Answers any request.
+    async fn answer(&self, peer: Peer, request: http::Request<Incoming>) -> Response {
+        if let Some(refusal) = self.origins.refusal(&Fields::in_headers(request.headers())) {
             return refusal;
-        }
-        // Nearly all requests go to the shortest form of an endpoint's path, and for that a router does too much.
-        if let Some(name) = endpoint(request.uri().path()) {
-            let admitted = admit(&self.edge, name, &credentials(peer, request.headers()));
-            return mcp::serve_admitted(Arc::clone(&self.edge), admitted, request).await;
         }
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(peer);
         let Ok(response) = self.router.clone().call(request).await;
         response
     }
-}
 
-/// What is asked for at a path that [`router`] would give to [`mcp::serve`]: an upstream, or all. Names with escapes, and
-/// the prefix that is no name, are for the router.
-fn endpoint(path: &str) -> Option<Option<&str>> {
-    if path == "/mcp" {
-        return Some(None);
+    /// Who sends a usual request to the endpoint of this upstream, or of all.
+    fn admit(&self, peer: Peer, name: Option<&str>, fields: &Fields<'_>) -> Result<mcp::Caller, Reply> {
+        match self.origins.refusal(fields) {
+            Some(refusal) => Err(refusal.into()),
+            None => mcp::Caller::admit(Arc::clone(&self.edge), name, &fields.credentials(peer)),
+        }
     }
-    let name = path.strip_suffix("/mcp").or_else(|| path.strip_suffix("/stream"))?.strip_prefix('/')?;
-    (!name.is_empty() && name != "mcp-proxy" && !name.contains(['/', '%'])).then_some(Some(name))
 }
 
 /// The peer of a connection, which every request that goes through the router carries.
@@ -257,7 +252,7 @@ fn endpoint(path: &str) -> Option<Option<&str>> {
 pub(crate) struct Peer(pub(crate) SocketAddr);
 
 /// What a request is for and who sent it, or the refusal.
-type Admitted = Result<(Scope, Principal), Response>;
+type Admitted = Result<(Scope, Principal), Reply>;
 
 /// Looks who asks for what. Without a name it is all upstreams.
 fn admit(edge: &Edge, name: Option<&str>, credentials: &Credentials<'_>) -> Admitted {
@@ -285,20 +280,13 @@ enum Unread {
 }
 
 /// The whole body, within its limits of size and time.
-async fn read_body(edge: &Edge, body: impl HttpBody<Data = Bytes>) -> Result<Bytes, Response> {
+async fn read_body(edge: &Edge, body: impl HttpBody<Data = Bytes>) -> Result<Bytes, Reply> {
     let limit = edge.config.max_body_bytes;
-    let mut reading = pin!(collect(body, limit));
-    let read = match second_look(reading.as_mut()).await {
-        Some(read) => Ok(read),
-        None => timeout(edge.config.body_timeout, reading).await,
-    };
-    match read {
+    match timeout(edge.config.body_timeout, collect(body, limit)).await {
         Ok(Ok(body)) => Ok(body),
-        Ok(Err(Unread::TooLarge)) => {
-            Err((StatusCode::PAYLOAD_TOO_LARGE, format!("the body is larger than {limit} bytes")).into_response())
-        }
+        Ok(Err(Unread::TooLarge)) => Err(respond::too_large(limit)),
         Ok(Err(Unread::Broken)) => Err(respond::bad_request("the body ended early")),
-        Err(_) => Err(StatusCode::REQUEST_TIMEOUT.into_response()),
+        Err(_) => Err(StatusCode::REQUEST_TIMEOUT.into_response().into()),
     }
 }
 
@@ -327,47 +315,14 @@ async fn collect(body: impl HttpBody<Data = Bytes>, limit: usize) -> Result<Byte
     Ok(if all.is_empty() { only } else { all.freeze() })
 }
 
-/// What a future gives when it is asked twice. Most bodies come with their heads: they are there once the connection was
-/// asked for them, and need no timer.
-async fn second_look<F: Future>(mut future: Pin<&mut F>) -> Option<F::Output> {
-    let mut is_first = true;
-    poll_fn(|context| match future.as_mut().poll(context) {
-        Poll::Ready(output) => Poll::Ready(Some(output)),
-        Poll::Pending if std::mem::take(&mut is_first) => {
-            context.waker().wake_by_ref();
-            Poll::Pending
-        }
-        Poll::Pending => Poll::Ready(None),
-    })
-    .await
-}
-
-/// Goes on in the task's next turn. Reading a body wakes the task of its connection one more time, for nothing; all that a
-/// call waits on would be looked at in vain, had it begun.
-async fn next_turn() {
-    let mut is_next = false;
-    poll_fn(|context| {
-        if std::mem::replace(&mut is_next, true) {
-            return Poll::Ready(());
-        }
-        context.waker().wake_by_ref();
-        Poll::Pending
-    })
-    .await;
-}
-
 /// What a request through the router shows of who sent it.
 pub(crate) fn shown(request: &Request) -> Credentials<'_> {
-    let peer = request.extensions().get::<Peer>().copied();
-    credentials(peer.unwrap_or(Peer(SocketAddr::from(([0, 0, 0, 0], 0)))), request.headers())
+    Fields::in_headers(request.headers()).credentials(peer(request.extensions()))
 }
 
-fn credentials(peer: Peer, headers: &HeaderMap) -> Credentials<'_> {
-    Credentials {
-        peer: peer.0.ip(),
-        forwarded_for: headers.get_all(&FORWARDED_FOR).iter().map(HeaderValue::as_bytes).collect(),
-        authorization: headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()),
-    }
+/// The peer of a request through the router.
+fn peer(extensions: &Extensions) -> Peer {
+    extensions.get().copied().unwrap_or(Peer(SocketAddr::from(([0, 0, 0, 0], 0))))
 }
 
 /// The shared state of a handler.

@@ -1,10 +1,8 @@
 //! Composition: bind, mount the routers, run, and shut down in order.
 
-mod timer;
-
-use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -13,9 +11,6 @@ use axum::Router;
 use axum::http::HeaderValue;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
 use schemas::FingerprintSalt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, Semaphore};
@@ -23,24 +18,19 @@ use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
-use self::timer::LaneTimer;
 use crate::admin::{self, Admin, Connections};
 use crate::catalog::Catalog;
 use crate::config::Config;
-use crate::downstream::{self, Edge, Front, Origins, Peer, Servers};
+use crate::downstream::{self, Connection, Edge, Front, Origins, Peer, Servers};
 use crate::policy::Policy;
 use crate::registry::{Leases, Locks, Registry};
 use crate::tasks::{Lanes, Tasks};
 use crate::upstream::{Dialer, Environment, Upstreams};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
-const MAX_HEADER_BYTES: usize = 64 * 1024;
 /// How many workers may hold leases at once, and how many owners be locked.
 const MAX_HOLDERS: usize = 1_000;
 const MAX_LOCKS: usize = 1_000;
-/// What is read or written at once. A message of this size is not taken apart.
-const MAX_BUFFER_BYTES: usize = 256 * 1024;
 /// How long a connection may take to say what it still has to say.
 const LAST_BYTES: Duration = Duration::from_millis(500);
 /// What child processes get to end once all calls are done: longer than they take to be killed.
@@ -271,51 +261,15 @@ impl Acceptor {
             counts.active.fetch_add(1, Ordering::Relaxed);
             counts.total.fetch_add(1, Ordering::Relaxed);
             stream.set_nodelay(true).ok();
-            let service = service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
-                let (front, request) = (Arc::clone(&front), without_trailing_slash(request));
-                async move { Ok::<_, Infallible>(front.answer(peer, request).await) }
-            });
-            let mut server = http1::Builder::new();
-            server.timer(LaneTimer).header_read_timeout(HEADER_TIMEOUT);
-            server.max_header_size(MAX_HEADER_BYTES).max_buf_size(MAX_BUFFER_BYTES);
-            let connection = server.serve_connection(TokioIo::new(stream), service);
-            tokio::pin!(connection);
-            // The end comes in two steps, in this order. The first one is looked at once it has come, and not with every packet.
-            let mut draining = FuturesUnordered::from_iter([draining.cancelled()]);
-            let ended = tokio::select! {
+            let mut serving = pin!(Connection::new(stream, peer, front).serve(&draining));
+            // Looked at once it has come, and not with every packet.
+            let mut stopping = FuturesUnordered::from_iter([stopping.cancelled()]);
+            tokio::select! {
                 biased;
-                ended = &mut connection => Some(ended),
-                Some(()) = draining.next() => None,
-            };
-            let ended = match ended {
-                Some(ended) => ended,
-                None => {
-                    connection.as_mut().graceful_shutdown();
-                    tokio::select! {
-                        biased;
-                        ended = &mut connection => ended,
-                        () = stopping.cancelled() => timeout(LAST_BYTES, connection).await.unwrap_or(Ok(())),
-                    }
-                }
-            };
-            if let Err(error) = ended {
-                debug!(%error, peer = %peer.0, "connection ended");
+                () = &mut serving => {}
+                Some(()) = stopping.next() => drop(timeout(LAST_BYTES, serving).await),
             }
             counts.active.fetch_sub(1, Ordering::Relaxed);
         }
     }
-}
-
-/// `/healthz/` is `/healthz`: the ancestor redirected, and clients of it rely on the path being found.
-fn without_trailing_slash<B>(mut request: hyper::Request<B>) -> hyper::Request<B> {
-    let uri = request.uri();
-    let path = uri.path();
-    if path.len() > 1 && path.ends_with('/') {
-        let query = uri.query().map_or_else(String::new, |query| format!("?{query}"));
-        let shorter = format!("{}{query}", path.trim_end_matches('/'));
-        if let Ok(uri) = shorter.parse() {
-            *request.uri_mut() = uri;
-        }
-    }
-    request
 }

@@ -58,6 +58,11 @@ impl Written {
         Poll::Ready(Ok(()))
     }
 
+    /// The room that the head took, for another one.
+    pub(crate) fn into_room(self) -> Vec<u8> {
+        self.head
+    }
+
     fn len(&self) -> usize {
         self.head.len() + self.body.iter().map(Bytes::len).sum::<usize>()
     }

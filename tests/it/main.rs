@@ -10,6 +10,7 @@ mod client_faults;
 mod clients;
 mod commands;
 mod conformance;
+mod connections;
 mod editors;
 mod eras;
 mod faults;

@@ -4,7 +4,6 @@
 use std::sync::Arc;
 
 use axum::http::StatusCode;
-use axum::response::Response;
 use bytes::Bytes;
 use tokio::time::Instant;
 
@@ -14,6 +13,7 @@ use crate::downstream::pool::{Caller, Pool, Use};
 use crate::downstream::question::input_required;
 use crate::downstream::reply::{Said, Talk, respond_with};
 use crate::downstream::respond;
+use crate::downstream::respond::Reply;
 use crate::downstream::seal::{Purpose, purpose};
 use crate::error::{Error, Kind};
 use crate::policy::Principal;
@@ -35,7 +35,7 @@ pub(super) struct Bridged {
 }
 
 /// Tells what the upstream told in its handshake.
-pub(super) async fn discover(to: &Addressed) -> Response {
+pub(super) async fn discover(to: &Addressed) -> Reply {
     let id = to.asking.message.id();
     let deadline = Instant::now() + to.asking.edge.config.initialize_timeout;
     match to.upstream.own_session(deadline).await {
@@ -48,7 +48,7 @@ pub(super) async fn discover(to: &Addressed) -> Response {
 }
 
 /// Carries out a request, or goes on with one that waits for these answers.
-pub(super) async fn answer(to: Addressed) -> Response {
+pub(super) async fn answer(to: Addressed) -> Reply {
     let asking = Arc::clone(&to.asking);
     let begun = match state(&asking.message) {
         Some(state) => match claim(&asking, &to.upstream, state.as_deref()).await {

@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use axum::http::StatusCode;
-use axum::response::{IntoResponse, Response};
+use axum::response::IntoResponse;
 use bytes::Bytes;
 use tokio::time::Instant;
 use tracing::info;
 
 use crate::call::call;
 use crate::downstream::event_log::EventLog;
+use crate::downstream::respond::Reply;
 use crate::downstream::session::{Scope, Session, lock};
 use crate::downstream::{Edge, aggregate, respond};
 use crate::error::{Error, Kind};
@@ -48,14 +49,14 @@ pub(super) async fn introduce(edge: &Arc<Edge>, session: &Arc<Session>, message:
 }
 
 /// A notification of the client: a cancellation is the gateway's to carry out, all else is passed on.
-pub(super) async fn notify(session: &Session, message: Message) -> Response {
+pub(super) async fn notify(session: &Session, message: Message) -> Reply {
     // A request that lacks its id would be carried out by some servers, past every check that requests go through.
     if !message.method().starts_with("notifications/") {
         return respond::failure("", &Kind::InvalidRequest("a request needs an `id`").into());
     }
     if message.method() == "notifications/cancelled" {
         session.cancel(message);
-        return StatusCode::ACCEPTED.into_response();
+        return StatusCode::ACCEPTED.into_response().into();
     }
     let sent = match &session.scope {
         Scope::One(_) => match session.attachment() {
@@ -65,7 +66,7 @@ pub(super) async fn notify(session: &Session, message: Message) -> Response {
         Scope::All(_) => aggregate::notify(session, &message).await,
     };
     match sent {
-        Ok(()) => StatusCode::ACCEPTED.into_response(),
+        Ok(()) => StatusCode::ACCEPTED.into_response().into(),
         Err(error) => respond::failure("", &error),
     }
 }

@@ -1,23 +1,36 @@
 //! The header fields that an endpoint goes by, found in one pass: a lookup for each costs more.
 
-use axum::http::{HeaderMap, HeaderValue};
+use std::borrow::Cow;
 
+use axum::http::HeaderMap;
+use httparse::Header;
+
+use crate::downstream::Peer;
 use crate::downstream::headers::PROTOCOL_VERSION;
+use crate::policy::Credentials;
+use crate::upstream::OWN_MARK;
 
 pub(super) const SESSION_ID: &str = "mcp-session-id";
 const LAST_EVENT_ID: &str = "last-event-id";
 /// What nearly all clients accept, and what need not be taken apart.
-const USUAL_ACCEPT: &str = "application/json, text/event-stream";
+const USUAL_ACCEPT: &[u8] = b"application/json, text/event-stream";
 
-/// Header fields of a request to an MCP endpoint; the first one where one comes more than once.
+/// Header fields of a request; the first one where one comes more than once.
 #[derive(Default)]
 pub(super) struct Fields<'a> {
-    /// All of them; nothing where there is no HTTP.
-    pub(super) all: Option<&'a HeaderMap>,
-    pub(super) session: Option<&'a HeaderValue>,
-    pub(super) version: Option<&'a HeaderValue>,
-    pub(super) last_event: Option<&'a HeaderValue>,
-    content_type: Option<&'a HeaderValue>,
+    all: Cow<'a, [Header<'a>]>,
+    pub(super) host: Option<&'a [u8]>,
+    pub(super) origin: Option<&'a [u8]>,
+    /// Whether one of these two comes more than once.
+    pub(super) is_ambiguous: bool,
+    /// Whether there is a mark of some gateway.
+    pub(super) is_marked: bool,
+    authorization: Option<&'a [u8]>,
+    forwarded_for: Vec<&'a [u8]>,
+    pub(super) session: Option<&'a [u8]>,
+    pub(super) version: Option<&'a [u8]>,
+    pub(super) last_event: Option<&'a [u8]>,
+    content_type: Option<&'a [u8]>,
     accept: Option<Accepted>,
 }
 
@@ -30,27 +43,62 @@ struct Accepted {
 
 impl<'a> Fields<'a> {
     pub(super) fn in_headers(headers: &'a HeaderMap) -> Self {
-        let mut fields = Self { all: Some(headers), ..Self::default() };
-        for (name, value) in headers {
-            let place = match name.as_str() {
-                SESSION_ID => &mut fields.session,
-                PROTOCOL_VERSION => &mut fields.version,
-                LAST_EVENT_ID => &mut fields.last_event,
-                "content-type" => &mut fields.content_type,
-                "accept" => {
-                    fields.accept.get_or_insert_default().add(value);
-                    continue;
-                }
-                _ => continue,
-            };
-            place.get_or_insert(value);
-        }
-        fields
+        let header = |(name, value): (&'a http::HeaderName, &'a http::HeaderValue)| Header {
+            name: name.as_str(),
+            value: value.as_bytes(),
+        };
+        Self::among(headers.iter().map(header).collect::<Vec<_>>().into())
+    }
+
+    pub(super) fn among(all: Cow<'a, [Header<'a>]>) -> Self {
+        let mut fields = Self::default();
+        all.iter().for_each(|header| fields.note(*header));
+        Self { all, ..fields }
+    }
+
+    fn note(&mut self, Header { name, value }: Header<'a>) {
+        let is = |known: &str| name.eq_ignore_ascii_case(known);
+        let place = if is("host") {
+            self.is_ambiguous |= self.host.is_some();
+            &mut self.host
+        } else if is("origin") {
+            self.is_ambiguous |= self.origin.is_some();
+            &mut self.origin
+        } else if is("accept") {
+            return self.accept.get_or_insert_default().add(value);
+        } else if is("content-type") {
+            &mut self.content_type
+        } else if is("authorization") {
+            &mut self.authorization
+        } else if is(SESSION_ID) {
+            &mut self.session
+        } else if is(PROTOCOL_VERSION) {
+            &mut self.version
+        } else if is(LAST_EVENT_ID) {
+            &mut self.last_event
+        } else if is("x-forwarded-for") {
+            return self.forwarded_for.push(value);
+        } else {
+            self.is_marked |= is(OWN_MARK.as_str());
+            return;
+        };
+        place.get_or_insert(value);
+    }
+
+    /// The values of any field, in order.
+    pub(super) fn values<'b>(&'b self, name: &'b str) -> impl Iterator<Item = &'a [u8]> + use<'a, 'b> {
+        self.all.iter().filter(move |header| header.name.eq_ignore_ascii_case(name)).map(|header| header.value)
+    }
+
+    /// What these fields show of who sent the request.
+    pub(super) fn credentials(&self, Peer(peer): Peer) -> Credentials<'a> {
+        let forwarded_for = self.forwarded_for.clone();
+        Credentials { peer: peer.ip(), forwarded_for, authorization: self.authorization.and_then(text) }
     }
 
     /// Whether the body is JSON.
     pub(super) fn is_json(&self) -> bool {
-        let kind = self.content_type.map_or(b"".as_slice(), HeaderValue::as_bytes);
+        let kind = self.content_type.unwrap_or_default();
         kind == b"application/json" || essence(kind).eq_ignore_ascii_case(b"application/json")
     }
 
@@ -66,16 +114,22 @@ impl<'a> Fields<'a> {
 }
 
 impl Accepted {
-    fn add(&mut self, value: &HeaderValue) {
+    fn add(&mut self, value: &[u8]) {
         if value == USUAL_ACCEPT {
             *self = Self { json: true, events: true };
             return;
         }
-        for range in value.as_bytes().split(|byte| *byte == b',').map(essence) {
+        for range in value.split(|byte| *byte == b',').map(essence) {
             self.json |= matches(range, b"application/json", b"application/*");
             self.events |= matches(range, b"text/event-stream", b"text/*");
         }
     }
+}
+
+/// A value that is plain text, as all are that mean something here.
+pub(super) fn text(value: &[u8]) -> Option<&str> {
+    // Controls are no part of any value.
+    if value.is_ascii() { std::str::from_utf8(value).ok() } else { None }
 }
 
 fn matches(range: &[u8], kind: &[u8], group: &[u8]) -> bool {
@@ -89,7 +143,7 @@ fn essence(kind: &[u8]) -> &[u8] {
 
 #[cfg(test)]
 mod tests {
-    use axum::http::header;
+    use axum::http::{HeaderValue, header};
 
     use super::*;
 
@@ -109,7 +163,7 @@ mod tests {
     fn event_streams_are_accepted_by_name_by_group_and_by_silence() {
         for values in [
             &[][..],
-            &[USUAL_ACCEPT],
+            &["application/json, text/event-stream"],
             &["application/json,Text/Event-Stream;q=0.5"],
             &["text/*"],
             &["*/*; q=0.1"],
@@ -150,6 +204,6 @@ mod tests {
         let mut map = HeaderMap::new();
         map.append(SESSION_ID, HeaderValue::from_static("first"));
         map.append(SESSION_ID, HeaderValue::from_static("second"));
-        assert_eq!(Fields::in_headers(&map).session.map(HeaderValue::as_bytes), Some(b"first".as_slice()));
+        assert_eq!(Fields::in_headers(&map).session, Some(b"first".as_slice()));
     }
 }

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use axum::http::StatusCode;
-use axum::response::Response;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use tokio::sync::oneshot;
@@ -12,6 +11,7 @@ use tokio::time::Instant;
 use crate::call::{forward, listen};
 use crate::downstream::modern::Addressed;
 use crate::downstream::reply::{Said, Talk, respond_with};
+use crate::downstream::respond::Reply;
 use crate::error::{Error, Kind};
 use crate::protocol::{
     HEADER_MISMATCH, METHOD_NOT_FOUND, MISSING_CAPABILITY, Message, UNSUPPORTED_VERSION, listening_ended,
@@ -31,7 +31,7 @@ pub(super) struct Forwarded {
 }
 
 /// Sends the request on.
-pub(super) async fn answer(to: Addressed) -> Response {
+pub(super) async fn answer(to: Addressed) -> Reply {
     let asking = to.asking.clone();
     respond_with(begin(to), &asking.edge.config).await
 }

@@ -3,27 +3,22 @@
 //! Whoever stands between a client and the gateway may have let a request pass by its headers; what is carried out is the
 //! body.
 
-use std::fmt;
-
-use axum::http::header::AsHeaderName;
-use axum::http::{HeaderMap, HeaderName};
-
 use crate::catalog::{Mirrored, Tool};
+use crate::downstream::fields::{Fields, text};
 use crate::protocol::{self, Message, Object, decode_header};
 
 pub(super) const PROTOCOL_VERSION: &str = "mcp-protocol-version";
-static VERSION: HeaderName = HeaderName::from_static(PROTOCOL_VERSION);
-static METHOD: HeaderName = HeaderName::from_static("mcp-method");
-static NAME: HeaderName = HeaderName::from_static("mcp-name");
+const METHOD: &str = "mcp-method";
+const NAME: &str = "mcp-name";
 
 /// A header that does not say what the body says.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Mismatch(pub(super) String);
 
 /// Whether the headers name this version, this method and what it is about.
-pub(super) fn check(headers: &HeaderMap, message: &Message, version: &str) -> Result<(), Mismatch> {
-    is_same(headers, &VERSION, version)?;
-    is_same(headers, &METHOD, message.method())?;
+pub(super) fn check(fields: &Fields<'_>, message: &Message, version: &str) -> Result<(), Mismatch> {
+    is_same(fields, PROTOCOL_VERSION, version)?;
+    is_same(fields, METHOD, message.method())?;
     let subject = match message.method() {
         "tools/call" | "prompts/get" => "name",
         "resources/read" => "uri",
@@ -32,13 +27,13 @@ pub(super) fn check(headers: &HeaderMap, message: &Message, version: &str) -> Re
     };
     // A body without it is refused for what it lacks, by whoever needs it.
     match message.parameter(subject).and_then(protocol::text) {
-        Some(value) => says(headers, &NAME, |found| decode_header(found).is_some_and(|found| found == value)),
+        Some(value) => says(fields, NAME, |found| decode_header(found).is_some_and(|found| found == value)),
         None => Ok(()),
     }
 }
 
 /// Whether the headers repeat the arguments that this tool wants repeated, and only those that are there.
-pub(super) fn check_arguments(headers: &HeaderMap, message: &Message, tool: &Tool) -> Result<(), Mismatch> {
+pub(super) fn check_arguments(fields: &Fields<'_>, message: &Message, tool: &Tool) -> Result<(), Mismatch> {
     if tool.mirrored.is_empty() {
         return Ok(());
     }
@@ -47,25 +42,23 @@ pub(super) fn check_arguments(headers: &HeaderMap, message: &Message, tool: &Too
     tool.mirrored.iter().try_for_each(|mirrored| {
         let Mirrored { path, header } = mirrored;
         match arguments.and_then(|raw| find(raw, path)) {
-            Some(raw) => says(headers, header.as_str(), |found| repeats(found, raw)),
-            None if headers.contains_key(header) => Err(Mismatch(format!("`{header}` says what the body does not"))),
+            Some(raw) => says(fields, header, |found| repeats(found, raw)),
+            None if fields.values(header).next().is_some() => {
+                Err(Mismatch(format!("`{header}` says what the body does not")))
+            }
             None => Ok(()),
         }
     })
 }
 
-fn is_same(headers: &HeaderMap, name: &HeaderName, value: &str) -> Result<(), Mismatch> {
-    says(headers, name, |found| found == value)
+fn is_same(fields: &Fields<'_>, name: &str, value: &str) -> Result<(), Mismatch> {
+    says(fields, name, |found| found == value)
 }
 
 /// A header that comes twice says nothing, because two readers could take different ones.
-fn says(
-    headers: &HeaderMap,
-    name: impl AsHeaderName + fmt::Display + Copy,
-    is_right: impl Fn(&str) -> bool,
-) -> Result<(), Mismatch> {
-    let mut values = headers.get_all(name).iter();
-    let found = values.next().map(|value| value.to_str().unwrap_or_default().trim());
+fn says(fields: &Fields<'_>, name: &str, is_right: impl Fn(&str) -> bool) -> Result<(), Mismatch> {
+    let mut values = fields.values(name);
+    let found = values.next().map(|value| text(value).unwrap_or_default().trim());
     match (found, values.next()) {
         (Some(found), None) if is_right(found) => Ok(()),
         (None, _) => Err(Mismatch(format!("`{name}` is missing"))),
@@ -95,21 +88,14 @@ fn repeats(found: &str, raw: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use axum::http::HeaderValue;
     use bytes::Bytes;
+    use httparse::Header;
 
     use super::*;
 
-    fn headers(pairs: &[(&str, &str)]) -> HeaderMap {
-        let pair = |(name, value): &(&str, &str)| {
-            let name = HeaderName::from_bytes(name.as_bytes()).expect("a name");
-            (name, HeaderValue::from_bytes(value.as_bytes()).expect("a value"))
-        };
-        let mut map = HeaderMap::new();
-        for (name, value) in pairs.iter().map(pair) {
-            map.append(name, value);
-        }
-        map
+    fn fields<'a>(pairs: &[(&'a str, &'a str)]) -> Fields<'a> {
+        let header = |(name, value): &(&'a str, &'a str)| Header { name, value: value.as_bytes() };
+        Fields::among(pairs.iter().map(header).collect::<Vec<_>>().into())
     }
 
     fn request(method: &str, params: &str) -> Message {
@@ -118,10 +104,10 @@ mod tests {
     }
 
     fn check_name(name: &str, sent: &[&str], expected: bool) {
-        let mut sent: Vec<_> = sent.iter().map(|value| (NAME.as_str(), *value)).collect();
-        sent.extend([(PROTOCOL_VERSION, "v"), (METHOD.as_str(), "tools/call")]);
+        let mut sent: Vec<_> = sent.iter().map(|value| (NAME, *value)).collect();
+        sent.extend([(PROTOCOL_VERSION, "v"), (METHOD, "tools/call")]);
         let message = request("tools/call", &format!(r#"{{"name":{}}}"#, serde_json::Value::from(name)));
-        assert_eq!(check(&headers(&sent), &message, "v").is_ok(), expected, "{name} {sent:?}");
+        assert_eq!(check(&fields(&sent), &message, "v").is_ok(), expected, "{name} {sent:?}");
     }
 
     #[test]
@@ -143,12 +129,12 @@ mod tests {
     #[test]
     fn the_version_and_the_method_are_repeated() {
         let message = request("tools/list", "{}");
-        let check_with = |pairs: &[(&str, &str)]| check(&headers(pairs), &message, "v").is_ok();
-        assert!(check_with(&[(PROTOCOL_VERSION, "v"), (METHOD.as_str(), "tools/list")]));
-        assert!(!check_with(&[(PROTOCOL_VERSION, "w"), (METHOD.as_str(), "tools/list")]));
-        assert!(!check_with(&[(PROTOCOL_VERSION, "v"), (METHOD.as_str(), "TOOLS/LIST")]));
+        let check_with = |pairs: &[(&str, &str)]| check(&fields(pairs), &message, "v").is_ok();
+        assert!(check_with(&[(PROTOCOL_VERSION, "v"), (METHOD, "tools/list")]));
+        assert!(!check_with(&[(PROTOCOL_VERSION, "w"), (METHOD, "tools/list")]));
+        assert!(!check_with(&[(PROTOCOL_VERSION, "v"), (METHOD, "TOOLS/LIST")]));
         assert!(!check_with(&[(PROTOCOL_VERSION, "v")]));
-        assert!(!check_with(&[(METHOD.as_str(), "tools/list")]));
+        assert!(!check_with(&[(METHOD, "tools/list")]));
     }
 
     fn check_argument(raw: &str, sent: Option<&str>, expected: bool) {
@@ -156,7 +142,7 @@ mod tests {
         let tool = Tool { mirrored, ..Tool::default() };
         let message = request("tools/call", &format!(r#"{{"name":"a","arguments":{{"o":{{"n":{raw}}}}}}}"#));
         let sent: Vec<_> = sent.iter().map(|value| ("mcp-param-n", *value)).collect();
-        assert_eq!(check_arguments(&headers(&sent), &message, &tool).is_ok(), expected, "{raw} {sent:?}");
+        assert_eq!(check_arguments(&fields(&sent), &message, &tool).is_ok(), expected, "{raw} {sent:?}");
     }
 
     #[test]

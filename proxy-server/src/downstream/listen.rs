@@ -9,7 +9,6 @@ mod subscribed;
 use std::sync::Arc;
 
 use axum::http::StatusCode;
-use axum::response::Response;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use tokio::sync::{OwnedSemaphorePermit, broadcast};
@@ -22,6 +21,7 @@ use self::subscribed::{Subscribed, subscribe};
 use crate::downstream::modern::{Addressed, Asking};
 use crate::downstream::pool::{Caller, Pool, Use};
 use crate::downstream::reply::{Said, Talk, respond_with};
+use crate::downstream::respond::Reply;
 use crate::downstream::{Edge, respond};
 use crate::error::{Error, Kind};
 use crate::protocol::{self, Message, SUBSCRIPTION_KEY};
@@ -41,7 +41,7 @@ struct Listener {
 }
 
 /// Opens the stream.
-pub(super) async fn open(to: Addressed) -> Response {
+pub(super) async fn open(to: Addressed) -> Reply {
     let asking = Arc::clone(&to.asking);
     match listen(&to).await {
         Ok(listener) => respond_with(listener, &asking.edge.config).await,

@@ -8,23 +8,21 @@
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::{RawPathParams, Request, State};
-use axum::http::{HeaderValue, Method, StatusCode, header};
-use axum::response::{IntoResponse, Response};
+use axum::extract::{self, RawPathParams, State};
+use axum::http::{Method, StatusCode, header};
+use axum::response::IntoResponse;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
-use http_body::Body as HttpBody;
 use tokio::time::Instant;
 use tracing::info;
 
 use crate::downstream::dialogue::{fill, introduce, notify, run};
-use crate::downstream::fields::{Fields, SESSION_ID};
+use crate::downstream::fields::{Fields, SESSION_ID, text};
+use crate::downstream::respond::Reply;
 use crate::downstream::session::{Scope, Session};
 use crate::downstream::stream::{Resumable, parse_event_id, resumable};
-use crate::downstream::{
-    Admitted, Edge, Shared, admit, batch, modern, next_turn, read_body, respond, shown, upstream_name,
-};
-use crate::policy::Principal;
+use crate::downstream::{Edge, Shared, admit, batch, modern, peer, read_body, respond, upstream_name};
+use crate::policy::{Credentials, Principal};
 use crate::protocol::{self, Era, Invalid, Message, Pieces};
 use crate::tasks::wait_until;
 use crate::upstream::{EventQueue, Events, OpenError, event_queue};
@@ -32,33 +30,38 @@ use crate::upstream::{EventQueue, Events, OpenError, event_queue};
 /// The first revision whose clients expect a stream to begin with an event that only names itself.
 const PRIMED_SINCE: &str = "2025-11-25";
 
-/// Every method of the endpoint.
-pub(super) async fn serve(State(edge): Shared, path: RawPathParams, request: Request) -> Response {
-    let admitted = admit(&edge, upstream_name(&path), &shown(&request));
-    serve_admitted(edge, admitted, request).await
-}
-
-/// The same once the upstream and the caller are known.
-pub(super) async fn serve_admitted(
-    edge: Arc<Edge>,
-    admitted: Admitted,
-    request: http::Request<impl HttpBody<Data = Bytes>>,
-) -> Response {
-    let (scope, principal) = match admitted {
-        Ok(admitted) => admitted,
+/// Every request that comes by the router.
+pub(super) async fn serve(State(edge): Shared, path: RawPathParams, request: extract::Request) -> Reply {
+    let (head, body) = request.into_parts();
+    let fields = Fields::in_headers(&head.headers);
+    let credentials = fields.credentials(peer(&head.extensions));
+    let admitted = Caller::admit(edge, upstream_name(&path), &credentials);
+    let caller = match admitted.and_then(|caller| caller.takes(&head.method, &fields, 0)) {
+        Ok(caller) => caller,
         Err(refusal) => return refusal,
     };
-    let caller = Caller { edge, scope, principal };
-    match *request.method() {
-        // All there is in the modern era is POST.
-        Method::GET | Method::DELETE if modern::names_modern(&Fields::in_headers(request.headers())) => {
-            (StatusCode::METHOD_NOT_ALLOWED, [(header::ALLOW, "POST")]).into_response()
-        }
-        Method::POST => caller.post(request).await,
-        Method::GET => caller.get(&Fields::in_headers(request.headers())),
-        Method::DELETE => caller.delete(&Fields::in_headers(request.headers())),
-        _ => (StatusCode::METHOD_NOT_ALLOWED, [(header::ALLOW, "GET, POST, DELETE")]).into_response(),
+    let body = match head.method {
+        Method::POST => read_body(&caller.edge, body).await,
+        _ => Ok(Bytes::new()),
+    };
+    match body {
+        Ok(body) => caller.answer(Request { method: head.method, fields: &fields, body }).await,
+        Err(refusal) => refusal,
     }
+}
+
+/// A request that has come whole.
+pub(super) struct Request<'a> {
+    pub(super) method: Method,
+    pub(super) fields: &'a Fields<'a>,
+    pub(super) body: Bytes,
+}
+
+/// Who sends a request, and what it is for.
+pub(super) struct Caller {
+    edge: Arc<Edge>,
+    scope: Scope,
+    principal: Principal,
 }
 
 /// A session that ends unless it is kept.
@@ -90,39 +93,54 @@ struct Work {
     outcome: BoxFuture<'static, Option<Pieces>>,
 }
 
-struct Caller {
-    edge: Arc<Edge>,
-    scope: Scope,
-    principal: Principal,
-}
-
 impl Caller {
-    async fn post(self, request: http::Request<impl HttpBody<Data = Bytes>>) -> Response {
-        let (head, body) = request.into_parts();
-        let fields = Fields::in_headers(&head.headers);
-        if !fields.is_json() {
-            return (StatusCode::UNSUPPORTED_MEDIA_TYPE, "Content-Type must be application/json").into_response();
+    /// Lets a caller in to the endpoint of this upstream, or of all.
+    pub(super) fn admit(edge: Arc<Edge>, name: Option<&str>, credentials: &Credentials<'_>) -> Result<Self, Reply> {
+        let (scope, principal) = admit(&edge, name, credentials)?;
+        Ok(Self { edge, scope, principal })
+    }
+
+    /// Refuses what need not come whole to be refused.
+    pub(super) fn takes(self, method: &Method, fields: &Fields<'_>, length: usize) -> Result<Self, Reply> {
+        let limit = self.edge.config.max_body_bytes;
+        if *method == Method::POST && !fields.is_json() {
+            let why = "Content-Type must be application/json";
+            return Err((StatusCode::UNSUPPORTED_MEDIA_TYPE, why).into_response().into());
         }
-        let body = match read_body(&self.edge, body).await {
-            Ok(body) => body,
-            Err(refusal) => return refusal,
-        };
-        next_turn().await;
+        if length > limit { Err(respond::too_large(limit)) } else { Ok(self) }
+    }
+
+    /// Answers a request that is let in and taken.
+    pub(super) async fn answer(self, request: Request<'_>) -> Reply {
+        let Request { method, fields, body } = request;
+        match method {
+            // All there is in the modern era is POST.
+            Method::GET | Method::DELETE if modern::names_modern(fields) => {
+                (StatusCode::METHOD_NOT_ALLOWED, [(header::ALLOW, "POST")]).into_response().into()
+            }
+            Method::POST => self.post(fields, body).await,
+            Method::GET => self.get(fields),
+            Method::DELETE => self.delete(fields),
+            _ => (StatusCode::METHOD_NOT_ALLOWED, [(header::ALLOW, "GET, POST, DELETE")]).into_response().into(),
+        }
+    }
+
+    async fn post(self, fields: &Fields<'_>, body: Bytes) -> Reply {
         let message = match Message::parse(body.clone()) {
             Ok(message) => message,
-            Err(Invalid::Batch) if !modern::names_modern(&fields) => {
-                return Box::pin(self.batch(&fields, &body)).await;
+            Err(Invalid::Batch) if !modern::names_modern(fields) => {
+                return Box::pin(self.batch(fields, &body)).await;
             }
-            Err(invalid) if modern::names_modern(&fields) => return respond::modern_invalid(&invalid),
+            Err(invalid) if modern::names_modern(fields) => return respond::modern_invalid(&invalid),
             Err(invalid) => return respond::invalid(&invalid),
         };
-        if modern::era(&fields, &message) == Era::Modern {
-            return Box::pin(modern::serve(&self.edge, &self.scope, self.principal, &fields, message)).await;
+        if modern::era(fields, &message) == Era::Modern {
+            return Box::pin(modern::serve(&self.edge, &self.scope, self.principal, fields, message)).await;
         }
         if message.method() == "initialize" && message.kind() == protocol::Kind::Request {
             return Box::pin(self.initialize(&message)).await;
         }
-        let session = match self.session(&fields) {
+        let session = match self.session(fields) {
             Ok(session) => session,
             Err(refusal) => return refusal,
         };
@@ -130,18 +148,18 @@ impl Caller {
             protocol::Kind::Request => {
                 let (events, queue) = event_queue();
                 let outcome = Box::pin(run(Arc::clone(&self.edge), Arc::clone(&session), message, events.clone()));
-                self.answer(session, fields.accepts_events(), Work { queue, _events: events, outcome }).await
+                self.work(session, fields.accepts_events(), Work { queue, _events: events, outcome }).await
             }
             protocol::Kind::Notification => Box::pin(notify(&session, message)).await,
             protocol::Kind::Result | protocol::Kind::Error => {
                 session.answer(&message);
-                StatusCode::ACCEPTED.into_response()
+                StatusCode::ACCEPTED.into_response().into()
             }
         }
     }
 
     /// Several messages at once.
-    async fn batch(self, fields: &Fields<'_>, body: &Bytes) -> Response {
+    async fn batch(self, fields: &Fields<'_>, body: &Bytes) -> Reply {
         let session = match self.session(fields) {
             Ok(session) => session,
             Err(refusal) => return refusal,
@@ -152,20 +170,20 @@ impl Caller {
         };
         let requests = batch::take(&session, messages).await;
         if requests.is_empty() {
-            return StatusCode::ACCEPTED.into_response();
+            return StatusCode::ACCEPTED.into_response().into();
         }
         let (events, queue) = event_queue();
         let outcome = batch::run_all(Arc::clone(&self.edge), Arc::clone(&session), requests, events.clone());
-        self.answer(session, fields.accepts_events(), Work { queue, _events: events, outcome: Box::pin(outcome) }).await
+        self.work(session, fields.accepts_events(), Work { queue, _events: events, outcome: Box::pin(outcome) }).await
     }
 
-    async fn answer(self, session: Arc<Session>, streams: bool, work: Work) -> Response {
+    async fn work(self, session: Arc<Session>, streams: bool, work: Work) -> Reply {
         let edge = Arc::clone(&self.edge);
-        edge.tasks.finish_anyway("call", answer(self.edge, session, work, streams)).await
+        edge.tasks.finish_anyway("call", carry_out(self.edge, session, work, streams)).await
     }
 
     /// Opens a session with the upstream and answers with what the upstream said.
-    async fn initialize(self, message: &Message) -> Response {
+    async fn initialize(self, message: &Message) -> Reply {
         let session = match self.edge.sessions.create(self.scope, self.principal) {
             Ok(session) => session,
             Err(error) => return respond::failure(message.id(), &error),
@@ -175,11 +193,8 @@ impl Caller {
         match introduce(&self.edge, &session, message).await {
             Ok(answer) => {
                 unborn.keep();
-                let mut response = respond::json(StatusCode::OK, answer);
-                if let Ok(id) = HeaderValue::from_str(&session.id) {
-                    response.headers_mut().insert(SESSION_ID, id);
-                }
-                response
+                let reply = respond::json(StatusCode::OK, answer);
+                ([(SESSION_ID, &*session.id)], reply).into_response().into()
             }
             Err(OpenError::Refused(answer)) => respond::json(StatusCode::OK, answer.with_id(message.id(), &[])),
             Err(OpenError::Failed(error)) => respond::failure(message.id(), &error),
@@ -187,15 +202,15 @@ impl Caller {
     }
 
     /// The session's own stream, or one that the client lost.
-    fn get(self, fields: &Fields<'_>) -> Response {
+    fn get(self, fields: &Fields<'_>) -> Reply {
         if !fields.accepts_events() {
-            return (StatusCode::NOT_ACCEPTABLE, "Accept must list text/event-stream").into_response();
+            return (StatusCode::NOT_ACCEPTABLE, "Accept must list text/event-stream").into_response().into();
         }
         let session = match self.session(fields) {
             Ok(session) => session,
             Err(refusal) => return refusal,
         };
-        let last = fields.last_event.map(|value| value.to_str().ok().and_then(parse_event_id));
+        let last = fields.last_event.map(|value| text(value).and_then(parse_event_id));
         let (number, seen) = match last {
             None => (0, None),
             Some(Some((number, seen))) => (number, Some(seen)),
@@ -205,30 +220,30 @@ impl Caller {
             Some(log) => {
                 // Without an id nothing that was read is repeated, least of all a question.
                 let seen = seen.unwrap_or_else(|| log.newest_read());
-                resumable(&self.edge, session, Resumable { number, log, seen, prime: false })
+                resumable(&self.edge, session, Resumable { number, log, seen, prime: false }).into()
             }
             None => respond::bad_request("the stream that Last-Event-ID names is no longer kept"),
         }
     }
 
-    fn delete(self, fields: &Fields<'_>) -> Response {
+    fn delete(self, fields: &Fields<'_>) -> Reply {
         match self.session(fields) {
             Ok(session) => {
                 self.edge.sessions.end(&session);
                 info!(session = &*session.id, upstream = self.scope.name(), "session ended by its client");
-                StatusCode::OK.into_response()
+                StatusCode::OK.into_response().into()
             }
             Err(refusal) => refusal,
         }
     }
 
-    fn session(&self, fields: &Fields<'_>) -> Result<Arc<Session>, Response> {
-        let version = fields.version.and_then(|value| value.to_str().ok());
+    fn session(&self, fields: &Fields<'_>) -> Result<Arc<Session>, Reply> {
+        let version = fields.version.and_then(text);
         if version.is_some_and(|version| !protocol::is_known(version)) {
             return Err(respond::bad_request("MCP-Protocol-Version names a revision this endpoint does not speak"));
         }
         let id = fields.session.ok_or_else(|| respond::bad_request("Mcp-Session-Id is required"))?;
-        let id = id.to_str().unwrap_or_default();
+        let id = text(id).unwrap_or_default();
         let session = self.edge.sessions.find(id, &self.scope, self.principal);
         let session = session.ok_or_else(respond::unknown_session)?;
         session.touch();
@@ -237,7 +252,7 @@ impl Caller {
 }
 
 /// Answers a request: at once where that is possible, else as a stream that a task goes on to fill.
-async fn answer(edge: Arc<Edge>, session: Arc<Session>, work: Work, streams: bool) -> Response {
+async fn carry_out(edge: Arc<Edge>, session: Arc<Session>, work: Work, streams: bool) -> Reply {
     let Work { mut queue, _events, mut outcome } = work;
     let patience = Instant::now() + edge.config.patience;
     let early = loop {
@@ -273,13 +288,13 @@ async fn answer(edge: Arc<Edge>, session: Arc<Session>, work: Work, streams: boo
         filled.complete();
     });
     let prime = session.version() >= PRIMED_SINCE;
-    resumable(&edge, session, Resumable { number, log, seen: 0, prime })
+    resumable(&edge, session, Resumable { number, log, seen: 0, prime }).into()
 }
 
 /// A withdrawn request has no response (2025-11-25, cancellation), but its POST must end: with a stream of nothing.
-fn finished(answer: Option<Pieces>) -> Response {
+fn finished(answer: Option<Pieces>) -> Reply {
     match answer {
         Some(answer) => respond::json(StatusCode::OK, answer),
-        None => ([(header::CONTENT_TYPE, "text/event-stream")], Body::empty()).into_response(),
+        None => ([(header::CONTENT_TYPE, "text/event-stream")], Body::empty()).into_response().into(),
     }
 }

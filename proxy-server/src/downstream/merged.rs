@@ -3,18 +3,19 @@
 
 use std::sync::Arc;
 
-use axum::http::{HeaderMap, StatusCode};
-use axum::response::Response;
+use axum::http::StatusCode;
 
 use crate::catalog::List;
 use crate::downstream::aggregate::page;
+use crate::downstream::fields::Fields;
 use crate::downstream::modern::{Asking, refuse_undeclared};
+use crate::downstream::respond::Reply;
 use crate::downstream::{listen, respond, routed};
 use crate::policy::Caller;
 use crate::protocol::{Era, own_list, result_pieces};
 
 /// Answers a request to all upstreams that this caller may use.
-pub(super) async fn serve(asking: Arc<Asking>, caller: Caller, headers: Option<&HeaderMap>) -> Response {
+pub(super) async fn serve(asking: Arc<Asking>, caller: Caller, fields: Option<&Fields<'_>>) -> Reply {
     let (message, view) = (&asking.message, asking.edge.view(&caller));
     if let Some(list) = List::asked_by(message.method()) {
         return match page(&view, Era::Modern, list, message) {
@@ -29,6 +30,6 @@ pub(super) async fn serve(asking: Arc<Asking>, caller: Caller, headers: Option<&
         "server/discover" => respond::json(StatusCode::OK, result_pieces(message.id(), view.discovery())),
         "subscriptions/listen" => listen::open_to_all(asking, caller).await,
         // On the heap, so that what is answered from memory does not carry it along.
-        _ => Box::pin(routed::answer(asking, caller, view, headers)).await,
+        _ => Box::pin(routed::answer(asking, caller, view, fields)).await,
     }
 }

@@ -7,14 +7,15 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use axum::http::{HeaderMap, StatusCode};
-use axum::response::{IntoResponse, Response};
+use axum::http::StatusCode;
+use axum::response::IntoResponse;
 use bytes::Bytes;
 use tokio::time::Instant;
 
 use crate::catalog::{View, qualified_id};
-use crate::downstream::fields::Fields;
+use crate::downstream::fields::{Fields, text};
 use crate::downstream::headers::{self, Mismatch};
+use crate::downstream::respond::Reply;
 use crate::downstream::session::{Scope, lock};
 use crate::downstream::{Edge, bridged, forward, listen, merged, respond};
 use crate::error::{self, Error};
@@ -105,7 +106,7 @@ impl Addressed {
 /// Whether the headers of a request are those of a modern client. One with a session is legacy unless it says otherwise
 /// in so many words.
 pub(super) fn names_modern(fields: &Fields<'_>) -> bool {
-    let version = fields.version.map(|value| value.to_str().unwrap_or_default());
+    let version = fields.version.map(|value| text(value).unwrap_or_default());
     version.is_some_and(|version| match fields.session {
         Some(_) => version == LATEST_MODERN,
         None => !protocol::is_known(version),
@@ -129,19 +130,21 @@ pub(super) async fn serve(
     principal: Principal,
     fields: &Fields<'_>,
     message: Message,
-) -> Response {
+) -> Reply {
     match message.kind() {
         Kind::Request => {}
         // A client closes the response instead, so there is nothing that it could tell.
-        Kind::Notification => return StatusCode::ACCEPTED.into_response(),
+        Kind::Notification => return StatusCode::ACCEPTED.into_response().into(),
         Kind::Result | Kind::Error => {
             return respond::modern_error("", StatusCode::BAD_REQUEST, INVALID_REQUEST, "nothing was asked by this id");
         }
     }
     if !fields.accepts_both() {
-        return (StatusCode::NOT_ACCEPTABLE, "Accept must list application/json and text/event-stream").into_response();
+        return (StatusCode::NOT_ACCEPTABLE, "Accept must list application/json and text/event-stream")
+            .into_response()
+            .into();
     }
-    carry_out(edge, scope, principal, message, fields.all).await
+    carry_out(edge, scope, principal, message, Some(fields)).await
 }
 
 /// The same without what HTTP adds: headers are checked where there are any.
@@ -150,15 +153,15 @@ pub(super) async fn carry_out(
     scope: &Scope,
     principal: Principal,
     message: Message,
-    headers: Option<&HeaderMap>,
-) -> Response {
+    fields: Option<&Fields<'_>>,
+) -> Reply {
     let refuse = |code, why: &str| respond::modern_error(message.id(), StatusCode::BAD_REQUEST, code, why);
     let claims = match Claims::of(&message) {
         Ok(claims) => claims,
         Err(why) => return refuse(INVALID_PARAMS, why),
     };
-    if let Some(headers) = headers
-        && let Err(Mismatch(why)) = headers::check(headers, &message, &claims.version)
+    if let Some(fields) = fields
+        && let Err(Mismatch(why)) = headers::check(fields, &message, &claims.version)
     {
         return refuse(HEADER_MISMATCH, &why);
     }
@@ -173,16 +176,16 @@ pub(super) async fn carry_out(
     let asking = Asking { edge: Arc::clone(edge), principal, message, capabilities, log_level, deadline };
     let asking = Arc::new(asking);
     match scope {
-        Scope::One(upstream) => serve_one(asking, upstream, headers).await,
+        Scope::One(upstream) => serve_one(asking, upstream, fields).await,
         Scope::All(caller) => {
             let caller = lock(caller).clone();
-            merged::serve(asking, caller, headers).await
+            merged::serve(asking, caller, fields).await
         }
     }
 }
 
 /// Answers a request to one upstream.
-async fn serve_one(asking: Arc<Asking>, upstream: &Arc<Upstream>, headers: Option<&HeaderMap>) -> Response {
+async fn serve_one(asking: Arc<Asking>, upstream: &Arc<Upstream>, fields: Option<&Fields<'_>>) -> Reply {
     let message = &asking.message;
     let (upstream, request) = (Arc::clone(upstream), message.clone());
     let to = Addressed { asking: Arc::clone(&asking), upstream, request, view: None };
@@ -193,7 +196,7 @@ async fn serve_one(asking: Arc<Asking>, upstream: &Arc<Upstream>, headers: Optio
     if is_foreign(era, message) {
         return unknown_method(message);
     }
-    if let Some(refusal) = check_tool(&to, era, headers).await {
+    if let Some(refusal) = check_tool(&to, era, fields).await {
         return refusal;
     }
     match (era, message.method()) {
@@ -210,7 +213,7 @@ pub(super) fn is_foreign(era: Era, message: &Message) -> bool {
 }
 
 /// The refusal of a request about a task whose client does not speak of tasks (tasks extension, "Capability").
-pub(super) fn refuse_undeclared(asking: &Asking) -> Option<Response> {
+pub(super) fn refuse_undeclared(asking: &Asking) -> Option<Reply> {
     if !TASKS.contains(&asking.message.method()) || protocol::declares_tasks(&asking.capabilities) {
         return None;
     }
@@ -221,20 +224,20 @@ pub(super) fn refuse_undeclared(asking: &Asking) -> Option<Response> {
 }
 
 /// The refusal of a method that there is not, or not any more.
-pub(super) fn unknown_method(message: &Message) -> Response {
+pub(super) fn unknown_method(message: &Message) -> Reply {
     let why = format!("`{}` is not a method of {LATEST_MODERN} here", message.method());
     respond::modern_error(message.id(), StatusCode::NOT_FOUND, METHOD_NOT_FOUND, &why)
 }
 
 /// Refuses what is known to be wrong about the call of a tool, as far as the upstream tells what its tools are like.
-pub(super) async fn check_tool(to: &Addressed, era: Era, headers: Option<&HeaderMap>) -> Option<Response> {
+pub(super) async fn check_tool(to: &Addressed, era: Era, fields: Option<&Fields<'_>>) -> Option<Reply> {
     let Addressed { asking, upstream, request, .. } = to;
     if request.method() != "tools/call" {
         return None;
     }
     let name = request.parameter("name").and_then(protocol::text)?;
     let checked = asking.edge.catalog.tool(upstream, &name, |tool| {
-        let checked = headers.map_or(Ok(()), |headers| headers::check_arguments(headers, request, tool));
+        let checked = fields.map_or(Ok(()), |fields| headers::check_arguments(fields, request, tool));
         (checked, tool.needs_task)
     });
     match checked.await? {
@@ -246,7 +249,7 @@ pub(super) async fn check_tool(to: &Addressed, era: Era, headers: Option<&Header
     }
 }
 
-fn unsupported(message: &Message, requested: &str) -> Response {
+fn unsupported(message: &Message, requested: &str) -> Reply {
     let requested = serde_json::Value::from(requested);
     let data = format!(r#"{{"supported":["{LATEST_MODERN}"],"requested":{requested}}}"#);
     let words = "Unsupported protocol version";

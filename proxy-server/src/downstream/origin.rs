@@ -3,10 +3,11 @@
 
 use std::net::IpAddr;
 
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use url::Url;
 
+use crate::downstream::fields::{Fields, text};
 use crate::upstream::OWN_MARK;
 
 /// Which hosts a request may name.
@@ -23,34 +24,27 @@ pub(crate) struct Origins {
 
 impl Origins {
     /// The refusal of a request from a foreign page.
-    pub(super) fn refusal(&self, headers: &HeaderMap) -> Option<Response> {
+    pub(super) fn refusal(&self, fields: &Fields<'_>) -> Option<Response> {
         let refuse = || {
             let problem = schemas::Problem::new("Forbidden")
                 .details("the Host or Origin header names a foreign site, or the request is the gateway's own");
             (StatusCode::FORBIDDEN, axum::Json(problem)).into_response()
         };
-        (!self.accept(headers)).then(refuse)
+        (!self.accept(fields)).then(refuse)
     }
 
-    fn accept(&self, headers: &HeaderMap) -> bool {
-        let (mut origin, mut host) = (None, None);
-        for (name, value) in headers {
-            // Of a header that comes twice, two readers could take different ones.
-            let comes_again = match name {
-                name if name == header::ORIGIN => origin.replace(value).is_some(),
-                name if name == header::HOST => host.replace(value).is_some(),
-                name => name == OWN_MARK && self.own_mark.as_ref() == Some(value),
-            };
-            if comes_again {
-                return false;
-            }
+    fn accept(&self, fields: &Fields<'_>) -> bool {
+        let is_own =
+            || self.own_mark.as_ref().is_some_and(|own| fields.values(OWN_MARK.as_str()).any(|mark| mark == own));
+        // Of a header that comes twice, two readers could take different ones.
+        if fields.is_ambiguous || (fields.is_marked && is_own()) {
+            return false;
         }
-        let accepts_origin = |origin: &HeaderValue| origin.to_str().is_ok_and(|origin| self.accepts_origin(origin));
-        let accepts_host = |host: &HeaderValue| {
-            host.to_str().is_ok_and(|host| !self.loopback_only || self.accepts_host(without_port(host)))
-        };
+        let accepts_origin = |origin| text(origin).is_some_and(|origin| self.accepts_origin(origin));
+        let accepts_host =
+            |host| text(host).is_some_and(|host| !self.loopback_only || self.accepts_host(without_port(host)));
         // HTTP/1.0 has no host, and no browser speaks it.
-        origin.is_none_or(accepts_origin) && host.is_none_or(accepts_host)
+        fields.origin.is_none_or(accepts_origin) && fields.host.is_none_or(accepts_host)
     }
 
     fn accepts_origin(&self, origin: &str) -> bool {
@@ -59,7 +53,9 @@ impl Origins {
 
     fn accepts_host(&self, host: &str) -> bool {
         let host = host.trim_start_matches('[').trim_end_matches(']');
-        let loopback = host.eq_ignore_ascii_case("localhost")
+        // An address is read only where it is not the one that nearly all name.
+        let loopback = host == "127.0.0.1"
+            || host.eq_ignore_ascii_case("localhost")
             || host.parse::<IpAddr>().is_ok_and(|address| address.to_canonical().is_loopback());
         loopback || self.hosts.iter().any(|known| known.eq_ignore_ascii_case(host))
     }
@@ -78,6 +74,8 @@ fn without_port(host: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
+    use axum::http::{HeaderMap, header};
+
     use super::*;
 
     const LOOPBACK: bool = true;
@@ -93,7 +91,7 @@ mod tests {
         for (name, value) in headers {
             map.append(name, value.parse().expect("a header value"));
         }
-        origins.accept(&map)
+        origins.accept(&Fields::in_headers(&map))
     }
 
     #[test]

@@ -10,7 +10,8 @@ use bytes::{BufMut, Bytes, BytesMut};
 use futures_util::stream;
 use tokio::time::{Instant, timeout};
 
-use crate::downstream::{Config, respond};
+use crate::downstream::Config;
+use crate::downstream::respond::{self, Reply};
 use crate::error::Error;
 use crate::protocol::Message;
 use crate::tasks::wait_until;
@@ -36,7 +37,7 @@ pub(super) enum Said {
 }
 
 /// Answers with what this request comes to.
-pub(super) async fn respond_with(mut talk: impl Talk, config: &Config) -> Response {
+pub(super) async fn respond_with(mut talk: impl Talk, config: &Config) -> Reply {
     let patience = wait_until(Instant::now() + config.patience);
     let said = tokio::select! {
         biased;
@@ -52,7 +53,7 @@ pub(super) async fn respond_with(mut talk: impl Talk, config: &Config) -> Respon
 }
 
 /// Answers with a stream that begins with this frame and ends with the answer.
-fn stream(talk: impl Talk, first: Bytes, config: &Config) -> Response {
+fn stream(talk: impl Talk, first: Bytes, config: &Config) -> Reply {
     let keep_alive = config.keep_alive;
     let frames = stream::unfold((Some(talk), Some(first)), move |(talk, first)| async move {
         let mut talk = talk?;
@@ -68,7 +69,7 @@ fn stream(talk: impl Talk, first: Bytes, config: &Config) -> Response {
             Err(_) => Some((Ok(Bytes::from_static(b": keep-alive\n\n")), (Some(talk), None))),
         }
     });
-    events(Body::from_stream(frames))
+    events(Body::from_stream(frames)).into()
 }
 
 /// A response whose body is an event stream.

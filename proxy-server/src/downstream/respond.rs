@@ -10,9 +10,42 @@ use schemas::Problem;
 use crate::error::{Error, Kind};
 use crate::policy::Denied;
 use crate::protocol::{
-    INTERNAL_ERROR, INVALID_PARAMS, INVALID_REQUEST, Invalid, METHOD_NOT_FOUND, Message, Object, PARSE_ERROR,
+    INTERNAL_ERROR, INVALID_PARAMS, INVALID_REQUEST, Invalid, METHOD_NOT_FOUND, Message, Object, PARSE_ERROR, Pieces,
     RESOURCE_NOT_FOUND, SESSION_NOT_FOUND, anonymous_error, error_response,
 };
+
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+
+/// What a POST is answered.
+pub(super) enum Reply {
+    /// What nearly all come to.
+    Json(StatusCode, Pieces),
+    Other(Response),
+}
+
+impl Reply {
+    pub(super) fn status(&self) -> StatusCode {
+        match self {
+            Self::Json(status, _) => *status,
+            Self::Other(response) => response.status(),
+        }
+    }
+}
+
+impl From<Response> for Reply {
+    fn from(response: Response) -> Self {
+        Self::Other(response)
+    }
+}
+
+impl IntoResponse for Reply {
+    fn into_response(self) -> Response {
+        match self {
+            Self::Json(status, body) => (status, [(header::CONTENT_TYPE, JSON)], Body::from(body)).into_response(),
+            Self::Other(response) => response,
+        }
+    }
+}
 
 /// A JSON-RPC error response to the request with this raw id.
 pub(super) fn error(id: &str, error: &Error) -> Bytes {
@@ -35,14 +68,12 @@ pub(super) fn error_to(request: &Message, failure: &Error) -> Bytes {
 }
 
 /// The same for a modern client, whose era has one code less, as a whole response.
-pub(super) fn modern_failure(request: &Message, error: &Error) -> Response {
-    let mut response = failure(request.id(), error);
-    match error.kind() {
-        Kind::UnknownMethod => *response.status_mut() = StatusCode::NOT_FOUND,
-        Kind::UnknownResource => response = json(StatusCode::OK, modern_error_to(request, error)),
-        _ => {}
+pub(super) fn modern_failure(request: &Message, failure: &Error) -> Reply {
+    match failure.kind() {
+        Kind::UnknownMethod => json(StatusCode::NOT_FOUND, error(request.id(), failure)),
+        Kind::UnknownResource => json(StatusCode::OK, modern_error_to(request, failure)),
+        _ => self::failure(request.id(), failure),
     }
-    response
 }
 
 /// The same where the response has begun already (2026-07-28, resources, "Error Handling").
@@ -58,19 +89,19 @@ pub(super) fn modern_error_to(request: &Message, failure: &Error) -> Bytes {
 }
 
 /// An error response to a modern request. An id that is not known is left out.
-pub(super) fn modern_error(id: &str, status: StatusCode, code: i32, why: &str) -> Response {
+pub(super) fn modern_error(id: &str, status: StatusCode, code: i32, why: &str) -> Reply {
     let body = if id.is_empty() { anonymous_error(code, why) } else { error_response(id, code, why, "") };
     json(status, body)
 }
 
 /// The same as a whole HTTP response, for a request that has no session or stream yet.
-pub(super) fn failure(id: &str, failure: &Error) -> Response {
+pub(super) fn failure(id: &str, failure: &Error) -> Reply {
     let (status, _, _) = answer(failure);
-    let mut response = json(status, error(id, failure));
+    let reply = json(status, error(id, failure));
     if status == StatusCode::SERVICE_UNAVAILABLE {
-        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        return ([(header::RETRY_AFTER, "1")], reply).into_response().into();
     }
-    response
+    reply
 }
 
 fn answer(error: &Error) -> (StatusCode, i32, String) {
@@ -114,12 +145,12 @@ fn bad_gateway(words: String) -> (StatusCode, i32, String) {
 }
 
 /// A body that is no message.
-pub(super) fn invalid(invalid: &Invalid) -> Response {
+pub(super) fn invalid(invalid: &Invalid) -> Reply {
     json(StatusCode::BAD_REQUEST, error_response("", invalid_code(invalid), &invalid.to_string(), ""))
 }
 
 /// The same for a modern client.
-pub(super) fn modern_invalid(invalid: &Invalid) -> Response {
+pub(super) fn modern_invalid(invalid: &Invalid) -> Reply {
     modern_error("", StatusCode::BAD_REQUEST, invalid_code(invalid), &invalid.to_string())
 }
 
@@ -141,18 +172,23 @@ fn invalid_code(invalid: &Invalid) -> i32 {
 }
 
 /// A request that breaks the rules of the transport.
-pub(super) fn bad_request(why: &str) -> Response {
+pub(super) fn bad_request(why: &str) -> Reply {
     json(StatusCode::BAD_REQUEST, error_response("", INVALID_REQUEST, why, ""))
 }
 
+/// A body over the limit.
+pub(super) fn too_large(limit: usize) -> Reply {
+    (StatusCode::PAYLOAD_TOO_LARGE, format!("the body is larger than {limit} bytes")).into_response().into()
+}
+
 /// An unknown session, or one of somebody else (2025-11-25, transports, "Session Management").
-pub(super) fn unknown_session() -> Response {
+pub(super) fn unknown_session() -> Reply {
     json(StatusCode::NOT_FOUND, error_response("", SESSION_NOT_FOUND, "Session not found", ""))
 }
 
-pub(super) fn unknown_upstream(name: &str) -> Response {
+pub(super) fn unknown_upstream(name: &str) -> Reply {
     let problem = Problem::new("MCP server not found").details(format!("name={name}"));
-    (StatusCode::NOT_FOUND, Json(problem)).into_response()
+    (StatusCode::NOT_FOUND, Json(problem)).into_response().into()
 }
 
 /// A path that is none.
@@ -160,7 +196,7 @@ pub(crate) async fn not_found() -> Response {
     (StatusCode::NOT_FOUND, Json(Problem::new("Not found"))).into_response()
 }
 
-pub(super) fn denied(denied: Denied) -> Response {
+pub(super) fn denied(denied: Denied) -> Reply {
     let (status, words) = match denied {
         Denied::NoToken => (StatusCode::UNAUTHORIZED, "Authorization required"),
         Denied::NoBearer => (StatusCode::UNAUTHORIZED, "Invalid authorization format"),
@@ -171,13 +207,10 @@ pub(super) fn denied(denied: Denied) -> Response {
     if status == StatusCode::UNAUTHORIZED {
         response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
     }
-    response
+    response.into()
 }
 
-/// A response with a JSON body that is written already.
-pub(super) fn json(status: StatusCode, body: impl Into<Body>) -> Response {
-    let mut response = Response::new(body.into());
-    *response.status_mut() = status;
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    response
+/// A JSON body that is written already.
+pub(super) fn json(status: StatusCode, body: impl Into<Pieces>) -> Reply {
+    Reply::Json(status, body.into())
 }

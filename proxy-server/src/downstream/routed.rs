@@ -4,17 +4,18 @@
 use std::sync::Arc;
 use std::vec;
 
-use axum::http::{HeaderMap, StatusCode};
-use axum::response::Response;
+use axum::http::StatusCode;
 use futures_util::future::BoxFuture;
 
 use crate::catalog::{Candidate, Tool, View, split_id};
 use crate::downstream::bridged::{self, Bridged, claim, invalid_state, resume};
+use crate::downstream::fields::Fields;
 use crate::downstream::forward::{self, Forwarded};
 use crate::downstream::headers::{self, Mismatch};
 use crate::downstream::modern::{Addressed, Asking, NEEDS_TASK, is_foreign};
 use crate::downstream::reply::{Said, Talk, respond_with};
 use crate::downstream::respond;
+use crate::downstream::respond::Reply;
 use crate::error::{Error, Kind};
 use crate::policy::Caller;
 use crate::protocol::{Era, HEADER_MISMATCH, Message, Object, quote};
@@ -49,18 +50,13 @@ enum Turn {
 }
 
 /// Carries out a request, or goes on with one.
-pub(super) async fn answer(
-    asking: Arc<Asking>,
-    caller: Caller,
-    view: Arc<View>,
-    headers: Option<&HeaderMap>,
-) -> Response {
+pub(super) async fn answer(asking: Arc<Asking>, caller: Caller, view: Arc<View>, fields: Option<&Fields<'_>>) -> Reply {
     let errand = Arc::new(Errand { asking: Arc::clone(&asking), caller, view });
     let route = match errand.route() {
         Ok(route) => route,
         Err(error) => return respond::modern_failure(&asking.message, &error),
     };
-    if let Some(Mismatch(why)) = headers.and_then(|headers| errand.mismatch(&route, headers)) {
+    if let Some(Mismatch(why)) = fields.and_then(|fields| errand.mismatch(&route, fields)) {
         return respond::modern_error(asking.message.id(), StatusCode::BAD_REQUEST, HEADER_MISMATCH, &why);
     }
     let begun = match bridged::state(&asking.message) {
@@ -80,9 +76,9 @@ impl Errand {
     }
 
     /// What is wrong with the headers of the call of a tool, whose candidates all take the same arguments.
-    fn mismatch(&self, route: &Route<'_>, headers: &HeaderMap) -> Option<Mismatch> {
+    fn mismatch(&self, route: &Route<'_>, fields: &Fields<'_>) -> Option<Mismatch> {
         let tool = self.tool(route.candidates.first()?)?;
-        headers::check_arguments(headers, &self.asking.message, tool).err()
+        headers::check_arguments(fields, &self.asking.message, tool).err()
     }
 
     fn tool(&self, candidate: &Candidate) -> Option<&Tool> {

@@ -5,17 +5,18 @@ use std::sync::Arc;
 
 use axum::extract::{RawPathParams, Request, State};
 use axum::http::{Method, StatusCode};
-use axum::response::{IntoResponse, Response};
+use axum::response::IntoResponse;
 use bytes::Bytes;
 
 use crate::downstream::dialogue::{fill, introduce, notify, run};
+use crate::downstream::respond::Reply;
 use crate::downstream::session::Session;
 use crate::downstream::{Edge, Shared, admit, batch, read_body, respond, shown, stream, upstream_name};
 use crate::protocol::{self, INVALID_PARAMS, INVALID_REQUEST, Kind, Message, PARSE_ERROR, error_response};
 use crate::upstream::{OpenError, event_queue};
 
 /// Opens a session; it ends with the stream.
-pub(super) async fn open(State(edge): Shared, path: RawPathParams, request: Request) -> Response {
+pub(super) async fn open(State(edge): Shared, path: RawPathParams, request: Request) -> Reply {
     let (scope, principal) = match admit(&edge, upstream_name(&path), &shown(&request)) {
         Ok(admitted) => admitted,
         Err(refusal) => return refusal,
@@ -26,7 +27,7 @@ pub(super) async fn open(State(edge): Shared, path: RawPathParams, request: Requ
     };
     let address = message_address(edge.config.base_url.as_deref(), request.uri().path());
     let endpoint = format!("event: endpoint\ndata: {address}?sessionId={}\r\n\r\n", session.id);
-    stream::own(&edge, session, Bytes::from(endpoint))
+    stream::own(&edge, session, Bytes::from(endpoint)).into()
 }
 
 /// Where the client of this stream posts to. Without a configured base it is a path alone, which is right whatever name
@@ -41,7 +42,7 @@ fn message_address(base_url: Option<&str>, path: &str) -> String {
 }
 
 /// Takes one message of a session and answers 202; what there is to say comes on the session's stream.
-pub(super) async fn message(State(edge): Shared, path: RawPathParams, request: Request) -> Response {
+pub(super) async fn message(State(edge): Shared, path: RawPathParams, request: Request) -> Reply {
     let (scope, principal) = match admit(&edge, upstream_name(&path), &shown(&request)) {
         Ok(admitted) => admitted,
         Err(refusal) => return refusal,
@@ -67,7 +68,7 @@ pub(super) async fn message(State(edge): Shared, path: RawPathParams, request: R
                 for message in messages {
                     take(Arc::clone(&edge), Arc::clone(&session), message).await;
                 }
-                StatusCode::ACCEPTED.into_response()
+                StatusCode::ACCEPTED.into_response().into()
             }
             Err(invalid) => respond::invalid(&invalid),
         },
@@ -77,7 +78,7 @@ pub(super) async fn message(State(edge): Shared, path: RawPathParams, request: R
 }
 
 /// Takes a message of a client whose only stream is its session's own.
-pub(super) async fn take(edge: Arc<Edge>, session: Arc<Session>, message: Message) -> Response {
+pub(super) async fn take(edge: Arc<Edge>, session: Arc<Session>, message: Message) -> Reply {
     match message.kind() {
         // Sent on before the 202, so that it stays ahead of what the client posts next.
         Kind::Notification => return notify(&session, message).await,
@@ -87,7 +88,7 @@ pub(super) async fn take(edge: Arc<Edge>, session: Arc<Session>, message: Messag
             tasks.spawn("call", carry_out(edge, session, message));
         }
     }
-    StatusCode::ACCEPTED.into_response()
+    StatusCode::ACCEPTED.into_response().into()
 }
 
 /// Answers a request of such a client on that stream.
@@ -121,7 +122,7 @@ fn session_id(query: &str) -> Option<&str> {
     query.split('&').find_map(|pair| pair.strip_prefix("sessionId=")).filter(|id| !id.is_empty())
 }
 
-fn refuse(code: i32, words: &str) -> Response {
+fn refuse(code: i32, words: &str) -> Reply {
     respond::json(StatusCode::BAD_REQUEST, error_response("", code, words, ""))
 }
 

@@ -6,7 +6,6 @@ use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use axum::response::Response;
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
 use schemas::{Definition, EraMode, ServerName};
@@ -19,6 +18,7 @@ use tokio_util::task::TaskTracker;
 use tracing::{debug, warn};
 
 use crate::downstream::fields::Fields;
+use crate::downstream::respond::Reply;
 use crate::downstream::session::{Scope, Session, lock};
 use crate::downstream::{Edge, batch, modern, respond, sse};
 use crate::policy::{Credentials, Principal};
@@ -220,8 +220,8 @@ impl Client {
         let (asked, own) = (Arc::clone(&self.asked), id.clone());
         let mut calls = lock(&self.asked);
         let call = self.calls.track_future(async move {
-            let response = modern::carry_out(&edge, &scope, Principal::Anonymous, message, None).await;
-            pour(response, &out, edge.config.max_body_bytes).await;
+            let reply = modern::carry_out(&edge, &scope, Principal::Anonymous, message, None).await;
+            pour(reply, &out, edge.config.max_body_bytes).await;
             lock(&asked).remove(&own);
         });
         calls.insert(id, self.edge.tasks.spawn("call", call));
@@ -270,7 +270,11 @@ async fn feed(session: Arc<Session>, out: mpsc::Sender<Bytes>) {
 }
 
 /// Writes the messages of a response as lines, whatever form they have in it.
-async fn pour(response: Response, out: &mpsc::Sender<Bytes>, limit: usize) {
+async fn pour(reply: Reply, out: &mpsc::Sender<Bytes>, limit: usize) {
+    let response = match reply {
+        Reply::Json(_, message) => return drop(out.send(message.into()).await),
+        Reply::Other(response) => response,
+    };
     let is_stream = response.headers().get("content-type").is_some_and(|kind| kind == "text/event-stream");
     let mut body = response.into_body();
     if !is_stream {

@@ -5,7 +5,6 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::response::Response;
 use bytes::Bytes;
 use futures_util::future::{BoxFuture, join_all};
 use schemas::ServerName;
@@ -21,6 +20,7 @@ use crate::downstream::listen::{acknowledgement, ended, place};
 use crate::downstream::modern::Asking;
 use crate::downstream::reply::{Said, Talk, respond_with};
 use crate::downstream::respond;
+use crate::downstream::respond::Reply;
 use crate::error::Error;
 use crate::policy::Caller;
 use crate::protocol::{self, Message};
@@ -52,7 +52,7 @@ struct Listener {
 }
 
 /// Opens the stream.
-pub(in crate::downstream) async fn open_to_all(asking: Arc<Asking>, caller: Caller) -> Response {
+pub(in crate::downstream) async fn open_to_all(asking: Arc<Asking>, caller: Caller) -> Reply {
     match listen(&asking, caller) {
         Ok(listener) => respond_with(listener, &asking.edge.config).await,
         Err(error) => respond::modern_failure(&asking.message, &error),

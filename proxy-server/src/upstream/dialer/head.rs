@@ -59,7 +59,7 @@ impl Head {
             }
             let is_first_version = response.version == Some(1);
             let (body, keeps_open) = framing(status, is_first_version, response.headers)?;
-            let has_events = response.headers.iter().any(names_events);
+            let has_events = response.headers.iter().find_map(kind).is_some_and(is_events);
             let text = received.split_to(length).freeze();
             if !status.is_informational() {
                 return Ok(Some(Self { status, text, body, keeps_open, has_events }));
@@ -84,9 +84,14 @@ impl Head {
     }
 }
 
-fn names_events(field: &Header<'_>) -> bool {
-    let kind = || field.value.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
-    field.name.eq_ignore_ascii_case("content-type") && kind().eq_ignore_ascii_case(b"text/event-stream")
+/// The kind of body that a field names, if it is the one that does.
+fn kind<'a>(field: &Header<'a>) -> Option<&'a [u8]> {
+    field.name.eq_ignore_ascii_case("content-type").then_some(field.value)
+}
+
+fn is_events(kind: &[u8]) -> bool {
+    let essence = kind.split(|byte| *byte == b';').next().unwrap_or_default();
+    essence.trim_ascii().eq_ignore_ascii_case(b"text/event-stream")
 }
 
 /// How the body is told from what follows it, and whether anything may (RFC 9112, 6.3 and 9.3).
@@ -171,7 +176,8 @@ mod tests {
     #[test]
     fn a_stream_of_events_is_known_by_its_type() {
         let has_events = |kind: &str| {
-            let head = take(&format!("HTTP/1.1 200 OK\r\nx: text/event-stream\r\nContent-Type:{kind}\r\n\r\n"));
+            let fields = format!("x: text/event-stream\r\nContent-Type:{kind}\r\ncontent-type: text/event-stream");
+            let head = take(&format!("HTTP/1.1 200 OK\r\n{fields}\r\n\r\n"));
             head.expect("valid").expect("whole").has_events
         };
         assert!(has_events(" text/event-stream") && has_events("Text/Event-Stream ; charset=utf-8"));

@@ -1,0 +1,435 @@
+//! One connection of a client.
+//!
+//! Nearly every request is a POST to the shortest form of an endpoint's path, with a body of stated length. Those are read
+//! and answered here, with as little as possible between the socket and the call. The first request that is anything else
+//! makes the connection hyper's, for good. So does an answer that has no length. What is read here is read strictly:
+//! whatever two readers could take differently is not usual.
+
+mod timer;
+mod usual;
+
+use std::convert::Infallible;
+use std::future::poll_fn;
+use std::io::{self, Cursor};
+use std::mem::MaybeUninit;
+use std::pin::{Pin, pin};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use bytes::{BufMut, Bytes, BytesMut};
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use http_body::Body as HttpBody;
+use http_body_util::BodyExt;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, timeout};
+use tokio_util::sync::{CancellationToken, WaitForCancellationFuture};
+use tracing::debug;
+
+use self::timer::LaneTimer;
+use self::usual::{MAX_FIELDS, MAX_HEAD_BYTES, Persistence, Unusual, Usual, put_head};
+use crate::downstream::mcp::Request;
+use crate::downstream::respond::{self, Reply};
+use crate::downstream::session::lock;
+use crate::downstream::{Front, MOST_FORESEEN, Peer};
+use crate::http1::Written;
+use crate::tasks::{Wait, wait_until};
+
+/// A round of silence. A client that says nothing for a whole one, where a request is to come, has left; so has one that
+/// does not get a head to its end within the round after the one in which it began.
+const SILENCE: Duration = Duration::from_secs(30);
+/// How long a client may take nothing of what is written to it.
+const STANDSTILL: Duration = Duration::from_secs(30);
+/// What is left of a refused request is read for so long and so far: a socket that is closed with something unread takes
+/// the answer back (RFC 9112, 9.6).
+const LINGER: Duration = Duration::from_secs(2);
+const LINGER_BYTES: usize = 64 << 20;
+/// When less than this is left, the connection goes on behind it.
+const SHORT_REST: usize = 64 * 1024;
+/// Room for what is received, to begin with.
+const FIRST_ROOM: usize = MAX_HEAD_BYTES;
+/// What is asked of the socket at least.
+const LEAST_ROOM: usize = 2 * 1024;
+/// What is read at once, and kept for the next request. A message of this size is not taken apart.
+const MAX_BUFFER_BYTES: usize = 256 * 1024;
+/// The largest head of an unusual request.
+const MAX_HEADER_BYTES: usize = 64 * 1024;
+/// What hyper reads where the answer to a request is there already.
+const ANSWERED: &[u8] = b"POST / HTTP/1.1\r\n\r\n";
+
+/// A connection and what is known of it. Of `ahead` and `received`, one at least is empty.
+pub(crate) struct Connection {
+    stream: TcpStream,
+    peer: Peer,
+    front: Arc<Front>,
+    /// What came together with the last request, behind it.
+    ahead: Bytes,
+    /// What was received and not yet looked at.
+    received: BytesMut,
+    /// How long the last request was.
+    last: usize,
+    /// Room for the head of a response.
+    head_room: Vec<u8>,
+}
+
+/// What comes after a request.
+enum Next {
+    Request,
+    /// What is not usual: a request that is still to be read, or an answer.
+    Unusual(Option<Response>),
+    End,
+}
+
+/// What ends a connection where a request is to come.
+struct Silence<'a> {
+    draining: &'a CancellationToken,
+    /// The same as something to wait for. It is looked at once it has come, and not with every packet.
+    drained: FuturesUnordered<WaitForCancellationFuture<'a>>,
+    round: Wait,
+    /// Whether a request began or came to its end in this round.
+    is_broken: bool,
+}
+
+impl Connection {
+    pub(crate) fn new(stream: TcpStream, peer: Peer, front: Arc<Front>) -> Self {
+        let (ahead, received, head_room) = (Bytes::new(), BytesMut::new(), Vec::new());
+        Self { stream, peer, front, ahead, received, last: FIRST_ROOM, head_room }
+    }
+
+    /// Answers requests for as long as they come. Once the gateway is draining, what is under way is the last.
+    pub(crate) async fn serve(mut self, draining: &CancellationToken) {
+        let peer = self.peer.0;
+        let mut silence = Silence::new(draining);
+        // Each is on the heap, so that a connection takes no more room than it needs where it is.
+        let ended = match Box::pin(self.serve_usual(&mut silence)).await {
+            Ok(Next::Unusual(answer)) => Box::pin(self.hand_over(answer, silence)).await,
+            Ok(Next::Request | Next::End) => Ok(()),
+            Err(error) => Err(error.into()),
+        };
+        if let Err(error) = ended {
+            debug!(%error, %peer, "connection ended");
+        }
+    }
+
+    /// Answers requests up to the first unusual one.
+    async fn serve_usual(&mut self, silence: &mut Silence<'_>) -> io::Result<Next> {
+        loop {
+            match self.exchange(silence).await? {
+                Next::Request => {}
+                next => return Ok(next),
+            }
+        }
+    }
+
+    /// Reads a request and answers it.
+    async fn exchange(&mut self, silence: &mut Silence<'_>) -> io::Result<Next> {
+        let text = match std::mem::take(&mut self.ahead) {
+            ahead if !ahead.is_empty() => ahead,
+            _ if self.received.is_empty() && !self.receive(silence).await? => return Ok(Next::End),
+            _ => self.received.split().freeze(),
+        };
+        let mut slots = [const { MaybeUninit::uninit() }; MAX_FIELDS];
+        let Usual { method, name, fields, head, length } = match usual::read(&text, &mut slots) {
+            Ok(usual) => usual,
+            Err(Unusual::Unfinished) => {
+                self.put_back(text);
+                return Ok(if self.receive(silence).await? { Next::Request } else { Next::End });
+            }
+            Err(Unusual::Other) => {
+                self.put_back(text);
+                return Ok(Next::Unusual(None));
+            }
+        };
+        let admitted = self.front.admit(self.peer, name, &fields);
+        let admitted = admitted.and_then(|caller| caller.takes(&method, &fields, length));
+        let end = head.saturating_add(length);
+        if text.len() < end {
+            drop(fields);
+            return match admitted {
+                Ok(_) => self.read_on(text, end).await,
+                Err(refusal) => self.refuse(refusal, end - text.len(), silence.persistence()).await,
+            };
+        }
+        silence.is_broken = true;
+        self.last = end;
+        self.ahead = text.slice(end..);
+        if text.len() > MAX_BUFFER_BYTES {
+            // So much is not kept for the next request.
+            self.received = BytesMut::new();
+        }
+        let reply = match admitted {
+            Ok(caller) => {
+                let request = Request { method, fields: &fields, body: text.slice(head..end) };
+                let (stream, received, is_last) = (&mut self.stream, &mut self.received, self.ahead.is_empty());
+                let mut answering = pin!(caller.answer(request));
+                poll_fn(|context| match answering.as_mut().poll(context) {
+                    Poll::Ready(reply) => Poll::Ready(Some(reply)),
+                    // Who leaves wants no answer.
+                    Poll::Pending if is_last => poll_end(stream, received, context).map(|()| None),
+                    Poll::Pending => Poll::Pending,
+                })
+                .await
+            }
+            Err(refusal) => Some(refusal),
+        };
+        match reply {
+            Some(reply) => self.answer(reply, silence.persistence()).await,
+            None => Ok(Next::End),
+        }
+    }
+
+    /// Takes what was looked at for what was not. It is not copied where nothing else holds on to it.
+    fn put_back(&mut self, text: Bytes) {
+        self.received = BytesMut::new();
+        self.received = text.into();
+    }
+
+    /// Waits until something comes. Says whether it has.
+    async fn receive(&mut self, silence: &mut Silence<'_>) -> io::Result<bool> {
+        let is_first = self.received.is_empty();
+        let room = self.last.next_power_of_two().clamp(FIRST_ROOM, MAX_BUFFER_BYTES);
+        self.received.reserve(if is_first { room } else { LEAST_ROOM });
+        poll_fn(|context| {
+            if let Poll::Ready(count) = pin!(self.stream.read_buf(&mut self.received)).poll(context)? {
+                silence.is_broken |= is_first;
+                return Poll::Ready(Ok(count > 0));
+            }
+            // Empty lines may come before a request (RFC 9112, 2.2).
+            let is_quiet = self.received.iter().all(|byte| matches!(byte, b'\r' | b'\n'));
+            silence.poll_end(context, is_quiet).map(|()| Ok(false))
+        })
+        .await
+    }
+
+    /// Receives the rest of a request that is so long and begins with this text. It is then looked at again.
+    async fn read_on(&mut self, text: Bytes, end: usize) -> io::Result<Next> {
+        self.put_back(text);
+        let reading = async {
+            while self.received.len() < end {
+                let left = end - self.received.len();
+                self.received.reserve(left.min(MOST_FORESEEN));
+                if self.stream.read_buf(&mut (&mut self.received).limit(left)).await? == 0 {
+                    return Err(io::Error::from(io::ErrorKind::UnexpectedEof));
+                }
+            }
+            Ok(())
+        };
+        let refusal = match timeout(self.front.edge.config.body_timeout, reading).await {
+            Ok(Ok(())) => return Ok(Next::Request),
+            Ok(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                respond::bad_request("the body ended early")
+            }
+            Ok(Err(error)) => return Err(error),
+            Err(_) => StatusCode::REQUEST_TIMEOUT.into_response().into(),
+        };
+        self.refuse(refusal, usize::MAX, Persistence::Close).await
+    }
+
+    /// Refuses a request of which so much is still to come.
+    async fn refuse(&mut self, refusal: Reply, left: usize, persistence: Persistence) -> io::Result<Next> {
+        if left <= SHORT_REST && persistence == Persistence::KeepAlive {
+            let next = self.answer(refusal, persistence).await?;
+            let time = self.front.edge.config.body_timeout;
+            let is_over = timeout(time, self.discard(left)).await.is_ok_and(|read| read.is_ok_and(|read| read == left));
+            return Ok(if is_over { next } else { Next::End });
+        }
+        self.answer(refusal, Persistence::Close).await?;
+        self.stream.shutdown().await?;
+        drop(timeout(LINGER, self.discard(left.min(LINGER_BYTES))).await);
+        Ok(Next::End)
+    }
+
+    /// Reads so much for nobody; less if the client ends it. Says how much.
+    async fn discard(&mut self, count: usize) -> io::Result<usize> {
+        let mut rest = (&mut self.stream).take(count as u64);
+        Ok(usize::try_from(tokio::io::copy(&mut rest, &mut tokio::io::sink()).await?).unwrap_or(usize::MAX))
+    }
+
+    async fn answer(&mut self, reply: Reply, persistence: Persistence) -> io::Result<Next> {
+        let mut head = std::mem::take(&mut self.head_room);
+        head.clear();
+        let body = match reply {
+            Reply::Json(status, body) => {
+                put_head(&mut head, status, None, body.len(), persistence);
+                body
+            }
+            Reply::Other(response) if response.body().size_hint().exact().is_none() => {
+                return Ok(Next::Unusual(Some(response)));
+            }
+            Reply::Other(response) => {
+                let (parts, body) = response.into_parts();
+                let body = body.collect().await.map_err(io::Error::other)?.to_bytes();
+                put_head(&mut head, parts.status, Some(&parts.headers), body.len(), persistence);
+                body.into()
+            }
+        };
+        let mut written = Written::new(head, body.into());
+        self.write(&mut written).await?;
+        self.head_room = written.into_room();
+        Ok(match persistence {
+            Persistence::KeepAlive => Next::Request,
+            Persistence::Close => Next::End,
+        })
+    }
+
+    async fn write(&mut self, written: &mut Written) -> io::Result<()> {
+        let mut gone = 0;
+        loop {
+            tokio::select! {
+                biased;
+                done = poll_fn(|context| written.poll_write(context, Pin::new(&mut self.stream))) => return done,
+                () = async { wait_until(Instant::now() + STANDSTILL).await } => {}
+            }
+            if std::mem::replace(&mut gone, written.gone()) == written.gone() {
+                return Err(io::ErrorKind::TimedOut.into());
+            }
+        }
+    }
+
+    /// Leaves the connection to hyper, with what was received or with the answer to what was.
+    async fn hand_over(
+        mut self,
+        answer: Option<Response>,
+        mut silence: Silence<'_>,
+    ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+        let mut start = if answer.is_some() { ANSWERED.to_vec() } else { Vec::new() };
+        start.extend_from_slice(&self.ahead);
+        start.extend_from_slice(&self.received);
+        let (peer, front, answer) = (self.peer, self.front, Mutex::new(answer));
+        drop((self.ahead, self.received));
+        let service = service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
+            let (front, answer) = (Arc::clone(&front), lock(&answer).take());
+            async move {
+                Ok::<_, Infallible>(match answer {
+                    Some(answer) => answer,
+                    None => front.answer(peer, without_trailing_slash(request)).await,
+                })
+            }
+        });
+        let mut server = http1::Builder::new();
+        server.timer(LaneTimer).header_read_timeout(SILENCE);
+        server.max_header_size(MAX_HEADER_BYTES).max_buf_size(MAX_BUFFER_BYTES);
+        let (reader, writer) = self.stream.split();
+        let stream = tokio::io::join(Cursor::new(start).chain(reader), writer);
+        let mut connection = pin!(server.serve_connection(TokioIo::new(stream), service));
+        tokio::select! {
+            biased;
+            ended = &mut connection => return Ok(ended?),
+            _ = silence.drained.next() => {}
+        }
+        connection.as_mut().graceful_shutdown();
+        Ok(connection.await?)
+    }
+}
+
+impl<'a> Silence<'a> {
+    fn new(draining: &'a CancellationToken) -> Self {
+        let (drained, round) = (FuturesUnordered::from_iter([draining.cancelled()]), silent_round());
+        Self { draining, drained, round, is_broken: false }
+    }
+
+    /// Whether a response that is written now is the last.
+    fn persistence(&self) -> Persistence {
+        if self.draining.is_cancelled() { Persistence::Close } else { Persistence::KeepAlive }
+    }
+
+    /// Ready when there was no request for long, or when none is to come any more and none has begun.
+    fn poll_end(&mut self, context: &mut Context<'_>, is_quiet: bool) -> Poll<()> {
+        if is_quiet && self.drained.poll_next_unpin(context).is_ready() {
+            return Poll::Ready(());
+        }
+        loop {
+            ready!(Pin::new(&mut self.round).poll(context));
+            if !std::mem::take(&mut self.is_broken) {
+                return Poll::Ready(());
+            }
+            self.round = silent_round();
+        }
+    }
+}
+
+fn silent_round() -> Wait {
+    wait_until(Instant::now() + SILENCE)
+}
+
+/// Ready when nothing more comes. What does is kept, as far as there is room.
+fn poll_end(stream: &mut TcpStream, received: &mut BytesMut, context: &mut Context<'_>) -> Poll<()> {
+    while received.len() < FIRST_ROOM {
+        if ready!(stream.poll_read_ready(context)).is_err() {
+            return Poll::Ready(());
+        }
+        received.reserve(LEAST_ROOM);
+        match stream.try_read_buf(received) {
+            Ok(0) if received.is_empty() => return Poll::Ready(()),
+            // What came before the end is still to be answered.
+            Ok(0) => return Poll::Pending,
+            Err(error) if error.kind() != io::ErrorKind::WouldBlock => return Poll::Ready(()),
+            Ok(_) | Err(_) => {}
+        }
+    }
+    Poll::Pending
+}
+
+/// `/healthz/` is `/healthz`: the ancestor redirected, and clients of it rely on the path being found.
+fn without_trailing_slash<B>(mut request: hyper::Request<B>) -> hyper::Request<B> {
+    let uri = request.uri();
+    let path = uri.path();
+    if path.len() > 1 && path.ends_with('/') {
+        let query = uri.query().map_or_else(String::new, |query| format!("?{query}"));
+        let shorter = format!("{}{query}", path.trim_end_matches('/'));
+        if let Ok(uri) = shorter.parse() {
+            *request.uri_mut() = uri;
+        }
+    }
+    request
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// How many seconds a silence lasts; within it, a request begins or ends at these.
+    async fn check(requests: &[u64], expected: u64) {
+        let began = Instant::now();
+        let draining = CancellationToken::new();
+        let mut silence = Silence::new(&draining);
+        for second in requests {
+            let due = began + Duration::from_secs(*second);
+            tokio::select! {
+                () = poll_fn(|context| silence.poll_end(context, true)) => break,
+                () = wait_until(due) => silence.is_broken = true,
+            }
+        }
+        poll_fn(|context| silence.poll_end(context, true)).await;
+        assert_eq!(began.elapsed().as_secs(), expected, "{requests:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_whole_round_of_silence_ends_a_connection() {
+        check(&[], 30).await;
+        check(&[1], 60).await;
+        check(&[29], 60).await;
+        check(&[29, 31, 61, 100], 150).await;
+        check(&[31], 30).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn draining_ends_a_connection_that_is_quiet() {
+        let draining = CancellationToken::new();
+        let mut silence = Silence::new(&draining);
+        draining.cancel();
+        let began = Instant::now();
+        poll_fn(|context| silence.poll_end(context, true)).await;
+        assert_eq!(began.elapsed().as_secs(), 0);
+        poll_fn(|context| silence.poll_end(context, false)).await;
+        assert_eq!(began.elapsed().as_secs(), 30, "a request has begun");
+        assert_eq!(silence.persistence(), Persistence::Close);
+    }
+}
