@@ -10,8 +10,7 @@ use tokio::time::Instant;
 
 use crate::call::{forward, listen};
 use crate::downstream::modern::Addressed;
-use crate::downstream::reply::{Said, Talk, respond_with};
-use crate::downstream::respond::Reply;
+use crate::downstream::reply::{Said, Talk};
 use crate::error::{Error, Kind};
 use crate::protocol::{
     HEADER_MISMATCH, METHOD_NOT_FOUND, MISSING_CAPABILITY, Message, UNSUPPORTED_VERSION, listening_ended,
@@ -28,12 +27,6 @@ pub(super) struct Forwarded {
     outcome: BoxFuture<'static, Result<Message, Error>>,
     /// The outcome, while there is something to tell before it.
     ended: Option<Result<Message, Error>>,
-}
-
-/// Sends the request on.
-pub(super) async fn answer(to: Addressed) -> Reply {
-    let asking = to.asking.clone();
-    respond_with(begin(to), &asking.edge.config).await
 }
 
 /// A request that is sent on once somebody waits for its answer.

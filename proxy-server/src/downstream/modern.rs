@@ -15,6 +15,7 @@ use tokio::time::Instant;
 use crate::catalog::{View, qualified_id};
 use crate::downstream::fields::{Fields, text};
 use crate::downstream::headers::{self, Mismatch};
+use crate::downstream::reply::respond_with;
 use crate::downstream::respond::Reply;
 use crate::downstream::session::{Scope, lock};
 use crate::downstream::{Edge, bridged, forward, listen, merged, respond};
@@ -179,7 +180,7 @@ pub(super) async fn carry_out(
         Scope::One(upstream) => serve_one(asking, upstream, fields).await,
         Scope::All(caller) => {
             let caller = lock(caller).clone();
-            merged::serve(asking, caller, fields).await
+            Box::pin(merged::serve(asking, caller, fields)).await
         }
     }
 }
@@ -200,10 +201,11 @@ async fn serve_one(asking: Arc<Asking>, upstream: &Arc<Upstream>, fields: Option
         return refusal;
     }
     match (era, message.method()) {
-        (Era::Modern, _) => forward::answer(to).await,
-        (Era::Legacy, "server/discover") => bridged::discover(&to).await,
-        (Era::Legacy, "subscriptions/listen") => listen::open(to).await,
-        (Era::Legacy, _) => bridged::answer(to).await,
+        (Era::Modern, _) => respond_with(forward::begin(to), &asking.edge.config).await,
+        // On the heap, so that a request that goes on as it came does not carry them along.
+        (Era::Legacy, "server/discover") => Box::pin(bridged::discover(&to)).await,
+        (Era::Legacy, "subscriptions/listen") => Box::pin(listen::open(to)).await,
+        (Era::Legacy, _) => Box::pin(bridged::answer(to)).await,
     }
 }
 

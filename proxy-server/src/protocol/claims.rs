@@ -29,9 +29,7 @@ pub(crate) struct Claims<'a> {
 impl<'a> Claims<'a> {
     /// Reads them, or says what is missing.
     pub(crate) fn of(request: &'a Message) -> Result<Self, &'static str> {
-        let wanted = [VERSION_KEY, CAPABILITIES_KEY, LOG_LEVEL_KEY];
-        let meta = request.meta().and_then(|raw| Object::pick(raw, wanted).ok());
-        let [version, capabilities, log_level] = meta.ok_or("`params._meta` is required")?;
+        let [version, capabilities, log_level, _] = request.own_meta().ok_or("`params._meta` is required")?;
         let version = version.and_then(text).ok_or("`_meta` must name the protocol version")?;
         let capabilities = capabilities.filter(|raw| Object::pick(raw, []).is_ok());
         let capabilities = capabilities.ok_or("`_meta` must name the client's capabilities")?;
@@ -46,8 +44,7 @@ pub(crate) fn asks_for_logs(request: &Message) -> bool {
 
 /// Whether a message has the metadata that only modern messages have.
 pub(crate) fn claims_a_version(message: &Message) -> bool {
-    let meta = message.meta().and_then(|raw| Object::pick(raw, [VERSION_KEY]).ok());
-    meta.is_some_and(|[version]| version.is_some())
+    message.own_meta().is_some_and(|[version, ..]| version.is_some())
 }
 
 /// The request without what only a modern server understands. Everything else stays as it came.

@@ -3,7 +3,8 @@
 use std::borrow::Cow;
 
 use super::message::{Glance, Invalid};
-use super::object::MAX_MEMBERS;
+use super::meta::OWN_NAMES;
+use super::object::{MAX_MEMBERS, pick};
 use super::scan::{Malformed, Scanner};
 
 const KNOWN: [&str; 6] = ["jsonrpc", "id", "method", "params", "result", "error"];
@@ -71,13 +72,16 @@ impl<'a> Envelope<'a> {
 fn parameters<'a>(scanner: &mut Scanner<'a>, glance: &mut Option<Glance<'a>>) -> Result<&'a str, Malformed> {
     let mut seen: [Cow<'a, str>; FEW] = Default::default();
     let (mut count, mut is_clear) = (0, true);
-    let mut found = Glance { name: None, meta: None };
+    let mut found = Glance { name: None, meta: None, own: None };
     let params = scanner.object(|name, scanner| {
-        let value = scanner.value()?;
-        match name.as_ref() {
-            "name" => found.name = Some(value),
-            "_meta" => found.meta = Some(value),
-            _ => {}
+        match (name.as_ref(), scanner.peek()) {
+            ("_meta", Some(b'{')) => {
+                let (meta, own) = pick(scanner, OWN_NAMES)?;
+                (found.meta, found.own) = (Some(meta), own);
+            }
+            ("_meta", _) => found.meta = Some(scanner.value()?),
+            ("name", _) => found.name = Some(scanner.value()?),
+            (_, _) => drop(scanner.value()?),
         }
         let is_variant = PARAMETERS.iter().any(|known| *known != name && known.eq_ignore_ascii_case(&name));
         is_clear = is_clear && !is_variant && !seen.iter().take(count).any(|other| *other == name);

@@ -7,7 +7,8 @@ use bytes::Bytes;
 use bytestring::ByteString;
 
 use super::envelope::Envelope;
-use super::object::Object;
+use super::meta::OWN_NAMES;
+use super::object::{Object, Picked};
 use super::pieces::Pieces;
 use super::scan::{MAX_DEPTH, Malformed, Scanner, text};
 
@@ -19,11 +20,18 @@ const LARGE: usize = 4 * 1024;
 pub(crate) struct Message {
     text: ByteString,
     kind: Kind,
-    id: Range<usize>,
+    id: Place,
     method: Method,
-    params: Range<usize>,
-    body: Range<usize>,
+    params: Place,
+    body: Place,
     glance: Option<Places>,
+}
+
+/// Where a slice of a message lies. Small, because a message is handed through many hands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+struct Place {
+    start: u32,
+    end: u32,
 }
 
 /// What was seen of `params` when the envelope was read.
@@ -32,13 +40,16 @@ pub(crate) struct Glance<'a> {
     pub(crate) name: Option<&'a str>,
     /// The raw `_meta`.
     pub(crate) meta: Option<&'a str>,
+    /// Its raw members of [`OWN_NAMES`], unless it has to be looked at more closely.
+    pub(super) own: Option<Picked<'a, { OWN_NAMES.len() }>>,
 }
 
 /// Where that is; empty where it is not.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 struct Places {
-    name: Range<usize>,
-    meta: Range<usize>,
+    name: Place,
+    meta: Place,
+    own: Option<[Place; OWN_NAMES.len()]>,
 }
 
 /// What a message is.
@@ -68,7 +79,7 @@ pub(crate) enum Invalid {
 /// Where the method stands, or what it is when it was written with escapes.
 #[derive(Clone, Debug)]
 enum Method {
-    At(Range<usize>),
+    At(Place),
     Decoded(Box<str>),
 }
 
@@ -76,6 +87,9 @@ impl Message {
     /// Reads the envelope. Members that occur twice or differ from a known one by case only are refused.
     pub(crate) fn parse(bytes: Bytes) -> Result<Self, Invalid> {
         let text = utf8(bytes)?;
+        if u32::try_from(text.len()).is_err() {
+            return Err(Invalid::Envelope("the message is larger than 4 GiB"));
+        }
         if Scanner::new(&text).peek() == Some(b'[') {
             return Err(Invalid::Batch);
         }
@@ -86,25 +100,29 @@ impl Message {
         if envelope.jsonrpc.and_then(self::text).as_deref() != Some("2.0") {
             return Err(Invalid::Envelope("`jsonrpc` must be \"2.0\""));
         }
-        let place = |raw: Option<&str>| raw.map_or(0..0, |raw| range(&text, raw));
+        let place = |raw: Option<&str>| raw.map_or(Place::default(), |raw| Place::of(&text, raw));
         let id = match envelope.id {
-            Some(raw) if is_id(raw) => range(&text, raw),
-            Some(null @ "null") if envelope.error.is_some() => range(&text, null),
+            Some(raw) if is_id(raw) => Place::of(&text, raw),
+            Some(null @ "null") if envelope.error.is_some() => Place::of(&text, null),
             Some(_) => return Err(Invalid::Envelope("`id` must be a string or a number")),
-            None => 0..0,
+            None => Place::default(),
         };
         let (kind, method) = match (envelope.method, envelope.result, envelope.error) {
             (Some(method), None, None) => {
                 let kind = if id.is_empty() { Kind::Notification } else { Kind::Request };
                 (kind, Method::read(&text, method)?)
             }
-            (None, Some(_), None) if !id.is_empty() => (Kind::Result, Method::At(0..0)),
-            (None, None, Some(_)) => (Kind::Error, Method::At(0..0)),
+            (None, Some(_), None) if !id.is_empty() => (Kind::Result, Method::At(Place::default())),
+            (None, None, Some(_)) => (Kind::Error, Method::At(Place::default())),
             _ => return Err(Invalid::Envelope("expected a request, a notification or a response")),
         };
         let params = place(envelope.params);
         let body = place(if kind == Kind::Result { envelope.result } else { envelope.error });
-        let glance = envelope.glance.map(|seen| Places { name: place(seen.name), meta: place(seen.meta) });
+        let glance = envelope.glance.map(|seen| Places {
+            name: place(seen.name),
+            meta: place(seen.meta),
+            own: seen.own.map(|own| own.map(place)),
+        });
         Ok(Self { kind, id, method, params, body, glance, text })
     }
 
@@ -140,7 +158,7 @@ impl Message {
 
     /// The raw id; empty for a notification and for an error that names none.
     pub(crate) fn id(&self) -> &str {
-        match self.slice(&self.id) {
+        match self.slice(self.id) {
             "null" => "",
             id => id,
         }
@@ -148,21 +166,25 @@ impl Message {
 
     pub(crate) fn method(&self) -> &str {
         match &self.method {
-            Method::At(range) => self.slice(range),
+            Method::At(place) => self.slice(*place),
             Method::Decoded(method) => method,
         }
     }
 
     /// The raw `params`; empty when there are none.
     pub(crate) fn params(&self) -> &str {
-        self.slice(&self.params)
+        self.slice(self.params)
     }
 
     /// What was seen of `params` in passing; nothing where they have to be looked at more closely, because they are no
     /// object, hold a member twice, or hold one that only nearly has a name that matters.
     pub(crate) fn glance(&self) -> Option<Glance<'_>> {
-        let found = |place: &Range<usize>| (!place.is_empty()).then(|| self.slice(place));
-        self.glance.as_ref().map(|seen| Glance { name: found(&seen.name), meta: found(&seen.meta) })
+        let found = |place: Place| (!place.is_empty()).then(|| self.slice(place));
+        self.glance.as_ref().map(|seen| Glance {
+            name: found(seen.name),
+            meta: found(seen.meta),
+            own: seen.own.map(|own| own.map(found)),
+        })
     }
 
     /// A raw member of `params`.
@@ -179,9 +201,18 @@ impl Message {
         self.parameter("_meta")
     }
 
+    /// The raw members of `params._meta` that are [`OWN_NAMES`], in that order; nothing if it is no object, or holds a member
+    /// twice.
+    pub(super) fn own_meta(&self) -> Option<Picked<'_, { OWN_NAMES.len() }>> {
+        match self.glance() {
+            Some(Glance { own: Some(own), .. }) => Some(own),
+            Some(_) | None => Object::pick(self.meta()?, OWN_NAMES).ok(),
+        }
+    }
+
     /// The raw `result` or `error` of a response.
     pub(crate) fn body(&self) -> &str {
-        self.slice(&self.body)
+        self.slice(self.body)
     }
 
     /// The code of an error response.
@@ -192,7 +223,7 @@ impl Message {
     /// Where a first member can be put, as an empty slice of this very message.
     pub(crate) fn opening(&self) -> &str {
         let start = self.text.find('{').map_or(0, |brace| brace + 1);
-        self.slice(&(start..start))
+        self.text.get(start..start).unwrap_or_default()
     }
 
     /// The same message with another id. A large one is not copied.
@@ -201,14 +232,15 @@ impl Message {
         if self.id.is_empty() || bytes.len() < LARGE {
             return self.with_id(id, &[]).into();
         }
-        let (before, after) = (bytes.slice(..self.id.start), bytes.slice(self.id.end..));
+        let id_place = self.id.range();
+        let (before, after) = (bytes.slice(..id_place.start), bytes.slice(id_place.end..));
         Pieces::new([before, Bytes::copy_from_slice(id.as_bytes()), after])
     }
 
     /// The same message with another id, and with other replacements of slices of this very message.
     pub(crate) fn with_id(&self, id: &str, more: &[(&str, &str)]) -> Bytes {
         if !self.id.is_empty() && more.is_empty() {
-            let (before, after) = (self.slice(&(0..self.id.start)), self.slice(&(self.id.end..self.text.len())));
+            let (before, after) = (self.before(self.id), self.after(self.id));
             let mut out = String::with_capacity(before.len() + id.len() + after.len());
             [before, id, after].into_iter().for_each(|part| out.push_str(part));
             return out.into();
@@ -220,7 +252,7 @@ impl Message {
             member = format!("\"id\":{id},");
             edits.push((self.locate(self.opening()), member.as_str()));
         } else {
-            edits.push((self.id.clone(), id));
+            edits.push((self.id, id));
         }
         edits.extend(more.iter().map(|(old, new)| (self.locate(old), *new)));
         self.splice(edits).into()
@@ -234,48 +266,86 @@ impl Message {
     /// The same as [`Message::with`], as a message again. The replacements lie inside `params`, `result` or `error`, and
     /// each is one JSON value for another, so that nothing has to be read a second time.
     pub(crate) fn replaced(&self, replacements: &[(&str, &str)]) -> Self {
-        let edits: Vec<(Range<usize>, &str)> = replacements.iter().map(|(old, new)| (self.locate(old), *new)).collect();
-        let shift = |at: usize| {
-            let before = edits.iter().filter(|(range, _)| range.start < at);
-            before.fold(at, |at, (range, new)| at + new.len() - range.len())
+        let edits: Vec<(Place, &str)> = replacements.iter().map(|(old, new)| (self.locate(old), *new)).collect();
+        let shift = |at: u32| {
+            let before = edits.iter().filter(|(place, _)| place.start < at);
+            before.fold(at, |at, (place, new)| at + offset(new.len()) - place.len())
         };
-        let moved =
-            |range: &Range<usize>| if range.is_empty() { range.clone() } else { shift(range.start)..shift(range.end) };
+        let moved = |place: Place| {
+            if place.is_empty() { place } else { Place { start: shift(place.start), end: shift(place.end) } }
+        };
         let method = match &self.method {
-            Method::At(range) => Method::At(moved(range)),
+            Method::At(place) => Method::At(moved(*place)),
             Method::Decoded(method) => Method::Decoded(method.clone()),
         };
-        let (id, params, body) = (moved(&self.id), moved(&self.params), moved(&self.body));
+        let (id, params, body) = (moved(self.id), moved(self.params), moved(self.body));
         // Inside of `params`, their members stay what they are.
-        let stays = edits.iter().all(|(range, _)| range.start > self.params.start);
-        let glance = self.glance.as_ref().filter(|_| stays);
-        let glance = glance.map(|seen| Places { name: moved(&seen.name), meta: moved(&seen.meta) });
+        let stays = edits.iter().all(|(place, _)| place.start > self.params.start);
+        let glance = self.glance.filter(|_| stays);
+        let glance = glance.map(|seen| {
+            let is_beside = |(place, _): &(Place, &str)| place.end <= seen.meta.start || place.start >= seen.meta.end;
+            let own = seen.own.filter(|_| edits.iter().all(is_beside)).map(|own| own.map(moved));
+            Places { name: moved(seen.name), meta: moved(seen.meta), own }
+        });
         Self { kind: self.kind, id, method, params, body, glance, text: self.splice(edits).into() }
     }
 
-    fn locate(&self, slice: &str) -> Range<usize> {
-        range(&self.text, slice)
+    fn locate(&self, slice: &str) -> Place {
+        Place::of(&self.text, slice)
     }
 
-    fn splice(&self, mut edits: Vec<(Range<usize>, &str)>) -> String {
+    fn splice(&self, mut edits: Vec<(Place, &str)>) -> String {
         // An insertion comes before what is replaced at the same place.
-        edits.sort_unstable_by_key(|(range, _)| (range.start, range.end));
+        edits.sort_unstable_by_key(|(place, _)| *place);
         let added: usize = edits.iter().map(|(_, new)| new.len()).sum();
-        let removed: usize = edits.iter().map(|(range, _)| range.len()).sum();
+        let removed: usize = edits.iter().map(|(place, _)| place.range().len()).sum();
         let mut out = String::with_capacity(self.text.len() + added - removed);
-        let mut from = 0;
-        for (range, new) in edits {
-            out.push_str(self.slice(&(from..range.start)));
+        let mut last = Place::default();
+        for (place, new) in edits {
+            out.push_str(self.slice(Place { start: last.end, end: place.start }));
             out.push_str(new);
-            from = range.end;
+            last = place;
         }
-        out.push_str(self.slice(&(from..self.text.len())));
+        out.push_str(self.after(last));
         out
     }
 
-    fn slice(&self, range: &Range<usize>) -> &str {
-        self.text.get(range.clone()).unwrap_or_default()
+    fn slice(&self, place: Place) -> &str {
+        self.text.get(place.range()).unwrap_or_default()
     }
+
+    fn before(&self, place: Place) -> &str {
+        self.text.get(..place.range().start).unwrap_or_default()
+    }
+
+    fn after(&self, place: Place) -> &str {
+        self.text.get(place.range().end..).unwrap_or_default()
+    }
+}
+
+impl Place {
+    /// Where this slice of a text lies in it.
+    fn of(text: &str, slice: &str) -> Self {
+        let start = offset(slice.as_ptr() as usize - text.as_ptr() as usize);
+        Self { start, end: start + offset(slice.len()) }
+    }
+
+    fn range(self) -> Range<usize> {
+        self.start as usize..self.end as usize
+    }
+
+    fn len(self) -> u32 {
+        self.end - self.start
+    }
+
+    fn is_empty(self) -> bool {
+        self.start == self.end
+    }
+}
+
+/// A place in a message, none of which is larger.
+fn offset(at: usize) -> u32 {
+    u32::try_from(at).unwrap_or(u32::MAX)
 }
 
 impl From<Malformed> for Invalid {
@@ -290,7 +360,7 @@ impl From<Malformed> for Invalid {
 impl Method {
     fn read(text: &str, raw: &str) -> Result<Self, Invalid> {
         match self::text(raw) {
-            Some(Cow::Borrowed(method)) => Ok(Self::At(range(text, method))),
+            Some(Cow::Borrowed(method)) => Ok(Self::At(Place::of(text, method))),
             Some(Cow::Owned(method)) => Ok(Self::Decoded(method.into())),
             None => Err(Invalid::Envelope("`method` must be a string")),
         }
@@ -325,11 +395,6 @@ pub(crate) fn error_response(id: &str, code: i32, message: &str, data: &str) -> 
 pub(crate) fn anonymous_error(code: i32, message: &str) -> Bytes {
     let message = serde_json::Value::from(message);
     Bytes::from(format!(r#"{{"jsonrpc":"2.0","error":{{"code":{code},"message":{message}}}}}"#))
-}
-
-fn range(text: &str, slice: &str) -> Range<usize> {
-    let start = slice.as_ptr() as usize - text.as_ptr() as usize;
-    start..start + slice.len()
 }
 
 fn utf8(bytes: Bytes) -> Result<ByteString, Invalid> {

@@ -37,30 +37,14 @@ impl<'a> Object<'a> {
 
     /// The raw values of these members of an object, in this order; what [`Object::read`] refuses is refused here. Nothing
     /// is kept of the others, so that it costs less.
-    pub(crate) fn pick<const N: usize>(text: &'a str, names: [&str; N]) -> Result<[Option<&'a str>; N], Malformed> {
-        let mut seen: [Cow<'a, str>; FEW] = Default::default();
-        let (mut count, mut found) = (0, [None; N]);
+    pub(crate) fn pick<const N: usize>(text: &'a str, names: [&str; N]) -> Result<Picked<'a, N>, Malformed> {
         let mut scanner = Scanner::new(text);
-        scanner.object(|name, scanner| {
-            let value = scanner.value()?;
-            if seen.iter().take(count).any(|known| *known == name) {
-                return Err(Malformed::Twice);
-            }
-            if let Some((_, place)) = names.iter().zip(&mut found).find(|(wanted, _)| **wanted == name) {
-                *place = Some(value);
-            }
-            if let Some(place) = seen.get_mut(count) {
-                *place = name;
-            }
-            count += 1;
-            Ok(())
-        })?;
+        let (_, picked) = pick(&mut scanner, names)?;
         scanner.end()?;
-        if count > FEW {
-            let object = Self::read(text)?;
-            return Ok(names.map(|name| object.get(name)));
+        match picked {
+            Some(picked) => Ok(picked),
+            None => Self::read(text).map(|object| names.map(|name| object.get(name))),
         }
-        Ok(found)
     }
 
     /// The raw value of a member.
@@ -110,6 +94,33 @@ impl<'a> Object<'a> {
         let variant = |member: &str| names.iter().any(|name| member != *name && member.eq_ignore_ascii_case(name));
         self.members.iter().any(|(member, _)| variant(member))
     }
+}
+
+/// The raw values of some members, in the order in which they were asked for.
+pub(super) type Picked<'a, const N: usize> = [Option<&'a str>; N];
+
+/// Reads an object for these members. Gives its text, and their raw values unless they have to be looked at more closely,
+/// because one occurs twice or there are many.
+pub(super) fn pick<'a, const N: usize>(
+    scanner: &mut Scanner<'a>,
+    names: [&str; N],
+) -> Result<(&'a str, Option<Picked<'a, N>>), Malformed> {
+    let mut seen: [Cow<'a, str>; FEW] = Default::default();
+    let (mut count, mut is_clear, mut found) = (0, true, [None; N]);
+    let text = scanner.object(|name, scanner| {
+        let value = scanner.value()?;
+        is_clear = is_clear && !seen.iter().take(count).any(|known| *known == name);
+        if let Some((_, place)) = names.iter().zip(&mut found).find(|(wanted, _)| **wanted == name) {
+            *place = Some(value);
+        }
+        match seen.get_mut(count) {
+            Some(place) => *place = name,
+            None => is_clear = false,
+        }
+        count += 1;
+        Ok(())
+    })?;
+    Ok((text, is_clear.then_some(found)))
 }
 
 #[cfg(test)]

@@ -84,8 +84,7 @@ impl Connection {
         let answer = self.inbox.expect(expected).ok_or(Kind::NotReady)?;
         let flight = Flight { connection: self, id, over: Cell::new(false) };
         let outgoing = Outgoing { id, message: numbered, fields: self.fields(message) };
-        let exchange = self.wire.exchange(outgoing, &self.inbox, answer);
-        tokio::pin!(exchange);
+        let mut exchange = self.wire.exchange(outgoing, &self.inbox, answer);
         let answer = tokio::select! {
             biased;
             answer = &mut exchange => Some(answer),
@@ -95,7 +94,7 @@ impl Connection {
                 return Err(Kind::Cancelled.into());
             }
             // An answer counts even when it is the last thing that the upstream says.
-            () = self.inbox.closed().cancelled() => exchange.as_mut().now_or_never(),
+            () = self.inbox.closed().cancelled() => (&mut exchange).now_or_never(),
             () = wait_until(deadline) => {
                 flight.over.set(true);
                 Box::pin(self.withdraw(&number, None)).await;

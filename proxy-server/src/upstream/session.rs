@@ -134,7 +134,20 @@ impl Session {
         let again = retry.then(|| events.clone());
         let sender = Sender { caller, events, cancelled, deadline };
         let answer = self.connection.request(message, sender).await?;
-        let Some(events) = again.filter(|_| answer.error_code() == Some(HEADER_MISMATCH)) else { return Ok(answer) };
+        match again.filter(|_| answer.error_code() == Some(HEADER_MISMATCH)) {
+            Some(events) => Box::pin(self.request_again(message, caller, events, deadline)).await,
+            None => Ok(answer),
+        }
+    }
+
+    /// Sends a request with the headers that are right now.
+    async fn request_again(
+        &self,
+        message: &Message,
+        caller: u64,
+        events: Events,
+        deadline: Instant,
+    ) -> Result<Message, Error> {
         self.relist(deadline).await?;
         let (_never, mut cancelled) = oneshot::channel();
         self.connection.request(message, Sender { caller, events, cancelled: &mut cancelled, deadline }).await

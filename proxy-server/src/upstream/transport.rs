@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use futures_util::future::BoxFuture;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
@@ -50,24 +51,29 @@ impl Wire {
         timeout(SEND_PATIENCE, sending).await.unwrap_or_else(|_| Err(Kind::TimedOut.into()))
     }
 
-    /// Sends a request and waits for its answer, which comes through the inbox.
-    pub(super) async fn exchange(
-        &self,
+    /// Sends a request and waits for its answer, which comes through the inbox. It is on the heap, because it is by far the
+    /// largest of all that a call waits on, and would be handed through many hands.
+    pub(super) fn exchange<'a>(
+        &'a self,
         request: Outgoing,
-        inbox: &Inbox,
+        inbox: &'a Inbox,
         mut answer: oneshot::Receiver<Message>,
-    ) -> Result<Message, Error> {
+    ) -> BoxFuture<'a, Result<Message, Error>> {
         match self {
-            Self::Stdio(pipe) => pipe.send(request.message).await?,
-            // The answer may overtake the acknowledgement of the POST, which some servers hold back.
-            Self::Sse(poster) => tokio::select! {
-                sent = Box::pin(poster.send(request.message.into())) => sent?,
-                Ok(early) = &mut answer => return Ok(early),
-            },
-            // Of all that a call waits on, this is by far the largest; it is moved here once, and not at each level above.
-            Self::StreamableHttp(endpoint) => return Box::pin(endpoint.exchange(request, inbox, &mut answer)).await,
+            Self::Stdio(pipe) => Box::pin(async move {
+                pipe.send(request.message).await?;
+                answer.await.map_err(|_| lost(inbox))
+            }),
+            Self::Sse(poster) => Box::pin(async move {
+                // The answer may overtake the acknowledgement of the POST, which some servers hold back.
+                tokio::select! {
+                    sent = poster.send(request.message.into()) => sent?,
+                    Ok(early) = &mut answer => return Ok(early),
+                }
+                answer.await.map_err(|_| lost(inbox))
+            }),
+            Self::StreamableHttp(endpoint) => Box::pin(endpoint.exchange(request, inbox, answer)),
         }
-        answer.await.map_err(|_| Error::new(Kind::Lost).because(inbox.end().unwrap_or_default()))
     }
 
     /// Lets the upstream know that the session is over, as far as the transport has words for it.
@@ -99,4 +105,8 @@ pub(super) fn put_one_line(line: &mut BytesMut, mut piece: &[u8]) {
         piece = after.get(1..).unwrap_or_default();
     }
     line.extend_from_slice(piece);
+}
+
+fn lost(inbox: &Inbox) -> Error {
+    Error::new(Kind::Lost).because(inbox.end().unwrap_or_default())
 }

@@ -112,3 +112,25 @@ fn a_message_with_replacements_is_what_reading_it_again_would_give() {
         }
     }
 }
+
+#[test]
+fn what_metadata_says_is_found_wherever_a_replacement_has_moved_it() {
+    let text =
+        r#"{"jsonrpc":"2.0","id":1,"params":{"name":"a","_meta":{"x":"b","progressToken":7},"y":"c"},"method":"m"}"#;
+    let message = Message::parse(Bytes::from_static(text.as_bytes())).expect(text);
+    assert_eq!(progress_token(&message), Some("7"));
+    for (old, new, token) in [
+        (r#""a""#, r#""longer""#, "7"),
+        (r#""b""#, r#""longer""#, "7"),
+        (r#""c""#, r#""longer""#, "7"),
+        ("7", r#""longer""#, r#""longer""#),
+        (r#"{"x":"b","progressToken":7}"#, r#"{"progressToken":8,"z":[]}"#, "8"),
+    ] {
+        let at = text.find(old).expect(old);
+        let slice = std::str::from_utf8(&message.bytes()[at..at + old.len()]).expect("a text");
+        let replaced = message.replaced(&[(slice, new)]);
+        assert_eq!(progress_token(&replaced), Some(token), "{old} -> {new}");
+        let read = Message::parse(replaced.bytes().clone()).expect(new);
+        assert_eq!(progress_token(&read), Some(token), "{old} -> {new}");
+    }
+}

@@ -5,7 +5,6 @@ use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use futures_util::TryFutureExt;
 use http::header::ACCEPT;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use tokio::sync::oneshot;
@@ -70,7 +69,7 @@ impl Endpoint {
     }
 
     pub(super) async fn send(&self, message: Bytes) -> Result<(), Error> {
-        let response = self.post(message.into(), &[]).await?;
+        let response = self.post(message.into(), &[]).await.map_err(transport_error)?;
         if !response.status().is_success() {
             return Err(self.refusal(response).await);
         }
@@ -82,12 +81,12 @@ impl Endpoint {
         &self,
         request: Outgoing,
         inbox: &Inbox,
-        answer: &mut oneshot::Receiver<Message>,
+        mut answer: oneshot::Receiver<Message>,
     ) -> Result<Message, Error> {
         let Outgoing { id, message, fields } = request;
-        let response = self.post(message, &fields).await?;
+        let response = self.post(message, &fields).await.map_err(transport_error)?;
         if !response.status().is_success() {
-            return Box::pin(self.refused_answer(id, response, inbox, answer)).await;
+            return Box::pin(self.refused_answer(id, response, inbox, &mut answer)).await;
         }
         // With the answer to `initialize` comes the session, if any (2025-03-26, transports, "Session Management"); the
         // revision is agreed after it.
@@ -97,7 +96,7 @@ impl Endpoint {
             self.session.set(session).ok();
         }
         if response.has_events() {
-            return self.follow(id, response, inbox, answer).await;
+            return self.follow(id, response, inbox, &mut answer).await;
         }
         let body = self.body(response).await?;
         let message = Message::parse(body).map_err(|error| Error::new(Kind::BadAnswer).because(error))?;
@@ -231,8 +230,12 @@ impl Endpoint {
         }
     }
 
-    fn post<'a>(&'a self, message: Pieces, fields: &[u8]) -> impl Future<Output = Result<Response, Error>> + use<'a> {
-        self.request(&Method::POST).accepting(BOTH_FOR_JSON).fields(fields).send(message).map_err(transport_error)
+    fn post<'a>(
+        &'a self,
+        message: Pieces,
+        fields: &[u8],
+    ) -> impl Future<Output = Result<Response, DialError>> + use<'a> {
+        self.request(&Method::POST).accepting(BOTH_FOR_JSON).fields(fields).send(message)
     }
 
     async fn get(&self, last_id: Option<&str>) -> Result<Response, Error> {
