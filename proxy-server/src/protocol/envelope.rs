@@ -4,14 +4,12 @@ use std::borrow::Cow;
 
 use super::message::{Glance, Invalid};
 use super::meta::OWN_NAMES;
-use super::object::{MAX_MEMBERS, pick};
+use super::object::{MAX_MEMBERS, Seen, pick};
 use super::scan::{Malformed, Scanner};
 
 const KNOWN: [&str; 6] = ["jsonrpc", "id", "method", "params", "result", "error"];
 /// Parameters that are looked for, or that others must not be mistaken for.
 const PARAMETERS: [&str; 3] = ["name", "arguments", "_meta"];
-/// Requests have fewer parameters.
-const FEW: usize = 8;
 
 /// A message's members, raw.
 #[derive(Default)]
@@ -70,8 +68,7 @@ impl<'a> Envelope<'a> {
 
 /// Reads `params`, and notes what every call needs of them.
 fn parameters<'a>(scanner: &mut Scanner<'a>, glance: &mut Option<Glance<'a>>) -> Result<&'a str, Malformed> {
-    let mut seen: [Cow<'a, str>; FEW] = Default::default();
-    let (mut count, mut is_clear) = (0, true);
+    let (mut seen, mut has_variants) = (Seen::default(), false);
     let mut found = Glance { name: None, meta: None, own: None };
     let params = scanner.object(|name, scanner| {
         match (name.as_ref(), scanner.peek()) {
@@ -83,15 +80,10 @@ fn parameters<'a>(scanner: &mut Scanner<'a>, glance: &mut Option<Glance<'a>>) ->
             ("name", _) => found.name = Some(scanner.value()?),
             (_, _) => drop(scanner.value()?),
         }
-        let is_variant = PARAMETERS.iter().any(|known| *known != name && known.eq_ignore_ascii_case(&name));
-        is_clear = is_clear && !is_variant && !seen.iter().take(count).any(|other| *other == name);
-        match seen.get_mut(count) {
-            Some(place) => *place = name,
-            None => is_clear = false,
-        }
-        count += 1;
+        has_variants |= PARAMETERS.iter().any(|known| *known != name && known.eq_ignore_ascii_case(&name));
+        seen.note(name);
         Ok(())
     })?;
-    *glance = is_clear.then_some(found);
+    *glance = (seen.is_clear() && !has_variants).then_some(found);
     Ok(params)
 }

@@ -105,22 +105,40 @@ pub(super) fn pick<'a, const N: usize>(
     scanner: &mut Scanner<'a>,
     names: [&str; N],
 ) -> Result<(&'a str, Option<Picked<'a, N>>), Malformed> {
-    let mut seen: [Cow<'a, str>; FEW] = Default::default();
-    let (mut count, mut is_clear, mut found) = (0, true, [None; N]);
+    let (mut seen, mut found) = (Seen::default(), [None; N]);
     let text = scanner.object(|name, scanner| {
         let value = scanner.value()?;
-        is_clear = is_clear && !seen.iter().take(count).any(|known| *known == name);
         if let Some((_, place)) = names.iter().zip(&mut found).find(|(wanted, _)| **wanted == name) {
             *place = Some(value);
         }
-        match seen.get_mut(count) {
-            Some(place) => *place = name,
-            None => is_clear = false,
-        }
-        count += 1;
+        seen.note(name);
         Ok(())
     })?;
-    Ok((text, is_clear.then_some(found)))
+    Ok((text, seen.is_clear().then_some(found)))
+}
+
+/// The names of an object's members so far, without an allocation for as long as they are few and each is there once.
+#[derive(Default)]
+pub(super) struct Seen<'a> {
+    names: [Cow<'a, str>; FEW],
+    count: usize,
+    is_unclear: bool,
+}
+
+impl<'a> Seen<'a> {
+    pub(super) fn note(&mut self, name: Cow<'a, str>) {
+        self.is_unclear |= self.names.iter().take(self.count).any(|known| *known == name);
+        match self.names.get_mut(self.count) {
+            Some(place) => *place = name,
+            None => self.is_unclear = true,
+        }
+        self.count += 1;
+    }
+
+    /// Whether they are few and each is there once.
+    pub(super) fn is_clear(&self) -> bool {
+        !self.is_unclear
+    }
 }
 
 #[cfg(test)]
