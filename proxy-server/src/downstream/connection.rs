@@ -1,9 +1,9 @@
 //! One connection of a client.
 //!
-//! Nearly every request is a POST to the shortest form of an endpoint's path, with a body of stated length. Those are read
-//! and answered here, with as little as possible between the socket and the call. The first request that is anything else
-//! makes the connection hyper's, for good. So does an answer that has no length. What is read here is read strictly:
-//! whatever two readers could take differently is not usual.
+//! Nearly every request is a POST of stated length to the shortest form of an endpoint's path. Those are read and answered
+//! here, and the DELETEs of their sessions, with as little as possible between the socket and the call. The first request
+//! that is anything else makes the connection hyper's, for good. So does an answer that has no length. What is read here
+//! is read strictly: whatever two readers could take differently is not usual.
 
 mod timer;
 mod usual;
@@ -216,20 +216,16 @@ impl Connection {
                 let left = end - self.received.len();
                 self.received.reserve(left.min(MOST_FORESEEN));
                 if self.stream.read_buf(&mut (&mut self.received).limit(left)).await? == 0 {
-                    return Err(io::Error::from(io::ErrorKind::UnexpectedEof));
+                    return io::Result::Ok(Some(respond::bad_request("the body ended early")));
                 }
             }
-            Ok(())
+            Ok(None)
         };
-        let refusal = match timeout(self.front.edge.config.body_timeout, reading).await {
-            Ok(Ok(())) => return Ok(Next::Request),
-            Ok(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => {
-                respond::bad_request("the body ended early")
-            }
-            Ok(Err(error)) => return Err(error),
-            Err(_) => StatusCode::REQUEST_TIMEOUT.into_response().into(),
-        };
-        self.refuse(refusal, usize::MAX, Persistence::Close).await
+        let read = timeout(self.front.edge.config.body_timeout, reading).await;
+        match read.unwrap_or_else(|_| Ok(Some(StatusCode::REQUEST_TIMEOUT.into_response().into())))? {
+            Some(refusal) => self.refuse(refusal, usize::MAX, Persistence::Close).await,
+            None => Ok(Next::Request),
+        }
     }
 
     /// Refuses a request of which so much is still to come.
