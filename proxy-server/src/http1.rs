@@ -1,4 +1,4 @@
-//! What both sides of the gateway need of HTTP/1.1 (RFC 9112): messages as they are written.
+//! What both sides of the gateway need of HTTP/1.1 (RFC 9112): messages as they are written, and values of fields.
 
 use std::io::{self, IoSlice, Write as _};
 use std::pin::Pin;
@@ -88,6 +88,11 @@ pub(crate) fn decimal(digits: &[u8]) -> Option<u64> {
     // The parser of numbers would take a sign.
     let is_number = digits.first().is_some_and(u8::is_ascii_digit);
     if is_number { std::str::from_utf8(digits).ok()?.parse().ok() } else { None }
+}
+
+/// A media type without its parameters.
+pub(crate) fn essence(kind: &[u8]) -> &[u8] {
+    kind.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii()
 }
 
 /// Writes a header field.

@@ -7,6 +7,7 @@ use httparse::Header;
 
 use crate::downstream::Peer;
 use crate::downstream::headers::PROTOCOL_VERSION;
+use crate::http1::essence;
 use crate::policy::Credentials;
 use crate::upstream::OWN_MARK;
 
@@ -134,11 +135,6 @@ pub(super) fn text(value: &[u8]) -> Option<&str> {
 
 fn matches(range: &[u8], kind: &[u8], group: &[u8]) -> bool {
     range == b"*/*" || range == group || range.eq_ignore_ascii_case(kind)
-}
-
-/// A media type without its parameters.
-fn essence(kind: &[u8]) -> &[u8] {
-    kind.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii()
 }
 
 #[cfg(test)]

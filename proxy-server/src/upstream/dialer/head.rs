@@ -7,7 +7,7 @@ use http::{HeaderName, StatusCode};
 use httparse::{Header, ParserConfig, Status};
 
 use super::body::Body;
-use crate::http1::decimal;
+use crate::http1::{decimal, essence};
 
 /// The largest head of a response.
 const MAX_BYTES: usize = 64 * 1024;
@@ -90,8 +90,7 @@ fn kind<'a>(field: &Header<'a>) -> Option<&'a [u8]> {
 }
 
 fn is_events(kind: &[u8]) -> bool {
-    let essence = kind.split(|byte| *byte == b';').next().unwrap_or_default();
-    essence.trim_ascii().eq_ignore_ascii_case(b"text/event-stream")
+    essence(kind).eq_ignore_ascii_case(b"text/event-stream")
 }
 
 /// How the body is told from what follows it, and whether anything may (RFC 9112, 6.3 and 9.3).
