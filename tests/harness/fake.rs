@@ -35,6 +35,7 @@ use tokio::task::JoinHandle;
 pub use self::call::{Call, Peer};
 use self::server::{Refusal, Server};
 use crate::envelope::Envelope;
+use crate::fixture::built;
 use crate::wait::{DEADLINE, within};
 
 /// How a script is spoken.
@@ -66,6 +67,7 @@ pub struct Script {
     behaviours: HashMap<String, Behaviour>,
     flags: Vec<String>,
     listens: bool,
+    records: bool,
 }
 
 /// A server that offers nothing yet and does what the specification says.
@@ -77,6 +79,7 @@ pub fn fake(name: &str) -> Script {
         behaviours: HashMap::new(),
         flags: Vec::new(),
         listens: true,
+        records: true,
     }
 }
 
@@ -174,6 +177,13 @@ impl Script {
         self
     }
 
+    /// Keeps no record of what arrives, for runs that last hours.
+    #[must_use]
+    pub fn forgetful(mut self) -> Self {
+        self.records = false;
+        self
+    }
+
     /// Starts to serve.
     ///
     /// # Panics
@@ -253,6 +263,11 @@ impl Fake {
         self.find(&format!("session number {number}"), |_| self.server.peer(number)).await
     }
 
+    /// Every session or process so far, dead ones too.
+    pub fn peers(&self) -> Vec<Arc<Peer>> {
+        self.server.peers()
+    }
+
     /// How many sessions or processes there are.
     pub fn live(&self) -> usize {
         self.server.live()
@@ -324,6 +339,5 @@ fn spawn(task: impl Future<Output = ()> + Send + 'static) -> JoinHandle<()> {
 
 /// The child program; cargo builds it before the tests and puts it one folder above theirs.
 fn program() -> PathBuf {
-    let own = std::env::current_exe().unwrap_or_default();
-    own.ancestors().nth(2).map(|folder| folder.join("fake-upstream")).unwrap_or_default()
+    built("fake-upstream")
 }

@@ -47,3 +47,11 @@ pub(crate) fn installed(path: &str) -> PathBuf {
     assert!(file.exists(), "{} is not installed: run `tests/run --install`", file.display());
     file
 }
+
+/// A program that cargo built in the same profile as the running one, which is itself one or a test in `deps`.
+#[must_use]
+pub fn built(name: &str) -> PathBuf {
+    let own = env::current_exe().unwrap_or_default();
+    let folder = own.parent().unwrap_or(&own);
+    if folder.ends_with("deps") { folder.with_file_name(name) } else { folder.join(name) }
+}

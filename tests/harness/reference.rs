@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use tokio::process::Command;
 
+use crate::fixture::built;
 use crate::process::Process;
 
 /// A reference upstream over HTTP or SSE.
@@ -29,6 +30,5 @@ pub async fn reference(flags: &[&str]) -> Reference {
 /// The program, for a definition over stdio; cargo builds it before the tests and puts it one folder above theirs.
 #[must_use]
 pub fn reference_program() -> PathBuf {
-    let own = std::env::current_exe().unwrap_or_default();
-    own.ancestors().nth(2).map(|folder| folder.join("reference-upstream")).unwrap_or_default()
+    built("reference-upstream")
 }

@@ -44,6 +44,10 @@ impl Server {
         self.state().peers.get(number).cloned()
     }
 
+    pub(super) fn peers(&self) -> Vec<Arc<Peer>> {
+        self.state().peers.clone()
+    }
+
     pub(super) fn live(&self) -> usize {
         self.state().peers.iter().filter(|peer| peer.is_live()).count()
     }
@@ -77,7 +81,9 @@ impl Server {
     }
 
     pub(super) fn record(&self, received: Received) {
-        self.state().received.push(received);
+        if self.script.records {
+            self.state().received.push(received);
+        }
         self.changed.send_replace(());
     }
 
