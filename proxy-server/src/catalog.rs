@@ -111,7 +111,8 @@ impl Catalog {
         let told = snapshot.wait_for(|snapshot| snapshot.tools_of(upstream, &session).is_some());
         let snapshot = Arc::clone(&*timeout(PATIENCE, told).await.ok()?.ok()?);
         let offer = snapshot.tools_of(upstream, &session)?;
-        let is_current = offer.tools_told_at.load(Ordering::Relaxed) == session.lists_changed().borrow().tools;
+        let changes = List::Tools.changes(&session.lists_changed().borrow());
+        let is_current = offer.tools_told_at.load(Ordering::Relaxed) == changes;
         if is_current { offer.lists.tool(name).map(read) } else { None }
     }
 

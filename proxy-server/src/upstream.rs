@@ -263,6 +263,12 @@ impl Upstream {
         verdict.map(|verdict| verdict.era).ok_or_else(|| Error::new(Kind::NotReady).at(&self.definition.name))
     }
 
+    /// How long the stream of a session of a client's own is waited for.
+    fn stream_patience(&self) -> Duration {
+        let own = self.observed.borrow().session.clone();
+        own.map_or(session::STREAM_PATIENCE, |own| own.stream_patience())
+    }
+
     /// Until when connecting and the handshake may take, begun now.
     fn start_deadline(&self) -> Instant {
         Instant::now() + self.definition.timeout.unwrap_or(self.environment.config.start_timeout)

@@ -68,6 +68,7 @@ pub struct Script {
     flags: Vec<String>,
     listens: bool,
     records: bool,
+    forgets: bool,
 }
 
 /// A server that offers nothing yet and does what the specification says.
@@ -80,6 +81,7 @@ pub fn fake(name: &str) -> Script {
         flags: Vec::new(),
         listens: true,
         records: true,
+        forgets: false,
     }
 }
 
@@ -181,6 +183,13 @@ impl Script {
     #[must_use]
     pub fn forgetful(mut self) -> Self {
         self.records = false;
+        self
+    }
+
+    /// Drops what it has to say outside of requests while nobody listens, as some SDKs do.
+    #[must_use]
+    pub fn drops_unheard(mut self) -> Self {
+        self.forgets = true;
         self
     }
 

@@ -27,4 +27,5 @@ mod stdio_front;
 mod streams;
 mod sync;
 mod tidy;
+mod told;
 mod worker;

@@ -79,8 +79,13 @@ impl List {
         }
     }
 
-    /// How often the upstream announced a change of it.
+    /// How often there was a reason to read it again.
     pub(crate) fn changes(self, changes: &ListChanges) -> u64 {
+        self.announcements(changes) + changes.gaps
+    }
+
+    /// How often the upstream announced a change of it.
+    pub(crate) fn announcements(self, changes: &ListChanges) -> u64 {
         match self {
             Self::Tools => changes.tools,
             Self::Prompts => changes.prompts,

@@ -159,7 +159,8 @@ impl Attachment {
             if self.is_shared() {
                 return Ok(());
             }
-            return self.session().await?.initialized(message.bytes().clone()).await;
+            let (patience, session) = (self.upstream.stream_patience(), self.session().await?);
+            return session.initialized_within(message.bytes().clone(), patience).await;
         }
         if self.is_shared() && message.method() == "notifications/roots/list_changed" {
             return Ok(());
@@ -306,7 +307,8 @@ impl Attachment {
             (wishes.initialized, wishes.subscriptions.clone(), wishes.level)
         };
         if initialized && self.dedicated.is_some() {
-            session.initialized(Bytes::from_static(INITIALIZED)).await.ok();
+            let patience = self.upstream.stream_patience();
+            session.initialized_within(Bytes::from_static(INITIALIZED), patience).await.ok();
         }
         if session.era() == Era::Modern {
             for uri in subscriptions {

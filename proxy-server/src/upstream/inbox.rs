@@ -38,18 +38,23 @@ pub(super) struct Inbox {
     state: Mutex<State>,
     outbox: mpsc::Sender<Bytes>,
     closed: CancellationToken,
-    /// Counts the change notices of each list.
+    /// Counts the reasons to read each list again.
     pub(super) lists_changed: watch::Sender<ListChanges>,
+    /// Cancelled when the upstream has answered the first request for a stream of its own, whatever the answer.
+    stream_settled: CancellationToken,
     /// Counts changes of what the attachments subscribe to.
     pub(super) subscriptions_changed: watch::Sender<u64>,
 }
 
-/// How often an upstream announced a change of each list. Resources and their templates change together.
+/// How often there was a reason to read each list again. Resources and their templates change together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct ListChanges {
+    /// Announcements of changed tools; likewise the next two.
     pub(crate) tools: u64,
     pub(crate) prompts: u64,
     pub(crate) resources: u64,
+    /// Times in which announcements may have been missed.
+    pub(crate) gaps: u64,
 }
 
 #[derive(Default)]
@@ -110,6 +115,7 @@ impl Inbox {
             outbox,
             closed: CancellationToken::new(),
             lists_changed: watch::Sender::default(),
+            stream_settled: CancellationToken::new(),
             subscriptions_changed: watch::Sender::default(),
         }
     }
@@ -160,6 +166,21 @@ impl Inbox {
     /// Why the session ended.
     pub(super) fn end(&self) -> Option<String> {
         self.state().end.clone()
+    }
+
+    /// Notes that announcements may have been missed, so that every list is read again.
+    pub(super) fn gap(&self) {
+        self.lists_changed.send_modify(|changes| changes.gaps += 1);
+    }
+
+    /// Notes that the upstream's own stream is open or known not to exist.
+    pub(super) fn settle_stream(&self) {
+        self.stream_settled.cancel();
+    }
+
+    /// Done when [`Inbox::settle_stream`] was called.
+    pub(super) fn stream_settled(&self) -> &CancellationToken {
+        &self.stream_settled
     }
 
     pub(super) fn attach(&self, id: u64, events: Events) {

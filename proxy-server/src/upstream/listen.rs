@@ -115,11 +115,7 @@ pub(super) async fn run(connection: Arc<Connection>, offers: Offers, listening: 
                 listening.agreed.send_replace(Agreed { wishes: Some(count), uris });
                 if renewed {
                     // Nobody listened for a while; what changed in it nobody has told.
-                    connection.inbox.lists_changed.send_modify(|changes| {
-                        changes.tools += u64::from(offers.tools);
-                        changes.prompts += u64::from(offers.prompts);
-                        changes.resources += u64::from(offers.resources);
-                    });
+                    connection.inbox.gap();
                 }
                 delay = FIRST_RETRY;
             }

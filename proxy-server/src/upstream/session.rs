@@ -1,14 +1,14 @@
 //! One live protocol relationship with an upstream: the handshake, or what stands for it in the modern era, and then
 //! requests.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
 use schemas::Definition;
 use tokio::sync::{oneshot, watch};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, sleep_until, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use crate::error::{Error, Kind};
@@ -20,6 +20,12 @@ use crate::upstream::listen::{self, Listening};
 use crate::upstream::transport::Wire;
 use crate::upstream::{Environment, NOBODY};
 
+/// How long the stream of a client's session is waited for: a question that is asked before it is open is lost.
+pub(super) const STREAM_PATIENCE: Duration = Duration::from_millis(1_500);
+/// The same where the upstream is known not to begin its stream before it has something to say.
+const SILENT_STREAM_PATIENCE: Duration = Duration::from_millis(150);
+/// The same for the gateway's own session, which is asked nothing, and whose lists are read again if it was too short.
+const OWN_STREAM_PATIENCE: Duration = Duration::from_millis(250);
 /// All pages of the list of tools, when a request needs it anew.
 const MAX_PAGES: usize = 1_000;
 
@@ -36,8 +42,10 @@ pub(crate) struct Session {
     connection: Arc<Connection>,
     handshake: Message,
     since: Instant,
-    /// Whether the upstream's own stream is read, which once is enough for.
-    is_listening: AtomicBool,
+    /// Until when requests wait for the upstream's own stream; set when the session begins to read it.
+    settled_by: OnceLock<Instant>,
+    /// Whether requests wait for it.
+    is_settling: AtomicBool,
     /// What the upstream tells of, in the modern era.
     listening: Listening,
 }
@@ -86,30 +94,70 @@ impl Session {
             Era::Modern => check_versions(&handshake)?,
         }
         guard.disarm();
-        let (is_listening, listening) = (AtomicBool::new(false), Listening::default());
-        Ok(Arc::new(Self { connection, handshake, since: Instant::now(), is_listening, listening }))
+        let (settled_by, is_settling, listening) = (OnceLock::new(), AtomicBool::new(false), Listening::default());
+        let since = Instant::now();
+        Ok(Arc::new(Self { connection, handshake, since, settled_by, is_settling, listening }))
     }
 
-    /// Ends the handshake with the client's own words. From here on the upstream may ask and tell on its own stream.
+    /// Ends the handshake of the gateway's own session.
     pub(super) async fn initialized(&self, message: Bytes) -> Result<(), Error> {
+        self.initialized_within(message, OWN_STREAM_PATIENCE).await
+    }
+
+    /// Ends the handshake with the client's own words. From here on the upstream may ask and tell on its own stream,
+    /// which is open when this returns, or was waited for so long, or is known not to exist.
+    pub(super) async fn initialized_within(&self, message: Bytes, patience: Duration) -> Result<(), Error> {
         if self.era() == Era::Legacy {
             self.connection.send(message).await?;
         }
-        if !self.is_listening.swap(true, Ordering::Relaxed) {
+        if self.settled_by.set(Instant::now() + patience).is_ok() {
             self.listen();
         }
+        self.settle().await;
         Ok(())
+    }
+
+    /// How long the streams of further sessions with the same upstream are to be waited for, as far as this one tells.
+    pub(super) fn stream_patience(&self) -> Duration {
+        let is_silent = self.settled_by.get().is_some() && !self.inbox().stream_settled().is_cancelled();
+        let has_stream = matches!(self.connection.wire, Wire::StreamableHttp(_)) && self.era() == Era::Legacy;
+        if is_silent && has_stream { SILENT_STREAM_PATIENCE } else { STREAM_PATIENCE }
+    }
+
+    /// Waits until the upstream's own stream is open, for no longer than was agreed when the handshake ended.
+    async fn settle(&self) {
+        if !self.is_settling.load(Ordering::Relaxed) {
+            return;
+        }
+        let Some(by) = self.settled_by.get() else { return };
+        tokio::select! {
+            () = self.inbox().stream_settled().cancelled() => {}
+            () = self.closed().cancelled() => {}
+            () = sleep_until(*by) => {}
+        }
+        self.is_settling.store(false, Ordering::Relaxed);
     }
 
     fn listen(&self) {
         let (connection, closed) = (Arc::clone(&self.connection), self.closed().clone());
         match (self.era(), &self.connection.wire) {
             (Era::Legacy, Wire::StreamableHttp(endpoint)) => {
+                self.is_settling.store(true, Ordering::Relaxed);
                 let endpoint = Arc::clone(endpoint);
+                let by = self.settled_by.get().copied().unwrap_or_else(Instant::now);
                 self.connection.tasks().spawn("upstream stream", async move {
+                    let inbox = &connection.inbox;
+                    // What was announced before a stream that opens late is not known.
+                    let late = async {
+                        sleep_until(by).await;
+                        if !inbox.stream_settled().is_cancelled() {
+                            inbox.stream_settled().cancelled().await;
+                            inbox.gap();
+                        }
+                    };
                     tokio::select! {
                         () = closed.cancelled() => {}
-                        () = endpoint.listen(Arc::clone(&connection.inbox)) => {}
+                        ((), ()) = async { tokio::join!(endpoint.listen(Arc::clone(inbox)), late) } => {}
                     }
                 });
             }
@@ -129,6 +177,9 @@ impl Session {
     /// Sends a request of the session's own era and waits for its answer. A modern upstream that finds a header missing
     /// has changed its tools; they are listed anew, and the request, which was not executed, is sent once more.
     pub(crate) async fn request(&self, exchange: Exchange<'_>) -> Result<Message, Error> {
+        if self.is_settling.load(Ordering::Relaxed) {
+            Box::pin(self.settle()).await;
+        }
         let Exchange { message, caller, events, cancelled, deadline } = exchange;
         let retry = self.era() == Era::Modern && message.method() == "tools/call";
         let again = retry.then(|| events.clone());

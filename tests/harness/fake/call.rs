@@ -43,6 +43,7 @@ pub struct Peer {
     /// The process, and the one it started if it was told to; none over HTTP.
     pub pids: Vec<u32>,
     stream: Mutex<Stream>,
+    forgets: bool,
     asked: Mutex<HashMap<String, oneshot::Sender<Bytes>>>,
     live: AtomicBool,
 }
@@ -110,9 +111,9 @@ impl Call {
 }
 
 impl Peer {
-    pub(super) fn new(number: usize, pids: Vec<u32>) -> Self {
+    pub(super) fn new(number: usize, pids: Vec<u32>, forgets: bool) -> Self {
         let stream = Mutex::new(Stream::Waiting(Vec::new()));
-        Self { number, pids, stream, asked: Mutex::default(), live: AtomicBool::new(true) }
+        Self { number, pids, stream, forgets, asked: Mutex::default(), live: AtomicBool::new(true) }
     }
 
     /// Sends a message that belongs to no request.
@@ -165,6 +166,7 @@ impl Peer {
     pub(super) fn act(&self, action: Action) {
         let mut stream = self.stream.lock().unwrap_or_else(PoisonError::into_inner);
         match &mut *stream {
+            Stream::Waiting(_) if self.forgets => {}
             Stream::Waiting(waiting) => waiting.push(action),
             Stream::Open(open) => {
                 if let Err(unsent) = open.try_send(action) {

@@ -54,7 +54,7 @@ impl Server {
 
     pub(super) fn new_peer(&self, pids: Vec<u32>) -> Arc<Peer> {
         let mut state = self.state();
-        let peer = Arc::new(Peer::new(state.peers.len(), pids));
+        let peer = Arc::new(Peer::new(state.peers.len(), pids, self.script.forgets));
         state.peers.push(Arc::clone(&peer));
         drop(state);
         self.changed.send_replace(());

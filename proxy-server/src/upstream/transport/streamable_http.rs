@@ -109,7 +109,10 @@ impl Endpoint {
         let mut decoder = Decoder::new(self.limit);
         let (mut delay, mut failures) = (FIRST_RETRY, 0);
         loop {
-            match self.get(decoder.last_id()).await {
+            let answer = self.get(decoder.last_id()).await;
+            // Whoever waits for the stream to be open goes on, whatever the answer.
+            inbox.settle_stream();
+            match answer {
                 Ok(response) if response.status().is_success() && response.has_events() => {
                     failures = 0;
                     let mut seen = 0_u64;

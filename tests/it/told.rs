@@ -1,0 +1,3 @@
+//! Nothing that a server asks or tells on a stream of its own is lost, at the beginning of a session or after a gap.
+
+mod questions;

@@ -1,0 +1,82 @@
+//! A server that asks on the stream of its own is heard from the first request on: the stream is open before that.
+
+use std::time::Duration;
+
+use harness::fake::{Call, Fake, Via, fake};
+use harness::peer::{Link, Peer, Revision};
+use harness::{InProcess, gateway};
+use serde_json::{Value, json};
+use tokio::time::Instant;
+
+const QUESTION: &str = r#"{"jsonrpc":"2.0","id":"q","method":"elicitation/create","params":{"message":"who?","requestedSchema":{"type":"object","properties":{}}}}"#;
+
+/// One that asks on the stream of its session, and drops what it has to say while nobody listens there.
+async fn server(via: Via) -> Fake {
+    let ask = |call: Call| async move {
+        let answer = call.peer.ask(QUESTION).await;
+        let asked = answer.contains(r#""action":"accept""#);
+        call.reply(&json!({ "content": [], "structuredContent": { "accepted": asked } }).to_string());
+    };
+    fake("u").tool("ask", ask).drops_unheard().start(via).await
+}
+
+fn accept(_: &Value) -> Value {
+    json!({ "action": "accept", "content": {} })
+}
+
+/// The endpoints, each with what it calls the tool.
+fn endpoints(gateway: &InProcess) -> [(String, &'static str); 2] {
+    [(format!("{}/u/stream", gateway.url), "ask"), (format!("{}/mcp", gateway.url), "u__ask")]
+}
+
+#[tokio::test]
+async fn the_first_question_of_a_session_reaches_its_client_in_both_eras_at_every_endpoint() {
+    for via in [Via::Json, Via::Events] {
+        let upstream = server(via).await;
+        let gateway = gateway().start().await;
+        gateway.admin.connect(&upstream.definition()).await;
+        for (url, tool) in endpoints(&gateway) {
+            for revision in [Revision::LAST_LEGACY, Revision::MODERN] {
+                let mut client = Peer::connect(revision, Link::Stream(url.clone())).await.expect("a session");
+                let (asked, result) = client.converse(tool, json!({}), accept).await.expect("an answer");
+                let place = format!("{via:?} {revision} {url}");
+                assert_eq!(asked.len(), 1, "{place}");
+                assert_eq!(result["structuredContent"], json!({ "accepted": true }), "{place}");
+            }
+        }
+    }
+}
+
+/// Opens a session and calls a tool in it; gives how long that took.
+async fn first_call(url: &str, tool: &str) -> Duration {
+    let began = Instant::now();
+    let mut client = Peer::connect(Revision::LAST_LEGACY, Link::Stream(url.to_owned())).await.expect("a session");
+    client.call(tool, json!({})).await.expect("an answer");
+    began.elapsed()
+}
+
+#[tokio::test]
+async fn a_server_without_a_stream_delays_nothing() {
+    for status in [405, 400, 401, 500] {
+        let upstream = fake("u").echo("ask").start(Via::Json).await;
+        upstream.refuse("GET", status);
+        let gateway = gateway().start().await;
+        gateway.admin.connect(&upstream.definition()).await;
+        for (url, tool) in endpoints(&gateway) {
+            let took = first_call(&url, tool).await;
+            assert!(took < Duration::from_secs(1), "{status} at {url}: {took:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_server_whose_stream_stays_silent_delays_its_sessions_by_little() {
+    let upstream = fake("u").echo("ask").start(Via::Json).await;
+    upstream.stall("GET");
+    let gateway = gateway().start().await;
+    gateway.admin.connect(&upstream.definition()).await;
+    for (url, tool) in endpoints(&gateway) {
+        let took = first_call(&url, tool).await;
+        assert!(took < Duration::from_secs(2), "{url}: {took:?}");
+    }
+}
