@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use http::HeaderValue;
 use rustls_platform_verifier::BuilderVerifierExt;
-use schemas::{Secret, parse_duration};
+use schemas::{InvalidToken, Secret, parse_duration};
 use url::Url;
 
 use crate::client::{Client, Shared};
@@ -80,7 +80,7 @@ impl ClientBuilder {
     /// | `MCP_PROXY_ADMIN_TOKEN`, else the first of `MCP_PROXY_ADMIN_TOKENS`, else `MCP_ADMIN_TOKEN` | the token |
     /// | `MCP_CLIENT_TIMEOUT` | the [`timeout`](Self::timeout), such as `30s` |
     ///
-    /// A variable that is empty counts as absent.
+    /// A variable that is empty counts as absent, except for a token: one that is set and empty is an error.
     ///
     /// ```no_run
     /// use proxy_client::ClientBuilder;
@@ -112,12 +112,16 @@ impl ClientBuilder {
             let value = lookup(name)?.trim().to_owned();
             (!value.is_empty()).then_some(value)
         };
-        let first = |tokens: String| tokens.split(',').map(str::trim).find(|token| !token.is_empty()).map(Secret::from);
         let mut builder = Self::new(read("MCP_PROXY_URL").ok_or_else(|| Error::invalid("`MCP_PROXY_URL` is not set"))?);
-        builder.token = read("MCP_PROXY_ADMIN_TOKEN")
-            .map(Secret::new)
-            .or_else(|| read("MCP_PROXY_ADMIN_TOKENS").and_then(first))
-            .or_else(|| read("MCP_ADMIN_TOKEN").map(Secret::new));
+        // A variable that is set to nothing was meant to hold a token: to go on without one would hide the mistake.
+        let named = ["MCP_PROXY_ADMIN_TOKEN", "MCP_PROXY_ADMIN_TOKENS", "MCP_ADMIN_TOKEN"];
+        if let Some((name, text)) = named.into_iter().find_map(|name| Some((name, lookup(name)?))) {
+            let token = match name {
+                "MCP_PROXY_ADMIN_TOKENS" => Secret::tokens(&text).map(|tokens| tokens.into_iter().next()),
+                _ => Secret::new(text).token().map(Some),
+            };
+            builder.token = token.map_err(|error| Error::invalid_because(format!("cannot use `{name}`"), error))?;
+        }
         if let Some(timeout) = read("MCP_CLIENT_TIMEOUT") {
             builder.timeout = parse_duration(&timeout)
                 .map_err(|error| Error::invalid_because("cannot read `MCP_CLIENT_TIMEOUT`", error))?;
@@ -125,7 +129,8 @@ impl ClientBuilder {
         Ok(builder)
     }
 
-    /// The admin token, sent as a bearer token to everything but `/healthz`. None by default; an empty one is none.
+    /// The admin token, sent as a bearer token to everything but `/healthz`. None by default; an empty
+    /// one, or one with an unrendered `${VARIABLE}`, is an error of [`build`](Self::build).
     ///
     /// ```
     /// use proxy_client::Client;
@@ -139,8 +144,7 @@ impl ClientBuilder {
     /// ```
     #[must_use]
     pub fn token(mut self, token: impl Into<Secret>) -> Self {
-        let token = token.into();
-        self.token = (!token.expose().is_empty()).then_some(token);
+        self.token = Some(token.into());
         self
     }
 
@@ -359,8 +363,9 @@ fn base_url(text: &str) -> Result<Url, Error> {
 }
 
 fn authorization(token: &Secret) -> Result<HeaderValue, Error> {
+    token.token().map_err(|error| Error::invalid(error.to_string()))?;
     let mut value = HeaderValue::try_from(format!("Bearer {}", token.expose()))
-        .map_err(|_| Error::invalid("the token holds a character that HTTP does not allow in a header"))?;
+        .map_err(|_| Error::invalid(InvalidToken::Control.to_string()))?;
     value.set_sensitive(true);
     Ok(value)
 }

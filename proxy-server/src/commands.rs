@@ -5,14 +5,14 @@ use std::io::Write;
 use std::path::Path;
 
 use anyhow::{Context, bail};
-use schemas::Definition;
 use schemas::dialect::desktop::Document;
+use schemas::{Definition, Secret};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::{info, warn};
 use url::Url;
 
 use crate::cli::{Cli, Command, StdioFlags};
-use crate::config::{Config, Flags, process_environment};
+use crate::config::{Config, Flags, one_token, process_environment};
 use crate::downstream::Servers;
 use crate::gateway::{Gateway, serve_stdio};
 use crate::telemetry::{self, Format};
@@ -54,10 +54,12 @@ async fn stdio(args: StdioFlags) -> anyhow::Result<()> {
     let environment = process_environment();
     let config = Config::for_stdio(args.log_level, &environment);
     telemetry::init(config.telemetry);
-    let token = args.token.or_else(|| environment.token());
     let servers = match (&args.config, &args.url) {
         (Some(path), _) => Servers::All(read_servers(path)?),
-        (None, Some(url)) => Servers::One(Box::new(remote(url, token)?)),
+        (None, Some(url)) => {
+            let token = one_token(args.token.as_deref(), &environment)?;
+            Servers::One(Box::new(remote(url, token)?))
+        }
         (None, None) => bail!("either --config or --url is needed"),
     };
     let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
@@ -76,7 +78,10 @@ async fn stdio(args: StdioFlags) -> anyhow::Result<()> {
 fn read_servers(path: &Path) -> anyhow::Result<Vec<Definition>> {
     let file = path.display();
     let text = std::fs::read_to_string(path).with_context(|| format!("cannot read `{file}`"))?;
-    let document: Document = serde_json::from_str(&text).with_context(|| format!("`{file}` is not as it should be"))?;
+    let (document, foreign) = Document::read(&text).with_context(|| format!("`{file}` is not as it should be"))?;
+    for member in foreign {
+        warn!(file = %file, member, "this member is for other programs and has no effect");
+    }
     let definitions = document.definitions().with_context(|| format!("`{file}` cannot be used"))?;
     if definitions.is_empty() {
         bail!("`{file}` has no server that is not disabled");
@@ -85,12 +90,13 @@ fn read_servers(path: &Path) -> anyhow::Result<Vec<Definition>> {
 }
 
 /// The gateway at this address as the one upstream of this process.
-fn remote(url: &Url, token: Option<String>) -> anyhow::Result<Definition> {
+fn remote(url: &Url, token: Option<Secret>) -> anyhow::Result<Definition> {
     let mut url = url.clone();
     if matches!(url.path(), "" | "/") {
         url.set_path("/mcp");
     }
-    let headers: BTreeMap<_, _> = token.map(|token| ("Authorization", format!("Bearer {token}"))).into_iter().collect();
+    let headers: BTreeMap<_, _> =
+        token.map(|token| ("Authorization", format!("Bearer {}", token.expose()))).into_iter().collect();
     let document =
         serde_json::json!({ "name": "gateway", "transport": "streamable-http", "url": url, "headers": headers });
     serde_json::from_value(document).with_context(|| format!("--url {url} cannot be used"))

@@ -13,8 +13,8 @@ use ipnet::IpNet;
 use schemas::{Secret, parse_duration};
 use url::Url;
 
-use self::env::Variables;
 pub(crate) use self::env::process_environment;
+use self::env::{NotText, Variables};
 pub(crate) use self::flags::Flags;
 use crate::catalog::Naming;
 use crate::telemetry::{Format, Level};
@@ -55,11 +55,10 @@ struct Alone {
 
 /// A setting that cannot be used, and where it came from.
 #[derive(Debug, thiserror::Error)]
-#[error("invalid {origin}: `{value}` is not {expected}")]
+#[error("invalid {origin}: {reason}")]
 pub struct InvalidSetting {
     origin: String,
-    value: String,
-    expected: &'static str,
+    reason: String,
 }
 
 /// Flags that make no configuration.
@@ -137,15 +136,15 @@ impl Config {
         let max_servers = (&args.max_servers, "--max-servers");
         let max_servers = word::<NonZeroUsize>(max_servers, (env, &["MCP_PROXY_MAX_SERVERS"]), "a number from 1 on")?;
         config.upstream.upstreams = max_servers.map_or(config.upstream.upstreams, NonZeroUsize::get);
-        let tokens = |flags: &[String], names: &[&str]| -> Vec<Secret> {
-            list(flags, env, names).into_iter().map(Secret::new).collect()
-        };
         config.policy = policy::Config {
-            admin_tokens: tokens(&args.admin_tokens, &["MCP_PROXY_ADMIN_TOKENS", "MCP_PROXY_ADMIN_TOKEN"]),
+            admin_tokens: tokens(
+                (&args.admin_tokens, "--admin-tokens"),
+                (env, &["MCP_PROXY_ADMIN_TOKENS", "MCP_PROXY_ADMIN_TOKEN"]),
+            )?,
             global_tokens: tokens(
-                &args.global_auth_tokens,
-                &["MCP_PROXY_GLOBAL_AUTH_TOKENS", "MCP_PROXY_GLOBAL_AUTH_TOKEN"],
-            ),
+                (&args.global_auth_tokens, "--global-auth-tokens"),
+                (env, &["MCP_PROXY_GLOBAL_AUTH_TOKENS", "MCP_PROXY_GLOBAL_AUTH_TOKEN"]),
+            )?,
             admin_allow_ips: networks(&args.admin_allow_ips, env, ("--admin-allow-ips", "MCP_PROXY_ADMIN_ALLOW_IPS"))?,
             trusted_proxies: networks(&args.trusted_proxies, env, ("--trusted-proxies", "MCP_PROXY_TRUSTED_PROXIES"))?,
             allow_insecure_admin: args.allow_insecure_admin,
@@ -261,6 +260,39 @@ fn list(flags: &[String], env: &Variables, names: &[&str]) -> Vec<String> {
     entries
 }
 
+/// The tokens that flags name, or else every variable that is set. Each flag and each variable must hold one: empty, it
+/// came from a variable that is unset, and the gateway would be open to everyone.
+fn tokens(
+    (flags, flag_name): (&[String], &str),
+    (env, variables): (&Variables, &[&str]),
+) -> Result<Vec<Secret>, InvalidSetting> {
+    let from_flags = flags.iter().map(|text| (flag_name.to_owned(), Ok(text.clone())));
+    let from_env = || variables.iter().filter_map(|name| Some(((*name).to_owned(), env.raw(name)?)));
+    let sources: Vec<_> = if flags.is_empty() { from_env().collect() } else { from_flags.collect() };
+    let mut tokens: Vec<Secret> = Vec::new();
+    for (origin, text) in sources {
+        let text = text.map_err(|NotText| unusable(&origin, "the token is not UTF-8"))?;
+        let found = Secret::tokens(&text).map_err(|error| unusable(&origin, error))?;
+        for token in found {
+            if !tokens.contains(&token) {
+                tokens.push(token);
+            }
+        }
+    }
+    Ok(tokens)
+}
+
+/// A token from a flag, or else from its variable.
+pub(crate) fn one_token(flag: Option<&str>, variables: &Variables) -> Result<Option<Secret>, InvalidSetting> {
+    const VARIABLE: &str = "MCP_PROXY_TOKEN";
+    let (origin, text) = match (flag, variables.raw(VARIABLE)) {
+        (Some(flag), _) => ("--token", flag.to_owned()),
+        (None, Some(text)) => (VARIABLE, text.map_err(|NotText| unusable(VARIABLE, "the token is not UTF-8"))?),
+        (None, None) => return Ok(None),
+    };
+    Secret::new(text).token().map(Some).map_err(|error| unusable(origin, error))
+}
+
 fn networks(flags: &[String], env: &Variables, names: (&str, &str)) -> Result<Vec<IpNet>, InvalidSetting> {
     let (flag, variable) = names;
     let origin = if flags.is_empty() { variable } else { flag };
@@ -276,18 +308,22 @@ fn networks(flags: &[String], env: &Variables, names: (&str, &str)) -> Result<Ve
 fn forbid_known_token(policy: &policy::Config, env: &Variables) -> Result<(), InvalidSetting> {
     let known = policy.admin_tokens.iter().any(|token| token.expose() == KNOWN_TOKEN);
     if env.flag(&["MCP_PROXY_DISABLE_DEFAULT_TOKEN"]) && (known || policy.admin_tokens.is_empty()) {
-        let value = if known { KNOWN_TOKEN } else { "" };
-        return Err(invalid(
+        let what = if known { KNOWN_TOKEN } else { "nothing" };
+        return Err(unusable(
             "--admin-tokens",
-            value.to_owned(),
-            "a list of tokens of your own (MCP_PROXY_DISABLE_DEFAULT_TOKEN is set)",
+            format!("{what} is not a list of tokens of your own (MCP_PROXY_DISABLE_DEFAULT_TOKEN is set)"),
         ));
     }
     Ok(())
 }
 
+/// A setting whose value must not be shown.
+fn unusable(origin: &str, reason: impl std::fmt::Display) -> InvalidSetting {
+    InvalidSetting { origin: origin.to_owned(), reason: reason.to_string() }
+}
+
 fn invalid(origin: &str, value: String, expected: &'static str) -> InvalidSetting {
-    InvalidSetting { origin: origin.to_owned(), value, expected }
+    InvalidSetting { origin: origin.to_owned(), reason: format!("`{value}` is not {expected}") }
 }
 
 #[cfg(test)]

@@ -283,7 +283,10 @@ impl Global {
     pub(crate) fn client(&self, process: &Process, gateway: &GatewayUrl) -> Result<Client, proxy_client::Error> {
         let builder = ClientBuilder::from_lookup(|name| match name {
             "MCP_PROXY_URL" => Some(gateway.to_string()),
-            name => process.get(name).map(str::to_owned),
+            // The flag stands for every variable that could hold a token.
+            name if self.admin_token.is_some() && name.contains("TOKEN") => None,
+            // As it is set: one that is set to nothing is for the builder to judge.
+            name => process.variables.get(name).cloned(),
         })?;
         let token = self.admin_token.clone().map(|token| token.0);
         token.into_iter().fold(builder, ClientBuilder::token).build()

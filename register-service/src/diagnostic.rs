@@ -7,6 +7,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+pub(crate) use schemas::nearest;
 use serde::{Serialize, Serializer};
 
 /// A place in a file. Lines and columns count from 1, columns in characters; line 0 stands for the file as a whole.
@@ -299,7 +300,7 @@ macro_rules! codes {
             /// ```
             /// use register_service::{Code, Severity};
             ///
-            /// assert_eq!(Code::TinyDuration.severity(), Severity::Warning);
+            /// assert_eq!(Code::TinyDuration.severity(), Severity::Error);
             /// ```
             pub fn severity(self) -> Severity {
                 match self { $(Self::$variant => Severity::$severity,)* }
@@ -343,7 +344,7 @@ codes! {
     BadProto Error "bad-proto" "A `proto` is not a date.",
     BadDuration Error "bad-duration" "A duration is none.",
     BadLimit Error "bad-limit" "A limit is negative.",
-    TinyDuration Warning "tiny-duration" "A duration without a unit is one in nanoseconds.",
+    TinyDuration Error "tiny-duration" "A number without a unit counts nanoseconds, and this one is under a millisecond.",
     MissingVariable Error "missing-variable" "A template uses a variable that is not set.",
     BadTemplate Error "bad-template" "A template is malformed, or uses what is not supported.",
     BadEnvFile Error "bad-env-file" "A line of a `.env` file is not of the form `NAME=value`.",
@@ -400,66 +401,9 @@ impl Serialize for Code {
     }
 }
 
-/// The candidate that a misspelt word most likely means, if one is near enough; the first of several.
-pub(crate) fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let word: Vec<char> = word.chars().flat_map(char::to_lowercase).collect();
-    let mut limit = word.len().div_ceil(3);
-    let (mut nearest, mut rows) = (None, [Vec::new(), Vec::new()]);
-    for candidate in candidates {
-        // Words of such different lengths are far apart; most candidates end here.
-        if candidate.chars().count().abs_diff(word.len()) > limit {
-            continue;
-        }
-        let Some(distance) = distance(&word, candidate, limit, &mut rows) else { continue };
-        nearest = Some(candidate);
-        if distance <= 1 {
-            break;
-        }
-        limit = distance - 1;
-    }
-    nearest
-}
-
-/// How many characters to insert, delete or replace to get from one word to the other, case aside; nothing if that is
-/// over the limit.
-fn distance(from: &[char], to: &str, limit: usize, [row, next]: &mut [Vec<usize>; 2]) -> Option<usize> {
-    row.clear();
-    row.extend(0..=from.len());
-    for (i, letter) in to.chars().flat_map(char::to_lowercase).enumerate() {
-        next.clear();
-        next.push(i + 1);
-        let (mut left, mut least) = (i + 1, i + 1);
-        for (other, pair) in from.iter().zip(row.windows(2)) {
-            let [diagonal, above] = pair else { continue };
-            left = (diagonal + usize::from(letter != *other)).min(above + 1).min(left + 1);
-            least = least.min(left);
-            next.push(left);
-        }
-        if least > limit {
-            return None;
-        }
-        std::mem::swap(row, next);
-    }
-    row.last().copied().filter(|distance| *distance <= limit)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn check(word: &str, expected: Option<&str>) {
-        assert_eq!(nearest(word, ["command", "url", "use_proxy", "headers", "sse"]), expected, "{word}");
-    }
-
-    #[test]
-    fn finds_the_word_that_was_meant() {
-        check("comand", Some("command"));
-        check("use-proxy", Some("use_proxy"));
-        check("URL", Some("url"));
-        check("header", Some("headers"));
-        check("description", None);
-        check("", None);
-    }
 
     #[test]
     fn every_code_has_a_text_form_of_its_own() {

@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 pub use crate::definition::invalid::InvalidDefinition;
 pub use crate::definition::settings::{Access, EraMode, FilterMode, Reconnect, SessionMode, Sessions, ToolFilter};
 pub use crate::definition::transport::{Remote, Stdio, Transport};
-use crate::dialect::compozy::DefinitionDocument;
+use crate::dialect::compozy::{DeclaredDocument, DefinitionDocument};
 use crate::{FingerprintSalt, Secret, ServerName};
 
 /// One upstream, as declared.
@@ -37,7 +37,7 @@ use crate::{FingerprintSalt, Secret, ServerName};
 /// # Ok::<(), serde_json::Error>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "DefinitionDocument", into = "DefinitionDocument")]
+#[serde(try_from = "DeclaredDocument", into = "DefinitionDocument")]
 pub struct Definition {
     /// What clients put into the URL.
     pub name: ServerName,

@@ -18,10 +18,12 @@ mod definition;
 pub mod dialect;
 mod duration;
 mod name;
+mod near;
 mod party;
 pub mod plan;
 mod problem;
 mod secret;
+mod token;
 pub mod workflow;
 
 pub use crate::definition::{
@@ -30,6 +32,8 @@ pub use crate::definition::{
 };
 pub use crate::duration::{InvalidDuration, WireDuration, format_duration, parse_duration};
 pub use crate::name::{InvalidName, RESERVED_NAMES, ServerName};
+pub use crate::near::nearest;
 pub use crate::party::{Holder, InvalidParty, Owner};
 pub use crate::problem::Problem;
 pub use crate::secret::{FingerprintSalt, REDACTED, Secret};
+pub use crate::token::InvalidToken;

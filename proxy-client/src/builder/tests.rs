@@ -87,8 +87,8 @@ fn the_environment_names_the_token_three_ways_in_order() {
     let (one, many, old) =
         (("MCP_PROXY_ADMIN_TOKEN", "one"), ("MCP_PROXY_ADMIN_TOKENS", " , two ,three"), ("MCP_ADMIN_TOKEN", "four"));
     assert_eq!(token(&[one, many, old]).as_deref(), Some("one"));
-    assert_eq!(token(&[("MCP_PROXY_ADMIN_TOKEN", ""), many, old]).as_deref(), Some("two"));
-    assert_eq!(token(&[("MCP_PROXY_ADMIN_TOKENS", ","), old]).as_deref(), Some("four"));
+    assert_eq!(token(&[many, old]).as_deref(), Some("two"));
+    assert_eq!(token(&[old]).as_deref(), Some("four"));
     assert_eq!(token(&[]), None);
 }
 
@@ -146,4 +146,23 @@ async fn connections_are_kept_as_many_and_as_long_as_it_is_said() {
     assert_eq!(connections(|builder| builder).await, 1);
     assert_eq!(connections(|builder| builder.max_idle_connections(0)).await, 2);
     assert_eq!(connections(|builder| builder.idle_timeout(Duration::from_millis(1))).await, 2);
+}
+
+#[test]
+fn a_token_that_is_set_and_empty_is_an_error() {
+    for name in ["MCP_PROXY_ADMIN_TOKEN", "MCP_PROXY_ADMIN_TOKENS", "MCP_ADMIN_TOKEN"] {
+        for (value, why) in [("", "is empty"), (" , ", "is empty"), ("${TOKEN}", "nothing has replaced")] {
+            let lookup = |asked: &str| match asked {
+                "MCP_PROXY_URL" => Some("http://h".to_owned()),
+                _ => (asked == name).then(|| value.to_owned()),
+            };
+            let error = ClientBuilder::from_lookup(lookup).map(drop).expect_err(name);
+            assert_eq!(error.to_string(), format!("cannot use `{name}`"));
+            let cause = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
+            assert!(cause.contains(why), "{name}={value:?}: {cause}");
+        }
+    }
+    for value in ["", " ", ",", "{{ .env.TOKEN }}"] {
+        assert!(Client::builder("h").token(value).build().is_err(), "{value:?}");
+    }
 }

@@ -7,7 +7,7 @@ use axum::response::{IntoResponse, Response};
 use schemas::admin::{
     Acknowledgement, DefinitionView, Fingerprints, OWNER_TAG, RegistrationList, Revision, StaleRevision, Status,
 };
-use schemas::dialect::compozy::DefinitionDocument;
+use schemas::dialect::compozy::DeclaredDocument;
 use schemas::{Definition, Inert, InvalidDefinition, Problem, ServerName, Transport};
 use serde::Serialize;
 use tracing::info;
@@ -33,8 +33,8 @@ pub(super) async fn register(State(admin): Shared, request: Request) -> Response
         Ok(body) => body,
         Err(refusal) => return refusal,
     };
-    let definition = match parse(&body) {
-        Ok(definition) => definition,
+    let (definition, warnings) = match parse(&body) {
+        Ok(parsed) => parsed,
         Err(details) => return bad_request(details),
     };
     if let (true, Err(reason)) = (is_process(&definition), may_start) {
@@ -49,10 +49,10 @@ pub(super) async fn register(State(admin): Shared, request: Request) -> Response
     if let Err(error) = admin.upstreams.check(&definition) {
         return failed("Failed to create MCP", &error);
     }
-    create(&admin, definition, wish).await
+    create(&admin, definition, wish, warnings).await
 }
 
-async fn create(admin: &Admin, definition: Definition, wish: Option<Wish>) -> Response {
+async fn create(admin: &Admin, definition: Definition, wish: Option<Wish>, warnings: Vec<String>) -> Response {
     if let Err(refusal) = Wish::check(wish.as_ref(), admin) {
         return refusal;
     }
@@ -64,7 +64,7 @@ async fn create(admin: &Admin, definition: Definition, wish: Option<Wish>) -> Re
             admin.upstreams.start(definition);
             info!(upstream = %name, "registered");
             let message = "MCP definition added successfully".to_owned();
-            let answer = Acknowledgement { message, name: name.into(), warning: None, expires_at };
+            let answer = Acknowledgement { message, name: name.into(), warning: None, warnings, expires_at };
             tagged(StatusCode::CREATED, registration.revision, answer)
         }
         Err(RegistryError::Exists(name)) => exists(&name),
@@ -96,6 +96,7 @@ pub(super) async fn show(State(admin): Shared, Path(name): Path<String>) -> Resp
 
 /// What a change is made with, besides the definition.
 struct Terms {
+    warnings: Vec<String>,
     condition: Precondition,
     wish: Option<Wish>,
     may_start: Result<(), Denied>,
@@ -104,7 +105,7 @@ struct Terms {
 /// `PUT /admin/mcps/{name}`: replaces the whole definition; the name in the path counts. Never creates. What was leased
 /// becomes permanent, unless a lease is asked for as in [`register`].
 pub(super) async fn update(State(admin): Shared, Path(name): Path<String>, request: Request) -> Response {
-    let terms = match terms(&admin, &request) {
+    let mut terms = match terms(&admin, &request) {
         Ok(terms) => terms,
         Err(refusal) => return refusal,
     };
@@ -112,21 +113,24 @@ pub(super) async fn update(State(admin): Shared, Path(name): Path<String>, reque
         Ok(body) => body,
         Err(refusal) => return refusal,
     };
-    let mut document: DefinitionDocument = match object(&body) {
-        Ok(document) => document,
+    let mut declared: DeclaredDocument = match object(&body) {
+        Ok(declared) => declared,
         Err(error) => {
             let problem = Problem::new("Invalid JSON payload").details(error.to_string());
             return self::problem(StatusCode::BAD_REQUEST, problem);
         }
     };
-    document.name.clone_from(&name);
+    declared.document.name.clone_from(&name);
     let _turn = admin.changes.acquire().await;
     let stored = match admin.registry.get(&name).await {
         Ok(stored) => stored,
         Err(error) => return failed("Failed to update MCP", &error),
     };
-    match (Definition::try_from(document), stored) {
-        (Ok(definition), Some(stored)) => change(&admin, definition, &stored, terms).await,
+    match (declared.into_definition(), stored) {
+        (Ok((definition, warnings)), Some(stored)) => {
+            terms.warnings = warnings;
+            change(&admin, definition, &stored, terms).await
+        }
         (Ok(_), None) => unknown(&name),
         (Err(error), _) => invalid(&error),
     }
@@ -134,6 +138,7 @@ pub(super) async fn update(State(admin): Shared, Path(name): Path<String>, reque
 
 fn terms(admin: &Admin, request: &Request) -> Result<Terms, Response> {
     Ok(Terms {
+        warnings: Vec::new(),
         condition: Precondition::read(request.headers()).map_err(|error| bad_request(error.to_string()))?,
         wish: Wish::read(request.uri())?,
         may_start: admin.policy.may_start_processes(&(admin.credentials)(request)),
@@ -180,7 +185,13 @@ async fn change(admin: &Admin, definition: Definition, stored: &Registration, te
     if is_current {
         start_changed(admin, definition, &stored.definition);
     }
-    let answer = Acknowledgement { message: message.to_owned(), name: name.into(), warning, expires_at };
+    let answer = Acknowledgement {
+        message: message.to_owned(),
+        name: name.into(),
+        warning,
+        warnings: terms.warnings,
+        expires_at,
+    };
     tagged(status, revision, answer)
 }
 
@@ -230,10 +241,11 @@ fn is_only_relabelled(definition: &Definition, stored: &Definition) -> bool {
     definition.tags != stored.tags && same == *stored
 }
 
-fn parse(body: &[u8]) -> Result<Definition, String> {
-    let document: DefinitionDocument = object(body).map_err(|error| format!("invalid JSON payload: {error}"))?;
-    let definition = Definition::try_from(document);
-    definition.and_then(nothing_redacted).map_err(|error| format!("invalid MCP definition: {error}"))
+fn parse(body: &[u8]) -> Result<(Definition, Vec<String>), String> {
+    let declared: DeclaredDocument = object(body).map_err(|error| format!("invalid JSON payload: {error}"))?;
+    let parsed = declared.into_definition();
+    let parsed = parsed.and_then(|(definition, warnings)| Ok((nothing_redacted(definition)?, warnings)));
+    parsed.map_err(|error| format!("invalid MCP definition: {error}"))
 }
 
 /// A placeholder means "keep what is stored", and a new registration has nothing stored.

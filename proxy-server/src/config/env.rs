@@ -9,6 +9,9 @@ use crate::upstream::{ChildEnvironment, INHERITED};
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Variables(BTreeMap<String, OsString>);
 
+/// A value that is not UTF-8.
+pub(super) struct NotText;
+
 /// The variables of this process.
 pub(crate) fn process_environment() -> Variables {
     Variables(std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value))).collect())
@@ -26,9 +29,10 @@ impl Variables {
         self.all(names).into_iter().next()
     }
 
-    /// The token for a gateway elsewhere.
-    pub(crate) fn token(&self) -> Option<String> {
-        self.text(&["MCP_PROXY_TOKEN"])
+    /// A variable as it is set, even to nothing.
+    pub(super) fn raw(&self, name: &str) -> Option<Result<String, NotText>> {
+        let value = self.0.get(name)?;
+        Some(value.to_str().map(str::to_owned).ok_or(NotText))
     }
 
     /// Every one of these variables that is set to something.

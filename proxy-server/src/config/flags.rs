@@ -17,15 +17,16 @@ pub(crate) struct Flags {
     /// How long requests may go on after SIGTERM [env: MCP_PROXY_SHUTDOWN_TIMEOUT] [default: 10s]
     #[arg(long, value_name = "DURATION")]
     pub(crate) shutdown_timeout: Option<String>,
-    /// Bearer tokens that the admin API accepts [env: MCP_PROXY_ADMIN_TOKENS, MCP_PROXY_ADMIN_TOKEN]
-    #[arg(long, alias = "mcp-admin-tokens", value_name = "TOKENS", value_delimiter = ',')]
+    /// Bearer tokens that the admin API accepts, between commas; an empty one is an error
+    /// [env: MCP_PROXY_ADMIN_TOKENS, MCP_PROXY_ADMIN_TOKEN]
+    #[arg(long, alias = "mcp-admin-tokens", value_name = "TOKENS")]
     pub(crate) admin_tokens: Vec<String>,
     /// Addresses and networks that may use the admin API [env: MCP_PROXY_ADMIN_ALLOW_IPS] [default: all]
     #[arg(long, alias = "mcp-admin-allow-ips", value_name = "IPS", value_delimiter = ',')]
     pub(crate) admin_allow_ips: Vec<String>,
-    /// Bearer tokens that every upstream's endpoints accept
+    /// Bearer tokens that every upstream's endpoints accept, between commas; an empty one is an error
     /// [env: MCP_PROXY_GLOBAL_AUTH_TOKENS, MCP_PROXY_GLOBAL_AUTH_TOKEN]
-    #[arg(long, alias = "mcp-global-auth-tokens", value_name = "TOKENS", value_delimiter = ',')]
+    #[arg(long, alias = "mcp-global-auth-tokens", value_name = "TOKENS")]
     pub(crate) global_auth_tokens: Vec<String>,
     /// Proxies whose X-Forwarded-For is believed [env: MCP_PROXY_TRUSTED_PROXIES]
     #[arg(long, alias = "mcp-trusted-proxies", value_name = "IPS", value_delimiter = ',')]

@@ -150,3 +150,33 @@ fn naming_is_set_by_flag_or_variable_in_every_spelling() {
         "invalid SERVER_TOOLNAME_SEPERATOR: `:` is not 1 to 8 of A-Z a-z 0-9 . _ -"
     );
 }
+
+#[test]
+fn a_setting_that_asks_for_tokens_and_holds_none_is_refused() {
+    for empty in ["", " ", ",", " , ,"] {
+        for flag in ["--admin-tokens", "--mcp-admin-tokens", "--global-auth-tokens", "--mcp-global-auth-tokens"] {
+            let told = refused(&[flag, empty], []);
+            assert!(told.contains("the token is empty") && told.contains(&flag.replace("mcp-", "")), "{flag}: {told}");
+            assert!(refused(&[flag, "t", flag, empty], []).contains("the token is empty"), "one of two");
+        }
+        for variable in [
+            "MCP_PROXY_ADMIN_TOKENS",
+            "MCP_PROXY_ADMIN_TOKEN",
+            "MCP_PROXY_GLOBAL_AUTH_TOKENS",
+            "MCP_PROXY_GLOBAL_AUTH_TOKEN",
+        ] {
+            let told = refused(&[], [(variable, empty)]);
+            assert!(told.starts_with(&format!("invalid {variable}: the token is empty")), "{told}");
+        }
+        assert!(one_token(Some(empty), &Variables::default()).is_err());
+        assert!(one_token(None, &[("MCP_PROXY_TOKEN", empty)].into()).is_err());
+    }
+    for unrendered in ["${ADMIN_TOKEN}", "{{ .env.ADMIN_TOKEN }}", "a,$ADMIN_TOKEN"] {
+        let told = refused(&["--admin-tokens", unrendered], []);
+        assert!(told.contains("nothing has replaced") && !told.contains(unrendered), "{told}");
+    }
+    assert!(refused(&[], [("MCP_PROXY_ADMIN_TOKENS", ""), ("MCP_PROXY_ADMIN_TOKEN", "t")]).contains("TOKENS:"));
+    let flag_wins = config(&["--admin-tokens", "t"], [("MCP_PROXY_ADMIN_TOKENS", "")]);
+    assert_eq!(flag_wins.policy.admin_tokens.len(), 1);
+    assert_eq!(config(&["--admin-tokens", "a,,b,"], []).policy.admin_tokens.len(), 2);
+}

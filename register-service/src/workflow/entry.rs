@@ -249,7 +249,9 @@ fn place(error: &InvalidDefinition) -> (Code, &'static str) {
         InvalidDefinition::Url(_) => (Code::BadUrl, "url"),
         InvalidDefinition::Header(..) => (Code::BadHeader, "headers"),
         InvalidDefinition::Nul => (Code::BadCommand, "command"),
-        InvalidDefinition::Negative("timeout") => (Code::BadLimit, "start_timeout"),
+        InvalidDefinition::Negative("timeout") | InvalidDefinition::Tiny { field: "timeout", .. } => {
+            (Code::BadLimit, "start_timeout")
+        }
         InvalidDefinition::Negative(_) => (Code::BadLimit, "gateway"),
         _ => (Code::WrongType, "gateway"),
     }

@@ -1,5 +1,7 @@
 //! The fields of one entry, one by one: rendered, parsed and checked, with every fault at its place.
 
+use std::time::Duration;
+
 use indexmap::IndexMap;
 use schemas::workflow::{CommandLine, MCP_ENTRY_KEYS, McpEntry};
 use schemas::{REDACTED, Secret, WireDuration};
@@ -268,9 +270,11 @@ impl<'a> Fields<'a> {
                 Some(duration) => {
                     if let Some(Value::Number(_, literal)) = self.node.get(key).map(|node| &node.value)
                         && !duration.is_zero()
+                        && duration < Duration::from_millis(1)
                     {
+                        let unit = if duration.as_nanos() < 1_000 { "s" } else { "ms" };
                         let (message, hint) =
-                            (format!("{key} is {literal} nanoseconds"), format!("write `{literal}s`"));
+                            (format!("{key} is {literal} nanoseconds"), format!("write `{literal}{unit}`"));
                         self.advise(Code::TinyDuration, key, message, hint);
                     }
                 }

@@ -148,11 +148,10 @@ fn the_environment_of_an_http_entry_becomes_headers_where_it_was_meant_so() {
 fn limits_are_read_from_every_spelling() {
     insta::assert_snapshot!(entry("{id: a, command: x, start_timeout: 10s, max_sessions: 4, use_proxy: true}"), @r#"a: at http://127.0.0.1:6001/a/stream {"name":"a","transport":"stdio","command":"x","timeout":10000000000,"tags":{"source":"w.yaml:2"},"maxSessions":4}"#);
     insta::assert_snapshot!(entry("{id: a, command: x, timeout: 1m, max_sessions: -1, use_proxy: true}"), @r#"a: at http://127.0.0.1:6001/a/stream {"name":"a","transport":"stdio","command":"x","timeout":60000000000,"tags":{"source":"w.yaml:2"}}"#);
-    insta::assert_snapshot!(entry("{id: a, command: x, start_timeout: 30, use_proxy: true}"), @r#"
-    a: at http://127.0.0.1:6001/a/stream {"name":"a","transport":"stdio","command":"x","timeout":30,"tags":{"source":"w.yaml:2"}}
-    w.yaml:2:40: warning[tiny-duration]: start_timeout is 30 nanoseconds
+    insta::assert_snapshot!(entry("{id: a, command: x, start_timeout: 30, use_proxy: true}"), @r"
+    w.yaml:2:40: error[tiny-duration]: start_timeout is 30 nanoseconds
       hint: write `30s`
-    "#);
+    ");
     insta::assert_snapshot!(entry("{id: a, command: x, start_timeout: -30s, use_proxy: true}"), @"w.yaml:2:40: error[bad-limit]: start_timeout cannot be negative");
 }
 

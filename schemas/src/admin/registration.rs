@@ -222,6 +222,9 @@ pub struct Acknowledgement {
     /// What did not work out (status 202).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub warning: Option<String>,
+    /// What of the request has no effect. Absent from other proxies.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
     /// When the lease that was asked for ends unless it is renewed (RFC 3339). Absent from other proxies.
     #[serde(default, rename = "expiresAt", skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<String>,

@@ -1,6 +1,8 @@
 //! Why a document is refused.
 
-use crate::InvalidName;
+use std::time::Duration;
+
+use crate::{InvalidName, InvalidToken, format_duration};
 
 /// Why a well-formed document is not a definition. The checks run in this order and the first failure wins.
 ///
@@ -15,6 +17,14 @@ use crate::InvalidName;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum InvalidDefinition {
+    /// A member that no definition has. Passed over, a misspelt `authTokens` would leave the upstream open.
+    #[error("unknown member `{member}`{}", .meant.as_ref().map(|meant| format!("; did you mean `{meant}`?")).unwrap_or_default())]
+    Unknown {
+        /// The member, with its place.
+        member: String,
+        /// The member that was likely meant.
+        meant: Option<String>,
+    },
     /// The name is missing or not allowed.
     #[error(transparent)]
     Name(#[from] InvalidName),
@@ -36,6 +46,16 @@ pub enum InvalidDefinition {
     /// A quantity below zero; the field's wire name is inside.
     #[error("{0} cannot be negative")]
     Negative(&'static str),
+    /// A length of time under a millisecond: a number without a unit counts nanoseconds.
+    #[error("{field} is {length}, because a number without a unit counts nanoseconds; write `{meant}`")]
+    Tiny {
+        /// The field's wire name.
+        field: &'static str,
+        /// The length as it was understood.
+        length: String,
+        /// The length that was likely meant.
+        meant: String,
+    },
     /// An address that no HTTP client could use.
     #[error("invalid url: {0}")]
     Url(String),
@@ -45,6 +65,9 @@ pub enum InvalidDefinition {
     /// A program or argument that no process could be given.
     #[error("command and args cannot hold NUL bytes")]
     Nul,
+    /// A token that is empty or unrendered.
+    #[error("invalid authTokens entry: {0}")]
+    Token(#[from] InvalidToken),
     /// Neither an address nor a network.
     #[error("invalid allowedIPs entry `{0}`: expected an IP address or a CIDR block")]
     AllowedIp(String),
@@ -60,4 +83,13 @@ pub enum InvalidDefinition {
     /// A placeholder came back for a secret that is not stored, or that belongs to another origin or program.
     #[error("`{0}` is redacted and there is no stored value to keep")]
     NothingToKeep(String),
+}
+
+impl InvalidDefinition {
+    /// Small numbers were meant to be seconds, larger ones milliseconds.
+    pub(crate) fn tiny(field: &'static str, duration: Duration) -> Self {
+        let number = duration.as_nanos();
+        let meant = if number < 1_000 { format!("{number}s") } else { format!("{number}ms") };
+        Self::Tiny { field, length: format_duration(duration), meant }
+    }
 }

@@ -10,6 +10,7 @@
 //! ```
 
 mod command;
+mod declared;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -22,11 +23,13 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 
 pub use crate::dialect::compozy::command::Command;
+pub use crate::dialect::compozy::declared::DeclaredDocument;
 use crate::{
     Access, Definition, EraMode, FilterMode, Inert, InvalidDefinition, REDACTED, Reconnect, Remote, Secret,
     SessionMode, Sessions, Stdio, ToolFilter, Transport, WireDuration,
 };
 
+const SHORTEST: Duration = Duration::from_millis(1);
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
 const DEFAULT_MAX_RECONNECTS: u32 = 5;
 const DEFAULT_RECONNECT_DELAY: Duration = Duration::from_secs(5);
@@ -34,7 +37,8 @@ const DEFAULT_HEALTH_CHECK_INTERVAL: Duration = Duration::from_secs(30);
 
 /// A definition as it stands in a request, in an answer and in Redis.
 ///
-/// Unknown members are ignored, as every version of the ancestor does.
+/// Members that it does not know are passed over, because answers come from later versions too; what somebody declares
+/// is read as a [`DeclaredDocument`], which refuses them.
 ///
 /// ```
 /// use schemas::Definition;
@@ -223,7 +227,7 @@ impl TryFrom<DefinitionDocument> for Definition {
             tool_filter,
             tags: document.tags,
             access: Access {
-                auth_tokens: document.auth_tokens.into_iter().filter(|token| !token.expose().is_empty()).collect(),
+                auth_tokens: document.auth_tokens.iter().map(Secret::token).collect::<Result<_, _>>()?,
                 require_auth: document.require_auth,
                 allowed_ips: document.allowed_ips.iter().map(|entry| network(entry)).collect::<Result<_, _>>()?,
             },
@@ -367,6 +371,10 @@ fn session_mode(text: &str) -> Result<SessionMode, InvalidDefinition> {
 /// Zero is the wire's "not set".
 fn positive(duration: WireDuration, field: &'static str) -> Result<Option<Duration>, InvalidDefinition> {
     let duration = duration.get().ok_or(InvalidDefinition::Negative(field))?;
+    // No length of time in a definition is meant to be that short: it is a number that was meant to be seconds.
+    if !duration.is_zero() && duration < SHORTEST {
+        return Err(InvalidDefinition::tiny(field, duration));
+    }
     Ok((!duration.is_zero()).then_some(duration))
 }
 

@@ -1,5 +1,6 @@
 //! The `mcpServers` file of desktop clients and editors (Claude Desktop, Cursor, VS Code and others, which agree on the
-//! form but not on every key). Keys that mean nothing here are passed over, as every one of those clients does.
+//! form but not on every key). A server's keys that other programs are known to read are named and passed over; any other
+//! unknown one is an error, because it is a mistake that would otherwise show as something missing.
 //!
 //! ```
 //! use schemas::dialect::desktop::Document;
@@ -10,6 +11,8 @@
 //! assert!(document.definitions()?.iter().map(|definition| definition.transport.kind()).eq(["streamable-http"]));
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
+
+mod foreign;
 
 use indexmap::IndexMap;
 use schemars::{JsonSchema, Schema};
@@ -106,6 +109,26 @@ pub struct InvalidEntry {
 }
 
 impl Document {
+    /// Reads a file, and tells which keys of its servers are for other programs.
+    ///
+    /// # Errors
+    ///
+    /// A text that is not such a file, and a key of a server that no program is known to read.
+    ///
+    /// ```
+    /// use schemas::dialect::desktop::Document;
+    ///
+    /// let (_, foreign) = Document::read(r#"{"mcpServers": {"a": {"command": "x", "autoApprove": []}}}"#)?;
+    /// assert_eq!(foreign, ["mcpServers.a.autoApprove"]);
+    ///
+    /// let error = Document::read(r#"{"mcpServers": {"a": {"comand": "x"}}}"#).map_err(|error| error.to_string());
+    /// assert_eq!(error.err().as_deref(), Some("unknown member `mcpServers.a.comand`; did you mean `command`?"));
+    /// # Ok::<(), serde_json::Error>(())
+    /// ```
+    pub fn read(text: &str) -> serde_json::Result<(Self, Vec<String>)> {
+        foreign::read(text)
+    }
+
     /// The definitions of all servers that are not disabled, in the file's order.
     ///
     /// # Errors

@@ -118,7 +118,7 @@ async fn strangers_start_no_process_unless_they_are_let() {
 #[tokio::test]
 async fn an_upstream_s_endpoints_take_global_and_own_tokens() {
     let gateway = gateway().flags(["--global-auth-tokens", "global"]).start().await;
-    gateway.admin.register(&with(nowhere("a"), json!({ "authTokens": ["own", ""] }))).await;
+    gateway.admin.register(&with(nowhere("a"), json!({ "authTokens": ["own"] }))).await;
     gateway.admin.register(&nowhere("b")).await;
     for path in ["/a/stream", "/a/mcp", "/a/sse", "/a/message", "/mcp-proxy/a/stream", "/mcp-proxy/a/sse", "/a/sse/x"] {
         let refusals = [

@@ -76,6 +76,34 @@ async fn the_first_fault_in_the_order_of_the_contract_is_told() {
 }
 
 #[tokio::test]
+async fn a_member_that_no_definition_has_is_refused_or_told() {
+    let gateway = gateway().start().await;
+    gateway.admin.register(&nowhere("b")).await;
+    for (member, meant) in [("authToken", "authTokens"), ("require_auth", "requireAuth"), ("HEADERS", "headers")] {
+        let body = with(nowhere("a"), json!({ member: [] }));
+        let details = format!("unknown member `{member}`; did you mean `{meant}`?");
+        let answer = gateway.admin.post("/admin/mcps", &body).await;
+        refuses(&answer, 400, "Invalid request", &format!("invalid MCP definition: {details}"));
+        let answer = gateway.admin.put("/admin/mcps/b", &body).await;
+        refuses(&answer, 400, "Invalid MCP definition", &format!("invalid MCP definition: {details}"));
+        let changes = json!({ "changes": [{ "change": "create", "definition": body }] });
+        let answer = gateway.admin.post("/admin/generations", changes).await;
+        refuses(&answer, 400, "Invalid request", "invalid JSON payload: ");
+        assert!(answer.json()["details"].as_str().is_some_and(|told| told.contains(&details)), "{}", answer.text);
+    }
+    let warnings = json!(["unknown member `icon` has no effect"]);
+    let body = with(nowhere("a"), json!({ "icon": "i" }));
+    assert_eq!(gateway.admin.post("/admin/mcps", &body).await.json()["warnings"], warnings);
+    assert_eq!(gateway.admin.put("/admin/mcps/a", &body).await.json()["warnings"], warnings);
+    let changes = json!({ "changes": [{ "change": "update", "definition": body }] });
+    refuses(&gateway.admin.post("/admin/generations", changes).await, 400, "Invalid request", "invalid JSON payload: ");
+    let tokens = with(nowhere("c"), json!({ "authTokens": ["", ""] }));
+    let details = "invalid MCP definition: invalid authTokens entry: the token is empty";
+    refuses(&gateway.admin.post("/admin/mcps", tokens).await, 400, "Invalid request", details);
+    assert_eq!(gateway.admin.get("/admin/mcps/c").await.status, 404);
+}
+
+#[tokio::test]
 async fn names_that_no_path_could_hold_or_that_mean_something_else_are_refused() {
     let gateway = gateway().start().await;
     let reserved = "admin mcp sse message healthz readyz metrics api mcp-proxy".split(' ');

@@ -239,7 +239,10 @@ async fn shutdown_timeout_is_said_in_two_ways_and_bounds_the_wait_for_calls() {
 
 #[tokio::test]
 async fn a_setting_that_cannot_be_used_is_one_clear_line_and_exit_code_1() {
-    let ways: [Way<'_>; 10] = [
+    let ways: [Way<'_>; 13] = [
+        (&["--admin-tokens", ""], &[]),
+        (&["--global-auth-tokens", ","], &[]),
+        (&[], &["MCP_PROXY_ADMIN_TOKENS=${ADMIN_TOKENS}"]),
         (&["--base-url", "gateway"], &[]),
         (&["--shutdown-timeout", "soon"], &[]),
         (&["--admin-allow-ips", "everyone"], &[]),

@@ -43,6 +43,35 @@ fn the_first_failing_check_wins_in_the_contracts_order() {
 }
 
 #[test]
+fn a_number_that_was_meant_as_seconds_is_refused() {
+    let members = [("timeout", json!({})), ("reconnectDelay", json!({})), ("healthCheckInterval", json!({}))];
+    for (member, mut document) in members {
+        for (written, meant) in [(json!(30), "30s"), (json!(5000), "5000ms"), (json!("999ns"), "999s")] {
+            document[member] = written;
+            document["name"] = "a".into();
+            document["transport"] = "stdio".into();
+            document["command"] = "x".into();
+            let error = read(document.clone()).expect_err(member).to_string();
+            assert!(error.starts_with(&format!("{member} is ")), "{error}");
+            assert!(error.ends_with(&format!("counts nanoseconds; write `{meant}`")), "{error}");
+        }
+        for fine in [json!(0), json!(1_000_000), json!("1ms"), json!(30_000_000_000u64)] {
+            document[member] = fine;
+            assert!(read(document.clone()).is_ok(), "{document}");
+        }
+    }
+}
+
+#[test]
+fn a_token_that_is_none_is_refused() {
+    for (token, why) in [("", "is empty"), (" ", "is empty"), (",", "is empty"), ("${T}", "nothing has replaced")] {
+        let document = json!({ "name": "a", "transport": "stdio", "command": "x", "authTokens": ["t", token] });
+        let error = read(document).expect_err(token).to_string();
+        assert!(error.starts_with("invalid authTokens entry: the token ") && error.contains(why), "{error}");
+    }
+}
+
+#[test]
 fn a_missing_transport_is_an_unknown_one() {
     refused(json!({ "name": "a", "command": "x" }), "invalid transport type: ");
 }

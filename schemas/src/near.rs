@@ -1,0 +1,51 @@
+//! Finds the word that a misspelt one most likely means.
+
+/// Returns the candidate nearest to a word, case aside, if a third of its letters or fewer differ; the first of several.
+///
+/// ```
+/// use schemas::nearest;
+///
+/// assert_eq!(nearest("require_auth", ["authTokens", "requireAuth"]), Some("requireAuth"));
+/// assert_eq!(nearest("description", ["authTokens", "requireAuth"]), None);
+/// ```
+pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let word = word.to_lowercase();
+    let length = word.chars().count();
+    let (mut nearest, mut limit) = (None, length.div_ceil(3));
+    for candidate in candidates {
+        // Words of such different lengths are far apart; most candidates end here.
+        if candidate.chars().count().abs_diff(length) > limit {
+            continue;
+        }
+        let distance = strsim::osa_distance(&word, &candidate.to_lowercase());
+        if distance > limit {
+            continue;
+        }
+        nearest = Some(candidate);
+        if distance <= 1 {
+            break;
+        }
+        limit = distance - 1;
+    }
+    nearest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(word: &str, expected: Option<&str>) {
+        assert_eq!(nearest(word, ["command", "url", "use_proxy", "headers", "sse"]), expected, "{word}");
+    }
+
+    #[test]
+    fn finds_the_word_that_was_meant() {
+        check("comand", Some("command"));
+        check("comamnd", Some("command"));
+        check("use-proxy", Some("use_proxy"));
+        check("URL", Some("url"));
+        check("header", Some("headers"));
+        check("description", None);
+        check("", None);
+    }
+}
