@@ -342,7 +342,7 @@ impl Drop for Fake {
 
 /// Starts a task of a fake server; it ends with the test's runtime.
 #[expect(clippy::disallowed_methods, reason = "the gateway's list of tasks is none of a fake server's")]
-fn spawn(task: impl Future<Output = ()> + Send + 'static) -> JoinHandle<()> {
+pub(crate) fn spawn(task: impl Future<Output = ()> + Send + 'static) -> JoinHandle<()> {
     tokio::spawn(task)
 }
 

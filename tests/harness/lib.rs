@@ -17,6 +17,7 @@ pub mod raw;
 pub mod recorder;
 pub mod reference;
 pub mod wait;
+pub mod web;
 
 pub use crate::admin::{Admin, Answer, http, send};
 pub use crate::binary::{Served, binary};

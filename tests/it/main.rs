@@ -28,4 +28,5 @@ mod streams;
 mod sync;
 mod tidy;
 mod told;
+mod upstream_http;
 mod worker;

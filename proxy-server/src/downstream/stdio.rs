@@ -286,10 +286,8 @@ async fn pour(reply: Reply, out: &mpsc::Sender<Bytes>, limit: usize) {
     let mut decoder = EventDecoder::new(limit);
     while let Some(Ok(frame)) = body.frame().await {
         let Ok(chunk) = frame.into_data() else { continue };
-        if decoder.push(chunk.into()).is_err() {
-            return;
-        }
-        while let Some(event) = decoder.next_event() {
+        decoder.push(chunk.into());
+        while let Ok(Some(event)) = decoder.next_event() {
             if !event.data.is_empty() && out.send(event.data).await.is_err() {
                 return;
             }

@@ -147,6 +147,23 @@ impl Message {
         messages.iter().map(read).collect()
     }
 
+    /// Reads each element of an array as a message and hands it over, valid or not. Fails at the first byte that is no
+    /// JSON; what was read before it has been handed over by then.
+    pub(crate) fn parse_each(bytes: &Bytes, mut take: impl FnMut(Result<Self, Invalid>)) -> Result<(), Invalid> {
+        let text = utf8(bytes.clone())?;
+        let mut scanner = Scanner::new(&text);
+        scanner.array(|raw| {
+            take(Self::parse(bytes.slice_ref(raw.as_bytes())));
+            Ok(())
+        })?;
+        Ok(scanner.end()?)
+    }
+
+    /// Whether these bytes hold an array, which only 2025-03-26 allows in place of a message.
+    pub(crate) fn is_batch(bytes: &[u8]) -> bool {
+        bytes.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'[')
+    }
+
     pub(crate) fn kind(&self) -> Kind {
         self.kind
     }

@@ -13,6 +13,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
+use crate::error::{self, Error};
 use crate::protocol::{self, Kind, Message, Object};
 use crate::upstream::events::Events;
 use crate::upstream::question::{Question, Reply};
@@ -64,6 +65,8 @@ struct State {
     /// Questions by the upstream's raw id. Those that are settled go when the next one comes.
     asked: HashMap<Box<str>, Asked>,
     end: Option<String>,
+    /// Why requests failed whose exchanges have not noticed yet.
+    failures: Vec<(u64, Error)>,
 }
 
 /// A request in flight.
@@ -134,7 +137,9 @@ impl Inbox {
 
     /// Forgets a request; an answer that still comes is dropped.
     pub(super) fn forget(&self, id: u64) {
-        self.state().pending.remove(&id);
+        let mut state = self.state();
+        state.pending.remove(&id);
+        state.failures.retain(|(failed, _)| *failed != id);
     }
 
     /// Takes one message. `origin` is the request on whose own stream it came, where the transport tells.
@@ -143,6 +148,26 @@ impl Inbox {
             Kind::Result | Kind::Error => self.answer(message, origin),
             Kind::Request => self.question(message, origin),
             Kind::Notification => self.notification(message, origin),
+        }
+    }
+
+    /// Fails one request in flight; the session and all other requests go on.
+    pub(super) fn fail(&self, id: u64, error: Error) {
+        let mut state = self.state();
+        // The exchange looks for the reason once the sender of its answer is dropped.
+        if let Some(pending) = state.pending.remove(&id) {
+            state.failures.push((id, error));
+            drop(state);
+            drop(pending);
+        }
+    }
+
+    /// Why a request failed that will not be answered any more: its own failure, or the end of the session.
+    pub(super) fn failure(&self, id: u64) -> Error {
+        let mut state = self.state();
+        match state.failures.iter().position(|(failed, _)| *failed == id) {
+            Some(at) => state.failures.swap_remove(at).1,
+            None => Error::new(error::Kind::Lost).because(state.end.clone().unwrap_or_default()),
         }
     }
 

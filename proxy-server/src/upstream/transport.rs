@@ -3,6 +3,8 @@
 
 pub(super) mod event_stream;
 pub(super) mod lines;
+mod oversize;
+mod refusal;
 pub(super) mod sse;
 pub(super) mod stdio;
 pub(super) mod streamable_http;
@@ -14,10 +16,12 @@ use bytes::{Bytes, BytesMut};
 use futures_util::future::BoxFuture;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
+use tracing::{debug, warn};
 
 use crate::error::{Error, Kind};
-use crate::protocol::{Message, Pieces};
+use crate::protocol::{Invalid, Message, Pieces};
 use crate::upstream::inbox::Inbox;
+use crate::upstream::transport::event_stream::TooLarge;
 
 /// How long an upstream may take to accept a message that has no answer.
 const SEND_PATIENCE: Duration = Duration::from_secs(10);
@@ -44,7 +48,7 @@ impl Wire {
         let sending = async {
             match self {
                 Self::Stdio(pipe) => pipe.send(message.into()).await,
-                Self::Sse(poster) => Box::pin(poster.send(message)).await,
+                Self::Sse(poster) => Box::pin(poster.send(message, None)).await,
                 Self::StreamableHttp(endpoint) => Box::pin(endpoint.send(message)).await,
             }
         };
@@ -61,16 +65,17 @@ impl Wire {
     ) -> BoxFuture<'a, Result<Message, Error>> {
         match self {
             Self::Stdio(pipe) => Box::pin(async move {
+                let id = request.id;
                 pipe.send(request.message).await?;
-                answer.await.map_err(|_| lost(inbox))
+                answer.await.map_err(|_| inbox.failure(id))
             }),
             Self::Sse(poster) => Box::pin(async move {
                 // The answer may overtake the acknowledgement of the POST, which some servers hold back.
                 tokio::select! {
-                    sent = poster.send(request.message.into()) => sent?,
+                    sent = poster.send(request.message.into(), Some((request.id, inbox))) => sent?,
                     Ok(early) = &mut answer => return Ok(early),
                 }
-                answer.await.map_err(|_| lost(inbox))
+                answer.await.map_err(|_| inbox.failure(request.id))
             }),
             Self::StreamableHttp(endpoint) => Box::pin(endpoint.exchange(request, inbox, answer)),
         }
@@ -83,6 +88,27 @@ impl Wire {
             Self::Sse(poster) => poster.close(),
             Self::StreamableHttp(endpoint) => endpoint.close().await,
         }
+    }
+}
+
+/// Hands a message to the inbox, or each message of a batch, which an upstream of 2025-03-26 may send in any place of a
+/// message. `origin` is the request on whose own stream it came, where the transport tells.
+pub(super) fn deliver(bytes: Bytes, inbox: &Inbox, origin: Option<u64>) -> Result<(), Invalid> {
+    if !Message::is_batch(&bytes) {
+        inbox.receive(&Message::parse(bytes)?, origin);
+        return Ok(());
+    }
+    Message::parse_each(&bytes, |message| match message {
+        Ok(message) => inbox.receive(&message, origin),
+        Err(error) => debug!(%error, "element of a batch is no message"),
+    })
+}
+
+/// Fails the request whose answer was too large to be read, if it is known which one that is.
+pub(super) fn skipped(error: TooLarge, inbox: &Inbox) {
+    warn!(%error, "event skipped");
+    if let Some(id) = error.answered() {
+        inbox.fail(id, Error::new(Kind::BadAnswer).because(error));
     }
 }
 
@@ -105,8 +131,4 @@ pub(super) fn put_one_line(line: &mut BytesMut, mut piece: &[u8]) {
         piece = after.get(1..).unwrap_or_default();
     }
     line.extend_from_slice(piece);
-}
-
-fn lost(inbox: &Inbox) -> Error {
-    Error::new(Kind::Lost).because(inbox.end().unwrap_or_default())
 }

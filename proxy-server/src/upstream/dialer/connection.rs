@@ -17,7 +17,7 @@ use tokio::runtime::{Handle, Id};
 use super::DialError;
 use super::body::{BadBody, Body, Part};
 use super::connect::Stream;
-use super::head::{BadHead, Head};
+use super::head::{BadHead, Content, Head};
 use super::origin::Origin;
 use crate::http1::Written;
 
@@ -197,7 +197,12 @@ impl Response {
 
     /// Whether the body is a stream of events.
     pub(crate) fn has_events(&self) -> bool {
-        self.head.has_events
+        self.head.content == Content::Events
+    }
+
+    /// Whether the body says that it is JSON.
+    pub(crate) fn has_json(&self) -> bool {
+        self.head.content == Content::Json
     }
 
     /// The value of a header field.

@@ -21,8 +21,15 @@ pub(super) struct Head {
     pub(super) body: Body,
     /// Whether another request may follow on the same connection.
     pub(super) keeps_open: bool,
-    /// Whether the body is a stream of events.
-    pub(super) has_events: bool,
+    pub(super) content: Content,
+}
+
+/// What a body is, as far as its type says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Content {
+    Json,
+    Events,
+    Other,
 }
 
 /// Why a response cannot be read.
@@ -59,10 +66,10 @@ impl Head {
             }
             let is_first_version = response.version == Some(1);
             let (body, keeps_open) = framing(status, is_first_version, response.headers)?;
-            let has_events = response.headers.iter().find_map(kind).is_some_and(is_events);
+            let content = response.headers.iter().find_map(kind).map_or(Content::Other, Content::of);
             let text = received.split_to(length).freeze();
             if !status.is_informational() {
-                return Ok(Some(Self { status, text, body, keeps_open, has_events }));
+                return Ok(Some(Self { status, text, body, keeps_open, content }));
             }
         }
     }
@@ -89,8 +96,14 @@ fn kind<'a>(field: &Header<'a>) -> Option<&'a [u8]> {
     field.name.eq_ignore_ascii_case("content-type").then_some(field.value)
 }
 
-fn is_events(kind: &[u8]) -> bool {
-    essence(kind).eq_ignore_ascii_case(b"text/event-stream")
+impl Content {
+    fn of(kind: &[u8]) -> Self {
+        match essence(kind) {
+            kind if kind.eq_ignore_ascii_case(b"application/json") => Self::Json,
+            kind if kind.eq_ignore_ascii_case(b"text/event-stream") => Self::Events,
+            _ => Self::Other,
+        }
+    }
 }
 
 /// How the body is told from what follows it, and whether anything may (RFC 9112, 6.3 and 9.3).
@@ -177,7 +190,7 @@ mod tests {
         let has_events = |kind: &str| {
             let fields = format!("x: text/event-stream\r\nContent-Type:{kind}\r\ncontent-type: text/event-stream");
             let head = take(&format!("HTTP/1.1 200 OK\r\n{fields}\r\n\r\n"));
-            head.expect("valid").expect("whole").has_events
+            head.expect("valid").expect("whole").content == Content::Events
         };
         assert!(has_events(" text/event-stream") && has_events("Text/Event-Stream ; charset=utf-8"));
         assert!(!has_events(" application/json") && !has_events("") && !has_events("text/event-streams"));

@@ -4,6 +4,13 @@ use std::time::Duration;
 
 use bytes::{BufMut, Bytes, BytesMut};
 
+use crate::upstream::transport::oversize;
+
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
+/// How much of an event over the limit is kept from its beginning, and as much from its end.
+const EXCERPT: usize = 512;
+
 /// Reassembles events from chunks. One event of one `data` line, as MCP servers send them, is not copied.
 pub(crate) struct Decoder {
     buffer: BytesMut,
@@ -16,7 +23,11 @@ pub(crate) struct Decoder {
     has_data: bool,
     /// The data of an event from its second line on.
     joined: BytesMut,
+    /// The `id` field of the unfinished event; empty where the field is, which forgets the last id.
+    id: Option<Box<str>>,
     last_id: Option<Box<str>>,
+    /// What is kept of the unfinished event once it is over the limit.
+    excess: Option<Excess>,
 }
 
 /// One event.
@@ -28,10 +39,29 @@ pub(crate) struct Event {
     pub(crate) retry: Option<Duration>,
 }
 
-/// An event was larger than the limit.
+/// An event was larger than the limit. It has been skipped; the events behind it can be read.
 #[derive(Debug, thiserror::Error)]
-#[error("an event is larger than {0} bytes")]
-pub(crate) struct TooLarge(usize);
+#[error("an event is larger than {limit} bytes")]
+pub(crate) struct TooLarge {
+    limit: usize,
+    excerpts: Box<[Vec<u8>; 2]>,
+}
+
+impl TooLarge {
+    /// The id of the request that the event answers, if it is an answer that shows its id near one of its ends.
+    pub(crate) fn answered(&self) -> Option<u64> {
+        let [beginning, end] = &*self.excerpts;
+        oversize::answered(beginning, end)
+    }
+}
+
+#[derive(Default)]
+struct Excess {
+    beginning: Vec<u8>,
+    end: Vec<u8>,
+    /// Whether the line that is being read belongs to it up to its end.
+    in_line: bool,
+}
 
 impl Decoder {
     pub(crate) fn new(limit: usize) -> Self {
@@ -44,52 +74,100 @@ impl Decoder {
             event: Event::default(),
             has_data: false,
             joined: BytesMut::new(),
+            id: None,
             last_id: None,
+            excess: None,
         }
     }
 
-    /// Begins with a new stream: what the last one left unfinished is gone, the last id stays.
+    /// Begins with a new stream: drops an unfinished event and keeps the last id.
     pub(crate) fn restart(&mut self) {
         let last_id = self.last_id.take();
         *self = Self { last_id, ..Self::new(self.limit) };
     }
 
-    /// The id of the newest event that had one, for `Last-Event-ID`.
+    /// The id of the newest dispatched event that had one, for `Last-Event-ID`.
     pub(crate) fn last_id(&self) -> Option<&str> {
         self.last_id.as_deref()
     }
 
+    /// Forgets the last id, because the other side does not take it back.
+    pub(crate) fn forget_id(&mut self) {
+        self.last_id = None;
+    }
+
     /// Takes a chunk, without a copy where it lies behind the one before.
-    pub(crate) fn push(&mut self, chunk: BytesMut) -> Result<(), TooLarge> {
-        if self.buffer.len() + self.event.data.len() + self.joined.len() + chunk.len() > self.limit {
-            return Err(TooLarge(self.limit));
-        }
+    pub(crate) fn push(&mut self, chunk: BytesMut) {
         self.buffer.unsplit(chunk);
-        if self.at_start && self.buffer.len() >= 3 {
+        if self.at_start && self.buffer.len() >= BYTE_ORDER_MARK.len() {
             self.at_start = false;
-            if self.buffer.starts_with(b"\xef\xbb\xbf") {
-                drop(self.buffer.split_to(3));
+            if self.buffer.starts_with(BYTE_ORDER_MARK) {
+                drop(self.buffer.split_to(BYTE_ORDER_MARK.len()));
                 self.searched = 0;
             }
         }
-        Ok(())
     }
 
-    /// The next whole event; one with an empty `data` line counts, because it may carry an id or a retry time.
-    pub(crate) fn next_event(&mut self) -> Option<Event> {
+    /// The next whole event; one with an empty `data` line counts, because it may carry an id or a retry time. An event
+    /// over the limit is told once it has ended, and is held in memory no longer than until it was over.
+    pub(crate) fn next_event(&mut self) -> Result<Option<Event>, TooLarge> {
         while let Some(line) = self.next_line() {
-            if !line.is_empty() {
+            self.at_start = false;
+            if self.excess.as_ref().is_some_and(|excess| excess.in_line) {
+                self.cut(&line, false);
+            } else if !line.is_empty() {
                 self.field(&line);
-            } else if std::mem::take(&mut self.has_data) || self.event.retry.is_some() {
-                if !self.joined.is_empty() {
-                    self.event.data = self.joined.split().freeze();
+                if self.held() > self.limit {
+                    self.cut(&[], false);
                 }
-                return Some(std::mem::take(&mut self.event));
-            } else {
-                self.event = Event::default();
+            } else if let Some(event) = self.dispatch()? {
+                return Ok(Some(event));
             }
         }
-        None
+        let is_cut = self.excess.as_ref().is_some_and(|excess| excess.in_line);
+        if is_cut || self.held() + self.buffer.len() > self.limit {
+            let rest = self.buffer.split();
+            self.searched = 0;
+            self.cut(&rest, true);
+        }
+        Ok(None)
+    }
+
+    /// Ends an event at its blank line. Its id counts from here on (HTML Living Standard, 9.2.6), also where it has no data.
+    fn dispatch(&mut self) -> Result<Option<Event>, TooLarge> {
+        if let Some(id) = self.id.take() {
+            self.last_id = (!id.is_empty()).then_some(id);
+        }
+        if self.excess.is_some() {
+            self.cut(&[], false);
+        }
+        let event = std::mem::take(&mut self.event);
+        let has_data = std::mem::take(&mut self.has_data);
+        let joined = self.joined.split();
+        if let Some(Excess { beginning, end, .. }) = self.excess.take() {
+            return Err(TooLarge { limit: self.limit, excerpts: Box::new([beginning, end]) });
+        }
+        let data = if joined.is_empty() { event.data } else { joined.freeze() };
+        let counts = has_data || event.retry.is_some();
+        Ok(counts.then_some(Event { data, ..event }))
+    }
+
+    /// The data of the unfinished event, without the line that is being read.
+    fn held(&self) -> usize {
+        self.event.data.len() + self.joined.len()
+    }
+
+    /// Drops what was read of an event over the limit, `more` being a part of a line that comes last.
+    fn cut(&mut self, more: &[u8], in_line: bool) {
+        let (data, joined) = (std::mem::take(&mut self.event.data), self.joined.split());
+        let excess = self.excess.get_or_insert_default();
+        excess.in_line = in_line;
+        for part in [&data, &*joined, more] {
+            let room = EXCERPT.saturating_sub(excess.beginning.len());
+            excess.beginning.extend_from_slice(part.get(..room.min(part.len())).unwrap_or_default());
+            excess.end.extend_from_slice(part.get(part.len().saturating_sub(EXCERPT)..).unwrap_or_default());
+            excess.end.drain(..excess.end.len().saturating_sub(EXCERPT));
+        }
     }
 
     fn next_line(&mut self) -> Option<Bytes> {
@@ -132,10 +210,8 @@ impl Decoder {
                 self.joined.put_slice(&value);
             }
             b"event" => self.event.name = String::from_utf8_lossy(&value).into_owned(),
-            b"id" if !value.contains(&0) => {
-                self.last_id = std::str::from_utf8(&value).ok().filter(|id| !id.is_empty()).map(Into::into);
-            }
-            b"retry" => {
+            b"id" if !value.contains(&0) => self.id = std::str::from_utf8(&value).ok().map(Into::into),
+            b"retry" if value.iter().all(u8::is_ascii_digit) => {
                 let milliseconds = std::str::from_utf8(&value).ok().and_then(|digits| digits.parse().ok());
                 self.event.retry = milliseconds.map(Duration::from_millis);
             }
@@ -154,8 +230,8 @@ mod tests {
         let mut decoder = Decoder::new(1 << 20);
         let mut events = Vec::new();
         for chunk in stream.as_bytes().chunks(size.max(1)) {
-            decoder.push(chunk.into()).expect("within the limit");
-            while let Some(event) = decoder.next_event() {
+            decoder.push(chunk.into());
+            while let Some(event) = decoder.next_event().expect("within the limit") {
                 events.push((event.name, String::from_utf8_lossy(&event.data).into_owned()));
             }
         }
@@ -181,19 +257,94 @@ mod tests {
         check("data: unfinished\n", &[]);
     }
 
+    /// Reads a stream in chunks of this size. Gives the data of its events, `!` with the id of an answer that is too large.
+    fn within(limit: usize, stream: &str, size: usize) -> Vec<String> {
+        let mut decoder = Decoder::new(limit);
+        let mut read = Vec::new();
+        for chunk in stream.as_bytes().chunks(size) {
+            decoder.push(chunk.into());
+            loop {
+                match decoder.next_event() {
+                    Ok(Some(event)) => read.push(String::from_utf8_lossy(&event.data).into_owned()),
+                    Ok(None) => break,
+                    Err(error) => read.push(format!("!{}", error.answered().unwrap_or_default())),
+                }
+            }
+        }
+        read
+    }
+
     #[test]
     fn keeps_id_and_retry() {
         let mut decoder = Decoder::new(100);
-        decoder.push(BytesMut::from("id: 7-1\nretry: 1500\ndata:\n\n")).expect("within the limit");
-        let event = decoder.next_event().expect("an event");
+        decoder.push(BytesMut::from("id: 7-1\nretry: 1500\ndata:\n\n"));
+        let event = decoder.next_event().expect("within the limit").expect("an event");
         assert_eq!((event.retry, event.data.len()), (Some(Duration::from_millis(1500)), 0));
         assert_eq!(decoder.last_id(), Some("7-1"));
     }
 
     #[test]
-    fn refuses_an_event_over_the_limit() {
-        let mut decoder = Decoder::new(10);
-        assert!(decoder.push(BytesMut::from("data: 12345")).is_err());
+    fn an_id_counts_once_its_event_is_dispatched() {
+        let mut decoder = Decoder::new(100);
+        let mut last_id = |text: &str| {
+            decoder.push(BytesMut::from(text));
+            while decoder.next_event().expect("within the limit").is_some() {}
+            decoder.last_id().map(str::to_owned)
+        };
+        assert_eq!(last_id("id: a\ndata: 1\n"), None);
+        assert_eq!(last_id("\n").as_deref(), Some("a"));
+        assert_eq!(last_id("id: b\n").as_deref(), Some("a"));
+        assert_eq!(last_id("\r\n").as_deref(), Some("b"), "an event without data has an id, too");
+        assert_eq!(last_id("id: c\0\n\n").as_deref(), Some("b"));
+        assert_eq!(last_id("data: 2\n\n").as_deref(), Some("b"));
+        assert_eq!(last_id("id\n\n"), None);
+    }
+
+    #[test]
+    fn an_id_of_an_unfinished_event_does_not_outlive_its_stream() {
+        let mut decoder = Decoder::new(100);
+        decoder.push(BytesMut::from("id: a\n\nid: b\ndata: 1\n"));
+        assert!(decoder.next_event().expect("within the limit").is_none());
+        decoder.restart();
+        decoder.push(BytesMut::from("\n\n"));
+        assert!(decoder.next_event().expect("within the limit").is_none());
+        assert_eq!(decoder.last_id(), Some("a"));
+    }
+
+    #[test]
+    fn only_digits_are_a_retry_time() {
+        for (text, expected) in
+            [("10", Some(10)), ("0", Some(0)), ("+1", None), ("1.5", None), ("99999999999999999999", None)]
+        {
+            let mut decoder = Decoder::new(100);
+            decoder.push(BytesMut::from(format!("retry: {text}\ndata: x\n\n").as_str()));
+            let event = decoder.next_event().expect("within the limit").expect("an event");
+            assert_eq!(event.retry, expected.map(Duration::from_millis), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_event_over_the_limit_is_skipped_and_those_around_it_are_read() {
+        let large = |end: &str| format!(r#"{{"jsonrpc":"2.0","id":7,"result":"{}"{end}"#, "x".repeat(3 * EXCERPT));
+        for text in [
+            large("}"),
+            large("}").replace(',', ",\ndata:"),
+            large("}").replace(r#""id":7,"#, "").replace("\"}", "\",\"id\":7}"),
+        ] {
+            let stream = format!("data: 1\n\nevent: message\nid: 5\ndata: {text}\n\ndata: 2\n\n");
+            for size in [1, 7, EXCERPT, stream.len()] {
+                assert_eq!(within(100, &stream, size), ["1", "!7", "2"], "in chunks of {size}");
+            }
+        }
+        assert_eq!(
+            within(4, "data: 1234\n\ndata: 12345\n\ndata: 1\ndata: 345\n\n: comment\n\ndata: 5\n\n", 500),
+            ["1234", "!0", "!0", "5"]
+        );
+    }
+
+    #[test]
+    fn the_limit_is_of_one_event_however_many_come_at_once() {
+        assert_eq!(within(3, "data: 123\n\ndata: 456\n\n", 100), ["123", "456"]);
     }
 
     proptest! {

@@ -5,18 +5,19 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::header::{ACCEPT, CONTENT_TYPE};
-use http::{HeaderMap, HeaderValue, Method};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 use url::Url;
 
 use crate::error::{Chain, Error, Kind};
-use crate::protocol::{Message, Pieces};
+use crate::protocol::Pieces;
 use crate::tasks::Tasks;
 use crate::upstream::dialer::{Dialer, Response, Target};
 use crate::upstream::inbox::Inbox;
 use crate::upstream::transport::event_stream::{Decoder, Event};
-use crate::upstream::transport::streamable_http::{refused, transport_error};
+use crate::upstream::transport::refusal::{Refusal, Verdict, transport_error};
+use crate::upstream::transport::{deliver, skipped};
 
 const EVENTS: HeaderValue = HeaderValue::from_static("text/event-stream");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
@@ -25,6 +26,7 @@ const JSON: HeaderValue = HeaderValue::from_static("application/json");
 pub(in crate::upstream) struct Poster {
     target: Target,
     end: CancellationToken,
+    limit: usize,
 }
 
 /// What a stream is opened with.
@@ -43,19 +45,22 @@ pub(in crate::upstream) async fn open(opening: Opening<'_>, inbox: Arc<Inbox>) -
     let mut response =
         stream.request(&Method::GET).header(&ACCEPT, &EVENTS).send(Pieces::default()).await.map_err(transport_error)?;
     if !response.status().is_success() {
-        return Err(refused(response.status()));
+        return Err(Refusal::read(response, limit).await.error());
+    }
+    if !response.has_events() {
+        let kind = String::from_utf8_lossy(response.field(&CONTENT_TYPE).unwrap_or(b"of no type")).into_owned();
+        return Err(Error::new(Kind::BadAnswer).because(format!("the response is no event stream, but {kind}")));
     }
     let mut decoder = Decoder::new(limit);
     let endpoint = loop {
-        if let Some(event) = decoder.next_event() {
+        if let Some(event) = decoder.next_event().map_err(|error| Error::new(Kind::BadAnswer).because(error))? {
             if event.name == "endpoint" {
                 break event;
             }
             continue;
         }
         let chunk = response.chunk().await.map_err(transport_error)?;
-        let chunk = chunk.ok_or_else(|| bad("the stream ended before its `endpoint` event"))?;
-        decoder.push(chunk).map_err(|error| Error::new(Kind::BadAnswer).because(error))?;
+        decoder.push(chunk.ok_or_else(|| bad("the stream ended before its `endpoint` event"))?);
     };
     let address = std::str::from_utf8(&endpoint.data).unwrap_or_default();
     let target = url.join(address.trim()).map_err(|error| Error::new(Kind::BadAnswer).because(error))?;
@@ -66,19 +71,29 @@ pub(in crate::upstream) async fn open(opening: Opening<'_>, inbox: Arc<Inbox>) -
     let end = CancellationToken::new();
     tasks.spawn("sse stream", read(response, decoder, inbox, end.clone()));
     let target = dialer.target(&target, headers).map_err(|error| Error::new(Kind::Unreachable).because(error))?;
-    Ok(Poster { target, end })
+    Ok(Poster { target, end, limit })
 }
 
 impl Poster {
-    pub(super) async fn send(&self, message: Bytes) -> Result<(), Error> {
-        let request = self.target.request(&Method::POST).header(&CONTENT_TYPE, &JSON);
-        let response = request.send(message.into()).await.map_err(transport_error)?;
+    /// Posts a message. A refusal that holds the answer to the request `id` counts as taken: its answer is in the inbox.
+    pub(super) async fn send(&self, message: Bytes, request: Option<(u64, &Inbox)>) -> Result<(), Error> {
+        let posting = self.target.request(&Method::POST).header(&CONTENT_TYPE, &JSON);
+        let response = posting.send(message.into()).await.map_err(transport_error)?;
         let status = response.status();
-        response.finish();
+        if status.is_success() {
+            response.finish();
+            return Ok(());
+        }
+        let refusal = Refusal::read(response, self.limit).await;
+        if let Some((id, inbox)) = request
+            && let Verdict::Answer(answer) = refusal.judge(id, true)
+        {
+            inbox.receive(&answer, Some(id));
+            return Ok(());
+        }
         match status {
-            status if status.is_success() => Ok(()),
-            http::StatusCode::NOT_FOUND => Err(Error::new(Kind::SessionLost).because("status 404 Not Found")),
-            status => Err(refused(status)),
+            StatusCode::NOT_FOUND => Err(Error::new(Kind::SessionLost).because("status 404 Not Found")),
+            _ => Err(refusal.error()),
         }
     }
 
@@ -95,15 +110,17 @@ impl Drop for Poster {
 
 async fn read(mut response: Response, mut decoder: Decoder, inbox: Arc<Inbox>, end: CancellationToken) {
     loop {
-        while let Some(event) = decoder.next_event() {
-            receive(event, &inbox);
+        loop {
+            match decoder.next_event() {
+                Ok(Some(event)) => receive(event, &inbox),
+                Ok(None) => break,
+                Err(error) => skipped(error, &inbox),
+            }
         }
         tokio::select! {
             () = end.cancelled() => return inbox.close("the session was closed"),
             chunk = response.chunk() => match chunk {
-                Ok(Some(chunk)) => if decoder.push(chunk).is_err() {
-                    return inbox.close("an event is larger than the limit");
-                },
+                Ok(Some(chunk)) => decoder.push(chunk),
                 Ok(None) => return inbox.close("the upstream ended its event stream"),
                 Err(error) => return inbox.close(format!("the event stream broke: {}", Chain(&error))),
             }
@@ -115,9 +132,8 @@ fn receive(event: Event, inbox: &Inbox) {
     if event.data.is_empty() || !(event.name.is_empty() || event.name == "message") {
         return;
     }
-    match Message::parse(event.data) {
-        Ok(message) => inbox.receive(&message, None),
-        Err(error) => debug!(%error, "event is no message"),
+    if let Err(error) = deliver(event.data, inbox, None) {
+        debug!(%error, "event is no message");
     }
 }
 

@@ -23,11 +23,11 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, info};
 
 use crate::error::{Error, Kind};
-use crate::protocol::{Message, Pieces};
+use crate::protocol::Pieces;
 use crate::tasks::Tasks;
 use crate::upstream::inbox::Inbox;
 use crate::upstream::transport::lines::{Lines, TooLong};
-use crate::upstream::transport::put_one_line;
+use crate::upstream::transport::{self, put_one_line};
 
 /// Messages that may wait for a child that does not read.
 const WRITE_QUEUE: usize = 256;
@@ -260,9 +260,8 @@ async fn deliver_all(name: &str, output: ChildStdout, limit: usize, inbox: &Inbo
 
 /// Servers print logs where only messages belong; those lines are passed over.
 fn deliver(name: &str, line: Bytes, inbox: &Inbox) {
-    match Message::parse(line) {
-        Ok(message) => inbox.receive(&message, None),
-        Err(error) => debug!(upstream = name, %error, "line on standard output is no message"),
+    if let Err(error) = transport::deliver(line, inbox, None) {
+        debug!(upstream = name, %error, "line on standard output is no message");
     }
 }
 

@@ -1,23 +1,28 @@
 //! Streamable HTTP towards an upstream (2025-03-26 on): one POST per message, answered by JSON or by an event stream,
 //! and one GET stream for what belongs to no request.
 
-use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+mod own_stream;
+mod retry;
+
+use std::sync::{OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
-use http::header::ACCEPT;
+use bytes::Bytes;
+use http::header::{ACCEPT, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use tokio::sync::oneshot;
 use tokio::time::{sleep, timeout};
 use tracing::debug;
 use url::Url;
 
-use crate::error::{Chain, Error, Kind};
+use self::retry::{Polls, retry_after};
+use crate::error::{Error, Kind};
 use crate::protocol::{self, Message, Pieces};
 use crate::upstream::dialer::{DialError, Dialer, Prepared, Response, Target};
-use crate::upstream::inbox::Inbox;
-use crate::upstream::transport::Outgoing;
-use crate::upstream::transport::event_stream::{Decoder, Event};
+use crate::upstream::inbox::{Inbox, next_id};
+use crate::upstream::transport::event_stream::{Decoder, Event, TooLarge};
+use crate::upstream::transport::refusal::{Refusal, Verdict, described, read_body, transport_error};
+use crate::upstream::transport::{Outgoing, deliver, skipped};
 
 const SESSION_ID: HeaderName = HeaderName::from_static("mcp-session-id");
 const PROTOCOL_VERSION: HeaderName = HeaderName::from_static("mcp-protocol-version");
@@ -25,12 +30,8 @@ const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 const BOTH_FOR_JSON: &[u8] = b"accept: application/json, text/event-stream\r\ncontent-type: application/json\r\n";
 const EVENTS: HeaderValue = HeaderValue::from_static("text/event-stream");
 
-const FIRST_RETRY: Duration = Duration::from_secs(1);
-const LONGEST_RETRY: Duration = Duration::from_secs(30);
-/// How often a broken response stream is taken up again before its request counts as lost.
-const RESUMPTIONS: u32 = 5;
-/// How many attempts in a row to open the GET stream may fail to connect before the upstream counts as gone.
-const LISTEN_FAILURES: u32 = 3;
+/// How long a `ping` may take by which the gateway finds out whether a session is still known.
+const PING_PATIENCE: Duration = Duration::from_secs(10);
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// One session with one endpoint.
@@ -41,11 +42,12 @@ pub(in crate::upstream) struct Endpoint {
     version: RwLock<Option<HeaderValue>>,
 }
 
-/// How a stream of events came to its end.
-enum StreamEnd {
-    Answered(Message),
-    /// The stream ended without the answer.
-    Broken,
+/// Whether a session lives, as far as a `ping` in it tells.
+enum Standing {
+    Known,
+    Unknown,
+    /// No connection can be made.
+    OutOfReach(Error),
 }
 
 impl Endpoint {
@@ -70,11 +72,14 @@ impl Endpoint {
 
     pub(super) async fn send(&self, message: Bytes) -> Result<(), Error> {
         let response = self.post(message.into(), &[]).await.map_err(transport_error)?;
-        if !response.status().is_success() {
-            return Err(self.refusal(response).await);
+        if response.status().is_success() {
+            response.finish();
+            return Ok(());
         }
-        response.finish();
-        Ok(())
+        if response.status() == StatusCode::NOT_FOUND && self.session.get().is_some() {
+            return Err(Kind::SessionLost.into());
+        }
+        Err(Refusal::read(response, self.limit).await.error())
     }
 
     pub(super) async fn exchange(
@@ -98,55 +103,15 @@ impl Endpoint {
         if response.has_events() {
             return self.follow(id, response, inbox, &mut answer).await;
         }
-        let body = self.body(response).await?;
-        let message = Message::parse(body).map_err(|error| Error::new(Kind::BadAnswer).because(error))?;
-        inbox.receive(&message, Some(id));
-        answer.try_recv().map_err(|_| Kind::BadAnswer.into())
-    }
-
-    /// Reads the GET stream for as long as the session lives. Upstreams without one answer 405.
-    pub(in crate::upstream) async fn listen(self: Arc<Self>, inbox: Arc<Inbox>) {
-        let mut decoder = Decoder::new(self.limit);
-        let (mut delay, mut failures) = (FIRST_RETRY, 0);
-        loop {
-            let answer = self.get(decoder.last_id()).await;
-            // Whoever waits for the stream to be open goes on, whatever the answer.
-            inbox.settle_stream();
-            match answer {
-                Ok(response) if response.status().is_success() && response.has_events() => {
-                    failures = 0;
-                    let mut seen = 0_u64;
-                    let never = &mut oneshot::channel().1;
-                    let ended = read_events(response, &mut decoder, |event| {
-                        seen += 1;
-                        receive(event, None, &inbox, never)
-                    });
-                    let retry = ended.await.1;
-                    delay = if seen > 0 { retry.unwrap_or(FIRST_RETRY) } else { (delay * 2).min(LONGEST_RETRY) };
-                }
-                Ok(response) if response.status() == StatusCode::NOT_FOUND && self.session.get().is_some() => {
-                    inbox.close("the upstream no longer knows the session");
-                    return;
-                }
-                Ok(response) if response.status().is_server_error() => delay = (delay * 2).min(LONGEST_RETRY),
-                Ok(response) => {
-                    debug!(status = response.status().as_u16(), "upstream offers no stream of its own");
-                    return;
-                }
-                Err(error) if failures + 1 == LISTEN_FAILURES => {
-                    inbox.close(Chain(&error).to_string());
-                    return;
-                }
-                Err(_) => {
-                    failures += 1;
-                    delay = FIRST_RETRY;
-                }
-            }
-            tokio::select! {
-                () = inbox.closed().cancelled() => return,
-                () = sleep(delay) => {}
-            }
+        let kind = if response.has_json() { None } else { response.field(&CONTENT_TYPE).map(<[u8]>::to_vec) };
+        let body = read_body(response, self.limit).await?;
+        match kind {
+            None => deliver(body, inbox, Some(id)).map_err(|error| Error::new(Kind::BadAnswer).because(error))?,
+            Some(kind) => deliver(body.clone(), inbox, Some(id)).map_err(|error| {
+                Error::new(Kind::BadAnswer).because(format!("{error}: {}", described(Some(&kind), &body)))
+            })?,
         }
+        answer.try_recv().map_err(|_| Kind::BadAnswer.into())
     }
 
     /// Ends the session at the upstream, which may refuse.
@@ -159,7 +124,8 @@ impl Endpoint {
         }
     }
 
-    /// Reads an answer's stream, taking it up again where it broke if the upstream numbers its events.
+    /// Reads an answer's stream. Where the upstream numbers its events, it may end the stream and have the rest polled
+    /// for, as often as it likes (2025-11-25, transports, "Resumability and Redelivery").
     async fn follow(
         &self,
         id: u64,
@@ -168,30 +134,51 @@ impl Endpoint {
         answer: &mut oneshot::Receiver<Message>,
     ) -> Result<Message, Error> {
         let mut decoder = Decoder::new(self.limit);
-        let mut stream = Some(response);
-        let mut retry = FIRST_RETRY;
-        for _ in 0..=RESUMPTIONS {
-            if let Some(stream) = stream.take() {
-                let take = |event| receive(event, Some(id), inbox, answer);
-                let (end, asked) = read_events(stream, &mut decoder, take).await;
-                if let StreamEnd::Answered(message) = end {
-                    return Ok(message);
+        let mut stream = response;
+        let mut polls = Polls::new();
+        let mut too_large = None;
+        loop {
+            let (answered, seen) = read_events(stream, &mut decoder, |event| match event {
+                Ok(event) => receive(event, Some(id), inbox, answer).map(Ok),
+                Err(error) if error.answered() == Some(id) => Some(Err(Error::new(Kind::BadAnswer).because(error))),
+                Err(error) => {
+                    // It may have been the answer all the same.
+                    too_large = Some(error.to_string());
+                    skipped(error, inbox);
+                    None
                 }
-                retry = asked.unwrap_or(retry);
+            })
+            .await;
+            if let Some(answer) = answered {
+                return answer;
             }
-            let Some(last) = decoder.last_id().map(str::to_owned) else { break };
-            sleep(retry).await;
-            // The request was taken: whatever goes wrong from here on, it may have been executed.
-            match Box::pin(self.get(Some(&last))).await {
-                Ok(resumed) if resumed.status().is_success() && resumed.has_events() => stream = Some(resumed),
-                Ok(_) => break,
-                Err(_) => {}
+            if let Some(why) = too_large {
+                return Err(Error::new(Kind::BadAnswer).because(why));
+            }
+            let Some(last) = decoder.last_id().map(str::to_owned) else { return Err(lost()) };
+            // Nobody but the caller's deadline ends the polling. The answer may come on the session's own stream meanwhile.
+            tokio::select! {
+                poll = Box::pin(self.poll(&last, polls.ended(seen.retry), &mut polls)) => stream = poll?,
+                answer = &mut *answer => return answer.map_err(|_| inbox.failure(id)),
             }
         }
-        Err(Error::new(Kind::Lost).because("the response stream ended before the answer"))
     }
 
-    /// A refusal may carry the answer: a JSON-RPC error in its body.
+    /// Polls for the rest of a response until a poll is accepted. The request was taken: whatever goes wrong from here on,
+    /// it may have been executed.
+    async fn poll(&self, last: &str, mut pause: Duration, polls: &mut Polls) -> Result<Response, Error> {
+        loop {
+            sleep(pause).await;
+            let (status, later) = match self.get(Some(last)).await {
+                Ok(resumed) if resumed.status().is_success() && resumed.has_events() => return Ok(resumed),
+                Ok(refused) => (Some(refused.status()), retry_after(refused.field(&RETRY_AFTER))),
+                Err(_) => (None, None),
+            };
+            pause = polls.failed(status, later).ok_or_else(lost)?;
+        }
+    }
+
+    /// A refusal may carry the answer: a JSON-RPC response in its body.
     async fn refused_answer(
         &self,
         id: u64,
@@ -199,37 +186,44 @@ impl Endpoint {
         inbox: &Inbox,
         answer: &mut oneshot::Receiver<Message>,
     ) -> Result<Message, Error> {
-        let status = response.status();
-        if status == StatusCode::NOT_FOUND && self.session.get().is_some() {
-            return Err(Kind::SessionLost.into());
-        }
-        let body = self.body(response).await?;
-        // Some servers answer an unknown session with 400 and these words, in no agreed form.
-        if status == StatusCode::BAD_REQUEST && self.session.get().is_some() && names_session(&body) {
-            return Err(Kind::SessionLost.into());
-        }
-        if let Ok(message) = Message::parse(body)
-            && message.kind() == protocol::Kind::Error
-            && (message.id().is_empty() || message.id().parse() == Ok(id))
-        {
-            inbox.receive(&message, Some(id));
-            if let Ok(message) = answer.try_recv() {
-                return Ok(message);
+        let has_session = self.session.get().is_some();
+        let refusal = Refusal::read(response, self.limit).await;
+        let error = refusal.error();
+        match refusal.judge(id, has_session) {
+            Verdict::Answer(message) => {
+                inbox.receive(&message, Some(id));
+                answer.try_recv().map_err(|_| error)
             }
+            Verdict::SessionLost => Err(Kind::SessionLost.into()),
+            Verdict::AskSession => match self.standing().await {
+                Standing::Unknown => Err(Kind::SessionLost.into()),
+                Standing::Known | Standing::OutOfReach(_) => Err(error),
+            },
+            Verdict::Refused => Err(error),
         }
-        Err(refused(status))
     }
 
-    async fn refusal(&self, response: Response) -> Error {
-        let status = response.status();
-        if status == StatusCode::NOT_FOUND && self.session.get().is_some() {
-            return Kind::SessionLost.into();
-        }
-        match self.body(response).await {
-            Ok(body) if status == StatusCode::BAD_REQUEST && self.session.get().is_some() && names_session(&body) => {
-                Kind::SessionLost.into()
+    /// Finds out by a `ping` whether the upstream still knows the session, where something else gave reason to doubt it.
+    async fn standing(&self) -> Standing {
+        let id = next_id();
+        let ping = protocol::request(id, "ping", "{}");
+        let judged = async {
+            let response = self.post(ping.into(), &[]).await.map_err(transport_error)?;
+            if response.status().is_success() {
+                response.finish();
+                return Ok::<_, Error>(Standing::Known);
             }
-            Ok(_) | Err(_) => refused(status),
+            let has_session = self.session.get().is_some();
+            Ok(match Refusal::read(response, self.limit).await.judge(id, has_session) {
+                Verdict::SessionLost | Verdict::AskSession => Standing::Unknown,
+                Verdict::Answer(_) | Verdict::Refused => Standing::Known,
+            })
+        };
+        match timeout(PING_PATIENCE, judged).await {
+            Ok(Ok(standing)) => standing,
+            Ok(Err(error)) if error.kind() == Kind::Unreachable => Standing::OutOfReach(error),
+            // Whatever else happens to one request says nothing about the session.
+            Ok(Err(_)) | Err(_) => Standing::Known,
         }
     }
 
@@ -244,7 +238,7 @@ impl Endpoint {
     async fn get(&self, last_id: Option<&str>) -> Result<Response, Error> {
         let mut request = self.request(&Method::GET).header(&ACCEPT, &EVENTS);
         // An id that cannot be a header's value is no id that the upstream would take back.
-        if let Some(id) = last_id.and_then(|id| HeaderValue::from_str(id).ok()) {
+        if let Some(id) = last_id.and_then(|id| HeaderValue::from_bytes(id.as_bytes()).ok()) {
             request = request.header(&LAST_EVENT_ID, &id);
         }
         request.send(Pieces::default()).await.map_err(transport_error)
@@ -260,44 +254,41 @@ impl Endpoint {
         }
         request
     }
-
-    async fn body(&self, mut response: Response) -> Result<Bytes, Error> {
-        let mut body = BytesMut::new();
-        while let Some(chunk) = response.chunk().await.map_err(transport_error)? {
-            if body.len() + chunk.len() > self.limit {
-                return Err(
-                    Error::new(Kind::BadAnswer).because(format!("the body is larger than {} bytes", self.limit))
-                );
-            }
-            // Chunks that lie behind one another are not copied.
-            body.unsplit(chunk);
-        }
-        Ok(body.freeze())
-    }
 }
 
-/// Reads events until one completes the exchange or the stream ends; also says what retry time was asked for.
-async fn read_events(
+/// What was seen on a stream up to its end.
+#[derive(Default)]
+struct Seen {
+    events: u64,
+    /// The pause that was asked for last.
+    retry: Option<Duration>,
+}
+
+/// Reads events until one completes the exchange or the stream ends.
+async fn read_events<T>(
     mut response: Response,
     decoder: &mut Decoder,
-    mut take: impl FnMut(Event) -> Option<Message>,
-) -> (StreamEnd, Option<Duration>) {
-    let mut retry = None;
+    mut take: impl FnMut(Result<Event, TooLarge>) -> Option<T>,
+) -> (Option<T>, Seen) {
+    let mut seen = Seen::default();
     decoder.restart();
     loop {
-        while let Some(event) = decoder.next_event() {
-            retry = event.retry.or(retry);
-            if let Some(message) = take(event) {
+        loop {
+            let event = match decoder.next_event() {
+                Ok(None) => break,
+                Ok(Some(event)) => Ok(event),
+                Err(error) => Err(error),
+            };
+            seen.events += 1;
+            seen.retry = event.as_ref().ok().and_then(|event| event.retry).or(seen.retry);
+            if let Some(complete) = take(event) {
                 response.finish();
-                return (StreamEnd::Answered(message), retry);
+                return (Some(complete), seen);
             }
         }
         match response.chunk().await {
-            Ok(Some(chunk)) => match decoder.push(chunk) {
-                Ok(()) => {}
-                Err(_) => return (StreamEnd::Broken, retry),
-            },
-            Ok(None) | Err(_) => return (StreamEnd::Broken, retry),
+            Ok(Some(chunk)) => decoder.push(chunk),
+            Ok(None) | Err(_) => return (None, seen),
         }
     }
 }
@@ -306,27 +297,12 @@ fn receive(event: Event, id: Option<u64>, inbox: &Inbox, answer: &mut oneshot::R
     if event.data.is_empty() || !(event.name.is_empty() || event.name == "message") {
         return None;
     }
-    match Message::parse(event.data) {
-        Ok(message) => inbox.receive(&message, id),
-        Err(error) => debug!(%error, "event is no message"),
+    if let Err(error) = deliver(event.data, inbox, id) {
+        debug!(%error, "event is no message");
     }
     id.and_then(|_| answer.try_recv().ok())
 }
 
-pub(super) fn transport_error(error: DialError) -> Error {
-    let kind = match error {
-        DialError::Unreachable(_) => Kind::Unreachable,
-        DialError::Broken(_) => Kind::Lost,
-    };
-    Error::new(kind).because(error)
-}
-
-/// A gateway between here and the upstream may answer 5xx after the upstream has acted.
-pub(super) fn refused(status: StatusCode) -> Error {
-    let kind = if status.is_server_error() { Kind::BadAnswer } else { Kind::Refused(status.as_u16()) };
-    Error::new(kind).because(format!("status {status}"))
-}
-
-fn names_session(body: &[u8]) -> bool {
-    String::from_utf8_lossy(body).to_ascii_lowercase().contains("session")
+fn lost() -> Error {
+    Error::new(Kind::Lost).because("the response stream ended before the answer")
 }

@@ -1,0 +1,237 @@
+//! Responses whose status is no success: what they mean for the request, the session and the reader of the error.
+
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http::StatusCode;
+use http::header::{CONTENT_TYPE, LOCATION};
+use tokio::time::timeout;
+
+use crate::error::{Error, Kind};
+use crate::protocol::{self, Message};
+use crate::upstream::dialer::{DialError, Response};
+use crate::upstream::transport::event_stream::Decoder;
+
+/// How much of a body that is no message is shown.
+const SHOWN: usize = 80;
+
+/// How long the body of a refusal is waited for.
+const BODY_PATIENCE: Duration = Duration::from_secs(5);
+
+/// A response that refuses a request.
+pub(super) struct Refusal {
+    status: StatusCode,
+    /// The `Content-Type` and `Location` fields.
+    kind: Option<Vec<u8>>,
+    location: Option<Vec<u8>>,
+    body: Bytes,
+}
+
+/// What follows for the request.
+#[derive(Debug)]
+pub(super) enum Verdict {
+    /// The body holds its answer.
+    Answer(Message),
+    /// The upstream does not know the session (2025-11-25, transports, "Session Management").
+    SessionLost,
+    /// The upstream may not know the session, but does not say so in the protocol's words.
+    AskSession,
+    /// It was refused, and the session lives.
+    Refused,
+}
+
+impl Refusal {
+    /// Reads a refusal. A body that does not come whole, or is larger than the limit, counts as none.
+    pub(super) async fn read(response: Response, limit: usize) -> Self {
+        let status = response.status();
+        let kind = response.field(&CONTENT_TYPE).map(<[u8]>::to_vec);
+        let location = response.field(&LOCATION).map(<[u8]>::to_vec);
+        let has_events = response.has_events();
+        let mut body =
+            timeout(BODY_PATIENCE, read_body(response, limit)).await.ok().and_then(Result::ok).unwrap_or_default();
+        if has_events {
+            let mut decoder = Decoder::new(limit);
+            decoder.push(BytesMut::from(body));
+            body = decoder.next_event().ok().flatten().map(|event| event.data).unwrap_or_default();
+        }
+        Self { status, kind, location, body }
+    }
+
+    /// Judges the refusal of the request with this id. Only the status and the id count, no words.
+    pub(super) fn judge(&self, id: u64, has_session: bool) -> Verdict {
+        let messages = responses(&self.body);
+        if let Some(own) = messages.iter().find(|message| message.id().parse() == Ok(id)) {
+            return Verdict::Answer(own.clone());
+        }
+        let error = messages.into_iter().find(|message| message.kind() == protocol::Kind::Error);
+        match (self.status, error) {
+            (StatusCode::NOT_FOUND, _) if has_session => Verdict::SessionLost,
+            (StatusCode::BAD_REQUEST, Some(_)) if has_session => Verdict::SessionLost,
+            (StatusCode::BAD_REQUEST, None) if has_session => Verdict::AskSession,
+            // An error without an id can be meant for nothing but the one request of the body.
+            (_, Some(error)) if error.id().is_empty() => Verdict::Answer(error),
+            _ => Verdict::Refused,
+        }
+    }
+
+    /// The refusal as an error. A gateway between here and the upstream may answer 5xx after the upstream has acted.
+    pub(super) fn error(&self) -> Error {
+        let kind = if self.status.is_server_error() { Kind::BadAnswer } else { Kind::Refused(self.status.as_u16()) };
+        let mut why = format!("status {}", self.status);
+        if self.status.is_redirection()
+            && let Some(location) = &self.location
+        {
+            why += &format!(", which leads to `{}`", shown_location(location));
+        } else if responses(&self.body).is_empty() && !self.body.is_empty() {
+            why += &format!(", {}", described(self.kind.as_deref(), &self.body));
+        }
+        Error::new(kind).because(why)
+    }
+}
+
+/// The whole body of a response.
+pub(super) async fn read_body(mut response: Response, limit: usize) -> Result<Bytes, Error> {
+    let mut body = BytesMut::new();
+    while let Some(chunk) = response.chunk().await.map_err(transport_error)? {
+        if body.len() + chunk.len() > limit {
+            return Err(Error::new(Kind::BadAnswer).because(format!("the body is larger than {limit} bytes")));
+        }
+        // Chunks that lie behind one another are not copied.
+        body.unsplit(chunk);
+    }
+    Ok(body.freeze())
+}
+
+/// What became of a request without a response.
+pub(super) fn transport_error(error: DialError) -> Error {
+    let kind = match error {
+        DialError::Unreachable(_) => Kind::Unreachable,
+        DialError::Broken(_) => Kind::Lost,
+    };
+    Error::new(kind).because(error)
+}
+
+/// Describes a body that is no message: its type and its first words.
+pub(super) fn described(kind: Option<&[u8]>, body: &[u8]) -> String {
+    let kind = kind.map_or("no content type".into(), String::from_utf8_lossy);
+    let text = String::from_utf8_lossy(body.get(..body.len().min(4 * SHOWN)).unwrap_or_default());
+    let words: Vec<&str> =
+        text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty()).collect();
+    let words: String = words.join(" ").chars().take(SHOWN).collect();
+    format!("{kind} beginning `{words}`")
+}
+
+/// A `Location` without what may be secret in it: user, query, fragment.
+fn shown_location(location: &[u8]) -> String {
+    let text = String::from_utf8_lossy(location);
+    let text = text.split(['?', '#']).next().unwrap_or_default();
+    let shown = match text.split_once("://") {
+        Some((scheme, rest)) => {
+            let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+            let host = authority.rsplit('@').next().unwrap_or_default();
+            format!("{scheme}://{host}{path}")
+        }
+        None => text.to_owned(),
+    };
+    shown.chars().filter(|c| !c.is_control()).take(4 * SHOWN).collect()
+}
+
+/// The responses in a body: one, or those of a batch.
+fn responses(body: &Bytes) -> Vec<Message> {
+    let mut found = Vec::new();
+    let mut keep = |message: Message| {
+        if matches!(message.kind(), protocol::Kind::Error | protocol::Kind::Result) {
+            found.push(message);
+        }
+    };
+    if Message::is_batch(body) {
+        // What is no message is no response either.
+        Message::parse_each(body, |message| message.into_iter().for_each(&mut keep)).ok();
+    } else {
+        Message::parse(body.clone()).into_iter().for_each(keep);
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusal(status: u16, body: &str) -> Refusal {
+        let status = StatusCode::from_u16(status).expect("a status");
+        Refusal { status, kind: None, location: None, body: Bytes::copy_from_slice(body.as_bytes()) }
+    }
+
+    fn check(status: u16, body: &str, with_session: &str, without: &str) {
+        for (has_session, expected) in [(true, with_session), (false, without)] {
+            let verdict = match refusal(status, body).judge(7, has_session) {
+                Verdict::Answer(_) => "answer",
+                Verdict::SessionLost => "lost",
+                Verdict::AskSession => "ask",
+                Verdict::Refused => "refused",
+            };
+            assert_eq!(verdict, expected, "{status} {body}, session: {has_session}");
+        }
+    }
+
+    fn error(id: &str) -> String {
+        format!(r#"{{"jsonrpc":"2.0",{id}"error":{{"code":-32602,"message":"unknown session"}}}}"#)
+    }
+
+    #[test]
+    fn an_error_with_the_id_of_the_request_is_its_answer_whatever_the_status_and_the_words() {
+        for status in [400, 401, 403, 404, 409, 422, 429, 500, 503] {
+            check(status, &error(r#""id":7,"#), "answer", "answer");
+            check(status, &format!("[{}]", error(r#""id":7,"#)), "answer", "answer");
+        }
+        check(404, r#"{"jsonrpc":"2.0","id":7,"result":{}}"#, "answer", "answer");
+    }
+
+    #[test]
+    fn a_session_is_lost_by_404_or_by_400_with_an_error_for_no_request_of_ours() {
+        for body in [
+            "",
+            "<html>",
+            "{}",
+            &error(""),
+            &error(r#""id":null,"#),
+            &error(r#""id":"server-error","#),
+            &error(r#""id":8,"#),
+        ] {
+            let without = if body.contains("null") || body.contains(r#""2.0","error"#) { "answer" } else { "refused" };
+            check(404, body, "lost", without);
+        }
+        check(400, &error(""), "lost", "answer");
+        check(400, &error(r#""id":null,"#), "lost", "answer");
+        check(400, &error(r#""id":"server-error","#), "lost", "refused");
+        check(400, &format!("[{}]", error("")), "lost", "answer");
+    }
+
+    #[test]
+    fn other_refusals_say_nothing_about_the_session() {
+        for body in ["", "Invalid session ID", "<html>session</html>", r#"{"error":"no session"}"#] {
+            check(400, body, "ask", "refused");
+            for status in [301, 307, 401, 403, 405, 409, 410, 429, 500, 502] {
+                check(status, body, "refused", "refused");
+            }
+        }
+        check(500, &error(r#""id":null,"#), "answer", "answer");
+        check(500, &error(r#""id":8,"#), "refused", "refused");
+    }
+
+    #[test]
+    fn an_error_says_what_to_look_at() {
+        let says = |status: u16, kind: Option<&[u8]>, location: Option<&[u8]>, body: &str| {
+            let (kind, location) = (kind.map(<[u8]>::to_vec), location.map(<[u8]>::to_vec));
+            let error = Refusal { kind, location, ..refusal(status, body) }.error();
+            crate::error::Chain(&error).to_string()
+        };
+        let redirect = says(302, None, Some(b"https://u:p@sso.example/login?token=t#f"), "<html>");
+        assert!(redirect.ends_with("status 302 Found, which leads to `https://sso.example/login`"), "{redirect}");
+        let relative = says(303, None, Some(b"/login?next=x"), "");
+        assert!(relative.ends_with("leads to `/login`"), "{relative}");
+        let page = says(502, Some(b"text/html"), None, "<html>\r\n  <h1>Bad\u{0} gateway</h1>");
+        assert!(page.ends_with("status 502 Bad Gateway, text/html beginning `<html> <h1>Bad gateway</h1>`"), "{page}");
+        assert!(says(401, None, None, "").ends_with("status 401 Unauthorized"));
+    }
+}

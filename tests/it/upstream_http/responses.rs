@@ -1,0 +1,89 @@
+//! Responses in every form that the revisions allow: polled for, batched, in other line ends.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use harness::fake::{Call, Via, fake};
+use harness::gateway;
+use harness::raw::{session, tool_call};
+use harness::web::{Answer, Asked, events, status, usual, web};
+use serde_json::json;
+
+use super::connected;
+
+/// A server that ends the response to each call with these events, and answers polls with `poll` until it gives a result.
+async fn polled(
+    first: &'static str,
+    poll: impl Fn(usize) -> Option<Answer> + Send + Sync + 'static,
+) -> harness::web::Web {
+    let state = Arc::new((poll, AtomicUsize::new(0), AtomicUsize::new(0)));
+    web(move |asked: Asked| {
+        let state = Arc::clone(&state);
+        async move {
+            if asked.rpc() == "tools/call" {
+                let id = usize::try_from(asked.message()["id"].as_u64().unwrap_or_default()).unwrap_or_default();
+                state.2.store(id, Ordering::SeqCst);
+                return events(first);
+            }
+            if asked.method != "GET" || asked.header("last-event-id").is_empty() {
+                return usual(&asked);
+            }
+            state.0(state.1.fetch_add(1, Ordering::SeqCst)).unwrap_or_else(|| {
+                let answer =
+                    json!({ "jsonrpc": "2.0", "id": state.2.load(Ordering::SeqCst), "result": { "polled": true } });
+                events(format!("id: z\ndata: {answer}\n\n"))
+            })
+        }
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_response_is_polled_for_as_long_as_polls_are_accepted() {
+    let server = polled("id: 0\nretry: 0\ndata:\n\n", |number| (number < 9).then(|| events(": nothing yet\n\n"))).await;
+    let (_gateway, mut client) = connected(&server).await;
+    assert!(client.call("1", "echo", "{}").await.contains("polled"));
+    assert_eq!(server.count("tools/call"), 1);
+}
+
+#[tokio::test]
+async fn a_poll_that_is_refused_for_a_while_is_tried_again() {
+    for code in [409, 429, 503] {
+        let first = "\u{feff}retry: 0\r\nid: 0\r\n\r\n";
+        let server = polled(first, move |number| (number < 2).then(|| status(code))).await;
+        let (_gateway, mut client) = connected(&server).await;
+        assert!(client.call("1", "echo", "{}").await.contains("polled"), "{code}");
+        assert_eq!(server.count("tools/call"), 1, "{code}");
+    }
+}
+
+#[tokio::test]
+async fn a_poll_that_is_refused_for_good_ends_the_call_and_sends_nothing_again() {
+    let server = polled("id: 0\nretry: 0\ndata:\n\n", |_| Some(status(404))).await;
+    let (_gateway, mut client) = connected(&server).await;
+    assert!(client.call("1", "echo", "{}").await.contains("upstream_lost"));
+    assert_eq!((server.count("tools/call"), server.count("initialize")), (1, 2));
+}
+
+#[tokio::test]
+async fn batches_are_read_wherever_a_message_may_stand() {
+    for via in Via::ALL {
+        let script = fake("batches").tool("echo", move |call: Call| async move {
+            let token = call.envelope.progress_token();
+            let told = format!(
+                r#"{{"jsonrpc":"2.0","method":"notifications/progress","params":{{"progressToken":{token},"progress":1}}}}"#
+            );
+            let answer = format!(r#"{{"jsonrpc":"2.0","id":{},"result":{{"content":[]}}}}"#, call.id);
+            let batch = format!("[{told}, 5,{answer}]");
+            if via == Via::Json { call.print(batch) } else { call.send(batch) }
+        });
+        let upstream = script.start(via).await;
+        let gateway = gateway().start().await;
+        gateway.admin.connect(&upstream.definition()).await;
+        let mut client = session(&gateway.url, "batches").open().await;
+        let call = tool_call("1", "echo", "{}").replace(r#""params":{"#, r#""params":{"_meta":{"progressToken":"p"},"#);
+        client.begin(call);
+        assert!(client.next("notifications/progress").await.contains(r#""progressToken":"p""#), "{via:?}");
+        assert!(client.answer("1").await.contains(r#""result":{"content":[]}"#), "{via:?}");
+    }
+}
