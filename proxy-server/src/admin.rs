@@ -88,6 +88,9 @@ pub(crate) fn router(admin: Arc<Admin>) -> Router {
 }
 
 async fn authorize(State(admin): Shared, request: Request, next: Next) -> Response {
+    if let Some(refusal) = body::refusal(&request) {
+        return refusal;
+    }
     match admin.policy.admin(&(admin.credentials)(&request)) {
         Ok(()) => next.run(request).await,
         Err(denied) => problem::denied(denied),

@@ -16,7 +16,7 @@ Examples:
                                               serve everyone, with a protected admin API
 
 Register a server, then use it:
-  curl http://127.0.0.1:6001/admin/mcps -d '{\"name\":\"fs\",\"transport\":\"stdio\",
+  curl http://127.0.0.1:6001/admin/mcps --json '{\"name\":\"fs\",\"transport\":\"stdio\",
        \"command\":\"npx\",\"args\":[\"-y\",\"@modelcontextprotocol/server-filesystem\",\"/tmp\"]}'
   http://127.0.0.1:6001/mcp                   every server, Streamable HTTP
   http://127.0.0.1:6001/fs/stream             this one, Streamable HTTP

@@ -121,9 +121,6 @@ fn announce(gateway: &Gateway, format: Format) -> anyhow::Result<()> {
 }
 
 fn warn_of_open_doors(config: &Config) {
-    if config.policy.admin_tokens.is_empty() && !config.is_loopback() {
-        warn!(host = config.host, "the admin API is open to everyone who reaches this address: set --admin-tokens");
-    }
     if config.policy.allow_insecure_admin {
         warn!("--allow-insecure-admin: whoever reaches the admin API can run programs on this machine");
     }

@@ -17,6 +17,7 @@ pub(crate) use self::env::process_environment;
 use self::env::{NotText, Variables};
 pub(crate) use self::flags::Flags;
 use crate::catalog::Naming;
+use crate::policy::{PageOrigin, Sites, split_host};
 use crate::telemetry::{Format, Level};
 use crate::upstream::ChildEnvironment;
 use crate::{downstream, policy, telemetry, upstream};
@@ -37,7 +38,9 @@ pub struct Config {
     pub(crate) shutdown_timeout: Duration,
     /// Downstream connections at once.
     pub(crate) max_connections: usize,
+    /// Host names besides loopback ones, without port or brackets.
     pub(crate) allowed_hosts: Vec<String>,
+    pub(crate) allowed_origins: Vec<PageOrigin>,
     pub(crate) policy: policy::Config,
     pub(crate) naming: Naming,
     pub(crate) telemetry: telemetry::Config,
@@ -83,6 +86,7 @@ impl Default for Config {
             shutdown_timeout: DEFAULT_GRACE,
             max_connections: 10_000,
             allowed_hosts: Vec::new(),
+            allowed_origins: Vec::new(),
             policy: policy::Config::default(),
             naming: Naming::default(),
             telemetry: telemetry::Config { level: Level::Info, format: Format::Text, source: false },
@@ -150,16 +154,29 @@ impl Config {
             allow_insecure_admin: args.allow_insecure_admin,
         };
         forbid_known_token(&config.policy, env)?;
-        config.allowed_hosts = list(&args.allowed_hosts, env, &["MCP_PROXY_ALLOWED_HOSTS"]);
-        let host = config.base_url.as_ref().and_then(Url::host_str).map(str::to_owned);
-        config.allowed_hosts.extend(host);
+        config.allowed_hosts = allowed_hosts(args, env)?;
+        let host = config.base_url.as_ref().and_then(Url::host_str);
+        config.allowed_hosts.extend(host.map(|host| host.trim_matches(['[', ']']).to_owned()));
+        config.allowed_origins = allowed_origins(args, env)?;
         config.downstream.base_url = config.base_url.as_ref().map(Url::to_string);
         Ok(config)
     }
 
-    /// Whether the gateway listens where only this machine reaches it.
-    pub(crate) fn is_loopback(&self) -> bool {
-        self.host == "localhost" || self.host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+    /// The names and pages by which a gateway that listens on this address may be reached.
+    pub(crate) fn sites(&self, address: IpAddr) -> Sites {
+        Sites {
+            hosts: self.allowed_hosts.clone(),
+            are_hosts_known: address.to_canonical().is_loopback() || !self.allowed_hosts.is_empty(),
+            base: self.base_url.as_ref().map(PageOrigin::of),
+            allowed: self.allowed_origins.clone(),
+        }
+    }
+
+    /// Whether a gateway that listens on this address would let everybody change what is registered, and nobody said so.
+    pub(crate) fn is_open_to_strangers(&self, address: IpAddr) -> bool {
+        let policy = &self.policy;
+        let is_guarded = !policy.admin_tokens.is_empty() || !policy.admin_allow_ips.is_empty();
+        !address.to_canonical().is_loopback() && !is_guarded && !policy.allow_insecure_admin
     }
 }
 
@@ -176,6 +193,24 @@ fn base_url(args: &Flags, env: &Variables) -> Result<Option<Url>, InvalidSetting
     };
     let url = Url::parse(&text).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
     url.map(Some).ok_or_else(|| invalid(origin, text, "an http or https URL"))
+}
+
+/// Host names; a port is left out, because the gateway cannot tell by which port a proxy is reached.
+fn allowed_hosts(args: &Flags, env: &Variables) -> Result<Vec<String>, InvalidSetting> {
+    let origin = if args.allowed_hosts.is_empty() { "MCP_PROXY_ALLOWED_HOSTS" } else { "--allowed-hosts" };
+    let name = |entry: String| match split_host(&entry) {
+        Some((name, _)) => Ok(name.to_owned()),
+        None if entry.parse::<IpAddr>().is_ok() => Ok(entry),
+        None => Err(invalid(origin, entry, "a host name or address, such as `gateway.example`")),
+    };
+    list(&args.allowed_hosts, env, &["MCP_PROXY_ALLOWED_HOSTS"]).into_iter().map(name).collect()
+}
+
+fn allowed_origins(args: &Flags, env: &Variables) -> Result<Vec<PageOrigin>, InvalidSetting> {
+    let origin = if args.allowed_origins.is_empty() { "MCP_PROXY_ALLOWED_ORIGINS" } else { "--allowed-origins" };
+    let expected = "the origin of pages, such as `https://console.example:8443`";
+    let page = |entry: String| entry.parse().map_err(|()| invalid(origin, entry, expected));
+    list(&args.allowed_origins, env, &["MCP_PROXY_ALLOWED_ORIGINS"]).into_iter().map(page).collect()
 }
 
 fn shutdown_timeout(args: &Flags, env: &Variables) -> Result<Duration, InvalidSetting> {

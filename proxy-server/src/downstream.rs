@@ -37,7 +37,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{RawPathParams, Request, State};
-use axum::http::{Extensions, StatusCode};
+use axum::http::{Extensions, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get, post};
 use bytes::{Bytes, BytesMut};
@@ -60,7 +60,7 @@ pub(crate) use self::respond::not_found;
 use self::session::{Scope, Sessions};
 pub(crate) use self::stdio::{Servers, serve as serve_stdio};
 use crate::catalog::{Catalog, View};
-use crate::policy::{Caller, Credentials, Policy, Principal};
+use crate::policy::{Caller, Credentials, Page, Policy, Principal};
 use crate::tasks::Tasks;
 use crate::upstream::{Upstream, Upstreams};
 
@@ -229,27 +229,63 @@ impl Front {
 
     /// Answers any request.
     async fn answer(&self, peer: Peer, request: http::Request<Incoming>) -> Response {
-        if let Some(refusal) = self.origins.refusal(&Fields::in_headers(request.headers())) {
-            return refusal;
+        let page = match self.origins.page(&Fields::of(&request), peer.local.ip(), request.uri().path()) {
+            Ok(page) => page,
+            Err(refusal) => return fresh(refusal),
+        };
+        let is_admin = request.uri().path().starts_with("/admin");
+        let is_shown = page == Page::Allowed || (page == Page::Neighbour && !is_admin);
+        let origin = request.headers().get(header::ORIGIN).filter(|_| is_shown).cloned();
+        let mut response = if origin.is_some() && origin::is_preflight(request.method(), request.headers()) {
+            origin::allow_page(request.headers())
+        } else {
+            let mut request = request.map(Body::new);
+            request.extensions_mut().insert(peer);
+            request.extensions_mut().insert(page);
+            let Ok(response) = self.router.clone().call(request).await;
+            response
+        };
+        if let Some(origin) = origin {
+            origin::show_to(origin, &mut response);
         }
-        let mut request = request.map(Body::new);
-        request.extensions_mut().insert(peer);
-        let Ok(response) = self.router.clone().call(request).await;
-        response
+        fresh(response)
+    }
+
+    /// Whether a page that sends a request is let in.
+    fn admits_page(&self, peer: Peer, fields: &Fields<'_>) -> bool {
+        self.origins.page(fields, peer.local.ip(), "").is_ok()
     }
 
     /// Who sends a usual request to the endpoint of this upstream, or of all.
     fn admit(&self, peer: Peer, name: Option<&str>, fields: &Fields<'_>) -> Result<mcp::Caller, Reply> {
-        match self.origins.refusal(fields) {
-            Some(refusal) => Err(refusal.into()),
-            None => mcp::Caller::admit(Arc::clone(&self.edge), name, &fields.credentials(peer)),
-        }
+        self.origins.page(fields, peer.local.ip(), "")?;
+        mcp::Caller::admit(Arc::clone(&self.edge), name, &fields.credentials(peer))
     }
 }
 
-/// The peer of a connection, which every request that goes through the router carries.
+/// Forbids caches to keep a response, unless it says otherwise: what is not found now may be there soon, and most answers
+/// are for one caller only.
+fn fresh(mut response: Response) -> Response {
+    response.headers_mut().entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    response
+}
+
+/// Both ends of a connection, which every request that goes through the router carries.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Peer(pub(crate) SocketAddr);
+pub(crate) struct Peer {
+    /// The other end.
+    pub(crate) peer: SocketAddr,
+    /// The gateway's end.
+    pub(crate) local: SocketAddr,
+}
+
+#[cfg(test)]
+impl Peer {
+    /// A peer on the address of the gateway.
+    fn of(peer: SocketAddr) -> Self {
+        Self { peer, local: peer }
+    }
+}
 
 /// What a request is for and who sent it, or the refusal.
 type Admitted = Result<(Scope, Principal), Reply>;
@@ -317,12 +353,13 @@ async fn collect(body: impl HttpBody<Data = Bytes>, limit: usize) -> Result<Byte
 
 /// What a request through the router shows of who sent it.
 pub(crate) fn shown(request: &Request) -> Credentials<'_> {
-    Fields::in_headers(request.headers()).credentials(peer(request.extensions()))
+    Fields::of(request).credentials(peer(request.extensions()))
 }
 
 /// The peer of a request through the router.
 fn peer(extensions: &Extensions) -> Peer {
-    extensions.get().copied().unwrap_or(Peer(SocketAddr::from(([0, 0, 0, 0], 0))))
+    let unknown = SocketAddr::from(([0, 0, 0, 0], 0));
+    extensions.get().copied().unwrap_or(Peer { peer: unknown, local: unknown })
 }
 
 /// The shared state of a handler.

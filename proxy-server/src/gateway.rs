@@ -12,7 +12,7 @@ use axum::http::HeaderValue;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use schemas::FingerprintSalt;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream, lookup_host};
 use tokio::sync::{Notify, Semaphore};
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
@@ -31,6 +31,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// How many workers may hold leases at once, and how many owners be locked.
 const MAX_HOLDERS: usize = 1_000;
 const MAX_LOCKS: usize = 1_000;
+/// Connections that wait in the system's queue to be accepted: thousands of clients come back at once after a restart.
+const LISTEN_QUEUE: u32 = 4096;
 /// How long a connection may take to say what it still has to say.
 const LAST_BYTES: Duration = Duration::from_millis(500);
 /// What child processes get to end once all calls are done: longer than they take to be killed.
@@ -75,6 +77,12 @@ pub enum StartError {
         #[source]
         source: io::Error,
     },
+    /// Everybody who reaches the address could change what is registered.
+    #[error(
+        "{0} can be reached from other machines, and the admin API asks for no token: set --admin-tokens (or \
+         --admin-allow-ips), listen on 127.0.0.1, or accept it with --allow-insecure-admin"
+    )]
+    OpenAdmin(SocketAddr),
     /// The threads that serve connections cannot be started.
     #[error("cannot start threads")]
     Threads(#[source] io::Error),
@@ -88,14 +96,11 @@ impl Gateway {
     pub async fn start(config: Config) -> Result<Self, StartError> {
         let mark = own_mark()?;
         let dialer = Dialer::new(CONNECT_TIMEOUT, mark.clone());
-        let (host, port) = (config.host.clone(), config.port);
-        let listener = TcpListener::bind((host.as_str(), port)).await.and_then(|l| Ok((l.local_addr()?, l)));
-        let (address, listener) = listener.map_err(|source| StartError::Bind { host, port, source })?;
+        let (address, listener) = listen(&config).await?;
         dialer.set_own(address);
         let (tasks, connections, accepting) = (Tasks::default(), Tasks::default(), CancellationToken::new());
         let (edge, counts, router) = compose(&config, dialer, &tasks)?;
-        let origins =
-            Origins { hosts: config.allowed_hosts.clone(), loopback_only: config.is_loopback(), own_mark: Some(mark) };
+        let origins = Origins { sites: config.sites(address.ip()), own_mark: Some(mark) };
         let lanes = Arc::new(Lanes::start().map_err(StartError::Threads)?);
         let front = Front { origins, edge: Arc::clone(&edge), router };
         let fronts = (0..lanes.count()).map(|_| Arc::new(front.another())).collect();
@@ -202,6 +207,32 @@ fn compose(
     Ok((edge, counts, router))
 }
 
+/// Binds, looks who will reach the address, and listens.
+async fn listen(config: &Config) -> Result<(SocketAddr, TcpListener), StartError> {
+    let (host, port) = (config.host.clone(), config.port);
+    let failed = |source| StartError::Bind { host: host.clone(), port, source };
+    let (address, socket) = bind(&host, port).await.map_err(failed)?;
+    if config.is_open_to_strangers(address.ip()) {
+        return Err(StartError::OpenAdmin(address));
+    }
+    Ok((address, socket.listen(LISTEN_QUEUE).map_err(failed)?))
+}
+
+/// Binds to the first address of this host that can be had.
+async fn bind(host: &str, port: u16) -> io::Result<(SocketAddr, TcpSocket)> {
+    let mut last = io::Error::new(io::ErrorKind::NotFound, "the host has no address");
+    for address in lookup_host((host, port)).await? {
+        let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+        // A port whose former connections still wait for their end can be had again.
+        socket.set_reuseaddr(true)?;
+        match socket.bind(address) {
+            Ok(()) => return Ok((socket.local_addr()?, socket)),
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
+}
+
 /// A value that nobody else can know.
 fn own_mark() -> Result<HeaderValue, StartError> {
     let mut random = [0; 16];
@@ -234,10 +265,10 @@ impl Acceptor {
                 () = self.closing.cancelled() => return,
                 accepted = listener.accept() => accepted,
             };
-            match accepted.and_then(|(stream, peer)| Ok((stream.into_std()?, peer))) {
-                Ok((stream, peer)) => {
+            match accepted.and_then(|(stream, peer)| Ok((stream.local_addr()?, stream.into_std()?, peer))) {
+                Ok((local, stream, peer)) => {
                     let Some((lane, front)) = self.lanes.next(&self.fronts) else { return };
-                    let connection = self.serve(stream, Peer(peer), Arc::clone(front));
+                    let connection = self.serve(stream, Peer { peer, local }, Arc::clone(front));
                     self.tasks.spawn_on(lane, "connection", async move {
                         connection.await;
                         drop(place);

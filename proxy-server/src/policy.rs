@@ -3,6 +3,9 @@
 pub(crate) mod access;
 mod authenticate;
 mod client_addr;
+mod host;
+mod page;
+mod same_machine;
 
 use std::hash::RandomState;
 
@@ -10,6 +13,9 @@ use ipnet::IpNet;
 use schemas::Secret;
 
 pub(crate) use self::authenticate::{Caller, Credentials, Denied, Principal};
+pub(crate) use self::host::split_host;
+pub(crate) use self::page::{Foreign, Page, PageOrigin, Shown, Sites};
+pub(crate) use self::same_machine::Starter;
 
 /// Who may use the gateway.
 #[derive(Debug, Clone, Default)]
@@ -22,7 +28,7 @@ pub(crate) struct Config {
     pub(crate) global_tokens: Vec<Secret>,
     /// Peers whose `X-Forwarded-For` is believed.
     pub(crate) trusted_proxies: Vec<IpNet>,
-    /// Lets callers from anywhere start processes through an admin API without tokens.
+    /// Lets callers from anywhere use an admin API without tokens, and start processes through it.
     pub(crate) allow_insecure_admin: bool,
 }
 

@@ -257,7 +257,12 @@ async fn what_is_no_http_is_told_so_and_the_end_is_no_request() {
         ("SSH-2.0-x\r\n", "HTTP/1.1 400"),
         ("POST /up/mcp HTTP/1.1\nhost: localhost\ncontent-length: 0\n\n", "HTTP/1.1 4"),
         ("POST /up/mcp HTTP/1.0\r\nhost: localhost\r\ncontent-length: 0\r\n\r\n", "HTTP/1.0 415"),
-        ("\r\n\r\nPOST /up/mcp HTTP/1.1\r\nconnection: close\r\ncontent-length: 0\r\n\r\n", "HTTP/1.1 415"),
+        (
+            "\r\n\r\nPOST /up/mcp HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-length: 0\r\n\r\n",
+            "HTTP/1.1 415",
+        ),
+        ("POST /up/mcp HTTP/1.1\r\nconnection: close\r\ncontent-length: 0\r\n\r\n", "HTTP/1.1 400"),
+        ("POST /up/mcp HTTP/1.0\r\ncontent-length: 0\r\n\r\n", "HTTP/1.0 400"),
     ] {
         let mut line = house.line().await;
         line.say(text).await;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::Request;
-use axum::http::StatusCode;
+use axum::http::{StatusCode, header};
 use axum::response::Response;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Limited};
@@ -13,11 +13,42 @@ use serde::de::{DeserializeOwned, Error as _};
 use tokio::time::timeout;
 
 use crate::admin::Admin;
-use crate::admin::problem::{bad_request, problem};
+use crate::admin::problem::{bad_request, foreign, problem};
+use crate::http1::essence;
+use crate::policy::Page;
 
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// No Content-Type is asked for, as no version of the ancestor did; foreign pages are stopped by their `Origin`.
+/// Refuses what a page of another origin has a browser send. Browsers send some bodies without asking first (Fetch
+/// standard, "CORS-safelisted request-header"), none of them JSON. Programs may leave Content-Type out, as clients of the
+/// ancestor do; browsers always write one, or tell who they are.
+pub(super) fn refusal(request: &Request) -> Option<Response> {
+    if !request.extensions().get::<Page>().is_some_and(|page| page.may_administer()) {
+        return Some(foreign(
+            "the admin API serves pages of the gateway's own origin; add others with --allowed-origins",
+        ));
+    }
+    let headers = request.headers();
+    if request.method().is_safe() {
+        return None;
+    }
+    let mut kinds = headers.get_all(header::CONTENT_TYPE).iter().peekable();
+    let is_named = kinds.peek().is_some();
+    if !kinds.all(|kind| essence(kind.as_bytes()).eq_ignore_ascii_case(b"application/json")) {
+        let details = "Content-Type must be application/json; with curl, send --json instead of -d";
+        return Some(problem(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Problem::new("Unsupported media type").details(details),
+        ));
+    }
+    let is_browser = || {
+        let agent = headers.get(header::USER_AGENT);
+        headers.contains_key(header::REFERER) || agent.is_some_and(|agent| agent.as_bytes().starts_with(b"Mozilla/"))
+    };
+    let is_checked = is_named || headers.contains_key(header::ORIGIN) || headers.contains_key("sec-fetch-site");
+    (!is_checked && is_browser()).then(|| foreign("a browser must send Origin, or Content-Type: application/json"))
+}
+
 pub(super) async fn read(admin: &Arc<Admin>, request: Request) -> Result<Bytes, Response> {
     let limit = admin.max_body_bytes;
     match timeout(BODY_TIMEOUT, Limited::new(request.into_body(), limit).collect()).await {

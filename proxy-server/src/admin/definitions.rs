@@ -18,13 +18,13 @@ use crate::admin::precondition::Precondition;
 use crate::admin::problem::{bad_request, denied, failed, problem, unknown};
 use crate::admin::{Admin, Shared};
 use crate::error::Chain;
-use crate::policy::Denied;
+use crate::policy::Starter;
 use crate::registry::{Registration, RegistryError, Tenure};
 
 /// `POST /admin/mcps`. The answer is 201 exactly: Go clients take any other success for a failure. With
 /// `?lease=HOLDER&ttl=TIME` the registration goes with the last lease on it, and this is the first.
 pub(super) async fn register(State(admin): Shared, request: Request) -> Response {
-    let may_start = admin.policy.may_start_processes(&(admin.credentials)(&request));
+    let starter = admin.policy.starter(&(admin.credentials)(&request));
     let wish = match Wish::read(request.uri()) {
         Ok(wish) => wish,
         Err(refusal) => return refusal,
@@ -37,7 +37,9 @@ pub(super) async fn register(State(admin): Shared, request: Request) -> Response
         Ok(parsed) => parsed,
         Err(details) => return bad_request(details),
     };
-    if let (true, Err(reason)) = (is_process(&definition), may_start) {
+    if is_process(&definition)
+        && let Err(reason) = starter.may_start()
+    {
         return denied(reason);
     }
     let _turn = admin.changes.acquire().await;
@@ -99,7 +101,7 @@ struct Terms {
     warnings: Vec<String>,
     condition: Precondition,
     wish: Option<Wish>,
-    may_start: Result<(), Denied>,
+    starter: Starter,
 }
 
 /// `PUT /admin/mcps/{name}`: replaces the whole definition; the name in the path counts. Never creates. What was leased
@@ -141,7 +143,7 @@ fn terms(admin: &Admin, request: &Request) -> Result<Terms, Response> {
         warnings: Vec::new(),
         condition: Precondition::read(request.headers()).map_err(|error| bad_request(error.to_string()))?,
         wish: Wish::read(request.uri())?,
-        may_start: admin.policy.may_start_processes(&(admin.credentials)(request)),
+        starter: admin.policy.starter(&(admin.credentials)(request)),
     })
 }
 
@@ -154,7 +156,7 @@ async fn change(admin: &Admin, definition: Definition, stored: &Registration, te
         Err(_) if !is_current => return stale(stored),
         Err(error) => return invalid(&error),
     };
-    if let (true, Err(reason)) = (starts, terms.may_start) {
+    if starts && let Err(reason) = terms.starter.may_start() {
         return denied(reason);
     }
     let tenure = if terms.wish.is_some() { stored.tenure } else { Tenure::Permanent };

@@ -18,7 +18,7 @@ use crate::admin::definitions::{is_process, keep_redacted, nothing_redacted, sta
 use crate::admin::problem::{bad_request, denied, failed};
 use crate::admin::{Admin, Shared, body};
 use crate::error::Chain;
-use crate::policy::Denied;
+use crate::policy::Starter;
 use crate::registry::{Registration, RegistryError, Tenure};
 
 /// A change that can be made.
@@ -35,7 +35,7 @@ enum Step {
 
 /// `POST /admin/generations`.
 pub(super) async fn make(State(admin): Shared, request: Request) -> Response {
-    let may_start = admin.policy.may_start_processes(&(admin.credentials)(&request));
+    let starter = admin.policy.starter(&(admin.credentials)(&request));
     let Generation { changes } = match body::document(&admin, request).await {
         Ok(generation) => generation,
         Err(refusal) => return refusal,
@@ -45,7 +45,7 @@ pub(super) async fn make(State(admin): Shared, request: Request) -> Response {
         return bad_request(format!("`{twice}` is changed twice"));
     }
     let _turn = admin.changes.acquire().await;
-    let steps = match look(&admin, &changes, may_start).await {
+    let steps = match look(&admin, &changes, starter).await {
         Ok(steps) => steps,
         Err(refusal) => return refusal,
     };
@@ -56,14 +56,15 @@ pub(super) async fn make(State(admin): Shared, request: Request) -> Response {
 }
 
 /// What has to be done for each change, or the refusal of all.
-async fn look(admin: &Admin, changes: &[Change], may_start: Result<(), Denied>) -> Result<Vec<Step>, Response> {
+async fn look(admin: &Admin, changes: &[Change], starter: Starter) -> Result<Vec<Step>, Response> {
     let (mut steps, mut refused) = (Vec::with_capacity(changes.len()), Vec::new());
+    let mut may_start = None;
     for change in changes {
         let stored = admin.registry.get(change.name().as_str()).await;
         let stored = stored.map_err(|error| failed("Storage error", &error))?;
         match step(admin, change, stored) {
             Ok((step, starts)) => {
-                if let (true, Err(reason)) = (starts, may_start) {
+                if starts && let Err(reason) = *may_start.get_or_insert_with(|| starter.may_start()) {
                     return Err(denied(reason));
                 }
                 steps.push(step);

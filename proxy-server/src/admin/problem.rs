@@ -33,14 +33,23 @@ pub(super) async fn not_found() -> Response {
     problem(StatusCode::NOT_FOUND, Problem::new("Not found"))
 }
 
+/// A web page that may not use the admin API, or a request that only a web page makes.
+pub(super) fn foreign(details: &str) -> Response {
+    problem(StatusCode::FORBIDDEN, Problem::new("Forbidden").details(details))
+}
+
 pub(super) fn denied(denied: Denied) -> Response {
     let words = match denied {
         Denied::NoToken => "Unauthorized: admin token required",
         Denied::NoBearer | Denied::WrongToken => "Unauthorized: invalid admin token",
         Denied::Address => return problem(StatusCode::FORBIDDEN, Problem::new("Access denied: IP not allowed")),
-        Denied::MayNotStart => {
-            let details = "starting processes through the admin API needs an admin token or a loopback peer; \
-                           configure a token, or start the gateway with --allow-insecure-admin";
+        Denied::MayNotStart(why) => {
+            let details = format!(
+                "starting processes through the admin API needs an admin token, or a caller who is the user that runs the \
+                 gateway, on this machine, and {}; configure a token (--admin-tokens), or start the gateway with \
+                 --allow-insecure-admin",
+                why.words()
+            );
             return problem(StatusCode::FORBIDDEN, Problem::new("Access denied").details(details));
         }
     };

@@ -31,9 +31,14 @@ pub(crate) struct Flags {
     /// Proxies whose X-Forwarded-For is believed [env: MCP_PROXY_TRUSTED_PROXIES]
     #[arg(long, alias = "mcp-trusted-proxies", value_name = "IPS", value_delimiter = ',')]
     pub(crate) trusted_proxies: Vec<String>,
-    /// Further host names in Host and Origin headers [env: MCP_PROXY_ALLOWED_HOSTS]
+    /// Host names by which the gateway is reached, besides localhost and that of --base-url
+    /// [env: MCP_PROXY_ALLOWED_HOSTS]
     #[arg(long, value_name = "HOSTS", value_delimiter = ',')]
     pub(crate) allowed_hosts: Vec<String>,
+    /// Origins of web pages that may use the gateway as its own pages may, the admin API included
+    /// [env: MCP_PROXY_ALLOWED_ORIGINS]
+    #[arg(long, value_name = "ORIGINS", value_delimiter = ',')]
+    pub(crate) allowed_origins: Vec<String>,
     /// When a name at /mcp carries that of its server: always, on_conflict or never
     /// [env: MCP_PROXY_NAMING_MODE] [default: always]
     #[arg(long, value_name = "MODE")]
@@ -49,7 +54,8 @@ pub(crate) struct Flags {
     /// How many servers can be registered [env: MCP_PROXY_MAX_SERVERS] [default: 1000]
     #[arg(long, value_name = "COUNT")]
     pub(crate) max_servers: Option<String>,
-    /// Let anyone who reaches an admin API without tokens start processes on this machine
+    /// Start with an admin API without tokens on an address that other machines reach, and let everyone who reaches it
+    /// start processes on this machine
     #[arg(long)]
     pub(crate) allow_insecure_admin: bool,
     /// Least important level that is logged [env: MCP_PROXY_LOG_LEVEL] [default: info]

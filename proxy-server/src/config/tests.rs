@@ -19,7 +19,40 @@ fn defaults_are_loopback_and_6001() {
     let config = config(&[], []);
     assert_eq!((config.host.as_str(), config.port, config.base_url.clone()), ("127.0.0.1", 6001, None));
     assert_eq!(config.shutdown_timeout, Duration::from_secs(10));
-    assert!(config.is_loopback() && config.policy.admin_tokens.is_empty());
+    assert!(config.host == "127.0.0.1" && config.policy.admin_tokens.is_empty());
+}
+
+#[test]
+fn only_who_says_so_serves_an_admin_api_without_tokens_to_other_machines() {
+    let is_open = |flags: &[&str], address: &str| config(flags, []).is_open_to_strangers(address.parse().expect("one"));
+    for address in ["0.0.0.0", "::", "192.0.2.1"] {
+        assert!(is_open(&[], address) && is_open(&["--global-auth-tokens", "g"], address), "{address}");
+        for flags in [&["--admin-tokens", "t"][..], &["--admin-allow-ips", "10.0.0.0/8"], &["--allow-insecure-admin"]] {
+            assert!(!is_open(flags, address), "{flags:?} on {address}");
+        }
+    }
+    for address in ["127.0.0.1", "127.0.1.1", "::1", "::ffff:127.0.0.1"] {
+        assert!(!is_open(&[], address), "{address}");
+    }
+}
+
+#[test]
+fn the_names_of_a_gateway_are_known_on_loopback_and_where_they_are_configured() {
+    let sites = |flags: &[&str], address: &str| config(flags, []).sites(address.parse().expect("an address"));
+    assert!(sites(&[], "127.0.0.1").are_hosts_known && !sites(&[], "0.0.0.0").are_hosts_known);
+    let known = sites(&["--base-url", "https://[2001:db8::1]:8443/gw", "--allowed-hosts", "a.example:80,[::2]"], "::");
+    assert!(known.are_hosts_known);
+    assert_eq!(known.hosts, ["a.example", "::2", "2001:db8::1"]);
+    assert_eq!(known.base, "https://[2001:db8::1]:8443".parse().ok());
+    let pages = sites(&["--allowed-origins", "https://console.example, http://localhost:3000/"], "::").allowed;
+    assert_eq!(
+        pages,
+        ["https://console.example", "http://localhost:3000"].map(|page| page.parse().expect("an origin"))
+    );
+    for wrong in ["*", "null", "console.example", "file:///x"] {
+        assert!(refused(&["--allowed-origins", wrong], []).contains("--allowed-origins"), "{wrong}");
+    }
+    assert!(refused(&[], [("MCP_PROXY_ALLOWED_HOSTS", "http://a.example")]).contains("MCP_PROXY_ALLOWED_HOSTS"));
 }
 
 #[test]

@@ -105,7 +105,7 @@ impl Connection {
 
     /// Answers requests for as long as they come. Once the gateway is draining, what is under way is the last.
     pub(crate) async fn serve(mut self, draining: &CancellationToken) {
-        let peer = self.peer.0;
+        let peer = self.peer.peer;
         let mut silence = Silence::new(draining);
         // Each is on the heap, so that a connection takes no more room than it needs where it is.
         let ended = match Box::pin(self.serve_usual(&mut silence)).await {
@@ -147,6 +147,12 @@ impl Connection {
                 return Ok(Next::Unusual(None));
             }
         };
+        if fields.origin.is_some() && self.front.admits_page(self.peer, &fields) {
+            // A page is answered with header fields of its own.
+            drop(fields);
+            self.put_back(text);
+            return Ok(Next::Unusual(None));
+        }
         let admitted = self.front.admit(self.peer, name, &fields);
         let admitted = admitted.and_then(|caller| caller.takes(&method, &fields, length));
         let end = head.saturating_add(length);

@@ -13,6 +13,53 @@ use crate::upstream::OWN_MARK;
 
 pub(super) const SESSION_ID: &str = "mcp-session-id";
 const LAST_EVENT_ID: &str = "last-event-id";
+const FETCH_SITE: &str = "sec-fetch-site";
+/// Beginnings of the names of header fields that proxies, load balancers and content networks add to what they forward,
+/// by first letter.
+const FORWARDING: [(u8, &[&str]); 13] = [
+    (b'b', &["bigip"]),
+    (b'c', &["cf-", "cdn-", "client-ip", "cloudfront-"]),
+    (b'd', &["do-connecting-ip"]),
+    (b'f', &["forwarded", "fastly-", "fly-", "front-end-https"]),
+    (b'h', &["http-x-forwarded", "http-via"]),
+    (b'i', &["incap-"]),
+    (b'm', &["max-forwards"]),
+    (b'n', &["ngrok-"]),
+    (b'p', &["proxy-"]),
+    (b's', &["surrogate-"]),
+    (b't', &["true-client", "tailscale-"]),
+    (b'v', &["via"]),
+    (
+        b'x',
+        &[
+            "x-forward",
+            "x-original-",
+            "x-real-",
+            "x-client-",
+            "x-cluster-",
+            "x-remote-",
+            "x-originating-",
+            "x-proxy",
+            "x-envoy-",
+            "x-varnish",
+            "x-arr-",
+            "x-azure-",
+            "x-amzn-",
+            "x-appengine-",
+            "x-cloud-",
+            "x-vercel-",
+            "x-nf-",
+            "x-scheme",
+            "x-url-scheme",
+            "x-host",
+            "x-nginx-",
+            "x-rewrite-",
+            "x-request-start",
+            "x-ssl-",
+            "x-sent-by",
+        ],
+    ),
+];
 /// What nearly all clients accept, and what need not be taken apart.
 const USUAL_ACCEPT: &[u8] = b"application/json, text/event-stream";
 
@@ -22,8 +69,14 @@ pub(super) struct Fields<'a> {
     all: Cow<'a, [Header<'a>]>,
     pub(super) host: Option<&'a [u8]>,
     pub(super) origin: Option<&'a [u8]>,
-    /// Whether one of these two comes more than once.
+    /// The value of `Sec-Fetch-Site`, by which browsers tell whose page sends the request.
+    pub(super) fetch_site: Option<&'a [u8]>,
+    /// Whether one of these three comes more than once.
     pub(super) is_ambiguous: bool,
+    /// Whether the request is older than HTTP/1.1.
+    pub(super) is_old_http: bool,
+    /// Whether some header shows that a proxy forwards the request.
+    is_forwarded: bool,
     /// Whether there is a mark of some gateway.
     pub(super) is_marked: bool,
     authorization: Option<&'a [u8]>,
@@ -43,6 +96,12 @@ struct Accepted {
 }
 
 impl<'a> Fields<'a> {
+    /// Reads the fields of a request, and which version of HTTP it has.
+    pub(super) fn of<B>(request: &'a http::Request<B>) -> Self {
+        let is_old_http = request.version() < http::Version::HTTP_11;
+        Self { is_old_http, ..Self::in_headers(request.headers()) }
+    }
+
     pub(super) fn in_headers(headers: &'a HeaderMap) -> Self {
         let header = |(name, value): (&'a http::HeaderName, &'a http::HeaderValue)| Header {
             name: name.as_str(),
@@ -78,9 +137,14 @@ impl<'a> Fields<'a> {
         } else if is(LAST_EVENT_ID) {
             &mut self.last_event
         } else if is("x-forwarded-for") {
+            self.is_forwarded = true;
             return self.forwarded_for.push(value);
+        } else if is(FETCH_SITE) {
+            self.is_ambiguous |= self.fetch_site.is_some();
+            &mut self.fetch_site
         } else {
             self.is_marked |= is(OWN_MARK.as_str());
+            self.is_forwarded |= tells_of_a_proxy(name);
             return;
         };
         place.get_or_insert(value);
@@ -92,9 +156,11 @@ impl<'a> Fields<'a> {
     }
 
     /// What these fields show of who sent the request.
-    pub(super) fn credentials(&self, Peer(peer): Peer) -> Credentials<'a> {
+    pub(super) fn credentials(&self, Peer { peer, local }: Peer) -> Credentials<'a> {
         let forwarded_for = self.forwarded_for.clone();
-        Credentials { peer: peer.ip(), forwarded_for, authorization: self.authorization.and_then(text) }
+        let authorization = self.authorization.and_then(text);
+        let is_forwarded = self.is_forwarded || self.is_old_http;
+        Credentials { peer, local, host: self.host, is_forwarded, forwarded_for, authorization }
     }
 
     /// Whether the body is JSON.
@@ -131,6 +197,15 @@ impl Accepted {
 pub(super) fn text(value: &[u8]) -> Option<&str> {
     // Controls are no part of any value.
     if value.is_ascii() { std::str::from_utf8(value).ok() } else { None }
+}
+
+/// Whether a header field is one that only proxies add.
+fn tells_of_a_proxy(name: &str) -> bool {
+    let name = name.as_bytes();
+    let begins =
+        |start: &&str| name.get(..start.len()).is_some_and(|first| first.eq_ignore_ascii_case(start.as_bytes()));
+    let letter = name.first().map(u8::to_ascii_lowercase);
+    FORWARDING.iter().any(|(first, starts)| Some(*first) == letter && starts.iter().any(begins))
 }
 
 fn matches(range: &[u8], kind: &[u8], group: &[u8]) -> bool {
@@ -193,6 +268,47 @@ mod tests {
         let is_json = |kind: &str| Fields::in_headers(&headers(&[(header::CONTENT_TYPE, kind)])).is_json();
         assert!(is_json("application/json") && is_json("Application/JSON ; charset=utf-8"));
         assert!(!is_json("application/jsonl") && !is_json("text/plain") && !Fields::default().is_json());
+    }
+
+    #[test]
+    fn a_header_that_a_proxy_adds_shows_that_the_request_is_forwarded() {
+        let peer = Peer::of("127.0.0.1:40000".parse().expect("an address"));
+        for name in [
+            "x-forwarded-for",
+            "X-Forwarded-Host",
+            "x-forwarded-server",
+            "Forwarded",
+            "via",
+            "X-Real-IP",
+            "x-client-ip",
+            "True-Client-IP",
+            "CF-Connecting-IP",
+            "cf-ray",
+            "x-original-uri",
+            "Max-Forwards",
+            "proxy-connection",
+            "proxy-authorization",
+            "X-Varnish",
+            "x-envoy-internal",
+            "surrogate-capability",
+            "x-cluster-client-ip",
+            "fastly-client-ip",
+            "x-amzn-trace-id",
+            "client-ip",
+            "cdn-loop",
+            "forwarded-for",
+            "x-proxyuser-ip",
+        ] {
+            let all = [Header { name, value: b"x" }];
+            assert!(Fields::among(all.as_slice().into()).credentials(peer).is_forwarded, "{name}");
+        }
+        for name in ["user-agent", "accept-encoding", "x-api-key", "traceparent", "x", "", "x-request-id", "pragma"] {
+            let all = [Header { name, value: b"x" }];
+            assert!(!Fields::among(all.as_slice().into()).credentials(peer).is_forwarded, "{name}");
+        }
+        let request = |version| http::Request::builder().version(version).body(()).expect("a request");
+        assert!(Fields::of(&request(http::Version::HTTP_10)).credentials(peer).is_forwarded);
+        assert!(!Fields::of(&request(http::Version::HTTP_11)).credentials(peer).is_forwarded);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::{self, RawPathParams, State};
-use axum::http::{Method, StatusCode, header};
+use axum::http::{Method, StatusCode, Version, header};
 use axum::response::IntoResponse;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
@@ -33,7 +33,8 @@ const PRIMED_SINCE: &str = "2025-11-25";
 /// Every request that comes by the router.
 pub(super) async fn serve(State(edge): Shared, path: RawPathParams, request: extract::Request) -> Reply {
     let (head, body) = request.into_parts();
-    let fields = Fields::in_headers(&head.headers);
+    let mut fields = Fields::in_headers(&head.headers);
+    fields.is_old_http = head.version < Version::HTTP_11;
     let credentials = fields.credentials(peer(&head.extensions));
     let admitted = Caller::admit(edge, upstream_name(&path), &credentials);
     let caller = match admitted.and_then(|caller| caller.takes(&head.method, &fields, 0)) {

@@ -1,127 +1,196 @@
-//! Protection against pages that talk to a gateway on the visitor's own machine (DNS rebinding, cross-site requests):
-//! `Host` and `Origin` are checked on every path.
+//! Checks `Host`, `Origin` and `Sec-Fetch-Site` on every path, and answers pages that ask first (CORS).
 
 use std::net::IpAddr;
 
-use axum::http::{HeaderValue, StatusCode};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use url::Url;
+use schemas::Problem;
 
 use crate::downstream::fields::{Fields, text};
+use crate::policy::{Foreign, Page, Shown, Sites};
 use crate::upstream::OWN_MARK;
 
-/// Which hosts a request may name.
+/// What health checks ask for: they may name any host in HTTP/1.0 or none, and pages may link to them.
+const HEALTH_PATHS: [&str; 3] = ["/healthz", "/readyz", "/api/v1/ping"];
+/// Request headers that a page may send without a browser asking for each.
+const ALLOWED_HEADERS: &str = "accept, authorization, content-type, if-match, last-event-id, mcp-method, mcp-name, \
+                               mcp-protocol-version, mcp-session-id, traceparent, tracestate, x-api-key";
+const ALLOWED_METHODS: HeaderValue = HeaderValue::from_static("GET, POST, PUT, DELETE, OPTIONS");
+/// Response headers that a page may read.
+const EXPOSED_HEADERS: HeaderValue =
+    HeaderValue::from_static("etag, location, mcp-protocol-version, mcp-session-id, retry-after, www-authenticate");
+/// How long a browser remembers the answer.
+const MAX_AGE: HeaderValue = HeaderValue::from_static("600");
+/// The longest list of headers that is allowed because a browser asks for it.
+const MAX_ASKED: usize = 1024;
+const ASKS_FOR_NETWORK: HeaderName = HeaderName::from_static("access-control-request-private-network");
+const ALLOWS_NETWORK: HeaderName = HeaderName::from_static("access-control-allow-private-network");
+const YES: HeaderValue = HeaderValue::from_static("true");
+
+/// Which requests are let in.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Origins {
-    /// Host names besides loopback ones, without port.
-    pub(crate) hosts: Vec<String>,
-    /// Whether the gateway listens on loopback only. If it does not, the names it is reached by are not known, and only
-    /// `Origin` is checked.
-    pub(crate) loopback_only: bool,
+    pub(crate) sites: Sites,
     /// The mark of the gateway's own requests. An upstream that leads back here would be trusted as this very machine.
     pub(crate) own_mark: Option<HeaderValue>,
 }
 
 impl Origins {
-    /// The refusal of a request from a foreign page.
-    pub(super) fn refusal(&self, fields: &Fields<'_>) -> Option<Response> {
-        let refuse = || {
-            let problem = schemas::Problem::new("Forbidden")
-                .details("the Host or Origin header names a foreign site, or the request is the gateway's own");
-            (StatusCode::FORBIDDEN, axum::Json(problem)).into_response()
-        };
-        (!self.accept(fields)).then(refuse)
-    }
-
-    fn accept(&self, fields: &Fields<'_>) -> bool {
+    /// The page behind a request to a socket with this address, or the refusal.
+    pub(super) fn page(&self, fields: &Fields<'_>, local: IpAddr, path: &str) -> Result<Page, Response> {
         let is_own =
             || self.own_mark.as_ref().is_some_and(|own| fields.values(OWN_MARK.as_str()).any(|mark| mark == own));
-        // Of a header that comes twice, two readers could take different ones.
-        if fields.is_ambiguous || (fields.is_marked && is_own()) {
-            return false;
+        if fields.is_marked && is_own() {
+            return Err(refusal(StatusCode::FORBIDDEN, "the request is the gateway's own"));
         }
-        let accepts_origin = |origin| text(origin).is_some_and(|origin| self.accepts_origin(origin));
-        let accepts_host =
-            |host| text(host).is_some_and(|host| !self.loopback_only || self.accepts_host(without_port(host)));
-        // HTTP/1.0 has no host, and no browser speaks it.
-        fields.origin.is_none_or(accepts_origin) && fields.host.is_none_or(accepts_host)
-    }
-
-    fn accepts_origin(&self, origin: &str) -> bool {
-        Url::parse(origin).is_ok_and(|origin| origin.host_str().is_some_and(|host| self.accepts_host(host)))
-    }
-
-    fn accepts_host(&self, host: &str) -> bool {
-        let host = host.trim_start_matches('[').trim_end_matches(']');
-        // An address is read only where it is not the one that nearly all name.
-        let loopback = host == "127.0.0.1"
-            || host.eq_ignore_ascii_case("localhost")
-            || host.parse::<IpAddr>().is_ok_and(|address| address.to_canonical().is_loopback());
-        loopback || self.hosts.iter().any(|known| known.eq_ignore_ascii_case(host))
+        // Of a header that comes twice, two readers could take different ones.
+        if fields.is_ambiguous {
+            return Err(refusal(StatusCode::FORBIDDEN, "Host, Origin or Sec-Fetch-Site comes twice"));
+        }
+        let shown = Shown {
+            host: fields.host.map(text_or_empty),
+            origin: fields.origin.map(text_or_empty),
+            fetch_site: fields.fetch_site.map(text_or_empty),
+        };
+        let page = self.sites.page(shown, local);
+        let is_health = || HEALTH_PATHS.contains(&path);
+        match page {
+            Ok(page) => Ok(page),
+            // Neither tells a page anything, nor changes anything.
+            Err(Foreign::Site) if is_health() => Ok(Page::None),
+            Err(Foreign::NoHost) if fields.host.is_none() && fields.is_old_http && is_health() => Ok(Page::None),
+            Err(why) => Err(refuse(why)),
+        }
     }
 }
 
-fn without_port(host: &str) -> &str {
-    match host.rsplit_once(':') {
-        Some((name, port))
-            if port.bytes().all(|b| b.is_ascii_digit()) && (!name.contains(':') || name.ends_with(']')) =>
-        {
-            name
+/// A value as text; an empty one, which is none of the gateway's, where it has bytes that no such value can have.
+fn text_or_empty(value: &[u8]) -> &str {
+    text(value).unwrap_or_default()
+}
+
+fn refuse(why: Foreign) -> Response {
+    match why {
+        Foreign::NoHost => {
+            refusal(StatusCode::BAD_REQUEST, "Host is required, as a name or address with an optional port")
         }
-        Some(_) | None => host,
+        Foreign::Host => {
+            refusal(StatusCode::FORBIDDEN, "Host names a foreign site; to serve this name, add it to --allowed-hosts")
+        }
+        Foreign::Origin => refusal(
+            StatusCode::FORBIDDEN,
+            "Origin names a foreign page; to serve its pages, add it to --allowed-origins",
+        ),
+        Foreign::Site => {
+            refusal(StatusCode::FORBIDDEN, "Sec-Fetch-Site tells that the page of another site sends the request")
+        }
     }
+}
+
+fn refusal(status: StatusCode, details: &str) -> Response {
+    (status, axum::Json(Problem::new("Forbidden").details(details))).into_response()
+}
+
+/// Whether a browser asks what a page may send.
+pub(super) fn is_preflight(method: &Method, headers: &HeaderMap) -> bool {
+    *method == Method::OPTIONS
+        && headers.contains_key(header::ORIGIN)
+        && headers.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD)
+}
+
+/// Tells a browser what the page may send: everything, because the request itself is checked again.
+pub(super) fn allow_page(headers: &HeaderMap) -> Response {
+    let mut response = StatusCode::NO_CONTENT.into_response();
+    let allowed = response.headers_mut();
+    allowed.insert(header::ACCESS_CONTROL_ALLOW_METHODS, ALLOWED_METHODS);
+    allowed.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, allowed_headers(headers));
+    allowed.insert(header::ACCESS_CONTROL_MAX_AGE, MAX_AGE);
+    if headers.get(&ASKS_FOR_NETWORK) == Some(&YES) {
+        allowed.insert(ALLOWS_NETWORK, YES);
+    }
+    response
+}
+
+/// The usual headers, and those that the browser asks for: `Mcp-Param-*` has any name.
+fn allowed_headers(headers: &HeaderMap) -> HeaderValue {
+    let asked = headers.get(header::ACCESS_CONTROL_REQUEST_HEADERS).and_then(|value| value.to_str().ok());
+    let usual: Vec<&str> = ALLOWED_HEADERS.split(", ").collect();
+    let more = asked.filter(|asked| asked.len() <= MAX_ASKED).into_iter().flat_map(|asked| asked.split(','));
+    let more = more.map(str::trim).filter(|name| !usual.iter().any(|known| known.eq_ignore_ascii_case(name)));
+    let more = more.filter(|name| HeaderName::from_bytes(name.as_bytes()).is_ok());
+    let all: Vec<&str> = usual.iter().copied().chain(more).collect();
+    HeaderValue::from_str(&all.join(", ")).unwrap_or(HeaderValue::from_static(ALLOWED_HEADERS))
+}
+
+/// Lets the page of this origin read a response.
+pub(super) fn show_to(origin: HeaderValue, response: &mut Response) {
+    let headers = response.headers_mut();
+    headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+    headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED_HEADERS);
+    headers.append(header::VARY, HeaderValue::from_static("origin"));
 }
 
 #[cfg(test)]
 mod tests {
-    use axum::http::{HeaderMap, header};
-
     use super::*;
+    use crate::downstream::fields::SESSION_ID;
+    use crate::downstream::headers::PROTOCOL_VERSION;
 
-    const LOOPBACK: bool = true;
-    const EVERYWHERE: bool = false;
+    fn origins() -> Origins {
+        let sites = Sites { hosts: vec!["gateway.example".into()], are_hosts_known: true, ..Sites::default() };
+        Origins { sites, own_mark: Some(HeaderValue::from_static("mine")) }
+    }
 
-    fn accepts(loopback_only: bool, headers: &[(header::HeaderName, &str)]) -> bool {
-        let origins = Origins {
-            hosts: vec!["gateway.example".into()],
-            loopback_only,
-            own_mark: Some(HeaderValue::from_static("mine")),
-        };
+    fn status(path: &str, is_old_http: bool, headers: &[(HeaderName, &str)]) -> Option<u16> {
         let mut map = HeaderMap::new();
         for (name, value) in headers {
             map.append(name, value.parse().expect("a header value"));
         }
-        origins.accept(&Fields::in_headers(&map))
+        let mut fields = Fields::in_headers(&map);
+        fields.is_old_http = is_old_http;
+        let local = "127.0.0.1".parse().expect("an address");
+        origins().page(&fields, local, path).err().map(|refusal| refusal.status().as_u16())
     }
 
+    const OLD: bool = true;
+
     #[test]
-    fn a_loopback_gateway_is_reached_by_loopback_names_only() {
-        for host in ["localhost:6001", "127.0.0.1:6001", "[::1]:6001", "localhost", "gateway.example", "LOCALHOST:1"] {
-            assert!(accepts(LOOPBACK, &[(header::HOST, host)]));
+    fn a_host_is_required_but_for_old_health_checks() {
+        assert_eq!(status("/mcp", !OLD, &[(header::HOST, "localhost")]), None);
+        for (path, is_old_http) in [("/mcp", !OLD), ("/mcp", OLD), ("/admin/mcps", OLD), ("/healthz", !OLD)] {
+            assert_eq!(status(path, is_old_http, &[]), Some(400), "{path}");
         }
-        for host in ["evil.example", "evil.example:6001", "127.0.0.1.evil.example", ""] {
-            assert!(!accepts(LOOPBACK, &[(header::HOST, host)]));
-        }
-    }
-
-    #[test]
-    fn an_open_gateway_may_be_called_anything_but_not_by_foreign_pages() {
-        assert!(accepts(EVERYWHERE, &[(header::HOST, "mcp-proxy:6001")]));
-        assert!(!accepts(EVERYWHERE, &[(header::HOST, "mcp-proxy:6001"), (header::ORIGIN, "http://evil.example")]));
-        assert!(!accepts(EVERYWHERE, &[(header::HOST, "x"), (header::ORIGIN, "null")]));
-        assert!(accepts(EVERYWHERE, &[(header::HOST, "x"), (header::ORIGIN, "http://localhost:3000")]));
-        assert!(accepts(EVERYWHERE, &[(header::HOST, "x"), (header::ORIGIN, "https://gateway.example")]));
-    }
-
-    #[test]
-    fn the_gateways_own_requests_do_not_come_in_again() {
-        assert!(!accepts(EVERYWHERE, &[(header::HOST, "x"), (OWN_MARK, "other"), (OWN_MARK, "mine")]));
-        assert!(accepts(EVERYWHERE, &[(header::HOST, "x"), (OWN_MARK, "other")]));
+        assert_eq!(status("/healthz", OLD, &[]), None);
+        assert_eq!(status("/healthz", OLD, &[(header::HOST, "evil.example")]), Some(403));
+        assert_eq!(status("/healthz", OLD, &[(header::HOST, "")]), Some(400));
     }
 
     #[test]
     fn a_header_that_occurs_twice_is_refused() {
-        assert!(!accepts(LOOPBACK, &[(header::HOST, "localhost"), (header::HOST, "localhost")]));
-        assert!(!accepts(LOOPBACK, &[(header::ORIGIN, "http://localhost"), (header::ORIGIN, "http://localhost")]));
+        let host = (header::HOST, "localhost");
+        let site = (HeaderName::from_static("sec-fetch-site"), "none");
+        assert_eq!(status("/mcp", !OLD, &[host.clone(), host.clone()]), Some(403));
+        assert_eq!(status("/mcp", !OLD, &[host.clone(), site.clone(), site]), Some(403));
+        let origin = (header::ORIGIN, "http://localhost");
+        assert_eq!(status("/mcp", !OLD, &[host, origin.clone(), origin]), Some(403));
+    }
+
+    #[test]
+    fn the_gateways_own_requests_do_not_come_in_again() {
+        let host = (header::HOST, "localhost");
+        assert_eq!(status("/mcp", !OLD, &[host.clone(), (OWN_MARK, "other"), (OWN_MARK, "mine")]), Some(403));
+        assert_eq!(status("/mcp", !OLD, &[host, (OWN_MARK, "other")]), None);
+    }
+
+    #[test]
+    fn a_page_may_send_what_its_browser_asks_for() {
+        let mut headers = HeaderMap::new();
+        assert_eq!(allowed_headers(&headers), ALLOWED_HEADERS);
+        let asked = "content-type,Mcp-Param-Region, b@d, mcp-session-id";
+        headers.insert(header::ACCESS_CONTROL_REQUEST_HEADERS, HeaderValue::from_static(asked));
+        assert_eq!(allowed_headers(&headers), format!("{ALLOWED_HEADERS}, Mcp-Param-Region"));
+        for name in [SESSION_ID, PROTOCOL_VERSION, "last-event-id", "authorization", "content-type"] {
+            assert!(ALLOWED_HEADERS.split(", ").any(|allowed| allowed == name), "{name}");
+        }
     }
 }

@@ -203,8 +203,9 @@ impl Client {
         match &self.target {
             Some(name) => self.edge.upstreams.get(name.as_str()).map(Scope::One),
             None => {
-                let peer = Ipv4Addr::LOCALHOST.into();
-                let credentials = Credentials { peer, forwarded_for: Vec::new(), authorization: None };
+                let peer = (Ipv4Addr::LOCALHOST, 0).into();
+                let (host, is_forwarded, forwarded_for, authorization) = (None, false, Vec::new(), None);
+                let credentials = Credentials { peer, local: peer, host, is_forwarded, forwarded_for, authorization };
                 Some(Scope::All(Mutex::new(self.edge.policy.caller(&credentials))))
             }
         }

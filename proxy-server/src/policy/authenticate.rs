@@ -1,18 +1,26 @@
 //! Tokens and addresses.
 
 use std::hash::BuildHasher;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use schemas::{Definition, Secret};
 use subtle::ConstantTimeEq;
 
 use crate::policy::Policy;
-use crate::policy::client_addr::{client_address, is_trusted};
+use crate::policy::client_addr::client_address;
+use crate::policy::same_machine::{Elsewhere, Starter};
 
 /// What a request shows of who sent it.
 #[derive(Debug, Clone)]
 pub(crate) struct Credentials<'a> {
-    pub(crate) peer: IpAddr,
+    /// The other end of the connection.
+    pub(crate) peer: SocketAddr,
+    /// The gateway's end of the connection.
+    pub(crate) local: SocketAddr,
+    /// The value of `Host`.
+    pub(crate) host: Option<&'a [u8]>,
+    /// Whether a header or the version of HTTP shows that the peer forwards the request for somebody else.
+    pub(crate) is_forwarded: bool,
     /// The values of `X-Forwarded-For`, in order and as they came.
     pub(crate) forwarded_for: Vec<&'a [u8]>,
     /// The value of `Authorization`.
@@ -50,8 +58,8 @@ pub(crate) enum Denied {
     WrongToken,
     /// An address that is not on the list.
     Address,
-    /// Starting processes needs a token or a loopback peer.
-    MayNotStart,
+    /// Starting processes needs a token, or proof that the caller is on this machine.
+    MayNotStart(Elsewhere),
 }
 
 impl Policy {
@@ -144,23 +152,17 @@ impl Policy {
         find(&self.config.admin_tokens, token).map(drop).ok_or(Denied::WrongToken)
     }
 
-    /// Whether a caller of the admin API may have processes started on this machine.
-    pub(crate) fn may_start_processes(&self, credentials: &Credentials<'_>) -> Result<(), Denied> {
-        let vouched = !self.config.admin_tokens.is_empty() || self.config.allow_insecure_admin;
-        // A loopback peer that forwards for someone else is not the caller, and only a trusted one is believed when it
-        // says for whom.
-        let forwards_for_local = || {
-            is_trusted(credentials.peer, &self.config.trusted_proxies)
-                && self.address(credentials).is_some_and(|address| address.is_loopback())
-        };
-        let local = credentials.peer.to_canonical().is_loopback()
-            && (credentials.forwarded_for.is_empty() || forwards_for_local());
-        if vouched || local { Ok(()) } else { Err(Denied::MayNotStart) }
+    /// Who may have processes started on this machine, among callers of the admin API.
+    pub(crate) fn starter(&self, credentials: &Credentials<'_>) -> Starter {
+        if !self.config.admin_tokens.is_empty() || self.config.allow_insecure_admin {
+            return Starter::vouched();
+        }
+        Starter::prove(credentials, &self.config.trusted_proxies)
     }
 
-    /// The caller's address; nothing when a trusted proxy names one that cannot be read.
+    /// The caller's address; nothing when a proxy forwards for somebody whom nobody trusted names.
     fn address(&self, credentials: &Credentials<'_>) -> Option<IpAddr> {
-        client_address(credentials.peer, &credentials.forwarded_for, &self.config.trusted_proxies)
+        client_address(credentials, &self.config.trusted_proxies)
     }
 }
 
@@ -214,7 +216,9 @@ mod tests {
     }
 
     fn credentials<'a>(peer: &str, authorization: Option<&'a str>) -> Credentials<'a> {
-        Credentials { peer: peer.parse().expect("an address"), forwarded_for: Vec::new(), authorization }
+        let peer = SocketAddr::new(peer.parse().expect("an address"), 40_000);
+        let local = SocketAddr::new(peer.ip(), 6001);
+        Credentials { peer, local, host: None, is_forwarded: false, forwarded_for: Vec::new(), authorization }
     }
 
     fn policy(config: Config) -> Policy {
@@ -261,25 +265,30 @@ mod tests {
     }
 
     #[test]
-    fn without_tokens_only_loopback_may_start_processes() {
-        let open = policy(Config::default());
-        assert_eq!(open.may_start_processes(&credentials("127.0.0.1", None)), Ok(()));
-        assert_eq!(open.may_start_processes(&credentials("::ffff:127.0.0.1", None)), Ok(()));
-        assert_eq!(open.may_start_processes(&credentials("192.0.2.1", None)), Err(Denied::MayNotStart));
-        let forwarded = Credentials { forwarded_for: vec![b"192.0.2.1".as_slice()], ..credentials("127.0.0.1", None) };
-        assert_eq!(
-            policy(Config { trusted_proxies: vec!["127.0.0.1/32".parse().expect("a network")], ..Config::default() })
-                .may_start_processes(&forwarded),
-            Err(Denied::MayNotStart)
-        );
-        assert_eq!(
-            open.may_start_processes(&forwarded),
-            Err(Denied::MayNotStart),
-            "an untrusted proxy on this machine"
-        );
-        let unreadable = Credentials { forwarded_for: vec![b"\xff".as_slice()], ..credentials("127.0.0.1", None) };
-        assert_eq!(open.may_start_processes(&unreadable), Err(Denied::MayNotStart));
+    fn without_tokens_the_caller_must_be_proved_to_be_on_this_machine() {
+        let stranger = credentials("192.0.2.1", None);
+        let refusal = Err(Denied::MayNotStart(Elsewhere::Peer));
+        assert_eq!(policy(Config::default()).starter(&stranger).may_start(), refusal);
         let insecure = policy(Config { allow_insecure_admin: true, ..Config::default() });
-        assert_eq!(insecure.may_start_processes(&credentials("192.0.2.1", None)), Ok(()));
+        assert_eq!(insecure.starter(&stranger).may_start(), Ok(()));
+        let guarded = policy(Config { admin_tokens: vec!["t".into()], ..Config::default() });
+        assert_eq!(guarded.starter(&stranger).may_start(), Ok(()), "the token is asked for before");
+    }
+
+    #[test]
+    fn a_caller_whose_address_is_unknown_is_refused_where_addresses_matter() {
+        let trust = |net: &str| Config { trusted_proxies: vec![net.parse().expect("a network")], ..Config::default() };
+        let everyone = vec!["0.0.0.0/0".parse().expect("a network"), "::/0".parse().expect("a network")];
+        let proxy = policy(Config { admin_allow_ips: everyone.clone(), ..trust("127.0.0.1/32") });
+        let silent = credentials("127.0.0.1", None);
+        assert_eq!(proxy.admin(&silent), Err(Denied::Address), "a trusted proxy that names nobody");
+        let picky = definition(&json!({ "allowedIPs": ["127.0.0.1"] }));
+        assert_eq!(proxy.client(&silent, &picky), Err(Denied::Address));
+        assert_eq!(proxy.client(&silent, &definition(&json!({}))), Ok(Principal::Anonymous));
+        let open = policy(Config { admin_allow_ips: everyone, ..Config::default() });
+        assert_eq!(open.admin(&silent), Ok(()));
+        let forwarded = Credentials { is_forwarded: true, ..silent };
+        assert_eq!(open.admin(&forwarded), Err(Denied::Address), "a proxy on this machine that nobody trusts");
+        assert_eq!(open.client(&forwarded, &picky), Err(Denied::Address));
     }
 }

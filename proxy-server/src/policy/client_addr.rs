@@ -4,10 +4,20 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
+use crate::policy::authenticate::Credentials;
+
 /// Walks `X-Forwarded-For` from the right, hop by hop, for as long as the hop before is trusted. What stands further
-/// left was written by someone nobody vouches for. Nothing when a trusted hop names an address that cannot be read.
-pub(super) fn client_address(peer: IpAddr, forwarded_for: &[&[u8]], trusted: &[IpNet]) -> Option<IpAddr> {
-    let mut address = peer.to_canonical();
+/// left was written by someone nobody vouches for. Nothing when the caller stays unknown: a trusted proxy names nobody or
+/// an address that cannot be read, or a proxy on this machine, which nobody trusts, forwards the request.
+pub(super) fn client_address(credentials: &Credentials<'_>, trusted: &[IpNet]) -> Option<IpAddr> {
+    let forwarded_for = &credentials.forwarded_for;
+    let mut address = credentials.peer.ip().to_canonical();
+    if !is_trusted(address, trusted) {
+        return (!credentials.is_forwarded || !address.is_loopback()).then_some(address);
+    }
+    if forwarded_for.is_empty() {
+        return None;
+    }
     for hop in forwarded_for.iter().flat_map(|value| value.split(|byte| *byte == b',')).rev() {
         if !is_trusted(address, trusted) {
             break;
@@ -24,12 +34,19 @@ pub(super) fn is_trusted(address: IpAddr, trusted: &[IpNet]) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::net::SocketAddr;
+
     use super::*;
 
     fn check(peer: &str, forwarded_for: &[&[u8]], expected: Option<&str>) {
         let trusted = ["10.0.0.0/8".parse().expect("a network")];
-        let address = client_address(peer.parse().expect("an address"), forwarded_for, &trusted);
-        assert_eq!(address.map(|address| address.to_string()).as_deref(), expected, "{peer} {forwarded_for:?}");
+        let peer = SocketAddr::new(peer.parse().expect("an address"), 40_000);
+        let is_forwarded = !forwarded_for.is_empty();
+        let forwarded_for = forwarded_for.to_vec();
+        let (host, authorization) = (None, None);
+        let credentials = Credentials { peer, local: peer, host, is_forwarded, forwarded_for, authorization };
+        let address = client_address(&credentials, &trusted);
+        assert_eq!(address.map(|address| address.to_string()).as_deref(), expected, "{credentials:?}");
     }
 
     #[test]
@@ -48,5 +65,13 @@ mod tests {
             check("10.0.0.1", &[hop], None);
         }
         check("10.0.0.1", &[b"\xff, 203.0.113.9"], Some("203.0.113.9"));
+    }
+
+    #[test]
+    fn a_proxy_that_names_nobody_leaves_the_caller_unknown() {
+        check("10.0.0.1", &[], None);
+        check("127.0.0.1", &[b"203.0.113.9"], None);
+        check("::1", &[b"203.0.113.9"], None);
+        check("127.0.0.1", &[], Some("127.0.0.1"));
     }
 }

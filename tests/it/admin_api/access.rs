@@ -116,6 +116,77 @@ async fn strangers_start_no_process_unless_they_are_let() {
 }
 
 #[tokio::test]
+async fn a_request_that_a_proxy_of_this_machine_forwards_starts_no_process() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let program = |name: &str| json!({ "name": name, "transport": "stdio", "command": "touch", "args": [folder.path().join(name)] });
+    let post = async |admin: &Admin, (header, value): (&str, &str), body: serde_json::Value, path: &str| {
+        send(admin.request(Method::POST, path).header(header, value).body(body.to_string())).await
+    };
+    let names = ["--allowed-hosts", "gateway.example"];
+    let gateway = gateway().flags(names).start().await;
+    for sign in [
+        ("x-forwarded-for", "127.0.0.1"),
+        ("forwarded", "for=203.0.113.5"),
+        ("x-real-ip", "127.0.0.1"),
+        ("via", "1.1 proxy"),
+        ("x-forwarded-host", "gateway.example"),
+        ("cf-connecting-ip", "203.0.113.5"),
+        ("true-client-ip", "203.0.113.5"),
+        ("host", "gateway.example"),
+    ] {
+        let answer = post(&gateway.admin, sign, program("a"), "/admin/mcps").await;
+        assert_eq!(answer.status, 403, "{sign:?}: {}", answer.text);
+        let change = json!({ "changes": [{ "change": "create", "definition": program("a") }] });
+        assert_eq!(post(&gateway.admin, sign, change, "/admin/generations").await.status, 403, "{sign:?}");
+    }
+    let (old, _) = old_http(&gateway.url, &program("a").to_string()).await;
+    assert_eq!(old, 403, "HTTP/1.0");
+    let trusting = harness::gateway().flags(["--trusted-proxies", "127.0.0.0/8"]).start().await;
+    assert_eq!(post(&trusting.admin, ("x-forwarded-for", "127.0.0.1"), program("a"), "/admin/mcps").await.status, 403);
+    let answer = trusting.admin.post("/admin/mcps", program("a")).await;
+    assert_eq!(answer.status, 403, "a proxy may have forgotten to say for whom");
+    assert!(answer.text.contains("--trusted-proxies"), "{}", answer.text);
+    assert_eq!(gateway.admin.get("/admin/mcps").await.json()["count"], 0);
+    assert!(!folder.path().join("a").exists());
+    assert_eq!(gateway.admin.post("/admin/mcps", program("a")).await.status, 201);
+}
+
+/// Registers by HTTP/1.0, as some proxies speak to what is behind them. Gives the status and the whole answer.
+async fn old_http(url: &str, definition: &str) -> (u16, String) {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let authority = url.trim_start_matches("http://");
+    let mut stream = tokio::net::TcpStream::connect(authority).await.expect("a gateway");
+    let length = definition.len();
+    let head =
+        format!("POST /admin/mcps HTTP/1.0\r\nHost: {authority}\r\nContent-Length: {length}\r\n\r\n{definition}");
+    stream.write_all(head.as_bytes()).await.expect("a gateway that listens");
+    let mut answer = String::new();
+    let reading = stream.read_to_string(&mut answer);
+    harness::wait::within(harness::wait::DEADLINE, "an answer", reading).await.expect("an answer");
+    let status = answer.split(' ').nth(1).and_then(|status| status.parse().ok());
+    (status.unwrap_or_else(|| panic!("no status in {answer:?}")), answer)
+}
+
+#[tokio::test]
+async fn a_trusted_proxy_that_names_nobody_is_refused_where_addresses_matter() {
+    let flags = ["--admin-allow-ips", "127.0.0.0/8,::1,10.0.0.0/8", "--trusted-proxies", "127.0.0.1"];
+    let gateway = gateway().flags(flags).start().await;
+    let own = json!({ "allowedIPs": ["127.0.0.1", "10.0.0.0/8"] });
+    let register = gateway.admin.request(Method::POST, "/admin/mcps").header("x-forwarded-for", "10.0.0.1");
+    assert_eq!(send(register.body(with(nowhere("picky"), own).to_string())).await.status, 201);
+    for (header, value) in
+        [("x-unknown", "1"), ("forwarded", "for=10.0.0.1"), ("x-forwarded-for", ""), ("via", "1.1 x")]
+    {
+        for path in ["/admin/mcps", "/picky/message", "/mcp-proxy/picky/message"] {
+            let answer = send(gateway.admin.request(Method::GET, path).header(header, value)).await;
+            assert_eq!(answer.status, 403, "{header}: {value} at {path}");
+        }
+    }
+    assert_eq!(from(&gateway.admin, "10.9.8.7", "/admin/mcps").await.status, 200);
+    assert_eq!(from(&gateway.admin, "10.9.8.7", "/picky/message").await.status, 400);
+}
+
+#[tokio::test]
 async fn an_upstream_s_endpoints_take_global_and_own_tokens() {
     let gateway = gateway().flags(["--global-auth-tokens", "global"]).start().await;
     gateway.admin.register(&with(nowhere("a"), json!({ "authTokens": ["own"] }))).await;

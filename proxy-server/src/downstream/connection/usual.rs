@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::mem::MaybeUninit;
 
-use axum::http::{HeaderMap, Method, StatusCode};
+use axum::http::{HeaderMap, Method, StatusCode, header};
 use bytes::BufMut;
 use httparse::{Header, ParserConfig, Status};
 use jiff::Timestamp;
@@ -124,6 +124,9 @@ pub(super) fn put_head(
         Some(fields) => put_fields(head, fields),
         None => head.put_slice(b"content-type: application/json\r\n"),
     }
+    if !fields.is_some_and(|fields| fields.contains_key(header::CACHE_CONTROL)) {
+        head.put_slice(b"cache-control: no-store\r\n");
+    }
     // RFC 9110, 8.6: where there cannot be a body, there is no length of one.
     if status != StatusCode::NO_CONTENT {
         put_length(head, length);
@@ -240,11 +243,11 @@ mod tests {
         };
         assert_eq!(
             written(StatusCode::OK, None, Persistence::KeepAlive),
-            "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 7\r\n"
+            "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncache-control: no-store\r\ncontent-length: 7\r\n"
         );
         assert_eq!(
             written(StatusCode::NOT_FOUND, Some(&HeaderMap::new()), Persistence::Close),
-            "HTTP/1.1 404 Not Found\r\ncontent-length: 7\r\nconnection: close\r\n"
+            "HTTP/1.1 404 Not Found\r\ncache-control: no-store\r\ncontent-length: 7\r\nconnection: close\r\n"
         );
     }
 }

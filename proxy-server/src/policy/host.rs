@@ -1,0 +1,58 @@
+//! Host names as `Host`, `Origin` and settings spell them.
+
+use std::net::IpAddr;
+
+/// Splits a `Host` value into name and port; the name keeps no brackets. Nothing where it has another form.
+pub(crate) fn split_host(host: &str) -> Option<(&str, Option<u16>)> {
+    let (name, rest) = match host.strip_prefix('[') {
+        Some(rest) => rest.split_once(']')?,
+        None => host.split_at(host.find(':').unwrap_or(host.len())),
+    };
+    let port = match rest.strip_prefix(':') {
+        None if rest.is_empty() => None,
+        None => return None,
+        // RFC 3986, 3.2.3: a port may be left out behind its colon.
+        Some("") => None,
+        Some(port) if port.bytes().all(|byte| byte.is_ascii_digit()) => Some(port.parse().ok()?),
+        Some(_) => return None,
+    };
+    let is_address = host.starts_with('[');
+    let is_name = !name.is_empty() && (!is_address || name.parse::<IpAddr>().is_ok_and(|address| address.is_ipv6()));
+    is_name.then_some((name, port))
+}
+
+/// Whether a `Host` value names this machine only.
+pub(crate) fn is_loopback_host(host: &str) -> bool {
+    split_host(host).is_some_and(|(name, _)| is_loopback_name(name))
+}
+
+/// Whether a host name, without brackets, names this machine only.
+pub(crate) fn is_loopback_name(name: &str) -> bool {
+    // An address is read only where it is not the one that nearly all name.
+    name == "127.0.0.1"
+        || name.eq_ignore_ascii_case("localhost")
+        || name.parse::<IpAddr>().is_ok_and(|address| address.to_canonical().is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_is_split_where_its_port_begins() {
+        for (host, expected) in [
+            ("gw.example", ("gw.example", None)),
+            ("gw.example:80", ("gw.example", Some(80))),
+            ("gw.example:", ("gw.example", None)),
+            ("[::1]:6001", ("::1", Some(6001))),
+            ("[::1]", ("::1", None)),
+        ] {
+            assert_eq!(split_host(host), Some(expected), "{host}");
+        }
+        for wrong in
+            ["", ":80", "a:b", "a:80:90", "a:+80", "a:99999", "[::1", "[::1]x", "[]", "[a]", "[127.0.0.1]", "::1"]
+        {
+            assert_eq!(split_host(wrong), None, "{wrong}");
+        }
+    }
+}
