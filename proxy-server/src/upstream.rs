@@ -3,6 +3,7 @@
 //! Nothing here knows who is asking: no HTTP of a caller, no tool policy. One upstream's failure is never another's.
 
 mod attachment;
+mod changes;
 mod connection;
 mod dialer;
 mod era;
@@ -28,9 +29,10 @@ use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 pub(crate) use self::attachment::{Attachment, Call, forward_cancellation};
+pub(crate) use self::changes::{ListChanges, list_changed, updated};
 pub(crate) use self::dialer::{Dialer, OWN_MARK};
 pub(crate) use self::events::{EventQueue, Events, event_queue};
-pub(crate) use self::inbox::{Event, ListChanges, is_level, is_severe};
+pub(crate) use self::inbox::{Event, is_level, is_severe};
 pub(crate) use self::question::{Question, Reply};
 pub(crate) use self::session::{OpenError, Session};
 pub(crate) use self::transport::event_stream::Decoder as EventDecoder;
@@ -106,6 +108,8 @@ pub(crate) struct Upstream {
     places: Arc<Semaphore>,
     retired: CancellationToken,
     doubt: Arc<Notify>,
+    /// Counts changes of its lists that it did not announce.
+    unannounced: watch::Sender<ListChanges>,
     stats: Stats,
 }
 
@@ -208,6 +212,7 @@ impl Upstream {
             places: Arc::new(Semaphore::new(places)),
             retired,
             doubt,
+            unannounced: watch::Sender::default(),
             stats: Stats::default(),
         })
     }
@@ -304,6 +309,17 @@ impl Upstream {
         let sample = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
         let next = |old: u64| if old == 0 { sample } else { old - old / 10 + sample / 10 };
         self.stats.average.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |old| Some(next(old))).ok();
+    }
+
+    /// Notes that the list of this kind reads otherwise than before, although no announcement told of it.
+    pub(crate) fn note_unannounced(&self, kind: &str) {
+        self.unannounced.send_modify(|changes| changes.count(kind));
+    }
+
+    /// Tells of changes that the upstream did not announce: those of a time in which nobody listened, and those of an
+    /// upstream that announces none.
+    pub(crate) fn unannounced(&self) -> watch::Receiver<ListChanges> {
+        self.unannounced.subscribe()
     }
 
     /// Has the supervisor look whether the upstream is still there.

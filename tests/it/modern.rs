@@ -1,7 +1,7 @@
 //! Modern clients (2026-07-28): what the conformance suite does not look at.
 
 mod headers;
-mod listening;
+pub(crate) mod listening;
 mod questions;
 mod sessions;
 mod states;
@@ -18,7 +18,7 @@ const QUESTION: &str =
 
 /// A client of one upstream, or of all.
 #[derive(Clone)]
-struct Client {
+pub(crate) struct Client {
     url: String,
     /// Raw.
     capabilities: String,
@@ -27,18 +27,18 @@ struct Client {
     meta: Value,
 }
 
-fn client(gateway: &str, upstream: &str) -> Client {
+pub(crate) fn client(gateway: &str, upstream: &str) -> Client {
     client_of_all(&format!("{gateway}/{upstream}"))
 }
 
-fn client_of_all(gateway: &str) -> Client {
+pub(crate) fn client_of_all(gateway: &str) -> Client {
     let url = format!("{gateway}/mcp");
     Client { url, capabilities: "{}".to_owned(), token: None, meta: json!({}) }
 }
 
 impl Client {
     /// One that can be asked anything.
-    fn askable(self) -> Self {
+    pub(crate) fn askable(self) -> Self {
         Self { capabilities: EVERYTHING.to_owned(), ..self }
     }
 
@@ -57,7 +57,7 @@ impl Client {
     }
 
     /// A request as it should be, under the id 1.
-    fn request(&self, method: &str, params: &Value) -> Raw {
+    pub(crate) fn request(&self, method: &str, params: &Value) -> Raw {
         let mut params = params.clone();
         params["_meta"] = self.meta.clone();
         params["_meta"]["io.modelcontextprotocol/protocolVersion"] = json!(VERSION);
@@ -81,12 +81,12 @@ impl Client {
     }
 
     /// Sends a request and gives everything that comes, the answer last.
-    async fn ask(&self, method: &str, params: &Value) -> Vec<Value> {
+    pub(crate) async fn ask(&self, method: &str, params: &Value) -> Vec<Value> {
         messages(self.request(method, params).send().await).await
     }
 
     /// Calls a tool and gives the answer. The members come beside the tool's name.
-    async fn call(&self, tool: &str, members: Value) -> Value {
+    pub(crate) async fn call(&self, tool: &str, members: Value) -> Value {
         let mut params = members;
         params["name"] = json!(tool);
         self.ask("tools/call", &params).await.pop().expect("an answer")

@@ -79,6 +79,11 @@ impl List {
         }
     }
 
+    /// What its change notice calls it.
+    pub(crate) fn kind(self) -> &'static str {
+        self.capability()
+    }
+
     /// How often there was a reason to read it again.
     pub(crate) fn changes(self, changes: &ListChanges) -> u64 {
         self.announcements(changes) + changes.gaps

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use schemas::ServerName;
@@ -71,12 +71,14 @@ pub(super) async fn run(catalog: Catalog, tasks: Tasks) {
 struct Following<'a> {
     catalog: &'a Catalog,
     offer: watch::Sender<Offer>,
+    /// Which lists were read in this session or an earlier one.
+    listed: &'a [AtomicBool; 4],
 }
 
 async fn follow(catalog: Catalog, upstream: Arc<Upstream>) {
     let mut observed = upstream.observed();
     // What an earlier session offered stands in for a list that the next one does not give.
-    let mut lists = Lists::default();
+    let (mut lists, listed) = (Lists::default(), <[AtomicBool; 4]>::default());
     loop {
         let connected = observed.wait_for(|observed| observed.session.as_ref().is_some_and(|s| !s.is_closed())).await;
         let Some(session) = connected.ok().and_then(|observed| observed.session.clone()) else { return };
@@ -87,7 +89,7 @@ async fn follow(catalog: Catalog, upstream: Arc<Upstream>) {
             has_told_tools: false,
             tools_told_at: Arc::new(AtomicU64::new(NEVER)),
         };
-        let following = Following { catalog: &catalog, offer: watch::Sender::new(offer) };
+        let following = Following { catalog: &catalog, offer: watch::Sender::new(offer), listed: &listed };
         // One list that hangs or fails holds up none of the others.
         let [tools, prompts, resources, templates] = List::ALL.map(|list| following.keep_listed(list));
         tokio::select! {
@@ -108,8 +110,11 @@ impl Following<'_> {
         };
         let mut changes = session.lists_changed();
         let mut retry = FIRST_RETRY;
+        // The announcements that the last answer takes into account.
+        let mut known = None;
         loop {
-            let asked_at = list.changes(&changes.borrow_and_update());
+            let reasons = *changes.borrow_and_update();
+            let asked_at = list.changes(&reasons);
             let listed = ask(list, &name, &session).await;
             let failed = listed.is_err();
             match &listed {
@@ -121,7 +126,11 @@ impl Following<'_> {
                     warn!(upstream = %name, list = list.method(), error = %Chain(error), "cannot list");
                 }
             }
-            self.settle(list, listed.ok());
+            let is_announced = known.is_some_and(|known| known != list.announcements(&reasons));
+            if !failed {
+                known = Some(list.announcements(&reasons));
+            }
+            self.settle(list, listed.ok(), is_announced);
             let changed = changes.wait_for(|changes| list.changes(changes) != asked_at);
             tokio::select! {
                 change = changed => if change.is_err() { return },
@@ -134,13 +143,17 @@ impl Following<'_> {
         }
     }
 
-    /// Publishes a list. Without one, the last stays.
-    fn settle(&self, list: List, items: Option<Vec<Item>>) {
+    /// Publishes a list. Without one, the last stays. A change that was not announced is told by the gateway.
+    fn settle(&self, list: List, items: Option<Vec<Item>>, is_announced: bool) {
+        let was_listed = items.is_some()
+            && self.listed.get(list as usize).is_some_and(|listed| listed.swap(true, Ordering::Relaxed));
+        let mut is_other = false;
         let has_changed = self.offer.send_if_modified(|offer| {
             let is_first = list == List::Tools && !offer.has_told_tools;
             offer.has_told_tools |= is_first;
             let news = items.filter(|items| **items != **offer.lists.get(list));
             let is_news = news.is_some();
+            is_other = is_news;
             if let Some(items) = news {
                 let name = &offer.upstream.definition().name;
                 debug!(upstream = %name, list = list.method(), items = items.len(), "listed");
@@ -150,6 +163,9 @@ impl Following<'_> {
         });
         if has_changed {
             self.catalog.publish(self.offer.borrow().clone());
+        }
+        if is_other && was_listed && !is_announced {
+            self.offer.borrow().upstream.note_unannounced(list.kind());
         }
     }
 }

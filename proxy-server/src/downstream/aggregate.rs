@@ -18,7 +18,7 @@ use crate::error::{Error, Kind};
 use crate::policy::Caller;
 use crate::protocol::{self, Era, Message, Object, Pieces, quote, result_pieces, result_response};
 use crate::route::{self, Route, answer_edits, may_pass_on, route};
-use crate::upstream::{Call, Event, EventQueue, Events, event_queue, forward_cancellation, is_level};
+use crate::upstream::{Call, Event, EventQueue, Events, event_queue, forward_cancellation, is_level, list_changed};
 
 /// Changes of several upstreams that come together are told together.
 const DEBOUNCE: Duration = Duration::from_millis(50);
@@ -257,7 +257,5 @@ pub(super) fn changes(seen: &View, view: &View) -> [Option<Bytes>; 3] {
         ("prompts", changed(List::Prompts)),
         ("resources", changed(List::Resources) || changed(List::Templates)),
     ];
-    kinds.map(|(kind, changed)| {
-        changed.then(|| Bytes::from(format!(r#"{{"jsonrpc":"2.0","method":"notifications/{kind}/list_changed"}}"#)))
-    })
+    kinds.map(|(kind, changed)| changed.then(|| list_changed(kind)))
 }

@@ -1,24 +1,16 @@
 //! A modern client in front of a modern upstream: the request goes through as it came, and so does what comes back.
 
-use std::time::Duration;
-
 use axum::http::StatusCode;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use tokio::sync::oneshot;
-use tokio::time::Instant;
 
-use crate::call::{forward, listen};
+use crate::call::forward;
 use crate::downstream::modern::Addressed;
 use crate::downstream::reply::{Said, Talk};
-use crate::error::{Error, Kind};
-use crate::protocol::{
-    HEADER_MISMATCH, METHOD_NOT_FOUND, MISSING_CAPABILITY, Message, UNSUPPORTED_VERSION, listening_ended,
-};
+use crate::error::Error;
+use crate::protocol::{HEADER_MISMATCH, METHOD_NOT_FOUND, MISSING_CAPABILITY, Message, UNSUPPORTED_VERSION};
 use crate::upstream::{Call, Event, EventQueue, Events, event_queue};
-
-/// Who listens says when it is enough.
-const FOREVER: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 /// One request on its way.
 pub(super) struct Forwarded {
@@ -38,22 +30,7 @@ pub(super) fn begin(to: Addressed) -> Forwarded {
 async fn send(to: Addressed, events: Events) -> Result<Message, Error> {
     let Addressed { asking, upstream, request: message, .. } = &to;
     let (_never, cancelled) = oneshot::channel();
-    if message.method() == "subscriptions/listen" {
-        let deadline = Instant::now() + FOREVER;
-        let call = Call { message, events, cancelled, deadline };
-        return tokio::select! {
-            outcome = listen(upstream, call) => outcome,
-            () = asking.edge.closing.cancelled() => ended(message),
-            () = upstream.retired().cancelled() => ended(message),
-        };
-    }
     forward(upstream, Call { message, events, cancelled, deadline: asking.deadline }).await
-}
-
-/// The end of a `subscriptions/listen`, where the gateway is the one that ends it.
-fn ended(listen: &Message) -> Result<Message, Error> {
-    let end = listening_ended(listen.id());
-    Message::parse(end).map_err(|error| Error::new(Kind::NotReady).because(error))
 }
 
 impl Talk for Forwarded {
@@ -106,7 +83,7 @@ impl Forwarded {
 }
 
 /// The status of an answer that is known before anything of it is sent (2026-07-28, transports, "Error Handling").
-fn status(answer: &Message) -> StatusCode {
+pub(super) fn status(answer: &Message) -> StatusCode {
     match answer.error_code() {
         Some(METHOD_NOT_FOUND) => StatusCode::NOT_FOUND,
         Some(HEADER_MISMATCH | MISSING_CAPABILITY | UNSUPPORTED_VERSION) => StatusCode::BAD_REQUEST,

@@ -4,6 +4,7 @@
 mod all;
 mod filter;
 mod part;
+mod relayed;
 mod subscribed;
 
 use std::sync::Arc;
@@ -17,6 +18,7 @@ use tracing::debug;
 
 pub(super) use self::all::open_to_all;
 use self::filter::Filter;
+pub(super) use self::relayed::relay;
 use self::subscribed::{Subscribed, subscribe};
 use crate::downstream::modern::{Addressed, Asking};
 use crate::downstream::pool::{Caller, Pool, Use};

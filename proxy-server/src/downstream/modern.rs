@@ -201,6 +201,7 @@ async fn serve_one(asking: Arc<Asking>, upstream: &Arc<Upstream>, fields: Option
         return refusal;
     }
     match (era, message.method()) {
+        (Era::Modern, "subscriptions/listen") => Box::pin(listen::relay(to)).await,
         (Era::Modern, _) => respond_with(forward::begin(to), &asking.edge.config).await,
         // On the heap, so that a request that goes on as it came does not carry them along.
         (Era::Legacy, "server/discover") => Box::pin(bridged::discover(&to)).await,

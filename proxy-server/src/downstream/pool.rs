@@ -20,7 +20,7 @@ use crate::downstream::question::refuse;
 use crate::error::{Error, Kind};
 use crate::policy::Principal;
 use crate::protocol::{self, Message, Object};
-use crate::upstream::{Attachment, Call, Event, EventQueue, OpenError, Upstream, event_queue};
+use crate::upstream::{Attachment, Call, Event, EventQueue, OpenError, Upstream, event_queue, list_changed};
 
 const REAP_INTERVAL: Duration = Duration::from_secs(15);
 /// How long a session waits for the next call before it is let go.
@@ -364,9 +364,23 @@ async fn shake_hands(
 
 /// Runs for as long as a session is kept, and lets go of it at the end.
 async fn keep(edge: Arc<Edge>, line: Arc<Line>, mut events: EventQueue) {
+    let (mut doubts, mut unannounced) = (line.attachment.doubts(), line.attachment.upstream().unannounced());
+    let mut told = *unannounced.borrow_and_update();
     loop {
         tokio::select! {
             () = line.closed.cancelled() => break,
+            // Modern clients read lists in any session of theirs, so that nobody knows what they were shown.
+            Ok(()) = doubts.changed() => {
+                for kind in ["tools", "prompts", "resources"] {
+                    drop(line.notices.send(list_changed(kind)));
+                }
+            }
+            Ok(()) = unannounced.changed() => {
+                let now = *unannounced.borrow_and_update();
+                for notice in now.notices_since(std::mem::replace(&mut told, now)) {
+                    drop(line.notices.send(notice));
+                }
+            }
             Some(event) = events.recv() => match event {
                 // Nobody listening is no reason to worry.
                 Event::Notification(message) => drop(line.notices.send(message)),

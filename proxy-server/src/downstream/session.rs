@@ -359,13 +359,18 @@ impl Drop for Running<'_> {
 
 /// Runs for as long as the session lives, and lets go of its upstream session at the end.
 async fn carry_over(session: Arc<Session>, attachment: Arc<Attachment>, mut events: EventQueue) {
-    let own = session.own_stream();
+    let (own, mut unannounced) = (session.own_stream(), attachment.upstream().unannounced());
+    let mut told = *unannounced.borrow_and_update();
     let kept = attachment.keep();
     tokio::pin!(kept);
     loop {
         tokio::select! {
             () = session.closed.cancelled() => break,
             Some(event) = events.recv() => session.put(&own, event),
+            Ok(()) = unannounced.changed() => {
+                let now = *unannounced.borrow_and_update();
+                now.notices_since(std::mem::replace(&mut told, now)).for_each(|notice| own.push(notice));
+            }
             () = &mut kept => {}
         }
     }

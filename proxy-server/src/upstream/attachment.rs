@@ -4,35 +4,36 @@
 mod answer;
 mod questions;
 mod stateless;
+mod wishes;
 
-use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
 use schemas::{Reconnect, SessionMode, Transport};
 use tokio::sync::{OwnedSemaphorePermit, oneshot, watch};
 use tokio::time::{Instant, sleep, timeout};
+use tracing::debug;
 
 use crate::error::{Error, Kind};
-use crate::protocol::{self, Era, Message, Object, Stamp};
+use crate::protocol::{Era, Message, Object, Stamp};
 use crate::upstream::Upstream;
+use crate::upstream::attachment::wishes::Wishes;
+use crate::upstream::changes::{ListChanges, Shown, updated};
 use crate::upstream::events::{EventQueue, Events, event_queue};
-use crate::upstream::inbox::{self, LEVELS, next_id};
+use crate::upstream::inbox::{Event, next_id};
 use crate::upstream::session::{Exchange, Hello, OpenError, Session};
 use crate::upstream::state::{self, Action, Policy, State, step};
 use crate::upstream::supervisor::{SUCCESSOR, jitter};
 
 /// Capabilities by which a client lets itself be asked something.
 const ASKABLE: [&str; 3] = ["sampling", "elicitation", "roots"];
-/// Requests whose effect outlasts their answer.
-const NOTED: [&str; 3] = ["resources/subscribe", "resources/unsubscribe", "logging/setLevel"];
 /// Subscriptions of one client.
 const MAX_SUBSCRIPTIONS: usize = 1_000;
 const MAX_URI_BYTES: usize = 8 * 1024;
-/// What ending all subscriptions of a client may take.
-const LAST_WORDS: Duration = Duration::from_secs(2);
+/// What reading the lists again after a gap may take.
+const CATCHING_UP: Duration = Duration::from_secs(10);
 const INITIALIZED: &[u8] = br#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#;
 
 /// A downstream session's share of an upstream.
@@ -46,6 +47,12 @@ pub(crate) struct Attachment {
     slot: watch::Sender<Slot>,
     events: Events,
     wishes: Mutex<Wishes>,
+    /// What the client was shown in a session of its own.
+    shown: Mutex<Shown>,
+    /// Counts the times in which announcements may have been missed in a session of its own.
+    doubts: watch::Sender<u64>,
+    /// The gap that was last made up for.
+    caught_up: Mutex<Option<(Weak<Session>, u64)>>,
     closed: AtomicBool,
 }
 
@@ -59,14 +66,6 @@ enum Slot {
     Live(Arc<Session>),
     Opening,
     Failed,
-}
-
-/// What has to be asked for again in a new upstream session.
-#[derive(Default)]
-struct Wishes {
-    initialized: bool,
-    subscriptions: BTreeSet<String>,
-    level: Option<usize>,
 }
 
 /// A client request, with what belongs to it.
@@ -102,8 +101,19 @@ impl Attachment {
             Era::Modern => stateless::handshake(session.handshake(), &upstream.definition().name)?,
         };
         let (slot, _) = watch::channel(Slot::Live(session));
-        let (stamp, wishes, closed) = (Stamp::of(hello), Mutex::default(), AtomicBool::new(false));
-        let attachment = Self { id, upstream, dedicated, stamp, slot, events, wishes, closed };
+        let attachment = Self {
+            id,
+            upstream,
+            dedicated,
+            stamp: Stamp::of(hello),
+            slot,
+            events,
+            wishes: Mutex::default(),
+            shown: Mutex::default(),
+            doubts: watch::Sender::default(),
+            caught_up: Mutex::default(),
+            closed: AtomicBool::new(false),
+        };
         Ok((Arc::new(attachment), handshake, queue))
     }
 
@@ -144,6 +154,9 @@ impl Attachment {
                 }
                 Ok(answer) => {
                     self.forget_refused(&session, message, &answer);
+                    if self.dedicated.is_some() && message.method().ends_with("/list") {
+                        lock(&self.shown).note(message, &answer);
+                    }
                     return Ok(answer);
                 }
                 outcome => return outcome,
@@ -184,18 +197,6 @@ impl Attachment {
             session.inbox().detach(self.id);
             if self.dedicated.is_some() {
                 session.close().await;
-            }
-        }
-    }
-
-    /// Ends the subscriptions that nobody else holds.
-    async fn let_go(&self, session: &Session) {
-        let deadline = Instant::now() + LAST_WORDS;
-        let subscriptions = std::mem::take(&mut self.wishes().subscriptions);
-        for uri in subscriptions {
-            if !session.inbox().unsubscribe(self.id, &uri) && session.era() == Era::Legacy {
-                let uri = serde_json::Value::from(uri);
-                session.ask("resources/unsubscribe", &format!(r#"{{"uri":{uri}}}"#), deadline).await.ok();
             }
         }
     }
@@ -260,8 +261,55 @@ impl Attachment {
         let mut slot = self.slot.subscribe();
         let live = slot.wait_for(|slot| matches!(slot, Slot::Live(_))).await.map(|slot| slot.clone());
         let Ok(Slot::Live(session)) = live else { return std::future::pending().await };
-        session.closed().cancelled().await;
-        state::Event::Lost { lived: session.lived() }
+        let mut changes = session.lists_changed();
+        let mut gaps = changes.borrow_and_update().gaps;
+        loop {
+            tokio::select! {
+                () = session.closed().cancelled() => return state::Event::Lost { lived: session.lived() },
+                Ok(()) = changes.changed(), if self.dedicated.is_some() => {
+                    let now = changes.borrow_and_update().gaps;
+                    if std::mem::replace(&mut gaps, now) != now {
+                        self.catch_up(&session).await;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Tells the client of a session of its own what it may have missed in a gap: of the lists that read otherwise than it
+    /// was shown, and of the resources it subscribed to. What is not known is told.
+    async fn catch_up(&self, session: &Arc<Session>) {
+        let gap = session.lists_changed().borrow().gaps;
+        let is_known = |(known, at): &(Weak<Session>, u64)| *at == gap && known.ptr_eq(&Arc::downgrade(session));
+        if lock(&self.caught_up).replace((Arc::downgrade(session), gap)).is_some_and(|last| is_known(&last)) {
+            return;
+        }
+        self.doubts.send_modify(|count| *count += 1);
+        let deadline = Instant::now() + CATCHING_UP;
+        let mut changed = ListChanges::default();
+        let asked = lock(&self.shown).asked();
+        for (method, kind) in asked {
+            let answer = session.ask(method, "{}", deadline).await;
+            if session.is_closed() {
+                return;
+            }
+            if !answer.is_ok_and(|answer| lock(&self.shown).agrees(method, &answer)) {
+                changed.count(kind);
+            }
+        }
+        changed.notices_since(ListChanges::default()).for_each(|notice| self.tell(notice));
+    }
+
+    /// Tells the client something that the upstream could not.
+    fn tell(&self, notice: Bytes) {
+        if let Err(error) = self.events.try_send(Event::Notification(notice)) {
+            debug!(%error, "notification dropped");
+        }
+    }
+
+    /// Counts the times in which announcements may have been missed in a session of its own.
+    pub(crate) fn doubts(&self) -> watch::Receiver<u64> {
+        self.doubts.subscribe()
     }
 
     /// Nothing is tried while the upstream itself is known to be out of reach.
@@ -284,97 +332,28 @@ impl Attachment {
                 Err(error) => Err(OpenError::Failed(error)),
             },
         };
-        let slot = match opened {
-            Ok(session) => {
-                session.inbox().attach(self.id, self.events.clone());
-                self.renew_wishes(&session, deadline).await;
-                Slot::Live(session)
+        let session = opened.ok();
+        if let Some(session) = &session {
+            session.inbox().attach(self.id, self.events.clone());
+            self.renew_wishes(session, deadline).await;
+        }
+        self.slot.send_replace(session.clone().map_or(Slot::Failed, Slot::Live));
+        if let Some(session) = session {
+            // Nobody told of changes while there was no session.
+            self.wishes().subscriptions.iter().for_each(|uri| self.tell(updated(uri)));
+            if self.dedicated.is_some() {
+                self.catch_up(&session).await;
             }
-            Err(_) => Slot::Failed,
-        };
-        self.slot.send_replace(slot);
+        }
         // The client may have left in the meantime, and then nobody else closes what was just opened.
         if self.closed.load(Ordering::SeqCst) {
             self.close().await;
         }
     }
+}
 
-    /// Asks in a new session for what was asked for in the old one. What the upstream refuses now, the client finds
-    /// out as it would without a gateway: nothing arrives.
-    async fn renew_wishes(&self, session: &Session, deadline: Instant) {
-        let (initialized, subscriptions, level) = {
-            let wishes = self.wishes();
-            (wishes.initialized, wishes.subscriptions.clone(), wishes.level)
-        };
-        if initialized && self.dedicated.is_some() {
-            let patience = self.upstream.stream_patience();
-            session.initialized_within(Bytes::from_static(INITIALIZED), patience).await.ok();
-        }
-        if session.era() == Era::Modern {
-            for uri in subscriptions {
-                session.inbox().subscribe(self.id, &uri);
-            }
-            return;
-        }
-        if let Some(name) = level.and_then(|level| LEVELS.get(session.inbox().set_level(self.id, level))) {
-            session.ask("logging/setLevel", &format!(r#"{{"level":"{name}"}}"#), deadline).await.ok();
-        }
-        for uri in subscriptions {
-            if !session.inbox().subscribe(self.id, &uri) {
-                let uri = serde_json::Value::from(uri);
-                session.ask("resources/subscribe", &format!(r#"{{"uri":{uri}}}"#), deadline).await.ok();
-            }
-        }
-    }
-
-    /// Notes what has to be asked for again, and answers what an upstream session that others share must not be told.
-    fn note(&self, session: &Session, message: &Message) -> Result<Option<Message>, Error> {
-        let done = || Message::parse(protocol::result_response(message.id(), "{}")).ok();
-        if !NOTED.contains(&message.method()) {
-            return Ok(None);
-        }
-        let Ok(params) = Object::read(message.params()) else { return Ok(None) };
-        let answered_here = match (message.method(), params.text("uri"), params.text("level")) {
-            ("resources/subscribe", Some(uri), _) => {
-                let mut wishes = self.wishes();
-                let is_new = !wishes.subscriptions.contains(uri.as_ref());
-                if is_new && (wishes.subscriptions.len() >= MAX_SUBSCRIPTIONS || uri.len() > MAX_URI_BYTES) {
-                    return Err(Kind::InvalidParams("too many subscriptions, or too long a URI").into());
-                }
-                wishes.subscriptions.insert(uri.clone().into_owned());
-                session.inbox().subscribe(self.id, &uri)
-            }
-            ("resources/unsubscribe", Some(uri), _) => {
-                self.wishes().subscriptions.remove(uri.as_ref());
-                session.inbox().unsubscribe(self.id, &uri)
-            }
-            ("logging/setLevel", _, Some(word)) => match inbox::level(&word) {
-                Some(level) => {
-                    self.wishes().level = Some(level);
-                    // Another session wants more; this one's messages are sifted here.
-                    session.inbox().set_level(self.id, level) < level
-                }
-                None => false,
-            },
-            _ => false,
-        };
-        Ok(answered_here.then(done).flatten())
-    }
-
-    /// Forgets a subscription that the upstream refused.
-    fn forget_refused(&self, session: &Session, message: &Message, answer: &Message) {
-        if message.method() == "resources/subscribe" && answer.kind() == protocol::Kind::Error {
-            let params = Object::read(message.params()).ok();
-            if let Some(uri) = params.and_then(|params| params.text("uri").map(String::from)) {
-                self.wishes().subscriptions.remove(&uri);
-                session.inbox().unsubscribe(self.id, &uri);
-            }
-        }
-    }
-
-    fn wishes(&self) -> MutexGuard<'_, Wishes> {
-        self.wishes.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Passes a cancellation on without giving up the right to try the request again.

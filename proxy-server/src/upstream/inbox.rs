@@ -15,6 +15,7 @@ use tracing::debug;
 
 use crate::error::{self, Error};
 use crate::protocol::{self, Kind, Message, Object};
+use crate::upstream::changes::{ListChanges, updated};
 use crate::upstream::events::Events;
 use crate::upstream::question::{Question, Reply};
 
@@ -45,17 +46,6 @@ pub(super) struct Inbox {
     stream_settled: CancellationToken,
     /// Counts changes of what the attachments subscribe to.
     pub(super) subscriptions_changed: watch::Sender<u64>,
-}
-
-/// How often there was a reason to read each list again. Resources and their templates change together.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct ListChanges {
-    /// Announcements of changed tools; likewise the next two.
-    pub(crate) tools: u64,
-    pub(crate) prompts: u64,
-    pub(crate) resources: u64,
-    /// Times in which announcements may have been missed.
-    pub(crate) gaps: u64,
 }
 
 #[derive(Default)]
@@ -193,8 +183,17 @@ impl Inbox {
         self.state().end.clone()
     }
 
-    /// Notes that announcements may have been missed, so that every list is read again.
+    /// Notes that what the upstream told may have been missed: lists are read again, and whoever subscribed to a resource
+    /// is told that it may have changed.
     pub(super) fn gap(&self) {
+        self.late_stream();
+        for one in &self.state().attached {
+            one.subscriptions.iter().for_each(|uri| deliver(Some(one.events.clone()), updated(uri)));
+        }
+    }
+
+    /// Notes that announcements of changed lists may have been missed before the session's first stream.
+    pub(super) fn late_stream(&self) {
         self.lists_changed.send_modify(|changes| changes.gaps += 1);
     }
 

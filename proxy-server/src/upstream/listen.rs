@@ -12,7 +12,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use tracing::debug;
 
 use crate::error::{Chain, Error, Kind};
-use crate::protocol::{self, METHOD_NOT_FOUND, Message, Object, SUBSCRIPTION_KEY, Stamp};
+use crate::protocol::{self, INTERNAL_ERROR, METHOD_NOT_FOUND, Message, Object, SUBSCRIPTION_KEY, Stamp};
 use crate::upstream::NOBODY;
 use crate::upstream::connection::{Connection, Sender};
 use crate::upstream::events::event_queue;
@@ -20,8 +20,11 @@ use crate::upstream::inbox::{Event, Inbox};
 
 /// How long an upstream may take to say what it will tell of.
 const PATIENCE: Duration = Duration::from_secs(10);
-const FIRST_RETRY: Duration = Duration::from_secs(1);
-const LONGEST_RETRY: Duration = Duration::from_secs(30);
+const FIRST_RETRY: Duration = Duration::from_millis(500);
+/// An upstream that is back is listened to after no longer than this.
+const LONGEST_RETRY: Duration = Duration::from_secs(5);
+/// A stream that ends sooner than this gives reason to wait before the next one.
+const SHORT_LIFE: Duration = Duration::from_secs(10);
 /// A listen stream ends when the upstream ends it.
 const FOREVER: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
@@ -98,7 +101,8 @@ impl Listening {
 pub(super) async fn run(connection: Arc<Connection>, offers: Offers, listening: Listening) {
     let mut wishes = connection.inbox.subscriptions_changed.subscribe();
     let mut current: Option<Stream> = None;
-    let mut delay = FIRST_RETRY;
+    let (mut delay, mut pause) = (FIRST_RETRY, FIRST_RETRY);
+    let mut was_lost = false;
     loop {
         let count = *wishes.borrow_and_update();
         let Some(filter) = offers.filter(&connection.inbox.subscriptions()) else {
@@ -111,13 +115,20 @@ pub(super) async fn run(connection: Arc<Connection>, offers: Offers, listening: 
         };
         match open(&connection, &filter).await {
             Ok((stream, uris)) => {
-                let renewed = current.replace(stream).is_none();
+                let is_first = current.replace(stream).is_none();
                 listening.agreed.send_replace(Agreed { wishes: Some(count), uris });
-                if renewed {
-                    // Nobody listened for a while; what changed in it nobody has told.
-                    connection.inbox.gap();
+                // Nobody listened for a while; what changed in it nobody has told.
+                match (std::mem::take(&mut was_lost), is_first) {
+                    (true, _) => connection.inbox.gap(),
+                    (false, true) => connection.inbox.late_stream(),
+                    (false, false) => {}
                 }
                 delay = FIRST_RETRY;
+            }
+            // What comes back without it is another server than before: the session begins anew, and its era is asked again.
+            Err(error) if was_lost && is_refusal(&error) => {
+                connection.inbox.close("the upstream came back and refuses to be listened to");
+                return;
             }
             Err(error) if error.kind() == Kind::InvalidRequest(NOT_OFFERED) => {
                 debug!("upstream offers no `subscriptions/listen`");
@@ -132,17 +143,27 @@ pub(super) async fn run(connection: Arc<Connection>, offers: Offers, listening: 
             }
         }
         let ended = current.as_ref().map(|stream| stream.ended.clone()).unwrap_or_default();
+        let opened = Instant::now();
         tokio::select! {
             changed = wishes.changed() => if changed.is_err() { return },
             () = ended.cancelled() => {
                 current = None;
-                sleep(delay).await;
+                was_lost = true;
+                // An upstream that ends each stream at once is not asked for the next one every second.
+                pause = if opened.elapsed() < SHORT_LIFE { (pause * 2).min(LONGEST_RETRY) } else { FIRST_RETRY };
+                sleep(pause).await;
             }
         }
     }
 }
 
+/// Whether the upstream itself said no, and not that it is busy or wants other credentials.
+fn is_refusal(error: &Error) -> bool {
+    matches!(error.kind(), Kind::InvalidRequest(NOT_OFFERED | REFUSED) | Kind::Refused(400 | 404 | 405))
+}
+
 const NOT_OFFERED: &str = "the upstream offers no `subscriptions/listen`";
+const REFUSED: &str = "the upstream refuses `subscriptions/listen`";
 
 /// One `subscriptions/listen` in flight; it ends when dropped.
 struct Stream {
@@ -201,6 +222,9 @@ async fn follow(
     let Some(acknowledge) = acknowledge else { return };
     let error = match ended {
         Ok(answer) if answer.error_code() == Some(METHOD_NOT_FOUND) => Kind::InvalidRequest(NOT_OFFERED).into(),
+        Ok(answer) if answer.error_code().is_some_and(|code| code != INTERNAL_ERROR) => {
+            Error::new(Kind::InvalidRequest(REFUSED)).because(format!("it answered {}", answer.body()))
+        }
         Ok(answer) => Error::new(Kind::BadAnswer).because(format!("it answered {}", answer.body())),
         Err(error) => error,
     };

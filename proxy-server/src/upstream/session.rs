@@ -13,9 +13,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::error::{Error, Kind};
 use crate::protocol::{self, Era, HEADER_MISMATCH, LATEST_LEGACY, LATEST_MODERN, Message, Object, Stamp};
+use crate::upstream::changes::ListChanges;
 use crate::upstream::connection::{Connection, Sender};
 use crate::upstream::events::{Events, event_queue};
-use crate::upstream::inbox::{Inbox, ListChanges};
+use crate::upstream::inbox::Inbox;
 use crate::upstream::listen::{self, Listening};
 use crate::upstream::transport::Wire;
 use crate::upstream::{Environment, NOBODY};
@@ -152,7 +153,7 @@ impl Session {
                         sleep_until(by).await;
                         if !inbox.stream_settled().is_cancelled() {
                             inbox.stream_settled().cancelled().await;
-                            inbox.gap();
+                            inbox.late_stream();
                         }
                     };
                     tokio::select! {
@@ -277,7 +278,7 @@ impl Session {
         self.since.elapsed()
     }
 
-    /// Counts the upstream's change notices.
+    /// Counts the reasons to read its lists again.
     pub(crate) fn lists_changed(&self) -> watch::Receiver<ListChanges> {
         self.inbox().lists_changed.subscribe()
     }

@@ -14,11 +14,11 @@ pub(super) fn updated(uri: &str) -> String {
     json!({ "jsonrpc": "2.0", "method": "notifications/resources/updated", "params": { "uri": uri } }).to_string()
 }
 
-pub(super) async fn listen(client: &Client, filter: Value) -> Reply {
+pub(crate) async fn listen(client: &Client, filter: Value) -> Reply {
     client.request("subscriptions/listen", &json!({ "notifications": filter })).send().await
 }
 
-pub(super) async fn next(reply: &mut Reply) -> Value {
+pub(crate) async fn next(reply: &mut Reply) -> Value {
     let event = reply.event().await.expect("an event");
     let message: Value = serde_json::from_str(&event.data).expect("JSON");
     let meta = if message["params"].is_object() { &message["params"]["_meta"] } else { &message["result"]["_meta"] };

@@ -21,7 +21,7 @@ use crate::error::{Chain, Error, Kind};
 use crate::policy::Caller;
 use crate::protocol::{self, Era, Message, Object, quote};
 use crate::route;
-use crate::upstream::{Call, Event, EventQueue, Upstream, event_queue};
+use crate::upstream::{Call, Event, EventQueue, Upstream, event_queue, updated};
 
 /// How long an upstream may take to say what it will tell of, its start included.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -58,8 +58,10 @@ pub(super) async fn hear(part: Part, acknowledge: oneshot::Sender<Filter>) {
     loop {
         match part.open().await {
             Ok((source, agreed)) => {
-                if let Some(acknowledge) = acknowledge.take() {
-                    acknowledge.send(part.exposed(&agreed)).ok();
+                match acknowledge.take() {
+                    Some(acknowledge) => drop(acknowledge.send(part.exposed(&agreed))),
+                    // Nobody told of changes while nobody listened.
+                    None => agreed.uris.iter().for_each(|uri| part.tell(updated(uri))),
                 }
                 delay = FIRST_RETRY;
                 part.follow(source).await;

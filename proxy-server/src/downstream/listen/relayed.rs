@@ -1,0 +1,209 @@
+//! `subscriptions/listen` of a modern client at a modern upstream: passed on as it came, and passed on again whenever the
+//! upstream was lost, so that the client's stream outlives the upstream's.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use axum::http::StatusCode;
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use tokio::sync::{oneshot, watch};
+use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
+use tracing::debug;
+
+use crate::call::listen;
+use crate::downstream::forward::status;
+use crate::downstream::listen::ended;
+use crate::downstream::listen::filter::Filter;
+use crate::downstream::modern::Addressed;
+use crate::downstream::reply::{Said, Talk, respond_with};
+use crate::downstream::respond::Reply;
+use crate::error::{Chain, Error, Kind};
+use crate::protocol::{self, Era, Message};
+use crate::upstream::{Call, Event, EventQueue, ListChanges, event_queue, updated};
+
+const FIRST_RETRY: Duration = Duration::from_millis(500);
+const LONGEST_RETRY: Duration = Duration::from_secs(5);
+/// A stream that ends sooner than this gives reason to wait longer before the next one.
+const SHORT_LIFE: Duration = Duration::from_secs(10);
+/// Who listens says when it is enough.
+const FOREVER: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
+/// One open stream.
+struct Relayed {
+    to: Addressed,
+    /// What the upstream agreed to tell of; nothing before it did.
+    agreed: Option<Filter>,
+    upstream: Source,
+    /// What the gateway has to tell by itself.
+    own: VecDeque<Bytes>,
+    unannounced: watch::Receiver<ListChanges>,
+    told: ListChanges,
+    delay: Duration,
+    stopping: CancellationToken,
+}
+
+/// The upstream's stream.
+enum Source {
+    Open {
+        queue: EventQueue,
+        outcome: BoxFuture<'static, Result<Message, Error>>,
+        since: Instant,
+    },
+    /// It was lost, and is opened again.
+    Lost(BoxFuture<'static, Result<(), Error>>),
+}
+
+/// Opens the stream.
+pub(in crate::downstream) async fn relay(to: Addressed) -> Reply {
+    let config = std::sync::Arc::clone(&to.asking.edge.config);
+    let (mut unannounced, stopping) = (to.upstream.unannounced(), to.asking.edge.closing.clone());
+    let (told, upstream) = (*unannounced.borrow_and_update(), open(&to));
+    let (own, delay) = (VecDeque::new(), FIRST_RETRY);
+    respond_with(Relayed { to, agreed: None, upstream, own, unannounced, told, delay, stopping }, &config).await
+}
+
+fn open(to: &Addressed) -> Source {
+    let (events, queue) = event_queue();
+    let to = to.clone();
+    let outcome = async move {
+        let (_never, cancelled) = oneshot::channel();
+        let deadline = Instant::now() + FOREVER;
+        listen(&to.upstream, Call { message: &to.request, events, cancelled, deadline }).await
+    };
+    Source::Open { queue, outcome: Box::pin(outcome), since: Instant::now() }
+}
+
+impl Talk for Relayed {
+    fn request(&self) -> &Message {
+        &self.to.asking.message
+    }
+
+    async fn next(&mut self) -> Said {
+        loop {
+            if let Some(notice) = self.own.pop_front() {
+                return Said::Told(notice);
+            }
+            tokio::select! {
+                biased;
+                () = self.stopping.cancelled() => return ended(self.request()),
+                () = self.to.upstream.retired().cancelled() => return ended(self.request()),
+                Ok(()) = self.unannounced.changed(), if self.agreed.is_some() => self.look(),
+                happened = self.upstream.next() => match happened {
+                    Happened::Told(event) => if let Some(told) = self.hear(event) {
+                        return Said::Told(told);
+                    },
+                    Happened::Ended(outcome, lived) => if let Some(said) = self.lost(outcome, lived) {
+                        return said;
+                    },
+                    Happened::Back => self.upstream = open(&self.to),
+                    Happened::Gone => return ended(self.request()),
+                },
+            }
+        }
+    }
+}
+
+/// What becomes of the upstream's stream.
+enum Happened {
+    Told(Event),
+    /// It has ended after this time.
+    Ended(Result<Message, Error>, Duration),
+    /// There is an upstream again.
+    Back,
+    /// It no longer speaks this era.
+    Gone,
+}
+
+impl Source {
+    async fn next(&mut self) -> Happened {
+        match self {
+            Self::Open { queue, outcome, since } => tokio::select! {
+                biased;
+                Some(event) = queue.recv() => Happened::Told(event),
+                outcome = outcome => Happened::Ended(outcome, since.elapsed()),
+            },
+            Self::Lost(back) => match back.await {
+                Ok(()) => Happened::Back,
+                Err(_) => Happened::Gone,
+            },
+        }
+    }
+}
+
+impl Relayed {
+    /// What of an upstream's notification the client is told.
+    fn hear(&mut self, event: Event) -> Option<Bytes> {
+        // A modern upstream asks by answers only.
+        let Event::Notification(notice) = event else { return None };
+        let message = Message::parse(notice.clone()).ok()?;
+        if message.method() != "notifications/subscriptions/acknowledged" {
+            return self.to.told(notice);
+        }
+        let agreed = Filter::read(message.params()).unwrap_or_default();
+        if self.agreed.is_none() {
+            self.agreed = Some(agreed);
+            return self.to.told(notice);
+        }
+        self.catch_up(&agreed);
+        None
+    }
+
+    /// Tells what may have been missed between two streams. Whether lists read otherwise than before the loss, the gateway
+    /// finds out by itself; what was announced since then, only its own stream has heard.
+    fn catch_up(&mut self, agreed: &Filter) {
+        let own = self.to.upstream.observed().borrow().session.clone();
+        let announced = own.map(|own| *own.lists_changed().borrow()).unwrap_or_default();
+        let notices: Vec<Bytes> = announced.notices_since(ListChanges::default()).collect();
+        notices.into_iter().for_each(|notice| self.tell(notice));
+        agreed.uris.iter().for_each(|uri| self.tell(updated(uri)));
+    }
+
+    fn look(&mut self) {
+        let now = *self.unannounced.borrow_and_update();
+        let notices: Vec<Bytes> = now.notices_since(std::mem::replace(&mut self.told, now)).collect();
+        notices.into_iter().for_each(|notice| self.tell(notice));
+    }
+
+    /// Tells of a change, if it is one that the client wants to hear of.
+    fn tell(&mut self, notice: Bytes) {
+        let Some(agreed) = &self.agreed else { return };
+        if let Ok(notice) = Message::parse(notice)
+            && agreed.wants(&notice)
+        {
+            self.own.push_back(protocol::subscribed(&notice, self.request().id()));
+        }
+    }
+
+    /// What the client is told of the end of the upstream's stream; nothing where it is opened again.
+    fn lost(&mut self, outcome: Result<Message, Error>, lived: Duration) -> Option<Said> {
+        match (outcome, &self.agreed) {
+            (Ok(answer), None) => {
+                return Some(Said::Answer(status(&answer), answer.with_id(self.request().id(), &[])));
+            }
+            // The upstream's own end is the client's end, too.
+            (Ok(answer), Some(_)) if answer.kind() == protocol::Kind::Result => {
+                return Some(Said::Answer(StatusCode::OK, answer.with_id(self.request().id(), &[])));
+            }
+            (Err(error), None) => return Some(Said::Failed(error)),
+            (Ok(_), Some(_)) => debug!("the upstream refuses to be listened to again"),
+            (Err(error), Some(_)) => debug!(error = %Chain(&error), "stream of the upstream lost"),
+        }
+        self.delay = if lived < SHORT_LIFE { (self.delay * 2).min(LONGEST_RETRY) } else { FIRST_RETRY };
+        let (to, delay) = (self.to.clone(), self.delay);
+        self.upstream = Source::Lost(Box::pin(async move {
+            sleep(delay).await;
+            back(&to).await
+        }));
+        None
+    }
+}
+
+/// Waits until there is an upstream of this era again; an error once it is of another.
+async fn back(to: &Addressed) -> Result<(), Error> {
+    let mut observed = to.upstream.observed();
+    let connected = observed.wait_for(|observed| observed.session.as_ref().is_some_and(|own| !own.is_closed())).await;
+    let era = connected.ok().and_then(|observed| observed.session.as_ref().map(|own| own.era()));
+    if era == Some(Era::Modern) { Ok(()) } else { Err(Kind::NotReady.into()) }
+}
