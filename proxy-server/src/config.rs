@@ -140,6 +140,7 @@ impl Config {
         let max_servers = (&args.max_servers, "--max-servers");
         let max_servers = word::<NonZeroUsize>(max_servers, (env, &["MCP_PROXY_MAX_SERVERS"]), "a number from 1 on")?;
         config.upstream.upstreams = max_servers.map_or(config.upstream.upstreams, NonZeroUsize::get);
+        starts(args, env, &mut config.upstream)?;
         config.policy = policy::Config {
             admin_tokens: tokens(
                 (&args.admin_tokens, "--admin-tokens"),
@@ -222,6 +223,22 @@ fn shutdown_timeout(args: &Flags, env: &Variables) -> Result<Duration, InvalidSe
     let timeout = parse_duration(&text).map_err(|_| invalid(origin, text, "a duration such as `10s`"))?;
     // Some builds of the ancestor wrote 0 for "not set".
     Ok(if timeout.is_zero() { DEFAULT_GRACE } else { timeout })
+}
+
+/// How programs are started.
+fn starts(args: &Flags, env: &Variables, upstream: &mut upstream::Config) -> Result<(), InvalidSetting> {
+    let flag = (&args.concurrent_starts, "--concurrent-starts");
+    let count = word::<NonZeroUsize>(flag, (env, &["MCP_PROXY_CONCURRENT_STARTS"]), "a number from 1 on")?;
+    // A semaphore of the runtime holds no more.
+    let most = tokio::sync::Semaphore::MAX_PERMITS;
+    upstream.starts = count.map_or(upstream.starts, NonZeroUsize::get).min(most);
+    let flag = args.era_probe.clone().map(|text| ("--era-probe", text));
+    let variable = || Some(("MCP_PROXY_ERA_PROBE", env.text(&["MCP_PROXY_ERA_PROBE"])?));
+    if let Some((origin, text)) = flag.or_else(variable) {
+        let probe = parse_duration(&text).ok().filter(|probe| !probe.is_zero());
+        upstream.era_probe = probe.ok_or_else(|| invalid(origin, text, "a duration above zero, such as `3s`"))?;
+    }
+    Ok(())
 }
 
 fn logging(args: &Flags, env: &Variables) -> Result<telemetry::Config, InvalidSetting> {

@@ -170,12 +170,7 @@ fn compose(
     tasks: &Tasks,
 ) -> Result<(Arc<Edge>, Arc<Connections>, Router), StartError> {
     tasks.spawn("unused connections", dialer.clone().sweep(tasks.stopping().clone()));
-    let environment = Environment {
-        config: Arc::new(config.upstream.clone()),
-        tasks: tasks.clone(),
-        dialer,
-        children: Arc::new(config.children.clone()),
-    };
+    let environment = Environment::new(config.upstream.clone(), tasks.clone(), dialer, config.children.clone());
     let upstreams = Upstreams::new(environment);
     let policy = Arc::new(Policy::new(config.policy.clone()));
     let mut random = [0; 16];

@@ -9,6 +9,7 @@ mod envelope;
 mod message;
 mod meta;
 mod object;
+mod offer;
 mod outcome;
 mod pieces;
 mod scan;
@@ -32,6 +33,7 @@ pub(crate) use self::meta::{
     SERVER_KEY, SUBSCRIPTION_KEY, ended_subscription, progress_token, requested_id, subscription_id,
 };
 pub(crate) use self::object::Object;
+pub(crate) use self::offer::Offer;
 pub(crate) use self::outcome::{
     completed, discovery, listening_ended, own_discovery, own_list, server_info, subscribed,
 };

@@ -18,15 +18,17 @@ mod state;
 mod supervisor;
 mod transport;
 
-use std::sync::Arc;
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use indexmap::IndexMap;
 use schemas::{Definition, ServerName, Transport, admin};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{Instant, timeout_at};
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio_util::task::TaskTracker;
 
 pub(crate) use self::attachment::{Attachment, Call, forward_cancellation};
 pub(crate) use self::changes::{ListChanges, list_changed, updated};
@@ -49,14 +51,20 @@ use crate::upstream::session::Exchange;
 
 /// The caller of what the gateway asks on its own behalf.
 const NOBODY: u64 = 0;
+/// What ending a process may take, from closing its input to SIGKILL. Only a process that SIGKILL cannot end takes longer.
+const LONGEST_END: Duration = Duration::from_secs(15);
+/// Programs that start at once, for each core. Most of a start is work for the processor.
+const STARTS_PER_CORE: usize = 2;
 
 /// Limits towards upstreams.
 #[derive(Debug, Clone)]
 pub(crate) struct Config {
     /// How long connecting and the handshake may take where the definition does not say.
     pub(crate) start_timeout: Duration,
-    /// How long an upstream may take to show which era it speaks.
+    /// How long an upstream may take to show which era it speaks; a program, from when it has read the question.
     pub(crate) era_probe: Duration,
+    /// Programs that start at once. The others wait for their turn, from which on their time runs.
+    pub(crate) starts: usize,
     /// How long a child process may take to end by itself once its input is closed, and again once it got SIGTERM.
     pub(crate) child_patience: Duration,
     /// Requests in flight per upstream.
@@ -74,6 +82,7 @@ impl Default for Config {
         Self {
             start_timeout: Duration::from_secs(30),
             era_probe: Duration::from_secs(3),
+            starts: STARTS_PER_CORE * std::thread::available_parallelism().map_or(1, usize::from),
             child_patience: Duration::from_secs(2),
             in_flight: 256,
             dedicated_sessions: 1_000,
@@ -83,19 +92,43 @@ impl Default for Config {
     }
 }
 
-/// What every upstream works with. Cheap to clone.
+/// What an upstream works with. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Environment {
     pub(crate) config: Arc<Config>,
     pub(crate) tasks: Tasks,
     pub(crate) dialer: Dialer,
     pub(crate) children: Arc<ChildEnvironment>,
+    /// Turns to start a program, shared by all upstreams.
+    starts: Arc<Semaphore>,
+    /// Counts the upstream's processes that have not ended.
+    processes: TaskTracker,
+}
+
+impl Environment {
+    pub(crate) fn new(config: Config, tasks: Tasks, dialer: Dialer, children: ChildEnvironment) -> Self {
+        Self {
+            starts: Arc::new(Semaphore::new(config.starts)),
+            config: Arc::new(config),
+            tasks,
+            dialer,
+            children: Arc::new(children),
+            processes: TaskTracker::new(),
+        }
+    }
+
+    /// The environment of one more upstream.
+    fn another(&self) -> Self {
+        Self { processes: TaskTracker::new(), ..self.clone() }
+    }
 }
 
 /// The live set of upstreams, in registration order. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Upstreams {
     environment: Environment,
+    /// Cancelled for each name once nothing is left of the newest upstream that had it.
+    ends: Arc<Mutex<HashMap<ServerName, CancellationToken>>>,
     live: watch::Sender<Arc<IndexMap<ServerName, Arc<Upstream>>>>,
 }
 
@@ -111,6 +144,16 @@ pub(crate) struct Upstream {
     /// Counts changes of its lists that it did not announce.
     unannounced: watch::Sender<ListChanges>,
     stats: Stats,
+}
+
+/// What an upstream takes over from the one of its name before it.
+struct Succession {
+    /// Cancelled once nothing is left of that one.
+    predecessor: Option<CancellationToken>,
+    /// Dropped once nothing is left of this one.
+    ended: DropGuard,
+    /// The era, if both are reached in the same way.
+    known: Option<Verdict>,
 }
 
 /// A place among the requests in flight, given back when dropped.
@@ -133,7 +176,7 @@ struct Stats {
 
 impl Upstreams {
     pub(crate) fn new(environment: Environment) -> Self {
-        Self { environment, live: watch::Sender::default() }
+        Self { environment, ends: Arc::default(), live: watch::Sender::default() }
     }
 
     /// Whether the definition's program, if it has one, can be found at all. Starts nothing.
@@ -151,9 +194,17 @@ impl Upstreams {
         self.environment.config.upstreams
     }
 
-    /// Starts an upstream. One of the same name is retired in the same step, its sessions with it.
+    /// Starts an upstream. One of the same name is retired in the same step, its sessions with it; the new one connects
+    /// when nothing is left of the old one, because programs hold locks and ports.
     pub(crate) fn start(&self, definition: Definition) {
-        let upstream = Upstream::start(&self.environment, definition);
+        let ended = CancellationToken::new();
+        let mut ends = self.ends.lock().unwrap_or_else(PoisonError::into_inner);
+        ends.retain(|_, ended| !ended.is_cancelled());
+        let predecessor = ends.insert(definition.name.clone(), ended.clone());
+        drop(ends);
+        let known = self.get(definition.name.as_str()).and_then(|old| old.verdict_for(&definition));
+        let succession = Succession { predecessor, ended: ended.drop_guard(), known };
+        let upstream = Upstream::start(&self.environment, definition, succession);
         self.live.send_modify(|live| {
             let mut next = IndexMap::clone(live);
             if let Some(old) = next.insert(upstream.definition.name.clone(), upstream) {
@@ -189,9 +240,9 @@ impl Upstreams {
 }
 
 impl Upstream {
-    fn start(environment: &Environment, definition: Definition) -> Arc<Self> {
-        let definition = Arc::new(definition);
-        let era = Verdict::declared(&definition);
+    fn start(environment: &Environment, definition: Definition, succession: Succession) -> Arc<Self> {
+        let (environment, definition) = (environment.another(), Arc::new(definition));
+        let era = Verdict::declared(&definition).or(succession.known);
         let first = supervisor::Observed { state: admin::State::Connecting, era, ..Default::default() };
         let (sender, observed) = watch::channel(first);
         let (retired, doubt) = (CancellationToken::new(), Arc::<Notify>::default());
@@ -201,12 +252,14 @@ impl Upstream {
             observed: sender,
             retired: retired.clone(),
             doubt: Arc::clone(&doubt),
+            predecessor: succession.predecessor,
+            ended: succession.ended,
         };
         environment.tasks.spawn("supervise upstream", supervisor.run());
         let places = definition.sessions.max.map_or(environment.config.dedicated_sessions, |max| max as usize);
         Arc::new(Self {
             definition,
-            environment: environment.clone(),
+            environment,
             observed,
             in_flight: AtomicUsize::new(0),
             places: Arc::new(Semaphore::new(places)),
@@ -223,6 +276,13 @@ impl Upstream {
 
     fn environment(&self) -> &Environment {
         &self.environment
+    }
+
+    /// The era that was found out, as far as another definition means the same server.
+    fn verdict_for(&self, other: &Definition) -> Option<Verdict> {
+        let own = &self.definition;
+        let is_same = (own.era, &own.transport, &own.env) == (other.era, &other.transport, &other.env);
+        self.observed.borrow().era.filter(|verdict| is_same && verdict.stands())
     }
 
     /// Cancelled when the upstream was deregistered or replaced.
@@ -345,7 +405,8 @@ impl Upstream {
             status.era = Some(verdict.era.word().to_owned());
             status.era_probed = verdict.probed.map(|(time, _)| time.to_string());
         }
-        status.reconnect_attempts = observed.attempts;
+        status.short_sessions = observed.short_sessions();
+        status.reconnect_attempts = observed.attempts + status.short_sessions;
         if observed.state == admin::State::Connected {
             let since = observed.connected_at.map(|(_, since)| since.elapsed());
             status.up_time = since.unwrap_or_default().into();

@@ -69,6 +69,7 @@ pub struct Script {
     listens: bool,
     records: bool,
     forgets: bool,
+    stateless: bool,
 }
 
 /// A server that offers nothing yet and does what the specification says.
@@ -82,6 +83,7 @@ pub fn fake(name: &str) -> Script {
         listens: true,
         records: true,
         forgets: false,
+        stateless: false,
     }
 }
 
@@ -190,6 +192,13 @@ impl Script {
     #[must_use]
     pub fn drops_unheard(mut self) -> Self {
         self.forgets = true;
+        self
+    }
+
+    /// Serves requests that name no session, as servers of the modern era do.
+    #[must_use]
+    pub fn stateless(mut self) -> Self {
+        self.stateless = true;
         self
     }
 

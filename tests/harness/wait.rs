@@ -46,6 +46,11 @@ impl Gate {
         self.0.send_replace(true);
     }
 
+    /// Whether it is open.
+    pub fn is_open(&self) -> bool {
+        *self.0.borrow()
+    }
+
     /// Waits until it is open.
     pub async fn opened(&self) {
         self.0.subscribe().wait_for(|open| *open).await.ok();

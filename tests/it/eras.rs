@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use harness::fake::{Call, Via, fake};
 use harness::reference::{reference, reference_program};
+use harness::wait::Gate;
 use harness::{InProcess, eventually, gateway};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
@@ -37,7 +38,7 @@ async fn check(flags: &[&str], era: &str) {
     let gateway = gateway().start().await;
     let status = decided(&gateway, &child(flags)).await;
     assert_eq!(status["era"], era, "{flags:?}: {status}");
-    // It is remembered: the successor of a process that died is asked nothing before its own handshake.
+    // It is remembered, so its date stays when a process dies; silence says nothing that could be.
     let first = pid(&gateway).await;
     let process = Pid::from_raw(first).expect("a process");
     kill_process(process, Signal::KILL).expect("a living process");
@@ -46,7 +47,8 @@ async fn check(flags: &[&str], era: &str) {
         (status["status"] == "connected" && status.get("lastDisconnected").is_some()).then_some(status)
     })
     .await;
-    assert_eq!((&again["era"], &again["eraProbed"]), (&status["era"], &status["eraProbed"]), "{flags:?}");
+    let is_remembered = again["eraProbed"] == status["eraProbed"];
+    assert_eq!((&again["era"], is_remembered), (&status["era"], !flags.contains(&"ignore")), "{flags:?}");
     assert_ne!(pid(&gateway).await, first);
 }
 
@@ -92,6 +94,58 @@ async fn a_server_over_http_that_hangs_on_the_question_may_still_be_legacy() {
     let gateway = gateway().start().await;
     assert_eq!(decided(&gateway, &hung.undated_definition()).await["era"], "legacy");
     assert_eq!((hung.count("server/discover"), hung.count("initialize")), (1, 1));
+}
+
+#[tokio::test]
+async fn a_refusal_that_names_the_version_is_answered_with_it_at_once() {
+    let discovery = r#"{"resultType":"complete","supportedVersions":["2026-07-28"],"capabilities":{"tools":{}},"ttlMs":0,"cacheScope":"private"}"#;
+    let refusal = r#"{"code":-32022,"message":"no","data":{"supported":["2026-07-28"],"requested":"2026-07-28"}}"#;
+    let (asked, called) = (Gate::default(), Gate::default());
+    // Each request is refused the first time.
+    let script = fake("up").stateless().echo("echo").on("server/discover", move |call| {
+        let is_first = !asked.is_open();
+        asked.open();
+        async move { if is_first { call.fail(refusal) } else { call.reply(discovery) } }
+    });
+    let script = script.tool("echo", move |call| {
+        let is_first = !called.is_open();
+        called.open();
+        async move {
+            if is_first {
+                call.fail(refusal);
+            } else {
+                call.reply(r#"{"resultType":"complete","content":[{"type":"text","text":"done"}]}"#);
+            }
+        }
+    });
+    let upstream = script.start(Via::Json).await;
+    let gateway = gateway().start().await;
+    let status = decided(&gateway, &upstream.undated_definition()).await;
+    assert_eq!((&status["era"], &status["reconnectAttempts"]), (&json!("modern"), &json!(0)));
+    assert_eq!((upstream.count("server/discover"), upstream.count("initialize")), (2, 0));
+    let answer = gateway.admin.call("up", "echo", &json!({})).await.json();
+    assert!(answer.to_string().contains("done"), "{answer}");
+    assert_eq!(upstream.count("tools/call"), 2);
+}
+
+#[tokio::test]
+async fn a_refusal_of_the_handshake_that_names_the_version_is_a_verdict() {
+    // Silent to the question until it has refused `initialize`.
+    let discovery = r#"{"resultType":"complete","supportedVersions":["2026-07-28"],"capabilities":{"tools":{}},"ttlMs":0,"cacheScope":"private"}"#;
+    let refused = Gate::default();
+    let is_refused = refused.clone();
+    let script = fake("up").stateless().echo("echo").on("server/discover", move |call| {
+        let is_refused = is_refused.is_open();
+        async move { if is_refused { call.reply(discovery) } else { call.never().await } }
+    });
+    let script = script.on("initialize", move |call| {
+        refused.open();
+        async move { call.fail(r#"{"code":-32022,"message":"no","data":{"supported":["2026-07-28"]}}"#) }
+    });
+    let upstream = script.start(Via::Events).await;
+    let gateway = gateway().flags(["--era-probe", "200ms"]).start().await;
+    assert_eq!(decided(&gateway, &upstream.undated_definition()).await["era"], "modern");
+    assert_eq!(upstream.count("initialize"), 1);
 }
 
 #[tokio::test]

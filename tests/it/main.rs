@@ -24,6 +24,7 @@ mod pipeline;
 mod real_servers;
 mod reference;
 mod reports;
+mod starts;
 mod stdio_front;
 mod streams;
 mod sync;

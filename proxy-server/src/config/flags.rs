@@ -54,6 +54,14 @@ pub(crate) struct Flags {
     /// How many servers can be registered [env: MCP_PROXY_MAX_SERVERS] [default: 1000]
     #[arg(long, value_name = "COUNT")]
     pub(crate) max_servers: Option<String>,
+    /// How many programs may start at once; the others wait for their turn [env: MCP_PROXY_CONCURRENT_STARTS]
+    /// [default: twice the number of cores]
+    #[arg(long, value_name = "COUNT")]
+    pub(crate) concurrent_starts: Option<String>,
+    /// How long a server may leave the question which protocol era it speaks unanswered before it is also greeted in the
+    /// old one; for a program, from when it has read the question [env: MCP_PROXY_ERA_PROBE] [default: 3s]
+    #[arg(long, value_name = "DURATION")]
+    pub(crate) era_probe: Option<String>,
     /// Start with an admin API without tokens on an address that other machines reach, and let everyone who reaches it
     /// start processes on this machine
     #[arg(long)]

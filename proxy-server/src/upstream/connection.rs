@@ -5,6 +5,7 @@
 
 use std::cell::Cell;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -22,10 +23,10 @@ use crate::tasks::{Tasks, wait_until};
 use crate::upstream::events::{Events, event_queue};
 use crate::upstream::inbox::{EVENT_QUEUE, Expectation, Inbox, next_id};
 use crate::upstream::parameters::Parameters;
-use crate::upstream::transport::stdio::{self, Streams};
+use crate::upstream::transport::stdio::{self, Life, Streams};
 use crate::upstream::transport::streamable_http::Endpoint;
 use crate::upstream::transport::{Outgoing, Wire, sse};
-use crate::upstream::{Environment, NOBODY};
+use crate::upstream::{Environment, LONGEST_END, NOBODY};
 
 /// What telling an upstream of a cancellation may take.
 const WITHDRAWAL: Duration = Duration::from_secs(1);
@@ -34,7 +35,8 @@ const WITHDRAWAL: Duration = Duration::from_secs(1);
 pub(super) struct Connection {
     pub(super) wire: Wire,
     pub(super) inbox: Arc<Inbox>,
-    pub(super) era: Era,
+    /// Whether the modern era is spoken. A process may be asked which one it speaks before that is settled.
+    is_modern: AtomicBool,
     tasks: Tasks,
     /// Which arguments a modern upstream wants repeated in headers.
     parameters: Parameters,
@@ -57,13 +59,40 @@ impl Connection {
         let (outbox, queue) = mpsc::channel(EVENT_QUEUE);
         let inbox = Arc::new(Inbox::new(outbox));
         let wire = connect(environment, definition, &inbox).await?;
-        if let (Wire::StreamableHttp(endpoint), Era::Modern) = (&wire, era) {
-            endpoint.set_version(LATEST_MODERN);
-        }
         let (tasks, parameters) = (environment.tasks.clone(), Parameters::of(&definition.name));
-        let connection = Arc::new(Self { wire, inbox, era, tasks, parameters });
+        let connection = Arc::new(Self { wire, inbox, is_modern: AtomicBool::new(false), tasks, parameters });
+        connection.settle(era);
         environment.tasks.spawn("upstream replies", reply(queue, Arc::clone(&connection)));
         Ok(connection)
+    }
+
+    /// The generation of the protocol that is spoken on this connection.
+    pub(super) fn era(&self) -> Era {
+        if self.is_modern.load(Ordering::Relaxed) { Era::Modern } else { Era::Legacy }
+    }
+
+    /// Sets the era, before anything but the handshake was sent.
+    pub(super) fn settle(&self, era: Era) {
+        self.is_modern.store(era == Era::Modern, Ordering::Relaxed);
+        if let (Wire::StreamableHttp(endpoint), Era::Modern) = (&self.wire, era) {
+            endpoint.set_version(LATEST_MODERN);
+        }
+    }
+
+    /// What can be seen of the upstream's process, where it is one.
+    pub(super) fn life(&self) -> Option<&Life> {
+        match &self.wire {
+            Wire::Stdio(pipe) => Some(pipe.life()),
+            Wire::Sse(_) | Wire::StreamableHttp(_) => None,
+        }
+    }
+
+    /// Waits until the upstream's process has ended, where it is one. The connection must be closed, which bounds the wait:
+    /// a process that does not end by itself is killed.
+    pub(super) async fn ended(&self) {
+        if let Some(life) = self.life() {
+            timeout(LONGEST_END, life.gone.cancelled()).await.ok();
+        }
     }
 
     /// Sends a request under an id and a progress token of this connection, and waits for its answer. Dropped before
@@ -115,10 +144,10 @@ impl Connection {
         let (events, _) = event_queue();
         let expected = Expectation { id, caller: NOBODY, events, token: None, subscription: None, hears_logs: false };
         let answer = self.inbox.expect(expected).ok_or_else(|| self.lost())?;
+        let _forgotten = Greeting { inbox: &self.inbox, id };
         let numbered = message.pieces_with_id(&id.to_string());
         let outgoing = Outgoing { id, message: numbered, fields: self.fields(message) };
         let answer = timeout_at(deadline, self.wire.exchange(outgoing, &self.inbox, answer)).await;
-        self.inbox.forget(id);
         let answer = answer.map_err(|_| Error::new(Kind::TimedOut))?;
         // A child that died before it read its first line fails the write; why it died is the better reason.
         answer.map_err(|error| if self.inbox.closed().is_cancelled() { self.lost() } else { error })
@@ -148,7 +177,7 @@ impl Connection {
     /// Whether a log message that names no request can be about this one, which nothing but the line of a process leaves
     /// open: a modern upstream writes none unless the request asks for them, and nobody reads those of the gateway's own.
     fn can_log_about(&self, message: &Message, caller: u64) -> bool {
-        match (self.era, &self.wire) {
+        match (self.era(), &self.wire) {
             (Era::Modern, Wire::Stdio(_)) => protocol::asks_for_logs(message),
             (Era::Modern | Era::Legacy, _) => caller != NOBODY,
         }
@@ -156,7 +185,7 @@ impl Connection {
 
     /// What a modern request says of itself in its headers, where there are any.
     fn fields(&self, message: &Message) -> Vec<u8> {
-        match (self.era, &self.wire) {
+        match (self.era(), &self.wire) {
             (Era::Modern, Wire::StreamableHttp(_)) => self.parameters.fields(message),
             (Era::Modern | Era::Legacy, _) => Vec::new(),
         }
@@ -164,7 +193,7 @@ impl Connection {
 
     /// Gives the answer as the caller may see it.
     fn read(&self, request: &Message, answer: Message) -> Message {
-        match (self.era, request.method(), &self.wire) {
+        match (self.era(), request.method(), &self.wire) {
             (Era::Modern, "tools/list", Wire::StreamableHttp(_)) => self.parameters.learn(answer),
             (Era::Modern, "subscriptions/listen", _) => {
                 let mine = protocol::ended_subscription(answer.body());
@@ -182,7 +211,7 @@ impl Connection {
     /// Tells the upstream that a request is no longer wanted, in the client's words where there are any. A modern
     /// upstream over HTTP knows from the end of the response stream.
     async fn withdraw(&self, id: &str, cancel: Option<&Message>) {
-        if let (Era::Modern, Wire::StreamableHttp(_)) = (self.era, &self.wire) {
+        if let (Era::Modern, Wire::StreamableHttp(_)) = (self.era(), &self.wire) {
             return;
         }
         let own = || format!(r#"{{"jsonrpc":"2.0","method":"notifications/cancelled","params":{{"requestId":{id}}}}}"#);
@@ -196,6 +225,18 @@ impl Connection {
             Ok(Err(error)) => debug!(error = %Chain(&error), "cancellation not sent"),
             Err(_) => debug!("cancellation not taken"),
         }
+    }
+}
+
+/// A request of a handshake. Nobody waits for its answer any more once this is dropped.
+struct Greeting<'a> {
+    inbox: &'a Inbox,
+    id: u64,
+}
+
+impl Drop for Greeting<'_> {
+    fn drop(&mut self) {
+        self.inbox.forget(self.id);
     }
 }
 
@@ -221,7 +262,7 @@ async fn connect(environment: &Environment, definition: &Definition, inbox: &Arc
     match &definition.transport {
         Transport::Stdio(program) => {
             let (tasks, inbox, patience) = (&environment.tasks, Arc::clone(inbox), environment.config.child_patience);
-            let streams = Streams { tasks, inbox, line_limit: limit, patience };
+            let streams = Streams { tasks, processes: &environment.processes, inbox, line_limit: limit, patience };
             let pipe = stdio::start(definition, program, &environment.children, streams);
             Ok(Wire::Stdio(pipe.map_err(|error| Error::new(Kind::Unreachable).because(error))?))
         }

@@ -1,19 +1,23 @@
-//! Which generation of the protocol an upstream speaks: asked once, within a deadline, and remembered with its date.
+//! Finds out which generation of the protocol an upstream speaks: asked within a deadline, and remembered with its date.
 //!
-//! The question is `server/discover`. Over stdio it is put to a process that serves for nothing else unless the answer
-//! is yes: real servers take the first request for the era of the whole process, and some end on one that they do not know.
+//! The question is `server/discover`. Over stdio it is put to the very process that is to serve (`process`); over HTTP each
+//! greeting is a connection of its own. An answer is remembered, silence is not: a server that is slow today may be asked
+//! again tomorrow.
+
+mod process;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use schemas::{Definition, EraMode, Transport};
-use tokio::time::Instant;
-use tracing::info;
+use tokio::time::{Instant, timeout_at};
+use tracing::{debug, info};
 
 use crate::error::{Chain, Error, Kind};
-use crate::protocol::{Era, HEADER_MISMATCH, MISSING_CAPABILITY};
+use crate::protocol::{Era, HEADER_MISMATCH, MISSING_CAPABILITY, Message, Offer};
 use crate::upstream::Environment;
+use crate::upstream::connection::Connection;
 use crate::upstream::session::{Hello, OpenError, Session, own_hello};
 
 /// How long an upstream that was found to be legacy is taken for one. It may be updated without any sign of it: a
@@ -26,6 +30,33 @@ pub(crate) struct Verdict {
     pub(crate) era: Era,
     /// When it was found out; nothing where the definition says it.
     pub(crate) probed: Option<(Timestamp, Instant)>,
+    /// Whether it comes from the definition or from something the upstream did. Silence counts for one connection only.
+    is_firm: bool,
+}
+
+/// What an answer to `server/discover` says of the upstream's era.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Judgement {
+    Modern,
+    /// It speaks the modern era, and refused the version that it names as its own.
+    AskAgain,
+    /// It answered, with words that no modern upstream has.
+    Legacy,
+    /// It is a modern upstream that refuses the gateway.
+    Refusal,
+}
+
+impl Judgement {
+    fn of(answer: &Message) -> Self {
+        let offer = Offer::read(answer);
+        match (answer.error_code(), offer) {
+            (None, Some(Offer { is_modern: true, .. })) => Self::Modern,
+            (Some(_), Some(Offer { is_modern: true, .. })) => Self::AskAgain,
+            (Some(_), Some(Offer { is_legacy: false, .. })) => Self::Refusal,
+            (Some(HEADER_MISMATCH | MISSING_CAPABILITY), _) => Self::Refusal,
+            (None | Some(_), _) => Self::Legacy,
+        }
+    }
 }
 
 impl Verdict {
@@ -36,76 +67,180 @@ impl Verdict {
             (EraMode::Modern, _) => Era::Modern,
             (EraMode::Auto, Transport::Stdio(_) | Transport::StreamableHttp(_)) => return None,
         };
-        Some(Self { era, probed: None })
+        Some(Self { era, probed: None, is_firm: true })
     }
 
-    fn found(era: Era) -> Self {
-        Self { era, probed: Some((Timestamp::now(), Instant::now())) }
+    fn found(era: Era, is_firm: bool) -> Self {
+        Self { era, probed: Some((Timestamp::now(), Instant::now())), is_firm }
     }
 
     /// Whether it still stands, for a new connection.
     pub(super) fn stands(&self) -> bool {
-        self.era == Era::Modern || self.probed.is_none_or(|(_, at)| at.elapsed() < LEGACY_TRUST)
+        let is_recent = || self.probed.is_none_or(|(_, at)| at.elapsed() < LEGACY_TRUST);
+        self.is_firm && (self.era == Era::Modern || is_recent())
     }
 
-    /// Whether a connection that failed this way speaks against it.
+    /// Whether it outlives a connection that failed this way. Only what the upstream says speaks against it: one that is
+    /// out of reach, ends or stays silent says nothing.
     pub(super) fn survives(&self, error: &OpenError) -> bool {
-        let out_of_reach = matches!(error, OpenError::Failed(error) if error.kind() == Kind::Unreachable);
-        self.probed.is_none() || out_of_reach
+        let is_answer = match error {
+            OpenError::Refused(_) => true,
+            OpenError::Failed(error) => !is_silence(error) && error.kind() != Kind::Unreachable,
+        };
+        self.probed.is_none() || self.is_firm && !is_answer
     }
 }
 
-/// Opens the upstream's own session in the era that is known, or else in the one that is found out.
+/// Opens the upstream's own session in the era that is known, or else in the one that is found out. When it fails, nothing
+/// is left of what was started.
 pub(super) async fn open(
     environment: &Environment,
     definition: &Definition,
     known: Option<Verdict>,
     deadline: Instant,
 ) -> Result<(Arc<Session>, Verdict), OpenError> {
-    let verdict = match known {
-        Some(verdict) => verdict,
-        None => {
-            if let Some(session) = probe(environment, definition, deadline).await? {
-                info!(upstream = %definition.name, era = Era::Modern.word(), "era found");
-                return Ok((session, Verdict::found(Era::Modern)));
-            }
-            info!(upstream = %definition.name, era = Era::Legacy.word(), "era found");
-            Verdict::found(Era::Legacy)
+    let is_declared = known.is_some_and(|verdict| verdict.probed.is_none());
+    let (session, verdict) = match (&definition.transport, known) {
+        (_, Some(verdict)) if is_declared => {
+            return Ok((greet(environment, definition, verdict.era, deadline).await?, verdict));
+        }
+        (Transport::Stdio(_), _) => process::open(environment, definition, known, deadline).await?,
+        (Transport::Sse(_) | Transport::StreamableHttp(_), _) => {
+            over_http(environment, definition, known, deadline).await?
         }
     };
-    let own = own_hello();
-    let hello = match verdict.era {
-        Era::Legacy => Hello::Legacy(&own),
-        Era::Modern => Hello::Modern,
-    };
-    let session = Session::open(environment, definition, hello, deadline).await?;
+    // What was known keeps its date.
+    let verdict = known.filter(|known| known.is_firm && known.era == verdict.era).unwrap_or(verdict);
+    if known.is_none_or(|known| known.era != verdict.era) {
+        info!(upstream = %definition.name, era = verdict.era.word(), "era found");
+    }
     Ok((session, verdict))
 }
 
-/// Gives the session if the upstream is a modern one, and nothing if it is to be tried as a legacy one. An error is
-/// evidence of neither.
-async fn probe(
+/// Opens a session in an era. A program that fails to greet has ended before this returns.
+async fn greet(
     environment: &Environment,
     definition: &Definition,
+    era: Era,
     deadline: Instant,
-) -> Result<Option<Arc<Session>>, OpenError> {
-    let deadline = deadline.min(Instant::now() + environment.config.era_probe);
-    match Session::open(environment, definition, Hello::Modern, deadline).await {
-        Ok(session) => Ok(Some(session)),
-        Err(OpenError::Refused(answer)) => match answer.error_code() {
-            // Only a modern upstream has these words.
-            Some(HEADER_MISMATCH | MISSING_CAPABILITY) => Err(OpenError::Refused(answer)),
-            Some(_) | None => Ok(None),
-        },
-        Err(OpenError::Failed(error)) if is_no_evidence(&error) => Err(OpenError::Failed(error)),
-        // A server that fails on what it does not know, or never answers it, still may know `initialize`.
-        Err(OpenError::Failed(error)) => {
-            tracing::debug!(upstream = %definition.name, error = %Chain(&error), "no answer to `server/discover`");
-            Ok(None)
+) -> Result<Arc<Session>, OpenError> {
+    let own = own_hello();
+    let hello = match era {
+        Era::Legacy => Hello::Legacy(&own),
+        Era::Modern => Hello::Modern,
+    };
+    let opening = timeout_at(deadline, Connection::open(environment, definition, era));
+    let connection = opening.await.map_err(|_| Error::new(Kind::TimedOut))??;
+    let greeted = Session::greet(Arc::clone(&connection), hello, deadline).await;
+    if greeted.is_err() {
+        connection.close().await;
+        connection.ended().await;
+    }
+    greeted
+}
+
+async fn over_http(
+    environment: &Environment,
+    definition: &Definition,
+    known: Option<Verdict>,
+    deadline: Instant,
+) -> Result<(Arc<Session>, Verdict), OpenError> {
+    let is_firm = match known {
+        Some(Verdict { era: Era::Modern, .. }) => {
+            let session = greet(environment, definition, Era::Modern, deadline).await?;
+            return Ok((session, Verdict::found(Era::Modern, true)));
         }
+        Some(Verdict { era: Era::Legacy, .. }) => true,
+        None => match probe(environment, definition, deadline).await? {
+            Probed::Modern(session) => return Ok((session, Verdict::found(Era::Modern, true))),
+            Probed::Legacy => true,
+            Probed::Silent => false,
+        },
+    };
+    match greet(environment, definition, Era::Legacy, deadline).await {
+        Ok(session) => Ok((session, Verdict::found(Era::Legacy, is_firm))),
+        Err(OpenError::Refused(answer)) if Offer::read(&answer).is_some_and(|offer| offer.is_modern) => {
+            let session = greet(environment, definition, Era::Modern, deadline).await?;
+            Ok((session, Verdict::found(Era::Modern, true)))
+        }
+        Err(error) => Err(error),
     }
 }
 
-fn is_no_evidence(error: &Error) -> bool {
-    matches!(error.kind(), Kind::Unreachable | Kind::Refused(401 | 403))
+/// What `server/discover` over HTTP came to.
+enum Probed {
+    Modern(Arc<Session>),
+    Legacy,
+    Silent,
+}
+
+/// Asks an upstream over HTTP. An error is evidence of neither era.
+async fn probe(environment: &Environment, definition: &Definition, deadline: Instant) -> Result<Probed, OpenError> {
+    let deadline = deadline.min(Instant::now() + environment.config.era_probe);
+    match greet(environment, definition, Era::Modern, deadline).await {
+        Ok(session) => Ok(Probed::Modern(session)),
+        Err(OpenError::Refused(answer)) => match Judgement::of(&answer) {
+            Judgement::Refusal | Judgement::AskAgain => Err(OpenError::Refused(answer)),
+            Judgement::Legacy | Judgement::Modern => Ok(Probed::Legacy),
+        },
+        Err(OpenError::Failed(error)) => match error.kind() {
+            Kind::Unreachable | Kind::Refused(401 | 403) => Err(OpenError::Failed(error)),
+            // A server that fails on what it does not know, or never answers it, still may know `initialize`.
+            _ => {
+                debug!(upstream = %definition.name, error = %Chain(&error), "no answer to `server/discover`");
+                Ok(if is_silence(&error) { Probed::Silent } else { Probed::Legacy })
+            }
+        },
+    }
+}
+
+fn is_silence(error: &Error) -> bool {
+    matches!(error.kind(), Kind::TimedOut | Kind::Lost | Kind::NotReady)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(body: &str, expected: Judgement) {
+        let text = format!(r#"{{"jsonrpc":"2.0","id":1,{body}}}"#);
+        let answer = Message::parse(text.clone().into()).expect("a message");
+        assert_eq!(Judgement::of(&answer), expected, "{text}");
+    }
+
+    #[test]
+    fn a_result_with_the_revision_and_an_error_that_names_it_are_modern() {
+        check(r#""result":{"supportedVersions":["2026-07-28"]}"#, Judgement::Modern);
+        check(r#""result":{"supportedVersions":["2025-11-25","2026-07-28"]}"#, Judgement::Modern);
+        check(r#""error":{"code":-32022,"message":"","data":{"supported":["2026-07-28"]}}"#, Judgement::AskAgain);
+    }
+
+    #[test]
+    fn every_answer_that_is_not_of_the_modern_era_is_legacy() {
+        for code in [-32601, -32602, -32603, -32600, -32001, 0] {
+            check(&format!(r#""error":{{"code":{code},"message":""}}"#), Judgement::Legacy);
+        }
+        check(r#""result":{}"#, Judgement::Legacy);
+        check(r#""result":{"supportedVersions":["2025-11-25"]}"#, Judgement::Legacy);
+        check(r#""error":{"code":-32022,"message":"","data":{"supported":["2025-11-25"]}}"#, Judgement::Legacy);
+        check(r#""error":{"code":-32022,"message":""}"#, Judgement::Legacy);
+    }
+
+    #[test]
+    fn what_only_a_modern_upstream_refuses_with_is_no_evidence_of_the_legacy_era() {
+        check(r#""error":{"code":-32020,"message":""}"#, Judgement::Refusal);
+        check(r#""error":{"code":-32021,"message":""}"#, Judgement::Refusal);
+        check(r#""error":{"code":-32022,"message":"","data":{"supported":["2099-01-01"]}}"#, Judgement::Refusal);
+    }
+
+    #[test]
+    fn silence_is_not_remembered_and_an_answer_survives_failed_starts() {
+        let (silent, said) = (Verdict::found(Era::Legacy, false), Verdict::found(Era::Legacy, true));
+        assert_eq!((silent.stands(), said.stands()), (false, true));
+        for kind in [Kind::TimedOut, Kind::Lost, Kind::Unreachable] {
+            assert!(said.survives(&OpenError::Failed(kind.into())), "{kind:?}");
+        }
+        let refused = Message::parse(r#"{"jsonrpc":"2.0","id":1,"error":{"code":-32601,"message":""}}"#.into());
+        assert!(!said.survives(&OpenError::Refused(refused.expect("a message"))));
+    }
 }

@@ -12,7 +12,9 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use crate::error::{Error, Kind};
-use crate::protocol::{self, Era, HEADER_MISMATCH, LATEST_LEGACY, LATEST_MODERN, Message, Object, Stamp};
+use crate::protocol::{
+    self, Era, HEADER_MISMATCH, LATEST_LEGACY, LATEST_MODERN, Message, Object, Offer, Stamp, UNSUPPORTED_VERSION,
+};
 use crate::upstream::changes::ListChanges;
 use crate::upstream::connection::{Connection, Sender};
 use crate::upstream::events::{Events, event_queue};
@@ -79,14 +81,32 @@ impl Session {
         hello: Hello<'_>,
         deadline: Instant,
     ) -> Result<Arc<Self>, OpenError> {
-        let era = match hello {
-            Hello::Legacy(_) => Era::Legacy,
-            Hello::Modern => Era::Modern,
-        };
-        let opening = timeout_at(deadline, Connection::open(environment, definition, era));
+        let opening = timeout_at(deadline, Connection::open(environment, definition, hello.era()));
         let connection = opening.await.map_err(|_| Error::new(Kind::TimedOut))??;
-        let guard = CloseOnDrop(Some(Arc::clone(&connection)));
-        let handshake = connection.greet(&greeting(hello)?, deadline).await?;
+        Self::greet(connection, hello, deadline).await
+    }
+
+    /// Shakes hands on a connection, which is closed if that fails.
+    pub(super) async fn greet(
+        connection: Arc<Connection>,
+        hello: Hello<'_>,
+        deadline: Instant,
+    ) -> Result<Arc<Self>, OpenError> {
+        let guard = CloseOnDrop::of(&connection);
+        let (era, greeting) = (hello.era(), hello.request()?);
+        let mut handshake = connection.greet(&greeting, deadline).await?;
+        let offer = Offer::read(&handshake).filter(|_| handshake.kind() == protocol::Kind::Error);
+        // A refusal of the very version that it says it speaks: the specification has the client say it once more.
+        if era == Era::Modern && offer.is_some_and(|offer| offer.is_modern) {
+            handshake = connection.greet(&greeting, deadline).await?;
+        }
+        let session = Self::begin(connection, handshake, era)?;
+        guard.disarm();
+        Ok(session)
+    }
+
+    /// Makes the session of a connection whose upstream gave this answer to the greeting of this era.
+    pub(super) fn begin(connection: Arc<Connection>, handshake: Message, era: Era) -> Result<Arc<Self>, OpenError> {
         if handshake.kind() != protocol::Kind::Result {
             return Err(OpenError::Refused(handshake));
         }
@@ -94,7 +114,7 @@ impl Session {
             Era::Legacy => agree(&connection, &handshake)?,
             Era::Modern => check_versions(&handshake)?,
         }
-        guard.disarm();
+        connection.settle(era);
         let (settled_by, is_settling, listening) = (OnceLock::new(), AtomicBool::new(false), Listening::default());
         let since = Instant::now();
         Ok(Arc::new(Self { connection, handshake, since, settled_by, is_settling, listening }))
@@ -175,34 +195,26 @@ impl Session {
         }
     }
 
-    /// Sends a request of the session's own era and waits for its answer. A modern upstream that finds a header missing
-    /// has changed its tools; they are listed anew, and the request, which was not executed, is sent once more.
+    /// Sends a request of the session's own era and waits for its answer. A modern upstream may refuse a request without
+    /// executing it, in a way that sending it once more answers: with the headers of its tools as they are now, or with the
+    /// version that it says it speaks.
     pub(crate) async fn request(&self, exchange: Exchange<'_>) -> Result<Message, Error> {
         if self.is_settling.load(Ordering::Relaxed) {
             Box::pin(self.settle()).await;
         }
         let Exchange { message, caller, events, cancelled, deadline } = exchange;
-        let retry = self.era() == Era::Modern && message.method() == "tools/call";
-        let again = retry.then(|| events.clone());
+        let again = (self.era() == Era::Modern).then(|| events.clone());
         let sender = Sender { caller, events, cancelled, deadline };
         let answer = self.connection.request(message, sender).await?;
-        match again.filter(|_| answer.error_code() == Some(HEADER_MISMATCH)) {
-            Some(events) => Box::pin(self.request_again(message, caller, events, deadline)).await,
-            None => Ok(answer),
+        let (Some(events), Some(code)) = (again, answer.error_code()) else { return Ok(answer) };
+        match (code, message.method()) {
+            (HEADER_MISMATCH, "tools/call") => Box::pin(self.relist(deadline)).await?,
+            (UNSUPPORTED_VERSION, _) if Offer::read(&answer).is_some_and(|offer| offer.is_modern) => {}
+            (_, _) => return Ok(answer),
         }
-    }
-
-    /// Sends a request with the headers that are right now.
-    async fn request_again(
-        &self,
-        message: &Message,
-        caller: u64,
-        events: Events,
-        deadline: Instant,
-    ) -> Result<Message, Error> {
-        self.relist(deadline).await?;
         let (_never, mut cancelled) = oneshot::channel();
-        self.connection.request(message, Sender { caller, events, cancelled: &mut cancelled, deadline }).await
+        let sender = Sender { caller, events, cancelled: &mut cancelled, deadline };
+        Box::pin(self.connection.request(message, sender)).await
     }
 
     /// Asks something on the gateway's own behalf. `params` is raw JSON.
@@ -239,7 +251,7 @@ impl Session {
 
     /// The generation of the protocol that is spoken in this session.
     pub(crate) fn era(&self) -> Era {
-        self.connection.era
+        self.connection.era()
     }
 
     /// The upstream's answer to `initialize`, or to `server/discover`.
@@ -288,6 +300,11 @@ impl Session {
         self.connection.close().await;
     }
 
+    /// Waits until nothing is left of a session that was closed, or that ended by itself: its process, if it has one.
+    pub(super) async fn ended(&self) {
+        self.connection.ended().await;
+    }
+
     /// Lists all tools, for what they say of headers.
     async fn relist(&self, deadline: Instant) -> Result<(), Error> {
         let mut params = "{}".to_owned();
@@ -326,12 +343,22 @@ pub(super) fn own_hello() -> Box<str> {
     .into()
 }
 
-fn greeting(hello: Hello<'_>) -> Result<Message, Error> {
-    match hello {
-        Hello::Legacy(params) => parse(protocol::request(0, "initialize", params)),
-        Hello::Modern => {
-            let request = parse(protocol::request(0, "server/discover", "{}"))?;
-            Stamp::own().apply(&request, None, &[]).map_err(malformed)
+impl Hello<'_> {
+    pub(super) fn era(&self) -> Era {
+        match self {
+            Self::Legacy(_) => Era::Legacy,
+            Self::Modern => Era::Modern,
+        }
+    }
+
+    /// The first request of the era.
+    pub(super) fn request(&self) -> Result<Message, Error> {
+        match self {
+            Self::Legacy(params) => parse(protocol::request(0, "initialize", params)),
+            Self::Modern => {
+                let request = parse(protocol::request(0, "server/discover", "{}"))?;
+                Stamp::own().apply(&request, None, &[]).map_err(malformed)
+            }
         }
     }
 }
@@ -368,10 +395,14 @@ fn malformed(invalid: protocol::Invalid) -> Error {
 }
 
 /// Ends a connection whose handshake did not come to its end.
-struct CloseOnDrop(Option<Arc<Connection>>);
+pub(super) struct CloseOnDrop(Option<Arc<Connection>>);
 
 impl CloseOnDrop {
-    fn disarm(mut self) {
+    pub(super) fn of(connection: &Arc<Connection>) -> Self {
+        Self(Some(Arc::clone(connection)))
+    }
+
+    pub(super) fn disarm(mut self) {
         self.0 = None;
     }
 }

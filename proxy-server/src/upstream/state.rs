@@ -6,10 +6,14 @@ use schemas::Reconnect;
 
 const FIRST_DELAY: Duration = Duration::from_secs(1);
 const LONGEST_DELAY: Duration = Duration::from_secs(60);
+/// What an upstream that connects and then ends at once waits for in the end: it has been started often enough for nothing,
+/// and each start is work for the machine.
+const LONGEST_DELAY_AFTER_SHORT_SESSIONS: Duration = Duration::from_secs(600);
 /// A session that lived this long is worth another attempt at once.
-const STABLE: Duration = Duration::from_secs(5);
+pub(super) const STABLE: Duration = Duration::from_secs(5);
 
-/// Where an upstream is. `failures` counts attempts that failed since the last stable session.
+/// Where an upstream is. `failures` counts attempts that failed since the last stable session, with those whose session
+/// was not stable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum State {
     Connecting { failures: u32 },
@@ -55,12 +59,14 @@ impl From<&Reconnect> for Policy {
 pub(super) fn step(state: State, event: Event, policy: Policy, jitter: f64) -> (State, Action) {
     match (state, event) {
         (State::Connecting { failures }, Event::Connected) => (State::Connected { failures }, Action::Serve),
-        (State::Connecting { failures }, Event::Failed) => wait(failures + 1, policy, jitter),
+        (State::Connecting { failures }, Event::Failed) => wait(failures + 1, policy, LONGEST_DELAY, jitter),
         (State::Connected { .. }, Event::Lost { lived }) if lived >= STABLE => {
             (State::Connecting { failures: 0 }, Action::Connect)
         }
         (State::Connected { failures: 0 }, Event::Lost { .. }) => (State::Connecting { failures: 1 }, Action::Connect),
-        (State::Connected { failures }, Event::Lost { .. }) => wait(failures + 1, policy, jitter),
+        (State::Connected { failures } | State::Connecting { failures }, Event::Lost { .. }) => {
+            wait(failures + 1, policy, LONGEST_DELAY_AFTER_SHORT_SESSIONS, jitter)
+        }
         (State::Waiting { failures }, Event::RetryDue) => (State::Connecting { failures }, Action::Connect),
         (
             State::Connecting { .. } | State::Connected { .. } | State::Waiting { .. } | State::GaveUp,
@@ -69,12 +75,12 @@ pub(super) fn step(state: State, event: Event, policy: Policy, jitter: f64) -> (
     }
 }
 
-fn wait(failures: u32, policy: Policy, jitter: f64) -> (State, Action) {
+fn wait(failures: u32, policy: Policy, longest: Duration, jitter: f64) -> (State, Action) {
     if policy.max.is_some_and(|max| failures > max) {
         return (State::GaveUp, Action::Rest);
     }
     let doublings = (failures - 1).min(16);
-    let delay = policy.first.saturating_mul(1 << doublings).min(LONGEST_DELAY);
+    let delay = policy.first.saturating_mul(1 << doublings).min(longest);
     (State::Waiting { failures }, Action::Wait(delay.mul_f64(1.0 - 0.2 * jitter)))
 }
 
@@ -123,6 +129,32 @@ mod tests {
         let (again, _) = step(first, Event::Connected, NEVER_GIVES_UP, 0.0);
         let (_, action) = step(again, lost, NEVER_GIVES_UP, 0.0);
         assert_eq!(action, Action::Wait(Duration::from_secs(2)));
+    }
+
+    #[test]
+    fn sessions_that_keep_ending_early_have_a_budget_of_starts() {
+        let lost = Event::Lost { lived: Duration::from_millis(10) };
+        let (mut state, mut passed, mut starts) = (State::Connecting { failures: 0 }, Duration::ZERO, 1);
+        while passed < Duration::from_secs(3600) {
+            state = step(state, Event::Connected, NEVER_GIVES_UP, 0.0).0;
+            let (next, action) = step(state, lost, NEVER_GIVES_UP, 0.0);
+            state = next;
+            if let Action::Wait(delay) = action {
+                passed += delay;
+                state = step(state, Event::RetryDue, NEVER_GIVES_UP, 0.0).0;
+            }
+            starts += 1;
+        }
+        assert!(starts <= 16, "{starts} starts in the first hour");
+    }
+
+    #[test]
+    fn a_session_that_ends_on_probation_counts_like_one_that_was_announced() {
+        let lost = Event::Lost { lived: Duration::from_millis(10) };
+        for state in [State::Connecting { failures: 3 }, State::Connected { failures: 3 }] {
+            let (_, action) = step(state, lost, NEVER_GIVES_UP, 0.0);
+            assert_eq!(action, Action::Wait(Duration::from_secs(8)), "{state:?}");
+        }
     }
 
     #[test]

@@ -3,22 +3,30 @@
 //! The own session is initialised by the gateway and declares no client capability. It feeds the catalog and the admin
 //! API, tells whether the upstream is usable, and serves the downstream sessions that share.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use schemas::admin;
+use schemas::{Transport, admin};
 use tokio::sync::{Notify, watch};
-use tokio::time::{Instant, timeout_at};
-use tokio_util::sync::CancellationToken;
+use tokio::time::{Instant, sleep, timeout, timeout_at};
+use tokio_util::sync::{CancellationToken, DropGuard};
 use tracing::{info, warn};
 
 use crate::error::{Chain, Error, Kind};
 use crate::protocol::{Message, Object, SERVER_KEY};
 use crate::upstream::era::{self, Verdict};
 use crate::upstream::session::{OpenError, Session};
-use crate::upstream::state::{Action, Event, Policy, State, step};
-use crate::upstream::{Environment, health};
+use crate::upstream::state::{Action, Event, Policy, STABLE, State, step};
+use crate::upstream::{Environment, LONGEST_END, health};
+
+/// How long a start may hold up those that wait for their turn.
+const LONGEST_TURN: Duration = Duration::from_secs(5);
+/// Sessions in a row that ended soon after their handshake, from which on a further one is not announced at once.
+const SUSPICIOUS: u32 = 3;
+/// The era is asked for anew with every so many attempts in a row that failed, whatever was known of it.
+const ATTEMPTS_PER_VERDICT: u32 = 4;
 
 const INITIALIZED: &[u8] = br#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#;
 
@@ -33,9 +41,20 @@ pub(crate) struct Observed {
     pub(crate) last_error: Option<(Timestamp, Arc<str>)>,
     /// How the last session ended.
     pub(crate) last_loss: Option<(Timestamp, Arc<str>)>,
+    /// Attempts since the last handshake.
     pub(crate) attempts: u32,
+    /// Sessions in a row that ended soon after their handshake.
+    pub(super) short_sessions: u32,
     /// The era that is spoken with it, once that is known.
     pub(crate) era: Option<Verdict>,
+}
+
+impl Observed {
+    /// How many sessions in a row ended soon after their handshake. One that holds ends the row.
+    pub(crate) fn short_sessions(&self) -> u32 {
+        let holds = |(_, since): (Timestamp, Instant)| since.elapsed() >= STABLE;
+        if self.session.is_some() && self.connected_at.is_some_and(holds) { 0 } else { self.short_sessions }
+    }
 }
 
 /// What a supervisor works with.
@@ -46,6 +65,10 @@ pub(super) struct Supervisor {
     pub(super) retired: CancellationToken,
     /// Told when a call found the upstream out of reach.
     pub(super) doubt: Arc<Notify>,
+    /// Cancelled once nothing is left of the upstream that had the name before.
+    pub(super) predecessor: Option<CancellationToken>,
+    /// Dropped once nothing is left of this one.
+    pub(super) ended: DropGuard,
 }
 
 impl Supervisor {
@@ -54,6 +77,7 @@ impl Supervisor {
         let policy = Policy::from(&self.definition.reconnect);
         let mut state = State::Connecting { failures: 0 };
         let mut action = Action::Connect;
+        self.wait_for_predecessor().await;
         loop {
             let event = tokio::select! {
                 () = self.retired.cancelled() => break,
@@ -69,6 +93,20 @@ impl Supervisor {
         if let Some(session) = session {
             session.close().await;
         }
+        // Sessions of single clients end by themselves, with the upstream.
+        self.environment.processes.close();
+        timeout(LONGEST_END, self.environment.processes.wait()).await.ok();
+        drop(self.ended);
+    }
+
+    async fn wait_for_predecessor(&self) {
+        let Some(predecessor) = &self.predecessor else { return };
+        tokio::select! {
+            () = predecessor.cancelled() => {}
+            () = self.retired.cancelled() => {}
+            () = self.environment.tasks.stopping().cancelled() => {}
+            () = sleep(LONGEST_END) => {}
+        }
     }
 
     async fn perform(&self, action: Action) -> Event {
@@ -76,7 +114,7 @@ impl Supervisor {
             Action::Connect => self.connect().await,
             Action::Serve => self.serve().await,
             Action::Wait(delay) => {
-                tokio::time::sleep(delay).await;
+                sleep(delay).await;
                 Event::RetryDue
             }
             Action::Rest => std::future::pending().await,
@@ -88,20 +126,8 @@ impl Supervisor {
             observed.state = admin::State::Connecting;
             observed.attempts += 1;
         });
-        let patience = self.definition.timeout.unwrap_or(self.environment.config.start_timeout);
-        match self.open(Instant::now() + patience).await {
-            Ok(session) => {
-                let (server, era) = (server(session.handshake()), session.era().word());
-                info!(upstream = %self.definition.name, server, era, "upstream connected");
-                self.observed.send_modify(|observed| {
-                    observed.state = admin::State::Connected;
-                    observed.session = Some(session);
-                    observed.connected_at = Some((Timestamp::now(), Instant::now()));
-                    observed.last_error = None;
-                    observed.attempts = 0;
-                });
-                Event::Connected
-            }
+        match self.open_in_turn().await {
+            Ok(session) => self.connected(session).await,
             Err(error) => {
                 self.failed(&Chain(&error).to_string());
                 Event::Failed
@@ -109,13 +135,51 @@ impl Supervisor {
         }
     }
 
+    /// Opens the session when it is this upstream's turn to start a program, if it has one. Its time runs from then on. A
+    /// start that takes long lets others begin: it is most likely waiting for something.
+    async fn open_in_turn(&self) -> Result<Arc<Session>, Error> {
+        let is_program = matches!(self.definition.transport, Transport::Stdio(_));
+        let starts = Arc::clone(&self.environment.starts);
+        let turn = if is_program { starts.acquire_owned().await.ok() } else { None };
+        let patience = self.definition.timeout.unwrap_or(self.environment.config.start_timeout);
+        let mut opening = pin!(self.open(Instant::now() + patience));
+        if let Ok(opened) = timeout(LONGEST_TURN, &mut opening).await {
+            return opened;
+        }
+        drop(turn);
+        opening.await
+    }
+
+    /// Publishes a session; one of an upstream whose sessions keep ending, only once it has held for a while.
+    async fn connected(&self, session: Arc<Session>) -> Event {
+        let short_sessions = self.observed.borrow().short_sessions;
+        if short_sessions >= SUSPICIOUS {
+            tokio::select! {
+                () = session.closed().cancelled() => return self.lost(&session, &session.end()).await,
+                () = sleep(STABLE) => {}
+            }
+        }
+        let (server, era) = (server(session.handshake()), session.era().word());
+        info!(upstream = %self.definition.name, server, era, "upstream connected");
+        self.observed.send_modify(|observed| {
+            observed.state = admin::State::Connected;
+            observed.session = Some(session);
+            observed.connected_at = Some((Timestamp::now(), Instant::now()));
+            observed.last_error = None;
+            observed.attempts = 0;
+        });
+        Event::Connected
+    }
+
     async fn open(&self, deadline: Instant) -> Result<Arc<Session>, Error> {
-        let known = self.observed.borrow().era.filter(Verdict::stands);
+        let (known, attempts) = (self.observed.borrow().era, self.observed.borrow().attempts);
+        let is_doubtful = attempts.is_multiple_of(ATTEMPTS_PER_VERDICT);
+        let known = known.filter(|verdict| verdict.probed.is_none() || verdict.stands() && !is_doubtful);
         let opened = era::open(&self.environment, &self.definition, known, deadline).await;
         let (session, verdict) = opened.map_err(|error| {
-            if !known.is_some_and(|verdict| verdict.survives(&error)) {
-                self.observed.send_modify(|observed| observed.era = None);
-            }
+            self.observed.send_modify(|observed| {
+                observed.era = observed.era.filter(|verdict| verdict.survives(&error));
+            });
             match error {
                 OpenError::Failed(error) => error,
                 OpenError::Refused(answer) => {
@@ -126,6 +190,7 @@ impl Supervisor {
         let initialized = timeout_at(deadline, session.initialized(INITIALIZED.into())).await;
         if let Err(error) = initialized.unwrap_or_else(|_| Err(Kind::TimedOut.into())) {
             session.close().await;
+            session.ended().await;
             return Err(error);
         }
         self.observed.send_modify(|observed| observed.era = Some(verdict));
@@ -142,12 +207,25 @@ impl Supervisor {
                 reason
             }
         };
+        self.lost(&session, &reason).await
+    }
+
+    /// Notes how a session ended, and waits until nothing is left of it, because its program may hold a lock or a port.
+    async fn lost(&self, session: &Session, reason: &str) -> Event {
+        let lived = session.lived();
         self.observed.send_modify(|observed| {
             observed.session = None;
-            observed.last_loss = Some((Timestamp::now(), reason.as_str().into()));
+            observed.short_sessions = if lived < STABLE { observed.short_sessions + 1 } else { 0 };
+            observed.last_loss = Some((Timestamp::now(), reason.into()));
         });
+        let count = self.observed.borrow().short_sessions;
+        let reason = match count {
+            2.. => format!("{count} sessions in a row ended within {STABLE:?} of their handshake: {reason}"),
+            0 | 1 => reason.to_owned(),
+        };
         self.failed(&reason);
-        Event::Lost { lived: session.lived() }
+        session.ended().await;
+        Event::Lost { lived }
     }
 
     fn failed(&self, reason: &str) {

@@ -48,8 +48,11 @@ pub struct Status {
     /// When that was found out (RFC 3339); absent where the definition says it. Absent from other proxies.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub era_probed: Option<String>,
-    /// Attempts since the last handshake.
+    /// Attempts since the last session that held: failed ones, and those whose session ended within 5 s of its handshake.
     pub reconnect_attempts: u32,
+    /// Sessions in a row that ended within 5 s of their handshake; absent when the last one held. Absent from other proxies.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub short_sessions: u32,
     /// Time since the last handshake while connected, else 0.
     pub up_time: WireDuration,
     /// Requests sent.
@@ -119,4 +122,9 @@ fn any_case<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<State, 
         "error" => Ok(State::Error),
         _ => Err(serde::de::Error::unknown_variant(&text, &["disconnected", "connecting", "connected", "error"])),
     }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes fields by reference")]
+fn is_zero(number: &u32) -> bool {
+    *number == 0
 }

@@ -48,7 +48,8 @@ async fn serve(server: Arc<Server>, via: Via, request: Request<Incoming>) -> Ans
         Via::Stdio | Via::Events | Via::Json => head.headers.get(SESSION).and_then(|id| id.to_str().ok()),
     };
     let named = named.map(|id| server.peer(id.parse().unwrap_or(usize::MAX)).filter(|peer| peer.is_live()));
-    let opens = if via == Via::Sse { head.method == Method::GET } else { method == "initialize" };
+    let is_stateless = server.script.stateless && head.method == Method::POST;
+    let opens = if via == Via::Sse { head.method == Method::GET } else { method == "initialize" || is_stateless };
     let refusal = server.refusal(&method);
     let is_new = opens && named.is_none() && refusal.is_none();
     let peer = if is_new { Some(server.new_peer(Vec::new())) } else { named.clone().flatten() };

@@ -12,14 +12,16 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use rustix::io::Errno;
+use rustix::io::{Errno, ioctl_fionread};
 use rustix::process::{Pid, Signal, getpid, getppid, kill_process_group, set_parent_process_death_signal};
 use schemas::Definition;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
 use tokio::sync::mpsc;
-use tokio::time::timeout;
-use tokio_util::sync::CancellationToken;
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio_util::task::TaskTracker;
+use tokio_util::task::task_tracker::TaskTrackerToken;
 use tracing::{debug, info};
 
 use crate::error::{Error, Kind};
@@ -35,6 +37,8 @@ const WRITE_QUEUE: usize = 256;
 const LAST_PATIENCE: Duration = Duration::from_secs(2);
 /// How long the end of a child and the end of its output may lie apart.
 const SHORT_PATIENCE: Duration = Duration::from_millis(100);
+/// How often it is looked whether a child has read its first line.
+const GLANCE: Duration = Duration::from_millis(20);
 /// The last lines of standard error that are kept for a status text.
 const KEPT_LINES: usize = 5;
 const KEPT_LINE_BYTES: usize = 500;
@@ -45,6 +49,16 @@ const LONGEST_LINE: u64 = 8 * 1024;
 pub(in crate::upstream) struct Pipe {
     lines: mpsc::Sender<Pieces>,
     end: CancellationToken,
+    life: Life,
+}
+
+/// What can be seen of a child besides what it says.
+#[derive(Debug, Clone, Default)]
+pub(in crate::upstream) struct Life {
+    /// Cancelled once the child has read the first line: before that, its silence means only that it is still starting.
+    pub(in crate::upstream) heard: CancellationToken,
+    /// Cancelled once the child and its process group have ended.
+    pub(in crate::upstream) gone: CancellationToken,
 }
 
 /// What a child may see of the gateway's own environment.
@@ -76,6 +90,10 @@ impl Pipe {
 
     pub(super) fn close(&self) {
         self.end.cancel();
+    }
+
+    pub(in crate::upstream) fn life(&self) -> &Life {
+        &self.life
     }
 }
 
@@ -116,12 +134,15 @@ pub(in crate::upstream) fn start(
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = spawn(command).map_err(|source| StartError::Spawn { program: program.command.clone(), source })?;
     let (lines, queue) = mpsc::channel(WRITE_QUEUE);
-    let end = CancellationToken::new();
+    let (end, life) = (CancellationToken::new(), Life::default());
+    // Dropped by the last of the two tasks that tell of the child.
+    let gone = Arc::new(life.gone.clone().drop_guard());
     let errors = Arc::new(Mutex::new(VecDeque::new()));
-    let Streams { tasks, inbox, line_limit, patience } = streams;
+    let Streams { tasks, processes, inbox, line_limit, patience } = streams;
     info!(upstream = %definition.name, pid = child.id(), "process started");
     if let (Some(input), Some(output), Some(stderr)) = (child.stdin.take(), child.stdout.take(), child.stderr.take()) {
-        tasks.spawn("stdio input", write(queue, input, end.clone()));
+        let writer = Writer { end: end.clone(), heard: life.heard.clone(), _gone: Arc::clone(&gone) };
+        tasks.spawn("stdio input", writer.run(queue, input));
         let (definition, kept, read) = (definition.clone(), Arc::clone(&errors), CancellationToken::new());
         let name = definition.name.to_string();
         let all_read = read.clone().drop_guard();
@@ -129,15 +150,27 @@ pub(in crate::upstream) fn start(
             keep_errors(definition, stderr, kept).await;
             drop(all_read);
         });
-        let watch = Watch { name, child, errors, errors_read: read, end: end.clone(), inbox, patience };
+        let watch = Watch {
+            name,
+            child,
+            errors,
+            errors_read: read,
+            end: end.clone(),
+            inbox,
+            patience,
+            _gone: gone,
+            _process: processes.token(),
+        };
         tasks.spawn("stdio output", watch.run(output, line_limit));
     }
-    Ok(Pipe { lines, end })
+    Ok(Pipe { lines, end, life })
 }
 
 /// What a child's streams are connected to.
 pub(in crate::upstream) struct Streams<'a> {
     pub(in crate::upstream) tasks: &'a Tasks,
+    /// Counts the processes that have not ended.
+    pub(in crate::upstream) processes: &'a TaskTracker,
     pub(in crate::upstream) inbox: Arc<Inbox>,
     pub(in crate::upstream) line_limit: usize,
     /// How long a child may take to end by itself once its input is closed, and again once it got SIGTERM.
@@ -160,23 +193,60 @@ fn spawn(mut command: Command) -> std::io::Result<Child> {
     command.spawn()
 }
 
-async fn write(mut queue: mpsc::Receiver<Pieces>, mut input: ChildStdin, end: CancellationToken) {
-    let mut batch = Vec::new();
-    let mut lines = BytesMut::new();
-    loop {
+/// Writes to a child's input, and notes when the child has read the first line.
+struct Writer {
+    end: CancellationToken,
+    heard: CancellationToken,
+    _gone: Arc<DropGuard>,
+}
+
+impl Writer {
+    async fn run(self, mut queue: mpsc::Receiver<Pieces>, mut input: ChildStdin) {
+        let mut is_waiting = false;
         tokio::select! {
-            () = end.cancelled() => return,
-            count = queue.recv_many(&mut batch, 64) => if count == 0 { return },
+            () = self.end.cancelled() => {}
+            () = self.write(&mut queue, &mut input, &mut is_waiting) => {}
         }
-        for message in batch.drain(..) {
-            message.iter().for_each(|piece| put_one_line(&mut lines, piece));
-            lines.extend_from_slice(b"\n");
+        // A child that has ended may have read the line just before.
+        if is_waiting {
+            self.note(&input);
         }
-        tokio::select! {
-            () = end.cancelled() => return,
-            written = input.write_all(&lines) => if written.is_err() { return },
+    }
+
+    async fn write(&self, queue: &mut mpsc::Receiver<Pieces>, input: &mut ChildStdin, is_waiting: &mut bool) {
+        let mut batch = Vec::new();
+        let mut lines = BytesMut::new();
+        loop {
+            let count = tokio::select! {
+                count = queue.recv_many(&mut batch, 64) => count,
+                () = sleep(GLANCE), if *is_waiting => {
+                    *is_waiting = !self.note(input);
+                    continue;
+                }
+            };
+            if count == 0 {
+                return;
+            }
+            for message in batch.drain(..) {
+                message.iter().for_each(|piece| put_one_line(&mut lines, piece));
+                lines.extend_from_slice(b"\n");
+            }
+            if input.write_all(&lines).await.is_err() {
+                return;
+            }
+            *is_waiting = !self.heard.is_cancelled();
+            lines.clear();
         }
-        lines.clear();
+    }
+
+    /// Looks whether the pipe is empty, which it is once the child has read everything. The kernel tells how much a pipe
+    /// holds at either of its ends; a child whose pipe does not tell counts as one that has read.
+    fn note(&self, input: &ChildStdin) -> bool {
+        let is_read = ioctl_fionread(input).map_or(true, |unread| unread == 0);
+        if is_read {
+            self.heard.cancel();
+        }
+        is_read
     }
 }
 
@@ -189,6 +259,8 @@ struct Watch {
     end: CancellationToken,
     inbox: Arc<Inbox>,
     patience: Duration,
+    _gone: Arc<DropGuard>,
+    _process: TaskTrackerToken,
 }
 
 impl Watch {
