@@ -266,12 +266,15 @@ impl Global {
     pub(crate) fn settings(&self, process: &Process, reading: &Reading) -> anyhow::Result<Settings> {
         let gateway = self.gateway(process)?;
         let mut environment = Environment::from_iter(process.variables.clone());
+        let mut remarks = Vec::new();
         for file in &reading.env_file {
-            environment = environment.overlaid(read_env_file(file)?);
+            let read = read_env_file(file)?;
+            environment = environment.overlaid(read.variables);
+            remarks.extend(read.remarks);
         }
         environment = environment.overlaid(reading.set.iter().map(|it| (&*it.name, &*it.value)));
         let unset = if reading.strict_env { Unset::Refuse } else { Unset::default() };
-        Ok(Settings { gateway, environment, all: reading.all, unset })
+        Ok(Settings { gateway, environment, all: reading.all, unset, engine: reading.engine.into(), remarks })
     }
 
     /// A client of the gateway, where no files are read.

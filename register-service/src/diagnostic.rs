@@ -348,6 +348,7 @@ codes! {
     MissingVariable Error "missing-variable" "A template uses a variable that is not set.",
     BadTemplate Error "bad-template" "A template is malformed, or uses what is not supported.",
     BadEnvFile Error "bad-env-file" "A line of a `.env` file is not of the form `NAME=value`.",
+    SubstitutedText Warning "substituted-text" "A `$` in a `.env` file stands for a variable, as in the engine.",
     EnvOnHttp Warning "env-on-http" "An HTTP upstream has no environment.",
     RedactedSecret Note "redacted-secret" "A placeholder stands where a secret was; the gateway's own is kept.",
     EnvPromoted Note "env-promoted" "An entry of `env` is used as a header.",

@@ -103,7 +103,7 @@ fn is_nothing(value: &Value) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::template::{self, Environment};
+    use crate::template::{self, Environment, OnUnset};
 
     fn registration(definition: Value) -> Registration {
         serde_json::from_value(json!({ "definition": definition })).expect("a registration")
@@ -112,7 +112,10 @@ mod tests {
     #[test]
     fn what_looks_like_a_template_means_itself() {
         for text in ["{{ .env.X }}", "{{", "{{{ }}", "a{{b{{{{c}}", "{ {"] {
-            assert_eq!(template::render(&literal(text), &Environment::default()).as_deref(), Ok(text));
+            assert_eq!(
+                template::render(&literal(text), &Environment::default(), OnUnset::Refused).as_deref(),
+                Ok(text)
+            );
         }
         let definition = json!({"name": "a", "transport": "stdio", "command": "p", "args": ["{{ .env.X }}"]});
         assert!(dump(&[registration(definition)]).contains("{{ `{{` }} .env.X }}"));

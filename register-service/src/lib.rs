@@ -73,10 +73,10 @@ pub use crate::service::tools::{Function, FunctionForm, LeftOut, Naming, Selecti
 pub use crate::service::{NotEnsured, RegisterService};
 pub use crate::source::{File, read};
 pub use crate::template::Environment;
-pub use crate::template::dotenv::read_env_file;
+pub use crate::template::dotenv::{EnvFile, read_env_file};
 pub use crate::workflow::address::{GatewayUrl, InvalidGatewayUrl};
 pub use crate::workflow::given::{load_text, load_value};
 pub use crate::workflow::live::{Offer, check_tools};
 pub use crate::workflow::reference::ToolReference;
 pub use crate::workflow::written::Written;
-pub use crate::workflow::{Desired, Entry, InvalidFiles, Loaded, Settings, Unset, Usage, load};
+pub use crate::workflow::{Desired, Engine, Entry, InvalidFiles, Loaded, Settings, Unset, Usage, load};

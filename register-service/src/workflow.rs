@@ -8,6 +8,7 @@
 //! created if the entry also has a `command`. Everything else is checked and left alone. No request is made here.
 
 pub(crate) mod address;
+pub(crate) mod command_line;
 mod date;
 mod desired;
 mod document;
@@ -33,7 +34,7 @@ use schemas::workflow::McpItem;
 use crate::diagnostic::{self, Diagnostic};
 use crate::source::node::Node;
 use crate::source::{self, File};
-use crate::template::Environment;
+use crate::template::{Environment, OnUnset};
 use crate::workflow::address::GatewayUrl;
 pub(crate) use crate::workflow::desired::Place;
 pub use crate::workflow::desired::{Desired, Entry, Usage};
@@ -60,6 +61,48 @@ pub struct Settings {
     pub all: bool,
     /// What it means that a variable is not set.
     pub unset: Unset,
+    /// Which program reads the files besides this one.
+    pub engine: Engine,
+    /// Warnings about what the settings come from, such as [`EnvFile::remarks`](crate::EnvFile::remarks); they are
+    /// reported with those about the files.
+    pub remarks: Vec<Diagnostic>,
+}
+
+/// The program that reads the files besides this one, and so decides what a template means.
+///
+/// ```
+/// use register_service::{Engine, Environment, Settings, load};
+///
+/// # let folder = tempfile::tempdir()?;
+/// # let file = folder.path().join("chat.yaml");
+/// let yaml = "mcps:\n  - {id: search, url: '{{ .env.SEARCH | default \"http://a.test\" }}/mcp', use_proxy: true}\n";
+/// std::fs::write(&file, yaml)?;
+/// let settings = Settings::new("http://127.0.0.1:6001".parse()?, Environment::default());
+/// // The engine refuses a variable that is not set before `default` sees it.
+/// assert!(load(&[file.clone()], &settings).is_err());
+///
+/// let settings = Settings { engine: Engine::None, ..settings };
+/// assert_eq!(load(&[file], &settings)?.desired.names().len(), 1);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Engine {
+    /// Compozy's: a variable that is not set is an error wherever a template asks for it, and what this engine would do
+    /// differently from Go's templates is remarked.
+    #[default]
+    Compozy,
+    /// None: `default`, `coalesce`, `or`, `if` and their kin take a variable that is not set for an empty one.
+    None,
+}
+
+impl Engine {
+    /// What it means in a template that a variable is not set.
+    pub(crate) fn on_unset(self) -> OnUnset {
+        match self {
+            Self::Compozy => OnUnset::Refused,
+            Self::None => OnUnset::Tolerated,
+        }
+    }
 }
 
 /// What it means that a template uses a variable that is not set.
@@ -100,7 +143,14 @@ impl Settings {
     /// # Ok::<(), register_service::InvalidGatewayUrl>(())
     /// ```
     pub fn new(gateway: GatewayUrl, environment: Environment) -> Self {
-        Self { gateway, environment, all: false, unset: Unset::default() }
+        Self {
+            gateway,
+            environment,
+            all: false,
+            unset: Unset::default(),
+            engine: Engine::default(),
+            remarks: Vec::new(),
+        }
     }
 }
 
@@ -185,6 +235,7 @@ pub(crate) fn interpret(
     mut diagnostics: Vec<Diagnostic>,
     settings: &Settings,
 ) -> Result<Loaded, InvalidFiles> {
+    diagnostics.extend(settings.remarks.iter().cloned());
     let items = document::collect(&mut files, &mut diagnostics);
     let declared = identity::check_ids(&items, &files, &mut diagnostics);
     let environments = environments(&files, settings, &mut diagnostics);
@@ -220,7 +271,10 @@ pub(crate) fn interpret(
     }
     let shown = settings.environment.redacted();
     let shown_in = environments.into_iter().map(|(place, it)| (place, it.redacted())).collect();
-    Ok(Loaded { desired: Desired { files, entries, unresolved, tools, shown, shown_in }, remarks: diagnostics })
+    Ok(Loaded {
+        desired: Desired { files, entries, unresolved, tools, shown, shown_in, engine: settings.engine },
+        remarks: diagnostics,
+    })
 }
 
 /// The variables of the documents that declare some themselves: their own, those of the project above them, and what
@@ -234,7 +288,12 @@ fn environments(
     let unset_is_error = settings.unset == Unset::Refuse;
     let mut found = BTreeMap::new();
     let mut own = |file, node, below: &Environment| {
-        variables::own(node, below, Rendering { file, environment, unset_is_error }, diagnostics)
+        variables::own(
+            node,
+            below,
+            Rendering { file, environment, unset_is_error, engine: settings.engine },
+            diagnostics,
+        )
     };
     let mut projects: Vec<(&str, Environment)> = Vec::new();
     for file in files.iter().filter(|file| file.is_project()) {

@@ -141,10 +141,14 @@ fn decimal(value: u64, size: u64) -> String {
     format!("{whole}.{}", digits.trim_end_matches('0'))
 }
 
+const TOO_LONG: &str = "it is too long";
+/// The nanoseconds of the shortest negative duration that is too short for Go; one less for positive ones.
+const LIMIT: u64 = 1 << 63;
+
 fn signed_nanoseconds(text: &str) -> Result<i64, &'static str> {
-    let (sign, mut rest) = match text.strip_prefix('-') {
-        Some(rest) => (-1, rest),
-        None => (1, text.strip_prefix('+').unwrap_or(text)),
+    let (is_negative, mut rest) = match text.strip_prefix('-') {
+        Some(rest) => (true, rest),
+        None => (false, text.strip_prefix('+').unwrap_or(text)),
     };
     if rest == "0" {
         return Ok(0);
@@ -160,10 +164,13 @@ fn signed_nanoseconds(text: &str) -> Result<i64, &'static str> {
         let (unit, next) = after.split_at(letters);
         let size = UNITS.iter().find(|(name, _)| *name == unit).map(|(_, size)| *size);
         let size = size.ok_or("a unit is one of ns, us, ms, s, m, h")?;
-        total = total.checked_add(scaled(number, size)?).ok_or("it is too long")?;
+        total = total.checked_add(scaled(number, size)?).filter(|total| *total <= LIMIT).ok_or(TOO_LONG)?;
         rest = next;
     }
-    i64::try_from(total).map(|total| total * sign).map_err(|_| "it is too long")
+    match is_negative {
+        true => Ok(0_i64.wrapping_sub_unsigned(total)),
+        false => i64::try_from(total).map_err(|_| TOO_LONG),
+    }
 }
 
 fn scaled(number: &str, size: u64) -> Result<u64, &'static str> {
@@ -172,14 +179,21 @@ fn scaled(number: &str, size: u64) -> Result<u64, &'static str> {
     if (whole.is_empty() && part.is_empty()) || part.contains('.') {
         return Err(NUMBER);
     }
-    let whole: u64 = if whole.is_empty() { 0 } else { whole.parse().map_err(|_| "it is too long")? };
-    let mut total = whole.checked_mul(size).ok_or("it is too long")?;
-    let mut step = size;
-    for digit in part.chars() {
-        step /= 10;
-        total += step * u64::from(digit.to_digit(10).ok_or(NUMBER)?);
+    let whole: u64 = if whole.is_empty() { 0 } else { whole.parse().map_err(|_| TOO_LONG)? };
+    let whole = whole.checked_mul(size).filter(|whole| *whole <= LIMIT).ok_or(TOO_LONG)?;
+    whole.checked_add(fraction(part, size)).filter(|total| *total <= LIMIT).ok_or(TOO_LONG)
+}
+
+/// The part behind the point, as Go computes it: as many digits as fit an integer, in floating point, and cut off.
+fn fraction(digits: &str, size: u64) -> u64 {
+    let (mut value, mut scale) = (0_u64, 1_f64);
+    for digit in digits.bytes() {
+        let next = (value <= (LIMIT - 1) / 10).then(|| value * 10 + u64::from(digit.wrapping_sub(b'0')));
+        let Some(next) = next.filter(|next| *next <= LIMIT) else { break };
+        value = next;
+        scale *= 10.0;
     }
-    Ok(total)
+    (value as f64 * (size as f64 / scale)) as u64
 }
 
 impl Serialize for WireDuration {
@@ -214,7 +228,7 @@ impl Visitor<'_> for WireDurationVisitor {
 
     fn visit_str<E: de::Error>(self, text: &str) -> Result<WireDuration, E> {
         let refuse = |reason| E::custom(InvalidDuration { text: text.to_owned(), reason });
-        signed_nanoseconds(text.trim()).map(|nanoseconds| WireDuration { nanoseconds }).map_err(refuse)
+        signed_nanoseconds(text).map(|nanoseconds| WireDuration { nanoseconds }).map_err(refuse)
     }
 }
 
@@ -256,6 +270,10 @@ mod tests {
         check("2µs", Ok(2_000));
         check("0", Ok(0));
         check(".5s", Ok(500_000_000));
+        check("0.3333333333333333333h", Ok(1_200_000_000_000));
+        check("0.100000000000000000000h", Ok(360_000_000_000));
+        check("0.9223372036854775807h", Ok(3_320_413_933_267));
+        check("9223372036854775807ns", Ok(9_223_372_036_854_775_807));
         check("+1s", Ok(1_000_000_000));
     }
 
@@ -263,6 +281,8 @@ mod tests {
     fn refuses_what_go_refuses() {
         check("", Err("expected a number with a unit, such as `30s` or `1m30s`"));
         check("30", Err("a unit is one of ns, us, ms, s, m, h"));
+        check(" 30s", Err("a number looks like `30` or `1.5`"));
+        check("9223372036854775808ns", Err("it is too long"));
         check("30 s", Err("a unit is one of ns, us, ms, s, m, h"));
         check("s", Err("a number looks like `30` or `1.5`"));
         check("1.2.3s", Err("a number looks like `30` or `1.5`"));
@@ -277,6 +297,9 @@ mod tests {
         assert_eq!(text, integer);
         assert_eq!(serde_json::to_string(&text)?, "1500000000");
         assert_eq!(serde_json::from_str::<WireDuration>("-5")?.get(), None);
+        let longest: WireDuration = serde_json::from_str(r#""-9223372036854775808ns""#)?;
+        assert_eq!(serde_json::to_string(&longest)?, "-9223372036854775808");
+        assert!(serde_json::from_str::<WireDuration>(r#"" 30s""#).is_err());
         Ok(())
     }
 

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
-use register_service::{Code, Limit};
+use register_service::{Code, Engine, Limit};
 use schemas::{Owner, ServerName, parse_duration};
 
 /// What stands above the flags of [`Reading`].
@@ -34,9 +34,31 @@ pub(crate) struct Reading {
     /// A variable for templates, which hides all others of its name
     #[arg(long, help_heading = READING, value_name = "NAME=VALUE")]
     pub(crate) set: Vec<Assignment>,
+    /// Which program reads the files besides this one, and so what their templates mean
+    #[arg(long, help_heading = READING, value_enum, default_value_t, value_name = "ENGINE")]
+    pub(crate) engine: ReadingEngine,
     /// A variable that is not set is an error, also where only the engine needs it
     #[arg(long, help_heading = READING)]
     pub(crate) strict_env: bool,
+}
+
+/// The program that reads the files besides this one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub(crate) enum ReadingEngine {
+    /// Compozy's: what it would do differently is remarked, and a variable that is not set is an error even in `default`
+    #[default]
+    Compozy,
+    /// None: `default`, `or`, `if` and the like take a variable that is not set for an empty one
+    None,
+}
+
+impl From<ReadingEngine> for Engine {
+    fn from(engine: ReadingEngine) -> Self {
+        match engine {
+            ReadingEngine::Compozy => Self::Compozy,
+            ReadingEngine::None => Self::None,
+        }
+    }
 }
 
 /// A variable on the command line. Its value prints nowhere.

@@ -1,9 +1,11 @@
-//! `.env` files: `NAME=value`, one a line.
+//! `.env` files as the engine reads them, which uses Go's `godotenv`.
 //!
-//! `export` in front is allowed, `#` begins a comment at the start of a line and behind a space. Single quotes keep
-//! everything as it is; double quotes know `\n`, `\r`, `\t`, `\"`, `\\` and `\$`. Both may hold line breaks. Nothing is
-//! substituted: a `$` is a `$`.
+//! `NAME=value` or `NAME: value`, one a line, with `export` in front if you like. `#` begins a comment at the start of a
+//! line, and behind a blank; of several, the last. Single quotes keep everything as it is. In double quotes `\n` and `\r` are
+//! line breaks, and a backslash before any other letter goes. Outside of single quotes, `$NAME` and `${NAME}` stand for a
+//! variable that is further up in the file, or for nothing; `\$` is a `$`.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use crate::diagnostic::{Code, Diagnostic};
@@ -11,110 +13,243 @@ use crate::source;
 use crate::source::node::{Position, Span};
 use crate::workflow::InvalidFiles;
 
-/// Reads a `.env` file: names and values, in order. What is wrong is told without any value.
+/// A `.env` file: names and values, in order, and what its author may not expect.
+///
+/// ```
+/// # let folder = tempfile::tempdir()?;
+/// # let file = folder.path().join(".env");
+/// std::fs::write(&file, "PASSWORD=Pa$5word\n")?;
+/// let read = register_service::read_env_file(&file)?;
+/// // The engine reads `$5` as a variable too.
+/// assert_eq!(read.variables[0].1, "Paword");
+/// assert_eq!(read.remarks[0].code.as_str(), "substituted-text");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Default)]
+#[non_exhaustive]
+pub struct EnvFile {
+    /// Names and values. Of two with the same name, the last counts.
+    pub variables: Vec<(String, String)>,
+    /// Warnings, sorted. None shows a value.
+    pub remarks: Vec<Diagnostic>,
+}
+
+impl std::fmt::Debug for EnvFile {
+    /// Values never print.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let names: Vec<&String> = self.variables.iter().map(|(name, _)| name).collect();
+        f.debug_struct("EnvFile").field("variables", &names).field("remarks", &self.remarks).finish()
+    }
+}
+
+/// Reads a `.env` file. What is wrong is told without any value.
 ///
 /// ```
 /// # let folder = tempfile::tempdir()?;
 /// # let file = folder.path().join(".env");
 /// std::fs::write(&file, "# of the team\nexport HOST=a.test\nTOKEN='se cret'\n")?;
-/// let variables = register_service::read_env_file(&file)?;
-/// assert_eq!(variables[1], ("TOKEN".to_owned(), "se cret".to_owned()));
+/// let read = register_service::read_env_file(&file)?;
+/// assert_eq!(read.variables[1], ("TOKEN".to_owned(), "se cret".to_owned()));
 ///
 /// std::fs::write(&file, "TOKEN 'se cret'\n")?;
 /// let invalid = register_service::read_env_file(&file).unwrap_err();
-/// assert!(invalid.diagnostics[0].to_string().ends_with(":1:1: error[bad-env-file]: `=` is missing"));
+/// assert!(invalid.diagnostics[0].to_string().contains(":1:1: error[bad-env-file]: `=` is missing"));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub fn read_env_file(path: &Path) -> Result<Vec<(String, String)>, InvalidFiles> {
+pub fn read_env_file(path: &Path) -> Result<EnvFile, InvalidFiles> {
     let (shown, text) =
         source::text_of(path).map_err(|remark| InvalidFiles { diagnostics: vec![remark], files: Vec::new() })?;
-    let (variables, faults) = parse(&text);
-    if faults.is_empty() {
-        return Ok(variables);
-    }
-    let remark =
-        |(span, message): (Span, String)| Diagnostic::new(Code::BadEnvFile, &source::location(&shown, span), message);
-    Err(InvalidFiles { diagnostics: faults.into_iter().map(remark).collect(), files: vec![shown.clone()] })
-}
-
-type Faults = Vec<(Span, String)>;
-
-fn parse(text: &str) -> (Vec<(String, String)>, Faults) {
-    let mut variables = Vec::new();
-    let mut faults = Vec::new();
-    let mut rest = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let mut at = Position { line: 1, column: 1 };
-    while !rest.is_empty() {
-        let line = rest.lines().next().unwrap_or_default();
-        let length = match assignment(rest, line) {
-            Ok(Some((name, value, length))) => {
-                variables.push((name, value));
-                length
-            }
-            Ok(None) => line.len(),
-            Err(message) => {
-                let start = at.behind(line.get(..line.len() - line.trim_start().len()).unwrap_or_default());
-                // The name alone is marked: behind it stands what may be a secret.
-                let word = line.trim_start().split(['=', ' ', '\t']).next().unwrap_or_default();
-                faults.push((Span { start, end: start.behind(if word.is_empty() { "=" } else { word }) }, message));
-                line.len()
-            }
-        };
-        let end = rest.get(length..).and_then(|it| it.find('\n')).map_or(rest.len(), |it| length + it + 1);
-        at = at.behind(rest.get(..end).unwrap_or_default());
-        rest = rest.get(end..).unwrap_or_default();
-    }
-    (variables, faults)
-}
-
-/// A name, its value, and how long both are; nothing on an empty line and on one that is a comment.
-fn assignment(rest: &str, line: &str) -> Result<Option<(String, String, usize)>, String> {
-    let trimmed = line.trim_start();
-    if trimmed.is_empty() || trimmed.starts_with('#') {
-        return Ok(None);
-    }
-    let (left, _) = line.split_once('=').ok_or("`=` is missing")?;
-    let name = left.trim();
-    let name = name.strip_prefix("export ").map_or(name, str::trim_start);
-    let is_first = |c: char| c.is_ascii_alphabetic() || c == '_';
-    if !name.starts_with(is_first) || !name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') {
-        return Err("this cannot be the name of a variable".to_owned());
-    }
-    let start = left.len() + 1;
-    let written = line.get(start..).unwrap_or_default();
-    let blank = written.len() - written.trim_start().len();
-    let value = rest.get(start + blank..).unwrap_or_default();
-    let Some(quote) = value.chars().next().filter(|c| *c == '"' || *c == '\'') else {
-        let bare = written.find(" #").or(written.find("\t#")).and_then(|end| written.get(..end)).unwrap_or(written);
-        return Ok(Some((name.to_owned(), bare.trim().to_owned(), line.len())));
+    let remark = |code: Code| {
+        let shown = &shown;
+        move |(span, message): (Span, String)| Diagnostic::new(code, &source::location(shown, span), message)
     };
-    let (text, length) = quoted(value, quote).ok_or_else(|| format!("the {quote} behind `{name}=` is not closed"))?;
-    let end = start + blank + length;
-    let behind = rest.get(end..).and_then(|it| it.lines().next()).unwrap_or_default().trim_start();
-    if !behind.is_empty() && !behind.starts_with('#') {
-        return Err(format!("something stands behind the quoted value of `{name}`"));
+    let read = parse(&text);
+    if read.faults.is_empty() {
+        let hint = "put the value in single quotes, or a backslash before the `$`";
+        let remarks = read.substituted.into_iter().map(remark(Code::SubstitutedText)).map(|it| it.hint(hint)).collect();
+        return Ok(EnvFile { variables: read.variables, remarks });
     }
-    Ok(Some((name.to_owned(), text, end)))
+    let diagnostics = read.faults.into_iter().map(remark(Code::BadEnvFile)).collect();
+    Err(InvalidFiles { diagnostics, files: vec![shown.clone()] })
 }
 
-/// A quoted text and its length, quotes and all.
-fn quoted(text: &str, quote: char) -> Option<(String, usize)> {
-    let mut out = String::new();
-    let mut letters = text.char_indices().skip(1);
-    while let Some((at, letter)) = letters.next() {
-        match letter {
-            '\\' if quote == '"' => match letters.next()?.1 {
-                'n' => out.push('\n'),
-                'r' => out.push('\r'),
-                't' => out.push('\t'),
-                escaped @ ('"' | '\\' | '$') => out.push(escaped),
-                other => out.extend(['\\', other]),
-            },
-            letter if letter == quote => return Some((out, at + 1)),
-            letter => out.push(letter),
+/// What a text says.
+#[derive(Debug, Default)]
+pub(crate) struct Parsed {
+    pub(crate) variables: Vec<(String, String)>,
+    pub(crate) faults: Vec<(Span, String)>,
+    /// Values in which a `$` stood for a variable.
+    substituted: Vec<(Span, String)>,
+}
+
+/// Reads the text of a `.env` file. Reading goes on in the next line behind a fault.
+pub(crate) fn parse(text: &str) -> Parsed {
+    let text = text.replace("\r\n", "\n");
+    let mut parsed = Parsed::default();
+    let mut known = BTreeMap::new();
+    let mut rest = text.as_str();
+    loop {
+        rest = rest.trim_start();
+        if let Some(comment) = rest.strip_prefix('#') {
+            rest = comment.find('\n').and_then(|end| comment.get(end..)).unwrap_or_default();
+            continue;
+        }
+        if rest.is_empty() {
+            return parsed;
+        }
+        let start = Position { line: 1, column: 1 }.behind(text.get(..text.len() - rest.len()).unwrap_or_default());
+        match statement(rest, &known) {
+            Ok(Statement { name, value, is_substituted, behind }) => {
+                if is_substituted {
+                    let message =
+                        format!("a `$` in the value of `{name}` stands for another variable, as in the engine");
+                    parsed.substituted.push((Span { start, end: start.behind(&name) }, message));
+                }
+                known.insert(name.clone(), value.clone());
+                parsed.variables.push((name, value));
+                rest = behind;
+            }
+            Err(message) => {
+                // The name alone is marked: behind it stands what may be a secret.
+                let word =
+                    rest.split(['=', ':', ' ', '\t', '\n']).next().filter(|word| !word.is_empty()).unwrap_or("=");
+                parsed.faults.push((Span { start, end: start.behind(word) }, message));
+                rest = rest.find('\n').and_then(|end| rest.get(end..)).unwrap_or_default();
+            }
         }
     }
-    None
+}
+
+/// A variable, and what stands behind it.
+struct Statement<'t> {
+    name: String,
+    value: String,
+    is_substituted: bool,
+    behind: &'t str,
+}
+
+/// A blank that ends no line.
+fn is_blank(letter: char) -> bool {
+    matches!(letter, '\t' | '\u{b}' | '\u{c}' | '\r' | ' ' | '\u{85}' | '\u{a0}')
+}
+
+/// A byte of a name. Go takes each byte for a letter of Latin-1.
+fn is_name(byte: u8) -> bool {
+    let is_latin =
+        matches!(byte, 0xaa | 0xb2 | 0xb3 | 0xb5 | 0xb9 | 0xba | 0xbc..=0xbe | 0xc0..=0xd6 | 0xd8..=0xf6 | 0xf8..=0xff);
+    byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.') || is_latin || is_blank(char::from(byte))
+}
+
+fn statement<'t>(text: &'t str, known: &BTreeMap<String, String>) -> Result<Statement<'t>, String> {
+    let text = match text.strip_prefix("export") {
+        Some(behind) if behind.starts_with(is_blank) => behind.trim_start_matches(is_blank),
+        _ => text,
+    };
+    let end = text.bytes().position(|byte| !is_name(byte)).ok_or("`=` is missing")?;
+    let (name, behind) = text.split_at_checked(end).ok_or("this cannot be the name of a variable")?;
+    let name = name.trim_end();
+    let behind = match behind.strip_prefix(['=', ':']) {
+        Some(behind) if !name.is_empty() => behind.trim_start_matches(is_blank),
+        Some(_) => return Err("the name of a variable is missing".to_owned()),
+        None if behind.starts_with(['\n', '\'', '"']) => return Err("`=` is missing".to_owned()),
+        None => return Err("this cannot be the name of a variable".to_owned()),
+    };
+    let (written, behind) = match behind.chars().next() {
+        Some('\'') => {
+            let (value, behind) = quoted(behind, '\'', name)?;
+            let value = value.to_owned();
+            return Ok(Statement { name: name.to_owned(), value, is_substituted: false, behind });
+        }
+        Some('"') => {
+            let (value, behind) = quoted(behind, '"', name)?;
+            (unescaped(value), behind)
+        }
+        _ => {
+            let (line, behind) = behind.split_at(behind.find(['\n', '\r']).unwrap_or(behind.len()));
+            (without_comment(line).to_owned(), behind)
+        }
+    };
+    let (value, is_substituted) = substituted(&written, known);
+    Ok(Statement { name: name.to_owned(), value, is_substituted, behind })
+}
+
+/// A quoted text without its quotes, and what stands behind it.
+fn quoted<'t>(text: &'t str, quote: char, name: &str) -> Result<(&'t str, &'t str), String> {
+    let is_end = |at: usize| at > 0 && !text.get(..at).is_some_and(|before| before.ends_with('\\'));
+    let end = text.match_indices(quote).map(|(at, _)| at).find(|at| is_end(*at));
+    let end = end.ok_or_else(|| format!("the {quote} behind `{name}=` is not closed"))?;
+    let value = text.get(..end).unwrap_or_default().trim_matches(quote);
+    Ok((value, text.get(end + 1..).unwrap_or_default()))
+}
+
+/// A line without its comment, which begins with the last `#` behind a blank.
+fn without_comment(line: &str) -> &str {
+    let is_comment = |at: &usize| line.get(..*at).is_some_and(|before| before.ends_with(is_blank));
+    let end = line.rmatch_indices('#').map(|(at, _)| at).find(is_comment).unwrap_or(line.len());
+    line.get(..end).unwrap_or_default().trim_matches(is_blank)
+}
+
+/// The text of double quotes with its escapes replaced, but for `\$`.
+fn unescaped(text: &str) -> String {
+    // Line breaks first: what a backslash is before then may be one.
+    let mut broken = String::new();
+    let mut letters = text.chars().peekable();
+    while let Some(letter) = letters.next() {
+        match (letter, letters.peek()) {
+            ('\\', Some('n')) => {
+                broken.push('\n');
+                letters.next();
+            }
+            ('\\', Some('r')) => {
+                broken.push('\r');
+                letters.next();
+            }
+            ('\\', Some(other)) if *other != '\n' => {
+                broken.extend(['\\', *other]);
+                letters.next();
+            }
+            _ => broken.push(letter),
+        }
+    }
+    let mut out = String::new();
+    let mut letters = broken.chars().peekable();
+    while let Some(letter) = letters.next() {
+        match (letter, letters.peek()) {
+            ('\\', Some(other)) if *other != '$' => {
+                out.push(*other);
+                letters.next();
+            }
+            _ => out.push(letter),
+        }
+    }
+    out
+}
+
+/// A text with its variables replaced by their values, and whether there were any.
+fn substituted(text: &str, known: &BTreeMap<String, String>) -> (String, bool) {
+    let (mut out, mut rest, mut is_substituted) = (String::new(), text, false);
+    while let Some(at) = rest.find('$') {
+        let before = rest.get(..at).unwrap_or_default();
+        let behind = rest.get(at + 1..).unwrap_or_default();
+        let opened = behind.strip_prefix('(').unwrap_or(behind);
+        let opened = opened.strip_prefix('{').unwrap_or(opened);
+        let is_letter = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_';
+        let length = opened.find(|c| !is_letter(c)).unwrap_or(opened.len());
+        let (name, tail) = opened.split_at(length);
+        let tail = tail.strip_prefix('}').unwrap_or(tail);
+        let whole = rest.get(at..rest.len() - tail.len()).unwrap_or_default();
+        match before.strip_suffix('\\') {
+            Some(before) => out.extend([before, whole]),
+            None if name.is_empty() => out.extend([before, whole]),
+            None => {
+                is_substituted = true;
+                out.extend([before, known.get(name).map_or("", String::as_str)]);
+            }
+        }
+        rest = tail;
+    }
+    out.push_str(rest);
+    (out, is_substituted)
 }
 
 #[cfg(test)]
@@ -122,41 +257,72 @@ mod tests {
     use super::*;
 
     fn told(text: &str) -> String {
-        let (variables, faults) = parse(text);
+        let Parsed { variables, faults, substituted } = parse(text);
         let variables = variables.iter().map(|(name, value)| format!("{name}={value:?}"));
-        let faults = faults
-            .iter()
-            .map(|(it, message)| format!("{}:{}-{} {message}", it.start.line, it.start.column, it.end.column));
-        variables.chain(faults).collect::<Vec<_>>().join("\n")
+        let line = |kind: &'static str| {
+            move |(it, message): &(Span, String)| {
+                format!("{kind}{}:{}-{} {message}", it.start.line, it.start.column, it.end.column)
+            }
+        };
+        let told = variables.chain(substituted.iter().map(line("$ "))).chain(faults.iter().map(line("")));
+        told.collect::<Vec<_>>().join("\n")
     }
 
     #[test]
     fn reads_every_form() {
         let text = concat!(
-            "\u{feff}# team\n\nA=1\r\n export B = two words # why\nC='# $x \\n'\nD=\"a\\tb\\\"c\\\\ \\$d\" # e\nE=\n",
-            "F=\"one\ntwo\"\nG=x#y\nH=a=b",
+            "# team\n\nA=1\r\n export B = two words # why\nC='# $x \\n'\nD=\"a\\tb\\\"c\\\\ \\$d\" # e\nE=\n",
+            "F=\"one\ntwo\"\nG=x#y\nH=a=b\nI: b\nJ.K=c\n1L=d\nM= #c\nN=a # b # c\nO=\"a\\nb\"\n",
         );
         insta::assert_snapshot!(told(text), @r##"
         A="1"
         B="two words"
         C="# $x \\n"
-        D="a\tb\"c\\ $d"
+        D="atb\"c\\ $d"
         E=""
         F="one\ntwo"
         G="x#y"
         H="a=b"
+        I="b"
+        J.K="c"
+        1L="d"
+        M="#c"
+        N="a # b"
+        O="a\nb"
         "##);
     }
 
     #[test]
+    fn replaces_variables_outside_of_single_quotes_and_says_so() {
+        let text = "B=x\nA=$B\nC=Pa$5word\nD=\"${B}y\"\nE='$B'\nF=\\$B\nG=\"\\$B\"\nH=$b $ ${ $(x)\nI=$(B)\n";
+        insta::assert_snapshot!(told(text), @r#"
+        B="x"
+        A="x"
+        C="Paword"
+        D="xy"
+        E="$B"
+        F="$B"
+        G="$B"
+        H="$b $ ${ $(x)"
+        I="x)"
+        $ 2:1-2 a `$` in the value of `A` stands for another variable, as in the engine
+        $ 3:1-2 a `$` in the value of `C` stands for another variable, as in the engine
+        $ 4:1-2 a `$` in the value of `D` stands for another variable, as in the engine
+        $ 9:1-2 a `$` in the value of `I` stands for another variable, as in the engine
+        "#);
+    }
+
+    #[test]
     fn says_what_is_wrong_without_a_value() {
-        insta::assert_snapshot!(told("A 1\nOK=1\n 2B=x\nC='x\nD=\"x\" y\n=x\n"), @r#"
+        insta::assert_snapshot!(told("A 1\nOK=1\n-2B=x\nC='x\nD=\"x\" y\n=x\nhush"), @r#"
         OK="1"
+        D="x"
         1:1-2 `=` is missing
-        3:2-4 this cannot be the name of a variable
+        3:1-4 this cannot be the name of a variable
         4:1-2 the ' behind `C=` is not closed
-        5:1-2 something stands behind the quoted value of `D`
-        6:1-2 this cannot be the name of a variable
+        5:7-8 `=` is missing
+        6:1-2 the name of a variable is missing
+        7:1-5 `=` is missing
         "#);
     }
 }

@@ -8,8 +8,8 @@ use crate::diagnostic::{Diagnostic, Location};
 use crate::source::File;
 use crate::source::node::Node;
 use crate::template::Environment;
-use crate::workflow;
 use crate::workflow::reference::ToolReference;
+use crate::workflow::{self, Engine};
 
 /// What the files say, all of it valid.
 ///
@@ -34,6 +34,7 @@ pub struct Desired {
     /// The variables as they may be shown, and those of the documents that declare some themselves.
     pub(super) shown: Environment,
     pub(super) shown_in: BTreeMap<(usize, usize), Environment>,
+    pub(super) engine: Engine,
 }
 
 /// One entry of `mcps:`.

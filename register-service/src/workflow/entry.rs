@@ -47,7 +47,8 @@ pub(super) fn read(entry: &McpEntry, node: &Node, context: &Context<'_>) -> (Opt
         Unset::Warn => false,
     };
     let Context { file, environment, .. } = *context;
-    let mut fields = Fields { entry, node, file, environment, unset_is_error, diagnostics: Vec::new() };
+    let engine = context.settings.engine;
+    let mut fields = Fields { entry, node, file, environment, unset_is_error, engine, diagnostics: Vec::new() };
     let usage = usage(&mut fields, context, is_registered);
     let is_wrong = fields.diagnostics.iter().any(Diagnostic::is_error);
     (usage.filter(|_| !is_wrong), fields.diagnostics)

@@ -4,6 +4,7 @@ use crate::diagnostic::{Code, Diagnostic, nearest};
 use crate::source::File;
 use crate::source::node::Node;
 use crate::template::{Environment, Fault, FaultKind};
+use crate::workflow::Engine;
 
 /// Where a template stands and what it may use.
 #[derive(Clone, Copy)]
@@ -12,20 +13,22 @@ pub(super) struct Rendering<'a> {
     pub(super) environment: &'a Environment,
     /// Whether a variable that is not set keeps the files from being used.
     pub(super) unset_is_error: bool,
+    pub(super) engine: Engine,
 }
 
 impl Rendering<'_> {
     /// The text of a scalar with its templates rendered, or why not.
     pub(super) fn render(&self, node: &Node) -> Result<String, Vec<Diagnostic>> {
-        let rendered = crate::template::render(node.literal().unwrap_or_default(), self.environment);
+        let text = node.literal().unwrap_or_default();
+        let rendered = crate::template::render(text, self.environment, self.engine.on_unset());
         rendered.map_err(|faults| faults.into_iter().map(|fault| self.remark(node, fault)).collect())
     }
 
     fn remark(&self, node: &Node, fault: Fault) -> Diagnostic {
         let at = self.file.part(node, fault.part);
         let name = match fault.kind {
-            FaultKind::Missing(name) => name,
-            FaultKind::Bad(message) => {
+            FaultKind::Unset(name) => name,
+            FaultKind::Bad(message) | FaultKind::Refused(message) => {
                 return Diagnostic::new(Code::BadTemplate, &at, message).hint_if(fault.hint);
             }
         };
@@ -34,10 +37,19 @@ impl Rendering<'_> {
         let meant = self.environment.names().filter(|it| it.len() > 2 && first(it) == first(&name));
         let hint = match nearest(&name, meant) {
             Some(near) => format!("did you mean `.env.{near}`?"),
-            None => format!("set it, or give a default: `{{{{ .env.{name} | default \"...\" }}}}`"),
+            None => cures(&name, self.engine),
         };
         let remark = Diagnostic::new(Code::MissingVariable, &at, format!("variable `{name}` is not set")).hint(hint);
         if self.unset_is_error { remark } else { remark.as_warning() }
+    }
+}
+
+/// How to give a variable a value, as far as that helps in the engine.
+fn cures(name: &str, engine: Engine) -> String {
+    let set = format!("declare it under `env:`, or give it with `--set {name}=VALUE` or `--env-file FILE`");
+    match engine {
+        Engine::Compozy => format!("{set}; a `default` helps with `--engine none` only"),
+        Engine::None => format!("{set}, or give a default: `{{{{ .env.{name} | default \"...\" }}}}`"),
     }
 }
 
@@ -58,7 +70,8 @@ mod tests {
         };
         assert_eq!(hint("SERACH_TOKEN"), "did you mean `.env.SEARCH_TOKEN`?");
         for name in ["NOPE", "X"] {
-            assert!(hint(name).starts_with("set it, or give a default"), "{}", hint(name));
+            let wanted = format!("declare it under `env:`, or give it with `--set {name}=VALUE` or `--env-file FILE`");
+            assert!(hint(name).starts_with(&wanted), "{}", hint(name));
         }
     }
 }

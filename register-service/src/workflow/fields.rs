@@ -11,6 +11,8 @@ use crate::diagnostic::{Code, Diagnostic, Location, nearest};
 use crate::source::File;
 use crate::source::node::{Node, Span, Value};
 use crate::template::Environment;
+use crate::workflow::Engine;
+use crate::workflow::command_line;
 use crate::workflow::date::is_date;
 use crate::workflow::faults::Rendering;
 use crate::workflow::header;
@@ -25,6 +27,7 @@ pub(super) struct Fields<'a> {
     pub(super) environment: &'a Environment,
     /// Whether a variable that is not set keeps the files from being used.
     pub(super) unset_is_error: bool,
+    pub(super) engine: Engine,
     pub(super) diagnostics: Vec<Diagnostic>,
 }
 
@@ -188,7 +191,7 @@ impl<'a> Fields<'a> {
             self.report(Code::BadCommand, "command", "command holds a line break");
             return None;
         }
-        let words = shlex::split(text);
+        let words = command_line::split(text);
         if words.is_none() {
             let hint = "close the quotes, or write the command as a list of words";
             self.advise(Code::BadCommand, "command", "command has a quote that is not closed", hint);
@@ -296,8 +299,8 @@ impl<'a> Fields<'a> {
 
     /// The text of a scalar with its templates rendered.
     pub(super) fn render(&mut self, node: &Node) -> Option<String> {
-        let rendering =
-            Rendering { file: self.file, environment: self.environment, unset_is_error: self.unset_is_error };
+        let Self { file, environment, unset_is_error, engine, .. } = *self;
+        let rendering = Rendering { file, environment, unset_is_error, engine };
         match rendering.render(node) {
             Ok(text) => Some(text),
             Err(remarks) => {

@@ -131,7 +131,8 @@ mod tests {
             "{id: a, url: 'http://{{ .env.HOST }}/'}",
             concat!(
                 "given:1:25: error[missing-variable]: variable `HOST` is not set\n",
-                "  hint: set it, or give a default: `{{ .env.HOST | default \"...\" }}`",
+                "  hint: declare it under `env:`, or give it with `--set HOST=VALUE` or `--env-file FILE`; a `default` helps ",
+                "with `--engine none` only",
             ),
         );
     }

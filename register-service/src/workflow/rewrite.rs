@@ -5,7 +5,7 @@ use schemas::REDACTED;
 
 use crate::source::File;
 use crate::source::node::{Map, Node, Value};
-use crate::template::{self, Environment};
+use crate::template::{self, Environment, OnUnset};
 use crate::workflow::{Desired, Entry, Usage, header};
 
 /// What the gateway needs to reach the upstream; the engine, which reaches the gateway, does not.
@@ -33,7 +33,8 @@ impl Desired {
             let document = file.and_then(|file| file.documents.get_mut(entry.place.document));
             if let Some(map) = document.and_then(|document| locate(document, entry)) {
                 let document = (entry.place.file, entry.place.document);
-                rewrite(map, entry, self.shown_in.get(&document).unwrap_or(&self.shown));
+                let environment = self.shown_in.get(&document).unwrap_or(&self.shown);
+                rewrite(map, entry, Shown { environment, unset: self.engine.on_unset() });
             }
         }
         files
@@ -52,7 +53,14 @@ fn item(list: &mut Node, index: usize) -> Option<&mut Node> {
     if let Value::List(items) = &mut list.value { items.get_mut(index) } else { None }
 }
 
-fn rewrite(map: &mut Map, entry: &Entry, shown: &Environment) {
+/// What templates may use, with nothing that may not be shown.
+#[derive(Clone, Copy)]
+struct Shown<'e> {
+    environment: &'e Environment,
+    unset: OnUnset,
+}
+
+fn rewrite(map: &mut Map, entry: &Entry, shown: Shown<'_>) {
     match &entry.usage {
         Usage::Registered { url, .. } => {
             // The address takes the place of whatever said how to reach the upstream.
@@ -117,11 +125,11 @@ fn promote(map: &mut Map) {
     }
 }
 
-fn render(node: &mut Node, shown: &Environment) {
+fn render(node: &mut Node, shown: Shown<'_>) {
     match &mut node.value {
         // What does not render here the engine may render: it has variables of its own.
         Value::Text(text) => {
-            if let Ok(rendered) = template::render(&text.text, shown) {
+            if let Ok(rendered) = template::render(&text.text, shown.environment, shown.unset) {
                 text.text = rendered;
             }
         }

@@ -316,9 +316,9 @@ fn says_what_is_wrong_with_the_rest_of_an_entry() {
     {id: a, url: 'http://{{ .env.NOPE }}/', headers: {A: '{{ .env.NADA }} {{ .env.TOKEN | b64enc }}'}}
         a: direct
         w.yaml:2:29: warning[missing-variable]: variable `NOPE` is not set
-          hint: set it, or give a default: `{{ .env.NOPE | default "..." }}`
+          hint: declare it under `env:`, or give it with `--set NOPE=VALUE` or `--env-file FILE`; a `default` helps with `--engine none` only
         w.yaml:2:62: warning[missing-variable]: variable `NADA` is not set
-          hint: set it, or give a default: `{{ .env.NADA | default "..." }}`
+          hint: declare it under `env:`, or give it with `--set NADA=VALUE` or `--env-file FILE`; a `default` helps with `--engine none` only
     {id: a, command: x, env: {A: '[redacted]'}}
         a: direct
         w.yaml:2:34: note[redacted-secret]: `[redacted]` stands for the secret that the gateway has
@@ -341,7 +341,7 @@ fn finds_all_four_mistakes_in_one_run() {
     insta::assert_snapshot!(told(&[("flows/broken.yaml", text)], &settings()), @r#"
     flows/broken.yaml:4:16: error[unknown-transport]: invalid transport type: carrier-pigeon (must be 'sse', 'streamable-http' or 'stdio')
     flows/broken.yaml:9:32: warning[missing-variable]: variable `NOT_SET` is not set
-      hint: set it, or give a default: `{{ .env.NOT_SET | default "..." }}`
+      hint: declare it under `env:`, or give it with `--set NOT_SET=VALUE` or `--env-file FILE`; a `default` helps with `--engine none` only
     flows/broken.yaml:11:10: error[bad-url]: invalid url `htp://x.test/`: scheme `htp` is not http or https
       hint: an address looks like `https://example.com/mcp`
     flows/broken.yaml:12:9: error[duplicate-id]: id `two` is already declared at flows/broken.yaml:6:9

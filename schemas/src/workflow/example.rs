@@ -35,7 +35,7 @@ pub(super) fn some_words() -> Value {
 }
 
 pub(super) fn some_options() -> Value {
-    json!(["--root", "{{ .env.ROOT | default \"/srv\" }}"])
+    json!(["--root", "{{ .env.ROOT }}"])
 }
 
 pub(super) fn some_tokens() -> Value {

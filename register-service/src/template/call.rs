@@ -1,0 +1,116 @@
+//! Gives functions their arguments: how many there are, and whether their types are those that Go takes.
+
+use crate::template::function::{Function, Parameter, Problem};
+use crate::template::literal::Number;
+use crate::template::value::{Integer, Of, Value};
+
+/// Bytes that all calls of one text may make; a text counts its length, a list its items.
+const MAX_BYTES: usize = 16 * 1024 * 1024;
+/// Changes of dicts in one text. Each may make one deeper.
+const MAX_CHANGES: usize = 256;
+
+/// What the calls of one text may still make.
+#[derive(Debug)]
+pub(super) struct Budget {
+    bytes: usize,
+    changes: usize,
+}
+
+impl Default for Budget {
+    fn default() -> Self {
+        Self { bytes: MAX_BYTES, changes: MAX_CHANGES }
+    }
+}
+
+impl Budget {
+    /// Accounts for what a call is about to make.
+    pub(super) fn take(&mut self, bytes: usize) -> Result<(), Problem> {
+        match self.bytes.checked_sub(bytes) {
+            Some(left) => {
+                self.bytes = left;
+                Ok(())
+            }
+            None => Err(Problem::Refused("the template makes texts or lists that are too large".to_owned())),
+        }
+    }
+
+    /// Accounts for a change of a dict.
+    pub(super) fn change(&mut self) -> Result<(), Problem> {
+        match self.changes.checked_sub(1) {
+            Some(left) => {
+                self.changes = left;
+                Ok(())
+            }
+            None => Err(Problem::Refused(format!("the template changes dicts more than {MAX_CHANGES} times"))),
+        }
+    }
+}
+
+/// How much a value that was just made counts.
+pub(super) fn size(value: &Value) -> usize {
+    match value {
+        Value::Text(text) => text.len(),
+        Value::List(list) => list.items.len().saturating_mul(16),
+        Value::Map(map) => map.entries.borrow().len().saturating_mul(32),
+        _ => 0,
+    }
+}
+
+/// Whether a function takes so many arguments.
+pub(super) fn check_count(function: &Function, count: usize) -> Result<(), Problem> {
+    let fixed = function.fixed.len();
+    let (name, values) = (function.name, if fixed == 1 { "value" } else { "values" });
+    match function.rest {
+        Some(_) if count < fixed => {
+            Err(Problem::Error(format!("`{name}` takes at least {fixed} {values}, not {count}")))
+        }
+        None if count != fixed => Err(Problem::Error(format!("`{name}` takes {fixed} {values}, not {count}"))),
+        _ => Ok(()),
+    }
+}
+
+/// A number literal where a certain type is wanted; nothing where it is what it is anywhere.
+pub(super) fn constant(number: Number, parameter: Parameter) -> Option<Value> {
+    match parameter {
+        Parameter::Int => number.integer.map(Value::int),
+        Parameter::Float => number.fraction.map(Value::Float),
+        _ => None,
+    }
+}
+
+/// An argument as the function at that place takes it.
+pub(super) fn converted(function: &Function, at: usize, value: Value) -> Result<Value, Problem> {
+    let Some(parameter) = function.parameter(at) else { return Ok(value) };
+    if let Value::Unset(unset) = &value {
+        return match function.tolerates_unset() {
+            true => Ok(value),
+            false => Err(Problem::Unset(unset.0.clone(), unset.1.clone())),
+        };
+    }
+    let wanted = match (parameter, &value) {
+        (_, Value::List(list)) if list.is_unordered && list.items.len() > 1 && !function.takes_any_order() => {
+            return Err(Problem::unordered());
+        }
+        (Parameter::Any, Value::Root) if function.name != "index" => return Err(Problem::root()),
+        (Parameter::Any, _) => return Ok(value),
+        (Parameter::Text, Value::Text(_))
+        | (Parameter::Int, Value::Int(_, Integer::Int))
+        | (Parameter::Float, Value::Float(_))
+        | (Parameter::Bool, Value::Bool(_)) => return Ok(value),
+        (Parameter::Dict, Value::Map(map)) if map.of == Of::Any => return Ok(value),
+        (Parameter::Dict, Value::Nil) => {
+            return Err(Problem::Refused(format!("`{}` of nothing is not computed here", function.name)));
+        }
+        (Parameter::Dict, Value::Map(map)) if map.of == Of::Environment => {
+            let message =
+                "`.env` holds texts only, and this function takes a `dict`: the engine's last builds refuse it";
+            return Err(Problem::Error(message.to_owned()));
+        }
+        (Parameter::Text, _) => "a text",
+        (Parameter::Int, _) => "an integer (int)",
+        (Parameter::Float, _) => "a fraction",
+        (Parameter::Bool, _) => "a truth value",
+        (Parameter::Dict, _) => "a dict",
+    };
+    Err(Problem::Error(format!("`{}` takes {wanted} there, not a value of type {}", function.name, value.type_name())))
+}

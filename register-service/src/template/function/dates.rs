@@ -1,0 +1,126 @@
+//! Sprig's functions for times, as far as neither the clock nor the machine's time zone decides.
+
+mod layout;
+
+use std::rc::Rc;
+
+use crate::template::call::Budget;
+use crate::template::function::dates::layout::Clock;
+use crate::template::function::{Outcome, Problem, any, done, text, utf8};
+use crate::template::value::Value;
+
+/// A time that `toDate` has read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Time {
+    /// Read without a zone, which means the machine's to the engine: it is shown as it was read.
+    clock: Clock,
+}
+
+impl Time {
+    /// The time as `print` has it, which names the machine's zone.
+    pub(in crate::template) fn shown(&self) -> Result<String, Problem> {
+        Err(zone("printing a time"))
+    }
+}
+
+fn zone(what: &str) -> Problem {
+    Problem::Refused(format!("{what} depends on the time zone of the machine that the engine runs on"))
+}
+
+fn now(what: &str) -> Problem {
+    Problem::Refused(format!("{what} depends on the clock"))
+}
+
+/// The time on a clock in this zone.
+fn clock(value: &Value, place: &str) -> Result<Clock, Problem> {
+    match (value, place) {
+        (Value::Time(time), "Local") => Ok(time.clock),
+        (Value::Int(seconds, width), "UTC" | "") if width_is_seconds(*width) => Ok(Clock::from_unix(*seconds)),
+        (Value::Time(_) | Value::Int(..), "UTC" | "" | "Local") => Err(zone("this")),
+        (Value::Time(_) | Value::Int(..), _) => Err(Problem::Refused("of time zones, `UTC` is known here".to_owned())),
+        _ => Err(now("a date of what is no time")),
+    }
+}
+
+fn width_is_seconds(width: crate::template::value::Integer) -> bool {
+    use crate::template::value::Integer;
+    matches!(width, Integer::Int | Integer::Int64)
+}
+
+fn formatted(layout: &[u8], value: &Value, place: &str) -> Outcome {
+    let clock = clock(value, place)?;
+    done(layout::format(layout, clock, place != "Local")?)
+}
+
+pub(super) fn date(values: &[Value], _: &mut Budget) -> Outcome {
+    formatted(text(values, 0), &any(values, 1), "Local")
+}
+
+pub(super) fn date_in_zone(values: &[Value], _: &mut Budget) -> Outcome {
+    formatted(text(values, 0), &any(values, 1), utf8(values, 2)?)
+}
+
+pub(super) fn html_date(values: &[Value], _: &mut Budget) -> Outcome {
+    formatted(b"2006-01-02", &any(values, 0), "Local")
+}
+
+pub(super) fn html_date_in_zone(values: &[Value], _: &mut Budget) -> Outcome {
+    formatted(b"2006-01-02", &any(values, 0), utf8(values, 1)?)
+}
+
+pub(super) fn to_date(values: &[Value], _: &mut Budget) -> Outcome {
+    let clock = layout::parse(utf8(values, 0)?, utf8(values, 1)?)?;
+    Ok(Value::Time(Rc::new(Time { clock })))
+}
+
+/// A number of seconds as a duration: `90` is `1m30s`.
+pub(super) fn duration(values: &[Value], _: &mut Budget) -> Outcome {
+    let seconds = match any(values, 0) {
+        Value::Int(seconds, crate::template::value::Integer::Int64) => seconds,
+        Value::Text(text) => {
+            let text = std::str::from_utf8(&text).unwrap_or_default();
+            text.parse().unwrap_or_default()
+        }
+        _ => 0,
+    };
+    let nanoseconds =
+        seconds.checked_mul(1_000_000_000).ok_or_else(|| Problem::Refused("a duration is too long".to_owned()))?;
+    let shown = schemas::format_duration(std::time::Duration::from_nanos(nanoseconds.unsigned_abs()));
+    done(format!("{}{}", if nanoseconds < 0 { "-" } else { "" }, long_form(&shown)))
+}
+
+/// Go writes every unit below the largest: `1h0m0s`.
+fn long_form(shown: &str) -> String {
+    let has = |unit: char| shown.contains(unit);
+    match (has('h'), has('m'), has('s')) {
+        (true, false, false) => format!("{shown}0m0s"),
+        (true, false, true) => shown.replacen('h', "h0m", 1),
+        (_, true, false) => format!("{shown}0s"),
+        _ => shown.to_owned(),
+    }
+}
+
+/// A duration in its largest unit: `2h10m` is `2h`.
+pub(super) fn duration_round(values: &[Value], _: &mut Budget) -> Outcome {
+    let nanoseconds: u64 = match any(values, 0) {
+        Value::Text(text) => {
+            let text = std::str::from_utf8(&text).unwrap_or_default();
+            let positive = text.strip_prefix('-').unwrap_or(text);
+            schemas::parse_duration(positive).map_or(0, |it| u64::try_from(it.as_nanos()).unwrap_or_default())
+        }
+        Value::Int(number, crate::template::value::Integer::Int64) => number.unsigned_abs(),
+        Value::Time(_) => return Err(now("the time since another")),
+        _ => 0,
+    };
+    const SECOND: u64 = 1_000_000_000;
+    const UNITS: [(u64, &str); 6] = [
+        (365 * 86_400 * SECOND, "y"),
+        (30 * 86_400 * SECOND, "mo"),
+        (86_400 * SECOND, "d"),
+        (3_600 * SECOND, "h"),
+        (60 * SECOND, "m"),
+        (SECOND, "s"),
+    ];
+    let found = UNITS.iter().find(|(size, _)| nanoseconds > *size);
+    done(found.map_or_else(|| "0s".to_owned(), |(size, unit)| format!("{}{unit}", nanoseconds / size)))
+}

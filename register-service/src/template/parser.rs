@@ -1,0 +1,485 @@
+//! Reads the parts of a template into a tree, by the grammar of Go's `text/template/parse`.
+
+use std::ops::Range;
+
+use crate::diagnostic::nearest;
+use crate::template::Fault;
+use crate::template::ast::{Block, Command, Node, Operand, OperandKind, Pipe};
+use crate::template::function::{self, Lookup};
+use crate::template::lexer::{self, Kind, Part, Token};
+use crate::template::literal::{self, NoLiteral};
+
+/// Far above what an author writes; evaluation goes as deep as this.
+const MAX_NESTING: usize = 32;
+/// Parentheses in one another.
+const MAX_PARENTHESES: usize = 64;
+/// What is reported of one text.
+const MAX_FAULTS: usize = 64;
+
+/// Reads a template, and says everything that is wrong with it. Actions that are wrong are left out.
+pub(super) fn parse(template: &str) -> (Vec<Node>, Vec<Fault>) {
+    let mut reader =
+        Reader { template, nodes: Vec::new(), open: Vec::new(), variables: vec!["$".to_owned()], faults: Vec::new() };
+    for part in lexer::parts(template) {
+        match part {
+            Part::Text(range) if range.is_empty() => {}
+            Part::Text(range) => reader.nodes.push(Node::Text(range)),
+            Part::Action(Err(fault), _) => reader.report(fault),
+            Part::Action(Ok(tokens), whole) => {
+                if let Err(fault) = reader.action(&tokens, &whole) {
+                    reader.report(fault);
+                }
+            }
+        }
+    }
+    reader.finish()
+}
+
+struct Reader<'t> {
+    template: &'t str,
+    nodes: Vec<Node>,
+    open: Vec<Open>,
+    /// The names that are declared, innermost last.
+    variables: Vec<String>,
+    faults: Vec<Fault>,
+}
+
+/// A block without its `end` yet.
+struct Open {
+    keyword: Keyword,
+    part: Range<usize>,
+    /// Nothing if it could not be read, or for a plain `else`.
+    pipe: Option<Pipe>,
+    then: Vec<Node>,
+    has_else: bool,
+    /// Whether it began as `else if` or `else with`, and ends with the block around it.
+    is_chained: bool,
+    /// What stood before it.
+    outer: Vec<Node>,
+    /// How many variables were declared before it.
+    variables: usize,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Keyword {
+    If,
+    With,
+    Range,
+}
+
+impl Keyword {
+    fn of(word: &str) -> Option<Self> {
+        match word {
+            "if" => Some(Self::If),
+            "with" => Some(Self::With),
+            "range" => Some(Self::Range),
+            _ => None,
+        }
+    }
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::If => "if",
+            Self::With => "with",
+            Self::Range => "range",
+        }
+    }
+}
+
+impl Reader<'_> {
+    fn report(&mut self, fault: Fault) {
+        if self.faults.len() < MAX_FAULTS {
+            self.faults.push(fault);
+        }
+    }
+
+    fn word(&self, token: Option<&Token>) -> &str {
+        match token {
+            Some(Token { kind: Kind::Word, part, .. }) => self.template.get(part.clone()).unwrap_or_default(),
+            _ => "",
+        }
+    }
+
+    fn action(&mut self, tokens: &[Token], whole: &Range<usize>) -> Result<(), Fault> {
+        let (first, rest) = match tokens.split_first() {
+            Some((first, rest)) => (first, rest),
+            None => return Err(Fault::bad(whole.clone(), "a value is missing")),
+        };
+        let word = self.word(Some(first)).to_owned();
+        if let Some(keyword) = Keyword::of(&word) {
+            return self.begin(keyword, false, rest, whole);
+        }
+        match word.as_str() {
+            "else" => match Keyword::of(self.word(rest.first())) {
+                Some(keyword @ (Keyword::If | Keyword::With)) => {
+                    self.otherwise(whole, Some(keyword))?;
+                    self.begin(keyword, true, rest.get(1..).unwrap_or_default(), whole)
+                }
+                _ => {
+                    self.nothing_behind(&word, rest)?;
+                    self.otherwise(whole, None)
+                }
+            },
+            "end" => {
+                self.nothing_behind(&word, rest)?;
+                self.end(whole)
+            }
+            "break" | "continue" => {
+                self.nothing_behind(&word, rest)?;
+                if !self.open.iter().any(|open| open.keyword == Keyword::Range && !open.has_else) {
+                    return Err(Fault::bad(whole.clone(), format!("`{word}` outside of `range`")));
+                }
+                self.nodes.push(if word == "break" { Node::Break } else { Node::Continue });
+                Ok(())
+            }
+            "define" | "template" | "block" => {
+                let message = format!("`{word}` is not supported: a value has no other templates to use");
+                Err(Fault::refused(first.part.clone(), message))
+            }
+            _ => {
+                let pipe = self.pipe(tokens, whole, false)?;
+                self.nodes.push(Node::Action(pipe));
+                Ok(())
+            }
+        }
+    }
+
+    fn nothing_behind(&self, word: &str, rest: &[Token]) -> Result<(), Fault> {
+        match rest.first() {
+            None => Ok(()),
+            Some(token) => Err(Fault::bad(token.part.clone(), format!("nothing is expected behind `{word}`"))),
+        }
+    }
+
+    fn begin(
+        &mut self,
+        keyword: Keyword,
+        is_chained: bool,
+        tokens: &[Token],
+        whole: &Range<usize>,
+    ) -> Result<(), Fault> {
+        let variables = self.variables.len();
+        let pipe = match self.open.len() >= MAX_NESTING {
+            true => Err(Fault::refused(whole.clone(), format!("more than {MAX_NESTING} blocks in one another"))),
+            false => self.pipe(tokens, whole, keyword == Keyword::Range),
+        };
+        let (pipe, fault) = match pipe {
+            Ok(pipe) => (Some(pipe), None),
+            Err(fault) => (None, Some(fault)),
+        };
+        let outer = std::mem::take(&mut self.nodes);
+        let part = whole.clone();
+        self.open.push(Open { keyword, part, pipe, then: Vec::new(), has_else: false, is_chained, outer, variables });
+        fault.map_or(Ok(()), Err)
+    }
+
+    /// `else`, alone or with the keyword of the block that it begins.
+    fn otherwise(&mut self, whole: &Range<usize>, chained: Option<Keyword>) -> Result<(), Fault> {
+        let bad = |message: &str| Err(Fault::bad(whole.clone(), message));
+        match self.open.last_mut() {
+            None => bad("`else` without `if`, `with` or `range`"),
+            Some(open) if open.has_else => bad("`else` after the last `else`"),
+            Some(open) if chained.is_some_and(|chained| chained != open.keyword) => {
+                let keyword = open.keyword.as_str();
+                Err(Fault::bad(whole.clone(), format!("this `else` does not go on with `{keyword}`")))
+            }
+            Some(open) => {
+                open.has_else = true;
+                open.then = std::mem::take(&mut self.nodes);
+                Ok(())
+            }
+        }
+    }
+
+    fn end(&mut self, whole: &Range<usize>) -> Result<(), Fault> {
+        if self.open.is_empty() {
+            return Err(Fault::bad(whole.clone(), "`end` without `if`, `with` or `range`"));
+        }
+        while let Some(open) = self.open.pop() {
+            let is_chained = open.is_chained;
+            self.close(open);
+            if !is_chained {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn close(&mut self, open: Open) {
+        let nodes = std::mem::replace(&mut self.nodes, open.outer);
+        let (then, otherwise) = if open.has_else { (open.then, nodes) } else { (nodes, Vec::new()) };
+        self.variables.truncate(open.variables);
+        let Some(pipe) = open.pipe else { return };
+        let block = Block { pipe, then, otherwise };
+        self.nodes.push(match open.keyword {
+            Keyword::If => Node::If(block),
+            Keyword::With => Node::With(block),
+            Keyword::Range => Node::Range(block),
+        });
+    }
+
+    fn finish(mut self) -> (Vec<Node>, Vec<Fault>) {
+        while let Some(open) = self.open.pop() {
+            if !open.is_chained {
+                let message = format!("`{}` without `end`", open.keyword.as_str());
+                self.report(Fault::bad(open.part.clone(), message));
+            }
+            // The pieces inside are kept, so that what is wrong in them is found too.
+            self.close(open);
+        }
+        (self.nodes, self.faults)
+    }
+
+    fn pipe(&mut self, tokens: &[Token], whole: &Range<usize>, is_range: bool) -> Result<Pipe, Fault> {
+        // An undeclared variable may have been declared in an action that could not be read.
+        let is_sure = self.faults.is_empty();
+        let mut parser = PipeParser {
+            template: self.template,
+            tokens,
+            at: 0,
+            whole,
+            depth: 0,
+            variables: &mut self.variables,
+            is_sure,
+        };
+        let pipe = parser.pipe(is_range)?;
+        match parser.peek() {
+            None => Ok(pipe),
+            Some(token) => Err(parser.unexpected(token)),
+        }
+    }
+}
+
+struct PipeParser<'a> {
+    template: &'a str,
+    tokens: &'a [Token],
+    at: usize,
+    whole: &'a Range<usize>,
+    /// How many parentheses are open.
+    depth: usize,
+    variables: &'a mut Vec<String>,
+    is_sure: bool,
+}
+
+impl<'a> PipeParser<'a> {
+    fn peek(&self) -> Option<&'a Token> {
+        self.tokens.get(self.at)
+    }
+
+    fn peek_kind(&self) -> Option<Kind> {
+        self.peek().map(|token| token.kind)
+    }
+
+    fn shown(&self, token: &Token) -> &'a str {
+        self.template.get(token.part.clone()).unwrap_or_default()
+    }
+
+    fn unexpected(&self, token: &Token) -> Fault {
+        Fault::bad(token.part.clone(), format!("`{}` is not expected there", self.shown(token)))
+    }
+
+    fn missing(&self) -> Fault {
+        Fault::bad(self.whole.clone(), "a value is missing")
+    }
+
+    fn pipe(&mut self, is_range: bool) -> Result<Pipe, Fault> {
+        let start = self.peek().map_or(self.whole.start, |token| token.part.start);
+        let (declared, is_assignment) = self.declared(is_range)?;
+        let mut commands = Vec::new();
+        loop {
+            match self.peek_kind() {
+                None => break,
+                Some(Kind::Close) if self.depth > 0 => break,
+                Some(Kind::Assign | Kind::Declare | Kind::Pipe | Kind::Comma | Kind::Close | Kind::Sign) => {
+                    let token = self.peek().ok_or_else(|| self.missing())?;
+                    return Err(self.unexpected(token));
+                }
+                Some(_) => commands.push(self.command()?),
+            }
+        }
+        if commands.is_empty() {
+            return Err(self.missing());
+        }
+        for command in commands.iter().skip(1) {
+            if matches!(
+                command.first.kind,
+                OperandKind::Bool(_)
+                    | OperandKind::Dot
+                    | OperandKind::Nil
+                    | OperandKind::Number(_)
+                    | OperandKind::Text(_)
+            ) {
+                let shown = self.template.get(command.first.part.clone()).unwrap_or_default();
+                let message = format!("`{shown}` is not a function to pipe a value into");
+                return Err(Fault::bad(command.first.part.clone(), message));
+            }
+        }
+        let end = self.at.checked_sub(1).and_then(|last| self.tokens.get(last)).map_or(start, |token| token.part.end);
+        Ok(Pipe { declared, is_assignment, commands, part: start..end })
+    }
+
+    /// `$x :=`, `$x =` or, for `range`, `$i, $x :=`.
+    fn declared(&mut self, is_range: bool) -> Result<(Vec<String>, bool), Fault> {
+        let mut names = Vec::new();
+        while self.peek_kind() == Some(Kind::Variable) {
+            let Some(next) = self.tokens.get(self.at + 1) else { break };
+            if !matches!(next.kind, Kind::Assign | Kind::Declare | Kind::Comma) {
+                break;
+            }
+            let token = self.peek().ok_or_else(|| self.missing())?;
+            let name = self.shown(token).to_owned();
+            self.at += 2;
+            self.variables.push(name.clone());
+            names.push(name);
+            match next.kind {
+                Kind::Comma if is_range && names.len() < 2 => match self.peek_kind() {
+                    None | Some(Kind::Variable | Kind::Close) => {}
+                    _ => return Err(self.unexpected(self.peek().unwrap_or(next))),
+                },
+                Kind::Comma => return Err(self.unexpected(next)),
+                kind => return Ok((names, kind == Kind::Assign)),
+            }
+        }
+        Ok((names, false))
+    }
+
+    fn command(&mut self) -> Result<Command, Fault> {
+        let mut operands = Vec::new();
+        loop {
+            let is_first = operands.is_empty();
+            match self.peek() {
+                None => break,
+                Some(token) => match token.kind {
+                    Kind::Close if self.depth > 0 => break,
+                    Kind::Pipe if !is_first => {
+                        self.at += 1;
+                        break;
+                    }
+                    // Operands are separated by blanks.
+                    _ if !is_first && !token.is_behind_space => return Err(self.unexpected(token)),
+                    _ => operands.push(self.operand()?),
+                },
+            }
+        }
+        let mut operands = operands.into_iter();
+        let first = operands.next().ok_or_else(|| self.missing())?;
+        Ok(Command { first, arguments: operands.collect() })
+    }
+
+    fn operand(&mut self) -> Result<Operand, Fault> {
+        let mut operand = self.term()?;
+        let mut fields = Vec::new();
+        while let Some(token) = self.peek().filter(|token| token.kind == Kind::Field && !token.is_behind_space) {
+            fields.push(self.shown(token).trim_start_matches('.').to_owned());
+            operand.part.end = token.part.end;
+            self.at += 1;
+        }
+        if fields.is_empty() {
+            return Ok(operand);
+        }
+        operand.kind = match operand.kind {
+            OperandKind::Field(mut path) => {
+                path.extend(fields);
+                OperandKind::Field(path)
+            }
+            OperandKind::Variable(name, mut path) => {
+                path.extend(fields);
+                OperandKind::Variable(name, path)
+            }
+            kind @ (OperandKind::Function(_) | OperandKind::Pipe(_) | OperandKind::Chain(..)) => {
+                let inner = Operand { kind, part: operand.part.clone() };
+                OperandKind::Chain(Box::new(inner), fields)
+            }
+            _ => {
+                let shown = self.template.get(operand.part.clone()).unwrap_or_default();
+                return Err(Fault::bad(operand.part.clone(), format!("`{shown}` is a value that has no fields")));
+            }
+        };
+        Ok(operand)
+    }
+
+    fn term(&mut self) -> Result<Operand, Fault> {
+        let token = self.peek().ok_or_else(|| self.missing())?;
+        let (part, shown) = (token.part.clone(), self.shown(token));
+        self.at += 1;
+        let no_literal = |reason| match reason {
+            NoLiteral::Malformed => Fault::bad(part.clone(), format!("`{shown}` is not a number")),
+            NoLiteral::Overflow => Fault::bad(part.clone(), format!("`{shown}` is too large for an integer")),
+            NoLiteral::Unsupported(reason) => Fault::refused(part.clone(), reason),
+        };
+        let kind = match token.kind {
+            Kind::Dot => OperandKind::Dot,
+            Kind::Field => OperandKind::Field(vec![shown.trim_start_matches('.').to_owned()]),
+            Kind::Number => OperandKind::Number(literal::number(shown).map_err(no_literal)?),
+            Kind::Letter => {
+                let letter = literal::letter(shown);
+                let letter = letter.ok_or_else(|| Fault::bad(part.clone(), format!("{shown} is not a letter")))?;
+                let integer = Some(i64::from(letter as u32));
+                let fraction = Some(f64::from(letter as u32));
+                OperandKind::Number(literal::Number { integer, fraction, is_fraction: false })
+            }
+            Kind::Text => {
+                let text = literal::text(shown);
+                let text = text.ok_or_else(|| Fault::bad(part.clone(), format!("{shown} is not a text literal")))?;
+                OperandKind::Text(text.into())
+            }
+            Kind::Variable => return self.variable(shown, part),
+            Kind::Word => return self.named(shown, part),
+            Kind::Open => return self.parenthesized(part),
+            Kind::Assign | Kind::Declare | Kind::Pipe | Kind::Comma | Kind::Close | Kind::Sign => {
+                return Err(self.unexpected(token));
+            }
+        };
+        Ok(Operand { kind, part })
+    }
+
+    fn variable(&self, name: &str, part: Range<usize>) -> Result<Operand, Fault> {
+        if self.is_sure && !self.variables.iter().any(|declared| declared == name) {
+            let near = nearest(name, self.variables.iter().map(String::as_str).filter(|it| it.len() > 1));
+            let hint = near.map(|near| format!("did you mean `{near}`?"));
+            return Err(Fault { hint, ..Fault::bad(part, format!("variable `{name}` is not declared")) });
+        }
+        Ok(Operand { kind: OperandKind::Variable(name.to_owned(), Vec::new()), part })
+    }
+
+    fn parenthesized(&mut self, part: Range<usize>) -> Result<Operand, Fault> {
+        if self.depth >= MAX_PARENTHESES {
+            return Err(Fault::refused(part, format!("more than {MAX_PARENTHESES} `(` in one another")));
+        }
+        self.depth += 1;
+        let inner = self.pipe(false)?;
+        self.depth -= 1;
+        match self.peek() {
+            Some(token) if token.kind == Kind::Close => {
+                self.at += 1;
+                Ok(Operand { kind: OperandKind::Pipe(Box::new(inner)), part: part.start..token.part.end })
+            }
+            _ => Err(Fault::bad(part, "`(` without `)`")),
+        }
+    }
+
+    fn named(&self, name: &str, part: Range<usize>) -> Result<Operand, Fault> {
+        let kind = match name {
+            "true" | "false" => OperandKind::Bool(name == "true"),
+            "nil" => OperandKind::Nil,
+            _ => match function::lookup(name) {
+                Lookup::Found(function) => OperandKind::Function(function),
+                Lookup::Refused(reason) => return Err(Fault::refused(part, format!("function `{name}` {reason}"))),
+                Lookup::Unknown => {
+                    let hint = nearest(name, function::names()).map(|near| format!("did you mean `{near}`?"));
+                    let what = if is_keyword(name) {
+                        format!("`{name}` is not expected there")
+                    } else {
+                        format!("there is no function `{name}`")
+                    };
+                    return Err(Fault { hint, ..Fault::bad(part, what) });
+                }
+            },
+        };
+        Ok(Operand { kind, part })
+    }
+}
+
+fn is_keyword(name: &str) -> bool {
+    matches!(name, "if" | "else" | "end" | "with" | "range" | "define" | "template" | "block" | "break" | "continue")
+}
