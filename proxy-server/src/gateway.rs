@@ -25,7 +25,7 @@ use crate::downstream::{self, Connection, Edge, Front, Origins, Peer, Servers};
 use crate::policy::Policy;
 use crate::registry::{Leases, Locks, Registry};
 use crate::tasks::{Lanes, Tasks};
-use crate::upstream::{Dialer, Environment, Upstreams};
+use crate::upstream::{DialLimits, Dialer, Environment, Upstreams};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// How many workers may hold leases at once, and how many owners be locked.
@@ -95,7 +95,7 @@ impl Gateway {
     /// Binds and starts to serve.
     pub async fn start(config: Config) -> Result<Self, StartError> {
         let mark = own_mark()?;
-        let dialer = Dialer::new(CONNECT_TIMEOUT, mark.clone());
+        let dialer = Dialer::new(limits(&config), mark.clone());
         let (address, listener) = listen(&config).await?;
         dialer.set_own(address);
         let (tasks, connections, accepting) = (Tasks::default(), Tasks::default(), CancellationToken::new());
@@ -150,7 +150,7 @@ pub(crate) async fn serve_stdio(
     servers: Servers,
     unwanted: impl Future<Output = ()>,
 ) -> Result<(), StartError> {
-    let dialer = Dialer::new(CONNECT_TIMEOUT, own_mark()?);
+    let dialer = Dialer::new(limits(&config), own_mark()?);
     let tasks = Tasks::default();
     let (edge, _, _) = compose(&config, dialer, &tasks)?;
     tokio::select! {
@@ -226,6 +226,11 @@ async fn bind(host: &str, port: u16) -> io::Result<(SocketAddr, TcpSocket)> {
         }
     }
     Err(last)
+}
+
+fn limits(config: &Config) -> DialLimits {
+    let idle_timeout = config.upstream.idle_timeout;
+    DialLimits { connect_timeout: CONNECT_TIMEOUT, idle_timeout, message_limit: config.upstream.message_limit }
 }
 
 /// A value that nobody else can know.

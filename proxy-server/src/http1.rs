@@ -28,6 +28,32 @@ impl Written {
         Self { head, body: Default::default(), gone: 0 }
     }
 
+    /// The same request from its first byte on, to another target, and with this field in place of those of its name.
+    pub(crate) fn redirected(self, target: &str, name: &HeaderName, value: Option<&str>) -> Self {
+        const END: &[u8] = b"\r\n\r\n";
+        let end = self.head.windows(END.len()).position(|window| window == END).unwrap_or(self.head.len());
+        let (fields, behind) = self.head.split_at(end);
+        let mut lines = fields.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii_end);
+        let mut head = Vec::with_capacity(self.head.len() + target.len());
+        head.extend(lines.next().unwrap_or_default().iter().take_while(|byte| **byte != b' '));
+        for part in [" ", target, " HTTP/1.1\r\n"] {
+            head.put_slice(part.as_bytes());
+        }
+        let is_named = |line: &[u8]| {
+            let found = line.split(|byte| *byte == b':').next().unwrap_or_default();
+            found.eq_ignore_ascii_case(name.as_str().as_bytes())
+        };
+        for line in lines.filter(|line| !is_named(line)) {
+            head.put_slice(line);
+            head.put_slice(b"\r\n");
+        }
+        if let Some(value) = value {
+            put_text(&mut head, name, value);
+        }
+        head.put_slice(behind.get(2..).unwrap_or_default());
+        Self { head, body: self.body, gone: 0 }
+    }
+
     /// How much of it has left.
     pub(crate) fn gone(&self) -> usize {
         self.gone
@@ -174,5 +200,22 @@ mod tests {
         for wrong in ["", "+5", "-5", "5 ", "5,5", "0x5", "99999999999999999999"] {
             assert_eq!(decimal(wrong.as_bytes()), None, "{wrong:?}");
         }
+    }
+
+    #[test]
+    fn a_request_is_written_anew_for_where_it_is_redirected_to() {
+        let check = |body: &str, value: Option<&str>| {
+            let head = b"POST /mcp?a=b HTTP/1.1\r\nhost: x\r\nCookie: a=1\r\ncookies: no\r\n\r\n".to_vec();
+            let written = Written::new(head, [Bytes::copy_from_slice(body.as_bytes()), Bytes::new(), Bytes::new()]);
+            let again = written.redirected("/mcp/", &http::header::COOKIE, value);
+            let all: Vec<u8> = again.left().iter().flat_map(|piece| piece.to_vec()).collect();
+            let field = value.map_or_else(String::new, |value| format!("cookie: {value}\r\n"));
+            let expected = format!("POST /mcp/ HTTP/1.1\r\nhost: x\r\ncookies: no\r\n{field}\r\n{body}");
+            assert_eq!(String::from_utf8_lossy(&all), expected);
+            assert_eq!(again.gone(), 0);
+        };
+        check("{}\r\n\r\n", Some("a=2; b=3"));
+        check("", None);
+        check(&"x".repeat(2 * SMALL), Some("a=2"));
     }
 }

@@ -32,7 +32,7 @@ use tokio_util::task::TaskTracker;
 
 pub(crate) use self::attachment::{Attachment, Call, forward_cancellation};
 pub(crate) use self::changes::{ListChanges, list_changed, updated};
-pub(crate) use self::dialer::{Dialer, OWN_MARK};
+pub(crate) use self::dialer::{Dialer, Limits as DialLimits, OWN_MARK};
 pub(crate) use self::events::{EventQueue, Events, event_queue};
 pub(crate) use self::inbox::{Event, is_level, is_severe};
 pub(crate) use self::question::{Question, Reply};
@@ -71,6 +71,8 @@ pub(crate) struct Config {
     pub(crate) in_flight: usize,
     /// Dedicated sessions per upstream where the definition does not say.
     pub(crate) dedicated_sessions: usize,
+    /// How long a connection to an upstream may stay unused that does not announce for how long it keeps it.
+    pub(crate) idle_timeout: Duration,
     /// The largest message in bytes: a line, an event or a body.
     pub(crate) message_limit: usize,
     /// How many upstreams there may be.
@@ -86,6 +88,7 @@ impl Default for Config {
             child_patience: Duration::from_secs(2),
             in_flight: 256,
             dedicated_sessions: 1_000,
+            idle_timeout: Duration::from_millis(1_500),
             message_limit: 16 << 20,
             upstreams: 1_000,
         }

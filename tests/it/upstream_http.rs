@@ -1,6 +1,7 @@
 //! Upstreams over HTTP as they are in the world: optional streams, odd statuses, polling, batches.
 
 mod own_stream;
+mod places;
 mod responses;
 mod sessions;
 

@@ -4,36 +4,43 @@
 //! back to the gateway itself.
 
 mod body;
+mod coding;
 mod connect;
 mod connection;
+mod cookies;
+mod guard;
 mod head;
 mod origin;
+mod zstd;
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::BufMut;
-use http::header::{ACCEPT, AUTHORIZATION, CONTENT_LENGTH, HOST, TRANSFER_ENCODING, USER_AGENT};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
+use http::header::{
+    ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_LENGTH, COOKIE, HOST, LOCATION, TRANSFER_ENCODING, USER_AGENT,
+};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
+use jiff::Timestamp;
 use percent_encoding::percent_decode_str;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
+use tracing::debug;
 use url::{Host, Position, Url};
 
+use self::coding::Undecodable;
 use self::connect::Connector;
 use self::connection::Fault;
 pub(crate) use self::connection::Response;
-use self::origin::{LONGEST_IDLE, Origin};
-use crate::http1::{Written, put_field, put_fields, put_length};
+use self::cookies::Jar;
+use self::origin::{Origin, SWEEP_INTERVAL};
+use crate::http1::{Written, put_field, put_fields, put_length, put_text};
 use crate::protocol::Pieces;
 
-/// Metadata services that are not link-local: Alibaba's, Oracle's, Azure's.
-const METADATA: [Ipv4Addr; 3] =
-    [Ipv4Addr::new(100, 100, 100, 200), Ipv4Addr::new(192, 0, 0, 192), Ipv4Addr::new(168, 63, 129, 16)];
 /// Names the gateway's own requests, so that it refuses those that come back to itself.
 pub(crate) const OWN_MARK: HeaderName = HeaderName::from_static("x-mcp-proxy-mark");
 const OWN_NAME: HeaderValue = HeaderValue::from_static(concat!("mcp-proxy/", env!("CARGO_PKG_VERSION")));
@@ -41,9 +48,25 @@ const OWN_NAME: HeaderValue = HeaderValue::from_static(concat!("mcp-proxy/", env
 /// Room for the head of a request, and for a small body behind it.
 const HEAD_ROOM: usize = 1024;
 
+/// How many redirects one request follows.
+const MAX_REDIRECTS: usize = 5;
+const IDENTITY: HeaderValue = HeaderValue::from_static("identity");
+
+/// Limits of connections to upstreams.
+#[derive(Debug, Clone)]
+pub(crate) struct Limits {
+    /// How long connecting may take.
+    pub(crate) connect_timeout: Duration,
+    /// How long a connection may stay unused whose other side does not announce for how long it keeps it.
+    pub(crate) idle_timeout: Duration,
+    /// The largest message in bytes, which is also the largest piece that is decoded at once.
+    pub(crate) message_limit: usize,
+}
+
 /// Opens connections to upstreams. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Dialer {
+    limits: Arc<Limits>,
     connector: Arc<Connector>,
     /// By scheme, host and port.
     origins: Arc<Mutex<HashMap<String, Arc<Origin>>>>,
@@ -51,11 +74,14 @@ pub(crate) struct Dialer {
     mark: HeaderValue,
 }
 
-/// An address that is known to be allowed, and what is sent there with every request.
+/// An address that is known to be allowed, and what is sent there with every request of one session.
 pub(crate) struct Target {
     origin: Arc<Origin>,
     connector: Arc<Connector>,
+    limits: Arc<Limits>,
+    url: Url,
     path: Uri,
+    jar: Arc<Jar>,
     /// The header fields of every request, as they are written.
     fields: Box<[u8]>,
     names_accepted: bool,
@@ -86,13 +112,15 @@ pub(crate) enum DialError {
     Unreachable(#[source] Box<dyn std::error::Error + Send + Sync>),
     #[error("the connection broke")]
     Broken(#[source] Fault),
+    #[error("the response cannot be decoded")]
+    Undecodable(#[source] Undecodable),
 }
 
 impl Dialer {
-    /// A dialer that gives up connecting after this long, and by whose mark the gateway knows its own requests.
-    pub(crate) fn new(connect_timeout: Duration, mark: HeaderValue) -> Self {
-        let connector = Arc::new(Connector::new(connect_timeout));
-        Self { connector, origins: Arc::default(), own: Arc::default(), mark }
+    /// A dialer with these limits, and by whose mark the gateway knows its own requests.
+    pub(crate) fn new(limits: Limits, mark: HeaderValue) -> Self {
+        let connector = Arc::new(Connector::new(limits.connect_timeout));
+        Self { limits: Arc::new(limits), connector, origins: Arc::default(), own: Arc::default(), mark }
     }
 
     /// Tells the address the gateway listens on, once it is known.
@@ -100,9 +128,21 @@ impl Dialer {
         self.own.set(address).ok();
     }
 
-    /// An address for requests with these headers, after a look at where they would go. A name that leads back to the
-    /// gateway is not known here; there the mark stops it.
+    /// An address for requests of a new session with these headers, after a look at where they would go. A name that
+    /// leads back to the gateway is not known here; there the mark stops it.
     pub(crate) fn target(&self, url: &Url, mut headers: HeaderMap) -> Result<Target, Refused> {
+        let declared = headers.remove(COOKIE);
+        let jar = Jar::new(declared.as_ref().and_then(|value| value.to_str().ok()).unwrap_or_default());
+        self.target_with(url, headers, Arc::new(jar))
+    }
+
+    /// Another address of the same session: the cookies of one are those of the other.
+    pub(crate) fn sibling(&self, of: &Target, url: &Url, mut headers: HeaderMap) -> Result<Target, Refused> {
+        headers.remove(COOKIE);
+        self.target_with(url, headers, Arc::clone(&of.jar))
+    }
+
+    fn target_with(&self, url: &Url, mut headers: HeaderMap, jar: Arc<Jar>) -> Result<Target, Refused> {
         self.check(url)?;
         let authority = &url[Position::BeforeHost..Position::AfterPort];
         let value = |text: &str| HeaderValue::from_str(text).map_err(|error| Refused::Unwritable(error.into()));
@@ -115,6 +155,8 @@ impl Dialer {
             headers.insert(HOST, value(authority)?);
         }
         headers.entry(USER_AGENT).or_insert(OWN_NAME);
+        // Without the field any coding would be acceptable (RFC 9110, 12.5.3).
+        headers.entry(ACCEPT_ENCODING).or_insert(IDENTITY);
         headers.append(OWN_MARK, self.mark.clone());
         // Where a body ends is for the dialer alone to say.
         headers.remove(CONTENT_LENGTH);
@@ -123,9 +165,16 @@ impl Dialer {
         put_fields(&mut fields, &headers);
         let path = Uri::try_from(&url[Position::BeforePath..Position::AfterQuery]);
         let path = path.map_err(|error| Refused::Unwritable(error.into()))?;
-        let origin = self.origin(format!("{}://{authority}", url.scheme()))?;
-        let (connector, names_accepted) = (Arc::clone(&self.connector), headers.contains_key(ACCEPT));
-        Ok(Target { origin, connector, path, fields: fields.into(), names_accepted })
+        Ok(Target {
+            origin: self.origin(format!("{}://{authority}", url.scheme()))?,
+            connector: Arc::clone(&self.connector),
+            limits: Arc::clone(&self.limits),
+            url: url.clone(),
+            path,
+            jar,
+            fields: fields.into(),
+            names_accepted: headers.contains_key(ACCEPT),
+        })
     }
 
     fn origin(&self, address: String) -> Result<Arc<Origin>, Refused> {
@@ -134,7 +183,7 @@ impl Dialer {
             return Ok(Arc::clone(known));
         }
         let uri = Uri::try_from(&address).map_err(|error| Refused::Unwritable(error.into()))?;
-        let origin = Arc::new(Origin::new(uri));
+        let origin = Arc::new(Origin::new(uri, self.limits.idle_timeout));
         origins.insert(address, Arc::clone(&origin));
         Ok(origin)
     }
@@ -143,12 +192,17 @@ impl Dialer {
         let address = match url.host() {
             Some(Host::Ipv4(address)) => Some(IpAddr::from(address)),
             Some(Host::Ipv6(address)) => Some(IpAddr::from(address).to_canonical()),
-            Some(Host::Domain(_)) | None => None,
+            // With a dot at its end an address is a name to some parsers, and an address to some resolvers.
+            Some(Host::Domain(name)) => {
+                name.trim_end_matches('.').parse().ok().map(|address: IpAddr| address.to_canonical())
+            }
+            None => None,
         };
-        if address.is_some_and(is_link_local) {
+        if address.is_some_and(guard::is_forbidden) {
             return Err(Refused::LinkLocal);
         }
-        let loopback = address.map_or(url.host_str() == Some("localhost"), |address| address.is_loopback());
+        let loopback =
+            address.map_or_else(|| url.host_str().is_some_and(is_localhost), |address| address.is_loopback());
         let own = self.own.get().is_some_and(|own| {
             let same_host =
                 address == Some(own.ip()) || (loopback && (own.ip().is_loopback() || own.ip().is_unspecified()));
@@ -159,7 +213,7 @@ impl Dialer {
 
     /// Closes connections that nobody uses, until told to end.
     pub(crate) async fn sweep(self, stopping: CancellationToken) {
-        while timeout(LONGEST_IDLE / 3, stopping.cancelled()).await.is_err() {
+        while timeout(SWEEP_INTERVAL, stopping.cancelled()).await.is_err() {
             let mut origins = self.origins.lock().unwrap_or_else(PoisonError::into_inner);
             origins.retain(|_, origin| origin.sweep() || Arc::strong_count(origin) > 1);
         }
@@ -176,7 +230,39 @@ impl Target {
         head.put_slice(self.path.query().unwrap_or_default().as_bytes());
         head.put_slice(b" HTTP/1.1\r\n");
         head.put_slice(&self.fields);
+        if !self.jar.is_empty()
+            && let Some(cookies) = self.jar.header(&self.url, Timestamp::now())
+        {
+            put_text(&mut head, &COOKIE, &cookies);
+        }
         Prepared { target: self, head, names_accepted: self.names_accepted }
+    }
+
+    async fn send(&self, mut request: Written) -> Result<Response, DialError> {
+        let response = self.origin.send(&self.connector, &mut request).await?;
+        if response.is_usual() {
+            return Ok(response);
+        }
+        Box::pin(self.conclude(response, request)).await
+    }
+
+    /// Follows redirects within the origin that keep method and body (307 and 308), keeps cookies, and has a coded body
+    /// decoded. Any other redirect is a response like others.
+    async fn conclude(&self, mut response: Response, mut request: Written) -> Result<Response, DialError> {
+        let mut moved_to = None;
+        for redirects in 0..=MAX_REDIRECTS {
+            let url = moved_to.as_ref().unwrap_or(&self.url);
+            self.jar.store(response.cookies(), url, Timestamp::now());
+            let Some(next) = redirect(&response, url).filter(|_| redirects < MAX_REDIRECTS) else { break };
+            debug!(from = url.path(), to = next.path(), "redirect followed");
+            let cookies = self.jar.header(&next, Timestamp::now());
+            let target = &next[Position::BeforePath..Position::AfterQuery];
+            request = request.redirected(target, &COOKIE, cookies.as_deref());
+            response.finish();
+            response = self.origin.send(&self.connector, &mut request).await?;
+            moved_to = Some(next);
+        }
+        Ok(response.prepare(moved_to, self.limits.message_limit))
     }
 }
 
@@ -210,7 +296,7 @@ impl<'a> Prepared<'a> {
             put_length(&mut self.head, length);
         }
         self.head.put_slice(b"\r\n");
-        self.target.origin.send(&self.target.connector, Written::new(self.head, body.into()))
+        self.target.send(Written::new(self.head, body.into()))
     }
 }
 
@@ -223,19 +309,19 @@ fn credentials(url: &Url) -> Option<String> {
     pair.map(|pair| format!("Basic {}", STANDARD.encode(pair)))
 }
 
-/// Link-local addresses, and the metadata services of clouds, which are most often among them.
-fn is_link_local(address: IpAddr) -> bool {
-    match address {
-        IpAddr::V4(address) => address.is_link_local() || METADATA.contains(&address),
-        IpAddr::V6(address) => match address.segments() {
-            // A translator's address for an IPv4 one (RFC 6052).
-            [0x64, 0xff9b, 0, 0, 0, 0, high, low] => {
-                is_link_local(Ipv4Addr::from(u32::from(high) << 16 | u32::from(low)).into())
-            }
-            [0xfd00, 0x0ec2, ..] => true,
-            _ => address.is_unicast_link_local(),
-        },
+/// Where a response redirects to, if the same request may be sent there: to the same origin, with its method and body.
+fn redirect(response: &Response, from: &Url) -> Option<Url> {
+    if !matches!(response.status(), StatusCode::TEMPORARY_REDIRECT | StatusCode::PERMANENT_REDIRECT) {
+        return None;
     }
+    let location = std::str::from_utf8(response.field(&LOCATION)?).ok()?;
+    from.join(location).ok().filter(|to| to.origin() == from.origin())
+}
+
+/// Whether a name always means this machine (RFC 6761, 6.3).
+fn is_localhost(name: &str) -> bool {
+    let name = name.trim_end_matches('.');
+    name == "localhost" || name.ends_with(".localhost")
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use harness::fake::{Call, Via, fake};
 use harness::gateway;
 use harness::raw::{session, tool_call};
-use harness::web::{Answer, Asked, events, status, usual, web};
+use harness::web::{Answer, Asked, events, status, text, usual, web, with};
 use serde_json::json;
 
 use super::connected;
@@ -86,4 +86,59 @@ async fn batches_are_read_wherever_a_message_may_stand() {
         assert!(client.next("notifications/progress").await.contains(r#""progressToken":"p""#), "{via:?}");
         assert!(client.answer("1").await.contains(r#""result":{"content":[]}"#), "{via:?}");
     }
+}
+
+/// The body of a compressed response to the call, in gzip, for an id that is patched in uncompressed form.
+fn stored(body: &[u8]) -> Vec<u8> {
+    // One block without compression (RFC 1951, 3.2.4), so that no encoder is needed; the checksum is not looked at by it.
+    let mut out = vec![0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff, 1];
+    let length = u16::try_from(body.len()).expect("a short body");
+    out.extend(length.to_le_bytes());
+    out.extend((!length).to_le_bytes());
+    out.extend(body);
+    out.extend(crc32(body).to_le_bytes());
+    out.extend(u32::from(length).to_le_bytes());
+    out
+}
+
+fn crc32(bytes: &[u8]) -> u32 {
+    !bytes.iter().fold(u32::MAX, |crc, byte| {
+        (0..8).fold(crc ^ u32::from(*byte), |crc, _| crc >> 1 ^ (0xedb8_8320 & (crc & 1).wrapping_neg()))
+    })
+}
+
+#[tokio::test]
+async fn a_body_that_was_compressed_unasked_is_decoded_also_in_an_event_stream() {
+    for as_events in [false, true] {
+        let server = web(move |asked: Asked| async move {
+            if asked.rpc() != "tools/call" {
+                return usual(&asked);
+            }
+            let message = asked.result(&json!({ "unpacked": true })).to_string();
+            let answer = match as_events {
+                true => events(stored(format!("data: {message}\n\n").as_bytes())),
+                false => text(200, "application/json", stored(message.as_bytes())),
+            };
+            with(answer, "content-encoding", "gzip")
+        })
+        .await;
+        let (_gateway, mut client) = connected(&server).await;
+        assert!(client.call("1", "echo", "{}").await.contains("unpacked"), "as events: {as_events}");
+        assert!(server.asked().iter().all(|asked| asked.header("accept-encoding") == "identity"));
+    }
+}
+
+#[tokio::test]
+async fn a_coding_that_is_not_supported_fails_the_call_and_is_named() {
+    let server = web(|asked: Asked| async move {
+        match asked.rpc().as_str() {
+            "initialize" => with(usual(&asked), "content-encoding", "compress"),
+            _ => usual(&asked),
+        }
+    })
+    .await;
+    let gateway = gateway().start().await;
+    gateway.admin.register(&server.definition("web")).await;
+    let status = gateway.admin.reaches("web", "error").await;
+    assert!(status["lastError"].to_string().contains("coded as `compress`"), "{status}");
 }

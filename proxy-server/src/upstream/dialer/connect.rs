@@ -1,7 +1,7 @@
 //! Connecting: names, TCP and TLS.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
@@ -18,7 +18,7 @@ use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tower_service::Service;
 
-use super::{Refused, is_link_local};
+use super::{Refused, guard, is_localhost};
 
 /// After so long without a word, the other side is asked whether it is there; thrice in vain, and it is not.
 const PROBE_INTERVAL: Duration = Duration::from_secs(15);
@@ -81,7 +81,8 @@ fn tls() -> Result<TlsConnector, rustls::Error> {
     Ok(TlsConnector::from(Arc::new(config)))
 }
 
-/// Resolves as the system does and drops link-local addresses, so that what was checked is what is dialled.
+/// Resolves as the system does and drops addresses that are never dialled, so that what was checked is what is dialled.
+/// The name of this machine means both of its families, whatever the system says: a server may listen on either.
 #[derive(Clone)]
 struct GuardedResolver;
 
@@ -96,9 +97,21 @@ impl Service<Name> for GuardedResolver {
 
     fn call(&mut self, name: Name) -> Self::Future {
         Box::pin(async move {
-            let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
+            let found = tokio::net::lookup_host((name.as_str(), 0)).await;
+            let mut found: Vec<SocketAddr> = match found {
+                Ok(found) => found.collect(),
+                Err(_) if is_localhost(name.as_str()) => Vec::new(),
+                Err(error) => return Err(error),
+            };
+            if is_localhost(name.as_str()) {
+                for address in [IpAddr::from(Ipv4Addr::LOCALHOST), IpAddr::from(Ipv6Addr::LOCALHOST)] {
+                    if !found.iter().any(|known| known.ip() == address) {
+                        found.push(SocketAddr::new(address, 0));
+                    }
+                }
+            }
             let allowed: Vec<SocketAddr> =
-                found.filter(|address| !is_link_local(address.ip().to_canonical())).collect();
+                found.into_iter().filter(|address| !guard::is_forbidden(address.ip().to_canonical())).collect();
             if allowed.is_empty() { Err(io::Error::other(Refused::LinkLocal)) } else { Ok(allowed.into_iter()) }
         })
     }

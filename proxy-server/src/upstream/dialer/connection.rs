@@ -8,14 +8,18 @@ use std::io;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
+use std::time::Duration;
 
 use bytes::BytesMut;
+use http::header::{CONTENT_ENCODING, SET_COOKIE};
 use http::{HeaderName, StatusCode};
 use tokio::io::{AsyncReadExt, AsyncWrite};
 use tokio::runtime::{Handle, Id};
+use url::Url;
 
 use super::DialError;
 use super::body::{BadBody, Body, Part};
+use super::coding::Decoder;
 use super::connect::Stream;
 use super::head::{BadHead, Content, Head};
 use super::origin::Origin;
@@ -43,6 +47,8 @@ struct Parts {
     body: Option<Body>,
     /// Whether another request may follow.
     keeps_open: bool,
+    /// How long the other side waits for it, as far as it says.
+    idle: Option<Duration>,
     /// Only there does anything wait for the socket, so that the connection is used nowhere else.
     runtime: Id,
 }
@@ -75,6 +81,10 @@ pub(crate) struct Response {
     /// Nothing once the body has come to its end.
     connection: Option<Connection>,
     origin: Arc<Origin>,
+    /// Decodes the body, if it came compressed.
+    decoder: Option<Box<Decoder>>,
+    /// Where redirects led to, if there were any.
+    moved_to: Option<Box<Url>>,
 }
 
 impl Connection {
@@ -86,8 +96,14 @@ impl Connection {
             usual: FIRST_ROOM,
             body: None,
             keeps_open: true,
+            idle: None,
             runtime: Handle::current().id(),
         }))
+    }
+
+    /// How long the other side keeps the connection without a request, as far as it says.
+    pub(super) fn idle(&self) -> Option<Duration> {
+        self.0.idle
     }
 
     pub(super) fn runtime(&self) -> Id {
@@ -98,7 +114,7 @@ impl Connection {
     pub(super) async fn send(mut self, request: &mut Written, origin: &Arc<Origin>) -> Result<Response, Fault> {
         self.0.count = 0;
         let head = poll_fn(|context| self.0.poll_head(context, request)).await?;
-        Ok(Response { head, connection: Some(self), origin: Arc::clone(origin) })
+        Ok(Response { head, connection: Some(self), origin: Arc::clone(origin), decoder: None, moved_to: None })
     }
 
     /// Looks whether the connection can be used. What is left of the last body is read as far as it has come.
@@ -136,6 +152,7 @@ impl Parts {
                 && let Some(mut head) = Head::take(&mut self.received)?
             {
                 self.keeps_open = head.keeps_open && left.is_gone();
+                self.idle = head.idle;
                 self.body = Some(std::mem::replace(&mut head.body, Body::empty()));
                 return Poll::Ready(Ok(head));
             }
@@ -210,14 +227,54 @@ impl Response {
         self.head.field(name)
     }
 
+    /// Whether it is a usual response: no redirect, no cookies, no coding.
+    pub(super) fn is_usual(&self) -> bool {
+        !(self.head.sets_cookies || self.head.is_coded || self.head.status.is_redirection())
+    }
+
+    /// The values of its `Set-Cookie` fields.
+    pub(super) fn cookies(&self) -> impl Iterator<Item = &[u8]> {
+        self.head.fields(&SET_COOKIE)
+    }
+
+    /// Has the body decoded, if it is coded, and notes where the response came from.
+    pub(super) fn prepare(mut self, moved_to: Option<Url>, limit: usize) -> Self {
+        if self.head.is_coded {
+            let codings: Vec<_> = self.head.fields(&CONTENT_ENCODING).map(String::from_utf8_lossy).collect();
+            self.decoder = Some(Box::new(Decoder::new(&codings.join(", "), self.has_events(), limit)));
+        }
+        self.moved_to = moved_to.map(Box::new);
+        self
+    }
+
+    /// The address that redirects led to.
+    pub(crate) fn moved_to(&self) -> Option<&Url> {
+        self.moved_to.as_deref()
+    }
+
     /// The next part of the body; nothing at its end.
     pub(crate) async fn chunk(&mut self) -> Result<Option<BytesMut>, DialError> {
+        if self.decoder.is_some() { Box::pin(self.decoded_chunk()).await } else { self.plain_chunk().await }
+    }
+
+    async fn plain_chunk(&mut self) -> Result<Option<BytesMut>, DialError> {
         let Some(connection) = &mut self.connection else { return Ok(None) };
         let part = poll_fn(|context| connection.0.poll_part(context)).await.map_err(DialError::Broken)?;
         if part.is_none() {
             self.keep();
         }
         Ok(part)
+    }
+
+    async fn decoded_chunk(&mut self) -> Result<Option<BytesMut>, DialError> {
+        while let Some(chunk) = self.plain_chunk().await? {
+            let Some(decoder) = &mut self.decoder else { return Ok(Some(chunk)) };
+            let decoded = decoder.decode(&chunk).map_err(DialError::Undecodable)?;
+            if !decoded.is_empty() {
+                return Ok(Some(decoded));
+            }
+        }
+        Ok(None)
     }
 
     /// Reads no further, and leaves the connection to other requests.

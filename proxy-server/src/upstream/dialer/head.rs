@@ -1,6 +1,7 @@
 //! The heads of responses (RFC 9112).
 
 use std::mem::MaybeUninit;
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderName, StatusCode};
@@ -21,7 +22,12 @@ pub(super) struct Head {
     pub(super) body: Body,
     /// Whether another request may follow on the same connection.
     pub(super) keeps_open: bool,
+    /// For how long the other side keeps the connection without a request, as far as it says.
+    pub(super) idle: Option<Duration>,
     pub(super) content: Content,
+    /// Whether the body has a coding other than `identity`.
+    pub(super) is_coded: bool,
+    pub(super) sets_cookies: bool,
 }
 
 /// What a body is, as far as its type says.
@@ -65,35 +71,111 @@ impl Head {
                 return Err(BadHead::Status(code));
             }
             let is_first_version = response.version == Some(1);
-            let (body, keeps_open) = framing(status, is_first_version, response.headers)?;
-            let content = response.headers.iter().find_map(kind).map_or(Content::Other, Content::of);
+            let seen = Seen::of(response.headers)?;
+            let (body, keeps_open) = seen.framing(status, is_first_version);
+            let Seen { idle, content, is_coded, sets_cookies, .. } = seen;
             let text = received.split_to(length).freeze();
             if !status.is_informational() {
-                return Ok(Some(Self { status, text, body, keeps_open, content }));
+                let content = content.unwrap_or(Content::Other);
+                return Ok(Some(Self { status, text, body, keeps_open, idle, content, is_coded, sets_cookies }));
             }
         }
     }
 
     /// The value of a field; the first one where there are several.
     pub(super) fn field(&self, name: &HeaderName) -> Option<&[u8]> {
-        let mut rest: &[u8] = &self.text;
-        while let Some(end) = memchr::memchr(b'\n', rest) {
-            let (line, after) = rest.split_at(end);
-            rest = after.get(1..).unwrap_or_default();
-            let Some((found, value)) = line.split_at_checked(name.as_str().len()) else { continue };
-            if let Some(value) = value.strip_prefix(b":")
-                && found.eq_ignore_ascii_case(name.as_str().as_bytes())
-            {
-                return Some(value.trim_ascii());
-            }
-        }
-        None
+        self.fields(name).next()
+    }
+
+    /// The values of all fields of a name.
+    pub(super) fn fields<'a>(&'a self, name: &HeaderName) -> impl Iterator<Item = &'a [u8]> {
+        let lines = self.text.split(|byte| *byte == b'\n');
+        lines.filter_map(move |line| {
+            let (found, value) = line.split_at_checked(name.as_str().len())?;
+            let value = value.strip_prefix(b":")?;
+            found.eq_ignore_ascii_case(name.as_str().as_bytes()).then(|| value.trim_ascii())
+        })
     }
 }
 
-/// The kind of body that a field names, if it is the one that does.
-fn kind<'a>(field: &Header<'a>) -> Option<&'a [u8]> {
-    field.name.eq_ignore_ascii_case("content-type").then_some(field.value)
+/// What the fields of a head say that concerns the connection.
+#[derive(Default)]
+struct Seen {
+    length: Option<u64>,
+    /// Whether a transfer coding was named last, and whether it is `chunked`.
+    is_chunked: Option<bool>,
+    closes: bool,
+    idle: Option<Duration>,
+    content: Option<Content>,
+    is_coded: bool,
+    sets_cookies: bool,
+}
+
+impl Seen {
+    fn of(fields: &[Header<'_>]) -> Result<Self, BadHead> {
+        let mut seen = Self::default();
+        for Header { name, value } in fields {
+            let is = |known: &str| name.eq_ignore_ascii_case(known);
+            // Names are told apart by their lengths first, because most fields concern nothing here.
+            match name.len() {
+                10 if is("connection") => {
+                    let mut options = value.split(|byte| *byte == b',');
+                    seen.closes |= options.any(|option| option.trim_ascii().eq_ignore_ascii_case(b"close"));
+                }
+                10 if is("keep-alive") => seen.keep_alive(value),
+                10 if is("set-cookie") => seen.sets_cookies = true,
+                12 if is("content-type") && seen.content.is_none() => seen.content = Some(Content::of(value)),
+                14 if is("content-length") => {
+                    for length in value.split(|byte| *byte == b',') {
+                        let length = decimal(length.trim_ascii()).ok_or(BadHead::Length)?;
+                        if seen.length.replace(length).is_some_and(|before| before != length) {
+                            return Err(BadHead::Length);
+                        }
+                    }
+                }
+                16 if is("content-encoding") => {
+                    let mut codings = value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
+                    seen.is_coded |=
+                        codings.any(|coding| !(coding.is_empty() || coding.eq_ignore_ascii_case(b"identity")));
+                }
+                17 if is("transfer-encoding") => {
+                    let last = value.rsplit(|byte| *byte == b',').next().unwrap_or_default();
+                    seen.is_chunked = Some(last.trim_ascii().eq_ignore_ascii_case(b"chunked"));
+                }
+                _ => {}
+            }
+        }
+        Ok(seen)
+    }
+
+    /// Reads `Keep-Alive: timeout=5, max=100`.
+    fn keep_alive(&mut self, value: &[u8]) {
+        for parameter in value.split(|byte| *byte == b',') {
+            let mut parts = parameter.splitn(2, |byte| *byte == b'=').map(<[u8]>::trim_ascii);
+            let (name, number) = (parts.next().unwrap_or_default(), parts.next().and_then(decimal));
+            match number {
+                Some(0) if name.eq_ignore_ascii_case(b"max") => self.closes = true,
+                Some(seconds) if name.eq_ignore_ascii_case(b"timeout") => {
+                    self.idle = Some(Duration::from_secs(seconds))
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// How the body is told from what follows it, and whether anything may (RFC 9112, 6.3 and 9.3).
+    fn framing(&self, status: StatusCode, is_current: bool) -> (Body, bool) {
+        let keeps_open = is_current && !self.closes;
+        if status.is_informational() || status == StatusCode::NO_CONTENT || status == StatusCode::NOT_MODIFIED {
+            return (Body::empty(), keeps_open);
+        }
+        match (self.is_chunked, self.length) {
+            // Both `Transfer-Encoding` and `Content-Length`: possible smuggling. The chunks count, and nothing follows.
+            (Some(true), length) => (Body::in_chunks(), keeps_open && length.is_none()),
+            (None, Some(length)) => (Body::of(length), keeps_open),
+            (Some(false), _) | (None, None) => (Body::to_the_end(), false),
+        }
+    }
 }
 
 impl Content {
@@ -104,37 +186,6 @@ impl Content {
             _ => Self::Other,
         }
     }
-}
-
-/// How the body is told from what follows it, and whether anything may (RFC 9112, 6.3 and 9.3).
-fn framing(status: StatusCode, is_current: bool, fields: &[Header<'_>]) -> Result<(Body, bool), BadHead> {
-    let (mut length, mut coding, mut keeps_open) = (None, None, is_current);
-    for field in fields {
-        if field.name.eq_ignore_ascii_case("content-length") {
-            for value in field.value.split(|byte| *byte == b',') {
-                let value = decimal(value.trim_ascii()).ok_or(BadHead::Length)?;
-                if length.replace(value).is_some_and(|before| before != value) {
-                    return Err(BadHead::Length);
-                }
-            }
-        } else if field.name.eq_ignore_ascii_case("transfer-encoding") {
-            coding = field.value.rsplit(|byte| *byte == b',').next();
-        } else if field.name.eq_ignore_ascii_case("connection") {
-            let mut options = field.value.split(|byte| *byte == b',');
-            keeps_open = keeps_open && !options.any(|option| option.trim_ascii().eq_ignore_ascii_case(b"close"));
-        }
-    }
-    if status.is_informational() || status == StatusCode::NO_CONTENT || status == StatusCode::NOT_MODIFIED {
-        return Ok((Body::empty(), keeps_open));
-    }
-    Ok(match (coding, length) {
-        // Who says both may be one who was fooled.
-        (Some(coding), length) if coding.trim_ascii().eq_ignore_ascii_case(b"chunked") => {
-            (Body::in_chunks(), keeps_open && length.is_none())
-        }
-        (None, Some(length)) => (Body::of(length), keeps_open),
-        (Some(_), _) | (None, None) => (Body::to_the_end(), false),
-    })
 }
 
 #[cfg(test)]
@@ -210,5 +261,22 @@ mod tests {
         let head = head.expect("valid").expect("whole");
         assert_eq!(head.field(&CONTENT_TYPE), Some(b"b/c".as_slice()));
         assert_eq!(head.field(&http::header::ACCEPT), None);
+        assert_eq!(head.fields(&CONTENT_TYPE).collect::<Vec<_>>(), [b"b/c".as_slice(), b"d"]);
+    }
+
+    #[test]
+    fn what_concerns_the_connection_and_the_body_is_seen() {
+        let seen = |fields: &str| {
+            let head = take(&format!("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n{fields}\r\n\r\n"));
+            let head = head.expect("valid").expect("whole");
+            (head.idle.map(|idle| idle.as_secs()), head.keeps_open, head.is_coded, head.sets_cookies)
+        };
+        assert_eq!(seen("a: b"), (None, true, false, false));
+        assert_eq!(seen("Keep-Alive: timeout=5"), (Some(5), true, false, false));
+        assert_eq!(seen("keep-alive: max=100, Timeout = 60"), (Some(60), true, false, false));
+        assert_eq!(seen("keep-alive: timeout=5, max=0"), (Some(5), false, false, false));
+        assert_eq!(seen("keep-alive: timeout=-5, x"), (None, true, false, false));
+        assert_eq!(seen("Content-Encoding: gzip\r\nSet-Cookie: a=b"), (None, true, true, true));
+        assert_eq!(seen("content-encoding: identity, "), (None, true, false, false));
     }
 }

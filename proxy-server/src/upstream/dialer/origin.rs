@@ -13,8 +13,12 @@ use super::connection::{Connection, Readiness, Response};
 use crate::http1::Written;
 use crate::tasks::lane_number;
 
-/// How long a connection may stay unused.
-pub(super) const LONGEST_IDLE: Duration = Duration::from_secs(90);
+/// How long a connection may stay unused, whatever the other side announces.
+const LONGEST_IDLE: Duration = Duration::from_secs(90);
+/// How much earlier than the other side announces a connection is given up: a request takes a while to get there.
+const MARGIN: Duration = Duration::from_secs(1);
+/// How often connections are looked for that have stayed unused for too long.
+pub(super) const SWEEP_INTERVAL: Duration = Duration::from_secs(5);
 /// Connections that are kept in one place; one more is closed.
 const MAX_IDLE: usize = 256;
 /// Places that connections are kept in, so that lanes do not wait for each other.
@@ -23,27 +27,29 @@ const PLACES: usize = 8;
 /// A scheme, a host and perhaps a port, and the connections to it.
 pub(super) struct Origin {
     address: Uri,
+    /// How long a connection may stay unused whose other side announces nothing.
+    idle_timeout: Duration,
     idle: [Mutex<Vec<Idle>>; PLACES],
 }
 
 struct Idle {
     connection: Connection,
-    since: Instant,
+    until: Instant,
 }
 
 impl Origin {
-    pub(super) fn new(address: Uri) -> Self {
-        Self { address, idle: Default::default() }
+    pub(super) fn new(address: Uri, idle_timeout: Duration) -> Self {
+        Self { address, idle_timeout, idle: Default::default() }
     }
 
     /// Sends a request on a connection that is open, or else on a new one.
     pub(super) async fn send(
         self: &Arc<Self>,
         connector: &Connector,
-        mut request: Written,
+        request: &mut Written,
     ) -> Result<Response, DialError> {
         while let Some(connection) = self.take() {
-            match connection.send(&mut request, self).await {
+            match connection.send(request, self).await {
                 Ok(response) => return Ok(response),
                 // The other side closed it while it was idle, and nothing was sent.
                 Err(_) if request.gone() == 0 => {}
@@ -51,12 +57,13 @@ impl Origin {
             }
         }
         let stream = Box::pin(connector.connect(&self.address)).await.map_err(DialError::Unreachable)?;
-        Connection::open(stream).send(&mut request, self).await.map_err(DialError::Broken)
+        Connection::open(stream).send(request, self).await.map_err(DialError::Broken)
     }
 
     /// Keeps a connection for the next request.
     pub(super) fn keep(&self, connection: Connection) {
-        let idle = Idle { connection, since: Instant::now() };
+        let until = Instant::now() + connection.idle().map_or(self.idle_timeout, usable);
+        let idle = Idle { connection, until };
         let mut all = self.here();
         if all.len() < MAX_IDLE {
             all.push(idle);
@@ -65,10 +72,10 @@ impl Origin {
 
     /// Closes what has not been used for long. Says whether anything is left.
     pub(super) fn sweep(&self) -> bool {
-        let mut is_used = false;
+        let (mut is_used, now) = (false, Instant::now());
         for place in &self.idle {
             let mut all = lock(place);
-            all.retain(|idle| idle.since.elapsed() < LONGEST_IDLE);
+            all.retain(|idle| now < idle.until);
             is_used |= !all.is_empty();
         }
         is_used
@@ -76,12 +83,16 @@ impl Origin {
 
     /// The connection that was used last, among those that can be used.
     pub(super) fn take(&self) -> Option<Connection> {
-        let runtime = Handle::current().id();
+        let (runtime, now) = (Handle::current().id(), Instant::now());
         let mut all = self.here();
         let mut at = all.len();
         while at > 0 {
             at -= 1;
             let Some(idle) = all.get_mut(at).filter(|idle| idle.connection.runtime() == runtime) else { continue };
+            if now >= idle.until {
+                drop(all.remove(at));
+                continue;
+            }
             match idle.connection.settle() {
                 Readiness::Ready => return Some(all.remove(at).connection),
                 Readiness::Later => {}
@@ -98,6 +109,29 @@ impl Origin {
     }
 }
 
+/// How long of the time that the other side announces a connection is used.
+fn usable(announced: Duration) -> Duration {
+    (announced - MARGIN.max(announced / 10).min(announced / 2)).min(LONGEST_IDLE)
+}
+
 fn lock(place: &Mutex<Vec<Idle>>) -> MutexGuard<'_, Vec<Idle>> {
     place.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_connection_is_given_up_before_the_other_side_does() {
+        let check = |announced, expected| {
+            assert_eq!(usable(Duration::from_secs(announced)), Duration::from_millis(expected), "{announced} s");
+        };
+        check(0, 0);
+        check(1, 500);
+        check(2, 1_000);
+        check(5, 4_000);
+        check(60, 54_000);
+        check(u64::MAX, 90_000);
+    }
 }

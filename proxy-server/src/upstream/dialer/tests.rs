@@ -26,6 +26,15 @@ struct Server {
 
 impl Server {
     async fn start(requests: usize, answer: impl Fn() -> Chunks + Clone + Send + 'static) -> Self {
+        Self::announcing("", requests, answer).await
+    }
+
+    /// The same with this `Keep-Alive` field, if it is not empty.
+    async fn announcing(
+        keep_alive: &'static str,
+        requests: usize,
+        answer: impl Fn() -> Chunks + Clone + Send + 'static,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let url = format!("http://{}/", listener.local_addr().expect("an address")).parse().expect("a URL");
         let connections = Arc::<AtomicUsize>::default();
@@ -36,6 +45,9 @@ impl Server {
                 let (answer, left) = (answer.clone(), AtomicUsize::new(requests));
                 let service = service_fn(move |_: Request<Incoming>| {
                     let mut response = http::Response::new(StreamBody::new(answer()));
+                    if !keep_alive.is_empty() {
+                        response.headers_mut().insert("keep-alive", HeaderValue::from_static(keep_alive));
+                    }
                     if left.fetch_sub(1, Ordering::SeqCst) == 1 {
                         response.headers_mut().insert("connection", HeaderValue::from_static("close"));
                     }
@@ -49,13 +61,26 @@ impl Server {
     }
 
     fn target(&self) -> Target {
-        let dialer = Dialer::new(Duration::from_secs(5), HeaderValue::from_static("m"));
-        dialer.target(&self.url, HeaderMap::new()).expect("an allowed address")
+        dialer(Duration::from_secs(5)).target(&self.url, HeaderMap::new()).expect("an allowed address")
+    }
+
+    /// How many connections two requests take, one after the other, when unused ones are kept for so long.
+    async fn connections_of_two(self, idle_timeout: Duration) -> usize {
+        let target = dialer(idle_timeout).target(&self.url, HeaderMap::new()).expect("an allowed address");
+        for _ in 0..2 {
+            assert_eq!(read(get(&target).await).await, "a");
+        }
+        self.connections()
     }
 
     fn connections(&self) -> usize {
         self.connections.load(Ordering::SeqCst)
     }
+}
+
+fn dialer(idle_timeout: Duration) -> Dialer {
+    let limits = Limits { connect_timeout: Duration::from_secs(5), idle_timeout, message_limit: 1 << 20 };
+    Dialer::new(limits, HeaderValue::from_static("m"))
 }
 
 fn word(text: &'static str) -> Result<Frame<Bytes>, Infallible> {
@@ -138,6 +163,35 @@ async fn a_connection_that_the_other_side_has_closed_is_replaced() {
     }
 }
 
+#[tokio::test]
+async fn a_connection_is_used_again_only_within_the_time_that_is_left_for_it() {
+    const LONG: Duration = Duration::from_secs(60);
+    for (keep_alive, idle_timeout, expected) in [
+        ("", LONG, 1),
+        ("", Duration::ZERO, 2),
+        ("timeout=60", Duration::ZERO, 1),
+        ("timeout=60, max=99", Duration::ZERO, 1),
+        ("timeout=0", LONG, 2),
+        ("timeout=60, max=0", LONG, 2),
+        ("nonsense", LONG, 1),
+    ] {
+        let server = Server::announcing(keep_alive, 10, || Box::pin(stream::iter([word("a")]))).await;
+        assert_eq!(server.connections_of_two(idle_timeout).await, expected, "{keep_alive:?}, else {idle_timeout:?}");
+    }
+}
+
+#[tokio::test]
+async fn unused_connections_are_closed() {
+    let server = Server::announcing("timeout=60", 10, || Box::pin(stream::iter([word("a")]))).await;
+    let target = server.target();
+    assert_eq!(read(get(&target).await).await, "a");
+    assert!(target.origin.sweep(), "it is kept");
+    let short = Server::start(10, || Box::pin(stream::iter([word("a")]))).await;
+    let target = dialer(Duration::ZERO).target(&short.url, HeaderMap::new()).expect("an allowed address");
+    assert_eq!(read(get(&target).await).await, "a");
+    assert!(!target.origin.sweep());
+}
+
 #[test]
 fn a_user_in_the_url_becomes_a_header() {
     let check = |url: &str, expected: Option<&str>| {
@@ -149,8 +203,7 @@ fn a_user_in_the_url_becomes_a_header() {
 }
 
 fn check_address(url: &str, allowed: bool) {
-    let mark = HeaderValue::from_static("m");
-    let dialer = Dialer::new(Duration::from_secs(1), mark);
+    let dialer = dialer(Duration::from_secs(1));
     dialer.set_own("0.0.0.0:6001".parse().expect("an address"));
     let target = dialer.target(&url.parse().expect("a URL"), HeaderMap::new());
     assert_eq!(target.is_ok(), allowed, "{url}");
@@ -169,4 +222,33 @@ fn dials_anywhere_but_to_itself_and_to_metadata_services() {
     check_address("http://127.0.0.1:6001/x/stream", false);
     check_address("http://localhost:6001/x/stream", false);
     check_address("http://[::1]:6001/x/stream", false);
+    check_address("http://localhost.:6001/x/stream", false);
+    check_address("http://[::ffff:127.0.0.1]:6001/x/stream", false);
+}
+
+#[test]
+fn no_spelling_of_an_address_passes_for_another() {
+    for host in [
+        "169.254.169.254.",
+        "169.254.43518",
+        "169.16689662",
+        "2852039166",
+        "0xa9fea9fe",
+        "0xA9.0xFE.0xA9.0xFE",
+        "0251.0376.0251.0376",
+        "0xa9.254.0251.254",
+        "169。254。169。254",
+        "１６９.254.169.254",
+        "169.254.169.%32%35%34",
+        "[::ffff:a9fe:a9fe]",
+        "[0:0:0:0:0:FFFF:169.254.169.254]",
+        "[::a9fe:a9fe]",
+        "[64:ff9b::169.254.169.254]",
+        "[2002:a9fe:a9fe::]",
+        "[fd00:0ec2:0000::0254]",
+        "100.100.25800",
+        "0144.0144.0144.0310",
+    ] {
+        check_address(&format!("http://{host}/latest/meta-data"), false);
+    }
 }

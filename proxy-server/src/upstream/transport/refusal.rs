@@ -107,6 +107,7 @@ pub(super) fn transport_error(error: DialError) -> Error {
     let kind = match error {
         DialError::Unreachable(_) => Kind::Unreachable,
         DialError::Broken(_) => Kind::Lost,
+        DialError::Undecodable(_) => Kind::BadAnswer,
     };
     Error::new(kind).because(error)
 }

@@ -63,14 +63,17 @@ pub(in crate::upstream) async fn open(opening: Opening<'_>, inbox: Arc<Inbox>) -
         decoder.push(chunk.ok_or_else(|| bad("the stream ended before its `endpoint` event"))?);
     };
     let address = std::str::from_utf8(&endpoint.data).unwrap_or_default();
-    let target = url.join(address.trim()).map_err(|error| Error::new(Kind::BadAnswer).because(error))?;
+    // A relative address is relative to where the stream was found in the end.
+    let found_at = response.moved_to().unwrap_or(url);
+    let target = found_at.join(address.trim()).map_err(|error| Error::new(Kind::BadAnswer).because(error))?;
     // The upstream's headers, credentials among them, go to the address it was declared with and nowhere else.
     if target.origin() != url.origin() {
         return Err(bad("the `endpoint` event names another origin"));
     }
     let end = CancellationToken::new();
     tasks.spawn("sse stream", read(response, decoder, inbox, end.clone()));
-    let target = dialer.target(&target, headers).map_err(|error| Error::new(Kind::Unreachable).because(error))?;
+    let target =
+        dialer.sibling(&stream, &target, headers).map_err(|error| Error::new(Kind::Unreachable).because(error))?;
     Ok(Poster { target, end, limit })
 }
 

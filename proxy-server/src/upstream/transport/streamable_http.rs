@@ -152,6 +152,9 @@ impl Endpoint {
             if let Some(answer) = answered {
                 return answer;
             }
+            if let Some(error) = seen.undecodable {
+                return Err(transport_error(error));
+            }
             if let Some(why) = too_large {
                 return Err(Error::new(Kind::BadAnswer).because(why));
             }
@@ -262,6 +265,8 @@ struct Seen {
     events: u64,
     /// The pause that was asked for last.
     retry: Option<Duration>,
+    /// Why the rest of it cannot be read, now or ever.
+    undecodable: Option<DialError>,
 }
 
 /// Reads events until one completes the exchange or the stream ends.
@@ -288,6 +293,10 @@ async fn read_events<T>(
         }
         match response.chunk().await {
             Ok(Some(chunk)) => decoder.push(chunk),
+            Err(error @ DialError::Undecodable(_)) => {
+                seen.undecodable = Some(error);
+                return (None, seen);
+            }
             Ok(None) | Err(_) => return (None, seen),
         }
     }

@@ -1,0 +1,129 @@
+//! Zstandard (RFC 8878) as a writer, around a decoder of whole blocks. It holds back one window of the output until a frame
+//! has ended, so it is of no use for streams.
+
+use std::io::{self, Read, Write};
+
+use ruzstd::decoding::FrameDecoder;
+use ruzstd::decoding::errors::{FrameDecoderError, ReadFrameHeaderError};
+
+/// The longest header of a frame.
+const MAX_HEADER: usize = 18;
+/// What a header of a block takes.
+const BLOCK_HEADER: usize = 3;
+const CHECKSUM: usize = 4;
+/// What one block can hold (RFC 8878, 3.1.1.2.4).
+const MAX_BLOCK: usize = 128 * 1024;
+/// The largest window; browsers have the same bound (RFC 9659).
+const MAX_WINDOW: u64 = 8 << 20;
+const MAGIC: usize = 8;
+
+/// Writes what it decodes to another writer.
+pub(super) struct Zstd<W> {
+    decoder: FrameDecoder,
+    inner: W,
+    /// What came and makes no whole block yet.
+    pending: Vec<u8>,
+    state: State,
+    room: Vec<u8>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// A frame is to begin.
+    Header,
+    Blocks,
+    Checksum,
+    /// So much of a frame is to be skipped.
+    Skip(usize),
+}
+
+impl<W: Write> Zstd<W> {
+    pub(super) fn new(inner: W) -> Self {
+        let mut decoder = FrameDecoder::new();
+        decoder.set_max_window_size(MAX_WINDOW);
+        Self { decoder, inner, pending: Vec::new(), state: State::Header, room: Vec::new() }
+    }
+
+    pub(super) fn get_mut(&mut self) -> &mut W {
+        &mut self.inner
+    }
+
+    /// Takes the next part of what is pending. Says whether there was a whole one.
+    fn step(&mut self) -> io::Result<bool> {
+        match self.state {
+            State::Header => self.begin(),
+            State::Blocks => self.block(),
+            State::Checksum if self.pending.len() < CHECKSUM => Ok(false),
+            State::Checksum => {
+                self.pending.drain(..CHECKSUM);
+                self.state = State::Header;
+                Ok(true)
+            }
+            State::Skip(length) => {
+                let skipped = length.min(self.pending.len());
+                self.pending.drain(..skipped);
+                self.state = if skipped == length { State::Header } else { State::Skip(length - skipped) };
+                Ok(skipped > 0)
+            }
+        }
+    }
+
+    fn begin(&mut self) -> io::Result<bool> {
+        let mut rest = self.pending.as_slice();
+        match self.decoder.reset(&mut rest) {
+            Ok(()) => {
+                let taken = self.pending.len() - rest.len();
+                self.pending.drain(..taken);
+                self.state = State::Blocks;
+                Ok(true)
+            }
+            Err(FrameDecoderError::ReadFrameHeaderError(ReadFrameHeaderError::SkipFrame { length, .. })) => {
+                self.pending.drain(..MAGIC);
+                self.state = State::Skip(usize::try_from(length).map_err(io::Error::other)?);
+                Ok(true)
+            }
+            // It may be whole once more has come.
+            Err(FrameDecoderError::ReadFrameHeaderError(_)) if self.pending.len() < MAX_HEADER => Ok(false),
+            Err(error) => Err(io::Error::other(error)),
+        }
+    }
+
+    /// Decodes one block. The decoder would take all that there are, and hold what they decode to.
+    fn block(&mut self) -> io::Result<bool> {
+        let &[first, second, third, ..] = self.pending.as_slice() else { return Ok(false) };
+        let header = u32::from_le_bytes([first, second, third, 0]);
+        let (is_last, kind, size) = (header & 1 == 1, header >> 1 & 3, (header >> 3) as usize);
+        if size > MAX_BLOCK {
+            return Err(io::Error::other("a block is too large"));
+        }
+        // A repeated byte is written once.
+        let length = BLOCK_HEADER + if kind == 1 { 1 } else { size };
+        let Some(block) = self.pending.get(..length) else { return Ok(false) };
+        self.decoder.decode_from_to(block, &mut []).map_err(io::Error::other)?;
+        self.pending.drain(..length);
+        self.room.resize(MAX_BLOCK, 0);
+        loop {
+            let count = self.decoder.read(&mut self.room)?;
+            if count == 0 {
+                break;
+            }
+            self.inner.write_all(self.room.get(..count).unwrap_or_default())?;
+        }
+        if is_last {
+            self.state = if self.decoder.is_finished() { State::Header } else { State::Checksum };
+        }
+        Ok(true)
+    }
+}
+
+impl<W: Write> Write for Zstd<W> {
+    fn write(&mut self, piece: &[u8]) -> io::Result<usize> {
+        self.pending.extend_from_slice(piece);
+        while !self.pending.is_empty() && self.step()? {}
+        Ok(piece.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.inner.flush()
+    }
+}
