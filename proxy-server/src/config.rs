@@ -3,6 +3,7 @@
 
 mod env;
 mod flags;
+mod outbound;
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::num::NonZeroUsize;
@@ -46,6 +47,7 @@ pub struct Config {
     pub(crate) telemetry: telemetry::Config,
     pub(crate) upstream: upstream::Config,
     pub(crate) downstream: downstream::Config,
+    pub(crate) network: upstream::Network,
     pub(crate) children: ChildEnvironment,
 }
 
@@ -92,6 +94,7 @@ impl Default for Config {
             telemetry: telemetry::Config { level: Level::Info, format: Format::Text, source: false },
             upstream: upstream::Config::default(),
             downstream: downstream::Config::default(),
+            network: upstream::Network::default(),
             children: ChildEnvironment::default(),
         }
     }
@@ -122,6 +125,8 @@ impl Config {
         let mut config = Self { children: env::children(variables), ..Self::default() };
         config.telemetry.level = level;
         config.upstream.child_patience = STDIO_CHILD_PATIENCE;
+        // Without flags nothing can be wrong: what the variables say of no use fails what needs it.
+        outbound::apply(&outbound::OutboundFlags::default(), variables, &mut config).ok();
         config
     }
 
@@ -137,6 +142,7 @@ impl Config {
         config.shutdown_timeout = shutdown_timeout(args, env)?;
         config.telemetry = logging(args, env)?;
         config.naming = naming(args, env)?;
+        outbound::apply(&args.outbound, env, &mut config)?;
         let max_servers = (&args.max_servers, "--max-servers");
         let max_servers = word::<NonZeroUsize>(max_servers, (env, &["MCP_PROXY_MAX_SERVERS"]), "a number from 1 on")?;
         config.upstream.upstreams = max_servers.map_or(config.upstream.upstreams, NonZeroUsize::get);

@@ -95,7 +95,7 @@ impl Gateway {
     /// Binds and starts to serve.
     pub async fn start(config: Config) -> Result<Self, StartError> {
         let mark = own_mark()?;
-        let dialer = Dialer::new(limits(&config), mark.clone());
+        let dialer = Dialer::new(limits(&config), config.network.clone(), mark.clone());
         let (address, listener) = listen(&config).await?;
         dialer.set_own(address);
         let (tasks, connections, accepting) = (Tasks::default(), Tasks::default(), CancellationToken::new());
@@ -150,7 +150,7 @@ pub(crate) async fn serve_stdio(
     servers: Servers,
     unwanted: impl Future<Output = ()>,
 ) -> Result<(), StartError> {
-    let dialer = Dialer::new(limits(&config), own_mark()?);
+    let dialer = Dialer::new(limits(&config), config.network.clone(), own_mark()?);
     let tasks = Tasks::default();
     let (edge, _, _) = compose(&config, dialer, &tasks)?;
     tokio::select! {

@@ -32,7 +32,7 @@ use tokio_util::task::TaskTracker;
 
 pub(crate) use self::attachment::{Attachment, Call, forward_cancellation};
 pub(crate) use self::changes::{ListChanges, list_changed, updated};
-pub(crate) use self::dialer::{Dialer, Limits as DialLimits, OWN_MARK};
+pub(crate) use self::dialer::{Choice, Dialer, Exempt, Limits as DialLimits, Network, OWN_MARK, Proxies};
 pub(crate) use self::events::{EventQueue, Events, event_queue};
 pub(crate) use self::inbox::{Event, is_level, is_severe};
 pub(crate) use self::question::{Question, Reply};

@@ -4,6 +4,7 @@
 //! through it.
 
 mod invalid;
+pub(crate) mod network;
 mod settings;
 mod transport;
 
@@ -15,6 +16,7 @@ use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
 pub use crate::definition::invalid::InvalidDefinition;
+pub use crate::definition::network::{Identity, Network, Proxy};
 pub use crate::definition::settings::{Access, EraMode, FilterMode, Reconnect, SessionMode, Sessions, ToolFilter};
 pub use crate::definition::transport::{Remote, Stdio, Transport};
 use crate::dialect::compozy::{DeclaredDocument, DefinitionDocument};
@@ -67,6 +69,8 @@ pub struct Definition {
     pub era: EraMode,
     /// Who is preferred where several upstreams have the same tool: the lowest number. 1 when absent.
     pub priority: Option<u32>,
+    /// How an HTTP upstream is reached, besides its URL.
+    pub network: Network,
     /// Members of the other transport that were declared as well.
     pub inert: Inert,
 }
@@ -122,6 +126,7 @@ impl Definition {
             sessions: Sessions::default(),
             era: EraMode::default(),
             priority: None,
+            network: Network::default(),
             inert: Inert::default(),
         }
     }
@@ -211,7 +216,11 @@ impl Definition {
         let headers = headers.iter().map(|(name, value)| (format!("headers.{name}"), value));
         let env = self.env.iter().map(|(name, value)| (format!("env.{name}"), value));
         let tokens = self.access.auth_tokens.iter().enumerate().map(|(i, token)| (format!("authTokens.{i}"), token));
-        headers.chain(env).chain(tokens).collect()
+        let proxy = match &self.network.proxy {
+            Some(Proxy::Via(url)) => Some(("proxy".to_owned(), url)),
+            Some(Proxy::Direct) | None => None,
+        };
+        headers.chain(env).chain(tokens).chain(proxy).collect()
     }
 
     fn secrets_mut(&mut self) -> Vec<(String, &mut Secret)> {
@@ -223,6 +232,10 @@ impl Definition {
         let env = self.env.iter_mut().map(|(name, value)| (format!("env.{name}"), value));
         let tokens =
             self.access.auth_tokens.iter_mut().enumerate().map(|(i, token)| (format!("authTokens.{i}"), token));
-        headers.chain(env).chain(tokens).collect()
+        let proxy = match &mut self.network.proxy {
+            Some(Proxy::Via(url)) => Some(("proxy".to_owned(), url)),
+            Some(Proxy::Direct) | None => None,
+        };
+        headers.chain(env).chain(tokens).chain(proxy).collect()
     }
 }

@@ -1,5 +1,6 @@
 //! Upstreams over HTTP as they are in the world: optional streams, odd statuses, polling, batches.
 
+mod network;
 mod own_stream;
 mod places;
 mod responses;

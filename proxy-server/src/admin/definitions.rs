@@ -221,8 +221,9 @@ pub(super) async fn remove(State(admin): Shared, Path(name): Path<String>, heade
     }
 }
 
+/// Whether a definition uses this machine: it starts a program, or has files read.
 pub(super) fn is_process(definition: &Definition) -> bool {
-    matches!(definition.transport, Transport::Stdio(_))
+    matches!(definition.transport, Transport::Stdio(_)) || definition.network.uses_files()
 }
 
 /// Starts an upstream anew where what runs has changed.

@@ -53,3 +53,10 @@ impl<const N: usize> From<[(&str, &str); N]> for Variables {
         Self(pairs.into_iter().map(|(name, value)| (name.to_owned(), value.into())).collect())
     }
 }
+
+#[cfg(test)]
+impl From<&[(&str, &str)]> for Variables {
+    fn from(pairs: &[(&str, &str)]) -> Self {
+        Self(pairs.iter().map(|(name, value)| ((*name).to_owned(), value.into())).collect())
+    }
+}

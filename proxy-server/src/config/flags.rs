@@ -1,5 +1,6 @@
 //! The flags of `mcp-proxy serve`, in every spelling an ancestor had for them.
 
+use super::outbound::OutboundFlags;
 use crate::telemetry::{Format, Level};
 
 /// Settings of `serve`.
@@ -81,4 +82,6 @@ pub(crate) struct Flags {
     /// The same as --log-level debug [env: MCP_PROXY_DEBUG]
     #[arg(long)]
     pub(crate) debug: bool,
+    #[command(flatten)]
+    pub(crate) outbound: OutboundFlags,
 }

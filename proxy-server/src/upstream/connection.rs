@@ -11,7 +11,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::FutureExt;
 use http::{HeaderMap, HeaderName, HeaderValue};
-use schemas::{Definition, Remote, Transport};
+use schemas::{Definition, Network, Proxy, Remote, Transport};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
@@ -20,6 +20,7 @@ use tracing::debug;
 use crate::error::{Chain, Error, Kind};
 use crate::protocol::{self, Era, LATEST_MODERN, Message};
 use crate::tasks::{Tasks, wait_until};
+use crate::upstream::dialer::{Choice, Place, Reach, Trust};
 use crate::upstream::events::{Events, event_queue};
 use crate::upstream::inbox::{EVENT_QUEUE, Expectation, Inbox, next_id};
 use crate::upstream::parameters::Parameters;
@@ -267,15 +268,28 @@ async fn connect(environment: &Environment, definition: &Definition, inbox: &Arc
             Ok(Wire::Stdio(pipe.map_err(|error| Error::new(Kind::Unreachable).because(error))?))
         }
         Transport::StreamableHttp(remote) => {
-            let endpoint = Endpoint::new(&remote.url, headers(remote)?, &environment.dialer, limit)?;
+            let place = Place { url: &remote.url, headers: headers(remote)?, reach: reach(definition) };
+            let endpoint = Endpoint::new(&place, &environment.dialer, limit)?;
             Ok(Wire::StreamableHttp(Arc::new(endpoint)))
         }
         Transport::Sse(remote) => {
             let (dialer, tasks) = (&environment.dialer, &environment.tasks);
-            let opening = sse::Opening { url: &remote.url, headers: headers(remote)?, dialer, tasks, limit };
+            let place = Place { url: &remote.url, headers: headers(remote)?, reach: reach(definition) };
+            let opening = sse::Opening { place, dialer, tasks, limit };
             Ok(Wire::Sse(Box::new(sse::open(opening, Arc::clone(inbox)).await?)))
         }
     }
+}
+
+/// How the upstream is reached, as its definition says.
+fn reach(definition: &Definition) -> Reach {
+    let Network { proxy, ca_file, identity } = &definition.network;
+    let proxy = proxy.as_ref().map(|proxy| match proxy {
+        Proxy::Direct => Choice::Direct,
+        Proxy::Via(url) => Choice::parse(url.expose()),
+    });
+    let identity = identity.as_ref().map(|files| ((&files.certificate_file).into(), (&files.key_file).into()));
+    Reach { proxy, trust: Trust { authorities: ca_file.iter().map(Into::into).collect(), identity } }
 }
 
 fn headers(remote: &Remote) -> Result<HeaderMap, Error> {

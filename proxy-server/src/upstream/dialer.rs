@@ -11,10 +11,13 @@ mod cookies;
 mod guard;
 mod head;
 mod origin;
+mod proxy;
+mod tls;
 mod zstd;
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -22,7 +25,8 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::BufMut;
 use http::header::{
-    ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_LENGTH, COOKIE, HOST, LOCATION, TRANSFER_ENCODING, USER_AGENT,
+    ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_LENGTH, COOKIE, HOST, LOCATION, PROXY_AUTHORIZATION,
+    TRANSFER_ENCODING, USER_AGENT,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
 use jiff::Timestamp;
@@ -33,11 +37,16 @@ use tracing::debug;
 use url::{Host, Position, Url};
 
 use self::coding::Undecodable;
-use self::connect::Connector;
+use self::connect::{Connector, Way};
 use self::connection::Fault;
 pub(crate) use self::connection::Response;
 use self::cookies::Jar;
 use self::origin::{Origin, SWEEP_INTERVAL};
+use self::proxy::NoProxyUrl;
+use self::proxy::Proxy;
+pub(crate) use self::proxy::{Choice, Exempt, Proxies};
+use self::tls::Tls;
+pub(crate) use self::tls::Trust;
 use crate::http1::{Written, put_field, put_fields, put_length, put_text};
 use crate::protocol::Pieces;
 
@@ -63,13 +72,47 @@ pub(crate) struct Limits {
     pub(crate) message_limit: usize,
 }
 
+/// How upstreams are reached where their definitions say nothing else.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Network {
+    pub(crate) proxies: Proxies,
+    /// Files with certificates of authorities that are believed besides the system's.
+    pub(crate) authorities: Vec<PathBuf>,
+}
+
+/// How one upstream is reached.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Reach {
+    /// Another proxy than the gateway's settings say, or none.
+    pub(crate) proxy: Option<Choice>,
+    pub(crate) trust: Trust,
+}
+
+/// Where the requests of a session go, and what they carry.
+pub(crate) struct Place<'a> {
+    pub(crate) url: &'a Url,
+    pub(crate) headers: HeaderMap,
+    pub(crate) reach: Reach,
+}
+
+/// What connections are kept by: those of one key may serve each other's requests.
+#[derive(PartialEq, Eq, Hash)]
+struct OriginKey {
+    /// Scheme, host and port.
+    address: String,
+    proxy: Option<Arc<Proxy>>,
+    trust: Trust,
+}
+
 /// Opens connections to upstreams. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Dialer {
     limits: Arc<Limits>,
+    network: Arc<Network>,
+    /// Secures connections for which a definition names no files.
+    tls: Arc<Tls>,
     connector: Arc<Connector>,
-    /// By scheme, host and port.
-    origins: Arc<Mutex<HashMap<String, Arc<Origin>>>>,
+    origins: Arc<Mutex<HashMap<OriginKey, Arc<Origin>>>>,
     own: Arc<OnceLock<SocketAddr>>,
     mark: HeaderValue,
 }
@@ -81,6 +124,8 @@ pub(crate) struct Target {
     limits: Arc<Limits>,
     url: Url,
     path: Uri,
+    /// Scheme, host and port, where requests are sent to a proxy in the clear (RFC 9112, 3.2.2).
+    prefix: Box<str>,
     jar: Arc<Jar>,
     /// The header fields of every request, as they are written.
     fields: Box<[u8]>,
@@ -101,6 +146,8 @@ pub(crate) enum Refused {
     LinkLocal,
     #[error("the address is the gateway's own")]
     Own,
+    #[error("the proxy cannot be used")]
+    Proxy(#[source] Arc<NoProxyUrl>),
     #[error("the address cannot be written as a request")]
     Unwritable(#[source] http::Error),
 }
@@ -117,10 +164,12 @@ pub(crate) enum DialError {
 }
 
 impl Dialer {
-    /// A dialer with these limits, and by whose mark the gateway knows its own requests.
-    pub(crate) fn new(limits: Limits, mark: HeaderValue) -> Self {
+    /// A dialer with these settings, and by whose mark the gateway knows its own requests.
+    pub(crate) fn new(limits: Limits, network: Network, mark: HeaderValue) -> Self {
         let connector = Arc::new(Connector::new(limits.connect_timeout));
-        Self { limits: Arc::new(limits), connector, origins: Arc::default(), own: Arc::default(), mark }
+        let tls = Arc::new(Tls::new(Trust { authorities: network.authorities.clone(), identity: None }));
+        let (limits, network) = (Arc::new(limits), Arc::new(network));
+        Self { limits, network, tls, connector, origins: Arc::default(), own: Arc::default(), mark }
     }
 
     /// Tells the address the gateway listens on, once it is known.
@@ -128,22 +177,24 @@ impl Dialer {
         self.own.set(address).ok();
     }
 
-    /// An address for requests of a new session with these headers, after a look at where they would go. A name that
-    /// leads back to the gateway is not known here; there the mark stops it.
-    pub(crate) fn target(&self, url: &Url, mut headers: HeaderMap) -> Result<Target, Refused> {
-        let declared = headers.remove(COOKIE);
-        let jar = Jar::new(declared.as_ref().and_then(|value| value.to_str().ok()).unwrap_or_default());
-        self.target_with(url, headers, Arc::new(jar))
+    /// An address for requests of a new session, after a look at where they would go. A name that leads back to the
+    /// gateway is not known here; there the mark stops it.
+    pub(crate) fn target(&self, place: &Place<'_>) -> Result<Target, Refused> {
+        let declared = place.headers.get(COOKIE).and_then(|value| value.to_str().ok());
+        self.target_with(place, place.url, Arc::new(Jar::new(declared.unwrap_or_default())))
     }
 
-    /// Another address of the same session: the cookies of one are those of the other.
-    pub(crate) fn sibling(&self, of: &Target, url: &Url, mut headers: HeaderMap) -> Result<Target, Refused> {
+    /// Another address of the same session: it has the same headers and cookies.
+    pub(crate) fn sibling(&self, of: &Target, place: &Place<'_>, url: &Url) -> Result<Target, Refused> {
+        self.target_with(place, url, Arc::clone(&of.jar))
+    }
+
+    fn target_with(&self, place: &Place<'_>, url: &Url, jar: Arc<Jar>) -> Result<Target, Refused> {
+        let (mut headers, reach) = (place.headers.clone(), &place.reach);
+        // The jar has them.
         headers.remove(COOKIE);
-        self.target_with(url, headers, Arc::clone(&of.jar))
-    }
-
-    fn target_with(&self, url: &Url, mut headers: HeaderMap, jar: Arc<Jar>) -> Result<Target, Refused> {
         self.check(url)?;
+        let proxy = self.proxy(url, reach)?;
         let authority = &url[Position::BeforeHost..Position::AfterPort];
         let value = |text: &str| HeaderValue::from_str(text).map_err(|error| Refused::Unwritable(error.into()));
         if let Some(credentials) = credentials(url)
@@ -158,6 +209,11 @@ impl Dialer {
         // Without the field any coding would be acceptable (RFC 9110, 12.5.3).
         headers.entry(ACCEPT_ENCODING).or_insert(IDENTITY);
         headers.append(OWN_MARK, self.mark.clone());
+        // What goes to a proxy in the clear carries what the proxy wants to know; a tunnel was asked for with it.
+        let is_absolute = proxy.is_some() && url.scheme() == "http";
+        if let Some(value) = proxy.as_ref().filter(|_| is_absolute).and_then(|proxy| proxy.authorization()) {
+            headers.insert(PROXY_AUTHORIZATION, value.clone());
+        }
         // Where a body ends is for the dialer alone to say.
         headers.remove(CONTENT_LENGTH);
         headers.remove(TRANSFER_ENCODING);
@@ -165,26 +221,49 @@ impl Dialer {
         put_fields(&mut fields, &headers);
         let path = Uri::try_from(&url[Position::BeforePath..Position::AfterQuery]);
         let path = path.map_err(|error| Refused::Unwritable(error.into()))?;
+        let address = format!("{}://{authority}", url.scheme());
+        let prefix = if is_absolute { address.as_str().into() } else { Box::default() };
         Ok(Target {
-            origin: self.origin(format!("{}://{authority}", url.scheme()))?,
+            origin: self.origin(OriginKey { address, proxy, trust: self.trust(reach) })?,
             connector: Arc::clone(&self.connector),
             limits: Arc::clone(&self.limits),
             url: url.clone(),
             path,
+            prefix,
             jar,
             fields: fields.into(),
             names_accepted: headers.contains_key(ACCEPT),
         })
     }
 
-    fn origin(&self, address: String) -> Result<Arc<Origin>, Refused> {
+    /// The proxy that leads to a URL, which is dialled like any other address.
+    fn proxy(&self, url: &Url, reach: &Reach) -> Result<Option<Arc<Proxy>>, Refused> {
+        let proxy = match reach.proxy.clone().unwrap_or_else(|| self.network.proxies.choose(url)) {
+            Choice::Direct => return Ok(None),
+            Choice::Unusable(error) => return Err(Refused::Proxy(error)),
+            Choice::Via(proxy) => proxy,
+        };
+        let address = Url::parse(&proxy.address().to_string());
+        address.ok().map_or(Ok(()), |address| self.check(&address))?;
+        Ok(Some(proxy))
+    }
+
+    fn trust(&self, reach: &Reach) -> Trust {
+        let all = self.network.authorities.iter().chain(&reach.trust.authorities).cloned();
+        Trust { authorities: all.collect(), identity: reach.trust.identity.clone() }
+    }
+
+    fn origin(&self, key: OriginKey) -> Result<Arc<Origin>, Refused> {
         let mut origins = self.origins.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = origins.get(&address) {
+        if let Some(known) = origins.get(&key) {
             return Ok(Arc::clone(known));
         }
-        let uri = Uri::try_from(&address).map_err(|error| Refused::Unwritable(error.into()))?;
-        let origin = Arc::new(Origin::new(uri, self.limits.idle_timeout));
-        origins.insert(address, Arc::clone(&origin));
+        let uri = Uri::try_from(&key.address).map_err(|error| Refused::Unwritable(error.into()))?;
+        let is_usual = key.trust.identity.is_none() && key.trust.authorities == self.network.authorities;
+        let tls = if is_usual { Arc::clone(&self.tls) } else { Arc::new(Tls::new(key.trust.clone())) };
+        let way = Way { proxy: key.proxy.clone(), tls, proxy_tls: Arc::clone(&self.tls) };
+        let origin = Arc::new(Origin::new(uri, way, self.limits.idle_timeout));
+        origins.insert(key, Arc::clone(&origin));
         Ok(origin)
     }
 
@@ -224,7 +303,7 @@ impl Target {
     /// A request without a body.
     pub(crate) fn request(&self, method: &Method) -> Prepared<'_> {
         let mut head = Vec::with_capacity(HEAD_ROOM);
-        for part in [method.as_str(), " ", self.path.path(), self.path.query().map_or("", |_| "?")] {
+        for part in [method.as_str(), " ", &self.prefix, self.path.path(), self.path.query().map_or("", |_| "?")] {
             head.put_slice(part.as_bytes());
         }
         head.put_slice(self.path.query().unwrap_or_default().as_bytes());
@@ -256,8 +335,8 @@ impl Target {
             let Some(next) = redirect(&response, url).filter(|_| redirects < MAX_REDIRECTS) else { break };
             debug!(from = url.path(), to = next.path(), "redirect followed");
             let cookies = self.jar.header(&next, Timestamp::now());
-            let target = &next[Position::BeforePath..Position::AfterQuery];
-            request = request.redirected(target, &COOKIE, cookies.as_deref());
+            let target = format!("{}{}", self.prefix, &next[Position::BeforePath..Position::AfterQuery]);
+            request = request.redirected(&target, &COOKIE, cookies.as_deref());
             response.finish();
             response = self.origin.send(&self.connector, &mut request).await?;
             moved_to = Some(next);

@@ -44,10 +44,16 @@ pub(crate) fn differences(desired: &Definition, observed: &Registration) -> Vec<
         compare("sessionMode", ours.session_mode != theirs.session_mode, None);
         compare("era", ours.era != theirs.era, None);
         compare("priority", ours.priority != theirs.priority, None);
+        compare("caFile", ours.ca_file != theirs.ca_file, None);
+        compare("clientCertFile", ours.client_cert_file != theirs.client_cert_file, None);
+        compare("clientKeyFile", ours.client_key_file != theirs.client_key_file, None);
         compare("maxSessions", ours.max_sessions != theirs.max_sessions, None);
     }
     reasons.extend(secrets(&fold(ours.headers), &fold(theirs.headers), prints));
     reasons.extend(secrets(&plain(ours.env), &plain(theirs.env), prints));
+    if prints.is_some() {
+        reasons.extend(secrets(&only("proxy", ours.proxy), &only("proxy", theirs.proxy), prints));
+    }
     reasons.extend(secrets(&numbered(ours.auth_tokens), &numbered(theirs.auth_tokens), prints));
     reasons.extend(tags(&ours.tags, &theirs.tags));
     reasons
@@ -96,6 +102,10 @@ fn plain(env: IndexMap<String, Secret>) -> Secrets {
     env.into_iter().map(|(name, value)| (name.clone(), (format!("env.{name}"), value))).collect()
 }
 
+fn only(name: &str, value: Option<Secret>) -> Secrets {
+    value.into_iter().map(|value| (name.to_owned(), (name.to_owned(), value))).collect()
+}
+
 fn numbered(tokens: Vec<Secret>) -> Secrets {
     let place = |(index, token): (usize, Secret)| (format!("{index:06}"), (format!("authTokens.{index}"), token));
     tokens.into_iter().enumerate().map(place).collect()
@@ -136,7 +146,7 @@ fn differs(ours: &Secret, place: &str, shown: &Secret, prints: Option<&Fingerpri
 /// The secrets of a declaration that only a gateway knows.
 pub(crate) fn unknown_secrets(desired: &Definition) -> Vec<Reason> {
     let ours = DefinitionDocument::from(desired.clone());
-    let all = [fold(ours.headers), plain(ours.env), numbered(ours.auth_tokens)];
+    let all = [fold(ours.headers), plain(ours.env), only("proxy", ours.proxy), numbered(ours.auth_tokens)];
     let hidden = all.into_iter().flatten().filter(|(_, (_, secret))| secret.is_redacted());
     hidden.map(|(_, (place, _))| Reason::new(place, None)).collect()
 }

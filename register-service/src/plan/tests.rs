@@ -36,6 +36,10 @@ fn theirs(definition: &Definition) -> Registration {
     document.max_sessions = 0;
     document.era = String::new();
     document.priority = 0;
+    document.proxy = None;
+    document.ca_file = String::new();
+    document.client_cert_file = String::new();
+    document.client_key_file = String::new();
     serde_json::from_value(json!({"definition": document, "status": {"name": definition.name}}))
         .expect("a registration")
 }

@@ -21,6 +21,10 @@ pub(super) fn apply(fields: &mut Fields<'_>, document: DefinitionDocument) -> Op
     let tokens = node.get("auth_tokens").map(Node::items).unwrap_or_default();
     let tokens: Vec<Option<String>> = tokens.iter().map(|token| fields.render(token)).collect();
     let tokens: Option<Vec<Secret>> = tokens.into_iter().map(|token| token.map(Secret::new)).collect();
+    let proxy = match node.get("proxy") {
+        Some(proxy) => Some(Secret::new(fields.render(proxy)?)).filter(|proxy| !proxy.expose().is_empty()),
+        None => None,
+    };
     for tag in own_tags() {
         if settings.tags.contains_key(tag) {
             let message = format!("tag `{tag}` is set by this program");
@@ -34,6 +38,10 @@ pub(super) fn apply(fields: &mut Fields<'_>, document: DefinitionDocument) -> Op
         tool_filter: settings.tool_filter,
         era: settings.era,
         priority: settings.priority,
+        proxy,
+        ca_file: settings.ca_file,
+        client_cert_file: settings.client_cert_file,
+        client_key_file: settings.client_key_file,
         session_mode: settings.session_mode,
         auto_reconnect: settings.auto_reconnect,
         max_reconnects: settings.max_reconnects,
@@ -75,6 +83,10 @@ pub(crate) fn settings_of(document: &DefinitionDocument) -> Option<GatewaySettin
         tags,
         era: document.era,
         priority: document.priority,
+        proxy: document.proxy.map(|proxy| proxy.expose().to_owned()).unwrap_or_default(),
+        ca_file: document.ca_file,
+        client_cert_file: document.client_cert_file,
+        client_key_file: document.client_key_file,
         session_mode: document.session_mode,
         auto_reconnect: document.auto_reconnect,
         max_reconnects: document.max_reconnects,

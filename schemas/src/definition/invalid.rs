@@ -80,6 +80,18 @@ pub enum InvalidDefinition {
     /// The modern era over a transport that it has not.
     #[error("era 'modern' needs transport stdio or streamable-http; sse is legacy only")]
     ModernSse,
+    /// A proxy that is neither `none` nor an address.
+    #[error("invalid proxy: expected `none` or an http or https URL")]
+    Proxy,
+    /// A certificate without its key, or a key without its certificate.
+    #[error("clientCertFile and clientKeyFile belong together")]
+    HalfIdentity,
+    /// A file by a path that means something else in each folder; the field's wire name is inside.
+    #[error("{0} must be an absolute path")]
+    RelativeFile(&'static str),
+    /// A proxy or certificates for a program.
+    #[error("proxy, caFile and clientCertFile need transport sse or streamable-http")]
+    NoNetwork,
     /// A placeholder came back for a secret that is not stored, or that belongs to another origin or program.
     #[error("`{0}` is redacted and there is no stored value to keep")]
     NothingToKeep(String),

@@ -22,11 +22,12 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
+use crate::definition::network;
 pub use crate::dialect::compozy::command::Command;
 pub use crate::dialect::compozy::declared::DeclaredDocument;
 use crate::{
-    Access, Definition, EraMode, FilterMode, Inert, InvalidDefinition, REDACTED, Reconnect, Remote, Secret,
-    SessionMode, Sessions, Stdio, ToolFilter, Transport, WireDuration,
+    Access, Definition, EraMode, FilterMode, Inert, InvalidDefinition, Network, Proxy, REDACTED, Reconnect, Remote,
+    Secret, SessionMode, Sessions, Stdio, ToolFilter, Transport, WireDuration,
 };
 
 const SHORTEST: Duration = Duration::from_millis(1);
@@ -131,6 +132,18 @@ pub struct DefinitionDocument {
     /// This gateway's own; other proxies ignore it.
     #[serde(skip_serializing_if = "is_zero")]
     pub priority: i64,
+    /// The forward proxy to an HTTP upstream: its URL, or `none`. This gateway's own; other proxies ignore it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub proxy: Option<Secret>,
+    /// File with certificates of authorities that are believed, in PEM form. This gateway's own; other proxies ignore it.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub ca_file: String,
+    /// File with the certificate that the gateway shows, in PEM form. This gateway's own; other proxies ignore it.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub client_cert_file: String,
+    /// File with the private key of that certificate. This gateway's own; other proxies ignore it.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub client_key_file: String,
     /// When it was registered; set by the gateway.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub created_at: Option<String>,
@@ -176,6 +189,10 @@ impl DefinitionDocument {
         for secret in self.headers.values_mut().chain(self.env.values_mut()).chain(&mut self.auth_tokens) {
             *secret = Secret::new(REDACTED);
         }
+        // That there is to be none is no secret.
+        if let Some(proxy) = self.proxy.as_mut().filter(|proxy| !proxy.expose().eq_ignore_ascii_case("none")) {
+            *proxy = Secret::new(REDACTED);
+        }
         self
     }
 }
@@ -185,6 +202,12 @@ impl TryFrom<DefinitionDocument> for Definition {
 
     fn try_from(document: DefinitionDocument) -> Result<Self, InvalidDefinition> {
         let name = document.name.parse()?;
+        let written = network::Written {
+            proxy: document.proxy.clone().filter(|proxy| !proxy.expose().is_empty()),
+            ca_file: &document.ca_file.clone(),
+            client_cert_file: &document.client_cert_file.clone(),
+            client_key_file: &document.client_key_file.clone(),
+        };
         let DefinitionDocument { transport, command, args, startup_args, url, headers, .. } = document;
         let (program, leading) = command.split();
         let words = leading.into_iter().chain(args).chain(startup_args).collect();
@@ -212,6 +235,7 @@ impl TryFrom<DefinitionDocument> for Definition {
             description: some(document.description),
             era: era(&document.era, &kind)?,
             priority: count(document.priority, "priority")?,
+            network: Network::read(written, !matches!(kind, Kind::Stdio(_)))?,
             timeout: timeout.or((!matches!(kind, Kind::Stdio(_))).then_some(DEFAULT_TIMEOUT)),
             transport: kind.parse()?,
             env: document.env,
@@ -242,6 +266,8 @@ impl TryFrom<DefinitionDocument> for Definition {
 
 impl From<Definition> for DefinitionDocument {
     fn from(definition: Definition) -> Self {
+        let identity = definition.network.identity.map(|identity| (identity.certificate_file, identity.key_file));
+        let (client_cert_file, client_key_file) = identity.unwrap_or_default();
         let transport = definition.transport.kind().to_owned();
         let Inert { url, headers, command, args } = definition.inert;
         let (command, args, url, headers) = match definition.transport {
@@ -286,6 +312,10 @@ impl From<Definition> for DefinitionDocument {
             },
             max_sessions: definition.sessions.max.map_or(0, i64::from),
             priority: definition.priority.map_or(0, i64::from),
+            proxy: definition.network.proxy.map(Proxy::into_text),
+            ca_file: definition.network.ca_file.unwrap_or_default(),
+            client_cert_file,
+            client_key_file,
             era: match definition.era {
                 EraMode::Auto => String::new(),
                 EraMode::Legacy => "legacy".to_owned(),

@@ -156,6 +156,18 @@ pub struct GatewaySettings {
     /// Who is preferred where several servers have the same tool: the lowest number from 1 on. 1 when absent.
     #[schemars(extend("minimum" = 0), example = 1)]
     pub priority: i64,
+    /// The forward proxy to an HTTP server: its URL, or `none`. A secret in it comes from a template.
+    #[schemars(example = &"http://proxy.example:3128")]
+    pub proxy: String,
+    /// File on the gateway's machine with certificates of authorities that are believed, in PEM form.
+    #[schemars(example = &"/etc/gateway/authority.pem")]
+    pub ca_file: String,
+    /// File on the gateway's machine with the certificate that it shows the server, in PEM form.
+    #[schemars(example = &"/etc/gateway/client.pem")]
+    pub client_cert_file: String,
+    /// File with the private key of that certificate.
+    #[schemars(example = &"/etc/gateway/client.key.pem")]
+    pub client_key_file: String,
     /// Whether clients share one session with the server; `auto` when absent.
     #[schemars(with = "SessionMode")]
     pub session_mode: String,
@@ -193,12 +205,16 @@ pub struct GatewaySettings {
 /// assert!(GATEWAY_SETTINGS_KEYS.contains(&"tool_filter"));
 /// assert!(!GATEWAY_SETTINGS_KEYS.contains(&"toolFilter"));
 /// ```
-pub const GATEWAY_SETTINGS_KEYS: [&str; 15] = [
+pub const GATEWAY_SETTINGS_KEYS: [&str; 19] = [
     "description",
     "tool_filter",
     "tags",
     "era",
     "priority",
+    "proxy",
+    "ca_file",
+    "client_cert_file",
+    "client_key_file",
     "session_mode",
     "auto_reconnect",
     "max_reconnects",

@@ -27,7 +27,7 @@ enum Kind {
     Zlib(ZlibDecoder<Sink>),
     RawDeflate(DeflateDecoder<Sink>),
     Brotli(Box<DecompressorWriter<Sink>>),
-    Zstd(Zstd<Sink>),
+    Zstd(Box<Zstd<Sink>>),
     Unsupported(Sink),
 }
 
@@ -58,7 +58,7 @@ impl Decoder {
             "gzip" | "x-gzip" => Kind::Gzip(MultiGzDecoder::new(sink)),
             "deflate" => Kind::Deflate(sink),
             "br" => Kind::Brotli(Box::new(DecompressorWriter::new(sink, BROTLI_ROOM))),
-            "zstd" if !is_stream => Kind::Zstd(Zstd::new(sink)),
+            "zstd" if !is_stream => Kind::Zstd(Box::new(Zstd::new(sink))),
             _ => Kind::Unsupported(sink),
         };
         Self { name, kind, limit }
@@ -77,7 +77,7 @@ impl Decoder {
             Kind::Zlib(decoder) => write(decoder, piece),
             Kind::RawDeflate(decoder) => write(decoder, piece),
             Kind::Brotli(decoder) => write(decoder, piece),
-            Kind::Zstd(decoder) => write(decoder, piece),
+            Kind::Zstd(decoder) => write(decoder.as_mut(), piece),
             Kind::Deflate(_) | Kind::Unsupported(_) => return Err(Undecodable::Unsupported(self.name.clone())),
         };
         let sink = self.sink();

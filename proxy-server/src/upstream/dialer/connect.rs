@@ -1,23 +1,21 @@
-//! Connecting: names, TCP and TLS.
+//! Connecting: names, TCP, proxies and TLS.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::pin::Pin;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use http::Uri;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::connect::dns::Name;
-use rustls::pki_types::ServerName;
-use rustls::{ClientConfig, crypto::ring};
-use rustls_platform_verifier::BuilderVerifierExt;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::timeout;
-use tokio_rustls::TlsConnector;
 use tower_service::Service;
 
+use super::proxy::{Proxy, tunnel};
+use super::tls::Tls;
 use super::{Refused, guard, is_localhost};
 
 /// After so long without a word, the other side is asked whether it is there; thrice in vain, and it is not.
@@ -25,6 +23,9 @@ const PROBE_INTERVAL: Duration = Duration::from_secs(15);
 const PROBES: u32 = 3;
 /// How long data may stay without an acknowledgement.
 const UNACKNOWLEDGED: Duration = Duration::from_secs(30);
+
+const HTTPS: &str = "https";
+const HTTPS_PORT: u16 = 443;
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
@@ -38,9 +39,24 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Duplex for T {}
 /// Opens connections.
 pub(super) struct Connector {
     tcp: HttpConnector<GuardedResolver>,
-    /// Made with the first connection that needs it: reading the system's certificates takes a while.
-    tls: OnceLock<Result<TlsConnector, rustls::Error>>,
     patience: Duration,
+}
+
+/// The way to an origin.
+pub(super) struct Way {
+    pub(super) proxy: Option<Arc<Proxy>>,
+    /// Secures the connection with the origin.
+    pub(super) tls: Arc<Tls>,
+    /// The same with the proxy, which is not shown who the gateway is.
+    pub(super) proxy_tls: Arc<Tls>,
+}
+
+/// Why a proxy is of no use.
+#[derive(Debug, thiserror::Error)]
+#[error("proxy `{address}`")]
+struct ProxyFailure {
+    address: Uri,
+    source: Failure,
 }
 
 impl Connector {
@@ -53,32 +69,45 @@ impl Connector {
         tcp.set_keepalive_interval(Some(PROBE_INTERVAL));
         tcp.set_keepalive_retries(Some(PROBES));
         tcp.set_tcp_user_timeout(Some(UNACKNOWLEDGED));
-        Self { tcp, tls: OnceLock::new(), patience }
+        Self { tcp, patience }
     }
 
     /// Connects to an origin: a scheme, a host and perhaps a port.
-    pub(super) async fn connect(&self, origin: &Uri) -> Result<Stream, Failure> {
-        timeout(self.patience, self.open(origin)).await.map_err(|_| "connecting took too long")?
+    pub(super) async fn connect(&self, origin: &Uri, way: &Way) -> Result<Stream, Failure> {
+        timeout(self.patience, self.open(origin, way)).await.map_err(|_| "connecting took too long")?
     }
 
-    async fn open(&self, origin: &Uri) -> Result<Stream, Failure> {
-        let tcp = self.tcp.clone().call(origin.clone()).await?.into_inner();
-        if origin.scheme_str() != Some("https") {
-            return Ok(Box::new(tcp));
+    async fn open(&self, origin: &Uri, way: &Way) -> Result<Stream, Failure> {
+        let stream = match &way.proxy {
+            None => self.reach(origin).await?,
+            Some(proxy) => self.reach_through(proxy, origin, way).await.map_err(|source| {
+                let address = proxy.address().clone();
+                ProxyFailure { address, source }
+            })?,
+        };
+        if origin.scheme_str() != Some(HTTPS) {
+            return Ok(stream);
         }
-        let host = origin.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
-        let name = ServerName::try_from(host.to_owned())?;
-        let tls = self.tls.get_or_init(tls).clone()?;
-        Ok(Box::new(tls.connect(name, tcp).await?))
+        Ok(Box::new(way.tls.secure(origin.host().unwrap_or_default(), stream).await?))
     }
-}
 
-fn tls() -> Result<TlsConnector, rustls::Error> {
-    let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()));
-    let config = config.with_safe_default_protocol_versions()?.with_platform_verifier()?;
-    let mut config = config.with_no_client_auth();
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Ok(TlsConnector::from(Arc::new(config)))
+    async fn reach(&self, address: &Uri) -> Result<Stream, Failure> {
+        Ok(Box::new(self.tcp.clone().call(address.clone()).await?.into_inner()))
+    }
+
+    /// Connects to a proxy; for an origin that is spoken to in secret, to the origin behind it.
+    async fn reach_through(&self, proxy: &Proxy, origin: &Uri, way: &Way) -> Result<Stream, Failure> {
+        let mut stream = self.reach(proxy.address()).await?;
+        if proxy.address().scheme_str() == Some(HTTPS) {
+            let host = proxy.address().host().unwrap_or_default();
+            stream = Box::new(way.proxy_tls.secure(host, stream).await?);
+        }
+        if origin.scheme_str() == Some(HTTPS) {
+            let (host, port) = (origin.host().unwrap_or_default(), origin.port_u16().unwrap_or(HTTPS_PORT));
+            tunnel(&mut stream, &format!("{host}:{port}"), proxy.authorization()).await?;
+        }
+        Ok(stream)
+    }
 }
 
 /// Resolves as the system does and drops addresses that are never dialled, so that what was checked is what is dialled.

@@ -156,7 +156,7 @@ impl Seen {
             match number {
                 Some(0) if name.eq_ignore_ascii_case(b"max") => self.closes = true,
                 Some(seconds) if name.eq_ignore_ascii_case(b"timeout") => {
-                    self.idle = Some(Duration::from_secs(seconds))
+                    self.idle = Some(Duration::from_secs(seconds));
                 }
                 _ => {}
             }

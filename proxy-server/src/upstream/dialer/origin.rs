@@ -8,7 +8,7 @@ use tokio::runtime::Handle;
 use tokio::time::Instant;
 
 use super::DialError;
-use super::connect::Connector;
+use super::connect::{Connector, Way};
 use super::connection::{Connection, Readiness, Response};
 use crate::http1::Written;
 use crate::tasks::lane_number;
@@ -24,9 +24,10 @@ const MAX_IDLE: usize = 256;
 /// Places that connections are kept in, so that lanes do not wait for each other.
 const PLACES: usize = 8;
 
-/// A scheme, a host and perhaps a port, and the connections to it.
+/// A scheme, a host and perhaps a port, the way to it, and the connections to it.
 pub(super) struct Origin {
     address: Uri,
+    way: Way,
     /// How long a connection may stay unused whose other side announces nothing.
     idle_timeout: Duration,
     idle: [Mutex<Vec<Idle>>; PLACES],
@@ -38,8 +39,8 @@ struct Idle {
 }
 
 impl Origin {
-    pub(super) fn new(address: Uri, idle_timeout: Duration) -> Self {
-        Self { address, idle_timeout, idle: Default::default() }
+    pub(super) fn new(address: Uri, way: Way, idle_timeout: Duration) -> Self {
+        Self { address, way, idle_timeout, idle: Default::default() }
     }
 
     /// Sends a request on a connection that is open, or else on a new one.
@@ -56,7 +57,7 @@ impl Origin {
                 Err(fault) => return Err(DialError::Broken(fault)),
             }
         }
-        let stream = Box::pin(connector.connect(&self.address)).await.map_err(DialError::Unreachable)?;
+        let stream = Box::pin(connector.connect(&self.address, &self.way)).await.map_err(DialError::Unreachable)?;
         Connection::open(stream).send(request, self).await.map_err(DialError::Broken)
     }
 

@@ -61,12 +61,12 @@ impl Server {
     }
 
     fn target(&self) -> Target {
-        dialer(Duration::from_secs(5)).target(&self.url, HeaderMap::new()).expect("an allowed address")
+        aim(&dialer(Duration::from_secs(5)), &self.url).expect("an allowed address")
     }
 
     /// How many connections two requests take, one after the other, when unused ones are kept for so long.
     async fn connections_of_two(self, idle_timeout: Duration) -> usize {
-        let target = dialer(idle_timeout).target(&self.url, HeaderMap::new()).expect("an allowed address");
+        let target = aim(&dialer(idle_timeout), &self.url).expect("an allowed address");
         for _ in 0..2 {
             assert_eq!(read(get(&target).await).await, "a");
         }
@@ -80,7 +80,11 @@ impl Server {
 
 fn dialer(idle_timeout: Duration) -> Dialer {
     let limits = Limits { connect_timeout: Duration::from_secs(5), idle_timeout, message_limit: 1 << 20 };
-    Dialer::new(limits, HeaderValue::from_static("m"))
+    Dialer::new(limits, Network::default(), HeaderValue::from_static("m"))
+}
+
+fn aim(dialer: &Dialer, url: &Url) -> Result<Target, Refused> {
+    dialer.target(&Place { url, headers: HeaderMap::new(), reach: Reach::default() })
 }
 
 fn word(text: &'static str) -> Result<Frame<Bytes>, Infallible> {
@@ -187,7 +191,7 @@ async fn unused_connections_are_closed() {
     assert_eq!(read(get(&target).await).await, "a");
     assert!(target.origin.sweep(), "it is kept");
     let short = Server::start(10, || Box::pin(stream::iter([word("a")]))).await;
-    let target = dialer(Duration::ZERO).target(&short.url, HeaderMap::new()).expect("an allowed address");
+    let target = aim(&dialer(Duration::ZERO), &short.url).expect("an allowed address");
     assert_eq!(read(get(&target).await).await, "a");
     assert!(!target.origin.sweep());
 }
@@ -205,7 +209,7 @@ fn a_user_in_the_url_becomes_a_header() {
 fn check_address(url: &str, allowed: bool) {
     let dialer = dialer(Duration::from_secs(1));
     dialer.set_own("0.0.0.0:6001".parse().expect("an address"));
-    let target = dialer.target(&url.parse().expect("a URL"), HeaderMap::new());
+    let target = aim(&dialer, &url.parse().expect("a URL"));
     assert_eq!(target.is_ok(), allowed, "{url}");
 }
 

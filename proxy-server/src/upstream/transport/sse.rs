@@ -5,15 +5,14 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::header::{ACCEPT, CONTENT_TYPE};
-use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use http::{HeaderValue, Method, StatusCode};
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
-use url::Url;
 
 use crate::error::{Chain, Error, Kind};
 use crate::protocol::Pieces;
 use crate::tasks::Tasks;
-use crate::upstream::dialer::{Dialer, Response, Target};
+use crate::upstream::dialer::{Dialer, Place, Response, Target};
 use crate::upstream::inbox::Inbox;
 use crate::upstream::transport::event_stream::{Decoder, Event};
 use crate::upstream::transport::refusal::{Refusal, Verdict, transport_error};
@@ -31,8 +30,7 @@ pub(in crate::upstream) struct Poster {
 
 /// What a stream is opened with.
 pub(in crate::upstream) struct Opening<'a> {
-    pub(in crate::upstream) url: &'a Url,
-    pub(in crate::upstream) headers: HeaderMap,
+    pub(in crate::upstream) place: Place<'a>,
     pub(in crate::upstream) dialer: &'a Dialer,
     pub(in crate::upstream) tasks: &'a Tasks,
     pub(in crate::upstream) limit: usize,
@@ -40,8 +38,9 @@ pub(in crate::upstream) struct Opening<'a> {
 
 /// Opens the stream and waits for the `endpoint` event. The caller sets the deadline.
 pub(in crate::upstream) async fn open(opening: Opening<'_>, inbox: Arc<Inbox>) -> Result<Poster, Error> {
-    let Opening { url, headers, dialer, tasks, limit } = opening;
-    let stream = dialer.target(url, headers.clone()).map_err(|error| Error::new(Kind::Unreachable).because(error))?;
+    let Opening { place, dialer, tasks, limit } = opening;
+    let url = place.url;
+    let stream = dialer.target(&place).map_err(|error| Error::new(Kind::Unreachable).because(error))?;
     let mut response =
         stream.request(&Method::GET).header(&ACCEPT, &EVENTS).send(Pieces::default()).await.map_err(transport_error)?;
     if !response.status().is_success() {
@@ -73,7 +72,7 @@ pub(in crate::upstream) async fn open(opening: Opening<'_>, inbox: Arc<Inbox>) -
     let end = CancellationToken::new();
     tasks.spawn("sse stream", read(response, decoder, inbox, end.clone()));
     let target =
-        dialer.sibling(&stream, &target, headers).map_err(|error| Error::new(Kind::Unreachable).because(error))?;
+        dialer.sibling(&stream, &place, &target).map_err(|error| Error::new(Kind::Unreachable).because(error))?;
     Ok(Poster { target, end, limit })
 }
 

@@ -9,16 +9,15 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{ACCEPT, CONTENT_TYPE, RETRY_AFTER};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use http::{HeaderName, HeaderValue, Method, StatusCode};
 use tokio::sync::oneshot;
 use tokio::time::{sleep, timeout};
 use tracing::debug;
-use url::Url;
 
 use self::retry::{Polls, retry_after};
 use crate::error::{Error, Kind};
 use crate::protocol::{self, Message, Pieces};
-use crate::upstream::dialer::{DialError, Dialer, Prepared, Response, Target};
+use crate::upstream::dialer::{DialError, Dialer, Place, Prepared, Response, Target};
 use crate::upstream::inbox::{Inbox, next_id};
 use crate::upstream::transport::event_stream::{Decoder, Event, TooLarge};
 use crate::upstream::transport::refusal::{Refusal, Verdict, described, read_body, transport_error};
@@ -51,13 +50,8 @@ enum Standing {
 }
 
 impl Endpoint {
-    pub(in crate::upstream) fn new(
-        url: &Url,
-        headers: HeaderMap,
-        dialer: &Dialer,
-        limit: usize,
-    ) -> Result<Self, Error> {
-        let target = dialer.target(url, headers).map_err(|error| Error::new(Kind::Unreachable).because(error))?;
+    pub(in crate::upstream) fn new(place: &Place<'_>, dialer: &Dialer, limit: usize) -> Result<Self, Error> {
+        let target = dialer.target(place).map_err(|error| Error::new(Kind::Unreachable).because(error))?;
         Ok(Self { target, limit, session: OnceLock::new(), version: RwLock::new(None) })
     }
 

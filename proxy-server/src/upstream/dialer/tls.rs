@@ -1,0 +1,127 @@
+//! TLS towards upstreams: whose certificates are believed, and by which one the gateway shows who it is.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
+
+use rustls::crypto::ring;
+use rustls::pki_types::pem::{self, PemObject};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::{AlertDescription, CertificateError, ClientConfig};
+use rustls_platform_verifier::Verifier;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+
+/// How connections to an upstream are secured. All files are in PEM form.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+pub(crate) struct Trust {
+    /// Certificates of authorities that are believed besides the system's.
+    pub(crate) authorities: Vec<PathBuf>,
+    /// The certificate chain by which the gateway shows who it is, and its private key.
+    pub(crate) identity: Option<(PathBuf, PathBuf)>,
+}
+
+/// Secures connections in one way.
+#[derive(Default)]
+pub(super) struct Tls {
+    trust: Trust,
+    /// Kept once made: reading the system's certificates takes a while.
+    verifier: OnceLock<Arc<Verifier>>,
+    /// Kept as well where the gateway does not show who it is.
+    anonymous: OnceLock<TlsConnector>,
+}
+
+/// Why a connection cannot be secured.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum TlsError {
+    #[error("cannot read `{0}`")]
+    File(PathBuf, #[source] pem::Error),
+    #[error("`{0}` holds no certificate")]
+    Empty(PathBuf),
+    #[error("TLS cannot be set up")]
+    Setup(#[source] rustls::Error),
+    #[error("the host is no name that a certificate can hold")]
+    Name(#[source] rustls::pki_types::InvalidDnsNameError),
+    #[error(
+        "the upstream's certificate comes from an unknown authority; name the authority's by `--upstream-ca-file`, \
+         `caFile` in the definition, or SSL_CERT_FILE"
+    )]
+    UnknownIssuer,
+    #[error("the upstream wants a certificate of its client; name one by `clientCertFile` in the definition")]
+    CertificateWanted,
+    #[error("the TLS handshake failed")]
+    Handshake(#[source] io::Error),
+}
+
+impl Tls {
+    pub(super) fn new(trust: Trust) -> Self {
+        Self { trust, ..Self::default() }
+    }
+
+    /// Shakes hands as a client of this host.
+    pub(super) async fn secure<S: AsyncRead + AsyncWrite + Unpin>(
+        &self,
+        host: &str,
+        stream: S,
+    ) -> Result<TlsStream<S>, TlsError> {
+        let host = host.trim_start_matches('[').trim_end_matches(']');
+        let name = ServerName::try_from(host.to_owned()).map_err(TlsError::Name)?;
+        self.connector()?.connect(name, stream).await.map_err(|error| explained(error, self.trust.identity.is_some()))
+    }
+
+    /// What secures the next connection. The gateway's own certificate is read for each, because it is renewed now and then.
+    fn connector(&self) -> Result<TlsConnector, TlsError> {
+        if let Some(known) = self.anonymous.get() {
+            return Ok(known.clone());
+        }
+        let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()));
+        let builder = builder.with_safe_default_protocol_versions().map_err(TlsError::Setup)?;
+        let builder = builder.dangerous().with_custom_certificate_verifier(self.verifier()?);
+        let mut config = match &self.trust.identity {
+            None => builder.with_no_client_auth(),
+            Some((chain, key)) => {
+                let read = PrivateKeyDer::from_pem_file(key).map_err(|error| TlsError::File(key.clone(), error))?;
+                builder.with_client_auth_cert(certificates(chain)?, read).map_err(TlsError::Setup)?
+            }
+        };
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        let connector = TlsConnector::from(Arc::new(config));
+        if self.trust.identity.is_none() {
+            self.anonymous.set(connector.clone()).ok();
+        }
+        Ok(connector)
+    }
+
+    fn verifier(&self) -> Result<Arc<Verifier>, TlsError> {
+        if let Some(known) = self.verifier.get() {
+            return Ok(Arc::clone(known));
+        }
+        let mut authorities = Vec::new();
+        for file in &self.trust.authorities {
+            authorities.extend(certificates(file)?);
+        }
+        let verifier = Verifier::new_with_extra_roots(authorities, Arc::new(ring::default_provider()));
+        let verifier = Arc::new(verifier.map_err(TlsError::Setup)?);
+        Ok(Arc::clone(self.verifier.get_or_init(|| verifier)))
+    }
+}
+
+/// The certificates in a file.
+fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    let unreadable = |error| TlsError::File(file.to_owned(), error);
+    let found = CertificateDer::pem_file_iter(file).map_err(unreadable)?;
+    let found: Vec<_> = found.collect::<Result<_, _>>().map_err(unreadable)?;
+    if found.is_empty() { Err(TlsError::Empty(file.to_owned())) } else { Ok(found) }
+}
+
+/// Finds the cause that somebody can do something about.
+fn explained(error: io::Error, has_identity: bool) -> TlsError {
+    match error.get_ref().and_then(|cause| cause.downcast_ref::<rustls::Error>()) {
+        Some(rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer)) => TlsError::UnknownIssuer,
+        Some(rustls::Error::AlertReceived(AlertDescription::CertificateRequired)) if !has_identity => {
+            TlsError::CertificateWanted
+        }
+        _ => TlsError::Handshake(error),
+    }
+}
