@@ -73,7 +73,7 @@ impl Wire {
                 // The answer may overtake the acknowledgement of the POST, which some servers hold back.
                 tokio::select! {
                     sent = poster.send(request.message.into(), Some((request.id, inbox))) => sent?,
-                    Ok(early) = &mut answer => return Ok(early),
+                    early = &mut answer => return early.map_err(|_| inbox.failure(request.id)),
                 }
                 answer.await.map_err(|_| inbox.failure(request.id))
             }),
