@@ -3,6 +3,7 @@
 mod network;
 mod own_stream;
 mod places;
+mod real;
 mod responses;
 mod sessions;
 

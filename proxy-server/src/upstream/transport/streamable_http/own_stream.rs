@@ -18,7 +18,7 @@ use crate::upstream::transport::event_stream::Decoder;
 use crate::upstream::transport::skipped;
 
 /// How long the head of the response may take. Some servers send it with the first event, so it is long.
-const HEAD_PATIENCE: Duration = Duration::from_secs(60);
+const HEAD_PATIENCE: Duration = Duration::from_secs(5 * 60);
 /// A stream that was open for so long has lived, even if nothing came on it.
 const LIVED: Duration = Duration::from_secs(1);
 
