@@ -38,7 +38,9 @@ fn entry(document: &DefinitionDocument) -> Value {
     put("use_proxy", json!(true));
     put("transport", json!(document.transport));
     put("url", json!(literal(&document.url)));
-    put("command", command(document));
+    let (program, arguments) = command(document);
+    put("command", program);
+    put("args", arguments);
     put("headers", json!(document.headers));
     put("env", json!(document.env));
     put("start_timeout", json!(written(document.timeout)));
@@ -49,15 +51,21 @@ fn entry(document: &DefinitionDocument) -> Value {
     Value::Object(entry)
 }
 
-/// The program and its arguments as one list, in which nothing needs quoting.
-fn command(document: &DefinitionDocument) -> Value {
+/// The program, as a text that is split into it alone, and its arguments.
+fn command(document: &DefinitionDocument) -> (Value, Value) {
     let words = match &document.command {
-        Command::Program(program) if program.is_empty() => return Value::Null,
+        Command::Program(program) if program.is_empty() => return (Value::Null, Value::Null),
         Command::Program(program) => vec![program.clone()],
         Command::Line(words) => words.clone(),
     };
     let words = [words, document.args.clone(), document.startup_args.clone()].concat();
-    words.iter().map(|word| literal(word)).collect()
+    let Some((program, arguments)) = words.split_first() else { return (Value::Null, Value::Null) };
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "_@%+=:,./-".contains(c);
+    let text = match program.chars().all(is_plain) {
+        true => program.clone(),
+        false => format!("'{}'", program.replace('\'', r"'\''")),
+    };
+    (json!(literal(&text)), arguments.iter().map(|word| literal(word)).collect())
 }
 
 /// A text that renders as it is: what was a template once is none any more.

@@ -46,6 +46,8 @@ pub struct File {
     name: String,
     text: Arc<str>,
     pub(crate) documents: Vec<Node>,
+    /// Whether the first document holds nothing, so that the first of `documents` is a later one.
+    begins_empty: bool,
     /// Whether those are all that the file holds.
     pub(crate) is_whole: bool,
     /// Whether something in them was not of the type that is read there, and was taken out.
@@ -98,12 +100,13 @@ impl File {
 
     pub(crate) fn parse(path: &str, name: &str, text: &str) -> (Self, Vec<Diagnostic>) {
         let text = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text);
-        let yaml::Read { documents, is_whole, malformed } = yaml::parse(text);
+        let yaml::Read { documents, is_whole, begins_empty, malformed } = yaml::parse(text);
         let file = Self {
             path: path.to_owned(),
             name: name.to_owned(),
             text: text.into(),
             documents,
+            begins_empty,
             is_whole,
             has_misfits: false,
             is_given: false,
@@ -115,8 +118,16 @@ impl File {
 
     /// What an engine has from elsewhere.
     pub(crate) fn given(origin: &str, text: &str) -> (Self, Vec<Diagnostic>) {
-        let (file, diagnostics) = Self::parse(origin, origin, text);
+        let (file, mut diagnostics) = Self::parse(origin, origin, text);
+        // The engine has read this already.
+        diagnostics.retain(|it| it.code != Code::EngineYaml);
         (Self { is_given: true, ..file }, diagnostics)
+    }
+
+    /// Takes out the documents that the engine does not read: all behind the first.
+    pub(crate) fn keep_first_document(&mut self) -> Vec<Node> {
+        let first = if self.begins_empty { 0 } else { 1 };
+        self.documents.split_off(first.min(self.documents.len()))
     }
 
     /// Whether more may be declared than could be read here.

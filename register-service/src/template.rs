@@ -86,6 +86,11 @@ pub(crate) fn render(text: &str, environment: &Environment, unset: OnUnset) -> R
     Err(faults)
 }
 
+/// Whether a text can be read as a template, whatever it comes to.
+pub(crate) fn is_sound(text: &str) -> bool {
+    parser::parse(text).1.is_empty()
+}
+
 /// The names of the variables that a text mentions, used or only asked for.
 pub(crate) fn variables(text: &str) -> Vec<String> {
     let mut names = Vec::new();

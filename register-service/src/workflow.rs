@@ -12,6 +12,7 @@ pub(crate) mod command_line;
 mod date;
 mod desired;
 mod document;
+mod engine;
 mod entry;
 mod faults;
 mod fields;
@@ -31,7 +32,7 @@ use std::path::PathBuf;
 
 use schemas::workflow::McpItem;
 
-use crate::diagnostic::{self, Diagnostic};
+use crate::diagnostic::{self, Code, Diagnostic};
 use crate::source::node::Node;
 use crate::source::{self, File};
 use crate::template::{Environment, OnUnset};
@@ -236,6 +237,11 @@ pub(crate) fn interpret(
     settings: &Settings,
 ) -> Result<Loaded, InvalidFiles> {
     diagnostics.extend(settings.remarks.iter().cloned());
+    match settings.engine {
+        Engine::Compozy => document::keep_first(&mut files, &mut diagnostics),
+        Engine::None => diagnostics.retain(|it| it.code != Code::EngineYaml),
+    }
+    files.iter_mut().for_each(document::normalize);
     let items = document::collect(&mut files, &mut diagnostics);
     let declared = identity::check_ids(&items, &files, &mut diagnostics);
     let environments = environments(&files, settings, &mut diagnostics);
@@ -343,3 +349,5 @@ fn lies_in(folder: &str, outer: &str) -> bool {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+pub(crate) mod vectors;

@@ -281,7 +281,7 @@ mod tests {
     fn refuses_what_go_refuses() {
         check("", Err("expected a number with a unit, such as `30s` or `1m30s`"));
         check("30", Err("a unit is one of ns, us, ms, s, m, h"));
-        check(" 30s", Err("a number looks like `30` or `1.5`"));
+        check(" 30s", Err("a unit is one of ns, us, ms, s, m, h"));
         check("9223372036854775808ns", Err("it is too long"));
         check("30 s", Err("a unit is one of ns, us, ms, s, m, h"));
         check("s", Err("a number looks like `30` or `1.5`"));

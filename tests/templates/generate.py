@@ -328,6 +328,67 @@ def dotenv():
     return {"kind": "dotenv", "text": pick(["\n", "\n", "\r\n"]).join(line() for _ in range(R.randint(1, 5))) + pick(["", "\n"])}
 
 
-make = {"template": template, "duration": duration, "shlex": shlex, "dotenv": dotenv}[KIND]
+SCALARS = ["abc", "two words", "1.10", "010", "0x1F", "0o17", "0b11", "1_000", "1e3", "True", "TRUE", "true", "False", "yes", "on", "~", "null", "Null", "",
+           "4.0", "-7", "+5", ".5", ".inf", ".nan", "99999999999999999999", "2025-01-31", "12:30", "a:b", "a #b", "a # c", "a#b", "-", "- x", "?x", "@x", "`x`",
+           "%x", "!x", "&x", "*x", "|", ">", "{a}", "[a]", "{{ x }}", "a}", "#", "x,y", "é", "日本語", "a\tb", "a\\b", "C:\\x", "it's", 'say "hi"', "<<", "=", "1.2.3",
+           "5s", "1m30s", "0", "-0", "00", "08", "0_1", "!!binary aGk=", "!!str 5", "!!int 5", "a\u0085b", "a\u2028b", "\u00a0", "$x", "=="]
+ESCAPES = ["\\n", "\\t", "\\\\", '\\"', "\\/", "\\x41", "\\u0041", "\\U0001F600", "\\ud83d\\ude00", "\\0", "\\e", "\\_", "\\N", "\\ ", "\\'", "\\q", "\\u00e9"]
+
+
+def yaml_scalar(indent, flow=False):
+    """A scalar in one of YAML's styles."""
+    text, style = pick(SCALARS), R.random()
+    if style < 0.55:
+        return text
+    if style < 0.7:
+        return "'" + text.replace("'", "''") + "'"
+    if style < 0.88 or flow:
+        inside = "".join(pick(ESCAPES) if R.random() < 0.12 else letter for letter in text.replace("\\", "\\\\").replace('"', '\\"'))
+        if R.random() < 0.08:
+            inside += pick(ESCAPES)
+        return '"' + inside + '"'
+    lines = [pick([text, pick(SCALARS), "", "  more", "# no comment"]) for _ in range(R.randint(1, 3))]
+    head = pick(["|", ">", "|-", ">-", "|+", ">+", "|2", ">-2"])
+    pad = " " * (indent + 2)
+    return head + "\n" + "\n".join((pad + line) if line else pick(["", "", pad]) for line in lines)
+
+
+def yaml():
+    pad = "    "
+    out = [pick(["", "", "", "# c", "%YAML 1.2\n---", "---", "\ufeff"])]
+    out += ["id: " + yaml_scalar(0)] if R.random() < 0.3 else []
+    out.append("mcps:")
+    for number in range(R.randint(1, 2)):
+        out.append("  - id: " + pick(["s", "t", "'u'", yaml_scalar(4)]))
+        anchor = pick(["", "", "&a ", "!!map "]) if R.random() < 0.15 else ""
+        form = R.random()
+        if form < 0.35:
+            items = ", ".join(yaml_scalar(8, True) for _ in range(R.randint(0, 3)))
+            out.append(f"{pad}args: [{items}]" + pick(["", " # c", " "]))
+        elif form < 0.6:
+            out.append(pad + "args:" + pick(["", " # c"]))
+            out += [pad + pick(["", "  "]) + "-" + pick([" ", "  ", "\t"] if R.random() < 0.1 else [" "]) + yaml_scalar(6) for _ in range(R.randint(1, 3))]
+        key = pick(["headers", "env"])
+        if R.random() < 0.6:
+            out.append(pad + key + ": " + anchor)
+            out += [f"{pad}  {pick(['A', 'X-B', 'c', yaml_scalar(6, True)])}{at}: {yaml_scalar(6)}" for at in range(R.randint(1, 2))]
+        elif R.random() < 0.5:
+            out.append(f"{pad}{key}: {{A: {yaml_scalar(8, True)}, B: {yaml_scalar(8, True)}}}")
+        if R.random() < 0.3:
+            out.append(f"{pad}command: " + pick([yaml_scalar(4), "x", "[a, b]" if R.random() < 0.1 else "y"]))
+        if R.random() < 0.2:
+            out.append(f"{pad}max_sessions: " + pick(["4", "010", "1_000", "4.0", "0x1F", "'4'", "-1", "x", "1e3", "", yaml_scalar(4, True)]))
+        if R.random() < 0.2:
+            out.append(f"{pad}start_timeout: " + pick(["5s", "'5s'", "1m30s", "0", "30", "' 5s'", "0.5h", "", yaml_scalar(4, True)]))
+        if R.random() < 0.15:
+            out.append(f"{pad}use_proxy: " + pick(["true", "false", "True", "yes", "'true'", ""]))
+        if R.random() < 0.05:
+            out.append(pad + pick(["<<: {url: x}", "<<: *a", "<<: {url: x}\n    <<: {proto: y}", "unknown: [1, {a: b}]", "\tbad: 1", "id: twice"]))
+    if R.random() < 0.08:
+        out += ["---", pick(["id: other", "mcps: [{id: z}]", "'open", ""])]
+    return {"kind": "yaml", "text": pick(["\n", "\n", "\n", "\r\n"]).join(out) + pick(["\n", ""])}
+
+
+make = {"template": template, "duration": duration, "shlex": shlex, "dotenv": dotenv, "yaml": yaml}[KIND]
 for _ in range(COUNT):
     print(json.dumps(make(), ensure_ascii=False))

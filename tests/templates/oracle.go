@@ -99,6 +99,18 @@ func run(r request) (out any, err error) {
 	case "yaml":
 		var d document
 		err := yaml.Unmarshal([]byte(r.Text), &d)
+		for i := range d.MCPs {
+			e := &d.MCPs[i]
+			if e.Args == nil {
+				e.Args = []string{}
+			}
+			if e.Env == nil {
+				e.Env = map[string]string{}
+			}
+			if e.Headers == nil {
+				e.Headers = map[string]string{}
+			}
+		}
 		return d, err
 	}
 	return nil, fmt.Errorf("unknown kind")

@@ -32,7 +32,7 @@ impl<'a> Given<'a> {
             Self::Name(..) => "string",
             Self::Written(node) => match &node.value {
                 node::Value::Null => "null",
-                node::Value::Bool(_) => "boolean",
+                node::Value::Bool(..) => "boolean",
                 // What has no end is a number all the same.
                 node::Value::Number(number, _) => number_of(*number).map_or("number", |it| kind(&Value::Number(it))),
                 node::Value::Text(_) => "string",

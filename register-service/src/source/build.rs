@@ -1,6 +1,10 @@
 //! Trees out of what a parser meets, one event at a time: anchors, aliases, merge keys, keys that are there twice.
 
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 
 use crate::diagnostic::Code;
 use crate::source::node::{Map, Node, Position, Span, Text, Value};
@@ -84,11 +88,87 @@ impl<'t> Builder<'t> {
         (span, source): &Place,
     ) -> Result<(), Malformed> {
         let written = self.text.get(source.clone()).unwrap_or_default();
+        if let Some((at, letter)) = written.char_indices().find(|(_, letter)| is_old_break(*letter)) {
+            self.malformed.push(old_break(span.start.behind(written.get(..at).unwrap_or_default()), letter));
+        }
         let source = source.start..source.start + written.trim_end().len();
         let span = Span { end: self.behind(span.start, &source), ..*span };
         let origin = span.start;
         let value = resolved.unwrap_or(Value::Text(Text { text, source, origin }));
         self.add(Node { span, value }, anchor)
+    }
+
+    /// Notes what the engine's reader does not take in front of a scalar, or as the first letter of one in brackets.
+    pub(super) fn check_start(&mut self, (span, source): &Place, is_odd: bool) {
+        let before = self.text.get(..source.start).unwrap_or_default();
+        let blanks = before.len() - before.trim_end_matches([' ', '\t']).len();
+        let (line, blank) = before.split_at(before.len() - blanks);
+        let line = line.rsplit('\n').next().unwrap_or_default();
+        // A block begins with its text, a line below the sign that announces it.
+        let head = before.trim_end().rsplit('\n').next().unwrap_or_default().trim_start_matches(' ');
+        let head = head.strip_prefix('-').and_then(|head| head.split(['|', '>']).next()).unwrap_or_default();
+        let is_block_item = !head.is_empty() && head.trim_matches([' ', '\t']).is_empty() && head.contains('\t');
+        let is_item = is_block_item || line.trim_start_matches(' ') == "-" && blank.contains('\t');
+        let message = match is_odd && self.open_bracket().is_some() {
+            true => "the engine's YAML reader does not take this in brackets without quotes".to_owned(),
+            false if is_item => "the engine's YAML reader does not take a tab behind a `-`".to_owned(),
+            false => return,
+        };
+        self.malformed.push(Malformed { code: Code::EngineYaml, span: *span, message, hint: None });
+    }
+
+    /// The text of a block at the end of a file that ends without a line break: there is none in the text either.
+    pub(super) fn without_last_break<'a>(&self, text: Cow<'a, str>, (_, source): &Place) -> Cow<'a, str> {
+        let rest = self.text.get(source.end..).unwrap_or_default();
+        let last_line = self.text.rsplit('\n').next().unwrap_or_default();
+        let is_blank = text.trim_matches('\n').is_empty() && !last_line.is_empty();
+        let is_last = rest.trim_matches([' ', '\t']).is_empty()
+            && (is_blank || !last_line.trim_matches([' ', '\t', '\r']).is_empty());
+        match text.strip_suffix('\n') {
+            Some(shorter) if is_last => shorter.to_owned().into(),
+            _ => text,
+        }
+    }
+
+    /// A text in base64, by its tag.
+    pub(super) fn binary(&mut self, text: &str, anchor: usize, place: &Place) -> Result<(), Malformed> {
+        let compact: String = text.chars().filter(|letter| !matches!(letter, '\r' | '\n')).collect();
+        let bytes = BASE64_STANDARD.decode(compact).ok();
+        let decoded = bytes.and_then(|bytes| String::from_utf8(bytes).ok());
+        if decoded.is_none() {
+            let message = "the value of `!!binary` is not a text in base64".to_owned();
+            self.malformed.push(Malformed { code: Code::EngineYaml, span: place.0, message, hint: None });
+        }
+        self.scalar(None, decoded.unwrap_or_default(), anchor, place)
+    }
+
+    /// Notes escapes of double quotes that JSON and YAML 1.2 have, and the engine's reader has not.
+    pub(super) fn check_escapes(&mut self, (span, source): &Place) {
+        let written = self.text.get(source.clone()).unwrap_or_default();
+        let mut at = 0;
+        while let Some(found) = written.get(at..).and_then(|rest| rest.find('\\')) {
+            let start = at + found;
+            let escape = written.get(start + 1..).unwrap_or_default();
+            let surrogate = escape.strip_prefix('u').and_then(|rest| u32::from_str_radix(rest.get(..4)?, 16).ok());
+            let (length, hint) = match surrogate {
+                // The two halves of a letter are one mistake.
+                Some(0xd800..=0xdbff) if escape.get(5..).is_some_and(|rest| rest.starts_with("\\u")) => {
+                    (12, "write the letter itself, or `\\U` and its eight digits")
+                }
+                Some(0xd800..=0xdfff) => (6, "write the letter itself, or `\\U` and its eight digits"),
+                _ if escape.starts_with('/') => (2, "write `/`"),
+                _ => {
+                    at = start + 1 + escape.chars().next().map_or(1, char::len_utf8);
+                    continue;
+                }
+            };
+            at = start + length;
+            let from = span.start.behind(written.get(..start).unwrap_or_default());
+            let shown = written.get(start..at).unwrap_or_default();
+            let span = Span { start: from, end: from.behind(shown) };
+            let message = format!("the engine's YAML reader does not know the escape `{shown}`, and refuses the file");
+            self.malformed.push(Malformed { code: Code::EngineYaml, span, message, hint: Some(hint.to_owned()) });
+        }
     }
 
     pub(super) fn open(&mut self, value: Value, anchor: usize, (span, source): &Place) -> Result<(), Malformed> {
@@ -170,7 +250,14 @@ impl<'t> Builder<'t> {
                     node.span = key.span;
                 }
                 match key.name {
-                    Some(name) if name == MERGE => open.merged.push(node),
+                    Some(name) if name == MERGE => {
+                        if !open.merged.is_empty() {
+                            let message = format!("key `{name}` is there twice");
+                            let hint = Some("one `<<` takes a list: `<<: [*one, *other]`".to_owned());
+                            self.malformed.push(Malformed { code: Code::DuplicateKey, span: key.span, message, hint });
+                        }
+                        open.merged.push(node);
+                    }
                     Some(name) => map.entries.push((name, key.span, node)),
                     None => {}
                 }
@@ -257,6 +344,23 @@ impl<'t> Builder<'t> {
     /// Where a piece of the text ends that begins at a position.
     fn behind(&self, start: Position, source: &std::ops::Range<usize>) -> Position {
         start.behind(self.text.get(source.clone()).unwrap_or_default())
+    }
+}
+
+/// A line break of YAML 1.1, which the engine's reader knows.
+fn is_old_break(letter: char) -> bool {
+    matches!(letter, '\u{85}' | '\u{2028}' | '\u{2029}')
+}
+
+fn old_break(start: Position, letter: char) -> Malformed {
+    let code = letter as u32;
+    let message = format!("the engine's YAML reader takes U+{code:04X} for a line break");
+    let hint = Some(format!("write `\\u{code:04x}` in double quotes"));
+    Malformed {
+        code: Code::EngineYaml,
+        span: Span { start, end: Position { column: start.column + 1, ..start } },
+        message,
+        hint,
     }
 }
 

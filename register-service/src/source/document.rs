@@ -105,7 +105,7 @@ impl<'de> Deserializer<'de> for &'de Node {
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Unfit> {
         match &self.value {
             Value::Null => visitor.visit_unit(),
-            Value::Bool(flag) => visitor.visit_bool(*flag),
+            Value::Bool(flag, _) => visitor.visit_bool(*flag),
             Value::Number(Number::Negative(number), _) => visitor.visit_i64(*number),
             Value::Number(Number::Natural(number), _) => visitor.visit_u64(*number),
             Value::Number(Number::Float(number), _) => visitor.visit_f64(*number),
@@ -147,12 +147,20 @@ impl<'de> Deserializer<'de> for &'de Node {
         }
     }
 
+    fn deserialize_i64<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Unfit> {
+        match self.value {
+            // As in the engine, of a fraction the whole part counts where an integer is wanted.
+            Value::Number(Number::Float(number), _) if number.abs() < 9e15 => visitor.visit_i64(number as i64),
+            _ => self.deserialize_any(visitor),
+        }
+    }
+
     fn deserialize_newtype_struct<V: Visitor<'de>>(self, _: &'static str, visitor: V) -> Result<V::Value, Unfit> {
         visitor.visit_newtype_struct(self)
     }
 
     forward_to_deserialize_any! {
-        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char bytes byte_buf unit unit_struct tuple tuple_struct
+        bool i8 i16 i32 i128 u8 u16 u32 u64 u128 f32 f64 char bytes byte_buf unit unit_struct tuple tuple_struct
         struct enum identifier ignored_any
     }
 }

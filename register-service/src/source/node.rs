@@ -50,8 +50,8 @@ pub(crate) struct Node {
 pub(crate) enum Value {
     /// Nothing, or `null`.
     Null,
-    /// `true` or `false`; `yes`, `on` and the like are texts.
-    Bool(bool),
+    /// `true` or `false`, and how it is spelt; `yes`, `on` and the like are texts.
+    Bool(bool, &'static str),
     /// A number, and its literal for where a text is wanted.
     Number(Number, String),
     /// A text.
@@ -191,7 +191,7 @@ impl Node {
     pub(crate) fn says_the_same(&self, other: &Self) -> bool {
         match (&self.value, &other.value) {
             (Value::Null, Value::Null) => true,
-            (Value::Bool(one), Value::Bool(other)) => one == other,
+            (Value::Bool(one, _), Value::Bool(other, _)) => one == other,
             (Value::Number(_, one), Value::Number(_, other)) => one == other,
             (Value::Text(one), Value::Text(other)) => one.text == other.text,
             (Value::List(one), Value::List(other)) => {
@@ -208,7 +208,7 @@ impl Node {
     /// What is written, where a text is wanted and a scalar stands.
     pub(crate) fn literal(&self) -> Option<&str> {
         match &self.value {
-            Value::Bool(flag) => Some(if *flag { "true" } else { "false" }),
+            Value::Bool(_, literal) => Some(literal),
             Value::Number(_, literal) => Some(literal),
             Value::Text(text) => Some(&text.text),
             Value::Null | Value::List(_) | Value::Map(_) => None,
@@ -220,7 +220,7 @@ impl Serialize for Node {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match &self.value {
             Value::Null => serializer.serialize_unit(),
-            Value::Bool(flag) => serializer.serialize_bool(*flag),
+            Value::Bool(flag, _) => serializer.serialize_bool(*flag),
             Value::Number(Number::Negative(number), _) => serializer.serialize_i64(*number),
             Value::Number(Number::Natural(number), _) => serializer.serialize_u64(*number),
             Value::Number(Number::Float(number), _) => serializer.serialize_f64(*number),

@@ -1,18 +1,31 @@
-//! What a plain scalar of YAML 1.2 is: nothing, a truth value, a number or a text.
+//! What a plain scalar is to the engine's YAML reader, go-yaml 3: nothing, a truth value, a number or a text.
 //!
-//! This is the core schema: `yes` and `on` are texts, `010` is ten, `0o10` and `0x10` are eight and sixteen.
+//! `yes` and `on` are texts, `010` and `0o10` are eight, `0x10` is sixteen, `1_000` a thousand. Where a text is wanted, every
+//! scalar is what is written.
 
 use crate::source::node::{Number, Value};
 
 /// Reads a plain scalar; nothing comes back for one that is a text.
 pub(super) fn resolve(text: &str) -> Option<Value> {
-    match text {
-        "" | "~" | "null" | "Null" | "NULL" => return Some(Value::Null),
-        "true" | "True" | "TRUE" => return Some(Value::Bool(true)),
-        "false" | "False" | "FALSE" => return Some(Value::Bool(false)),
-        _ => {}
+    const SPELLINGS: [(&str, bool); 6] =
+        [("true", true), ("false", false), ("True", true), ("False", false), ("TRUE", true), ("FALSE", false)];
+    if matches!(text, "" | "~" | "null" | "Null" | "NULL") {
+        return Some(Value::Null);
+    }
+    if let Some((spelling, flag)) = SPELLINGS.iter().find(|(spelling, _)| *spelling == text) {
+        return Some(Value::Bool(*flag, spelling));
     }
     number(text).map(|number| Value::Number(number, text.to_owned()))
+}
+
+/// Whether a scalar is what a tag of YAML itself says.
+pub(super) fn fits(text: &str, tag: &str) -> bool {
+    match (tag, resolve(text)) {
+        ("int", value) => matches!(value, Some(Value::Number(Number::Natural(_) | Number::Negative(_), _))),
+        ("float", value) => matches!(value, Some(Value::Number(..))),
+        ("bool", value) => matches!(value, Some(Value::Bool(..))),
+        _ => true,
+    }
 }
 
 fn number(text: &str) -> Option<Number> {
@@ -20,20 +33,37 @@ fn number(text: &str) -> Option<Number> {
     if !first.is_ascii_digit() && !b"+-.".contains(&first) {
         return None;
     }
-    let radix = |prefix, radix| u64::from_str_radix(text.strip_prefix(prefix)?, radix).ok().map(Number::Natural);
-    if let Some(number) = radix("0x", 16).or_else(|| radix("0o", 8)) {
-        return Some(number);
+    match text {
+        "-.inf" | "-.Inf" | "-.INF" => return Some(Number::Float(f64::NEG_INFINITY)),
+        ".inf" | ".Inf" | ".INF" | "+.inf" | "+.Inf" | "+.INF" => return Some(Number::Float(f64::INFINITY)),
+        ".nan" | ".NaN" | ".NAN" => return Some(Number::Float(f64::NAN)),
+        _ => {}
     }
-    let digits = text.strip_prefix(['-', '+']).unwrap_or(text);
-    if !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()) {
-        let natural = text.parse().map(Number::Natural).ok();
-        return natural.or_else(|| text.parse().map(Number::Negative).ok()).or_else(|| float(text));
+    let plain = text.replace('_', "");
+    integer(&plain).or_else(|| float(&plain))
+}
+
+/// An integer; a prefix says the base, and a zero in front is one for octal numbers.
+fn integer(text: &str) -> Option<Number> {
+    let (is_negative, digits) = match text.strip_prefix('-') {
+        Some(digits) => (true, digits),
+        None => (false, text.strip_prefix('+').unwrap_or(text)),
+    };
+    let lower = digits.to_ascii_lowercase();
+    let (radix, digits) = match lower.as_bytes() {
+        [b'0', b'x', ..] => (16, lower.get(2..)?),
+        [b'0', b'o', ..] => (8, lower.get(2..)?),
+        [b'0', b'b', ..] => (2, lower.get(2..)?),
+        [b'0', _, ..] => (8, lower.get(1..)?),
+        _ => (10, lower.as_str()),
+    };
+    if digits.is_empty() || !digits.chars().all(|digit| digit.is_digit(radix)) {
+        return None;
     }
-    match digits {
-        ".inf" | ".Inf" | ".INF" if first == b'-' => Some(Number::Float(f64::NEG_INFINITY)),
-        ".inf" | ".Inf" | ".INF" => Some(Number::Float(f64::INFINITY)),
-        ".nan" | ".NaN" | ".NAN" if digits == text => Some(Number::Float(f64::NAN)),
-        _ => float(text),
+    let value = u64::from_str_radix(digits, radix).ok()?;
+    match is_negative {
+        true => i64::try_from(-i128::from(value)).ok().map(Number::Negative),
+        false => Some(Number::Natural(value)),
     }
 }
 
@@ -59,14 +89,17 @@ mod tests {
 
     #[test]
     fn knows_the_core_schema() {
-        for text in ["yes", "on", "n", "1.2.3", "1_000", "-", ".", "0x", "0xg", "e3", "12:30", "2025-03-26", "nan"] {
+        for text in ["yes", "on", "n", "1.2.3", "-", "-_", ".", "0x", "0xg", "e3", "12:30", "2025-03-26", "nan"] {
             check(text, "text");
         }
         check("~", "Null");
-        check("True", "Bool(true)");
+        check("True", "Bool(true, \"True\")");
         check("7", "Natural(7)");
         check("+7", "Natural(7)");
-        check("010", "Natural(10)");
+        check("010", "Natural(8)");
+        check("08", "Float(8.0)");
+        check("1_000", "Natural(1000)");
+        check("-0b11", "Negative(-3)");
         check("-7", "Negative(-7)");
         check("0o17", "Natural(15)");
         check("0x1F", "Natural(31)");

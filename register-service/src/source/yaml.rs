@@ -3,12 +3,12 @@
 //! Mistakes that leave the rest readable (a key that is there twice, an alias of nothing) are collected; after one that
 //! does not, reading goes on with the next document.
 
-use granit_parser::{ErrorKind, Event, Marker, Parser, ScanError};
+use granit_parser::{ErrorKind, Event, Marker, Parser, ScalarStyle, ScanError};
 use serde_saphyr::SerializeError;
 
 use crate::diagnostic::Code;
 use crate::source::build::Builder;
-use crate::source::node::{Node, Position, Span, Value};
+use crate::source::node::{Map, Node, Position, Span, Value};
 use crate::source::scalar;
 
 /// Something that is wrong with a text as YAML.
@@ -31,6 +31,8 @@ pub(crate) struct Read {
     pub(crate) documents: Vec<Node>,
     /// Whether those are all.
     pub(crate) is_whole: bool,
+    /// Whether the first document holds nothing, so that the first of `documents` is a later one.
+    pub(crate) begins_empty: bool,
     /// What is wrong.
     pub(crate) malformed: Vec<Malformed>,
 }
@@ -38,6 +40,8 @@ pub(crate) struct Read {
 /// Far above what an author writes, far below what exhausts a machine.
 const MAX_NESTING: usize = 64;
 const MAX_DOCUMENTS: usize = 256;
+/// What the tags of YAML itself begin with.
+const CORE: &str = "tag:yaml.org,2002:";
 
 /// Reads every document of a file.
 pub(crate) fn parse(text: &str) -> Read {
@@ -50,11 +54,16 @@ pub(crate) fn parse(text: &str) -> Read {
     };
     let mut parser = Parser::new_from_str_with_options(text, options);
     let mut builder = Builder::new(text);
+    builder.malformed.extend(other_version(text));
     let mut read = Read { is_whole: true, ..Read::default() };
+    let mut count = 0;
     while let Some(next) = parser.next_event() {
         let broken = match next {
             Ok((Event::DocumentEnd, _)) => {
-                read.documents.extend(builder.document());
+                let document = builder.document();
+                read.begins_empty |= count == 0 && document.as_ref().is_none_or(|it| matches!(it.value, Value::Null));
+                count += 1;
+                read.documents.extend(document);
                 None
             }
             Ok((event, span)) => take(&mut builder, event, &converted(span)).err(),
@@ -74,14 +83,73 @@ pub(crate) fn parse(text: &str) -> Read {
     read
 }
 
+/// A directive of a version of YAML that the engine's reader does not take.
+fn other_version(text: &str) -> Option<Malformed> {
+    let is_head = |line: &str| line.trim().is_empty() || line.starts_with(['#', '%']);
+    let lines = text.lines().zip(1_u32..).take_while(|(line, _)| is_head(line));
+    let (line, number) = lines.into_iter().find(|(line, _)| line.starts_with("%YAML"))?;
+    if line.split_whitespace().nth(1) == Some("1.1") {
+        return None;
+    }
+    let start = Position { line: number, column: 1 };
+    let message = "the engine's YAML reader takes version 1.1 only, and refuses the file".to_owned();
+    let hint = Some("leave the line out".to_owned());
+    Some(Malformed { code: Code::EngineYaml, span: Span { start, end: start.behind(line.trim_end()) }, message, hint })
+}
+
 /// Any value as YAML.
 pub(crate) fn text(value: &serde_json::Value) -> Result<String, SerializeError> {
     serde_saphyr::to_string(value)
 }
 
-/// Writes a tree as YAML. Comments and styles are lost.
+/// Writes a tree as YAML. Comments and styles are lost; numbers and truth values are spelt as they were.
 pub(crate) fn write(document: &Node) -> Result<String, SerializeError> {
-    serde_saphyr::to_string(document)
+    let mut mark = "number".to_owned();
+    while holds(document, &mark) {
+        mark.push('x');
+    }
+    // The library writes numbers anew. A word stands for each, and is replaced then.
+    let mut literals = Vec::new();
+    let text = serde_saphyr::to_string(&marked(document, &mark, &mut literals))?;
+    let mut parts = text.split(mark.as_str());
+    let mut out = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let (index, rest) = part.split_once('n').unwrap_or_default();
+        let literal = index.parse().ok().and_then(|index: usize| literals.get(index));
+        out += literal.map_or("", String::as_str);
+        out += rest;
+    }
+    Ok(out)
+}
+
+/// Whether a text or key of a tree has this in it.
+fn holds(node: &Node, mark: &str) -> bool {
+    match &node.value {
+        Value::Text(text) => text.text.contains(mark),
+        Value::List(items) => items.iter().any(|item| holds(item, mark)),
+        Value::Map(map) => map.entries.iter().any(|(key, _, value)| key.contains(mark) || holds(value, mark)),
+        Value::Null | Value::Bool(..) | Value::Number(..) => false,
+    }
+}
+
+/// A tree with a word in the place of each number and truth value.
+fn marked(node: &Node, mark: &str, literals: &mut Vec<String>) -> Node {
+    let value = match &node.value {
+        Value::Bool(_, literal) => return word(literal, mark, literals),
+        Value::Number(_, literal) => return word(literal, mark, literals),
+        Value::List(items) => Value::List(items.iter().map(|item| marked(item, mark, literals)).collect()),
+        Value::Map(map) => {
+            let entries = map.entries.iter().map(|(key, span, it)| (key.clone(), *span, marked(it, mark, literals)));
+            Value::Map(Map { entries: entries.collect(), removed: Vec::new() })
+        }
+        other => other.clone(),
+    };
+    Node { span: node.span, value }
+}
+
+fn word(literal: &str, mark: &str, literals: &mut Vec<String>) -> Node {
+    literals.push(literal.to_owned());
+    Node::text(format!("{mark}{}n", literals.len() - 1))
 }
 
 /// A span and its bytes in the text.
@@ -90,8 +158,27 @@ pub(super) type Place = (Span, std::ops::Range<usize>);
 fn take(builder: &mut Builder<'_>, event: Event<'_>, place: &Place) -> Result<(), Malformed> {
     match event {
         Event::Scalar(text, style, anchor, tag) => {
-            let is_text = tag.as_ref().is_some_and(|tag| tag.core_suffix() == Some("str"));
-            let resolved = (style == granit_parser::ScalarStyle::Plain && !is_text).then(|| scalar::resolve(&text));
+            if style == ScalarStyle::DoubleQuoted {
+                builder.check_escapes(place);
+            }
+            let is_plain = style == ScalarStyle::Plain;
+            let is_core = tag.as_ref().is_none_or(|tag| tag.suffix_in_namespace(CORE).is_some());
+            builder.check_start(place, is_plain && (text.starts_with('?') || (!is_core && text.is_empty())));
+            let text = match style {
+                ScalarStyle::Literal | ScalarStyle::Folded => builder.without_last_break(text, place),
+                _ => text,
+            };
+            if tag.as_ref().is_some_and(|tag| tag.suffix_in_namespace(CORE).as_deref() == Some("binary")) {
+                return builder.binary(&text, anchor, place);
+            }
+            let is_text = !is_core || tag.as_ref().is_some_and(|tag| tag.core_suffix() == Some("str"));
+            let resolved = (is_plain && !is_text).then(|| scalar::resolve(&text));
+            if let Some(name) = tag.as_ref().and_then(|tag| tag.core_suffix())
+                && !scalar::fits(&text, name)
+            {
+                let message = format!("this is not what its tag `!!{name}` says, and the engine refuses the file");
+                builder.malformed.push(Malformed { code: Code::EngineYaml, span: place.0, message, hint: None });
+            }
             builder.scalar(resolved.flatten(), text.into_owned(), anchor, place)
         }
         Event::SequenceStart(_, anchor, _) => builder.open(Value::List(Vec::new()), anchor, place),

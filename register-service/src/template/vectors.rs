@@ -98,13 +98,15 @@ fn what_go_renders_is_rendered_here_or_refused() {
                 None => Err((false, "a quote is not closed".to_owned())),
             },
             "dotenv" => env_file(text),
+            "yaml" => crate::workflow::vectors::document(text),
             _ => continue,
         };
         *count.entry(kind.to_owned()).or_default() += 1;
         match verdict(ours, vector.get("out")) {
             Verdict::Same => {}
             Verdict::Refused(reason) => *refused.entry(reason).or_default() += 1,
-            Verdict::Wrong(what) => {
+            Verdict::Wrong(mut what) => {
+                what += vector["error"].as_str().unwrap_or_default();
                 if seen.insert(what.clone()) {
                     wrong.push(format!("{kind} {text:?} {}: {what}", vector["env"]));
                 }

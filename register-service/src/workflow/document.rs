@@ -5,7 +5,7 @@ use schemas::workflow::{AgentDocument, AgentItem, McpItem, ProjectDocument, Work
 use crate::diagnostic::{Code, Diagnostic, nearest};
 use crate::source::File;
 use crate::source::document::Misfit;
-use crate::source::node::{Map, Node};
+use crate::source::node::{Map, Node, Value};
 use crate::workflow::Place;
 use crate::workflow::selector::selected;
 
@@ -35,6 +35,45 @@ pub(super) fn kind(file: &File, node: &Node) -> Kind {
         Kind::Workflow
     } else {
         Kind::Foreign
+    }
+}
+
+/// Drops the documents that the engine does not read, with a remark on each in which somebody would look for something.
+pub(super) fn keep_first(files: &mut [File], diagnostics: &mut Vec<Diagnostic>) {
+    for file in files.iter_mut().filter(|file| !file.is_given) {
+        for document in file.keep_first_document() {
+            if kind(file, &document) != Kind::Foreign {
+                let message = "the engine reads the first document of a file, and not this one";
+                let remark = Diagnostic::new(Code::IgnoredDocument, &file.at(document.head()), message);
+                diagnostics.push(remark.hint("put it into a file of its own"));
+            }
+        }
+    }
+}
+
+/// Makes of empty values what the engine makes of them: an empty text among `headers` and `env`, nothing among `args`.
+pub(super) fn normalize(file: &mut File) {
+    for document in &mut file.documents {
+        let Some(map) = document.as_map_mut() else { continue };
+        if let Some(Value::List(agents)) = map.get_mut("agents").map(|node| &mut node.value) {
+            agents.iter_mut().filter_map(Node::as_map_mut).for_each(normalize_entries);
+        }
+        normalize_entries(map);
+    }
+}
+
+fn normalize_entries(holder: &mut Map) {
+    let Some(Value::List(entries)) = holder.get_mut("mcps").map(|node| &mut node.value) else { return };
+    for entry in entries.iter_mut().filter_map(Node::as_map_mut) {
+        if let Some(Value::List(items)) = entry.get_mut("args").map(|node| &mut node.value) {
+            items.retain(|item| !matches!(item.value, Value::Null));
+        }
+        for key in ["headers", "env"] {
+            let Some(values) = entry.get_mut(key).and_then(Node::as_map_mut) else { continue };
+            for (.., value) in values.entries.iter_mut().filter(|(.., value)| matches!(value.value, Value::Null)) {
+                *value = Node { span: value.span, ..Node::text("") };
+            }
+        }
     }
 }
 

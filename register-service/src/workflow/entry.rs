@@ -16,7 +16,7 @@ use crate::source::node::Node;
 use crate::template::Environment;
 use crate::workflow::address::Below;
 use crate::workflow::fields::{Fields, Kind};
-use crate::workflow::{Settings, Unset, Usage, gateway, header};
+use crate::workflow::{Settings, Unset, Usage, engine, gateway, header};
 
 /// What an entry's meaning depends on, besides the entry.
 pub(super) struct Context<'a> {
@@ -74,6 +74,7 @@ fn usage(fields: &mut Fields<'_>, context: &Context<'_>, is_registered: bool) ->
     let max_sessions = entry.max_sessions.unwrap_or_default();
     let is_http = url.is_some() && (below.is_some() || kind.is_some_and(Kind::is_http));
     if !is_registered {
+        engine::check_direct(fields);
         if is_http && command.is_none() {
             without_effect(fields, env.iter().flat_map(IndexMap::keys));
         }

@@ -12,10 +12,10 @@ use crate::source::File;
 use crate::source::node::{Node, Span, Value};
 use crate::template::Environment;
 use crate::workflow::Engine;
-use crate::workflow::command_line;
 use crate::workflow::date::is_date;
 use crate::workflow::faults::Rendering;
 use crate::workflow::header;
+use crate::workflow::{command_line, engine};
 
 const DOCUMENTED_ONLY: [&str; 4] = ["auth", "security", "tls", "condition"];
 
@@ -182,6 +182,12 @@ impl<'a> Fields<'a> {
             }
             Some(_) => {}
         }
+        if self.engine == Engine::Compozy && matches!(self.entry.command, Some(CommandLine::Words(_))) {
+            let message = "the engine takes a text for `command`, and does not load a file with a list there";
+            let remark = Diagnostic::new(Code::EngineYaml, &self.at("command"), message).as_warning();
+            let hint = "write the program as a text, and the other words under `args`";
+            self.diagnostics.push(remark.hint(hint));
+        }
         words.extend(self.render_all(self.node.get("args").map(Node::items).unwrap_or_default())?);
         Some(words)
     }
@@ -193,7 +199,7 @@ impl<'a> Fields<'a> {
         }
         let words = command_line::split(text);
         if words.is_none() {
-            let hint = "close the quotes, or write the command as a list of words";
+            let hint = "close the quotes, or write the program alone, and the other words under `args`";
             self.advise(Code::BadCommand, "command", "command has a quote that is not closed", hint);
         }
         words
@@ -205,10 +211,12 @@ impl<'a> Fields<'a> {
         let mut complete = true;
         for (key, span, node) in self.entries_of("headers") {
             let name = header::canonical(key);
+            engine::check_header(self, node);
             let Some(value) = self.render(node) else {
                 complete = false;
                 continue;
             };
+            engine::check_result(self, node, &value);
             let value = value.trim();
             self.note_placeholder(value, node);
             let fault = match header::fault(&name, value) {
@@ -271,14 +279,16 @@ impl<'a> Fields<'a> {
             match value.get() {
                 None => self.report(Code::BadLimit, key, format!("{key} cannot be negative")),
                 Some(duration) => {
-                    if let Some(Value::Number(_, literal)) = self.node.get(key).map(|node| &node.value)
-                        && !duration.is_zero()
-                        && duration < Duration::from_millis(1)
-                    {
+                    let Some(Value::Number(_, literal)) = self.node.get(key).map(|node| &node.value) else { continue };
+                    let is_tiny = !duration.is_zero() && duration < Duration::from_millis(1);
+                    if self.engine == Engine::Compozy || is_tiny {
                         let unit = if duration.as_nanos() < 1_000 { "s" } else { "ms" };
-                        let (message, hint) =
-                            (format!("{key} is {literal} nanoseconds"), format!("write `{literal}{unit}`"));
-                        self.advise(Code::TinyDuration, key, message, hint);
+                        let reason = match self.engine {
+                            Engine::Compozy => ", and the engine loads no file with a duration without a unit",
+                            Engine::None => "",
+                        };
+                        let message = format!("{key} is {literal} nanoseconds{reason}");
+                        self.advise(Code::TinyDuration, key, message, format!("write `{literal}{unit}`"));
                     }
                 }
             }

@@ -65,7 +65,7 @@ fn held(file: &File, node: Node) -> Result<Node, Diagnostic> {
         Value::Map(_) => Node { span, value: Value::List(vec![node]) },
         Value::List(_) => node,
         Value::Null => return Ok(node),
-        Value::Bool(_) | Value::Number(..) | Value::Text(_) => {
+        Value::Bool(..) | Value::Number(..) | Value::Text(_) => {
             let message = "this is no entry of `mcps`, nor a list of them, nor a document with some";
             return Err(Diagnostic::new(Code::WrongType, &file.at(span), message));
         }

@@ -134,6 +134,6 @@ fn render(node: &mut Node, shown: Shown<'_>) {
             }
         }
         Value::List(items) => items.iter_mut().for_each(|item| render(item, shown)),
-        Value::Map(_) | Value::Null | Value::Bool(_) | Value::Number(..) => {}
+        Value::Map(_) | Value::Null | Value::Bool(..) | Value::Number(..) => {}
     }
 }

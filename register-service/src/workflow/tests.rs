@@ -109,7 +109,11 @@ fn templates_are_rendered_and_headers_made_canonical() {
         entry("{id: a, command: 'run {{ .env.WORDS }}', args: ['{{ .env.WORDS }}'], env: {T: '{{ .env.TOKEN }}'}, use_proxy: true}"),
         @r#"a: at http://127.0.0.1:6001/a/stream {"name":"a","transport":"stdio","command":"run","args":["a","b c","a 'b c'"],"env":{"T":"hunter2"},"tags":{"source":"w.yaml:2"}}"#
     );
-    insta::assert_snapshot!(entry("{id: a, command: ['{{ .env.WORDS }}', y], use_proxy: true}"), @r#"a: at http://127.0.0.1:6001/a/stream {"name":"a","transport":"stdio","command":"a 'b c'","args":["y"],"tags":{"source":"w.yaml:2"}}"#);
+    insta::assert_snapshot!(entry("{id: a, command: ['{{ .env.WORDS }}', y], use_proxy: true}"), @r#"
+    a: at http://127.0.0.1:6001/a/stream {"name":"a","transport":"stdio","command":"a 'b c'","args":["y"],"tags":{"source":"w.yaml:2"}}
+    w.yaml:2:22: warning[engine-yaml]: the engine takes a text for `command`, and does not load a file with a list there
+      hint: write the program as a text, and the other words under `args`
+    "#);
 }
 
 #[test]
@@ -148,10 +152,10 @@ fn the_environment_of_an_http_entry_becomes_headers_where_it_was_meant_so() {
 fn limits_are_read_from_every_spelling() {
     insta::assert_snapshot!(entry("{id: a, command: x, start_timeout: 10s, max_sessions: 4, use_proxy: true}"), @r#"a: at http://127.0.0.1:6001/a/stream {"name":"a","transport":"stdio","command":"x","timeout":10000000000,"tags":{"source":"w.yaml:2"},"maxSessions":4}"#);
     insta::assert_snapshot!(entry("{id: a, command: x, timeout: 1m, max_sessions: -1, use_proxy: true}"), @r#"a: at http://127.0.0.1:6001/a/stream {"name":"a","transport":"stdio","command":"x","timeout":60000000000,"tags":{"source":"w.yaml:2"}}"#);
-    insta::assert_snapshot!(entry("{id: a, command: x, start_timeout: 30, use_proxy: true}"), @r"
-    w.yaml:2:40: error[tiny-duration]: start_timeout is 30 nanoseconds
+    insta::assert_snapshot!(entry("{id: a, command: x, start_timeout: 30, use_proxy: true}"), @r#"
+    w.yaml:2:40: error[tiny-duration]: start_timeout is 30 nanoseconds, and the engine loads no file with a duration without a unit
       hint: write `30s`
-    ");
+    "#);
     insta::assert_snapshot!(entry("{id: a, command: x, start_timeout: -30s, use_proxy: true}"), @"w.yaml:2:40: error[bad-limit]: start_timeout cannot be negative");
 }
 
@@ -235,13 +239,15 @@ fn says_what_is_wrong_with_commands_and_addresses() {
           hint: an entry has a `url` or a `command`
     {id: a, command: 'x ''y'}
         w.yaml:2:22: error[bad-command]: command has a quote that is not closed
-          hint: close the quotes, or write the command as a list of words
+          hint: close the quotes, or write the program alone, and the other words under `args`
     {id: a, command: '-y x'}
         w.yaml:2:22: error[bad-command]: command begins with an option and not with a program
     {id: a, command: [], transport: stdio}
         w.yaml:2:37: error[missing-command]: command is required for stdio transport
     {id: a, command: '{{ .env.EMPTY }}'}
         w.yaml:2:22: error[bad-command]: command is empty
+        w.yaml:2:22: warning[engine-literal]: the engine does not render templates of `command`, and takes this as it is written
+          hint: register the server with `use_proxy: true`, or write the value
     {id: a, command: "x\ny"}
         w.yaml:2:22: error[bad-command]: command holds a line break
     {id: a, url: 'http://x/', command: y}
@@ -267,6 +273,8 @@ fn says_what_is_wrong_with_commands_and_addresses() {
     {id: a, url: 'x{{ .env.TOKEN }}'}
         w.yaml:2:18: error[bad-url]: invalid url: relative URL without a base
           hint: an address looks like `https://example.com/mcp`
+        w.yaml:2:18: warning[engine-literal]: the engine does not render templates of `url`, and takes this as it is written
+          hint: register the server with `use_proxy: true`, or write the value
     {id: a, url: [x]}
         w.yaml:2:18: error[wrong-type]: `mcps[0].url`: invalid type: sequence, expected a string
     "#
@@ -304,8 +312,7 @@ fn says_what_is_wrong_with_the_rest_of_an_entry() {
         w.yaml:2:36: error[wrong-type]: `mcps[0].use_proxy`: invalid type: string "yes", expected a boolean
           hint: write `true` or `false`
     {id: a, command: x, env: {A: }}
-        w.yaml:2:31: error[wrong-type]: `mcps[0].env.A`: invalid type: null, expected a text, a number or a boolean
-          hint: an empty text is `""`
+        a: direct
     {id: a, command: x, comand: y, foo: z, auth: {}, condition: q}
         a: direct
         w.yaml:2:25: warning[unknown-key]: unknown key `comand`
@@ -315,6 +322,8 @@ fn says_what_is_wrong_with_the_rest_of_an_entry() {
         w.yaml:2:54: warning[documented-only]: `condition` is documented by the engine but not used
     {id: a, url: 'http://{{ .env.NOPE }}/', headers: {A: '{{ .env.NADA }} {{ .env.TOKEN | b64enc }}'}}
         a: direct
+        w.yaml:2:18: warning[engine-literal]: the engine does not render templates of `url`, and takes this as it is written
+          hint: register the server with `use_proxy: true`, or write the value
         w.yaml:2:29: warning[missing-variable]: variable `NOPE` is not set
           hint: declare it under `env:`, or give it with `--set NOPE=VALUE` or `--env-file FILE`; a `default` helps with `--engine none` only
         w.yaml:2:62: warning[missing-variable]: variable `NADA` is not set
@@ -392,9 +401,24 @@ fn an_id_by_itself_names_an_entry_of_another_file() {
 fn agents_inside_and_beside_a_workflow_are_read() {
     let workflow = concat!(
         "id: w\nmcps: [{id: a, command: x}]\nagents:\n  - second\n  - id: g\n    instructions: be kind\n",
-        "    mcps: [{id: b, command: x}]\n---\nid: second\ninstructions: be brief\nmcps: [{id: c, command: x}]\n",
+        "    mcps: [{id: b, command: x}]\n",
     );
-    assert_eq!(told(&[("w.yaml", workflow)], &settings()), "a: direct\nb: direct\nc: direct");
+    let agent = "id: second\ninstructions: be brief\nmcps: [{id: c, command: x}]\n";
+    let files = [("s.yaml", agent), ("w.yaml", workflow)];
+    assert_eq!(told(&files, &settings()), "c: direct\na: direct\nb: direct");
+}
+
+#[test]
+fn the_first_document_of_a_file_counts_where_an_engine_reads_it() {
+    let text = "mcps: [{id: a, command: x}]\n---\nkind: Other\n---\nmcps: [{id: b, command: x}]\n";
+    let remark =
+        "w.yaml:5:1: warning[ignored-document]: the engine reads the first document of a file, and not this one";
+    let expected = format!("a: direct\n{remark}\n  hint: put it into a file of its own");
+    assert_eq!(told(&[("w.yaml", text)], &settings()), expected);
+    let without = Settings { engine: Engine::None, ..settings() };
+    assert_eq!(told(&[("w.yaml", text)], &without), "a: direct\nb: direct");
+    let empty = "---\n# nothing\n---\nmcps: [{id: b, command: x}]\n";
+    assert!(told(&[("w.yaml", empty)], &settings()).starts_with("w.yaml:4:1: warning[ignored-document]"));
 }
 
 #[test]
@@ -434,40 +458,40 @@ fn the_files_are_shown_as_the_engine_sees_them() {
     let shown: Vec<_> = loaded.desired.rewritten().iter().map(File::to_yaml).collect();
     assert!(!shown.concat().contains("hunter2"));
     insta::assert_snapshot!(shown.concat(), @r#"
-    id: w
-    description: |
-      two
-      lines {{ .input.x }}
-    mcps:
-    - id: a
-      transport: sse
-      url: http://127.0.0.1:6001/a/sse
-      use_proxy: true
-      start_timeout: 10s
-    - id: b
-      url: http://127.0.0.1:6001/b/stream
-      use_proxy: true
-      transport: streamable-http
-    - id: c
-      url: http://up.test/?k=[redacted]
-      headers:
-        A: "[redacted]"
-    - id: d
-      url: http://127.0.0.1:6001/n/stream
-      env:
-        "Y": "[redacted]"
-      use_proxy: true
-      headers:
-        X-Api-Key: "[redacted]"
-    agents:
-    - id: g
-      mcps:
-      - id: e
-        url: http://127.0.0.1:6001/e/stream
-        use_proxy: true
-        transport: streamable-http
-    version: 1.1
-    "#);
+id: w
+description: |
+  two
+  lines {{ .input.x }}
+mcps:
+- id: a
+  transport: sse
+  url: http://127.0.0.1:6001/a/sse
+  use_proxy: true
+  start_timeout: 10s
+- id: b
+  url: http://127.0.0.1:6001/b/stream
+  use_proxy: true
+  transport: streamable-http
+- id: c
+  url: http://up.test/?k=[redacted]
+  headers:
+    A: "[redacted]"
+- id: d
+  url: http://127.0.0.1:6001/n/stream
+  env:
+    "Y": "[redacted]"
+  use_proxy: true
+  headers:
+    X-Api-Key: "[redacted]"
+agents:
+- id: g
+  mcps:
+  - id: e
+    url: http://127.0.0.1:6001/e/stream
+    use_proxy: true
+    transport: streamable-http
+version: 1.10
+"#);
 }
 
 #[test]
@@ -490,12 +514,37 @@ fn the_files_of_the_original_documents_are_understood() {
         "    max_sessions: 4\n  - id: batch-mcp\n    url: http://batch.local:4000/mcp\n",
         "    transport: streamable-http\n    env:\n      TOKEN: \"{{ .env.TOKEN }}\"\n",
     );
-    insta::assert_snapshot!(told(&[("chat.yaml", workflow)], &settings()), @r"
+    insta::assert_snapshot!(told(&[("chat.yaml", workflow)], &settings()), @r#"
     chat-llm: refers to chat-llm at http://127.0.0.1:6001/chat-llm/sse
     batch-mcp: direct
     chat.yaml:8:7: note[env-promoted]: `X-API-Key` is sent as a header: an HTTP upstream has no environment
       hint: move it to `headers`
     chat.yaml:15:7: warning[env-on-http]: `TOKEN` has no effect: an HTTP upstream has no environment
       hint: if it is meant as a header, move it to `headers`
-    ");
+    "#);
+}
+
+#[test]
+fn what_is_shown_is_spelt_as_in_the_file_and_the_same_each_time() {
+    let text = "env:\n  A: True\nmcps:\n- id: a\n  command: number0n\n  args:\n  - 1.10\n  - 0x1F\n  - 010\n  - 1e3\n  - 0o17\n  \
+                - 99999999999999999999\n  - TRUE\n  - 1_000\n  max_sessions: 010\n";
+    let (file, malformed) = File::parse("w.yaml", "w.yaml", text);
+    let desired = interpret(vec![file], malformed, &settings()).expect("valid").desired;
+    assert_eq!(desired.rewritten()[0].to_yaml(), text);
+    assert_eq!(desired.rewritten()[0].to_yaml(), desired.rewritten()[0].to_yaml());
+}
+
+#[test]
+fn a_scalar_is_registered_as_the_engine_reads_it() {
+    let text = "{id: a, command: 0o17, use_proxy: true, env: {A: , B: True, C: !!binary aGk=}, max_sessions: 010, args: [1.10, \
+                TRUE, 0x1F]}";
+    let entry = entry(text);
+    for part in ["\"command\":\"0o17\"", "\"args\":[\"1.10\",\"TRUE\",\"0x1F\"]", "\"maxSessions\":8"] {
+        assert!(entry.contains(part), "{entry}");
+    }
+    let (file, malformed) = File::parse("w.yaml", "w.yaml", &format!("mcps:\n  - {text}\n"));
+    let definition = interpret(vec![file], malformed, &settings()).expect("valid").desired.definitions().remove(0);
+    let env = schemas::dialect::compozy::DefinitionDocument::from(definition).env;
+    let env: Vec<_> = env.iter().map(|(name, value)| format!("{name}={}", value.expose())).collect();
+    assert_eq!(env, ["A=", "B=True", "C=hi"]);
 }

@@ -46,7 +46,7 @@ pub struct McpEntry {
     #[schemars(example = &"npx -y @modelcontextprotocol/server-filesystem /srv", example = example::some_words())]
     pub command: Option<CommandLine>,
     /// More arguments of the program, after those in `command`. Only with a program.
-    #[schemars(example = example::some_options())]
+    #[schemars(transform = form::with_gaps, example = example::some_options())]
     pub args: Vec<Text>,
     /// Headers sent to an HTTP server with every request. Only with `url`. A secret comes from a template, such as
     /// `Bearer {{ .env.TOKEN }}`, and is shown nowhere.
@@ -62,7 +62,7 @@ pub struct McpEntry {
     #[schemars(transform = form::transport)]
     pub transport: Option<String>,
     /// How long connecting may take, with a unit.
-    #[schemars(transform = form::not_negative, example = &"30s", example = &"1m30s")]
+    #[schemars(transform = form::with_a_unit, example = &"30s", example = &"1m30s")]
     pub start_timeout: Option<WireDuration>,
     /// The most sessions of its own the server is given; 0 or less for the gateway's limit.
     #[schemars(example = 4)]
@@ -78,7 +78,7 @@ pub struct McpEntry {
     #[schemars(example = example::some_settings())]
     pub gateway: Option<GatewaySettings>,
     /// Another name for `start_timeout`.
-    #[schemars(transform = form::not_negative, example = &"30s")]
+    #[schemars(transform = form::with_a_unit, example = &"30s")]
     pub timeout: Option<WireDuration>,
     /// Documented by the engine, evaluated by none.
     #[schemars(transform = form::documented_only)]

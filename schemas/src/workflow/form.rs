@@ -168,6 +168,26 @@ pub(super) fn not_negative(schema: &mut Schema) {
     );
 }
 
+/// A duration that the engine reads too: it takes no number.
+pub(super) fn with_a_unit(schema: &mut Schema) {
+    not_negative(schema);
+    schema.remove("minimum");
+    schema.insert("type".to_owned(), json!(["string", "null"]));
+}
+
+/// A list in which an item may be left empty, and does not count then.
+pub(super) fn with_gaps(schema: &mut Schema) {
+    or_nothing(schema, "items");
+}
+
+/// Lets the values below a key be empty.
+fn or_nothing(schema: &mut Schema, key: &str) {
+    let types = schema.get_mut(key).and_then(|values| values.get_mut("type")).and_then(Value::as_array_mut);
+    if let Some(types) = types {
+        types.push(json!("null"));
+    }
+}
+
 pub(super) fn transport(schema: &mut Schema) {
     insert(
         schema,
@@ -188,11 +208,13 @@ pub(super) fn header_names(schema: &mut Schema) {
         "patternErrorMessage": "HTTP does not allow a header of this name, or the gateway sets it itself",
     });
     schema.insert("propertyNames".to_owned(), names);
+    or_nothing(schema, "additionalProperties");
 }
 
 pub(super) fn variable_names(schema: &mut Schema) {
     let names = json!({ "pattern": "^[^=]+$", "patternErrorMessage": "a variable's name cannot hold `=`" });
     schema.insert("propertyNames".to_owned(), names);
+    or_nothing(schema, "additionalProperties");
 }
 
 pub(super) fn free_tags(schema: &mut Schema) {

@@ -87,6 +87,23 @@ impl<'de> Deserialize<'de> for CommandLine {
                 Ok(CommandLine::Text(text.to_owned()))
             }
 
+            // Where a text is wanted, a number or a boolean is what is written.
+            fn visit_bool<E: de::Error>(self, flag: bool) -> Result<CommandLine, E> {
+                Ok(CommandLine::Text(flag.to_string()))
+            }
+
+            fn visit_i64<E: de::Error>(self, number: i64) -> Result<CommandLine, E> {
+                Ok(CommandLine::Text(number.to_string()))
+            }
+
+            fn visit_u64<E: de::Error>(self, number: u64) -> Result<CommandLine, E> {
+                Ok(CommandLine::Text(number.to_string()))
+            }
+
+            fn visit_f64<E: de::Error>(self, number: f64) -> Result<CommandLine, E> {
+                Ok(CommandLine::Text(number.to_string()))
+            }
+
             fn visit_seq<A: de::SeqAccess<'de>>(self, words: A) -> Result<CommandLine, A::Error> {
                 Vec::deserialize(de::value::SeqAccessDeserializer::new(words)).map(CommandLine::Words)
             }
@@ -107,7 +124,7 @@ impl JsonSchema for CommandLine {
     }
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": ["string", "array"], "items": { "type": ["string", "number", "boolean"] } })
+        json_schema!({ "type": ["string", "number", "boolean", "array"], "items": { "type": ["string", "number", "boolean"] } })
     }
 }
 

@@ -4,7 +4,6 @@ mod reader;
 
 use crate::template::call::Budget;
 use crate::template::function::{Outcome, Problem, any, done, text};
-use crate::template::text::letters;
 use crate::template::value::Value;
 
 /// How JSON is written.
@@ -57,7 +56,7 @@ fn write(value: &Value, style: Style, depth: usize, out: &mut String) -> Result<
         Value::Bool(flag) => out.push_str(if *flag { "true" } else { "false" }),
         Value::Int(number, _) => out.push_str(&number.to_string()),
         Value::Float(number) => out.push_str(&fraction(*number)?),
-        Value::Text(text) => write_text(text, style, out),
+        Value::Text(text) => write_text(text, style, out)?,
         Value::List(list) if list.is_nil => out.push_str("null"),
         Value::List(list) if list.is_unordered && list.items.len() > 1 => return Err(Problem::unordered()),
         Value::List(list) => {
@@ -82,7 +81,7 @@ fn write(value: &Value, style: Style, depth: usize, out: &mut String) -> Result<
                     out.push(',');
                 }
                 line(out, style, depth + 1);
-                write_text(key, style, out);
+                write_text(key, style, out)?;
                 out.push_str(if style.is_indented { ": " } else { ":" });
                 write(item, style, depth + 1, out)?;
             }
@@ -91,7 +90,7 @@ fn write(value: &Value, style: Style, depth: usize, out: &mut String) -> Result<
             }
             out.push('}');
         }
-        Value::Version(version) => write_text(version.shown().as_bytes(), style, out),
+        Value::Version(version) => write_text(version.shown().as_bytes(), style, out)?,
         Value::Time(_) => return Err(Problem::Refused("a time is not written as JSON here".to_owned())),
         Value::Root => return Err(Problem::root()),
         Value::Unset(unset) => return Err(Problem::Unset(unset.0.clone(), unset.1.clone())),
@@ -99,9 +98,12 @@ fn write(value: &Value, style: Style, depth: usize, out: &mut String) -> Result<
     Ok(())
 }
 
-fn write_text(text: &[u8], style: Style, out: &mut String) {
+/// What is no UTF-8 is written in one way by some of Go's versions, and in another by others.
+fn write_text(text: &[u8], style: Style, out: &mut String) -> Result<(), Problem> {
     out.push('"');
-    for (letter, bytes) in letters(text) {
+    let text = std::str::from_utf8(text);
+    let text = text.map_err(|_| Problem::Refused("a text that is not UTF-8 is not written as JSON here".to_owned()))?;
+    for letter in text.chars() {
         match letter {
             '"' => out.push_str("\\\""),
             '\\' => out.push_str("\\\\"),
@@ -112,11 +114,11 @@ fn write_text(text: &[u8], style: Style, out: &mut String) {
             '\u{c}' => out.push_str("\\f"),
             '\0'..='\u{1f}' | '\u{2028}' | '\u{2029}' => out.push_str(&format!("\\u{:04x}", letter as u32)),
             '<' | '>' | '&' if style.escapes_html => out.push_str(&format!("\\u{:04x}", letter as u32)),
-            _ if bytes.len() != letter.len_utf8() => out.push_str("\\ufffd"),
             letter => out.push(letter),
         }
     }
     out.push('"');
+    Ok(())
 }
 
 fn fraction(number: f64) -> Result<String, Problem> {

@@ -226,7 +226,10 @@ pub(super) fn hello(_: &[Value], _: &mut Budget) -> Outcome {
 
 /// A value that shares no dict with this one.
 pub(super) fn deep_copy(values: &[Value], budget: &mut Budget) -> Outcome {
-    copied(&any(values, 0), budget)
+    match values.first() {
+        None | Some(Value::Nil) => Err(Problem::Error("`deepCopy` of nothing".to_owned())),
+        Some(value) => copied(value, budget),
+    }
 }
 
 fn copied(value: &Value, budget: &mut Budget) -> Outcome {

@@ -151,6 +151,11 @@ fn run(whole: &[char]) -> (Class, usize) {
             several if count(several, Class::Lower) > 0 => several - 1,
             several => several,
         },
+        // Within punctuation, what would connect words elsewhere is punctuation too.
+        Class::Punctuation => {
+            let is_punctuation = |letter: &char| class(*letter) == Class::Punctuation || matches!(letter, '-' | '_');
+            whole.iter().take_while(|letter| is_punctuation(letter)).count()
+        }
         class => count(0, class),
     };
     (first, length)

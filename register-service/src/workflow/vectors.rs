@@ -1,0 +1,67 @@
+//! YAML documents in the form in which `tests/templates/oracle.go` tells what the engine's reader makes of them.
+
+use schemas::workflow::{CommandLine, McpEntry, McpItem};
+use serde_json::{Value, json};
+
+use crate::diagnostic::Code;
+use crate::source::File;
+use crate::source::node::Node;
+use crate::workflow::document;
+
+/// The entries of a document's `mcps:`, or why there are none; the flag says that it is a refusal with a known reason.
+pub(crate) fn document(text: &str) -> Result<Value, (bool, String)> {
+    let (file, mut diagnostics) = File::parse("w.yaml", "w.yaml", text);
+    let mut files = vec![file];
+    document::keep_first(&mut files, &mut diagnostics);
+    files.iter_mut().for_each(document::normalize);
+    let items = document::collect(&mut files, &mut diagnostics);
+    let id = files[0].documents.first().and_then(|it| it.get("id")?.literal()).unwrap_or_default().to_owned();
+    if let Some(error) = diagnostics.iter().find(|it| it.is_error()) {
+        // The parser is of YAML 1.2, and a truth value is `true` or `false`: what else go-yaml takes is refused.
+        let is_refusal = error.code == Code::Syntax
+            || error.message.contains("expected a boolean")
+            || error.message.contains("for a line break")
+            || error.message.contains("in brackets")
+            || error.message.contains("expected a map");
+        return Err((is_refusal, format!("{}: {}", error.code, error.message)));
+    }
+    let mut entries = Vec::new();
+    for (place, item) in &items {
+        let McpItem::Entry(entry) = item else { return Err((true, "an id in the place of an entry".to_owned())) };
+        let node = place.node(&files).expect("a node");
+        if matches!(&entry.command, Some(CommandLine::Words(_))) {
+            return Err((false, "a list as a command".to_owned()));
+        }
+        let is_number =
+            |key| node.get(key).is_some_and(|it| matches!(it.value, crate::source::node::Value::Number(..)));
+        if is_number("start_timeout") {
+            return Err((false, "a duration without a unit".to_owned()));
+        }
+        entries.push(told(entry, node));
+    }
+    let entries = if entries.is_empty() { Value::Null } else { entries.into() };
+    Ok(json!({ "ID": id, "MCPs": entries }))
+}
+
+fn told(entry: &McpEntry, node: &Node) -> Value {
+    let text = |key: &str| node.get(key).and_then(Node::literal).unwrap_or_default();
+    let texts = |key: &str| {
+        let entries = node.get(key).and_then(Node::as_map).map(|map| map.entries.as_slice()).unwrap_or_default();
+        let pair = |(name, _, value): &(String, _, Node)| (name.clone(), json!(value.literal()));
+        entries.iter().map(pair).collect::<serde_json::Map<_, _>>()
+    };
+    let arguments = node.get("args").map(Node::items).unwrap_or_default();
+    json!({
+        "ID": text("id"),
+        "Command": text("command"),
+        "Args": arguments.iter().map(Node::literal).collect::<Vec<_>>(),
+        "URL": text("url"),
+        "Transport": text("transport"),
+        "Proto": text("proto"),
+        "Env": texts("env"),
+        "Headers": texts("headers"),
+        "StartTimeout": entry.start_timeout.map_or(json!(0), |it| json!(it)),
+        "MaxSessions": entry.max_sessions.unwrap_or_default(),
+        "UseProxy": entry.use_proxy.unwrap_or_default(),
+    })
+}
