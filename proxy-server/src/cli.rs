@@ -65,6 +65,9 @@ The file has the form that desktop programs agree on:
 Such a program is told of the gateway in the same form:
   {\"mcpServers\": {\"all\": {\"command\": \"mcp-proxy\", \"args\": [\"stdio\", \"--config\", \"/path/servers.json\"]}}}
 
+A server's `cwd` is the folder it runs in. Of this process's environment it gets HOME, LANG, LOGNAME, PATH, SHELL, TERM,
+TMPDIR and USER, and nothing else; whatever it needs besides (proxies, certificates, TZ) belongs into its `env`.
+
 Standard output carries messages only, standard error the log. It ends with its input, or on SIGTERM.";
 
 /// Settings of `stdio`.

@@ -28,7 +28,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<()> {
 }
 
 async fn serve(args: &Flags) -> anyhow::Result<()> {
-    let config = Config::resolve(args, &process_environment())?;
+    let config = Config::resolve(args, &process_environment())?.with_wardens();
     telemetry::init(config.telemetry);
     warn_of_open_doors(&config);
     let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
@@ -52,7 +52,7 @@ async fn serve(args: &Flags) -> anyhow::Result<()> {
 /// line would wake.
 async fn stdio(args: StdioFlags) -> anyhow::Result<()> {
     let environment = process_environment();
-    let config = Config::for_stdio(args.log_level, &environment);
+    let config = Config::for_stdio(args.log_level, &environment).with_wardens();
     telemetry::init(config.telemetry);
     let servers = match (&args.config, &args.url) {
         (Some(path), _) => Servers::All(read_servers(path)?),

@@ -130,6 +130,12 @@ impl Config {
         config
     }
 
+    /// Has every program watched by a process of this executable, which must call [`warden`](crate::warden) first of all.
+    pub(crate) fn with_wardens(mut self) -> Self {
+        self.children.warden = Some("/proc/self/exe".into());
+        self
+    }
+
     /// What these flags and variables come to.
     pub(crate) fn resolve(args: &Flags, variables: &Variables) -> Result<Self, InvalidSetting> {
         let env = variables;

@@ -25,3 +25,4 @@ pub use crate::cli::Cli;
 pub use crate::commands::run;
 pub use crate::config::{Config, InvalidFlags, InvalidSetting};
 pub use crate::gateway::{Gateway, StartError};
+pub use crate::upstream::warden;

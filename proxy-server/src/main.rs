@@ -4,14 +4,18 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use mimalloc::MiMalloc;
-use proxy_server::{Cli, run};
+use proxy_server::{Cli, run, warden};
 
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
 
 /// Exit codes: 0 after a stop by signal, 1 when the gateway could not start, 2 for a command line that makes no sense.
+fn main() -> ExitCode {
+    warden().unwrap_or_else(gateway)
+}
+
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> ExitCode {
+async fn gateway() -> ExitCode {
     match run(Cli::parse()).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

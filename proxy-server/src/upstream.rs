@@ -11,6 +11,7 @@ mod events;
 mod health;
 mod inbox;
 mod listen;
+mod noise;
 mod parameters;
 mod question;
 mod session;
@@ -40,6 +41,7 @@ pub(crate) use self::session::{OpenError, Session};
 pub(crate) use self::transport::event_stream::Decoder as EventDecoder;
 pub(crate) use self::transport::lines::{Lines, TooLong};
 pub(crate) use self::transport::one_line;
+pub use self::transport::stdio::warden;
 pub(crate) use self::transport::stdio::{ChildEnvironment, INHERITED, StartError};
 
 use crate::error::{Error, Kind};
@@ -47,6 +49,7 @@ use crate::protocol::{Era, Message};
 use crate::tasks::Tasks;
 use crate::upstream::era::Verdict;
 use crate::upstream::inbox::next_id;
+use crate::upstream::noise::Noise;
 use crate::upstream::session::Exchange;
 
 /// The caller of what the gateway asks on its own behalf.
@@ -106,6 +109,8 @@ pub(crate) struct Environment {
     starts: Arc<Semaphore>,
     /// Counts the upstream's processes that have not ended.
     processes: TaskTracker,
+    /// What its processes print that is no message.
+    noise: Arc<Noise>,
 }
 
 impl Environment {
@@ -117,12 +122,13 @@ impl Environment {
             dialer,
             children: Arc::new(children),
             processes: TaskTracker::new(),
+            noise: Arc::default(),
         }
     }
 
     /// The environment of one more upstream.
     fn another(&self) -> Self {
-        Self { processes: TaskTracker::new(), ..self.clone() }
+        Self { processes: TaskTracker::new(), noise: Arc::default(), ..self.clone() }
     }
 }
 
@@ -186,7 +192,7 @@ impl Upstreams {
     pub(crate) fn check(&self, definition: &Definition) -> Result<(), StartError> {
         match &definition.transport {
             Transport::Stdio(program) => {
-                transport::stdio::locate(definition, &program.command, &self.environment.children).map(drop)
+                transport::stdio::locate(definition, program, &self.environment.children).map(drop)
             }
             Transport::Sse(_) | Transport::StreamableHttp(_) => Ok(()),
         }
@@ -408,6 +414,8 @@ impl Upstream {
             status.era = Some(verdict.era.word().to_owned());
             status.era_probed = verdict.probed.map(|(time, _)| time.to_string());
         }
+        let noise = self.environment.noise.heard();
+        (status.unreadable_lines, status.last_unreadable_line) = (noise.lines, noise.last);
         status.short_sessions = observed.short_sessions();
         status.reconnect_attempts = observed.attempts + status.short_sessions;
         if observed.state == admin::State::Connected {

@@ -80,6 +80,7 @@ fn settings(settings: GatewaySettings) -> Value {
         ("description", json!(settings.description)),
         ("tool_filter", json!(settings.tool_filter)),
         ("tags", json!(settings.tags)),
+        ("cwd", json!(literal(&settings.cwd.0))),
         ("era", json!(settings.era)),
         ("priority", json!(settings.priority)),
         ("proxy", json!(settings.proxy)),

@@ -95,6 +95,8 @@ pub struct Inert {
     pub command: Option<String>,
     /// `args` declared for an HTTP upstream.
     pub args: Vec<String>,
+    /// `cwd` declared for an HTTP upstream.
+    pub cwd: Option<String>,
 }
 
 impl Definition {
@@ -103,7 +105,7 @@ impl Definition {
     /// ```
     /// use schemas::{Definition, Stdio, Transport};
     ///
-    /// let program = Stdio { command: "mcp-server-time".to_owned(), args: Vec::new() };
+    /// let program = Stdio { command: "mcp-server-time".to_owned(), args: Vec::new(), cwd: None };
     /// let bare = Definition::new("time".parse()?, Transport::Stdio(program));
     /// let definition = Definition { priority: Some(2), ..bare };
     /// let body = r#"{"name":"time","transport":"stdio","command":"mcp-server-time","priority":2}"#;
@@ -203,6 +205,10 @@ impl Definition {
     /// Who gets to see the headers and the environment.
     fn receiver(&self) -> String {
         match &self.transport {
+            // The folder decides which program a relative path means.
+            Transport::Stdio(stdio) if stdio.command.contains('/') && !stdio.command.starts_with('/') => {
+                format!("{}\n{}", stdio.cwd.as_deref().unwrap_or_default(), stdio.command)
+            }
             Transport::Stdio(stdio) => stdio.command.clone(),
             Transport::Sse(remote) | Transport::StreamableHttp(remote) => remote.url.origin().ascii_serialization(),
         }

@@ -21,6 +21,7 @@ mod modern;
 mod one_address;
 mod ownership;
 mod pipeline;
+mod programs;
 mod real_servers;
 mod reference;
 mod reports;

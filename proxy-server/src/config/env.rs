@@ -20,7 +20,8 @@ pub(crate) fn process_environment() -> Variables {
 /// What child processes inherit of it.
 pub(super) fn children(variables: &Variables) -> ChildEnvironment {
     let inherited = INHERITED.into_iter();
-    ChildEnvironment(inherited.filter_map(|name| Some((name, variables.0.get(name)?.clone()))).collect())
+    let variables = inherited.filter_map(|name| Some((name, variables.0.get(name)?.clone()))).collect();
+    ChildEnvironment { variables, warden: None }
 }
 
 impl Variables {

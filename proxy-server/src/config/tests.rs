@@ -150,8 +150,8 @@ fn the_ancestors_default_token_can_be_forbidden() {
 fn children_inherit_nothing_but_what_every_program_needs() {
     let config =
         config(&[], [("PATH", "/bin"), ("HOME", "/root"), ("MCP_PROXY_ADMIN_TOKENS", "s"), ("AWS_SECRET", "s")]);
-    let names: Vec<_> = config.children.0.iter().map(|(name, _)| *name).collect();
-    assert_eq!(names, ["PATH", "HOME"]);
+    let names: Vec<_> = config.children.variables.iter().map(|(name, _)| *name).collect();
+    assert_eq!(names, ["HOME", "PATH"]);
 }
 
 #[test]

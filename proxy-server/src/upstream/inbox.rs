@@ -152,6 +152,11 @@ impl Inbox {
         }
     }
 
+    /// Refuses a request of the upstream that cannot be read.
+    pub(super) fn refuse(&self, id: &str, why: &str) {
+        Reply::to_upstream(id, &self.outbox).refuse(why);
+    }
+
     /// Why a request failed that will not be answered any more: its own failure, or the end of the session.
     pub(super) fn failure(&self, id: u64) -> Error {
         let mut state = self.state();

@@ -126,10 +126,12 @@ impl Supervisor {
             observed.state = admin::State::Connecting;
             observed.attempts += 1;
         });
+        let noise = self.environment.noise.heard().lines;
         match self.open_in_turn().await {
             Ok(session) => self.connected(session).await,
             Err(error) => {
-                self.failed(&Chain(&error).to_string());
+                let noise = self.environment.noise.since(noise).map(|noise| format!("; {noise}"));
+                self.failed(&format!("{}{}", Chain(&error), noise.unwrap_or_default()));
                 Event::Failed
             }
         }

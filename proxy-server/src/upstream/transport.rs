@@ -3,6 +3,7 @@
 
 pub(super) mod event_stream;
 pub(super) mod lines;
+mod long_line;
 mod oversize;
 mod refusal;
 pub(super) mod sse;

@@ -41,6 +41,7 @@ pub(crate) fn differences(desired: &Definition, observed: &Registration) -> Vec<
     compare("allowedIPs", ours.allowed_ips != theirs.allowed_ips, None);
     // A gateway of another make drops what only ours knows. It gives itself away by having no fingerprints.
     if prints.is_some() {
+        compare("cwd", ours.cwd != theirs.cwd, None);
         compare("sessionMode", ours.session_mode != theirs.session_mode, None);
         compare("era", ours.era != theirs.era, None);
         compare("priority", ours.priority != theirs.priority, None);

@@ -33,6 +33,7 @@ fn ours(definition: &Definition) -> Registration {
 fn theirs(definition: &Definition) -> Registration {
     let mut document = DefinitionDocument::from(definition.clone());
     document.session_mode = String::new();
+    document.cwd = String::new();
     document.max_sessions = 0;
     document.era = String::new();
     document.priority = 0;

@@ -25,6 +25,7 @@ pub(super) fn apply(fields: &mut Fields<'_>, document: DefinitionDocument) -> Op
         Some(proxy) => Some(Secret::new(fields.render(proxy)?)).filter(|proxy| !proxy.expose().is_empty()),
         None => None,
     };
+    let cwd = node.get("cwd").map_or(Some(String::new()), |cwd| fields.render(cwd));
     for tag in own_tags() {
         if settings.tags.contains_key(tag) {
             let message = format!("tag `{tag}` is set by this program");
@@ -36,6 +37,7 @@ pub(super) fn apply(fields: &mut Fields<'_>, document: DefinitionDocument) -> Op
     Some(DefinitionDocument {
         description: settings.description,
         tool_filter: settings.tool_filter,
+        cwd: cwd?,
         era: settings.era,
         priority: settings.priority,
         proxy,
@@ -81,6 +83,7 @@ pub(crate) fn settings_of(document: &DefinitionDocument) -> Option<GatewaySettin
         description: document.description,
         tool_filter: document.tool_filter,
         tags,
+        cwd: Text(document.cwd),
         era: document.era,
         priority: document.priority,
         proxy: document.proxy.map(|proxy| proxy.expose().to_owned()).unwrap_or_default(),

@@ -53,6 +53,13 @@ pub struct Status {
     /// Sessions in a row that ended within 5 s of their handshake; absent when the last one held. Absent from other proxies.
     #[serde(skip_serializing_if = "is_zero")]
     pub short_sessions: u32,
+    /// Lines on a program's standard output that are no usable message; absent when there was none. Absent from other
+    /// proxies.
+    #[serde(skip_serializing_if = "is_none")]
+    pub unreadable_lines: u64,
+    /// The beginning of the last of them, and what is wrong with it. Absent from other proxies.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_unreadable_line: Option<String>,
     /// Time since the last handshake while connected, else 0.
     pub up_time: WireDuration,
     /// Requests sent.
@@ -126,5 +133,10 @@ fn any_case<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<State, 
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes fields by reference")]
 fn is_zero(number: &u32) -> bool {
+    *number == 0
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes fields by reference")]
+fn is_none(number: &u64) -> bool {
     *number == 0
 }

@@ -62,8 +62,8 @@ pub enum InvalidDefinition {
     /// A header that HTTP does not allow.
     #[error("invalid header `{0}`: {1}")]
     Header(String, &'static str),
-    /// A program or argument that no process could be given.
-    #[error("command and args cannot hold NUL bytes")]
+    /// A program, argument or folder that no process could be given.
+    #[error("command, args and cwd cannot hold NUL bytes")]
     Nul,
     /// A token that is empty or unrendered.
     #[error("invalid authTokens entry: {0}")]

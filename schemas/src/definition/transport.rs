@@ -35,7 +35,7 @@ impl Transport {
     /// ```
     /// use schemas::{Stdio, Transport};
     ///
-    /// let program = Stdio { command: "mcp-server-time".to_owned(), args: Vec::new() };
+    /// let program = Stdio { command: "mcp-server-time".to_owned(), args: Vec::new(), cwd: None };
     /// assert_eq!(Transport::Stdio(program).kind(), "stdio");
     /// ```
     pub fn kind(&self) -> &'static str {
@@ -52,8 +52,9 @@ impl Transport {
 /// ```
 /// use schemas::{Definition, Stdio, Transport};
 ///
-/// let program = Stdio { command: "npx".to_owned(), args: vec!["-y".to_owned(), "pkg".to_owned()] };
-/// let posted = r#"{"name":"fs","transport":"stdio","command":["npx","-y"],"args":["pkg"]}"#;
+/// let args = vec!["-y".to_owned(), "pkg".to_owned()];
+/// let program = Stdio { command: "npx".to_owned(), args, cwd: Some("/srv".to_owned()) };
+/// let posted = r#"{"name":"fs","transport":"stdio","command":["npx","-y"],"args":["pkg"],"cwd":"/srv"}"#;
 /// let definition: Definition = serde_json::from_str(posted)?;
 /// assert_eq!(definition.transport, Transport::Stdio(program));
 /// # Ok::<(), serde_json::Error>(())
@@ -64,6 +65,8 @@ pub struct Stdio {
     pub command: String,
     /// Its arguments.
     pub args: Vec<String>,
+    /// The folder it runs in, from which a relative path of a program is taken too; that of the gateway when absent.
+    pub cwd: Option<String>,
 }
 
 /// An address to connect to.

@@ -74,6 +74,9 @@ pub struct DefinitionDocument {
     /// More arguments, as the first generation of clients sent them.
     #[serde(rename = "startup_args", skip_serializing_if = "Vec::is_empty", deserialize_with = "null_is_default")]
     pub startup_args: Vec<String>,
+    /// The folder the program runs in. This gateway's own; other proxies ignore it.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub cwd: String,
     /// Environment of the program.
     #[serde(skip_serializing_if = "IndexMap::is_empty", deserialize_with = "null_is_default")]
     pub env: IndexMap<String, Secret>,
@@ -208,20 +211,24 @@ impl TryFrom<DefinitionDocument> for Definition {
             client_cert_file: &document.client_cert_file.clone(),
             client_key_file: &document.client_key_file.clone(),
         };
-        let DefinitionDocument { transport, command, args, startup_args, url, headers, .. } = document;
+        let DefinitionDocument { transport, command, args, startup_args, cwd, url, headers, .. } = document;
         let (program, leading) = command.split();
         let words = leading.into_iter().chain(args).chain(startup_args).collect();
         let (kind, inert) = match transport.as_str() {
             "stdio" if program.is_empty() => return Err(InvalidDefinition::NoCommand),
             "sse" | "streamable-http" if url.is_empty() => return Err(InvalidDefinition::NoUrl),
             "stdio" => (
-                Kind::Stdio(Stdio { command: program, args: words }),
+                Kind::Stdio(Stdio { command: program, args: words, cwd: some(cwd) }),
                 Inert { url: some(url), headers, ..Inert::default() },
             ),
-            "sse" => (Kind::Sse(url, headers), Inert { command: some(program), args: words, ..Inert::default() }),
-            "streamable-http" => {
-                (Kind::StreamableHttp(url, headers), Inert { command: some(program), args: words, ..Inert::default() })
-            }
+            "sse" => (
+                Kind::Sse(url, headers),
+                Inert { command: some(program), args: words, cwd: some(cwd), ..Inert::default() },
+            ),
+            "streamable-http" => (
+                Kind::StreamableHttp(url, headers),
+                Inert { command: some(program), args: words, cwd: some(cwd), ..Inert::default() },
+            ),
             _ => return Err(InvalidDefinition::Transport(transport)),
         };
         let tool_filter = document.tool_filter.map(tool_filter).transpose()?;
@@ -269,11 +276,11 @@ impl From<Definition> for DefinitionDocument {
         let identity = definition.network.identity.map(|identity| (identity.certificate_file, identity.key_file));
         let (client_cert_file, client_key_file) = identity.unwrap_or_default();
         let transport = definition.transport.kind().to_owned();
-        let Inert { url, headers, command, args } = definition.inert;
-        let (command, args, url, headers) = match definition.transport {
-            Transport::Stdio(stdio) => (stdio.command, stdio.args, url.unwrap_or_default(), headers),
+        let Inert { url, headers, command, args, cwd } = definition.inert;
+        let (command, args, cwd, url, headers) = match definition.transport {
+            Transport::Stdio(stdio) => (stdio.command, stdio.args, stdio.cwd, url.unwrap_or_default(), headers),
             Transport::Sse(remote) | Transport::StreamableHttp(remote) => {
-                (command.unwrap_or_default(), args, remote.url.into(), remote.headers)
+                (command.unwrap_or_default(), args, cwd, remote.url.into(), remote.headers)
             }
         };
         let wire = |duration: Option<Duration>| duration.map(WireDuration::from).unwrap_or_default();
@@ -284,6 +291,7 @@ impl From<Definition> for DefinitionDocument {
             command: Command::Program(command),
             args,
             startup_args: Vec::new(),
+            cwd: cwd.unwrap_or_default(),
             env: definition.env,
             url,
             headers,
@@ -339,7 +347,7 @@ impl Kind {
         match self {
             Self::Stdio(stdio) => {
                 let nul = |word: &String| word.contains('\0');
-                if nul(&stdio.command) || stdio.args.iter().any(nul) {
+                if nul(&stdio.command) || stdio.args.iter().any(nul) || stdio.cwd.as_ref().is_some_and(nul) {
                     return Err(InvalidDefinition::Nul);
                 }
                 Ok(Transport::Stdio(stdio))

@@ -68,6 +68,9 @@ pub struct Entry {
     /// Its environment, besides that of the gateway.
     #[schemars(with = "IndexMap<String, String>", example = some_variables())]
     pub env: IndexMap<String, Secret>,
+    /// The folder the program runs in; that of the gateway when absent.
+    #[schemars(example = &"/srv/project")]
+    pub cwd: Option<String>,
     /// The endpoint of an HTTP server.
     #[serde(alias = "serverUrl", alias = "httpUrl")]
     #[schemars(example = &"https://docs.example.com/mcp")]
@@ -166,6 +169,7 @@ impl Entry {
             transport: transport.to_owned(),
             command: Command::Program(self.command.unwrap_or_default()),
             args: self.args,
+            cwd: self.cwd.unwrap_or_default(),
             env: self.env,
             url: self.url.unwrap_or_default(),
             headers: self.headers,
@@ -264,6 +268,7 @@ mod tests {
             r#"{"type":"http","url":"https://x.example/sse","era":"modern"}"#,
             r#"{"name":"a","transport":"streamable-http","url":"https://x.example/sse","timeout":30000000000,"era":"modern"}"#,
         );
+        check(r#"{"command":"x","cwd":"/srv"}"#, r#"{"name":"a","transport":"stdio","command":"x","cwd":"/srv"}"#);
         check(r#"{"command":"x","disabled":true}"#, "");
     }
 

@@ -150,6 +150,10 @@ pub struct GatewaySettings {
     /// Free words, shown with the registration. `owner`, `source` and `prevent_destroy` are set by `register-service`.
     #[schemars(with = "BTreeMap<String, Text>", transform = form::free_tags)]
     pub tags: BTreeMap<String, String>,
+    /// The folder that a stdio server runs in, as an absolute path; that of the gateway when absent. May hold templates
+    /// such as `{{ .env.PROJECT }}`.
+    #[schemars(example = &"/srv/project")]
+    pub cwd: Text,
     /// Which generation of the protocol is spoken with the server; `auto` when absent.
     #[schemars(with = "EraMode")]
     pub era: String,
@@ -205,10 +209,11 @@ pub struct GatewaySettings {
 /// assert!(GATEWAY_SETTINGS_KEYS.contains(&"tool_filter"));
 /// assert!(!GATEWAY_SETTINGS_KEYS.contains(&"toolFilter"));
 /// ```
-pub const GATEWAY_SETTINGS_KEYS: [&str; 19] = [
+pub const GATEWAY_SETTINGS_KEYS: [&str; 20] = [
     "description",
     "tool_filter",
     "tags",
+    "cwd",
     "era",
     "priority",
     "proxy",

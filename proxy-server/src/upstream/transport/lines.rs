@@ -18,6 +18,15 @@ pub(crate) struct Lines<R> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct TooLong;
 
+/// What a stream holds next.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Part {
+    /// A whole line that holds something, without its end.
+    Line(Bytes),
+    /// The next bytes of a line that is over the limit. They are in no other part, so that none has to be kept.
+    Over { bytes: Bytes, is_first: bool, is_last: bool },
+}
+
 impl<R: AsyncRead + Unpin> Lines<R> {
     pub(crate) fn new(input: R, limit: usize) -> Self {
         Self { input, buffer: BytesMut::with_capacity(CHUNK), limit, is_cut: false }
@@ -25,6 +34,17 @@ impl<R: AsyncRead + Unpin> Lines<R> {
 
     /// The next line; nothing at the end of the stream, or if it cannot be read.
     pub(crate) async fn next(&mut self) -> Option<Result<Bytes, TooLong>> {
+        loop {
+            match self.next_part().await? {
+                Part::Line(line) => return Some(Ok(line)),
+                Part::Over { is_first: true, .. } => return Some(Err(TooLong)),
+                Part::Over { is_first: false, .. } => {}
+            }
+        }
+    }
+
+    /// The next line, or the next part of one that is over the limit.
+    pub(crate) async fn next_part(&mut self) -> Option<Part> {
         let mut searched = 0;
         loop {
             if let Some(end) = memchr::memchr(b'\n', self.buffer.get(searched..).unwrap_or_default()) {
@@ -32,17 +52,17 @@ impl<R: AsyncRead + Unpin> Lines<R> {
                 let line = line.slice(..line.len() - 1);
                 searched = 0;
                 match std::mem::take(&mut self.is_cut) {
-                    true => continue,
-                    false if line.len() > self.limit => return Some(Err(TooLong)),
+                    true => return Some(Part::Over { bytes: line, is_first: false, is_last: true }),
+                    false if line.len() > self.limit => {
+                        return Some(Part::Over { bytes: line, is_first: true, is_last: true });
+                    }
                     false if line.trim_ascii().is_empty() => continue,
-                    false => return Some(Ok(line)),
+                    false => return Some(Part::Line(line)),
                 }
             }
-            if self.is_cut || self.buffer.len() > self.limit {
-                self.buffer.clear();
-                if !std::mem::replace(&mut self.is_cut, true) {
-                    return Some(Err(TooLong));
-                }
+            if self.buffer.len() > if self.is_cut { 0 } else { self.limit } {
+                let is_first = !std::mem::replace(&mut self.is_cut, true);
+                return Some(Part::Over { bytes: self.buffer.split().freeze(), is_first, is_last: false });
             }
             searched = self.buffer.len();
             self.buffer.reserve(CHUNK);

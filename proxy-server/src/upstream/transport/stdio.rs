@@ -1,44 +1,53 @@
 //! A child process that speaks JSON lines on its standard streams.
 //!
-//! The child leads a process group of its own, gets nothing of the gateway's environment but what every program needs,
-//! and dies with the gateway. This is the one place that starts processes.
+//! The child gets nothing of the gateway's environment but what every program needs, and nothing of it outlives the
+//! gateway: the gateway's own binary starts a `warden` that starts the program. A gateway inside another program has no such
+//! binary; there the kernel ends the child with the gateway. This is the one place that starts processes.
+
+mod input;
+mod output;
+mod spawn;
+mod warden;
 
 use std::collections::VecDeque;
 use std::env::split_paths;
 use std::ffi::OsString;
+use std::io::{PipeWriter, Write};
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
-use rustix::io::{Errno, ioctl_fionread};
-use rustix::process::{Pid, Signal, getpid, getppid, kill_process_group, set_parent_process_death_signal};
+use rustix::fs::{Access, access};
+use rustix::process::{Pid, Signal, kill_process_group};
 use schemas::Definition;
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
-use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
+use tokio::process::{Child, ChildStderr, ChildStdout, Command};
 use tokio::sync::mpsc;
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 use tracing::{debug, info};
 
+pub use self::warden::warden;
 use crate::error::{Error, Kind};
 use crate::protocol::Pieces;
 use crate::tasks::Tasks;
 use crate::upstream::inbox::Inbox;
-use crate::upstream::transport::lines::{Lines, TooLong};
-use crate::upstream::transport::{self, put_one_line};
+use crate::upstream::noise::Noise;
+use crate::upstream::transport::stdio::input::Writer;
+use crate::upstream::transport::stdio::output::Output;
 
+/// What a warden is called in lists of processes.
+const NAME: &str = "mcp-proxy-warden";
 /// Messages that may wait for a child that does not read.
 const WRITE_QUEUE: usize = 256;
 /// How long the end of a child that got SIGKILL may take to be known.
 const LAST_PATIENCE: Duration = Duration::from_secs(2);
 /// How long the end of a child and the end of its output may lie apart.
 const SHORT_PATIENCE: Duration = Duration::from_millis(100);
-/// How often it is looked whether a child has read its first line.
-const GLANCE: Duration = Duration::from_millis(20);
 /// The last lines of standard error that are kept for a status text.
 const KEPT_LINES: usize = 5;
 const KEPT_LINE_BYTES: usize = 500;
@@ -61,12 +70,18 @@ pub(in crate::upstream) struct Life {
     pub(in crate::upstream) gone: CancellationToken,
 }
 
-/// What a child may see of the gateway's own environment.
+/// What children are started with.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct ChildEnvironment(pub(crate) Vec<(&'static str, OsString)>);
+pub(crate) struct ChildEnvironment {
+    /// What they see of the gateway's own environment.
+    pub(crate) variables: Vec<(&'static str, OsString)>,
+    /// The executable that can be a [`warden`]; without one, what a child leaves behind ends with its process group only.
+    pub(crate) warden: Option<PathBuf>,
+}
 
-/// The variables every child is given, where the gateway has them.
-pub(crate) const INHERITED: [&str; 4] = ["PATH", "HOME", "LANG", "TMPDIR"];
+/// The variables every child is given, where the gateway has them: those that the official SDKs hand on, the language, and
+/// the folder for temporary files.
+pub(crate) const INHERITED: [&str; 8] = ["HOME", "LANG", "LOGNAME", "PATH", "SHELL", "TERM", "TMPDIR", "USER"];
 
 /// A program that cannot be started.
 #[derive(Debug, thiserror::Error)]
@@ -75,6 +90,8 @@ pub(crate) enum StartError {
     NotInPath(String),
     #[error("program `{0}` is not an executable file")]
     NotExecutable(String),
+    #[error("working directory `{0}` is not a folder that the gateway can enter")]
+    NoFolder(String),
     #[error("cannot start `{program}`")]
     Spawn {
         program: String,
@@ -103,21 +120,32 @@ impl Drop for Pipe {
     }
 }
 
-/// Where a definition's program is, looked up as the child's own `PATH` says.
+/// Where a definition's program is, looked up as the child's own `PATH` and folder say.
 pub(crate) fn locate(
     definition: &Definition,
-    command: &str,
+    program: &schemas::Stdio,
     environment: &ChildEnvironment,
 ) -> Result<PathBuf, StartError> {
+    let folder = program.cwd.as_deref().map(Path::new);
+    if let Some(folder) = folder.filter(|folder| access(*folder, Access::EXEC_OK).is_err() || !folder.is_dir()) {
+        return Err(StartError::NoFolder(folder.display().to_string()));
+    }
+    let in_folder = |path: PathBuf| folder.map_or(path.clone(), |folder| absolute(folder).join(path));
+    let command = &program.command;
     if command.contains('/') {
-        let path = PathBuf::from(command);
+        let path = in_folder(PathBuf::from(command));
         return if is_executable(&path) { Ok(path) } else { Err(StartError::NotExecutable(command.to_owned())) };
     }
     let own = definition.env.get("PATH").map(|path| OsString::from(path.expose()));
-    let inherited = || environment.0.iter().find(|(name, _)| *name == "PATH").map(|(_, path)| path.clone());
+    let inherited = || environment.variables.iter().find(|(name, _)| *name == "PATH").map(|(_, path)| path.clone());
     let path = own.or_else(inherited).unwrap_or_default();
-    let found = split_paths(&path).map(|folder| folder.join(command)).find(|file| is_executable(file));
-    found.ok_or_else(|| StartError::NotInPath(command.to_owned()))
+    let mut places = split_paths(&path).map(|place| in_folder(place.join(command)));
+    places.find(|file| is_executable(file)).ok_or_else(|| StartError::NotInPath(command.to_owned()))
+}
+
+/// A folder as it is found from any other one.
+fn absolute(folder: &Path) -> PathBuf {
+    std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned())
 }
 
 /// Starts the child and the tasks around its three streams.
@@ -127,18 +155,23 @@ pub(in crate::upstream) fn start(
     environment: &ChildEnvironment,
     streams: Streams<'_>,
 ) -> Result<Pipe, StartError> {
-    let path = locate(definition, &program.command, environment)?;
-    let mut command = Command::new(path);
-    command.args(&program.args).env_clear().envs(environment.0.iter().map(|(name, value)| (name, value)));
+    let path = locate(definition, program, environment)?;
+    let failed = |source| StartError::Spawn { program: program.command.clone(), source };
+    let (mut command, handed_on, control) = command(&path, environment).map_err(failed)?;
+    command.args(&program.args).env_clear();
+    if let Some(folder) = &program.cwd {
+        command.current_dir(folder);
+    }
+    command.envs(environment.variables.iter().map(|(name, value)| (name, value)));
     command.envs(definition.env.iter().map(|(name, value)| (name, value.expose())));
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = spawn(command).map_err(|source| StartError::Spawn { program: program.command.clone(), source })?;
+    let mut child = spawn::spawn(command, handed_on).map_err(failed)?;
     let (lines, queue) = mpsc::channel(WRITE_QUEUE);
     let (end, life) = (CancellationToken::new(), Life::default());
     // Dropped by the last of the two tasks that tell of the child.
     let gone = Arc::new(life.gone.clone().drop_guard());
     let errors = Arc::new(Mutex::new(VecDeque::new()));
-    let Streams { tasks, processes, inbox, line_limit, patience } = streams;
+    let Streams { tasks, processes, noise, inbox, line_limit, patience } = streams;
     info!(upstream = %definition.name, pid = child.id(), "process started");
     if let (Some(input), Some(output), Some(stderr)) = (child.stdin.take(), child.stdout.take(), child.stderr.take()) {
         let writer = Writer { end: end.clone(), heard: life.heard.clone(), _gone: Arc::clone(&gone) };
@@ -150,9 +183,10 @@ pub(in crate::upstream) fn start(
             keep_errors(definition, stderr, kept).await;
             drop(all_read);
         });
+        let reader = Output { name, inbox: Arc::clone(&inbox), noise, limit: line_limit };
         let watch = Watch {
-            name,
             child,
+            control,
             errors,
             errors_read: read,
             end: end.clone(),
@@ -161,9 +195,22 @@ pub(in crate::upstream) fn start(
             _gone: gone,
             _process: processes.token(),
         };
-        tasks.spawn("stdio output", watch.run(output, line_limit));
+        tasks.spawn("stdio output", watch.run(output, reader));
     }
     Ok(Pipe { lines, end, life })
+}
+
+/// The command for a program, or for the warden of one: with what the warden inherits, and where its orders go.
+fn command(
+    program: &Path,
+    environment: &ChildEnvironment,
+) -> std::io::Result<(Command, Option<OwnedFd>, Option<PipeWriter>)> {
+    let Some(warden) = &environment.warden else { return Ok((Command::new(program), None, None)) };
+    let (control, orders) = std::io::pipe()?;
+    let control = OwnedFd::from(control);
+    let mut command = Command::new(warden);
+    command.arg0(NAME).arg(warden::ARGUMENT).arg(control.as_raw_fd().to_string()).arg(program);
+    Ok((command, Some(control), Some(orders)))
 }
 
 /// What a child's streams are connected to.
@@ -171,89 +218,19 @@ pub(in crate::upstream) struct Streams<'a> {
     pub(in crate::upstream) tasks: &'a Tasks,
     /// Counts the processes that have not ended.
     pub(in crate::upstream) processes: &'a TaskTracker,
+    /// Keeps the lines that are no messages.
+    pub(in crate::upstream) noise: Arc<Noise>,
     pub(in crate::upstream) inbox: Arc<Inbox>,
     pub(in crate::upstream) line_limit: usize,
     /// How long a child may take to end by itself once its input is closed, and again once it got SIGTERM.
     pub(in crate::upstream) patience: Duration,
 }
 
-#[expect(unsafe_code, reason = "std has no safe way to run a call between fork and exec")]
-fn spawn(mut command: Command) -> std::io::Result<Child> {
-    command.process_group(0);
-    let gateway = getpid();
-    let die_with_gateway = move || {
-        set_parent_process_death_signal(Some(Signal::KILL))?;
-        // A gateway that died before this sends no signal any more.
-        if getppid() == Some(gateway) { Ok(()) } else { Err(Errno::SRCH.into()) }
-    };
-    // SAFETY: the closure makes two system calls, which are async-signal-safe, and touches no memory of others.
-    unsafe {
-        command.pre_exec(die_with_gateway);
-    }
-    command.spawn()
-}
-
-/// Writes to a child's input, and notes when the child has read the first line.
-struct Writer {
-    end: CancellationToken,
-    heard: CancellationToken,
-    _gone: Arc<DropGuard>,
-}
-
-impl Writer {
-    async fn run(self, mut queue: mpsc::Receiver<Pieces>, mut input: ChildStdin) {
-        let mut is_waiting = false;
-        tokio::select! {
-            () = self.end.cancelled() => {}
-            () = self.write(&mut queue, &mut input, &mut is_waiting) => {}
-        }
-        // A child that has ended may have read the line just before.
-        if is_waiting {
-            self.note(&input);
-        }
-    }
-
-    async fn write(&self, queue: &mut mpsc::Receiver<Pieces>, input: &mut ChildStdin, is_waiting: &mut bool) {
-        let mut batch = Vec::new();
-        let mut lines = BytesMut::new();
-        loop {
-            let count = tokio::select! {
-                count = queue.recv_many(&mut batch, 64) => count,
-                () = sleep(GLANCE), if *is_waiting => {
-                    *is_waiting = !self.note(input);
-                    continue;
-                }
-            };
-            if count == 0 {
-                return;
-            }
-            for message in batch.drain(..) {
-                message.iter().for_each(|piece| put_one_line(&mut lines, piece));
-                lines.extend_from_slice(b"\n");
-            }
-            if input.write_all(&lines).await.is_err() {
-                return;
-            }
-            *is_waiting = !self.heard.is_cancelled();
-            lines.clear();
-        }
-    }
-
-    /// Looks whether the pipe is empty, which it is once the child has read everything. The kernel tells how much a pipe
-    /// holds at either of its ends; a child whose pipe does not tell counts as one that has read.
-    fn note(&self, input: &ChildStdin) -> bool {
-        let is_read = ioctl_fionread(input).map_or(true, |unread| unread == 0);
-        if is_read {
-            self.heard.cancel();
-        }
-        is_read
-    }
-}
-
 /// Reads a child's output until it ends or is told to, then makes sure that nothing of it is left.
 struct Watch {
-    name: String,
     child: Child,
+    /// Orders to the warden, if the child is one.
+    control: Option<PipeWriter>,
     errors: Arc<Mutex<VecDeque<String>>>,
     errors_read: CancellationToken,
     end: CancellationToken,
@@ -264,18 +241,21 @@ struct Watch {
 }
 
 impl Watch {
-    async fn run(mut self, output: ChildStdout, line_limit: usize) {
+    async fn run(mut self, output: ChildStdout, reader: Output) {
         let pid = self.child.id().and_then(|pid| Pid::from_raw(i32::try_from(pid).ok()?));
-        let reading = deliver_all(&self.name, output, line_limit, &self.inbox);
+        let reading = reader.deliver_all(output);
         tokio::pin!(reading);
-        let (told, why) = tokio::select! {
-            () = self.end.cancelled() => (true, Some("the session was closed".to_owned())),
-            why = &mut reading => (false, why),
+        let told = tokio::select! {
+            () = self.end.cancelled() => true,
+            () = &mut reading => false,
             // A grandchild may hold the output open; what the child said last is read all the same.
-            _ = self.child.wait() => (false, timeout(SHORT_PATIENCE, reading).await.ok().flatten()),
+            _ = self.child.wait() => {
+                timeout(SHORT_PATIENCE, reading).await.ok();
+                false
+            }
         };
-        if let Some(why) = why {
-            self.inbox.close(why);
+        if told {
+            self.inbox.close("the session was closed");
         }
         // A child whose output ended is most often gone already: its status makes the better reason.
         let status = if told { None } else { ended(&mut self.child, SHORT_PATIENCE).await };
@@ -284,13 +264,26 @@ impl Watch {
         self.inbox.close(self.reason(status));
         self.end.cancel();
         if status.is_none() && ended(&mut self.child, self.patience).await.is_none() {
-            signal(pid, Signal::TERM);
+            self.order(warden::TERMINATE, pid, Signal::TERM);
             ended(&mut self.child, self.patience).await;
         }
-        // Also for grandchildren that outlive the child.
-        signal(pid, Signal::KILL);
-        let status = ended(&mut self.child, LAST_PATIENCE).await;
-        info!(upstream = self.name, pid = pid.map(|pid| pid.as_raw_nonzero().get()), status = ?status, "process ended");
+        // Also for grandchildren that outlive the child. A warden ends when nothing is left below it.
+        self.order(warden::KILL, pid, Signal::KILL);
+        let mut status = ended(&mut self.child, LAST_PATIENCE).await;
+        if status.is_none() && self.control.is_some() {
+            signal(pid, Signal::KILL);
+            status = ended(&mut self.child, LAST_PATIENCE).await;
+        }
+        info!(upstream = reader.name, pid = pid.map(|pid| pid.as_raw_nonzero().get()), status = ?status, "process ended");
+    }
+
+    /// Has the warden do something, or sends the signal to the child's process group.
+    fn order(&mut self, order: u8, group: Option<Pid>, signal: Signal) {
+        match &mut self.control {
+            // One byte always fits. An error means that the warden has ended.
+            Some(control) => drop(control.write_all(&[order])),
+            None => self::signal(group, signal),
+        }
     }
 
     fn reason(&self, status: Option<ExitStatus>) -> String {
@@ -315,25 +308,6 @@ fn signal(group: Option<Pid>, signal: Signal) {
     if let Some(group) = group {
         // An error means that there is no such group any more, which is what was wanted.
         kill_process_group(group, signal).ok();
-    }
-}
-
-/// Delivers one message a line. Returns why it stopped, where the process itself is not to blame.
-async fn deliver_all(name: &str, output: ChildStdout, limit: usize, inbox: &Inbox) -> Option<String> {
-    let mut lines = Lines::new(output, limit);
-    while let Some(line) = lines.next().await {
-        match line {
-            Ok(line) => deliver(name, line, inbox),
-            Err(TooLong) => return Some(format!("process wrote a line of more than {limit} bytes")),
-        }
-    }
-    None
-}
-
-/// Servers print logs where only messages belong; those lines are passed over.
-fn deliver(name: &str, line: Bytes, inbox: &Inbox) {
-    if let Err(error) = transport::deliver(line, inbox, None) {
-        debug!(upstream = name, %error, "line on standard output is no message");
     }
 }
 

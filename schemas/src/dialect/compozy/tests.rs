@@ -143,9 +143,21 @@ fn keeps_members_of_the_other_transport_without_using_them() {
 }
 
 #[test]
+fn a_folder_belongs_to_the_program_that_is_given_the_secrets() {
+    let stored =
+        |command| json!({ "name": "a", "transport": "stdio", "command": command, "cwd": "/a", "env": { "K": "1" } });
+    let moved = |command| json!({ "name": "a", "transport": "stdio", "command": command, "cwd": "/b", "env": { "K": "[redacted]" } });
+    for (command, is_kept) in [("./server", false), ("bin/server", false), ("server", true), ("/usr/bin/server", true)]
+    {
+        let mut again = read(moved(command)).expect("a definition");
+        assert_eq!(again.keep_redacted(&read(stored(command)).expect("a definition")).is_ok(), is_kept, "{command}");
+    }
+}
+
+#[test]
 fn every_field_survives_the_round_trip() {
     let whole = json!({ "name": "gh", "description": "d", "transport": "streamable-http", "command": "c", "args": ["a"],
-        "env": { "E": "1" }, "url": "https://x/mcp?k=v", "headers": { "B": "2", "A": "1" }, "timeout": 5_000_000_000u64,
+        "cwd": "/srv", "env": { "E": "1" }, "url": "https://x/mcp?k=v", "headers": { "B": "2", "A": "1" }, "timeout": 5_000_000_000u64,
         "autoReconnect": true, "maxReconnects": 7, "reconnectDelay": 1_000_000_000u64, "healthCheckEnabled": true,
         "healthCheckInterval": 9_000_000_000u64, "logEnabled": true, "toolFilter": { "mode": "allow", "list": ["t"] },
         "tags": { "owner": "me" }, "authTokens": ["t1"], "requireAuth": true, "allowedIPs": ["10.0.0.1", "10.1.0.0/16"],

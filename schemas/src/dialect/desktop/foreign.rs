@@ -7,7 +7,7 @@ use crate::dialect::desktop::{Document, Entry};
 use crate::nearest;
 
 /// What desktop clients and editors are known to write into a server, besides what is read here.
-const FOREIGN: [&str; 75] = [
+const FOREIGN: [&str; 74] = [
     "alwaysAllow",
     "alwaysLoad",
     "apiKey",
@@ -18,7 +18,6 @@ const FOREIGN: [&str; 75] = [
     "bearer_token_env_var",
     "bundled",
     "connectionTimeout",
-    "cwd",
     "deferTools",
     "description",
     "dev",

@@ -1,0 +1,217 @@
+//! Reads of a line that is over the limit whose answer it is, without holding the line.
+//!
+//! The members of a message may stand in any order, so the line is followed to its end: strings and nesting are skipped,
+//! and of the outermost object only the names of its members and the value of `id` are kept.
+
+/// Longer names and ids are none that count.
+const MOST_KEPT: usize = 64;
+
+/// What is known so far of a line, given to [`LongLine::push`] in parts.
+#[derive(Debug, Default)]
+pub(super) struct LongLine {
+    depth: usize,
+    /// Whether a string is open, and whether its next byte is escaped.
+    string: Option<Escape>,
+    /// What the current string or value of the outermost object is.
+    place: Place,
+    name: Vec<u8>,
+    id: Vec<u8>,
+    ids: usize,
+    is_response: bool,
+    is_call: bool,
+    is_broken: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Escape {
+    Open,
+    Escaped,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum Place {
+    #[default]
+    Before,
+    Name,
+    Colon,
+    Value,
+    Id,
+}
+
+/// What a line is, as far as somebody waits for it.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Carried<'a> {
+    /// The answer to the request with this raw id.
+    Answer(&'a str),
+    /// A request with this raw id.
+    Request(&'a str),
+    /// A notification, or no message.
+    Nothing,
+}
+
+impl LongLine {
+    /// Reads on.
+    pub(super) fn push(&mut self, mut bytes: &[u8]) {
+        while let Some((first, rest)) = bytes.split_first() {
+            bytes = match self.string {
+                Some(escape) => self.in_string(escape, bytes),
+                None => {
+                    self.outside(*first);
+                    rest
+                }
+            };
+        }
+    }
+
+    /// What the line is, as soon as that is certain; a name that comes later cannot change it.
+    pub(super) fn carried(&self) -> Carried<'_> {
+        let is_whole = self.ids == 1 && self.place != Place::Id && !self.is_broken;
+        let id = std::str::from_utf8(&self.id).map(str::trim).unwrap_or_default();
+        match (is_whole && !id.is_empty(), self.is_response, self.is_call) {
+            (true, true, false) => Carried::Answer(id),
+            (true, false, true) => Carried::Request(id),
+            (_, _, _) => Carried::Nothing,
+        }
+    }
+
+    /// Takes bytes of a string up to its end, or up to an escape.
+    fn in_string<'a>(&mut self, escape: Escape, bytes: &'a [u8]) -> &'a [u8] {
+        let (length, next) = match escape {
+            Escape::Escaped => (1, Some(Escape::Open)),
+            Escape::Open => match memchr::memchr2(b'"', b'\\', bytes) {
+                None => (bytes.len(), Some(Escape::Open)),
+                Some(at) if bytes.get(at) == Some(&b'"') => (at + 1, None),
+                Some(at) => (at + 1, Some(Escape::Escaped)),
+            },
+        };
+        let (taken, rest) = bytes.split_at(length.min(bytes.len()));
+        self.keep(taken);
+        self.string = next;
+        if next.is_none() && self.depth == 1 && self.place == Place::Name {
+            self.place = Place::Colon;
+        }
+        rest
+    }
+
+    fn outside(&mut self, byte: u8) {
+        match (byte, self.depth) {
+            (b'"', _) => {
+                self.string = Some(Escape::Open);
+                self.is_broken |= self.depth == 0;
+                if self.place == Place::Id {
+                    self.keep(b"\"");
+                }
+            }
+            (b'{' | b'[', _) => {
+                self.is_broken |= self.depth == 0 && (byte == b'[' || self.place != Place::Before);
+                self.depth += 1;
+                if self.depth == 1 {
+                    (self.place, self.name) = (Place::Name, Vec::new());
+                }
+            }
+            (b'}' | b']', 0) => self.is_broken = true,
+            (b'}' | b']', _) => {
+                self.depth -= 1;
+                if self.depth == 0 {
+                    self.place = Place::Value;
+                }
+            }
+            (b',', 1) => (self.place, self.name) = (Place::Name, Vec::new()),
+            (b':', 1) if self.place == Place::Colon => self.place = self.value(),
+            (_, 1) if self.place == Place::Id => self.keep(&[byte]),
+            (b' ' | b'\t' | b'\r', _) => {}
+            (_, 0) => self.is_broken = true,
+            (_, _) => {}
+        }
+    }
+
+    /// Notes which member begins.
+    fn value(&mut self) -> Place {
+        match self.name.as_slice() {
+            b"id\"" => {
+                self.ids += 1;
+                self.id.clear();
+                return Place::Id;
+            }
+            b"result\"" | b"error\"" => self.is_response = true,
+            b"method\"" => self.is_call = true,
+            _ => {}
+        }
+        Place::Value
+    }
+
+    fn keep(&mut self, bytes: &[u8]) {
+        let kept = match self.place {
+            Place::Name if self.depth == 1 => &mut self.name,
+            Place::Id if self.depth == 1 => &mut self.id,
+            Place::Before | Place::Name | Place::Colon | Place::Value | Place::Id => return,
+        };
+        let room = MOST_KEPT.saturating_sub(kept.len());
+        kept.extend_from_slice(bytes.get(..room.min(bytes.len())).unwrap_or_default());
+        // What does not fit is cut, and so equals no name and no id of ours.
+        if bytes.len() > room {
+            kept.push(b'~');
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// In one part, and byte by byte.
+    fn check(line: &str, expected: &Carried<'_>) {
+        let (mut whole, mut pieces) = (LongLine::default(), LongLine::default());
+        whole.push(line.as_bytes());
+        line.as_bytes().chunks(1).for_each(|byte| pieces.push(byte));
+        assert_eq!((&whole.carried(), &pieces.carried()), (expected, expected), "{line}");
+    }
+
+    #[test]
+    fn the_id_is_found_wherever_it_stands() {
+        check(r#"{"jsonrpc":"2.0","id":7,"result":{"a":[1,{"id":8}]}}"#, &Carried::Answer("7"));
+        check(r#"{"result":{"id":8,"text":"{\"id\":9}, \\"},"jsonrpc":"2.0","id":7}"#, &Carried::Answer("7"));
+        check(r#" { "error" : { "code" : 1 } , "id" : 7 , "x" : [ ] } "#, &Carried::Answer("7"));
+        check(r#"{"result":["]","}"],"id":7}"#, &Carried::Answer("7"));
+        check(r#"{"id":"a\"b","result":1}"#, &Carried::Answer(r#""a\"b""#));
+    }
+
+    #[test]
+    fn an_answer_is_known_before_its_end() {
+        check(r#"{"jsonrpc":"2.0","id":7,"result":{"text":"xxxxxx"#, &Carried::Answer("7"));
+        check(r#"{"result":{},"id":7"#, &Carried::Nothing);
+        check(r#"{"id":7,"jsonrpc":"2.0""#, &Carried::Nothing);
+    }
+
+    #[test]
+    fn requests_and_notifications_are_told_apart() {
+        check(r#"{"id":7,"method":"sampling/createMessage","params":{"id":1}}"#, &Carried::Request("7"));
+        check(r#"{"method":"notifications/message","params":{"id":1,"result":2}}"#, &Carried::Nothing);
+    }
+
+    #[test]
+    fn what_is_no_message_or_says_two_things_carries_nothing() {
+        for line in [
+            r#"[{"id":7,"result":1}]"#,
+            r#""id":7,"result":1"#,
+            r#"log {"id":7,"result":1}"#,
+            r#"{}{"id":7,"result":1}"#,
+            r#"{"id":7,"id":8,"result":1}"#,
+            r#"{"id":7,"method":"x","result":1}"#,
+            r#"{"x":{"id":7,"result":1}}"#,
+            "",
+            "xxxxxxxx",
+            "}}}}",
+        ] {
+            check(line, &Carried::Nothing);
+        }
+        let long = format!(r#"{{"id":{},"result":1}}"#, "7".repeat(100));
+        assert_ne!(format!("{:?}", Carried::Answer("7")), format!("{:?}", carried(&long)));
+    }
+
+    fn carried(line: &str) -> String {
+        let mut long = LongLine::default();
+        long.push(line.as_bytes());
+        format!("{:?}", long.carried())
+    }
+}

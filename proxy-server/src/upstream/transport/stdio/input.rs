@@ -1,0 +1,75 @@
+//! The input of a child.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::BytesMut;
+use rustix::io::ioctl_fionread;
+use tokio::io::AsyncWriteExt;
+use tokio::process::ChildStdin;
+use tokio::sync::mpsc;
+use tokio::time::sleep;
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use crate::protocol::Pieces;
+use crate::upstream::transport::put_one_line;
+
+/// How often it is looked whether a child has read its first line.
+const GLANCE: Duration = Duration::from_millis(20);
+
+/// Writes to a child's input, and notes when the child has read the first line.
+pub(super) struct Writer {
+    pub(super) end: CancellationToken,
+    pub(super) heard: CancellationToken,
+    pub(super) _gone: Arc<DropGuard>,
+}
+
+impl Writer {
+    pub(super) async fn run(self, mut queue: mpsc::Receiver<Pieces>, mut input: ChildStdin) {
+        let mut is_waiting = false;
+        tokio::select! {
+            () = self.end.cancelled() => {}
+            () = self.write(&mut queue, &mut input, &mut is_waiting) => {}
+        }
+        // A child that has ended may have read the line just before.
+        if is_waiting {
+            self.note(&input);
+        }
+    }
+
+    async fn write(&self, queue: &mut mpsc::Receiver<Pieces>, input: &mut ChildStdin, is_waiting: &mut bool) {
+        let mut batch = Vec::new();
+        let mut lines = BytesMut::new();
+        loop {
+            let count = tokio::select! {
+                count = queue.recv_many(&mut batch, 64) => count,
+                () = sleep(GLANCE), if *is_waiting => {
+                    *is_waiting = !self.note(input);
+                    continue;
+                }
+            };
+            if count == 0 {
+                return;
+            }
+            for message in batch.drain(..) {
+                message.iter().for_each(|piece| put_one_line(&mut lines, piece));
+                lines.extend_from_slice(b"\n");
+            }
+            if input.write_all(&lines).await.is_err() {
+                return;
+            }
+            *is_waiting = !self.heard.is_cancelled();
+            lines.clear();
+        }
+    }
+
+    /// Looks whether the pipe is empty, which it is once the child has read everything. The kernel tells how much a pipe
+    /// holds at either of its ends; a child whose pipe does not tell counts as one that has read.
+    fn note(&self, input: &ChildStdin) -> bool {
+        let is_read = ioctl_fionread(input).map_or(true, |unread| unread == 0);
+        if is_read {
+            self.heard.cancel();
+        }
+        is_read
+    }
+}

@@ -1,0 +1,123 @@
+//! The output of a child: one message a line, and whatever else it prints.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tokio::process::ChildStdout;
+use tracing::{debug, warn};
+
+use crate::protocol::{self, INTERNAL_ERROR, Message};
+use crate::upstream::inbox::Inbox;
+use crate::upstream::noise::Noise;
+use crate::upstream::transport;
+use crate::upstream::transport::lines::{Lines, Part};
+use crate::upstream::transport::long_line::{Carried, LongLine};
+
+/// Reads what a child says. No line ends the child or concerns a call that it does not name.
+pub(super) struct Output {
+    pub(super) name: String,
+    pub(super) inbox: Arc<Inbox>,
+    pub(super) noise: Arc<Noise>,
+    /// The longest line in bytes.
+    pub(super) limit: usize,
+}
+
+/// A line over the limit of which some is read.
+#[derive(Default)]
+struct Overlong {
+    line: LongLine,
+    start: Bytes,
+    is_told: bool,
+}
+
+impl Output {
+    /// Delivers every message up to the end of the output.
+    pub(super) async fn deliver_all(&self, output: ChildStdout) {
+        let mut lines = Lines::new(output, self.limit);
+        let mut overlong = Overlong::default();
+        while let Some(part) = lines.next_part().await {
+            match part {
+                Part::Line(line) => self.deliver(line),
+                Part::Over { bytes, is_first, is_last } => {
+                    if is_first {
+                        overlong = Overlong { start: Bytes::copy_from_slice(start(&bytes)), ..Overlong::default() };
+                    }
+                    overlong.line.push(&bytes);
+                    self.skip(&mut overlong, is_last);
+                }
+            }
+        }
+    }
+
+    fn deliver(&self, line: Bytes) {
+        if Message::is_batch(&line) {
+            if let Err(error) = transport::deliver(line.clone(), &self.inbox, None) {
+                self.note(&line, &error.to_string());
+            }
+            return;
+        }
+        match Message::parse(line.clone()) {
+            Ok(message) => {
+                if let Some(why) = answers_nobody(&message) {
+                    self.note(&line, why);
+                }
+                self.inbox.receive(&message, None);
+            }
+            Err(error) => self.note(&line, &error.to_string()),
+        }
+    }
+
+    fn note(&self, line: &[u8], why: &str) {
+        debug!(upstream = self.name, why, "line on standard output is no message");
+        self.noise.note(line, why);
+    }
+
+    /// Passes over a line, and tells the one who waits for it, as soon as it is known who that is.
+    fn skip(&self, overlong: &mut Overlong, is_last: bool) {
+        let limit = self.limit;
+        match overlong.line.carried() {
+            Carried::Answer(id) if !overlong.is_told => {
+                if let (Ok(_), Ok(failure)) = (id.parse::<u64>(), Message::parse(too_large(id, limit))) {
+                    self.inbox.receive(&failure, None);
+                    overlong.is_told = true;
+                }
+            }
+            Carried::Request(id) if is_last => {
+                self.inbox.refuse(id, &format!("the request is longer than {limit} bytes"));
+                overlong.is_told = true;
+            }
+            Carried::Answer(_) | Carried::Request(_) | Carried::Nothing => {}
+        }
+        if is_last {
+            warn!(upstream = self.name, limit, "line over the limit skipped");
+            if !overlong.is_told {
+                self.note(&overlong.start, &format!("it is longer than {limit} bytes"));
+            }
+        }
+    }
+}
+
+/// What takes the place of an answer that cannot be read.
+fn too_large(id: &str, limit: usize) -> Bytes {
+    let words = format!(
+        "the answer is larger than {limit} bytes; the limit is `--max-message-bytes`, or `maxMessageBytes` in the \
+         server's definition"
+    );
+    protocol::error_response(id, INTERNAL_ERROR, &words, r#"{"kind":"upstream_bad_answer"}"#)
+}
+
+/// Enough of a line to be shown.
+fn start(line: &[u8]) -> &[u8] {
+    line.get(..line.len().min(256)).unwrap_or_default()
+}
+
+/// Why no call can have been meant by an answer, whose id must be the number that was sent.
+fn answers_nobody(message: &Message) -> Option<&'static str> {
+    match message.kind() {
+        protocol::Kind::Result | protocol::Kind::Error if message.id().is_empty() => Some("an answer without an id"),
+        protocol::Kind::Result | protocol::Kind::Error if message.id().parse::<u64>().is_err() => {
+            Some("its id is not the number that was sent")
+        }
+        _ => None,
+    }
+}
