@@ -6,6 +6,7 @@ pub(crate) mod lease;
 pub(crate) mod lock;
 pub(crate) mod outcome;
 pub(crate) mod ready;
+pub(crate) mod refresh;
 pub(crate) mod wait;
 
 use std::fmt;
@@ -31,7 +32,7 @@ use crate::retry::{Rule, Schedule};
 /// | method | after |
 /// |---|---|
 /// | all | failing to connect |
-/// | reading, [`update`](Self::update), [`deregister`](Self::deregister) and their conditional forms, locks, leases | also a timeout, a broken connection, 429, 5xx |
+/// | reading, [`refresh`](Self::refresh), [`update`](Self::update), [`deregister`](Self::deregister) and their conditional forms, locks, leases | also a timeout, a broken connection, 429, 5xx |
 /// | [`register`](Self::register), [`register_leased`](Self::register_leased) | also 5xx |
 /// | [`call_tool`](Self::call_tool) | also 503, which says that the call did not reach its upstream |
 ///

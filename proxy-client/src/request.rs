@@ -66,6 +66,11 @@ impl Call {
         Ok(Self { method: Method::POST, rule, body: Some(encode(body)?), ..Self::get(path) })
     }
 
+    /// A request without a body that may be sent again.
+    pub(crate) fn prompt(path: String) -> Self {
+        Self { method: Method::POST, ..Self::get(path) }
+    }
+
     /// With one more parameter in its query.
     pub(crate) fn with(mut self, parameter: &'static str, value: impl Into<String>) -> Self {
         self.query.push((parameter, value.into()));

@@ -7,6 +7,7 @@ mod leases;
 mod locks;
 mod precondition;
 mod problem;
+mod refresh;
 mod status;
 mod tools;
 
@@ -14,7 +15,6 @@ use std::fmt::Display;
 use std::str::FromStr;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use axum::Router;
 use axum::extract::rejection::PathRejection;
@@ -41,7 +41,7 @@ pub(crate) struct Admin {
     pub(crate) salt: FingerprintSalt,
     pub(crate) started: Instant,
     pub(crate) connections: Arc<Connections>,
-    pub(crate) call_timeout: Duration,
+    pub(crate) max_definition_bytes: usize,
     pub(crate) max_body_bytes: usize,
     /// Held while a registration, its upstream or the leases on it change, so that they cannot part.
     pub(crate) changes: Semaphore,
@@ -70,6 +70,7 @@ pub(crate) fn router(admin: Arc<Admin>) -> Router {
     let protected = Router::new()
         .route("/admin/mcps", all)
         .route("/admin/mcps/{name}", one)
+        .route("/admin/mcps/{name}/refresh", post(refresh::refresh))
         .route("/admin/generations", post(generations::make))
         .route("/admin/leases", get(leases::list))
         .route("/admin/leases/{holder}", put(leases::hold).delete(leases::release))

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use crate::error::{Blame, Chain, Error, Kind};
 use crate::policy::access;
 use crate::protocol::{self, Message};
-use crate::upstream::{Attachment, Call, Upstream};
+use crate::upstream::{Attachment, Call, Deadline, Upstream};
 
 /// Carries out a legacy client's request, in its own session with the upstream.
 pub(crate) async fn call(attachment: &Arc<Attachment>, call: Call<'_>) -> Result<Message, Error> {
@@ -37,13 +37,9 @@ pub(crate) async fn listen(upstream: &Upstream, call: Call<'_>) -> Result<Messag
 }
 
 /// Calls a tool on behalf of the admin API, on the upstream's own session: nobody can be asked anything.
-pub(crate) async fn call_tool(
-    upstream: &Upstream,
-    tool: &str,
-    arguments: Option<&RawValue>,
-    deadline: Instant,
-) -> Result<Message, Error> {
+pub(crate) async fn call_tool(upstream: &Upstream, tool: &str, arguments: Option<&RawValue>) -> Result<Message, Error> {
     let request = tool_request(tool, arguments)?;
+    let deadline = upstream.call_deadline();
     carry_out(upstream, &request, || send(upstream, &request, deadline)).await
 }
 
@@ -60,10 +56,10 @@ where
     outcome.map_err(|error| name(error, upstream))
 }
 
-async fn send(upstream: &Upstream, request: &Message, deadline: Instant) -> Result<Message, Error> {
+async fn send(upstream: &Upstream, request: &Message, deadline: Deadline) -> Result<Message, Error> {
     let mut again = true;
     loop {
-        let session = upstream.own_session(deadline).await?;
+        let session = upstream.own_session(deadline.next()).await?;
         match session.request_as_nobody(request, deadline).await {
             // A request in a session that the upstream has forgotten was not executed.
             Err(error) if error.kind() == Kind::SessionLost && again => {

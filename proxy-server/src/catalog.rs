@@ -22,7 +22,9 @@ pub(crate) use self::list::{Item, List};
 #[cfg(test)]
 pub(crate) use self::name::{Conflict, Separator};
 pub(crate) use self::name::{Mode, Naming, qualified_id, split_id, split_uri};
+use self::refresh::{Demand, Refreshes};
 pub(crate) use self::tool::{Mirrored, Tool};
+use crate::error::Error;
 use crate::tasks::Tasks;
 use crate::upstream::{Session, Upstream, Upstreams};
 
@@ -39,6 +41,8 @@ pub(crate) struct Catalog {
     upstreams: Upstreams,
     naming: Arc<Naming>,
     snapshot: watch::Sender<Arc<Snapshot>>,
+    demand: Demand,
+    refreshes: Refreshes,
 }
 
 /// What was offered at one moment, in registration order.
@@ -66,7 +70,8 @@ struct Offer {
 impl Catalog {
     /// A catalog that follows these upstreams.
     pub(crate) fn follow(upstreams: Upstreams, naming: Naming, tasks: &Tasks) -> Self {
-        let catalog = Self { upstreams, naming: Arc::new(naming), snapshot: watch::Sender::default() };
+        let (naming, snapshot) = (Arc::new(naming), watch::Sender::default());
+        let catalog = Self { upstreams, naming, snapshot, demand: Demand::new(), refreshes: Refreshes::default() };
         tasks.spawn("catalog", refresh::run(catalog.clone(), tasks.clone()));
         catalog
     }
@@ -78,6 +83,17 @@ impl Catalog {
         snapshot.view(&self.naming, may_use)
     }
 
+    /// Notes that a client asks for a list, so that those that are old are read again. The client does not wait for it.
+    pub(crate) fn asked(&self) {
+        self.demand.tell();
+    }
+
+    /// Has every list of an upstream read again, whether or not that is due. Gives how many tools, prompts, resources and
+    /// resource templates there are.
+    pub(crate) async fn refresh(&self, upstream: &Arc<Upstream>) -> Result<[usize; 4], Error> {
+        refresh::refresh(self, upstream).await
+    }
+
     /// Tells of every change of anything.
     pub(crate) fn watch(&self) -> watch::Receiver<Arc<Snapshot>> {
         self.snapshot.subscribe()
@@ -86,6 +102,7 @@ impl Catalog {
     /// The tools of every connected upstream, in registration order, and the view of them all. An upstream that has only
     /// just connected is waited for briefly, so that who saw it connected also sees its tools.
     pub(crate) async fn tools(&self) -> (Vec<(ServerName, Arc<[Item]>)>, Arc<View>) {
+        self.asked();
         let mut snapshot = self.snapshot.subscribe();
         timeout(PATIENCE, snapshot.wait_for(|snapshot| self.is_complete(snapshot))).await.ok();
         let snapshot = Arc::clone(&self.snapshot.borrow());

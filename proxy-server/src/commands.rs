@@ -52,7 +52,7 @@ async fn serve(args: &Flags) -> anyhow::Result<()> {
 /// line would wake.
 async fn stdio(args: StdioFlags) -> anyhow::Result<()> {
     let environment = process_environment();
-    let config = Config::for_stdio(args.log_level, &environment).with_wardens();
+    let config = Config::for_stdio(args.log_level, &environment)?.with_wardens();
     telemetry::init(config.telemetry);
     let servers = match (&args.config, &args.url) {
         (Some(path), _) => Servers::All(read_servers(path)?),

@@ -3,6 +3,7 @@
 
 mod env;
 mod flags;
+mod limits;
 mod outbound;
 
 use std::net::{IpAddr, Ipv4Addr};
@@ -17,6 +18,7 @@ use url::Url;
 pub(crate) use self::env::process_environment;
 use self::env::{NotText, Variables};
 pub(crate) use self::flags::Flags;
+pub(crate) use self::limits::LimitFlags;
 use crate::catalog::Naming;
 use crate::policy::{PageOrigin, Sites, split_host};
 use crate::telemetry::{Format, Level};
@@ -39,6 +41,10 @@ pub struct Config {
     pub(crate) shutdown_timeout: Duration,
     /// Downstream connections at once.
     pub(crate) max_connections: usize,
+    /// How long opening a connection to an upstream may take.
+    pub(crate) connect_timeout: Duration,
+    /// The largest definition in bytes.
+    pub(crate) max_definition_bytes: usize,
     /// Host names besides loopback ones, without port or brackets.
     pub(crate) allowed_hosts: Vec<String>,
     pub(crate) allowed_origins: Vec<PageOrigin>,
@@ -87,6 +93,8 @@ impl Default for Config {
             base_url: None,
             shutdown_timeout: DEFAULT_GRACE,
             max_connections: 10_000,
+            connect_timeout: Duration::from_secs(10),
+            max_definition_bytes: 256 << 10,
             allowed_hosts: Vec::new(),
             allowed_origins: Vec::new(),
             policy: policy::Config::default(),
@@ -121,13 +129,13 @@ impl Config {
     }
 
     /// A gateway for one client on standard streams, whose parent process waits for its end.
-    pub(crate) fn for_stdio(level: Level, variables: &Variables) -> Self {
+    pub(crate) fn for_stdio(level: Level, variables: &Variables) -> Result<Self, InvalidSetting> {
         let mut config = Self { children: env::children(variables), ..Self::default() };
         config.telemetry.level = level;
+        limits::apply(&LimitFlags::default(), variables, &mut config)?;
         config.upstream.child_patience = STDIO_CHILD_PATIENCE;
-        // Without flags nothing can be wrong: what the variables say of no use fails what needs it.
-        outbound::apply(&outbound::OutboundFlags::default(), variables, &mut config).ok();
-        config
+        outbound::apply(&outbound::OutboundFlags::default(), variables, &mut config)?;
+        Ok(config)
     }
 
     /// Has every program watched by a process of this executable, which must call [`warden`](crate::warden) first of all.
@@ -149,6 +157,7 @@ impl Config {
         config.telemetry = logging(args, env)?;
         config.naming = naming(args, env)?;
         outbound::apply(&args.outbound, env, &mut config)?;
+        limits::apply(&args.limits, env, &mut config)?;
         let max_servers = (&args.max_servers, "--max-servers");
         let max_servers = word::<NonZeroUsize>(max_servers, (env, &["MCP_PROXY_MAX_SERVERS"]), "a number from 1 on")?;
         config.upstream.upstreams = max_servers.map_or(config.upstream.upstreams, NonZeroUsize::get);

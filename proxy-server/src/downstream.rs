@@ -75,8 +75,6 @@ pub(crate) struct Config {
     pub(crate) max_body_bytes: usize,
     /// How long reading a body may take.
     pub(crate) body_timeout: Duration,
-    /// How long an upstream may take to answer a request.
-    pub(crate) call_timeout: Duration,
     /// How long a client's `initialize` may wait for the upstream.
     pub(crate) initialize_timeout: Duration,
     /// How long a session may be silent.
@@ -85,6 +83,17 @@ pub(crate) struct Config {
     pub(crate) keep_alive: Duration,
     /// Sessions at once.
     pub(crate) max_sessions: usize,
+    /// How long a client may think about a question.
+    pub(crate) question_timeout: Duration,
+    /// How long a client may take nothing of what is written to it.
+    pub(crate) write_timeout: Duration,
+    /// What is kept of one event stream for a client that lost it, in bytes and in events.
+    pub(crate) stream_bytes: usize,
+    pub(crate) stream_events: usize,
+    /// What all kept streams and parked calls may hold together.
+    pub(crate) kept_bytes: usize,
+    /// Calls that wait for their clients' answers.
+    pub(crate) parked_calls: usize,
     /// An answer that takes longer than this is given as an event stream, which a client can take up again.
     pub(crate) patience: Duration,
     /// What stands before the path in the `endpoint` event; a path alone when absent.
@@ -96,11 +105,16 @@ impl Default for Config {
         Self {
             max_body_bytes: 16 << 20,
             body_timeout: Duration::from_secs(30),
-            call_timeout: Duration::from_secs(300),
             initialize_timeout: Duration::from_secs(30),
             idle_timeout: Duration::from_secs(30 * 60),
             keep_alive: Duration::from_secs(15),
             max_sessions: 10_000,
+            question_timeout: Duration::from_secs(300),
+            write_timeout: Duration::from_secs(30),
+            stream_bytes: 16 << 20,
+            stream_events: 10_000,
+            kept_bytes: 256 << 20,
+            parked_calls: 1_000,
             patience: Duration::from_secs(1),
             base_url: None,
         }
@@ -135,7 +149,7 @@ impl Edge {
         config: Config,
     ) -> Arc<Self> {
         let (sessions, pool) = (Arc::new(Sessions::new(config.max_sessions)), Arc::new(Pool::new(config.max_sessions)));
-        let parked = Parked::new();
+        let parked = Parked::new(config.parked_calls, config.question_timeout);
         let listeners = Arc::new(Semaphore::new(config.max_sessions.min(Semaphore::MAX_PERMITS)));
         let closing = CancellationToken::new();
         let (spawn, config) = (tasks.clone(), Arc::new(config));

@@ -4,15 +4,26 @@
 
 use std::error::Error as StdError;
 use std::fmt;
+use std::time::Duration;
 
-use schemas::ServerName;
+use schemas::{ServerName, format_duration};
 
 /// A failure on the path of a request.
 #[derive(Debug)]
 pub(crate) struct Error {
     kind: Kind,
     upstream: Option<ServerName>,
+    limit: Option<Box<Limit>>,
     source: Option<Box<dyn StdError + Send + Sync>>,
+}
+
+/// A limit that was reached, and how to set it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Limit {
+    allowed: String,
+    flag: &'static str,
+    /// The member of a definition that sets it for one server.
+    member: Option<&'static str>,
 }
 
 /// What happened, as far as a caller's next step depends on it.
@@ -66,7 +77,7 @@ pub(crate) enum Blame {
 
 impl Error {
     pub(crate) fn new(kind: Kind) -> Self {
-        Self { kind, upstream: None, source: None }
+        Self { kind, upstream: None, limit: None, source: None }
     }
 
     pub(crate) fn because(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
@@ -79,12 +90,47 @@ impl Error {
         self
     }
 
+    /// Names the limit that was reached.
+    pub(crate) fn limited(mut self, limit: Option<Limit>) -> Self {
+        self.limit = limit.map(Box::new);
+        self
+    }
+
+    /// The limit that was reached.
+    pub(crate) fn limit(&self) -> Option<&Limit> {
+        self.limit.as_deref()
+    }
+
     pub(crate) fn kind(&self) -> Kind {
         self.kind
     }
 
     pub(crate) fn upstream(&self) -> Option<&ServerName> {
         self.upstream.as_ref()
+    }
+}
+
+impl Limit {
+    pub(crate) fn time(allowed: Duration, flag: &'static str, member: impl Into<Option<&'static str>>) -> Self {
+        Self { allowed: format_duration(allowed), flag, member: member.into() }
+    }
+
+    pub(crate) fn bytes(allowed: usize, flag: &'static str, member: impl Into<Option<&'static str>>) -> Self {
+        Self { allowed: format!("{allowed} bytes"), flag, member: member.into() }
+    }
+
+    pub(crate) fn count(allowed: usize, flag: &'static str, member: impl Into<Option<&'static str>>) -> Self {
+        Self { allowed: allowed.to_string(), flag, member: member.into() }
+    }
+}
+
+impl fmt::Display for Limit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the limit is {} ({}", self.allowed, self.flag)?;
+        match self.member {
+            Some(member) => write!(f, ", or `{member}` in the server's definition)"),
+            None => f.write_str(")"),
+        }
     }
 }
 
@@ -165,24 +211,34 @@ impl From<Kind> for Error {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.kind {
-            Kind::Malformed => f.write_str("the message is malformed"),
-            Kind::InvalidRequest(why) | Kind::InvalidParams(why) => f.write_str(why),
-            Kind::UnknownTool => f.write_str("unknown tool"),
-            Kind::UnknownPrompt => f.write_str("unknown prompt"),
-            Kind::UnknownResource => f.write_str("unknown resource"),
-            Kind::UnknownUpstream => f.write_str("unknown upstream"),
-            Kind::UnknownMethod => f.write_str("unknown method"),
-            Kind::NotReady => f.write_str("the upstream is not connected"),
-            Kind::TooManySessions => f.write_str("too many sessions"),
-            Kind::Busy => f.write_str("too many requests in flight"),
-            Kind::Unreachable => f.write_str("cannot connect to the upstream"),
-            Kind::Refused(status) => write!(f, "the upstream refused with status {status}"),
-            Kind::SessionLost => f.write_str("the upstream no longer knows the session"),
-            Kind::Lost => f.write_str("the upstream's connection ended before its answer"),
-            Kind::TimedOut => f.write_str("no answer from the upstream within the deadline"),
-            Kind::BadAnswer => f.write_str("the upstream's answer is not valid"),
-            Kind::Cancelled => f.write_str("the caller withdrew the request"),
+        write!(f, "{}", self.kind)?;
+        match &self.limit {
+            Some(limit) => write!(f, "; {limit}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Malformed => f.write_str("the message is malformed"),
+            Self::InvalidRequest(why) | Self::InvalidParams(why) => f.write_str(why),
+            Self::UnknownTool => f.write_str("unknown tool"),
+            Self::UnknownPrompt => f.write_str("unknown prompt"),
+            Self::UnknownResource => f.write_str("unknown resource"),
+            Self::UnknownUpstream => f.write_str("unknown upstream"),
+            Self::UnknownMethod => f.write_str("unknown method"),
+            Self::NotReady => f.write_str("the upstream is not connected"),
+            Self::TooManySessions => f.write_str("too many sessions"),
+            Self::Busy => f.write_str("too many requests in flight"),
+            Self::Unreachable => f.write_str("cannot connect to the upstream"),
+            Self::Refused(status) => write!(f, "the upstream refused with status {status}"),
+            Self::SessionLost => f.write_str("the upstream no longer knows the session"),
+            Self::Lost => f.write_str("the upstream's connection ended before its answer"),
+            Self::TimedOut => f.write_str("no answer from the upstream within the deadline"),
+            Self::BadAnswer => f.write_str("the upstream's answer is not valid"),
+            Self::Cancelled => f.write_str("the caller withdrew the request"),
         }
     }
 }

@@ -27,7 +27,6 @@ use crate::registry::{Leases, Locks, Registry};
 use crate::tasks::{Lanes, Tasks};
 use crate::upstream::{DialLimits, Dialer, Environment, Upstreams};
 
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// How many workers may hold leases at once, and how many owners be locked.
 const MAX_HOLDERS: usize = 1_000;
 const MAX_LOCKS: usize = 1_000;
@@ -185,7 +184,7 @@ fn compose(
         salt: FingerprintSalt::new(random),
         started: Instant::now(),
         connections: Arc::clone(&counts),
-        call_timeout: config.downstream.call_timeout,
+        max_definition_bytes: config.max_definition_bytes,
         max_body_bytes: config.downstream.max_body_bytes,
         credentials: downstream::shown,
         changes: Semaphore::new(1),
@@ -230,7 +229,8 @@ async fn bind(host: &str, port: u16) -> io::Result<(SocketAddr, TcpSocket)> {
 
 fn limits(config: &Config) -> DialLimits {
     let idle_timeout = config.upstream.idle_timeout;
-    DialLimits { connect_timeout: CONNECT_TIMEOUT, idle_timeout, message_limit: config.upstream.message_limit }
+    let (connect_timeout, message_limit) = (config.connect_timeout, config.upstream.message_limit);
+    DialLimits { connect_timeout, idle_timeout, message_limit }
 }
 
 /// A value that nobody else can know.

@@ -5,6 +5,7 @@
 mod attachment;
 mod changes;
 mod connection;
+mod deadline;
 mod dialer;
 mod era;
 mod events;
@@ -33,6 +34,7 @@ use tokio_util::task::TaskTracker;
 
 pub(crate) use self::attachment::{Attachment, Call, forward_cancellation};
 pub(crate) use self::changes::{ListChanges, list_changed, updated};
+pub(crate) use self::deadline::Deadline;
 pub(crate) use self::dialer::{Choice, Dialer, Exempt, Limits as DialLimits, Network, OWN_MARK, Proxies};
 pub(crate) use self::events::{EventQueue, Events, event_queue};
 pub(crate) use self::inbox::{Event, is_level, is_severe};
@@ -44,7 +46,7 @@ pub(crate) use self::transport::one_line;
 pub use self::transport::stdio::warden;
 pub(crate) use self::transport::stdio::{ChildEnvironment, INHERITED, StartError};
 
-use crate::error::{Error, Kind};
+use crate::error::{Error, Kind, Limit};
 use crate::protocol::{Era, Message};
 use crate::tasks::Tasks;
 use crate::upstream::era::Verdict;
@@ -52,6 +54,8 @@ use crate::upstream::inbox::next_id;
 use crate::upstream::noise::Noise;
 use crate::upstream::session::Exchange;
 
+/// `timeout` of a definition for HTTP that says nothing.
+const HTTP_START_TIMEOUT: Duration = Duration::from_secs(30);
 /// The caller of what the gateway asks on its own behalf.
 const NOBODY: u64 = 0;
 /// What ending a process may take, from closing its input to SIGKILL. Only a process that SIGKILL cannot end takes longer.
@@ -70,14 +74,24 @@ pub(crate) struct Config {
     pub(crate) starts: usize,
     /// How long a child process may take to end by itself once its input is closed, and again once it got SIGTERM.
     pub(crate) child_patience: Duration,
-    /// Requests in flight per upstream.
+    /// How long an upstream may be silent in a call where the definition does not say.
+    pub(crate) call_timeout: Duration,
+    /// How long a call may take in all where the definition does not say.
+    pub(crate) max_call_timeout: Duration,
+    /// How long all pages of one list may take where the definition does not say.
+    pub(crate) list_timeout: Duration,
+    /// How often the lists of an upstream that does not announce changes are read again.
+    pub(crate) refresh_interval: Duration,
+    /// Requests in flight per upstream where the definition does not say.
     pub(crate) in_flight: usize,
     /// Dedicated sessions per upstream where the definition does not say.
     pub(crate) dedicated_sessions: usize,
     /// How long a connection to an upstream may stay unused that does not announce for how long it keeps it.
     pub(crate) idle_timeout: Duration,
-    /// The largest message in bytes: a line, an event or a body.
+    /// The largest message in bytes where the definition does not say: a line, an event or a body.
     pub(crate) message_limit: usize,
+    /// What may wait of what an upstream says during one call, in bytes.
+    pub(crate) queued_bytes: usize,
     /// How many upstreams there may be.
     pub(crate) upstreams: usize,
 }
@@ -89,12 +103,33 @@ impl Default for Config {
             era_probe: Duration::from_secs(3),
             starts: STARTS_PER_CORE * std::thread::available_parallelism().map_or(1, usize::from),
             child_patience: Duration::from_secs(2),
+            call_timeout: Duration::from_secs(300),
+            max_call_timeout: Duration::from_secs(60 * 60),
+            list_timeout: Duration::from_secs(10),
+            refresh_interval: Duration::from_secs(60),
             in_flight: 256,
             dedicated_sessions: 1_000,
             idle_timeout: Duration::from_millis(1_500),
             message_limit: 16 << 20,
+            queued_bytes: 4 << 20,
             upstreams: 1_000,
         }
+    }
+}
+
+impl Config {
+    /// How long connecting and the handshake may take. A definition for HTTP that says nothing reads as the ancestors'
+    /// 30 s, so exactly that means the gateway's own limit.
+    fn start_timeout(&self, definition: &Definition) -> Duration {
+        let is_default =
+            |timeout: &Duration| !matches!(definition.transport, Transport::Stdio(_)) && *timeout == HTTP_START_TIMEOUT;
+        definition.timeout.filter(|timeout| !is_default(timeout)).unwrap_or(self.start_timeout)
+    }
+
+    /// The largest message of an upstream in bytes.
+    fn message_limit(&self, definition: &Definition) -> usize {
+        let declared = definition.limits.message_bytes.map(|bytes| usize::try_from(bytes).unwrap_or(usize::MAX));
+        declared.unwrap_or(self.message_limit)
     }
 }
 
@@ -319,7 +354,7 @@ impl Upstream {
     /// Sends a request of the modern form on the upstream's own session, which knows no clients.
     pub(crate) async fn forward(&self, call: Call<'_>) -> Result<Message, Error> {
         let Call { message, events, mut cancelled, deadline } = call;
-        let session = self.own_session(deadline).await?;
+        let session = self.own_session(deadline.next()).await?;
         if session.era() != Era::Modern {
             return Err(Error::new(Kind::NotReady).because("the upstream has become a legacy one"));
         }
@@ -345,16 +380,36 @@ impl Upstream {
 
     /// Until when connecting and the handshake may take, begun now.
     fn start_deadline(&self) -> Instant {
-        Instant::now() + self.definition.timeout.unwrap_or(self.environment.config.start_timeout)
+        Instant::now() + self.environment.config.start_timeout(&self.definition)
+    }
+
+    /// Until when a call that begins now has to be answered.
+    pub(crate) fn call_deadline(&self) -> Deadline {
+        let (limits, config) = (&self.definition.limits, &self.environment.config);
+        let in_all = limits.call_in_all.unwrap_or(config.max_call_timeout);
+        Deadline::of_call(limits.call.unwrap_or(config.call_timeout), in_all)
+    }
+
+    /// How long reading a list may take: what the definition says, or at least what it says of connecting.
+    pub(crate) fn list_timeout(&self) -> Duration {
+        let general = self.environment.config.list_timeout;
+        self.definition.limits.list.unwrap_or(self.definition.timeout.unwrap_or_default().max(general))
+    }
+
+    /// How often the lists are read again if the upstream does not announce changes.
+    pub(crate) fn refresh_interval(&self) -> Duration {
+        self.definition.limits.refresh.unwrap_or(self.environment.config.refresh_interval)
     }
 
     /// A place among the requests in flight.
     pub(crate) fn admit(&self) -> Result<Place<'_>, Error> {
         let place = Place(&self.in_flight);
-        if self.in_flight.fetch_add(1, Ordering::Relaxed) < self.environment.config.in_flight {
+        let most = self.definition.limits.in_flight.map_or(self.environment.config.in_flight, |most| most as usize);
+        if self.in_flight.fetch_add(1, Ordering::Relaxed) < most {
             Ok(place)
         } else {
-            Err(Error::new(Kind::Busy).at(&self.definition.name))
+            let limit = Limit::count(most, "--max-in-flight", "maxInFlight");
+            Err(Error::new(Kind::Busy).at(&self.definition.name).limited(Some(limit)))
         }
     }
 
@@ -366,7 +421,14 @@ impl Upstream {
     /// A place among the dedicated sessions, or among those who listen.
     pub(crate) fn place(&self) -> Result<OwnedSemaphorePermit, Error> {
         let place = Arc::clone(&self.places).try_acquire_owned();
-        place.map_err(|_| Error::new(Kind::TooManySessions).at(&self.definition.name))
+        place.map_err(|_| {
+            let limit = Limit::count(self.most_sessions(), "--max-server-sessions", "maxSessions");
+            Error::new(Kind::TooManySessions).at(&self.definition.name).limited(Some(limit))
+        })
+    }
+
+    fn most_sessions(&self) -> usize {
+        self.definition.sessions.max.map_or(self.environment.config.dedicated_sessions, |max| max as usize)
     }
 
     /// Counts a request that took so long.

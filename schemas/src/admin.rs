@@ -18,6 +18,7 @@ mod health;
 mod lease;
 mod lock;
 mod ownership;
+mod refresh;
 mod registration;
 mod revision;
 mod status;
@@ -34,6 +35,7 @@ pub use crate::admin::lease::{
 };
 pub use crate::admin::lock::{LockGrant, LockHeld, LockRequest, MAX_LOCK_TTL, NO_SUCH_LOCK};
 pub use crate::admin::ownership::{ACTOR_TAG, COMMIT_TAG, OWNER_TAG, RUN_TAG, SOURCE_TAG, Source};
+pub use crate::admin::refresh::Refreshed;
 pub use crate::admin::registration::{Acknowledgement, DefinitionView, Fingerprints, Registration, RegistrationList};
 pub use crate::admin::revision::{Revision, StaleRevision};
 pub use crate::admin::status::{State, Status};

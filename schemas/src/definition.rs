@@ -4,6 +4,7 @@
 //! through it.
 
 mod invalid;
+mod limits;
 pub(crate) mod network;
 mod settings;
 mod transport;
@@ -16,6 +17,7 @@ use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
 pub use crate::definition::invalid::InvalidDefinition;
+pub use crate::definition::limits::Limits;
 pub use crate::definition::network::{Identity, Network, Proxy};
 pub use crate::definition::settings::{Access, EraMode, FilterMode, Reconnect, SessionMode, Sessions, ToolFilter};
 pub use crate::definition::transport::{Remote, Stdio, Transport};
@@ -69,6 +71,8 @@ pub struct Definition {
     pub era: EraMode,
     /// Who is preferred where several upstreams have the same tool: the lowest number. 1 when absent.
     pub priority: Option<u32>,
+    /// Limits of this upstream alone.
+    pub limits: Limits,
     /// How an HTTP upstream is reached, besides its URL.
     pub network: Network,
     /// Members of the other transport that were declared as well.
@@ -128,6 +132,7 @@ impl Definition {
             sessions: Sessions::default(),
             era: EraMode::default(),
             priority: None,
+            limits: Limits::default(),
             network: Network::default(),
             inert: Inert::default(),
         }

@@ -17,6 +17,7 @@ mod eras;
 mod faults;
 mod fidelity;
 mod isolation;
+mod limits;
 mod modern;
 mod one_address;
 mod ownership;

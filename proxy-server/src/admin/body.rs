@@ -8,7 +8,7 @@ use axum::http::{StatusCode, header};
 use axum::response::Response;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Limited};
-use schemas::{Problem, WireDuration, format_duration};
+use schemas::{Definition, Problem, WireDuration, format_duration};
 use serde::de::{DeserializeOwned, Error as _};
 use tokio::time::timeout;
 
@@ -50,11 +50,24 @@ pub(super) fn refusal(request: &Request) -> Option<Response> {
 }
 
 pub(super) async fn read(admin: &Arc<Admin>, request: Request) -> Result<Bytes, Response> {
-    let limit = admin.max_body_bytes;
+    within(request, admin.max_body_bytes, "--max-body-bytes").await
+}
+
+/// Reads a request that is one definition, which is held in memory for as long as it is registered.
+pub(super) async fn definition(admin: &Arc<Admin>, request: Request) -> Result<Bytes, Response> {
+    within(request, admin.max_definition_bytes, "--max-definition-bytes").await
+}
+
+/// Whether a definition that came among others is small enough.
+pub(super) fn fits(admin: &Admin, definition: &Definition) -> bool {
+    serde_json::to_vec(definition).is_ok_and(|written| written.len() <= admin.max_definition_bytes)
+}
+
+async fn within(request: Request, limit: usize, setting: &str) -> Result<Bytes, Response> {
     match timeout(BODY_TIMEOUT, Limited::new(request.into_body(), limit).collect()).await {
         Ok(Ok(body)) => Ok(body.to_bytes()),
         Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => {
-            let details = format!("the body is larger than {limit} bytes");
+            let details = format!("the body is larger than {limit} bytes ({setting})");
             Err(problem(StatusCode::PAYLOAD_TOO_LARGE, Problem::new("Invalid request").details(details)))
         }
         Ok(Err(_)) => Err(bad_request("the body ended early")),

@@ -12,7 +12,7 @@ use schemas::{Definition, Inert, InvalidDefinition, Problem, ServerName, Transpo
 use serde::Serialize;
 use tracing::info;
 
-use crate::admin::body::{object, read};
+use crate::admin::body::{definition, object};
 use crate::admin::leases::{self, Wish};
 use crate::admin::precondition::Precondition;
 use crate::admin::problem::{bad_request, denied, failed, problem, unknown};
@@ -29,7 +29,7 @@ pub(super) async fn register(State(admin): Shared, request: Request) -> Response
         Ok(wish) => wish,
         Err(refusal) => return refusal,
     };
-    let body = match read(&admin, request).await {
+    let body = match definition(&admin, request).await {
         Ok(body) => body,
         Err(refusal) => return refusal,
     };
@@ -111,7 +111,7 @@ pub(super) async fn update(State(admin): Shared, Path(name): Path<String>, reque
         Ok(terms) => terms,
         Err(refusal) => return refusal,
     };
-    let body = match read(&admin, request).await {
+    let body = match definition(&admin, request).await {
         Ok(body) => body,
         Err(refusal) => return refusal,
     };

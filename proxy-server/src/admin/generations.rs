@@ -98,6 +98,10 @@ fn step(admin: &Admin, change: &Change, stored: Option<Registration>) -> Result<
         Some(_) | None => Ok(()),
     };
     match (change, stored) {
+        (Change::Create { definition } | Change::Update { definition, .. }, _) if !body::fits(admin, definition) => {
+            let limit = admin.max_definition_bytes;
+            Err((Obstacle::Unusable, format!("the definition is larger than {limit} bytes (--max-definition-bytes)")))
+        }
         (Change::Create { definition }, stored) => {
             let definition = nothing_redacted(definition.clone()).map_err(|error| unusable(&error))?;
             match stored {

@@ -10,7 +10,6 @@ use axum::response::{IntoResponse, Response};
 use schemas::admin::{Tool, ToolCall, ToolCallAnswer, ToolList};
 use schemas::{Problem, ServerName};
 use serde_json::value::{RawValue, to_raw_value};
-use tokio::time::Instant;
 
 use crate::admin::Shared;
 use crate::admin::body::{object, read};
@@ -76,8 +75,7 @@ pub(super) async fn call(State(admin): Shared, request: Request) -> Response {
         let details = format!("no MCP named {}", call.mcp_name);
         return problem(StatusCode::NOT_FOUND, Problem::new("MCP not found or not connected").details(details));
     };
-    let deadline = Instant::now() + admin.call_timeout;
-    match call_tool(&upstream, &call.tool_name, call.arguments.as_deref(), deadline).await {
+    match call_tool(&upstream, &call.tool_name, call.arguments.as_deref()).await {
         Ok(answer) => Json(outcome(&answer)).into_response(),
         Err(error) => failure(&error),
     }

@@ -1,36 +1,35 @@
-//! Keeps the snapshot in step: one follower per upstream, which lists again on every connect and every change notice.
+//! Keeps the snapshot in step: one follower per upstream, which lists again on every connect, on every change notice, when
+//! a list that can change unnoticed is old, and when the admin API asks for it.
 
-use std::collections::HashSet;
-use std::sync::Arc;
+mod ask;
+mod freshness;
+
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use schemas::ServerName;
-use serde_json::value::RawValue;
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
+use self::ask::{Listed, ask};
+use self::freshness::{Freshness, Terms};
 use crate::catalog::list::Lists;
 use crate::catalog::{Catalog, Item, List, Offer};
-use crate::error::{Chain, Error, Kind};
-use crate::protocol::{self, METHOD_NOT_FOUND, Object};
+use crate::error::{Chain, Error, Kind, Limit};
 use crate::tasks::Tasks;
 use crate::upstream::{Session, Upstream};
 
-/// How long all pages of one list may take.
-const LIST_TIMEOUT: Duration = Duration::from_secs(10);
 /// An upstream that announces changes in a burst is asked once.
 const DEBOUNCE: Duration = Duration::from_millis(50);
 const FIRST_RETRY: Duration = Duration::from_secs(1);
 const LONGEST_RETRY: Duration = Duration::from_secs(30);
 /// What no count of changes is.
 const NEVER: u64 = u64::MAX;
-const MAX_PAGES: usize = 1_000;
-const MAX_ITEMS: usize = 20_000;
-/// What all items of one list may be together.
-const MAX_BYTES: usize = 32 << 20;
+/// How often at the most the followers are told that clients ask for lists.
+const DEMAND_INTERVAL: Duration = Duration::from_millis(500);
 
 /// Starts and stops followers as upstreams come and go.
 pub(super) async fn run(catalog: Catalog, tasks: Tasks) {
@@ -43,6 +42,7 @@ pub(super) async fn run(catalog: Catalog, tasks: Tasks) {
             if !lives {
                 stop.cancel();
                 catalog.withdraw(upstream);
+                catalog.refreshes.forget(upstream);
             }
             lives
         });
@@ -67,9 +67,106 @@ pub(super) async fn run(catalog: Catalog, tasks: Tasks) {
     }
 }
 
+/// Tells followers that clients ask for lists. Cheap to clone, and to tell when it was told a moment ago.
+#[derive(Clone)]
+pub(super) struct Demand {
+    began: Instant,
+    /// When it was last told, in milliseconds.
+    told: Arc<AtomicU64>,
+    newest: watch::Sender<Instant>,
+}
+
+/// Followers by the addresses of their upstreams.
+#[derive(Clone, Default)]
+pub(super) struct Refreshes(Arc<Mutex<HashMap<usize, Arc<Refresh>>>>);
+
+/// What the admin API asks of one follower.
+#[derive(Default)]
+struct Refresh {
+    /// Counts the requests.
+    wanted: watch::Sender<u64>,
+    /// Which request each list was last read for, and what came of it.
+    done: watch::Sender<[Done; 4]>,
+}
+
+#[derive(Clone)]
+struct Done {
+    number: u64,
+    /// How many items there are, or why the list could not be read.
+    outcome: Result<usize, Arc<str>>,
+}
+
+impl Default for Done {
+    fn default() -> Self {
+        Self { number: 0, outcome: Ok(0) }
+    }
+}
+
+impl Demand {
+    pub(super) fn new() -> Self {
+        let now = Instant::now();
+        Self { began: now, told: Arc::default(), newest: watch::Sender::new(now) }
+    }
+
+    /// Notes that a client asks for a list now.
+    pub(super) fn tell(&self) {
+        let now = Instant::now();
+        let millis = u64::try_from((now - self.began).as_millis()).unwrap_or(u64::MAX);
+        let told = self.told.load(Ordering::Relaxed);
+        let interval = u64::try_from(DEMAND_INTERVAL.as_millis()).unwrap_or(u64::MAX);
+        let is_due = millis.saturating_sub(told) >= interval || told == 0;
+        if is_due && self.told.compare_exchange(told, millis.max(1), Ordering::Relaxed, Ordering::Relaxed).is_ok() {
+            self.newest.send_replace(now);
+        }
+    }
+}
+
+impl Refreshes {
+    fn of(&self, upstream: &Arc<Upstream>) -> Arc<Refresh> {
+        Arc::clone(self.all().entry(Arc::as_ptr(upstream).addr()).or_default())
+    }
+
+    fn forget(&self, upstream: &Arc<Upstream>) {
+        self.all().remove(&Arc::as_ptr(upstream).addr());
+    }
+
+    fn all(&self) -> MutexGuard<'_, HashMap<usize, Arc<Refresh>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Has every list of an upstream read again. Gives how many items each has.
+pub(super) async fn refresh(catalog: &Catalog, upstream: &Arc<Upstream>) -> Result<[usize; 4], Error> {
+    let name = &upstream.definition().name;
+    let is_connected = upstream.observed().borrow().session.as_ref().is_some_and(|session| !session.is_closed());
+    if !is_connected {
+        return Err(Error::new(Kind::NotReady).at(name));
+    }
+    let refresh = catalog.refreshes.of(upstream);
+    let mut number = 0;
+    refresh.wanted.send_modify(|wanted| {
+        *wanted += 1;
+        number = *wanted;
+    });
+    let mut done = refresh.done.subscribe();
+    let all = done.wait_for(|done| done.iter().all(|list| list.number >= number));
+    // A list that is being read when the request comes is read to its end first.
+    let allowed = upstream.list_timeout();
+    let all = timeout(allowed * 2 + DEBOUNCE, all).await;
+    let timed_out = || Error::new(Kind::TimedOut).limited(Some(Limit::time(allowed, "--list-timeout", "listTimeout")));
+    let all = all.map_err(|_| timed_out().at(name))?.map_err(|_| Error::new(Kind::NotReady).at(name))?;
+    let mut counts = [0; 4];
+    for (count, list) in counts.iter_mut().zip(all.iter()) {
+        *count = list.outcome.clone().map_err(|why| Error::new(Kind::BadAnswer).because(why.to_string()).at(name))?;
+    }
+    Ok(counts)
+}
+
 /// What the lists of one session are kept in, and published from.
 struct Following<'a> {
     catalog: &'a Catalog,
+    upstream: &'a Upstream,
+    refresh: &'a Refresh,
     offer: watch::Sender<Offer>,
     /// Which lists were read in this session or an earlier one.
     listed: &'a [AtomicBool; 4],
@@ -77,6 +174,7 @@ struct Following<'a> {
 
 async fn follow(catalog: Catalog, upstream: Arc<Upstream>) {
     let mut observed = upstream.observed();
+    let refresh = catalog.refreshes.of(&upstream);
     // What an earlier session offered stands in for a list that the next one does not give.
     let (mut lists, listed) = (Lists::default(), <[AtomicBool; 4]>::default());
     loop {
@@ -89,7 +187,8 @@ async fn follow(catalog: Catalog, upstream: Arc<Upstream>) {
             has_told_tools: false,
             tools_told_at: Arc::new(AtomicU64::new(NEVER)),
         };
-        let following = Following { catalog: &catalog, offer: watch::Sender::new(offer), listed: &listed };
+        let offer = watch::Sender::new(offer);
+        let following = Following { catalog: &catalog, upstream: &upstream, refresh: &refresh, offer, listed: &listed };
         // One list that hangs or fails holds up none of the others.
         let [tools, prompts, resources, templates] = List::ALL.map(|list| following.keep_listed(list));
         tokio::select! {
@@ -102,39 +201,41 @@ async fn follow(catalog: Catalog, upstream: Arc<Upstream>) {
 }
 
 impl Following<'_> {
-    /// Lists again whenever a change was announced. A list that cannot be had stays as it was, and is asked for again.
+    /// Lists again whenever there is reason to. A list that cannot be had stays as it was, and is asked for again.
     async fn keep_listed(&self, list: List) {
-        let (name, session) = {
-            let offer = self.offer.borrow();
-            (offer.upstream.definition().name.clone(), Arc::clone(&offer.session))
-        };
+        let session = Arc::clone(&self.offer.borrow().session);
         let mut changes = session.lists_changed();
+        let mut wanted = self.refresh.wanted.subscribe();
         let mut retry = FIRST_RETRY;
         // The announcements that the last answer takes into account.
         let mut known = None;
         loop {
             let reasons = *changes.borrow_and_update();
             let asked_at = list.changes(&reasons);
-            let listed = ask(list, &name, &session).await;
-            let failed = listed.is_err();
+            let number = *wanted.borrow_and_update();
+            let listed = ask(list, self.upstream, &session).await;
             match &listed {
                 Ok(_) if list == List::Tools => {
                     self.offer.borrow().tools_told_at.store(asked_at, Ordering::Relaxed);
                 }
                 Ok(_) => {}
                 Err(error) => {
+                    let name = &self.upstream.definition().name;
                     warn!(upstream = %name, list = list.method(), error = %Chain(error), "cannot list");
                 }
             }
+            let (failed, ttl) = (listed.is_err(), listed.as_ref().ok().and_then(|listed| listed.ttl));
             let is_announced = known.is_some_and(|known| known != list.announcements(&reasons));
             if !failed {
                 known = Some(list.announcements(&reasons));
             }
-            self.settle(list, listed.ok(), is_announced);
+            self.settle(list, number, listed, is_announced);
             let changed = changes.wait_for(|changes| list.changes(changes) != asked_at);
             tokio::select! {
                 change = changed => if change.is_err() { return },
+                _ = wanted.wait_for(|wanted| *wanted != number) => {}
                 () = sleep(retry), if failed => retry = (retry * 2).min(LONGEST_RETRY),
+                () = self.grown_old(list, &session, ttl), if !failed => {}
             }
             if !failed {
                 retry = FIRST_RETRY;
@@ -143,8 +244,49 @@ impl Following<'_> {
         }
     }
 
-    /// Publishes a list. Without one, the last stays. A change that was not announced is told by the gateway.
-    fn settle(&self, list: List, items: Option<Vec<Item>>, is_announced: bool) {
+    /// Waits until a list that was read now is to be read again although nobody announced a change.
+    async fn grown_old(&self, list: List, session: &Session, ttl: Option<Duration>) {
+        let interval = self.upstream.refresh_interval();
+        let (listed, mut demand) = (Instant::now(), self.catalog.demand.newest.subscribe());
+        loop {
+            // Whether an upstream has a stream for announcements may turn out late.
+            let look_again = Instant::now() + interval;
+            let announces = session.announces(list.capability());
+            let Freshness { due, old } = Terms { announces, ttl, interval }.freshness(listed);
+            let asked_for = async {
+                match old {
+                    Some(old) => drop(demand.wait_for(|asked| *asked >= old).await),
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = sleep_until(due.unwrap_or(look_again)) => if due.is_some() { return },
+                () = asked_for => return,
+            }
+        }
+    }
+
+    /// Publishes a list. Without one, the last stays. Then tells who asked for it to be read.
+    fn settle(&self, list: List, number: u64, listed: Result<Listed, Error>, is_announced: bool) {
+        let (items, outcome) = match listed {
+            Ok(listed) => (Some(listed.items), None),
+            Err(error) => (None, Some(Arc::from(Chain(&error).to_string()))),
+        };
+        let outcome = outcome.map_or_else(|| Ok(items.as_ref().map_or(0, Vec::len)), Err);
+        self.publish(list, items, is_announced);
+        self.refresh.done.send_modify(|[tools, prompts, resources, templates]| {
+            let done = match list {
+                List::Tools => tools,
+                List::Prompts => prompts,
+                List::Resources => resources,
+                List::Templates => templates,
+            };
+            *done = Done { number, outcome };
+        });
+    }
+
+    /// A change that was not announced is told by the gateway.
+    fn publish(&self, list: List, items: Option<Vec<Item>>, is_announced: bool) {
         let was_listed = items.is_some()
             && self.listed.get(list as usize).is_some_and(|listed| listed.swap(true, Ordering::Relaxed));
         let mut is_other = false;
@@ -168,48 +310,4 @@ impl Following<'_> {
             self.offer.borrow().upstream.note_unannounced(list.kind());
         }
     }
-}
-
-/// Every page of a list, each once. An upstream that has no such list is not asked.
-async fn ask(list: List, name: &ServerName, session: &Session) -> Result<Vec<Item>, Error> {
-    let handshake = Object::read(session.handshake().body()).ok();
-    let capabilities = handshake.and_then(|result| Object::read(result.get("capabilities")?).ok());
-    if capabilities.is_none_or(|all| all.get(list.capability()).is_none()) {
-        return Ok(Vec::new());
-    }
-    let deadline = Instant::now() + LIST_TIMEOUT;
-    let (mut items, mut bytes, mut params, mut seen) = (Vec::new(), 0, "{}".to_owned(), HashSet::new());
-    for _ in 0..MAX_PAGES {
-        let answer = session.ask(list.method(), &params, deadline).await?;
-        if answer.kind() != protocol::Kind::Result {
-            // An upstream may have resources and know nothing of templates.
-            let code = Object::read(answer.body()).ok().and_then(|error| error.get("code")?.parse().ok());
-            if code == Some(METHOD_NOT_FOUND) {
-                return Ok(Vec::new());
-            }
-            return Err(Error::new(Kind::BadAnswer).because(format!("it answered {}", answer.body())));
-        }
-        let page = Object::read(answer.body()).map_err(|error| Error::new(Kind::BadAnswer).because(error))?;
-        let raw: Vec<&RawValue> = serde_json::from_str(page.get(list.member()).unwrap_or("[]"))
-            .map_err(|error| Error::new(Kind::BadAnswer).because(error))?;
-        bytes += answer.body().len();
-        items.extend(raw.into_iter().filter_map(|raw| {
-            let item = Item::read(list, raw.get());
-            if item.is_none() {
-                debug!(upstream = %name, list = list.method(), "an item without a name is left out");
-            }
-            item
-        }));
-        let next = page.get("nextCursor").filter(|cursor| *cursor != "null");
-        match next.map(|cursor| format!(r#"{{"cursor":{cursor}}}"#)) {
-            Some(next) if seen.insert(next.clone()) && items.len() < MAX_ITEMS && bytes < MAX_BYTES => params = next,
-            Some(_) => {
-                warn!(upstream = %name, list = list.method(), items = items.len(), "the list has no end; the rest is left out");
-                break;
-            }
-            None => break,
-        }
-    }
-    items.truncate(MAX_ITEMS);
-    Ok(items)
 }

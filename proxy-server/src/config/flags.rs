@@ -1,6 +1,7 @@
 //! The flags of `mcp-proxy serve`, in every spelling an ancestor had for them.
 
 use super::outbound::OutboundFlags;
+use crate::config::LimitFlags;
 use crate::telemetry::{Format, Level};
 
 /// Settings of `serve`.
@@ -84,4 +85,6 @@ pub(crate) struct Flags {
     pub(crate) debug: bool,
     #[command(flatten)]
     pub(crate) outbound: OutboundFlags,
+    #[command(flatten)]
+    pub(crate) limits: LimitFlags,
 }

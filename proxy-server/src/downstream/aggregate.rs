@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::oneshot;
-use tokio::time::{Instant, sleep};
+use tokio::time::sleep;
 use tracing::{debug, info};
 
 use crate::call::call;
@@ -73,7 +73,9 @@ pub(super) async fn run(
     events: Events,
 ) -> Option<Pieces> {
     let view = edge.view(caller);
-    let outcome = match (List::asked_by(message.method()), session.hub()) {
+    let list = List::asked_by(message.method());
+    list.inspect(|_| edge.catalog.asked());
+    let outcome = match (list, session.hub()) {
         (_, Err(error)) => Err(error),
         (Some(list), Ok(_)) => page(&view, Era::Legacy, list, message).map(|page| result_pieces(message.id(), page)),
         (None, Ok(hub)) if message.method() == "logging/setLevel" => set_level(hub, message).await.map(Pieces::from),
@@ -125,10 +127,9 @@ impl Errand<'_> {
         let known = |name: &str| Some(self.edge.reachable(self.caller, name)?.definition().name.clone());
         let route = route(self.view, &known, message)?;
         let (_running, mut cancelled) = self.session.begin(message)?;
-        let deadline = Instant::now() + self.edge.config.call_timeout;
         let mut failure = Error::new(Kind::NotReady);
         for candidate in &route.candidates {
-            let attempt = Attempt { route: &route, candidate, events: &events, deadline };
+            let attempt = Attempt { route: &route, candidate, events: &events };
             match self.attempt(message, attempt, &mut cancelled).await {
                 Ok(answer) => return Ok(answer),
                 Err(error) if may_pass_on(error.kind(), candidate) => failure = error,
@@ -144,7 +145,7 @@ impl Errand<'_> {
         attempt: Attempt<'_>,
         cancelled: &mut oneshot::Receiver<Message>,
     ) -> Result<Bytes, Error> {
-        let Attempt { route, candidate, events, deadline } = attempt;
+        let Attempt { route, candidate, events } = attempt;
         let name = candidate.upstream.as_str();
         // The view may be older than the definition.
         let upstream = self.edge.reachable(self.caller, name);
@@ -155,6 +156,7 @@ impl Errand<'_> {
             Ok(_) = &mut *cancelled => return Err(Kind::Cancelled.into()),
         };
         let request = route.request(message, candidate);
+        let deadline = upstream.call_deadline();
         let (relay, once) = oneshot::channel();
         let has_tasks = self.view.members().get(name).is_some_and(|member| member.has_tasks());
         let answer = if has_tasks {
@@ -206,7 +208,6 @@ struct Attempt<'a> {
     route: &'a Route<'a>,
     candidate: &'a Candidate,
     events: &'a Events,
-    deadline: Instant,
 }
 
 /// What an upstream sends, as the client must read it; nothing if it is not for the client.

@@ -85,7 +85,7 @@ pub(super) async fn begin(to: Addressed) -> Result<Bridged, Error> {
         seat.line().log_from(level, *deadline).await;
     }
     let request = protocol::plain(request).map_err(|error| Error::new(Kind::Malformed).because(error))?;
-    let conversation = Conversation::begin(seat, request, *deadline, edge.tasks.clone());
+    let conversation = Conversation::begin(seat, request, upstream.call_deadline(), edge.tasks.clone());
     Ok(Bridged::new(to, conversation, None))
 }
 
@@ -107,7 +107,7 @@ pub(super) async fn resume(to: Addressed, mut conversation: Conversation) -> Bri
         if let Some(level) = &asking.log_level
             && let Some(seat) = conversation.seat()
         {
-            seat.line().log_from(level, conversation.deadline()).await;
+            seat.line().log_from(level, asking.deadline).await;
         }
     }
     Bridged::new(to, conversation, begun_with)

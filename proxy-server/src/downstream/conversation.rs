@@ -16,7 +16,7 @@ use crate::downstream::question::{Asked, refuse};
 use crate::error::{Error, Kind};
 use crate::protocol::{self, INTERNAL_ERROR, Message, Object, URL_ELICITATION_REQUIRED};
 use crate::tasks::Tasks;
-use crate::upstream::{Call, Event, EventQueue, Question, event_queue};
+use crate::upstream::{Call, Deadline, Event, EventQueue, Question, event_queue};
 
 /// Questions that come within so long of one another are asked together.
 const COALESCING: Duration = Duration::from_millis(30);
@@ -46,7 +46,7 @@ pub(super) struct Conversation {
     questions: u32,
     /// Whether every URL that the upstream wanted visited was.
     is_agreed: bool,
-    deadline: Instant,
+    deadline: Deadline,
     tasks: Tasks,
 }
 
@@ -68,7 +68,7 @@ pub(super) enum Step {
 }
 
 impl Conversation {
-    pub(super) fn begin(seat: Seat, request: Message, deadline: Instant, tasks: Tasks) -> Self {
+    pub(super) fn begin(seat: Seat, request: Message, deadline: Deadline, tasks: Tasks) -> Self {
         let (outcome, events, cancel) = send(&seat, &request, deadline);
         Self {
             request,
@@ -77,7 +77,7 @@ impl Conversation {
             events,
             cancel: Some(cancel),
             asked: Vec::new(),
-            quiet_at: deadline,
+            quiet_at: deadline.latest(),
             told: VecDeque::new(),
             rounds: 0,
             questions: 0,
@@ -178,7 +178,7 @@ impl Conversation {
 
     /// When it ends at the latest.
     pub(super) fn deadline(&self) -> Instant {
-        self.deadline
+        self.deadline.latest()
     }
 
     /// The failure that ended the call while its client was thinking.
@@ -255,7 +255,7 @@ impl Conversation {
 
     fn again(&mut self) -> Outcome {
         let Some(seat) = &self.seat else { return Outcome::Given };
-        let (outcome, events, cancel) = send(seat, &self.request, self.deadline);
+        let (outcome, events, cancel) = send(seat, &self.request, self.deadline.after(Instant::now()));
         self.events = events;
         self.cancel = Some(cancel);
         outcome
@@ -295,7 +295,7 @@ impl Drop for Conversation {
 }
 
 /// Sends the request on the seat's own session.
-fn send(seat: &Seat, request: &Message, deadline: Instant) -> (Outcome, EventQueue, oneshot::Sender<Message>) {
+fn send(seat: &Seat, request: &Message, deadline: Deadline) -> (Outcome, EventQueue, oneshot::Sender<Message>) {
     let (events, queue) = event_queue();
     let (cancel, cancelled) = oneshot::channel();
     let (attachment, message) = (seat.line().attachment().clone(), request.clone());
@@ -326,7 +326,7 @@ impl Conversation {
             rounds: 0,
             questions: 0,
             is_agreed: true,
-            deadline,
+            deadline: Deadline::at(deadline),
             tasks: tasks.clone(),
         }
     }

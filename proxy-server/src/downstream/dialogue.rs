@@ -83,7 +83,7 @@ pub(super) async fn run(edge: Arc<Edge>, session: Arc<Session>, message: Message
     let outcome = async {
         let attachment = session.attachment()?;
         let (_running, cancelled) = session.begin(&message)?;
-        let deadline = Instant::now() + edge.config.call_timeout;
+        let deadline = attachment.upstream().call_deadline();
         call(attachment, Call { message: &message, events, cancelled, deadline }).await
     };
     let outcome: Result<Message, Error> = outcome.await;

@@ -28,9 +28,9 @@ pub(super) fn begin(to: Addressed) -> Forwarded {
 }
 
 async fn send(to: Addressed, events: Events) -> Result<Message, Error> {
-    let Addressed { asking, upstream, request: message, .. } = &to;
+    let Addressed { upstream, request: message, .. } = &to;
     let (_never, cancelled) = oneshot::channel();
-    forward(upstream, Call { message, events, cancelled, deadline: asking.deadline }).await
+    forward(upstream, Call { message, events, cancelled, deadline: upstream.call_deadline() }).await
 }
 
 impl Talk for Forwarded {

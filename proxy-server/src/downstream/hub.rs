@@ -16,7 +16,7 @@ use crate::downstream::aggregate::translate;
 use crate::downstream::session::{Session, lock};
 use crate::error::{Chain, Error, Kind};
 use crate::protocol::{Message, Object};
-use crate::upstream::{Attachment, Call, EventQueue, OpenError, Upstream, event_queue};
+use crate::upstream::{Attachment, Call, Deadline, EventQueue, OpenError, Upstream, event_queue};
 
 const INITIALIZED: &[u8] = br#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#;
 /// What telling an upstream of the log level may take.
@@ -130,7 +130,7 @@ async fn carry_over(edge: Arc<Edge>, session: Arc<Session>, attachment: Arc<Atta
 async fn tell_level(attachment: &Arc<Attachment>, request: &Message) {
     let (events, _nobody) = event_queue();
     let (_never, cancelled) = oneshot::channel();
-    let call = Call { message: request, events, cancelled, deadline: Instant::now() + LEVEL_TIMEOUT };
+    let call = Call { message: request, events, cancelled, deadline: Deadline::at(Instant::now() + LEVEL_TIMEOUT) };
     match timeout(LEVEL_TIMEOUT, attachment.request(call)).await {
         Ok(Ok(_)) => {}
         Ok(Err(error)) => debug!(error = %Chain(&error), "log level not set"),

@@ -18,6 +18,7 @@ use crate::protocol::{Era, own_list, result_pieces};
 pub(super) async fn serve(asking: Arc<Asking>, caller: Caller, fields: Option<&Fields<'_>>) -> Reply {
     let (message, view) = (&asking.message, asking.edge.view(&caller));
     if let Some(list) = List::asked_by(message.method()) {
+        asking.edge.catalog.asked();
         return match page(&view, Era::Modern, list, message) {
             Ok(page) => respond::json(StatusCode::OK, own_list(message.id(), page)),
             Err(error) => respond::modern_failure(message, &error),

@@ -56,7 +56,7 @@ pub(super) struct Asking {
     pub(super) capabilities: Box<str>,
     /// The least severe log message it wants, if it wants any.
     pub(super) log_level: Option<Box<str>>,
-    /// When there has to be an answer.
+    /// Until when what comes before the call itself has to be done.
     pub(super) deadline: Instant,
 }
 
@@ -91,8 +91,7 @@ impl Addressed {
 
     /// The era that is spoken with the upstream. While that is being found out it is waited for.
     pub(super) async fn era(&self) -> Result<Era, Error> {
-        let patience = self.asking.edge.config.initialize_timeout;
-        self.upstream.era(self.asking.deadline.min(Instant::now() + patience)).await
+        self.upstream.era(self.asking.deadline).await
     }
 
     /// A notification as the client has to read it; nothing if it is not for the client.
@@ -173,7 +172,7 @@ pub(super) async fn carry_out(
         return unknown_method(&message);
     }
     let (capabilities, log_level) = (claims.capabilities.into(), claims.log_level.as_deref().map(Into::into));
-    let deadline = Instant::now() + edge.config.call_timeout;
+    let deadline = Instant::now() + edge.config.initialize_timeout;
     let asking = Asking { edge: Arc::clone(edge), principal, message, capabilities, log_level, deadline };
     let asking = Arc::new(asking);
     match scope {

@@ -11,13 +11,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::downstream::conversation::Conversation;
 use crate::downstream::seal::{Purpose, Seal};
-use crate::error::{Error, Kind};
+use crate::error::{Error, Kind, Limit};
 use crate::tasks::Tasks;
 
-/// How long a client may think about one round of questions.
-const LIFETIME: Duration = Duration::from_secs(300);
-/// Parked calls, all in all and of one upstream: each holds a place among the upstream's requests in flight.
-const MAX: usize = 1_000;
+/// Parked calls of one upstream: each holds a place among the upstream's requests in flight.
 const MAX_PER_UPSTREAM: usize = 128;
 
 /// The parked calls.
@@ -25,6 +22,8 @@ pub(super) struct Parked {
     state: Mutex<State>,
     seal: Seal,
     closed: CancellationToken,
+    /// How many there may be, and how long a client may think about one round of questions.
+    limits: (usize, Duration),
 }
 
 #[derive(Default)]
@@ -55,8 +54,9 @@ struct Place {
 }
 
 impl Parked {
-    pub(super) fn new() -> Arc<Self> {
-        Arc::new(Self { state: Mutex::default(), seal: Seal::new(), closed: CancellationToken::new() })
+    pub(super) fn new(most: usize, lifetime: Duration) -> Arc<Self> {
+        let (seal, closed, limits) = (Seal::new(), CancellationToken::new(), (most, lifetime));
+        Arc::new(Self { state: Mutex::default(), seal, closed, limits })
     }
 
     /// A place for a call of the upstream at this address, to be claimed for this purpose.
@@ -64,8 +64,12 @@ impl Parked {
         let (claim, claimed) = oneshot::channel();
         let mut state = self.state();
         let of_upstream = state.waiting.values().filter(|waiting| waiting.upstream == upstream).count();
-        if state.waiting.len() >= MAX || of_upstream >= MAX_PER_UPSTREAM || self.closed.is_cancelled() {
-            return Err(Error::new(Kind::Cancelled).because("too many calls wait for their clients"));
+        let most = self.limits.0;
+        if state.waiting.len() >= most || of_upstream >= MAX_PER_UPSTREAM || self.closed.is_cancelled() {
+            let limit = Limit::count(most, "--max-parked-calls", None);
+            return Err(Error::new(Kind::Cancelled)
+                .because("too many calls wait for their clients")
+                .limited(Some(limit)));
         }
         state.last += 1;
         let number = state.last;
@@ -103,7 +107,7 @@ impl Slot {
     /// Keeps a call whose questions a client with these raw capabilities has been asked.
     pub(super) fn keep(self, conversation: Conversation, capabilities: &str, tasks: &Tasks) {
         let Self { place, claimed, .. } = self;
-        let until = conversation.deadline().min(Instant::now() + LIFETIME);
+        let until = conversation.deadline().min(Instant::now() + place.parked.limits.1);
         let waited = Waited { conversation, capabilities: capabilities.into(), until };
         tasks.spawn("parked call", wait(place, waited, claimed));
     }
@@ -140,6 +144,7 @@ mod tests {
 
     use super::*;
 
+    const LIFETIME: Duration = Duration::from_secs(300);
     const MINE: Purpose = [1; 32];
 
     fn park(parked: &Arc<Parked>, tasks: &Tasks, lifetime: Duration) -> String {
@@ -151,7 +156,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_state_is_good_for_one_claim_before_it_expires() {
-        let (parked, tasks) = (Parked::new(), Tasks::default());
+        let (parked, tasks) = (Parked::new(1_000, LIFETIME), Tasks::default());
         let day = Duration::from_secs(24 * 60 * 60);
         let (early, late) = (park(&parked, &tasks, day), park(&parked, &tasks, day));
         advance(LIFETIME - Duration::from_secs(1)).await;
@@ -164,7 +169,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn no_call_is_parked_beyond_its_own_deadline() {
-        let (parked, tasks) = (Parked::new(), Tasks::default());
+        let (parked, tasks) = (Parked::new(1_000, LIFETIME), Tasks::default());
         let state = park(&parked, &tasks, Duration::from_secs(5));
         tokio::time::sleep(Duration::from_secs(6)).await;
         assert!(parked.claim(&state, &MINE).await.is_none());
@@ -173,7 +178,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_upstream_has_so_many_places() {
-        let parked = Parked::new();
+        let parked = Parked::new(1_000, LIFETIME);
         let slots: Vec<Slot> = (0..MAX_PER_UPSTREAM).map(|_| parked.reserve(7, &MINE).expect("a place")).collect();
         assert_eq!(parked.reserve(7, &MINE).err().map(|error| error.kind()), Some(Kind::Cancelled));
         assert!(parked.reserve(8, &MINE).is_ok());

@@ -20,7 +20,7 @@ use crate::downstream::question::refuse;
 use crate::error::{Error, Kind};
 use crate::policy::Principal;
 use crate::protocol::{self, Message, Object};
-use crate::upstream::{Attachment, Call, Event, EventQueue, OpenError, Upstream, event_queue, list_changed};
+use crate::upstream::{Attachment, Call, Deadline, Event, EventQueue, OpenError, Upstream, event_queue, list_changed};
 
 const REAP_INTERVAL: Duration = Duration::from_secs(15);
 /// How long a session waits for the next call before it is let go.
@@ -267,6 +267,7 @@ impl Line {
         let message = &request.map_err(|error| Error::new(Kind::Malformed).because(error))?;
         let (events, _nobody) = event_queue();
         let (_never, cancelled) = oneshot::channel();
+        let deadline = Deadline::at(deadline);
         self.attachment.request(Call { message, events, cancelled, deadline }).await
     }
 

@@ -104,7 +104,16 @@ pub(super) fn failure(id: &str, failure: &Error) -> Reply {
     reply
 }
 
+/// The status, the code and the words for a failure. A limit that was reached is named with its setting.
 fn answer(error: &Error) -> (StatusCode, i32, String) {
+    let (status, code, words) = answer_to_kind(error);
+    match error.limit() {
+        Some(limit) => (status, code, format!("{words}; {limit}")),
+        None => (status, code, words),
+    }
+}
+
+fn answer_to_kind(error: &Error) -> (StatusCode, i32, String) {
     let upstream = error.upstream().map_or_else(|| "the upstream".to_owned(), |name| format!("upstream `{name}`"));
     match error.kind() {
         Kind::Malformed => (StatusCode::BAD_REQUEST, PARSE_ERROR, "Parse error".to_owned()),
@@ -161,7 +170,7 @@ pub(super) fn invalid_body(invalid: &Invalid) -> Bytes {
 
 /// A line that is no message, because nobody reads on to its end.
 pub(super) fn line_too_long(limit: usize) -> Bytes {
-    anonymous_error(INVALID_REQUEST, &format!("the line is longer than {limit} bytes"))
+    anonymous_error(INVALID_REQUEST, &format!("the line is longer than {limit} bytes (MCP_PROXY_MAX_BODY_BYTES)"))
 }
 
 fn invalid_code(invalid: &Invalid) -> i32 {
@@ -178,7 +187,9 @@ pub(super) fn bad_request(why: &str) -> Reply {
 
 /// A body over the limit.
 pub(super) fn too_large(limit: usize) -> Reply {
-    (StatusCode::PAYLOAD_TOO_LARGE, format!("the body is larger than {limit} bytes")).into_response().into()
+    (StatusCode::PAYLOAD_TOO_LARGE, format!("the body is larger than {limit} bytes (--max-body-bytes)"))
+        .into_response()
+        .into()
 }
 
 /// An unknown session, or one of somebody else (2025-11-25, transports, "Session Management").

@@ -32,8 +32,6 @@ const KEPT_BYTES: usize = 16 << 20;
 /// Questions to one client that wait for an answer.
 const MAX_QUESTIONS: usize = 256;
 const UNINITIALIZED: Kind = Kind::InvalidRequest("the session is not initialized");
-/// How long a client may think about a question.
-const QUESTION_TIMEOUT: Duration = Duration::from_secs(300);
 
 /// The live sessions by id.
 pub(super) struct Sessions {
@@ -159,7 +157,7 @@ pub(super) async fn reap(edge: Arc<Edge>) {
         }
         let live: Vec<_> = lock(&edge.sessions.live).values().cloned().collect();
         for session in live {
-            lock(&session.questions).retain(|_, (asked, _)| asked.elapsed() < QUESTION_TIMEOUT);
+            lock(&session.questions).retain(|_, (asked, _)| asked.elapsed() < edge.config.question_timeout);
         }
     }
 }

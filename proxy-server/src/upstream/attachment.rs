@@ -21,6 +21,7 @@ use crate::protocol::{Era, Message, Object, Stamp};
 use crate::upstream::Upstream;
 use crate::upstream::attachment::wishes::Wishes;
 use crate::upstream::changes::{ListChanges, Shown, updated};
+use crate::upstream::deadline::Deadline;
 use crate::upstream::events::{EventQueue, Events, event_queue};
 use crate::upstream::inbox::{Event, next_id};
 use crate::upstream::session::{Exchange, Hello, OpenError, Session};
@@ -73,7 +74,7 @@ pub(crate) struct Call<'a> {
     pub(crate) message: &'a Message,
     pub(crate) events: Events,
     pub(crate) cancelled: oneshot::Receiver<Message>,
-    pub(crate) deadline: Instant,
+    pub(crate) deadline: Deadline,
 }
 
 impl Attachment {

@@ -20,6 +20,7 @@ use tracing::debug;
 use crate::error::{Chain, Error, Kind};
 use crate::protocol::{self, Era, LATEST_MODERN, Message};
 use crate::tasks::{Tasks, wait_until};
+use crate::upstream::deadline::Deadline;
 use crate::upstream::dialer::{Choice, Place, Reach, Trust};
 use crate::upstream::events::{Events, event_queue};
 use crate::upstream::inbox::{EVENT_QUEUE, Expectation, Inbox, next_id};
@@ -51,7 +52,7 @@ pub(super) struct Sender<'a> {
     pub(super) events: Events,
     /// Fires with the client's `notifications/cancelled`.
     pub(super) cancelled: &'a mut oneshot::Receiver<Message>,
-    pub(super) deadline: Instant,
+    pub(super) deadline: Deadline,
 }
 
 impl Connection {
@@ -125,10 +126,10 @@ impl Connection {
             }
             // An answer counts even when it is the last thing that the upstream says.
             () = self.inbox.closed().cancelled() => (&mut exchange).now_or_never(),
-            () = wait_until(deadline) => {
+            over = self.silence(id, deadline) => {
                 flight.over.set(true);
                 Box::pin(self.withdraw(&number, None)).await;
-                return Err(Kind::TimedOut.into());
+                return Err(Error::new(Kind::TimedOut).limited(over.limit()));
             }
         };
         flight.over.set(true);
@@ -136,6 +137,18 @@ impl Connection {
             Some(Ok(answer)) => Ok(self.read(message, answer)),
             Some(Err(error)) => Err(error),
             None => Err(Error::new(Kind::Lost).because(self.inbox.end().unwrap_or_default())),
+        }
+    }
+
+    /// Waits until the upstream has been silent about this request for too long. Gives the deadline that has come.
+    async fn silence(&self, id: u64, mut deadline: Deadline) -> Deadline {
+        loop {
+            wait_until(deadline.next()).await;
+            let extended = self.inbox.heard(id).map(|heard| deadline.after(heard));
+            match extended.filter(|extended| extended.next() > deadline.next()) {
+                Some(extended) => deadline = extended,
+                None => return deadline,
+            }
         }
     }
 
@@ -259,7 +272,7 @@ impl Drop for Flight<'_> {
 }
 
 async fn connect(environment: &Environment, definition: &Definition, inbox: &Arc<Inbox>) -> Result<Wire, Error> {
-    let limit = environment.config.message_limit;
+    let limit = environment.config.message_limit(definition);
     match &definition.transport {
         Transport::Stdio(program) => {
             let (tasks, inbox, patience) = (&environment.tasks, Arc::clone(inbox), environment.config.child_patience);

@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 use foldhash::fast::RandomState;
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
@@ -67,6 +68,8 @@ struct Pending {
     token: Option<Box<str>>,
     subscription: Option<Box<str>>,
     hears_logs: bool,
+    /// When the upstream last told of progress.
+    heard: Option<Instant>,
 }
 
 /// A question to a client.
@@ -121,7 +124,7 @@ impl Inbox {
         if state.end.is_some() {
             return None;
         }
-        state.pending.insert(id, Pending { answer, caller, events, token, subscription, hears_logs });
+        state.pending.insert(id, Pending { answer, caller, events, token, subscription, hears_logs, heard: None });
         Some(receiver)
     }
 
@@ -130,6 +133,11 @@ impl Inbox {
         let mut state = self.state();
         state.pending.remove(&id);
         state.failures.retain(|(failed, _)| *failed != id);
+    }
+
+    /// When the upstream last told of progress of this request.
+    pub(super) fn heard(&self, id: u64) -> Option<Instant> {
+        self.state().pending.get(&id)?.heard
     }
 
     /// Takes one message. `origin` is the request on whose own stream it came, where the transport tells.
@@ -331,8 +339,9 @@ impl Inbox {
         let params = Object::read(message.params()).ok();
         let Some(raw) = params.as_ref().and_then(|params| params.get("progressToken")) else { return };
         let Ok(id) = raw.parse::<u64>() else { return };
-        let state = self.state();
-        let Some(pending) = state.pending.get(&id) else { return };
+        let mut state = self.state();
+        let Some(pending) = state.pending.get_mut(&id) else { return };
+        pending.heard = Some(Instant::now());
         let Some(token) = &pending.token else { return };
         deliver(Some(pending.events.clone()), message.with(&[(raw, token)]));
     }

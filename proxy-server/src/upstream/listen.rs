@@ -15,6 +15,7 @@ use crate::error::{Chain, Error, Kind};
 use crate::protocol::{self, INTERNAL_ERROR, METHOD_NOT_FOUND, Message, Object, SUBSCRIPTION_KEY, Stamp};
 use crate::upstream::NOBODY;
 use crate::upstream::connection::{Connection, Sender};
+use crate::upstream::deadline::Deadline;
 use crate::upstream::events::event_queue;
 use crate::upstream::inbox::{Event, Inbox};
 
@@ -201,7 +202,7 @@ async fn follow(
 ) {
     let (events, mut queue) = event_queue();
     let (_never, mut cancelled) = oneshot::channel();
-    let deadline = Instant::now() + FOREVER;
+    let deadline = Deadline::at(Instant::now() + FOREVER);
     let listen = connection.request(&request, Sender { caller: NOBODY, events, cancelled: &mut cancelled, deadline });
     tokio::pin!(listen);
     let mut acknowledge = Some(acknowledge);

@@ -17,6 +17,7 @@ use crate::protocol::{
 };
 use crate::upstream::changes::ListChanges;
 use crate::upstream::connection::{Connection, Sender};
+use crate::upstream::deadline::Deadline;
 use crate::upstream::events::{Events, event_queue};
 use crate::upstream::inbox::Inbox;
 use crate::upstream::listen::{self, Listening};
@@ -49,6 +50,8 @@ pub(crate) struct Session {
     settled_by: OnceLock<Instant>,
     /// Whether requests wait for it.
     is_settling: AtomicBool,
+    /// Whether the upstream turned out to have no stream of its own, so that it cannot announce anything.
+    is_mute: Arc<AtomicBool>,
     /// What the upstream tells of, in the modern era.
     listening: Listening,
 }
@@ -63,7 +66,7 @@ pub(crate) struct Exchange<'a> {
     pub(crate) events: Events,
     /// Fires with the client's `notifications/cancelled`.
     pub(crate) cancelled: &'a mut oneshot::Receiver<Message>,
-    pub(crate) deadline: Instant,
+    pub(crate) deadline: Deadline,
 }
 
 /// Why there is no session.
@@ -116,8 +119,8 @@ impl Session {
         }
         connection.settle(era);
         let (settled_by, is_settling, listening) = (OnceLock::new(), AtomicBool::new(false), Listening::default());
-        let since = Instant::now();
-        Ok(Arc::new(Self { connection, handshake, since, settled_by, is_settling, listening }))
+        let (since, is_mute) = (Instant::now(), Arc::default());
+        Ok(Arc::new(Self { connection, handshake, since, settled_by, is_settling, is_mute, listening }))
     }
 
     /// Ends the handshake of the gateway's own session.
@@ -161,6 +164,7 @@ impl Session {
 
     fn listen(&self) {
         let (connection, closed) = (Arc::clone(&self.connection), self.closed().clone());
+        let is_mute = Arc::clone(&self.is_mute);
         match (self.era(), &self.connection.wire) {
             (Era::Legacy, Wire::StreamableHttp(endpoint)) => {
                 self.is_settling.store(true, Ordering::Relaxed);
@@ -176,9 +180,13 @@ impl Session {
                             inbox.late_stream();
                         }
                     };
+                    let listening = async {
+                        endpoint.listen(Arc::clone(inbox)).await;
+                        is_mute.store(true, Ordering::Relaxed);
+                    };
                     tokio::select! {
                         () = closed.cancelled() => {}
-                        ((), ()) = async { tokio::join!(endpoint.listen(Arc::clone(inbox)), late) } => {}
+                        ((), ()) = async { tokio::join!(listening, late) } => {}
                     }
                 });
             }
@@ -188,7 +196,7 @@ impl Session {
                 self.connection.tasks().spawn("upstream stream", async move {
                     tokio::select! {
                         () = closed.cancelled() => {}
-                        () = listen::run(connection, offers, listening) => {}
+                        () = listen::run(connection, offers, listening) => is_mute.store(true, Ordering::Relaxed),
                     }
                 });
             }
@@ -208,7 +216,7 @@ impl Session {
         let answer = self.connection.request(message, sender).await?;
         let (Some(events), Some(code)) = (again, answer.error_code()) else { return Ok(answer) };
         match (code, message.method()) {
-            (HEADER_MISMATCH, "tools/call") => Box::pin(self.relist(deadline)).await?,
+            (HEADER_MISMATCH, "tools/call") => Box::pin(self.relist(deadline.next())).await?,
             (UNSUPPORTED_VERSION, _) if Offer::read(&answer).is_some_and(|offer| offer.is_modern) => {}
             (_, _) => return Ok(answer),
         }
@@ -220,11 +228,11 @@ impl Session {
     /// Asks something on the gateway's own behalf. `params` is raw JSON.
     pub(crate) async fn ask(&self, method: &str, params: &str, deadline: Instant) -> Result<Message, Error> {
         let request = parse(protocol::request(0, method, params))?;
-        self.request_as_nobody(&request, deadline).await
+        self.request_as_nobody(&request, Deadline::at(deadline)).await
     }
 
     /// Sends a request of the legacy form on the gateway's own behalf: nobody can be asked anything.
-    pub(crate) async fn request_as_nobody(&self, request: &Message, deadline: Instant) -> Result<Message, Error> {
+    pub(crate) async fn request_as_nobody(&self, request: &Message, deadline: Deadline) -> Result<Message, Error> {
         let stamped = match self.era() {
             Era::Legacy => None,
             Era::Modern => Some(Stamp::own().apply(request, None, &[]).map_err(malformed)?),
@@ -293,6 +301,17 @@ impl Session {
     /// Counts the reasons to read its lists again.
     pub(crate) fn lists_changed(&self) -> watch::Receiver<ListChanges> {
         self.inbox().lists_changed.subscribe()
+    }
+
+    /// Whether the upstream announces changes of its lists under this capability: it says that it does, and there is a
+    /// stream on which it could.
+    pub(crate) fn announces(&self, capability: &str) -> bool {
+        let says = || {
+            let result = Object::read(self.handshake.body()).ok()?;
+            let capabilities = Object::read(result.get("capabilities")?).ok()?;
+            Some(Object::read(capabilities.get(capability)?).ok()?.get("listChanged") == Some("true"))
+        };
+        !self.is_mute.load(Ordering::Relaxed) && says() == Some(true)
     }
 
     /// Ends the session.

@@ -143,7 +143,7 @@ impl Supervisor {
         let is_program = matches!(self.definition.transport, Transport::Stdio(_));
         let starts = Arc::clone(&self.environment.starts);
         let turn = if is_program { starts.acquire_owned().await.ok() } else { None };
-        let patience = self.definition.timeout.unwrap_or(self.environment.config.start_timeout);
+        let patience = self.environment.config.start_timeout(&self.definition);
         let mut opening = pin!(self.open(Instant::now() + patience));
         if let Ok(opened) = timeout(LONGEST_TURN, &mut opening).await {
             return opened;

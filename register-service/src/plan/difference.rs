@@ -48,6 +48,7 @@ pub(crate) fn differences(desired: &Definition, observed: &Registration) -> Vec<
         compare("caFile", ours.ca_file != theirs.ca_file, None);
         compare("clientCertFile", ours.client_cert_file != theirs.client_cert_file, None);
         compare("clientKeyFile", ours.client_key_file != theirs.client_key_file, None);
+        limits(&ours, &theirs).into_iter().for_each(|(field, differs, detail)| compare(field, differs, detail));
         compare("maxSessions", ours.max_sessions != theirs.max_sessions, None);
     }
     reasons.extend(secrets(&fold(ours.headers), &fold(theirs.headers), prints));
@@ -58,6 +59,21 @@ pub(crate) fn differences(desired: &Definition, observed: &Registration) -> Vec<
     reasons.extend(secrets(&numbered(ours.auth_tokens), &numbered(theirs.auth_tokens), prints));
     reasons.extend(tags(&ours.tags, &theirs.tags));
     reasons
+}
+
+/// The limits of one upstream: whether each differs, and how if that can be told in short.
+fn limits(ours: &DefinitionDocument, theirs: &DefinitionDocument) -> [(&'static str, bool, Option<String>); 6] {
+    let time = |field, ours: WireDuration, theirs: WireDuration| {
+        (field, ours != theirs, Some(format!("{} -> {}", length(theirs), length(ours))))
+    };
+    [
+        time("callTimeout", ours.call_timeout, theirs.call_timeout),
+        time("maxCallTimeout", ours.max_call_timeout, theirs.max_call_timeout),
+        time("listTimeout", ours.list_timeout, theirs.list_timeout),
+        time("refreshInterval", ours.refresh_interval, theirs.refresh_interval),
+        ("maxInFlight", ours.max_in_flight != theirs.max_in_flight, None),
+        ("maxMessageBytes", ours.max_message_bytes != theirs.max_message_bytes, None),
+    ]
 }
 
 /// What the gateway has, as this version would have written it. What is no definition any more stays as it is.

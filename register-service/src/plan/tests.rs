@@ -1,6 +1,6 @@
 use schemas::admin::{DefinitionView, Fingerprints, Status};
 use schemas::dialect::compozy::DefinitionDocument;
-use schemas::{FingerprintSalt, Secret};
+use schemas::{FingerprintSalt, Secret, WireDuration};
 use serde_json::{Value, json};
 
 use super::*;
@@ -41,6 +41,12 @@ fn theirs(definition: &Definition) -> Registration {
     document.ca_file = String::new();
     document.client_cert_file = String::new();
     document.client_key_file = String::new();
+    document.call_timeout = WireDuration::default();
+    document.max_call_timeout = WireDuration::default();
+    document.list_timeout = WireDuration::default();
+    document.refresh_interval = WireDuration::default();
+    document.max_in_flight = 0;
+    document.max_message_bytes = 0;
     serde_json::from_value(json!({"definition": document, "status": {"name": definition.name}}))
         .expect("a registration")
 }

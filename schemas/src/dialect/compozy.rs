@@ -26,8 +26,8 @@ use crate::definition::network;
 pub use crate::dialect::compozy::command::Command;
 pub use crate::dialect::compozy::declared::DeclaredDocument;
 use crate::{
-    Access, Definition, EraMode, FilterMode, Inert, InvalidDefinition, Network, Proxy, REDACTED, Reconnect, Remote,
-    Secret, SessionMode, Sessions, Stdio, ToolFilter, Transport, WireDuration,
+    Access, Definition, EraMode, FilterMode, Inert, InvalidDefinition, Limits, Network, Proxy, REDACTED, Reconnect,
+    Remote, Secret, SessionMode, Sessions, Stdio, ToolFilter, Transport, WireDuration,
 };
 
 const SHORTEST: Duration = Duration::from_millis(1);
@@ -147,6 +147,25 @@ pub struct DefinitionDocument {
     /// File with the private key of that certificate. This gateway's own; other proxies ignore it.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub client_key_file: String,
+    /// How long the upstream may be silent in a call; progress starts it anew. This gateway's own; other proxies ignore it.
+    #[serde(skip_serializing_if = "WireDuration::is_zero")]
+    pub call_timeout: WireDuration,
+    /// How long a call may take in all. This gateway's own; other proxies ignore it.
+    #[serde(skip_serializing_if = "WireDuration::is_zero")]
+    pub max_call_timeout: WireDuration,
+    /// How long reading all pages of one list may take. This gateway's own; other proxies ignore it.
+    #[serde(skip_serializing_if = "WireDuration::is_zero")]
+    pub list_timeout: WireDuration,
+    /// How often the lists are read again if the upstream does not announce changes. This gateway's own; other proxies
+    /// ignore it.
+    #[serde(skip_serializing_if = "WireDuration::is_zero")]
+    pub refresh_interval: WireDuration,
+    /// The most requests that wait for answers at once. This gateway's own; other proxies ignore it.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub max_in_flight: i64,
+    /// The largest message in bytes that is read from the upstream. This gateway's own; other proxies ignore it.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub max_message_bytes: i64,
     /// When it was registered; set by the gateway.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub created_at: Option<String>,
@@ -211,6 +230,8 @@ impl TryFrom<DefinitionDocument> for Definition {
             client_cert_file: &document.client_cert_file.clone(),
             client_key_file: &document.client_key_file.clone(),
         };
+        // Reported after what the ancestor checks.
+        let limits = limits(&document);
         let DefinitionDocument { transport, command, args, startup_args, cwd, url, headers, .. } = document;
         let (program, leading) = command.split();
         let words = leading.into_iter().chain(args).chain(startup_args).collect();
@@ -266,6 +287,7 @@ impl TryFrom<DefinitionDocument> for Definition {
                 mode: session_mode(&document.session_mode)?,
                 max: count(document.max_sessions.max(0), "maxSessions")?,
             },
+            limits: limits?,
             inert,
         })
     }
@@ -283,7 +305,6 @@ impl From<Definition> for DefinitionDocument {
                 (command.unwrap_or_default(), args, cwd, remote.url.into(), remote.headers)
             }
         };
-        let wire = |duration: Option<Duration>| duration.map(WireDuration::from).unwrap_or_default();
         Self {
             name: definition.name.into(),
             description: definition.description.unwrap_or_default(),
@@ -329,8 +350,7 @@ impl From<Definition> for DefinitionDocument {
                 EraMode::Legacy => "legacy".to_owned(),
                 EraMode::Modern => "modern".to_owned(),
             },
-            created_at: None,
-            updated_at: None,
+            ..limits_written(&definition.limits)
         }
     }
 }
@@ -385,6 +405,34 @@ fn tool_filter(document: FilterDocument) -> Result<ToolFilter, InvalidDefinition
         return Err(InvalidDefinition::FilterEmpty);
     }
     Ok(ToolFilter { mode, list: document.list })
+}
+
+fn limits(document: &DefinitionDocument) -> Result<Limits, InvalidDefinition> {
+    Ok(Limits {
+        call: positive(document.call_timeout, "callTimeout")?,
+        call_in_all: positive(document.max_call_timeout, "maxCallTimeout")?,
+        list: positive(document.list_timeout, "listTimeout")?,
+        refresh: positive(document.refresh_interval, "refreshInterval")?,
+        in_flight: count(document.max_in_flight, "maxInFlight")?,
+        message_bytes: count(document.max_message_bytes, "maxMessageBytes")?.map(u64::from),
+    })
+}
+
+/// A document that holds these limits and nothing else.
+fn limits_written(limits: &Limits) -> DefinitionDocument {
+    DefinitionDocument {
+        call_timeout: wire(limits.call),
+        max_call_timeout: wire(limits.call_in_all),
+        list_timeout: wire(limits.list),
+        refresh_interval: wire(limits.refresh),
+        max_in_flight: limits.in_flight.map_or(0, i64::from),
+        max_message_bytes: limits.message_bytes.map_or(0, |bytes| i64::try_from(bytes).unwrap_or(i64::MAX)),
+        ..DefinitionDocument::default()
+    }
+}
+
+fn wire(duration: Option<Duration>) -> WireDuration {
+    duration.map(WireDuration::from).unwrap_or_default()
 }
 
 fn era(text: &str, transport: &Kind) -> Result<EraMode, InvalidDefinition> {

@@ -172,6 +172,24 @@ pub struct GatewaySettings {
     /// File with the private key of that certificate.
     #[schemars(example = &"/etc/gateway/client.key.pem")]
     pub client_key_file: String,
+    /// How long the server may be silent in a call, with a unit; progress starts it anew. `5m` when absent.
+    #[schemars(transform = form::not_negative, example = &"5m")]
+    pub call_timeout: WireDuration,
+    /// How long a call may take in all, with a unit; `1h` when absent.
+    #[schemars(transform = form::not_negative, example = &"1h")]
+    pub max_call_timeout: WireDuration,
+    /// How long reading all pages of one list may take, with a unit; `timeout`, or `10s` if that is longer, when absent.
+    #[schemars(transform = form::not_negative, example = &"60s")]
+    pub list_timeout: WireDuration,
+    /// How often the lists are read again if the server does not announce changes, with a unit; `1m` when absent.
+    #[schemars(transform = form::not_negative, example = &"1m")]
+    pub refresh_interval: WireDuration,
+    /// The most requests that wait for answers at once; 256 when absent.
+    #[schemars(extend("minimum" = 0), example = 256)]
+    pub max_in_flight: i64,
+    /// The largest message in bytes that is read from the server; 16777216 when absent.
+    #[schemars(extend("minimum" = 0), example = 16_777_216)]
+    pub max_message_bytes: i64,
     /// Whether clients share one session with the server; `auto` when absent.
     #[schemars(with = "SessionMode")]
     pub session_mode: String,
@@ -209,7 +227,7 @@ pub struct GatewaySettings {
 /// assert!(GATEWAY_SETTINGS_KEYS.contains(&"tool_filter"));
 /// assert!(!GATEWAY_SETTINGS_KEYS.contains(&"toolFilter"));
 /// ```
-pub const GATEWAY_SETTINGS_KEYS: [&str; 20] = [
+pub const GATEWAY_SETTINGS_KEYS: [&str; 26] = [
     "description",
     "tool_filter",
     "tags",
@@ -220,6 +238,12 @@ pub const GATEWAY_SETTINGS_KEYS: [&str; 20] = [
     "ca_file",
     "client_cert_file",
     "client_key_file",
+    "call_timeout",
+    "max_call_timeout",
+    "list_timeout",
+    "refresh_interval",
+    "max_in_flight",
+    "max_message_bytes",
     "session_mode",
     "auto_reconnect",
     "max_reconnects",

@@ -283,9 +283,12 @@ async fn a_name_in_a_path_is_decoded_once() {
 }
 
 #[tokio::test]
-async fn a_body_over_16_mib_is_refused() {
+async fn a_body_over_the_limit_is_refused() {
     let gateway = gateway().start().await;
-    let huge = with(nowhere("a"), json!({ "description": "x".repeat(16 << 20) }));
+    let huge = with(nowhere("a"), json!({ "description": "x".repeat(256 << 10) }));
     let answer = gateway.admin.post("/admin/mcps", huge).await;
-    refuses(&answer, 413, "Invalid request", "the body is larger than 16777216 bytes");
+    refuses(&answer, 413, "Invalid request", "the body is larger than 262144 bytes (--max-definition-bytes)");
+    let huge = json!({ "mcpName": "a", "toolName": "x".repeat(16 << 20) });
+    let answer = gateway.admin.post("/admin/tools/call", huge).await;
+    refuses(&answer, 413, "Invalid request", "the body is larger than 16777216 bytes (--max-body-bytes)");
 }

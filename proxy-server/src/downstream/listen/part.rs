@@ -21,7 +21,7 @@ use crate::error::{Chain, Error, Kind};
 use crate::policy::Caller;
 use crate::protocol::{self, Era, Message, Object, quote};
 use crate::route;
-use crate::upstream::{Call, Event, EventQueue, Upstream, event_queue, updated};
+use crate::upstream::{Call, Deadline, Event, EventQueue, Upstream, event_queue, updated};
 
 /// How long an upstream may take to say what it will tell of, its start included.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -116,7 +116,7 @@ impl Part {
         let upstream = Arc::clone(upstream);
         let mut outcome: BoxFuture<'static, _> = Box::pin(async move {
             let (_never, cancelled) = oneshot::channel();
-            let deadline = Instant::now() + FOREVER;
+            let deadline = Deadline::at(Instant::now() + FOREVER);
             listen(&upstream, Call { message: &request, events, cancelled, deadline }).await
         });
         loop {

@@ -21,7 +21,7 @@ use crate::downstream::reply::{Said, Talk, respond_with};
 use crate::downstream::respond::Reply;
 use crate::error::{Chain, Error, Kind};
 use crate::protocol::{self, Era, Message};
-use crate::upstream::{Call, Event, EventQueue, ListChanges, event_queue, updated};
+use crate::upstream::{Call, Deadline, Event, EventQueue, ListChanges, event_queue, updated};
 
 const FIRST_RETRY: Duration = Duration::from_millis(500);
 const LONGEST_RETRY: Duration = Duration::from_secs(5);
@@ -69,7 +69,7 @@ fn open(to: &Addressed) -> Source {
     let to = to.clone();
     let outcome = async move {
         let (_never, cancelled) = oneshot::channel();
-        let deadline = Instant::now() + FOREVER;
+        let deadline = Deadline::at(Instant::now() + FOREVER);
         listen(&to.upstream, Call { message: &to.request, events, cancelled, deadline }).await
     };
     Source::Open { queue, outcome: Box::pin(outcome), since: Instant::now() }

@@ -15,6 +15,7 @@ use crate::protocol::{
 use crate::upstream::attachment::answer::legacy_answer;
 use crate::upstream::attachment::questions::{Asked, Round, Settled};
 use crate::upstream::attachment::{Attachment, Call, MAX_SUBSCRIPTIONS, MAX_URI_BYTES};
+use crate::upstream::deadline::Deadline;
 use crate::upstream::events::Events;
 use crate::upstream::inbox::{self, Event, LEVELS};
 use crate::upstream::session::{Exchange, Session};
@@ -53,7 +54,7 @@ impl Attachment {
         let Call { message, events, cancelled, deadline } = call;
         match message.method() {
             "logging/setLevel" => self.set_level(session, message),
-            "resources/subscribe" => self.subscribe(session, message, deadline).await,
+            "resources/subscribe" => self.subscribe(session, message, deadline.next()).await,
             "resources/unsubscribe" => self.unsubscribe(session, message),
             // Tasks of one era are not those of the other, and the rest is said by the gateway alone.
             "initialize" | "server/discover" | "subscriptions/listen" => not_offered(message),
@@ -71,7 +72,7 @@ impl Attachment {
         session: &Session,
         message: &Message,
         events: &Events,
-        deadline: Instant,
+        deadline: Deadline,
     ) -> Result<Message, Error> {
         let level = self.log_level(message.method());
         let (mut round, mut visited) = (Round::default(), Vec::<String>::new());
@@ -80,6 +81,8 @@ impl Attachment {
             let request = request.map_err(|_| Kind::InvalidParams("`params` must be an object"))?;
             let (_never, mut never) = oneshot::channel();
             let (sink, cancelled) = (events.clone(), &mut never);
+            // What the client thought about a question does not count.
+            let deadline = deadline.after(Instant::now());
             let exchange = Exchange { message: &request, caller: self.id, events: sink, cancelled, deadline };
             let answer = session.request(exchange).await?;
             let Some(asked) = Asked::read(message.method(), &answer)? else {
@@ -87,7 +90,7 @@ impl Attachment {
                 return legacy_answer(message, answer);
             };
             visited.extend(asked.visits());
-            match asked.put(self.stamp.capabilities(), events, deadline).await? {
+            match asked.put(self.stamp.capabilities(), events, deadline.latest()).await? {
                 Settled::Answered(next) => round = next,
                 Settled::Refused(error) => return Ok(error),
             }

@@ -7,7 +7,7 @@ use http::StatusCode;
 use http::header::{CONTENT_TYPE, LOCATION};
 use tokio::time::timeout;
 
-use crate::error::{Error, Kind};
+use crate::error::{Error, Kind, Limit};
 use crate::protocol::{self, Message};
 use crate::upstream::dialer::{DialError, Response};
 use crate::upstream::transport::event_stream::Decoder;
@@ -94,7 +94,8 @@ pub(super) async fn read_body(mut response: Response, limit: usize) -> Result<By
     let mut body = BytesMut::new();
     while let Some(chunk) = response.chunk().await.map_err(transport_error)? {
         if body.len() + chunk.len() > limit {
-            return Err(Error::new(Kind::BadAnswer).because(format!("the body is larger than {limit} bytes")));
+            let limit = Limit::bytes(limit, "--max-message-bytes", "maxMessageBytes");
+            return Err(Error::new(Kind::BadAnswer).because("the body is too large").limited(Some(limit)));
         }
         // Chunks that lie behind one another are not copied.
         body.unsplit(chunk);

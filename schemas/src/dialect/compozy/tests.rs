@@ -161,7 +161,9 @@ fn every_field_survives_the_round_trip() {
         "autoReconnect": true, "maxReconnects": 7, "reconnectDelay": 1_000_000_000u64, "healthCheckEnabled": true,
         "healthCheckInterval": 9_000_000_000u64, "logEnabled": true, "toolFilter": { "mode": "allow", "list": ["t"] },
         "tags": { "owner": "me" }, "authTokens": ["t1"], "requireAuth": true, "allowedIPs": ["10.0.0.1", "10.1.0.0/16"],
-        "sessionMode": "dedicated", "maxSessions": 3, "era": "modern", "priority": 2 });
+        "sessionMode": "dedicated", "maxSessions": 3, "era": "modern", "priority": 2, "callTimeout": 600_000_000_000u64,
+        "maxCallTimeout": 3_600_000_000_000u64, "listTimeout": 60_000_000_000u64, "refreshInterval": 5_000_000_000u64,
+        "maxInFlight": 8, "maxMessageBytes": 1_000_000 });
     assert_eq!(shown(whole.clone()), whole);
 }
 

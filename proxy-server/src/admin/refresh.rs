@@ -1,0 +1,42 @@
+//! `POST /admin/mcps/{name}/refresh`: reads the lists of an upstream again, for servers that announce no changes.
+
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use schemas::Problem;
+use schemas::admin::Refreshed;
+use tracing::info;
+
+use crate::admin::Shared;
+use crate::admin::problem::{problem, unknown};
+use crate::error::{Chain, Error, Kind};
+
+/// Answers once every list was read. Reading changes nothing at the upstream, so any failure may be tried again.
+pub(super) async fn refresh(State(admin): Shared, Path(name): Path<String>) -> Response {
+    let Some(upstream) = admin.upstreams.get(&name) else { return unknown(&name) };
+    match admin.catalog.refresh(&upstream).await {
+        Ok([tools, prompts, resources, templates]) => {
+            info!(upstream = name, tools, prompts, resources, templates, "lists refreshed");
+            let mut refreshed = Refreshed::default();
+            (refreshed.name, refreshed.tools, refreshed.prompts) = (name, tools, prompts);
+            (refreshed.resources, refreshed.resource_templates) = (resources, templates);
+            Json(refreshed).into_response()
+        }
+        Err(error) => failure(&error),
+    }
+}
+
+fn failure(error: &Error) -> Response {
+    let status = match error.kind() {
+        Kind::NotReady => StatusCode::SERVICE_UNAVAILABLE,
+        Kind::TimedOut => StatusCode::GATEWAY_TIMEOUT,
+        _ => StatusCode::BAD_GATEWAY,
+    };
+    let body = Problem::new("Failed to refresh MCP").details(Chain(error).to_string()).code(error.kind().word());
+    let mut response = problem(status, body);
+    if status == StatusCode::SERVICE_UNAVAILABLE {
+        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+    }
+    response
+}

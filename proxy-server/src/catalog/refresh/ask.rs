@@ -1,0 +1,96 @@
+//! Reading one list of an upstream: every page of it, within its bounds.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use schemas::ServerName;
+use serde_json::value::RawValue;
+use tokio::time::Instant;
+use tracing::{debug, warn};
+
+use crate::catalog::{Item, List};
+use crate::error::{Error, Kind, Limit};
+use crate::protocol::{self, METHOD_NOT_FOUND, Message, Object};
+use crate::upstream::{Session, Upstream};
+
+const MAX_PAGES: usize = 1_000;
+const MAX_ITEMS: usize = 20_000;
+/// What all items of one list may be together.
+const MAX_BYTES: usize = 32 << 20;
+
+/// A list as an upstream gave it.
+#[derive(Default)]
+pub(super) struct Listed {
+    pub(super) items: Vec<Item>,
+    /// For how long it is good: the shortest time of its pages.
+    pub(super) ttl: Option<Duration>,
+    bytes: usize,
+}
+
+/// Every page of a list, each once. An upstream that has no such list is not asked.
+pub(super) async fn ask(list: List, upstream: &Upstream, session: &Session) -> Result<Listed, Error> {
+    let name = &upstream.definition().name;
+    let mut listed = Listed::default();
+    if !has(list, session) {
+        return Ok(listed);
+    }
+    let timeout = upstream.list_timeout();
+    let deadline = Instant::now() + timeout;
+    let (mut params, mut seen) = ("{}".to_owned(), HashSet::new());
+    for _ in 0..MAX_PAGES {
+        let answer = session.ask(list.method(), &params, deadline).await;
+        let answer = answer.map_err(|error| match error.kind() {
+            Kind::TimedOut => error.limited(Some(Limit::time(timeout, "--list-timeout", "listTimeout"))),
+            _ => error,
+        })?;
+        if answer.kind() != protocol::Kind::Result {
+            // An upstream may have resources and know nothing of templates.
+            if answer.error_code() == Some(METHOD_NOT_FOUND) {
+                return Ok(Listed::default());
+            }
+            return Err(Error::new(Kind::BadAnswer).because(format!("it answered {}", answer.body())));
+        }
+        let next = listed.add(list, name, &answer)?;
+        match next.map(|cursor| format!(r#"{{"cursor":{cursor}}}"#)) {
+            Some(next) if seen.insert(next.clone()) && listed.has_room() => params = next,
+            Some(_) => {
+                warn!(upstream = %name, list = list.method(), items = listed.items.len(), "the list has no end; the rest is left out");
+                break;
+            }
+            None => break,
+        }
+    }
+    listed.items.truncate(MAX_ITEMS);
+    Ok(listed)
+}
+
+/// Whether the upstream has such a list at all.
+fn has(list: List, session: &Session) -> bool {
+    let handshake = Object::read(session.handshake().body()).ok();
+    let capabilities = handshake.and_then(|result| Object::read(result.get("capabilities")?).ok());
+    capabilities.is_some_and(|all| all.get(list.capability()).is_some())
+}
+
+impl Listed {
+    /// Adds a page. Gives the raw cursor of the next one.
+    fn add<'a>(&mut self, list: List, name: &ServerName, answer: &'a Message) -> Result<Option<&'a str>, Error> {
+        let bad = |error: serde_json::Error| Error::new(Kind::BadAnswer).because(error);
+        let page = Object::read(answer.body()).map_err(|error| Error::new(Kind::BadAnswer).because(error))?;
+        let raw: Vec<&RawValue> = serde_json::from_str(page.get(list.member()).unwrap_or("[]")).map_err(bad)?;
+        self.bytes += answer.body().len();
+        self.items.extend(raw.into_iter().filter_map(|raw| {
+            let item = Item::read(list, raw.get());
+            if item.is_none() {
+                debug!(upstream = %name, list = list.method(), "an item without a name is left out");
+            }
+            item
+        }));
+        let ttl = page.get("ttlMs").and_then(|raw| raw.parse().ok()).map(Duration::from_millis);
+        self.ttl = [self.ttl, ttl].into_iter().flatten().min();
+        Ok(page.get("nextCursor").filter(|cursor| *cursor != "null"))
+    }
+
+    fn has_room(&self) -> bool {
+        self.items.len() < MAX_ITEMS && self.bytes < MAX_BYTES
+    }
+}
