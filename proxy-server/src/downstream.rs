@@ -11,6 +11,7 @@ mod fields;
 mod forward;
 mod headers;
 mod hub;
+mod kept;
 mod listen;
 mod mcp;
 mod merged;
@@ -51,7 +52,9 @@ use tokio_util::sync::CancellationToken;
 use tower_service::Service;
 
 pub(crate) use self::connection::Connection;
+use self::event_log::LogLimits;
 use self::fields::Fields;
+use self::kept::Kept;
 pub(crate) use self::origin::Origins;
 use self::parked::Parked;
 use self::pool::Pool;
@@ -60,9 +63,11 @@ pub(crate) use self::respond::not_found;
 use self::session::{Scope, Sessions};
 pub(crate) use self::stdio::{Servers, serve as serve_stdio};
 use crate::catalog::{Catalog, View};
+use crate::error::Kind;
 use crate::policy::{Caller, Credentials, Page, Policy, Principal};
+use crate::protocol::Message;
 use crate::tasks::Tasks;
-use crate::upstream::{Upstream, Upstreams};
+use crate::upstream::{Attachment, EventQueue, OpenError, Upstream, Upstreams};
 
 /// How much room a body is given at once on nothing but its announcement.
 const MOST_FORESEEN: usize = 1 << 20;
@@ -113,7 +118,7 @@ impl Default for Config {
             write_timeout: Duration::from_secs(30),
             stream_bytes: 16 << 20,
             stream_events: 10_000,
-            kept_bytes: 256 << 20,
+            kept_bytes: 192 << 20,
             parked_calls: 1_000,
             patience: Duration::from_secs(1),
             base_url: None,
@@ -148,8 +153,12 @@ impl Edge {
         tasks: Tasks,
         config: Config,
     ) -> Arc<Self> {
-        let (sessions, pool) = (Arc::new(Sessions::new(config.max_sessions)), Arc::new(Pool::new(config.max_sessions)));
-        let parked = Parked::new(config.parked_calls, config.question_timeout);
+        let kept = Kept::new(config.kept_bytes);
+        let streams =
+            LogLimits { bytes: config.stream_bytes, events: config.stream_events, patience: config.write_timeout };
+        let sessions = Arc::new(Sessions::new(config.max_sessions, streams, Arc::clone(&kept)));
+        let pool = Arc::new(Pool::new(config.max_sessions));
+        let parked = Parked::new(config.parked_calls, config.question_timeout, kept);
         let listeners = Arc::new(Semaphore::new(config.max_sessions.min(Semaphore::MAX_PERMITS)));
         let closing = CancellationToken::new();
         let (spawn, config) = (tasks.clone(), Arc::new(config));
@@ -168,6 +177,30 @@ impl Edge {
     /// An upstream by its name, if it is registered and this caller may use it.
     fn reachable(&self, caller: &Caller, name: &str) -> Option<Arc<Upstream>> {
         self.upstreams.get(name).filter(|upstream| self.policy.reaches(caller, upstream.definition()))
+    }
+
+    /// Makes room for one more upstream session at this upstream, at the cost of what was used there longest ago. Says
+    /// whether anything could go.
+    async fn make_room(&self, upstream: &Arc<Upstream>) -> bool {
+        self.pool.evict(Arc::as_ptr(upstream).addr()).await || self.sessions.evict(upstream).await
+    }
+
+    /// Attaches a client to an upstream. Where all places are taken, those that are not used make room.
+    async fn attach(
+        &self,
+        upstream: &Arc<Upstream>,
+        hello: &str,
+    ) -> Result<(Arc<Attachment>, Message, EventQueue), OpenError> {
+        let deadline = Instant::now() + self.config.initialize_timeout;
+        loop {
+            match Attachment::open(Arc::clone(upstream), hello, deadline).await {
+                Err(OpenError::Failed(error))
+                    if error.kind() == Kind::TooManySessions
+                        && Instant::now() < deadline
+                        && Box::pin(self.make_room(upstream)).await => {}
+                outcome => return outcome,
+            }
+        }
     }
 
     /// Waits until no call is in flight, at most so long.

@@ -36,7 +36,7 @@ pub(crate) use self::attachment::{Attachment, Call, forward_cancellation};
 pub(crate) use self::changes::{ListChanges, list_changed, updated};
 pub(crate) use self::deadline::Deadline;
 pub(crate) use self::dialer::{Choice, Dialer, Exempt, Limits as DialLimits, Network, OWN_MARK, Proxies};
-pub(crate) use self::events::{EventQueue, Events, event_queue};
+pub(crate) use self::events::{EventQueue, Events, event_queue, loss};
 pub(crate) use self::inbox::{Event, is_level, is_severe};
 pub(crate) use self::question::{Question, Reply};
 pub(crate) use self::session::{OpenError, Session};
@@ -394,6 +394,11 @@ impl Upstream {
     pub(crate) fn list_timeout(&self) -> Duration {
         let general = self.environment.config.list_timeout;
         self.definition.limits.list.unwrap_or(self.definition.timeout.unwrap_or_default().max(general))
+    }
+
+    /// What may wait of what the upstream says during one call, in bytes.
+    pub(crate) fn queued_bytes(&self) -> usize {
+        self.environment.config.queued_bytes
     }
 
     /// How often the lists are read again if the upstream does not announce changes.

@@ -1,6 +1,8 @@
 //! Limits are settings: what a flag or a definition sets is what holds, and the error at a limit names both.
 
+mod bursts;
 mod lists;
+mod sums;
 
 use std::time::Duration;
 

@@ -24,6 +24,8 @@ use crate::upstream::{Session, Upstream};
 
 /// An upstream that announces changes in a burst is asked once.
 const DEBOUNCE: Duration = Duration::from_millis(50);
+/// What ending one attempt to read a list and beginning the next may take.
+const SLACK: Duration = Duration::from_secs(2);
 const FIRST_RETRY: Duration = Duration::from_secs(1);
 const LONGEST_RETRY: Duration = Duration::from_secs(30);
 /// What no count of changes is.
@@ -152,7 +154,7 @@ pub(super) async fn refresh(catalog: &Catalog, upstream: &Arc<Upstream>) -> Resu
     let all = done.wait_for(|done| done.iter().all(|list| list.number >= number));
     // A list that is being read when the request comes is read to its end first.
     let allowed = upstream.list_timeout();
-    let all = timeout(allowed * 2 + DEBOUNCE, all).await;
+    let all = timeout(allowed * 2 + SLACK, all).await;
     let timed_out = || Error::new(Kind::TimedOut).limited(Some(Limit::time(allowed, "--list-timeout", "listTimeout")));
     let all = all.map_err(|_| timed_out().at(name))?.map_err(|_| Error::new(Kind::NotReady).at(name))?;
     let mut counts = [0; 4];

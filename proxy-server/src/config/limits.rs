@@ -75,7 +75,7 @@ pub(crate) struct LimitFlags {
     /// Events that are kept of one event stream [env: MCP_PROXY_MAX_STREAM_EVENTS] [default: 10000]
     #[arg(long, value_name = "COUNT")]
     max_stream_events: Option<String>,
-    /// What all kept streams and parked calls hold together [env: MCP_PROXY_MAX_KEPT_BYTES] [default: 256MiB]
+    /// What all kept streams and parked calls hold together [env: MCP_PROXY_MAX_KEPT_BYTES] [default: 192MiB]
     #[arg(long, value_name = "SIZE")]
     max_kept_bytes: Option<String>,
     /// Calls that wait for their clients' answers [env: MCP_PROXY_MAX_PARKED_CALLS] [default: 1000]

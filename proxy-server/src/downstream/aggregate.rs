@@ -181,9 +181,10 @@ impl Errand<'_> {
         events: &Events,
         call: impl Future<Output = Result<Message, Error>>,
     ) -> Result<Message, Error> {
+        let limit = self.edge.config.stream_bytes;
         let pass = |event| {
             if let Some(event) = translate(self.edge, self.session, upstream, event)
-                && let Err(error) = events.try_send(event)
+                && let Err(error) = events.put(event, limit)
             {
                 debug!(%error, "event dropped");
             }
@@ -192,8 +193,9 @@ impl Errand<'_> {
         let outcome = loop {
             tokio::select! {
                 biased;
-                Some(event) = queue.recv() => pass(event),
+                Some(event) = queue.recv(), if events.has_room(limit) => pass(event),
                 outcome = &mut call => break outcome,
+                () = events.room(limit), if !events.has_room(limit) => {}
             }
         };
         while let Some(event) = queue.try_recv() {

@@ -5,6 +5,7 @@
 //! that is anything else makes the connection hyper's, for good. So does an answer that has no length. What is read here
 //! is read strictly: whatever two readers could take differently is not usual.
 
+mod standstill;
 mod timer;
 mod usual;
 
@@ -33,6 +34,7 @@ use tokio::time::{Instant, timeout};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFuture};
 use tracing::debug;
 
+use self::standstill::Standstill;
 use self::timer::LaneTimer;
 use self::usual::{MAX_FIELDS, MAX_HEAD_BYTES, Persistence, Unusual, Usual, put_head};
 use crate::downstream::mcp::Request;
@@ -45,8 +47,6 @@ use crate::tasks::{Wait, wait_until};
 /// A round of silence. A client that says nothing for a whole one, where a request is to come, has left; so has one that
 /// does not get a head to its end within the round after the one in which it began.
 const SILENCE: Duration = Duration::from_secs(30);
-/// How long a client may take nothing of what is written to it.
-const STANDSTILL: Duration = Duration::from_secs(30);
 /// What is left of a refused request is read for so long and so far: a socket that is closed with something unread takes
 /// the answer back (RFC 9112, 9.6).
 const LINGER: Duration = Duration::from_secs(2);
@@ -282,17 +282,8 @@ impl Connection {
     }
 
     async fn write(&mut self, written: &mut Written) -> io::Result<()> {
-        let mut gone = 0;
-        loop {
-            tokio::select! {
-                biased;
-                done = poll_fn(|context| written.poll_write(context, Pin::new(&mut self.stream))) => return done,
-                () = async { wait_until(Instant::now() + STANDSTILL).await } => {}
-            }
-            if std::mem::replace(&mut gone, written.gone()) == written.gone() {
-                return Err(io::ErrorKind::TimedOut.into());
-            }
-        }
+        let mut stream = Standstill::new(&mut self.stream, self.front.edge.config.write_timeout);
+        poll_fn(|context| written.poll_write(context, Pin::new(&mut stream))).await
     }
 
     /// Leaves the connection to hyper, with what was received or with the answer to what was.
@@ -304,6 +295,7 @@ impl Connection {
         let mut start = if answer.is_some() { ANSWERED.to_vec() } else { Vec::new() };
         start.extend_from_slice(&self.ahead);
         start.extend_from_slice(&self.received);
+        let patience = self.front.edge.config.write_timeout;
         let (peer, front, answer) = (self.peer, self.front, Mutex::new(answer));
         drop((self.ahead, self.received));
         let service = service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
@@ -319,6 +311,7 @@ impl Connection {
         server.timer(LaneTimer).header_read_timeout(SILENCE);
         server.max_header_size(MAX_HEADER_BYTES).max_buf_size(MAX_BUFFER_BYTES);
         let (reader, writer) = self.stream.split();
+        let writer = Standstill::new(writer, patience);
         let stream = tokio::io::join(Cursor::new(start).chain(reader), writer);
         let mut connection = pin!(server.serve_connection(TokioIo::new(stream), service));
         tokio::select! {

@@ -2,7 +2,6 @@
 //! call stays open in between.
 
 use std::collections::VecDeque;
-use std::convert::Infallible;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -23,7 +22,7 @@ const COALESCING: Duration = Duration::from_millis(30);
 const MAX_ROUNDS: u32 = 10;
 /// Questions of one round.
 const MAX_QUESTIONS: usize = 32;
-/// What may wait to be told.
+/// Messages that wait to be told before no more are taken from the upstream.
 const MAX_TOLD: usize = 1_024;
 /// How long the end of a withdrawn call is waited for.
 const WITHDRAWAL: Duration = Duration::from_secs(3);
@@ -119,17 +118,24 @@ impl Conversation {
         }
     }
 
-    /// Keeps an upstream served whose client is thinking. What it tells in the meantime has nowhere to go.
-    pub(super) async fn rest(&mut self, capabilities: &str) -> Infallible {
-        loop {
-            self.told.clear();
-            let is_awaited = matches!(self.outcome, Outcome::Awaited(_));
-            tokio::select! {
-                Some(event) = self.events.recv() => self.take(event, capabilities),
-                outcome = self.outcome.known(), if is_awaited => self.outcome = Outcome::Known(outcome),
-                else => std::future::pending::<()>().await,
-            }
+    /// Keeps an upstream served whose client is thinking. What it tells in the meantime waits for the client to come back.
+    /// Returns after each thing that happens.
+    pub(super) async fn rest(&mut self, capabilities: &str) {
+        let is_awaited = matches!(self.outcome, Outcome::Awaited(_));
+        tokio::select! {
+            Some(event) = self.events.recv(), if self.told.len() < MAX_TOLD => self.take(event, capabilities),
+            outcome = self.outcome.known(), if is_awaited => self.outcome = Outcome::Known(outcome),
+            else => std::future::pending::<()>().await,
         }
+    }
+
+    /// What it holds in memory.
+    pub(super) fn bytes(&self) -> usize {
+        let answer = match &self.outcome {
+            Outcome::Known(Ok(answer)) | Outcome::Refused(answer) => answer.bytes().len(),
+            Outcome::Known(Err(_)) | Outcome::Awaited(_) | Outcome::Given => 0,
+        };
+        self.request.bytes().len() + answer + self.told.iter().map(Bytes::len).sum::<usize>()
     }
 
     /// Takes the client's answers: raw results by key. What is not among them is asked again.
@@ -205,8 +211,7 @@ impl Conversation {
             }
             // What follows from a question is told by the answer alone, and legacy tasks are not known to the client.
             "notifications/elicitation/complete" | "notifications/tasks/status" => {}
-            _ if self.told.len() < MAX_TOLD => self.told.push_back(message.bytes().clone()),
-            _ => {}
+            _ => self.told.push_back(message.bytes().clone()),
         }
     }
 

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use axum::http::StatusCode;
 use axum::response::IntoResponse;
 use bytes::Bytes;
-use tokio::time::Instant;
 use tracing::info;
 
 use crate::call::call;
@@ -15,7 +14,7 @@ use crate::downstream::session::{Scope, Session, lock};
 use crate::downstream::{Edge, aggregate, respond};
 use crate::error::{Error, Kind};
 use crate::protocol::{self, Message, Object, Pieces};
-use crate::upstream::{Attachment, Call, EventQueue, Events, OpenError};
+use crate::upstream::{Call, EventQueue, Events, OpenError};
 
 /// Attaches a session to its upstream with the client's own introduction. Gives the answer for the client.
 pub(super) async fn introduce(edge: &Arc<Edge>, session: &Arc<Session>, message: &Message) -> Result<Bytes, OpenError> {
@@ -28,8 +27,7 @@ pub(super) async fn introduce(edge: &Arc<Edge>, session: &Arc<Session>, message:
         Scope::One(upstream) => upstream,
         Scope::All(_) => return Ok(aggregate::introduce(edge, session, message, protocol::negotiate(&requested))),
     };
-    let deadline = Instant::now() + edge.config.initialize_timeout;
-    let opened = Attachment::open(Arc::clone(upstream), message.params(), deadline).await;
+    let opened = edge.attach(upstream, message.params()).await;
     let (attachment, handshake, events) = opened.map_err(|error| match error {
         OpenError::Failed(error) => OpenError::Failed(error.at(&upstream.definition().name)),
         OpenError::Refused(answer) => OpenError::Refused(answer),
@@ -106,8 +104,10 @@ pub(super) async fn fill(
     let bytes = loop {
         tokio::select! {
             biased;
-            Some(event) = queue.recv() => session.put(log, event),
+            // A client that does not keep up makes its upstream wait. The call itself goes on.
+            Some(event) = queue.recv(), if log.has_room() => session.put(log, event),
             bytes = &mut outcome => break bytes,
+            () = log.room(), if !log.has_room() => {}
         }
     };
     while let Some(event) = queue.try_recv() {

@@ -85,8 +85,7 @@ impl Hub {
         upstream: &Arc<Upstream>,
     ) -> Result<Arc<Attachment>, Error> {
         let name = upstream.definition().name.clone();
-        let deadline = Instant::now() + edge.config.initialize_timeout;
-        let opened = Attachment::open(Arc::clone(upstream), &self.hello, deadline).await;
+        let opened = edge.attach(upstream, &self.hello).await;
         let (attachment, handshake, events) = opened.map_err(|error| match error {
             OpenError::Failed(error) => error.at(&name),
             OpenError::Refused(answer) => {
@@ -116,7 +115,8 @@ async fn carry_over(edge: Arc<Edge>, session: Arc<Session>, attachment: Arc<Atta
         tokio::select! {
             () = session.closed().cancelled() => break,
             () = upstream.retired().cancelled() => break,
-            Some(event) = events.recv() => {
+            () = own.room(), if !own.has_room() => {}
+            Some(event) = events.recv(), if own.has_room() => {
                 if let Some(event) = translate(&edge, &session, upstream.definition().name.as_str(), event) {
                     session.put(&own, event);
                 }

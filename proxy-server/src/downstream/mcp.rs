@@ -17,6 +17,7 @@ use tokio::time::Instant;
 use tracing::info;
 
 use crate::downstream::dialogue::{fill, introduce, notify, run};
+use crate::downstream::event_log::EventLog;
 use crate::downstream::fields::{Fields, SESSION_ID, text};
 use crate::downstream::respond::Reply;
 use crate::downstream::session::{Scope, Session};
@@ -256,24 +257,26 @@ impl Caller {
 async fn carry_out(edge: Arc<Edge>, session: Arc<Session>, work: Work, streams: bool) -> Reply {
     let Work { mut queue, _events, mut outcome } = work;
     let patience = Instant::now() + edge.config.patience;
+    // Where the answer cannot be a stream, what comes before it goes to the session's own.
+    let own = (!streams).then(|| session.own_stream());
+    let is_full = || own.as_ref().is_some_and(|own| !own.has_room());
     let early = loop {
         tokio::select! {
             biased;
-            Some(event) = queue.recv() => {
-                if streams {
-                    break Some(event);
-                }
-                session.put(&session.own_stream(), event);
-            }
+            Some(event) = queue.recv(), if !is_full() => match &own {
+                Some(own) => session.put(own, event),
+                None => break Some(event),
+            },
             answer = &mut outcome => {
                 // What came in the same moment is told before the answer.
                 let Some(event) = queue.try_recv() else { return finished(answer) };
                 outcome = Box::pin(std::future::ready(answer));
-                if streams {
-                    break Some(event);
+                match &own {
+                    Some(own) => session.put(own, event),
+                    None => break Some(event),
                 }
-                session.put(&session.own_stream(), event);
             }
+            () = room(own.as_ref()), if is_full() => {}
             () = wait_until(patience), if streams => break None,
         }
     };
@@ -290,6 +293,12 @@ async fn carry_out(edge: Arc<Edge>, session: Arc<Session>, work: Work, streams: 
     });
     let prime = session.version() >= PRIMED_SINCE;
     resumable(&edge, session, Resumable { number, log, seen: 0, prime }).into()
+}
+
+async fn room(log: Option<&Arc<EventLog>>) {
+    if let Some(log) = log {
+        log.room().await;
+    }
 }
 
 /// A withdrawn request has no response (2025-11-25, cancellation), but its POST must end: with a stream of nothing.

@@ -2,6 +2,7 @@
 //! once, by the same principal, for the same request, before it expires.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -10,6 +11,7 @@ use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use crate::downstream::conversation::Conversation;
+use crate::downstream::kept::{Holder, Kept, Rank};
 use crate::downstream::seal::{Purpose, Seal};
 use crate::error::{Error, Kind, Limit};
 use crate::tasks::Tasks;
@@ -24,6 +26,15 @@ pub(super) struct Parked {
     closed: CancellationToken,
     /// How many there may be, and how long a client may think about one round of questions.
     limits: (usize, Duration),
+    kept: Arc<Kept>,
+}
+
+/// What a parked call holds, as the budget of the process counts it.
+struct Weight {
+    bytes: AtomicUsize,
+    since: Instant,
+    given_up: CancellationToken,
+    kept: Arc<Kept>,
 }
 
 #[derive(Default)]
@@ -54,9 +65,9 @@ struct Place {
 }
 
 impl Parked {
-    pub(super) fn new(most: usize, lifetime: Duration) -> Arc<Self> {
+    pub(super) fn new(most: usize, lifetime: Duration, kept: Arc<Kept>) -> Arc<Self> {
         let (seal, closed, limits) = (Seal::new(), CancellationToken::new(), (most, lifetime));
-        Arc::new(Self { state: Mutex::default(), seal, closed, limits })
+        Arc::new(Self { state: Mutex::default(), seal, closed, limits, kept })
     }
 
     /// A place for a call of the upstream at this address, to be claimed for this purpose.
@@ -126,15 +137,52 @@ struct Waited {
     until: Instant,
 }
 
-/// Keeps the upstream served until the call is claimed or has waited too long, which cancels it.
-async fn wait(place: Place, waited: Waited, claimed: oneshot::Receiver<oneshot::Sender<Conversation>>) {
+/// Keeps the upstream served until the call is claimed, has waited too long, or has to make room for others; the last two
+/// cancel it.
+async fn wait(place: Place, waited: Waited, mut claimed: oneshot::Receiver<oneshot::Sender<Conversation>>) {
     let Waited { mut conversation, capabilities, until } = waited;
-    tokio::select! {
-        biased;
-        () = sleep_until(until) => {}
-        () = place.parked.closed.cancelled() => {}
-        Ok(to) = claimed => drop(to.send(conversation)),
-        never = conversation.rest(&capabilities) => match never {},
+    let weight = Weight::new(&place.parked.kept);
+    loop {
+        weight.set(conversation.bytes());
+        tokio::select! {
+            biased;
+            () = sleep_until(until) => return,
+            () = place.parked.closed.cancelled() => return,
+            () = weight.given_up.cancelled() => return,
+            Ok(to) = &mut claimed => return drop(to.send(conversation)),
+            () = conversation.rest(&capabilities) => {}
+        }
+    }
+}
+
+impl Weight {
+    fn new(kept: &Arc<Kept>) -> Arc<Self> {
+        let (bytes, since, given_up) = (AtomicUsize::new(0), Instant::now(), CancellationToken::new());
+        let weight = Arc::new(Self { bytes, since, given_up, kept: Arc::clone(kept) });
+        kept.add(&weight);
+        weight
+    }
+
+    fn set(&self, bytes: usize) {
+        let before = self.bytes.swap(bytes, Ordering::Relaxed);
+        self.kept.changed(before, bytes);
+    }
+}
+
+impl Holder for Weight {
+    fn idle(&self) -> Option<(Rank, Instant)> {
+        (!self.given_up.is_cancelled()).then_some((Rank::Running, self.since))
+    }
+
+    fn release(&self) -> usize {
+        self.given_up.cancel();
+        self.bytes.swap(0, Ordering::Relaxed)
+    }
+}
+
+impl Drop for Weight {
+    fn drop(&mut self) {
+        self.set(0);
     }
 }
 
@@ -156,7 +204,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_state_is_good_for_one_claim_before_it_expires() {
-        let (parked, tasks) = (Parked::new(1_000, LIFETIME), Tasks::default());
+        let (parked, tasks) = (Parked::new(1_000, LIFETIME, Kept::new(usize::MAX)), Tasks::default());
         let day = Duration::from_secs(24 * 60 * 60);
         let (early, late) = (park(&parked, &tasks, day), park(&parked, &tasks, day));
         advance(LIFETIME - Duration::from_secs(1)).await;
@@ -169,7 +217,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn no_call_is_parked_beyond_its_own_deadline() {
-        let (parked, tasks) = (Parked::new(1_000, LIFETIME), Tasks::default());
+        let (parked, tasks) = (Parked::new(1_000, LIFETIME, Kept::new(usize::MAX)), Tasks::default());
         let state = park(&parked, &tasks, Duration::from_secs(5));
         tokio::time::sleep(Duration::from_secs(6)).await;
         assert!(parked.claim(&state, &MINE).await.is_none());
@@ -178,7 +226,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_upstream_has_so_many_places() {
-        let parked = Parked::new(1_000, LIFETIME);
+        let parked = Parked::new(1_000, LIFETIME, Kept::new(usize::MAX));
         let slots: Vec<Slot> = (0..MAX_PER_UPSTREAM).map(|_| parked.reserve(7, &MINE).expect("a place")).collect();
         assert_eq!(parked.reserve(7, &MINE).err().map(|error| error.kind()), Some(Kind::Cancelled));
         assert!(parked.reserve(8, &MINE).is_ok());
@@ -186,5 +234,23 @@ mod tests {
         assert!(parked.reserve(7, &MINE).is_ok());
         parked.end_all();
         assert!(parked.reserve(7, &MINE).is_err(), "the gateway stops");
+    }
+
+    #[tokio::test]
+    async fn over_the_budget_of_the_process_the_oldest_parked_call_ends() {
+        let (kept, tasks) = (Kept::new(100), Tasks::default());
+        let parked = Parked::new(1_000, LIFETIME, Arc::clone(&kept));
+        let oldest = park(&parked, &tasks, LIFETIME);
+        while kept.used() == 0 {
+            tokio::task::yield_now().await;
+        }
+        let one = kept.used();
+        assert!((51..=100).contains(&one), "two are too much: {one}");
+        let newest = park(&parked, &tasks, LIFETIME);
+        while parked.state().waiting.len() > 1 {
+            tokio::task::yield_now().await;
+        }
+        assert!(parked.claim(&oldest, &MINE).await.is_none());
+        assert!(parked.claim(&newest, &MINE).await.is_some());
     }
 }

@@ -166,7 +166,7 @@ impl Pool {
     }
 
     /// Ends the session with this upstream that waits longest, and waits for its end. Says whether there was one.
-    async fn evict(&self, upstream: usize) -> bool {
+    pub(super) async fn evict(&self, upstream: usize) -> bool {
         let oldest = {
             let groups = self.groups();
             let lines = groups.iter().filter(|(key, _)| key.upstream == upstream).flat_map(|(_, group)| &group.lines);
@@ -322,7 +322,7 @@ async fn open(edge: &Arc<Edge>, upstream: &Arc<Upstream>, key: Key, usage: Use) 
     };
     match open().await {
         // What idles for one caller is in the way of another.
-        Err(error) if error.kind() == Kind::TooManySessions && edge.pool.evict(key.upstream).await => open().await,
+        Err(error) if error.kind() == Kind::TooManySessions && edge.make_room(upstream).await => open().await,
         outcome => outcome,
     }
 }

@@ -11,14 +11,15 @@ use std::time::Duration;
 use bytes::Bytes;
 use foldhash::fast::RandomState;
 use tokio::sync::oneshot;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info};
 
 use crate::downstream::Edge;
-use crate::downstream::event_log::EventLog;
+use crate::downstream::event_log::{EventLog, LogLimits, Purpose};
 use crate::downstream::hub::Hub;
-use crate::error::{Error, Kind};
+use crate::downstream::kept::Kept;
+use crate::error::{Error, Kind, Limit};
 use crate::policy::{Caller, Principal};
 use crate::protocol::{self, Message};
 use crate::tasks::Tasks;
@@ -27,8 +28,11 @@ use crate::upstream::{Attachment, Event, EventQueue, Reply, Upstream};
 const REAP_INTERVAL: Duration = Duration::from_secs(30);
 /// Streams of finished calls that a session keeps for clients that come back for the answer.
 const KEPT_STREAMS: usize = 64;
-/// What those streams may hold together before the oldest goes.
-const KEPT_BYTES: usize = 16 << 20;
+/// How long a client may take from the first message of its handshake to the end of it before it counts as silent.
+const GREETING: Duration = Duration::from_secs(60);
+/// How long the end of a session is waited for whose place is needed.
+const EVICTION: Duration = Duration::from_secs(3);
+const LOOK_INTERVAL: Duration = Duration::from_millis(5);
 /// Questions to one client that wait for an answer.
 const MAX_QUESTIONS: usize = 256;
 const UNINITIALIZED: Kind = Kind::InvalidRequest("the session is not initialized");
@@ -37,6 +41,8 @@ const UNINITIALIZED: Kind = Kind::InvalidRequest("the session is not initialized
 pub(super) struct Sessions {
     live: Mutex<HashMap<Box<str>, Arc<Session>, RandomState>>,
     max: usize,
+    streams: LogLimits,
+    kept: Arc<Kept>,
 }
 
 /// What a session is with.
@@ -54,6 +60,9 @@ pub(super) struct Session {
     /// Set once the client has introduced itself.
     link: OnceLock<Link>,
     streams: Mutex<Streams>,
+    /// What each stream may hold, and the budget of all of them.
+    limits: LogLimits,
+    kept: Arc<Kept>,
     calls: Mutex<HashMap<Box<str>, oneshot::Sender<Message>, RandomState>>,
     questions: Mutex<HashMap<u64, (Instant, Reply)>>,
     used: Mutex<Instant>,
@@ -86,8 +95,8 @@ pub(super) struct Running<'a> {
 }
 
 impl Sessions {
-    pub(super) fn new(max: usize) -> Self {
-        Self { live: Mutex::default(), max }
+    pub(super) fn new(max: usize, streams: LogLimits, kept: Arc<Kept>) -> Self {
+        Self { live: Mutex::default(), max, streams, kept }
     }
 
     /// A new session under an id that cannot be guessed. With one upstream, it lives as long as that.
@@ -99,23 +108,52 @@ impl Sessions {
             Scope::One(upstream) => upstream.retired().child_token(),
             Scope::All(_) => CancellationToken::new(),
         };
+        let own = EventLog::new(Purpose::Session, self.streams, &self.kept);
         let session = Arc::new(Session {
             id: id.clone(),
             scope,
             principal,
             link: OnceLock::new(),
-            streams: Mutex::new(Streams { own: Arc::default(), calls: BTreeMap::new(), last: 0, readers: 0 }),
+            streams: Mutex::new(Streams { own, calls: BTreeMap::new(), last: 0, readers: 0 }),
+            limits: self.streams,
+            kept: Arc::clone(&self.kept),
             calls: Mutex::default(),
             questions: Mutex::default(),
             used: Mutex::new(Instant::now()),
             closed,
         });
-        let mut live = lock(&self.live);
-        if live.len() >= self.max {
-            return Err(Kind::TooManySessions.into());
-        }
-        live.insert(id, Arc::clone(&session));
+        let evicted = {
+            let mut live = lock(&self.live);
+            let evicted = if live.len() < self.max {
+                None
+            } else {
+                let limit = || Limit::count(self.max, "--max-sessions", None);
+                let full = || Error::new(Kind::TooManySessions).limited(Some(limit()));
+                Some(silent_longest(live.values(), |_| true).ok_or_else(full)?)
+            };
+            evicted.iter().for_each(|evicted| drop(live.remove(&evicted.id)));
+            live.insert(id, Arc::clone(&session));
+            evicted
+        };
+        evicted.iter().for_each(|evicted| evicted.end_for_others());
         Ok(session)
+    }
+
+    /// Ends the session that was silent longest of those with an upstream session of their own at this upstream, and waits
+    /// for the end of that. Says whether there was one.
+    pub(super) async fn evict(&self, upstream: &Arc<Upstream>) -> bool {
+        let holds = |session: &Session| session.own_at(upstream).is_some();
+        let Some(session) = silent_longest(lock(&self.live).values(), holds) else { return false };
+        let Some(attachment) = session.own_at(upstream).map(|own| Arc::downgrade(&own)) else { return false };
+        lock(&self.live).remove(&session.id);
+        session.end_for_others();
+        drop(session);
+        let gone = async {
+            while attachment.strong_count() > 0 {
+                sleep(LOOK_INTERVAL).await;
+            }
+        };
+        timeout(EVICTION, gone).await.is_ok()
     }
 
     /// The session with this id, if it is this caller's and of this scope.
@@ -144,12 +182,22 @@ impl Sessions {
     }
 }
 
+/// The session that was silent longest of these, so that others may have its place.
+fn silent_longest<'a>(
+    sessions: impl Iterator<Item = &'a Arc<Session>>,
+    is_meant: impl Fn(&Session) -> bool,
+) -> Option<Arc<Session>> {
+    let silent = sessions.filter(|session| is_meant(session));
+    let silent = silent.filter_map(|session| Some((session.silent_since()?, session)));
+    silent.min_by_key(|(since, _)| *since).map(|(_, session)| Arc::clone(session))
+}
+
 /// Ends sessions whose clients have gone silent, and questions that nobody answers.
 pub(super) async fn reap(edge: Arc<Edge>) {
     loop {
         tokio::select! {
             () = edge.tasks.stopping().cancelled() => return,
-            () = tokio::time::sleep(REAP_INTERVAL) => {}
+            () = sleep(REAP_INTERVAL) => {}
         }
         for session in edge.sessions.idle(edge.config.idle_timeout) {
             info!(session = &*session.id, upstream = session.scope.name(), "session ended: idle");
@@ -299,7 +347,7 @@ impl Session {
         let mut streams = lock(&self.streams);
         loop {
             let kept: usize = streams.calls.values().map(|log| log.bytes()).sum();
-            if streams.calls.len() < KEPT_STREAMS && kept < KEPT_BYTES {
+            if streams.calls.len() < KEPT_STREAMS && kept < self.limits.bytes {
                 break;
             }
             let oldest = streams.calls.iter().find(|(_, log)| log.is_complete()).map(|(number, _)| *number);
@@ -307,7 +355,7 @@ impl Session {
             streams.calls.remove(&oldest);
         }
         streams.last += 1;
-        let (number, log) = (streams.last, Arc::new(EventLog::default()));
+        let (number, log) = (streams.last, EventLog::new(Purpose::Call, self.limits, &self.kept));
         streams.calls.insert(number, Arc::clone(&log));
         (number, log)
     }
@@ -315,7 +363,10 @@ impl Session {
     /// The stream with this number; 0 is the session's own.
     pub(super) fn stream(&self, number: u32) -> Option<Arc<EventLog>> {
         let streams = lock(&self.streams);
-        if number == 0 { Some(Arc::clone(&streams.own)) } else { streams.calls.get(&number).cloned() }
+        match number {
+            0 => Some(Arc::clone(&streams.own)),
+            _ => streams.calls.get(&number).filter(|log| !log.is_released()).cloned(),
+        }
     }
 
     /// Counts open streams; a session with one is not idle.
@@ -331,8 +382,34 @@ impl Session {
     }
 
     fn is_idle(&self, timeout: Duration) -> bool {
-        let open = lock(&self.streams).readers > 0 || !lock(&self.calls).is_empty();
-        !open && lock(&self.used).elapsed() > timeout
+        self.silent_since().is_some_and(|since| since.elapsed() > timeout)
+    }
+
+    /// Since when its client says nothing; nothing while it has an open stream, a call in flight, or a handshake.
+    fn silent_since(&self) -> Option<Instant> {
+        let is_open = lock(&self.streams).readers > 0 || !lock(&self.calls).is_empty();
+        let since = *lock(&self.used);
+        let is_greeting = !self.is_initialized() && since.elapsed() < GREETING;
+        (!is_open && !is_greeting).then_some(since)
+    }
+
+    /// Its attachment to this upstream, if that is an upstream session of its own.
+    fn own_at(&self, upstream: &Arc<Upstream>) -> Option<Arc<Attachment>> {
+        let is_it =
+            |attachment: &Arc<Attachment>| !attachment.is_shared() && Arc::ptr_eq(attachment.upstream(), upstream);
+        match self.link.get().map(|link| &link.attached)? {
+            Attached::One(attachment) => Some(attachment).filter(|one| is_it(one)).cloned(),
+            Attached::All(hub) => hub.open_ones().into_iter().find(is_it),
+        }
+    }
+
+    fn end_for_others(&self) {
+        info!(
+            session = &*self.id,
+            upstream = self.scope.name(),
+            "session ended: silent for longest, and others need its place"
+        );
+        self.end();
     }
 
     fn end(&self) {

@@ -2,6 +2,7 @@
 //! line, in either era.
 
 use std::collections::HashMap;
+use std::io;
 use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -25,6 +26,8 @@ use crate::policy::{Credentials, Principal};
 use crate::protocol::{self, Era, INVALID_REQUEST, Invalid, Kind, METHOD_NOT_FOUND, Message, anonymous_error};
 use crate::upstream::{EventDecoder, Lines, TooLong, one_line};
 
+/// What is written at once.
+const WRITE_PIECE: usize = 64 * 1024;
 /// Lines that may wait for a client that does not read, and lines of it that wait for their turn.
 const QUEUE: usize = 256;
 /// How long upstreams may take to connect before the first answer, which desktop programs take for the whole truth.
@@ -66,10 +69,13 @@ pub(crate) async fn serve(
     let limit = edge.config.max_body_bytes;
     let (out, answers) = mpsc::channel(QUEUE);
     let (heard, mut lines) = mpsc::channel(QUEUE);
-    let (written, all_written) = oneshot::channel::<()>();
+    let (written, mut all_written) = oneshot::channel::<()>();
     let ended = CancellationToken::new();
+    let patience = edge.config.write_timeout;
     edge.tasks.spawn("standard output", async move {
-        write(answers, output).await;
+        if let Err(error) = write(answers, output, patience).await {
+            warn!(%error, "standard output is not read any more");
+        }
         drop(written);
     });
     let (stopping, at_end) = (edge.tasks.stopping().clone(), ended.clone());
@@ -91,6 +97,8 @@ pub(crate) async fn serve(
     tokio::select! {
         () = served => {}
         () = given_up => debug!("requests were given up at the end of the input"),
+        // Whoever reads no answers wants none.
+        _ = &mut all_written => {}
     }
     client.leave();
     drop(client);
@@ -259,7 +267,7 @@ async fn feed(session: Arc<Session>, out: mpsc::Sender<Bytes>) {
     loop {
         let next = tokio::select! {
             biased;
-            next = log.next(&mut reader) => next,
+            next = reader.next() => next,
             () = session.closed().cancelled() => None,
         };
         let Some((_, message)) = next else { break };
@@ -296,14 +304,25 @@ async fn pour(reply: Reply, out: &mpsc::Sender<Bytes>, limit: usize) {
     }
 }
 
-async fn write(mut lines: mpsc::Receiver<Bytes>, mut output: impl AsyncWrite + Unpin) {
+/// Writes lines until nobody reads them, or nothing of one was taken for so long.
+async fn write(
+    mut lines: mpsc::Receiver<Bytes>,
+    mut output: impl AsyncWrite + Unpin,
+    patience: Duration,
+) -> io::Result<()> {
     while let Some(line) = lines.recv().await {
         let mut text = BytesMut::from(&*one_line(line));
         text.extend_from_slice(b"\n");
-        if output.write_all(&text).await.is_err() || output.flush().await.is_err() {
-            return;
+        // In pieces, so that it shows whether any of it is taken.
+        for piece in text.chunks(WRITE_PIECE) {
+            let written = async {
+                output.write_all(piece).await?;
+                output.flush().await
+            };
+            timeout(patience, written).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))?;
         }
     }
+    Ok(())
 }
 
 type Line = Result<Bytes, TooLong>;

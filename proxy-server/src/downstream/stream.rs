@@ -43,7 +43,6 @@ pub(super) fn own(edge: &Arc<Edge>, session: Arc<Session>, first: Bytes) -> Resp
 struct Follower {
     edge: Arc<Edge>,
     session: Arc<Session>,
-    log: Arc<EventLog>,
     reader: Reader,
     /// The stream's number, where events are numbered.
     number: Option<u32>,
@@ -62,14 +61,14 @@ impl Follower {
         session.reader_opened();
         let reader = log.read_after(place.seen);
         let number = place.number;
-        Self { edge: Arc::clone(edge), session, log, reader, number, owns_session: number.is_none() }
+        Self { edge: Arc::clone(edge), session, reader, number, owns_session: number.is_none() }
     }
 
     async fn next(&mut self) -> Option<Bytes> {
         // What there is to say is said, also when the session has ended.
         tokio::select! {
             biased;
-            next = timeout(self.edge.config.keep_alive, self.log.next(&mut self.reader)) => match next {
+            next = timeout(self.edge.config.keep_alive, self.reader.next()) => match next {
                 Ok(Some((event, message))) => Some(frame(self.number, event, message)),
                 Ok(None) => None,
                 Err(_) => Some(Bytes::from_static(b": keep-alive\n\n")),

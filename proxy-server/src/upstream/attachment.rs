@@ -303,7 +303,7 @@ impl Attachment {
 
     /// Tells the client something that the upstream could not.
     fn tell(&self, notice: Bytes) {
-        if let Err(error) = self.events.try_send(Event::Notification(notice)) {
+        if let Err(error) = self.events.put(Event::Notification(notice), self.upstream.queued_bytes()) {
             debug!(%error, "notification dropped");
         }
     }

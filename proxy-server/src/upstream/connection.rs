@@ -23,7 +23,7 @@ use crate::tasks::{Tasks, wait_until};
 use crate::upstream::deadline::Deadline;
 use crate::upstream::dialer::{Choice, Place, Reach, Trust};
 use crate::upstream::events::{Events, event_queue};
-use crate::upstream::inbox::{EVENT_QUEUE, Expectation, Inbox, next_id};
+use crate::upstream::inbox::{Expectation, Inbox, REPLY_QUEUE, next_id};
 use crate::upstream::parameters::Parameters;
 use crate::upstream::transport::stdio::{self, Life, Streams};
 use crate::upstream::transport::streamable_http::Endpoint;
@@ -58,8 +58,8 @@ pub(super) struct Sender<'a> {
 impl Connection {
     /// Connects. Nothing is said yet.
     pub(super) async fn open(environment: &Environment, definition: &Definition, era: Era) -> Result<Arc<Self>, Error> {
-        let (outbox, queue) = mpsc::channel(EVENT_QUEUE);
-        let inbox = Arc::new(Inbox::new(outbox));
+        let (outbox, queue) = mpsc::channel(REPLY_QUEUE);
+        let inbox = Arc::new(Inbox::new(outbox, environment.config.queued_bytes));
         let wire = connect(environment, definition, &inbox).await?;
         let (tasks, parameters) = (environment.tasks.clone(), Parameters::of(&definition.name));
         let connection = Arc::new(Self { wire, inbox, is_modern: AtomicBool::new(false), tasks, parameters });

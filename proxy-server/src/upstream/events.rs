@@ -1,7 +1,10 @@
-//! The way of what an upstream says besides answers, from its inbox to whoever reads it.
+//! The queue of what an upstream says besides answers, from its inbox to whoever reads it.
 //!
-//! Each call has such a way and hardly any uses it: so it takes no room before something goes there, and one small
-//! allocation in all.
+//! Each call has a queue and hardly any uses it: so it takes no room before something goes there, and one small
+//! allocation in all. Nothing is dropped from a burst. A queue takes what it is given; whoever reads from the upstream
+//! then waits until the queue has room before it reads on. On a stream that others share, a queue whose reader takes
+//! nothing must not hold up everybody: it is declared stalled, and until its reader takes something, log lines are
+//! counted and left out, which the reader is told in their place, and of progress the newest is kept.
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
@@ -9,10 +12,24 @@ use std::pin::pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
+use bytes::Bytes;
 use tokio::sync::Notify;
+use tokio::time::{Instant, timeout};
 
-use crate::upstream::inbox::{EVENT_QUEUE, Event};
+use crate::upstream::inbox::Event;
+
+/// What an event takes besides its text.
+const OVERHEAD: usize = 64;
+/// Questions that wait in one queue. More are refused.
+const MAX_QUESTIONS: usize = 256;
+/// How long a reader may take nothing while others wait for it.
+const STANDSTILL: Duration = Duration::from_secs(1);
+/// How long one queue may hold up others in all.
+const MAX_PAUSE: Duration = Duration::from_secs(10);
+/// What a queue takes however slowly it is read, as a multiple of its limit.
+const MOST: usize = 4;
 
 /// Where events are put. Each clone keeps the queue open.
 pub(crate) struct Events(Arc<Shared>);
@@ -20,28 +37,44 @@ pub(crate) struct Events(Arc<Shared>);
 /// Where they are taken from, in order.
 pub(crate) struct EventQueue(Arc<Shared>);
 
-/// Why an event was not put.
+/// Nobody reads the events, or nobody could be asked so many questions.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum Undelivered {
-    #[error("the queue of events is full")]
-    Full(Event),
-    #[error("nobody reads the events")]
-    Unread,
-}
+#[error("nobody reads the events")]
+pub(crate) struct Unread;
 
 #[derive(Default)]
 struct Shared {
     state: Mutex<State>,
     writers: AtomicUsize,
-    /// Told whenever a full queue is full no longer.
+    /// Told when a crowded queue has room again, or is read no more.
     room: Notify,
 }
 
 #[derive(Default)]
 struct State {
     waiting: VecDeque<Event>,
+    bytes: usize,
+    questions: usize,
     is_unread: bool,
     reader: Option<Waker>,
+    /// Only a queue that was crowded once has this.
+    crowd: Option<Box<Crowd>>,
+}
+
+/// What is to be known of a queue that fills faster than it is read.
+#[derive(Default)]
+struct Crowd {
+    /// Counts the events that were taken.
+    taken: u64,
+    /// Somebody waits until no more than this is left.
+    awaited: Option<usize>,
+    /// How long it has held up others.
+    paused: Duration,
+    is_stalled: bool,
+    /// Messages that were left out since it stalled.
+    lost: u64,
+    /// The newest progress since then.
+    progress: Option<Bytes>,
 }
 
 /// A queue and the first of its writers.
@@ -51,33 +84,78 @@ pub(crate) fn event_queue() -> (Events, EventQueue) {
 }
 
 impl Events {
-    /// Puts an event if there is room.
-    pub(crate) fn try_send(&self, event: Event) -> Result<(), Undelivered> {
-        let mut state = self.0.state();
-        if state.is_unread {
-            return Err(Undelivered::Unread);
-        }
-        if state.waiting.len() >= EVENT_QUEUE {
-            return Err(Undelivered::Full(event));
-        }
-        state.waiting.push_back(event);
-        let reader = state.reader.take();
-        drop(state);
-        reader.into_iter().for_each(Waker::wake);
-        Ok(())
+    /// Puts an event, and says whether more than this limit waits now.
+    pub(crate) fn put(&self, event: Event, limit: usize) -> Result<bool, Unread> {
+        self.put_as(event, limit, Crowd::lose)
     }
 
-    /// Puts an event as soon as there is room.
-    pub(crate) async fn send(&self, mut event: Event) -> Result<(), Undelivered> {
+    /// Puts a progress notification, of which the newest replaces others where not all can be kept.
+    pub(crate) fn put_progress(&self, message: Bytes, limit: usize) -> Result<bool, Unread> {
+        self.put_as(Event::Notification(message), limit, Crowd::keep_newest)
+    }
+
+    fn put_as(&self, event: Event, limit: usize, spare: fn(&mut Crowd, Event)) -> Result<bool, Unread> {
+        let mut state = self.0.state();
+        let is_question = matches!(event, Event::Question(_));
+        if state.is_unread || (is_question && state.questions >= MAX_QUESTIONS) {
+            drop(state);
+            return Err(Unread);
+        }
+        // Whoever reads from the upstream waits long before this.
+        if state.bytes > limit.saturating_mul(MOST) {
+            state.crowd().is_stalled = true;
+        }
+        if let Some(crowd) = state.crowd.as_mut().filter(|crowd| crowd.is_stalled && !is_question) {
+            spare(crowd, event);
+            return Ok(false);
+        }
+        state.push(event);
+        let (is_crowded, reader) = (state.bytes > limit, state.reader.take());
+        drop(state);
+        reader.into_iter().for_each(Waker::wake);
+        Ok(is_crowded)
+    }
+
+    /// Whether there is room for more, or nobody to make any.
+    pub(crate) fn has_room(&self, limit: usize) -> bool {
+        let state = self.0.state();
+        state.is_unread || state.bytes <= limit
+    }
+
+    /// Waits until no more than half of this waits, or nobody reads it.
+    pub(crate) async fn room(&self, limit: usize) {
         loop {
             let mut room = pin!(self.0.room.notified());
             room.as_mut().enable();
-            match self.try_send(event) {
-                Err(Undelivered::Full(back)) => event = back,
-                outcome => return outcome,
+            if self.0.state().wait_for(limit).is_none() {
+                return;
             }
             room.await;
         }
+    }
+
+    /// Waits likewise, but no longer than others may be held up by a reader that takes nothing, or too little.
+    pub(crate) async fn room_for_others(&self, limit: usize) {
+        loop {
+            let mut room = pin!(self.0.room.notified());
+            room.as_mut().enable();
+            let Some(taken) = self.0.state().wait_for(limit) else { return };
+            let began = Instant::now();
+            timeout(STANDSTILL, room).await.ok();
+            let mut state = self.0.state();
+            let is_full = state.bytes > limit / 2;
+            let crowd = state.crowd();
+            crowd.paused += began.elapsed();
+            if crowd.taken == taken || crowd.paused >= MAX_PAUSE {
+                crowd.is_stalled |= is_full;
+                return;
+            }
+        }
+    }
+
+    /// Whether both go to the same queue.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
     }
 }
 
@@ -111,10 +189,59 @@ impl EventQueue {
     }
 
     fn take(&self, state: &mut State) -> Option<Event> {
-        if state.waiting.len() >= EVENT_QUEUE {
-            self.0.room.notify_waiters();
+        let event = state.waiting.pop_front()?;
+        state.bytes = state.bytes.saturating_sub(size(&event));
+        state.questions -= usize::from(matches!(event, Event::Question(_)));
+        if state.crowd.is_some() {
+            let bytes = state.bytes;
+            let crowd = state.crowd();
+            crowd.taken += 1;
+            if crowd.awaited.is_some_and(|most| bytes <= most) {
+                crowd.awaited = None;
+                self.0.room.notify_waiters();
+            }
+            if std::mem::take(&mut crowd.is_stalled) {
+                let (lost, progress) = (std::mem::take(&mut crowd.lost), crowd.progress.take());
+                let lost = (lost > 0).then(|| loss(lost));
+                lost.into_iter().chain(progress).for_each(|message| state.push(Event::Notification(message)));
+            }
         }
-        state.waiting.pop_front()
+        Some(event)
+    }
+}
+
+impl State {
+    fn push(&mut self, event: Event) {
+        self.bytes += size(&event);
+        self.questions += usize::from(matches!(event, Event::Question(_)));
+        self.waiting.push_back(event);
+    }
+
+    fn crowd(&mut self) -> &mut Crowd {
+        self.crowd.get_or_insert_default()
+    }
+
+    /// Notes that somebody waits for room, and says how many events were taken so far; nothing if there is no need to wait.
+    fn wait_for(&mut self, limit: usize) -> Option<u64> {
+        let is_stalled = self.crowd.as_ref().is_some_and(|crowd| crowd.is_stalled);
+        if self.is_unread || self.bytes <= limit / 2 || is_stalled {
+            return None;
+        }
+        let crowd = self.crowd();
+        crowd.awaited = Some(limit / 2);
+        Some(crowd.taken)
+    }
+}
+
+impl Crowd {
+    fn lose(&mut self, _: Event) {
+        self.lost += 1;
+    }
+
+    fn keep_newest(&mut self, event: Event) {
+        if let Event::Notification(message) = event {
+            self.progress = Some(message);
+        }
     }
 }
 
@@ -152,99 +279,23 @@ impl Drop for EventQueue {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use std::task::Wake;
-
-    use bytes::Bytes;
-    use futures_util::FutureExt;
-    use tokio::task::yield_now;
-
-    use super::*;
-
-    #[derive(Default)]
-    struct Woken(AtomicUsize);
-
-    impl Wake for Woken {
-        fn wake(self: Arc<Self>) {
-            self.0.fetch_add(1, Ordering::Relaxed);
-        }
-    }
-
-    fn event(number: usize) -> Event {
-        Event::Notification(Bytes::from(number.to_string()))
-    }
-
-    fn number(event: Option<Event>) -> Option<usize> {
-        match event? {
-            Event::Notification(text) => std::str::from_utf8(&text).ok()?.parse().ok(),
-            Event::Question(question) => panic!("a question: {question:?}"),
-        }
-    }
-
-    #[tokio::test]
-    async fn events_come_in_order_and_end_with_their_writers() {
-        let (first, mut queue) = event_queue();
-        let second = first.clone();
-        assert!(queue.try_recv().is_none());
-        let reading = async move {
-            let mut seen = Vec::new();
-            while let Some(one) = number(queue.recv().await) {
-                seen.push(one);
-            }
-            seen
-        };
-        let writing = async move {
-            first.try_send(event(1)).expect("room");
-            drop(first);
-            yield_now().await;
-            second.try_send(event(2)).expect("room");
-            yield_now().await;
-        };
-        assert_eq!(tokio::join!(reading, writing).0, [1, 2]);
-    }
-
-    #[tokio::test]
-    async fn a_full_queue_takes_no_more_until_one_is_read() {
-        let (events, mut queue) = event_queue();
-        for one in 0..EVENT_QUEUE {
-            events.try_send(event(one)).expect("room");
-        }
-        assert!(matches!(events.try_send(event(0)), Err(Undelivered::Full(_))));
-        let mut sending = Box::pin(events.send(event(EVENT_QUEUE)));
-        assert!(sending.as_mut().now_or_never().is_none());
-        assert_eq!(number(queue.try_recv()), Some(0));
-        assert!(sending.await.is_ok());
-        let rest: Vec<_> = std::iter::from_fn(|| number(queue.try_recv())).collect();
-        assert_eq!(rest, (1..=EVENT_QUEUE).collect::<Vec<_>>());
-    }
-
-    #[test]
-    fn only_who_waits_is_woken() {
-        let (events, mut queue) = event_queue();
-        let woken = Arc::new(Woken::default());
-        let waker = Waker::from(Arc::clone(&woken));
-        let mut context = Context::from_waker(&waker);
-        assert!(queue.poll_recv(&mut context).is_pending());
-        assert!(queue.try_recv().is_none());
-        drop(events.clone());
-        drop(events);
-        assert_eq!(woken.0.load(Ordering::Relaxed), 0);
-        assert!(queue.poll_recv(&mut context).is_ready());
-    }
-
-    #[tokio::test]
-    async fn what_nobody_reads_is_not_taken() {
-        let (events, queue) = event_queue();
-        let other = events.clone();
-        for one in 0..EVENT_QUEUE {
-            events.try_send(event(one)).expect("room");
-        }
-        let leaving = async move {
-            yield_now().await;
-            drop(queue);
-        };
-        assert!(matches!(tokio::join!(other.send(event(0)), leaving).0, Err(Undelivered::Unread)));
-        assert!(matches!(events.try_send(event(0)), Err(Undelivered::Unread)));
-    }
+fn size(event: &Event) -> usize {
+    let text = match event {
+        Event::Notification(message) => message.len(),
+        Event::Question(question) => question.message.len(),
+    };
+    text + OVERHEAD
 }
+
+/// Tells a client that messages were left out, in their place.
+pub(crate) fn loss(messages: u64) -> Bytes {
+    let text = format!(
+        "{messages} messages were left out here, because they came faster than they were read \
+         (limits: --max-queued-bytes, --max-stream-bytes)"
+    );
+    let params = format!(r#"{{"level":"warning","logger":"mcp-proxy","data":"{text}"}}"#);
+    format!(r#"{{"jsonrpc":"2.0","method":"notifications/message","params":{params}}}"#).into()
+}
+
+#[cfg(test)]
+mod tests;

@@ -3,6 +3,8 @@
 //! Every request in flight on an upstream session is here, with the sinks of the call it belongs to, so that answers,
 //! progress and questions find their way by what they belong to and never by what happened last.
 
+mod room;
+
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -23,8 +25,8 @@ use crate::upstream::question::{Question, Reply};
 /// Numbers for requests towards either side; unique in the process, so that they mean the same in every session.
 static NEXT_ID: AtomicU64 = AtomicU64::new(1);
 
-/// How many notifications and questions may wait for one reader.
-pub(super) const EVENT_QUEUE: usize = 256;
+/// How many answers to the upstream's own requests may wait to be sent.
+pub(super) const REPLY_QUEUE: usize = 256;
 
 /// Something an upstream sends besides answers.
 #[derive(Debug)]
@@ -41,6 +43,13 @@ pub(super) struct Inbox {
     state: Mutex<State>,
     outbox: mpsc::Sender<Bytes>,
     closed: CancellationToken,
+    /// What may wait in one queue, in bytes.
+    queue_limit: usize,
+    /// Queues in which more than that waits, each with the request on whose own stream it came.
+    crowded: Mutex<Vec<(Option<u64>, Events)>>,
+    is_crowded: AtomicBool,
+    /// Nothing waits for room any more, because the upstream is gone and little is left to be read.
+    hurry: CancellationToken,
     /// Counts the reasons to read each list again.
     pub(super) lists_changed: watch::Sender<ListChanges>,
     /// Cancelled when the upstream has answered the first request for a stream of its own, whatever the answer.
@@ -105,11 +114,16 @@ pub(crate) fn next_id() -> u64 {
 }
 
 impl Inbox {
-    pub(super) fn new(outbox: mpsc::Sender<Bytes>) -> Self {
+    /// An inbox whose answers to the upstream go this way, and in each of whose queues so many bytes may wait.
+    pub(super) fn new(outbox: mpsc::Sender<Bytes>, queue_limit: usize) -> Self {
         Self {
             state: Mutex::default(),
             outbox,
             closed: CancellationToken::new(),
+            queue_limit,
+            crowded: Mutex::default(),
+            is_crowded: AtomicBool::new(false),
+            hurry: CancellationToken::new(),
             lists_changed: watch::Sender::default(),
             stream_settled: CancellationToken::new(),
             subscriptions_changed: watch::Sender::default(),
@@ -174,6 +188,13 @@ impl Inbox {
         }
     }
 
+    /// Puts an event in a queue; nobody may read it any more.
+    fn deliver(&self, origin: Option<u64>, events: Option<Events>, message: Bytes) {
+        let Some(events) = events else { return };
+        let put = events.put(Event::Notification(message), self.queue_limit);
+        self.note(origin, events, put);
+    }
+
     /// Ends the session: everything in flight fails, and nothing can be sent any more. The first reason stays.
     pub(super) fn close(&self, reason: impl Into<String>) {
         let mut state = self.state();
@@ -201,7 +222,7 @@ impl Inbox {
     pub(super) fn gap(&self) {
         self.late_stream();
         for one in &self.state().attached {
-            one.subscriptions.iter().for_each(|uri| deliver(Some(one.events.clone()), updated(uri)));
+            one.subscriptions.iter().for_each(|uri| self.deliver(None, Some(one.events.clone()), updated(uri)));
         }
     }
 
@@ -293,36 +314,38 @@ impl Inbox {
         state.asked.insert(message.id().into(), asked);
         drop(state);
         let question = Question { serial, message: message.with_id(&serial.to_string(), &[]), reply };
-        if let Err(error) = events.try_send(Event::Question(question)) {
-            debug!(%error, "question not delivered");
-        }
+        let put = events.put(Event::Question(question), self.queue_limit);
+        self.note(origin, events, put);
     }
 
     fn notification(&self, message: &Message, origin: Option<u64>) {
-        if self.is_listened_for(message) {
+        if self.is_listened_for(message, origin) {
             return;
         }
         match message.method() {
-            "notifications/progress" => self.progress(message),
-            "notifications/cancelled" => self.withdraw(message),
+            "notifications/progress" => self.progress(message, origin),
+            "notifications/cancelled" => self.withdraw(message, origin),
             // Who has a session alone hears all that is said in it.
             "notifications/resources/updated" => self.updated(message, |attached| attached.len() == 1),
             "notifications/message" => self.log(message, origin),
             "notifications/tools/list_changed" => self.list_changed(message, |changes| &mut changes.tools),
             "notifications/prompts/list_changed" => self.list_changed(message, |changes| &mut changes.prompts),
             "notifications/resources/list_changed" => self.list_changed(message, |changes| &mut changes.resources),
-            _ => deliver(self.state().addressee(origin, Pending::is_call), message.bytes().clone()),
+            _ => {
+                let addressee = self.state().addressee(origin, Pending::is_call);
+                self.deliver(origin, addressee, message.bytes().clone());
+            }
         }
     }
 
     /// Hands what belongs to a `subscriptions/listen` to its caller, under the id that the caller knows. What comes late,
     /// for one that has ended, is nobody's any more.
-    fn is_listened_for(&self, message: &Message) -> bool {
+    fn is_listened_for(&self, message: &Message, origin: Option<u64>) -> bool {
         let Some(raw) = protocol::subscription_id(message) else { return false };
         let state = self.state();
         let pending = raw.parse().ok().and_then(|id: u64| state.pending.get(&id));
         if let Some(Pending { events, subscription: Some(subscription), .. }) = pending {
-            deliver(Some(events.clone()), message.with(&[(raw, subscription)]));
+            self.deliver(origin, Some(events.clone()), message.with(&[(raw, subscription)]));
         }
         true
     }
@@ -335,7 +358,7 @@ impl Inbox {
         }
     }
 
-    fn progress(&self, message: &Message) {
+    fn progress(&self, message: &Message, origin: Option<u64>) {
         let params = Object::read(message.params()).ok();
         let Some(raw) = params.as_ref().and_then(|params| params.get("progressToken")) else { return };
         let Ok(id) = raw.parse::<u64>() else { return };
@@ -343,15 +366,16 @@ impl Inbox {
         let Some(pending) = state.pending.get_mut(&id) else { return };
         pending.heard = Some(Instant::now());
         let Some(token) = &pending.token else { return };
-        deliver(Some(pending.events.clone()), message.with(&[(raw, token)]));
+        let put = pending.events.put_progress(message.with(&[(raw, token)]), self.queue_limit);
+        self.note(origin, pending.events.clone(), put);
     }
 
     /// The upstream no longer wants an answer to a question.
-    fn withdraw(&self, message: &Message) {
+    fn withdraw(&self, message: &Message, origin: Option<u64>) {
         let Some(raw) = protocol::requested_id(message.params()) else { return };
         let asked = self.state().asked.remove(raw);
         if let Some(asked) = asked {
-            deliver(Some(asked.events), message.with(&[(raw, &asked.serial.to_string())]));
+            self.deliver(origin, Some(asked.events), message.with(&[(raw, &asked.serial.to_string())]));
         }
     }
 
@@ -362,7 +386,7 @@ impl Inbox {
         let state = self.state();
         let unasked = unasked(&state.attached);
         for one in state.attached.iter().filter(|one| unasked || one.subscriptions.contains(uri.as_str())) {
-            deliver(Some(one.events.clone()), message.bytes().clone());
+            self.deliver(None, Some(one.events.clone()), message.bytes().clone());
         }
     }
 
@@ -377,14 +401,14 @@ impl Inbox {
             return;
         };
         if state.attached.iter().find(|one| one.id == caller).is_none_or(|one| wanted(&one)) {
-            deliver(state.addressee(origin, hears), message.bytes().clone());
+            self.deliver(origin, state.addressee(origin, hears), message.bytes().clone());
         }
     }
 
     fn list_changed(&self, message: &Message, count: impl Fn(&mut ListChanges) -> &mut u64) {
         self.lists_changed.send_modify(|changes| *count(changes) += 1);
         for one in &self.state().attached {
-            deliver(Some(one.events.clone()), message.bytes().clone());
+            self.deliver(None, Some(one.events.clone()), message.bytes().clone());
         }
     }
 
@@ -444,14 +468,6 @@ pub(crate) fn is_level(word: &str) -> bool {
 /// Whether a message of one level is wanted by someone who wants those from another on. What is unknown is wanted.
 pub(crate) fn is_severe(word: &str, least: &str) -> bool {
     level(word).is_none_or(|rank| level(least).is_none_or(|least| rank >= least))
-}
-
-/// A full queue means that the reader is far behind; what it then misses is counted in the log only.
-fn deliver(events: Option<Events>, message: Bytes) {
-    let Some(events) = events else { return };
-    if let Err(error) = events.try_send(Event::Notification(message)) {
-        debug!(%error, "notification dropped");
-    }
 }
 
 #[cfg(test)]

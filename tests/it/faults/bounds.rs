@@ -28,7 +28,9 @@ async fn sessions_of_their_own_are_bounded_and_a_place_is_free_again_when_one_en
         let bound = json!({ "sessionMode": "dedicated", "maxSessions": 2 });
         let (upstream, gateway) = serve(fake("few"), via, &bound).await;
         let opening = session(&gateway.url, "few");
-        let (one, _two) = (opening.clone().open().await, opening.clone().over(Face::Sse).open().await);
+        // Each has an open stream, so that neither is silent and makes room.
+        let (mut one, _two) = (opening.clone().open().await, opening.clone().over(Face::Sse).open().await);
+        one.listen().await;
         let refused = opening.clone().refused().await;
         assert_eq!((refused.status, kind(&refused.text)), (503, json!("too_many_sessions")), "{via:?}");
         assert_eq!(upstream.count("initialize"), 3, "{via:?}: the third never reached the upstream");

@@ -134,7 +134,7 @@ async fn a_slow_list_is_read_if_the_definition_gives_it_time_and_else_the_limit_
     };
     gateway.admin.connect(&upstream.definition()).await;
     let refused = gateway.admin.post("/admin/mcps/slow/refresh", "").await;
-    assert_eq!(refused.status, 502, "{}", refused.text);
+    assert!([502, 504].contains(&refused.status), "{}", refused.text);
     assert!(refused.text.contains("200ms (--list-timeout, or `listTimeout`"), "{}", refused.text);
     for member in ["timeout", "listTimeout"] {
         gateway.admin.connect(&with(member, member)).await;

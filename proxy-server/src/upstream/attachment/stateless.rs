@@ -111,7 +111,7 @@ impl Attachment {
         let notice = format!(
             r#"{{"jsonrpc":"2.0","method":"notifications/elicitation/complete","params":{{"elicitationId":"{id}"}}}}"#
         );
-        if let Err(error) = self.events.try_send(Event::Notification(notice.into())) {
+        if let Err(error) = self.events.put(Event::Notification(notice.into()), self.upstream.queued_bytes()) {
             debug!(%error, "notice of a completed elicitation not delivered");
         }
     }

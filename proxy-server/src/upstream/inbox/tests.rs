@@ -8,7 +8,7 @@ struct Fixture {
 
 fn fixture() -> Fixture {
     let (sender, outbox) = mpsc::channel(8);
-    Fixture { inbox: Inbox::new(sender), outbox }
+    Fixture { inbox: Inbox::new(sender, 1 << 20), outbox }
 }
 
 impl Fixture {

@@ -121,6 +121,10 @@ async fn read(mut response: Response, mut decoder: Decoder, inbox: Arc<Inbox>, e
         }
         tokio::select! {
             () = end.cancelled() => return inbox.close("the session was closed"),
+            () = inbox.room(None) => {}
+        }
+        tokio::select! {
+            () = end.cancelled() => return inbox.close("the session was closed"),
             chunk = response.chunk() => match chunk {
                 Ok(Some(chunk)) => decoder.push(chunk),
                 Ok(None) => return inbox.close("the upstream ended its event stream"),

@@ -250,6 +250,7 @@ impl Watch {
             () = &mut reading => false,
             // A grandchild may hold the output open; what the child said last is read all the same.
             _ = self.child.wait() => {
+                self.inbox.hurry();
                 timeout(SHORT_PATIENCE, reading).await.ok();
                 false
             }

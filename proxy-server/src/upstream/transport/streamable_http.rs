@@ -132,7 +132,7 @@ impl Endpoint {
         let mut polls = Polls::new();
         let mut too_large = None;
         loop {
-            let (answered, seen) = read_events(stream, &mut decoder, |event| match event {
+            let (answered, seen) = read_events(stream, &mut decoder, (inbox, Some(id)), |event| match event {
                 Ok(event) => receive(event, Some(id), inbox, answer).map(Ok),
                 Err(error) if error.answered() == Some(id) => Some(Err(Error::new(Kind::BadAnswer).because(error))),
                 Err(error) => {
@@ -263,10 +263,11 @@ struct Seen {
     undecodable: Option<DialError>,
 }
 
-/// Reads events until one completes the exchange or the stream ends.
+/// Reads events until one completes the exchange or the stream ends, and no faster than they are taken from the inbox.
 async fn read_events<T>(
     mut response: Response,
     decoder: &mut Decoder,
+    (inbox, origin): (&Inbox, Option<u64>),
     mut take: impl FnMut(Result<Event, TooLarge>) -> Option<T>,
 ) -> (Option<T>, Seen) {
     let mut seen = Seen::default();
@@ -285,6 +286,7 @@ async fn read_events<T>(
                 return (Some(complete), seen);
             }
         }
+        inbox.room(origin).await;
         match response.chunk().await {
             Ok(Some(chunk)) => decoder.push(chunk),
             Err(error @ DialError::Undecodable(_)) => {

@@ -37,7 +37,10 @@ impl Output {
         let mut overlong = Overlong::default();
         while let Some(part) = lines.next_part().await {
             match part {
-                Part::Line(line) => self.deliver(line),
+                Part::Line(line) => {
+                    self.deliver(line);
+                    self.inbox.room(None).await;
+                }
                 Part::Over { bytes, is_first, is_last } => {
                     if is_first {
                         overlong = Overlong { start: Bytes::copy_from_slice(start(&bytes)), ..Overlong::default() };

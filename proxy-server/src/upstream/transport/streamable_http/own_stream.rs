@@ -58,7 +58,7 @@ impl Endpoint {
                 }
                 let began = Instant::now();
                 let never = &mut oneshot::channel().1;
-                let (_, seen) = read_events(response, decoder, |event| match event {
+                let (_, seen) = read_events(response, decoder, (inbox, None), |event| match event {
                     Ok(event) => receive(event, None, inbox, never).map(drop),
                     Err(error) => {
                         skipped(error, inbox);

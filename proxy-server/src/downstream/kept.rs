@@ -1,0 +1,156 @@
+//! What is kept for clients that may come back: one budget for the whole process. Over it, what was left alone longest is
+//! given up, answers that are complete before calls that still run.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// How soon after an attempt that freed too little the next one is made.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// Something that holds memory for a client that is not there.
+pub(super) trait Holder: Send + Sync {
+    /// Since when it could be given up, and how it ranks; nothing while it is in use or holds nothing.
+    fn idle(&self) -> Option<(Rank, Instant)>;
+
+    /// Gives up what it holds. Says how much that was, which no longer counts.
+    fn release(&self) -> usize;
+}
+
+/// What is given up first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Rank {
+    /// An answer that nobody fetched.
+    Answer,
+    /// A call that still runs, or a session's own stream.
+    Running,
+}
+
+/// The budget. Holders say what they hold.
+pub(super) struct Kept {
+    most: usize,
+    used: AtomicUsize,
+    holders: Mutex<Holders>,
+}
+
+#[derive(Default)]
+struct Holders {
+    all: Vec<Weak<dyn Holder>>,
+    /// Those that are gone are looked for when there are so many.
+    prune_at: usize,
+    not_before: Option<Instant>,
+}
+
+impl Kept {
+    pub(super) fn new(most: usize) -> Arc<Self> {
+        Arc::new(Self { most, used: AtomicUsize::new(0), holders: Mutex::default() })
+    }
+
+    /// Adds a holder, for as long as it lives.
+    pub(super) fn add<H: Holder + 'static>(&self, holder: &Arc<H>) {
+        let holder: Arc<dyn Holder> = Arc::<H>::clone(holder);
+        let mut holders = self.holders.lock().unwrap_or_else(PoisonError::into_inner);
+        if holders.all.len() >= holders.prune_at {
+            holders.all.retain(|holder| holder.strong_count() > 0);
+            holders.prune_at = (holders.all.len() * 2).max(64);
+        }
+        holders.all.push(Arc::downgrade(&holder));
+    }
+
+    /// Counts what a holder holds now instead of what it held. Over the budget, others make room, or it does.
+    pub(super) fn changed(&self, before: usize, after: usize) {
+        if after <= before {
+            self.used.fetch_sub(before - after, Ordering::Relaxed);
+        } else if self.used.fetch_add(after - before, Ordering::Relaxed) + (after - before) > self.most {
+            self.make_room();
+        }
+    }
+
+    /// What is held all in all.
+    #[cfg(test)]
+    pub(super) fn used(&self) -> usize {
+        self.used.load(Ordering::Relaxed)
+    }
+
+    fn is_over(&self) -> bool {
+        self.used.load(Ordering::Relaxed) > self.most
+    }
+
+    fn make_room(&self) {
+        let mut idle = self.idle();
+        idle.sort_by_key(|(when, _)| *when);
+        for (_, holder) in idle {
+            if !self.is_over() {
+                return;
+            }
+            self.used.fetch_sub(holder.release(), Ordering::Relaxed);
+        }
+        if self.is_over() {
+            let mut holders = self.holders.lock().unwrap_or_else(PoisonError::into_inner);
+            holders.not_before = Some(Instant::now() + PAUSE);
+        }
+    }
+
+    fn idle(&self) -> Vec<((Rank, Instant), Arc<dyn Holder>)> {
+        let holders = self.holders.lock().unwrap_or_else(PoisonError::into_inner);
+        if holders.not_before.is_some_and(|time| time > Instant::now()) {
+            return Vec::new();
+        }
+        let live = holders.all.iter().filter_map(Weak::upgrade);
+        live.filter_map(|holder| Some((holder.idle()?, holder))).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Holds so much since so many seconds, as this rank.
+    struct Fake(AtomicUsize, Option<(Rank, Instant)>);
+
+    impl Holder for Fake {
+        fn idle(&self) -> Option<(Rank, Instant)> {
+            self.1
+        }
+
+        fn release(&self) -> usize {
+            self.0.swap(0, Ordering::Relaxed)
+        }
+    }
+
+    /// What of these is still held in the end, with a budget of 10.
+    fn check(holders: &[(usize, Option<(Rank, u64)>)], expected: &[usize]) {
+        let (kept, now) = (Kept::new(10), Instant::now());
+        let fakes: Vec<Arc<Fake>> = holders
+            .iter()
+            .map(|(bytes, idle)| {
+                let since = idle.map(|(rank, second)| (rank, now + Duration::from_secs(second)));
+                let fake = Arc::new(Fake(AtomicUsize::new(*bytes), since));
+                kept.add(&fake);
+                kept.changed(0, *bytes);
+                fake
+            })
+            .collect();
+        let held: Vec<usize> = fakes.iter().map(|fake| fake.0.load(Ordering::Relaxed)).collect();
+        assert_eq!(held, expected, "{holders:?}");
+        assert_eq!(kept.used(), held.iter().sum::<usize>());
+    }
+
+    #[test]
+    fn what_was_left_alone_longest_makes_room_and_answers_before_calls() {
+        use Rank::{Answer, Running};
+        check(&[(5, Some((Answer, 1))), (5, Some((Answer, 2)))], &[5, 5]);
+        check(&[(5, Some((Answer, 1))), (5, Some((Answer, 2))), (1, None)], &[0, 5, 1]);
+        check(&[(5, Some((Answer, 2))), (5, Some((Answer, 1))), (1, None)], &[5, 0, 1]);
+        check(&[(5, Some((Running, 1))), (5, Some((Answer, 2))), (1, None)], &[5, 0, 1]);
+        check(&[(5, Some((Running, 1))), (5, Some((Running, 2))), (10, None)], &[0, 0, 10]);
+    }
+
+    #[test]
+    fn what_is_in_use_stays_and_what_is_too_large_by_itself_goes() {
+        check(&[(8, None), (8, None)], &[8, 8]);
+        check(&[(11, Some((Rank::Answer, 1)))], &[0]);
+    }
+}

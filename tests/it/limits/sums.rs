@@ -1,0 +1,130 @@
+//! What clients leave behind is bounded: sessions nobody closes, answers nobody fetches, answers nobody reads.
+
+use std::time::Duration;
+
+use harness::eventually;
+use harness::fake::{Call, Script, Via, fake};
+use harness::raw::{Session, session, session_with_all, tool_call};
+use harness::wait::within;
+use serde_json::json;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpSocket;
+use tokio::time::sleep;
+
+use super::serve;
+
+/// A server with a tool whose answer is so large, and which takes its time.
+fn large(bytes: usize, pause: Duration) -> Script {
+    fake("large").echo("echo").tool("large", move |call: Call| async move {
+        sleep(pause).await;
+        call.reply(&json!({ "content": [{ "type": "text", "text": "x".repeat(bytes) }] }).to_string());
+    })
+}
+
+async fn lives(client: &Session) -> bool {
+    let mut reply = client.post(r#"{"jsonrpc":"2.0","id":"p","method":"ping"}"#).send().await;
+    reply.text().await;
+    reply.status == 200
+}
+
+#[tokio::test]
+async fn the_session_that_was_silent_longest_makes_room_at_its_upstream() {
+    for via in [Via::Stdio, Via::Events] {
+        let own = json!({ "sessionMode": "dedicated", "maxSessions": 3 });
+        let (upstream, gateway) = serve(fake("few").echo("echo"), via, &[], &own).await;
+        let opening = session(&gateway.url, "few");
+        let mut listening = opening.clone().open().await;
+        listening.listen().await;
+        let (silent, mut calling) = (opening.clone().open().await, opening.clone().open().await);
+        assert!(calling.call("1", "echo", "{}").await.contains("structuredContent"));
+        let mut newest = opening.clone().open().await;
+        assert!(newest.call("1", "echo", "{}").await.contains("structuredContent"), "{via:?}");
+        assert_eq!(
+            (lives(&listening).await, lives(&silent).await, lives(&calling).await),
+            (true, false, true),
+            "{via:?}"
+        );
+        // A client of all servers is let in the same way, and so are a hundred who never leave.
+        let mut all = session_with_all(&gateway.url).open().await;
+        assert!(all.call("1", "few__echo", "{}").await.contains("structuredContent"), "{via:?}");
+        for _ in 0..20 {
+            opening.clone().open().await;
+        }
+        assert!(lives(&listening).await, "{via:?}");
+        assert!(upstream.live() <= 5, "{via:?}: {} live", upstream.live());
+    }
+}
+
+#[tokio::test]
+async fn a_gateway_that_is_full_lets_the_longest_silent_go() {
+    let (_upstream, gateway) = serve(fake("few").echo("echo"), Via::Stdio, &["--max-sessions", "2"], &json!({})).await;
+    let opening = session_with_all(&gateway.url);
+    let (first, second) = (opening.clone().open().await, opening.clone().open().await);
+    assert!(lives(&first).await);
+    let mut third = opening.clone().open().await;
+    assert_eq!((lives(&first).await, lives(&second).await, lives(&third).await), (true, false, true));
+    third.listen().await;
+    let mut other = opening.clone().open().await;
+    other.listen().await;
+    let refused = opening.refused().await;
+    assert_eq!(refused.status, 503);
+    assert!(refused.text.contains("the limit is 2 (--max-sessions)"), "{}", refused.text);
+}
+
+#[tokio::test]
+async fn answers_that_nobody_fetches_share_one_budget() {
+    let flags = ["--max-kept-bytes", "1MiB"];
+    let script = large(600 << 10, Duration::from_millis(1_100));
+    let (_upstream, gateway) = serve(script, Via::Events, &flags, &json!({})).await;
+    let mut abandoned = Vec::new();
+    for _ in 0..2 {
+        let client = session(&gateway.url, "large").open().await;
+        let mut stream = client.post(tool_call("1", "large", "{}")).send().await;
+        assert_eq!(stream.event().await.unwrap_or_default().id, "1-0");
+        drop(stream);
+        // Its id is free again once the call is over, and the answer kept.
+        eventually("the end of the call", || async {
+            let mut answer = client.post(tool_call("1", "echo", "{}")).send().await;
+            answer.text().await.contains("structuredContent").then_some(())
+        })
+        .await;
+        abandoned.push(client);
+    }
+    let fetch = |client: &Session| client.http("GET").header("last-event-id", "1-0").send();
+    let mut newest = fetch(&abandoned[1]).await;
+    assert!(newest.event().await.unwrap_or_default().data.contains("xxxx"));
+    let mut oldest = fetch(&abandoned[0]).await;
+    assert_eq!(oldest.status, 400);
+    assert!(oldest.text().await.contains("no longer kept"));
+}
+
+/// Asks for a large answer and takes nothing of it, until the gateway lets go of the connection.
+async fn is_let_go(address: &str, path: &str, session: &str) {
+    let socket = TcpSocket::new_v4().expect("a socket");
+    socket.set_recv_buffer_size(4 << 10).expect("a small buffer");
+    let mut stream = socket.connect(address.parse().expect("an address")).await.expect("a connection");
+    let body = tool_call("1", "large", "{}");
+    let head = [
+        &format!("POST {path} HTTP/1.1\r\nHost: {address}\r\nContent-Type: application/json\r\n"),
+        "Accept: application/json, text/event-stream\r\n",
+        &format!("Mcp-Session-Id: {session}\r\nContent-Length: {}\r\n\r\n", body.len()),
+    ];
+    stream.write_all(format!("{}{body}", head.concat()).as_bytes()).await.expect("a request");
+    // What is sent to a connection that is gone is answered with a reset.
+    eventually("the end of the connection", || async { stream.try_write(b"\r\n").is_err().then_some(()) }).await;
+    let mut rest = Vec::new();
+    stream.read_to_end(&mut rest).await.ok();
+    assert!(rest.len() < 12 << 20, "{path}: all of it came");
+}
+
+#[tokio::test]
+async fn an_answer_that_nobody_reads_is_let_go_whoever_writes_it() {
+    let flags = ["--write-timeout", "500ms"];
+    let script = large(12 << 20, Duration::ZERO);
+    let (_upstream, gateway) = serve(script, Via::Events, &flags, &json!({})).await;
+    let address = gateway.url.trim_start_matches("http://");
+    for path in ["/large/stream", "/mcp-proxy/large/stream"] {
+        let client = session(&gateway.url, "large").open().await;
+        within(Duration::from_secs(30), path, is_let_go(address, path, &client.id)).await;
+    }
+}
