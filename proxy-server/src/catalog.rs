@@ -3,6 +3,7 @@
 mod build;
 mod list;
 mod name;
+mod provenance;
 mod refresh;
 mod tool;
 
@@ -10,18 +11,20 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use bytes::Bytes;
 use indexmap::IndexMap;
 use schemas::{Definition, ServerName};
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-pub(crate) use self::build::{Candidate, Members, Name, View, page_uris};
+pub(crate) use self::build::{Candidate, Members, Name, Page, View, page_uris};
 use self::build::{Offered, build};
 use self::list::Lists;
 pub(crate) use self::list::{Item, List};
 #[cfg(test)]
 pub(crate) use self::name::{Conflict, Separator};
 pub(crate) use self::name::{Mode, Naming, qualified_id, split_id, split_uri};
+pub(crate) use self::provenance::{GatewayName, asked_by, audience};
 use self::refresh::{Demand, Refreshes};
 pub(crate) use self::tool::{Mirrored, Tool};
 use crate::error::Error;
@@ -43,6 +46,7 @@ pub(crate) struct Catalog {
     snapshot: watch::Sender<Arc<Snapshot>>,
     demand: Demand,
     refreshes: Refreshes,
+    own: GatewayName,
 }
 
 /// What was offered at one moment, in registration order.
@@ -69,9 +73,9 @@ struct Offer {
 
 impl Catalog {
     /// A catalog that follows these upstreams.
-    pub(crate) fn follow(upstreams: Upstreams, naming: Naming, tasks: &Tasks) -> Self {
+    pub(crate) fn follow(upstreams: Upstreams, naming: Naming, own: GatewayName, tasks: &Tasks) -> Self {
         let (naming, snapshot) = (Arc::new(naming), watch::Sender::default());
-        let catalog = Self { upstreams, naming, snapshot, demand: Demand::new(), refreshes: Refreshes::default() };
+        let catalog = Self { upstreams, naming, snapshot, demand: Demand::new(), refreshes: Refreshes::default(), own };
         tasks.spawn("catalog", refresh::run(catalog.clone(), tasks.clone()));
         catalog
     }
@@ -81,6 +85,11 @@ impl Catalog {
     pub(crate) fn view(&self, may_use: &dyn Fn(&Definition) -> bool) -> Arc<View> {
         let snapshot = Arc::clone(&self.snapshot.borrow());
         snapshot.view(&self.naming, may_use)
+    }
+
+    /// A page of a list as another gateway reads it, whose name this is.
+    pub(crate) fn page_for_gateway(&self, view: &View, place: Page<'_>, asked_by: &str) -> Option<Bytes> {
+        view.page_for_gateway(&self.own, place, asked_by)
     }
 
     /// Notes that a client asks for a list, so that those that are old are read again. The client does not wait for it.

@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 use crate::admin::{self, Admin, Connections};
-use crate::catalog::Catalog;
+use crate::catalog::{Catalog, GatewayName};
 use crate::config::Config;
 use crate::downstream::{self, Connection, Edge, Front, Origins, Peer, Servers};
 use crate::policy::Policy;
@@ -174,8 +174,10 @@ fn compose(
     let policy = Arc::new(Policy::new(config.policy.clone()));
     let mut random = [0; 16];
     getrandom::fill(&mut random).map_err(|error| StartError::Random(error.into()))?;
+    let mut name = [0; 16];
+    getrandom::fill(&mut name).map_err(|error| StartError::Random(error.into()))?;
     let counts = Arc::<Connections>::default();
-    let catalog = Catalog::follow(upstreams.clone(), config.naming.clone(), tasks);
+    let catalog = Catalog::follow(upstreams.clone(), config.naming.clone(), GatewayName::new(name), tasks);
     let admin = Arc::new(Admin {
         registry: Registry::memory(config.upstream.upstreams),
         catalog: catalog.clone(),

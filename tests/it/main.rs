@@ -18,6 +18,7 @@ mod faults;
 mod fidelity;
 mod isolation;
 mod limits;
+mod loops;
 mod modern;
 mod one_address;
 mod ownership;

@@ -18,6 +18,7 @@ pub(crate) use self::members::Members;
 pub(crate) use self::members::page_uris;
 use crate::catalog::list::{Item, List, Lists};
 use crate::catalog::name::Naming;
+use crate::catalog::provenance::{Audience, GatewayName, Via};
 use crate::protocol::{Era, odd_schema, splice};
 
 /// What a page of a list holds at the most. A list is one page unless it is huge.
@@ -75,8 +76,20 @@ pub(crate) struct Name {
 }
 
 /// The raw results of one list, page by page.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-struct Pages(Vec<Bytes>);
+#[derive(Debug, Clone, Default)]
+struct Pages {
+    all: Vec<Bytes>,
+    /// The gateways that the items of each page came through; empty where none came through any.
+    via: Vec<Vec<Via>>,
+}
+
+/// Which page of which list.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Page<'a> {
+    pub(crate) era: Era,
+    pub(crate) list: List,
+    pub(crate) cursor: Option<&'a str>,
+}
 
 /// Who can carry out what a name stands for.
 #[derive(Debug)]
@@ -111,18 +124,30 @@ pub(crate) fn build(offers: Vec<Offered>, naming: &Naming) -> View {
 impl View {
     /// The raw result of a list for clients of this era, less what they expect of every result; nothing for a cursor that is
     /// none of the list's own.
-    pub(crate) fn page(&self, era: Era, list: List, cursor: Option<&str>) -> Option<&Bytes> {
+    pub(crate) fn page(&self, place: Page<'_>) -> Option<&Bytes> {
+        let (pages, number) = self.place(place)?;
+        pages.all.get(number)
+    }
+
+    /// The same for another gateway.
+    pub(super) fn page_for_gateway(&self, own: &GatewayName, place: Page<'_>, asked_by: &str) -> Option<Bytes> {
+        let (pages, number) = self.place(place)?;
+        let page = std::str::from_utf8(pages.all.get(number)?).ok()?;
+        let via = pages.via.get(number).map(Vec::as_slice).unwrap_or_default();
+        own.page(place.list.member(), page, via, asked_by).map(Bytes::from)
+    }
+
+    fn place(&self, Page { era, list, cursor }: Page<'_>) -> Option<(&Pages, usize)> {
         let number = match cursor {
             None => 0,
             Some(cursor) => cursor.parse().ok().filter(|number| *number > 0)?,
         };
-        let pages = if (era, list) == (Era::Legacy, List::Tools) { &self.legacy_tools } else { self.pages(list) };
-        pages.0.get(number)
+        Some((if (era, list) == (Era::Legacy, List::Tools) { &self.legacy_tools } else { self.pages(list) }, number))
     }
 
     /// Whether a list reads the same in this view and that.
     pub(crate) fn agrees(&self, other: &Self, list: List) -> bool {
-        self.pages(list) == other.pages(list)
+        self.pages(list).all == other.pages(list).all
     }
 
     /// Who can carry out a call of this tool: the preferred first, and those that are equally preferred in turn.
@@ -145,9 +170,9 @@ impl View {
         &self.names
     }
 
-    /// The raw result of `server/discover`.
-    pub(crate) fn discovery(&self) -> &Bytes {
-        &self.greeting.discovery
+    /// The raw result of `server/discover`, for another gateway or for anybody else.
+    pub(crate) fn discovery(&self, audience: Audience) -> &Bytes {
+        &self.greeting.words(audience).discovery
     }
 
     /// The raw capabilities of all upstreams together, for a legacy client.
@@ -155,9 +180,10 @@ impl View {
         &self.greeting.capabilities
     }
 
-    /// The instructions of all upstreams together.
-    pub(crate) fn instructions(&self) -> Option<&str> {
-        self.greeting.instructions.as_deref()
+    /// The instructions of all upstreams together. Another gateway is not given those that other gateways gave, which may
+    /// be its own.
+    pub(crate) fn instructions(&self, audience: Audience) -> Option<&str> {
+        self.greeting.words(audience).instructions.as_deref()
     }
 
     fn pages(&self, list: List) -> &Pages {
@@ -201,7 +227,7 @@ fn pools(pools: HashMap<Box<str>, Vec<Entry<'_>>>) -> HashMap<Box<str>, Pool> {
 }
 
 fn paged(members: &Members, list: List, assignment: &Assignment<'_>, era: Era) -> Pages {
-    let (mut pages, mut open) = (Vec::new(), String::new());
+    let (mut pages, mut open, mut via) = (Vec::new(), String::new(), vec![Vec::new()]);
     for (entry, exposed) in &assignment.listed {
         let mut item = members.written(list, entry, exposed);
         if (era, list) == (Era::Legacy, List::Tools)
@@ -211,7 +237,9 @@ fn paged(members: &Members, list: List, assignment: &Assignment<'_>, era: Era) -
         }
         if !open.is_empty() && open.len() + item.len() > PAGE_BYTES {
             pages.push(std::mem::take(&mut open));
+            via.push(Vec::new());
         }
+        via.iter_mut().last().into_iter().for_each(|page| page.push(entry.item.via.clone()));
         if !open.is_empty() {
             open.push(',');
         }
@@ -223,7 +251,9 @@ fn paged(members: &Members, list: List, assignment: &Assignment<'_>, era: Era) -
         let cursor = if next < last { format!(r#","nextCursor":"{next}""#) } else { String::new() };
         Bytes::from(format!(r#"{{"{}":[{items}]{cursor}}}"#, list.member()))
     };
-    Pages(pages.into_iter().zip(1..).map(page).collect())
+    let all = pages.into_iter().zip(1..).map(page).collect();
+    let is_known = via.iter().flatten().any(Option::is_some);
+    Pages { all, via: if is_known { via } else { Vec::new() } }
 }
 
 #[cfg(test)]

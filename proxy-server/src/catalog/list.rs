@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use crate::catalog::provenance::Via;
 use crate::catalog::tool::Tool;
 use crate::protocol::Object;
 use crate::upstream::ListChanges;
@@ -31,6 +32,8 @@ pub(crate) struct Item {
     pub(crate) key: Box<str>,
     /// The whole item as the upstream wrote it.
     pub(crate) raw: Box<str>,
+    /// The gateways that it came through.
+    pub(crate) via: Via,
 }
 
 impl List {
@@ -136,6 +139,6 @@ impl Item {
     /// Reads one item of this list; nothing if it has no key.
     pub(crate) fn read(list: List, raw: &str) -> Option<Self> {
         let key = Object::read(raw).ok()?.text(list.key())?.as_ref().into();
-        Some(Self { key, raw: raw.into() })
+        Some(Self { key, raw: raw.into(), via: None })
     }
 }

@@ -215,7 +215,7 @@ impl Following<'_> {
             let reasons = *changes.borrow_and_update();
             let asked_at = list.changes(&reasons);
             let number = *wanted.borrow_and_update();
-            let listed = ask(list, self.upstream, &session).await;
+            let listed = ask(list, self.upstream, &session, &self.catalog.own).await;
             match &listed {
                 Ok(_) if list == List::Tools => {
                     self.offer.borrow().tools_told_at.store(asked_at, Ordering::Relaxed);

@@ -10,7 +10,7 @@ use tokio::time::sleep;
 use tracing::{debug, info};
 
 use crate::call::call;
-use crate::catalog::{Candidate, List, View};
+use crate::catalog::{Candidate, List, Page, View, asked_by, audience};
 use crate::downstream::hub::Hub;
 use crate::downstream::session::{Scope, Session, lock};
 use crate::downstream::{Edge, respond};
@@ -26,7 +26,7 @@ const DEBOUNCE: Duration = Duration::from_millis(50);
 /// Opens a session with all upstreams, from memory. Gives the answer for the client.
 pub(super) fn introduce(edge: &Arc<Edge>, session: &Arc<Session>, message: &Message, version: &str) -> Bytes {
     let view = view_of(edge, session);
-    let answer = greeting(&view, message.id(), version);
+    let answer = greeting(&view, message, version);
     if session.link_all(Arc::new(Hub::new(message.params())), version) {
         edge.tasks.spawn("session news", tell_news(Arc::clone(edge), Arc::clone(session), view));
     }
@@ -34,14 +34,15 @@ pub(super) fn introduce(edge: &Arc<Edge>, session: &Arc<Session>, message: &Mess
     answer
 }
 
-fn greeting(view: &View, id: &str, version: &str) -> Bytes {
-    let instructions = view.instructions().map(|text| format!(",\"instructions\":{}", quote(text))).unwrap_or_default();
+fn greeting(view: &View, hello: &Message, version: &str) -> Bytes {
+    let instructions =
+        view.instructions(audience(hello)).map(|text| format!(",\"instructions\":{}", quote(text))).unwrap_or_default();
     let result = format!(
         r#"{{"protocolVersion":"{version}","capabilities":{},"serverInfo":{{"name":"mcp-proxy","version":"{}"}}{instructions}}}"#,
         view.capabilities(),
         env!("CARGO_PKG_VERSION")
     );
-    result_response(id, &result)
+    result_response(hello.id(), &result)
 }
 
 /// A notification of the client to whichever upstreams it can be meant for.
@@ -74,10 +75,11 @@ pub(super) async fn run(
 ) -> Option<Pieces> {
     let view = edge.view(caller);
     let list = List::asked_by(message.method());
-    list.inspect(|_| edge.catalog.asked());
     let outcome = match (list, session.hub()) {
         (_, Err(error)) => Err(error),
-        (Some(list), Ok(_)) => page(&view, Era::Legacy, list, message).map(|page| result_pieces(message.id(), page)),
+        (Some(list), Ok(_)) => {
+            page(edge, &view, (Era::Legacy, list), message).map(|page| result_pieces(message.id(), &page))
+        }
         (None, Ok(hub)) if message.method() == "logging/setLevel" => set_level(hub, message).await.map(Pieces::from),
         (None, Ok(hub)) => {
             let errand = Errand { edge, session, hub, caller, view: &view };
@@ -94,11 +96,19 @@ pub(super) async fn run(
 }
 
 /// The page of a list that a request asks for.
-pub(super) fn page<'v>(view: &'v View, era: Era, list: List, message: &Message) -> Result<&'v Bytes, Error> {
+pub(super) fn page(edge: &Edge, view: &View, (era, list): (Era, List), message: &Message) -> Result<Bytes, Error> {
     let params = Object::read(message.params()).ok();
     let cursor = params.as_ref().and_then(|params| params.get("cursor")).filter(|cursor| *cursor != "null");
     let cursor = cursor.map(|cursor| protocol::text(cursor).unwrap_or_default());
-    let page = view.page(era, list, cursor.as_deref());
+    let place = Page { era, list, cursor: cursor.as_deref() };
+    let page = match asked_by(message) {
+        Some(gateway) => edge.catalog.page_for_gateway(view, place, &gateway),
+        None => {
+            // What another gateway asks for is not asked for by a client: two that ask each other would never rest.
+            edge.catalog.asked();
+            view.page(place).cloned()
+        }
+    };
     page.ok_or_else(|| Kind::InvalidParams("the cursor is not one of this list's").into())
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use axum::http::StatusCode;
 
-use crate::catalog::List;
+use crate::catalog::{List, audience};
 use crate::downstream::aggregate::page;
 use crate::downstream::fields::Fields;
 use crate::downstream::modern::{Asking, refuse_undeclared};
@@ -18,9 +18,8 @@ use crate::protocol::{Era, own_list, result_pieces};
 pub(super) async fn serve(asking: Arc<Asking>, caller: Caller, fields: Option<&Fields<'_>>) -> Reply {
     let (message, view) = (&asking.message, asking.edge.view(&caller));
     if let Some(list) = List::asked_by(message.method()) {
-        asking.edge.catalog.asked();
-        return match page(&view, Era::Modern, list, message) {
-            Ok(page) => respond::json(StatusCode::OK, own_list(message.id(), page)),
+        return match page(&asking.edge, &view, (Era::Modern, list), message) {
+            Ok(page) => respond::json(StatusCode::OK, own_list(message.id(), &page)),
             Err(error) => respond::modern_failure(message, &error),
         };
     }
@@ -28,7 +27,9 @@ pub(super) async fn serve(asking: Arc<Asking>, caller: Caller, fields: Option<&F
         return refusal;
     }
     match message.method() {
-        "server/discover" => respond::json(StatusCode::OK, result_pieces(message.id(), view.discovery())),
+        "server/discover" => {
+            respond::json(StatusCode::OK, result_pieces(message.id(), view.discovery(audience(message))))
+        }
         "subscriptions/listen" => listen::open_to_all(asking, caller).await,
         // On the heap, so that what is answered from memory does not carry it along.
         _ => Box::pin(routed::answer(asking, caller, view, fields)).await,

@@ -11,6 +11,7 @@
 
 mod command;
 mod declared;
+mod limits;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -26,8 +27,8 @@ use crate::definition::network;
 pub use crate::dialect::compozy::command::Command;
 pub use crate::dialect::compozy::declared::DeclaredDocument;
 use crate::{
-    Access, Definition, EraMode, FilterMode, Inert, InvalidDefinition, Limits, Network, Proxy, REDACTED, Reconnect,
-    Remote, Secret, SessionMode, Sessions, Stdio, ToolFilter, Transport, WireDuration,
+    Access, Definition, EraMode, FilterMode, Inert, InvalidDefinition, Network, Proxy, REDACTED, Reconnect, Remote,
+    Secret, SessionMode, Sessions, Stdio, ToolFilter, Transport, WireDuration,
 };
 
 const SHORTEST: Duration = Duration::from_millis(1);
@@ -231,7 +232,7 @@ impl TryFrom<DefinitionDocument> for Definition {
             client_key_file: &document.client_key_file.clone(),
         };
         // Reported after what the ancestor checks.
-        let limits = limits(&document);
+        let limits = limits::read(&document);
         let DefinitionDocument { transport, command, args, startup_args, cwd, url, headers, .. } = document;
         let (program, leading) = command.split();
         let words = leading.into_iter().chain(args).chain(startup_args).collect();
@@ -350,7 +351,7 @@ impl From<Definition> for DefinitionDocument {
                 EraMode::Legacy => "legacy".to_owned(),
                 EraMode::Modern => "modern".to_owned(),
             },
-            ..limits_written(&definition.limits)
+            ..limits::written(&definition.limits)
         }
     }
 }
@@ -405,30 +406,6 @@ fn tool_filter(document: FilterDocument) -> Result<ToolFilter, InvalidDefinition
         return Err(InvalidDefinition::FilterEmpty);
     }
     Ok(ToolFilter { mode, list: document.list })
-}
-
-fn limits(document: &DefinitionDocument) -> Result<Limits, InvalidDefinition> {
-    Ok(Limits {
-        call: positive(document.call_timeout, "callTimeout")?,
-        call_in_all: positive(document.max_call_timeout, "maxCallTimeout")?,
-        list: positive(document.list_timeout, "listTimeout")?,
-        refresh: positive(document.refresh_interval, "refreshInterval")?,
-        in_flight: count(document.max_in_flight, "maxInFlight")?,
-        message_bytes: count(document.max_message_bytes, "maxMessageBytes")?.map(u64::from),
-    })
-}
-
-/// A document that holds these limits and nothing else.
-fn limits_written(limits: &Limits) -> DefinitionDocument {
-    DefinitionDocument {
-        call_timeout: wire(limits.call),
-        max_call_timeout: wire(limits.call_in_all),
-        list_timeout: wire(limits.list),
-        refresh_interval: wire(limits.refresh),
-        max_in_flight: limits.in_flight.map_or(0, i64::from),
-        max_message_bytes: limits.message_bytes.map_or(0, |bytes| i64::try_from(bytes).unwrap_or(i64::MAX)),
-        ..DefinitionDocument::default()
-    }
 }
 
 fn wire(duration: Option<Duration>) -> WireDuration {
@@ -503,5 +480,6 @@ fn is_false(flag: &bool) -> bool {
     !flag
 }
 
+mod limits;
 #[cfg(test)]
 mod tests;

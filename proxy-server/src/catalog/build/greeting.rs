@@ -4,6 +4,7 @@ use bytes::Bytes;
 use indexmap::IndexMap;
 
 use super::Offered;
+use crate::catalog::provenance::{Audience, names_gateway};
 use crate::protocol::{Era, Object, TASKS_EXTENSION, own_discovery, quote};
 
 /// Announced whoever is connected: an upstream that comes later may bring any of it, and a client asks only for what was
@@ -19,6 +20,13 @@ const TASKS: &str = r#","tasks":{"cancel":{},"requests":{"tools":{"call":{}}}}"#
 pub(super) struct Greeting {
     /// Raw, for legacy clients.
     pub(super) capabilities: Box<str>,
+    pub(super) all: Words,
+    /// Without what other gateways said.
+    pub(super) own: Words,
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct Words {
     pub(super) instructions: Option<Box<str>>,
     /// The raw result of `server/discover`.
     pub(super) discovery: Bytes,
@@ -28,14 +36,27 @@ pub(super) struct Greeting {
 #[derive(Default)]
 struct Merged<'a>(IndexMap<String, &'a str>);
 
+impl Greeting {
+    pub(super) fn words(&self, audience: Audience) -> &Words {
+        match audience {
+            Audience::Client => &self.all,
+            Audience::Gateway => &self.own,
+        }
+    }
+}
+
 pub(super) fn greet(offers: &[Offered]) -> Greeting {
     let (mut experimental, mut extensions, mut legacy_extensions) =
         (Merged::default(), Merged::default(), Merged::default());
-    let (mut has_tasks, mut instructions) = (false, Vec::new());
+    let (mut has_tasks, mut instructions, mut own) = (false, Vec::new(), Vec::new());
     for offered in offers {
         let Ok(result) = Object::read(&offered.handshake) else { continue };
         if let Some(text) = result.text("instructions").filter(|text| !text.trim().is_empty()) {
-            instructions.push(format!("# {}\n\n{}", offered.name, text.trim()));
+            let text = format!("# {}\n\n{}", offered.name, text.trim());
+            if !names_gateway(&offered.handshake) {
+                own.push(text.clone());
+            }
+            instructions.push(text);
         }
         let Some(Ok(capabilities)) = result.get("capabilities").map(Object::read) else { continue };
         experimental.add(&capabilities, "experimental", &[]);
@@ -54,9 +75,12 @@ pub(super) fn greet(offers: &[Offered]) -> Greeting {
         format!("{{{ALWAYS}{tasks}{experimental}{}}}", extensions.written("extensions"))
     };
     let capabilities = written(if has_tasks { TASKS } else { "" }, &legacy_extensions);
-    let instructions: Option<Box<str>> = (!instructions.is_empty()).then(|| instructions.join("\n\n").into());
-    let discovery = own_discovery(&written("", &extensions), instructions.as_deref());
-    Greeting { capabilities: capabilities.into(), instructions, discovery: discovery.into() }
+    let words = |instructions: Vec<String>| {
+        let instructions: Option<Box<str>> = (!instructions.is_empty()).then(|| instructions.join("\n\n").into());
+        let discovery = own_discovery(&written("", &extensions), instructions.as_deref()).into();
+        Words { instructions, discovery }
+    };
+    Greeting { capabilities: capabilities.into(), own: words(own), all: words(instructions) }
 }
 
 impl<'a> Merged<'a> {

@@ -28,7 +28,7 @@ fn naming(mode: Mode, conflict: Conflict) -> Naming {
 
 /// The listed names, space by space.
 fn listed(view: &View, list: List) -> String {
-    let page = view.page(Era::Modern, list, None).expect("a first page");
+    let page = view.page(Page { era: Era::Modern, list, cursor: None }).expect("a first page");
     let result = Object::read(std::str::from_utf8(page).expect("UTF-8")).expect("an object");
     let items: Vec<&serde_json::value::RawValue> =
         serde_json::from_str(result.get(list.member()).expect("items")).expect("a list");
@@ -55,7 +55,10 @@ fn always_qualified_names_are_listed_in_registration_order_and_every_other_byte_
     let view = build(vec![offered("b", &["t", "u"]), offered("a", &["t"])], &Naming::default());
     let tool = |name: &str| format!(r#"{{"name":"{name}","inputSchema":{{"type":"string"}},"x":1.10}}"#);
     let tools = [tool("b__t"), tool("b__u"), tool("a__t")].join(",");
-    assert_eq!(view.page(Era::Modern, List::Tools, None), Some(&Bytes::from(format!(r#"{{"tools":[{tools}]}}"#))));
+    assert_eq!(
+        view.page(Page { era: Era::Modern, list: List::Tools, cursor: None }),
+        Some(&Bytes::from(format!(r#"{{"tools":[{tools}]}}"#)))
+    );
     assert_eq!(next(&view, "a__t"), "a/t");
     assert_eq!(next(&view, "t"), "");
 }
@@ -63,7 +66,9 @@ fn always_qualified_names_are_listed_in_registration_order_and_every_other_byte_
 #[test]
 fn without_upstreams_every_list_is_empty() {
     let view = build(Vec::new(), &Naming::default());
-    let page = |list| view.page(Era::Modern, list, None).map(|page| String::from_utf8_lossy(page).into_owned());
+    let page = |list| {
+        view.page(Page { era: Era::Modern, list, cursor: None }).map(|page| String::from_utf8_lossy(page).into_owned())
+    };
     assert_eq!(page(List::Templates).as_deref(), Some(r#"{"resourceTemplates":[]}"#));
     assert_eq!(page(List::Tools).as_deref(), Some(r#"{"tools":[]}"#));
 }
@@ -181,15 +186,17 @@ fn the_page_that_shows_a_tool_is_called_as_it_is_listed() {
     let tool = r#"{"name":"t","_meta":{"ui":{"resourceUri":"ui://v"},"ui/resourceUri":"ui://v","z":1.0}}"#;
     let view = build(vec![with("a", List::Tools, &[tool.into()])], &Naming::default());
     let expected = r#"{"tools":[{"name":"a__t","_meta":{"ui":{"resourceUri":"ui://a/ui://v"},"ui/resourceUri":"ui://a/ui://v","z":1.0}}]}"#;
-    assert_eq!(view.page(Era::Modern, List::Tools, None), Some(&Bytes::from(expected)));
+    assert_eq!(view.page(Page { era: Era::Modern, list: List::Tools, cursor: None }), Some(&Bytes::from(expected)));
 }
 
 #[test]
 fn a_huge_list_comes_in_pages() {
     let big = |name: &str| format!(r#"{{"name":"{name}","description":"{}"}}"#, "x".repeat(PAGE_BYTES / 2));
     let view = build(vec![with("a", List::Tools, &[big("t"), big("u"), big("v")])], &Naming::default());
-    let page =
-        |cursor| view.page(Era::Modern, List::Tools, cursor).map(|page| String::from_utf8_lossy(page).into_owned());
+    let page = |cursor| {
+        view.page(Page { era: Era::Modern, list: List::Tools, cursor })
+            .map(|page| String::from_utf8_lossy(page).into_owned())
+    };
     let first = page(None).expect("a first page");
     assert!(first.ends_with(r#"],"nextCursor":"1"}"#));
     assert!(page(Some("1")).is_some_and(|page| page.contains("a__u")));
@@ -206,7 +213,9 @@ fn legacy_clients_are_not_shown_schemas_that_they_refuse() {
         r#"{"name":"u","outputSchema":{"type":"object"}}"#.to_owned(),
     ];
     let view = build(vec![with("a", List::Tools, &tools)], &naming(Mode::Never, Conflict::Reject));
-    let page = |era| view.page(era, List::Tools, None).map(|page| String::from_utf8_lossy(page).into_owned());
+    let page = |era| {
+        view.page(Page { era, list: List::Tools, cursor: None }).map(|page| String::from_utf8_lossy(page).into_owned())
+    };
     let all = format!(r#"{{"tools":[{}]}}"#, tools.join(","));
     assert_eq!(page(Era::Modern).as_ref(), Some(&all));
     assert_eq!(page(Era::Legacy), Some(all.replace(r#","outputSchema":{"type":"array"}"#, "")));
@@ -220,7 +229,8 @@ fn each_era_is_told_of_the_extensions_that_it_can_speak() {
     let greeted = |name: &str, era| Offered { handshake: extension(name).into(), era, ..offered(name, &[]) };
     let told = |offers| {
         let view = build(offers, &Naming::default());
-        let discovery = Object::read(std::str::from_utf8(view.discovery()).expect("text")).expect("an object");
+        let discovery =
+            Object::read(std::str::from_utf8(view.discovery(Audience::Client)).expect("text")).expect("an object");
         let read = |raw: &str| {
             let all: serde_json::Value = serde_json::from_str(raw).expect("JSON");
             all["extensions"].as_object().map(|all| all.keys().cloned().collect::<Vec<_>>()).unwrap_or_default()
@@ -249,7 +259,7 @@ fn capabilities_and_instructions_are_those_of_all() {
     assert_eq!(capabilities["experimental"], serde_json::json!({ "x": { "v": 1.0 }, "y": {} }));
     assert_eq!(capabilities["resources"], serde_json::json!({ "subscribe": true, "listChanged": true }));
     assert_eq!(capabilities["tasks"]["list"], serde_json::Value::Null);
-    assert_eq!(view.instructions(), Some("# a\n\nSay \"a\".\n\n# c\n\nSay c."));
+    assert_eq!(view.instructions(Audience::Client), Some("# a\n\nSay \"a\".\n\n# c\n\nSay c."));
 }
 
 proptest! {

@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 use tokio::time::Instant;
 use tracing::{debug, warn};
 
-use crate::catalog::{Item, List};
+use crate::catalog::{GatewayName, Item, List, provenance};
 use crate::error::{Error, Kind, Limit};
 use crate::protocol::{self, METHOD_NOT_FOUND, Message, Object};
 use crate::upstream::{Session, Upstream};
@@ -28,7 +28,14 @@ pub(super) struct Listed {
 }
 
 /// Every page of a list, each once. An upstream that has no such list is not asked.
-pub(super) async fn ask(list: List, upstream: &Upstream, session: &Session) -> Result<Listed, Error> {
+///
+/// What came through this gateway already is left out.
+pub(super) async fn ask(
+    list: List,
+    upstream: &Upstream,
+    session: &Session,
+    own: &GatewayName,
+) -> Result<Listed, Error> {
     let name = &upstream.definition().name;
     let mut listed = Listed::default();
     if !has(list, session) {
@@ -36,7 +43,7 @@ pub(super) async fn ask(list: List, upstream: &Upstream, session: &Session) -> R
     }
     let timeout = upstream.list_timeout();
     let deadline = Instant::now() + timeout;
-    let (mut params, mut seen) = ("{}".to_owned(), HashSet::new());
+    let (mut params, mut seen) = (own.params(session, None), HashSet::new());
     for _ in 0..MAX_PAGES {
         let answer = session.ask(list.method(), &params, deadline).await;
         let answer = answer.map_err(|error| match error.kind() {
@@ -50,8 +57,8 @@ pub(super) async fn ask(list: List, upstream: &Upstream, session: &Session) -> R
             }
             return Err(Error::new(Kind::BadAnswer).because(format!("it answered {}", answer.body())));
         }
-        let next = listed.add(list, name, &answer)?;
-        match next.map(|cursor| format!(r#"{{"cursor":{cursor}}}"#)) {
+        let next = listed.add((list, own), name, &answer)?;
+        match next.map(|cursor| own.params(session, Some(cursor))) {
             Some(next) if seen.insert(next.clone()) && listed.has_room() => params = next,
             Some(_) => {
                 warn!(upstream = %name, list = list.method(), items = listed.items.len(), "the list has no end; the rest is left out");
@@ -73,17 +80,27 @@ fn has(list: List, session: &Session) -> bool {
 
 impl Listed {
     /// Adds a page. Gives the raw cursor of the next one.
-    fn add<'a>(&mut self, list: List, name: &ServerName, answer: &'a Message) -> Result<Option<&'a str>, Error> {
+    fn add<'a>(
+        &mut self,
+        (list, own): (List, &GatewayName),
+        name: &ServerName,
+        answer: &'a Message,
+    ) -> Result<Option<&'a str>, Error> {
         let bad = |error: serde_json::Error| Error::new(Kind::BadAnswer).because(error);
         let page = Object::read(answer.body()).map_err(|error| Error::new(Kind::BadAnswer).because(error))?;
         let raw: Vec<&RawValue> = serde_json::from_str(page.get(list.member()).unwrap_or("[]")).map_err(bad)?;
         self.bytes += answer.body().len();
+        let mut via = provenance::told(&page).into_iter();
         self.items.extend(raw.into_iter().filter_map(|raw| {
+            let via = via.next().flatten();
+            if own.is_in(&via) || provenance::is_far(&via) {
+                return None;
+            }
             let item = Item::read(list, raw.get());
             if item.is_none() {
                 debug!(upstream = %name, list = list.method(), "an item without a name is left out");
             }
-            item
+            item.map(|item| Item { via, ..item })
         }));
         let ttl = page.get("ttlMs").and_then(|raw| raw.parse().ok()).map(Duration::from_millis);
         self.ttl = [self.ttl, ttl].into_iter().flatten().min();
