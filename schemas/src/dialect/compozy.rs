@@ -480,6 +480,5 @@ fn is_false(flag: &bool) -> bool {
     !flag
 }
 
-mod limits;
 #[cfg(test)]
 mod tests;
