@@ -72,30 +72,30 @@ pub(crate) struct Limits {
     pub(crate) message_limit: usize,
 }
 
-/// How upstreams are reached where their definitions say nothing else.
+/// Proxies and trusted authorities for all upstreams whose definitions say nothing else.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Network {
     pub(crate) proxies: Proxies,
-    /// Files with certificates of authorities that are believed besides the system's.
+    /// Files with CA certificates that are trusted in addition to the system's.
     pub(crate) authorities: Vec<PathBuf>,
 }
 
-/// How one upstream is reached.
+/// Proxy and TLS settings of one upstream.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Reach {
-    /// Another proxy than the gateway's settings say, or none.
+    /// Overrides the gateway's proxy settings.
     pub(crate) proxy: Option<Choice>,
     pub(crate) trust: Trust,
 }
 
-/// Where the requests of a session go, and what they carry.
+/// The destination of a session's requests, with their headers and limits.
 pub(crate) struct Place<'a> {
     pub(crate) url: &'a Url,
     pub(crate) headers: HeaderMap,
     pub(crate) reach: Reach,
 }
 
-/// What connections are kept by: those of one key may serve each other's requests.
+/// Identifies a pool of connections: those of one key may serve each other's requests.
 #[derive(PartialEq, Eq, Hash)]
 struct OriginKey {
     /// Scheme, host and port.
@@ -109,7 +109,7 @@ struct OriginKey {
 pub(crate) struct Dialer {
     limits: Arc<Limits>,
     network: Arc<Network>,
-    /// Secures connections for which a definition names no files.
+    /// TLS settings of upstreams whose definitions name no files.
     tls: Arc<Tls>,
     connector: Arc<Connector>,
     origins: Arc<Mutex<HashMap<OriginKey, Arc<Origin>>>>,
@@ -124,7 +124,7 @@ pub(crate) struct Target {
     limits: Arc<Limits>,
     url: Url,
     path: Uri,
-    /// Scheme, host and port, where requests are sent to a proxy in the clear (RFC 9112, 3.2.2).
+    /// Scheme, host and port before the path in requests to a plain HTTP proxy (RFC 9112, 3.2.2); else empty.
     prefix: Box<str>,
     jar: Arc<Jar>,
     /// The header fields of every request, as they are written.
@@ -209,7 +209,7 @@ impl Dialer {
         // Without the field any coding would be acceptable (RFC 9110, 12.5.3).
         headers.entry(ACCEPT_ENCODING).or_insert(IDENTITY);
         headers.append(OWN_MARK, self.mark.clone());
-        // What goes to a proxy in the clear carries what the proxy wants to know; a tunnel was asked for with it.
+        // A tunnel carries the proxy's credentials in its CONNECT; plain requests to a proxy carry them themselves.
         let is_absolute = proxy.is_some() && url.scheme() == "http";
         if let Some(value) = proxy.as_ref().filter(|_| is_absolute).and_then(|proxy| proxy.authorization()) {
             headers.insert(PROXY_AUTHORIZATION, value.clone());
@@ -236,7 +236,7 @@ impl Dialer {
         })
     }
 
-    /// The proxy that leads to a URL, which is dialled like any other address.
+    /// Selects the proxy for a URL and checks its address like that of an upstream.
     fn proxy(&self, url: &Url, reach: &Reach) -> Result<Option<Arc<Proxy>>, Refused> {
         let proxy = match reach.proxy.clone().unwrap_or_else(|| self.network.proxies.choose(url)) {
             Choice::Direct => return Ok(None),
@@ -325,8 +325,8 @@ impl Target {
         Box::pin(self.conclude(response, request)).await
     }
 
-    /// Follows redirects within the origin that keep method and body (307 and 308), keeps cookies, and has a coded body
-    /// decoded. Any other redirect is a response like others.
+    /// Follows redirects within the origin that keep method and body (307 and 308), stores cookies, and sets up decoding.
+    /// Returns any other redirect as it came.
     async fn conclude(&self, mut response: Response, mut request: Written) -> Result<Response, DialError> {
         let mut moved_to = None;
         for redirects in 0..=MAX_REDIRECTS {
@@ -388,7 +388,7 @@ fn credentials(url: &Url) -> Option<String> {
     pair.map(|pair| format!("Basic {}", STANDARD.encode(pair)))
 }
 
-/// Where a response redirects to, if the same request may be sent there: to the same origin, with its method and body.
+/// Returns the target of a redirect if the same request may be sent there: same origin, method and body kept.
 fn redirect(response: &Response, from: &Url) -> Option<Url> {
     if !matches!(response.status(), StatusCode::TEMPORARY_REDIRECT | StatusCode::PERMANENT_REDIRECT) {
         return None;
@@ -397,7 +397,7 @@ fn redirect(response: &Response, from: &Url) -> Option<Url> {
     from.join(location).ok().filter(|to| to.origin() == from.origin())
 }
 
-/// Whether a name always means this machine (RFC 6761, 6.3).
+/// Returns whether a name always means this machine (RFC 6761, 6.3).
 fn is_localhost(name: &str) -> bool {
     let name = name.trim_end_matches('.');
     name == "localhost" || name.ends_with(".localhost")

@@ -1,5 +1,5 @@
-//! Bodies that an upstream compressed although it was asked not to (RFC 9110, 8.4.1). They are decoded as they come, so
-//! that event streams go on, and within a limit, so that a small body cannot fill the memory.
+//! Decodes bodies that an upstream compressed although the request asked for `identity` (RFC 9110, 8.4.1). Decodes
+//! incrementally, so that event streams are not delayed, and within a limit, so that a small body cannot fill the memory.
 
 use std::io::{self, Write};
 
@@ -10,7 +10,7 @@ use flate2::write::{DeflateDecoder, MultiGzDecoder, ZlibDecoder};
 use super::zstd::Zstd;
 
 const BROTLI_ROOM: usize = 8 * 1024;
-/// The compression method of every zlib header (RFC 1950, 2.2), which some servers leave out.
+/// The compression method in every zlib header (RFC 1950, 2.2). Some servers send raw deflate without the header.
 const ZLIB_METHOD: u8 = 8;
 
 /// Decodes one body.
@@ -22,7 +22,7 @@ pub(super) struct Decoder {
 
 enum Kind {
     Gzip(MultiGzDecoder<Sink>),
-    /// Which of two forms it has shows at its first byte.
+    /// The first byte tells whether it has the zlib form or the raw form.
     Deflate(Sink),
     Zlib(ZlibDecoder<Sink>),
     RawDeflate(DeflateDecoder<Sink>),
@@ -42,7 +42,7 @@ pub(crate) enum Undecodable {
     TooLarge(usize),
 }
 
-/// Decoded bytes that nobody has taken yet.
+/// Collects decoded bytes up to a limit.
 pub(super) struct Sink {
     bytes: Vec<u8>,
     limit: usize,
@@ -50,7 +50,7 @@ pub(super) struct Sink {
 }
 
 impl Decoder {
-    /// A decoder for the value of a `Content-Encoding` field. No piece of the decoded body is larger than the limit.
+    /// Creates a decoder for the value of a `Content-Encoding` field. Fails when one piece decodes to more than the limit.
     pub(super) fn new(coding: &str, is_stream: bool, limit: usize) -> Self {
         let name = coding.trim().to_ascii_lowercase();
         let sink = Sink::new(limit);
@@ -64,7 +64,7 @@ impl Decoder {
         Self { name, kind, limit }
     }
 
-    /// Decodes a piece of the body. What comes of it may be empty.
+    /// Decodes a piece of the body. The result may be empty.
     pub(super) fn decode(&mut self, piece: &[u8]) -> Result<BytesMut, Undecodable> {
         if let Kind::Deflate(sink) = &mut self.kind {
             let sink = std::mem::replace(sink, Sink::new(0));

@@ -18,10 +18,10 @@ use super::proxy::{Proxy, tunnel};
 use super::tls::Tls;
 use super::{Refused, guard, is_localhost};
 
-/// After so long without a word, the other side is asked whether it is there; thrice in vain, and it is not.
+/// TCP keep-alive: idle time before the first probe and between probes. The connection ends after `PROBES` unanswered ones.
 const PROBE_INTERVAL: Duration = Duration::from_secs(15);
 const PROBES: u32 = 3;
-/// How long data may stay without an acknowledgement.
+/// How long sent data may stay unacknowledged before the connection ends (`TCP_USER_TIMEOUT`).
 const UNACKNOWLEDGED: Duration = Duration::from_secs(30);
 
 const HTTPS: &str = "https";
@@ -42,16 +42,16 @@ pub(super) struct Connector {
     patience: Duration,
 }
 
-/// The way to an origin.
+/// How an origin is reached: through which proxy, and with which TLS settings.
 pub(super) struct Way {
     pub(super) proxy: Option<Arc<Proxy>>,
-    /// Secures the connection with the origin.
+    /// TLS settings for the origin.
     pub(super) tls: Arc<Tls>,
-    /// The same with the proxy, which is not shown who the gateway is.
+    /// TLS settings for the proxy: without the client certificate, which is for the origin.
     pub(super) proxy_tls: Arc<Tls>,
 }
 
-/// Why a proxy is of no use.
+/// A connection through a proxy failed.
 #[derive(Debug, thiserror::Error)]
 #[error("proxy `{address}`")]
 struct ProxyFailure {
@@ -95,7 +95,7 @@ impl Connector {
         Ok(Box::new(self.tcp.clone().call(address.clone()).await?.into_inner()))
     }
 
-    /// Connects to a proxy; for an origin that is spoken to in secret, to the origin behind it.
+    /// Connects to a proxy, and for an `https` origin through it to the origin.
     async fn reach_through(&self, proxy: &Proxy, origin: &Uri, way: &Way) -> Result<Stream, Failure> {
         let mut stream = self.reach(proxy.address()).await?;
         if proxy.address().scheme_str() == Some(HTTPS) {
@@ -110,8 +110,8 @@ impl Connector {
     }
 }
 
-/// Resolves as the system does and drops addresses that are never dialled, so that what was checked is what is dialled.
-/// The name of this machine means both of its families, whatever the system says: a server may listen on either.
+/// Resolves names by the system's resolver and drops forbidden addresses, so that the checked address is the dialled one.
+/// `localhost` resolves to both loopback addresses, because a server may listen on either.
 #[derive(Clone)]
 struct GuardedResolver;
 
@@ -127,21 +127,57 @@ impl Service<Name> for GuardedResolver {
     fn call(&mut self, name: Name) -> Self::Future {
         Box::pin(async move {
             let found = tokio::net::lookup_host((name.as_str(), 0)).await;
-            let mut found: Vec<SocketAddr> = match found {
-                Ok(found) => found.collect(),
-                Err(_) if is_localhost(name.as_str()) => Vec::new(),
-                Err(error) => return Err(error),
-            };
-            if is_localhost(name.as_str()) {
-                for address in [IpAddr::from(Ipv4Addr::LOCALHOST), IpAddr::from(Ipv6Addr::LOCALHOST)] {
-                    if !found.iter().any(|known| known.ip() == address) {
-                        found.push(SocketAddr::new(address, 0));
-                    }
-                }
-            }
-            let allowed: Vec<SocketAddr> =
-                found.into_iter().filter(|address| !guard::is_forbidden(address.ip().to_canonical())).collect();
-            if allowed.is_empty() { Err(io::Error::other(Refused::LinkLocal)) } else { Ok(allowed.into_iter()) }
+            Ok(permitted(name.as_str(), found.map(Iterator::collect))?.into_iter())
         })
+    }
+}
+
+/// Keeps the addresses of a name that may be dialled.
+fn permitted(name: &str, found: io::Result<Vec<SocketAddr>>) -> io::Result<Vec<SocketAddr>> {
+    let mut found = match found {
+        Err(error) if !is_localhost(name) => return Err(error),
+        found => found.unwrap_or_default(),
+    };
+    if is_localhost(name) {
+        for address in [IpAddr::from(Ipv4Addr::LOCALHOST), IpAddr::from(Ipv6Addr::LOCALHOST)] {
+            if !found.iter().any(|known| known.ip() == address) {
+                found.push(SocketAddr::new(address, 0));
+            }
+        }
+    }
+    found.retain(|address| !guard::is_forbidden(address.ip().to_canonical()));
+    if found.is_empty() { Err(io::Error::other(Refused::LinkLocal)) } else { Ok(found) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(name: &str, found: Option<&[&str]>, expected: Option<&[&str]>) {
+        let found = found.ok_or_else(|| io::Error::other("no such name"));
+        let parse = |text: &&str| SocketAddr::new(text.parse().expect("an address"), 0);
+        let permitted = permitted(name, found.map(|all| all.iter().map(parse).collect()));
+        let permitted =
+            permitted.ok().map(|all| all.iter().map(|address| address.ip().to_string()).collect::<Vec<_>>());
+        let expected = expected.map(|all| all.iter().map(|text| (*text).to_owned()).collect());
+        assert_eq!(permitted, expected, "{name}");
+    }
+
+    #[test]
+    fn a_name_that_leads_to_a_metadata_service_is_not_dialled() {
+        check("x.example", Some(&["192.0.2.1", "2001:db8::1"]), Some(&["192.0.2.1", "2001:db8::1"]));
+        check("metadata.google.internal", Some(&["169.254.169.254"]), None);
+        check("x.example", Some(&["::ffff:169.254.169.254", "64:ff9b::a9fe:a9fe", "fd00:ec2::254"]), None);
+        check("x.example", Some(&["169.254.169.254", "192.0.2.1", "fe80::1"]), Some(&["192.0.2.1"]));
+        check("x.example", Some(&[]), None);
+        check("x.example", None, None);
+    }
+
+    #[test]
+    fn the_name_of_this_machine_means_both_families() {
+        check("localhost", Some(&["127.0.0.1"]), Some(&["127.0.0.1", "::1"]));
+        check("localhost", Some(&["::1"]), Some(&["::1", "127.0.0.1"]));
+        check("a.localhost.", None, Some(&["127.0.0.1", "::1"]));
+        check("localhost.example", Some(&["192.0.2.1"]), Some(&["192.0.2.1"]));
     }
 }

@@ -1,7 +1,7 @@
-//! One HTTP/1.1 connection, which whoever uses it also drives: no task stands between a call and its socket.
+//! One HTTP/1.1 connection, driven by the call that uses it: there is no task between a call and its socket.
 //!
-//! A request is written as one piece that is ready, and of a response nothing is copied: its head and its body are
-//! slices of what was received.
+//! A request is written as one prepared piece. The head and the body of a response are slices of the receive buffer,
+//! without copies.
 
 use std::future::poll_fn;
 use std::io;
@@ -25,35 +25,36 @@ use super::head::{BadHead, Content, Head};
 use super::origin::Origin;
 use crate::http1::Written;
 
-/// Parts of a body after an answer that are passed over before the connection is given up.
+/// How many parts of an unread body are skipped before the connection is closed instead.
 const LONGEST_TAIL: usize = 64;
-/// What is asked of the socket at least.
+/// The least free space in the buffer for a read.
 const LEAST_ROOM: usize = 2 * 1024;
-/// Room for what is received, to begin with.
+/// The initial size of the receive buffer.
 const FIRST_ROOM: usize = 8 * 1024;
-/// Responses larger than this are received in several rooms.
+/// The largest receive buffer; larger responses are received in several.
 const MOST_ROOM: usize = 256 * 1024;
-/// A connection between two requests, or with one under way. It is large and handed around, so it stays where it is.
+
+/// A connection, idle or with a request under way. Boxed, because it is large and moved often.
 pub(super) struct Connection(Box<Parts>);
 
 struct Parts {
     stream: Stream,
-    /// What was received and not yet looked at.
+    /// Received bytes that are not parsed yet.
     received: BytesMut,
-    /// How much was received for the last request, and how much for the largest one.
+    /// Bytes received for the last request, and for the largest one.
     count: usize,
     usual: usize,
-    /// What has not been read yet of the body of the last response.
+    /// The unread rest of the last response's body.
     body: Option<Body>,
-    /// Whether another request may follow.
+    /// Whether the connection is persistent.
     keeps_open: bool,
-    /// How long the other side waits for it, as far as it says.
+    /// The idle time that the upstream announced.
     idle: Option<Duration>,
-    /// Only there does anything wait for the socket, so that the connection is used nowhere else.
+    /// The runtime that the socket is registered with; the connection cannot be used in another.
     runtime: Id,
 }
 
-/// What can go wrong with a connection.
+/// An error of a connection.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Fault {
     #[error(transparent)]
@@ -101,7 +102,7 @@ impl Connection {
         }))
     }
 
-    /// How long the other side keeps the connection without a request, as far as it says.
+    /// The idle time that the upstream announced.
     pub(super) fn idle(&self) -> Option<Duration> {
         self.0.idle
     }
@@ -110,14 +111,14 @@ impl Connection {
         self.0.runtime
     }
 
-    /// Sends a request and waits for the head of its response. What is left of one that fails stays behind.
+    /// Sends a request and waits for the head of its response. If that fails, `request` tells how much was written.
     pub(super) async fn send(mut self, request: &mut Written, origin: &Arc<Origin>) -> Result<Response, Fault> {
         self.0.count = 0;
         let head = poll_fn(|context| self.0.poll_head(context, request)).await?;
         Ok(Response { head, connection: Some(self), origin: Arc::clone(origin), decoder: None, moved_to: None })
     }
 
-    /// Looks whether the connection can be used. What is left of the last body is read as far as it has come.
+    /// Checks whether the connection can be used, after it has skipped the received rest of the last body.
     pub(super) fn settle(&mut self) -> Readiness {
         if self.0.received.is_empty() {
             self.0.make_room();
@@ -132,7 +133,7 @@ impl Connection {
                 Poll::Pending => return Readiness::Later,
             }
         }
-        // Nothing is to come between two requests: what does, be it the end, means that there will be none.
+        // Anything that arrives between two requests, be it the end, makes the connection unusable.
         let is_quiet = self.0.keeps_open && self.0.received.is_empty() && self.0.poll_fill(unheard).is_pending();
         if is_quiet { Readiness::Ready } else { Readiness::Never }
     }
@@ -227,7 +228,7 @@ impl Response {
         self.head.field(name)
     }
 
-    /// Whether it is a usual response: no redirect, no cookies, no coding.
+    /// Returns whether the response needs no further treatment: no redirect, no cookies, no coding.
     pub(super) fn is_usual(&self) -> bool {
         !(self.head.sets_cookies || self.head.is_coded || self.head.status.is_redirection())
     }
@@ -237,7 +238,7 @@ impl Response {
         self.head.fields(&SET_COOKIE)
     }
 
-    /// Has the body decoded, if it is coded, and notes where the response came from.
+    /// Sets up decoding if the body is coded, and records the address that redirects led to.
     pub(super) fn prepare(mut self, moved_to: Option<Url>, limit: usize) -> Self {
         if self.head.is_coded {
             let codings: Vec<_> = self.head.fields(&CONTENT_ENCODING).map(String::from_utf8_lossy).collect();

@@ -1,6 +1,6 @@
-//! The cookies of one session with an upstream (RFC 6265). Load balancers pin a session to a node by one.
+//! Cookie jar of one session with an upstream (RFC 6265), for load balancers that pin a session to a node by a cookie.
 //!
-//! A jar belongs to one origin, so a cookie never leaves it: the domain only decides whether a cookie is taken at all.
+//! A jar belongs to one origin, so cookies are never sent to another host: `Domain` only decides whether one is accepted.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use jiff::fmt::rfc2822;
 use url::Url;
 
-/// Cookies of one session; one more takes the place of the oldest.
+/// The most cookies of one session; a further one replaces the oldest.
 const MAX_COOKIES: usize = 50;
 /// The longest name and value together.
 const MAX_BYTES: usize = 4 * 1024;
@@ -26,14 +26,14 @@ struct Cookie {
     name: String,
     value: String,
     path: String,
-    /// Whether it goes only where nobody listens in.
+    /// Whether it is sent only over TLS or to this machine.
     is_secure: bool,
-    /// When it is forgotten; with the session when absent.
+    /// Absent for a cookie that lives as long as the session.
     expires: Option<Timestamp>,
 }
 
 impl Jar {
-    /// A jar that holds what a `Cookie` header of the definition says.
+    /// Creates a jar with the cookies of a definition's `Cookie` header.
     pub(super) fn new(declared: &str) -> Self {
         let jar = Self::default();
         for pair in declared.split(';').map(str::trim).filter(|pair| !pair.is_empty()) {
@@ -44,12 +44,12 @@ impl Jar {
         jar
     }
 
-    /// Whether there is nothing to send.
+    /// Returns whether the jar never held a cookie. Costs no lock, because every request asks.
     pub(super) fn is_empty(&self) -> bool {
         !self.is_used.load(Ordering::Relaxed)
     }
 
-    /// Takes the values of the `Set-Cookie` fields of a response from this URL.
+    /// Stores the `Set-Cookie` fields of a response from this URL.
     pub(super) fn store<'a>(&self, fields: impl Iterator<Item = &'a [u8]>, url: &Url, now: Timestamp) {
         for field in fields {
             let Some(cookie) = std::str::from_utf8(field).ok().and_then(|text| Cookie::read(text, url)) else {
@@ -94,7 +94,7 @@ impl Jar {
 }
 
 impl Cookie {
-    /// Reads a `Set-Cookie` field; nothing if it is none that may be kept.
+    /// Reads a `Set-Cookie` field; `None` if the cookie is not acceptable.
     fn read(text: &str, url: &Url) -> Option<Self> {
         let mut parts = text.split(';').map(str::trim);
         let (name, value) = parts.next()?.split_once('=')?;
@@ -126,7 +126,7 @@ impl Cookie {
         }
         if let Some(seconds) = max_age {
             let end = Timestamp::now().as_second().saturating_add(seconds);
-            // A time that cannot be told is far enough away.
+            // A time beyond the range of the type never comes.
             cookie.expires = if seconds <= 0 { Some(Timestamp::MIN) } else { Timestamp::from_second(end).ok() };
         }
         Some(cookie)
@@ -140,14 +140,14 @@ impl Cookie {
         self.name == other.name && self.path == other.path
     }
 
-    /// Whether a request to this path carries it (RFC 6265, 5.1.4).
+    /// Returns whether a request to this path carries the cookie (RFC 6265, 5.1.4).
     fn matches(&self, path: &str) -> bool {
         path.strip_prefix(self.path.as_str())
             .is_some_and(|rest| rest.is_empty() || self.path.ends_with('/') || rest.starts_with('/'))
     }
 }
 
-/// The path up to its last slash.
+/// The default path of a cookie: the URL's path up to its last slash (RFC 6265, 5.1.4).
 fn default_path(url: &Url) -> String {
     match url.path().rsplit_once('/') {
         Some((folder, _)) if !folder.is_empty() => folder.to_owned(),
@@ -155,14 +155,14 @@ fn default_path(url: &Url) -> String {
     }
 }
 
-/// Whether a cookie for this domain is one of the URL's host.
+/// Returns whether the URL's host belongs to a cookie's domain.
 fn covers(domain: &str, url: &Url) -> bool {
     let domain = domain.trim_start_matches('.').to_ascii_lowercase();
     let Some(host) = url.host_str() else { return false };
     host == domain || (url.domain().is_some() && host.strip_suffix(&domain).is_some_and(|rest| rest.ends_with('.')))
 }
 
-/// Whether nobody on the way can read what is sent to this URL.
+/// Returns whether requests to this URL cannot be read on the way.
 fn is_private(url: &Url) -> bool {
     match url.host() {
         _ if url.scheme() == "https" => true,
@@ -173,7 +173,7 @@ fn is_private(url: &Url) -> bool {
     }
 }
 
-/// A date in the form of mail, also with the dashes of the oldest servers.
+/// Reads a date as in e-mail headers, also with dashes as old servers write it.
 fn date(text: &str) -> Option<Timestamp> {
     let text = text.replace('-', " ");
     let zoned = rfc2822::DateTimeParser::new().relaxed_weekday(true).parse_timestamp(&text);

@@ -1,7 +1,5 @@
-//! Addresses that are never dialled, in every spelling. Pure.
-//!
-//! They are those of the metadata services of clouds, which give credentials to whoever asks, and link-local ones, where
-//! most of these services are.
+//! Recognises forbidden addresses: link-local ones and the metadata services of clouds, which give credentials to any
+//! caller. Also finds them inside of IPv6 transition addresses. Pure.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -9,14 +7,14 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 const METADATA: [Ipv4Addr; 3] =
     [Ipv4Addr::new(100, 100, 100, 200), Ipv4Addr::new(192, 0, 0, 192), Ipv4Addr::new(168, 63, 129, 16)];
 
-/// The same with unique local addresses: Google's, Scaleway's, Oracle's.
+/// Metadata services with unique local addresses: Google's, Scaleway's, Oracle's.
 const METADATA_V6: [Ipv6Addr; 3] = [
     Ipv6Addr::new(0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254),
     Ipv6Addr::new(0xfd00, 0x42, 0, 0, 0, 0, 0, 0x42),
     Ipv6Addr::new(0xfd00, 0xc1, 0, 0, 0, 0, 0xa9fe, 0xa9fe),
 ];
 
-/// Whether an address is link-local or a metadata service, or stands for one that is.
+/// Returns whether an address is link-local or a metadata service, or embeds the IPv4 address of one.
 pub(super) fn is_forbidden(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(address) => address.is_link_local() || METADATA.contains(&address),
@@ -33,7 +31,7 @@ fn is_local(address: Ipv6Addr) -> bool {
         || address.segments().starts_with(&[0xfd00, 0x0ec2])
 }
 
-/// The IPv4 addresses that an IPv6 one can stand for, at whatever translator or tunnel.
+/// Returns the IPv4 addresses that translators and tunnels derive from an IPv6 address.
 fn embedded(address: Ipv6Addr) -> [Option<Ipv4Addr>; 2] {
     let v4 = |high: u16, low: u16| Some(Ipv4Addr::from_bits(u32::from(high) << 16 | u32::from(low)));
     match address.segments() {
@@ -45,7 +43,7 @@ fn embedded(address: Ipv6Addr) -> [Option<Ipv4Addr>; 2] {
         [0x64, 0xff9b, 1, first, second, third, high, low] => [v4(high, low), v4(first, second << 8 | third >> 8)],
         // 6to4 (RFC 3056).
         [0x2002, high, low, ..] => [v4(high, low), None],
-        // Teredo (RFC 4380): its server, and its client with all bits turned.
+        // Teredo (RFC 4380): the server, and the client with inverted bits.
         [0x2001, 0, high, low, _, _, client_high, client_low] => [v4(high, low), v4(!client_high, !client_low)],
         // ISATAP (RFC 5214), under any prefix.
         [_, _, _, _, 0 | 0x0200, 0x5efe, high, low] => [v4(high, low), None],

@@ -20,9 +20,9 @@ pub(super) struct Head {
     /// All of it, as it came.
     text: Bytes,
     pub(super) body: Body,
-    /// Whether another request may follow on the same connection.
+    /// Whether the connection is persistent.
     pub(super) keeps_open: bool,
-    /// For how long the other side keeps the connection without a request, as far as it says.
+    /// The idle time that `Keep-Alive` announces.
     pub(super) idle: Option<Duration>,
     pub(super) content: Content,
     /// Whether the body has a coding other than `identity`.
@@ -30,7 +30,7 @@ pub(super) struct Head {
     pub(super) sets_cookies: bool,
 }
 
-/// What a body is, as far as its type says.
+/// The kind of a body, as told by `Content-Type`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Content {
     Json,
@@ -98,11 +98,11 @@ impl Head {
     }
 }
 
-/// What the fields of a head say that concerns the connection.
+/// The fields of a head that concern the framing, the connection and the body's form.
 #[derive(Default)]
 struct Seen {
     length: Option<u64>,
-    /// Whether a transfer coding was named last, and whether it is `chunked`.
+    /// Whether the last transfer coding is `chunked`; `None` without a transfer coding.
     is_chunked: Option<bool>,
     closes: bool,
     idle: Option<Duration>,
@@ -116,7 +116,7 @@ impl Seen {
         let mut seen = Self::default();
         for Header { name, value } in fields {
             let is = |known: &str| name.eq_ignore_ascii_case(known);
-            // Names are told apart by their lengths first, because most fields concern nothing here.
+            // Compares lengths first, because most fields are irrelevant here.
             match name.len() {
                 10 if is("connection") => {
                     let mut options = value.split(|byte| *byte == b',');
@@ -163,7 +163,7 @@ impl Seen {
         }
     }
 
-    /// How the body is told from what follows it, and whether anything may (RFC 9112, 6.3 and 9.3).
+    /// The framing of the body, and whether the connection is persistent (RFC 9112, 6.3 and 9.3).
     fn framing(&self, status: StatusCode, is_current: bool) -> (Body, bool) {
         let keeps_open = is_current && !self.closes;
         if status.is_informational() || status == StatusCode::NO_CONTENT || status == StatusCode::NOT_MODIFIED {

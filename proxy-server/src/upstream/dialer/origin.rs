@@ -13,22 +13,22 @@ use super::connection::{Connection, Readiness, Response};
 use crate::http1::Written;
 use crate::tasks::lane_number;
 
-/// How long a connection may stay unused, whatever the other side announces.
+/// The longest idle time of a connection, even if the upstream announces a longer one.
 const LONGEST_IDLE: Duration = Duration::from_secs(90);
-/// How much earlier than the other side announces a connection is given up: a request takes a while to get there.
+/// Connections are closed this much before the announced idle time ends, because a request needs time to arrive.
 const MARGIN: Duration = Duration::from_secs(1);
-/// How often connections are looked for that have stayed unused for too long.
+/// How often idle connections are checked for expiry.
 pub(super) const SWEEP_INTERVAL: Duration = Duration::from_secs(5);
-/// Connections that are kept in one place; one more is closed.
+/// The most idle connections of one place; a further one is closed.
 const MAX_IDLE: usize = 256;
-/// Places that connections are kept in, so that lanes do not wait for each other.
+/// Idle connections are kept in separate places, so that lanes do not contend for one lock.
 const PLACES: usize = 8;
 
-/// A scheme, a host and perhaps a port, the way to it, and the connections to it.
+/// One origin (scheme, host, port) with the way it is reached and its idle connections.
 pub(super) struct Origin {
     address: Uri,
     way: Way,
-    /// How long a connection may stay unused whose other side announces nothing.
+    /// Idle time of connections for which the upstream announces none.
     idle_timeout: Duration,
     idle: [Mutex<Vec<Idle>>; PLACES],
 }
@@ -43,7 +43,7 @@ impl Origin {
         Self { address, way, idle_timeout, idle: Default::default() }
     }
 
-    /// Sends a request on a connection that is open, or else on a new one.
+    /// Sends a request on an idle connection, or on a new one if there is none.
     pub(super) async fn send(
         self: &Arc<Self>,
         connector: &Connector,
@@ -52,7 +52,7 @@ impl Origin {
         while let Some(connection) = self.take() {
             match connection.send(request, self).await {
                 Ok(response) => return Ok(response),
-                // The other side closed it while it was idle, and nothing was sent.
+                // The upstream closed it while it was idle. No byte was sent, so the next connection is safe to use.
                 Err(_) if request.gone() == 0 => {}
                 Err(fault) => return Err(DialError::Broken(fault)),
             }
@@ -61,7 +61,7 @@ impl Origin {
         Connection::open(stream).send(request, self).await.map_err(DialError::Broken)
     }
 
-    /// Keeps a connection for the next request.
+    /// Keeps an idle connection for the next request.
     pub(super) fn keep(&self, connection: Connection) {
         let until = Instant::now() + connection.idle().map_or(self.idle_timeout, usable);
         let idle = Idle { connection, until };
@@ -71,7 +71,7 @@ impl Origin {
         }
     }
 
-    /// Closes what has not been used for long. Says whether anything is left.
+    /// Closes expired connections. Returns whether any are left.
     pub(super) fn sweep(&self) -> bool {
         let (mut is_used, now) = (false, Instant::now());
         for place in &self.idle {
@@ -82,7 +82,7 @@ impl Origin {
         is_used
     }
 
-    /// The connection that was used last, among those that can be used.
+    /// Takes the most recently used connection that is usable.
     pub(super) fn take(&self) -> Option<Connection> {
         let (runtime, now) = (Handle::current().id(), Instant::now());
         let mut all = self.here();
@@ -103,14 +103,14 @@ impl Origin {
         None
     }
 
-    /// What is kept for the lane that runs this.
+    /// The idle connections of the current lane.
     fn here(&self) -> MutexGuard<'_, Vec<Idle>> {
         let [first, ..] = &self.idle;
         lock(self.idle.get(lane_number() % PLACES).unwrap_or(first))
     }
 }
 
-/// How long of the time that the other side announces a connection is used.
+/// The part of an announced idle time in which a connection is reused.
 fn usable(announced: Duration) -> Duration {
     (announced - MARGIN.max(announced / 10).min(announced / 2)).min(LONGEST_IDLE)
 }

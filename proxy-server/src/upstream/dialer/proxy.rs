@@ -1,5 +1,4 @@
-//! Forward proxies: which one a connection goes through, and how it is asked for the way (RFC 9110, 9.3.6). Pure but for
-//! [`tunnel`].
+//! Forward proxies: selects the proxy of a URL and opens tunnels through it (RFC 9110, 9.3.6). Only [`tunnel`] does I/O.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -16,7 +15,7 @@ use url::{Host, Position, Url};
 const MAX_HEAD: usize = 16 * 1024;
 const MAX_FIELDS: usize = 64;
 
-/// One forward proxy. It prints without its credentials.
+/// A forward proxy. `Debug` omits its credentials.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Proxy {
     /// Scheme, host and port.
@@ -25,12 +24,12 @@ pub(crate) struct Proxy {
     authorization: Option<HeaderValue>,
 }
 
-/// A text that names no proxy.
+/// The text is not the URL of a usable proxy.
 #[derive(Debug, thiserror::Error)]
 #[error("`{0}` is not the http or https URL of a proxy")]
 pub(crate) struct NoProxyUrl(String);
 
-/// Which proxy is used where a definition names none.
+/// The gateway's proxy settings, used for upstreams whose definition names no proxy.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Proxies {
     pub(crate) http: Choice,
@@ -38,17 +37,17 @@ pub(crate) struct Proxies {
     pub(crate) exempt: Exempt,
 }
 
-/// Whether there is a proxy.
+/// The proxy for one scheme or one definition.
 #[derive(Debug, Clone, Default)]
 pub(crate) enum Choice {
     #[default]
     Direct,
     Via(Arc<Proxy>),
-    /// One that is set and cannot be used, such as a SOCKS proxy: where it came from, and the text.
+    /// A proxy is configured but not supported, such as a SOCKS proxy. Fails only the connections that need it.
     Unusable(Arc<NoProxyUrl>),
 }
 
-/// Hosts that no proxy is used for, as `NO_PROXY` lists them.
+/// Hosts that are reached directly, as listed by `NO_PROXY`.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Exempt(Vec<Entry>);
 
@@ -56,7 +55,7 @@ pub(crate) struct Exempt(Vec<Entry>);
 enum Entry {
     All,
     Network(IpNet),
-    /// A name and those below it, at a port or at any.
+    /// A domain with its subdomains, optionally at one port only.
     Name(String, Option<u16>),
 }
 
@@ -103,7 +102,7 @@ impl Choice {
 }
 
 impl Proxies {
-    /// The proxy for a URL. What is on this machine needs none.
+    /// Selects the proxy for a URL. Loopback hosts are always reached directly.
     pub(super) fn choose(&self, url: &Url) -> Choice {
         if self.exempt.covers(url) {
             return Choice::Direct;
@@ -113,7 +112,7 @@ impl Proxies {
 }
 
 impl Exempt {
-    /// Reads a list between commas: names with what is below them, addresses, networks, `*`, each perhaps with a port.
+    /// Reads a comma-separated list of domains (optionally with a port), addresses, networks, or `*`.
     pub(crate) fn parse(text: &str) -> Self {
         let entries = text.split([',', ' ']).map(str::trim).filter(|entry| !entry.is_empty());
         Self(entries.map(Entry::parse).collect())
@@ -161,22 +160,22 @@ impl Entry {
     }
 }
 
-/// Why a proxy gives no way.
+/// Why no tunnel was opened.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum TunnelError {
     #[error("the proxy closed the connection")]
     Closed,
     #[error("the proxy's response is not valid")]
     Invalid,
-    #[error("the proxy refused with status {0}; it wants other credentials in its URL")]
+    #[error("the proxy refused with status {0}; check the user and password in its URL")]
     Credentials(u16),
     #[error("the proxy refused with status {0}")]
     Refused(u16),
-    #[error("the proxy cannot be spoken to")]
+    #[error("the connection with the proxy broke")]
     Io(#[from] std::io::Error),
 }
 
-/// Asks a proxy for a connection with `authority`, which is what the stream then is.
+/// Turns a connection with a proxy into a connection with `authority`, by the method CONNECT.
 pub(super) async fn tunnel(
     stream: &mut (impl AsyncRead + AsyncWrite + Unpin),
     authority: &str,
@@ -193,7 +192,7 @@ pub(super) async fn tunnel(
     stream.flush().await?;
     let mut received = Vec::new();
     loop {
-        // Byte by byte, because what follows the head is no longer the proxy's.
+        // Byte by byte: bytes behind the head belong to the TLS session.
         let mut byte = [0];
         if stream.read(&mut byte).await? == 0 {
             return Err(TunnelError::Closed);
@@ -217,7 +216,7 @@ pub(super) async fn tunnel(
     }
 }
 
-/// Scheme, host and port of a URL, for `Proxy-Authorization` and messages.
+/// The value of `Proxy-Authorization` for the user of a proxy's URL.
 fn authorization(url: &Url) -> Option<HeaderValue> {
     let decoded = |text| percent_decode_str(text).decode_utf8_lossy();
     if url.username().is_empty() && url.password().is_none() {
@@ -229,7 +228,7 @@ fn authorization(url: &Url) -> Option<HeaderValue> {
     Some(value)
 }
 
-/// A URL, or what was meant for one, without its user.
+/// Removes the user and password from a URL, or from a text that was meant to be one.
 fn without_user(text: &str) -> String {
     match Url::parse(text) {
         Ok(url) => format!("{}://{}", url.scheme(), &url[Position::BeforeHost..Position::AfterPort]),
@@ -323,7 +322,7 @@ mod tests {
             "CONNECT x.example:443 HTTP/1.1\r\nhost: x.example:443\r\nproxy-authorization: Basic eA==\r\n\r\n";
         assert_eq!(asked, expected);
         for (answer, why) in [
-            (b"HTTP/1.1 407 x\r\n\r\n".as_slice(), "status 407; it wants other credentials"),
+            (b"HTTP/1.1 407 x\r\n\r\n".as_slice(), "status 407; check the user and password"),
             (b"HTTP/1.0 403 Filtered\r\n\r\n", "status 403"),
             (b"SSH-2.0-x\r\n\r\n", "not valid"),
             (b"HTTP/1.1 200", "closed"),

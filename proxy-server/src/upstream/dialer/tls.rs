@@ -1,4 +1,4 @@
-//! TLS towards upstreams: whose certificates are believed, and by which one the gateway shows who it is.
+//! TLS towards upstreams: trusted authorities and client certificates.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -13,26 +13,26 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-/// How connections to an upstream are secured. All files are in PEM form.
+/// Trust settings of the connections to an upstream. All files are PEM.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Trust {
-    /// Certificates of authorities that are believed besides the system's.
+    /// Files with CA certificates that are trusted in addition to the system's.
     pub(crate) authorities: Vec<PathBuf>,
-    /// The certificate chain by which the gateway shows who it is, and its private key.
+    /// Files with the client certificate chain and its private key.
     pub(crate) identity: Option<(PathBuf, PathBuf)>,
 }
 
-/// Secures connections in one way.
+/// Opens TLS sessions with one set of trust settings.
 #[derive(Default)]
 pub(super) struct Tls {
     trust: Trust,
-    /// Kept once made: reading the system's certificates takes a while.
+    /// Built once, because reading the system's certificates takes tens of milliseconds.
     verifier: OnceLock<Arc<Verifier>>,
-    /// Kept as well where the gateway does not show who it is.
+    /// Built once if there is no client certificate.
     anonymous: OnceLock<TlsConnector>,
 }
 
-/// Why a connection cannot be secured.
+/// Why TLS cannot be used on a connection.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum TlsError {
     #[error("cannot read `{0}`")]
@@ -44,11 +44,11 @@ pub(super) enum TlsError {
     #[error("the host is no name that a certificate can hold")]
     Name(#[source] rustls::pki_types::InvalidDnsNameError),
     #[error(
-        "the upstream's certificate comes from an unknown authority; name the authority's by `--upstream-ca-file`, \
+        "the upstream's certificate is issued by an unknown authority; name its CA file by `--upstream-ca-file`, \
          `caFile` in the definition, or SSL_CERT_FILE"
     )]
     UnknownIssuer,
-    #[error("the upstream wants a certificate of its client; name one by `clientCertFile` in the definition")]
+    #[error("the upstream requires a client certificate; name one by `clientCertFile` in the definition")]
     CertificateWanted,
     #[error("the TLS handshake failed")]
     Handshake(#[source] io::Error),
@@ -59,7 +59,7 @@ impl Tls {
         Self { trust, ..Self::default() }
     }
 
-    /// Shakes hands as a client of this host.
+    /// Performs the TLS handshake as a client of this host.
     pub(super) async fn secure<S: AsyncRead + AsyncWrite + Unpin>(
         &self,
         host: &str,
@@ -70,7 +70,8 @@ impl Tls {
         self.connector()?.connect(name, stream).await.map_err(|error| explained(error, self.trust.identity.is_some()))
     }
 
-    /// What secures the next connection. The gateway's own certificate is read for each, because it is renewed now and then.
+    /// Returns the configuration for the next connection. Reads a client certificate each time, so that a renewed file is used
+    /// without a restart.
     fn connector(&self) -> Result<TlsConnector, TlsError> {
         if let Some(known) = self.anonymous.get() {
             return Ok(known.clone());
@@ -107,7 +108,7 @@ impl Tls {
     }
 }
 
-/// The certificates in a file.
+/// Reads all certificates of a file.
 fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     let unreadable = |error| TlsError::File(file.to_owned(), error);
     let found = CertificateDer::pem_file_iter(file).map_err(unreadable)?;
@@ -115,7 +116,7 @@ fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     if found.is_empty() { Err(TlsError::Empty(file.to_owned())) } else { Ok(found) }
 }
 
-/// Finds the cause that somebody can do something about.
+/// Maps the handshake errors that a setting can solve to errors that name the setting.
 fn explained(error: io::Error, has_identity: bool) -> TlsError {
     match error.get_ref().and_then(|cause| cause.downcast_ref::<rustls::Error>()) {
         Some(rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer)) => TlsError::UnknownIssuer,

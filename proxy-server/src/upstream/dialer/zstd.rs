@@ -1,5 +1,5 @@
-//! Zstandard (RFC 8878) as a writer, around a decoder of whole blocks. It holds back one window of the output until a frame
-//! has ended, so it is of no use for streams.
+//! Zstandard decoder (RFC 8878) as a writer, around a crate that decodes whole blocks. The crate holds back one window of
+//! output until the frame ends, so this decoder is unsuitable for event streams.
 
 use std::io::{self, Read, Write};
 
@@ -8,20 +8,20 @@ use ruzstd::decoding::errors::{FrameDecoderError, ReadFrameHeaderError};
 
 /// The longest header of a frame.
 const MAX_HEADER: usize = 18;
-/// What a header of a block takes.
+/// The length of a block header.
 const BLOCK_HEADER: usize = 3;
 const CHECKSUM: usize = 4;
-/// What one block can hold (RFC 8878, 3.1.1.2.4).
+/// The largest content of a block (RFC 8878, 3.1.1.2.4).
 const MAX_BLOCK: usize = 128 * 1024;
-/// The largest window; browsers have the same bound (RFC 9659).
+/// The largest accepted window; browsers have the same bound (RFC 9659).
 const MAX_WINDOW: u64 = 8 << 20;
 const MAGIC: usize = 8;
 
-/// Writes what it decodes to another writer.
+/// Decodes to another writer.
 pub(super) struct Zstd<W> {
     decoder: FrameDecoder,
     inner: W,
-    /// What came and makes no whole block yet.
+    /// Input that is not decoded yet: less than one block.
     pending: Vec<u8>,
     state: State,
     room: Vec<u8>,
@@ -29,11 +29,11 @@ pub(super) struct Zstd<W> {
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum State {
-    /// A frame is to begin.
+    /// The next bytes are a frame header.
     Header,
     Blocks,
     Checksum,
-    /// So much of a frame is to be skipped.
+    /// So many bytes of a skippable frame remain.
     Skip(usize),
 }
 
@@ -48,7 +48,7 @@ impl<W: Write> Zstd<W> {
         &mut self.inner
     }
 
-    /// Takes the next part of what is pending. Says whether there was a whole one.
+    /// Processes the next element of the pending input. Returns whether it was complete.
     fn step(&mut self) -> io::Result<bool> {
         match self.state {
             State::Header => self.begin(),
@@ -82,13 +82,13 @@ impl<W: Write> Zstd<W> {
                 self.state = State::Skip(usize::try_from(length).map_err(io::Error::other)?);
                 Ok(true)
             }
-            // It may be whole once more has come.
+            // The header may be incomplete.
             Err(FrameDecoderError::ReadFrameHeaderError(_)) if self.pending.len() < MAX_HEADER => Ok(false),
             Err(error) => Err(io::Error::other(error)),
         }
     }
 
-    /// Decodes one block. The decoder would take all that there are, and hold what they decode to.
+    /// Decodes one block. Given several, the crate would decode all of them into memory, beyond any limit.
     fn block(&mut self) -> io::Result<bool> {
         let &[first, second, third, ..] = self.pending.as_slice() else { return Ok(false) };
         let header = u32::from_le_bytes([first, second, third, 0]);
@@ -96,7 +96,7 @@ impl<W: Write> Zstd<W> {
         if size > MAX_BLOCK {
             return Err(io::Error::other("a block is too large"));
         }
-        // A repeated byte is written once.
+        // A run-length block holds one byte.
         let length = BLOCK_HEADER + if kind == 1 { 1 } else { size };
         let Some(block) = self.pending.get(..length) else { return Ok(false) };
         self.decoder.decode_from_to(block, &mut []).map_err(io::Error::other)?;

@@ -73,7 +73,7 @@ impl Endpoint {
                 None
             }
             Next::After(pause) => {
-                if matches!(status, StatusCode::BAD_REQUEST | StatusCode::GONE) {
+                if status == StatusCode::GONE {
                     decoder.forget_id();
                 }
                 Some(pause)

@@ -58,7 +58,8 @@ impl Attempts {
             StatusCode::METHOD_NOT_ALLOWED if self.had_stream => Next::After(LONGEST_PAUSE),
             StatusCode::METHOD_NOT_ALLOWED => Next::Stop,
             StatusCode::NOT_FOUND if self.made == 1 => Next::Stop,
-            StatusCode::NOT_FOUND => Next::AskSession,
+            // Servers that were restarted say either of a session that they have forgotten.
+            StatusCode::NOT_FOUND | StatusCode::BAD_REQUEST if self.made > 1 => Next::AskSession,
             _ => Next::After(self.failed().max(retry_after.unwrap_or_default().min(LONGEST_RETRY_AFTER))),
         }
     }
@@ -169,6 +170,7 @@ mod tests {
         let mut attempts = Attempts::default();
         assert_eq!(judged(&mut attempts, 409, false), Next::After(FIRST_PAUSE));
         assert_eq!(judged(&mut attempts, 404, false), Next::AskSession);
+        assert_eq!(judged(&mut attempts, 400, false), Next::AskSession);
         assert_eq!(judged(&mut attempts, 405, false), Next::Stop);
         assert_eq!(judged(&mut attempts, 200, true), Next::Read);
         assert_eq!(judged(&mut attempts, 404, false), Next::AskSession);
