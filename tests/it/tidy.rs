@@ -9,8 +9,8 @@ use std::process::Command;
 use std::{fs, io};
 
 /// What stands in the top folder, beside hidden files of tools.
-const TOP_LEVEL: &str = "Cargo.lock Cargo.toml LICENSE README.md examples proxy-client proxy-server register-service \
-                         schemas tests workflows";
+const TOP_LEVEL: &str = "Cargo.lock Cargo.toml LICENSE README.md examples findings proxy-client proxy-server \
+                         register-service schemas tests workflows";
 
 /// The modules of the gateway from the top down. One imports from rows below its own, never from its own row or above.
 /// The first row, where the process is put together, counts as one module.
