@@ -249,6 +249,39 @@ impl StdError for Error {
     }
 }
 
+/// A cause of which a part may be shown to a client: it says what to look at, and holds no secret.
+#[derive(Debug)]
+pub(crate) struct Shown {
+    /// The cause for the log and the status.
+    pub(crate) cause: String,
+    /// The part for the client.
+    pub(crate) part: String,
+}
+
+impl Shown {
+    /// A cause that may be shown whole.
+    pub(crate) fn whole(cause: impl fmt::Display) -> Self {
+        let cause = cause.to_string();
+        Self { part: cause.clone(), cause }
+    }
+}
+
+impl fmt::Display for Shown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.cause)
+    }
+}
+
+impl StdError for Shown {}
+
+impl Error {
+    /// The part of the cause that a client may see; empty if there is none.
+    pub(crate) fn shown(&self) -> &str {
+        let shown = self.source.as_ref().and_then(|source| source.downcast_ref::<Shown>());
+        shown.map_or("", |shown| &shown.part)
+    }
+}
+
 /// Prints an error with its causes, outermost first: the one way errors get into logs and status texts.
 pub(crate) struct Chain<'a>(pub(crate) &'a (dyn StdError + 'static));
 

@@ -128,9 +128,11 @@ fn answer_to_kind(error: &Error) -> (StatusCode, i32, String) {
         Kind::TooManySessions => unavailable("too many sessions; try again later".to_owned()),
         Kind::Busy => unavailable(format!("{upstream} has too many requests in flight; nothing was sent")),
         Kind::Unreachable => unavailable(format!("cannot connect to {upstream}; nothing was sent")),
-        Kind::Refused(status) => {
-            (StatusCode::BAD_GATEWAY, INTERNAL_ERROR, format!("{upstream} refused the request with status {status}"))
-        }
+        Kind::Refused(status) => (
+            StatusCode::BAD_GATEWAY,
+            INTERNAL_ERROR,
+            format!("{upstream} refused the request with status {status}{}", after(", ", error.shown())),
+        ),
         Kind::SessionLost => unavailable(format!("{upstream} lost its session; the request was not executed")),
         Kind::Lost => {
             bad_gateway(format!("{upstream} went away before its answer; the request may have been executed"))
@@ -140,9 +142,14 @@ fn answer_to_kind(error: &Error) -> (StatusCode, i32, String) {
             INTERNAL_ERROR,
             format!("{upstream} did not answer in time; the request may have been executed"),
         ),
-        Kind::BadAnswer => bad_gateway(format!("{upstream} gave no valid answer")),
+        Kind::BadAnswer => bad_gateway(format!("{upstream} gave no valid answer{}", after(": ", error.shown()))),
         Kind::Cancelled => (StatusCode::OK, INTERNAL_ERROR, "the request was cancelled".to_owned()),
     }
+}
+
+/// A detail behind what introduces it; nothing where there is none.
+fn after(introduction: &str, detail: &str) -> String {
+    if detail.is_empty() { String::new() } else { format!("{introduction}{detail}") }
 }
 
 fn unavailable(words: String) -> (StatusCode, i32, String) {

@@ -23,6 +23,7 @@ use crate::error::{Error, Kind};
 use crate::protocol::{Invalid, Message, Pieces};
 use crate::upstream::inbox::Inbox;
 use crate::upstream::transport::event_stream::TooLarge;
+use crate::upstream::transport::refusal::too_large;
 
 /// How long an upstream may take to accept a message that has no answer.
 const SEND_PATIENCE: Duration = Duration::from_secs(10);
@@ -109,7 +110,7 @@ pub(super) fn deliver(bytes: Bytes, inbox: &Inbox, origin: Option<u64>) -> Resul
 pub(super) fn skipped(error: TooLarge, inbox: &Inbox) {
     warn!(%error, "event skipped");
     if let Some(id) = error.answered() {
-        inbox.fail(id, Error::new(Kind::BadAnswer).because(error));
+        inbox.fail(id, too_large(error.limit(), error));
     }
 }
 

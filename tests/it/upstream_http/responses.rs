@@ -142,3 +142,32 @@ async fn a_coding_that_is_not_supported_fails_the_call_and_is_named() {
     let status = gateway.admin.reaches("web", "error").await;
     assert!(status["lastError"].to_string().contains("coded as `compress`"), "{status}");
 }
+
+#[tokio::test]
+async fn a_call_whose_answer_is_none_is_told_what_came_instead() {
+    type Case = (&'static str, fn() -> Answer, &'static str);
+    let answers: [Case; 5] = [
+        ("coded", || with(text(200, "application/json", "x"), "content-encoding", "compress"), "coded as `compress`"),
+        ("page", || text(200, "text/html", "<html>\n<h1>Log in</h1>"), "text/html beginning `<html> <h1>Log in</h1>`"),
+        (
+            "proxy",
+            || text(502, "text/html", "<h1>Bad gateway</h1>"),
+            "502 Bad Gateway, with text/html beginning `<h1>Bad",
+        ),
+        ("refusal", || text(403, "text/plain", "no access"), "status 403, with text/plain beginning `no access`"),
+        (
+            "moved",
+            || with(status(302), "location", "https://sso.example/login?t=s"),
+            "leads to `https://sso.example/login`",
+        ),
+    ];
+    for (name, answer, expected) in answers {
+        let server =
+            web(move |asked: Asked| async move { if asked.rpc() == "tools/call" { answer() } else { usual(&asked) } })
+                .await;
+        let (_gateway, mut client) = connected(&server).await;
+        let failed = client.call("1", "echo", "{}").await;
+        assert!(failed.contains(expected), "{name}: {failed}");
+        assert!(!failed.contains("t=s"), "{name}: {failed}");
+    }
+}

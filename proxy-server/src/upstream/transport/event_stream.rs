@@ -48,6 +48,10 @@ pub(crate) struct TooLarge {
 }
 
 impl TooLarge {
+    pub(crate) fn limit(&self) -> usize {
+        self.limit
+    }
+
     /// The id of the request that the event answers, if it is an answer that shows its id near one of its ends.
     pub(crate) fn answered(&self) -> Option<u64> {
         let [beginning, end] = &*self.excerpts;

@@ -7,7 +7,7 @@ use http::StatusCode;
 use http::header::{CONTENT_TYPE, LOCATION};
 use tokio::time::timeout;
 
-use crate::error::{Error, Kind, Limit};
+use crate::error::{Error, Kind, Limit, Shown};
 use crate::protocol::{self, Message};
 use crate::upstream::dialer::{DialError, Response};
 use crate::upstream::transport::event_stream::Decoder;
@@ -77,15 +77,16 @@ impl Refusal {
     /// The refusal as an error. A gateway between here and the upstream may answer 5xx after the upstream has acted.
     pub(super) fn error(&self) -> Error {
         let kind = if self.status.is_server_error() { Kind::BadAnswer } else { Kind::Refused(self.status.as_u16()) };
-        let mut why = format!("status {}", self.status);
-        if self.status.is_redirection()
-            && let Some(location) = &self.location
-        {
-            why += &format!(", which leads to `{}`", shown_location(location));
-        } else if responses(&self.body).is_empty() && !self.body.is_empty() {
-            why += &format!(", {}", described(self.kind.as_deref(), &self.body));
-        }
-        Error::new(kind).because(why)
+        let part = match &self.location {
+            Some(location) if self.status.is_redirection() => format!("which leads to `{}`", shown_location(location)),
+            _ if self.body.is_empty() || !responses(&self.body).is_empty() => String::new(),
+            _ => format!("with {}", described(self.kind.as_deref(), &self.body)),
+        };
+        let comma = if part.is_empty() { "" } else { ", " };
+        let cause = format!("status {}{comma}{part}", self.status);
+        // The words of a 5xx are shown behind a text that does not name the status.
+        let part = if kind == Kind::BadAnswer { cause.clone() } else { part };
+        Error::new(kind).because(Shown { cause, part })
     }
 }
 
@@ -94,8 +95,7 @@ pub(super) async fn read_body(mut response: Response, limit: usize) -> Result<By
     let mut body = BytesMut::new();
     while let Some(chunk) = response.chunk().await.map_err(transport_error)? {
         if body.len() + chunk.len() > limit {
-            let limit = Limit::bytes(limit, "--max-message-bytes", "maxMessageBytes");
-            return Err(Error::new(Kind::BadAnswer).because("the body is too large").limited(Some(limit)));
+            return Err(too_large(limit, "the body is too large"));
         }
         // Chunks that lie behind one another are not copied.
         body.unsplit(chunk);
@@ -103,14 +103,23 @@ pub(super) async fn read_body(mut response: Response, limit: usize) -> Result<By
     Ok(body.freeze())
 }
 
-/// What became of a request without a response.
+/// The failure of a request whose answer is larger than the limit of a message.
+pub(super) fn too_large(limit: usize, why: impl std::fmt::Display) -> Error {
+    let limit = Limit::bytes(limit, "--max-message-bytes", "maxMessageBytes");
+    Error::new(Kind::BadAnswer).because(Shown::whole(why)).limited(Some(limit))
+}
+
+/// The failure of a request that got no response.
 pub(super) fn transport_error(error: DialError) -> Error {
-    let kind = match error {
+    let kind = match &error {
         DialError::Unreachable(_) => Kind::Unreachable,
         DialError::Broken(_) => Kind::Lost,
         DialError::Undecodable(_) => Kind::BadAnswer,
     };
-    Error::new(kind).because(error)
+    match error {
+        DialError::Undecodable(why) => Error::new(kind).because(Shown::whole(why)),
+        error => Error::new(kind).because(error),
+    }
 }
 
 /// Describes a body that is no message: its type and its first words.
@@ -233,7 +242,10 @@ mod tests {
         let relative = says(303, None, Some(b"/login?next=x"), "");
         assert!(relative.ends_with("leads to `/login`"), "{relative}");
         let page = says(502, Some(b"text/html"), None, "<html>\r\n  <h1>Bad\u{0} gateway</h1>");
-        assert!(page.ends_with("status 502 Bad Gateway, text/html beginning `<html> <h1>Bad gateway</h1>`"), "{page}");
+        assert!(
+            page.ends_with("status 502 Bad Gateway, with text/html beginning `<html> <h1>Bad gateway</h1>`"),
+            "{page}"
+        );
         assert!(says(401, None, None, "").ends_with("status 401 Unauthorized"));
     }
 }

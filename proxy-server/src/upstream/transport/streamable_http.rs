@@ -15,12 +15,12 @@ use tokio::time::{sleep, timeout};
 use tracing::debug;
 
 use self::retry::{Polls, retry_after};
-use crate::error::{Error, Kind};
+use crate::error::{Error, Kind, Shown};
 use crate::protocol::{self, Message, Pieces};
 use crate::upstream::dialer::{DialError, Dialer, Place, Prepared, Response, Target};
 use crate::upstream::inbox::{Inbox, next_id};
 use crate::upstream::transport::event_stream::{Decoder, Event, TooLarge};
-use crate::upstream::transport::refusal::{Refusal, Verdict, described, read_body, transport_error};
+use crate::upstream::transport::refusal::{Refusal, Verdict, described, read_body, too_large, transport_error};
 use crate::upstream::transport::{Outgoing, deliver, skipped};
 
 const SESSION_ID: HeaderName = HeaderName::from_static("mcp-session-id");
@@ -100,9 +100,10 @@ impl Endpoint {
         let kind = if response.has_json() { None } else { response.field(&CONTENT_TYPE).map(<[u8]>::to_vec) };
         let body = read_body(response, self.limit).await?;
         match kind {
-            None => deliver(body, inbox, Some(id)).map_err(|error| Error::new(Kind::BadAnswer).because(error))?,
+            None => deliver(body, inbox, Some(id))
+                .map_err(|error| Error::new(Kind::BadAnswer).because(Shown::whole(error)))?,
             Some(kind) => deliver(body.clone(), inbox, Some(id)).map_err(|error| {
-                Error::new(Kind::BadAnswer).because(format!("{error}: {}", described(Some(&kind), &body)))
+                Error::new(Kind::BadAnswer).because(Shown::whole(format!("{error}: {}", described(Some(&kind), &body))))
             })?,
         }
         answer.try_recv().map_err(|_| Kind::BadAnswer.into())
@@ -130,14 +131,14 @@ impl Endpoint {
         let mut decoder = Decoder::new(self.limit);
         let mut stream = response;
         let mut polls = Polls::new();
-        let mut too_large = None;
+        let mut skipped_limit = None;
         loop {
             let (answered, seen) = read_events(stream, &mut decoder, (inbox, Some(id)), |event| match event {
                 Ok(event) => receive(event, Some(id), inbox, answer).map(Ok),
-                Err(error) if error.answered() == Some(id) => Some(Err(Error::new(Kind::BadAnswer).because(error))),
+                Err(error) if error.answered() == Some(id) => Some(Err(too_large(error.limit(), error))),
                 Err(error) => {
                     // It may have been the answer all the same.
-                    too_large = Some(error.to_string());
+                    skipped_limit = Some(error.limit());
                     skipped(error, inbox);
                     None
                 }
@@ -149,8 +150,8 @@ impl Endpoint {
             if let Some(error) = seen.undecodable {
                 return Err(transport_error(error));
             }
-            if let Some(why) = too_large {
-                return Err(Error::new(Kind::BadAnswer).because(why));
+            if let Some(limit) = skipped_limit {
+                return Err(too_large(limit, "an event was skipped that may have been the answer"));
             }
             let Some(last) = decoder.last_id().map(str::to_owned) else { return Err(lost()) };
             // Nobody but the caller's deadline ends the polling. The answer may come on the session's own stream meanwhile.
