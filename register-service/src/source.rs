@@ -44,6 +44,8 @@ const PROJECT_FILES: [&str; 2] = ["compozy.yaml", "compozy.yml"];
 pub struct File {
     path: String,
     name: String,
+    /// The folder, as it is called on this machine if the file was read from one.
+    home: String,
     text: Arc<str>,
     pub(crate) documents: Vec<Node>,
     /// Whether the first document holds nothing, so that the first of `documents` is a later one.
@@ -104,6 +106,7 @@ impl File {
         let file = Self {
             path: path.to_owned(),
             name: name.to_owned(),
+            home: path.rsplit_once('/').map_or("", |(folder, _)| folder).to_owned(),
             text: text.into(),
             documents,
             begins_empty,
@@ -151,6 +154,7 @@ impl File {
             documents: Vec::new(),
             path: self.path.clone(),
             name: self.name.clone(),
+            home: self.home.clone(),
             text: Arc::clone(&self.text),
             ..*self
         }
@@ -167,9 +171,9 @@ impl File {
         PROJECT_FILES.contains(&name)
     }
 
-    /// The path up to the last `/`, which is empty for a file that was named without a folder.
+    /// The folder that the file lies in, which is empty for one that was named without a folder and never read.
     pub(crate) fn folder(&self) -> &str {
-        self.path.rsplit_once('/').map_or("", |(folder, _)| folder)
+        &self.home
     }
 }
 
@@ -189,7 +193,7 @@ pub fn read(paths: &[PathBuf]) -> (Vec<File>, Vec<Diagnostic>) {
     for path in paths {
         for found in find(path, &mut diagnostics) {
             let identity = fs::canonicalize(&found).unwrap_or_else(|_| found.clone());
-            if !seen.insert(identity) {
+            if !seen.insert(identity.clone()) {
                 continue;
             }
             match bytes(&found)
@@ -200,7 +204,7 @@ pub fn read(paths: &[PathBuf]) -> (Vec<File>, Vec<Diagnostic>) {
                     let name = found.strip_prefix(path).ok().filter(|it| !it.as_os_str().is_empty());
                     let name = name.or_else(|| found.file_name().map(Path::new)).unwrap_or(&found);
                     let (file, remarks) = File::parse(&shown(&found), &shown(name), &text);
-                    files.push(file);
+                    files.push(File { home: identity.parent().map(shown).unwrap_or_default(), ..file });
                     diagnostics.extend(remarks);
                 }
                 Err(remark) => diagnostics.push(remark),
@@ -209,6 +213,34 @@ pub fn read(paths: &[PathBuf]) -> (Vec<File>, Vec<Diagnostic>) {
     }
     files.sort_by(|one, other| one.path.cmp(&other.path));
     (files, diagnostics)
+}
+
+/// Adds the project file that governs these paths from a folder above them, unless it was read already.
+pub(crate) fn read_project_above(paths: &[PathBuf], files: &mut Vec<File>, diagnostics: &mut Vec<Diagnostic>) {
+    for path in paths.iter().filter(|path| *path != Path::new(STANDARD_INPUT)) {
+        let Some(project) = fs::canonicalize(path).ok().and_then(|path| project_above(&path)) else { continue };
+        let home = project.parent().map(shown).unwrap_or_default();
+        if files.iter().any(|file| file.is_project() && file.home == home) {
+            continue;
+        }
+        let here = std::env::current_dir().ok().and_then(|here| project.strip_prefix(here).ok().map(Path::to_owned));
+        let (found, remarks) = read(&[here.unwrap_or(project)]);
+        files.extend(found);
+        diagnostics.extend(remarks);
+    }
+    files.sort_by(|one, other| one.path.cmp(&other.path));
+}
+
+/// The nearest project file above a path, not beyond the repository that it lies in.
+fn project_above(path: &Path) -> Option<PathBuf> {
+    let is_folder = path.is_dir();
+    for folder in path.ancestors().skip(usize::from(!is_folder)).take(MAX_FOLDER_DEPTH) {
+        let found = PROJECT_FILES.iter().map(|name| folder.join(name)).find(|file| file.is_file());
+        if found.is_some() || folder.join(".git").exists() {
+            return found;
+        }
+    }
+    None
 }
 
 /// The YAML files at or below a path, sorted.

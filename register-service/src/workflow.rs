@@ -213,7 +213,8 @@ fn count(diagnostics: &[Diagnostic]) -> String {
 ///
 /// `compozy.yaml` and `compozy.yml` are project files. Of all others, the documents count that are a mapping with
 /// `mcps`, or with a list of `agents`; the rest is somebody else's YAML and skipped. A project file with
-/// `use_proxy_default: true` governs the entries in and below its folder that do not say `use_proxy` themselves.
+/// `use_proxy_default: true` governs the entries in and below its folder that do not say `use_proxy` themselves. The nearest
+/// one above the paths is read too, not beyond the repository that they lie in.
 ///
 /// ```no_run
 /// use register_service::{Environment, Settings, load};
@@ -226,7 +227,8 @@ fn count(diagnostics: &[Diagnostic]) -> String {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn load(paths: &[PathBuf], settings: &Settings) -> Result<Loaded, InvalidFiles> {
-    let (files, diagnostics) = source::read(paths);
+    let (mut files, mut diagnostics) = source::read(paths);
+    source::read_project_above(paths, &mut files, &mut diagnostics);
     interpret(files, diagnostics, settings)
 }
 

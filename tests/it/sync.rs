@@ -123,6 +123,23 @@ mcps:
 }
 
 #[tokio::test]
+async fn a_plan_without_the_variables_names_what_it_leaves_out_and_removes_none_of_it() {
+    let gateway = gateway().start().await;
+    let folder = folder("w.yaml", WORKFLOW);
+    let ended = register_service(&gateway.url, &["sync"], folder.path()).await;
+    assert_eq!(ended.code, Some(0), "{}", ended.err);
+    let plan = async |more: &[&str]| {
+        let tool = binary("register-service").env("MCP_PROXY_URL", &gateway.url).env("CI", "false");
+        tool.args(["plan", "--prune", "owned"]).args(more).args([folder.path()]).run().await
+    };
+    assert_eq!(plan(&[]).await.code, Some(3), "a variable is missing");
+    let ended = plan(&["--allow-unset"]).await;
+    assert_eq!(ended.code, Some(0), "{}", ended.err);
+    assert!(ended.out.contains("? there  (") && ended.out.contains("not known here"), "{}", ended.out);
+    assert!(ended.out.contains("unchanged 1") && !ended.out.contains("delete"), "{}", ended.out);
+}
+
+#[tokio::test]
 async fn validate_and_render_ask_nobody() {
     let folder = folder("w.yaml", WORKFLOW);
     let nowhere = "http://127.0.0.1:7";

@@ -137,8 +137,11 @@ pub(crate) struct Plan {
     /// Exit with 2 if there are changes
     #[arg(long, alias = "exit-code")]
     pub(crate) detailed_exitcode: bool,
+    /// Plan without the entries that need variables which are not set here, and name them; for pull requests from forks
+    #[arg(long, conflicts_with = "strict_env")]
+    pub(crate) allow_unset: bool,
     /// Write the plan to a file, for `sync --plan`
-    #[arg(long, short, value_name = "FILE")]
+    #[arg(long, short, value_name = "FILE", conflicts_with = "allow_unset")]
     pub(crate) out: Option<PathBuf>,
 }
 

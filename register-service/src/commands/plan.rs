@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::Context as _;
-use register_service::{Diagnostic, Offer, Outcome, SavedPlan, check_tools, saved};
+use register_service::{Diagnostic, Offer, Outcome, SavedPlan, Settings, Unset, check_tools, saved};
 use schemas::FingerprintSalt;
 use serde_json::json;
 
@@ -12,22 +12,27 @@ use crate::cli::Plan;
 use crate::commands::prepare::{self, Context, Prepared};
 use crate::commands::{Report, chain, changes};
 use crate::exit::Exit;
+use crate::printer::clean;
 
 const COMMAND: &str = "plan";
 
 pub(super) async fn run(args: &Plan, context: &Context) -> anyhow::Result<Report> {
-    let loaded = match prepare::read(COMMAND, &args.changes.files, &context.settings) {
+    let unset = if args.allow_unset { Unset::Warn } else { context.settings.unset };
+    let settings = Settings { unset, ..context.settings.clone() };
+    let loaded = match prepare::read(COMMAND, &args.changes.files, &settings) {
         Ok(loaded) => loaded,
         Err(report) => return Ok(report),
     };
     let policy = prepare::policy(&args.changes, context, &loaded.desired)?;
     context.printer.progress(&format!("comparing with {} as owner `{}`", context.settings.gateway, policy.owner));
-    let prepared = match prepare::compare(COMMAND, loaded, policy, context).await {
+    let mut prepared = match prepare::compare(COMMAND, loaded, policy, context).await {
         Ok(prepared) => prepared,
         Err(report) => return Ok(report),
     };
+    prepared.keep_unresolved();
     let mut report = Report::new(COMMAND, prepared.remarks.clone());
     report.text = changes::planned(&prepared.plan, &prepared.desired.written(), context.printer);
+    report.text += &not_known(&prepared);
     report.json = told(&prepared, context);
     report.diagnostics.extend(tool_remarks(&prepared, context).await);
     report = prepared.refuse(report, &prepare::guards(&args.changes));
@@ -47,6 +52,14 @@ pub(super) async fn run(args: &Plan, context: &Context) -> anyhow::Result<Report
         report.exit = Exit::Changes;
     }
     Ok(report)
+}
+
+/// The entries whose meaning depends on variables that are not set here.
+fn not_known(prepared: &Prepared) -> String {
+    let line = |(id, at): &(String, register_service::Location)| {
+        clean(&format!("? {id}  ({at}: not known here, it needs variables that are not set)")).replace('\n', " ") + "\n"
+    };
+    prepared.desired.unresolved().iter().map(line).collect()
 }
 
 /// What the gateway says now about the tools that actions name. Carrying out the plan may change it, so it fails nothing.
@@ -72,6 +85,8 @@ pub(super) fn told(prepared: &Prepared, context: &Context) -> serde_json::Value 
         "gateway": context.settings.gateway.as_str(),
         "owner": prepared.policy.owner.as_str(),
         "dryRun": true,
+        "notKnown": prepared.desired.unresolved().iter().map(|(id, at)| json!({ "id": id, "source": at.to_string() }))
+            .collect::<Vec<_>>(),
         "changes": changes::objects(&prepared.plan, &Outcome::new()),
         "summary": changes::Summary::of(&prepared.plan, &Outcome::new()),
     })

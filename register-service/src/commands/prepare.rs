@@ -112,6 +112,18 @@ pub(super) fn hint(exit: Exit) -> Option<&'static str> {
 }
 
 impl Prepared {
+    /// Takes out removals of what is declared, and left out only because a variable is not set here.
+    pub(super) fn keep_unresolved(&mut self) {
+        let Self { desired, plan, .. } = self;
+        let is_unresolved = |name: &str| desired.unresolved().iter().any(|(id, _)| id == name);
+        plan.changes.retain(|change| match change {
+            Change::Delete { name, .. } | Change::Refuse { name, why: Refusal::Protected, .. } => {
+                !is_unresolved(name.as_str())
+            }
+            _ => true,
+        });
+    }
+
     /// The same files against what the gateway has by now.
     pub(super) async fn again(self, command: &'static str, context: &Context) -> Result<Self, Report> {
         let Self { desired, remarks, policy, .. } = self;

@@ -548,3 +548,21 @@ fn a_scalar_is_registered_as_the_engine_reads_it() {
     let env: Vec<_> = env.iter().map(|(name, value)| format!("{name}={}", value.expose())).collect();
     assert_eq!(env, ["A=", "B=True", "C=hi"]);
 }
+
+#[test]
+fn a_project_above_the_paths_governs_them_within_their_repository() {
+    let root = tempfile::tempdir().expect("a folder");
+    let flows = root.path().join("shop/flows/deep");
+    std::fs::create_dir_all(&flows).expect("folders");
+    let write = |path: &str, text: &str| std::fs::write(root.path().join(path), text).expect("a file");
+    write("compozy.yaml", "name: elsewhere\n");
+    write("shop/compozy.yaml", "name: shop\nuse_proxy_default: true\nenv: {HOST: a.test}\n");
+    write("shop/flows/deep/w.yaml", "mcps:\n  - {id: a, url: 'http://{{ .env.HOST }}/mcp'}\n");
+    for path in [flows.clone(), flows.join("w.yaml"), root.path().join("shop")] {
+        let desired = load(&[path], &settings()).expect("valid").desired;
+        assert_eq!((desired.project(), desired.definitions().len()), (Some("shop"), 1));
+    }
+    std::fs::create_dir(root.path().join("shop/flows/.git")).expect("a folder");
+    let unset = Settings { unset: Unset::Warn, ..settings() };
+    assert_eq!(load(&[flows], &unset).expect("valid").desired.project(), None);
+}

@@ -153,8 +153,11 @@ impl Printer {
     }
 
     fn padded(&mut self, text: &[u8], flags: Flags) {
-        let length = i64::try_from(letters(text).count()).unwrap_or(i64::MAX);
-        let missing = flags.width.unwrap_or_default() - length;
+        let Some(width) = flags.width else {
+            self.out.extend_from_slice(text);
+            return;
+        };
+        let missing = width - i64::try_from(letters(text).count()).unwrap_or(i64::MAX);
         if !flags.minus {
             self.pad(missing, flags);
         }
