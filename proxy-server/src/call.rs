@@ -18,15 +18,20 @@ use crate::upstream::{Attachment, Call, Deadline, Upstream};
 pub(crate) async fn call(attachment: &Arc<Attachment>, call: Call<'_>) -> Result<Message, Error> {
     let request = call.message;
     let answer = carry_out(attachment.upstream(), request, || attachment.request(call)).await?;
-    let filter = attachment.upstream().definition().tool_filter.as_ref();
-    Ok(access::visible(filter, request.method(), answer))
+    visible(attachment.upstream(), request, answer)
 }
 
 /// Carries out a modern client's request at a modern upstream, which takes it as it came. Dropped, it is cancelled.
 pub(crate) async fn forward(upstream: &Upstream, call: Call<'_>) -> Result<Message, Error> {
     let request = call.message;
     let answer = carry_out(upstream, request, || upstream.forward(call)).await?;
-    Ok(access::visible(upstream.definition().tool_filter.as_ref(), request.method(), answer))
+    visible(upstream, request, answer)
+}
+
+/// The answer without what the upstream's filter hides.
+fn visible(upstream: &Upstream, request: &Message, answer: Message) -> Result<Message, Error> {
+    let filter = upstream.definition().tool_filter.as_ref();
+    access::visible(filter, request.method(), answer).map_err(|error| name(error, upstream))
 }
 
 /// Listens for a modern client at a modern upstream, for as long as it is polled. What may last for days takes no place

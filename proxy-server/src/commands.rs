@@ -16,6 +16,7 @@ use crate::config::{Config, Flags, one_token, process_environment};
 use crate::downstream::Servers;
 use crate::gateway::{Gateway, serve_stdio};
 use crate::telemetry::{self, Format};
+use crate::upstream::raise_descriptor_limit;
 
 /// Carries out a command line.
 pub async fn run(cli: Cli) -> anyhow::Result<()> {
@@ -31,17 +32,28 @@ async fn serve(args: &Flags) -> anyhow::Result<()> {
     let config = Config::resolve(args, &process_environment())?.with_wardens();
     telemetry::init(config.telemetry);
     warn_of_open_doors(&config);
+    if let Some((before, now)) = raise_descriptor_limit() {
+        info!(before, now, "limit of open descriptors raised");
+    }
     let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
     let format = config.telemetry.format;
     let gateway = Gateway::start(config).await?;
     announce(&gateway, format)?;
+    let drains = tokio::select! {
+        _ = terminate.recv() => true,
+        _ = interrupt.recv() => false,
+    };
+    info!(signal = if drains { "SIGTERM" } else { "SIGINT" }, "stopping");
+    let stop = async {
+        // Who presses a key does not wait for load balancers.
+        if drains {
+            gateway.drain().await;
+        }
+        gateway.stop().await;
+    };
     tokio::select! {
-        _ = terminate.recv() => info!(signal = "SIGTERM", "stopping"),
-        _ = interrupt.recv() => info!(signal = "SIGINT", "stopping"),
-    }
-    tokio::select! {
-        () = gateway.stop() => info!("stopped"),
+        () = stop => info!("stopped"),
         _ = interrupt.recv() => warn!("stopped without waiting, on a second signal"),
         _ = terminate.recv() => warn!("stopped without waiting, on a second signal"),
     }

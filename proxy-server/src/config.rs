@@ -1,6 +1,7 @@
 //! Every setting of the gateway as one value: flags over environment over defaults. Modules get their own part of it
 //! and read no variable themselves.
 
+mod edge;
 mod env;
 mod flags;
 mod limits;
@@ -39,6 +40,8 @@ pub struct Config {
     pub(crate) port: u16,
     pub(crate) base_url: Option<Url>,
     pub(crate) shutdown_timeout: Duration,
+    /// How long requests are still taken after SIGTERM.
+    pub(crate) drain_delay: Duration,
     /// Downstream connections at once.
     pub(crate) max_connections: usize,
     /// How long opening a connection to an upstream may take.
@@ -92,6 +95,7 @@ impl Default for Config {
             port: DEFAULT_PORT,
             base_url: None,
             shutdown_timeout: DEFAULT_GRACE,
+            drain_delay: Duration::from_secs(1),
             max_connections: 10_000,
             connect_timeout: Duration::from_secs(10),
             max_definition_bytes: 256 << 10,
@@ -154,6 +158,7 @@ impl Config {
         config.port = args.port.map_or_else(|| port(env), Ok)?;
         config.base_url = base_url(args, env)?;
         config.shutdown_timeout = shutdown_timeout(args, env)?;
+        edge::apply(&args.edge, env, &mut config)?;
         config.telemetry = logging(args, env)?;
         config.naming = naming(args, env)?;
         outbound::apply(&args.outbound, env, &mut config)?;

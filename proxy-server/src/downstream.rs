@@ -35,23 +35,22 @@ use std::pin::pin;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use axum::Router;
 use axum::body::Body;
 use axum::extract::{RawPathParams, Request, State};
 use axum::http::{Extensions, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get, post};
+use axum::{BoxError, Router};
 use bytes::{Bytes, BytesMut};
 use http_body::Body as HttpBody;
 use http_body_util::BodyExt;
-use hyper::body::Incoming;
 use schemas::admin;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tower_service::Service;
 
-pub(crate) use self::connection::Connection;
+pub(crate) use self::connection::{Connection, Drain, serve_overflow};
 use self::event_log::LogLimits;
 use self::fields::Fields;
 use self::kept::Kept;
@@ -86,6 +85,10 @@ pub(crate) struct Config {
     pub(crate) idle_timeout: Duration,
     /// How often an idle stream carries a comment.
     pub(crate) keep_alive: Duration,
+    /// How often it does while a call waits for its answer.
+    pub(crate) call_keep_alive: Duration,
+    /// How long a connection may be without a request at least.
+    pub(crate) connection_idle_timeout: Duration,
     /// Sessions at once.
     pub(crate) max_sessions: usize,
     /// How long a client may think about a question.
@@ -113,6 +116,8 @@ impl Default for Config {
             initialize_timeout: Duration::from_secs(30),
             idle_timeout: Duration::from_secs(30 * 60),
             keep_alive: Duration::from_secs(15),
+            call_keep_alive: Duration::from_secs(5),
+            connection_idle_timeout: Duration::from_secs(130),
             max_sessions: 10_000,
             question_timeout: Duration::from_secs(300),
             write_timeout: Duration::from_secs(30),
@@ -275,7 +280,11 @@ impl Front {
     }
 
     /// Answers any request.
-    async fn answer(&self, peer: Peer, request: http::Request<Incoming>) -> Response {
+    async fn answer<B>(&self, peer: Peer, request: http::Request<B>) -> Response
+    where
+        B: HttpBody<Data = Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
         let page = match self.origins.page(&Fields::of(&request), peer.local.ip(), request.uri().path()) {
             Ok(page) => page,
             Err(refusal) => return fresh(refusal),
@@ -365,6 +374,10 @@ enum Unread {
 /// The whole body, within its limits of size and time.
 async fn read_body(edge: &Edge, body: impl HttpBody<Data = Bytes>) -> Result<Bytes, Reply> {
     let limit = edge.config.max_body_bytes;
+    // What is announced to be too large need not come.
+    if body.size_hint().lower() > limit as u64 {
+        return Err(respond::too_large(limit));
+    }
     match timeout(edge.config.body_timeout, collect(body, limit)).await {
         Ok(Ok(body)) => Ok(body),
         Ok(Err(Unread::TooLarge)) => Err(respond::too_large(limit)),

@@ -1,27 +1,25 @@
 //! Composition: bind, mount the routers, run, and shut down in order.
 
+mod accept;
+
 use std::io;
 use std::net::SocketAddr;
-use std::pin::pin;
-use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use axum::Router;
 use axum::http::HeaderValue;
-use futures_util::StreamExt;
-use futures_util::stream::FuturesUnordered;
 use schemas::FingerprintSalt;
-use tokio::net::{TcpListener, TcpSocket, TcpStream, lookup_host};
+use tokio::net::{TcpListener, TcpSocket, lookup_host};
 use tokio::sync::{Notify, Semaphore};
-use tokio::time::{Instant, sleep, timeout};
-use tokio_util::sync::CancellationToken;
+use tokio::time::{Instant, sleep};
 use tracing::{debug, warn};
 
 use crate::admin::{self, Admin, Connections};
 use crate::catalog::{Catalog, GatewayName};
 use crate::config::Config;
-use crate::downstream::{self, Connection, Edge, Front, Origins, Peer, Servers};
+use crate::downstream::{self, Drain, Edge, Front, Origins, Servers};
+use crate::gateway::accept::Acceptor;
 use crate::policy::Policy;
 use crate::registry::{Leases, Locks, Registry};
 use crate::tasks::{Lanes, Tasks};
@@ -32,8 +30,8 @@ const MAX_HOLDERS: usize = 1_000;
 const MAX_LOCKS: usize = 1_000;
 /// Connections that wait in the system's queue to be accepted: thousands of clients come back at once after a restart.
 const LISTEN_QUEUE: u32 = 4096;
-/// How long a connection may take to say what it still has to say.
-const LAST_BYTES: Duration = Duration::from_millis(500);
+/// Connections beyond the limit that are answered at once, so that health checks are.
+const SPARE_CONNECTIONS: usize = 64;
 /// What child processes get to end once all calls are done: longer than they take to be killed.
 const CHILD_GRACE: Duration = Duration::from_secs(7);
 
@@ -55,7 +53,8 @@ pub struct Gateway {
     url: String,
     tasks: Tasks,
     edge: Arc<Edge>,
-    accepting: CancellationToken,
+    drain: Drain,
+    drain_delay: Duration,
     connections: Tasks,
     lanes: Arc<Lanes>,
     grace: Duration,
@@ -97,8 +96,8 @@ impl Gateway {
         let dialer = Dialer::new(limits(&config), config.network.clone(), mark.clone());
         let (address, listener) = listen(&config).await?;
         dialer.set_own(address);
-        let (tasks, connections, accepting) = (Tasks::default(), Tasks::default(), CancellationToken::new());
-        let (edge, counts, router) = compose(&config, dialer, &tasks)?;
+        let (tasks, connections, drain) = (Tasks::default(), Tasks::default(), Drain::default());
+        let (edge, counts, router) = compose(&config, dialer, &tasks, &drain)?;
         let origins = Origins { sites: config.sites(address.ip()), own_mark: Some(mark) };
         let lanes = Arc::new(Lanes::start().map_err(StartError::Threads)?);
         let front = Front { origins, edge: Arc::clone(&edge), router };
@@ -108,13 +107,15 @@ impl Gateway {
             lanes: Arc::clone(&lanes),
             tasks: connections.clone(),
             places: Arc::new(Semaphore::new(config.max_connections)),
+            spare_places: Arc::new(Semaphore::new(SPARE_CONNECTIONS)),
             counts,
-            closing: accepting.clone(),
+            drain: drain.clone(),
         };
         tasks.spawn("accept", acceptor.run(listener));
         let url = config.base_url.as_ref().map_or_else(|| format!("http://{address}"), ToString::to_string);
         let url = url.trim_end_matches('/').to_owned();
-        Ok(Self { address, url, tasks, edge, accepting, connections, lanes, grace: config.shutdown_timeout })
+        let (grace, drain_delay) = (config.shutdown_timeout, config.drain_delay);
+        Ok(Self { address, url, tasks, edge, drain, drain_delay, connections, lanes, grace })
     }
 
     /// The address it listens on.
@@ -127,9 +128,16 @@ impl Gateway {
         &self.url
     }
 
+    /// Announces the end: `/readyz` answers 503 from now on and every response is the last of its connection, but requests
+    /// are still taken for the time of `--drain-delay`, so that whoever distributes them can go elsewhere.
+    pub async fn drain(&self) {
+        self.drain.announce();
+        sleep(self.drain_delay).await;
+    }
+
     /// Stops: no new connections, calls get the grace period to end, then sessions and child processes.
     pub async fn stop(self) {
-        self.accepting.cancel();
+        self.drain.close();
         self.edge.drain(self.grace).await;
         self.edge.end_sessions();
         if !self.connections.stop(Duration::from_secs(1)).await {
@@ -151,7 +159,7 @@ pub(crate) async fn serve_stdio(
 ) -> Result<(), StartError> {
     let dialer = Dialer::new(limits(&config), config.network.clone(), own_mark()?);
     let tasks = Tasks::default();
-    let (edge, _, _) = compose(&config, dialer, &tasks)?;
+    let (edge, _, _) = compose(&config, dialer, &tasks, &Drain::default())?;
     tokio::select! {
         () = downstream::serve_stdio(Arc::clone(&edge), servers, tokio::io::stdin(), tokio::io::stdout()) => {}
         () = unwanted => {}
@@ -167,6 +175,7 @@ fn compose(
     config: &Config,
     dialer: Dialer,
     tasks: &Tasks,
+    drain: &Drain,
 ) -> Result<(Arc<Edge>, Arc<Connections>, Router), StartError> {
     tasks.spawn("unused connections", dialer.clone().sweep(tasks.stopping().clone()));
     let environment = Environment::new(config.upstream.clone(), tasks.clone(), dialer, config.children.clone());
@@ -188,6 +197,10 @@ fn compose(
         connections: Arc::clone(&counts),
         max_definition_bytes: config.max_definition_bytes,
         max_body_bytes: config.downstream.max_body_bytes,
+        is_draining: {
+            let drain = drain.clone();
+            Box::new(move || drain.is_announced())
+        },
         credentials: downstream::shown,
         changes: Semaphore::new(1),
         leases: Mutex::new(Leases::new(MAX_HOLDERS)),
@@ -241,68 +254,4 @@ fn own_mark() -> Result<HeaderValue, StartError> {
     getrandom::fill(&mut random).map_err(|error| StartError::Random(error.into()))?;
     let text = format!("{:032x}", u128::from_be_bytes(random));
     HeaderValue::from_str(&text).map_err(|error| StartError::Random(error.into()))
-}
-
-/// Takes connections and serves each in a task of its own.
-struct Acceptor {
-    /// One for each lane.
-    fronts: Vec<Arc<Front>>,
-    lanes: Arc<Lanes>,
-    tasks: Tasks,
-    places: Arc<Semaphore>,
-    counts: Arc<Connections>,
-    closing: CancellationToken,
-}
-
-impl Acceptor {
-    async fn run(self, listener: TcpListener) {
-        loop {
-            // A connection that finds no place waits in the system's own bounded queue.
-            let place = tokio::select! {
-                () = self.closing.cancelled() => return,
-                place = Arc::clone(&self.places).acquire_owned() => place,
-            };
-            let Ok(place) = place else { return };
-            let accepted = tokio::select! {
-                () = self.closing.cancelled() => return,
-                accepted = listener.accept() => accepted,
-            };
-            match accepted.and_then(|(stream, peer)| Ok((stream.local_addr()?, stream.into_std()?, peer))) {
-                Ok((local, stream, peer)) => {
-                    let Some((lane, front)) = self.lanes.next(&self.fronts) else { return };
-                    let connection = self.serve(stream, Peer { peer, local }, Arc::clone(front));
-                    self.tasks.spawn_on(lane, "connection", async move {
-                        connection.await;
-                        drop(place);
-                    });
-                }
-                Err(error) => {
-                    // Out of file descriptors, most often: trying at once would only spin.
-                    warn!(%error, "cannot accept a connection");
-                    sleep(Duration::from_millis(100)).await;
-                }
-            }
-        }
-    }
-
-    fn serve(&self, stream: std::net::TcpStream, peer: Peer, front: Arc<Front>) -> impl Future<Output = ()> + use<> {
-        let (stopping, counts) = (self.tasks.stopping().clone(), Arc::clone(&self.counts));
-        // One of its own, because it is looked at so often.
-        let draining = self.closing.child_token();
-        async move {
-            let Ok(stream) = TcpStream::from_std(stream) else { return };
-            counts.active.fetch_add(1, Ordering::Relaxed);
-            counts.total.fetch_add(1, Ordering::Relaxed);
-            stream.set_nodelay(true).ok();
-            let mut serving = pin!(Connection::new(stream, peer, front).serve(&draining));
-            // Looked at once it has come, and not with every packet.
-            let mut stopping = FuturesUnordered::from_iter([stopping.cancelled()]);
-            tokio::select! {
-                biased;
-                () = &mut serving => {}
-                Some(()) = stopping.next() => drop(timeout(LAST_BYTES, serving).await),
-            }
-            counts.active.fetch_sub(1, Ordering::Relaxed);
-        }
-    }
 }

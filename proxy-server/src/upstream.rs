@@ -40,6 +40,7 @@ pub(crate) use self::events::{EventQueue, Events, event_queue, loss};
 pub(crate) use self::inbox::{Event, is_level, is_severe};
 pub(crate) use self::question::{Question, Reply};
 pub(crate) use self::session::{OpenError, Session};
+pub(crate) use self::transport::descriptors::raise_descriptor_limit;
 pub(crate) use self::transport::event_stream::Decoder as EventDecoder;
 pub(crate) use self::transport::lines::{Lines, TooLong};
 pub(crate) use self::transport::one_line;

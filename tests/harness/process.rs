@@ -120,6 +120,12 @@ impl Process {
         self.err.borrow().clone()
     }
 
+    /// The number of the process.
+    #[must_use]
+    pub fn pid(&self) -> i32 {
+        self.pid.as_raw_nonzero().get()
+    }
+
     /// Sends a signal to the process alone.
     ///
     /// # Panics

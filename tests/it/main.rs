@@ -12,6 +12,7 @@ mod clients;
 mod commands;
 mod conformance;
 mod connections;
+mod draining;
 mod editors;
 mod eras;
 mod faults;

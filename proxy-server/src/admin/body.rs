@@ -7,6 +7,7 @@ use axum::extract::Request;
 use axum::http::{StatusCode, header};
 use axum::response::Response;
 use bytes::Bytes;
+use http_body::Body as _;
 use http_body_util::{BodyExt, Limited};
 use schemas::{Definition, Problem, WireDuration, format_duration};
 use serde::de::{DeserializeOwned, Error as _};
@@ -64,12 +65,17 @@ pub(super) fn fits(admin: &Admin, definition: &Definition) -> bool {
 }
 
 async fn within(request: Request, limit: usize, setting: &str) -> Result<Bytes, Response> {
+    let too_large = || {
+        let details = format!("the body is larger than {limit} bytes ({setting})");
+        problem(StatusCode::PAYLOAD_TOO_LARGE, Problem::new("Invalid request").details(details))
+    };
+    // What is announced to be too large need not come.
+    if request.body().size_hint().lower() > limit as u64 {
+        return Err(too_large());
+    }
     match timeout(BODY_TIMEOUT, Limited::new(request.into_body(), limit).collect()).await {
         Ok(Ok(body)) => Ok(body.to_bytes()),
-        Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => {
-            let details = format!("the body is larger than {limit} bytes ({setting})");
-            Err(problem(StatusCode::PAYLOAD_TOO_LARGE, Problem::new("Invalid request").details(details)))
-        }
+        Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => Err(too_large()),
         Ok(Err(_)) => Err(bad_request("the body ended early")),
         Err(_) => Err(problem(
             StatusCode::REQUEST_TIMEOUT,

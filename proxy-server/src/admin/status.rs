@@ -28,8 +28,13 @@ pub(super) async fn health(State(admin): Shared) -> Response {
     Json(health).into_response()
 }
 
-/// `GET /readyz`: ready once the registry answers. An upstream that is down does not make the gateway unready.
+/// `GET /readyz`: ready once the registry answers, until the gateway is about to stop. An upstream that is down does not
+/// make the gateway unready.
 pub(super) async fn ready(State(admin): Shared) -> Response {
+    if (admin.is_draining)() {
+        let details = "the gateway is about to stop; requests are still taken for the time of --drain-delay";
+        return problem(StatusCode::SERVICE_UNAVAILABLE, Problem::new("Draining").details(details));
+    }
     match admin.registry.list().await {
         Ok(registrations) => Json(json!({ "status": "ready", "registrations": registrations.len() })).into_response(),
         Err(error) => {

@@ -1,5 +1,6 @@
 //! The flags of `mcp-proxy serve`, in every spelling an ancestor had for them.
 
+use super::edge::EdgeFlags;
 use super::outbound::OutboundFlags;
 use crate::config::LimitFlags;
 use crate::telemetry::{Format, Level};
@@ -87,4 +88,6 @@ pub(crate) struct Flags {
     pub(crate) outbound: OutboundFlags,
     #[command(flatten)]
     pub(crate) limits: LimitFlags,
+    #[command(flatten)]
+    pub(crate) edge: EdgeFlags,
 }

@@ -5,48 +5,44 @@
 //! that is anything else makes the connection hyper's, for good. So does an answer that has no length. What is read here
 //! is read strictly: whatever two readers could take differently is not usual.
 
+mod handover;
+mod overflow;
+mod silence;
 mod standstill;
 mod timer;
 mod usual;
 
-use std::convert::Infallible;
 use std::future::poll_fn;
-use std::io::{self, Cursor};
+use std::io;
 use std::mem::MaybeUninit;
 use std::pin::{Pin, pin};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use bytes::{BufMut, Bytes, BytesMut};
-use futures_util::StreamExt;
-use futures_util::stream::FuturesUnordered;
 use http_body::Body as HttpBody;
 use http_body_util::BodyExt;
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
-use tokio_util::sync::{CancellationToken, WaitForCancellationFuture};
 use tracing::debug;
 
+pub(crate) use self::overflow::serve as serve_overflow;
+pub(crate) use self::silence::Drain;
+use self::silence::Silence;
 use self::standstill::Standstill;
-use self::timer::LaneTimer;
 use self::usual::{MAX_FIELDS, MAX_HEAD_BYTES, Persistence, Unusual, Usual, put_head};
 use crate::downstream::mcp::Request;
 use crate::downstream::respond::{self, Reply};
-use crate::downstream::session::lock;
 use crate::downstream::{Front, MOST_FORESEEN, Peer};
 use crate::http1::Written;
 use crate::tasks::{Wait, wait_until};
 
-/// A round of silence. A client that says nothing for a whole one, where a request is to come, has left; so has one that
-/// does not get a head to its end within the round after the one in which it began.
-const SILENCE: Duration = Duration::from_secs(30);
+/// How long a client that closed its direction of the connection may wait for an answer; then it counts as gone.
+const HALF_CLOSED: Duration = Duration::from_secs(2);
 /// What is left of a refused request is read for so long and so far: a socket that is closed with something unread takes
 /// the answer back (RFC 9112, 9.6).
 const LINGER: Duration = Duration::from_secs(2);
@@ -59,11 +55,6 @@ const FIRST_ROOM: usize = MAX_HEAD_BYTES;
 const LEAST_ROOM: usize = 2 * 1024;
 /// What is read at once, and kept for the next request. A message of this size is not taken apart.
 const MAX_BUFFER_BYTES: usize = 256 * 1024;
-/// The largest head of an unusual request.
-const MAX_HEADER_BYTES: usize = 64 * 1024;
-/// What hyper reads where the answer to a request is there already.
-const ANSWERED: &[u8] = b"POST / HTTP/1.1\r\n\r\n";
-
 /// A connection and what is known of it. Of `ahead` and `received`, one at least is empty.
 pub(crate) struct Connection {
     stream: TcpStream,
@@ -87,16 +78,6 @@ enum Next {
     End,
 }
 
-/// What ends a connection where a request is to come.
-struct Silence<'a> {
-    draining: &'a CancellationToken,
-    /// The same as something to wait for. It is looked at once it has come, and not with every packet.
-    drained: FuturesUnordered<WaitForCancellationFuture<'a>>,
-    round: Wait,
-    /// Whether a request began or came to its end in this round.
-    is_broken: bool,
-}
-
 impl Connection {
     pub(crate) fn new(stream: TcpStream, peer: Peer, front: Arc<Front>) -> Self {
         let (ahead, received, head_room) = (Bytes::new(), BytesMut::new(), Vec::new());
@@ -104,9 +85,9 @@ impl Connection {
     }
 
     /// Answers requests for as long as they come. Once the gateway is draining, what is under way is the last.
-    pub(crate) async fn serve(mut self, draining: &CancellationToken) {
+    pub(crate) async fn serve(mut self, drain: &Drain) {
         let peer = self.peer.peer;
-        let mut silence = Silence::new(draining);
+        let mut silence = Silence::new(drain, self.front.edge.config.connection_idle_timeout);
         // Each is on the heap, so that a connection takes no more room than it needs where it is.
         let ended = match Box::pin(self.serve_usual(&mut silence)).await {
             Ok(Next::Unusual(answer)) => Box::pin(self.hand_over(answer, silence)).await,
@@ -163,7 +144,7 @@ impl Connection {
                 Err(refusal) => self.refuse(refusal, end - text.len(), silence.persistence()).await,
             };
         }
-        silence.is_broken = true;
+        silence.break_off();
         self.last = end;
         self.ahead = text.slice(end..);
         if text.len() > MAX_BUFFER_BYTES {
@@ -174,11 +155,11 @@ impl Connection {
             Ok(caller) => {
                 let request = Request { method, fields: &fields, body: text.slice(head..end) };
                 let (stream, received, is_last) = (&mut self.stream, &mut self.received, self.ahead.is_empty());
-                let mut answering = pin!(caller.answer(request));
+                let (mut answering, mut grace) = (pin!(caller.answer(request)), None);
                 poll_fn(|context| match answering.as_mut().poll(context) {
                     Poll::Ready(reply) => Poll::Ready(Some(reply)),
                     // Who leaves wants no answer.
-                    Poll::Pending if is_last => poll_end(stream, received, context).map(|()| None),
+                    Poll::Pending if is_last => poll_end((stream, received), &mut grace, context).map(|()| None),
                     Poll::Pending => Poll::Pending,
                 })
                 .await
@@ -204,7 +185,9 @@ impl Connection {
         self.received.reserve(if is_first { room } else { LEAST_ROOM });
         poll_fn(|context| {
             if let Poll::Ready(count) = pin!(self.stream.read_buf(&mut self.received)).poll(context)? {
-                silence.is_broken |= is_first;
+                if is_first {
+                    silence.begin();
+                }
                 return Poll::Ready(Ok(count > 0));
             }
             // Empty lines may come before a request (RFC 9112, 2.2).
@@ -285,84 +268,25 @@ impl Connection {
         let mut stream = Standstill::new(&mut self.stream, self.front.edge.config.write_timeout);
         poll_fn(|context| written.poll_write(context, Pin::new(&mut stream))).await
     }
-
-    /// Leaves the connection to hyper, with what was received or with the answer to what was.
-    async fn hand_over(
-        mut self,
-        answer: Option<Response>,
-        mut silence: Silence<'_>,
-    ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-        let mut start = if answer.is_some() { ANSWERED.to_vec() } else { Vec::new() };
-        start.extend_from_slice(&self.ahead);
-        start.extend_from_slice(&self.received);
-        let patience = self.front.edge.config.write_timeout;
-        let (peer, front, answer) = (self.peer, self.front, Mutex::new(answer));
-        drop((self.ahead, self.received));
-        let service = service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
-            let (front, answer) = (Arc::clone(&front), lock(&answer).take());
-            async move {
-                Ok::<_, Infallible>(match answer {
-                    Some(answer) => answer,
-                    None => front.answer(peer, without_trailing_slash(request)).await,
-                })
-            }
-        });
-        let mut server = http1::Builder::new();
-        server.timer(LaneTimer).header_read_timeout(SILENCE);
-        server.max_header_size(MAX_HEADER_BYTES).max_buf_size(MAX_BUFFER_BYTES);
-        let (reader, writer) = self.stream.split();
-        let writer = Standstill::new(writer, patience);
-        let stream = tokio::io::join(Cursor::new(start).chain(reader), writer);
-        let mut connection = pin!(server.serve_connection(TokioIo::new(stream), service));
-        tokio::select! {
-            biased;
-            ended = &mut connection => return Ok(ended?),
-            _ = silence.drained.next() => {}
-        }
-        connection.as_mut().graceful_shutdown();
-        Ok(connection.await?)
-    }
 }
 
-impl<'a> Silence<'a> {
-    fn new(draining: &'a CancellationToken) -> Self {
-        let (drained, round) = (FuturesUnordered::from_iter([draining.cancelled()]), silent_round());
-        Self { draining, drained, round, is_broken: false }
-    }
-
-    /// Whether a response that is written now is the last.
-    fn persistence(&self) -> Persistence {
-        if self.draining.is_cancelled() { Persistence::Close } else { Persistence::KeepAlive }
-    }
-
-    /// Ready when there was no request for long, or when none is to come any more and none has begun.
-    fn poll_end(&mut self, context: &mut Context<'_>, is_quiet: bool) -> Poll<()> {
-        if is_quiet && self.drained.poll_next_unpin(context).is_ready() {
-            return Poll::Ready(());
-        }
-        loop {
-            ready!(Pin::new(&mut self.round).poll(context));
-            if !std::mem::take(&mut self.is_broken) {
-                return Poll::Ready(());
-            }
-            self.round = silent_round();
-        }
-    }
-}
-
-fn silent_round() -> Wait {
-    wait_until(Instant::now() + SILENCE)
-}
-
-/// Ready when nothing more comes. What does is kept, as far as there is room.
-fn poll_end(stream: &mut TcpStream, received: &mut BytesMut, context: &mut Context<'_>) -> Poll<()> {
+/// Ready when the client has left: its connection broke, or it said that nothing more comes and there was no answer within
+/// the grace period, for it may have closed one direction only (RFC 9112, 9.6). What comes is kept, as far as there is room.
+fn poll_end(
+    (stream, received): (&mut TcpStream, &mut BytesMut),
+    grace: &mut Option<Wait>,
+    context: &mut Context<'_>,
+) -> Poll<()> {
     while received.len() < FIRST_ROOM {
+        if let Some(grace) = grace {
+            return Pin::new(grace).poll(context);
+        }
         if ready!(stream.poll_read_ready(context)).is_err() {
             return Poll::Ready(());
         }
         received.reserve(LEAST_ROOM);
         match stream.try_read_buf(received) {
-            Ok(0) if received.is_empty() => return Poll::Ready(()),
+            Ok(0) if received.is_empty() => *grace = Some(wait_until(Instant::now() + HALF_CLOSED)),
             // What came before the end is still to be answered.
             Ok(0) => return Poll::Pending,
             Err(error) if error.kind() != io::ErrorKind::WouldBlock => return Poll::Ready(()),
@@ -370,61 +294,4 @@ fn poll_end(stream: &mut TcpStream, received: &mut BytesMut, context: &mut Conte
         }
     }
     Poll::Pending
-}
-
-/// `/healthz/` is `/healthz`: the ancestor redirected, and clients of it rely on the path being found.
-fn without_trailing_slash<B>(mut request: hyper::Request<B>) -> hyper::Request<B> {
-    let uri = request.uri();
-    let path = uri.path();
-    if path.len() > 1 && path.ends_with('/') {
-        let query = uri.query().map_or_else(String::new, |query| format!("?{query}"));
-        let shorter = format!("{}{query}", path.trim_end_matches('/'));
-        if let Ok(uri) = shorter.parse() {
-            *request.uri_mut() = uri;
-        }
-    }
-    request
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// How many seconds a silence lasts; within it, a request begins or ends at these.
-    async fn check(requests: &[u64], expected: u64) {
-        let began = Instant::now();
-        let draining = CancellationToken::new();
-        let mut silence = Silence::new(&draining);
-        for second in requests {
-            let due = began + Duration::from_secs(*second);
-            tokio::select! {
-                () = poll_fn(|context| silence.poll_end(context, true)) => break,
-                () = wait_until(due) => silence.is_broken = true,
-            }
-        }
-        poll_fn(|context| silence.poll_end(context, true)).await;
-        assert_eq!(began.elapsed().as_secs(), expected, "{requests:?}");
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_whole_round_of_silence_ends_a_connection() {
-        check(&[], 30).await;
-        check(&[1], 60).await;
-        check(&[29], 60).await;
-        check(&[29, 31, 61, 100], 150).await;
-        check(&[31], 30).await;
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn draining_ends_a_connection_that_is_quiet() {
-        let draining = CancellationToken::new();
-        let mut silence = Silence::new(&draining);
-        draining.cancel();
-        let began = Instant::now();
-        poll_fn(|context| silence.poll_end(context, true)).await;
-        assert_eq!(began.elapsed().as_secs(), 0);
-        poll_fn(|context| silence.poll_end(context, false)).await;
-        assert_eq!(began.elapsed().as_secs(), 30, "a request has begun");
-        assert_eq!(silence.persistence(), Persistence::Close);
-    }
 }

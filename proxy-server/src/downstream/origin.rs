@@ -11,7 +11,7 @@ use crate::policy::{Foreign, Page, Shown, Sites};
 use crate::upstream::OWN_MARK;
 
 /// What health checks ask for: they may name any host in HTTP/1.0 or none, and pages may link to them.
-const HEALTH_PATHS: [&str; 3] = ["/healthz", "/readyz", "/api/v1/ping"];
+pub(super) const HEALTH_PATHS: [&str; 3] = ["/healthz", "/readyz", "/api/v1/ping"];
 /// Request headers that a page may send without a browser asking for each.
 const ALLOWED_HEADERS: &str = "accept, authorization, content-type, if-match, last-event-id, mcp-method, mcp-name, \
                                mcp-protocol-version, mcp-session-id, traceparent, tracestate, x-api-key";

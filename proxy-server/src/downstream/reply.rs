@@ -54,7 +54,8 @@ pub(super) async fn respond_with(mut talk: impl Talk, config: &Config) -> Reply 
 
 /// Answers with a stream that begins with this frame and ends with the answer.
 fn stream(talk: impl Talk, first: Bytes, config: &Config) -> Reply {
-    let keep_alive = config.keep_alive;
+    let is_listener = talk.request().method() == "subscriptions/listen";
+    let keep_alive = if is_listener { config.keep_alive } else { config.call_keep_alive };
     let frames = stream::unfold((Some(talk), Some(first)), move |(talk, first)| async move {
         let mut talk = talk?;
         if let Some(first) = first {

@@ -304,6 +304,11 @@ impl Session {
         }
     }
 
+    /// Whether a call waits for its answer.
+    pub(super) fn has_calls(&self) -> bool {
+        !lock(&self.calls).is_empty()
+    }
+
     /// Cancels the request that a `notifications/cancelled` names.
     pub(super) fn cancel(&self, message: Message) {
         let id = protocol::requested_id(message.params()).unwrap_or_default().to_owned();

@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::{HeaderName, HeaderValue, header};
@@ -65,15 +66,26 @@ impl Follower {
     }
 
     async fn next(&mut self) -> Option<Bytes> {
-        // What there is to say is said, also when the session has ended.
-        tokio::select! {
-            biased;
-            next = timeout(self.edge.config.keep_alive, self.reader.next()) => match next {
-                Ok(Some((event, message))) => Some(frame(self.number, event, message)),
-                Ok(None) => None,
-                Err(_) => Some(Bytes::from_static(b": keep-alive\n\n")),
-            },
-            () = self.session.closed().cancelled() => None,
+        let config = Arc::clone(&self.edge.config);
+        let is_of_a_call = self.number.is_some_and(|number| number > 0);
+        // A call may begin while its session's stream is silent.
+        let step =
+            if self.number == Some(0) { config.keep_alive } else { config.call_keep_alive.min(config.keep_alive) };
+        let mut silence = Duration::ZERO;
+        loop {
+            // What there is to say is said, also when the session has ended.
+            tokio::select! {
+                biased;
+                next = timeout(step, self.reader.next()) => match next {
+                    Ok(Some((event, message))) => return Some(frame(self.number, event, message)),
+                    Ok(None) => return None,
+                    Err(_) => silence += step,
+                },
+                () = self.session.closed().cancelled() => return None,
+            }
+            if is_of_a_call || silence >= config.keep_alive || (self.owns_session && self.session.has_calls()) {
+                return Some(Bytes::from_static(b": keep-alive\n\n"));
+            }
         }
     }
 }

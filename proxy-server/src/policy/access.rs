@@ -7,8 +7,25 @@ use serde_json::value::RawValue;
 use crate::error::{Error, Kind};
 use crate::protocol::{self, Message, Object};
 
-/// Refuses a call of a tool that the filter hides, just as if there were none.
+/// How methods of the protocol begin. Other methods may have parameters of any name.
+const METHODS: [&str; 9] = [
+    "tools/",
+    "prompts/",
+    "resources/",
+    "completion/",
+    "logging/",
+    "tasks/",
+    "server/",
+    "subscriptions/",
+    "initialize",
+];
+
+/// Refuses a call of a tool that the filter hides, just as if there were none, and a request that two readers could take
+/// differently.
 pub(crate) fn check(filter: Option<&ToolFilter>, request: &Message) -> Result<(), Error> {
+    if request.has_case_variants() && METHODS.iter().any(|start| request.method().starts_with(start)) {
+        return Err(Kind::InvalidParams("a parameter differs from a known one by case only").into());
+    }
     if request.method() != "tools/call" {
         return Ok(());
     }
@@ -26,30 +43,34 @@ pub(crate) fn check(filter: Option<&ToolFilter>, request: &Message) -> Result<()
 /// The raw `name` in `params` that must be looked at closely.
 fn named(params: &str) -> Result<Option<&str>, Error> {
     let params = Object::read(params).map_err(|_| Kind::InvalidParams("`params` must be an object"))?;
-    if params.has_case_variant_of(&["name", "arguments"]) {
-        return Err(Kind::InvalidParams("a parameter differs from a known one by case only").into());
-    }
     Ok(params.get("name"))
 }
 
-/// The same list of tools without those that the filter hides; every other byte stays.
-pub(crate) fn visible(filter: Option<&ToolFilter>, method: &str, answer: Message) -> Message {
-    let Some(filter) = filter.filter(|_| method == "tools/list") else { return answer };
-    match sift(filter, &answer).map(Message::parse) {
-        Some(Ok(sifted)) => sifted,
-        Some(Err(_)) | None => answer,
+/// The same list of tools without those that the filter hides; every other byte stays. A list that cannot be filtered is no
+/// valid answer: some reader could find a hidden tool in it.
+pub(crate) fn visible(filter: Option<&ToolFilter>, method: &str, answer: Message) -> Result<Message, Error> {
+    let Some(filter) = filter.filter(|_| method == "tools/list" && answer.kind() == protocol::Kind::Result) else {
+        return Ok(answer);
+    };
+    match sift(filter, &answer).ok_or(Kind::BadAnswer)? {
+        Some(sifted) => Ok(Message::parse(sifted).map_err(|_| Kind::BadAnswer)?),
+        None => Ok(answer),
     }
 }
 
-fn sift(filter: &ToolFilter, answer: &Message) -> Option<Bytes> {
-    let tools = Object::read(answer.body()).ok()?.get("tools")?;
+/// The list without hidden tools, nothing inside if there are none, and nothing at all if it cannot be read in one way only.
+fn sift(filter: &ToolFilter, answer: &Message) -> Option<Option<Bytes>> {
+    let result = Object::read(answer.body()).ok().filter(|result| !result.has_case_variant_of(&["tools"]))?;
+    let tools = result.get("tools")?;
     let listed: Vec<&RawValue> = serde_json::from_str(tools).ok()?;
-    let passes = |tool: &&&RawValue| {
-        let name = Object::read(tool.get()).ok().and_then(|tool| tool.text("name").map(|name| filter.passes(&name)));
-        name.unwrap_or(false)
-    };
-    let kept: Vec<&str> = listed.iter().filter(passes).map(|tool| tool.get()).collect();
-    (kept.len() < listed.len()).then(|| answer.with(&[(tools, &format!("[{}]", kept.join(",")))]))
+    let mut kept = Vec::with_capacity(listed.len());
+    for tool in &listed {
+        let members = Object::read(tool.get()).ok().filter(|tool| !tool.has_case_variant_of(&["name"]))?;
+        if filter.passes(&members.text("name")?) {
+            kept.push(tool.get());
+        }
+    }
+    Some((kept.len() < listed.len()).then(|| answer.with(&[(tools, &format!("[{}]", kept.join(",")))])))
 }
 
 #[cfg(test)]
@@ -82,6 +103,18 @@ mod tests {
             r#"{"name":"b","Name":"a"}"#,
             Some(Kind::InvalidParams("a parameter differs from a known one by case only")),
         );
+        let variant = Some(Kind::InvalidParams("a parameter differs from a known one by case only"));
+        for params in [
+            r#"{"name":"b","_META":{}}"#,
+            "{\"name\":\"b\",\"argument\u{17f}\":{}}",
+            r#"{"name":"b","_meta":{"ProgressToken":1}}"#,
+            "{\"name\":\"b\",\"_meta\":{\"progre\u{17f}sToken\":1,\"progressToken\":2}}",
+            r#"{"name":"b","RequestState":"x"}"#,
+            "{\"name\":\"b\",\"tas\u{212a}\":{}}",
+        ] {
+            check_call(params, variant);
+        }
+        check_call(r#"{"name":"b","x":1,"_meta":{"vendor/ProgressToken":1},"arguments":{"Name":"a"}}"#, None);
         check_call(r#"{"name":"b","name":"a"}"#, Some(Kind::InvalidParams("`params` must be an object")));
         check_call(r#"{"name":1}"#, Some(Kind::InvalidParams("`params.name` must be a string")));
     }
@@ -90,9 +123,37 @@ mod tests {
     fn lists_lose_hidden_tools_and_nothing_else() {
         let list = r#"{"jsonrpc":"2.0","id":1,"result":{"tools":[{"name":"a"},{"x":1.10,"name":"b"}],"next":"c" }}"#;
         let shown = |mode| {
-            String::from_utf8_lossy(visible(Some(&filter(mode)), "tools/list", message(list)).bytes()).into_owned()
+            let shown = visible(Some(&filter(mode)), "tools/list", message(list)).expect("a list");
+            String::from_utf8_lossy(shown.bytes()).into_owned()
         };
         assert_eq!(shown("block"), list.replace(r#"{"name":"a"},"#, ""));
         assert_eq!(shown("allow"), list.replace(r#",{"x":1.10,"name":"b"}"#, ""));
+    }
+
+    #[test]
+    fn a_list_that_cannot_be_filtered_is_no_answer() {
+        let check = |result: &str| {
+            let answer = message(&format!(r#"{{"jsonrpc":"2.0","id":1,"result":{result}}}"#));
+            visible(Some(&filter("block")), "tools/list", answer).map_err(|error| error.kind())
+        };
+        for result in [
+            "{}",
+            r#"{"tools":{}}"#,
+            r#"{"tools":null}"#,
+            r#"{"tools":[],"Tools":[{"name":"a"}]}"#,
+            "{\"tools\":[],\"tool\u{17f}\":[{\"name\":\"a\"}]}",
+            r#"{"tools":[{"title":"x"}]}"#,
+            r#"{"tools":["a"]}"#,
+            r#"{"tools":[{"name":1}]}"#,
+            r#"{"tools":[{"name":"b","Name":"a"}]}"#,
+            r#"{"tools":[{"name":"b","name":"a"}]}"#,
+        ] {
+            assert_eq!(check(result).err(), Some(Kind::BadAnswer), "{result}");
+        }
+        assert!(check(r#"{"tools":[]}"#).is_ok());
+        let error = message(r#"{"jsonrpc":"2.0","id":1,"error":{"code":1,"message":"no"}}"#);
+        assert!(visible(Some(&filter("block")), "tools/list", error).is_ok());
+        let unfiltered = message(r#"{"jsonrpc":"2.0","id":1,"result":{}}"#);
+        assert!(visible(None, "tools/list", unfiltered).is_ok());
     }
 }

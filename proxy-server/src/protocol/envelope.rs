@@ -4,12 +4,27 @@ use std::borrow::Cow;
 
 use super::message::{Glance, Invalid};
 use super::meta::OWN_NAMES;
-use super::object::{MAX_MEMBERS, Seen, pick};
+use super::object::{MAX_MEMBERS, Seen, is_case_variant, pick};
 use super::scan::{Malformed, Scanner};
 
 const KNOWN: [&str; 6] = ["jsonrpc", "id", "method", "params", "result", "error"];
-/// Parameters that are looked for, or that others must not be mistaken for.
-const PARAMETERS: [&str; 3] = ["name", "arguments", "_meta"];
+/// Parameters that the gateway goes by, or that others must not be mistaken for. Those that nearly all calls have are first.
+pub(super) const PARAMETERS: [&str; 14] = [
+    "name",
+    "arguments",
+    "_meta",
+    "uri",
+    "cursor",
+    "level",
+    "ref",
+    "task",
+    "taskId",
+    "requestId",
+    "requestState",
+    "inputResponses",
+    "protocolVersion",
+    "capabilities",
+];
 
 /// A message's members, raw.
 #[derive(Default)]
@@ -33,7 +48,7 @@ impl<'a> Envelope<'a> {
         let mut others = Vec::new();
         let read = scanner.object(|name, scanner| envelope.take(name, scanner, &mut others));
         read.and_then(|_| scanner.end())?;
-        let is_variant = |name: &Cow<'_, str>| KNOWN.iter().any(|known| known.eq_ignore_ascii_case(name));
+        let is_variant = |name: &Cow<'_, str>| KNOWN.iter().any(|known| is_case_variant(name, known));
         envelope.has_case_variants = others.iter().any(is_variant);
         Ok(envelope)
     }
@@ -80,7 +95,8 @@ fn parameters<'a>(scanner: &mut Scanner<'a>, glance: &mut Option<Glance<'a>>) ->
             ("name", _) => found.name = Some(scanner.value()?),
             (_, _) => drop(scanner.value()?),
         }
-        has_variants |= PARAMETERS.iter().any(|known| *known != name && known.eq_ignore_ascii_case(&name));
+        // An exact name is no variant of another one.
+        has_variants |= !PARAMETERS.contains(&&*name) && PARAMETERS.iter().any(|known| is_case_variant(&name, known));
         seen.note(name);
         Ok(())
     })?;

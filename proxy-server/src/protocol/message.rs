@@ -6,7 +6,7 @@ use std::ops::Range;
 use bytes::Bytes;
 use bytestring::ByteString;
 
-use super::envelope::Envelope;
+use super::envelope::{Envelope, PARAMETERS};
 use super::meta::OWN_NAMES;
 use super::object::{Object, Picked};
 use super::pieces::Pieces;
@@ -202,6 +202,16 @@ impl Message {
             meta: found(seen.meta),
             own: seen.own.map(|own| own.map(found)),
         })
+    }
+
+    /// Whether `params`, or the `_meta` in it, hold a member that some reader could take for one that the gateway goes by.
+    pub(crate) fn has_case_variants(&self) -> bool {
+        if self.glance.as_ref().is_some_and(|seen| seen.meta.is_empty() || seen.own.is_some()) {
+            return false;
+        }
+        let Ok(params) = Object::read(self.params()) else { return false };
+        let meta = params.get("_meta").and_then(|meta| Object::read(meta).ok());
+        params.has_case_variant_of(&PARAMETERS) || meta.is_some_and(|meta| meta.has_case_variant_of(&OWN_NAMES))
     }
 
     /// A raw member of `params`.

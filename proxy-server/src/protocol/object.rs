@@ -88,12 +88,33 @@ impl<'a> Object<'a> {
         if self.members.len() > 1 { text.get(1..comma + 1) } else { text.get(1..last) }
     }
 
-    /// Refuses members that differ from these names by case only: JSON-RPC names are case-sensitive, and not every
-    /// reader behind the gateway knows.
+    /// Whether some member differs from one of these names, but could be taken for it: JSON-RPC names are case-sensitive,
+    /// and not every reader behind the gateway knows.
     pub(crate) fn has_case_variant_of(&self, names: &[&str]) -> bool {
-        let variant = |member: &str| names.iter().any(|name| member != *name && member.eq_ignore_ascii_case(name));
-        self.members.iter().any(|(member, _)| variant(member))
+        self.members.iter().any(|(member, _)| names.iter().any(|name| is_case_variant(member, name)))
     }
+}
+
+/// Whether a member's name differs from this ASCII name, but some reader that ignores case could take it for the same.
+/// Readers fold case in different ways: Go takes U+017F for `s` and U+212A for `k`, Java takes U+0131 and U+0130 for `i`,
+/// others replace one letter by several (`\u{fb01}` by `fi`). All of them are folded here.
+pub(super) fn is_case_variant(member: &str, name: &str) -> bool {
+    if member == name {
+        return false;
+    }
+    if member.is_ascii() {
+        return member.eq_ignore_ascii_case(name);
+    }
+    // A letter takes three bytes at most for one that it stands for.
+    member.len() <= 3 * name.len() && folded(member).eq(name.chars().map(|letter| letter.to_ascii_lowercase()))
+}
+
+/// The letters of a name without regard to case, in the widest sense.
+fn folded(name: &str) -> impl Iterator<Item = char> {
+    let lower = name.chars().flat_map(char::to_lowercase);
+    let wide = lower.flat_map(char::to_uppercase).flat_map(char::to_lowercase);
+    // What is left of a dotted capital I, and letters that are not seen.
+    wide.filter(|letter| !matches!(letter, '\u{307}' | '\u{ad}' | '\u{200b}'..='\u{200d}' | '\u{feff}'))
 }
 
 /// The raw values of some members, in the order in which they were asked for.
@@ -108,8 +129,9 @@ pub(super) fn pick<'a, const N: usize>(
     let (mut seen, mut found) = (Seen::default(), [None; N]);
     let text = scanner.object(|name, scanner| {
         let value = scanner.value()?;
-        if let Some((_, place)) = names.iter().zip(&mut found).find(|(wanted, _)| **wanted == name) {
-            *place = Some(value);
+        match names.iter().zip(&mut found).find(|(wanted, _)| **wanted == name) {
+            Some((_, place)) => *place = Some(value),
+            None => seen.is_unclear |= names.iter().any(|wanted| is_case_variant(&name, wanted)),
         }
         seen.note(name);
         Ok(())
@@ -186,6 +208,43 @@ mod tests {
         };
         check_pick(&many(r#""b":8"#), Some([Some("7"), Some("8")]));
         check_pick(&many(r#""10":8"#), None);
+    }
+
+    #[test]
+    fn a_name_that_some_reader_takes_for_another_is_a_variant_of_it() {
+        let variants = [
+            ("Params", "params"),
+            ("PARAMS", "params"),
+            ("param\u{17f}", "params"),
+            ("PARAM\u{17f}", "params"),
+            ("jsonrpc\u{200b}", "jsonrpc"),
+            ("\u{17f}essionId", "sessionId"),
+            ("to\u{212a}en", "token"),
+            ("\u{130}d", "id"),
+            ("\u{131}d", "id"),
+            ("I\u{307}d", "id"),
+            ("\u{fb01}le", "file"),
+            ("pa\u{df}", "pass"),
+            ("pa\u{1e9e}", "pass"),
+            ("re\u{17f}ult", "result"),
+            ("pro\u{131}gress\u{212a}".trim_end_matches('\u{212a}'), "proigress"),
+        ];
+        for (member, name) in variants {
+            assert!(is_case_variant(member, name), "{member:?} for {name}");
+            let text = format!(r#"{{"{member}":1}}"#);
+            assert!(Object::read(&text).expect(&text).has_case_variant_of(&["other", name]), "{text}");
+        }
+        let others = [
+            ("params", "params"),
+            ("param", "params"),
+            ("p\u{e4}rams", "params"),
+            ("", "id"),
+            ("\u{131}", "id"),
+            ("idd", "id"),
+        ];
+        for (member, name) in others {
+            assert!(!is_case_variant(member, name), "{member:?} for {name}");
+        }
     }
 
     #[test]

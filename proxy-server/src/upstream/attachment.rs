@@ -17,7 +17,7 @@ use tokio::time::{Instant, sleep, timeout};
 use tracing::debug;
 
 use crate::error::{Error, Kind};
-use crate::protocol::{Era, Message, Object, Stamp};
+use crate::protocol::{self, Era, Message, Object, Stamp};
 use crate::upstream::Upstream;
 use crate::upstream::attachment::wishes::Wishes;
 use crate::upstream::changes::{ListChanges, Shown, updated};
@@ -141,6 +141,7 @@ impl Attachment {
     async fn request_in(self: &Arc<Self>, mut session: Arc<Session>, call: Call<'_>) -> Result<Message, Error> {
         let Call { message, events, mut cancelled, deadline } = call;
         let mut again = true;
+        let before = self.noted(message);
         loop {
             if let Some(answer) = self.note(&session, message)? {
                 return Ok(answer);
@@ -153,14 +154,17 @@ impl Attachment {
                     session.give_up();
                     session = self.session().await?;
                 }
-                Ok(answer) => {
-                    self.forget_refused(&session, message, &answer);
-                    if self.dedicated.is_some() && message.method().ends_with("/list") {
-                        lock(&self.shown).note(message, &answer);
+                outcome => {
+                    match &outcome {
+                        Ok(answer) if answer.kind() != protocol::Kind::Error => {
+                            if self.dedicated.is_some() && message.method().ends_with("/list") {
+                                lock(&self.shown).note(message, answer);
+                            }
+                        }
+                        Ok(_) | Err(_) => self.restore(&session, before),
                     }
-                    return Ok(answer);
+                    return outcome;
                 }
-                outcome => return outcome,
             }
         }
     }

@@ -134,7 +134,7 @@ impl Attachment {
         if !offers(session, "resources", Some("subscribe")) {
             return not_offered(message);
         }
-        let uri = uri(message)?;
+        let (uri, before) = (uri(message)?, self.noted(message));
         {
             let mut wishes = self.wishes();
             let is_new = !wishes.subscriptions.contains(&uri);
@@ -145,8 +145,7 @@ impl Attachment {
         }
         session.inbox().subscribe(self.id, &uri);
         if let Err(error) = session.told_of(&uri, deadline).await {
-            self.wishes().subscriptions.remove(&uri);
-            session.inbox().unsubscribe(self.id, &uri);
+            self.restore(session, before);
             return Err(error);
         }
         done(message)

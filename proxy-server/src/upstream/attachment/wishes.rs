@@ -27,6 +27,13 @@ pub(super) struct Wishes {
     pub(super) level: Option<usize>,
 }
 
+/// What is noted of one wish.
+pub(super) enum Noted {
+    Nothing,
+    Level(Option<usize>),
+    Subscription { uri: String, is_held: bool },
+}
+
 impl Attachment {
     /// Ends the subscriptions that nobody else holds.
     pub(super) async fn let_go(&self, session: &Session) {
@@ -102,13 +109,35 @@ impl Attachment {
         Ok(answered_here.then(done).flatten())
     }
 
-    /// Forgets a subscription that the upstream refused.
-    pub(super) fn forget_refused(&self, session: &Session, message: &Message, answer: &Message) {
-        if message.method() == "resources/subscribe" && answer.kind() == protocol::Kind::Error {
-            let params = Object::read(message.params()).ok();
-            if let Some(uri) = params.and_then(|params| params.text("uri").map(String::from)) {
-                self.wishes().subscriptions.remove(&uri);
+    /// What a request would change of what is noted, as it is before.
+    pub(super) fn noted(&self, message: &Message) -> Noted {
+        if !NOTED.contains(&message.method()) {
+            return Noted::Nothing;
+        }
+        let wishes = self.wishes();
+        if message.method() == "logging/setLevel" {
+            return Noted::Level(wishes.level);
+        }
+        let params = Object::read(message.params()).ok();
+        let uri = params.and_then(|params| params.text("uri").map(String::from));
+        uri.map_or(Noted::Nothing, |uri| Noted::Subscription { is_held: wishes.subscriptions.contains(&uri), uri })
+    }
+
+    /// Restores what was noted before a request that failed: a refused request changes nothing.
+    pub(super) fn restore(&self, session: &Session, before: Noted) {
+        match before {
+            Noted::Nothing => {}
+            Noted::Level(level) => {
+                self.wishes().level = level;
+                session.inbox().set_level(self.id, level.unwrap_or_default());
+            }
+            Noted::Subscription { uri, is_held: true } => {
+                session.inbox().subscribe(self.id, &uri);
+                self.wishes().subscriptions.insert(uri);
+            }
+            Noted::Subscription { uri, is_held: false } => {
                 session.inbox().unsubscribe(self.id, &uri);
+                self.wishes().subscriptions.remove(&uri);
             }
         }
     }

@@ -1,0 +1,201 @@
+//! A connection that hyper serves: unusual requests, and answers that are streams.
+
+use std::convert::Infallible;
+use std::io::Cursor;
+use std::pin::{Pin, pin};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, ready};
+
+use axum::BoxError;
+use axum::http::{HeaderValue, header};
+use axum::response::Response;
+use bytes::Bytes;
+use futures_util::task::AtomicWaker;
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, ReadBuf};
+use tokio::time::{Instant, timeout};
+
+use super::standstill::Standstill;
+use super::timer::LaneTimer;
+use super::{Connection, HALF_CLOSED, LINGER, LINGER_BYTES, MAX_BUFFER_BYTES, Silence};
+use crate::downstream::session::lock;
+use crate::tasks::{Wait, wait_until};
+
+/// The largest head of an unusual request.
+const MAX_HEADER_BYTES: usize = 64 * 1024;
+/// Request without a meaning, fed to hyper so that it emits a response that is there already.
+const ANSWERED: &[u8] = b"POST / HTTP/1.1\r\n\r\n";
+
+/// How far the connection's last request is.
+#[derive(Default)]
+struct Progress {
+    /// Whether its response is still to come.
+    is_under_way: AtomicBool,
+    /// Whether the client said that nothing more comes.
+    has_ended: AtomicBool,
+    /// Whoever waits for more of its body.
+    reader: AtomicWaker,
+    /// Whether a response was given before all of its request was read.
+    is_cut: AtomicBool,
+}
+
+impl Connection {
+    /// Leaves the connection to hyper, with what was received or with the answer to what was.
+    pub(super) async fn hand_over(
+        mut self,
+        answer: Option<Response>,
+        mut silence: Silence<'_>,
+    ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+        let mut start = if answer.is_some() { ANSWERED.to_vec() } else { Vec::new() };
+        start.extend_from_slice(&std::mem::take(&mut self.ahead));
+        start.extend_from_slice(&std::mem::take(&mut self.received));
+        let (peer, front, answer) = (self.peer, Arc::clone(&self.front), Mutex::new(answer));
+        let (progress, drain) = (Arc::new(Progress::default()), silence.drain().clone());
+        let serving = Arc::clone(&progress);
+        let service = service_fn(move |request: hyper::Request<Incoming>| {
+            let (front, answer) = (Arc::clone(&front), lock(&answer).take());
+            let (progress, drain) = (Arc::clone(&serving), drain.clone());
+            // Now, for hyper looks for the end of the connection before it polls the future.
+            let request = progress.watch(request);
+            async move {
+                let mut response = match answer {
+                    Some(answer) => answer,
+                    None => front.answer(peer, without_trailing_slash(request)).await,
+                };
+                let is_last = progress.respond() || drain.is_announced();
+                if is_last {
+                    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+                }
+                Ok::<_, Infallible>(response)
+            }
+        });
+        let mut server = http1::Builder::new();
+        server.timer(LaneTimer).header_read_timeout(silence.idle());
+        server.max_header_size(MAX_HEADER_BYTES).max_buf_size(MAX_BUFFER_BYTES);
+        {
+            let patience = self.front.edge.config.write_timeout;
+            let (reader, writer) = self.stream.split();
+            let writer = Standstill::new(writer, patience);
+            let reader =
+                Patient { inner: Cursor::new(start).chain(reader), progress: Arc::clone(&progress), end: None };
+            let stream = tokio::io::join(reader, writer);
+            let mut connection = pin!(server.serve_connection(TokioIo::new(stream), service));
+            let ended = tokio::select! {
+                biased;
+                ended = &mut connection => Some(ended),
+                () = silence.drained() => None,
+            };
+            match ended {
+                Some(ended) => ended?,
+                None => {
+                    connection.as_mut().graceful_shutdown();
+                    connection.await?;
+                }
+            }
+        }
+        if progress.is_cut.load(Ordering::Relaxed) {
+            self.stream.shutdown().await?;
+            drop(timeout(LINGER, self.discard(LINGER_BYTES)).await);
+        }
+        Ok(())
+    }
+}
+
+impl Progress {
+    /// Follows how much of a request is read.
+    fn watch(self: &Arc<Self>, request: hyper::Request<Incoming>) -> hyper::Request<Watched> {
+        self.is_under_way.store(true, Ordering::Relaxed);
+        self.is_cut.store(!request.body().is_end_stream(), Ordering::Relaxed);
+        request.map(|inner| Watched { inner, progress: Arc::clone(self) })
+    }
+
+    /// Notes that the response is there. Says whether something of its request was not read.
+    fn respond(&self) -> bool {
+        self.is_under_way.store(false, Ordering::Relaxed);
+        self.is_cut.load(Ordering::Relaxed)
+    }
+}
+
+/// The client has closed its direction of the connection within a body.
+#[derive(Debug, thiserror::Error)]
+#[error("the body ended early")]
+struct BodyEnded;
+
+/// The body of a request, which notes when it was read to its end.
+struct Watched {
+    inner: Incoming,
+    progress: Arc<Progress>,
+}
+
+impl Body for Watched {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        self.progress.reader.register(context.waker());
+        let Poll::Ready(frame) = Pin::new(&mut self.inner).poll_frame(context) else {
+            // All that came is read by now, so that the rest is missing.
+            let has_ended = self.progress.has_ended.load(Ordering::Relaxed);
+            return if has_ended { Poll::Ready(Some(Err(BodyEnded.into()))) } else { Poll::Pending };
+        };
+        if frame.is_none() || self.inner.is_end_stream() {
+            self.progress.is_cut.store(false, Ordering::Relaxed);
+        }
+        Poll::Ready(frame.map(|frame| frame.map_err(Into::into)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}
+
+/// What a client sends. Its end is told late while a request is answered: the client may have closed this direction only, and
+/// hyper would give no answer any more.
+struct Patient<R> {
+    inner: R,
+    progress: Arc<Progress>,
+    end: Option<Wait>,
+}
+
+impl<R: AsyncRead + Unpin> AsyncRead for Patient<R> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<std::io::Result<()>> {
+        if self.end.is_none() {
+            let before = buffer.filled().len();
+            ready!(Pin::new(&mut self.inner).poll_read(context, buffer))?;
+            if buffer.filled().len() > before || !self.progress.is_under_way.load(Ordering::Relaxed) {
+                return Poll::Ready(Ok(()));
+            }
+            self.progress.has_ended.store(true, Ordering::Relaxed);
+            self.progress.reader.wake();
+        }
+        let end = self.end.get_or_insert_with(|| wait_until(Instant::now() + HALF_CLOSED));
+        Pin::new(end).poll(context).map(Ok)
+    }
+}
+
+/// `/healthz/` is `/healthz`: the ancestor redirected, and clients of it rely on the path being found.
+fn without_trailing_slash<B>(mut request: hyper::Request<B>) -> hyper::Request<B> {
+    let uri = request.uri();
+    let path = uri.path();
+    if path.len() > 1 && path.ends_with('/') {
+        let query = uri.query().map_or_else(String::new, |query| format!("?{query}"));
+        let shorter = format!("{}{query}", path.trim_end_matches('/'));
+        if let Ok(uri) = shorter.parse() {
+            *request.uri_mut() = uri;
+        }
+    }
+    request
+}

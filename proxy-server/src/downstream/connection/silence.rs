@@ -1,0 +1,197 @@
+//! How long a connection may be without a request, and when the gateway lets go of it.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use tokio::time::Instant;
+use tokio_util::sync::{CancellationToken, WaitForCancellationFuture};
+
+use super::usual::Persistence;
+use crate::tasks::{Wait, wait_until};
+
+/// How long a head may take to come whole, once it began.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// The two steps in which a gateway lets go of its clients.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Drain {
+    /// Every response is the last of its connection; new connections and requests are still taken.
+    announced: Arc<AtomicBool>,
+    /// Connections end once nothing is under way.
+    closing: CancellationToken,
+}
+
+/// What ends a connection while no request is under way.
+pub(super) struct Silence<'a> {
+    drain: &'a Drain,
+    /// The second step as something to wait for. Polled once it has come, and not with every packet.
+    drained: FuturesUnordered<WaitForCancellationFuture<'a>>,
+    /// How long a round takes. A connection ends after a whole round without a request.
+    idle: Duration,
+    round: Wait,
+    /// The end of the time in which a head that began must be there whole.
+    head: Option<Wait>,
+    /// Whether a request began or came to its end in this round.
+    is_broken: bool,
+}
+
+impl Drain {
+    /// Takes the first step.
+    pub(crate) fn announce(&self) {
+        self.announced.store(true, Ordering::Relaxed);
+    }
+
+    /// Takes the second step.
+    pub(crate) fn close(&self) {
+        self.announce();
+        self.closing.cancel();
+    }
+
+    /// Whether the first step was taken.
+    pub(crate) fn is_announced(&self) -> bool {
+        self.announced.load(Ordering::Relaxed)
+    }
+
+    /// Something that many wait for at once is slow to wait for, so each connection has a token of its own.
+    pub(crate) fn of_one(&self) -> Self {
+        Self { announced: Arc::clone(&self.announced), closing: self.closing.child_token() }
+    }
+
+    /// Waits for the second step.
+    pub(crate) fn closed(&self) -> WaitForCancellationFuture<'_> {
+        self.closing.cancelled()
+    }
+}
+
+impl<'a> Silence<'a> {
+    pub(super) fn new(drain: &'a Drain, idle: Duration) -> Self {
+        let (drained, round) = (FuturesUnordered::from_iter([drain.closed()]), wait_until(Instant::now() + idle));
+        Self { drain, drained, idle, round, head: None, is_broken: false }
+    }
+
+    /// Whether a response that is written now is the last.
+    pub(super) fn persistence(&self) -> Persistence {
+        if self.drain.is_announced() { Persistence::Close } else { Persistence::KeepAlive }
+    }
+
+    pub(super) fn drain(&self) -> &'a Drain {
+        self.drain
+    }
+
+    pub(super) fn idle(&self) -> Duration {
+        self.idle
+    }
+
+    /// Waits until connections are to end.
+    pub(super) async fn drained(&mut self) {
+        self.drained.next().await;
+    }
+
+    /// Notes that a request begins.
+    pub(super) fn begin(&mut self) {
+        self.is_broken = true;
+    }
+
+    /// Notes that a request has come whole.
+    pub(super) fn break_off(&mut self) {
+        self.is_broken = true;
+        self.head = None;
+    }
+
+    /// Ready when there was no request for long, when a head does not come to its end, or when no request is to come any more
+    /// and none has begun.
+    pub(super) fn poll_end(&mut self, context: &mut Context<'_>, is_quiet: bool) -> Poll<()> {
+        if is_quiet {
+            if self.drained.poll_next_unpin(context).is_ready() {
+                return Poll::Ready(());
+            }
+        } else {
+            let head = self.head.get_or_insert_with(|| wait_until(Instant::now() + HEAD_TIMEOUT));
+            if Pin::new(head).poll(context).is_ready() {
+                return Poll::Ready(());
+            }
+        }
+        loop {
+            ready!(Pin::new(&mut self.round).poll(context));
+            if !std::mem::take(&mut self.is_broken) {
+                return Poll::Ready(());
+            }
+            self.round = wait_until(Instant::now() + self.idle);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+
+    use super::*;
+
+    const IDLE: Duration = Duration::from_secs(130);
+
+    /// How many seconds a silence lasts; within it, a request begins and ends at these.
+    async fn check(requests: &[u64], expected: u64) {
+        let began = Instant::now();
+        let drain = Drain::default();
+        let mut silence = Silence::new(&drain, IDLE);
+        for second in requests {
+            let due = began + Duration::from_secs(*second);
+            tokio::select! {
+                () = poll_fn(|context| silence.poll_end(context, true)) => break,
+                () = wait_until(due) => silence.break_off(),
+            }
+        }
+        poll_fn(|context| silence.poll_end(context, true)).await;
+        assert_eq!(began.elapsed().as_secs(), expected, "{requests:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_whole_round_of_silence_ends_a_connection() {
+        check(&[], 130).await;
+        check(&[1], 260).await;
+        check(&[129], 260).await;
+        check(&[129, 131, 261, 400], 650).await;
+        check(&[131], 130).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_head_must_come_to_its_end_sooner() {
+        let drain = Drain::default();
+        let mut silence = Silence::new(&drain, IDLE);
+        for _ in 0..3 {
+            let began = Instant::now();
+            silence.begin();
+            tokio::select! {
+                () = poll_fn(|context| silence.poll_end(context, false)) => panic!("after {:?}", began.elapsed()),
+                () = wait_until(began + HEAD_TIMEOUT - Duration::from_secs(1)) => silence.break_off(),
+            }
+        }
+        let began = Instant::now();
+        poll_fn(|context| silence.poll_end(context, false)).await;
+        assert_eq!(began.elapsed(), HEAD_TIMEOUT);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn draining_leaves_a_quiet_connection_open_and_closing_ends_it() {
+        let drain = Drain::default();
+        let of_one = drain.of_one();
+        let mut silence = Silence::new(&of_one, IDLE);
+        drain.announce();
+        assert_eq!(silence.persistence(), Persistence::Close);
+        let began = Instant::now();
+        tokio::select! {
+            () = poll_fn(|context| silence.poll_end(context, true)) => panic!("after {:?}", began.elapsed()),
+            () = wait_until(began + Duration::from_secs(10)) => {}
+        }
+        drain.close();
+        poll_fn(|context| silence.poll_end(context, true)).await;
+        assert_eq!(began.elapsed().as_secs(), 10);
+        poll_fn(|context| silence.poll_end(context, false)).await;
+        assert_eq!(began.elapsed().as_secs(), 40, "a request has begun");
+    }
+}

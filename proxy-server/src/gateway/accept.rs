@@ -1,0 +1,119 @@
+//! Takes connections and serves each in a task of its own.
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{sleep, timeout};
+use tracing::warn;
+
+use crate::admin::Connections;
+use crate::downstream::{Connection, Drain, Front, Peer, serve_overflow};
+use crate::tasks::{Lanes, Tasks};
+
+/// How long a connection may take to say what it still has to say.
+const LAST_BYTES: Duration = Duration::from_millis(500);
+
+/// The accept loop.
+pub(super) struct Acceptor {
+    /// One for each lane.
+    pub(super) fronts: Vec<Arc<Front>>,
+    pub(super) lanes: Arc<Lanes>,
+    pub(super) tasks: Tasks,
+    pub(super) places: Arc<Semaphore>,
+    /// Places for connections beyond the limit, which are answered once and end.
+    pub(super) spare_places: Arc<Semaphore>,
+    pub(super) counts: Arc<Connections>,
+    pub(super) drain: Drain,
+}
+
+/// A place among the connections.
+enum Place {
+    Usual(OwnedSemaphorePermit),
+    Spare(OwnedSemaphorePermit),
+}
+
+impl Acceptor {
+    /// Accepts until the gateway closes.
+    pub(super) async fn run(self, listener: TcpListener) {
+        loop {
+            let accepted = tokio::select! {
+                () = self.drain.closed() => return,
+                accepted = listener.accept() => accepted,
+            };
+            let place = tokio::select! {
+                () = self.drain.closed() => return,
+                place = self.place() => place,
+            };
+            let Some(place) = place else { return };
+            match accepted.and_then(|(stream, peer)| Ok((stream.local_addr()?, stream.into_std()?, peer))) {
+                Ok((local, stream, peer)) => self.begin(stream, Peer { peer, local }, place),
+                Err(error) => {
+                    // Out of file descriptors, most often: trying at once would only spin.
+                    warn!(%error, "cannot accept a connection");
+                    sleep(Duration::from_millis(100)).await;
+                }
+            }
+        }
+    }
+
+    /// A place, or a spare one where all are taken. Who finds neither waits here, and the next in the system's own bounded
+    /// queue.
+    async fn place(&self) -> Option<Place> {
+        if let Ok(place) = Arc::clone(&self.places).try_acquire_owned() {
+            return Some(Place::Usual(place));
+        }
+        tokio::select! {
+            biased;
+            place = Arc::clone(&self.places).acquire_owned() => place.ok().map(Place::Usual),
+            place = Arc::clone(&self.spare_places).acquire_owned() => place.ok().map(Place::Spare),
+        }
+    }
+
+    fn begin(&self, stream: std::net::TcpStream, peer: Peer, place: Place) {
+        let Some((lane, front)) = self.lanes.next(&self.fronts) else { return };
+        let front = Arc::clone(front);
+        match place {
+            Place::Usual(place) => {
+                let connection = self.serve(stream, peer, front);
+                self.tasks.spawn_on(lane, "connection", async move {
+                    connection.await;
+                    drop(place);
+                });
+            }
+            Place::Spare(place) => {
+                self.tasks.spawn_on(lane, "connection beyond the limit", async move {
+                    if let Ok(stream) = TcpStream::from_std(stream) {
+                        serve_overflow(stream, peer, &front).await;
+                    }
+                    drop(place);
+                });
+            }
+        }
+    }
+
+    fn serve(&self, stream: std::net::TcpStream, peer: Peer, front: Arc<Front>) -> impl Future<Output = ()> + use<> {
+        let (stopping, counts) = (self.tasks.stopping().clone(), Arc::clone(&self.counts));
+        let drain = self.drain.of_one();
+        async move {
+            let Ok(stream) = TcpStream::from_std(stream) else { return };
+            counts.active.fetch_add(1, Ordering::Relaxed);
+            counts.total.fetch_add(1, Ordering::Relaxed);
+            stream.set_nodelay(true).ok();
+            let mut serving = pin!(Connection::new(stream, peer, front).serve(&drain));
+            // Looked at once it has come, and not with every packet.
+            let mut stopping = FuturesUnordered::from_iter([stopping.cancelled()]);
+            tokio::select! {
+                biased;
+                () = &mut serving => {}
+                Some(()) = stopping.next() => drop(timeout(LAST_BYTES, serving).await),
+            }
+            counts.active.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+}
