@@ -50,6 +50,46 @@ async fn a_forgotten_session_is_renewed_with_all_that_was_asked_for_and_the_call
 }
 
 #[tokio::test]
+async fn what_an_upstream_refused_is_not_asked_for_again_and_what_it_took_before_is() {
+    let answer = async |call: harness::fake::Call| match call.envelope.params.contains("refused") {
+        true => call.fail(r#"{"code":-32602,"message":"no"}"#),
+        false => call.reply("{}"),
+    };
+    let script = fake("forgetful").echo("echo").on("logging/setLevel", answer);
+    let script = script.on("resources/subscribe", answer).on("resources/unsubscribe", answer);
+    let upstream = script.start(Via::Json).await;
+    let gateway = gateway().start().await;
+    gateway.admin.connect(&upstream.definition()).await;
+    let mut client = session(&gateway.url, "forgetful").open().await;
+    upstream.nth("GET", 1).await;
+    client.request(LEVEL).await;
+    client.request(SUBSCRIBE).await;
+    for refused in [
+        r#"{"jsonrpc":"2.0","id":3,"method":"logging/setLevel","params":{"level":"debug","why":"refused"}}"#,
+        r#"{"jsonrpc":"2.0","id":4,"method":"resources/subscribe","params":{"uri":"test://refused"}}"#,
+        r#"{"jsonrpc":"2.0","id":5,"method":"resources/subscribe","params":{"uri":"test://a","why":"refused"}}"#,
+        r#"{"jsonrpc":"2.0","id":6,"method":"resources/unsubscribe","params":{"uri":"test://a","why":"refused"}}"#,
+    ] {
+        let answer = client.request(refused).await;
+        assert!(answer.contains("\"error\""), "{answer}");
+    }
+    upstream.forget();
+    let before = upstream.received().len();
+    client.call("7", "echo", "{}").await;
+    let since = upstream.received().split_off(before);
+    let again = since.iter().find(|one| one.method == "initialize" && one.text().contains("\"raw\""));
+    let renewed = again.expect("the client is introduced again").peer;
+    let asked = since.iter().filter(|one| one.peer == renewed && one.method != "GET").skip(2);
+    let asked: Vec<(&str, &str)> = asked.map(|one| (&*one.method, &*one.envelope.params)).collect();
+    let expected = [
+        ("logging/setLevel", r#"{"level":"error"}"#),
+        ("resources/subscribe", r#"{"uri":"test://a"}"#),
+        ("tools/call", r#"{"name":"echo","arguments":{}}"#),
+    ];
+    assert_eq!(asked, expected);
+}
+
+#[tokio::test]
 async fn a_session_that_is_forgotten_again_at_once_is_not_tried_a_third_time() {
     let (upstream, _gateway, mut client) = forgetful(Via::Events, Face::Stream).await;
     upstream.refuse("tools/call", 404);
