@@ -9,6 +9,7 @@ mod outbound;
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::num::NonZeroUsize;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Parser;
@@ -144,7 +145,8 @@ impl Config {
 
     /// Has every program watched by a process of this executable, which must call [`warden`](crate::warden) first of all.
     pub(crate) fn with_wardens(mut self) -> Self {
-        self.children.warden = Some("/proc/self/exe".into());
+        // Without /proc a warden could neither be started nor see what is below it.
+        self.children.warden = Some(PathBuf::from("/proc/self/exe")).filter(|own| own.exists());
         self
     }
 
