@@ -41,6 +41,8 @@ pub struct Config {
     pub(crate) port: u16,
     pub(crate) base_url: Option<Url>,
     pub(crate) shutdown_timeout: Duration,
+    /// Whether another gateway may listen on the same address.
+    pub(crate) reuse_port: bool,
     /// How long requests are still taken after SIGTERM.
     pub(crate) drain_delay: Duration,
     /// Downstream connections at once.
@@ -96,6 +98,7 @@ impl Default for Config {
             port: DEFAULT_PORT,
             base_url: None,
             shutdown_timeout: DEFAULT_GRACE,
+            reuse_port: false,
             drain_delay: Duration::from_secs(1),
             max_connections: 10_000,
             connect_timeout: Duration::from_secs(10),

@@ -220,7 +220,7 @@ fn compose(
 async fn listen(config: &Config) -> Result<(SocketAddr, TcpListener), StartError> {
     let (host, port) = (config.host.clone(), config.port);
     let failed = |source| StartError::Bind { host: host.clone(), port, source };
-    let (address, socket) = bind(&host, port).await.map_err(failed)?;
+    let (address, socket) = bind(&host, port, config.reuse_port).await.map_err(failed)?;
     if config.is_open_to_strangers(address.ip()) {
         return Err(StartError::OpenAdmin(address));
     }
@@ -228,12 +228,13 @@ async fn listen(config: &Config) -> Result<(SocketAddr, TcpListener), StartError
 }
 
 /// Binds to the first address of this host that can be had.
-async fn bind(host: &str, port: u16) -> io::Result<(SocketAddr, TcpSocket)> {
+async fn bind(host: &str, port: u16, reuse_port: bool) -> io::Result<(SocketAddr, TcpSocket)> {
     let mut last = io::Error::new(io::ErrorKind::NotFound, "the host has no address");
     for address in lookup_host((host, port)).await? {
         let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
         // A port whose former connections still wait for their end can be had again.
         socket.set_reuseaddr(true)?;
+        socket.set_reuseport(reuse_port)?;
         match socket.bind(address) {
             Ok(()) => return Ok((socket.local_addr()?, socket)),
             Err(error) => last = error,

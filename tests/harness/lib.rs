@@ -4,6 +4,7 @@
 
 pub mod admin;
 pub mod binary;
+pub mod browser;
 pub mod client;
 pub mod conformance;
 pub mod envelope;
@@ -13,6 +14,7 @@ pub mod gateway;
 pub mod peer;
 pub mod port;
 pub mod process;
+pub mod proxy;
 pub mod raw;
 pub mod recorder;
 pub mod reference;
@@ -21,6 +23,7 @@ pub mod web;
 
 pub use crate::admin::{Admin, Answer, http, send};
 pub use crate::binary::{Served, binary};
+pub use crate::browser::chromium;
 pub use crate::client::{Client, client, inspector};
 pub use crate::envelope::Envelope;
 pub use crate::fixture::{fixture, fixture_path, python, root};

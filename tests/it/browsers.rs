@@ -1,5 +1,7 @@
 //! Web pages in a browser of this machine: what they may send, and what they may read.
 
+mod chromium;
+
 use std::path::Path;
 
 use harness::fake::{Via, fake};

@@ -28,6 +28,7 @@ mod programs;
 mod real_servers;
 mod reference;
 mod reports;
+mod reverse_proxies;
 mod starts;
 mod stdio_front;
 mod streams;

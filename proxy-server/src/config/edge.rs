@@ -22,6 +22,9 @@ pub(crate) struct EdgeFlags {
     /// [env: MCP_PROXY_CONNECTION_IDLE_TIMEOUT] [default: 130s]
     #[arg(long, value_name = "DURATION")]
     connection_idle_timeout: Option<String>,
+    /// Let another gateway listen on the same address, which then takes over without a gap [env: MCP_PROXY_REUSE_PORT]
+    #[arg(long)]
+    reuse_port: bool,
     /// How long after SIGTERM requests are still taken while /readyz answers 503, so that load balancers go elsewhere; 0s
     /// for not at all [env: MCP_PROXY_DRAIN_DELAY] [default: 1s]
     #[arg(long, value_name = "DURATION")]
@@ -46,6 +49,7 @@ pub(super) fn apply(flags: &EdgeFlags, env: &Variables, config: &mut Config) -> 
             *setting = time;
         }
     }
+    config.reuse_port = flags.reuse_port || env.flag(&["MCP_PROXY_REUSE_PORT"]);
     let delay = (&flags.drain_delay, "--drain-delay");
     if let Some(Any(time)) = word(delay, (env, &["MCP_PROXY_DRAIN_DELAY"]), "a duration, such as `5s`")? {
         config.drain_delay = time;
@@ -92,6 +96,9 @@ mod tests {
             [down.keep_alive, down.call_keep_alive, down.connection_idle_timeout, config.drain_delay]
                 .map(|time| time.as_secs())
         };
+        assert!(!resolve(&[], [].into()).expect("defaults").reuse_port);
+        assert!(resolve(&["--reuse-port"], [].into()).expect("a flag").reuse_port);
+        assert!(resolve(&[], [("MCP_PROXY_REUSE_PORT", "true")].into()).expect("a variable").reuse_port);
         let names = ["KEEP_ALIVE", "CALL_KEEP_ALIVE", "CONNECTION_IDLE_TIMEOUT", "DRAIN_DELAY"];
         let defaults = [15, 5, 130, 1];
         assert_eq!(seconds(&Config::default()), defaults);

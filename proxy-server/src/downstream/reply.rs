@@ -2,6 +2,7 @@
 //! be taken up again.
 
 use std::convert::Infallible;
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
@@ -16,6 +17,9 @@ use crate::error::Error;
 use crate::protocol::Message;
 use crate::tasks::wait_until;
 use crate::upstream::one_line;
+
+/// How soon a second comment follows.
+const PROBE: Duration = Duration::from_millis(250);
 
 /// One request and what becomes of it. Dropped before the answer, it is cancelled upstream.
 pub(super) trait Talk: Send + Sized + 'static {
@@ -56,18 +60,20 @@ pub(super) async fn respond_with(mut talk: impl Talk, config: &Config) -> Reply 
 fn stream(talk: impl Talk, first: Bytes, config: &Config) -> Reply {
     let is_listener = talk.request().method() == "subscriptions/listen";
     let keep_alive = if is_listener { config.keep_alive } else { config.call_keep_alive };
-    let frames = stream::unfold((Some(talk), Some(first)), move |(talk, first)| async move {
+    let frames = stream::unfold((Some(talk), Some(first), false), move |(talk, first, probes)| async move {
         let mut talk = talk?;
         if let Some(first) = first {
-            return Some((Ok::<_, Infallible>(first), (Some(talk), None)));
+            return Some((Ok::<_, Infallible>(first), (Some(talk), None, false)));
         }
-        match timeout(keep_alive, talk.next()).await {
-            Ok(Said::Told(message)) => Some((Ok(frame(message)), (Some(talk), None))),
-            Ok(Said::Answer(_, body)) => Some((Ok(frame(body)), (None, None))),
+        // The machine of a client that left answers to the first comment; only the next finds the connection gone.
+        let silence = if probes { keep_alive.min(PROBE) } else { keep_alive };
+        match timeout(silence, talk.next()).await {
+            Ok(Said::Told(message)) => Some((Ok(frame(message)), (Some(talk), None, false))),
+            Ok(Said::Answer(_, body)) => Some((Ok(frame(body)), (None, None, false))),
             Ok(Said::Failed(error)) => {
-                Some((Ok(frame(respond::modern_error_to(talk.request(), &error))), (None, None)))
+                Some((Ok(frame(respond::modern_error_to(talk.request(), &error))), (None, None, false)))
             }
-            Err(_) => Some((Ok(Bytes::from_static(b": keep-alive\n\n")), (Some(talk), None))),
+            Err(_) => Some((Ok(Bytes::from_static(b": keep-alive\n\n")), (Some(talk), None, !probes && !is_listener))),
         }
     });
     events(Body::from_stream(frames)).into()

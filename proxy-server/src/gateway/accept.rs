@@ -1,17 +1,20 @@
 //! Takes connections and serves each in a task of its own.
 
+use std::io;
+use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt, StreamExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{sleep, timeout};
 use tracing::warn;
 
+use super::LISTEN_QUEUE;
 use crate::admin::Connections;
 use crate::downstream::{Connection, Drain, Front, Peer, serve_overflow};
 use crate::tasks::{Lanes, Tasks};
@@ -43,7 +46,7 @@ impl Acceptor {
     pub(super) async fn run(self, listener: TcpListener) {
         loop {
             let accepted = tokio::select! {
-                () = self.drain.closed() => return,
+                () = self.drain.closed() => return self.sweep(&listener).await,
                 accepted = listener.accept() => accepted,
             };
             let place = tokio::select! {
@@ -51,6 +54,21 @@ impl Acceptor {
                 place = self.place() => place,
             };
             let Some(place) = place else { return };
+            self.take(accepted, place).await;
+        }
+    }
+
+    /// Takes what has found its way into the queue before the gateway closes, so that nobody is turned away unheard.
+    async fn sweep(&self, listener: &TcpListener) {
+        for _ in 0..LISTEN_QUEUE {
+            let place = Arc::clone(&self.places).try_acquire_owned().map(Place::Usual);
+            let (Some(accepted), Ok(place)) = (listener.accept().now_or_never(), place) else { return };
+            self.take(accepted, place).await;
+        }
+    }
+
+    async fn take(&self, accepted: io::Result<(TcpStream, SocketAddr)>, place: Place) {
+        {
             match accepted.and_then(|(stream, peer)| Ok((stream.local_addr()?, stream.into_std()?, peer))) {
                 Ok((local, stream, peer)) => self.begin(stream, Peer { peer, local }, place),
                 Err(error) => {

@@ -17,6 +17,9 @@ use crate::tasks::{Wait, wait_until};
 /// How long a head may take to come whole, once it began.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// How long a connection may take to its first request when connections are to end: it may have been opened just before.
+const FIRST_REQUEST: Duration = Duration::from_millis(400);
+
 /// The two steps in which a gateway lets go of its clients.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Drain {
@@ -38,6 +41,10 @@ pub(super) struct Silence<'a> {
     head: Option<Wait>,
     /// Whether a request began or came to its end in this round.
     is_broken: bool,
+    /// Whether a request has come whole.
+    is_used: bool,
+    /// The end of the time in which the first request may still come while connections are to end.
+    first: Option<Wait>,
 }
 
 impl Drain {
@@ -71,7 +78,7 @@ impl Drain {
 impl<'a> Silence<'a> {
     pub(super) fn new(drain: &'a Drain, idle: Duration) -> Self {
         let (drained, round) = (FuturesUnordered::from_iter([drain.closed()]), wait_until(Instant::now() + idle));
-        Self { drain, drained, idle, round, head: None, is_broken: false }
+        Self { drain, drained, idle, round, head: None, is_broken: false, is_used: false, first: None }
     }
 
     /// Whether a response that is written now is the last.
@@ -99,7 +106,7 @@ impl<'a> Silence<'a> {
 
     /// Notes that a request has come whole.
     pub(super) fn break_off(&mut self) {
-        self.is_broken = true;
+        (self.is_broken, self.is_used) = (true, true);
         self.head = None;
     }
 
@@ -108,7 +115,10 @@ impl<'a> Silence<'a> {
     pub(super) fn poll_end(&mut self, context: &mut Context<'_>, is_quiet: bool) -> Poll<()> {
         if is_quiet {
             if self.drained.poll_next_unpin(context).is_ready() {
-                return Poll::Ready(());
+                let first = self.first.get_or_insert_with(|| wait_until(Instant::now() + FIRST_REQUEST));
+                if self.is_used || Pin::new(first).poll(context).is_ready() {
+                    return Poll::Ready(());
+                }
             }
         } else {
             let head = self.head.get_or_insert_with(|| wait_until(Instant::now() + HEAD_TIMEOUT));
@@ -190,8 +200,11 @@ mod tests {
         }
         drain.close();
         poll_fn(|context| silence.poll_end(context, true)).await;
-        assert_eq!(began.elapsed().as_secs(), 10);
+        assert_eq!(began.elapsed(), Duration::from_secs(10) + FIRST_REQUEST, "its first request may be on its way");
+        silence.break_off();
+        poll_fn(|context| silence.poll_end(context, true)).await;
+        assert_eq!(began.elapsed(), Duration::from_secs(10) + FIRST_REQUEST, "it had a request");
         poll_fn(|context| silence.poll_end(context, false)).await;
-        assert_eq!(began.elapsed().as_secs(), 40, "a request has begun");
+        assert_eq!(began.elapsed(), Duration::from_secs(40) + FIRST_REQUEST, "a request has begun");
     }
 }
