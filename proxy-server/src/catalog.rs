@@ -7,6 +7,7 @@ mod provenance;
 mod refresh;
 mod tool;
 
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -19,8 +20,7 @@ use tokio::time::timeout;
 
 pub(crate) use self::build::{Candidate, Members, Name, Page, View, page_uris};
 use self::build::{Offered, build};
-use self::list::Lists;
-pub(crate) use self::list::{Item, List};
+pub(crate) use self::list::{Item, List, Lists};
 #[cfg(test)]
 pub(crate) use self::name::{Conflict, Separator};
 pub(crate) use self::name::{Mode, Naming, qualified_id, split_id, split_uri};
@@ -103,6 +103,34 @@ impl Catalog {
         refresh::refresh(self, upstream).await
     }
 
+    /// Every item of a list in this session of an upstream.
+    pub(crate) async fn read(&self, list: List, upstream: &Upstream, session: &Session) -> Result<Vec<Item>, Error> {
+        refresh::read(list, upstream, session, &self.own).await
+    }
+
+    /// What is offered now.
+    pub(crate) fn snapshot(&self) -> Arc<Snapshot> {
+        Arc::clone(&self.snapshot.borrow())
+    }
+
+    /// The same as [`Catalog::view`] for one who is shown other lists by these upstreams. It is made anew each time.
+    pub(crate) fn view_with(
+        &self,
+        snapshot: &Snapshot,
+        may_use: &dyn Fn(&Definition) -> bool,
+        own: &HashMap<ServerName, Lists>,
+    ) -> Arc<View> {
+        let seen = snapshot.offers.iter().filter(|(_, offer)| may_use(offer.upstream.definition()));
+        let offered = seen.map(|(name, offer)| {
+            let offered = offer.offered();
+            match own.get(name) {
+                Some(lists) => Offered { lists: lists.clone(), ..offered },
+                None => offered,
+            }
+        });
+        Arc::new(build(offered.collect(), &self.naming))
+    }
+
     /// Tells of every change of anything.
     pub(crate) fn watch(&self) -> watch::Receiver<Arc<Snapshot>> {
         self.snapshot.subscribe()
@@ -183,6 +211,17 @@ impl Catalog {
 }
 
 impl Snapshot {
+    /// What an upstream lists.
+    pub(crate) fn lists(&self, upstream: &ServerName) -> Lists {
+        self.offers.get(upstream).map(|offer| offer.lists.clone()).unwrap_or_default()
+    }
+
+    /// Whether an upstream is known to list just this.
+    pub(crate) fn agrees(&self, upstream: &ServerName, lists: &Lists) -> bool {
+        let agrees = |offer: &Offer| List::ALL.iter().all(|list| offer.lists.get(*list) == lists.get(*list));
+        self.offers.get(upstream).is_some_and(agrees)
+    }
+
     /// What an upstream offers in this session, once it was asked for its tools.
     fn tools_of(&self, upstream: &Upstream, session: &Arc<Session>) -> Option<&Offer> {
         let offer = self.offers.get(&upstream.definition().name)?;

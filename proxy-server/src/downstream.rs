@@ -17,6 +17,7 @@ mod mcp;
 mod merged;
 mod modern;
 mod origin;
+mod own_lists;
 mod parked;
 mod pieced;
 mod pool;

@@ -2,3 +2,4 @@
 
 mod gaps;
 mod questions;
+mod session_tools;

@@ -118,6 +118,7 @@ impl Lists {
         self.special.get(name)
     }
 
+    /// Puts other items in the place of a list's.
     pub(crate) fn set(&mut self, list: List, items: Arc<[Item]>) {
         if list == List::Tools {
             let read =

@@ -17,7 +17,7 @@ use tracing::{debug, warn};
 use self::ask::{Listed, ask};
 use self::freshness::{Freshness, Terms};
 use crate::catalog::list::Lists;
-use crate::catalog::{Catalog, Item, List, Offer};
+use crate::catalog::{Catalog, GatewayName, Item, List, Offer};
 use crate::error::{Chain, Error, Kind, Limit};
 use crate::tasks::Tasks;
 use crate::upstream::{Session, Upstream};
@@ -312,4 +312,14 @@ impl Following<'_> {
             self.offer.borrow().upstream.note_unannounced(list.kind());
         }
     }
+}
+
+/// Every item of a list in this session of an upstream.
+pub(super) async fn read(
+    list: List,
+    upstream: &Upstream,
+    session: &Session,
+    own: &GatewayName,
+) -> Result<Vec<Item>, Error> {
+    ask(list, upstream, session, own).await.map(|listed| listed.items)
 }

@@ -73,7 +73,7 @@ pub(super) async fn run(
     message: &Message,
     events: Events,
 ) -> Option<Pieces> {
-    let view = edge.view(caller);
+    let view = session.hub().map_or_else(|_| edge.view(caller), |hub| hub.own().view(edge, caller));
     let list = List::asked_by(message.method());
     let outcome = match (list, session.hub()) {
         (_, Err(error)) => Err(error),
@@ -237,7 +237,7 @@ fn view_of(edge: &Edge, session: &Session) -> Arc<View> {
     match &session.scope {
         Scope::All(caller) => {
             let caller = lock(caller).clone();
-            edge.view(&caller)
+            session.hub().map_or_else(|_| edge.view(&caller), |hub| hub.own().view(edge, &caller))
         }
         Scope::One(_) => edge.catalog.view(&|_| false),
     }
@@ -246,10 +246,12 @@ fn view_of(edge: &Edge, session: &Session) -> Arc<View> {
 /// Tells the client of every list that has come to read otherwise, until the session ends.
 async fn tell_news(edge: Arc<Edge>, session: Arc<Session>, mut seen: Arc<View>) {
     let (own, mut snapshots) = (session.own_stream(), edge.catalog.watch());
+    let Ok(mut own_lists) = session.hub().map(|hub| hub.own().watch()) else { return };
     // What changed while the session was being opened is news as well.
     snapshots.mark_changed();
     loop {
         tokio::select! {
+            Ok(()) = own_lists.changed() => {}
             () = session.closed().cancelled() => return,
             () = edge.tasks.stopping().cancelled() => return,
             changed = snapshots.changed() => if changed.is_err() { return },

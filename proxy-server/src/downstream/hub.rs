@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::future::BoxFuture;
 use schemas::ServerName;
 use tokio::sync::{OnceCell, oneshot};
 use tokio::time::{Instant, timeout};
@@ -13,10 +14,11 @@ use tracing::debug;
 
 use crate::downstream::Edge;
 use crate::downstream::aggregate::translate;
+use crate::downstream::own_lists::{OwnLists, Stale};
 use crate::downstream::session::{Session, lock};
 use crate::error::{Chain, Error, Kind};
 use crate::protocol::{Message, Object};
-use crate::upstream::{Attachment, Call, Deadline, EventQueue, OpenError, Upstream, event_queue};
+use crate::upstream::{Attachment, Call, Deadline, Event, EventQueue, OpenError, Upstream, event_queue};
 
 const INITIALIZED: &[u8] = br#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#;
 /// What telling an upstream of the log level may take.
@@ -29,6 +31,8 @@ pub(super) struct Hub {
     slots: Mutex<HashMap<ServerName, Arc<Slot>>>,
     /// The client's last `logging/setLevel`.
     level: Mutex<Option<Message>>,
+    /// What upstreams list for this client alone.
+    own: OwnLists,
 }
 
 struct Slot {
@@ -38,7 +42,7 @@ struct Slot {
 
 impl Hub {
     pub(super) fn new(hello: &str) -> Self {
-        Self { hello: hello.into(), slots: Mutex::default(), level: Mutex::default() }
+        Self { hello: hello.into(), slots: Mutex::default(), level: Mutex::default(), own: OwnLists::default() }
     }
 
     /// The attachment to this upstream. Whoever comes while it is being opened waits for the same.
@@ -64,6 +68,11 @@ impl Hub {
         let opening = || Box::pin(self.open(edge, session, upstream));
         let attachment = slot.attachment.get_or_try_init(opening).await?;
         Ok(Arc::clone(attachment))
+    }
+
+    /// What upstreams list for this client alone.
+    pub(super) fn own(&self) -> &OwnLists {
+        &self.own
     }
 
     /// Every attachment that is open.
@@ -109,20 +118,43 @@ impl Hub {
 /// Passes on what the upstream sends outside any call, until the session or the upstream ends.
 async fn carry_over(edge: Arc<Edge>, session: Arc<Session>, attachment: Arc<Attachment>, mut events: EventQueue) {
     let (own, upstream) = (session.own_stream(), Arc::clone(attachment.upstream()));
+    let mut doubts = attachment.doubts();
+    let mut stale = Stale::default();
+    let mut reading: Option<BoxFuture<'_, ()>> = None;
     let kept = attachment.keep();
     tokio::pin!(kept);
     loop {
         tokio::select! {
             () = session.closed().cancelled() => break,
             () = upstream.retired().cancelled() => break,
+            // What a session showed may be gone with it.
+            Ok(()) = doubts.changed() => stale.doubt(),
+            () = stale.is_due(), if reading.is_none() => {
+                let (kinds, attachment, session) = (stale.take(), &attachment, &session);
+                let edge = &edge;
+                reading = Some(Box::pin(async move {
+                    if let Ok(hub) = session.hub() {
+                        hub.own.read(edge, attachment, &kinds).await;
+                    }
+                }));
+            }
+            () = async { if let Some(reading) = &mut reading { reading.await } }, if reading.is_some() => reading = None,
             () = own.room(), if !own.has_room() => {}
             Some(event) = events.recv(), if own.has_room() => {
+                if let Event::Notification(notification) = &event
+                    && !attachment.is_shared()
+                {
+                    stale.hear(notification);
+                }
                 if let Some(event) = translate(&edge, &session, upstream.definition().name.as_str(), event) {
                     session.put(&own, event);
                 }
             }
             () = &mut kept => {}
         }
+    }
+    if let Ok(hub) = session.hub() {
+        hub.own.forget(&upstream.definition().name);
     }
     attachment.close().await;
 }

@@ -16,7 +16,7 @@ use crate::protocol::{Era, own_list, result_pieces};
 
 /// Answers a request to all upstreams that this caller may use.
 pub(super) async fn serve(asking: Arc<Asking>, caller: Caller, fields: Option<&Fields<'_>>) -> Reply {
-    let (message, view) = (&asking.message, asking.edge.view(&caller));
+    let (message, view) = (&asking.message, asking.view(&caller));
     if let Some(list) = List::asked_by(message.method()) {
         return match page(&asking.edge, &view, (Era::Modern, list), message) {
             Ok(page) => respond::json(StatusCode::OK, own_list(message.id(), &page)),

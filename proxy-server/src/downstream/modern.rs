@@ -15,12 +15,13 @@ use tokio::time::Instant;
 use crate::catalog::{View, qualified_id};
 use crate::downstream::fields::{Fields, text};
 use crate::downstream::headers::{self, Mismatch};
+use crate::downstream::pool::Pool;
 use crate::downstream::reply::respond_with;
 use crate::downstream::respond::Reply;
 use crate::downstream::session::{Scope, lock};
 use crate::downstream::{Edge, bridged, forward, listen, merged, respond};
 use crate::error::{self, Error};
-use crate::policy::Principal;
+use crate::policy::{Caller, Principal};
 use crate::protocol::{
     self, Claims, Era, HEADER_MISMATCH, INVALID_PARAMS, INVALID_REQUEST, Kind, LATEST_MODERN, METHOD_NOT_FOUND,
     MISSING_CAPABILITY, Message, TASKS_EXTENSION, UNSUPPORTED_VERSION,
@@ -58,6 +59,13 @@ pub(super) struct Asking {
     pub(super) log_level: Option<Box<str>>,
     /// Until when what comes before the call itself has to be done.
     pub(super) deadline: Instant,
+}
+
+impl Asking {
+    /// What the client sees of all upstreams.
+    pub(super) fn view(&self, caller: &Caller) -> Arc<View> {
+        Pool::view(&self.edge, caller, self.principal, &self.capabilities)
+    }
 }
 
 /// A request and the upstream that it goes to. Cheap to clone.

@@ -5,20 +5,24 @@
 //! the upstream then says of no call in particular can only belong to this one. All other calls share.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::future::BoxFuture;
 use schemas::Transport;
-use tokio::sync::{Semaphore, broadcast, oneshot};
+use tokio::sync::{Semaphore, broadcast, oneshot, watch};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
+use crate::catalog::View;
 use crate::downstream::Edge;
+use crate::downstream::own_lists::{OwnLists, Stale};
 use crate::downstream::question::refuse;
 use crate::error::{Error, Kind};
-use crate::policy::Principal;
+use crate::policy::{self, Principal};
 use crate::protocol::{self, Message, Object};
 use crate::upstream::{Attachment, Call, Deadline, Event, EventQueue, OpenError, Upstream, event_queue, list_changed};
 
@@ -54,7 +58,15 @@ pub(super) enum Use {
 pub(super) struct Pool {
     groups: Mutex<HashMap<Key, Group>>,
     max: usize,
+    /// What upstreams list for one kind of caller alone.
+    own: Mutex<HashMap<Whose, Arc<OwnLists>>>,
+    /// Whether there is any of that, so that nobody looks in vain.
+    has_own: AtomicBool,
+    own_changed: watch::Sender<u64>,
 }
+
+/// A kind of caller: a principal and its raw capabilities.
+type Whose = (Principal, Box<str>);
 
 /// The sessions of one kind of caller.
 struct Group {
@@ -100,7 +112,8 @@ pub(super) struct Caller<'a> {
 
 impl Pool {
     pub(super) fn new(max: usize) -> Self {
-        Self { groups: Mutex::default(), max }
+        let (groups, own, own_changed) = (Mutex::default(), Mutex::default(), watch::Sender::default());
+        Self { groups, max, own, has_own: AtomicBool::new(false), own_changed }
     }
 
     /// A place in a session, which is opened if there is none to be had.
@@ -137,6 +150,47 @@ impl Pool {
             Some(seat) => Ok(seat),
             None => open(edge, caller.upstream, key, Use::Shared).await,
         }
+    }
+
+    /// What this kind of caller sees of all upstreams.
+    pub(super) fn view(edge: &Edge, caller: &policy::Caller, principal: Principal, capabilities: &str) -> Arc<View> {
+        let pool = &edge.pool;
+        let own = || lock(&pool.own).get(&(principal, capabilities.into())).cloned();
+        match pool.has_own.load(Ordering::Relaxed).then(own).flatten() {
+            Some(own) => own.view(edge, caller),
+            None => edge.view(caller),
+        }
+    }
+
+    /// Tells of changes of what one kind of caller alone is shown.
+    pub(super) fn own_changed(&self) -> watch::Receiver<u64> {
+        self.own_changed.subscribe()
+    }
+
+    /// Reads what an upstream lists in this session.
+    async fn read_own(&self, edge: &Edge, line: &Line, kinds: &[&str]) {
+        let whose = (line.key.principal, line.key.capabilities.clone());
+        let own = Arc::clone(lock(&self.own).entry(whose).or_default());
+        self.has_own.store(true, Ordering::Relaxed);
+        own.read(edge, &line.attachment, kinds).await;
+        self.own_changed.send_modify(|count| *count += 1);
+    }
+
+    /// Forgets what an upstream listed in a session that has ended, if there is no other of its kind.
+    fn forget_own(&self, line: &Line) {
+        if !self.has_own.load(Ordering::Relaxed) || self.groups().contains_key(&line.key) {
+            return;
+        }
+        let mut all = lock(&self.own);
+        let whose = (line.key.principal, line.key.capabilities.clone());
+        if let Some(own) = all.get(&whose)
+            && own.forget(&line.attachment.upstream().definition().name)
+        {
+            all.remove(&whose);
+        }
+        self.has_own.store(!all.is_empty(), Ordering::Relaxed);
+        drop(all);
+        self.own_changed.send_modify(|count| *count += 1);
     }
 
     /// Ends every session.
@@ -367,9 +421,16 @@ async fn shake_hands(
 async fn keep(edge: Arc<Edge>, line: Arc<Line>, mut events: EventQueue) {
     let (mut doubts, mut unannounced) = (line.attachment.doubts(), line.attachment.upstream().unannounced());
     let mut told = *unannounced.borrow_and_update();
+    let mut stale = Stale::default();
+    let mut reading: Option<BoxFuture<'_, ()>> = None;
     loop {
         tokio::select! {
             () = line.closed.cancelled() => break,
+            () = stale.is_due(), if reading.is_none() => {
+                let (kinds, edge, line) = (stale.take(), &edge, &line);
+                reading = Some(Box::pin(async move { edge.pool.read_own(edge, line, &kinds).await }));
+            }
+            () = async { if let Some(reading) = &mut reading { reading.await } }, if reading.is_some() => reading = None,
             // Modern clients read lists in any session of theirs, so that nobody knows what they were shown.
             Ok(()) = doubts.changed() => {
                 for kind in ["tools", "prompts", "resources"] {
@@ -384,14 +445,21 @@ async fn keep(edge: Arc<Edge>, line: Arc<Line>, mut events: EventQueue) {
             }
             Some(event) = events.recv() => match event {
                 // Nobody listening is no reason to worry.
-                Event::Notification(message) => drop(line.notices.send(message)),
+                Event::Notification(message) => {
+                    if !line.attachment.is_shared() {
+                        stale.hear(&message);
+                    }
+                    drop(line.notices.send(message));
+                }
                 Event::Question(question) => refuse(question.reply, "nobody can be asked outside a call"),
             },
             else => break,
         }
     }
     line.closed.cancel();
+    drop(reading);
     edge.pool.remove(&line);
+    edge.pool.forget_own(&line);
     line.attachment.close().await;
 }
 

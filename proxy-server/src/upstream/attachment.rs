@@ -207,7 +207,7 @@ impl Attachment {
     }
 
     /// The live upstream session; its successor if it has ended, which is waited for only briefly.
-    async fn session(self: &Arc<Self>) -> Result<Arc<Session>, Error> {
+    pub(crate) async fn session(self: &Arc<Self>) -> Result<Arc<Session>, Error> {
         if let Slot::Live(session) = &*self.slot.borrow()
             && !session.is_closed()
         {

@@ -57,7 +57,7 @@ async fn first_call(url: &str, tool: &str) -> Duration {
 
 #[tokio::test]
 async fn a_server_without_a_stream_delays_nothing() {
-    for status in [405, 400, 401, 500] {
+    for status in [405, 404, 400, 401, 500] {
         let upstream = fake("u").echo("ask").start(Via::Json).await;
         upstream.refuse("GET", status);
         let gateway = gateway().start().await;

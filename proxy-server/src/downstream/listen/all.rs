@@ -41,6 +41,8 @@ struct Listener {
     /// What the client knows of the lists.
     seen: Arc<View>,
     snapshots: watch::Receiver<Arc<Snapshot>>,
+    /// Tells of what upstreams list for some clients alone.
+    own_lists: watch::Receiver<u64>,
     /// When to look what has changed.
     look_at: Option<Instant>,
     changed: VecDeque<Bytes>,
@@ -65,7 +67,7 @@ fn listen(asking: &Arc<Asking>, caller: Caller) -> Result<Listener, Error> {
     let place = place(edge)?;
     // What changes from here on is news.
     let snapshots = edge.catalog.watch();
-    let seen = edge.view(&caller);
+    let (own_lists, seen) = (edge.pool.own_changed(), asking.view(&caller));
     let (teller, told) = mpsc::channel(QUEUE);
     let stop = edge.closing.child_token();
     let mut opening = Vec::new();
@@ -90,6 +92,7 @@ fn listen(asking: &Arc<Asking>, caller: Caller) -> Result<Listener, Error> {
         opening: Some(Box::pin(join_all(opening))),
         seen,
         snapshots,
+        own_lists,
         look_at: None,
         changed: VecDeque::new(),
         told,
@@ -145,6 +148,9 @@ impl Talk for Listener {
                 Ok(()) = self.snapshots.changed(), if look_at.is_none() => {
                     self.look_at = Some(Instant::now() + DEBOUNCE);
                 }
+                Ok(()) = self.own_lists.changed(), if look_at.is_none() => {
+                    self.look_at = Some(Instant::now() + DEBOUNCE);
+                }
                 else => return ended(self.request()),
             }
         }
@@ -156,7 +162,8 @@ impl Listener {
     fn look(&mut self) {
         self.look_at = None;
         self.snapshots.mark_unchanged();
-        let view = self.asking.edge.view(&self.caller);
+        self.own_lists.mark_unchanged();
+        let view = self.asking.view(&self.caller);
         for (notice, wanted) in
             changes(&self.seen, &view).into_iter().zip([self.filter.tools, self.filter.prompts, self.filter.resources])
         {
