@@ -172,6 +172,8 @@ impl Config {
         let max_servers = word::<NonZeroUsize>(max_servers, (env, &["MCP_PROXY_MAX_SERVERS"]), "a number from 1 on")?;
         config.upstream.upstreams = max_servers.map_or(config.upstream.upstreams, NonZeroUsize::get);
         starts(args, env, &mut config.upstream)?;
+        let eras = word((&args.eras, "--eras"), (env, &["MCP_PROXY_ERAS"]), "one of both, legacy")?;
+        config.downstream.eras = eras.unwrap_or_default();
         config.policy = policy::Config {
             admin_tokens: tokens(
                 (&args.admin_tokens, "--admin-tokens"),

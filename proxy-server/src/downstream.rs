@@ -45,7 +45,7 @@ use axum::{BoxError, Router};
 use bytes::{Bytes, BytesMut};
 use http_body::Body as HttpBody;
 use http_body_util::BodyExt;
-use schemas::admin;
+use schemas::{Eras, admin};
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
@@ -105,6 +105,8 @@ pub(crate) struct Config {
     pub(crate) parked_calls: usize,
     /// An answer that takes longer than this is given as an event stream, which a client can take up again.
     pub(crate) patience: Duration,
+    /// Which eras the endpoint of all upstreams speaks.
+    pub(crate) eras: Eras,
     /// What stands before the path in the `endpoint` event; a path alone when absent.
     pub(crate) base_url: Option<String>,
 }
@@ -127,6 +129,7 @@ impl Default for Config {
             kept_bytes: 192 << 20,
             parked_calls: 1_000,
             patience: Duration::from_secs(1),
+            eras: Eras::default(),
             base_url: None,
         }
     }
@@ -173,6 +176,15 @@ impl Edge {
         spawn.spawn("session reaper", session::reap(Arc::clone(&edge)));
         spawn.spawn("pool reaper", pool::reap(Arc::clone(&edge)));
         edge
+    }
+
+    /// Whether an endpoint speaks the modern era.
+    fn speaks_modern(&self, scope: &Scope) -> bool {
+        let eras = match scope {
+            Scope::One(upstream) => upstream.definition().eras,
+            Scope::All(_) => self.config.eras,
+        };
+        eras == Eras::Both
     }
 
     /// What this caller sees of all upstreams.

@@ -11,6 +11,7 @@ mod era;
 mod events;
 mod health;
 mod inbox;
+mod legacy_side;
 mod listen;
 mod noise;
 mod parameters;
@@ -52,6 +53,7 @@ use crate::protocol::{Era, Message};
 use crate::tasks::Tasks;
 use crate::upstream::era::Verdict;
 use crate::upstream::inbox::next_id;
+use crate::upstream::legacy_side::LegacySide;
 use crate::upstream::noise::Noise;
 use crate::upstream::session::Exchange;
 
@@ -186,6 +188,8 @@ pub(crate) struct Upstream {
     places: Arc<Semaphore>,
     retired: CancellationToken,
     doubt: Arc<Notify>,
+    /// What it is for clients of the legacy era, when its own session is modern.
+    legacy: LegacySide,
     /// Counts changes of its lists that it did not announce.
     unannounced: watch::Sender<ListChanges>,
     stats: Stats,
@@ -310,6 +314,7 @@ impl Upstream {
             places: Arc::new(Semaphore::new(places)),
             retired,
             doubt,
+            legacy: LegacySide::default(),
             unannounced: watch::Sender::default(),
             stats: Stats::default(),
         })

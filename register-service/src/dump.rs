@@ -82,6 +82,7 @@ fn settings(settings: GatewaySettings) -> Value {
         ("tags", json!(settings.tags)),
         ("cwd", json!(literal(&settings.cwd.0))),
         ("era", json!(settings.era)),
+        ("eras", json!(settings.eras)),
         ("priority", json!(settings.priority)),
         ("proxy", json!(settings.proxy)),
         ("ca_file", json!(settings.ca_file)),

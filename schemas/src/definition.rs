@@ -19,7 +19,9 @@ use serde::{Deserialize, Serialize};
 pub use crate::definition::invalid::InvalidDefinition;
 pub use crate::definition::limits::Limits;
 pub use crate::definition::network::{Identity, Network, Proxy};
-pub use crate::definition::settings::{Access, EraMode, FilterMode, Reconnect, SessionMode, Sessions, ToolFilter};
+pub use crate::definition::settings::{
+    Access, EraMode, Eras, FilterMode, Reconnect, SessionMode, Sessions, ToolFilter, UnknownEras,
+};
 pub use crate::definition::transport::{Remote, Stdio, Transport};
 use crate::dialect::compozy::{DeclaredDocument, DefinitionDocument};
 use crate::{FingerprintSalt, Secret, ServerName};
@@ -69,6 +71,8 @@ pub struct Definition {
     pub sessions: Sessions,
     /// Which generation of the protocol is spoken with it.
     pub era: EraMode,
+    /// Which generations of the protocol its own endpoints speak to clients.
+    pub eras: Eras,
     /// Who is preferred where several upstreams have the same tool: the lowest number. 1 when absent.
     pub priority: Option<u32>,
     /// Limits of this upstream alone.
@@ -131,6 +135,7 @@ impl Definition {
             access: Access::default(),
             sessions: Sessions::default(),
             era: EraMode::default(),
+            eras: Eras::default(),
             priority: None,
             limits: Limits::default(),
             network: Network::default(),

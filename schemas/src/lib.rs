@@ -27,8 +27,8 @@ mod token;
 pub mod workflow;
 
 pub use crate::definition::{
-    Access, Definition, EraMode, FilterMode, Identity, Inert, InvalidDefinition, Limits, Network, Proxy, Reconnect,
-    Remote, SessionMode, Sessions, Stdio, ToolFilter, Transport,
+    Access, Definition, EraMode, Eras, FilterMode, Identity, Inert, InvalidDefinition, Limits, Network, Proxy,
+    Reconnect, Remote, SessionMode, Sessions, Stdio, ToolFilter, Transport, UnknownEras,
 };
 pub use crate::duration::{InvalidDuration, WireDuration, format_duration, parse_duration};
 pub use crate::name::{InvalidName, RESERVED_NAMES, ServerName};

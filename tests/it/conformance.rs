@@ -137,3 +137,39 @@ async fn at_the_one_address_modern_clients_lose_nothing_in_front_of_modern_upstr
     let (definitions, _living) = modern_upstreams().await;
     check_together(&definitions, (MODERN, 37, [])).await;
 }
+
+/// In front of a server of both eras whose legacy side is the complete one, over both transports that it has.
+async fn thin_upstreams() -> ([Value; 2], Reference) {
+    let flags = ["--thin-modern", "--latch"];
+    let http = reference(&["--http", "127.0.0.1:0", "--thin-modern"]).await;
+    let definitions = [
+        json!({ "name": "http", "transport": "streamable-http", "url": http.url }),
+        json!({ "name": "stdio", "transport": "stdio", "command": reference_program(), "args": ["--stdio", flags[0], flags[1]] }),
+    ];
+    (definitions, http)
+}
+
+#[tokio::test]
+async fn legacy_clients_lose_nothing_of_a_server_whose_legacy_side_is_the_complete_one() {
+    let (definitions, _living) = thin_upstreams().await;
+    let gateway = gateway().start().await;
+    let (url, admin) = (&gateway.url, &gateway.admin);
+    let [http, stdio] = &definitions;
+    tokio::join!(
+        check(url, admin, http, (LEGACY, 30, [])),
+        check(url, admin, stdio, (LEGACY, 30, [])),
+        check_together(&definitions, (LEGACY, 30, [])),
+    );
+}
+
+#[tokio::test]
+async fn modern_clients_have_of_such_a_server_what_it_gives_them_directly() {
+    let ([http, _], living) = thin_upstreams().await;
+    let gateway = gateway().start().await;
+    gateway.admin.connect(&http).await;
+    let through = format!("{}/http/stream", gateway.url);
+    let (direct, through) = tokio::join!(conformance(&living.url, MODERN), conformance(&through, MODERN));
+    println!("directly:\n{direct}through the gateway:\n{through}");
+    assert!(direct.passed < 37, "{direct}");
+    assert_eq!((through.passed, through.failed), (direct.passed, direct.failed));
+}

@@ -5,6 +5,7 @@
 mod admin_api;
 mod aggregate;
 mod binary;
+mod both_eras;
 mod browsers;
 mod cells;
 mod client_faults;

@@ -65,6 +65,9 @@ struct Settings {
     /// Answers every request over HTTP with an event stream, as the official servers do.
     #[arg(long)]
     events: bool,
+    /// Serves the modern era in part: it asks nothing, logs nothing, and tells of no resource.
+    #[arg(long)]
+    thin_modern: bool,
     /// Lists so many items to a page.
     #[arg(long, value_name = "COUNT")]
     page: Option<usize>,

@@ -68,6 +68,9 @@ impl Call {
     }
 
     async fn answer_modern(self) -> Result<String, Fault> {
+        if self.server.settings.thin_modern && !self.item.rounds.is_empty() {
+            return Err(Fault::new(INTERNAL_ERROR, "nobody is asked anything in this era"));
+        }
         let (task, declared) = (self.item.task, self.caller.declares_tasks());
         if !declared && [Tasking::Required, Tasking::AfterQuestions].contains(&task) {
             return Err(missing(json!({ "extensions": { TASKS: {} } })));
@@ -198,7 +201,8 @@ impl Call {
     }
 
     fn log(&self, level: Level, text: &str) {
-        if self.caller.logs(level) {
+        let is_mute = self.server.settings.thin_modern && matches!(self.caller, Caller::Modern { .. });
+        if self.caller.logs(level) && !is_mute {
             let params = json!({ "level": level, "logger": "reference", "data": text });
             self.out.push(notification("notifications/message", &params));
         }

@@ -144,7 +144,7 @@ impl Server {
         let cursor = params.cursor.as_deref();
         let result = match (request.method.as_str(), caller) {
             (_, Caller::Modern { version, .. }) if version != MODERN => Err(unsupported(version)),
-            ("server/discover", Caller::Modern { .. }) => Ok(discovery()),
+            ("server/discover", Caller::Modern { .. }) => Ok(discovery(self.settings.thin_modern)),
             ("ping", Caller::Legacy(_)) => Ok("{}".to_owned()),
             ("logging/setLevel", Caller::Legacy(session)) => {
                 *lock(&session.level) = params.level;
@@ -189,7 +189,11 @@ impl Server {
     ) -> Result<String, Fault> {
         if request.method == "subscriptions/listen" {
             let id = serde_json::from_str(&request.id).ok();
-            let listener = self.listeners.add(request.params.notifications.unwrap_or_default(), id, &out);
+            let mut filter = request.params.notifications.unwrap_or_default();
+            if self.settings.thin_modern {
+                filter.resource_subscriptions.clear();
+            }
+            let listener = self.listeners.add(filter, id, &out);
             listener.acknowledge();
             return std::future::pending().await;
         }
@@ -237,8 +241,14 @@ fn capabilities() -> Value {
     })
 }
 
-fn discovery() -> String {
+fn discovery(is_thin: bool) -> String {
     let mut capabilities = capabilities();
+    if is_thin {
+        capabilities["resources"] = json!({ "listChanged": true });
+        if let Some(capabilities) = capabilities.as_object_mut() {
+            capabilities.remove("logging");
+        }
+    }
     capabilities["extensions"] = json!({ TASKS: {} });
     json!({ "supportedVersions": [MODERN], "capabilities": capabilities }).to_string()
 }

@@ -54,6 +54,10 @@ pub(crate) struct Flags {
     /// priority_override [env: MCP_PROXY_CONFLICT_STRATEGY] [default: auto_prefix]
     #[arg(long, value_name = "STRATEGY")]
     pub(crate) conflict_strategy: Option<String>,
+    /// Which protocol eras /mcp and / speak to clients: both, or legacy for clients that choose the new one and then do not
+    /// listen for changes; `eras` in a definition says it of one server's endpoints [env: MCP_PROXY_ERAS] [default: both]
+    #[arg(long, value_name = "ERAS")]
+    pub(crate) eras: Option<String>,
     /// How many servers can be registered [env: MCP_PROXY_MAX_SERVERS] [default: 1000]
     #[arg(long, value_name = "COUNT")]
     pub(crate) max_servers: Option<String>,

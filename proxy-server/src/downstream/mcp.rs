@@ -117,7 +117,7 @@ impl Caller {
         let Request { method, fields, body } = request;
         match method {
             // All there is in the modern era is POST.
-            Method::GET | Method::DELETE if modern::names_modern(fields) => {
+            Method::GET | Method::DELETE if self.names_modern(fields) => {
                 (StatusCode::METHOD_NOT_ALLOWED, [(header::ALLOW, "POST")]).into_response().into()
             }
             Method::POST => self.post(fields, body).await,
@@ -127,16 +127,21 @@ impl Caller {
         }
     }
 
+    /// Whether the headers are those of a modern client, at an endpoint that speaks this era.
+    fn names_modern(&self, fields: &Fields<'_>) -> bool {
+        modern::names_modern(fields) && self.edge.speaks_modern(&self.scope)
+    }
+
     async fn post(self, fields: &Fields<'_>, body: Bytes) -> Reply {
         let message = match Message::parse(body.clone()) {
             Ok(message) => message,
-            Err(Invalid::Batch) if !modern::names_modern(fields) => {
+            Err(Invalid::Batch) if !self.names_modern(fields) => {
                 return Box::pin(self.batch(fields, &body)).await;
             }
-            Err(invalid) if modern::names_modern(fields) => return respond::modern_invalid(&invalid),
+            Err(invalid) if self.names_modern(fields) => return respond::modern_invalid(&invalid),
             Err(invalid) => return respond::invalid(&invalid),
         };
-        if modern::era(fields, &message) == Era::Modern {
+        if self.edge.speaks_modern(&self.scope) && modern::era(fields, &message) == Era::Modern {
             return Box::pin(modern::serve(&self.edge, &self.scope, self.principal, fields, message)).await;
         }
         if message.method() == "initialize" && message.kind() == protocol::Kind::Request {

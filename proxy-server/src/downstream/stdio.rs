@@ -163,13 +163,14 @@ impl Client {
         if message.method() == "notifications/cancelled" && self.cancel(&message) {
             return;
         }
+        let speaks_modern = self.scope().is_none_or(|scope| self.edge.speaks_modern(&scope));
         match modern::era(&Fields::default(), &message) {
-            Era::Modern => self.ask(message).await,
-            Era::Legacy if self.session.is_none() && message.method() == "server/discover" => {
-                let why = "`_meta` lacks the protocol version";
+            Era::Modern if speaks_modern => self.ask(message).await,
+            _ if self.session.is_none() && message.method() == "server/discover" => {
+                let why = if speaks_modern { "`_meta` lacks the protocol version" } else { "Method not found" };
                 self.say(protocol::error_response(message.id(), METHOD_NOT_FOUND, why, "")).await;
             }
-            Era::Legacy => self.converse(message).await,
+            Era::Legacy | Era::Modern => self.converse(message).await,
         }
     }
 

@@ -2,6 +2,7 @@
 //! both can be had again after a loss.
 
 mod answer;
+mod choice;
 mod questions;
 mod stateless;
 mod wishes;
@@ -11,25 +12,24 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
-use schemas::{Reconnect, SessionMode, Transport};
+use schemas::Reconnect;
 use tokio::sync::{OwnedSemaphorePermit, oneshot, watch};
 use tokio::time::{Instant, sleep, timeout};
 use tracing::debug;
 
 use crate::error::{Error, Kind};
-use crate::protocol::{self, Era, Message, Object, Stamp};
+use crate::protocol::{self, Era, Message, Stamp};
 use crate::upstream::Upstream;
+use crate::upstream::attachment::choice::choose;
 use crate::upstream::attachment::wishes::Wishes;
 use crate::upstream::changes::{ListChanges, Shown, updated};
 use crate::upstream::deadline::Deadline;
 use crate::upstream::events::{EventQueue, Events, event_queue};
 use crate::upstream::inbox::{Event, next_id};
-use crate::upstream::session::{Exchange, Hello, OpenError, Session};
+use crate::upstream::session::{Exchange, OpenError, Session};
 use crate::upstream::state::{self, Action, Policy, State, step};
 use crate::upstream::supervisor::{SUCCESSOR, jitter};
 
-/// Capabilities by which a client lets itself be asked something.
-const ASKABLE: [&str; 3] = ["sampling", "elicitation", "roots"];
 /// Subscriptions of one client.
 const MAX_SUBSCRIPTIONS: usize = 1_000;
 const MAX_URI_BYTES: usize = 8 * 1024;
@@ -43,6 +43,8 @@ pub(crate) struct Attachment {
     upstream: Arc<Upstream>,
     /// The client's own `initialize` parameters, when this session has an upstream session to itself.
     dedicated: Option<Dedicated>,
+    /// The era of the first session, which the next ones have as well wherever the upstream still speaks it.
+    era: Era,
     /// The same for a modern upstream, which has them with every request.
     stamp: Stamp,
     slot: watch::Sender<Slot>,
@@ -85,15 +87,7 @@ impl Attachment {
         hello: &str,
         deadline: Instant,
     ) -> Result<(Arc<Self>, Message, EventQueue), OpenError> {
-        let era = upstream.era(deadline).await?;
-        let (session, dedicated) = if shares(&upstream, era, hello) {
-            (upstream.own_session(deadline).await?, None)
-        } else {
-            let place = upstream.place()?;
-            let deadline = deadline.min(upstream.start_deadline());
-            let session = open_dedicated(&upstream, era, hello, deadline).await?;
-            (session, Some(Dedicated { hello: hello.into(), _place: place }))
-        };
+        let (session, dedicated) = choose(&upstream, hello, deadline).await?;
         let (events, queue) = event_queue();
         let id = next_id();
         session.inbox().attach(id, events.clone());
@@ -101,11 +95,13 @@ impl Attachment {
             Era::Legacy => session.handshake().clone(),
             Era::Modern => stateless::handshake(session.handshake(), &upstream.definition().name)?,
         };
+        let era = session.era();
         let (slot, _) = watch::channel(Slot::Live(session));
         let attachment = Self {
             id,
             upstream,
             dedicated,
+            era,
             stamp: Stamp::of(hello),
             slot,
             events,
@@ -330,13 +326,7 @@ impl Attachment {
 
     async fn replace(self: Arc<Self>) {
         let deadline = self.upstream.start_deadline();
-        let opened = match &self.dedicated {
-            None => self.upstream.own_session(deadline).await.map_err(OpenError::Failed),
-            Some(dedicated) => match self.upstream.era(deadline).await {
-                Ok(era) => open_dedicated(&self.upstream, era, &dedicated.hello, deadline).await,
-                Err(error) => Err(OpenError::Failed(error)),
-            },
-        };
+        let opened = self.choose_again(deadline).await;
         let session = opened.ok();
         if let Some(session) = &session {
             session.inbox().attach(self.id, self.events.clone());
@@ -376,34 +366,4 @@ pub(crate) async fn forward_cancellation(
         Ok(cancel) = cancelled => drop(relay.send(cancel)),
     }
     request.await
-}
-
-async fn open_dedicated(
-    upstream: &Upstream,
-    era: Era,
-    hello: &str,
-    deadline: Instant,
-) -> Result<Arc<Session>, OpenError> {
-    let hello = match era {
-        Era::Legacy => Hello::Legacy(hello),
-        Era::Modern => Hello::Modern,
-    };
-    Session::open(upstream.environment(), upstream.definition(), hello, deadline).await
-}
-
-/// A process may be shared by clients that cannot be asked anything. One that can has its own, so that questions reach
-/// it and nobody else. In the modern era questions are answers, and a process knows no clients to be told apart.
-fn shares(upstream: &Upstream, era: Era, hello: &str) -> bool {
-    let definition = upstream.definition();
-    match (definition.sessions.mode, era) {
-        (SessionMode::Shared, _) | (SessionMode::Auto, Era::Modern) => true,
-        (SessionMode::Dedicated, _) => false,
-        (SessionMode::Auto, Era::Legacy) => matches!(definition.transport, Transport::Stdio(_)) && !can_be_asked(hello),
-    }
-}
-
-fn can_be_asked(hello: &str) -> bool {
-    let capabilities = Object::read(hello).ok().and_then(|hello| hello.get("capabilities"));
-    let capabilities = capabilities.and_then(|capabilities| Object::read(capabilities).ok());
-    capabilities.is_some_and(|capabilities| ASKABLE.iter().any(|name| capabilities.get(name).is_some()))
 }

@@ -44,6 +44,7 @@ pub(crate) fn differences(desired: &Definition, observed: &Registration) -> Vec<
         compare("cwd", ours.cwd != theirs.cwd, None);
         compare("sessionMode", ours.session_mode != theirs.session_mode, None);
         compare("era", ours.era != theirs.era, None);
+        compare("eras", ours.eras != theirs.eras, None);
         compare("priority", ours.priority != theirs.priority, None);
         compare("caFile", ours.ca_file != theirs.ca_file, None);
         compare("clientCertFile", ours.client_cert_file != theirs.client_cert_file, None);

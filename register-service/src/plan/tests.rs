@@ -36,6 +36,7 @@ fn theirs(definition: &Definition) -> Registration {
     document.cwd = String::new();
     document.max_sessions = 0;
     document.era = String::new();
+    document.eras = String::new();
     document.priority = 0;
     document.proxy = None;
     document.ca_file = String::new();

@@ -77,6 +77,9 @@ pub enum InvalidDefinition {
     /// An era other than `auto`, `legacy` and `modern`.
     #[error("invalid era: {0} (must be 'auto', 'legacy' or 'modern')")]
     Era(String),
+    /// Eras of the endpoints other than `both` and `legacy`.
+    #[error("invalid eras: {0} (must be 'both' or 'legacy')")]
+    Eras(String),
     /// The modern era over a transport that it has not.
     #[error("era 'modern' needs transport stdio or streamable-http; sse is legacy only")]
     ModernSse,

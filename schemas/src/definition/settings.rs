@@ -1,5 +1,6 @@
 //! What may be declared about any upstream, however it is reached.
 
+use std::str::FromStr;
 use std::time::Duration;
 
 use ipnet::IpNet;
@@ -155,6 +156,56 @@ pub enum SessionMode {
     Dedicated,
 }
 
+/// Which generations of the protocol an endpoint of the gateway speaks to clients.
+///
+/// Some clients choose the modern era wherever they can and then do not listen for changes; in the legacy era the same
+/// clients hear of them.
+///
+/// ```
+/// use schemas::{Definition, Eras};
+///
+/// let posted = r#"{"name":"time","transport":"stdio","command":"mcp-server-time","eras":"legacy"}"#;
+/// let definition: Definition = serde_json::from_str(posted)?;
+/// assert_eq!(definition.eras, Eras::Legacy);
+/// assert_eq!("both".parse(), Ok(Eras::Both));
+/// # Ok::<(), serde_json::Error>(())
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[schemars(inline)]
+pub enum Eras {
+    /// Each client is answered in the era that it speaks.
+    #[default]
+    Both,
+    /// Only the one with an `initialize` handshake: 2024-11-05 to 2025-11-25.
+    Legacy,
+}
+
+/// A text that is neither `both` nor `legacy`.
+///
+/// ```
+/// use schemas::Eras;
+///
+/// let error = "modern".parse::<Eras>().err().ok_or("no error")?;
+/// assert_eq!(error.to_string(), "must be 'both' or 'legacy'");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("must be 'both' or 'legacy'")]
+pub struct UnknownEras;
+
+impl FromStr for Eras {
+    type Err = UnknownEras;
+
+    fn from_str(text: &str) -> Result<Self, UnknownEras> {
+        match text {
+            "both" => Ok(Self::Both),
+            "legacy" => Ok(Self::Legacy),
+            _ => Err(UnknownEras),
+        }
+    }
+}
+
 /// Which generation of the protocol is spoken with an upstream.
 ///
 /// ```
@@ -169,7 +220,7 @@ pub enum SessionMode {
 #[serde(rename_all = "lowercase")]
 #[schemars(inline)]
 pub enum EraMode {
-    /// The gateway finds out, once, and remembers. An upstream that speaks both is spoken to in the modern way.
+    /// The gateway finds out, once, and remembers. An upstream that speaks both is spoken to in the era of each client.
     #[default]
     Auto,
     /// With an `initialize` handshake: 2024-11-05 to 2025-11-25.

@@ -27,8 +27,8 @@ use crate::definition::network;
 pub use crate::dialect::compozy::command::Command;
 pub use crate::dialect::compozy::declared::DeclaredDocument;
 use crate::{
-    Access, Definition, EraMode, FilterMode, Inert, InvalidDefinition, Network, Proxy, REDACTED, Reconnect, Remote,
-    Secret, SessionMode, Sessions, Stdio, ToolFilter, Transport, WireDuration,
+    Access, Definition, EraMode, Eras, FilterMode, Inert, InvalidDefinition, Network, Proxy, REDACTED, Reconnect,
+    Remote, Secret, SessionMode, Sessions, Stdio, ToolFilter, Transport, WireDuration,
 };
 
 const SHORTEST: Duration = Duration::from_millis(1);
@@ -132,6 +132,10 @@ pub struct DefinitionDocument {
     /// `auto`, `legacy` or `modern`. This gateway's own; other proxies ignore it.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub era: String,
+    /// `both` or `legacy`: which protocol eras the server's own endpoints speak to clients. This gateway's own; other proxies
+    /// ignore it.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub eras: String,
     /// Who is preferred where several upstreams have the same tool: the lowest number from 1 on, which is also the default.
     /// This gateway's own; other proxies ignore it.
     #[serde(skip_serializing_if = "is_zero")]
@@ -263,6 +267,7 @@ impl TryFrom<DefinitionDocument> for Definition {
             name,
             description: some(document.description),
             era: era(&document.era, &kind)?,
+            eras: eras(&document.eras)?,
             priority: count(document.priority, "priority")?,
             network: Network::read(written, !matches!(kind, Kind::Stdio(_)))?,
             timeout: timeout.or((!matches!(kind, Kind::Stdio(_))).then_some(DEFAULT_TIMEOUT)),
@@ -351,6 +356,10 @@ impl From<Definition> for DefinitionDocument {
                 EraMode::Legacy => "legacy".to_owned(),
                 EraMode::Modern => "modern".to_owned(),
             },
+            eras: match definition.eras {
+                Eras::Both => String::new(),
+                Eras::Legacy => "legacy".to_owned(),
+            },
             ..limits::written(&definition.limits)
         }
     }
@@ -420,6 +429,10 @@ fn era(text: &str, transport: &Kind) -> Result<EraMode, InvalidDefinition> {
         "modern" => Ok(EraMode::Modern),
         _ => Err(InvalidDefinition::Era(text.to_owned())),
     }
+}
+
+fn eras(text: &str) -> Result<Eras, InvalidDefinition> {
+    if text.is_empty() { Ok(Eras::Both) } else { text.parse().map_err(|_| InvalidDefinition::Eras(text.to_owned())) }
 }
 
 fn session_mode(text: &str) -> Result<SessionMode, InvalidDefinition> {

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::dialect::compozy::FilterDocument;
 use crate::workflow::{CommandLine, Text, example, form};
-use crate::{EraMode, SessionMode, ToolFilter, WireDuration};
+use crate::{EraMode, Eras, SessionMode, ToolFilter, WireDuration};
 
 /// One MCP server: a program (`command`), or an HTTP endpoint (`url`).
 ///
@@ -157,6 +157,9 @@ pub struct GatewaySettings {
     /// Which generation of the protocol is spoken with the server; `auto` when absent.
     #[schemars(with = "EraMode")]
     pub era: String,
+    /// Which generations of the protocol the gateway's endpoints for this server speak to clients; `both` when absent.
+    #[schemars(with = "Eras")]
+    pub eras: String,
     /// Who is preferred where several servers have the same tool: the lowest number from 1 on. 1 when absent.
     #[schemars(extend("minimum" = 0), example = 1)]
     pub priority: i64,
@@ -227,12 +230,13 @@ pub struct GatewaySettings {
 /// assert!(GATEWAY_SETTINGS_KEYS.contains(&"tool_filter"));
 /// assert!(!GATEWAY_SETTINGS_KEYS.contains(&"toolFilter"));
 /// ```
-pub const GATEWAY_SETTINGS_KEYS: [&str; 26] = [
+pub const GATEWAY_SETTINGS_KEYS: [&str; 27] = [
     "description",
     "tool_filter",
     "tags",
     "cwd",
     "era",
+    "eras",
     "priority",
     "proxy",
     "ca_file",
