@@ -453,17 +453,6 @@ impl Upstream {
         self.stats.average.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |old| Some(next(old))).ok();
     }
 
-    /// Notes that the list of this kind reads otherwise than before, although no announcement told of it.
-    pub(crate) fn note_unannounced(&self, kind: &str) {
-        self.unannounced.send_modify(|changes| changes.count(kind));
-    }
-
-    /// Tells of changes that the upstream did not announce: those of a time in which nobody listened, and those of an
-    /// upstream that announces none.
-    pub(crate) fn unannounced(&self) -> watch::Receiver<ListChanges> {
-        self.unannounced.subscribe()
-    }
-
     /// Has the supervisor look whether the upstream is still there.
     pub(crate) fn doubt(&self) {
         self.doubt.notify_one();

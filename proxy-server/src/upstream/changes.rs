@@ -4,8 +4,10 @@
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use bytes::Bytes;
+use tokio::sync::watch;
 
 use crate::protocol::{Kind, Message, Object};
+use crate::upstream::Upstream;
 
 /// The requests that list something, each with the kind that its change notice names. Resources and their templates change
 /// together.
@@ -57,6 +59,19 @@ impl ListChanges {
             "prompts" => self.prompts += 1,
             _ => self.resources += 1,
         }
+    }
+}
+
+impl Upstream {
+    /// Notes that the list of this kind reads otherwise than before, although no announcement told of it.
+    pub(crate) fn note_unannounced(&self, kind: &str) {
+        self.unannounced.send_modify(|changes| changes.count(kind));
+    }
+
+    /// Tells of changes that the upstream did not announce: those of a time in which nobody listened, and those of an
+    /// upstream that announces none.
+    pub(crate) fn unannounced(&self) -> watch::Receiver<ListChanges> {
+        self.unannounced.subscribe()
     }
 }
 

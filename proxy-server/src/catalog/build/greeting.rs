@@ -13,6 +13,9 @@ const ALWAYS: &str = concat!(
     r#""tools":{"listChanged":true},"prompts":{"listChanged":true},"#,
     r#""resources":{"subscribe":true,"listChanged":true},"logging":{},"completions":{}"#
 );
+/// Extensions whose every request the gateway can take to the upstream that it means, or that need none: the pages of MCP
+/// Apps are resources. What is not among them is not promised.
+const CARRIED: [&str; 2] = [TASKS_EXTENSION, "io.modelcontextprotocol/ui"];
 /// What can be done with a task whose id names its upstream. A list of all tasks is not among it.
 const TASKS: &str = r#","tasks":{"cancel":{},"requests":{"tools":{"call":{}}}}"#;
 
@@ -59,15 +62,16 @@ pub(super) fn greet(offers: &[Offered]) -> Greeting {
             instructions.push(text);
         }
         let Some(Ok(capabilities)) = result.get("capabilities").map(Object::read) else { continue };
-        experimental.add(&capabilities, "experimental", &[]);
+        experimental.add(&capabilities, "experimental", |_| true);
         match offered.era {
             Era::Legacy => {
                 has_tasks |= capabilities.get("tasks").is_some();
-                legacy_extensions.add(&capabilities, "extensions", &[]);
-                extensions.add(&capabilities, "extensions", &[TASKS_EXTENSION]);
+                legacy_extensions.add(&capabilities, "extensions", |name| CARRIED.contains(&name));
+                let is_carried = |name: &str| CARRIED.contains(&name) && name != TASKS_EXTENSION;
+                extensions.add(&capabilities, "extensions", is_carried);
             }
             // Extensions of a modern upstream have no form that a legacy client could speak.
-            Era::Modern => extensions.add(&capabilities, "extensions", &[]),
+            Era::Modern => extensions.add(&capabilities, "extensions", |name| CARRIED.contains(&name)),
         }
     }
     let experimental = experimental.written("experimental");
@@ -84,9 +88,9 @@ pub(super) fn greet(offers: &[Offered]) -> Greeting {
 }
 
 impl<'a> Merged<'a> {
-    fn add(&mut self, capabilities: &Object<'a>, map: &str, but: &[&str]) {
+    fn add(&mut self, capabilities: &Object<'a>, map: &str, is_told: impl Fn(&str) -> bool) {
         let Some(Ok(map)) = capabilities.get(map).map(Object::read) else { return };
-        for (name, value) in map.members().filter(|(name, _)| !but.contains(name)) {
+        for (name, value) in map.members().filter(|(name, _)| is_told(name)) {
             self.0.entry(name.to_owned()).or_insert(value);
         }
     }

@@ -222,26 +222,26 @@ fn legacy_clients_are_not_shown_schemas_that_they_refuse() {
 }
 
 #[test]
-fn each_era_is_told_of_the_extensions_that_it_can_speak() {
-    let extension = |name: &str| {
-        format!(r#"{{"capabilities":{{"extensions":{{"{name}":{{"v":1.0}},"io.modelcontextprotocol/tasks":{{}}}}}}}}"#)
+fn only_extensions_that_are_carried_are_promised_and_each_era_those_that_it_can_speak() {
+    use serde_json::{Value, json};
+    let all = r#"{"io.modelcontextprotocol/ui":{"v":1.0},"io.modelcontextprotocol/tasks":{},"com.example/x":{},"io.modelcontextprotocol/skills":{}}"#;
+    let greeted = |name: &str, era, extensions: &str| {
+        let handshake = format!(r#"{{"capabilities":{{"extensions":{extensions}}}}}"#);
+        Offered { handshake: handshake.into(), era, ..offered(name, &[]) }
     };
-    let greeted = |name: &str, era| Offered { handshake: extension(name).into(), era, ..offered(name, &[]) };
     let told = |offers| {
         let view = build(offers, &Naming::default());
-        let discovery =
-            Object::read(std::str::from_utf8(view.discovery(Audience::Client)).expect("text")).expect("an object");
-        let read = |raw: &str| {
-            let all: serde_json::Value = serde_json::from_str(raw).expect("JSON");
-            all["extensions"].as_object().map(|all| all.keys().cloned().collect::<Vec<_>>()).unwrap_or_default()
-        };
-        (read(view.capabilities()), read(discovery.get("capabilities").expect("capabilities")))
+        let discovery: Value = serde_json::from_slice(view.discovery(Audience::Client)).expect("JSON");
+        let legacy: Value = serde_json::from_str(view.capabilities()).expect("JSON");
+        (legacy["extensions"].clone(), discovery["capabilities"]["extensions"].clone())
     };
-    let tasks = "io.modelcontextprotocol/tasks".to_owned();
-    let (legacy, modern) = (|| greeted("x/l", Era::Legacy), || greeted("x/m", Era::Modern));
-    assert_eq!(told(vec![legacy()]), (vec!["x/l".to_owned(), tasks.clone()], vec!["x/l".to_owned()]));
-    assert_eq!(told(vec![modern()]), (vec![], vec!["x/m".to_owned(), tasks.clone()]));
-    assert_eq!(told(vec![legacy(), modern()]).1, vec!["x/l".to_owned(), "x/m".to_owned(), tasks]);
+    let (legacy, modern) = (|| greeted("l", Era::Legacy, all), || greeted("m", Era::Modern, all));
+    let ui = json!({ "io.modelcontextprotocol/ui": { "v": 1.0 } });
+    let both = json!({ "io.modelcontextprotocol/ui": { "v": 1.0 }, "io.modelcontextprotocol/tasks": {} });
+    assert_eq!(told(vec![legacy()]), (both.clone(), ui));
+    assert_eq!(told(vec![modern()]), (Value::Null, both.clone()));
+    assert_eq!(told(vec![legacy(), modern()]).1, both);
+    assert_eq!(told(vec![greeted("o", Era::Modern, r#"{"com.example/x":{}}"#)]).1, Value::Null);
 }
 
 #[test]
