@@ -16,7 +16,7 @@ const ENOUGH: usize = 20;
 /// Starts a gateway that shares its port with another.
 async fn start(port: u16) -> (Process, tempfile::TempDir) {
     let port = port.to_string();
-    let flags = ["--port", &port, "--reuse-port", "--drain-delay", "300ms", "--trusted-proxies", "127.0.0.1"];
+    let flags = ["--port", &port, "--reuse-port", "--trusted-proxies", "127.0.0.1"];
     let names = ["--base-url", "https://gw.example/gw", "--admin-tokens", "t0ken"];
     let (command, home) = binary("mcp-proxy").args(flags).args(names).into_command();
     let process = Process::start(command);
