@@ -304,7 +304,7 @@ impl ClientBuilder {
     /// use proxy_client::Client;
     ///
     /// let error = Client::builder("gateway:6001/?token=s3cret").build().map(drop).map_err(|error| error.to_string());
-    /// let reason = "invalid base URL `gateway:6001/?token=s3cret`: it has a query or a fragment";
+    /// let reason = "invalid base URL `gateway:6001/`: it has a query or a fragment";
     /// assert_eq!(error, Err(reason.to_owned()));
     /// ```
     pub fn build(self) -> Result<Client, Error> {
@@ -342,8 +342,9 @@ impl ClientBuilder {
 
 fn base_url(text: &str) -> Result<Url, Error> {
     let text = text.trim();
-    // A text with credentials in it is not repeated.
-    let shown = if text.contains('@') { "…" } else { text };
+    // Neither a text with credentials in it nor a query is repeated.
+    let path = text.split(['?', '#']).next().unwrap_or_default();
+    let shown = if text.contains('@') { "…" } else { path };
     let refuse = |reason: &str| Error::invalid(format!("invalid base URL `{shown}`: {reason}"));
     let whole = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };
     let mut url =

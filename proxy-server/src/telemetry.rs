@@ -1,5 +1,7 @@
 //! Logs: one line an event on standard error, as text or JSON. Never the query of a URL, a token, or what a tool is
-//! given.
+//! given; `secrets` masks what is known to be secret in every line.
+
+mod secrets;
 
 use std::io::IsTerminal;
 
@@ -7,6 +9,9 @@ use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, Registry, fmt};
+
+use self::secrets::Masking;
+pub(crate) use self::secrets::{Secrets, never_log};
 
 /// What is logged, and how.
 #[derive(Debug, Clone, Copy)]
@@ -51,7 +56,10 @@ pub(crate) fn init(config: Config) {
         Level::Error => LevelFilter::ERROR,
     };
     let filter = Targets::new().with_default(level.min(LevelFilter::INFO)).with_target("proxy_server", level);
-    let lines = fmt::layer().with_writer(std::io::stderr).with_file(config.source).with_line_number(config.source);
+    let lines = fmt::layer()
+        .with_writer(|| Masking(std::io::stderr()))
+        .with_file(config.source)
+        .with_line_number(config.source);
     let lines: Box<dyn Layer<Registry> + Send + Sync> = match config.format {
         Format::Text => lines.with_ansi(std::io::stderr().is_terminal()).with_target(false).with_filter(filter).boxed(),
         Format::Json => lines.json().flatten_event(true).with_current_span(false).with_filter(filter).boxed(),

@@ -51,6 +51,7 @@ pub(crate) use self::transport::stdio::{ChildEnvironment, INHERITED, StartError}
 use crate::error::{Error, Kind, Limit};
 use crate::protocol::{Era, Message};
 use crate::tasks::Tasks;
+use crate::telemetry::Secrets;
 use crate::upstream::era::Verdict;
 use crate::upstream::inbox::next_id;
 use crate::upstream::legacy_side::LegacySide;
@@ -182,6 +183,8 @@ pub(crate) struct Upstreams {
 /// One upstream.
 pub(crate) struct Upstream {
     definition: Arc<Definition>,
+    /// What is masked wherever it turns up in texts.
+    secrets: Arc<Secrets>,
     environment: Environment,
     observed: watch::Receiver<supervisor::Observed>,
     in_flight: AtomicUsize,
@@ -291,6 +294,7 @@ impl Upstreams {
 impl Upstream {
     fn start(environment: &Environment, definition: Definition, succession: Succession) -> Arc<Self> {
         let (environment, definition) = (environment.another(), Arc::new(definition));
+        let secrets = Arc::new(Secrets::of(&definition));
         let era = Verdict::declared(&definition).or(succession.known);
         let first = supervisor::Observed { state: admin::State::Connecting, era, ..Default::default() };
         let (sender, observed) = watch::channel(first);
@@ -298,6 +302,7 @@ impl Upstream {
         let supervisor = supervisor::Supervisor {
             environment: environment.clone(),
             definition: Arc::clone(&definition),
+            secrets: Arc::clone(&secrets),
             observed: sender,
             retired: retired.clone(),
             doubt: Arc::clone(&doubt),
@@ -308,6 +313,7 @@ impl Upstream {
         let places = definition.sessions.max.map_or(environment.config.dedicated_sessions, |max| max as usize);
         Arc::new(Self {
             definition,
+            secrets,
             environment,
             observed,
             in_flight: AtomicUsize::new(0),
@@ -322,6 +328,16 @@ impl Upstream {
 
     pub(crate) fn definition(&self) -> &Definition {
         &self.definition
+    }
+
+    /// A text that the upstream wrote, or an error that may quote one, as it may be shown.
+    pub(crate) fn masked(&self, text: &str) -> String {
+        self.secrets.mask(text)
+    }
+
+    /// A text that the upstream offers to others, without the secrets it was declared with.
+    pub(crate) fn without_secrets(&self, text: &str) -> String {
+        self.secrets.mask_known(text)
     }
 
     fn environment(&self) -> &Environment {

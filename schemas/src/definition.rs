@@ -6,10 +6,12 @@
 mod invalid;
 mod limits;
 pub(crate) mod network;
+mod secrets;
 mod settings;
 mod transport;
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -24,7 +26,7 @@ pub use crate::definition::settings::{
 };
 pub use crate::definition::transport::{Remote, Stdio, Transport};
 use crate::dialect::compozy::{DeclaredDocument, DefinitionDocument};
-use crate::{FingerprintSalt, Secret, ServerName};
+use crate::{Secret, ServerName, redact_arguments, redact_url};
 
 /// One upstream, as declared.
 ///
@@ -93,7 +95,7 @@ pub struct Definition {
 /// assert_eq!(definition.inert.url.as_deref(), Some("https://x.example/mcp"));
 /// # Ok::<(), serde_json::Error>(())
 /// ```
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Clone, PartialEq, Eq, Default)]
 pub struct Inert {
     /// A `url` declared for a stdio upstream.
     pub url: Option<String>,
@@ -105,6 +107,16 @@ pub struct Inert {
     pub args: Vec<String>,
     /// `cwd` declared for an HTTP upstream.
     pub cwd: Option<String>,
+}
+
+/// Shows no secret that the address or an argument may hold.
+impl fmt::Debug for Inert {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (url, args) = (self.url.as_deref().map(redact_url), redact_arguments(&self.args));
+        let mut shown = f.debug_struct("Inert");
+        shown.field("url", &url).field("headers", &self.headers).field("command", &self.command);
+        shown.field("args", &args).field("cwd", &self.cwd).finish()
+    }
 }
 
 impl Definition {
@@ -143,60 +155,6 @@ impl Definition {
         }
     }
 
-    /// The digests by which a caller sees that a secret differs from its own, keyed by place (`headers.X-Key`).
-    ///
-    /// ```
-    /// use schemas::{Definition, FingerprintSalt, Secret};
-    ///
-    /// let posted = r#"{"name":"docs","transport":"sse","url":"https://x.example/sse","headers":{"X-Key":"s3cret"}}"#;
-    /// let definition: Definition = serde_json::from_str(posted)?;
-    /// let salt = FingerprintSalt::new([7; 16]);
-    /// let mine = Secret::new("s3cret").fingerprint(&salt, "headers.X-Key");
-    /// assert_eq!(definition.fingerprints(&salt), [("headers.X-Key".to_owned(), mine)].into());
-    /// # Ok::<(), serde_json::Error>(())
-    /// ```
-    pub fn fingerprints(&self, salt: &FingerprintSalt) -> BTreeMap<String, String> {
-        let mut prints = BTreeMap::new();
-        for (place, secret) in self.secrets() {
-            let print = secret.fingerprint(salt, &place);
-            prints.insert(place, print);
-        }
-        prints
-    }
-
-    /// Replaces each placeholder that a view showed and that came back unchanged by the stored value.
-    ///
-    /// Headers and environment are kept only for the origin or the program they were declared for: who does not know a
-    /// secret must not be able to have it sent elsewhere.
-    ///
-    /// ```
-    /// use schemas::{Definition, Secret, Transport};
-    ///
-    /// let posted = r#"{"name":"docs","transport":"sse","url":"https://x.example/sse","headers":{"X-Key":"s3cret"}}"#;
-    /// let stored: Definition = serde_json::from_str(posted)?;
-    ///
-    /// let mut changed: Definition = serde_json::from_str(&posted.replace("s3cret", "[redacted]"))?;
-    /// changed.keep_redacted(&stored)?;
-    /// assert_eq!(changed, stored);
-    ///
-    /// let mut elsewhere: Definition =
-    ///     serde_json::from_str(&posted.replace("s3cret", "[redacted]").replace("x.example", "evil.example"))?;
-    /// assert!(elsewhere.keep_redacted(&stored).is_err());
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    pub fn keep_redacted(&mut self, stored: &Self) -> Result<(), InvalidDefinition> {
-        let same_receiver = self.receiver() == stored.receiver();
-        let kept = |place: &str| same_receiver || place.starts_with("authTokens.");
-        let secrets = stored.secrets().into_iter().filter(|(place, _)| kept(place));
-        let known: BTreeMap<String, Secret> = secrets.map(|(place, secret)| (place, secret.clone())).collect();
-        for (place, secret) in self.secrets_mut() {
-            if secret.is_redacted() {
-                *secret = known.get(&place).cloned().ok_or(InvalidDefinition::NothingToKeep(place))?;
-            }
-        }
-        Ok(())
-    }
-
     /// Whether a caller at this address may use the upstream's endpoints.
     ///
     /// ```
@@ -210,48 +168,5 @@ impl Definition {
     pub fn allows(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();
         self.access.allowed_ips.is_empty() || self.access.allowed_ips.iter().any(|net| net.contains(&address))
-    }
-
-    /// Who gets to see the headers and the environment.
-    fn receiver(&self) -> String {
-        match &self.transport {
-            // The folder decides which program a relative path means.
-            Transport::Stdio(stdio) if stdio.command.contains('/') && !stdio.command.starts_with('/') => {
-                format!("{}\n{}", stdio.cwd.as_deref().unwrap_or_default(), stdio.command)
-            }
-            Transport::Stdio(stdio) => stdio.command.clone(),
-            Transport::Sse(remote) | Transport::StreamableHttp(remote) => remote.url.origin().ascii_serialization(),
-        }
-    }
-
-    fn secrets(&self) -> Vec<(String, &Secret)> {
-        let headers = match &self.transport {
-            Transport::Stdio(_) => &self.inert.headers,
-            Transport::Sse(remote) | Transport::StreamableHttp(remote) => &remote.headers,
-        };
-        let headers = headers.iter().map(|(name, value)| (format!("headers.{name}"), value));
-        let env = self.env.iter().map(|(name, value)| (format!("env.{name}"), value));
-        let tokens = self.access.auth_tokens.iter().enumerate().map(|(i, token)| (format!("authTokens.{i}"), token));
-        let proxy = match &self.network.proxy {
-            Some(Proxy::Via(url)) => Some(("proxy".to_owned(), url)),
-            Some(Proxy::Direct) | None => None,
-        };
-        headers.chain(env).chain(tokens).chain(proxy).collect()
-    }
-
-    fn secrets_mut(&mut self) -> Vec<(String, &mut Secret)> {
-        let headers = match &mut self.transport {
-            Transport::Stdio(_) => &mut self.inert.headers,
-            Transport::Sse(remote) | Transport::StreamableHttp(remote) => &mut remote.headers,
-        };
-        let headers = headers.iter_mut().map(|(name, value)| (format!("headers.{name}"), value));
-        let env = self.env.iter_mut().map(|(name, value)| (format!("env.{name}"), value));
-        let tokens =
-            self.access.auth_tokens.iter_mut().enumerate().map(|(i, token)| (format!("authTokens.{i}"), token));
-        let proxy = match &mut self.network.proxy {
-            Some(Proxy::Via(url)) => Some(("proxy".to_owned(), url)),
-            Some(Proxy::Direct) | None => None,
-        };
-        headers.chain(env).chain(tokens).chain(proxy).collect()
     }
 }

@@ -7,6 +7,7 @@ mod aggregate;
 mod binary;
 mod both_eras;
 mod browsers;
+mod canaries;
 mod cells;
 mod client_faults;
 mod clients;

@@ -34,7 +34,7 @@ fn keeps_a_path_as_a_prefix() {
 fn refuses_an_address_it_could_not_or_should_not_use() {
     check("ftp://h", "invalid base URL `ftp://h`: the scheme is neither http nor https");
     check("unix:///run/x", "invalid base URL `unix:///run/x`: the scheme is neither http nor https");
-    check("http://h/?a=b", "invalid base URL `http://h/?a=b`: it has a query or a fragment");
+    check("http://h/?a=b", "invalid base URL `http://h/`: it has a query or a fragment");
     check("", "invalid base URL ``");
     check("http://h:port", "invalid base URL `http://h:port`");
 }

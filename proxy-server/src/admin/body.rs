@@ -96,13 +96,26 @@ pub(super) fn object<T: DeserializeOwned>(body: &[u8]) -> serde_json::Result<T> 
 pub(super) async fn document<T: DeserializeOwned>(admin: &Arc<Admin>, request: Request) -> Result<T, Response> {
     let body = read(admin, request).await?;
     // What is no object at all has no member to name.
-    object::<serde::de::IgnoredAny>(&body).map_err(|error| bad_request(format!("invalid JSON payload: {error}")))?;
+    object::<serde::de::IgnoredAny>(&body)
+        .map_err(|error| bad_request(format!("invalid JSON payload: {}", without_values(error))))?;
     let mut json = serde_json::Deserializer::from_slice(&body);
     serde_path_to_error::deserialize(&mut json).map_err(|error| {
         let (path, cause) = (error.path().to_string(), error.inner());
         let place = if path == "." { String::new() } else { format!("`{path}`: ") };
-        bad_request(format!("invalid JSON payload: {place}{cause}"))
+        bad_request(format!("invalid JSON payload: {place}{}", without_values(cause)))
     })
+}
+
+/// Says what is wrong with a body without the text that stands in a wrong place: it may be a secret.
+pub(super) fn without_values(error: impl std::fmt::Display) -> String {
+    let text = error.to_string();
+    let (mut told, mut rest) = (String::new(), text.as_str());
+    while let Some((before, more)) = rest.split_once("string \"") {
+        told = told + before + "a string";
+        let end = more.find("\", expected").or_else(|| more.rfind('"'));
+        rest = end.and_then(|end| more.get(end + 1..)).unwrap_or_default();
+    }
+    told + rest
 }
 
 /// A time to live within its bounds.
@@ -112,4 +125,24 @@ pub(super) fn ttl(wanted: WireDuration, longest: Duration) -> Result<Duration, R
         let (shortest, longest) = (format_duration(shortest), format_duration(longest));
         bad_request(format!("`ttl` must be from {shortest} to {longest}"))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use schemas::dialect::compozy::DeclaredDocument;
+
+    use super::*;
+
+    #[test]
+    fn what_stands_in_a_wrong_place_is_not_repeated() {
+        for (text, expected) in [
+            (r#"{"env":"hush \" x"}"#, "invalid type: a string, expected a map at line 1 column 18"),
+            (r#"{"args":["a"],"headers":"hush"}"#, "invalid type: a string, expected a map at line 1 column 30"),
+            (r#"{"maxReconnects":"hush"}"#, "invalid type: a string, expected i64 at line 1 column 23"),
+            (r#"{"name":1}"#, "invalid type: integer `1`, expected a string at line 1 column 9"),
+        ] {
+            let error = object::<DeclaredDocument>(text.as_bytes()).expect_err(text);
+            assert_eq!(without_values(error), expected);
+        }
+    }
 }

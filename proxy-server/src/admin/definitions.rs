@@ -12,7 +12,7 @@ use schemas::{Definition, Inert, InvalidDefinition, Problem, ServerName, Transpo
 use serde::Serialize;
 use tracing::info;
 
-use crate::admin::body::{definition, object};
+use crate::admin::body::{definition, object, without_values};
 use crate::admin::leases::{self, Wish};
 use crate::admin::precondition::Precondition;
 use crate::admin::problem::{bad_request, denied, failed, problem, unknown};
@@ -118,7 +118,7 @@ pub(super) async fn update(State(admin): Shared, Path(name): Path<String>, reque
     let mut declared: DeclaredDocument = match object(&body) {
         Ok(declared) => declared,
         Err(error) => {
-            let problem = Problem::new("Invalid JSON payload").details(error.to_string());
+            let problem = Problem::new("Invalid JSON payload").details(without_values(error));
             return self::problem(StatusCode::BAD_REQUEST, problem);
         }
     };
@@ -245,7 +245,8 @@ fn is_only_relabelled(definition: &Definition, stored: &Definition) -> bool {
 }
 
 fn parse(body: &[u8]) -> Result<(Definition, Vec<String>), String> {
-    let declared: DeclaredDocument = object(body).map_err(|error| format!("invalid JSON payload: {error}"))?;
+    let declared: DeclaredDocument =
+        object(body).map_err(|error| format!("invalid JSON payload: {}", without_values(error)))?;
     let parsed = declared.into_definition();
     let parsed = parsed.and_then(|(definition, warnings)| Ok((nothing_redacted(definition)?, warnings)));
     parsed.map_err(|error| format!("invalid MCP definition: {error}"))

@@ -18,6 +18,7 @@ use crate::call::call_tool;
 use crate::catalog::{Item, Name};
 use crate::error::{Chain, Error, Kind};
 use crate::protocol::{self, Message, Object};
+use crate::upstream::Upstream;
 
 /// `GET /admin/tools`: answered from memory; an upstream that is not connected is passed over. Each tool is listed under
 /// its upstream's own name. What it is called at the aggregated endpoint is said where that is out of the ordinary and,
@@ -28,8 +29,13 @@ pub(super) async fn list(State(admin): Shared, request: Request) -> Response {
     let names: HashMap<(&str, &str), &Name> =
         view.names().iter().map(|name| ((name.upstream.as_str(), &*name.name), name)).collect();
     let tools = offered.iter().flat_map(|(upstream, items)| {
+        let live = admin.upstreams.get(upstream.as_str());
+        let shown = move |tool: Tool| Tool {
+            description: live.as_ref().map_or_else(String::new, |live| live.without_secrets(&tool.description)),
+            ..tool
+        };
         let named = |item: &Item| tool(upstream, item, names.get(&(upstream.as_str(), &*item.key)).copied());
-        items.iter().map(named)
+        items.iter().map(named).map(shown)
     });
     let tools = tools.filter(|tool| all || !tool.hidden).map(|tool| if all { tool } else { in_short(tool) });
     let tools: Vec<Tool> = tools.collect();
@@ -77,7 +83,7 @@ pub(super) async fn call(State(admin): Shared, request: Request) -> Response {
     };
     match call_tool(&upstream, &call.tool_name, call.arguments.as_deref()).await {
         Ok(answer) => Json(outcome(&answer)).into_response(),
-        Err(error) => failure(&error),
+        Err(error) => failure(&error, &upstream),
     }
 }
 
@@ -85,8 +91,8 @@ fn bad_request(error: String) -> Response {
     problem(StatusCode::BAD_REQUEST, Problem::new(error))
 }
 
-fn failure(error: &Error) -> Response {
-    let details = Chain(error).to_string();
+fn failure(error: &Error, upstream: &Upstream) -> Response {
+    let details = upstream.masked(&Chain(error).to_string());
     match error.kind() {
         Kind::UnknownTool => problem(StatusCode::NOT_FOUND, Problem::new("Tool not found").details(details)),
         kind if kind.had_no_effect() => {

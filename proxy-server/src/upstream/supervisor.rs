@@ -16,6 +16,7 @@ use tracing::{info, warn};
 
 use crate::error::{Chain, Error, Kind};
 use crate::protocol::{Message, Object, SERVER_KEY};
+use crate::telemetry::Secrets;
 use crate::upstream::era::{self, Verdict};
 use crate::upstream::session::{OpenError, Session};
 use crate::upstream::state::{Action, Event, Policy, STABLE, State, step};
@@ -61,6 +62,7 @@ impl Observed {
 pub(super) struct Supervisor {
     pub(super) environment: Environment,
     pub(super) definition: Arc<schemas::Definition>,
+    pub(super) secrets: Arc<Secrets>,
     pub(super) observed: watch::Sender<Observed>,
     pub(super) retired: CancellationToken,
     /// Told when a call found the upstream out of reach.
@@ -215,22 +217,25 @@ impl Supervisor {
     /// Notes how a session ended, and waits until nothing is left of it, because its program may hold a lock or a port.
     async fn lost(&self, session: &Session, reason: &str) -> Event {
         let lived = session.lived();
+        let reason = self.secrets.mask(reason);
         self.observed.send_modify(|observed| {
             observed.session = None;
             observed.short_sessions = if lived < STABLE { observed.short_sessions + 1 } else { 0 };
-            observed.last_loss = Some((Timestamp::now(), reason.into()));
+            observed.last_loss = Some((Timestamp::now(), reason.as_str().into()));
         });
         let count = self.observed.borrow().short_sessions;
         let reason = match count {
             2.. => format!("{count} sessions in a row ended within {STABLE:?} of their handshake: {reason}"),
-            0 | 1 => reason.to_owned(),
+            0 | 1 => reason,
         };
         self.failed(&reason);
         session.ended().await;
         Event::Lost { lived }
     }
 
+    /// Publishes why there is no session, without the secrets that a program or server may have quoted.
     fn failed(&self, reason: &str) {
+        let reason = &*self.secrets.mask(reason);
         warn!(upstream = %self.definition.name, reason, "upstream not connected");
         self.observed.send_modify(|observed| {
             observed.state = admin::State::Error;

@@ -3,6 +3,7 @@
 
 pub(super) mod descriptors;
 pub(super) mod event_stream;
+mod exit;
 pub(super) mod lines;
 mod long_line;
 mod oversize;

@@ -29,7 +29,8 @@ pub(super) fn run(files: &Files, settings: &Settings) -> Report {
     Report { text: texts.join("---\n"), json, ..Report::new(COMMAND, loaded.remarks) }
 }
 
-/// What is registered, but for what may hold a secret: the environment may have gone into an address or an argument.
+/// What is registered, but for what may hold a secret: a variable may have gone into any part of an address or an
+/// argument, also into one that does not look like a secret.
 fn shown_definition(definition: schemas::Definition) -> DefinitionDocument {
     DefinitionDocument { url: String::new(), args: Vec::new(), ..DefinitionDocument::from(definition).redacted() }
 }

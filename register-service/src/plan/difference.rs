@@ -16,6 +16,9 @@ pub(crate) fn differences(desired: &Definition, observed: &Registration) -> Vec<
     let theirs = normalized(observed.definition.document());
     let ours = DefinitionDocument::from(desired.clone());
     let prints = observed.fingerprints.as_ref();
+    // What differs in a secret part of these is told by its place.
+    let (shown, their_shown) = (ours.clone().redacted(), theirs.clone().redacted());
+    let (ours_parts, their_parts) = (ours.secret_parts(), theirs.secret_parts());
     let mut reasons = Vec::new();
     let mut compare = |field: &str, differs: bool, detail: Option<String>| {
         if differs {
@@ -27,8 +30,8 @@ pub(crate) fn differences(desired: &Definition, observed: &Registration) -> Vec<
     compare("description", ours.description != theirs.description, None);
     compare("transport", ours.transport != theirs.transport, became(&theirs.transport, &ours.transport));
     compare("command", ours.command != theirs.command, None);
-    compare("args", ours.args != theirs.args, None);
-    compare("url", ours.url != theirs.url, hosts(&theirs.url, &ours.url));
+    compare("args", shown.args != their_shown.args, None);
+    compare("url", shown.url != their_shown.url, hosts(&theirs.url, &ours.url));
     compare("timeout", ours.timeout != theirs.timeout, times(theirs.timeout, ours.timeout));
     compare("autoReconnect", ours.auto_reconnect != theirs.auto_reconnect, None);
     compare("maxReconnects", ours.max_reconnects != theirs.max_reconnects, None);
@@ -58,6 +61,7 @@ pub(crate) fn differences(desired: &Definition, observed: &Registration) -> Vec<
         reasons.extend(secrets(&only("proxy", ours.proxy), &only("proxy", theirs.proxy), prints));
     }
     reasons.extend(secrets(&numbered(ours.auth_tokens), &numbered(theirs.auth_tokens), prints));
+    reasons.extend(secrets(&parts(&ours_parts), &parts(&their_parts), prints));
     reasons.extend(tags(&ours.tags, &theirs.tags));
     reasons
 }
@@ -129,6 +133,11 @@ fn numbered(tokens: Vec<Secret>) -> Secrets {
     tokens.into_iter().enumerate().map(place).collect()
 }
 
+/// The secret parts of an address and of arguments.
+fn parts(parts: &[(String, Secret)]) -> Secrets {
+    parts.iter().map(|(place, secret)| (place.clone(), (place.clone(), secret.clone()))).collect()
+}
+
 fn secrets(ours: &Secrets, theirs: &Secrets, prints: Option<&Fingerprints>) -> Vec<Reason> {
     let mut reasons = Vec::new();
     for (key, (place, secret)) in ours {
@@ -164,7 +173,8 @@ fn differs(ours: &Secret, place: &str, shown: &Secret, prints: Option<&Fingerpri
 /// The secrets of a declaration that only a gateway knows.
 pub(crate) fn unknown_secrets(desired: &Definition) -> Vec<Reason> {
     let ours = DefinitionDocument::from(desired.clone());
-    let all = [fold(ours.headers), plain(ours.env), only("proxy", ours.proxy), numbered(ours.auth_tokens)];
+    let parts = parts(&ours.secret_parts());
+    let all = [fold(ours.headers), plain(ours.env), only("proxy", ours.proxy), numbered(ours.auth_tokens), parts];
     let hidden = all.into_iter().flatten().filter(|(_, (_, secret))| secret.is_redacted());
     hidden.map(|(_, (place, _))| Reason::new(place, None)).collect()
 }

@@ -6,7 +6,7 @@
 use schemas::admin::Registration;
 use schemas::dialect::compozy::DefinitionDocument;
 use schemas::plan::Reason;
-use schemas::{Definition, Secret};
+use schemas::{Definition, InvalidDefinition, Secret};
 
 /// The declaration as it is to be sent, or the secrets that it asks for and the gateway does not have.
 pub(crate) fn filled(desired: &Definition, observed: &Registration) -> Result<Definition, Vec<Reason>> {
@@ -27,7 +27,23 @@ pub(crate) fn filled(desired: &Definition, observed: &Registration) -> Result<De
         return Err(unknown);
     }
     // Only secrets were exchanged for secrets.
-    Ok(Definition::try_from(ours).unwrap_or_else(|_| desired.clone()))
+    let mut filled = Definition::try_from(ours).unwrap_or_else(|_| desired.clone());
+    fill_parts(&mut filled, theirs)?;
+    Ok(filled)
+}
+
+/// Fills in the secret parts of the address and the arguments, where the gateway shows them.
+fn fill_parts(ours: &mut Definition, theirs: &DefinitionDocument) -> Result<(), Vec<Reason>> {
+    let is_hidden =
+        |document: &DefinitionDocument| document.secret_parts().iter().any(|(_, secret)| secret.is_redacted());
+    if !is_hidden(&DefinitionDocument::from(ours.clone())) || is_hidden(theirs) {
+        return Ok(());
+    }
+    let theirs = Definition::try_from(theirs.clone()).map_err(|_| Vec::new())?;
+    ours.keep_redacted(&theirs).map_err(|error| match error {
+        InvalidDefinition::NothingToKeep(place) => vec![Reason::new(place, None)],
+        _ => Vec::new(),
+    })
 }
 
 fn fill(ours: &mut Secret, theirs: Option<&Secret>, place: String, unknown: &mut Vec<Reason>) {

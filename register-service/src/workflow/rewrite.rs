@@ -6,7 +6,7 @@ use schemas::REDACTED;
 use crate::source::File;
 use crate::source::node::{Map, Node, Value};
 use crate::template::{self, Environment, OnUnset};
-use crate::workflow::{Desired, Entry, Usage, header};
+use crate::workflow::{Desired, Entry, Usage, header, written};
 
 /// What the gateway needs to reach the upstream; the engine, which reaches the gateway, does not.
 const OF_THE_UPSTREAM: [&str; 4] = ["command", "args", "headers", "env"];
@@ -82,6 +82,7 @@ fn rewrite(map: &mut Map, entry: &Entry, shown: Shown<'_>) {
                     render(node, shown);
                 }
             }
+            mask(map);
         }
     }
     for key in ["headers", "env"] {
@@ -89,6 +90,33 @@ fn rewrite(map: &mut Map, entry: &Entry, shown: Shown<'_>) {
             for (.., value) in &mut values.entries {
                 *value = Node::text(REDACTED);
             }
+        }
+    }
+    let tokens = map.get_mut("gateway").and_then(Node::as_map_mut).and_then(|map| map.get_mut("auth_tokens"));
+    if let Some(Value::List(tokens)) = tokens.map(|node| &mut node.value) {
+        tokens.iter_mut().for_each(|token| *token = Node::text(REDACTED));
+    }
+}
+
+/// Masks what is secret in an address, in a command line and in arguments.
+fn mask(map: &mut Map) {
+    if let Some(Value::Text(text)) = map.get_mut("url").map(|node| &mut node.value) {
+        text.text = written::address(&text.text);
+    }
+    for key in ["command", "args"] {
+        match map.get_mut(key).map(|node| &mut node.value) {
+            Some(Value::Text(line)) => {
+                line.text = written::arguments(&[&line.text]).concat();
+            }
+            Some(Value::List(items)) => {
+                let texts: Vec<&str> = items.iter().map(|item| item.literal().unwrap_or_default()).collect();
+                for (item, shown) in written::arguments(&texts).into_iter().enumerate() {
+                    if let Some(Value::Text(text)) = items.get_mut(item).map(|node| &mut node.value) {
+                        text.text = shown;
+                    }
+                }
+            }
+            _ => {}
         }
     }
 }

@@ -1,12 +1,11 @@
 //! How an entry says to reach its upstream, as it is written: for whoever reads a plan. Templates are not rendered, so no
-//! variable shows; what is likely a secret is blotted out.
+//! variable shows; what is likely a secret is masked.
 
 use std::collections::BTreeMap;
 
-use schemas::{REDACTED, ServerName};
+use schemas::{ServerName, redact_arguments, redact_url};
 
 use crate::source::node::{Node, Value};
-use crate::template::is_secret_name;
 use crate::workflow::desired::{Desired, Usage};
 
 /// Fields by the gateway's names for them (`command` with its arguments, `url`, `headers`, `env`), in that order.
@@ -68,38 +67,68 @@ fn fields(entry: &Node) -> Written {
 /// The whole command line. A text is split as a shell does it, so its words are taken as they are between spaces.
 fn command(entry: &Node) -> Option<String> {
     let node = entry.get("command")?;
-    let words: Vec<&str> = match &node.value {
-        Value::List(items) => items.iter().filter_map(Node::literal).collect(),
-        _ => vec![node.literal()?],
+    let (line, list): (Option<&str>, Vec<&str>) = match &node.value {
+        Value::List(items) => (None, items.iter().filter_map(Node::literal).collect()),
+        _ => (Some(node.literal()?), Vec::new()),
     };
     let more = entry.get("args").map(Node::items).unwrap_or_default().iter().filter_map(Node::literal);
-    let (mut shown, mut is_secret) = (Vec::new(), false);
-    for word in words.into_iter().chain(more).flat_map(pieces) {
-        shown.push(match word.split_once('=') {
-            _ if word.contains("{{") => word.to_owned(),
-            _ if is_secret => REDACTED.to_owned(),
-            Some((name, _)) if is_secret_name(name) => format!("{name}={REDACTED}"),
-            _ => address(word),
-        });
-        is_secret = word.starts_with('-') && !word.contains('=') && is_secret_name(word);
-    }
-    Some(shown.join(" "))
+    let items: Vec<&str> = list.into_iter().chain(more).collect();
+    let mut templates = line.iter().chain(&items).flat_map(|text| templates(text));
+    let line = line.map(stash).unwrap_or_default();
+    let words = line.split_whitespace().map(str::to_owned).chain(items.iter().map(|item| stash(item)));
+    let words: Vec<String> = words.collect();
+    let shown = redact_arguments(&words).into_iter().zip(&words);
+    Some(shown.map(|(shown, word)| restore(&shown, word, &mut templates)).collect::<Vec<String>>().join(" "))
 }
 
-/// Words between spaces; a template is never taken apart.
-fn pieces(text: &str) -> Vec<&str> {
-    if text.contains("{{") { vec![text] } else { text.split_whitespace().collect() }
+/// An address without what is secret in it.
+pub(super) fn address(text: &str) -> String {
+    let stashed = stash(text);
+    restore(&redact_url(&stashed), &stashed, &mut templates(text))
 }
 
-/// An address without credentials and query, which may hold a secret. Anything else is as it is.
-fn address(text: &str) -> String {
-    let Some((scheme, rest)) = text.split_once("://") else { return text.to_owned() };
-    let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
-    let host = authority.rsplit('@').next().unwrap_or_default();
-    match path.split_once('?').or_else(|| path.split_once('#')) {
-        Some((path, query)) if !query.contains("{{") => format!("{scheme}://{host}{path}?{REDACTED}"),
-        _ => format!("{scheme}://{host}{path}"),
+/// Arguments, or a command line as one, without what is secret in them.
+pub(super) fn arguments(texts: &[&str]) -> Vec<String> {
+    let mut templates = texts.iter().flat_map(|text| templates(text));
+    let stashed: Vec<String> = texts.iter().map(|text| stash(text)).collect();
+    let shown = redact_arguments(&stashed).into_iter().zip(&stashed);
+    shown.map(|(shown, stashed)| restore(&shown, stashed, &mut templates)).collect()
+}
+
+/// A letter that no file holds.
+const STASHED: char = '\u{1}';
+
+/// A text with a letter in the place of each template, whose own quotes and slashes would be taken for the text's.
+fn stash(text: &str) -> String {
+    let (mut stashed, mut rest) = (String::new(), text);
+    while let Some((before, more)) = rest.split_once("{{") {
+        stashed += before;
+        stashed.push(STASHED);
+        rest = more.split_once("}}").map_or("", |(_, after)| after);
     }
+    stashed + rest
+}
+
+fn templates(text: &str) -> impl Iterator<Item = &str> {
+    text.split("{{").skip(1).map(|rest| rest.split_once("}}").map_or(rest, |(inner, _)| inner))
+}
+
+/// A word with its templates again, unless they went with what was masked. One that is a template as a whole is shown as
+/// it is written: the name of a variable is no secret.
+fn restore<'t>(shown: &str, stashed: &str, templates: &mut impl Iterator<Item = &'t str>) -> String {
+    let count = stashed.matches(STASHED).count();
+    let mut own: Vec<&str> = templates.take(count).collect();
+    let is_template = stashed.chars().all(|letter| letter == STASHED);
+    if !is_template && shown.matches(STASHED).count() != count {
+        return shown.replace(STASHED, "{{ ... }}");
+    }
+    let text = if is_template { stashed } else { shown };
+    own.reverse();
+    let template = |letter: char| match letter {
+        STASHED => format!("{{{{{}}}}}", own.pop().unwrap_or_default()),
+        letter => letter.to_string(),
+    };
+    text.chars().map(template).collect()
 }
 
 #[cfg(test)]
@@ -122,9 +151,20 @@ mod tests {
             "{command: p --api-key hush --token=hush x}",
             &[("command", "p --api-key [redacted] --token=[redacted] x")],
         );
+        check(
+            "{url: 'https://u:hush@{{ .env.HOST }}/mcp?k=hush'}",
+            &[("url", "https://%5Bredacted%5D:%5Bredacted%5D@{{ .env.HOST }}/mcp?k=[redacted]")],
+        );
+        check("{command: [p, '--key=hush {{ .env.K }}']}", &[("command", "p --key=[redacted]")]);
         check("{command: 'p --key {{ .env.K }}'}", &[("command", "p --key {{ .env.K }}")]);
-        check("{command: 'p http://u:hush@db.test/x?k=hush'}", &[("command", "p http://db.test/x?[redacted]")]);
-        check("{url: 'https://u:hush@a.test/mcp?key=hush'}", &[("url", "https://a.test/mcp?[redacted]")]);
+        check(
+            "{command: 'p http://u:hush@db.test/x?k=hush'}",
+            &[("command", "p http://%5Bredacted%5D:%5Bredacted%5D@db.test/x?k=[redacted]")],
+        );
+        check(
+            "{url: 'https://u:hush@a.test/mcp?key=hush'}",
+            &[("url", "https://%5Bredacted%5D:%5Bredacted%5D@a.test/mcp?key=[redacted]")],
+        );
         check(
             "{url: 'https://{{ .env.HOST }}/mcp', headers: {Authorization: hush, X-A: hush}, env: {}}",
             &[("url", "https://{{ .env.HOST }}/mcp"), ("headers", "Authorization, X-A")],

@@ -1,9 +1,11 @@
 //! How an upstream is reached.
 
+use std::fmt;
+
 use indexmap::IndexMap;
 use url::Url;
 
-use crate::Secret;
+use crate::{Secret, redact_arguments, redact_url};
 
 /// How an upstream is reached.
 ///
@@ -59,7 +61,7 @@ impl Transport {
 /// assert_eq!(definition.transport, Transport::Stdio(program));
 /// # Ok::<(), serde_json::Error>(())
 /// ```
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Stdio {
     /// The program: a path, or a name looked up in `PATH`.
     pub command: String,
@@ -80,10 +82,26 @@ pub struct Stdio {
 /// assert_eq!(serde_json::to_value(&definition)?["headers"]["X-Key"], "s3cret");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Remote {
     /// The endpoint; `http` or `https` with a host.
     pub url: Url,
     /// Sent with every request.
     pub headers: IndexMap<String, Secret>,
+}
+
+/// Shows no secret that an argument may hold.
+impl fmt::Debug for Stdio {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let args = redact_arguments(&self.args);
+        f.debug_struct("Stdio").field("command", &self.command).field("args", &args).field("cwd", &self.cwd).finish()
+    }
+}
+
+/// Shows no secret that the address may hold.
+impl fmt::Debug for Remote {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let url = redact_url(self.url.as_str());
+        f.debug_struct("Remote").field("url", &url).field("headers", &self.headers).finish()
+    }
 }

@@ -12,6 +12,7 @@
 mod command;
 mod declared;
 mod limits;
+mod redacted;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -27,8 +28,8 @@ use crate::definition::network;
 pub use crate::dialect::compozy::command::Command;
 pub use crate::dialect::compozy::declared::DeclaredDocument;
 use crate::{
-    Access, Definition, EraMode, Eras, FilterMode, Inert, InvalidDefinition, Network, Proxy, REDACTED, Reconnect,
-    Remote, Secret, SessionMode, Sessions, Stdio, ToolFilter, Transport, WireDuration,
+    Access, Definition, EraMode, Eras, FilterMode, Inert, InvalidDefinition, Network, Proxy, Reconnect, Remote, Secret,
+    SessionMode, Sessions, Stdio, ToolFilter, Transport, WireDuration,
 };
 
 const SHORTEST: Duration = Duration::from_millis(1);
@@ -56,7 +57,7 @@ const DEFAULT_HEALTH_CHECK_INTERVAL: Duration = Duration::from_secs(30);
 /// assert_eq!(definition.name.as_str(), "time");
 /// # Ok::<(), schemas::InvalidDefinition>(())
 /// ```
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct DefinitionDocument {
     /// The name clients put into the URL.
@@ -199,29 +200,6 @@ pub struct FilterDocument {
     /// Tool names.
     #[serde(deserialize_with = "null_is_default")]
     pub list: Vec<String>,
-}
-
-impl DefinitionDocument {
-    /// The same document with a placeholder for every secret.
-    ///
-    /// ```
-    /// use schemas::dialect::compozy::DefinitionDocument;
-    ///
-    /// let document: DefinitionDocument = serde_json::from_str(r#"{"name":"docs","headers":{"X-Key":"s3cret"}}"#)?;
-    /// assert_eq!(document.redacted().headers["X-Key"].expose(), "[redacted]");
-    /// # Ok::<(), serde_json::Error>(())
-    /// ```
-    #[must_use]
-    pub fn redacted(mut self) -> Self {
-        for secret in self.headers.values_mut().chain(self.env.values_mut()).chain(&mut self.auth_tokens) {
-            *secret = Secret::new(REDACTED);
-        }
-        // That there is to be none is no secret.
-        if let Some(proxy) = self.proxy.as_mut().filter(|proxy| !proxy.expose().eq_ignore_ascii_case("none")) {
-            *proxy = Secret::new(REDACTED);
-        }
-        self
-    }
 }
 
 impl TryFrom<DefinitionDocument> for Definition {

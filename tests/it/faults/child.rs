@@ -121,7 +121,7 @@ async fn a_process_that_exits_at_once_is_tried_again_and_again() {
     let mut definition = hopeless.definition();
     definition["reconnectDelay"] = json!("100ms");
     gateway.admin.register(&definition).await;
-    let status = error_holds(&gateway, "hopeless", "exit status: 3").await;
+    let status = error_holds(&gateway, "hopeless", "exit code 3").await;
     assert!(status["lastError"].to_string().contains("no licence"), "{status}");
     eventually("a third attempt", || async {
         let status = gateway.admin.status("hopeless").await;

@@ -35,8 +35,10 @@ pub use self::warden::warden;
 use crate::error::{Error, Kind};
 use crate::protocol::Pieces;
 use crate::tasks::Tasks;
+use crate::telemetry::Secrets;
 use crate::upstream::inbox::Inbox;
 use crate::upstream::noise::Noise;
+use crate::upstream::transport::exit::how_it_ended;
 use crate::upstream::transport::stdio::input::Writer;
 use crate::upstream::transport::stdio::output::Output;
 
@@ -50,7 +52,7 @@ const LAST_PATIENCE: Duration = Duration::from_secs(2);
 const SHORT_PATIENCE: Duration = Duration::from_millis(100);
 /// The last lines of standard error that are kept for a status text.
 const KEPT_LINES: usize = 5;
-const KEPT_LINE_BYTES: usize = 500;
+const KEPT_LINE_LENGTH: usize = 500;
 /// A line on standard error that is longer counts as several.
 const LONGEST_LINE: u64 = 8 * 1024;
 
@@ -275,7 +277,8 @@ impl Watch {
             signal(pid, Signal::KILL);
             status = ended(&mut self.child, LAST_PATIENCE).await;
         }
-        info!(upstream = reader.name, pid = pid.map(|pid| pid.as_raw_nonzero().get()), status = ?status, "process ended");
+        let status = status.map_or_else(|| "not ended".to_owned(), how_it_ended);
+        info!(upstream = reader.name, pid = pid.map(|pid| pid.as_raw_nonzero().get()), status, "process ended");
     }
 
     /// Has the warden do something, or sends the signal to the child's process group.
@@ -289,7 +292,7 @@ impl Watch {
 
     fn reason(&self, status: Option<ExitStatus>) -> String {
         let mut reason = match status {
-            Some(status) => format!("process ended with {status}"),
+            Some(status) => how_it_ended(status),
             None => "process closed its output".to_owned(),
         };
         let errors = self.errors.lock().unwrap_or_else(PoisonError::into_inner);
@@ -314,9 +317,12 @@ fn signal(group: Option<Pid>, signal: Signal) {
 
 async fn keep_errors(definition: Definition, stderr: ChildStderr, kept: Arc<Mutex<VecDeque<String>>>) {
     let (mut stderr, mut line) = (BufReader::new(stderr), Vec::new());
+    let secrets = Secrets::of(&definition);
     while let Ok(1..) = (&mut stderr).take(LONGEST_LINE).read_until(b'\n', &mut line).await {
-        let text = String::from_utf8_lossy(line.get(..line.len().min(KEPT_LINE_BYTES)).unwrap_or_default());
-        let text = text.trim_end();
+        // Masked before it is cut, or a part of a secret could be left.
+        let masked = secrets.mask(&String::from_utf8_lossy(&line));
+        let text: String = masked.trim_end().chars().take(KEPT_LINE_LENGTH).collect();
+        let text = text.as_str();
         if definition.log_enabled {
             info!(upstream = %definition.name, line = text, "standard error");
         } else {

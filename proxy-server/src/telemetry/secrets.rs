@@ -1,0 +1,82 @@
+//! The values that no line of the log may hold: what definitions and settings declare as secrets.
+//!
+//! They are masked where lines are written, whoever logs what: a value turns up in places that nobody thinks of, such as
+//! the name a server gives itself or the text of an error.
+
+use std::io::{self, Write};
+use std::sync::{LazyLock, PoisonError, RwLock};
+
+use schemas::{Definition, Masker};
+
+/// What is masked in every line. One set for the process, because there is one logger.
+static KNOWN: LazyLock<RwLock<Masker>> = LazyLock::new(RwLock::default);
+
+/// The secrets of one definition, masked in the log for as long as this lives.
+#[derive(Debug)]
+pub(crate) struct Secrets(Masker);
+
+impl Secrets {
+    pub(crate) fn of(definition: &Definition) -> Self {
+        Self::new(definition.masker())
+    }
+
+    fn new(masker: Masker) -> Self {
+        KNOWN.write().unwrap_or_else(PoisonError::into_inner).join(&masker);
+        Self(masker)
+    }
+
+    /// A text without the values that were declared, and otherwise as it is.
+    pub(crate) fn mask_known(&self, text: &str) -> String {
+        self.0.mask(text)
+    }
+
+    /// A text of an upstream, or about it, as it may be shown.
+    pub(crate) fn mask(&self, text: &str) -> String {
+        self.0.mask_all(text)
+    }
+}
+
+impl Drop for Secrets {
+    fn drop(&mut self) {
+        KNOWN.write().unwrap_or_else(PoisonError::into_inner).leave(&self.0);
+    }
+}
+
+/// Masks tokens of the gateway's own settings, until the process ends.
+pub(crate) fn never_log<'s>(values: impl IntoIterator<Item = &'s str>) {
+    let mut known = KNOWN.write().unwrap_or_else(PoisonError::into_inner);
+    values.into_iter().for_each(|value| known.add(value));
+}
+
+/// Writes lines without secrets. The logger writes a whole line at once.
+pub(super) struct Masking<W>(pub(super) W);
+
+impl<W: Write> Write for Masking<W> {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        let masked = KNOWN.read().unwrap_or_else(PoisonError::into_inner).mask_bytes(line);
+        self.0.write_all(&masked).map(|()| line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_holds_no_secret_of_a_definition_that_lives() {
+        let posted = r#"{"name":"a","transport":"stdio","command":"x","env":{"A_KEY":"hush-in-a-test"}}"#;
+        let secrets = Secrets::of(&serde_json::from_str(posted).expect("a definition"));
+        let written = || {
+            let mut line = Masking(Vec::new());
+            line.write_all(b"said hush-in-a-test\n").expect("written");
+            String::from_utf8(line.0).expect("text")
+        };
+        assert_eq!(written(), "said [redacted]\n");
+        drop(secrets);
+        assert_eq!(written(), "said hush-in-a-test\n");
+    }
+}

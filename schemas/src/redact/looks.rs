@@ -1,0 +1,269 @@
+//! Judges by its name or its look whether a text is a secret.
+
+/// Words that make a name that of a secret, wherever they stand in it.
+const STRONG: [&str; 9] =
+    ["token", "secret", "password", "passwd", "passphrase", "apikey", "credential", "authorization", "privatekey"];
+/// Words that do so only as words of their own.
+const WORDS: [&str; 16] = [
+    "key",
+    "keys",
+    "pass",
+    "pwd",
+    "auth",
+    "bearer",
+    "private",
+    "dsn",
+    "cookie",
+    "cookies",
+    "pat",
+    "jwt",
+    "sig",
+    "signature",
+    "creds",
+    "otp",
+];
+/// A name that ends in one of these names something about a secret: a file, a kind, a limit.
+const ABOUT: [&str; 22] = [
+    "file", "path", "dir", "type", "url", "uri", "mode", "name", "length", "limit", "count", "size", "header", "host",
+    "port", "format", "ttl", "timeout", "scope", "scopes", "method", "env",
+];
+/// A name that begins with one of these says how many or whether.
+const BEFORE: [&str; 6] = ["max", "min", "num", "no", "enable", "disable"];
+
+/// How the tokens of well-known services begin.
+const PREFIXES: [&str; 46] = [
+    "sk-",
+    "sk_",
+    "pk_",
+    "rk_",
+    "ghp_",
+    "gho_",
+    "ghu_",
+    "ghs_",
+    "ghr_",
+    "github_pat_",
+    "glpat-",
+    "gldt-",
+    "glrt-",
+    "xoxb-",
+    "xoxp-",
+    "xoxa-",
+    "xoxr-",
+    "xoxs-",
+    "xoxe",
+    "xapp-",
+    "AKIA",
+    "ASIA",
+    "AIza",
+    "ya29.",
+    "npm_",
+    "pypi-",
+    "hf_",
+    "dop_v1_",
+    "SG.",
+    "shpat_",
+    "shpss_",
+    "whsec_",
+    "lin_api_",
+    "ntn_",
+    "secret_",
+    "figd_",
+    "tvly-",
+    "pplx-",
+    "gsk_",
+    "xai-",
+    "r8_",
+    "sntrys_",
+    "sbp_",
+    "vercel_",
+    "fc-",
+    "AGE-SECRET-KEY-",
+];
+/// What a token has at least behind its prefix.
+const LEAST_BEHIND: usize = 6;
+/// A text without a known form is taken for a secret from this length on.
+const LEAST_RANDOM: usize = 20;
+
+/// Whether a value under this name is likely a secret: `GITHUB_TOKEN`, `--api-key`, `X-Auth`, `dbPassword`; not
+/// `--max-tokens`, `--key-file`, `author`.
+///
+/// ```
+/// use schemas::is_secret_name;
+///
+/// assert!(is_secret_name("GITHUB_TOKEN") && is_secret_name("--api-key") && is_secret_name("clientSecret"));
+/// assert!(!is_secret_name("--max-tokens") && !is_secret_name("--key-file") && !is_secret_name("author"));
+/// ```
+pub fn is_secret_name(name: &str) -> bool {
+    let words = words(name);
+    let (Some(first), Some(last)) = (words.first(), words.last()) else { return false };
+    if ABOUT.contains(&last.as_str()) || BEFORE.contains(&first.as_str()) {
+        return false;
+    }
+    let joined = words.concat();
+    STRONG.iter().any(|strong| joined.contains(strong))
+        || words.iter().any(|word| WORDS.contains(&word.as_str()) || word.ends_with("key"))
+}
+
+/// The words of a name in lower case: of `X-Api-Key`, `api_key`, `apiKey`, `APIKey`.
+fn words(name: &str) -> Vec<String> {
+    let (mut words, mut word, mut before) = (Vec::new(), String::new(), None::<char>);
+    let letters: Vec<char> = name.chars().collect();
+    for (at, letter) in letters.iter().enumerate() {
+        let next_is_lower = letters.get(at + 1).is_some_and(|next| next.is_lowercase());
+        let begins = letter.is_uppercase()
+            && before.is_some_and(|before| before.is_lowercase() || (before.is_uppercase() && next_is_lower));
+        if (begins || !letter.is_alphanumeric()) && !word.is_empty() {
+            words.push(std::mem::take(&mut word));
+        }
+        if letter.is_alphanumeric() {
+            word.extend(letter.to_lowercase());
+        }
+        before = Some(*letter);
+    }
+    if !word.is_empty() {
+        words.push(word);
+    }
+    words
+}
+
+/// Whether a word has the form of a well-known kind of token, or is a JSON Web Token.
+pub(super) fn is_token(word: &str) -> bool {
+    let has_letters = |text: &str| text.len() >= LEAST_BEHIND && text.chars().all(is_token_letter);
+    let known = PREFIXES.iter().any(|prefix| word.strip_prefix(prefix).is_some_and(has_letters));
+    known || is_jwt(word) || word.starts_with("-----BEGIN")
+}
+
+pub(super) fn is_token_letter(letter: char) -> bool {
+    letter.is_ascii_alphanumeric() || matches!(letter, '-' | '_' | '.' | '=' | '+' | '/' | '~')
+}
+
+fn is_jwt(word: &str) -> bool {
+    let parts: Vec<&str> = word.split('.').collect();
+    word.starts_with("eyJ") && parts.len() >= 2 && parts.iter().take(2).all(|part| part.len() >= 8)
+}
+
+/// Whether a word is long and as good as random: what nobody would write for a name, a version or a path.
+pub(super) fn is_random(word: &str) -> bool {
+    if is_uuid(word) {
+        return true;
+    }
+    let is_of_token = word.chars().all(|letter| is_token_letter(letter) && letter != '/');
+    word.len() >= LEAST_RANDOM && is_of_token && word.split(['-', '_', '.', '=']).any(is_random_run)
+}
+
+/// Letters and digits without a separator, in no order that a word or number would have.
+fn is_random_run(run: &str) -> bool {
+    let run: Vec<u8> = run.bytes().filter(u8::is_ascii_alphanumeric).collect();
+    if run.len() < 16 {
+        return false;
+    }
+    let kind = |byte: u8| (byte.is_ascii_digit(), byte.is_ascii_uppercase());
+    let changes = run.windows(2).filter(|pair| matches!(pair, [one, other] if kind(*one) != kind(*other))).count();
+    let mut distinct = run.clone();
+    distinct.sort_unstable();
+    distinct.dedup();
+    // Words change their kind seldom; dates and numbers have few letters to choose from.
+    changes * 5 >= run.len() && distinct.len() >= 8
+}
+
+fn is_uuid(word: &str) -> bool {
+    word.len() == 36
+        && word.char_indices().all(|(at, letter)| match at {
+            8 | 13 | 18 | 23 => letter == '-',
+            _ => letter.is_ascii_hexdigit(),
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_tells_a_secret() {
+        for name in [
+            "TOKEN",
+            "--token",
+            "GITHUB_TOKEN",
+            "api_key",
+            "apiKey",
+            "APIKey",
+            "X-Api-Key",
+            "--password",
+            "PGPASSWORD",
+            "-pwd",
+            "Authorization",
+            "cookie",
+            "Auth",
+            "clientSecret",
+            "OPENAI_APIKEY",
+            "SSHKEY",
+            "sig",
+            "AWS_SECRET_ACCESS_KEY",
+        ] {
+            assert!(is_secret_name(name), "{name}");
+        }
+        for name in [
+            "",
+            "--port",
+            "author",
+            "--max-tokens",
+            "keyword",
+            "--key-file",
+            "--token-url",
+            "--no-auth",
+            "monkeys",
+            "PATH",
+            "compass",
+            "--auth-type",
+            "keyboard",
+            "url",
+            "passenger",
+        ] {
+            assert!(!is_secret_name(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_form_tells_a_token() {
+        for word in [
+            "sk-abc123",
+            "ghp_0123456789abcdef",
+            "xoxb-1-2-abcdef",
+            "eyJhbGciOiJI.eyJzdWIiOiIx.sig",
+            "AKIAIOSFODNN7EXAMPLE",
+            "github_pat_11ABCDEFG",
+            "glpat-xyzxyz",
+        ] {
+            assert!(is_token(word), "{word}");
+        }
+        for word in ["sk-", "sk-x", "task-runner", "ghp", "eyJ", "hf_hub", "npm_x", "--stdio"] {
+            assert!(!is_token(word), "{word}");
+        }
+    }
+
+    #[test]
+    fn randomness_tells_a_secret() {
+        for word in [
+            "9f86d081884c7d659a2feaa0c55ad015",
+            "zQ8vK2mN4pR7tX1yB5cD",
+            "a1B2c3D4e5F6g7H8i9J0",
+            "3f2504e0-4f89-11d3-9a0c-0305e82c3301",
+            "x_zQ8vK2mN4pR7tX1yB5cD",
+        ] {
+            assert!(is_random(word), "{word}");
+        }
+        for word in [
+            "@modelcontextprotocol/server-filesystem",
+            "mcp-server-time==2025.8.4",
+            "ServerFilesystemConfiguration",
+            "127.0.0.1:6001",
+            "2026-11-29T18:10:49Z",
+            "11111111111111111111111",
+            "/usr/local/lib/python3.12/site-packages",
+            "some-long-name-with-many-words-in-it",
+            "docker.io/library/postgres:16",
+        ] {
+            assert!(!is_random(word), "{word}");
+        }
+    }
+}
