@@ -8,13 +8,27 @@ use std::time::Duration;
 
 use schemas::{ServerName, format_duration};
 
+/// How much of a name that somebody asked for is repeated.
+const LONGEST_NAME: usize = 200;
+/// How many names are compared with one that is unknown.
+const MOST_CANDIDATES: usize = 1_000;
+
 /// A failure on the path of a request.
 #[derive(Debug)]
 pub(crate) struct Error {
     kind: Kind,
     upstream: Option<ServerName>,
     limit: Option<Box<Limit>>,
+    /// The name that was asked for, and those that the caller may see and may have meant.
+    unknown: Option<Box<Unknown>>,
     source: Option<Box<dyn StdError + Send + Sync>>,
+}
+
+/// A name that stands for nothing, and those near it.
+#[derive(Debug)]
+pub(crate) struct Unknown {
+    pub(crate) name: String,
+    pub(crate) near: Vec<String>,
 }
 
 /// A limit that was reached, and how to set it.
@@ -77,7 +91,7 @@ pub(crate) enum Blame {
 
 impl Error {
     pub(crate) fn new(kind: Kind) -> Self {
-        Self { kind, upstream: None, limit: None, source: None }
+        Self { kind, upstream: None, limit: None, unknown: None, source: None }
     }
 
     pub(crate) fn because(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
@@ -99,6 +113,20 @@ impl Error {
     /// The limit that was reached.
     pub(crate) fn limit(&self) -> Option<&Limit> {
         self.limit.as_deref()
+    }
+
+    /// Names what was asked for. `candidates` are names that this caller may see; no others may be passed.
+    pub(crate) fn asked<'n>(mut self, name: &str, candidates: impl IntoIterator<Item = &'n str>) -> Self {
+        // A search through everything that is listed, for nothing but a mistake, has a bound.
+        let candidates = candidates.into_iter().take(if name.len() > LONGEST_NAME { 0 } else { MOST_CANDIDATES });
+        let near = schemas::near(name, candidates).into_iter().map(str::to_owned).collect();
+        let name = name.chars().take(LONGEST_NAME).collect();
+        self.unknown = Some(Box::new(Unknown { name, near }));
+        self
+    }
+
+    pub(crate) fn unknown(&self) -> Option<&Unknown> {
+        self.unknown.as_deref()
     }
 
     pub(crate) fn kind(&self) -> Kind {
@@ -131,6 +159,16 @@ impl fmt::Display for Limit {
             Some(member) => write!(f, ", or `{member}` in the server's definition)"),
             None => f.write_str(")"),
         }
+    }
+}
+
+impl Unknown {
+    /// What to say behind "unknown tool", if anything is near.
+    pub(crate) fn hint(&self) -> String {
+        if self.near.is_empty() {
+            return String::new();
+        }
+        format!(" `{}`; did you mean `{}`?", self.name, self.near.join("`, `"))
     }
 }
 

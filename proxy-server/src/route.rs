@@ -104,7 +104,7 @@ fn named(view: &View, known: Known<'_>, list: List, name: &str) -> Result<Vec<Ca
     let of = |upstream: &ServerName, own: &str| match view.members().get(upstream.as_str()) {
         Some(_) => {
             let candidate = view.members().own(upstream.as_str(), list, own);
-            candidate.map(|candidate| vec![candidate]).ok_or_else(|| Error::new(unknown))
+            candidate.map(|candidate| vec![candidate]).ok_or_else(|| asked(view, list, unknown, name))
         }
         None => Err(Error::new(Kind::NotReady).at(upstream)),
     };
@@ -116,8 +116,19 @@ fn named(view: &View, known: Known<'_>, list: List, name: &str) -> Result<Vec<Ca
         return of(&upstream, own);
     }
     match name.split_once(':') {
-        Some((upstream, own)) => known(upstream).map_or_else(|| Err(Kind::UnknownUpstream.into()), |it| of(&it, own)),
-        None => Err(unknown.into()),
+        Some((upstream, own)) => match known(upstream) {
+            Some(upstream) => of(&upstream, own),
+            None => Err(Error::new(Kind::UnknownUpstream).asked(upstream, view.members().names())),
+        },
+        None => Err(asked(view, list, unknown, name)),
+    }
+}
+
+/// A view holds what its caller may see, so whatever is near in it may be named.
+fn asked(view: &View, list: List, unknown: Kind, name: &str) -> Error {
+    match list {
+        List::Prompts => Error::new(unknown).asked(name, view.prompt_names()),
+        List::Tools | List::Resources | List::Templates => Error::new(unknown).asked(name, view.tool_names()),
     }
 }
 
@@ -128,7 +139,10 @@ pub(crate) fn resource(view: &View, known: Known<'_>, uri: &str) -> Result<Vec<C
     }
     match crate::catalog::split_uri(uri).and_then(|(upstream, _)| known(&upstream)) {
         Some(down) => Err(Error::new(Kind::NotReady).at(&down)),
-        None => Err(Kind::UnknownResource.into()),
+        None => {
+            let uris: Vec<String> = view.members().uris().collect();
+            Err(Error::new(Kind::UnknownResource).asked(uri, uris.iter().map(String::as_str)))
+        }
     }
 }
 

@@ -33,7 +33,7 @@ pub use crate::definition::{
 };
 pub use crate::duration::{InvalidDuration, WireDuration, format_duration, parse_duration};
 pub use crate::name::{InvalidName, RESERVED_NAMES, ServerName};
-pub use crate::near::nearest;
+pub use crate::near::{near, nearest};
 pub use crate::party::{Holder, InvalidParty, Owner};
 pub use crate::problem::Problem;
 pub use crate::redact::{Masker, is_secret_name, redact_arguments, redact_text, redact_url};

@@ -30,6 +30,38 @@ pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) ->
     nearest
 }
 
+/// Returns up to three candidates that a misspelt word may mean, the nearest first: those within a third of its letters,
+/// then those that it is a part of.
+///
+/// ```
+/// use schemas::near;
+///
+/// assert_eq!(near("serch", ["search", "time", "deep_search"]), ["search"]);
+/// assert_eq!(near("file", ["read_file", "write_file", "time"]), ["read_file", "write_file"]);
+/// assert!(near("zzz", ["search"]).is_empty());
+/// ```
+pub fn near<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Vec<&'a str> {
+    const MOST: usize = 3;
+    let word = word.to_lowercase();
+    let length = word.chars().count();
+    let limit = length.div_ceil(3);
+    let rank = |candidate: &'a str| {
+        let lower = candidate.to_lowercase();
+        let is_long = lower.chars().count().abs_diff(length) > limit;
+        let distance = if is_long { usize::MAX } else { strsim::osa_distance(&word, &lower) };
+        let holds = length > 2 && lower.contains(&word);
+        match distance {
+            distance if distance <= limit => Some((distance, candidate)),
+            _ if holds => Some((limit + 1, candidate)),
+            _ => None,
+        }
+    };
+    let mut ranked: Vec<(usize, &str)> = candidates.into_iter().filter_map(rank).collect();
+    ranked.sort_unstable();
+    ranked.dedup();
+    ranked.into_iter().take(MOST).map(|(_, candidate)| candidate).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

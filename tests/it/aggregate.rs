@@ -288,6 +288,12 @@ async fn what_is_unknown_is_refused_in_its_own_words() {
     };
     check(&mut client, "tools/call", r#"{"name":"nobody__no"}"#, -32602, "Unknown tool").await;
     check(&mut client, "tools/call", r#"{"name":"zz:t"}"#, -32602, "Unknown upstream").await;
+    let near = "Unknown tool `oen__t`; did you mean `one__t`?";
+    check(&mut client, "tools/call", r#"{"name":"oen__t"}"#, -32602, near).await;
+    let near = "Unknown upstream `oen`; did you mean `one`?";
+    check(&mut client, "tools/call", r#"{"name":"oen:t"}"#, -32602, near).await;
+    let near = "Resource not found `mcp-proxy://oen/x:one`; did you mean `mcp-proxy://one/x:one`?";
+    check(&mut client, "resources/read", r#"{"uri":"mcp-proxy://oen/x:one"}"#, -32002, near).await;
     let down = "upstream `down` is not connected; nothing was sent";
     check(&mut client, "tools/call", r#"{"name":"down:t"}"#, -32603, down).await;
     check(&mut client, "prompts/get", r#"{"name":"no"}"#, -32602, "Unknown prompt").await;

@@ -157,9 +157,9 @@ async fn nothing_outlives_its_registration_or_its_program() {
 async fn the_end_of_a_program_behind_a_warden_is_told_as_it_was() {
     let gateway = binary("mcp-proxy").args(["--port", "0"]).serve().await;
     for (script, wanted) in [
-        ("echo 'no licence' >&2; exit 3", "exit status: 3: no licence"),
-        ("kill -KILL $$", "signal: 9"),
-        ("kill -TERM $$", "exit status: 143"),
+        ("echo 'no licence' >&2; exit 3", "exit code 3: no licence"),
+        ("kill -KILL $$", "killed by SIGKILL"),
+        ("kill -TERM $$", "exit code 143"),
     ] {
         let mut definition = scripted(script);
         definition["reconnectDelay"] = json!("60s");

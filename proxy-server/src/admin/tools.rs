@@ -8,12 +8,12 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use schemas::admin::{Tool, ToolCall, ToolCallAnswer, ToolList};
-use schemas::{Problem, ServerName};
+use schemas::{Problem, ServerName, near};
 use serde_json::value::{RawValue, to_raw_value};
 
-use crate::admin::Shared;
 use crate::admin::body::{object, read};
 use crate::admin::problem::problem;
+use crate::admin::{Admin, Shared};
 use crate::call::call_tool;
 use crate::catalog::{Item, Name};
 use crate::error::{Chain, Error, Kind};
@@ -78,17 +78,43 @@ pub(super) async fn call(State(admin): Shared, request: Request) -> Response {
         return bad_request("mcpName and toolName are required".to_owned());
     }
     let Some(upstream) = admin.upstreams.get(&call.mcp_name) else {
-        let details = format!("no MCP named {}", call.mcp_name);
+        let all = admin.upstreams.all();
+        let near = near(&call.mcp_name, all.keys().map(ServerName::as_str));
+        let details = format!("no MCP named {}{}", call.mcp_name, did_you_mean(&near));
         return problem(StatusCode::NOT_FOUND, Problem::new("MCP not found or not connected").details(details));
     };
     match call_tool(&upstream, &call.tool_name, call.arguments.as_deref()).await {
-        Ok(answer) => Json(outcome(&answer)).into_response(),
+        Ok(answer) => {
+            let mut outcome = outcome(&answer);
+            if let Some(error) = &mut outcome.error {
+                *error += &unlisted(&admin, &upstream, &call.tool_name).await;
+            }
+            Json(outcome).into_response()
+        }
         Err(error) => failure(&error, &upstream),
     }
 }
 
 fn bad_request(error: String) -> Response {
     problem(StatusCode::BAD_REQUEST, Problem::new(error))
+}
+
+/// What to say behind the error of a tool that the upstream does not list. Some servers have tools that they do not list,
+/// so it is the upstream that refuses, not the gateway. What a filter hides is not named.
+async fn unlisted(admin: &Admin, upstream: &Upstream, tool: &str) -> String {
+    let (offered, _) = admin.catalog.tools().await;
+    let definition = upstream.definition();
+    let Some((_, items)) = offered.iter().find(|(name, _)| *name == definition.name) else { return String::new() };
+    if items.iter().any(|item| *item.key == *tool) {
+        return String::new();
+    }
+    let passes = |name: &&str| definition.tool_filter.as_ref().is_none_or(|filter| filter.passes(name));
+    let near = near(tool, items.iter().map(|item| &*item.key).filter(passes));
+    format!("; `{tool}` is not among the tools that `{}` lists{}", definition.name, did_you_mean(&near))
+}
+
+fn did_you_mean(near: &[&str]) -> String {
+    if near.is_empty() { String::new() } else { format!("; did you mean `{}`?", near.join("`, `")) }
 }
 
 fn failure(error: &Error, upstream: &Upstream) -> Response {

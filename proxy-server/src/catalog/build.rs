@@ -160,6 +160,16 @@ impl View {
         self.prompts.get(name).map(Pool::in_turn)
     }
 
+    /// What clients call the tools that they see.
+    pub(crate) fn tool_names(&self) -> impl Iterator<Item = &str> {
+        self.tools.keys().map(|name| &**name)
+    }
+
+    /// What clients call the prompts.
+    pub(crate) fn prompt_names(&self) -> impl Iterator<Item = &str> {
+        self.prompts.keys().map(|name| &**name)
+    }
+
     /// The upstreams, and what they call what.
     pub(crate) fn members(&self) -> &Members {
         &self.members

@@ -7,7 +7,7 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use schemas::Problem;
 
-use crate::error::{Error, Kind};
+use crate::error::{Error, Kind, Unknown};
 use crate::policy::Denied;
 use crate::protocol::{
     INTERNAL_ERROR, INVALID_PARAMS, INVALID_REQUEST, Invalid, METHOD_NOT_FOUND, Message, Object, PARSE_ERROR, Pieces,
@@ -115,19 +115,28 @@ fn answer(error: &Error) -> (StatusCode, i32, String) {
 
 fn answer_to_kind(error: &Error) -> (StatusCode, i32, String) {
     let upstream = error.upstream().map_or_else(|| "the upstream".to_owned(), |name| format!("upstream `{name}`"));
+    let near = error.unknown().map(Unknown::hint).unwrap_or_default();
     match error.kind() {
         Kind::Malformed => (StatusCode::BAD_REQUEST, PARSE_ERROR, "Parse error".to_owned()),
         Kind::InvalidRequest(why) => (StatusCode::BAD_REQUEST, INVALID_REQUEST, format!("Invalid request: {why}")),
         Kind::InvalidParams(why) => (StatusCode::OK, INVALID_PARAMS, format!("Invalid params: {why}")),
-        Kind::UnknownTool => (StatusCode::OK, INVALID_PARAMS, "Unknown tool".to_owned()),
-        Kind::UnknownPrompt => (StatusCode::OK, INVALID_PARAMS, "Unknown prompt".to_owned()),
-        Kind::UnknownResource => (StatusCode::OK, RESOURCE_NOT_FOUND, "Resource not found".to_owned()),
-        Kind::UnknownUpstream => (StatusCode::OK, INVALID_PARAMS, "Unknown upstream".to_owned()),
+        Kind::UnknownTool => (StatusCode::OK, INVALID_PARAMS, format!("Unknown tool{near}")),
+        Kind::UnknownPrompt => (StatusCode::OK, INVALID_PARAMS, format!("Unknown prompt{near}")),
+        Kind::UnknownResource => (StatusCode::OK, RESOURCE_NOT_FOUND, format!("Resource not found{near}")),
+        Kind::UnknownUpstream => (StatusCode::OK, INVALID_PARAMS, format!("Unknown upstream{near}")),
         Kind::UnknownMethod => (StatusCode::OK, METHOD_NOT_FOUND, "Method not found".to_owned()),
         Kind::NotReady => unavailable(format!("{upstream} is not connected; nothing was sent")),
         Kind::TooManySessions => unavailable("too many sessions; try again later".to_owned()),
         Kind::Busy => unavailable(format!("{upstream} has too many requests in flight; nothing was sent")),
         Kind::Unreachable => unavailable(format!("cannot connect to {upstream}; nothing was sent")),
+        Kind::Refused(status @ (401 | 403)) => (
+            StatusCode::BAD_GATEWAY,
+            INTERNAL_ERROR,
+            format!(
+                "{upstream} refused the request with status {status}{}: it wants other credentials, which its status names",
+                after(", ", error.shown())
+            ),
+        ),
         Kind::Refused(status) => (
             StatusCode::BAD_GATEWAY,
             INTERNAL_ERROR,

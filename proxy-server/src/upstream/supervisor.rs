@@ -44,6 +44,8 @@ pub(crate) struct Observed {
     pub(crate) last_loss: Option<(Timestamp, Arc<str>)>,
     /// Attempts since the last handshake.
     pub(crate) attempts: u32,
+    /// Whether no further attempt follows.
+    pub(super) gave_up: bool,
     /// Sessions in a row that ended soon after their handshake.
     pub(super) short_sessions: u32,
     /// The era that is spoken with it, once that is known.
@@ -89,6 +91,7 @@ impl Supervisor {
             (state, action) = step(state, event, policy, jitter());
             if state == State::GaveUp {
                 warn!(upstream = %self.definition.name, "gave up connecting");
+                self.gave_up();
             }
         }
         let session = self.observed.send_replace(Observed::default()).session;
@@ -231,6 +234,20 @@ impl Supervisor {
         self.failed(&reason);
         session.ended().await;
         Event::Lost { lived }
+    }
+
+    /// Publishes that no further attempt follows, with what would cause one.
+    fn gave_up(&self) {
+        self.observed.send_modify(|observed| {
+            observed.gave_up = true;
+            let (time, error) = observed.last_error.take().unwrap_or_else(|| (Timestamp::now(), "".into()));
+            let attempts = observed.attempts;
+            let told = format!(
+                "{error}; gave up after {attempts} attempts: once the cause is mended, PUT the definition again, or raise \
+                 `maxReconnects`"
+            );
+            observed.last_error = Some((time, told.into()));
+        });
     }
 
     /// Publishes why there is no session, without the secrets that a program or server may have quoted.

@@ -1,6 +1,7 @@
 //! The three ways to reach an upstream, behind one enum. A transport moves messages; it knows nothing of what they
 //! mean beyond their ids.
 
+mod challenge;
 pub(super) mod descriptors;
 pub(super) mod event_stream;
 mod exit;

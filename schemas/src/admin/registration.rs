@@ -1,13 +1,14 @@
 //! What is registered, as shown and as listed.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::admin::{Lease, OWNER_TAG, Revision, Source, Status, null_is_empty};
 use crate::dialect::compozy::DefinitionDocument;
-use crate::{Definition, FingerprintSalt};
+use crate::{Definition, FingerprintSalt, WireDuration, format_duration};
 
 /// A definition as it may be shown: every secret is a placeholder.
 ///
@@ -126,6 +127,9 @@ pub struct Registration {
     /// Digests of the secrets that `definition` does not show. Absent from other proxies.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fingerprints: Option<Fingerprints>,
+    /// The lengths of time in `definition` and `status`, which are nanoseconds there, as texts. Absent from other proxies.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub durations: BTreeMap<String, String>,
     /// Which state of it this is. Absent from other proxies.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revision: Option<Revision>,
@@ -153,12 +157,35 @@ impl Registration {
     /// let registration = Registration::new(view, Status::new("docs"));
     /// assert_eq!(registration.owner.as_deref(), Some("team-a"));
     /// assert_eq!(registration.source.and_then(|source| source.line), Some(7));
+    ///
+    /// let view = serde_json::from_str(r#"{"name":"docs","timeout":30000000000}"#)?;
+    /// assert_eq!(Registration::new(view, Status::new("docs")).durations["timeout"], "30s");
     /// # Ok::<(), serde_json::Error>(())
     /// ```
     pub fn new(definition: DefinitionView, status: Status) -> Self {
         let (owner, source) = (definition.owner().map(str::to_owned), definition.source());
-        Self { definition, status, owner, source, ..Self::default() }
+        let durations = durations(definition.document(), &status);
+        Self { definition, status, durations, owner, source, ..Self::default() }
     }
+}
+
+/// Every length of time that is set, by its name on the wire.
+fn durations(document: &DefinitionDocument, status: &Status) -> BTreeMap<String, String> {
+    // Nobody reads more than three decimals of what was measured.
+    let rounded = |duration: WireDuration| {
+        let duration = duration.get().unwrap_or_default();
+        let unit = if duration < Duration::from_millis(1) { 1_000 } else { 1_000_000 };
+        Duration::from_nanos(u64::try_from(duration.as_nanos() / unit * unit).unwrap_or(u64::MAX))
+    };
+    let all = [
+        ("timeout", document.timeout.get().unwrap_or_default()),
+        ("reconnectDelay", document.reconnect_delay.get().unwrap_or_default()),
+        ("healthCheckInterval", document.health_check_interval.get().unwrap_or_default()),
+        ("upTime", rounded(status.up_time)),
+        ("avgResponseTime", rounded(status.avg_response_time)),
+    ];
+    let set = all.into_iter().filter(|(_, duration)| !duration.is_zero());
+    set.map(|(name, duration)| (name.to_owned(), format_duration(duration))).collect()
 }
 
 /// Digests of a definition's secrets, keyed by place (`headers.Authorization`), under one gateway's salt.

@@ -27,6 +27,10 @@ pub struct Status {
     /// Whether it is usable.
     #[serde(deserialize_with = "any_case")]
     pub status: State,
+    /// Whether the gateway has given up, after as many attempts as `maxReconnects` allows: `status` is `error` then, and
+    /// stays so until the definition changes. Absent from other proxies.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub gave_up: bool,
     /// When the last handshake was done (RFC 3339).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_connected: Option<String>,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::{InvalidName, InvalidToken, format_duration};
+use crate::{InvalidName, InvalidToken, format_duration, nearest};
 
 /// Why a well-formed document is not a definition. The checks run in this order and the first failure wins.
 ///
@@ -29,7 +29,7 @@ pub enum InvalidDefinition {
     #[error(transparent)]
     Name(#[from] InvalidName),
     /// The transport is missing or unknown.
-    #[error("invalid transport type: {0}")]
+    #[error("invalid transport type: {0}{hint}", hint = transport_hint(.0))]
     Transport(String),
     /// A stdio definition without a program.
     #[error("command is required for stdio transport")]
@@ -98,6 +98,17 @@ pub enum InvalidDefinition {
     /// A placeholder came back for a secret that is not stored, or that belongs to another origin or program.
     #[error("`{0}` is redacted and there is no stored value to keep")]
     NothingToKeep(String),
+}
+
+/// The transport that a misspelt one means, or that another program calls so.
+fn transport_hint(text: &str) -> String {
+    let lower = text.to_lowercase();
+    let meant = match lower.as_str() {
+        "http" | "https" | "streamable" | "streamablehttp" | "remote" => Some("streamable-http"),
+        "local" | "command" | "process" | "pipe" => Some("stdio"),
+        _ => nearest(text, ["stdio", "sse", "streamable-http"]),
+    };
+    meant.map(|meant| format!("; did you mean `{meant}`?")).unwrap_or_default()
 }
 
 impl InvalidDefinition {

@@ -35,6 +35,22 @@ async fn serving(via: Via) -> (InProcess, Fake) {
 }
 
 #[tokio::test]
+async fn what_does_not_exist_is_named_with_what_is_near() {
+    let gateway = gateway().start().await;
+    let upstream = fake("search").echo("find_file").on("tools/call find_fiel", |call| async move {
+        call.fail(r#"{"code":-32602,"message":"no such tool"}"#);
+    });
+    let upstream = upstream.start(Via::Json).await;
+    gateway.admin.connect(&upstream.definition()).await;
+    let answer = gateway.admin.call("serch", "x", &json!({})).await;
+    assert_eq!(answer.status, 404);
+    assert_eq!(answer.json()["details"], "no MCP named serch; did you mean `search`?");
+    let answer = gateway.admin.call("search", "find_fiel", &json!({})).await.json();
+    let told = "no such tool; `find_fiel` is not among the tools that `search` lists; did you mean `find_file`?";
+    assert_eq!(answer["error"], told);
+}
+
+#[tokio::test]
 async fn the_first_item_is_the_result_and_the_whole_stands_beside_it() {
     let (gateway, _server) = serving(Via::Json).await;
     let cases = [

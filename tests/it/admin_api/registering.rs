@@ -147,7 +147,11 @@ async fn durations_come_out_in_nanoseconds_and_defaults_filled_in() {
     let sent =
         with(nowhere("a"), json!({ "autoReconnect": true, "healthCheckEnabled": true, "tags": { "team": "x" } }));
     gateway.admin.register(&sent).await;
-    let mut shown = gateway.admin.get("/admin/mcps/a").await.json()["definition"].take();
+    let mut registration = gateway.admin.get("/admin/mcps/a").await.json();
+    let durations = registration["durations"].take();
+    let texts = json!({ "timeout": "30s", "reconnectDelay": "5s", "healthCheckInterval": "30s" });
+    assert_eq!(durations, texts, "the same as texts, beside the definition");
+    let mut shown = registration["definition"].take();
     for member in ["createdAt", "updatedAt"] {
         time(&shown[member].take());
     }
@@ -196,7 +200,7 @@ async fn the_list_is_nested_in_registration_order_with_nothing_flat() {
     assert_eq!(listed["count"], 3);
     for (entry, name) in listed["mcps"].as_array().expect("a list").iter().zip(["b", "a", "c"]) {
         let members: Vec<&String> = entry.as_object().expect("an object").keys().collect();
-        assert_eq!(members, ["definition", "status", "fingerprints", "revision"]);
+        assert_eq!(members, ["definition", "status", "fingerprints", "durations", "revision"]);
         assert_eq!((&entry["definition"]["name"], &entry["status"]["name"]), (&json!(name), &json!(name)));
     }
     is(&gateway.admin.get("/admin/mcps/a").await, 200, gateway_entry(&gateway.admin, "a").await);

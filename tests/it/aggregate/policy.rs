@@ -66,4 +66,8 @@ async fn without_tokens_everyone_sees_what_asks_for_none() {
     let mut client = session_with_all(&gateway.url).open().await;
     lists(&mut client, "tools/list", &["open__t"]).await;
     assert!(client.call("1", "locked:t", "{}").await.contains("Unknown upstream"));
+    for unseen in ["lockd:t", "lockd__t", "far_t", "locked__u"] {
+        let told = client.call("1", unseen, "{}").await;
+        assert!(told.contains("Unknown") && !told.contains("locked__t") && !told.contains("`locked`"), "{told}");
+    }
 }

@@ -34,7 +34,7 @@ async fn a_killed_process_is_replaced_the_status_says_why_and_others_never_notic
     served_again(&mut client).await;
 
     kill(mortal.peer(0).await.pids[0]);
-    let status = error_holds(&gateway, "mortal", "signal: 9").await;
+    let status = error_holds(&gateway, "mortal", "SIGKILL").await;
     assert!(status["lastError"].to_string().contains("out of luck"), "{status}");
     let began = Instant::now();
     assert_eq!(kind(&client.call("1", "echo", "{}").await), "upstream_not_ready");
@@ -45,7 +45,7 @@ async fn a_killed_process_is_replaced_the_status_says_why_and_others_never_notic
     served_again(&mut client).await;
     let status = gateway.admin.status("mortal").await;
     assert_eq!((&status["status"], status.get("lastError")), (&json!("connected"), None));
-    assert!(status["disconnectReason"].to_string().contains("signal: 9"), "{status}");
+    assert!(status["disconnectReason"].to_string().contains("SIGKILL"), "{status}");
     assert_eq!(gateway.admin.status("other").await.get("lastDisconnected"), None);
     assert_eq!(other.count("initialize"), 1);
 }
@@ -91,7 +91,7 @@ async fn a_process_that_is_survived_by_another_is_missed_all_the_same() {
     let mut client = session(&gateway.url, "mortal").open().await;
     let peer = mortal.peer(0).await;
     kill(peer.pids[0]);
-    error_or_loss(&gateway, "signal: 9").await;
+    error_or_loss(&gateway, "SIGKILL").await;
     served_again(&mut client).await;
     gone(peer.pids[1]).await;
 }
@@ -131,6 +131,39 @@ async fn a_process_that_exits_at_once_is_tried_again_and_again() {
     let opening = session(&gateway.url, "hopeless").refused().await;
     assert_eq!((opening.status, kind(&opening.text)), (503, json!("upstream_not_ready")));
     assert_eq!(opening.headers["retry-after"], "1");
+}
+
+#[tokio::test]
+async fn a_process_that_is_given_up_says_so_and_why() {
+    let hopeless = fake("hopeless").child(&["--complain", "no licence", "--exit", "3"]).start(Via::Stdio).await;
+    let gateway = gateway().start().await;
+    let mut definition = hopeless.definition();
+    definition["reconnectDelay"] = json!("1ms");
+    definition["maxReconnects"] = json!(1);
+    gateway.admin.register(&definition).await;
+    let status = error_holds(&gateway, "hopeless", "gave up after 2 attempts").await;
+    let told = status["lastError"].to_string();
+    assert!(told.contains("exit code 3") && told.contains("no licence") && told.contains("maxReconnects"), "{told}");
+    assert_eq!(status["gaveUp"], true, "{status}");
+}
+
+#[tokio::test]
+async fn an_attempt_after_a_failed_one_is_still_an_error() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let mark = folder.path().join("tried");
+    // The first attempt fails, the second says nothing for as long as the test takes.
+    let script = "if [ -e \"$0\" ]; then exec sleep 60; fi; : > \"$0\"; echo first failure >&2; exit 3";
+    let gateway = gateway().start().await;
+    let definition = json!({ "name": "slow", "transport": "stdio", "command": "sh", "args": ["-c", script, mark],
+        "era": "legacy", "reconnectDelay": "1ms" });
+    gateway.admin.register(&definition).await;
+    let status = eventually("a second attempt", || async {
+        let status = gateway.admin.status("slow").await;
+        (status["reconnectAttempts"].as_u64() == Some(2)).then_some(status)
+    })
+    .await;
+    assert_eq!(status["status"], "error", "{status}");
+    assert!(status["lastError"].to_string().contains("exit code 3: first failure"), "{status}");
 }
 
 #[tokio::test]

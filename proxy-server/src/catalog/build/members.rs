@@ -82,6 +82,19 @@ impl Members {
         &self.naming
     }
 
+    /// The upstreams.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        self.all.keys().map(ServerName::as_str)
+    }
+
+    /// What clients call the resources.
+    pub(crate) fn uris(&self) -> impl Iterator<Item = String> {
+        self.all.iter().flat_map(|(name, member)| {
+            let items = member.offered.lists.get(List::Resources).iter();
+            items.map(|item| self.exposed_uri(name.as_str(), &item.key))
+        })
+    }
+
     pub(crate) fn get(&self, upstream: &str) -> Option<&Member> {
         self.all.get(upstream)
     }

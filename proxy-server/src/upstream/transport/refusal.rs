@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::StatusCode;
-use http::header::{CONTENT_TYPE, LOCATION};
+use http::header::{CONTENT_TYPE, LOCATION, WWW_AUTHENTICATE};
 use tokio::time::timeout;
 
 use crate::error::{Error, Kind, Limit, Shown};
 use crate::protocol::{self, Message};
 use crate::upstream::dialer::{DialError, Response};
+use crate::upstream::transport::challenge;
 use crate::upstream::transport::event_stream::Decoder;
 
 /// How much of a body that is no message is shown.
@@ -24,6 +25,8 @@ pub(super) struct Refusal {
     /// The `Content-Type` and `Location` fields.
     kind: Option<Vec<u8>>,
     location: Option<Vec<u8>>,
+    /// The `WWW-Authenticate` field.
+    challenge: Option<Vec<u8>>,
     body: Bytes,
 }
 
@@ -46,6 +49,7 @@ impl Refusal {
         let status = response.status();
         let kind = response.field(&CONTENT_TYPE).map(<[u8]>::to_vec);
         let location = response.field(&LOCATION).map(<[u8]>::to_vec);
+        let challenge = response.field(&WWW_AUTHENTICATE).map(<[u8]>::to_vec);
         let has_events = response.has_events();
         let mut body =
             timeout(BODY_PATIENCE, read_body(response, limit)).await.ok().and_then(Result::ok).unwrap_or_default();
@@ -54,7 +58,7 @@ impl Refusal {
             decoder.push(BytesMut::from(body));
             body = decoder.next_event().ok().flatten().map(|event| event.data).unwrap_or_default();
         }
-        Self { status, kind, location, body }
+        Self { status, kind, location, challenge, body }
     }
 
     /// Judges the refusal of the request with this id. Only the status and the id count, no words.
@@ -83,7 +87,10 @@ impl Refusal {
             _ => format!("with {}", described(self.kind.as_deref(), &self.body)),
         };
         let comma = if part.is_empty() { "" } else { ", " };
-        let cause = format!("status {}{comma}{part}", self.status);
+        let mut cause = format!("status {}{comma}{part}", self.status);
+        if self.status == StatusCode::UNAUTHORIZED {
+            cause += &challenge::next_step(self.challenge.as_deref());
+        }
         // The words of a 5xx are shown behind a text that does not name the status.
         let part = if kind == Kind::BadAnswer { cause.clone() } else { part };
         Error::new(kind).because(Shown { cause, part })
@@ -128,8 +135,18 @@ pub(super) fn described(kind: Option<&[u8]>, body: &[u8]) -> String {
     let text = String::from_utf8_lossy(body.get(..body.len().min(4 * SHOWN)).unwrap_or_default());
     let words: Vec<&str> =
         text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty()).collect();
-    let words: String = words.join(" ").chars().take(SHOWN).collect();
+    let words = whole_words(&words.join(" "));
     format!("{kind} beginning `{words}`")
+}
+
+/// The beginning of a text. A word that would be cut is left out: a part of a secret is not recognized as one.
+fn whole_words(text: &str) -> String {
+    let begin: String = text.chars().take(SHOWN).collect();
+    match text.get(begin.len()..) {
+        Some("") | None => begin,
+        Some(rest) if rest.starts_with(' ') => begin,
+        Some(_) => format!("{}...", begin.rsplit_once(' ').map_or("", |(words, _)| words)),
+    }
 }
 
 /// A `Location` without what may be secret in it: user, query, fragment.
@@ -170,7 +187,7 @@ mod tests {
 
     fn refusal(status: u16, body: &str) -> Refusal {
         let status = StatusCode::from_u16(status).expect("a status");
-        Refusal { status, kind: None, location: None, body: Bytes::copy_from_slice(body.as_bytes()) }
+        Refusal { status, kind: None, location: None, challenge: None, body: Bytes::copy_from_slice(body.as_bytes()) }
     }
 
     fn check(status: u16, body: &str, with_session: &str, without: &str) {
@@ -246,6 +263,8 @@ mod tests {
             page.ends_with("status 502 Bad Gateway, with text/html beginning `<html> <h1>Bad gateway</h1>`"),
             "{page}"
         );
-        assert!(says(401, None, None, "").ends_with("status 401 Unauthorized"));
+        assert!(
+            says(401, None, None, "").contains("status 401 Unauthorized; it does not say which credentials it wants")
+        );
     }
 }

@@ -178,6 +178,7 @@ pub(in crate::upstream) fn start(
     if let (Some(input), Some(output), Some(stderr)) = (child.stdin.take(), child.stdout.take(), child.stderr.take()) {
         let writer = Writer { end: end.clone(), heard: life.heard.clone(), _gone: Arc::clone(&gone) };
         tasks.spawn("stdio input", writer.run(queue, input));
+        let secrets = Secrets::of(definition);
         let (definition, kept, read) = (definition.clone(), Arc::clone(&errors), CancellationToken::new());
         let name = definition.name.to_string();
         let all_read = read.clone().drop_guard();
@@ -185,7 +186,7 @@ pub(in crate::upstream) fn start(
             keep_errors(definition, stderr, kept).await;
             drop(all_read);
         });
-        let reader = Output { name, inbox: Arc::clone(&inbox), noise, limit: line_limit };
+        let reader = Output { name, inbox: Arc::clone(&inbox), noise, secrets, limit: line_limit };
         let watch = Watch {
             child,
             control,

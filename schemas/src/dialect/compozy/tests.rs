@@ -72,6 +72,22 @@ fn a_token_that_is_none_is_refused() {
 }
 
 #[test]
+fn a_transport_that_is_none_is_named_with_the_one_that_was_meant() {
+    for (written, meant) in [
+        ("http", "streamable-http"),
+        ("streamableHttp", "streamable-http"),
+        ("streamable_http", "streamable-http"),
+        ("STDIO", "stdio"),
+        ("stido", "stdio"),
+        ("local", "stdio"),
+        ("SSE", "sse"),
+    ] {
+        let document = json!({ "name": "a", "transport": written, "command": "x", "url": "http://x/" });
+        refused(document, &format!("invalid transport type: {written}; did you mean `{meant}`?"));
+    }
+}
+
+#[test]
 fn a_missing_transport_is_an_unknown_one() {
     refused(json!({ "name": "a", "command": "x" }), "invalid transport type: ");
 }

@@ -7,17 +7,22 @@ use tokio::process::ChildStdout;
 use tracing::{debug, warn};
 
 use crate::protocol::{self, INTERNAL_ERROR, Message};
+use crate::telemetry::Secrets;
 use crate::upstream::inbox::Inbox;
 use crate::upstream::noise::Noise;
 use crate::upstream::transport;
 use crate::upstream::transport::lines::{Lines, Part};
 use crate::upstream::transport::long_line::{Carried, LongLine};
 
+/// How much of a line that is no message is looked through for secrets; far less of it is shown.
+const LONGEST_MASKED: usize = 8 * 1024;
+
 /// Reads what a child says. No line ends the child or concerns a call that it does not name.
 pub(super) struct Output {
     pub(super) name: String,
     pub(super) inbox: Arc<Inbox>,
     pub(super) noise: Arc<Noise>,
+    pub(super) secrets: Secrets,
     /// The longest line in bytes.
     pub(super) limit: usize,
 }
@@ -72,7 +77,9 @@ impl Output {
 
     fn note(&self, line: &[u8], why: &str) {
         debug!(upstream = self.name, why, "line on standard output is no message");
-        self.noise.note(line, why);
+        // Masked before it is cut, or a part of a secret could be left.
+        let begin = line.get(..line.len().min(LONGEST_MASKED)).unwrap_or_default();
+        self.noise.note(self.secrets.mask(&String::from_utf8_lossy(begin)).as_bytes(), why);
     }
 
     /// Passes over a line, and tells the one who waits for it, as soon as it is known who that is.
