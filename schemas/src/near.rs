@@ -37,7 +37,7 @@ pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) ->
 /// use schemas::near;
 ///
 /// assert_eq!(near("serch", ["search", "time", "deep_search"]), ["search"]);
-/// assert_eq!(near("file", ["read_file", "write_file", "time"]), ["read_file", "write_file"]);
+/// assert_eq!(near("file", ["read_file", "write_file", "clock"]), ["read_file", "write_file"]);
 /// assert!(near("zzz", ["search"]).is_empty());
 /// ```
 pub fn near<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Vec<&'a str> {
