@@ -49,7 +49,7 @@ pub(crate) struct Admin {
     /// Tells the task that ends leases to look at what ends next.
     pub(crate) sooner: Notify,
     pub(crate) locks: Mutex<Locks>,
-    /// Whether the gateway has announced its end.
+    /// True once the gateway has announced its end.
     pub(crate) is_draining: Box<dyn Fn() -> bool + Send + Sync>,
     /// How the gateway finds out who sent a request.
     pub(crate) credentials: for<'a> fn(&'a Request) -> Credentials<'a>,

@@ -108,12 +108,12 @@ impl Catalog {
         refresh::read(list, upstream, session, &self.own).await
     }
 
-    /// What is offered now.
+    /// Returns the current snapshot.
     pub(crate) fn snapshot(&self) -> Arc<Snapshot> {
         Arc::clone(&self.snapshot.borrow())
     }
 
-    /// The same as [`Catalog::view`] for one who is shown other lists by these upstreams. It is made anew each time.
+    /// Builds the view of [`Catalog::view`] for a session to which these upstreams show other lists. It is made anew each time.
     pub(crate) fn view_with(
         &self,
         snapshot: &Snapshot,

@@ -48,7 +48,7 @@ async fn serve(args: &Flags) -> anyhow::Result<()> {
     };
     info!(signal = if drains { "SIGTERM" } else { "SIGINT" }, "stopping");
     let stop = async {
-        // Who presses a key does not wait for load balancers.
+        // SIGINT comes from a terminal: stop at once, without the delay for load balancers.
         if drains {
             gateway.drain().await;
         }

@@ -206,7 +206,7 @@ impl Config {
         }
     }
 
-    /// Whether a gateway that listens on this address would let everybody change what is registered, and nobody said so.
+    /// True if a gateway on this address would let everybody change registrations although no setting allows that.
     pub(crate) fn is_open_to_strangers(&self, address: IpAddr) -> bool {
         let policy = &self.policy;
         let is_guarded = !policy.admin_tokens.is_empty() || !policy.admin_allow_ips.is_empty();
@@ -258,7 +258,7 @@ fn shutdown_timeout(args: &Flags, env: &Variables) -> Result<Duration, InvalidSe
     Ok(if timeout.is_zero() { DEFAULT_GRACE } else { timeout })
 }
 
-/// How programs are started.
+/// Settings for starting programs.
 fn starts(args: &Flags, env: &Variables, upstream: &mut upstream::Config) -> Result<(), InvalidSetting> {
     let flag = (&args.concurrent_starts, "--concurrent-starts");
     let count = word::<NonZeroUsize>(flag, (env, &["MCP_PROXY_CONCURRENT_STARTS"]), "a number from 1 on")?;

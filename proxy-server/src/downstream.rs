@@ -387,7 +387,7 @@ enum Unread {
 /// The whole body, within its limits of size and time.
 async fn read_body(edge: &Edge, body: impl HttpBody<Data = Bytes>) -> Result<Bytes, Reply> {
     let limit = edge.config.max_body_bytes;
-    // What is announced to be too large need not come.
+    // Refuse a body whose announced length is over the limit before it is sent.
     if body.size_hint().lower() > limit as u64 {
         return Err(respond::too_large(limit));
     }

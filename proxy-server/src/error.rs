@@ -163,7 +163,7 @@ impl fmt::Display for Limit {
 }
 
 impl Unknown {
-    /// What to say behind "unknown tool", if anything is near.
+    /// Builds the text that follows "unknown tool", if a known name is near.
     pub(crate) fn hint(&self) -> String {
         if self.near.is_empty() {
             return String::new();

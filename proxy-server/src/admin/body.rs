@@ -59,7 +59,7 @@ pub(super) async fn definition(admin: &Arc<Admin>, request: Request) -> Result<B
     within(request, admin.max_definition_bytes, "--max-definition-bytes").await
 }
 
-/// Whether a definition that came among others is small enough.
+/// Checks the size limit for a definition that came among others.
 pub(super) fn fits(admin: &Admin, definition: &Definition) -> bool {
     serde_json::to_vec(definition).is_ok_and(|written| written.len() <= admin.max_definition_bytes)
 }
@@ -69,7 +69,7 @@ async fn within(request: Request, limit: usize, setting: &str) -> Result<Bytes, 
         let details = format!("the body is larger than {limit} bytes ({setting})");
         problem(StatusCode::PAYLOAD_TOO_LARGE, Problem::new("Invalid request").details(details))
     };
-    // What is announced to be too large need not come.
+    // Refuse a body whose announced length is over the limit before it is sent.
     if request.body().size_hint().lower() > limit as u64 {
         return Err(too_large());
     }

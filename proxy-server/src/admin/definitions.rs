@@ -221,7 +221,7 @@ pub(super) async fn remove(State(admin): Shared, Path(name): Path<String>, heade
     }
 }
 
-/// Whether a definition uses this machine: it starts a program, or has files read.
+/// True for a definition that uses this machine: it starts a program, or has files read.
 pub(super) fn is_process(definition: &Definition) -> bool {
     matches!(definition.transport, Transport::Stdio(_)) || definition.network.uses_files()
 }

@@ -99,7 +99,7 @@ fn bad_request(error: String) -> Response {
     problem(StatusCode::BAD_REQUEST, Problem::new(error))
 }
 
-/// What to say behind the error of a tool that the upstream does not list. Some servers have tools that they do not list,
+/// Builds the hint for an error of a tool that the upstream does not list. Some servers have tools that they do not list,
 /// so it is the upstream that refuses, not the gateway. What a filter hides is not named.
 async fn unlisted(admin: &Admin, upstream: &Upstream, tool: &str) -> String {
     let (offered, _) = admin.catalog.tools().await;

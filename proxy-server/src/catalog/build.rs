@@ -83,7 +83,7 @@ struct Pages {
     via: Vec<Vec<Via>>,
 }
 
-/// Which page of which list.
+/// Names one page of one list.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Page<'a> {
     pub(crate) era: Era,

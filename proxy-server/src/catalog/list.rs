@@ -87,12 +87,12 @@ impl List {
         self.capability()
     }
 
-    /// How often there was a reason to read it again.
+    /// Counts the reasons to read the list again.
     pub(crate) fn changes(self, changes: &ListChanges) -> u64 {
         self.announcements(changes) + changes.gaps
     }
 
-    /// How often the upstream announced a change of it.
+    /// Counts the changes of the list that the upstream announced.
     pub(crate) fn announcements(self, changes: &ListChanges) -> u64 {
         match self {
             Self::Tools => changes.tools,

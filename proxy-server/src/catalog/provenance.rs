@@ -36,7 +36,7 @@ impl GatewayName {
         format!("{{{}}}", members.join(","))
     }
 
-    /// Whether something came through this gateway already.
+    /// True for an item that came through this gateway already.
     pub(super) fn is_in(&self, via: &Via) -> bool {
         via.as_ref().is_some_and(|via| via.contains(&*self.0))
     }
@@ -67,7 +67,7 @@ pub(crate) fn asked_by(message: &Message) -> Option<String> {
     meta.text(ASKED_BY).map(String::from).filter(|name| !name.is_empty() && name.len() <= LONGEST_NAME)
 }
 
-/// Which gateways each item of an answer came through, in order. An upstream that is no gateway tells nothing.
+/// Lists the gateways that each item of an answer came through, in order. An upstream that is no gateway tells nothing.
 pub(super) fn told(page: &Object<'_>) -> Vec<Via> {
     let told: Vec<Vec<Box<str>>> = page.get(VIA).and_then(|raw| serde_json::from_str(raw).ok()).unwrap_or_default();
     let set = |names: Vec<Box<str>>| -> Via {
@@ -77,7 +77,7 @@ pub(super) fn told(page: &Object<'_>) -> Vec<Via> {
     told.into_iter().map(set).collect()
 }
 
-/// Whether something came through more gateways than is sensible.
+/// True for an item that came through more gateways than the limit allows.
 pub(super) fn is_far(via: &Via) -> bool {
     via.as_ref().is_some_and(|via| via.len() > MOST)
 }
@@ -100,7 +100,7 @@ pub(crate) fn audience(request: &Message) -> Audience {
     if is() == Some(true) { Audience::Gateway } else { Audience::Client }
 }
 
-/// Whether the server of this handshake is a gateway of this make, in either era.
+/// True if the server of this handshake is a gateway of this make, in either era.
 pub(crate) fn is_gateway(handshake: &Message) -> bool {
     names_gateway(handshake.body())
 }

@@ -24,13 +24,13 @@ use crate::upstream::{Session, Upstream};
 
 /// An upstream that announces changes in a burst is asked once.
 const DEBOUNCE: Duration = Duration::from_millis(50);
-/// What ending one attempt to read a list and beginning the next may take.
+/// Bounds the time between the end of one attempt to read a list and the start of the next.
 const SLACK: Duration = Duration::from_secs(2);
 const FIRST_RETRY: Duration = Duration::from_secs(1);
 const LONGEST_RETRY: Duration = Duration::from_secs(30);
 /// What no count of changes is.
 const NEVER: u64 = u64::MAX;
-/// How often at the most the followers are told that clients ask for lists.
+/// Shortest interval at which followers are told that clients ask for lists.
 const DEMAND_INTERVAL: Duration = Duration::from_millis(500);
 
 /// Starts and stops followers as upstreams come and go.
@@ -82,7 +82,7 @@ pub(super) struct Demand {
 #[derive(Clone, Default)]
 pub(super) struct Refreshes(Arc<Mutex<HashMap<usize, Arc<Refresh>>>>);
 
-/// What the admin API asks of one follower.
+/// Request of the admin API to one follower.
 #[derive(Default)]
 struct Refresh {
     /// Counts the requests.

@@ -1,4 +1,4 @@
-//! How the gateway keeps connections of clients, and how it lets go of them before it stops.
+//! Keeps connections of clients, and lets go of them before the gateway stops.
 
 use std::time::Duration;
 

@@ -15,7 +15,7 @@ use crate::upstream::{Session, Upstream};
 
 const MAX_PAGES: usize = 1_000;
 const MAX_ITEMS: usize = 20_000;
-/// What all items of one list may be together.
+/// Limit in bytes for all items of one list together.
 const MAX_BYTES: usize = 32 << 20;
 
 /// A list as an upstream gave it.
@@ -29,7 +29,7 @@ pub(super) struct Listed {
 
 /// Every page of a list, each once. An upstream that has no such list is not asked.
 ///
-/// What came through this gateway already is left out.
+/// Leaves out items that came through this gateway already.
 pub(super) async fn ask(
     list: List,
     upstream: &Upstream,
@@ -71,7 +71,7 @@ pub(super) async fn ask(
     Ok(listed)
 }
 
-/// Whether the upstream has such a list at all.
+/// True if the upstream has such a list at all.
 fn has(list: List, session: &Session) -> bool {
     let handshake = Object::read(session.handshake().body()).ok();
     let capabilities = handshake.and_then(|result| Object::read(result.get("capabilities")?).ok());

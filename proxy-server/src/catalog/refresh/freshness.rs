@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// What the freshness of a list follows from.
+/// Facts from which the freshness of a list follows.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Terms {
     /// Whether the upstream announces changes of this list.
