@@ -20,7 +20,8 @@ use tokio::time::timeout;
 
 pub(crate) use self::build::{Candidate, Members, Name, Page, View, page_uris};
 use self::build::{Offered, build};
-pub(crate) use self::list::{Item, List, Lists};
+use self::list::Lists;
+pub(crate) use self::list::{Item, List};
 #[cfg(test)]
 pub(crate) use self::name::{Conflict, Separator};
 pub(crate) use self::name::{Mode, Naming, qualified_id, split_id, split_uri};
@@ -55,6 +56,9 @@ pub(crate) struct Snapshot {
     offers: IndexMap<ServerName, Offer>,
     views: Mutex<Views>,
 }
+
+/// Lists that an upstream shows to one client alone, in place of those that it shows to all.
+pub(crate) type OwnItems = Vec<(List, Arc<[Item]>)>;
 
 /// Views by which upstreams are in them.
 type Views = Vec<(Box<[bool]>, Arc<View>)>;
@@ -118,15 +122,15 @@ impl Catalog {
         &self,
         snapshot: &Snapshot,
         may_use: &dyn Fn(&Definition) -> bool,
-        own: &HashMap<ServerName, Lists>,
+        own: &HashMap<ServerName, OwnItems>,
     ) -> Arc<View> {
         let seen = snapshot.offers.iter().filter(|(_, offer)| may_use(offer.upstream.definition()));
         let offered = seen.map(|(name, offer)| {
-            let offered = offer.offered();
-            match own.get(name) {
-                Some(lists) => Offered { lists: lists.clone(), ..offered },
-                None => offered,
+            let mut offered = offer.offered();
+            for (list, items) in own.get(name).into_iter().flatten() {
+                offered.lists.set(*list, Arc::clone(items));
             }
+            offered
         });
         Arc::new(build(offered.collect(), &self.naming))
     }
@@ -211,14 +215,9 @@ impl Catalog {
 }
 
 impl Snapshot {
-    /// What an upstream lists.
-    pub(crate) fn lists(&self, upstream: &ServerName) -> Lists {
-        self.offers.get(upstream).map(|offer| offer.lists.clone()).unwrap_or_default()
-    }
-
     /// Whether an upstream is known to list just this.
-    pub(crate) fn agrees(&self, upstream: &ServerName, lists: &Lists) -> bool {
-        let agrees = |offer: &Offer| List::ALL.iter().all(|list| offer.lists.get(*list) == lists.get(*list));
+    pub(crate) fn agrees(&self, upstream: &ServerName, items: &OwnItems) -> bool {
+        let agrees = |offer: &Offer| items.iter().all(|(list, items)| offer.lists.get(*list) == items);
         self.offers.get(upstream).is_some_and(agrees)
     }
 

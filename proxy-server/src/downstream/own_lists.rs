@@ -13,7 +13,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 use tracing::debug;
 
-use crate::catalog::{List, Lists, Snapshot, View};
+use crate::catalog::{List, OwnItems, Snapshot, View};
 use crate::downstream::Edge;
 use crate::downstream::session::lock;
 use crate::error::Chain;
@@ -36,7 +36,7 @@ pub(super) struct OwnLists {
 
 #[derive(Default)]
 struct State {
-    lists: HashMap<ServerName, Lists>,
+    lists: HashMap<ServerName, OwnItems>,
     /// The view that was made last, and of what.
     view: Option<(Arc<Snapshot>, Arc<View>)>,
 }
@@ -55,7 +55,7 @@ impl OwnLists {
             return Arc::clone(view);
         }
         // What the catalog has come to list as well is no longer this client's alone.
-        state.lists.retain(|upstream, lists| !snapshot.agrees(upstream, lists));
+        state.lists.retain(|upstream, items| !snapshot.agrees(upstream, items));
         if state.lists.is_empty() {
             self.has_any.store(false, Ordering::Relaxed);
             *state = State::default();
@@ -80,9 +80,9 @@ impl OwnLists {
             match edge.catalog.read(list, upstream, &session).await {
                 Ok(items) => {
                     let mut state = lock(&self.state);
-                    let known = edge.catalog.snapshot().lists(name);
-                    let lists = state.lists.entry(name.clone()).or_insert(known);
-                    lists.set(list, items.into());
+                    let lists = state.lists.entry(name.clone()).or_default();
+                    lists.retain(|(known, _)| *known != list);
+                    lists.push((list, items.into()));
                     state.view = None;
                     self.has_any.store(true, Ordering::Relaxed);
                 }
