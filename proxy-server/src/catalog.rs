@@ -101,9 +101,9 @@ impl Catalog {
         self.demand.tell();
     }
 
-    /// Has every list of an upstream read again, whether or not that is due. Gives how many tools, prompts, resources and
-    /// resource templates there are.
-    pub(crate) async fn refresh(&self, upstream: &Arc<Upstream>) -> Result<[usize; 4], Error> {
+    /// Has every list of an upstream read again, whether or not that is due. Gives how many tools, prompts, resources,
+    /// resource templates and skills there are.
+    pub(crate) async fn refresh(&self, upstream: &Arc<Upstream>) -> Result<[usize; 5], Error> {
         refresh::refresh(self, upstream).await
     }
 

@@ -14,6 +14,7 @@ mod outcome;
 mod pieces;
 mod scan;
 mod sentinel;
+mod skills;
 mod splice;
 mod stamp;
 mod version;
@@ -35,11 +36,12 @@ pub(crate) use self::meta::{
 pub(crate) use self::object::Object;
 pub(crate) use self::offer::Offer;
 pub(crate) use self::outcome::{
-    completed, discovery, listening_ended, own_discovery, own_list, server_info, subscribed,
+    completed, discovery, listening_ended, own_discovery, own_legacy_list, own_list, server_info, subscribed,
 };
 pub(crate) use self::pieces::Pieces;
 pub(crate) use self::scan::text;
 pub(crate) use self::sentinel::{decode as decode_header, encode as encode_header};
+pub(crate) use self::skills::{SKILLS_EXTENSION, Skills, is_about_skills, skill_root, skill_uris};
 pub(crate) use self::splice::{quote, splice};
 pub(crate) use self::stamp::{Stamp, odd_schema, unstamped};
 pub(crate) use self::version::{Era, LATEST_LEGACY, LATEST_MODERN, is_known, negotiate};

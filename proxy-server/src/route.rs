@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use schemas::ServerName;
 
 pub(crate) use self::rewrite::{answer_edits, notification, state_edit};
-use crate::catalog::{Candidate, List, Mode, View, split_id};
+use crate::catalog::{Candidate, List, Mode, View, split_id, split_uri};
 use crate::error::{Error, Kind};
 use crate::protocol::{Message, Object, quote, text};
 
@@ -33,6 +33,8 @@ pub(crate) fn route<'m>(view: &View, known: Known<'_>, request: &'m Message) -> 
         "resources/read" | "resources/subscribe" | "resources/unsubscribe" => {
             by(&params()?, "uri", |uri| resource(view, known, uri))
         }
+        "skills/get" => skill(view, known, &params()?),
+        "resources/directory/read" => directory(view, known, &params()?),
         "completion/complete" => completion(view, known, &params()?),
         "tasks/get" | "tasks/result" | "tasks/update" | "tasks/cancel" => {
             by(&params()?, "taskId", |id| task(known, id))
@@ -96,7 +98,7 @@ fn by<'m>(
 fn named(view: &View, known: Known<'_>, list: List, name: &str) -> Result<Vec<Candidate>, Error> {
     let (listed, unknown) = match list {
         List::Prompts => (view.prompt(name), Kind::UnknownPrompt),
-        List::Tools | List::Resources | List::Templates => (view.tool(name), Kind::UnknownTool),
+        List::Tools | List::Resources | List::Templates | List::Skills => (view.tool(name), Kind::UnknownTool),
     };
     if let Some(listed) = listed.filter(|listed| !listed.is_empty()) {
         return Ok(listed);
@@ -128,7 +130,9 @@ fn named(view: &View, known: Known<'_>, list: List, name: &str) -> Result<Vec<Ca
 fn asked(view: &View, list: List, unknown: Kind, name: &str) -> Error {
     match list {
         List::Prompts => Error::new(unknown).asked(name, view.prompt_names()),
-        List::Tools | List::Resources | List::Templates => Error::new(unknown).asked(name, view.tool_names()),
+        List::Tools | List::Resources | List::Templates | List::Skills => {
+            Error::new(unknown).asked(name, view.tool_names())
+        }
     }
 }
 
@@ -137,12 +141,45 @@ pub(crate) fn resource(view: &View, known: Known<'_>, uri: &str) -> Result<Vec<C
     if let Some((upstream, own)) = view.members().resource(uri) {
         return Ok(vec![Candidate { upstream: upstream.clone(), name: own.into(), repeatable: true }]);
     }
-    match crate::catalog::split_uri(uri).and_then(|(upstream, _)| known(&upstream)) {
+    match split_uri(uri).and_then(|(upstream, _)| known(&upstream)) {
         Some(down) => Err(Error::new(Kind::NotReady).at(&down)),
         None => {
             let uris: Vec<String> = view.members().uris().collect();
             Err(Error::new(Kind::UnknownResource).asked(uri, uris.iter().map(String::as_str)))
         }
+    }
+}
+
+fn skill<'m>(view: &View, known: Known<'_>, params: &Object<'m>) -> Result<Route<'m>, Error> {
+    if !view.members().have_skills() {
+        return Err(Kind::UnknownMethod.into());
+    }
+    let none = Kind::InvalidParams("there is no skill with this URI");
+    by(params, "uri", |uri| owned(view, known, (uri, view.members().skill(uri)), none))
+}
+
+fn directory<'m>(view: &View, known: Known<'_>, params: &Object<'m>) -> Result<Route<'m>, Error> {
+    if !view.members().have_directories() {
+        return Err(Kind::UnknownMethod.into());
+    }
+    let none = Kind::InvalidParams("there is no directory with this URI");
+    by(params, "uri", |uri| owned(view, known, (uri, view.members().directory(uri)), none))
+}
+
+/// The one upstream that was found for a URI, and what it calls it. One whose name the URI carries may be down.
+fn owned(
+    view: &View,
+    known: Known<'_>,
+    (uri, found): (&str, Option<(&ServerName, &str)>),
+    none: Kind,
+) -> Result<Vec<Candidate>, Error> {
+    if let Some((upstream, own)) = found {
+        return Ok(vec![Candidate { upstream: upstream.clone(), name: own.into(), repeatable: true }]);
+    }
+    let named = split_uri(uri).and_then(|(upstream, _)| known(&upstream));
+    match named.filter(|upstream| view.members().get(upstream.as_str()).is_none()) {
+        Some(down) => Err(Error::new(Kind::NotReady).at(&down)),
+        None => Err(none.into()),
     }
 }
 

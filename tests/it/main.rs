@@ -31,6 +31,7 @@ mod real_servers;
 mod reference;
 mod reports;
 mod reverse_proxies;
+mod skills;
 mod starts;
 mod stdio_front;
 mod streams;

@@ -47,7 +47,7 @@ impl Client {
         Self { capabilities: r#"{"extensions":{"io.modelcontextprotocol/tasks":{}}}"#.to_owned(), ..self }
     }
 
-    fn token(self, token: &str) -> Self {
+    pub(crate) fn token(self, token: &str) -> Self {
         Self { token: Some(token.to_owned()), ..self }
     }
 

@@ -16,11 +16,12 @@ use crate::error::{Chain, Error, Kind};
 pub(super) async fn refresh(State(admin): Shared, Path(name): Path<String>) -> Response {
     let Some(upstream) = admin.upstreams.get(&name) else { return unknown(&name) };
     match admin.catalog.refresh(&upstream).await {
-        Ok([tools, prompts, resources, templates]) => {
-            info!(upstream = name, tools, prompts, resources, templates, "lists refreshed");
+        Ok([tools, prompts, resources, templates, skills]) => {
+            info!(upstream = name, tools, prompts, resources, templates, skills, "lists refreshed");
             let mut refreshed = Refreshed::default();
             (refreshed.name, refreshed.tools, refreshed.prompts) = (name, tools, prompts);
             (refreshed.resources, refreshed.resource_templates) = (resources, templates);
+            refreshed.skills = skills;
             Json(refreshed).into_response()
         }
         Err(error) => failure(&error),

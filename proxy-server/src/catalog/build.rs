@@ -44,7 +44,7 @@ pub(crate) struct Offered {
 pub(crate) struct View {
     members: Members,
     greeting: Greeting,
-    pages: [Pages; 4],
+    pages: [Pages; 5],
     /// The tools as legacy clients may read them.
     legacy_tools: Pages,
     tools: HashMap<Box<str>, Pool>,
@@ -103,8 +103,12 @@ struct Pool {
 pub(crate) fn build(offers: Vec<Offered>, naming: &Naming) -> View {
     let greeting = greet(&offers);
     let members = Members::new(offers, naming);
-    let [tools, prompts, resources, templates] =
-        List::ALL.map(|list| assign(list, naming, members.entries(list).collect()));
+    let [tools, prompts, resources, templates, skills] = List::ALL.map(|list| match list {
+        List::Skills => members.skills(),
+        List::Tools | List::Prompts | List::Resources | List::Templates => {
+            assign(list, naming, members.entries(list).collect())
+        }
+    });
     let paged = |list, assignment, era| paged(&members, list, assignment, era);
     let all_tools = paged(List::Tools, &tools, Era::Modern);
     let is_odd = |(entry, _): &(Entry<'_>, Box<str>)| odd_schema(&entry.item.raw).is_some();
@@ -115,6 +119,7 @@ pub(crate) fn build(offers: Vec<Offered>, naming: &Naming) -> View {
         paged(List::Prompts, &prompts, Era::Modern),
         paged(List::Resources, &resources, Era::Modern),
         paged(List::Templates, &templates, Era::Modern),
+        paged(List::Skills, &skills, Era::Modern),
     ];
     let names = tools.names.into_iter().chain(members.hidden_tools()).collect();
     let (tools, prompts) = (pools(tools.pools), pools(prompts.pools));
@@ -197,12 +202,13 @@ impl View {
     }
 
     fn pages(&self, list: List) -> &Pages {
-        let [tools, prompts, resources, templates] = &self.pages;
+        let [tools, prompts, resources, templates, skills] = &self.pages;
         match list {
             List::Tools => tools,
             List::Prompts => prompts,
             List::Resources => resources,
             List::Templates => templates,
+            List::Skills => skills,
         }
     }
 }

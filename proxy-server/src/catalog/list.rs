@@ -1,11 +1,11 @@
-//! The four lists an upstream may have, and their items as the bytes that arrived.
+//! The lists an upstream may have, and their items as the bytes that arrived.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::catalog::provenance::Via;
 use crate::catalog::tool::Tool;
-use crate::protocol::Object;
+use crate::protocol::{Object, Skills};
 use crate::upstream::ListChanges;
 
 /// One of the lists.
@@ -15,17 +15,19 @@ pub(crate) enum List {
     Prompts,
     Resources,
     Templates,
+    /// Of the skills extension (SEP-2640).
+    Skills,
 }
 
 /// What one upstream offers: a list of items each.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Lists {
-    all: [Arc<[Item]>; 4],
+    all: [Arc<[Item]>; 5],
     /// The tools of which there is something to know.
     special: Arc<HashMap<Box<str>, Tool>>,
 }
 
-/// One tool, prompt, resource or template.
+/// One tool, prompt, resource, template or skill.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Item {
     /// Its name, URI or URI template.
@@ -37,7 +39,7 @@ pub(crate) struct Item {
 }
 
 impl List {
-    pub(crate) const ALL: [Self; 4] = [Self::Tools, Self::Prompts, Self::Resources, Self::Templates];
+    pub(crate) const ALL: [Self; 5] = [Self::Tools, Self::Prompts, Self::Resources, Self::Templates, Self::Skills];
 
     /// The request that asks for it.
     pub(crate) fn method(self) -> &'static str {
@@ -46,6 +48,7 @@ impl List {
             Self::Prompts => "prompts/list",
             Self::Resources => "resources/list",
             Self::Templates => "resources/templates/list",
+            Self::Skills => "skills/list",
         }
     }
 
@@ -61,6 +64,7 @@ impl List {
             Self::Prompts => "prompts",
             Self::Resources => "resources",
             Self::Templates => "resourceTemplates",
+            Self::Skills => "skills",
         }
     }
 
@@ -68,23 +72,28 @@ impl List {
     pub(crate) fn key(self) -> &'static str {
         match self {
             Self::Tools | Self::Prompts => "name",
-            Self::Resources => "uri",
+            Self::Resources | Self::Skills => "uri",
             Self::Templates => "uriTemplate",
         }
     }
 
-    /// The capability that announces it.
-    pub(crate) fn capability(self) -> &'static str {
+    /// The capability that announces it, which is also what its change notice calls it. Skills are of an extension, which
+    /// has no such notice.
+    pub(crate) fn kind(self) -> Option<&'static str> {
         match self {
-            Self::Tools => "tools",
-            Self::Prompts => "prompts",
-            Self::Resources | Self::Templates => "resources",
+            Self::Tools => Some("tools"),
+            Self::Prompts => Some("prompts"),
+            Self::Resources | Self::Templates => Some("resources"),
+            Self::Skills => None,
         }
     }
 
-    /// What its change notice calls it.
-    pub(crate) fn kind(self) -> &'static str {
-        self.capability()
+    /// Whether the server of this raw handshake has such a list at all.
+    pub(crate) fn is_declared(self, handshake: &str) -> bool {
+        let Some(kind) = self.kind() else { return Skills::declared(handshake).is_some() };
+        let result = Object::read(handshake).ok();
+        let capabilities = result.and_then(|result| Object::read(result.get("capabilities")?).ok());
+        capabilities.is_some_and(|all| all.get(kind).is_some())
     }
 
     /// Counts the reasons to read the list again.
@@ -98,18 +107,21 @@ impl List {
             Self::Tools => changes.tools,
             Self::Prompts => changes.prompts,
             Self::Resources | Self::Templates => changes.resources,
+            // The files of a skill are resources.
+            Self::Skills => changes.resources + changes.skills,
         }
     }
 }
 
 impl Lists {
     pub(crate) fn get(&self, list: List) -> &Arc<[Item]> {
-        let [tools, prompts, resources, templates] = &self.all;
+        let [tools, prompts, resources, templates, skills] = &self.all;
         match list {
             List::Tools => tools,
             List::Prompts => prompts,
             List::Resources => resources,
             List::Templates => templates,
+            List::Skills => skills,
         }
     }
 
@@ -125,12 +137,13 @@ impl Lists {
                 |item: &Item| Some((item.key.clone(), Tool::read(&item.raw).filter(|tool| *tool != Tool::default())?));
             self.special = Arc::new(items.iter().filter_map(read).collect());
         }
-        let [tools, prompts, resources, templates] = &mut self.all;
+        let [tools, prompts, resources, templates, skills] = &mut self.all;
         let place = match list {
             List::Tools => tools,
             List::Prompts => prompts,
             List::Resources => resources,
             List::Templates => templates,
+            List::Skills => skills,
         };
         *place = items;
     }

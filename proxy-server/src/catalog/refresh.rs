@@ -88,7 +88,7 @@ struct Refresh {
     /// Counts the requests.
     wanted: watch::Sender<u64>,
     /// Which request each list was last read for, and what came of it.
-    done: watch::Sender<[Done; 4]>,
+    done: watch::Sender<[Done; 5]>,
 }
 
 #[derive(Clone)]
@@ -138,7 +138,7 @@ impl Refreshes {
 }
 
 /// Has every list of an upstream read again. Gives how many items each has.
-pub(super) async fn refresh(catalog: &Catalog, upstream: &Arc<Upstream>) -> Result<[usize; 4], Error> {
+pub(super) async fn refresh(catalog: &Catalog, upstream: &Arc<Upstream>) -> Result<[usize; 5], Error> {
     let name = &upstream.definition().name;
     let is_connected = upstream.observed().borrow().session.as_ref().is_some_and(|session| !session.is_closed());
     if !is_connected {
@@ -157,7 +157,7 @@ pub(super) async fn refresh(catalog: &Catalog, upstream: &Arc<Upstream>) -> Resu
     let all = timeout(allowed * 2 + SLACK, all).await;
     let timed_out = || Error::new(Kind::TimedOut).limited(Some(Limit::time(allowed, "--list-timeout", "listTimeout")));
     let all = all.map_err(|_| timed_out().at(name))?.map_err(|_| Error::new(Kind::NotReady).at(name))?;
-    let mut counts = [0; 4];
+    let mut counts = [0; 5];
     for (count, list) in counts.iter_mut().zip(all.iter()) {
         *count = list.outcome.clone().map_err(|why| Error::new(Kind::BadAnswer).because(why.to_string()).at(name))?;
     }
@@ -171,14 +171,14 @@ struct Following<'a> {
     refresh: &'a Refresh,
     offer: watch::Sender<Offer>,
     /// Which lists were read in this session or an earlier one.
-    listed: &'a [AtomicBool; 4],
+    listed: &'a [AtomicBool; 5],
 }
 
 async fn follow(catalog: Catalog, upstream: Arc<Upstream>) {
     let mut observed = upstream.observed();
     let refresh = catalog.refreshes.of(&upstream);
     // What an earlier session offered stands in for a list that the next one does not give.
-    let (mut lists, listed) = (Lists::default(), <[AtomicBool; 4]>::default());
+    let (mut lists, listed) = (Lists::default(), <[AtomicBool; 5]>::default());
     loop {
         let connected = observed.wait_for(|observed| observed.session.as_ref().is_some_and(|s| !s.is_closed())).await;
         let Some(session) = connected.ok().and_then(|observed| observed.session.clone()) else { return };
@@ -192,10 +192,10 @@ async fn follow(catalog: Catalog, upstream: Arc<Upstream>) {
         let offer = watch::Sender::new(offer);
         let following = Following { catalog: &catalog, upstream: &upstream, refresh: &refresh, offer, listed: &listed };
         // One list that hangs or fails holds up none of the others.
-        let [tools, prompts, resources, templates] = List::ALL.map(|list| following.keep_listed(list));
+        let [tools, prompts, resources, templates, skills] = List::ALL.map(|list| following.keep_listed(list));
         tokio::select! {
             () = session.closed().cancelled() => {}
-            _ = async { tokio::join!(tools, prompts, resources, templates) } => {}
+            _ = async { tokio::join!(tools, prompts, resources, templates, skills) } => {}
         }
         catalog.withdraw(&upstream);
         lists = following.offer.borrow().lists.clone();
@@ -253,7 +253,7 @@ impl Following<'_> {
         loop {
             // Whether an upstream has a stream for announcements may turn out late.
             let look_again = Instant::now() + interval;
-            let announces = session.announces(list.capability());
+            let announces = list.kind().is_some_and(|kind| session.announces(kind));
             let Freshness { due, old } = Terms { announces, ttl, interval }.freshness(listed);
             let asked_for = async {
                 match old {
@@ -276,12 +276,13 @@ impl Following<'_> {
         };
         let outcome = outcome.map_or_else(|| Ok(items.as_ref().map_or(0, Vec::len)), Err);
         self.publish(list, items, is_announced);
-        self.refresh.done.send_modify(|[tools, prompts, resources, templates]| {
+        self.refresh.done.send_modify(|[tools, prompts, resources, templates, skills]| {
             let done = match list {
                 List::Tools => tools,
                 List::Prompts => prompts,
                 List::Resources => resources,
                 List::Templates => templates,
+                List::Skills => skills,
             };
             *done = Done { number, outcome };
         });
@@ -308,8 +309,8 @@ impl Following<'_> {
         if has_changed {
             self.catalog.publish(self.offer.borrow().clone());
         }
-        if is_other && was_listed && !is_announced {
-            self.offer.borrow().upstream.note_unannounced(list.kind());
+        if let Some(kind) = list.kind().filter(|_| is_other && was_listed && !is_announced) {
+            self.offer.borrow().upstream.note_unannounced(kind);
         }
     }
 }

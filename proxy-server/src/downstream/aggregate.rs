@@ -16,10 +16,12 @@ use crate::downstream::session::{Scope, Session, lock};
 use crate::downstream::{Edge, respond};
 use crate::error::{Error, Kind};
 use crate::policy::Caller;
-use crate::protocol::{self, Era, Message, Object, Pieces, quote, result_pieces, result_response};
+use crate::protocol::{self, Era, Message, Object, Pieces, own_legacy_list, quote, result_pieces, result_response};
 use crate::route::{self, Route, answer_edits, may_pass_on, route};
 use crate::upstream::{Call, Event, EventQueue, Events, event_queue, forward_cancellation, is_level, list_changed};
 
+/// The lists whose changes are told as those of resources.
+const RESOURCES: [List; 3] = [List::Resources, List::Templates, List::Skills];
 /// Changes of several upstreams that come together are told together.
 const DEBOUNCE: Duration = Duration::from_millis(50);
 
@@ -78,7 +80,8 @@ pub(super) async fn run(
     let outcome = match (list, session.hub()) {
         (_, Err(error)) => Err(error),
         (Some(list), Ok(_)) => {
-            page(edge, &view, (Era::Legacy, list), message).map(|page| result_pieces(message.id(), &page))
+            let answer = if list == List::Skills { own_legacy_list } else { result_pieces };
+            page(edge, &view, (Era::Legacy, list), message).map(|page| answer(message.id(), &page))
         }
         (None, Ok(hub)) if message.method() == "logging/setLevel" => set_level(hub, message).await.map(Pieces::from),
         (None, Ok(hub)) => {
@@ -97,6 +100,9 @@ pub(super) async fn run(
 
 /// The page of a list that a request asks for.
 pub(super) fn page(edge: &Edge, view: &View, (era, list): (Era, List), message: &Message) -> Result<Bytes, Error> {
+    if list == List::Skills && !view.members().have_skills() {
+        return Err(Kind::UnknownMethod.into());
+    }
     let params = Object::read(message.params()).ok();
     let cursor = params.as_ref().and_then(|params| params.get("cursor")).filter(|cursor| *cursor != "null");
     let cursor = cursor.map(|cursor| protocol::text(cursor).unwrap_or_default());
@@ -264,13 +270,14 @@ async fn tell_news(edge: Arc<Edge>, session: Arc<Session>, mut seen: Arc<View>) 
     }
 }
 
-/// The notices of what reads otherwise in a newer view: of tools, of prompts and of resources.
+/// The notices of what reads otherwise in a newer view: of tools, of prompts and of resources. Skills, which have no notice
+/// of their own, are resources.
 pub(super) fn changes(seen: &View, view: &View) -> [Option<Bytes>; 3] {
     let changed = |list| !view.agrees(seen, list);
     let kinds = [
         ("tools", changed(List::Tools)),
         ("prompts", changed(List::Prompts)),
-        ("resources", changed(List::Resources) || changed(List::Templates)),
+        ("resources", RESOURCES.into_iter().any(changed)),
     ];
     kinds.map(|(kind, changed)| changed.then(|| list_changed(kind)))
 }

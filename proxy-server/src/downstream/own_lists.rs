@@ -76,7 +76,7 @@ impl OwnLists {
     pub(super) async fn read(&self, edge: &Edge, attachment: &Arc<Attachment>, kinds: &[&str]) {
         let (upstream, name) = (attachment.upstream(), &attachment.upstream().definition().name);
         let Ok(session) = attachment.session().await else { return };
-        for list in List::ALL.into_iter().filter(|list| kinds.contains(&list.kind())) {
+        for list in List::ALL.into_iter().filter(|list| list.kind().is_some_and(|kind| kinds.contains(&kind))) {
             match edge.catalog.read(list, upstream, &session).await {
                 Ok(items) => {
                     let mut state = lock(&self.state);

@@ -12,8 +12,16 @@ use super::splice::quote;
 use super::version::LATEST_MODERN;
 
 /// Results that say how long they may be kept.
-const CACHEABLE: [&str; 6] =
-    ["server/discover", "tools/list", "prompts/list", "resources/list", "resources/templates/list", "resources/read"];
+const CACHEABLE: [&str; 8] = [
+    "server/discover",
+    "tools/list",
+    "prompts/list",
+    "resources/list",
+    "resources/templates/list",
+    "resources/read",
+    "skills/list",
+    "skills/get",
+];
 /// Nobody tells when what a legacy upstream said has become wrong, and it may have said it to one client alone.
 const HINTS: &str = r#""ttlMs":0,"cacheScope":"private","#;
 
@@ -98,6 +106,12 @@ const OWN_OPENING: &str = concat!(
 /// The response to a modern client's request for a list that is written down as a legacy result, which is not copied.
 pub(crate) fn own_list(id: &str, result: &Bytes) -> Pieces {
     let before = format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{OWN_OPENING}"#);
+    Pieces::new([before.into(), result.slice(1.min(result.len())..), Bytes::from_static(b"}")])
+}
+
+/// The response to a legacy client's request for a list whose extension wants hints for caches in any era.
+pub(crate) fn own_legacy_list(id: &str, result: &Bytes) -> Pieces {
+    let before = format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{{{HINTS}"#);
     Pieces::new([before.into(), result.slice(1.min(result.len())..), Bytes::from_static(b"}")])
 }
 

@@ -6,7 +6,7 @@ use memchr::memmem;
 use serde_json::value::RawValue;
 
 use crate::catalog::{Members, View, page_uris, qualified_id};
-use crate::protocol::{Kind, Message, Object, quote, text};
+use crate::protocol::{Kind, Message, Object, quote, skill_uris, text};
 
 const RELATED_TASK: &str = "io.modelcontextprotocol/related-task";
 
@@ -107,6 +107,17 @@ impl<'a> Edits<'_, 'a> {
                     }
                 }
             }
+            "skills/get" => {
+                if let Some(Ok(skill)) = body.get("skill").map(Object::read) {
+                    self.exposed(skill_uris(&skill));
+                }
+            }
+            "resources/directory/read" => {
+                for child in items(body.get("resources")) {
+                    self.uri(&child);
+                    self.exposed(page_uris(&child));
+                }
+            }
             "resources/read" => items(body.get("contents")).iter().for_each(|contents| self.uri(contents)),
             _ => {}
         }
@@ -116,7 +127,11 @@ impl<'a> Edits<'_, 'a> {
         for block in items(result.get("content")) {
             self.block(&block);
         }
-        for (place, uri) in page_uris(result) {
+        self.exposed(page_uris(result));
+    }
+
+    fn exposed(&mut self, places: Vec<(&'a str, String)>) {
+        for (place, uri) in places {
             self.replace(place, self.members.exposed_uri(self.upstream, &uri));
         }
     }

@@ -18,7 +18,7 @@ use tokio::time::{Instant, sleep, timeout};
 use tracing::debug;
 
 use crate::error::{Error, Kind};
-use crate::protocol::{self, Era, Message, Stamp};
+use crate::protocol::{self, Era, Message, Skills, Stamp, is_about_skills};
 use crate::upstream::Upstream;
 use crate::upstream::attachment::choice::choose;
 use crate::upstream::attachment::wishes::Wishes;
@@ -127,9 +127,22 @@ impl Attachment {
     pub(crate) async fn request(self: &Arc<Self>, call: Call<'_>) -> Result<Message, Error> {
         let session = self.session().await?;
         match session.era() {
-            Era::Legacy => self.request_in(session, call).await,
+            Era::Legacy => match self.carrier_of_skills(&session, call.message) {
+                Some(own) => Box::pin(self.request_stateless(&own, call)).await,
+                None => self.request_in(session, call).await,
+            },
             Era::Modern => Box::pin(self.request_stateless(&session, call)).await,
         }
+    }
+
+    /// The gateway's own session, for a request about skills that a server of both eras carries in the modern one alone.
+    fn carrier_of_skills(&self, session: &Session, message: &Message) -> Option<Arc<Session>> {
+        let carries = |session: &Session| Skills::declared(session.handshake().body()).is_some();
+        if !is_about_skills(message.method()) || carries(session) {
+            return None;
+        }
+        let own = self.upstream.observed().borrow().session.clone()?;
+        Some(own).filter(|own| own.era() == Era::Modern && !own.is_closed() && carries(own))
     }
 
     /// Sends a request in a session. One that the upstream has forgotten is replaced, and the request sent once more: a

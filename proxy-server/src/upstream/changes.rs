@@ -21,10 +21,11 @@ pub(super) const LISTS: [(&str, &str); 4] = [
 /// How often there was a reason to read each list again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct ListChanges {
-    /// Announcements of changed tools; likewise the next two.
+    /// Announcements of changed tools; likewise the next three.
     pub(crate) tools: u64,
     pub(crate) prompts: u64,
     pub(crate) resources: u64,
+    pub(crate) skills: u64,
     /// Times in which announcements may have been missed.
     pub(crate) gaps: u64,
 }

@@ -331,6 +331,8 @@ impl Inbox {
             "notifications/tools/list_changed" => self.list_changed(message, |changes| &mut changes.tools),
             "notifications/prompts/list_changed" => self.list_changed(message, |changes| &mut changes.prompts),
             "notifications/resources/list_changed" => self.list_changed(message, |changes| &mut changes.resources),
+            // Of no specification, but some servers announce what they list so.
+            "notifications/skills/list_changed" => self.list_changed(message, |changes| &mut changes.skills),
             _ => {
                 let addressee = self.state().addressee(origin, Pending::is_call);
                 self.deliver(origin, addressee, message.bytes().clone());

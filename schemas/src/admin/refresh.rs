@@ -26,4 +26,6 @@ pub struct Refreshed {
     pub resources: usize,
     /// Resource templates.
     pub resource_templates: usize,
+    /// Skills (extension `io.modelcontextprotocol/skills`).
+    pub skills: usize,
 }

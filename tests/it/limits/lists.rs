@@ -107,7 +107,8 @@ async fn an_operator_has_lists_read_again_and_waits_for_it() {
     tools.store(2, Ordering::Relaxed);
     let refreshed = gateway.admin.post("/admin/mcps/q/refresh", "").await;
     assert_eq!(refreshed.status, 200, "{}", refreshed.text);
-    let expected = json!({ "name": "q", "tools": 2, "prompts": 0, "resources": 0, "resourceTemplates": 0 });
+    let expected =
+        json!({ "name": "q", "tools": 2, "prompts": 0, "resources": 0, "resourceTemplates": 0, "skills": 0 });
     assert_eq!(refreshed.json(), expected);
     assert_eq!(gateway.admin.get("/admin/tools").await.json()["count"], 2);
 

@@ -85,7 +85,7 @@ fn settle<'a>(
     let reason = format!("`{name}` is what a thing of `{holder}` is called");
     let other: Box<str> = match list {
         List::Tools | List::Prompts => naming.distinct(upstream, &entry.item.key).into(),
-        List::Resources | List::Templates => return (None, Some(reason)),
+        List::Resources | List::Templates | List::Skills => return (None, Some(reason)),
     };
     if taken.contains_key(&other) {
         return (None, Some(reason));
@@ -101,13 +101,13 @@ fn unusual(list: List, naming: &Naming, entry: Entry<'_>, exposed: &str) -> Opti
     let own = &*entry.item.key;
     let joined = naming.joined(entry.offered.name.as_str(), own);
     let usual = match (list, naming.mode) {
-        (List::Resources | List::Templates, Mode::Always) => true,
+        (List::Resources | List::Templates | List::Skills, Mode::Always) => true,
         (List::Tools | List::Prompts, Mode::Always) => exposed == joined,
         (_, Mode::OnConflict | Mode::Never) => exposed == own,
     };
     if usual {
         None
-    } else if exposed == joined || matches!(list, List::Resources | List::Templates) {
+    } else if exposed == joined || matches!(list, List::Resources | List::Templates | List::Skills) {
         Some("an earlier upstream has one of the same name".to_owned())
     } else {
         Some(
@@ -124,7 +124,7 @@ fn qualified(list: List, naming: &Naming, entry: Entry<'_>) -> String {
     let (upstream, key) = (entry.offered.name.as_str(), &*entry.item.key);
     match list {
         List::Tools | List::Prompts => naming.qualified(upstream, key),
-        List::Resources | List::Templates => qualified_uri(upstream, key),
+        List::Resources | List::Templates | List::Skills => qualified_uri(upstream, key),
     }
 }
 
@@ -151,7 +151,7 @@ fn fate<'a>(list: List, naming: &Naming, entry: Entry<'a>, holders: &[Entry<'a>]
         let pool = holders.iter().filter(|holder| are_replicas(list, first.item, holder.item)).copied().collect();
         let name = match list {
             List::Tools | List::Prompts => naming.bare(key),
-            List::Resources | List::Templates => key.to_owned(),
+            List::Resources | List::Templates | List::Skills => key.to_owned(),
         };
         return Fate::Called(name, pool);
     }
@@ -171,7 +171,7 @@ fn are_replicas(list: List, one: &Item, other: &Item) -> bool {
     let member = match list {
         List::Tools => "inputSchema",
         List::Prompts => "arguments",
-        List::Resources | List::Templates => return std::ptr::eq(one, other),
+        List::Resources | List::Templates | List::Skills => return std::ptr::eq(one, other),
     };
     let arguments =
         |item: &Item| -> Option<Value> { serde_json::from_str(Object::read(&item.raw).ok()?.get(member)?).ok() };

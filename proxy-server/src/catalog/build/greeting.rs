@@ -4,8 +4,9 @@ use bytes::Bytes;
 use indexmap::IndexMap;
 
 use super::Offered;
+use crate::catalog::list::List;
 use crate::catalog::provenance::{Audience, names_gateway};
-use crate::protocol::{Era, Object, TASKS_EXTENSION, own_discovery, quote};
+use crate::protocol::{Era, Object, SKILLS_EXTENSION, Skills, TASKS_EXTENSION, own_discovery, quote};
 
 /// Announced whoever is connected: an upstream that comes later may bring any of it, and a client asks only for what was
 /// announced at the beginning. What no upstream has is answered with an empty list, or is the gateway's own to answer.
@@ -14,7 +15,7 @@ const ALWAYS: &str = concat!(
     r#""resources":{"subscribe":true,"listChanged":true},"logging":{},"completions":{}"#
 );
 /// Extensions whose every request the gateway can take to the upstream that it means, or that need none: the pages of MCP
-/// Apps are resources. What is not among them is not promised.
+/// Apps are resources. Of what is not among them only skills are promised, with the settings that all have together.
 const CARRIED: [&str; 2] = [TASKS_EXTENSION, "io.modelcontextprotocol/ui"];
 /// What can be done with a task whose id names its upstream. A list of all tasks is not among it.
 const TASKS: &str = r#","tasks":{"cancel":{},"requests":{"tools":{"call":{}}}}"#;
@@ -38,6 +39,26 @@ pub(super) struct Words {
 /// Raw capabilities by name, of which the first upstream to have each decides.
 #[derive(Default)]
 struct Merged<'a>(IndexMap<String, &'a str>);
+
+/// The skills that upstreams declare, for each kind of reader.
+struct Promised {
+    all: Option<Skills>,
+    own: Option<Skills>,
+}
+
+impl Promised {
+    /// A gateway is promised the skills of another gateway only where there are any: two that list each other would promise
+    /// for ever what neither has.
+    fn by(offers: &[Offered]) -> Self {
+        let declared = |offered: &Offered| Skills::declared(&offered.handshake);
+        let is_real =
+            |offered: &&Offered| !names_gateway(&offered.handshake) || !offered.lists.get(List::Skills).is_empty();
+        Self {
+            all: offers.iter().filter_map(declared).reduce(Skills::or),
+            own: offers.iter().filter(is_real).filter_map(declared).reduce(Skills::or),
+        }
+    }
+}
 
 impl Greeting {
     pub(super) fn words(&self, audience: Audience) -> &Words {
@@ -75,16 +96,19 @@ pub(super) fn greet(offers: &[Offered]) -> Greeting {
         }
     }
     let experimental = experimental.written("experimental");
-    let written = |tasks: &str, extensions: &Merged<'_>| {
-        format!("{{{ALWAYS}{tasks}{experimental}{}}}", extensions.written("extensions"))
+    let written = |tasks: &str, extensions: &Merged<'_>, skills: Option<Skills>| {
+        let extensions = extensions.and(SKILLS_EXTENSION, skills.map(Skills::settings)).written("extensions");
+        format!("{{{ALWAYS}{tasks}{experimental}{extensions}}}")
     };
-    let capabilities = written(if has_tasks { TASKS } else { "" }, &legacy_extensions);
-    let words = |instructions: Vec<String>| {
+    let promised = Promised::by(offers);
+    let capabilities = written(if has_tasks { TASKS } else { "" }, &legacy_extensions, promised.all);
+    let words = |instructions: Vec<String>, skills: Option<Skills>| {
         let instructions: Option<Box<str>> = (!instructions.is_empty()).then(|| instructions.join("\n\n").into());
-        let discovery = own_discovery(&written("", &extensions), instructions.as_deref()).into();
+        let discovery = own_discovery(&written("", &extensions, skills), instructions.as_deref()).into();
         Words { instructions, discovery }
     };
-    Greeting { capabilities: capabilities.into(), own: words(own), all: words(instructions) }
+    let (own, all) = (words(own, promised.own), words(instructions, promised.all));
+    Greeting { capabilities: capabilities.into(), own, all }
 }
 
 impl<'a> Merged<'a> {
@@ -93,6 +117,12 @@ impl<'a> Merged<'a> {
         for (name, value) in map.members().filter(|(name, _)| is_told(name)) {
             self.0.entry(name.to_owned()).or_insert(value);
         }
+    }
+
+    /// The same with one more, if there is one.
+    fn and(&self, name: &str, value: Option<&'a str>) -> Self {
+        let added = value.map(|value| (name.to_owned(), value));
+        Self(self.0.iter().map(|(name, value)| (name.clone(), *value)).chain(added).collect())
     }
 
     /// As one more member of an object.

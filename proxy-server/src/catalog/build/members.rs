@@ -1,16 +1,19 @@
 //! The upstreams of a view, and who has which resource under which URI.
 
+mod skills;
+
 use std::collections::HashMap;
 
 use indexmap::IndexMap;
 use schemas::ServerName;
 
+use self::skills::SkillIndex;
 use super::assign::Entry;
 use super::{Candidate, Name, Offered};
 use crate::catalog::list::{Item, List};
 use crate::catalog::name::{Mode, Naming, qualified_uri, split_uri};
 use crate::catalog::tool::Tool;
-use crate::protocol::{Object, quote, splice, text};
+use crate::protocol::{Object, Skills, quote, skill_uris, splice, text};
 
 /// The upstreams of a view, in registration order.
 #[derive(Debug)]
@@ -23,6 +26,7 @@ pub(crate) struct Members {
     templates: Vec<(Box<str>, usize)>,
     /// The only one that has resources.
     only: Option<usize>,
+    skills: SkillIndex,
 }
 
 /// One upstream of a view.
@@ -31,13 +35,14 @@ pub(crate) struct Member {
     offered: Offered,
     has_resources: bool,
     has_tasks: bool,
+    skills: Option<Skills>,
 }
 
 impl Members {
     pub(super) fn new(offers: Vec<Offered>, naming: &Naming) -> Self {
         let all: IndexMap<ServerName, Member> =
             offers.into_iter().map(|offered| (offered.name.clone(), Member::new(offered))).collect();
-        let (mut resources, mut templates) = (HashMap::new(), Vec::new());
+        let (mut resources, mut templates, mut skills) = (HashMap::new(), Vec::new(), SkillIndex::default());
         for (index, member) in all.values().enumerate() {
             for item in member.offered.lists.get(List::Resources).iter() {
                 resources.entry(item.key.clone()).or_insert(index);
@@ -48,10 +53,12 @@ impl Members {
                     templates.push((literal, index));
                 }
             }
+            skills.add(index, member, &mut resources);
         }
+        skills.close(all.values());
         let mut having = all.values().enumerate().filter(|(_, member)| member.has_resources);
         let only = having.next().map(|(index, _)| index).filter(|_| having.next().is_none());
-        Self { naming: naming.clone(), all, resources, templates, only }
+        Self { naming: naming.clone(), all, resources, templates, only, skills }
     }
 
     /// Everything of one list that may be seen, in order. Of two things of the same name in one upstream the first counts.
@@ -117,11 +124,15 @@ impl Members {
         {
             return Some((name, own));
         }
-        // What carries the name of an upstream that is not here is nobody else's.
-        let is_foreign = self.naming.mode != Mode::Never && split_uri(uri).is_some();
-        let only = self.only.filter(|_| !is_foreign);
-        let index = self.resources.get(uri).copied().or_else(|| self.like_a_template(uri)).or(only)?;
+        let only = self.only.filter(|_| !self.is_foreign(uri));
+        let listed = self.resources.get(uri).copied().or_else(|| self.skills.around(uri));
+        let index = listed.or_else(|| self.like_a_template(uri)).or(only)?;
         self.all.get_index(index).map(|(name, _)| (name, uri))
+    }
+
+    /// Whether a URI carries the name of an upstream. If that one is not here, it is nobody else's.
+    fn is_foreign(&self, uri: &str) -> bool {
+        self.naming.mode != Mode::Never && split_uri(uri).is_some()
     }
 
     /// What clients call this upstream's resource.
@@ -143,15 +154,19 @@ impl Members {
         }
     }
 
-    /// An item with the name or URI that clients use, and likewise the page that shows it.
+    /// An item with the name or URI that clients use, and likewise the page that shows it and the files of a skill.
     pub(super) fn written(&self, list: List, entry: &Entry<'_>, exposed: &str) -> String {
         let raw = &*entry.item.raw;
         let Ok(object) = Object::read(raw) else { return raw.to_owned() };
         let key = object.get(list.key()).filter(|_| *entry.item.key != *exposed);
-        let pages = if self.keeps_uris() { Vec::new() } else { page_uris(&object) };
+        let mut others = if self.keeps_uris() { Vec::new() } else { page_uris(&object) };
+        if list == List::Skills && !self.keeps_uris() {
+            // The first is the skill itself.
+            others.extend(skill_uris(&object).into_iter().skip(1));
+        }
         let upstream = entry.offered.name.as_str();
-        let pages = pages.into_iter().map(|(place, uri)| (place, quote(&self.exposed_uri(upstream, &uri))));
-        let edits: Vec<(&str, String)> = key.map(|key| (key, quote(exposed))).into_iter().chain(pages).collect();
+        let others = others.into_iter().map(|(place, uri)| (place, quote(&self.exposed_uri(upstream, &uri))));
+        let edits: Vec<(&str, String)> = key.map(|key| (key, quote(exposed))).into_iter().chain(others).collect();
         let edits: Vec<(&str, &str)> = edits.iter().map(|(old, new)| (*old, new.as_str())).collect();
         splice(raw, &edits)
     }
@@ -169,9 +184,9 @@ impl Members {
 
 impl Member {
     fn new(offered: Offered) -> Self {
-        let has_resources = offered.has_capability(List::Resources.capability());
-        let has_tasks = offered.has_capability("tasks");
-        Self { offered, has_resources, has_tasks }
+        let has_resources = List::Resources.is_declared(&offered.handshake);
+        let (has_tasks, skills) = (offered.has_tasks(), Skills::declared(&offered.handshake));
+        Self { offered, has_resources, has_tasks, skills }
     }
 
     /// What is to know of one of its own tools, if there is anything.
@@ -190,10 +205,10 @@ impl Offered {
         self.filter.as_ref().is_none_or(|filter| filter.passes(&tool.key))
     }
 
-    fn has_capability(&self, name: &str) -> bool {
+    fn has_tasks(&self) -> bool {
         let result = Object::read(&self.handshake).ok();
         let capabilities = result.and_then(|result| Object::read(result.get("capabilities")?).ok());
-        capabilities.is_some_and(|capabilities| capabilities.get(name).is_some())
+        capabilities.is_some_and(|capabilities| capabilities.get("tasks").is_some())
     }
 }
 

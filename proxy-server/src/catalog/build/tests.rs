@@ -17,7 +17,7 @@ fn offered(name: &str, tools: &[&str]) -> Offered {
 fn with(name: &str, list: List, raw: &[String]) -> Offered {
     let mut lists = Lists::default();
     lists.set(list, raw.iter().filter_map(|raw| Item::read(list, raw)).collect());
-    let handshake = format!(r#"{{"capabilities":{{"{}":{{}}}}}}"#, list.capability());
+    let handshake = format!(r#"{{"capabilities":{{"{}":{{}}}}}}"#, list.kind().unwrap_or("extensions"));
     let name = ServerName::stored(name).expect("a name");
     Offered { name, priority: 1, filter: None, lists, era: Era::Legacy, handshake: handshake.into() }
 }
@@ -224,7 +224,7 @@ fn legacy_clients_are_not_shown_schemas_that_they_refuse() {
 #[test]
 fn only_extensions_that_are_carried_are_promised_and_each_era_those_that_it_can_speak() {
     use serde_json::{Value, json};
-    let all = r#"{"io.modelcontextprotocol/ui":{"v":1.0},"io.modelcontextprotocol/tasks":{},"com.example/x":{},"io.modelcontextprotocol/skills":{}}"#;
+    let all = r#"{"io.modelcontextprotocol/ui":{"v":1.0},"io.modelcontextprotocol/tasks":{},"com.example/x":{}}"#;
     let greeted = |name: &str, era, extensions: &str| {
         let handshake = format!(r#"{{"capabilities":{{"extensions":{extensions}}}}}"#);
         Offered { handshake: handshake.into(), era, ..offered(name, &[]) }
@@ -242,6 +242,101 @@ fn only_extensions_that_are_carried_are_promised_and_each_era_those_that_it_can_
     assert_eq!(told(vec![modern()]), (Value::Null, both.clone()));
     assert_eq!(told(vec![legacy(), modern()]).1, both);
     assert_eq!(told(vec![greeted("o", Era::Modern, r#"{"com.example/x":{}}"#)]).1, Value::Null);
+}
+
+/// An upstream with these skills, each with a file `more.md`, and its settings of the extension.
+fn shelf(name: &str, settings: &str, skills: &[&str]) -> Offered {
+    let skill = |name: &&str| {
+        let file = |file: &str| format!(r#"{{"digest":"sha256:0","uri":"skill://{name}/{file}","size":1.0}}"#);
+        let files = [file("SKILL.md"), file("more.md")].join(",");
+        format!(
+            r#"{{"resources":[{files}],"x":1.10,"uri":"skill://{name}/SKILL.md","frontmatter":{{"uri":"{name}"}}}}"#
+        )
+    };
+    let handshake = format!(r#"{{"capabilities":{{"extensions":{{"io.modelcontextprotocol/skills":{settings}}}}}}}"#);
+    let skills: Vec<String> = skills.iter().map(skill).collect();
+    Offered { handshake: handshake.into(), ..with(name, List::Skills, &skills) }
+}
+
+#[test]
+fn a_skill_is_listed_under_uris_by_which_its_files_are_read_and_every_other_byte_stays() {
+    let view = build(vec![shelf("a", "{}", &["s"])], &Naming::default());
+    let page = view.page(Page { era: Era::Modern, list: List::Skills, cursor: None }).expect("a page");
+    let own = shelf("a", "{}", &["s"]);
+    let exposed = own.lists.get(List::Skills)[0].raw.replace("skill://", "mcp-proxy://a/skill://");
+    assert_eq!(String::from_utf8_lossy(page), format!(r#"{{"skills":[{exposed}]}}"#));
+}
+
+#[test]
+fn a_skill_is_asked_of_the_upstream_that_has_it() {
+    let offers = || {
+        let plain = with("plain", List::Resources, &[r#"{"uri":"skill://other/SKILL.md"}"#.into()]);
+        let directories = r#"{"directoryRead":true}"#;
+        vec![plain, shelf("a", "{}", &["s", "top/s"]), shelf("b", directories, &["s", "other", "deep/er"])]
+    };
+    let check = |mode, expected: &str, found: &[(&str, &str)]| {
+        let view = build(offers(), &naming(mode, Conflict::AutoPrefix));
+        assert_eq!(listed(&view, List::Skills), expected);
+        for (uri, owner) in found {
+            let members = view.members();
+            let is_directory = !uri.ends_with(".md");
+            let it = if is_directory { members.directory(uri) } else { members.skill(uri) };
+            assert_eq!(it.map_or("-", |(name, _)| name.as_str()), *owner, "{uri} in {mode:?}");
+        }
+    };
+    let qualified = |all: &[(&str, &str)]| {
+        all.iter()
+            .map(|(name, path)| format!("mcp-proxy://{name}/skill://{path}/SKILL.md"))
+            .collect::<Vec<_>>()
+            .join(" ")
+    };
+    check(
+        Mode::Always,
+        &qualified(&[("a", "s"), ("a", "top/s"), ("b", "s"), ("b", "other"), ("b", "deep/er")]),
+        &[
+            ("mcp-proxy://a/skill://s/SKILL.md", "a"),
+            ("mcp-proxy://b/skill://unlisted/SKILL.md", "b"),
+            ("mcp-proxy://plain/skill://s/SKILL.md", "-"),
+            ("mcp-proxy://b/skill://s", "b"),
+            ("mcp-proxy://a/skill://s", "-"),
+            ("skill://deep/er/SKILL.md", "b"),
+        ],
+    );
+    check(
+        Mode::OnConflict,
+        "skill://s/SKILL.md skill://top/s/SKILL.md mcp-proxy://b/skill://s/SKILL.md mcp-proxy://b/skill://other/SKILL.md skill://deep/er/SKILL.md",
+        &[("skill://top/s/SKILL.md", "a"), ("skill://deep", "b"), ("skill://deep/er/x", "b"), ("skill://top", "-")],
+    );
+    check(
+        Mode::Never,
+        "skill://s/SKILL.md skill://top/s/SKILL.md skill://deep/er/SKILL.md",
+        &[("skill://deep/er", "b")],
+    );
+    let view = build(offers(), &naming(Mode::Never, Conflict::Reject));
+    let (owner, _) = view.members().resource("skill://deep/er/new.md").expect("a file below the skill");
+    assert_eq!(owner.as_str(), "b");
+}
+
+#[test]
+fn skills_are_promised_with_the_settings_of_all_and_to_gateways_only_where_there_are_any() {
+    let told = |offers: Vec<Offered>, audience| {
+        let view = build(offers, &Naming::default());
+        let discovery: serde_json::Value = serde_json::from_slice(view.discovery(audience)).expect("JSON");
+        discovery["capabilities"]["extensions"]["io.modelcontextprotocol/skills"].to_string()
+    };
+    let gateway = |skills: &[&str]| {
+        let shelf = shelf("g", r#"{"directoryRead":true}"#, skills);
+        let named = shelf.handshake.replacen('{', r#"{"serverInfo":{"name":"mcp-proxy"},"#, 1);
+        Offered { handshake: named.into(), ..shelf }
+    };
+    let (plain, more) = (|| shelf("a", "{}", &[]), || shelf("b", r#"{"directoryRead":true,"x/y":1}"#, &[]));
+    assert_eq!(told(vec![offered("o", &[])], Audience::Client), "null");
+    assert_eq!(told(vec![plain()], Audience::Gateway), "{}");
+    assert_eq!(told(vec![plain(), more()], Audience::Client), r#"{"directoryRead":true}"#);
+    assert_eq!(told(vec![gateway(&[])], Audience::Client), r#"{"directoryRead":true}"#);
+    assert_eq!(told(vec![gateway(&[])], Audience::Gateway), "null");
+    assert_eq!(told(vec![plain(), gateway(&[])], Audience::Gateway), "{}");
+    assert_eq!(told(vec![gateway(&["s"])], Audience::Gateway), r#"{"directoryRead":true}"#);
 }
 
 #[test]

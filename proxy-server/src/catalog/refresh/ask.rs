@@ -38,7 +38,7 @@ pub(super) async fn ask(
 ) -> Result<Listed, Error> {
     let name = &upstream.definition().name;
     let mut listed = Listed::default();
-    if !has(list, session) {
+    if !list.is_declared(session.handshake().body()) {
         return Ok(listed);
     }
     let timeout = upstream.list_timeout();
@@ -69,13 +69,6 @@ pub(super) async fn ask(
     }
     listed.items.truncate(MAX_ITEMS);
     Ok(listed)
-}
-
-/// True if the upstream has such a list at all.
-fn has(list: List, session: &Session) -> bool {
-    let handshake = Object::read(session.handshake().body()).ok();
-    let capabilities = handshake.and_then(|result| Object::read(result.get("capabilities")?).ok());
-    capabilities.is_some_and(|all| all.get(list.capability()).is_some())
 }
 
 impl Listed {

@@ -38,6 +38,12 @@ fn uris_are_rewritten_wherever_a_client_could_come_back_with_them() {
         r#""result":{"content":[],"task":{"taskId":"TASK"},"_meta":{"io.modelcontextprotocol/related-task":{"taskId":"TASK"}}}"#,
     );
     check("tasks/get", r#""result":{"taskId":"TASK","status":"working"}"#);
+    check(
+        "skills/get",
+        r#""result":{"skill":{"uri":"URI","frontmatter":{"uri":"x:r"},"resources":[{"uri":"URI","digest":"x:r"}],"x":1.10},"ttlMs":1}"#,
+    );
+    check("skills/get", r#""result":{"skill":{"uri":"URI","resources":"dynamic"}}"#);
+    check("resources/directory/read", r#""result":{"resources":[{"uri":"URI","name":"x:r"}],"nextCursor":"x:r"}"#);
 }
 
 #[test]

@@ -1,0 +1,113 @@
+//! Skills of several upstreams side by side: under which URI each is listed, and who is asked for one. The files of a
+//! skill are resources, so a skill is found wherever its files are.
+
+use std::collections::HashMap;
+
+use schemas::ServerName;
+
+use super::{Member, Members};
+use crate::catalog::build::assign::{Assignment, Entry};
+use crate::catalog::list::List;
+use crate::catalog::name::{Conflict, Mode, qualified_uri};
+use crate::protocol::{Object, Skills, skill_root, skill_uris};
+
+/// Who has the skills, by the URIs of their directories.
+#[derive(Debug, Default)]
+pub(super) struct SkillIndex {
+    roots: HashMap<Box<str>, usize>,
+    /// The only upstream that has skills.
+    only: Option<usize>,
+}
+
+impl SkillIndex {
+    /// Notes the skills of an upstream, and their files as resources. The first that has a URI counts.
+    pub(super) fn add(&mut self, index: usize, member: &Member, resources: &mut HashMap<Box<str>, usize>) {
+        for item in member.offered.lists.get(List::Skills).iter() {
+            let Ok(skill) = Object::read(&item.raw) else { continue };
+            for (_, uri) in skill_uris(&skill) {
+                resources.entry(uri.into()).or_insert(index);
+            }
+            if let Some(root) = skill_root(&item.key) {
+                self.roots.entry(root.into()).or_insert(index);
+            }
+        }
+    }
+
+    /// Notes who has skills at all.
+    pub(super) fn close<'m>(&mut self, all: impl Iterator<Item = &'m Member>) {
+        let mut having = all.enumerate().filter(|(_, member)| member.skills.is_some());
+        self.only = having.next().map(|(index, _)| index).filter(|_| having.next().is_none());
+    }
+
+    /// Who has the skill in whose directory this is.
+    pub(super) fn around(&self, uri: &str) -> Option<usize> {
+        if self.roots.is_empty() {
+            return None;
+        }
+        let ends = uri.rmatch_indices('/').map(|(end, _)| end);
+        std::iter::once(uri.len()).chain(ends).find_map(|end| self.roots.get(uri.get(..end)?).copied())
+    }
+
+    /// Who has a skill somewhere below this directory.
+    fn below(&self, uri: &str) -> Option<usize> {
+        let is_below = |root: &str| root.strip_prefix(uri).is_some_and(|rest| rest.starts_with('/'));
+        self.roots.iter().filter(|(root, _)| is_below(root)).map(|(_, index)| *index).min()
+    }
+}
+
+impl Members {
+    /// Lists every skill under a URI by which its files can be read, too. One whose URI somebody else has is left out where
+    /// names never change.
+    pub(in crate::catalog::build) fn skills(&self) -> Assignment<'_> {
+        let mut assignment = Assignment::default();
+        for entry in self.entries(List::Skills) {
+            if let Some(uri) = self.skill_uri(&entry) {
+                assignment.listed.push((entry, uri.into()));
+            }
+        }
+        assignment
+    }
+
+    fn skill_uri(&self, entry: &Entry<'_>) -> Option<String> {
+        let (upstream, uri) = (entry.offered.name.as_str(), &*entry.item.key);
+        let is_owner = || self.resource(uri).is_some_and(|(owner, own)| owner.as_str() == upstream && own == uri);
+        match (self.naming.mode, self.naming.conflict) {
+            (Mode::Always, _) => Some(qualified_uri(upstream, uri)),
+            (Mode::OnConflict | Mode::Never, _) if is_owner() => Some(uri.to_owned()),
+            (Mode::OnConflict, Conflict::AutoPrefix) => Some(qualified_uri(upstream, uri)),
+            (Mode::OnConflict | Mode::Never, _) => None,
+        }
+    }
+
+    /// True if an upstream has skills.
+    pub(crate) fn have_skills(&self) -> bool {
+        self.all.values().any(|member| member.skills.is_some())
+    }
+
+    /// True if an upstream reads directories.
+    pub(crate) fn have_directories(&self) -> bool {
+        self.all.values().any(|member| member.skills.is_some_and(|skills| skills.has_directories))
+    }
+
+    /// The upstream that has a skill, and its own URI. None that has no skills.
+    pub(crate) fn skill<'a>(&self, uri: &'a str) -> Option<(&ServerName, &'a str)> {
+        self.found(uri, |_| true, || self.skills.only)
+    }
+
+    /// The upstream that has a directory of resources, and its own URI. None that reads no directories.
+    pub(crate) fn directory<'a>(&self, uri: &'a str) -> Option<(&ServerName, &'a str)> {
+        self.found(uri, |skills| skills.has_directories, || self.skills.below(uri).or(self.skills.only))
+    }
+
+    fn found<'a>(
+        &self,
+        uri: &'a str,
+        can: impl Fn(Skills) -> bool,
+        otherwise: impl Fn() -> Option<usize>,
+    ) -> Option<(&ServerName, &'a str)> {
+        let has = |name: &ServerName| self.all.get(name).and_then(|member| member.skills).is_some_and(&can);
+        let known = self.resource(uri).filter(|(name, _)| has(name));
+        let other = || self.all.get_index(otherwise()?).map(|(name, _)| (name, uri)).filter(|(name, _)| has(name));
+        known.or_else(|| if self.is_foreign(uri) { None } else { other() })
+    }
+}
