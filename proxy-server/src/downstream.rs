@@ -21,6 +21,7 @@ mod own_lists;
 mod parked;
 mod pieced;
 mod pool;
+mod pulse;
 mod question;
 mod reply;
 mod respond;

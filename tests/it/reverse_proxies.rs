@@ -49,15 +49,12 @@ async fn house(software: Software) -> House {
     let script = fake("up").tool("slow", slow).tool("measure", measure).tool("never", never);
     let upstream = script.start(Via::Events).await;
     let flags = ["--base-url", "https://gw.example/gw", "--trusted-proxies", "127.0.0.1", "--admin-tokens", "t0ken"];
-    let flags = flags.into_iter().chain(["--call-keep-alive", "1s"]);
     let gateway = gateway().flags(flags).start().await;
     gateway.admin.with_token("t0ken").connect(&upstream.definition()).await;
     let port = gateway.url.rsplit(':').next().and_then(|port| port.parse().ok()).expect("a port");
     let proxy = software.start(Setup::Example, "127.0.0.1", port).await;
     let mut house = House { software, proxy, gateway, upstream, done, session: String::new() };
-    let hello =
-        json!({ "protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": { "name": "x", "version": "1" } });
-    let mut reply = house.post("initialize", &hello).send().await;
+    let mut reply = house.post("initialize", &hello()).send().await;
     reply.header("mcp-session-id").clone_into(&mut house.session);
     let text = reply.text().await;
     assert!(
@@ -70,6 +67,10 @@ async fn house(software: Software) -> House {
     let ready = house.request("POST", "/up/mcp").header("content-type", "application/json").body(ready);
     assert_eq!(ready.header("mcp-session-id", &house.session).send().await.status, 202, "{software:?}");
     house
+}
+
+fn hello() -> Value {
+    json!({ "protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": { "name": "x", "version": "1" } })
 }
 
 impl House {
@@ -145,6 +146,9 @@ async fn large_requests_pass_every_proxy() {
     .await;
 }
 
+/// Longest time from a client's leaving to the cancellation upstream, at the default interval of comments.
+const CANCELLED: Duration = Duration::from_secs(6);
+
 #[tokio::test]
 async fn a_client_that_leaves_cancels_its_call_within_6_s_behind_every_proxy() {
     join_all(Software::ALL.map(async |software| {
@@ -163,7 +167,31 @@ async fn a_client_that_leaves_cancels_its_call_within_6_s_behind_every_proxy() {
         house.event(&mut reply, "notifications/progress").await;
         drop(reply);
         let what = format!("a cancellation behind {software:?}");
-        within(Duration::from_secs(6), &what, house.upstream.nth("notifications/cancelled", 0)).await;
+        within(CANCELLED, &what, house.upstream.nth("notifications/cancelled", 0)).await;
+    }))
+    .await;
+}
+
+#[tokio::test]
+async fn a_client_of_the_older_transport_that_leaves_cancels_its_call_within_6_s_behind_every_proxy() {
+    join_all(Software::ALL.map(async |software| {
+        let house = house(software).await;
+        let mut stream = house.request("GET", "/up/sse").send().await;
+        let (_, endpoint) = house.event(&mut stream, "sessionId=").await;
+        let path = endpoint.strip_prefix("https://gw.example/gw").expect("an address behind the proxy").to_owned();
+        let post = async |message: Value| {
+            let request = house.request("POST", &path).header("content-type", "application/json");
+            assert_eq!(request.body(message.to_string()).send().await.status, 202, "{software:?}: {message}");
+        };
+        post(json!({ "jsonrpc": "2.0", "id": 1, "method": "initialize", "params": hello() })).await;
+        house.event(&mut stream, "serverInfo").await;
+        post(json!({ "jsonrpc": "2.0", "method": "notifications/initialized" })).await;
+        let params = json!({ "name": "never", "arguments": {}, "_meta": { "progressToken": 1 } });
+        post(json!({ "jsonrpc": "2.0", "id": 2, "method": "tools/call", "params": params })).await;
+        house.event(&mut stream, "notifications/progress").await;
+        drop(stream);
+        let what = format!("a cancellation behind {software:?}");
+        within(CANCELLED, &what, house.upstream.nth("notifications/cancelled", 0)).await;
     }))
     .await;
 }

@@ -2,7 +2,6 @@
 //! be taken up again.
 
 use std::convert::Infallible;
-use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
@@ -12,14 +11,12 @@ use futures_util::stream;
 use tokio::time::{Instant, timeout};
 
 use crate::downstream::Config;
+use crate::downstream::pulse::Pulse;
 use crate::downstream::respond::{self, Reply};
 use crate::error::Error;
 use crate::protocol::Message;
 use crate::tasks::wait_until;
 use crate::upstream::one_line;
-
-/// How soon a second comment follows.
-const PROBE: Duration = Duration::from_millis(250);
 
 /// One request and what becomes of it. Dropped before the answer, it is cancelled upstream.
 pub(super) trait Talk: Send + Sized + 'static {
@@ -42,7 +39,8 @@ pub(super) enum Said {
 
 /// Answers with what this request comes to.
 pub(super) async fn respond_with(mut talk: impl Talk, config: &Config) -> Reply {
-    let patience = wait_until(Instant::now() + config.patience);
+    let began = Instant::now();
+    let patience = wait_until(began + config.patience);
     let said = tokio::select! {
         biased;
         said = talk.next() => Some(said),
@@ -51,30 +49,28 @@ pub(super) async fn respond_with(mut talk: impl Talk, config: &Config) -> Reply 
     match said {
         Some(Said::Answer(status, body)) => respond::json(status, body),
         Some(Said::Failed(error)) => respond::modern_failure(talk.request(), &error),
-        Some(Said::Told(first)) => stream(talk, frame(first), config),
-        None => stream(talk, Bytes::from_static(b": waiting\n\n"), config),
+        Some(Said::Told(first)) => stream(talk, frame(first), config, began),
+        None => stream(talk, Bytes::from_static(b": waiting\n\n"), config, began),
     }
 }
 
 /// Answers with a stream that begins with this frame and ends with the answer.
-fn stream(talk: impl Talk, first: Bytes, config: &Config) -> Reply {
+fn stream(talk: impl Talk, first: Bytes, config: &Config, began: Instant) -> Reply {
     let is_listener = talk.request().method() == "subscriptions/listen";
-    let keep_alive = if is_listener { config.keep_alive } else { config.call_keep_alive };
-    let frames = stream::unfold((Some(talk), Some(first), false), move |(talk, first, probes)| async move {
+    let pulse = Pulse::new(if is_listener { config.keep_alive } else { config.call_keep_alive }, began);
+    let frames = stream::unfold((Some(talk), Some(first), pulse), |(talk, first, mut pulse)| async move {
         let mut talk = talk?;
-        if let Some(first) = first {
-            return Some((Ok::<_, Infallible>(first), (Some(talk), None, false)));
-        }
-        // The machine of a client that left answers to the first comment; only the next finds the connection gone.
-        let silence = if probes { keep_alive.min(PROBE) } else { keep_alive };
-        match timeout(silence, talk.next()).await {
-            Ok(Said::Told(message)) => Some((Ok(frame(message)), (Some(talk), None, false))),
-            Ok(Said::Answer(_, body)) => Some((Ok(frame(body)), (None, None, false))),
-            Ok(Said::Failed(error)) => {
-                Some((Ok(frame(respond::modern_error_to(talk.request(), &error))), (None, None, false)))
-            }
-            Err(_) => Some((Ok(Bytes::from_static(b": keep-alive\n\n")), (Some(talk), None, !probes && !is_listener))),
-        }
+        let (chunk, talk) = match first {
+            Some(first) => (first, Some(talk)),
+            None => match timeout(pulse.pause(), talk.next()).await {
+                Ok(Said::Told(message)) => (frame(message), Some(talk)),
+                Ok(Said::Answer(_, body)) => (frame(body), None),
+                Ok(Said::Failed(error)) => (frame(respond::modern_error_to(talk.request(), &error)), None),
+                Err(_) => (Bytes::from_static(b": keep-alive\n\n"), Some(talk)),
+            },
+        };
+        pulse.written();
+        Some((Ok::<_, Infallible>(chunk), (talk, None, pulse)))
     });
     events(Body::from_stream(frames)).into()
 }

@@ -9,10 +9,11 @@ use axum::http::{HeaderName, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use bytes::{BufMut, Bytes, BytesMut};
 use futures_util::stream;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use crate::downstream::Edge;
 use crate::downstream::event_log::{EventLog, Reader};
+use crate::downstream::pulse::Pulse;
 use crate::downstream::session::Session;
 use crate::upstream::one_line;
 
@@ -49,6 +50,7 @@ struct Follower {
     number: Option<u32>,
     /// Whether the session ends with this stream.
     owns_session: bool,
+    pulse: Pulse,
 }
 
 /// From where a stream is read, and under which number if its events have numbers.
@@ -62,15 +64,30 @@ impl Follower {
         session.reader_opened();
         let reader = log.read_after(place.seen);
         let number = place.number;
-        Self { edge: Arc::clone(edge), session, reader, number, owns_session: number.is_none() }
+        let pulse = Pulse::new(edge.config.call_keep_alive.min(edge.config.keep_alive), Instant::now());
+        Self { edge: Arc::clone(edge), session, reader, number, owns_session: number.is_none(), pulse }
+    }
+
+    /// Longest silence before the stream looks whether a comment is due.
+    fn step(&self) -> Duration {
+        let config = &self.edge.config;
+        match self.number {
+            Some(0) => config.keep_alive,
+            None if self.session.has_calls() => self.pulse.pause(),
+            // A call may begin while its session's stream is silent.
+            _ => config.call_keep_alive.min(config.keep_alive),
+        }
     }
 
     async fn next(&mut self) -> Option<Bytes> {
-        let config = Arc::clone(&self.edge.config);
+        let chunk = self.next_chunk().await;
+        self.pulse.written();
+        chunk
+    }
+
+    async fn next_chunk(&mut self) -> Option<Bytes> {
         let is_of_a_call = self.number.is_some_and(|number| number > 0);
-        // A call may begin while its session's stream is silent.
-        let step =
-            if self.number == Some(0) { config.keep_alive } else { config.call_keep_alive.min(config.keep_alive) };
+        let step = self.step();
         let mut silence = Duration::ZERO;
         loop {
             // What there is to say is said, also when the session has ended.
@@ -83,7 +100,8 @@ impl Follower {
                 },
                 () = self.session.closed().cancelled() => return None,
             }
-            if is_of_a_call || silence >= config.keep_alive || (self.owns_session && self.session.has_calls()) {
+            let cancels_calls = self.owns_session && self.session.has_calls();
+            if is_of_a_call || cancels_calls || silence >= self.edge.config.keep_alive {
                 return Some(Bytes::from_static(b": keep-alive\n\n"));
             }
         }
