@@ -32,7 +32,7 @@ use crate::policy::{Credentials, Policy};
 use crate::registry::{Leases, Locks, Registry};
 use crate::upstream::Upstreams;
 
-/// What the admin API works with.
+/// State shared by the handlers of the admin API.
 pub(crate) struct Admin {
     pub(crate) registry: Registry,
     pub(crate) upstreams: Upstreams,
@@ -43,19 +43,19 @@ pub(crate) struct Admin {
     pub(crate) connections: Arc<Connections>,
     pub(crate) max_definition_bytes: usize,
     pub(crate) max_body_bytes: usize,
-    /// Held while a registration, its upstream or the leases on it change, so that they cannot part.
+    /// Serialises every change of a registration, of its upstream and of its leases, so that the three stay consistent.
     pub(crate) changes: Semaphore,
     pub(crate) leases: Mutex<Leases>,
-    /// Tells the task that ends leases to look at what ends next.
+    /// Wakes the task that expires leases, so that it computes the next expiry again.
     pub(crate) sooner: Notify,
     pub(crate) locks: Mutex<Locks>,
-    /// True once the gateway has announced its end.
+    /// True once the gateway has announced its shutdown.
     pub(crate) is_draining: Box<dyn Fn() -> bool + Send + Sync>,
-    /// How the gateway finds out who sent a request.
+    /// Extracts the caller's credentials from a request.
     pub(crate) credentials: for<'a> fn(&'a Request) -> Credentials<'a>,
 }
 
-/// Downstream connections, counted by the accept loop.
+/// Counters of downstream connections, kept by the accept loop.
 #[derive(Debug, Default)]
 pub(crate) struct Connections {
     pub(crate) active: AtomicU64,
@@ -64,10 +64,10 @@ pub(crate) struct Connections {
 
 type Shared = State<Arc<Admin>>;
 
-/// Every path of the admin API behind its checks, and the health endpoints in front of them.
+/// Builds the router: health endpoints without checks, and every path of the admin API behind them.
 pub(crate) fn router(admin: Arc<Admin>) -> Router {
     let one = get(definitions::show).put(definitions::update).delete(definitions::remove);
-    // Deregistering an empty name must find nothing, and remove nothing.
+    // An empty name in `DELETE /admin/mcps/` must answer 404 and remove nothing.
     let all = get(definitions::list).post(definitions::register).delete(problem::not_found);
     let protected = Router::new()
         .route("/admin/mcps", all)
@@ -100,7 +100,7 @@ async fn authorize(State(admin): Shared, request: Request, next: Next) -> Respon
     }
 }
 
-/// What a segment of the path names.
+/// Parses a segment of the path.
 fn segment<T>(member: &str, path: Result<Path<String>, PathRejection>) -> Result<T, Response>
 where
     T: FromStr<Err: Display>,

@@ -34,7 +34,7 @@ pub struct Cli {
     pub(crate) serve: Flags,
 }
 
-/// What to do; without one, `serve`.
+/// Sub-command; `serve` if none is given.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Serve until SIGINT or SIGTERM.

@@ -1,4 +1,4 @@
-//! What each sub-command does.
+//! Carries out each sub-command.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -18,7 +18,7 @@ use crate::gateway::{Gateway, serve_stdio};
 use crate::telemetry::{self, Format};
 use crate::upstream::raise_descriptor_limit;
 
-/// Carries out a command line.
+/// Runs the sub-command of a parsed command line.
 pub async fn run(cli: Cli) -> anyhow::Result<()> {
     match cli.command {
         None => serve(&cli.serve).await,
@@ -48,7 +48,7 @@ async fn serve(args: &Flags) -> anyhow::Result<()> {
     };
     info!(signal = if drains { "SIGTERM" } else { "SIGINT" }, "stopping");
     let stop = async {
-        // SIGINT comes from a terminal: stop at once, without the delay for load balancers.
+        // SIGINT comes from a terminal: skip the drain delay, which is for load balancers.
         if drains {
             gateway.drain().await;
         }
@@ -62,8 +62,8 @@ async fn serve(args: &Flags) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Serves the parent process. It ends without waiting for the thread that reads standard input, which only a further
-/// line would wake.
+/// Serves the parent process on standard streams. Returns without joining the thread that reads standard input, because
+/// only another line would end its blocking read.
 async fn stdio(args: StdioFlags) -> anyhow::Result<()> {
     let environment = process_environment();
     let config = Config::for_stdio(args.log_level, &environment)?.with_wardens();
@@ -88,7 +88,7 @@ async fn stdio(args: StdioFlags) -> anyhow::Result<()> {
     std::process::exit(0)
 }
 
-/// The servers of an `mcpServers` file.
+/// Reads the servers of an `mcpServers` file.
 fn read_servers(path: &Path) -> anyhow::Result<Vec<Definition>> {
     let file = path.display();
     let text = std::fs::read_to_string(path).with_context(|| format!("cannot read `{file}`"))?;
@@ -103,7 +103,7 @@ fn read_servers(path: &Path) -> anyhow::Result<Vec<Definition>> {
     Ok(definitions)
 }
 
-/// The gateway at this address as the one upstream of this process.
+/// Builds the definition of the gateway at this URL, the only upstream of this process.
 fn remote(url: &Url, token: Option<Secret>) -> anyhow::Result<Definition> {
     let mut url = url.clone();
     if matches!(url.path(), "" | "/") {
@@ -116,7 +116,7 @@ fn remote(url: &Url, token: Option<Secret>) -> anyhow::Result<Definition> {
     serde_json::from_value(document).with_context(|| format!("--url {url} cannot be used"))
 }
 
-/// Tells on standard output where the gateway is, for people and for programs that started it on a free port.
+/// Prints the gateway's address on standard output, for people and for programs that started it on a free port.
 fn announce(gateway: &Gateway, format: Format) -> anyhow::Result<()> {
     let (address, url) = (gateway.address(), gateway.url());
     info!(%address, url, "listening");

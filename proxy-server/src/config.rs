@@ -1,5 +1,5 @@
-//! Every setting of the gateway as one value: flags over environment over defaults. Modules get their own part of it
-//! and read no variable themselves.
+//! Every setting of the gateway as one value: flags override the environment, which overrides defaults. Each module
+//! gets its own part of the configuration and reads no variable itself.
 
 mod edge;
 mod env;
@@ -27,10 +27,10 @@ use crate::telemetry::{Format, Level};
 use crate::upstream::ChildEnvironment;
 use crate::{downstream, policy, telemetry, upstream};
 
-/// The token that an ancestor shipped with; never one to keep.
+/// The ancestor's default admin token, known to everyone.
 const KNOWN_TOKEN: &str = "CHANGE_ME_ADMIN_TOKEN";
 const DEFAULT_PORT: u16 = 6001;
-/// Both patiences together leave time within the 2 s that a parent process may wait.
+/// Time for a child's orderly end, twice within the 2 s that the parent process may wait.
 const STDIO_CHILD_PATIENCE: Duration = Duration::from_millis(350);
 const DEFAULT_GRACE: Duration = Duration::from_secs(10);
 
@@ -41,17 +41,17 @@ pub struct Config {
     pub(crate) port: u16,
     pub(crate) base_url: Option<Url>,
     pub(crate) shutdown_timeout: Duration,
-    /// Whether another gateway may listen on the same address.
+    /// True if another gateway may listen on the same address.
     pub(crate) reuse_port: bool,
-    /// How long requests are still taken after SIGTERM.
+    /// Time for which requests are still accepted after SIGTERM.
     pub(crate) drain_delay: Duration,
-    /// Downstream connections at once.
+    /// Maximum number of open downstream connections.
     pub(crate) max_connections: usize,
-    /// How long opening a connection to an upstream may take.
+    /// Timeout for opening a connection to an upstream.
     pub(crate) connect_timeout: Duration,
-    /// The largest definition in bytes.
+    /// Maximum size of a definition in bytes.
     pub(crate) max_definition_bytes: usize,
-    /// Host names besides loopback ones, without port or brackets.
+    /// Accepted host names besides loopback ones, without port or brackets.
     pub(crate) allowed_hosts: Vec<String>,
     pub(crate) allowed_origins: Vec<PageOrigin>,
     pub(crate) policy: policy::Config,
@@ -63,14 +63,14 @@ pub struct Config {
     pub(crate) children: ChildEnvironment,
 }
 
-/// Flags without the commands they belong to.
+/// Parser for the flags of `serve` without a sub-command.
 #[derive(Debug, Parser)]
 struct Alone {
     #[command(flatten)]
     flags: Flags,
 }
 
-/// A setting that cannot be used, and where it came from.
+/// An invalid setting, with its origin.
 #[derive(Debug, thiserror::Error)]
 #[error("invalid {origin}: {reason}")]
 pub struct InvalidSetting {
@@ -78,20 +78,20 @@ pub struct InvalidSetting {
     reason: String,
 }
 
-/// Flags that make no configuration.
+/// Flags that do not form a valid configuration.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum InvalidFlags {
-    /// A flag that is none, or lacks its value.
+    /// Unknown flag, or a flag without its value.
     #[error(transparent)]
     Syntax(clap::Error),
-    /// A value that cannot be used.
+    /// A flag's value is invalid.
     #[error(transparent)]
     Value(InvalidSetting),
 }
 
 impl Default for Config {
-    /// The defaults: loopback only, port 6001, nothing asked of callers.
+    /// The defaults: loopback only, port 6001, no token required.
     fn default() -> Self {
         Self {
             host: Ipv4Addr::LOCALHOST.to_string(),
@@ -117,14 +117,14 @@ impl Default for Config {
 }
 
 impl Config {
-    /// The defaults on a port of the system's choice, with the environment that child processes inherit: for a gateway
-    /// inside another program.
+    /// Defaults on a port chosen by the system, with the environment that child processes inherit: for a gateway
+    /// embedded in another program.
     pub fn ephemeral() -> Self {
         Self { port: 0, children: env::children(&process_environment()), ..Self::default() }
     }
 
-    /// What these flags of `mcp-proxy serve` come to, without a look at the environment but for what child processes
-    /// inherit.
+    /// Builds a configuration from flags of `mcp-proxy serve`. Reads nothing from the environment except the variables
+    /// that child processes inherit.
     ///
     /// ```
     /// let config = proxy_server::Config::from_flags(["--port", "0", "--admin-tokens", "t0ken"])?;
@@ -136,7 +136,8 @@ impl Config {
         Ok(Self { children: env::children(&process_environment()), ..config })
     }
 
-    /// A gateway for one client on standard streams, whose parent process waits for its end.
+    /// Builds the configuration of a gateway for one client on standard streams, whose parent process waits for it to
+    /// exit.
     pub(crate) fn for_stdio(level: Level, variables: &Variables) -> Result<Self, InvalidSetting> {
         let mut config = Self { children: env::children(variables), ..Self::default() };
         config.telemetry.level = level;
@@ -146,14 +147,15 @@ impl Config {
         Ok(config)
     }
 
-    /// Has every program watched by a process of this executable, which must call [`warden`](crate::warden) first of all.
+    /// Runs a warden process for each child program. The executable must call [`warden`](crate::warden) first in
+    /// `main`.
     pub(crate) fn with_wardens(mut self) -> Self {
-        // Without /proc a warden could neither be started nor see what is below it.
+        // A warden is started through /proc, and finds its descendants there.
         self.children.warden = Some(PathBuf::from("/proc/self/exe")).filter(|own| own.exists());
         self
     }
 
-    /// What these flags and variables come to.
+    /// Merges flags, variables and defaults.
     pub(crate) fn resolve(args: &Flags, variables: &Variables) -> Result<Self, InvalidSetting> {
         let env = variables;
         let mut config = Self { children: env::children(variables), ..Self::default() };
@@ -196,7 +198,7 @@ impl Config {
         Ok(config)
     }
 
-    /// The names and pages by which a gateway that listens on this address may be reached.
+    /// Returns the host names and page origins that are accepted by a gateway listening on this address.
     pub(crate) fn sites(&self, address: IpAddr) -> Sites {
         Sites {
             hosts: self.allowed_hosts.clone(),
@@ -206,7 +208,7 @@ impl Config {
         }
     }
 
-    /// True if a gateway on this address would let everybody change registrations although no setting allows that.
+    /// True if a gateway on this address would let any machine change registrations without a setting that allows it.
     pub(crate) fn is_open_to_strangers(&self, address: IpAddr) -> bool {
         let policy = &self.policy;
         let is_guarded = !policy.admin_tokens.is_empty() || !policy.admin_allow_ips.is_empty();
@@ -229,7 +231,7 @@ fn base_url(args: &Flags, env: &Variables) -> Result<Option<Url>, InvalidSetting
     url.map(Some).ok_or_else(|| invalid(origin, text, "an http or https URL"))
 }
 
-/// Host names; a port is left out, because the gateway cannot tell by which port a proxy is reached.
+/// Reads the allowed host names without their ports: the gateway cannot know the port of a proxy in front.
 fn allowed_hosts(args: &Flags, env: &Variables) -> Result<Vec<String>, InvalidSetting> {
     let origin = if args.allowed_hosts.is_empty() { "MCP_PROXY_ALLOWED_HOSTS" } else { "--allowed-hosts" };
     let name = |entry: String| match split_host(&entry) {
@@ -258,11 +260,11 @@ fn shutdown_timeout(args: &Flags, env: &Variables) -> Result<Duration, InvalidSe
     Ok(if timeout.is_zero() { DEFAULT_GRACE } else { timeout })
 }
 
-/// Settings for starting programs.
+/// Reads the settings for starting programs.
 fn starts(args: &Flags, env: &Variables, upstream: &mut upstream::Config) -> Result<(), InvalidSetting> {
     let flag = (&args.concurrent_starts, "--concurrent-starts");
     let count = word::<NonZeroUsize>(flag, (env, &["MCP_PROXY_CONCURRENT_STARTS"]), "a number from 1 on")?;
-    // A semaphore of the runtime holds no more.
+    // Tokio's semaphore has a maximum.
     let most = tokio::sync::Semaphore::MAX_PERMITS;
     upstream.starts = count.map_or(upstream.starts, NonZeroUsize::get).min(most);
     let flag = args.era_probe.clone().map(|text| ("--era-probe", text));
@@ -322,7 +324,7 @@ fn naming(args: &Flags, env: &Variables) -> Result<Naming, InvalidSetting> {
     })
 }
 
-/// A setting that has a form of its own, from its flag or else from the first of its variables that is set.
+/// Parses a setting from its flag, or else from the first of its variables that is set.
 fn word<T: std::str::FromStr>(
     (flag, flag_name): (&Option<String>, &str),
     (env, variables): (&Variables, &[&str]),
@@ -333,7 +335,7 @@ fn word<T: std::str::FromStr>(
     text.parse().map(Some).map_err(|_| invalid(origin, text, expected))
 }
 
-/// A list from flags, or else from every variable that may hold it.
+/// Merges a list from its flags, or else from all of its variables.
 fn list(flags: &[String], env: &Variables, names: &[&str]) -> Vec<String> {
     let from_env: Vec<String> = if flags.is_empty() { env.all(names) } else { Vec::new() };
     let mut entries: Vec<String> = Vec::new();
@@ -345,8 +347,8 @@ fn list(flags: &[String], env: &Variables, names: &[&str]) -> Vec<String> {
     entries
 }
 
-/// The tokens that flags name, or else every variable that is set. Each flag and each variable must hold one: empty, it
-/// came from a variable that is unset, and the gateway would be open to everyone.
+/// Reads tokens from flags, or else from all variables that are set. An empty flag or variable is an error: it usually
+/// comes from an unset variable, and would open the gateway to everyone.
 fn tokens(
     (flags, flag_name): (&[String], &str),
     (env, variables): (&Variables, &[&str]),
@@ -367,7 +369,7 @@ fn tokens(
     Ok(tokens)
 }
 
-/// A token from a flag, or else from its variable.
+/// Reads a token from its flag, or else from its variable.
 pub(crate) fn one_token(flag: Option<&str>, variables: &Variables) -> Result<Option<Secret>, InvalidSetting> {
     const VARIABLE: &str = "MCP_PROXY_TOKEN";
     let (origin, text) = match (flag, variables.raw(VARIABLE)) {
@@ -389,7 +391,8 @@ fn networks(flags: &[String], env: &Variables, names: (&str, &str)) -> Result<Ve
     list(flags, env, &[variable]).into_iter().map(parse).collect()
 }
 
-/// `MCP_PROXY_DISABLE_DEFAULT_TOKEN`: no start with an admin API that anyone who read the ancestor's docs could use.
+/// `MCP_PROXY_DISABLE_DEFAULT_TOKEN`: refuses to start without an admin token, or with the ancestor's published
+/// default.
 fn forbid_known_token(policy: &policy::Config, env: &Variables) -> Result<(), InvalidSetting> {
     let known = policy.admin_tokens.iter().any(|token| token.expose() == KNOWN_TOKEN);
     if env.flag(&["MCP_PROXY_DISABLE_DEFAULT_TOKEN"]) && (known || policy.admin_tokens.is_empty()) {
@@ -402,7 +405,7 @@ fn forbid_known_token(policy: &policy::Config, env: &Variables) -> Result<(), In
     Ok(())
 }
 
-/// A setting whose value must not be shown.
+/// Builds an error for a setting whose value must not be shown.
 fn unusable(origin: &str, reason: impl std::fmt::Display) -> InvalidSetting {
     InvalidSetting { origin: origin.to_owned(), reason: reason.to_string() }
 }

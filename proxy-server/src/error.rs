@@ -1,6 +1,6 @@
-//! What can go wrong on the path of a request: a kind to branch on, and a cause for the log.
+//! Errors on the path of a request: a kind to branch on, and a cause for the log.
 //!
-//! Causes never reach a client; `downstream::respond` finds the public words for each kind.
+//! Causes never reach a client; `downstream::respond` maps each kind to public words.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use schemas::{ServerName, format_duration};
 
-/// How much of a name that somebody asked for is repeated.
+/// Maximum number of characters of a requested name that an error repeats.
 const LONGEST_NAME: usize = 200;
-/// How many names are compared with one that is unknown.
+/// Maximum number of known names that are compared with an unknown one.
 const MOST_CANDIDATES: usize = 1_000;
 
 /// A failure on the path of a request.
@@ -19,35 +19,35 @@ pub(crate) struct Error {
     kind: Kind,
     upstream: Option<ServerName>,
     limit: Option<Box<Limit>>,
-    /// The name that was asked for, and those that the caller may see and may have meant.
+    /// The unknown name, with similar names that the caller may see.
     unknown: Option<Box<Unknown>>,
     source: Option<Box<dyn StdError + Send + Sync>>,
 }
 
-/// A name that stands for nothing, and those near it.
+/// A name that does not exist, and similar ones.
 #[derive(Debug)]
 pub(crate) struct Unknown {
     pub(crate) name: String,
     pub(crate) near: Vec<String>,
 }
 
-/// A limit that was reached, and how to set it.
+/// A limit that was reached, with the flag and the member that set it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Limit {
     allowed: String,
     flag: &'static str,
-    /// The member of a definition that sets it for one server.
+    /// The member of a definition that sets the limit for one server.
     member: Option<&'static str>,
 }
 
-/// What happened, as far as a caller's next step depends on it.
+/// The kind of failure, as fine as a caller's next step requires.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     /// The body is not JSON, or breaks a limit on its form.
     Malformed,
-    /// JSON, but no message that this protocol knows; the text says why.
+    /// JSON, but not a message of this protocol; the text gives the reason.
     InvalidRequest(&'static str),
-    /// A request whose parameters the gateway has to read and cannot; the text says why.
+    /// A request with parameters that the gateway must read and cannot; the text gives the reason.
     InvalidParams(&'static str),
     /// A tool that does not exist, or that this caller may not see.
     UnknownTool,
@@ -55,33 +55,33 @@ pub(crate) enum Kind {
     UnknownPrompt,
     /// A resource that no upstream has.
     UnknownResource,
-    /// A name that begins with that of an upstream which does not exist, or which this caller may not use.
+    /// A qualified name whose upstream does not exist, or is hidden from this caller.
     UnknownUpstream,
-    /// A method that the endpoint of all upstreams does not have.
+    /// A method that the endpoint of all upstreams does not offer.
     UnknownMethod,
-    /// The upstream has no session at the moment. Nothing was sent.
+    /// The upstream has no session now. Nothing was sent.
     NotReady,
-    /// The upstream, or the gateway, has as many sessions as it may. Nothing was sent.
+    /// The upstream, or the gateway, is at its session limit. Nothing was sent.
     TooManySessions,
-    /// The upstream has as many requests in flight as it may. Nothing was sent.
+    /// The upstream is at its limit of requests in flight. Nothing was sent.
     Busy,
-    /// No connection to the upstream could be made. Nothing was sent.
+    /// The connection to the upstream failed. Nothing was sent.
     Unreachable,
     /// The upstream refused the request with an HTTP status. It was not executed.
     Refused(u16),
-    /// The upstream no longer knows its session. The request was not executed.
+    /// The upstream no longer knows its session (404). The request was not executed.
     SessionLost,
-    /// The connection ended after the request was sent. Whether it was executed is not known.
+    /// The connection ended after the request was sent. The request may have been executed.
     Lost,
-    /// No answer within the deadline. Whether it was executed is not known.
+    /// No response within the deadline. The request may have been executed.
     TimedOut,
-    /// The upstream answered something that is no answer.
+    /// The upstream's response is invalid.
     BadAnswer,
-    /// The caller withdrew the request.
+    /// The caller cancelled the request.
     Cancelled,
 }
 
-/// Whose fault it is.
+/// The side at fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Blame {
     Downstream,
@@ -104,20 +104,20 @@ impl Error {
         self
     }
 
-    /// Names the limit that was reached.
+    /// Attaches the limit that was reached.
     pub(crate) fn limited(mut self, limit: Option<Limit>) -> Self {
         self.limit = limit.map(Box::new);
         self
     }
 
-    /// The limit that was reached.
+    /// Returns the limit that was reached.
     pub(crate) fn limit(&self) -> Option<&Limit> {
         self.limit.as_deref()
     }
 
-    /// Names what was asked for. `candidates` are names that this caller may see; no others may be passed.
+    /// Attaches the requested name and similar ones. Pass only candidates that the caller may see.
     pub(crate) fn asked<'n>(mut self, name: &str, candidates: impl IntoIterator<Item = &'n str>) -> Self {
-        // A search through everything that is listed, for nothing but a mistake, has a bound.
+        // Bound the search: it serves only an error message.
         let candidates = candidates.into_iter().take(if name.len() > LONGEST_NAME { 0 } else { MOST_CANDIDATES });
         let near = schemas::near(name, candidates).into_iter().map(str::to_owned).collect();
         let name = name.chars().take(LONGEST_NAME).collect();
@@ -195,7 +195,7 @@ impl Kind {
         }
     }
 
-    /// Whether the request provably had no effect, so that sending it again is safe.
+    /// True if the request provably had no effect, so that it is safe to send it again.
     pub(crate) fn had_no_effect(self) -> bool {
         match self {
             Self::Malformed
@@ -216,7 +216,7 @@ impl Kind {
         }
     }
 
-    /// A stable word for logs and for `data.kind` of an error answer.
+    /// Returns a stable identifier for logs and for `data.kind` of an error response.
     pub(crate) fn word(self) -> &'static str {
         match self {
             Self::Malformed => "malformed",
@@ -287,17 +287,17 @@ impl StdError for Error {
     }
 }
 
-/// A cause of which a part may be shown to a client: it says what to look at, and holds no secret.
+/// A cause of which a part is safe to show to a client: the part helps to find the mistake and holds no secret.
 #[derive(Debug)]
 pub(crate) struct Shown {
-    /// The cause for the log and the status.
+    /// The whole cause, for the log and the status.
     pub(crate) cause: String,
     /// The part for the client.
     pub(crate) part: String,
 }
 
 impl Shown {
-    /// A cause that may be shown whole.
+    /// Creates a cause that may be shown whole.
     pub(crate) fn whole(cause: impl fmt::Display) -> Self {
         let cause = cause.to_string();
         Self { part: cause.clone(), cause }
@@ -313,14 +313,14 @@ impl fmt::Display for Shown {
 impl StdError for Shown {}
 
 impl Error {
-    /// The part of the cause that a client may see; empty if there is none.
+    /// Returns the part of the cause that a client may see; empty if there is none.
     pub(crate) fn shown(&self) -> &str {
         let shown = self.source.as_ref().and_then(|source| source.downcast_ref::<Shown>());
         shown.map_or("", |shown| &shown.part)
     }
 }
 
-/// Prints an error with its causes, outermost first: the one way errors get into logs and status texts.
+/// Prints an error with its causes, outermost first. Logs and status texts print errors only through this type.
 pub(crate) struct Chain<'a>(pub(crate) &'a (dyn StdError + 'static));
 
 impl fmt::Display for Chain<'_> {

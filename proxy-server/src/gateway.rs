@@ -25,17 +25,17 @@ use crate::registry::{Leases, Locks, Registry};
 use crate::tasks::{Lanes, Tasks};
 use crate::upstream::{DialLimits, Dialer, Environment, Upstreams};
 
-/// How many workers may hold leases at once, and how many owners be locked.
+/// Maximum number of lease holders, and of locked owners.
 const MAX_HOLDERS: usize = 1_000;
 const MAX_LOCKS: usize = 1_000;
-/// Connections that wait in the system's queue to be accepted: thousands of clients come back at once after a restart.
+/// Length of the listen backlog: after a restart, thousands of clients reconnect at once.
 const LISTEN_QUEUE: u32 = 4096;
-/// Connections beyond the limit that are answered at once, so that health checks are.
+/// Connections accepted beyond the limit and answered once, so that health checks still get a response.
 const SPARE_CONNECTIONS: usize = 64;
-/// What child processes get to end once all calls are done: longer than they take to be killed.
+/// Time for child processes to end after all calls are done; longer than the time until a child is killed.
 const CHILD_GRACE: Duration = Duration::from_secs(7);
 
-/// The same for a gateway on standard streams, whose parent waits 2 s at most.
+/// Like [`CHILD_GRACE`] for a gateway on standard streams, whose parent waits 2 s at most.
 const STDIO_GRACE: Duration = Duration::from_millis(900);
 
 /// A running gateway. It runs until [`Gateway::stop`], or until its runtime ends.
@@ -60,22 +60,22 @@ pub struct Gateway {
     grace: Duration,
 }
 
-/// Why a gateway did not start.
+/// The reason why a gateway did not start.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StartError {
-    /// The address is taken, or not this machine's.
+    /// The address is in use, or does not belong to this machine.
     #[error("cannot listen on {host}:{port}")]
     Bind {
         /// The host as configured.
         host: String,
         /// The port as configured.
         port: u16,
-        /// What the system said.
+        /// The operating system's error.
         #[source]
         source: io::Error,
     },
-    /// Everybody who reaches the address could change what is registered.
+    /// The admin API would be open to everyone who reaches the address.
     #[error(
         "{0} can be reached from other machines, and the admin API asks for no token: set --admin-tokens (or \
          --admin-allow-ips), listen on 127.0.0.1, or accept it with --allow-insecure-admin"
@@ -84,13 +84,13 @@ pub enum StartError {
     /// The threads that serve connections cannot be started.
     #[error("cannot start threads")]
     Threads(#[source] io::Error),
-    /// The system has no randomness.
+    /// The system provides no random numbers.
     #[error("cannot draw random numbers")]
     Random(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
 impl Gateway {
-    /// Binds and starts to serve.
+    /// Binds the address and starts serving.
     pub async fn start(config: Config) -> Result<Self, StartError> {
         let mark = own_mark()?;
         let dialer = Dialer::new(limits(&config), config.network.clone(), mark.clone());
@@ -118,24 +118,25 @@ impl Gateway {
         Ok(Self { address, url, tasks, edge, drain, drain_delay, connections, lanes, grace })
     }
 
-    /// The address it listens on.
+    /// Returns the address that the gateway listens on.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// The URL clients reach it by, without a slash at the end.
+    /// Returns the URL under which clients reach the gateway, without a trailing slash.
     pub fn url(&self) -> &str {
         &self.url
     }
 
-    /// Announces the end: `/readyz` answers 503 from now on and every response is the last of its connection, but requests
-    /// are still taken for the time of `--drain-delay`, so that whoever distributes them can go elsewhere.
+    /// Announces the shutdown and waits for `--drain-delay`: `/readyz` answers 503 and every response closes its
+    /// connection, but requests are still accepted, so that load balancers can remove this gateway.
     pub async fn drain(&self) {
         self.drain.announce();
         sleep(self.drain_delay).await;
     }
 
-    /// Stops: no new connections, calls get the grace period to end, then sessions and child processes.
+    /// Stops the gateway: refuses connections, lets calls end within the grace period, then ends sessions and child
+    /// processes.
     pub async fn stop(self) {
         self.drain.close();
         self.edge.drain(self.grace).await;
@@ -150,8 +151,8 @@ impl Gateway {
     }
 }
 
-/// Serves one client on the streams of this process. Returns once the input has ended, or is no longer wanted, and
-/// everything that was started is gone.
+/// Serves one client on the streams of this process. Returns after the input ended or `unwanted` completed, and
+/// everything that was started has ended.
 pub(crate) async fn serve_stdio(
     config: Config,
     servers: Servers,
@@ -216,7 +217,7 @@ fn compose(
     Ok((edge, counts, router))
 }
 
-/// Binds, looks who will reach the address, and listens.
+/// Binds, checks that the address is not open to strangers, and listens.
 async fn listen(config: &Config) -> Result<(SocketAddr, TcpListener), StartError> {
     let (host, port) = (config.host.clone(), config.port);
     let failed = |source| StartError::Bind { host: host.clone(), port, source };
@@ -227,12 +228,12 @@ async fn listen(config: &Config) -> Result<(SocketAddr, TcpListener), StartError
     Ok((address, socket.listen(LISTEN_QUEUE).map_err(failed)?))
 }
 
-/// Binds to the first address of this host that can be had.
+/// Binds to the first usable address of the host.
 async fn bind(host: &str, port: u16, reuse_port: bool) -> io::Result<(SocketAddr, TcpSocket)> {
     let mut last = io::Error::new(io::ErrorKind::NotFound, "the host has no address");
     for address in lookup_host((host, port)).await? {
         let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
-        // A port whose former connections still wait for their end can be had again.
+        // Reuse a port whose former connections are in TIME_WAIT.
         socket.set_reuseaddr(true)?;
         socket.set_reuseport(reuse_port)?;
         match socket.bind(address) {
@@ -249,7 +250,7 @@ fn limits(config: &Config) -> DialLimits {
     DialLimits { connect_timeout, idle_timeout, message_limit }
 }
 
-/// A value that nobody else can know.
+/// Draws a random value that identifies this gateway's own requests.
 fn own_mark() -> Result<HeaderValue, StartError> {
     let mut random = [0; 16];
     getrandom::fill(&mut random).map_err(|error| StartError::Random(error.into()))?;

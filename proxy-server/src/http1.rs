@@ -1,4 +1,4 @@
-//! What both sides of the gateway need of HTTP/1.1 (RFC 9112): messages as they are written, and values of fields.
+//! HTTP/1.1 (RFC 9112) as both sides of the gateway need it: serialised messages, and header field values.
 
 use std::io::{self, IoSlice, Write as _};
 use std::pin::Pin;
@@ -8,14 +8,14 @@ use bytes::{BufMut, Bytes};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use tokio::io::AsyncWrite;
 
-/// A body that is copied behind its head, because to write both together costs less.
+/// Largest body that is copied behind its head, because one write of both is cheaper than a vectored write.
 const SMALL: usize = 1024;
 
-/// A message as it is written, or what is left of it: a head that is whole, and a body.
+/// A serialised message that is being written: a complete head, and a body.
 pub(crate) struct Written {
     head: Vec<u8>,
     body: [Bytes; 3],
-    /// How much of it has left.
+    /// Number of bytes written so far.
     gone: usize,
 }
 
@@ -28,7 +28,8 @@ impl Written {
         Self { head, body: Default::default(), gone: 0 }
     }
 
-    /// The same request from its first byte on, to another target, and with this field in place of those of its name.
+    /// Returns the request rewound to its first byte, with another target, and with this field instead of those of its
+    /// name.
     pub(crate) fn redirected(self, target: &str, name: &HeaderName, value: Option<&str>) -> Self {
         const END: &[u8] = b"\r\n\r\n";
         let end = self.head.windows(END.len()).position(|window| window == END).unwrap_or(self.head.len());
@@ -54,17 +55,17 @@ impl Written {
         Self { head, body: self.body, gone: 0 }
     }
 
-    /// How much of it has left.
+    /// Returns the number of bytes written so far.
     pub(crate) fn gone(&self) -> usize {
         self.gone
     }
 
-    /// Whether all of it has left.
+    /// True if all bytes are written.
     pub(crate) fn is_gone(&self) -> bool {
         self.gone == self.len()
     }
 
-    /// Writes what is left.
+    /// Writes the remaining bytes.
     pub(crate) fn poll_write(
         &mut self,
         context: &mut Context<'_>,
@@ -84,7 +85,7 @@ impl Written {
         Poll::Ready(Ok(()))
     }
 
-    /// The room that the head took, for another one.
+    /// Returns the head's buffer for reuse.
     pub(crate) fn into_room(self) -> Vec<u8> {
         self.head
     }
@@ -93,7 +94,7 @@ impl Written {
         self.head.len() + self.body.iter().map(Bytes::len).sum::<usize>()
     }
 
-    /// What is left where it is one piece.
+    /// Returns the remaining bytes if they are contiguous.
     fn only(&self) -> Option<&[u8]> {
         if self.body.iter().all(Bytes::is_empty) { self.head.get(self.gone..) } else { None }
     }
@@ -109,14 +110,14 @@ impl Written {
     }
 }
 
-/// A number of bytes, as a head states it.
+/// Parses a number of bytes from a header field.
 pub(crate) fn decimal(digits: &[u8]) -> Option<u64> {
-    // The parser of numbers would take a sign.
+    // `str::parse` would accept a sign.
     let is_number = digits.first().is_some_and(u8::is_ascii_digit);
     if is_number { std::str::from_utf8(digits).ok()?.parse().ok() } else { None }
 }
 
-/// A media type without its parameters.
+/// Returns a media type without its parameters.
 pub(crate) fn essence(kind: &[u8]) -> &[u8] {
     kind.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii()
 }
@@ -136,7 +137,7 @@ pub(crate) fn put_fields(head: &mut Vec<u8>, fields: &HeaderMap) {
     }
 }
 
-/// Writes a header field, if this text can be the value of one.
+/// Writes a header field if the text is valid as its value; otherwise writes nothing.
 pub(crate) fn put_text(head: &mut Vec<u8>, name: &HeaderName, text: &str) {
     if text.bytes().all(|byte| matches!(byte, b'\t' | b' '..=b'~')) {
         for part in [name.as_str(), ": ", text, "\r\n"] {
@@ -145,7 +146,7 @@ pub(crate) fn put_text(head: &mut Vec<u8>, name: &HeaderName, text: &str) {
     }
 }
 
-/// Writes how long the body is.
+/// Writes `content-length`.
 pub(crate) fn put_length(head: &mut Vec<u8>, length: usize) {
     // Writing to memory does not fail.
     write!(head, "content-length: {length}\r\n").ok();
@@ -160,7 +161,7 @@ mod tests {
 
     use super::*;
 
-    /// What is read when so many bytes at most are written at once.
+    /// Returns the bytes read when at most `step` bytes are written at once.
     async fn read(body: [Bytes; 3], step: usize) -> Vec<u8> {
         let (stream, mut other) = duplex(step);
         let write = async move {

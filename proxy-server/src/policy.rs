@@ -1,4 +1,4 @@
-//! Who is asking, and what they may see and call. Decides; answers nothing.
+//! Decides who a caller is, and what the caller may see and call. Builds no responses.
 
 pub(crate) mod access;
 mod authenticate;
@@ -17,25 +17,25 @@ pub(crate) use self::host::split_host;
 pub(crate) use self::page::{Foreign, Page, PageOrigin, Shown, Sites};
 pub(crate) use self::same_machine::Starter;
 
-/// Who may use the gateway.
+/// Access settings of the gateway.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Config {
-    /// Tokens of the admin API; none means that no token is asked for.
+    /// Tokens of the admin API; if empty, no token is required.
     pub(crate) admin_tokens: Vec<Secret>,
-    /// Addresses that may use the admin API; everyone when empty.
+    /// Addresses that may use the admin API; if empty, all may.
     pub(crate) admin_allow_ips: Vec<IpNet>,
     /// Tokens that every upstream's endpoints accept.
     pub(crate) global_tokens: Vec<Secret>,
-    /// Peers whose `X-Forwarded-For` is believed.
+    /// Addresses of proxies whose `X-Forwarded-For` is trusted.
     pub(crate) trusted_proxies: Vec<IpNet>,
-    /// Lets callers from anywhere use an admin API without tokens, and start processes through it.
+    /// True if callers from anywhere may use an admin API without tokens, and start processes through it.
     pub(crate) allow_insecure_admin: bool,
 }
 
-/// Decides who may do what.
+/// Authenticates callers and decides about their access.
 pub(crate) struct Policy {
     config: Config,
-    /// Makes digests of tokens that mean nothing outside this process.
+    /// Random key for digests of tokens, so that a digest has no meaning outside this process.
     digest_key: RandomState,
 }
 

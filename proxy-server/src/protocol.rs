@@ -1,7 +1,6 @@
-//! The MCP messages as the gateway sees them: an envelope read once, with everything else left as the bytes that
-//! arrived.
+//! MCP messages: an envelope parsed once, with all other members kept as the bytes that arrived.
 //!
-//! No module below or beside this one parses a message; none here knows transports or sessions.
+//! Only this module parses messages; it knows neither transports nor sessions.
 
 mod claims;
 mod code;

@@ -1,7 +1,7 @@
-//! The durable set of registrations: what was declared, and when. It knows nothing of how an upstream does.
+//! The durable set of registrations: definitions and their times. Does not know the state of an upstream.
 //!
-//! Beside it, what passes with the process: who needs which registration (`leases`), and who is at work for an owner
-//! (`locks`).
+//! Two submodules keep state that ends with the process: `leases` tracks which holder needs which registration, `locks`
+//! the running holder for an owner.
 
 mod leases;
 mod locks;
@@ -17,10 +17,10 @@ pub(crate) use self::leases::{Expiry, Leases, TooManyHolders};
 pub(crate) use self::locks::{Lock, Locks, NotTaken};
 use self::memory::Memory;
 
-/// Where registrations are kept. Cheap to clone.
+/// Storage of registrations. Cheap to clone.
 #[derive(Clone)]
 pub(crate) enum Registry {
-    /// In this process only.
+    /// In this process's memory only.
     Memory(Arc<Memory>),
 }
 
@@ -34,16 +34,16 @@ pub(crate) struct Registration {
     pub(crate) tenure: Tenure,
 }
 
-/// How long a registration stays.
+/// Lifetime of a registration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Tenure {
-    /// Until somebody removes it.
+    /// Until it is deleted.
     Permanent,
-    /// Until the last lease on it ends.
+    /// Until its last lease ends.
     Leased,
 }
 
-/// Why a registration was not stored.
+/// The reason why a registration was not stored.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum RegistryError {
     #[error("MCP already exists: {0}")]
@@ -53,33 +53,33 @@ pub(crate) enum RegistryError {
 }
 
 impl Registry {
-    /// An empty registry in memory that holds at most so many registrations.
+    /// Creates an empty registry in memory with a maximum number of registrations.
     pub(crate) fn memory(capacity: usize) -> Self {
         Self::Memory(Arc::new(Memory::new(capacity)))
     }
 
-    /// The word for this kind of storage in `/healthz`.
+    /// Returns the word for the storage kind in `/healthz`.
     pub(crate) fn kind(&self) -> &'static str {
         match self {
             Self::Memory(_) => "memory",
         }
     }
 
-    /// How many more registrations there can be.
+    /// Returns the number of registrations that can still be added.
     pub(crate) fn room(&self) -> usize {
         match self {
             Self::Memory(memory) => memory.room(),
         }
     }
 
-    /// Stores a definition under a name that is not taken.
+    /// Stores a definition; fails if its name is taken.
     pub(crate) async fn create(&self, definition: Definition, tenure: Tenure) -> Result<Registration, RegistryError> {
         match self {
             Self::Memory(memory) => memory.create(definition, tenure),
         }
     }
 
-    /// Replaces the definition of that name and keeps its creation time; nothing when there is none.
+    /// Replaces the definition of this name and keeps its creation time; `None` if it does not exist.
     pub(crate) async fn update(
         &self,
         definition: Definition,
@@ -96,14 +96,14 @@ impl Registry {
         }
     }
 
-    /// Every registration, in the order they were made.
+    /// Returns every registration in order of creation.
     pub(crate) async fn list(&self) -> Result<Vec<Registration>, RegistryError> {
         match self {
             Self::Memory(memory) => Ok(memory.list()),
         }
     }
 
-    /// Removes a registration and says whether there was one.
+    /// Removes a registration. Returns true if it existed.
     pub(crate) async fn delete(&self, name: &str) -> Result<bool, RegistryError> {
         match self {
             Self::Memory(memory) => Ok(memory.delete(name)),

@@ -1,5 +1,5 @@
-//! Spawning. Every task of the gateway is started here, so that each has a name, is waited for at shutdown, and hears
-//! about it.
+//! Spawns tasks. Every task of the gateway starts here, so that it has a name, is told to stop, and is awaited at
+//! shutdown.
 
 mod alarm;
 mod lanes;
@@ -26,7 +26,7 @@ pub(crate) struct Tasks {
 }
 
 impl Tasks {
-    /// Starts a task that ends by itself once [`Tasks::stopping`] is cancelled.
+    /// Spawns a task, which must end by itself once [`Tasks::stopping`] is cancelled.
     pub(crate) fn spawn<F>(&self, name: &'static str, future: F) -> AbortHandle
     where
         F: Future<Output = ()> + Send + 'static,
@@ -34,7 +34,7 @@ impl Tasks {
         self.tracker.spawn(future.instrument(tracing::debug_span!(parent: None, "task", name))).abort_handle()
     }
 
-    /// The same on another thread's runtime.
+    /// Spawns a task on another thread's runtime.
     pub(crate) fn spawn_on<F>(&self, lane: &Handle, name: &'static str, future: F) -> AbortHandle
     where
         F: Future<Output = ()> + Send + 'static,
@@ -43,7 +43,7 @@ impl Tasks {
         self.tracker.spawn_on(future, lane).abort_handle()
     }
 
-    /// Runs a future here, and to its end in a task should the caller lose interest.
+    /// Runs a future in the caller, and finishes it in a task of its own if the caller drops it.
     pub(crate) fn finish_anyway<F>(&self, name: &'static str, future: F) -> FinishAnyway<'_, F>
     where
         F: Future + Send + 'static,
@@ -52,12 +52,12 @@ impl Tasks {
         FinishAnyway { name, future: Some(Box::pin(future)), tasks: self }
     }
 
-    /// Cancelled when the gateway stops.
+    /// Returns the token that is cancelled when the gateway stops.
     pub(crate) fn stopping(&self) -> &CancellationToken {
         &self.stopping
     }
 
-    /// Tells every task to end and waits for them, at most so long. Says whether all did.
+    /// Cancels every task and waits for their end, at most for `grace`. Returns true if all ended.
     pub(crate) async fn stop(&self, grace: Duration) -> bool {
         self.stopping.cancel();
         self.tracker.close();
@@ -65,9 +65,9 @@ impl Tasks {
     }
 }
 
-/// A future that outlives its caller: dropped unfinished, it goes on in a task of its own.
+/// A future that outlives its caller: if dropped unfinished, it continues in a task of its own.
 ///
-/// A legacy client that loses its stream has not cancelled anything.
+/// Needed because the loss of a stream does not cancel a legacy client's request.
 pub(crate) struct FinishAnyway<'a, F: Future<Output: Send> + Send + 'static> {
     name: &'static str,
     future: Option<Pin<Box<F>>>,

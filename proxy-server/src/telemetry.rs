@@ -1,5 +1,5 @@
-//! Logs: one line an event on standard error, as text or JSON. Never the query of a URL, a token, or what a tool is
-//! given; `secrets` masks what is known to be secret in every line.
+//! Logs: one line per event on standard error, as text or JSON. Never contains a URL's query, a token, or tool
+//! arguments; `secrets` masks known secrets in every line.
 
 mod secrets;
 
@@ -13,19 +13,19 @@ use tracing_subscriber::{Layer, Registry, fmt};
 use self::secrets::Masking;
 pub(crate) use self::secrets::{Secrets, never_log};
 
-/// What is logged, and how.
+/// Level and format of the log.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Config {
     pub(crate) level: Level,
     pub(crate) format: Format,
-    /// Whether lines name the source file.
+    /// True if lines name the source file.
     pub(crate) source: bool,
 }
 
-/// The least important level that is logged.
+/// Least important level that is logged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
 pub(crate) enum Level {
-    /// Per request.
+    /// Events of single requests.
     Debug,
     /// The life cycle of the gateway and its upstreams.
     #[default]
@@ -33,21 +33,21 @@ pub(crate) enum Level {
     /// Degraded but serving.
     #[value(alias = "warning")]
     Warn,
-    /// Someone must act.
+    /// An operator must act.
     Error,
 }
 
-/// The form of a line.
+/// Format of a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
 pub(crate) enum Format {
-    /// For people.
+    /// Text for people.
     #[default]
     Text,
-    /// One JSON object a line.
+    /// One JSON object per line.
     Json,
 }
 
-/// Sets the process's logger. A second call changes nothing.
+/// Installs the process's logger. A second call has no effect.
 pub(crate) fn init(config: Config) {
     let level = match config.level {
         Level::Debug => LevelFilter::DEBUG,

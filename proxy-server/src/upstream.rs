@@ -1,6 +1,7 @@
-//! The upstreams: one supervised task each, the sessions with them, and the transports below.
+//! Upstreams: one supervised task each, their sessions, and the transports below.
 //!
-//! Nothing here knows who is asking: no HTTP of a caller, no tool policy. One upstream's failure is never another's.
+//! This module knows nothing of callers: no HTTP of a client, no tool policy. One upstream's failure is never
+//! another's.
 
 mod attachment;
 mod changes;
@@ -59,45 +60,45 @@ use crate::upstream::legacy_side::LegacySide;
 use crate::upstream::noise::Noise;
 use crate::upstream::session::Exchange;
 
-/// `timeout` of a definition for HTTP that says nothing.
+/// `timeout` of an HTTP definition that does not set it.
 const HTTP_START_TIMEOUT: Duration = Duration::from_secs(30);
-/// The caller of what the gateway asks on its own behalf.
+/// Caller id of the gateway's own requests.
 const NOBODY: u64 = 0;
-/// What ending a process may take, from closing its input to SIGKILL. Only a process that SIGKILL cannot end takes longer.
+/// Maximum time to end a process, from closing its input to SIGKILL. Only an unkillable process takes longer.
 const LONGEST_END: Duration = Duration::from_secs(15);
-/// Programs that start at once, for each core. Most of a start is work for the processor.
+/// Concurrent program starts per core. Most of a start is CPU work.
 const STARTS_PER_CORE: usize = 2;
 
 /// Limits towards upstreams.
 #[derive(Debug, Clone)]
 pub(crate) struct Config {
-    /// How long connecting and the handshake may take where the definition does not say.
+    /// Timeout for connecting and the handshake, unless the definition sets it.
     pub(crate) start_timeout: Duration,
-    /// How long an upstream may take to show which era it speaks; a program, from when it has read the question.
+    /// Time for an upstream to answer the era probe; for a program, counted from when it has read the request.
     pub(crate) era_probe: Duration,
-    /// Programs that start at once. The others wait for their turn, from which on their time runs.
+    /// Maximum number of programs that start at once. The others queue; their start timeout begins at their turn.
     pub(crate) starts: usize,
-    /// How long a child process may take to end by itself once its input is closed, and again once it got SIGTERM.
+    /// Time for a child process to end after its input was closed, and again after SIGTERM.
     pub(crate) child_patience: Duration,
-    /// How long an upstream may be silent in a call where the definition does not say.
+    /// Maximum silence of an upstream during a call, unless the definition sets it.
     pub(crate) call_timeout: Duration,
-    /// How long a call may take in all where the definition does not say.
+    /// Maximum total duration of a call, unless the definition sets it.
     pub(crate) max_call_timeout: Duration,
-    /// How long all pages of one list may take where the definition does not say.
+    /// Timeout for reading all pages of one list, unless the definition sets it.
     pub(crate) list_timeout: Duration,
-    /// How often the lists of an upstream that does not announce changes are read again.
+    /// Interval for reading the lists of an upstream that does not announce changes.
     pub(crate) refresh_interval: Duration,
-    /// Requests in flight per upstream where the definition does not say.
+    /// Maximum number of requests in flight per upstream, unless the definition sets it.
     pub(crate) in_flight: usize,
-    /// Dedicated sessions per upstream where the definition does not say.
+    /// Maximum number of dedicated sessions per upstream, unless the definition sets it.
     pub(crate) dedicated_sessions: usize,
-    /// How long a connection to an upstream may stay unused that does not announce for how long it keeps it.
+    /// Idle timeout of connections to upstreams that do not announce one.
     pub(crate) idle_timeout: Duration,
-    /// The largest message in bytes where the definition does not say: a line, an event or a body.
+    /// Maximum size of a message (line, event or body) in bytes, unless the definition sets it.
     pub(crate) message_limit: usize,
-    /// What may wait of what an upstream says during one call, in bytes.
+    /// Maximum size of the queued notifications and questions of one call, in bytes.
     pub(crate) queued_bytes: usize,
-    /// How many upstreams there may be.
+    /// Maximum number of upstreams.
     pub(crate) upstreams: usize,
 }
 
@@ -123,33 +124,33 @@ impl Default for Config {
 }
 
 impl Config {
-    /// How long connecting and the handshake may take. A definition for HTTP that says nothing reads as the ancestors'
-    /// 30 s, so exactly that means the gateway's own limit.
+    /// Returns the timeout for connecting and the handshake. An HTTP definition without a timeout reads as the
+    /// ancestors' default of 30 s, so exactly that value selects the gateway's own limit.
     fn start_timeout(&self, definition: &Definition) -> Duration {
         let is_default =
             |timeout: &Duration| !matches!(definition.transport, Transport::Stdio(_)) && *timeout == HTTP_START_TIMEOUT;
         definition.timeout.filter(|timeout| !is_default(timeout)).unwrap_or(self.start_timeout)
     }
 
-    /// The largest message of an upstream in bytes.
+    /// Returns the maximum message size of an upstream in bytes.
     fn message_limit(&self, definition: &Definition) -> usize {
         let declared = definition.limits.message_bytes.map(|bytes| usize::try_from(bytes).unwrap_or(usize::MAX));
         declared.unwrap_or(self.message_limit)
     }
 }
 
-/// What an upstream works with. Cheap to clone.
+/// The resources that an upstream needs. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Environment {
     pub(crate) config: Arc<Config>,
     pub(crate) tasks: Tasks,
     pub(crate) dialer: Dialer,
     pub(crate) children: Arc<ChildEnvironment>,
-    /// Turns to start a program, shared by all upstreams.
+    /// Permits for program starts, shared by all upstreams.
     starts: Arc<Semaphore>,
     /// Counts the upstream's processes that have not ended.
     processes: TaskTracker,
-    /// What its processes print that is no message.
+    /// Output lines of its processes that are not messages.
     noise: Arc<Noise>,
 }
 
@@ -166,7 +167,7 @@ impl Environment {
         }
     }
 
-    /// The environment of one more upstream.
+    /// Creates the environment of another upstream.
     fn another(&self) -> Self {
         Self { processes: TaskTracker::new(), noise: Arc::default(), ..self.clone() }
     }
@@ -176,7 +177,7 @@ impl Environment {
 #[derive(Clone)]
 pub(crate) struct Upstreams {
     environment: Environment,
-    /// Cancelled for each name once nothing is left of the newest upstream that had it.
+    /// Tokens per name, cancelled once the newest upstream of that name has ended completely.
     ends: Arc<Mutex<HashMap<ServerName, CancellationToken>>>,
     live: watch::Sender<Arc<IndexMap<ServerName, Arc<Upstream>>>>,
 }
@@ -184,7 +185,7 @@ pub(crate) struct Upstreams {
 /// One upstream.
 pub(crate) struct Upstream {
     definition: Arc<Definition>,
-    /// What is masked wherever it turns up in texts.
+    /// Masks the definition's secrets in texts.
     secrets: Arc<Secrets>,
     environment: Environment,
     observed: watch::Receiver<supervisor::Observed>,
@@ -192,24 +193,24 @@ pub(crate) struct Upstream {
     places: Arc<Semaphore>,
     retired: CancellationToken,
     doubt: Arc<Notify>,
-    /// What it is for clients of the legacy era, when its own session is modern.
+    /// The legacy era of an upstream whose own session is modern.
     legacy: LegacySide,
     /// Counts changes of its lists that it did not announce.
     unannounced: watch::Sender<ListChanges>,
     stats: Stats,
 }
 
-/// What an upstream takes over from the one of its name before it.
+/// State that an upstream inherits from its predecessor of the same name.
 struct Succession {
-    /// Cancelled once nothing is left of that one.
+    /// Cancelled once the predecessor has ended completely.
     predecessor: Option<CancellationToken>,
-    /// Dropped once nothing is left of this one.
+    /// Cancels the upstream's own token when dropped, after it has ended completely.
     ended: DropGuard,
-    /// The era, if both are reached in the same way.
+    /// The predecessor's era, if both definitions reach the same server.
     known: Option<Verdict>,
 }
 
-/// A place among the requests in flight, given back when dropped.
+/// A permit for a request in flight, released when dropped.
 pub(crate) struct Place<'a>(&'a AtomicUsize);
 
 impl Drop for Place<'_> {
@@ -218,7 +219,7 @@ impl Drop for Place<'_> {
     }
 }
 
-/// Counts of what was sent.
+/// Counters of requests.
 #[derive(Default)]
 struct Stats {
     requests: AtomicU64,
@@ -232,7 +233,7 @@ impl Upstreams {
         Self { environment, ends: Arc::default(), live: watch::Sender::default() }
     }
 
-    /// Whether the definition's program, if it has one, can be found at all. Starts nothing.
+    /// Checks that the definition's program, if it has one, can be found. Starts nothing.
     pub(crate) fn check(&self, definition: &Definition) -> Result<(), StartError> {
         match &definition.transport {
             Transport::Stdio(program) => {
@@ -242,13 +243,13 @@ impl Upstreams {
         }
     }
 
-    /// How many upstreams there may be.
+    /// Returns the maximum number of upstreams.
     pub(crate) fn capacity(&self) -> usize {
         self.environment.config.upstreams
     }
 
-    /// Starts an upstream. One of the same name is retired in the same step, its sessions with it; the new one connects
-    /// when nothing is left of the old one, because programs hold locks and ports.
+    /// Starts an upstream, and retires one of the same name with its sessions in the same step. The new one connects
+    /// after the old one has ended completely, because programs hold locks and ports.
     pub(crate) fn start(&self, definition: Definition) {
         let ended = CancellationToken::new();
         let mut ends = self.ends.lock().unwrap_or_else(PoisonError::into_inner);
@@ -286,7 +287,7 @@ impl Upstreams {
         Arc::clone(&self.live.borrow())
     }
 
-    /// Tells of every change of the set.
+    /// Subscribes to changes of the set.
     pub(crate) fn watch(&self) -> watch::Receiver<Arc<IndexMap<ServerName, Arc<Upstream>>>> {
         self.live.subscribe()
     }
@@ -331,12 +332,12 @@ impl Upstream {
         &self.definition
     }
 
-    /// A text that the upstream wrote, or an error that may quote one, as it may be shown.
+    /// Masks all secrets in a text that the upstream wrote, or in an error that may quote one, for display.
     pub(crate) fn masked(&self, text: &str) -> String {
         self.secrets.mask(text)
     }
 
-    /// A text that the upstream offers to others, without the secrets it was declared with.
+    /// Masks the definition's secrets in a text that the upstream offers to clients.
     pub(crate) fn without_secrets(&self, text: &str) -> String {
         self.secrets.mask_known(text)
     }
@@ -345,24 +346,24 @@ impl Upstream {
         &self.environment
     }
 
-    /// The era that was found out, as far as another definition means the same server.
+    /// Returns the detected era, if the other definition reaches the same server.
     fn verdict_for(&self, other: &Definition) -> Option<Verdict> {
         let own = &self.definition;
         let is_same = (own.era, &own.transport, &own.env) == (other.era, &other.transport, &other.env);
         self.observed.borrow().era.filter(|verdict| is_same && verdict.stands())
     }
 
-    /// Cancelled when the upstream was deregistered or replaced.
+    /// Returns the token that is cancelled when the upstream is deregistered or replaced.
     pub(crate) fn retired(&self) -> &CancellationToken {
         &self.retired
     }
 
-    /// What the supervisor publishes.
+    /// Subscribes to the state that the supervisor publishes.
     pub(crate) fn observed(&self) -> watch::Receiver<supervisor::Observed> {
         self.observed.clone()
     }
 
-    /// The upstream's own session. While one is being made it is waited for; after a failure it is not.
+    /// Returns the upstream's own session. Waits while it is being opened, but not after a failure.
     pub(crate) async fn own_session(&self, deadline: Instant) -> Result<Arc<Session>, Error> {
         let mut observed = self.observed.clone();
         let settled = observed.wait_for(|observed| match &observed.session {
@@ -374,7 +375,7 @@ impl Upstream {
         session.ok_or_else(|| Error::new(Kind::NotReady).at(&self.definition.name))
     }
 
-    /// Sends a request of the modern form on the upstream's own session, which knows no clients.
+    /// Sends a modern request on the upstream's own session, which belongs to no client.
     pub(crate) async fn forward(&self, call: Call<'_>) -> Result<Message, Error> {
         let Call { message, events, mut cancelled, deadline } = call;
         let session = self.own_session(deadline.next()).await?;
@@ -384,7 +385,7 @@ impl Upstream {
         session.request(Exchange { message, caller: next_id(), events, cancelled: &mut cancelled, deadline }).await
     }
 
-    /// The era that is spoken with it. While that is being found out it is waited for; after a failure it is not.
+    /// Returns the upstream's era. Waits while it is being detected, but not after a failure.
     pub(crate) async fn era(&self, deadline: Instant) -> Result<Era, Error> {
         let mut observed = self.observed.clone();
         let settled = observed.wait_for(|observed| {
@@ -395,41 +396,42 @@ impl Upstream {
         verdict.map(|verdict| verdict.era).ok_or_else(|| Error::new(Kind::NotReady).at(&self.definition.name))
     }
 
-    /// How long the stream of a session of a client's own is waited for.
+    /// Returns the time to wait for the stream of a client's dedicated session.
     fn stream_patience(&self) -> Duration {
         let own = self.observed.borrow().session.clone();
         own.map_or(session::STREAM_PATIENCE, |own| own.stream_patience())
     }
 
-    /// Until when connecting and the handshake may take, begun now.
+    /// Returns the deadline for connecting and the handshake, starting now.
     fn start_deadline(&self) -> Instant {
         Instant::now() + self.environment.config.start_timeout(&self.definition)
     }
 
-    /// Until when a call that begins now has to be answered.
+    /// Returns the deadline of a call that starts now.
     pub(crate) fn call_deadline(&self) -> Deadline {
         let (limits, config) = (&self.definition.limits, &self.environment.config);
         let in_all = limits.call_in_all.unwrap_or(config.max_call_timeout);
         Deadline::of_call(limits.call.unwrap_or(config.call_timeout), in_all)
     }
 
-    /// How long reading a list may take: what the definition says, or at least what it says of connecting.
+    /// Returns the timeout for reading a list: the definition's, or else the gateway's, or its connect timeout if
+    /// longer.
     pub(crate) fn list_timeout(&self) -> Duration {
         let general = self.environment.config.list_timeout;
         self.definition.limits.list.unwrap_or(self.definition.timeout.unwrap_or_default().max(general))
     }
 
-    /// What may wait of what the upstream says during one call, in bytes.
+    /// Returns the maximum size of the queued notifications and questions of one call, in bytes.
     pub(crate) fn queued_bytes(&self) -> usize {
         self.environment.config.queued_bytes
     }
 
-    /// How often the lists are read again if the upstream does not announce changes.
+    /// Returns the interval for reading the lists again if the upstream does not announce changes.
     pub(crate) fn refresh_interval(&self) -> Duration {
         self.definition.limits.refresh.unwrap_or(self.environment.config.refresh_interval)
     }
 
-    /// A place among the requests in flight.
+    /// Acquires a permit for a request in flight; fails at the limit.
     pub(crate) fn admit(&self) -> Result<Place<'_>, Error> {
         let place = Place(&self.in_flight);
         let most = self.definition.limits.in_flight.map_or(self.environment.config.in_flight, |most| most as usize);
@@ -441,12 +443,12 @@ impl Upstream {
         }
     }
 
-    /// Whether nothing is in flight.
+    /// True if no request is in flight.
     pub(crate) fn is_idle(&self) -> bool {
         self.in_flight.load(Ordering::Relaxed) == 0
     }
 
-    /// A place among the dedicated sessions, or among those who listen.
+    /// Acquires a permit for a dedicated session or a listener; fails at the limit.
     pub(crate) fn place(&self) -> Result<OwnedSemaphorePermit, Error> {
         let place = Arc::clone(&self.places).try_acquire_owned();
         place.map_err(|_| {
@@ -459,7 +461,7 @@ impl Upstream {
         self.definition.sessions.max.map_or(self.environment.config.dedicated_sessions, |max| max as usize)
     }
 
-    /// Counts a request that took so long.
+    /// Counts a request and its duration.
     pub(crate) fn count(&self, took: Duration, ok: bool) {
         self.stats.requests.fetch_add(1, Ordering::Relaxed);
         if !ok {
@@ -470,7 +472,7 @@ impl Upstream {
         self.stats.average.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |old| Some(next(old))).ok();
     }
 
-    /// Has the supervisor look whether the upstream is still there.
+    /// Makes the supervisor ping the upstream, because a call gave reason to doubt it.
     pub(crate) fn doubt(&self) {
         self.doubt.notify_one();
     }

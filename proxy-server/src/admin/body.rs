@@ -1,4 +1,4 @@
-//! Reading what a request carries: its body, and the members of it that are this gateway's own.
+//! Reads and checks request bodies of the admin API.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,9 +20,9 @@ use crate::policy::Page;
 
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Refuses what a page of another origin has a browser send. Browsers send some bodies without asking first (Fetch
-/// standard, "CORS-safelisted request-header"), none of them JSON. Programs may leave Content-Type out, as clients of the
-/// ancestor do; browsers always write one, or tell who they are.
+/// Refuses requests that a foreign web page makes a browser send. Browsers send some content types without a preflight
+/// (Fetch standard, "CORS-safelisted request-header"), JSON is none of them. A missing Content-Type is accepted,
+/// because clients of the ancestor leave it out, unless a browser sends neither `Origin` nor `Sec-Fetch-Site`.
 pub(super) fn refusal(request: &Request) -> Option<Response> {
     if !request.extensions().get::<Page>().is_some_and(|page| page.may_administer()) {
         return Some(foreign(
@@ -54,12 +54,13 @@ pub(super) async fn read(admin: &Arc<Admin>, request: Request) -> Result<Bytes, 
     within(request, admin.max_body_bytes, "--max-body-bytes").await
 }
 
-/// Reads a request that is one definition, which is held in memory for as long as it is registered.
+/// Reads a body that is one definition. It has a smaller limit, because a definition stays in memory while it is
+/// registered.
 pub(super) async fn definition(admin: &Arc<Admin>, request: Request) -> Result<Bytes, Response> {
     within(request, admin.max_definition_bytes, "--max-definition-bytes").await
 }
 
-/// Checks the size limit for a definition that came among others.
+/// True if a definition that is part of a larger body is within the size limit.
 pub(super) fn fits(admin: &Admin, definition: &Definition) -> bool {
     serde_json::to_vec(definition).is_ok_and(|written| written.len() <= admin.max_definition_bytes)
 }
@@ -69,7 +70,7 @@ async fn within(request: Request, limit: usize, setting: &str) -> Result<Bytes, 
         let details = format!("the body is larger than {limit} bytes ({setting})");
         problem(StatusCode::PAYLOAD_TOO_LARGE, Problem::new("Invalid request").details(details))
     };
-    // Refuse a body whose announced length is over the limit before it is sent.
+    // Refuse a body by its announced length, before it is sent.
     if request.body().size_hint().lower() > limit as u64 {
         return Err(too_large());
     }
@@ -84,7 +85,7 @@ async fn within(request: Request, limit: usize, setting: &str) -> Result<Bytes, 
     }
 }
 
-/// Reads a JSON object. A list would pass for one, member by member, were it not for the look at the first byte.
+/// Reads a JSON object. Serde would also accept an array as the members in order, hence the check of the first byte.
 pub(super) fn object<T: DeserializeOwned>(body: &[u8]) -> serde_json::Result<T> {
     if body.trim_ascii_start().starts_with(b"[") {
         return Err(serde_json::Error::custom("expected an object"));
@@ -92,10 +93,10 @@ pub(super) fn object<T: DeserializeOwned>(body: &[u8]) -> serde_json::Result<T> 
     serde_json::from_slice(body)
 }
 
-/// Reads one of this gateway's own requests, whose errors name the member that is wrong.
+/// Reads a request body of this gateway's own format; errors name the wrong member.
 pub(super) async fn document<T: DeserializeOwned>(admin: &Arc<Admin>, request: Request) -> Result<T, Response> {
     let body = read(admin, request).await?;
-    // What is no object at all has no member to name.
+    // Check for an object first: an error about another type has no member to name.
     object::<serde::de::IgnoredAny>(&body)
         .map_err(|error| bad_request(format!("invalid JSON payload: {}", without_values(error))))?;
     let mut json = serde_json::Deserializer::from_slice(&body);
@@ -106,7 +107,7 @@ pub(super) async fn document<T: DeserializeOwned>(admin: &Arc<Admin>, request: R
     })
 }
 
-/// Says what is wrong with a body without the text that stands in a wrong place: it may be a secret.
+/// Removes quoted values from a parser's error message, because a misplaced value may be a secret.
 pub(super) fn without_values(error: impl std::fmt::Display) -> String {
     let text = error.to_string();
     let (mut told, mut rest) = (String::new(), text.as_str());
@@ -118,7 +119,7 @@ pub(super) fn without_values(error: impl std::fmt::Display) -> String {
     told + rest
 }
 
-/// A time to live within its bounds.
+/// Checks that a time to live is within its bounds.
 pub(super) fn ttl(wanted: WireDuration, longest: Duration) -> Result<Duration, Response> {
     let shortest = schemas::admin::MIN_TTL;
     wanted.get().filter(|ttl| (shortest..=longest).contains(ttl)).ok_or_else(|| {

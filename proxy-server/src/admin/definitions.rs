@@ -1,4 +1,4 @@
-//! `/admin/mcps`: register, show, change and deregister.
+//! `/admin/mcps`: registers, lists, updates and deregisters definitions.
 
 use axum::Json;
 use axum::extract::{Path, Request, State};
@@ -21,8 +21,8 @@ use crate::error::Chain;
 use crate::policy::Starter;
 use crate::registry::{Registration, RegistryError, Tenure};
 
-/// `POST /admin/mcps`. The answer is 201 exactly: Go clients take any other success for a failure. With
-/// `?lease=HOLDER&ttl=TIME` the registration goes with the last lease on it, and this is the first.
+/// `POST /admin/mcps`. The status must be 201, because Go clients treat any other success as a failure. With
+/// `?lease=HOLDER&ttl=TIME` the registration is leased, and removed when its last lease ends.
 pub(super) async fn register(State(admin): Shared, request: Request) -> Response {
     let starter = admin.policy.starter(&(admin.credentials)(&request));
     let wish = match Wish::read(request.uri()) {
@@ -74,8 +74,8 @@ async fn create(admin: &Admin, definition: Definition, wish: Option<Wish>, warni
     }
 }
 
-/// `GET /admin/mcps`. Entries hold `definition` and `status` and nothing flat: Go clients that find a name at the top
-/// of an entry deregister it when they stop.
+/// `GET /admin/mcps`. Entries hold `definition` and `status` and no flat members, because Go clients that find a name
+/// at the top of an entry deregister it when they stop.
 pub(super) async fn list(State(admin): Shared) -> Response {
     match admin.registry.list().await {
         Ok(registrations) => {
@@ -96,7 +96,7 @@ pub(super) async fn show(State(admin): Shared, Path(name): Path<String>) -> Resp
     }
 }
 
-/// What a change is made with, besides the definition.
+/// Parameters of an update besides the definition.
 struct Terms {
     warnings: Vec<String>,
     condition: Precondition,
@@ -104,8 +104,8 @@ struct Terms {
     starter: Starter,
 }
 
-/// `PUT /admin/mcps/{name}`: replaces the whole definition; the name in the path counts. Never creates. What was leased
-/// becomes permanent, unless a lease is asked for as in [`register`].
+/// `PUT /admin/mcps/{name}`: replaces the whole definition; the name in the path wins. Never creates a registration. A
+/// leased registration becomes permanent, unless the request asks for a lease as in [`register`].
 pub(super) async fn update(State(admin): Shared, Path(name): Path<String>, request: Request) -> Response {
     let mut terms = match terms(&admin, &request) {
         Ok(terms) => terms,
@@ -152,7 +152,8 @@ async fn change(admin: &Admin, definition: Definition, stored: &Registration, te
     let starts = is_process(&stored.definition) || is_process(&definition);
     let definition = match keep_redacted(definition, stored) {
         Ok(definition) => definition,
-        // What is to be kept may have been there in the state that was meant.
+        // The value that a placeholder refers to may exist in the revision that the caller expects, so report the
+        // conflict.
         Err(_) if !is_current => return stale(stored),
         Err(error) => return invalid(&error),
     };
@@ -170,7 +171,7 @@ async fn change(admin: &Admin, definition: Definition, stored: &Registration, te
             Err(error) => return failed("Failed to update MCP", &error),
         }
     } else if (&definition, tenure) == (&stored.definition, stored.tenure) {
-        // The request came before, and was carried out: this is its answer once more.
+        // A repeated request whose change is already made gets the same answer again.
         stored.revision
     } else {
         return stale(stored);
@@ -221,24 +222,24 @@ pub(super) async fn remove(State(admin): Shared, Path(name): Path<String>, heade
     }
 }
 
-/// True for a definition that uses this machine: it starts a program, or has files read.
+/// True if a definition uses this machine: it starts a program, or makes the gateway read files.
 pub(super) fn is_process(definition: &Definition) -> bool {
     matches!(definition.transport, Transport::Stdio(_)) || definition.network.uses_files()
 }
 
-/// Starts an upstream anew where what runs has changed.
+/// Restarts an upstream if its definition changed in anything but tags.
 pub(super) fn start_changed(admin: &Admin, definition: Definition, before: &Definition) {
     let name = definition.name.clone();
     if is_only_relabelled(&definition, before) && admin.upstreams.get(name.as_str()).is_some() {
         info!(upstream = %name, "tags changed");
         return;
     }
-    // Started even if it cannot be: the program may appear later, and the status says what is wrong until then.
+    // Start it even if the check fails: the program may be installed later, and the status shows the error until then.
     admin.upstreams.start(definition);
     info!(upstream = %name, "definition changed");
 }
 
-/// Whether nothing differs but tags, which only people read: what runs need not be started again for another owner.
+/// True if only the tags differ. They are labels for people, so the upstream need not be restarted.
 fn is_only_relabelled(definition: &Definition, stored: &Definition) -> bool {
     let same = Definition { tags: stored.tags.clone(), ..definition.clone() };
     definition.tags != stored.tags && same == *stored
@@ -252,7 +253,8 @@ fn parse(body: &[u8]) -> Result<(Definition, Vec<String>), String> {
     parsed.map_err(|error| format!("invalid MCP definition: {error}"))
 }
 
-/// A placeholder means "keep what is stored", and a new registration has nothing stored.
+/// Rejects redaction placeholders in a new registration: a placeholder means "keep the stored value", and none is
+/// stored.
 pub(super) fn nothing_redacted(mut definition: Definition) -> Result<Definition, InvalidDefinition> {
     let mut nothing = Definition::new(definition.name.clone(), definition.transport.clone());
     nothing.inert = Inert::default();
@@ -300,7 +302,7 @@ fn stale(stored: &Registration) -> Response {
     tagged(StatusCode::PRECONDITION_FAILED, stored.revision, refusal)
 }
 
-/// An answer about a registration in this state.
+/// Builds a response that carries the registration's revision as its `ETag`.
 fn tagged(status: StatusCode, revision: Revision, body: impl Serialize) -> Response {
     (status, [(header::ETAG, revision.etag())], Json(body)).into_response()
 }

@@ -1,6 +1,6 @@
-//! `/admin/generations`: changes of several registrations that are made all together or not at all.
+//! `/admin/generations`: changes of several registrations, made all or none.
 //!
-//! Everything is looked at before anything is changed, under the lock that every change of a registration takes.
+//! Every change is checked before the first one is made, under the lock that each change of a registration takes.
 
 use std::collections::HashSet;
 
@@ -21,9 +21,9 @@ use crate::error::Chain;
 use crate::policy::Starter;
 use crate::registry::{Registration, RegistryError, Tenure};
 
-/// A change that can be made.
+/// A checked change, ready to be made.
 enum Step {
-    /// It was made before: this is its answer once more.
+    /// The change is made already, by an earlier request; holds the answer to repeat.
     Made(Changed),
     Create(Definition),
     Update {
@@ -55,7 +55,7 @@ pub(super) async fn make(State(admin): Shared, request: Request) -> Response {
     }
 }
 
-/// What has to be done for each change, or the refusal of all.
+/// Checks every change. Returns the steps, or one refusal that lists all obstacles.
 async fn look(admin: &Admin, changes: &[Change], starter: Starter) -> Result<Vec<Step>, Response> {
     let (mut steps, mut refused) = (Vec::with_capacity(changes.len()), Vec::new());
     let mut may_start = None;
@@ -88,7 +88,7 @@ async fn look(admin: &Admin, changes: &[Change], starter: Starter) -> Result<Vec
     Err((StatusCode::CONFLICT, Json(GenerationRefused::new(refused))).into_response())
 }
 
-/// What one change comes to, and whether a process is started or ended by it.
+/// Turns one change into a step. The flag is true if the step starts or ends a process.
 fn step(admin: &Admin, change: &Change, stored: Option<Registration>) -> Result<(Step, bool), (Obstacle, String)> {
     let unusable = |error: &(dyn std::error::Error + 'static)| (Obstacle::Unusable, Chain(error).to_string());
     let is_current = |stored: &Registration, wanted: Option<Revision>| match wanted {
@@ -123,7 +123,8 @@ fn step(admin: &Admin, change: &Change, stored: Option<Registration>) -> Result<
                     let before = Box::new(stored.definition);
                     current.map(|()| (Step::Update { definition, before }, starts))
                 }
-                // What is to be kept may have been there in the state that was meant.
+                // The value that a placeholder refers to may exist in the revision that the caller expects, so report
+                // the conflict.
                 Err(error) => Err(current.err().unwrap_or_else(|| unusable(&error))),
             }
         }
@@ -137,7 +138,7 @@ fn step(admin: &Admin, change: &Change, stored: Option<Registration>) -> Result<
     }
 }
 
-/// Whether a registration is as a change wants it.
+/// True if the registration equals the wanted definition and is permanent.
 fn is_made(stored: &Registration, wanted: &Definition) -> bool {
     (&stored.definition, stored.tenure) == (wanted, Tenure::Permanent)
 }
@@ -147,7 +148,7 @@ fn made(stored: &Registration) -> Step {
     Step::Made(Changed { name, revision, warning: None })
 }
 
-/// Makes the changes, those first that make room for others.
+/// Makes the changes. Deletions come first, because they make room for others.
 async fn carry_out(admin: &Admin, steps: Vec<Step>) -> Result<Vec<Changed>, RegistryError> {
     let mut changed: Vec<Option<Changed>> = vec![None; steps.len()];
     let mut order: Vec<(usize, Step)> = steps.into_iter().enumerate().collect();

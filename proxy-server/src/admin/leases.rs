@@ -1,4 +1,4 @@
-//! `/admin/leases`: registrations that stay for as long as somebody needs them.
+//! `/admin/leases`: registrations that exist for as long as a holder needs them.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -22,7 +22,7 @@ use crate::admin::{Admin, Shared, segment};
 use crate::error::Chain;
 use crate::registry::{Expiry, RegistryError, Tenure, TooManyHolders};
 
-/// What a request asks besides its registration: a lease on it.
+/// A lease that a request asks for together with its registration.
 pub(super) struct Wish {
     pub(super) holder: Holder,
     ttl: Duration,
@@ -34,7 +34,7 @@ struct Parameters {
     ttl: Option<String>,
 }
 
-/// `PUT /admin/leases/{holder}`: leases on exactly these names, or those that are held once more.
+/// `PUT /admin/leases/{holder}`: sets the leases of a holder to exactly these names, or renews those it has.
 pub(super) async fn hold(
     State(admin): Shared,
     holder: Result<Path<String>, PathRejection>,
@@ -93,7 +93,7 @@ async fn set(
     Ok((held, missing.into_iter().collect()))
 }
 
-/// `DELETE /admin/leases/{holder}`. Who holds none has none to give back, and that is no failure.
+/// `DELETE /admin/leases/{holder}`. Succeeds also for a holder without leases.
 pub(super) async fn release(State(admin): Shared, holder: Result<Path<String>, PathRejection>) -> Response {
     let holder: Holder = match segment("holder", holder) {
         Ok(holder) => holder,
@@ -123,7 +123,7 @@ pub(super) async fn list(State(admin): Shared) -> Response {
     Json(LeaseList { leases, count }).into_response()
 }
 
-/// Ends leases when their time has come, and the registrations that nobody needs any more. One task for all of them.
+/// Expires leases, and removes registrations whose last lease expired. One task serves all leases.
 pub(crate) async fn expire(admin: Arc<Admin>, stopping: CancellationToken) {
     loop {
         let next = admin.leases().next();
@@ -135,7 +135,7 @@ pub(crate) async fn expire(admin: Arc<Admin>, stopping: CancellationToken) {
         };
         tokio::select! {
             () = stopping.cancelled() => return,
-            // There may be a new first one.
+            // Another lease may expire first now.
             () = admin.sooner.notified() => continue,
             () = due => {}
         }
@@ -147,8 +147,7 @@ pub(crate) async fn expire(admin: Arc<Admin>, stopping: CancellationToken) {
     }
 }
 
-/// Removes those of the registrations that were leased and on which nobody holds a lease now. Called with the permit
-/// for changes.
+/// Removes those of the registrations that are leased but have no lease left. The caller holds the permit for changes.
 async fn end(admin: &Admin, names: impl IntoIterator<Item = ServerName>) -> Result<LeaseRelease, RegistryError> {
     let mut released = LeaseRelease::default();
     for name in names {
@@ -169,7 +168,7 @@ async fn end(admin: &Admin, names: impl IntoIterator<Item = ServerName>) -> Resu
 }
 
 impl Wish {
-    /// What `?lease=HOLDER&ttl=TIME` asks, if it is there.
+    /// Reads `?lease=HOLDER&ttl=TIME`; `None` if it is absent.
     pub(super) fn read(uri: &Uri) -> Result<Option<Self>, Response> {
         let Query(Parameters { lease, ttl: text }) =
             Query::try_from_uri(uri).map_err(|_| bad_request("`lease` and `ttl` may stand once each in the query"))?;
@@ -182,12 +181,12 @@ impl Wish {
         Ok(Some(Self { holder, ttl: ttl(wanted.into(), MAX_LEASE_TTL)? }))
     }
 
-    /// Whether it can be granted, which is asked before anything is changed.
+    /// Checks that the lease can be granted. Called before anything is changed.
     pub(super) fn check(wish: Option<&Self>, admin: &Admin) -> Result<(), Response> {
         wish.map_or(Ok(()), |wish| admin.leases().admits(&wish.holder)).map_err(|error| too_many(&error))
     }
 
-    /// Takes the lease. Gives its end, as shown.
+    /// Grants the lease. Returns its expiry as a timestamp.
     pub(super) fn grant(wish: Option<Self>, admin: &Admin, name: &ServerName) -> Option<String> {
         let Self { holder, ttl } = wish?;
         let expiry = admin.leases().add(&holder, name.clone(), Expiry::after(ttl)).ok()?;
@@ -196,7 +195,7 @@ impl Wish {
     }
 }
 
-/// The leases on a registration, as shown with it.
+/// Returns the leases on a registration, as the API shows them.
 pub(super) fn on(admin: &Admin, name: &str) -> Vec<Lease> {
     let shown =
         |(holder, expiry): (&Holder, Expiry)| Lease { holder: holder.clone(), expires_at: expiry.shown.to_string() };

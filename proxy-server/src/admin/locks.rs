@@ -1,4 +1,4 @@
-//! `/admin/locks`: one run at a time for one owner.
+//! `/admin/locks`: lets one run at a time change the registrations of an owner.
 
 use axum::Json;
 use axum::extract::rejection::PathRejection;
@@ -24,7 +24,7 @@ struct Release {
     token: String,
 }
 
-/// `PUT /admin/locks/{owner}`: takes the lock, or renews it for whoever has its token.
+/// `PUT /admin/locks/{owner}`: takes the lock, or renews it if the request carries the lock's token.
 pub(super) async fn take(
     State(admin): Shared,
     owner: Result<Path<String>, PathRejection>,

@@ -1,24 +1,24 @@
-//! `If-Match`: a change that is wanted only of the state which the caller has seen (RFC 9110 §13.1.1).
+//! `If-Match`: makes a change conditional on the revision that the caller has seen (RFC 9110 §13.1.1).
 
 use axum::http::{HeaderMap, header};
 use schemas::admin::Revision;
 
-/// What must hold for a change to be made.
+/// The precondition of a change.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Precondition {
-    /// Nothing was asked, or only that there is a registration, which is checked anyway.
+    /// No header, or `*`, which asks only that the registration exists; that is checked anyway.
     Nothing,
-    /// It must be in one of these states. Weak tags and those of others are none of ours and match nothing.
+    /// The registration must be at one of these revisions. Weak and foreign entity tags match nothing and are left out.
     OneOf(Vec<Revision>),
 }
 
-/// The header is not what the specification allows.
+/// The header does not have the form that RFC 9110 allows.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`If-Match` is neither `*` nor a list of entity tags")]
 pub(super) struct InvalidPrecondition;
 
 impl Precondition {
-    /// What the headers ask. Several lines are one list.
+    /// Reads the precondition. Several header lines form one list.
     pub(super) fn read(headers: &HeaderMap) -> Result<Self, InvalidPrecondition> {
         let lines: Vec<&[u8]> = headers.get_all(header::IF_MATCH).iter().map(|line| line.as_bytes()).collect();
         if lines.is_empty() {
@@ -41,7 +41,7 @@ impl Precondition {
     }
 }
 
-/// The entity tags of a list, weak ones with their mark. Empty places in the list mean nothing.
+/// Splits a list into its entity tags; weak ones keep their `W/`. Empty list elements are skipped.
 fn tags(mut rest: &[u8]) -> Option<Vec<&[u8]>> {
     let mut tags = Vec::new();
     loop {
@@ -59,7 +59,7 @@ fn tags(mut rest: &[u8]) -> Option<Vec<&[u8]>> {
     }
 }
 
-/// How long the entity tag is that comes first. It may hold commas, and neither blanks nor quotes.
+/// Returns the length of the entity tag at the start. The tag may contain commas, but neither blanks nor quotes.
 fn length(text: &[u8]) -> Option<usize> {
     let opaque = text.strip_prefix(b"W/").unwrap_or(text).strip_prefix(b"\"")?;
     let end = opaque.iter().position(|byte| !matches!(byte, 0x21 | 0x23..=0x7e | 0x80..))?;

@@ -1,4 +1,4 @@
-//! The admin API's refusals: which status and words go with which failure.
+//! Problems of the admin API: status code and words for each failure.
 
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
@@ -20,7 +20,7 @@ pub(super) fn failed(what: &str, error: &(dyn std::error::Error + 'static)) -> R
     problem(StatusCode::INTERNAL_SERVER_ERROR, Problem::new(what).details(Chain(error).to_string()))
 }
 
-/// A bound of the gateway's own is reached, and others may make room.
+/// Answers that a limit of the gateway is reached, which may change when others free resources.
 pub(super) fn full(code: &str, details: String) -> Response {
     problem(StatusCode::SERVICE_UNAVAILABLE, Problem::new("Limit reached").details(details).code(code))
 }
@@ -33,7 +33,7 @@ pub(super) async fn not_found() -> Response {
     problem(StatusCode::NOT_FOUND, Problem::new("Not found"))
 }
 
-/// A web page that may not use the admin API, or a request that only a web page makes.
+/// Refuses a foreign web page, or a request that only a web page sends.
 pub(super) fn foreign(details: &str) -> Response {
     problem(StatusCode::FORBIDDEN, Problem::new("Forbidden").details(details))
 }

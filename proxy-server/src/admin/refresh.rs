@@ -1,4 +1,4 @@
-//! `POST /admin/mcps/{name}/refresh`: reads the lists of an upstream again, for servers that announce no changes.
+//! `POST /admin/mcps/{name}/refresh`: reads an upstream's lists again, for servers that announce no changes.
 
 use axum::Json;
 use axum::extract::{Path, State};
@@ -12,7 +12,7 @@ use crate::admin::Shared;
 use crate::admin::problem::{problem, unknown};
 use crate::error::{Chain, Error, Kind};
 
-/// Answers once every list was read. Reading changes nothing at the upstream, so any failure may be tried again.
+/// Answers after every list was read. Reading has no effect at the upstream, so a client may retry after any failure.
 pub(super) async fn refresh(State(admin): Shared, Path(name): Path<String>) -> Response {
     let Some(upstream) = admin.upstreams.get(&name) else { return unknown(&name) };
     match admin.catalog.refresh(&upstream).await {

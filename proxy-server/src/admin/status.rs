@@ -1,4 +1,4 @@
-//! How the gateway and its upstreams do: `/healthz`, `/readyz`, `/admin/metrics`.
+//! Health and status of the gateway and its upstreams: `/healthz`, `/readyz`, `/admin/metrics`.
 
 use std::sync::atomic::Ordering;
 
@@ -14,7 +14,7 @@ use serde_json::json;
 use crate::admin::Shared;
 use crate::admin::problem::problem;
 
-/// `GET` and `HEAD /healthz`: healthy for as long as the process answers, whatever it depends on.
+/// `GET` and `HEAD /healthz`: healthy while the process answers, whatever the state of its dependencies.
 pub(super) async fn health(State(admin): Shared) -> Response {
     let mut health = Health::healthy(now(), env!("CARGO_PKG_VERSION"));
     let seconds = admin.started.elapsed().as_secs();
@@ -28,8 +28,8 @@ pub(super) async fn health(State(admin): Shared) -> Response {
     Json(health).into_response()
 }
 
-/// `GET /readyz`: ready once the registry answers, until the gateway is about to stop. An upstream that is down does not
-/// make the gateway unready.
+/// `GET /readyz`: ready while the registry answers and no shutdown is announced. A failed upstream does not make the
+/// gateway unready.
 pub(super) async fn ready(State(admin): Shared) -> Response {
     if (admin.is_draining)() {
         let details = "the gateway is about to stop; requests are still taken for the time of --drain-delay";

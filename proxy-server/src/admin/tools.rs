@@ -1,4 +1,4 @@
-//! `/admin/tools`: what all upstreams offer, and calling it.
+//! `/admin/tools`: lists the tools of all upstreams, and calls them.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -20,9 +20,9 @@ use crate::error::{Chain, Error, Kind};
 use crate::protocol::{self, Message, Object};
 use crate::upstream::Upstream;
 
-/// `GET /admin/tools`: answered from memory; an upstream that is not connected is passed over. Each tool is listed under
-/// its upstream's own name. What it is called at the aggregated endpoint is said where that is out of the ordinary and,
-/// with `?all=true`, of every tool, those included that a filter hides.
+/// `GET /admin/tools`: answers from memory and skips upstreams that are not connected. Each tool has the upstream's own
+/// name. Its name at the aggregated endpoint is added if it differs from the rule or, with `?all=true`, for every tool,
+/// including filtered ones.
 pub(super) async fn list(State(admin): Shared, request: Request) -> Response {
     let all = request.uri().query().unwrap_or_default().split('&').any(|part| part == "all=true");
     let (offered, view) = admin.catalog.tools().await;
@@ -57,14 +57,14 @@ fn tool(upstream: &ServerName, item: &Item, name: Option<&Name>) -> Tool {
     }
 }
 
-/// Without what follows from the mode of naming.
+/// Removes the exposed name if it follows from the naming mode alone.
 fn in_short(tool: Tool) -> Tool {
     let exposed_name = tool.exposed_name.filter(|_| tool.reason.is_some());
     Tool { exposed_name, ..tool }
 }
 
-/// `POST /admin/tools/call`. A call that may have been executed is never answered with 5xx: Go clients send those
-/// again, up to three times.
+/// `POST /admin/tools/call`. Never answers 5xx for a call that may have been executed, because Go clients retry those
+/// up to three times.
 pub(super) async fn call(State(admin): Shared, request: Request) -> Response {
     let body = match read(&admin, request).await {
         Ok(body) => body,
@@ -99,8 +99,8 @@ fn bad_request(error: String) -> Response {
     problem(StatusCode::BAD_REQUEST, Problem::new(error))
 }
 
-/// Builds the hint for an error of a tool that the upstream does not list. Some servers have tools that they do not list,
-/// so it is the upstream that refuses, not the gateway. What a filter hides is not named.
+/// Builds the hint for an error of a tool that the upstream does not list. The gateway passes such calls on, because
+/// some servers have unlisted tools. The hint names no filtered tool.
 async fn unlisted(admin: &Admin, upstream: &Upstream, tool: &str) -> String {
     let (offered, _) = admin.catalog.tools().await;
     let definition = upstream.definition();
@@ -137,7 +137,7 @@ fn failed(error: String) -> ToolCallAnswer {
     answer
 }
 
-/// The upstream's answer in Compozy's short form, with the whole beside it.
+/// Converts the upstream's response to Compozy's short form, with the whole result beside it.
 fn outcome(message: &Message) -> ToolCallAnswer {
     let Ok(body) = Object::read(message.body()) else { return failed("the answer is not an object".to_owned()) };
     if message.kind() == protocol::Kind::Error {
@@ -160,7 +160,7 @@ fn outcome(message: &Message) -> ToolCallAnswer {
     answer
 }
 
-/// The first content item as the engine reads it.
+/// Converts the first content item to the engine's form.
 fn short(item: Option<&RawValue>) -> Option<Box<RawValue>> {
     let Some(item) = item else {
         return to_raw_value(&serde_json::json!({ "error": "No content in tool result" })).ok();

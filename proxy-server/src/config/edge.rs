@@ -1,4 +1,4 @@
-//! Keeps connections of clients, and lets go of them before the gateway stops.
+//! Settings of client connections: keep-alive, idle timeout, and draining before shutdown.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use schemas::parse_duration;
 use super::env::Variables;
 use super::{Config, InvalidSetting, word};
 
-/// Settings of `serve` that depend on what is between the gateway and its clients.
+/// Settings of `serve` for connections with clients, also through proxies.
 #[derive(Debug, clap::Args, Default)]
 #[command(next_help_heading = "Connections")]
 pub(crate) struct EdgeFlags {
@@ -31,7 +31,7 @@ pub(crate) struct EdgeFlags {
     drain_delay: Option<String>,
 }
 
-/// Sets what has a flag or a variable.
+/// Applies the settings that have a flag or a variable.
 pub(super) fn apply(flags: &EdgeFlags, env: &Variables, config: &mut Config) -> Result<(), InvalidSetting> {
     let down = &mut config.downstream;
     let times = [

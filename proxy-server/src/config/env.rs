@@ -1,23 +1,23 @@
-//! The one file that reads the environment.
+//! Reads the environment; no other file does.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 
 use crate::upstream::{ChildEnvironment, INHERITED};
 
-/// The variables of a process.
+/// Environment variables of a process.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Variables(BTreeMap<String, OsString>);
 
-/// A value that is not UTF-8.
+/// The value is not UTF-8.
 pub(super) struct NotText;
 
-/// The variables of this process.
+/// Returns the environment of this process.
 pub(crate) fn process_environment() -> Variables {
     Variables(std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value))).collect())
 }
 
-/// What child processes inherit of it.
+/// Selects the variables that child processes inherit.
 pub(super) fn children(variables: &Variables) -> ChildEnvironment {
     let inherited = INHERITED.into_iter();
     let variables = inherited.filter_map(|name| Some((name, variables.0.get(name)?.clone()))).collect();
@@ -25,24 +25,24 @@ pub(super) fn children(variables: &Variables) -> ChildEnvironment {
 }
 
 impl Variables {
-    /// The first of these variables that is set to something.
+    /// Returns the first of these variables that is set and not empty.
     pub(super) fn text(&self, names: &[&str]) -> Option<String> {
         self.all(names).into_iter().next()
     }
 
-    /// A variable as it is set, even to nothing.
+    /// Returns a variable as it is set, even if empty.
     pub(super) fn raw(&self, name: &str) -> Option<Result<String, NotText>> {
         let value = self.0.get(name)?;
         Some(value.to_str().map(str::to_owned).ok_or(NotText))
     }
 
-    /// Every one of these variables that is set to something.
+    /// Returns every one of these variables that is set and not empty.
     pub(super) fn all(&self, names: &[&str]) -> Vec<String> {
         let values = names.iter().filter_map(|name| self.0.get(*name)?.to_str());
         values.filter(|value| !value.is_empty()).map(str::to_owned).collect()
     }
 
-    /// Whether one of these variables says yes.
+    /// True if one of these variables is `1` or `true`.
     pub(super) fn flag(&self, names: &[&str]) -> bool {
         self.all(names).iter().any(|value| value == "1" || value.eq_ignore_ascii_case("true"))
     }

@@ -1,4 +1,4 @@
-//! The flags of `mcp-proxy serve`, in every spelling an ancestor had for them.
+//! Flags of `mcp-proxy serve`, including the ancestors' spellings as aliases.
 
 use super::edge::EdgeFlags;
 use super::outbound::OutboundFlags;

@@ -1,4 +1,4 @@
-//! The limits of the gateway: their flags, their variables, and how they reach the modules that enforce them.
+//! Flags and variables of the gateway's limits, and their mapping to the modules that enforce them.
 
 use std::num::NonZeroUsize;
 use std::str::FromStr;
@@ -13,7 +13,7 @@ const TIME: &str = "a duration above zero, such as `30s`";
 const SIZE: &str = "a size from 1 byte on, such as `16MiB` or `16777216`";
 const COUNT: &str = "a number from 1 on";
 
-/// Limits of `serve`. Those that a definition can set for its own server name the member.
+/// Limits of `serve`. The help names the definition's member if a definition can override the limit for its server.
 #[derive(Debug, clap::Args, Default)]
 #[command(next_help_heading = "Limits")]
 pub(crate) struct LimitFlags {
@@ -97,14 +97,14 @@ pub(crate) struct LimitFlags {
     max_connections: Option<String>,
 }
 
-/// A limit in time.
+/// A positive duration.
 struct Time(Duration);
 
-/// A limit in bytes: a number, or one with a unit.
+/// A size in bytes: a number with or without a unit.
 #[derive(Debug, PartialEq, Eq)]
 struct Size(usize);
 
-/// Sets every limit that has a flag or a variable.
+/// Applies every limit that has a flag or a variable.
 pub(super) fn apply(flags: &LimitFlags, env: &Variables, config: &mut Config) -> Result<(), InvalidSetting> {
     times(flags, env, config)?;
     sizes(flags, env, config)?;
@@ -184,7 +184,7 @@ fn counts(flags: &LimitFlags, env: &Variables, config: &mut Config) -> Result<()
     ];
     for (setting, flag, name, variable) in counts {
         if let Some(count) = word::<NonZeroUsize>((flag, name), (env, &[variable]), COUNT)? {
-            // A semaphore of the runtime holds no more.
+            // Tokio's semaphore has a maximum.
             *setting = count.get().min(tokio::sync::Semaphore::MAX_PERMITS);
         }
     }

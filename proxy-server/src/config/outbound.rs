@@ -1,4 +1,4 @@
-//! How upstreams over HTTP are reached: proxies, certificates, connections that are kept.
+//! Settings of HTTP connections to upstreams: proxies, certificates, idle connections.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -31,7 +31,7 @@ pub(crate) struct OutboundFlags {
     upstream_idle_timeout: Option<String>,
 }
 
-/// Sets what the flags and variables say.
+/// Applies the flags and variables.
 pub(super) fn apply(flags: &OutboundFlags, env: &Variables, config: &mut Config) -> Result<(), InvalidSetting> {
     config.upstream.idle_timeout = idle_timeout(flags, env)?.unwrap_or(config.upstream.idle_timeout);
     let authorities = list(&flags.upstream_ca_file, env, &["MCP_PROXY_UPSTREAM_CA_FILE"]);
@@ -50,8 +50,8 @@ fn idle_timeout(flags: &OutboundFlags, env: &Variables) -> Result<Option<Duratio
     parse_duration(&text).map(Some).map_err(|_| invalid(origin, text, "a duration such as `1500ms`"))
 }
 
-/// A setting of our own is for all upstreams, and one that is wrong is an error. The variables that all programs share are
-/// for one scheme each, and one that is of no use, such as a SOCKS proxy, fails only what needs it.
+/// Reads the proxies. The gateway's own setting applies to all upstreams, and an invalid value is an error. The shared
+/// variables apply to one scheme each, and an unusable value, such as a SOCKS proxy, fails only upstreams that need it.
 fn proxies(flags: &OutboundFlags, env: &Variables) -> Result<Proxies, InvalidSetting> {
     const VARIABLE: &str = "MCP_PROXY_UPSTREAM_PROXY";
     let exempt = list(&flags.upstream_no_proxy, env, &["MCP_PROXY_UPSTREAM_NO_PROXY", "NO_PROXY", "no_proxy"]);
@@ -64,7 +64,7 @@ fn proxies(flags: &OutboundFlags, env: &Variables) -> Result<Proxies, InvalidSet
     if let Some((origin, text)) = own {
         let choice = Choice::parse(&text);
         return match &choice {
-            // The text may hold credentials.
+            // Hide the text: it may hold credentials.
             Choice::Unusable(_) => Err(invalid(origin, "...".to_owned(), "the http or https URL of a proxy, or none")),
             Choice::Direct | Choice::Via(_) => Ok(Proxies { http: choice.clone(), https: choice, exempt }),
         };

@@ -1,4 +1,4 @@
-//! Takes connections and serves each in a task of its own.
+//! Accepts connections and serves each in a task of its own.
 
 use std::io;
 use std::net::SocketAddr;
@@ -19,23 +19,23 @@ use crate::admin::Connections;
 use crate::downstream::{Connection, Drain, Front, Peer, serve_overflow};
 use crate::tasks::{Lanes, Tasks};
 
-/// How long a connection may take to say what it still has to say.
+/// Time for a connection to write its last response.
 const LAST_BYTES: Duration = Duration::from_millis(500);
 
-/// The accept loop.
+/// State of the accept loop.
 pub(super) struct Acceptor {
     /// One for each lane.
     pub(super) fronts: Vec<Arc<Front>>,
     pub(super) lanes: Arc<Lanes>,
     pub(super) tasks: Tasks,
     pub(super) places: Arc<Semaphore>,
-    /// Places for connections beyond the limit, which are answered once and end.
+    /// Permits for connections beyond the limit, which are answered once and closed.
     pub(super) spare_places: Arc<Semaphore>,
     pub(super) counts: Arc<Connections>,
     pub(super) drain: Drain,
 }
 
-/// A place among the connections.
+/// A connection's permit.
 enum Place {
     Usual(OwnedSemaphorePermit),
     Spare(OwnedSemaphorePermit),
@@ -58,7 +58,8 @@ impl Acceptor {
         }
     }
 
-    /// Takes what has found its way into the queue before the gateway closes, so that nobody is turned away unheard.
+    /// Accepts the connections that are in the backlog when the gateway closes, so that none is reset without a
+    /// response.
     async fn sweep(&self, listener: &TcpListener) {
         for _ in 0..LISTEN_QUEUE {
             let place = Arc::clone(&self.places).try_acquire_owned().map(Place::Usual);
@@ -72,7 +73,7 @@ impl Acceptor {
             match accepted.and_then(|(stream, peer)| Ok((stream.local_addr()?, stream.into_std()?, peer))) {
                 Ok((local, stream, peer)) => self.begin(stream, Peer { peer, local }, place),
                 Err(error) => {
-                    // Out of file descriptors, most often: trying at once would only spin.
+                    // Usually out of file descriptors: an immediate retry would spin.
                     warn!(%error, "cannot accept a connection");
                     sleep(Duration::from_millis(100)).await;
                 }
@@ -80,8 +81,8 @@ impl Acceptor {
         }
     }
 
-    /// A place, or a spare one where all are taken. Who finds neither waits here, and the next in the system's own bounded
-    /// queue.
+    /// Waits for a permit, a spare one if the limit is reached. While none is free, further connections wait in the
+    /// system's bounded backlog.
     async fn place(&self) -> Option<Place> {
         if let Ok(place) = Arc::clone(&self.places).try_acquire_owned() {
             return Some(Place::Usual(place));
@@ -124,7 +125,7 @@ impl Acceptor {
             counts.total.fetch_add(1, Ordering::Relaxed);
             stream.set_nodelay(true).ok();
             let mut serving = pin!(Connection::new(stream, peer, front).serve(&drain));
-            // Looked at once it has come, and not with every packet.
+            // Polled only when it is woken, not with every packet.
             let mut stopping = FuturesUnordered::from_iter([stopping.cancelled()]);
             tokio::select! {
                 biased;

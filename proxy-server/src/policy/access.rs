@@ -1,4 +1,4 @@
-//! Which tools a caller may see and call.
+//! Hides filtered tools from lists, and refuses calls of them.
 
 use bytes::Bytes;
 use schemas::ToolFilter;
@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 use crate::error::{Error, Kind};
 use crate::protocol::{self, Message, Object};
 
-/// How methods of the protocol begin. Other methods may have parameters of any name.
+/// Prefixes of the protocol's methods. Other methods may have parameters of any name.
 const METHODS: [&str; 9] = [
     "tools/",
     "prompts/",
@@ -20,8 +20,8 @@ const METHODS: [&str; 9] = [
     "initialize",
 ];
 
-/// Refuses a call of a tool that the filter hides, just as if there were none, and a request that two readers could take
-/// differently.
+/// Refuses a call of a filtered tool as if the tool did not exist, and a request with parameters that two JSON parsers
+/// could read differently.
 pub(crate) fn check(filter: Option<&ToolFilter>, request: &Message) -> Result<(), Error> {
     if request.has_case_variants() && METHODS.iter().any(|start| request.method().starts_with(start)) {
         return Err(Kind::InvalidParams("a parameter differs from a known one by case only").into());
@@ -40,14 +40,14 @@ pub(crate) fn check(filter: Option<&ToolFilter>, request: &Message) -> Result<()
     }
 }
 
-/// The raw `name` in `params` that must be looked at closely.
+/// Parses `params` completely and returns the raw `name`.
 fn named(params: &str) -> Result<Option<&str>, Error> {
     let params = Object::read(params).map_err(|_| Kind::InvalidParams("`params` must be an object"))?;
     Ok(params.get("name"))
 }
 
-/// The same list of tools without those that the filter hides; every other byte stays. A list that cannot be filtered is no
-/// valid answer: some reader could find a hidden tool in it.
+/// Removes filtered tools from a list; every other byte stays. A list that cannot be filtered safely is an invalid
+/// response: some client could find a hidden tool in it.
 pub(crate) fn visible(filter: Option<&ToolFilter>, method: &str, answer: Message) -> Result<Message, Error> {
     let Some(filter) = filter.filter(|_| method == "tools/list" && answer.kind() == protocol::Kind::Result) else {
         return Ok(answer);
@@ -58,7 +58,7 @@ pub(crate) fn visible(filter: Option<&ToolFilter>, method: &str, answer: Message
     }
 }
 
-/// The list without hidden tools, nothing inside if there are none, and nothing at all if it cannot be read in one way only.
+/// Filters the list. The outer `None` is an ambiguous or malformed list, the inner one a list without filtered tools.
 fn sift(filter: &ToolFilter, answer: &Message) -> Option<Option<Bytes>> {
     let result = Object::read(answer.body()).ok().filter(|result| !result.has_case_variant_of(&["tools"]))?;
     let tools = result.get("tools")?;

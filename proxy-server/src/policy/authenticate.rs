@@ -1,4 +1,4 @@
-//! Tokens and addresses.
+//! Authenticates callers by token and address.
 
 use std::hash::BuildHasher;
 use std::net::{IpAddr, SocketAddr};
@@ -10,27 +10,27 @@ use crate::policy::Policy;
 use crate::policy::client_addr::client_address;
 use crate::policy::same_machine::{Elsewhere, Starter};
 
-/// What a request shows of who sent it.
+/// The properties of a request that identify its sender.
 #[derive(Debug, Clone)]
 pub(crate) struct Credentials<'a> {
-    /// The other end of the connection.
+    /// Address of the peer.
     pub(crate) peer: SocketAddr,
-    /// The gateway's end of the connection.
+    /// The gateway's own address of the connection.
     pub(crate) local: SocketAddr,
     /// The value of `Host`.
     pub(crate) host: Option<&'a [u8]>,
-    /// Whether a header or the version of HTTP shows that the peer forwards the request for somebody else.
+    /// True if a header or the HTTP version shows that the peer is a proxy.
     pub(crate) is_forwarded: bool,
-    /// The values of `X-Forwarded-For`, in order and as they came.
+    /// The values of `X-Forwarded-For`, unparsed and in order.
     pub(crate) forwarded_for: Vec<&'a [u8]>,
     /// The value of `Authorization`.
     pub(crate) authorization: Option<&'a str>,
 }
 
-/// Who a caller of an upstream's endpoints is, as far as its token tells. A session belongs to one.
+/// The identity of a caller of an upstream's endpoints, as its token shows. A session belongs to one principal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Principal {
-    /// No token is asked for.
+    /// No token is required.
     Anonymous,
     /// The holder of the global token with this index.
     Global(usize),
@@ -40,46 +40,46 @@ pub(crate) enum Principal {
     Holder(u64),
 }
 
-/// Who sent a request, apart from the request.
+/// The properties of a sender that later decisions need, without the request.
 #[derive(Debug, Clone)]
 pub(crate) struct Caller {
     address: Option<IpAddr>,
     authorization: Option<Secret>,
 }
 
-/// Why a caller is refused.
+/// The reason why a caller is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Denied {
-    /// No `Authorization`, and one is needed.
+    /// `Authorization` is missing.
     NoToken,
     /// `Authorization` without the `Bearer` scheme.
     NoBearer,
-    /// A token that is not accepted.
+    /// The token is unknown.
     WrongToken,
-    /// An address that is not on the list.
+    /// The address is not on the list of allowed addresses.
     Address,
     /// Starting processes needs a token, or proof that the caller is on this machine.
     MayNotStart(Elsewhere),
 }
 
 impl Policy {
-    /// Whether a caller may use the endpoints of this upstream.
+    /// Decides whether a caller may use the endpoints of this upstream.
     pub(crate) fn client(&self, credentials: &Credentials<'_>, definition: &Definition) -> Result<Principal, Denied> {
         self.decide(self.address(credentials), credentials.authorization, definition)
     }
 
-    /// Who sent a request, for later decisions.
+    /// Extracts the properties of a caller for later decisions.
     pub(crate) fn caller(&self, credentials: &Credentials<'_>) -> Caller {
         Caller { address: self.address(credentials), authorization: credentials.authorization.map(Into::into) }
     }
 
-    /// Whether a caller may use this upstream among others.
+    /// True if a caller of the endpoint of all upstreams may use this one.
     pub(crate) fn reaches(&self, caller: &Caller, definition: &Definition) -> bool {
         self.of_one(caller, definition).is_ok()
     }
 
-    /// Whether a caller may use the endpoint of all upstreams: if it may use one of them, or there is none and nothing is
-    /// asked of anybody.
+    /// Decides whether a caller may use the endpoint of all upstreams: it must be allowed to use at least one of them.
+    /// If there are none, it needs a global token, unless none is configured.
     pub(crate) fn client_of_all<'a>(
         &self,
         caller: &Caller,
@@ -89,7 +89,7 @@ impl Policy {
         for definition in definitions {
             match self.of_one(caller, definition) {
                 Ok(Principal::Anonymous) => open = Some(Principal::Anonymous),
-                // Whoever holds a token is known by it, also to upstreams that ask for none.
+                // A caller with a token is identified by it also at upstreams that require none.
                 Ok(Principal::Own(_)) => return Ok(self.holder(caller)),
                 Ok(known @ (Principal::Global(_) | Principal::Holder(_))) => return Ok(known),
                 Err(why) => denied = denied.or(Some(why)),
@@ -137,7 +137,7 @@ impl Policy {
         principal.ok_or(Denied::WrongToken)
     }
 
-    /// Whether a caller may use the admin API: first its address, then its token.
+    /// Decides whether a caller may use the admin API: by its address, then by its token.
     pub(crate) fn admin(&self, credentials: &Credentials<'_>) -> Result<(), Denied> {
         let allowed = &self.config.admin_allow_ips;
         let is_allowed = |address| allowed.iter().any(|net| net.contains(&address));
@@ -152,7 +152,7 @@ impl Policy {
         find(&self.config.admin_tokens, token).map(drop).ok_or(Denied::WrongToken)
     }
 
-    /// Who may have processes started on this machine, among callers of the admin API.
+    /// Decides which callers of the admin API may start processes on this machine.
     pub(crate) fn starter(&self, credentials: &Credentials<'_>) -> Starter {
         if !self.config.admin_tokens.is_empty() || self.config.allow_insecure_admin {
             return Starter::vouched();
@@ -160,7 +160,7 @@ impl Policy {
         Starter::prove(credentials, &self.config.trusted_proxies)
     }
 
-    /// The caller's address; nothing when a proxy forwards for somebody whom nobody trusted names.
+    /// Returns the caller's address; `None` if a proxy forwards the request and no trusted proxy names the client.
     fn address(&self, credentials: &Credentials<'_>) -> Option<IpAddr> {
         client_address(credentials, &self.config.trusted_proxies)
     }
@@ -171,7 +171,7 @@ fn bearer(authorization: &str) -> Option<&str> {
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }
 
-/// Looks at every token in full, so that the time taken says nothing about how close a guess was.
+/// Compares every token in constant time, so that the duration reveals nothing about a guess.
 fn find(tokens: &[Secret], given: &str) -> Option<usize> {
     let mut found = None;
     for (index, token) in tokens.iter().enumerate() {

@@ -1,4 +1,4 @@
-//! The address a request comes from, behind however many trusted proxies.
+//! Determines the client's address behind any number of trusted proxies.
 
 use std::net::IpAddr;
 
@@ -6,9 +6,9 @@ use ipnet::IpNet;
 
 use crate::policy::authenticate::Credentials;
 
-/// Walks `X-Forwarded-For` from the right, hop by hop, for as long as the hop before is trusted. What stands further
-/// left was written by someone nobody vouches for. Nothing when the caller stays unknown: a trusted proxy names nobody or
-/// an address that cannot be read, or a proxy on this machine, which nobody trusts, forwards the request.
+/// Walks `X-Forwarded-For` from the right for as long as the previous hop is a trusted proxy. Entries further left are
+/// unverified. Returns `None` if the client stays unknown: a trusted proxy names none or an unreadable address, or an
+/// untrusted proxy on this machine forwards the request.
 pub(super) fn client_address(credentials: &Credentials<'_>, trusted: &[IpNet]) -> Option<IpAddr> {
     let forwarded_for = &credentials.forwarded_for;
     let mut address = credentials.peer.ip().to_canonical();
@@ -27,7 +27,7 @@ pub(super) fn client_address(credentials: &Credentials<'_>, trusted: &[IpNet]) -
     Some(address)
 }
 
-/// Whether this address belongs to a proxy whose word counts.
+/// True if the address belongs to a trusted proxy.
 pub(super) fn is_trusted(address: IpAddr, trusted: &[IpNet]) -> bool {
     trusted.iter().any(|net| net.contains(&address.to_canonical()))
 }

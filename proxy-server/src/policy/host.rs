@@ -1,8 +1,8 @@
-//! Host names as `Host`, `Origin` and settings spell them.
+//! Parses host names as in `Host`, `Origin` and settings.
 
 use std::net::IpAddr;
 
-/// Splits a `Host` value into name and port; the name keeps no brackets. Nothing where it has another form.
+/// Splits a `Host` value into the name, without brackets, and the port. `None` for any other form.
 pub(crate) fn split_host(host: &str) -> Option<(&str, Option<u16>)> {
     let (name, rest) = match host.strip_prefix('[') {
         Some(rest) => rest.split_once(']')?,
@@ -11,7 +11,7 @@ pub(crate) fn split_host(host: &str) -> Option<(&str, Option<u16>)> {
     let port = match rest.strip_prefix(':') {
         None if rest.is_empty() => None,
         None => return None,
-        // RFC 3986, 3.2.3: a port may be left out behind its colon.
+        // RFC 3986, 3.2.3: the port may be empty.
         Some("") => None,
         Some(port) if port.bytes().all(|byte| byte.is_ascii_digit()) => Some(port.parse().ok()?),
         Some(_) => return None,
@@ -21,14 +21,14 @@ pub(crate) fn split_host(host: &str) -> Option<(&str, Option<u16>)> {
     is_name.then_some((name, port))
 }
 
-/// Whether a `Host` value names this machine only.
+/// True if a `Host` value is a loopback name or address.
 pub(crate) fn is_loopback_host(host: &str) -> bool {
     split_host(host).is_some_and(|(name, _)| is_loopback_name(name))
 }
 
-/// Whether a host name, without brackets, names this machine only.
+/// True if a host name, without brackets, is a loopback name or address.
 pub(crate) fn is_loopback_name(name: &str) -> bool {
-    // An address is read only where it is not the one that nearly all name.
+    // Skip parsing for the usual address.
     name == "127.0.0.1"
         || name.eq_ignore_ascii_case("localhost")
         || name.parse::<IpAddr>().is_ok_and(|address| address.to_canonical().is_loopback())

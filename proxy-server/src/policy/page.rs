@@ -1,4 +1,5 @@
-//! Which web page, if any, has a browser send a request, and what that page may do (DNS rebinding, cross-site requests).
+//! Identifies the web page that makes a browser send a request, and limits its rights (DNS rebinding, cross-site
+//! requests).
 
 use std::net::IpAddr;
 use std::str::FromStr;
@@ -7,24 +8,24 @@ use url::{Origin, Url};
 
 use crate::policy::host::{is_loopback_name, split_host};
 
-/// The origin of a page (RFC 6454): scheme, host and port. `null` is none.
+/// The origin of a page (RFC 6454): scheme, host and port. `null` is not an origin here.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct PageOrigin(Origin);
 
-/// The names and the pages by which a gateway may be reached.
+/// Host names and page origins that are accepted.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Sites {
-    /// Host names besides loopback ones, without port or brackets.
+    /// Accepted host names besides loopback ones, without port or brackets.
     pub(crate) hosts: Vec<String>,
-    /// Whether only loopback names and `hosts` reach the gateway: it listens on loopback, or its names are configured.
+    /// True if only loopback names and `hosts` are accepted: the gateway listens on loopback, or `hosts` is not empty.
     pub(crate) are_hosts_known: bool,
-    /// The public URL of the gateway.
+    /// Origin of the gateway's public URL.
     pub(crate) base: Option<PageOrigin>,
-    /// Pages that may use the gateway as its own may, the admin API included.
+    /// Origins with the same rights as the gateway's own pages, the admin API included.
     pub(crate) allowed: Vec<PageOrigin>,
 }
 
-/// What a request shows of the page that sends it.
+/// The header fields that identify the page behind a request.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Shown<'a> {
     pub(crate) host: Option<&'a str>,
@@ -33,29 +34,29 @@ pub(crate) struct Shown<'a> {
     pub(crate) fetch_site: Option<&'a str>,
 }
 
-/// The page behind a request.
+/// The page behind a request, with its rights.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Page {
-    /// No page, or one that a browser vouches for as the gateway's own.
+    /// No page, or one that the browser reports as same-origin.
     None,
-    /// A page of the gateway itself.
+    /// A page of the gateway's own origin.
     Own,
     /// A page of a configured origin.
     Allowed,
-    /// A page of this machine, or of a host by whose name the gateway is known: it may use MCP endpoints, not the admin API.
+    /// A page of another origin on loopback or on an accepted host. It may use MCP endpoints, but not the admin API.
     Neighbour,
 }
 
-/// Why a request is refused.
+/// The reason why a request is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Foreign {
-    /// `Host` is missing, or has no form that a host can have.
+    /// `Host` is missing or malformed.
     NoHost,
-    /// `Host` is no name of the gateway.
+    /// `Host` is not a name of the gateway.
     Host,
-    /// `Origin` is that of a foreign page.
+    /// `Origin` is foreign.
     Origin,
-    /// `Sec-Fetch-Site` tells of a foreign page.
+    /// `Sec-Fetch-Site` reports a foreign page.
     Site,
 }
 
@@ -69,12 +70,12 @@ impl FromStr for PageOrigin {
 }
 
 impl PageOrigin {
-    /// The origin of a URL.
+    /// Returns the origin of a URL.
     pub(crate) fn of(url: &Url) -> Self {
         Self(url.origin())
     }
 
-    /// Host name without brackets, port, and whether the port is the default of the scheme.
+    /// Returns the host name without brackets, the port, and whether the port is the scheme's default.
     fn parts(&self) -> Option<(String, u16, bool)> {
         let Origin::Tuple(scheme, host, port) = &self.0 else { return None };
         let default = match scheme.as_str() {
@@ -88,7 +89,7 @@ impl PageOrigin {
 }
 
 impl Page {
-    /// Whether the page may use the admin API.
+    /// True if the page may use the admin API.
     pub(crate) fn may_administer(self) -> bool {
         match self {
             Self::None | Self::Own | Self::Allowed => true,
@@ -98,7 +99,7 @@ impl Page {
 }
 
 impl Sites {
-    /// The page behind a request to a socket with this address, or why the request is refused.
+    /// Identifies the page behind a request that arrived at this local address, or refuses the request.
     pub(crate) fn page(&self, shown: Shown<'_>, local: IpAddr) -> Result<Page, Foreign> {
         let (name, port) = shown.host.and_then(split_host).ok_or(Foreign::NoHost)?;
         if self.are_hosts_known && !self.knows(name) && !is_address(name, local) {
@@ -121,7 +122,8 @@ impl Sites {
         }
         let (name, port, is_default_port) = origin.parts()?;
         let is_base_name = self.base.as_ref().and_then(PageOrigin::parts).is_some_and(|(base, ..)| base == name);
-        // A proxy that ends TLS leaves no trace of the scheme, so that of a name which only `hosts` tells may be either.
+        // Behind a proxy that terminates TLS the scheme is unknown, so a name from `hosts` may be reached by either
+        // one.
         let is_named =
             !is_base_name && is_default_port && self.hosts.iter().any(|known| known.eq_ignore_ascii_case(&name));
         let is_same = name.eq_ignore_ascii_case(host)
@@ -141,7 +143,7 @@ impl Sites {
     }
 }
 
-/// Whether a host name is this address; no page can make a name of its own lead there.
+/// True if a host name is this IP address, which DNS rebinding cannot forge.
 fn is_address(name: &str, address: IpAddr) -> bool {
     name.parse::<IpAddr>().is_ok_and(|named| named.to_canonical() == address.to_canonical())
 }

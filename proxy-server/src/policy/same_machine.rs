@@ -1,5 +1,5 @@
-//! Proves that a request was made on this machine, by the user who runs the gateway. A loopback peer alone proves
-//! nothing: a reverse proxy on this machine is one, whoever it forwards for.
+//! Proves that a request was made on this machine, by the user who runs the gateway. A loopback peer is not enough: it
+//! may be a reverse proxy that forwards for a remote client.
 
 use std::collections::HashSet;
 use std::fs;
@@ -17,38 +17,38 @@ const TABLES: [&str; 2] = ["/proc/net/tcp", "/proc/net/tcp6"];
 const TIME_WAIT: u8 = 0x06;
 const LISTEN: u8 = 0x0a;
 
-/// Decides whether a caller of the admin API may have processes started, once a request turns out to need that.
+/// Decides whether a caller of the admin API may start processes. Evaluated only for requests that start one.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Starter(Verdict);
 
 #[derive(Debug, Clone, Copy)]
 enum Verdict {
     Decided(Result<(), Denied>),
-    /// All that a request shows speaks for this machine; the kernel's tables decide.
+    /// The request's headers and addresses pass; the kernel's socket tables decide.
     Ask {
         peer: SocketAddr,
         local: SocketAddr,
     },
 }
 
-/// Why a request is not proved to come from this machine.
+/// The reason why a request is not proved to come from this machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Elsewhere {
-    /// The peer is another machine.
+    /// The peer is on another machine.
     Peer,
     /// A trusted proxy is configured on the peer's address.
     TrustedProxy,
     /// A header or HTTP/1.0 shows that a proxy forwards the request.
     Forwarded,
-    /// `Host` is no loopback name.
+    /// `Host` is not a loopback name.
     Host,
-    /// The peer's socket belongs to another user, or to nobody that can be found.
+    /// The peer's socket belongs to another user, or cannot be found.
     Owner,
-    /// The peer's process is serving a connection from another machine.
+    /// The peer's process also serves a connection from another machine.
     Relay,
 }
 
-/// A row of the kernel's tables.
+/// A row of the kernel's socket tables.
 #[derive(Debug, PartialEq, Eq)]
 struct Socket {
     local: SocketAddr,
@@ -59,12 +59,12 @@ struct Socket {
 }
 
 impl Starter {
-    /// Everybody may.
+    /// Accepts every caller.
     pub(super) fn vouched() -> Self {
         Self(Verdict::Decided(Ok(())))
     }
 
-    /// Whoever proves to be on this machine may.
+    /// Accepts only callers that are proved to be on this machine.
     pub(super) fn prove(credentials: &Credentials<'_>, trusted: &[IpNet]) -> Self {
         Self(match shown(credentials, trusted) {
             Some(why) => Verdict::Decided(Err(Denied::MayNotStart(why))),
@@ -72,7 +72,7 @@ impl Starter {
         })
     }
 
-    /// Whether the caller may. Reads the kernel's tables, for some milliseconds, so call it only if a process is to start.
+    /// Decides. Reads the kernel's tables, which takes milliseconds, so call it only if a process is to be started.
     pub(crate) fn may_start(self) -> Result<(), Denied> {
         match self.0 {
             Verdict::Decided(verdict) => verdict,
@@ -85,7 +85,7 @@ impl Starter {
 }
 
 impl Elsewhere {
-    /// The reason in public words.
+    /// Returns the reason as public text.
     pub(crate) fn words(self) -> &'static str {
         match self {
             Self::Peer => "the request comes from another machine",
@@ -98,7 +98,7 @@ impl Elsewhere {
     }
 }
 
-/// What the request itself shows against this machine.
+/// Returns the first reason against the request that its headers and addresses show.
 fn shown(credentials: &Credentials<'_>, trusted: &[IpNet]) -> Option<Elsewhere> {
     let peer = credentials.peer.ip().to_canonical();
     if !peer.is_loopback() {
@@ -114,8 +114,8 @@ fn shown(credentials: &Credentials<'_>, trusted: &[IpNet]) -> Option<Elsewhere> 
     (!is_local).then_some(Elsewhere::Host)
 }
 
-/// What these sockets show against this machine, where `beside` finds the sockets of all processes that hold the one with
-/// this inode.
+/// Returns the first reason against the request that the sockets show. `beside` returns the sockets of all processes
+/// that hold the socket with this inode.
 fn judge(
     sockets: &[Socket],
     (peer, local): (SocketAddr, SocketAddr),
@@ -128,7 +128,8 @@ fn judge(
     if end.uid != own_uid || end.inode == 0 {
         return Some(Elsewhere::Owner);
     }
-    // A proxy of the same user, in its shortest configuration: only the connection that it forwards gives it away.
+    // A proxy of the same user with a minimal configuration adds no headers: only its connection to the remote client
+    // shows.
     let ports: HashSet<u16> = sockets.iter().filter(|it| it.state == LISTEN).map(|it| it.local.port()).collect();
     let is_from_elsewhere = |socket: &&Socket| {
         socket.state != LISTEN && ports.contains(&socket.local.port()) && !socket.remote.ip().is_loopback()
@@ -142,12 +143,12 @@ fn judge(
 }
 
 impl Socket {
-    /// Whether it is no end of a connection, or its process has closed it.
+    /// True if the socket is not a connection's end (LISTEN), or its process has closed it (TIME_WAIT).
     fn is_past(&self) -> bool {
         matches!(self.state, LISTEN | TIME_WAIT)
     }
 
-    /// Reads a row: number, local, remote, state, queues, timer, retransmissions, user, timeout, inode.
+    /// Parses a row: number, local, remote, state, queues, timer, retransmissions, user, timeout, inode.
     fn read(line: &str) -> Option<Self> {
         let mut columns = line.split_ascii_whitespace();
         let (local, remote) = (address(columns.nth(1)?)?, address(columns.next()?)?);
@@ -158,7 +159,7 @@ impl Socket {
     }
 }
 
-/// Reads an address, which the kernel prints as words in its own byte order.
+/// Parses an address, which the kernel prints as words in its own byte order.
 fn address(text: &str) -> Option<SocketAddr> {
     let (ip, port) = text.split_once(':')?;
     let port = u16::from_str_radix(port, 16).ok()?;
@@ -181,13 +182,13 @@ fn canonical(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(address.ip().to_canonical(), address.port())
 }
 
-/// Every TCP socket in this network namespace; none where the system has no such tables.
+/// Reads every TCP socket of this network namespace; empty on systems without these tables.
 fn sockets() -> Vec<Socket> {
     let tables = TABLES.iter().filter_map(|path| fs::read_to_string(path).ok());
     tables.flat_map(|table| table.lines().skip(1).filter_map(Socket::read).collect::<Vec<_>>()).collect()
 }
 
-/// The inodes of all sockets of the processes that hold this one; nothing if no process can be seen to hold it.
+/// Returns the inodes of all sockets of the processes that hold this one; `None` if no visible process holds it.
 fn sockets_beside(inode: u64) -> Option<HashSet<u64>> {
     let processes = fs::read_dir("/proc").ok()?.flatten();
     let folders = processes.filter(|entry| entry.file_name().to_str().is_some_and(|name| name.parse::<u32>().is_ok()));
@@ -195,7 +196,7 @@ fn sockets_beside(inode: u64) -> Option<HashSet<u64>> {
     of_each.filter(|inodes| inodes.contains(&inode)).reduce(|all, more| all.into_iter().chain(more).collect())
 }
 
-/// The inodes of the sockets among these descriptors.
+/// Returns the inodes of the sockets among these descriptors.
 fn held(descriptors: &std::path::Path) -> HashSet<u64> {
     let Ok(entries) = fs::read_dir(descriptors) else { return HashSet::new() };
     let inode = |entry: fs::DirEntry| {

@@ -1,5 +1,5 @@
-//! What a modern request says of its caller, and the request without it, as a legacy upstream expects it
-//! (2026-07-28, basic, "_meta").
+//! Reads the client metadata in a modern request's `_meta`, and removes it for a legacy upstream (2026-07-28, basic,
+//! "_meta").
 
 use std::borrow::Cow;
 
@@ -9,15 +9,15 @@ use super::object::Object;
 use super::scan::text;
 use super::version::LATEST_LEGACY;
 
-/// Metadata that is between the client and the gateway.
+/// Metadata between the client and the gateway.
 const OWN_KEYS: [&str; 4] = [VERSION_KEY, CAPABILITIES_KEY, CLIENT_KEY, LOG_LEVEL_KEY];
-/// Parameters of a second round, which legacy upstreams do not have, and the one that would make a call a legacy task.
+/// Parameters of a second `input_required` round, unknown to legacy upstreams, and `task`, which would make the call a
+/// legacy task.
 const OWN_PARAMS: [&str; 3] = ["inputResponses", "requestState", "task"];
-/// The extension by which calls go on as tasks. A legacy upstream would use it in a way that modern clients do not
-/// understand.
+/// The extension for calls that continue as tasks. Legacy tasks differ, and modern clients do not understand them.
 pub(crate) const TASKS_EXTENSION: &str = "io.modelcontextprotocol/tasks";
 
-/// What a modern request says of its caller.
+/// The client metadata of a modern request.
 #[derive(Debug)]
 pub(crate) struct Claims<'a> {
     pub(crate) version: Cow<'a, str>,
@@ -27,7 +27,7 @@ pub(crate) struct Claims<'a> {
 }
 
 impl<'a> Claims<'a> {
-    /// Reads them, or says what is missing.
+    /// Reads the metadata. The error names the missing member.
     pub(crate) fn of(request: &'a Message) -> Result<Self, &'static str> {
         let [version, capabilities, log_level, _] = request.own_meta().ok_or("`params._meta` is required")?;
         let version = version.and_then(text).ok_or("`_meta` must name the protocol version")?;
@@ -37,17 +37,17 @@ impl<'a> Claims<'a> {
     }
 }
 
-/// Whether a modern request wants log messages.
+/// True if a modern request asks for log messages.
 pub(crate) fn asks_for_logs(request: &Message) -> bool {
     Claims::of(request).is_ok_and(|claims| claims.log_level.is_some())
 }
 
-/// Whether a message has the metadata that only modern messages have.
+/// True if a message carries the protocol version in `_meta`, which only modern messages do.
 pub(crate) fn claims_a_version(message: &Message) -> bool {
     message.own_meta().is_some_and(|[version, ..]| version.is_some())
 }
 
-/// The request without what only a modern server understands. Everything else stays as it came.
+/// Removes the members that only a modern server understands. The rest of the request stays unchanged.
 pub(crate) fn plain(request: &Message) -> Result<Message, Invalid> {
     let raw = request.params();
     let params = Object::read(raw)?;
@@ -65,8 +65,8 @@ pub(crate) fn plain(request: &Message) -> Result<Message, Invalid> {
     Message::parse(request.with(&[(raw, &format!("{{{kept}}}"))]))
 }
 
-/// The raw `initialize` parameters of a session for a client with these capabilities, less those that the gateway cannot
-/// carry to a legacy upstream.
+/// Builds the raw `initialize` parameters of a session for a client with these capabilities, without those that the
+/// gateway cannot carry to a legacy upstream.
 pub(crate) fn hello(capabilities: &str) -> String {
     let version = env!("CARGO_PKG_VERSION");
     let kept = bridged(capabilities).unwrap_or_else(|| "{}".to_owned());
@@ -75,20 +75,20 @@ pub(crate) fn hello(capabilities: &str) -> String {
     )
 }
 
-/// Whether a client with these raw capabilities speaks of tasks.
+/// True if these raw client capabilities declare tasks.
 pub(crate) fn declares_tasks(capabilities: &str) -> bool {
     let capabilities = Object::read(capabilities).ok();
     let extensions = capabilities.and_then(|all| Object::read(all.get("extensions")?).ok());
     extensions.is_some_and(|all| all.get(TASKS_EXTENSION).is_some())
 }
 
-/// Whether a client with these raw capabilities can be asked anything.
+/// True if these raw client capabilities allow any server request.
 pub(crate) fn can_answer_anything(capabilities: &str) -> bool {
     let capabilities = Object::read(capabilities).ok();
     capabilities.is_some_and(|all| ["sampling", "elicitation", "roots"].iter().any(|name| all.get(name).is_some()))
 }
 
-/// Whether a client with these raw capabilities can be asked this.
+/// True if these raw client capabilities allow this server request.
 pub(crate) fn can_answer(capabilities: &str, method: &str, params: &str) -> bool {
     let Ok(capabilities) = Object::read(capabilities) else { return false };
     match method {
@@ -101,7 +101,7 @@ pub(crate) fn can_answer(capabilities: &str, method: &str, params: &str) -> bool
             let mode = Object::read(params).ok().and_then(|params| params.text("mode").map(Cow::into_owned));
             match mode.as_deref() {
                 Some("url") => modes.get("url").is_some(),
-                // Without any mode named it is the older one (2025-11-25, elicitation, "Capabilities").
+                // A missing mode means the older one, `form` (2025-11-25, elicitation, "Capabilities").
                 Some(_) | None => modes.get("form").is_some() || modes.get("url").is_none(),
             }
         }
@@ -114,7 +114,7 @@ fn bridged(raw: &str) -> Option<String> {
     let kept = capabilities.members().filter(|(name, _)| *name != "tasks").map(|(name, value)| {
         let fewer = |names: &[&str]| Object::read(value).map(|inner| without(&inner, names));
         match name {
-            // There is no way for a modern client to say that its roots have changed.
+            // A modern client cannot announce a change of its roots.
             "roots" => fewer(&["listChanged"]).map(|kept| member(name, &kept)),
             "extensions" => fewer(&[TASKS_EXTENSION]).map(|kept| member(name, &kept)),
             _ => Ok(member(name, value)),
@@ -123,7 +123,7 @@ fn bridged(raw: &str) -> Option<String> {
     Some(format!("{{{}}}", kept.collect::<Result<Vec<_>, _>>().ok()?.join(",")))
 }
 
-/// The text of an object without some of its members.
+/// Returns the text of an object without the named members.
 pub(crate) fn without(object: &Object<'_>, names: &[&str]) -> String {
     let kept = object.members().filter(|(name, _)| !names.contains(name));
     format!("{{{}}}", kept.map(|(name, value)| member(name, value)).collect::<Vec<_>>().join(","))

@@ -1,4 +1,4 @@
-//! JSON-RPC error codes that the gateway itself uses (2025-11-25, basic, "Responses").
+//! JSON-RPC error codes that the gateway itself sends or reads (2025-11-25, basic, "Responses").
 
 /// The body is not JSON.
 pub(crate) const PARSE_ERROR: i32 = -32700;
@@ -6,19 +6,19 @@ pub(crate) const PARSE_ERROR: i32 = -32700;
 pub(crate) const INVALID_REQUEST: i32 = -32600;
 /// Parameters that do not fit the method.
 pub(crate) const INVALID_PARAMS: i32 = -32602;
-/// Everything else that is not the caller's fault.
+/// Any other error that is not the caller's fault.
 pub(crate) const INTERNAL_ERROR: i32 = -32603;
 /// An unknown `Mcp-Session-Id`, as the official SDKs put it in the body of a 404.
 pub(crate) const SESSION_NOT_FOUND: i32 = -32001;
 /// The method does not exist, or the receiver does not offer it.
 pub(crate) const METHOD_NOT_FOUND: i32 = -32601;
-/// A resource that does not exist (up to 2025-11-25; later revisions say so with [`INVALID_PARAMS`]).
+/// The resource does not exist (up to 2025-11-25; later revisions use [`INVALID_PARAMS`]).
 pub(crate) const RESOURCE_NOT_FOUND: i32 = -32002;
-/// A header says something else than the body (2026-07-28, transports).
+/// A header contradicts the body (2026-07-28, transports).
 pub(crate) const HEADER_MISMATCH: i32 = -32020;
 /// The request needs a capability that its client did not declare (2026-07-28, basic).
 pub(crate) const MISSING_CAPABILITY: i32 = -32021;
-/// The revision is not spoken here (2026-07-28, basic).
+/// The protocol revision is not supported (2026-07-28, basic).
 pub(crate) const UNSUPPORTED_VERSION: i32 = -32022;
-/// URLs must be visited before the request can be carried out (2025-11-25 only).
+/// The client must open URLs before the request can be carried out (2025-11-25 only).
 pub(crate) const URL_ELICITATION_REQUIRED: i32 = -32042;

@@ -1,4 +1,4 @@
-//! The members of a message, and those of its `params` that every call needs, found in one reading.
+//! Reads the members of a message, and those members of `params` that every call needs, in one pass.
 
 use std::borrow::Cow;
 
@@ -8,7 +8,7 @@ use super::object::{MAX_MEMBERS, Seen, is_case_variant, pick};
 use super::scan::{Malformed, Scanner};
 
 const KNOWN: [&str; 6] = ["jsonrpc", "id", "method", "params", "result", "error"];
-/// Parameters that the gateway goes by, or that others must not be mistaken for. Those that nearly all calls have are first.
+/// Parameters that the gateway reads, or whose case variants must be refused. The most frequent ones come first.
 pub(super) const PARAMETERS: [&str; 14] = [
     "name",
     "arguments",
@@ -26,7 +26,7 @@ pub(super) const PARAMETERS: [&str; 14] = [
     "capabilities",
 ];
 
-/// A message's members, raw.
+/// The raw members of a message.
 #[derive(Default)]
 pub(super) struct Envelope<'a> {
     pub(super) jsonrpc: Option<&'a str>,
@@ -35,9 +35,9 @@ pub(super) struct Envelope<'a> {
     pub(super) params: Option<&'a str>,
     pub(super) result: Option<&'a str>,
     pub(super) error: Option<&'a str>,
-    /// Whether a member differs from a known one by case only.
+    /// True if a member differs from a known one by case only.
     pub(super) has_case_variants: bool,
-    /// Nothing where `params` have to be looked at more closely.
+    /// Members of `params` found in the pass; `None` if `params` need a full parse.
     pub(super) glance: Option<Glance<'a>>,
 }
 
@@ -81,7 +81,7 @@ impl<'a> Envelope<'a> {
     }
 }
 
-/// Reads `params`, and notes what every call needs of them.
+/// Reads `params` and keeps the members that every call needs.
 fn parameters<'a>(scanner: &mut Scanner<'a>, glance: &mut Option<Glance<'a>>) -> Result<&'a str, Malformed> {
     let (mut seen, mut has_variants) = (Seen::default(), false);
     let mut found = Glance { name: None, meta: None, own: None };
@@ -95,7 +95,7 @@ fn parameters<'a>(scanner: &mut Scanner<'a>, glance: &mut Option<Glance<'a>>) ->
             ("name", _) => found.name = Some(scanner.value()?),
             (_, _) => drop(scanner.value()?),
         }
-        // An exact name is no variant of another one.
+        // An exact name is not a variant of another one.
         has_variants |= !PARAMETERS.contains(&&*name) && PARAMETERS.iter().any(|known| is_case_variant(&name, known));
         seen.note(name);
         Ok(())

@@ -1,4 +1,4 @@
-//! One JSON-RPC message: the bytes as they arrived, and where in them the envelope's members lie.
+//! One JSON-RPC message: its bytes as they arrived, with the offsets of the envelope's members.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -12,10 +12,10 @@ use super::object::{Object, Picked};
 use super::pieces::Pieces;
 use super::scan::{MAX_DEPTH, Malformed, Scanner, text};
 
-/// A message that is shorter is copied sooner than it is sent in pieces.
+/// Minimum size in bytes for sending a message in pieces; smaller ones are cheaper to copy.
 const LARGE: usize = 4 * 1024;
 
-/// One message, cheap to clone. What the gateway does not understand stays as it came.
+/// A message; cheap to clone. Unknown members stay as they arrived.
 #[derive(Clone, Debug)]
 pub(crate) struct Message {
     text: ByteString,
@@ -27,24 +27,24 @@ pub(crate) struct Message {
     glance: Option<Places>,
 }
 
-/// Where a slice of a message lies. Small, because a message is handed through many hands.
+/// The position of a slice in a message. 32 bits each, because messages are moved often.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 struct Place {
     start: u32,
     end: u32,
 }
 
-/// What was seen of `params` when the envelope was read.
+/// Members of `params` that were found while the envelope was read.
 pub(crate) struct Glance<'a> {
     /// The raw `name`.
     pub(crate) name: Option<&'a str>,
     /// The raw `_meta`.
     pub(crate) meta: Option<&'a str>,
-    /// Its raw members of [`OWN_NAMES`], unless it has to be looked at more closely.
+    /// The raw members of `_meta` listed in [`OWN_NAMES`]; `None` if `_meta` needs a full parse.
     pub(super) own: Option<Picked<'a, { OWN_NAMES.len() }>>,
 }
 
-/// Where that is; empty where it is not.
+/// The positions of a [`Glance`]; empty for absent members.
 #[derive(Clone, Copy, Debug)]
 struct Places {
     name: Place,
@@ -52,7 +52,7 @@ struct Places {
     own: Option<[Place; OWN_NAMES.len()]>,
 }
 
-/// What a message is.
+/// The kind of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     Request,
@@ -63,7 +63,7 @@ pub(crate) enum Kind {
     Error,
 }
 
-/// Why bytes are not a message.
+/// The reason why bytes are not a message.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Invalid {
     #[error("the body is not valid JSON")]
@@ -76,7 +76,7 @@ pub(crate) enum Invalid {
     Envelope(&'static str),
 }
 
-/// Where the method stands, or what it is when it was written with escapes.
+/// The position of the method, or the decoded method if it was written with escapes.
 #[derive(Clone, Debug)]
 enum Method {
     At(Place),
@@ -84,7 +84,7 @@ enum Method {
 }
 
 impl Message {
-    /// Reads the envelope. Members that occur twice or differ from a known one by case only are refused.
+    /// Parses the envelope. Refuses members that occur twice or differ from a known one by case only.
     pub(crate) fn parse(bytes: Bytes) -> Result<Self, Invalid> {
         let text = utf8(bytes)?;
         if u32::try_from(text.len()).is_err() {
@@ -126,7 +126,7 @@ impl Message {
         Ok(Self { kind, id, method, params, body, glance, text })
     }
 
-    /// Reads the messages of an array. One that is wrong makes all of them wrong.
+    /// Parses the messages of an array. One invalid message makes the whole batch invalid.
     pub(crate) fn parse_batch(bytes: &Bytes, max: usize) -> Result<Vec<Self>, Invalid> {
         let text = utf8(bytes.clone())?;
         let mut messages = Vec::new();
@@ -140,15 +140,15 @@ impl Message {
             return Err(Invalid::Envelope("a batch must not be empty, nor too long"));
         }
         let read = |raw: &&str| match Self::parse(bytes.slice_ref(raw.as_bytes())) {
-            // It is JSON, or the array would not have been.
+            // The array has been read, so the element is valid JSON.
             Err(Invalid::Json(_)) => Err(Invalid::Envelope("a batch must hold messages")),
             outcome => outcome,
         };
         messages.iter().map(read).collect()
     }
 
-    /// Reads each element of an array as a message and hands it over, valid or not. Fails at the first byte that is no
-    /// JSON; what was read before it has been handed over by then.
+    /// Parses each element of an array and passes it to `take`, valid or not. Fails at the first byte that is not JSON;
+    /// the elements before it have been passed on by then.
     pub(crate) fn parse_each(bytes: &Bytes, mut take: impl FnMut(Result<Self, Invalid>)) -> Result<(), Invalid> {
         let text = utf8(bytes.clone())?;
         let mut scanner = Scanner::new(&text);
@@ -159,7 +159,7 @@ impl Message {
         Ok(scanner.end()?)
     }
 
-    /// Whether these bytes hold an array, which only 2025-03-26 allows in place of a message.
+    /// True if the bytes hold an array, which only 2025-03-26 allows instead of a message.
     pub(crate) fn is_batch(bytes: &[u8]) -> bool {
         bytes.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'[')
     }
@@ -168,12 +168,12 @@ impl Message {
         self.kind
     }
 
-    /// The whole message as it came.
+    /// Returns the whole message as it arrived.
     pub(crate) fn bytes(&self) -> &Bytes {
         self.text.as_bytes()
     }
 
-    /// The raw id; empty for a notification and for an error that names none.
+    /// Returns the raw id; empty for a notification, and for an error without an id.
     pub(crate) fn id(&self) -> &str {
         match self.slice(self.id) {
             "null" => "",
@@ -188,13 +188,13 @@ impl Message {
         }
     }
 
-    /// The raw `params`; empty when there are none.
+    /// Returns the raw `params`; empty if there are none.
     pub(crate) fn params(&self) -> &str {
         self.slice(self.params)
     }
 
-    /// What was seen of `params` in passing; nothing where they have to be looked at more closely, because they are no
-    /// object, hold a member twice, or hold one that only nearly has a name that matters.
+    /// Returns the members of `params` that were found while the envelope was read. `None` if `params` need a full
+    /// parse, because they are not an object, or contain a duplicate or a case variant of a known member.
     pub(crate) fn glance(&self) -> Option<Glance<'_>> {
         let found = |place: Place| (!place.is_empty()).then(|| self.slice(place));
         self.glance.as_ref().map(|seen| Glance {
@@ -204,7 +204,7 @@ impl Message {
         })
     }
 
-    /// Whether `params`, or the `_meta` in it, hold a member that some reader could take for one that the gateway goes by.
+    /// True if `params` or its `_meta` contain a case variant of a member that the gateway reads.
     pub(crate) fn has_case_variants(&self) -> bool {
         if self.glance.as_ref().is_some_and(|seen| seen.meta.is_empty() || seen.own.is_some()) {
             return false;
@@ -214,7 +214,7 @@ impl Message {
         params.has_case_variant_of(&PARAMETERS) || meta.is_some_and(|meta| meta.has_case_variant_of(&OWN_NAMES))
     }
 
-    /// A raw member of `params`.
+    /// Returns a raw member of `params`.
     pub(crate) fn parameter(&self, name: &str) -> Option<&str> {
         match (self.glance(), name) {
             (Some(seen), "name") => seen.name,
@@ -223,13 +223,13 @@ impl Message {
         }
     }
 
-    /// The raw `params._meta`.
+    /// Returns the raw `params._meta`.
     pub(crate) fn meta(&self) -> Option<&str> {
         self.parameter("_meta")
     }
 
-    /// The raw members of `params._meta` that are [`OWN_NAMES`], in that order; nothing if it is no object, or holds a member
-    /// twice.
+    /// Returns the raw members of `params._meta` listed in [`OWN_NAMES`], in that order; `None` if it is not an object,
+    /// or contains a member twice.
     pub(super) fn own_meta(&self) -> Option<Picked<'_, { OWN_NAMES.len() }>> {
         match self.glance() {
             Some(Glance { own: Some(own), .. }) => Some(own),
@@ -237,23 +237,23 @@ impl Message {
         }
     }
 
-    /// The raw `result` or `error` of a response.
+    /// Returns the raw `result` or `error` of a response.
     pub(crate) fn body(&self) -> &str {
         self.slice(self.body)
     }
 
-    /// The code of an error response.
+    /// Returns the code of an error response.
     pub(crate) fn error_code(&self) -> Option<i32> {
         if self.kind == Kind::Error { Object::read(self.body()).ok()?.get("code")?.parse().ok() } else { None }
     }
 
-    /// Where a first member can be put, as an empty slice of this very message.
+    /// Returns an empty slice of this message at the position for a new first member.
     pub(crate) fn opening(&self) -> &str {
         let start = self.text.find('{').map_or(0, |brace| brace + 1);
         self.text.get(start..start).unwrap_or_default()
     }
 
-    /// The same message with another id. A large one is not copied.
+    /// Replaces the id. A large message is not copied.
     pub(crate) fn pieces_with_id(&self, id: &str) -> Pieces {
         let bytes = self.bytes();
         if self.id.is_empty() || bytes.len() < LARGE {
@@ -264,7 +264,7 @@ impl Message {
         Pieces::new([before, Bytes::copy_from_slice(id.as_bytes()), after])
     }
 
-    /// The same message with another id, and with other replacements of slices of this very message.
+    /// Replaces the id and slices of this message.
     pub(crate) fn with_id(&self, id: &str, more: &[(&str, &str)]) -> Bytes {
         if !self.id.is_empty() && more.is_empty() {
             let (before, after) = (self.before(self.id), self.after(self.id));
@@ -275,7 +275,7 @@ impl Message {
         let mut edits = Vec::with_capacity(1 + more.len());
         let member;
         if self.id.is_empty() {
-            // Only an error may lack an id; it gets one in front of its first member.
+            // Only an error may lack an id; insert one before its first member.
             member = format!("\"id\":{id},");
             edits.push((self.locate(self.opening()), member.as_str()));
         } else {
@@ -285,13 +285,13 @@ impl Message {
         self.splice(edits).into()
     }
 
-    /// The same message with slices of it replaced.
+    /// Replaces slices of this message.
     pub(crate) fn with(&self, replacements: &[(&str, &str)]) -> Bytes {
         self.splice(replacements.iter().map(|(old, new)| (self.locate(old), *new)).collect()).into()
     }
 
-    /// The same as [`Message::with`], as a message again. The replacements lie inside `params`, `result` or `error`, and
-    /// each is one JSON value for another, so that nothing has to be read a second time.
+    /// Like [`Message::with`], but returns a message. Each replacement exchanges one JSON value for another inside
+    /// `params`, `result` or `error`, so the envelope is not parsed again.
     pub(crate) fn replaced(&self, replacements: &[(&str, &str)]) -> Self {
         let edits: Vec<(Place, &str)> = replacements.iter().map(|(old, new)| (self.locate(old), *new)).collect();
         let shift = |at: u32| {
@@ -306,7 +306,7 @@ impl Message {
             Method::Decoded(method) => Method::Decoded(method.clone()),
         };
         let (id, params, body) = (moved(self.id), moved(self.params), moved(self.body));
-        // Inside of `params`, their members stay what they are.
+        // Edits inside `params` keep its set of members.
         let stays = edits.iter().all(|(place, _)| place.start > self.params.start);
         let glance = self.glance.filter(|_| stays);
         let glance = glance.map(|seen| {
@@ -322,7 +322,7 @@ impl Message {
     }
 
     fn splice(&self, mut edits: Vec<(Place, &str)>) -> String {
-        // An insertion comes before what is replaced at the same place.
+        // An insertion sorts before a replacement at the same position.
         edits.sort_unstable_by_key(|(place, _)| *place);
         let added: usize = edits.iter().map(|(_, new)| new.len()).sum();
         let removed: usize = edits.iter().map(|(place, _)| place.range().len()).sum();
@@ -351,7 +351,7 @@ impl Message {
 }
 
 impl Place {
-    /// Where this slice of a text lies in it.
+    /// Returns the position of a slice in its text.
     fn of(text: &str, slice: &str) -> Self {
         let start = offset(slice.as_ptr() as usize - text.as_ptr() as usize);
         Self { start, end: start + offset(slice.len()) }
@@ -370,7 +370,7 @@ impl Place {
     }
 }
 
-/// A place in a message, none of which is larger.
+/// Converts an offset; messages are smaller than 4 GiB.
 fn offset(at: usize) -> u32 {
     u32::try_from(at).unwrap_or(u32::MAX)
 }
@@ -394,23 +394,23 @@ impl Method {
     }
 }
 
-/// A request that the gateway itself writes. `params` is raw JSON.
+/// Builds a request of the gateway's own. `params` is raw JSON.
 pub(crate) fn request(id: u64, method: &str, params: &str) -> Bytes {
     Bytes::from(format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"{method}","params":{params}}}"#))
 }
 
-/// A response with a raw `result`.
+/// Builds a response with a raw `result`.
 pub(crate) fn result_response(id: &str, result: &str) -> Bytes {
     Bytes::from(format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{result}}}"#))
 }
 
-/// The same from bytes that are ready, which are not copied.
+/// Builds a response from ready bytes without copying them.
 pub(crate) fn result_pieces(id: &str, result: &Bytes) -> Pieces {
     let before = Bytes::from(format!(r#"{{"jsonrpc":"2.0","id":{id},"result":"#));
     Pieces::new([before, result.clone(), Bytes::from_static(b"}")])
 }
 
-/// A response with an error. An empty id becomes `null`; `data` is raw JSON or empty.
+/// Builds an error response. An empty id becomes `null`; `data` is raw JSON or empty.
 pub(crate) fn error_response(id: &str, code: i32, message: &str, data: &str) -> Bytes {
     let id = if id.is_empty() { "null" } else { id };
     let message = serde_json::Value::from(message);
@@ -418,7 +418,7 @@ pub(crate) fn error_response(id: &str, code: i32, message: &str, data: &str) -> 
     Bytes::from(format!(r#"{{"jsonrpc":"2.0","id":{id},"error":{{"code":{code},"message":{message}{data}}}}}"#))
 }
 
-/// A response with an error to a request whose id is not known: left out, as later revisions want it.
+/// Builds an error response without an id, as later revisions require if the request's id is unknown.
 pub(crate) fn anonymous_error(code: i32, message: &str) -> Bytes {
     let message = serde_json::Value::from(message);
     Bytes::from(format!(r#"{{"jsonrpc":"2.0","error":{{"code":{code},"message":{message}}}}}"#))

@@ -1,5 +1,5 @@
-//! The few members inside `params` that tie messages to one another, and the keys by which modern messages say what a
-//! handshake used to say (2026-07-28, basic, "_meta").
+//! Members inside `params` that link messages to one another, and the `_meta` keys that replace the handshake in modern
+//! messages (2026-07-28, basic, "_meta").
 
 use super::message::Message;
 use super::object::Object;
@@ -11,26 +11,26 @@ pub(crate) const LOG_LEVEL_KEY: &str = "io.modelcontextprotocol/logLevel";
 pub(crate) const SERVER_KEY: &str = "io.modelcontextprotocol/serverInfo";
 pub(crate) const SUBSCRIPTION_KEY: &str = "io.modelcontextprotocol/subscriptionId";
 
-/// What the gateway itself goes by in `params._meta`.
+/// Members of `params._meta` that the gateway reads.
 pub(super) const OWN_NAMES: [&str; 4] = [VERSION_KEY, CAPABILITIES_KEY, LOG_LEVEL_KEY, "progressToken"];
 
-/// The raw `params._meta.progressToken` of a request.
+/// Returns the raw `params._meta.progressToken` of a request.
 pub(crate) fn progress_token(request: &Message) -> Option<&str> {
     let [.., token] = request.own_meta()?;
     token
 }
 
-/// The raw `params.requestId` of `notifications/cancelled`.
+/// Returns the raw `params.requestId` of `notifications/cancelled`.
 pub(crate) fn requested_id(params: &str) -> Option<&str> {
     Object::read(params).ok()?.get("requestId")
 }
 
-/// The raw id of the `subscriptions/listen` that a notification belongs to.
+/// Returns the raw id of the `subscriptions/listen` that a notification belongs to.
 pub(crate) fn subscription_id(notification: &Message) -> Option<&str> {
     Object::read(notification.meta()?).ok()?.get(SUBSCRIPTION_KEY)
 }
 
-/// The same of the result that ends it.
+/// Returns the raw subscription id in a result that ends a `subscriptions/listen`.
 pub(crate) fn ended_subscription(result: &str) -> Option<&str> {
     Object::read(Object::read(result).ok()?.get("_meta")?).ok()?.get(SUBSCRIPTION_KEY)
 }

@@ -1,23 +1,22 @@
-//! The members of one JSON object, by name, as the bytes that arrived.
+//! Raw access to the members of one JSON object by name.
 
 use std::borrow::Cow;
 
 use super::scan::{Malformed, Scanner, text};
 
-/// Objects that the gateway looks into are small; this keeps the search for duplicates cheap.
+/// Maximum number of members of a parsed object, which keeps the search for duplicates cheap.
 pub(super) const MAX_MEMBERS: usize = 512;
 
-/// Nearly all have fewer.
+/// Number of names stored without an allocation; most objects have fewer members.
 const FEW: usize = 8;
 
-/// An object whose members are still raw. A name that occurs twice is refused, because two readers of the same bytes
-/// could take different ones.
+/// An object with raw member values. Duplicate names are refused, because JSON parsers differ in which one they use.
 pub(crate) struct Object<'a> {
     members: Vec<(Cow<'a, str>, &'a str)>,
 }
 
 impl<'a> Object<'a> {
-    /// Reads an object; a value of another type is an error.
+    /// Parses an object; a value of another type is an error.
     pub(crate) fn read(text: &'a str) -> Result<Self, Malformed> {
         let mut scanner = Scanner::new(text);
         let mut members: Vec<(Cow<'a, str>, &'a str)> = Vec::with_capacity(8);
@@ -35,8 +34,8 @@ impl<'a> Object<'a> {
         Ok(Self { members })
     }
 
-    /// The raw values of these members of an object, in this order; what [`Object::read`] refuses is refused here. Nothing
-    /// is kept of the others, so that it costs less.
+    /// Returns the raw values of these members, in this order, and refuses the same input as [`Object::read`]. Cheaper,
+    /// because other members are not stored.
     pub(crate) fn pick<const N: usize>(text: &'a str, names: [&str; N]) -> Result<Picked<'a, N>, Malformed> {
         let mut scanner = Scanner::new(text);
         let (_, picked) = pick(&mut scanner, names)?;
@@ -47,32 +46,32 @@ impl<'a> Object<'a> {
         }
     }
 
-    /// The raw value of a member.
+    /// Returns the raw value of a member.
     pub(crate) fn get(&self, name: &str) -> Option<&'a str> {
         self.members.iter().find(|(member, _)| member == name).map(|(_, value)| *value)
     }
 
-    /// A member that is a text, decoded.
+    /// Returns a string member, decoded.
     pub(crate) fn text(&self, name: &str) -> Option<Cow<'a, str>> {
         self.get(name).and_then(text)
     }
 
-    /// Where a first member can be put, as an empty slice of the object's text.
+    /// Returns an empty slice of the object's text at the position for a new first member.
     pub(crate) fn opening(text: &'a str) -> &'a str {
         text.get(1..1).unwrap_or_default()
     }
 
-    /// The members in order, their names decoded.
+    /// Iterates over the members in order, with decoded names.
     pub(crate) fn members(&self) -> impl Iterator<Item = (&str, &'a str)> {
         self.members.iter().map(|(name, value)| (name.as_ref(), *value))
     }
 
-    /// Whether it has no members.
+    /// True if there are no members.
     pub(crate) fn is_empty(&self) -> bool {
         self.members.is_empty()
     }
 
-    /// The slice of the object's text that has to go for this member to be gone: the member with one of its commas.
+    /// Returns the slice to remove for this member: the member with one adjacent comma.
     pub(crate) fn cut(&self, text: &'a str, name: &str) -> Option<&'a str> {
         let index = self.members.iter().position(|(member, _)| member == name)?;
         let end = |index: usize| {
@@ -83,21 +82,21 @@ impl<'a> Object<'a> {
         if let Some(before) = index.checked_sub(1) {
             return text.get(end(before)?..last);
         }
-        // Between two members there is nothing but white space and a comma.
+        // Between two members there is only white space and a comma.
         let comma = text.get(last..)?.find(|c: char| !c.is_ascii_whitespace()).map(|at| last + at)?;
         if self.members.len() > 1 { text.get(1..comma + 1) } else { text.get(1..last) }
     }
 
-    /// Whether some member differs from one of these names, but could be taken for it: JSON-RPC names are case-sensitive,
-    /// and not every reader behind the gateway knows.
+    /// True if some member is a case variant of one of these names. JSON-RPC names are case-sensitive, but not every
+    /// parser behind the gateway respects that.
     pub(crate) fn has_case_variant_of(&self, names: &[&str]) -> bool {
         self.members.iter().any(|(member, _)| names.iter().any(|name| is_case_variant(member, name)))
     }
 }
 
-/// Whether a member's name differs from this ASCII name, but some reader that ignores case could take it for the same.
-/// Readers fold case in different ways: Go takes U+017F for `s` and U+212A for `k`, Java takes U+0131 and U+0130 for `i`,
-/// others replace one letter by several (`\u{fb01}` by `fi`). All of them are folded here.
+/// True if a parser that ignores case could take `member` for this ASCII name. Parsers fold case differently: Go maps
+/// U+017F to `s` and U+212A to `k`, Java maps U+0131 and U+0130 to `i`, others expand ligatures (`\u{fb01}` to `fi`).
+/// All of these are folded here.
 pub(super) fn is_case_variant(member: &str, name: &str) -> bool {
     if member == name {
         return false;
@@ -105,23 +104,23 @@ pub(super) fn is_case_variant(member: &str, name: &str) -> bool {
     if member.is_ascii() {
         return member.eq_ignore_ascii_case(name);
     }
-    // A letter takes three bytes at most for one that it stands for.
+    // A folded letter comes from at most three UTF-8 bytes.
     member.len() <= 3 * name.len() && folded(member).eq(name.chars().map(|letter| letter.to_ascii_lowercase()))
 }
 
-/// The letters of a name without regard to case, in the widest sense.
+/// Folds case in the widest sense.
 fn folded(name: &str) -> impl Iterator<Item = char> {
     let lower = name.chars().flat_map(char::to_lowercase);
     let wide = lower.flat_map(char::to_uppercase).flat_map(char::to_lowercase);
-    // What is left of a dotted capital I, and letters that are not seen.
+    // Drop the combining dot of a capital I, and invisible characters.
     wide.filter(|letter| !matches!(letter, '\u{307}' | '\u{ad}' | '\u{200b}'..='\u{200d}' | '\u{feff}'))
 }
 
-/// The raw values of some members, in the order in which they were asked for.
+/// The raw values of the requested members, in the order of the request.
 pub(super) type Picked<'a, const N: usize> = [Option<&'a str>; N];
 
-/// Reads an object for these members. Gives its text, and their raw values unless they have to be looked at more closely,
-/// because one occurs twice or there are many.
+/// Scans an object for these members. Returns its text and their raw values; no values if the object needs a full
+/// parse, because a name occurs twice or there are many members.
 pub(super) fn pick<'a, const N: usize>(
     scanner: &mut Scanner<'a>,
     names: [&str; N],
@@ -139,7 +138,7 @@ pub(super) fn pick<'a, const N: usize>(
     Ok((text, seen.is_clear().then_some(found)))
 }
 
-/// The names of an object's members so far, without an allocation for as long as they are few and each is there once.
+/// The member names seen so far. Allocates nothing while they are few and distinct.
 #[derive(Default)]
 pub(super) struct Seen<'a> {
     names: [Cow<'a, str>; FEW],
@@ -157,7 +156,7 @@ impl<'a> Seen<'a> {
         self.count += 1;
     }
 
-    /// Whether they are few and each is there once.
+    /// True if the names are few and distinct.
     pub(super) fn is_clear(&self) -> bool {
         !self.is_unclear
     }

@@ -1,19 +1,19 @@
-//! The revisions that a server says it speaks.
+//! The protocol revisions that a server supports.
 
 use super::{Kind, LATEST_MODERN, Message, Object, UNSUPPORTED_VERSION, is_known};
 
-/// Which of the gateway's own revisions a server names.
+/// Supported revisions, as far as the gateway speaks them too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Offer {
-    /// The newest modern revision, [`LATEST_MODERN`].
+    /// True if the newest modern revision, [`LATEST_MODERN`], is supported.
     pub(crate) is_modern: bool,
-    /// At least one revision with a handshake.
+    /// True if at least one legacy revision is supported.
     pub(crate) is_legacy: bool,
 }
 
 impl Offer {
-    /// Reads `supportedVersions` of an answer to `server/discover`, or `data.supported` of the error
-    /// [`UNSUPPORTED_VERSION`] (2026-07-28, basic). Any other answer offers nothing.
+    /// Reads `supportedVersions` of a response to `server/discover`, or `data.supported` of the error
+    /// [`UNSUPPORTED_VERSION`] (2026-07-28, basic). `None` for any other response.
     pub(crate) fn read(answer: &Message) -> Option<Self> {
         let body = Object::read(answer.body()).ok()?;
         let versions = match answer.kind() {

@@ -1,4 +1,4 @@
-//! What a legacy upstream answers, in the words of the modern era (2026-07-28, basic, "Results" and "Caching").
+//! Converts a legacy upstream's responses to the modern era (2026-07-28, basic, "Results" and "Caching").
 
 use bytes::Bytes;
 
@@ -11,7 +11,7 @@ use super::pieces::Pieces;
 use super::splice::quote;
 use super::version::LATEST_MODERN;
 
-/// Results that say how long they may be kept.
+/// Methods whose results carry cache hints.
 const CACHEABLE: [&str; 8] = [
     "server/discover",
     "tools/list",
@@ -22,11 +22,11 @@ const CACHEABLE: [&str; 8] = [
     "skills/list",
     "skills/get",
 ];
-/// Nobody tells when what a legacy upstream said has become wrong, and it may have said it to one client alone.
+/// No caching: a legacy upstream's result may change without a notice, and may be specific to one client.
 const HINTS: &str = r#""ttlMs":0,"cacheScope":"private","#;
 
-/// The answer to `request`, which is the client's own, from an upstream with this raw `serverInfo`, and with slices of it
-/// replaced.
+/// Converts the upstream's answer to `request`, the client's own request, and applies the replacements in `more`.
+/// `server` is the upstream's raw `serverInfo`.
 pub(crate) fn completed(request: &Message, answer: &Message, server: &str, more: &[(&str, &str)]) -> Bytes {
     let edited = match answer.kind() {
         Kind::Result => complete(request, answer, server, more),
@@ -65,7 +65,7 @@ fn complete(request: &Message, answer: &Message, server: &str, more: &[(&str, &s
     Some(answer.with_id(request.id(), &edits))
 }
 
-/// A resource that does not exist is an invalid parameter in this era, and the error names it.
+/// Converts "resource not found" to the modern invalid-params error that names the URI.
 fn not_found(request: &Message, answer: &Message, more: &[(&str, &str)]) -> Option<Bytes> {
     let error = Object::read(answer.body()).ok()?;
     let code = error.get("code").filter(|code| code.parse() == Ok(RESOURCE_NOT_FOUND))?;
@@ -95,7 +95,7 @@ fn not_found(request: &Message, answer: &Message, more: &[(&str, &str)]) -> Opti
     Some(answer.with_id(request.id(), &edits))
 }
 
-/// What every result of a modern client begins with whose members the gateway knows by heart.
+/// Opening of every result that the gateway itself composes for a modern client.
 const OWN_OPENING: &str = concat!(
     r#"{"resultType":"complete","ttlMs":0,"cacheScope":"private","_meta":{"io.modelcontextprotocol/serverInfo":"#,
     r#"{"name":"mcp-proxy","version":""#,
@@ -103,35 +103,35 @@ const OWN_OPENING: &str = concat!(
     r#""}},"#
 );
 
-/// The response to a modern client's request for a list that is written down as a legacy result, which is not copied.
+/// Builds a modern client's list response from a stored legacy result without copying it.
 pub(crate) fn own_list(id: &str, result: &Bytes) -> Pieces {
     let before = format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{OWN_OPENING}"#);
     Pieces::new([before.into(), result.slice(1.min(result.len())..), Bytes::from_static(b"}")])
 }
 
-/// The response to a legacy client's request for a list whose extension wants hints for caches in any era.
+/// Builds a legacy client's list response with cache hints, for extensions that require them in any era.
 pub(crate) fn own_legacy_list(id: &str, result: &Bytes) -> Pieces {
     let before = format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{{{HINTS}"#);
     Pieces::new([before.into(), result.slice(1.min(result.len())..), Bytes::from_static(b"}")])
 }
 
-/// The raw result of `server/discover` where the gateway answers for all upstreams.
+/// Builds the raw result of `server/discover` for the endpoint of all upstreams.
 pub(crate) fn own_discovery(capabilities: &str, instructions: Option<&str>) -> String {
     let server = format!(r#"{{"name":"mcp-proxy","version":"{}"}}"#, env!("CARGO_PKG_VERSION"));
     discovered(capabilities, instructions.map(quote).as_deref(), &server)
 }
 
-/// The raw result of `server/discover`, from an upstream's answer to `initialize`.
+/// Builds the raw result of `server/discover` from an upstream's response to `initialize`.
 pub(crate) fn discovery(handshake: &Message) -> String {
     let hello = Object::read(handshake.body()).ok();
     let get = |name| hello.as_ref().and_then(|hello| hello.get(name));
-    // The tasks of the legacy era are not those of this one.
+    // Legacy tasks are incompatible with modern ones.
     let capabilities = get("capabilities").and_then(|raw| Object::read(raw).ok());
     let capabilities = capabilities.map_or_else(|| "{}".to_owned(), |all| without(&all, &["tasks"]));
     discovered(&capabilities, get("instructions"), server_info(handshake))
 }
 
-/// From raw members.
+/// Builds the result from raw members.
 fn discovered(capabilities: &str, instructions: Option<&str>, server: &str) -> String {
     let instructions = instructions.map(|text| format!(r#""instructions":{text},"#)).unwrap_or_default();
     format!(
@@ -139,13 +139,13 @@ fn discovered(capabilities: &str, instructions: Option<&str>, server: &str) -> S
     )
 }
 
-/// The raw `serverInfo` in an upstream's answer to `initialize`.
+/// Returns the raw `serverInfo` of an upstream's response to `initialize`.
 pub(crate) fn server_info(handshake: &Message) -> &str {
     let hello = Object::read(handshake.body()).ok();
     hello.and_then(|hello| hello.get("serverInfo")).unwrap_or(r#"{"name":"mcp-proxy","version":"0"}"#)
 }
 
-/// A notification that belongs to the `subscriptions/listen` with this raw id.
+/// Adds the raw id of the `subscriptions/listen` to a notification that belongs to it.
 pub(crate) fn subscribed(notification: &Message, id: &str) -> Bytes {
     let mark = format!("\"{SUBSCRIPTION_KEY}\":{id}");
     let raw = notification.params();
@@ -161,7 +161,7 @@ pub(crate) fn subscribed(notification: &Message, id: &str) -> Bytes {
     notification.with(&[(at, &format!("{mark}{}", if is_alone { "" } else { "," }))])
 }
 
-/// The response that ends the `subscriptions/listen` with this raw id.
+/// Builds the response that ends the `subscriptions/listen` with this raw id.
 pub(crate) fn listening_ended(id: &str) -> Bytes {
     result_response(id, &format!(r#"{{"resultType":"complete","_meta":{{"{SUBSCRIPTION_KEY}":{id}}}}}"#))
 }

@@ -1,8 +1,8 @@
-//! A message in pieces: what came, and between it what was written, so that a large one is sent on without a copy.
+//! A message in pieces, received bytes between generated ones, so that a large message is sent without a copy.
 
 use bytes::{Bytes, BytesMut};
 
-/// Up to three pieces that lie behind one another. Cheap to clone.
+/// Up to three consecutive pieces. Cheap to clone.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Pieces([Bytes; 3]);
 
@@ -11,7 +11,7 @@ impl Pieces {
         Self(pieces)
     }
 
-    /// How long they are together.
+    /// Returns the total length in bytes.
     pub(crate) fn len(&self) -> usize {
         self.0.iter().map(Bytes::len).sum()
     }
@@ -20,7 +20,7 @@ impl Pieces {
         self.0.iter()
     }
 
-    /// Takes the first piece that is not empty.
+    /// Takes the first non-empty piece.
     pub(crate) fn take(&mut self) -> Option<Bytes> {
         self.0.iter_mut().find(|piece| !piece.is_empty()).map(std::mem::take)
     }
@@ -39,7 +39,7 @@ impl From<Pieces> for [Bytes; 3] {
 }
 
 impl From<Pieces> for Bytes {
-    /// One piece; a copy unless it was one before.
+    /// Joins the pieces; copies unless there is only one.
     fn from(Pieces([first, second, third]): Pieces) -> Self {
         if second.is_empty() && third.is_empty() {
             return first;

@@ -1,19 +1,20 @@
-//! Reads JSON (RFC 8259) to its end and builds nothing: the grammar is checked, and a value is the text it stands in.
+//! Validating JSON scanner (RFC 8259) that builds no values: a value is returned as its text.
 //!
-//! Messages are looked at once, byte by byte only where they have structure; texts, which are most of what is in them,
-//! are passed over in blocks.
+//! One pass over the message, byte by byte only where it has structure. String contents, the bulk of a message, are
+//! scanned in blocks.
 
 use std::borrow::Cow;
 
-/// How deep values may be nested.
+/// Maximum nesting depth.
 pub(super) const MAX_DEPTH: u32 = 128;
-/// Bytes of a text that are looked at together: a number's, and as many as compilers turn into instructions on vectors.
+/// Bytes of a string that are compared together: a word in one integer, a block in SIMD instructions that the compiler
+/// generates.
 const WORD: usize = 8;
 const BLOCK: usize = 64;
-/// How many words are looked at before a text is taken for a long one.
+/// Number of words that are scanned before a string counts as long.
 const SHORT: usize = 4;
 
-/// Why a text is not read.
+/// The reason why a text is not valid JSON.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Malformed {
     #[error("not what JSON has here, at byte {0}")]
@@ -26,35 +27,35 @@ pub(crate) enum Malformed {
     TooMany,
 }
 
-/// A place in a text up to which it has been read.
+/// A position in a text, up to which it has been scanned.
 pub(super) struct Scanner<'a> {
     text: &'a str,
     at: usize,
     depth: u32,
-    /// Whether each container that is open is an object, the innermost in the lowest bit.
+    /// One bit per open container, set for objects; the innermost is the lowest bit.
     objects: u128,
 }
 
 impl<'a> Scanner<'a> {
-    /// At the first value of a text.
+    /// Starts at the first value of a text.
     pub(super) fn new(text: &'a str) -> Self {
         let mut scanner = Self { text, at: 0, depth: 0, objects: 0 };
         scanner.pass_space();
         scanner
     }
 
-    /// What comes next.
+    /// Returns the next byte.
     pub(super) fn peek(&self) -> Option<u8> {
         self.text.as_bytes().get(self.at).copied()
     }
 
-    /// Makes sure that nothing follows.
+    /// Checks that only white space follows.
     pub(super) fn end(mut self) -> Result<(), Malformed> {
         self.pass_space();
         if self.at == self.text.len() { Ok(()) } else { Err(self.wrong()) }
     }
 
-    /// Reads an object. `take` is given the name of each member and reads the value.
+    /// Scans an object. Calls `take` with the name of each member; `take` scans the value.
     pub(super) fn object(
         &mut self,
         mut take: impl FnMut(Cow<'a, str>, &mut Self) -> Result<(), Malformed>,
@@ -73,7 +74,7 @@ impl<'a> Scanner<'a> {
         Ok(self.since(start))
     }
 
-    /// Reads the elements of an array.
+    /// Scans the elements of an array.
     pub(super) fn array(&mut self, mut take: impl FnMut(&'a str) -> Result<(), Malformed>) -> Result<(), Malformed> {
         if self.peek() != Some(b'[') {
             return Err(self.wrong());
@@ -86,7 +87,7 @@ impl<'a> Scanner<'a> {
         Ok(())
     }
 
-    /// Reads a value of any type. Gives its text.
+    /// Scans a value of any type. Returns its text.
     pub(super) fn value(&mut self) -> Result<&'a str, Malformed> {
         let (start, around) = (self.at, self.depth);
         loop {
@@ -112,7 +113,7 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// Opens a container. Says whether it is closed at once.
+    /// Opens a container. Returns true if it is empty, and closed again.
     fn open(&mut self, is_object: bool) -> Result<bool, Malformed> {
         if self.depth == MAX_DEPTH {
             return Err(Malformed::Depth);
@@ -124,7 +125,7 @@ impl<'a> Scanner<'a> {
         Ok(self.close())
     }
 
-    /// Goes on behind a value inside a container. Says whether that was the last one.
+    /// Advances past a value inside a container. Returns true if it was the last one.
     fn next_or_close(&mut self) -> Result<bool, Malformed> {
         self.pass_space();
         if self.peek() == Some(b',') {
@@ -150,7 +151,7 @@ impl<'a> Scanner<'a> {
         self.objects & 1 == 1
     }
 
-    /// Reads a member's name up to its value. Says also whether it is written without escapes.
+    /// Scans a member's name up to its value. The flag is true if the name has no escapes.
     fn name(&mut self) -> Result<(&'a str, bool), Malformed> {
         let start = self.at;
         if self.peek() != Some(b'"') {
@@ -167,7 +168,7 @@ impl<'a> Scanner<'a> {
         Ok((name, is_plain))
     }
 
-    /// Says whether it is written without escapes.
+    /// Scans a string. Returns true if it has no escapes.
     fn string(&mut self) -> Result<bool, Malformed> {
         self.at += 1;
         let mut is_plain = true;
@@ -216,7 +217,7 @@ impl<'a> Scanner<'a> {
         Ok(true)
     }
 
-    /// At least one digit.
+    /// Scans at least one digit.
     fn digits(&mut self) -> Result<(), Malformed> {
         let start = self.at;
         while self.peek().is_some_and(|byte| byte.is_ascii_digit()) {
@@ -233,7 +234,7 @@ impl<'a> Scanner<'a> {
         Ok(true)
     }
 
-    /// Passes over one of these, if it is there.
+    /// Skips one of these bytes if it is next. Returns true if it was.
     fn pass(&mut self, any: &[u8]) -> bool {
         let found = self.peek().is_some_and(|byte| any.contains(&byte));
         self.at += usize::from(found);
@@ -255,7 +256,7 @@ impl<'a> Scanner<'a> {
     }
 }
 
-/// A raw value that is a text, decoded; borrowed unless it has escapes.
+/// Decodes a raw string value; borrowed unless it has escapes. `None` for other types.
 pub(crate) fn text(raw: &str) -> Option<Cow<'_, str>> {
     if !raw.starts_with('"') {
         return None;
@@ -266,12 +267,12 @@ pub(crate) fn text(raw: &str) -> Option<Cow<'_, str>> {
     serde_json::from_str(raw).ok().map(Cow::Owned)
 }
 
-/// A text without its quotes.
+/// Returns a string without its quotes.
 fn inside(quoted: &str) -> &str {
     quoted.get(1..quoted.len().saturating_sub(1)).unwrap_or_default()
 }
 
-/// How many bytes of a text stand for themselves before the first one that does not.
+/// Counts the bytes before the first one that needs attention: a quote, a backslash, or a control.
 fn plain(bytes: &[u8]) -> usize {
     let mut rest = bytes;
     if pass_words(&mut rest, SHORT) {
@@ -283,7 +284,7 @@ fn plain(bytes: &[u8]) -> usize {
     bytes.len() - rest.len()
 }
 
-/// Passes over what stands for itself, so many words at most. Says whether more of it may follow.
+/// Skips up to `most` words without special bytes. Returns true if the text may continue.
 fn pass_words(rest: &mut &[u8], most: usize) -> bool {
     for _ in 0..most {
         let Some((word, after)) = rest.split_first_chunk() else {
@@ -300,14 +301,14 @@ fn pass_words(rest: &mut &[u8], most: usize) -> bool {
     true
 }
 
-/// Whether a byte ends a text or does not stand for itself: a quote, a backslash, or a control. With its second bit turned,
-/// a quote lies right behind the controls, and a blank does not.
+/// True for a quote, a backslash or a control. Flipping the second bit moves the quote next to the controls and keeps
+/// the blank out, so one comparison covers both.
 fn is_special(byte: u8) -> bool {
     byte ^ 2 <= b' ' || byte == b'\\'
 }
 
-/// Where the first such byte of a word is. All are compared at once, as those of one number: a byte that is zero, or less
-/// than another, borrows from the bit above it.
+/// Returns the index of the first special byte of a word. All bytes are compared at once in one integer: a byte that is
+/// below the limit borrows from its highest bit.
 fn special(word: [u8; WORD]) -> Option<usize> {
     const ONES: u64 = u64::from_ne_bytes([1; WORD]);
     const HIGH: u64 = ONES << 7;

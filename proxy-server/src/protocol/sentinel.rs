@@ -1,5 +1,5 @@
-//! Texts in HTTP headers: as they are where HTTP allows it, else in Base64 between two marks (2026-07-28, transports,
-//! "Header Value Encoding").
+//! Encodes text in HTTP headers: plain where HTTP allows it, otherwise Base64 between two markers (2026-07-28,
+//! transports, "Header Value Encoding").
 
 use std::borrow::Cow;
 
@@ -9,7 +9,7 @@ use base64::prelude::BASE64_STANDARD;
 const BEGIN: &str = "=?base64?";
 const END: &str = "?=";
 
-/// A text as a header value. What looks like an encoded one is encoded as well, so that it comes out as it went in.
+/// Encodes a text as a header value. Text that looks encoded is encoded as well, so that decoding restores it.
 pub(crate) fn encode(text: &str) -> Cow<'_, str> {
     let is_blank = |byte: Option<&u8>| matches!(byte, Some(b' ' | b'\t'));
     let (first, last) = (text.as_bytes().first(), text.as_bytes().last());
@@ -20,7 +20,7 @@ pub(crate) fn encode(text: &str) -> Cow<'_, str> {
     format!("{BEGIN}{}{END}", BASE64_STANDARD.encode(text)).into()
 }
 
-/// The text in a header value; nothing when it is marked as encoded and is not.
+/// Decodes a header value; `None` if it has the markers but is not valid Base64.
 pub(crate) fn decode(value: &str) -> Option<Cow<'_, str>> {
     match value.strip_prefix(BEGIN).and_then(|rest| rest.strip_suffix(END)) {
         None => Some(value.into()),

@@ -1,25 +1,25 @@
-//! Skills over MCP (extension `io.modelcontextprotocol/skills`, SEP-2640): what a server declares of them, and where an
-//! entry names resources.
+//! Skills over MCP (extension `io.modelcontextprotocol/skills`, SEP-2640): reads a server's declaration, and finds the
+//! URIs in an entry.
 
 use serde_json::value::RawValue;
 
 use super::object::Object;
 use super::scan::text;
 
-/// The extension by which a server lists skills. Only servers declare it.
+/// The extension that servers with skills declare. Clients do not declare it.
 pub(crate) const SKILLS_EXTENSION: &str = "io.modelcontextprotocol/skills";
-/// The file by whose URI a skill is called.
+/// Suffix of a skill's URI: its main file.
 const ENTRY_FILE: &str = "/SKILL.md";
 
-/// What a server declares of its skills.
+/// A server's declaration of skills.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Skills {
-    /// Whether it reads directories of resources (`directoryRead`).
+    /// True if the server lists directories of resources (`directoryRead`).
     pub(crate) has_directories: bool,
 }
 
 impl Skills {
-    /// Reads the raw result of a handshake of either era; nothing for a server without skills.
+    /// Reads the declaration from the raw result of a handshake of either era; `None` for a server without skills.
     pub(crate) fn declared(handshake: &str) -> Option<Self> {
         let path = ["capabilities", "extensions", SKILLS_EXTENSION];
         let settings = path.into_iter().try_fold(handshake, |raw, name| Object::read(raw).ok()?.get(name))?;
@@ -30,23 +30,23 @@ impl Skills {
         Some(Self { has_directories })
     }
 
-    /// The declaration of two servers together: each request goes to one that can carry it out.
+    /// Combines the declarations of two servers: each request goes to a server that supports it.
     pub(crate) fn or(self, other: Self) -> Self {
         Self { has_directories: self.has_directories || other.has_directories }
     }
 
-    /// The raw settings of the extension.
+    /// Returns the raw settings of the extension.
     pub(crate) fn settings(self) -> &'static str {
         if self.has_directories { r#"{"directoryRead":true}"# } else { "{}" }
     }
 }
 
-/// Whether a request is one that only servers with skills understand.
+/// True for requests that only servers with skills understand.
 pub(crate) fn is_about_skills(method: &str) -> bool {
     method.starts_with("skills/") || method == "resources/directory/read"
 }
 
-/// Where the entry of a skill names resources, itself and each of its files, with the URI.
+/// Returns the slices with the URI of a skill and of each of its files, each with the decoded URI.
 pub(crate) fn skill_uris<'a>(skill: &Object<'a>) -> Vec<(&'a str, String)> {
     let files = skill.get("resources").and_then(|raw| serde_json::from_str::<Vec<&'a RawValue>>(raw).ok());
     let files = files.into_iter().flatten().filter_map(|file| Object::read(file.get()).ok()?.get("uri"));
@@ -54,7 +54,7 @@ pub(crate) fn skill_uris<'a>(skill: &Object<'a>) -> Vec<(&'a str, String)> {
     places.filter_map(|place| Some((place, text(place)?.into_owned()))).collect()
 }
 
-/// The URI of a skill's directory, from that of the skill.
+/// Returns the URI of a skill's directory.
 pub(crate) fn skill_root(uri: &str) -> Option<&str> {
     uri.strip_suffix(ENTRY_FILE)
 }

@@ -1,6 +1,6 @@
-//! Raw JSON with slices of it replaced: whatever is not replaced stays as it came.
+//! Replaces slices of raw JSON and keeps every other byte.
 
-/// The same text with these slices of it replaced. Slices do not overlap.
+/// Replaces slices of a text. The slices must not overlap.
 pub(crate) fn splice(text: &str, replacements: &[(&str, &str)]) -> String {
     let start = |slice: &str| slice.as_ptr() as usize - text.as_ptr() as usize;
     let mut edits: Vec<(usize, &str, &str)> = replacements.iter().map(|(old, new)| (start(old), *old, *new)).collect();
@@ -17,7 +17,7 @@ pub(crate) fn splice(text: &str, replacements: &[(&str, &str)]) -> String {
     out
 }
 
-/// A text as JSON.
+/// Encodes a text as a JSON string.
 pub(crate) fn quote(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }

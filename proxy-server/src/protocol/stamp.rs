@@ -1,5 +1,5 @@
-//! What a legacy client said once, in its handshake, written into each request for a modern upstream; and what a legacy
-//! client does not expect, taken out of the answers (2026-07-28, basic, "_meta").
+//! Adds the metadata of a legacy client's handshake to each request for a modern upstream, and removes members that
+//! legacy clients do not expect from the responses (2026-07-28, basic, "_meta").
 
 use bytes::Bytes;
 
@@ -10,7 +10,7 @@ use super::version::LATEST_MODERN;
 
 const OWN_KEYS: [&str; 4] = [VERSION_KEY, CAPABILITIES_KEY, CLIENT_KEY, LOG_LEVEL_KEY];
 
-/// Who asks, and what it can be asked, in the words of the modern era.
+/// Client metadata for modern requests: the raw client info and capabilities.
 #[derive(Debug, Clone)]
 pub(crate) struct Stamp {
     capabilities: Box<str>,
@@ -18,13 +18,14 @@ pub(crate) struct Stamp {
 }
 
 impl Stamp {
-    /// Of the gateway itself, which can be asked nothing.
+    /// Returns the metadata of the gateway itself, which declares no capabilities.
     pub(crate) fn own() -> Self {
         let client = format!(r#"{{"name":"mcp-proxy","version":"{}"}}"#, env!("CARGO_PKG_VERSION"));
         Self { capabilities: "{}".into(), client: client.into() }
     }
 
-    /// Of a client with these raw `initialize` parameters. What exists in its own era only is left out.
+    /// Reads the metadata from raw `initialize` parameters. Capabilities that exist only in the legacy era are left
+    /// out.
     pub(crate) fn of(hello: &str) -> Self {
         let own = Self::own();
         let Ok(hello) = Object::read(hello) else { return own };
@@ -36,13 +37,13 @@ impl Stamp {
         }
     }
 
-    /// The raw capabilities.
+    /// Returns the raw capabilities.
     pub(crate) fn capabilities(&self) -> &str {
         &self.capabilities
     }
 
-    /// The same request as a modern one, with more raw members of `params`. Metadata that only looks like the
-    /// protocol's own gives way.
+    /// Converts a legacy request to a modern one, with more raw members in `params`. Replaces members of `_meta` that
+    /// use the protocol's own keys.
     pub(crate) fn apply(
         &self,
         request: &Message,
@@ -79,7 +80,7 @@ impl Stamp {
                 added = format!(r#"{added}"_meta":{{{said}}}{comma}"#);
             }
         }
-        // Tasks of the legacy era mean nothing in this one; a server without them runs the tool as it would anyway.
+        // Legacy tasks do not exist in the modern era; a server without tasks runs the tool synchronously anyway.
         if let Some(task) = params.cut(raw, "task").filter(|_| request.method() == "tools/call") {
             edits.push((task, ""));
         }
@@ -88,13 +89,13 @@ impl Stamp {
     }
 }
 
-/// The answer to a legacy client's request, without the word that says what kind of result it is.
+/// Removes `resultType` from an answer to a legacy client's request; `None` if there is none.
 pub(crate) fn unstamped(answer: &Message) -> Option<Bytes> {
     let result = Object::read(answer.body()).ok()?;
     Some(answer.with(&[(result.cut(answer.body(), "resultType")?, "")]))
 }
 
-/// What a legacy client refuses of a tool: the schema of a result that is no object.
+/// Returns the output schema of a tool if it does not describe an object, which legacy clients refuse.
 pub(crate) fn odd_schema(tool: &str) -> Option<&str> {
     memchr::memmem::find(tool.as_bytes(), b"outputSchema")?;
     let members = Object::read(tool).ok()?;
@@ -103,7 +104,7 @@ pub(crate) fn odd_schema(tool: &str) -> Option<&str> {
     if is_object { None } else { members.cut(tool, "outputSchema") }
 }
 
-/// Client capabilities that mean the same in both eras.
+/// Keeps the client capabilities that mean the same in both eras.
 fn transferable(raw: &str) -> Option<String> {
     let capabilities = Object::read(raw).ok()?;
     let kept = without(raw, &capabilities, &["tasks"]);
@@ -114,7 +115,7 @@ fn transferable(raw: &str) -> Option<String> {
     Some(kept.replacen(&roots, &fewer, 1))
 }
 
-/// The text of an object without some of its members.
+/// Returns the text of an object without the named members.
 fn without(raw: &str, object: &Object<'_>, names: &[&str]) -> String {
     let kept = object.members().filter(|(name, _)| !names.contains(name));
     let kept: Vec<String> = kept.map(|(name, value)| format!("{}:{value}", serde_json::Value::from(name))).collect();

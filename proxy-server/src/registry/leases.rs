@@ -1,7 +1,7 @@
-//! Who needs which registration, and until when. Pure: what time it is, is told.
+//! Tracks which holder needs which registration, and until when. Pure: the caller passes the current time.
 //!
-//! All leases of a holder end together, because what a lease stands for is that its holder lives. Nothing here removes
-//! a registration; it is told which have lost their last lease.
+//! All leases of a holder end together, because a lease shows that its holder is alive. This module removes no
+//! registration; its methods return the names that have lost their last lease.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -10,37 +10,37 @@ use jiff::{SignedDuration, Timestamp};
 use schemas::{Holder, ServerName};
 use tokio::time::Instant;
 
-/// The end of a lease or a lock: when it is acted upon, and how it is shown.
+/// The end of a lease or a lock: as an instant for the timer, and as a timestamp for display.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Expiry {
     pub(crate) at: Instant,
     pub(crate) shown: Timestamp,
 }
 
-/// Every lease. At most so many holders; what each of them holds is bounded by what is registered.
+/// All leases. The number of holders is bounded; the leases of a holder are bounded by the number of registrations.
 #[derive(Debug)]
 pub(crate) struct Leases {
     holders: BTreeMap<Holder, Held>,
     by_name: BTreeMap<ServerName, BTreeSet<Holder>>,
-    /// The holders by the end of their leases, so that the next one is at hand.
+    /// Holders ordered by expiry, to find the next expiry quickly.
     order: BTreeSet<(Instant, Holder)>,
     capacity: usize,
 }
 
-/// What one holder holds: at least one lease.
+/// The leases of one holder; at least one.
 #[derive(Debug)]
 pub(crate) struct Held {
     pub(crate) expiry: Expiry,
     pub(crate) names: BTreeSet<ServerName>,
 }
 
-/// There are as many holders as there may be.
+/// The maximum number of holders is reached.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0} holders have leases, which is as many as there may be")]
 pub(crate) struct TooManyHolders(usize);
 
 impl Expiry {
-    /// So long from now.
+    /// Computes the expiry after a time to live from now.
     pub(crate) fn after(ttl: Duration) -> Self {
         let shown = SignedDuration::try_from(ttl).ok().and_then(|ttl| Timestamp::now().checked_add(ttl).ok());
         Self { at: Instant::now() + ttl, shown: shown.unwrap_or(Timestamp::MAX) }
@@ -52,13 +52,13 @@ impl Leases {
         Self { holders: BTreeMap::new(), by_name: BTreeMap::new(), order: BTreeSet::new(), capacity }
     }
 
-    /// Whether this holder may take a lease.
+    /// Checks that the holder may take a lease.
     pub(crate) fn admits(&self, holder: &Holder) -> Result<(), TooManyHolders> {
         let has_place = self.holders.contains_key(holder) || self.holders.len() < self.capacity;
         if has_place { Ok(()) } else { Err(TooManyHolders(self.capacity)) }
     }
 
-    /// Has a holder hold exactly these leases until then. Gives the names that it no longer holds.
+    /// Replaces the leases of a holder and their expiry. Returns the names that it no longer holds.
     pub(crate) fn set(
         &mut self,
         holder: &Holder,
@@ -80,7 +80,7 @@ impl Leases {
         Ok(given_back)
     }
 
-    /// Adds one lease to what a holder holds, until then or as long as its others, whichever is later. Gives the end.
+    /// Adds one lease to a holder. All its leases get the later of both expiries, which is returned.
     pub(crate) fn add(&mut self, holder: &Holder, name: ServerName, expiry: Expiry) -> Result<Expiry, TooManyHolders> {
         self.admits(holder)?;
         let held = self.holders.entry(holder.clone()).or_insert_with(|| Held { expiry, names: BTreeSet::new() });
@@ -94,7 +94,7 @@ impl Leases {
         Ok(held.expiry)
     }
 
-    /// Has the leases that a holder holds end then, and gives their names.
+    /// Sets the expiry of all leases of a holder. Returns their names.
     pub(crate) fn renew(&mut self, holder: &Holder, expiry: Expiry) -> Vec<ServerName> {
         let Some(held) = self.holders.get_mut(holder) else { return Vec::new() };
         self.order.remove(&(held.expiry.at, holder.clone()));
@@ -103,7 +103,7 @@ impl Leases {
         held.names.iter().cloned().collect()
     }
 
-    /// Ends all leases of a holder, and gives their names.
+    /// Ends all leases of a holder. Returns their names.
     pub(crate) fn release(&mut self, holder: &Holder) -> Vec<ServerName> {
         let Some(held) = self.holders.remove(holder) else { return Vec::new() };
         self.order.remove(&(held.expiry.at, holder.clone()));
@@ -118,7 +118,7 @@ impl Leases {
         held.names.into_iter().collect()
     }
 
-    /// Ends the leases whose time has come. Gives their names, each once, as far as nobody else holds a lease on them.
+    /// Ends expired leases. Returns each name that nobody holds any more, once.
     pub(crate) fn expire(&mut self, now: Instant) -> BTreeSet<ServerName> {
         let mut names = BTreeSet::new();
         while let Some((_, holder)) = self.order.first().filter(|(at, _)| *at <= now).cloned() {
@@ -128,7 +128,7 @@ impl Leases {
         names
     }
 
-    /// Ends every lease on a registration that is gone.
+    /// Ends every lease on a deleted registration.
     pub(crate) fn forget(&mut self, name: &str) {
         for holder in self.by_name.remove(name).unwrap_or_default() {
             let Some(held) = self.holders.get_mut(&holder) else { continue };
@@ -139,23 +139,23 @@ impl Leases {
         }
     }
 
-    /// Whether anybody holds a lease on it.
+    /// True if anybody holds a lease on the registration.
     pub(crate) fn is_held(&self, name: &ServerName) -> bool {
         self.by_name.contains_key(name)
     }
 
-    /// When the next leases end.
+    /// Returns the time of the next expiry.
     pub(crate) fn next(&self) -> Option<Instant> {
         self.order.first().map(|(at, _)| *at)
     }
 
-    /// Who holds a lease on it until when, by holder.
+    /// Returns the holders of leases on a registration, with their expiry, ordered by holder.
     pub(crate) fn on(&self, name: &str) -> impl Iterator<Item = (&Holder, Expiry)> {
         let holders = self.by_name.get(name).into_iter().flatten();
         holders.filter_map(|holder| Some((holder, self.holders.get(holder)?.expiry)))
     }
 
-    /// Every holder with what it holds.
+    /// Returns every holder with its leases.
     pub(crate) fn all(&self) -> impl Iterator<Item = (&Holder, &Held)> {
         self.holders.iter()
     }

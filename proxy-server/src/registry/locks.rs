@@ -1,6 +1,6 @@
-//! The locks of owners: two runs for one owner must not interleave. Pure: what time it is, is told.
+//! Locks of owners, so that two runs for one owner do not interleave. Pure: the caller passes the current time.
 //!
-//! A lock guards nothing by itself; it is between those who ask for it. What a change depends on is its revision.
+//! A lock is advisory: it only excludes other holders of locks. Changes are protected by the revision check.
 
 use std::collections::BTreeMap;
 
@@ -11,14 +11,14 @@ use tokio::time::Instant;
 
 use crate::registry::leases::Expiry;
 
-/// Every lock that is held, and some that have expired. At most so many.
+/// All held locks, and some expired ones. Bounded.
 #[derive(Debug)]
 pub(crate) struct Locks {
     held: BTreeMap<Owner, Lock>,
     capacity: usize,
 }
 
-/// A lock that somebody holds.
+/// A held lock.
 #[derive(Debug, Clone)]
 pub(crate) struct Lock {
     pub(crate) holder: Holder,
@@ -27,14 +27,14 @@ pub(crate) struct Lock {
     pub(crate) expiry: Expiry,
 }
 
-/// Why a lock was not taken or renewed.
+/// The reason why a lock was not taken or renewed.
 #[derive(Debug)]
 pub(crate) enum NotTaken {
-    /// It is another's.
+    /// Another holder has the lock.
     Held(Lock),
     /// There is no lock to renew.
     Nothing,
-    /// There are as many locks as there may be.
+    /// The maximum number of locks is reached.
     TooMany(usize),
 }
 
@@ -43,7 +43,7 @@ impl Locks {
         Self { held: BTreeMap::new(), capacity }
     }
 
-    /// Takes the lock of an owner. With the token of the one that is held, it is the same lock with a new end.
+    /// Takes the lock of an owner. With the token of the held lock, extends that lock.
     pub(crate) fn take(&mut self, owner: &Owner, wanted: Lock, now: Instant) -> Result<Lock, NotTaken> {
         let lock = match self.live(owner, now) {
             Some(held) if held.is_of(&wanted.token) => Lock { since: held.since, ..wanted },
@@ -60,7 +60,7 @@ impl Locks {
         Ok(lock)
     }
 
-    /// The same, but only with the token of the one that is held.
+    /// Extends the held lock; fails if there is none, or the token differs.
     pub(crate) fn renew(&mut self, owner: &Owner, wanted: Lock, now: Instant) -> Result<Lock, NotTaken> {
         match self.live(owner, now) {
             Some(_) => self.take(owner, wanted, now),
@@ -68,7 +68,7 @@ impl Locks {
         }
     }
 
-    /// Gives a lock back, and says whether it was that of the token.
+    /// Releases a lock. Returns true if the token matched.
     pub(crate) fn release(&mut self, owner: &Owner, token: &Secret, now: Instant) -> bool {
         let is_held = self.live(owner, now).is_some_and(|held| held.is_of(token));
         if is_held {

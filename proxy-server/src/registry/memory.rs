@@ -1,4 +1,4 @@
-//! Registrations in memory: gone with the process.
+//! Registrations in memory, lost when the process ends.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -9,7 +9,7 @@ use schemas::{Definition, ServerName};
 
 use crate::registry::{Registration, RegistryError, Tenure};
 
-/// A bounded map under a lock that is held for a few lines at a time.
+/// A bounded map behind a mutex that is held only briefly.
 pub(crate) struct Memory {
     stored: Mutex<Stored>,
     capacity: usize,
@@ -29,7 +29,8 @@ impl Stored {
 
 impl Memory {
     pub(super) fn new(capacity: usize) -> Self {
-        // Counted from the time of the start in microseconds, so that no revision of a previous process comes again.
+        // Revisions start at the process's start time in microseconds, so that none of a previous process is used
+        // again.
         let last_revision = u64::try_from(Timestamp::now().as_microsecond()).unwrap_or_default();
         Self { stored: Mutex::new(Stored { registrations: IndexMap::new(), last_revision }), capacity }
     }

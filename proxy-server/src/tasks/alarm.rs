@@ -1,8 +1,8 @@
-//! Waits that hardly ever come to their time, such as the deadlines of calls.
+//! Timers that rarely expire, such as the deadlines of calls.
 //!
-//! The runtime keeps its timers in order, and wakes itself for each that is earlier than the others. Here all waits of a
-//! lane share one timer, which is set to the earliest of them when it rings: for most calls that is later than their end.
-//! A wait is an entry in a list that is looked through at each ring, about once a second under load.
+//! Tokio keeps its timers ordered, and a timer that is earlier than all others wakes the runtime. Here all waits of a
+//! lane share one timer, which is set to the earliest deadline each time it fires; most calls end before that. The list
+//! of waits is scanned each time the timer fires, about once a second under load.
 
 use std::cell::RefCell;
 use std::convert::Infallible;
@@ -14,21 +14,21 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::{Instant, Sleep, sleep_until};
 
-/// When an alarm rings that nobody waits for.
+/// Interval of the timer while there are no waits.
 const LATEST: Duration = Duration::from_secs(3600);
 
 thread_local! {
-    /// The alarm of the lane that this thread is.
+    /// The alarm of the lane that runs on this thread.
     static OF_LANE: RefCell<Option<Alarm>> = const { RefCell::new(None) };
 }
 
-/// The one timer of a lane, and who waits for it. Cheap to clone.
+/// The shared timer of a lane, with its waits. Cheap to clone.
 #[derive(Clone)]
 pub(super) struct Alarm(Arc<Shared>);
 
 struct Shared {
     waits: Mutex<Waits>,
-    /// Told of a wait that is earlier than the next ring.
+    /// Notified of a wait that is earlier than the timer.
     sooner: Notify,
 }
 
@@ -40,11 +40,11 @@ struct Waits {
 
 struct Entry {
     deadline: Instant,
-    /// Whom to wake. Nobody once the time has come.
+    /// Waker of the waiting task; `None` once the deadline has passed.
     waker: Option<Waker>,
 }
 
-/// A wait until some time.
+/// A future that waits for a deadline.
 pub(crate) struct Wait(Progress);
 
 enum Progress {
@@ -53,11 +53,11 @@ enum Progress {
         alarm: Alarm,
         place: usize,
     },
-    /// Outside of the lanes.
+    /// Tokio's own timer, on threads outside of the lanes.
     Own(Pin<Box<Sleep>>),
 }
 
-/// Waits until this time.
+/// Waits until a deadline.
 pub(crate) fn wait_until(deadline: Instant) -> Wait {
     Wait(Progress::New(deadline))
 }
@@ -68,12 +68,12 @@ impl Alarm {
         Self(Arc::new(Shared { waits: Mutex::new(waits), sooner: Notify::new() }))
     }
 
-    /// Makes it the alarm of this thread.
+    /// Installs this alarm on the current thread.
     pub(super) fn serve_this_thread(&self) {
         OF_LANE.set(Some(self.clone()));
     }
 
-    /// Wakes whoever's time has come. Without this running, nobody is.
+    /// Runs the timer and wakes due waits. Without it, no wait of the lane ends.
     pub(super) async fn ring(&self) -> Infallible {
         loop {
             let next = self.wake_due(Instant::now());
@@ -84,7 +84,7 @@ impl Alarm {
         }
     }
 
-    /// Says when to ring next.
+    /// Wakes due waits. Returns the time for the next run.
     fn wake_due(&self, now: Instant) -> Instant {
         let (mut due, mut next) = (Vec::new(), now + LATEST);
         let mut waits = self.waits();
@@ -174,7 +174,7 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
-    /// Runs this where an alarm rings.
+    /// Runs `work` on a thread with a running alarm.
     async fn in_lane<T>(work: impl Future<Output = T>) -> T {
         let alarm = Alarm::new();
         alarm.serve_this_thread();

@@ -1,17 +1,17 @@
-//! The values that no line of the log may hold: what definitions and settings declare as secrets.
+//! Secrets of definitions and settings, masked in every log line.
 //!
-//! They are masked where lines are written, whoever logs what: a value turns up in places that nobody thinks of, such as
-//! the name a server gives itself or the text of an error.
+//! Masking happens where lines are written, because a secret may appear in unexpected places, such as the name that a
+//! server reports or the text of an error.
 
 use std::io::{self, Write};
 use std::sync::{LazyLock, PoisonError, RwLock};
 
 use schemas::{Definition, Masker};
 
-/// What is masked in every line. One set for the process, because there is one logger.
+/// The masked values, shared by the whole process, because there is one logger.
 static KNOWN: LazyLock<RwLock<Masker>> = LazyLock::new(RwLock::default);
 
-/// The secrets of one definition, masked in the log for as long as this lives.
+/// The secrets of one definition. They are masked in the log until this is dropped.
 #[derive(Debug)]
 pub(crate) struct Secrets(Masker);
 
@@ -25,12 +25,12 @@ impl Secrets {
         Self(masker)
     }
 
-    /// A text without the values that were declared, and otherwise as it is.
+    /// Masks the declared secrets in a text.
     pub(crate) fn mask_known(&self, text: &str) -> String {
         self.0.mask(text)
     }
 
-    /// A text of an upstream, or about it, as it may be shown.
+    /// Masks declared secrets and values that look like secrets in a text from or about an upstream.
     pub(crate) fn mask(&self, text: &str) -> String {
         self.0.mask_all(text)
     }
@@ -42,13 +42,13 @@ impl Drop for Secrets {
     }
 }
 
-/// Masks tokens of the gateway's own settings, until the process ends.
+/// Masks tokens of the gateway's own settings until the process ends.
 pub(crate) fn never_log<'s>(values: impl IntoIterator<Item = &'s str>) {
     let mut known = KNOWN.write().unwrap_or_else(PoisonError::into_inner);
     values.into_iter().for_each(|value| known.add(value));
 }
 
-/// Writes lines without secrets. The logger writes a whole line at once.
+/// Masks secrets in written lines. The logger writes whole lines.
 pub(super) struct Masking<W>(pub(super) W);
 
 impl<W: Write> Write for Masking<W> {

@@ -1,5 +1,5 @@
-//! One downstream session's share of an upstream: the upstream session it uses, and what it asked for there, so that
-//! both can be had again after a loss.
+//! Binds a downstream session to an upstream: the upstream session it uses, and the subscriptions and log level that
+//! must be restored in a new upstream session after a loss.
 
 mod answer;
 mod choice;
@@ -30,31 +30,31 @@ use crate::upstream::session::{Exchange, OpenError, Session};
 use crate::upstream::state::{self, Action, Policy, State, step};
 use crate::upstream::supervisor::{SUCCESSOR, jitter};
 
-/// Subscriptions of one client.
+/// Maximum number of subscriptions of one client.
 const MAX_SUBSCRIPTIONS: usize = 1_000;
 const MAX_URI_BYTES: usize = 8 * 1024;
-/// What reading the lists again after a gap may take.
+/// Timeout for reading the lists again after a gap.
 const CATCHING_UP: Duration = Duration::from_secs(10);
 const INITIALIZED: &[u8] = br#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#;
 
-/// A downstream session's share of an upstream.
+/// The binding of a downstream session to an upstream.
 pub(crate) struct Attachment {
     id: u64,
     upstream: Arc<Upstream>,
-    /// The client's own `initialize` parameters, when this session has an upstream session to itself.
+    /// Set if this client has a dedicated upstream session.
     dedicated: Option<Dedicated>,
-    /// The era of the first session, which the next ones have as well wherever the upstream still speaks it.
+    /// Era of the first upstream session. Its successors use it too, while the upstream still supports it.
     era: Era,
-    /// The same for a modern upstream, which has them with every request.
+    /// Client metadata for a modern upstream, sent with every request.
     stamp: Stamp,
     slot: watch::Sender<Slot>,
     events: Events,
     wishes: Mutex<Wishes>,
-    /// What the client was shown in a session of its own.
+    /// Digests of the lists that the client has read in its dedicated session.
     shown: Mutex<Shown>,
-    /// Counts the times in which announcements may have been missed in a session of its own.
+    /// Counts the gaps in which a dedicated session may have missed announcements.
     doubts: watch::Sender<u64>,
-    /// The gap that was last made up for.
+    /// The session and the number of its last gap that was made up for.
     caught_up: Mutex<Option<(Weak<Session>, u64)>>,
     closed: AtomicBool,
 }
@@ -71,7 +71,7 @@ enum Slot {
     Failed,
 }
 
-/// A client request, with what belongs to it.
+/// A client's request with its queues and deadline.
 pub(crate) struct Call<'a> {
     pub(crate) message: &'a Message,
     pub(crate) events: Events,
@@ -80,8 +80,8 @@ pub(crate) struct Call<'a> {
 }
 
 impl Attachment {
-    /// Attaches a client that introduced itself with these raw `initialize` parameters. Gives the upstream's answer,
-    /// and what the upstream sends outside any call.
+    /// Attaches a client with these raw `initialize` parameters. Returns the upstream's response to the handshake, and
+    /// the queue of events outside of any call.
     pub(crate) async fn open(
         upstream: Arc<Upstream>,
         hello: &str,
@@ -114,7 +114,7 @@ impl Attachment {
         Ok((Arc::new(attachment), handshake, queue))
     }
 
-    /// Whether the upstream's answer to `initialize` was given to somebody else.
+    /// True if the upstream session, and so its response to `initialize`, belongs to several clients.
     pub(crate) fn is_shared(&self) -> bool {
         self.dedicated.is_none()
     }
@@ -135,7 +135,8 @@ impl Attachment {
         }
     }
 
-    /// The gateway's own session, for a request about skills that a server of both eras carries in the modern one alone.
+    /// Returns the gateway's own session if only that one supports skills: a dual-era server may offer them in the
+    /// modern era only.
     fn carrier_of_skills(&self, session: &Session, message: &Message) -> Option<Arc<Session>> {
         let carries = |session: &Session| Skills::declared(session.handshake().body()).is_some();
         if !is_about_skills(message.method()) || carries(session) {
@@ -145,8 +146,8 @@ impl Attachment {
         Some(own).filter(|own| own.era() == Era::Modern && !own.is_closed() && carries(own))
     }
 
-    /// Sends a request in a session. One that the upstream has forgotten is replaced, and the request sent once more: a
-    /// request in an unknown session was not executed.
+    /// Sends a request in a session. If the upstream has lost the session, replaces it and sends the request once more;
+    /// a request in an unknown session was not executed.
     async fn request_in(self: &Arc<Self>, mut session: Arc<Session>, call: Call<'_>) -> Result<Message, Error> {
         let Call { message, events, mut cancelled, deadline } = call;
         let mut again = true;
@@ -182,7 +183,7 @@ impl Attachment {
     pub(crate) async fn notify(self: &Arc<Self>, message: &Message) -> Result<(), Error> {
         if message.method() == "notifications/initialized" {
             self.wishes().initialized = true;
-            // A shared session had its own handshake.
+            // The shared session has completed its own handshake.
             if self.is_shared() {
                 return Ok(());
             }
@@ -195,12 +196,12 @@ impl Attachment {
         let session = self.session().await?;
         match session.era() {
             Era::Legacy => session.notify(message.bytes().clone()).await,
-            // Modern upstreams are told of nothing but cancellations, which go their own way.
+            // A modern upstream accepts only cancellations, which are sent elsewhere.
             Era::Modern => Ok(()),
         }
     }
 
-    /// Ends what belongs to this session alone.
+    /// Ends subscriptions and sessions that only this attachment uses.
     pub(crate) async fn close(&self) {
         self.closed.store(true, Ordering::SeqCst);
         let slot = self.slot.borrow().clone();
@@ -215,7 +216,7 @@ impl Attachment {
         }
     }
 
-    /// The live upstream session; its successor if it has ended, which is waited for only briefly.
+    /// Returns the live upstream session. If it has ended, waits briefly for its successor.
     pub(crate) async fn session(self: &Arc<Self>) -> Result<Arc<Session>, Error> {
         if let Slot::Live(session) = &*self.slot.borrow()
             && !session.is_closed()
@@ -252,8 +253,8 @@ impl Attachment {
         session.ok_or_else(|| Error::new(Kind::NotReady).at(&self.upstream.definition().name))
     }
 
-    /// Has a successor opened whenever the upstream session ends, so that a client that only listens goes on hearing from
-    /// the upstream. Runs until dropped.
+    /// Opens a successor whenever the upstream session ends, so that a client that only listens keeps receiving
+    /// notifications. Runs until dropped.
     pub(crate) async fn keep(self: &Arc<Self>) {
         let policy = Policy::from(&Reconnect { max: None, ..self.upstream.definition().reconnect.clone() });
         let (mut state, mut action) = (State::Connected { failures: 0 }, Action::Serve);
@@ -290,8 +291,8 @@ impl Attachment {
         }
     }
 
-    /// Tells the client of a session of its own what it may have missed in a gap: of the lists that read otherwise than it
-    /// was shown, and of the resources it subscribed to. What is not known is told.
+    /// Notifies the client of changes that it may have missed in a gap of its dedicated session: of lists that differ
+    /// from what it has read. A list that cannot be compared counts as changed.
     async fn catch_up(&self, session: &Arc<Session>) {
         let gap = session.lists_changed().borrow().gaps;
         let is_known = |(known, at): &(Weak<Session>, u64)| *at == gap && known.ptr_eq(&Arc::downgrade(session));
@@ -314,19 +315,19 @@ impl Attachment {
         changed.notices_since(ListChanges::default()).for_each(|notice| self.tell(notice));
     }
 
-    /// Tells the client something that the upstream could not.
+    /// Queues a notification of the gateway's own for the client.
     fn tell(&self, notice: Bytes) {
         if let Err(error) = self.events.put(Event::Notification(notice), self.upstream.queued_bytes()) {
             debug!(%error, "notification dropped");
         }
     }
 
-    /// Counts the times in which announcements may have been missed in a session of its own.
+    /// Counts the gaps in which a dedicated session may have missed announcements.
     pub(crate) fn doubts(&self) -> watch::Receiver<u64> {
         self.doubts.subscribe()
     }
 
-    /// Nothing is tried while the upstream itself is known to be out of reach.
+    /// Opens a successor once the upstream's own session is live.
     async fn succeed(self: &Arc<Self>) -> state::Event {
         let mut observed = self.upstream.observed();
         let usable = observed.wait_for(|observed| observed.session.as_ref().is_some_and(|own| !own.is_closed())).await;
@@ -347,13 +348,13 @@ impl Attachment {
         }
         self.slot.send_replace(session.clone().map_or(Slot::Failed, Slot::Live));
         if let Some(session) = session {
-            // Nobody told of changes while there was no session.
+            // No notifications arrived while there was no session.
             self.wishes().subscriptions.iter().for_each(|uri| self.tell(updated(uri)));
             if self.dedicated.is_some() {
                 self.catch_up(&session).await;
             }
         }
-        // The client may have left in the meantime, and then nobody else closes what was just opened.
+        // The client may have closed the attachment meanwhile; then close the new session here.
         if self.closed.load(Ordering::SeqCst) {
             self.close().await;
         }
@@ -364,7 +365,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Passes a cancellation on without giving up the right to try the request again.
+/// Forwards a cancellation, so that the caller can still retry the request.
 pub(crate) async fn forward_cancellation(
     request: impl Future<Output = Result<Message, Error>>,
     cancelled: &mut oneshot::Receiver<Message>,

@@ -1,5 +1,5 @@
-//! Changes of what an upstream lists: how often there was reason to read a list again, what a client was shown, and the
-//! notices that tell of a change.
+//! Changes of an upstream's lists: counters of reasons to read a list again, digests of the lists that a client has
+//! read, and change notifications.
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
@@ -9,8 +9,7 @@ use tokio::sync::watch;
 use crate::protocol::{Kind, Message, Object};
 use crate::upstream::Upstream;
 
-/// The requests that list something, each with the kind that its change notice names. Resources and their templates change
-/// together.
+/// List methods, each with the kind in its change notification. Resources and their templates share one.
 pub(super) const LISTS: [(&str, &str); 4] = [
     ("tools/list", "tools"),
     ("prompts/list", "prompts"),
@@ -18,32 +17,32 @@ pub(super) const LISTS: [(&str, &str); 4] = [
     ("resources/templates/list", "resources"),
 ];
 
-/// How often there was a reason to read each list again.
+/// Counters of the reasons to read each list again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct ListChanges {
-    /// Announcements of changed tools; likewise the next three.
+    /// Number of `list_changed` notifications for tools; likewise the next three.
     pub(crate) tools: u64,
     pub(crate) prompts: u64,
     pub(crate) resources: u64,
     pub(crate) skills: u64,
-    /// Times in which announcements may have been missed.
+    /// Number of gaps in which announcements may have been missed.
     pub(crate) gaps: u64,
 }
 
-/// What a client was last shown of each list, as digests of the answers.
+/// Digests of the last response that a client has read for each list.
 #[derive(Debug, Default)]
 pub(super) struct Shown([Option<Digest>; 4]);
 
-/// One answer to a request for a list.
+/// A digest of one list response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Digest {
     Whole(u64),
-    /// One page of several, which says nothing about the others.
+    /// One page of several, which does not identify the whole list.
     Page,
 }
 
 impl ListChanges {
-    /// The notices of what has changed since then.
+    /// Returns the notifications for the changes since `then`.
     pub(crate) fn notices_since(self, then: Self) -> impl Iterator<Item = Bytes> {
         let kinds = [
             ("tools", self.tools != then.tools),
@@ -64,12 +63,12 @@ impl ListChanges {
 }
 
 impl Upstream {
-    /// Notes that the list of this kind reads otherwise than before, although no announcement told of it.
+    /// Records that a list of this kind has changed without an announcement.
     pub(crate) fn note_unannounced(&self, kind: &str) {
         self.unannounced.send_modify(|changes| changes.count(kind));
     }
 
-    /// Tells of changes that the upstream did not announce: those of a time in which nobody listened, and those of an
+    /// Subscribes to changes that the upstream did not announce: those while no stream was open, and those of an
     /// upstream that announces none.
     pub(crate) fn unannounced(&self) -> watch::Receiver<ListChanges> {
         self.unannounced.subscribe()
@@ -77,7 +76,7 @@ impl Upstream {
 }
 
 impl Shown {
-    /// Notes an answer that a client is given.
+    /// Records a response that a client has read.
     pub(super) fn note(&mut self, request: &Message, answer: &Message) {
         let list = LISTS.iter().position(|(method, _)| *method == request.method());
         if let Some(place) = list.and_then(|list| self.0.get_mut(list))
@@ -88,13 +87,13 @@ impl Shown {
         }
     }
 
-    /// The requests that a client has made, each with the kind of its list.
+    /// Returns the list methods that a client has used, each with the kind of its list.
     pub(super) fn asked(&self) -> Vec<(&'static str, &'static str)> {
         let asked = LISTS.iter().zip(&self.0).filter(|(_, shown)| shown.is_some());
         asked.map(|(list, _)| *list).collect()
     }
 
-    /// Whether this answer is known to be what the client was shown.
+    /// True if this response is known to equal the one that the client has read.
     pub(super) fn agrees(&self, method: &str, answer: &Message) -> bool {
         let shown = LISTS.iter().zip(&self.0).find(|((known, _), _)| *known == method).and_then(|(_, shown)| *shown);
         let digest = Digest::of(answer);
@@ -114,12 +113,12 @@ impl Digest {
     }
 }
 
-/// The notice that the list of this kind has changed.
+/// Builds the notification that the list of this kind has changed.
 pub(crate) fn list_changed(kind: &str) -> Bytes {
     Bytes::from(format!(r#"{{"jsonrpc":"2.0","method":"notifications/{kind}/list_changed"}}"#))
 }
 
-/// The notice that a resource has changed.
+/// Builds the notification that a resource has changed.
 pub(crate) fn updated(uri: &str) -> Bytes {
     let uri = serde_json::Value::from(uri);
     Bytes::from(format!(r#"{{"jsonrpc":"2.0","method":"notifications/resources/updated","params":{{"uri":{uri}}}}}"#))

@@ -1,7 +1,6 @@
 //! One live connection with an upstream: a wire, an inbox, and the requests in flight between them.
 //!
-//! Both eras are alike here but for three things: what a request says of itself in its headers, how it is withdrawn, and
-//! that only a legacy upstream can be waited on by a session of its own.
+//! The eras differ here in the header fields of a request, in its cancellation, and in the attribution of log messages.
 
 use std::cell::Cell;
 use std::sync::Arc;
@@ -30,25 +29,25 @@ use crate::upstream::transport::streamable_http::Endpoint;
 use crate::upstream::transport::{Outgoing, Wire, sse};
 use crate::upstream::{Environment, LONGEST_END, NOBODY};
 
-/// What telling an upstream of a cancellation may take.
+/// Timeout for sending a cancellation.
 const WITHDRAWAL: Duration = Duration::from_secs(1);
 
-/// A wire and what comes in on it.
+/// A wire with its inbox.
 pub(super) struct Connection {
     pub(super) wire: Wire,
     pub(super) inbox: Arc<Inbox>,
-    /// Whether the modern era is spoken. A process may be asked which one it speaks before that is settled.
+    /// True in the modern era. The era probe may change it before the session begins.
     is_modern: AtomicBool,
     tasks: Tasks,
-    /// Which arguments a modern upstream wants repeated in headers.
+    /// Tool arguments that a modern upstream wants repeated in headers.
     parameters: Parameters,
 }
 
-/// For whom a request is sent, and how its end is heard of.
+/// The caller of a request, with its event queue, cancellation and deadline.
 pub(super) struct Sender<'a> {
-    /// The attachment it belongs to.
+    /// Id of the attachment that sends the request.
     pub(super) caller: u64,
-    /// Where its progress and questions go.
+    /// Queue for progress, logs and questions of the request.
     pub(super) events: Events,
     /// Fires with the client's `notifications/cancelled`.
     pub(super) cancelled: &'a mut oneshot::Receiver<Message>,
@@ -56,7 +55,7 @@ pub(super) struct Sender<'a> {
 }
 
 impl Connection {
-    /// Connects. Nothing is said yet.
+    /// Opens the connection. Sends no message yet.
     pub(super) async fn open(environment: &Environment, definition: &Definition, era: Era) -> Result<Arc<Self>, Error> {
         let (outbox, queue) = mpsc::channel(REPLY_QUEUE);
         let inbox = Arc::new(Inbox::new(outbox, environment.config.queued_bytes));
@@ -68,12 +67,12 @@ impl Connection {
         Ok(connection)
     }
 
-    /// The generation of the protocol that is spoken on this connection.
+    /// Returns the era of this connection.
     pub(super) fn era(&self) -> Era {
         if self.is_modern.load(Ordering::Relaxed) { Era::Modern } else { Era::Legacy }
     }
 
-    /// Sets the era, before anything but the handshake was sent.
+    /// Sets the era. Only the handshake may have been sent before.
     pub(super) fn settle(&self, era: Era) {
         self.is_modern.store(era == Era::Modern, Ordering::Relaxed);
         if let (Wire::StreamableHttp(endpoint), Era::Modern) = (&self.wire, era) {
@@ -81,7 +80,7 @@ impl Connection {
         }
     }
 
-    /// What can be seen of the upstream's process, where it is one.
+    /// Returns the life-cycle tokens of the upstream's process, if it is one.
     pub(super) fn life(&self) -> Option<&Life> {
         match &self.wire {
             Wire::Stdio(pipe) => Some(pipe.life()),
@@ -89,16 +88,16 @@ impl Connection {
         }
     }
 
-    /// Waits until the upstream's process has ended, where it is one. The connection must be closed, which bounds the wait:
-    /// a process that does not end by itself is killed.
+    /// Waits for the end of the upstream's process, if it is one. The connection must be closed before, which bounds
+    /// the wait, because a process that does not end by itself is killed.
     pub(super) async fn ended(&self) {
         if let Some(life) = self.life() {
             timeout(LONGEST_END, life.gone.cancelled()).await.ok();
         }
     }
 
-    /// Sends a request under an id and a progress token of this connection, and waits for its answer. Dropped before
-    /// that, it withdraws the request.
+    /// Sends a request under an id and a progress token of this connection, and waits for its response. Dropping the
+    /// future cancels the request.
     pub(super) async fn request(self: &Arc<Self>, message: &Message, sender: Sender<'_>) -> Result<Message, Error> {
         let Sender { caller, events, cancelled, deadline } = sender;
         let id = next_id();
@@ -124,7 +123,7 @@ impl Connection {
                 Box::pin(self.withdraw(&number, Some(&cancel))).await;
                 return Err(Kind::Cancelled.into());
             }
-            // An answer counts even when it is the last thing that the upstream says.
+            // A response is valid even if it is the upstream's last message.
             () = self.inbox.closed().cancelled() => (&mut exchange).now_or_never(),
             over = self.silence(id, deadline) => {
                 flight.over.set(true);
@@ -140,7 +139,7 @@ impl Connection {
         }
     }
 
-    /// Waits until the upstream has been silent about this request for too long. Gives the deadline that has come.
+    /// Waits until the upstream has been silent about this request for too long. Returns the deadline that has expired.
     async fn silence(&self, id: u64, mut deadline: Deadline) -> Deadline {
         loop {
             wait_until(deadline.next()).await;
@@ -152,7 +151,7 @@ impl Connection {
         }
     }
 
-    /// Sends a request that is part of a handshake, which is never withdrawn.
+    /// Sends a request of the handshake, which is never cancelled.
     pub(super) async fn greet(&self, message: &Message, deadline: Instant) -> Result<Message, Error> {
         let id = next_id();
         let (events, _) = event_queue();
@@ -163,7 +162,7 @@ impl Connection {
         let outgoing = Outgoing { id, message: numbered, fields: self.fields(message) };
         let answer = timeout_at(deadline, self.wire.exchange(outgoing, &self.inbox, answer)).await;
         let answer = answer.map_err(|_| Error::new(Kind::TimedOut))?;
-        // A child that died before it read its first line fails the write; why it died is the better reason.
+        // A child that ended before it read its first line fails the write; the reason for its end is more useful.
         answer.map_err(|error| if self.inbox.closed().is_cancelled() { self.lost() } else { error })
     }
 
@@ -172,13 +171,13 @@ impl Connection {
         self.wire.send(message).await
     }
 
-    /// Lets the upstream know that it is over, and ends what is in flight.
+    /// Ends the session at the upstream, and fails the requests in flight.
     pub(super) async fn close(&self) {
         self.wire.close().await;
         self.inbox.close("the session was closed");
     }
 
-    /// Closes in a task of its own.
+    /// Closes the connection in a separate task.
     pub(super) fn close_later(self: &Arc<Self>) {
         let this = Arc::clone(self);
         self.tasks.spawn("close upstream session", async move { this.close().await });
@@ -188,8 +187,9 @@ impl Connection {
         &self.tasks
     }
 
-    /// Whether a log message that names no request can be about this one, which nothing but the line of a process leaves
-    /// open: a modern upstream writes none unless the request asks for them, and nobody reads those of the gateway's own.
+    /// True if a log message without a request id may belong to this request. A modern upstream logs only for requests
+    /// that ask for it, and logs of the gateway's own requests are discarded; ambiguity exists only on a process's
+    /// output.
     fn can_log_about(&self, message: &Message, caller: u64) -> bool {
         match (self.era(), &self.wire) {
             (Era::Modern, Wire::Stdio(_)) => protocol::asks_for_logs(message),
@@ -197,7 +197,7 @@ impl Connection {
         }
     }
 
-    /// What a modern request says of itself in its headers, where there are any.
+    /// Builds the header fields of a modern request over HTTP; empty for other connections.
     fn fields(&self, message: &Message) -> Vec<u8> {
         match (self.era(), &self.wire) {
             (Era::Modern, Wire::StreamableHttp(_)) => self.parameters.fields(message),
@@ -205,7 +205,7 @@ impl Connection {
         }
     }
 
-    /// Gives the answer as the caller may see it.
+    /// Converts a response for its caller: records tool annotations, and restores the subscription id.
     fn read(&self, request: &Message, answer: Message) -> Message {
         match (self.era(), request.method(), &self.wire) {
             (Era::Modern, "tools/list", Wire::StreamableHttp(_)) => self.parameters.learn(answer),
@@ -222,8 +222,8 @@ impl Connection {
         Error::new(Kind::Lost).because(self.inbox.end().unwrap_or_default())
     }
 
-    /// Tells the upstream that a request is no longer wanted, in the client's words where there are any. A modern
-    /// upstream over HTTP knows from the end of the response stream.
+    /// Cancels a request at the upstream, with the client's notification if there is one. Over modern HTTP, closing the
+    /// response stream cancels it.
     async fn withdraw(&self, id: &str, cancel: Option<&Message>) {
         if let (Era::Modern, Wire::StreamableHttp(_)) = (self.era(), &self.wire) {
             return;
@@ -233,7 +233,7 @@ impl Connection {
             Some((cancel, Some(requested))) => cancel.with(&[(requested, id)]),
             Some((_, None)) | None => Bytes::from(own()),
         };
-        // Nobody waits for an upstream that takes not even this.
+        // Not awaited longer: the upstream accepts no more messages.
         match timeout(WITHDRAWAL, self.wire.send(bytes)).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => debug!(error = %Chain(&error), "cancellation not sent"),
@@ -242,7 +242,7 @@ impl Connection {
     }
 }
 
-/// A request of a handshake. Nobody waits for its answer any more once this is dropped.
+/// A request of the handshake; dropping it discards a later response.
 struct Greeting<'a> {
     inbox: &'a Inbox,
     id: u64,
@@ -254,7 +254,7 @@ impl Drop for Greeting<'_> {
     }
 }
 
-/// A request in flight. Dropped before it is over, it is withdrawn.
+/// A request in flight; dropping it before it is over cancels the request.
 struct Flight<'a> {
     connection: &'a Arc<Connection>,
     id: u64,
@@ -295,7 +295,7 @@ async fn connect(environment: &Environment, definition: &Definition, inbox: &Arc
     }
 }
 
-/// How the upstream is reached, as its definition says.
+/// Converts the network settings of a definition.
 fn reach(definition: &Definition) -> Reach {
     let Network { proxy, ca_file, identity } = &definition.network;
     let proxy = proxy.as_ref().map(|proxy| match proxy {
@@ -317,7 +317,7 @@ fn headers(remote: &Remote) -> Result<HeaderMap, Error> {
     Ok(headers)
 }
 
-/// Sends answers to the upstream's own requests, in order.
+/// Sends responses to the upstream's own requests, in order.
 async fn reply(mut queue: mpsc::Receiver<Bytes>, connection: Arc<Connection>) {
     let closed: CancellationToken = connection.inbox.closed().clone();
     loop {

@@ -1,4 +1,4 @@
-//! When a call has to be answered. Pure but for the clock: progress extends it, up to a maximum.
+//! Deadlines of calls. Pure but for the clock: progress extends a deadline, up to a maximum.
 
 use std::time::Duration;
 
@@ -6,45 +6,45 @@ use tokio::time::Instant;
 
 use crate::error::Limit;
 
-/// When a request has to be answered: after so long without a sign of life, and at some time in any case.
+/// A deadline for silence that each sign of life extends, and a maximum for the whole call.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Deadline {
     next: Instant,
     latest: Instant,
-    /// The limits that both follow from; nothing for a time that was given.
+    /// The configured limits for silence and for the call in total; `None` for a fixed deadline.
     limits: Option<(Duration, Duration)>,
 }
 
 impl Deadline {
-    /// A time that no sign of life changes.
+    /// Creates a deadline that no sign of life extends.
     pub(crate) fn at(time: Instant) -> Self {
         Self { next: time, latest: time, limits: None }
     }
 
-    /// For a call that begins now, may be silent for so long, and may take so long in all.
+    /// Creates the deadline of a call that starts now, with limits for its silence and its total duration.
     pub(crate) fn of_call(silence: Duration, in_all: Duration) -> Self {
         let in_all = in_all.max(silence);
         let now = Instant::now();
         Self { next: now + silence, latest: now + in_all, limits: Some((silence, in_all)) }
     }
 
-    /// When it is over unless there is a sign of life.
+    /// Returns the expiry unless there is a sign of life.
     pub(crate) fn next(&self) -> Instant {
         self.next
     }
 
-    /// When it is over in any case.
+    /// Returns the latest possible expiry.
     pub(crate) fn latest(&self) -> Instant {
         self.latest
     }
 
-    /// The same after a sign of life at this time.
+    /// Returns the deadline after a sign of life at this time.
     pub(crate) fn after(self, heard: Instant) -> Self {
         let extended = self.limits.map_or(self.next, |(silence, _)| (heard + silence).min(self.latest));
         Self { next: self.next.max(extended), ..self }
     }
 
-    /// Which limit it is whose end has come.
+    /// Returns the limit that has been reached.
     pub(crate) fn limit(&self) -> Option<Limit> {
         let (silence, in_all) = self.limits?;
         Some(if self.next == self.latest && in_all > silence {
@@ -61,7 +61,8 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
-    /// When a call ends that may be silent for 10 s and take 25 s in all, with signs of life at these seconds; and why.
+    /// Checks the end of a call with 10 s of silence and 25 s in total, with signs of life at these seconds, and its
+    /// limit.
     fn check(heard: &[u32], expected: u64, setting: &str) {
         let began = Instant::now();
         let mut deadline = Deadline::of_call(10 * SECOND, 25 * SECOND);

@@ -1,7 +1,6 @@
-//! The one place that opens connections, keeps them for later requests, and refuses to connect to some addresses.
+//! Opens all outgoing connections, keeps them for later requests, and refuses forbidden addresses.
 //!
-//! An upstream's address comes from whoever may register one; it must not lead to the cloud's metadata service, nor
-//! back to the gateway itself.
+//! A definition's URL is untrusted: it must not reach a cloud's metadata service, nor the gateway itself.
 
 mod body;
 mod coding;
@@ -50,29 +49,29 @@ pub(crate) use self::tls::Trust;
 use crate::http1::{Written, put_field, put_fields, put_length, put_text};
 use crate::protocol::Pieces;
 
-/// Names the gateway's own requests, so that it refuses those that come back to itself.
+/// Header that marks the gateway's own requests, so that a request that loops back is refused.
 pub(crate) const OWN_MARK: HeaderName = HeaderName::from_static("x-mcp-proxy-mark");
 const OWN_NAME: HeaderValue = HeaderValue::from_static(concat!("mcp-proxy/", env!("CARGO_PKG_VERSION")));
 
-/// Room for the head of a request, and for a small body behind it.
+/// Initial buffer size for the head of a request and a small body.
 const HEAD_ROOM: usize = 1024;
 
-/// How many redirects one request follows.
+/// Maximum number of redirects per request.
 const MAX_REDIRECTS: usize = 5;
 const IDENTITY: HeaderValue = HeaderValue::from_static("identity");
 
 /// Limits of connections to upstreams.
 #[derive(Debug, Clone)]
 pub(crate) struct Limits {
-    /// How long connecting may take.
+    /// Timeout for connecting.
     pub(crate) connect_timeout: Duration,
-    /// How long a connection may stay unused whose other side does not announce for how long it keeps it.
+    /// Idle timeout of connections for which the upstream announces none.
     pub(crate) idle_timeout: Duration,
-    /// The largest message in bytes, which is also the largest piece that is decoded at once.
+    /// Maximum size of a message in bytes, and of a piece that is decoded at once.
     pub(crate) message_limit: usize,
 }
 
-/// Proxies and trusted authorities for all upstreams whose definitions say nothing else.
+/// Proxies and trusted authorities for upstreams whose definitions set none.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Network {
     pub(crate) proxies: Proxies,
@@ -117,7 +116,7 @@ pub(crate) struct Dialer {
     mark: HeaderValue,
 }
 
-/// An address that is known to be allowed, and what is sent there with every request of one session.
+/// A checked address, with the header fields and cookies of one session.
 pub(crate) struct Target {
     origin: Arc<Origin>,
     connector: Arc<Connector>,
@@ -139,7 +138,7 @@ pub(crate) struct Prepared<'a> {
     names_accepted: bool,
 }
 
-/// Why an address is not dialled.
+/// The reason why an address is not dialled.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Refused {
     #[error("link-local addresses are not dialled")]
@@ -152,7 +151,7 @@ pub(crate) enum Refused {
     Unwritable(#[source] http::Error),
 }
 
-/// Why there is no response, or no more of it.
+/// The reason why a response is missing or incomplete.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum DialError {
     #[error("cannot connect")]
@@ -164,7 +163,7 @@ pub(crate) enum DialError {
 }
 
 impl Dialer {
-    /// A dialer with these settings, and by whose mark the gateway knows its own requests.
+    /// Creates a dialer. `mark` identifies the gateway's own requests.
     pub(crate) fn new(limits: Limits, network: Network, mark: HeaderValue) -> Self {
         let connector = Arc::new(Connector::new(limits.connect_timeout));
         let tls = Arc::new(Tls::new(Trust { authorities: network.authorities.clone(), identity: None }));
@@ -172,26 +171,26 @@ impl Dialer {
         Self { limits, network, tls, connector, origins: Arc::default(), own: Arc::default(), mark }
     }
 
-    /// Tells the address the gateway listens on, once it is known.
+    /// Sets the address that the gateway listens on, once it is bound.
     pub(crate) fn set_own(&self, address: SocketAddr) {
         self.own.set(address).ok();
     }
 
-    /// An address for requests of a new session, after a look at where they would go. A name that leads back to the
-    /// gateway is not known here; there the mark stops it.
+    /// Checks an address and prepares requests of a new session. A name that resolves to the gateway itself passes
+    /// here; the mark stops such requests.
     pub(crate) fn target(&self, place: &Place<'_>) -> Result<Target, Refused> {
         let declared = place.headers.get(COOKIE).and_then(|value| value.to_str().ok());
         self.target_with(place, place.url, Arc::new(Jar::new(declared.unwrap_or_default())))
     }
 
-    /// Another address of the same session: it has the same headers and cookies.
+    /// Prepares requests to another address of the same session, with its headers and cookies.
     pub(crate) fn sibling(&self, of: &Target, place: &Place<'_>, url: &Url) -> Result<Target, Refused> {
         self.target_with(place, url, Arc::clone(&of.jar))
     }
 
     fn target_with(&self, place: &Place<'_>, url: &Url, jar: Arc<Jar>) -> Result<Target, Refused> {
         let (mut headers, reach) = (place.headers.clone(), &place.reach);
-        // The jar has them.
+        // Cookies are sent from the jar.
         headers.remove(COOKIE);
         self.check(url)?;
         let proxy = self.proxy(url, reach)?;
@@ -206,7 +205,7 @@ impl Dialer {
             headers.insert(HOST, value(authority)?);
         }
         headers.entry(USER_AGENT).or_insert(OWN_NAME);
-        // Without the field any coding would be acceptable (RFC 9110, 12.5.3).
+        // Without this field every coding would be acceptable (RFC 9110, 12.5.3).
         headers.entry(ACCEPT_ENCODING).or_insert(IDENTITY);
         headers.append(OWN_MARK, self.mark.clone());
         // A tunnel carries the proxy's credentials in its CONNECT; plain requests to a proxy carry them themselves.
@@ -214,7 +213,7 @@ impl Dialer {
         if let Some(value) = proxy.as_ref().filter(|_| is_absolute).and_then(|proxy| proxy.authorization()) {
             headers.insert(PROXY_AUTHORIZATION, value.clone());
         }
-        // Where a body ends is for the dialer alone to say.
+        // Only the dialer frames the body.
         headers.remove(CONTENT_LENGTH);
         headers.remove(TRANSFER_ENCODING);
         let mut fields = Vec::new();
@@ -271,7 +270,7 @@ impl Dialer {
         let address = match url.host() {
             Some(Host::Ipv4(address)) => Some(IpAddr::from(address)),
             Some(Host::Ipv6(address)) => Some(IpAddr::from(address).to_canonical()),
-            // With a dot at its end an address is a name to some parsers, and an address to some resolvers.
+            // An address with a trailing dot is a name to some parsers, and an address to some resolvers.
             Some(Host::Domain(name)) => {
                 name.trim_end_matches('.').parse().ok().map(|address: IpAddr| address.to_canonical())
             }
@@ -290,7 +289,7 @@ impl Dialer {
         if own { Err(Refused::Own) } else { Ok(()) }
     }
 
-    /// Closes connections that nobody uses, until told to end.
+    /// Closes idle connections periodically until cancelled.
     pub(crate) async fn sweep(self, stopping: CancellationToken) {
         while timeout(SWEEP_INTERVAL, stopping.cancelled()).await.is_err() {
             let mut origins = self.origins.lock().unwrap_or_else(PoisonError::into_inner);
@@ -300,7 +299,7 @@ impl Dialer {
 }
 
 impl Target {
-    /// A request without a body.
+    /// Starts a request.
     pub(crate) fn request(&self, method: &Method) -> Prepared<'_> {
         let mut head = Vec::with_capacity(HEAD_ROOM);
         for part in [method.as_str(), " ", &self.prefix, self.path.path(), self.path.query().map_or("", |_| "?")] {
@@ -346,26 +345,26 @@ impl Target {
 }
 
 impl<'a> Prepared<'a> {
-    /// Adds a header.
+    /// Adds a header field.
     pub(crate) fn header(mut self, name: &HeaderName, value: &HeaderValue) -> Self {
         put_field(&mut self.head, name, value);
         self.names_accepted |= name == ACCEPT;
         self
     }
 
-    /// Adds header fields that are written already.
+    /// Adds serialised header fields.
     pub(crate) fn fields(mut self, fields: &[u8]) -> Self {
         self.head.put_slice(fields);
         self
     }
 
-    /// The same with fields that name what is accepted.
+    /// Adds serialised header fields that include `Accept`.
     pub(crate) fn accepting(mut self, fields: &[u8]) -> Self {
         self.names_accepted = true;
         self.fields(fields)
     }
 
-    /// Sends the request, with a body or with none, and waits for the head of its response.
+    /// Sends the request with an optional body, and waits for the head of its response.
     pub(crate) fn send(mut self, body: Pieces) -> impl Future<Output = Result<Response, DialError>> + use<'a> {
         if !self.names_accepted {
             put_field(&mut self.head, &ACCEPT, &HeaderValue::from_static("*/*"));
@@ -379,7 +378,7 @@ impl<'a> Prepared<'a> {
     }
 }
 
-/// The value of `Authorization` for the user that a URL names.
+/// Builds the value of `Authorization` from the user and password of a URL.
 fn credentials(url: &Url) -> Option<String> {
     let decoded = |text| percent_decode_str(text).decode_utf8_lossy();
     let (name, password) = (url.username(), url.password());
@@ -388,7 +387,7 @@ fn credentials(url: &Url) -> Option<String> {
     pair.map(|pair| format!("Basic {}", STANDARD.encode(pair)))
 }
 
-/// Returns the target of a redirect if the same request may be sent there: same origin, method and body kept.
+/// Returns the target of a redirect if the request may be repeated there: same origin, method and body kept.
 fn redirect(response: &Response, from: &Url) -> Option<Url> {
     if !matches!(response.status(), StatusCode::TEMPORARY_REDIRECT | StatusCode::PERMANENT_REDIRECT) {
         return None;
@@ -397,7 +396,7 @@ fn redirect(response: &Response, from: &Url) -> Option<Url> {
     from.join(location).ok().filter(|to| to.origin() == from.origin())
 }
 
-/// Returns whether a name always means this machine (RFC 6761, 6.3).
+/// True if a name always means this machine (RFC 6761, 6.3).
 fn is_localhost(name: &str) -> bool {
     let name = name.trim_end_matches('.');
     name == "localhost" || name.ends_with(".localhost")

@@ -1,8 +1,7 @@
-//! Finds out which generation of the protocol an upstream speaks: asked within a deadline, and remembered with its date.
+//! Detects the era of an upstream by a probe with a deadline, and remembers it with the date.
 //!
-//! The question is `server/discover`. Over stdio it is put to the very process that is to serve (`process`); over HTTP each
-//! greeting is a connection of its own. An answer is remembered, silence is not: a server that is slow today may be asked
-//! again tomorrow.
+//! The probe is `server/discover`. A program gets it in the process that then serves (`process`); over HTTP each
+//! handshake uses a connection of its own. A response is remembered, silence is not: a server may be slow only once.
 
 mod process;
 
@@ -20,29 +19,30 @@ use crate::upstream::Environment;
 use crate::upstream::connection::Connection;
 use crate::upstream::session::{Hello, OpenError, Session, own_hello};
 
-/// How long an upstream that was found to be legacy is taken for one. It may be updated without any sign of it: a
-/// modern one that has become legacy fails, a legacy one that has become modern most often goes on as before.
+/// Time after which a legacy verdict is probed again, because an update of the upstream is invisible: a modern server
+/// that became legacy fails, but a legacy one that became modern usually goes on working.
 const LEGACY_TRUST: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// What is known of an upstream's era.
+/// The known era of an upstream.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Verdict {
     pub(crate) era: Era,
-    /// When it was found out; nothing where the definition says it.
+    /// Time of the probe; `None` if the definition sets the era.
     pub(crate) probed: Option<(Timestamp, Instant)>,
-    /// Whether it comes from the definition or from something the upstream did. Silence counts for one connection only.
+    /// True if the era comes from the definition or from a response. A verdict from silence is valid for one connection
+    /// only.
     is_firm: bool,
 }
 
-/// What an answer to `server/discover` says of the upstream's era.
+/// Classification of a response to `server/discover`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Judgement {
     Modern,
-    /// It speaks the modern era, and refused the version that it names as its own.
+    /// Modern, but the version was refused although the server supports it.
     AskAgain,
-    /// It answered, with words that no modern upstream has.
+    /// A response that no modern upstream gives.
     Legacy,
-    /// It is a modern upstream that refuses the gateway.
+    /// A modern upstream that refuses the gateway.
     Refusal,
 }
 
@@ -60,7 +60,7 @@ impl Judgement {
 }
 
 impl Verdict {
-    /// What the definition alone tells.
+    /// Returns the era that the definition sets.
     pub(super) fn declared(definition: &Definition) -> Option<Self> {
         let era = match (definition.era, &definition.transport) {
             (EraMode::Legacy, _) | (EraMode::Auto, Transport::Sse(_)) => Era::Legacy,
@@ -74,14 +74,14 @@ impl Verdict {
         Self { era, probed: Some((Timestamp::now(), Instant::now())), is_firm }
     }
 
-    /// Whether it still stands, for a new connection.
+    /// True if the verdict is valid for a new connection.
     pub(super) fn stands(&self) -> bool {
         let is_recent = || self.probed.is_none_or(|(_, at)| at.elapsed() < LEGACY_TRUST);
         self.is_firm && (self.era == Era::Modern || is_recent())
     }
 
-    /// Whether it outlives a connection that failed this way. Only what the upstream says speaks against it: one that is
-    /// out of reach, ends or stays silent says nothing.
+    /// True if the verdict stays valid after a connection failed this way. Only a response contradicts it; an upstream
+    /// that is unreachable, ends or stays silent does not.
     pub(super) fn survives(&self, error: &OpenError) -> bool {
         let is_answer = match error {
             OpenError::Refused(_) => true,
@@ -91,8 +91,8 @@ impl Verdict {
     }
 }
 
-/// Opens the upstream's own session in the era that is known, or else in the one that is found out. When it fails, nothing
-/// is left of what was started.
+/// Opens the upstream's own session in the known era, or else in the detected one. On failure, everything that was
+/// started has ended.
 pub(super) async fn open(
     environment: &Environment,
     definition: &Definition,
@@ -109,7 +109,7 @@ pub(super) async fn open(
             over_http(environment, definition, known, deadline).await?
         }
     };
-    // What was known keeps its date.
+    // A confirmed verdict keeps its date.
     let verdict = known.filter(|known| known.is_firm && known.era == verdict.era).unwrap_or(verdict);
     if known.is_none_or(|known| known.era != verdict.era) {
         info!(upstream = %definition.name, era = verdict.era.word(), "era found");
@@ -117,7 +117,7 @@ pub(super) async fn open(
     Ok((session, verdict))
 }
 
-/// Opens a session in an era. A program that fails to greet has ended before this returns.
+/// Opens a session in an era. If the handshake fails, the program has ended before this returns.
 async fn greet(
     environment: &Environment,
     definition: &Definition,
@@ -167,14 +167,14 @@ async fn over_http(
     }
 }
 
-/// What `server/discover` over HTTP came to.
+/// The result of `server/discover` over HTTP.
 enum Probed {
     Modern(Arc<Session>),
     Legacy,
     Silent,
 }
 
-/// Asks an upstream over HTTP. An error is evidence of neither era.
+/// Probes an upstream over HTTP. An error means that neither era was detected.
 async fn probe(environment: &Environment, definition: &Definition, deadline: Instant) -> Result<Probed, OpenError> {
     let deadline = deadline.min(Instant::now() + environment.config.era_probe);
     match greet(environment, definition, Era::Modern, deadline).await {
@@ -185,7 +185,7 @@ async fn probe(environment: &Environment, definition: &Definition, deadline: Ins
         },
         Err(OpenError::Failed(error)) => match error.kind() {
             Kind::Unreachable | Kind::Refused(401 | 403) => Err(OpenError::Failed(error)),
-            // A server that fails on what it does not know, or never answers it, still may know `initialize`.
+            // A server that fails or stays silent on an unknown method may still know `initialize`.
             _ => {
                 debug!(upstream = %definition.name, error = %Chain(&error), "no answer to `server/discover`");
                 Ok(if is_silence(&error) { Probed::Silent } else { Probed::Legacy })

@@ -1,10 +1,10 @@
-//! The queue of what an upstream says besides answers, from its inbox to whoever reads it.
+//! Bounded queue for notifications and questions of an upstream, from its inbox to the call or session they belong to.
 //!
-//! Each call has a queue and hardly any uses it: so it takes no room before something goes there, and one small
-//! allocation in all. Nothing is dropped from a burst. A queue takes what it is given; whoever reads from the upstream
-//! then waits until the queue has room before it reads on. On a stream that others share, a queue whose reader takes
-//! nothing must not hold up everybody: it is declared stalled, and until its reader takes something, log lines are
-//! counted and left out, which the reader is told in their place, and of progress the newest is kept.
+//! An unused queue costs one small allocation. No burst is truncated: a queue accepts every event, and then the task
+//! that reads from the upstream waits until the queue has room (back-pressure). On a stream that several clients share,
+//! a slow reader must not block the others: after a timeout its queue counts as stalled. Until the reader takes an
+//! event again, a stalled queue keeps only the newest progress notification, and drops and counts other notifications;
+//! the reader gets a message about the loss.
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
@@ -20,24 +20,24 @@ use tokio::time::{Instant, timeout};
 
 use crate::upstream::inbox::Event;
 
-/// What an event takes besides its text.
+/// Size of an event besides its text, in bytes.
 const OVERHEAD: usize = 64;
-/// Questions that wait in one queue. More are refused.
+/// Maximum number of questions in one queue; further ones are refused.
 const MAX_QUESTIONS: usize = 256;
-/// How long a reader may take nothing while others wait for it.
+/// Maximum time for which a reader may take nothing while others wait for it.
 const STANDSTILL: Duration = Duration::from_secs(1);
-/// How long one queue may hold up others in all.
+/// Maximum total time for which one queue may block others.
 const MAX_PAUSE: Duration = Duration::from_secs(10);
-/// What a queue takes however slowly it is read, as a multiple of its limit.
+/// Multiple of the limit at which a queue counts as stalled.
 const MOST: usize = 4;
 
-/// Where events are put. Each clone keeps the queue open.
+/// Writing half of the queue. Each clone keeps the queue open.
 pub(crate) struct Events(Arc<Shared>);
 
-/// Where they are taken from, in order.
+/// Reading half of the queue.
 pub(crate) struct EventQueue(Arc<Shared>);
 
-/// Nobody reads the events, or nobody could be asked so many questions.
+/// The reader is gone, or too many questions wait.
 #[derive(Debug, thiserror::Error)]
 #[error("nobody reads the events")]
 pub(crate) struct Unread;
@@ -46,7 +46,7 @@ pub(crate) struct Unread;
 struct Shared {
     state: Mutex<State>,
     writers: AtomicUsize,
-    /// Told when a crowded queue has room again, or is read no more.
+    /// Notified when a crowded queue has room again, or its reader is gone.
     room: Notify,
 }
 
@@ -57,39 +57,39 @@ struct State {
     questions: usize,
     is_unread: bool,
     reader: Option<Waker>,
-    /// Only a queue that was crowded once has this.
+    /// Present only after the queue exceeded its limit once.
     crowd: Option<Box<Crowd>>,
 }
 
-/// What is to be known of a queue that fills faster than it is read.
+/// State of a queue that fills faster than it is read.
 #[derive(Default)]
 struct Crowd {
-    /// Counts the events that were taken.
+    /// Number of events taken.
     taken: u64,
-    /// Somebody waits until no more than this is left.
+    /// Size in bytes at which waiting writers are notified.
     awaited: Option<usize>,
-    /// How long it has held up others.
+    /// Total time for which it has blocked others.
     paused: Duration,
     is_stalled: bool,
-    /// Messages that were left out since it stalled.
+    /// Number of events dropped since it stalled.
     lost: u64,
-    /// The newest progress since then.
+    /// The newest progress notification since it stalled.
     progress: Option<Bytes>,
 }
 
-/// A queue and the first of its writers.
+/// Creates a queue with its first writing half.
 pub(crate) fn event_queue() -> (Events, EventQueue) {
     let shared = Arc::new(Shared { writers: AtomicUsize::new(1), ..Shared::default() });
     (Events(Arc::clone(&shared)), EventQueue(shared))
 }
 
 impl Events {
-    /// Puts an event, and says whether more than this limit waits now.
+    /// Queues an event. Returns true if the queue now exceeds the limit.
     pub(crate) fn put(&self, event: Event, limit: usize) -> Result<bool, Unread> {
         self.put_as(event, limit, Crowd::lose)
     }
 
-    /// Puts a progress notification, of which the newest replaces others where not all can be kept.
+    /// Queues a progress notification. In a stalled queue the newest one replaces earlier ones.
     pub(crate) fn put_progress(&self, message: Bytes, limit: usize) -> Result<bool, Unread> {
         self.put_as(Event::Notification(message), limit, Crowd::keep_newest)
     }
@@ -101,7 +101,7 @@ impl Events {
             drop(state);
             return Err(Unread);
         }
-        // Whoever reads from the upstream waits long before this.
+        // Back-pressure starts long before this.
         if state.bytes > limit.saturating_mul(MOST) {
             state.crowd().is_stalled = true;
         }
@@ -116,13 +116,13 @@ impl Events {
         Ok(is_crowded)
     }
 
-    /// Whether there is room for more, or nobody to make any.
+    /// True if the queue has room, or no reader.
     pub(crate) fn has_room(&self, limit: usize) -> bool {
         let state = self.0.state();
         state.is_unread || state.bytes <= limit
     }
 
-    /// Waits until no more than half of this waits, or nobody reads it.
+    /// Waits until the queue is at most half full, or has no reader.
     pub(crate) async fn room(&self, limit: usize) {
         loop {
             let mut room = pin!(self.0.room.notified());
@@ -134,7 +134,8 @@ impl Events {
         }
     }
 
-    /// Waits likewise, but no longer than others may be held up by a reader that takes nothing, or too little.
+    /// Like [`Events::room`], but gives up after a bounded time and marks the queue as stalled, so that others are not
+    /// blocked.
     pub(crate) async fn room_for_others(&self, limit: usize) {
         loop {
             let mut room = pin!(self.0.room.notified());
@@ -153,14 +154,14 @@ impl Events {
         }
     }
 
-    /// Whether both go to the same queue.
+    /// True if both write to the same queue.
     pub(super) fn is_same(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
     }
 }
 
 impl EventQueue {
-    /// The next event; nothing once nobody can put one any more.
+    /// Returns the next event; `None` once the queue is empty and all writers are gone.
     pub(crate) async fn recv(&mut self) -> Option<Event> {
         poll_fn(|context| self.poll_recv(context)).await
     }
@@ -170,7 +171,7 @@ impl EventQueue {
         if let Some(event) = self.take(&mut state) {
             return Poll::Ready(Some(event));
         }
-        // Who puts an event does so under the same lock, and before it counts as gone.
+        // Writers put events under the same lock, before they decrement the count.
         if self.0.writers.load(Ordering::Acquire) == 0 {
             return Poll::Ready(None);
         }
@@ -181,7 +182,7 @@ impl EventQueue {
         Poll::Pending
     }
 
-    /// The next event, if there is one now. Who asks so no longer waits, and is not woken.
+    /// Returns the next event if there is one now. Cancels the wake-up of an earlier [`EventQueue::recv`].
     pub(crate) fn try_recv(&mut self) -> Option<Event> {
         let mut state = self.0.state();
         state.reader = None;
@@ -221,7 +222,7 @@ impl State {
         self.crowd.get_or_insert_default()
     }
 
-    /// Notes that somebody waits for room, and says how many events were taken so far; nothing if there is no need to wait.
+    /// Registers a waiter for room. Returns the number of events taken so far; `None` if there is no need to wait.
     fn wait_for(&mut self, limit: usize) -> Option<u64> {
         let is_stalled = self.crowd.as_ref().is_some_and(|crowd| crowd.is_stalled);
         if self.is_unread || self.bytes <= limit / 2 || is_stalled {
@@ -268,7 +269,7 @@ impl Drop for Events {
 }
 
 impl Drop for EventQueue {
-    /// What nobody reads any more is dropped outside the lock: a question then refuses itself.
+    /// Drops unread events outside of the lock: a dropped question sends a refusal.
     fn drop(&mut self) {
         let mut state = self.0.state();
         state.is_unread = true;
@@ -287,7 +288,7 @@ fn size(event: &Event) -> usize {
     text + OVERHEAD
 }
 
-/// Tells a client that messages were left out, in their place.
+/// Builds a log message about dropped messages.
 pub(crate) fn loss(messages: u64) -> Bytes {
     let text = format!(
         "{messages} messages were left out here, because they came faster than they were read \

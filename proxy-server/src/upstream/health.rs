@@ -1,4 +1,4 @@
-//! Pings to a connected upstream: where its definition asks for them, and whenever a call gives reason to doubt it.
+//! Pings a connected upstream: at the interval of its definition, and whenever a call gives reason to doubt it.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::upstream::session::Session;
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Pings until one fails and says why. An upstream that answers anything at all is alive.
+/// Pings until one fails, and returns the reason. Any response, even an error, means that the upstream is alive.
 pub(super) async fn watch(session: &Session, interval: Option<Duration>, doubt: &Notify) -> String {
     loop {
         tokio::select! {

@@ -1,7 +1,7 @@
-//! What an upstream sends, and for whom it is.
+//! Receiving half of an upstream session: routes each message to the call or client that it belongs to.
 //!
-//! Every request in flight on an upstream session is here, with the sinks of the call it belongs to, so that answers,
-//! progress and questions find their way by what they belong to and never by what happened last.
+//! Every request in flight is registered here with the event queue of its call. Responses, progress and questions are
+//! routed by what they belong to, never by what happened last.
 
 mod room;
 
@@ -22,20 +22,20 @@ use crate::upstream::changes::{ListChanges, updated};
 use crate::upstream::events::Events;
 use crate::upstream::question::{Question, Reply};
 
-/// Numbers for requests towards either side; unique in the process, so that they mean the same in every session.
+/// Source of request ids towards either side; unique in the process, so that an id means the same in every session.
 static NEXT_ID: AtomicU64 = AtomicU64::new(1);
 
-/// How many answers to the upstream's own requests may wait to be sent.
+/// Maximum number of responses to the upstream's own requests that wait to be sent.
 pub(super) const REPLY_QUEUE: usize = 256;
 
-/// Something an upstream sends besides answers.
+/// A message of an upstream other than a response.
 #[derive(Debug)]
 pub(crate) enum Event {
     Notification(Bytes),
     Question(Question),
 }
 
-/// The upstream's log level per attachment, as the index into [`LEVELS`].
+/// Log levels; an attachment stores its level as an index into this list.
 pub(super) const LEVELS: [&str; 8] = ["debug", "info", "notice", "warning", "error", "critical", "alert", "emergency"];
 
 /// The receiving half of one upstream session.
@@ -43,18 +43,19 @@ pub(super) struct Inbox {
     state: Mutex<State>,
     outbox: mpsc::Sender<Bytes>,
     closed: CancellationToken,
-    /// What may wait in one queue, in bytes.
+    /// Maximum size of one queue in bytes.
     queue_limit: usize,
-    /// Queues in which more than that waits, each with the request on whose own stream it came.
+    /// Queues over that limit, each with the request whose stream filled it.
     crowded: Mutex<Vec<(Option<u64>, Events)>>,
     is_crowded: AtomicBool,
-    /// Nothing waits for room any more, because the upstream is gone and little is left to be read.
+    /// Cancelled when readers of the upstream need not wait for room, because it is gone and little is left to read.
     hurry: CancellationToken,
-    /// Counts the reasons to read each list again.
+    /// Counters of the reasons to read each list again.
     pub(super) lists_changed: watch::Sender<ListChanges>,
-    /// Cancelled when the upstream has answered the first request for a stream of its own, whatever the answer.
+    /// Cancelled after the upstream's response to the first request for the session's own stream, whatever the
+    /// response.
     stream_settled: CancellationToken,
-    /// Counts changes of what the attachments subscribe to.
+    /// Counter of changes of the attachments' subscriptions.
     pub(super) subscriptions_changed: watch::Sender<u64>,
 }
 
@@ -62,10 +63,10 @@ pub(super) struct Inbox {
 struct State {
     pending: HashMap<u64, Pending, RandomState>,
     attached: Vec<Attached>,
-    /// Questions by the upstream's raw id. Those that are settled go when the next one comes.
+    /// Questions by the upstream's raw id. Settled ones are removed when the next one arrives.
     asked: HashMap<Box<str>, Asked>,
     end: Option<String>,
-    /// Why requests failed whose exchanges have not noticed yet.
+    /// Reasons of failed requests that their exchanges have not fetched yet.
     failures: Vec<(u64, Error)>,
 }
 
@@ -77,11 +78,11 @@ struct Pending {
     token: Option<Box<str>>,
     subscription: Option<Box<str>>,
     hears_logs: bool,
-    /// When the upstream last told of progress.
+    /// Time of the last progress notification.
     heard: Option<Instant>,
 }
 
-/// A question to a client.
+/// A question that was sent to a client.
 struct Asked {
     serial: u64,
     events: Events,
@@ -96,16 +97,16 @@ struct Attached {
     level: usize,
 }
 
-/// What a caller gives for a request in flight.
+/// A request to be registered, with its caller's data.
 pub(super) struct Expectation {
     pub(super) id: u64,
     pub(super) caller: u64,
     pub(super) events: Events,
-    /// The raw progress token that the caller knows the request by.
+    /// The raw progress token that the caller chose.
     pub(super) token: Option<Box<str>>,
-    /// The raw id that the caller knows a `subscriptions/listen` by.
+    /// The raw id that the caller chose for `subscriptions/listen`.
     pub(super) subscription: Option<Box<str>>,
-    /// Whether log messages can be about it.
+    /// True if log messages may belong to this request.
     pub(super) hears_logs: bool,
 }
 
@@ -114,7 +115,7 @@ pub(crate) fn next_id() -> u64 {
 }
 
 impl Inbox {
-    /// An inbox whose answers to the upstream go this way, and in each of whose queues so many bytes may wait.
+    /// Creates an inbox with a channel for responses to the upstream, and a size limit for each queue.
     pub(super) fn new(outbox: mpsc::Sender<Bytes>, queue_limit: usize) -> Self {
         Self {
             state: Mutex::default(),
@@ -130,7 +131,7 @@ impl Inbox {
         }
     }
 
-    /// Registers a request before it is sent. Nothing is returned once the session has ended.
+    /// Registers a request before it is sent. `None` if the session has ended.
     pub(super) fn expect(&self, expected: Expectation) -> Option<oneshot::Receiver<Message>> {
         let (answer, receiver) = oneshot::channel();
         let Expectation { id, caller, events, token, subscription, hears_logs } = expected;
@@ -142,19 +143,19 @@ impl Inbox {
         Some(receiver)
     }
 
-    /// Forgets a request; an answer that still comes is dropped.
+    /// Deregisters a request; a later response is dropped.
     pub(super) fn forget(&self, id: u64) {
         let mut state = self.state();
         state.pending.remove(&id);
         state.failures.retain(|(failed, _)| *failed != id);
     }
 
-    /// When the upstream last told of progress of this request.
+    /// Returns the time of the last progress notification of this request.
     pub(super) fn heard(&self, id: u64) -> Option<Instant> {
         self.state().pending.get(&id)?.heard
     }
 
-    /// Takes one message. `origin` is the request on whose own stream it came, where the transport tells.
+    /// Routes one message. `origin` is the request on whose stream it came, if the transport knows.
     pub(super) fn receive(&self, message: &Message, origin: Option<u64>) {
         match message.kind() {
             Kind::Result | Kind::Error => self.answer(message, origin),
@@ -166,7 +167,7 @@ impl Inbox {
     /// Fails one request in flight; the session and all other requests go on.
     pub(super) fn fail(&self, id: u64, error: Error) {
         let mut state = self.state();
-        // The exchange looks for the reason once the sender of its answer is dropped.
+        // The exchange fetches the reason once the sender of its response is dropped.
         if let Some(pending) = state.pending.remove(&id) {
             state.failures.push((id, error));
             drop(state);
@@ -174,12 +175,12 @@ impl Inbox {
         }
     }
 
-    /// Refuses a request of the upstream that cannot be read.
+    /// Refuses an invalid request of the upstream.
     pub(super) fn refuse(&self, id: &str, why: &str) {
         Reply::to_upstream(id, &self.outbox).refuse(why);
     }
 
-    /// Why a request failed that will not be answered any more: its own failure, or the end of the session.
+    /// Returns the reason why a request gets no response: its own failure, or the end of the session.
     pub(super) fn failure(&self, id: u64) -> Error {
         let mut state = self.state();
         match state.failures.iter().position(|(failed, _)| *failed == id) {
@@ -188,14 +189,14 @@ impl Inbox {
         }
     }
 
-    /// Puts an event in a queue; nobody may read it any more.
+    /// Queues a notification; ignores queues without a reader.
     fn deliver(&self, origin: Option<u64>, events: Option<Events>, message: Bytes) {
         let Some(events) = events else { return };
         let put = events.put(Event::Notification(message), self.queue_limit);
         self.note(origin, events, put);
     }
 
-    /// Ends the session: everything in flight fails, and nothing can be sent any more. The first reason stays.
+    /// Ends the session: fails all requests in flight and rejects new ones. The first reason is kept.
     pub(super) fn close(&self, reason: impl Into<String>) {
         let mut state = self.state();
         if state.end.is_none() {
@@ -207,18 +208,18 @@ impl Inbox {
         self.closed.cancel();
     }
 
-    /// Done when the session has ended.
+    /// Returns the token that is cancelled when the session ends.
     pub(super) fn closed(&self) -> &CancellationToken {
         &self.closed
     }
 
-    /// Why the session ended.
+    /// Returns the reason for the end of the session.
     pub(super) fn end(&self) -> Option<String> {
         self.state().end.clone()
     }
 
-    /// Notes that what the upstream told may have been missed: lists are read again, and whoever subscribed to a resource
-    /// is told that it may have changed.
+    /// Records a gap, in which notifications may have been missed: lists are read again, and subscribers of a resource
+    /// are notified that it may have changed.
     pub(super) fn gap(&self) {
         self.late_stream();
         for one in &self.state().attached {
@@ -226,17 +227,17 @@ impl Inbox {
         }
     }
 
-    /// Notes that announcements of changed lists may have been missed before the session's first stream.
+    /// Records that list announcements before the session's first stream may have been missed.
     pub(super) fn late_stream(&self) {
         self.lists_changed.send_modify(|changes| changes.gaps += 1);
     }
 
-    /// Notes that the upstream's own stream is open or known not to exist.
+    /// Records that the upstream's own stream is open, or does not exist.
     pub(super) fn settle_stream(&self) {
         self.stream_settled.cancel();
     }
 
-    /// Done when [`Inbox::settle_stream`] was called.
+    /// Returns the token that [`Inbox::settle_stream`] cancels.
     pub(super) fn stream_settled(&self) -> &CancellationToken {
         &self.stream_settled
     }
@@ -250,12 +251,12 @@ impl Inbox {
         self.subscriptions_changed.send_modify(|count| *count += 1);
     }
 
-    /// What the attachments subscribe to, all in all.
+    /// Returns the subscribed resources of all attachments.
     pub(super) fn subscriptions(&self) -> BTreeSet<Box<str>> {
         self.state().attached.iter().flat_map(|one| one.subscriptions.iter().cloned()).collect()
     }
 
-    /// Notes a subscription and says whether others hold the same.
+    /// Records a subscription. Returns true if another attachment has the same.
     pub(super) fn subscribe(&self, id: u64, uri: &str) -> bool {
         let mut state = self.state();
         let shared = state.attached.iter().any(|one| one.id != id && one.subscriptions.contains(uri));
@@ -267,7 +268,7 @@ impl Inbox {
         shared
     }
 
-    /// Drops a subscription and says whether others still hold the same.
+    /// Removes a subscription. Returns true if another attachment has the same.
     pub(super) fn unsubscribe(&self, id: u64, uri: &str) -> bool {
         let mut state = self.state();
         if let Some(one) = state.attached.iter_mut().find(|one| one.id == id) {
@@ -277,7 +278,7 @@ impl Inbox {
         state.attached.iter().any(|one| one.subscriptions.contains(uri))
     }
 
-    /// Notes the log level of one attachment and says which level serves all.
+    /// Records the log level of one attachment. Returns the most verbose level of all.
     pub(super) fn set_level(&self, id: u64, level: usize) -> usize {
         let mut state = self.state();
         if let Some(one) = state.attached.iter_mut().find(|one| one.id == id) {
@@ -287,7 +288,7 @@ impl Inbox {
     }
 
     fn answer(&self, message: &Message, origin: Option<u64>) {
-        // A refusal without an id can only be meant for the request on whose stream it came.
+        // An error without an id can only belong to the request on whose stream it came.
         let id = if message.id().is_empty() { origin } else { message.id().parse().ok() };
         let pending = id.and_then(|id| self.state().pending.remove(&id));
         match pending {
@@ -325,13 +326,13 @@ impl Inbox {
         match message.method() {
             "notifications/progress" => self.progress(message, origin),
             "notifications/cancelled" => self.withdraw(message, origin),
-            // Who has a session alone hears all that is said in it.
+            // The only client of a session gets all its resource updates.
             "notifications/resources/updated" => self.updated(message, |attached| attached.len() == 1),
             "notifications/message" => self.log(message, origin),
             "notifications/tools/list_changed" => self.list_changed(message, |changes| &mut changes.tools),
             "notifications/prompts/list_changed" => self.list_changed(message, |changes| &mut changes.prompts),
             "notifications/resources/list_changed" => self.list_changed(message, |changes| &mut changes.resources),
-            // Of no specification, but some servers announce what they list so.
+            // Not in a specification, but some servers announce changed skills this way.
             "notifications/skills/list_changed" => self.list_changed(message, |changes| &mut changes.skills),
             _ => {
                 let addressee = self.state().addressee(origin, Pending::is_call);
@@ -340,8 +341,8 @@ impl Inbox {
         }
     }
 
-    /// Hands what belongs to a `subscriptions/listen` to its caller, under the id that the caller knows. What comes late,
-    /// for one that has ended, is nobody's any more.
+    /// Sends a message of a `subscriptions/listen` to its caller, under the caller's id. Late messages of an ended one
+    /// are dropped.
     fn is_listened_for(&self, message: &Message, origin: Option<u64>) -> bool {
         let Some(raw) = protocol::subscription_id(message) else { return false };
         let state = self.state();
@@ -352,7 +353,7 @@ impl Inbox {
         true
     }
 
-    /// Carries a change notice of a `subscriptions/listen` to everyone whom it concerns.
+    /// Distributes a change notification of a `subscriptions/listen` to every client that it concerns.
     pub(super) fn publish(&self, message: &Message) {
         match message.method() {
             "notifications/resources/updated" => self.updated(message, |_| false),
@@ -372,7 +373,7 @@ impl Inbox {
         self.note(origin, pending.events.clone(), put);
     }
 
-    /// The upstream no longer wants an answer to a question.
+    /// Handles `notifications/cancelled`: the upstream withdraws a question.
     fn withdraw(&self, message: &Message, origin: Option<u64>) {
         let Some(raw) = protocol::requested_id(message.params()) else { return };
         let asked = self.state().asked.remove(raw);
@@ -381,7 +382,7 @@ impl Inbox {
         }
     }
 
-    /// Tells of a changed resource whoever subscribed to it, and others as the session's attachments say.
+    /// Notifies the subscribers of a changed resource, and every attachment if `unasked` says so.
     fn updated(&self, message: &Message, unasked: impl Fn(&[Attached]) -> bool) {
         let params = Object::read(message.params()).ok();
         let uri = params.and_then(|params| params.text("uri").map(String::from)).unwrap_or_default();
@@ -420,8 +421,8 @@ impl Inbox {
 }
 
 impl State {
-    /// Where to send what belongs to the call `origin`, or else to whichever single attachment it can belong to: to
-    /// its newest call, whose stream surely has a reader, or to its own stream when it has no call.
+    /// Returns the queue for a message: that of the call `origin`, or else of the only attachment that it can belong
+    /// to: its newest call, whose stream is sure to have a reader, or its own queue if it has no call.
     fn addressee(&self, origin: Option<u64>, concerned: fn(&Pending) -> bool) -> Option<Events> {
         if let Some(pending) = origin.and_then(|id| self.pending.get(&id)) {
             return Some(pending.events.clone());
@@ -434,8 +435,8 @@ impl State {
         }
     }
 
-    /// The one attachment that a message can belong to: that of its call, the only one with calls in flight that it can
-    /// concern, or the only one at all.
+    /// Returns the only attachment that a message can belong to: that of its call, the only one with calls that it may
+    /// concern, or the only one of the session.
     fn caller(&self, origin: Option<u64>, concerned: fn(&Pending) -> bool) -> Option<u64> {
         if let Some(pending) = origin.and_then(|id| self.pending.get(&id)) {
             return Some(pending.caller);
@@ -450,24 +451,24 @@ impl State {
 }
 
 impl Pending {
-    /// Whether a message that does not say what it belongs to can belong to this request. What belongs to a
-    /// `subscriptions/listen` says so.
+    /// True if a message without a reference to a request may belong to this one. Messages of a `subscriptions/listen`
+    /// always carry a reference.
     fn is_call(&self) -> bool {
         self.subscription.is_none()
     }
 }
 
-/// The rank of a log level's name (RFC 5424, as the specification's `LoggingLevel`).
+/// Returns the rank of a log level's name (RFC 5424, `LoggingLevel` of the specification).
 pub(super) fn level(word: &str) -> Option<usize> {
     LEVELS.iter().position(|known| *known == word)
 }
 
-/// Whether a word is a log level's name.
+/// True if a word is the name of a log level.
 pub(crate) fn is_level(word: &str) -> bool {
     level(word).is_some()
 }
 
-/// Whether a message of one level is wanted by someone who wants those from another on. What is unknown is wanted.
+/// True if a message of level `word` passes the minimum level `least`. Unknown levels pass.
 pub(crate) fn is_severe(word: &str, least: &str) -> bool {
     level(word).is_none_or(|rank| level(least).is_none_or(|least| rank >= least))
 }

@@ -1,8 +1,8 @@
-//! The legacy era of an upstream whose own session is modern. A client is spoken to in its own era wherever the upstream
-//! has it, so that nothing of either is lost: over HTTP in a legacy session, over stdio in a process of that era, because
-//! a process serves one era only.
+//! The legacy era of an upstream whose own session is modern. A legacy client gets a session of its own era if the
+//! upstream supports it, so that no feature of either is lost: a legacy session over HTTP, or a process of that era
+//! over stdio, because a process serves one era only.
 //!
-//! Whether there is such a side is found out by `initialize`, since what `server/discover` lists says nothing about it.
+//! Support is detected by `initialize`, because the response to `server/discover` does not show it.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
@@ -17,23 +17,23 @@ use crate::upstream::Upstream;
 use crate::upstream::session::{Hello, OpenError, Session, own_hello};
 
 const INITIALIZED: &[u8] = br#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#;
-/// How long an upstream that refused a legacy client is taken for a modern one only. It may be updated without any sign.
+/// Time after which an upstream that refused a legacy client is tried again, because an update is invisible.
 const REFUSAL_TRUST: Duration = Duration::from_secs(60 * 60);
-/// The same for one that gave no answer, or whose second process ended: it may be fit for it a little later.
+/// Likewise for an upstream that gave no response, or whose second process ended: the cause may be temporary.
 const SILENCE_TRUST: Duration = Duration::from_secs(5 * 60);
-/// How long a process that nobody uses waits for the next client.
+/// Idle timeout of the shared legacy process.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(5 * 60);
 const LOOK_INTERVAL: Duration = Duration::from_secs(5);
-/// What is left of a client's time when the upstream turned out to have no such side.
+/// Part of a client's deadline that is reserved for the fallback to the modern session.
 const RESERVE: Duration = Duration::from_secs(2);
 
-/// What is known of an upstream's legacy side, and the process that its clients share.
+/// Legacy support of an upstream, and the process that its legacy clients share.
 pub(super) struct LegacySide {
     known: Mutex<Known>,
-    /// Whoever would find it out waits for the one who does.
+    /// Serialises the detection: other clients wait for the result.
     trial: Semaphore,
     shared: Mutex<Weak<Session>>,
-    /// Whoever would start the shared process waits for the one who does.
+    /// Serialises the start of the shared process.
     starting: Semaphore,
 }
 
@@ -41,7 +41,7 @@ pub(super) struct LegacySide {
 enum Known {
     Nothing,
     Has,
-    /// Until then it is not asked again.
+    /// Not supported; tried again at this time.
     HasNot(Instant),
 }
 
@@ -57,8 +57,9 @@ impl Default for LegacySide {
 }
 
 impl Upstream {
-    /// A session of the legacy era for a legacy client of a modern upstream: its own with these `initialize` parameters, or
-    /// without any the shared one. Nothing if the upstream has no legacy side, or is to have none.
+    /// Opens a legacy session for a legacy client of a modern upstream: a dedicated one with these `initialize`
+    /// parameters, or the shared one if there are none. `None` if the upstream does not support it, or the definition
+    /// forbids it.
     pub(super) async fn legacy_session(
         &self,
         hello: Option<&str>,
@@ -67,7 +68,7 @@ impl Upstream {
         if !self.may_have_legacy_side() {
             return Ok(None);
         }
-        // One client finds out for all; those who know need not wait.
+        // One client detects support for all; once it is known, clients need not wait.
         let _trial = match self.legacy.known() {
             Known::Has => None,
             Known::Nothing | Known::HasNot(_) => timeout_at(deadline, self.legacy.trial.acquire()).await.ok(),
@@ -94,18 +95,19 @@ impl Upstream {
         }
     }
 
-    /// Whether it is worth trying: the definition leaves the era open, and allows more than one session.
+    /// True if a legacy session may be tried: the definition allows both eras and more than one session, and none
+    /// failed lately.
     fn may_have_legacy_side(&self) -> bool {
         let is_open = self.definition.era == EraMode::Auto && self.definition.sessions.mode != SessionMode::Shared;
         let is_refused = matches!(self.legacy.known(), Known::HasNot(until) if until > Instant::now());
         is_open && !is_refused
     }
 
-    /// What a failure to open a legacy session says.
+    /// Decides after a failure: the error is the client's, or the upstream is treated as modern only for a while.
     fn without_legacy_side(&self, error: OpenError) -> Result<Option<Arc<Session>>, OpenError> {
         let was_there = self.legacy.known() == Known::Has;
         let trust = match &error {
-            // What the upstream has against this client, the client is told.
+            // The upstream supports the era but refuses this client, so the client gets the error.
             OpenError::Refused(answer) if was_there && !speaks_of_versions(answer.error_code()) => None,
             OpenError::Refused(_) => Some(REFUSAL_TRUST),
             OpenError::Failed(error) => match error.kind() {
@@ -129,7 +131,7 @@ impl Upstream {
         Session::open(&self.environment, &self.definition, Hello::Legacy(hello), deadline).await
     }
 
-    /// The session that clients share which cannot be asked anything. It is started when it is first needed.
+    /// Returns the shared session of clients that cannot be asked anything. Starts it on first use.
     async fn shared_legacy(&self, deadline: Instant) -> Result<Arc<Session>, OpenError> {
         let turn = timeout_at(deadline, self.legacy.starting.acquire()).await;
         let _turn = turn.map_err(|_| Error::new(Kind::TimedOut))?;
@@ -160,7 +162,7 @@ impl Upstream {
     }
 }
 
-/// Waits until nobody but the caller has used a session for a while.
+/// Waits until a session has had no other user for a while.
 async fn until_idle(session: &Arc<Session>) {
     let mut idle_since = None;
     loop {
@@ -173,7 +175,7 @@ async fn until_idle(session: &Arc<Session>) {
     }
 }
 
-/// Whether an error can mean that the upstream does not speak the legacy era at all.
+/// True if an error code may mean that the upstream does not speak the legacy era.
 fn speaks_of_versions(code: Option<i32>) -> bool {
     use crate::protocol::{
         HEADER_MISMATCH, INVALID_REQUEST, METHOD_NOT_FOUND, MISSING_CAPABILITY, UNSUPPORTED_VERSION,

@@ -1,5 +1,5 @@
-//! What a modern upstream tells without being asked: one `subscriptions/listen` for the whole session, opened anew
-//! whenever there is something else to hear of (2026-07-28, "Subscriptions").
+//! Receives a modern upstream's notifications: one `subscriptions/listen` for the whole session, opened anew whenever
+//! the clients' subscriptions change (2026-07-28, "Subscriptions").
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -19,17 +19,17 @@ use crate::upstream::deadline::Deadline;
 use crate::upstream::events::event_queue;
 use crate::upstream::inbox::{Event, Inbox};
 
-/// How long an upstream may take to say what it will tell of.
+/// Timeout for the acknowledgement of a `subscriptions/listen`.
 const PATIENCE: Duration = Duration::from_secs(10);
 const FIRST_RETRY: Duration = Duration::from_millis(500);
-/// An upstream that is back is listened to after no longer than this.
+/// Maximum pause before a retry, so that a recovered upstream is listened to soon.
 const LONGEST_RETRY: Duration = Duration::from_secs(5);
-/// A stream that ends sooner than this gives reason to wait before the next one.
+/// Streams that end sooner than this increase the pause before the next one.
 const SHORT_LIFE: Duration = Duration::from_secs(10);
-/// A listen stream ends when the upstream ends it.
+/// Deadline of a listen stream, which only the upstream ends.
 const FOREVER: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
-/// The kinds of change that an upstream can tell of.
+/// The kinds of change notifications that an upstream offers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Offers {
     tools: bool,
@@ -38,7 +38,7 @@ pub(super) struct Offers {
     subscriptions: bool,
 }
 
-/// What the upstream has agreed to tell of. Cheap to clone.
+/// The notifications that the upstream has acknowledged. Cheap to clone.
 #[derive(Clone, Default)]
 pub(super) struct Listening {
     agreed: watch::Sender<Agreed>,
@@ -46,13 +46,13 @@ pub(super) struct Listening {
 
 #[derive(Default)]
 struct Agreed {
-    /// The count of wishes that this answers.
+    /// Count of subscription changes that the acknowledgement covers.
     wishes: Option<u64>,
     uris: BTreeSet<Box<str>>,
 }
 
 impl Offers {
-    /// As the upstream's capabilities say.
+    /// Reads the offers from the upstream's capabilities.
     pub(super) fn read(discovery: &Message) -> Self {
         let raw = Object::read(discovery.body()).ok().and_then(|result| result.get("capabilities"));
         let all = raw.and_then(|raw| Object::read(raw).ok());
@@ -84,7 +84,7 @@ impl Offers {
 }
 
 impl Listening {
-    /// Waits until the upstream has agreed to tell of changes of this resource.
+    /// Waits until the upstream has acknowledged notifications for this resource.
     pub(super) async fn covers(&self, inbox: &Inbox, uri: &str, deadline: Instant) -> Result<(), Error> {
         let wishes = *inbox.subscriptions_changed.borrow();
         let mut agreed = self.agreed.subscribe();
@@ -98,7 +98,7 @@ impl Listening {
     }
 }
 
-/// Listens for as long as it is polled. The new stream stands before the old one is let go, so that nothing is missed.
+/// Keeps a stream open while polled. Opens the new stream before it drops the old one, so that nothing is missed.
 pub(super) async fn run(connection: Arc<Connection>, offers: Offers, listening: Listening) {
     let mut wishes = connection.inbox.subscriptions_changed.subscribe();
     let mut current: Option<Stream> = None;
@@ -118,7 +118,7 @@ pub(super) async fn run(connection: Arc<Connection>, offers: Offers, listening: 
             Ok((stream, uris)) => {
                 let is_first = current.replace(stream).is_none();
                 listening.agreed.send_replace(Agreed { wishes: Some(count), uris });
-                // Nobody listened for a while; what changed in it nobody has told.
+                // Changes during a time without a stream were not announced.
                 match (std::mem::take(&mut was_lost), is_first) {
                     (true, _) => connection.inbox.gap(),
                     (false, true) => connection.inbox.late_stream(),
@@ -126,7 +126,8 @@ pub(super) async fn run(connection: Arc<Connection>, offers: Offers, listening: 
                 }
                 delay = FIRST_RETRY;
             }
-            // What comes back without it is another server than before: the session begins anew, and its era is asked again.
+            // The upstream came back as a server without subscriptions: end the session, so that the era is probed
+            // again.
             Err(error) if was_lost && is_refusal(&error) => {
                 connection.inbox.close("the upstream came back and refuses to be listened to");
                 return;
@@ -150,7 +151,7 @@ pub(super) async fn run(connection: Arc<Connection>, offers: Offers, listening: 
             () = ended.cancelled() => {
                 current = None;
                 was_lost = true;
-                // An upstream that ends each stream at once is not asked for the next one every second.
+                // Back off if the upstream ends each stream at once.
                 pause = if opened.elapsed() < SHORT_LIFE { (pause * 2).min(LONGEST_RETRY) } else { FIRST_RETRY };
                 sleep(pause).await;
             }
@@ -158,7 +159,7 @@ pub(super) async fn run(connection: Arc<Connection>, offers: Offers, listening: 
     }
 }
 
-/// Whether the upstream itself said no, and not that it is busy or wants other credentials.
+/// True if the upstream rejects the method itself, rather than being busy or requiring other credentials.
 fn is_refusal(error: &Error) -> bool {
     matches!(error.kind(), Kind::InvalidRequest(NOT_OFFERED | REFUSED) | Kind::Refused(400 | 404 | 405))
 }
@@ -166,13 +167,13 @@ fn is_refusal(error: &Error) -> bool {
 const NOT_OFFERED: &str = "the upstream offers no `subscriptions/listen`";
 const REFUSED: &str = "the upstream refuses `subscriptions/listen`";
 
-/// One `subscriptions/listen` in flight; it ends when dropped.
+/// One `subscriptions/listen` in flight; dropping it ends the stream.
 struct Stream {
     ended: CancellationToken,
     _stop: DropGuard,
 }
 
-/// Opens a stream and waits for the acknowledgement. Gives the resources that it will tell of.
+/// Opens a stream and waits for the acknowledgement. Returns the resources that it covers.
 async fn open(connection: &Arc<Connection>, filter: &str) -> Result<(Stream, BTreeSet<Box<str>>), Error> {
     let malformed = |invalid| Error::new(Kind::Malformed).because(invalid);
     let request = Message::parse(protocol::request(0, "subscriptions/listen", filter)).map_err(malformed)?;
@@ -240,7 +241,7 @@ fn honoured(acknowledgement: &Message) -> BTreeSet<Box<str>> {
     uris().unwrap_or_default()
 }
 
-/// The notification as a legacy client knows it.
+/// Removes the subscription id from a notification for legacy clients.
 fn without_subscription(message: &Message) -> Bytes {
     let cut = || {
         let params = Object::read(message.params()).ok()?;

@@ -1,24 +1,24 @@
-//! The lines on the standard output of an upstream's processes that are no usable message.
+//! Output lines of an upstream's processes that are not usable messages.
 
 use std::sync::{Mutex, PoisonError};
 
-/// What is kept of the last one.
+/// Maximum length of the excerpt of the last line, in bytes.
 const KEPT_BYTES: usize = 120;
 
-/// Counts such lines, for the status and for errors that they may explain. One for all processes of an upstream.
+/// Counts such lines for the status, and for errors that they may explain. Shared by all processes of an upstream.
 #[derive(Debug, Default)]
 pub(in crate::upstream) struct Noise(Mutex<Heard>);
 
-/// What was counted.
+/// The count, and the last line.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(in crate::upstream) struct Heard {
     pub(in crate::upstream) lines: u64,
-    /// The beginning of the last one, and what is wrong with it.
+    /// The beginning of the last line, and the reason why it is not usable.
     pub(in crate::upstream) last: Option<String>,
 }
 
 impl Noise {
-    /// Notes a line. Its control characters are shown as escapes, because it may be anything.
+    /// Counts a line. Escapes control characters, because the line may contain anything.
     pub(in crate::upstream) fn note(&self, line: &[u8], why: &str) {
         let start = String::from_utf8_lossy(line.get(..KEPT_BYTES.min(line.len())).unwrap_or_default());
         let start: String = start.trim_end_matches('\u{fffd}').chars().flat_map(shown).collect();
@@ -32,7 +32,7 @@ impl Noise {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Words on the lines that came since there were so many; nothing if none did.
+    /// Describes the lines after the first `lines`; `None` if there are none.
     pub(in crate::upstream) fn since(&self, lines: u64) -> Option<String> {
         let heard = self.heard();
         let count = heard.lines.checked_sub(lines).filter(|count| *count > 0)?;
@@ -44,7 +44,7 @@ impl Noise {
     }
 }
 
-/// A byte order mark and control characters cannot be seen otherwise.
+/// Escapes a byte order mark or a control character, which are invisible otherwise.
 fn shown(letter: char) -> Vec<char> {
     if letter.is_control() || letter == '\u{feff}' { letter.escape_unicode().collect() } else { vec![letter] }
 }

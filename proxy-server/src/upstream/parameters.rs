@@ -1,6 +1,6 @@
-//! The headers of a modern request over HTTP: its method, what it is about, and the tool arguments that a server wants
-//! repeated there, so that what stands between can route without reading bodies (2026-07-28, transports, "Standard
-//! Headers" and "Custom Headers from Tool Parameters").
+//! Header fields of a modern HTTP request: its method, its subject, and the tool arguments that a server wants repeated
+//! there, so that intermediaries can route without reading bodies (2026-07-28, transports, "Standard Headers" and
+//! "Custom Headers from Tool Parameters").
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -18,23 +18,24 @@ static METHOD: HeaderName = HeaderName::from_static("mcp-method");
 static NAME: HeaderName = HeaderName::from_static("mcp-name");
 const PREFIX: &str = "mcp-param-";
 const ANNOTATION: &str = "x-mcp-header";
-/// Room for the fields that nearly all requests have.
+/// Initial buffer size, enough for most requests.
 const FEW_FIELDS: usize = 128;
-/// Tools whose annotations are kept. Others are called without, refused by a server that minds, and then learned.
+/// Maximum number of tools with stored annotations. Others are called without headers, and learned if the server
+/// refuses.
 const MAX_TOOLS: usize = 20_000;
 
-/// What is known of an upstream's tools as far as headers go.
+/// Header annotations of an upstream's tools.
 pub(super) struct Parameters {
     upstream: ServerName,
-    /// Only tools that want something repeated.
+    /// Only tools with annotations.
     tools: Mutex<HashMap<Box<str>, Arc<[Parameter]>>>,
 }
 
-/// One argument that is repeated.
+/// One argument that is repeated in a header.
 #[derive(Debug, PartialEq, Eq)]
 struct Parameter {
     header: HeaderName,
-    /// Names of properties, from the outermost on.
+    /// Property names from the outermost object inwards.
     path: Vec<Box<str>>,
 }
 
@@ -43,7 +44,7 @@ impl Parameters {
         Self { upstream: upstream.clone(), tools: Mutex::default() }
     }
 
-    /// The header fields of this request, as they are written.
+    /// Serialises the header fields of this request.
     pub(super) fn fields(&self, request: &Message) -> Vec<u8> {
         let mut fields = Vec::with_capacity(FEW_FIELDS);
         put_text(&mut fields, &METHOD, request.method());
@@ -66,8 +67,8 @@ impl Parameters {
         fields
     }
 
-    /// Notes what the tools of a `tools/list` want repeated. Gives the list without those whose wishes are not valid,
-    /// because a client over HTTP must not offer them.
+    /// Stores the annotations of the tools in a `tools/list` response. Removes tools with invalid annotations, because
+    /// a client over HTTP must not offer them.
     pub(super) fn learn(&self, answer: Message) -> Message {
         let Some(raw) = Object::read(answer.body()).ok().and_then(|result| result.get("tools")) else { return answer };
         let Ok(tools) = serde_json::from_str::<Vec<&RawValue>>(raw) else { return answer };
@@ -79,7 +80,7 @@ impl Parameters {
         Message::parse(sifted).unwrap_or(answer)
     }
 
-    /// Whether the tool may be offered.
+    /// Stores the annotations of one tool. Returns false if they are invalid and the tool must not be offered.
     fn note(&self, tool: &str) -> bool {
         let Some(name) = Object::read(tool).ok().and_then(|tool| tool.text("name").map(|name| name.into_owned()))
         else {
@@ -109,7 +110,7 @@ impl Parameters {
     }
 }
 
-/// The text of an argument; nothing where it is absent, null or not a primitive.
+/// Returns an argument as text; `None` if it is absent, null or not a primitive.
 fn argument(raw: &str, path: &[Box<str>]) -> Option<String> {
     let [first, rest @ ..] = path else { return None };
     let arguments = Object::read(raw).ok()?;
@@ -124,7 +125,7 @@ fn argument(raw: &str, path: &[Box<str>]) -> Option<String> {
     }
 }
 
-/// What a tool wants repeated, or why its wishes are not valid.
+/// Reads the annotations of a tool. The error says why they are invalid.
 fn annotations(tool: &str) -> Result<Vec<Parameter>, String> {
     if memchr::memmem::find(tool.as_bytes(), ANNOTATION.as_bytes()).is_none() {
         return Ok(Vec::new());
@@ -144,7 +145,7 @@ fn annotations(tool: &str) -> Result<Vec<Parameter>, String> {
     }
 }
 
-/// Looks along `properties`, the one way on which an argument's place is certain.
+/// Collects annotations along `properties` only, because elsewhere the position of the argument is ambiguous.
 fn collect(schema: &Map<String, Value>, path: &mut Vec<Box<str>>, wanted: &mut Vec<Parameter>) -> Result<(), String> {
     let Some(Value::Object(properties)) = schema.get("properties") else { return Ok(()) };
     for (name, property) in properties {
@@ -169,7 +170,7 @@ fn header(property: &str, annotation: &Value, kind: Option<&Value>) -> Result<He
         .map_err(|_| format!("`{suffix}` of `{property}` cannot be part of a header's name"))
 }
 
-/// Annotations anywhere in a schema; in examples and the like they are plain data.
+/// Counts annotations anywhere in a schema, except in plain data such as examples.
 fn count(schema: &Value) -> usize {
     match schema {
         Value::Object(members) => members

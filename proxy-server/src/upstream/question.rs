@@ -1,4 +1,4 @@
-//! What an upstream asks back in the middle of a call, and the way back for the answer.
+//! Questions: requests of an upstream to a client in the middle of a call, and the return path of the response.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,15 +13,15 @@ use crate::upstream::inbox::next_id;
 /// A request from an upstream to a client: sampling, elicitation, roots, or one this gateway does not know.
 #[derive(Debug)]
 pub(crate) struct Question {
-    /// The id under which the client is asked; unique in the process.
+    /// The id of the request to the client; unique in the process.
     pub(crate) serial: u64,
-    /// The request with `serial` for its id, and otherwise as it came.
+    /// The request with `serial` as its id, otherwise unchanged.
     pub(crate) message: Bytes,
-    /// Takes the client's answer.
+    /// Takes the client's response.
     pub(crate) reply: Reply,
 }
 
-/// Carries the answer to a question back. Dropped unused, it tells whoever asked that there will be none.
+/// Returns the response of a question. If dropped unused, it refuses the question.
 #[derive(Debug)]
 pub(crate) struct Reply {
     to: Option<To>,
@@ -30,14 +30,14 @@ pub(crate) struct Reply {
 
 #[derive(Debug)]
 enum To {
-    /// The upstream, as a response to its own request.
+    /// The upstream, as the response to its request.
     Upstream { id: Box<str>, outbox: mpsc::Sender<Bytes> },
-    /// The gateway, which collects answers for an upstream that cannot ask by itself.
+    /// The gateway, which collects responses for an `input_required` round of a modern upstream.
     Gateway(oneshot::Sender<Message>),
 }
 
 impl Question {
-    /// A question that the gateway asks for an upstream of the modern era. `params` is raw JSON, or empty.
+    /// Builds a question of a modern upstream. `params` is raw JSON, or empty.
     pub(super) fn ask(method: &str, params: &str) -> (Self, oneshot::Receiver<Message>) {
         let serial = next_id();
         let method = serde_json::Value::from(method);
@@ -54,7 +54,7 @@ impl Reply {
         Self { to: Some(To::Upstream { id: id.into(), outbox: outbox.clone() }), settled: Arc::default() }
     }
 
-    /// Sends the client's response, under the id the upstream knows.
+    /// Sends the client's response under the upstream's id.
     pub(crate) fn answer(mut self, response: &Message) {
         match self.to.take() {
             Some(To::Upstream { id, outbox }) => self.send(&outbox, response.with_id(&id, &[])),
@@ -69,12 +69,12 @@ impl Reply {
         }
     }
 
-    /// Tells the upstream that nobody will answer, and why. The gateway sees it by itself.
+    /// Refuses the question with a reason. The gateway as the asking side notices the dropped channel.
     pub(super) fn refuse(mut self, why: &str) {
         self.decline(why);
     }
 
-    /// Becomes true once there is nothing more to answer.
+    /// Returns a flag that becomes true when the question needs no response any more.
     pub(super) fn settled(&self) -> Arc<AtomicBool> {
         Arc::clone(&self.settled)
     }

@@ -1,4 +1,4 @@
-//! One live protocol relationship with an upstream: the handshake, or what stands for it in the modern era, and then
+//! One live protocol relationship with an upstream: the handshake, or `server/discover` in the modern era, and then
 //! requests.
 
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -24,60 +24,60 @@ use crate::upstream::listen::{self, Listening};
 use crate::upstream::transport::Wire;
 use crate::upstream::{Environment, NOBODY};
 
-/// How long the stream of a client's session is waited for: a question that is asked before it is open is lost.
+/// Time to wait for the stream of a client's session, because a question that is asked before it is open is lost.
 pub(super) const STREAM_PATIENCE: Duration = Duration::from_millis(1_500);
-/// The same where the upstream is known not to begin its stream before it has something to say.
+/// Likewise for an upstream that is known to delay its stream until it has something to send.
 const SILENT_STREAM_PATIENCE: Duration = Duration::from_millis(150);
-/// The same for the gateway's own session, which is asked nothing, and whose lists are read again if it was too short.
+/// Likewise for the gateway's own session, which is asked nothing; its lists are read again if the stream opens later.
 const OWN_STREAM_PATIENCE: Duration = Duration::from_millis(250);
-/// All pages of the list of tools, when a request needs it anew.
+/// Maximum number of pages of the tool list that are read to refresh header annotations.
 const MAX_PAGES: usize = 1_000;
 
-/// How the gateway introduces itself, or the client for whom a session is opened.
+/// The handshake of a session: the gateway's own, or that of the client it is opened for.
 pub(super) enum Hello<'a> {
-    /// With these raw `initialize` parameters.
+    /// `initialize` with these raw parameters.
     Legacy(&'a str),
-    /// Not at all: each request does it.
+    /// No handshake: each request carries the metadata.
     Modern,
 }
 
-/// A session whose handshake is done.
+/// A session after its handshake.
 pub(crate) struct Session {
     connection: Arc<Connection>,
     handshake: Message,
     since: Instant,
-    /// Until when requests wait for the upstream's own stream; set when the session begins to read it.
+    /// Deadline for requests to wait for the upstream's own stream; set when the session begins to read it.
     settled_by: OnceLock<Instant>,
-    /// Whether requests wait for it.
+    /// True if requests wait for the stream.
     is_settling: AtomicBool,
-    /// Whether the upstream turned out to have no stream of its own, so that it cannot announce anything.
+    /// True if the upstream has no stream of its own, so that it cannot announce anything.
     is_mute: Arc<AtomicBool>,
-    /// What the upstream tells of, in the modern era.
+    /// Acknowledged notifications of a modern upstream.
     listening: Listening,
 }
 
-/// One request on its way.
+/// One request with its caller's data.
 pub(crate) struct Exchange<'a> {
-    /// The request as the client wrote it, in the session's era.
+    /// The client's request, in the session's era.
     pub(crate) message: &'a Message,
-    /// The attachment it belongs to.
+    /// Id of the attachment that sends the request.
     pub(crate) caller: u64,
-    /// Where its progress and questions go.
+    /// Queue for its progress and questions.
     pub(crate) events: Events,
     /// Fires with the client's `notifications/cancelled`.
     pub(crate) cancelled: &'a mut oneshot::Receiver<Message>,
     pub(crate) deadline: Deadline,
 }
 
-/// Why there is no session.
+/// The reason why no session was opened.
 pub(crate) enum OpenError {
-    /// The upstream answered the first request with this error.
+    /// The upstream responded to the handshake with this error.
     Refused(Message),
     Failed(Error),
 }
 
 impl Session {
-    /// Connects and shakes hands.
+    /// Connects and performs the handshake.
     pub(super) async fn open(
         environment: &Environment,
         definition: &Definition,
@@ -89,7 +89,7 @@ impl Session {
         Self::greet(connection, hello, deadline).await
     }
 
-    /// Shakes hands on a connection, which is closed if that fails.
+    /// Performs the handshake on a connection, and closes it on failure.
     pub(super) async fn greet(
         connection: Arc<Connection>,
         hello: Hello<'_>,
@@ -99,7 +99,7 @@ impl Session {
         let (era, greeting) = (hello.era(), hello.request()?);
         let mut handshake = connection.greet(&greeting, deadline).await?;
         let offer = Offer::read(&handshake).filter(|_| handshake.kind() == protocol::Kind::Error);
-        // A refusal of the very version that it says it speaks: the specification has the client say it once more.
+        // The upstream refused a version that it claims to support: the specification requires one repetition.
         if era == Era::Modern && offer.is_some_and(|offer| offer.is_modern) {
             handshake = connection.greet(&greeting, deadline).await?;
         }
@@ -108,7 +108,7 @@ impl Session {
         Ok(session)
     }
 
-    /// Makes the session of a connection whose upstream gave this answer to the greeting of this era.
+    /// Creates the session of a connection from the upstream's response to the handshake.
     pub(super) fn begin(connection: Arc<Connection>, handshake: Message, era: Era) -> Result<Arc<Self>, OpenError> {
         if handshake.kind() != protocol::Kind::Result {
             return Err(OpenError::Refused(handshake));
@@ -123,13 +123,13 @@ impl Session {
         Ok(Arc::new(Self { connection, handshake, since, settled_by, is_settling, is_mute, listening }))
     }
 
-    /// Ends the handshake of the gateway's own session.
+    /// Completes the handshake of the gateway's own session.
     pub(super) async fn initialized(&self, message: Bytes) -> Result<(), Error> {
         self.initialized_within(message, OWN_STREAM_PATIENCE).await
     }
 
-    /// Ends the handshake with the client's own words. From here on the upstream may ask and tell on its own stream,
-    /// which is open when this returns, or was waited for so long, or is known not to exist.
+    /// Completes the handshake with the client's notification. Returns once the upstream's own stream is open, is known
+    /// not to exist, or `patience` has expired; questions and notifications may arrive from then on.
     pub(super) async fn initialized_within(&self, message: Bytes, patience: Duration) -> Result<(), Error> {
         if self.era() == Era::Legacy {
             self.connection.send(message).await?;
@@ -141,14 +141,14 @@ impl Session {
         Ok(())
     }
 
-    /// How long the streams of further sessions with the same upstream are to be waited for, as far as this one tells.
+    /// Returns the time to wait for the streams of further sessions with the same upstream.
     pub(super) fn stream_patience(&self) -> Duration {
         let is_silent = self.settled_by.get().is_some() && !self.inbox().stream_settled().is_cancelled();
         let has_stream = matches!(self.connection.wire, Wire::StreamableHttp(_)) && self.era() == Era::Legacy;
         if is_silent && has_stream { SILENT_STREAM_PATIENCE } else { STREAM_PATIENCE }
     }
 
-    /// Waits until the upstream's own stream is open, for no longer than was agreed when the handshake ended.
+    /// Waits until the upstream's own stream is open, at most until the deadline set at the end of the handshake.
     async fn settle(&self) {
         if !self.is_settling.load(Ordering::Relaxed) {
             return;
@@ -172,7 +172,7 @@ impl Session {
                 let by = self.settled_by.get().copied().unwrap_or_else(Instant::now);
                 self.connection.tasks().spawn("upstream stream", async move {
                     let inbox = &connection.inbox;
-                    // What was announced before a stream that opens late is not known.
+                    // Announcements before a stream that opens late are lost.
                     let late = async {
                         sleep_until(by).await;
                         if !inbox.stream_settled().is_cancelled() {
@@ -203,9 +203,9 @@ impl Session {
         }
     }
 
-    /// Sends a request of the session's own era and waits for its answer. A modern upstream may refuse a request without
-    /// executing it, in a way that sending it once more answers: with the headers of its tools as they are now, or with the
-    /// version that it says it speaks.
+    /// Sends a request of the session's own era and waits for its response. Repeats it once if a modern upstream
+    /// refused it without executing it: with up-to-date tool headers, or if it refused a version that it claims to
+    /// support.
     pub(crate) async fn request(&self, exchange: Exchange<'_>) -> Result<Message, Error> {
         if self.is_settling.load(Ordering::Relaxed) {
             Box::pin(self.settle()).await;
@@ -225,13 +225,13 @@ impl Session {
         Box::pin(self.connection.request(message, sender)).await
     }
 
-    /// Asks something on the gateway's own behalf. `params` is raw JSON.
+    /// Sends a request of the gateway's own. `params` is raw JSON.
     pub(crate) async fn ask(&self, method: &str, params: &str, deadline: Instant) -> Result<Message, Error> {
         let request = parse(protocol::request(0, method, params))?;
         self.request_as_nobody(&request, Deadline::at(deadline)).await
     }
 
-    /// Sends a request of the legacy form on the gateway's own behalf: nobody can be asked anything.
+    /// Sends a legacy request of the gateway's own, which declares no client capabilities.
     pub(crate) async fn request_as_nobody(&self, request: &Message, deadline: Deadline) -> Result<Message, Error> {
         let stamped = match self.era() {
             Era::Legacy => None,
@@ -243,7 +243,7 @@ impl Session {
         self.request(Exchange { message, caller: NOBODY, events, cancelled: &mut cancelled, deadline }).await
     }
 
-    /// Finds out whether the upstream still answers.
+    /// Checks that the upstream still responds.
     pub(super) async fn ping(&self, deadline: Instant) -> Result<(), Error> {
         let method = match self.era() {
             Era::Legacy => "ping",
@@ -257,12 +257,12 @@ impl Session {
         self.connection.send(message).await
     }
 
-    /// The generation of the protocol that is spoken in this session.
+    /// Returns the era of this session.
     pub(crate) fn era(&self) -> Era {
         self.connection.era()
     }
 
-    /// The upstream's answer to `initialize`, or to `server/discover`.
+    /// Returns the upstream's response to `initialize` or `server/discover`.
     pub(crate) fn handshake(&self) -> &Message {
         &self.handshake
     }
@@ -275,12 +275,12 @@ impl Session {
         self.closed().is_cancelled()
     }
 
-    /// Takes the session for ended, because the upstream no longer knows it.
+    /// Ends the session locally, because the upstream no longer knows it.
     pub(crate) fn give_up(&self) {
         self.inbox().close("the upstream no longer knows the session");
     }
 
-    /// Why the session ended.
+    /// Returns the reason for the end of the session.
     pub(super) fn end(&self) -> String {
         self.inbox().end().unwrap_or_default()
     }
@@ -289,7 +289,7 @@ impl Session {
         &self.connection.inbox
     }
 
-    /// Waits until the upstream has agreed to tell of changes of this resource, in the modern era.
+    /// Waits until a modern upstream has acknowledged notifications for this resource.
     pub(super) async fn told_of(&self, uri: &str, deadline: Instant) -> Result<(), Error> {
         self.listening.covers(self.inbox(), uri, deadline).await
     }
@@ -298,13 +298,13 @@ impl Session {
         self.since.elapsed()
     }
 
-    /// Counts the reasons to read its lists again.
+    /// Subscribes to the counters of reasons to read its lists again.
     pub(crate) fn lists_changed(&self) -> watch::Receiver<ListChanges> {
         self.inbox().lists_changed.subscribe()
     }
 
-    /// Whether the upstream announces changes of its lists under this capability: it says that it does, and there is a
-    /// stream on which it could.
+    /// True if the upstream announces changes of the lists of this capability: it declares so, and has a stream to send
+    /// them.
     pub(crate) fn announces(&self, capability: &str) -> bool {
         let says = || {
             let result = Object::read(self.handshake.body()).ok()?;
@@ -319,12 +319,12 @@ impl Session {
         self.connection.close().await;
     }
 
-    /// Waits until nothing is left of a session that was closed, or that ended by itself: its process, if it has one.
+    /// Waits until a closed session has ended completely, including its process.
     pub(super) async fn ended(&self) {
         self.connection.ended().await;
     }
 
-    /// Lists all tools, for what they say of headers.
+    /// Reads all tools, to update their header annotations.
     async fn relist(&self, deadline: Instant) -> Result<(), Error> {
         let mut params = "{}".to_owned();
         for _ in 0..MAX_PAGES {
@@ -341,7 +341,7 @@ impl Session {
 }
 
 impl Drop for Session {
-    /// The tasks around a session hold on to its parts; this tells them to let go.
+    /// Closes the inbox, so that the tasks around the session release its parts.
     fn drop(&mut self) {
         self.inbox().close("nobody uses the session any more");
     }
@@ -353,7 +353,7 @@ impl From<Error> for OpenError {
     }
 }
 
-/// The `params` of the gateway's own `initialize`. It can be asked nothing, because nobody stands behind it.
+/// Returns the `params` of the gateway's own `initialize`. They declare no capabilities, because no client can answer.
 pub(super) fn own_hello() -> Box<str> {
     let version = env!("CARGO_PKG_VERSION");
     format!(
@@ -370,7 +370,7 @@ impl Hello<'_> {
         }
     }
 
-    /// The first request of the era.
+    /// Builds the first request of the era.
     pub(super) fn request(&self) -> Result<Message, Error> {
         match self {
             Self::Legacy(params) => parse(protocol::request(0, "initialize", params)),
@@ -382,7 +382,7 @@ impl Hello<'_> {
     }
 }
 
-/// Notes the revision that a legacy upstream agreed to.
+/// Stores the revision that a legacy upstream agreed to.
 fn agree(connection: &Connection, handshake: &Message) -> Result<(), Error> {
     let result = Object::read(handshake.body()).ok();
     let Some(version) = result.as_ref().and_then(|result| result.text("protocolVersion")) else {
@@ -394,7 +394,7 @@ fn agree(connection: &Connection, handshake: &Message) -> Result<(), Error> {
     Ok(())
 }
 
-/// Whether the upstream speaks the modern revision that this gateway speaks.
+/// Checks that the upstream supports the gateway's modern revision.
 fn check_versions(handshake: &Message) -> Result<(), Error> {
     let versions = Object::read(handshake.body()).ok().and_then(|result| result.get("supportedVersions"));
     let versions: Vec<String> = versions.and_then(|raw| serde_json::from_str(raw).ok()).unwrap_or_default();
@@ -413,7 +413,7 @@ fn malformed(invalid: protocol::Invalid) -> Error {
     Error::new(Kind::Malformed).because(invalid)
 }
 
-/// Ends a connection whose handshake did not come to its end.
+/// Closes a connection on drop, unless its handshake succeeded.
 pub(super) struct CloseOnDrop(Option<Arc<Connection>>);
 
 impl CloseOnDrop {

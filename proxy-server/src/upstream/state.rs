@@ -1,4 +1,4 @@
-//! The life of an upstream's own session, as a pure state machine. The task in `supervisor` does what it says.
+//! Life cycle of an upstream's own session as a pure state machine. The task in `supervisor` performs its actions.
 
 use std::time::Duration;
 
@@ -6,14 +6,14 @@ use schemas::Reconnect;
 
 const FIRST_DELAY: Duration = Duration::from_secs(1);
 const LONGEST_DELAY: Duration = Duration::from_secs(60);
-/// What an upstream that connects and then ends at once waits for in the end: it has been started often enough for nothing,
-/// and each start is work for the machine.
+/// Maximum delay for an upstream that connects and then ends at once. Longer than for failed connects, because each
+/// start costs CPU for nothing.
 const LONGEST_DELAY_AFTER_SHORT_SESSIONS: Duration = Duration::from_secs(600);
-/// A session that lived this long is worth another attempt at once.
+/// Minimum duration of a session that allows an immediate reconnect.
 pub(super) const STABLE: Duration = Duration::from_secs(5);
 
-/// Where an upstream is. `failures` counts attempts that failed since the last stable session, with those whose session
-/// was not stable.
+/// State of an upstream's own session. `failures` counts failed attempts and unstable sessions since the last stable
+/// one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum State {
     Connecting { failures: u32 },
@@ -22,7 +22,7 @@ pub(super) enum State {
     GaveUp,
 }
 
-/// What happened to it.
+/// An event from the outside.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Event {
     Connected,
@@ -31,18 +31,18 @@ pub(super) enum Event {
     RetryDue,
 }
 
-/// What to do next.
+/// The next action.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Action {
     Connect,
     Serve,
-    /// Wait so long, then report [`Event::RetryDue`].
+    /// Wait for this time, then report [`Event::RetryDue`].
     Wait(Duration),
-    /// Wait for the definition to change.
+    /// Wait until the definition changes.
     Rest,
 }
 
-/// How attempts are spaced.
+/// Delays between attempts.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Policy {
     first: Duration,
@@ -55,7 +55,7 @@ impl From<&Reconnect> for Policy {
     }
 }
 
-/// `jitter` is in 0..1 and drawn by the caller: a delay is shortened by up to a fifth of itself.
+/// Computes the next state and action. `jitter` in 0..1, drawn by the caller, shortens a delay by up to a fifth.
 pub(super) fn step(state: State, event: Event, policy: Policy, jitter: f64) -> (State, Action) {
     match (state, event) {
         (State::Connecting { failures }, Event::Connected) => (State::Connected { failures }, Action::Serve),

@@ -1,4 +1,4 @@
-//! The status of an upstream, as the admin API shows it.
+//! Status of an upstream for the admin API.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -8,12 +8,12 @@ use schemas::admin;
 use crate::upstream::Upstream;
 
 impl Upstream {
-    /// The status as the admin API shows it.
+    /// Returns the status as the admin API shows it.
     pub(crate) fn status(&self) -> admin::Status {
         let observed = self.observed.borrow();
         let mut status = admin::Status::new(self.definition.name.as_str());
-        // Between attempts that fail it is an error, also while the next one is under way: who looks now and then would
-        // most often see `connecting`, and wait for what does not come.
+        // Report an error between failed attempts, also while the next one runs: a poller would otherwise mostly see
+        // `connecting`, and keep waiting.
         let tries_again = observed.state == admin::State::Connecting && observed.attempts > 1;
         status.status = if tries_again { admin::State::Error } else { observed.state };
         status.gave_up = observed.gave_up;

@@ -1,7 +1,7 @@
 //! The task that keeps an upstream's own session alive: the I/O around `state`.
 //!
 //! The own session is initialised by the gateway and declares no client capability. It feeds the catalog and the admin
-//! API, tells whether the upstream is usable, and serves the downstream sessions that share.
+//! API, shows whether the upstream is usable, and serves downstream sessions that share it.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -22,56 +22,56 @@ use crate::upstream::session::{OpenError, Session};
 use crate::upstream::state::{Action, Event, Policy, STABLE, State, step};
 use crate::upstream::{Environment, LONGEST_END, health};
 
-/// How long a start may hold up those that wait for their turn.
+/// Maximum time for which a start occupies its permit while others queue.
 const LONGEST_TURN: Duration = Duration::from_secs(5);
-/// Sessions in a row that ended soon after their handshake, from which on a further one is not announced at once.
+/// Number of consecutive short sessions after which a new session must last for a while before it is published.
 const SUSPICIOUS: u32 = 3;
-/// The era is asked for anew with every so many attempts in a row that failed, whatever was known of it.
+/// Number of consecutive failed attempts after which the era is probed again.
 const ATTEMPTS_PER_VERDICT: u32 = 4;
 
 const INITIALIZED: &[u8] = br#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#;
 
-/// What is known of an upstream, published to everyone who looks.
+/// Observed state of an upstream, published to all readers.
 #[derive(Clone, Default)]
 pub(crate) struct Observed {
     pub(crate) state: admin::State,
-    /// The own session, while connected.
+    /// The own session while connected.
     pub(crate) session: Option<Arc<Session>>,
     pub(crate) connected_at: Option<(Timestamp, Instant)>,
-    /// What failed last; nothing while connected.
+    /// The last failure; `None` while connected.
     pub(crate) last_error: Option<(Timestamp, Arc<str>)>,
-    /// How the last session ended.
+    /// The end of the last session, with its reason.
     pub(crate) last_loss: Option<(Timestamp, Arc<str>)>,
-    /// Attempts since the last handshake.
+    /// Number of attempts since the last handshake.
     pub(crate) attempts: u32,
-    /// Whether no further attempt follows.
+    /// True if no further attempt follows.
     pub(super) gave_up: bool,
-    /// Sessions in a row that ended soon after their handshake.
+    /// Number of consecutive sessions that ended soon after their handshake.
     pub(super) short_sessions: u32,
-    /// The era that is spoken with it, once that is known.
+    /// The upstream's era, once it is known.
     pub(crate) era: Option<Verdict>,
 }
 
 impl Observed {
-    /// How many sessions in a row ended soon after their handshake. One that holds ends the row.
+    /// Returns the number of consecutive short sessions; 0 once the current session is stable.
     pub(crate) fn short_sessions(&self) -> u32 {
         let holds = |(_, since): (Timestamp, Instant)| since.elapsed() >= STABLE;
         if self.session.is_some() && self.connected_at.is_some_and(holds) { 0 } else { self.short_sessions }
     }
 }
 
-/// What a supervisor works with.
+/// The state of a supervisor task.
 pub(super) struct Supervisor {
     pub(super) environment: Environment,
     pub(super) definition: Arc<schemas::Definition>,
     pub(super) secrets: Arc<Secrets>,
     pub(super) observed: watch::Sender<Observed>,
     pub(super) retired: CancellationToken,
-    /// Told when a call found the upstream out of reach.
+    /// Notified when a call could not reach the upstream.
     pub(super) doubt: Arc<Notify>,
-    /// Cancelled once nothing is left of the upstream that had the name before.
+    /// Cancelled once the predecessor of the same name has ended completely.
     pub(super) predecessor: Option<CancellationToken>,
-    /// Dropped once nothing is left of this one.
+    /// Cancels the upstream's own token when dropped, after it has ended completely.
     pub(super) ended: DropGuard,
 }
 
@@ -98,7 +98,7 @@ impl Supervisor {
         if let Some(session) = session {
             session.close().await;
         }
-        // Sessions of single clients end by themselves, with the upstream.
+        // Dedicated sessions end by themselves when the upstream is retired.
         self.environment.processes.close();
         timeout(LONGEST_END, self.environment.processes.wait()).await.ok();
         drop(self.ended);
@@ -142,8 +142,8 @@ impl Supervisor {
         }
     }
 
-    /// Opens the session when it is this upstream's turn to start a program, if it has one. Its time runs from then on. A
-    /// start that takes long lets others begin: it is most likely waiting for something.
+    /// Opens the session after acquiring a start permit, if the upstream is a program; its timeout starts then. A slow
+    /// start gives the permit back early, because it most likely waits for something.
     async fn open_in_turn(&self) -> Result<Arc<Session>, Error> {
         let is_program = matches!(self.definition.transport, Transport::Stdio(_));
         let starts = Arc::clone(&self.environment.starts);
@@ -157,7 +157,7 @@ impl Supervisor {
         opening.await
     }
 
-    /// Publishes a session; one of an upstream whose sessions keep ending, only once it has held for a while.
+    /// Publishes a session. If earlier ones ended early, publishes it only after it has lasted for a while.
     async fn connected(&self, session: Arc<Session>) -> Event {
         let short_sessions = self.observed.borrow().short_sessions;
         if short_sessions >= SUSPICIOUS {
@@ -217,7 +217,8 @@ impl Supervisor {
         self.lost(&session, &reason).await
     }
 
-    /// Notes how a session ended, and waits until nothing is left of it, because its program may hold a lock or a port.
+    /// Records the end of a session, and waits until it has ended completely, because its program may hold a lock or a
+    /// port.
     async fn lost(&self, session: &Session, reason: &str) -> Event {
         let lived = session.lived();
         let reason = self.secrets.mask(reason);
@@ -236,7 +237,7 @@ impl Supervisor {
         Event::Lost { lived }
     }
 
-    /// Publishes that no further attempt follows, with what would cause one.
+    /// Publishes that no further attempt follows, and how to trigger one.
     fn gave_up(&self) {
         self.observed.send_modify(|observed| {
             observed.gave_up = true;
@@ -250,7 +251,7 @@ impl Supervisor {
         });
     }
 
-    /// Publishes why there is no session, without the secrets that a program or server may have quoted.
+    /// Publishes the reason of a failure, with the secrets masked that a program or server may have quoted.
     fn failed(&self, reason: &str) {
         let reason = &*self.secrets.mask(reason);
         warn!(upstream = %self.definition.name, reason, "upstream not connected");
@@ -261,7 +262,7 @@ impl Supervisor {
     }
 }
 
-/// The name that a server gives itself, in either era, for the log.
+/// Returns the server's name from the handshake of either era, for the log.
 fn server(handshake: &Message) -> String {
     let name = || {
         let result = Object::read(handshake.body()).ok()?;
@@ -272,11 +273,11 @@ fn server(handshake: &Message) -> String {
     name().unwrap_or_default()
 }
 
-/// A number in 0..1. Without a source of randomness the delays are merely not spread.
+/// Returns a random number in 0..1. Without randomness delays are not spread.
 pub(super) fn jitter() -> f64 {
     let random = getrandom::u32().unwrap_or_default();
     f64::from(random) / (f64::from(u32::MAX) + 1.0)
 }
 
-/// How long to wait for a session that is being made, once there has been one.
+/// Time to wait for a session that is being replaced.
 pub(super) const SUCCESSOR: Duration = Duration::from_millis(900);

@@ -1,5 +1,4 @@
-//! The three ways to reach an upstream, behind one enum. A transport moves messages; it knows nothing of what they
-//! mean beyond their ids.
+//! The three transports to an upstream behind one enum. A transport moves messages and reads only their ids.
 
 mod challenge;
 pub(super) mod descriptors;
@@ -28,19 +27,19 @@ use crate::upstream::inbox::Inbox;
 use crate::upstream::transport::event_stream::TooLarge;
 use crate::upstream::transport::refusal::too_large;
 
-/// How long an upstream may take to accept a message that has no answer.
+/// Timeout for an upstream to accept a message that needs no response.
 const SEND_PATIENCE: Duration = Duration::from_secs(10);
 
-/// A request on its way out.
+/// A request to be sent.
 pub(super) struct Outgoing {
-    /// Its id, which it carries already.
+    /// Its id, already part of the message.
     pub(super) id: u64,
     pub(super) message: Pieces,
-    /// The header fields in which it tells of itself, as they are written, where the transport has any.
+    /// Serialised header fields of the request, for transports that have headers.
     pub(super) fields: Vec<u8>,
 }
 
-/// The sending half of one upstream session.
+/// Sending half of one upstream session.
 pub(super) enum Wire {
     Stdio(stdio::Pipe),
     Sse(Box<sse::Poster>),
@@ -60,8 +59,8 @@ impl Wire {
         timeout(SEND_PATIENCE, sending).await.unwrap_or_else(|_| Err(Kind::TimedOut.into()))
     }
 
-    /// Sends a request and waits for its answer, which comes through the inbox. It is on the heap, because it is by far the
-    /// largest of all that a call waits on, and would be handed through many hands.
+    /// Sends a request and waits for its response, which arrives through the inbox. Boxed, because it is by far the
+    /// largest future of a call.
     pub(super) fn exchange<'a>(
         &'a self,
         request: Outgoing,
@@ -75,7 +74,7 @@ impl Wire {
                 answer.await.map_err(|_| inbox.failure(id))
             }),
             Self::Sse(poster) => Box::pin(async move {
-                // The answer may overtake the acknowledgement of the POST, which some servers hold back.
+                // The response may arrive before the acknowledgement of the POST, which some servers delay.
                 tokio::select! {
                     sent = poster.send(request.message.into(), Some((request.id, inbox))) => sent?,
                     early = &mut answer => return early.map_err(|_| inbox.failure(request.id)),
@@ -86,7 +85,7 @@ impl Wire {
         }
     }
 
-    /// Lets the upstream know that the session is over, as far as the transport has words for it.
+    /// Announces the end of the session to the upstream, if the transport has a way to do so.
     pub(super) async fn close(&self) {
         match self {
             Self::Stdio(pipe) => pipe.close(),
@@ -96,8 +95,8 @@ impl Wire {
     }
 }
 
-/// Hands a message to the inbox, or each message of a batch, which an upstream of 2025-03-26 may send in any place of a
-/// message. `origin` is the request on whose own stream it came, where the transport tells.
+/// Passes a message to the inbox, or each message of a batch, which 2025-03-26 allows anywhere. `origin` is the request
+/// on whose stream it came, if the transport knows.
 pub(super) fn deliver(bytes: Bytes, inbox: &Inbox, origin: Option<u64>) -> Result<(), Invalid> {
     if !Message::is_batch(&bytes) {
         inbox.receive(&Message::parse(bytes)?, origin);
@@ -109,7 +108,7 @@ pub(super) fn deliver(bytes: Bytes, inbox: &Inbox, origin: Option<u64>) -> Resul
     })
 }
 
-/// Fails the request whose answer was too large to be read, if it is known which one that is.
+/// Fails the request whose response was too large to be read, if its id is known.
 pub(super) fn skipped(error: TooLarge, inbox: &Inbox) {
     warn!(%error, "event skipped");
     if let Some(id) = error.answered() {
@@ -117,7 +116,7 @@ pub(super) fn skipped(error: TooLarge, inbox: &Inbox) {
     }
 }
 
-/// Raw line breaks can only be white space in JSON; framings that end a message at one get a blank instead.
+/// Replaces raw line breaks by blanks for line-based framings. In JSON they can only be white space.
 pub(crate) fn one_line(message: Bytes) -> Bytes {
     if memchr::memchr2(b'\n', b'\r', &message).is_none() {
         return message;
@@ -127,7 +126,7 @@ pub(crate) fn one_line(message: Bytes) -> Bytes {
     line.freeze()
 }
 
-/// Puts a message, or a piece of one, where it must not end a line.
+/// Appends a message, or a piece of one, with its line breaks replaced.
 pub(super) fn put_one_line(line: &mut BytesMut, mut piece: &[u8]) {
     while let Some(end) = memchr::memchr2(b'\n', b'\r', piece) {
         let (before, after) = piece.split_at(end);

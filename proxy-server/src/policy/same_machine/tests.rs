@@ -10,7 +10,7 @@ fn at(text: &str) -> SocketAddr {
     text.parse().expect("an address")
 }
 
-/// The socket of the caller's end of a connection to the gateway.
+/// The socket at the caller's end of its connection to the gateway.
 fn end(local: &str, uid: u32, inode: u64) -> Socket {
     Socket { local: at(local), remote: at(GATEWAY), state: 1, uid, inode }
 }

@@ -18,7 +18,7 @@ fn listed(numbers: &[u8]) -> Vec<ServerName> {
     names(numbers).into_iter().collect()
 }
 
-/// A clock that starts at an arbitrary moment.
+/// A clock with an arbitrary start.
 struct Clock(Instant);
 
 impl Clock {
@@ -132,7 +132,7 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// The same in the plainest way: for each holder, the end and the names.
+/// Reference model: for each holder, the expiry and the names.
 type Model = BTreeMap<u8, (u64, BTreeSet<u8>)>;
 
 const CAPACITY: usize = 4;

@@ -1,4 +1,4 @@
-//! A modern upstream's answer as a legacy client may read it.
+//! Converts a modern upstream's responses for legacy clients.
 
 use serde_json::value::RawValue;
 
@@ -8,7 +8,7 @@ use crate::protocol::{
     UNSUPPORTED_VERSION, error_response, odd_schema, unstamped,
 };
 
-/// Translates the answer to this legacy request. What means the same in both eras stays as it came.
+/// Converts the response to this legacy request. Parts that mean the same in both eras stay unchanged.
 pub(super) fn legacy_answer(request: &Message, answer: Message) -> Result<Message, Error> {
     let bytes = match answer.error_code() {
         Some(HEADER_MISMATCH | UNSUPPORTED_VERSION) => {
@@ -30,7 +30,7 @@ pub(super) fn legacy_answer(request: &Message, answer: Message) -> Result<Messag
     })
 }
 
-/// Which capability the client would need.
+/// Lists the capabilities that the client lacks.
 fn missing(answer: &Message) -> String {
     let required = || {
         let data = Object::read(answer.body()).ok()?.get("data")?;
@@ -41,14 +41,14 @@ fn missing(answer: &Message) -> String {
     format!("The server needs a capability that the client did not declare: {required}")
 }
 
-/// A resource that does not exist has a code of its own in the legacy era.
+/// Restores the legacy error code for "resource not found".
 fn not_found(answer: &Message) -> Option<bytes::Bytes> {
     let error = Object::read(answer.body()).ok()?;
     Object::read(error.get("data")?).ok()?.get("uri")?;
     Some(answer.with(&[(error.get("code")?, &RESOURCE_NOT_FOUND.to_string())]))
 }
 
-/// Structured content can only be an object in the legacy era. The same is in `content` as text.
+/// Removes structured content that is not an object, as the legacy era requires. `content` holds the same as text.
 fn without_odd_content(answer: &Message) -> Option<Message> {
     memchr::memmem::find(answer.body().as_bytes(), b"structuredContent")?;
     let result = Object::read(answer.body()).ok()?;
@@ -57,7 +57,7 @@ fn without_odd_content(answer: &Message) -> Option<Message> {
     Message::parse(answer.with(&[(cut, "")])).ok()
 }
 
-/// So can the schema of it.
+/// Removes output schemas that do not describe an object, for the same reason.
 fn without_odd_schemas(answer: &Message) -> Option<Message> {
     memchr::memmem::find(answer.body().as_bytes(), b"outputSchema")?;
     let tools = Object::read(answer.body()).ok()?.get("tools")?;
@@ -67,7 +67,7 @@ fn without_odd_schemas(answer: &Message) -> Option<Message> {
     if cuts.is_empty() { None } else { Message::parse(answer.with(&cuts)).ok() }
 }
 
-/// The same slice with the life of the text it lies in.
+/// Returns the slice with the lifetime of the text that contains it.
 fn within<'a>(text: &'a str, slice: &str) -> Option<&'a str> {
     let start = (slice.as_ptr() as usize).checked_sub(text.as_ptr() as usize)?;
     text.get(start..start + slice.len())

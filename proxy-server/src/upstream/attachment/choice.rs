@@ -1,4 +1,4 @@
-//! Which session with its upstream a client gets: the gateway's own, one that clients of its era share, or one of its own.
+//! Chooses a client's upstream session: the gateway's own, one shared by clients of its era, or a dedicated one.
 
 use std::sync::Arc;
 
@@ -10,13 +10,13 @@ use crate::upstream::Upstream;
 use crate::upstream::attachment::{Attachment, Dedicated};
 use crate::upstream::session::{Hello, OpenError, Session};
 
-/// Capabilities by which a client lets itself be asked something.
+/// Client capabilities that allow server requests.
 const ASKABLE: [&str; 3] = ["sampling", "elicitation", "roots"];
 
-/// A session, and what belongs to it when it is the client's own.
+/// A session, with the client's data if it is dedicated.
 type Chosen = (Arc<Session>, Option<Dedicated>);
 
-/// The session of a legacy client that introduced itself with these raw `initialize` parameters.
+/// Chooses the session of a legacy client with these raw `initialize` parameters.
 pub(super) async fn choose(upstream: &Upstream, hello: &str, deadline: Instant) -> Result<Chosen, OpenError> {
     let era = upstream.era(deadline).await?;
     if era == Era::Modern
@@ -33,8 +33,8 @@ pub(super) async fn choose(upstream: &Upstream, hello: &str, deadline: Instant) 
     Ok((session, Some(Dedicated { hello: hello.into(), _place: place })))
 }
 
-/// A session of the legacy era with a modern upstream that speaks both. Where there is no place left for it, the client is
-/// served as one of a modern upstream is.
+/// Opens a legacy session with a modern upstream that also speaks the legacy era. At the session limit returns `None`,
+/// and the client is served through the modern session.
 async fn in_its_own_era(upstream: &Upstream, hello: &str, deadline: Instant) -> Result<Option<Chosen>, OpenError> {
     if shares(upstream, Era::Legacy, hello) {
         let session = upstream.legacy_session(None, deadline).await?;
@@ -46,7 +46,7 @@ async fn in_its_own_era(upstream: &Upstream, hello: &str, deadline: Instant) -> 
 }
 
 impl Attachment {
-    /// The successor of a session that has ended.
+    /// Opens the successor of a session that has ended.
     pub(super) async fn choose_again(&self, deadline: Instant) -> Result<Arc<Session>, OpenError> {
         let upstream = &self.upstream;
         let hello = self.dedicated.as_ref().map(|dedicated| &*dedicated.hello);
@@ -76,8 +76,8 @@ async fn open_dedicated(
     Session::open(upstream.environment(), upstream.definition(), hello, deadline).await
 }
 
-/// A process may be shared by clients that cannot be asked anything. One that can has its own, so that questions reach
-/// it and nobody else. In the modern era questions are answers, and a process knows no clients to be told apart.
+/// True if the client may share a session. A client that can be asked something needs its own legacy process, so that
+/// questions reach no other client. In the modern era questions are part of responses, so sharing is safe.
 fn shares(upstream: &Upstream, era: Era, hello: &str) -> bool {
     let definition = upstream.definition();
     match (definition.sessions.mode, era) {

@@ -1,5 +1,5 @@
-//! What a modern upstream asks in an answer, put to a legacy client as requests of its own (2026-07-28, "Multi
-//! Round-Trip Requests").
+//! Turns questions in a modern upstream's response into requests to a legacy client (2026-07-28, "Multi Round-Trip
+//! Requests").
 
 use std::time::Duration;
 
@@ -13,43 +13,43 @@ use crate::upstream::events::Events;
 use crate::upstream::inbox::Event;
 use crate::upstream::question::Question;
 
-/// An upstream that only wants the request again, with its state, is given a moment.
+/// Delay before a request is repeated for an upstream that returned only `requestState`.
 const BREATH: Duration = Duration::from_millis(200);
-/// What can be asked, and by which capability a client lets itself be asked it.
+/// Supported questions, each with the client capability that it requires.
 const QUESTIONS: [(&str, &str); 3] =
     [("elicitation/create", "elicitation"), ("sampling/createMessage", "sampling"), ("roots/list", "roots")];
 
-/// What the next request has to carry.
+/// Extra parameters for the next request of the call.
 #[derive(Default)]
 pub(super) struct Round {
     responses: Option<String>,
     state: Option<String>,
 }
 
-/// An answer that asks for input.
+/// A response that asks for input.
 pub(super) struct Asked {
     inputs: Vec<Input>,
     state: Option<String>,
 }
 
-/// One thing that is asked for.
+/// One requested input.
 struct Input {
     key: String,
     method: String,
     params: String,
-    /// The id of a visit to a page, as legacy clients expect one.
+    /// The elicitation id that legacy clients expect in URL mode.
     visit: Option<String>,
 }
 
-/// How the client took the questions.
+/// The client's reaction to the questions.
 pub(super) enum Settled {
     Answered(Round),
-    /// It refused one, and the call ends with its own error.
+    /// The client returned an error, which ends the call.
     Refused(Message),
 }
 
 impl Round {
-    /// The members for the request's `params`.
+    /// Returns the members to add to the request's `params`.
     pub(super) fn members(&self) -> Vec<(&str, &str)> {
         let responses = self.responses.as_deref().map(|raw| ("inputResponses", raw));
         let state = self.state.as_deref().map(|raw| ("requestState", raw));
@@ -58,7 +58,7 @@ impl Round {
 }
 
 impl Asked {
-    /// Reads an answer; nothing when it asks nothing. Only some requests may be answered with a question.
+    /// Reads a response; `None` if it asks nothing. Only some methods may be answered with questions.
     pub(super) fn read(method: &str, answer: &Message) -> Result<Option<Self>, Error> {
         let Ok(result) = Object::read(answer.body()) else { return Ok(None) };
         match result.text("resultType").as_deref() {
@@ -76,12 +76,12 @@ impl Asked {
         Ok(Some(Self { inputs, state: result.get("requestState").map(str::to_owned) }))
     }
 
-    /// The ids of the visits that are asked for.
+    /// Returns the elicitation ids of requested URL visits.
     pub(super) fn visits(&self) -> Vec<String> {
         self.inputs.iter().filter_map(|input| input.visit.clone()).collect()
     }
 
-    /// Asks the client, all at once, and waits for every answer.
+    /// Sends all questions to the client at once and waits for every answer.
     pub(super) async fn put(self, capabilities: &str, events: &Events, deadline: Instant) -> Result<Settled, Error> {
         let can = Object::read(capabilities).ok();
         let can = |name: &str| can.as_ref().is_some_and(|can| can.get(name).is_some());
@@ -126,12 +126,12 @@ impl Input {
         Some(Self { key: key.to_owned(), method, params, visit })
     }
 
-    /// The member of `inputResponses`, or the client's refusal.
+    /// Builds the member of `inputResponses`, or returns the client's error.
     fn response(&self, answer: Result<Message, oneshot::error::RecvError>) -> Result<String, Option<Message>> {
         let key = serde_json::Value::from(self.key.as_str());
         match answer {
             Ok(answer) if answer.kind() == MessageKind::Result => Ok(format!("{key}:{}", answer.body())),
-            // Who is asked for a form may leave it; the upstream knows how to go on without.
+            // An error of the client, or none, counts as a cancelled elicitation, which the upstream can handle.
             Ok(_) | Err(_) if self.method == "elicitation/create" => Ok(format!(r#"{key}:{{"action":"cancel"}}"#)),
             Ok(refusal) => Err(Some(refusal)),
             Err(_) => Err(None),
@@ -145,7 +145,7 @@ fn bad(why: &str) -> Error {
 
 fn random() -> String {
     let mut bytes = [0; 16];
-    // Without randomness the id is still the only one of its call.
+    // Without randomness the id is still unique within its call.
     getrandom::fill(&mut bytes).ok();
     format!("{:032x}", u128::from_be_bytes(bytes))
 }

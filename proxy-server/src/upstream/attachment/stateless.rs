@@ -1,5 +1,5 @@
-//! A legacy client in front of a modern upstream: what the client told the gateway once, the gateway tells the upstream
-//! each time; what the upstream asks in an answer, the client is asked in a request.
+//! Serves a legacy client from a modern upstream: adds the client's handshake metadata to each request, and turns
+//! questions in responses into requests to the client.
 
 use std::sync::Arc;
 
@@ -20,18 +20,18 @@ use crate::upstream::events::Events;
 use crate::upstream::inbox::{self, Event, LEVELS};
 use crate::upstream::session::{Exchange, Session};
 
-/// How often an upstream may ask back in one call.
+/// Maximum number of `input_required` rounds of one call.
 const MAX_ROUNDS: usize = 10;
-/// Legacy clients expect log messages unasked; this is what they get until they say what they want.
+/// Log level until the client sets one: legacy clients expect log messages by default.
 const DEFAULT_LEVEL: &str = "info";
 
-/// The answer to `initialize`, from what the upstream said to `server/discover`.
+/// Builds the response to `initialize` from the upstream's response to `server/discover`.
 pub(super) fn handshake(discovery: &Message, upstream: &ServerName) -> Result<Message, Error> {
     let bad = || Error::new(Kind::BadAnswer).because("`server/discover` gave no object");
     let result = Object::read(discovery.body()).map_err(|_| bad())?;
     let capabilities = result.get("capabilities").unwrap_or("{}");
     let offered = Object::read(capabilities).map_err(|_| bad())?;
-    // Extensions have no form that a legacy client could speak.
+    // Legacy clients do not know extensions.
     let offered: Vec<String> = offered
         .members()
         .filter(|(name, _)| *name != "extensions")
@@ -56,7 +56,7 @@ impl Attachment {
             "logging/setLevel" => self.set_level(session, message),
             "resources/subscribe" => self.subscribe(session, message, deadline.next()).await,
             "resources/unsubscribe" => self.unsubscribe(session, message),
-            // Tasks of one era are not those of the other, and the rest is said by the gateway alone.
+            // Tasks of the two eras are incompatible; the other methods belong to the gateway.
             "initialize" | "server/discover" | "subscriptions/listen" => not_offered(message),
             method if method.starts_with("tasks/") => not_offered(message),
             _ => tokio::select! {
@@ -66,7 +66,7 @@ impl Attachment {
         }
     }
 
-    /// Sends a request as often as the upstream asks something back, each time with what the client answered.
+    /// Sends a request, and repeats it with the client's answers while the upstream asks questions.
     async fn rounds(
         &self,
         session: &Session,
@@ -81,7 +81,7 @@ impl Attachment {
             let request = request.map_err(|_| Kind::InvalidParams("`params` must be an object"))?;
             let (_never, mut never) = oneshot::channel();
             let (sink, cancelled) = (events.clone(), &mut never);
-            // What the client thought about a question does not count.
+            // The client's time for an answer does not count as the upstream's silence.
             let deadline = deadline.after(Instant::now());
             let exchange = Exchange { message: &request, caller: self.id, events: sink, cancelled, deadline };
             let answer = session.request(exchange).await?;
@@ -99,14 +99,14 @@ impl Attachment {
         Err(Error::new(Kind::BadAnswer).because(why))
     }
 
-    /// What a request says of the log messages that it wants. Unasked, lists want none: clients read them behind the back of
-    /// whoever uses them, and on the streams of a process they could not be told from the calls that do.
+    /// Returns the log level for a request. Lists request no logs by default: clients read them in the background, and
+    /// on a process's output their logs could not be told from those of calls.
     fn log_level(&self, method: &str) -> Option<&'static str> {
         let asked = self.wishes().level.and_then(|level| LEVELS.get(level).copied());
         asked.or_else(|| (!method.ends_with("/list")).then_some(DEFAULT_LEVEL))
     }
 
-    /// Tells the client that the page it was sent to has served its purpose.
+    /// Notifies the client that a URL elicitation is complete.
     fn tell_visited(&self, id: &str) {
         let notice = format!(
             r#"{{"jsonrpc":"2.0","method":"notifications/elicitation/complete","params":{{"elicitationId":"{id}"}}}}"#
@@ -159,7 +159,7 @@ impl Attachment {
     }
 }
 
-/// Whether the upstream has this capability, and this part of it.
+/// True if the upstream declares this capability, and this member of it.
 fn offers(session: &Session, name: &str, part: Option<&str>) -> bool {
     let capability = || {
         let result = Object::read(session.handshake().body()).ok()?;

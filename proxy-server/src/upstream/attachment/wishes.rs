@@ -1,5 +1,4 @@
-//! What a client asked of its upstream session whose effect outlasts the answer: noted, and asked for again in the next
-//! session.
+//! Tracks the subscriptions and the log level of a client, and requests them again in a new upstream session.
 
 use std::collections::BTreeSet;
 use std::sync::MutexGuard;
@@ -14,12 +13,12 @@ use crate::upstream::attachment::{Attachment, INITIALIZED, MAX_SUBSCRIPTIONS, MA
 use crate::upstream::inbox::{self, LEVELS};
 use crate::upstream::session::Session;
 
-/// Requests whose effect outlasts their answer.
+/// Requests with a lasting effect on the session.
 const NOTED: [&str; 3] = ["resources/subscribe", "resources/unsubscribe", "logging/setLevel"];
-/// What ending all subscriptions of a client may take.
+/// Timeout for ending all subscriptions of a client.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 
-/// What has to be asked for again in a new upstream session.
+/// The state to restore in a new upstream session.
 #[derive(Default)]
 pub(super) struct Wishes {
     pub(super) initialized: bool,
@@ -27,7 +26,7 @@ pub(super) struct Wishes {
     pub(super) level: Option<usize>,
 }
 
-/// What is noted of one wish.
+/// The state before one request, for [`Attachment::restore`].
 pub(super) enum Noted {
     Nothing,
     Level(Option<usize>),
@@ -35,7 +34,7 @@ pub(super) enum Noted {
 }
 
 impl Attachment {
-    /// Ends the subscriptions that nobody else holds.
+    /// Ends the subscriptions that no other client of the session holds.
     pub(super) async fn let_go(&self, session: &Session) {
         let deadline = Instant::now() + LAST_WORDS;
         let subscriptions = std::mem::take(&mut self.wishes().subscriptions);
@@ -47,8 +46,8 @@ impl Attachment {
         }
     }
 
-    /// Asks in a new session for what was asked for in the old one. What the upstream refuses now, the client finds
-    /// out as it would without a gateway: nothing arrives.
+    /// Restores the client's state in a new session. If the upstream refuses something, the client gets no error: it
+    /// misses the notifications, as it would without a gateway.
     pub(super) async fn renew_wishes(&self, session: &Session, deadline: Instant) {
         let (initialized, subscriptions, level) = {
             let wishes = self.wishes();
@@ -75,7 +74,8 @@ impl Attachment {
         }
     }
 
-    /// Notes what has to be asked for again, and answers what an upstream session that others share must not be told.
+    /// Records the state to restore. Returns the response if the request must not reach an upstream session that others
+    /// share.
     pub(super) fn note(&self, session: &Session, message: &Message) -> Result<Option<Message>, Error> {
         let done = || Message::parse(protocol::result_response(message.id(), "{}")).ok();
         if !NOTED.contains(&message.method()) {
@@ -99,7 +99,7 @@ impl Attachment {
             ("logging/setLevel", _, Some(word)) => match inbox::level(&word) {
                 Some(level) => {
                     self.wishes().level = Some(level);
-                    // Another session wants more; this one's messages are sifted here.
+                    // Another client wants more verbose logs; this client's messages are filtered here.
                     session.inbox().set_level(self.id, level) < level
                 }
                 None => false,
@@ -109,7 +109,7 @@ impl Attachment {
         Ok(answered_here.then(done).flatten())
     }
 
-    /// What a request would change of what is noted, as it is before.
+    /// Returns the recorded state that a request is about to change.
     pub(super) fn noted(&self, message: &Message) -> Noted {
         if !NOTED.contains(&message.method()) {
             return Noted::Nothing;
@@ -123,7 +123,7 @@ impl Attachment {
         uri.map_or(Noted::Nothing, |uri| Noted::Subscription { is_held: wishes.subscriptions.contains(&uri), uri })
     }
 
-    /// Restores what was noted before a request that failed: a refused request changes nothing.
+    /// Restores the recorded state after a request failed, because a refused request changes nothing.
     pub(super) fn restore(&self, session: &Session, before: Noted) {
         match before {
             Noted::Nothing => {}

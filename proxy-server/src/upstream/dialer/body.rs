@@ -1,44 +1,44 @@
-//! The body of a response, told from what surrounds it (RFC 9112, 6 and 7).
+//! Frames the body of a response (RFC 9112, 6 and 7).
 
 use bytes::{Buf, BytesMut};
 use httparse::Status;
 
-/// The longest line that begins a chunk; extensions, which nobody uses, make it longer.
+/// Maximum length of a chunk's first line; only chunk extensions make it long.
 const MAX_CHUNK_LINE: usize = 4 * 1024;
 const MAX_TRAILERS: usize = 16 * 1024;
 const MAX_TRAILER_FIELDS: usize = 32;
 
-/// What is still to come of a body.
+/// The remaining part of a body.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Body(Rest);
 
 #[derive(Debug, PartialEq, Eq)]
 enum Rest {
-    /// So many bytes.
+    /// A number of bytes.
     Bytes(u64),
-    /// Chunks, from the line on that begins one.
+    /// Chunks, starting with a size line.
     Chunks,
-    /// So many bytes of a chunk, and others after it.
+    /// The rest of a chunk, then further chunks.
     Chunk(u64),
-    /// The line end behind a chunk.
+    /// The line end after a chunk.
     ChunkEnd,
-    /// What follows the last chunk.
+    /// The trailer section.
     Trailers,
-    /// All that comes before the connection is closed.
+    /// Everything until the connection is closed.
     All,
 }
 
-/// What was found of a body.
+/// The next part of a body.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Part {
     Data(BytesMut),
-    /// Nothing so far.
+    /// No bytes have arrived yet.
     Missing,
-    /// There is no more.
+    /// The body is complete.
     End,
 }
 
-/// The body is not what was announced.
+/// The body does not match its framing.
 #[derive(Debug, thiserror::Error)]
 #[error("the body of the response is not valid")]
 pub(crate) struct BadBody;
@@ -60,7 +60,7 @@ impl Body {
         Self(Rest::All)
     }
 
-    /// How much is known to come at least.
+    /// Returns the number of bytes that are certain to follow.
     pub(super) fn expected(&self) -> u64 {
         match self.0 {
             Rest::Bytes(left) | Rest::Chunk(left) => left,
@@ -68,12 +68,12 @@ impl Body {
         }
     }
 
-    /// Whether the end of the connection is the end of the body.
+    /// True if the end of the connection ends the body.
     pub(super) fn ends_with_connection(&self) -> bool {
         self.0 == Rest::All
     }
 
-    /// Takes what belongs to the body from the front of what was received.
+    /// Takes bytes of the body from the front of the receive buffer.
     pub(super) fn take(&mut self, received: &mut BytesMut) -> Result<Part, BadBody> {
         loop {
             match &mut self.0 {
@@ -120,7 +120,7 @@ impl Body {
 mod tests {
     use super::*;
 
-    /// Reads a body that comes in pieces of this size. Gives it, and what is left behind it.
+    /// Reads a body that arrives in pieces of this size. Returns it with the bytes that follow it.
     fn read(mut body: Body, text: &str, size: usize) -> Result<(String, String), String> {
         let (mut received, mut data) = (BytesMut::new(), Vec::new());
         let mut pieces = text.as_bytes().chunks(size);

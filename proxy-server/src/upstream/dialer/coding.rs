@@ -22,7 +22,7 @@ pub(super) struct Decoder {
 
 enum Kind {
     Gzip(MultiGzDecoder<Sink>),
-    /// The first byte tells whether it has the zlib form or the raw form.
+    /// Undecided: the first byte distinguishes zlib from raw deflate.
     Deflate(Sink),
     Zlib(ZlibDecoder<Sink>),
     RawDeflate(DeflateDecoder<Sink>),
@@ -31,7 +31,7 @@ enum Kind {
     Unsupported(Sink),
 }
 
-/// Why a body cannot be decoded.
+/// The reason why a body cannot be decoded.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Undecodable {
     #[error("the body is coded as `{0}`, which was not asked for and is not supported")]
@@ -132,7 +132,7 @@ mod tests {
 
     const LIMIT: usize = 100_000;
 
-    /// `{"jsonrpc":"2.0","id":1,"result":{}}` in each coding, as the reference programs write it.
+    /// `{"jsonrpc":"2.0","id":1,"result":{}}` in each coding, as the reference programs produce it.
     const TEXT: &str = r#"{"jsonrpc":"2.0","id":1,"result":{}}"#;
     const BODIES: [(&str, &str); 7] = [
         (
@@ -152,14 +152,14 @@ mod tests {
             "502a4d180300000061626328b52ffd2414a100007b226a736f6e727063223a22322e30222c2269649903b0ef28b52ffd0000810000223a312c22726573756c74223a7b7d7d",
         ),
     ];
-    /// An event after a flush, without the end of the body.
+    /// An event after a flush; the body goes on.
     const FLUSHED: [(&str, &str); 4] = [
         ("gzip", "1f8b08000000000002034a492c49b45230e4e202000000ffff"),
         ("deflate", "78da4a492c49b45230e4e202000000ffff"),
         ("deflate", "4a492c49b45230e4e202000000ffff"),
         ("br", "0b0480646174613a20310a0a"),
     ];
-    /// A million blanks, cut off behind what decodes to more than the limit where they are long.
+    /// A million blanks, truncated after the part that decodes to more than the limit.
     const BOMBS: [(&str, &str); 4] = [
         (
             "gzip",

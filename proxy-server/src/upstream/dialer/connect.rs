@@ -21,7 +21,7 @@ use super::{Refused, guard, is_localhost};
 /// TCP keep-alive: idle time before the first probe and between probes. The connection ends after `PROBES` unanswered ones.
 const PROBE_INTERVAL: Duration = Duration::from_secs(15);
 const PROBES: u32 = 3;
-/// How long sent data may stay unacknowledged before the connection ends (`TCP_USER_TIMEOUT`).
+/// Maximum time for which sent data may stay unacknowledged (`TCP_USER_TIMEOUT`).
 const UNACKNOWLEDGED: Duration = Duration::from_secs(30);
 
 const HTTPS: &str = "https";
@@ -42,7 +42,7 @@ pub(super) struct Connector {
     patience: Duration,
 }
 
-/// How an origin is reached: through which proxy, and with which TLS settings.
+/// The path to an origin: the proxy, and the TLS settings.
 pub(super) struct Way {
     pub(super) proxy: Option<Arc<Proxy>>,
     /// TLS settings for the origin.
@@ -72,7 +72,7 @@ impl Connector {
         Self { tcp, patience }
     }
 
-    /// Connects to an origin: a scheme, a host and perhaps a port.
+    /// Connects to an origin, given as scheme, host and optional port.
     pub(super) async fn connect(&self, origin: &Uri, way: &Way) -> Result<Stream, Failure> {
         timeout(self.patience, self.open(origin, way)).await.map_err(|_| "connecting took too long")?
     }
@@ -132,7 +132,7 @@ impl Service<Name> for GuardedResolver {
     }
 }
 
-/// Keeps the addresses of a name that may be dialled.
+/// Filters the addresses of a name to those that may be dialled.
 fn permitted(name: &str, found: io::Result<Vec<SocketAddr>>) -> io::Result<Vec<SocketAddr>> {
     let mut found = match found {
         Err(error) if !is_localhost(name) => return Err(error),

@@ -25,13 +25,13 @@ use super::head::{BadHead, Content, Head};
 use super::origin::Origin;
 use crate::http1::Written;
 
-/// How many parts of an unread body are skipped before the connection is closed instead.
+/// Maximum number of body parts that are skipped to reuse a connection; beyond that it is closed.
 const LONGEST_TAIL: usize = 64;
-/// The least free space in the buffer for a read.
+/// Minimum free space in the buffer for a read.
 const LEAST_ROOM: usize = 2 * 1024;
-/// The initial size of the receive buffer.
+/// Initial size of the receive buffer.
 const FIRST_ROOM: usize = 8 * 1024;
-/// The largest receive buffer; larger responses are received in several.
+/// Maximum size of the receive buffer.
 const MOST_ROOM: usize = 256 * 1024;
 
 /// A connection, idle or with a request under way. Boxed, because it is large and moved often.
@@ -46,7 +46,7 @@ struct Parts {
     usual: usize,
     /// The unread rest of the last response's body.
     body: Option<Body>,
-    /// Whether the connection is persistent.
+    /// True if the connection is persistent.
     keeps_open: bool,
     /// The idle time that the upstream announced.
     idle: Option<Duration>,
@@ -67,24 +67,24 @@ pub(crate) enum Fault {
     Body(#[from] BadBody),
 }
 
-/// Whether a connection can carry a request.
+/// The state of a connection for the next request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Readiness {
     Ready,
-    /// The last response has not come to its end.
+    /// The last response is incomplete.
     Later,
     Never,
 }
 
-/// A response whose body is still to be read. Dropped before its end, it ends the connection.
+/// A response with an unread body. Dropping it before the end closes the connection.
 pub(crate) struct Response {
     head: Head,
-    /// Nothing once the body has come to its end.
+    /// `None` once the body is complete.
     connection: Option<Connection>,
     origin: Arc<Origin>,
     /// Decodes the body, if it came compressed.
     decoder: Option<Box<Decoder>>,
-    /// Where redirects led to, if there were any.
+    /// Final address, if there were redirects.
     moved_to: Option<Box<Url>>,
 }
 
@@ -111,7 +111,7 @@ impl Connection {
         self.0.runtime
     }
 
-    /// Sends a request and waits for the head of its response. If that fails, `request` tells how much was written.
+    /// Sends a request and waits for the head of its response. On failure, `request` holds the number of bytes written.
     pub(super) async fn send(mut self, request: &mut Written, origin: &Arc<Origin>) -> Result<Response, Fault> {
         self.0.count = 0;
         let head = poll_fn(|context| self.0.poll_head(context, request)).await?;
@@ -133,14 +133,14 @@ impl Connection {
                 Poll::Pending => return Readiness::Later,
             }
         }
-        // Anything that arrives between two requests, be it the end, makes the connection unusable.
+        // Data or an end of stream between two requests makes the connection unusable.
         let is_quiet = self.0.keeps_open && self.0.received.is_empty() && self.0.poll_fill(unheard).is_pending();
         if is_quiet { Readiness::Ready } else { Readiness::Never }
     }
 }
 
 impl Parts {
-    /// Writes what is left of a request, and reads the head of the response, which may come before all is written.
+    /// Writes the rest of a request and reads the head of the response, which may arrive before everything is written.
     fn poll_head(&mut self, context: &mut Context<'_>, left: &mut Written) -> Poll<Result<Head, Fault>> {
         let writing = self.poll_write(context, left);
         if let Poll::Ready(Err(error)) = writing
@@ -165,11 +165,11 @@ impl Parts {
 
     fn poll_write(&mut self, context: &mut Context<'_>, left: &mut Written) -> Poll<io::Result<()>> {
         ready!(left.poll_write(context, Pin::new(&mut self.stream)))?;
-        // Over TLS, what was written may still be on its way.
+        // Over TLS, written data may still be buffered.
         Pin::new(&mut self.stream).poll_flush(context)
     }
 
-    /// The next part of the body; nothing at its end.
+    /// Returns the next part of the body; `None` at its end.
     fn poll_part(&mut self, context: &mut Context<'_>) -> Poll<Result<Option<BytesMut>, Fault>> {
         while let Some(body) = &mut self.body {
             match body.take(&mut self.received)? {
@@ -188,7 +188,7 @@ impl Parts {
         Poll::Ready(Ok(None))
     }
 
-    /// Receives what has come; nothing at the end of the connection.
+    /// Receives available bytes; 0 at the end of the connection.
     fn poll_fill(&mut self, context: &mut Context<'_>) -> Poll<io::Result<usize>> {
         if self.received.capacity() - self.received.len() < LEAST_ROOM {
             let expected = self.body.as_ref().map_or(0, Body::expected);
@@ -200,7 +200,7 @@ impl Parts {
         Poll::Ready(Ok(count))
     }
 
-    /// Makes room for what comes next, in the same place where nobody uses what is there any more.
+    /// Reserves buffer space for the next response; reuses the allocation if no slice of it is alive.
     fn make_room(&mut self) {
         let most = self.count.next_power_of_two().min(MOST_ROOM);
         self.usual = self.usual.max(most);
@@ -213,27 +213,27 @@ impl Response {
         self.head.status
     }
 
-    /// Whether the body is a stream of events.
+    /// True if the body is an event stream.
     pub(crate) fn has_events(&self) -> bool {
         self.head.content == Content::Events
     }
 
-    /// Whether the body says that it is JSON.
+    /// True if the body's content type is JSON.
     pub(crate) fn has_json(&self) -> bool {
         self.head.content == Content::Json
     }
 
-    /// The value of a header field.
+    /// Returns the value of a header field.
     pub(crate) fn field(&self, name: &HeaderName) -> Option<&[u8]> {
         self.head.field(name)
     }
 
-    /// Returns whether the response needs no further treatment: no redirect, no cookies, no coding.
+    /// True if the response needs no further treatment: no redirect, no cookies, no coding.
     pub(super) fn is_usual(&self) -> bool {
         !(self.head.sets_cookies || self.head.is_coded || self.head.status.is_redirection())
     }
 
-    /// The values of its `Set-Cookie` fields.
+    /// Returns the values of its `Set-Cookie` fields.
     pub(super) fn cookies(&self) -> impl Iterator<Item = &[u8]> {
         self.head.fields(&SET_COOKIE)
     }
@@ -248,12 +248,12 @@ impl Response {
         self
     }
 
-    /// The address that redirects led to.
+    /// Returns the final address if there were redirects.
     pub(crate) fn moved_to(&self) -> Option<&Url> {
         self.moved_to.as_deref()
     }
 
-    /// The next part of the body; nothing at its end.
+    /// Returns the next part of the body; `None` at its end.
     pub(crate) async fn chunk(&mut self) -> Result<Option<BytesMut>, DialError> {
         if self.decoder.is_some() { Box::pin(self.decoded_chunk()).await } else { self.plain_chunk().await }
     }
@@ -278,7 +278,7 @@ impl Response {
         Ok(None)
     }
 
-    /// Reads no further, and leaves the connection to other requests.
+    /// Stops reading and returns the connection to the pool.
     pub(crate) fn finish(mut self) {
         self.keep();
     }

@@ -26,9 +26,9 @@ struct Cookie {
     name: String,
     value: String,
     path: String,
-    /// Whether it is sent only over TLS or to this machine.
+    /// True if the cookie is sent only over TLS, or to this machine.
     is_secure: bool,
-    /// Absent for a cookie that lives as long as the session.
+    /// `None` for a session cookie.
     expires: Option<Timestamp>,
 }
 
@@ -44,7 +44,7 @@ impl Jar {
         jar
     }
 
-    /// Returns whether the jar never held a cookie. Costs no lock, because every request asks.
+    /// True if the jar never held a cookie. Takes no lock, because every request asks.
     pub(super) fn is_empty(&self) -> bool {
         !self.is_used.load(Ordering::Relaxed)
     }
@@ -63,13 +63,13 @@ impl Jar {
         }
     }
 
-    /// The value of the `Cookie` field for a request to this URL.
+    /// Builds the value of the `Cookie` field for a request to this URL.
     pub(super) fn header(&self, url: &Url, now: Timestamp) -> Option<String> {
         let mut cookies = self.cookies();
         cookies.retain(|cookie| !cookie.has_expired(now));
         let sent = |cookie: &&Cookie| cookie.matches(url.path()) && (!cookie.is_secure || is_private(url));
         let mut chosen: Vec<&Cookie> = cookies.iter().filter(sent).collect();
-        // The longest path first, and the oldest cookie among equals (RFC 6265, 5.4).
+        // Longest path first, then oldest first (RFC 6265, 5.4).
         chosen.sort_by_key(|cookie| std::cmp::Reverse(cookie.path.len()));
         let pair = |cookie: &&Cookie| match cookie.name.as_str() {
             "" => cookie.value.clone(),
@@ -126,7 +126,7 @@ impl Cookie {
         }
         if let Some(seconds) = max_age {
             let end = Timestamp::now().as_second().saturating_add(seconds);
-            // A time beyond the range of the type never comes.
+            // A timestamp beyond the type's range means that the cookie never expires.
             cookie.expires = if seconds <= 0 { Some(Timestamp::MIN) } else { Timestamp::from_second(end).ok() };
         }
         Some(cookie)
@@ -140,7 +140,7 @@ impl Cookie {
         self.name == other.name && self.path == other.path
     }
 
-    /// Returns whether a request to this path carries the cookie (RFC 6265, 5.1.4).
+    /// True if a request to this path carries the cookie (RFC 6265, 5.1.4).
     fn matches(&self, path: &str) -> bool {
         path.strip_prefix(self.path.as_str())
             .is_some_and(|rest| rest.is_empty() || self.path.ends_with('/') || rest.starts_with('/'))
@@ -155,14 +155,14 @@ fn default_path(url: &Url) -> String {
     }
 }
 
-/// Returns whether the URL's host belongs to a cookie's domain.
+/// True if the URL's host belongs to a cookie's domain.
 fn covers(domain: &str, url: &Url) -> bool {
     let domain = domain.trim_start_matches('.').to_ascii_lowercase();
     let Some(host) = url.host_str() else { return false };
     host == domain || (url.domain().is_some() && host.strip_suffix(&domain).is_some_and(|rest| rest.ends_with('.')))
 }
 
-/// Returns whether requests to this URL cannot be read on the way.
+/// True if requests to this URL are encrypted or stay on this machine.
 fn is_private(url: &Url) -> bool {
     match url.host() {
         _ if url.scheme() == "https" => true,
@@ -173,7 +173,7 @@ fn is_private(url: &Url) -> bool {
     }
 }
 
-/// Reads a date as in e-mail headers, also with dashes as old servers write it.
+/// Reads a date as in e-mail headers, also in the form with dashes of old servers.
 fn date(text: &str) -> Option<Timestamp> {
     let text = text.replace('-', " ");
     let zoned = rfc2822::DateTimeParser::new().relaxed_weekday(true).parse_timestamp(&text);
@@ -190,7 +190,7 @@ mod tests {
         text.parse().expect("a URL")
     }
 
-    /// What is sent to `to` after responses from `from` have set these cookies.
+    /// Checks the cookies sent to `to` after responses from `from` have set these.
     fn check(from: &str, set: &[&str], to: &str, expected: &str) {
         let jar = Jar::default();
         jar.store(set.iter().map(|text| text.as_bytes()), &url(from), NOW);

@@ -14,7 +14,7 @@ const METADATA_V6: [Ipv6Addr; 3] = [
     Ipv6Addr::new(0xfd00, 0xc1, 0, 0, 0, 0, 0xa9fe, 0xa9fe),
 ];
 
-/// Returns whether an address is link-local or a metadata service, or embeds the IPv4 address of one.
+/// True if an address is link-local or a metadata service, or embeds the IPv4 address of one.
 pub(super) fn is_forbidden(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(address) => address.is_link_local() || METADATA.contains(&address),
@@ -37,8 +37,8 @@ fn embedded(address: Ipv6Addr) -> [Option<Ipv4Addr>; 2] {
     match address.segments() {
         // IPv4-compatible, IPv4-mapped, IPv4-translated (RFC 4291, 2.5.5; RFC 2765, 2.1).
         [0, 0, 0, 0, 0, 0 | 0xffff, high, low] | [0, 0, 0, 0, 0xffff, 0, high, low] => [v4(high, low), None],
-        // NAT64: the well-known prefix, and the one for local use, which may be as short as 48 bits; then bits 64 to 71 are
-        // no part of the address (RFC 6052, 2.2; RFC 8215).
+        // NAT64: the well-known prefix, and the one for local use, whose prefix may have 48 bits only; then bits 64 to
+        // 71 are not part of the address (RFC 6052, 2.2; RFC 8215).
         [0x64, 0xff9b, 0, 0, 0, 0, high, low] => [v4(high, low), None],
         [0x64, 0xff9b, 1, first, second, third, high, low] => [v4(high, low), v4(first, second << 8 | third >> 8)],
         // 6to4 (RFC 3056).

@@ -10,27 +10,27 @@ use httparse::{Header, ParserConfig, Status};
 use super::body::Body;
 use crate::http1::{decimal, essence};
 
-/// The largest head of a response.
+/// Maximum size of a head in bytes.
 const MAX_BYTES: usize = 64 * 1024;
 const MAX_FIELDS: usize = 100;
 
 /// The head of a response.
 pub(super) struct Head {
     pub(super) status: StatusCode,
-    /// All of it, as it came.
+    /// The whole head as it arrived.
     text: Bytes,
     pub(super) body: Body,
-    /// Whether the connection is persistent.
+    /// True if the connection is persistent.
     pub(super) keeps_open: bool,
     /// The idle time that `Keep-Alive` announces.
     pub(super) idle: Option<Duration>,
     pub(super) content: Content,
-    /// Whether the body has a coding other than `identity`.
+    /// True if the body has a coding other than `identity`.
     pub(super) is_coded: bool,
     pub(super) sets_cookies: bool,
 }
 
-/// The kind of a body, as told by `Content-Type`.
+/// The kind of a body, from `Content-Type`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Content {
     Json,
@@ -38,7 +38,7 @@ pub(super) enum Content {
     Other,
 }
 
-/// Why a response cannot be read.
+/// The reason why a head is invalid.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum BadHead {
     #[error("the head of the response is not valid")]
@@ -52,8 +52,7 @@ pub(crate) enum BadHead {
 }
 
 impl Head {
-    /// Takes the head from the front of what was received; nothing while it has not come whole. What is only on the way
-    /// to a response (100 and others) is passed over.
+    /// Takes a head from the front of the receive buffer; `None` while it is incomplete. Skips interim responses (1xx).
     pub(super) fn take(received: &mut BytesMut) -> Result<Option<Self>, BadHead> {
         loop {
             let mut fields = [const { MaybeUninit::<Header<'_>>::uninit() }; MAX_FIELDS];
@@ -82,12 +81,12 @@ impl Head {
         }
     }
 
-    /// The value of a field; the first one where there are several.
+    /// Returns the first value of a field.
     pub(super) fn field(&self, name: &HeaderName) -> Option<&[u8]> {
         self.fields(name).next()
     }
 
-    /// The values of all fields of a name.
+    /// Returns the values of all fields of a name.
     pub(super) fn fields<'a>(&'a self, name: &HeaderName) -> impl Iterator<Item = &'a [u8]> {
         let lines = self.text.split(|byte| *byte == b'\n');
         lines.filter_map(move |line| {
@@ -102,7 +101,7 @@ impl Head {
 #[derive(Default)]
 struct Seen {
     length: Option<u64>,
-    /// Whether the last transfer coding is `chunked`; `None` without a transfer coding.
+    /// True if the last transfer coding is `chunked`; `None` without a transfer coding.
     is_chunked: Option<bool>,
     closes: bool,
     idle: Option<Duration>,
@@ -116,7 +115,7 @@ impl Seen {
         let mut seen = Self::default();
         for Header { name, value } in fields {
             let is = |known: &str| name.eq_ignore_ascii_case(known);
-            // Compares lengths first, because most fields are irrelevant here.
+            // Compare lengths first, because most fields are irrelevant here.
             match name.len() {
                 10 if is("connection") => {
                     let mut options = value.split(|byte| *byte == b',');
@@ -163,14 +162,15 @@ impl Seen {
         }
     }
 
-    /// The framing of the body, and whether the connection is persistent (RFC 9112, 6.3 and 9.3).
+    /// Determines the framing of the body, and whether the connection is persistent (RFC 9112, 6.3 and 9.3).
     fn framing(&self, status: StatusCode, is_current: bool) -> (Body, bool) {
         let keeps_open = is_current && !self.closes;
         if status.is_informational() || status == StatusCode::NO_CONTENT || status == StatusCode::NOT_MODIFIED {
             return (Body::empty(), keeps_open);
         }
         match (self.is_chunked, self.length) {
-            // Both `Transfer-Encoding` and `Content-Length`: possible smuggling. The chunks count, and nothing follows.
+            // Both `Transfer-Encoding` and `Content-Length`: possible request smuggling (RFC 9112, 6.3). Trust the
+            // chunks, then close.
             (Some(true), length) => (Body::in_chunks(), keeps_open && length.is_none()),
             (None, Some(length)) => (Body::of(length), keeps_open),
             (Some(false), _) | (None, None) => (Body::to_the_end(), false),

@@ -1,4 +1,4 @@
-//! The connections to one origin that are kept open between requests.
+//! Pool of idle connections to one origin.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -13,18 +13,18 @@ use super::connection::{Connection, Readiness, Response};
 use crate::http1::Written;
 use crate::tasks::lane_number;
 
-/// The longest idle time of a connection, even if the upstream announces a longer one.
+/// Maximum idle time of a connection, even if the upstream announces a longer one.
 const LONGEST_IDLE: Duration = Duration::from_secs(90);
 /// Connections are closed this much before the announced idle time ends, because a request needs time to arrive.
 const MARGIN: Duration = Duration::from_secs(1);
-/// How often idle connections are checked for expiry.
+/// Interval between checks for expired connections.
 pub(super) const SWEEP_INTERVAL: Duration = Duration::from_secs(5);
-/// The most idle connections of one place; a further one is closed.
+/// Maximum number of idle connections per shard; a further one is closed.
 const MAX_IDLE: usize = 256;
-/// Idle connections are kept in separate places, so that lanes do not contend for one lock.
+/// Number of shards of idle connections, so that lanes do not contend for one lock.
 const PLACES: usize = 8;
 
-/// One origin (scheme, host, port) with the way it is reached and its idle connections.
+/// One origin (scheme, host, port) with its path and its idle connections.
 pub(super) struct Origin {
     address: Uri,
     way: Way,
@@ -52,7 +52,8 @@ impl Origin {
         while let Some(connection) = self.take() {
             match connection.send(request, self).await {
                 Ok(response) => return Ok(response),
-                // The upstream closed it while it was idle. No byte was sent, so the next connection is safe to use.
+                // The upstream closed the connection while it was idle. No byte was sent, so another connection is safe
+                // to use.
                 Err(_) if request.gone() == 0 => {}
                 Err(fault) => return Err(DialError::Broken(fault)),
             }
@@ -103,14 +104,14 @@ impl Origin {
         None
     }
 
-    /// The idle connections of the current lane.
+    /// Locks the idle connections of the current lane.
     fn here(&self) -> MutexGuard<'_, Vec<Idle>> {
         let [first, ..] = &self.idle;
         lock(self.idle.get(lane_number() % PLACES).unwrap_or(first))
     }
 }
 
-/// The part of an announced idle time in which a connection is reused.
+/// Returns the part of an announced idle time in which a connection is reused.
 fn usable(announced: Duration) -> Duration {
     (announced - MARGIN.max(announced / 10).min(announced / 2)).min(LONGEST_IDLE)
 }

@@ -11,7 +11,7 @@ use percent_encoding::percent_decode_str;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use url::{Host, Position, Url};
 
-/// The largest head of a proxy's response.
+/// Maximum size of the head of a proxy's response.
 const MAX_HEAD: usize = 16 * 1024;
 const MAX_FIELDS: usize = 64;
 
@@ -160,7 +160,7 @@ impl Entry {
     }
 }
 
-/// Why no tunnel was opened.
+/// The reason why no tunnel was opened.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum TunnelError {
     #[error("the proxy closed the connection")]
@@ -192,7 +192,7 @@ pub(super) async fn tunnel(
     stream.flush().await?;
     let mut received = Vec::new();
     loop {
-        // Byte by byte: bytes behind the head belong to the TLS session.
+        // Read byte by byte: bytes after the head belong to the TLS session.
         let mut byte = [0];
         if stream.read(&mut byte).await? == 0 {
             return Err(TunnelError::Closed);
@@ -216,7 +216,7 @@ pub(super) async fn tunnel(
     }
 }
 
-/// The value of `Proxy-Authorization` for the user of a proxy's URL.
+/// Builds the value of `Proxy-Authorization` from the user of a proxy's URL.
 fn authorization(url: &Url) -> Option<HeaderValue> {
     let decoded = |text| percent_decode_str(text).decode_utf8_lossy();
     if url.username().is_empty() && url.password().is_none() {
@@ -228,7 +228,7 @@ fn authorization(url: &Url) -> Option<HeaderValue> {
     Some(value)
 }
 
-/// Removes the user and password from a URL, or from a text that was meant to be one.
+/// Removes user and password from a URL, or from a malformed one.
 fn without_user(text: &str) -> String {
     match Url::parse(text) {
         Ok(url) => format!("{}://{}", url.scheme(), &url[Position::BeforeHost..Position::AfterPort]),

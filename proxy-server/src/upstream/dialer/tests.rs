@@ -18,7 +18,7 @@ use super::*;
 
 type Chunks = Pin<Box<dyn Stream<Item = Result<Frame<Bytes>, Infallible>> + Send>>;
 
-/// A server that answers each request with `answer`, and counts its connections. It takes `requests` of them on each.
+/// A server that responds to each request with `answer` and counts its connections. Each accepts `requests` requests.
 struct Server {
     url: Url,
     connections: Arc<AtomicUsize>,
@@ -29,7 +29,7 @@ impl Server {
         Self::announcing("", requests, answer).await
     }
 
-    /// The same with this `Keep-Alive` field, if it is not empty.
+    /// Starts a server with this `Keep-Alive` field, if it is not empty.
     async fn announcing(
         keep_alive: &'static str,
         requests: usize,
@@ -64,7 +64,7 @@ impl Server {
         aim(&dialer(Duration::from_secs(5)), &self.url).expect("an allowed address")
     }
 
-    /// How many connections two requests take, one after the other, when unused ones are kept for so long.
+    /// Counts the connections for two consecutive requests with this idle timeout.
     async fn connections_of_two(self, idle_timeout: Duration) -> usize {
         let target = aim(&dialer(idle_timeout), &self.url).expect("an allowed address");
         for _ in 0..2 {

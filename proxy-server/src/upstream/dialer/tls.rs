@@ -32,7 +32,7 @@ pub(super) struct Tls {
     anonymous: OnceLock<TlsConnector>,
 }
 
-/// Why TLS cannot be used on a connection.
+/// The reason why TLS cannot be used on a connection.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum TlsError {
     #[error("cannot read `{0}`")]
@@ -116,7 +116,7 @@ fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     if found.is_empty() { Err(TlsError::Empty(file.to_owned())) } else { Ok(found) }
 }
 
-/// Maps the handshake errors that a setting can solve to errors that name the setting.
+/// Maps handshake errors that a setting can solve to errors that name the setting.
 fn explained(error: io::Error, has_identity: bool) -> TlsError {
     match error.get_ref().and_then(|cause| cause.downcast_ref::<rustls::Error>()) {
         Some(rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer)) => TlsError::UnknownIssuer,

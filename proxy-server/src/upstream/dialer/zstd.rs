@@ -6,14 +6,14 @@ use std::io::{self, Read, Write};
 use ruzstd::decoding::FrameDecoder;
 use ruzstd::decoding::errors::{FrameDecoderError, ReadFrameHeaderError};
 
-/// The longest header of a frame.
+/// Maximum length of a frame header.
 const MAX_HEADER: usize = 18;
-/// The length of a block header.
+/// Length of a block header.
 const BLOCK_HEADER: usize = 3;
 const CHECKSUM: usize = 4;
-/// The largest content of a block (RFC 8878, 3.1.1.2.4).
+/// Maximum content of a block (RFC 8878, 3.1.1.2.4).
 const MAX_BLOCK: usize = 128 * 1024;
-/// The largest accepted window; browsers have the same bound (RFC 9659).
+/// Maximum accepted window; browsers have the same bound (RFC 9659).
 const MAX_WINDOW: u64 = 8 << 20;
 const MAGIC: usize = 8;
 
@@ -33,7 +33,7 @@ enum State {
     Header,
     Blocks,
     Checksum,
-    /// So many bytes of a skippable frame remain.
+    /// Remaining bytes of a skippable frame.
     Skip(usize),
 }
 
@@ -48,7 +48,7 @@ impl<W: Write> Zstd<W> {
         &mut self.inner
     }
 
-    /// Processes the next element of the pending input. Returns whether it was complete.
+    /// Processes the next element of the pending input. Returns true if it was complete.
     fn step(&mut self) -> io::Result<bool> {
         match self.state {
             State::Header => self.begin(),
@@ -88,7 +88,7 @@ impl<W: Write> Zstd<W> {
         }
     }
 
-    /// Decodes one block. Given several, the crate would decode all of them into memory, beyond any limit.
+    /// Decodes a single block. Given several, the crate would decode all of them into memory without a limit.
     fn block(&mut self) -> io::Result<bool> {
         let &[first, second, third, ..] = self.pending.as_slice() else { return Ok(false) };
         let header = u32::from_le_bytes([first, second, third, 0]);

@@ -1,9 +1,9 @@
-//! The greeting of a program whose era is not declared, in the one process that then serves.
+//! Probes a program of undeclared era, in the process that then serves.
 //!
-//! `server/discover` comes first. What a process does after it differs: one is latched to the modern era by its own answer
-//! (Python SDK 2), one takes `initialize` for a second greeting (Go SDK), one answers an error and then `initialize`
-//! (everything older), one stays silent, and one ends. A second process is started only where the first cannot be used any
-//! more, and only after its end, because it may hold a lock or a port.
+//! Sends `server/discover` first. Processes then differ: one is bound to the modern era by its own response (Python SDK
+//! 2), one treats `initialize` as a second handshake (Go SDK), one returns an error and then accepts `initialize`
+//! (everything older), one stays silent, and one ends. A second process is started only if the first is unusable, and
+//! only after its end, because it may hold a lock or a port.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -20,18 +20,19 @@ use crate::upstream::Environment;
 use crate::upstream::connection::Connection;
 use crate::upstream::session::{CloseOnDrop, Hello, OpenError, Session, own_hello};
 
-/// How long an answer to the question may come after one to `initialize`, from a server that works on both at once.
+/// Time for the response to the probe to arrive after that to `initialize`, from a server that handles both
+/// concurrently.
 const OVERTAKEN: Duration = Duration::from_millis(100);
 
-/// What to do with a process that was greeted.
+/// The next step with a process after the probe.
 enum Next {
-    /// Serve with it; this is its answer to the greeting of the era. `is_firm` as in [`Verdict`].
+    /// Use the process; `handshake` is its response. `is_firm` as in [`Verdict`].
     Speak { era: Era, handshake: Message, is_firm: bool },
-    /// Start another process and greet it in this era, for this one is spoilt.
+    /// Start another process in this era, because this one is unusable.
     Restart(Era),
 }
 
-/// Starts the program and greets it. When it fails, the process has ended before this returns.
+/// Starts the program and opens its session. On failure, the process has ended before this returns.
 pub(super) async fn open(
     environment: &Environment,
     definition: &Definition,
@@ -77,18 +78,18 @@ pub(super) async fn open(
     }
 }
 
-/// One process and what can be said to it first.
+/// A process with its possible first requests.
 struct Greeter<'a> {
     connection: &'a Arc<Connection>,
     discover: Message,
     initialize: Message,
-    /// How long it may stay silent after it has read the question.
+    /// Maximum silence after the process has read the probe.
     silence: Duration,
     deadline: Instant,
 }
 
 impl Greeter<'_> {
-    /// Greets a process that is known to be legacy. Its program may have been updated since.
+    /// Handshakes with a process that was legacy before. Its program may have been updated since.
     async fn greet_a_legacy_one(&self) -> Result<Next, OpenError> {
         let answer = self.say(&self.initialize).await?;
         if answer.error_code().is_none() {
@@ -97,7 +98,7 @@ impl Greeter<'_> {
         self.reconsider(answer).await
     }
 
-    /// Greets a process of which nothing is known, or one that was modern.
+    /// Probes a process whose era is unknown, or was modern.
     async fn greet_a_stranger(&self) -> Result<Next, OpenError> {
         let mut discover = pin!(self.say(&self.discover));
         let answer = tokio::select! {
@@ -111,7 +112,7 @@ impl Greeter<'_> {
         }
     }
 
-    /// Goes on after an answer to `server/discover`.
+    /// Continues after a response to `server/discover`.
     async fn follow(&self, answer: Message) -> Result<Next, OpenError> {
         match Judgement::of(&answer) {
             Judgement::Modern => Ok(Next::Speak { era: Era::Modern, handshake: answer, is_firm: true }),
@@ -124,15 +125,15 @@ impl Greeter<'_> {
                 Ok(answer) if Offer::read(&answer).is_some_and(|offer| offer.is_modern) => {
                     self.reconsider(answer).await
                 }
-                // The question may have been taken for the first request of a modern client.
+                // The process may have taken the probe for the first request of a modern client.
                 Ok(_) => Ok(Next::Restart(Era::Legacy)),
                 Err(error) => self.after_the_end(error).await,
             },
         }
     }
 
-    /// Sends `initialize` behind a question that was read and not answered. What comes first is not what counts: a process
-    /// that was merely slow answers both.
+    /// Sends `initialize` after a probe that was read and not answered. The order of the responses does not matter: a
+    /// process that was merely slow answers both.
     async fn greet_a_silent_one(
         &self,
         mut discover: std::pin::Pin<&mut impl Future<Output = Result<Message, Error>>>,
@@ -161,7 +162,7 @@ impl Greeter<'_> {
             (Some(Judgement::Modern), Some(handshake), false) => {
                 Ok(Next::Speak { era: Era::Modern, handshake, is_firm: true })
             }
-            // Both greetings were accepted, and the later one counts for the process.
+            // The process accepted both handshakes and is bound to the later one.
             (Some(Judgement::Modern), _, true) => Ok(Next::Restart(Era::Modern)),
             (judgement, _, true) => {
                 Ok(Next::Speak { era: Era::Legacy, handshake: initialized, is_firm: judgement.is_some() })
@@ -170,7 +171,7 @@ impl Greeter<'_> {
         }
     }
 
-    /// Goes on after a refusal: one that names the modern version is answered with it, in the same process.
+    /// Continues after a refusal: if it names the modern version, sends the modern handshake in the same process.
     async fn reconsider(&self, refusal: Message) -> Result<Next, OpenError> {
         if !Offer::read(&refusal).is_some_and(|offer| offer.is_modern) {
             return Err(OpenError::Refused(refusal));
@@ -182,14 +183,14 @@ impl Greeter<'_> {
         }
     }
 
-    /// Decides after a process has ended, or the time is over. One that ended on the question is started again without it;
-    /// one that ended before it read the question would have ended anyway.
+    /// Decides after a process has ended, or the deadline has expired. A process that ended after it read the probe is
+    /// started again without it; one that ended before would have ended anyway.
     async fn after_the_end(&self, error: Error) -> Result<Next, OpenError> {
         let Some(life) = self.connection.life() else { return Err(error.into()) };
         if error.kind() == Kind::TimedOut {
             return Err(error.into());
         }
-        // Whether the question was read is certain only now.
+        // It is certain only after the end whether the probe was read.
         self.connection.close().await;
         self.connection.ended().await;
         if life.heard.is_cancelled() { Ok(Next::Restart(Era::Legacy)) } else { Err(error.into()) }
@@ -199,7 +200,7 @@ impl Greeter<'_> {
         self.connection.greet(greeting, self.deadline).await
     }
 
-    /// Done when the process has been silent for long after it read the question.
+    /// Completes once the process has been silent for too long after it read the probe.
     async fn silence(&self) {
         if let Some(life) = self.connection.life() {
             life.heard.cancelled().await;

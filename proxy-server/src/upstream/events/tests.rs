@@ -7,7 +7,7 @@ use tokio::time::sleep;
 use super::*;
 use crate::upstream::question::Question;
 
-/// Room for ten events of one digit.
+/// Size of ten events of one digit.
 const LIMIT: usize = 10 * (OVERHEAD + 1);
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -35,7 +35,7 @@ fn rest(queue: &mut EventQueue) -> Vec<String> {
     std::iter::from_fn(|| text(queue.try_recv())).collect()
 }
 
-/// A queue with more in it than its limit.
+/// Creates a queue that exceeds its limit.
 fn crowded() -> (Events, EventQueue) {
     let (events, queue) = event_queue();
     let crowded: Vec<bool> = (0..11).map(|one| events.put(event(one % 10), LIMIT).expect("a reader")).collect();

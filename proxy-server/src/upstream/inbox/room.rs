@@ -1,4 +1,4 @@
-//! Back-pressure: whoever reads from the upstream waits while too much waits in the queues that it fills.
+//! Back-pressure: a task that reads from the upstream waits while the queues that it fills are over their limit.
 
 use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
@@ -9,7 +9,7 @@ use super::Inbox;
 use crate::upstream::events::{Events, Unread};
 
 impl Inbox {
-    /// Notes what became of an event that was put in a queue.
+    /// Records the result of queuing an event.
     pub(super) fn note(&self, origin: Option<u64>, events: Events, put: Result<bool, Unread>) {
         match put {
             Ok(false) => {}
@@ -24,15 +24,15 @@ impl Inbox {
         }
     }
 
-    /// Waits until what came on this stream has room at its readers, before more is read from it. The stream of one request
-    /// waits for its reader alone; one that several clients share is not held up for long by any of them.
+    /// Waits until the queues that this stream filled have room. The stream of one request waits for its own reader
+    /// without a limit; a stream that several clients share waits a bounded time.
     pub(in crate::upstream) async fn room(&self, origin: Option<u64>) {
         if self.is_crowded.load(Ordering::Relaxed) {
             Box::pin(self.wait_for_room(origin)).await;
         }
     }
 
-    /// Has the rest of what a process wrote read without waiting for anybody: there is no more of it than fits into a pipe.
+    /// Stops waiting for room: the rest of an ended process's output is at most one pipe buffer.
     pub(in crate::upstream) fn hurry(&self) {
         self.hurry.cancel();
     }
@@ -62,8 +62,8 @@ impl Inbox {
         }
     }
 
-    /// Whether nobody but the reader of this queue waits for what comes on a stream: it is the request's own, or the whole
-    /// session has but one client.
+    /// True if only the reader of this queue waits for messages of the stream: the stream belongs to its request, or
+    /// the session has a single client.
     fn concerns_nobody_else(&self, origin: Option<u64>, events: &Events) -> bool {
         let state = self.state();
         let own = origin.and_then(|id| state.pending.get(&id));

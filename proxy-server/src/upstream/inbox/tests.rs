@@ -38,7 +38,7 @@ fn notification(queue: &mut EventQueue) -> Option<Bytes> {
     }
 }
 
-/// A caller whose requests no log message is about.
+/// Caller id of the gateway's own requests, which receive no log messages.
 const GATEWAY: u64 = 0;
 const LOG: &str = r#"{"jsonrpc":"2.0","method":"notifications/message","params":{"level":"info","data":1}}"#;
 const ASK: &str = r#"{"jsonrpc":"2.0","id":"q-1","method":"sampling/createMessage","params":{}}"#;

@@ -1,9 +1,9 @@
-//! What to do about a 401, told from the challenge of the response (RFC 9110, 11.6.1).
+//! Explains a 401 by the challenge of the response (RFC 9110, 11.6.1).
 
-/// How much of a scheme or an address is repeated.
+/// Maximum number of characters of a scheme or an address in the text.
 const SHOWN: usize = 200;
 
-/// Says which credentials a server wants, and where they are declared.
+/// Names the credentials that a server requires, and where to declare them.
 pub(super) fn next_step(challenge: Option<&[u8]>) -> String {
     let challenge = challenge.map(String::from_utf8_lossy).unwrap_or_default();
     let scheme: String = challenge.split([' ', ',']).next().unwrap_or_default().chars().take(SHOWN).collect();
@@ -32,7 +32,7 @@ fn is_scheme(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.+".contains(&byte))
 }
 
-/// The value of a parameter, without its quotes and cut to a line.
+/// Returns the value of a parameter without its quotes, truncated.
 fn parameter(challenge: &str, name: &str) -> Option<String> {
     let at = challenge.match_indices(name).find(|(at, _)| {
         let before = challenge.get(..*at).unwrap_or_default();

@@ -1,17 +1,18 @@
-//! The limit of open descriptors: the gateway needs many, and programs that it starts get the one that it had.
+//! Limit of open descriptors: raised for the gateway, which needs many, and restored for programs that it starts.
 
 use std::io;
 use std::sync::OnceLock;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// As many as the limits of connections and upstreams can need by far; some kernels allow a thousand times as many.
+/// Upper bound of the raised limit: far beyond the needs of the gateway, but some kernels allow a thousand times as
+/// many.
 const ENOUGH: u64 = 1 << 20;
 
-/// The limit that this process was started with, once it has another.
+/// The original limit of this process, if it was raised.
 static BEFORE: OnceLock<Rlimit> = OnceLock::new();
 
-/// Raises the limit of this process to what it may have. Gives the limit before and after where it changed.
+/// Raises the soft limit to the hard limit. Returns the limit before and after, if it changed.
 pub(crate) fn raise_descriptor_limit() -> Option<(u64, u64)> {
     let before = getrlimit(Resource::Nofile);
     let raised = before.maximum.unwrap_or(ENOUGH).min(ENOUGH);
@@ -21,8 +22,8 @@ pub(crate) fn raise_descriptor_limit() -> Option<(u64, u64)> {
     Some((current, raised))
 }
 
-/// Gives a child process the limit that this process was started with. Makes one system call at most, so that it may run
-/// between fork and exec.
+/// Restores the original limit in a child process. Makes at most one system call, so that it may run between fork and
+/// exec.
 pub(super) fn restore_descriptor_limit() -> io::Result<()> {
     match BEFORE.get() {
         Some(before) => Ok(setrlimit(Resource::Nofile, *before)?),

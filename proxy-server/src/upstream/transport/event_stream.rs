@@ -1,4 +1,4 @@
-//! Reads `text/event-stream` (HTML Living Standard, 9.2) from chunks of bytes, within a limit.
+//! Parser for `text/event-stream` (HTML Living Standard, 9.2) with a size limit per event.
 
 use std::time::Duration;
 
@@ -8,38 +8,38 @@ use crate::upstream::transport::oversize;
 
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
-/// How much of an event over the limit is kept from its beginning, and as much from its end.
+/// Number of bytes that are kept from the beginning, and from the end, of an event over the limit.
 const EXCERPT: usize = 512;
 
-/// Reassembles events from chunks. One event of one `data` line, as MCP servers send them, is not copied.
+/// Reassembles events from chunks. An event with a single `data` line, the usual form in MCP, is not copied.
 pub(crate) struct Decoder {
     buffer: BytesMut,
-    /// How much of the buffer holds no line end.
+    /// Number of bytes at the front of the buffer without a line end.
     searched: usize,
     skip_line_feed: bool,
     at_start: bool,
     limit: usize,
     event: Event,
     has_data: bool,
-    /// The data of an event from its second line on.
+    /// The data of an event with several lines.
     joined: BytesMut,
-    /// The `id` field of the unfinished event; empty where the field is, which forgets the last id.
+    /// The `id` field of the unfinished event; an empty one resets the last id.
     id: Option<Box<str>>,
     last_id: Option<Box<str>>,
-    /// What is kept of the unfinished event once it is over the limit.
+    /// Excerpts of the unfinished event, once it is over the limit.
     excess: Option<Excess>,
 }
 
 /// One event.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Event {
-    /// The event's type; empty for `message`.
+    /// The event type; empty for `message`.
     pub(crate) name: String,
     pub(crate) data: Bytes,
     pub(crate) retry: Option<Duration>,
 }
 
-/// An event was larger than the limit. It has been skipped; the events behind it can be read.
+/// An event exceeded the limit and was skipped; the following events can be read.
 #[derive(Debug, thiserror::Error)]
 #[error("an event is larger than {limit} bytes")]
 pub(crate) struct TooLarge {
@@ -52,7 +52,7 @@ impl TooLarge {
         self.limit
     }
 
-    /// The id of the request that the event answers, if it is an answer that shows its id near one of its ends.
+    /// Returns the id of the request that the skipped event answers, if it is a response with its id near either end.
     pub(crate) fn answered(&self) -> Option<u64> {
         let [beginning, end] = &*self.excerpts;
         oversize::answered(beginning, end)
@@ -63,7 +63,7 @@ impl TooLarge {
 struct Excess {
     beginning: Vec<u8>,
     end: Vec<u8>,
-    /// Whether the line that is being read belongs to it up to its end.
+    /// True if the current line belongs to the skipped event up to its end.
     in_line: bool,
 }
 
@@ -84,23 +84,23 @@ impl Decoder {
         }
     }
 
-    /// Begins with a new stream: drops an unfinished event and keeps the last id.
+    /// Starts with a new stream: drops an unfinished event and keeps the last id.
     pub(crate) fn restart(&mut self) {
         let last_id = self.last_id.take();
         *self = Self { last_id, ..Self::new(self.limit) };
     }
 
-    /// The id of the newest dispatched event that had one, for `Last-Event-ID`.
+    /// Returns the id of the newest dispatched event that had one, for `Last-Event-ID`.
     pub(crate) fn last_id(&self) -> Option<&str> {
         self.last_id.as_deref()
     }
 
-    /// Forgets the last id, because the other side does not take it back.
+    /// Clears the last id, because the upstream does not accept it.
     pub(crate) fn forget_id(&mut self) {
         self.last_id = None;
     }
 
-    /// Takes a chunk, without a copy where it lies behind the one before.
+    /// Appends a chunk; without a copy if it follows the previous one in memory.
     pub(crate) fn push(&mut self, chunk: BytesMut) {
         self.buffer.unsplit(chunk);
         if self.at_start && self.buffer.len() >= BYTE_ORDER_MARK.len() {
@@ -112,8 +112,8 @@ impl Decoder {
         }
     }
 
-    /// The next whole event; one with an empty `data` line counts, because it may carry an id or a retry time. An event
-    /// over the limit is told once it has ended, and is held in memory no longer than until it was over.
+    /// Returns the next complete event, also one with empty data, which may carry an id or a retry time. An event over
+    /// the limit is reported at its end; its data is dropped as soon as the limit is exceeded.
     pub(crate) fn next_event(&mut self) -> Result<Option<Event>, TooLarge> {
         while let Some(line) = self.next_line() {
             self.at_start = false;
@@ -137,7 +137,7 @@ impl Decoder {
         Ok(None)
     }
 
-    /// Ends an event at its blank line. Its id counts from here on (HTML Living Standard, 9.2.6), also where it has no data.
+    /// Ends an event at its blank line. Its id takes effect here, even without data (HTML Living Standard, 9.2.6).
     fn dispatch(&mut self) -> Result<Option<Event>, TooLarge> {
         if let Some(id) = self.id.take() {
             self.last_id = (!id.is_empty()).then_some(id);
@@ -156,12 +156,12 @@ impl Decoder {
         Ok(counts.then_some(Event { data, ..event }))
     }
 
-    /// The data of the unfinished event, without the line that is being read.
+    /// Returns the size of the unfinished event's data without the current line.
     fn held(&self) -> usize {
         self.event.data.len() + self.joined.len()
     }
 
-    /// Drops what was read of an event over the limit, `more` being a part of a line that comes last.
+    /// Drops the data of an event over the limit; `more` is the last partial line.
     fn cut(&mut self, more: &[u8], in_line: bool) {
         let (data, joined) = (std::mem::take(&mut self.event.data), self.joined.split());
         let excess = self.excess.get_or_insert_default();
@@ -261,7 +261,8 @@ mod tests {
         check("data: unfinished\n", &[]);
     }
 
-    /// Reads a stream in chunks of this size. Gives the data of its events, `!` with the id of an answer that is too large.
+    /// Reads a stream in chunks of this size. Returns the data of its events, and `!` with the id of each response over
+    /// the limit.
     fn within(limit: usize, stream: &str, size: usize) -> Vec<String> {
         let mut decoder = Decoder::new(limit);
         let mut read = Vec::new();

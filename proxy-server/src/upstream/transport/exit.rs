@@ -1,9 +1,9 @@
-//! Words for how a process ended.
+//! Describes the end of a process.
 
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
 
-/// The signals that end processes, by the numbers that Linux gives them on most machines.
+/// The signals that end processes, with Linux's numbers on most machines.
 const SIGNALS: [(i32, &str); 18] = [
     (1, "SIGHUP"),
     (2, "SIGINT"),
@@ -25,7 +25,7 @@ const SIGNALS: [(i32, &str); 18] = [
     (31, "SIGSYS"),
 ];
 
-/// Says how a process ended, with the number it returned or the signal that killed it, and what the usual ones mean.
+/// Describes an exit status: the exit code or the signal, with the meaning of the usual ones.
 pub(super) fn how_it_ended(status: ExitStatus) -> String {
     match (status.code(), status.signal()) {
         (Some(126), _) => "process ended with exit code 126 (found, but cannot be executed)".to_owned(),

@@ -1,29 +1,29 @@
-//! Lines of a stream, one message each.
+//! Splits a stream into lines, one message each.
 
 use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt};
 
 const CHUNK: usize = 16 * 1024;
 
-/// The lines that hold something, without their ends.
+/// Reader of non-empty lines, without their line ends.
 pub(crate) struct Lines<R> {
     input: R,
     buffer: BytesMut,
     limit: usize,
-    /// Whether what comes next is the rest of a line that is over the limit.
+    /// True while the rest of a line over the limit is being skipped.
     is_cut: bool,
 }
 
-/// A line is over the limit. It is told as soon as that is known, and nothing of it is kept.
+/// A line exceeds the limit. Reported as soon as that is known; its bytes are dropped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct TooLong;
 
-/// What a stream holds next.
+/// The next part of a stream.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Part {
-    /// A whole line that holds something, without its end.
+    /// A complete, non-empty line without its line end.
     Line(Bytes),
-    /// The next bytes of a line that is over the limit. They are in no other part, so that none has to be kept.
+    /// The next bytes of a line over the limit. Each byte is reported once, so that none has to be stored.
     Over { bytes: Bytes, is_first: bool, is_last: bool },
 }
 
@@ -32,7 +32,7 @@ impl<R: AsyncRead + Unpin> Lines<R> {
         Self { input, buffer: BytesMut::with_capacity(CHUNK), limit, is_cut: false }
     }
 
-    /// The next line; nothing at the end of the stream, or if it cannot be read.
+    /// Returns the next line; `None` at the end of the stream or after a read error.
     pub(crate) async fn next(&mut self) -> Option<Result<Bytes, TooLong>> {
         loop {
             match self.next_part().await? {
@@ -43,7 +43,7 @@ impl<R: AsyncRead + Unpin> Lines<R> {
         }
     }
 
-    /// The next line, or the next part of one that is over the limit.
+    /// Returns the next line, or the next part of a line over the limit.
     pub(crate) async fn next_part(&mut self) -> Option<Part> {
         let mut searched = 0;
         loop {

@@ -1,18 +1,18 @@
-//! Reads of a line that is over the limit whose answer it is, without holding the line.
+//! Determines which request a line over the limit answers, without storing the line.
 //!
-//! The members of a message may stand in any order, so the line is followed to its end: strings and nesting are skipped,
-//! and of the outermost object only the names of its members and the value of `id` are kept.
+//! The members of a message may come in any order, so the whole line is scanned: strings and nesting are skipped, and
+//! of the outermost object only member names and the value of `id` are kept.
 
-/// Longer names and ids are none that count.
+/// Maximum length of stored names and ids; longer ones cannot match.
 const MOST_KEPT: usize = 64;
 
-/// What is known so far of a line, given to [`LongLine::push`] in parts.
+/// State of the scan; [`LongLine::push`] takes the line in parts.
 #[derive(Debug, Default)]
 pub(super) struct LongLine {
     depth: usize,
-    /// Whether a string is open, and whether its next byte is escaped.
+    /// Set while a string is open; tells whether its next byte is escaped.
     string: Option<Escape>,
-    /// What the current string or value of the outermost object is.
+    /// Role of the current string or value in the outermost object.
     place: Place,
     name: Vec<u8>,
     id: Vec<u8>,
@@ -38,19 +38,19 @@ enum Place {
     Id,
 }
 
-/// What a line is, as far as somebody waits for it.
+/// The kind of message in a line.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Carried<'a> {
-    /// The answer to the request with this raw id.
+    /// The response to the request with this raw id.
     Answer(&'a str),
     /// A request with this raw id.
     Request(&'a str),
-    /// A notification, or no message.
+    /// A notification, or not a message.
     Nothing,
 }
 
 impl LongLine {
-    /// Reads on.
+    /// Scans the next part.
     pub(super) fn push(&mut self, mut bytes: &[u8]) {
         while let Some((first, rest)) = bytes.split_first() {
             bytes = match self.string {
@@ -63,7 +63,7 @@ impl LongLine {
         }
     }
 
-    /// What the line is, as soon as that is certain; a name that comes later cannot change it.
+    /// Returns the kind of message as soon as it is certain; members that follow cannot change it.
     pub(super) fn carried(&self) -> Carried<'_> {
         let is_whole = self.ids == 1 && self.place != Place::Id && !self.is_broken;
         let id = std::str::from_utf8(&self.id).map(str::trim).unwrap_or_default();
@@ -74,7 +74,7 @@ impl LongLine {
         }
     }
 
-    /// Takes bytes of a string up to its end, or up to an escape.
+    /// Scans bytes of a string up to its end or an escape.
     fn in_string<'a>(&mut self, escape: Escape, bytes: &'a [u8]) -> &'a [u8] {
         let (length, next) = match escape {
             Escape::Escaped => (1, Some(Escape::Open)),
@@ -125,7 +125,7 @@ impl LongLine {
         }
     }
 
-    /// Notes which member begins.
+    /// Determines the role of the value that begins.
     fn value(&mut self) -> Place {
         match self.name.as_slice() {
             b"id\"" => {
@@ -148,7 +148,7 @@ impl LongLine {
         };
         let room = MOST_KEPT.saturating_sub(kept.len());
         kept.extend_from_slice(bytes.get(..room.min(bytes.len())).unwrap_or_default());
-        // What does not fit is cut, and so equals no name and no id of ours.
+        // A text that is too long is truncated and marked, so that it matches no name and no id.
         if bytes.len() > room {
             kept.push(b'~');
         }
@@ -159,7 +159,7 @@ impl LongLine {
 mod tests {
     use super::*;
 
-    /// In one part, and byte by byte.
+    /// Checks a line in one part, and byte by byte.
     fn check(line: &str, expected: &Carried<'_>) {
         let (mut whole, mut pieces) = (LongLine::default(), LongLine::default());
         whole.push(line.as_bytes());

@@ -1,6 +1,6 @@
-//! Finds out which request a message answers that is too large to be read, from its beginning and its end.
+//! Determines which request an oversized message answers, from its beginning and its end.
 
-/// The id of the request, if the excerpts show that the message is a response and its id is a number.
+/// Returns the id of the request, if the excerpts show that the message is a response with a numeric id.
 pub(super) fn answered(beginning: &[u8], end: &[u8]) -> Option<u64> {
     let found = read(beginning);
     if found.is_response { found.id.or_else(|| last_id(end)) } else { None }
@@ -9,11 +9,11 @@ pub(super) fn answered(beginning: &[u8], end: &[u8]) -> Option<u64> {
 #[derive(Default)]
 struct Found {
     id: Option<u64>,
-    /// Whether there is a `result` or an `error`.
+    /// True if there is a `result` or an `error`.
     is_response: bool,
 }
 
-/// Looks for the top-level members that tell of an answer, up to both of them or the end of the excerpt.
+/// Scans the excerpt for the top-level members of a response, until both are found or the excerpt ends.
 fn read(text: &[u8]) -> Found {
     let mut rest = text.iter().position(|byte| *byte == b'{').and_then(|at| text.get(at..)).unwrap_or_default();
     let mut found = Found::default();
@@ -46,7 +46,7 @@ fn read(text: &[u8]) -> Found {
     found
 }
 
-/// How long a string is up to the quotation mark that ends it.
+/// Returns the length of a string up to its closing quotation mark.
 fn string_length(text: &[u8]) -> Option<usize> {
     let mut is_escaped = false;
     text.iter().position(|byte| {
@@ -56,7 +56,7 @@ fn string_length(text: &[u8]) -> Option<usize> {
     })
 }
 
-/// Looks for a member `id` that only the end of the object, or the protocol's name, follows.
+/// Finds a last member `id` at the end of the object; only the member `jsonrpc` may follow it.
 fn last_id(text: &[u8]) -> Option<u64> {
     const NAME: &[u8] = br#""id""#;
     let at = text.windows(NAME.len()).rposition(|window| window == NAME)?;
@@ -66,7 +66,7 @@ fn last_id(text: &[u8]) -> Option<u64> {
     matches!(&*after, b"}" | br#","jsonrpc":"2.0"}"#).then_some(id)
 }
 
-/// A number, and what follows it.
+/// Parses a number. Returns it with the text that follows.
 fn number(text: &[u8]) -> Option<(u64, &[u8])> {
     let text = text.trim_ascii_start();
     let length = text.iter().take_while(|byte| byte.is_ascii_digit()).count();

@@ -1,4 +1,4 @@
-//! Responses whose status is no success: what they mean for the request, the session and the reader of the error.
+//! Responses with an error status: their meaning for the request, the session and the error text.
 
 use std::time::Duration;
 
@@ -13,13 +13,13 @@ use crate::upstream::dialer::{DialError, Response};
 use crate::upstream::transport::challenge;
 use crate::upstream::transport::event_stream::Decoder;
 
-/// How much of a body that is no message is shown.
+/// Maximum number of characters shown of a body that is not a message.
 const SHOWN: usize = 80;
 
-/// How long the body of a refusal is waited for.
+/// Timeout for reading the body of a refusal.
 const BODY_PATIENCE: Duration = Duration::from_secs(5);
 
-/// A response that refuses a request.
+/// A response with an error status.
 pub(super) struct Refusal {
     status: StatusCode,
     /// The `Content-Type` and `Location` fields.
@@ -30,21 +30,21 @@ pub(super) struct Refusal {
     body: Bytes,
 }
 
-/// What follows for the request.
+/// The consequence for the request.
 #[derive(Debug)]
 pub(super) enum Verdict {
-    /// The body holds its answer.
+    /// The body contains the response.
     Answer(Message),
     /// The upstream does not know the session (2025-11-25, transports, "Session Management").
     SessionLost,
-    /// The upstream may not know the session, but does not say so in the protocol's words.
+    /// The upstream may have lost the session, but the status does not say so.
     AskSession,
-    /// It was refused, and the session lives.
+    /// The request was refused; the session is alive.
     Refused,
 }
 
 impl Refusal {
-    /// Reads a refusal. A body that does not come whole, or is larger than the limit, counts as none.
+    /// Reads a refusal. An incomplete body, or one over the limit, counts as empty.
     pub(super) async fn read(response: Response, limit: usize) -> Self {
         let status = response.status();
         let kind = response.field(&CONTENT_TYPE).map(<[u8]>::to_vec);
@@ -61,7 +61,7 @@ impl Refusal {
         Self { status, kind, location, challenge, body }
     }
 
-    /// Judges the refusal of the request with this id. Only the status and the id count, no words.
+    /// Judges the refusal of the request with this id, by status and id only, never by the error text.
     pub(super) fn judge(&self, id: u64, has_session: bool) -> Verdict {
         let messages = responses(&self.body);
         if let Some(own) = messages.iter().find(|message| message.id().parse() == Ok(id)) {
@@ -72,13 +72,14 @@ impl Refusal {
             (StatusCode::NOT_FOUND, _) if has_session => Verdict::SessionLost,
             (StatusCode::BAD_REQUEST, Some(_)) if has_session => Verdict::SessionLost,
             (StatusCode::BAD_REQUEST, None) if has_session => Verdict::AskSession,
-            // An error without an id can be meant for nothing but the one request of the body.
+            // An error without an id can only belong to the request of this exchange.
             (_, Some(error)) if error.id().is_empty() => Verdict::Answer(error),
             _ => Verdict::Refused,
         }
     }
 
-    /// The refusal as an error. A gateway between here and the upstream may answer 5xx after the upstream has acted.
+    /// Converts the refusal to an error. 5xx counts as possibly executed, because a proxy may send it after the
+    /// upstream acted.
     pub(super) fn error(&self) -> Error {
         let kind = if self.status.is_server_error() { Kind::BadAnswer } else { Kind::Refused(self.status.as_u16()) };
         let part = match &self.location {
@@ -91,32 +92,32 @@ impl Refusal {
         if self.status == StatusCode::UNAUTHORIZED {
             cause += &challenge::next_step(self.challenge.as_deref());
         }
-        // The words of a 5xx are shown behind a text that does not name the status.
+        // The text for a 5xx does not name the status otherwise.
         let part = if kind == Kind::BadAnswer { cause.clone() } else { part };
         Error::new(kind).because(Shown { cause, part })
     }
 }
 
-/// The whole body of a response.
+/// Reads the whole body of a response.
 pub(super) async fn read_body(mut response: Response, limit: usize) -> Result<Bytes, Error> {
     let mut body = BytesMut::new();
     while let Some(chunk) = response.chunk().await.map_err(transport_error)? {
         if body.len() + chunk.len() > limit {
             return Err(too_large(limit, "the body is too large"));
         }
-        // Chunks that lie behind one another are not copied.
+        // Adjacent chunks are not copied.
         body.unsplit(chunk);
     }
     Ok(body.freeze())
 }
 
-/// The failure of a request whose answer is larger than the limit of a message.
+/// Builds the error for a response over the size limit.
 pub(super) fn too_large(limit: usize, why: impl std::fmt::Display) -> Error {
     let limit = Limit::bytes(limit, "--max-message-bytes", "maxMessageBytes");
     Error::new(Kind::BadAnswer).because(Shown::whole(why)).limited(Some(limit))
 }
 
-/// The failure of a request that got no response.
+/// Builds the error for a request without a response.
 pub(super) fn transport_error(error: DialError) -> Error {
     let kind = match &error {
         DialError::Unreachable(_) => Kind::Unreachable,
@@ -129,7 +130,7 @@ pub(super) fn transport_error(error: DialError) -> Error {
     }
 }
 
-/// Describes a body that is no message: its type and its first words.
+/// Describes a body that is not a message by its type and its first words.
 pub(super) fn described(kind: Option<&[u8]>, body: &[u8]) -> String {
     let kind = kind.map_or("no content type".into(), String::from_utf8_lossy);
     let text = String::from_utf8_lossy(body.get(..body.len().min(4 * SHOWN)).unwrap_or_default());
@@ -139,7 +140,7 @@ pub(super) fn described(kind: Option<&[u8]>, body: &[u8]) -> String {
     format!("{kind} beginning `{words}`")
 }
 
-/// The beginning of a text. A word that would be cut is left out: a part of a secret is not recognized as one.
+/// Truncates a text at a word boundary, because a part of a secret would not be recognised and masked.
 fn whole_words(text: &str) -> String {
     let begin: String = text.chars().take(SHOWN).collect();
     match text.get(begin.len()..) {
@@ -149,7 +150,7 @@ fn whole_words(text: &str) -> String {
     }
 }
 
-/// A `Location` without what may be secret in it: user, query, fragment.
+/// Removes parts of a `Location` that may be secret: user, query, fragment.
 fn shown_location(location: &[u8]) -> String {
     let text = String::from_utf8_lossy(location);
     let text = text.split(['?', '#']).next().unwrap_or_default();
@@ -164,7 +165,7 @@ fn shown_location(location: &[u8]) -> String {
     shown.chars().filter(|c| !c.is_control()).take(4 * SHOWN).collect()
 }
 
-/// The responses in a body: one, or those of a batch.
+/// Returns the responses in a body: a single one, or those of a batch.
 fn responses(body: &Bytes) -> Vec<Message> {
     let mut found = Vec::new();
     let mut keep = |message: Message| {
@@ -173,7 +174,7 @@ fn responses(body: &Bytes) -> Vec<Message> {
         }
     };
     if Message::is_batch(body) {
-        // What is no message is no response either.
+        // An invalid message is not a response.
         Message::parse_each(body, |message| message.into_iter().for_each(&mut keep)).ok();
     } else {
         Message::parse(body.clone()).into_iter().for_each(keep);

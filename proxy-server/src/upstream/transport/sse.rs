@@ -1,5 +1,5 @@
-//! HTTP with a separate event stream towards an upstream (2024-11-05): a GET stream names an address to POST to, and
-//! carries everything the upstream sends.
+//! HTTP+SSE towards an upstream (2024-11-05): a GET stream names an address for POST requests, and carries every
+//! message of the upstream.
 
 use std::sync::Arc;
 
@@ -21,14 +21,14 @@ use crate::upstream::transport::{deliver, skipped};
 const EVENTS: HeaderValue = HeaderValue::from_static("text/event-stream");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
-/// The address that messages are posted to.
+/// Sender of messages by POST.
 pub(in crate::upstream) struct Poster {
     target: Target,
     end: CancellationToken,
     limit: usize,
 }
 
-/// What a stream is opened with.
+/// Parameters for opening a stream.
 pub(in crate::upstream) struct Opening<'a> {
     pub(in crate::upstream) place: Place<'a>,
     pub(in crate::upstream) dialer: &'a Dialer,
@@ -62,10 +62,10 @@ pub(in crate::upstream) async fn open(opening: Opening<'_>, inbox: Arc<Inbox>) -
         decoder.push(chunk.ok_or_else(|| bad("the stream ended before its `endpoint` event"))?);
     };
     let address = std::str::from_utf8(&endpoint.data).unwrap_or_default();
-    // A relative address is relative to where the stream was found in the end.
+    // Resolve a relative address against the final address of the stream, after redirects.
     let found_at = response.moved_to().unwrap_or(url);
     let target = found_at.join(address.trim()).map_err(|error| Error::new(Kind::BadAnswer).because(error))?;
-    // The upstream's headers, credentials among them, go to the address it was declared with and nowhere else.
+    // Send the headers, credentials among them, only to the declared origin.
     if target.origin() != url.origin() {
         return Err(bad("the `endpoint` event names another origin"));
     }
@@ -77,7 +77,7 @@ pub(in crate::upstream) async fn open(opening: Opening<'_>, inbox: Arc<Inbox>) -
 }
 
 impl Poster {
-    /// Posts a message. A refusal that holds the answer to the request `id` counts as taken: its answer is in the inbox.
+    /// Posts a message. Succeeds also for a refusal that contains the response to `request`, which goes to the inbox.
     pub(super) async fn send(&self, message: Bytes, request: Option<(u64, &Inbox)>) -> Result<(), Error> {
         let posting = self.target.request(&Method::POST).header(&CONTENT_TYPE, &JSON);
         let response = posting.send(message.into()).await.map_err(transport_error)?;

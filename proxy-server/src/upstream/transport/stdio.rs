@@ -1,8 +1,8 @@
-//! A child process that speaks JSON lines on its standard streams.
+//! A child process that exchanges JSON lines over its standard streams.
 //!
-//! The child gets nothing of the gateway's environment but what every program needs, and nothing of it outlives the
-//! gateway: the gateway's own binary starts a `warden` that starts the program. A gateway inside another program has no such
-//! binary; there the kernel ends the child with the gateway. This is the one place that starts processes.
+//! The child inherits only the basic variables of the gateway's environment, and its descendants end with the gateway:
+//! the gateway's executable runs as a `warden` that starts the program. A gateway embedded in another program has no
+//! such executable; then the kernel ends the child with the gateway. Only this folder starts processes.
 
 mod input;
 mod output;
@@ -42,50 +42,49 @@ use crate::upstream::transport::exit::how_it_ended;
 use crate::upstream::transport::stdio::input::Writer;
 use crate::upstream::transport::stdio::output::Output;
 
-/// What a warden is called in lists of processes.
+/// Name of a warden in process lists.
 const NAME: &str = "mcp-proxy-warden";
-/// Messages that may wait for a child that does not read.
+/// Maximum number of messages that wait for a child that does not read.
 const WRITE_QUEUE: usize = 256;
-/// How long the end of a child that got SIGKILL may take to be known.
+/// Timeout for the end of a child after SIGKILL.
 const LAST_PATIENCE: Duration = Duration::from_secs(2);
-/// How long the end of a child and the end of its output may lie apart.
+/// Maximum time between the end of a child and the end of its output.
 const SHORT_PATIENCE: Duration = Duration::from_millis(100);
-/// The last lines of standard error that are kept for a status text.
+/// Number of last lines of standard error that are kept for the status.
 const KEPT_LINES: usize = 5;
 const KEPT_LINE_LENGTH: usize = 500;
-/// A line on standard error that is longer counts as several.
+/// Maximum length of a line on standard error; a longer one is split.
 const LONGEST_LINE: u64 = 8 * 1024;
 
-/// The input of a child.
+/// Standard input of a child.
 pub(in crate::upstream) struct Pipe {
     lines: mpsc::Sender<Pieces>,
     end: CancellationToken,
     life: Life,
 }
 
-/// What can be seen of a child besides what it says.
+/// Life-cycle tokens of a child.
 #[derive(Debug, Clone, Default)]
 pub(in crate::upstream) struct Life {
-    /// Cancelled once the child has read the first line: before that, its silence means only that it is still starting.
+    /// Cancelled once the child has read the first line; until then, its silence means that it is still starting.
     pub(in crate::upstream) heard: CancellationToken,
     /// Cancelled once the child and its process group have ended.
     pub(in crate::upstream) gone: CancellationToken,
 }
 
-/// What children are started with.
+/// The environment of child processes.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct ChildEnvironment {
-    /// What they see of the gateway's own environment.
+    /// Variables that children inherit from the gateway.
     pub(crate) variables: Vec<(&'static str, OsString)>,
-    /// The executable that can be a [`warden`]; without one, what a child leaves behind ends with its process group only.
+    /// Executable that can run as a [`warden`]; without one, only the child's process group is ended with it.
     pub(crate) warden: Option<PathBuf>,
 }
 
-/// The variables every child is given, where the gateway has them: those that the official SDKs hand on, the language, and
-/// the folder for temporary files.
+/// Variables that every child inherits: those of the official SDKs, the language, and the folder for temporary files.
 pub(crate) const INHERITED: [&str; 8] = ["HOME", "LANG", "LOGNAME", "PATH", "SHELL", "TERM", "TMPDIR", "USER"];
 
-/// A program that cannot be started.
+/// The reason why a program cannot be started.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum StartError {
     #[error("program `{0}` is not found in PATH")]
@@ -122,7 +121,7 @@ impl Drop for Pipe {
     }
 }
 
-/// Where a definition's program is, looked up as the child's own `PATH` and folder say.
+/// Locates a definition's program, in the child's own `PATH` and working directory.
 pub(crate) fn locate(
     definition: &Definition,
     program: &schemas::Stdio,
@@ -145,12 +144,12 @@ pub(crate) fn locate(
     places.find(|file| is_executable(file)).ok_or_else(|| StartError::NotInPath(command.to_owned()))
 }
 
-/// A folder as it is found from any other one.
+/// Makes a path absolute.
 fn absolute(folder: &Path) -> PathBuf {
     std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned())
 }
 
-/// Starts the child and the tasks around its three streams.
+/// Starts the child and the tasks for its three streams.
 pub(in crate::upstream) fn start(
     definition: &Definition,
     program: &schemas::Stdio,
@@ -170,7 +169,7 @@ pub(in crate::upstream) fn start(
     let mut child = spawn::spawn(command, handed_on).map_err(failed)?;
     let (lines, queue) = mpsc::channel(WRITE_QUEUE);
     let (end, life) = (CancellationToken::new(), Life::default());
-    // Dropped by the last of the two tasks that tell of the child.
+    // Dropped by the last of the two tasks that report about the child.
     let gone = Arc::new(life.gone.clone().drop_guard());
     let errors = Arc::new(Mutex::new(VecDeque::new()));
     let Streams { tasks, processes, noise, inbox, line_limit, patience } = streams;
@@ -203,7 +202,8 @@ pub(in crate::upstream) fn start(
     Ok(Pipe { lines, end, life })
 }
 
-/// The command for a program, or for the warden of one: with what the warden inherits, and where its orders go.
+/// Builds the command for a program or its warden, with the descriptor that the warden inherits and the pipe for its
+/// orders.
 fn command(
     program: &Path,
     environment: &ChildEnvironment,
@@ -216,23 +216,23 @@ fn command(
     Ok((command, Some(control), Some(orders)))
 }
 
-/// What a child's streams are connected to.
+/// The receivers of a child's streams.
 pub(in crate::upstream) struct Streams<'a> {
     pub(in crate::upstream) tasks: &'a Tasks,
     /// Counts the processes that have not ended.
     pub(in crate::upstream) processes: &'a TaskTracker,
-    /// Keeps the lines that are no messages.
+    /// Counts the output lines that are not messages.
     pub(in crate::upstream) noise: Arc<Noise>,
     pub(in crate::upstream) inbox: Arc<Inbox>,
     pub(in crate::upstream) line_limit: usize,
-    /// How long a child may take to end by itself once its input is closed, and again once it got SIGTERM.
+    /// Time for a child to end after its input was closed, and again after SIGTERM.
     pub(in crate::upstream) patience: Duration,
 }
 
-/// Reads a child's output until it ends or is told to, then makes sure that nothing of it is left.
+/// Reads a child's output until it ends or is cancelled, then ends the child and its process group.
 struct Watch {
     child: Child,
-    /// Orders to the warden, if the child is one.
+    /// Pipe for orders to the warden, if there is one.
     control: Option<PipeWriter>,
     errors: Arc<Mutex<VecDeque<String>>>,
     errors_read: CancellationToken,
@@ -251,7 +251,7 @@ impl Watch {
         let told = tokio::select! {
             () = self.end.cancelled() => true,
             () = &mut reading => false,
-            // A grandchild may hold the output open; what the child said last is read all the same.
+            // A grandchild may keep the output open; read what the child wrote before its end.
             _ = self.child.wait() => {
                 self.inbox.hurry();
                 timeout(SHORT_PATIENCE, reading).await.ok();
@@ -261,9 +261,9 @@ impl Watch {
         if told {
             self.inbox.close("the session was closed");
         }
-        // A child whose output ended is most often gone already: its status makes the better reason.
+        // If the output ended, the child has most likely exited, and its status is the better reason.
         let status = if told { None } else { ended(&mut self.child, SHORT_PATIENCE).await };
-        // What it complained of last tells most.
+        // The last lines on standard error are usually the most helpful.
         timeout(SHORT_PATIENCE, self.errors_read.cancelled()).await.ok();
         self.inbox.close(self.reason(status));
         self.end.cancel();
@@ -271,7 +271,7 @@ impl Watch {
             self.order(warden::TERMINATE, pid, Signal::TERM);
             ended(&mut self.child, self.patience).await;
         }
-        // Also for grandchildren that outlive the child. A warden ends when nothing is left below it.
+        // Also ends grandchildren that outlive the child. A warden exits when no descendant is left.
         self.order(warden::KILL, pid, Signal::KILL);
         let mut status = ended(&mut self.child, LAST_PATIENCE).await;
         if status.is_none() && self.control.is_some() {
@@ -282,10 +282,10 @@ impl Watch {
         info!(upstream = reader.name, pid = pid.map(|pid| pid.as_raw_nonzero().get()), status, "process ended");
     }
 
-    /// Has the warden do something, or sends the signal to the child's process group.
+    /// Sends an order to the warden, or a signal to the child's process group.
     fn order(&mut self, order: u8, group: Option<Pid>, signal: Signal) {
         match &mut self.control {
-            // One byte always fits. An error means that the warden has ended.
+            // One byte always fits into the pipe. An error means that the warden has ended.
             Some(control) => drop(control.write_all(&[order])),
             None => self::signal(group, signal),
         }
@@ -311,7 +311,7 @@ async fn ended(child: &mut Child, within: Duration) -> Option<ExitStatus> {
 
 fn signal(group: Option<Pid>, signal: Signal) {
     if let Some(group) = group {
-        // An error means that there is no such group any more, which is what was wanted.
+        // An error means that the group has ended already.
         kill_process_group(group, signal).ok();
     }
 }
@@ -320,7 +320,7 @@ async fn keep_errors(definition: Definition, stderr: ChildStderr, kept: Arc<Mute
     let (mut stderr, mut line) = (BufReader::new(stderr), Vec::new());
     let secrets = Secrets::of(&definition);
     while let Ok(1..) = (&mut stderr).take(LONGEST_LINE).read_until(b'\n', &mut line).await {
-        // Masked before it is cut, or a part of a secret could be left.
+        // Mask before truncating, because a part of a secret would not be recognised.
         let masked = secrets.mask(&String::from_utf8_lossy(&line));
         let text: String = masked.trim_end().chars().take(KEPT_LINE_LENGTH).collect();
         let text = text.as_str();

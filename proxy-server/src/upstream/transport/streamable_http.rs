@@ -1,5 +1,5 @@
-//! Streamable HTTP towards an upstream (2025-03-26 on): one POST per message, answered by JSON or by an event stream,
-//! and one GET stream for what belongs to no request.
+//! Streamable HTTP towards an upstream (2025-03-26 on): one POST per message, answered by JSON or an event stream, and
+//! one GET stream for messages that belong to no request.
 
 mod own_stream;
 mod retry;
@@ -29,11 +29,11 @@ const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 const BOTH_FOR_JSON: &[u8] = b"accept: application/json, text/event-stream\r\ncontent-type: application/json\r\n";
 const EVENTS: HeaderValue = HeaderValue::from_static("text/event-stream");
 
-/// How long a `ping` may take by which the gateway finds out whether a session is still known.
+/// Timeout of the `ping` that checks whether the upstream still knows a session.
 const PING_PATIENCE: Duration = Duration::from_secs(10);
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// One session with one endpoint.
+/// A session at one endpoint.
 pub(in crate::upstream) struct Endpoint {
     target: Target,
     limit: usize,
@@ -41,11 +41,11 @@ pub(in crate::upstream) struct Endpoint {
     version: RwLock<Option<HeaderValue>>,
 }
 
-/// Whether a session lives, as far as a `ping` in it tells.
+/// The state of a session, as a `ping` shows it.
 enum Standing {
     Known,
     Unknown,
-    /// No connection can be made.
+    /// The connection failed.
     OutOfReach(Error),
 }
 
@@ -55,7 +55,7 @@ impl Endpoint {
         Ok(Self { target, limit, session: OnceLock::new(), version: RwLock::new(None) })
     }
 
-    /// Sets the negotiated revision, which every later request names.
+    /// Sets the negotiated revision, which all further requests carry in `MCP-Protocol-Version`.
     pub(in crate::upstream) fn set_version(&self, version: &str) {
         *self.version.write().unwrap_or_else(PoisonError::into_inner) = HeaderValue::from_str(version).ok();
     }
@@ -87,8 +87,8 @@ impl Endpoint {
         if !response.status().is_success() {
             return Box::pin(self.refused_answer(id, response, inbox, &mut answer)).await;
         }
-        // With the answer to `initialize` comes the session, if any (2025-03-26, transports, "Session Management"); the
-        // revision is agreed after it.
+        // The response to `initialize` carries the session id, if any (2025-03-26, transports, "Session Management");
+        // the revision is negotiated after it.
         if !self.has_agreed()
             && let Some(Ok(session)) = response.field(&SESSION_ID).map(HeaderValue::from_bytes)
         {
@@ -119,8 +119,8 @@ impl Endpoint {
         }
     }
 
-    /// Reads an answer's stream. Where the upstream numbers its events, it may end the stream and have the rest polled
-    /// for, as often as it likes (2025-11-25, transports, "Resumability and Redelivery").
+    /// Reads the stream of a response. An upstream that numbers its events may end the stream at any time and let the
+    /// client poll for the rest (2025-11-25, transports, "Resumability and Redelivery").
     async fn follow(
         &self,
         id: u64,
@@ -137,7 +137,7 @@ impl Endpoint {
                 Ok(event) => receive(event, Some(id), inbox, answer).map(Ok),
                 Err(error) if error.answered() == Some(id) => Some(Err(too_large(error.limit(), error))),
                 Err(error) => {
-                    // It may have been the answer all the same.
+                    // The skipped event may have been the response.
                     skipped_limit = Some(error.limit());
                     skipped(error, inbox);
                     None
@@ -154,7 +154,7 @@ impl Endpoint {
                 return Err(too_large(limit, "an event was skipped that may have been the answer"));
             }
             let Some(last) = decoder.last_id().map(str::to_owned) else { return Err(lost()) };
-            // Nobody but the caller's deadline ends the polling. The answer may come on the session's own stream meanwhile.
+            // Only the caller's deadline ends the polling. The response may also arrive on the session's own stream.
             tokio::select! {
                 poll = Box::pin(self.poll(&last, polls.ended(seen.retry), &mut polls)) => stream = poll?,
                 answer = &mut *answer => return answer.map_err(|_| inbox.failure(id)),
@@ -162,8 +162,8 @@ impl Endpoint {
         }
     }
 
-    /// Polls for the rest of a response until a poll is accepted. The request was taken: whatever goes wrong from here on,
-    /// it may have been executed.
+    /// Polls for the rest of a response until a poll is accepted. The upstream has accepted the request, so after any
+    /// error it may have been executed.
     async fn poll(&self, last: &str, mut pause: Duration, polls: &mut Polls) -> Result<Response, Error> {
         loop {
             sleep(pause).await;
@@ -176,7 +176,7 @@ impl Endpoint {
         }
     }
 
-    /// A refusal may carry the answer: a JSON-RPC response in its body.
+    /// Handles a refusal, whose body may contain the JSON-RPC response.
     async fn refused_answer(
         &self,
         id: u64,
@@ -201,7 +201,7 @@ impl Endpoint {
         }
     }
 
-    /// Finds out by a `ping` whether the upstream still knows the session, where something else gave reason to doubt it.
+    /// Checks by a `ping` whether the upstream still knows the session, after another request gave reason to doubt it.
     async fn standing(&self) -> Standing {
         let id = next_id();
         let ping = protocol::request(id, "ping", "{}");
@@ -220,7 +220,7 @@ impl Endpoint {
         match timeout(PING_PATIENCE, judged).await {
             Ok(Ok(standing)) => standing,
             Ok(Err(error)) if error.kind() == Kind::Unreachable => Standing::OutOfReach(error),
-            // Whatever else happens to one request says nothing about the session.
+            // Any other failure of one request says nothing about the session.
             Ok(Err(_)) | Err(_) => Standing::Known,
         }
     }
@@ -235,7 +235,7 @@ impl Endpoint {
 
     async fn get(&self, last_id: Option<&str>) -> Result<Response, Error> {
         let mut request = self.request(&Method::GET).header(&ACCEPT, &EVENTS);
-        // An id that cannot be a header's value is no id that the upstream would take back.
+        // Leave out an id that is not a valid header value; the upstream cannot accept it.
         if let Some(id) = last_id.and_then(|id| HeaderValue::from_bytes(id.as_bytes()).ok()) {
             request = request.header(&LAST_EVENT_ID, &id);
         }
@@ -254,17 +254,17 @@ impl Endpoint {
     }
 }
 
-/// What was seen on a stream up to its end.
+/// Summary of a stream after its end.
 #[derive(Default)]
 struct Seen {
     events: u64,
-    /// The pause that was asked for last.
+    /// The last requested pause.
     retry: Option<Duration>,
-    /// Why the rest of it cannot be read, now or ever.
+    /// The reason why the rest of the stream cannot be decoded.
     undecodable: Option<DialError>,
 }
 
-/// Reads events until one completes the exchange or the stream ends, and no faster than they are taken from the inbox.
+/// Reads events until one completes the exchange or the stream ends. Waits for room in the inbox (back-pressure).
 async fn read_events<T>(
     mut response: Response,
     decoder: &mut Decoder,

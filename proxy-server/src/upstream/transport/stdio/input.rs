@@ -1,4 +1,4 @@
-//! The input of a child.
+//! Writes to a child's standard input.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,10 +14,10 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use crate::protocol::Pieces;
 use crate::upstream::transport::put_one_line;
 
-/// How often it is looked whether a child has read its first line.
+/// Interval between checks whether a child has read its first line.
 const GLANCE: Duration = Duration::from_millis(20);
 
-/// Writes to a child's input, and notes when the child has read the first line.
+/// Writes to a child's input, and detects when the child has read the first line.
 pub(super) struct Writer {
     pub(super) end: CancellationToken,
     pub(super) heard: CancellationToken,
@@ -31,7 +31,7 @@ impl Writer {
             () = self.end.cancelled() => {}
             () = self.write(&mut queue, &mut input, &mut is_waiting) => {}
         }
-        // A child that has ended may have read the line just before.
+        // A child that has just ended may have read the line before.
         if is_waiting {
             self.note(&input);
         }
@@ -63,8 +63,8 @@ impl Writer {
         }
     }
 
-    /// Looks whether the pipe is empty, which it is once the child has read everything. The kernel tells how much a pipe
-    /// holds at either of its ends; a child whose pipe does not tell counts as one that has read.
+    /// Checks whether the pipe is empty, which means that the child has read everything. The kernel reports the fill
+    /// level at either end of a pipe; if it does not, the child counts as having read.
     fn note(&self, input: &ChildStdin) -> bool {
         let is_read = ioctl_fionread(input).map_or(true, |unread| unread == 0);
         if is_read {

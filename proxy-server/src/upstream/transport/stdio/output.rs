@@ -1,4 +1,4 @@
-//! The output of a child: one message a line, and whatever else it prints.
+//! Reads a child's standard output: one message per line, and any other text.
 
 use std::sync::Arc;
 
@@ -14,20 +14,20 @@ use crate::upstream::transport;
 use crate::upstream::transport::lines::{Lines, Part};
 use crate::upstream::transport::long_line::{Carried, LongLine};
 
-/// How much of a line that is no message is looked through for secrets; far less of it is shown.
+/// Maximum number of bytes of a non-message line that are searched for secrets; fewer are shown.
 const LONGEST_MASKED: usize = 8 * 1024;
 
-/// Reads what a child says. No line ends the child or concerns a call that it does not name.
+/// Reads a child's output. A bad line neither ends the child nor affects a call that it does not name.
 pub(super) struct Output {
     pub(super) name: String,
     pub(super) inbox: Arc<Inbox>,
     pub(super) noise: Arc<Noise>,
     pub(super) secrets: Secrets,
-    /// The longest line in bytes.
+    /// Maximum length of a line in bytes.
     pub(super) limit: usize,
 }
 
-/// A line over the limit of which some is read.
+/// A line over the limit that is partly read.
 #[derive(Default)]
 struct Overlong {
     line: LongLine,
@@ -36,7 +36,7 @@ struct Overlong {
 }
 
 impl Output {
-    /// Delivers every message up to the end of the output.
+    /// Delivers every message until the end of the output.
     pub(super) async fn deliver_all(&self, output: ChildStdout) {
         let mut lines = Lines::new(output, self.limit);
         let mut overlong = Overlong::default();
@@ -77,12 +77,12 @@ impl Output {
 
     fn note(&self, line: &[u8], why: &str) {
         debug!(upstream = self.name, why, "line on standard output is no message");
-        // Masked before it is cut, or a part of a secret could be left.
+        // Mask before truncating, because a part of a secret would not be recognised.
         let begin = line.get(..line.len().min(LONGEST_MASKED)).unwrap_or_default();
         self.noise.note(self.secrets.mask(&String::from_utf8_lossy(begin)).as_bytes(), why);
     }
 
-    /// Passes over a line, and tells the one who waits for it, as soon as it is known who that is.
+    /// Skips a line, and fails the request that it answers as soon as its id is known.
     fn skip(&self, overlong: &mut Overlong, is_last: bool) {
         let limit = self.limit;
         match overlong.line.carried() {
@@ -107,7 +107,7 @@ impl Output {
     }
 }
 
-/// What takes the place of an answer that cannot be read.
+/// Builds an error response in place of an oversized one.
 fn too_large(id: &str, limit: usize) -> Bytes {
     let words = format!(
         "the answer is larger than {limit} bytes; the limit is `--max-message-bytes`, or `maxMessageBytes` in the \
@@ -116,12 +116,12 @@ fn too_large(id: &str, limit: usize) -> Bytes {
     protocol::error_response(id, INTERNAL_ERROR, &words, r#"{"kind":"upstream_bad_answer"}"#)
 }
 
-/// Enough of a line to be shown.
+/// Returns an excerpt of a line for display.
 fn start(line: &[u8]) -> &[u8] {
     line.get(..line.len().min(256)).unwrap_or_default()
 }
 
-/// Why no call can have been meant by an answer, whose id must be the number that was sent.
+/// Returns the reason why a response belongs to no call: its id is not a number that the gateway sent.
 fn answers_nobody(message: &Message) -> Option<&'static str> {
     match message.kind() {
         protocol::Kind::Result | protocol::Kind::Error if message.id().is_empty() => Some("an answer without an id"),

@@ -1,4 +1,4 @@
-//! What starting a process takes that std has no safe way for. The one file of the gateway with unsafe code.
+//! System calls for starting a process that std does not offer as safe functions. The gateway's only unsafe code.
 
 use std::io;
 use std::os::fd::{FromRawFd, OwnedFd};
@@ -9,8 +9,8 @@ use tokio::process::{Child, Command};
 
 use crate::upstream::transport::descriptors::restore_descriptor_limit;
 
-/// Starts a process in a group of its own. It inherits `handed_on` besides its standard streams, or else is killed when the
-/// thread that started it ends.
+/// Starts a process in a new process group. It inherits `handed_on` besides its standard streams; without that
+/// descriptor, the kernel kills it when the thread that started it ends.
 #[expect(unsafe_code, reason = "std has no safe way to run a call between fork and exec")]
 pub(super) fn spawn(mut command: Command, handed_on: Option<OwnedFd>) -> io::Result<Child> {
     command.process_group(0);
@@ -21,7 +21,7 @@ pub(super) fn spawn(mut command: Command, handed_on: Option<OwnedFd>) -> io::Res
             Some(descriptor) => Ok(fcntl_setfd(descriptor, FdFlags::empty())?),
             None => {
                 set_parent_process_death_signal(Some(Signal::KILL))?;
-                // A parent that died before this sends no signal any more.
+                // If the parent died before this point, no death signal follows.
                 if getppid() == Some(parent) { Ok(()) } else { Err(Errno::SRCH.into()) }
             }
         }
@@ -33,19 +33,19 @@ pub(super) fn spawn(mut command: Command, handed_on: Option<OwnedFd>) -> io::Res
     command.spawn()
 }
 
-/// Takes over a descriptor that whoever started this process handed on, so that no further process inherits it.
+/// Takes over an inherited descriptor, and sets it to close on exec, so that no further process inherits it.
 #[expect(unsafe_code, reason = "a descriptor that was inherited is known by its number only")]
 pub(super) fn adopt(number: i32) -> io::Result<OwnedFd> {
     if number <= 2 {
         return Err(io::ErrorKind::InvalidInput.into());
     }
-    // SAFETY: nothing else in this process, which has just begun, knows the number; a number without a descriptor behind it
-    // fails in the next line.
+    // SAFETY: the process has just begun and nothing else uses the number; if no descriptor has it, the next call
+    // fails.
     let descriptor = unsafe { OwnedFd::from_raw_fd(number) };
     match fcntl_setfd(&descriptor, FdFlags::CLOEXEC) {
         Ok(()) => Ok(descriptor),
         Err(error) => {
-            // There is nothing to close.
+            // The number is not an open descriptor, so it must not be closed.
             std::mem::forget(descriptor);
             Err(error.into())
         }

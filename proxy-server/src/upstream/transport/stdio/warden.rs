@@ -1,9 +1,11 @@
-//! A small process between the gateway and each program that it starts, which ends whatever the program leaves behind.
+//! A small process between the gateway and each program that it starts; it ends every process that the program leaves
+//! behind.
 //!
-//! The kernel ends the children of a process that is killed, but not their children, and a process that leaves its group
-//! (`setsid`, daemons, wrappers such as npx and uvx) is found by nobody afterwards. The warden is the parent of the program,
-//! adopts every orphan below it, and holds a pipe from the gateway: one byte is an order, the end of the pipe is the end of
-//! the gateway, however it came. It is this same executable, told apart by its first argument before anything else happens.
+//! The kernel can end the children of a killed process, but not their children, and a process that leaves its group
+//! (`setsid`, daemons, wrappers such as npx and uvx) cannot be found afterwards. The warden is the program's parent,
+//! adopts every orphan below it (subreaper), and reads a pipe from the gateway: each byte is an order, and the end of
+//! the pipe means that the gateway has ended in any way. It is the same executable, selected by its first argument
+//! before anything else runs.
 
 use std::collections::HashMap;
 use std::ffi::OsString;
@@ -23,23 +25,23 @@ use tokio::time::{sleep, timeout};
 
 use super::spawn;
 
-/// The argument that makes a warden of this executable. The descriptor of the pipe and the program follow.
+/// First argument that selects the warden. The descriptor of the pipe and the program follow.
 pub(super) const ARGUMENT: &str = "__warden";
 /// Order to send SIGTERM to the program's process group.
 pub(super) const TERMINATE: u8 = b't';
 /// Order to kill the program and everything below it.
 pub(super) const KILL: u8 = b'k';
 
-/// How long a program may take to end once the gateway is gone, with its input closed, and again after SIGTERM.
+/// Time for a program to end after the gateway is gone and its input is closed, and again after SIGTERM.
 const GRACE: Duration = Duration::from_secs(1);
-/// How long ending what is left may take, and between two looks at what that is.
+/// Timeout for ending the remaining processes, and the interval between checks for them.
 const LAST_PATIENCE: Duration = Duration::from_secs(2);
 const GLANCE: Duration = Duration::from_millis(5);
-/// What shells exit with for a program that cannot be started, and for one that ended by a signal.
+/// Exit codes of shells for a program that cannot be started, and for one that was ended by a signal.
 const CANNOT_START: u8 = 127;
 const ENDED_BY_SIGNAL: u8 = 128;
 
-/// Does the work of a warden, if the command line asks for one, and says what to exit with.
+/// Runs the warden if the command line selects it. Returns the exit code.
 pub fn warden() -> Option<ExitCode> {
     let mut words = std::env::args_os().skip(1);
     words.next().filter(|word| word == ARGUMENT)?;
@@ -56,7 +58,7 @@ pub fn warden() -> Option<ExitCode> {
 async fn serve(control: i32, program: &OsString, args: Vec<OsString>) -> std::io::Result<ExitCode> {
     let control = pipe::Receiver::from_owned_fd(spawn::adopt(control)?)?;
     set_child_subreaper(Some(getpid()))?;
-    // Handlers, unlike ignored signals, are not inherited by the program.
+    // Signal handlers are not inherited by the program, ignored signals would be.
     let signals = [SignalKind::terminate(), SignalKind::interrupt(), SignalKind::hangup()];
     let [terminate, interrupt, hangup] = signals.map(signal);
     let ignored = (interrupt?, hangup?);
@@ -77,7 +79,7 @@ async fn serve(control: i32, program: &OsString, args: Vec<OsString>) -> std::io
     Ok(exit_like(status))
 }
 
-/// Waits until the program ends by itself, or is not to go on.
+/// Waits until the program ends by itself, or has to end.
 async fn watch(child: &mut Child, mut control: pipe::Receiver, mut terminate: Signals) -> Option<ExitStatus> {
     let group = child.id().and_then(|pid| Pid::from_raw(i32::try_from(pid).ok()?));
     let mut orphans = signal(SignalKind::child()).ok()?;
@@ -89,12 +91,12 @@ async fn watch(child: &mut Child, mut control: pipe::Receiver, mut terminate: Si
                 Ok(_) => return None,
                 Err(_) => break,
             },
-            // The whole machine goes down, most likely.
+            // Most likely the whole machine shuts down.
             _ = terminate.recv() => pass_on(group, Signal::TERM),
             _ = orphans.recv() => reap(group),
         }
     }
-    // The gateway is gone, and with it the other end of the program's input.
+    // The gateway is gone, which also closed the program's input.
     if let Ok(status) = timeout(GRACE, child.wait()).await {
         return status.ok();
     }
@@ -104,12 +106,12 @@ async fn watch(child: &mut Child, mut control: pipe::Receiver, mut terminate: Si
 
 fn pass_on(group: Option<Pid>, signal: Signal) {
     if let Some(group) = group {
-        // An error means that there is no such group any more.
+        // An error means that the group has ended already.
         kill_process_group(group, signal).ok();
     }
 }
 
-/// Lets go of the program's streams, whose ends nobody could notice otherwise.
+/// Replaces the warden's standard streams, so that the other ends see the program close them.
 fn leave_streams() -> std::io::Result<()> {
     let nothing = fs::File::options().read(true).write(true).open("/dev/null")?;
     rustix::stdio::dup2_stdin(&nothing)?;
@@ -118,7 +120,7 @@ fn leave_streams() -> std::io::Result<()> {
     Ok(())
 }
 
-/// Kills everything below this process until nothing is left, also what is started meanwhile.
+/// Kills every process below this one until none is left, including new ones.
 async fn end_all() {
     let ending = async {
         loop {
@@ -137,7 +139,7 @@ async fn end_all() {
     timeout(LAST_PATIENCE, ending).await.ok();
 }
 
-/// Takes note of the end of adopted processes, which nobody else waits for, but not of the program's.
+/// Reaps ended processes that the warden adopted, but not the program itself.
 fn reap(program: Option<Pid>) {
     let own = getpid();
     for process in below(own) {
@@ -147,16 +149,16 @@ fn reap(program: Option<Pid>) {
     }
 }
 
-/// A process as the kernel shows it.
+/// A process as listed in `/proc`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Process {
     pid: Pid,
     parent: Pid,
-    /// Whether it has ended and only waits to be noticed.
+    /// True if the process has ended and waits to be reaped.
     is_ended: bool,
 }
 
-/// Every process below this one.
+/// Returns every process below this one.
 fn below(root: Pid) -> Vec<Process> {
     let mut children = HashMap::<Pid, Vec<Process>>::new();
     for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
@@ -175,7 +177,7 @@ fn below(root: Pid) -> Vec<Process> {
     found
 }
 
-/// Reads `/proc/PID/stat`: the number, the name in parentheses, which may hold anything, the state, the parent.
+/// Parses `/proc/PID/stat`: pid, name in parentheses (any text), state, parent.
 fn read(pid: Pid, stat: &str) -> Option<Process> {
     let (_, fields) = stat.rsplit_once(')')?;
     let mut fields = fields.split_ascii_whitespace();
@@ -187,7 +189,7 @@ fn number(text: &str) -> Option<Pid> {
     text.parse().ok().and_then(Pid::from_raw)
 }
 
-/// Ends the way the program did, for whoever waits for it.
+/// Exits as the program did, with its code or signal, for the waiting parent.
 fn exit_like(status: Option<ExitStatus>) -> ExitCode {
     let Some(status) = status else { return ExitCode::FAILURE };
     if let Some(signal) = status.signal() {

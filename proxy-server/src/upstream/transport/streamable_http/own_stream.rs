@@ -1,5 +1,5 @@
-//! The GET stream of a session, on which an upstream tells what belongs to no request (2025-11-25, transports, "Listening
-//! for Messages from the Server"). It is optional, and what becomes of it says nothing about the session.
+//! The GET stream of a session, for messages that belong to no request (2025-11-25, transports, "Listening for Messages
+//! from the Server"). It is optional, and its failure does not end the session.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,13 +17,13 @@ use crate::upstream::inbox::Inbox;
 use crate::upstream::transport::event_stream::Decoder;
 use crate::upstream::transport::skipped;
 
-/// How long the head of the response may take. Some servers send it with the first event, so it is long.
+/// Timeout for the head of the response. Long, because some servers send the head with the first event.
 const HEAD_PATIENCE: Duration = Duration::from_secs(5 * 60);
-/// A stream that was open for so long has lived, even if nothing came on it.
+/// Minimum duration of a stream that counts as successful, even without events.
 const LIVED: Duration = Duration::from_secs(1);
 
 impl Endpoint {
-    /// Reads the GET stream for as long as the session lives, or until the upstream says that it has none.
+    /// Reads the GET stream while the session lives, or until the upstream refuses to offer one.
     pub(in crate::upstream) async fn listen(self: Arc<Self>, inbox: Arc<Inbox>) {
         let mut decoder = Decoder::new(self.limit);
         let mut attempts = Attempts::default();
@@ -35,13 +35,12 @@ impl Endpoint {
         }
     }
 
-    /// Asks for the stream once and reads it to its end. Gives the pause before the next attempt; nothing if there is to
-    /// be none.
+    /// Requests the stream once and reads it to its end. Returns the pause before the next attempt; `None` to stop.
     async fn attempt(&self, attempts: &mut Attempts, decoder: &mut Decoder, inbox: &Inbox) -> Option<Duration> {
         let resumes = decoder.last_id().is_some();
         let is_gap = attempts.begin() && !resumes;
         let response = timeout(HEAD_PATIENCE, self.get(decoder.last_id())).await;
-        // Whoever waits for the stream to be open goes on, whatever the response.
+        // Release tasks that wait for the stream, whatever the response.
         inbox.settle_stream();
         let response = match response {
             Ok(Ok(response)) => response,

@@ -1,22 +1,22 @@
-//! When a stream is tried again: pauses that grow while it is refused, and begin anew once one has lived. Pure.
+//! Retry pauses for streams: they grow while a stream is refused, and start again after one has lived. Pure.
 
 use std::time::Duration;
 
 use http::StatusCode;
 
 pub(super) const FIRST_PAUSE: Duration = Duration::from_secs(1);
-/// No pause is longer, whatever an upstream asks for by `retry`.
+/// Maximum pause, whatever `retry` an upstream sends.
 pub(super) const LONGEST_PAUSE: Duration = Duration::from_secs(30);
-/// No pause is shorter, so that `retry: 0` makes no busy loop.
+/// Minimum pause, so that `retry: 0` does not cause a busy loop.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(250);
-/// No `Retry-After` counts for more.
+/// Maximum accepted `Retry-After`.
 const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(10 * 60);
-/// How many polls in a row may fail before the request counts as lost.
+/// Number of consecutive failed polls after which the request counts as lost.
 const FAILED_POLLS: u32 = 5;
-/// How often in a row the address of the GET stream may be out of reach before the session itself is asked after.
+/// Number of consecutive connection failures of the GET stream after which the session itself is checked.
 const UNREACHABLE: u32 = 3;
 
-/// What follows from the response to a GET.
+/// The next step after the response to a GET.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Next {
     /// The stream is open.
@@ -25,28 +25,28 @@ pub(super) enum Next {
     Stop,
     /// Try again.
     After(Duration),
-    /// Find out by a POST whether the session still lives: the answer to a GET does not tell.
+    /// Check by a POST whether the session is alive, because the response to a GET does not show it.
     AskSession,
 }
 
-/// The attempts to have the GET stream of one session.
+/// Attempts to open the GET stream of one session.
 #[derive(Debug, Default)]
 pub(super) struct Attempts {
     made: u32,
     unreachable: u32,
     had_stream: bool,
-    /// Refusals and short-lived streams in a row.
+    /// Number of consecutive refusals and short-lived streams.
     failures: u32,
 }
 
 impl Attempts {
-    /// Begins one. Says whether something may have been missed before it.
+    /// Starts an attempt. Returns true if notifications may have been missed before it.
     pub(super) fn begin(&mut self) -> bool {
         self.made += 1;
         self.made > 1
     }
 
-    /// Judges a response. Only 405, or a first 404, means that there is no stream.
+    /// Judges a response. Only 405, or 404 at the first attempt, means that there is no stream.
     pub(super) fn judge(&mut self, status: StatusCode, has_events: bool, retry_after: Option<Duration>) -> Next {
         self.unreachable = 0;
         match status {
@@ -54,17 +54,17 @@ impl Attempts {
                 self.had_stream = true;
                 Next::Read
             }
-            // An upstream that had a stream contradicts itself, and may do so again.
+            // The upstream has offered a stream before, so it may do so again.
             StatusCode::METHOD_NOT_ALLOWED if self.had_stream => Next::After(LONGEST_PAUSE),
             StatusCode::METHOD_NOT_ALLOWED => Next::Stop,
             StatusCode::NOT_FOUND if self.made == 1 => Next::Stop,
-            // Servers that were restarted say either of a session that they have forgotten.
+            // Restarted servers send either status for a session that they have lost.
             StatusCode::NOT_FOUND | StatusCode::BAD_REQUEST if self.made > 1 => Next::AskSession,
             _ => Next::After(self.failed().max(retry_after.unwrap_or_default().min(LONGEST_RETRY_AFTER))),
         }
     }
 
-    /// The pause after a stream. One that lived makes up for all refusals before it.
+    /// Returns the pause after the end of a stream. A stream that lived resets the count of failures.
     pub(super) fn ended(&mut self, lived: bool, retry: Option<Duration>) -> Duration {
         if !lived {
             return self.failed().max(retry.map(bounded).unwrap_or_default());
@@ -73,21 +73,21 @@ impl Attempts {
         retry.map_or(FIRST_PAUSE, bounded)
     }
 
-    /// The pause after an attempt that failed.
+    /// Returns the pause after a failed attempt.
     pub(super) fn failed(&mut self) -> Duration {
         self.failures = self.failures.saturating_add(1);
         doubled(FIRST_PAUSE, self.failures - 1)
     }
 
-    /// Counts an attempt that did not reach the upstream. Says whether it is time to ask after the session.
+    /// Counts a failed connection. Returns true if it is time to check the session.
     pub(super) fn is_out_of_reach(&mut self) -> bool {
         self.unreachable += 1;
         self.unreachable >= UNREACHABLE
     }
 }
 
-/// The polls for the rest of one response (2025-11-25, transports, "Resumability and Redelivery"): they go on for as long
-/// as they are accepted.
+/// Polls for the rest of one response (2025-11-25, transports, "Resumability and Redelivery"). They continue while they
+/// are accepted.
 #[derive(Debug)]
 pub(super) struct Polls {
     pause: Duration,
@@ -99,14 +99,14 @@ impl Polls {
         Self { pause: FIRST_PAUSE, failures: 0 }
     }
 
-    /// Notes the end of a stream that may have asked for a pause. Gives the pause before the next poll.
+    /// Records the end of a stream, with the pause it requested. Returns the pause before the next poll.
     pub(super) fn ended(&mut self, retry: Option<Duration>) -> Duration {
         self.failures = 0;
         self.pause = retry.map_or(self.pause, bounded);
         self.pause
     }
 
-    /// The pause after a poll that was refused with this status, or reached nobody; nothing if polling is over.
+    /// Returns the pause after a poll that was refused with this status, or failed to connect; `None` to stop polling.
     pub(super) fn failed(&mut self, status: Option<StatusCode>, retry_after: Option<Duration>) -> Option<Duration> {
         self.failures += 1;
         let is_final = matches!(
@@ -125,7 +125,7 @@ impl Polls {
     }
 }
 
-/// The seconds of a `Retry-After` field; a date counts for nothing.
+/// Parses the seconds of a `Retry-After` field; dates are ignored.
 pub(super) fn retry_after(field: Option<&[u8]>) -> Option<Duration> {
     let seconds = std::str::from_utf8(field?).ok()?.parse().ok()?;
     Some(Duration::from_secs(seconds))
