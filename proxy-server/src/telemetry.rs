@@ -25,7 +25,7 @@ pub(crate) struct Config {
 /// Least important level that is logged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
 pub(crate) enum Level {
-    /// Events of single requests.
+    /// Per request.
     Debug,
     /// The life cycle of the gateway and its upstreams.
     #[default]
@@ -33,14 +33,14 @@ pub(crate) enum Level {
     /// Degraded but serving.
     #[value(alias = "warning")]
     Warn,
-    /// An operator must act.
+    /// Someone must act.
     Error,
 }
 
 /// Format of a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
 pub(crate) enum Format {
-    /// Text for people.
+    /// For people.
     #[default]
     Text,
     /// One JSON object per line.

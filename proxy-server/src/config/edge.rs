@@ -11,22 +11,24 @@ use super::{Config, InvalidSetting, word};
 #[derive(Debug, clap::Args, Default)]
 #[command(next_help_heading = "Connections")]
 pub(crate) struct EdgeFlags {
-    /// How often an event stream carries a comment while nothing else comes [env: MCP_PROXY_KEEP_ALIVE] [default: 15s]
+    /// Interval of keep-alive comments on an idle event stream [env: MCP_PROXY_KEEP_ALIVE] [default: 15s]
     #[arg(long, value_name = "DURATION")]
     keep_alive: Option<String>,
-    /// The same while a call waits for its answer: behind some proxies it takes this long to notice that the client left
+    /// Interval of keep-alive comments while a call waits for its answer: behind some proxies it takes this long to
+    /// notice that the client left
     /// [env: MCP_PROXY_CALL_KEEP_ALIVE] [default: 5s]
     #[arg(long, value_name = "DURATION")]
     call_keep_alive: Option<String>,
-    /// How long a connection may be idle at least; let a proxy in front close idle connections sooner
+    /// Minimum idle timeout of client connections; let a proxy in front close idle connections sooner
     /// [env: MCP_PROXY_CONNECTION_IDLE_TIMEOUT] [default: 130s]
     #[arg(long, value_name = "DURATION")]
     connection_idle_timeout: Option<String>,
     /// Let another gateway listen on the same address, which then takes over without a gap [env: MCP_PROXY_REUSE_PORT]
     #[arg(long)]
     reuse_port: bool,
-    /// How long after SIGTERM requests are still taken while /readyz answers 503, so that load balancers go elsewhere; 0s
-    /// for not at all [env: MCP_PROXY_DRAIN_DELAY] [default: 1s]
+    /// Time after SIGTERM for which requests are still accepted while /readyz answers 503, so that load balancers go
+    /// elsewhere; 0s for none
+    /// [env: MCP_PROXY_DRAIN_DELAY] [default: 1s]
     #[arg(long, value_name = "DURATION")]
     drain_delay: Option<String>,
 }

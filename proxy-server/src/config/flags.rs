@@ -17,7 +17,7 @@ pub(crate) struct Flags {
     /// URL by which clients reach the gateway, when it is not the address it listens on [env: MCP_PROXY_BASE_URL]
     #[arg(long, alias = "mcp-base-url", value_name = "URL")]
     pub(crate) base_url: Option<String>,
-    /// How long requests may go on after SIGTERM [env: MCP_PROXY_SHUTDOWN_TIMEOUT] [default: 10s]
+    /// Grace period for requests after SIGTERM [env: MCP_PROXY_SHUTDOWN_TIMEOUT] [default: 10s]
     #[arg(long, value_name = "DURATION")]
     pub(crate) shutdown_timeout: Option<String>,
     /// Bearer tokens that the admin API accepts, between commas; an empty one is an error
@@ -42,31 +42,34 @@ pub(crate) struct Flags {
     /// [env: MCP_PROXY_ALLOWED_ORIGINS]
     #[arg(long, value_name = "ORIGINS", value_delimiter = ',')]
     pub(crate) allowed_origins: Vec<String>,
-    /// When a name at /mcp carries that of its server: always, on_conflict or never
+    /// Prefix of names at /mcp with their server's name: always, on_conflict or never
     /// [env: MCP_PROXY_NAMING_MODE] [default: always]
     #[arg(long, value_name = "MODE")]
     pub(crate) naming_mode: Option<String>,
-    /// What stands between the server's name and the tool's
+    /// Separator between the server's name and the tool's
     /// [env: MCP_PROXY_NAMING_SEPARATOR, SERVER_TOOLNAME_SEPERATOR] [default: __]
     #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
     pub(crate) naming_separator: Option<String>,
-    /// Who gets a name that several servers have, unless names always carry their server's: auto_prefix, reject or
-    /// priority_override [env: MCP_PROXY_CONFLICT_STRATEGY] [default: auto_prefix]
+    /// Strategy for a name that several servers have, unless names always carry their server's: auto_prefix, reject or
+    /// priority_override
+    /// [env: MCP_PROXY_CONFLICT_STRATEGY] [default: auto_prefix]
     #[arg(long, value_name = "STRATEGY")]
     pub(crate) conflict_strategy: Option<String>,
-    /// Which protocol eras /mcp and / speak to clients: both, or legacy for clients that choose the new one and then do not
-    /// listen for changes; `eras` in a definition says it of one server's endpoints [env: MCP_PROXY_ERAS] [default: both]
+    /// Protocol eras that /mcp and / offer to clients: both, or legacy for clients that choose the modern one and then
+    /// do not listen for changes; `eras` in a definition sets it for one server's endpoints
+    /// [env: MCP_PROXY_ERAS] [default: both]
     #[arg(long, value_name = "ERAS")]
     pub(crate) eras: Option<String>,
-    /// How many servers can be registered [env: MCP_PROXY_MAX_SERVERS] [default: 1000]
+    /// Maximum number of registered servers [env: MCP_PROXY_MAX_SERVERS] [default: 1000]
     #[arg(long, value_name = "COUNT")]
     pub(crate) max_servers: Option<String>,
-    /// How many programs may start at once; the others wait for their turn [env: MCP_PROXY_CONCURRENT_STARTS]
-    /// [default: twice the number of cores]
+    /// Maximum number of programs that start at once; the others wait for their turn
+    /// [env: MCP_PROXY_CONCURRENT_STARTS] [default: twice the number of cores]
     #[arg(long, value_name = "COUNT")]
     pub(crate) concurrent_starts: Option<String>,
-    /// How long a server may leave the question which protocol era it speaks unanswered before it is also greeted in the
-    /// old one; for a program, from when it has read the question [env: MCP_PROXY_ERA_PROBE] [default: 3s]
+    /// Time for a server to answer the era probe (`server/discover`) before the legacy handshake is also sent; for a
+    /// program, from when it has read the probe
+    /// [env: MCP_PROXY_ERA_PROBE] [default: 3s]
     #[arg(long, value_name = "DURATION")]
     pub(crate) era_probe: Option<String>,
     /// Start with an admin API without tokens on an address that other machines reach, and let everyone who reaches it
@@ -79,13 +82,13 @@ pub(crate) struct Flags {
     /// Form of log lines [env: MCP_PROXY_LOG_FORMAT] [default: text]
     #[arg(long, value_name = "FORMAT", value_enum, ignore_case = true)]
     pub(crate) log_format: Option<Format>,
-    /// The same as --log-format json
+    /// Short for --log-format json
     #[arg(long)]
     pub(crate) log_json: bool,
     /// Name the source file in every log line
     #[arg(long)]
     pub(crate) log_source: bool,
-    /// The same as --log-level debug [env: MCP_PROXY_DEBUG]
+    /// Short for --log-level debug [env: MCP_PROXY_DEBUG]
     #[arg(long)]
     pub(crate) debug: bool,
     #[command(flatten)]

@@ -17,82 +17,86 @@ const COUNT: &str = "a number from 1 on";
 #[derive(Debug, clap::Args, Default)]
 #[command(next_help_heading = "Limits")]
 pub(crate) struct LimitFlags {
-    /// How long a server may be silent in a call; progress starts it anew. In a definition: callTimeout
+    /// Maximum silence of a server during a call; progress restarts it. In a definition: callTimeout
     /// [env: MCP_PROXY_CALL_TIMEOUT] [default: 5m]
     #[arg(long, value_name = "DURATION")]
     call_timeout: Option<String>,
-    /// How long a call may take in all. In a definition: maxCallTimeout
+    /// Maximum total duration of a call. In a definition: maxCallTimeout
     /// [env: MCP_PROXY_MAX_CALL_TIMEOUT] [default: 1h]
     #[arg(long, value_name = "DURATION")]
     max_call_timeout: Option<String>,
-    /// How long reading all pages of one list may take. In a definition: listTimeout, or timeout if that is longer
+    /// Timeout for reading all pages of one list. In a definition: listTimeout, or timeout if that is longer
     /// [env: MCP_PROXY_LIST_TIMEOUT] [default: 10s]
     #[arg(long, value_name = "DURATION")]
     list_timeout: Option<String>,
-    /// How long starting or connecting to a server and its handshake may take. In a definition: timeout
+    /// Timeout for starting or connecting to a server, with its handshake. In a definition: timeout
     /// [env: MCP_PROXY_START_TIMEOUT] [default: 30s]
     #[arg(long, value_name = "DURATION")]
     start_timeout: Option<String>,
-    /// How long opening a connection to a server may take [env: MCP_PROXY_CONNECT_TIMEOUT] [default: 10s]
+    /// Timeout for opening a connection to a server [env: MCP_PROXY_CONNECT_TIMEOUT] [default: 10s]
     #[arg(long, value_name = "DURATION")]
     connect_timeout: Option<String>,
-    /// How long a client's handshake may wait for a server [env: MCP_PROXY_INITIALIZE_TIMEOUT] [default: 30s]
+    /// Maximum time for which a client's handshake waits for a server
+    /// [env: MCP_PROXY_INITIALIZE_TIMEOUT] [default: 30s]
     #[arg(long, value_name = "DURATION")]
     initialize_timeout: Option<String>,
-    /// How often the lists of a server that does not announce changes are read again. In a definition: refreshInterval
+    /// Interval for reading the lists of a server that does not announce changes. In a definition: refreshInterval
     /// [env: MCP_PROXY_REFRESH_INTERVAL] [default: 1m]
     #[arg(long, value_name = "DURATION")]
     refresh_interval: Option<String>,
-    /// How long a client's session may be silent [env: MCP_PROXY_SESSION_IDLE_TIMEOUT] [default: 30m]
+    /// Idle timeout of a client's session [env: MCP_PROXY_SESSION_IDLE_TIMEOUT] [default: 30m]
     #[arg(long, value_name = "DURATION")]
     session_idle_timeout: Option<String>,
-    /// How long a client may think about a question of a server [env: MCP_PROXY_QUESTION_TIMEOUT] [default: 5m]
+    /// Timeout for a client's answer to a question of a server [env: MCP_PROXY_QUESTION_TIMEOUT] [default: 5m]
     #[arg(long, value_name = "DURATION")]
     question_timeout: Option<String>,
-    /// How long the body of a request may take to come [env: MCP_PROXY_BODY_TIMEOUT] [default: 30s]
+    /// Timeout for receiving the body of a request [env: MCP_PROXY_BODY_TIMEOUT] [default: 30s]
     #[arg(long, value_name = "DURATION")]
     body_timeout: Option<String>,
-    /// How long a client may take nothing of what is written to it [env: MCP_PROXY_WRITE_TIMEOUT] [default: 30s]
+    /// Timeout for writing to a client that reads nothing [env: MCP_PROXY_WRITE_TIMEOUT] [default: 30s]
     #[arg(long, value_name = "DURATION")]
     write_timeout: Option<String>,
-    /// Largest body of a request [env: MCP_PROXY_MAX_BODY_BYTES] [default: 16MiB]
+    /// Maximum size of a request body [env: MCP_PROXY_MAX_BODY_BYTES] [default: 16MiB]
     #[arg(long, value_name = "SIZE")]
     max_body_bytes: Option<String>,
-    /// Largest definition of a server [env: MCP_PROXY_MAX_DEFINITION_BYTES] [default: 256KiB]
+    /// Maximum size of a server's definition [env: MCP_PROXY_MAX_DEFINITION_BYTES] [default: 256KiB]
     #[arg(long, value_name = "SIZE")]
     max_definition_bytes: Option<String>,
-    /// Largest message of a server: a line, an event or a body. In a definition: maxMessageBytes
+    /// Maximum size of a server's message: a line, an event or a body. In a definition: maxMessageBytes
     /// [env: MCP_PROXY_MAX_MESSAGE_BYTES] [default: 16MiB]
     #[arg(long, value_name = "SIZE")]
     max_message_bytes: Option<String>,
-    /// What may wait of what a server says during one call before the server is made to wait
+    /// Maximum size of the messages queued during one call; a server that sends more has to wait (back-pressure)
     /// [env: MCP_PROXY_MAX_QUEUED_BYTES] [default: 4MiB]
     #[arg(long, value_name = "SIZE")]
     max_queued_bytes: Option<String>,
-    /// What is kept of one event stream for a client that lost it [env: MCP_PROXY_MAX_STREAM_BYTES] [default: 16MiB]
+    /// Maximum size of the events kept of one stream for a client that resumes it
+    /// [env: MCP_PROXY_MAX_STREAM_BYTES] [default: 16MiB]
     #[arg(long, value_name = "SIZE")]
     max_stream_bytes: Option<String>,
-    /// Events that are kept of one event stream [env: MCP_PROXY_MAX_STREAM_EVENTS] [default: 10000]
+    /// Maximum number of events kept of one stream [env: MCP_PROXY_MAX_STREAM_EVENTS] [default: 10000]
     #[arg(long, value_name = "COUNT")]
     max_stream_events: Option<String>,
-    /// What all kept streams and parked calls hold together [env: MCP_PROXY_MAX_KEPT_BYTES] [default: 192MiB]
+    /// Maximum total size of all kept streams and parked calls [env: MCP_PROXY_MAX_KEPT_BYTES] [default: 192MiB]
     #[arg(long, value_name = "SIZE")]
     max_kept_bytes: Option<String>,
-    /// Calls that wait for their clients' answers [env: MCP_PROXY_MAX_PARKED_CALLS] [default: 1000]
+    /// Maximum number of parked calls, which wait for their clients' answers
+    /// [env: MCP_PROXY_MAX_PARKED_CALLS] [default: 1000]
     #[arg(long, value_name = "COUNT")]
     max_parked_calls: Option<String>,
-    /// Sessions of clients at once; the longest silent makes room [env: MCP_PROXY_MAX_SESSIONS] [default: 10000]
+    /// Maximum number of client sessions; a new one evicts the one that was idle for longest
+    /// [env: MCP_PROXY_MAX_SESSIONS] [default: 10000]
     #[arg(long, value_name = "COUNT")]
     max_sessions: Option<String>,
-    /// Processes or HTTP sessions of their own that clients have at one server. In a definition: maxSessions
+    /// Maximum number of dedicated processes or HTTP sessions at one server. In a definition: maxSessions
     /// [env: MCP_PROXY_MAX_SERVER_SESSIONS] [default: 1000]
     #[arg(long, value_name = "COUNT")]
     max_server_sessions: Option<String>,
-    /// Requests to one server that wait for answers. In a definition: maxInFlight
+    /// Maximum number of requests in flight to one server. In a definition: maxInFlight
     /// [env: MCP_PROXY_MAX_IN_FLIGHT] [default: 256]
     #[arg(long, value_name = "COUNT")]
     max_in_flight: Option<String>,
-    /// Connections of clients at once [env: MCP_PROXY_MAX_CONNECTIONS] [default: 10000]
+    /// Maximum number of client connections [env: MCP_PROXY_MAX_CONNECTIONS] [default: 10000]
     #[arg(long, value_name = "COUNT")]
     max_connections: Option<String>,
 }

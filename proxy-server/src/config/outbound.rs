@@ -21,11 +21,11 @@ pub(crate) struct OutboundFlags {
     /// [env: MCP_PROXY_UPSTREAM_NO_PROXY, NO_PROXY]
     #[arg(long, value_name = "HOSTS", value_delimiter = ',')]
     upstream_no_proxy: Vec<String>,
-    /// File with certificates of authorities that are believed besides the system's. In a definition: caFile
+    /// File with certificates of authorities that are trusted besides the system's. In a definition: caFile
     /// [env: MCP_PROXY_UPSTREAM_CA_FILE; the system's come from SSL_CERT_FILE and SSL_CERT_DIR if these are set]
     #[arg(long, value_name = "FILE")]
     upstream_ca_file: Vec<String>,
-    /// How long an unused connection is kept to a server that does not announce how long it keeps it
+    /// Idle timeout of connections to servers that do not announce one
     /// [env: MCP_PROXY_UPSTREAM_IDLE_TIMEOUT] [default: 1500ms]
     #[arg(long, value_name = "DURATION")]
     upstream_idle_timeout: Option<String>,
