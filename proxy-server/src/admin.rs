@@ -1,4 +1,4 @@
-//! The admin API, in the exact form that Compozy's engine speaks (`/admin/...`), and the health endpoints.
+//! Admin API (`/admin/...`) in the exact wire form of Compozy's engine, and the health endpoints.
 
 mod body;
 mod definitions;

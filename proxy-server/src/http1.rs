@@ -122,7 +122,6 @@ pub(crate) fn essence(kind: &[u8]) -> &[u8] {
     kind.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii()
 }
 
-/// Writes a header field.
 pub(crate) fn put_field(head: &mut Vec<u8>, name: &HeaderName, value: &HeaderValue) {
     head.put_slice(name.as_str().as_bytes());
     head.put_slice(b": ");
@@ -130,7 +129,6 @@ pub(crate) fn put_field(head: &mut Vec<u8>, name: &HeaderName, value: &HeaderVal
     head.put_slice(b"\r\n");
 }
 
-/// Writes header fields.
 pub(crate) fn put_fields(head: &mut Vec<u8>, fields: &HeaderMap) {
     for (name, value) in fields {
         put_field(head, name, value);

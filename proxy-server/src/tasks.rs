@@ -1,4 +1,4 @@
-//! Spawns tasks. Every task of the gateway starts here, so that it has a name, is told to stop, and is awaited at
+//! Spawns tasks. Every task of the gateway starts here, so that it has a name, and is cancelled and awaited at
 //! shutdown.
 
 mod alarm;

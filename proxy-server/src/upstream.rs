@@ -182,7 +182,6 @@ pub(crate) struct Upstreams {
     live: watch::Sender<Arc<IndexMap<ServerName, Arc<Upstream>>>>,
 }
 
-/// One upstream.
 pub(crate) struct Upstream {
     definition: Arc<Definition>,
     /// Masks the definition's secrets in texts.
@@ -472,7 +471,7 @@ impl Upstream {
         self.stats.average.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |old| Some(next(old))).ok();
     }
 
-    /// Makes the supervisor ping the upstream, because a call gave reason to doubt it.
+    /// Makes the supervisor ping the upstream, because a call lost the connection or the session.
     pub(crate) fn doubt(&self) {
         self.doubt.notify_one();
     }

@@ -118,7 +118,7 @@ impl Leases {
         held.names.into_iter().collect()
     }
 
-    /// Ends expired leases. Returns each name that nobody holds any more, once.
+    /// Ends expired leases. Returns the names without a remaining lease, each once.
     pub(crate) fn expire(&mut self, now: Instant) -> BTreeSet<ServerName> {
         let mut names = BTreeSet::new();
         while let Some((_, holder)) = self.order.first().filter(|(at, _)| *at <= now).cloned() {

@@ -29,7 +29,7 @@ pub(crate) struct Lanes {
 }
 
 impl Lanes {
-    /// Starts the threads.
+    /// Starts one thread per core.
     pub(crate) fn start() -> io::Result<Self> {
         let (ended, keeper) = (CancellationToken::new(), Tasks::default());
         let count = thread::available_parallelism().map_or(1, NonZero::get);

@@ -324,8 +324,8 @@ impl Target {
         Box::pin(self.conclude(response, request)).await
     }
 
-    /// Follows redirects within the origin that keep method and body (307 and 308), stores cookies, and sets up decoding.
-    /// Returns any other redirect as it came.
+    /// Follows redirects within the origin that keep method and body (307 and 308), stores cookies, and sets up
+    /// decoding. Returns any other redirect unchanged.
     async fn conclude(&self, mut response: Response, mut request: Written) -> Result<Response, DialError> {
         let mut moved_to = None;
         for redirects in 0..=MAX_REDIRECTS {

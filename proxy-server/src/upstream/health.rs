@@ -1,4 +1,4 @@
-//! Pings a connected upstream: at the interval of its definition, and whenever a call gives reason to doubt it.
+//! Pings a connected upstream: at the interval of its definition, and after a call lost the connection or the session.
 
 use std::time::Duration;
 

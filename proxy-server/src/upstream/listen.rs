@@ -1,4 +1,4 @@
-//! Receives a modern upstream's notifications: one `subscriptions/listen` for the whole session, opened anew whenever
+//! Receives a modern upstream's notifications: one `subscriptions/listen` for the whole session, reopened whenever
 //! the clients' subscriptions change (2026-07-28, "Subscriptions").
 
 use std::collections::BTreeSet;

@@ -252,7 +252,6 @@ impl Session {
         self.ask(method, "{}", deadline).await.map(drop)
     }
 
-    /// Sends a notification.
     pub(crate) async fn notify(&self, message: Bytes) -> Result<(), Error> {
         self.connection.send(message).await
     }
@@ -314,7 +313,6 @@ impl Session {
         !self.is_mute.load(Ordering::Relaxed) && says() == Some(true)
     }
 
-    /// Ends the session.
     pub(super) async fn close(&self) {
         self.connection.close().await;
     }

@@ -7,7 +7,7 @@ use schemas::Reconnect;
 const FIRST_DELAY: Duration = Duration::from_secs(1);
 const LONGEST_DELAY: Duration = Duration::from_secs(60);
 /// Maximum delay for an upstream that connects and then ends at once. Longer than for failed connects, because each
-/// start costs CPU for nothing.
+/// start wastes CPU.
 const LONGEST_DELAY_AFTER_SHORT_SESSIONS: Duration = Duration::from_secs(600);
 /// Minimum duration of a session that allows an immediate reconnect.
 pub(super) const STABLE: Duration = Duration::from_secs(5);

@@ -67,7 +67,7 @@ pub(super) struct Supervisor {
     pub(super) secrets: Arc<Secrets>,
     pub(super) observed: watch::Sender<Observed>,
     pub(super) retired: CancellationToken,
-    /// Notified when a call could not reach the upstream.
+    /// Notified when a call lost the connection or the session.
     pub(super) doubt: Arc<Notify>,
     /// Cancelled once the predecessor of the same name has ended completely.
     pub(super) predecessor: Option<CancellationToken>,

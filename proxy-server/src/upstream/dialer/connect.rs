@@ -36,7 +36,6 @@ pub(super) trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Duplex for T {}
 
-/// Opens connections.
 pub(super) struct Connector {
     tcp: HttpConnector<GuardedResolver>,
     patience: Duration,

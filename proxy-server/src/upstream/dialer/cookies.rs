@@ -9,9 +9,9 @@ use jiff::Timestamp;
 use jiff::fmt::rfc2822;
 use url::Url;
 
-/// The most cookies of one session; a further one replaces the oldest.
+/// Maximum number of cookies of one session; a further one replaces the oldest.
 const MAX_COOKIES: usize = 50;
-/// The longest name and value together.
+/// Maximum length of a name and value together, in bytes.
 const MAX_BYTES: usize = 4 * 1024;
 
 /// The cookies of one session.

@@ -1,4 +1,4 @@
-//! The heads of responses (RFC 9112).
+//! Parses the heads of responses (RFC 9112).
 
 use std::mem::MaybeUninit;
 use std::time::Duration;

@@ -72,7 +72,7 @@ impl Origin {
         }
     }
 
-    /// Closes expired connections. Returns whether any are left.
+    /// Closes expired connections. Returns true if any are left.
     pub(super) fn sweep(&self) -> bool {
         let (mut is_used, now) = (false, Instant::now());
         for place in &self.idle {

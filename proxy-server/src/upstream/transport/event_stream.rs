@@ -30,7 +30,6 @@ pub(crate) struct Decoder {
     excess: Option<Excess>,
 }
 
-/// One event.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Event {
     /// The event type; empty for `message`.
