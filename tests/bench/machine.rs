@@ -10,7 +10,7 @@ use tokio::time::Instant;
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Usage {
     pub(crate) cpu_ns: u64,
-    pub(crate) resident_kib: u64,
+    pub(crate) memory_kib: u64,
 }
 
 /// How much of the machine others took while we measured.
@@ -30,7 +30,7 @@ impl Usage {
     /// What these processes used so far: user and system time to the nanosecond, where `stat` has hundredths of a second.
     pub(crate) fn of(pids: &[u32]) -> Self {
         let sum = |part: fn(u32) -> u64| pids.iter().map(|pid| part(*pid)).sum();
-        Self { cpu_ns: sum(cpu_ns), resident_kib: sum(resident_kib) }
+        Self { cpu_ns: sum(cpu_ns), memory_kib: sum(memory_kib) }
     }
 }
 
@@ -101,9 +101,10 @@ fn cpu_ns(pid: u32) -> u64 {
     used.sum()
 }
 
-fn resident_kib(pid: u32) -> u64 {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+/// Proportional set size: pages that processes share count once in their sum (proc_pid_smaps(5)).
+fn memory_kib(pid: u32) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("Pss:"));
     line.and_then(|rest| rest.split_whitespace().next()?.parse().ok()).unwrap_or_default()
 }
 

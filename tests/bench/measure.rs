@@ -80,7 +80,7 @@ impl Bench<'_> {
         if let Some((before, after)) = before.zip(after) {
             let cpu = after.cpu_ns.saturating_sub(before.cpu_ns);
             sample.push((Column::Cpu, cpu as f64 / 1e3 / times.len() as f64));
-            sample.push((Column::Resident, after.resident_kib as f64 / 1024.0));
+            sample.push((Column::Memory, after.memory_kib as f64 / 1024.0));
         }
         Ok(sample)
     }
@@ -114,7 +114,7 @@ async fn idle(hop: &Hop, endpoint: &Endpoint, count: usize) -> Result<Sample> {
         ensure!(!is_over(stream).await, "a stream has ended");
         timeout(PATIENCE, still_answers(session, endpoint)).await.context("an idle session no longer answers")??;
     }
-    let used = before.zip(after).map(|(before, after)| after.resident_kib.saturating_sub(before.resident_kib));
+    let used = before.zip(after).map(|(before, after)| after.memory_kib.saturating_sub(before.memory_kib));
     Ok(used.map(|used| (Column::Session, used as f64 / count as f64)).into_iter().collect())
 }
 

@@ -16,7 +16,7 @@ pub(crate) enum Column {
     P99,
     P999,
     Cpu,
-    Resident,
+    Memory,
     Session,
     FirstAnswer,
 }
@@ -33,7 +33,7 @@ impl Column {
             Self::P99 => "p99 us",
             Self::P999 => "p99.9 us",
             Self::Cpu => "CPU us each",
-            Self::Resident => "RSS MiB",
+            Self::Memory => "PSS MiB",
             Self::Session => "KiB a session",
             Self::FirstAnswer => "ms",
         }
@@ -52,7 +52,7 @@ impl Column {
     fn digits(self) -> usize {
         match self {
             Self::Rate | Self::P50 | Self::P99 | Self::P999 => 0,
-            Self::Cpu | Self::Resident | Self::Session | Self::FirstAnswer => 1,
+            Self::Cpu | Self::Memory | Self::Session | Self::FirstAnswer => 1,
         }
     }
 }

@@ -454,7 +454,7 @@ async fn carry_over(session: Arc<Session>, attachment: Arc<Attachment>, mut even
             () = &mut kept => {}
         }
     }
-    attachment.close().await;
+    Box::pin(attachment.close()).await;
 }
 
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

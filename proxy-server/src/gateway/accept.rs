@@ -99,11 +99,7 @@ impl Acceptor {
         let front = Arc::clone(front);
         match place {
             Place::Usual(place) => {
-                let connection = self.serve(stream, peer, front);
-                self.tasks.spawn_on(lane, "connection", async move {
-                    connection.await;
-                    drop(place);
-                });
+                self.tasks.spawn_on(lane, "connection", self.serve(stream, peer, front, place));
             }
             Place::Spare(place) => {
                 self.tasks.spawn_on(lane, "connection beyond the limit", async move {
@@ -116,7 +112,14 @@ impl Acceptor {
         }
     }
 
-    fn serve(&self, stream: std::net::TcpStream, peer: Peer, front: Arc<Front>) -> impl Future<Output = ()> + use<> {
+    /// Serves a connection to its end and then gives back its place.
+    fn serve(
+        &self,
+        stream: std::net::TcpStream,
+        peer: Peer,
+        front: Arc<Front>,
+        place: OwnedSemaphorePermit,
+    ) -> impl Future<Output = ()> + use<> {
         let (stopping, counts) = (self.tasks.stopping().clone(), Arc::clone(&self.counts));
         let drain = self.drain.of_one();
         async move {
@@ -133,6 +136,7 @@ impl Acceptor {
                 Some(()) = stopping.next() => drop(timeout(LAST_BYTES, serving).await),
             }
             counts.active.fetch_sub(1, Ordering::Relaxed);
+            drop(place);
         }
     }
 }

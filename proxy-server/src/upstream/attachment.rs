@@ -284,7 +284,7 @@ impl Attachment {
                 Ok(()) = changes.changed(), if self.dedicated.is_some() => {
                     let now = changes.borrow_and_update().gaps;
                     if std::mem::replace(&mut gaps, now) != now {
-                        self.catch_up(&session).await;
+                        Box::pin(self.catch_up(&session)).await;
                     }
                 }
             }

@@ -1,9 +1,10 @@
 //! Changes of an upstream's lists: counters of reasons to read a list again, digests of the lists that a client has
 //! read, and change notifications.
 
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::hash::{BuildHasher as _, Hasher as _};
 
 use bytes::Bytes;
+use foldhash::quality::FixedState;
 use tokio::sync::watch;
 
 use crate::protocol::{Kind, Message, Object};
@@ -33,12 +34,13 @@ pub(crate) struct ListChanges {
 #[derive(Debug, Default)]
 pub(super) struct Shown([Option<Digest>; 4]);
 
-/// A digest of one list response.
+/// Digest of an response to a request for a list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Digest {
-    Whole(u64),
-    /// One page of several, which does not identify the whole list.
-    Page,
+    /// Response to a request without a cursor, which is the whole list unless it names a next page.
+    First(u64),
+    /// Response to a request with a cursor, which says nothing about the other pages.
+    Later,
 }
 
 impl ListChanges {
@@ -83,7 +85,7 @@ impl Shown {
             && answer.kind() == Kind::Result
         {
             let cursor = Object::read(request.params()).ok().and_then(|params| params.get("cursor"));
-            *place = Some(if cursor.is_some() { Digest::Page } else { Digest::of(answer) });
+            *place = Some(if cursor.is_some() { Digest::Later } else { Digest::of(answer) });
         }
     }
 
@@ -93,23 +95,20 @@ impl Shown {
         asked.map(|(list, _)| *list).collect()
     }
 
-    /// True if this response is known to equal the one that the client has read.
+    /// True if this response to a request without a cursor is known to equal the one that the client has read. Only here
+    /// is the response parsed for a next page, because `note` runs for every list that a client reads.
     pub(super) fn agrees(&self, method: &str, answer: &Message) -> bool {
         let shown = LISTS.iter().zip(&self.0).find(|((known, _), _)| *known == method).and_then(|(_, shown)| *shown);
-        let digest = Digest::of(answer);
-        matches!(digest, Digest::Whole(_)) && answer.kind() == Kind::Result && shown == Some(digest)
+        let is_whole = || Object::read(answer.body()).is_ok_and(|list| list.get("nextCursor").is_none());
+        answer.kind() == Kind::Result && shown == Some(Digest::of(answer)) && is_whole()
     }
 }
 
 impl Digest {
     fn of(answer: &Message) -> Self {
-        let is_page = Object::read(answer.body()).is_ok_and(|page| page.get("nextCursor").is_some());
-        if is_page {
-            return Self::Page;
-        }
-        let mut hasher = DefaultHasher::new();
-        answer.body().hash(&mut hasher);
-        Self::Whole(hasher.finish())
+        let mut hasher = FixedState::default().build_hasher();
+        hasher.write(answer.body().as_bytes());
+        Self::First(hasher.finish())
     }
 }
 

@@ -1,6 +1,8 @@
 //! One live protocol relationship with an upstream: the handshake, or `server/discover` in the modern era, and then
 //! requests.
 
+use std::convert::Infallible;
+use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -172,21 +174,19 @@ impl Session {
                 let by = self.settled_by.get().copied().unwrap_or_else(Instant::now);
                 self.connection.tasks().spawn("upstream stream", async move {
                     let inbox = &connection.inbox;
-                    // Announcements before a stream that opens late are lost.
-                    let late = async {
+                    // Announcements before a stream that opens late are lost. An upstream without a stream makes none.
+                    let mut late = pin!(async {
                         sleep_until(by).await;
                         if !inbox.stream_settled().is_cancelled() {
                             inbox.stream_settled().cancelled().await;
                             inbox.late_stream();
                         }
-                    };
-                    let listening = async {
-                        endpoint.listen(Arc::clone(inbox)).await;
-                        is_mute.store(true, Ordering::Relaxed);
-                    };
+                        std::future::pending::<Infallible>().await
+                    });
                     tokio::select! {
                         () = closed.cancelled() => {}
-                        ((), ()) = async { tokio::join!(listening, late) } => {}
+                        () = endpoint.listen(Arc::clone(inbox)) => is_mute.store(true, Ordering::Relaxed),
+                        never = &mut late => match never {},
                     }
                 });
             }

@@ -39,13 +39,13 @@ impl Endpoint {
     async fn attempt(&self, attempts: &mut Attempts, decoder: &mut Decoder, inbox: &Inbox) -> Option<Duration> {
         let resumes = decoder.last_id().is_some();
         let is_gap = attempts.begin() && !resumes;
-        let response = timeout(HEAD_PATIENCE, self.get(decoder.last_id())).await;
+        let response = timeout(HEAD_PATIENCE, Box::pin(self.get(decoder.last_id()))).await;
         // Release tasks that wait for the stream, whatever the response.
         inbox.settle_stream();
         let response = match response {
             Ok(Ok(response)) => response,
             Ok(Err(error)) if error.kind() == Kind::Unreachable && attempts.is_out_of_reach() => {
-                return self.ask_session(attempts, inbox).await;
+                return Box::pin(self.ask_session(attempts, inbox)).await;
             }
             Ok(Err(_)) | Err(_) => return Some(attempts.failed()),
         };
@@ -80,7 +80,7 @@ impl Endpoint {
             Next::AskSession if self.session.get().is_none() => Some(attempts.failed()),
             Next::AskSession => {
                 decoder.forget_id();
-                self.ask_session(attempts, inbox).await
+                Box::pin(self.ask_session(attempts, inbox)).await
             }
         }
     }
