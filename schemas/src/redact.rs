@@ -9,6 +9,7 @@ mod known;
 mod looks;
 mod text;
 mod url;
+mod written;
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -20,6 +21,7 @@ pub use self::known::Masker;
 pub use self::looks::is_secret_name;
 pub use self::text::redact_text;
 pub(crate) use self::url::url_parts;
+pub use self::written::{written_secrets, written_value};
 
 /// The placeholder where a URL cannot hold brackets: before its host.
 const ENCODED: &str = "%5Bredacted%5D";

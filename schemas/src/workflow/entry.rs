@@ -41,9 +41,9 @@ pub struct McpEntry {
     /// created there if the entry has a `command`. May hold templates such as `{{ .env.SEARCH_URL }}`.
     #[schemars(transform = form::address, example = &"https://search.example.com/mcp", example = &"http://127.0.0.1:6001/search/stream")]
     pub url: Option<String>,
-    /// The program of a stdio server with its arguments: a text that is split as a shell does, or a list of words. May
-    /// hold templates such as `{{ .env.ROOT }}`.
-    #[schemars(example = &"npx -y @modelcontextprotocol/server-filesystem /srv", example = example::some_words())]
+    /// The program of a stdio server with its arguments: a text that is split as a shell does. Words that need no quotes
+    /// there are listed under `args`. May hold templates such as `{{ .env.ROOT }}`.
+    #[schemars(example = &"npx -y @modelcontextprotocol/server-filesystem /srv", example = &"uvx mcp-server-time")]
     pub command: Option<CommandLine>,
     /// More arguments of the program, after those in `command`. Only with a program.
     #[schemars(transform = form::with_gaps, example = example::some_options())]

@@ -30,10 +30,6 @@ pub(super) fn some_settings() -> Value {
     json!({ "description": "Searches the web", "tool_filter": a_filter(), "auth_tokens": ["{{ .env.CLIENT_TOKEN }}"] })
 }
 
-pub(super) fn some_words() -> Value {
-    json!(["python", "server.py"])
-}
-
 pub(super) fn some_options() -> Value {
     json!(["--root", "{{ .env.ROOT }}"])
 }

@@ -9,6 +9,7 @@ use schemars::Schema;
 use serde_json::{Value, json};
 
 use crate::ServerName;
+use crate::workflow::{AGENT_KEYS, WORKFLOW_KEYS};
 
 /// An address that may lie below the gateway's own, or cannot be told before a template is rendered.
 const AT_GATEWAY: &str = r"\{\{|^[^?#]*://[^/?#]+/([^?#]*/)?[^/?#]+/(sse|stream|mcp)([/?#]|$)";
@@ -43,22 +44,18 @@ pub(super) fn project(schema: &mut Schema) {
     schema.insert("patternProperties".to_owned(), json!({ "^(?!use_proxy_default$)use[-_]?[Pp]roxy": meant }));
 }
 
-/// Keys that belong to other files, or were meant as `mcps`.
+/// Keys that belong to other files, were meant as `mcps`, or are none of a workflow or agent.
 pub(super) fn not_a_project(schema: &mut Schema) {
-    let servers = json!({ "type": "array", "contains": {
-        "type": "object",
-        "required": ["id"],
-        "anyOf": [{ "required": ["url"] }, { "required": ["command"] }],
-    } });
     let never = |message: &str| json!({ "type": "null", "errorMessage": message });
+    let known: Vec<&str> = WORKFLOW_KEYS.into_iter().chain(AGENT_KEYS).collect();
     let patterns = json!({
-        "^([Mm][Cc][Pp]|[Mm][Cc][Pp]_?-?[Ss]ervers)$": {
-            "if": servers,
-            "then": never("MCP servers are declared below `mcps`"),
-        },
+        "^([Mm][Cc][Pp]|[Mm][Cc][Pp]_?-?[Ss]ervers)$": never("MCP servers are declared below `mcps`"),
         "^use_proxy_default$": never("`use_proxy_default` is read in `compozy.yaml` only; write `use_proxy: true` in the entries"),
+        // What the engine reads and this schema does not describe, and keys of an author's own.
+        (format!("^({})$|^x-|^\\$|^<<$", known.join("|"))): true,
     });
     schema.insert("patternProperties".to_owned(), patterns);
+    schema.insert("additionalProperties".to_owned(), json!(false));
 }
 
 /// What goes with which transport, and which ids can be registered.

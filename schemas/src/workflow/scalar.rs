@@ -22,7 +22,7 @@ use serde::{Deserialize, Deserializer};
 pub enum CommandLine {
     /// One text, split as a shell does.
     Text(String),
-    /// The words.
+    /// The words. The engine takes a text only, so the schemas do too.
     Words(Vec<String>),
 }
 
@@ -124,7 +124,8 @@ impl JsonSchema for CommandLine {
     }
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": ["string", "number", "boolean", "array"], "items": { "type": ["string", "number", "boolean"] } })
+        // The engine loads no file with a list there.
+        json_schema!({ "type": ["string", "number", "boolean"] })
     }
 }
 
