@@ -25,5 +25,6 @@ if sys.argv[1] == "--sample":
     for line in (kept[at * len(kept) // count] for at in range(count)):
         print(json.dumps(line, ensure_ascii=False))
 else:
-    for one, other in zip(open(sys.argv[1]), open(sys.argv[2])):
+    answers = sys.stdin if sys.argv[2] == "-" else open(sys.argv[2])
+    for one, other in zip(open(sys.argv[1]), answers):
         print(json.dumps(json.loads(one) | json.loads(other), ensure_ascii=False))

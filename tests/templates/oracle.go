@@ -41,9 +41,39 @@ type entry struct {
 	UseProxy     bool              `yaml:"use_proxy"`
 }
 
-type document struct {
+type agent struct {
 	ID   string  `yaml:"id"`
 	MCPs []entry `yaml:"mcps"`
+}
+
+// UnmarshalYAML takes an id alone, too, as the engine does.
+func (a *agent) UnmarshalYAML(node *yaml.Node) error {
+	if node.Kind == yaml.ScalarNode {
+		return node.Decode(&a.ID)
+	}
+	type plain agent
+	return node.Decode((*plain)(a))
+}
+
+type document struct {
+	ID     string  `yaml:"id"`
+	MCPs   []entry `yaml:"mcps"`
+	Agents []agent `yaml:"agents" json:",omitempty"`
+}
+
+func fill(entries []entry) {
+	for i := range entries {
+		e := &entries[i]
+		if e.Args == nil {
+			e.Args = []string{}
+		}
+		if e.Env == nil {
+			e.Env = map[string]string{}
+		}
+		if e.Headers == nil {
+			e.Headers = map[string]string{}
+		}
+	}
 }
 
 // bounded is a buffer that takes no more than a mebibyte.
@@ -99,17 +129,9 @@ func run(r request) (out any, err error) {
 	case "yaml":
 		var d document
 		err := yaml.Unmarshal([]byte(r.Text), &d)
-		for i := range d.MCPs {
-			e := &d.MCPs[i]
-			if e.Args == nil {
-				e.Args = []string{}
-			}
-			if e.Env == nil {
-				e.Env = map[string]string{}
-			}
-			if e.Headers == nil {
-				e.Headers = map[string]string{}
-			}
+		fill(d.MCPs)
+		for i := range d.Agents {
+			fill(d.Agents[i].MCPs)
 		}
 		return d, err
 	}
