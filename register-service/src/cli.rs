@@ -88,7 +88,7 @@ pub(crate) enum Command {
     ///
     /// Each mistake is reported on stderr as `file:line:column: error[code]: message`. If there is none, the meaning
     /// of each entry is printed. Variables that are not set are warnings, because who checks files seldom has their
-    /// secrets; --strict-env makes them errors.
+    /// secrets; --strict-env makes them errors, and --strict makes every warning fail.
     #[command(after_help = help::VALIDATE.short(), after_long_help = help::VALIDATE.long())]
     Validate(Validate),
     /// Say what a code in brackets means, and what to do about it
@@ -274,7 +274,15 @@ impl Global {
         }
         environment = environment.overlaid(reading.set.iter().map(|it| (&*it.name, &*it.value)));
         let unset = if reading.strict_env { Unset::Refuse } else { Unset::default() };
-        Ok(Settings { gateway, environment, all: reading.all, unset, engine: reading.engine.into(), remarks })
+        Ok(Settings {
+            gateway,
+            environment,
+            all: reading.all,
+            unset,
+            engine: reading.engine.into(),
+            strict: reading.strict,
+            remarks,
+        })
     }
 
     /// A client of the gateway, where no files are read.

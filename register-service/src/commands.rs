@@ -70,8 +70,14 @@ impl Report {
     }
 
     fn invalid(command: &'static str, invalid: InvalidFiles) -> Self {
+        let warnings_only = !invalid.diagnostics.iter().any(Diagnostic::is_error);
+        let message = format!("{invalid}, which --strict refuses");
         let InvalidFiles { diagnostics, files, .. } = invalid;
-        Self { exit: Exit::InvalidFiles, files, ..Self::new(command, diagnostics) }
+        let report = Self { exit: Exit::InvalidFiles, files, ..Self::new(command, diagnostics) };
+        match warnings_only {
+            true => report.failed(Exit::InvalidFiles, message, Some("mend what is remarked, or leave out --strict")),
+            false => report,
+        }
     }
 
     /// Of settings with which nothing was begun.

@@ -4,9 +4,14 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use std::collections::BTreeMap;
+
+use schemas::dialect::compozy::DefinitionDocument;
+use serde_json::{Value, json};
+
 use crate::source::File;
 use crate::workflow::interpret;
-use crate::{Diagnostic, Environment, Loaded, Settings, Unset, load};
+use crate::{Code, Desired, Diagnostic, Entry, Environment, Loaded, Settings, Unset, Usage, load, read_env_file};
 
 fn fixtures(folder: &str) -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures").join(folder);
@@ -31,6 +36,10 @@ fn settings() -> Settings {
 
 /// Everything that is said about a file, or about the files of a folder.
 fn remarks(path: &Path) -> Vec<Diagnostic> {
+    if path.extension().is_some_and(|it| it == "env") {
+        let read = read_env_file(path);
+        return read.map_or_else(|invalid| invalid.diagnostics, |read| read.remarks);
+    }
     match load(&[path.to_owned()], &settings()) {
         Ok(Loaded { remarks, .. }) => remarks,
         Err(invalid) => invalid.diagnostics,
@@ -78,8 +87,86 @@ fn every_mistake_is_found_where_it_is_and_nothing_else() {
 fn nothing_is_found_where_nothing_is_wrong() {
     let paths = fixtures("clean");
     assert!(paths.len() >= 20, "{}", paths.len());
-    let told: Vec<String> = paths.iter().flat_map(|path| remarks(path)).map(|remark| remark.to_string()).collect();
+    let (mut told, mut empty) = (Vec::new(), Vec::new());
+    for path in &paths {
+        let (none, others): (Vec<_>, Vec<_>) = remarks(path).into_iter().partition(|it| it.code == Code::NoEntries);
+        told.extend(others.iter().map(ToString::to_string));
+        let name = path.file_stem().expect("a name").to_string_lossy();
+        empty.extend(none.iter().map(|remark| format!("{name}: {}", remark.severity)));
+    }
     assert!(told.is_empty(), "{}", told.join("\n"));
+    // In some of them there is nothing at all, which is told of a path that was asked for.
+    let expected = [
+        "actions-of-agents: note",
+        "empty-lists: note",
+        "empty: warning",
+        "foreign: warning",
+        "helm: warning",
+        "list: warning",
+        "no-servers: note",
+        "nulls: note",
+        "only-comments: warning",
+    ];
+    assert_eq!(empty, expected);
+}
+
+/// What `render` prints of the files at a path, by their paths below the fixtures.
+fn rendered(desired: &Desired) -> Vec<(String, String)> {
+    let holds_entries = |file: &File| desired.entries().iter().any(|entry| entry.location.file == file.path());
+    let rewritten = desired.rewritten();
+    let shown = rewritten.iter().filter(|file| holds_entries(file));
+    let name = |file: &File| file.path().rsplit_once("/fixtures/").expect("a fixture").1.to_owned();
+    shown.map(|file| (name(file), file.to_yaml())).collect()
+}
+
+/// What is registered of an entry, as it may be shown, or where it leads.
+fn meaning(entry: &Entry) -> Value {
+    match &entry.usage {
+        Usage::Direct => json!([entry.id, "direct"]),
+        Usage::Referenced { name, url } => json!([entry.id, name, url]),
+        Usage::Registered { definition, .. } => {
+            let shown = DefinitionDocument::from(definition.as_ref().clone()).redacted();
+            json!([entry.id, DefinitionDocument { tags: BTreeMap::new(), ..shown }])
+        }
+    }
+}
+
+/// What is recorded is read by go-yaml, and here to the same (`template::vectors`).
+#[test]
+fn what_is_rendered_means_to_the_engine_what_is_registered() {
+    let recorded = include_str!("../../tests/fixtures/templates/render.jsonl").lines();
+    let recorded = recorded.map(|line| serde_json::from_str::<Value>(line).expect("JSON"));
+    let mut recorded: BTreeMap<String, Value> =
+        recorded.filter_map(|it| Some((it["file"].as_str()?.to_owned(), it["text"].clone()))).collect();
+    for path in fixtures("clean") {
+        let desired = load(std::slice::from_ref(&path), &settings()).expect("valid").desired;
+        let texts = rendered(&desired);
+        assert_eq!(texts, rendered(&desired), "{}", path.display());
+        let again = |settings: &Settings| {
+            let files = texts.iter().map(|(name, yaml)| File::parse(name, name, yaml).0).collect();
+            interpret(files, Vec::new(), settings).expect("valid").desired
+        };
+        for (name, yaml) in &texts {
+            assert_eq!(
+                recorded.remove(name),
+                Some(json!(yaml)),
+                "{name}: run tests/templates/differential to record it"
+            );
+        }
+        let all = Settings { all: true, ..settings() };
+        let (everything, read_again) = (load(&[path], &all).expect("valid").desired, again(&all));
+        assert_eq!(desired.entries().len(), read_again.entries().len());
+        for ((entry, whole), shown) in desired.entries().iter().zip(everything.entries()).zip(read_again.entries()) {
+            match &entry.usage {
+                // The engine reaches it at the gateway, by the name that is registered.
+                Usage::Registered { definition, url } => {
+                    assert_eq!(meaning(shown), json!([entry.id, definition.name, url]));
+                }
+                Usage::Direct | Usage::Referenced { .. } => assert_eq!(meaning(shown), meaning(whole)),
+            }
+        }
+    }
+    assert!(recorded.is_empty(), "{recorded:?}");
 }
 
 /// Half of a file is what an editor may leave for a moment. Whatever is said of it is said of a place inside of it.

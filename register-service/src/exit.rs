@@ -98,7 +98,7 @@ const ROWS: [(Exit, &str); 12] = [
     (Exit::Failed, "something failed that no other code names"),
     (Exit::Usage, "the command line or a setting makes no sense"),
     (Exit::Changes, "with --detailed-exitcode: there are changes, and nothing else (what makes no sense is 1)"),
-    (Exit::InvalidFiles, "there are errors in the files; nothing was changed"),
+    (Exit::InvalidFiles, "there are errors in the files, or with --strict warnings; nothing was changed"),
     (Exit::Refused, "refused, to be safe: another owner's registration or lock, or too many removals"),
     (Exit::Stale, "the gateway, or a file, changed in the meantime; run again"),
     (Exit::NotReady, "the gateway cannot be reached, or an upstream is missing or not ready in time"),

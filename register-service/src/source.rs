@@ -7,11 +7,13 @@
 mod build;
 pub(crate) mod document;
 mod excerpt;
+mod find;
 pub(crate) mod node;
+pub(crate) mod parallel;
 mod scalar;
 pub(crate) mod yaml;
 
-use std::collections::BTreeSet;
+use std::collections::HashSet;
 use std::fs;
 use std::io::{self, Read};
 use std::ops::Range;
@@ -19,6 +21,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::diagnostic::{Code, Diagnostic, Location};
+use crate::source::find::Found;
 use crate::source::node::{Node, Position, Span};
 
 /// What stands for it among the paths.
@@ -26,7 +29,6 @@ const STANDARD_INPUT: &str = "-";
 const MAX_FILE_BYTES: u64 = 1 << 20;
 const BYTE_ORDER_MARK: char = '\u{feff}';
 const MAX_FOLDER_DEPTH: usize = 32;
-const SKIPPED_FOLDERS: [&str; 2] = ["target", "node_modules"];
 const PROJECT_FILES: [&str; 2] = ["compozy.yaml", "compozy.yml"];
 
 /// One file, read and parsed.
@@ -56,6 +58,8 @@ pub struct File {
     pub(crate) has_misfits: bool,
     /// Whether it is no file, but was handed over by an engine, to be registered.
     pub(crate) is_given: bool,
+    /// The path that the caller named and this file was found at, unless nobody asked for it.
+    asked: Option<Arc<str>>,
 }
 
 impl File {
@@ -113,6 +117,7 @@ impl File {
             is_whole,
             has_misfits: false,
             is_given: false,
+            asked: None,
         };
         let remark = |it: yaml::Malformed| Diagnostic::new(it.code, &file.at(it.span), it.message).hint_if(it.hint);
         let diagnostics = malformed.into_iter().map(remark).collect();
@@ -131,6 +136,11 @@ impl File {
     pub(crate) fn keep_first_document(&mut self) -> Vec<Node> {
         let first = if self.begins_empty { 0 } else { 1 };
         self.documents.split_off(first.min(self.documents.len()))
+    }
+
+    /// The path that the caller named and this file was found at, as it is shown.
+    pub(crate) fn asked(&self) -> Option<&str> {
+        self.asked.as_deref()
     }
 
     /// Whether more may be declared than could be read here.
@@ -156,14 +166,16 @@ impl File {
             name: self.name.clone(),
             home: self.home.clone(),
             text: Arc::clone(&self.text),
+            asked: self.asked.clone(),
             ..*self
         }
     }
 
-    /// A line of the file as it may be shown: where a secret is likely, only its templates can be read.
-    pub(crate) fn excerpt(&self, number: u32) -> Option<String> {
+    /// A line of the file as it may be shown: without the secrets that were found in the file, and where one is likely,
+    /// with templates alone.
+    pub(crate) fn excerpt<'s>(&self, number: u32, secrets: impl Iterator<Item = &'s Location>) -> Option<String> {
         let line = self.text.lines().nth(usize::try_from(number).ok()?.checked_sub(1)?)?;
-        Some(excerpt::blot(line))
+        Some(secrets.fold(excerpt::blot(line), |line, secret| excerpt::hide(&line, number, secret)))
     }
 
     pub(crate) fn is_project(&self) -> bool {
@@ -188,31 +200,44 @@ impl File {
 /// ```
 pub fn read(paths: &[PathBuf]) -> (Vec<File>, Vec<Diagnostic>) {
     let mut diagnostics = Vec::new();
-    let mut files = Vec::new();
-    let mut seen = BTreeSet::new();
+    let mut wanted = Vec::new();
+    let mut seen = HashSet::new();
     for path in paths {
-        for found in find(path, &mut diagnostics) {
-            let identity = fs::canonicalize(&found).unwrap_or_else(|_| found.clone());
-            if !seen.insert(identity.clone()) {
-                continue;
+        let asked: Arc<str> = shown(path).into();
+        let found = find::find(path, &mut diagnostics).into_iter().filter(|found| seen.insert(found.identity.clone()));
+        wanted.extend(found.map(|found| Wanted { found, below: path, asked: Arc::clone(&asked) }));
+    }
+    let mut files = Vec::with_capacity(wanted.len());
+    for read in parallel::each(&wanted, Wanted::read) {
+        match read {
+            Ok((file, remarks)) => {
+                files.push(file);
+                diagnostics.extend(remarks);
             }
-            match bytes(&found)
-                .map_err(|message| whole(Code::Unreadable, &found, message))
-                .and_then(|it| text(&found, it))
-            {
-                Ok(text) => {
-                    let name = found.strip_prefix(path).ok().filter(|it| !it.as_os_str().is_empty());
-                    let name = name.or_else(|| found.file_name().map(Path::new)).unwrap_or(&found);
-                    let (file, remarks) = File::parse(&shown(&found), &shown(name), &text);
-                    files.push(File { home: identity.parent().map(shown).unwrap_or_default(), ..file });
-                    diagnostics.extend(remarks);
-                }
-                Err(remark) => diagnostics.push(remark),
-            }
+            Err(remark) => diagnostics.push(remark),
         }
     }
     files.sort_by(|one, other| one.path.cmp(&other.path));
     (files, diagnostics)
+}
+
+/// A file to be read, and the path below which it was found.
+struct Wanted<'p> {
+    found: Found,
+    below: &'p Path,
+    asked: Arc<str>,
+}
+
+impl Wanted<'_> {
+    fn read(&self) -> Result<(File, Vec<Diagnostic>), Diagnostic> {
+        let path = &self.found.path;
+        let (shown_path, text) = text_of(path)?;
+        let name = path.strip_prefix(self.below).ok().filter(|it| !it.as_os_str().is_empty());
+        let name = name.or_else(|| path.file_name().map(Path::new)).unwrap_or(path);
+        let (file, remarks) = File::parse(&shown_path, &shown(name), &text);
+        let home = self.found.identity.parent().map(shown).unwrap_or_default();
+        Ok((File { home, asked: Some(Arc::clone(&self.asked)), ..file }, remarks))
+    }
 }
 
 /// Adds the project file that governs these paths from a folder above them, unless it was read already.
@@ -243,63 +268,6 @@ fn project_above(path: &Path) -> Option<PathBuf> {
     None
 }
 
-/// The YAML files at or below a path, sorted.
-fn find(path: &Path, diagnostics: &mut Vec<Diagnostic>) -> Vec<PathBuf> {
-    if path == Path::new(STANDARD_INPUT) {
-        return vec![path.to_owned()];
-    }
-    match fs::metadata(path) {
-        Ok(found) if found.is_dir() => {
-            let mut files = Vec::new();
-            walk(path, MAX_FOLDER_DEPTH, &mut files, diagnostics);
-            if files.is_empty() {
-                diagnostics.push(whole(Code::NoFiles, path, "there is no YAML file in this folder"));
-            }
-            files
-        }
-        Ok(_) => vec![path.to_owned()],
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            diagnostics.push(whole(Code::NotFound, path, "there is no such file or folder"));
-            Vec::new()
-        }
-        Err(error) => {
-            diagnostics.push(whole(Code::Unreadable, path, error.to_string()));
-            Vec::new()
-        }
-    }
-}
-
-fn walk(folder: &Path, depth: usize, files: &mut Vec<PathBuf>, diagnostics: &mut Vec<Diagnostic>) {
-    let entries = match fs::read_dir(folder).and_then(Iterator::collect::<Result<Vec<_>, _>>) {
-        Ok(entries) => entries,
-        Err(error) => return diagnostics.push(whole(Code::Unreadable, folder, error.to_string())),
-    };
-    let mut paths: Vec<PathBuf> = entries.iter().map(fs::DirEntry::path).collect();
-    paths.sort();
-    for path in paths {
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        if name.starts_with('.') {
-            continue;
-        }
-        let is_yaml = path.extension().is_some_and(|it| it == "yaml" || it == "yml");
-        match fs::symlink_metadata(&path) {
-            Ok(found) if found.is_dir() && SKIPPED_FOLDERS.contains(&&*name) => {}
-            Ok(found) if found.is_dir() && depth == 0 => {
-                diagnostics.push(whole(Code::Unreadable, &path, "the folders are nested too deep"));
-            }
-            Ok(found) if found.is_dir() => walk(&path, depth - 1, files, diagnostics),
-            // Pipes and devices are left out too: reading one could wait forever.
-            Ok(_) if is_yaml => match fs::metadata(&path) {
-                Ok(found) if found.is_file() => files.push(path),
-                Ok(_) => {}
-                Err(error) => diagnostics.push(whole(Code::Unreadable, &path, error.to_string())),
-            },
-            Ok(_) => {}
-            Err(error) => diagnostics.push(whole(Code::Unreadable, &path, error.to_string())),
-        }
-    }
-}
-
 /// The path as it is shown, and the text of one file.
 pub(crate) fn text_of(path: &Path) -> Result<(String, String), Diagnostic> {
     let bytes = bytes(path).map_err(|message| whole(Code::Unreadable, path, message))?;
@@ -308,13 +276,16 @@ pub(crate) fn text_of(path: &Path) -> Result<(String, String), Diagnostic> {
 
 fn bytes(path: &Path) -> Result<Vec<u8>, String> {
     if path == Path::new(STANDARD_INPUT) {
-        return bytes_of(io::stdin().lock());
+        return bytes_of(io::stdin().lock(), 0);
     }
-    bytes_of(fs::File::open(path).map_err(|error| error.to_string())?)
+    let file = fs::File::open(path).map_err(|error| error.to_string())?;
+    let size = file.metadata().map_or(0, |found| found.len().min(MAX_FILE_BYTES));
+    // A byte more, so that the end is seen without growing.
+    bytes_of(file, usize::try_from(size + 1).unwrap_or_default())
 }
 
-fn bytes_of(file: impl Read) -> Result<Vec<u8>, String> {
-    let mut bytes = Vec::new();
+fn bytes_of(file: impl Read, size: usize) -> Result<Vec<u8>, String> {
+    let mut bytes = Vec::with_capacity(size);
     file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes).map_err(|error| error.to_string())?;
     if bytes.len() as u64 > MAX_FILE_BYTES {
         return Err("the file is larger than 1 MiB".to_owned());

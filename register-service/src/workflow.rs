@@ -20,11 +20,13 @@ pub(crate) mod gateway;
 pub(crate) mod given;
 mod header;
 mod identity;
+mod keys;
 pub(crate) mod live;
 pub(crate) mod reference;
 pub(crate) mod rewrite;
 mod selector;
 mod variables;
+mod verbatim;
 pub(crate) mod written;
 
 use std::collections::BTreeMap;
@@ -32,7 +34,7 @@ use std::path::PathBuf;
 
 use schemas::workflow::McpItem;
 
-use crate::diagnostic::{self, Code, Diagnostic};
+use crate::diagnostic::{self, Code, Diagnostic, Location, Severity};
 use crate::source::node::Node;
 use crate::source::{self, File};
 use crate::template::{Environment, OnUnset};
@@ -64,6 +66,8 @@ pub struct Settings {
     pub unset: Unset,
     /// Which program reads the files besides this one.
     pub engine: Engine,
+    /// Refuse files with warnings too; a variable that is not set stays a warning with [`Unset::Warn`].
+    pub strict: bool,
     /// Warnings about what the settings come from, such as [`EnvFile::remarks`](crate::EnvFile::remarks); they are
     /// reported with those about the files.
     pub remarks: Vec<Diagnostic>,
@@ -133,6 +137,12 @@ pub enum Unset {
 }
 
 impl Settings {
+    /// Whether files with this remark are not used.
+    fn refuses(&self, remark: &Diagnostic) -> bool {
+        let is_expected = self.unset == Unset::Warn && remark.code == Code::MissingVariable;
+        remark.is_error() || (self.strict && remark.severity == Severity::Warning && !is_expected)
+    }
+
     /// Register what says so, and refuse to without the variables for it.
     ///
     /// ```
@@ -150,6 +160,7 @@ impl Settings {
             all: false,
             unset: Unset::default(),
             engine: Engine::default(),
+            strict: false,
             remarks: Vec::new(),
         }
     }
@@ -202,11 +213,14 @@ pub struct InvalidFiles {
     pub files: Vec<String>,
 }
 
+/// Errors; where there are none, the warnings that strict settings refuse.
 fn count(diagnostics: &[Diagnostic]) -> String {
-    match diagnostics.iter().filter(|it| it.is_error()).count() {
-        1 => "1 error".to_owned(),
-        errors => format!("{errors} errors"),
-    }
+    let tally = |severity| diagnostics.iter().filter(|it| it.severity == severity).count();
+    let (number, what) = match (tally(Severity::Error), tally(Severity::Warning)) {
+        (0, warnings) => (warnings, "warning"),
+        (errors, _) => (errors, "error"),
+    };
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }
 
 /// Reads the files at these paths and below these folders, and says what they mean. Offline.
@@ -244,7 +258,7 @@ pub(crate) fn interpret(
         Engine::None => diagnostics.retain(|it| it.code != Code::EngineYaml),
     }
     files.iter_mut().for_each(document::normalize);
-    let items = document::collect(&mut files, &mut diagnostics);
+    let items = document::collect(&mut files, settings.engine, &mut diagnostics);
     let declared = identity::check_ids(&items, &files, &mut diagnostics);
     let environments = environments(&files, settings, &mut diagnostics);
     let governed = governed(&files);
@@ -272,8 +286,9 @@ pub(crate) fn interpret(
     identity::check_names(&entries, &mut diagnostics);
     identity::check_agents(&files, &mut diagnostics);
     let tools = reference::check(&files, &items, &entries, &mut diagnostics);
+    document::check_empty(&files, &items, &mut diagnostics);
     finish(&files, &mut diagnostics);
-    if diagnostics.iter().any(Diagnostic::is_error) {
+    if diagnostics.iter().any(|remark| settings.refuses(remark)) {
         let files = files.iter().map(|file| file.path().to_owned()).collect();
         return Err(InvalidFiles { diagnostics, files });
     }
@@ -329,9 +344,12 @@ fn environments(
 fn finish(files: &[File], diagnostics: &mut Vec<Diagnostic>) {
     diagnostic::sort(diagnostics);
     let by_path: BTreeMap<&str, &File> = files.iter().map(|file| (file.path(), file)).collect();
+    let secrets: Vec<Location> =
+        diagnostics.iter().filter(|it| it.code == Code::LiteralSecret).map(Diagnostic::location).collect();
     for diagnostic in diagnostics {
         let file = by_path.get(diagnostic.file.as_str());
-        diagnostic.excerpt = file.and_then(|file| file.excerpt(diagnostic.line));
+        let hidden = secrets.iter().filter(|secret| secret.file == diagnostic.file);
+        diagnostic.excerpt = file.and_then(|file| file.excerpt(diagnostic.line, hidden));
     }
 }
 

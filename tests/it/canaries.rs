@@ -162,7 +162,7 @@ async fn command_line(gateway: &binary::Served) {
         "mcps:\n  - {{id: far, url: '{url}', transport: streamable-http, use_proxy: true, headers: {{X-Key: {token}}},\n     \
          gateway: {{auth_tokens: [{token}]}}}}\n  - {{id: near, command: 'sh --token {token}', args: ['--api-key={token}', 'API_KEY={token}'], \
          env: {{T: {token}}}, use_proxy: true}}\n  - {{id: direct, url: '{url}'}}\n  \
-         - {{id: own, command: [sh, --token, {token}], use_proxy: false}}\n"
+         - {{id: own, command: 'sh --token {token}', use_proxy: false}}\n"
     );
     fs::write(folder.path().join("w.yaml"), text).expect("a file");
     let dump = folder.path().join("dump");

@@ -76,6 +76,48 @@ async fn json_says_where_each_mistake_begins_and_ends() {
 }
 
 #[tokio::test]
+async fn strict_makes_warnings_fail_in_validate_plan_and_sync() {
+    let gateway = gateway().start().await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let write = |text: &str| fs::write(folder.path().join("w.yaml"), text).expect("a file");
+    let run = async |args: &[&str]| {
+        let tool = binary("register-service").env("MCP_PROXY_URL", &gateway.url);
+        tool.args(args).args([folder.path()]).run().await
+    };
+    let entry =
+        "mcps:\n  - {id: a, url: 'http://127.0.0.1:9/mcp', use_proxy: true, headers: {X-A: '{{ .env.NOT_SET }}'}}\n";
+    write(&format!("colour: red\n{}", entry.replace("{{ .env.NOT_SET }}", "b")));
+    for command in ["validate", "plan", "sync"] {
+        let ended = run(&["--output", "json", command, "--strict"]).await;
+        assert_eq!(ended.code, Some(3), "{command}: {}", ended.err);
+        let report: Value = serde_json::from_str(&ended.out).expect("JSON");
+        assert_eq!(report["class"], "invalid-files");
+        assert_eq!(report["failures"][0]["message"], "1 warning in the files, which --strict refuses");
+        let found = &report["diagnostics"][0];
+        assert_eq!((&found["code"], &found["severity"]), (&"unknown-key".into(), &"warning".into()));
+    }
+    assert_eq!(
+        gateway.admin.get("/admin/mcps").await.json()["mcps"].as_array().map(Vec::len),
+        Some(0),
+        "nothing was sent"
+    );
+    for command in ["validate", "sync"] {
+        assert_eq!(run(&[command]).await.code, Some(0), "{command}");
+    }
+
+    write(entry);
+    assert_eq!(run(&["validate", "--strict"]).await.code, Some(3));
+    assert_eq!(run(&["validate", "--strict", "--allow-unset"]).await.code, Some(0));
+    assert_eq!(run(&["plan", "--strict", "--allow-unset"]).await.code, Some(0));
+
+    write("services: {web: {image: nginx}}\n");
+    let ended = run(&["validate"]).await;
+    assert_eq!(ended.code, Some(0));
+    assert!(ended.err.contains("warning[no-entries]: 0 entries: this is no workflow"), "{}", ended.err);
+    assert_eq!(run(&["validate", "--strict"]).await.code, Some(3));
+}
+
+#[tokio::test]
 async fn variables_come_from_flags_files_and_the_process_in_this_order() {
     let folder = tempfile::tempdir().expect("a folder");
     let write = |name: &str, text: &str| {

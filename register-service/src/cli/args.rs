@@ -40,6 +40,9 @@ pub(crate) struct Reading {
     /// A variable that is not set is an error, also where only the engine needs it
     #[arg(long, help_heading = READING)]
     pub(crate) strict_env: bool,
+    /// A warning about the files is as bad as an error: exit with 3, and change nothing
+    #[arg(long, help_heading = READING)]
+    pub(crate) strict: bool,
 }
 
 /// The program that reads the files besides this one.
@@ -87,6 +90,9 @@ impl fmt::Debug for Assignment {
 pub(crate) struct Validate {
     #[command(flatten)]
     pub(crate) files: Files,
+    /// With --strict: a variable that is not set stays a warning; for pull requests from forks
+    #[arg(long, requires = "strict", conflicts_with = "strict_env")]
+    pub(crate) allow_unset: bool,
     /// Also ask the gateway whether the tools that actions name are there, and take the arguments they give
     #[arg(long)]
     pub(crate) live: bool,

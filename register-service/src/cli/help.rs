@@ -68,6 +68,7 @@ pub(super) const VALIDATE: Page = Page {
         ("validate workflows/", "find every mistake, offline"),
         ("validate workflows/ --live", "... and ask the gateway about tools"),
         ("validate workflows/ --strict-env --env-file .env", "every variable has to be set"),
+        ("validate workflows/ --strict --allow-unset", "warnings fail, but for variables that CI does not have"),
         ("validate workflows/ --output sarif > found.sarif", "for a code host"),
         ("validate - < flow.yaml", "from standard input, such as an editor's buffer"),
     ],

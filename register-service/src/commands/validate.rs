@@ -1,6 +1,6 @@
 //! `validate`: what the files mean, or everything that is wrong with them. Offline, unless asked to look at the gateway.
 
-use register_service::{Diagnostic, Entry, Loaded, Offer, Settings, Unset, Usage, check_tools, load};
+use register_service::{Diagnostic, Entry, Loaded, Offer, Settings, Severity, Unset, Usage, check_tools, load};
 use serde_json::{Value, json};
 
 use crate::cli::Validate;
@@ -13,7 +13,9 @@ const COMMAND: &str = "validate";
 
 pub(super) async fn run(validate: &Validate, context: Context) -> Report {
     // Who checks files seldom has the secrets that they use.
-    let unset = if validate.files.reading.strict_env { Unset::Refuse } else { Unset::Warn };
+    let reading = &validate.files.reading;
+    let is_refused = reading.strict_env || (reading.strict && !validate.allow_unset);
+    let unset = if is_refused { Unset::Refuse } else { Unset::Warn };
     let loaded = match load(&validate.files.paths, &Settings { unset, ..context.settings }) {
         Ok(loaded) => loaded,
         Err(invalid) => return Report::invalid(COMMAND, invalid),
@@ -24,7 +26,7 @@ pub(super) async fn run(validate: &Validate, context: Context) -> Report {
     }
     match live(&loaded, &context.client).await {
         Ok(found) => {
-            let is_wrong = found.iter().any(Diagnostic::is_error);
+            let is_wrong = found.iter().any(|it| it.is_error() || (reading.strict && it.severity == Severity::Warning));
             report.diagnostics.extend(found);
             report.exit = if is_wrong { Exit::InvalidFiles } else { report.exit };
             report

@@ -1,5 +1,6 @@
 //! A line of a file as it may be shown to whoever reads the terminal.
 
+use crate::diagnostic::Location;
 use crate::template::is_secret_name;
 
 /// Blots out the value behind a key that is likely a secret's, and credentials in addresses. Templates stay, for they
@@ -20,6 +21,17 @@ pub(super) fn blot(line: &str) -> String {
     out
 }
 
+/// Blots out the part of a line that lies within a place of its file.
+pub(super) fn hide(line: &str, number: u32, place: &Location) -> String {
+    if !(place.line..=place.end_line).contains(&number) {
+        return line.to_owned();
+    }
+    let from = if number == place.line { place.column } else { 1 };
+    let to = if number == place.end_line { place.end_column } else { u32::MAX };
+    let columns = line.chars().zip(1_u32..);
+    columns.map(|(letter, at)| if (from..to).contains(&at) && !letter.is_whitespace() { '*' } else { letter }).collect()
+}
+
 fn last_word(text: &str) -> &str {
     text.rsplit(|c: char| c.is_whitespace() || "{,".contains(c)).next().unwrap_or_default()
 }
@@ -35,6 +47,14 @@ fn in_credentials(line: &str, at: usize) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_secret_that_was_found_is_hidden_on_each_of_its_lines() {
+        let at = Location { line: 2, column: 4, end_line: 3, end_column: 3, ..Location::whole("a") };
+        let hide = |line: &str, number| hide(line, number, &at);
+        assert_eq!((hide("ab: hush x", 1), hide("ab: hush x", 2)), ("ab: hush x".to_owned(), "ab: **** *".to_owned()));
+        assert_eq!(hide("abcd", 3), "**cd");
+    }
 
     #[test]
     fn only_what_is_no_secret_can_be_read() {

@@ -195,9 +195,9 @@ fn a_file_that_cannot_be_read_is_an_error_and_the_others_are_read() -> io::Resul
     assert_eq!(
         codes,
         [
+            (Code::NotFound, "there is no such file or folder"),
             (Code::Encoding, "the file is UTF-16 text"),
             (Code::Unreadable, "the file is larger than 1 MiB"),
-            (Code::NotFound, "there is no such file or folder"),
         ]
     );
     Ok(())

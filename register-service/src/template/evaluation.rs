@@ -426,8 +426,12 @@ fn not_here(path: &[String], name: &str, part: &Range<usize>) -> Fault {
         let message = format!("`{shown}` is known only while a workflow runs; here only `.env.NAME` is");
         return Fault::bad(part.clone(), message);
     }
-    let near = crate::diagnostic::nearest(name, ["env"]);
-    let hint = near.map(|_| format!("did you mean `{}`?", shown.replacen(name, "env", 1)));
+    let is_near = crate::diagnostic::nearest(name, ["env"]).is_some();
+    let meant = match path {
+        [_] if !is_near => Some(format!(".env.{name}")),
+        _ => is_near.then(|| shown.replacen(name, "env", 1)),
+    };
+    let hint = meant.map(|meant| format!("did you mean `{meant}`?"));
     Fault { hint, ..Fault::bad(part.clone(), format!("`{shown}` is not available here; only `.env.NAME` is")) }
 }
 

@@ -1,11 +1,11 @@
 //! Reads the parts of a template into a tree, by the grammar of Go's `text/template/parse`.
 
+mod names;
+
 use std::ops::Range;
 
-use crate::diagnostic::nearest;
 use crate::template::Fault;
 use crate::template::ast::{Block, Command, Node, Operand, OperandKind, Pipe};
-use crate::template::function::{self, Lookup};
 use crate::template::lexer::{self, Kind, Part, Token};
 use crate::template::literal::{self, NoLiteral};
 
@@ -424,22 +424,16 @@ impl<'a> PipeParser<'a> {
                 OperandKind::Text(text.into())
             }
             Kind::Variable => return self.variable(shown, part),
-            Kind::Word => return self.named(shown, part),
+            Kind::Word => match self.without_dot(shown, &part) {
+                Some(fault) => return Err(fault),
+                None => return self.named(shown, part),
+            },
             Kind::Open => return self.parenthesized(part),
             Kind::Assign | Kind::Declare | Kind::Pipe | Kind::Comma | Kind::Close | Kind::Sign => {
                 return Err(self.unexpected(token));
             }
         };
         Ok(Operand { kind, part })
-    }
-
-    fn variable(&self, name: &str, part: Range<usize>) -> Result<Operand, Fault> {
-        if self.is_sure && !self.variables.iter().any(|declared| declared == name) {
-            let near = nearest(name, self.variables.iter().map(String::as_str).filter(|it| it.len() > 1));
-            let hint = near.map(|near| format!("did you mean `{near}`?"));
-            return Err(Fault { hint, ..Fault::bad(part, format!("variable `{name}` is not declared")) });
-        }
-        Ok(Operand { kind: OperandKind::Variable(name.to_owned(), Vec::new()), part })
     }
 
     fn parenthesized(&mut self, part: Range<usize>) -> Result<Operand, Fault> {
@@ -457,29 +451,4 @@ impl<'a> PipeParser<'a> {
             _ => Err(Fault::bad(part, "`(` without `)`")),
         }
     }
-
-    fn named(&self, name: &str, part: Range<usize>) -> Result<Operand, Fault> {
-        let kind = match name {
-            "true" | "false" => OperandKind::Bool(name == "true"),
-            "nil" => OperandKind::Nil,
-            _ => match function::lookup(name) {
-                Lookup::Found(function) => OperandKind::Function(function),
-                Lookup::Refused(reason) => return Err(Fault::refused(part, format!("function `{name}` {reason}"))),
-                Lookup::Unknown => {
-                    let hint = nearest(name, function::names()).map(|near| format!("did you mean `{near}`?"));
-                    let what = if is_keyword(name) {
-                        format!("`{name}` is not expected there")
-                    } else {
-                        format!("there is no function `{name}`")
-                    };
-                    return Err(Fault { hint, ..Fault::bad(part, what) });
-                }
-            },
-        };
-        Ok(Operand { kind, part })
-    }
-}
-
-fn is_keyword(name: &str) -> bool {
-    matches!(name, "if" | "else" | "end" | "with" | "range" | "define" | "template" | "block" | "break" | "continue")
 }

@@ -76,6 +76,50 @@ fn env_file(text: &str) -> Result<Value, (bool, String)> {
     }
 }
 
+/// The rules of Go's tools by which a renderer is known to differ, as `tests/templates/causes.py` names them.
+const CAUSES: [&str; 27] = [
+    "urlquery",
+    "case",
+    "quote",
+    "number",
+    "verb",
+    "coalesce",
+    "nospace",
+    "trim",
+    "unset",
+    "compare",
+    "type",
+    "comment",
+    "syntax",
+    "short circuit",
+    "hyphen",
+    "marker",
+    "base64",
+    "duration",
+    "command line",
+    "variables file",
+    "yaml header",
+    "yaml start_timeout",
+    "yaml max_sessions",
+    "yaml command",
+    "yaml args",
+    "yaml env",
+    "yaml document",
+];
+
+#[test]
+fn every_known_cause_of_a_difference_has_vectors() {
+    let vectors = include_str!("../../../tests/fixtures/templates/causes.jsonl").lines();
+    let mut counts = BTreeMap::<String, usize>::new();
+    for vector in vectors.map(|line| serde_json::from_str::<Value>(line).expect("JSON")) {
+        assert!(vector.get("out").is_some() != vector.get("error").is_some(), "{vector}");
+        *counts.entry(vector["cause"].as_str().expect("a cause").to_owned()).or_default() += 1;
+    }
+    let known: BTreeSet<&str> = CAUSES.into();
+    assert_eq!(counts.keys().map(String::as_str).collect::<BTreeSet<_>>(), known);
+    assert!(counts.values().all(|count| *count >= 2), "{counts:?}");
+}
+
 #[test]
 fn what_go_renders_is_rendered_here_or_refused() {
     let (mut count, mut wrong, mut refused) =
@@ -108,7 +152,8 @@ fn what_go_renders_is_rendered_here_or_refused() {
             Verdict::Wrong(mut what) => {
                 what += vector["error"].as_str().unwrap_or_default();
                 if seen.insert(what.clone()) {
-                    wrong.push(format!("{kind} {text:?} {}: {what}", vector["env"]));
+                    let cause = vector["cause"].as_str().unwrap_or("random");
+                    wrong.push(format!("{kind} ({cause}) {text:?} {}: {what}", vector["env"]));
                 }
             }
         }

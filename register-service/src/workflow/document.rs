@@ -2,12 +2,12 @@
 
 use schemas::workflow::{AgentDocument, AgentItem, McpItem, ProjectDocument, WorkflowDocument};
 
-use crate::diagnostic::{Code, Diagnostic, nearest};
+use crate::diagnostic::{Code, Diagnostic, Location, Severity};
 use crate::source::File;
 use crate::source::document::Misfit;
 use crate::source::node::{Map, Node, Value};
-use crate::workflow::Place;
 use crate::workflow::selector::selected;
+use crate::workflow::{Engine, Place, keys};
 
 /// An entry or selector, and where it is.
 pub(super) type Item = (Place, McpItem);
@@ -77,13 +77,41 @@ fn normalize_entries(holder: &mut Map) {
     }
 }
 
+/// Remarks on paths that were asked for, and in which no server is declared.
+pub(super) fn check_empty(files: &[File], items: &[Item], diagnostics: &mut Vec<Diagnostic>) {
+    let mut asked: Vec<&str> = files.iter().filter_map(File::asked).collect();
+    asked.sort_unstable();
+    asked.dedup();
+    for path in asked {
+        let own = || files.iter().enumerate().filter(|(_, file)| file.asked() == Some(path));
+        // What is wrong with a file may be the reason, and is said.
+        let is_remarked = |file: &File| file.is_partial() || diagnostics.iter().any(|it| it.file == file.path());
+        let holds_item = |index| items.iter().any(|(place, _)| place.file == index);
+        if own().any(|(index, file)| is_remarked(file) || holds_item(index)) {
+            continue;
+        }
+        let at = Location::whole(path);
+        let is_ours = |file: &File| file.documents.iter().any(|document| kind(file, document) != Kind::Foreign);
+        if !own().any(|(_, file)| is_ours(file)) {
+            let remark = Diagnostic::new(Code::NoEntries, &at, "0 entries: this is no workflow, agent or project");
+            let hint =
+                "a workflow has `mcps`, or `id` and `tasks`; an agent has `instructions`; `compozy.yaml` is a project";
+            diagnostics.push(remark.hint(hint));
+        } else if items.is_empty() {
+            let remark = Diagnostic::new(Code::NoEntries, &at, "0 entries: no server is declared here");
+            let remark = remark.hint("servers are declared below `mcps`");
+            diagnostics.push(Diagnostic { severity: Severity::Note, ..remark });
+        }
+    }
+}
+
 /// Every item of every `mcps:`.
-pub(super) fn collect(files: &mut [File], diagnostics: &mut Vec<Diagnostic>) -> Vec<Item> {
+pub(super) fn collect(files: &mut [File], engine: Engine, diagnostics: &mut Vec<Diagnostic>) -> Vec<Item> {
     let mut items = Vec::new();
     for (index, file) in files.iter_mut().enumerate() {
         let kinds: Vec<Kind> = file.documents.iter().map(|node| kind(file, node)).collect();
         let mut misfits = Vec::new();
-        for (document, (node, kind)) in file.documents.iter_mut().zip(kinds).enumerate() {
+        for (document, (node, kind)) in file.documents.iter_mut().zip(kinds.iter().copied()).enumerate() {
             let (read, found) = typed(node, kind);
             misfits.extend(found);
             let place = Place { file: index, document, agent: None, item: 0 };
@@ -95,8 +123,8 @@ pub(super) fn collect(files: &mut [File], diagnostics: &mut Vec<Diagnostic>) -> 
                 }
             }
         }
-        for map in file.documents.iter().filter_map(Node::as_map) {
-            diagnostics.extend(misspelt(file, map).into_iter().chain(misplaced(file, map)));
+        for document in file.documents.iter().zip(kinds) {
+            keys::check(file, document, engine, diagnostics);
         }
         file.has_misfits = !misfits.is_empty();
         diagnostics.extend(misfits.into_iter().map(|misfit| misfit_remark(file, misfit)));
@@ -117,38 +145,6 @@ fn misfit_remark(file: &File, misfit: Misfit) -> Diagnostic {
         _ => (Code::WrongType, None),
     };
     Diagnostic::new(code, &file.at(misfit.span), misfit.message).hint_if(hint)
-}
-
-/// A document with entries under a key that nothing reads is one whose author meant `mcps`.
-fn misspelt(file: &File, map: &Map) -> Option<Diagnostic> {
-    const MEANT: [&str; 5] = ["mcps", "mcp", "mcp_servers", "mcpservers", "mcp-servers"];
-    if map.get("mcps").is_some() {
-        return None;
-    }
-    let says_how_to_reach = |item: &Node| item.get("url").is_some() || item.get("command").is_some();
-    let holds_entries =
-        |node: &Node| node.items().iter().any(|item| item.get("id").is_some() && says_how_to_reach(item));
-    let found = map.entries.iter().find(|(key, _, node)| {
-        let is_meant = MEANT.contains(&key.to_lowercase().as_str()) || nearest(key, ["mcps"]).is_some();
-        is_meant && holds_entries(node)
-    });
-    let (key, span, _) = found?;
-    let message = format!("unknown key `{key}`, with what looks like MCP servers");
-    Some(Diagnostic::new(Code::UnknownKey, &file.at(*span), message).did_you_mean(Some("mcps")))
-}
-
-/// A key that counts in project files only, and one there that was meant as it.
-fn misplaced(file: &File, map: &Map) -> Option<Diagnostic> {
-    const KEY: &str = "use_proxy_default";
-    if file.is_project() {
-        let is_meant = |key: &str| key != KEY && nearest(key, [KEY]).is_some();
-        let (key, span, _) = map.entries.iter().find(|(key, ..)| is_meant(key))?;
-        let remark = Diagnostic::new(Code::UnknownKey, &file.at(*span), format!("unknown key `{key}`"));
-        return Some(remark.did_you_mean(Some(KEY)));
-    }
-    let message = format!("`{KEY}` is read in the project file only");
-    let remark = Diagnostic::new(Code::MisplacedKey, &file.at(map.key_span(KEY)?), message);
-    Some(remark.hint("move it to `compozy.yaml`, or write `use_proxy: true` in the entries").as_warning())
 }
 
 fn numbered(place: Place, items: Vec<McpItem>, node: &Node) -> Vec<Item> {

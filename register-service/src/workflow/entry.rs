@@ -16,7 +16,7 @@ use crate::source::node::Node;
 use crate::template::Environment;
 use crate::workflow::address::Below;
 use crate::workflow::fields::{Fields, Kind};
-use crate::workflow::{Settings, Unset, Usage, engine, gateway, header};
+use crate::workflow::{Settings, Unset, Usage, engine, gateway, header, verbatim};
 
 /// What an entry's meaning depends on, besides the entry.
 pub(super) struct Context<'a> {
@@ -50,6 +50,7 @@ pub(super) fn read(entry: &McpEntry, node: &Node, context: &Context<'_>) -> (Opt
     let engine = context.settings.engine;
     let mut fields = Fields { entry, node, file, environment, unset_is_error, engine, diagnostics: Vec::new() };
     let usage = usage(&mut fields, context, is_registered);
+    verbatim::check(&mut fields);
     let is_wrong = fields.diagnostics.iter().any(Diagnostic::is_error);
     (usage.filter(|_| !is_wrong), fields.diagnostics)
 }

@@ -14,8 +14,7 @@ use crate::template::Environment;
 use crate::workflow::Engine;
 use crate::workflow::date::is_date;
 use crate::workflow::faults::Rendering;
-use crate::workflow::header;
-use crate::workflow::{command_line, engine};
+use crate::workflow::{command_line, engine, gateway, header};
 
 const DOCUMENTED_ONLY: [&str; 4] = ["auth", "security", "tls", "condition"];
 
@@ -74,6 +73,7 @@ impl<'a> Fields<'a> {
 
     /// Keys that mean nothing, or less than their author may think.
     pub(super) fn keys(&mut self) {
+        gateway::check_keys(self);
         let Some(map) = self.node.as_map() else { return };
         for (key, span, _) in &map.entries {
             let at = self.file.at(*span);
@@ -160,13 +160,20 @@ impl<'a> Fields<'a> {
 
     /// The program and its arguments.
     pub(super) fn command(&mut self) -> Option<Vec<String>> {
+        let is_list = matches!(self.entry.command, Some(CommandLine::Words(_)));
+        if is_list && self.engine == Engine::Compozy && !self.file.is_given {
+            let message = "the engine takes a text for `command`, and does not load a file with a list there";
+            let hint = "write the program as a text, and the other words under `args`";
+            self.advise(Code::EngineYaml, "command", message, hint);
+            return None;
+        }
         if !self.has_command() {
             return None;
         }
         let node = self.node.get("command")?;
         let mut words = match self.entry.command.as_ref()? {
             CommandLine::Text(_) => {
-                let text = self.render(node)?;
+                let text = self.argument(node)?;
                 self.split(text.trim())?
             }
             CommandLine::Words(_) => self.render_all(node.items())?,
@@ -181,12 +188,6 @@ impl<'a> Fields<'a> {
                 return None;
             }
             Some(_) => {}
-        }
-        if self.engine == Engine::Compozy && matches!(self.entry.command, Some(CommandLine::Words(_))) {
-            let message = "the engine takes a text for `command`, and does not load a file with a list there";
-            let remark = Diagnostic::new(Code::EngineYaml, &self.at("command"), message).as_warning();
-            let hint = "write the program as a text, and the other words under `args`";
-            self.diagnostics.push(remark.hint(hint));
         }
         words.extend(self.render_all(self.node.get("args").map(Node::items).unwrap_or_default())?);
         Some(words)
@@ -253,6 +254,12 @@ impl<'a> Fields<'a> {
                 complete = false;
             }
             match self.render(node) {
+                Some(value) if value.contains('\0') => {
+                    let at = self.file.at(node.head());
+                    let message = format!("the value of `{key}` holds a NUL, which no program can be given");
+                    self.diagnostics.push(Diagnostic::new(Code::BadEnv, &at, message));
+                    complete = false;
+                }
                 Some(value) => {
                     self.note_placeholder(&value, node);
                     env.insert(key.to_owned(), Secret::new(value));
@@ -303,8 +310,18 @@ impl<'a> Fields<'a> {
     }
 
     fn render_all(&mut self, nodes: &[Node]) -> Option<Vec<String>> {
-        let rendered: Vec<Option<String>> = nodes.iter().map(|node| self.render(node)).collect();
+        let rendered: Vec<Option<String>> = nodes.iter().map(|node| self.argument(node)).collect();
         rendered.into_iter().collect()
+    }
+
+    fn argument(&mut self, node: &Node) -> Option<String> {
+        let text = self.render(node)?;
+        if text.contains('\0') {
+            let message = "an argument holds a NUL, which no program can be given";
+            self.diagnostics.push(Diagnostic::new(Code::BadCommand, &self.file.at(node.head()), message));
+            return None;
+        }
+        Some(text)
     }
 
     /// The text of a scalar with its templates rendered.

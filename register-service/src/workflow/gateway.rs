@@ -16,7 +16,6 @@ pub(super) fn apply(fields: &mut Fields<'_>, document: DefinitionDocument) -> Op
         document.tags.insert(PROTECTED_TAG.to_owned(), "true".to_owned());
     }
     let Some(settings) = fields.entry.gateway.as_ref() else { return Some(document) };
-    check_keys(fields);
     let node = fields.node.get("gateway")?;
     let tokens = node.get("auth_tokens").map(Node::items).unwrap_or_default();
     let tokens: Vec<Option<String>> = tokens.iter().map(|token| fields.render(token)).collect();
@@ -65,7 +64,8 @@ pub(super) fn apply(fields: &mut Fields<'_>, document: DefinitionDocument) -> Op
     })
 }
 
-fn check_keys(fields: &mut Fields<'_>) {
+/// Remarks on settings of the gateway that are none.
+pub(super) fn check_keys(fields: &mut Fields<'_>) {
     let Some(map) = fields.node.get("gateway").and_then(Node::as_map) else { return };
     for (key, position, _) in &map.entries {
         if !GATEWAY_SETTINGS_KEYS.contains(&key.as_str()) {

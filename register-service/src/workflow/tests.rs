@@ -109,16 +109,18 @@ fn templates_are_rendered_and_headers_made_canonical() {
         entry("{id: a, command: 'run {{ .env.WORDS }}', args: ['{{ .env.WORDS }}'], env: {T: '{{ .env.TOKEN }}'}, use_proxy: true}"),
         @r#"a: at http://127.0.0.1:6001/a/stream {"name":"a","transport":"stdio","command":"run","args":["a","b c","a 'b c'"],"env":{"T":"hunter2"},"tags":{"source":"w.yaml:2"}}"#
     );
-    insta::assert_snapshot!(entry("{id: a, command: ['{{ .env.WORDS }}', y], use_proxy: true}"), @r#"
-    a: at http://127.0.0.1:6001/a/stream {"name":"a","transport":"stdio","command":"a 'b c'","args":["y"],"tags":{"source":"w.yaml:2"}}
-    w.yaml:2:22: warning[engine-yaml]: the engine takes a text for `command`, and does not load a file with a list there
+    let list = "mcps:\n  - {id: a, command: ['{{ .env.WORDS }}', y], use_proxy: true}\n";
+    insta::assert_snapshot!(told(&[("w.yaml", list)], &settings()), @r"
+    w.yaml:2:22: error[engine-yaml]: the engine takes a text for `command`, and does not load a file with a list there
       hint: write the program as a text, and the other words under `args`
-    "#);
+    ");
+    let without = Settings { engine: Engine::None, ..settings() };
+    insta::assert_snapshot!(told(&[("w.yaml", list)], &without), @r#"a: at http://127.0.0.1:6001/a/stream {"name":"a","transport":"stdio","command":"a 'b c'","args":["y"],"tags":{"source":"w.yaml:2"}}"#);
 }
 
 #[test]
 fn a_document_has_variables_of_its_own() {
-    let project = ("p/compozy.yaml", "name: p\nenv: {HOST: project, REGION: project, ZONE: project, TOKEN: project}\n");
+    let project = ("p/compozy.yaml", "name: p\nenv: {HOST: project, REGION: project, ZONE: project, TOKEN: not}\n");
     let workflow = concat!(
         "env: {HOST: workflow, REGION: 'w-{{ .env.ZONE }}', PATHS: '{{ .env.REGION }}/{{ .env.HOST }}'}\n",
         "mcps: [{id: a, url: 'http://x/{{ .env.PATHS }}/{{ .env.ZONE }}', use_proxy: true}]\n",
@@ -243,6 +245,8 @@ fn says_what_is_wrong_with_commands_and_addresses() {
     {id: a, command: '-y x'}
         w.yaml:2:22: error[bad-command]: command begins with an option and not with a program
     {id: a, command: [], transport: stdio}
+        w.yaml:2:22: error[engine-yaml]: the engine takes a text for `command`, and does not load a file with a list there
+          hint: write the program as a text, and the other words under `args`
         w.yaml:2:37: error[missing-command]: command is required for stdio transport
     {id: a, command: '{{ .env.EMPTY }}'}
         w.yaml:2:22: error[bad-command]: command is empty
@@ -565,4 +569,86 @@ fn a_project_above_the_paths_governs_them_within_their_repository() {
     std::fs::create_dir(root.path().join("shop/flows/.git")).expect("a folder");
     let unset = Settings { unset: Unset::Warn, ..settings() };
     assert_eq!(load(&[flows], &unset).expect("valid").desired.project(), None);
+}
+
+#[test]
+fn strict_settings_refuse_files_with_warnings() {
+    let strict = Settings { strict: true, unset: Unset::Refuse, ..settings() };
+    let warned = "mcps:\n  - {id: a, command: x, colour: red, env: {T: '{{ .env.NOPE }}'}}\n";
+    let refused = read_as(&[("w.yaml", warned)], &strict).expect_err("a warning");
+    assert_eq!(refused.to_string(), "1 error in the files");
+    // A variable that is not set is what these settings expect.
+    let unset = Settings { unset: Unset::Warn, ..strict.clone() };
+    let refused = read_as(&[("w.yaml", warned)], &unset).expect_err("a warning");
+    assert_eq!(refused.to_string(), "3 warnings in the files");
+    let only_unset = "mcps:\n  - {id: a, command: x, use_proxy: true, env: {T: '{{ .env.NOPE }}'}}\n";
+    assert_eq!(read_as(&[("w.yaml", only_unset)], &unset).expect("valid").remarks.len(), 1);
+    let noted = "mcps:\n  - {id: a, command: x, env: {T: '[redacted]'}}\n";
+    assert_eq!(read_as(&[("w.yaml", noted)], &strict).expect("a note is no warning").remarks.len(), 1);
+}
+
+#[test]
+fn where_no_engine_reads_the_files_a_key_may_be_anybodys() {
+    let text = "id: w\nretries: 3\nagnets: []\nmcps: [{id: a, command: x}]\n";
+    let without = Settings { engine: Engine::None, ..settings() };
+    insta::assert_snapshot!(told(&[("w.yaml", text)], &without), @r"
+    a: direct
+    w.yaml:3:1: warning[unknown-key]: unknown key `agnets`
+      hint: did you mean `agents`?
+    ");
+    insta::assert_snapshot!(told(&[("w.yaml", text)], &settings()), @r"
+    a: direct
+    w.yaml:2:1: warning[unknown-key]: unknown key `retries`
+      hint: nothing reads it; a key of your own begins with `x-`: `x-retries`
+    w.yaml:3:1: warning[unknown-key]: unknown key `agnets`
+      hint: did you mean `agents`?
+    ");
+}
+
+#[test]
+fn says_what_is_used_as_it_is_written() {
+    insta::assert_snapshot!(
+        each(&[
+            "{id: a, url: 'https://${HOST}/mcp', use_proxy: true}",
+            "{id: a, command: 'sh -c \"exec x ${PORT}\"', args: ['$HOME'], use_proxy: true}",
+            "{id: a, command: x, args: [--token, hush-hush, '$ROOT'], env: {A_KEY: hush-hush, B: '{{ .env.HOST }}'}, use_proxy: true}",
+            "{id: a, url: 'https://me:hush@x.test/', headers: {Authorization: 'Bearer hush-hush'}, use_proxy: true}",
+            "{id: a, command: x, env: {T: '{{ env.TOKEN }}'}, use_proxy: true}",
+            "{id: a, command: x, env: {T: '{{ TOKEN }}', U: '{{ .TOKEN }}'}, use_proxy: true}",
+            "{id: a, command: x, env: {T: \"a\\0b\"}, args: [\"a\\0b\"], use_proxy: true}",
+        ]),
+        @r#"
+    {id: a, url: 'https://${HOST}/mcp', use_proxy: true}
+        a: at http://127.0.0.1:6001/a/sse {"name":"a","transport":"sse","url":"https://${host}/mcp","timeout":30000000000,"tags":{"source":"w.yaml:2"}}
+        w.yaml:2:27: warning[shell-variable]: `${HOST}` is used as it is written: variables of a shell are not filled in
+          hint: write `{{ .env.HOST }}`
+    {id: a, command: 'sh -c "exec x ${PORT}"', args: ['$HOME'], use_proxy: true}
+        a: at http://127.0.0.1:6001/a/stream {"name":"a","transport":"stdio","command":"sh","args":["-c","exec x ${PORT}","$HOME"],"tags":{"source":"w.yaml:2"}}
+    {id: a, command: x, args: [--token, hush-hush, '$ROOT'], env: {A_KEY: hush-hush, B: '{{ .env.HOST }}'}, use_proxy: true}
+        a: at http://127.0.0.1:6001/a/stream {"name":"a","transport":"stdio","command":"x","args":["--token","hush-hush","$ROOT"],"env":{"A_KEY":"hush-hush","B":"up.test"},"tags":{"source":"w.yaml:2"}}
+        w.yaml:2:41: warning[literal-secret]: a secret is written out here, and whoever reads the file has it
+          hint: write `{{ .env.TOKEN }}`, and give the variable with `--env-file` or in the environment
+        w.yaml:2:53: warning[shell-variable]: `$ROOT` is used as it is written: variables of a shell are not filled in
+          hint: write `{{ .env.ROOT }}`
+        w.yaml:2:75: warning[literal-secret]: a secret is written out here, and whoever reads the file has it
+          hint: write `{{ .env.A_KEY }}`, and give the variable with `--env-file` or in the environment
+    {id: a, url: 'https://me:hush@x.test/', headers: {Authorization: 'Bearer hush-hush'}, use_proxy: true}
+        a: at http://127.0.0.1:6001/a/sse {"name":"a","transport":"sse","url":"https://me:hush@x.test/","headers":{"Authorization":"Bearer hush-hush"},"timeout":30000000000,"tags":{"source":"w.yaml:2"}}
+        w.yaml:2:30: warning[literal-secret]: a secret is written out here, and whoever reads the file has it
+          hint: write `{{ .env.TOKEN }}`, and give the variable with `--env-file` or in the environment
+        w.yaml:2:78: warning[literal-secret]: a secret is written out here, and whoever reads the file has it
+          hint: write `Bearer {{ .env.TOKEN }}`, and give the variable with `--env-file` or in the environment
+    {id: a, command: x, env: {T: '{{ env.TOKEN }}'}, use_proxy: true}
+        w.yaml:2:38: error[bad-template]: `env.TOKEN` has no dot in front
+          hint: did you mean `.env.TOKEN`?
+    {id: a, command: x, env: {T: '{{ TOKEN }}', U: '{{ .TOKEN }}'}, use_proxy: true}
+        w.yaml:2:38: error[bad-template]: `TOKEN` is no variable; variables are `.env.NAME`
+          hint: did you mean `.env.TOKEN`?
+        w.yaml:2:56: error[bad-template]: `.TOKEN` is not available here; only `.env.NAME` is
+          hint: did you mean `.env.TOKEN`?
+    {id: a, command: x, env: {T: "a\0b"}, args: ["a\0b"], use_proxy: true}
+        w.yaml:2:34: error[bad-env]: the value of `T` holds a NUL, which no program can be given
+        w.yaml:2:50: error[bad-command]: an argument holds a NUL, which no program can be given
+    "#
+    );
 }

@@ -5,6 +5,7 @@ use crate::source::File;
 use crate::source::node::Node;
 use crate::template::{self, Environment};
 use crate::workflow::faults::Rendering;
+use crate::workflow::verbatim;
 
 /// A variable whose value was not computed yet, and the names that it needs for that.
 struct Pending<'a> {
@@ -21,6 +22,7 @@ pub(super) fn own(
     diagnostics: &mut Vec<Diagnostic>,
 ) -> Option<Environment> {
     let map = node.get("env")?.as_map()?;
+    diagnostics.extend(verbatim::named(rendering.file, node.get("env")));
     let mut known = Vec::new();
     let mut pending = Vec::new();
     for (name, _, node) in &map.entries {

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::diagnostic::Code;
 use crate::source::File;
 use crate::source::node::Node;
-use crate::workflow::document;
+use crate::workflow::{Engine, document};
 
 /// The entries of a document's `mcps:`, or why there are none; the flag says that it is a refusal with a known reason.
 pub(crate) fn document(text: &str) -> Result<Value, (bool, String)> {
@@ -14,7 +14,7 @@ pub(crate) fn document(text: &str) -> Result<Value, (bool, String)> {
     let mut files = vec![file];
     document::keep_first(&mut files, &mut diagnostics);
     files.iter_mut().for_each(document::normalize);
-    let items = document::collect(&mut files, &mut diagnostics);
+    let items = document::collect(&mut files, Engine::Compozy, &mut diagnostics);
     let id = files[0].documents.first().and_then(|it| it.get("id")?.literal()).unwrap_or_default().to_owned();
     if let Some(error) = diagnostics.iter().find(|it| it.is_error()) {
         // The parser is of YAML 1.2, and a truth value is `true` or `false`: what else go-yaml takes is refused.
@@ -25,7 +25,8 @@ pub(crate) fn document(text: &str) -> Result<Value, (bool, String)> {
             || error.message.contains("expected a map");
         return Err((is_refusal, format!("{}: {}", error.code, error.message)));
     }
-    let mut entries = Vec::new();
+    let agents = files[0].documents.first().and_then(|it| it.get("agents")).map(Node::items).unwrap_or_default();
+    let (mut entries, mut of_agents) = (Vec::new(), vec![Vec::new(); agents.len()]);
     for (place, item) in &items {
         let McpItem::Entry(entry) = item else { return Err((true, "an id in the place of an entry".to_owned())) };
         let node = place.node(&files).expect("a node");
@@ -37,10 +38,16 @@ pub(crate) fn document(text: &str) -> Result<Value, (bool, String)> {
         if is_number("start_timeout") {
             return Err((false, "a duration without a unit".to_owned()));
         }
-        entries.push(told(entry, node));
+        place.agent.map_or(&mut entries, |agent| &mut of_agents[agent]).push(told(entry, node));
     }
-    let entries = if entries.is_empty() { Value::Null } else { entries.into() };
-    Ok(json!({ "ID": id, "MCPs": entries }))
+    let list = |entries: Vec<Value>| if entries.is_empty() { Value::Null } else { entries.into() };
+    let mut document = json!({ "ID": id, "MCPs": list(entries) });
+    if !agents.is_empty() {
+        let id = |agent: &Node| agent.get("id").unwrap_or(agent).literal().unwrap_or_default().to_owned();
+        let agents = agents.iter().zip(of_agents);
+        document["Agents"] = agents.map(|(agent, of)| json!({ "ID": id(agent), "MCPs": list(of) })).collect();
+    }
+    Ok(document)
 }
 
 fn told(entry: &McpEntry, node: &Node) -> Value {
