@@ -28,6 +28,9 @@ const TRANSPORTS: [Via; 10] = [
     Via::Events,
     Via::Sse,
 ];
+/// Bounds that a run of minutes reaches. With the defaults, sessions that nobody closes and the events kept for them grow
+/// for 30 minutes, which looks like a leak.
+const BOUNDS: [&str; 4] = ["--session-idle-timeout", "1m", "--max-kept-bytes", "32MiB"];
 /// How long upstreams may take to connect at the start.
 const START: Duration = Duration::from_secs(60);
 
@@ -54,7 +57,7 @@ impl World {
     pub(crate) async fn start(program: &Path, ledger: &Arc<Ledger>) -> Result<Self> {
         let home = tempfile::tempdir()?;
         let mut command = Command::new(program);
-        command.args(["--port", "0", "--log-level", "error"]).env_clear().env("HOME", home.path());
+        command.args(["--port", "0", "--log-level", "error"]).args(BOUNDS).env_clear().env("HOME", home.path());
         command.envs(std::env::var_os("PATH").map(|path| ("PATH", path))).current_dir(home.path());
         let gateway = Process::start(command);
         let line = gateway.first_line().await;

@@ -34,7 +34,7 @@ pub(crate) struct ListChanges {
 #[derive(Debug, Default)]
 pub(super) struct Shown([Option<Digest>; 4]);
 
-/// Digest of an response to a request for a list.
+/// Digest of a response to a request for a list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Digest {
     /// Response to a request without a cursor, which is the whole list unless it names a next page.
