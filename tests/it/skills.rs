@@ -100,7 +100,7 @@ async fn ask(client: &Client, method: &str, params: &Value) -> Value {
     client.ask(method, params).await.pop().expect("an answer")
 }
 
-/// What the modern client is promised of skills.
+/// Settings of the extension that the modern client is promised.
 async fn promised(client: &Client) -> Value {
     let discovery = ask(client, "server/discover", &json!({})).await;
     discovery["result"]["capabilities"]["extensions"][SKILLS].clone()
@@ -187,7 +187,7 @@ async fn who_has_no_skills_or_no_directories_is_never_asked() {
         let answer = ask(&client, method, &json!({ "uri": uri })).await;
         assert_eq!(answer["error"]["code"], -32602, "{method} {uri}: {answer}");
     }
-    // What the server itself refuses is told as it says it.
+    // A refusal of the server itself is told in its own words.
     let refused = ask(&client, "skills/get", &json!({ "uri": "mcp-proxy://l/skill://l-0" })).await;
     assert_eq!(refused["error"], json!({ "code": -32602, "message": "no such skill" }), "{refused}");
     assert_eq!((plain.count("skills/get"), plain.count("skills/list")), (0, 0));

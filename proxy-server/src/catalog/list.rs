@@ -88,7 +88,7 @@ impl List {
         }
     }
 
-    /// Whether the server of this raw handshake has such a list at all.
+    /// True if the server of this raw handshake has such a list at all.
     pub(crate) fn is_declared(self, handshake: &str) -> bool {
         let Some(kind) = self.kind() else { return Skills::declared(handshake).is_some() };
         let result = Object::read(handshake).ok();

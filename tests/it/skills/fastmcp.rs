@@ -30,7 +30,7 @@ fn write_skill(folder: &Path, name: &str) {
     fs::write(skill.join("references/raw.bin"), [0, 159, 146, 150]).expect("a file");
 }
 
-/// What the official client finds at a URL, every file read against its digest.
+/// Lists the skills that the official client finds at a URL, every file read against its digest.
 async fn found(url: &str) -> Value {
     let ended = python("clients/fastmcp_skills.py", &[url]).ended(DEADLINE).await;
     serde_json::from_str(&ended.out).unwrap_or_else(|error| panic!("{error}: {} {}", ended.out, ended.err))

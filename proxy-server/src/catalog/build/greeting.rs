@@ -119,7 +119,7 @@ impl<'a> Merged<'a> {
         }
     }
 
-    /// The same with one more, if there is one.
+    /// Adds one more, if there is one.
     fn and(&self, name: &str, value: Option<&'a str>) -> Self {
         let added = value.map(|value| (name.to_owned(), value));
         Self(self.0.iter().map(|(name, value)| (name.clone(), *value)).chain(added).collect())

@@ -130,7 +130,7 @@ impl Members {
         self.all.get_index(index).map(|(name, _)| (name, uri))
     }
 
-    /// Whether a URI carries the name of an upstream. If that one is not here, it is nobody else's.
+    /// True for a URI that carries the name of an upstream. If that one is not here, it is nobody else's.
     fn is_foreign(&self, uri: &str) -> bool {
         self.naming.mode != Mode::Never && split_uri(uri).is_some()
     }

@@ -11,7 +11,7 @@ use crate::catalog::list::List;
 use crate::catalog::name::{Conflict, Mode, qualified_uri};
 use crate::protocol::{Object, Skills, skill_root, skill_uris};
 
-/// Who has the skills, by the URIs of their directories.
+/// Index of the skills by the URIs of their directories.
 #[derive(Debug, Default)]
 pub(super) struct SkillIndex {
     roots: HashMap<Box<str>, usize>,
@@ -39,7 +39,7 @@ impl SkillIndex {
         self.only = having.next().map(|(index, _)| index).filter(|_| having.next().is_none());
     }
 
-    /// Who has the skill in whose directory this is.
+    /// Finds the upstream with the skill in whose directory this is.
     pub(super) fn around(&self, uri: &str) -> Option<usize> {
         if self.roots.is_empty() {
             return None;
@@ -48,7 +48,7 @@ impl SkillIndex {
         std::iter::once(uri.len()).chain(ends).find_map(|end| self.roots.get(uri.get(..end)?).copied())
     }
 
-    /// Who has a skill somewhere below this directory.
+    /// Finds the first upstream with a skill somewhere below this directory.
     fn below(&self, uri: &str) -> Option<usize> {
         let is_below = |root: &str| root.strip_prefix(uri).is_some_and(|rest| rest.starts_with('/'));
         self.roots.iter().filter(|(root, _)| is_below(root)).map(|(_, index)| *index).min()
