@@ -176,6 +176,8 @@ impl Config {
         starts(args, env, &mut config.upstream)?;
         let eras = word((&args.eras, "--eras"), (env, &["MCP_PROXY_ERAS"]), "one of both, legacy")?;
         config.downstream.eras = eras.unwrap_or_default();
+        let cards = word((&args.server_cards, "--server-cards"), (env, &["MCP_PROXY_SERVER_CARDS"]), "one of on, off")?;
+        config.downstream.server_cards = cards.is_none_or(|Switch(is_on)| is_on);
         config.policy = policy::Config {
             admin_tokens: tokens(
                 (&args.admin_tokens, "--admin-tokens"),
@@ -213,6 +215,20 @@ impl Config {
         let policy = &self.policy;
         let is_guarded = !policy.admin_tokens.is_empty() || !policy.admin_allow_ips.is_empty();
         !address.to_canonical().is_loopback() && !is_guarded && !policy.allow_insecure_admin
+    }
+}
+
+struct Switch(bool);
+
+impl std::str::FromStr for Switch {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        match text {
+            "on" | "true" | "1" => Ok(Self(true)),
+            "off" | "false" | "0" => Ok(Self(false)),
+            _ => Err(()),
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 mod aggregate;
 mod batch;
 mod bridged;
+mod cards;
 mod connection;
 mod conversation;
 mod dialogue;
@@ -108,8 +109,10 @@ pub(crate) struct Config {
     pub(crate) patience: Duration,
     /// Which eras the endpoint of all upstreams speaks.
     pub(crate) eras: Eras,
-    /// What stands before the path in the `endpoint` event; a path alone when absent.
+    /// Prefix of the path in the `endpoint` event, where none is needed, and in cards, where `Host` stands in for it.
     pub(crate) base_url: Option<String>,
+    /// True if endpoints have server cards.
+    pub(crate) server_cards: bool,
 }
 
 impl Default for Config {
@@ -132,6 +135,7 @@ impl Default for Config {
             patience: Duration::from_secs(1),
             eras: Eras::default(),
             base_url: None,
+            server_cards: true,
         }
     }
 }
@@ -257,9 +261,15 @@ impl Edge {
 }
 
 /// The endpoint of all upstreams, and those of single ones, each also under `/mcp-proxy`, those of single ones also with
-/// further path segments.
+/// further path segments; and their cards.
 pub(crate) fn router(edge: Arc<Edge>) -> Router {
     let mut router = Router::new().route("/", post(mcp::serve).fallback(not_found));
+    if edge.config.server_cards {
+        router = router.route(cards::catalog_path(), any(cards::catalog));
+        for path in cards::CARD_PATHS {
+            router = router.route(path, any(cards::card)).route(&format!("/mcp-proxy{path}"), any(cards::card));
+        }
+    }
     for prefix in ["", "/mcp-proxy"] {
         router = router
             .route(&format!("{prefix}/mcp"), any(mcp::serve))

@@ -98,7 +98,7 @@ impl Gateway {
         dialer.set_own(address);
         let (tasks, connections, drain) = (Tasks::default(), Tasks::default(), Drain::default());
         let (edge, counts, router) = compose(&config, dialer, &tasks, &drain)?;
-        let origins = Origins { sites: config.sites(address.ip()), own_mark: Some(mark) };
+        let origins = Origins { sites: config.sites(address.ip()), own_mark: Some(mark), has_cards: config.downstream.server_cards };
         let lanes = Arc::new(Lanes::start().map_err(StartError::Threads)?);
         let front = Front { origins, edge: Arc::clone(&edge), router };
         let fronts = (0..lanes.count()).map(|_| Arc::new(front.another())).collect();

@@ -43,4 +43,4 @@ pub(crate) use self::sentinel::{decode as decode_header, encode as encode_header
 pub(crate) use self::skills::{SKILLS_EXTENSION, Skills, is_about_skills, skill_root, skill_uris};
 pub(crate) use self::splice::{quote, splice};
 pub(crate) use self::stamp::{Stamp, odd_schema, unstamped};
-pub(crate) use self::version::{Era, LATEST_LEGACY, LATEST_MODERN, is_known, negotiate};
+pub(crate) use self::version::{Era, LATEST_LEGACY, LATEST_MODERN, is_known, negotiate, versions};

@@ -8,6 +8,7 @@ mod binary;
 mod both_eras;
 mod browsers;
 mod canaries;
+mod cards;
 mod cells;
 mod client_faults;
 mod clients;

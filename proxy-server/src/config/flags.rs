@@ -60,6 +60,10 @@ pub(crate) struct Flags {
     /// [env: MCP_PROXY_ERAS] [default: both]
     #[arg(long, value_name = "ERAS")]
     pub(crate) eras: Option<String>,
+    /// Serve cards for discovery at ENDPOINT/server-card and /.well-known/ai-catalog.json: on or off; a card names a server
+    /// only to those who may use it [env: MCP_PROXY_SERVER_CARDS] [default: on]
+    #[arg(long, value_name = "SWITCH")]
+    pub(crate) server_cards: Option<String>,
     /// Maximum number of registered servers [env: MCP_PROXY_MAX_SERVERS] [default: 1000]
     #[arg(long, value_name = "COUNT")]
     pub(crate) max_servers: Option<String>,

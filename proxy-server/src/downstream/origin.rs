@@ -6,6 +6,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header}
 use axum::response::{IntoResponse, Response};
 use schemas::Problem;
 
+use crate::downstream::cards::is_document;
 use crate::downstream::fields::{Fields, text};
 use crate::policy::{Foreign, Page, Shown, Sites};
 use crate::upstream::OWN_MARK;
@@ -33,6 +34,8 @@ pub(crate) struct Origins {
     pub(crate) sites: Sites,
     /// The mark of the gateway's own requests. An upstream that leads back here would be trusted as this very machine.
     pub(crate) own_mark: Option<HeaderValue>,
+    /// True if there are server cards, which every page may ask for.
+    pub(crate) has_cards: bool,
 }
 
 impl Origins {
@@ -57,6 +60,7 @@ impl Origins {
         match page {
             Ok(page) => Ok(page),
             // Neither tells a page anything, nor changes anything.
+            Err(Foreign::Origin | Foreign::Site) if self.has_cards && is_document(path) => Ok(Page::Foreign),
             Err(Foreign::Site) if is_health() => Ok(Page::None),
             Err(Foreign::NoHost) if fields.host.is_none() && fields.is_old_http && is_health() => Ok(Page::None),
             Err(why) => Err(refuse(why)),
@@ -125,7 +129,8 @@ fn allowed_headers(headers: &HeaderMap) -> HeaderValue {
 /// Lets the page of this origin read a response.
 pub(super) fn show_to(origin: HeaderValue, response: &mut Response) {
     let headers = response.headers_mut();
-    headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+    // A response that every page may read stays so.
+    headers.entry(header::ACCESS_CONTROL_ALLOW_ORIGIN).or_insert(origin);
     headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED_HEADERS);
     headers.append(header::VARY, HeaderValue::from_static("origin"));
 }
@@ -138,7 +143,7 @@ mod tests {
 
     fn origins() -> Origins {
         let sites = Sites { hosts: vec!["gateway.example".into()], are_hosts_known: true, ..Sites::default() };
-        Origins { sites, own_mark: Some(HeaderValue::from_static("mine")) }
+        Origins { sites, own_mark: Some(HeaderValue::from_static("mine")), has_cards: true }
     }
 
     fn status(path: &str, is_old_http: bool, headers: &[(HeaderName, &str)]) -> Option<u16> {
@@ -180,6 +185,18 @@ mod tests {
         let host = (header::HOST, "localhost");
         assert_eq!(status("/mcp", !OLD, &[host.clone(), (OWN_MARK, "other"), (OWN_MARK, "mine")]), Some(403));
         assert_eq!(status("/mcp", !OLD, &[host, (OWN_MARK, "other")]), None);
+    }
+
+    #[test]
+    fn a_foreign_page_may_ask_for_cards_and_nothing_else() {
+        let (host, origin) = ((header::HOST, "localhost"), (header::ORIGIN, "http://evil.example"));
+        for path in ["/mcp/server-card", "/time/stream/server-card", "/.well-known/ai-catalog.json"] {
+            assert_eq!(status(path, !OLD, &[host.clone(), origin.clone()]), None, "{path}");
+            assert_eq!(status(path, !OLD, &[(header::HOST, "evil.example"), origin.clone()]), Some(403), "{path}");
+        }
+        for path in ["/mcp", "/time/stream", "/time/stream/x/server-card", "/admin/mcps"] {
+            assert_eq!(status(path, !OLD, &[host.clone(), origin.clone()]), Some(403), "{path}");
+        }
     }
 
     #[test]

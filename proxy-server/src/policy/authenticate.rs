@@ -103,6 +103,19 @@ impl Policy {
         }
     }
 
+    /// True if the endpoints of this upstream ask for a token.
+    pub(crate) fn needs_token(&self, definition: &Definition) -> bool {
+        let access = &definition.access;
+        !self.config.global_tokens.is_empty() || !access.auth_tokens.is_empty() || access.require_auth
+    }
+
+    /// True if the endpoint of all upstreams asks for a token: if each of them does.
+    pub(crate) fn needs_token_for_all<'a>(&self, definitions: impl Iterator<Item = &'a Definition>) -> bool {
+        let mut definitions = definitions.peekable();
+        let are_locked = definitions.peek().is_some() && definitions.all(|definition| self.needs_token(definition));
+        !self.config.global_tokens.is_empty() || are_locked
+    }
+
     fn of_one(&self, caller: &Caller, definition: &Definition) -> Result<Principal, Denied> {
         self.decide(caller.address, caller.authorization.as_ref().map(Secret::expose), definition)
     }

@@ -45,6 +45,8 @@ pub(crate) enum Page {
     Allowed,
     /// A page of another origin on loopback or on an accepted host. It may use MCP endpoints, but not the admin API.
     Neighbour,
+    /// A page of anywhere else, which may read what is for everybody.
+    Foreign,
 }
 
 /// The reason why a request is refused.
@@ -93,7 +95,7 @@ impl Page {
     pub(crate) fn may_administer(self) -> bool {
         match self {
             Self::None | Self::Own | Self::Allowed => true,
-            Self::Neighbour => false,
+            Self::Neighbour | Self::Foreign => false,
         }
     }
 }

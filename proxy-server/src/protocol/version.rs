@@ -27,6 +27,11 @@ const LEGACY: [&str; 4] = ["2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25
 /// The newest revision with a handshake, offered to upstreams.
 pub(crate) const LATEST_LEGACY: &str = "2025-11-25";
 
+/// The revisions that an endpoint speaks to clients, the newest last.
+pub(crate) fn versions(is_modern: bool) -> Vec<&'static str> {
+    LEGACY.into_iter().chain(is_modern.then_some(LATEST_MODERN)).collect()
+}
+
 /// True if this revision is valid in `MCP-Protocol-Version` of a legacy request.
 pub(crate) fn is_known(version: &str) -> bool {
     LEGACY.contains(&version)

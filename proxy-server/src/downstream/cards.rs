@@ -1,0 +1,326 @@
+//! Server cards (SEP-2127): what a client needs to connect to an endpoint, at `ENDPOINT/server-card`, and where the cards
+//! are, at `/.well-known/ai-catalog.json`. A card names no tool and no capability; those are asked of the endpoint itself.
+//!
+//! Everybody, any web page included, may read the card of all upstreams together, which names none of them. A card of one
+//! upstream is for whoever may use that upstream; for others there is none, as for a name that nobody has.
+
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+
+use axum::extract::{RawPathParams, Request, State};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde_json::{Value, json};
+use url::{Host, Url};
+
+use crate::downstream::{Edge, Shared, not_found, shown, upstream_name};
+use crate::policy::{Page, Principal};
+use crate::protocol::{Object, SERVER_KEY, versions};
+use crate::upstream::Upstream;
+
+const CATALOG_PATH: &str = "/.well-known/ai-catalog.json";
+const CARD_SUFFIX: &str = "/server-card";
+const SCHEMA: &str = "https://static.modelcontextprotocol.io/schemas/v1/server-card.schema.json";
+const CARD_TYPE: &str = "application/mcp-server-card+json";
+const CATALOG_TYPE: &str = "application/ai-catalog+json";
+/// Revision of the catalog's own specification.
+const CATALOG_VERSION: &str = "1.0";
+/// The name of the endpoint of all upstreams.
+const OWN_NAME: &str = "mcp-proxy";
+/// Longest description and title in characters, and longest version.
+const MAX_TEXT: usize = 100;
+const MAX_VERSION: usize = 255;
+/// Longest publisher, so that with any server's name a card's name has at most 200 characters.
+const MAX_PUBLISHER: usize = 128;
+
+/// The paths of the cards, without any prefix.
+pub(super) const CARD_PATHS: [&str; 3] = ["/mcp/server-card", "/{name}/mcp/server-card", "/{name}/stream/server-card"];
+
+/// True for the path of a card or of the catalog.
+pub(super) fn is_document(path: &str) -> bool {
+    let Some(endpoint) = path.strip_suffix(CARD_SUFFIX) else { return path == CATALOG_PATH };
+    let endpoint = endpoint.strip_prefix("/mcp-proxy").filter(|rest| rest.starts_with('/')).unwrap_or(endpoint);
+    let mut segments = endpoint.split('/').skip(1);
+    match (segments.next(), segments.next(), segments.next()) {
+        (Some("mcp"), None, None) => true,
+        (Some(name), Some("mcp" | "stream"), None) => !name.is_empty(),
+        _ => false,
+    }
+}
+
+/// The path of the catalog.
+pub(super) fn catalog_path() -> &'static str {
+    CATALOG_PATH
+}
+
+/// The card of the endpoint that a path names.
+pub(super) async fn card(State(edge): Shared, path: RawPathParams, request: Request) -> Response {
+    if !reads(request.method()) {
+        return respond(request.method(), request.headers(), CARD_TYPE, &Value::Null);
+    }
+    let Some(base) = Base::of(&edge, &request) else { return not_found().await };
+    let endpoint = request.uri().path().strip_suffix(CARD_SUFFIX).unwrap_or_default();
+    let card = match upstream_name(&path) {
+        None => base.card_of_all(&edge, endpoint),
+        Some(name) => {
+            let upstream = edge.upstreams.get(name).filter(|upstream| may_see(&edge, &request, upstream));
+            let Some(upstream) = upstream else { return not_found().await };
+            base.card_of(&edge, &upstream, endpoint)
+        }
+    };
+    respond(request.method(), request.headers(), CARD_TYPE, &card)
+}
+
+/// The catalog of the cards that the caller may read.
+pub(super) async fn catalog(State(edge): Shared, request: Request) -> Response {
+    if !reads(request.method()) {
+        return respond(request.method(), request.headers(), CATALOG_TYPE, &Value::Null);
+    }
+    let Some(base) = Base::of(&edge, &request) else { return not_found().await };
+    let mut entries = vec![base.entry(OWN_NAME, &format!("/mcp{CARD_SUFFIX}"))];
+    for (name, _) in edge.upstreams.all().iter().filter(|(_, upstream)| may_see(&edge, &request, upstream)) {
+        entries.push(base.entry(name.as_str(), &format!("/{name}/mcp{CARD_SUFFIX}")));
+    }
+    let catalog = json!({ "specVersion": CATALOG_VERSION, "entries": entries });
+    respond(request.method(), request.headers(), CATALOG_TYPE, &catalog)
+}
+
+/// Decides if the sender of a request may know of an upstream. A foreign page may not unless it shows a token.
+fn may_see(edge: &Edge, request: &Request, upstream: &Upstream) -> bool {
+    let credentials = shown(request);
+    let is_foreign = request.extensions().get::<Page>() == Some(&Page::Foreign);
+    match edge.policy.client(&credentials, upstream.definition()) {
+        Ok(Principal::Anonymous) => !is_foreign,
+        Ok(Principal::Global(_) | Principal::Own(_) | Principal::Holder(_)) => true,
+        Err(_) => false,
+    }
+}
+
+/// The address by which the caller reaches the gateway.
+struct Base {
+    /// Without a slash at the end.
+    url: String,
+    /// Set if the operator configured it, with whatever prefix there is.
+    is_configured: bool,
+    /// The domain in a form that fits into names.
+    publisher: String,
+    /// Publisher read from the top-level domain on.
+    namespace: String,
+}
+
+impl Base {
+    fn of(edge: &Edge, request: &Request) -> Option<Self> {
+        let configured = edge.config.base_url.as_deref();
+        let host = || request.headers().get(header::HOST)?.to_str().ok();
+        let url = configured.map(str::to_owned).or_else(|| Some(format!("http://{}", host()?)))?;
+        let (publisher, namespace) = names(&Url::parse(&url).ok()?)?;
+        let url = url.trim_end_matches('/').to_owned();
+        Some(Self { url, is_configured: configured.is_some(), publisher, namespace })
+    }
+
+    /// The URL of a path as it was asked for. A configured base has its own prefix.
+    fn url(&self, path: &str) -> String {
+        let path = if self.is_configured { path.strip_prefix("/mcp-proxy").unwrap_or(path) } else { path };
+        format!("{}{path}", self.url)
+    }
+
+    fn entry(&self, name: &str, path: &str) -> Value {
+        let identifier = format!("urn:air:{}:{name}", self.publisher);
+        json!({ "identifier": identifier, "displayName": name, "type": CARD_TYPE, "url": self.url(path) })
+    }
+
+    fn card_of_all(&self, edge: &Edge, endpoint: &str) -> Value {
+        let all = edge.upstreams.all();
+        let needs_token = edge.policy.needs_token_for_all(all.values().map(|upstream| upstream.definition()));
+        json!({
+            "$schema": SCHEMA,
+            "name": format!("{}/{OWN_NAME}", self.namespace),
+            "version": env!("CARGO_PKG_VERSION"),
+            "description": "MCP gateway: the tools, prompts and resources of several MCP servers at one address",
+            "title": OWN_NAME,
+            "remotes": self.remotes(endpoint, versions(edge.config.eras == schemas::Eras::Both), needs_token),
+        })
+    }
+
+    fn card_of(&self, edge: &Edge, upstream: &Upstream, endpoint: &str) -> Value {
+        let definition = upstream.definition();
+        let name = definition.name.as_str();
+        let session = upstream.observed().borrow().session.clone();
+        let says = |member: &str| {
+            let session = session.as_ref()?;
+            let handshake = Object::read(session.handshake().body()).ok()?;
+            let meta = || Object::read(handshake.get("_meta")?).ok()?.get(SERVER_KEY);
+            let server = Object::read(handshake.get("serverInfo").or_else(meta)?).ok()?;
+            Some(server.text(member)?.trim().to_owned()).filter(|text| !text.is_empty())
+        };
+        let description = definition.description.clone().filter(|text| !text.trim().is_empty());
+        let description = description.or_else(|| says("description")).unwrap_or_else(|| format!("MCP server {name}"));
+        let version = says("version").filter(|version| version.len() <= MAX_VERSION);
+        let needs_token = edge.policy.needs_token(definition);
+        json!({
+            "$schema": SCHEMA,
+            "name": format!("{}/{name}", self.namespace),
+            "version": version.unwrap_or_else(|| "unknown".to_owned()),
+            "description": shortened(&description),
+            "title": shortened(&says("title").unwrap_or_else(|| name.to_owned())),
+            "remotes": self.remotes(endpoint, versions(definition.eras == schemas::Eras::Both), needs_token),
+        })
+    }
+
+    /// Ways to connect: the endpoint itself, and its form with a separate event stream.
+    fn remotes(&self, endpoint: &str, spoken: Vec<&str>, needs_token: bool) -> Value {
+        let streams = endpoint.rsplit_once('/').map(|(parent, _)| format!("{parent}/sse")).unwrap_or_default();
+        let both = [("streamable-http", endpoint, spoken), ("sse", streams.as_str(), versions(false))];
+        let remote = |(kind, path, spoken): (&str, &str, Vec<&str>)| {
+            let url = self.url(path);
+            if !needs_token {
+                return json!({ "type": kind, "url": url, "supportedProtocolVersions": spoken });
+            }
+            let header = json!({ "name": header::AUTHORIZATION.as_str(), "isRequired": true, "isSecret": true,
+                "description": "Bearer TOKEN, with a token of the gateway or of the server" });
+            json!({ "type": kind, "url": url, "supportedProtocolVersions": spoken, "headers": [header] })
+        };
+        both.into_iter().map(remote).collect()
+    }
+}
+
+/// The publisher and the namespace that a URL's host stands for. An address has no order of domains.
+fn names(url: &Url) -> Option<(String, String)> {
+    let (publisher, namespace) = match url.host()? {
+        Host::Domain(domain) => {
+            let domain = domain.trim_end_matches('.').to_ascii_lowercase();
+            let reversed: Vec<&str> = domain.rsplit('.').collect();
+            (domain.clone(), reversed.join("."))
+        }
+        Host::Ipv4(address) => (address.to_string(), address.to_string()),
+        Host::Ipv6(address) => {
+            let plain = address.to_string().replace(':', "-");
+            (plain.clone(), plain)
+        }
+    };
+    let is_plain =
+        |name: &str| name.chars().all(|letter| letter.is_ascii_alphanumeric() || matches!(letter, '.' | '-'));
+    let fits = (1..=MAX_PUBLISHER).contains(&publisher.len()) && is_plain(&publisher);
+    Some(if fits { (publisher, namespace) } else { (OWN_NAME.to_owned(), OWN_NAME.to_owned()) })
+}
+
+/// One line that is as long as a card may have it.
+fn shortened(text: &str) -> String {
+    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    match line.char_indices().nth(MAX_TEXT - 1) {
+        Some((end, _)) if line.chars().count() > MAX_TEXT => format!("{}…", line.get(..end).unwrap_or_default()),
+        Some(_) | None => line,
+    }
+}
+
+/// True if a method asks for the document. Others are answered alike whatever name the path has.
+fn reads(method: &Method) -> bool {
+    matches!(*method, Method::GET | Method::HEAD)
+}
+
+/// A document for any page, which a client that has it already need not be sent again.
+fn respond(method: &Method, headers: &HeaderMap, media_type: &'static str, document: &Value) -> Response {
+    let mut response = match *method {
+        Method::GET | Method::HEAD => {
+            let body = document.to_string();
+            let mut hasher = DefaultHasher::new();
+            body.hash(&mut hasher);
+            let etag = format!("\"{:016x}\"", hasher.finish());
+            let known = headers.get_all(header::IF_NONE_MATCH).iter().any(|value| names_tag(value, &etag));
+            let mut response = if known { StatusCode::NOT_MODIFIED.into_response() } else { body.into_response() };
+            if let Ok(etag) = HeaderValue::from_str(&etag) {
+                response.headers_mut().insert(header::ETAG, etag);
+            }
+            if !known {
+                response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
+            }
+            response
+        }
+        Method::OPTIONS => StatusCode::NO_CONTENT.into_response(),
+        _ => StatusCode::METHOD_NOT_ALLOWED.into_response(),
+    };
+    for (name, value) in [
+        (header::ALLOW, "GET, HEAD, OPTIONS"),
+        (header::ACCESS_CONTROL_ALLOW_ORIGIN, "*"),
+        (header::ACCESS_CONTROL_ALLOW_METHODS, "GET, HEAD"),
+        (header::ACCESS_CONTROL_ALLOW_HEADERS, "accept, authorization, content-type, if-none-match"),
+        (header::ACCESS_CONTROL_EXPOSE_HEADERS, "etag"),
+        // Contents depend on the caller, and registrations change.
+        (header::CACHE_CONTROL, "private, no-cache"),
+        (header::VARY, "authorization, origin"),
+    ] {
+        response.headers_mut().insert(name, HeaderValue::from_static(value));
+    }
+    response
+}
+
+/// True if `If-None-Match` names this tag. Weak tags count: the comparison is the weak one (RFC 9110, 13.1.2).
+fn names_tag(value: &HeaderValue, etag: &str) -> bool {
+    let tags = value.to_str().unwrap_or_default().split(',').map(str::trim);
+    tags.map(|tag| tag.strip_prefix("W/").unwrap_or(tag)).any(|tag| tag == "*" || tag == etag)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_endpoints_have_cards() {
+        for path in [
+            CATALOG_PATH,
+            "/mcp/server-card",
+            "/time/mcp/server-card",
+            "/time/stream/server-card",
+            "/mcp-proxy/mcp/server-card",
+            "/mcp-proxy/time/stream/server-card",
+        ] {
+            assert!(is_document(path), "{path}");
+        }
+        for path in [
+            "/server-card",
+            "/mcp",
+            "/sse/server-card",
+            "/time/sse/server-card",
+            "/time/mcp/extra/server-card",
+            "//mcp/server-card",
+            "/mcp/server-card/",
+            "/time/stream/server-card/x",
+            "/.well-known/ai-catalog.json/server-card",
+            "/mcp-proxy/server-card",
+            "/admin/mcps/server-card",
+        ] {
+            assert!(!is_document(path), "{path}");
+        }
+    }
+
+    #[test]
+    fn a_host_gives_the_names_of_its_cards() {
+        let check = |url: &str, publisher: &str, namespace: &str| {
+            let found = names(&Url::parse(url).expect("a URL")).expect("names");
+            assert_eq!((found.0.as_str(), found.1.as_str()), (publisher, namespace), "{url}");
+        };
+        check("https://MCP.example.com:8443/gw", "mcp.example.com", "com.example.mcp");
+        check("http://localhost:6001", "localhost", "localhost");
+        check("http://127.0.0.1:6001", "127.0.0.1", "127.0.0.1");
+        check("http://[::1]:6001", "--1", "--1");
+        check("http://a_b:6001", "mcp-proxy", "mcp-proxy");
+    }
+
+    #[test]
+    fn texts_are_as_long_as_a_card_may_have_them() {
+        assert_eq!(shortened(" a\n b "), "a b");
+        assert_eq!(shortened(&"ü".repeat(100)), "ü".repeat(100));
+        assert_eq!(shortened(&"ü".repeat(101)), format!("{}…", "ü".repeat(99)));
+    }
+
+    #[test]
+    fn a_tag_is_known_in_every_form() {
+        let check = |value: &'static str, known: bool| {
+            assert_eq!(names_tag(&HeaderValue::from_static(value), "\"a\""), known, "{value}");
+        };
+        check("\"a\"", true);
+        check("\"b\", W/\"a\"", true);
+        check("*", true);
+        check("\"ab\"", false);
+        check("", false);
+    }
+}
