@@ -11,7 +11,7 @@ use tokio::process::Command;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
-use crate::fixture::{fixture, installed};
+use crate::fixture::{fixture, fixture_path, installed, root};
 use crate::process::Process;
 
 const SUITE: &str = "npm/node_modules/@modelcontextprotocol/conformance/dist/index.js";
@@ -102,4 +102,33 @@ fn remarks_on(scenario: &Path) -> Vec<String> {
     let wrong = checks.filter(|check| ["FAILURE", "WARNING"].contains(&check["status"].as_str().unwrap_or_default()));
     let text = |value: &Value| value.as_str().unwrap_or_default().replace('\n', " ");
     wrong.map(|check| format!("{name}: {}: {}", text(&check["id"]), text(&check["errorMessage"]))).collect()
+}
+
+/// Runs a client scenario on the wire of a revision, with the gateway at this URL between the scenario's server and an
+/// official client at this endpoint of the gateway (`tests/fixtures/clients/conformance_client.mjs`).
+///
+/// # Panics
+///
+/// When a check fails, or the client does.
+pub async fn client_scenario(scenario: &str, revision: &str, gateway: &str, endpoint: &str) {
+    let _place = PLACES.acquire().await.expect("nobody closes it");
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let script = root().join("tests/fixtures/clients/conformance_client.mjs");
+    let client = format!("{} {} {gateway} {endpoint}", fixture("node").display(), script.display());
+    let mut command = Command::new(fixture("node"));
+    command.arg(installed(SUITE)).args(["client", "--scenario", scenario, "--spec-version", revision]);
+    command.args(["--command", &client, "--output-dir"]).arg(folder.path()).current_dir(folder.path());
+    command.env_clear().env("PATH", fixture_path());
+    let ended = Process::start(command).ended(DEADLINE).await;
+    let (remarks, passed) = (remarks(&folder), passed(&folder));
+    let told = format!("{scenario} at {endpoint}: {} {}", ended.out, ended.err);
+    assert!(ended.code == Some(0) && remarks.is_empty() && passed > 0, "{passed} passed, {remarks:?}; {told}");
+}
+
+/// Counts the checks that passed.
+fn passed(folder: &TempDir) -> usize {
+    let scenarios = fs::read_dir(folder.path()).expect("a folder that was just made").flatten();
+    let checks = scenarios.map(|scenario| fs::read(scenario.path().join("checks.json")).unwrap_or_default());
+    let checks = checks.filter_map(|checks| serde_json::from_slice::<Vec<Value>>(&checks).ok());
+    checks.flatten().filter(|check| check["status"] == "SUCCESS").count()
 }

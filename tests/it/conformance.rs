@@ -1,5 +1,7 @@
 //! The official conformance suite through the gateway, in front of the reference upstream.
 
+mod client_role;
+
 use futures_util::future::join_all;
 use harness::conformance::conformance;
 use harness::reference::{Reference, reference, reference_program};
