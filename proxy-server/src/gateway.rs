@@ -98,7 +98,11 @@ impl Gateway {
         dialer.set_own(address);
         let (tasks, connections, drain) = (Tasks::default(), Tasks::default(), Drain::default());
         let (edge, counts, router) = compose(&config, dialer, &tasks, &drain)?;
-        let origins = Origins { sites: config.sites(address.ip()), own_mark: Some(mark), has_cards: config.downstream.server_cards };
+        let origins = Origins {
+            sites: config.sites(address.ip()),
+            own_mark: Some(mark),
+            has_cards: config.downstream.server_cards,
+        };
         let lanes = Arc::new(Lanes::start().map_err(StartError::Threads)?);
         let front = Front { origins, edge: Arc::clone(&edge), router };
         let fronts = (0..lanes.count()).map(|_| Arc::new(front.another())).collect();
@@ -245,9 +249,7 @@ async fn bind(host: &str, port: u16, reuse_port: bool) -> io::Result<(SocketAddr
 }
 
 fn limits(config: &Config) -> DialLimits {
-    let idle_timeout = config.upstream.idle_timeout;
-    let (connect_timeout, message_limit) = (config.connect_timeout, config.upstream.message_limit);
-    DialLimits { connect_timeout, idle_timeout, message_limit }
+    DialLimits { connect_timeout: config.connect_timeout, idle_timeout: config.upstream.idle_timeout }
 }
 
 /// Draws a random value that identifies this gateway's own requests.

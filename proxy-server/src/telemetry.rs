@@ -11,7 +11,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, Registry, fmt};
 
 use self::secrets::Masking;
-pub(crate) use self::secrets::{Secrets, never_log};
+pub(crate) use self::secrets::{Secrets, mask_known, never_log};
 
 /// Level and format of the log.
 #[derive(Debug, Clone, Copy)]

@@ -13,6 +13,7 @@ use crate::protocol::{
     INTERNAL_ERROR, INVALID_PARAMS, INVALID_REQUEST, Invalid, METHOD_NOT_FOUND, Message, Object, PARSE_ERROR, Pieces,
     RESOURCE_NOT_FOUND, SESSION_NOT_FOUND, anonymous_error, error_response,
 };
+use crate::telemetry::mask_known;
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
@@ -156,9 +157,9 @@ fn answer_to_kind(error: &Error) -> (StatusCode, i32, String) {
     }
 }
 
-/// A detail behind what introduces it; nothing where there is none.
+/// A detail behind what introduces it, without the secrets that definitions declare; nothing where there is none.
 fn after(introduction: &str, detail: &str) -> String {
-    if detail.is_empty() { String::new() } else { format!("{introduction}{detail}") }
+    if detail.is_empty() { String::new() } else { format!("{introduction}{}", mask_known(detail)) }
 }
 
 fn unavailable(words: String) -> (StatusCode, i32, String) {

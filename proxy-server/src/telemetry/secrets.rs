@@ -48,6 +48,11 @@ pub(crate) fn never_log<'s>(values: impl IntoIterator<Item = &'s str>) {
     values.into_iter().for_each(|value| known.add(value));
 }
 
+/// A text of some upstream without the values that any definition declares.
+pub(crate) fn mask_known(text: &str) -> String {
+    KNOWN.read().unwrap_or_else(PoisonError::into_inner).mask(text)
+}
+
 /// Masks secrets in written lines. The logger writes whole lines.
 pub(super) struct Masking<W>(pub(super) W);
 

@@ -282,17 +282,19 @@ async fn connect(environment: &Environment, definition: &Definition, inbox: &Arc
             Ok(Wire::Stdio(pipe.map_err(|error| Error::new(Kind::Unreachable).because(error))?))
         }
         Transport::StreamableHttp(remote) => {
-            let place = Place { url: &remote.url, headers: headers(remote)?, reach: reach(definition) };
-            let endpoint = Endpoint::new(&place, &environment.dialer, limit)?;
+            let endpoint = Endpoint::new(&place(remote, definition, limit)?, &environment.dialer)?;
             Ok(Wire::StreamableHttp(Arc::new(endpoint)))
         }
         Transport::Sse(remote) => {
             let (dialer, tasks) = (&environment.dialer, &environment.tasks);
-            let place = Place { url: &remote.url, headers: headers(remote)?, reach: reach(definition) };
-            let opening = sse::Opening { place, dialer, tasks, limit };
+            let opening = sse::Opening { place: place(remote, definition, limit)?, dialer, tasks };
             Ok(Wire::Sse(Box::new(sse::open(opening, Arc::clone(inbox)).await?)))
         }
     }
+}
+
+fn place<'a>(remote: &'a Remote, definition: &Definition, message_limit: usize) -> Result<Place<'a>, Error> {
+    Ok(Place { url: &remote.url, headers: headers(remote)?, reach: reach(definition), message_limit })
 }
 
 /// Converts the network settings of a definition.

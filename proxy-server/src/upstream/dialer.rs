@@ -35,7 +35,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::debug;
 use url::{Host, Position, Url};
 
-use self::coding::Undecodable;
+pub(crate) use self::coding::Undecodable;
 use self::connect::{Connector, Way};
 use self::connection::Fault;
 pub(crate) use self::connection::Response;
@@ -67,8 +67,6 @@ pub(crate) struct Limits {
     pub(crate) connect_timeout: Duration,
     /// Idle timeout of connections for which the upstream announces none.
     pub(crate) idle_timeout: Duration,
-    /// Maximum size of a message in bytes, and of a piece that is decoded at once.
-    pub(crate) message_limit: usize,
 }
 
 /// Proxies and trusted authorities for upstreams whose definitions set none.
@@ -92,6 +90,8 @@ pub(crate) struct Place<'a> {
     pub(crate) url: &'a Url,
     pub(crate) headers: HeaderMap,
     pub(crate) reach: Reach,
+    /// The largest message in bytes, which is also the largest piece that is decoded at once.
+    pub(crate) message_limit: usize,
 }
 
 /// Identifies a pool of connections: those of one key may serve each other's requests.
@@ -120,7 +120,7 @@ pub(crate) struct Dialer {
 pub(crate) struct Target {
     origin: Arc<Origin>,
     connector: Arc<Connector>,
-    limits: Arc<Limits>,
+    message_limit: usize,
     url: Url,
     path: Uri,
     /// Scheme, host and port before the path in requests to a plain HTTP proxy (RFC 9112, 3.2.2); else empty.
@@ -225,7 +225,7 @@ impl Dialer {
         Ok(Target {
             origin: self.origin(OriginKey { address, proxy, trust: self.trust(reach) })?,
             connector: Arc::clone(&self.connector),
-            limits: Arc::clone(&self.limits),
+            message_limit: place.message_limit,
             url: url.clone(),
             path,
             prefix,
@@ -340,7 +340,7 @@ impl Target {
             response = self.origin.send(&self.connector, &mut request).await?;
             moved_to = Some(next);
         }
-        Ok(response.prepare(moved_to, self.limits.message_limit))
+        Ok(response.prepare(moved_to, self.message_limit))
     }
 }
 

@@ -144,6 +144,50 @@ async fn a_coding_that_is_not_supported_fails_the_call_and_is_named() {
 }
 
 #[tokio::test]
+async fn a_definitions_own_limit_of_a_message_holds_for_what_is_decoded() {
+    for as_events in [false, true] {
+        let server = web(move |asked: Asked| async move {
+            if asked.rpc() != "tools/call" {
+                return usual(&asked);
+            }
+            let message = asked.result(&json!({ "unpacked": "x".repeat(20_000) })).to_string();
+            let answer = match as_events {
+                true => events(stored(format!("data: {message}\n\n").as_bytes())),
+                false => text(200, "application/json", stored(message.as_bytes())),
+            };
+            with(answer, "content-encoding", "gzip")
+        })
+        .await;
+        let gateway = gateway().start().await;
+        let mut definition = server.definition("web");
+        definition["maxMessageBytes"] = json!(10_000);
+        gateway.admin.connect(&definition).await;
+        let mut client = session(&gateway.url, "web").open().await;
+        let failed = client.call("1", "echo", "{}").await;
+        let words = "the limit is 10000 bytes (--max-message-bytes, or `maxMessageBytes` in the server's definition)";
+        assert!(failed.contains(words), "as events: {as_events}: {failed}");
+    }
+}
+
+#[tokio::test]
+async fn what_a_server_repeats_of_a_declared_secret_is_not_told_to_clients() {
+    let server = web(|asked: Asked| async move {
+        match asked.rpc().as_str() {
+            "tools/call" => text(403, "text/plain", format!("no access with {}", asked.header("x-key"))),
+            _ => usual(&asked),
+        }
+    })
+    .await;
+    let gateway = gateway().start().await;
+    let mut definition = server.definition("web");
+    definition["headers"] = json!({ "X-Key": "hush-hush-hush" });
+    gateway.admin.connect(&definition).await;
+    let mut client = session(&gateway.url, "web").open().await;
+    let failed = client.call("1", "echo", "{}").await;
+    assert!(failed.contains("no access with [redacted]") && !failed.contains("hush"), "{failed}");
+}
+
+#[tokio::test]
 async fn a_call_whose_answer_is_none_is_told_what_came_instead() {
     type Case = (&'static str, fn() -> Answer, &'static str);
     let answers: [Case; 5] = [

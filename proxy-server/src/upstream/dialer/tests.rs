@@ -79,12 +79,12 @@ impl Server {
 }
 
 fn dialer(idle_timeout: Duration) -> Dialer {
-    let limits = Limits { connect_timeout: Duration::from_secs(5), idle_timeout, message_limit: 1 << 20 };
+    let limits = Limits { connect_timeout: Duration::from_secs(5), idle_timeout };
     Dialer::new(limits, Network::default(), HeaderValue::from_static("m"))
 }
 
 fn aim(dialer: &Dialer, url: &Url) -> Result<Target, Refused> {
-    dialer.target(&Place { url, headers: HeaderMap::new(), reach: Reach::default() })
+    dialer.target(&Place { url, headers: HeaderMap::new(), reach: Reach::default(), message_limit: 1 << 20 })
 }
 
 fn word(text: &'static str) -> Result<Frame<Bytes>, Infallible> {

@@ -9,7 +9,7 @@ use tokio::time::timeout;
 
 use crate::error::{Error, Kind, Limit, Shown};
 use crate::protocol::{self, Message};
-use crate::upstream::dialer::{DialError, Response};
+use crate::upstream::dialer::{DialError, Response, Undecodable};
 use crate::upstream::transport::challenge;
 use crate::upstream::transport::event_stream::Decoder;
 
@@ -125,6 +125,7 @@ pub(super) fn transport_error(error: DialError) -> Error {
         DialError::Undecodable(_) => Kind::BadAnswer,
     };
     match error {
+        DialError::Undecodable(why @ Undecodable::TooLarge(limit)) => too_large(limit, why),
         DialError::Undecodable(why) => Error::new(kind).because(Shown::whole(why)),
         error => Error::new(kind).because(error),
     }

@@ -33,13 +33,12 @@ pub(in crate::upstream) struct Opening<'a> {
     pub(in crate::upstream) place: Place<'a>,
     pub(in crate::upstream) dialer: &'a Dialer,
     pub(in crate::upstream) tasks: &'a Tasks,
-    pub(in crate::upstream) limit: usize,
 }
 
 /// Opens the stream and waits for the `endpoint` event. The caller sets the deadline.
 pub(in crate::upstream) async fn open(opening: Opening<'_>, inbox: Arc<Inbox>) -> Result<Poster, Error> {
-    let Opening { place, dialer, tasks, limit } = opening;
-    let url = place.url;
+    let Opening { place, dialer, tasks } = opening;
+    let (url, limit) = (place.url, place.message_limit);
     let stream = dialer.target(&place).map_err(|error| Error::new(Kind::Unreachable).because(error))?;
     let mut response =
         stream.request(&Method::GET).header(&ACCEPT, &EVENTS).send(Pieces::default()).await.map_err(transport_error)?;

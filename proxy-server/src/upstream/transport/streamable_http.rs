@@ -50,9 +50,9 @@ enum Standing {
 }
 
 impl Endpoint {
-    pub(in crate::upstream) fn new(place: &Place<'_>, dialer: &Dialer, limit: usize) -> Result<Self, Error> {
+    pub(in crate::upstream) fn new(place: &Place<'_>, dialer: &Dialer) -> Result<Self, Error> {
         let target = dialer.target(place).map_err(|error| Error::new(Kind::Unreachable).because(error))?;
-        Ok(Self { target, limit, session: OnceLock::new(), version: RwLock::new(None) })
+        Ok(Self { target, limit: place.message_limit, session: OnceLock::new(), version: RwLock::new(None) })
     }
 
     /// Sets the negotiated revision, which all further requests carry in `MCP-Protocol-Version`.
