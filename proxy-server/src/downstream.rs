@@ -17,6 +17,8 @@ mod listen;
 mod mcp;
 mod merged;
 mod modern;
+mod notices;
+mod open_questions;
 mod origin;
 mod own_lists;
 mod parked;

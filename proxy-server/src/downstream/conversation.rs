@@ -105,7 +105,8 @@ impl Conversation {
             let is_asking = !self.asked.is_empty();
             tokio::select! {
                 biased;
-                Some(event) = self.events.recv() => self.take(event, capabilities),
+                // Questions that do not fit into one round are asked in the next.
+                Some(event) = self.events.recv(), if self.asked.len() < MAX_QUESTIONS => self.take(event, capabilities),
                 outcome = self.outcome.known() => self.outcome = Outcome::Known(outcome),
                 () = sleep_until(self.quiet_at), if is_asking => {
                     self.rounds += 1;
@@ -123,7 +124,9 @@ impl Conversation {
     pub(super) async fn rest(&mut self, capabilities: &str) {
         let is_awaited = matches!(self.outcome, Outcome::Awaited(_));
         tokio::select! {
-            Some(event) = self.events.recv(), if self.told.len() < MAX_TOLD => self.take(event, capabilities),
+            Some(event) = self.events.recv(), if self.told.len() < MAX_TOLD && self.asked.len() < MAX_QUESTIONS => {
+                self.take(event, capabilities);
+            }
             outcome = self.outcome.known(), if is_awaited => self.outcome = Outcome::Known(outcome),
             else => std::future::pending::<()>().await,
         }
@@ -224,7 +227,7 @@ impl Conversation {
         if !protocol::can_answer(capabilities, request.method(), request.params()) {
             return refuse(reply, "the client cannot be asked this");
         }
-        if self.rounds >= MAX_ROUNDS || self.asked.len() >= MAX_QUESTIONS {
+        if self.rounds >= MAX_ROUNDS {
             return refuse(reply, "too many questions in one call");
         }
         let key = self.next_key();

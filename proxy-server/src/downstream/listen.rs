@@ -7,26 +7,28 @@ mod part;
 mod relayed;
 mod subscribed;
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use axum::http::StatusCode;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
-use tokio::sync::{OwnedSemaphorePermit, broadcast};
+use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::CancellationToken;
-use tracing::debug;
 
 pub(super) use self::all::open_to_all;
 use self::filter::Filter;
 pub(super) use self::relayed::relay;
 use self::subscribed::{Subscribed, subscribe};
 use crate::downstream::modern::{Addressed, Asking};
+use crate::downstream::notices::tells_of_loss;
 use crate::downstream::pool::{Caller, Pool, Use};
 use crate::downstream::reply::{Said, Talk, respond_with};
 use crate::downstream::respond::Reply;
 use crate::downstream::{Edge, respond};
-use crate::error::{Error, Kind};
+use crate::error::{Error, Kind, Limit};
 use crate::protocol::{self, Message, SUBSCRIPTION_KEY};
+use crate::upstream::{Event, EventQueue};
 
 /// One open stream.
 struct Listener {
@@ -34,7 +36,9 @@ struct Listener {
     filter: Filter,
     /// Whether the client was told what it will hear of.
     is_acknowledged: bool,
-    notices: broadcast::Receiver<Bytes>,
+    notices: EventQueue,
+    /// Notices told in place of those that were lost.
+    missed: VecDeque<Bytes>,
     subscribed: Subscribed,
     /// Has a successor of the upstream session opened when it ends.
     kept: BoxFuture<'static, ()>,
@@ -66,14 +70,15 @@ async fn listen(to: &Addressed) -> Result<Listener, Error> {
     let attachment = Arc::clone(line.attachment());
     let kept = Box::pin(async move { attachment.keep().await });
     let (asking, stopping) = (Arc::clone(&to.asking), edge.closing.clone());
-    let is_acknowledged = false;
-    Ok(Listener { asking, filter, is_acknowledged, notices, subscribed, kept, stopping, _place: place })
+    let (is_acknowledged, missed) = (false, VecDeque::new());
+    Ok(Listener { asking, filter, is_acknowledged, notices, missed, subscribed, kept, stopping, _place: place })
 }
 
 /// A place among those who listen.
 fn place(edge: &Edge) -> Result<OwnedSemaphorePermit, Error> {
     let place = Arc::clone(&edge.listeners).try_acquire_owned();
-    place.map_err(|_| Kind::TooManySessions.into())
+    let limit = || Limit::count(edge.config.max_sessions, "--max-sessions", None);
+    place.map_err(|_| Error::new(Kind::TooManySessions).limited(Some(limit())))
 }
 
 /// What comes first on a stream: what it will tell of.
@@ -101,17 +106,24 @@ impl Talk for Listener {
             return Said::Told(acknowledgement(self.request().id(), &self.filter));
         }
         loop {
+            if let Some(notice) = self.missed.pop_front() {
+                return Said::Told(notice);
+            }
             tokio::select! {
                 biased;
                 () = self.subscribed.line.closed().cancelled() => return ended(self.request()),
                 () = self.stopping.cancelled() => return ended(self.request()),
-                notice = self.notices.recv() => match notice.map(Message::parse) {
-                    Ok(Ok(message)) if self.filter.wants(&message) => {
-                        return Said::Told(protocol::subscribed(&message, self.request().id()));
+                event = self.notices.recv() => match event {
+                    Some(Event::Notification(notice)) => {
+                        let Ok(message) = Message::parse(notice) else { continue };
+                        if tells_of_loss(&message) {
+                            self.missed = self.filter.everything(self.asking.message.id());
+                        } else if self.filter.wants(&message) {
+                            return Said::Told(protocol::subscribed(&message, self.request().id()));
+                        }
                     }
-                    Ok(_) => {}
-                    Err(broadcast::error::RecvError::Lagged(missed)) => debug!(missed, "listener is far behind"),
-                    Err(broadcast::error::RecvError::Closed) => return ended(self.request()),
+                    Some(Event::Question(_)) => {}
+                    None => return ended(self.request()),
                 },
                 () = &mut self.kept => {}
             }

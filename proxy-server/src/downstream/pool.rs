@@ -12,16 +12,17 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use schemas::Transport;
-use tokio::sync::{Semaphore, broadcast, oneshot, watch};
+use tokio::sync::{Semaphore, oneshot, watch};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
 use crate::catalog::View;
 use crate::downstream::Edge;
+use crate::downstream::notices::Notices;
 use crate::downstream::own_lists::{OwnLists, Stale};
 use crate::downstream::question::refuse;
-use crate::error::{Error, Kind};
+use crate::error::{Error, Kind, Limit};
 use crate::policy::{self, Principal};
 use crate::protocol::{self, Message, Object};
 use crate::upstream::{Attachment, Call, Deadline, Event, EventQueue, OpenError, Upstream, event_queue, list_changed};
@@ -32,8 +33,6 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(5 * 60);
 /// How long the end of a session is waited for whose place is needed.
 const EVICTION: Duration = Duration::from_secs(3);
 const LOOK_INTERVAL: Duration = Duration::from_millis(10);
-/// Change notices that may wait for one listener.
-const NOTICES: usize = 256;
 /// The longest text of capabilities that sessions are kept by.
 const MAX_CAPABILITIES: usize = 16 * 1024;
 const INITIALIZED: &[u8] = br#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#;
@@ -82,7 +81,7 @@ pub(super) struct Line {
     /// The upstream's answer to `initialize`.
     handshake: Message,
     /// What the upstream tells outside any call.
-    notices: broadcast::Sender<Bytes>,
+    notices: Notices,
     pub(super) subscriptions: Mutex<HashMap<String, usize>>,
     used: Mutex<Usage>,
     /// From which level on the upstream was last told to log.
@@ -214,7 +213,9 @@ impl Pool {
             return Ok(());
         }
         let idle = lines().filter_map(|line| Some((line.idle_since()?, line)));
-        let (_, oldest) = idle.min_by_key(|(since, _)| *since).ok_or(Kind::TooManySessions)?;
+        let limit = || Limit::count(self.max, "--max-sessions", None);
+        let full = || Error::new(Kind::TooManySessions).limited(Some(limit()));
+        let (_, oldest) = idle.min_by_key(|(since, _)| *since).ok_or_else(full)?;
         oldest.closed.cancel();
         Ok(())
     }
@@ -293,7 +294,7 @@ impl Line {
 
     fn idle_since(&self) -> Option<Instant> {
         let used = lock(&self.used);
-        let is_idle = !used.alone && used.shared == 0 && self.notices.receiver_count() == 0;
+        let is_idle = !used.alone && used.shared == 0 && !self.notices.has_listeners();
         (is_idle && !self.closed.is_cancelled()).then_some(used.last)
     }
 
@@ -330,7 +331,7 @@ impl Line {
     }
 
     /// What the upstream tells from now on outside any call. The session is kept for as long as somebody listens.
-    pub(super) fn notices(&self) -> broadcast::Receiver<Bytes> {
+    pub(super) fn notices(&self) -> EventQueue {
         self.notices.subscribe()
     }
 
@@ -405,7 +406,7 @@ async fn shake_hands(
         key,
         attachment,
         handshake,
-        notices: broadcast::channel(NOTICES).0,
+        notices: Notices::default(),
         subscriptions: Mutex::default(),
         used: Mutex::new(Usage { alone: false, shared: 0, last: Instant::now() }),
         level: Mutex::default(),
@@ -421,7 +422,7 @@ async fn shake_hands(
 async fn keep(edge: Arc<Edge>, line: Arc<Line>, mut events: EventQueue) {
     let (mut doubts, mut unannounced) = (line.attachment.doubts(), line.attachment.upstream().unannounced());
     let mut told = *unannounced.borrow_and_update();
-    let mut stale = Stale::default();
+    let (mut stale, limit) = (Stale::default(), edge.config.stream_bytes);
     let mut reading: Option<BoxFuture<'_, ()>> = None;
     loop {
         tokio::select! {
@@ -434,22 +435,21 @@ async fn keep(edge: Arc<Edge>, line: Arc<Line>, mut events: EventQueue) {
             // Modern clients read lists in any session of theirs, so that nobody knows what they were shown.
             Ok(()) = doubts.changed() => {
                 for kind in ["tools", "prompts", "resources"] {
-                    drop(line.notices.send(list_changed(kind)));
+                    line.notices.tell(list_changed(kind), limit).await;
                 }
             }
             Ok(()) = unannounced.changed() => {
                 let now = *unannounced.borrow_and_update();
                 for notice in now.notices_since(std::mem::replace(&mut told, now)) {
-                    drop(line.notices.send(notice));
+                    line.notices.tell(notice, limit).await;
                 }
             }
             Some(event) = events.recv() => match event {
-                // Nobody listening is no reason to worry.
                 Event::Notification(message) => {
                     if !line.attachment.is_shared() {
                         stale.hear(&message);
                     }
-                    drop(line.notices.send(message));
+                    line.notices.tell(message, limit).await;
                 }
                 Event::Question(question) => refuse(question.reply, "nobody can be asked outside a call"),
             },

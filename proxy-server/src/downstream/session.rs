@@ -19,11 +19,12 @@ use crate::downstream::Edge;
 use crate::downstream::event_log::{EventLog, LogLimits, Purpose};
 use crate::downstream::hub::Hub;
 use crate::downstream::kept::Kept;
+use crate::downstream::open_questions::OpenQuestions;
 use crate::error::{Error, Kind, Limit};
 use crate::policy::{Caller, Principal};
 use crate::protocol::{self, Message};
 use crate::tasks::Tasks;
-use crate::upstream::{Attachment, Event, EventQueue, Reply, Upstream};
+use crate::upstream::{Attachment, Event, EventQueue, Upstream};
 
 const REAP_INTERVAL: Duration = Duration::from_secs(30);
 /// Streams of finished calls that a session keeps for clients that come back for the answer.
@@ -33,8 +34,6 @@ const GREETING: Duration = Duration::from_secs(60);
 /// How long the end of a session is waited for whose place is needed.
 const EVICTION: Duration = Duration::from_secs(3);
 const LOOK_INTERVAL: Duration = Duration::from_millis(5);
-/// Questions to one client that wait for an answer.
-const MAX_QUESTIONS: usize = 256;
 const UNINITIALIZED: Kind = Kind::InvalidRequest("the session is not initialized");
 
 /// The live sessions by id.
@@ -64,7 +63,7 @@ pub(super) struct Session {
     limits: LogLimits,
     kept: Arc<Kept>,
     calls: Mutex<HashMap<Box<str>, oneshot::Sender<Message>, RandomState>>,
-    questions: Mutex<HashMap<u64, (Instant, Reply)>>,
+    questions: Mutex<OpenQuestions>,
     used: Mutex<Instant>,
     closed: CancellationToken,
 }
@@ -205,7 +204,7 @@ pub(super) async fn reap(edge: Arc<Edge>) {
         }
         let live: Vec<_> = lock(&edge.sessions.live).values().cloned().collect();
         for session in live {
-            lock(&session.questions).retain(|_, (asked, _)| asked.elapsed() < edge.config.question_timeout);
+            lock(&session.questions).expire(edge.config.question_timeout);
         }
     }
 }
@@ -320,9 +319,9 @@ impl Session {
 
     /// Takes the client's answer to a question.
     pub(super) fn answer(&self, response: &Message) {
-        let asked = response.id().parse().ok().and_then(|serial: u64| lock(&self.questions).remove(&serial));
+        let asked = response.id().parse().ok().and_then(|serial: u64| lock(&self.questions).take(serial));
         match asked {
-            Some((_, reply)) => reply.answer(response),
+            Some(reply) => reply.answer(response),
             None => debug!(session = &*self.id, id = response.id(), "answer to no question"),
         }
     }
@@ -333,10 +332,8 @@ impl Session {
             Event::Notification(message) => log.push(message),
             Event::Question(question) => {
                 let mut questions = lock(&self.questions);
-                // Dropped here, it is refused there.
-                if questions.len() < MAX_QUESTIONS {
-                    questions.insert(question.serial, (Instant::now(), question.reply));
-                    log.push(question.message);
+                if let Some(message) = questions.add(question, self.limits.bytes) {
+                    log.push(message);
                 }
             }
         }

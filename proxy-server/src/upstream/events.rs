@@ -22,13 +22,11 @@ use crate::upstream::inbox::Event;
 
 /// Size of an event besides its text, in bytes.
 const OVERHEAD: usize = 64;
-/// Maximum number of questions in one queue; further ones are refused.
-const MAX_QUESTIONS: usize = 256;
 /// Maximum time for which a reader may take nothing while others wait for it.
 const STANDSTILL: Duration = Duration::from_secs(1);
 /// Maximum total time for which one queue may block others.
 const MAX_PAUSE: Duration = Duration::from_secs(10);
-/// Multiple of the limit at which a queue counts as stalled.
+/// Multiple of the limit at which a queue counts as stalled, and further questions are refused.
 const MOST: usize = 4;
 
 /// Writing half of the queue. Each clone keeps the queue open.
@@ -37,9 +35,9 @@ pub(crate) struct Events(Arc<Shared>);
 /// Reading half of the queue.
 pub(crate) struct EventQueue(Arc<Shared>);
 
-/// The reader is gone, or too many questions wait.
+/// The reader is gone, or too far behind for another question.
 #[derive(Debug, thiserror::Error)]
-#[error("nobody reads the events")]
+#[error("nobody reads the events, or more of them wait than --max-queued-bytes allows four times over")]
 pub(crate) struct Unread;
 
 #[derive(Default)]
@@ -54,7 +52,6 @@ struct Shared {
 struct State {
     waiting: VecDeque<Event>,
     bytes: usize,
-    questions: usize,
     is_unread: bool,
     reader: Option<Waker>,
     /// Present only after the queue exceeded its limit once.
@@ -97,12 +94,13 @@ impl Events {
     fn put_as(&self, event: Event, limit: usize, spare: fn(&mut Crowd, Event)) -> Result<bool, Unread> {
         let mut state = self.0.state();
         let is_question = matches!(event, Event::Question(_));
-        if state.is_unread || (is_question && state.questions >= MAX_QUESTIONS) {
+        let is_full = state.bytes > limit.saturating_mul(MOST);
+        if state.is_unread || (is_question && is_full) {
             drop(state);
             return Err(Unread);
         }
         // Back-pressure starts long before this.
-        if state.bytes > limit.saturating_mul(MOST) {
+        if is_full {
             state.crowd().is_stalled = true;
         }
         if let Some(crowd) = state.crowd.as_mut().filter(|crowd| crowd.is_stalled && !is_question) {
@@ -120,6 +118,11 @@ impl Events {
     pub(crate) fn has_room(&self, limit: usize) -> bool {
         let state = self.0.state();
         state.is_unread || state.bytes <= limit
+    }
+
+    /// True while the queue has a reader.
+    pub(crate) fn is_read(&self) -> bool {
+        !self.0.state().is_unread
     }
 
     /// Waits until the queue is at most half full, or has no reader.
@@ -192,7 +195,6 @@ impl EventQueue {
     fn take(&self, state: &mut State) -> Option<Event> {
         let event = state.waiting.pop_front()?;
         state.bytes = state.bytes.saturating_sub(size(&event));
-        state.questions -= usize::from(matches!(event, Event::Question(_)));
         if state.crowd.is_some() {
             let bytes = state.bytes;
             let crowd = state.crowd();
@@ -214,7 +216,6 @@ impl EventQueue {
 impl State {
     fn push(&mut self, event: Event) {
         self.bytes += size(&event);
-        self.questions += usize::from(matches!(event, Event::Question(_)));
         self.waiting.push_back(event);
     }
 

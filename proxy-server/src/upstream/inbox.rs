@@ -26,7 +26,7 @@ use crate::upstream::question::{Question, Reply};
 static NEXT_ID: AtomicU64 = AtomicU64::new(1);
 
 /// Maximum number of responses to the upstream's own requests that wait to be sent.
-pub(super) const REPLY_QUEUE: usize = 256;
+pub(super) const REPLY_QUEUE: usize = 1 << 16;
 
 /// A message of an upstream other than a response.
 #[derive(Debug)]

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use harness::fake::{Call, Script, Via, fake};
 use harness::raw::{Face, Reply, session, session_with_all, tool_call};
 use serde_json::{Value, json};
@@ -96,6 +97,37 @@ async fn a_question_behind_a_burst_is_put() {
         client.tell(answer.to_string()).await;
         let answer = client.answer("1").await;
         assert!(answer.contains("accept"), "{via:?}: {answer}");
+    }
+}
+
+#[tokio::test]
+async fn hundreds_of_questions_at_once_are_all_put_and_all_answered() {
+    const COUNT: usize = 600;
+    let asking = |call: Call| async move {
+        let ask = |number: usize| ASK.replace(r#""q""#, &format!(r#""q{number}""#));
+        let answers = join_all((0..COUNT).map(|number| {
+            let (call, question) = (&call, ask(number));
+            async move { call.ask(&question).await }
+        }))
+        .await;
+        let accepted = answers.iter().filter(|answer| answer.contains("accept")).count();
+        call.reply(&json!({ "content": [{ "type": "text", "text": format!("{accepted} accepted") }] }).to_string());
+    };
+    for via in [Via::Stdio, Via::Events] {
+        let (_upstream, gateway) = serve(fake("loud").tool("asking", asking), via, &[], &json!({})).await;
+        let mut client = session(&gateway.url, "loud").capabilities(r#"{"elicitation":{}}"#).open().await;
+        client.begin(call("1", "asking"));
+        let mut ids = Vec::new();
+        for _ in 0..COUNT {
+            let question: Value = serde_json::from_str(&client.next("elicitation/create").await).expect("JSON");
+            ids.push(question["id"].clone());
+        }
+        for id in ids {
+            let answer = json!({ "jsonrpc": "2.0", "id": id, "result": { "action": "accept", "content": {} } });
+            client.tell(answer.to_string()).await;
+        }
+        let answer = client.answer("1").await;
+        assert!(answer.contains(&format!("{COUNT} accepted")), "{via:?}: {answer}");
     }
 }
 

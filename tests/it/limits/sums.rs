@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use harness::eventually;
 use harness::fake::{Call, Script, Via, fake};
 use harness::raw::{Session, session, session_with_all, tool_call};
-use harness::wait::within;
+use harness::wait::{DEADLINE, within};
+use harness::{eventually, gateway};
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpSocket;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::sleep;
 
 use super::serve;
@@ -127,4 +127,35 @@ async fn an_answer_that_nobody_reads_is_let_go_whoever_writes_it() {
         let client = session(&gateway.url, "large").open().await;
         within(Duration::from_secs(30), path, is_let_go(address, path, &client.id)).await;
     }
+}
+
+/// One request on a connection of its own, and the response.
+async fn asked(authority: &str, path: &str) -> String {
+    let mut stream = TcpStream::connect(authority).await.expect("a gateway");
+    let request = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.expect("a gateway that listens");
+    let mut response = String::new();
+    within(DEADLINE, "a response", stream.read_to_string(&mut response)).await.expect("a response");
+    response
+}
+
+#[tokio::test]
+async fn health_is_told_while_every_place_of_a_connection_is_taken() {
+    let gateway = gateway().flags(["--max-connections", "2"]).start().await;
+    let authority = gateway.url.trim_start_matches("http://");
+    let held = [TcpStream::connect(authority).await, TcpStream::connect(authority).await];
+    eventually("the gateway is full", || async {
+        let response = asked(authority, "/admin/mcps").await;
+        (response.starts_with("HTTP/1.1 503 ") && response.contains("--max-connections")).then_some(())
+    })
+    .await;
+    for path in ["/healthz", "/readyz", "/healthz"] {
+        let response = asked(authority, path).await;
+        assert!(response.starts_with("HTTP/1.1 200 "), "{path}: {response}");
+    }
+    drop(held);
+    eventually("there is room again", || async {
+        asked(authority, "/admin/mcps").await.starts_with("HTTP/1.1 200 ").then_some(())
+    })
+    .await;
 }

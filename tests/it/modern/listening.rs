@@ -1,11 +1,11 @@
 //! `subscriptions/listen`.
 
 use harness::fake::{Call, Via, fake};
-use harness::gateway;
 use harness::raw::Reply;
+use harness::{eventually, gateway};
 use serde_json::{Value, json};
 
-use super::{Client, client};
+use super::{Client, client, client_of_all};
 
 const CHANGED: &str = r#"{"jsonrpc":"2.0","method":"notifications/tools/list_changed"}"#;
 const SUBSCRIPTION: &str = "io.modelcontextprotocol/subscriptionId";
@@ -24,6 +24,41 @@ pub(crate) async fn next(reply: &mut Reply) -> Value {
     let meta = if message["params"].is_object() { &message["params"]["_meta"] } else { &message["result"]["_meta"] };
     assert_eq!(meta[SUBSCRIPTION], json!(1), "{message}");
     message
+}
+
+#[tokio::test]
+async fn nothing_of_a_burst_is_missed_at_a_servers_own_endpoint_or_at_that_of_all() {
+    const COUNT: usize = 1_000;
+    for via in [Via::Stdio, Via::Events] {
+        let upstream = fake("u").echo("a").start(via).await;
+        let gateway = gateway().start().await;
+        gateway.admin.connect(&upstream.definition()).await;
+        for (client, prefix) in [(client(&gateway.url, "u"), ""), (client_of_all(&gateway.url), "mcp-proxy://u/")] {
+            let mut stream = listen(&client, json!({ "resourceSubscriptions": [format!("{prefix}a://x")] })).await;
+            next(&mut stream).await;
+            let session = upstream.received().iter().rfind(|it| it.method == "resources/subscribe").map(|it| it.peer);
+            let peer = upstream.peer(session.expect("a subscription")).await;
+            (0..COUNT).for_each(|number| peer.send(updated(&format!("a://x/{number}"))));
+            for number in 0..COUNT {
+                assert_eq!(next(&mut stream).await["params"]["uri"], format!("{prefix}a://x/{number}"), "{via:?}");
+            }
+            drop(stream);
+            let ended = || async { (upstream.count("resources/unsubscribe") > 0).then_some(()) };
+            eventually("the subscription ends", ended).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_listener_without_a_place_is_told_the_limit() {
+    let upstream = fake("u").echo("a").start(Via::Json).await;
+    let gateway = gateway().flags(["--max-sessions", "1"]).start().await;
+    gateway.admin.connect(&upstream.definition()).await;
+    let client = client_of_all(&gateway.url);
+    let mut first = listen(&client, json!({ "toolsListChanged": true })).await;
+    next(&mut first).await;
+    let refused = client.ask("subscriptions/listen", &json!({ "notifications": {} })).await;
+    assert!(refused[0]["error"]["message"].to_string().contains("the limit is 1 (--max-sessions)"), "{refused:?}");
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::future::{BoxFuture, join_all};
 use schemas::ServerName;
-use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot, watch};
+use tokio::sync::{OwnedSemaphorePermit, oneshot, watch};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
@@ -18,6 +18,7 @@ use crate::downstream::listen::filter::Filter;
 use crate::downstream::listen::part::{Part, Wanted, hear};
 use crate::downstream::listen::{acknowledgement, ended, place};
 use crate::downstream::modern::Asking;
+use crate::downstream::notices::tells_of_loss;
 use crate::downstream::reply::{Said, Talk, respond_with};
 use crate::downstream::respond;
 use crate::downstream::respond::Reply;
@@ -25,11 +26,10 @@ use crate::error::Error;
 use crate::policy::Caller;
 use crate::protocol::{self, Message};
 use crate::route;
+use crate::upstream::{Event, EventQueue, event_queue};
 
 /// Changes of several upstreams that come together are told together.
 const DEBOUNCE: Duration = Duration::from_millis(50);
-/// What may wait to be told.
-const QUEUE: usize = 256;
 
 /// One open stream.
 struct Listener {
@@ -47,7 +47,7 @@ struct Listener {
     look_at: Option<Instant>,
     changed: VecDeque<Bytes>,
     /// What the upstreams tell.
-    told: mpsc::Receiver<Bytes>,
+    told: EventQueue,
     stopping: CancellationToken,
     _stop: DropGuard,
     _place: OwnedSemaphorePermit,
@@ -68,7 +68,7 @@ fn listen(asking: &Arc<Asking>, caller: Caller) -> Result<Listener, Error> {
     // What changes from here on is news.
     let snapshots = edge.catalog.watch();
     let (own_lists, seen) = (edge.pool.own_changed(), asking.view(&caller));
-    let (teller, told) = mpsc::channel(QUEUE);
+    let (teller, told) = event_queue();
     let stop = edge.closing.child_token();
     let mut opening = Vec::new();
     for (upstream, wanted) in by_upstream(asking, &caller, &seen, &wanted) {
@@ -143,7 +143,15 @@ impl Talk for Listener {
             tokio::select! {
                 biased;
                 () = self.stopping.cancelled() => return ended(self.request()),
-                Some(told) = self.told.recv() => return Said::Told(told),
+                Some(Event::Notification(told)) = self.told.recv() => {
+                    if !Message::parse(told.clone()).is_ok_and(|message| tells_of_loss(&message)) {
+                        return Said::Told(told);
+                    }
+                    self.changed = self.filter.everything(self.asking.message.id());
+                    if let Some(change) = self.changed.pop_front() {
+                        return Said::Told(change);
+                    }
+                }
                 () = sleep_until(look_at.unwrap_or_else(Instant::now)), if look_at.is_some() => self.look(),
                 Ok(()) = self.snapshots.changed(), if look_at.is_none() => {
                     self.look_at = Some(Instant::now() + DEBOUNCE);

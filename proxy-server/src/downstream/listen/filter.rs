@@ -1,9 +1,12 @@
 //! What a listener wants to hear of.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
+
+use bytes::Bytes;
 
 use crate::error::{Error, Kind};
-use crate::protocol::{Message, Object};
+use crate::protocol::{self, Message, Object};
+use crate::upstream::{list_changed, updated};
 
 /// Resources, or tasks, of one listener.
 const MAX_WANTED: usize = 1_000;
@@ -75,6 +78,14 @@ impl Filter {
         format!("{{{}}}", members.join(","))
     }
 
+    /// The notices that everything of it has changed, for the listener with this raw id that may have missed some.
+    pub(super) fn everything(&self, id: &str) -> VecDeque<Bytes> {
+        let kinds = [(self.tools, "tools"), (self.prompts, "prompts"), (self.resources, "resources")];
+        let lists = kinds.into_iter().filter(|(is, _)| *is).map(|(_, kind)| list_changed(kind));
+        let notices = lists.chain(self.uris.iter().map(|uri| updated(uri))).map(Message::parse);
+        notices.flatten().map(|notice| protocol::subscribed(&notice, id)).collect()
+    }
+
     pub(super) fn wants(&self, message: &Message) -> bool {
         match message.method() {
             "notifications/tools/list_changed" => self.tools,
@@ -98,8 +109,6 @@ pub(super) fn part_of<'a>(uri: &'a str, whole: &str) -> Option<&'a str> {
 
 #[cfg(test)]
 mod tests {
-    use bytes::Bytes;
-
     use super::*;
 
     fn message(text: &str) -> Message {
@@ -121,6 +130,16 @@ mod tests {
         check(r#"{"taskIds":["a"]}"#, all, "{}");
         assert!(Filter::read("{}").is_err());
         assert!(Filter::read(r#"{"notifications":{"resourceSubscriptions":[1]}}"#).is_err());
+    }
+
+    #[test]
+    fn what_may_have_been_missed_is_told_as_changed() {
+        let filter = Filter { tools: true, uris: ["a://b".to_owned()].into(), ..Filter::default() };
+        let told: Vec<String> =
+            filter.everything("7").iter().map(|it| String::from_utf8_lossy(it).into_owned()).collect();
+        assert_eq!(told.len(), 2);
+        assert!(told[0].contains("notifications/tools/list_changed") && told[0].contains(r#"subscriptionId":7"#));
+        assert!(told[1].contains(r#""uri":"a://b""#), "{told:?}");
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use schemas::ServerName;
-use tokio::sync::{broadcast, mpsc, oneshot};
+use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep, timeout};
 use tracing::debug;
 
@@ -16,12 +16,13 @@ use crate::call::listen;
 use crate::downstream::listen::filter::{Filter, part_of};
 use crate::downstream::listen::subscribed::{Subscribed, subscribe};
 use crate::downstream::modern::Asking;
+use crate::downstream::notices::tells_of_loss;
 use crate::downstream::pool::{self, Pool, Use};
 use crate::error::{Chain, Error, Kind};
 use crate::policy::Caller;
 use crate::protocol::{self, Era, Message, Object, quote};
 use crate::route;
-use crate::upstream::{Call, Deadline, Event, EventQueue, Upstream, event_queue, updated};
+use crate::upstream::{Call, Deadline, Event, EventQueue, Events, Upstream, event_queue, updated};
 
 /// How long an upstream may take to say what it will tell of, its start included.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -36,7 +37,7 @@ pub(super) struct Part {
     pub(super) caller: Caller,
     pub(super) upstream: ServerName,
     pub(super) wanted: Wanted,
-    pub(super) told: mpsc::Sender<Bytes>,
+    pub(super) told: Events,
 }
 
 /// Resources and tasks, each as the upstream calls it and as the listener does.
@@ -48,7 +49,7 @@ pub(super) struct Wanted {
 
 /// Where an upstream tells.
 enum Source {
-    Legacy { notices: broadcast::Receiver<Bytes>, subscribed: Subscribed },
+    Legacy { notices: EventQueue, subscribed: Subscribed },
     Modern { queue: EventQueue, outcome: BoxFuture<'static, Result<Message, Error>> },
 }
 
@@ -142,10 +143,10 @@ impl Part {
                 loop {
                     tokio::select! {
                         () = subscribed.line.closed().cancelled() => return,
-                        notice = notices.recv() => match notice {
-                            Ok(notice) => self.tell(notice),
-                            Err(broadcast::error::RecvError::Lagged(missed)) => debug!(missed, "listener is far behind"),
-                            Err(broadcast::error::RecvError::Closed) => return,
+                        event = notices.recv() => match event {
+                            Some(Event::Notification(notice)) => self.tell_in_turn(notice).await,
+                            Some(Event::Question(_)) => {}
+                            None => return,
                         },
                         // Has a successor of the upstream session opened when it ends.
                         () = &mut kept => {}
@@ -156,11 +157,26 @@ impl Part {
                 tokio::select! {
                     biased;
                     Some(event) = queue.recv() => if let Event::Notification(notice) = event {
-                        self.tell(notice);
+                        self.tell_in_turn(notice).await;
                     },
                     _ = &mut outcome => return,
                 }
             },
+        }
+    }
+
+    /// Tells of a change, and waits until the listener has room for the next.
+    async fn tell_in_turn(&self, notice: Bytes) {
+        let limit = self.asking.edge.config.stream_bytes;
+        match Message::parse(notice.clone()) {
+            // Nobody knows what was lost.
+            Ok(message) if tells_of_loss(&message) => {
+                self.wanted.uris.iter().for_each(|(own, _)| self.tell(updated(own)));
+            }
+            Ok(_) | Err(_) => self.tell(notice),
+        }
+        if !self.told.has_room(limit) {
+            self.told.room(limit).await;
         }
     }
 
@@ -193,8 +209,9 @@ impl Part {
             Some(_) => notice.bytes().clone(),
             None => protocol::subscribed(notice, self.asking.message.id()),
         };
-        if let Err(error) = self.told.try_send(marked) {
-            debug!(upstream = %self.upstream, %error, "notification dropped");
+        let limit = self.asking.edge.config.stream_bytes;
+        if let Err(error) = self.told.put(Event::Notification(marked), limit) {
+            debug!(upstream = %self.upstream, %error, "the listener has left");
         }
     }
 

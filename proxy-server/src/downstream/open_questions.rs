@@ -1,0 +1,66 @@
+//! Questions that a client was asked and has not answered yet, within a limit of bytes.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::time::Instant;
+
+use crate::downstream::question::refuse;
+use crate::error::Limit;
+use crate::upstream::{Question, Reply};
+
+/// Bytes that an open question takes besides its text.
+const OVERHEAD: usize = 128;
+
+/// The open questions of one client by their serial numbers.
+#[derive(Default)]
+pub(super) struct OpenQuestions {
+    open: HashMap<u64, Open>,
+    bytes: usize,
+}
+
+struct Open {
+    asked: Instant,
+    bytes: usize,
+    reply: Reply,
+}
+
+impl OpenQuestions {
+    /// Notes a question and gives the message that asks it. One beyond the limit is refused towards the upstream, which is
+    /// told the limit.
+    pub(super) fn add(&mut self, question: Question, limit: usize) -> Option<Bytes> {
+        let Question { serial, message, reply } = question;
+        let bytes = message.len() + OVERHEAD;
+        if self.bytes + bytes > limit {
+            let limit = Limit::bytes(limit, "--max-stream-bytes", None);
+            refuse(reply, &format!("too many questions wait for the client's answers; {limit}"));
+            return None;
+        }
+        self.bytes += bytes;
+        self.open.insert(serial, Open { asked: Instant::now(), bytes, reply });
+        Some(message)
+    }
+
+    /// Takes a question out that the client has answered.
+    pub(super) fn take(&mut self, serial: u64) -> Option<Reply> {
+        let open = self.open.remove(&serial)?;
+        self.bytes -= open.bytes;
+        Some(open.reply)
+    }
+
+    /// Refuses the questions that were asked longer ago than this.
+    pub(super) fn expire(&mut self, timeout: Duration) {
+        let bytes = &mut self.bytes;
+        self.open.retain(|_, open| {
+            let is_young = open.asked.elapsed() < timeout;
+            *bytes -= if is_young { 0 } else { open.bytes };
+            is_young
+        });
+    }
+
+    /// Refuses all questions.
+    pub(super) fn clear(&mut self) {
+        *self = Self::default();
+    }
+}
