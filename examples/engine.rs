@@ -8,9 +8,17 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use register_service::{Environment, FunctionForm, RegisterService, Settings, Wanted, load};
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::EnvFilter;
 
 #[tokio::main]
 async fn main() -> Result<()> {
+    // Leases, registrations made again and requests sent again are told through `tracing`; RUST_LOG=debug shows all of it.
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    // Before anything is registered: a signal that comes early must leave nothing behind.
+    let mut terminate = signal(SignalKind::terminate())?;
+
     let process: Environment = std::env::vars().collect();
     let read = |name: &str| process.get(name).map(str::to_owned);
     let service = RegisterService::from_lookup(read)?.context("MCP_PROXY_URL is not set")?;
@@ -24,6 +32,7 @@ async fn main() -> Result<()> {
     let outcome = tokio::select! {
         outcome = work(&service, &wanted) => outcome,
         asked = tokio::signal::ctrl_c() => asked.context("cannot listen for Ctrl-C"),
+        _ = terminate.recv() => Ok(()),
     };
     // After a start that failed too. In time, also if the gateway is gone.
     service.shutdown(Duration::from_secs(10)).await?;

@@ -10,7 +10,7 @@ use url::Url;
 
 use crate::client::{Client, Shared};
 use crate::error::Error;
-use crate::retry::{Schedule, resend};
+use crate::retry::Schedule;
 
 const USER_AGENT: &str = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION"));
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -330,7 +330,7 @@ impl ClientBuilder {
             .build()
             .map_err(|error| Error::invalid_because("cannot set up the HTTP client", error))?;
         let shared = Shared {
-            http: reqwest_middleware::ClientBuilder::new(http).with(resend).build(),
+            send: Box::new(move |request| Box::pin(http.execute(request))),
             authorization: self.token.as_ref().map(authorization).transpose()?,
             timeout: self.timeout,
             schedule: Schedule::new(self.retries, self.backoff, self.jitter),

@@ -14,7 +14,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderValue, StatusCode};
-use reqwest_middleware::ClientWithMiddleware;
 use schemas::admin::{Health, MetricsSnapshot, Registration, RegistrationList, Tool, ToolCall, ToolList};
 use schemas::{Definition, ServerName};
 use url::Url;
@@ -23,7 +22,7 @@ use crate::builder::ClientBuilder;
 use crate::client::outcome::{Registered, ToolOutcome, Updated};
 use crate::error::Error;
 use crate::request::{Call, registration};
-use crate::retry::{Rule, Schedule};
+use crate::retry::{Rule, Schedule, SendOnce};
 
 /// A client of one gateway's admin API. Cheap to clone; clones share their connections.
 ///
@@ -53,7 +52,7 @@ pub struct Client {
 
 /// What clones have in common.
 pub(crate) struct Shared {
-    pub(crate) http: ClientWithMiddleware,
+    pub(crate) send: Box<SendOnce>,
     pub(crate) base: Url,
     pub(crate) authorization: Option<HeaderValue>,
     pub(crate) timeout: Duration,

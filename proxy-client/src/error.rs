@@ -9,7 +9,7 @@ use schemas::format_duration;
 use serde_json::Value;
 use url::Url;
 
-use crate::retry::TooLarge;
+use crate::retry::{Failure, TooLarge};
 
 const MAX_MESSAGE_CHARS: usize = 500;
 
@@ -245,18 +245,15 @@ impl Error {
     }
 
     /// The last attempt brought no whole answer.
-    pub(crate) fn transport(error: reqwest_middleware::Error, base: &Url, timeout: Duration, retries: u32) -> Self {
+    pub(crate) fn transport(failure: Failure, base: &Url, timeout: Duration, retries: u32) -> Self {
         let base = base.clone();
-        let error = match error.without_url() {
-            reqwest_middleware::Error::Reqwest(error) if error.is_connect() => {
-                Self::new(Kind::Unreachable(base)).because(error)
+        let error = match failure {
+            Failure::TooLarge => Self::new(Kind::Unreadable(base)).because(TooLarge),
+            Failure::Transport(error) if error.is_connect() => {
+                Self::new(Kind::Unreachable(base)).because(error.without_url())
             }
-            reqwest_middleware::Error::Reqwest(error) if error.is_timeout() => Self::new(Kind::TimedOut(base, timeout)),
-            reqwest_middleware::Error::Reqwest(error) => Self::new(Kind::Broken(base)).because(error),
-            reqwest_middleware::Error::Middleware(error) if error.is::<TooLarge>() => {
-                Self::new(Kind::Unreadable(base)).because(TooLarge)
-            }
-            reqwest_middleware::Error::Middleware(error) => Self::new(Kind::Broken(base)).because(error),
+            Failure::Transport(error) if error.is_timeout() => Self::new(Kind::TimedOut(base, timeout)),
+            Failure::Transport(error) => Self::new(Kind::Broken(base)).because(error.without_url()),
         };
         error.after(retries)
     }

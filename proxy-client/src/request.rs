@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, ETAG, IF_MATCH};
-use http::{Extensions, HeaderValue, Method, StatusCode};
+use http::{HeaderValue, Method, StatusCode};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, PercentEncode, utf8_percent_encode};
 use schemas::admin::Revision;
 use schemas::{Holder, ServerName, format_duration};
@@ -15,7 +15,7 @@ use url::Url;
 
 use crate::client::Client;
 use crate::error::Error;
-use crate::retry::{Attempts, Rule};
+use crate::retry::{Attempts, Rule, resend};
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const LONGEST_DEADLINE: Duration = Duration::from_secs(365 * 24 * 3600);
@@ -128,28 +128,23 @@ impl Client {
         let shared = self.shared();
         let budget = self.deadline().min(LONGEST_DEADLINE);
         let deadline = Instant::now() + budget;
-        let mut extensions = Extensions::new();
-        extensions.insert(Attempts {
+        let mut attempts = Attempts {
             rule: call.rule,
             schedule: shared.schedule,
             timeout: (call.rule != Rule::CallTool).then_some(shared.timeout),
             deadline,
             retries: 0,
-        });
-        let exchange = shared.http.execute_with_extensions(self.request(call), &mut extensions);
-        let outcome = timeout_at(deadline, exchange).await;
-        let retries = extensions.get::<Attempts>().map_or(0, |attempts| attempts.retries);
-        let base = shared.base.clone();
+        };
+        let outcome = timeout_at(deadline, resend(&*shared.send, self.request(call), &mut attempts)).await;
+        let (base, retries) = (shared.base.clone(), attempts.retries);
         let answer = match outcome {
             Err(_elapsed) => return Err(Error::deadline(&base, budget, retries)),
             Ok(Err(error)) => return Err(Error::transport(error, &base, shared.timeout, retries)),
             Ok(Ok(answer)) => answer,
         };
-        let status = answer.status();
-        let tag = answer.headers().get(ETAG).and_then(|tag| tag.to_str().ok());
+        let tag = answer.headers.get(ETAG).and_then(|tag| tag.to_str().ok());
         let revision = tag.and_then(Revision::from_etag);
-        let body = answer.bytes().await.map_err(|error| Error::transport(error.into(), &base, shared.timeout, retries));
-        Ok(Answer { status, body: body?, revision, base, retries })
+        Ok(Answer { status: answer.status, body: answer.body, revision, base, retries })
     }
 
     fn request(&self, call: Call) -> reqwest::Request {

@@ -1,27 +1,27 @@
 //! When a request is sent again, and after how long.
 //!
-//! reqwest-retry's own middleware decides by the answer alone: it sees neither what kind of request it was nor
-//! `Retry-After`, knows no deadline, and takes an answer for whole whose body may still break off. So the loop is ours;
-//! the shape of the strategy and the back-off are reqwest-retry's.
+//! The decision takes the kind of the request, the answer's status and `Retry-After`, and the time that is left. An answer
+//! whose body breaks off halfway is a failure of its attempt.
+
+mod date;
 
 use std::pin::Pin;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use http::header::RETRY_AFTER;
-use http::{Extensions, HeaderMap, StatusCode};
-use jiff::Timestamp;
-use jiff::fmt::rfc2822;
+use http::{HeaderMap, StatusCode};
 use reqwest::{Request, Response};
-use reqwest_middleware::{Error, Next, Result};
-use reqwest_retry::policies::ExponentialBackoff;
-use reqwest_retry::{Jitter, RetryDecision, RetryPolicy, Retryable, RetryableStrategy};
 use tokio::time::Instant;
 use tracing::debug;
 
 const MAX_BODY_BYTES: usize = 64 * 1024 * 1024;
 const MAX_RETRIES: u32 = 64;
 const MAX_BACKOFF: Duration = Duration::from_secs(3600);
+
+/// Sends one request once.
+pub(crate) type SendOnce =
+    dyn Fn(Request) -> Pin<Box<dyn Future<Output = reqwest::Result<Response>> + Send>> + Send + Sync;
 
 /// Which failures may be answered by sending the request again. Failing to connect always may.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,11 +37,13 @@ pub(crate) enum Rule {
 /// The waits between attempts: doubling from a base to a cap, each some per cent more or less.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Schedule {
-    steady: ExponentialBackoff,
-    random: ExponentialBackoff,
+    retries: u32,
+    base: Duration,
+    cap: Duration,
+    jitter: u32,
 }
 
-/// The policy of one request, and how far it has come. Travels in the request's extensions.
+/// The policy of one request, and how far it has come.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Attempts {
     pub(crate) rule: Rule,
@@ -52,56 +54,64 @@ pub(crate) struct Attempts {
     pub(crate) retries: u32,
 }
 
-/// The answer's body exceeded what a client should have to hold.
+/// An answer with its body.
+#[derive(Debug)]
+pub(crate) struct Whole {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+}
+
+/// Why an attempt brought no whole answer.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// It could not be sent, or broke off.
+    Transport(reqwest::Error),
+    /// The answer's body exceeds what a client should have to hold.
+    TooLarge,
+}
+
+/// The cause of [`Failure::TooLarge`].
 #[derive(Debug, thiserror::Error)]
 #[error("it has more than 64 MiB")]
 pub(crate) struct TooLarge;
 
-/// The middleware: sends a request until it is answered, must not be sent again, or has no time left.
-pub(crate) fn resend<'a>(
-    request: Request,
-    extensions: &'a mut Extensions,
-    next: Next<'a>,
-) -> Pin<Box<dyn Future<Output = Result<Response>> + Send + 'a>> {
-    Box::pin(async move {
-        loop {
-            let (Some(attempts), Some(mut copy)) = (extensions.get::<Attempts>().copied(), request.try_clone()) else {
-                return next.run(request, extensions).await;
-            };
-            *copy.timeout_mut() = attempts.timeout;
-            let outcome = attempt(copy, extensions, next.clone()).await;
-            let Some(wait) = attempts.wait(&outcome) else {
-                return outcome;
-            };
-            debug!(method = %request.method(), path = request.url().path(), ?wait, "admin request is sent again");
-            tokio::time::sleep(wait).await;
-            extensions.insert(Attempts { retries: attempts.retries + 1, ..attempts });
-        }
-    })
+/// Sends a request until it is answered, must not be sent again, or has no time left.
+pub(crate) async fn resend(send: &SendOnce, request: Request, attempts: &mut Attempts) -> Result<Whole, Failure> {
+    loop {
+        // Bodies are held in memory, so there is always a copy.
+        let mut copy =
+            request.try_clone().unwrap_or_else(|| Request::new(request.method().clone(), request.url().clone()));
+        *copy.timeout_mut() = attempts.timeout;
+        let outcome = attempt(send, copy).await;
+        let Some(wait) = attempts.wait(&outcome) else { return outcome };
+        debug!(method = %request.method(), path = request.url().path(), ?wait, "admin request is sent again");
+        tokio::time::sleep(wait).await;
+        attempts.retries += 1;
+    }
 }
 
 impl Attempts {
     /// How long to wait before the next attempt; nothing when this outcome stands.
-    fn wait(&self, outcome: &Result<Response>) -> Option<Duration> {
-        self.rule.handle(outcome).filter(|failure| *failure == Retryable::Transient)?;
-        let asked = outcome.as_ref().ok().and_then(|answer| retry_after(answer.headers(), Timestamp::now()));
+    fn wait(&self, outcome: &Result<Whole, Failure>) -> Option<Duration> {
+        if !self.rule.repeats(outcome) {
+            return None;
+        }
+        let asked = outcome.as_ref().ok().and_then(|answer| retry_after(&answer.headers, SystemTime::now()));
         let wait = self.schedule.wait(self.retries)?.max(asked.unwrap_or_default());
         (wait < self.deadline.saturating_duration_since(Instant::now())).then_some(wait)
     }
 }
 
-impl RetryableStrategy for Rule {
-    fn handle(&self, outcome: &Result<Response>) -> Option<Retryable> {
-        let transient = match outcome {
-            Ok(answer) => self.repeats_after(answer.status()),
-            Err(Error::Reqwest(error)) => error.is_connect() || (*self == Self::Idempotent && !error.is_builder()),
-            Err(Error::Middleware(_)) => false,
-        };
-        transient.then_some(Retryable::Transient)
-    }
-}
-
 impl Rule {
+    fn repeats(self, outcome: &Result<Whole, Failure>) -> bool {
+        match outcome {
+            Ok(answer) => self.repeats_after(answer.status),
+            Err(Failure::Transport(error)) => error.is_connect() || (self == Self::Idempotent && !error.is_builder()),
+            Err(Failure::TooLarge) => false,
+        }
+    }
+
     fn repeats_after(self, status: StatusCode) -> bool {
         match self {
             Self::Idempotent => status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS,
@@ -114,62 +124,49 @@ impl Rule {
 impl Schedule {
     pub(crate) fn new(retries: u32, (base, cap): (Duration, Duration), jitter: u32) -> Self {
         let cap = cap.min(MAX_BACKOFF);
-        let jitter = jitter.min(100);
-        let base = base.min(cap);
-        // reqwest-retry has no jitter of a part: nine tenths that never vary and up to two tenths that do are one tenth.
-        let part = |percent: u32, jitter| {
-            ExponentialBackoff::builder()
-                .retry_bounds(base * percent / 100, cap * percent / 100)
-                .jitter(jitter)
-                .build_with_max_retries(retries.min(MAX_RETRIES))
-        };
-        Self { steady: part(100 - jitter, Jitter::None), random: part(2 * jitter, Jitter::Full) }
+        Self { retries: retries.min(MAX_RETRIES), base: base.min(cap), cap, jitter: jitter.min(100) }
     }
 
     /// The wait after an attempt that came after so many retries; nothing when they are used up.
     fn wait(&self, retries: u32) -> Option<Duration> {
-        let part = |policy: &ExponentialBackoff| {
-            let now = SystemTime::now();
-            match policy.should_retry(now, retries) {
-                RetryDecision::Retry { execute_after } => Some(execute_after.duration_since(now).unwrap_or_default()),
-                RetryDecision::DoNotRetry => None,
-            }
-        };
-        Some(part(&self.steady)? + part(&self.random)?)
+        if retries >= self.retries {
+            return None;
+        }
+        let doubled = self.base.saturating_mul(1_u32.checked_shl(retries).unwrap_or(u32::MAX)).min(self.cap);
+        // Without randomness the wait is the middle one, which only costs that clients come at once.
+        let random = getrandom::u32().map_or(0.5, |random| f64::from(random) / f64::from(u32::MAX));
+        let part = f64::from(self.jitter) / 100.0;
+        Some(doubled.mul_f64(1.0 - part + 2.0 * part * random))
     }
 }
 
-async fn attempt(request: Request, extensions: &mut Extensions, next: Next<'_>) -> Result<Response> {
+async fn attempt(send: &SendOnce, request: Request) -> Result<Whole, Failure> {
     let (method, url, start) = (request.method().clone(), request.url().clone(), Instant::now());
-    let outcome = async { whole(next.run(request, extensions).await?).await }.await;
-    let status = outcome.as_ref().ok().map(|answer| answer.status().as_u16());
+    let outcome = async { whole(send(request).await.map_err(Failure::Transport)?).await }.await;
+    let status = outcome.as_ref().ok().map(|answer| answer.status.as_u16());
     debug!(%method, path = url.path(), status, elapsed = ?start.elapsed(), "admin request");
     outcome
 }
 
 /// Reads the body, so that an answer which breaks off halfway is a failure of the attempt.
-async fn whole(mut answer: Response) -> Result<Response> {
+async fn whole(mut answer: Response) -> Result<Whole, Failure> {
     let mut body = Vec::new();
-    while let Some(chunk) = answer.chunk().await? {
+    while let Some(chunk) = answer.chunk().await.map_err(Failure::Transport)? {
         if body.len() + chunk.len() > MAX_BODY_BYTES {
-            return Err(Error::middleware(TooLarge));
+            return Err(Failure::TooLarge);
         }
         body.extend_from_slice(&chunk);
     }
-    let mut whole = http::Response::new(Bytes::from(body));
-    *whole.status_mut() = answer.status();
-    *whole.headers_mut() = std::mem::take(answer.headers_mut());
-    Ok(whole.into())
+    Ok(Whole { status: answer.status(), headers: std::mem::take(answer.headers_mut()), body: body.into() })
 }
 
 /// What the answer asks to wait: a number of seconds, or the time until a date.
-fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
+fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     let value = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
-    if let Ok(seconds) = value.parse() {
-        return Some(Duration::from_secs(seconds));
+    match value.parse() {
+        Ok(seconds) => Some(Duration::from_secs(seconds)),
+        Err(_) => Some(date::parse(value)?.duration_since(now).unwrap_or_default()),
     }
-    let date = rfc2822::DateTimeParser::new().parse_timestamp(value).ok()?;
-    Some(Duration::try_from(date.duration_since(now)).unwrap_or_default())
 }
 
 #[cfg(test)]

@@ -21,6 +21,7 @@ mod eras;
 mod faults;
 mod fidelity;
 mod isolation;
+mod library;
 mod limits;
 mod loops;
 mod modern;

@@ -1,6 +1,6 @@
 //! Sprig's functions for texts, except those that work word by word.
 
-use sha2::{Digest, Sha256};
+use ring::digest::{SHA256, digest};
 
 use crate::template::call::Budget;
 use crate::template::format;
@@ -232,7 +232,7 @@ pub(super) fn split_list(values: &[Value], budget: &mut Budget) -> Outcome {
 }
 
 pub(super) fn sha256(values: &[Value], _: &mut Budget) -> Outcome {
-    done(Sha256::digest(text(values, 0)).iter().map(|byte| format!("{byte:02x}")).collect::<String>())
+    done(digest(&SHA256, text(values, 0)).as_ref().iter().map(|byte| format!("{byte:02x}")).collect::<String>())
 }
 
 pub(super) fn sha1(values: &[Value], _: &mut Budget) -> Outcome {
