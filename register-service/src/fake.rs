@@ -25,6 +25,8 @@ struct Shared {
     requests: Vec<String>,
     last_call: Value,
     faults: BTreeMap<String, u16>,
+    /// How often servers are looked at until they are connected and list their tools.
+    looks: usize,
     /// Requests to this hang for ever.
     hangs: Option<String>,
     pause: Duration,
@@ -74,6 +76,11 @@ impl FakeGateway {
 
     pub(crate) fn pause(&self, pause: Duration) {
         self.lock().pause = pause;
+    }
+
+    /// Servers are connecting until they were looked at so often.
+    pub(crate) fn connects_after(&self, looks: usize) {
+        self.lock().looks = looks;
     }
 
     pub(crate) fn most_under_way(&self) -> usize {
@@ -155,8 +162,10 @@ fn answer(shared: &mut Shared, line: &str, body: &str) -> (u16, Value) {
         }
         // One tool of each server.
         ("GET", "/admin/tools", _) => {
-            let tool = |it: &Definition| json!({"mcpName": it.name.as_str(), "name": "t", "description": ""});
-            let tools: Vec<_> = shared.registered.iter().map(tool).collect();
+            let schema = json!({"type": "object", "properties": {"query": {"type": "string"}}});
+            let tool = |it: &Definition| json!({"mcpName": it.name.as_str(), "name": "t", "description": "", "inputSchema": schema});
+            let connected = shared.registered.iter().filter(|_| shared.looks == 0);
+            let tools: Vec<_> = connected.map(tool).collect();
             (200, json!({"count": tools.len(), "tools": tools}))
         }
         ("POST", "/admin/tools/call", _) => {
@@ -172,7 +181,14 @@ fn answer(shared: &mut Shared, line: &str, body: &str) -> (u16, Value) {
             (201, json!({"message": "MCP definition added successfully", "name": "x"}))
         }
         (_, _, None) => (404, json!({"error": "MCP not found", "name": name})),
-        ("GET", _, Some(index)) => (200, json!(registration(&shared.registered[index]))),
+        ("GET", _, Some(index)) => {
+            shared.looks = shared.looks.saturating_sub(1);
+            let mut shown = registration(&shared.registered[index]);
+            if shared.looks > 0 {
+                shown.status.status = State::Connecting;
+            }
+            (200, json!(shown))
+        }
         ("PUT", _, Some(index)) => {
             shared.registered[index] = serde_json::from_str(body).expect("a definition");
             (200, json!({"message": "MCP definition updated successfully", "name": name}))

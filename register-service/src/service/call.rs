@@ -3,6 +3,7 @@
 pub(crate) mod address;
 pub(crate) mod answer;
 pub(crate) mod arguments;
+mod connecting;
 
 use std::time::Duration;
 
@@ -13,11 +14,11 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use tokio::time::{Instant, timeout_at};
 
-use crate::service::RegisterService;
 use crate::service::call::address::ToolAddress;
 use crate::service::call::answer::ToolAnswer;
 use crate::service::call::arguments::Problem;
 use crate::service::metrics::{Metric, hashed};
+use crate::service::{RegisterService, chain};
 
 /// A call that gave no answer of the tool.
 ///
@@ -61,6 +62,14 @@ pub enum CallError {
         /// How many may be, by [`Options::max_concurrent_calls`](crate::Options::max_concurrent_calls).
         limit: usize,
     },
+    /// Its server was not connected in time. Nothing was sent.
+    #[error("{address} was not called: its server is not connected{}", because(.last_error.as_deref()))]
+    NotConnected {
+        /// The tool.
+        address: ToolAddress,
+        /// What the gateway says of the last attempt to connect, if it says anything.
+        last_error: Option<String>,
+    },
     /// The gateway refused or did not answer.
     #[error("cannot call {address}")]
     Gateway {
@@ -89,7 +98,7 @@ pub enum CallError {
 ///     Ok(answer) => Ok(answer.to_text()),
 ///     Err(error) => match error.kind() {
 ///         // The model made a mistake, or may go another way: it gets the words.
-///         CallErrorKind::Validation | CallErrorKind::Execution => Ok(error.to_string()),
+///         CallErrorKind::Validation | CallErrorKind::Execution => Ok(error.to_text()),
 ///         CallErrorKind::Connection | CallErrorKind::Timeout => Err(error.into()),
 ///     },
 /// }
@@ -122,12 +131,99 @@ impl CallError {
             Self::UnknownTool { .. } | Self::Arguments { .. } => CallErrorKind::Validation,
             Self::Failed { .. } => CallErrorKind::Execution,
             Self::Busy { .. } => CallErrorKind::Timeout,
+            Self::NotConnected { .. } => CallErrorKind::Connection,
             Self::Gateway { source, .. } if source.is_timeout() => CallErrorKind::Timeout,
             Self::Gateway { source, .. } => match source.status() {
                 Some(400 | 404 | 413 | 422) => CallErrorKind::Validation,
                 _ => CallErrorKind::Connection,
             },
         }
+    }
+
+    /// There was no answer in time, or no turn for the call.
+    ///
+    /// ```
+    /// use register_service::CallError;
+    ///
+    /// let error = CallError::Busy { address: "$mcp(search#web)".parse()?, limit: 10 };
+    /// assert!(error.is_timeout() && !error.may_have_run());
+    /// # Ok::<(), register_service::InvalidToolAddress>(())
+    /// ```
+    pub fn is_timeout(&self) -> bool {
+        self.kind() == CallErrorKind::Timeout
+    }
+
+    /// The call was wrong: there is no such tool, or it does not take these arguments. Another try needs another call.
+    ///
+    /// ```
+    /// use register_service::CallError;
+    ///
+    /// let error = CallError::UnknownTool { server: "s".to_owned(), tool: "t".to_owned(), known: Vec::new() };
+    /// assert!(error.is_invalid());
+    /// ```
+    pub fn is_invalid(&self) -> bool {
+        self.kind() == CallErrorKind::Validation
+    }
+
+    /// The tool may have run, or may be running still. Where this is false, the same call can be sent again.
+    ///
+    /// ```no_run
+    /// # async fn run(service: register_service::RegisterService) -> Result<(), Box<dyn std::error::Error>> {
+    /// let address = "$mcp(mail#send)".parse()?;
+    /// let arguments = r#"{"to":"ops@example.com"}"#;
+    /// let answer = match service.call(&address, arguments).await {
+    ///     Err(error) if !error.may_have_run() && !error.is_invalid() => service.call(&address, arguments).await?,
+    ///     outcome => outcome?,
+    /// };
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn may_have_run(&self) -> bool {
+        match self {
+            Self::UnknownTool { .. } | Self::Arguments { .. } | Self::Busy { .. } | Self::NotConnected { .. } => false,
+            Self::Failed { .. } => true,
+            Self::Gateway { source, .. } => match source.status() {
+                // 503 says that the call did not reach the server, and the others that nobody tried.
+                Some(400 | 401 | 403 | 404 | 413 | 422 | 429 | 503) => false,
+                Some(_) => true,
+                None => !source.is_unreachable(),
+            },
+        }
+    }
+
+    /// What the gateway or the way to it said, if that was it.
+    ///
+    /// ```no_run
+    /// # fn run(error: register_service::CallError) {
+    /// if error.gateway().is_some_and(|source| source.is_unauthorized()) {
+    ///     eprintln!("set MCP_PROXY_ADMIN_TOKEN");
+    /// }
+    /// # }
+    /// ```
+    pub fn gateway(&self) -> Option<&proxy_client::Error> {
+        match self {
+            Self::Gateway { source, .. } => Some(source),
+            Self::UnknownTool { .. }
+            | Self::Arguments { .. }
+            | Self::Busy { .. }
+            | Self::NotConnected { .. }
+            | Self::Failed { .. } => None,
+        }
+    }
+
+    /// The error with its causes, in one line: for a model, or a log that does not walk [`source`](std::error::Error::source).
+    ///
+    /// ```
+    /// use register_service::CallError;
+    ///
+    /// # let Err(source) = proxy_client::Client::builder("ftp://gateway").build() else { unreachable!() };
+    /// let error = CallError::Gateway { address: "$mcp(search#web)".parse()?, source };
+    /// assert_eq!(error.to_string(), "cannot call $mcp(search#web)");
+    /// assert!(error.to_text().starts_with("cannot call $mcp(search#web): invalid base URL"));
+    /// # Ok::<(), register_service::InvalidToolAddress>(())
+    /// ```
+    pub fn to_text(&self) -> String {
+        chain(self)
     }
 }
 
@@ -236,15 +332,18 @@ impl RegisterService {
         let left = || end.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
         let client = self.shared.client.within(left().min(self.shared.options.readiness_timeout));
         let start = Instant::now();
-        let tools = self.tools_of(&client, &server, &address.tool).await;
-        let tools = tools.map_err(at_gateway)?;
+        let mut tools = self.tools_of(&client, &server, &address.tool).await.map_err(at_gateway)?;
+        // The gateway is still connecting to what was just registered.
+        if tools.is_empty() && self.shared.held().needed.contains(&server) {
+            tools = self.tools_once_connected(address, &server, end).await?;
+        }
         let tool = tools.iter().find(|it| it.name == address.tool);
         let outcome = if tool.is_some() { "hit" } else { "miss" };
         let seconds = start.elapsed().as_secs_f64();
         self.shared.record(&Metric::TOOL_REGISTRY_LOOKUP_SECONDS, &[("outcome", outcome)], seconds);
         match tool {
             Some(tool) => arguments::check(&raw, tool).map_err(refused)?,
-            // Of a server that is not connected nothing is known here; the gateway says what it is.
+            // Nothing is known of a server that others registered and that is not connected; the gateway says what it is.
             None if tools.is_empty() => {}
             None => return Err(unknown(address, &tools)),
         }
@@ -271,6 +370,10 @@ impl RegisterService {
 fn unknown(address: &ToolAddress, tools: &[Tool]) -> CallError {
     let known = tools.iter().map(|it| it.name.clone()).collect();
     CallError::UnknownTool { server: address.server.clone(), tool: address.tool.clone(), known }
+}
+
+fn because(last_error: Option<&str>) -> String {
+    last_error.map(|error| format!(": {error}")).unwrap_or_default()
 }
 
 fn listed(names: &[String]) -> String {

@@ -217,3 +217,23 @@ async fn a_value_is_called_with_as_its_text_would_be() {
     let no_json = BTreeMap::from([((1, 2), 3)]);
     assert_eq!(told(service.call_with(&address, &no_json).await), format!("{refused}not JSON: key must be a string"));
 }
+
+#[tokio::test]
+async fn the_first_call_after_a_registration_is_checked_as_any_other() {
+    let gateway = FakeGateway::start().await;
+    let options = Options { poll_interval: Duration::from_millis(5), ..Options::default() };
+    let service = RegisterService::new(gateway.client(), options);
+    let address: crate::ToolAddress = "$mcp(a#t)".parse().expect("an address");
+    gateway.connects_after(5);
+    service.ensure(&stdio("a", "1")).await.expect("ensured");
+    let refused = service.call(&address, r#"{"query": 1}"#).await.expect_err("no text");
+    assert!(matches!(refused, crate::CallError::Arguments { .. }), "{refused}");
+    assert_eq!(gateway.last_call(), serde_json::Value::Null, "nothing was sent");
+
+    gateway.connects_after(usize::MAX);
+    service.ensure(&stdio("b", "1")).await.expect("ensured");
+    let address: crate::ToolAddress = "$mcp(b#t)".parse().expect("an address");
+    let late = service.call_within(&address, "", Duration::from_millis(100)).await.expect_err("never connected");
+    assert_eq!(late.to_string(), "$mcp(b#t) was not called: its server is not connected");
+    assert!(!late.may_have_run() && late.kind() == crate::CallErrorKind::Connection);
+}

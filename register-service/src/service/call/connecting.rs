@@ -1,0 +1,66 @@
+//! Waits for a server that the gateway is still connecting to, so that the first call after a registration is checked like
+//! any other.
+
+use std::time::Duration;
+
+use schemas::ServerName;
+use schemas::admin::{State, Tool};
+use tokio::time::{Instant, sleep};
+use tracing::debug;
+
+use crate::service::RegisterService;
+use crate::service::call::CallError;
+use crate::service::call::address::ToolAddress;
+
+/// How long a server that is connected may go without listing a tool until it counts as one that has none.
+const LISTING: Duration = Duration::from_secs(2);
+const SHORTEST_PAUSE: Duration = Duration::from_millis(1);
+
+impl RegisterService {
+    /// The tools of a server that this worker registered, once they are there. None where waiting is of no use: the server
+    /// has none, cannot be connected to, or is gone; then the gateway says what is wrong when it gets the call.
+    pub(super) async fn tools_once_connected(
+        &self,
+        address: &ToolAddress,
+        server: &ServerName,
+        end: Instant,
+    ) -> Result<Vec<Tool>, CallError> {
+        let at_gateway = |source| CallError::Gateway { address: address.clone(), source };
+        let options = &self.shared.options;
+        let end = end.min(Instant::now() + options.readiness_timeout);
+        let pause = options.poll_interval.max(SHORTEST_PAUSE);
+        let (mut connected_since, mut last_error): (Option<Instant>, Option<String>) = (None, None);
+        debug!(upstream = %server, "call waits until its server is connected");
+        loop {
+            let left = end.saturating_duration_since(Instant::now()).max(SHORTEST_PAUSE);
+            let client = self.shared.client.within(left);
+            let found = match client.get(server).await {
+                Ok(Some(found)) => found,
+                Ok(None) => return Ok(Vec::new()),
+                // The time that was left for the call is over.
+                Err(error) if error.is_timeout() => {
+                    return Err(CallError::NotConnected { address: address.clone(), last_error });
+                }
+                Err(error) => return Err(at_gateway(error)),
+            };
+            last_error = found.status.last_error;
+            match found.status.status {
+                State::Error => return Ok(Vec::new()),
+                State::Connected => {
+                    self.shared.catalog.outdate();
+                    let tools = self.tools_of(&client, server, &address.tool).await.map_err(at_gateway)?;
+                    let since = *connected_since.get_or_insert_with(Instant::now);
+                    if !tools.is_empty() || since.elapsed() >= LISTING || Instant::now() + pause >= end {
+                        return Ok(tools);
+                    }
+                }
+                State::Connecting | State::Disconnected => {
+                    if Instant::now() + pause >= end {
+                        return Err(CallError::NotConnected { address: address.clone(), last_error });
+                    }
+                }
+            }
+            sleep(pause).await;
+        }
+    }
+}
