@@ -10,6 +10,7 @@ mod problem;
 mod refresh;
 mod status;
 mod tools;
+mod view;
 
 use std::fmt::Display;
 use std::str::FromStr;

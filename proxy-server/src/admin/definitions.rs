@@ -4,18 +4,17 @@ use axum::Json;
 use axum::extract::{Path, Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use schemas::admin::{
-    Acknowledgement, DefinitionView, Fingerprints, OWNER_TAG, RegistrationList, Revision, StaleRevision, Status,
-};
+use schemas::admin::{Acknowledgement, OWNER_TAG, RegistrationList, Revision, StaleRevision};
 use schemas::dialect::compozy::DeclaredDocument;
 use schemas::{Definition, Inert, InvalidDefinition, Problem, ServerName, Transport};
 use serde::Serialize;
 use tracing::info;
 
 use crate::admin::body::{definition, object, without_values};
-use crate::admin::leases::{self, Wish};
+use crate::admin::leases::Wish;
 use crate::admin::precondition::Precondition;
 use crate::admin::problem::{bad_request, denied, failed, problem, unknown};
+use crate::admin::view::{Shown, reveal, uncached, view};
 use crate::admin::{Admin, Shared};
 use crate::error::Chain;
 use crate::policy::Starter;
@@ -75,22 +74,32 @@ async fn create(admin: &Admin, definition: Definition, wish: Option<Wish>, warni
 }
 
 /// `GET /admin/mcps`. Entries hold `definition` and `status` and no flat members, because Go clients that find a name
-/// at the top of an entry deregister it when they stop.
-pub(super) async fn list(State(admin): Shared) -> Response {
+/// at the top of an entry deregister it when they stop. With `?secrets=true` definitions are whole, for callers who may [`reveal`] them.
+pub(super) async fn list(State(admin): Shared, request: Request) -> Response {
+    let shown = match reveal(&admin, &request) {
+        Ok(shown) => shown,
+        Err(refusal) => return refusal,
+    };
     match admin.registry.list().await {
         Ok(registrations) => {
-            let mcps: Vec<_> = registrations.into_iter().map(|one| view(&admin, one)).collect();
+            let mcps: Vec<_> = registrations.into_iter().map(|one| view(&admin, one, shown)).collect();
             let count = mcps.len();
-            Json(RegistrationList { mcps, count }).into_response()
+            uncached(Json(RegistrationList { mcps, count, secrets: shown == Shown::Whole }).into_response())
         }
         Err(error) => failed("Failed to retrieve MCP definitions", &error),
     }
 }
 
-/// `GET /admin/mcps/{name}`.
-pub(super) async fn show(State(admin): Shared, Path(name): Path<String>) -> Response {
+/// `GET /admin/mcps/{name}`, with `?secrets=true` as for [`list`].
+pub(super) async fn show(State(admin): Shared, Path(name): Path<String>, request: Request) -> Response {
+    let shown = match reveal(&admin, &request) {
+        Ok(shown) => shown,
+        Err(refusal) => return refusal,
+    };
     match admin.registry.get(&name).await {
-        Ok(Some(registration)) => tagged(StatusCode::OK, registration.revision, view(&admin, registration)),
+        Ok(Some(registration)) => {
+            uncached(tagged(StatusCode::OK, registration.revision, view(&admin, registration, shown)))
+        }
         Ok(None) => unknown(&name),
         Err(error) => failed("Storage error", &error),
     }
@@ -269,21 +278,6 @@ pub(super) fn keep_redacted(
     stored: &Registration,
 ) -> Result<Definition, InvalidDefinition> {
     definition.keep_redacted(&stored.definition).map(|()| definition)
-}
-
-fn view(admin: &Admin, registration: Registration) -> schemas::admin::Registration {
-    let Registration { definition, created_at, updated_at, revision, tenure } = registration;
-    let name = definition.name.as_str();
-    let status = admin.upstreams.get(name).map_or_else(|| Status::new(name), |upstream| upstream.status());
-    let values = definition.fingerprints(&admin.salt);
-    let leases = leases::on(admin, name);
-    let view = DefinitionView::new(definition, created_at.to_string(), updated_at.to_string());
-    let mut shown = schemas::admin::Registration::new(view, status);
-    shown.fingerprints = Some(Fingerprints { salt: admin.salt.clone(), values });
-    shown.revision = Some(revision);
-    shown.leased = tenure == Tenure::Leased;
-    shown.leases = leases;
-    shown
 }
 
 fn exists(name: &ServerName) -> Response {

@@ -43,6 +43,11 @@ pub(super) fn denied(denied: Denied) -> Response {
         Denied::NoToken => "Unauthorized: admin token required",
         Denied::NoBearer | Denied::WrongToken => "Unauthorized: invalid admin token",
         Denied::Address => return problem(StatusCode::FORBIDDEN, Problem::new("Access denied: IP not allowed")),
+        Denied::MayNotReveal => {
+            let details = "secrets are shown to callers with an admin token only, and this gateway has none; configure one \
+                           (--admin-tokens)";
+            return problem(StatusCode::FORBIDDEN, Problem::new("Access denied").details(details));
+        }
         Denied::MayNotStart(why) => {
             let details = format!(
                 "starting processes through the admin API needs an admin token, or a caller who is the user that runs the \

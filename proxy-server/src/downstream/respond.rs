@@ -229,7 +229,9 @@ pub(super) fn denied(denied: Denied) -> Reply {
         Denied::NoToken => (StatusCode::UNAUTHORIZED, "Authorization required"),
         Denied::NoBearer => (StatusCode::UNAUTHORIZED, "Invalid authorization format"),
         Denied::WrongToken => (StatusCode::UNAUTHORIZED, "Invalid token"),
-        Denied::Address | Denied::MayNotStart(_) => (StatusCode::FORBIDDEN, "Access denied: IP not allowed"),
+        Denied::Address | Denied::MayNotStart(_) | Denied::MayNotReveal => {
+            (StatusCode::FORBIDDEN, "Access denied: IP not allowed")
+        }
     };
     let mut response = (status, Json(Problem::new(words))).into_response();
     if status == StatusCode::UNAUTHORIZED {

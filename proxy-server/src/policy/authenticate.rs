@@ -60,6 +60,8 @@ pub(crate) enum Denied {
     Address,
     /// Starting processes needs a token, or proof that the caller is on this machine.
     MayNotStart(Elsewhere),
+    /// Reading secrets needs an admin token, and the gateway has none that a caller could give.
+    MayNotReveal,
 }
 
 impl Policy {
@@ -152,17 +154,28 @@ impl Policy {
 
     /// Decides whether a caller may use the admin API: by its address, then by its token.
     pub(crate) fn admin(&self, credentials: &Credentials<'_>) -> Result<(), Denied> {
+        self.admin_token(credentials).map(drop)
+    }
+
+    /// Whether a caller may read the secrets of definitions, and by which admin token. Being on this machine is not enough,
+    /// nor is `--allow-insecure-admin`.
+    pub(crate) fn revealer(&self, credentials: &Credentials<'_>) -> Result<usize, Denied> {
+        self.admin_token(credentials)?.ok_or(Denied::MayNotReveal)
+    }
+
+    /// The index of the admin token that a caller has shown; nothing where none is asked for.
+    fn admin_token(&self, credentials: &Credentials<'_>) -> Result<Option<usize>, Denied> {
         let allowed = &self.config.admin_allow_ips;
         let is_allowed = |address| allowed.iter().any(|net| net.contains(&address));
         if !allowed.is_empty() && !self.address(credentials).is_some_and(is_allowed) {
             return Err(Denied::Address);
         }
         if self.config.admin_tokens.is_empty() {
-            return Ok(());
+            return Ok(None);
         }
         let authorization = credentials.authorization.ok_or(Denied::NoToken)?;
         let token = bearer(authorization).unwrap_or(authorization.trim());
-        find(&self.config.admin_tokens, token).map(drop).ok_or(Denied::WrongToken)
+        find(&self.config.admin_tokens, token).map(Some).ok_or(Denied::WrongToken)
     }
 
     /// Decides which callers of the admin API may start processes on this machine.
@@ -275,6 +288,19 @@ mod tests {
         assert_eq!(check(Some("t")), Ok(()));
         assert_eq!(check(Some("Bearer tt")), Err(Denied::WrongToken));
         assert_eq!(check(None), Err(Denied::NoToken));
+    }
+
+    #[test]
+    fn secrets_are_for_who_shows_an_admin_token_and_for_nobody_else() {
+        let guarded = policy(Config { admin_tokens: vec!["s".into(), "t".into()], ..Config::default() });
+        let check = |policy: &Policy, peer, authorization| policy.revealer(&credentials(peer, authorization));
+        assert_eq!(check(&guarded, "192.0.2.1", Some("Bearer t")), Ok(1));
+        assert_eq!(check(&guarded, "127.0.0.1", Some("Bearer x")), Err(Denied::WrongToken));
+        assert_eq!(check(&guarded, "127.0.0.1", None), Err(Denied::NoToken));
+        let insecure = policy(Config { allow_insecure_admin: true, ..Config::default() });
+        for open in [insecure, policy(Config::default())] {
+            assert_eq!(check(&open, "127.0.0.1", Some("Bearer t")), Err(Denied::MayNotReveal));
+        }
     }
 
     #[test]

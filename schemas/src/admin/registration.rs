@@ -10,7 +10,7 @@ use crate::admin::{Lease, OWNER_TAG, Revision, Source, Status, null_is_empty};
 use crate::dialect::compozy::DefinitionDocument;
 use crate::{Definition, FingerprintSalt, WireDuration, format_duration};
 
-/// A definition as it may be shown: every secret is a placeholder.
+/// A definition as it may be shown: every secret is a placeholder, unless somebody with an admin token asked for the secrets.
 ///
 /// Other proxies show secrets in the clear; what was read from one of those is kept, and still prints redacted.
 ///
@@ -44,6 +44,25 @@ impl DefinitionView {
     /// ```
     pub fn new(definition: Definition, created_at: String, updated_at: String) -> Self {
         let document = DefinitionDocument::from(definition).redacted();
+        Self(DefinitionDocument { created_at: Some(created_at), updated_at: Some(updated_at), ..document })
+    }
+
+    /// The same with every secret in the clear, for a backup. Who may have it is for the gateway to decide.
+    ///
+    /// ```
+    /// use schemas::Definition;
+    /// use schemas::admin::DefinitionView;
+    ///
+    /// let posted = r#"{"name":"time","transport":"stdio","command":"mcp-server-time","env":{"TOKEN":"s3cret"}}"#;
+    /// let definition: Definition = serde_json::from_str(posted)?;
+    /// let now = "2026-11-21T10:00:00Z".to_owned();
+    /// let view = DefinitionView::whole(definition, now.clone(), now);
+    /// assert_eq!(serde_json::to_value(&view)?["env"]["TOKEN"], "s3cret");
+    /// assert!(!format!("{view:?}").contains("s3cret"), "what is printed is redacted");
+    /// # Ok::<(), serde_json::Error>(())
+    /// ```
+    pub fn whole(definition: Definition, created_at: String, updated_at: String) -> Self {
+        let document = DefinitionDocument::from(definition);
         Self(DefinitionDocument { created_at: Some(created_at), updated_at: Some(updated_at), ..document })
     }
 
@@ -227,6 +246,10 @@ pub struct RegistrationList {
     /// How many there are. Absent from early proxies.
     #[serde(default)]
     pub count: usize,
+    /// Whether definitions are whole, because that was asked for and allowed. Absent from other proxies, which may show
+    /// secrets all the same.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub secrets: bool,
 }
 
 /// The answer to a registration, a change or its warning.
