@@ -20,6 +20,7 @@ mod editors;
 mod eras;
 mod faults;
 mod fidelity;
+mod install;
 mod isolation;
 mod library;
 mod limits;
