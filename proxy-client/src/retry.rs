@@ -62,7 +62,7 @@ pub(crate) struct Whole {
     pub(crate) body: Bytes,
 }
 
-/// Why an attempt brought no whole answer.
+/// Reason that an attempt brought no whole answer.
 #[derive(Debug)]
 pub(crate) enum Failure {
     /// It could not be sent, or broke off.

@@ -11,6 +11,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use proxy_client::{Client, ClientBuilder};
 use register_service::{Environment, GatewayUrl, Settings, Unset, read_env_file};
 use schemas::{Holder, Secret};
+use terminal_size::terminal_size_of;
 
 pub(crate) use self::args::{
     Adopt, Changes, Deregister, Document, Dump, Explain, Files, Plan, Pruned, Reading, Release, Schema, Status, Sync,
@@ -112,7 +113,8 @@ pub(crate) enum Command {
     ///
     /// What is not there is created, what differs is replaced, the rest is left alone, so running it again changes
     /// nothing. Registrations of others are never touched. What this owner registered and no file declares any more is
-    /// removed with `--prune owned`.
+    /// removed with `--prune owned`, or handed over if another owner declares it too. An entry whose secrets are
+    /// `[redacted]` and unknown to the gateway is passed over.
     #[command(after_help = help::SYNC.short(), after_long_help = help::SYNC.long())]
     Sync(Sync),
     /// Keep syncing: whenever a file changes, or the gateway lost something
@@ -137,6 +139,8 @@ pub(crate) enum Command {
     /// Print registrations as a file that `sync` takes
     ///
     /// Secrets are `[redacted]`, which `sync` takes for what the gateway has, so that `dump | sync -` changes nothing.
+    /// With --secrets it is a backup for `sync --restore`: whole, with the owner of each, for who has an admin token.
+    /// What workers hold by leases is not in it, because they register it themselves.
     #[command(after_help = help::DUMP.short(), after_long_help = help::DUMP.long())]
     Dump(Dump),
     /// Become the owner of what the files declare and others, or nobody, registered
@@ -259,7 +263,11 @@ impl Global {
             (false, false) => Verbosity::Normal,
         };
         let terminal = std::io::stderr().is_terminal() && is_capable && !process.is_ci();
-        Printer { output: self.output, verbosity, colour, result_colour, terminal }
+        let columns = terminal_size_of(std::io::stderr()).map(|(width, _)| usize::from(width.0));
+        let result_columns = terminal_size_of(std::io::stdout()).map(|(width, _)| usize::from(width.0));
+        // A line that fills the last column breaks on some terminals.
+        let columns = columns.map(|columns| columns.saturating_sub(1));
+        Printer { output: self.output, verbosity, colour, result_colour, terminal, columns, result_columns }
     }
 
     /// What the meaning of the files depends on.

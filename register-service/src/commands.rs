@@ -111,7 +111,7 @@ async fn carry_out(cli: &Cli, process: &Process, printer: Printer) -> anyhow::Re
         Command::Completions { shell } => Ok(documents::completions(*shell)),
         Command::Man { folder } => documents::man(folder),
         Command::Status(args) => Ok(status::run(args, &global.own_client(process)?, printer).await),
-        Command::Dump(args) => Ok(dump::run(args, &global.own_client(process)?).await),
+        Command::Dump(args) => Ok(dump::run(args, &global.own_client(process)?, printer).await),
         Command::Release(args) => Ok(ownership::release(args, &global.own_client(process)?).await),
         Command::Deregister(args) => Ok(ownership::deregister(args, &global.own_client(process)?).await),
         Command::Validate(args) => Ok(validate::run(args, context(&args.files.reading)?).await),

@@ -1,14 +1,18 @@
-//! Registrations as a file that declares them: the way back from the gateway to YAML.
+//! Registrations as a file that declares them: the way back from the gateway to YAML, and from a backup to registrations.
 
+use std::collections::BTreeMap;
+
+use indexmap::IndexMap;
 use schemas::admin::Registration;
 use schemas::dialect::compozy::{Command, DefinitionDocument};
 use schemas::workflow::GatewaySettings;
-use schemas::{Secret, WireDuration};
+use schemas::{Definition, Secret, WireDuration};
 use serde_json::{Map, Value, json};
 
-use crate::plan::PROTECTED_TAG;
+use crate::plan::{PROTECTED_TAG, PROVENANCE};
 use crate::source::yaml;
 use crate::workflow::gateway::{settings_of, written};
+use crate::workflow::{Desired, Entry, Usage};
 
 /// A file with an entry for each registration, in the order given. What the gateway does not show is `[redacted]`, which
 /// [`plan`](crate::plan) takes for what it has.
@@ -22,7 +26,64 @@ use crate::workflow::gateway::{settings_of, written};
 /// ```
 pub fn dump(registrations: &[Registration]) -> String {
     // A gateway of another make shows its secrets.
-    let entries = registrations.iter().map(|it| entry(&it.definition.document().clone().redacted()));
+    written_out(registrations.iter().map(|it| entry(&it.definition.document().clone().redacted())))
+}
+
+/// A backup: the same with secrets, as far as the registrations hold them, and with the owner of each.
+///
+/// ```
+/// # let registration = serde_json::from_str(
+/// #     r#"{"definition":{"name":"time","transport":"stdio","command":"x","env":{"T":"s3cret"},"tags":{"owner":"a"}}}"#)?;
+/// let file = register_service::dump_with_secrets(&[registration]);
+/// assert!(file.contains("T: s3cret") && file.contains("owner: a"));
+/// # Ok::<(), serde_json::Error>(())
+/// ```
+pub fn dump_with_secrets(registrations: &[Registration]) -> String {
+    let whole = |document: &DefinitionDocument| {
+        let mut entry = entry(document);
+        let tags: BTreeMap<_, _> = document.tags.iter().filter(|(tag, _)| PROVENANCE.contains(&tag.as_str())).collect();
+        if let (Some(entry), false) = (entry.as_object_mut(), tags.is_empty()) {
+            entry.insert(REGISTERED.to_owned(), json!(tags));
+        }
+        entry
+    };
+    written_out(registrations.iter().map(|it| whole(it.definition.document())))
+}
+
+/// The definitions of a backup as they were registered: with the owner and place that [`dump_with_secrets`] has written down,
+/// and not with those of the file. A [`Policy`](crate::Policy) that says `restore` keeps them.
+///
+/// ```
+/// use register_service::{Environment, Settings, load_text, restored};
+///
+/// let backup = "mcps:\n  - {id: time, command: x, use_proxy: true, registered: {owner: team-a}}\n";
+/// let settings = Settings::new("http://127.0.0.1:6001".parse()?, Environment::default());
+/// let definitions = restored(&load_text("backup.yaml", backup, &settings)?.desired);
+/// assert_eq!(definitions[0].tags.iter().collect::<Vec<_>>(), [(&"owner".to_owned(), &"team-a".to_owned())]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn restored(desired: &Desired) -> Vec<Definition> {
+    let tags_of = |definition: &Definition| {
+        let declares =
+            |entry: &&Entry| matches!(&entry.usage, Usage::Registered { definition: it, .. } if **it == *definition);
+        let node = desired.entries().iter().find(declares)?.node(desired.files())?;
+        let map = node.get(REGISTERED)?.as_map()?;
+        let tags = map.entries.iter().filter(|(tag, ..)| PROVENANCE.contains(&tag.as_str()));
+        Some(tags.filter_map(|(tag, _, value)| Some((tag.clone(), value.literal()?.to_owned()))).collect::<Vec<_>>())
+    };
+    let mut definitions = desired.definitions();
+    for definition in &mut definitions {
+        let tags = tags_of(definition).unwrap_or_default();
+        definition.tags.retain(|tag, _| !PROVENANCE.contains(&tag.as_str()));
+        definition.tags.extend(tags);
+    }
+    definitions
+}
+
+/// The key of an entry under which a backup keeps the tags that say where a registration comes from.
+const REGISTERED: &str = "registered";
+
+fn written_out(entries: impl Iterator<Item = Value>) -> String {
     // A tree of texts, numbers, lists and maps has a YAML form.
     yaml::text(&json!({ "mcps": entries.collect::<Vec<Value>>() })).unwrap_or_default()
 }
@@ -41,8 +102,8 @@ fn entry(document: &DefinitionDocument) -> Value {
     let (program, arguments) = command(document);
     put("command", program);
     put("args", arguments);
-    put("headers", json!(document.headers));
-    put("env", json!(document.env));
+    put("headers", secrets(&document.headers));
+    put("env", secrets(&document.env));
     put("start_timeout", json!(written(document.timeout)));
     put("max_sessions", if document.max_sessions > 0 { json!(document.max_sessions) } else { Value::Null });
     let is_protected = document.tags.get(PROTECTED_TAG).is_some_and(|value| value == "true");
@@ -68,6 +129,10 @@ fn command(document: &DefinitionDocument) -> (Value, Value) {
     (json!(literal(&text)), arguments.iter().map(|word| literal(word)).collect())
 }
 
+fn secrets(named: &IndexMap<String, Secret>) -> Value {
+    named.iter().map(|(name, secret)| (name.clone(), json!(literal(secret.expose())))).collect()
+}
+
 /// A text that renders as it is: what was a template once is none any more.
 fn literal(text: &str) -> String {
     text.replace("{{", "{{ `{{` }}")
@@ -75,7 +140,7 @@ fn literal(text: &str) -> String {
 
 fn settings(settings: GatewaySettings) -> Value {
     let duration = |duration: WireDuration| json!(written(duration));
-    let tokens: Vec<Secret> = settings.auth_tokens.into_iter().map(|token| Secret::new(token.0)).collect();
+    let tokens: Vec<String> = settings.auth_tokens.iter().map(|token| literal(&token.0)).collect();
     let all = [
         ("description", json!(settings.description)),
         ("tool_filter", json!(settings.tool_filter)),
@@ -84,7 +149,7 @@ fn settings(settings: GatewaySettings) -> Value {
         ("era", json!(settings.era)),
         ("eras", json!(settings.eras)),
         ("priority", json!(settings.priority)),
-        ("proxy", json!(settings.proxy)),
+        ("proxy", json!(literal(&settings.proxy))),
         ("ca_file", json!(settings.ca_file)),
         ("client_cert_file", json!(settings.client_cert_file)),
         ("client_key_file", json!(settings.client_key_file)),

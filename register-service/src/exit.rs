@@ -103,7 +103,7 @@ const ROWS: [(Exit, &str); 12] = [
     (Exit::Stale, "the gateway, or a file, changed in the meantime; run again"),
     (Exit::NotReady, "the gateway cannot be reached, or an upstream is missing or not ready in time"),
     (Exit::Unauthorized, "the gateway wants another admin token"),
-    (Exit::Partial, "some changes were made and others failed; run again to resume"),
+    (Exit::Partial, "some of it was done and the rest failed or was refused; run again to resume"),
     (Exit::Interrupted, "interrupted"),
     (Exit::Terminated, "terminated"),
 ];

@@ -53,10 +53,11 @@ pub use {proxy_client, schemas};
 
 pub use crate::apply::{ApplyError, Done, Outcome, apply, apply_together};
 pub use crate::diagnostic::{Code, Diagnostic, Location, Severity, UnknownCode};
-pub use crate::dump::dump;
+pub use crate::dump::{dump, dump_with_secrets, restored};
 pub use crate::plan::{
     ACTOR_TAG, Adopt, COMMIT_TAG, Change, Guard, Guards, InvalidLimit, Limit, Moved, OWNER_TAG, PROTECTED_TAG, Plan,
-    Policy, Prune, RUN_TAG, Reason, Refusal, SOURCE_TAG, SavedChange, SavedPlan, moved, plan, saved, saved_policy,
+    Policy, Prune, RUN_TAG, Reason, Refusal, SHARED_TAG, SOURCE_TAG, SavedChange, SavedPlan, moved, plan, saved,
+    saved_policy, sharers,
 };
 pub use crate::service::call::address::{InvalidToolAddress, ToolAddress};
 pub use crate::service::call::answer::{Content, ToolAnswer};

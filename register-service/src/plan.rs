@@ -9,6 +9,7 @@ mod difference;
 mod guard;
 mod placeholder;
 mod saved;
+mod shared;
 
 use std::fmt;
 
@@ -21,6 +22,7 @@ pub(crate) use crate::plan::difference::{differences, unknown_secrets};
 pub use crate::plan::guard::{Guard, Guards, InvalidLimit, Limit};
 use crate::plan::placeholder::filled;
 pub use crate::plan::saved::{Moved, moved, saved, saved_policy};
+pub use crate::plan::shared::{SHARED_TAG, sharers};
 pub use schemas::plan::{Adopt, Prune, Reason, SavedChange, SavedPlan};
 
 /// The tag that keeps a registration from being removed when its value is `true`.
@@ -39,7 +41,7 @@ pub use schemas::plan::{Adopt, Prune, Reason, SavedChange, SavedPlan};
 pub const PROTECTED_TAG: &str = "prevent_destroy";
 
 /// Tags that say where a registration comes from, and not what it is.
-pub(crate) const PROVENANCE: [&str; 5] = [OWNER_TAG, SOURCE_TAG, COMMIT_TAG, ACTOR_TAG, RUN_TAG];
+pub(crate) const PROVENANCE: [&str; 6] = [OWNER_TAG, SOURCE_TAG, COMMIT_TAG, ACTOR_TAG, RUN_TAG, SHARED_TAG];
 
 /// What a plan may do.
 ///
@@ -69,6 +71,8 @@ pub struct Policy {
     pub actor: Option<String>,
     /// Where the run of that job is to be seen.
     pub run: Option<String>,
+    /// Declarations come from a backup: each keeps the owner and the other tags that it has, see [`restored`](crate::restored).
+    pub restore: bool,
 }
 
 impl Policy {
@@ -329,19 +333,33 @@ impl Change {
 /// ```
 pub fn plan(desired: &[Definition], observed: &[Registration], policy: &Policy) -> Plan {
     let find = |name: &ServerName| observed.iter().find(|it| it.definition.name() == name.as_str());
-    let mut changes: Vec<Change> = desired.iter().map(|it| change(it, find(&it.name), policy)).collect();
+    let settled = |it: &Definition| {
+        let observed = find(&it.name);
+        let change = change(it, observed, policy);
+        match (&change, observed) {
+            (Change::Keep { .. }, Some(observed)) => shared::join(observed, policy).unwrap_or(change),
+            _ => change,
+        }
+    };
+    let mut changes: Vec<Change> = desired.iter().map(settled).collect();
     if policy.prune == Prune::Owned {
         let declared = |name: &str| desired.iter().any(|it| it.name.as_str() == name);
-        let mine = observed.iter().filter(|it| it.definition.owner() == Some(policy.owner.as_str()));
-        let mut gone: Vec<Change> = mine.filter(|it| !declared(it.definition.name())).filter_map(removal).collect();
+        let undeclared = observed.iter().filter(|it| !declared(it.definition.name()));
+        let mut gone: Vec<Change> = undeclared.filter_map(|it| removal(it, policy)).collect();
         gone.sort_by(|one, other| one.name().cmp(other.name()));
         changes.extend(gone);
     }
     Plan { changes }
 }
 
-/// What happens to what nothing declares.
-fn removal(observed: &Registration) -> Option<Change> {
+/// Decides what happens to a registration that nothing declares here: nothing, unless this owner made or shares it.
+fn removal(observed: &Registration, policy: &Policy) -> Option<Change> {
+    if observed.definition.owner() != Some(policy.owner.as_str()) {
+        return shared::leave(observed, policy);
+    }
+    if let Some(handed_over) = shared::hand_over(observed, policy) {
+        return Some(handed_over);
+    }
     // A name that an older gateway took is still a name here.
     let name = ServerName::stored(observed.definition.name()).ok()?;
     let tags = &observed.definition.document().tags;
@@ -366,7 +384,10 @@ pub(crate) fn change(desired: &Definition, observed: Option<&Registration>, poli
     };
     let mut reasons = differences(desired, observed);
     let holder = observed.definition.owner();
-    let is_mine = holder == Some(policy.owner.as_str());
+    let is_mine = match policy.restore {
+        true => holder == desired.tags.get(OWNER_TAG).map(String::as_str),
+        false => holder == Some(policy.owner.as_str()),
+    };
     let may_change = match (holder, policy.adopt) {
         _ if is_mine => true,
         (_, Adopt::Anything) | (None, Adopt::Unowned) => true,
@@ -379,7 +400,10 @@ pub(crate) fn change(desired: &Definition, observed: Option<&Registration>, poli
         (true, _) => Change::Keep { name },
         (false, true) => match filled(desired, observed) {
             Ok(definition) => {
-                let definition = Box::new(stamp(&definition, policy));
+                let mut definition = Box::new(stamp(&definition, policy));
+                if !policy.restore {
+                    shared::carry(observed, &mut definition, &mut reasons, &policy.owner);
+                }
                 Change::Update { definition, revision: observed.revision, reasons }
             }
             Err(reasons) => Change::Refuse { name, why: Refusal::Unknown, source, reasons },
@@ -400,6 +424,9 @@ pub(crate) fn without_provenance(definition: &Definition) -> Definition {
 
 fn stamp(definition: &Definition, policy: &Policy) -> Definition {
     let mut definition = definition.clone();
+    if policy.restore {
+        return definition;
+    }
     definition.tags.insert(OWNER_TAG.to_owned(), policy.owner.to_string());
     let job = [(COMMIT_TAG, &policy.commit), (ACTOR_TAG, &policy.actor), (RUN_TAG, &policy.run)];
     for (tag, value) in job {

@@ -30,6 +30,10 @@ pub(crate) struct Printer {
     pub(crate) result_colour: bool,
     /// Whether someone reads stderr on a terminal.
     pub(crate) terminal: bool,
+    /// Columns that a line on stderr may take without breaking; nothing if that is no terminal.
+    pub(crate) columns: Option<usize>,
+    /// Columns that the result may take; nothing if it does not go to a terminal, and is printed whole.
+    pub(crate) result_columns: Option<usize>,
 }
 
 /// A colour of the result.
@@ -65,11 +69,17 @@ impl Printer {
         }
     }
 
+    /// True if a line on stderr can be replaced by the next.
+    pub(crate) fn is_live(self) -> bool {
+        self.terminal && self.verbosity == Verbosity::Normal
+    }
+
     /// How far something is that takes a while: a line that the next one replaces, and that an empty one removes. Only for
     /// who looks at a terminal.
     pub(crate) fn live(self, line: &str) {
-        if self.terminal && self.verbosity == Verbosity::Normal {
-            write(&mut io::stderr().lock(), &format!("\r\u{1b}[2K{}", clean(line)));
+        if self.is_live() {
+            let line = self.columns.map_or(line.to_owned(), |columns| cut(line, columns));
+            write(&mut io::stderr().lock(), &format!("\r\u{1b}[2K{}", clean(&line)));
         }
     }
 
@@ -161,6 +171,14 @@ fn json(report: &Report) -> String {
     format!("{whole:#}\n")
 }
 
+/// A text of at most so many characters, with an ellipsis where the rest was.
+pub(crate) fn cut(text: &str, columns: usize) -> String {
+    if text.chars().count() <= columns {
+        return text.to_owned();
+    }
+    text.chars().take(columns.saturating_sub(1)).chain(['…']).collect()
+}
+
 fn clean_but_tabs(text: &str) -> String {
     text.split('\t').map(clean).collect::<Vec<_>>().join("\t")
 }
@@ -179,8 +197,31 @@ fn write(out: &mut impl Write, text: &str) {
 }
 
 #[cfg(test)]
+impl Printer {
+    /// Lines for people, as a file gets them.
+    pub(crate) fn plain() -> Self {
+        Self {
+            output: Output::Human,
+            verbosity: Verbosity::Normal,
+            colour: false,
+            result_colour: false,
+            terminal: false,
+            columns: None,
+            result_columns: None,
+        }
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_too_long_is_cut_by_characters() {
+        for (columns, expected) in [(6, "größer"), (5, "größ…"), (1, "…")] {
+            assert_eq!(cut("größer", columns), expected);
+        }
+    }
 
     #[test]
     fn control_characters_are_spelt_out() {

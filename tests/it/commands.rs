@@ -1,6 +1,9 @@
 //! The commands of `register-service` against a gateway: what they change, what they refuse, what they leave alone.
 
+mod backup;
 mod concurrency;
+mod sharing;
+mod terminal;
 mod watch;
 
 use std::fs;

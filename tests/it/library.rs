@@ -7,7 +7,7 @@ use std::process::Command;
 
 use harness::root;
 
-/// How many packages a worker may bring into an engine, itself included.
+/// Most packages that a worker may bring into an engine, itself included.
 const MOST: usize = 120;
 
 fn cargo(args: &[&str]) -> String {

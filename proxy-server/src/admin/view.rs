@@ -10,7 +10,7 @@ use crate::admin::problem::{bad_request, denied};
 use crate::admin::{Admin, leases};
 use crate::registry::{Registration, Tenure};
 
-/// How much of a definition is shown.
+/// Part of a definition that is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Shown {
     /// A placeholder for every secret.

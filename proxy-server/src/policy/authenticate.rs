@@ -157,7 +157,7 @@ impl Policy {
         self.admin_token(credentials).map(drop)
     }
 
-    /// Whether a caller may read the secrets of definitions, and by which admin token. Being on this machine is not enough,
+    /// Decides whether a caller may read the secrets of definitions, and names its admin token. Being on this machine is not enough,
     /// nor is `--allow-insecure-admin`.
     pub(crate) fn revealer(&self, credentials: &Credentials<'_>) -> Result<usize, Denied> {
         self.admin_token(credentials)?.ok_or(Denied::MayNotReveal)

@@ -164,9 +164,12 @@ pub(crate) struct Sync {
     /// Do only what this plan says, and nothing if files or gateway moved since it was made
     #[arg(long, value_name = "FILE", conflicts_with_all = ["dry_run", "owner", "adopt", "prune", "allow_empty", "max_delete"])]
     pub(crate) plan: Option<PathBuf>,
-    /// Make the changes one by one, so that those that can be made are, although others cannot
-    #[arg(long, conflicts_with = "dry_run")]
+    /// Make the changes one by one: those that can be made are, although others fail or are refused
+    #[arg(long)]
     pub(crate) no_atomic: bool,
+    /// Put back what `dump --secrets` wrote: each registration keeps the owner and the tags that it had
+    #[arg(long, conflicts_with_all = ["plan", "owner", "prune", "allow_empty"])]
+    pub(crate) restore: bool,
     /// Wait until every upstream that the files use is connected
     #[arg(long, conflicts_with = "dry_run")]
     pub(crate) wait: bool,
@@ -229,6 +232,12 @@ pub(crate) struct Dump {
     /// Only those of this owner
     #[arg(long, value_name = "NAME")]
     pub(crate) owner: Option<Owner>,
+    /// A backup, for `sync --restore`: with secrets and the owner of each; the gateway wants an admin token for it
+    #[arg(long)]
+    pub(crate) secrets: bool,
+    /// Write to this file, which only its owner can read, and not to standard output
+    #[arg(long, short, value_name = "FILE")]
+    pub(crate) out: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

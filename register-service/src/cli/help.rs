@@ -122,6 +122,7 @@ pub(super) const SYNC: Page = Page {
         ("sync workflows/ --plan plan.json", "only what was decided, if nothing moved since"),
         ("sync workflows/ --owner team-a --dry-run", "what would be done in that name"),
         ("dump | register-service sync -", "from standard input"),
+        ("sync backup.yaml --restore", "what `dump --secrets` wrote, in the name of each owner"),
     ],
     variables: &[GATEWAY, FILES, JOB, COLOUR],
     exits: &[],
@@ -160,9 +161,10 @@ pub(super) const DUMP: Page = Page {
     examples: &[
         ("dump > all.yaml", "everything"),
         ("dump --owner a | register-service sync - --owner a --dry-run", "changes nothing"),
+        ("dump --secrets --out backup.yaml", "a backup, which `sync --restore` puts back"),
     ],
     variables: &[GATEWAY],
-    exits: &[Exit::Done, Exit::Usage, Exit::NotReady, Exit::Unauthorized],
+    exits: &[Exit::Done, Exit::Failed, Exit::Usage, Exit::NotReady, Exit::Unauthorized, Exit::Partial],
 };
 
 pub(super) const ADOPT: Page = Page {

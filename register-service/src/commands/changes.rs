@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use register_service::{ApplyError, Change, Done, Outcome, Plan, Reason, Written};
+use register_service::{ApplyError, Change, Desired, Done, Outcome, Plan, Reason, Usage, Written};
 use schemas::ServerName;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -26,6 +26,7 @@ impl Summary {
         let mut summary = Self::default();
         for change in &plan.changes {
             let counter = match (outcome.get(change.name()), change) {
+                (Some(Err(ApplyError::Refused { .. })), _) => &mut summary.refused,
                 (Some(Err(_)), _) => &mut summary.failed,
                 (_, Change::Create { .. }) => &mut summary.created,
                 (_, Change::Update { .. }) => &mut summary.updated,
@@ -55,16 +56,41 @@ impl Summary {
     }
 }
 
+/// Places, as paths from here, and fields that the files give each name.
+#[derive(Debug, Default)]
+pub(super) struct Declared {
+    places: BTreeMap<ServerName, String>,
+    written: BTreeMap<ServerName, Written>,
+}
+
+impl Declared {
+    pub(super) fn of(desired: &Desired) -> Self {
+        let mut places = BTreeMap::new();
+        for entry in desired.entries() {
+            if let Usage::Registered { definition, .. } = &entry.usage {
+                let place = format!("{}:{}", entry.location.file, entry.location.line);
+                places.entry(definition.name.clone()).or_insert(place);
+            }
+        }
+        Self { places, written: desired.written() }
+    }
+
+    /// Place that a change comes from: the file as it was given, else the one that was noted at its registration.
+    fn place<'a>(&'a self, change: &'a Change) -> Option<&'a str> {
+        self.places.get(change.name()).map(String::as_str).or_else(|| change.source())
+    }
+}
+
 /// A plan as a diff: what would be done, where it is declared, and below it what is registered or what differs.
-pub(super) fn planned(plan: &Plan, written: &BTreeMap<ServerName, Written>, printer: Printer) -> String {
+pub(super) fn planned(plan: &Plan, declared: &Declared, printer: Printer) -> String {
     let told = plan.changes.iter().filter(|change| printer.is_verbose() || !matches!(change, Change::Keep { .. }));
-    let lines: String = told.map(|change| hunk(change, written.get(change.name()), printer)).collect();
+    let lines: String = told.map(|change| hunk(change, declared, printer)).collect();
     let summary = Summary::of(plan, &Outcome::new()).text(true);
     if lines.is_empty() { format!("{summary}\n") } else { format!("{lines}\n{summary}\n") }
 }
 
-fn hunk(change: &Change, written: Option<&Written>, printer: Printer) -> String {
-    let source = change.source();
+fn hunk(change: &Change, declared: &Declared, printer: Printer) -> String {
+    let (source, written) = (declared.place(change), declared.written.get(change.name()));
     let (sign, colour, place) = match change {
         Change::Create { .. } => ('+', Colour::Green, source.map(str::to_owned)),
         Change::Update { .. } => ('~', Colour::Yellow, source.map(str::to_owned)),
@@ -105,20 +131,20 @@ fn gone(source: Option<&str>) -> String {
 }
 
 /// One line for each change, then the summary. What stays as it is has a line only on demand.
-pub(super) fn text(plan: &Plan, outcome: &Outcome, with_kept: bool) -> String {
+pub(super) fn text(plan: &Plan, outcome: &Outcome, declared: &Declared, with_kept: bool) -> String {
     let told = plan.changes.iter().filter(|change| with_kept || !matches!(change, Change::Keep { .. }));
-    let lines: String = told.map(|change| line(change, outcome)).collect();
+    let lines: String = told.map(|change| line(change, outcome, declared)).collect();
     format!("{lines}{}\n", Summary::of(plan, outcome).text(false))
 }
 
-fn line(change: &Change, outcome: &Outcome) -> String {
+fn line(change: &Change, outcome: &Outcome, declared: &Declared) -> String {
     let result = outcome.get(change.name());
     let mut text = format!("{} {}", verb(change, result), change.name());
     let reasons: Vec<String> = change.reasons().iter().map(ToString::to_string).collect();
     if !reasons.is_empty() {
         text += &format!(": {}", reasons.join(", "));
     }
-    if let Some(source) = change.source() {
+    if let Some(source) = declared.place(change).filter(|_| !matches!(change, Change::Keep { .. })) {
         text += &format!(" [{source}]");
     }
     if let Some(warning) = warning(result) {
@@ -137,6 +163,7 @@ fn verb(change: &Change, result: Option<&Came>) -> &'static str {
         Some(Ok(Done::Updated { .. })) => "updated",
         Some(Ok(Done::Kept)) => "kept",
         Some(Ok(Done::Deleted)) => "deleted",
+        Some(Err(ApplyError::Refused { .. })) => "refused",
         Some(Err(_)) => "failed",
     }
 }
@@ -173,7 +200,6 @@ mod tests {
     use schemas::admin::{DefinitionView, Registration, Status};
 
     use super::*;
-    use crate::cli::Output;
     use crate::printer::Verbosity;
 
     fn definition(name: &str, argument: &str) -> Definition {
@@ -207,18 +233,14 @@ mod tests {
 
     #[test]
     fn a_plan_says_what_would_be_done() {
-        let printer = |verbosity| Printer {
-            output: Output::Human,
-            verbosity,
-            colour: false,
-            result_colour: false,
-            terminal: false,
-        };
+        let printer = |verbosity| Printer { verbosity, ..Printer::plain() };
         let written =
             ["new", "changed"].map(|name| (name.parse().expect(name), vec![("command", "prog 2".to_owned())]));
-        let shown = super::planned(&planned(), &written.into(), printer(Verbosity::Verbose));
+        let places = [("new".parse().expect("a name"), "workflows/new.yaml:3".to_owned())].into();
+        let declared = Declared { places, written: written.into() };
+        let shown = super::planned(&planned(), &declared, printer(Verbosity::Verbose));
         insta::assert_snapshot!(shown, @r#"
-        + new  (new.yaml:3)
+        + new  (workflows/new.yaml:3)
             command: prog 2
         ~ changed  (changed.yaml:3)
             args: now prog 2
@@ -232,7 +254,7 @@ mod tests {
 
     #[test]
     fn a_result_says_what_was_done() {
-        insta::assert_snapshot!(text(&planned(), &outcome(), true), @r#"
+        insta::assert_snapshot!(text(&planned(), &outcome(), &Declared::default(), true), @r#"
         failed new [new.yaml:3]
         updated changed: args [changed.yaml:3] (not connected: no such program)
         kept kept

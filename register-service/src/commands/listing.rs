@@ -1,6 +1,5 @@
 //! The registrations that `status` and `dump` are about.
 
-use proxy_client::Client;
 use schemas::admin::Registration;
 use schemas::{Owner, ServerName};
 
@@ -8,14 +7,14 @@ use crate::commands::Report;
 use crate::commands::prepare::unreachable;
 use crate::exit::Exit;
 
-/// Those of these names, or all, and of this owner, or anyone's; sorted. A name that is not there is in the report.
-pub(super) async fn list(
+/// Picks out those of these names, or all, and of this owner, or anyone's. A name that is not there is in the report.
+pub(super) fn choose(
     mut report: Report,
-    client: &Client,
+    listed: Result<Vec<Registration>, proxy_client::Error>,
     names: &[ServerName],
     owner: Option<&Owner>,
 ) -> Result<(Report, Vec<Registration>), Report> {
-    let mut listed = match client.list().await {
+    let mut listed = match listed {
         Ok(listed) => listed,
         Err(error) => return Err(unreachable(report, &error)),
     };
@@ -28,6 +27,5 @@ pub(super) async fn list(
     let is_named = |it: &Registration| names.is_empty() || names.iter().any(|name| is(it, name));
     let is_owned = |it: &Registration| owner.is_none_or(|owner| it.definition.owner() == Some(owner.as_str()));
     listed.retain(|it| is_named(it) && is_owned(it));
-    listed.sort_by(|one, other| one.definition.name().cmp(other.definition.name()));
     Ok((report, listed))
 }

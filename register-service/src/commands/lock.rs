@@ -7,6 +7,7 @@ use schemas::{Owner, format_duration};
 use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::commands::prepare::Context;
+use crate::commands::progress::Clock;
 
 /// How long a lock outlives a run that is killed.
 const TTL: Duration = Duration::from_secs(30);
@@ -25,10 +26,14 @@ pub(super) enum NoLock {
 /// Takes the lock, waiting for it as long as that; nothing where the gateway has no locks.
 pub(super) async fn take(context: &Context, owner: &Owner, within: Duration) -> Result<Option<Lock>, NoLock> {
     let Context { client, printer, holder, .. } = context;
-    let (deadline, mut is_told) = (Instant::now() + within, false);
+    let (started, mut clock) = (Instant::now(), Clock::new(Duration::ZERO));
+    let deadline = started + within;
     loop {
         let held = match client.lock(owner, holder, TTL).await {
-            Ok(Locking::Taken(lock)) => return Ok(Some(lock)),
+            Ok(Locking::Taken(lock)) => {
+                printer.live("");
+                return Ok(Some(lock));
+            }
             Ok(Locking::Held(held)) => held,
             Err(error) if error.is_unsupported() => {
                 printer.progress(
@@ -39,16 +44,13 @@ pub(super) async fn take(context: &Context, owner: &Owner, within: Duration) -> 
             Err(error) => return Err(error.into()),
         };
         if Instant::now() >= deadline {
+            printer.live("");
             let (holder, since, limit) = (held.holder.to_string(), held.since.clone(), format_duration(within));
             return Err(NoLock::Held { owner: owner.clone(), holder, since, limit });
         }
-        if !is_told {
-            printer.progress(&format!(
-                "waiting for `{}`, which syncs as owner `{owner}` since {}",
-                held.holder, held.since
-            ));
-            is_told = true;
-        }
+        let (so_far, limit) = (started.elapsed().as_secs(), format_duration(within));
+        let line = format!("waiting for `{}`, which syncs as owner `{owner}` since {}", held.holder, held.since);
+        clock.tell(*printer, &format!("{line}, {so_far}s of {limit}"));
         sleep_until(deadline.min(Instant::now() + POLL)).await;
     }
 }

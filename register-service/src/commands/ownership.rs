@@ -3,16 +3,17 @@
 use proxy_client::Client;
 use register_service::{
     ACTOR_TAG, Adopt, ApplyError, COMMIT_TAG, Change, Done, OWNER_TAG, Outcome, PROTECTED_TAG, Plan, Policy, RUN_TAG,
-    SOURCE_TAG, apply,
+    SOURCE_TAG, apply, sharers,
 };
 use schemas::admin::Registration;
 use schemas::{Definition, Owner, ServerName};
 use serde_json::json;
 
 use crate::cli;
+use crate::commands::changes::{self, Declared};
 use crate::commands::prepare::{self, Context, unreachable};
 use crate::commands::sync::{CONCURRENCY, settle};
-use crate::commands::{Report, changes, count};
+use crate::commands::{Report, count};
 use crate::exit::Exit;
 
 /// Takes over what the files declare and others, or nobody, registered.
@@ -34,7 +35,8 @@ pub(super) async fn adopt(args: &cli::Adopt, context: &Context) -> Report {
     let plan = Plan { changes: prepared.plan.changes.iter().filter(|it| is_taken(it)).cloned().collect() };
     let outcome = apply(&context.client, &plan, CONCURRENCY).await;
     let mut report = Report::new(COMMAND, prepared.remarks.clone());
-    report.text = changes::text(&plan, &outcome, context.printer.is_verbose());
+    let declared = Declared::of(&prepared.desired);
+    report.text = changes::text(&plan, &outcome, &declared, context.printer.is_verbose());
     report.json = json!({
         "gateway": context.settings.gateway.as_str(),
         "owner": prepared.policy.owner.as_str(),
@@ -73,7 +75,7 @@ pub(super) async fn deregister(args: &cli::Deregister, client: &Client) -> Repor
     const COMMAND: &str = "deregister";
     let refusal = |name: &ServerName, it: &Registration| match args.force {
         true => None,
-        false => foreign(name, it, &args.owner).or_else(|| protected(name, it)),
+        false => foreign(name, it, &args.owner).or_else(|| protected(name, it)).or_else(|| shared(name, it)),
     };
     let found = match find(COMMAND, client, &args.names, refusal).await {
         Ok(found) => found,
@@ -101,6 +103,14 @@ fn protected(name: &ServerName, registration: &Registration) -> Option<Refusal> 
     let tag = registration.definition.document().tags.get(PROTECTED_TAG);
     let message = || format!("`{name}` says `prevent_destroy`; nothing was changed");
     tag.filter(|value| *value == "true").map(|_| (message(), "remove it with --force"))
+}
+
+/// Refuses to take away what another owner declares too.
+fn shared(name: &ServerName, registration: &Registration) -> Option<Refusal> {
+    let owners: Vec<String> = sharers(registration).iter().map(|owner| format!("`{owner}`")).collect();
+    let message = || format!("`{name}` is declared by {} too; nothing was changed", owners.join(", "));
+    let hint = "`sync --prune owned` hands it over when no file declares it; --force removes it all the same";
+    (!owners.is_empty()).then(|| (message(), hint))
 }
 
 /// The registrations of these names, if all of them are there and none is refused.

@@ -9,8 +9,9 @@ use schemas::FingerprintSalt;
 use serde_json::json;
 
 use crate::cli::Plan;
-use crate::commands::prepare::{self, Context, Prepared};
-use crate::commands::{Report, chain, changes};
+use crate::commands::changes::{self, Declared};
+use crate::commands::prepare::{self, Context, Prepared, Reach};
+use crate::commands::{Report, chain};
 use crate::exit::Exit;
 use crate::printer::clean;
 
@@ -31,11 +32,12 @@ pub(super) async fn run(args: &Plan, context: &Context) -> anyhow::Result<Report
     };
     prepared.keep_unresolved();
     let mut report = Report::new(COMMAND, prepared.remarks.clone());
-    report.text = changes::planned(&prepared.plan, &prepared.desired.written(), context.printer);
+    report.text = changes::planned(&prepared.plan, &Declared::of(&prepared.desired), context.printer);
     report.text += &not_known(&prepared);
     report.json = told(&prepared, context);
     report.diagnostics.extend(tool_remarks(&prepared, context).await);
-    report = prepared.refuse(report, &prepare::guards(&args.changes));
+    report = prepared.refuse(report, &prepare::guards(&args.changes), Reach::Everything);
+    report = prepared.foretell(report, Reach::Everything);
     if let Some(path) = args.out.as_ref().filter(|_| report.exit == Exit::Done) {
         let saved = save(&prepared, context.settings.gateway.as_str(), new_salt()?);
         let saved = SavedPlan { gateway_version: version(context).await, ..saved };
@@ -94,6 +96,7 @@ pub(super) fn told(prepared: &Prepared, context: &Context) -> serde_json::Value 
 
 /// Tells of what stays although nothing declares it any more.
 pub(super) fn remind(prepared: &Prepared, context: &Context) {
+    prepared.warn_of_others(context.printer);
     let left = prepared.left();
     if !left.is_empty() {
         let names = left.join("`, `");

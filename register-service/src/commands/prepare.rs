@@ -2,13 +2,14 @@
 
 use proxy_client::Client;
 use register_service::{
-    Adopt, Change, Desired, Diagnostic, Guards, Loaded, Plan, Policy, Prune, Refusal, Settings, load, plan,
+    Adopt, Change, Desired, Diagnostic, Guards, Loaded, Plan, Policy, Prune, Reason, Refusal, Settings, load, plan,
+    restored,
 };
 use schemas::admin::Registration;
-use schemas::{Definition, Holder, Owner};
+use schemas::{Definition, Holder, Owner, ServerName};
 
 use crate::cli::{Changes, Files, Global, Job, Process, Pruned, Reading};
-use crate::commands::{Report, chain};
+use crate::commands::{Report, chain, progress};
 use crate::exit::Exit;
 use crate::printer::Printer;
 
@@ -86,14 +87,19 @@ pub(super) async fn compare(
     context: &Context,
 ) -> Result<Prepared, Report> {
     let Loaded { desired, remarks } = loaded;
-    let observed = match context.client.list().await {
+    let definitions = if policy.restore { restored(&desired) } else { desired.definitions() };
+    let observed = match progress::during(context.printer, &gateway_at(&context.client), context.client.list()).await {
         Ok(observed) => observed,
         Err(error) => return Err(unreachable(Report::new(command, remarks), &error)),
     };
-    let definitions = desired.definitions();
     let plan = plan(&definitions, &observed, &policy);
     let is_anyones = context.is_ci && policy.owner == Owner::default();
     Ok(Prepared { desired, definitions, observed, policy, plan, remarks, is_anyones })
+}
+
+/// The gateway as something that is waited for.
+pub(super) fn gateway_at(client: &Client) -> String {
+    format!("the gateway at {}", client.base_url())
 }
 
 /// The report of a gateway that gives no answer, or not the one that was asked for.
@@ -108,6 +114,36 @@ pub(super) fn hint(exit: Exit) -> Option<&'static str> {
         Exit::NotReady => Some("start the gateway with `mcp-proxy`, or say where it is with --proxy-url"),
         Exit::Unauthorized => Some("give the admin token in MCP_PROXY_ADMIN_TOKEN"),
         _ => None,
+    }
+}
+
+/// Reach of a refused change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reach {
+    /// No change is made, unless all that is refused lacks nothing but its secrets.
+    Everything,
+    /// The other changes are made: `--no-atomic`.
+    Itself,
+}
+
+impl Reach {
+    /// True where a change that is refused for this reason keeps the others from being made.
+    fn blocks(self, why: &Refusal) -> bool {
+        match why {
+            Refusal::Redacted | Refusal::Unknown => false,
+            _ => self == Self::Everything,
+        }
+    }
+}
+
+/// Tells what to do about a change that is refused.
+pub(super) fn advice(why: &Refusal) -> &'static str {
+    match why {
+        Refusal::Foreign { .. } => "rename the entry, sync as that owner with --owner, or take it over with --adopt",
+        Refusal::Protected => "declare it again, or remove it with `register-service deregister --force`",
+        _ => {
+            "give the secrets, best as templates such as `{{ .env.TOKEN }}`; a backup that has them is made with `dump --secrets`"
+        }
     }
 }
 
@@ -131,18 +167,10 @@ impl Prepared {
     }
 
     /// Says why the plan must not be carried out, if it must not. Nothing was changed then.
-    pub(super) fn refuse(&self, mut report: Report, guards: &Guards) -> Report {
-        for change in self.plan.refused() {
-            let Change::Refuse { name, why, .. } = change else { continue };
-            let hint = match why {
-                Refusal::Foreign { .. } => {
-                    "rename the entry, sync as that owner with --owner, or take it over with --adopt"
-                }
-                Refusal::Protected => "declare it again, or remove it with `register-service deregister --force`",
-                _ => "give the secrets, best as templates such as `{{ .env.TOKEN }}`",
-            };
+    pub(super) fn refuse(&self, mut report: Report, guards: &Guards, reach: Reach) -> Report {
+        for (name, why, _) in self.refused().filter(|(_, why, _)| reach.blocks(why)) {
             let message = format!("`{name}` {why}; nothing was changed");
-            report = report.failed(Exit::Refused, message, Some(hint));
+            report = report.failed(Exit::Refused, message, Some(advice(why)));
         }
         if self.is_anyones && self.plan.deleted().next().is_some() {
             let message = format!(
@@ -156,6 +184,39 @@ impl Prepared {
         match guards.check(&self.plan, self.definitions.len(), &self.observed, &self.policy.owner) {
             Ok(()) => report,
             Err(guard) => report.failed(Exit::Refused, format!("{guard}; nothing was changed"), Some(guard.hint())),
+        }
+    }
+
+    /// Says which changes would not be made, although the others would.
+    pub(super) fn foretell(&self, mut report: Report, reach: Reach) -> Report {
+        for (name, why, reasons) in self.refused().filter(|(_, why, _)| !reach.blocks(why)) {
+            let places: Vec<&str> = reasons.iter().map(|reason| reason.field.as_str()).collect();
+            let message = format!("`{name}` {why} ({}); it is passed over", places.join(", "));
+            report = report.failed(Exit::Refused, message, Some(advice(why)));
+        }
+        report
+    }
+
+    fn refused(&self) -> impl Iterator<Item = (&ServerName, &Refusal, &[Reason])> {
+        self.plan.refused().filter_map(|change| match change {
+            Change::Refuse { name, why, reasons, .. } => Some((name, why, reasons.as_slice())),
+            _ => None,
+        })
+    }
+
+    /// Tells of what others registered as it is declared here, at a gateway that cannot keep it for both.
+    pub(super) fn warn_of_others(&self, printer: Printer) {
+        let kept = self.plan.changes.iter().filter(|change| matches!(change, Change::Keep { .. }));
+        for change in kept {
+            let name = change.name();
+            let observed = self.observed.iter().find(|it| it.definition.name() == name.as_str());
+            let Some(observed) = observed.filter(|it| it.revision.is_none() && !self.policy.restore) else { continue };
+            if let Some(holder) = observed.definition.owner().filter(|holder| *holder != self.policy.owner.as_str()) {
+                printer.progress(&format!(
+                    "`{name}` is registered by `{holder}` as it is declared here; if `{holder}` removes it, it is gone until the \
+                     next sync; `register-service adopt` takes it over"
+                ));
+            }
         }
     }
 

@@ -1,4 +1,5 @@
-//! What is told while upstreams are waited for: a line for each that came up or failed, and on a terminal how far it is.
+//! Says what is waited for while a command waits: on a terminal in one line that is updated, elsewhere in a line every now
+//! and then, and one for each upstream that came up or failed.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -6,25 +7,94 @@ use std::time::Duration;
 use proxy_client::{Client, Missing, Needs, Readiness};
 use schemas::admin::State;
 use schemas::{ServerName, format_duration};
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep_until};
 
 use crate::commands::sync::POLL_INTERVAL;
-use crate::printer::Printer;
+use crate::printer::{Printer, cut};
 
-/// A line that is overwritten must not break, and terminals are seldom narrower.
-const WIDTH: usize = 78;
+/// Shortest wait that is spoken of.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// Pause between updates of the line on a terminal.
+const TICK: Duration = Duration::from_secs(1);
+/// Pause before the second line elsewhere; the pause before each further one is twice as long.
+const REPEAT: Duration = Duration::from_secs(15);
+const SELDOM: Duration = Duration::from_secs(300);
+
+/// Carries out some work, and says for what and for how long it has been waited.
+pub(super) async fn during<T>(printer: Printer, what: &str, work: impl Future<Output = T>) -> T {
+    let mut work = std::pin::pin!(work);
+    let mut clock = Clock::new(PATIENCE);
+    loop {
+        tokio::select! {
+            biased;
+            done = &mut work => {
+                if clock.elapsed() >= PATIENCE {
+                    printer.live("");
+                }
+                return done;
+            }
+            () = sleep_until(clock.next(printer)) => {
+                clock.tell(printer, &format!("waiting for {what}, {}s", clock.elapsed().as_secs()));
+            }
+        }
+    }
+}
+
+/// Decides when there is something to say.
+pub(super) struct Clock {
+    started: Instant,
+    /// Time of the next line that stays, and the pause behind it.
+    due: Instant,
+    repeat: Duration,
+    /// Time of the next line that the one after it replaces.
+    tick: Instant,
+}
+
+impl Clock {
+    /// A clock whose first line is due after so long.
+    pub(super) fn new(patience: Duration) -> Self {
+        let started = Instant::now();
+        Self { started, due: started + patience, repeat: REPEAT, tick: started + patience }
+    }
+
+    /// Time since the start.
+    pub(super) fn elapsed(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    /// Time at which to [`tell`](Self::tell) next.
+    fn next(&self, printer: Printer) -> Instant {
+        if printer.is_live() { self.tick } else { self.due }
+    }
+
+    /// Shows the line if one is due.
+    pub(super) fn tell(&mut self, printer: Printer, line: &str) {
+        let now = Instant::now();
+        if printer.is_live() && now >= self.tick {
+            printer.live(line);
+            self.tick = now + TICK;
+        } else if !printer.is_live() && now >= self.due {
+            printer.progress(line);
+            self.due = now + self.repeat;
+            self.repeat = (self.repeat * 2).min(SELDOM);
+        }
+    }
+}
 
 /// Waits until what is needed is connected, or the time is over.
 pub(super) async fn wait(printer: Printer, client: &Client, needs: &Needs, within: Duration) -> Readiness {
     let started = Instant::now();
+    let mut clock = Clock::new(REPEAT);
+    clock.tick = started;
     let mut told = Told { needs, words: BTreeMap::new() };
     let see = |readiness: &Readiness| {
         let lines = told.changed(readiness);
         if !lines.is_empty() {
             printer.live("");
+            clock.tick = Instant::now();
         }
         lines.iter().for_each(|line| printer.progress(line));
-        printer.live(&told.how_far(readiness, (started.elapsed(), within)));
+        clock.tell(printer, &told.how_far(readiness, (started.elapsed(), within), printer.columns));
     };
     let readiness = client.watch_until_ready(needs, (POLL_INTERVAL, within), see).await;
     printer.live("");
@@ -58,8 +128,13 @@ impl Told<'_> {
         lines
     }
 
-    /// How many are connected, for how long it has been, and what is still to come.
-    fn how_far(&self, readiness: &Readiness, (elapsed, within): (Duration, Duration)) -> String {
+    /// How many are connected, for how long it has been, and what is still to come; cut to a terminal's columns.
+    fn how_far(
+        &self,
+        readiness: &Readiness,
+        (elapsed, within): (Duration, Duration),
+        columns: Option<usize>,
+    ) -> String {
         let all = self.needs.names().count();
         let late: Vec<&str> =
             self.needs.names().filter(|name| late(readiness, name).is_some()).map(ServerName::as_str).collect();
@@ -69,10 +144,7 @@ impl Told<'_> {
             Some(_) => format!("{head}; the gateway does not answer"),
             None => format!("{head}; waiting for {}", late.join(", ")),
         };
-        match line.char_indices().nth(WIDTH) {
-            Some((end, _)) => format!("{}..", line.get(..end).unwrap_or_default()),
-            None => line,
-        }
+        columns.map_or(line.clone(), |columns| cut(&line, columns))
     }
 }
 
@@ -110,14 +182,30 @@ mod tests {
     }
 
     #[test]
-    fn how_far_it_is_fits_a_line() {
+    fn how_far_it_is_fits_a_terminal_and_is_whole_elsewhere() {
         let needs = Needs::required(["a", "b"].map(|name| name.parse().expect(name)));
         let told = Told { needs: &needs, words: BTreeMap::new() };
         let time = (Duration::from_millis(4_700), Duration::from_secs(60));
         let one = needs.look(&[registration("a", "connected", None)]);
-        assert_eq!(told.how_far(&one, time), "1 of 2 connected, 4s of 1m; waiting for b");
+        assert_eq!(told.how_far(&one, time, Some(79)), "1 of 2 connected, 4s of 1m; waiting for b");
         let many = Needs::required((0..40).map(|n| format!("server-{n}").parse().expect("a name")));
         let told = Told { needs: &many, words: BTreeMap::new() };
-        assert_eq!(told.how_far(&many.look(&[]), time).chars().count(), WIDTH + 2);
+        let line = told.how_far(&many.look(&[]), time, Some(60));
+        assert!(line.chars().count() == 60 && line.ends_with('…'), "{line}");
+        assert!(told.how_far(&many.look(&[]), time, None).ends_with("server-9"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_line_that_stays_comes_after_a_while_and_then_seldom() {
+        let mut clock = Clock::new(PATIENCE);
+        let printer = Printer::plain();
+        let mut due = Vec::new();
+        for _ in 0..3 {
+            let next = clock.next(printer);
+            sleep_until(next).await;
+            clock.tell(Printer { verbosity: crate::printer::Verbosity::Quiet, ..printer }, "x");
+            due.push(clock.started.elapsed().as_secs());
+        }
+        assert_eq!(due, [2, 17, 47]);
     }
 }

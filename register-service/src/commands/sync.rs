@@ -5,17 +5,18 @@ use std::collections::BTreeSet;
 use anyhow::Context as _;
 use proxy_client::{Client, Needs};
 use register_service::{
-    ApplyError, Code, Desired, Diagnostic, Done, Outcome, Plan, Policy, SavedPlan, apply, apply_together, moved,
+    Adopt, ApplyError, Code, Desired, Diagnostic, Done, Outcome, Plan, Policy, SavedPlan, apply, apply_together, moved,
     saved_policy,
 };
 use schemas::admin::Registration;
-use schemas::format_duration;
+use schemas::{Owner, format_duration};
 use serde_json::json;
 
 use crate::cli::Sync;
+use crate::commands::changes::{self, Declared};
 use crate::commands::lock::{self, NoLock};
-use crate::commands::prepare::{self, Context, Prepared, unreachable};
-use crate::commands::{Report, chain, changes, count, plan as saved_plan, progress};
+use crate::commands::prepare::{self, Context, Prepared, Reach, unreachable};
+use crate::commands::{Report, chain, count, plan as saved_plan, progress};
 use crate::exit::Exit;
 use crate::printer::Printer;
 
@@ -35,9 +36,14 @@ pub(super) async fn run(sync: &Sync, context: &Context) -> anyhow::Result<Report
             let policy = saved_policy(saved).with_context(|| "the plan cannot be used")?;
             Policy { adopt: policy.adopt, prune: policy.prune, ..context.policy(policy.owner) }
         }
+        None if sync.restore => {
+            let adopt = if sync.changes.adopt { Adopt::Anything } else { Adopt::Nothing };
+            Policy { adopt, restore: true, ..context.policy(Owner::default()) }
+        }
         None => prepare::policy(&sync.changes, context, &loaded.desired)?,
     };
-    printer.progress(&format!("syncing to {} as owner `{}`", context.settings.gateway, policy.owner));
+    let name = if policy.restore { "the owner of each".to_owned() } else { format!("owner `{}`", policy.owner) };
+    printer.progress(&format!("syncing to {} as {name}", context.settings.gateway));
     if let Some(saved) = &saved {
         saved_plan::compare_version(saved, context).await;
     }
@@ -78,13 +84,18 @@ async fn locked(sync: &Sync, prepared: Prepared, saved: Option<&SavedPlan>, cont
 async fn carry_out(sync: &Sync, prepared: Prepared, saved: Option<&SavedPlan>, context: &Context) -> Report {
     let (printer, client) = (context.printer, &context.client);
     let report = Report::new(COMMAND, prepared.remarks.clone());
+    let reach = if sync.no_atomic { Reach::Itself } else { Reach::Everything };
     // What a saved plan removes was looked at when it was made.
     let mut report = match saved {
         Some(saved) => refuse_moved(report, &prepared, saved, context),
-        None => prepared.refuse(report, &prepare::guards(&sync.changes)),
+        None => prepared.refuse(report, &prepare::guards(&sync.changes), reach),
     };
+    if sync.dry_run {
+        report = prepared.foretell(report, reach);
+    }
+    let declared = Declared::of(&prepared.desired);
     if sync.dry_run || report.exit != Exit::Done {
-        report.text = changes::planned(&prepared.plan, &prepared.desired.written(), printer);
+        report.text = changes::planned(&prepared.plan, &declared, printer);
         report.json = saved_plan::told(&prepared, context);
         report = missing(report, &prepared.desired, &prepared.observed);
         if sync.detailed_exitcode && report.exit == Exit::Done && !prepared.plan.is_empty() {
@@ -92,11 +103,12 @@ async fn carry_out(sync: &Sync, prepared: Prepared, saved: Option<&SavedPlan>, c
         }
         return report;
     }
-    let outcome = match apply_plan(sync, client, &prepared.plan, printer).await {
+    let gateway = prepare::gateway_at(client);
+    let outcome = match progress::during(printer, &gateway, apply_plan(sync, client, &prepared.plan, printer)).await {
         Ok(outcome) => outcome,
         Err(error) => return unreachable(report, &error),
     };
-    report.text = changes::text(&prepared.plan, &outcome, printer.is_verbose());
+    report.text = changes::text(&prepared.plan, &outcome, &declared, printer.is_verbose());
     report.json = json!({
         "gateway": context.settings.gateway.as_str(),
         "owner": prepared.policy.owner.as_str(),
@@ -154,6 +166,7 @@ fn refuse_moved(mut report: Report, prepared: &Prepared, saved: &SavedPlan, cont
 pub(super) fn settle(mut report: Report, outcome: &Outcome) -> Report {
     let kind = |failure: &ApplyError| match failure {
         ApplyError::Stale { .. } => Exit::Stale,
+        ApplyError::Refused { .. } => Exit::Refused,
         failure => failure.gateway().map_or(Exit::Failed, Exit::of),
     };
     let failed = outcome.values().filter_map(|result| result.as_ref().err());
@@ -164,7 +177,11 @@ pub(super) fn settle(mut report: Report, outcome: &Outcome) -> Report {
         report = report.failed(Exit::Failed, message, Some("mend the others, or make those with --no-atomic"));
     }
     for failure in failures.iter().copied() {
-        report = report.failed(kind(failure), chain(failure), None);
+        let hint = match failure {
+            ApplyError::Refused { why, .. } => Some(prepare::advice(why)),
+            failure => prepare::hint(kind(failure)),
+        };
+        report = report.failed(kind(failure), chain(failure), hint);
     }
     let touched = outcome.values().any(|result| matches!(result, Ok(done) if *done != Done::Kept));
     let same = failures.iter().all(|failure| kind(failure) == report.exit);

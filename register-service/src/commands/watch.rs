@@ -17,13 +17,17 @@ use tokio::net::TcpListener;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::cli::Watch;
+use crate::commands::Report;
+use crate::commands::changes::{self, Declared};
 use crate::commands::lock::{self, NoLock};
-use crate::commands::prepare::{self, Context, Prepared, unreachable};
+use crate::commands::prepare::{self, Context, Prepared, Reach, unreachable};
+use crate::commands::progress::Clock;
 use crate::commands::sync::{CONCURRENCY, settle};
-use crate::commands::{Report, changes};
 use crate::exit::Exit;
 
 const COMMAND: &str = "watch";
+/// Pause before an absent gateway is mentioned again.
+const REMIND: Duration = Duration::from_secs(30);
 /// The longest pause after failures.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// How long another run of the same owner is waited for before files and gateway are looked at again.
@@ -50,12 +54,54 @@ pub(super) async fn run(args: &Watch, context: &Context) -> anyhow::Result<Repor
     }
 }
 
+/// Failures that were told already, so that each is told once and not with every round.
+#[derive(Default)]
+struct Told {
+    /// Clock that runs while the gateway does not answer.
+    lost: Option<Clock>,
+    failures: Vec<String>,
+}
+
+impl Told {
+    /// Says what a round came to, unless that was said before.
+    fn report(&mut self, report: &Report, context: &Context) {
+        let (printer, gateway) = (context.printer, prepare::gateway_at(&context.client));
+        if report.exit == Exit::NotReady {
+            if self.lost.is_none() {
+                printer.report(report);
+                printer.progress(&format!("lost {gateway}; trying again until it answers"));
+                self.lost = Some(Clock::new(REMIND));
+            }
+            return;
+        }
+        if let Some(lost) = self.lost.take() {
+            printer.live("");
+            printer.progress(&format!("{gateway} is back after {}s", lost.elapsed().as_secs()));
+        }
+        let failures: Vec<String> = report.failures.iter().map(|failure| failure.message.clone()).collect();
+        let is_news = !report.text.is_empty() || (!failures.is_empty() && failures != self.failures);
+        if is_news {
+            printer.report(report);
+        }
+        self.failures = failures;
+    }
+
+    /// Says every now and then that the gateway is still away.
+    fn remind(&mut self, context: &Context) {
+        if let Some(lost) = &mut self.lost {
+            let (gateway, seconds) = (prepare::gateway_at(&context.client), lost.elapsed().as_secs());
+            lost.tell(context.printer, &format!("{gateway} does not answer since {seconds}s; trying again"));
+        }
+    }
+}
+
 /// Goes on until the program is ended.
 async fn follow(args: &Watch, context: &Context, in_step: &AtomicBool) -> anyhow::Result<Report> {
     let printer = context.printer;
     let paths = &args.changes.files.paths;
     let (mut seen, mut settled): (Look, Option<(Loaded, Policy)>) = (Look::new(), None);
     let (mut next_sync, mut failures, mut is_valid) = (Instant::now(), 0_u32, true);
+    let mut told = Told::default();
     loop {
         let now = look(paths);
         if now != seen && stays(&now, paths, args.interval).await {
@@ -80,11 +126,10 @@ async fn follow(args: &Watch, context: &Context, in_step: &AtomicBool) -> anyhow
             let is_done = report.exit == Exit::Done;
             failures = if is_done { 0 } else { failures.saturating_add(1) };
             in_step.store(is_done && is_valid, Ordering::Relaxed);
-            if !is_done || !report.text.is_empty() {
-                printer.report(&report);
-            }
+            told.report(&report, context);
             next_sync = Instant::now() + if is_done { args.resync } else { pause(failures) };
         }
+        told.remind(context);
         sleep(args.interval).await;
     }
 }
@@ -117,7 +162,8 @@ async fn step(loaded: Loaded, policy: Policy, args: &Watch, context: &Context) -
 
 /// A report that says what must not be done.
 fn refuse(prepared: &Prepared, args: &Watch) -> Report {
-    prepared.refuse(Report::new(COMMAND, prepared.remarks.clone()), &prepare::guards(&args.changes))
+    let report = Report::new(COMMAND, prepared.remarks.clone());
+    prepared.refuse(report, &prepare::guards(&args.changes), Reach::Everything)
 }
 
 async fn carry_out(prepared: &Prepared, args: &Watch, context: &Context) -> Report {
@@ -128,7 +174,8 @@ async fn carry_out(prepared: &Prepared, args: &Watch, context: &Context) -> Repo
     let outcome = apply(&context.client, &prepared.plan, CONCURRENCY).await;
     let is_changed = outcome.values().any(|came| !matches!(came, Ok(Done::Kept)));
     if is_changed {
-        report.text = changes::text(&prepared.plan, &outcome, context.printer.is_verbose());
+        let declared = Declared::of(&prepared.desired);
+        report.text = changes::text(&prepared.plan, &outcome, &declared, context.printer.is_verbose());
         report.json = serde_json::json!({ "changes": changes::objects(&prepared.plan, &outcome) });
     }
     settle(report, &outcome)

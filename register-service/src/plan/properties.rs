@@ -8,7 +8,7 @@ use schemas::admin::Registration;
 use schemas::{Definition, Owner};
 use serde_json::json;
 
-use super::{Adopt, Change, Policy, Prune, plan};
+use super::{Adopt, Change, Policy, Prune, SHARED_TAG, plan, sharers};
 
 /// What a gateway holds, by name.
 type Registered = BTreeMap<String, Registration>;
@@ -41,7 +41,7 @@ fn owner(number: u8) -> Owner {
 }
 
 fn registration(definition: &Definition) -> Registration {
-    serde_json::from_value(json!({ "definition": definition })).expect("a registration")
+    serde_json::from_value(json!({ "definition": definition, "revision": 1 })).expect("a registration")
 }
 
 fn policy(who: u8, adopt: Adopt) -> Policy {
@@ -113,7 +113,11 @@ proptest! {
         let foreign = others(&registered, 0);
         let made = plan(&desired, &listed(&registered), &me);
         made.changes.iter().for_each(|change| carry_out(&mut registered, change));
-        prop_assert_eq!(&others(&registered, 0), &foreign);
+        prop_assert_eq!(&still_others(&registered, 0, &foreign), &foreign);
+        let is_declared = |name: &String| desired.iter().any(|it| it.name.as_str() == name);
+        let handed_over = others(&registered, 0).into_keys().filter(|name| !foreign.contains_key(name));
+        prop_assert_eq!(handed_over.filter(is_declared).count(), 0);
+        let foreign = others(&registered, 0);
         let mine: BTreeSet<&str> = registered.iter().filter(|(name, _)| !foreign.contains_key(*name)).map(|(name, _)| name.as_str()).collect();
         let free: BTreeSet<&str> =
             desired.iter().map(|it| it.name.as_str()).filter(|name| !foreign.contains_key(*name)).collect();
@@ -135,14 +139,50 @@ proptest! {
             let made = plan(&definitions(&declared), &listed(&registered), &policy(who, Adopt::Nothing));
             let carried_out = done.iter().filter_map(|at| made.changes.get(*at));
             carried_out.for_each(|change| carry_out(&mut registered, change));
-            prop_assert_eq!(others(&registered, who), foreign);
+            prop_assert_eq!(still_others(&registered, who, &foreign), foreign);
         }
     }
 }
 
-/// What is registered and not this owner's.
-fn others(registered: &Registered, who: u8) -> Registered {
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2_000, ..ProptestConfig::default() })]
+
+    #[test]
+    fn what_others_declare_too_is_not_taken_from_them(history in runs(), who in 0..OWNERS) {
+        let mut registered = Registered::new();
+        for Run { who, declared, .. } in history {
+            let made = plan(&definitions(&declared), &listed(&registered), &policy(who, Adopt::Nothing));
+            made.changes.iter().for_each(|change| carry_out(&mut registered, change));
+        }
+        let shared: Vec<String> = registered.iter().filter(|(_, it)| !sharers(it).is_empty()).map(|(name, _)| name.clone()).collect();
+        let made = plan(&[], &listed(&registered), &policy(who, Adopt::Nothing));
+        made.changes.iter().for_each(|change| carry_out(&mut registered, change));
+        let me = owner(who);
+        for name in shared {
+            let left = registered.get(&name).expect("it is still there");
+            prop_assert_ne!(left.definition.owner(), Some(me.as_str()));
+            prop_assert!(!sharers(left).contains(&me));
+        }
+    }
+}
+
+/// What is registered and not this owner's, but for the note of who else declares it.
+fn others(registered: &Registered, who: u8) -> BTreeMap<String, Definition> {
     let owner = owner(who);
     let is_foreign = |it: &Registration| it.definition.owner() != Some(owner.as_str());
-    registered.iter().filter(|(_, it)| is_foreign(it)).map(|(name, it)| (name.clone(), it.clone())).collect()
+    let unshared = |it: &Registration| {
+        let mut definition = Definition::try_from(it.definition.document().clone()).expect("a definition");
+        definition.tags.remove(SHARED_TAG);
+        definition
+    };
+    registered.iter().filter(|(_, it)| is_foreign(it)).map(|(name, it)| (name.clone(), unshared(it))).collect()
+}
+
+/// The registrations of others that were theirs before, too.
+fn still_others(
+    registered: &Registered,
+    who: u8,
+    before: &BTreeMap<String, Definition>,
+) -> BTreeMap<String, Definition> {
+    others(registered, who).into_iter().filter(|(name, _)| before.contains_key(name)).collect()
 }

@@ -263,3 +263,73 @@ fn a_stored_definition_that_is_none_any_more_is_replaced() {
     let observed = serde_json::from_value(json!({"definition": document})).expect("a registration");
     assert_eq!(told(&plan(&[http("a")], &[observed], &policy(Adopt::Nothing))), "update a url");
 }
+
+/// A registration in a state that changes can be conditional on.
+fn at_revision(definition: &Definition) -> Registration {
+    let mut registration = ours(definition);
+    registration.revision = Some(Revision::new(7));
+    registration
+}
+
+/// What is registered once a plan was carried out of which this is one change.
+fn replaced(plan: &Plan) -> Registration {
+    let [Change::Update { definition, .. }] = plan.changes.as_slice() else { panic!("an update: {}", told(plan)) };
+    at_revision(definition)
+}
+
+#[test]
+fn what_two_declare_alike_stays_with_the_second_when_the_first_declares_it_no_more() {
+    let by = |owner: &str, desired: &[Definition], observed: &Registration| {
+        let policy = Policy { prune: Prune::Owned, ..Policy::new(owner.parse().expect(owner)) };
+        plan(desired, std::slice::from_ref(observed), &policy)
+    };
+    let same = edited(&stdio("a"), |it| it.env.clear());
+    let first = at_revision(&owned(&same, "one"));
+    let joined = by("two", std::slice::from_ref(&same), &first);
+    assert_eq!(
+        told(&joined),
+        "update a shared_with (registered by `one` as it is declared here, and stays when `one` removes it)"
+    );
+    let shared = replaced(&joined);
+    assert_eq!(sharers(&shared), ["two".parse().expect("an owner")]);
+    assert_eq!(told(&by("one", std::slice::from_ref(&same), &shared)), "keep a");
+    assert_eq!(told(&by("two", std::slice::from_ref(&same), &shared)), "keep a");
+    // The first changes it, and is told whom that concerns.
+    let changed = edited(&same, |it| it.args.clear());
+    let planned = by("one", std::slice::from_ref(&changed), &shared);
+    assert_eq!(told(&planned), "update a args, shared_with (also declared by `two`)");
+    assert_eq!(sharers(&replaced(&planned)).len(), 1);
+    // The first removes it.
+    let handed_over = by("one", &[], &shared);
+    assert_eq!(told(&handed_over), "update a owner (one -> two, who declares it too)");
+    let left = replaced(&handed_over);
+    assert_eq!((left.definition.owner(), sharers(&left).len()), (Some("two"), 0));
+    assert_eq!(left.definition.document().tags.get(SOURCE_TAG), None);
+    assert_eq!(told(&by("two", &[], &left)), "delete a");
+    // The second does.
+    let gone = by("two", &[], &shared);
+    assert_eq!(told(&gone), "update a shared_with (declared here no more; it stays with `one`)");
+    assert_eq!(told(&by("one", &[], &replaced(&gone))), "delete a");
+}
+
+#[test]
+fn a_gateway_that_cannot_compare_states_is_not_told_who_shares() {
+    let observed = theirs(&owned(&stdio("a"), "one"));
+    assert_eq!(told(&plan(&[stdio("a")], &[observed], &policy(Adopt::Nothing))), "keep a");
+}
+
+#[test]
+fn what_is_restored_keeps_the_owner_that_it_has() {
+    let restoring = Policy { restore: true, ..Policy::default() };
+    let backup = owned(&stdio("a"), "one");
+    let Plan { changes } = plan(&[backup.clone(), http("b")], &[], &restoring);
+    let definitions = changes.iter().map(|change| match change {
+        Change::Create { definition } => (**definition).clone(),
+        other => panic!("{other:?}"),
+    });
+    assert_eq!(definitions.collect::<Vec<_>>(), [backup.clone(), http("b")], "as they were, tags and all");
+    let changed = edited(&backup, |it| it.args.clear());
+    assert_eq!(told(&plan(std::slice::from_ref(&backup), &[ours(&changed)], &restoring)), "update a args");
+    let foreign = edited(&owned(&stdio("a"), "two"), |it| it.args.clear());
+    assert_eq!(told(&plan(&[backup], &[ours(&foreign)], &restoring)), "refuse a Some(\"two\") args");
+}

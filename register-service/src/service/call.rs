@@ -191,7 +191,7 @@ impl CallError {
         }
     }
 
-    /// What the gateway or the way to it said, if that was it.
+    /// Error of the gateway or of the way to it, if that was the reason.
     ///
     /// ```no_run
     /// # fn run(error: register_service::CallError) {

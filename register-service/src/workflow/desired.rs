@@ -124,6 +124,11 @@ impl Place {
 }
 
 impl Entry {
+    /// The entry as it is written in these files.
+    pub(crate) fn node<'a>(&self, files: &'a [File]) -> Option<&'a Node> {
+        self.place.node(files)
+    }
+
     /// The gateway's name for it, by which tools are called; nothing for a direct one.
     ///
     /// ```

@@ -246,7 +246,7 @@ pub struct RegistrationList {
     /// How many there are. Absent from early proxies.
     #[serde(default)]
     pub count: usize,
-    /// Whether definitions are whole, because that was asked for and allowed. Absent from other proxies, which may show
+    /// True if definitions are whole, because that was asked for and allowed. Absent from other proxies, which may show
     /// secrets all the same.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub secrets: bool,

@@ -77,6 +77,10 @@ pub struct McpEntry {
     /// What only the gateway knows of a registered server: which tools are visible, who may use them, when to give up.
     #[schemars(example = example::some_settings())]
     pub gateway: Option<GatewaySettings>,
+    /// Tags with which it was registered, as `register-service dump --secrets` writes them: owner, place, commit. They have an
+    /// effect with `sync --restore` alone.
+    #[schemars(with = "Option<BTreeMap<String, Text>>")]
+    pub registered: Option<BTreeMap<String, String>>,
     /// Another name for `start_timeout`.
     #[schemars(transform = form::with_a_unit, example = &"30s")]
     pub timeout: Option<WireDuration>,
@@ -103,7 +107,7 @@ pub struct McpEntry {
 /// let unknown = written.iter().filter(|key| !MCP_ENTRY_KEYS.contains(key));
 /// assert!(unknown.eq(&["comand"]));
 /// ```
-pub const MCP_ENTRY_KEYS: [&str; 19] = [
+pub const MCP_ENTRY_KEYS: [&str; 20] = [
     "id",
     "resource",
     "url",
@@ -118,6 +122,7 @@ pub const MCP_ENTRY_KEYS: [&str; 19] = [
     "use_proxy",
     "prevent_destroy",
     "gateway",
+    "registered",
     "timeout",
     "condition",
     "auth",

@@ -69,8 +69,11 @@ async fn what_is_declared_is_followed_and_what_is_broken_changes_nothing() {
 
     first.process.signal(Signal::TERM);
     first.process.ended(DEADLINE).await;
+    watch.process.says("lost the gateway at http://127.0.0.1").await;
     let second = start().await;
+    watch.process.says("is back after").await;
     has(&second, &["two"]).await;
+    assert_eq!(watch.process.err().matches("cannot connect to").count(), 1, "{}", watch.process.err());
     // What somebody else removes comes back.
     second.admin.delete("/admin/mcps/two").await;
     has(&second, &["two"]).await;

@@ -12,7 +12,7 @@ use crate::service::RegisterService;
 use crate::service::call::CallError;
 use crate::service::call::address::ToolAddress;
 
-/// How long a server that is connected may go without listing a tool until it counts as one that has none.
+/// Longest time that a connected server may take to list a tool before it counts as one that has none.
 const LISTING: Duration = Duration::from_secs(2);
 const SHORTEST_PAUSE: Duration = Duration::from_millis(1);
 

@@ -1,0 +1,106 @@
+//! Registrations that several owners declare alike. One of them owns it; the others are written down in a tag, so that it
+//! stays when its owner declares it no more.
+
+use schemas::admin::{ACTOR_TAG, COMMIT_TAG, OWNER_TAG, RUN_TAG, Registration, SOURCE_TAG};
+use schemas::plan::Reason;
+use schemas::{Definition, Owner};
+
+use crate::plan::{Change, Policy};
+
+/// The tag that names the owners who declare a registration of somebody else just as it is: a JSON list of texts.
+///
+/// ```
+/// use register_service::{Policy, SHARED_TAG, plan};
+/// use serde_json::{from_value, json};
+///
+/// let definition = json!({ "name": "db", "transport": "stdio", "command": "mcp-db" });
+/// let mut registered = definition.clone();
+/// registered["tags"] = json!({ "owner": "team-a" });
+/// let observed = from_value(json!({ "definition": registered, "revision": 7 }))?;
+/// let plan = plan(&[from_value(definition)?], &[observed], &Policy::new("team-b".parse()?));
+/// let reason = plan.changes[0].reasons()[0].to_string();
+/// assert!(reason.starts_with(SHARED_TAG) && reason.contains("registered by `team-a`"), "{reason}");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub const SHARED_TAG: &str = "shared_with";
+
+/// The owners besides its own who declare a registration, as its tag names them.
+///
+/// ```
+/// use register_service::sharers;
+///
+/// let registration = serde_json::from_str(
+///     r#"{"definition": {"name": "db", "tags": {"owner": "team-a", "shared_with": "[\"team-b\"]"}}}"#,
+/// )?;
+/// assert_eq!(sharers(&registration), ["team-b".parse()?]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn sharers(observed: &Registration) -> Vec<Owner> {
+    let tag = observed.definition.document().tags.get(SHARED_TAG);
+    tag.and_then(|tag| serde_json::from_str(tag).ok()).unwrap_or_default()
+}
+
+/// Writes this owner down beside the one who has it already, where both declare the same. Nothing if that is done, or if
+/// the gateway cannot tell whether somebody else changes it meanwhile.
+pub(super) fn join(observed: &Registration, policy: &Policy) -> Option<Change> {
+    let holder = observed.definition.owner().filter(|holder| *holder != policy.owner.as_str())?;
+    let mut owners = sharers(observed);
+    if policy.restore || observed.revision.is_none() || owners.contains(&policy.owner) {
+        return None;
+    }
+    owners.push(policy.owner.clone());
+    let words = format!("registered by `{holder}` as it is declared here, and stays when `{holder}` removes it");
+    relabel(observed, Reason::new(SHARED_TAG, Some(words)), |definition| write(definition, &owners))
+}
+
+/// Gives a registration that its owner declares no more to the next of those who do. Nothing if there is none.
+pub(super) fn hand_over(observed: &Registration, policy: &Policy) -> Option<Change> {
+    let mut others = sharers(observed);
+    others.retain(|owner| *owner != policy.owner);
+    let heir = (!others.is_empty()).then(|| others.remove(0))?;
+    let words = format!("{} -> {heir}, who declares it too", policy.owner);
+    relabel(observed, Reason::new(OWNER_TAG, Some(words)), |definition| {
+        definition.tags.retain(|tag, _| ![SOURCE_TAG, COMMIT_TAG, ACTOR_TAG, RUN_TAG].contains(&tag.as_str()));
+        definition.tags.insert(OWNER_TAG.to_owned(), heir.to_string());
+        write(definition, &others);
+    })
+}
+
+/// Takes this owner off a registration of somebody else that it declares no more. Nothing if it is not on it.
+pub(super) fn leave(observed: &Registration, policy: &Policy) -> Option<Change> {
+    let mut owners = sharers(observed);
+    let before = owners.len();
+    owners.retain(|owner| *owner != policy.owner);
+    if owners.len() == before || observed.definition.owner() == Some(policy.owner.as_str()) {
+        return None;
+    }
+    let holder = observed.definition.owner().unwrap_or("nobody");
+    let words = format!("declared here no more; it stays with `{holder}`");
+    relabel(observed, Reason::new(SHARED_TAG, Some(words)), |definition| write(definition, &owners))
+}
+
+/// Carries the tag over to what replaces a registration, and says who is affected.
+pub(super) fn carry(observed: &Registration, definition: &mut Definition, reasons: &mut Vec<Reason>, owner: &Owner) {
+    let mut owners = sharers(observed);
+    owners.retain(|other| other != owner);
+    if !owners.is_empty() {
+        let names: Vec<String> = owners.iter().map(|owner| format!("`{owner}`")).collect();
+        reasons.push(Reason::new(SHARED_TAG, Some(format!("also declared by {}", names.join(", ")))));
+    }
+    write(definition, &owners);
+}
+
+fn write(definition: &mut Definition, owners: &[Owner]) {
+    definition.tags.remove(SHARED_TAG);
+    if !owners.is_empty() {
+        // A list of texts has a JSON form.
+        definition.tags.insert(SHARED_TAG.to_owned(), serde_json::to_string(owners).unwrap_or_default());
+    }
+}
+
+/// Replaces a registration by itself with other tags; secrets that are not shown stand for what the gateway has.
+fn relabel(observed: &Registration, reason: Reason, edit: impl FnOnce(&mut Definition)) -> Option<Change> {
+    let mut definition = Definition::try_from(observed.definition.document().clone()).ok()?;
+    edit(&mut definition);
+    Some(Change::Update { definition: Box::new(definition), revision: observed.revision, reasons: vec![reason] })
+}
