@@ -1,4 +1,5 @@
-//! Requests and answers of the admin API (`/admin/...`, `/healthz`), and what it says about a registration.
+//! Request and response bodies of the admin API (`/admin/...`, `/healthz`) and the parts that they show of a
+//! registration.
 //!
 //! ```
 //! use schemas::admin::{RegistrationList, State};
@@ -41,7 +42,7 @@ pub use crate::admin::revision::{Revision, StaleRevision};
 pub use crate::admin::status::{State, Status};
 pub use crate::admin::tool::{Tool, ToolCall, ToolCallAnswer, ToolList};
 
-/// Go writes an empty list as `null`.
+/// Reads a list that may be `null`: Go serialises an empty slice so.
 fn null_is_empty<'de, D, T>(deserializer: D) -> Result<Vec<T>, D::Error>
 where
     D: serde::Deserializer<'de>,

@@ -1,4 +1,4 @@
-//! What a user declares about one upstream, as a value that is valid by construction.
+//! Declaration of one upstream as a value that is valid by construction.
 //!
 //! The wire form is Compozy's flat JSON ([`crate::dialect::compozy`]); serialising and reading a [`Definition`] goes
 //! through it.
@@ -45,45 +45,46 @@ use crate::{Secret, ServerName, redact_arguments, redact_url};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "DeclaredDocument", into = "DefinitionDocument")]
 pub struct Definition {
-    /// What clients put into the URL.
+    /// Name of the upstream; part of the URL that clients use.
     pub name: ServerName,
-    /// For people.
+    /// Description for people.
     pub description: Option<String>,
-    /// How the upstream is reached.
+    /// Transport to the upstream, with its address or command.
     pub transport: Transport,
-    /// Environment of the child process. An HTTP upstream has none; its entries are kept and shown, never used.
+    /// Environment of the child process. Stored and shown for HTTP upstreams too, but not used there.
     pub env: IndexMap<String, Secret>,
-    /// How long one attempt to connect and shake hands may take; the gateway's own limit when absent.
+    /// Time limit for one attempt to connect, handshake included; the gateway's own limit if absent.
     pub timeout: Option<Duration>,
-    /// What happens after a connection is lost.
+    /// Reconnection after a lost connection.
     pub reconnect: Reconnect,
-    /// How often a connected upstream is pinged; never when absent.
+    /// Interval between pings to a connected upstream; no pings if absent.
     pub health_check_interval: Option<Duration>,
-    /// Whether the upstream's own log output is logged at `info` and not at `debug`.
+    /// True if log output of the upstream is logged at level `info` instead of `debug`.
     pub log_enabled: bool,
-    /// Which tools are visible and callable; all when absent.
+    /// Filter that selects the visible and callable tools; all tools if absent.
     pub tool_filter: Option<ToolFilter>,
-    /// Free words of the owner.
+    /// Free-form labels set by the owner.
     pub tags: BTreeMap<String, String>,
-    /// Who may use this upstream's endpoints.
+    /// Access control of this upstream's endpoints.
     pub access: Access,
-    /// How downstream sessions map to upstream sessions.
+    /// Mapping of downstream sessions to upstream sessions.
     pub sessions: Sessions,
-    /// Which generation of the protocol is spoken with it.
+    /// Protocol era spoken with the upstream.
     pub era: EraMode,
-    /// Which generations of the protocol its own endpoints speak to clients.
+    /// Protocol eras that this upstream's own endpoints speak with clients.
     pub eras: Eras,
-    /// Who is preferred where several upstreams have the same tool: the lowest number. 1 when absent.
+    /// Rank among upstreams that offer the same tool: the lowest number is tried first. 1 if absent.
     pub priority: Option<u32>,
-    /// Limits of this upstream alone.
+    /// Limits that apply to this upstream only.
     pub limits: Limits,
-    /// How an HTTP upstream is reached, besides its URL.
+    /// Proxy and TLS settings of an HTTP upstream.
     pub network: Network,
-    /// Members of the other transport that were declared as well.
+    /// Declared members that belong to the other kind of transport.
     pub inert: Inert,
 }
 
-/// Members that an ancestor accepted beside a transport they do not belong to. Kept and shown, never used.
+/// Members that do not belong to the declared transport. Accepted, stored and shown because an ancestor did so; never
+/// used.
 ///
 /// ```
 /// use schemas::Definition;
@@ -107,7 +108,7 @@ pub struct Inert {
     pub cwd: Option<String>,
 }
 
-/// Shows no secret that the address or an argument may hold.
+/// Redacts secrets in the URL and the arguments.
 impl fmt::Debug for Inert {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (url, args) = (self.url.as_deref().map(redact_url), redact_arguments(&self.args));
@@ -118,7 +119,7 @@ impl fmt::Debug for Inert {
 }
 
 impl Definition {
-    /// A definition that declares nothing but how the upstream is reached.
+    /// Creates a definition that sets only the name and the transport.
     ///
     /// ```
     /// use schemas::{Definition, Stdio, Transport};
@@ -153,7 +154,7 @@ impl Definition {
         }
     }
 
-    /// Whether a caller at this address may use the upstream's endpoints.
+    /// Returns true if callers from this address may use the upstream's endpoints.
     ///
     /// ```
     /// let posted = r#"{"name":"time","transport":"stdio","command":"x","allowedIPs":["10.0.0.0/8"]}"#;

@@ -1,6 +1,6 @@
-//! Ancestors' document forms, one file each. Nothing outside this module knows what they look like.
+//! Document formats of ancestors, one file each. No other module knows these formats.
 //!
-//! What a desktop client has in its file, as Compozy's proxy would be sent it:
+//! Converts the configuration file of a desktop client to the request bodies of Compozy's proxy:
 //!
 //! ```
 //! use schemas::dialect::desktop::Document;

@@ -1,4 +1,4 @@
-//! Lengths of time: Go's text form (`1h2m3.5s`) and nanosecond integers in, nanosecond integers out.
+//! Durations: read from Go's text form (`1h2m3.5s`) or nanosecond integers, written as nanosecond integers.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -19,7 +19,7 @@ const UNITS: [(&str, u64); 8] = [
     ("h", 3_600_000_000_000),
 ];
 
-/// Why a text is not a duration.
+/// Reason why a text is not a duration.
 ///
 /// ```
 /// let error = schemas::parse_duration("30").map_err(|error| error.to_string());
@@ -32,10 +32,10 @@ pub struct InvalidDuration {
     reason: &'static str,
 }
 
-/// A duration on the admin API's wire and in files: an integer of nanoseconds or a text such as `30s` is read, an
-/// integer is written.
+/// A duration in the admin API and in files. Reads an integer of nanoseconds or a text such as `30s`; writes an
+/// integer.
 ///
-/// A negative value is kept as read, because its refusal has a place in the order of a definition's checks.
+/// Keeps a negative value as read, so that a definition refuses it in its own order of checks.
 ///
 /// ```
 /// use schemas::WireDuration;
@@ -52,7 +52,7 @@ pub struct WireDuration {
 }
 
 impl WireDuration {
-    /// The duration, or nothing when it is negative.
+    /// Returns the duration, or `None` if it is negative.
     ///
     /// ```
     /// use std::time::Duration;
@@ -67,7 +67,7 @@ impl WireDuration {
         u64::try_from(self.nanoseconds).ok().map(Duration::from_nanos)
     }
 
-    /// Whether it is exactly zero, which the wire uses for "not set".
+    /// Returns true if the duration is exactly zero, which means "not set" on the wire.
     ///
     /// ```
     /// use schemas::WireDuration;
@@ -87,7 +87,7 @@ impl From<Duration> for WireDuration {
     }
 }
 
-/// Reads Go's duration text: one or more decimal numbers, each with a unit of `ns us µs ms s m h`.
+/// Parses Go's duration text: one or more decimal numbers, each with a unit of `ns us µs ms s m h`.
 ///
 /// ```
 /// use std::time::Duration;
@@ -101,7 +101,7 @@ pub fn parse_duration(text: &str) -> Result<Duration, InvalidDuration> {
     u64::try_from(nanoseconds).map(Duration::from_nanos).map_err(|_| refuse("it is negative"))
 }
 
-/// Writes a duration as Go reads it, in the largest units that are exact: `90s` is `1m30s`, 1.5 s is `1.5s`.
+/// Formats a duration as Go's `ParseDuration` reads it, in the largest exact units: 90 s is `1m30s`, 1.5 s is `1.5s`.
 ///
 /// ```
 /// use std::time::Duration;
@@ -142,7 +142,7 @@ fn decimal(value: u64, size: u64) -> String {
 }
 
 const TOO_LONG: &str = "it is too long";
-/// The nanoseconds of the shortest negative duration that is too short for Go; one less for positive ones.
+/// Magnitude in nanoseconds of the longest negative duration in Go; the longest positive one is 1 ns shorter.
 const LIMIT: u64 = 1 << 63;
 
 fn signed_nanoseconds(text: &str) -> Result<i64, &'static str> {
@@ -184,7 +184,7 @@ fn scaled(number: &str, size: u64) -> Result<u64, &'static str> {
     whole.checked_add(fraction(part, size)).filter(|total| *total <= LIMIT).ok_or(TOO_LONG)
 }
 
-/// The part behind the point, as Go computes it: as many digits as fit an integer, in floating point, and cut off.
+/// Converts the digits after the point as Go does: as many as fit an integer, multiplied in floating point, truncated.
 fn fraction(digits: &str, size: u64) -> u64 {
     let (mut value, mut scale) = (0_u64, 1_f64);
     for digit in digits.bytes() {

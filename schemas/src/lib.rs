@@ -1,8 +1,8 @@
-//! Everything that crosses a process or file boundary: the admin API's requests and answers, definitions of
-//! upstreams, and the documents that authors write.
+//! Types of everything that crosses a process or file boundary: requests and responses of the admin API, definitions
+//! of upstreams, and the documents that authors write.
 //!
-//! No I/O, no async, no HTTP. What an ancestor's users depend on has its exact wire form in [`dialect`]; the model
-//! above it is valid by construction, so nothing here has a `validate()`.
+//! No I/O, no async, no HTTP. [`dialect`] holds the exact wire formats inherited from other programs; the model above
+//! it is valid by construction, so there is no `validate()`.
 //!
 //! ```
 //! use schemas::{Definition, Transport};

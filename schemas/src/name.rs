@@ -1,4 +1,4 @@
-//! The name of an upstream: what clients put into a URL and operators into a definition.
+//! Names of upstreams, used in URLs and in definitions.
 
 use std::borrow::Borrow;
 use std::fmt;
@@ -8,7 +8,7 @@ use std::sync::Arc;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Names that would shadow the gateway's own paths.
+/// Names that collide with the gateway's own paths.
 ///
 /// ```
 /// use schemas::{InvalidName, RESERVED_NAMES, ServerName};
@@ -22,7 +22,7 @@ pub const RESERVED_NAMES: [&str; 9] =
 
 const MAX_LENGTH: usize = 64;
 
-/// The name of an upstream: 1 to 64 of `A-Z a-z 0-9 . _ -`, neither reserved nor a relative path segment.
+/// Name of an upstream: 1 to 64 of `A-Z a-z 0-9 . _ -`, neither reserved nor `.` or `..`.
 ///
 /// Cheap to clone.
 ///
@@ -38,7 +38,7 @@ const MAX_LENGTH: usize = 64;
 #[serde(try_from = "String", into = "String")]
 pub struct ServerName(Arc<str>);
 
-/// Why a text is not the name of an upstream.
+/// Reason why a text is not a valid name of an upstream.
 ///
 /// ```
 /// use schemas::{InvalidName, ServerName};
@@ -50,22 +50,22 @@ pub struct ServerName(Arc<str>);
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum InvalidName {
-    /// The text was empty.
+    /// The text is empty.
     #[error("name is required")]
     Empty,
-    /// The text had more than 64 characters.
+    /// The text is longer than 64 bytes.
     #[error("name `{0}` is longer than 64 characters")]
     TooLong(String),
-    /// A character outside the allowed set, or a relative path segment.
+    /// The text contains a character outside of the allowed set, or is `.` or `..`.
     #[error("name `{0}` may hold only letters, digits, `.`, `_` and `-`")]
     Characters(String),
-    /// One of [`RESERVED_NAMES`].
+    /// The text is one of [`RESERVED_NAMES`].
     #[error("name `{0}` is reserved for the gateway's own paths")]
     Reserved(String),
 }
 
 impl ServerName {
-    /// The name as text.
+    /// Returns the name as text.
     ///
     /// ```
     /// let name: schemas::ServerName = "time".parse()?;
@@ -76,7 +76,12 @@ impl ServerName {
         &self.0
     }
 
-    /// A name that an older gateway stored, taken as it is: what once was accepted must still load.
+    /// Accepts any name that an older gateway has stored, without the present checks: stored registrations must still
+    /// load.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidName::Empty`] if the name is empty.
     ///
     /// ```
     /// use schemas::ServerName;
@@ -91,7 +96,7 @@ impl ServerName {
 }
 
 impl ServerName {
-    /// The regular expression of names, for schemas.
+    /// Returns the regular expression that JSON Schemas use for names.
     pub(crate) fn pattern() -> String {
         let reserved = RESERVED_NAMES.join("|").replace('.', r"\.");
         format!(r"^(?!({reserved}|\.\.?)$)[A-Za-z0-9._-]{{1,64}}$")

@@ -1,6 +1,7 @@
-//! Finds the word that a misspelt one most likely means.
+//! Finds the known words that a misspelt word probably means.
 
-/// Returns the candidate nearest to a word, case aside, if a third of its letters or fewer differ; the first of several.
+/// Returns the candidate with the smallest edit distance to a word, ignoring case; the first of equal ones. `None` if
+/// more than a third of the word's letters differ from every candidate.
 ///
 /// ```
 /// use schemas::nearest;
@@ -13,7 +14,7 @@ pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) ->
     let length = word.chars().count();
     let (mut nearest, mut limit) = (None, length.div_ceil(3));
     for candidate in candidates {
-        // Words of such different lengths are far apart; most candidates end here.
+        // Skip the costly comparison for most candidates: a difference in length is a lower bound of the distance.
         if candidate.chars().count().abs_diff(length) > limit {
             continue;
         }
@@ -30,8 +31,8 @@ pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) ->
     nearest
 }
 
-/// Returns up to three candidates that a misspelt word may mean, the nearest first: those within a third of its letters,
-/// then those that it is a part of.
+/// Returns up to three candidates that a misspelt word may mean, nearest first: those that differ in at most a third
+/// of the word's letters, then those that contain the word.
 ///
 /// ```
 /// use schemas::near;

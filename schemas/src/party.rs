@@ -1,4 +1,4 @@
-//! Who stands behind registrations: the owner that declares them, the holder that needs them.
+//! Names of the parties of a registration: the owner that declares it, the holder that leases it or locks an owner.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 const MAX_CHARS: usize = 128;
 
-/// A text that names neither an owner nor a holder.
+/// Error for a text that is not a valid name of an owner or a holder.
 ///
 /// ```
 /// let error = "team-a ".parse::<schemas::Owner>().map_err(|error| error.to_string());
@@ -30,7 +30,7 @@ macro_rules! party {
         pub struct $name(String);
 
         impl $name {
-            /// The name as text.
+            /// Returns the name as text.
             ///
             /// ```
             /// let owner: schemas::Owner = "team-a".parse()?;
@@ -90,7 +90,8 @@ macro_rules! party {
 }
 
 party! {
-    /// Who may change and remove a registration: a team, a repository, a deployment. 1 to 128 printable characters.
+    /// Party that may change and remove a registration: a team, a repository, a deployment. 1 to 128 printable
+    /// characters.
     ///
     /// ```
     /// let owner: schemas::Owner = "team-a".parse()?;
@@ -101,7 +102,7 @@ party! {
 }
 
 party! {
-    /// Who holds a lock or leases: one worker, one run of a command. 1 to 128 printable characters.
+    /// Party that holds a lock or leases: one worker, one run of a command. 1 to 128 printable characters.
     ///
     /// ```
     /// let holder: schemas::Holder = "worker@host-7:4711".parse()?;
@@ -113,13 +114,13 @@ party! {
 }
 
 impl Default for Owner {
-    /// The program that registers for those who have a gateway to themselves.
+    /// Returns `register-service`, the owner used when a gateway has only one.
     fn default() -> Self {
         Self("register-service".to_owned())
     }
 }
 
-/// What fits one segment of a path and one line of a log.
+/// Returns true if the name fits into one path segment and one log line.
 fn is_party(name: &str) -> bool {
     let fits = (1..=MAX_CHARS).contains(&name.chars().count()) && name.trim() == name;
     fits && !name.chars().any(char::is_control) && name != "." && name != ".."

@@ -1,7 +1,7 @@
-//! A plan on disk: what `register-service plan -o` writes and `sync --plan` reads.
+//! Format of a saved plan, which `register-service plan -o` writes and `sync --plan` reads.
 //!
-//! It holds no secret and nothing that one could be guessed from offline: what is declared and what was found are there
-//! as keyed digests.
+//! A plan contains no secrets, and no value from which one could be guessed offline: declared and observed definitions
+//! are stored as keyed digests.
 //!
 //! ```
 //! use schemas::plan::SavedPlan;
@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::FingerprintSalt;
 
-/// A plan as it is written down. `sync --plan` carries it out only if files and gateway are as they were when it was made.
+/// A plan saved to a file. `sync --plan` applies it only if the files and the gateway are unchanged since it was made.
 ///
 /// ```
 /// use schemas::FingerprintSalt;
@@ -44,28 +44,28 @@ use crate::FingerprintSalt;
 #[serde(rename_all = "camelCase")]
 #[schemars(title = "Plan")]
 pub struct SavedPlan {
-    /// The form of the file: 1.
+    /// Version of the file format: 1.
     #[schemars(example = 1)]
     pub version: u32,
-    /// The gateway that it is for.
+    /// URL of the gateway that the plan is for.
     #[schemars(example = &"http://127.0.0.1:6001")]
     pub gateway: String,
-    /// That gateway's version when the plan was made.
+    /// Version of that gateway when the plan was made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(example = &"0.1.0")]
     pub gateway_version: Option<String>,
-    /// In whose name.
+    /// Owner of the registrations in the plan.
     #[schemars(example = &"team-a")]
     pub owner: String,
-    /// Which registrations of others may be changed.
+    /// Registrations of other owners that may be changed.
     #[serde(default)]
     pub adopt: Adopt,
-    /// Which registrations are removed because nothing declares them.
+    /// Registrations to remove because they are no longer declared.
     #[serde(default)]
     pub prune: Prune,
-    /// Keys the digests.
+    /// Salt that keys the digests.
     pub salt: FingerprintSalt,
-    /// In the plan's order.
+    /// The changes, in the order in which they are applied.
     pub changes: Vec<SavedChange>,
 }
 
@@ -83,28 +83,28 @@ pub struct SavedPlan {
 #[serde(rename_all = "camelCase")]
 #[schemars(title = "Change")]
 pub struct SavedChange {
-    /// The name it is about.
+    /// Name of the registration.
     #[schemars(example = &"search")]
     pub name: String,
-    /// `create`, `update`, `keep`, `delete` or `refuse`.
+    /// Kind of change: `create`, `update`, `keep`, `delete` or `refuse`.
     #[schemars(extend("enum" = ["create", "update", "keep", "delete", "refuse"]))]
     pub change: String,
-    /// What is declared, as a digest; absent if nothing is.
+    /// Digest of the declared definition; absent if none is declared.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub declared: Option<String>,
-    /// What the gateway had, as a digest; absent if nothing.
+    /// Digest of the definition that the gateway had; absent if it had none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub base: Option<String>,
-    /// Where it is declared, or was.
+    /// Place of the declaration, as `file:line`; of the former declaration for a deletion.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(example = &"workflows/chat.yaml:12")]
     pub source: Option<String>,
-    /// What differs.
+    /// The differences between the declared and the registered definition.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub reasons: Vec<Reason>,
 }
 
-/// Which registrations may be changed, and so taken over, besides the owner's.
+/// Registrations that may be changed, and thereby taken over, besides the owner's own.
 ///
 /// ```
 /// use schemas::plan::Adopt;
@@ -117,16 +117,16 @@ pub struct SavedChange {
 #[serde(rename_all = "lowercase")]
 #[schemars(inline)]
 pub enum Adopt {
-    /// None.
+    /// No other registrations.
     #[default]
     Nothing,
-    /// Those without an owner, such as a Go engine leaves behind.
+    /// Registrations without an owner, such as those that a Go engine creates.
     Unowned,
-    /// All.
+    /// All registrations.
     Anything,
 }
 
-/// Which registrations are removed because nothing declares them.
+/// Registrations to remove because they are no longer declared.
 ///
 /// ```
 /// use schemas::plan::Prune;
@@ -139,19 +139,19 @@ pub enum Adopt {
 #[serde(rename_all = "lowercase")]
 #[schemars(inline)]
 pub enum Prune {
-    /// None.
+    /// No registrations.
     #[default]
     Nothing,
-    /// The owner's.
+    /// Registrations of the plan's owner.
     Owned,
 }
 
-/// One thing that differs.
+/// One difference between the declared and the registered definition.
 ///
 /// ```
 /// use schemas::plan::Reason;
 ///
-/// // Of a secret only that it differs is told.
+/// // A secret is reported as different, without its values.
 /// let reason: Reason = serde_json::from_str(r#"{"field":"headers.Authorization"}"#)?;
 /// assert_eq!(reason.to_string(), "headers.Authorization");
 /// # Ok::<(), serde_json::Error>(())
@@ -159,17 +159,17 @@ pub enum Prune {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[schemars(title = "Difference")]
 pub struct Reason {
-    /// What: a field, or a header, variable or tag such as `headers.Authorization`.
+    /// Name of the field, or of a header, variable or tag, such as `headers.Authorization`.
     #[schemars(example = &"headers.Authorization")]
     pub field: String,
-    /// How, where that can be told without a secret.
+    /// Description of the difference, unless it would reveal a secret.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(example = &"changed")]
     pub detail: Option<String>,
 }
 
 impl Reason {
-    /// That a field differs, and how.
+    /// Creates a difference in `field`.
     ///
     /// ```
     /// use schemas::plan::Reason;

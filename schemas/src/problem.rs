@@ -1,9 +1,9 @@
-//! What the admin API answers when it refuses.
+//! Error body of the admin API.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// The error body of the admin API, in the form its existing clients read: a short `error`, a cause in `details`.
+/// Error body of the admin API, in the form that existing clients read: a short `error` and a cause in `details`.
 ///
 /// ```
 /// let problem = schemas::Problem::new("MCP not found").named("search");
@@ -13,21 +13,21 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[non_exhaustive]
 pub struct Problem {
-    /// What went wrong, in a few fixed words that callers may compare.
+    /// A short, fixed message that callers may compare.
     pub error: String,
     /// The cause, for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub details: Option<String>,
-    /// The registration that was addressed.
+    /// Name of the registration that the request addressed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// A stable word to branch on.
+    /// Stable machine-readable code.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub code: Option<String>,
 }
 
 impl Problem {
-    /// A problem that says only `error`.
+    /// Creates a problem with only an `error`.
     ///
     /// ```
     /// use schemas::Problem;
@@ -40,7 +40,7 @@ impl Problem {
         Self { error: error.into(), ..Self::default() }
     }
 
-    /// Adds the cause.
+    /// Sets the cause.
     ///
     /// ```
     /// let problem = schemas::Problem::new("Invalid MCP definition").details("name is required");
@@ -52,7 +52,7 @@ impl Problem {
         self
     }
 
-    /// Adds the name of the registration.
+    /// Sets the name of the registration.
     ///
     /// ```
     /// let problem = schemas::Problem::new("MCP already exists").named("time");
@@ -64,7 +64,7 @@ impl Problem {
         self
     }
 
-    /// Adds the stable word.
+    /// Sets the machine-readable code.
     ///
     /// ```
     /// use schemas::Problem;

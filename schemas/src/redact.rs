@@ -1,8 +1,8 @@
-//! Finds secrets inside texts that are shown: URLs, arguments of programs, error messages.
+//! Finds and masks secrets in texts that are shown: URLs, arguments of programs, error messages.
 //!
-//! A header or variable is a secret as a whole; an address or an argument only in part. Each such part has a *label* that
-//! stays the same when the rest of the text changes, so that a part that was shown as `[redacted]` and comes back can be
-//! replaced by the stored one, and its fingerprint can be compared.
+//! A header or a variable is secret as a whole; a URL or an argument only in part. Each secret part has a *label* that
+//! does not depend on the rest of the text: with it, a part that was shown as `[redacted]` and sent back is replaced
+//! by the stored value, and fingerprints are compared.
 
 mod argument;
 mod known;
@@ -23,16 +23,16 @@ pub use self::text::redact_text;
 pub(crate) use self::url::url_parts;
 pub use self::written::{written_secrets, written_value};
 
-/// The placeholder where a URL cannot hold brackets: before its host.
+/// Placeholder in percent-encoding, for the user and password of a URL, which cannot contain brackets.
 const ENCODED: &str = "%5Bredacted%5D";
 
 /// A secret part of a text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Part {
-    /// What it is called, among the parts of its text.
+    /// Label of the part, unique within its text.
     pub(crate) label: String,
     pub(crate) range: Range<usize>,
-    /// Whether the placeholder has to be percent-encoded here.
+    /// True if the placeholder must be percent-encoded here.
     pub(crate) is_encoded: bool,
 }
 
@@ -45,18 +45,18 @@ impl Part {
         if self.is_encoded { ENCODED } else { REDACTED }
     }
 
-    /// The secret itself.
+    /// Returns the secret itself.
     pub(crate) fn value<'t>(&self, text: &'t str) -> &'t str {
         text.get(self.range.clone()).unwrap_or_default()
     }
 }
 
-/// Whether a part is a placeholder that came back.
+/// Returns true if a part is a placeholder that a client sent back.
 pub(crate) fn is_placeholder(value: &str) -> bool {
     value == REDACTED || value.eq_ignore_ascii_case(ENCODED)
 }
 
-/// Replaces each part by what `replace` makes of it, where it makes anything.
+/// Replaces each part by the result of `replace`; leaves it unchanged if that is `None`.
 pub(crate) fn replace_parts(text: &str, parts: &[Part], replace: impl Fn(&Part) -> Option<String>) -> String {
     let (mut replaced, mut end) = (String::with_capacity(text.len()), 0);
     for part in parts {
@@ -72,7 +72,7 @@ pub(crate) fn mask(text: &str, parts: &[Part]) -> String {
     replace_parts(text, parts, |part| Some(part.placeholder().to_owned()))
 }
 
-/// Numbers labels that occur more than once, from the second on: `args`, `args#2`.
+/// Numbers repeated labels, from the second one on: `args`, `args#2`.
 pub(crate) fn number(parts: &mut [Part]) {
     let mut seen: BTreeMap<String, usize> = BTreeMap::new();
     for part in parts {
@@ -84,7 +84,7 @@ pub(crate) fn number(parts: &mut [Part]) {
     }
 }
 
-/// The parts of a text in order, without those that lie within an earlier one.
+/// Sorts the parts of a text and drops empty ones and those that overlap an earlier one.
 fn disjoint(mut parts: Vec<Part>) -> Vec<Part> {
     parts.retain(|part| !part.range.is_empty());
     parts.sort_by_key(|part| (part.range.start, std::cmp::Reverse(part.range.end)));
@@ -97,8 +97,8 @@ fn disjoint(mut parts: Vec<Part>) -> Vec<Part> {
     parts
 }
 
-/// Returns a URL as it may be shown: without its user, password, query values, fragment, and what looks like a secret in
-/// its path.
+/// Masks the secret parts of a URL: user, password, query values, fragment, and parts of the path that look like a
+/// secret.
 ///
 /// ```
 /// use schemas::redact_url;
@@ -111,7 +111,7 @@ pub fn redact_url(url: &str) -> String {
     mask(url, &url_parts(url))
 }
 
-/// Returns the arguments of a program as they may be shown.
+/// Masks the secret parts of a program's arguments.
 ///
 /// ```
 /// use schemas::redact_arguments;
@@ -123,7 +123,7 @@ pub fn redact_arguments(arguments: &[String]) -> Vec<String> {
     arguments.iter().zip(argument_parts(arguments)).map(|(word, parts)| mask(word, &parts)).collect()
 }
 
-/// The secret parts of a text by label.
+/// Returns the secret parts of a text, by label.
 pub(crate) fn values<'p>(text: &str, parts: impl IntoIterator<Item = &'p Part>) -> Vec<(String, Secret)> {
     parts.into_iter().map(|part| (part.label.clone(), Secret::new(part.value(text)))).collect()
 }

@@ -1,4 +1,4 @@
-//! Values that must not be shown: tokens, header values, environment values.
+//! Values that must not be shown: tokens, header values, environment variables.
 
 use std::fmt;
 
@@ -6,7 +6,7 @@ use ring::digest;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// What stands in the place of a secret wherever a person or a log can see it.
+/// Placeholder shown in place of a secret.
 ///
 /// ```
 /// use schemas::{REDACTED, Secret};
@@ -15,9 +15,9 @@ use serde::{Deserialize, Serialize};
 /// ```
 pub const REDACTED: &str = "[redacted]";
 
-/// A text that prints as `[redacted]` and is read through [`Secret::expose`] only.
+/// A text that prints as `[redacted]`; only [`Secret::expose`] returns the value.
 ///
-/// It is serialised in full, because a request has to carry it; a view never holds one.
+/// Serialises in full, because requests have to carry it. Views contain the placeholder instead.
 ///
 /// ```
 /// let token = schemas::Secret::new("hunter2");
@@ -40,7 +40,7 @@ impl Secret {
         Self(value.into())
     }
 
-    /// The text itself. Every use of this is a place to review.
+    /// Returns the text itself. Review every call: the result may end up in a log.
     ///
     /// ```
     /// let token = schemas::Secret::new("hunter2");
@@ -50,7 +50,7 @@ impl Secret {
         &self.0
     }
 
-    /// Whether this is the placeholder that a view shows, sent back unchanged.
+    /// Returns true if the value is the placeholder of a view, sent back unchanged.
     ///
     /// ```
     /// use schemas::Secret;
@@ -62,7 +62,8 @@ impl Secret {
         self.0 == REDACTED
     }
 
-    /// A keyed digest of the value in its place: equal for equal secrets under one salt, and saying nothing else.
+    /// Computes a digest of the secret, keyed by salt and place: equal for equal secrets, and otherwise revealing
+    /// nothing.
     ///
     /// ```
     /// use schemas::{FingerprintSalt, Secret};
@@ -100,7 +101,8 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// The salt under which one gateway shows its secrets' fingerprints, so that they cannot be compared across gateways.
+/// Salt of one gateway's secret fingerprints. Each gateway has its own, so that fingerprints of different gateways
+/// cannot be compared.
 ///
 /// ```
 /// use schemas::{FingerprintSalt, Secret};
@@ -114,7 +116,7 @@ impl fmt::Debug for Secret {
 pub struct FingerprintSalt(String);
 
 impl FingerprintSalt {
-    /// A salt from random bytes, which the caller draws.
+    /// Creates a salt from random bytes supplied by the caller.
     ///
     /// ```
     /// use schemas::FingerprintSalt;

@@ -1,9 +1,9 @@
-//! Checks that a configured bearer token is one. A setting that asks for tokens and comes out empty, because a variable
-//! was unset, must fail: taken for "no token", it would open the gateway to everyone.
+//! Validation of configured bearer tokens. A token that turns out empty, for example because a variable is unset, is
+//! an error: treating it as "no token" would open the gateway to everyone.
 
 use crate::Secret;
 
-/// Why a configured text is no token. The text itself is never shown.
+/// Reason why a configured text is not a usable token. The text itself is never shown.
 ///
 /// ```
 /// use schemas::{InvalidToken, Secret};
@@ -14,23 +14,24 @@ use crate::Secret;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum InvalidToken {
-    /// Nothing but white space, or separators of a list.
+    /// The text has only white space or list separators.
     #[error("the token is empty; is a variable unset? (leave the setting out to use no token)")]
     Empty,
-    /// A variable or template that nothing has replaced.
+    /// The text contains a variable or a template that was not replaced.
     #[error("the token is a variable or template that nothing has replaced")]
     Unrendered,
-    /// A line break or another control character, which no header can carry.
+    /// The text contains a line break or another control character, which is not allowed in a header.
     #[error("the token holds a character that HTTP does not allow in a header")]
     Control,
 }
 
 impl Secret {
-    /// Returns this token without surrounding white space, or why it is none.
+    /// Returns the token without surrounding white space.
     ///
     /// # Errors
     ///
-    /// An empty text, one that only separates, and one that still holds a variable or template.
+    /// If the text is empty, has only separators, contains a control character, or contains an unreplaced variable or
+    /// template.
     ///
     /// ```
     /// use schemas::Secret;
@@ -49,12 +50,11 @@ impl Secret {
         if is_unrendered(text) { Err(InvalidToken::Unrendered) } else { Ok(Self::new(text)) }
     }
 
-    /// Reads a list of tokens separated by commas. Empty places between tokens are passed over; a list of nothing else is
-    /// an error.
+    /// Parses a comma-separated list of tokens. Empty entries are ignored.
     ///
     /// # Errors
     ///
-    /// A list without a token, and one that holds a text which is none.
+    /// If the list has no token, or an invalid one.
     ///
     /// ```
     /// use schemas::{InvalidToken, Secret};
@@ -69,8 +69,8 @@ impl Secret {
     }
 }
 
-/// Whether a variable's name stands where its value should: `${X}`, `{{ .env.X }}`, `$(cmd)`, `{env:X}`, or all of `$X`,
-/// `%X%` and `<X>`.
+/// Returns true if a variable's name is in place of its value: `${X}`, `{{ .env.X }}`, `$(cmd)` or `{env:X}` anywhere
+/// in the text, or `$X`, `%X%` or `<X>` as the whole text.
 fn is_unrendered(text: &str) -> bool {
     let within = |open: &str, close: char| text.split_once(open).is_some_and(|(_, rest)| rest.contains(close));
     let is_name = |name: &str| {

@@ -1,8 +1,8 @@
-//! The documents that authors write: the `mcps:` block and the files it may stand in.
+//! Documents that authors write: the `mcps:` block and the files that contain it.
 //!
-//! These types say what is written, not whether it makes sense: `register-service` checks the meaning, because only
-//! it knows the positions to report. The JSON Schemas for editors are generated from here, so the field docs are
-//! what an author reads in a hover. What an editor can check besides the types is in `form`.
+//! These types describe the structure; `register-service` checks the meaning, because it knows the positions to
+//! report. The JSON Schemas for editors are generated from these types, so their field docs are the hover texts that
+//! authors see. Module `form` adds rules that an editor can check beyond types.
 //!
 //! ```
 //! use schemas::workflow::{McpItem, WorkflowDocument};
@@ -34,12 +34,12 @@ pub use crate::workflow::entry::{GATEWAY_SETTINGS_KEYS, GatewaySettings, MCP_ENT
 pub use crate::workflow::scalar::{CommandLine, Text};
 use crate::workflow::step::{Action, Task, ToolName};
 
-/// A workflow file. The keys that matter to the gateway are described here; the engine reads more, and those are let be.
+/// A workflow file. Describes the keys that concern MCP servers; the engine's other keys are ignored.
 ///
 /// ```
 /// use schemas::workflow::WorkflowDocument;
 ///
-/// // What belongs to the engine is passed over, whatever it is.
+/// // Ignore the engine's keys, whatever their values are.
 /// let file = r#"{"id": "w", "tasks": 7, "schedule": {"cron": "0 9 * * *"}}"#;
 /// let workflow: WorkflowDocument = serde_json::from_str(file)?;
 /// assert_eq!((workflow.id.as_deref(), workflow.mcps.len()), (Some("w"), 0));
@@ -49,27 +49,27 @@ use crate::workflow::step::{Action, Task, ToolName};
 #[serde(default)]
 #[schemars(title = "Workflow", transform = form::file, transform = form::not_a_project)]
 pub struct WorkflowDocument {
-    /// The workflow's id.
+    /// Identifier of the workflow.
     #[schemars(with = "Option<Text>", example = &"support-desk")]
     pub id: Option<String>,
-    /// MCP servers that the workflow's agents and tasks may use. An item is a server, or the id of one that another
-    /// file declares.
+    /// MCP servers that the workflow's agents and tasks may use. An item is a server, or the id of a server that
+    /// another file declares.
     ///
-    /// With `use_proxy: true` a server is registered at the gateway by `register-service sync`.
+    /// A server with `use_proxy: true` is registered at the gateway by `register-service sync`.
     #[schemars(example = example::a_server(), example = example::some_ids())]
     pub mcps: Vec<McpItem>,
-    /// Agents, each with `mcps` of its own. An item is an agent, or the id of one that another file declares.
+    /// Agents, each with `mcps` of its own. An item is an agent, or the id of an agent that another file declares.
     pub agents: Vec<AgentItem>,
-    /// Variables for the templates of this document, as `{{ .env.NAME }}`. A variable of the process, of an `--env-file`
-    /// or of `--set` hides one of the same name.
+    /// Variables for the templates of this document, as `{{ .env.NAME }}`. Variables of the process, of an
+    /// `--env-file` and of `--set` override them.
     #[schemars(with = "Variables", example = example::some_variables())]
     pub env: IgnoredAny,
-    /// What the workflow does, step by step. Of a task, only the tools and agents that it names are looked at.
+    /// Steps of the workflow. `register-service` reads only the tools and agents that tasks name.
     #[schemars(with = "Vec<Task>")]
     pub tasks: IgnoredAny,
 }
 
-/// An agent file, or an agent inside a workflow. The engine reads more keys than are described here, and those are let be.
+/// An agent file, or an agent inside a workflow. The engine's other keys are ignored.
 ///
 /// ```
 /// use schemas::workflow::AgentDocument;
@@ -84,20 +84,20 @@ pub struct WorkflowDocument {
 #[serde(default)]
 #[schemars(title = "Agent", transform = form::file, transform = form::not_a_project)]
 pub struct AgentDocument {
-    /// The agent's id, by which workflows and tasks name it.
+    /// Identifier of the agent, used by workflows and tasks.
     #[schemars(with = "Option<Text>", example = &"researcher")]
     pub id: Option<String>,
-    /// MCP servers that this agent may use, besides those of the workflow it is in. An item is a server, or the id of one
-    /// that another file declares.
+    /// MCP servers that this agent may use, in addition to those of its workflow. An item is a server, or the id of a
+    /// server that another file declares.
     #[schemars(example = example::a_server(), example = example::some_ids())]
     pub mcps: Vec<McpItem>,
-    /// What the agent can be asked to do. An action may name a tool of a server, as `$mcp(server#tool)`.
+    /// Actions of the agent. An action may name a tool of a server, as `$mcp(server#tool)`.
     #[schemars(with = "Vec<Action>")]
     pub actions: IgnoredAny,
-    /// A tool that every action may use.
+    /// A tool available to every action.
     #[schemars(with = "ToolName")]
     pub tool: IgnoredAny,
-    /// Tools that every action may use.
+    /// Tools available to every action.
     #[schemars(with = "Vec<ToolName>")]
     pub tools: IgnoredAny,
     /// Variables for the templates of this document, as `{{ .env.NAME }}`.
@@ -105,7 +105,7 @@ pub struct AgentDocument {
     pub env: IgnoredAny,
 }
 
-/// The project file, `compozy.yaml`. It governs the folder it lies in.
+/// The project file, `compozy.yaml`. It applies to all files in its folder and below.
 ///
 /// ```
 /// use schemas::workflow::ProjectDocument;
@@ -118,16 +118,18 @@ pub struct AgentDocument {
 #[serde(default)]
 #[schemars(title = "Project", transform = form::project)]
 pub struct ProjectDocument {
-    /// The project's name. It owns what `register-service sync` registers, unless `--owner` says otherwise.
+    /// Name of the project. Default owner of the registrations that `register-service sync` makes; `--owner` overrides
+    /// it.
     #[schemars(with = "Option<Text>", example = &"shop")]
     pub name: Option<String>,
     /// MCP servers that every workflow and agent of the project may use.
     #[schemars(example = example::a_server())]
     pub mcps: Vec<McpItem>,
-    /// Register every entry of the project's files at the gateway, except those that say `use_proxy: false`.
+    /// True to register every entry of the project's files at the gateway, except those with `use_proxy: false`.
     #[schemars(example = true)]
     pub use_proxy_default: Option<bool>,
-    /// Variables for the templates of every document of the project, as `{{ .env.NAME }}`. A document's own hide them.
+    /// Variables for the templates of all documents of the project, as `{{ .env.NAME }}`. A document's own variables
+    /// override them.
     #[schemars(with = "Variables", example = example::some_variables())]
     pub env: IgnoredAny,
 }
@@ -196,7 +198,7 @@ pub const AGENT_KEYS: [&str; 14] = [
 /// Variables by name.
 type Variables = std::collections::BTreeMap<String, Option<Text>>;
 
-/// An entry of `mcps`: a server, or the id of one declared elsewhere.
+/// An item of `mcps`: a server, or the id of a server declared elsewhere.
 ///
 /// ```
 /// use schemas::workflow::McpItem;
@@ -213,11 +215,11 @@ type Variables = std::collections::BTreeMap<String, Option<Text>>;
 pub enum McpItem {
     /// A server declared here.
     Entry(McpEntry),
-    /// The id of a server declared in another file.
+    /// Id of a server declared in another file.
     Selector(String),
 }
 
-/// An entry of `agents`: an agent, or the id of one declared elsewhere.
+/// An item of `agents`: an agent, or the id of an agent declared elsewhere.
 ///
 /// ```
 /// use schemas::workflow::{AgentItem, WorkflowDocument};
@@ -232,11 +234,11 @@ pub enum McpItem {
 pub enum AgentItem {
     /// An agent declared here.
     Agent(AgentDocument),
-    /// The id of an agent declared in another file.
+    /// Id of an agent declared in another file.
     Selector(String),
 }
 
-/// Reads a text in one way and a map or list in the other, with an error that names both.
+/// Implements `Deserialize` for a text or a map, with an error that names both.
 macro_rules! text_or {
     ($type:ty, $expecting:literal, $text:expr, $visit:ident, $access:ident, $other:expr) => {
         impl<'de> Deserialize<'de> for $type {

@@ -227,9 +227,9 @@ async fn an_entry_is_completed_and_explained() {
         assert!(offered.iter().any(|it| it == key), "{key} is not among {offered:?}");
     }
     let shown = server.hover(uri, (3, 6)).await;
-    assert!(shown.contains("Register this server at the gateway and use it through there."), "{shown}");
+    assert!(shown.contains("True to register this server at the gateway"), "{shown}");
     let shown = server.hover(uri, (4, 16)).await;
-    assert!(shown.contains("How the server is reached.") && shown.contains("Needs `command`."), "{shown}");
+    assert!(shown.contains("Transport to the server.") && shown.contains("Needs `command`."), "{shown}");
 }
 
 #[tokio::test]

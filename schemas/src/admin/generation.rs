@@ -1,4 +1,5 @@
-//! Several changes that are made all together or not at all. Other proxies have no such thing.
+//! Body types of `POST /admin/generations`: several changes applied as one transaction. An extension: other proxies do
+//! not have this endpoint.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -7,7 +8,8 @@ use crate::admin::Revision;
 use crate::dialect::compozy::DefinitionDocument;
 use crate::{Definition, ServerName};
 
-/// The body of `POST /admin/generations`: what is to change, each name once. If one change cannot be made, none is.
+/// Body of `POST /admin/generations`: the changes to apply, at most one per name. If one change cannot be applied,
+/// none is.
 ///
 /// ```
 /// use schemas::admin::{Change, Generation, Revision};
@@ -23,11 +25,12 @@ use crate::{Definition, ServerName};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Generation {
-    /// The changes.
+    /// The changes, applied in this order.
     pub changes: Vec<Change>,
 }
 
-/// One change. One that finds its work done already is made: a request that is sent twice is carried out once.
+/// One change of a [`Generation`]. A change whose result is already in place counts as applied, so that a request sent
+/// twice takes effect once.
 ///
 /// ```
 /// use schemas::admin::{Change, Revision};
@@ -39,33 +42,33 @@ pub struct Generation {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "change", rename_all = "lowercase", deny_unknown_fields)]
 pub enum Change {
-    /// Registers what is not there yet.
+    /// Creates a registration; refused if the name is taken by a different definition.
     Create {
-        /// What is registered.
+        /// The definition to register.
         #[schemars(with = "DefinitionDocument")]
         definition: Definition,
     },
     /// Replaces a registration.
     Update {
-        /// What it becomes.
+        /// The definition that replaces the stored one.
         #[schemars(with = "DefinitionDocument")]
         definition: Definition,
-        /// The state that it must be in.
+        /// The revision that the registration must have, if set.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         revision: Option<Revision>,
     },
     /// Removes a registration.
     Delete {
-        /// Which one.
+        /// The name of the registration to remove.
         name: ServerName,
-        /// The state that it must be in.
+        /// The revision that the registration must have, if set.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         revision: Option<Revision>,
     },
 }
 
 impl Change {
-    /// The registration that it is about.
+    /// Returns the name of the registration that this change creates, updates or deletes.
     ///
     /// ```
     /// use schemas::admin::Change;
@@ -82,7 +85,7 @@ impl Change {
     }
 }
 
-/// The answer once all changes are made, in their order.
+/// Answer of `POST /admin/generations` once all changes are applied.
 ///
 /// ```
 /// use schemas::admin::GenerationAnswer;
@@ -93,11 +96,11 @@ impl Change {
 /// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct GenerationAnswer {
-    /// What became of each.
+    /// The result of each change, in the order of the request.
     pub changed: Vec<Changed>,
 }
 
-/// A change that was made.
+/// A change that was applied.
 ///
 /// ```
 /// use schemas::admin::Changed;
@@ -108,17 +111,17 @@ pub struct GenerationAnswer {
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Changed {
-    /// The registration.
+    /// The name of the registration.
     pub name: ServerName,
-    /// The state that it is in now; nothing once it is removed.
+    /// The new revision; absent after a deletion.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revision: Option<Revision>,
-    /// Why its upstream cannot be started, although it is stored.
+    /// The reason why the upstream cannot be started although its registration is stored.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub warning: Option<String>,
 }
 
-/// The refusal (409) of all changes for the sake of some. Nothing was changed.
+/// Refusal (409) of a whole generation because some of its changes cannot be applied. Nothing was changed.
 ///
 /// ```
 /// use schemas::admin::{GenerationRefused, Obstacle};
@@ -132,15 +135,15 @@ pub struct Changed {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[non_exhaustive]
 pub struct GenerationRefused {
-    /// The refusal in a few fixed words.
+    /// A short, fixed message.
     pub error: String,
     /// Always [`GenerationRefused::CODE`].
     pub code: String,
-    /// The changes that cannot be made.
+    /// The changes that cannot be applied, each with its reason.
     pub refused: Vec<RefusedChange>,
 }
 
-/// A change that cannot be made.
+/// A change that cannot be applied.
 ///
 /// ```
 /// use schemas::admin::{Obstacle, RefusedChange};
@@ -151,20 +154,20 @@ pub struct GenerationRefused {
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RefusedChange {
-    /// The registration, as the request names it.
+    /// The name of the registration, as written in the request.
     pub name: String,
-    /// What stands in the way.
+    /// The reason, for programs.
     pub why: Obstacle,
-    /// The same for people.
+    /// The reason, for people.
     pub details: String,
 }
 
-/// What stands in the way of a change.
+/// Reason why a change cannot be applied.
 ///
 /// ```
 /// use schemas::admin::Obstacle;
 ///
-/// // What was planned on another state is planned again; what cannot be started has to be mended.
+/// // Plan again if the stored state differs from the planned one; correct the definition if it cannot be started.
 /// let plan_again = |why| matches!(why, Obstacle::Exists | Obstacle::Missing | Obstacle::Stale);
 /// assert!(plan_again(serde_json::from_str("\"stale\"")?) && !plan_again(Obstacle::Unusable));
 /// # Ok::<(), serde_json::Error>(())
@@ -173,20 +176,20 @@ pub struct RefusedChange {
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum Obstacle {
-    /// There is another registration of that name.
+    /// Another registration already has this name.
     Exists,
-    /// There is none of that name.
+    /// No registration has this name.
     Missing,
-    /// It is in another state.
+    /// The registration has another revision than the change requires.
     Stale,
-    /// The definition is not valid, or cannot be started here.
+    /// The definition is invalid or cannot be started on this gateway.
     Unusable,
-    /// There is no room for it.
+    /// The gateway's limit on registrations is reached.
     Full,
 }
 
 impl GenerationRefused {
-    /// The code of this refusal.
+    /// Machine-readable code of this refusal.
     ///
     /// ```
     /// use schemas::admin::GenerationRefused;
@@ -195,7 +198,7 @@ impl GenerationRefused {
     /// ```
     pub const CODE: &str = "generation_refused";
 
-    /// The refusal for the sake of these.
+    /// Creates the refusal from the changes that cannot be applied.
     ///
     /// ```
     /// use schemas::admin::{GenerationRefused, Obstacle, RefusedChange};

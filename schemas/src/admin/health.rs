@@ -1,9 +1,9 @@
-//! How the gateway itself does.
+//! Health and metrics of the gateway itself.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// `GET /healthz`.
+/// Answer of `GET /healthz`.
 ///
 /// ```
 /// use schemas::admin::Health;
@@ -19,25 +19,25 @@ use serde::{Deserialize, Serialize};
 pub struct Health {
     /// `healthy` while the process answers; some proxies say `ok`.
     pub status: String,
-    /// Now (RFC 3339).
+    /// Time of the answer (RFC 3339).
     #[serde(default)]
     pub timestamp: String,
     /// The gateway's version.
     #[serde(default)]
     pub version: String,
-    /// Time since start, in Go's form.
+    /// Time since start, as Go formats durations (`1h2m3s`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub uptime: Option<String>,
-    /// Downstream connections.
+    /// Numbers of downstream connections.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub connections: Option<ConnectionCounts>,
-    /// Where registrations are kept.
+    /// The storage of registrations.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub storage: Option<StorageHealth>,
 }
 
 impl Health {
-    /// A healthy gateway.
+    /// Creates the answer of a healthy gateway, with the optional members absent.
     ///
     /// ```
     /// use schemas::admin::Health;
@@ -53,7 +53,7 @@ impl Health {
     }
 }
 
-/// Downstream connections, now and since start.
+/// Numbers of downstream connections.
 ///
 /// ```
 /// use schemas::admin::ConnectionCounts;
@@ -64,13 +64,13 @@ impl Health {
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ConnectionCounts {
-    /// Open now.
+    /// Connections open now.
     pub active: u64,
-    /// Accepted since start.
+    /// Connections accepted since the gateway started.
     pub total: u64,
 }
 
-/// Where registrations are kept, and whether it answers.
+/// The storage of registrations and its state.
 ///
 /// ```
 /// use schemas::admin::StorageHealth;
@@ -84,11 +84,11 @@ pub struct StorageHealth {
     /// `memory`, `embedded` or `redis`.
     #[serde(rename = "type")]
     pub kind: String,
-    /// `connected`, or what is wrong.
+    /// `connected`, or a description of the failure.
     pub status: String,
 }
 
-/// `GET /admin/metrics`.
+/// Answer of `GET /admin/metrics`.
 ///
 /// ```
 /// use schemas::admin::MetricsSnapshot;
@@ -100,7 +100,7 @@ pub struct StorageHealth {
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct MetricsSnapshot {
-    /// Now (RFC 3339, UTC).
+    /// Time of the answer (RFC 3339, UTC).
     pub timestamp: String,
     /// The counts.
     pub metrics: Metrics,
@@ -121,18 +121,18 @@ pub struct MetricsSnapshot {
 pub struct Metrics {
     /// Registered upstreams.
     pub total_clients: u64,
-    /// Of them connected.
+    /// Connected upstreams.
     pub connected: u64,
-    /// Of them connecting.
+    /// Connecting upstreams.
     pub connecting: u64,
-    /// Of them failed.
+    /// Failed upstreams.
     pub errored: u64,
-    /// Of them neither.
+    /// Upstreams in no other state: not started, or stopped.
     pub disconnected: u64,
     /// Requests sent to upstreams.
     pub total_requests: u64,
     /// Requests that failed.
     pub total_errors: u64,
-    /// How many upstreams may be registered.
+    /// Maximum number of registered upstreams.
     pub max_connections: u64,
 }

@@ -1,4 +1,5 @@
-//! Leases: a registration stays for as long as one that needs it lives. Other proxies have none.
+//! Body types of `/admin/leases`: a leased registration is removed when its last lease ends. An extension: other
+//! proxies have no leases.
 
 use std::time::Duration;
 
@@ -7,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Holder, WireDuration};
 
-/// The shortest time to live of a lock or a lease.
+/// Shortest time to live of a lock or a lease.
 ///
 /// ```
 /// use std::time::Duration;
@@ -19,7 +20,7 @@ use crate::{Holder, WireDuration};
 /// ```
 pub const MIN_TTL: Duration = Duration::from_secs(1);
 
-/// The longest time to live of a lease.
+/// Longest time to live of a lease.
 ///
 /// ```
 /// use std::time::Duration;
@@ -31,7 +32,7 @@ pub const MIN_TTL: Duration = Duration::from_secs(1);
 /// ```
 pub const MAX_LEASE_TTL: Duration = Duration::from_secs(3600);
 
-/// `PUT /admin/leases/{holder}`: takes, renews and gives back leases.
+/// Body of `PUT /admin/leases/{holder}`: takes, renews and returns leases.
 ///
 /// ```
 /// use std::time::Duration;
@@ -48,14 +49,15 @@ pub const MAX_LEASE_TTL: Duration = Duration::from_secs(3600);
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LeaseRequest {
-    /// How long all of the holder's leases last from now on, from 1 s to 1 h.
+    /// Time to live of all leases of the holder, counted from now: 1 s to 1 h.
     pub ttl: WireDuration,
-    /// On which registrations exactly; leases on others are given back. Absent, those that are held are renewed.
+    /// Names of the registrations to hold leases on; the holder's other leases are returned. If absent, all leases
+    /// that the holder has are renewed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mcps: Option<Vec<String>>,
 }
 
-/// What a holder holds after [`LeaseRequest`].
+/// Answer of `PUT /admin/leases/{holder}` ([`LeaseRequest`]).
 ///
 /// ```
 /// use schemas::admin::LeaseGrant;
@@ -69,16 +71,16 @@ pub struct LeaseRequest {
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct LeaseGrant {
-    /// When the leases end unless they are renewed (RFC 3339, by the gateway's clock).
+    /// Time at which the leases end unless renewed (RFC 3339, by the gateway's clock).
     pub expires_at: String,
-    /// The registrations that are leased, by name.
+    /// Names of the registrations that the holder now has leases on.
     pub held: Vec<String>,
-    /// Those of the names asked for that are not registered.
+    /// Requested names that are not registered.
     pub missing: Vec<String>,
 }
 
 impl LeaseGrant {
-    /// What is held until then, and what could not be.
+    /// Creates the answer from the end time, the leased names and the names that are not registered.
     ///
     /// ```
     /// use schemas::admin::LeaseGrant;
@@ -93,7 +95,7 @@ impl LeaseGrant {
     }
 }
 
-/// `DELETE /admin/leases/{holder}`: what became of the registrations it held.
+/// Answer of `DELETE /admin/leases/{holder}`: the registrations that were removed and those that were kept.
 ///
 /// ```
 /// use schemas::admin::LeaseRelease;
@@ -104,13 +106,13 @@ impl LeaseGrant {
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 pub struct LeaseRelease {
-    /// Those that are gone, because nobody else held a lease on them.
+    /// Registrations removed because no other holder had a lease on them.
     pub removed: Vec<String>,
-    /// Those that stay, because somebody does or because they were declared.
+    /// Registrations kept because another holder has a lease on them, or because they are declared without a lease.
     pub kept: Vec<String>,
 }
 
-/// `GET /admin/leases`.
+/// Answer of `GET /admin/leases`.
 ///
 /// ```
 /// use schemas::admin::LeaseList;
@@ -123,9 +125,9 @@ pub struct LeaseRelease {
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 pub struct LeaseList {
-    /// Every holder, by name.
+    /// Every holder with its leases, sorted by name.
     pub leases: Vec<HeldLeases>,
-    /// How many there are.
+    /// Number of holders.
     pub count: usize,
 }
 
@@ -143,15 +145,15 @@ pub struct LeaseList {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct HeldLeases {
-    /// Who holds them.
+    /// The holder of the leases.
     pub holder: Holder,
-    /// When they end unless they are renewed (RFC 3339).
+    /// Time at which the leases end unless renewed (RFC 3339).
     pub expires_at: String,
-    /// The registrations, by name.
+    /// Names of the leased registrations.
     pub mcps: Vec<String>,
 }
 
-/// A lease on a registration, as shown with it.
+/// A lease on one registration, as listed in [`Registration::leases`](crate::admin::Registration::leases).
 ///
 /// ```
 /// use schemas::admin::{Lease, Registration};
@@ -165,8 +167,8 @@ pub struct HeldLeases {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Lease {
-    /// Who holds it.
+    /// The holder of the lease.
     pub holder: Holder,
-    /// When it ends unless it is renewed (RFC 3339, by the gateway's clock).
+    /// Time at which the lease ends unless renewed (RFC 3339, by the gateway's clock).
     pub expires_at: String,
 }

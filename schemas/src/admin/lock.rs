@@ -1,4 +1,5 @@
-//! Locks of owners, which keep two runs for one owner apart. Other proxies have none.
+//! Body types of `/admin/locks`: the lock of an owner prevents two concurrent runs for that owner. An extension: other
+//! proxies have no locks.
 
 use std::time::Duration;
 
@@ -7,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Holder, Secret, WireDuration};
 
-/// The longest time to live of a lock.
+/// Longest time to live of a lock.
 ///
 /// ```
 /// use std::time::Duration;
@@ -19,7 +20,7 @@ use crate::{Holder, Secret, WireDuration};
 /// ```
 pub const MAX_LOCK_TTL: Duration = Duration::from_secs(600);
 
-/// `PUT /admin/locks/{owner}`: takes the lock of an owner, or renews it.
+/// Body of `PUT /admin/locks/{owner}`: takes the lock of an owner, or renews it.
 ///
 /// ```
 /// use std::time::Duration;
@@ -34,20 +35,20 @@ pub const MAX_LOCK_TTL: Duration = Duration::from_secs(600);
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LockRequest {
-    /// Who asks; told to others who want the lock meanwhile.
+    /// The holder that asks for the lock; named in refusals to other holders.
     pub holder: Holder,
-    /// How long it lasts, from 1 s to 10 min.
+    /// Time to live of the lock: 1 s to 10 min.
     pub ttl: WireDuration,
-    /// What shows later that the lock is the caller's: 1 to 128 printable characters that nobody else can know. The
-    /// gateway draws one where there is none. With the token of the lock that is held, that lock is renewed.
+    /// Proves later that the caller holds the lock: 1 to 128 printable characters that cannot be guessed. If absent,
+    /// the gateway generates one. The token of the lock that is held renews that lock.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub token: Option<Secret>,
-    /// Only renew: a lock that has expired is not taken again.
+    /// True if an expired lock must not be taken again, only a live one renewed.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub renew: bool,
 }
 
-/// A lock that was taken or renewed.
+/// Answer of `PUT /admin/locks/{owner}`: the lock was taken or renewed.
 ///
 /// ```
 /// use schemas::admin::LockGrant;
@@ -62,17 +63,17 @@ pub struct LockRequest {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct LockGrant {
-    /// What renews and releases it.
+    /// Token that renews and releases the lock.
     pub token: Secret,
-    /// Who holds it.
+    /// The holder of the lock.
     pub holder: Holder,
-    /// When it was taken (RFC 3339).
+    /// Time at which the lock was taken (RFC 3339).
     pub since: String,
-    /// When it ends unless it is renewed (RFC 3339).
+    /// Time at which the lock ends unless renewed (RFC 3339).
     pub expires_at: String,
 }
 
-/// The refusal (409) of a lock that another holds.
+/// Refusal (409) of a lock that another holder has.
 ///
 /// ```
 /// use schemas::admin::LockHeld;
@@ -86,26 +87,26 @@ pub struct LockGrant {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct LockHeld {
-    /// The refusal in a few fixed words.
+    /// A short, fixed message.
     pub error: String,
     /// Always [`LockHeld::CODE`].
     pub code: String,
-    /// Who holds it.
+    /// The holder of the lock.
     pub holder: Holder,
-    /// Since when (RFC 3339).
+    /// Time at which the lock was taken (RFC 3339).
     pub since: String,
-    /// When it ends unless it is renewed (RFC 3339).
+    /// Time at which the lock ends unless renewed (RFC 3339).
     pub expires_at: String,
 }
 
 impl LockHeld {
-    /// The code of this refusal.
+    /// Machine-readable code of this refusal.
     ///
     /// ```
     /// use schemas::Problem;
     /// use schemas::admin::LockHeld;
     ///
-    /// // A name that is taken is a conflict too, with another code.
+    /// // A name conflict is also a 409, with another code.
     /// let answer = r#"{"error":"Owner is locked","code":"lock_held"}"#;
     /// let problem: Problem = serde_json::from_str(answer)?;
     /// assert_eq!(problem.code.as_deref(), Some(LockHeld::CODE));
@@ -114,7 +115,7 @@ impl LockHeld {
     pub const CODE: &str = "lock_held";
 }
 
-/// The code of the refusal (404) of a token that is not that of a lock which is held.
+/// Code of the refusal (404) of a token that belongs to no live lock.
 ///
 /// ```
 /// use schemas::Problem;

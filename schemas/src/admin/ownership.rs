@@ -1,11 +1,11 @@
-//! Whose a registration is and where it is declared. It stands in the tags, which other proxies keep too.
+//! Owner and origin of a registration, stored in its tags so that other proxies keep them too.
 
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// The tag that names the owner of a registration.
+/// Tag that names the owner of a registration.
 ///
 /// ```
 /// use schemas::Definition;
@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 /// ```
 pub const OWNER_TAG: &str = "owner";
 
-/// The tag that says where a registration is declared, as `file:line`.
+/// Tag that holds the place of the declaration, as `file:line`.
 ///
 /// ```
 /// use schemas::admin::{SOURCE_TAG, Source};
@@ -30,7 +30,7 @@ pub const OWNER_TAG: &str = "owner";
 /// ```
 pub const SOURCE_TAG: &str = "source";
 
-/// The tag that says in which commit.
+/// Tag that holds the commit of the file that declares a registration.
 ///
 /// ```
 /// use schemas::admin::{COMMIT_TAG, SOURCE_TAG, Source};
@@ -42,7 +42,7 @@ pub const SOURCE_TAG: &str = "source";
 /// ```
 pub const COMMIT_TAG: &str = "commit";
 
-/// The tag that says on whose behalf an automatic job made the last change.
+/// Tag that names the person on whose behalf an automatic job made the last change.
 ///
 /// ```
 /// use schemas::Definition;
@@ -55,7 +55,7 @@ pub const COMMIT_TAG: &str = "commit";
 /// ```
 pub const ACTOR_TAG: &str = "ci_actor";
 
-/// The tag that says where the run of that job is to be seen.
+/// Tag that holds the URL of the job run that made the last change.
 ///
 /// ```
 /// use schemas::Definition;
@@ -68,7 +68,7 @@ pub const ACTOR_TAG: &str = "ci_actor";
 /// ```
 pub const RUN_TAG: &str = "ci_run";
 
-/// Where a registration is declared.
+/// Place where a registration is declared.
 ///
 /// ```
 /// use schemas::admin::Source;
@@ -80,9 +80,9 @@ pub const RUN_TAG: &str = "ci_run";
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[non_exhaustive]
 pub struct Source {
-    /// The file.
+    /// Path of the file.
     pub file: String,
-    /// The line in it.
+    /// Line in the file, counted from 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub line: Option<u32>,
     /// The commit of the file.
@@ -91,7 +91,7 @@ pub struct Source {
 }
 
 impl Source {
-    /// What the tags say of it.
+    /// Reads the place of the declaration from a registration's tags.
     ///
     /// ```
     /// use schemas::admin::Source;

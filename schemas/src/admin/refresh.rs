@@ -1,8 +1,8 @@
-//! Reading the lists of one upstream again.
+//! Answer of a manual refresh of one upstream's lists.
 
 use serde::{Deserialize, Serialize};
 
-/// Answer to `POST /admin/mcps/{name}/refresh`: every list of the upstream was read again, and this is how long they are.
+/// Answer of `POST /admin/mcps/{name}/refresh`: the number of items in each list of the upstream, just read again.
 ///
 /// ```
 /// use schemas::admin::Refreshed;
@@ -16,16 +16,16 @@ use serde::{Deserialize, Serialize};
 #[serde(rename_all = "camelCase", default)]
 #[non_exhaustive]
 pub struct Refreshed {
-    /// The upstream.
+    /// Name of the upstream.
     pub name: String,
-    /// Tools, those included that a filter hides.
+    /// Number of tools, including those hidden by the definition's filter.
     pub tools: usize,
-    /// Prompts.
+    /// Number of prompts.
     pub prompts: usize,
-    /// Resources.
+    /// Number of resources.
     pub resources: usize,
-    /// Resource templates.
+    /// Number of resource templates.
     pub resource_templates: usize,
-    /// Skills (extension `io.modelcontextprotocol/skills`).
+    /// Number of skills (extension `io.modelcontextprotocol/skills`).
     pub skills: usize,
 }

@@ -1,4 +1,4 @@
-//! What is registered, as shown and as listed.
+//! Registrations as the admin API shows and lists them.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -10,9 +10,11 @@ use crate::admin::{Lease, OWNER_TAG, Revision, Source, Status, null_is_empty};
 use crate::dialect::compozy::DefinitionDocument;
 use crate::{Definition, FingerprintSalt, WireDuration, format_duration};
 
-/// A definition as it may be shown: every secret is a placeholder, unless somebody with an admin token asked for the secrets.
+/// A definition that is safe to show: every secret is replaced by a placeholder, unless a caller with an admin token asked
+/// for the secrets.
 ///
-/// Other proxies show secrets in the clear; what was read from one of those is kept, and still prints redacted.
+/// Other proxies show secrets in clear text. A view read from such a proxy keeps the values, but its `Debug` output is
+/// redacted.
 ///
 /// ```
 /// use schemas::admin::DefinitionView;
@@ -28,7 +30,7 @@ use crate::{Definition, FingerprintSalt, WireDuration, format_duration};
 pub struct DefinitionView(DefinitionDocument);
 
 impl DefinitionView {
-    /// What may be shown of a definition registered and changed at these times (RFC 3339).
+    /// Redacts a definition and adds the times (RFC 3339) of its registration and last change.
     ///
     /// ```
     /// use schemas::Definition;
@@ -47,7 +49,7 @@ impl DefinitionView {
         Self(DefinitionDocument { created_at: Some(created_at), updated_at: Some(updated_at), ..document })
     }
 
-    /// The same with every secret in the clear, for a backup. Who may have it is for the gateway to decide.
+    /// Returns the definition with every secret in clear text, for a backup. The gateway decides which callers may read it.
     ///
     /// ```
     /// use schemas::Definition;
@@ -66,7 +68,7 @@ impl DefinitionView {
         Self(DefinitionDocument { created_at: Some(created_at), updated_at: Some(updated_at), ..document })
     }
 
-    /// The registered name.
+    /// Returns the registered name.
     ///
     /// ```
     /// let view: schemas::admin::DefinitionView = serde_json::from_str(r#"{"name":"docs"}"#)?;
@@ -77,7 +79,7 @@ impl DefinitionView {
         &self.0.name
     }
 
-    /// The whole document.
+    /// Returns the whole document.
     ///
     /// ```
     /// use schemas::Definition;
@@ -93,7 +95,7 @@ impl DefinitionView {
         &self.0
     }
 
-    /// Whose it is, as its tags tell, if anyone's.
+    /// Returns the owner named in the tags, if any.
     ///
     /// ```
     /// use schemas::admin::DefinitionView;
@@ -107,7 +109,7 @@ impl DefinitionView {
         self.0.tags.get(OWNER_TAG).map(String::as_str).filter(|owner| !owner.is_empty())
     }
 
-    /// Where it is declared, as its tags tell.
+    /// Returns the place of the declaration, as named in the tags.
     ///
     /// ```
     /// use schemas::admin::DefinitionView;
@@ -122,7 +124,7 @@ impl DefinitionView {
     }
 }
 
-/// One registration, as listed.
+/// One registration with its status, as shown and listed by the admin API.
 ///
 /// ```
 /// use schemas::admin::{Registration, Revision, State};
@@ -137,37 +139,39 @@ impl DefinitionView {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[non_exhaustive]
 pub struct Registration {
-    /// What is registered.
+    /// The definition, redacted.
     #[serde(default)]
     pub definition: DefinitionView,
-    /// How it does.
+    /// The status of the upstream.
     #[serde(default)]
     pub status: Status,
     /// Digests of the secrets that `definition` does not show. Absent from other proxies.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fingerprints: Option<Fingerprints>,
-    /// The lengths of time in `definition` and `status`, which are nanoseconds there, as texts. Absent from other proxies.
+    /// Durations in `definition` and `status`, which are nanoseconds there, as text (`30s`), by member name. Absent
+    /// from other proxies.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub durations: BTreeMap<String, String>,
-    /// Which state of it this is. Absent from other proxies.
+    /// The current revision. Absent from other proxies.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revision: Option<Revision>,
-    /// Whose it is, from the definition's tags. Absent from other proxies: see [`DefinitionView::owner`].
+    /// The owner, from the definition's tags. Absent from other proxies: see [`DefinitionView::owner`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub owner: Option<String>,
-    /// Where it is declared, from the definition's tags. Absent from other proxies: see [`DefinitionView::source`].
+    /// Place of the declaration, from the definition's tags. Absent from other proxies: see
+    /// [`DefinitionView::source`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<Source>,
-    /// Whether it is removed with the last lease on it.
+    /// True if the registration is removed together with its last lease.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub leased: bool,
-    /// Who holds a lease on it, by name.
+    /// The leases on this registration, sorted by holder.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub leases: Vec<Lease>,
 }
 
 impl Registration {
-    /// A registration with its status; owner and source are those of its tags.
+    /// Creates a registration from a definition and a status; owner and source are read from the tags.
     ///
     /// ```
     /// use schemas::admin::{Registration, Status};
@@ -188,9 +192,9 @@ impl Registration {
     }
 }
 
-/// Every length of time that is set, by its name on the wire.
+/// Formats every duration that is set, by its name on the wire.
 fn durations(document: &DefinitionDocument, status: &Status) -> BTreeMap<String, String> {
-    // Nobody reads more than three decimals of what was measured.
+    // Truncate measured durations to milliseconds, or microseconds if below 1 ms: more digits are noise.
     let rounded = |duration: WireDuration| {
         let duration = duration.get().unwrap_or_default();
         let unit = if duration < Duration::from_millis(1) { 1_000 } else { 1_000_000 };
@@ -207,7 +211,7 @@ fn durations(document: &DefinitionDocument, status: &Status) -> BTreeMap<String,
     set.map(|(name, duration)| (name.to_owned(), format_duration(duration))).collect()
 }
 
-/// Digests of a definition's secrets, keyed by place (`headers.Authorization`), under one gateway's salt.
+/// Digests of a definition's secrets, keyed by member (`headers.Authorization`) and computed with the gateway's salt.
 ///
 /// ```
 /// use schemas::admin::Fingerprints;
@@ -222,28 +226,28 @@ fn durations(document: &DefinitionDocument, status: &Status) -> BTreeMap<String,
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Fingerprints {
-    /// The salt to compute one's own digests with.
+    /// Salt for computing comparable digests.
     pub salt: FingerprintSalt,
-    /// The digests.
+    /// The digests, by member.
     pub values: BTreeMap<String, String>,
 }
 
-/// `GET /admin/mcps`.
+/// Answer of `GET /admin/mcps`.
 ///
 /// ```
 /// use schemas::admin::RegistrationList;
 ///
-/// // What a gateway without registrations answers that is written in Go.
+/// // Answer of a proxy written in Go that has no registrations.
 /// let list: RegistrationList = serde_json::from_str(r#"{"mcps":null,"count":0}"#)?;
 /// assert!(list.mcps.is_empty());
 /// # Ok::<(), serde_json::Error>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 pub struct RegistrationList {
-    /// Every registration, in the order they were made.
+    /// All registrations, in the order in which they were created.
     #[serde(default, deserialize_with = "null_is_empty")]
     pub mcps: Vec<Registration>,
-    /// How many there are. Absent from early proxies.
+    /// Number of registrations. Absent from early proxies.
     #[serde(default)]
     pub count: usize,
     /// True if definitions are whole, because that was asked for and allowed. Absent from other proxies, which may show
@@ -252,7 +256,7 @@ pub struct RegistrationList {
     pub secrets: bool,
 }
 
-/// The answer to a registration, a change or its warning.
+/// Answer to a request that creates, updates or deletes a registration.
 ///
 /// ```
 /// use schemas::admin::Acknowledgement;
@@ -265,17 +269,17 @@ pub struct RegistrationList {
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Acknowledgement {
-    /// What was done.
+    /// A sentence that says what was done.
     pub message: String,
-    /// To which registration.
+    /// Name of the registration.
     pub name: String,
-    /// What did not work out (status 202).
+    /// Part of the request that failed although the registration is stored (status 202).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub warning: Option<String>,
-    /// What of the request has no effect. Absent from other proxies.
+    /// Members of the request that have no effect, each with the reason. Absent from other proxies.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
-    /// When the lease that was asked for ends unless it is renewed (RFC 3339). Absent from other proxies.
+    /// Time at which the requested lease ends unless renewed (RFC 3339). Absent from other proxies.
     #[serde(default, rename = "expiresAt", skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<String>,
 }

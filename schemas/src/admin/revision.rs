@@ -1,12 +1,12 @@
-//! Which state of a registration is meant, and the refusal of a change to another. Other proxies have no revisions.
+//! Revisions of registrations and the refusal of a change based on an outdated one. Other proxies have no revisions.
 
 use std::fmt;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Which state of a registration is meant. It grows with every change, and no two states that a gateway ever held have
-/// the same: not those of two registrations, nor of one that was removed and made again.
+/// Version number of a registration. It grows with every change and is never reused by a gateway, neither for another
+/// registration nor for one that was removed and created again.
 ///
 /// ```
 /// use schemas::admin::Revision;
@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 pub struct Revision(u64);
 
 impl Revision {
-    /// The revision with this number.
+    /// Creates the revision with this number.
     ///
     /// ```
     /// use schemas::admin::Revision;
@@ -32,7 +32,7 @@ impl Revision {
         Self(number)
     }
 
-    /// Its number.
+    /// Returns the number.
     ///
     /// ```
     /// use schemas::admin::Revision;
@@ -45,7 +45,7 @@ impl Revision {
         self.0
     }
 
-    /// The strong entity tag that stands for it in `ETag` and `If-Match`.
+    /// Formats the revision as a strong entity tag for `ETag` and `If-Match`.
     ///
     /// ```
     /// use schemas::admin::Revision;
@@ -57,7 +57,7 @@ impl Revision {
         format!("\"{}\"", self.0)
     }
 
-    /// The revision that a strong entity tag stands for, if it is one of ours.
+    /// Parses a strong entity tag; `None` if [`Revision::etag`] cannot have written it.
     ///
     /// ```
     /// use schemas::admin::Revision;
@@ -67,7 +67,7 @@ impl Revision {
     /// ```
     pub fn from_etag(tag: &str) -> Option<Self> {
         let revision = Self(tag.strip_prefix('"')?.strip_suffix('"')?.parse().ok()?);
-        // `+7` and `07` are numbers too, and other tags.
+        // Refuse `"+7"` and `"07"`: they parse as 7, but as entity tags they are different.
         (revision.etag() == tag).then_some(revision)
     }
 }
@@ -78,7 +78,7 @@ impl fmt::Display for Revision {
     }
 }
 
-/// The refusal (412) of a change to a state that the registration is no longer in. Nothing was changed.
+/// Refusal (412) of a change whose `If-Match` names another revision than the current one. Nothing was changed.
 ///
 /// ```
 /// use schemas::admin::StaleRevision;
@@ -92,23 +92,23 @@ impl fmt::Display for Revision {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[non_exhaustive]
 pub struct StaleRevision {
-    /// The refusal in a few fixed words.
+    /// A short, fixed message.
     pub error: String,
-    /// The cause, for people.
+    /// The reason, for people.
     pub details: String,
-    /// The registration.
+    /// Name of the registration.
     pub name: String,
     /// Always [`StaleRevision::CODE`].
     pub code: String,
-    /// The state it is in.
+    /// The current revision.
     pub revision: Revision,
-    /// Whose it is, if anyone's.
+    /// The owner of the registration, if any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub owner: Option<String>,
 }
 
 impl StaleRevision {
-    /// The code of this refusal.
+    /// Machine-readable code of this refusal.
     ///
     /// ```
     /// use schemas::Problem;
@@ -121,7 +121,7 @@ impl StaleRevision {
     /// ```
     pub const CODE: &str = "stale_revision";
 
-    /// The refusal of a change to this registration.
+    /// Creates the refusal of a change to the registration `name`, which is now at `revision`.
     ///
     /// ```
     /// use schemas::admin::{Revision, StaleRevision};

@@ -1,4 +1,4 @@
-//! How an upstream does.
+//! Status of an upstream.
 
 use std::time::Duration;
 
@@ -7,12 +7,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::WireDuration;
 
-/// How an upstream does.
+/// Status of an upstream.
 ///
 /// ```
 /// use schemas::admin::{State, Status};
 ///
-/// // Not every proxy writes the state in lower case.
+/// // Read the state in any case: not every proxy writes it in lower case.
 /// let answer = r#"{"name":"time","status":"Error","lastError":"exited with 1","reconnectAttempts":4}"#;
 /// let status: Status = serde_json::from_str(answer)?;
 /// assert_eq!((status.status, status.reconnect_attempts), (State::Error, 4));
@@ -24,58 +24,60 @@ use crate::WireDuration;
 pub struct Status {
     /// The upstream's name.
     pub name: String,
-    /// Whether it is usable.
+    /// State of the connection.
     #[serde(deserialize_with = "any_case")]
     pub status: State,
-    /// Whether the gateway has given up, after as many attempts as `maxReconnects` allows: `status` is `error` then, and
-    /// stays so until the definition changes. Absent from other proxies.
+    /// True if the gateway stopped trying to connect after `maxReconnects` attempts: `status` is then `error` until
+    /// the definition changes. Absent from other proxies.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub gave_up: bool,
-    /// When the last handshake was done (RFC 3339).
+    /// Time of the last completed handshake (RFC 3339).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_connected: Option<String>,
-    /// What failed last; cleared on connect.
+    /// Message of the last failure; cleared when the upstream connects.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_error: Option<String>,
-    /// When that was (RFC 3339).
+    /// Time of the last failure (RFC 3339).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_error_time: Option<String>,
-    /// When the last session was lost (RFC 3339); kept on connect. Absent from other proxies.
+    /// Time at which the last session was lost (RFC 3339); kept when the upstream connects. Absent from other proxies.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_disconnected: Option<String>,
-    /// Why it was lost; kept on connect. Absent from other proxies.
+    /// Reason why the last session was lost; kept when the upstream connects. Absent from other proxies.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub disconnect_reason: Option<String>,
-    /// The generation of the protocol spoken with it, `legacy` or `modern`, once that is known. Absent from other proxies.
+    /// Protocol era spoken with the upstream, `legacy` or `modern`, once it is known. Absent from other proxies.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub era: Option<String>,
-    /// When that was found out (RFC 3339); absent where the definition says it. Absent from other proxies.
+    /// Time at which the era was detected (RFC 3339); absent if the definition sets it. Absent from other proxies.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub era_probed: Option<String>,
-    /// Attempts since the last session that held: failed ones, and those whose session ended within 5 s of its handshake.
+    /// Connection attempts since the last stable session: failed ones and those whose session ended within 5 s of its
+    /// handshake.
     pub reconnect_attempts: u32,
-    /// Sessions in a row that ended within 5 s of their handshake; absent when the last one held. Absent from other proxies.
+    /// Consecutive sessions that ended within 5 s of their handshake; absent if the last one lasted longer. Absent
+    /// from other proxies.
     #[serde(skip_serializing_if = "is_zero")]
     pub short_sessions: u32,
-    /// Lines on a program's standard output that are no usable message; absent when there was none. Absent from other
-    /// proxies.
+    /// Lines on the standard output of a stdio upstream that are not valid JSON-RPC messages; absent if there were
+    /// none. Absent from other proxies.
     #[serde(skip_serializing_if = "is_none")]
     pub unreadable_lines: u64,
-    /// The beginning of the last of them, and what is wrong with it. Absent from other proxies.
+    /// Start of the last unreadable line and the error in it. Absent from other proxies.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_unreadable_line: Option<String>,
-    /// Time since the last handshake while connected, else 0.
+    /// Time since the last handshake while the upstream is connected, otherwise 0.
     pub up_time: WireDuration,
-    /// Requests sent.
+    /// Requests sent to the upstream.
     pub total_requests: u64,
     /// Requests that failed.
     pub total_errors: u64,
-    /// Moving average over answered requests: nine parts old, one part new.
+    /// Exponential moving average of the response time: 90 % previous average, 10 % latest response.
     pub avg_response_time: WireDuration,
 }
 
 impl Status {
-    /// The status of an upstream that nothing is known of yet.
+    /// Creates the status of an upstream that has not been started.
     ///
     /// ```
     /// use schemas::admin::{State, Status};
@@ -87,7 +89,7 @@ impl Status {
         Self { name: name.into(), ..Self::default() }
     }
 
-    /// Time since the last handshake.
+    /// Returns the time since the last handshake; zero if the upstream is not connected.
     ///
     /// ```
     /// use schemas::admin::Status;
@@ -101,7 +103,7 @@ impl Status {
     }
 }
 
-/// Whether an upstream is usable.
+/// State of the connection to an upstream.
 ///
 /// ```
 /// use schemas::admin::State;
@@ -113,12 +115,12 @@ impl Status {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum State {
-    /// Not started, or stopped.
+    /// Not started or stopped.
     #[default]
     Disconnected,
-    /// An attempt is under way.
+    /// A connection attempt is under way.
     Connecting,
-    /// The handshake is done.
+    /// The handshake is complete.
     Connected,
     /// The last attempt or the session failed; another attempt may follow.
     Error,

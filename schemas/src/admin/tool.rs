@@ -1,11 +1,11 @@
-//! The tools of upstreams, and calls to them.
+//! Tools of the upstreams and calls to them, through the admin API.
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::admin::null_is_empty;
 
-/// `GET /admin/tools`.
+/// Answer of `GET /admin/tools`.
 ///
 /// ```
 /// use schemas::admin::ToolList;
@@ -18,15 +18,15 @@ use crate::admin::null_is_empty;
 /// ```
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct ToolList {
-    /// Tools of every connected upstream, in registration order.
+    /// The tools of all connected upstreams, in registration order.
     #[serde(default, deserialize_with = "null_is_empty")]
     pub tools: Vec<Tool>,
-    /// How many there are. Absent from early proxies.
+    /// Number of tools. Absent from early proxies.
     #[serde(default)]
     pub count: usize,
 }
 
-/// One tool, by the name its upstream gives it.
+/// One tool, under the name that its upstream gives it.
 ///
 /// ```
 /// use schemas::admin::Tool;
@@ -41,30 +41,30 @@ pub struct ToolList {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Tool {
-    /// The upstream's own name for it.
+    /// Name of the tool at its upstream.
     pub name: String,
-    /// What it does.
+    /// Description of the tool.
     #[serde(default)]
     pub description: String,
     /// JSON Schema of its arguments, exactly as the upstream wrote it.
     #[serde(default)]
     pub input_schema: Option<Box<RawValue>>,
-    /// The upstream that offers it.
+    /// Name of the upstream that offers the tool.
     pub mcp_name: String,
-    /// What clients of the aggregated endpoint call it, where that was asked for or is out of the ordinary. Absent from
-    /// other proxies.
+    /// Name of the tool on the aggregated endpoint, if the request asked for it or if the name deviates from the
+    /// default. Absent from other proxies.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exposed_name: Option<String>,
-    /// Whether the definition's filter hides it from every client. Absent from other proxies.
+    /// True if the definition's filter hides the tool from all clients. Absent from other proxies.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub hidden: bool,
-    /// Why it is hidden, left out of the aggregated endpoint, or called otherwise there than is usual. Absent from other
-    /// proxies.
+    /// Reason why the tool is hidden, missing on the aggregated endpoint, or under a name there that deviates from the
+    /// default. Absent from other proxies.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
 }
 
-/// `POST /admin/tools/call`.
+/// Body of `POST /admin/tools/call`.
 ///
 /// ```
 /// use schemas::admin::ToolCall;
@@ -80,16 +80,17 @@ pub struct Tool {
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ToolCall {
-    /// The upstream.
+    /// Name of the upstream.
     pub mcp_name: String,
-    /// The tool, by the upstream's own name.
+    /// Name of the tool at its upstream.
     pub tool_name: String,
-    /// Its arguments, forwarded as they are.
+    /// Arguments of the tool, forwarded unchanged.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub arguments: Option<Box<RawValue>>,
 }
 
-/// What a tool call gave. `result` is the short form that Compozy's engine reads; the members below it are the whole.
+/// Answer of `POST /admin/tools/call`. `result` is the short form that Compozy's engine reads; the other members are
+/// the complete result.
 ///
 /// ```
 /// use schemas::admin::ToolCallAnswer;
@@ -108,7 +109,7 @@ pub struct ToolCallAnswer {
     /// The first content item in Compozy's form; `null` when the call failed.
     #[serde(default)]
     pub result: Option<Box<RawValue>>,
-    /// Why the call failed.
+    /// Reason why the call failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
     /// Every content item, as the upstream sent it.
@@ -117,7 +118,7 @@ pub struct ToolCallAnswer {
     /// The structured result, as the upstream sent it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub structured_content: Option<Box<RawValue>>,
-    /// Whether the tool itself reported a failure.
+    /// True if the tool itself reported a failure (`isError` of the MCP result).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub is_error: Option<bool>,
 }

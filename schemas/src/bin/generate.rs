@@ -33,15 +33,15 @@ fn documents() -> [(&'static str, String); 7] {
     ]
 }
 
-/// Draft 7 is what editors' YAML support reads best.
+/// Generates the JSON Schema of a type, in draft 7: editors' YAML support reads it best.
 fn schema<T: schemars::JsonSchema>() -> String {
     let mut schema = SchemaSettings::draft07().into_generator().into_root_schema_for::<T>();
     RecursiveTransform(readable).transform(&mut schema);
     serde_json::to_string_pretty(&schema).unwrap_or_default() + "\n"
 }
 
-/// What people see in an editor: descriptions as Markdown, a choice of words as one list, and no default that says
-/// nothing.
+/// Prepares a schema for display in editors: adds Markdown descriptions, turns a choice of words into one `enum`,
+/// removes empty defaults.
 fn readable(schema: &mut Schema) {
     if let Some(Value::String(text)) = schema.get("description").cloned() {
         let text = description(&text);
@@ -62,14 +62,14 @@ fn readable(schema: &mut Schema) {
     }
 }
 
-/// The prose of a doc comment. Its examples are Rust, which says nothing to those who write YAML or JSON.
+/// Returns the prose of a doc comment without its Rust examples, which are of no use to authors of YAML or JSON.
 fn description(doc: &str) -> String {
     let prose: String = doc.split("```").step_by(2).collect();
     let paragraphs = prose.split("\n\n").map(|it| it.trim().replace('\n', " "));
     paragraphs.filter(|it| !it.is_empty()).collect::<Vec<_>>().join("\n\n")
 }
 
-/// The words of an enum whose alternatives are words with a description each.
+/// Splits a `oneOf` of described constants into the constants and their descriptions; `None` for any other `oneOf`.
 fn choice(alternatives: &Value) -> Option<(Value, Value)> {
     let alternatives = alternatives.as_array()?;
     let pairs = alternatives.iter().map(|it| Some((it.get("const")?.clone(), it.get("description")?.clone())));

@@ -1,10 +1,11 @@
-//! Why a document is refused.
+//! Reasons for which a document is not a valid definition.
 
 use std::time::Duration;
 
 use crate::{InvalidName, InvalidToken, format_duration, nearest};
 
-/// Why a well-formed document is not a definition. The checks run in this order and the first failure wins.
+/// Reason why a well-formed document is not a valid definition. The checks run in the order of the variants; the first
+/// failure is reported.
 ///
 /// ```
 /// use schemas::dialect::compozy::DefinitionDocument;
@@ -17,12 +18,13 @@ use crate::{InvalidName, InvalidToken, format_duration, nearest};
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum InvalidDefinition {
-    /// A member that no definition has. Passed over, a misspelt `authTokens` would leave the upstream open.
+    /// A member that no definition has. Refused because a misspelt `authTokens` that was ignored would leave the
+    /// upstream unprotected.
     #[error("unknown member `{member}`{}", .meant.as_ref().map(|meant| format!("; did you mean `{meant}`?")).unwrap_or_default())]
     Unknown {
-        /// The member, with its place.
+        /// Path of the member.
         member: String,
-        /// The member that was likely meant.
+        /// The known member with the most similar name.
         meant: Option<String>,
     },
     /// The name is missing or not allowed.
@@ -31,44 +33,44 @@ pub enum InvalidDefinition {
     /// The transport is missing or unknown.
     #[error("invalid transport type: {0}{hint}", hint = transport_hint(.0))]
     Transport(String),
-    /// A stdio definition without a program.
+    /// A stdio definition without `command`.
     #[error("command is required for stdio transport")]
     NoCommand,
-    /// An HTTP definition without an address.
+    /// An HTTP definition without `url`.
     #[error("url is required for HTTP-based transports")]
     NoUrl,
     /// A filter mode other than `allow` and `block`.
     #[error("tool filter validation failed: invalid tool filter mode: {0}")]
     FilterMode(String),
-    /// A filter that lists nothing.
+    /// A filter with an empty list.
     #[error("tool filter validation failed: tool filter list cannot be empty")]
     FilterEmpty,
-    /// A quantity below zero; the field's wire name is inside.
+    /// A negative quantity; the value is the member's name on the wire.
     #[error("{0} cannot be negative")]
     Negative(&'static str),
-    /// A length of time under a millisecond: a number without a unit counts nanoseconds.
+    /// A duration under 1 ms: a number without a unit counts nanoseconds.
     #[error("{field} is {length}, because a number without a unit counts nanoseconds; write `{meant}`")]
     Tiny {
-        /// The field's wire name.
+        /// Name of the member on the wire.
         field: &'static str,
-        /// The length as it was understood.
+        /// The duration as it was read.
         length: String,
-        /// The length that was likely meant.
+        /// The duration that was probably meant.
         meant: String,
     },
-    /// An address that no HTTP client could use.
+    /// A URL that no HTTP client can use.
     #[error("invalid url: {0}")]
     Url(String),
-    /// A header that HTTP does not allow.
+    /// A header name or value that HTTP does not allow.
     #[error("invalid header `{0}`: {1}")]
     Header(String, &'static str),
-    /// A program, argument or folder that no process could be given.
+    /// A `command`, argument or `cwd` with a NUL byte, which no process can be started with.
     #[error("command, args and cwd cannot hold NUL bytes")]
     Nul,
-    /// A token that is empty or unrendered.
+    /// A token that is empty or contains an unrendered template.
     #[error("invalid authTokens entry: {0}")]
     Token(#[from] InvalidToken),
-    /// Neither an address nor a network.
+    /// An entry that is neither an IP address nor a CIDR block.
     #[error("invalid allowedIPs entry `{0}`: expected an IP address or a CIDR block")]
     AllowedIp(String),
     /// A session mode other than `auto`, `shared` and `dedicated`.
@@ -80,27 +82,28 @@ pub enum InvalidDefinition {
     /// Eras of the endpoints other than `both` and `legacy`.
     #[error("invalid eras: {0} (must be 'both' or 'legacy')")]
     Eras(String),
-    /// The modern era over a transport that it has not.
+    /// The modern era over SSE, which exists in the legacy era only.
     #[error("era 'modern' needs transport stdio or streamable-http; sse is legacy only")]
     ModernSse,
-    /// A proxy that is neither `none` nor an address.
+    /// A proxy that is neither `none` nor a URL.
     #[error("invalid proxy: expected `none` or an http or https URL")]
     Proxy,
     /// A certificate without its key, or a key without its certificate.
     #[error("clientCertFile and clientKeyFile belong together")]
     HalfIdentity,
-    /// A file by a path that means something else in each folder; the field's wire name is inside.
+    /// A relative path, which would depend on the working directory; the value is the member's name on the wire.
     #[error("{0} must be an absolute path")]
     RelativeFile(&'static str),
-    /// A proxy or certificates for a program.
+    /// A proxy or certificates declared for a stdio upstream.
     #[error("proxy, caFile and clientCertFile need transport sse or streamable-http")]
     NoNetwork,
-    /// A placeholder came back for a secret that is not stored, or that belongs to another origin or program.
+    /// A placeholder in place of a secret, while no secret is stored or the stored one belongs to another origin or
+    /// program.
     #[error("`{0}` is redacted and there is no stored value to keep")]
     NothingToKeep(String),
 }
 
-/// The transport that a misspelt one means, or that another program calls so.
+/// Returns the transport that an unknown name probably means: a misspelling, or another program's name for it.
 fn transport_hint(text: &str) -> String {
     let lower = text.to_lowercase();
     let meant = match lower.as_str() {
@@ -112,7 +115,7 @@ fn transport_hint(text: &str) -> String {
 }
 
 impl InvalidDefinition {
-    /// Small numbers were meant to be seconds, larger ones milliseconds.
+    /// Creates [`Self::Tiny`]. Suggests seconds for numbers below 1000, milliseconds for larger ones.
     pub(crate) fn tiny(field: &'static str, duration: Duration) -> Self {
         let number = duration.as_nanos();
         let meant = if number < 1_000 { format!("{number}s") } else { format!("{number}ms") };

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// Limits of one upstream. What is absent is as the gateway's own settings have it.
+/// Limits of one upstream. The gateway's settings apply to absent members.
 ///
 /// ```
 /// use std::time::Duration;
@@ -17,16 +17,16 @@ use std::time::Duration;
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Limits {
-    /// `callTimeout`: how long the upstream may be silent in a call; each progress notification starts it anew.
+    /// `callTimeout`: longest silence of the upstream during a call; each progress notification restarts it.
     pub call: Option<Duration>,
-    /// `maxCallTimeout`: how long a call may take in all.
+    /// `maxCallTimeout`: longest duration of a whole call.
     pub call_in_all: Option<Duration>,
-    /// `listTimeout`: how long reading all pages of one list may take.
+    /// `listTimeout`: time limit for reading all pages of one list.
     pub list: Option<Duration>,
-    /// `refreshInterval`: how often the lists of an upstream that does not announce changes are read again.
+    /// `refreshInterval`: interval at which the lists of an upstream that does not announce changes are read again.
     pub refresh: Option<Duration>,
-    /// `maxInFlight`: the most requests that wait for answers at once.
+    /// `maxInFlight`: maximum number of requests awaiting an answer.
     pub in_flight: Option<u32>,
-    /// `maxMessageBytes`: the largest message that is read: a line, an event or a body.
+    /// `maxMessageBytes`: maximum size of a received message (line, event or body), in bytes.
     pub message_bytes: Option<u64>,
 }

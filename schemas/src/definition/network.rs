@@ -1,14 +1,14 @@
-//! How an HTTP upstream is reached, besides its URL.
+//! Network settings of an HTTP upstream besides its URL: proxy and certificates.
 
 use url::Url;
 
 use crate::{InvalidDefinition, Secret};
 
-/// The text that stands for no proxy at all.
+/// Value of `proxy` that disables every proxy.
 const NONE: &str = "none";
 
-/// How an HTTP upstream is reached: through which proxy, whose certificates are believed, and with which one the gateway
-/// shows who it is. Files are in PEM form and are read when a connection is opened.
+/// Network settings of an HTTP upstream: the forward proxy, trusted certificate authorities and the client
+/// certificate. Files are in PEM format and are read when a connection is opened.
 ///
 /// ```
 /// use schemas::{Definition, Network, Proxy};
@@ -23,15 +23,15 @@ const NONE: &str = "none";
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Network {
-    /// The forward proxy; as the gateway's settings say when absent.
+    /// The forward proxy; the gateway's own setting applies if absent.
     pub proxy: Option<Proxy>,
-    /// Certificates of authorities that are believed besides those of the gateway.
+    /// File of certificate authorities trusted in addition to those of the gateway.
     pub ca_file: Option<String>,
-    /// By what the gateway shows who it is, where the upstream wants to know.
+    /// Client certificate that the gateway presents if the upstream asks for one.
     pub identity: Option<Identity>,
 }
 
-/// Which forward proxy leads to an upstream.
+/// The forward proxy used for an upstream.
 ///
 /// ```
 /// use schemas::{Definition, Proxy, Secret};
@@ -43,13 +43,13 @@ pub struct Network {
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Proxy {
-    /// None, whatever the gateway's settings say.
+    /// No proxy, even if the gateway's settings name one.
     Direct,
-    /// The one with this http or https URL, which may hold credentials.
+    /// The proxy at this http or https URL, which may contain credentials.
     Via(Secret),
 }
 
-/// The certificate by which the gateway shows who it is.
+/// A client certificate for mutual TLS.
 ///
 /// ```
 /// use schemas::{Definition, Identity};
@@ -66,13 +66,14 @@ pub enum Proxy {
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Identity {
-    /// The certificate, and behind it those of the authorities between it and one that the upstream believes.
+    /// File with the certificate, followed by the intermediate certificates up to an authority that the upstream
+    /// trusts.
     pub certificate_file: String,
-    /// Its private key.
+    /// File with the private key of the certificate.
     pub key_file: String,
 }
 
-/// The members of a document that say how an upstream is reached.
+/// Members of a document that describe the network settings, not validated yet.
 pub(crate) struct Written<'a> {
     pub(crate) proxy: Option<Secret>,
     pub(crate) ca_file: &'a str,
@@ -81,7 +82,7 @@ pub(crate) struct Written<'a> {
 }
 
 impl Network {
-    /// Whether files of the gateway's machine are used.
+    /// Returns true if files on the gateway's machine are used.
     ///
     /// ```
     /// assert!(!schemas::Network::default().uses_files());
@@ -121,7 +122,7 @@ impl Proxy {
         if is_usable || text.is_redacted() { Ok(Self::Via(text)) } else { Err(InvalidDefinition::Proxy) }
     }
 
-    /// The text that is read as this.
+    /// Returns the value of `proxy` that parses to `self`.
     pub(crate) fn into_text(self) -> Secret {
         match self {
             Self::Direct => Secret::new(NONE),

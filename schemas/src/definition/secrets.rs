@@ -1,5 +1,5 @@
-//! The secrets of a definition: what of it is never shown, kept when it comes back masked, and masked where it turns up
-//! in other texts.
+//! The secrets of a definition: their fingerprints, their restoration when a client sends back a placeholder, and the
+//! masking of their values in other texts.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,8 @@ use crate::definition::{Definition, InvalidDefinition, Proxy, Transport};
 use crate::redact::{Part, argument_parts, is_placeholder, replace_parts, url_parts, values};
 use crate::{FingerprintSalt, Masker, Secret};
 
-/// Variables whose values are no secrets: they would be masked in every message that names a folder or a language.
+/// Environment variables whose values are not masked: a message that contains a path or a language would become
+/// unreadable.
 const PLAIN_VARIABLES: [&str; 13] = [
     "PATH",
     "HOME",
@@ -25,7 +26,7 @@ const PLAIN_VARIABLES: [&str; 13] = [
     "LOG_LEVEL",
     "PWD",
 ];
-/// Headers whose values are no secrets either.
+/// Headers whose values are not secret either.
 const PLAIN_HEADERS: [&str; 8] = [
     "accept",
     "accept-language",
@@ -36,12 +37,13 @@ const PLAIN_HEADERS: [&str; 8] = [
     "user-agent",
     "mcp-protocol-version",
 ];
-/// A value of a variable that is not named like a secret is masked from this length on.
+/// Minimum length in bytes from which the value of a variable is masked although its name does not look like a
+/// secret's.
 const LEAST_PLAIN: usize = 6;
 
 impl Definition {
-    /// The digests by which a caller sees that a secret differs from its own, keyed by place: `headers.X-Key`,
-    /// `env.TOKEN`, `authTokens.0`, `url.password`, `url.query.key`, `args.--token`.
+    /// Computes digests of all secrets, keyed by member: `headers.X-Key`, `env.TOKEN`, `authTokens.0`, `url.password`,
+    /// `url.query.key`, `args.--token`. A caller compares them with digests of its own secrets to detect a difference.
     ///
     /// ```
     /// use schemas::{Definition, FingerprintSalt, Secret};
@@ -62,10 +64,15 @@ impl Definition {
         whole.chain(self.parts()).map(print).collect()
     }
 
-    /// Replaces each placeholder that a view showed and that came back unchanged by the stored value.
+    /// Replaces each placeholder (`[redacted]`) that a client read from a view and sent back by the stored secret.
     ///
-    /// Headers, environment, and the secret parts of addresses and arguments are kept only for the origin or the program
-    /// they were declared for: who does not know a secret must not be able to have it sent elsewhere.
+    /// Headers, environment variables and the secret parts of URLs and arguments are restored only for the origin or
+    /// program for which they were declared: otherwise a caller who does not know a secret could redirect it to
+    /// another server.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidDefinition::NothingToKeep`] for a placeholder without a stored secret that may be used.
     ///
     /// ```
     /// use schemas::{Definition, Secret, Transport};
@@ -103,7 +110,8 @@ impl Definition {
         Ok(())
     }
 
-    /// What masks this definition's secrets in other texts: in what its program writes, in what its server answers.
+    /// Returns a masker that replaces this definition's secrets in other texts, such as the upstream's log and error
+    /// messages.
     ///
     /// ```
     /// use schemas::Definition;
@@ -118,7 +126,7 @@ impl Definition {
         for (place, secret) in self.secrets() {
             let value = secret.expose();
             if place == "proxy" {
-                // Where the proxy is may be told, but not how it is entered.
+                // Mask only the credentials of the proxy's URL: its address is not secret.
                 values(value, &url_parts(value)).iter().for_each(|(_, part)| add_forms(&mut masker, part.expose()));
                 continue;
             }
@@ -146,7 +154,7 @@ impl Definition {
         masker
     }
 
-    /// The secret parts of the address and the arguments.
+    /// Returns the secret parts of the URL and the arguments.
     fn parts(&self) -> Vec<(String, Secret)> {
         let address = self.address().map(|url| values(url.as_str(), &url_parts(url.as_str())));
         let inert = self.inert_address().map(|url| values(url, &url_parts(url)));
@@ -156,10 +164,10 @@ impl Definition {
         address.into_iter().flatten().chain(inert.into_iter().flatten()).chain(arguments).collect()
     }
 
-    /// Who gets to see the headers and the environment.
+    /// Identifies the receiver of headers and environment: the program, or the origin of the URL.
     fn receiver(&self) -> (bool, String) {
         match &self.transport {
-            // The folder decides which program a relative path means.
+            // Include the folder, because it determines which program a relative path names.
             Transport::Stdio(stdio) if stdio.command.contains('/') && !stdio.command.starts_with('/') => {
                 (true, format!("{}\n{}", stdio.cwd.as_deref().unwrap_or_default(), stdio.command))
             }
@@ -244,7 +252,7 @@ fn origin(url: Option<&Url>) -> String {
     url.map(|url| url.origin().ascii_serialization()).unwrap_or_default()
 }
 
-/// An address with the stored parts in the place of placeholders, if it has any.
+/// Returns the URL with its placeholders replaced by the stored parts; `None` if it has no placeholder.
 fn keep_address(url: Option<&Url>, stored: Option<&Url>) -> Result<Option<String>, InvalidDefinition> {
     let Some(url) = url.map(Url::as_str) else { return Ok(None) };
     let parts = url_parts(url);
@@ -263,10 +271,10 @@ fn keep_arguments(words: &[String], stored: &[String]) -> Result<Vec<String>, In
     words.iter().zip(&parts).map(|(word, parts)| known.fill(word, parts, &all)).collect()
 }
 
-/// Stored parts by label.
+/// Stored secret parts by label.
 struct Known {
     values: BTreeMap<String, String>,
-    /// How many parts have a label, numbers aside.
+    /// Number of parts per label, ignoring the suffix `#n`.
     counts: BTreeMap<String, usize>,
 }
 
@@ -280,14 +288,14 @@ impl Known {
         Self { values, counts: counts(&all) }
     }
 
-    /// Puts the stored values into a text. `all` are the parts of everything that is filled: where a label stands for
-    /// several, one more or one less would give each the value of another.
+    /// Replaces the placeholders in `text` by the stored values. `all` holds the parts of all texts to fill: if a
+    /// label occurs more or less often than in the stored texts, it is unclear which value belongs to which part.
     fn fill(&self, text: &str, parts: &[Part], all: &[Part]) -> Result<String, InvalidDefinition> {
         let counts = counts(all);
         for part in parts.iter().filter(|part| is_placeholder(part.value(text))) {
             let kind = kind(&part.label);
             let is_clear = self.counts.get(kind) == counts.get(kind);
-            // What stands for a secret is none itself.
+            // Never restore a placeholder that was stored as a value.
             let is_known = self.values.get(&part.label).is_some_and(|value| !is_placeholder(value));
             if !is_clear || !is_known {
                 return Err(InvalidDefinition::NothingToKeep(part.label.clone()));
@@ -311,7 +319,8 @@ fn kind(label: &str) -> &str {
     label.rsplit_once('#').map_or(label, |(kind, _)| kind)
 }
 
-/// Adds a value in the forms in which it may turn up: without its scheme, line by line, escaped as in JSON, decoded.
+/// Adds a value in all the forms in which it may occur: without the auth scheme, by line, JSON-escaped,
+/// percent-decoded.
 fn add_forms(masker: &mut Masker, value: &str) {
     let value = value.trim();
     masker.add(value);
@@ -338,7 +347,7 @@ fn add_forms(masker: &mut Masker, value: &str) {
     }
 }
 
-/// A text without percent-encoding.
+/// Decodes percent-encoding; bytes that are not valid UTF-8 are replaced.
 fn decoded(text: &str) -> String {
     let (mut bytes, mut rest) = (Vec::with_capacity(text.len()), text.as_bytes());
     while let Some((first, more)) = rest.split_first() {
@@ -357,7 +366,8 @@ fn decoded(text: &str) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-/// What `Authorization: Basic` holds, without padding, so that it is found with and without.
+/// Encodes the credentials of `Authorization: Basic`, without padding so that the masker finds them with and without
+/// it.
 fn base64(bytes: &[u8]) -> String {
     const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut text = String::new();

@@ -1,4 +1,4 @@
-//! What may be declared about any upstream, however it is reached.
+//! Settings that apply to upstreams of every transport.
 
 use std::str::FromStr;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Secret;
 
-/// What happens after a connection is lost. Without a limit the gateway never gives up.
+/// Reconnection after a lost connection. Without a limit the gateway retries forever.
 ///
 /// ```
 /// use std::time::Duration;
@@ -25,15 +25,15 @@ use crate::Secret;
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Reconnect {
-    /// The wire's `autoReconnect`; when set, `max` and `delay` have the defaults of 5 and 5 s.
+    /// `autoReconnect`: if set, `max` defaults to 5 and `delay` to 5 s.
     pub auto: bool,
-    /// Attempts after which the gateway gives up.
+    /// Maximum number of attempts; unlimited if absent.
     pub max: Option<u32>,
-    /// First delay between attempts.
+    /// Delay before the first retry, which doubles up to 1 min; 1 s if absent.
     pub delay: Option<Duration>,
 }
 
-/// Which tools of an upstream are visible and callable. Names match exactly.
+/// Selects the tools of an upstream that are visible and callable. Names are compared exactly.
 ///
 /// ```
 /// use schemas::{Definition, FilterMode};
@@ -49,14 +49,14 @@ pub struct Reconnect {
 #[serde(deny_unknown_fields)]
 #[schemars(inline)]
 pub struct ToolFilter {
-    /// Whether the list names what is kept or what is dropped.
+    /// `allow`: the list names the tools to keep. `block`: it names the tools to hide.
     pub mode: FilterMode,
-    /// Tool names as the upstream has them.
+    /// Tool names, as the upstream reports them.
     pub list: Vec<String>,
 }
 
 impl ToolFilter {
-    /// Whether a tool with this name passes.
+    /// Returns true if a tool with this name is visible and callable.
     ///
     /// ```
     /// use schemas::{FilterMode, ToolFilter};
@@ -74,7 +74,7 @@ impl ToolFilter {
     }
 }
 
-/// Whether a [`ToolFilter`] keeps or drops what it lists.
+/// Meaning of the list in a [`ToolFilter`].
 ///
 /// ```
 /// use schemas::{FilterMode, ToolFilter};
@@ -87,13 +87,13 @@ impl ToolFilter {
 #[serde(rename_all = "lowercase")]
 #[schemars(inline)]
 pub enum FilterMode {
-    /// Keep only what is listed.
+    /// Keeps only the listed tools.
     Allow,
-    /// Drop what is listed.
+    /// Hides the listed tools.
     Block,
 }
 
-/// Who may use an upstream's endpoints, besides holders of a global token.
+/// Access control of one upstream's endpoints. Holders of a global token have access in any case.
 ///
 /// ```
 /// use schemas::Definition;
@@ -109,13 +109,13 @@ pub enum FilterMode {
 pub struct Access {
     /// Bearer tokens accepted for this upstream.
     pub auth_tokens: Vec<Secret>,
-    /// Refuse every caller when no token is configured at all.
+    /// True if every caller is refused as long as no token is configured at all.
     pub require_auth: bool,
-    /// Addresses that may call; everyone when empty.
+    /// Addresses and networks that may call; all if empty.
     pub allowed_ips: Vec<IpNet>,
 }
 
-/// How downstream sessions map to upstream sessions.
+/// Mapping of downstream sessions to upstream sessions.
 ///
 /// ```
 /// use schemas::{Definition, SessionMode, Sessions};
@@ -127,13 +127,13 @@ pub struct Access {
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Sessions {
-    /// Who shares.
+    /// Rule by which downstream sessions share an upstream session.
     pub mode: SessionMode,
-    /// The most dedicated sessions at once; the gateway's limit when absent.
+    /// Maximum number of dedicated sessions at a time; the gateway's limit if absent.
     pub max: Option<u32>,
 }
 
-/// Whether downstream sessions share one upstream session.
+/// Rule by which downstream sessions share an upstream session.
 ///
 /// ```
 /// use schemas::SessionMode;
@@ -146,20 +146,21 @@ pub struct Sessions {
 #[serde(rename_all = "lowercase")]
 #[schemars(inline)]
 pub enum SessionMode {
-    /// Over HTTP each session has its own. A stdio process is shared, except by sessions whose client can be asked
-    /// something (sampling, elicitation, roots): each of those has its own, so that questions reach the right one.
+    /// Over HTTP, each downstream session has its own upstream session. A stdio process is shared, except by sessions
+    /// whose client supports server requests (sampling, elicitation, roots): each of them has its own process, so that
+    /// a request reaches the right client.
     #[default]
     Auto,
-    /// One for all.
+    /// One upstream session for all downstream sessions.
     Shared,
-    /// One each.
+    /// One upstream session per downstream session.
     Dedicated,
 }
 
-/// Which generations of the protocol an endpoint of the gateway speaks to clients.
+/// Protocol eras that an endpoint of the gateway speaks with clients.
 ///
-/// Some clients choose the modern era wherever they can and then do not listen for changes; in the legacy era the same
-/// clients hear of them.
+/// Some clients choose the modern era whenever it is offered, but then do not subscribe to change notifications, which
+/// the same clients do receive in the legacy era.
 ///
 /// ```
 /// use schemas::{Definition, Eras};
@@ -174,14 +175,14 @@ pub enum SessionMode {
 #[serde(rename_all = "lowercase")]
 #[schemars(inline)]
 pub enum Eras {
-    /// Each client is answered in the era that it speaks.
+    /// Answers each client in the era that the client speaks.
     #[default]
     Both,
-    /// Only the one with an `initialize` handshake: 2024-11-05 to 2025-11-25.
+    /// Legacy era only, with an `initialize` handshake: revisions 2024-11-05 to 2025-11-25.
     Legacy,
 }
 
-/// A text that is neither `both` nor `legacy`.
+/// Error for a text that is neither `both` nor `legacy`.
 ///
 /// ```
 /// use schemas::Eras;
@@ -206,7 +207,7 @@ impl FromStr for Eras {
     }
 }
 
-/// Which generation of the protocol is spoken with an upstream.
+/// Protocol era spoken with an upstream.
 ///
 /// ```
 /// use schemas::{Definition, EraMode};
@@ -220,11 +221,11 @@ impl FromStr for Eras {
 #[serde(rename_all = "lowercase")]
 #[schemars(inline)]
 pub enum EraMode {
-    /// The gateway finds out, once, and remembers. An upstream that speaks both is spoken to in the era of each client.
+    /// The gateway detects the era once and remembers it. A dual-era upstream is called in the era of each client.
     #[default]
     Auto,
-    /// With an `initialize` handshake: 2024-11-05 to 2025-11-25.
+    /// Legacy era, with an `initialize` handshake: revisions 2024-11-05 to 2025-11-25.
     Legacy,
-    /// With metadata in every request: 2026-07-28 on.
+    /// Modern era, with metadata in every request: revision 2026-07-28 and later.
     Modern,
 }

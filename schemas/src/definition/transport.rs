@@ -1,4 +1,4 @@
-//! How an upstream is reached.
+//! Transports to an upstream.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use url::Url;
 
 use crate::{Secret, redact_arguments, redact_url};
 
-/// How an upstream is reached.
+/// Transport to an upstream, with its command or address.
 ///
 /// ```
 /// use schemas::{Definition, Transport};
@@ -23,16 +23,16 @@ use crate::{Secret, redact_arguments, redact_url};
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Transport {
-    /// A child process that speaks JSON lines on its standard streams.
+    /// Child process that exchanges one JSON-RPC message per line over stdin and stdout.
     Stdio(Stdio),
-    /// HTTP with a separate event stream (revision 2024-11-05, deprecated by the specification).
+    /// HTTP with a separate event stream (revision 2024-11-05; deprecated by the specification).
     Sse(Remote),
-    /// Streamable HTTP (revision 2025-03-26 on).
+    /// Streamable HTTP (revision 2025-03-26 and later).
     StreamableHttp(Remote),
 }
 
 impl Transport {
-    /// The transport's name on the wire.
+    /// Returns the name of the transport on the wire.
     ///
     /// ```
     /// use schemas::{Stdio, Transport};
@@ -49,7 +49,7 @@ impl Transport {
     }
 }
 
-/// A program to start.
+/// Program that is started as a stdio upstream.
 ///
 /// ```
 /// use schemas::{Definition, Stdio, Transport};
@@ -63,15 +63,16 @@ impl Transport {
 /// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct Stdio {
-    /// The program: a path, or a name looked up in `PATH`.
+    /// Path of the program, or a name looked up in `PATH`.
     pub command: String,
-    /// Its arguments.
+    /// Arguments of the program.
     pub args: Vec<String>,
-    /// The folder it runs in, from which a relative path of a program is taken too; that of the gateway when absent.
+    /// Working directory of the program, against which a relative path in `command` is resolved too; the gateway's if
+    /// absent.
     pub cwd: Option<String>,
 }
 
-/// An address to connect to.
+/// Address of an HTTP upstream.
 ///
 /// ```
 /// use schemas::{Definition, Remote, Secret, Transport};
@@ -84,13 +85,13 @@ pub struct Stdio {
 /// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct Remote {
-    /// The endpoint; `http` or `https` with a host.
+    /// URL of the endpoint: `http` or `https`, with a host.
     pub url: Url,
-    /// Sent with every request.
+    /// Headers sent with every request.
     pub headers: IndexMap<String, Secret>,
 }
 
-/// Shows no secret that an argument may hold.
+/// Redacts secrets in the arguments.
 impl fmt::Debug for Stdio {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let args = redact_arguments(&self.args);
@@ -98,7 +99,7 @@ impl fmt::Debug for Stdio {
     }
 }
 
-/// Shows no secret that the address may hold.
+/// Redacts secrets in the URL.
 impl fmt::Debug for Remote {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let url = redact_url(self.url.as_str());

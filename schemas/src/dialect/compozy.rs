@@ -1,4 +1,4 @@
-//! Compozy's proxy: the flat JSON of a definition, with its defaults, the order of its checks and their texts.
+//! Definition format of Compozy's proxy: flat JSON, with its defaults, its order of checks and its error texts.
 //!
 //! ```
 //! use schemas::Definition;
@@ -38,10 +38,10 @@ const DEFAULT_MAX_RECONNECTS: u32 = 5;
 const DEFAULT_RECONNECT_DELAY: Duration = Duration::from_secs(5);
 const DEFAULT_HEALTH_CHECK_INTERVAL: Duration = Duration::from_secs(30);
 
-/// A definition as it stands in a request, in an answer and in Redis.
+/// A definition as written in requests, in responses and in Redis.
 ///
-/// Members that it does not know are passed over, because answers come from later versions too; what somebody declares
-/// is read as a [`DeclaredDocument`], which refuses them.
+/// Ignores unknown members, because a later version may have sent the response. A definition that a user declares is
+/// read as a [`DeclaredDocument`], which refuses unknown members.
 ///
 /// ```
 /// use schemas::Definition;
@@ -60,127 +60,127 @@ const DEFAULT_HEALTH_CHECK_INTERVAL: Duration = Duration::from_secs(30);
 #[derive(Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct DefinitionDocument {
-    /// The name clients put into the URL.
+    /// Name of the upstream; part of the URL that clients use.
     pub name: String,
-    /// For people.
+    /// Description for people.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub description: String,
-    /// `stdio`, `sse` or `streamable-http`.
+    /// Transport: `stdio`, `sse` or `streamable-http`.
     pub transport: String,
-    /// The program of a stdio upstream. The first generation of clients sent a list: program, then arguments.
+    /// Program of a stdio upstream. Early clients sent a list: the program, then its arguments.
     #[serde(skip_serializing_if = "Command::is_empty")]
     pub command: Command,
     /// Arguments of the program.
     #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "null_is_default")]
     pub args: Vec<String>,
-    /// More arguments, as the first generation of clients sent them.
+    /// Further arguments; sent by early clients.
     #[serde(rename = "startup_args", skip_serializing_if = "Vec::is_empty", deserialize_with = "null_is_default")]
     pub startup_args: Vec<String>,
-    /// The folder the program runs in. This gateway's own; other proxies ignore it.
+    /// Working directory of the program. An extension; other proxies ignore it.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub cwd: String,
-    /// Environment of the program.
+    /// Environment variables of the program.
     #[serde(skip_serializing_if = "IndexMap::is_empty", deserialize_with = "null_is_default")]
     pub env: IndexMap<String, Secret>,
-    /// The endpoint of an HTTP upstream.
+    /// URL of an HTTP upstream.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub url: String,
     /// Headers sent with every request to an HTTP upstream.
     #[serde(skip_serializing_if = "IndexMap::is_empty", deserialize_with = "null_is_default")]
     pub headers: IndexMap<String, Secret>,
-    /// How long connecting may take.
+    /// Time limit for connecting.
     #[serde(skip_serializing_if = "WireDuration::is_zero")]
     pub timeout: WireDuration,
-    /// Whether `maxReconnects` and `reconnectDelay` have defaults.
+    /// True if `maxReconnects` and `reconnectDelay` have defaults (5 attempts, 5 s).
     #[serde(skip_serializing_if = "is_false")]
     pub auto_reconnect: bool,
-    /// Attempts after which the gateway gives up.
+    /// Maximum number of reconnection attempts.
     #[serde(skip_serializing_if = "is_zero")]
     pub max_reconnects: i64,
-    /// First delay between attempts.
+    /// Delay before the first reconnection attempt, which doubles with each further one.
     #[serde(skip_serializing_if = "WireDuration::is_zero")]
     pub reconnect_delay: WireDuration,
-    /// Whether a connected upstream is pinged.
+    /// True if the upstream is pinged while connected.
     #[serde(skip_serializing_if = "is_false")]
     pub health_check_enabled: bool,
-    /// How often it is pinged.
+    /// Interval between pings.
     #[serde(skip_serializing_if = "WireDuration::is_zero")]
     pub health_check_interval: WireDuration,
-    /// Whether the upstream's own log output is logged.
+    /// True if log output of the upstream is logged at level `info` instead of `debug`.
     #[serde(skip_serializing_if = "is_false")]
     pub log_enabled: bool,
-    /// Which tools are visible.
+    /// Filter that selects the visible and callable tools.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tool_filter: Option<FilterDocument>,
-    /// Free words of the owner.
+    /// Free-form labels set by the owner.
     #[serde(skip_serializing_if = "BTreeMap::is_empty", deserialize_with = "null_is_default")]
     pub tags: BTreeMap<String, String>,
     /// Bearer tokens accepted for this upstream.
     #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "null_is_default")]
     pub auth_tokens: Vec<Secret>,
-    /// Refuse every caller when no token is configured at all.
+    /// True if every caller is refused as long as no token is configured at all.
     #[serde(skip_serializing_if = "is_false")]
     pub require_auth: bool,
     /// Addresses and networks that may call.
     #[serde(rename = "allowedIPs", skip_serializing_if = "Vec::is_empty", deserialize_with = "null_is_default")]
     pub allowed_ips: Vec<String>,
-    /// `auto`, `shared` or `dedicated`. This gateway's own; other proxies ignore it.
+    /// Session mode: `auto`, `shared` or `dedicated`. An extension; other proxies ignore it.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub session_mode: String,
-    /// The most dedicated upstream sessions at once. This gateway's own; other proxies ignore it.
+    /// Maximum number of dedicated upstream sessions at a time. An extension; other proxies ignore it.
     #[serde(skip_serializing_if = "is_zero")]
     pub max_sessions: i64,
-    /// `auto`, `legacy` or `modern`. This gateway's own; other proxies ignore it.
+    /// Protocol era spoken with the upstream: `auto`, `legacy` or `modern`. An extension; other proxies ignore it.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub era: String,
-    /// `both` or `legacy`: which protocol eras the server's own endpoints speak to clients. This gateway's own; other proxies
-    /// ignore it.
+    /// Protocol eras that the upstream's own endpoints speak with clients: `both` or `legacy`. An extension; other
+    /// proxies ignore it.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub eras: String,
-    /// Who is preferred where several upstreams have the same tool: the lowest number from 1 on, which is also the default.
-    /// This gateway's own; other proxies ignore it.
+    /// Rank among upstreams that offer the same tool: the lowest number is tried first. From 1 up; default 1. An
+    /// extension; other proxies ignore it.
     #[serde(skip_serializing_if = "is_zero")]
     pub priority: i64,
-    /// The forward proxy to an HTTP upstream: its URL, or `none`. This gateway's own; other proxies ignore it.
+    /// URL of the forward proxy to an HTTP upstream, or `none`. An extension; other proxies ignore it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub proxy: Option<Secret>,
-    /// File with certificates of authorities that are believed, in PEM form. This gateway's own; other proxies ignore it.
+    /// Path of a PEM file with trusted certificate authorities. An extension; other proxies ignore it.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub ca_file: String,
-    /// File with the certificate that the gateway shows, in PEM form. This gateway's own; other proxies ignore it.
+    /// Path of a PEM file with the client certificate of the gateway. An extension; other proxies ignore it.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub client_cert_file: String,
-    /// File with the private key of that certificate. This gateway's own; other proxies ignore it.
+    /// Path of a PEM file with the private key of the client certificate. An extension; other proxies ignore it.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub client_key_file: String,
-    /// How long the upstream may be silent in a call; progress starts it anew. This gateway's own; other proxies ignore it.
+    /// Longest silence of the upstream during a call; progress restarts it. An extension; other proxies ignore it.
     #[serde(skip_serializing_if = "WireDuration::is_zero")]
     pub call_timeout: WireDuration,
-    /// How long a call may take in all. This gateway's own; other proxies ignore it.
+    /// Longest duration of a whole call. An extension; other proxies ignore it.
     #[serde(skip_serializing_if = "WireDuration::is_zero")]
     pub max_call_timeout: WireDuration,
-    /// How long reading all pages of one list may take. This gateway's own; other proxies ignore it.
+    /// Time limit for reading all pages of one list. An extension; other proxies ignore it.
     #[serde(skip_serializing_if = "WireDuration::is_zero")]
     pub list_timeout: WireDuration,
-    /// How often the lists are read again if the upstream does not announce changes. This gateway's own; other proxies
-    /// ignore it.
+    /// Interval at which the lists are read again if the upstream does not announce changes. An extension; other
+    /// proxies ignore it.
     #[serde(skip_serializing_if = "WireDuration::is_zero")]
     pub refresh_interval: WireDuration,
-    /// The most requests that wait for answers at once. This gateway's own; other proxies ignore it.
+    /// Maximum number of requests awaiting an answer. An extension; other proxies ignore it.
     #[serde(skip_serializing_if = "is_zero")]
     pub max_in_flight: i64,
-    /// The largest message in bytes that is read from the upstream. This gateway's own; other proxies ignore it.
+    /// Maximum size in bytes of a message from the upstream. An extension; other proxies ignore it.
     #[serde(skip_serializing_if = "is_zero")]
     pub max_message_bytes: i64,
-    /// When it was registered; set by the gateway.
+    /// Time of the registration (RFC 3339); set by the gateway.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub created_at: Option<String>,
-    /// When it was last changed; set by the gateway.
+    /// Time of the last change (RFC 3339); set by the gateway.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub updated_at: Option<String>,
 }
 
-/// A tool filter as written; its mode is checked in the definition's order.
+/// A tool filter as written; [`Definition`] checks its mode, in the ancestor's order of checks.
 ///
 /// ```
 /// use schemas::dialect::compozy::DefinitionDocument;
@@ -195,7 +195,7 @@ pub struct DefinitionDocument {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct FilterDocument {
-    /// `allow` or `block`.
+    /// Meaning of the list: `allow` or `block`.
     pub mode: String,
     /// Tool names.
     #[serde(deserialize_with = "null_is_default")]
@@ -213,7 +213,7 @@ impl TryFrom<DefinitionDocument> for Definition {
             client_cert_file: &document.client_cert_file.clone(),
             client_key_file: &document.client_key_file.clone(),
         };
-        // Reported after what the ancestor checks.
+        // Keep the result for later: the ancestor's checks are reported first.
         let limits = limits::read(&document);
         let DefinitionDocument { transport, command, args, startup_args, cwd, url, headers, .. } = document;
         let (program, leading) = command.split();
@@ -346,7 +346,7 @@ impl From<Definition> for DefinitionDocument {
     }
 }
 
-/// A transport whose address is not parsed yet: an unusable address is reported after the checks of the ancestor.
+/// A transport whose URL is not parsed yet: an invalid URL is reported after the ancestor's checks.
 enum Kind {
     Stdio(Stdio),
     Sse(String, IndexMap<String, Secret>),
@@ -425,10 +425,10 @@ fn session_mode(text: &str) -> Result<SessionMode, InvalidDefinition> {
     }
 }
 
-/// Zero is the wire's "not set".
+/// Converts a duration; zero means "not set" on the wire.
 fn positive(duration: WireDuration, field: &'static str) -> Result<Option<Duration>, InvalidDefinition> {
     let duration = duration.get().ok_or(InvalidDefinition::Negative(field))?;
-    // No length of time in a definition is meant to be that short: it is a number that was meant to be seconds.
+    // Refuse durations under 1 ms: they are almost certainly seconds or milliseconds written as a bare number.
     if !duration.is_zero() && duration < SHORTEST {
         return Err(InvalidDefinition::tiny(field, duration));
     }

@@ -1,11 +1,11 @@
-//! The `mcpServers` file of desktop clients and editors (Claude Desktop, Cursor, VS Code and others, which agree on the
-//! form but not on every key). A server's keys that other programs are known to read are named and passed over; any other
-//! unknown one is an error, because it is a mistake that would otherwise show as something missing.
+//! The `mcpServers` file of desktop clients and editors: Claude Desktop, Cursor, VS Code and others, which agree on
+//! the structure but not on every key. A server's keys that other programs are known to read are ignored and reported;
+//! any other unknown key is an error, because it is probably a misspelling.
 //!
 //! ```
 //! use schemas::dialect::desktop::Document;
 //!
-//! // As VS Code writes it.
+//! // Form that VS Code writes.
 //! let text = r#"{"inputs": [], "servers": {"docs": {"type": "http", "url": "https://x.example/sse"}}}"#;
 //! let document: Document = serde_json::from_str(text)?;
 //! assert!(document.definitions()?.iter().map(|definition| definition.transport.kind()).eq(["streamable-http"]));
@@ -43,12 +43,12 @@ pub struct Document {
     pub servers: IndexMap<String, Entry>,
 }
 
-/// One server: a program (`command`), or an HTTP endpoint (`url`).
+/// One server: a program (`command`) or an HTTP endpoint (`url`).
 ///
 /// ```
 /// use schemas::dialect::desktop::Entry;
 ///
-/// // Programs that agree on everything but the key.
+/// // Accept the names that different programs use for the URL.
 /// for text in [r#"{"url": "https://x.example/mcp"}"#, r#"{"serverUrl": "https://x.example/mcp"}"#] {
 ///     let entry: Entry = serde_json::from_str(text)?;
 ///     assert_eq!(entry.url.as_deref(), Some("https://x.example/mcp"));
@@ -59,37 +59,37 @@ pub struct Document {
 #[serde(rename_all = "camelCase", default)]
 #[schemars(title = "MCP server", transform = reachable)]
 pub struct Entry {
-    /// The program of a stdio server, without its arguments.
+    /// Program of a stdio server, without its arguments.
     #[schemars(example = &"npx")]
     pub command: Option<String>,
-    /// Its arguments.
+    /// Arguments of the program.
     #[schemars(example = some_arguments())]
     pub args: Vec<String>,
-    /// Its environment, besides that of the gateway.
+    /// Environment variables of the program, added to those of the gateway.
     #[schemars(with = "IndexMap<String, String>", example = some_variables())]
     pub env: IndexMap<String, Secret>,
-    /// The folder the program runs in; that of the gateway when absent.
+    /// Working directory of the program; the gateway's if absent.
     #[schemars(example = &"/srv/project")]
     pub cwd: Option<String>,
-    /// The endpoint of an HTTP server.
+    /// URL of an HTTP server.
     #[serde(alias = "serverUrl", alias = "httpUrl")]
     #[schemars(example = &"https://docs.example.com/mcp")]
     pub url: Option<String>,
-    /// Headers for every request to it.
+    /// Headers sent with every request to the URL.
     #[schemars(with = "IndexMap<String, String>", example = some_headers())]
     pub headers: IndexMap<String, Secret>,
-    /// `stdio`, `sse` or `http`; told by the other members where it is absent.
+    /// Transport: `stdio`, `sse` or `http`; derived from the other members if absent.
     #[serde(rename = "type", alias = "transport", alias = "transportType")]
     #[schemars(transform = kinds)]
     pub kind: Option<String>,
-    /// Whether it is passed over.
+    /// True if the server is ignored.
     pub disabled: bool,
-    /// Which generation of the protocol is spoken with the server; `auto` when absent. A word of this gateway.
+    /// Protocol era spoken with the server; `auto` if absent. An extension of this gateway.
     #[schemars(with = "EraMode")]
     pub era: String,
 }
 
-/// A server that cannot be used as it is written.
+/// A server whose entry is not a valid definition.
 ///
 /// ```
 /// use schemas::InvalidDefinition;
@@ -104,19 +104,19 @@ pub struct Entry {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`mcpServers.{server}` is no server that can be used")]
 pub struct InvalidEntry {
-    /// Its name in the file.
+    /// Name of the server in the file.
     pub server: String,
-    /// What is wrong with it.
+    /// The reason why the entry is invalid.
     #[source]
     pub source: InvalidDefinition,
 }
 
 impl Document {
-    /// Reads a file, and tells which keys of its servers are for other programs.
+    /// Parses a file, and returns the paths of those keys of its servers that only other programs read.
     ///
     /// # Errors
     ///
-    /// A text that is not such a file, and a key of a server that no program is known to read.
+    /// If the text is not such a file, or a server has a key that no known program reads.
     ///
     /// ```
     /// use schemas::dialect::desktop::Document;
@@ -132,11 +132,11 @@ impl Document {
         foreign::read(text)
     }
 
-    /// The definitions of all servers that are not disabled, in the file's order.
+    /// Converts all servers that are not disabled to definitions, in the order of the file.
     ///
     /// # Errors
     ///
-    /// The first entry that makes no definition.
+    /// The first entry that is not a valid definition.
     ///
     /// ```
     /// use schemas::dialect::desktop::Document;
@@ -180,12 +180,12 @@ impl Entry {
     }
 }
 
-/// A separate event stream is most often served at a path of this name.
+/// Returns true if the URL's path ends in `/sse`, the usual path of the SSE transport.
 fn ends_in_sse(url: &str) -> bool {
     Url::parse(url).is_ok_and(|url| url.path().trim_end_matches('/').ends_with("/sse"))
 }
 
-/// Other programs have other words for some keys.
+/// Adds `servers` to the schema as an alternative to `mcpServers`.
 fn known_as_servers(schema: &mut Schema) {
     if let Some(properties) = schema.get_mut("properties").and_then(Value::as_object_mut) {
         let same = properties.get("mcpServers").cloned().unwrap_or_default();

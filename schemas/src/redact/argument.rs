@@ -1,4 +1,4 @@
-//! The secret parts of a program's arguments.
+//! Finds the secret parts of a program's arguments.
 
 use std::ops::Range;
 
@@ -8,7 +8,7 @@ use crate::redact::text::scanned;
 use crate::redact::url::parts_of_urls;
 use crate::redact::{Part, disjoint, number};
 
-/// The secret parts of each argument. Labels are unique in the whole list.
+/// Returns the secret parts of each argument. Labels are unique within the list.
 pub(crate) fn argument_parts(words: &[String]) -> Vec<Vec<Part>> {
     let mut before: Option<&str> = None;
     let mut all: Vec<Vec<Part>> = Vec::with_capacity(words.len());
@@ -29,7 +29,7 @@ fn of_word(word: &str, before: Option<&str>) -> Vec<Part> {
     {
         return disjoint(vec![Part::new(format!("args.{flag}"), whole)]);
     }
-    // `-H "X-Key: value"`: every header of a request may be what lets it in.
+    // Mask the value of every header (`-H "X-Key: value"`): any of them may be a credential.
     if before.is_some_and(|before| matches!(before, "-H" | "--header" | "--headers"))
         && let Some((name, value)) = header(word)
     {
@@ -49,7 +49,7 @@ fn of_word(word: &str, before: Option<&str>) -> Vec<Part> {
     disjoint(parts)
 }
 
-/// A flag whose value is the next word.
+/// Returns true for a flag whose value, the next word, is a secret.
 fn takes_secret(flag: &str) -> bool {
     flag.starts_with('-') && !flag.contains(['=', ' ', ':']) && is_secret_name(flag)
 }
@@ -58,7 +58,7 @@ fn is_flag(word: &str) -> bool {
     word.starts_with("--") || (word.starts_with('-') && word.len() == 2)
 }
 
-/// The name and the value of a header.
+/// Splits a header argument into its name and the range of its value.
 fn header(word: &str) -> Option<(&str, Range<usize>)> {
     let (name, value) = word.split_once(':')?;
     let begin = word.len() - value.trim_start().len();
@@ -67,7 +67,7 @@ fn header(word: &str) -> Option<(&str, Range<usize>)> {
     is_name.then_some((name, begin..word.len()))
 }
 
-/// The value of `KEY=VALUE`, where the key is that of a variable or of a secret, or the value looks like one.
+/// Returns the value of `KEY=VALUE` if the key names a variable or a secret, or the value looks like a secret.
 fn assigned(word: &str) -> Option<Part> {
     let (name, value) = word.split_once('=')?;
     let is_name = |letter: char| letter.is_ascii_alphanumeric() || "-_.".contains(letter);
@@ -76,7 +76,7 @@ fn assigned(word: &str) -> Option<Part> {
     }
     let is_variable =
         name.chars().all(|letter| letter == '_' || letter.is_ascii_uppercase() || letter.is_ascii_digit());
-    // An address is taken apart instead: more of it can be shown.
+    // Leave URLs to the URL rules, which keep their harmless parts.
     let is_secret = (is_variable && !value.contains("://"))
         || is_secret_name(name)
         || is_token(value)

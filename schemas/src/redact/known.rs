@@ -1,15 +1,15 @@
-//! Finds the values of known secrets in texts: what a definition declares, wherever it turns up again.
+//! Masks the values of known secrets wherever they occur in a text.
 
 use std::collections::HashMap;
 use std::fmt;
 
 use crate::{REDACTED, redact_text};
 
-/// Shorter values are too likely to be a part of something else.
+/// Minimum length in bytes: shorter values are too likely to be part of another word.
 const LEAST: usize = 4;
 
-/// A set of secret values that are masked in texts. Each value counts how often it was added, because several definitions
-/// may declare the same one.
+/// A set of secret values to mask in texts. Values are reference-counted, because several definitions may declare the
+/// same one.
 ///
 /// ```
 /// use schemas::{Definition, Masker};
@@ -21,12 +21,12 @@ const LEAST: usize = 4;
 /// ```
 #[derive(Clone, Default)]
 pub struct Masker {
-    /// By their first bytes, so that a text is searched for all of them in one pass; the longest first.
+    /// Values by their first bytes, longest first, with reference counts. One pass over a text finds all of them.
     values: HashMap<[u8; LEAST], Vec<(String, usize)>>,
 }
 
 impl Masker {
-    /// Adds a value, if it is long enough to be told from other text.
+    /// Adds a value, unless it has fewer than 4 bytes: such a value is too likely to be part of another word.
     ///
     /// ```
     /// let mut masker = schemas::Masker::default();
@@ -48,7 +48,7 @@ impl Masker {
         }
     }
 
-    /// Adds every value of another set.
+    /// Adds all values of another set.
     ///
     /// ```
     /// use schemas::Masker;
@@ -64,7 +64,7 @@ impl Masker {
         other.values.values().flatten().for_each(|(value, _)| self.add(value));
     }
 
-    /// Takes back what [`join`](Self::join) added.
+    /// Removes the values that [`join`](Self::join) added.
     ///
     /// ```
     /// let mut masker = schemas::Masker::default();
@@ -86,7 +86,7 @@ impl Masker {
         }
     }
 
-    /// Returns a text with every known value masked.
+    /// Masks every known value in a text.
     ///
     /// ```
     /// assert_eq!(schemas::Masker::default().mask("nothing is known"), "nothing is known");
@@ -95,7 +95,7 @@ impl Masker {
         String::from_utf8_lossy(&self.mask_bytes(text.as_bytes())).into_owned()
     }
 
-    /// Returns a text with every known value masked, and everything that has the form of a secret.
+    /// Masks every known value in a text, and everything that looks like a secret.
     ///
     /// ```
     /// assert_eq!(schemas::Masker::default().mask_all("Bearer hush-hush"), "Bearer [redacted]");
@@ -104,7 +104,7 @@ impl Masker {
         redact_text(&self.mask(text))
     }
 
-    /// The same as [`mask`](Self::mask), of bytes such as a line of a log.
+    /// Masks every known value in bytes, such as a line of a log.
     ///
     /// ```
     /// let mut masker = schemas::Masker::default();
@@ -131,7 +131,7 @@ impl Masker {
         masked
     }
 
-    /// The length of the longest value that a text begins with.
+    /// Returns the length of the longest known value at the start of a text.
     fn length_at(&self, text: &[u8]) -> Option<usize> {
         let values = self.values.get(text.first_chunk::<LEAST>()?)?;
         values.iter().map(|(value, _)| value).find(|value| text.starts_with(value.as_bytes())).map(String::len)

@@ -1,9 +1,9 @@
-//! Judges by its name or its look whether a text is a secret.
+//! Heuristics that recognise a secret by its name or by its form.
 
-/// Words that make a name that of a secret, wherever they stand in it.
+/// Word fragments that mark a name as a secret's, anywhere in the name.
 const STRONG: [&str; 9] =
     ["token", "secret", "password", "passwd", "passphrase", "apikey", "credential", "authorization", "privatekey"];
-/// Words that do so only as words of their own.
+/// Words that mark a name as a secret's only as separate words.
 const WORDS: [&str; 16] = [
     "key",
     "keys",
@@ -22,15 +22,15 @@ const WORDS: [&str; 16] = [
     "creds",
     "otp",
 ];
-/// A name that ends in one of these names something about a secret: a file, a kind, a limit.
+/// Last words of names that describe a secret without being one: a file, a kind, a limit.
 const ABOUT: [&str; 22] = [
     "file", "path", "dir", "type", "url", "uri", "mode", "name", "length", "limit", "count", "size", "header", "host",
     "port", "format", "ttl", "timeout", "scope", "scopes", "method", "env",
 ];
-/// A name that begins with one of these says how many or whether.
+/// First words of names that are a quantity or a switch.
 const BEFORE: [&str; 6] = ["max", "min", "num", "no", "enable", "disable"];
 
-/// How the tokens of well-known services begin.
+/// Prefixes of tokens of well-known services.
 const PREFIXES: [&str; 46] = [
     "sk-",
     "sk_",
@@ -79,13 +79,13 @@ const PREFIXES: [&str; 46] = [
     "fc-",
     "AGE-SECRET-KEY-",
 ];
-/// What a token has at least behind its prefix.
+/// Minimum number of bytes after a token's prefix.
 const LEAST_BEHIND: usize = 6;
-/// A text without a known form is taken for a secret from this length on.
+/// Minimum length in bytes of a random-looking text that is taken for a secret.
 const LEAST_RANDOM: usize = 20;
 
-/// Whether a value under this name is likely a secret: `GITHUB_TOKEN`, `--api-key`, `X-Auth`, `dbPassword`; not
-/// `--max-tokens`, `--key-file`, `author`.
+/// Returns true if a value under this name is probably a secret: `GITHUB_TOKEN`, `--api-key`, `X-Auth`, `dbPassword`;
+/// but not `--max-tokens`, `--key-file`, `author`.
 ///
 /// ```
 /// use schemas::is_secret_name;
@@ -104,7 +104,7 @@ pub fn is_secret_name(name: &str) -> bool {
         || words.iter().any(|word| WORDS.contains(&word.as_str()) || word.ends_with("key"))
 }
 
-/// The words of a name in lower case: of `X-Api-Key`, `api_key`, `apiKey`, `APIKey`.
+/// Splits a name into lower-case words: `X-Api-Key`, `api_key`, `apiKey` and `APIKey` give `api` and `key` at the end.
 fn words(name: &str) -> Vec<String> {
     let (mut words, mut word, mut before) = (Vec::new(), String::new(), None::<char>);
     let letters: Vec<char> = name.chars().collect();
@@ -126,7 +126,7 @@ fn words(name: &str) -> Vec<String> {
     words
 }
 
-/// Whether a word has the form of a well-known kind of token, or is a JSON Web Token.
+/// Returns true for a token of a well-known service, a JSON Web Token and a PEM block.
 pub(super) fn is_token(word: &str) -> bool {
     let has_letters = |text: &str| text.len() >= LEAST_BEHIND && text.chars().all(is_token_letter);
     let known = PREFIXES.iter().any(|prefix| word.strip_prefix(prefix).is_some_and(has_letters));
@@ -142,7 +142,7 @@ fn is_jwt(word: &str) -> bool {
     word.starts_with("eyJ") && parts.len() >= 2 && parts.iter().take(2).all(|part| part.len() >= 8)
 }
 
-/// Whether a word is long and as good as random: what nobody would write for a name, a version or a path.
+/// Returns true for a UUID and for a long random-looking word, unlike any name, version or path.
 pub(super) fn is_random(word: &str) -> bool {
     if is_uuid(word) {
         return true;
@@ -151,7 +151,7 @@ pub(super) fn is_random(word: &str) -> bool {
     word.len() >= LEAST_RANDOM && is_of_token && word.split(['-', '_', '.', '=']).any(is_random_run)
 }
 
-/// Letters and digits without a separator, in no order that a word or number would have.
+/// Returns true for a run of letters and digits that is too irregular for a word or a number.
 fn is_random_run(run: &str) -> bool {
     let run: Vec<u8> = run.bytes().filter(u8::is_ascii_alphanumeric).collect();
     if run.len() < 16 {
@@ -162,7 +162,8 @@ fn is_random_run(run: &str) -> bool {
     let mut distinct = run.clone();
     distinct.sort_unstable();
     distinct.dedup();
-    // Words change their kind seldom; dates and numbers have few letters to choose from.
+    // Require frequent changes between letter kinds (rare in words) and many distinct letters (few in dates and
+    // numbers).
     changes * 5 >= run.len() && distinct.len() >= 8
 }
 

@@ -1,11 +1,11 @@
-//! Secrets in free text: what a program wrote to standard error, what a server answered.
+//! Finds secrets in free text, such as a program's stderr or a server's error message.
 
 use crate::redact::looks::{is_random, is_secret_name, is_token, is_token_letter};
 use crate::redact::url::parts_of_urls;
 use crate::redact::{Part, disjoint, mask};
 
-/// Returns a text without what has the form of a secret: user, password and query of a URL, a token of a well-known kind,
-/// what stands behind `Bearer`, `password=` or `"apiKey":`.
+/// Masks everything in a text that looks like a secret: user, password and query of URLs, tokens of well-known
+/// services, and values after `Bearer`, `password=` or `"apiKey":`.
 ///
 /// ```
 /// use schemas::redact_text;
@@ -20,14 +20,15 @@ pub fn redact_text(text: &str) -> String {
     mask(text, &disjoint(parts))
 }
 
-/// A piece of a text between white space, without quotes and punctuation around it.
+/// A piece of a text between white space and quotes, without the punctuation around it.
 struct Word<'t> {
     text: &'t str,
     start: usize,
 }
 
-/// The secrets of a text besides those of URLs. In a command line, what a flag or variable is given is one whatever it
-/// looks like; in prose, a word behind `token:` most often is none.
+/// Returns the secrets of a text except those inside URLs. In a command line (`is_command`), every value of a
+/// secret-sounding flag or variable is a secret; in prose, only a value that looks like one, because the word after
+/// `token:` usually is not.
 pub(super) fn scanned(text: &str, is_command: bool) -> Vec<Part> {
     let words = words(text);
     let mut parts = members(text);
@@ -69,14 +70,14 @@ fn of_word(word: &Word<'_>, before: &str, is_command: bool) -> Option<Part> {
     (is_command || text.contains('=') || is_likely(value)).then(|| Part::new(name, begin..start + text.len()))
 }
 
-/// `x-api-key: value`, in two words.
+/// Recognises `x-api-key: value`, which is two words.
 fn behind_colon(word: &Word<'_>, before: &str) -> Option<Part> {
     let name = before.strip_suffix(':')?;
     let is_value = is_secret_name(name) && is_likely(word.text);
     is_value.then(|| Part::new(name, word.start..word.start + word.text.len()))
 }
 
-/// Whether a value in prose is more likely a secret than a word.
+/// Returns true if a value in prose is more likely a secret than a word.
 fn is_likely(value: &str) -> bool {
     let has_digit = value.chars().any(|letter| letter.is_ascii_digit());
     value == crate::REDACTED
@@ -84,7 +85,7 @@ fn is_likely(value: &str) -> bool {
         || (value.len() >= 8 && has_digit && value.chars().all(is_token_letter))
 }
 
-/// The values of JSON members with a secret's name: `"apiKey": "value"`, also where the quotes are escaped.
+/// Finds the values of JSON members with a secret-sounding name, `"apiKey": "value"`; the quotes may be escaped.
 fn members(text: &str) -> Vec<Part> {
     let mut parts = Vec::new();
     for quote in ["\"", "\\\"", "'"] {
@@ -101,7 +102,7 @@ fn members(text: &str) -> Vec<Part> {
     parts
 }
 
-/// Every text between two quotes, which may be the end of one and the beginning of another.
+/// Returns the ranges between quotes, taken in pairs.
 fn quoted(text: &str, quote: &str) -> Vec<(usize, usize)> {
     let places: Vec<usize> = text.match_indices(quote).map(|(at, _)| at).collect();
     let places: Vec<usize> = match quote {

@@ -1,18 +1,18 @@
-//! The secret parts of URLs, found in the text as it stands: what is shown must be the text, not a URL made from it.
+//! Finds the secret parts of URLs in the original text, so that the rest of the text is shown unchanged.
 
 use std::ops::Range;
 
 use crate::redact::looks::{is_random, is_token};
 use crate::redact::{Part, disjoint, is_placeholder, number};
 
-/// The secret parts of a text that is a URL, each with a label of its own.
+/// Returns the secret parts of a text that is a URL, with unique labels.
 pub(crate) fn url_parts(text: &str) -> Vec<Part> {
     let mut parts = found(text, 0, text.len());
     number(&mut parts);
     parts
 }
 
-/// The secret parts of every URL within a text, whose ends are white space, quotes and brackets.
+/// Returns the secret parts of all URLs within a text. A URL ends at white space, a quote or an angle bracket.
 pub(super) fn parts_of_urls(text: &str) -> Vec<Part> {
     let mut parts = Vec::new();
     let mut from = 0;
@@ -34,7 +34,7 @@ fn is_scheme(letter: char) -> bool {
     letter.is_ascii_alphanumeric() || matches!(letter, '+' | '-' | '.')
 }
 
-/// The secret parts of the URL that lies between these places.
+/// Returns the secret parts of the URL in the range `begin..end`.
 fn found(text: &str, begin: usize, end: usize) -> Vec<Part> {
     let url = text.get(begin..end).unwrap_or_default();
     let Some(at) = url.find("://").map(|at| begin + at + 3) else { return Vec::new() };
@@ -63,7 +63,7 @@ fn found(text: &str, begin: usize, end: usize) -> Vec<Part> {
     disjoint(parts)
 }
 
-/// User and password: also the user alone, which is where some services take a token.
+/// Returns user and password. The user alone is secret too, because some services take a token there.
 fn credentials(text: &str, authority: Range<usize>) -> Vec<Part> {
     let Some(at) = text.get(authority.clone()).and_then(|text| text.rfind('@')) else { return Vec::new() };
     let (name, password) = cut(text, authority.start..authority.start + at, ':');
@@ -72,7 +72,7 @@ fn credentials(text: &str, authority: Range<usize>) -> Vec<Part> {
     [Some(part("url.username", name)), password].into_iter().flatten().collect()
 }
 
-/// What lies before the first separator, and what behind it.
+/// Splits a range at the first separator.
 fn cut(text: &str, range: Range<usize>, separator: char) -> (Range<usize>, Option<Range<usize>>) {
     match text.get(range.clone()).and_then(|text| text.find(separator)) {
         Some(at) => (range.start..range.start + at, Some(range.start + at + separator.len_utf8()..range.end)),

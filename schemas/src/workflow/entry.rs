@@ -29,76 +29,77 @@ use crate::{EraMode, Eras, SessionMode, ToolFilter, WireDuration};
 #[serde(default)]
 #[schemars(title = "MCP server", transform = form::document, transform = form::server)]
 pub struct McpEntry {
-    /// The server's name in this project, as in `$mcp(id#tool)`. A server that is registered has it as its name at the
-    /// gateway too: 1 to 64 letters, digits, `.`, `_` and `-`, and none of the gateway's own paths such as `admin`.
+    /// Name of the server in this project, as in `$mcp(id#tool)`. A registered server has the same name at the
+    /// gateway: 1 to 64 letters, digits, `.`, `_` and `-`, and none of the gateway's own paths such as `admin`.
     #[schemars(with = "Text", extend("minLength" = 1), example = &"search", example = &"filesystem")]
     pub id: Option<String>,
-    /// The resource's name in the engine's store; the id when absent.
+    /// Name of the resource in the engine's store; the id if absent.
     #[schemars(with = "Option<Text>", extend("minLength" = 1))]
     pub resource: Option<String>,
-    /// The endpoint of an HTTP server. Not together with `command`, except for an address below the gateway's own
-    /// (`http://127.0.0.1:6001/NAME/sse`, `/stream` or `/mcp`): it stands for the server `NAME` of the gateway, which is
-    /// created there if the entry has a `command`. May hold templates such as `{{ .env.SEARCH_URL }}`.
+    /// URL of an HTTP server. Excludes `command`, except if the URL is one of the gateway's own
+    /// (`http://127.0.0.1:6001/NAME/sse`, `/stream` or `/mcp`): such an entry means the server `NAME` of that gateway,
+    /// and with a `command` registers it there. May contain templates such as `{{ .env.SEARCH_URL }}`.
     #[schemars(transform = form::address, example = &"https://search.example.com/mcp", example = &"http://127.0.0.1:6001/search/stream")]
     pub url: Option<String>,
-    /// The program of a stdio server with its arguments: a text that is split as a shell does. Words that need no quotes
-    /// there are listed under `args`. May hold templates such as `{{ .env.ROOT }}`.
+    /// Program of a stdio server with its arguments: a text that is split as by a shell. List words in `args`
+    /// to avoid quoting. May contain templates such as `{{ .env.ROOT }}`.
     #[schemars(example = &"npx -y @modelcontextprotocol/server-filesystem /srv", example = &"uvx mcp-server-time")]
     pub command: Option<CommandLine>,
-    /// More arguments of the program, after those in `command`. Only with a program.
+    /// Further arguments of the program, appended to those in `command`. Stdio servers only.
     #[schemars(transform = form::with_gaps, example = example::some_options())]
     pub args: Vec<Text>,
-    /// Headers sent to an HTTP server with every request. Only with `url`. A secret comes from a template, such as
-    /// `Bearer {{ .env.TOKEN }}`, and is shown nowhere.
+    /// Headers sent to an HTTP server with every request. Only with `url`. Write secrets as templates, such as `Bearer
+    /// {{ .env.TOKEN }}`; their values are never shown.
     #[schemars(transform = form::header_names, example = example::some_headers())]
     pub headers: IndexMap<String, Text>,
-    /// Environment of a stdio server. A secret comes from a template such as `{{ .env.TOKEN }}`, and is shown nowhere.
+    /// Environment variables of a stdio server. Write secrets as templates, such as `{{ .env.TOKEN }}`; their values
+    /// are never shown.
     #[schemars(transform = form::variable_names, example = example::some_variables())]
     pub env: IndexMap<String, Text>,
-    /// The MCP revision the server speaks, as a date.
+    /// MCP revision that the server speaks, as a date.
     #[schemars(transform = form::date, example = &"2025-03-26")]
     pub proto: Option<String>,
-    /// How the server is reached. When absent: `stdio` if there is a `command`, else `sse`.
+    /// Transport to the server. If absent: `stdio` with a `command`, otherwise `sse`.
     #[schemars(transform = form::transport)]
     pub transport: Option<String>,
-    /// How long connecting may take, with a unit.
+    /// Time limit for connecting, with a unit.
     #[schemars(transform = form::with_a_unit, example = &"30s", example = &"1m30s")]
     pub start_timeout: Option<WireDuration>,
-    /// The most sessions of its own the server is given; 0 or less for the gateway's limit.
+    /// Maximum number of dedicated sessions with the server; 0 or less for the gateway's limit.
     #[schemars(example = 4)]
     pub max_sessions: Option<i64>,
-    /// Register this server at the gateway and use it through there. `compozy.yaml` can say so for every entry, with
-    /// `use_proxy_default: true`.
+    /// True to register this server at the gateway and to use it through the gateway. `use_proxy_default: true` in
+    /// `compozy.yaml` sets this for all entries.
     #[schemars(example = true)]
     pub use_proxy: Option<bool>,
-    /// Never remove the registration because nothing declares it any more. `deregister --force` does.
+    /// True to keep the registration when the entry is removed from the files. `deregister --force` removes it anyway.
     #[schemars(example = true)]
     pub prevent_destroy: Option<bool>,
-    /// What only the gateway knows of a registered server: which tools are visible, who may use them, when to give up.
+    /// Settings of a registered server that only the gateway reads: tool filter, access, limits, reconnection.
     #[schemars(example = example::some_settings())]
     pub gateway: Option<GatewaySettings>,
-    /// Tags with which it was registered, as `register-service dump --secrets` writes them: owner, place, commit. They have an
-    /// effect with `sync --restore` alone.
+    /// Tags of the registration, as `register-service dump --secrets` writes them: owner, place, commit. Read by
+    /// `sync --restore` only.
     #[schemars(with = "Option<BTreeMap<String, Text>>")]
     pub registered: Option<BTreeMap<String, String>>,
-    /// Another name for `start_timeout`.
+    /// Alias of `start_timeout`.
     #[schemars(transform = form::with_a_unit, example = &"30s")]
     pub timeout: Option<WireDuration>,
-    /// Documented by the engine, evaluated by none.
+    /// Documented by the engine but not evaluated.
     #[schemars(transform = form::documented_only)]
     pub condition: Option<Value>,
-    /// Documented by the engine, read by none.
+    /// Documented by the engine but not read.
     #[schemars(transform = form::documented_only)]
     pub auth: Option<Value>,
-    /// Documented by the engine, read by none.
+    /// Documented by the engine but not read.
     #[schemars(transform = form::documented_only)]
     pub security: Option<Value>,
-    /// Documented by the engine, read by none.
+    /// Documented by the engine but not read.
     #[schemars(transform = form::documented_only)]
     pub tls: Option<Value>,
 }
 
-/// The keys of [`McpEntry`], for reports of keys that are none.
+/// The keys of [`McpEntry`], used to report unknown keys.
 ///
 /// ```
 /// use schemas::workflow::MCP_ENTRY_KEYS;
@@ -130,7 +131,7 @@ pub const MCP_ENTRY_KEYS: [&str; 20] = [
     "tls",
 ];
 
-/// What only the gateway knows of a registered server. The engine does not read it.
+/// Settings of a registered server that only the gateway reads; the engine ignores them.
 ///
 /// ```
 /// use schemas::workflow::McpEntry;
@@ -146,92 +147,96 @@ pub const MCP_ENTRY_KEYS: [&str; 20] = [
 #[serde(default)]
 #[schemars(inline, transform = form::document, extend("additionalProperties" = false))]
 pub struct GatewaySettings {
-    /// What the server is for, in words for people.
+    /// Description of the server for people.
     #[schemars(example = &"Searches the web")]
     pub description: String,
-    /// Which of the server's tools are visible and callable; all if absent.
+    /// Filter that selects the visible and callable tools; all tools if absent.
     #[schemars(with = "Option<ToolFilter>", transform = form::at_least_one_tool, example = example::a_filter())]
     pub tool_filter: Option<FilterDocument>,
-    /// Free words, shown with the registration. `owner`, `source` and `prevent_destroy` are set by `register-service`.
+    /// Free-form labels, shown with the registration. `register-service` sets `owner`, `source` and `prevent_destroy`
+    /// itself.
     #[schemars(with = "BTreeMap<String, Text>", transform = form::free_tags)]
     pub tags: BTreeMap<String, String>,
-    /// The folder that a stdio server runs in, as an absolute path; that of the gateway when absent. May hold templates
-    /// such as `{{ .env.PROJECT }}`.
+    /// Working directory of a stdio server, as an absolute path; the gateway's if absent. May contain templates such
+    /// as `{{ .env.PROJECT }}`.
     #[schemars(example = &"/srv/project")]
     pub cwd: Text,
-    /// Which generation of the protocol is spoken with the server; `auto` when absent.
+    /// Protocol era spoken with the server; `auto` if absent.
     #[schemars(with = "EraMode")]
     pub era: String,
-    /// Which generations of the protocol the gateway's endpoints for this server speak to clients; `both` when absent.
+    /// Protocol eras that the gateway's endpoints for this server speak with clients; `both` if absent.
     #[schemars(with = "Eras")]
     pub eras: String,
-    /// Who is preferred where several servers have the same tool: the lowest number from 1 on. 1 when absent.
+    /// Rank among servers that offer the same tool: the lowest number is tried first. From 1 up; 1 if absent.
     #[schemars(extend("minimum" = 0), example = 1)]
     pub priority: i64,
-    /// The forward proxy to an HTTP server: its URL, or `none`. A secret in it comes from a template.
+    /// URL of the forward proxy to an HTTP server, or `none`. Write secrets as templates.
     #[schemars(example = &"http://proxy.example:3128")]
     pub proxy: String,
-    /// File on the gateway's machine with certificates of authorities that are believed, in PEM form.
+    /// Path on the gateway's machine of a PEM file with trusted certificate authorities.
     #[schemars(example = &"/etc/gateway/authority.pem")]
     pub ca_file: String,
-    /// File on the gateway's machine with the certificate that it shows the server, in PEM form.
+    /// Path on the gateway's machine of a PEM file with the client certificate presented to the server.
     #[schemars(example = &"/etc/gateway/client.pem")]
     pub client_cert_file: String,
-    /// File with the private key of that certificate.
+    /// Path on the gateway's machine of a PEM file with the private key of the client certificate.
     #[schemars(example = &"/etc/gateway/client.key.pem")]
     pub client_key_file: String,
-    /// How long the server may be silent in a call, with a unit; progress starts it anew. `5m` when absent.
+    /// Longest silence of the server during a call, with a unit; progress restarts it. `5m` if absent.
     #[schemars(transform = form::not_negative, example = &"5m")]
     pub call_timeout: WireDuration,
-    /// How long a call may take in all, with a unit; `1h` when absent.
+    /// Longest duration of a whole call, with a unit; `1h` if absent.
     #[schemars(transform = form::not_negative, example = &"1h")]
     pub max_call_timeout: WireDuration,
-    /// How long reading all pages of one list may take, with a unit; `timeout`, or `10s` if that is longer, when absent.
+    /// Time limit for reading all pages of one list, with a unit; if absent, the larger of `timeout` and `10s`.
     #[schemars(transform = form::not_negative, example = &"60s")]
     pub list_timeout: WireDuration,
-    /// How often the lists are read again if the server does not announce changes, with a unit; `1m` when absent.
+    /// Interval at which the lists are read again if the server does not announce changes, with a unit; `1m` if
+    /// absent.
     #[schemars(transform = form::not_negative, example = &"1m")]
     pub refresh_interval: WireDuration,
-    /// The most requests that wait for answers at once; 256 when absent.
+    /// Maximum number of requests awaiting an answer; 256 if absent.
     #[schemars(extend("minimum" = 0), example = 256)]
     pub max_in_flight: i64,
-    /// The largest message in bytes that is read from the server; 16777216 when absent.
+    /// Maximum size in bytes of a message from the server; 16777216 if absent.
     #[schemars(extend("minimum" = 0), example = 16_777_216)]
     pub max_message_bytes: i64,
-    /// Whether clients share one session with the server; `auto` when absent.
+    /// Rule by which clients share one session with the server; `auto` if absent.
     #[schemars(with = "SessionMode")]
     pub session_mode: String,
-    /// Connect again by the two rules below, at most `max_reconnects` times. Without it the gateway never gives up.
+    /// True to apply the defaults of `max_reconnects` and `reconnect_delay` where they are absent. Without a limit, the
+    /// gateway retries forever.
     pub auto_reconnect: bool,
-    /// Attempts after which the gateway gives up; 5 when absent.
+    /// Maximum number of reconnection attempts; if absent, 5 with automatic reconnection, otherwise unlimited.
     #[schemars(extend("minimum" = 0), example = 5)]
     pub max_reconnects: i64,
-    /// First delay between attempts, with a unit; `5s` when absent.
+    /// Delay before the first retry, which doubles up to `1m`, with a unit; if absent, `5s` with automatic
+    /// reconnection, otherwise `1s`.
     #[schemars(transform = form::not_negative, example = &"5s")]
     pub reconnect_delay: WireDuration,
-    /// Ping the server while it is connected.
+    /// True to ping the server while it is connected.
     pub health_check_enabled: bool,
-    /// How often to ping, with a unit; `30s` when absent.
+    /// Interval between pings, with a unit; `30s` if absent.
     #[schemars(transform = form::not_negative, example = &"30s")]
     pub health_check_interval: WireDuration,
-    /// Show the server's own log output in the gateway's log.
+    /// True to write the server's log output to the gateway's log at level `info` instead of `debug`.
     pub log_enabled: bool,
-    /// Bearer tokens with which clients may use this server. A secret comes from a template such as `{{ .env.TOKEN }}`.
+    /// Bearer tokens that clients of this server may use. Write secrets as templates, such as `{{ .env.TOKEN }}`.
     #[schemars(example = example::some_tokens())]
     pub auth_tokens: Vec<Text>,
-    /// Refuse everyone if no token is configured at all.
+    /// True to refuse all clients as long as no token is configured at all.
     pub require_auth: bool,
-    /// Addresses and networks of clients that may use this server; everyone if there are none.
+    /// Addresses and networks of clients that may use this server; all clients if empty.
     #[schemars(example = example::some_networks())]
     pub allowed_ips: Vec<String>,
 }
 
-/// The keys of [`GatewaySettings`], for reports of keys that are none.
+/// The keys of [`GatewaySettings`], used to report unknown keys.
 ///
 /// ```
 /// use schemas::workflow::GATEWAY_SETTINGS_KEYS;
 ///
-/// // A file says `tool_filter`; `toolFilter` is what the admin API says.
+/// // Files use `tool_filter`; `toolFilter` is the name in the admin API.
 /// assert!(GATEWAY_SETTINGS_KEYS.contains(&"tool_filter"));
 /// assert!(!GATEWAY_SETTINGS_KEYS.contains(&"toolFilter"));
 /// ```

@@ -1,4 +1,4 @@
-//! Values that editors show beside a key's description.
+//! Example values that editors show beside a key's description.
 
 use serde_json::{Value, json};
 

@@ -1,9 +1,8 @@
-//! What an editor can check of a document besides the types of its values: which keys exclude one another, which form a
-//! text has.
+//! Rules for editors beyond the types of values: keys that exclude one another, and patterns of texts.
 //!
-//! The rules are those of `register-service`, as far as they can be told from one entry alone. Where they depend on more
-//! (the gateway's address, the project file), the schemas let the entry be. `errorMessage`, `patternErrorMessage`,
-//! `deprecationMessage` and `markdownEnumDescriptions` are words that editors know and validators pass over.
+//! The rules are those of `register-service` that need only one entry. Where a rule depends on more (the gateway's
+//! URL, the project file), the schema accepts the entry. Editors know `errorMessage`, `patternErrorMessage`,
+//! `deprecationMessage` and `markdownEnumDescriptions`; validators ignore these keywords.
 
 use schemars::Schema;
 use serde_json::{Value, json};
@@ -11,13 +10,13 @@ use serde_json::{Value, json};
 use crate::ServerName;
 use crate::workflow::{AGENT_KEYS, WORKFLOW_KEYS};
 
-/// An address that may lie below the gateway's own, or cannot be told before a template is rendered.
+/// Pattern of a URL that may be one of the gateway's own, or that is unknown until a template is rendered.
 const AT_GATEWAY: &str = r"\{\{|^[^?#]*://[^/?#]+/([^?#]*/)?[^/?#]+/(sse|stream|mcp)([/?#]|$)";
 const ADDRESS: &str = r"^\s*$|\{\{|^\s*[Hh][Tt][Tt][Pp][Ss]?:[/\\]+[^\s/?#]+([/?#]|\s*$)";
 const SELECTOR: &str = r#"^\s*([^:(]*\()?[^:(]+::[^()]*\.#\(\s*id\s*=*\s*("[^"]+"|'[^']+')\s*\)\)?\s*$"#;
 const DURATION: &str = r"^\+?(0|(([0-9]+\.?[0-9]*|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h))+)$";
 
-/// An empty value counts as none, wherever a key is known.
+/// Allows `null` as the value of every key except `id`: it counts as absent.
 pub(super) fn document(schema: &mut Schema) {
     let properties = schema.get_mut("properties").and_then(Value::as_object_mut);
     for (key, property) in properties.into_iter().flatten() {
@@ -31,34 +30,34 @@ pub(super) fn document(schema: &mut Schema) {
     }
 }
 
-/// A file with nothing in it is one too.
+/// Allows an empty file.
 pub(super) fn file(schema: &mut Schema) {
     document(schema);
     schema.insert("type".to_owned(), json!(["object", "null"]));
 }
 
-/// Keys that were meant as the one that counts in project files alone.
+/// Reports misspellings of `use_proxy_default`, which only project files have.
 pub(super) fn project(schema: &mut Schema) {
     file(schema);
     let meant = json!({ "type": "null", "errorMessage": "did you mean `use_proxy_default`?" });
     schema.insert("patternProperties".to_owned(), json!({ "^(?!use_proxy_default$)use[-_]?[Pp]roxy": meant }));
 }
 
-/// Keys that belong to other files, were meant as `mcps`, or are none of a workflow or agent.
+/// Reports keys that belong to project files, that were meant as `mcps`, or that no workflow or agent has.
 pub(super) fn not_a_project(schema: &mut Schema) {
     let never = |message: &str| json!({ "type": "null", "errorMessage": message });
     let known: Vec<&str> = WORKFLOW_KEYS.into_iter().chain(AGENT_KEYS).collect();
     let patterns = json!({
         "^([Mm][Cc][Pp]|[Mm][Cc][Pp]_?-?[Ss]ervers)$": never("MCP servers are declared below `mcps`"),
         "^use_proxy_default$": never("`use_proxy_default` is read in `compozy.yaml` only; write `use_proxy: true` in the entries"),
-        // What the engine reads and this schema does not describe, and keys of an author's own.
+        // Allow the engine's keys that this schema does not describe, and authors' own keys.
         (format!("^({})$|^x-|^\\$|^<<$", known.join("|"))): true,
     });
     schema.insert("patternProperties".to_owned(), patterns);
     schema.insert("additionalProperties".to_owned(), json!(false));
 }
 
-/// What goes with which transport, and which ids can be registered.
+/// Adds the rules about keys per transport, and about ids that can be registered.
 pub(super) fn server(schema: &mut Schema) {
     schema.insert("required".to_owned(), json!(["id"]));
     schema.insert("additionalProperties".to_owned(), json!(false));
@@ -95,12 +94,12 @@ pub(super) fn server(schema: &mut Schema) {
     schema.insert("allOf".to_owned(), rules);
 }
 
-/// That a key has a value that is not empty.
+/// Builds the condition that a key has a non-empty value.
 fn written(key: &str) -> Value {
     json!({ "required": [key], "properties": { key: { "not": { "enum": [null, ""] } } } })
 }
 
-/// That a list or mapping has something in it.
+/// Builds the condition that a list or mapping has at least one item.
 fn filled(key: &str, count: &str) -> Value {
     json!({ "required": [key], "properties": { key: { "type": ["array", "object"], count: 1 } } })
 }
@@ -109,7 +108,7 @@ fn excluded(key: &str, present: Value, message: &str) -> Value {
     json!({ "if": present, "then": { "properties": { key: false }, "errorMessage": message } })
 }
 
-/// The older form, as a third way to write an item.
+/// Adds the engine's older reference form as a third alternative.
 pub(super) fn or_reference(schema: &mut Schema) {
     if let Some(ways) = schema.get_mut("anyOf").and_then(Value::as_array_mut) {
         let text = json!({ "type": "string", "pattern": SELECTOR });
@@ -165,19 +164,19 @@ pub(super) fn not_negative(schema: &mut Schema) {
     );
 }
 
-/// A duration that the engine reads too: it takes no number.
+/// Restricts a duration to texts, because the engine, which reads it too, takes no number.
 pub(super) fn with_a_unit(schema: &mut Schema) {
     not_negative(schema);
     schema.remove("minimum");
     schema.insert("type".to_owned(), json!(["string", "null"]));
 }
 
-/// A list in which an item may be left empty, and does not count then.
+/// Allows empty items in a list, which are ignored.
 pub(super) fn with_gaps(schema: &mut Schema) {
     or_nothing(schema, "items");
 }
 
-/// Lets the values below a key be empty.
+/// Allows `null` for the values below a key.
 fn or_nothing(schema: &mut Schema, key: &str) {
     let types = schema.get_mut(key).and_then(|values| values.get_mut("type")).and_then(Value::as_array_mut);
     if let Some(types) = types {

@@ -1,4 +1,4 @@
-//! What authors may write in more than one way: texts and commands.
+//! Values that authors may write in several ways: texts and commands.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -20,13 +20,13 @@ use serde::{Deserialize, Deserializer};
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CommandLine {
-    /// One text, split as a shell does.
+    /// One text, split as by a shell.
     Text(String),
-    /// The words. The engine takes a text only, so the schemas do too.
+    /// A list of words: the program, then its arguments. Not in the schemas, because the engine takes a text only.
     Words(Vec<String>),
 }
 
-/// A text where an author may also write a number or a boolean (`PORT: 8080`).
+/// A text; authors may also write a number or a boolean (`PORT: 8080`).
 ///
 /// ```
 /// use schemas::workflow::Text;
@@ -87,7 +87,7 @@ impl<'de> Deserialize<'de> for CommandLine {
                 Ok(CommandLine::Text(text.to_owned()))
             }
 
-            // Where a text is wanted, a number or a boolean is what is written.
+            // Accept numbers and booleans as texts, as `Text` does.
             fn visit_bool<E: de::Error>(self, flag: bool) -> Result<CommandLine, E> {
                 Ok(CommandLine::Text(flag.to_string()))
             }
@@ -112,7 +112,7 @@ impl<'de> Deserialize<'de> for CommandLine {
     }
 }
 
-// Both are written without alternatives, which editors explain less well than a list of types.
+// Both schemas list types instead of `anyOf` alternatives, which editors explain less well.
 
 impl JsonSchema for CommandLine {
     fn inline_schema() -> bool {

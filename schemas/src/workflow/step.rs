@@ -1,7 +1,7 @@
-//! What documents hold besides servers: actions and tasks, as far as they name tools and agents.
+//! Schemas of actions and tasks, as far as they name tools and agents.
 //!
-//! Nothing here is read into these types, because other programs own those keys. They say what an editor may offer and
-//! check; `register-service` looks for references to tools in the text itself.
+//! Used for editors only and never deserialised, because other programs own these keys. `register-service` finds
+//! references to tools in the text itself.
 
 use std::borrow::Cow;
 
@@ -10,24 +10,24 @@ use serde_json::Value;
 
 use crate::workflow::{example, form};
 
-/// Something that an agent can be asked to do.
+/// An action of an agent.
 #[derive(Debug, JsonSchema)]
 #[schemars(transform = form::document)]
 pub(crate) struct Action {
-    /// The action's id, by which tasks name it.
+    /// Identifier of the action, used by tasks.
     #[schemars(with = "Option<crate::workflow::Text>", example = &"web-search")]
     id: Option<String>,
-    /// What the model is asked. May hold templates such as `{{ .input.query }}`, which the engine fills in.
+    /// Prompt for the model. May contain templates such as `{{ .input.query }}`, which the engine fills in.
     #[schemars(example = &"Find information about: {{ .input.query }}")]
     prompt: Option<String>,
-    /// The tool that the action uses. `$mcp(server#tool)` is a tool of a server in `mcps`.
+    /// Tool of the action. `$mcp(server#tool)` is a tool of a server in `mcps`.
     tool: Option<ToolName>,
-    /// Several tools.
+    /// Several tools of the action.
     tools: Option<Vec<ToolName>>,
-    /// The arguments of the tool. `validate --live` checks them against the tool's own schema.
+    /// Arguments of the tool. `validate --live` checks them against the tool's own schema.
     #[schemars(example = example::some_arguments())]
     with: Option<Value>,
-    /// The JSON Schema of what the action is given. `validate --live` looks here for arguments that `with` does not have.
+    /// JSON Schema of the action's input. `validate --live` searches it for arguments that `with` does not set.
     input: Option<Value>,
 }
 
@@ -35,34 +35,34 @@ pub(crate) struct Action {
 #[derive(Debug, JsonSchema)]
 #[schemars(transform = form::document)]
 pub(crate) struct Task {
-    /// The task's id.
+    /// Identifier of the task.
     #[schemars(with = "Option<crate::workflow::Text>", example = &"answer")]
     id: Option<String>,
-    /// The tool that the task uses. `$mcp(server#tool)` is a tool of a server in `mcps`.
+    /// Tool of the task. `$mcp(server#tool)` is a tool of a server in `mcps`.
     tool: Option<ToolName>,
-    /// Several tools.
+    /// Several tools of the task.
     tools: Option<Vec<ToolName>>,
-    /// The agent that carries out the task: the id of one in `agents`, or of one that another file declares.
+    /// Agent that carries out the task: the id of an agent in `agents`, or of one that another file declares.
     #[schemars(with = "Option<Value>", example = &"researcher")]
     agent: Option<Value>,
-    /// What is selected in the engine's older form.
+    /// Agent of the task, in the engine's older selector form.
     #[serde(rename = "$use")]
     #[schemars(transform = form::selector, example = &"agent(local::agents.#(id=\"researcher\"))")]
     select: Option<String>,
-    /// What the agent is asked to do: the id of one of its `actions`.
+    /// Action of the agent: the id of one of its `actions`.
     #[schemars(example = &"answer")]
     action: Option<String>,
-    /// The arguments of the tool, or the input of the agent's action. An action that names a tool, and no arguments, passes
-    /// its input on to it; `validate --live` checks either against the tool's own schema.
+    /// Arguments of the tool, or the input of the agent's action. An action that names a tool and no arguments passes
+    /// its input to the tool; `validate --live` checks both against the tool's own schema.
     #[schemars(example = example::some_arguments())]
     with: Option<Value>,
-    /// Tasks inside of this one.
+    /// Subtasks of this task.
     tasks: Option<Vec<Task>>,
-    /// The task that is done for each item of a collection.
+    /// Task to run for each item of a collection.
     task: Option<Box<Task>>,
 }
 
-/// The name of a tool. What begins with `$` is a tool of an MCP server, `$mcp(server#tool)`.
+/// Name of a tool. A name that starts with `$` is a tool of an MCP server, `$mcp(server#tool)`.
 #[derive(Debug)]
 pub(crate) struct ToolName;
 
@@ -75,7 +75,7 @@ impl JsonSchema for ToolName {
         "ToolName".into()
     }
 
-    /// A tool of another kind may be written in other ways, so no type is demanded.
+    /// Sets no type: tools of other kinds may be written in other ways.
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({
             "pattern": r"\{\{|^\s*\$mcp\(\s*[^#)\s][^#)]*#\s*[^)\s][^)]*\)\s*$|^(?!\s*(\$|mcp\())",

@@ -22,7 +22,8 @@ fn view(definition: &Definition) -> Value {
     serde_json::to_value(shown).expect("JSON")
 }
 
-/// What is shown holds no secret, and comes back to what is stored.
+/// Checks that the view of a definition contains no secret, and that sending the view back restores the stored
+/// definition.
 fn survives(stored: Value) {
     let stored = definition(stored);
     let shown = view(&stored);

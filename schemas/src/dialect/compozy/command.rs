@@ -1,9 +1,9 @@
-//! A program as the ancestors wrote it: alone, or with its arguments in one list.
+//! The `command` member: the program alone, or a list of the program and its arguments.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// A program, or a program and its arguments in one list.
+/// The `command` member: a program, or a program and its arguments in one list.
 ///
 /// ```
 /// use schemas::dialect::compozy::Command;
@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 pub enum Command {
     /// The program alone.
     Program(String),
-    /// The program, then arguments that come before `args`.
+    /// The program, then the arguments that precede `args`.
     Line(Vec<String>),
 }
 

@@ -1,9 +1,9 @@
-//! A definition as somebody declares it: read strictly, so that a misspelt `authTokens` opens no door.
+//! A definition as a client declares it, read strictly: ignoring a misspelt `authTokens` would disable access control.
 //!
-//! The ancestor passes over members that it does not know. Its own clients send none: their type is closed (`name`, `env`,
-//! `headers`, `url`, `transport`, `command`, `args`, `timeout`, and `startup_args` in the first generation). Others may,
-//! so a member that means nothing here is passed over with a warning; one that is a known one misspelt, or that says who
-//! may call, is refused.
+//! The ancestor ignores unknown members. Its own clients send none: their type is closed (`name`, `env`, `headers`,
+//! `url`, `transport`, `command`, `args`, `timeout`, and `startup_args` in the first generation). Other clients may
+//! send some, so an unknown member is ignored with a warning. It is refused if it looks like a misspelt member or
+//! concerns access.
 
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
@@ -11,9 +11,9 @@ use serde_json::Value;
 use crate::dialect::compozy::DefinitionDocument;
 use crate::{Definition, InvalidDefinition, nearest};
 
-/// A definition in a request, with the names of members that no definition has.
+/// A definition in a request, with the names of its unknown members.
 ///
-/// Answers of a gateway are read as a plain [`DefinitionDocument`], which takes members of a later version.
+/// Responses of a gateway are read as a plain [`DefinitionDocument`], which ignores members of later versions.
 ///
 /// ```
 /// use schemas::Definition;
@@ -27,12 +27,12 @@ use crate::{Definition, InvalidDefinition, nearest};
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct DeclaredDocument {
-    /// The members that a definition has.
+    /// The known members.
     pub document: DefinitionDocument,
     unknown: Vec<String>,
 }
 
-/// Returns every member of a definition, as its schema has them. Built for an error only.
+/// Lists all members of a definition, from its schema. Slow; called only to build an error.
 fn members() -> Vec<String> {
     let schema = schemars::schema_for!(DefinitionDocument);
     let properties = schema.get("properties").and_then(Value::as_object).cloned().unwrap_or_default();
@@ -43,7 +43,8 @@ fn members() -> Vec<String> {
 impl<'de> Deserialize<'de> for DeclaredDocument {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let mut unknown = Vec::new();
-        // An optional member adds a `?` to the path, which means nothing to those who wrote it.
+        // Remove the `?` that `serde_ignored` inserts after an optional member: authors of the document do not know
+        // it.
         let document =
             serde_ignored::deserialize(deserializer, |path| unknown.push(path.to_string().replace("?.", "")))?;
         Ok(Self { document, unknown })
@@ -51,11 +52,12 @@ impl<'de> Deserialize<'de> for DeclaredDocument {
 }
 
 impl DeclaredDocument {
-    /// Returns the definition, with a warning for each member that is passed over.
+    /// Returns the definition, and a warning for each member that is ignored.
     ///
     /// # Errors
     ///
-    /// A member that is likely a known one misspelt, or that is about access; then whatever makes no definition.
+    /// [`InvalidDefinition::Unknown`] for a member that looks like a misspelt one or concerns access; otherwise the
+    /// first failed check of the definition.
     ///
     /// ```
     /// use schemas::dialect::compozy::DeclaredDocument;
@@ -77,7 +79,7 @@ impl DeclaredDocument {
     }
 }
 
-/// Refuses every member that a definition does not have: the rule for requests that only this gateway's clients make.
+/// Refuses every unknown member: for requests that only this gateway's own clients send.
 impl TryFrom<DeclaredDocument> for Definition {
     type Error = InvalidDefinition;
 
@@ -89,7 +91,7 @@ impl TryFrom<DeclaredDocument> for Definition {
     }
 }
 
-/// Why a member must not be passed over.
+/// Returns an error if the unknown member must not be ignored.
 fn refusal(member: &str) -> Option<InvalidDefinition> {
     const ACCESS: [&str; 9] = ["auth", "token", "allow", "deny", "block", "filter", "secret", "password", "permission"];
     let meant = meant(member);

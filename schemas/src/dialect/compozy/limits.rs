@@ -1,4 +1,4 @@
-//! The limits of a definition, as the wire has them.
+//! Limits in Compozy's document format.
 
 use super::{DefinitionDocument, count, positive, wire};
 use crate::{InvalidDefinition, Limits};
@@ -15,7 +15,7 @@ pub(super) fn read(document: &DefinitionDocument) -> Result<Limits, InvalidDefin
     })
 }
 
-/// A document that holds these limits and nothing else.
+/// Creates a document that sets only these limits.
 pub(super) fn written(limits: &Limits) -> DefinitionDocument {
     DefinitionDocument {
         call_timeout: wire(limits.call),

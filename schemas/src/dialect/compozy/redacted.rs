@@ -1,4 +1,4 @@
-//! A definition as it may be shown.
+//! Redaction of a definition before it is shown.
 
 use std::fmt;
 
@@ -6,7 +6,7 @@ use crate::dialect::compozy::{Command, DefinitionDocument};
 use crate::redact::{argument_parts, is_placeholder, url_parts, values};
 use crate::{REDACTED, Secret, redact_arguments, redact_url};
 
-/// Shows what a view shows: an address or an argument may hold a secret.
+/// Prints the redacted document, because a URL or an argument may contain a secret.
 impl fmt::Debug for DefinitionDocument {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&serde_json::to_string(&self.clone().redacted()).unwrap_or_default())
@@ -14,7 +14,7 @@ impl fmt::Debug for DefinitionDocument {
 }
 
 impl DefinitionDocument {
-    /// The same document with a placeholder for every secret.
+    /// Replaces every secret by a placeholder.
     ///
     /// ```
     /// use schemas::dialect::compozy::DefinitionDocument;
@@ -30,15 +30,15 @@ impl DefinitionDocument {
         for secret in self.headers.values_mut().chain(self.env.values_mut()).chain(&mut self.auth_tokens) {
             *secret = Secret::new(REDACTED);
         }
-        // That there is to be none is no secret.
+        // Keep `none`: it is not a secret.
         if let Some(proxy) = self.proxy.as_mut().filter(|proxy| !proxy.expose().eq_ignore_ascii_case("none")) {
             *proxy = Secret::new(REDACTED);
         }
         self
     }
 
-    /// The secret parts of the address and the arguments by place (`url.password`, `args.--token`), as fingerprints are
-    /// keyed. A part that is shown as a placeholder is one here.
+    /// Returns the secret parts of the URL and the arguments, by the same keys as fingerprints (`url.password`,
+    /// `args.--token`). A part that is shown as a placeholder is returned as the placeholder.
     ///
     /// ```
     /// use schemas::dialect::compozy::DefinitionDocument;
@@ -57,7 +57,7 @@ impl DefinitionDocument {
         all.map(|(place, secret)| (place, shown(secret))).collect()
     }
 
-    /// Arguments may be spread over three members, and a flag's value stand in the next of them.
+    /// Redacts `command`, `args` and `startup_args` as one list: a flag and its value may be in different members.
     fn redact_words(&mut self) {
         let line = match &self.command {
             Command::Program(_) => Vec::new(),

@@ -1,4 +1,4 @@
-//! Keys of a server that other programs read and this one does not.
+//! Keys of a server that other programs read and the gateway ignores.
 
 use serde::de::Error as _;
 use serde_json::{Error, Value};
@@ -6,7 +6,7 @@ use serde_json::{Error, Value};
 use crate::dialect::desktop::{Document, Entry};
 use crate::nearest;
 
-/// What desktop clients and editors are known to write into a server, besides what is read here.
+/// Keys that desktop clients and editors are known to write into a server, besides those of [`Entry`].
 const FOREIGN: [&str; 74] = [
     "alwaysAllow",
     "alwaysLoad",
@@ -91,7 +91,7 @@ pub(super) fn read(text: &str) -> Result<(Document, Vec<String>), Error> {
     json.end()?;
     let (mut foreign, mut wrong) = (Vec::new(), None);
     for path in unknown {
-        // What stands beside the servers is the file's own: settings of an editor, for one.
+        // Ignore unknown keys outside of servers: they are other settings of the program that owns the file.
         let Some(member) = path.splitn(3, '.').nth(2).map(|_| last(&path)) else { continue };
         if is_foreign(member) {
             foreign.push(path);
@@ -109,12 +109,13 @@ pub(super) fn read(text: &str) -> Result<(Document, Vec<String>), Error> {
     }
 }
 
-/// The last part of a path; a server's name may hold dots, a key hardly ever.
+/// Returns the part after the last dot. A server's name may contain dots, a key hardly ever.
 fn last(path: &str) -> &str {
     path.rsplit('.').next().unwrap_or(path)
 }
 
-/// Comments and extensions have many forms: `_note`, `//`, `#`, `$schema`, `x-vendor`.
+/// Returns true for known keys of other programs and for comments and extensions: `_note`, `//`, `#`, `$schema`,
+/// `x-vendor`.
 fn is_foreign(member: &str) -> bool {
     let is_note = member.starts_with(['_', '/', '#', '$']) || member.starts_with("x-") || member.starts_with("comment");
     is_note || FOREIGN.contains(&member)
