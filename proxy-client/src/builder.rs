@@ -1,4 +1,4 @@
-//! Where a client's settings come from, and the transport that is built from them.
+//! Settings of a client, and the HTTP transport built from them.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,10 +15,11 @@ use crate::retry::Schedule;
 const USER_AGENT: &str = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION"));
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const MAX_IDLE_CONNECTIONS: usize = 128;
-/// Shorter than gateways' own (hyper 30 s, Go 120 s): a request on a connection that is just being closed is lost.
+/// Shorter than the idle timeouts of gateways (hyper 30 s, Go 120 s): a request sent on a connection that the server
+/// is just closing is lost.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// The settings of a [`Client`].
+/// Builder of a [`Client`].
 ///
 /// ```
 /// use std::time::Duration;
@@ -48,7 +49,8 @@ pub struct ClientBuilder {
 }
 
 impl ClientBuilder {
-    /// Settings for the gateway at this address. Without a scheme it is `http://`; a path is kept as a prefix.
+    /// Creates settings for the gateway at this URL. Without a scheme, `http://` is assumed; a path is kept as a
+    /// prefix.
     ///
     /// ```
     /// use proxy_client::ClientBuilder;
@@ -72,20 +74,24 @@ impl ClientBuilder {
         }
     }
 
-    /// Settings from the environment.
+    /// Reads the settings from environment variables.
     ///
-    /// | variable | what |
+    /// | variable | meaning |
     /// |---|---|
-    /// | `MCP_PROXY_URL` | where the gateway is; required |
+    /// | `MCP_PROXY_URL` | URL of the gateway; required |
     /// | `MCP_PROXY_ADMIN_TOKEN`, else the first of `MCP_PROXY_ADMIN_TOKENS`, else `MCP_ADMIN_TOKEN` | the token |
     /// | `MCP_CLIENT_TIMEOUT` | the [`timeout`](Self::timeout), such as `30s` |
     ///
-    /// A variable that is empty counts as absent, except for a token: one that is set and empty is an error.
+    /// An empty variable counts as absent, except for a token: a token that is set but empty is an error.
+    ///
+    /// # Errors
+    ///
+    /// If `MCP_PROXY_URL` is missing, or a variable has an invalid value.
     ///
     /// ```no_run
     /// use proxy_client::ClientBuilder;
     ///
-    /// // What the environment leaves open is set here.
+    /// // Add settings that have no environment variable.
     /// let client = ClientBuilder::from_env()?.retries(5).user_agent("chat-engine/2.1").build()?;
     /// # Ok::<(), proxy_client::Error>(())
     /// ```
@@ -93,7 +99,7 @@ impl ClientBuilder {
         Self::from_lookup(|name| std::env::var(name).ok())
     }
 
-    /// The same from elsewhere: a `.env` file, a map.
+    /// Reads the settings of [`from_env`](Self::from_env) from another source: a `.env` file, a map.
     ///
     /// ```
     /// use proxy_client::ClientBuilder;
@@ -113,7 +119,7 @@ impl ClientBuilder {
             (!value.is_empty()).then_some(value)
         };
         let mut builder = Self::new(read("MCP_PROXY_URL").ok_or_else(|| Error::invalid("`MCP_PROXY_URL` is not set"))?);
-        // A variable that is set to nothing was meant to hold a token: to go on without one would hide the mistake.
+        // Reject an empty token variable: continuing without a token would hide the mistake.
         let named = ["MCP_PROXY_ADMIN_TOKEN", "MCP_PROXY_ADMIN_TOKENS", "MCP_ADMIN_TOKEN"];
         if let Some((name, text)) = named.into_iter().find_map(|name| Some((name, lookup(name)?))) {
             let token = match name {
@@ -129,8 +135,8 @@ impl ClientBuilder {
         Ok(builder)
     }
 
-    /// The admin token, sent as a bearer token to everything but `/healthz`. None by default; an empty
-    /// one, or one with an unrendered `${VARIABLE}`, is an error of [`build`](Self::build).
+    /// Sets the admin token, sent as a bearer token with every request except `/healthz`. No token by default;
+    /// [`build`](Self::build) fails if the token is empty or contains an unreplaced `${VARIABLE}`.
     ///
     /// ```
     /// use proxy_client::Client;
@@ -148,9 +154,9 @@ impl ClientBuilder {
         self
     }
 
-    /// How long one attempt may take, connecting and the whole answer included. 30 s by default.
+    /// Sets the time limit of one attempt, from connecting to the end of the response. 30 s by default.
     ///
-    /// A tool call has no such limit: it is not sent again for taking long, so only its deadline ends it.
+    /// Does not apply to tool calls: a slow call is not sent again, so only its deadline ends it.
     ///
     /// ```
     /// use std::time::Duration;
@@ -166,8 +172,8 @@ impl ClientBuilder {
         self
     }
 
-    /// How long a method may take with all its attempts and the waits between. Twice the timeout by default;
-    /// [`Client::within`] sets another for one call.
+    /// Sets the time limit of a method, including all attempts and the delays between them. Twice the timeout by
+    /// default; [`Client::within`] overrides it for single calls.
     ///
     /// ```
     /// use std::time::Duration;
@@ -176,7 +182,7 @@ impl ClientBuilder {
     ///
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), proxy_client::Error> {
-    /// // A wait of a minute would pass the deadline, so it is not begun.
+    /// // Fail at once: a delay of one minute would exceed the deadline.
     /// let minute = Duration::from_secs(60);
     /// let client = Client::builder("127.0.0.1:1").deadline(Duration::from_secs(5)).backoff(minute, minute).build()?;
     /// assert_eq!(client.health().await.map_err(|error| error.retries()), Err(0));
@@ -189,7 +195,7 @@ impl ClientBuilder {
         self
     }
 
-    /// How often a request may be sent again. 3 by default; more than 64 count as 64.
+    /// Sets the maximum number of retries per request. 3 by default, 64 at most.
     ///
     /// ```
     /// use std::time::Duration;
@@ -210,15 +216,15 @@ impl ClientBuilder {
         self
     }
 
-    /// The wait before the first retry, which doubles with each, and the longest one. 200 ms and 2 s by default. Each
-    /// varies by its [`jitter`](Self::jitter); a longer `Retry-After` goes before them.
+    /// Sets the delay before the first retry, which doubles with each retry, and its maximum. 200 ms and 2 s by
+    /// default. Each delay varies by the [`jitter`](Self::jitter); a longer `Retry-After` takes precedence.
     ///
     /// ```
     /// use std::time::Duration;
     ///
     /// use proxy_client::Client;
     ///
-    /// // Waits of 0.5, 1, 2, 4, 5 and 5 seconds: for a gateway that needs a while to start.
+    /// // Delays of 0.5, 1, 2, 4, 5 and 5 seconds, for a gateway that starts slowly.
     /// let (base, cap) = (Duration::from_millis(500), Duration::from_secs(5));
     /// let builder = Client::builder("gateway:6001").retries(6).backoff(base, cap);
     /// let client = builder.deadline(Duration::from_secs(60)).build()?;
@@ -230,7 +236,8 @@ impl ClientBuilder {
         self
     }
 
-    /// By how many per cent each wait before a retry varies, to either side. 10 by default; more than 100 count as 100.
+    /// Sets the random variation of the delay before a retry, in per cent, in both directions. 10 by default, 100 at
+    /// most.
     ///
     /// ```
     /// use std::time::{Duration, Instant};
@@ -252,13 +259,13 @@ impl ClientBuilder {
         self
     }
 
-    /// How many connections are kept for requests to come; none if it is 0. 128 by default. How many there are at once is
-    /// not bounded: each request that is under way has one.
+    /// Sets the maximum number of idle connections to keep; 0 keeps none. 128 by default. The number of connections in
+    /// use is unbounded: one per concurrent request.
     ///
     /// ```
     /// use proxy_client::Client;
     ///
-    /// // For who asks now and then, at a gateway with many askers.
+    /// // Keep few connections: for one of many clients that sends requests rarely.
     /// assert!(Client::builder("gateway:6001").max_idle_connections(2).build().is_ok());
     /// ```
     #[must_use]
@@ -267,15 +274,15 @@ impl ClientBuilder {
         self
     }
 
-    /// How long a connection is kept for requests to come. 20 s by default, which is shorter than gateways keep it: a
-    /// request on a connection that is just being closed is lost.
+    /// Sets the time after which an idle connection is closed. 20 s by default, shorter than gateways' own timeouts: a
+    /// request sent on a connection that the server is just closing is lost.
     ///
     /// ```
     /// use std::time::Duration;
     ///
     /// use proxy_client::Client;
     ///
-    /// // Behind a balancer that drops what was silent for 10 s.
+    /// // Stay below the 10 s after which a load balancer drops idle connections.
     /// assert!(Client::builder("gateway:6001").idle_timeout(Duration::from_secs(8)).build().is_ok());
     /// ```
     #[must_use]
@@ -284,7 +291,7 @@ impl ClientBuilder {
         self
     }
 
-    /// The `User-Agent`. This package's name and version by default.
+    /// Sets the `User-Agent` header. Name and version of this package by default.
     ///
     /// ```
     /// use proxy_client::Client;
@@ -298,7 +305,11 @@ impl ClientBuilder {
         self
     }
 
-    /// The client. Nothing is sent; an error says which setting cannot be used.
+    /// Builds the client, without sending anything.
+    ///
+    /// # Errors
+    ///
+    /// If a setting is invalid; the message names it.
     ///
     /// ```
     /// use proxy_client::Client;
@@ -314,8 +325,8 @@ impl ClientBuilder {
             return Err(Error::invalid("a timeout or deadline of zero leaves no time for an answer"));
         }
         let tls = tls(&base).map_err(|error| Error::invalid_because("cannot set up TLS", error))?;
-        // What is configured is what is asked: no redirect may carry the token elsewhere, no proxy of the system's is
-        // taken. Below our own strategy only hyper sends again, what a closed pooled connection gave back unwritten.
+        // Contact only the configured URL: a redirect could carry the token to another host, and system proxies are
+        // ignored. Retries are ours; hyper repeats a request only if a closed pooled connection never sent it.
         let http = reqwest::Client::builder()
             .tls_backend_preconfigured(tls)
             .http1_only()
@@ -342,7 +353,7 @@ impl ClientBuilder {
 
 fn base_url(text: &str) -> Result<Url, Error> {
     let text = text.trim();
-    // Neither a text with credentials in it nor a query is repeated.
+    // Keep credentials and queries out of error messages.
     let path = text.split(['?', '#']).next().unwrap_or_default();
     let shown = if text.contains('@') { "…" } else { path };
     let refuse = |reason: &str| Error::invalid(format!("invalid base URL `{shown}`: {reason}"));
@@ -371,9 +382,10 @@ fn authorization(token: &Secret) -> Result<HeaderValue, Error> {
     Ok(value)
 }
 
-/// TLS with ring, named here and not installed for the whole process, where it could collide with another's choice.
+/// Configures TLS with ring as the crypto provider of this client only: a process-wide provider could conflict with
+/// one that another library installs.
 ///
-/// The system's roots are read only if they will be used, so that plain HTTP works on a machine that has none.
+/// Loads the system's root certificates only for https, so that plain HTTP works on machines without any.
 fn tls(base: &Url) -> Result<rustls::ClientConfig, rustls::Error> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;

@@ -1,4 +1,4 @@
-//! The client and its methods, one per admin endpoint.
+//! The client, with one method per admin endpoint.
 
 pub(crate) mod conditional;
 pub(crate) mod generation;
@@ -26,14 +26,15 @@ use crate::retry::{Rule, Schedule, SendOnce};
 
 /// A client of one gateway's admin API. Cheap to clone; clones share their connections.
 ///
-/// What is sent again, at most [`retries`](ClientBuilder::retries) times and never past the deadline:
+/// Retries requests at most [`retries`](ClientBuilder::retries) times and never past the deadline, depending on the
+/// method:
 ///
-/// | method | after |
+/// | method | retried after |
 /// |---|---|
-/// | all | failing to connect |
+/// | all | a failure to connect |
 /// | reading, [`refresh`](Self::refresh), [`update`](Self::update), [`deregister`](Self::deregister) and their conditional forms, locks, leases | also a timeout, a broken connection, 429, 5xx |
 /// | [`register`](Self::register), [`register_leased`](Self::register_leased) | also 5xx |
-/// | [`call_tool`](Self::call_tool) | also 503, which says that the call did not reach its upstream |
+/// | [`call_tool`](Self::call_tool) | also 503, which means that the call did not reach its upstream |
 ///
 /// ```no_run
 /// # async fn run() -> Result<(), proxy_client::Error> {
@@ -50,7 +51,7 @@ pub struct Client {
     deadline: Duration,
 }
 
-/// What clones have in common.
+/// State that clones share.
 pub(crate) struct Shared {
     pub(crate) send: Box<SendOnce>,
     pub(crate) base: Url,
@@ -60,7 +61,7 @@ pub(crate) struct Shared {
 }
 
 impl Client {
-    /// Settings for the gateway at this address.
+    /// Creates settings for the gateway at this URL.
     ///
     /// ```
     /// use proxy_client::Client;
@@ -73,7 +74,7 @@ impl Client {
         ClientBuilder::new(base_url)
     }
 
-    /// A client of the gateway that the environment names; see [`ClientBuilder::from_env`].
+    /// Creates a client of the gateway named in environment variables; see [`ClientBuilder::from_env`].
     ///
     /// ```no_run
     /// # async fn run() -> Result<(), proxy_client::Error> {
@@ -86,7 +87,7 @@ impl Client {
         ClientBuilder::from_env()?.build()
     }
 
-    /// The same client with another deadline per method.
+    /// Returns a client with another deadline per method, which shares this client's connections.
     ///
     /// ```no_run
     /// # async fn run(client: proxy_client::Client, call: schemas::admin::ToolCall) -> Result<(), proxy_client::Error> {
@@ -99,13 +100,13 @@ impl Client {
         Self { deadline, ..self.clone() }
     }
 
-    /// The gateway's address, without a slash at its end unless it has no path.
+    /// Returns the URL of the gateway. It has no trailing slash unless its path is empty.
     ///
     /// ```
     /// use proxy_client::Client;
     ///
     /// let client = Client::builder("http://gateway:6001/prefix/").build()?;
-    /// // Where an engine connects to one upstream.
+    /// // Endpoint of one upstream, for MCP clients.
     /// assert_eq!(format!("{}/time/stream", client.base_url()), "http://gateway:6001/prefix/time/stream");
     /// # Ok::<(), proxy_client::Error>(())
     /// ```
@@ -113,7 +114,7 @@ impl Client {
         &self.shared.base
     }
 
-    /// Whether the gateway is alive. Never carries the token.
+    /// Asks the gateway for its health. Sends no token.
     ///
     /// ```no_run
     /// # async fn run(client: proxy_client::Client) -> Result<(), proxy_client::Error> {
@@ -126,9 +127,9 @@ impl Client {
         self.send(Call::get("healthz").public()).await?.ok()
     }
 
-    /// Registers an upstream. A name that is taken is no error, and nothing is changed then.
+    /// Registers an upstream. If the name is taken, nothing is changed and [`Registered::AlreadyExists`] is returned.
     ///
-    /// After a retry, [`Registered::AlreadyExists`] may also mean that an earlier attempt did register it.
+    /// After a retry, [`Registered::AlreadyExists`] may also mean that an earlier attempt succeeded.
     ///
     /// ```no_run
     /// use proxy_client::Registered;
@@ -151,7 +152,11 @@ impl Client {
         }
     }
 
-    /// Replaces a registration. It must exist; otherwise the error [`is_not_found`](Error::is_not_found).
+    /// Replaces a registration.
+    ///
+    /// # Errors
+    ///
+    /// [`is_not_found`](Error::is_not_found) if there is no registration of that name.
     ///
     /// ```no_run
     /// # async fn run(client: proxy_client::Client, wanted: schemas::Definition) -> Result<(), proxy_client::Error> {
@@ -165,7 +170,7 @@ impl Client {
         self.send(Call::put(registration(&definition.name)?, definition)?).await?.updated()
     }
 
-    /// One registration, if there is one of that name.
+    /// Returns the registration of that name, or `None`.
     ///
     /// ```no_run
     /// # async fn run(client: proxy_client::Client) -> Result<(), Box<dyn std::error::Error>> {
@@ -185,7 +190,7 @@ impl Client {
         }
     }
 
-    /// Every registration, in the gateway's order.
+    /// Returns all registrations, in the gateway's order.
     ///
     /// ```no_run
     /// # async fn run(client: proxy_client::Client) -> Result<(), proxy_client::Error> {
@@ -201,9 +206,9 @@ impl Client {
         Ok(list.mcps)
     }
 
-    /// Every registration with the secrets of its definition in the clear, for a backup. The gateway shows them to who has an
-    /// admin token, and to nobody if it has none (status 403). An earlier version takes no notice of what is asked and masks
-    /// them as ever: [`is_redacted`](schemas::Secret::is_redacted) tells.
+    /// Lists the registrations with the secrets of their definitions in clear text, for a backup. The gateway returns them
+    /// to callers with an admin token only, and answers 403 if it has no admin tokens. Earlier gateways ignore the request for
+    /// secrets and mask them; check [`is_redacted`](schemas::Secret::is_redacted).
     ///
     /// ```no_run
     /// # async fn run(client: proxy_client::Client) -> Result<(), proxy_client::Error> {
@@ -220,8 +225,8 @@ impl Client {
         Ok(list.mcps)
     }
 
-    /// Removes a registration. `false` if there is none of that name, which after a retry may be the work of an
-    /// earlier attempt.
+    /// Removes a registration. Returns `false` if there is none of that name; after a retry, an earlier attempt may
+    /// have removed it.
     ///
     /// ```no_run
     /// # async fn run(client: proxy_client::Client) -> Result<(), Box<dyn std::error::Error>> {
@@ -235,7 +240,7 @@ impl Client {
         self.send(Call::delete(registration(name)?)).await?.removed()
     }
 
-    /// The tools of every connected upstream, by their own names.
+    /// Lists the tools of all connected upstreams, under the names that the upstreams give them.
     ///
     /// ```no_run
     /// # async fn run(client: proxy_client::Client) -> Result<(), proxy_client::Error> {
@@ -250,8 +255,8 @@ impl Client {
         Ok(list.tools)
     }
 
-    /// The same with the tools that a filter hides, and with what each is called where all servers have one address.
-    /// Other proxies know no such list and give the short one.
+    /// Lists all tools, including those hidden by a filter, with their names on the aggregated endpoint. Other proxies
+    /// ignore the option and return the tools of [`list_tools`](Self::list_tools).
     ///
     /// ```no_run
     /// # async fn run(client: proxy_client::Client) -> Result<(), proxy_client::Error> {
@@ -266,9 +271,13 @@ impl Client {
         Ok(list.tools)
     }
 
-    /// Calls a tool. An error says that no answer came from it; that it ran and failed is an [outcome](ToolOutcome).
+    /// Calls a tool. A tool that ran and failed is an [outcome](ToolOutcome), not an error.
     ///
-    /// The deadline alone limits how long it may run: see [`within`](Self::within).
+    /// Only the deadline limits the duration of the call: see [`within`](Self::within).
+    ///
+    /// # Errors
+    ///
+    /// If no response came from the gateway, or the gateway refused the call.
     ///
     /// ```no_run
     /// use proxy_client::ToolOutcome;
@@ -286,7 +295,7 @@ impl Client {
         self.send(call).await?.ok().map(ToolOutcome::new)
     }
 
-    /// Counts over all upstreams.
+    /// Returns counters over all upstreams.
     ///
     /// ```no_run
     /// # async fn run(client: proxy_client::Client) -> Result<(), proxy_client::Error> {

@@ -1,4 +1,4 @@
-//! The one error of this crate: opaque, with predicates for what callers branch on.
+//! The error type of this crate: opaque, with predicates for the cases that callers distinguish.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -13,7 +13,7 @@ use crate::retry::{Failure, TooLarge};
 
 const MAX_MESSAGE_CHARS: usize = 500;
 
-/// Why a client could not be built or a request failed. What it is, is asked through the predicates; causes are in
+/// Reason why a client could not be built or a request failed. Predicates distinguish the cases; the cause is in
 /// [`source`](StdError::source).
 ///
 /// ```
@@ -50,13 +50,13 @@ enum Kind {
     Refused { status: StatusCode, code: Option<String>, message: String },
 }
 
-/// What an error body says beside its message.
+/// The `details` member of an error body, as the cause of the error.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 struct Details(String);
 
 impl Error {
-    /// There is nothing of that name (404): no such registration, or no such path.
+    /// Returns true for status 404: the registration or the path does not exist.
     ///
     /// ```no_run
     /// # async fn run(client: proxy_client::Client, wanted: schemas::Definition) -> Result<(), proxy_client::Error> {
@@ -70,7 +70,8 @@ impl Error {
         self.has_status(StatusCode::NOT_FOUND)
     }
 
-    /// The name is taken (409). [`Client::register`](crate::Client::register) returns that as a value.
+    /// Returns true for status 409: the name is taken. [`Client::register`](crate::Client::register) returns this case
+    /// as a value instead.
     ///
     /// ```no_run
     /// # async fn run(client: proxy_client::Client, wanted: schemas::Definition) {
@@ -84,7 +85,7 @@ impl Error {
         self.has_status(StatusCode::CONFLICT)
     }
 
-    /// The token is missing or wrong (401).
+    /// Returns true for status 401: the token is missing or wrong.
     ///
     /// ```no_run
     /// # async fn run(client: proxy_client::Client) {
@@ -98,7 +99,8 @@ impl Error {
         self.has_status(StatusCode::UNAUTHORIZED)
     }
 
-    /// There was a connection, but no whole answer in time. A tool that was called may be running still.
+    /// Returns true if the connection was made but the response was incomplete when time ran out. A called tool may
+    /// still be running.
     ///
     /// ```no_run
     /// # async fn run(client: proxy_client::Client, call: schemas::admin::ToolCall) {
@@ -112,7 +114,7 @@ impl Error {
         matches!(self.0.kind, Kind::TimedOut(..))
     }
 
-    /// No connection came about, so nothing was sent.
+    /// Returns true if no connection could be made, so nothing was sent.
     ///
     /// ```
     /// use proxy_client::Client;
@@ -129,8 +131,8 @@ impl Error {
         matches!(self.0.kind, Kind::Unreachable(_))
     }
 
-    /// The gateway has no revisions, locks and leases at all: it is one of another make, or an earlier version. Nothing
-    /// was done.
+    /// Returns true if the gateway does not have the requested feature (revisions, locks, leases): it is another proxy
+    /// or an earlier version. Nothing was done.
     ///
     /// ```no_run
     /// # use std::time::Duration;
@@ -147,7 +149,7 @@ impl Error {
         matches!(self.0.kind, Kind::Unsupported(..))
     }
 
-    /// How often the request was sent again before this was given up.
+    /// Returns the number of retries before the error.
     ///
     /// ```
     /// use std::time::Duration;
@@ -166,7 +168,7 @@ impl Error {
         self.0.retries
     }
 
-    /// The status of the answer, if there was one.
+    /// Returns the HTTP status of the response; `None` if there was none.
     ///
     /// ```no_run
     /// # async fn run(client: proxy_client::Client) {
@@ -186,7 +188,7 @@ impl Error {
         }
     }
 
-    /// The stable word of the answer, if it had one; Go proxies send none.
+    /// Returns the machine-readable code of the response, if any; Go proxies send none.
     ///
     /// ```no_run
     /// # use std::time::Duration;
@@ -229,22 +231,22 @@ impl Error {
         self
     }
 
-    /// A setting or an argument that no request can be made from.
+    /// Creates an error for a setting or an argument that is invalid.
     pub(crate) fn invalid(text: impl Into<String>) -> Self {
         Self::new(Kind::Invalid(text.into()))
     }
 
-    /// The same, with a cause.
+    /// Creates an error for an invalid setting or argument, with a cause.
     pub(crate) fn invalid_because(text: impl Into<String>, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         Self::invalid(text).because(source)
     }
 
-    /// The time for all attempts was over.
+    /// Creates the error for a deadline that passed before any attempt succeeded.
     pub(crate) fn deadline(base: &Url, deadline: Duration, retries: u32) -> Self {
         Self::new(Kind::TimedOut(base.clone(), deadline)).after(retries)
     }
 
-    /// The last attempt brought no whole answer.
+    /// Creates the error for a last attempt without a complete response.
     pub(crate) fn transport(failure: Failure, base: &Url, timeout: Duration, retries: u32) -> Self {
         let base = base.clone();
         let error = match failure {
@@ -258,17 +260,17 @@ impl Error {
         error.after(retries)
     }
 
-    /// The answer came, and is not what this endpoint answers.
+    /// Creates the error for a response whose body does not have the form that this endpoint returns.
     pub(crate) fn unreadable(error: serde_json::Error, base: &Url, retries: u32) -> Self {
         Self::new(Kind::Unreadable(base.clone())).because(error).after(retries)
     }
 
-    /// There is no such path at this gateway.
+    /// Creates the error for an endpoint that the gateway does not have.
     pub(crate) fn unsupported(base: &Url, status: StatusCode, what: &'static str, retries: u32) -> Self {
         Self::new(Kind::Unsupported(base.clone(), status, what)).after(retries)
     }
 
-    /// The answer came with a status that is no success.
+    /// Creates the error for an unsuccessful status.
     pub(crate) fn refused(status: StatusCode, body: &[u8], retries: u32) -> Self {
         let parsed: Value = serde_json::from_slice(body).unwrap_or_default();
         let word = |key: &str| parsed.get(key).and_then(Value::as_str).filter(|text| !text.is_empty());

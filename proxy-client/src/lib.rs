@@ -1,14 +1,14 @@
-//! A typed client of the gateway's admin API: register upstreams, wait until they are connected, list and call their
+//! Typed client of the gateway's admin API: register upstreams, wait until they are connected, list and call their
 //! tools.
 //!
-//! Every method has a deadline over all its attempts, and is sent again only when that is safe (see [`Client`]).
-//! Nothing else is remembered: a [`Client`] is a pool of connections and a policy. The requests and answers are those
-//! of the [`schemas`] crate. It works with this workspace's gateway and with Compozy's Go proxy.
+//! Every method has a deadline over all attempts and retries only safe requests (see [`Client`]). A [`Client`] keeps
+//! no state besides its settings and a pool of connections. The request and response types are those of the
+//! [`schemas`] crate. Works with this workspace's gateway and with Compozy's Go proxy.
 //!
-//! Where several write to one gateway, a change can be made to depend on the revision that was seen
-//! ([`Client::update_if`]), and a run on the lock of its owner ([`Client::lock`]). What a worker registers with a lease
-//! ([`Client::register_leased`], [`Client::lease`]) goes when the last one that needs it is gone. Compozy's proxy has none
-//! of the three, and every method says so by type: no [`revision`](Updated::revision),
+//! Several writers of one gateway are coordinated by three features: a change can depend on the revision that the
+//! caller read ([`Client::update_if`]), a run can hold the lock of its owner ([`Client::lock`]), and a registration
+//! made with a lease ([`Client::register_leased`], [`Client::lease`]) is removed when its last lease ends. Compozy's
+//! proxy has none of them; the methods report this in their results: no [`revision`](Updated::revision),
 //! [`CreatedForGood`](RegisteredLeased::CreatedForGood), or an error that [`is_unsupported`](Error::is_unsupported).
 //!
 //! ```no_run

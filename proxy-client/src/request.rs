@@ -1,4 +1,4 @@
-//! One admin request: its URL, its headers, its deadline, and what came of it.
+//! One admin request: URL, headers, deadline and response.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const LONGEST_DEADLINE: Duration = Duration::from_secs(365 * 24 * 3600);
 const NOT_IN_A_SEGMENT: AsciiSet = NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-/// What to ask.
+/// A request, before it is sent.
 pub(crate) struct Call {
     method: Method,
     path: String,
@@ -32,7 +32,7 @@ pub(crate) struct Call {
     public: bool,
 }
 
-/// What was answered, whatever the status.
+/// A response of any status.
 pub(crate) struct Answer {
     pub(crate) status: StatusCode,
     body: Bytes,
@@ -66,64 +66,65 @@ impl Call {
         Ok(Self { method: Method::POST, rule, body: Some(encode(body)?), ..Self::get(path) })
     }
 
-    /// A request without a body that may be sent again.
+    /// Creates a `POST` without a body that is safe to retry.
     pub(crate) fn prompt(path: String) -> Self {
         Self { method: Method::POST, ..Self::get(path) }
     }
 
-    /// With one more parameter in its query.
+    /// Adds a query parameter.
     pub(crate) fn with(mut self, parameter: &'static str, value: impl Into<String>) -> Self {
         self.query.push((parameter, value.into()));
         self
     }
 
-    /// With a lease on what it registers or changes.
+    /// Requests a lease on the registration that this request creates or changes.
     pub(crate) fn leased(self, holder: &Holder, ttl: Duration) -> Self {
         self.with("lease", holder.as_str()).with("ttl", format_duration(ttl))
     }
 
-    /// Only if the registration is in this state.
+    /// Sets `If-Match`, so that the gateway applies the change only at this revision.
     pub(crate) fn only_at(self, revision: Option<Revision>) -> Self {
         Self { revision, ..self }
     }
 
-    /// Without the token: whoever answers is not asked to be trusted.
+    /// Omits the token from the request.
     pub(crate) fn public(self) -> Self {
         Self { public: true, ..self }
     }
 }
 
 impl Answer {
-    /// The body as what this endpoint answers with on success.
+    /// Parses the body as JSON.
     pub(crate) fn json<T: DeserializeOwned>(&self) -> Result<T, Error> {
         serde_json::from_slice(&self.body).map_err(|error| Error::unreadable(error, &self.base, self.retries))
     }
 
-    /// The state that the registration is in now; nothing from gateways that have no revisions.
+    /// Returns the revision from the `ETag` header; `None` from gateways without revisions.
     pub(crate) fn revision(&self) -> Option<Revision> {
         self.revision
     }
 
-    /// The error that says that this gateway has no such path. A refusal of one that has it comes with a code.
+    /// Returns an error if the gateway does not have this endpoint: 404 or 405 without a `code`, which our gateway
+    /// always adds.
     pub(crate) fn unsupported(&self, what: &'static str) -> Option<Error> {
         let no_such_path = matches!(self.status, StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED);
         (no_such_path && self.refused().code().is_none())
             .then(|| Error::unsupported(&self.base, self.status, what, self.retries))
     }
 
-    /// The error that this status means.
+    /// Creates the error for an unsuccessful status.
     pub(crate) fn refused(&self) -> Error {
         Error::refused(self.status, &self.body, self.retries)
     }
 
-    /// The body of a 200; any other status is an error.
+    /// Parses the body of a 200 response; any other status is an error.
     pub(crate) fn ok<T: DeserializeOwned>(&self) -> Result<T, Error> {
         if self.status == StatusCode::OK { self.json() } else { Err(self.refused()) }
     }
 }
 
 impl Client {
-    /// Sends a request, again if its rule says so, and returns the last answer within the deadline.
+    /// Sends a request, with retries as its rule allows, and returns the last response within the deadline.
     pub(crate) async fn send(&self, call: Call) -> Result<Answer, Error> {
         let shared = self.shared();
         let budget = self.deadline().min(LONGEST_DEADLINE);
@@ -173,8 +174,8 @@ impl Client {
     }
 }
 
-/// The path of a registration. A name that older gateways took is one segment whatever it holds, but for the two that
-/// URLs reserve, escaped or not.
+/// Returns the path of a registration. Names stored by older gateways may contain any character and are
+/// percent-encoded, except `.` and `..`, which URL parsers resolve even if encoded.
 pub(crate) fn registration(name: &ServerName) -> Result<String, Error> {
     match name.as_str() {
         "." | ".." => Err(Error::invalid(format!("no URL can name `{name}`"))),
@@ -182,7 +183,7 @@ pub(crate) fn registration(name: &ServerName) -> Result<String, Error> {
     }
 }
 
-/// A text as one segment of a path, whatever it holds.
+/// Percent-encodes a text as one path segment.
 pub(crate) fn segment(text: &str) -> PercentEncode<'_> {
     utf8_percent_encode(text, &NOT_IN_A_SEGMENT)
 }

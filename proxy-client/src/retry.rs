@@ -1,4 +1,4 @@
-//! When a request is sent again, and after how long.
+//! Retry rules and delays.
 //!
 //! The decision takes the kind of the request, the answer's status and `Retry-After`, and the time that is left. An answer
 //! whose body breaks off halfway is a failure of its attempt.
@@ -23,18 +23,18 @@ const MAX_BACKOFF: Duration = Duration::from_secs(3600);
 pub(crate) type SendOnce =
     dyn Fn(Request) -> Pin<Box<dyn Future<Output = reqwest::Result<Response>> + Send>> + Send + Sync;
 
-/// Which failures may be answered by sending the request again. Failing to connect always may.
+/// Failures after which a request is retried. A failure to connect is always retried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Rule {
-    /// Doing it twice is doing it once: also timeouts, broken connections, 429 and 5xx.
+    /// Idempotent request: also retried after timeouts, broken connections, 429 and 5xx.
     Idempotent,
-    /// The second time is answered by 409, which callers take for success: also 5xx.
+    /// Registration: also retried after 5xx, because a duplicate gets a 409, which callers treat as success.
     Register,
-    /// Running a tool twice may be harm: also 503, by which a gateway says that the call did not reach the upstream.
+    /// Tool call, not idempotent: also retried after 503, which means that the call did not reach the upstream.
     CallTool,
 }
 
-/// The waits between attempts: doubling from a base to a cap, each some per cent more or less.
+/// Delays between attempts: doubling from a base to a cap, with jitter. The sum of a fixed and a random part.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Schedule {
     retries: u32,
@@ -43,18 +43,18 @@ pub(crate) struct Schedule {
     jitter: u32,
 }
 
-/// The policy of one request, and how far it has come.
+/// Retry policy and progress of one request.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Attempts {
     pub(crate) rule: Rule,
     pub(crate) schedule: Schedule,
-    /// Of one attempt, with the answer's body; the deadline alone when absent.
+    /// Time limit of one attempt, including the response body; if absent, only the deadline applies.
     pub(crate) timeout: Option<Duration>,
     pub(crate) deadline: Instant,
     pub(crate) retries: u32,
 }
 
-/// An answer with its body.
+/// Response with its whole body.
 #[derive(Debug)]
 pub(crate) struct Whole {
     pub(crate) status: StatusCode,
@@ -62,16 +62,16 @@ pub(crate) struct Whole {
     pub(crate) body: Bytes,
 }
 
-/// Reason that an attempt brought no whole answer.
+/// Reason for an attempt without a whole response.
 #[derive(Debug)]
 pub(crate) enum Failure {
-    /// It could not be sent, or broke off.
+    /// The request could not be sent, or the response broke off.
     Transport(reqwest::Error),
-    /// The answer's body exceeds what a client should have to hold.
+    /// The response body exceeds the limit.
     TooLarge,
 }
 
-/// The cause of [`Failure::TooLarge`].
+/// Error: the response body exceeds the limit.
 #[derive(Debug, thiserror::Error)]
 #[error("it has more than 64 MiB")]
 pub(crate) struct TooLarge;
@@ -92,7 +92,7 @@ pub(crate) async fn resend(send: &SendOnce, request: Request, attempts: &mut Att
 }
 
 impl Attempts {
-    /// How long to wait before the next attempt; nothing when this outcome stands.
+    /// Returns the delay before the next attempt; `None` if this outcome is final.
     fn wait(&self, outcome: &Result<Whole, Failure>) -> Option<Duration> {
         if !self.rule.repeats(outcome) {
             return None;
@@ -127,7 +127,7 @@ impl Schedule {
         Self { retries: retries.min(MAX_RETRIES), base: base.min(cap), cap, jitter: jitter.min(100) }
     }
 
-    /// The wait after an attempt that came after so many retries; nothing when they are used up.
+    /// Returns the delay after an attempt that followed this many retries; `None` if no retry is left.
     fn wait(&self, retries: u32) -> Option<Duration> {
         if retries >= self.retries {
             return None;
@@ -148,7 +148,7 @@ async fn attempt(send: &SendOnce, request: Request) -> Result<Whole, Failure> {
     outcome
 }
 
-/// Reads the body, so that an answer which breaks off halfway is a failure of the attempt.
+/// Reads the whole body, so that a truncated response counts as a failed attempt.
 async fn whole(mut answer: Response) -> Result<Whole, Failure> {
     let mut body = Vec::new();
     while let Some(chunk) = answer.chunk().await.map_err(Failure::Transport)? {
@@ -160,7 +160,7 @@ async fn whole(mut answer: Response) -> Result<Whole, Failure> {
     Ok(Whole { status: answer.status(), headers: std::mem::take(answer.headers_mut()), body: body.into() })
 }
 
-/// What the answer asks to wait: a number of seconds, or the time until a date.
+/// Parses `Retry-After`: a number of seconds, or a date (RFC 9110, section 10.2.3).
 fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     let value = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     match value.parse() {

@@ -1,4 +1,4 @@
-//! A gateway that follows a script: one line per connection, the last one for ever.
+//! A fake gateway that follows a script: one line per connection, and the last line for all further ones.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -11,14 +11,14 @@ use tokio::task::JoinSet;
 use crate::builder::ClientBuilder;
 use crate::client::Client;
 
-/// What happens on one connection.
+/// Behaviour on one connection.
 #[derive(Debug, Clone)]
 pub(crate) enum Line {
-    /// This is sent after the request was read, then the connection is closed.
+    /// Reads the request, sends this text, closes the connection.
     Say(String),
-    /// The same, but the connection stays open.
+    /// Reads the request, sends this text, keeps the connection open.
     Stall(String),
-    /// The request is not read, and the connection is reset.
+    /// Resets the connection without reading the request.
     Reset,
 }
 
@@ -28,38 +28,38 @@ pub(crate) struct Scripted {
     _server: JoinSet<()>,
 }
 
-/// A whole answer.
+/// Creates a complete response.
 pub(crate) fn answer(status: u16, body: &str) -> Line {
     answer_with(status, "X-Nothing: 1", body)
 }
 
-/// A whole answer with one more header.
+/// Creates a complete response with an additional header.
 pub(crate) fn answer_with(status: u16, header: &str, body: &str) -> Line {
     Line::Say(head(status, header, body.len()) + body)
 }
 
-/// An answer that promises more than it holds.
+/// Creates a truncated response: its body is shorter than its `Content-Length`.
 pub(crate) fn half(status: u16, body: &str) -> Line {
     Line::Say(head(status, "X-Nothing: 1", body.len() + 10) + body)
 }
 
-/// An answer that stops halfway, on a connection that stays open.
+/// Creates a response that stops halfway while the connection stays open.
 pub(crate) fn stalled(status: u16, body: &str) -> Line {
     Line::Stall(head(status, "X-Nothing: 1", body.len() + 10) + body)
 }
 
-/// No answer, on a connection that stays open.
+/// Sends no response and keeps the connection open.
 pub(crate) fn hang() -> Line {
     Line::Stall(String::new())
 }
 
-/// An address at which nobody listens.
+/// Returns a URL at which no server listens.
 pub(crate) async fn nobody() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     format!("http://{}", listener.local_addr().unwrap())
 }
 
-/// A client that retries twice, quickly.
+/// Creates a client with two quick retries.
 pub(crate) fn quick(base_url: String) -> ClientBuilder {
     Client::builder(base_url).retries(2).backoff(Duration::from_millis(1), Duration::from_millis(1))
 }
@@ -82,7 +82,7 @@ impl Scripted {
         quick(self.url()).build().unwrap()
     }
 
-    /// The requests so far, head and body as they came; an unread one is empty.
+    /// Returns the requests so far, head and body; an unread request is an empty text.
     pub(crate) fn requests(&self) -> Vec<String> {
         self.requests.lock().unwrap().clone()
     }
@@ -95,7 +95,7 @@ async fn play(listener: TcpListener, script: Vec<Line>, requests: Arc<Mutex<Vec<
         match &script[turn.min(script.len() - 1)] {
             Line::Reset => {
                 requests.lock().unwrap().push(String::new());
-                // Closing with unread bytes in the buffer resets the connection.
+                // Close with unread bytes in the buffer: the kernel then resets the connection.
                 connection.readable().await.ok();
             }
             Line::Say(text) => {

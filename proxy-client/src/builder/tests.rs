@@ -47,7 +47,8 @@ fn does_not_repeat_credentials_in_an_address() {
 
 #[test]
 fn plain_http_needs_no_certificates() {
-    // The other tests here again, in a process that finds no roots: a variable cannot be set in a running one.
+    // Run the other tests again in a child process without root certificates: variables of a running process cannot be
+    // set.
     let tests = std::process::Command::new(std::env::current_exe().unwrap())
         .args(["builder::tests::", "--skip", "plain_http_needs_no_certificates"])
         .env("SSL_CERT_FILE", "/nonexistent")
@@ -109,7 +110,7 @@ fn the_deadline_is_twice_the_timeout_unless_set() {
     assert_eq!(client.within(Duration::from_secs(1)).deadline(), Duration::from_secs(1));
 }
 
-/// How many connections two requests take that are a moment apart.
+/// Counts the connections that two requests 50 ms apart open.
 async fn connections(adjust: impl FnOnce(ClientBuilder) -> ClientBuilder) -> usize {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 20\r\n\r\n{\"status\":\"healthy\"}";

@@ -1,4 +1,4 @@
-//! Changes that are carried out only if a registration is still as the caller knew it.
+//! Conditional changes, applied only if a registration still has the expected revision.
 
 use http::StatusCode;
 use schemas::admin::{Acknowledgement, Revision, StaleRevision};
@@ -10,7 +10,7 @@ use crate::client::outcome::Updated;
 use crate::error::Error;
 use crate::request::{Answer, Call, registration};
 
-/// What became of a change that depended on a revision.
+/// Result of a conditional change.
 ///
 /// ```
 /// use proxy_client::Conditional;
@@ -27,14 +27,14 @@ use crate::request::{Answer, Call, registration};
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[must_use]
 pub enum Conditional<T> {
-    /// It was made.
+    /// The change was applied.
     Done(T),
-    /// The registration is in another state, and nothing was changed: look at it again, and decide again.
+    /// The registration has another revision, and nothing was changed: read it again and decide anew.
     Stale(StaleRevision),
 }
 
 impl<T> Conditional<T> {
-    /// The change, for callers to whom a state that has moved on is an error of their own.
+    /// Converts to a `Result`, for callers that treat a changed revision as an error.
     ///
     /// ```
     /// use proxy_client::Conditional;
@@ -54,11 +54,14 @@ impl<T> Conditional<T> {
 }
 
 impl Client {
-    /// Replaces a registration if it is still in this state. It must exist; otherwise the error
-    /// [`is_not_found`](Error::is_not_found).
+    /// Replaces a registration if it still has this revision.
     ///
-    /// Sending it twice is sending it once: if the registration is already as asked for, that is success, whatever the
-    /// revision. A gateway without revisions replaces it in any case, and shows it by giving none back.
+    /// Idempotent: if the registration already equals `definition`, the result is a success at any revision. A gateway
+    /// without revisions always replaces the registration, and returns no revision.
+    ///
+    /// # Errors
+    ///
+    /// [`is_not_found`](Error::is_not_found) if there is no registration of that name.
     ///
     /// ```no_run
     /// use proxy_client::Conditional;
@@ -82,8 +85,8 @@ impl Client {
         answer.unless_stale(Answer::updated)
     }
 
-    /// Removes a registration if it is still in this state. `false` if there is none of that name, which after a retry
-    /// may be the work of an earlier attempt. A gateway without revisions removes it in any case.
+    /// Removes a registration if it still has this revision. Returns `false` if there is none of that name; after a
+    /// retry, an earlier attempt may have removed it. A gateway without revisions always removes the registration.
     ///
     /// ```no_run
     /// # async fn run(client: proxy_client::Client, name: schemas::ServerName) -> Result<(), proxy_client::Error> {
@@ -100,8 +103,8 @@ impl Client {
         answer.unless_stale(Answer::removed)
     }
 
-    /// Whether the gateway has revisions, locks and leases. Other makes and earlier versions have none of them: what
-    /// is asked of them unconditionally works all the same.
+    /// Returns true if the gateway supports revisions, locks and leases. Other proxies and earlier versions do not,
+    /// but unconditional requests work with them too.
     ///
     /// ```no_run
     /// # async fn run(client: proxy_client::Client) -> Result<(), proxy_client::Error> {
@@ -121,7 +124,7 @@ impl Client {
 }
 
 impl Answer {
-    /// What the answer says, unless it says that the state has moved on.
+    /// Reads the answer with `read`, unless it reports a stale revision (412).
     pub(crate) fn unless_stale<T>(self, read: fn(Self) -> Result<T, Error>) -> Result<Conditional<T>, Error> {
         match self.status {
             StatusCode::PRECONDITION_FAILED => self.json().map(Conditional::Stale),
@@ -149,7 +152,7 @@ impl Answer {
         }
     }
 
-    /// The body of a 200 on a path that other gateways do not have.
+    /// Reads the body of a 200 response, or returns an error if the gateway does not have this endpoint.
     pub(crate) fn ok_if_supported<T: DeserializeOwned>(self, what: &'static str) -> Result<T, Error> {
         match self.unsupported(what) {
             Some(error) => Err(error),

@@ -1,4 +1,4 @@
-//! Changes of several registrations that are made all together or not at all.
+//! Changes of several registrations, applied as one transaction.
 
 use http::StatusCode;
 use schemas::admin::{Change, Changed, Generation, GenerationAnswer, GenerationRefused, RefusedChange};
@@ -8,7 +8,7 @@ use crate::error::Error;
 use crate::request::Call;
 use crate::retry::Rule;
 
-/// What became of changes that were to be made together.
+/// Result of changes that were requested together.
 ///
 /// ```
 /// use proxy_client::Together;
@@ -24,17 +24,20 @@ use crate::retry::Rule;
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[must_use]
 pub enum Together {
-    /// All were made, in this order.
+    /// All changes were applied, in this order.
     Made(Vec<Changed>),
-    /// These cannot be made, and so none was.
+    /// These changes cannot be applied, so none was.
     Refused(Vec<RefusedChange>),
 }
 
 impl Client {
-    /// Makes changes of several registrations, each name once, all of them or none.
+    /// Applies changes of several registrations, at most one per name, all of them or none.
     ///
-    /// Sending it twice is sending it once: a change that finds its work done already counts as made. A gateway that makes
-    /// changes only one by one is an error for which [`Error::is_unsupported`] holds, and nothing was changed.
+    /// Idempotent: a change whose result is already in place counts as applied.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::is_unsupported`] if the gateway cannot apply changes together; nothing was changed.
     ///
     /// ```no_run
     /// use proxy_client::Together;

@@ -1,4 +1,4 @@
-//! Leases: what a worker needs stays for as long as one that needs it lives.
+//! Leases: a leased registration is removed when its last lease ends.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use crate::retry::Rule;
 
 const WHAT: &str = "leases";
 
-/// How a registration with a lease ended well.
+/// Result of [`Client::register_leased`].
 ///
 /// ```
 /// use proxy_client::RegisteredLeased;
@@ -31,24 +31,26 @@ const WHAT: &str = "leases";
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RegisteredLeased {
-    /// The gateway stored it, and removes it when the last lease on it has ended.
+    /// The gateway stored the registration and removes it when its last lease ends.
     Created {
-        /// The state it is in.
+        /// The revision of the registration.
         revision: Revision,
-        /// When the lease ends unless it is renewed (RFC 3339, by the gateway's clock).
+        /// Time at which the lease ends unless renewed (RFC 3339, by the gateway's clock).
         expires_at: String,
     },
-    /// The gateway stored it, but has no leases: it stays until somebody removes it.
+    /// The gateway stored the registration but has no leases: it stays until a client removes it.
     CreatedForGood,
-    /// The name is taken, by an equal definition or another: nothing was changed, and no lease was taken on it.
+    /// The name is taken, by an equal or a different definition: nothing was changed, and no lease was taken.
     AlreadyExists,
 }
 
 impl Client {
-    /// Registers an upstream that goes when the last lease on it has ended, and takes a lease on it for this holder.
+    /// Registers an upstream and takes a lease on the registration for this holder. The registration is removed when
+    /// its last lease ends.
     ///
-    /// The time to live is 1 s to 1 h. All leases of a holder end together: this prolongs the others too, and never
-    /// shortens them. A name that is taken is no error; [`lease`](Self::lease) holds on to it.
+    /// The time to live is 1 s to 1 h. All leases of a holder end at the same time: this call may prolong the holder's
+    /// other leases, but never shortens them. If the name is taken, nothing is changed; [`lease`](Self::lease) takes a
+    /// lease then.
     ///
     /// ```no_run
     /// use std::time::Duration;
@@ -88,8 +90,9 @@ impl Client {
         }
     }
 
-    /// Replaces a registration, only in this state where one is given, and takes a lease on it for this holder. What
-    /// was leased stays so, where [`update`](Self::update) and [`update_if`](Self::update_if) make it permanent.
+    /// Replaces a registration, if it still has `revision` where one is given, and takes a lease on it for this
+    /// holder. A leased registration stays leased, while [`update`](Self::update) and [`update_if`](Self::update_if)
+    /// make it permanent.
     ///
     /// ```no_run
     /// # use std::time::Duration;
@@ -112,10 +115,10 @@ impl Client {
         self.send(call).await?.unless_stale(Answer::updated)
     }
 
-    /// Has this holder hold leases on exactly these registrations, for so long from now on: takes what is not held,
-    /// renews what is, gives back what is not named. Names that are not registered are in the answer's `missing`.
+    /// Sets the leases of this holder to exactly these registrations, with this time to live: takes missing leases,
+    /// renews present ones, and returns all others. The answer lists unregistered names in `missing`.
     ///
-    /// What was registered without a lease can be leased too; it stays at the lease's end.
+    /// A registration made without a lease can be leased too; it is kept when the lease ends.
     ///
     /// ```no_run
     /// # use std::time::Duration;
@@ -131,7 +134,7 @@ impl Client {
         self.ask_for_leases(holder, LeaseRequest { ttl: ttl.into(), mcps: Some(names) }).await
     }
 
-    /// Renews the leases that this holder holds, for so long from now on. Those that have ended are not in the answer.
+    /// Renews all leases of this holder, with this time to live. The answer omits leases that have ended.
     ///
     /// ```no_run
     /// # use std::time::Duration;
@@ -145,9 +148,9 @@ impl Client {
         self.ask_for_leases(holder, LeaseRequest { ttl: ttl.into(), mcps: None }).await
     }
 
-    /// Gives all leases of this holder back, and says which registrations went with them.
+    /// Returns all leases of this holder, and reports which registrations were removed as a result.
     ///
-    /// After a retry both lists may be empty, because an earlier attempt did it.
+    /// After a retry, both lists may be empty because an earlier attempt succeeded.
     ///
     /// ```no_run
     /// # async fn run(client: proxy_client::Client) -> Result<(), Box<dyn std::error::Error>> {
@@ -160,7 +163,7 @@ impl Client {
         self.send(Call::delete(path(holder))).await?.ok_if_supported(WHAT)
     }
 
-    /// Every holder with what it holds.
+    /// Lists all holders with their leases.
     ///
     /// ```no_run
     /// # async fn run(client: proxy_client::Client) -> Result<(), proxy_client::Error> {

@@ -1,4 +1,4 @@
-//! The lock of an owner, which keeps two runs for one owner apart.
+//! The lock of an owner, which prevents two concurrent runs for that owner.
 
 use std::time::Duration;
 
@@ -12,7 +12,8 @@ use crate::request::{Call, segment};
 
 const WHAT: &str = "locks";
 
-/// A lock that was taken. It ends by itself at [`expires_at`](Self::expires_at); dropping it does not end it.
+/// A lock that was taken. It ends at [`expires_at`](Self::expires_at) unless renewed; dropping this value does not end
+/// it.
 ///
 /// ```no_run
 /// use std::time::Duration;
@@ -30,18 +31,18 @@ const WHAT: &str = "locks";
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Lock {
-    /// Whose registrations it guards.
+    /// The owner whose registrations the lock guards.
     pub owner: Owner,
-    /// Who holds it.
+    /// The holder of the lock.
     pub holder: Holder,
-    /// When it was taken (RFC 3339, by the gateway's clock).
+    /// Time at which the lock was taken (RFC 3339, by the gateway's clock).
     pub since: String,
-    /// When it ends unless it is renewed (RFC 3339, by the gateway's clock).
+    /// Time at which the lock ends unless renewed (RFC 3339, by the gateway's clock).
     pub expires_at: String,
     token: Secret,
 }
 
-/// Whether a lock was taken.
+/// Result of taking a lock.
 ///
 /// ```
 /// use proxy_client::Locking;
@@ -61,13 +62,13 @@ pub struct Lock {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[must_use]
 pub enum Locking {
-    /// It was.
+    /// The lock was taken.
     Taken(Lock),
-    /// Somebody else holds it.
+    /// Another holder has the lock.
     Held(LockHeld),
 }
 
-/// Whether a lock was renewed.
+/// Result of renewing a lock.
 ///
 /// ```
 /// use proxy_client::Renewal;
@@ -81,17 +82,21 @@ pub enum Locking {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[must_use]
 pub enum Renewal {
-    /// It was; this is the lock from now on.
+    /// The lock was renewed; use this value from now on.
     Renewed(Lock),
-    /// It had expired before: what it guarded may have been changed by others. Who holds it now, if anyone does.
+    /// The lock had expired, so others may have changed the registrations it guarded. Names the present holder, if
+    /// any.
     Lost(Option<LockHeld>),
 }
 
 impl Client {
-    /// Takes the lock of an owner, without waiting for one that somebody else holds.
+    /// Takes the lock of an owner, without waiting if another holder has it.
     ///
-    /// The time to live is 1 s to 10 min. Sending it twice is sending it once, because the token is drawn here. A
-    /// gateway without locks answers with an error that [`is_unsupported`](Error::is_unsupported).
+    /// The time to live is 1 s to 10 min. Idempotent, because the client generates the lock's token.
+    ///
+    /// # Errors
+    ///
+    /// [`is_unsupported`](Error::is_unsupported) if the gateway has no locks.
     ///
     /// ```no_run
     /// use std::time::Duration;
@@ -119,7 +124,7 @@ impl Client {
         }
     }
 
-    /// Renews a lock, for so long from now on. One that has expired is not taken again.
+    /// Renews a lock, with this time to live. A lock that has expired is not taken again.
     ///
     /// ```no_run
     /// use std::time::Duration;
@@ -144,7 +149,8 @@ impl Client {
         }
     }
 
-    /// Gives a lock back. `false` if it had expired, which after a retry may mean that an earlier attempt gave it back.
+    /// Releases a lock. Returns `false` if the lock had expired; after a retry, an earlier attempt may have released
+    /// it.
     ///
     /// ```no_run
     /// # async fn run(client: proxy_client::Client, lock: proxy_client::Lock) -> Result<(), proxy_client::Error> {
@@ -162,7 +168,7 @@ impl Client {
         }
     }
 
-    /// The grant, or who holds the lock, or nothing where there is none to renew.
+    /// Sends a lock request. Returns the grant, or the lock of another holder, or `None` if there is no lock to renew.
     async fn ask(&self, owner: &Owner, request: &LockRequest) -> Result<Option<Result<LockGrant, LockHeld>>, Error> {
         let answer = self.send(Call::put(path(owner), request)?).await?;
         match answer.status {
@@ -182,7 +188,7 @@ fn taken(owner: &Owner, grant: LockGrant) -> Lock {
     Lock { owner: owner.clone(), holder, since, expires_at, token }
 }
 
-/// What nobody else can know.
+/// Generates a random token of 128 bits.
 fn draw() -> Result<Secret, Error> {
     let mut random = [0; 16];
     getrandom::fill(&mut random).map_err(|error| Error::invalid_because("cannot draw a token", error))?;

@@ -1,4 +1,4 @@
-//! What the methods return where an answer has more than one good ending.
+//! Results of methods with more than one successful outcome.
 
 use std::borrow::Cow;
 
@@ -6,7 +6,7 @@ use schemas::admin::{Revision, ToolCallAnswer};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-/// How a registration ended well.
+/// Result of [`Client::register`](crate::Client::register).
 ///
 /// ```no_run
 /// use proxy_client::Registered;
@@ -20,13 +20,13 @@ use serde_json::value::RawValue;
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Registered {
-    /// The gateway stored it and connects in the background.
+    /// The gateway stored the registration and connects in the background.
     Created,
-    /// The name is taken, by an equal definition or another: nothing was changed.
+    /// The name is taken, by an equal or a different definition: nothing was changed.
     AlreadyExists,
 }
 
-/// What became of a changed definition.
+/// Result of an update.
 ///
 /// ```no_run
 /// # async fn run(client: proxy_client::Client, wanted: schemas::Definition) -> Result<(), proxy_client::Error> {
@@ -41,13 +41,13 @@ pub enum Registered {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Updated {
-    /// Why the gateway stored it but has not started the upstream, if so.
+    /// The reason why the gateway stored the definition but could not start the upstream.
     pub warning: Option<String>,
-    /// The state that the registration is in now. Nothing from a gateway that has no revisions: it did not check any.
+    /// The new revision of the registration. `None` from a gateway without revisions, which checked none.
     pub revision: Option<Revision>,
 }
 
-/// How a tool call was answered.
+/// Result of a tool call.
 ///
 /// ```no_run
 /// use proxy_client::ToolOutcome;
@@ -62,13 +62,13 @@ pub struct Updated {
 /// ```
 #[derive(Debug, Clone)]
 pub enum ToolOutcome {
-    /// The tool gave a result.
+    /// The tool returned a result.
     Success(ToolResult),
-    /// The tool failed, or the gateway cannot tell whether it ran. Calling again is the caller's decision.
+    /// The tool failed, or the gateway cannot tell whether the tool ran. The caller decides about another call.
     Failure(ToolFailure),
 }
 
-/// What a tool gave.
+/// Result of a tool.
 ///
 /// ```no_run
 /// # use schemas::admin::ToolCall;
@@ -84,7 +84,7 @@ pub enum ToolOutcome {
 #[derive(Debug, Clone)]
 pub struct ToolResult(ToolCallAnswer);
 
-/// Why a tool call gave no result.
+/// Reason why a tool call has no result.
 ///
 /// ```no_run
 /// # async fn run(client: proxy_client::Client, call: schemas::admin::ToolCall) -> Result<(), proxy_client::Error> {
@@ -109,12 +109,12 @@ impl ToolOutcome {
         }
     }
 
-    /// The two endings as a result, for callers to whom a failed tool is an error.
+    /// Converts to a `Result`, for callers that treat a failed tool as an error.
     ///
     /// ```no_run
     /// # use schemas::admin::ToolCall;
     /// # async fn run(client: proxy_client::Client, call: ToolCall) -> Result<(), Box<dyn std::error::Error>> {
-    /// // The first `?` is for a call without an answer, the second for a tool that failed.
+    /// // The first `?` fails if no response came, the second if the tool failed.
     /// let result = client.call_tool(&call).await?.into_result()?;
     /// # Ok(())
     /// # }
@@ -128,7 +128,7 @@ impl ToolOutcome {
 }
 
 impl ToolResult {
-    /// The text, if that is what the tool gave: `{"type":"text","text":..}`, or a string as early proxies send it.
+    /// Returns the text of a text result: `{"type":"text","text":..}`, or a plain string from early proxies.
     ///
     /// ```no_run
     /// # async fn run(result: proxy_client::ToolResult) -> Result<(), Box<dyn std::error::Error>> {
@@ -150,7 +150,7 @@ impl ToolResult {
         }
     }
 
-    /// The text, or the JSON of whatever else the tool gave.
+    /// Returns the text, or the JSON of any other result.
     ///
     /// ```no_run
     /// # fn run(result: proxy_client::ToolResult) {
@@ -163,7 +163,7 @@ impl ToolResult {
         self.text().unwrap_or_else(|| raw.to_owned())
     }
 
-    /// Everything the gateway answered; other proxies send only its `result`.
+    /// Returns the whole answer of the gateway; other proxies send only `result`.
     ///
     /// ```no_run
     /// # fn run(result: proxy_client::ToolResult) {
@@ -178,11 +178,11 @@ impl ToolResult {
 }
 
 impl ToolFailure {
-    /// What the tool or the gateway said.
+    /// Returns the error message of the tool or the gateway.
     ///
     /// ```no_run
     /// # fn run(failure: proxy_client::ToolFailure) {
-    /// // Where `failure` itself prints "tool execution error: no such city", this is "no such city".
+    /// // Without the prefix: `failure` prints "tool execution error: no such city", `message` is "no such city".
     /// eprintln!("{}", failure.message());
     /// # }
     /// ```
@@ -190,7 +190,7 @@ impl ToolFailure {
         &self.message
     }
 
-    /// Everything the gateway answered.
+    /// Returns the whole answer of the gateway.
     ///
     /// ```no_run
     /// # fn run(failure: proxy_client::ToolFailure) {

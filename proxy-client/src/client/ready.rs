@@ -1,4 +1,4 @@
-//! What has to be connected, what may be, and one answer for both.
+//! Required and optional upstreams, and the wait until they are connected.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -12,10 +12,10 @@ use crate::client::Client;
 use crate::client::wait::{LAST_POLL, LONGEST_WAIT, Missing, NotReady, SHORTEST_PAUSE, list};
 use crate::error::Error;
 
-/// How long the optional upstreams that are still connecting are waited for once all required ones are connected.
+/// Additional wait for optional upstreams that are still connecting once all required ones are connected.
 const GRACE: Duration = Duration::from_millis(500);
 
-/// Which upstreams are needed: exactly these, whatever else the gateway has.
+/// The upstreams that a program needs, regardless of the gateway's others.
 ///
 /// ```
 /// use proxy_client::Needs;
@@ -30,7 +30,7 @@ pub struct Needs {
     optional: BTreeSet<ServerName>,
 }
 
-/// How far the gateway has what is needed.
+/// State of the needed upstreams.
 ///
 /// ```no_run
 /// # use std::time::Duration;
@@ -48,16 +48,16 @@ pub struct Needs {
 #[must_use]
 #[non_exhaustive]
 pub struct Readiness {
-    /// The required upstreams that are not connected, by name. Ready is who has none.
+    /// Required upstreams that are not connected, by name. Empty when ready.
     pub missing: Vec<Missing>,
-    /// The optional upstreams that are not connected, by name.
+    /// Optional upstreams that are not connected, by name.
     pub absent: Vec<Missing>,
-    /// Why the last poll gave no answer, if it gave none.
+    /// The error of the last poll, if it failed.
     pub source: Option<Error>,
 }
 
 impl Needs {
-    /// All of these have to be connected.
+    /// Creates needs of which all must be connected.
     ///
     /// ```
     /// use proxy_client::Needs;
@@ -70,7 +70,7 @@ impl Needs {
         Self { required: names.into_iter().collect(), optional: BTreeSet::new() }
     }
 
-    /// These may be connected, also those of them that were required before.
+    /// Adds optional upstreams. Names that were required become optional.
     ///
     /// ```
     /// use proxy_client::Needs;
@@ -88,7 +88,7 @@ impl Needs {
         self
     }
 
-    /// Every name, required or optional.
+    /// Returns all names, the required ones first.
     ///
     /// ```
     /// use proxy_client::Needs;
@@ -101,7 +101,7 @@ impl Needs {
         self.required.iter().chain(&self.optional)
     }
 
-    /// Whether this name has to be connected.
+    /// Returns true if this upstream is required.
     ///
     /// ```
     /// use proxy_client::Needs;
@@ -114,7 +114,7 @@ impl Needs {
         self.required.contains(name)
     }
 
-    /// How far this list of a gateway has what is needed.
+    /// Checks the needs against a list of registrations.
     ///
     /// ```
     /// use proxy_client::Needs;
@@ -133,7 +133,7 @@ impl Needs {
 }
 
 impl Readiness {
-    /// Whether every required upstream is connected.
+    /// Returns true if every required upstream is connected.
     ///
     /// ```
     /// assert!(proxy_client::Needs::default().look(&[]).is_ready());
@@ -142,7 +142,11 @@ impl Readiness {
         self.missing.is_empty()
     }
 
-    /// The optional upstreams that are not connected, or the error that names the required ones.
+    /// Returns the optional upstreams that are not connected.
+    ///
+    /// # Errors
+    ///
+    /// If a required upstream is not connected; the error names all such upstreams.
     ///
     /// ```
     /// # fn run() -> Result<(), proxy_client::NotReady> {
@@ -158,7 +162,8 @@ impl Readiness {
         }
     }
 
-    /// Whether waiting longer could bring an optional upstream: one that failed already may take for ever.
+    /// Returns true if an optional upstream is still starting. One in state `error` does not count: it may never
+    /// connect.
     ///
     /// ```
     /// use proxy_client::Needs;
@@ -177,7 +182,7 @@ impl Readiness {
         self.absent.iter().any(|one| matches!(one.state, Some(State::Connecting | State::Disconnected)))
     }
 
-    /// The same, where the poll after it gave no answer for this reason.
+    /// Records the error of a later poll that failed.
     ///
     /// ```no_run
     /// use proxy_client::{Client, Needs};
@@ -196,10 +201,10 @@ impl Readiness {
 }
 
 impl Client {
-    /// Waits until all required upstreams are connected, asking for the list every `poll`, or until the time is over.
+    /// Waits until all required upstreams are connected, polling the list every `poll`, or until `within` has passed.
     ///
-    /// Optional ones that are still connecting then are given half a second more. A poll that fails and an upstream in
-    /// state `error` do not end the wait: gateways restart and reconnect.
+    /// Then waits up to 500 ms for optional upstreams that are still connecting. A failed poll and an upstream in
+    /// state `error` do not end the wait, because gateways restart and reconnect.
     ///
     /// ```no_run
     /// # use std::time::Duration;
@@ -214,8 +219,8 @@ impl Client {
         self.watch_until_ready(needs, (poll, within), |_| {}).await
     }
 
-    /// The same, telling after each poll how far it is: for who shows that somebody waits. The times are how often is
-    /// asked, and how long at most.
+    /// Waits like [`wait_until_ready`](Self::wait_until_ready), and calls `see` after each poll, for progress output.
+    /// The times are the poll interval and the maximum wait.
     ///
     /// ```no_run
     /// # use std::time::Duration;

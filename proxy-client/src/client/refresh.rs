@@ -1,4 +1,4 @@
-//! Having the lists of an upstream read again.
+//! Refresh of an upstream's lists.
 
 use schemas::ServerName;
 use schemas::admin::Refreshed;
@@ -8,9 +8,12 @@ use crate::error::Error;
 use crate::request::{Call, registration};
 
 impl Client {
-    /// Has the gateway read every list of an upstream again, for a server that does not announce changes, and waits for it.
+    /// Asks the gateway to read all lists of an upstream again and waits until it has; for servers that do not
+    /// announce changes.
     ///
-    /// The error [`is_not_found`](Error::is_not_found) if there is no registration of that name, or if this gateway cannot
+    /// # Errors
+    ///
+    /// [`is_not_found`](Error::is_not_found) if there is no registration of that name, or if the gateway cannot
     /// refresh.
     ///
     /// ```no_run

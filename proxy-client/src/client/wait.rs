@@ -10,12 +10,12 @@ use crate::client::Client;
 use crate::client::ready::Needs;
 use crate::error::Error;
 
-/// What the last poll before the deadline needs to be answered.
+/// Time reserved for the last poll before the deadline.
 pub(crate) const LAST_POLL: Duration = Duration::from_millis(100);
 pub(crate) const SHORTEST_PAUSE: Duration = Duration::from_millis(1);
 pub(crate) const LONGEST_WAIT: Duration = Duration::from_secs(365 * 24 * 3600);
 
-/// Not every upstream was connected in time.
+/// Error: not every upstream was connected in time.
 ///
 /// ```
 /// use proxy_client::Needs;
@@ -29,14 +29,14 @@ pub(crate) const LONGEST_WAIT: Duration = Duration::from_secs(365 * 24 * 3600);
 #[error("not connected: {}", list(.missing))]
 #[non_exhaustive]
 pub struct NotReady {
-    /// The upstreams that were not connected when last seen, by name.
+    /// Upstreams that were not connected at the last successful poll, by name.
     pub missing: Vec<Missing>,
-    /// Why the last poll gave no answer, if it gave none.
+    /// The error of the last poll, if it failed.
     #[source]
     pub source: Option<Error>,
 }
 
-/// One upstream that was not connected when last seen.
+/// An upstream that was not connected at the last successful poll.
 ///
 /// ```
 /// use proxy_client::Needs;
@@ -54,18 +54,22 @@ pub struct NotReady {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Missing {
-    /// Its name.
+    /// Name of the upstream.
     pub name: ServerName,
-    /// What the gateway said of it; nothing if it is not registered or the gateway never answered.
+    /// State reported by the gateway; `None` if the upstream is not registered or no poll succeeded.
     pub state: Option<State>,
-    /// What failed last.
+    /// Message of the last failure of the upstream.
     pub last_error: Option<String>,
 }
 
 impl Client {
-    /// Waits until all these upstreams are connected, asking for the list every `poll`.
+    /// Waits until all these upstreams are connected, polling the list every `poll`, for at most `deadline`.
     ///
-    /// A poll that fails and an upstream in state `error` do not end the wait: gateways restart and reconnect.
+    /// A failed poll and an upstream in state `error` do not end the wait, because gateways restart and reconnect.
+    ///
+    /// # Errors
+    ///
+    /// If an upstream is not connected in time; the error names all such upstreams.
     ///
     /// ```no_run
     /// # use std::time::Duration;
@@ -91,7 +95,7 @@ impl Client {
 }
 
 impl Missing {
-    /// What this list of a gateway says of a name.
+    /// Looks up an upstream in a list of registrations.
     pub(crate) fn seen(name: &ServerName, registrations: &[Registration]) -> Self {
         let status = registrations.iter().find(|one| one.definition.name() == name.as_str()).map(|one| &one.status);
         Self {

@@ -1,4 +1,4 @@
-//! The table of what is sent again, on real sockets; waits and deadlines, on a paused clock and no socket.
+//! Tests which requests are retried, on real sockets, and delays and deadlines, on a paused clock without sockets.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -9,7 +9,7 @@ use super::*;
 use crate::client::{Client, Shared};
 use crate::scripted::{Line, Scripted, answer, answer_with, half, hang, nobody, quick, stalled};
 
-/// One method of each kind, and all of the first.
+/// Methods under test: all idempotent ones, and one for each other rule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Asked {
     Health,
@@ -43,7 +43,8 @@ async fn ask(client: &Client, asked: Asked) -> Result<(), crate::Error> {
     }
 }
 
-/// How often each method sends its request to a gateway that always does this, of at most three times.
+/// Checks how many times each method, limited to three attempts, sends its request to a gateway that always behaves
+/// so.
 async fn check(asked: &[Asked], always: Line, expected: usize) {
     for asked in asked {
         let gateway = Scripted::start([always.clone()]).await;
@@ -162,7 +163,7 @@ async fn a_wait_that_would_pass_the_deadline_is_not_begun() {
     assert!(start.elapsed() < Duration::from_secs(1));
 }
 
-/// A client whose requests never leave: each is answered like this, after this time.
+/// Creates a client that sends nothing: each request is answered so, after this delay.
 fn in_memory(status: u16, retry_after: &'static str, after: Duration) -> (Client, Arc<AtomicU32>) {
     let asked = Arc::new(AtomicU32::new(0));
     let count = Arc::clone(&asked);
@@ -185,7 +186,7 @@ fn in_memory(status: u16, retry_after: &'static str, after: Duration) -> (Client
     (Client::new(shared, Duration::from_secs(60)), asked)
 }
 
-/// How often an ever failing request was sent, and how long that took.
+/// Sends a request that always fails. Returns the number of attempts and the time they took.
 async fn run(status: u16, retry_after: &'static str, deadline: Duration) -> (u32, Duration) {
     let (client, asked) = in_memory(status, retry_after, Duration::ZERO);
     let start = Instant::now();

@@ -1,4 +1,4 @@
-//! Revisions, locks and leases, at gateways that have them and at those that do not.
+//! Tests of revisions, locks and leases, with gateways that support them and gateways that do not.
 
 use schemas::admin::{LeaseRelease, Revision};
 use schemas::{Holder, Owner};
