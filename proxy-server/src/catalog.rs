@@ -1,4 +1,4 @@
-//! What the upstreams offer, as immutable snapshots in memory. Listing asks no upstream.
+//! Immutable in-memory snapshots of the items that the upstreams offer. Listing sends no request to an upstream.
 
 mod build;
 mod list;
@@ -32,14 +32,14 @@ use crate::error::Error;
 use crate::tasks::Tasks;
 use crate::upstream::{Session, Upstream, Upstreams};
 
-/// How long the admin API waits for an upstream that has just connected to tell its tools.
+/// Time that the admin API waits for the tools of an upstream that has just connected.
 const PATIENCE: Duration = Duration::from_secs(1);
-/// The priority of a definition that says nothing.
+/// Priority of a definition that sets none.
 const DEFAULT_PRIORITY: u32 = 1;
-/// Views of one snapshot that are kept, one for each set of upstreams that some client may use.
+/// Maximum number of cached views per snapshot, one for each set of upstreams that a client may use.
 const KEPT_VIEWS: usize = 64;
 
-/// The current snapshot. Cheap to clone.
+/// Handle to the current snapshot. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Catalog {
     upstreams: Upstreams,
@@ -50,33 +50,33 @@ pub(crate) struct Catalog {
     own: GatewayName,
 }
 
-/// What was offered at one moment, in registration order.
+/// The items of all upstreams at one moment, in registration order.
 #[derive(Default)]
 pub(crate) struct Snapshot {
     offers: IndexMap<ServerName, Offer>,
     views: Mutex<Views>,
 }
 
-/// Lists that an upstream shows to one client alone, in place of those that it shows to all.
+/// Lists that an upstream returns only to one client's session, in place of its shared lists.
 pub(crate) type OwnItems = Vec<(List, Arc<[Item]>)>;
 
-/// Views by which upstreams are in them.
+/// Views, each with a flag per upstream that tells if the view includes it.
 type Views = Vec<(Box<[bool]>, Arc<View>)>;
 
-/// What one upstream session offers.
+/// The items that one upstream session offers.
 #[derive(Clone)]
 struct Offer {
     upstream: Arc<Upstream>,
     session: Arc<Session>,
     lists: Lists,
-    /// Whether its tools were asked for, with or without success.
+    /// True once the tools were requested, whether the request succeeded or failed.
     has_told_tools: bool,
-    /// How many changes of its tools it had told of when it last listed them.
+    /// Number of tool changes that the upstream had announced when its tools were last listed.
     tools_told_at: Arc<AtomicU64>,
 }
 
 impl Catalog {
-    /// A catalog that follows these upstreams.
+    /// Creates a catalog that follows these upstreams.
     pub(crate) fn follow(upstreams: Upstreams, naming: Naming, own: GatewayName, tasks: &Tasks) -> Self {
         let (naming, snapshot) = (Arc::new(naming), watch::Sender::default());
         let catalog = Self { upstreams, naming, snapshot, demand: Demand::new(), refreshes: Refreshes::default(), own };
@@ -84,30 +84,30 @@ impl Catalog {
         catalog
     }
 
-    /// What everyone sees together who may use the upstreams of these definitions. It is made once and then kept for as
-    /// long as nothing changes.
+    /// Returns the view for all clients that may use the upstreams of these definitions. Built once and cached until
+    /// the snapshot changes.
     pub(crate) fn view(&self, may_use: &dyn Fn(&Definition) -> bool) -> Arc<View> {
         let snapshot = Arc::clone(&self.snapshot.borrow());
         snapshot.view(&self.naming, may_use)
     }
 
-    /// A page of a list as another gateway reads it, whose name this is.
+    /// Returns a page of a list for another gateway, named `asked_by`.
     pub(crate) fn page_for_gateway(&self, view: &View, place: Page<'_>, asked_by: &str) -> Option<Bytes> {
         view.page_for_gateway(&self.own, place, asked_by)
     }
 
-    /// Notes that a client asks for a list, so that those that are old are read again. The client does not wait for it.
+    /// Notes that a client reads a list, so that outdated lists are read again. The client does not wait for this.
     pub(crate) fn asked(&self) {
         self.demand.tell();
     }
 
-    /// Has every list of an upstream read again, whether or not that is due. Gives how many tools, prompts, resources,
-    /// resource templates and skills there are.
+    /// Reads all lists of an upstream again, due or not. Returns the numbers of tools, prompts, resources, resource
+    /// templates and skills.
     pub(crate) async fn refresh(&self, upstream: &Arc<Upstream>) -> Result<[usize; 5], Error> {
         refresh::refresh(self, upstream).await
     }
 
-    /// Every item of a list in this session of an upstream.
+    /// Reads all items of a list in one session of an upstream.
     pub(crate) async fn read(&self, list: List, upstream: &Upstream, session: &Session) -> Result<Vec<Item>, Error> {
         refresh::read(list, upstream, session, &self.own).await
     }
@@ -117,7 +117,7 @@ impl Catalog {
         Arc::clone(&self.snapshot.borrow())
     }
 
-    /// Builds the view of [`Catalog::view`] for a session to which these upstreams show other lists. It is made anew each time.
+    /// Builds the view of [`Catalog::view`] for a session that gets other lists from these upstreams. Not cached.
     pub(crate) fn view_with(
         &self,
         snapshot: &Snapshot,
@@ -135,13 +135,13 @@ impl Catalog {
         Arc::new(build(offered.collect(), &self.naming))
     }
 
-    /// Tells of every change of anything.
+    /// Subscribes to the snapshots.
     pub(crate) fn watch(&self) -> watch::Receiver<Arc<Snapshot>> {
         self.snapshot.subscribe()
     }
 
-    /// The tools of every connected upstream, in registration order, and the view of them all. An upstream that has only
-    /// just connected is waited for briefly, so that who saw it connected also sees its tools.
+    /// Returns the tools of all connected upstreams, in registration order, and the view of all upstreams. Waits
+    /// briefly for upstreams that have just connected, so that a caller who saw one as connected also sees its tools.
     pub(crate) async fn tools(&self) -> (Vec<(ServerName, Arc<[Item]>)>, Arc<View>) {
         self.asked();
         let mut snapshot = self.snapshot.subscribe();
@@ -156,8 +156,9 @@ impl Catalog {
         (tools, snapshot.view(&self.naming, &|_| true))
     }
 
-    /// What reads a tool of an upstream, by the upstream's own name for it, if there is anything to know. An upstream that
-    /// has only just connected is waited for briefly. Of one that has just said that its tools changed nothing is known.
+    /// Applies `read` to the known properties of an upstream's tool, named as the upstream names it. Waits briefly if
+    /// the upstream has just connected. Returns `None` if nothing special is known, or if the upstream has announced a
+    /// change of its tools since they were listed.
     pub(crate) async fn tool<T>(
         &self,
         upstream: &Arc<Upstream>,
@@ -182,8 +183,8 @@ impl Catalog {
         })
     }
 
-    /// Publishes what an upstream offers, unless it has been replaced: its follower may still be at work then, and must
-    /// not stand in for its successor's.
+    /// Publishes the items of an upstream, unless the upstream has been replaced: the task that follows the old one
+    /// may still run, and must not overwrite its successor's items.
     fn publish(&self, offer: Offer) {
         let name = &offer.upstream.definition().name;
         let live = self.upstreams.all();
@@ -199,7 +200,7 @@ impl Catalog {
         });
     }
 
-    /// Withdraws what this upstream offers. What another one of the same name offers stays.
+    /// Withdraws the items of this upstream, but not those of another upstream with the same name.
     fn withdraw(&self, upstream: &Arc<Upstream>) {
         let name = &upstream.definition().name;
         self.snapshot.send_if_modified(|snapshot| {
@@ -215,13 +216,13 @@ impl Catalog {
 }
 
 impl Snapshot {
-    /// Whether an upstream is known to list just this.
+    /// Returns true if the upstream's shared lists equal these.
     pub(crate) fn agrees(&self, upstream: &ServerName, items: &OwnItems) -> bool {
         let agrees = |offer: &Offer| items.iter().all(|(list, items)| offer.lists.get(*list) == items);
         self.offers.get(upstream).is_some_and(agrees)
     }
 
-    /// What an upstream offers in this session, once it was asked for its tools.
+    /// Returns the items that an upstream offers in this session, once its tools were requested.
     fn tools_of(&self, upstream: &Upstream, session: &Arc<Session>) -> Option<&Offer> {
         let offer = self.offers.get(&upstream.definition().name)?;
         (offer.has_told_tools && Arc::ptr_eq(&offer.session, session)).then_some(offer)
@@ -229,7 +230,7 @@ impl Snapshot {
 
     fn view(&self, naming: &Naming, may_use: &dyn Fn(&Definition) -> bool) -> Arc<View> {
         let members: Box<[bool]> = self.offers.values().map(|offer| may_use(offer.upstream.definition())).collect();
-        // Whoever comes while a view is being made waits for it and makes none.
+        // Hold the lock while building, so that concurrent callers wait for the view instead of building it too.
         let mut views = self.views.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, view)) = views.iter().find(|(known, _)| *known == members) {
             return Arc::clone(view);
@@ -258,7 +259,7 @@ impl Offer {
     }
 }
 
-/// A view of these upstreams, each with a tool `t`, a prompt `p` and a resource `x:r`.
+/// Builds a view of these upstreams, each with a tool `t`, a prompt `p` and a resource `x:r`.
 #[cfg(test)]
 pub(crate) fn test_view(mode: Mode, upstreams: &[&str]) -> View {
     let offered = |name: &&str| {

@@ -1,4 +1,5 @@
-//! Which upstreams a request means, in which order to try them, and what they call what it names. Pure.
+//! Routing on the aggregated endpoint: the upstreams that can answer a request, in order, and their own names for the
+//! item that the request addresses. Pure.
 
 mod rewrite;
 
@@ -11,20 +12,20 @@ use crate::catalog::{Candidate, List, Mode, View, split_id, split_uri};
 use crate::error::{Error, Kind};
 use crate::protocol::{Message, Object, quote, text};
 
-/// The upstreams that a caller may use and that are registered, connected or not.
+/// Looks up a registered upstream that the caller may use, connected or not.
 pub(crate) type Known<'a> = &'a dyn Fn(&str) -> Option<ServerName>;
 
-/// A request of a client of all upstreams, and who can carry it out.
+/// A request on the aggregated endpoint, with the candidates that can answer it.
 #[derive(Debug)]
 pub(crate) struct Route<'m> {
-    /// The preferred first; never empty.
+    /// The candidates, the preferred one first; never empty.
     pub(crate) candidates: Vec<Candidate>,
-    /// The raw name, URI or id in the request's parameters, where there is one to replace.
+    /// Raw name, URI or id in the request's parameters that is replaced by the upstream's own.
     place: &'m str,
     named: Cow<'m, str>,
 }
 
-/// Finds out who can carry out a request.
+/// Finds the candidates for a request.
 pub(crate) fn route<'m>(view: &View, known: Known<'_>, request: &'m Message) -> Result<Route<'m>, Error> {
     let params = || Object::read(request.params()).map_err(|_| Kind::InvalidParams("`params` must be an object"));
     match request.method() {
@@ -44,7 +45,7 @@ pub(crate) fn route<'m>(view: &View, known: Known<'_>, request: &'m Message) -> 
 }
 
 impl Route<'_> {
-    /// The request as this upstream knows it.
+    /// Returns the request with the upstream's own name.
     pub(crate) fn request(&self, message: &Message, candidate: &Candidate) -> Message {
         if *self.named == *candidate.name {
             return message.clone();
@@ -53,7 +54,7 @@ impl Route<'_> {
     }
 }
 
-/// Whether the next candidate may be tried after this failure: when nothing was sent, or what was sent may be sent again.
+/// Returns true if the next candidate may be tried after this failure: nothing was sent, or the call may be repeated.
 pub(crate) fn may_pass_on(failure: Kind, failed: &Candidate) -> bool {
     match failure {
         Kind::NotReady | Kind::TooManySessions | Kind::Busy | Kind::Unreachable | Kind::SessionLost => true,
@@ -94,7 +95,7 @@ fn by<'m>(
     Ok(Route { candidates, place, named })
 }
 
-/// A tool or prompt by the name that is listed, by `upstream:name`, or by a qualified name that is not listed now.
+/// Resolves a tool or prompt by its listed name, by `upstream:name`, or by a qualified name that is not listed now.
 fn named(view: &View, known: Known<'_>, list: List, name: &str) -> Result<Vec<Candidate>, Error> {
     let (listed, unknown) = match list {
         List::Prompts => (view.prompt(name), Kind::UnknownPrompt),
@@ -126,7 +127,7 @@ fn named(view: &View, known: Known<'_>, list: List, name: &str) -> Result<Vec<Ca
     }
 }
 
-/// A view holds what its caller may see, so whatever is near in it may be named.
+/// Adds similar names to an error. Safe because the view contains only items that its caller may see.
 fn asked(view: &View, list: List, unknown: Kind, name: &str) -> Error {
     match list {
         List::Prompts => Error::new(unknown).asked(name, view.prompt_names()),
@@ -136,7 +137,7 @@ fn asked(view: &View, list: List, unknown: Kind, name: &str) -> Error {
     }
 }
 
-/// The upstream that has a resource.
+/// Finds the upstream that has a resource.
 pub(crate) fn resource(view: &View, known: Known<'_>, uri: &str) -> Result<Vec<Candidate>, Error> {
     if let Some((upstream, own)) = view.members().resource(uri) {
         return Ok(vec![Candidate { upstream: upstream.clone(), name: own.into(), repeatable: true }]);
@@ -166,7 +167,8 @@ fn directory<'m>(view: &View, known: Known<'_>, params: &Object<'m>) -> Result<R
     by(params, "uri", |uri| owned(view, known, (uri, view.members().directory(uri)), none))
 }
 
-/// The one upstream that was found for a URI, and what it calls it. One whose name the URI carries may be down.
+/// Returns the upstream found for a URI as the only candidate. If the URI contains the name of an upstream that is
+/// down, the error says so.
 fn owned(
     view: &View,
     known: Known<'_>,
@@ -183,7 +185,7 @@ fn owned(
     }
 }
 
-/// The upstream that has a task.
+/// Finds the upstream that has a task.
 pub(crate) fn task(known: Known<'_>, id: &str) -> Result<Vec<Candidate>, Error> {
     let found = split_id(id).and_then(|(upstream, own)| Some((known(&upstream)?, own)));
     let (upstream, own) = found.ok_or(Kind::InvalidParams("there is no such task"))?;

@@ -1,5 +1,5 @@
-//! From what each upstream offers to what a client sees of them all together. Pure: the same offers in the same order
-//! give the same view.
+//! Builds the view that a client has of all upstreams together. Pure: the same offers in the same order give the same
+//! view.
 
 mod assign;
 mod greeting;
@@ -21,69 +21,69 @@ use crate::catalog::name::Naming;
 use crate::catalog::provenance::{Audience, GatewayName, Via};
 use crate::protocol::{Era, odd_schema, splice};
 
-/// What a page of a list holds at the most. A list is one page unless it is huge.
+/// Maximum size of a page of a list. Lists have one page unless they are huge.
 const PAGE_BYTES: usize = 8 << 20;
 
-/// What one upstream brings into a view.
+/// The items that one upstream contributes to a view.
 #[derive(Debug, Clone)]
 pub(crate) struct Offered {
     pub(crate) name: ServerName,
-    /// The lower, the more it is preferred.
+    /// Rank of the upstream: the lowest number is preferred.
     pub(crate) priority: u32,
-    /// Which tools may be seen.
+    /// Filter that selects the visible tools.
     pub(crate) filter: Option<ToolFilter>,
     pub(crate) lists: Lists,
-    /// The era that is spoken with it.
+    /// Protocol era spoken with the upstream.
     pub(crate) era: Era,
-    /// The raw result of the handshake.
+    /// Raw result of `initialize` or `server/discover`.
     pub(crate) handshake: Arc<str>,
 }
 
-/// What a client sees of all upstreams that it may use. Immutable, and written down already.
+/// The items of all upstreams that a client may use. Immutable, with all pages already serialised.
 #[derive(Debug)]
 pub(crate) struct View {
     members: Members,
     greeting: Greeting,
     pages: [Pages; 5],
-    /// The tools as legacy clients may read them.
+    /// The tools without schemas that legacy clients refuse.
     legacy_tools: Pages,
     tools: HashMap<Box<str>, Pool>,
     prompts: HashMap<Box<str>, Pool>,
     names: Vec<Name>,
 }
 
-/// One upstream's thing that a name stands for.
+/// One upstream's tool or prompt that a name resolves to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Candidate {
     pub(crate) upstream: ServerName,
-    /// The upstream's own name for it.
+    /// Name of the item at its upstream.
     pub(crate) name: Box<str>,
-    /// Whether it may be called twice: the upstream says that it is read-only or idempotent.
+    /// True if a call may be repeated, because the upstream marks the tool as read-only or idempotent.
     pub(crate) repeatable: bool,
 }
 
-/// What became of one tool's name, for the operator.
+/// Naming result of one tool, for the admin API.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Name {
     pub(crate) upstream: ServerName,
     pub(crate) name: Box<str>,
-    /// What clients call it; nothing when they cannot see it.
+    /// Name that clients use; `None` if they cannot see the tool.
     pub(crate) exposed: Option<Box<str>>,
-    /// Why that is not what this mode of naming gives to all.
+    /// Reason for a deviation from the usual name of this mode.
     pub(crate) reason: Option<String>,
-    /// Whether the definition's filter hides it.
+    /// True if the definition's filter hides the tool.
     pub(crate) hidden: bool,
 }
 
-/// The raw results of one list, page by page.
+/// Raw results of one list, page by page.
 #[derive(Debug, Clone, Default)]
 struct Pages {
     all: Vec<Bytes>,
-    /// The gateways that the items of each page came through; empty where none came through any.
+    /// Gateways that each page's items passed through; empty if no item passed through one.
     via: Vec<Vec<Via>>,
 }
 
-/// Names one page of one list.
+/// Address of one page of a list.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Page<'a> {
     pub(crate) era: Era,
@@ -91,15 +91,15 @@ pub(crate) struct Page<'a> {
     pub(crate) cursor: Option<&'a str>,
 }
 
-/// Who can carry out what a name stands for.
+/// The upstreams that can answer a call of one name.
 #[derive(Debug)]
 struct Pool {
-    /// In order of priority, with the priority.
+    /// Candidates with their priorities, sorted by priority.
     candidates: Vec<(u32, Candidate)>,
     turn: AtomicUsize,
 }
 
-/// What the upstreams offer together, as this naming has it.
+/// Builds a view of these offers under a naming scheme.
 pub(crate) fn build(offers: Vec<Offered>, naming: &Naming) -> View {
     let greeting = greet(&offers);
     let members = Members::new(offers, naming);
@@ -127,14 +127,14 @@ pub(crate) fn build(offers: Vec<Offered>, naming: &Naming) -> View {
 }
 
 impl View {
-    /// The raw result of a list for clients of this era, less what they expect of every result; nothing for a cursor that is
-    /// none of the list's own.
+    /// Returns the raw result of a list for clients of this era, without the members that every result has; `None` for
+    /// an unknown cursor.
     pub(crate) fn page(&self, place: Page<'_>) -> Option<&Bytes> {
         let (pages, number) = self.place(place)?;
         pages.all.get(number)
     }
 
-    /// The same for another gateway.
+    /// Returns a page for another gateway, without the items that came through that gateway.
     pub(super) fn page_for_gateway(&self, own: &GatewayName, place: Page<'_>, asked_by: &str) -> Option<Bytes> {
         let (pages, number) = self.place(place)?;
         let page = std::str::from_utf8(pages.all.get(number)?).ok()?;
@@ -150,53 +150,53 @@ impl View {
         Some((if (era, list) == (Era::Legacy, List::Tools) { &self.legacy_tools } else { self.pages(list) }, number))
     }
 
-    /// Whether a list reads the same in this view and that.
+    /// Returns true if a list is identical in both views.
     pub(crate) fn agrees(&self, other: &Self, list: List) -> bool {
         self.pages(list).all == other.pages(list).all
     }
 
-    /// Who can carry out a call of this tool: the preferred first, and those that are equally preferred in turn.
+    /// Returns the candidates for a tool: sorted by priority, in rotation among equal priorities.
     pub(crate) fn tool(&self, name: &str) -> Option<Vec<Candidate>> {
         self.tools.get(name).map(Pool::in_turn)
     }
 
-    /// Who has this prompt.
+    /// Returns the candidates for a prompt.
     pub(crate) fn prompt(&self, name: &str) -> Option<Vec<Candidate>> {
         self.prompts.get(name).map(Pool::in_turn)
     }
 
-    /// What clients call the tools that they see.
+    /// Returns the names under which clients see the tools.
     pub(crate) fn tool_names(&self) -> impl Iterator<Item = &str> {
         self.tools.keys().map(|name| &**name)
     }
 
-    /// What clients call the prompts.
+    /// Returns the names under which clients see the prompts.
     pub(crate) fn prompt_names(&self) -> impl Iterator<Item = &str> {
         self.prompts.keys().map(|name| &**name)
     }
 
-    /// The upstreams, and what they call what.
+    /// Returns the upstreams of the view, with their resources.
     pub(crate) fn members(&self) -> &Members {
         &self.members
     }
 
-    /// What became of each tool's name, upstream by upstream.
+    /// Returns the naming result of each tool, upstream by upstream.
     pub(crate) fn names(&self) -> &[Name] {
         &self.names
     }
 
-    /// The raw result of `server/discover`, for another gateway or for anybody else.
+    /// Returns the raw result of `server/discover`, for another gateway or for any other client.
     pub(crate) fn discovery(&self, audience: Audience) -> &Bytes {
         &self.greeting.words(audience).discovery
     }
 
-    /// The raw capabilities of all upstreams together, for a legacy client.
+    /// Returns the raw merged capabilities of all upstreams, for a legacy client.
     pub(crate) fn capabilities(&self) -> &str {
         &self.greeting.capabilities
     }
 
-    /// The instructions of all upstreams together. Another gateway is not given those that other gateways gave, which may
-    /// be its own.
+    /// Returns the merged instructions of all upstreams. For another gateway, omits those of upstreams that are
+    /// gateways themselves, because they may contain its own.
     pub(crate) fn instructions(&self, audience: Audience) -> Option<&str> {
         self.greeting.words(audience).instructions.as_deref()
     }

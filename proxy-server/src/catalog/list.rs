@@ -1,4 +1,4 @@
-//! The lists an upstream may have, and their items as the bytes that arrived.
+//! The lists that an upstream may have, and their items as received bytes.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -15,33 +15,33 @@ pub(crate) enum List {
     Prompts,
     Resources,
     Templates,
-    /// Of the skills extension (SEP-2640).
+    /// Skills of the skills extension (SEP-2640).
     Skills,
 }
 
-/// What one upstream offers: a list of items each.
+/// All lists of one upstream.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Lists {
     all: [Arc<[Item]>; 5],
-    /// The tools of which there is something to know.
+    /// Properties of the tools that have any of note.
     special: Arc<HashMap<Box<str>, Tool>>,
 }
 
 /// One tool, prompt, resource, template or skill.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Item {
-    /// Its name, URI or URI template.
+    /// Name, URI or URI template of the item.
     pub(crate) key: Box<str>,
-    /// The whole item as the upstream wrote it.
+    /// The whole item, as the upstream sent it.
     pub(crate) raw: Box<str>,
-    /// The gateways that it came through.
+    /// Gateways that the item passed through.
     pub(crate) via: Via,
 }
 
 impl List {
     pub(crate) const ALL: [Self; 5] = [Self::Tools, Self::Prompts, Self::Resources, Self::Templates, Self::Skills];
 
-    /// The request that asks for it.
+    /// Returns the request method that reads the list.
     pub(crate) fn method(self) -> &'static str {
         match self {
             Self::Tools => "tools/list",
@@ -52,12 +52,12 @@ impl List {
         }
     }
 
-    /// The list that a request asks for.
+    /// Returns the list that a request method reads.
     pub(crate) fn asked_by(method: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|list| list.method() == method)
     }
 
-    /// The member of the result that holds the items.
+    /// Returns the member of the result that holds the items.
     pub(crate) fn member(self) -> &'static str {
         match self {
             Self::Tools => "tools",
@@ -68,7 +68,7 @@ impl List {
         }
     }
 
-    /// The member of an item by which it is called.
+    /// Returns the member that identifies an item.
     pub(crate) fn key(self) -> &'static str {
         match self {
             Self::Tools | Self::Prompts => "name",
@@ -77,8 +77,8 @@ impl List {
         }
     }
 
-    /// The capability that announces it, which is also what its change notice calls it. Skills are of an extension, which
-    /// has no such notice.
+    /// Returns the capability that declares the list, which is also part of the method of its change notification.
+    /// `None` for skills: an extension declares them, and has no such notification.
     pub(crate) fn kind(self) -> Option<&'static str> {
         match self {
             Self::Tools => Some("tools"),
@@ -88,7 +88,7 @@ impl List {
         }
     }
 
-    /// True if the server of this raw handshake has such a list at all.
+    /// Returns true if the raw handshake declares the list.
     pub(crate) fn is_declared(self, handshake: &str) -> bool {
         let Some(kind) = self.kind() else { return Skills::declared(handshake).is_some() };
         let result = Object::read(handshake).ok();
@@ -107,7 +107,7 @@ impl List {
             Self::Tools => changes.tools,
             Self::Prompts => changes.prompts,
             Self::Resources | Self::Templates => changes.resources,
-            // The files of a skill are resources.
+            // Count resource changes too, because the files of a skill are resources.
             Self::Skills => changes.resources + changes.skills,
         }
     }
@@ -125,12 +125,12 @@ impl Lists {
         }
     }
 
-    /// What is to know of a tool, if there is anything.
+    /// Returns the known properties of a tool, if any are of note.
     pub(crate) fn tool(&self, name: &str) -> Option<&Tool> {
         self.special.get(name)
     }
 
-    /// Puts other items in the place of a list's.
+    /// Replaces the items of a list.
     pub(crate) fn set(&mut self, list: List, items: Arc<[Item]>) {
         if list == List::Tools {
             let read =
@@ -150,7 +150,7 @@ impl Lists {
 }
 
 impl Item {
-    /// Reads one item of this list; nothing if it has no key.
+    /// Parses one item of this list; `None` if its key is missing.
     pub(crate) fn read(list: List, raw: &str) -> Option<Self> {
         let key = Object::read(raw).ok()?.text(list.key())?.as_ref().into();
         Some(Self { key, raw: raw.into(), via: None })

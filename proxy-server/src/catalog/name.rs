@@ -1,20 +1,20 @@
-//! Names of the aggregated endpoints: how what an upstream calls a thing becomes what clients call it, and back.
+//! Names of the aggregated endpoints: conversion between an upstream's own names and those that clients use.
 //!
-//! A qualified name depends on nothing but the upstream's name, the thing's own name and the settings. So it is the same
-//! after a restart, on another gateway, and whoever else is registered.
+//! A qualified name depends only on the upstream's name, the item's own name and the settings. So it is stable across
+//! restarts, equal on all gateways, and independent of other upstreams.
 
 use std::fmt::Write as _;
 use std::str::FromStr;
 
-/// What some clients take for a name at the most.
+/// Maximum length of a name that all clients accept.
 const MAX_NAME: usize = 64;
-/// Digits of the digest that stands for what a name cannot hold.
+/// Number of hexadecimal digits in the digest of a name that cannot be used as it is.
 const DIGEST_DIGITS: usize = 12;
 const SCHEME: &str = "mcp-proxy";
-/// Resources of this scheme are pages that hosts show, and recognise by it (MCP Apps).
+/// Scheme of MCP Apps pages, by which hosts recognise them.
 const PAGES: &str = "ui";
 
-/// How things of several upstreams are named side by side.
+/// Rules for naming the items of several upstreams.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Naming {
     pub(crate) mode: Mode,
@@ -22,33 +22,33 @@ pub(crate) struct Naming {
     pub(crate) conflict: Conflict,
 }
 
-/// When a name carries that of its upstream.
+/// Condition under which a name includes the name of its upstream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Mode {
-    /// Always: no name ever changes because another upstream came.
+    /// Always: no name changes when another upstream is registered.
     Always,
-    /// When an earlier upstream has a thing of the same name.
+    /// If an earlier upstream has an item of the same name.
     OnConflict,
     /// Never: every name is the upstream's own.
     Never,
 }
 
-/// What becomes of a name that several upstreams have, where names do not always carry their upstream's.
+/// Resolution of a name that several upstreams have, in the modes `OnConflict` and `Never`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Conflict {
-    /// The first keeps it, the others' are qualified.
+    /// The first upstream keeps the name; the others' names are qualified.
     AutoPrefix,
-    /// The first keeps it, the others' are left out.
+    /// The first upstream keeps the name; the others' items are omitted.
     Reject,
-    /// The one with the lowest priority number has it.
+    /// The upstream with the lowest priority number keeps the name.
     PriorityOverride,
 }
 
-/// What stands between the upstream's name and the thing's.
+/// Text between the upstream's name and the item's name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Separator(Box<str>);
 
-/// A text that is none of the words it should be.
+/// Error for a text that is not one of the expected words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct UnknownWord;
 
@@ -94,27 +94,27 @@ impl FromStr for Separator {
 }
 
 impl Naming {
-    /// The name of an upstream's tool or prompt that belongs to this upstream visibly.
+    /// Returns the name of an upstream's tool or prompt, qualified with the upstream's name.
     ///
-    /// It is the two names around the separator where that can be read in one way only, and every client takes it. Else
-    /// it ends in a digest of the two, and no name of the first kind ends like that.
+    /// Joins the two names with the separator, if the result can be split in one way only and every client accepts it.
+    /// Otherwise appends a digest of both names; no joined name ends like a digest.
     pub(crate) fn qualified(&self, upstream: &str, name: &str) -> String {
         let (separator, joined) = (&*self.separator.0, self.joined(upstream, name));
         let is_plain = is_safe(&joined) && !name.is_empty() && joined.find(separator) == Some(upstream.len());
         if is_plain { joined } else { digested(&joined, &[upstream, name]) }
     }
 
-    /// The same with the digest in any case, for a name that is taken.
+    /// Returns a qualified name that always has the digest, for a name that is taken.
     pub(crate) fn distinct(&self, upstream: &str, name: &str) -> String {
         digested(&self.joined(upstream, name), &[upstream, name])
     }
 
-    /// The two names around the separator, as most qualified names are.
+    /// Joins the two names with the separator.
     pub(crate) fn joined(&self, upstream: &str, name: &str) -> String {
         format!("{upstream}{}{name}", self.separator.0)
     }
 
-    /// A name without its upstream's, as every client takes it.
+    /// Returns an unqualified name, in a form that every client accepts.
     pub(crate) fn bare(&self, name: &str) -> String {
         match self.mode {
             Mode::Never => name.to_owned(),
@@ -123,14 +123,14 @@ impl Naming {
         }
     }
 
-    /// The upstream whose things begin like this name, if it is one that [`Naming::qualified`] gives.
+    /// Returns the upstream of a name made by [`Naming::qualified`].
     pub(crate) fn owner<'a>(&self, qualified: &'a str) -> Option<&'a str> {
         qualified.split_once(&*self.separator.0).map(|(upstream, _)| upstream)
     }
 }
 
-/// The URI of an upstream's resource that belongs to this upstream visibly: `mcp-proxy://UPSTREAM/` with the whole URI
-/// behind it, or `ui://UPSTREAM/` for pages. What a client puts into a URI template so marked comes out in its place.
+/// Qualifies the URI of an upstream's resource: `mcp-proxy://UPSTREAM/` followed by the whole URI, or `ui://UPSTREAM/`
+/// for pages. Also works for URI templates: expansion leaves the prefix unchanged.
 pub(crate) fn qualified_uri(upstream: &str, uri: &str) -> String {
     let scheme = if is_page(uri) { PAGES } else { SCHEME };
     let mut out = format!("{scheme}://");
@@ -140,7 +140,7 @@ pub(crate) fn qualified_uri(upstream: &str, uri: &str) -> String {
     out
 }
 
-/// The upstream and its own URI of a resource that [`qualified_uri`] named.
+/// Splits a URI made by [`qualified_uri`] into the upstream and its own URI.
 pub(crate) fn split_uri(uri: &str) -> Option<(String, &str)> {
     let (scheme, rest) = uri.split_once("://")?;
     let (upstream, own) = rest.split_once('/')?;
@@ -148,8 +148,7 @@ pub(crate) fn split_uri(uri: &str) -> Option<(String, &str)> {
     if is_ours && !own.is_empty() { Some((unescape(upstream)?, own)) } else { None }
 }
 
-/// What an upstream gave for a client to come back with, the id of a task or the state of a request, with the upstream in
-/// it.
+/// Qualifies an identifier that a client sends back, such as a task id or a request state, with its upstream.
 pub(crate) fn qualified_id(upstream: &str, id: &str) -> String {
     let mut out = String::new();
     escape(upstream, &mut out);
@@ -158,7 +157,7 @@ pub(crate) fn qualified_id(upstream: &str, id: &str) -> String {
     out
 }
 
-/// The upstream and what it gave, from what [`qualified_id`] made of them.
+/// Splits an identifier made by [`qualified_id`] into the upstream and its own identifier.
 pub(crate) fn split_id(id: &str) -> Option<(String, &str)> {
     let (upstream, own) = id.split_once(':')?;
     Some((unescape(upstream)?, own))
@@ -172,7 +171,7 @@ fn is_plain(letter: char) -> bool {
     letter.is_ascii_alphanumeric() || matches!(letter, '_' | '-' | '.')
 }
 
-/// Whether every client takes this name, and it is none that ends in a digest.
+/// Returns true if every client accepts this name and it does not end like a digest.
 fn is_safe(name: &str) -> bool {
     (1..=MAX_NAME).contains(&name.len()) && name.chars().all(is_plain) && !ends_in_digest(name)
 }
@@ -182,7 +181,7 @@ fn ends_in_digest(name: &str) -> bool {
     end.len() == DIGEST_DIGITS && end.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
 }
 
-/// What can be kept of a name, and a digest of the whole.
+/// Replaces the unsupported characters of a name, truncates it, and appends a digest of the whole name.
 fn digested(name: &str, parts: &[&str]) -> String {
     let kept = name.chars().map(|letter| if is_plain(letter) { letter } else { '_' });
     let mut out: String = kept.take(MAX_NAME - DIGEST_DIGITS - 1).collect();
@@ -190,13 +189,13 @@ fn digested(name: &str, parts: &[&str]) -> String {
     out
 }
 
-/// FNV-1a: the same on every machine and in every version. Each part ends in a byte that no text holds.
+/// FNV-1a hash, stable across machines and versions. Terminates each part with a byte that cannot occur in UTF-8.
 fn digest(parts: &[&str]) -> u64 {
     let bytes = parts.iter().flat_map(|part| part.bytes().chain([0xff]));
     bytes.fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
-/// What may not stand in the authority of a URI is written as `%XX`.
+/// Percent-encodes characters that are not allowed in the authority of a URI.
 fn escape(text: &str, out: &mut String) {
     for byte in text.bytes() {
         match char::from(byte) {
@@ -216,7 +215,7 @@ fn unescape(text: &str) -> Option<String> {
     String::from_utf8(bytes).ok()
 }
 
-/// The spellings `auto_prefix`, `auto-prefix`, `AutoPrefix` and `autoprefix` are one word.
+/// Normalises a word: `auto_prefix`, `auto-prefix`, `AutoPrefix` and `autoprefix` are equal.
 fn word(text: &str) -> String {
     text.chars().filter(|letter| !matches!(letter, '_' | '-')).collect::<String>().to_ascii_lowercase()
 }

@@ -1,6 +1,6 @@
-//! Gateways that have each other among their upstreams must not list each other's lists for ever. A gateway names itself
-//! when it asks another one for a list, and is given no item that came through it; with each item it is told through which
-//! gateways that came.
+//! Prevents two gateways that are upstreams of each other from listing each other's items forever. A gateway names
+//! itself when it reads a list from another gateway, and gets no item that passed through it; each item comes with the
+//! gateways that it passed through.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -8,18 +8,18 @@ use std::sync::Arc;
 use crate::protocol::{CLIENT_KEY, Message, Object, SERVER_KEY, quote};
 use crate::upstream::Session;
 
-/// The member of a request's `_meta` by which a gateway names itself.
+/// Member of a request's `_meta` in which a gateway names itself.
 const ASKED_BY: &str = "mcp-proxy/asked-by";
-/// The member of a list's result that holds the gateways of each item, in the order of the items.
+/// Member of a list's result with the gateways of each item, in the order of the items.
 const VIA: &str = "mcp-proxy/via";
-/// Gateways that one item may have come through. One that came through more is left out.
+/// Maximum number of gateways that an item may have passed through. Items with more are omitted.
 const MOST: usize = 16;
 const LONGEST_NAME: usize = 64;
 
-/// The gateways that something came through; of most things none.
+/// Gateways that an item passed through; `None` for most items.
 pub(crate) type Via = Option<Arc<BTreeSet<Box<str>>>>;
 
-/// The name of this gateway among others: random, and new with each start.
+/// Name of this gateway among gateways: random, new at each start.
 #[derive(Debug, Clone)]
 pub(crate) struct GatewayName(Arc<str>);
 
@@ -28,7 +28,7 @@ impl GatewayName {
         Self(format!("{:032x}", u128::from_be_bytes(random)).into())
     }
 
-    /// The raw `params` of a list request to this upstream. Only another gateway is told who asks.
+    /// Returns the raw `params` of a list request to this upstream. Names this gateway only to other gateways.
     pub(super) fn params(&self, session: &Session, cursor: Option<&str>) -> String {
         let cursor = cursor.map(|cursor| format!(r#""cursor":{cursor}"#));
         let asked_by = is_gateway(session.handshake()).then(|| format!(r#""_meta":{{"{ASKED_BY}":"{}"}}"#, self.0));
@@ -36,13 +36,13 @@ impl GatewayName {
         format!("{{{}}}", members.join(","))
     }
 
-    /// True for an item that came through this gateway already.
+    /// Returns true if an item has passed through this gateway.
     pub(super) fn is_in(&self, via: &Via) -> bool {
         via.as_ref().is_some_and(|via| via.contains(&*self.0))
     }
 
-    /// A page of a list as another gateway reads it: without what came through that one, and with the gateways that each
-    /// item came through. `via` are those of the page's items.
+    /// Rewrites a page of a list for another gateway: omits items that passed through that gateway, and adds the
+    /// gateways of each item. `via` holds the gateways of the page's items.
     pub(super) fn page(&self, member: &str, page: &str, via: &[Via], asked_by: &str) -> Option<String> {
         let result = Object::read(page).ok()?;
         let items: Vec<&serde_json::value::RawValue> = serde_json::from_str(result.get(member)?).ok()?;
@@ -60,14 +60,14 @@ impl GatewayName {
     }
 }
 
-/// The gateway that a list request is from, if it is from one.
+/// Returns the name of the gateway that sent a list request, if a gateway did.
 pub(crate) fn asked_by(message: &Message) -> Option<String> {
     memchr::memmem::find(message.params().as_bytes(), ASKED_BY.as_bytes())?;
     let meta = Object::read(Object::read(message.params()).ok()?.get("_meta")?).ok()?;
     meta.text(ASKED_BY).map(String::from).filter(|name| !name.is_empty() && name.len() <= LONGEST_NAME)
 }
 
-/// Lists the gateways that each item of an answer came through, in order. An upstream that is no gateway tells nothing.
+/// Reads the gateways of each item from a result, in order. Empty if the upstream is not a gateway.
 pub(super) fn told(page: &Object<'_>) -> Vec<Via> {
     let told: Vec<Vec<Box<str>>> = page.get(VIA).and_then(|raw| serde_json::from_str(raw).ok()).unwrap_or_default();
     let set = |names: Vec<Box<str>>| -> Via {
@@ -77,19 +77,19 @@ pub(super) fn told(page: &Object<'_>) -> Vec<Via> {
     told.into_iter().map(set).collect()
 }
 
-/// True for an item that came through more gateways than the limit allows.
+/// Returns true if an item passed through more gateways than the limit allows.
 pub(super) fn is_far(via: &Via) -> bool {
     via.as_ref().is_some_and(|via| via.len() > MOST)
 }
 
-/// Who reads what the gateway says of itself.
+/// Reader of the gateway's capabilities and instructions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Audience {
     Client,
     Gateway,
 }
 
-/// Tells whether the client that introduces itself in this request, in either era, is a gateway of this make.
+/// Returns the kind of client that sent this request, from its `clientInfo` in either era.
 pub(crate) fn audience(request: &Message) -> Audience {
     let is = || {
         let params = Object::read(request.params()).ok()?;
@@ -100,12 +100,12 @@ pub(crate) fn audience(request: &Message) -> Audience {
     if is() == Some(true) { Audience::Gateway } else { Audience::Client }
 }
 
-/// True if the server of this handshake is a gateway of this make, in either era.
+/// Returns true if the server of this handshake is a gateway of this make, in either era.
 pub(crate) fn is_gateway(handshake: &Message) -> bool {
     names_gateway(handshake.body())
 }
 
-/// The same for the raw result of a handshake.
+/// Returns true if this raw result of a handshake is from a gateway of this make.
 pub(crate) fn names_gateway(handshake: &str) -> bool {
     let name = || {
         let result = Object::read(handshake).ok()?;
@@ -137,7 +137,7 @@ mod tests {
             gateway().page("tools", page, &all, "asker").as_deref(),
             Some(r#"{"tools":[{"name":"a"},{"name":"c"}],"nextCursor":"1","mcp-proxy/via":[["me"],["other","me"]]}"#)
         );
-        // Where no upstream is a gateway, nothing is known of any item.
+        // Know no gateways of any item, if no upstream is a gateway.
         assert_eq!(
             gateway().page("tools", r#"{"tools":[{"name":"a"}]}"#, &[], "asker").as_deref(),
             Some(r#"{"tools":[{"name":"a"}],"mcp-proxy/via":[["me"]]}"#)

@@ -1,5 +1,5 @@
-//! Keeps the snapshot in step: one follower per upstream, which lists again on every connect, on every change notice, when
-//! a list that can change unnoticed is old, and when the admin API asks for it.
+//! Keeps the snapshot current: one task per upstream reads its lists on every connect and every change notification,
+//! when a list that can change without notice is old, and when the admin API asks for it.
 
 mod ask;
 mod freshness;
@@ -22,18 +22,18 @@ use crate::error::{Chain, Error, Kind, Limit};
 use crate::tasks::Tasks;
 use crate::upstream::{Session, Upstream};
 
-/// An upstream that announces changes in a burst is asked once.
+/// Delay that turns a burst of change notifications into one request.
 const DEBOUNCE: Duration = Duration::from_millis(50);
-/// Bounds the time between the end of one attempt to read a list and the start of the next.
+/// Upper bound of the time between one attempt to read a list and the next.
 const SLACK: Duration = Duration::from_secs(2);
 const FIRST_RETRY: Duration = Duration::from_secs(1);
 const LONGEST_RETRY: Duration = Duration::from_secs(30);
-/// What no count of changes is.
+/// A value that no count of changes has.
 const NEVER: u64 = u64::MAX;
-/// Shortest interval at which followers are told that clients ask for lists.
+/// Minimum interval between two notifications of followers that clients read lists.
 const DEMAND_INTERVAL: Duration = Duration::from_millis(500);
 
-/// Starts and stops followers as upstreams come and go.
+/// Starts and stops the followers as upstreams are added and removed.
 pub(super) async fn run(catalog: Catalog, tasks: Tasks) {
     let mut upstreams = catalog.upstreams.watch();
     let mut followed: Vec<(Arc<Upstream>, CancellationToken)> = Vec::new();
@@ -69,32 +69,32 @@ pub(super) async fn run(catalog: Catalog, tasks: Tasks) {
     }
 }
 
-/// Tells followers that clients ask for lists. Cheap to clone, and to tell when it was told a moment ago.
+/// Notifies followers that clients read lists. Cheap to clone, and cheap to call again within the interval.
 #[derive(Clone)]
 pub(super) struct Demand {
     began: Instant,
-    /// When it was last told, in milliseconds.
+    /// Time of the last notification, in milliseconds since `began`.
     told: Arc<AtomicU64>,
     newest: watch::Sender<Instant>,
 }
 
-/// Followers by the addresses of their upstreams.
+/// Refresh requests, by the addresses of their upstreams.
 #[derive(Clone, Default)]
 pub(super) struct Refreshes(Arc<Mutex<HashMap<usize, Arc<Refresh>>>>);
 
-/// Request of the admin API to one follower.
+/// Refresh requests of the admin API to one follower.
 #[derive(Default)]
 struct Refresh {
-    /// Counts the requests.
+    /// Number of requests so far.
     wanted: watch::Sender<u64>,
-    /// Which request each list was last read for, and what came of it.
+    /// Last request that each list was read for, with its result.
     done: watch::Sender<[Done; 5]>,
 }
 
 #[derive(Clone)]
 struct Done {
     number: u64,
-    /// How many items there are, or why the list could not be read.
+    /// Number of items, or the reason why the list could not be read.
     outcome: Result<usize, Arc<str>>,
 }
 
@@ -110,7 +110,7 @@ impl Demand {
         Self { began: now, told: Arc::default(), newest: watch::Sender::new(now) }
     }
 
-    /// Notes that a client asks for a list now.
+    /// Notes that a client reads a list now.
     pub(super) fn tell(&self) {
         let now = Instant::now();
         let millis = u64::try_from((now - self.began).as_millis()).unwrap_or(u64::MAX);
@@ -137,7 +137,7 @@ impl Refreshes {
     }
 }
 
-/// Has every list of an upstream read again. Gives how many items each has.
+/// Reads all lists of an upstream again. Returns the number of items of each.
 pub(super) async fn refresh(catalog: &Catalog, upstream: &Arc<Upstream>) -> Result<[usize; 5], Error> {
     let name = &upstream.definition().name;
     let is_connected = upstream.observed().borrow().session.as_ref().is_some_and(|session| !session.is_closed());
@@ -152,7 +152,7 @@ pub(super) async fn refresh(catalog: &Catalog, upstream: &Arc<Upstream>) -> Resu
     });
     let mut done = refresh.done.subscribe();
     let all = done.wait_for(|done| done.iter().all(|list| list.number >= number));
-    // A list that is being read when the request comes is read to its end first.
+    // Allow twice the time limit: a read that is under way is completed first.
     let allowed = upstream.list_timeout();
     let all = timeout(allowed * 2 + SLACK, all).await;
     let timed_out = || Error::new(Kind::TimedOut).limited(Some(Limit::time(allowed, "--list-timeout", "listTimeout")));
@@ -164,20 +164,20 @@ pub(super) async fn refresh(catalog: &Catalog, upstream: &Arc<Upstream>) -> Resu
     Ok(counts)
 }
 
-/// What the lists of one session are kept in, and published from.
+/// State of one session's lists while they are followed.
 struct Following<'a> {
     catalog: &'a Catalog,
     upstream: &'a Upstream,
     refresh: &'a Refresh,
     offer: watch::Sender<Offer>,
-    /// Which lists were read in this session or an earlier one.
+    /// Flags of the lists that were read successfully in this session or an earlier one.
     listed: &'a [AtomicBool; 5],
 }
 
 async fn follow(catalog: Catalog, upstream: Arc<Upstream>) {
     let mut observed = upstream.observed();
     let refresh = catalog.refreshes.of(&upstream);
-    // What an earlier session offered stands in for a list that the next one does not give.
+    // Keep the items of the previous session until the next session lists its own.
     let (mut lists, listed) = (Lists::default(), <[AtomicBool; 5]>::default());
     loop {
         let connected = observed.wait_for(|observed| observed.session.as_ref().is_some_and(|s| !s.is_closed())).await;
@@ -191,7 +191,7 @@ async fn follow(catalog: Catalog, upstream: Arc<Upstream>) {
         };
         let offer = watch::Sender::new(offer);
         let following = Following { catalog: &catalog, upstream: &upstream, refresh: &refresh, offer, listed: &listed };
-        // One list that hangs or fails holds up none of the others.
+        // Read the lists independently, so that one that hangs or fails does not delay the others.
         let [tools, prompts, resources, templates, skills] = List::ALL.map(|list| following.keep_listed(list));
         tokio::select! {
             () = session.closed().cancelled() => {}
@@ -203,13 +203,13 @@ async fn follow(catalog: Catalog, upstream: Arc<Upstream>) {
 }
 
 impl Following<'_> {
-    /// Lists again whenever there is reason to. A list that cannot be had stays as it was, and is asked for again.
+    /// Reads the list again whenever necessary. After a failure, keeps the previous items and retries.
     async fn keep_listed(&self, list: List) {
         let session = Arc::clone(&self.offer.borrow().session);
         let mut changes = session.lists_changed();
         let mut wanted = self.refresh.wanted.subscribe();
         let mut retry = FIRST_RETRY;
-        // The announcements that the last answer takes into account.
+        // Number of announcements that the last result covers.
         let mut known = None;
         loop {
             let reasons = *changes.borrow_and_update();
@@ -246,12 +246,12 @@ impl Following<'_> {
         }
     }
 
-    /// Waits until a list that was read now is to be read again although nobody announced a change.
+    /// Waits until a list that was read now must be read again without a change notification.
     async fn grown_old(&self, list: List, session: &Session, ttl: Option<Duration>) {
         let interval = self.upstream.refresh_interval();
         let (listed, mut demand) = (Instant::now(), self.catalog.demand.newest.subscribe());
         loop {
-            // Whether an upstream has a stream for announcements may turn out late.
+            // Check again after an interval: an upstream may open its notification stream late.
             let look_again = Instant::now() + interval;
             let announces = list.kind().is_some_and(|kind| session.announces(kind));
             let Freshness { due, old } = Terms { announces, ttl, interval }.freshness(listed);
@@ -268,7 +268,7 @@ impl Following<'_> {
         }
     }
 
-    /// Publishes a list. Without one, the last stays. Then tells who asked for it to be read.
+    /// Publishes a list, or keeps the previous items after a failure. Then reports the result to callers of `refresh`.
     fn settle(&self, list: List, number: u64, listed: Result<Listed, Error>, is_announced: bool) {
         let (items, outcome) = match listed {
             Ok(listed) => (Some(listed.items), None),
@@ -288,7 +288,8 @@ impl Following<'_> {
         });
     }
 
-    /// A change that was not announced is told by the gateway.
+    /// Publishes changed items. If the upstream did not announce the change, the gateway sends the notification to
+    /// clients.
     fn publish(&self, list: List, items: Option<Vec<Item>>, is_announced: bool) {
         let was_listed = items.is_some()
             && self.listed.get(list as usize).is_some_and(|listed| listed.swap(true, Ordering::Relaxed));
@@ -315,7 +316,7 @@ impl Following<'_> {
     }
 }
 
-/// Every item of a list in this session of an upstream.
+/// Reads all items of a list in one session of an upstream.
 pub(super) async fn read(
     list: List,
     upstream: &Upstream,

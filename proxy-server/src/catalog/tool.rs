@@ -1,30 +1,30 @@
-//! What the gateway has to know of a tool before it may pass a call on.
+//! Properties of a tool that the gateway needs before it forwards a call.
 
 use crate::protocol::Object;
 
 const MAX_DEPTH: usize = 16;
 
-/// One tool, as far as the gateway has to know it.
+/// Properties of one tool.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Tool {
-    /// Arguments that travel as headers, too.
+    /// Arguments that are also sent as headers.
     pub(crate) mirrored: Vec<Mirrored>,
-    /// Whether calling it twice does no more than calling it once.
+    /// True if calling the tool twice has the same effect as calling it once.
     pub(crate) is_repeatable: bool,
-    /// Whether it runs as a task of the legacy era only.
+    /// True if the tool can only run as a task of the legacy era.
     pub(crate) needs_task: bool,
 }
 
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Mirrored {
-    /// The names that lead to the argument.
+    /// Member names that lead to the argument.
     pub(crate) path: Vec<String>,
-    /// The header, in lower case.
+    /// Name of the header, in lower case.
     pub(crate) header: String,
 }
 
 impl Tool {
-    /// Reads what matters of a tool as its upstream lists it.
+    /// Reads the properties of a tool from its entry in the upstream's list.
     pub(super) fn read(raw: &str) -> Option<Self> {
         let tool = Object::read(raw).ok()?;
         let inner = |name: &str| tool.get(name).and_then(|raw| Object::read(raw).ok());
@@ -40,9 +40,9 @@ impl Tool {
     }
 }
 
-/// Finds annotated parameters, through `properties` only (2026-07-28, tools, "x-mcp-header").
+/// Finds annotated parameters, through `properties` only (revision 2026-07-28, tools, "x-mcp-header").
 fn collect(schema: &str, path: &mut Vec<String>, found: &mut Vec<Mirrored>) {
-    // Most schemas have none, and this is cheaper than to read them.
+    // Skip schemas without annotations, which are most: searching is cheaper than parsing.
     if path.len() == MAX_DEPTH || memchr::memmem::find(schema.as_bytes(), b"x-mcp-header").is_none() {
         return;
     }

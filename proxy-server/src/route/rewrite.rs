@@ -1,5 +1,6 @@
-//! What an upstream says, as a client of all upstreams must read it: URIs of resources and ids of tasks are those by
-//! which the client can come back. Nothing else is touched, and what names neither is passed on without a copy.
+//! Rewrites an upstream's messages for clients of the aggregated endpoint: replaces URIs of resources and ids of tasks
+//! by qualified ones, with which the client can address them. Leaves everything else unchanged, and does not copy
+//! messages without such members.
 
 use bytes::Bytes;
 use memchr::memmem;
@@ -10,7 +11,7 @@ use crate::protocol::{Kind, Message, Object, quote, skill_uris, text};
 
 const RELATED_TASK: &str = "io.modelcontextprotocol/related-task";
 
-/// Slices of an upstream's answer to a request of this method, and what has to stand in their place.
+/// Returns the parts of an upstream's answer to replace, with their replacements.
 pub(crate) fn answer_edits<'a>(
     view: &View,
     upstream: &str,
@@ -35,8 +36,8 @@ pub(crate) fn answer_edits<'a>(
     edits.found
 }
 
-/// The state by which a client goes on with a request, in an answer that asks for more, and what has to stand in its place
-/// so that it leads back to this upstream.
+/// Returns the `requestState` in an answer of type `input_required`, with a replacement that names this upstream, so
+/// that the client's next request is routed to it.
 pub(crate) fn state_edit<'a>(upstream: &str, answer: &'a Message) -> Option<(&'a str, String)> {
     memmem::find(answer.body().as_bytes(), b"requestState")?;
     let result = Object::read(answer.body()).ok().filter(|_| answer.kind() == Kind::Result)?;
@@ -45,8 +46,8 @@ pub(crate) fn state_edit<'a>(upstream: &str, answer: &'a Message) -> Option<(&'a
     Some((place, quote(&qualified_id(upstream, &text(place)?))))
 }
 
-/// A notification as the client must read it; nothing if it is not for the client. That a list has changed is told by
-/// the catalog, once it has changed there.
+/// Rewrites a notification for the client; `None` if the client must not get it. List changes are dropped, because the
+/// catalog announces them once its own list has changed.
 pub(crate) fn notification(view: &View, upstream: &str, bytes: Bytes) -> Option<Bytes> {
     let names = |word: &str| memmem::find(&bytes, word.as_bytes()).is_some();
     if !(names("/list_changed\"") || names("/updated\"") || names("tasks")) {
@@ -136,14 +137,14 @@ impl<'a> Edits<'_, 'a> {
         }
     }
 
-    /// What the call came to that goes on as this task, if it has come to its end.
+    /// Rewrites the result that a finished task contains.
     fn task_result(&mut self, task: &Object<'a>) {
         if let Some(Ok(result)) = task.get("result").map(Object::read) {
             self.tool_result(&result);
         }
     }
 
-    /// A content block that is, or points to, a resource.
+    /// Rewrites a content block that embeds or links a resource.
     fn block(&mut self, block: &Object<'a>) {
         match block.text("type").as_deref() {
             Some("resource_link") => self.uri(block),
@@ -162,7 +163,7 @@ impl<'a> Edits<'_, 'a> {
         self.replace(place, self.members.exposed_uri(self.upstream, &uri));
     }
 
-    /// A task where results and notifications carry one: as themselves, as `task`, or as what they belong to.
+    /// Rewrites task ids in results and notifications: of the object itself, of its `task`, and of the related task.
     fn tasks(&mut self, object: &Object<'a>) {
         let nested = |object: &Object<'a>, name| Object::read(object.get(name)?).ok();
         let related = nested(object, "_meta").and_then(|meta| nested(&meta, RELATED_TASK));
@@ -184,7 +185,7 @@ impl<'a> Edits<'_, 'a> {
     }
 }
 
-/// The objects of a list.
+/// Parses a list of objects.
 fn items(list: Option<&str>) -> Vec<Object<'_>> {
     let raw: Vec<&RawValue> = list.and_then(|list| serde_json::from_str(list).ok()).unwrap_or_default();
     raw.into_iter().filter_map(|item| Object::read(item.get()).ok()).collect()

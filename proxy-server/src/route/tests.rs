@@ -4,7 +4,8 @@ use super::*;
 use crate::catalog::test_view;
 use crate::protocol::Message;
 
-/// `a` and `b` are connected and have a tool `t`, a prompt `p` and a resource `x:r`; `down` is registered only.
+/// Checks a route; `a` and `b` are connected with a tool `t`, a prompt `p`, a resource `x:r`; `down` is only
+/// registered.
 fn check(mode: Mode, method: &str, params: &str, expected: Result<&str, Kind>) {
     let view = test_view(mode, &["a", "b"]);
     let known = |name: &str| ["a", "b", "down"].contains(&name).then(|| name.parse().expect("a name"));

@@ -1,4 +1,4 @@
-//! Who gets which name, when several upstreams may have things of the same name.
+//! Assigns names to items when several upstreams have items of the same name.
 
 use std::collections::HashMap;
 
@@ -10,7 +10,7 @@ use crate::catalog::list::{Item, List};
 use crate::catalog::name::{Conflict, Mode, Naming, qualified_uri};
 use crate::protocol::Object;
 
-/// One thing of one upstream.
+/// One item of one upstream.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Entry<'a> {
     pub(super) offered: &'a Offered,
@@ -20,24 +20,24 @@ pub(super) struct Entry<'a> {
 /// The names of one list.
 #[derive(Debug, Default)]
 pub(super) struct Assignment<'a> {
-    /// What is listed, in order, with its name.
+    /// The listed items, in order, with their names.
     pub(super) listed: Vec<(Entry<'a>, Box<str>)>,
-    /// Who answers to each name.
+    /// The items that each name resolves to.
     pub(super) pools: HashMap<Box<str>, Vec<Entry<'a>>>,
-    /// What became of every thing's own name.
+    /// Naming result of each item.
     pub(super) names: Vec<Name>,
 }
 
-/// What becomes of one thing.
+/// Naming decision for one item.
 enum Fate<'a> {
-    /// It is called so, together with others that are the same.
+    /// The item is listed under this name, which resolves to all these replicas.
     Called(String, Vec<Entry<'a>>),
-    /// It answers to a name that somebody else has in the list.
+    /// The item is a replica: calls of another item's name may reach it, but it is not listed.
     Joined(String),
     LeftOut(String),
 }
 
-/// Names the things of one list. The order of entries decides who is first.
+/// Names the items of one list. The order of entries decides conflicts.
 pub(super) fn assign<'a>(list: List, naming: &Naming, entries: Vec<Entry<'a>>) -> Assignment<'a> {
     let fates = match naming.mode {
         Mode::Always => entries.iter().map(|entry| pinned(list, naming, *entry)).collect(),
@@ -45,7 +45,7 @@ pub(super) fn assign<'a>(list: List, naming: &Naming, entries: Vec<Entry<'a>>) -
     };
     let mut assignment = Assignment::default();
     let mut taken: IndexMap<Box<str>, Entry<'a>> = IndexMap::new();
-    // Those that keep their own name come before those that are given one.
+    // Reserve the names of items that keep their own name before assigning generated ones.
     let given =
         |(entry, fate): &(&Entry<'a>, &Fate<'a>)| matches!(fate, Fate::Called(name, _) if *name != *entry.item.key);
     for (entry, fate) in entries.iter().zip(&fates).filter(|pair| !given(pair)) {
@@ -65,7 +65,7 @@ pub(super) fn assign<'a>(list: List, naming: &Naming, entries: Vec<Entry<'a>>) -
     assignment
 }
 
-/// Lists a thing under its name, or under another when somebody else has it.
+/// Lists an item under its name, or under a distinct one if the name is taken.
 fn settle<'a>(
     assignment: &mut Assignment<'a>,
     taken: &mut IndexMap<Box<str>, Entry<'a>>,
@@ -96,7 +96,7 @@ fn settle<'a>(
     (Some(other), Some(reason))
 }
 
-/// Why a name is not what everything is called in this mode.
+/// Returns the reason why a name differs from the usual one of this mode.
 fn unusual(list: List, naming: &Naming, entry: Entry<'_>, exposed: &str) -> Option<String> {
     let own = &*entry.item.key;
     let joined = naming.joined(entry.offered.name.as_str(), own);
@@ -128,7 +128,7 @@ fn qualified(list: List, naming: &Naming, entry: Entry<'_>) -> String {
     }
 }
 
-/// Names without upstreams, and what becomes of those that several have.
+/// Decides names in the modes without a prefix, with conflict resolution.
 fn shared<'a>(list: List, naming: &Naming, entries: &[Entry<'a>]) -> Vec<Fate<'a>> {
     let mut holders: HashMap<&str, Vec<Entry<'a>>> = HashMap::new();
     for entry in entries {
@@ -166,7 +166,7 @@ fn fate<'a>(list: List, naming: &Naming, entry: Entry<'a>, holders: &[Entry<'a>]
     }
 }
 
-/// Whether two things of the same name are one, so that either will do: the same arguments. Resources never are.
+/// Returns true if two items of the same name are replicas: their argument schemas are equal. Resources never are.
 fn are_replicas(list: List, one: &Item, other: &Item) -> bool {
     let member = match list {
         List::Tools => "inputSchema",

@@ -1,4 +1,4 @@
-//! What the gateway says of itself when it stands for all upstreams: their capabilities and instructions together.
+//! Capabilities and instructions of the aggregated endpoint, merged from all upstreams.
 
 use bytes::Bytes;
 use indexmap::IndexMap;
@@ -8,47 +8,48 @@ use crate::catalog::list::List;
 use crate::catalog::provenance::{Audience, names_gateway};
 use crate::protocol::{Era, Object, SKILLS_EXTENSION, Skills, TASKS_EXTENSION, own_discovery, quote};
 
-/// Announced whoever is connected: an upstream that comes later may bring any of it, and a client asks only for what was
-/// announced at the beginning. What no upstream has is answered with an empty list, or is the gateway's own to answer.
+/// Capabilities announced regardless of the connected upstreams: one that connects later may have any of them, and
+/// clients rely on what was announced at the start. If no upstream has a feature, its lists are empty, or the gateway
+/// answers itself.
 const ALWAYS: &str = concat!(
     r#""tools":{"listChanged":true},"prompts":{"listChanged":true},"#,
     r#""resources":{"subscribe":true,"listChanged":true},"logging":{},"completions":{}"#
 );
-/// Extensions whose every request the gateway can take to the upstream that it means, or that need none: the pages of MCP
-/// Apps are resources. Of what is not among them only skills are promised, with the settings that all have together.
+/// Extensions whose requests the gateway can route to the right upstream, or that have no requests: the pages of MCP
+/// Apps are resources. Of other extensions, only skills are announced, with merged settings.
 const CARRIED: [&str; 2] = [TASKS_EXTENSION, "io.modelcontextprotocol/ui"];
-/// What can be done with a task whose id names its upstream. A list of all tasks is not among it.
+/// Task features that work when the id of a task names its upstream. Listing all tasks is not one of them.
 const TASKS: &str = r#","tasks":{"cancel":{},"requests":{"tools":{"call":{}}}}"#;
 
 #[derive(Debug)]
 pub(super) struct Greeting {
-    /// Raw, for legacy clients.
+    /// Raw capabilities for legacy clients.
     pub(super) capabilities: Box<str>,
     pub(super) all: Words,
-    /// Without what other gateways said.
+    /// Texts without those of other gateways.
     pub(super) own: Words,
 }
 
 #[derive(Debug, Clone)]
 pub(super) struct Words {
     pub(super) instructions: Option<Box<str>>,
-    /// The raw result of `server/discover`.
+    /// Raw result of `server/discover`.
     pub(super) discovery: Bytes,
 }
 
-/// Raw capabilities by name, of which the first upstream to have each decides.
+/// Raw capabilities by name; the first upstream that has one determines its value.
 #[derive(Default)]
 struct Merged<'a>(IndexMap<String, &'a str>);
 
-/// The skills that upstreams declare, for each kind of reader.
+/// Merged skill settings of the upstreams, for each audience.
 struct Promised {
     all: Option<Skills>,
     own: Option<Skills>,
 }
 
 impl Promised {
-    /// A gateway is promised the skills of another gateway only where there are any: two that list each other would promise
-    /// for ever what neither has.
+    /// Merges the declared skills. For another gateway, counts upstream gateways only if they list skills: two
+    /// gateways that list each other would otherwise announce skills forever although none has any.
     fn by(offers: &[Offered]) -> Self {
         let declared = |offered: &Offered| Skills::declared(&offered.handshake);
         let is_real =
@@ -91,7 +92,7 @@ pub(super) fn greet(offers: &[Offered]) -> Greeting {
                 let is_carried = |name: &str| CARRIED.contains(&name) && name != TASKS_EXTENSION;
                 extensions.add(&capabilities, "extensions", is_carried);
             }
-            // Extensions of a modern upstream have no form that a legacy client could speak.
+            // Omit extensions of a modern upstream for legacy clients, which cannot speak them.
             Era::Modern => extensions.add(&capabilities, "extensions", |name| CARRIED.contains(&name)),
         }
     }
@@ -119,13 +120,13 @@ impl<'a> Merged<'a> {
         }
     }
 
-    /// Adds one more, if there is one.
+    /// Returns a copy with one more member, if a value is given.
     fn and(&self, name: &str, value: Option<&'a str>) -> Self {
         let added = value.map(|value| (name.to_owned(), value));
         Self(self.0.iter().map(|(name, value)| (name.clone(), *value)).chain(added).collect())
     }
 
-    /// As one more member of an object.
+    /// Serialises as a member of an object, with a leading comma; empty if there is none.
     fn written(&self, map: &str) -> String {
         if self.0.is_empty() {
             return String::new();

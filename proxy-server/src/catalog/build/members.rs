@@ -1,4 +1,4 @@
-//! The upstreams of a view, and who has which resource under which URI.
+//! The upstreams of a view, and the owner of each resource URI.
 
 mod skills;
 
@@ -20,11 +20,11 @@ use crate::protocol::{Object, Skills, quote, skill_uris, splice, text};
 pub(crate) struct Members {
     naming: Naming,
     all: IndexMap<ServerName, Member>,
-    /// The first that lists a URI.
+    /// The first upstream that lists each URI.
     resources: HashMap<Box<str>, usize>,
-    /// What the templates begin with, and the first that has each.
+    /// Literal prefixes of the URI templates, each with the first upstream that has it.
     templates: Vec<(Box<str>, usize)>,
-    /// The only one that has resources.
+    /// The only upstream with resources, if exactly one has any.
     only: Option<usize>,
     skills: SkillIndex,
 }
@@ -61,7 +61,7 @@ impl Members {
         Self { naming: naming.clone(), all, resources, templates, only, skills }
     }
 
-    /// Everything of one list that may be seen, in order. Of two things of the same name in one upstream the first counts.
+    /// Returns all visible items of one list, in order. Within an upstream, the first item of a name counts.
     pub(super) fn entries(&self, list: List) -> impl Iterator<Item = Entry<'_>> {
         self.all.values().flat_map(move |member| {
             let offered = &member.offered;
@@ -89,12 +89,12 @@ impl Members {
         &self.naming
     }
 
-    /// The upstreams.
+    /// Returns the names of the upstreams.
     pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
         self.all.keys().map(ServerName::as_str)
     }
 
-    /// What clients call the resources.
+    /// Returns the URIs under which clients see the resources.
     pub(crate) fn uris(&self) -> impl Iterator<Item = String> {
         self.all.iter().flat_map(|(name, member)| {
             let items = member.offered.lists.get(List::Resources).iter();
@@ -106,9 +106,9 @@ impl Members {
         self.all.get(upstream)
     }
 
-    /// One upstream's own tool or prompt. What it does not list it may still have, for clients that can be asked
-    /// something or since a moment ago: it is asked, unless a filter hides some of its tools. Then what is hidden and what
-    /// does not exist must look the same.
+    /// Returns one upstream's tool or prompt by its own name. An unlisted one is returned too, because the upstream
+    /// may offer it only to some clients or since recently; but not an unlisted tool if a filter exists, because
+    /// hidden and missing tools must look the same.
     pub(crate) fn own(&self, upstream: &str, list: List, name: &str) -> Option<Candidate> {
         let offered = &self.all.get(upstream)?.offered;
         let visible = |item: &&Item| &*item.key == name && (list != List::Tools || offered.shows(item));
@@ -117,7 +117,7 @@ impl Members {
         listed.or_else(|| (list != List::Tools || offered.filter.is_none()).then(unlisted))
     }
 
-    /// The upstream that has this resource, and its own URI.
+    /// Returns the upstream that has a resource, and the upstream's own URI of it.
     pub(crate) fn resource<'a>(&self, uri: &'a str) -> Option<(&ServerName, &'a str)> {
         if let Some((upstream, own)) = split_uri(uri)
             && let Some((name, _)) = self.all.get_key_value(upstream.as_str())
@@ -130,12 +130,13 @@ impl Members {
         self.all.get_index(index).map(|(name, _)| (name, uri))
     }
 
-    /// True for a URI that carries the name of an upstream. If that one is not here, it is nobody else's.
+    /// Returns true if a URI contains the name of an upstream. If that upstream is not in the view, no other one has
+    /// the URI.
     fn is_foreign(&self, uri: &str) -> bool {
         self.naming.mode != Mode::Never && split_uri(uri).is_some()
     }
 
-    /// What clients call this upstream's resource.
+    /// Returns the URI under which clients see this upstream's resource.
     pub(crate) fn exposed_uri(&self, upstream: &str, uri: &str) -> String {
         let stays = match self.naming.mode {
             Mode::Always => false,
@@ -145,7 +146,7 @@ impl Members {
         if stays { uri.to_owned() } else { qualified_uri(upstream, uri) }
     }
 
-    /// Whether every URI stays as it is.
+    /// Returns true if all URIs are exposed unchanged.
     pub(crate) fn keeps_uris(&self) -> bool {
         match self.naming.mode {
             Mode::Always => false,
@@ -154,14 +155,14 @@ impl Members {
         }
     }
 
-    /// An item with the name or URI that clients use, and likewise the page that shows it and the files of a skill.
+    /// Serialises an item with the name or URI that clients use, also in the URI of its page and of a skill's files.
     pub(super) fn written(&self, list: List, entry: &Entry<'_>, exposed: &str) -> String {
         let raw = &*entry.item.raw;
         let Ok(object) = Object::read(raw) else { return raw.to_owned() };
         let key = object.get(list.key()).filter(|_| *entry.item.key != *exposed);
         let mut others = if self.keeps_uris() { Vec::new() } else { page_uris(&object) };
         if list == List::Skills && !self.keeps_uris() {
-            // The first is the skill itself.
+            // Skip the first URI, the skill itself: it is replaced above.
             others.extend(skill_uris(&object).into_iter().skip(1));
         }
         let upstream = entry.offered.name.as_str();
@@ -171,7 +172,7 @@ impl Members {
         splice(raw, &edits)
     }
 
-    /// The upstream whose template begins like this URI for longest.
+    /// Returns the upstream of the template with the longest literal prefix of this URI.
     fn like_a_template(&self, uri: &str) -> Option<usize> {
         let alike = self.templates.iter().filter(|(literal, _)| !literal.is_empty() && uri.starts_with(&**literal));
         let longest = alike.fold(None, |best: Option<&(Box<str>, usize)>, next| match best {
@@ -189,12 +190,12 @@ impl Member {
         Self { offered, has_resources, has_tasks, skills }
     }
 
-    /// What is to know of one of its own tools, if there is anything.
+    /// Returns the known properties of one of the upstream's tools.
     pub(crate) fn tool(&self, name: &str) -> Option<&Tool> {
         self.offered.lists.tool(name)
     }
 
-    /// Whether it speaks of tasks.
+    /// Returns true if the upstream declares tasks.
     pub(crate) fn has_tasks(&self) -> bool {
         self.has_tasks
     }
@@ -212,7 +213,7 @@ impl Offered {
     }
 }
 
-/// Where an object with `_meta` names the page that shows it: `_meta.ui.resourceUri`, and the form before that.
+/// Returns the URIs of the page in an object's `_meta`: `_meta.ui.resourceUri`, and its older form `ui/resourceUri`.
 pub(crate) fn page_uris<'a>(object: &Object<'a>) -> Vec<(&'a str, String)> {
     let Some(meta) = object.get("_meta").and_then(|meta| Object::read(meta).ok()) else { return Vec::new() };
     let nested = meta.get("ui").and_then(|ui| Object::read(ui).ok()).and_then(|ui| ui.get("resourceUri"));

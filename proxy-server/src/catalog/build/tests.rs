@@ -5,7 +5,7 @@ use super::*;
 use crate::catalog::name::{Conflict, Mode};
 use crate::protocol::{Era, Object};
 
-/// An upstream with these tools: `NAME`, or `NAME:TYPE` for another type of argument.
+/// Creates an upstream with these tools: `NAME`, or `NAME:TYPE` for another argument type.
 fn offered(name: &str, tools: &[&str]) -> Offered {
     let tool = |text: &str| {
         let (name, kind) = text.split_once(':').unwrap_or((text, "string"));
@@ -26,7 +26,7 @@ fn naming(mode: Mode, conflict: Conflict) -> Naming {
     Naming { mode, conflict, ..Naming::default() }
 }
 
-/// The listed names, space by space.
+/// Returns the listed names, separated by spaces.
 fn listed(view: &View, list: List) -> String {
     let page = view.page(Page { era: Era::Modern, list, cursor: None }).expect("a first page");
     let result = Object::read(std::str::from_utf8(page).expect("UTF-8")).expect("an object");
@@ -36,7 +36,7 @@ fn listed(view: &View, list: List) -> String {
     items.iter().map(key).collect::<Vec<_>>().join(" ")
 }
 
-/// Who carries out the next call.
+/// Returns the candidates of the next call, in order.
 fn next(view: &View, tool: &str) -> String {
     let candidates = view.tool(tool).unwrap_or_default();
     candidates.iter().map(|it| format!("{}/{}", it.upstream, it.name)).collect::<Vec<_>>().join(" ")
@@ -244,7 +244,7 @@ fn only_extensions_that_are_carried_are_promised_and_each_era_those_that_it_can_
     assert_eq!(told(vec![greeted("o", Era::Modern, r#"{"com.example/x":{}}"#)]).1, Value::Null);
 }
 
-/// An upstream with these skills, each with a file `more.md`, and its settings of the extension.
+/// Creates an upstream with these skills, each with a file `more.md`, and these settings of the extension.
 fn shelf(name: &str, settings: &str, skills: &[&str]) -> Offered {
     let skill = |name: &&str| {
         let file = |file: &str| format!(r#"{{"digest":"sha256:0","uri":"skill://{name}/{file}","size":1.0}}"#);
@@ -358,7 +358,8 @@ fn capabilities_and_instructions_are_those_of_all() {
 }
 
 proptest! {
-    /// Every listed name means the one tool it was made from, and in `always` mode whoever else is there.
+    /// Every listed name resolves to the tool that it was made from; in `always` mode it does not depend on other
+    /// upstreams.
     #[test]
     fn a_listed_name_leads_back_to_its_tool(
         offers in proptest::collection::btree_map("[ab_]{1,3}", proptest::collection::btree_set("[ab_ ]{1,3}", 0..4), 1..5),

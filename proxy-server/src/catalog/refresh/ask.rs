@@ -1,4 +1,4 @@
-//! Reading one list of an upstream: every page of it, within its bounds.
+//! Reads one list of an upstream: all its pages, within limits.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -15,21 +15,21 @@ use crate::upstream::{Session, Upstream};
 
 const MAX_PAGES: usize = 1_000;
 const MAX_ITEMS: usize = 20_000;
-/// Limit in bytes for all items of one list together.
+/// Maximum size of all items of one list together, in bytes.
 const MAX_BYTES: usize = 32 << 20;
 
-/// A list as an upstream gave it.
+/// A list, as read from an upstream.
 #[derive(Default)]
 pub(super) struct Listed {
     pub(super) items: Vec<Item>,
-    /// For how long it is good: the shortest time of its pages.
+    /// Time to live of the list: the shortest of its pages.
     pub(super) ttl: Option<Duration>,
     bytes: usize,
 }
 
-/// Every page of a list, each once. An upstream that has no such list is not asked.
+/// Reads all pages of a list. Sends no request to an upstream that does not declare the list.
 ///
-/// Leaves out items that came through this gateway already.
+/// Omits items that have passed through this gateway.
 pub(super) async fn ask(
     list: List,
     upstream: &Upstream,
@@ -51,7 +51,7 @@ pub(super) async fn ask(
             _ => error,
         })?;
         if answer.kind() != protocol::Kind::Result {
-            // An upstream may have resources and know nothing of templates.
+            // Treat an unknown method as an empty list: an upstream with resources may not support templates.
             if answer.error_code() == Some(METHOD_NOT_FOUND) {
                 return Ok(Listed::default());
             }
@@ -72,7 +72,7 @@ pub(super) async fn ask(
 }
 
 impl Listed {
-    /// Adds a page. Gives the raw cursor of the next one.
+    /// Adds a page. Returns the raw cursor of the next page.
     fn add<'a>(
         &mut self,
         (list, own): (List, &GatewayName),

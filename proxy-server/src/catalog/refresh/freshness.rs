@@ -1,32 +1,32 @@
-//! For how long a list is good. Pure: the caller passes what it knows of the upstream and of the clock.
+//! Time for which a list stays fresh. Pure: the caller passes facts about the upstream and the current time.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// Facts from which the freshness of a list follows.
+/// Facts that determine the freshness of a list.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Terms {
-    /// Whether the upstream announces changes of this list.
+    /// True if the upstream announces changes of this list.
     pub(super) announces: bool,
-    /// How long the upstream says that it is good (`ttlMs`, 2026-07-28, "Caching").
+    /// Time to live set by the upstream (`ttlMs`; revision 2026-07-28, "Caching").
     pub(super) ttl: Option<Duration>,
-    /// How often a list that can change unnoticed is read again.
+    /// Interval at which a list that can change without notice is read again.
     pub(super) interval: Duration,
 }
 
-/// When a list is read again.
+/// Times at which a list is read again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Freshness {
-    /// In any case.
+    /// Time at which the list is read again in any case.
     pub(super) due: Option<Instant>,
-    /// As soon as a client asks for it from then on.
+    /// Time from which the list is read again when a client reads it.
     pub(super) old: Option<Instant>,
 }
 
 impl Terms {
-    /// The freshness of a list that was read at this time. No `ttlMs`, however short, makes the gateway ask more often
-    /// than twelve times an interval, or sixty times if clients ask.
+    /// Returns the freshness of a list that was read at this time. Limits the effect of a short `ttlMs`: at most
+    /// twelve reads per interval, or sixty if clients read the list.
     pub(super) fn freshness(self, listed: Instant) -> Freshness {
         let ttl = self.ttl.filter(|ttl| !ttl.is_zero());
         let due = match (ttl, self.announces) {
@@ -47,7 +47,7 @@ impl Terms {
 mod tests {
     use super::*;
 
-    /// At which ages in milliseconds a list is read again: in any case, and if a client asks.
+    /// Checks the ages in milliseconds at which a list is read again: in any case, and when a client reads it.
     fn check(announces: bool, ttl: Option<u64>, due: Option<u128>, old: Option<u128>) {
         let interval = Duration::from_secs(60);
         let (listed, ttl) = (Instant::now(), ttl.map(Duration::from_millis));

@@ -13,7 +13,7 @@ fn answer(mode: Mode, method: &str, body: &str) -> String {
         .to_owned()
 }
 
-/// `URI` stands for a resource's URI, `TASK` for a task's id.
+/// Checks the rewriting of a body in which `URI` is the URI of a resource and `TASK` the id of a task.
 fn check(method: &str, body: &str) {
     let own = body.replace("URI", "x:r").replace("TASK", "7");
     let exposed = body.replace("URI", "mcp-proxy://b/x:r").replace("TASK", "b:7");

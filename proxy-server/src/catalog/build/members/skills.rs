@@ -1,5 +1,5 @@
-//! Skills of several upstreams side by side: under which URI each is listed, and who is asked for one. The files of a
-//! skill are resources, so a skill is found wherever its files are.
+//! Skills of several upstreams: the URI of each skill, and the upstream that has it. The files of a skill are
+//! resources, so skills are looked up by the same URIs as resources.
 
 use std::collections::HashMap;
 
@@ -11,16 +11,16 @@ use crate::catalog::list::List;
 use crate::catalog::name::{Conflict, Mode, qualified_uri};
 use crate::protocol::{Object, Skills, skill_root, skill_uris};
 
-/// Index of the skills by the URIs of their directories.
+/// The upstreams that have skills, by the URIs of the skills' directories.
 #[derive(Debug, Default)]
 pub(super) struct SkillIndex {
     roots: HashMap<Box<str>, usize>,
-    /// The only upstream that has skills.
+    /// The only upstream with skills, if exactly one has any.
     only: Option<usize>,
 }
 
 impl SkillIndex {
-    /// Notes the skills of an upstream, and their files as resources. The first that has a URI counts.
+    /// Adds the skills of an upstream, and their files as resources. The first upstream with a URI counts.
     pub(super) fn add(&mut self, index: usize, member: &Member, resources: &mut HashMap<Box<str>, usize>) {
         for item in member.offered.lists.get(List::Skills).iter() {
             let Ok(skill) = Object::read(&item.raw) else { continue };
@@ -33,13 +33,13 @@ impl SkillIndex {
         }
     }
 
-    /// Notes who has skills at all.
+    /// Finds the upstream with skills, if exactly one has any.
     pub(super) fn close<'m>(&mut self, all: impl Iterator<Item = &'m Member>) {
         let mut having = all.enumerate().filter(|(_, member)| member.skills.is_some());
         self.only = having.next().map(|(index, _)| index).filter(|_| having.next().is_none());
     }
 
-    /// Finds the upstream with the skill in whose directory this is.
+    /// Returns the upstream with the skill whose directory contains this URI.
     pub(super) fn around(&self, uri: &str) -> Option<usize> {
         if self.roots.is_empty() {
             return None;
@@ -48,7 +48,7 @@ impl SkillIndex {
         std::iter::once(uri.len()).chain(ends).find_map(|end| self.roots.get(uri.get(..end)?).copied())
     }
 
-    /// Finds the first upstream with a skill somewhere below this directory.
+    /// Returns the first upstream with a skill somewhere below this directory.
     fn below(&self, uri: &str) -> Option<usize> {
         let is_below = |root: &str| root.strip_prefix(uri).is_some_and(|rest| rest.starts_with('/'));
         self.roots.iter().filter(|(root, _)| is_below(root)).map(|(_, index)| *index).min()
@@ -56,8 +56,8 @@ impl SkillIndex {
 }
 
 impl Members {
-    /// Lists every skill under a URI by which its files can be read, too. One whose URI somebody else has is left out where
-    /// names never change.
+    /// Lists every skill under a URI by which its files can be read too. In modes without a prefix, omits a skill
+    /// whose URI belongs to another upstream.
     pub(in crate::catalog::build) fn skills(&self) -> Assignment<'_> {
         let mut assignment = Assignment::default();
         for entry in self.entries(List::Skills) {
@@ -89,12 +89,13 @@ impl Members {
         self.all.values().any(|member| member.skills.is_some_and(|skills| skills.has_directories))
     }
 
-    /// The upstream that has a skill, and its own URI. None that has no skills.
+    /// Returns the upstream that has a skill, and the upstream's own URI of it. Only upstreams with skills count.
     pub(crate) fn skill<'a>(&self, uri: &'a str) -> Option<(&ServerName, &'a str)> {
         self.found(uri, |_| true, || self.skills.only)
     }
 
-    /// The upstream that has a directory of resources, and its own URI. None that reads no directories.
+    /// Returns the upstream that has a directory of resources, and the upstream's own URI of it. Only upstreams that
+    /// can read directories count.
     pub(crate) fn directory<'a>(&self, uri: &'a str) -> Option<(&ServerName, &'a str)> {
         self.found(uri, |skills| skills.has_directories, || self.skills.below(uri).or(self.skills.only))
     }
