@@ -1,9 +1,10 @@
-//! What has to change at the gateway so that it has what the files say. Pure: no I/O, no clock, no randomness.
+//! Computes the changes that bring the gateway to the state declared in the files. Pure: no I/O, no clock, no
+//! randomness.
 //!
-//! A registration carries who made it and from where in its tags `owner` and `source`. The owner decides what may be
-//! touched; neither tag counts as a difference, so a declaration that only moves within its file changes nothing.
-//! Reasons name what differs and never hold a secret: secrets are compared by the gateway's salted fingerprints, or
-//! in the clear where a gateway of another make shows them.
+//! The tags `owner` and `source` of a registration name its owner and the place of its declaration. The owner
+//! determines which registrations may be changed; neither tag counts as a difference, so that moving a declaration
+//! within its file changes nothing. Reasons name the differing members and never contain a secret: secrets are
+//! compared by the gateway's salted fingerprints, or in clear text with other proxies, which show them.
 
 mod difference;
 mod guard;
@@ -25,7 +26,7 @@ pub use crate::plan::saved::{Moved, moved, saved, saved_policy};
 pub use crate::plan::shared::{SHARED_TAG, sharers};
 pub use schemas::plan::{Adopt, Prune, Reason, SavedChange, SavedPlan};
 
-/// The tag that keeps a registration from being removed when its value is `true`.
+/// Tag that protects a registration from removal if its value is `true`.
 ///
 /// ```
 /// use register_service::{PROTECTED_TAG, Policy, Prune, plan};
@@ -40,10 +41,10 @@ pub use schemas::plan::{Adopt, Prune, Reason, SavedChange, SavedPlan};
 /// ```
 pub const PROTECTED_TAG: &str = "prevent_destroy";
 
-/// Tags that say where a registration comes from, and not what it is.
+/// Tags that describe the origin of a registration and are not compared.
 pub(crate) const PROVENANCE: [&str; 6] = [OWNER_TAG, SOURCE_TAG, COMMIT_TAG, ACTOR_TAG, RUN_TAG, SHARED_TAG];
 
-/// What a plan may do.
+/// Rules for making a plan.
 ///
 /// ```
 /// use register_service::{COMMIT_TAG, Change, Policy, plan};
@@ -57,26 +58,26 @@ pub(crate) const PROVENANCE: [&str; 6] = [OWNER_TAG, SOURCE_TAG, COMMIT_TAG, ACT
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Policy {
-    /// Who asks.
+    /// Owner on whose behalf the plan is made.
     pub owner: Owner,
-    /// Which registrations of others may be changed.
+    /// Registrations of other owners that may be changed.
     pub adopt: Adopt,
-    /// Take over what may be changed even if nothing but its owner differs.
+    /// True to take over registrations that may be changed even if only their owner differs.
     pub claim: bool,
-    /// Which registrations are removed because nothing declares them.
+    /// Registrations to remove because they are no longer declared.
     pub prune: Prune,
-    /// The commit that the declarations come from, for people who look at a registration.
+    /// Commit of the declarations, recorded in a tag for people.
     pub commit: Option<String>,
-    /// On whose behalf an automatic job makes the change, for the same people.
+    /// Person on whose behalf an automatic job makes the change, recorded in a tag for people.
     pub actor: Option<String>,
-    /// Where the run of that job is to be seen.
+    /// URL of the job run, recorded in a tag for people.
     pub run: Option<String>,
     /// Declarations come from a backup: each keeps the owner and the other tags that it has, see [`restored`](crate::restored).
     pub restore: bool,
 }
 
 impl Policy {
-    /// What this owner may do without taking over or removing anything.
+    /// Creates the policy of an owner that neither takes over nor removes registrations.
     ///
     /// ```
     /// use register_service::{Adopt, Policy, Prune};
@@ -90,7 +91,7 @@ impl Policy {
     }
 }
 
-/// What has to change, and what need not: one change for every name that is declared or removed.
+/// The planned changes: one for every name that is declared or to be removed, including names that need no change.
 ///
 /// ```
 /// use register_service::{Policy, plan};
@@ -103,11 +104,11 @@ impl Policy {
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Plan {
-    /// In the order of the declarations; removals last.
+    /// Changes in the order of the declarations, then removals.
     pub changes: Vec<Change>,
 }
 
-/// What happens to one name.
+/// The planned change of one name.
 ///
 /// ```
 /// use register_service::Change;
@@ -123,48 +124,48 @@ pub struct Plan {
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Change {
-    /// It is not registered yet.
+    /// The name is not registered yet.
     Create {
-        /// What is to be registered.
+        /// The definition to register.
         definition: Box<Definition>,
     },
-    /// It is registered with other content.
+    /// The name is registered with a different definition.
     Update {
-        /// What is to be registered instead.
+        /// The new definition.
         definition: Box<Definition>,
-        /// The state that it is to be in until then; absent at a gateway that has no revisions.
+        /// The revision that the registration must still have; `None` if the gateway has no revisions.
         revision: Option<Revision>,
-        /// What differs.
+        /// The differences.
         reasons: Vec<Reason>,
     },
-    /// It is registered as declared.
+    /// The name is registered as declared.
     Keep {
-        /// The name.
+        /// Name of the registration.
         name: ServerName,
     },
-    /// It is this owner's, and nothing declares it.
+    /// The registration belongs to this owner and is no longer declared.
     Delete {
-        /// The name.
+        /// Name of the registration.
         name: ServerName,
-        /// The state that it is to be in until then; absent at a gateway that has no revisions.
+        /// The revision that the registration must still have; `None` if the gateway has no revisions.
         revision: Option<Revision>,
-        /// Where it was declared, if it says so.
+        /// Place of the former declaration, if the registration names it.
         source: Option<String>,
     },
-    /// Something is declared, or no longer, that must not be carried out.
+    /// The change would be necessary but is not permitted.
     Refuse {
-        /// The name.
+        /// Name of the registration.
         name: ServerName,
-        /// Why not.
+        /// The reason for the refusal.
         why: Refusal,
-        /// Where it is declared, or was, if it says so.
+        /// Place of the declaration, or of the former one, if known.
         source: Option<String>,
-        /// What differs.
+        /// The differences.
         reasons: Vec<Reason>,
     },
 }
 
-/// Why a change must not be carried out.
+/// Reason why a change is not permitted.
 ///
 /// ```
 /// use register_service::Refusal;
@@ -175,16 +176,16 @@ pub enum Change {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Refusal {
-    /// It is registered with other content, and not this owner's to change.
+    /// The name is registered with a different definition that this owner may not change.
     Foreign {
-        /// Whose it is, if anyone's.
+        /// The owner of the registration, if any.
         holder: Option<String>,
     },
-    /// It is this owner's, nothing declares it, and it says that it must not be removed.
+    /// The registration is no longer declared, but its tags forbid its removal.
     Protected,
-    /// It is not registered yet, and some of its secrets are known to a gateway alone: `[redacted]` stands for them.
+    /// The name is not registered, so there are no stored secrets to use in place of the declaration's `[redacted]`.
     Redacted,
-    /// It is registered without some of its secrets, and `[redacted]` stands for them.
+    /// The declaration contains `[redacted]` in place of secrets that the registration does not have.
     Unknown,
 }
 
@@ -203,7 +204,7 @@ impl fmt::Display for Refusal {
 }
 
 impl Plan {
-    /// Whether nothing is to be done and nothing was refused.
+    /// Returns true if nothing needs to change and no change was refused.
     ///
     /// ```
     /// use register_service::{Change, Plan};
@@ -216,7 +217,7 @@ impl Plan {
         self.changes.iter().all(|change| matches!(change, Change::Keep { .. }))
     }
 
-    /// The changes that must not be made: what is not this owner's, and what is protected.
+    /// Returns the refused changes.
     ///
     /// ```
     /// use register_service::{Change, Plan, Refusal};
@@ -230,7 +231,7 @@ impl Plan {
         self.changes.iter().filter(|change| matches!(change, Change::Refuse { .. }))
     }
 
-    /// The registrations that would be removed.
+    /// Returns the names of the registrations to remove.
     ///
     /// ```
     /// use register_service::{Change, Plan};
@@ -249,7 +250,7 @@ impl Plan {
 }
 
 impl Change {
-    /// The name it is about.
+    /// Returns the name of the registration.
     ///
     /// ```
     /// let change = register_service::Change::Keep { name: "time".parse()? };
@@ -263,7 +264,7 @@ impl Change {
         }
     }
 
-    /// What differs.
+    /// Returns the differences, for updates and refusals.
     ///
     /// ```
     /// use register_service::{Policy, plan};
@@ -283,7 +284,7 @@ impl Change {
         }
     }
 
-    /// Where it is declared, or was, as `file:line`, if it says so.
+    /// Returns the place of the declaration, or of the former one, as `file:line`, if known.
     ///
     /// ```
     /// use register_service::Change;
@@ -303,7 +304,7 @@ impl Change {
         }
     }
 
-    /// The word for it in output.
+    /// Returns the word for this change in output.
     ///
     /// ```
     /// let change = register_service::Change::Keep { name: "time".parse()? };
@@ -321,7 +322,7 @@ impl Change {
     }
 }
 
-/// Compares what is declared with what the gateway has.
+/// Plans the changes from the observed to the declared definitions.
 ///
 /// ```
 /// use register_service::{Change, Policy, plan};
@@ -352,7 +353,7 @@ pub fn plan(desired: &[Definition], observed: &[Registration], policy: &Policy) 
     Plan { changes }
 }
 
-/// Decides what happens to a registration that nothing declares here: nothing, unless this owner made or shares it.
+/// Plans the change of a registration that is no longer declared here: none, unless this owner made or shares it.
 fn removal(observed: &Registration, policy: &Policy) -> Option<Change> {
     if observed.definition.owner() != Some(policy.owner.as_str()) {
         return shared::leave(observed, policy);
@@ -360,7 +361,7 @@ fn removal(observed: &Registration, policy: &Policy) -> Option<Change> {
     if let Some(handed_over) = shared::hand_over(observed, policy) {
         return Some(handed_over);
     }
-    // A name that an older gateway took is still a name here.
+    // Accept any stored name: older gateways allowed more characters.
     let name = ServerName::stored(observed.definition.name()).ok()?;
     let tags = &observed.definition.document().tags;
     let source = tags.get(SOURCE_TAG).cloned();
@@ -371,7 +372,7 @@ fn removal(observed: &Registration, policy: &Policy) -> Option<Change> {
     })
 }
 
-/// What happens to one declaration.
+/// Plans the change for one declaration.
 pub(crate) fn change(desired: &Definition, observed: Option<&Registration>, policy: &Policy) -> Change {
     let stamped = || Box::new(stamp(desired, policy));
     let (name, source) = (desired.name.clone(), desired.tags.get(SOURCE_TAG).cloned());
@@ -415,7 +416,7 @@ pub(crate) fn change(desired: &Definition, observed: Option<&Registration>, poli
     }
 }
 
-/// A definition without the tags that say who made it and where.
+/// Returns the definition without the tags that describe its origin.
 pub(crate) fn without_provenance(definition: &Definition) -> Definition {
     let mut definition = definition.clone();
     definition.tags.retain(|tag, _| !PROVENANCE.contains(&tag.as_str()));

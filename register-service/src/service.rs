@@ -1,5 +1,5 @@
-//! What an engine's worker holds from start to stop: it makes sure of what its files declare, keeps it for as long as it
-//! lives, offers and calls the tools, and takes with it only what it brought.
+//! The registrations of one worker of an engine, from start to stop: registers the declared definitions, keeps them
+//! registered while the worker lives, offers and calls their tools, and finally removes only what the worker created.
 
 mod agent;
 pub(crate) mod call;
@@ -31,12 +31,12 @@ use crate::service::observe::observe;
 use crate::service::options::{InvalidSetting, Options, client, invalid};
 use crate::service::start::{NotStarted, Started, Wanted};
 
-/// Keeps a gateway in step with what a worker needs.
+/// Keeps a worker's registrations at the gateway.
 ///
-/// What it registers is leased: it is renewed for as long as the service lives, survives while any worker needs it, and
-/// goes by itself with the last of them, also after SIGKILL. A gateway that has lost it, because it was restarted, is
-/// given it again. At a gateway without leases it removes at [`shutdown`](Self::shutdown) what it itself created, and
-/// nothing else: what was there before, and what a sibling registered, stays.
+/// Takes leases on the registrations and renews them while the service lives. A registration stays as long as any
+/// worker leases it, and is removed when the last lease ends, also after SIGKILL. The service registers again what a
+/// restarted gateway has lost. At a gateway without leases, [`shutdown`](Self::shutdown) removes the registrations
+/// that this service created, and no others.
 ///
 /// ```no_run
 /// use std::time::Duration;
@@ -61,19 +61,19 @@ use crate::service::start::{NotStarted, Started, Wanted};
 /// # }
 /// ```
 ///
-/// Methods that register start a task, so they are to be called within a tokio runtime.
+/// Methods that register spawn tasks, so they must be called within a tokio runtime.
 #[derive(Debug)]
 pub struct RegisterService {
     shared: Arc<Shared>,
     ids: Mutex<BTreeMap<String, ServerName>>,
     watch: Watch,
-    /// The tasks that keep what is registered and count what is connected. They end with the service.
+    /// Tasks that keep the registrations and measure connections. They end with the service.
     keeper: Mutex<JoinSet<()>>,
-    /// The task that asks for the list of tools again.
+    /// Task that refreshes the list of tools.
     refresher: Mutex<JoinSet<()>>,
 }
 
-/// Some of what was to be ensured was not. The rest was.
+/// Error of [`RegisterService::ensure_all`]: some definitions could not be registered. The others were.
 ///
 /// ```no_run
 /// use register_service::NotEnsured;
@@ -91,26 +91,26 @@ pub struct RegisterService {
 #[error("failed to register {} MCPs: {}", .failures.len(), told(.failures))]
 #[non_exhaustive]
 pub struct NotEnsured {
-    /// What was done, in the order asked.
+    /// Successful registrations, in the order of the request.
     pub done: Vec<(ServerName, Done)>,
-    /// What was not, in the order asked.
+    /// Failures, in the order of the request.
     pub failures: Vec<ApplyError>,
 }
 
-/// A list of failures, each with its causes.
+/// Formats a list of failures, each with its causes.
 pub(crate) fn told(failures: &[ApplyError]) -> String {
     let told = |failure: &ApplyError| format!("MCP {}: {}", failure.name(), chain(failure));
     failures.iter().map(told).collect::<Vec<_>>().join("; ")
 }
 
-/// An error with its causes.
+/// Formats an error with its causes.
 pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(error.source(), |cause| cause.source());
     causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
 
 impl RegisterService {
-    /// A service that has not registered anything yet. Nothing is sent.
+    /// Creates a service, without sending anything.
     ///
     /// ```
     /// use proxy_client::Client;
@@ -128,18 +128,18 @@ impl RegisterService {
         Self { shared, ids: Mutex::default(), watch, keeper: Mutex::default(), refresher: Mutex::default() }
     }
 
-    /// A service with the settings that these variables hold, or nothing without `MCP_PROXY_URL`: then there is no
-    /// gateway. See [`Options::from_lookup`] for the options, [`ClientBuilder`](proxy_client::ClientBuilder) for the
-    /// token and `MCP_CLIENT_TIMEOUT`. What else is set of the client:
+    /// Creates a service from environment variables; `None` without `MCP_PROXY_URL`, which means that there is no
+    /// gateway. See [`Options::from_lookup`] for the options and [`ClientBuilder`](proxy_client::ClientBuilder) for
+    /// the token and `MCP_CLIENT_TIMEOUT`. Further variables configure the client:
     ///
-    /// | variable | default | what |
+    /// | variable | default | meaning |
     /// |---|---|---|
-    /// | `LLM_RETRY_ATTEMPTS` | 3 | how often a request is sent again that may be |
-    /// | `LLM_RETRY_BACKOFF_BASE`, `LLM_RETRY_BACKOFF_MAX` | `100ms`, `10s` | the wait before, which doubles, and the longest |
-    /// | `LLM_RETRY_JITTER`, `LLM_RETRY_JITTER_PERCENT` | `true`, 10 | by how much it varies |
-    /// | `MCP_PROXY_MAX_IDLE_CONNS`, `MCP_PROXY_MAX_IDLE_CONNS_PER_HOST` | 128 | connections that are kept; with one gateway the lower one counts, and 0 is the default |
-    /// | `MCP_PROXY_IDLE_CONN_TIMEOUT` | `20s` | how long; below what gateways keep them for |
-    /// | `MCP_PROXY_MAX_CONNS_PER_HOST` | | checked and without effect, which is logged: connections are not bounded, but what uses them is by `LLM_MAX_CONCURRENT_TOOLS` |
+    /// | `LLM_RETRY_ATTEMPTS` | 3 | maximum number of retries of a request that may be retried |
+    /// | `LLM_RETRY_BACKOFF_BASE`, `LLM_RETRY_BACKOFF_MAX` | `100ms`, `10s` | first delay, which doubles, and longest delay |
+    /// | `LLM_RETRY_JITTER`, `LLM_RETRY_JITTER_PERCENT` | `true`, 10 | random variation of the delay |
+    /// | `MCP_PROXY_MAX_IDLE_CONNS`, `MCP_PROXY_MAX_IDLE_CONNS_PER_HOST` | 128 | maximum number of idle connections; the lower value counts, and 0 means the default |
+    /// | `MCP_PROXY_IDLE_CONN_TIMEOUT` | `20s` | idle time after which a connection is closed; shorter than gateways' own |
+    /// | `MCP_PROXY_MAX_CONNS_PER_HOST` | | checked and logged, but without effect: `LLM_MAX_CONCURRENT_TOOLS` limits the calls that use connections |
     ///
     /// ```
     /// use register_service::RegisterService;
@@ -154,7 +154,7 @@ impl RegisterService {
         Self::from_lookup_with(lookup, |options| options)
     }
 
-    /// The same, with those options that only code can set, or that it knows better.
+    /// Creates a service from environment variables, with options adjusted in code.
     ///
     /// ```
     /// use register_service::{Adopt, Naming, Options, RegisterService};
@@ -178,7 +178,7 @@ impl RegisterService {
         Ok(Some(Self::new(client, adjust(Options::from_lookup(lookup)?))))
     }
 
-    /// The client it uses, for whatever this service does not do.
+    /// Returns the client of the gateway, for requests that this service does not make.
     ///
     /// ```no_run
     /// # async fn run(service: register_service::RegisterService) -> Result<(), proxy_client::Error> {
@@ -191,7 +191,7 @@ impl RegisterService {
         &self.shared.client
     }
 
-    /// Who holds its leases.
+    /// Returns the holder of the service's leases.
     ///
     /// ```
     /// use proxy_client::Client;
@@ -206,7 +206,7 @@ impl RegisterService {
         &self.shared.holder
     }
 
-    /// What ends the registrations it made, as far as that is known.
+    /// Returns the way in which the service's registrations end, as far as it is known.
     ///
     /// ```no_run
     /// # fn run(service: register_service::RegisterService) {
@@ -219,7 +219,7 @@ impl RegisterService {
         self.shared.held().tenure
     }
 
-    /// Whether the gateway is alive.
+    /// Asks the gateway for its health.
     ///
     /// ```
     /// use proxy_client::Client;
@@ -227,7 +227,7 @@ impl RegisterService {
     ///
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// // Nobody listens there.
+    /// // No server listens there.
     /// let client = Client::builder("http://127.0.0.1:1").retries(0).build()?;
     /// let health = RegisterService::new(client, Options::default()).health_check().await;
     /// assert!(health.is_err_and(|error| error.is_unreachable()));
@@ -238,12 +238,12 @@ impl RegisterService {
         self.shared.client.health().await
     }
 
-    /// Goes as far as a worker has to before it works: the gateway healthy, every definition registered, every required
-    /// server connected. Whatever comes late is waited for, up to [`Options::readiness_timeout`]; what only people can
-    /// mend ends it at once.
+    /// Prepares a worker for its work: waits until the gateway is healthy, every definition is registered and every
+    /// required server is connected, at most for [`Options::readiness_timeout`]. An error that only people can resolve
+    /// ends the wait at once.
     ///
-    /// Nothing waits for a gateway or a server that is not required. What could not be registered by the end, well or
-    /// not, is as soon as the gateway takes it; [`Started::pending`] names it.
+    /// Does not wait for a gateway or a server that is not required. Definitions that could not be registered by the
+    /// end, after success or failure, are registered once the gateway accepts them; [`Started::pending`] lists them.
     ///
     /// ```no_run
     /// use register_service::Wanted;
@@ -266,10 +266,10 @@ impl RegisterService {
         start::start(self, wanted, self.shared.options.readiness_timeout).await
     }
 
-    /// Makes sure that this is registered: created if it is not there, replaced if it differs, left alone if not; and
-    /// that it stays for as long as this service lives.
+    /// Ensures that a definition is registered: creates it if absent, replaces it if different, otherwise leaves it.
+    /// Keeps it registered while this service lives.
     ///
-    /// What failed because the gateway was not there is done when it is.
+    /// If the gateway is unreachable, the definition is registered once it is reachable.
     ///
     /// ```no_run
     /// use register_service::Done;
@@ -289,8 +289,8 @@ impl RegisterService {
         results.pop().unwrap_or_else(|| Err(ApplyError::Stale { name: definition.name.clone() }))
     }
 
-    /// [`ensure`](Self::ensure)s all of these, several at a time. One failure stops none of the others; all are
-    /// reported.
+    /// Calls [`ensure`](Self::ensure) for all definitions, several at a time. A failure does not stop the others; the
+    /// error reports all failures.
     ///
     /// ```no_run
     /// # async fn run(service: register_service::RegisterService, of_an_agent: Vec<schemas::Definition>)
@@ -312,7 +312,7 @@ impl RegisterService {
         if failures.is_empty() { Ok(done) } else { Err(NotEnsured { done, failures }) }
     }
 
-    /// Waits until all that is required is connected, and says what of it is not, and what of the rest.
+    /// Waits until all required servers are connected. Reports the required and optional servers that are not.
     ///
     /// ```no_run
     /// # use std::time::Duration;
@@ -332,7 +332,7 @@ impl RegisterService {
         readiness
     }
 
-    /// Removes a registration, whoever made it. `false` if there was none.
+    /// Removes a registration of any owner. Returns `false` if there was none.
     ///
     /// ```no_run
     /// # async fn run(service: register_service::RegisterService) -> Result<(), Box<dyn std::error::Error>> {
@@ -359,7 +359,7 @@ impl RegisterService {
         }
     }
 
-    /// The names that the gateway has, whoever registered them.
+    /// Returns the names of all registrations, of any owner.
     ///
     /// ```no_run
     /// # async fn run(service: register_service::RegisterService) -> Result<(), proxy_client::Error> {
@@ -374,7 +374,7 @@ impl RegisterService {
         Ok(list.iter().filter_map(|it| ServerName::stored(it.definition.name()).ok()).collect())
     }
 
-    /// Whether the gateway has this name, whoever registered it.
+    /// Returns true if the name is registered, by any owner.
     ///
     /// ```no_run
     /// # async fn run(service: register_service::RegisterService) -> Result<(), Box<dyn std::error::Error>> {
@@ -394,7 +394,7 @@ impl RegisterService {
         self.shared.settle(definitions).await
     }
 
-    /// From now on what is wanted is kept at the gateway.
+    /// Starts the background tasks, if they are not running.
     fn keep(&self) {
         let mut keeper = self.keeper.lock().unwrap_or_else(PoisonError::into_inner);
         if keeper.is_empty() {
@@ -408,7 +408,7 @@ impl RegisterService {
     }
 }
 
-/// A name that no other worker has. The state of a hash map's hasher is random and needs no source that can fail.
+/// Generates a unique holder name. Uses the random state of a hasher, which cannot fail.
 #[expect(clippy::expect_used, reason = "digits and dashes are a name")]
 fn draw() -> Holder {
     let random = RandomState::new().hash_one(std::process::id());

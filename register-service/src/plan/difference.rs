@@ -1,4 +1,4 @@
-//! In what a definition differs from a registration, told without a secret.
+//! Differences between a declared definition and a registration, described without secrets.
 
 use std::collections::BTreeMap;
 
@@ -11,12 +11,12 @@ use url::Url;
 
 use crate::plan::PROVENANCE;
 
-/// What differs, with defaults filled in on both sides; nothing if the registration is as declared.
+/// Returns the differences, with defaults applied on both sides; empty if the registration is as declared.
 pub(crate) fn differences(desired: &Definition, observed: &Registration) -> Vec<Reason> {
     let theirs = normalized(observed.definition.document());
     let ours = DefinitionDocument::from(desired.clone());
     let prints = observed.fingerprints.as_ref();
-    // What differs in a secret part of these is told by its place.
+    // Compare redacted texts here: secret parts are compared separately, by their own keys.
     let (shown, their_shown) = (ours.clone().redacted(), theirs.clone().redacted());
     let (ours_parts, their_parts) = (ours.secret_parts(), theirs.secret_parts());
     let mut reasons = Vec::new();
@@ -42,7 +42,8 @@ pub(crate) fn differences(desired: &Definition, observed: &Registration) -> Vec<
     compare("toolFilter", ours.tool_filter != theirs.tool_filter, None);
     compare("requireAuth", ours.require_auth != theirs.require_auth, None);
     compare("allowedIPs", ours.allowed_ips != theirs.allowed_ips, None);
-    // A gateway of another make drops what only ours knows. It gives itself away by having no fingerprints.
+    // Compare members that are extensions only with our own gateway, recognised by its fingerprints: other proxies
+    // drop them.
     if prints.is_some() {
         compare("cwd", ours.cwd != theirs.cwd, None);
         compare("sessionMode", ours.session_mode != theirs.session_mode, None);
@@ -66,7 +67,8 @@ pub(crate) fn differences(desired: &Definition, observed: &Registration) -> Vec<
     reasons
 }
 
-/// The limits of one upstream: whether each differs, and how if that can be told in short.
+/// Compares the limits of one upstream. Returns for each its name, whether it differs, and a description if it is
+/// short.
 fn limits(ours: &DefinitionDocument, theirs: &DefinitionDocument) -> [(&'static str, bool, Option<String>); 6] {
     let time = |field, ours: WireDuration, theirs: WireDuration| {
         (field, ours != theirs, Some(format!("{} -> {}", length(theirs), length(ours))))
@@ -81,7 +83,7 @@ fn limits(ours: &DefinitionDocument, theirs: &DefinitionDocument) -> [(&'static 
     ]
 }
 
-/// What the gateway has, as this version would have written it. What is no definition any more stays as it is.
+/// Converts the observed document to the form that this version writes. Leaves an invalid document unchanged.
 fn normalized(document: &DefinitionDocument) -> DefinitionDocument {
     let written = |definition| DefinitionDocument::from(definition);
     let read = Definition::try_from(document.clone()).map_or_else(|_| document.clone(), written);
@@ -102,7 +104,7 @@ fn length(duration: WireDuration) -> String {
     }
 }
 
-/// An address may hold a secret in its path or query, so at most the hosts are told.
+/// Describes a change of URLs by their origins only: path and query may contain secrets.
 fn hosts(from: &str, to: &str) -> Option<String> {
     let host = |url: &str| {
         let url = Url::parse(url).ok()?;
@@ -112,10 +114,10 @@ fn hosts(from: &str, to: &str) -> Option<String> {
     (from != to).then(|| format!("{from} -> {to}"))
 }
 
-/// Secrets by the name they are compared under, each with the place that its fingerprint is keyed by.
+/// Secrets by comparison key, each with the key of its fingerprint.
 type Secrets = BTreeMap<String, (String, Secret)>;
 
-/// Header names are equal whatever their case.
+/// Collects headers by lower-case name, because header names are case-insensitive.
 fn fold(headers: IndexMap<String, Secret>) -> Secrets {
     headers.into_iter().map(|(name, value)| (name.to_ascii_lowercase(), (format!("headers.{name}"), value))).collect()
 }
@@ -133,7 +135,7 @@ fn numbered(tokens: Vec<Secret>) -> Secrets {
     tokens.into_iter().enumerate().map(place).collect()
 }
 
-/// The secret parts of an address and of arguments.
+/// Collects the secret parts of a URL and of arguments.
 fn parts(parts: &[(String, Secret)]) -> Secrets {
     parts.iter().map(|(place, secret)| (place.clone(), (place.clone(), secret.clone()))).collect()
 }
@@ -157,8 +159,8 @@ fn secrets(ours: &Secrets, theirs: &Secrets, prints: Option<&Fingerprints>) -> V
     reasons
 }
 
-/// Whether a secret differs from the one the gateway has. One that is hidden and has no fingerprint counts as equal:
-/// the alternative is to send it again for ever. A placeholder stands for whatever the gateway has.
+/// Returns true if a secret differs from the gateway's. A hidden secret without a fingerprint counts as equal:
+/// otherwise it would be sent on every run. A placeholder equals any secret.
 fn differs(ours: &Secret, place: &str, shown: &Secret, prints: Option<&Fingerprints>) -> bool {
     if ours.is_redacted() {
         return false;
@@ -170,7 +172,7 @@ fn differs(ours: &Secret, place: &str, shown: &Secret, prints: Option<&Fingerpri
     }
 }
 
-/// The secrets of a declaration that only a gateway knows.
+/// Returns the placeholders of a declaration, whose secrets only a gateway may know.
 pub(crate) fn unknown_secrets(desired: &Definition) -> Vec<Reason> {
     let ours = DefinitionDocument::from(desired.clone());
     let parts = parts(&ours.secret_parts());

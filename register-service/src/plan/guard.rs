@@ -1,4 +1,4 @@
-//! What a plan as a whole must not do, however right each of its changes is: remove everything, or a large part.
+//! Limits on the removals of a whole plan: it must not remove everything, or a large share, by mistake.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,10 +8,10 @@ use schemas::admin::Registration;
 
 use crate::plan::Plan;
 
-/// The share of an owner's registrations that may be removed at once without being asked for.
+/// Default share, in per cent, of an owner's registrations that one plan may remove.
 const DEFAULT_SHARE: u8 = 30;
 
-/// How much a plan may remove.
+/// Limits on the removals of a plan.
 ///
 /// ```
 /// use register_service::{Guards, Limit};
@@ -22,13 +22,13 @@ const DEFAULT_SHARE: u8 = 30;
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Guards {
-    /// Whether everything may be removed because nothing is declared.
+    /// True if all registrations may be removed because nothing is declared.
     pub allow_empty: bool,
-    /// How many registrations may be removed.
+    /// Maximum number of registrations to remove.
     pub max_delete: Limit,
 }
 
-/// A number of registrations, or a share of those that an owner has. By default 30 %, and one in any case.
+/// A number of registrations, or a share of an owner's registrations. By default 30 %, but at least one.
 ///
 /// ```
 /// use register_service::Limit;
@@ -39,13 +39,13 @@ pub struct Guards {
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Limit {
-    /// So many.
+    /// A number of registrations.
     Count(usize),
-    /// So many of a hundred, and one in any case.
+    /// A percentage of the owner's registrations, but at least one.
     Share(u8),
 }
 
-/// A text that is no limit.
+/// Error for a text that is not a limit.
 ///
 /// ```
 /// use register_service::{InvalidLimit, Limit};
@@ -57,7 +57,7 @@ pub enum Limit {
 #[error("a limit is a number such as `5`, or a share such as `30%`")]
 pub struct InvalidLimit;
 
-/// Why a plan as a whole must not be carried out.
+/// Reason why a plan as a whole must not be applied.
 ///
 /// ```
 /// use register_service::{Guard, Limit};
@@ -70,30 +70,30 @@ pub struct InvalidLimit;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Guard {
-    /// Nothing is declared.
+    /// Nothing is declared, so all registrations would be removed.
     #[error("nothing is declared, so all {deletions} registrations of owner `{owner}` would be removed")]
     Empty {
-        /// Whose they are.
+        /// Owner of the registrations.
         owner: Owner,
-        /// How many would be removed.
+        /// Number of registrations that would be removed.
         deletions: usize,
     },
-    /// Too much would be removed.
+    /// More registrations would be removed than the limit allows.
     #[error("{deletions} of {owned} registrations of owner `{owner}` would be removed, and at most {limit} may be")]
     TooMany {
-        /// Whose they are.
+        /// Owner of the registrations.
         owner: Owner,
-        /// How many would be removed.
+        /// Number of registrations that would be removed.
         deletions: usize,
-        /// How many there are.
+        /// Number of registrations that the owner has.
         owned: usize,
-        /// How many may be.
+        /// The limit.
         limit: Limit,
     },
 }
 
 impl Guard {
-    /// What to do about it.
+    /// Returns advice for the user.
     ///
     /// ```
     /// let guard = register_service::Guard::Empty { owner: "team-a".parse()?, deletions: 3 };
@@ -111,7 +111,11 @@ impl Guard {
 }
 
 impl Guards {
-    /// Whether this plan, made from these registrations, may be carried out in this owner's name.
+    /// Checks that a plan made from these registrations stays within the limits.
+    ///
+    /// # Errors
+    ///
+    /// [`Guard`] names the limit that the plan exceeds.
     ///
     /// ```
     /// use register_service::{Guard, Guards, Plan, Policy, Prune, plan};

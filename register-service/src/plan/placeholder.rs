@@ -1,14 +1,14 @@
-//! `[redacted]` in a declaration: the secret that the gateway has in the same place.
+//! Replaces `[redacted]` in a declaration by the gateway's secret in the same place.
 //!
-//! This workspace's gateway keeps its secret when it is sent the placeholder. Another make would store the placeholder
-//! itself, and shows its secrets instead: there they are sent back.
+//! This workspace's gateway keeps its secret when it receives the placeholder. Other proxies would store the
+//! placeholder, but show their secrets: for them, the secret itself is sent back.
 
 use schemas::admin::Registration;
 use schemas::dialect::compozy::DefinitionDocument;
 use schemas::plan::Reason;
 use schemas::{Definition, InvalidDefinition, Secret};
 
-/// The declaration as it is to be sent, or the secrets that it asks for and the gateway does not have.
+/// Returns the declaration to send, or the placeholders for which the gateway has no secret.
 pub(crate) fn filled(desired: &Definition, observed: &Registration) -> Result<Definition, Vec<Reason>> {
     let theirs = observed.definition.document();
     let mut ours = DefinitionDocument::from(desired.clone());
@@ -26,13 +26,13 @@ pub(crate) fn filled(desired: &Definition, observed: &Registration) -> Result<De
     if !unknown.is_empty() {
         return Err(unknown);
     }
-    // Only secrets were exchanged for secrets.
+    // The conversion cannot fail: only secrets were replaced by secrets.
     let mut filled = Definition::try_from(ours).unwrap_or_else(|_| desired.clone());
     fill_parts(&mut filled, theirs)?;
     Ok(filled)
 }
 
-/// Fills in the secret parts of the address and the arguments, where the gateway shows them.
+/// Replaces placeholders in the URL and the arguments, if the gateway shows its secrets.
 fn fill_parts(ours: &mut Definition, theirs: &DefinitionDocument) -> Result<(), Vec<Reason>> {
     let is_hidden =
         |document: &DefinitionDocument| document.secret_parts().iter().any(|(_, secret)| secret.is_redacted());

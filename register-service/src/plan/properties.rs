@@ -1,4 +1,4 @@
-//! What holds of every plan, whatever is declared and registered.
+//! Properties of all plans, tested with random declarations and registrations.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,14 +10,14 @@ use serde_json::json;
 
 use super::{Adopt, Change, Policy, Prune, SHARED_TAG, plan, sharers};
 
-/// What a gateway holds, by name.
+/// Registrations of a gateway, by name.
 type Registered = BTreeMap<String, Registration>;
 
-/// A declaration: which of a few names, with which of a few contents.
+/// Declarations: content number by name number.
 type Declared = BTreeMap<u8, u8>;
 
 const OWNERS: u8 = 20;
-/// Few enough that owners get in each other's way.
+/// Small enough that owners collide.
 const NAMES: u8 = 12;
 
 fn definition(name: u8, content: u8) -> Definition {
@@ -52,7 +52,7 @@ fn listed(registered: &Registered) -> Vec<Registration> {
     registered.values().cloned().collect()
 }
 
-/// What a gateway does with a change.
+/// Applies a change as a gateway would.
 fn carry_out(registered: &mut Registered, change: &Change) {
     match change {
         Change::Create { definition } | Change::Update { definition, .. } => {
@@ -69,7 +69,7 @@ fn declared() -> impl Strategy<Value = Declared> {
     proptest::collection::btree_map(0..NAMES, 0..6_u8, 0..6)
 }
 
-/// Somebody syncs what they declare then, and is killed after some of the changes, in whatever order they were made.
+/// One run of an owner that is killed after some of its changes, made in any order.
 #[derive(Debug, Clone)]
 struct Run {
     who: u8,
@@ -166,7 +166,7 @@ proptest! {
     }
 }
 
-/// What is registered and not this owner's, but for the note of who else declares it.
+/// Returns the registrations of all other owners, without the tag of further owners.
 fn others(registered: &Registered, who: u8) -> BTreeMap<String, Definition> {
     let owner = owner(who);
     let is_foreign = |it: &Registration| it.definition.owner() != Some(owner.as_str());

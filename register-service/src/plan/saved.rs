@@ -1,7 +1,8 @@
-//! A plan on disk: what was decided, and from what, so that it can be carried out later only if both still hold.
+//! Saved plans: the changes and digests of their inputs, so that a plan is applied later only if the inputs are
+//! unchanged.
 //!
-//! It holds no secret and nothing that one could be guessed from offline by its length: what is declared and what was found
-//! are there as keyed digests.
+//! A saved plan contains no secrets, and none can be guessed offline: declared and observed definitions are stored as
+//! keyed digests.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,10 +13,10 @@ use serde::Serialize;
 
 use crate::plan::{Plan, Policy};
 
-/// The form of the file; what is newer is refused.
+/// Version of the file format; other versions are refused.
 const VERSION: u32 = 1;
 
-/// In what a plan that is made now is not the one that was saved.
+/// Difference between a saved plan and one made now.
 ///
 /// ```
 /// use register_service::Moved;
@@ -26,34 +27,34 @@ const VERSION: u32 = 1;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Moved {
-    /// The file is of another version of this program.
+    /// The saved plan has another format version.
     #[error("the plan has version {0}, and this program reads {VERSION}")]
     Version(u32),
-    /// It is for another gateway.
+    /// The saved plan is for another gateway.
     #[error("the plan is for the gateway at {0}")]
     Gateway(String),
-    /// It was made in another name.
+    /// The saved plan is for another owner.
     #[error("the plan was made as owner `{0}`")]
     Owner(String),
-    /// The gateway has something else now.
+    /// The gateway has a different registration now.
     #[error("`{0}` was changed at the gateway since the plan was made")]
     Base(String),
-    /// The files, or the variables they use, say something else now.
+    /// The files, or the variables used in them, give a different definition now.
     #[error("`{0}` is declared otherwise than when the plan was made")]
     Declared(String),
-    /// Something else would be done.
+    /// The planned change is a different one now.
     #[error("`{name}` would be another change: {now}, where the plan says {then}")]
     Change {
-        /// The name it is about.
+        /// Name of the registration.
         name: String,
-        /// What the plan says.
+        /// The saved change.
         then: String,
-        /// What would be done now.
+        /// The change that would be made now.
         now: String,
     },
 }
 
-/// Writes a plan down. `salt` is drawn by the caller.
+/// Converts a plan to its saved form. The caller supplies a random `salt`.
 ///
 /// ```
 /// use register_service::{Policy, plan, saved};
@@ -102,7 +103,11 @@ pub fn saved(
     }
 }
 
-/// What a plan was made under.
+/// Returns the policy under which a saved plan was made.
+///
+/// # Errors
+///
+/// If the saved owner is not a valid name.
 ///
 /// ```
 /// use register_service::{Prune, SavedPlan, saved_policy};
@@ -120,7 +125,7 @@ pub fn saved_policy(plan: &SavedPlan) -> Result<Policy, InvalidParty> {
     Ok(Policy { adopt: plan.adopt, prune: plan.prune, ..Policy::new(plan.owner.parse()?) })
 }
 
-/// In what a plan differs from one that is made now, under the same salt; nothing if it still holds.
+/// Compares a saved plan with one made now under the same salt. Empty if the saved plan is still valid.
 ///
 /// ```
 /// use register_service::{Moved, Policy, moved, plan, saved};
@@ -168,7 +173,7 @@ fn difference(name: &str, then: Option<&SavedChange>, now: Option<&SavedChange>)
 }
 
 fn digest(value: &impl Serialize, salt: &FingerprintSalt) -> String {
-    // What cannot be written down could not have been read.
+    // Serialisation cannot fail: the value was deserialised from JSON.
     let text = serde_json::to_string(value).unwrap_or_default();
     Secret::new(text).fingerprint(salt, "plan")
 }

@@ -19,7 +19,7 @@ fn http(name: &str) -> Definition {
         "tags": {"source": "w.yaml:9", "team": "a"}}))
 }
 
-/// What this workspace's gateway reports of a definition that was registered there.
+/// Returns the registration as this workspace's gateway shows it.
 fn ours(definition: &Definition) -> Registration {
     let salt = FingerprintSalt::new([7; 16]);
     let values = definition.fingerprints(&salt);
@@ -29,7 +29,7 @@ fn ours(definition: &Definition) -> Registration {
     registration
 }
 
-/// What a Go proxy reports of it: secrets in the clear, and nothing of what only our gateway knows.
+/// Returns the registration as a Go proxy shows it: with secrets in clear text, without the members of our gateway.
 fn theirs(definition: &Definition) -> Registration {
     let mut document = DefinitionDocument::from(definition.clone());
     document.session_mode = String::new();
@@ -72,7 +72,8 @@ fn policy(adopt: Adopt) -> Policy {
     Policy { adopt, ..Policy::new("me".parse().expect("an owner")) }
 }
 
-/// What is planned when `changed` is declared and `registered` is there as mine, at either make of gateway.
+/// Checks the plan for declaring `changed` while `registered` is registered by the same owner, with both kinds of
+/// gateway.
 fn check(registered: &Definition, changed: &Definition, expected: &str) {
     let registered = owned(registered, "me");
     for observed in [ours(&registered), theirs(&registered)] {
@@ -201,7 +202,7 @@ fn a_hidden_secret_without_a_fingerprint_counts_as_equal() {
     assert_eq!(told(&plan(&[changed], &[observed], &policy(Adopt::Nothing))), "keep a");
 }
 
-/// What is sent where `changed` is declared in the place of `registered`.
+/// Returns the document sent to the gateway when `changed` is declared.
 fn sent(observed: Registration, changed: &Definition) -> DefinitionDocument {
     let mut plan = plan(std::slice::from_ref(changed), &[observed], &policy(Adopt::Nothing));
     let Some(Change::Update { definition, .. }) = plan.changes.pop() else { panic!("an update") };
@@ -219,11 +220,12 @@ fn a_placeholder_never_replaces_a_secret() {
         it.headers["Authorization"] = placeholder();
         it.tags.clear();
     });
-    // A gateway that shows its secrets would store the placeholder; one that hides them knows what it stands for.
+    // A gateway that shows its secrets would store the placeholder, so the secret is sent; otherwise the placeholder
+    // is.
     assert_eq!(sent(theirs(&owned(&stdio("a"), "me")), &program).env["T"].expose(), "s1");
     assert_eq!(sent(theirs(&owned(&http("a"), "me")), &remote).headers["Authorization"].expose(), "s2");
     assert!(sent(ours(&owned(&stdio("a"), "me")), &program).env["T"].is_redacted());
-    // What neither side has cannot be sent.
+    // Refuse a placeholder for which neither side has a secret.
     let more = edited(&stdio("a"), |it| {
         it.env.insert("U".into(), placeholder());
     });

@@ -1,4 +1,4 @@
-//! What an agent brings along while a worker runs, and takes with it.
+//! Servers that an agent needs while it runs.
 
 use schemas::{Definition, ServerName};
 
@@ -7,9 +7,9 @@ use crate::service::start::Wanted;
 use crate::service::{NotEnsured, RegisterService};
 
 impl RegisterService {
-    /// [`ensure`](Self::ensure)s what the engine calls by this id: `$mcp(id#tool)` and the lists of a
-    /// [`Selection`](crate::Selection) mean it from then on, whatever the gateway calls it. Of one id the last meaning
-    /// counts.
+    /// Calls [`ensure`](Self::ensure) and makes `id` a name of the server: `$mcp(id#tool)` and the lists of a
+    /// [`Selection`](crate::Selection) refer to it from then on, whatever its name at the gateway. A later call with
+    /// the same `id` replaces its meaning.
     ///
     /// ```no_run
     /// # async fn run(service: register_service::RegisterService) -> Result<(), Box<dyn std::error::Error>> {
@@ -24,9 +24,9 @@ impl RegisterService {
         self.ensure(definition).await
     }
 
-    /// [`ensure_all`](Self::ensure_all)s what is wanted, and knows it by the engine's ids from then on, also what the
-    /// gateway has already. It does not wait until anything is connected;
-    /// [`wait_until_ready`](Self::wait_until_ready) does.
+    /// Calls [`ensure_all`](Self::ensure_all) for the wanted definitions and adds the engine's ids, including those of
+    /// servers that the gateway already has. Does not wait for connections; use
+    /// [`wait_until_ready`](Self::wait_until_ready).
     ///
     /// ```no_run
     /// use std::time::Duration;
@@ -39,7 +39,7 @@ impl RegisterService {
     /// service.ensure_wanted(&wanted).await?;
     /// let readiness = service.wait_until_ready(&wanted.needs, Duration::from_secs(15)).await;
     /// println!("{readiness}");
-    /// // The agent works, and ends.
+    /// // ... run the agent until it ends ...
     /// for name in wanted.definitions.iter().map(|it| &it.name) {
     ///     service.release(name).await?;
     /// }
@@ -52,11 +52,11 @@ impl RegisterService {
         self.ensure_all(&wanted.definitions).await
     }
 
-    /// Gives up this worker's lease on one name and forgets its ids, and says whether the registration went with it. It
-    /// stays while another worker needs it, and if it was there without a lease. At a gateway without leases, what this
-    /// worker created goes.
+    /// Releases this worker's lease on one name and forgets its ids. Returns true if the registration was removed. It
+    /// stays while another worker leases it, or if it was registered without a lease. At a gateway without leases, it
+    /// is removed if this worker created it.
     ///
-    /// After an error it is given up too: with the next renewal of leases, or when they end.
+    /// After an error the lease ends too: with the next renewal of the other leases, or by expiry.
     ///
     /// ```no_run
     /// # async fn run(service: register_service::RegisterService) -> Result<(), Box<dyn std::error::Error>> {

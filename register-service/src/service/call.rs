@@ -1,4 +1,4 @@
-//! One call of a tool: found, its arguments checked, sent once, its answer by type.
+//! Tool calls: lookup, validation of the arguments, one request, typed answer.
 
 pub(crate) mod address;
 pub(crate) mod answer;
@@ -20,7 +20,7 @@ use crate::service::call::arguments::Problem;
 use crate::service::metrics::{Metric, hashed};
 use crate::service::{RegisterService, chain};
 
-/// A call that gave no answer of the tool.
+/// Error of a call without an answer of the tool.
 ///
 /// ```
 /// use register_service::CallError;
@@ -30,65 +30,66 @@ use crate::service::{RegisterService, chain};
 ///     tool: "web_serch".to_owned(),
 ///     known: vec!["web_search".to_owned(), "news".to_owned()],
 /// };
-/// // Good enough for the model to try again.
+/// // The message helps a model to correct its call.
 /// assert_eq!(error.to_string(), "`search` has no tool `web_serch`; it has `web_search`, `news`");
 /// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CallError {
-    /// The server offers no such tool. Nothing was sent.
+    /// The server has no such tool. Nothing was sent.
     #[error("`{server}` has no tool `{tool}`; it has {}", listed(.known))]
     UnknownTool {
-        /// The server.
+        /// Name of the server in the call.
         server: String,
-        /// What was asked for.
+        /// Name of the tool in the call.
         tool: String,
-        /// What it has.
+        /// Tools that the server has.
         known: Vec<String>,
     },
-    /// The arguments are not what the tool takes. Nothing was sent.
+    /// The arguments do not match the tool's input schema. Nothing was sent.
     #[error("{address} does not take these arguments: {}", told(.problems))]
     Arguments {
-        /// The tool.
+        /// Address of the tool.
         address: ToolAddress,
-        /// What is wrong with them, for the model to read.
+        /// Problems of the arguments, for the model to read.
         problems: Vec<Problem>,
     },
-    /// There was no turn for it in time. Nothing was sent.
+    /// The call waited too long for a free slot. Nothing was sent.
     #[error("{address} was not called: as many calls as may be are under way, {limit}")]
     Busy {
-        /// The tool.
+        /// Address of the tool.
         address: ToolAddress,
-        /// How many may be, by [`Options::max_concurrent_calls`](crate::Options::max_concurrent_calls).
+        /// Number of slots: [`Options::max_concurrent_calls`](crate::Options::max_concurrent_calls).
         limit: usize,
     },
-    /// Its server was not connected in time. Nothing was sent.
+    /// The server was not connected in time. Nothing was sent.
     #[error("{address} was not called: its server is not connected{}", because(.last_error.as_deref()))]
     NotConnected {
         /// The tool.
         address: ToolAddress,
-        /// What the gateway says of the last attempt to connect, if it says anything.
+        /// Error of the last attempt to connect, as the gateway reports it.
         last_error: Option<String>,
     },
-    /// The gateway refused or did not answer.
+    /// The gateway refused the call or did not answer.
     #[error("cannot call {address}")]
     Gateway {
-        /// The tool.
+        /// Address of the tool.
         address: ToolAddress,
-        /// What went wrong. A tool may be running still if this [`is_timeout`](proxy_client::Error::is_timeout).
+        /// The error of the client. If it [`is_timeout`](proxy_client::Error::is_timeout), the tool may still be
+        /// running.
         source: proxy_client::Error,
     },
-    /// The server gave an error instead of an answer, or the gateway cannot tell whether the tool ran.
+    /// The server answered with an error, or the gateway cannot tell whether the tool ran.
     #[error("{address} failed")]
     Failed {
-        /// The tool.
+        /// Address of the tool.
         address: ToolAddress,
-        /// What was said.
+        /// The failure as reported by the gateway.
         source: ToolFailure,
     },
 }
 
-/// What kind of failure a [`CallError`] is.
+/// Kind of a [`CallError`].
 ///
 /// ```no_run
 /// use register_service::CallErrorKind;
@@ -97,8 +98,8 @@ pub enum CallError {
 /// match service.call(&"$mcp(search#web)".parse()?, r#"{"query":"rust"}"#).await {
 ///     Ok(answer) => Ok(answer.to_text()),
 ///     Err(error) => match error.kind() {
-///         // The model made a mistake, or may go another way: it gets the words.
-///         CallErrorKind::Validation | CallErrorKind::Execution => Ok(error.to_text()),
+///         // Tell the model, which made a mistake or may try something else.
+///         CallErrorKind::Validation | CallErrorKind::Execution => Ok(error.to_string()),
 ///         CallErrorKind::Connection | CallErrorKind::Timeout => Err(error.into()),
 ///     },
 /// }
@@ -108,7 +109,7 @@ pub enum CallError {
 pub enum CallErrorKind {
     /// The tool was not reached.
     Connection,
-    /// The call was wrong.
+    /// The call was invalid.
     Validation,
     /// The tool failed.
     Execution,
@@ -117,7 +118,7 @@ pub enum CallErrorKind {
 }
 
 impl CallError {
-    /// What kind of failure it is.
+    /// Returns the kind of the error.
     ///
     /// ```
     /// use register_service::{CallError, CallErrorKind};
@@ -228,7 +229,7 @@ impl CallError {
 }
 
 impl CallErrorKind {
-    /// The word for it in measurements.
+    /// Returns the label value of this kind in metrics.
     ///
     /// ```
     /// assert_eq!(register_service::CallErrorKind::Timeout.as_str(), "timeout");
@@ -244,11 +245,11 @@ impl CallErrorKind {
 }
 
 impl RegisterService {
-    /// Calls a tool with these arguments, as JSON text; an empty one is `{}`. They are checked against the tool's input
-    /// schema first. The call is sent once: again only if it provably did not reach the server. While as many as may be
-    /// are under way, it waits for its turn.
+    /// Calls a tool with these arguments, as JSON text; an empty text means `{}`. Validates them against the tool's
+    /// input schema first. The call is repeated only if it provably did not reach the server. If
+    /// [`max_concurrent_calls`](crate::Options::max_concurrent_calls) calls are running, it waits for a free slot.
     ///
-    /// That a tool says it failed is an [answer](ToolAnswer::is_error), because a model can do something about it.
+    /// A failure reported by the tool itself is an [answer](ToolAnswer::is_error), because a model can react to it.
     ///
     /// ```no_run
     /// # async fn run(service: register_service::RegisterService) -> Result<(), Box<dyn std::error::Error>> {
@@ -261,7 +262,7 @@ impl RegisterService {
         self.call_within(address, arguments, self.shared.options.call_timeout).await
     }
 
-    /// The same, with a value as the arguments: a map, a type of the engine's, what a template rendered to.
+    /// Calls a tool with a serialisable value as arguments: a map, a type of the engine, the result of a template.
     ///
     /// ```no_run
     /// use serde_json::json;
@@ -284,7 +285,7 @@ impl RegisterService {
         }
     }
 
-    /// The same as [`call`](Self::call), with another limit on how long it may take.
+    /// Calls a tool like [`call`](Self::call), with another time limit.
     ///
     /// ```no_run
     /// # use std::time::Duration;
@@ -328,7 +329,7 @@ impl RegisterService {
         let text = if arguments.trim().is_empty() { "{}" } else { arguments };
         let raw = RawValue::from_string(text.to_owned()).map_err(|error| refused(vec![Problem::of_text(&error)]))?;
         let Some(server) = self.server(&address.server) else { return Err(unknown(address, &[])) };
-        // A millisecond, because a deadline of zero would not even be tried.
+        // At least 1 ms: with a deadline of zero the request would not be tried.
         let left = || end.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
         let client = self.shared.client.within(left().min(self.shared.options.readiness_timeout));
         let start = Instant::now();
@@ -343,7 +344,7 @@ impl RegisterService {
         self.shared.record(&Metric::TOOL_REGISTRY_LOOKUP_SECONDS, &[("outcome", outcome)], seconds);
         match tool {
             Some(tool) => arguments::check(&raw, tool).map_err(refused)?,
-            // Nothing is known of a server that others registered and that is not connected; the gateway says what it is.
+            // Let the gateway answer if the server lists no tools: it may not be connected.
             None if tools.is_empty() => {}
             None => return Err(unknown(address, &tools)),
         }
@@ -360,7 +361,7 @@ impl RegisterService {
         }
     }
 
-    /// The gateway's name for a server that the engine calls this.
+    /// Returns the gateway's name of a server that the engine calls `id`.
     fn server(&self, id: &str) -> Option<ServerName> {
         let known = self.ids().get(id).cloned();
         known.or_else(|| ServerName::stored(id).ok())

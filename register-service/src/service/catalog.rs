@@ -1,7 +1,7 @@
-//! The gateway's list of tools, asked for no more often than it has to be.
+//! Cache of the gateway's list of tools.
 //!
-//! A list that has aged is still given, and asked for again meanwhile. Where it is known to be another by now, because
-//! this worker registered something or a server has connected, whoever asks waits for the new one.
+//! An old list is still returned, and refreshed in the background. If the list is known to have changed, because this
+//! worker registered something or a server has connected, callers wait for the new one.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -16,18 +16,18 @@ use tracing::{debug, warn};
 
 use crate::service::{RegisterService, chain};
 
-/// How long a list is good for.
+/// Age at which a list is refreshed.
 const GOOD_FOR: Duration = Duration::from_secs(300);
 const EMPTY_IS_GOOD_FOR: Duration = Duration::from_secs(30);
-/// One without any tool of a server that is needed is of a gateway that is still connecting to it. And a tool that is
-/// not in a list so young is not there.
+/// Age at which a list is refreshed if it lacks a needed server: the gateway is probably still connecting to it. A
+/// tool missing in a younger list does not exist.
 const YOUNG: Duration = Duration::from_secs(1);
 
-/// The last list, for all who ask.
+/// The last list, shared by all callers.
 #[derive(Debug, Default)]
 pub(crate) struct Catalog {
     state: Mutex<State>,
-    /// Whoever asks the gateway holds it, so that one asks for all.
+    /// Held during a request, so that concurrent callers share its result.
     asking: RwLock<()>,
 }
 
@@ -37,7 +37,7 @@ struct State {
     edition: Edition,
 }
 
-/// Rises with everything that makes the last list another.
+/// Counter that increases with every event that changes the list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub(crate) struct Edition(u64);
 
@@ -59,7 +59,7 @@ impl Cached {
         self.at.elapsed() < YOUNG
     }
 
-    /// Whether it is to be asked for again.
+    /// Returns true if the list must be refreshed.
     fn has_aged(&self, needed: &BTreeSet<ServerName>) -> bool {
         let has_all = needed.iter().all(|name| self.servers.contains(name.as_str()));
         let limit = match (has_all, self.tools.is_empty()) {
@@ -76,17 +76,17 @@ impl Catalog {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What a list that is asked for now will be of.
+    /// Returns the edition that a list requested now will have.
     pub(super) fn edition(&self) -> Edition {
         self.state().edition
     }
 
-    /// The last list is another by now.
+    /// Marks the last list as outdated.
     pub(super) fn outdate(&self) {
         self.state().edition.0 += 1;
     }
 
-    /// Takes what the gateway said to who asked at that edition.
+    /// Stores a list that was requested at this edition.
     pub(super) fn put(&self, edition: Edition, tools: Vec<Tool>) -> Arc<Vec<Tool>> {
         let cached = Cached::new(edition, tools);
         let tools = Arc::clone(&cached.tools);
@@ -102,7 +102,7 @@ impl Catalog {
         state.cached.clone().filter(|it| it.edition == state.edition)
     }
 
-    /// Asks the gateway, unless somebody has while this waited for its turn.
+    /// Requests the list, unless another caller has done so in the meantime.
     async fn ask(
         &self,
         client: &Client,
@@ -128,7 +128,7 @@ impl Catalog {
 }
 
 impl RegisterService {
-    /// The gateway's list of tools.
+    /// Returns the gateway's list of tools.
     pub(super) async fn listed(&self, client: &Client) -> Result<Arc<Vec<Tool>>, proxy_client::Error> {
         let catalog = &self.shared.catalog;
         let Some(cached) = catalog.current() else { return catalog.ask(client, |_current| true).await };
@@ -138,7 +138,7 @@ impl RegisterService {
         Ok(cached.tools)
     }
 
-    /// The tools of a server, from a list that is young enough if it does not have this one.
+    /// Returns the tools of a server, from a fresh list if the cached one lacks this tool.
     pub(super) async fn tools_of(
         &self,
         client: &Client,
@@ -155,7 +155,7 @@ impl RegisterService {
         Ok(of_server(&self.shared.catalog.ask(client, Cached::is_young).await?))
     }
 
-    /// Has the list asked for again, while nobody waits for it.
+    /// Refreshes the list in the background.
     fn refresh(&self) {
         let mut refresher = self.refresher.lock().unwrap_or_else(PoisonError::into_inner);
         while refresher.try_join_next().is_some() {}

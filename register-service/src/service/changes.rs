@@ -1,6 +1,6 @@
-//! What changes at the gateway while a worker works: states of servers, and tools.
+//! Changes at the gateway while a worker runs: states of servers, and tools.
 //!
-//! There is no queue: whoever looks late sees the difference between what it knew and what is, once.
+//! There is no queue: a late reader gets the difference between its last state and the current one, once.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -19,10 +19,10 @@ use crate::service::lease::Shared;
 use crate::service::metrics::hex;
 use crate::service::{RegisterService, chain};
 
-/// How long one look may take.
+/// Time limit of one poll.
 const LOOK: Duration = Duration::from_secs(10);
 
-/// What has changed since the last time somebody looked.
+/// The changes since the last call of [`Changes::next`].
 ///
 /// ```no_run
 /// # async fn run(mut changes: register_service::Changes) {
@@ -39,15 +39,15 @@ const LOOK: Duration = Duration::from_secs(10);
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct Observed {
-    /// Whether the gateway answers now, if that has changed.
+    /// True if the gateway answers now, false if not; `None` if unchanged.
     pub gateway: Option<bool>,
-    /// Servers that this worker needs and that are in another state.
+    /// Needed servers whose state changed.
     pub servers: Vec<ServerChange>,
-    /// Tools of those servers that have come, gone, or are described in other words.
+    /// Tools of these servers that were added, removed or altered.
     pub tools: Vec<ToolChange>,
 }
 
-/// A server in another state.
+/// A changed state of a server.
 ///
 /// ```no_run
 /// use schemas::admin::State;
@@ -61,17 +61,17 @@ pub struct Observed {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ServerChange {
-    /// The server.
+    /// Name of the server.
     pub name: ServerName,
-    /// Its state before; nothing if it was not registered, or nobody had looked.
+    /// The previous state; `None` if the server was not registered or not observed yet.
     pub before: Option<State>,
-    /// Its state; nothing if it is not registered.
+    /// The current state; `None` if the server is not registered.
     pub now: Option<State>,
-    /// What failed last.
+    /// Message of the last failure.
     pub last_error: Option<String>,
 }
 
-/// A tool that is not as it was.
+/// A change of one tool.
 ///
 /// ```no_run
 /// # fn run(observed: register_service::Observed) {
@@ -83,13 +83,13 @@ pub struct ServerChange {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ToolChange {
-    /// The tool, with the gateway's name for its server.
+    /// Address of the tool, with the gateway's name of the server.
     pub address: ToolAddress,
-    /// What became of it.
+    /// Kind of the change.
     pub what: ToolChanged,
 }
 
-/// What became of a tool.
+/// Kind of a tool's change.
 ///
 /// ```no_run
 /// use register_service::ToolChanged;
@@ -103,21 +103,21 @@ pub struct ToolChange {
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ToolChanged {
-    /// It is new.
+    /// The tool was added.
     Added,
-    /// It is gone.
+    /// The tool was removed.
     Removed,
-    /// Its description or its schema is another.
+    /// The description or the schema of the tool changed.
     Altered,
 }
 
-/// Tells what changes. Several may listen; each at its own pace.
+/// Receiver of changes. Several receivers work independently.
 ///
 /// ```no_run
 /// # async fn run(service: register_service::RegisterService) {
 /// let (mut for_the_log, mut for_the_models) = (service.changes(), service.changes());
 /// println!("{:?}", for_the_log.next().await);
-/// // Who looks later misses nothing.
+/// // A late reader misses nothing.
 /// println!("{:?}", for_the_models.next().await);
 /// # }
 /// ```
@@ -127,17 +127,17 @@ pub struct Changes {
     known: Arc<Seen>,
 }
 
-/// What was there at one look.
+/// State observed by one poll.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Seen {
     is_there: bool,
     servers: BTreeMap<ServerName, (State, Option<String>)>,
-    /// With a digest of description and schema.
+    /// Digests of description and schema.
     tools: BTreeMap<ToolAddress, String>,
 }
 
 impl Changes {
-    /// The next change, as soon as there is one. The first tells what is there. Nothing once the service has ended.
+    /// Waits for the next change. The first call returns the complete state. `None` once the service has shut down.
     ///
     /// ```no_run
     /// # async fn run(service: register_service::RegisterService) {
@@ -161,7 +161,7 @@ impl Changes {
         }
     }
 
-    /// The same as a stream.
+    /// Converts to a stream of changes.
     ///
     /// ```no_run
     /// use futures_util::StreamExt;
@@ -204,7 +204,7 @@ fn difference(before: &Seen, now: &Seen) -> Observed {
     Observed { gateway, servers, tools: addresses.iter().filter_map(tool).collect() }
 }
 
-/// The one task that looks, for all who listen.
+/// The task that polls, shared by all receivers.
 #[derive(Debug)]
 pub(crate) struct Watch {
     shared: Arc<Shared>,
@@ -228,7 +228,7 @@ impl Watch {
         Changes { receiver, known: Arc::default() }
     }
 
-    /// Ends the task, and what everybody listens to.
+    /// Ends the task and all receivers.
     pub(super) fn stop(&self) {
         self.task.lock().unwrap_or_else(PoisonError::into_inner).abort_all();
         *self.sender.lock().unwrap_or_else(PoisonError::into_inner) = watch::Sender::new(None);
@@ -251,7 +251,7 @@ async fn look_on(shared: Arc<Shared>, sender: watch::Sender<Option<Arc<Seen>>>) 
     }
 }
 
-/// What is there now. A gateway that does not answer changes nothing else: what it has is not known to have gone.
+/// Polls the current state. If the gateway does not answer, keeps the last known servers and tools.
 async fn look(shared: &Shared, before: Seen) -> Seen {
     let (client, edition) = (shared.client.within(LOOK), shared.catalog.edition());
     let answers = async { tokio::try_join!(client.list(), client.list_tools()) };
@@ -284,9 +284,9 @@ fn digest(tool: &Tool) -> String {
 }
 
 impl RegisterService {
-    /// Tells what changes at the gateway about the servers that this worker needs, or about all while it needs none.
-    /// The gateway is asked every [`Options::watch_interval`](crate::Options::watch_interval), once for all who listen,
-    /// while there is one.
+    /// Subscribes to changes of the servers that this worker needs, or of all servers while it needs none. While there
+    /// is a receiver, the gateway is polled every [`Options::watch_interval`](crate::Options::watch_interval), once
+    /// for all receivers.
     ///
     /// ```no_run
     /// # async fn run(service: register_service::RegisterService) {

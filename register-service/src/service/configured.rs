@@ -1,4 +1,4 @@
-//! Servers that the engine's own configuration names, `llm.register_mcps`, besides those of its files.
+//! Servers named in the engine's own configuration, `llm.register_mcps`, in addition to those in files.
 
 use std::collections::BTreeSet;
 
@@ -8,12 +8,12 @@ use crate::service::start::Wanted;
 use crate::source::File;
 use crate::workflow::{Desired, InvalidFiles, Loaded, Settings, interpret};
 
-/// What stands for a file's name where something is wrong.
+/// Name used in place of a file name in diagnostics.
 const NAME: &str = "llm.register_mcps";
 
-/// Reads the maps of the engine's setting `llm.register_mcps`: each is an entry as in `mcps:`, and is registered whether
-/// or not it says `use_proxy`. As in the engine, `http` is another word for the transport `sse`. What is wrong is
-/// reported, at its place in the list as JSON, and not passed over.
+/// Reads the maps of the engine's setting `llm.register_mcps`. Each map is an entry as in `mcps:`, and is registered
+/// regardless of `use_proxy`. As in the engine, `http` is an alias of the transport `sse`. Errors are reported with
+/// their positions in the list as JSON.
 ///
 /// ```
 /// use register_service::{Environment, Settings, load_configured};
@@ -31,7 +31,7 @@ const NAME: &str = "llm.register_mcps";
 /// ```
 pub fn load_configured(maps: &[Value], settings: &Settings) -> Result<Loaded, InvalidFiles> {
     let entries: Vec<Value> = maps.iter().map(in_our_words).collect();
-    // JSON is YAML; laid out in lines, so that places tell entries apart.
+    // Format the JSON, which is valid YAML, in lines, so that positions distinguish entries.
     let text = format!("{:#}", json!({ "mcps": entries }));
     let (file, malformed) = File::parse(NAME, NAME, &text);
     interpret(vec![file], malformed, &Settings { all: true, ..settings.clone() })
@@ -48,8 +48,8 @@ fn in_our_words(map: &Value) -> Value {
 }
 
 impl Wanted {
-    /// The same, and what the engine's configuration names. Where both have an id, whatever its case, the files count.
-    /// What is configured is optional: a start fails for it only with
+    /// Adds the servers of the engine's configuration. If both have the same id, ignoring case, the files take
+    /// precedence. Configured servers are optional: they prevent a start only with
     /// [`fail_on_registration_error`](crate::Options::fail_on_registration_error).
     ///
     /// ```

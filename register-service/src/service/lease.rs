@@ -1,7 +1,8 @@
-//! What a worker holds at the gateway, and the task that keeps it there.
+//! Leases of a worker, and the task that renews them.
 //!
-//! A registration is made with a lease, so it goes when the last worker that needs it does, however that ends. A gateway
-//! that has lost what was registered is given it again. One without leases keeps it until the worker takes it away.
+//! A registration is made with a lease, so it is removed when the last worker that needs it ends, in any way. A
+//! gateway that has lost registrations gets them again. A gateway without leases keeps them until the worker removes
+//! them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -22,11 +23,11 @@ use crate::service::chain;
 use crate::service::metrics::Metric;
 use crate::service::options::Options;
 
-/// A name can vanish between two requests, not again and again.
+/// Attempts to create or update a registration: a name can vanish between two requests, but not repeatedly.
 const ATTEMPTS: usize = 3;
 const SHORTEST_PAUSE: Duration = Duration::from_millis(1);
 
-/// What ends the registrations of a worker.
+/// End of a worker's registrations.
 ///
 /// ```
 /// use proxy_client::Client;
@@ -40,45 +41,46 @@ const SHORTEST_PAUSE: Duration = Duration::from_millis(1);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Tenure {
-    /// Nothing was registered yet, so nobody knows what the gateway can do.
+    /// Nothing was registered yet, so it is unknown if the gateway has leases.
     #[default]
     Unknown,
-    /// The gateway has leases: what a worker created goes with the last worker that needs it, also after SIGKILL.
+    /// The gateway has leases: registrations end with the last worker that needs them, also after SIGKILL.
     Leased,
-    /// The gateway has no leases: what a worker created goes at its [`shutdown`](crate::RegisterService::shutdown),
-    /// also if a sibling needs it still, and stays if it is killed.
+    /// The gateway has no leases: a worker's registrations are removed at its
+    /// [`shutdown`](crate::RegisterService::shutdown), even if another worker still needs them, and stay if the worker
+    /// is killed.
     Unleased,
 }
 
-/// What the service and its tasks have in common.
+/// State shared by the service and its tasks.
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) client: Client,
     pub(super) options: Options,
     pub(super) holder: Holder,
     pub(super) catalog: Catalog,
-    /// One for each call of a tool that may be under way.
+    /// Slots for concurrent tool calls.
     pub(super) calls: Semaphore,
     held: Mutex<Held>,
-    /// Who registers one name has a share of it. Who says which names exactly are held has all of it: the names that
-    /// are being registered meanwhile would be given back.
+    /// Held for reading while a name is registered, and for writing while the exact set of leases is sent: that set
+    /// would return the leases of names being registered.
     turn: RwLock<()>,
 }
 
 #[derive(Debug, Default)]
 pub(super) struct Held {
-    /// What the gateway is to have.
+    /// Definitions that the gateway must have.
     pub(super) wanted: BTreeMap<ServerName, Definition>,
-    /// What of it could not be made sure of yet. What the gateway has by that name may be something else.
+    /// Wanted names not registered yet. The gateway may have a different definition by such a name.
     pending: BTreeSet<ServerName>,
-    /// How many requests may have taken a lease: all but those that reached nobody.
+    /// Number of requests that may have taken a lease: all except unreachable ones.
     asked: usize,
-    /// What this worker created at a gateway without leases.
+    /// Registrations that this worker created at a gateway without leases.
     pub(super) created: BTreeSet<ServerName>,
     pub(super) tenure: Tenure,
-    /// The servers that the worker speaks of.
+    /// Servers that the worker needs.
     pub(super) needed: BTreeSet<ServerName>,
-    /// Those of them that were connected when last seen.
+    /// Needed servers that were connected at the last poll.
     pub(super) connected: BTreeSet<ServerName>,
 }
 
@@ -93,7 +95,7 @@ impl Shared {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Leaves these to the task that keeps what is registered.
+    /// Leaves definitions to the background task.
     pub(super) fn postpone(&self, definitions: &[Definition]) {
         let mut held = self.held();
         held.pending.extend(definitions.iter().map(|it| it.name.clone()));
@@ -123,12 +125,12 @@ impl Shared {
         }
     }
 
-    /// Waits until no registration is under way.
+    /// Waits until no registration is in progress.
     pub(super) async fn quiet(&self) {
         drop(self.turn.write().await);
     }
 
-    /// Makes sure of some registrations, several at a time, and holds all of them.
+    /// Registers definitions, several at a time, and takes leases on all of them.
     pub(super) async fn settle(&self, definitions: &[Definition]) -> Vec<Result<Done, ApplyError>> {
         {
             let mut held = self.held();
@@ -149,10 +151,10 @@ impl Shared {
         }
         if !changed.is_empty() {
             self.catalog.outdate();
-            // The gateway connects to them anew.
+            // Mark changed servers as disconnected: the gateway connects to them again.
             self.count(|connected| connected.retain(|name| !changed.contains(name)));
         }
-        // What was there already is not held yet. If that fails, the next check does it.
+        // Take leases on existing registrations. If that fails, the next check retries.
         let may_lease = self.held().tenure != Tenure::Unleased;
         if !is_all_held
             && may_lease
@@ -167,7 +169,7 @@ impl Shared {
         let mut held = self.held();
         match result {
             Ok(_) => drop(held.pending.remove(name)),
-            // Asking again and again would not change that.
+            // Forget a definition that cannot succeed without intervention.
             Err(error) if is_final(error) => {
                 held.pending.remove(name);
                 held.wanted.remove(name);
@@ -176,7 +178,7 @@ impl Shared {
         }
     }
 
-    /// Creates, replaces or leaves alone, and says whether there is a lease on it then.
+    /// Creates, replaces or keeps a registration. Returns true as the second value if the worker has a lease on it.
     async fn ensure(&self, definition: &Definition) -> Result<(Done, bool), ApplyError> {
         let _share = self.turn.read().await;
         let name = &definition.name;
@@ -231,7 +233,8 @@ impl Shared {
         }
     }
 
-    /// Holds exactly what is wanted, for one more time to live. Says what of it the gateway does not have.
+    /// Sets the leases to exactly the wanted names, for one more time to live. Returns the wanted names that are not
+    /// registered.
     pub(super) async fn hold(&self) -> Result<Vec<ServerName>, proxy_client::Error> {
         let ttl = self.ttl();
         let client = self.client.within((ttl / 3).max(MIN_TTL));
@@ -241,7 +244,7 @@ impl Shared {
                     let names: Vec<_> = self.held().wanted.keys().cloned().collect();
                     self.ask(client.lease(&self.holder, ttl, &names)).await
                 }
-                // A registration takes its time, and what is held must not end meanwhile.
+                // Renew the present leases at least: a slow registration must not let them expire.
                 Err(_elapsed) => client.renew_leases(&self.holder, ttl).await,
             };
             match leased {
@@ -259,7 +262,7 @@ impl Shared {
         Ok(self.held().wanted.keys().filter(is_missing).cloned().collect())
     }
 
-    /// Whether the gateway has leases is told once.
+    /// Records if the gateway has leases, and warns once if not.
     fn learn(&self, tenure: Tenure) {
         let before = std::mem::replace(&mut self.held().tenure, tenure);
         if tenure == Tenure::Unleased && before != tenure {
@@ -272,7 +275,7 @@ impl Shared {
     }
 }
 
-/// Whether only somebody else can mend it: what is declared, who may do what, whose a name is.
+/// Returns true if only people can resolve the error: an invalid definition, missing permission, another owner.
 pub(super) fn is_final(error: &ApplyError) -> bool {
     const FOR_A_WHILE: [u16; 3] = [408, 409, 429];
     match error {
@@ -285,21 +288,21 @@ pub(super) fn is_final(error: &ApplyError) -> bool {
 }
 
 impl Held {
-    /// Wants one name no more. Whether it was wanted.
+    /// Forgets a wanted name. Returns true if it was wanted.
     pub(super) fn forget(&mut self, name: &ServerName) -> bool {
         self.pending.remove(name);
         self.needed.remove(name);
         self.wanted.remove(name).is_some()
     }
 
-    /// Wants nothing any more.
+    /// Forgets all wanted names.
     pub(super) fn forget_all(&mut self) {
         self.wanted.clear();
         self.pending.clear();
         self.needed.clear();
     }
 
-    /// Whether the worker holds leases, as far as is known: one whose taking was never answered counts.
+    /// Returns true if the worker may hold leases. A request that was never answered counts.
     pub(super) fn may_hold(&self) -> bool {
         match self.tenure {
             Tenure::Leased => true,
@@ -309,8 +312,7 @@ impl Held {
     }
 }
 
-/// Renews the leases, registers what could not be until now, and registers again what the gateway has lost, for as long
-/// as the service lives.
+/// Renews the leases and registers missing definitions, until the service ends.
 pub(super) async fn keep(shared: Arc<Shared>) {
     let longest = shared.ttl() / 3;
     let usual = shared.options.check_interval.clamp(SHORTEST_PAUSE, longest);
@@ -323,7 +325,7 @@ pub(super) async fn keep(shared: Arc<Shared>) {
         }
         pause = match shared.hold().await {
             Ok(missing) if restore(&shared, &missing).await => usual,
-            // What a gateway cannot do now is not asked of it twice a second.
+            // Back off while the gateway cannot register something.
             Ok(_) => (pause * 2).min(longest),
             Err(error) => {
                 debug!(error = chain(&error), "leases cannot be renewed");
@@ -333,7 +335,7 @@ pub(super) async fn keep(shared: Arc<Shared>) {
     }
 }
 
-/// Registers what is wanted and missing, or was not made sure of yet. Whether there is nothing left to do.
+/// Registers the wanted definitions that are missing or pending. Returns true if none is left.
 async fn restore(shared: &Shared, missing: &[ServerName]) -> bool {
     let lost: Vec<Definition> = {
         let held = shared.held();

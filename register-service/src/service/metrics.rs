@@ -1,12 +1,13 @@
-//! What is measured, by the names that Compozy's engine uses, for whatever takes measurements in the process.
+//! Metrics of a worker, with the names that Compozy's engine uses, for any exporter in the process.
 
 use std::fmt;
 
 use ring::digest::{SHA256, digest};
 
-/// Takes measurements: an engine hands them to its own exporter.
+/// Receiver of measurements, implemented by the engine's exporter.
 ///
-/// Labels are few: ids of servers and names of tools come as the first 12 hexadecimal digits of their SHA-256.
+/// Labels are bounded: ids of servers and names of tools are replaced by the first 12 hexadecimal digits of their
+/// SHA-256.
 ///
 /// ```
 /// use std::sync::Mutex;
@@ -27,7 +28,7 @@ use ring::digest::{SHA256, digest};
 /// # assert!(options.metrics.is_some());
 /// ```
 pub trait Metrics: fmt::Debug + Send + Sync {
-    /// Takes one measurement. Called from within calls, so it must not wait.
+    /// Records one measurement. Called during tool calls, so it must not block.
     ///
     /// ```
     /// use std::sync::atomic::{AtomicU32, Ordering};
@@ -53,7 +54,7 @@ pub trait Metrics: fmt::Debug + Send + Sync {
     fn record(&self, metric: &Metric, labels: &[(&'static str, &str)], value: f64);
 }
 
-/// One thing that is measured.
+/// Description of one metric.
 ///
 /// ```
 /// use register_service::Metric;
@@ -64,17 +65,17 @@ pub trait Metrics: fmt::Debug + Send + Sync {
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[non_exhaustive]
 pub struct Metric {
-    /// Its name, below [`Metric::SUBSYSTEM`].
+    /// Name of the metric, without the prefix [`Metric::SUBSYSTEM`].
     pub name: &'static str,
-    /// What the values mean.
+    /// Kind of the values.
     pub kind: MetricKind,
-    /// The labels that each value has.
+    /// Labels of each value.
     pub labels: &'static [&'static str],
-    /// For people.
+    /// Description for people.
     pub help: &'static str,
 }
 
-/// What the values of a metric mean.
+/// Kind of a metric's values.
 ///
 /// ```
 /// use register_service::{Metric, MetricKind};
@@ -91,16 +92,16 @@ pub struct Metric {
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[non_exhaustive]
 pub enum MetricKind {
-    /// Values to sort into buckets with these upper bounds, in seconds.
+    /// Values in seconds for a histogram with these upper bounds.
     Histogram(&'static [f64]),
     /// Values to add up, never negative.
     Counter,
-    /// Values to add up, of either sign.
+    /// Values to add up, positive or negative.
     UpDownCounter,
 }
 
 impl Metric {
-    /// What the names belong to.
+    /// Prefix of all names.
     ///
     /// ```
     /// # use register_service::Metric;
@@ -109,7 +110,7 @@ impl Metric {
     /// ```
     pub const SUBSYSTEM: &str = "mcp";
 
-    /// How long calls of tools take; `outcome` is `success`, `error` or `timeout`.
+    /// Duration of tool calls in seconds; `outcome` is `success`, `error` or `timeout`.
     ///
     /// ```
     /// # use register_service::{Metric, MetricKind};
@@ -123,7 +124,7 @@ impl Metric {
         help: "how long calls of tools take",
     };
 
-    /// Calls that failed; `error_kind` is `connection`, `validation`, `execution` or `timeout`.
+    /// Number of failed calls; `error_kind` is `connection`, `validation`, `execution` or `timeout`.
     ///
     /// ```
     /// # use register_service::Metric;
@@ -136,8 +137,8 @@ impl Metric {
         help: "calls of tools that failed",
     };
 
-    /// Which of the needed servers are connected: 1 when one comes, -1 when it goes, with the gateway or at the end of
-    /// the worker too.
+    /// Number of connected needed servers: 1 when a server connects, -1 when it disconnects, also because the gateway
+    /// is gone or the worker ends.
     ///
     /// ```
     /// # use register_service::{Metric, MetricKind};
@@ -150,7 +151,7 @@ impl Metric {
         help: "servers that are connected",
     };
 
-    /// How long a tool is looked for before it is called; `outcome` is `hit` or `miss`.
+    /// Duration in seconds of looking a tool up before a call; `outcome` is `hit` or `miss`.
     ///
     /// ```
     /// # use register_service::Metric;
@@ -163,7 +164,7 @@ impl Metric {
         help: "how long a tool is looked for before it is called",
     };
 
-    /// All of them, to set an exporter up with.
+    /// All metrics, for setting up an exporter.
     ///
     /// ```
     /// # use register_service::Metric;
@@ -178,12 +179,12 @@ impl Metric {
     ];
 }
 
-/// An id as a label: there may be many of them, and they may say too much.
+/// Hashes an id for a label: ids are unbounded and may be confidential.
 pub(super) fn hashed(id: &str) -> String {
     hex(id.as_bytes(), 12)
 }
 
-/// The first hexadecimal digits of a text's SHA-256.
+/// Returns the first hexadecimal digits of a text's SHA-256.
 pub(super) fn hex(text: &[u8], digits: usize) -> String {
     let digest = digest(&SHA256, text);
     let all: String = digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();

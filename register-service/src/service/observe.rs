@@ -1,4 +1,4 @@
-//! Which of the needed servers are connected: measured for as long as the service lives, whoever listens.
+//! Measures which of the needed servers are connected, until the service ends.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -13,10 +13,10 @@ use tracing::debug;
 use crate::service::lease::Shared;
 use crate::service::metrics::{Metric, hashed};
 
-/// How long one look may take.
+/// Time limit of one poll.
 const LOOK: Duration = Duration::from_secs(10);
 
-/// Looks again and again.
+/// Polls the gateway every [`Options::watch_interval`](crate::Options::watch_interval).
 pub(super) async fn observe(shared: Arc<Shared>) {
     loop {
         sleep(shared.options.watch_interval.max(Duration::from_millis(1))).await;
@@ -25,7 +25,7 @@ pub(super) async fn observe(shared: Arc<Shared>) {
         }
         match shared.client.within(LOOK).list().await {
             Ok(list) => shared.count_connected(&list),
-            // Nothing is connected through a gateway that is gone.
+            // Count all servers as disconnected if the gateway is unreachable.
             Err(error) if error.is_unreachable() => shared.count(BTreeSet::clear),
             Err(error) => debug!(%error, "nobody knows which servers are connected"),
         }
@@ -33,14 +33,14 @@ pub(super) async fn observe(shared: Arc<Shared>) {
 }
 
 impl Shared {
-    /// Takes note of what the gateway's list says.
+    /// Updates the connected servers from the gateway's list.
     pub(super) fn count_connected(&self, list: &[Registration]) {
         let is_connected = |it: &&Registration| it.status.status == State::Connected;
         let names = list.iter().filter(is_connected).filter_map(|it| ServerName::stored(it.definition.name()).ok());
         self.count(|connected| *connected = names.collect());
     }
 
-    /// Takes note of what waiting for servers has shown.
+    /// Updates the connected servers from the result of waiting for them.
     pub(super) fn count_ready(&self, needs: &Needs, readiness: &Readiness) {
         if readiness.source.is_some() {
             return;
@@ -50,7 +50,8 @@ impl Shared {
         self.count(|connected| connected.extend(needs.names().filter(|name| !is_absent(name)).cloned()));
     }
 
-    /// Measures which of the needed servers have come and gone with this change. Their tools did too.
+    /// Records which of the needed servers connected or disconnected, and marks the list of tools as outdated if any
+    /// did.
     pub(super) fn count(&self, learn: impl FnOnce(&mut BTreeSet<ServerName>)) {
         let (came, went) = {
             let mut held = self.held();
@@ -127,7 +128,7 @@ mod tests {
         active.comes_to(2.0).await;
         service.deregister(&named("b")).await.expect("removed");
         active.comes_to(1.0).await;
-        // The gateway connects to it anew.
+        // The gateway reconnects a changed server.
         service.ensure(&stdio("a", "2")).await.expect("ensured");
         active.comes_to(1.0).await;
         service.shutdown(Duration::from_secs(5)).await.expect("removed");

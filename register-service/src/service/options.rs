@@ -1,4 +1,4 @@
-//! How a worker works, in code or by the variables that Compozy's engine reads.
+//! Options of a worker, set in code or by the variables that Compozy's engine reads.
 
 mod client;
 
@@ -13,7 +13,7 @@ use crate::service::metrics::Metrics;
 pub(super) use crate::service::options::client::client;
 use crate::service::tools::Selection;
 
-/// How a [`RegisterService`](crate::RegisterService) works.
+/// Options of a [`RegisterService`](crate::RegisterService).
 ///
 /// ```
 /// use std::time::Duration;
@@ -25,39 +25,39 @@ use crate::service::tools::Selection;
 /// ```
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// In whose name registrations are made.
+    /// Owner of the registrations.
     pub owner: Owner,
-    /// Which registrations of others may be replaced. By default those without an owner, which is what a Go engine
-    /// leaves behind.
+    /// Registrations of other owners that may be replaced. By default those without an owner, such as a Go engine
+    /// creates.
     pub adopt: Adopt,
-    /// How many registrations are under way at once; at least one.
+    /// Maximum number of concurrent registrations; at least one.
     pub concurrency: usize,
-    /// How many calls of tools are under way at once; at least one. Others wait for their turn, within their time.
+    /// Maximum number of concurrent tool calls; at least one. Further calls wait for a slot within their time limit.
     pub max_concurrent_calls: usize,
-    /// How often the gateway is asked while waiting for it.
+    /// Interval between polls of the gateway while waiting for it.
     pub poll_interval: Duration,
-    /// How long a start may wait until what is required is connected.
+    /// Maximum time that a start waits for required servers.
     pub readiness_timeout: Duration,
-    /// Who holds the leases: one name for each worker. By default it is drawn.
+    /// Holder of the leases, unique for each worker. Generated if absent.
     pub holder: Option<Holder>,
-    /// How long registrations outlive a worker that is killed, from 1 s to 1 h.
+    /// Time that registrations outlive a killed worker: 1 s to 1 h.
     pub lease_ttl: Duration,
-    /// How often the gateway is asked whether it still has what this worker registered, and told that it is needed; a
-    /// third of [`lease_ttl`](Self::lease_ttl) at most.
+    /// Interval at which leases are renewed and lost registrations are detected; at most a third of
+    /// [`lease_ttl`](Self::lease_ttl).
     pub check_interval: Duration,
-    /// How long a tool may run, unless a call says otherwise.
+    /// Time limit of a tool call, unless the call sets its own.
     pub call_timeout: Duration,
-    /// How often the gateway is asked by [`changes`](crate::RegisterService::changes), and which servers are connected.
+    /// Interval between polls for [`changes`](crate::RegisterService::changes) and for measuring connections.
     pub watch_interval: Duration,
-    /// Which tools are offered to models.
+    /// Tools offered to models.
     pub selection: Selection,
-    /// Whether a start fails with any registration that fails, also of an optional server.
+    /// True if a start fails with any failed registration, even of an optional server.
     pub fail_on_registration_error: bool,
-    /// Who takes the measurements.
+    /// Receiver of measurements.
     pub metrics: Option<Arc<dyn Metrics>>,
 }
 
-/// A variable that holds what cannot be used.
+/// Error for a variable with an invalid value.
 ///
 /// ```
 /// use register_service::Options;
@@ -70,9 +70,9 @@ pub struct Options {
 #[error("invalid `{name}`: {reason}")]
 #[non_exhaustive]
 pub struct InvalidSetting {
-    /// The variable.
+    /// Name of the variable.
     pub name: &'static str,
-    /// What is wrong with it.
+    /// The reason.
     pub reason: String,
 }
 
@@ -98,9 +98,9 @@ impl Default for Options {
 }
 
 impl Options {
-    /// The options that these variables name; the rest is the default. A variable that is empty counts as absent.
+    /// Reads options from variables; others have their defaults. An empty variable counts as absent.
     ///
-    /// | variable | what |
+    /// | variable | meaning |
     /// |---|---|
     /// | `MCP_READINESS_TIMEOUT` | [`readiness_timeout`](Self::readiness_timeout), such as `60s` |
     /// | `MCP_READINESS_POLL_INTERVAL` | [`poll_interval`](Self::poll_interval), such as `200ms` |
@@ -108,11 +108,16 @@ impl Options {
     /// | `MCP_PROXY_OWNER`, `MCP_PROXY_HOLDER` | [`owner`](Self::owner), [`holder`](Self::holder) |
     /// | `LLM_ALLOWED_MCP_NAMES`, `LLM_DENIED_MCP_NAMES` | the lists of [`selection`](Self::selection), separated by commas |
     /// | `LLM_FAIL_ON_MCP_REGISTRATION_ERROR` | [`fail_on_registration_error`](Self::fail_on_registration_error) |
-    /// | `LLM_MAX_CONCURRENT_TOOLS` | [`max_concurrent_calls`](Self::max_concurrent_calls) and [`concurrency`](Self::concurrency); 0 is the default, 10 |
+    /// | `LLM_MAX_CONCURRENT_TOOLS` | [`max_concurrent_calls`](Self::max_concurrent_calls) and [`concurrency`](Self::concurrency); 0 means the default, 10 |
     /// | `LLM_TIMEOUT` | [`call_timeout`](Self::call_timeout) |
-    /// | `MCP_HEADER_TEMPLATE_STRICT` | checked and without effect: here every template is strict |
+    /// | `MCP_HEADER_TEMPLATE_STRICT` | checked, without effect: templates are always strict |
     ///
-    /// The engine's setting `llm.register_mcps` has no variable: [`load_configured`](crate::load_configured) reads it.
+    /// The engine's setting `llm.register_mcps` has no variable; read it with
+    /// [`load_configured`](crate::load_configured).
+    ///
+    /// # Errors
+    ///
+    /// If a variable has an invalid value.
     ///
     /// ```
     /// use register_service::Options;
@@ -183,13 +188,13 @@ impl<F: Fn(&str) -> Option<String>> Variables<'_, F> {
         self.text(name).map(parse).transpose()
     }
 
-    /// How many of something; 0 stands for the default.
+    /// Reads a number; 0 means the default.
     fn count(&self, name: &'static str) -> Result<Option<usize>, InvalidSetting> {
         let count = self.number(name)?.filter(|count| *count > 0);
         Ok(count.and_then(|count| usize::try_from(count).ok()))
     }
 
-    /// What Go takes for a truth value.
+    /// Reads a boolean in the forms that Go accepts.
     fn flag(&self, name: &'static str) -> Result<Option<bool>, InvalidSetting> {
         let parse = |text: String| match text.as_str() {
             "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(true),
@@ -252,7 +257,7 @@ mod tests {
         assert_eq!((options.concurrency, options.holder.map(String::from)), (7, Some("worker-1".to_owned())));
     }
 
-    /// The settings of the client by these variables, as they are shown.
+    /// Returns the client settings that result from these variables, in debug form.
     fn shown(variables: &[(&str, &str)]) -> String {
         let lookup = |asked: &str| {
             let found = variables.iter().find(|(name, _)| *name == asked).map(|(_, value)| (*value).to_owned());

@@ -1,4 +1,4 @@
-//! A worker's end, within its deadline, whatever the gateway does.
+//! Shutdown of a worker within a deadline, whatever the gateway does.
 
 use std::collections::BTreeSet;
 use std::sync::PoisonError;
@@ -12,7 +12,7 @@ use tracing::debug;
 use crate::apply::ApplyError;
 use crate::service::{RegisterService, chain, told};
 
-/// Some of what this worker registered could not be removed.
+/// Error of a shutdown: some registrations could not be removed.
 ///
 /// ```no_run
 /// # use std::time::Duration;
@@ -31,11 +31,13 @@ use crate::service::{RegisterService, chain, told};
 #[error("{}", self.words())]
 #[non_exhaustive]
 pub struct NotRemoved {
-    /// What was removed.
+    /// Registrations that were removed.
     pub removed: Vec<ServerName>,
-    /// What was not, at a gateway without leases. It is still remembered, so that shutting down can be tried again.
+    /// Registrations not removed at a gateway without leases. They are remembered, so that the shutdown can be
+    /// repeated.
     pub failures: Vec<ApplyError>,
-    /// Why the leases could not be given back. They end by themselves, and what nobody else needs goes with them.
+    /// The reason why the leases could not be released. They expire, and registrations without other leases are
+    /// removed then.
     pub leases: Option<proxy_client::Error>,
 }
 
@@ -50,11 +52,15 @@ impl NotRemoved {
 }
 
 impl RegisterService {
-    /// Gives up what this service holds, within a deadline, and says which registrations went with it: those that no
-    /// sibling needs. At a gateway without leases, those that this service created, whoever needs them; what was
-    /// already gone counts.
+    /// Releases all leases of this service within a deadline. Returns the registrations that were removed as a result:
+    /// those without leases of other workers. At a gateway without leases, removes the registrations that this service
+    /// created; those already missing count as removed.
     ///
-    /// It ends in time also if the gateway is gone or hangs; leases then end by themselves.
+    /// Ends within the deadline even if the gateway is gone or hangs; the leases expire then.
+    ///
+    /// # Errors
+    ///
+    /// [`NotRemoved`] if a registration could not be removed or the leases could not be released.
     ///
     /// ```no_run
     /// # use std::time::Duration;
@@ -67,7 +73,7 @@ impl RegisterService {
     /// ```
     pub async fn shutdown(&self, within: Duration) -> Result<Vec<ServerName>, NotRemoved> {
         let end = Instant::now() + within;
-        // First nobody renews any more, or what is given back would be taken again.
+        // Stop the renewal first: it would take the released leases again.
         let mut keeper = std::mem::take(&mut *self.keeper.lock().unwrap_or_else(PoisonError::into_inner));
         keeper.shutdown().await;
         self.watch.stop();
@@ -77,7 +83,8 @@ impl RegisterService {
             (held.created.iter().cloned().collect::<Vec<_>>(), held.may_hold())
         };
         self.shared.count(BTreeSet::clear);
-        // A registration under way would otherwise take a lease behind our back. A hung one must not take all the time.
+        // Wait for registrations in progress, which would take a lease afterwards; at most half of the time, as one
+        // may hang.
         timeout_at(end - within / 2, self.shared.quiet()).await.ok();
         let leases = async {
             match may_hold {
@@ -127,7 +134,7 @@ impl RegisterService {
     }
 }
 
-/// A millisecond at least, because a deadline of zero would not even be tried.
+/// Returns the time left, at least 1 ms: with a deadline of zero the request would not be tried.
 fn left(end: Instant) -> Duration {
     end.saturating_duration_since(Instant::now()).max(Duration::from_millis(1))
 }

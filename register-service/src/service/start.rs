@@ -1,4 +1,4 @@
-//! A worker's start: from whatever the gateway is at, as far as what the worker needs.
+//! Start of a worker: waits for the gateway, registers, and waits for the needed servers.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -13,15 +13,15 @@ use crate::service::lease::{Tenure, is_final};
 use crate::service::{RegisterService, chain};
 use crate::workflow::Desired;
 
-/// How long the first look at the gateway may take. Each that is not answered gives the next one twice as long.
+/// Time limit of the first poll of the gateway. Doubles after each timeout.
 const FIRST_LOOK: Duration = Duration::from_secs(1);
 const LONGEST_LOOK: Duration = Duration::from_secs(10);
-/// What a look needs to say more than that there was no time for it.
+/// Minimum time that a poll needs for a meaningful result.
 const LAST_LOOK: Duration = Duration::from_millis(100);
-/// How long the optional upstreams that are still connecting are waited for once all required ones are connected.
+/// Additional wait for optional upstreams that are still connecting once all required ones are connected.
 const GRACE: Duration = Duration::from_millis(500);
 
-/// What a worker wants of its gateway.
+/// Definitions and servers that a worker wants.
 ///
 /// ```no_run
 /// use register_service::{Environment, Settings, Wanted, load};
@@ -33,15 +33,15 @@ const GRACE: Duration = Duration::from_millis(500);
 /// ```
 #[derive(Debug, Clone, Default)]
 pub struct Wanted {
-    /// What is to be registered.
+    /// Definitions to register.
     pub definitions: Vec<Definition>,
-    /// What has to be connected, and what may be.
+    /// Required and optional servers.
     pub needs: Needs,
-    /// The gateway's names for the servers that the files call otherwise.
+    /// Names of servers at the gateway, by the ids that the files use.
     pub ids: BTreeMap<String, ServerName>,
 }
 
-/// A worker can go to work.
+/// Result of a successful start.
 ///
 /// ```no_run
 /// use register_service::Done;
@@ -64,19 +64,19 @@ pub struct Wanted {
 #[must_use]
 #[non_exhaustive]
 pub struct Started {
-    /// What was done about each definition; missing are those that are pending or failed, all of optional servers.
+    /// Result for each registered definition. Pending and failed ones, all of optional servers, are not included.
     pub done: Vec<(ServerName, Done)>,
-    /// What could not be registered yet, and will be as soon as the gateway takes it.
+    /// Definitions not registered yet; they are registered once the gateway accepts them.
     pub pending: Vec<ServerName>,
-    /// Which optional servers are not connected. Nothing required is missing.
+    /// Optional servers that are not connected. All required ones are.
     pub readiness: Readiness,
-    /// What ends the registrations.
+    /// End of the registrations.
     pub tenure: Tenure,
-    /// Why definitions of optional servers could not be registered.
+    /// Errors of optional servers that could not be registered.
     pub failures: Vec<ApplyError>,
 }
 
-/// A worker cannot go to work: something that it requires is missing.
+/// Error of a start: something required is missing.
 ///
 /// ```
 /// use std::time::Duration;
@@ -86,7 +86,7 @@ pub struct Started {
 ///
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// // Nobody listens there.
+/// // No server listens there.
 /// let client = Client::builder("http://127.0.0.1:1").retries(0).build()?;
 /// let options = Options { readiness_timeout: Duration::from_millis(50), ..Options::default() };
 /// let definition = serde_json::from_str(r#"{"name":"time","transport":"stdio","command":"mcp-server-time"}"#)?;
@@ -103,9 +103,9 @@ pub struct Started {
 #[error("{}", told(.readiness, .failures))]
 #[non_exhaustive]
 pub struct NotStarted {
-    /// Which required and optional servers are not connected, with their states and last errors.
+    /// Required and optional servers that are not connected, with their states and last errors.
     pub readiness: Readiness,
-    /// Why definitions could not be registered, where that was tried.
+    /// Errors of definitions that could not be registered.
     pub failures: Vec<ApplyError>,
 }
 
@@ -118,7 +118,7 @@ fn told(readiness: &Readiness, failures: &[ApplyError]) -> String {
 }
 
 impl Wanted {
-    /// These definitions, all of them required.
+    /// Wants these definitions, all of them required.
     ///
     /// ```
     /// use register_service::Wanted;
@@ -132,7 +132,7 @@ impl Wanted {
         Self { definitions, needs, ids: BTreeMap::new() }
     }
 
-    /// The same, but these servers need not be connected.
+    /// Makes these servers optional.
     ///
     /// ```
     /// use register_service::Wanted;
@@ -149,7 +149,7 @@ impl Wanted {
 }
 
 impl From<&Desired> for Wanted {
-    /// What files want of the gateway: every server that they register or refer to is required.
+    /// Wants all servers that files register or refer to, as required.
     fn from(desired: &Desired) -> Self {
         let mut ids = BTreeMap::new();
         for entry in desired.entries() {
@@ -161,12 +161,12 @@ impl From<&Desired> for Wanted {
     }
 }
 
-/// How far a start has come.
+/// Progress of a start.
 struct Progress<'a> {
     client: &'a Client,
     wanted: &'a Wanted,
     deadline: Instant,
-    /// What is still to be registered.
+    /// Definitions still to be registered.
     pending: Vec<Definition>,
     done: BTreeMap<ServerName, Done>,
     failures: Vec<ApplyError>,
@@ -219,11 +219,11 @@ pub(super) async fn start(service: &RegisterService, wanted: &Wanted, within: Du
 
 impl Progress<'_> {
     fn left(&self, most: Duration) -> Duration {
-        // A millisecond, because a deadline of zero would not even be tried.
+        // At least 1 ms: with a deadline of zero the request would not be tried.
         self.deadline.saturating_duration_since(Instant::now()).clamp(Duration::from_millis(1), most)
     }
 
-    /// One more step: is it healthy, is everything registered, what is connected?
+    /// Makes one step: checks the gateway's health, registers pending definitions, updates the connected servers.
     async fn advance(&mut self, service: &RegisterService) {
         if let Err(error) = self.client.within(self.left(self.look)).health().await {
             if error.is_timeout() {
@@ -238,7 +238,7 @@ impl Progress<'_> {
             Ok(list) => {
                 service.shared.count_connected(&list);
                 self.readiness = self.wanted.needs.look(&list);
-                // A gateway that was restarted meanwhile has forgotten them.
+                // Register again what a gateway that restarted in the meantime has lost.
                 let is_there = |name: &ServerName| list.iter().any(|it| it.definition.name() == name.as_str());
                 let lost = |it: &&Definition| self.done.contains_key(&it.name) && !is_there(&it.name);
                 self.pending.extend(self.wanted.definitions.iter().filter(lost).cloned());
@@ -269,12 +269,12 @@ impl Progress<'_> {
         }
     }
 
-    /// Whether waiting is no use, because somebody has to mend something first.
+    /// Returns true if waiting is useless, because only people can resolve a failure.
     fn is_hopeless(&self, service: &RegisterService) -> bool {
         self.failures.iter().any(|failure| is_final(failure) && self.must_register(failure.name(), service))
     }
 
-    /// Whether all is registered that must be.
+    /// Returns true if all required definitions are registered.
     fn is_registered(&self, service: &RegisterService) -> bool {
         !self.unsettled().iter().any(|it| self.must_register(&it.name, service))
     }
@@ -283,7 +283,7 @@ impl Progress<'_> {
         service.shared.options.fail_on_registration_error || self.wanted.needs.requires(name)
     }
 
-    /// What is not registered yet, although nobody has to mend anything for it.
+    /// Returns the definitions that are not registered but may be later, without intervention.
     fn unsettled(&self) -> Vec<Definition> {
         let failed =
             |it: &Definition| self.failures.iter().any(|failure| is_final(failure) && *failure.name() == it.name);

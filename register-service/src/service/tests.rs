@@ -124,7 +124,7 @@ async fn waits_until_all_are_connected() {
     assert_eq!(ready.to_string(), "ready, without `b` (not registered)");
 }
 
-/// What a condition comes to within a second.
+/// Waits up to one second until a value is as expected.
 async fn eventually<T: PartialEq + std::fmt::Debug>(expected: T, mut now: impl FnMut() -> T) {
     for _ in 0..100 {
         if now() == expected {

@@ -1,4 +1,4 @@
-//! The tools that a worker's models may use: which of them, and by which names.
+//! Selection and naming of the tools that a worker's models may use.
 
 mod function;
 mod name;
@@ -12,8 +12,8 @@ use crate::service::RegisterService;
 use crate::service::call::address::ToolAddress;
 pub use crate::service::tools::function::{Function, FunctionForm};
 
-/// Which tools are offered to a model. Names of servers are compared without regard to case, by the engine's name or
-/// the gateway's.
+/// Selects the tools offered to a model. Server names are compared case-insensitively, by the engine's name or the
+/// gateway's.
 ///
 /// ```
 /// use register_service::{Naming, Selection};
@@ -28,17 +28,17 @@ pub use crate::service::tools::function::{Function, FunctionForm};
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Selection {
-    /// The servers whose tools may be offered; all if none is named.
+    /// Servers whose tools may be offered; all if empty.
     pub allowed: Vec<String>,
-    /// The servers whose tools are not offered, also if they are allowed.
+    /// Servers whose tools are not offered, even if allowed.
     pub denied: Vec<String>,
-    /// The names of the engine's own tools, which go before those of servers.
+    /// Names of the engine's own tools, which take precedence over those of servers.
     pub own: Vec<String>,
-    /// What the tools are called.
+    /// Names of the offered tools.
     pub naming: Naming,
 }
 
-/// What tools are called where a model sees them.
+/// Rule for the names of tools offered to a model.
 ///
 /// ```no_run
 /// use register_service::{Naming, Selection};
@@ -52,14 +52,14 @@ pub struct Selection {
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Naming {
-    /// By their own names. Of equal ones the first is offered, in the order in which the servers were registered.
+    /// The tools' own names. Of equal names the first is offered, in the order in which the servers were registered.
     #[default]
     Plain,
-    /// `server__tool`, so that no tool hides another.
+    /// `server__tool`, so that all tools have different names.
     Qualified,
 }
 
-/// The tools that a model is offered, and those that it is not.
+/// The tools offered to a model, and those left out.
 ///
 /// ```no_run
 /// use register_service::FunctionForm;
@@ -68,7 +68,7 @@ pub enum Naming {
 /// let tools = service.tools().await?;
 /// let request = serde_json::json!({ "model": "m", "messages": [], "tools": tools.to_json(FunctionForm::OpenAi) });
 ///
-/// // The model's answer names a function and gives its arguments as text.
+/// // Look up the function that the model named; it supplies the arguments as text.
 /// if let Some(function) = tools.find("search_web") {
 ///     let answer = service.call(&function.address(), r#"{"query":"rust"}"#).await?;
 ///     println!("{}", answer.to_text());
@@ -79,13 +79,13 @@ pub enum Naming {
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct Tools {
-    /// What a model is offered, each name once.
+    /// Functions to offer, with unique names.
     pub functions: Vec<Function>,
-    /// What it is not.
+    /// Tools that are not offered.
     pub left_out: Vec<LeftOut>,
 }
 
-/// A tool that a model is not offered.
+/// A tool that is not offered to a model.
 ///
 /// ```no_run
 /// # async fn run(service: register_service::RegisterService) -> Result<(), proxy_client::Error> {
@@ -98,21 +98,21 @@ pub struct Tools {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct LeftOut {
-    /// The server, by the gateway's name for it.
+    /// Name of the server at the gateway.
     pub server: ServerName,
-    /// The tool, by the server's name for it.
+    /// Name of the tool at the server.
     pub tool: String,
-    /// Why.
+    /// The reason.
     pub why: Why,
 }
 
-/// Why a tool is not offered.
+/// Reason why a tool is not offered.
 ///
 /// ```
 /// use register_service::Why;
 ///
 /// fn is_worth_a_warning(why: &Why) -> bool {
-///     // The rest is as it was asked for.
+///     // The other reasons are intended.
 ///     matches!(why, Why::Taken { .. } | Why::Hidden { .. })
 /// }
 /// assert!(is_worth_a_warning(&Why::Taken { by: "$mcp(search#web)".parse()? }));
@@ -122,26 +122,26 @@ pub struct LeftOut {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Why {
-    /// Its server is not among those that are allowed.
+    /// The server is not in the list of allowed servers.
     NotAllowed,
-    /// Its server is denied.
+    /// The server is in the list of denied servers.
     Denied,
-    /// The engine has a tool of its own by that name.
+    /// The engine has its own tool with this name.
     Own,
-    /// No address means it: what the gateway calls its server is what the engine calls another one.
+    /// No address refers to the tool: the engine uses the server's name as the id of another server.
     Hidden {
-        /// What that id means.
+        /// The server that the id refers to.
         by: ServerName,
     },
-    /// Another server's tool has the name already.
+    /// Another server's tool already has the name.
     Taken {
-        /// Who has it.
+        /// Address of that tool.
         by: ToolAddress,
     },
 }
 
 impl Tools {
-    /// Chooses among the tools of a gateway. `ids` are the engine's names for the servers.
+    /// Selects among the tools of a gateway. `ids` are the engine's names of the servers.
     pub(crate) fn choose(tools: &[Tool], selection: &Selection, ids: &[(String, ServerName)]) -> Self {
         let fold = |names: &[String]| names.iter().map(|name| folded(name)).collect::<BTreeSet<_>>();
         let (allowed, denied, own) = (fold(&selection.allowed), fold(&selection.denied), fold(&selection.own));
@@ -172,7 +172,7 @@ impl Tools {
         chosen
     }
 
-    /// The function of this name, as a model gives it back.
+    /// Returns the function that a model named.
     ///
     /// ```
     /// assert!(register_service::Tools::default().find("search_web").is_none());
@@ -181,7 +181,7 @@ impl Tools {
         self.functions.iter().find(|it| it.name == name).or_else(|| self.named(name))
     }
 
-    /// The list as a model's API takes it.
+    /// Returns the list in the form that a model's API requires.
     ///
     /// ```
     /// use register_service::{FunctionForm, Tools};
@@ -198,15 +198,15 @@ impl Tools {
     }
 }
 
-/// What is compared of a name.
+/// Normalises a name for comparison.
 fn folded(name: &str) -> String {
     name.trim().to_lowercase()
 }
 
 impl RegisterService {
-    /// The tools that models may use, by [`Options::selection`](crate::Options::selection). The gateway's list is
-    /// good for five minutes, an empty one for half of one; one that has aged is given, and asked for again meanwhile. What
-    /// this worker registers and removes, and a server that it needs and that connects, counts at once.
+    /// Returns the tools that models may use, selected by [`Options::selection`](crate::Options::selection). The
+    /// gateway's list is cached for five minutes, an empty list for 30 s; an older list is returned and refreshed in
+    /// the background. Changes made by this worker, and connections of servers that it needs, are visible at once.
     ///
     /// ```no_run
     /// # async fn run(service: register_service::RegisterService) -> Result<(), proxy_client::Error> {
@@ -220,7 +220,7 @@ impl RegisterService {
         self.tools_for(&self.shared.options.selection).await
     }
 
-    /// The tools that one agent may use.
+    /// Returns the tools that one agent may use.
     ///
     /// ```no_run
     /// # async fn run(service: register_service::RegisterService) -> Result<(), proxy_client::Error> {

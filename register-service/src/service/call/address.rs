@@ -1,4 +1,4 @@
-//! How a tool is named: `$mcp(server#tool)`.
+//! Addresses of tools: `$mcp(server#tool)`.
 
 use std::fmt;
 use std::ops::Range;
@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use crate::workflow::reference::{self, Parts, ToolReference};
 
-/// A tool of a server, as workflow files name it: `$mcp(server#tool)`.
+/// Address of a tool, as in workflow files: `$mcp(server#tool)`.
 ///
 /// ```
 /// use register_service::ToolAddress;
@@ -19,13 +19,13 @@ use crate::workflow::reference::{self, Parts, ToolReference};
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ToolAddress {
-    /// The engine's name for the server, or the gateway's.
+    /// Name of the server, as known to the engine or to the gateway.
     pub server: String,
-    /// The tool, by the server's own name.
+    /// Name of the tool at the server.
     pub tool: String,
 }
 
-/// A text that names no tool.
+/// Error for a text that is not an address.
 ///
 /// ```
 /// let error = "search#web".parse::<register_service::ToolAddress>().map_err(|error| error.to_string());
@@ -35,12 +35,12 @@ pub struct ToolAddress {
 #[error("`{text}` is no `$mcp(server#tool)`")]
 #[non_exhaustive]
 pub struct InvalidToolAddress {
-    /// The text.
+    /// The invalid text.
     pub text: String,
 }
 
 impl ToolReference {
-    /// What a worker calls, with the engine's name for the server.
+    /// Returns the address to call, with the engine's name of the server.
     ///
     /// ```no_run
     /// # async fn run(service: register_service::RegisterService, desired: register_service::Desired)

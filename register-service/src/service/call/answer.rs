@@ -1,11 +1,11 @@
-//! What a tool gave, by type.
+//! Typed answers of tools.
 
 use schemas::admin::ToolCallAnswer;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
-/// What a tool gave.
+/// Answer of a tool.
 ///
 /// ```no_run
 /// use register_service::Content;
@@ -22,15 +22,15 @@ use serde_json::value::RawValue;
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct ToolAnswer {
-    /// Every item, in order. A gateway of another make sends the first one only.
+    /// All content items, in order. Other proxies send only the first one.
     pub content: Vec<Content>,
     /// The structured result, as the server sent it.
     pub structured: Option<Box<RawValue>>,
-    /// Whether the tool says that it failed. The content tells why, for the model to read.
+    /// True if the tool reported a failure. The content describes it, for the model to read.
     pub is_error: bool,
 }
 
-/// One item of what a tool gave.
+/// One content item of an answer.
 ///
 /// ```
 /// use register_service::Content;
@@ -47,21 +47,21 @@ pub struct ToolAnswer {
 pub enum Content {
     /// A text.
     Text(String),
-    /// A picture, in base64.
+    /// An image, in base64.
     Image {
-        /// The bytes.
+        /// The data, in base64.
         data: String,
-        /// Their media type.
+        /// Media type of the image.
         mime_type: String,
     },
-    /// A sound, in base64.
+    /// An audio clip, in base64.
     Audio {
-        /// The bytes.
+        /// The data, in base64.
         data: String,
-        /// Their media type.
+        /// Media type of the audio.
         mime_type: String,
     },
-    /// Anything else, as the server sent it: resources, links to them, and what is not known yet.
+    /// Any other item, as the server sent it: resources, links to resources, unknown types.
     Other(Box<RawValue>),
 }
 
@@ -85,7 +85,11 @@ impl ToolAnswer {
         this
     }
 
-    /// The structured result as a type; nothing if there is none.
+    /// Deserialises the structured result; `None` if there is none.
+    ///
+    /// # Errors
+    ///
+    /// If the result does not have this type.
     ///
     /// ```no_run
     /// # fn run(answer: register_service::ToolAnswer) -> Result<(), serde_json::Error> {
@@ -97,7 +101,7 @@ impl ToolAnswer {
         self.structured.as_deref().map(|raw| serde_json::from_str(raw.get())).transpose()
     }
 
-    /// What a model gets to read: the texts, else the structured result, else everything as JSON.
+    /// Returns the answer as text for a model: the text items, or the structured result, or all items.
     ///
     /// ```
     /// assert_eq!(register_service::ToolAnswer::default().to_text(), "");
@@ -124,7 +128,7 @@ impl Content {
             data: Option<String>,
             mime_type: String,
         }
-        // Early proxies send a bare text.
+        // Accept a plain string, which early proxies send.
         if let Ok(text) = serde_json::from_str::<String>(raw.get()) {
             return Self::Text(text);
         }
@@ -137,7 +141,7 @@ impl Content {
         }
     }
 
-    /// The text, if it is one.
+    /// Returns the text of a text item.
     ///
     /// ```
     /// use register_service::Content;

@@ -1,4 +1,4 @@
-//! What is wrong with the arguments of a call, before anything is sent.
+//! Validation of a call's arguments before sending.
 
 use std::fmt;
 
@@ -11,7 +11,7 @@ use crate::arguments::{self, Fault, Given, Schema, Wrong};
 const MAX_PROBLEMS: usize = 20;
 const MAX_CHOICES: usize = 20;
 
-/// What is wrong with the arguments of a call.
+/// A problem of a call's arguments.
 ///
 /// ```no_run
 /// # fn run(error: register_service::CallError) {
@@ -25,9 +25,9 @@ const MAX_CHOICES: usize = 20;
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Problem {
-    /// Which argument, such as `filter.tags[0]`; empty for all of them together.
+    /// Path of the argument, such as `filter.tags[0]`; empty for the arguments as a whole.
     pub path: String,
-    /// What is wrong with it.
+    /// Description of the problem.
     pub message: String,
 }
 
@@ -46,7 +46,7 @@ impl fmt::Display for Problem {
     }
 }
 
-/// Nothing, or what is wrong with the arguments of this tool.
+/// Validates arguments against the tool's input schema. Returns all problems, 20 at most.
 pub(super) fn check(arguments: &RawValue, tool: &Tool) -> Result<(), Vec<Problem>> {
     let arguments: Value = serde_json::from_str(arguments.get()).map_err(|error| vec![Problem::of_text(&error)])?;
     if !arguments.is_object() {

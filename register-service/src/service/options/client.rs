@@ -1,4 +1,4 @@
-//! The client of a worker, by the variables that Compozy's engine reads.
+//! The client of a worker, configured by the variables that Compozy's engine reads.
 
 use std::time::Duration;
 
@@ -7,11 +7,11 @@ use tracing::warn;
 
 use crate::service::options::{InvalidSetting, Variables, invalid};
 
-/// What the engine's own client waits before it sends again, and at most.
+/// Default first and longest delay between retries, those of the engine's own client.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(10));
 
-/// A client with the settings of these variables. None without `MCP_PROXY_URL`: then there is no gateway, and nothing is
-/// registered.
+/// Returns a client builder configured by variables; `None` without `MCP_PROXY_URL`, which means that there is no
+/// gateway.
 pub(in crate::service) fn client(
     lookup: &impl Fn(&str) -> Option<String>,
 ) -> Result<Option<ClientBuilder>, InvalidSetting> {
@@ -44,7 +44,7 @@ fn retrying<F: Fn(&str) -> Option<String>>(
     }
 }
 
-/// There is one host, so of two bounds on idle connections the lower one counts.
+/// Applies the lower of both limits on idle connections, because there is only one host.
 fn pooled<F: Fn(&str) -> Option<String>>(
     builder: ClientBuilder,
     read: &Variables<'_, F>,

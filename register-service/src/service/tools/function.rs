@@ -1,4 +1,4 @@
-//! A tool as a model's API takes it.
+//! Functions in the forms of models' APIs.
 
 use schemas::ServerName;
 use schemas::admin::Tool;
@@ -20,19 +20,19 @@ use crate::service::tools::{Naming, name};
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Function {
-    /// What the model calls it: 1 to 64 of `A-Z a-z 0-9 _ -`.
+    /// Name for the model: 1 to 64 of `A-Z a-z 0-9 _ -`.
     pub name: String,
-    /// What it does, in the server's words.
+    /// Description of the tool, from the server.
     pub description: String,
-    /// JSON Schema of its arguments, always that of an object.
+    /// JSON Schema of the arguments, always of type object.
     pub parameters: Value,
-    /// The server, by the gateway's name for it.
+    /// Name of the server at the gateway.
     pub server: ServerName,
-    /// The tool, by the server's name for it.
+    /// Name of the tool at the server.
     pub tool: String,
 }
 
-/// How a model's API wants a function to be described.
+/// Form of a function's description in a model's API.
 ///
 /// ```
 /// use register_service::FunctionForm;
@@ -42,11 +42,11 @@ pub struct Function {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum FunctionForm {
-    /// `{"type":"function","function":{"name","description","parameters"}}`, as chat completions take it.
+    /// `{"type":"function","function":{"name","description","parameters"}}`, for OpenAI's Chat Completions API.
     OpenAi,
-    /// `{"type":"function","name","description","parameters"}`, as responses take it.
+    /// `{"type":"function","name","description","parameters"}`, for OpenAI's Responses API.
     OpenAiResponses,
-    /// `{"name","description","input_schema"}`.
+    /// `{"name","description","input_schema"}`, for Anthropic's Messages API.
     Anthropic,
 }
 
@@ -62,13 +62,13 @@ impl Function {
         }
     }
 
-    /// What it stands for.
+    /// Returns the address of the tool.
     ///
     /// ```no_run
     /// use register_service::{RegisterService, Tools};
     ///
     /// # async fn run(service: RegisterService, tools: Tools) -> Result<(), register_service::CallError> {
-    /// // What the model named.
+    /// // Look up the function that the model named.
     /// if let Some(function) = tools.find("current_time") {
     ///     let answer = service.call(&function.address(), "{}").await?;
     ///     println!("{}: {}", function.address(), answer.to_text());
@@ -80,7 +80,7 @@ impl Function {
         ToolAddress { server: self.server.to_string(), tool: self.tool.clone() }
     }
 
-    /// Its description in one of the forms.
+    /// Returns the description of the function in one of the forms.
     ///
     /// ```no_run
     /// use register_service::FunctionForm;
@@ -108,7 +108,7 @@ impl Function {
     }
 }
 
-/// The schema of an object that says so: models' APIs refuse one that leaves out its type or properties.
+/// Adds the type and properties of an object to a schema, if missing: models' APIs require them.
 fn of_object(schema: Value) -> Value {
     let Value::Object(mut schema) = schema else { return json!({ "type": "object", "properties": {} }) };
     schema.entry("type").or_insert_with(|| json!("object"));

@@ -1,7 +1,7 @@
-//! Names that every model's API takes: 1 to 64 of `A-Z a-z 0-9 _ -`.
+//! Names that all models' APIs accept: 1 to 64 of `A-Z a-z 0-9 _ -`.
 //!
-//! A name that has to be changed ends in a digest of what it stands for, so that it is the same in every worker and at
-//! every start, and no other tool comes to it.
+//! A name that must be changed ends in a digest of the original, so that it is stable across workers and restarts, and
+//! unique.
 
 use crate::service::metrics::hex;
 use crate::service::tools::Naming;
@@ -9,13 +9,13 @@ use crate::service::tools::Naming;
 const MAX_LENGTH: usize = 64;
 const DIGITS: usize = 8;
 
-/// The name of a server's tool.
+/// Returns the name of a server's tool for a model.
 pub(super) fn name(server: &str, tool: &str, naming: Naming) -> String {
     let wanted = match naming {
         Naming::Plain => tool.to_owned(),
         Naming::Qualified => format!("{server}__{tool}"),
     };
-    // A server or tool with the separator in it could be taken for another one.
+    // Treat names that contain the separator as unsafe: they could be mistaken for another tool.
     let is_clear =
         naming == Naming::Plain || (!server.contains("__") && !server.ends_with('_') && !tool.starts_with('_'));
     if is_safe(&wanted) && is_clear {
