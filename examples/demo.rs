@@ -1,6 +1,6 @@
-//! A small MCP server on the official SDK: some tools that are useful without the network, over stdio and HTTP.
+//! A small MCP server built with the official SDK: a few tools that work offline, over stdio and HTTP.
 //!
-//! A library, so that the other examples can run it in their own process.
+//! A library, so that other examples can run the server in their own process.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -20,24 +20,24 @@ use serde::{Deserialize, Serialize};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-/// Where the server is on HTTP.
+/// Path of the HTTP endpoint.
 pub const PATH: &str = "/mcp";
 
 const MAX_DICE: u32 = 100;
 const MAX_WAIT_SECONDS: u32 = 600;
 
-/// The server. It has no state, so one value serves any number of sessions.
+/// The server. It is stateless, so one value serves any number of sessions.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Demo;
 
-/// Serves the standard streams until the input ends.
+/// Serves stdin and stdout until the input ends.
 pub async fn serve_stdio() -> Result<()> {
     let session = Demo.serve(stdio()).await.context("the client did not begin a session")?;
     session.waiting().await.context("the session failed")?;
     Ok(())
 }
 
-/// Serves Streamable HTTP at [`PATH`] until the token is cancelled; then open streams end too.
+/// Serves Streamable HTTP at [`PATH`] until the token is cancelled, which also ends open streams.
 pub async fn serve_http(listener: TcpListener, stop: CancellationToken) -> Result<()> {
     let ended = stop.clone();
     axum::serve(listener, router(stop))
@@ -46,15 +46,15 @@ pub async fn serve_http(listener: TcpListener, stop: CancellationToken) -> Resul
         .context("cannot serve HTTP")
 }
 
-/// The same as a router, for a process that serves more than this.
+/// Returns the Streamable HTTP endpoint as a router, for a process that serves other paths too.
 pub fn router(stop: CancellationToken) -> Router {
-    // The SDK checks `Host` by itself, and `Origin` when it is told to: no web page has business here.
+    // Validate `Origin` too, so that no web page can use the server; the SDK always validates `Host`.
     let config = StreamableHttpServerConfig::default().with_cancellation_token(stop).enforce_origin_validation();
     let service = StreamableHttpService::new(|| Ok(Demo), LocalSessionManager::default().into(), config);
     Router::new().nest_service(PATH, service)
 }
 
-/// A listener, and the URL of the server on it.
+/// Binds a listener. Returns it with the URL of the server.
 pub async fn bind(address: SocketAddr) -> Result<(TcpListener, String)> {
     let listener = TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))?;
     let url = format!("http://{}{PATH}", listener.local_addr().context("cannot tell the port")?);
@@ -71,7 +71,7 @@ struct Add {
 
 #[derive(Debug, Deserialize, JsonSchema)]
 struct Now {
-    /// Hours east of Greenwich, such as 2 or -5. UTC when absent.
+    /// Offset from UTC in hours, such as 2 or -5. UTC if absent.
     utc_offset_hours: Option<i8>,
 }
 
@@ -83,15 +83,15 @@ struct Text {
 
 #[derive(Debug, Deserialize, JsonSchema)]
 struct RollDice {
-    /// How many dice; 1 when absent.
+    /// Number of dice; 1 if absent.
     dice: Option<u32>,
-    /// How many sides each has; 6 when absent.
+    /// Number of sides of each die; 6 if absent.
     sides: Option<u32>,
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]
 struct Wait {
-    /// How many seconds.
+    /// Duration of the wait in seconds.
     seconds: u32,
 }
 
@@ -116,7 +116,7 @@ impl Demo {
         (a + b).to_string()
     }
 
-    /// Tells the time (RFC 3339).
+    /// Returns the current time (RFC 3339).
     #[tool(annotations(read_only_hint = true))]
     fn now(&self, Parameters(Now { utc_offset_hours }): Parameters<Now>) -> Result<String, String> {
         let hours = utc_offset_hours.unwrap_or_default();
@@ -135,7 +135,7 @@ impl Demo {
         })
     }
 
-    /// Makes a text fit for a URL: lower-case letters and digits, with single hyphens between words.
+    /// Converts a text for use in a URL: lower-case letters and digits, with single hyphens between words.
     #[tool(annotations(read_only_hint = true))]
     fn slugify(&self, Parameters(Text { text }): Parameters<Text>) -> String {
         let text = text.to_lowercase();
@@ -150,13 +150,13 @@ impl Demo {
         if !(1..=MAX_DICE).contains(&dice) || !(2..=1000).contains(&sides) {
             return Err(format!("I have 1 to {MAX_DICE} dice of 2 to 1000 sides"));
         }
-        // 64 random bits over at most 1000 sides: the bias is below anything a table could show.
+        // Accept the bias of the modulo: with 64 random bits over at most 1000 sides it is not measurable.
         let roll = |_| getrandom::u64().map(|bits| 1 + u32::try_from(bits % u64::from(sides)).unwrap_or_default());
         let rolls = (0..dice).map(roll).collect::<Result<Vec<u32>, _>>().map_err(|error| error.to_string())?;
         Ok(Json(Rolls { total: rolls.iter().sum(), rolls }))
     }
 
-    /// Waits, and says so every second to whoever asked for progress.
+    /// Waits, and reports progress every second if the request has a progress token.
     #[tool(annotations(read_only_hint = true))]
     async fn wait(
         &self,

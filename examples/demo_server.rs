@@ -1,4 +1,4 @@
-//! The demo server as a program: `cargo run --example demo_server -- --http 127.0.0.1:8090`.
+//! The demo server as a binary: `cargo run --example demo_server -- --http 127.0.0.1:8090`.
 
 use std::net::SocketAddr;
 
@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 #[derive(Debug, Parser)]
 #[command(name = "demo_server")]
 struct Cli {
-    /// Serve the standard streams; this is what it does unless told otherwise
+    /// Serve stdin and stdout; this is the default
     #[arg(long, conflicts_with = "http")]
     stdio: bool,
 

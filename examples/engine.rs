@@ -1,7 +1,7 @@
-//! A worker of a workflow engine in one screen, which the README shows; `worker` is one with every switch.
+//! A minimal worker of a workflow engine, quoted in the README; `worker` is a complete one with command-line options.
 //!
-//! `MCP_PROXY_URL=http://127.0.0.1:6001 cargo run --example engine -- workflows/demo.yaml`, where `DEMO_SERVER` names a
-//! program such as `target/debug/examples/demo_server`.
+//! `MCP_PROXY_URL=http://127.0.0.1:6001 cargo run --example engine -- workflows/demo.yaml`, with the path of a program
+//! such as `target/debug/examples/demo_server` in `DEMO_SERVER`.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -23,7 +23,7 @@ async fn main() -> Result<()> {
     let read = |name: &str| process.get(name).map(str::to_owned);
     let service = RegisterService::from_lookup(read)?.context("MCP_PROXY_URL is not set")?;
 
-    // Offline. Mistakes come all at once, each with its file, line and column.
+    // Load the files offline. Errors are reported together, each with file, line and column.
     let files: Vec<_> = std::env::args_os().skip(1).map(PathBuf::from).collect();
     let settings = Settings::new(service.client().base_url().as_str().parse()?, process.clone());
     let loaded = load(&files, &settings).inspect_err(|it| it.diagnostics.iter().for_each(|it| eprintln!("{it}")))?;
@@ -34,24 +34,24 @@ async fn main() -> Result<()> {
         asked = tokio::signal::ctrl_c() => asked.context("cannot listen for Ctrl-C"),
         _ = terminate.recv() => Ok(()),
     };
-    // After a start that failed too. In time, also if the gateway is gone.
+    // Release the leases within a deadline, even after a failed start or if the gateway is gone.
     service.shutdown(Duration::from_secs(10)).await?;
     outcome
 }
 
 async fn work(service: &RegisterService, wanted: &Wanted) -> Result<()> {
-    // Waits for the gateway, registers, waits for the servers; or says which are missing, and why.
+    // Wait for the gateway, register, wait for the servers. An error names missing servers and the reasons.
     let started = service.start(wanted).await?;
     eprintln!("{}", started.readiness);
 
-    // What a model is offered, and what it asks for by name.
+    // Offer the tools to a model; resolve a call by the function's name.
     let tools = service.tools().await?;
     println!("{}", tools.to_json(FunctionForm::OpenAi));
     let function = tools.find("add").context("there is no `add`")?;
     let answer = service.call(&function.address(), r#"{"a": 19, "b": 23}"#).await?;
     println!("{} (failed: {})", answer.to_text(), answer.is_error);
 
-    // What a step of a workflow names.
+    // Call a tool as a workflow step names it.
     let answer = service.call(&"$mcp(demo#add)".parse()?, r#"{"a": 1, "b": 2}"#).await?;
     println!("{} (failed: {})", answer.to_text(), answer.is_error);
 

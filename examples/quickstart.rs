@@ -1,8 +1,8 @@
-//! The whole way in one program: a workflow file in, a tool call out.
+//! All steps in one program: load a workflow file, register its server, call a tool.
 //!
-//! Run it with `cargo run --release --example quickstart`. It starts a gateway inside this process, registers what
-//! `workflows/demo.yaml` declares, waits until it is usable, lists the tools, calls two of them, deregisters and ends.
-//! The MCP server it uses is this very program, started again by the gateway as a child process.
+//! Run it with `cargo run --release --example quickstart`. It starts a gateway in this process, registers the servers
+//! in `workflows/demo.yaml`, waits until they are connected, lists the tools, calls two of them, deregisters and
+//! exits. The MCP server is this same binary, which the gateway starts as a child process.
 
 use std::io::{self, Write};
 use std::path::Path;
@@ -16,7 +16,7 @@ use schemas::admin::ToolCall;
 use serde_json::{json, value::to_raw_value};
 use tokio::time::Instant;
 
-/// The argument that makes this program the MCP server; the workflow file gives it.
+/// Argument that turns this program into the MCP server; set in the workflow file.
 const AS_SERVER: &str = "--stdio";
 const PATIENCE: Duration = Duration::from_secs(30);
 

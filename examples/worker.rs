@@ -1,8 +1,9 @@
-//! What a worker of a workflow engine does with its gateway, from start to SIGTERM.
+//! A complete worker of a workflow engine, from start to SIGTERM.
 //!
-//! `cargo run --example worker -- workflows/demo.yaml` beside a running `mcp-proxy`, or before it: at start the gateway
-//! must become healthy, and every server that the files want from it registered and connected, or the worker says which
-//! are missing and ends. Then it tells what changes. At its end it gives up what it holds; what a sibling needs stays.
+//! Run `cargo run --example worker -- workflows/demo.yaml`, before or after starting `mcp-proxy`. At start, the worker
+//! waits until the gateway is healthy and every server in the files is registered and connected; otherwise it reports
+//! the missing ones and exits. Then it reports changes. At the end it releases its leases; servers that other workers
+//! lease stay.
 
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -17,28 +18,28 @@ use register_service::{
 use schemas::ServerName;
 use tokio::signal::unix::{SignalKind, signal};
 
-/// Registers what workflow files declare, and holds it until SIGTERM.
+/// Registers the servers in workflow files, and leases them until SIGTERM.
 ///
-/// Every setting of `Options::from_lookup` and of the client may come from its variable.
+/// All settings of `Options::from_lookup` and of the client can be set by environment variables.
 #[derive(Debug, Parser)]
 #[command(name = "worker")]
 struct Cli {
     /// Workflow files, or folders of them
     #[arg(required = true)]
     workflows: Vec<PathBuf>,
-    /// Where the gateway is; MCP_PROXY_ADMIN_TOKEN holds its token
+    /// URL of the gateway; MCP_PROXY_ADMIN_TOKEN holds its token
     #[arg(long, env = "MCP_PROXY_URL", default_value = "http://127.0.0.1:6001")]
     proxy_url: String,
-    /// How long to wait until everything is connected, in seconds
+    /// Time to wait until all servers are connected, in seconds
     #[arg(long)]
     patience: Option<u64>,
-    /// A server that the worker can do without; may be given several times
+    /// A server that is not required; may be given several times
     #[arg(long)]
     optional: Vec<ServerName>,
     /// A tool to call once everything is ready, as `$mcp(server#tool)`
     #[arg(long)]
     call: Option<ToolAddress>,
-    /// Its arguments, as JSON
+    /// Arguments of the tool, as JSON
     #[arg(long, default_value = "{}")]
     arguments: String,
 }
@@ -46,7 +47,7 @@ struct Cli {
 #[tokio::main]
 async fn main() -> Result<ExitCode> {
     let cli = Cli::parse();
-    // Listening before anything is registered: a signal that comes early must not leave anything behind.
+    // Listen before registering: an early signal must not leave registrations behind.
     let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
 
@@ -85,7 +86,7 @@ fn service(cli: &Cli) -> Result<RegisterService> {
     RegisterService::from_lookup_with(lookup, adjust)?.context("no gateway is named")
 }
 
-/// All that a worker does until it is told to stop.
+/// Runs the worker until it is stopped.
 async fn work(service: &RegisterService, wanted: &Wanted, cli: &Cli) -> Result<()> {
     let mut out = io::stdout();
     let started = service.start(wanted).await?;
@@ -95,7 +96,7 @@ async fn work(service: &RegisterService, wanted: &Wanted, cli: &Cli) -> Result<(
     if started.tenure == Tenure::Unleased {
         writeln!(out, "this gateway has no leases")?;
     }
-    // `ready`, and without what.
+    // Print `ready`, and the optional servers that are missing.
     writeln!(out, "{}", started.readiness)?;
     if let Some(address) = &cli.call {
         let answer = service.call(address, &cli.arguments).await?;
