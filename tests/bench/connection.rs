@@ -1,4 +1,4 @@
-//! One HTTP/1.1 connection of a client.
+//! One HTTP/1.1 client connection.
 
 use std::net::SocketAddr;
 
@@ -13,7 +13,7 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
-/// A connection that is kept open. Dropping it closes it.
+/// A persistent connection. Dropping it closes it.
 pub(crate) struct Connection {
     sender: SendRequest<Full<Bytes>>,
     host: HeaderValue,
@@ -27,7 +27,7 @@ impl Connection {
         let (sender, connection) = handshake(TokioIo::new(stream)).await?;
         let mut driver = JoinSet::new();
         driver.spawn(async move {
-            // What went wrong is told to whoever waits for a response.
+            // Ignore the error here: the pending request reports it.
             connection.await.ok();
         });
         Ok(Self { sender, host: HeaderValue::from_str(&address.to_string())?, _driver: driver })

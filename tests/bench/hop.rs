@@ -1,4 +1,4 @@
-//! What stands between client and upstream: nothing, nginx, or a gateway.
+//! The hop between client and upstream: none, nginx, or a gateway.
 
 mod gateway;
 mod nginx;
@@ -14,7 +14,7 @@ use crate::rows::Route;
 use crate::session::{Endpoint, Session};
 use crate::upstream::Upstream;
 
-/// How a hop is started.
+/// Recipe for starting a hop.
 pub(crate) enum Launch {
     Direct,
     Nginx(PathBuf),
@@ -26,7 +26,7 @@ pub(crate) struct Hop {
     pub(crate) name: String,
     kind: Kind,
     address: SocketAddr,
-    /// Its processes, without the upstreams it started itself.
+    /// Process ids of the hop, without the upstreams that it started.
     pids: Vec<u32>,
     running: Option<Running>,
 }
@@ -38,14 +38,14 @@ enum Kind {
     Gateway,
 }
 
-/// A process and the folder it lives in.
+/// A process with its temporary folder.
 struct Running {
     _process: Process,
     _folder: tempfile::TempDir,
 }
 
 impl Launch {
-    /// The hops of this machine, with these gateways or else the one that cargo builds.
+    /// Returns the hops available on this machine, with these gateways, or with one built by cargo.
     pub(crate) fn all(gateways: &[(String, PathBuf)]) -> Result<Vec<Self>> {
         let mut all = vec![Self::Direct];
         all.extend(nginx::program().map(Self::Nginx));
@@ -56,13 +56,13 @@ impl Launch {
         Ok(all)
     }
 
-    /// What is not on this machine, and how to get it.
+    /// Returns a hint if nginx is missing.
     pub(crate) fn missing() -> Option<String> {
         let words = "nginx is not installed, so there is nothing to compare with (Debian: apt-get install nginx-light)";
         nginx::program().is_none().then(|| words.to_owned())
     }
 
-    /// Starts the hop and waits until it carries these routes, where it can.
+    /// Starts the hop and waits until it serves those of the routes that it supports.
     pub(crate) async fn start(&self, upstream: &Upstream, routes: &[Route]) -> Result<Hop> {
         let others = family(std::process::id());
         let mut hop = self.launch(upstream, routes).await?;
@@ -75,7 +75,7 @@ impl Launch {
         Ok(hop)
     }
 
-    /// Starts the hop with these routes, which may not be there yet.
+    /// Starts the hop with these routes, without waiting for them.
     pub(crate) async fn launch(&self, upstream: &Upstream, routes: &[Route]) -> Result<Hop> {
         match self {
             Self::Direct => {
@@ -89,7 +89,7 @@ impl Launch {
 }
 
 impl Hop {
-    /// Whether it can stand before this upstream.
+    /// Returns true if the hop supports this route.
     pub(crate) fn carries(&self, route: Route) -> bool {
         route != Route::Stdio || self.kind == Kind::Gateway
     }
@@ -99,13 +99,13 @@ impl Hop {
         Ok(Endpoint { address: self.address, path: path.parse()?, is_modern: route.is_modern() })
     }
 
-    /// What its processes used so far; nothing where there are none.
+    /// Returns the resource usage of the hop's processes; `None` without processes.
     pub(crate) fn usage(&self) -> Option<Usage> {
         self.running.as_ref().map(|_| Usage::of(&self.pids))
     }
 }
 
-/// Opens a session, has a tool say something and leaves.
+/// Opens a session, calls a tool once and ends the session.
 pub(crate) async fn first_answer(endpoint: &Endpoint) -> Result<()> {
     let mut session = Session::open(endpoint).await?;
     session.call("first").await?;

@@ -1,4 +1,4 @@
-//! Load: clients that each do one step after another, and what they saw while they were counted.
+//! Load generation: clients that repeat a step, and the durations measured.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -13,9 +13,9 @@ use tokio::time::{Instant, timeout};
 use crate::rows::Step;
 use crate::session::{Endpoint, Session};
 
-/// Requests that may wait for their client where they come at a fixed rate.
+/// Maximum number of queued requests per client at a fixed rate.
 const BACKLOG: usize = 1 << 16;
-/// How long the last steps may take once counting is over.
+/// Time limit for the last steps after counting has ended.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Running clients.
@@ -24,7 +24,7 @@ pub(crate) struct Load {
     phase: Arc<Phase>,
 }
 
-/// A running load's state, which clients look at after every step.
+/// Phase of a running load, checked by clients after each step.
 #[derive(Default)]
 struct Phase(AtomicU8);
 
@@ -32,13 +32,14 @@ const WARMING: u8 = 0;
 const COUNTING: u8 = 1;
 const OVER: u8 = 2;
 
-/// When a step is to begin. Whether it counts is settled then and not by when it ends, so that the late ones do.
+/// A scheduled step. It counts if scheduled while counting, even if it ends later: otherwise slow steps would be
+/// missing.
 struct Due {
     at: Instant,
     counts: bool,
 }
 
-/// One client and what it does.
+/// One client with its step.
 struct Client {
     session: Session,
     step: Step,
@@ -49,7 +50,7 @@ struct Client {
 }
 
 impl Load {
-    /// Connects so many clients, each with a session of its own, and lets them begin.
+    /// Connects this many clients, each with its own session, and starts them.
     pub(crate) async fn start(endpoint: &Endpoint, clients: usize, step: Step, tools: usize) -> Result<Self> {
         let (connected, phase) = (connect(endpoint, clients, step, tools).await?, Arc::<Phase>::default());
         let mut clients = JoinSet::new();
@@ -59,7 +60,7 @@ impl Load {
         Ok(Self { clients, phase })
     }
 
-    /// The same with so many steps a second, shared out in turn.
+    /// Starts clients that together make `rate` steps per second, in turn.
     pub(crate) async fn start_at(rate: u32, endpoint: &Endpoint, clients: usize, step: Step) -> Result<Self> {
         let (connected, phase) = (connect(endpoint, clients, step, 1).await?, Arc::<Phase>::default());
         let mut clients = JoinSet::new();
@@ -74,17 +75,17 @@ impl Load {
         Ok(Self { clients, phase })
     }
 
-    /// From here on, steps count.
+    /// Starts counting steps.
     pub(crate) fn count(&self) {
         self.phase.0.store(COUNTING, Ordering::Relaxed);
     }
 
-    /// From here on, they no longer do.
+    /// Stops counting steps.
     pub(crate) fn stop(&self) {
         self.phase.0.store(OVER, Ordering::Relaxed);
     }
 
-    /// How long each counted step took, in order of length.
+    /// Returns the durations of all counted steps, sorted.
     pub(crate) async fn finish(mut self) -> Result<Vec<Duration>> {
         let mut all = Vec::new();
         while let Some(client) = timeout(PATIENCE, self.clients.join_next()).await.context("a reply never came")? {
@@ -138,7 +139,7 @@ impl Client {
         self.steps += 1;
         match self.step {
             Step::Call { bytes } => {
-                // No two texts are equal, so that no reply passes for another.
+                // Make every text unique, so that no reply can be mistaken for another.
                 let serial = format!("{:04}-{:012} ", self.number, self.steps);
                 self.text.replace_range(..serial.len().min(bytes), serial.get(..bytes).unwrap_or(&serial));
                 self.session.call(&self.text).await
@@ -159,7 +160,7 @@ impl Client {
     }
 }
 
-/// Says when each step is due. A thread of its own, because timers of the runtime are a millisecond late.
+/// Schedules the steps. Runs on its own thread, because the runtime's timers are a millisecond late.
 fn pace(rate: u32, queues: &[mpsc::Sender<Due>], phase: &Phase) {
     let began = Instant::now();
     for (number, queue) in (0_u32..).zip(queues.iter().cycle()) {

@@ -1,4 +1,4 @@
-//! What processes and the machine used, as `/proc` tells.
+//! Resource usage of processes and of the machine, from `/proc`.
 
 use std::fs;
 use std::thread::available_parallelism;
@@ -6,20 +6,20 @@ use std::thread::available_parallelism;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::time::Instant;
 
-/// What some processes used.
+/// Resource usage of some processes.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Usage {
     pub(crate) cpu_ns: u64,
     pub(crate) memory_kib: u64,
 }
 
-/// How much of the machine others took while we measured.
+/// CPU usage of other programs during measurements.
 #[derive(Default)]
 pub(crate) struct Machine {
     others: Vec<f64>,
 }
 
-/// What was used up to a moment.
+/// CPU usage up to one moment.
 pub(crate) struct Look {
     at: Instant,
     busy_ns: u64,
@@ -27,7 +27,7 @@ pub(crate) struct Look {
 }
 
 impl Usage {
-    /// What these processes used so far: user and system time to the nanosecond, where `stat` has hundredths of a second.
+    /// Returns the usage of these processes so far, with CPU time in ns; `stat` would be limited to 10 ms.
     pub(crate) fn of(pids: &[u32]) -> Self {
         let sum = |part: fn(u32) -> u64| pids.iter().map(|pid| part(*pid)).sum();
         Self { cpu_ns: sum(cpu_ns), memory_kib: sum(memory_kib) }
@@ -35,7 +35,7 @@ impl Usage {
 }
 
 impl Machine {
-    /// Notes what others used since then. Programs of ours that have ended in between would count as others.
+    /// Records the usage of other programs since `then`. Programs of ours that have ended since count as others.
     pub(crate) fn note(&mut self, then: &Look) {
         let now = Look::now();
         let ours = now.ours_ns.saturating_sub(then.ours_ns);
@@ -43,7 +43,7 @@ impl Machine {
         self.others.push(others as f64 / (now.at - then.at).as_nanos() as f64);
     }
 
-    /// How much others took, in words; nothing when no load was measured.
+    /// Describes the usage of other programs; `None` if no load was measured.
     pub(crate) fn report(&self) -> Option<String> {
         let most = self.others.iter().copied().reduce(f64::max)?;
         let mean = self.others.iter().sum::<f64>() / self.others.len() as f64;
@@ -59,7 +59,7 @@ impl Look {
     }
 }
 
-/// A process and those below it.
+/// Returns a process and all its descendants.
 pub(crate) fn family(root: u32) -> Vec<u32> {
     let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
     let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
@@ -73,22 +73,22 @@ pub(crate) fn family(root: u32) -> Vec<u32> {
     family
 }
 
-/// Whether a process runs the same program as this one.
+/// Returns true if a process runs the same program as this one.
 pub(crate) fn is_own_program(pid: u32) -> bool {
     let program = |of: &str| fs::read_link(format!("/proc/{of}/exe")).ok();
     program(&pid.to_string()) == program("self")
 }
 
-/// Sessions need connections, and those need files; programs started later inherit the limit.
+/// Raises the limit of open files, for one connection per session; child processes inherit it.
 pub(crate) fn raise_file_limit() {
     let limit = getrlimit(Resource::Nofile);
-    // Refused, it stays as it is, and the row that needs more says so.
+    // Ignore the error: rows that need more files fail with their own message.
     setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum }).ok();
 }
 
 fn parent(pid: u32) -> Option<u32> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // The second field is the program's name, in parentheses and with any character inside.
+    // Skip the second field, the program's name: it is in parentheses and may contain any character.
     stat.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse().ok()
 }
 
@@ -108,12 +108,12 @@ fn memory_kib(pid: u32) -> u64 {
     line.and_then(|rest| rest.split_whitespace().next()?.parse().ok()).unwrap_or_default()
 }
 
-/// Time that all cores were not idle; the kernel counts it in hundredths of a second.
+/// Returns the time in ns that all cores were busy; the kernel's resolution is 10 ms.
 fn busy_ns() -> u64 {
     let stat = fs::read_to_string("/proc/stat").unwrap_or_default();
     let fields = stat.lines().next().unwrap_or_default().split_whitespace().skip(1);
     let times: Vec<u64> = fields.filter_map(|field| field.parse().ok()).collect();
-    // user nice system idle iowait irq softirq steal; guest time is part of user time.
+    // Fields: user nice system idle iowait irq softirq steal; guest time is included in user time.
     let busy = times.iter().take(8).enumerate().filter(|(at, _)| !matches!(at, 3 | 4)).map(|(_, time)| time);
     busy.sum::<u64>() * 10_000_000
 }

@@ -1,4 +1,4 @@
-//! What one hop through the gateway costs, beside nginx as the floor. `cargo bench -p tests` runs it; `--help` tells more.
+//! Cost of one hop through the gateway, compared with nginx. Run with `cargo bench -p tests`; see `--help`.
 
 mod connection;
 mod hop;
@@ -36,7 +36,7 @@ async fn main() -> Result<()> {
     }
 }
 
-/// Every row on every hop, in turn, round by round.
+/// Measures every row on every hop, in turn, in several rounds.
 async fn run(options: &Options) -> Result<()> {
     machine::raise_file_limit();
     let rows = rows::chosen(&options.rows)?;
@@ -53,7 +53,7 @@ async fn run(options: &Options) -> Result<()> {
             let look = Look::now();
             eprintln!("round {} of {}: {}", round + 1, options.rounds(), row.name);
             for turn in 0..hops.len() {
-                // Whoever goes first finds the machine another way than who goes last, so they take turns.
+                // Rotate the order of hops, because the first and the last find the machine in different states.
                 let at = (turn + round) % hops.len();
                 if let Some((hop, launch)) = hops.get(at).filter(|(hop, _)| hop.carries(row.route)) {
                     let sample = bench.measure(row, hop, launch).await;

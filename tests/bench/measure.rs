@@ -1,4 +1,4 @@
-//! One row on one hop, once.
+//! One measurement of one row on one hop.
 
 use std::task::Poll;
 use std::time::Duration;
@@ -17,23 +17,23 @@ use crate::session::{Endpoint, Session};
 use crate::table::{Column, Sample};
 use crate::upstream::Upstream;
 
-/// How long memory gets to settle.
+/// Time for memory usage to settle.
 const SETTLE: Duration = Duration::from_millis(200);
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// What there is to measure with.
+/// Options and upstream of the measurements.
 pub(crate) struct Bench<'a> {
     pub(crate) options: &'a Options,
     pub(crate) upstream: &'a Upstream,
 }
 
 impl Bench<'_> {
-    /// Measures a row on a hop that runs, or on a new one where what is measured comes with its start.
+    /// Measures a row on a running hop, or on a new hop if the row measures its start or memory.
     pub(crate) async fn measure(&self, row: &Row, hop: &Hop, launch: &Launch) -> Result<Sample> {
         let endpoint = hop.endpoint(row.route)?;
         match row.work {
             Work::Closed { clients, step } if row.route == Route::All => {
-                // What else a gateway leads to would be listed as well.
+                // Start a new hop: a shared gateway would also list its other upstreams.
                 let fresh = launch.start(self.upstream, &[row.route]).await?;
                 let endpoint = fresh.endpoint(row.route)?;
                 all_listed(&endpoint, row.route.tools()).await?;
@@ -61,7 +61,7 @@ impl Bench<'_> {
         }
     }
 
-    /// What a load does once it is warm.
+    /// Measures a load after its warm-up.
     async fn count(&self, hop: &Hop, load: Load) -> Result<Sample> {
         sleep(self.options.warm_up()).await;
         let (began, before) = (Instant::now(), hop.usage());
@@ -86,7 +86,7 @@ impl Bench<'_> {
     }
 }
 
-/// Waits until all tools are listed: what an upstream offers is asked for once it is connected.
+/// Waits until all tools are listed: the gateway reads an upstream's list after connecting.
 async fn all_listed(endpoint: &Endpoint, count: usize) -> Result<()> {
     let mut session = Session::open(endpoint).await?;
     let listed = async {
@@ -98,7 +98,7 @@ async fn all_listed(endpoint: &Endpoint, count: usize) -> Result<()> {
     session.end().await
 }
 
-/// What a session costs in memory that only holds its stream.
+/// Measures the memory per session that only holds its stream open.
 async fn idle(hop: &Hop, endpoint: &Endpoint, count: usize) -> Result<Sample> {
     sleep(SETTLE).await;
     let before = hop.usage();
@@ -124,12 +124,12 @@ async fn still_answers(session: &Session, endpoint: &Endpoint) -> Result<()> {
     elsewhere.end().await
 }
 
-/// Whether a stream has come to its end. Comments that keep it alive may have come on it.
+/// Returns true if a stream has ended. Keep-alive comments may have arrived.
 async fn is_over(stream: &mut Incoming) -> bool {
     !matches!(poll!(stream.frame()), Poll::Pending | Poll::Ready(Some(Ok(_))))
 }
 
-/// The value that this share of all values does not exceed.
+/// Returns the quantile of sorted values.
 fn quantile(sorted: &[Duration], share: f64) -> Duration {
     let at = (sorted.len() as f64 * share).ceil() as usize;
     sorted.get(at.saturating_sub(1)).copied().unwrap_or_default()

@@ -1,4 +1,4 @@
-//! The command line.
+//! Command-line options.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -26,21 +26,21 @@ Examples:
   cargo bench -p tests -- --gateway old=PATH --gateway new=PATH
                                                     two builds of the gateway beside each other";
 
-/// What one hop through the gateway costs.
+/// Measure the cost of one hop through the gateway
 #[derive(Debug, Parser)]
 #[command(bin_name = "cargo bench -p tests --", after_help = AFTER_HELP)]
 pub(crate) struct Options {
-    /// Rounds [default: 5, or 2 with --quick]
+    /// Number of rounds [default: 5, or 2 with --quick]
     #[arg(long)]
     rounds: Option<usize>,
-    /// Seconds that are counted per row, hop and round [default: 0.8, or 0.25 with --quick]
+    /// Counted seconds per row, hop and round [default: 0.8, or 0.25 with --quick]
     #[arg(long)]
     seconds: Option<f64>,
-    /// Requests a second where they come at a fixed rate, whatever the answers do
+    /// Requests per second in rows with a fixed rate
     #[arg(long, default_value_t = 3000)]
     pub(crate) rate: u32,
-    /// Only these groups of rows (small, large, rate, stdio, list, sessions, idle, start), or
-    /// rows with this in their names
+    /// Measure only these groups of rows (small, large, rate, stdio, list, sessions, idle, start), or rows whose names
+    /// contain this text
     #[arg(long, value_delimiter = ',')]
     pub(crate) rows: Vec<String>,
     /// Fewer and shorter rounds
@@ -49,14 +49,14 @@ pub(crate) struct Options {
     /// A gateway to measure instead of the one that cargo builds; may be repeated
     #[arg(long, value_name = "NAME=PATH", value_parser = named_path)]
     pub(crate) gateway: Vec<(String, PathBuf)>,
-    /// What `cargo bench` passes
+    /// Passed by `cargo bench`
     #[arg(long, hide = true)]
     bench: bool,
     #[command(subcommand)]
     pub(crate) role: Option<Role>,
 }
 
-/// What the benchmark starts itself for, so that each part's CPU is its own.
+/// Roles in which the benchmark starts itself, so that CPU usage is measured per part.
 #[derive(Debug, Clone, Copy, Subcommand)]
 pub(crate) enum Role {
     /// Be the upstream on HTTP
@@ -72,18 +72,19 @@ impl Options {
         self.rounds.unwrap_or(if self.quick { 2 } else { 5 }).max(1)
     }
 
-    /// How long requests are counted.
+    /// Returns the duration of counting.
     pub(crate) fn counted(&self) -> Duration {
         Duration::from_secs_f64(self.seconds.unwrap_or(if self.quick { 0.25 } else { 0.8 }).clamp(0.05, 600.0))
     }
 
-    /// How long they go on before that.
+    /// Returns the duration of the warm-up before counting.
     pub(crate) fn warm_up(&self) -> Duration {
         Duration::from_millis(if self.quick { 100 } else { 200 })
     }
 }
 
-/// Whether this was started to measure something; `cargo test --benches` starts it too, with arguments meant for tests.
+/// Returns true if started to measure or as an upstream; `cargo test --benches` starts the program with other
+/// arguments.
 pub(crate) fn is_meant() -> bool {
     std::env::args().any(|argument| ["--bench", "upstream", "stdio-upstream"].contains(&argument.as_str()))
 }

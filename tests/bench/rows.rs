@@ -1,69 +1,69 @@
-//! The table of rows: what is asked, of which upstream, by how many clients.
+//! The rows: request, upstream and number of clients.
 
 use anyhow::{Result, bail};
 
 /// One row.
 pub(crate) struct Row {
     pub(crate) name: &'static str,
-    /// By which `--rows` chooses it.
+    /// Group that selects the row with `--rows`.
     group: &'static str,
     pub(crate) route: Route,
     pub(crate) work: Work,
 }
 
-/// Where requests go.
+/// Destination of requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Route {
-    /// An HTTP upstream that answers by JSON.
+    /// An HTTP upstream that answers with JSON.
     Json,
-    /// The same, answering by an event stream, as the servers of the official SDKs do.
+    /// An HTTP upstream that answers with event streams, as servers of the official SDKs do.
     Events,
-    /// One with 200 tools.
+    /// An HTTP upstream with 200 tools.
     Tools,
-    /// One of the modern era.
+    /// A modern HTTP upstream.
     Modern,
-    /// A process of the gateway's.
+    /// A stdio upstream.
     Stdio,
-    /// Several with 200 tools in all, at the gateway's one address for everything.
+    /// Several upstreams with 200 tools in all, on the aggregated endpoint.
     All,
 }
 
-/// What is done there.
+/// Work of the clients.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Work {
-    /// Each client goes on as soon as it is answered.
+    /// Each client sends its next request after the previous answer.
     Closed { clients: usize, step: Step },
-    /// The next request comes when it is due, whatever became of those before, and its time runs from then.
+    /// Requests are sent at a fixed rate, regardless of answers; each duration counts from the scheduled time.
     Rate { clients: usize, step: Step },
-    /// Sessions that do nothing but hold their stream open.
+    /// Sessions that only hold their stream open.
     Idle { sessions: usize },
-    /// From starting the program to the first answer of a tool.
+    /// Start of the program, up to a tool's first answer.
     Start,
 }
 
-/// What a client does again and again.
+/// One step of a client.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Step {
-    /// Calls a tool that answers with the text it was given, of so many bytes.
+    /// Calls a tool that returns its argument, a text of this many bytes.
     Call { bytes: usize },
     /// Lists the tools.
     List,
-    /// Opens a session and closes it: `initialize`, `notifications/initialized`, DELETE.
+    /// Opens and closes a session: `initialize`, `notifications/initialized`, DELETE.
     Session,
 }
 
 impl Row {
-    /// Whether it uses hops that run all the time.
+    /// Returns true if the row runs on a shared hop.
     pub(crate) fn is_load(&self) -> bool {
         matches!(self.work, Work::Closed { .. } | Work::Rate { .. }) && self.route != Route::All
     }
 }
 
 impl Route {
-    /// Where a hop that runs all the time leads.
+    /// Routes of a shared hop.
     pub(crate) const SINGLE: [Self; 5] = [Self::Json, Self::Events, Self::Tools, Self::Modern, Self::Stdio];
 
-    /// Its name as an upstream of the gateway.
+    /// Returns the name of the upstream at the gateway.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Json => "json",
@@ -75,12 +75,12 @@ impl Route {
         }
     }
 
-    /// How many tools are listed there.
+    /// Returns the number of listed tools.
     pub(crate) fn tools(self) -> usize {
         if matches!(self, Self::Tools | Self::All) { 200 } else { 1 }
     }
 
-    /// Whether what is said there is of the modern era.
+    /// Returns true if the route is of the modern era.
     pub(crate) fn is_modern(self) -> bool {
         self == Self::Modern
     }
@@ -109,7 +109,7 @@ const ROWS: [Row; 17] = [
     row("start to first answer (stdio)", "start", Route::Stdio, Work::Start),
 ];
 
-/// The rows of these groups, or with these words in their names; all when nothing is asked for.
+/// Returns the rows of these groups, or with these texts in their names; all rows if none are given.
 pub(crate) fn chosen(wanted: &[String]) -> Result<Vec<Row>> {
     let is = |row: &Row, word: &String| row.group == word || row.name.contains(word.as_str());
     if let Some(unknown) = wanted.iter().find(|word| !ROWS.iter().any(|row| is(row, word))) {

@@ -1,5 +1,5 @@
-//! A client, which takes no reply but the right one. In the legacy era it has a session; in the modern one each request
-//! says what a session would know.
+//! A client that verifies every reply. In the legacy era it has a session; in the modern era every request carries the
+//! metadata.
 
 use std::borrow::Cow;
 use std::net::SocketAddr;
@@ -30,7 +30,7 @@ const HELLO: &str = r#"{"protocolVersion":"2025-11-25","capabilities":{},"client
 const METADATA: &str = r#""_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{},"io.modelcontextprotocol/clientInfo":{"name":"bench","version":"1"}},"#;
 const INITIALIZED: &str = r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#;
 
-/// Where an endpoint is.
+/// Address of an endpoint.
 #[derive(Debug, Clone)]
 pub(crate) struct Endpoint {
     pub(crate) address: SocketAddr,
@@ -38,7 +38,7 @@ pub(crate) struct Endpoint {
     pub(crate) is_modern: bool,
 }
 
-/// An open session on a connection of its own.
+/// An open session on its own connection.
 pub(crate) struct Session {
     connection: Connection,
     path: Uri,
@@ -47,7 +47,7 @@ pub(crate) struct Session {
     next: u64,
 }
 
-/// A response, as far as every one is alike.
+/// The common part of all responses.
 #[derive(Deserialize)]
 struct Reply<'a> {
     #[serde(borrow)]
@@ -88,7 +88,7 @@ struct Tool<'a> {
 }
 
 impl Session {
-    /// Connects and shakes hands.
+    /// Connects and performs the handshake.
     pub(crate) async fn open(endpoint: &Endpoint) -> Result<Self> {
         let connection = Connection::open(endpoint.address).await?;
         let (path, is_modern) = (endpoint.path.clone(), endpoint.is_modern);
@@ -97,7 +97,7 @@ impl Session {
         Ok(session)
     }
 
-    /// Shakes hands on the connection as it is.
+    /// Performs the handshake on the existing connection.
     pub(crate) async fn begin(&mut self) -> Result<()> {
         if self.is_modern {
             return Ok(());
@@ -113,7 +113,7 @@ impl Session {
         expect(response, StatusCode::ACCEPTED).await
     }
 
-    /// Has a tool say this text.
+    /// Calls the echo tool with this text and checks its answer.
     pub(crate) async fn call(&mut self, text: &str) -> Result<()> {
         let metadata = if self.is_modern { METADATA } else { "" };
         let params = format!(r#"{{{metadata}"name":"echo","arguments":{{"text":"{text}"}}}}"#);
@@ -126,7 +126,7 @@ impl Session {
         }
     }
 
-    /// Lists the tools, which are so many.
+    /// Lists the tools and checks their number.
     pub(crate) async fn list(&mut self, count: usize) -> Result<()> {
         let (id, request) = self.request("tools/list", "{}");
         let body = read(self.post(request).await?).await?;
@@ -136,7 +136,7 @@ impl Session {
         Ok(())
     }
 
-    /// Takes the session's own stream, which keeps the connection busy.
+    /// Opens the session's GET stream, which occupies the connection.
     pub(crate) async fn listen(&mut self) -> Result<Incoming> {
         let response = self.send(Method::GET, Bytes::new()).await?;
         ensure!(response.status() == StatusCode::OK, "the stream is refused with {}", response.status());
@@ -144,7 +144,7 @@ impl Session {
         Ok(response.into_body())
     }
 
-    /// Ends the session and keeps the connection.
+    /// Ends the session but keeps the connection.
     pub(crate) async fn end(&mut self) -> Result<()> {
         if self.is_modern {
             return Ok(());
@@ -154,7 +154,7 @@ impl Session {
         expect(response, StatusCode::OK).await
     }
 
-    /// The same session on another connection.
+    /// Returns the session on another connection.
     pub(crate) async fn elsewhere(&self, endpoint: &Endpoint) -> Result<Self> {
         let connection = Connection::open(endpoint.address).await?;
         let (path, id) = (self.path.clone(), self.id.clone());
@@ -180,7 +180,7 @@ impl Session {
         headers.insert(ACCEPT, accept);
         headers.insert(CONTENT_TYPE, JSON);
         if self.is_modern {
-            // Nothing else is asked in this era.
+            // Set the headers for a tool call: no other modern request is sent.
             headers.extend([(PROTOCOL_VERSION, MODERN), (METHOD, CALL), (NAME, TOOL)]);
         }
         if let Some(id) = &self.id {
@@ -191,7 +191,7 @@ impl Session {
     }
 }
 
-/// The message in a response, which is the body or the one event of a stream that has any data.
+/// Reads the message in a response: the body, or the only event with data of a stream.
 async fn read(response: Response<Incoming>) -> Result<Bytes> {
     ensure!(response.status() == StatusCode::OK, "the status is {}", response.status());
     let streamed = response.headers().get(CONTENT_TYPE) == Some(&EVENTS);

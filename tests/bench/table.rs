@@ -1,14 +1,14 @@
-//! The samples of all rounds, and how they are told.
+//! Samples of all rounds, and their formatting.
 
 use std::collections::HashMap;
 use std::fmt::Write;
 
 use crate::rows::Row;
 
-/// What one measurement found.
+/// Result of one measurement.
 pub(crate) type Sample = Vec<(Column, f64)>;
 
-/// A figure.
+/// A measured quantity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Column {
     Rate,
@@ -21,7 +21,7 @@ pub(crate) enum Column {
     FirstAnswer,
 }
 
-/// Every sample, by row and hop, in the order of rounds.
+/// All samples by row and hop, in the order of rounds.
 #[derive(Default)]
 pub(crate) struct Table(HashMap<(&'static str, usize), Vec<Sample>>);
 
@@ -39,12 +39,12 @@ impl Column {
         }
     }
 
-    /// Whether the lowest and the highest are shown as well.
+    /// Returns true if the range of values is shown too.
     fn shows_range(self) -> bool {
         matches!(self, Self::Rate | Self::Cpu | Self::Session | Self::FirstAnswer)
     }
 
-    /// Whether it is what hops are compared by.
+    /// Returns true if hops are compared by this column.
     fn is_compared(self) -> bool {
         matches!(self, Self::Cpu | Self::Session | Self::FirstAnswer)
     }
@@ -62,7 +62,7 @@ impl Table {
         self.0.entry((row.name, hop)).or_default().push(sample);
     }
 
-    /// All rows, with the hops below each other.
+    /// Formats all rows, with one line per hop.
     pub(crate) fn print(&self, rows: &[Row], hops: &[&str]) -> String {
         let floor = hops.iter().position(|name| *name == "nginx");
         let mut text = String::new();
@@ -114,7 +114,7 @@ fn value(sample: &Sample, wanted: Column) -> Option<f64> {
     sample.iter().find(|(column, _)| *column == wanted).map(|(_, value)| *value)
 }
 
-/// `median (lowest-highest)`.
+/// Formats values as `median (lowest-highest)`.
 fn spread(mut values: Vec<f64>, digits: usize, range: bool) -> String {
     values.sort_unstable_by(f64::total_cmp);
     let (Some(lowest), Some(highest)) = (values.first(), values.last()) else { return "-".to_owned() };
@@ -126,7 +126,7 @@ fn spread(mut values: Vec<f64>, digits: usize, range: bool) -> String {
     }
 }
 
-/// Cells below each other, the first to the left and the others to the right.
+/// Aligns cells in columns, the first one to the left and the others to the right.
 fn aligned(lines: &[Vec<String>]) -> String {
     const NAME: usize = 44;
     let width = |at: usize| lines.iter().filter_map(|line| line.get(at)).map(String::len).max().unwrap_or_default();

@@ -1,5 +1,4 @@
-//! The upstream: an MCP server of the legacy era that does as little as one can. It runs in processes of its own, started
-//! from this very binary.
+//! The upstream: a minimal legacy MCP server. Runs in separate processes started from this binary.
 
 mod answer;
 pub(crate) mod http;
@@ -14,7 +13,7 @@ use tokio::process::Command;
 
 use crate::rows::Route;
 
-/// Upstreams that have all tools between them.
+/// Number of upstreams that share the tools of [`Route::All`].
 const PARTS: usize = 4;
 
 /// The running HTTP upstream.
@@ -32,7 +31,7 @@ impl Upstream {
         Ok(Self { address, _process: process })
     }
 
-    /// Where a route leads by itself.
+    /// Returns the path of a route on the upstream.
     pub(crate) fn path(route: Route) -> String {
         let form = match route {
             Route::Events => "events",
@@ -42,7 +41,7 @@ impl Upstream {
         format!("/{form}/{}", route.tools())
     }
 
-    /// How the gateway is told of a route.
+    /// Returns the definitions of a route's upstreams for the gateway.
     pub(crate) fn definitions(&self, route: Route) -> Result<Vec<Value>> {
         let (name, own) = (route.name(), std::env::current_exe()?);
         let remote = |name: &str, path: &str| {

@@ -1,4 +1,5 @@
-//! The admin API, spoken as plain HTTP and JSON, so that tests see the wire and not our own client's idea of it.
+//! Client of the admin API that uses plain HTTP and JSON, so that tests check the wire format independently of our own
+//! client.
 
 use std::time::Duration;
 
@@ -7,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::wait::{DEADLINE, eventually};
 
-/// The admin API of one gateway.
+/// Client of one gateway's admin API.
 #[derive(Debug, Clone)]
 pub struct Admin {
     url: String,
@@ -15,7 +16,7 @@ pub struct Admin {
     http: Client,
 }
 
-/// An HTTP response, read to its end.
+/// A complete HTTP response.
 #[derive(Debug)]
 pub struct Answer {
     /// The status code.
@@ -26,33 +27,33 @@ pub struct Answer {
     pub text: String,
 }
 
-/// A plain HTTP client in which nothing waits forever.
+/// Creates a plain HTTP client with time limits on everything.
 ///
 /// # Panics
 ///
-/// When there is none to be had.
+/// If the client cannot be created.
 #[must_use]
 pub fn http() -> Client {
-    // The client cannot be made without one, even where it speaks no TLS. Whoever comes first serves all.
+    // Install a crypto provider: the client needs one even for plain HTTP. Only the first call has an effect.
     rustls::crypto::ring::default_provider().install_default().ok();
     let builder = Client::builder().timeout(DEADLINE).connect_timeout(Duration::from_secs(10)).no_proxy();
     builder.build().expect("an HTTP client")
 }
 
 impl Admin {
-    /// The admin API of the gateway at this URL.
+    /// Creates a client of the gateway at this URL.
     #[must_use]
     pub fn new(url: &str) -> Self {
         Self { url: url.to_owned(), token: None, http: http() }
     }
 
-    /// The same with a bearer token.
+    /// Returns a copy that sends a bearer token.
     #[must_use]
     pub fn with_token(&self, token: &str) -> Self {
         Self { token: Some(token.to_owned()), ..self.clone() }
     }
 
-    /// A request that is about to be sent.
+    /// Prepares a request.
     pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
         let request = self.http.request(method, format!("{}{path}", self.url));
         match &self.token {
@@ -61,22 +62,22 @@ impl Admin {
         }
     }
 
-    /// GET.
+    /// Sends a GET request.
     pub async fn get(&self, path: &str) -> Answer {
         send(self.request(Method::GET, path)).await
     }
 
-    /// POST of any text; the admin API asks for no Content-Type.
+    /// Sends a POST request with any text. The admin API requires no Content-Type.
     pub async fn post(&self, path: &str, body: impl ToString) -> Answer {
         send(self.request(Method::POST, path).body(body.to_string())).await
     }
 
-    /// PUT of any text.
+    /// Sends a PUT request with any text.
     pub async fn put(&self, path: &str, body: impl ToString) -> Answer {
         send(self.request(Method::PUT, path).body(body.to_string())).await
     }
 
-    /// DELETE.
+    /// Sends a DELETE request.
     pub async fn delete(&self, path: &str) -> Answer {
         send(self.request(Method::DELETE, path)).await
     }
@@ -85,7 +86,7 @@ impl Admin {
     ///
     /// # Panics
     ///
-    /// When the gateway does not take it.
+    /// If the gateway refuses the definition.
     pub async fn register(&self, definition: &Value) {
         let answer = self.post("/admin/mcps", definition).await;
         assert_eq!(answer.status, 201, "{definition}: {}", answer.text);
@@ -102,17 +103,17 @@ impl Admin {
         self.reaches(name, "connected").await;
     }
 
-    /// Waits until an upstream's status is this one, and gives all of it.
+    /// Waits until an upstream has this status. Returns the whole `status`.
     pub async fn reaches(&self, name: &str, state: &str) -> Value {
         let what = format!("{name} is {state}");
         eventually(&what, || async { Some(self.status(name).await).filter(|status| status["status"] == state) }).await
     }
 
-    /// The `status` of a registration.
+    /// Returns the `status` of a registration.
     ///
     /// # Panics
     ///
-    /// When there is none with this name.
+    /// If no registration has this name.
     pub async fn status(&self, name: &str) -> Value {
         let answer = self.get(&format!("/admin/mcps/{name}")).await;
         assert_eq!(answer.status, 200, "{}", answer.text);
@@ -127,28 +128,28 @@ impl Admin {
 }
 
 impl Answer {
-    /// The body as JSON.
+    /// Parses the body as JSON.
     ///
     /// # Panics
     ///
-    /// When it is none.
+    /// If the body is not JSON.
     #[must_use]
     pub fn json(&self) -> Value {
         serde_json::from_str(&self.text).unwrap_or_else(|error| panic!("{} {}: {error}", self.status, self.text))
     }
 
-    /// A header; empty when absent.
+    /// Returns a header; empty if absent.
     #[must_use]
     pub fn header(&self, name: &str) -> &str {
         self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
     }
 }
 
-/// Sends a request and reads its response.
+/// Sends a request and reads the response.
 ///
 /// # Panics
 ///
-/// When there is no whole response within the deadline.
+/// If there is no complete response within the deadline.
 pub async fn send(request: RequestBuilder) -> Answer {
     let response = request.send().await.unwrap_or_else(|error| panic!("no response: {error:?}"));
     let (status, headers) = (response.status().as_u16(), response.headers().clone());

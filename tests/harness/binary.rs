@@ -1,4 +1,4 @@
-//! The built binaries, started with nothing in their environment but what a test gives them.
+//! Runs the workspace's binaries with only the environment that a test sets.
 
 use std::ffi::OsStr;
 use std::path::PathBuf;
@@ -12,7 +12,7 @@ use crate::admin::Admin;
 use crate::fixture::{fixture_path, root};
 use crate::process::{Ended, Process, run};
 
-/// The folder of the binaries, built as `tests/run` builds them: other options would build everything twice.
+/// Folder of the binaries. Built with the same options as in `tests/run`: others would build everything twice.
 static BUILT: LazyLock<Result<PathBuf, String>> = LazyLock::new(|| {
     let mut cargo = Blocking::new(env!("CARGO"));
     cargo.args(["build", "--quiet", "--workspace", "--bins", "--examples"]).current_dir(root());
@@ -20,16 +20,16 @@ static BUILT: LazyLock<Result<PathBuf, String>> = LazyLock::new(|| {
     if !output.status.success() {
         return Err(String::from_utf8_lossy(&output.stderr).into_owned());
     }
-    // The test itself is `target/debug/deps/NAME`.
+    // Derive the folder from the path of the test, `target/debug/deps/NAME`.
     let own = std::env::current_exe().map_err(|error| error.to_string())?;
     own.ancestors().nth(2).map(PathBuf::from).ok_or_else(|| "the test has no folder".to_owned())
 });
 
-/// A binary of the workspace by name, with the programs of `tests/run` on its `PATH` and a new home folder.
+/// Prepares a binary of the workspace, with the programs that `tests/run` installs in `PATH` and a new home folder.
 ///
 /// # Panics
 ///
-/// When the workspace does not build.
+/// If the workspace does not build.
 #[must_use]
 pub fn binary(name: &str) -> Binary {
     let folder = BUILT.as_ref().unwrap_or_else(|error| panic!("`cargo build` failed: {error}"));
@@ -39,7 +39,7 @@ pub fn binary(name: &str) -> Binary {
     Binary { command, home }
 }
 
-/// A binary that is about to be started.
+/// A binary, ready to be started.
 pub struct Binary {
     command: Command,
     home: TempDir,
@@ -47,9 +47,9 @@ pub struct Binary {
 
 /// A running gateway.
 pub struct Served {
-    /// Where it is, as it says itself.
+    /// URL of the gateway, from its own output.
     pub url: String,
-    /// Its admin API.
+    /// Client of the gateway's admin API.
     pub admin: Admin,
     /// The process.
     pub process: Process,
@@ -71,34 +71,34 @@ impl Binary {
         self
     }
 
-    /// Sets a variable.
+    /// Sets an environment variable.
     #[must_use]
     pub fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
         self.command.env(name, value);
         self
     }
 
-    /// Gives the command to whoever starts it in a way of their own, and its home, which goes when dropped.
+    /// Returns the command for a caller that starts it differently, with its home folder, which is deleted on drop.
     #[must_use]
     pub fn into_command(self) -> (Command, TempDir) {
         (self.command, self.home)
     }
 
-    /// Runs it to its end.
+    /// Runs the binary to its end.
     pub async fn run(self) -> Ended {
         run(self.command).await
     }
 
-    /// Starts it.
+    /// Starts the binary.
     pub fn start(self) -> Started {
         Started { process: Process::start(self.command), _home: self.home }
     }
 
-    /// Starts a gateway and waits until it says where it is.
+    /// Starts a gateway and waits until it prints its URL.
     ///
     /// # Panics
     ///
-    /// When it does not.
+    /// If the gateway does not print a URL.
     pub async fn serve(self) -> Served {
         let process = Process::start(self.command);
         let line = process.first_line().await;
@@ -107,7 +107,7 @@ impl Binary {
     }
 }
 
-/// The URL in `mcp-proxy VERSION listening on URL`, or in the JSON line that `--log-json` has instead.
+/// Finds the URL in `mcp-proxy VERSION listening on URL`, or in the JSON line that `--log-json` prints instead.
 fn announced(line: &str) -> Option<String> {
     let in_json = || serde_json::from_str::<serde_json::Value>(line).ok()?["base_url"].as_str().map(str::to_owned);
     line.split_once(" listening on ").map(|(_, url)| url.to_owned()).or_else(in_json)

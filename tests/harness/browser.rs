@@ -1,4 +1,4 @@
-//! A real browser: Debian's Chromium, which `tests/run` unpacks.
+//! A real browser: Debian's Chromium, unpacked by `tests/run`.
 
 use tokio::process::Command;
 
@@ -6,16 +6,16 @@ use crate::fixture::installed;
 use crate::process::run;
 use crate::proxy::libraries;
 
-/// Opens a page in a new profile and gives its document as text, once nothing more happens there.
+/// Opens a page in a new profile. Returns the document as text once the page is idle.
 ///
 /// # Panics
 ///
-/// When the browser cannot be started.
+/// If the browser cannot be started.
 pub async fn chromium(url: &str) -> String {
     let usr = installed("debian/chromium/usr");
     let home = tempfile::tempdir().expect("a temporary folder");
     let mut command = Command::new(usr.join("lib/chromium/chromium-headless-shell"));
-    // No sandbox: it needs rights that a test may not have. Time that nobody uses passes at once.
+    // Disable the sandbox, which needs privileges that a test may lack. Virtual time skips idle waits.
     command.args([
         "--no-sandbox",
         "--disable-gpu",

@@ -1,4 +1,4 @@
-//! Clients of the MCP endpoints that nobody here wrote, each one conversation as a child process.
+//! Official MCP clients, each conversation in a child process.
 
 use std::path::PathBuf;
 
@@ -9,7 +9,7 @@ use tokio::sync::Semaphore;
 use crate::fixture::{fixture, fixture_path, installed, root};
 use crate::process::{Ended, run};
 
-/// Clients that run at once; each keeps a core busy while it starts.
+/// Limits concurrent clients: each keeps a core busy while it starts.
 static PLACES: Semaphore = Semaphore::const_new(4);
 
 /// An official client.
@@ -26,10 +26,10 @@ pub enum Client {
 }
 
 impl Client {
-    /// Those that speak the legacy era alone.
+    /// Clients that speak only the legacy era.
     pub const LEGACY: [Self; 2] = [Self::Python, Self::TypeScript];
 
-    /// What runs it, and the script that it runs.
+    /// Returns the interpreter and its script.
     fn program(self) -> (PathBuf, &'static str) {
         match self {
             Self::Python => (installed("python/clients/bin/python"), "python_client.py"),
@@ -40,12 +40,12 @@ impl Client {
     }
 }
 
-/// One conversation of a client as its plan says (`python_client.py` and `python_modern.py` in `tests/fixtures/clients`
-/// tell the plan's form), and its report.
+/// Runs one conversation of a client according to `plan`. Returns the client's report. `python_client.py` and
+/// `python_modern.py` in `tests/fixtures/clients` document the plan's format.
 ///
 /// # Panics
 ///
-/// With the client's own words when it fails.
+/// If the client fails, with its output. With the client's own words when it fails.
 pub async fn client(client: Client, plan: &Value) -> Value {
     let (program, script) = client.program();
     let mut command = Command::new(program);
@@ -55,11 +55,11 @@ pub async fn client(client: Client, plan: &Value) -> Value {
     serde_json::from_str(&out).unwrap_or_else(|error| panic!("{client:?} reported {out}: {error}"))
 }
 
-/// One request of the MCP Inspector's command line in the legacy era, and the result it prints.
+/// Sends one request with the MCP Inspector's command line, in the legacy era. Returns the result that it prints.
 ///
 /// # Panics
 ///
-/// With the Inspector's own words when it fails.
+/// If the Inspector fails, with its output.
 pub async fn inspector(url: &str, transport: &str, request: &[&str]) -> Value {
     let home = tempfile::tempdir().expect("a temporary folder");
     let mut command = Command::new(fixture("mcp-inspector"));

@@ -1,4 +1,4 @@
-//! The official conformance suite, run against whatever listens at a URL.
+//! The official conformance suite, run against the server at a URL.
 
 use std::fmt::{self, Display};
 use std::fs;
@@ -15,33 +15,33 @@ use crate::fixture::{fixture, fixture_path, installed, root};
 use crate::process::Process;
 
 const SUITE: &str = "npm/node_modules/@modelcontextprotocol/conformance/dist/index.js";
-/// A run takes some 10 s; through a gateway that hangs, each scenario costs its own time-out.
+/// Time limit of a run. It takes about 10 s, but with a gateway that hangs, each scenario runs into its own limit.
 const DEADLINE: Duration = Duration::from_secs(300);
-/// How long a scenario may take.
+/// Time limit of one scenario.
 const PATIENCE: Duration = Duration::from_secs(15);
-/// Runs at once; a run waits more than it works.
+/// Limits concurrent runs, which mostly wait.
 static PLACES: Semaphore = Semaphore::const_new(3);
 
-/// How a run went.
+/// Result of a run.
 #[derive(Debug)]
 pub struct Report {
-    /// How many of the scored scenarios passed.
+    /// Number of scored scenarios that passed.
     pub passed: usize,
-    /// The scored scenarios that failed.
+    /// Scored scenarios that failed.
     pub failed: Vec<String>,
-    /// The scenarios that do not count, and whether they passed.
+    /// Scenarios without a score, each with true if it passed.
     pub unscored: Vec<(String, bool)>,
-    /// What the suite says about everything that failed or that it warns of, a line each.
+    /// Failures and warnings of the suite, one line each.
     pub remarks: Vec<String>,
-    /// How long it took.
+    /// Duration of the run.
     pub took: Duration,
 }
 
-/// Runs the server scenarios that a revision requires, such as `2026-07-28`, on that revision's wire.
+/// Runs the server scenarios that a revision such as `2026-07-28` requires, over that revision's protocol.
 ///
 /// # Panics
 ///
-/// When the suite does not come to an end.
+/// If the suite prints no summary in time.
 pub async fn conformance(url: &str, requirements: &str) -> Report {
     let _place = PLACES.acquire().await.expect("nobody closes it");
     let folder = tempfile::tempdir().expect("a temporary folder");
@@ -69,7 +69,7 @@ impl Display for Report {
     }
 }
 
-/// Reads `✓ NAME: ...` of every scenario and, below `Not scored`, `  ✓ NAME (REASON)` of those that do not count.
+/// Parses `✓ NAME: ...` of each scenario and, below `Not scored`, `  ✓ NAME (REASON)` of those without a score.
 fn tally(summary: &str) -> Report {
     let (all, unscored) = summary.split_once("\nNot scored").unwrap_or((summary, ""));
     let read = |line: &str, end: char| {
@@ -85,7 +85,7 @@ fn tally(summary: &str) -> Report {
     Report { passed: passed.len(), failed, unscored, remarks: Vec::new(), took: Duration::ZERO }
 }
 
-/// What the suite wrote down of each scenario, in `server-SCENARIO-TIME/checks.json`.
+/// Reads the suite's report of each scenario from `server-SCENARIO-TIME/checks.json`.
 fn remarks(folder: &TempDir) -> Vec<String> {
     let scenarios = fs::read_dir(folder.path()).expect("a folder that was just made").flatten();
     let mut remarks: Vec<String> = scenarios.flat_map(|scenario| remarks_on(&scenario.path())).collect();

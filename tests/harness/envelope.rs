@@ -1,10 +1,10 @@
-//! The envelope of a JSON-RPC message, with everything in it as raw text.
+//! The envelope of a JSON-RPC message, with its members as raw text.
 
 use std::collections::BTreeMap;
 
 use serde_json::value::RawValue;
 
-/// Raw members of a message; empty where it has no such member, or is no message.
+/// Raw members of a message; empty if the member is missing or the text is not a message.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Envelope {
     /// The raw id.
@@ -16,7 +16,7 @@ pub struct Envelope {
 }
 
 impl Envelope {
-    /// Reads one.
+    /// Parses an envelope.
     #[must_use]
     pub fn read(bytes: &[u8]) -> Self {
         let members = members(bytes);
@@ -26,19 +26,19 @@ impl Envelope {
         Self { id: raw("id"), method: method.unwrap_or_default(), params: raw("params") }
     }
 
-    /// The raw value of a member of the parameters; empty where there is none.
+    /// Returns the raw value of a member of the parameters; empty if absent.
     #[must_use]
     pub fn param(&self, name: &str) -> String {
         members(self.params.as_bytes()).get(name).map(|raw| raw.get().to_owned()).unwrap_or_default()
     }
 
-    /// The same as text, decoded.
+    /// Returns a member of the parameters as decoded text; empty if absent.
     #[must_use]
     pub fn text(&self, name: &str) -> String {
         serde_json::from_str(&self.param(name)).unwrap_or_default()
     }
 
-    /// The raw progress token; empty where there is none.
+    /// Returns the raw progress token; empty if absent.
     #[must_use]
     pub fn progress_token(&self) -> String {
         members(self.param("_meta").as_bytes()).get("progressToken").map(|raw| raw.get().to_owned()).unwrap_or_default()

@@ -1,8 +1,8 @@
-//! A scripted MCP server of the legacy era: one script, over any transport.
+//! A scripted MCP server of the legacy era: one script over any transport.
 //!
-//! What it does on a message is a function of the test's own. The script runs in the test's process, and what arrived is
-//! recorded there, whatever the transport: over stdio, the program that the gateway starts (`fixtures/fake_upstream.rs`)
-//! only carries bytes between its standard streams and the script.
+//! The test supplies a function for the requests it is about. The script runs in the test's process and records
+//! messages there, for every transport: over stdio, the program that the gateway starts (`fixtures/fake_upstream.rs`)
+//! only copies bytes between its standard streams and the script.
 //!
 //! ```no_run
 //! # async fn example() {
@@ -38,16 +38,16 @@ use crate::envelope::Envelope;
 use crate::fixture::built;
 use crate::wait::{DEADLINE, within};
 
-/// How a script is spoken.
+/// Transport of a fake server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Via {
-    /// JSON lines of a child process.
+    /// A child process that exchanges JSON lines.
     Stdio,
     /// HTTP with a separate event stream (2024-11-05).
     Sse,
     /// Streamable HTTP that answers with event streams.
     Events,
-    /// Streamable HTTP that answers with JSON, and tells everything else on the session's own stream.
+    /// Streamable HTTP that answers with JSON, and sends all other messages on the session's GET stream.
     Json,
 }
 
@@ -56,10 +56,10 @@ impl Via {
     pub const ALL: [Self; 4] = [Self::Stdio, Self::Sse, Self::Events, Self::Json];
 }
 
-/// What a server does on a request.
+/// Handler of a request.
 type Behaviour = Arc<dyn Fn(Call) -> BoxFuture<'static, ()> + Send + Sync>;
 
-/// What a server offers and does, to be started over some transport.
+/// Tools and behaviour of a server, before it is started over a transport.
 pub struct Script {
     name: String,
     tools: Vec<String>,
@@ -72,7 +72,7 @@ pub struct Script {
     stateless: bool,
 }
 
-/// A server that offers nothing yet and does what the specification says.
+/// Creates a script without tools that otherwise follows the specification.
 pub fn fake(name: &str) -> Script {
     Script {
         name: name.to_owned(),
@@ -87,7 +87,7 @@ pub fn fake(name: &str) -> Script {
     }
 }
 
-/// A running server. It ends when dropped.
+/// A running server. Stopped on drop.
 pub struct Fake {
     server: Arc<Server>,
     via: Via,
@@ -95,46 +95,46 @@ pub struct Fake {
     accepting: Mutex<Option<JoinHandle<()>>>,
 }
 
-/// Something that arrived at a server.
+/// A message or HTTP request that the server received.
 #[derive(Clone, Debug)]
 pub struct Received {
-    /// Which of the server's sessions or processes it came to, counted from 0; `usize::MAX` for none.
+    /// Number of the session or process that it belongs to, from 0; `usize::MAX` if none.
     pub peer: usize,
-    /// The JSON-RPC method; `response` for a response, the HTTP method for a request without body.
+    /// The JSON-RPC method; `response` for a response; the HTTP method for a request without a body.
     pub method: String,
-    /// The HTTP headers; none over stdio.
+    /// The HTTP headers; empty over stdio.
     pub headers: HeaderMap,
-    /// The exact bytes: a body, or a line without its end.
+    /// The exact bytes: a body, or a line without its line end.
     pub bytes: Bytes,
-    /// The envelope of the message in them.
+    /// The envelope of the message.
     pub envelope: Arc<Envelope>,
 }
 
 impl Received {
-    /// The message as text.
+    /// Returns the message as text.
     pub fn text(&self) -> &str {
         std::str::from_utf8(&self.bytes).unwrap_or("(not UTF-8)")
     }
 
-    /// The message as a value; `null` if it is none.
+    /// Returns the message as a JSON value; `null` if it is not JSON.
     pub fn value(&self) -> Value {
         serde_json::from_slice(&self.bytes).unwrap_or_default()
     }
 
-    /// The raw id; empty where there is none.
+    /// Returns the raw id; empty if absent.
     pub fn id(&self) -> String {
         self.envelope.id.clone()
     }
 }
 
 impl Script {
-    /// Offers a tool that gives back its arguments.
+    /// Adds a tool that returns its arguments.
     #[must_use]
     pub fn echo(self, name: &str) -> Self {
         self.listed(&json!({ "name": name, "inputSchema": { "type": "object" } }).to_string())
     }
 
-    /// Offers a tool that does this.
+    /// Adds a tool with this behaviour.
     #[must_use]
     pub fn tool<F>(self, name: &str, behaviour: impl Fn(Call) -> F + Send + Sync + 'static) -> Self
     where
@@ -143,14 +143,14 @@ impl Script {
         self.echo(name).on(&format!("tools/call {name}"), behaviour)
     }
 
-    /// Lists a tool by this raw definition.
+    /// Adds a tool with this raw definition.
     #[must_use]
     pub fn listed(mut self, raw: &str) -> Self {
         self.tools.push(raw.to_owned());
         self
     }
 
-    /// Does this on a request with this method.
+    /// Sets the behaviour for requests with this method.
     #[must_use]
     pub fn on<F>(mut self, method: &str, behaviour: impl Fn(Call) -> F + Send + Sync + 'static) -> Self
     where
@@ -160,53 +160,53 @@ impl Script {
         self
     }
 
-    /// Lists tools in pages of this size.
+    /// Sets the page size of the tool list.
     #[must_use]
     pub fn pages_of(mut self, size: usize) -> Self {
         self.page = size;
         self
     }
 
-    /// Gives the child process these flags; see `fixtures/fake_upstream.rs`.
+    /// Passes flags to the child process; see `fixtures/fake_upstream.rs`.
     #[must_use]
     pub fn child(mut self, flags: &[&str]) -> Self {
         self.flags.extend(flags.iter().map(|flag| (*flag).to_owned()));
         self
     }
 
-    /// Has no stream of its own: GET is refused with 405.
+    /// Disables the GET stream: GET is refused with 405.
     #[must_use]
     pub fn without_stream(mut self) -> Self {
         self.listens = false;
         self
     }
 
-    /// Keeps no record of what arrives, for runs that last hours.
+    /// Disables the record of received messages, for runs of several hours.
     #[must_use]
     pub fn forgetful(mut self) -> Self {
         self.records = false;
         self
     }
 
-    /// Drops what it has to say outside of requests while nobody listens, as some SDKs do.
+    /// Drops messages outside of requests while no stream is open, as some SDKs do.
     #[must_use]
     pub fn drops_unheard(mut self) -> Self {
         self.forgets = true;
         self
     }
 
-    /// Serves requests that name no session, as servers of the modern era do.
+    /// Accepts requests without a session, as modern servers do.
     #[must_use]
     pub fn stateless(mut self) -> Self {
         self.stateless = true;
         self
     }
 
-    /// Starts to serve.
+    /// Starts the server.
     ///
     /// # Panics
     ///
-    /// When nothing can be bound.
+    /// If no port can be bound.
     pub async fn start(self, via: Via) -> Fake {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a free port");
         let fake = Fake {
@@ -221,14 +221,15 @@ impl Script {
 }
 
 impl Fake {
-    /// The definition to register it by. It says the era, so that every request that arrives is one that a test is about.
+    /// Returns the definition to register. It sets the era, so that the server receives only requests that the test
+    /// causes.
     pub fn definition(&self) -> Value {
         let mut definition = self.undated_definition();
         definition["era"] = json!("legacy");
         definition
     }
 
-    /// The same without the era, which the gateway then has to find out.
+    /// Returns the definition without an era, so that the gateway detects it.
     pub fn undated_definition(&self) -> Value {
         let (name, address) = (&self.server.script.name, self.address);
         match self.via {
@@ -244,17 +245,17 @@ impl Fake {
         }
     }
 
-    /// Everything that arrived so far.
+    /// Returns everything received so far.
     pub fn received(&self) -> Vec<Received> {
         self.server.received()
     }
 
-    /// How often this method arrived so far.
+    /// Returns the number of messages with this method received so far.
     pub fn count(&self, method: &str) -> usize {
         self.received().iter().filter(|received| received.method == method).count()
     }
 
-    /// The message with this method that arrives as the `index`th, counted from 0.
+    /// Waits for the `index`th message with this method, counted from 0.
     pub async fn nth(&self, method: &str, index: usize) -> Received {
         self.find(&format!("`{method}` number {index}"), |all| {
             all.iter().filter(|received| received.method == method).nth(index).cloned()
@@ -262,7 +263,7 @@ impl Fake {
         .await
     }
 
-    /// What this looks for, as soon as it has arrived.
+    /// Waits until `look` finds something in the received messages.
     pub async fn find<T>(&self, what: &str, look: impl Fn(&[Received]) -> Option<T>) -> T {
         let mut changed = self.server.changed.subscribe();
         let found = async {
@@ -276,43 +277,42 @@ impl Fake {
         within(DEADLINE, &format!("{what}, at `{}`", self.server.script.name), found).await
     }
 
-    /// The session or process with this number, counted from 0, as soon as it is there.
+    /// Waits for the session or process with this number, counted from 0.
     pub async fn peer(&self, number: usize) -> Arc<Peer> {
         self.find(&format!("session number {number}"), |_| self.server.peer(number)).await
     }
 
-    /// Every session or process so far, dead ones too.
+    /// Returns all sessions or processes so far, including ended ones.
     pub fn peers(&self) -> Vec<Arc<Peer>> {
         self.server.peers()
     }
 
-    /// How many sessions or processes there are.
+    /// Returns the number of live sessions or processes.
     pub fn live(&self) -> usize {
         self.server.live()
     }
 
-    /// From now on answers messages with this method, or HTTP requests without a body, with this status, and does
-    /// nothing else about them.
+    /// From now on, answers messages with this method, or HTTP requests without a body, only with this status.
     pub fn refuse(&self, method: &str, status: u16) {
         self.server.refuse(method, Some(Refusal::Status(status)));
     }
 
-    /// From now on takes messages with this method without ever answering their HTTP requests.
+    /// From now on, accepts messages with this method without ever answering their HTTP requests.
     pub fn stall(&self, method: &str) {
         self.server.refuse(method, Some(Refusal::Silence));
     }
 
-    /// From now on does what the script says again.
+    /// Ends [`Self::refuse`] and [`Self::stall`] for this method.
     pub fn accept_again(&self, method: &str) {
         self.server.refuse(method, None);
     }
 
-    /// Forgets every session: over HTTP their ids are unknown from now on, over SSE their streams end.
+    /// Ends all sessions: over HTTP their ids become unknown, over SSE their streams end.
     pub fn forget(&self) {
         self.server.forget();
     }
 
-    /// Stops listening and resets every connection.
+    /// Stops listening and resets all connections.
     pub async fn down(&self) {
         let accepting = self.accepting.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(accepting) = accepting {
@@ -326,7 +326,7 @@ impl Fake {
     ///
     /// # Panics
     ///
-    /// When somebody else has taken it.
+    /// If another program has taken the port.
     pub async fn up(&self) {
         self.accept(TcpListener::bind(self.address).await.expect("the same port"));
     }
@@ -349,13 +349,13 @@ impl Drop for Fake {
     }
 }
 
-/// Starts a task of a fake server; it ends with the test's runtime.
+/// Spawns a task of a fake server; it ends with the test's runtime.
 #[expect(clippy::disallowed_methods, reason = "the gateway's list of tasks is none of a fake server's")]
 pub(crate) fn spawn(task: impl Future<Output = ()> + Send + 'static) -> JoinHandle<()> {
     tokio::spawn(task)
 }
 
-/// The child program; cargo builds it before the tests and puts it one folder above theirs.
+/// Returns the child program; cargo builds it before the tests, one folder above theirs.
 fn program() -> PathBuf {
     built("fake-upstream")
 }

@@ -1,39 +1,39 @@
-//! The programs that `tests/run` installs: MCP servers and clients that nobody here wrote.
+//! Programs that `tests/run` installs: public MCP servers and clients.
 
 use std::path::{Path, PathBuf};
 use std::{env, ffi::OsString};
 
-/// The top folder of the workspace.
+/// Returns the root folder of the workspace.
 #[must_use]
 pub fn root() -> &'static Path {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
 }
 
-/// An installed program: `node`, `mcp-inspector`, or one of the `mcp-server-*`.
+/// Returns the path of an installed program: `node`, `mcp-inspector`, or one of the `mcp-server-*`.
 ///
 /// # Panics
 ///
-/// When it is not installed.
+/// If it is not installed.
 #[must_use]
 pub fn fixture(name: &str) -> PathBuf {
     installed(&format!("bin/{name}"))
 }
 
-/// A Python with `jsonschema` and `lxml`.
+/// Returns the path of a Python with `jsonschema` and `lxml`.
 ///
 /// # Panics
 ///
-/// When it is not installed.
+/// If it is not installed.
 #[must_use]
 pub fn python() -> PathBuf {
     installed("python/modern/bin/python")
 }
 
-/// A `PATH` on which the installed programs come first.
+/// Returns a `PATH` that lists the installed programs first.
 ///
 /// # Panics
 ///
-/// When nothing is installed.
+/// If nothing is installed.
 #[must_use]
 pub fn fixture_path() -> OsString {
     let folders = env::var_os("PATH").map(|path| env::split_paths(&path).collect::<Vec<_>>()).unwrap_or_default();
@@ -41,14 +41,15 @@ pub fn fixture_path() -> OsString {
     env::join_paths(ours.into_iter().chain(folders)).expect("no folder on PATH has a colon in its name")
 }
 
-/// A file under `target/fixtures`.
+/// Returns the path of a file in `target/fixtures`.
 pub(crate) fn installed(path: &str) -> PathBuf {
     let file = root().join("target/fixtures").join(path);
     assert!(file.exists(), "{} is not installed: run `tests/run --install`", file.display());
     file
 }
 
-/// A program that cargo built in the same profile as the running one, which is itself one or a test in `deps`.
+/// Returns the path of a program built by cargo in the profile of the running one, which is a program or a test in
+/// `deps`.
 #[must_use]
 pub fn built(name: &str) -> PathBuf {
     let own = env::current_exe().unwrap_or_default();

@@ -1,10 +1,10 @@
-//! A gateway inside the test's own process, on a free port.
+//! A gateway in the test's own process, on a free port.
 
 use proxy_server::{Config, Gateway};
 
 use crate::admin::Admin;
 
-/// A gateway that is about to be started.
+/// Prepares a gateway.
 #[must_use]
 pub fn gateway() -> Builder {
     Builder { flags: vec!["--port".to_owned(), "0".to_owned()] }
@@ -15,11 +15,11 @@ pub struct Builder {
     flags: Vec<String>,
 }
 
-/// A running gateway. It ends with the test's runtime; [`InProcess::stop`] is for tests of stopping.
+/// A running gateway. Ends with the test's runtime; use [`InProcess::stop`] to test stopping.
 pub struct InProcess {
-    /// Where it is.
+    /// URL of the gateway.
     pub url: String,
-    /// Its admin API.
+    /// Client of the gateway's admin API.
     pub admin: Admin,
     gateway: Gateway,
 }
@@ -31,22 +31,22 @@ impl Builder {
         self
     }
 
-    /// Binds and serves.
+    /// Starts the gateway.
     ///
     /// # Panics
     ///
-    /// When the flags make no sense, or nothing can be bound.
+    /// If the flags are invalid or no port can be bound.
     pub async fn start(self) -> InProcess {
         let config = Config::from_flags(self.flags.iter().map(String::as_str)).expect("flags that make sense");
         let gateway = Gateway::start(config).await.expect("a gateway");
-        // Not `Gateway::url`, which may be a name that only other machines know.
+        // Avoid `Gateway::url`: it may be a name that only other machines can resolve.
         let url = format!("http://{}", gateway.address());
         InProcess { admin: Admin::new(&url), url, gateway }
     }
 }
 
 impl InProcess {
-    /// Stops as SIGTERM would.
+    /// Stops the gateway as SIGTERM does.
     pub async fn stop(self) {
         self.gateway.stop().await;
     }

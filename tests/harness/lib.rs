@@ -1,4 +1,4 @@
-//! The test DSL: gateways in process and as binaries, the official clients and servers, small fakes, and waiting.
+//! The test DSL: gateways in-process and as binaries, official clients and servers, fakes, and waiting.
 
 #![expect(clippy::expect_used, clippy::indexing_slicing, clippy::panic, reason = "a test that cannot go on ends")]
 

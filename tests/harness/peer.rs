@@ -1,7 +1,7 @@
-//! A client of any revision, over any transport, that was written from the specification and with no SDK.
+//! An MCP client of any revision over any transport, written from the specification without an SDK.
 //!
-//! What it does is named the same in both eras: it asks, calls, answers questions, cancels, watches, and sets a log level.
-//! How that is put is for the era to say, and whatever the era forbids to come back is an error here.
+//! Methods have the same names in both eras: request, call, answer server requests, cancel, watch, set a log level.
+//! The era determines the messages, and a message that the era forbids is an error.
 
 mod dialogue;
 mod headers;
@@ -21,38 +21,38 @@ pub use self::wire::Link;
 use self::wire::{Heard, Wire};
 use crate::process::Ended;
 
-/// How long a peer waits for anything. Far more than it takes, so that a busy machine fails no test.
+/// Time limit of every wait. Generous, so that a busy machine does not fail a test.
 pub const PATIENCE: Duration = Duration::from_secs(15);
 
 const META: &str = "io.modelcontextprotocol/";
 
 /// A connected client.
 pub struct Peer {
-    /// What it speaks.
+    /// Protocol revision that the client speaks.
     pub revision: Revision,
-    /// What the server said of itself: the result of `initialize` or of `server/discover`.
+    /// Result of `initialize` or `server/discover`.
     pub greeting: Value,
     wire: Wire,
     inbox: mpsc::Receiver<Heard>,
-    /// What came before anybody asked for it.
+    /// Messages received but not consumed.
     kept: VecDeque<Heard>,
     requests: u64,
-    /// What goes with each request in the modern era.
+    /// Log level sent with each request in the modern era.
     level: Option<&'static str>,
-    /// The tools as last listed, whose schemas tell which parameters travel as headers, too.
+    /// The tools of the last list; their schemas determine which arguments are also sent as headers.
     tools: Vec<Value>,
-    /// The resources it wants to hear of.
+    /// URIs of the watched resources.
     watched: Vec<String>,
-    /// The id of the `subscriptions/listen` in the modern era.
+    /// Id of the `subscriptions/listen` request in the modern era.
     listening: Value,
 }
 
 impl Peer {
-    /// Connects and greets, declaring that it can answer every question its revision has.
+    /// Connects and performs the handshake, declaring every client capability of the revision.
     ///
     /// # Errors
     ///
-    /// When the server does not greet as the revision wants it.
+    /// If the server's answer violates the revision.
     pub async fn connect(revision: Revision, link: Link) -> Result<Self> {
         let (wire, inbox) = Wire::connect(link).await?;
         let mut peer = Self {
@@ -100,24 +100,24 @@ impl Peer {
         self.wire.listen().await
     }
 
-    /// Sends a request and gives its result.
+    /// Sends a request and returns the result.
     ///
     /// # Errors
     ///
-    /// When there is none in time, or none that the era knows.
+    /// If there is no result in time, or one that the era does not allow.
     pub async fn request(&mut self, method: &str, params: Value) -> Result<Value> {
         let id = self.begin(method, params).await?;
         self.answer(&id).await
     }
 
-    /// Sends a request and gives its id, for [`Peer::answer`].
+    /// Sends a request and returns its id, for [`Peer::answer`].
     ///
     /// # Errors
     ///
-    /// When it cannot be sent.
+    /// If the request cannot be sent.
     pub async fn begin(&mut self, method: &str, mut params: Value) -> Result<Value> {
         self.requests += 1;
-        // Ids are numbers or texts, and whoever carries them must keep them apart.
+        // Alternate numbers and strings as ids, because they must be kept apart.
         let number = self.requests;
         let id = if number.is_multiple_of(2) { json!(number) } else { json!(format!("{number}")) };
         if self.revision.is_modern() {
@@ -134,21 +134,21 @@ impl Peer {
         Ok(id)
     }
 
-    /// The result of a request.
+    /// Waits for the result of a request.
     ///
     /// # Errors
     ///
-    /// When there is none in time, or none that the era knows.
+    /// If there is no result in time, or one that the era does not allow.
     pub async fn answer(&mut self, id: &Value) -> Result<Value> {
         let heard = self.hear_answer(id).await?;
         self.outcome(heard)
     }
 
-    /// Every item of a list, page by page.
+    /// Reads all pages of a list.
     ///
     /// # Errors
     ///
-    /// When a page is not as the era wants it, or there is no end of them.
+    /// If a page violates the era, or there are more than 100 pages.
     pub async fn list(&mut self, method: &str, member: &str) -> Result<Vec<Value>> {
         let (mut items, mut cursor) = (Vec::new(), Value::Null);
         for _ in 0..100 {
@@ -167,17 +167,18 @@ impl Peer {
         bail!("{method} has no end")
     }
 
-    /// The next notification of this kind, wherever it came, and the id of the request on whose stream that was.
+    /// Waits for a notification with this method. Returns its parameters, and the id of the request on whose stream it
+    /// came.
     ///
     /// # Errors
     ///
-    /// When there is none in time.
+    /// If there is none in time.
     pub async fn notification(&mut self, method: &str) -> Result<(Value, Value)> {
         let mut heard = self.find(method, |heard| heard.message["method"] == method).await?;
         Ok((heard.message["params"].take(), heard.on))
     }
 
-    /// What has come, and was not asked for yet.
+    /// Returns the messages received but not consumed.
     pub fn rest(&mut self) -> Vec<&Value> {
         while let Ok(heard) = self.inbox.try_recv() {
             self.kept.push_back(heard);
@@ -185,32 +186,32 @@ impl Peer {
         self.kept.iter().map(|heard| &heard.message).collect()
     }
 
-    /// Whether requests have streams of their own.
+    /// Returns true if requests have streams of their own.
     #[must_use]
     pub fn has_streams(&self) -> bool {
         self.wire.is_streamable()
     }
 
-    /// Whether it talks to a program.
+    /// Returns true if the server is a child process.
     #[must_use]
     pub fn is_program(&self) -> bool {
         self.wire.is_program()
     }
 
-    /// Ends a session over Streamable HTTP: the status of that, and of a request that comes after.
+    /// Ends a session over Streamable HTTP. Returns the status of that request and of a request sent afterwards.
     ///
     /// # Errors
     ///
-    /// When there is no such session, or no response.
+    /// If there is no such session, or no response.
     pub async fn leave(&mut self) -> Result<(u16, u16)> {
         self.wire.leave().await
     }
 
-    /// Closes the input of a program and waits for its end.
+    /// Closes the stdin of the child process and waits for its end.
     ///
     /// # Errors
     ///
-    /// When there is none, or it goes on.
+    /// If there is no child process, or it does not end.
     pub async fn hang_up(self) -> Result<Ended> {
         self.wire.hang_up().await
     }
@@ -231,7 +232,7 @@ impl Peer {
         self.find(&format!("answer to {id}"), |heard| heard.is_answer(id)).await
     }
 
-    /// The result in a response, if it is as the era wants it.
+    /// Returns the result in a response, if the era allows its form.
     fn outcome(&self, heard: Heard) -> Result<Value> {
         let Heard { mut message, on, .. } = heard;
         ensure!(!self.has_streams() || on == message["id"], "{message} came on the stream of {on}");
@@ -244,7 +245,7 @@ impl Peer {
         Ok(result)
     }
 
-    /// The modern era tells how long a result may be kept, and by whom.
+    /// Checks the caching hints (time to live and scope) that the modern era requires in a result.
     fn check_hints(&self, method: &str, result: &Value) -> Result<()> {
         let is_hinted = result["ttlMs"].is_u64() && ["public", "private"].contains(&text(&result["cacheScope"]));
         ensure!(is_hinted || !self.revision.is_modern(), "{method} without cache hints");
@@ -272,7 +273,7 @@ impl Peer {
 
 impl Heard {
     fn is_answer(&self, id: &Value) -> bool {
-        // A refusal may not know whom it answers; whose stream it came on tells.
+        // Accept an error without an id that came on the request's own stream.
         let is_lost = self.message.get("id").is_none_or(Value::is_null) && self.message.get("method").is_none();
         is_lost && self.on == *id || self.message["id"] == *id && self.message.get("method").is_none()
     }

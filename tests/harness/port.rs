@@ -3,20 +3,20 @@
 use std::net::{Ipv4Addr, TcpListener};
 use std::sync::atomic::{AtomicU16, Ordering};
 
-/// Below what Linux hands out for port 0, so that no connection of anyone takes one between here and its use.
+/// First port, below Linux's ephemeral range, so that no connection takes the port before its use.
 const FIRST: u16 = 10_000;
 const COUNT: u16 = 20_000;
 
 static NEXT: AtomicU16 = AtomicU16::new(0);
 
-/// A port of the loopback interface on which nobody listens. No two calls in one process give the same.
+/// Returns a free port of the loopback interface. All calls in one process return different ports.
 ///
 /// # Panics
 ///
-/// When there is none.
+/// If no port is free.
 #[must_use]
 pub fn free_port() -> u16 {
-    // Test processes that run side by side start far from each other.
+    // Start at a different port in each process, so that concurrent test processes rarely collide.
     let start = u16::try_from(u64::from(std::process::id()) * 7919 % u64::from(COUNT)).unwrap_or_default();
     let turns = (0..COUNT).map(|_| FIRST + start.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed)) % COUNT);
     let is_free = |port: &u16| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok();

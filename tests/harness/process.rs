@@ -1,4 +1,4 @@
-//! Child processes of tests: each leads a process group that ends with its owner, whatever way the test ends.
+//! Child processes of tests: each leads a process group that is killed when the test ends, however it ends.
 
 use std::process::Stdio;
 use std::time::Duration;
@@ -23,7 +23,7 @@ pub struct Process {
     readers: JoinSet<()>,
 }
 
-/// What a program left when it ended.
+/// Output and exit code of a program that has ended.
 #[derive(Debug)]
 pub struct Ended {
     /// The exit code; `None` after a signal.
@@ -34,7 +34,7 @@ pub struct Ended {
     pub err: String,
 }
 
-/// One process of this machine, told from later ones with the same number by when it started.
+/// One process of this machine; its start time distinguishes it from later ones with the same id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Seen {
     pid: i32,
@@ -42,11 +42,11 @@ pub struct Seen {
 }
 
 impl Process {
-    /// Starts a program with empty input.
+    /// Starts a program with empty stdin.
     ///
     /// # Panics
     ///
-    /// When it cannot be started.
+    /// If it cannot be started.
     #[must_use]
     pub fn start(mut command: Command) -> Self {
         command.stdin(Stdio::null());
@@ -55,11 +55,11 @@ impl Process {
         process
     }
 
-    /// Starts a program to talk to, line by line, and gives its input and output.
+    /// Starts a program with pipes. Returns its stdin and stdout.
     ///
     /// # Panics
     ///
-    /// When it cannot be started.
+    /// If it cannot be started.
     #[must_use]
     pub fn talk(mut command: Command) -> (Self, ChildStdin, ChildStdout) {
         command.stdin(Stdio::piped());
@@ -80,11 +80,11 @@ impl Process {
         Self { child, pid, program, out, err, readers }
     }
 
-    /// Waits until standard output holds a whole line, and gives the first.
+    /// Waits for the first whole line on stdout and returns it.
     ///
     /// # Panics
     ///
-    /// When the program ends without one.
+    /// If the program ends without printing one.
     pub async fn first_line(&self) -> String {
         let mut out = self.out.clone();
         let line = within(DEADLINE, "a line on standard output", out.wait_for(|text| text.contains('\n'))).await;
@@ -92,65 +92,65 @@ impl Process {
         line.unwrap_or_else(|_| panic!("{} ended without a line; it said: {}", self.program, self.err()))
     }
 
-    /// Waits until standard output holds this text.
+    /// Waits until stdout contains this text.
     ///
     /// # Panics
     ///
-    /// When the program ends without having printed it.
+    /// If the program ends without printing it.
     pub async fn prints(&self, wanted: &str) {
         let mut out = self.out.clone();
         let printed = within(DEADLINE, wanted, out.wait_for(|text| text.contains(wanted))).await.is_ok();
         assert!(printed, "{} never printed `{wanted}`; it said: {}", self.program, self.err());
     }
 
-    /// Waits until standard error holds this text.
+    /// Waits until stderr contains this text.
     ///
     /// # Panics
     ///
-    /// When the program ends without having said it.
+    /// If the program ends without printing it.
     pub async fn says(&self, wanted: &str) {
         let mut err = self.err.clone();
         let said = within(DEADLINE, wanted, err.wait_for(|text| text.contains(wanted))).await.is_ok();
         assert!(said, "{} never said `{wanted}`, but: {}", self.program, self.err());
     }
 
-    /// Standard error so far.
+    /// Returns the stderr so far.
     #[must_use]
     pub fn err(&self) -> String {
         self.err.borrow().clone()
     }
 
-    /// The number of the process.
+    /// Returns the process id.
     #[must_use]
     pub fn pid(&self) -> i32 {
         self.pid.as_raw_nonzero().get()
     }
 
-    /// Sends a signal to the process alone.
+    /// Sends a signal to the process, not to its group.
     ///
     /// # Panics
     ///
-    /// When it is gone already.
+    /// If the process has ended.
     pub fn signal(&self, signal: Signal) {
         kill_process(self.pid, signal).unwrap_or_else(|error| panic!("{} gets no signal: {error}", self.program));
     }
 
-    /// Waits for the end, with all output read.
+    /// Waits for the end of the program, with its output complete.
     ///
     /// # Panics
     ///
-    /// When the program goes on for longer than this.
+    /// If the program does not end within this time.
     pub async fn ended(&mut self, deadline: Duration) -> Ended {
         let what = format!("the end of {}", self.program);
         let status = within(deadline, &what, self.child.wait()).await.expect("the child is ours to wait for");
-        // A grandchild may hold the streams open; what it goes on to say is nobody's business here.
+        // Wait only briefly for the output: a grandchild may hold the streams open.
         let readers = &mut self.readers;
         let all = async { while readers.join_next().await.is_some() {} };
         tokio::time::timeout(Duration::from_secs(1), all).await.ok();
         Ended { code: status.code(), out: self.out.borrow().clone(), err: self.err() }
     }
 
-    /// The processes it started that still run.
+    /// Returns the running child processes of the program.
     #[must_use]
     pub fn children(&self) -> Vec<Seen> {
         let own = self.pid.as_raw_nonzero().get();
@@ -168,20 +168,20 @@ impl Drop for Process {
         if std::thread::panicking() {
             eprintln!("--- {} said:\n{}", self.program, self.err());
         }
-        // An error means that the group is gone, which is what is wanted.
+        // Ignore the error: it means that the group has already ended.
         kill_process_group(self.pid, Signal::KILL).ok();
     }
 }
 
 impl Seen {
-    /// The process that has this number now.
+    /// Returns the running process with this id, if any.
     #[must_use]
     pub fn of(pid: u32) -> Option<Self> {
         let pid = i32::try_from(pid).ok()?;
         stat(pid).filter(|stat| !stat.is_zombie).map(|stat| Self { pid, started: stat.started })
     }
 
-    /// Whether the process is still there. One that ended and waits to be noticed is not.
+    /// Returns true if the process is running. A zombie is not.
     #[must_use]
     pub fn is_running(self) -> bool {
         stat(self.pid).is_some_and(|stat| stat.started == self.started && !stat.is_zombie)
@@ -225,10 +225,10 @@ struct Stat {
     started: u64,
 }
 
-/// What `/proc` says of a process; nothing once it is gone.
+/// Reads `/proc/PID/stat`; `None` if the process does not exist.
 fn stat(pid: i32) -> Option<Stat> {
     let text = fs::read(format!("/proc/{pid}/stat")).ok()?;
-    // The second field is the program's name, in parentheses and with any character inside.
+    // Skip the second field, the program's name: it is in parentheses and may contain any character.
     let after_name = text.rsplit(|byte| *byte == b')').next()?;
     let fields: Vec<&str> = str::from_utf8(after_name).ok()?.split_whitespace().collect();
     Some(Stat {

@@ -1,5 +1,5 @@
-//! Real reverse proxies in front of a gateway: with the configurations in `examples/deploy/reverse-proxy`, or with the shortest
-//! ones there are. They are Debian's programs, which `tests/run` unpacks.
+//! Real reverse proxies in front of a gateway, with the configurations in `examples/deploy/reverse-proxy` or minimal
+//! ones. The programs are Debian's, unpacked by `tests/run`.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -28,41 +28,41 @@ pub enum Software {
     Varnish,
 }
 
-/// How it is configured.
+/// Configuration of a reverse proxy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Setup {
-    /// As the example says, under `/gw/`.
+    /// The example configuration, under `/gw/`.
     Example,
-    /// With nothing but where to listen and where to forward.
+    /// Only the listen address and the gateway's address.
     Shortest,
 }
 
 /// A running proxy. It ends when dropped.
 pub struct Proxy {
-    /// Where it listens.
+    /// URL of the proxy.
     pub url: String,
     process: Process,
     _home: TempDir,
 }
 
 impl Software {
-    /// All of them.
+    /// All reverse proxies.
     pub const ALL: [Self; 5] = [Self::Nginx, Self::Haproxy, Self::Apache, Self::Caddy, Self::Varnish];
 
-    /// Starts it in front of the gateway at this port, and waits until it listens on this address.
+    /// Starts the proxy in front of the gateway at port `gateway`, and waits until it listens at `host`.
     ///
     /// # Panics
     ///
-    /// When it does not come up.
+    /// If the proxy does not start.
     pub async fn start(self, setup: Setup, host: &str, gateway: u16) -> Proxy {
         self.start_with(setup, host, gateway, |command| command).await
     }
 
-    /// The same, with the command changed before it runs.
+    /// Starts the proxy like [`Self::start`], with a modified command.
     ///
     /// # Panics
     ///
-    /// When it does not come up.
+    /// If the proxy does not start.
     pub async fn start_with(
         self,
         setup: Setup,
@@ -98,7 +98,7 @@ impl Software {
         fs::read_to_string(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()))
     }
 
-    /// The part of the configuration that says where to listen and where to forward, and nothing else.
+    /// Returns a minimal configuration: the listen address and the gateway's address.
     fn shortest(self, place: &Place<'_>) -> String {
         let Place { address, gateway, .. } = place;
         match self {
@@ -120,7 +120,7 @@ impl Software {
         }
     }
 
-    /// The program with this part of a configuration, and with what keeps it away from the system's own folders.
+    /// Returns the command for this configuration, with settings that keep the program out of system folders.
     fn command(self, place: &Place<'_>, text: &str) -> Command {
         let home = place.home.display();
         match self {
@@ -165,7 +165,7 @@ impl Software {
     }
 }
 
-/// Where a proxy runs.
+/// Home folder and addresses of a proxy.
 struct Place<'a> {
     home: &'a Path,
     address: String,
@@ -173,7 +173,7 @@ struct Place<'a> {
 }
 
 impl Place<'_> {
-    /// An example with the ports of the test.
+    /// Replaces the ports of an example configuration.
     fn adapt(&self, text: &str) -> String {
         let (address, gateway) = (&self.address, self.gateway);
         let port = address.rsplit(':').next().unwrap_or_default();
@@ -192,14 +192,14 @@ impl Place<'_> {
 }
 
 impl Proxy {
-    /// What it said, for a test that fails.
+    /// Returns the stderr of the proxy, to report with a failed test.
     #[must_use]
     pub fn err(&self) -> String {
         self.process.err()
     }
 }
 
-/// The folder of unpacked packages that stands for `/usr`.
+/// Returns the folder of unpacked packages, in place of `/usr`.
 fn debian() -> PathBuf {
     installed("debian/proxies/usr")
 }
@@ -208,14 +208,14 @@ fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }
 
-/// An unpacked program, with the libraries that were unpacked beside it.
+/// Prepares an unpacked program, with the libraries unpacked beside it.
 fn program(path: &str, args: &[&str]) -> Command {
     let mut command = Command::new(debian().join(path));
     command.args(args).env("LD_LIBRARY_PATH", libraries(&debian())).env("HOME", "/nonexistent");
     command
 }
 
-/// Every folder of unpacked libraries, as the dynamic linker takes them.
+/// Lists all folders of unpacked libraries, in the form of `LD_LIBRARY_PATH`.
 pub(crate) fn libraries(usr: &Path) -> String {
     let folders = fs::read_dir(usr.join("lib")).expect("a folder").flatten().map(|entry| entry.path());
     let of_machine = folders.filter(|path| path.to_string_lossy().ends_with("-linux-gnu"));

@@ -1,4 +1,4 @@
-//! A client that sends exact bytes over HTTP and sees the exact bytes that come back.
+//! An HTTP client that sends exact bytes and returns the exact bytes of the response.
 
 mod session;
 
@@ -14,7 +14,7 @@ use tokio::task::JoinSet;
 pub use self::session::{Face, Opening, Session, session, session_with_all, tool_call};
 use crate::wait::{DEADLINE, within};
 
-/// A request that is about to be sent.
+/// A request, before it is sent.
 #[derive(Clone, Debug)]
 pub struct Raw {
     method: String,
@@ -23,13 +23,13 @@ pub struct Raw {
     body: Bytes,
 }
 
-/// A request to this URL, with no headers but `Host`.
+/// Creates a request to this URL, with no header besides `Host`.
 #[must_use]
 pub fn raw(method: &str, url: &str) -> Raw {
     Raw { method: method.to_owned(), url: url.to_owned(), headers: Vec::new(), body: Bytes::new() }
 }
 
-/// A response. Dropping it closes its connection.
+/// A response. Dropping it closes the connection.
 pub struct Reply {
     /// The status code.
     pub status: u16,
@@ -37,19 +37,19 @@ pub struct Reply {
     pub headers: HeaderMap,
     body: Incoming,
     unread: Vec<u8>,
-    /// How far into it there is no end of an event.
+    /// Number of bytes of `unread` that were searched for the end of an event.
     searched: usize,
     _connection: JoinSet<()>,
 }
 
-/// One event of a stream.
+/// One server-sent event.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Event {
-    /// The exact text, with the blank line that ends it.
+    /// The exact text, including the blank line at the end.
     pub raw: String,
-    /// The last `id` line.
+    /// Value of the `id` lines.
     pub id: String,
-    /// The `data` lines.
+    /// Value of the `data` lines.
     pub data: String,
 }
 
@@ -61,14 +61,14 @@ impl Raw {
         self
     }
 
-    /// Sends it to another URL.
+    /// Changes the URL.
     #[must_use]
     pub fn to(mut self, url: &str) -> Self {
         url.clone_into(&mut self.url);
         self
     }
 
-    /// Leaves out a header.
+    /// Removes a header.
     #[must_use]
     pub fn without(mut self, name: &str) -> Self {
         self.headers.retain(|(known, _)| known != name);
@@ -82,17 +82,17 @@ impl Raw {
         self
     }
 
-    /// Sends it over a connection of its own, and gives the response once its headers are there.
+    /// Sends the request over a new connection. Returns once the response's headers have arrived.
     ///
     /// # Panics
     ///
-    /// When there is no response.
+    /// If there is no response.
     pub async fn send(self) -> Reply {
         let what = format!("{} {}", self.method, self.url);
         within(DEADLINE, &what, self.exchange()).await.unwrap_or_else(|error| panic!("{what}: {error:?}"))
     }
 
-    /// The same however long it takes, with the error for a value.
+    /// Sends the request without a time limit, and returns errors instead of panicking.
     pub(crate) async fn exchange(self) -> Result<Reply, Box<dyn std::error::Error + Send + Sync>> {
         let rest = self.url.strip_prefix("http://").unwrap_or(&self.url);
         let at = rest.find('/').unwrap_or(rest.len());
@@ -123,28 +123,28 @@ impl Raw {
 }
 
 impl Reply {
-    /// A header; empty when absent.
+    /// Returns a header; empty if absent.
     pub fn header(&self, name: &str) -> &str {
         self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
     }
 
-    /// Whether the body is an event stream.
+    /// Returns true if the body is an event stream.
     pub fn is_stream(&self) -> bool {
         self.header("content-type").starts_with("text/event-stream")
     }
 
-    /// The rest of the body.
+    /// Reads the rest of the body.
     pub async fn text(&mut self) -> String {
         within(DEADLINE, "a whole body", async { while self.more().await {} }).await;
         String::from_utf8_lossy(&std::mem::take(&mut self.unread)).into_owned()
     }
 
-    /// The next event that has an id or data; nothing once the stream has ended.
+    /// Waits for the next event with an id or data; `None` at the end of the stream.
     pub async fn event(&mut self) -> Option<Event> {
         within(DEADLINE, "an event", self.next_event()).await
     }
 
-    /// The same however long it takes.
+    /// Waits for the next event without a time limit.
     pub(crate) async fn next_event(&mut self) -> Option<Event> {
         loop {
             while let Some(raw) = self.block() {

@@ -1,4 +1,4 @@
-//! A plain HTTP pass-through that writes down what was asked of a gateway.
+//! An HTTP proxy that records the requests to a gateway.
 
 use std::sync::{Arc, Mutex};
 
@@ -12,19 +12,19 @@ use tokio::task::JoinHandle;
 
 use crate::admin::http;
 
-/// A running pass-through; it ends when dropped.
+/// A running recorder; stopped on drop.
 pub struct Recorder {
-    /// What to use in place of the gateway's URL.
+    /// URL to use in place of the gateway's.
     pub url: String,
     seen: Arc<Mutex<Vec<String>>>,
     serving: JoinHandle<()>,
 }
 
-/// Stands in front of the gateway at this URL.
+/// Starts a recorder in front of the gateway at this URL.
 ///
 /// # Panics
 ///
-/// When no port is free.
+/// If no port is free.
 pub async fn recorder(gateway: &str) -> Recorder {
     let seen = Arc::<Mutex<Vec<String>>>::default();
     let front = Front { gateway: gateway.to_owned(), http: http(), seen: Arc::clone(&seen) };
@@ -37,11 +37,11 @@ pub async fn recorder(gateway: &str) -> Recorder {
 }
 
 impl Recorder {
-    /// Method and path of every request since the last look, in order.
+    /// Returns method and path of every request since the last call, in order.
     ///
     /// # Panics
     ///
-    /// When an earlier look did.
+    /// If another thread panicked while recording.
     #[must_use]
     pub fn take(&self) -> Vec<String> {
         std::mem::take(&mut self.seen.lock().expect("nobody panicked"))

@@ -1,4 +1,4 @@
-//! The reference upstream (`tests/reference/`), started.
+//! Starts the reference upstream (`tests/reference/`).
 
 use std::path::PathBuf;
 
@@ -7,19 +7,19 @@ use tokio::process::Command;
 use crate::fixture::built;
 use crate::process::Process;
 
-/// A reference upstream over HTTP or SSE.
+/// A running reference upstream over HTTP or SSE.
 pub struct Reference {
-    /// Its endpoint.
+    /// URL of its endpoint.
     pub url: String,
-    /// The process; it ends when dropped.
+    /// The process; killed on drop.
     pub process: Process,
 }
 
-/// Starts one with these flags, such as `--http 127.0.0.1:0`.
+/// Starts a reference upstream with these flags, such as `--http 127.0.0.1:0`.
 ///
 /// # Panics
 ///
-/// When it does not say where it is.
+/// If it does not print its URL.
 pub async fn reference(flags: &[&str]) -> Reference {
     let mut command = Command::new(reference_program());
     command.args(flags).env_clear();
@@ -27,7 +27,7 @@ pub async fn reference(flags: &[&str]) -> Reference {
     Reference { url: process.first_line().await, process }
 }
 
-/// The program, for a definition over stdio; cargo builds it before the tests and puts it one folder above theirs.
+/// Returns the program, for a stdio definition; cargo builds it before the tests, one folder above theirs.
 #[must_use]
 pub fn reference_program() -> PathBuf {
     built("reference-upstream")

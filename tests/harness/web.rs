@@ -1,4 +1,4 @@
-//! A scripted HTTP server for what a real upstream, or whatever stands before it, does at the level of HTTP.
+//! A scripted HTTP server that simulates HTTP-level behaviour of an upstream or of a proxy in front of it.
 //!
 //! ```no_run
 //! # async fn example() {
@@ -35,15 +35,15 @@ use crate::wait::{DEADLINE, within};
 
 const QUEUE: usize = 10_000;
 
-/// What a server answers. An error resets the connection.
+/// A response of the server. An error resets the connection.
 pub type Answer = io::Result<Response<Body>>;
 
-/// A request that arrived.
+/// A received request.
 #[derive(Clone, Debug)]
 pub struct Asked {
-    /// The number of its connection, counted from 0.
+    /// Number of the connection, from 0.
     pub connection: usize,
-    /// Its number on that connection, counted from 0.
+    /// Number of the request on its connection, from 0.
     pub nth: usize,
     /// The HTTP method.
     pub method: String,
@@ -55,9 +55,9 @@ pub struct Asked {
     pub body: Bytes,
 }
 
-/// A running server. It ends when dropped.
+/// A running server. Stopped on drop.
 pub struct Web {
-    /// Where it listens.
+    /// Address that the server listens on.
     pub address: SocketAddr,
     asked: Arc<Mutex<Vec<Asked>>>,
     changed: watch::Sender<()>,
@@ -70,25 +70,25 @@ pub struct Web {
 pub struct Stream(mpsc::Sender<io::Result<Bytes>>);
 
 impl Asked {
-    /// The JSON-RPC message; `null` if there is none.
+    /// Returns the JSON-RPC message; `null` if there is none.
     #[must_use]
     pub fn message(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap_or_default()
     }
 
-    /// The JSON-RPC method; the HTTP method of a request without a message.
+    /// Returns the JSON-RPC method; the HTTP method for a request without a message.
     #[must_use]
     pub fn rpc(&self) -> String {
         self.message()["method"].as_str().map_or_else(|| self.method.clone(), str::to_owned)
     }
 
-    /// A header; empty when absent.
+    /// Returns a header; empty if absent.
     #[must_use]
     pub fn header(&self, name: &str) -> String {
         self.headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned()).unwrap_or_default()
     }
 
-    /// A response to the message with this result.
+    /// Builds a response to the message with this result.
     #[must_use]
     pub fn result(&self, result: &Value) -> Value {
         json!({ "jsonrpc": "2.0", "id": self.message()["id"], "result": result })
@@ -96,7 +96,7 @@ impl Asked {
 }
 
 impl Stream {
-    /// Sends bytes; a reader that has gone misses them.
+    /// Sends bytes, unless the reader is gone.
     pub fn send(&self, bytes: impl Into<Bytes>) {
         self.0.try_send(Ok(bytes.into())).ok();
     }
@@ -111,44 +111,44 @@ impl Stream {
         self.0.try_send(Err(reset())).ok();
     }
 
-    /// Waits until nobody reads any more.
+    /// Waits until the reader closes the stream.
     pub async fn unread(&self) {
         within(DEADLINE, "the end of a stream", self.0.closed()).await;
     }
 }
 
 impl Web {
-    /// A definition of this server as a Streamable HTTP upstream of the legacy era, at `/mcp`.
+    /// Returns a definition of this server as a legacy Streamable HTTP upstream at `/mcp`.
     #[must_use]
     pub fn definition(&self, name: &str) -> Value {
         json!({ "name": name, "transport": "streamable-http", "url": self.url("/mcp"), "era": "legacy" })
     }
 
-    /// A URL of this server.
+    /// Returns the URL of a path on this server.
     #[must_use]
     pub fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)
     }
 
-    /// Everything that arrived so far.
+    /// Returns everything received so far.
     #[must_use]
     pub fn asked(&self) -> Vec<Asked> {
         self.asked.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// How often this JSON-RPC or HTTP method arrived so far.
+    /// Returns the number of requests with this JSON-RPC or HTTP method so far.
     #[must_use]
     pub fn count(&self, rpc: &str) -> usize {
         self.asked().iter().filter(|asked| asked.rpc() == rpc).count()
     }
 
-    /// How many connections there were.
+    /// Returns the number of connections so far.
     #[must_use]
     pub fn connections(&self) -> usize {
         self.connections.load(Ordering::SeqCst)
     }
 
-    /// The request with this method that arrives as the `index`th, counted from 0.
+    /// Waits for the `index`th request with this method, counted from 0.
     pub async fn nth(&self, rpc: &str, index: usize) -> Asked {
         let mut changed = self.changed.subscribe();
         let found = async {
@@ -169,11 +169,11 @@ impl Drop for Web {
     }
 }
 
-/// Starts a server that answers each request with this.
+/// Starts a server on a free port that answers requests with `answer`.
 ///
 /// # Panics
 ///
-/// When nothing can be bound.
+/// If no port can be bound.
 pub async fn web<F>(answer: impl Fn(Asked) -> F + Clone + Send + Sync + 'static) -> Web
 where
     F: Future<Output = Answer> + Send + 'static,
@@ -181,11 +181,11 @@ where
     web_at((Ipv4Addr::LOCALHOST, 0).into(), answer).await
 }
 
-/// The same at a given address.
+/// Starts a server at a given address.
 ///
 /// # Panics
 ///
-/// When it cannot be bound.
+/// If the address cannot be bound.
 pub async fn web_at<F>(address: SocketAddr, answer: impl Fn(Asked) -> F + Clone + Send + Sync + 'static) -> Web
 where
     F: Future<Output = Answer> + Send + 'static,
@@ -193,11 +193,11 @@ where
     web_over(address, |stream| Box::pin(async { Some(stream) }), answer).await
 }
 
-/// The same over what `wrap` makes of each connection, such as TLS.
+/// Starts a server at a given address, and wraps each connection, for example in TLS.
 ///
 /// # Panics
 ///
-/// When the address cannot be bound.
+/// If the address cannot be bound.
 pub async fn web_over<F, S>(
     address: SocketAddr,
     wrap: impl Fn(TcpStream) -> BoxFuture<'static, Option<S>> + Send + Sync + 'static,
@@ -241,7 +241,7 @@ where
     Web { address, asked, changed, connections, accepting }
 }
 
-/// What a server of 2025-11-25 answers that gives out the session `s`, has a tool `echo`, and no stream of its own.
+/// Answers as a server of revision 2025-11-25 with session id `s`, a tool `echo` and no GET stream.
 ///
 /// # Errors
 ///
@@ -274,26 +274,26 @@ pub fn usual(asked: &Asked) -> Answer {
     }
 }
 
-/// A response with this status and no body.
+/// Creates a response with this status and no body.
 ///
 /// # Errors
 ///
-/// When this is no status.
+/// If the status is invalid.
 pub fn status(status: u16) -> Answer {
     text(status, "text/plain", "")
 }
 
-/// A response with this body.
+/// Creates a response with this body.
 ///
 /// # Errors
 ///
-/// When the status or the type cannot be written.
+/// If the status or the content type is invalid.
 pub fn text(status: u16, kind: &str, body: impl Into<Bytes>) -> Answer {
     let response = Response::builder().status(StatusCode::from_u16(status).map_err(io::Error::other)?);
     response.header("content-type", kind).body(Body::from(body.into())).map_err(io::Error::other)
 }
 
-/// A response with this message, or batch.
+/// Creates a response with this JSON message or batch.
 ///
 /// # Errors
 ///
@@ -302,7 +302,7 @@ pub fn message_of(message: &Value) -> Answer {
     text(200, "application/json", message.to_string())
 }
 
-/// A response whose body is an event stream of exactly these bytes.
+/// Creates a response with an event stream of exactly these bytes.
 ///
 /// # Errors
 ///
@@ -311,11 +311,11 @@ pub fn events(bytes: impl Into<Bytes>) -> Answer {
     text(200, "text/event-stream", bytes)
 }
 
-/// The same with one more header.
+/// Adds a header to a response.
 ///
 /// # Errors
 ///
-/// When there is no response, or the header cannot be written.
+/// If `answer` is an error, or the header is invalid.
 pub fn with(answer: Answer, name: &'static str, value: &str) -> Answer {
     let mut response = answer?;
     let value = HeaderValue::from_str(value).map_err(io::Error::other)?;
@@ -323,7 +323,7 @@ pub fn with(answer: Answer, name: &'static str, value: &str) -> Answer {
     Ok(response)
 }
 
-/// An event stream that goes on until its sender is dropped.
+/// Creates an event stream that stays open until its sender is dropped.
 ///
 /// # Panics
 ///
@@ -333,7 +333,7 @@ pub fn stream() -> (Stream, Answer) {
     let chunks = futures_util::stream::unfold(receiver, |mut receiver: mpsc::Receiver<io::Result<Bytes>>| async move {
         receiver.recv().await.map(|chunk| (chunk, receiver))
     });
-    // What was said before a reset is sent first.
+    // Flush the previous chunks before a reset.
     let chunks = chunks.then(|chunk| async move {
         if chunk.is_err() {
             tokio::task::yield_now().await;
@@ -344,7 +344,7 @@ pub fn stream() -> (Stream, Answer) {
     (Stream(sender), response.map_err(io::Error::other))
 }
 
-/// No response: the connection is reset.
+/// Resets the connection instead of responding.
 ///
 /// # Errors
 ///

@@ -1,4 +1,4 @@
-//! Who asks, and how an answer is put for them.
+//! The sender of a request, and the form of results for its era.
 
 use std::sync::Arc;
 
@@ -9,14 +9,14 @@ use crate::message::{Fault, INVALID_PARAMS, Level, Request, UNSUPPORTED_VERSION}
 use crate::server::{MODERN, TASKS};
 use crate::session::Session;
 
-/// Who asks.
+/// The sender of a request.
 pub(crate) enum Caller {
     Legacy(Arc<Session>),
     Modern { version: String, capabilities: Value, level: Option<Level> },
 }
 
 impl Caller {
-    /// The caller of a modern request, which says all there is to know about it.
+    /// Returns the sender of a modern request, from the request's metadata.
     pub(crate) fn modern(request: &Request) -> Result<Self, Fault> {
         let (params, meta) = (&request.params, &request.params.meta);
         match (&meta.version, &meta.capabilities) {
@@ -38,7 +38,7 @@ impl Caller {
         self.capabilities()["extensions"].get(TASKS).is_some()
     }
 
-    /// Whether it wants log messages of this level.
+    /// Returns true if the caller wants log messages of this level.
     pub(crate) fn logs(&self, level: Level) -> bool {
         match self {
             Self::Legacy(session) => lock(&session.level).is_none_or(|least| level >= least),
@@ -46,7 +46,7 @@ impl Caller {
         }
     }
 
-    /// A complete result as this caller's era has it.
+    /// Converts a complete result to the form of the caller's era.
     pub(crate) fn complete(&self, method: &str, result: &str) -> String {
         if let Self::Legacy(_) = self {
             return result.to_owned();

@@ -1,6 +1,6 @@
-//! What is offered: `catalog.json`, with a shelf each for tools, prompts, resources and resource templates.
+//! The offered items from `catalog.json`: tools, prompts, resources and resource templates.
 //!
-//! A text in the catalog may hold `{/a/b}`, a JSON pointer into the arguments and the answers of the call.
+//! Texts in the catalog may contain `{/a/b}`, a JSON pointer into the arguments and answers of the call.
 
 use std::collections::HashMap;
 use std::io;
@@ -23,9 +23,9 @@ pub(crate) struct Shelf {
     items: Vec<Item>,
     by_name: HashMap<String, usize>,
     page: usize,
-    /// Whether the items that come and go are there.
+    /// True while the hidden items are listed.
     shows_hidden: AtomicBool,
-    /// The whole list without and with them, written once.
+    /// The whole list without and with the hidden items, serialised once.
     lists: [String; 2],
 }
 
@@ -34,34 +34,34 @@ pub(crate) struct Shelf {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Item {
     definition: Value,
-    /// What it answers once it has asked all its questions.
+    /// Result once all questions are answered.
     #[serde(default)]
     pub(crate) result: Value,
-    /// What it asks first, round by round, by key.
+    /// Questions asked before the result, by round and key.
     #[serde(default)]
     pub(crate) rounds: Vec<Map<String, Value>>,
-    /// Whether answers count only beside the `requestState` they belong to.
+    /// True if answers count only together with their `requestState`.
     #[serde(default)]
     pub(crate) needs_state: bool,
-    /// Whether it leaves out what the client cannot answer.
+    /// True if questions that the client cannot answer are skipped.
     #[serde(default)]
     pub(crate) asks_what_it_may: bool,
     #[serde(default)]
     pub(crate) task: Tasking,
-    /// Whether `script` has code for it.
+    /// True if `script` implements the item.
     #[serde(default)]
     pub(crate) has_code: bool,
     #[serde(default)]
     is_hidden: bool,
-    /// The result, where it is always the same.
+    /// The result, if it is always the same.
     #[serde(skip)]
     pub(crate) fixed: Option<String>,
-    /// Parameters that travel as headers, too, with what follows `Mcp-Param-`.
+    /// Arguments that are also sent as headers, each with the name after `Mcp-Param-`.
     #[serde(skip)]
     pub(crate) header_parameters: Vec<(String, String)>,
 }
 
-/// Whether a call may become a task.
+/// Rule for running a call as a task.
 #[derive(Deserialize, Clone, Copy, Default, PartialEq, Eq)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Tasking {
@@ -69,7 +69,7 @@ pub(crate) enum Tasking {
     Never,
     Optional,
     Required,
-    /// Required, but only once the questions are answered.
+    /// Required, but only after the questions are answered.
     AfterQuestions,
 }
 
@@ -111,18 +111,18 @@ impl Shelf {
         self
     }
 
-    /// The item of this name or URI, if it is there now.
+    /// Returns the item with this name or URI, if it is listed now.
     pub(crate) fn get(&self, name: &str) -> Option<&Item> {
         let item = self.items.get(*self.by_name.get(name)?)?;
         (!item.is_hidden || self.shows_hidden()).then_some(item)
     }
 
-    /// Lets the items that come and go do so.
+    /// Lists or unlists the hidden items.
     pub(crate) fn toggle(&self) {
         self.shows_hidden.fetch_xor(true, Ordering::Relaxed);
     }
 
-    /// The result of a list request.
+    /// Returns the result of a list request.
     pub(crate) fn list(&self, cursor: Option<&str>) -> Result<String, Fault> {
         let [without, with] = &self.lists;
         let Some(cursor) = cursor else {
@@ -151,13 +151,13 @@ impl Shelf {
 }
 
 impl Item {
-    /// Whether there is nothing to ask, to wait for or to do.
+    /// Returns true if the item has no questions, no code and no task.
     pub(crate) fn answers_at_once(&self) -> bool {
         self.rounds.is_empty() && !self.has_code && self.task == Tasking::Never
     }
 }
 
-/// One of many tools alike.
+/// Builds one of many similar tools.
 fn extra_tool(number: usize) -> Value {
     let query = json!({ "type": "string", "description": "What to look for" });
     let limit = json!({ "type": "integer", "minimum": 1, "maximum": 100, "default": 10 });
@@ -168,7 +168,7 @@ fn extra_tool(number: usize) -> Value {
     })
 }
 
-/// The value with every placeholder in its texts replaced.
+/// Replaces every placeholder in the texts of a value.
 pub(crate) fn fill(template: &Value, context: &Value) -> Value {
     match template {
         Value::String(text) => Value::String(fill_text(text, context)),

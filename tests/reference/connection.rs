@@ -1,4 +1,4 @@
-//! Two directions of messages between one client and the server: what stdio and SSE have in common.
+//! A bidirectional stream of messages between one client and the server, as in stdio and SSE.
 
 use std::sync::{Arc, Mutex};
 
@@ -20,7 +20,7 @@ impl Connection {
         Self { server, out: Outbox::new(), session: Mutex::default(), running: Arc::default() }
     }
 
-    /// Takes one message from the client. What there is to say about it goes to `out`, now or later.
+    /// Processes one message from the client. Replies go to `out`, immediately or later.
     pub(crate) fn take(&self, bytes: &[u8]) {
         match message::read(bytes) {
             Ok(Incoming::Request(request)) => self.request(request),

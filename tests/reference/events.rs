@@ -1,4 +1,4 @@
-//! Answers over HTTP: one JSON text, or a stream of events.
+//! HTTP responses: one JSON text, or an event stream.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -18,30 +18,30 @@ use crate::message::{
 use crate::outbox::{Outbox, Reader, Said};
 use crate::server::Server;
 
-/// How often a silent stream says that it is alive.
+/// Interval between comments that keep a silent stream alive.
 pub(crate) const KEEP_ALIVE: Duration = Duration::from_secs(15);
-/// How long an answer may take before it becomes a stream.
+/// Time after which the response to a request becomes a stream.
 const PATIENCE: Duration = Duration::from_millis(50);
 
-/// A stream on its way to the client.
+/// The messages of one HTTP response.
 pub(crate) struct Events {
     reader: Reader,
-    /// The work on a modern request, which ends when the client goes. It gives the status of its answer.
+    /// Work on a modern request, cancelled when the client disconnects. Returns the status of the response.
     work: Option<Pin<Box<dyn Future<Output = StatusCode> + Send>>>,
     status: StatusCode,
-    /// The number of a stream that can be taken up again.
+    /// Number of a resumable stream.
     number: Option<usize>,
-    /// What comes before any message.
+    /// Text sent before any message.
     first: Option<String>,
 }
 
 impl Events {
-    /// A stream that can be taken up again by this number.
+    /// Creates a resumable stream with this number.
     pub(crate) fn kept(number: usize, reader: Reader, first: Option<String>) -> Self {
         Self { reader, work: None, status: StatusCode::OK, number: Some(number), first }
     }
 
-    /// The work on a modern request, and what it says.
+    /// Creates the response to a modern request, with the work on it.
     pub(crate) fn working(server: &'static Server, caller: Caller, request: Request) -> Self {
         let out = Outbox::new();
         let reader = out.reader();
@@ -66,7 +66,7 @@ impl Events {
         }
     }
 
-    /// One JSON answer if it comes soon and alone, else a stream.
+    /// Responds with one JSON text if the response comes soon and alone, otherwise with a stream.
     pub(crate) async fn respond(mut self, always_streams: bool) -> Response {
         match timeout(PATIENCE, self.next()).await {
             Ok(Some(said)) if said.is_last && (!always_streams || !self.status.is_success()) => {
@@ -77,7 +77,7 @@ impl Events {
                 self.first = Some(self.first.unwrap_or_default() + &event);
                 self.stream()
             }
-            // Silence, or a stream that was hung up.
+            // No message yet, or the stream was hung up.
             Ok(None) | Err(_) => self.stream(),
         }
     }
@@ -111,7 +111,7 @@ pub(crate) fn json(status: StatusCode, text: String) -> Response {
     (status, [(header::CONTENT_TYPE, "application/json")], text).into_response()
 }
 
-/// The status that the modern era has for an answer.
+/// Returns the status that the modern era prescribes for an outcome.
 pub(crate) fn fault_status(outcome: &Result<String, Fault>) -> StatusCode {
     match outcome {
         Err(Fault { code: METHOD_NOT_FOUND, .. }) => StatusCode::NOT_FOUND,

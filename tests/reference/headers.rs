@@ -1,4 +1,4 @@
-//! What headers must say: where a request comes from, and, in the modern era, what stands in its body.
+//! Header validation: the request's origin and, in the modern era, agreement with the body.
 
 use axum::extract::Request as HttpRequest;
 use axum::http::{HeaderMap, StatusCode};
@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::catalog::Catalog;
 use crate::message::{Fault, HEADER_MISMATCH, Request};
 
-/// Refuses what a web page elsewhere made a browser send.
+/// Refuses requests that a web page of another origin made a browser send.
 pub(crate) async fn local_only(request: HttpRequest, next: Next) -> Response {
     let headers = request.headers();
     let is_local = |authority: &str| {
@@ -25,7 +25,7 @@ pub(crate) async fn local_only(request: HttpRequest, next: Next) -> Response {
     }
 }
 
-/// Whether the headers of a modern request say what its body says.
+/// Checks that the headers of a modern request agree with its body.
 pub(crate) fn check(request: &Request, headers: &HeaderMap, catalog: &Catalog) -> Result<(), Fault> {
     let params = &request.params;
     let is_same = |header: &str, value: &str| match text(headers, header) {
@@ -80,10 +80,11 @@ fn mismatch(header: &str, found: Option<&str>) -> Fault {
     Fault::new(HEADER_MISMATCH, format!("the header `{header}` {what}"))
 }
 
-/// Whether a header says this. What would not fit into a header, or would look as if it had been encoded, is encoded.
+/// Returns true if a header has this value. A value that is not a valid header, or looks encoded, is encoded in
+/// base64.
 fn says(header: &str, value: &str) -> bool {
     match header.strip_prefix("=?base64?").and_then(|rest| rest.strip_suffix("?=")) {
-        // A text has one encoding, so there is no need to decode what may be padded wrongly or hold wrong letters.
+        // Compare encoded texts: base64 is unique, and decoding would have to handle invalid input.
         Some(encoded) => encoded == base64(value.as_bytes()),
         None => header == value,
     }

@@ -1,4 +1,4 @@
-//! Streamable HTTP at `/mcp`: modern requests one by one, legacy ones in sessions whose streams can be taken up again.
+//! Streamable HTTP at `/mcp`: single modern requests, and legacy sessions with resumable streams.
 
 use std::collections::{HashMap, VecDeque};
 use std::future::pending;
@@ -26,7 +26,7 @@ use crate::server::{Admitted, LEGACY, Server};
 use crate::session::{Running, Session};
 use crate::{Era, lock};
 
-/// How many streams of a session can be taken up again.
+/// Maximum number of resumable streams per session.
 const KEPT_STREAMS: usize = 100;
 
 struct Http {
@@ -34,7 +34,7 @@ struct Http {
     sessions: Mutex<HashMap<String, Arc<Legacy>>>,
 }
 
-/// A legacy session with its streams. Number 0 is the one that belongs to no request.
+/// A legacy session with its streams. Stream 0 belongs to no request.
 struct Legacy {
     session: Arc<Session>,
     streams: Mutex<VecDeque<(usize, Arc<Outbox>)>>,
@@ -49,7 +49,7 @@ pub(crate) async fn serve(server: &'static Server, address: SocketAddr) -> io::R
     accept(router, address, "/mcp").await
 }
 
-/// Serves local clients for ever, once it has said where.
+/// Prints the URL, then serves local clients forever.
 pub(crate) async fn accept(router: Router, address: SocketAddr, path: &str) -> io::Result<()> {
     let listener = TcpListener::bind(address).await?;
     println!("http://{}{path}", listener.local_addr()?);
@@ -158,7 +158,7 @@ impl Http {
         ([("mcp-session-id", id)], answer).into_response()
     }
 
-    /// Does something with the session of a message that is no request.
+    /// Applies `act` to the session of a notification or response.
     fn within_session(&self, headers: &HeaderMap, act: impl FnOnce(&Legacy)) -> Response {
         let is_modern = text(headers, "mcp-protocol-version").is_some_and(|version| !LEGACY.contains(&version));
         match self.session(headers) {
@@ -173,12 +173,12 @@ impl Http {
         lock(&self.sessions).get(text(headers, "mcp-session-id")?).cloned()
     }
 
-    /// The answer to what belongs to a session that is not there.
+    /// Responds to a message whose session does not exist.
     fn no_session(&self, headers: &HeaderMap) -> Response {
         if self.server.settings.era == Era::Modern {
             return StatusCode::METHOD_NOT_ALLOWED.into_response();
         }
-        // Old servers give `null` where they do not know the id.
+        // Use `null` as the id, as old servers do if the id is unknown.
         let body = |code, message| {
             let error = Fault::new(code, message).to_value();
             serde_json::json!({ "jsonrpc": "2.0", "error": error, "id": null }).to_string()
@@ -201,7 +201,7 @@ impl Http {
 }
 
 impl Legacy {
-    /// Works on a request whether or not its stream lasts.
+    /// Works on a request independently of its stream's connection.
     fn work(&self, server: &'static Server, request: Request) -> Events {
         let number = self.last_stream.fetch_add(1, Ordering::Relaxed) + 1;
         let out = Outbox::keeping();
@@ -212,7 +212,7 @@ impl Legacy {
                 streams.pop_front();
             }
         }
-        // Clients of older revisions take an event without data for a broken message.
+        // Send the event without data only in the latest revision: older clients take it for a broken message.
         let is_latest = self.session.version == LEGACY[0];
         let events =
             Events::kept(number, out.reader(), is_latest.then(|| format!("id: {number}.0\nretry: 50\ndata: \n\n")));
@@ -227,7 +227,7 @@ impl Legacy {
     }
 }
 
-/// Ends a stream whatever way its work ends.
+/// Ends a stream when its work ends, for any reason.
 struct EndsOnDrop(Arc<Outbox>);
 
 impl Drop for EndsOnDrop {

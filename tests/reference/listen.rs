@@ -1,4 +1,4 @@
-//! Who wants to hear of changes: the streams of `subscriptions/listen`, and each legacy session.
+//! Subscriptions to changes: the streams of `subscriptions/listen`, and all legacy sessions.
 
 use std::sync::{Arc, Mutex, Weak};
 
@@ -12,7 +12,7 @@ use crate::outbox::Outbox;
 
 const SUBSCRIPTION: &str = "io.modelcontextprotocol/subscriptionId";
 
-/// What somebody wants to hear of.
+/// The changes that a listener subscribes to.
 #[derive(Serialize, Deserialize, Default, Clone)]
 #[serde(rename_all = "camelCase", default)]
 pub(crate) struct Filter {
@@ -28,20 +28,20 @@ pub(crate) struct Filter {
     pub(crate) task_ids: Vec<String>,
 }
 
-/// Something that changed.
+/// A change to announce.
 pub(crate) enum Change {
     Tools,
     Prompts,
     Resources,
     Resource(String),
-    /// A task, with all that can be said of it.
+    /// A changed task, with its full description.
     Task(String, Map<String, Value>),
 }
 
-/// Somebody who listens, for as long as this lives.
+/// A subscriber; unsubscribed on drop.
 pub(crate) struct Listener {
     pub(crate) filter: Mutex<Filter>,
-    /// The id of the `subscriptions/listen`; none for a legacy session.
+    /// Id of the `subscriptions/listen` request; `None` for a legacy session.
     subscription: Option<Box<RawValue>>,
     out: Arc<Outbox>,
 }
@@ -78,7 +78,7 @@ impl Listeners {
 }
 
 impl Listener {
-    /// What comes first on the stream of a `subscriptions/listen`: what will be told.
+    /// Sends the first message on the stream of a `subscriptions/listen`: the accepted subscriptions.
     pub(crate) fn acknowledge(&self) {
         let filter = json!({ "notifications": &*lock(&self.filter) });
         self.tell("notifications/subscriptions/acknowledged", filter);

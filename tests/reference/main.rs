@@ -1,8 +1,8 @@
-//! An MCP server written by hand from the specification, for tests and benchmarks: both eras, over Streamable HTTP, stdio
-//! and, in the legacy era, SSE. It offers whatever the scenarios of the official conformance suite name.
+//! An MCP server written from the specification, for tests and benchmarks: both eras, over Streamable HTTP, stdio and,
+//! in the legacy era, SSE. Offers all items that the scenarios of the official conformance suite use.
 //!
-//! `server` decides what is answered and knows no transport; `http`, `stdio` and `sse` carry it and decide nothing. What
-//! is offered stands in `catalog.json`. Nothing here is shared with the gateway: this is a second reading of the same text.
+//! `server` determines the responses, independently of the transport; `http`, `stdio` and `sse` transport them. The
+//! items are in `catalog.json`. Shares no code with the gateway: it is an independent reading of the specification.
 
 #![expect(clippy::indexing_slicing, reason = "only JSON values are indexed, and what is not there is null")]
 
@@ -37,10 +37,10 @@ use crate::server::Server;
 #[derive(Parser)]
 #[command(group = ArgGroup::new("transport").required(true))]
 struct Options {
-    /// Serves Streamable HTTP here, at `/mcp`.
+    /// Serves Streamable HTTP at this address, path `/mcp`.
     #[arg(long, value_name = "ADDR", group = "transport")]
     http: Option<SocketAddr>,
-    /// Serves HTTP with a separate event stream (2024-11-05) here, at `/sse`; legacy era only.
+    /// Serves HTTP with a separate event stream (2024-11-05) at this address, path `/sse`; legacy era only.
     #[arg(long, value_name = "ADDR", group = "transport")]
     sse: Option<SocketAddr>,
     /// Serves standard input and output.
@@ -50,31 +50,31 @@ struct Options {
     settings: Settings,
 }
 
-/// What the server is like, whatever the transport.
+/// Settings that apply to all transports.
 #[derive(clap::Args)]
 struct Settings {
-    /// The protocol revisions it speaks.
+    /// Protocol eras to speak.
     #[arg(long, value_enum, default_value_t = Era::Dual)]
     era: Era,
-    /// How it behaves badly when it is asked for its era. Whoever ignores the question or exits on it is legacy.
+    /// Misbehaviour when a client probes for the era. `ignore` and `exit` imply the legacy era.
     #[arg(long, value_enum, default_value_t = Probe::Answer)]
     probe: Probe,
-    /// Short for `--probe latch`.
+    /// Shorthand for `--probe latch`.
     #[arg(long, conflicts_with = "probe")]
     latch: bool,
-    /// Answers every request over HTTP with an event stream, as the official servers do.
+    /// Answers all HTTP requests with event streams, as the official servers do.
     #[arg(long)]
     events: bool,
-    /// Serves the modern era in part: it asks nothing, logs nothing, and tells of no resource.
+    /// Serves a part of the modern era: no questions, no log messages, no resource updates.
     #[arg(long)]
     thin_modern: bool,
-    /// Lists so many items to a page.
+    /// Number of items per page of a list.
     #[arg(long, value_name = "COUNT")]
     page: Option<usize>,
-    /// Notes here, a line each, which calls of tools began and which were cancelled; several processes may share it.
+    /// File to log the begin and the cancellation of tool calls to, one per line; processes may share it.
     #[arg(long, value_name = "FILE")]
     journal: Option<PathBuf>,
-    /// Offers so many tools more.
+    /// Number of additional tools.
     #[arg(long, value_name = "COUNT", default_value_t = 0)]
     extra_tools: usize,
 }
@@ -91,7 +91,7 @@ enum Era {
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Probe {
-    /// It does not.
+    /// Answers normally.
     Answer,
     /// Never answers anything before the handshake.
     Ignore,
@@ -128,10 +128,10 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A name that no other process gives: of a session or a task.
+/// Returns a random name for a session or a task, unique among processes.
 fn unique() -> String {
     let mut bytes = [0; 16];
-    // Without randomness there would be no TLS either; a fixed name is good enough for a test that runs there.
+    // Ignore the error: a fixed name is good enough for a test on a machine without randomness.
     getrandom::fill(&mut bytes).ok();
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

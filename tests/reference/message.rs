@@ -1,4 +1,4 @@
-//! JSON-RPC on the wire: what arrives, and the texts that leave. Ids and results stay the text they are.
+//! JSON-RPC messages: parsing and serialisation. Ids and results stay raw text.
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -6,24 +6,24 @@ use serde_json::{Map, Value, json};
 
 use crate::listen::Filter;
 
-/// One message that arrived.
+/// One received message.
 pub(crate) enum Incoming {
     Request(Request),
     Notification(Request),
-    /// An answer to a question of ours, by its id.
+    /// A response to one of our requests, by its id.
     Response(u64, Result<Value, Value>),
 }
 
 /// A request; a notification has an empty id.
 #[derive(Default)]
 pub(crate) struct Request {
-    /// As it was written.
+    /// The raw id.
     pub(crate) id: String,
     pub(crate) method: String,
     pub(crate) params: Params,
 }
 
-/// Every parameter of every method that there is.
+/// The parameters of all methods.
 #[derive(Deserialize, Default)]
 #[serde(rename_all = "camelCase", default)]
 pub(crate) struct Params {
@@ -44,7 +44,7 @@ pub(crate) struct Params {
     pub(crate) capabilities: Option<Value>,
 }
 
-/// What the protocol itself says of a request.
+/// The protocol's own members of `_meta`.
 #[derive(Deserialize, Default)]
 #[serde(default)]
 pub(crate) struct Meta {
@@ -58,7 +58,7 @@ pub(crate) struct Meta {
     pub(crate) progress_token: Option<Box<RawValue>>,
 }
 
-/// What is to be completed.
+/// The argument to complete.
 #[derive(Deserialize, Default)]
 #[serde(default)]
 pub(crate) struct Argument {
@@ -78,7 +78,7 @@ pub(crate) enum Level {
     Emergency,
 }
 
-/// An error as JSON-RPC has it.
+/// A JSON-RPC error.
 pub(crate) struct Fault {
     pub(crate) code: i32,
     message: String,
@@ -90,9 +90,9 @@ pub(crate) const INVALID_REQUEST: i32 = -32600;
 pub(crate) const METHOD_NOT_FOUND: i32 = -32601;
 pub(crate) const INVALID_PARAMS: i32 = -32602;
 pub(crate) const INTERNAL_ERROR: i32 = -32603;
-/// What many legacy servers say to a request outside of a session.
+/// Code that many legacy servers use for a request outside of a session.
 pub(crate) const NO_SESSION: i32 = -32000;
-/// Legacy only.
+/// Legacy era only.
 pub(crate) const RESOURCE_NOT_FOUND: i32 = -32002;
 pub(crate) const HEADER_MISMATCH: i32 = -32020;
 pub(crate) const MISSING_CAPABILITY: i32 = -32021;
@@ -117,7 +117,7 @@ impl Fault {
     }
 }
 
-/// Reads a message, or says why it is none, with its id where it has one.
+/// Parses a message. For an invalid message, returns the error, with the message's id if it has one.
 pub(crate) fn read(bytes: &[u8]) -> Result<Incoming, (Option<String>, Fault)> {
     #[derive(Deserialize)]
     struct Whole {
@@ -154,7 +154,7 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Incoming, (Option<String>, Fault)> {
     }
 }
 
-/// The response to a request.
+/// Serialises the response to a request.
 pub(crate) fn response(id: &str, outcome: Result<String, Fault>) -> String {
     match outcome {
         Ok(result) => ["{\"jsonrpc\":\"2.0\",\"id\":", id, ",\"result\":", &result, "}"].concat(),
@@ -162,7 +162,7 @@ pub(crate) fn response(id: &str, outcome: Result<String, Fault>) -> String {
     }
 }
 
-/// The response to what has no readable id.
+/// Serialises the error for an invalid message, whose id may be unknown.
 pub(crate) fn refusal(id: Option<&str>, fault: Fault) -> String {
     match id {
         Some(id) => response(id, Err(fault)),
@@ -174,7 +174,7 @@ pub(crate) fn notification(method: &str, params: &Value) -> String {
     json!({ "jsonrpc": "2.0", "method": method, "params": params }).to_string()
 }
 
-/// A question to a legacy client.
+/// Serialises a request to a legacy client.
 pub(crate) fn question(id: u64, question: &Value) -> String {
     json!({ "jsonrpc": "2.0", "id": id, "method": question["method"], "params": question["params"] }).to_string()
 }

@@ -1,5 +1,5 @@
-//! What is said on one stream: messages in order, until somebody has read them or, where a lost stream can be taken up
-//! again, for as long as they may be asked for.
+//! The messages of one stream, in order. They are kept until read or, for a resumable stream, as long as a client may
+//! ask for them again.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
@@ -8,7 +8,7 @@ use tokio::sync::Notify;
 
 use crate::lock;
 
-/// The most messages that are kept for somebody who may come back. The oldest go first.
+/// Maximum number of messages kept for a resumable stream. The oldest are dropped first.
 const MOST_KEPT: usize = 1_000;
 
 #[derive(Default)]
@@ -21,15 +21,15 @@ pub(crate) struct Outbox {
 #[derive(Default)]
 struct State {
     messages: VecDeque<Arc<str>>,
-    /// The number of the first message that is still here.
+    /// Number of the first message that is kept.
     first: usize,
-    /// The number up to which somebody has read.
+    /// Number of the last message that was read.
     read: usize,
     hang_ups: usize,
     is_finished: bool,
 }
 
-/// Reads an outbox from some message on, until it ends or is hung up.
+/// Reads an outbox from a given message on, until the outbox ends or hangs up.
 pub(crate) struct Reader {
     outbox: Arc<Outbox>,
     next: usize,
@@ -39,19 +39,19 @@ pub(crate) struct Reader {
 /// A message that was read.
 pub(crate) struct Said {
     pub(crate) text: Arc<str>,
-    /// Counted from 1.
+    /// Number of the message, from 1.
     pub(crate) number: usize,
-    /// Whether nothing follows.
+    /// True if no message follows.
     pub(crate) is_last: bool,
 }
 
 impl Outbox {
-    /// One that forgets what was read.
+    /// Creates an outbox that drops messages once read.
     pub(crate) fn new() -> Arc<Self> {
         Arc::default()
     }
 
-    /// One that can be read again.
+    /// Creates an outbox whose messages can be read again.
     pub(crate) fn keeping() -> Arc<Self> {
         Arc::new(Self { keeps: true, ..Self::default() })
     }
@@ -66,7 +66,7 @@ impl Outbox {
         });
     }
 
-    /// Says the last there is to say.
+    /// Adds the last message.
     pub(crate) fn finish(&self, message: String) {
         self.change(|state| {
             state.messages.push_back(message.into());
@@ -74,23 +74,23 @@ impl Outbox {
         });
     }
 
-    /// Ends without a last word.
+    /// Ends without a further message.
     pub(crate) fn end(&self) {
         self.change(|state| state.is_finished = true);
     }
 
-    /// Drops whoever reads, where they may come back.
+    /// Disconnects the readers, if they can resume.
     pub(crate) fn hang_up(&self) {
         self.change(|state| state.hang_ups += usize::from(self.keeps));
     }
 
-    /// Reads from the first message on that nobody has read.
+    /// Reads from the first unread message on.
     pub(crate) fn reader(self: &Arc<Self>) -> Reader {
         let next = lock(&self.state).read;
         self.reader_after(next)
     }
 
-    /// Reads from the message on that follows this one.
+    /// Reads from the message after this number on.
     pub(crate) fn reader_after(self: &Arc<Self>, number: usize) -> Reader {
         let hang_ups = lock(&self.state).hang_ups;
         Reader { outbox: Arc::clone(self), next: number, hang_ups }
@@ -103,7 +103,7 @@ impl Outbox {
 }
 
 impl Reader {
-    /// The next message, as soon as there is one; nothing at the end.
+    /// Waits for the next message; `None` at the end.
     pub(crate) async fn next(&mut self) -> Option<Said> {
         let outbox = Arc::clone(&self.outbox);
         loop {
@@ -122,7 +122,7 @@ impl Reader {
         }
     }
 
-    /// The next message, if it is there already.
+    /// Returns the next message, if there is one already.
     pub(crate) fn next_now(&mut self) -> Option<Said> {
         let mut state = lock(&self.outbox.state);
         self.next = self.next.max(state.first);

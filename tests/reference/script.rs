@@ -1,8 +1,8 @@
-//! A call that takes more than an answer: its questions, its progress, its code.
+//! Calls that are more than one answer: questions, progress, code.
 //!
-//! The questions are the same in both eras; only how they are put differs. A legacy session is asked while the call waits.
-//! A modern caller gets `input_required` and calls again, with what was answered before sealed into `requestState`. A task
-//! waits for `tasks/update`.
+//! The questions are the same in both eras, but asked differently. A legacy session gets requests while the call
+//! waits. A modern caller gets `input_required` and repeats the call, with the previous answers sealed into
+//! `requestState`. A task waits for `tasks/update`.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -21,7 +21,7 @@ use crate::server::{Server, TASKS};
 use crate::session::Session;
 use crate::tasks::Task;
 
-/// The pause between two things that are said.
+/// Pause between two messages.
 const PAUSE: Duration = Duration::from_millis(50);
 
 pub(crate) type Answers = Map<String, Value>;
@@ -31,19 +31,19 @@ pub(crate) struct Call {
     pub(crate) caller: Caller,
     pub(crate) item: &'static Item,
     pub(crate) request: Request,
-    /// What the item's texts may refer to, without the answers.
+    /// Values for the placeholders in the item's texts, without the answers.
     pub(crate) context: Value,
-    /// Where progress and logs go, and the questions to a legacy client.
+    /// Stream for progress, log messages and requests to a legacy client.
     pub(crate) out: Arc<Outbox>,
 }
 
-/// Who is asked while the call waits.
+/// Receiver of questions while the call waits.
 pub(crate) enum Asked<'a> {
     Session(&'a Session),
     Task(&'a Task),
 }
 
-/// Counts a call as cancelled unless it is told otherwise.
+/// Counts a call as cancelled when dropped; forgotten once the call has ended.
 struct Unfinished(&'static Server, String);
 
 impl Drop for Unfinished {
@@ -92,11 +92,11 @@ impl Call {
         Ok(self.caller.complete(&self.request.method, &result))
     }
 
-    /// Asks until everything is answered, then does what the call is for.
+    /// Asks all questions, then runs the item.
     pub(crate) async fn carry_out(&self, mut answers: Answers, asked: Asked<'_>) -> Result<String, Fault> {
         loop {
             let open = match self.open_questions(&answers) {
-                // An old server has no error for this; its tools say so.
+                // Report a missing capability as a tool error: the legacy era has no error code for it.
                 Err(fault) if matches!(asked, Asked::Session(_)) && self.request.method == "tools/call" => {
                     return Ok(tool_error(&fault.to_value()["message"]));
                 }
@@ -112,7 +112,7 @@ impl Call {
         }
     }
 
-    /// What was answered in earlier rounds and in this one.
+    /// Returns the answers of earlier rounds and of this one.
     fn answers_so_far(&self) -> Result<Answers, Fault> {
         let params = &self.request.params;
         let state = params.request_state.as_ref();
@@ -126,7 +126,7 @@ impl Call {
         Ok(answers)
     }
 
-    /// The questions of the first round that is not answered whole.
+    /// Returns the open questions of the first round that is not completely answered.
     fn open_questions(&self, answers: &Answers) -> Result<Map<String, Value>, Fault> {
         for round in &self.item.rounds {
             let open = round.iter().filter(|(key, _)| !answers.contains_key(*key));
@@ -143,7 +143,7 @@ impl Call {
         Ok(Map::new())
     }
 
-    /// Does what the call is for; the result is that of either era.
+    /// Runs the item; the result has the form common to both eras.
     async fn conclude(&self, answers: &Answers) -> Result<String, Fault> {
         let catalog = &self.server.catalog;
         match self.request.params.name.as_deref().filter(|_| self.item.has_code) {
@@ -224,14 +224,14 @@ impl Call {
         json!({ "content": [{ "type": "text", "text": counts.to_string() }], "structuredContent": counts }).to_string()
     }
 
-    /// What a `requestState` belongs to.
+    /// Returns the identity of the call that a `requestState` belongs to.
     fn key(&self) -> String {
         let Request { method, params, .. } = &self.request;
         format!("{method} {}", params.name.as_ref().or(params.uri.as_ref()).map_or("", String::as_str))
     }
 }
 
-/// The capability that a question needs.
+/// Returns the client capability that a question requires.
 fn needs(question: &Value) -> &'static str {
     match question["method"].as_str() {
         Some("elicitation/create") => "elicitation",

@@ -1,4 +1,4 @@
-//! `requestState`: what the client keeps for us between two rounds, and cannot change.
+//! Sealing of `requestState`: state that the client stores between two rounds and cannot modify.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -8,19 +8,19 @@ use sha2::{Digest, Sha256};
 
 use crate::message::{Fault, INVALID_PARAMS};
 
-/// The same in every process, so that any of them can go on where another stopped.
+/// Key shared by all processes, so that one can continue a call that another began.
 const KEY: &[u8] = b"what the reference upstream seals with";
 const LIFETIME: Duration = Duration::from_secs(600);
 
 #[derive(Serialize, Deserialize)]
 struct State {
-    /// The method and what it was called on: the state of one call is of no use to another.
+    /// Method and item of the call, so that its state is not accepted in another call.
     call: String,
     until: u64,
     answers: Map<String, Value>,
 }
 
-/// The answers so far. The text is JSON on purpose: whoever carries it has quotes to escape and brackets not to look into.
+/// Seals the answers so far. Deliberately contains JSON, so that proxies must escape quotes and keep brackets intact.
 pub(crate) fn seal(call: &str, answers: &Map<String, Value>) -> String {
     let state = State { call: call.to_owned(), until: now() + LIFETIME.as_secs(), answers: answers.clone() };
     let text = serde_json::to_string(&state).unwrap_or_default();
@@ -28,7 +28,7 @@ pub(crate) fn seal(call: &str, answers: &Map<String, Value>) -> String {
     text + "." + &tag
 }
 
-/// The answers that were sealed for this call.
+/// Returns the answers that were sealed for this call.
 pub(crate) fn open(call: &str, sealed: &str) -> Result<Map<String, Value>, Fault> {
     let state = sealed
         .rsplit_once('.')
@@ -38,7 +38,7 @@ pub(crate) fn open(call: &str, sealed: &str) -> Result<Map<String, Value>, Fault
     state.map(|state| state.answers).ok_or_else(|| Fault::new(INVALID_PARAMS, "the requestState is not valid"))
 }
 
-/// A keyed hash; the inner and the outer hash keep anybody from appending to the text.
+/// Computes a keyed hash; hashing twice prevents length extension.
 fn tag(text: &str) -> String {
     let hash = |text: &[u8]| Sha256::new().chain_update(KEY).chain_update(text).finalize();
     hash(&hash(text.as_bytes())).iter().map(|byte| format!("{byte:02x}")).collect()

@@ -1,4 +1,4 @@
-//! What is answered, to whom, in either era. No transport is named here.
+//! Responses to requests in either era, independent of transports.
 
 use std::fs::OpenOptions;
 use std::io::{self, Write as _};
@@ -19,7 +19,7 @@ use crate::tasks::Tasks;
 use crate::{Era, Probe, Settings, lock, unique};
 
 pub(crate) const MODERN: &str = "2026-07-28";
-/// The newest first.
+/// Legacy revisions, the newest first.
 pub(crate) const LEGACY: [&str; 4] = ["2025-11-25", "2025-06-18", "2025-03-26", "2024-11-05"];
 pub(crate) const TASKS: &str = "io.modelcontextprotocol/tasks";
 
@@ -29,11 +29,11 @@ pub(crate) struct Server {
     pub(crate) listeners: Listeners,
     pub(crate) tasks: Tasks,
     pub(crate) counters: Counters,
-    /// Whether the first request was a modern one.
+    /// True if the first request was modern.
     latched: OnceLock<bool>,
 }
 
-/// What has happened so far.
+/// Numbers of events so far.
 #[derive(Default)]
 pub(crate) struct Counters {
     pub(crate) handshakes: AtomicU64,
@@ -41,14 +41,14 @@ pub(crate) struct Counters {
     pub(crate) cancelled: AtomicU64,
 }
 
-/// What a request is, before anything is done about it.
+/// Classification of a request before it is processed.
 pub(crate) enum Admitted {
     Caller(Caller),
-    /// The handshake of a legacy client, with which its session begins.
+    /// The handshake that begins a legacy session.
     Handshake,
-    /// A legacy request outside of any session.
+    /// A legacy request outside of a session.
     Stranger,
-    /// Nothing is ever answered.
+    /// A request that is never answered.
     Ignored,
 }
 
@@ -64,15 +64,15 @@ impl Server {
         })
     }
 
-    /// Writes a line into the journal, if there is one.
+    /// Appends a line to the journal, if there is one.
     pub(crate) fn note(&self, what: &str, name: &str) {
         let Some(path) = &self.settings.journal else { return };
         let journal = OpenOptions::new().create(true).append(true).open(path);
-        // One write, so that lines of several processes do not mix. Whoever reads them sees when one is missing.
+        // Append with one write, so that lines of several processes do not mix. Tests notice a missing line.
         journal.and_then(|mut journal| journal.write_all(format!("{what} {name}\n").as_bytes())).ok();
     }
 
-    /// Tells which era a request belongs to, and whether that era is served. `header` is the version beside the message.
+    /// Determines the era of a request and checks that it is served. `header` is the version from the HTTP header.
     pub(crate) fn admit(
         &self,
         request: &Request,
@@ -105,7 +105,7 @@ impl Server {
         }
     }
 
-    /// Begins the session of a legacy client, which hears of changes through `standing`.
+    /// Begins the session of a legacy client, with `standing` as the stream for change notifications.
     pub(crate) fn initialize(&self, params: &Params, standing: &Arc<Outbox>) -> (Arc<Session>, String) {
         self.counters.handshakes.fetch_add(1, Ordering::Relaxed);
         let wanted = params.protocol_version.as_deref().unwrap_or_default();
@@ -129,7 +129,7 @@ impl Server {
         (Arc::new(session), result.to_string())
     }
 
-    /// The answer to a legacy request outside of any session, where the transport has no word for it.
+    /// Answers a legacy request outside of a session, on transports without a status for this case.
     pub(crate) fn answer_stranger(&self, request: &Request) -> Result<String, Fault> {
         match request.method.as_str() {
             "ping" => Ok("{}".to_owned()),
@@ -138,7 +138,7 @@ impl Server {
         }
     }
 
-    /// The answer, where it takes no time and nothing has to be said before it.
+    /// Answers a request that needs no time and sends no messages before its result; `None` for others.
     pub(crate) fn answer_now(&self, caller: &Caller, request: &Request) -> Option<Result<String, Fault>> {
         let params = &request.params;
         let cursor = params.cursor.as_deref();
@@ -180,7 +180,7 @@ impl Server {
         Some(result.map(|result| caller.complete(&request.method, &result)))
     }
 
-    /// The answer to anything else. What is said before it goes to `out`.
+    /// Answers any other request. Messages before the result go to `out`.
     pub(crate) async fn answer(
         &'static self,
         caller: Caller,
@@ -201,7 +201,7 @@ impl Server {
         Call { server: self, caller, item, context, request, out }.answer().await
     }
 
-    /// What a request is about, and what its texts may refer to.
+    /// Returns the item that a request addresses, with the values for its placeholders.
     fn item(&self, request: &Request, caller: &Caller) -> Result<(&Item, Value), Fault> {
         let params = &request.params;
         let arguments = || params.arguments.as_ref().and_then(|raw| serde_json::from_str::<Value>(raw.get()).ok());
@@ -258,7 +258,7 @@ fn complete(begin: &str) -> String {
     json!({ "completion": { "total": values.len(), "hasMore": false, "values": values } }).to_string()
 }
 
-/// The message as it was written, which spares a benchmark the cost of reading it.
+/// Returns the message as raw text, so that benchmarks do not measure parsing.
 fn echo(params: &Params) -> Result<String, Fault> {
     #[derive(serde::Deserialize)]
     struct Arguments<'a> {

@@ -1,4 +1,4 @@
-//! What a legacy client has agreed on, and the questions it is asked.
+//! State of a legacy session, and its pending requests to the client.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -15,7 +15,7 @@ use crate::message::{Fault, INTERNAL_ERROR, Level, question};
 use crate::outbox::Outbox;
 use crate::{lock, spawn};
 
-/// How long a client may think.
+/// Time limit for the client's answer.
 const PATIENCE: Duration = Duration::from_secs(120);
 
 type Answer = Result<Value, Value>;
@@ -24,13 +24,13 @@ pub(crate) struct Session {
     pub(crate) id: String,
     pub(crate) version: &'static str,
     pub(crate) capabilities: Value,
-    /// The least severe message it wants; until it says so, all of them.
+    /// Minimum level of log messages; all levels until set.
     pub(crate) level: Mutex<Option<Level>>,
     pub(crate) listener: Arc<Listener>,
     pub(crate) asked: Questions,
 }
 
-/// The questions that wait for an answer.
+/// Requests to the client that await an answer.
 #[derive(Default)]
 pub(crate) struct Questions {
     waiting: Mutex<HashMap<u64, oneshot::Sender<Answer>>>,
@@ -38,7 +38,7 @@ pub(crate) struct Questions {
 }
 
 impl Questions {
-    /// Asks everything at once, on the stream of the call that needs it.
+    /// Sends all questions at once on the call's stream, and waits for the answers.
     pub(crate) async fn ask(&self, questions: Map<String, Value>, out: &Outbox) -> Result<Map<String, Value>, Fault> {
         let mut asked = Vec::new();
         for (key, what) in questions {
@@ -63,7 +63,7 @@ impl Questions {
         Ok(answers)
     }
 
-    /// Takes an answer. One to what was never asked is nobody's.
+    /// Processes an answer; ignores one with an unknown id.
     pub(crate) fn resolve(&self, id: u64, answer: Answer) {
         if let Some(waiting) = lock(&self.waiting).remove(&id) {
             waiting.send(answer).ok();
@@ -71,14 +71,14 @@ impl Questions {
     }
 }
 
-/// The requests at work, by id, so that they can be cancelled.
+/// Running requests by id, so that they can be cancelled.
 #[derive(Default)]
 pub(crate) struct Running(Mutex<HashMap<String, AbortHandle>>);
 
 impl Running {
     pub(crate) fn start(self: &Arc<Self>, id: &str, work: impl Future<Output = ()> + Send + 'static) {
         let (running, key) = (Arc::clone(self), id.to_owned());
-        // Held until the handle is in, so that it cannot be taken out before.
+        // Hold the lock until the handle is inserted: the task must not remove it before.
         let mut all = lock(&self.0);
         let task = spawn(async move {
             work.await;

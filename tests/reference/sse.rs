@@ -1,4 +1,4 @@
-//! HTTP with a separate event stream, as in 2024-11-05: `GET /sse` to listen, `POST /message` to talk.
+//! HTTP with a separate event stream (revision 2024-11-05): `GET /sse` to receive, `POST /message` to send.
 
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -25,7 +25,7 @@ struct Sse {
     connections: Mutex<HashMap<String, Arc<Connection>>>,
 }
 
-/// A client is connected for as long as this lives.
+/// Registers a connected client until dropped.
 struct Connected {
     sse: Arc<Sse>,
     id: String,

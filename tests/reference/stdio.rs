@@ -1,4 +1,4 @@
-//! JSON lines over standard input and output. The process ends with its input.
+//! JSON lines over stdin and stdout. The process ends with its input.
 
 use std::io::{self, stdin, stdout};
 use std::os::fd::AsFd;
@@ -12,7 +12,7 @@ use crate::server::Server;
 use crate::spawn;
 
 pub(crate) async fn serve(server: &'static Server) -> io::Result<()> {
-    // A pipe is read and written here; anything else would cost a hop to another thread for each line.
+    // Read and write pipes directly: other files cost a switch to another thread per line.
     let input: Box<dyn AsyncRead + Send + Unpin> =
         match pipe::Receiver::from_owned_fd(stdin().as_fd().try_clone_to_owned()?) {
             Ok(pipe) => Box::new(pipe),
@@ -37,7 +37,7 @@ pub(crate) async fn serve(server: &'static Server) -> io::Result<()> {
     writer.await.map_err(io::Error::other)
 }
 
-/// Writes what is there in one go.
+/// Writes all available messages at once.
 async fn write(mut reader: Reader, mut output: Box<dyn AsyncWrite + Send + Unpin>) {
     let mut lines = Vec::new();
     while let Some(said) = reader.next().await {

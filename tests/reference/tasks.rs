@@ -1,4 +1,4 @@
-//! The tasks extension: calls that go on by themselves and are asked after.
+//! The tasks extension: calls that continue in the background and are polled.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -29,16 +29,16 @@ pub(crate) struct Task {
 struct State {
     status: &'static str,
     updated: String,
-    /// What nobody has answered yet.
+    /// Questions without an answer.
     questions: Map<String, Value>,
     answers: Answers,
-    /// `result` or `error`, as the status says.
+    /// Name and value of the final member: `result` or `error`.
     outcome: Option<(&'static str, Value)>,
     work: Option<AbortHandle>,
 }
 
 impl Tasks {
-    /// The answer to `tasks/get`, `tasks/update` or `tasks/cancel`.
+    /// Answers `tasks/get`, `tasks/update` and `tasks/cancel`.
     pub(crate) fn answer(&self, request: &Request, caller: &Caller, listeners: &Listeners) -> Result<String, Fault> {
         if !caller.declares_tasks() {
             let needed = json!({ "requiredCapabilities": { "extensions": { TASKS: {} } } });
@@ -57,7 +57,7 @@ impl Tasks {
 }
 
 impl Task {
-    /// Lets a call go on as a task, and gives the result that says so.
+    /// Continues a call as a task. Returns the result that announces the task.
     pub(crate) fn start(mut call: Call, answers: Answers) -> String {
         let now = Timestamp::now().to_string();
         let state = State {
@@ -71,7 +71,7 @@ impl Task {
         let task = Arc::new(Self { id: unique(), created: now, state: Mutex::new(state), answered: Notify::new() });
         let mut created = task.describe();
         created.insert("resultType".to_owned(), json!("task"));
-        // Whoever called is gone; what is said on the way is for nobody.
+        // Discard messages before the result: the call's stream has ended.
         call.out = Outbox::new();
         let server = call.server;
         lock(&server.tasks.0).insert(task.id.clone(), Arc::clone(&task));
@@ -90,7 +90,7 @@ impl Task {
         Value::Object(created).to_string()
     }
 
-    /// Waits until every question is answered.
+    /// Asks the questions and waits until all are answered.
     pub(crate) async fn ask(&self, server: &Server, questions: Map<String, Value>) -> Answers {
         self.change(&server.listeners, |state| {
             state.status = "input_required";
@@ -105,7 +105,7 @@ impl Task {
         answers
     }
 
-    /// Takes some of the answers; what was not asked is ignored.
+    /// Records answers to open questions; ignores others.
     fn update<'a>(&self, responses: impl Iterator<Item = (&'a String, &'a Value)>) {
         let mut state = lock(&self.state);
         for (key, answer) in responses.filter(|(_, answer)| answer.is_object()) {

@@ -1,4 +1,4 @@
-//! The clients: legacy sessions and modern calls, at one upstream's endpoint and at the one address of all.
+//! The clients: legacy sessions and modern calls, at the endpoint of one upstream and at the aggregated one.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -11,11 +11,11 @@ use crate::Draw;
 use crate::ledger::{Ledger, Outcome};
 use crate::world::World;
 
-/// Legacy sessions at each endpoint.
+/// Number of legacy sessions per endpoint.
 const SESSIONS: usize = 2;
 const LEGACY: &str = "2025-11-25";
 const MODERN: &str = "2026-07-28";
-/// How often a stream that ended without the answer is taken up again.
+/// Maximum number of attempts to resume a stream that ended without the answer.
 const RESUMPTIONS: u32 = 5;
 
 pub(crate) struct Caller {
@@ -23,17 +23,17 @@ pub(crate) struct Caller {
     http: Client,
     upstreams: Vec<String>,
     references: Vec<String>,
-    /// By endpoint; one upstream's are followed by those of all.
+    /// Sessions by endpoint: those of each upstream, then those of the aggregated endpoint.
     sessions: Vec<Mutex<Option<String>>>,
     ledger: Arc<Ledger>,
     draw: Arc<Draw>,
 }
 
-/// Where a call goes, and in what form.
+/// Destination and form of a call.
 struct Place {
     path: String,
     tool: String,
-    /// Which session carries it; a modern call has none.
+    /// Index of the session; `None` for a modern call.
     session: Option<usize>,
 }
 
@@ -52,7 +52,7 @@ impl Caller {
         }
     }
 
-    /// One call, of whatever kind is drawn.
+    /// Makes one call of a random kind.
     pub(crate) async fn call(&self) {
         let at = self.draw.below(self.upstreams.len() as u64 + 1) as usize;
         let Some(upstream) = self.upstreams.get(at) else { return self.call_reference().await };
@@ -82,7 +82,7 @@ impl Caller {
         let Some(name) = self.references.get(self.draw.below(self.references.len() as u64) as usize) else { return };
         let message = request(0, "echo", &json!({ "message": "soak" }), true);
         let post = self.post(&format!("/{name}/stream"), &message).header("mcp-name", "echo");
-        // Whether it works is told by the others' ledger; this keeps both eras busy.
+        // Ignore the result: these calls only keep both eras busy, and the ledger checks the others.
         if let Ok(response) = post.send().await {
             response.bytes().await.ok();
         }
@@ -106,7 +106,7 @@ impl Caller {
         self.read(number, place, sent, Some(&session)).await
     }
 
-    /// The session of a slot, opened when there is none.
+    /// Returns the session in a slot, and opens one if necessary.
     async fn session(&self, at: usize, path: &str) -> Result<String, String> {
         let known = self.slot(at).clone();
         if let Some(session) = known {
@@ -128,7 +128,7 @@ impl Caller {
         self.sessions[at].lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Reads an answer out of JSON or a stream, which is taken up again when it ends too early.
+    /// Reads an answer from JSON or a stream; resumes a stream that ends too early.
     async fn read(
         &self,
         number: u64,
@@ -195,13 +195,13 @@ fn request(number: u64, tool: &str, arguments: &Value, modern: bool) -> Value {
     json!({ "jsonrpc": "2.0", "id": number, "method": "tools/call", "params": params })
 }
 
-/// The answer to this request among the whole events of a stream.
+/// Finds the answer to this request among the complete events of a stream.
 fn answer_in(text: &str, number: u64) -> Option<Outcome> {
     let (whole, _) = text.rsplit_once("\n\n")?;
     whole.lines().filter_map(|line| line.strip_prefix("data: ")).find_map(|data| judge(data, number))
 }
 
-/// What a message says of this request; nothing when it is not its answer.
+/// Returns the outcome that a message means for this request; `None` if it is not the answer.
 fn judge(text: &str, number: u64) -> Option<Outcome> {
     let message: Value = serde_json::from_str(text).ok()?;
     let error = &message["error"];
@@ -224,7 +224,7 @@ fn without_url(error: reqwest::Error) -> String {
     format!("{:?}", error.without_url())
 }
 
-/// The beginning of a text, without the numbers that would make every text its own.
+/// Truncates a text and removes digits, so that equal errors are counted together.
 fn short(text: &str) -> String {
     text.chars().filter(|letter| !letter.is_ascii_digit()).take(100).collect()
 }

@@ -1,4 +1,4 @@
-//! What is broken, each second another thing.
+//! Random faults, one per second.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -17,9 +17,9 @@ use crate::Draw;
 use crate::ledger::Ledger;
 use crate::world::{Upstream, World, kill};
 
-/// How long most faults last.
+/// Duration of most faults.
 const LASTS: Duration = Duration::from_secs(2);
-/// What a restart takes until calls are served again.
+/// Time that a restart takes until calls are served again.
 const RESTART: Duration = Duration::from_secs(5);
 
 /// A fault of one upstream.
@@ -38,7 +38,7 @@ enum AtUpstream {
     Down,
 }
 
-/// A fault of a client, or of an operator.
+/// A fault caused by a client or an operator.
 #[derive(Debug, Clone, Copy)]
 enum AtGateway {
     Garbage,
@@ -89,7 +89,7 @@ impl Faults {
         Self { draw, seed, counts: BTreeMap::new(), lasting: JoinSet::new() }
     }
 
-    /// Breaks one thing. What lasts goes on in the background.
+    /// Causes one random fault. Lasting faults continue in the background.
     pub(crate) fn inflict(&mut self, world: &World, ledger: &Arc<Ledger>) {
         while self.lasting.try_join_next().is_some() {}
         let drawn = self.draw.below((AT_UPSTREAM.len() + AT_GATEWAY.len()) as u64) as usize;
@@ -105,7 +105,7 @@ impl Faults {
         }
     }
 
-    /// Waits until nothing is broken any more.
+    /// Waits until all lasting faults have ended.
     pub(crate) async fn end(&mut self, world: &World) {
         let all = async { while self.lasting.join_next().await.is_some() {} };
         timeout(Duration::from_secs(60), all).await.ok();
@@ -232,14 +232,14 @@ impl Faults {
     }
 }
 
-/// Whether a transport has this fault.
+/// Returns true if a transport can have this fault.
 fn fits(fault: AtUpstream, via: Via) -> bool {
     let is_stdio = via == Via::Stdio;
     match fault {
         AtUpstream::RefuseStream(_) | AtUpstream::CutStream => matches!(via, Via::Json | Via::Events),
         AtUpstream::Forget | AtUpstream::Stall(_) | AtUpstream::Down => !is_stdio,
         AtUpstream::Kill => is_stdio,
-        // An SSE upstream has one stream for everything, which such a message ends.
+        // Only stdio: an SSE upstream has a single stream, which such a message would end.
         AtUpstream::LongLine => is_stdio,
         AtUpstream::ListChanges | AtUpstream::LogBurst | AtUpstream::Junk | AtUpstream::Question => true,
     }

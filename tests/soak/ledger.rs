@@ -1,4 +1,4 @@
-//! What became of every call: executed, answered, received.
+//! Record of every call: executed, answered, received.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write as _;
@@ -7,22 +7,22 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// Calls around a fault are judged by the fault alone for so long before and after it.
+/// Time before and after a fault in which lost answers are excused.
 const SHADOW: Duration = Duration::from_secs(3);
-/// At most so many wrong calls are shown.
+/// Maximum number of wrong calls to show.
 const SHOWN: usize = 10;
 
-/// How a call ended for its client.
+/// Result of a call for its client.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Outcome {
     Answered,
-    /// A JSON-RPC error, or an HTTP problem, in its own words.
+    /// A JSON-RPC error or an HTTP error, with its text.
     Refused(String),
     /// The connection ended without an answer.
     Broken(String),
-    /// An answer that is not that of this call.
+    /// The answer of another call.
     Wrong(String),
-    /// The client left before.
+    /// The client disconnected before the answer.
     Left,
 }
 
@@ -39,7 +39,7 @@ struct Entry {
 struct Books {
     open: HashMap<u64, Entry>,
     outcomes: BTreeMap<String, u64>,
-    /// Until when each upstream was disturbed so that answers may be lost there, and since when.
+    /// Periods in which answers of each upstream may be lost: begin and end.
     disturbed: HashMap<usize, Vec<(Instant, Instant)>>,
     next: u64,
     twice: Vec<String>,
@@ -47,12 +47,12 @@ struct Books {
     wrong: Vec<String>,
 }
 
-/// The books of all calls. Calls that are over and right are only counted.
+/// Record of all calls. Completed correct calls are only counted.
 #[derive(Default)]
 pub(crate) struct Ledger(Mutex<Books>);
 
 impl Ledger {
-    /// Begins a call at this upstream, and gives its number.
+    /// Begins a call to this upstream. Returns its number.
     pub(crate) fn begin(&self, upstream: usize) -> u64 {
         let mut books = self.books();
         books.next += 1;
@@ -62,7 +62,7 @@ impl Ledger {
         number
     }
 
-    /// Notes that an upstream executes a call.
+    /// Records that an upstream executes a call.
     pub(crate) fn executed(&self, number: u64, upstream: usize) {
         let mut books = self.books();
         let Some(entry) = books.open.get_mut(&number) else { return };
@@ -74,14 +74,14 @@ impl Ledger {
         }
     }
 
-    /// Notes that an upstream writes the answer of a call.
+    /// Records that an upstream writes the answer of a call.
     pub(crate) fn replied(&self, number: u64) {
         if let Some(entry) = self.books().open.get_mut(&number) {
             entry.replied = Some(Instant::now());
         }
     }
 
-    /// Notes how a call ended. It stays open for a while, for a second execution would come later.
+    /// Records the outcome of a call. Keeps the call open for a while, to detect a second execution.
     pub(crate) fn end(&self, number: u64, outcome: Outcome) {
         let mut books = self.books();
         let name = match &outcome {
@@ -103,14 +103,14 @@ impl Ledger {
         }
     }
 
-    /// Says that answers of this upstream may be lost for so long from now.
+    /// Excuses lost answers of this upstream for this time.
     pub(crate) fn disturb(&self, upstream: usize, lasts: Duration) {
         let now = Instant::now();
         let from = now.checked_sub(SHADOW).unwrap_or(now);
         self.books().disturbed.entry(upstream).or_default().push((from, now + lasts + SHADOW));
     }
 
-    /// What must not be, so far.
+    /// Returns the violations so far.
     pub(crate) fn wrong(&self) -> Vec<String> {
         let mut books = self.books();
         books.settle();
@@ -147,7 +147,7 @@ impl Ledger {
 }
 
 impl Books {
-    /// Judges and forgets the calls that ended a while ago.
+    /// Checks and forgets the calls that ended more than 10 s ago.
     fn settle(&mut self) {
         let Self { open, disturbed, lost, .. } = self;
         let is_over =
@@ -165,7 +165,7 @@ impl Books {
     }
 }
 
-/// What was lost of a call: its upstream answered it, nothing disturbed that upstream, and its client got nothing.
+/// Returns a description of a lost answer: the upstream answered outside of any fault, but the client got nothing.
 fn loss(number: u64, entry: &Entry, disturbed: &HashMap<usize, Vec<(Instant, Instant)>>) -> Option<String> {
     let (ended, outcome) = entry.ended.as_ref()?;
     let (replied, Outcome::Refused(why) | Outcome::Broken(why)) = (entry.replied?, outcome) else { return None };

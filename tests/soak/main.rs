@@ -1,7 +1,7 @@
-//! A gateway under load while something breaks every second: twelve upstreams, random faults, and a ledger of every call.
+//! Soak test: a gateway under load with a fault every second, twelve upstreams, and a record of every call.
 //!
-//! `cargo run --release -p tests --bin soak -- --minutes 60 --gateway target/release/mcp-proxy` runs it; it exits with 1 when
-//! a call was executed twice, an answer was lost, or a process, a descriptor or memory was left behind.
+//! Run `cargo run --release -p tests --bin soak -- --minutes 60 --gateway target/release/mcp-proxy`. Exits with 1 if a
+//! call was executed twice, an answer was lost, or a process, a descriptor or memory leaked.
 
 #![expect(clippy::indexing_slicing, reason = "only JSON values are indexed, and the fixed set of session slots")]
 
@@ -27,32 +27,32 @@ use crate::ledger::Ledger;
 use crate::resources::Resources;
 use crate::world::World;
 
-/// Calls under way at once, after which further ones wait for the next tick.
+/// Maximum number of concurrent calls; further calls wait for the next tick.
 const MOST_CALLS: usize = 4_000;
-/// How long calls may still take once no new ones are made: longer than any tool waits.
+/// Time for the last calls to end: longer than any tool waits.
 const DRAIN: Duration = Duration::from_secs(30);
 
-/// Breaks something every second while calls go on.
+/// Break something every second while calls go on
 #[derive(Debug, Parser)]
 struct Options {
-    /// How long to go on
+    /// Duration of the test in minutes
     #[arg(long, default_value_t = 60.0)]
     minutes: f64,
-    /// Calls a second
+    /// Calls per second
     #[arg(long, default_value_t = 200)]
     rate: u32,
-    /// Faults a second
+    /// Faults per second
     #[arg(long, default_value_t = 1.0)]
     faults: f64,
-    /// The same seed draws the same faults
+    /// Seed of the random faults; equal seeds give equal faults
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// The gateway
+    /// Path of the gateway binary
     #[arg(long, default_value = "target/release/mcp-proxy")]
     gateway: PathBuf,
 }
 
-/// Draws numbers that look random (xorshift), the same for the same seed.
+/// Pseudo-random numbers (xorshift), reproducible by the seed.
 struct Draw(AtomicU64);
 
 impl Draw {

@@ -1,8 +1,8 @@
-//! What the gateway's process holds: memory, descriptors, children; and whether that grows.
+//! Memory, descriptors and child processes of the gateway, with leak detection.
 
 use std::fs;
 
-/// A look each ten seconds.
+/// Samples, one every ten seconds.
 pub(crate) struct Resources {
     pid: u32,
     looks: Vec<Look>,
@@ -15,12 +15,12 @@ struct Look {
     processes: usize,
 }
 
-/// A name, how to read it off a look, and the growth that is noise.
+/// Name of a quantity, its value in a sample, and the growth that is noise.
 type Figure = (&'static str, fn(&Look) -> u64, u64);
 
-/// Growth that counts as a leak: of the median of the last quarter over that of the second.
+/// Ratio of growth that counts as a leak: median of the last quarter to that of the second quarter.
 const MOST_GROWTH: f64 = 1.10;
-/// Growth that is noise, whatever the ratio.
+/// Growth that is noise regardless of the ratio.
 const NOISE_KIB: u64 = 8 << 10;
 const NOISE_COUNT: u64 = 16;
 
@@ -46,7 +46,7 @@ impl Resources {
         )
     }
 
-    /// What grew.
+    /// Returns a message for each quantity that leaks.
     pub(crate) fn wrong(&self) -> Vec<String> {
         let figures: [Figure; 3] = [
             ("memory in KiB", |look| look.resident_kib, NOISE_KIB),
@@ -82,13 +82,13 @@ impl Resources {
     }
 }
 
-/// How many processes there are below this one.
+/// Counts the descendants of a process.
 pub(crate) fn family_size(pid: u32) -> usize {
     let below = children(pid);
     below.len() + below.iter().map(|child| family_size(*child)).sum::<usize>()
 }
 
-/// The processes that this one started and that still run.
+/// Returns the running child processes of a process.
 pub(crate) fn children(pid: u32) -> Vec<u32> {
     let tasks = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
     let lists = tasks.filter_map(|task| fs::read_to_string(task.path().join("children")).ok());

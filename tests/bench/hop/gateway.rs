@@ -1,4 +1,4 @@
-//! The gateway: the release binary as cargo builds it, with default settings, told of its upstreams by the admin API.
+//! The gateway: the release binary with default settings; upstreams are registered through the admin API.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -17,9 +17,9 @@ use crate::connection::Connection;
 use crate::rows::Route;
 use crate::upstream::Upstream;
 
-/// Builds the binary just as a user would; the features that this package turns on are not in it.
+/// Builds the binary as a user would, without the features that this package enables.
 pub(super) fn build() -> Result<PathBuf> {
-    // The benchmark itself is `target/release/deps/NAME`.
+    // Derive the target folder from the path of the benchmark, `target/release/deps/NAME`.
     let own = env::current_exe()?;
     let target = own.ancestors().nth(3).context("the benchmark lies in no target folder")?;
     let mut cargo = Blocking::new(env!("CARGO"));
@@ -28,7 +28,7 @@ pub(super) fn build() -> Result<PathBuf> {
     Ok(target.join("release/mcp-proxy"))
 }
 
-/// Where a route is on the gateway.
+/// Returns the path of a route on the gateway.
 pub(super) fn path(route: Route) -> String {
     if route == Route::All { "/mcp".to_owned() } else { format!("/{}/mcp", route.name()) }
 }

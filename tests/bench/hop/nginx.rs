@@ -1,9 +1,9 @@
-//! nginx as a plain HTTP pass-through.
+//! nginx as a plain HTTP proxy, configured comparably to the gateway.
 //!
-//! It gets what a gateway has: one worker for each core (Debian's default, and what tokio does), connections to the
-//! upstream that are kept open, and no access log. It must not hold back a stream, so `proxy_buffering` is off. Bodies
-//! stay in memory, and the buffer fits a message of 64 KiB: with the page that it has by default, such a message costs it
-//! half as much again, and it would be a poor floor.
+//! One worker per core (Debian's default, and tokio's), persistent connections to the upstream, no access log.
+//! `proxy_buffering` is off, because streams must not be delayed. Bodies stay in memory, with buffers that hold a
+//! message of 64 KiB: with nginx's default of one page, such a message would cost half as much again, and nginx would
+//! be a poor baseline.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::fs::PermissionsExt;
@@ -22,7 +22,7 @@ use crate::upstream::Upstream;
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Where nginx is; Debian keeps it off the `PATH` of ordinary users.
+/// Finds nginx, also in `/usr/sbin`, which is not in the `PATH` of ordinary users on Debian.
 pub(super) fn program() -> Option<PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();
     let mut folders = env::split_paths(&path).chain([PathBuf::from("/usr/sbin")]);

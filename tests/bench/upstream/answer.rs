@@ -1,4 +1,4 @@
-//! What the upstream answers, whatever carries it.
+//! Answers of the upstream, independent of the transport.
 
 use std::borrow::Cow;
 use std::fmt::Write;
@@ -6,7 +6,7 @@ use std::fmt::Write;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-/// A message from a client, as far as it is looked at.
+/// The members of a client's message that the upstream reads.
 #[derive(Deserialize)]
 pub(super) struct Message<'a> {
     #[serde(borrow)]
@@ -35,7 +35,7 @@ struct Arguments<'a> {
     text: &'a RawValue,
 }
 
-/// The response to a request; nothing for a notification or what is no request.
+/// Returns the response to a request; `None` for a notification or an invalid request.
 pub(super) fn answer(message: &Message<'_>, tools: &str) -> Option<String> {
     let id = message.id?;
     let params = message.params.map_or("{}", RawValue::get);
@@ -51,7 +51,7 @@ pub(super) fn answer(message: &Message<'_>, tools: &str) -> Option<String> {
     Some(response)
 }
 
-/// What stands for a handshake in the modern era.
+/// Result of `server/discover`, the modern counterpart of the handshake.
 const DISCOVERY: &str = r#"{"resultType":"complete","supportedVersions":["2026-07-28"],"capabilities":{"tools":{}},"ttlMs":60000,"cacheScope":"public","_meta":{"io.modelcontextprotocol/serverInfo":{"name":"bench","version":"1"}}}"#;
 
 fn initialize(version: &RawValue) -> String {
@@ -64,7 +64,7 @@ fn echo(text: &RawValue) -> String {
     format!(r#"{{"resultType":"complete","content":[{{"type":"text","text":{text}}}]}}"#)
 }
 
-/// The result of `tools/list`: `echo`, and others with as much text as tools have in practice.
+/// Returns the result of `tools/list`: `echo`, and others with texts of realistic length.
 pub(super) fn tools(count: usize) -> String {
     let mut list = String::from(r#"{"tools":["#);
     list += r#"{"name":"echo","inputSchema":{"type":"object","properties":{"text":{"type":"string"}},"required":["text"]}}"#;

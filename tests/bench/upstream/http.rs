@@ -1,5 +1,5 @@
-//! The upstream on Streamable HTTP. `/json/N` answers by JSON, `/events/N` by an event stream, `/modern/N` by JSON and
-//! without sessions; N is how many tools it has.
+//! The upstream on Streamable HTTP. `/json/N` answers with JSON, `/events/N` with event streams, `/modern/N` with JSON
+//! and without sessions; N is the number of tools.
 
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -29,18 +29,18 @@ type Events = Pin<Box<dyn Stream<Item = Result<Frame<Bytes>, Infallible>> + Send
 #[derive(Default)]
 struct Server {
     sessions: Mutex<Sessions>,
-    /// The lists that were asked for, by the number of tools.
+    /// Lists requested so far, by number of tools.
     lists: Mutex<HashMap<usize, Arc<str>>>,
 }
 
 #[derive(Default)]
 struct Sessions {
     last: u64,
-    /// What ends the stream of each, where it has one.
+    /// Senders that end the open streams, by session id.
     open: HashMap<String, Option<oneshot::Sender<()>>>,
 }
 
-/// Serves until killed, and prints where.
+/// Prints the address, then serves until killed.
 pub(crate) async fn serve() -> Result<()> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     println!("{}", listener.local_addr()?);
@@ -104,7 +104,7 @@ impl Server {
         id
     }
 
-    /// The stream of a session, on which nothing comes, until the session ends.
+    /// Returns the stream of a session: empty until the session ends.
     fn stream(&self, id: &str) -> Option<Response<Body>> {
         let (end, ended) = oneshot::channel();
         lock(&self.sessions).open.get_mut(id)?.replace(end);
@@ -121,7 +121,7 @@ impl Server {
     }
 }
 
-/// An answer as a stream whose length is not told, as servers send it that may have more to say before.
+/// Returns an answer as a stream of unknown length, as servers do that may send messages before it.
 fn event(answer: &str) -> Response<Body> {
     let frame = Frame::data(Bytes::from(format!("event: message\ndata: {answer}\n\n")));
     typed("text/event-stream", Either::Right(StreamBody::new(Box::pin(stream::iter([Ok(frame)])))))

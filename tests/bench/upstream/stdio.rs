@@ -1,4 +1,4 @@
-//! The upstream on standard streams: one thread that answers all lines it has with one write.
+//! The upstream on stdio: one thread that answers all available lines with one write.
 
 use std::io::{self, Read, Write};
 
@@ -6,7 +6,7 @@ use anyhow::Result;
 
 use super::answer::{Message, answer, tools};
 
-/// Serves until its input ends.
+/// Serves until the input ends.
 pub(crate) fn serve() -> Result<()> {
     let (mut input, mut output) = (io::stdin().lock(), io::stdout().lock());
     let tools = tools(1);

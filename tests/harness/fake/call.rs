@@ -1,4 +1,4 @@
-//! One request at a fake server, and the session or process it came to.
+//! One request at a fake server, with the session or process that it belongs to.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,24 +13,24 @@ use crate::wait::{DEADLINE, within};
 
 const QUEUE: usize = 100_000;
 
-/// Something a server does towards the gateway.
+/// An action of the server towards the gateway.
 #[derive(Debug)]
 pub(super) enum Action {
-    /// A message, framed as the transport wants it.
+    /// Sends a message, framed for the transport.
     Message(Bytes),
-    /// Bytes as they are.
+    /// Sends bytes without framing.
     Bytes(Bytes),
-    /// The connection is reset; a process exits.
+    /// Resets the connection; a process exits.
     HangUp,
 }
 
-/// A request that waits for its answer. Dropped without one, its stream ends where it has one of its own.
+/// A request that awaits its answer. If dropped without an answer, its own stream, if any, ends.
 pub struct Call {
     /// The raw id.
     pub id: String,
-    /// Its envelope.
+    /// The envelope of the request.
     pub envelope: Arc<Envelope>,
-    /// Where it came to.
+    /// The session or process that the request belongs to.
     pub peer: Arc<Peer>,
     pub(super) own: Option<mpsc::Sender<Action>>,
     pub(super) server: Arc<Server>,
@@ -38,9 +38,9 @@ pub struct Call {
 
 /// One session with the gateway, or one child process.
 pub struct Peer {
-    /// Counted from 0.
+    /// Number of the session or process, from 0.
     pub number: usize,
-    /// The process, and the one it started if it was told to; none over HTTP.
+    /// Ids of the process and, if it was told to start one, of its child; empty over HTTP.
     pub pids: Vec<u32>,
     stream: Mutex<Stream>,
     forgets: bool,
@@ -48,9 +48,9 @@ pub struct Peer {
     live: AtomicBool,
 }
 
-/// What belongs to no request.
+/// Stream for messages that belong to no request.
 enum Stream {
-    /// Nobody listens yet.
+    /// The gateway has not opened the stream; actions are kept.
     Waiting(Vec<Action>),
     Open(mpsc::Sender<Action>),
 }
@@ -66,12 +66,12 @@ impl Call {
         self.send(format!(r#"{{"jsonrpc":"2.0","id":{},"error":{error}}}"#, self.id));
     }
 
-    /// Sends a message where the answer goes.
+    /// Sends a message on the request's stream.
     pub fn send(&self, message: impl Into<Bytes>) {
         self.act(Action::Message(message.into()));
     }
 
-    /// Sends bytes that are no message where the answer goes.
+    /// Sends raw bytes on the request's stream.
     pub fn print(&self, bytes: impl Into<Bytes>) {
         self.act(Action::Bytes(bytes.into()));
     }
@@ -81,7 +81,7 @@ impl Call {
         std::future::pending::<()>().await;
     }
 
-    /// Reports progress under the token that the request came with, with these further members.
+    /// Sends a progress notification with the request's token and these further members.
     pub fn progress(&self, more: &str) {
         let token = self.envelope.progress_token();
         self.send(format!(
@@ -89,21 +89,21 @@ impl Call {
         ));
     }
 
-    /// Asks the client something where the answer goes, and gives its raw response.
+    /// Sends a server request on the request's stream. Returns the client's raw response.
     pub async fn ask(&self, question: &str) -> String {
         let answer = self.peer.expect(question);
         self.send(question.to_owned());
         within(DEADLINE, "an answer to a question", answer).await
     }
 
-    /// Ends the connection; a process exits.
+    /// Resets the connection; a process exits.
     pub fn hang_up(&self) {
         self.act(Action::HangUp);
     }
 
     fn act(&self, action: Action) {
         match &self.own {
-            // A gateway that no longer listens misses it, as with any server.
+            // Ignore the error: a gateway that has closed the stream misses the message, as with any server.
             Some(own) => drop(own.try_send(action)),
             None => self.peer.act(action),
         }
@@ -121,30 +121,30 @@ impl Peer {
         self.act(Action::Message(message.into()));
     }
 
-    /// Asks the client something that belongs to no request, and gives its raw response.
+    /// Sends a server request that belongs to no request of the client. Returns the client's raw response.
     pub async fn ask(&self, question: &str) -> String {
         let answer = self.expect(question);
         self.send(question.to_owned());
         within(DEADLINE, "an answer to a question", answer).await
     }
 
-    /// Ends the stream that belongs to no request; a process exits.
+    /// Resets the stream that belongs to no request; a process exits.
     pub fn hang_up(&self) {
         self.act(Action::HangUp);
     }
 
-    /// Whether neither side has ended it.
+    /// Returns true if neither side has ended the session.
     pub fn is_live(&self) -> bool {
         self.live.load(Ordering::SeqCst)
     }
 
-    /// Ends the session, and its stream in good order.
+    /// Ends the session, and closes its stream in good order.
     pub fn end(&self) {
         self.live.store(false, Ordering::SeqCst);
         *self.stream.lock().unwrap_or_else(PoisonError::into_inner) = Stream::Waiting(Vec::new());
     }
 
-    /// Somebody listens from now on.
+    /// Opens the stream. Sends the actions kept so far.
     pub(super) fn listen(&self) -> mpsc::Receiver<Action> {
         let (sender, receiver) = mpsc::channel(QUEUE);
         let mut stream = self.stream.lock().unwrap_or_else(PoisonError::into_inner);

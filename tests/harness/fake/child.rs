@@ -1,7 +1,7 @@
-//! A fake server behind stdio: each process that the gateway starts connects here and carries bytes.
+//! A fake server over stdio: each process that the gateway starts connects here and relays bytes.
 //!
-//! From the process come the numbers of its processes as one line, then its standard input. To it go frames: a letter,
-//! four bytes of length, and what is to be written or the code to exit with.
+//! The process sends a line with its process ids, then its stdin. It receives frames: a letter, a length of four
+//! bytes, and the bytes to write or the exit code.
 
 use std::sync::Arc;
 
@@ -18,10 +18,10 @@ use super::call::{Action, Peer};
 use super::server::Server;
 use crate::envelope::Envelope;
 
-/// What a process exits with when the server hangs up.
+/// Exit code of a process when the server hangs up.
 const EXIT_CODE: u8 = 3;
 
-/// Serves until aborted.
+/// Serves connections until aborted.
 pub(super) async fn accept(listener: TcpListener, server: Arc<Server>) {
     let mut processes = JoinSet::new();
     while let Ok((stream, _)) = listener.accept().await {

@@ -1,4 +1,4 @@
-//! A fake server behind HTTP: Streamable HTTP at `/mcp`, the older pair at `/sse` and `/message`.
+//! A fake server over HTTP: Streamable HTTP at `/mcp`, the older transport at `/sse` and `/message`.
 
 use std::io;
 use std::sync::Arc;
@@ -23,10 +23,10 @@ use crate::envelope::Envelope;
 
 const SESSION: &str = "mcp-session-id";
 
-/// An error resets the connection.
+/// A response; an error resets the connection.
 type Answer = io::Result<Response<Body>>;
 
-/// Serves until aborted; connections are reset then.
+/// Serves connections until aborted, which resets them.
 pub(super) async fn accept(listener: TcpListener, server: Arc<Server>, via: Via) {
     let mut connections = JoinSet::new();
     while let Ok((stream, _)) = listener.accept().await {
@@ -54,7 +54,7 @@ async fn serve(server: Arc<Server>, via: Via, request: Request<Incoming>) -> Ans
     let is_new = opens && named.is_none() && refusal.is_none();
     let peer = if is_new { Some(server.new_peer(Vec::new())) } else { named.clone().flatten() };
     let number = peer.as_ref().map_or(usize::MAX, |peer| peer.number);
-    // Whoever sees that this has arrived can count on being heard.
+    // Open the stream before recording the request: a test that sees the record can rely on the stream.
     let listens = head.method == Method::GET && refusal.is_none() && server.script.listens;
     let actions = peer.as_ref().filter(|_| listens).map(|peer| peer.listen());
     let received = Received { peer: number, method, headers: head.headers, bytes, envelope: Arc::new(envelope) };
@@ -121,7 +121,7 @@ fn json(body: Bytes, peer: &Peer) -> Answer {
     builder.body(Body::from(body)).map_err(io::Error::other)
 }
 
-/// What a stream carries, and the session that ends with it.
+/// The actions for a stream, and the session that ends together with the stream.
 type Actions = (mpsc::Receiver<Action>, Option<EndOnDrop>);
 
 fn event_stream(first: Option<Action>, actions: Actions, peer: &Peer) -> Answer {
@@ -131,7 +131,7 @@ fn event_stream(first: Option<Action>, actions: Actions, peer: &Peer) -> Answer 
             None => actions.0.recv().await?,
         };
         if matches!(action, Action::HangUp) {
-            // What was said before is sent first.
+            // Flush the previous messages before the reset.
             yield_now().await;
         }
         Some((frame(action), (None, actions)))
@@ -140,7 +140,7 @@ fn event_stream(first: Option<Action>, actions: Actions, peer: &Peer) -> Answer 
     builder.body(Body::from_stream(events)).map_err(io::Error::other)
 }
 
-/// Ends a session with its stream.
+/// Ends the session when its stream is dropped.
 struct EndOnDrop(Arc<Peer>);
 
 impl Drop for EndOnDrop {
@@ -149,7 +149,7 @@ impl Drop for EndOnDrop {
     }
 }
 
-/// An event has a `data` line for each line of the message.
+/// Frames a message as an event, with one `data` line per line of the message.
 fn frame(action: Action) -> io::Result<Bytes> {
     match action {
         Action::Message(message) => {

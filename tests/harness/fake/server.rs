@@ -1,4 +1,4 @@
-//! What a fake server is over every transport: its sessions, its record, and what it does by default.
+//! Transport-independent part of a fake server: sessions, record, default behaviour.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,7 +12,7 @@ use super::{Behaviour, Received, Script, spawn};
 /// The shared state of one fake server.
 pub(super) struct Server {
     pub(super) script: Script,
-    /// Told of everything that arrives.
+    /// Notified when anything is received.
     pub(super) changed: watch::Sender<()>,
     state: Mutex<State>,
 }
@@ -24,7 +24,7 @@ struct State {
     refused: HashMap<String, Refusal>,
 }
 
-/// What becomes of an HTTP request that a server does nothing about.
+/// Reaction to an HTTP request that the server does not process.
 #[derive(Clone, Copy)]
 pub(super) enum Refusal {
     Status(u16),
@@ -75,7 +75,7 @@ impl Server {
         };
     }
 
-    /// Whether and how this method is to be refused.
+    /// Returns the refusal set for this method, if any.
     pub(super) fn refusal(&self, method: &str) -> Option<Refusal> {
         self.state().refused.get(method).copied()
     }
@@ -87,7 +87,7 @@ impl Server {
         self.changed.send_replace(());
     }
 
-    /// Takes a message that was recorded. `own` is the answer's own stream, where the transport has one for each request.
+    /// Processes a recorded message. `own` is the stream for its answer, if the transport has one per request.
     pub(super) fn take(self: &Arc<Self>, peer: &Arc<Peer>, received: Received, own: Option<mpsc::Sender<Action>>) {
         let Received { bytes, envelope, .. } = received;
         if envelope.method == "response" {
@@ -141,12 +141,12 @@ impl Server {
 }
 
 impl Call {
-    /// Does what a server does on such a request that was told nothing else.
+    /// Does the default for this request.
     pub fn proceed(&self) {
         self.server.proceed(self);
     }
 
-    /// A member of `params` as text; empty where there is none.
+    /// Returns a member of `params` as text; empty if absent.
     pub fn argument(&self, name: &str) -> String {
         self.envelope.text(name)
     }

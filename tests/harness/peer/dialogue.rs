@@ -1,28 +1,28 @@
-//! Where the eras differ most: questions in the middle of a call, cancelling, listening to changes, logging.
+//! Differences between the eras: server requests during a call, cancelling, subscriptions, logging.
 
 use anyhow::{Result, bail, ensure};
 use serde_json::{Map, Value, json};
 
 use super::{META, Peer, text};
 
-/// The most rounds of questions that a call may take.
+/// Maximum number of rounds with questions in one call.
 const ROUNDS: usize = 10;
 
 impl Peer {
-    /// Calls a tool, which asks nothing.
+    /// Calls a tool that asks no questions.
     ///
     /// # Errors
     ///
-    /// When there is no result that the era knows.
+    /// If there is no result that the era allows.
     pub async fn call(&mut self, tool: &str, arguments: Value) -> Result<Value> {
         self.request("tools/call", json!({ "name": tool, "arguments": arguments })).await
     }
 
-    /// Calls a tool and answers what it asks, and gives the questions, `{method, params}` each, and the result.
+    /// Calls a tool and answers its questions. Returns the questions, `{method, params}` each, and the result.
     ///
     /// # Errors
     ///
-    /// When it does not ask as the era has it, asks without end, or gives no result.
+    /// If the tool asks in a form that the era forbids, asks without end, or gives no result.
     pub async fn converse(
         &mut self,
         tool: &str,
@@ -37,7 +37,7 @@ impl Peer {
         }
     }
 
-    /// Legacy: the server asks with requests of its own, on the stream of the call.
+    /// Legacy era: the server sends its own requests on the stream of the call.
     async fn converse_while_it_waits(
         &mut self,
         params: Value,
@@ -59,7 +59,7 @@ impl Peer {
         }
     }
 
-    /// Modern: the result says what is asked, and the call is made again with the answers.
+    /// Modern era: the result contains the questions, and the call is repeated with the answers.
     async fn converse_in_rounds(
         &mut self,
         mut params: Value,
@@ -77,7 +77,7 @@ impl Peer {
             let answers: Map<_, _> = questions.iter().map(|(key, question)| (key.clone(), reply(question))).collect();
             asked.extend(questions.into_iter().map(|(_, question)| question));
             params["inputResponses"] = Value::Object(answers);
-            // Where there is none, the one of the round before does not count any more.
+            // Remove the state if the result has none: the previous round's state is no longer valid.
             params["requestState"] = result["requestState"].take();
             if let Some(members) = params.as_object_mut() {
                 members.retain(|_, value| !value.is_null());
@@ -86,11 +86,11 @@ impl Peer {
         bail!("asked for ever: {asked:?}")
     }
 
-    /// Cancels a request: by closing its stream where the era has it so, else with a notification.
+    /// Cancels a request, by closing its stream if the era says so, otherwise with a notification.
     ///
     /// # Errors
     ///
-    /// When that cannot be sent.
+    /// If the notification cannot be sent.
     pub async fn cancel(&mut self, id: &Value) -> Result<()> {
         if self.revision.is_modern() && self.has_streams() {
             self.wire.close(id);
@@ -100,11 +100,11 @@ impl Peer {
         self.tell(json!({ "jsonrpc": "2.0", "method": "notifications/cancelled", "params": params })).await
     }
 
-    /// Hears of changes to the list of tools and of updates to exactly these resources from now on.
+    /// Subscribes to changes of the tool list and to updates of exactly these resources.
     ///
     /// # Errors
     ///
-    /// When the server does not agree.
+    /// If the server refuses.
     pub async fn watch(&mut self, uris: &[&str]) -> Result<()> {
         let watched = uris.iter().map(|uri| (*uri).to_owned()).collect();
         let before = std::mem::replace(&mut self.watched, watched);
@@ -120,7 +120,7 @@ impl Peer {
         Ok(())
     }
 
-    /// Modern: the new stream comes before the old one goes, so that nothing is missed.
+    /// Modern era: opens the new stream before closing the old one, so that no notification is lost.
     async fn listen(&mut self, uris: &[&str]) -> Result<()> {
         let mut wanted = json!({ "toolsListChanged": true });
         if !uris.is_empty() {
@@ -129,7 +129,7 @@ impl Peer {
         let id = self.begin("subscriptions/listen", json!({ "notifications": wanted })).await?;
         let old = std::mem::replace(&mut self.listening, id);
         let mut honoured = self.notice("notifications/subscriptions/acknowledged").await?["notifications"].take();
-        // What is not granted may as well be left out.
+        // Ignore members that are not granted: the server may omit them.
         if let Some(members) = honoured.as_object_mut() {
             members.retain(|_, granted| *granted != json!(false) && *granted != json!([]));
         }
@@ -140,11 +140,11 @@ impl Peer {
         Ok(())
     }
 
-    /// The parameters of the next notice of a change, if it came where notices belong.
+    /// Waits for a change notification on the subscription's stream. Returns its parameters.
     ///
     /// # Errors
     ///
-    /// When there is none in time, or it came elsewhere.
+    /// If there is none in time, or it came on another stream.
     pub async fn notice(&mut self, method: &str) -> Result<Value> {
         let (mut params, on) = self.notification(method).await?;
         let subscription = &params["_meta"][format!("{META}subscriptionId")];
@@ -156,11 +156,11 @@ impl Peer {
         Ok(params)
     }
 
-    /// Wants log messages from this level on; in the modern era none at all without one.
+    /// Sets the minimum level of log messages; without it, the modern era has none.
     ///
     /// # Errors
     ///
-    /// When the server does not agree.
+    /// If the server refuses.
     pub async fn log_from(&mut self, level: &'static str) -> Result<()> {
         self.level = Some(level);
         if !self.revision.is_modern() {

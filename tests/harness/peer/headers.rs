@@ -1,8 +1,8 @@
-//! The headers in which a modern request repeats what its body says.
+//! Headers of a modern request that repeat parts of its body.
 
 use serde_json::Value;
 
-/// The headers of a request that calls one of these tools, or does anything else.
+/// Returns the headers for a message; `tools` supplies the schemas with header annotations.
 pub(super) fn of(message: &Value, tools: &[Value]) -> Vec<(String, String)> {
     let (method, params) = (message["method"].as_str().unwrap_or_default(), &message["params"]);
     let version = params["_meta"]["io.modelcontextprotocol/protocolVersion"].as_str().unwrap_or_default();
@@ -27,7 +27,7 @@ pub(super) fn of(message: &Value, tools: &[Value]) -> Vec<(String, String)> {
     headers
 }
 
-/// A text as it fits into a header.
+/// Encodes a text as a header value, in base64 if necessary.
 fn fit(text: &str) -> String {
     let is_plain = text.bytes().all(|byte| (b' '..=b'~').contains(&byte)) && text.trim() == text;
     if is_plain { text.to_owned() } else { format!("=?base64?{}?=", base64(text.as_bytes())) }

@@ -1,4 +1,4 @@
-//! The protocol revisions, and what differs between them for a client.
+//! The protocol revisions, and their differences for a client.
 
 use std::fmt::{self, Display};
 
@@ -6,51 +6,51 @@ use std::fmt::{self, Display};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Revision(&'static str);
 
-/// How messages travel.
+/// Transport of the messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Transport {
     /// HTTP with a separate event stream, as in 2024-11-05.
     Sse,
     /// Streamable HTTP.
     Stream,
-    /// JSON lines through the pipes of a child process.
+    /// JSON lines over the stdin and stdout of a child process.
     Stdio,
 }
 
 impl Revision {
-    /// The last that begins with a handshake.
+    /// The last revision with an `initialize` handshake.
     pub const LAST_LEGACY: Self = Self("2025-11-25");
-    /// The first, and so far the only one, whose requests each say all there is to know.
+    /// The first modern revision, in which each request carries all metadata.
     pub const MODERN: Self = Self("2026-07-28");
-    /// All of them, the oldest first.
+    /// All revisions, the oldest first.
     pub const ALL: [Self; 5] =
         [Self("2024-11-05"), Self("2025-03-26"), Self("2025-06-18"), Self::LAST_LEGACY, Self::MODERN];
 
-    /// As it is written in messages.
+    /// Returns the revision as written in messages.
     #[must_use]
     pub fn text(self) -> &'static str {
         self.0
     }
 
-    /// Whether there is neither a handshake nor a session.
+    /// Returns true if the revision has neither a handshake nor sessions.
     #[must_use]
     pub fn is_modern(self) -> bool {
         self >= Self::MODERN
     }
 
-    /// Whether a server may ask the user.
+    /// Returns true if a server may send elicitation requests.
     #[must_use]
     pub fn has_elicitation(self) -> bool {
         self >= Self("2025-06-18")
     }
 
-    /// Whether requests over HTTP say in a header which revision they speak.
+    /// Returns true if HTTP requests carry the revision in a header.
     #[must_use]
     pub fn has_version_header(self) -> bool {
         self >= Self("2025-06-18")
     }
 
-    /// Why a client of this revision cannot use a transport, where it cannot.
+    /// Returns the reason why a client of this revision cannot use a transport, if any.
     #[must_use]
     pub fn lacks(self, transport: Transport) -> Option<&'static str> {
         match transport {
@@ -62,7 +62,7 @@ impl Revision {
 }
 
 impl Transport {
-    /// All of them.
+    /// All transports.
     pub const ALL: [Self; 3] = [Self::Sse, Self::Stream, Self::Stdio];
 }
 

@@ -1,4 +1,4 @@
-//! How one client's messages get there and back, over each transport.
+//! Sends and receives one client's messages over each transport.
 
 use std::collections::HashMap;
 
@@ -14,12 +14,12 @@ use super::PATIENCE;
 use crate::process::{Ended, Process};
 use crate::raw::{Raw, Reply, raw};
 
-/// Far more than any conversation leaves unread.
+/// Queue length, more than any conversation leaves unread.
 const QUEUE: usize = 1_000;
-/// In place of a message, when there will be no more.
+/// Placeholder message that marks the end of the input.
 pub(super) const ENDED: &str = "ended";
 
-/// Where a peer connects to.
+/// Address of the server that a peer connects to.
 pub enum Link {
     /// The URL of a Streamable HTTP endpoint.
     Stream(String),
@@ -29,12 +29,12 @@ pub enum Link {
     Stdio(Command),
 }
 
-/// Something that was heard.
+/// A received message.
 pub(super) struct Heard {
     pub(super) message: Value,
-    /// The id of the request on whose stream it came; null on a stream that belongs to none.
+    /// Id of the request on whose stream the message came; null on a stream without a request.
     pub(super) on: Value,
-    /// The session that a response over HTTP named.
+    /// Session id in the headers of an HTTP response.
     pub(super) session: Option<String>,
 }
 
@@ -42,7 +42,7 @@ pub(super) struct Wire {
     way: Way,
     into: mpsc::Sender<Heard>,
     readers: JoinSet<()>,
-    /// The streams of requests over HTTP, by id, so that they can be closed.
+    /// Readers of the requests' streams, by request id, so that they can be closed.
     open: HashMap<String, AbortHandle>,
 }
 
@@ -52,7 +52,7 @@ enum Way {
         url: String,
         headers: Vec<(String, String)>,
     },
-    /// SSE: where to post.
+    /// SSE, with the URL to post to.
     Sse {
         endpoint: String,
     },
@@ -85,17 +85,17 @@ impl Wire {
         Ok((Self { way, into, readers, open: HashMap::new() }, inbox))
     }
 
-    /// Whether requests have streams of their own.
+    /// Returns true if requests have streams of their own.
     pub(super) fn is_streamable(&self) -> bool {
         matches!(self.way, Way::Stream { .. })
     }
 
-    /// Whether there is a program at the other end.
+    /// Returns true if the server is a child process.
     pub(super) fn is_program(&self) -> bool {
         matches!(self.way, Way::Stdio { .. })
     }
 
-    /// What a program has said on standard error.
+    /// Returns the stderr of the child process so far.
     pub(super) fn err(&self) -> String {
         match &self.way {
             Way::Stdio { process, .. } => process.err(),
@@ -103,7 +103,7 @@ impl Wire {
         }
     }
 
-    /// Sends this header from now on, where there are headers.
+    /// Adds a header to all further requests over Streamable HTTP.
     pub(super) fn remember(&mut self, name: &str, value: &str) {
         if let Way::Stream { headers, .. } = &mut self.way {
             headers.push((name.to_owned(), value.to_owned()));
@@ -128,7 +128,7 @@ impl Wire {
         Ok(())
     }
 
-    /// Sends what is not answered: a notification or a response.
+    /// Sends a notification or a response, which have no answer.
     pub(super) async fn tell(&mut self, message: &Value) -> Result<()> {
         let request = match &mut self.way {
             Way::Stdio { input, .. } => {
@@ -143,7 +143,7 @@ impl Wire {
         Ok(())
     }
 
-    /// Opens the stream of a session over Streamable HTTP.
+    /// Opens the GET stream of a session over Streamable HTTP.
     pub(super) async fn listen(&mut self) -> Result<()> {
         if let Some(request) = self.streamable("GET") {
             let stream = listen(request.without("content-type").without("accept")).await?;
@@ -157,7 +157,7 @@ impl Wire {
         self.open.remove(&id.to_string()).inspect(AbortHandle::abort);
     }
 
-    /// Ends a session over Streamable HTTP, and gives the statuses of the end and of a message after it.
+    /// Ends a session over Streamable HTTP. Returns the status of that request and of a request sent afterwards.
     pub(super) async fn leave(&mut self) -> Result<(u16, u16)> {
         let request = |method| self.streamable(method).context("only Streamable HTTP has sessions to end");
         let ended = send(request("DELETE")?.without("content-type")).await?.status;
@@ -165,7 +165,7 @@ impl Wire {
         Ok((ended, send(request("POST")?.body(late)).await?.status))
     }
 
-    /// Closes the input of a program and waits for its end.
+    /// Closes the stdin of the child process and waits for its end.
     pub(super) async fn hang_up(self) -> Result<Ended> {
         let Way::Stdio { input, mut process } = self.way else { return Err(anyhow!("there is no program")) };
         drop(input);
@@ -181,7 +181,7 @@ impl Wire {
 }
 
 impl Heard {
-    /// In place of a message that is none.
+    /// Creates a placeholder for text that is not a message.
     fn unreadable(text: &str, on: &Value) -> Self {
         Self { message: json!({ "unreadable": text }), on: on.clone(), session: None }
     }
@@ -204,12 +204,12 @@ async fn listen(request: Raw) -> Result<Reply> {
     Ok(stream)
 }
 
-/// Hands over every message of a response.
+/// Delivers every message of a response.
 async fn deliver(mut reply: Reply, on: Value, into: mpsc::Sender<Heard>) {
     let session = reply.headers.get("mcp-session-id").and_then(|id| id.to_str().ok()).map(str::to_owned);
     if reply.is_stream() {
         while let Some(event) = reply.next_event().await {
-            // An event without data only tells how to take the stream up again.
+            // Skip events without data, which only set the id for resuming the stream.
             if !event.data.is_empty() {
                 let heard = Heard { session: session.clone(), ..Heard::read(&event.data, &on) };
                 into.send(heard).await.ok();

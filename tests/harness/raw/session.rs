@@ -1,4 +1,4 @@
-//! One legacy session with the gateway, over either of its two HTTP faces, message by message as raw text.
+//! One legacy session with the gateway over either HTTP transport, with all messages as raw text.
 
 use std::collections::VecDeque;
 
@@ -14,21 +14,21 @@ use crate::wait::{DEADLINE, within};
 const HELLO: &str = r#"{"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"raw","version":"1"}}"#;
 const QUEUE: usize = 100_000;
 
-/// How a client speaks to the gateway.
+/// Transport between the client and the gateway.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Face {
     /// Streamable HTTP at `/{name}/stream`.
     Stream,
-    /// The older pair of `/{name}/sse` and `/{name}/message`.
+    /// SSE at `/{name}/sse` and `/{name}/message`.
     Sse,
 }
 
 impl Face {
-    /// Both.
+    /// Both transports.
     pub const ALL: [Self; 2] = [Self::Stream, Self::Sse];
 }
 
-/// A session that is about to be opened.
+/// A session, before it is opened.
 #[derive(Clone, Debug)]
 pub struct Opening {
     gateway: String,
@@ -38,24 +38,24 @@ pub struct Opening {
     token: Option<String>,
 }
 
-/// A session with one upstream of the gateway at this URL.
+/// Prepares a session with one upstream of the gateway at this URL.
 #[must_use]
 pub fn session(gateway: &str, upstream: &str) -> Opening {
     let (gateway, upstream) = (gateway.to_owned(), upstream.to_owned());
     Opening { gateway, upstream, face: Face::Stream, hello: HELLO.to_owned(), token: None }
 }
 
-/// A session with all upstreams of the gateway at this URL.
+/// Prepares a session with all upstreams of the gateway at this URL.
 #[must_use]
 pub fn session_with_all(gateway: &str) -> Opening {
     session(gateway, "")
 }
 
-/// An open session. Dropping it drops its connections.
+/// An open session. Dropping it closes its connections.
 pub struct Session {
-    /// The session's id.
+    /// Id of the session.
     pub id: String,
-    /// The raw answer to `initialize`.
+    /// Raw answer to `initialize`.
     pub handshake: String,
     post: Raw,
     face: Face,
@@ -66,41 +66,41 @@ pub struct Session {
 }
 
 impl Opening {
-    /// Over this face.
+    /// Sets the transport.
     #[must_use]
     pub fn over(mut self, face: Face) -> Self {
         self.face = face;
         self
     }
 
-    /// With these raw `initialize` parameters.
+    /// Sets the raw parameters of `initialize`.
     #[must_use]
     pub fn hello(mut self, hello: &str) -> Self {
         hello.clone_into(&mut self.hello);
         self
     }
 
-    /// With these raw client capabilities.
+    /// Sets the raw client capabilities.
     #[must_use]
     pub fn capabilities(self, raw: &str) -> Self {
         let hello = self.hello.replace("\"capabilities\":{}", &format!("\"capabilities\":{raw}"));
         self.hello(&hello)
     }
 
-    /// With this bearer token.
+    /// Sets the bearer token.
     #[must_use]
     pub fn token(mut self, token: &str) -> Self {
         self.token = Some(token.to_owned());
         self
     }
 
-    /// Sends `initialize` over Streamable HTTP and gives the whole response, for sessions that are not to be had.
+    /// Sends `initialize` over Streamable HTTP and returns the whole response, for handshakes that fail.
     pub async fn refused(self) -> Answer {
         let mut reply = self.connect().await.post(self.initialize()).send().await;
         Answer { status: reply.status, text: reply.text().await, headers: reply.headers }
     }
 
-    /// Opens it, handshake and all.
+    /// Opens the session, including the handshake.
     pub async fn open(self) -> Session {
         let mut session = self.connect().await;
         let hello = self.initialize();
@@ -122,7 +122,7 @@ impl Opening {
         format!(r#"{{"jsonrpc":"2.0","id":"hello","method":"initialize","params":{}}}"#, self.hello)
     }
 
-    /// Goes as far as a message can be posted.
+    /// Prepares the session up to the first POST: over SSE, opens the stream.
     async fn connect(&self) -> Session {
         let (base, stream) = match self.upstream.as_str() {
             "" => (self.gateway.clone(), "mcp"),
@@ -156,19 +156,19 @@ impl Opening {
 }
 
 impl Session {
-    /// A request with this message for its body, as this session sends them.
+    /// Prepares a POST request of this session with this message.
     pub fn post(&self, message: impl Into<Bytes>) -> Raw {
         self.post.clone().body(message)
     }
 
-    /// The same with another method, and without a body.
+    /// Prepares a request of this session with another method and no body.
     pub fn http(&self, method: &str) -> Raw {
         let mut request = self.post(Bytes::new()).without("content-type");
         method.clone_into(&mut request.method);
         request
     }
 
-    /// Sends a request; what comes of it is for [`Session::answer`] and [`Session::next`].
+    /// Sends a request without waiting; use [`Session::answer`] and [`Session::next`] for its messages.
     pub fn begin(&mut self, message: impl Into<Bytes>) {
         let (request, into) = (self.post(message), self.into.clone());
         self.readers.spawn(async move { deliver(request.send().await, into).await });
@@ -187,23 +187,23 @@ impl Session {
         self.answer(&Envelope::read(message.as_bytes()).id).await
     }
 
-    /// Calls a tool under this raw id, with these raw arguments, and gives the raw answer.
+    /// Calls a tool with this raw id and these raw arguments. Returns the raw answer.
     pub async fn call(&mut self, id: &str, tool: &str, arguments: &str) -> String {
         self.request(&tool_call(id, tool, arguments)).await
     }
 
-    /// The answer to the request with this raw id.
+    /// Waits for the answer to the request with this raw id.
     pub async fn answer(&mut self, id: &str) -> String {
         let is_it = |envelope: &Envelope| envelope.method == "response" && envelope.id == id;
         self.find(&format!("the answer to {id}"), |text| is_it(&Envelope::read(text.as_bytes()))).await
     }
 
-    /// The next message that holds this text.
+    /// Waits for the next message that contains this text.
     pub async fn next(&mut self, text: &str) -> String {
         self.find(&format!("a message with `{text}`"), |message| message.contains(text)).await
     }
 
-    /// Everything that has come and was not asked for yet.
+    /// Returns all messages received but not consumed.
     pub fn rest(&mut self) -> Vec<String> {
         while let Ok(message) = self.inbox.try_recv() {
             self.kept.push_back(message);
@@ -211,7 +211,7 @@ impl Session {
         self.kept.iter().cloned().collect()
     }
 
-    /// Opens the session's own stream, where the face has one apart.
+    /// Opens the session's GET stream over Streamable HTTP; does nothing over SSE.
     pub async fn listen(&mut self) {
         if self.face == Face::Stream {
             let stream = self.http("GET").send().await;
@@ -220,7 +220,7 @@ impl Session {
         }
     }
 
-    /// Ends the session as a client does.
+    /// Ends the session as a client of the transport does.
     pub async fn end(self) {
         match self.face {
             Face::Stream => assert_eq!(self.http("DELETE").send().await.status, 200),
@@ -243,7 +243,7 @@ impl Session {
     }
 }
 
-/// A `tools/call` under this raw id, with these raw arguments.
+/// Builds a `tools/call` with this raw id and these raw arguments.
 #[must_use]
 pub fn tool_call(id: &str, tool: &str, arguments: &str) -> String {
     format!(
@@ -251,7 +251,7 @@ pub fn tool_call(id: &str, tool: &str, arguments: &str) -> String {
     )
 }
 
-/// Hands over every message of a response.
+/// Delivers every message of a response.
 async fn deliver(mut reply: Reply, into: mpsc::Sender<String>) {
     if reply.is_stream() {
         while let Some(event) = reply.next_event().await {
