@@ -44,11 +44,11 @@ fn definition(number: usize) -> Value {
         1 => json!({ "team": "true" }),
         other => json!({ "owner": format!("owner-{other}"), "source": format!("w.yaml:{number}"), "commit": "010" }),
     };
-    if number % 4 == 0 {
+    if number.is_multiple_of(4) {
         definition["authTokens"] = json!([format!("token-{number}-aaaa"), secret(3)]);
         definition["toolFilter"] = json!({ "mode": "block", "list": ["x"] });
     }
-    if number % 7 == 0 {
+    if number.is_multiple_of(7) {
         definition["autoReconnect"] = json!(true);
         definition["description"] = json!("two\nlines: yes");
         definition["callTimeout"] = json!("90s");
