@@ -213,10 +213,12 @@ impl Offered {
     }
 }
 
-/// Returns the URIs of the page in an object's `_meta`: `_meta.ui.resourceUri`, and its older form `ui/resourceUri`.
+/// Returns the URIs of the page in an object's `_meta`: `_meta.ui.resourceUri`, its older form `ui/resourceUri`, and
+/// `openai/outputTemplate` of the Apps SDK.
 pub(crate) fn page_uris<'a>(object: &Object<'a>) -> Vec<(&'a str, String)> {
     let Some(meta) = object.get("_meta").and_then(|meta| Object::read(meta).ok()) else { return Vec::new() };
     let nested = meta.get("ui").and_then(|ui| Object::read(ui).ok()).and_then(|ui| ui.get("resourceUri"));
-    let places = nested.into_iter().chain(meta.get("ui/resourceUri"));
+    let flat = ["ui/resourceUri", "openai/outputTemplate"].into_iter().filter_map(|name| meta.get(name));
+    let places = nested.into_iter().chain(flat);
     places.filter_map(|place| Some((place, text(place)?.into_owned()))).collect()
 }

@@ -183,9 +183,9 @@ fn resources_are_found_by_what_is_listed_by_template_and_by_their_own_uri() {
 
 #[test]
 fn the_page_that_shows_a_tool_is_called_as_it_is_listed() {
-    let tool = r#"{"name":"t","_meta":{"ui":{"resourceUri":"ui://v"},"ui/resourceUri":"ui://v","z":1.0}}"#;
+    let tool = r#"{"name":"t","_meta":{"openai/outputTemplate":"ui://v","ui":{"resourceUri":"ui://v"},"ui/resourceUri":"ui://v","z":1.0}}"#;
     let view = build(vec![with("a", List::Tools, &[tool.into()])], &Naming::default());
-    let expected = r#"{"tools":[{"name":"a__t","_meta":{"ui":{"resourceUri":"ui://a/ui://v"},"ui/resourceUri":"ui://a/ui://v","z":1.0}}]}"#;
+    let expected = r#"{"tools":[{"name":"a__t","_meta":{"openai/outputTemplate":"ui://a/ui://v","ui":{"resourceUri":"ui://a/ui://v"},"ui/resourceUri":"ui://a/ui://v","z":1.0}}]}"#;
     assert_eq!(view.page(Page { era: Era::Modern, list: List::Tools, cursor: None }), Some(&Bytes::from(expected)));
 }
 
