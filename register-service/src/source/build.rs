@@ -100,21 +100,36 @@ impl<'t> Builder<'t> {
 
     /// Notes what the engine's reader does not take in front of a scalar, or as the first letter of one in brackets.
     pub(super) fn check_start(&mut self, (span, source): &Place, is_odd: bool) {
-        let before = self.text.get(..source.start).unwrap_or_default();
-        let blanks = before.len() - before.trim_end_matches([' ', '\t']).len();
-        let (line, blank) = before.split_at(before.len() - blanks);
-        let line = line.rsplit('\n').next().unwrap_or_default();
-        // A block begins with its text, a line below the sign that announces it.
-        let head = before.trim_end().rsplit('\n').next().unwrap_or_default().trim_start_matches(' ');
-        let head = head.strip_prefix('-').and_then(|head| head.split(['|', '>']).next()).unwrap_or_default();
-        let is_block_item = !head.is_empty() && head.trim_matches([' ', '\t']).is_empty() && head.contains('\t');
-        let is_item = is_block_item || line.trim_start_matches(' ') == "-" && blank.contains('\t');
+        let is_item = self.has_tab_behind_dash(source);
         let message = match is_odd && self.open_bracket().is_some() {
             true => "the engine's YAML reader does not take this in brackets without quotes".to_owned(),
             false if is_item => "the engine's YAML reader does not take a tab behind a `-`".to_owned(),
             false => return,
         };
         self.malformed.push(Malformed { code: Code::EngineYaml, span: *span, message, hint: None });
+    }
+
+    /// True if a tab stands between the content at this place and the `-` of its block item, on the line of the content or
+    /// on an earlier one that holds nothing else. go-yaml takes only spaces there.
+    fn has_tab_behind_dash(&self, source: &std::ops::Range<usize>) -> bool {
+        let (before, rest) = self.text.split_at_checked(source.start).unwrap_or_default();
+        let line = before.rsplit('\n').next().unwrap_or_default();
+        let (lead, content) = dashes(line);
+        // The parser gives an empty item the place behind its comment.
+        if !content.is_empty() && !content.starts_with('#') {
+            return false;
+        }
+        if lead.contains('-') {
+            let is_followed_by_tab = rest.trim_start_matches(' ').starts_with('\t');
+            return has_tab_behind(lead) || (lead.trim_end_matches(' ').ends_with('-') && is_followed_by_tab);
+        }
+        let earlier = before.rsplit('\n').skip(1).map(|line| dashes(line.trim_end_matches('\r')));
+        let is_comment =
+            |(lead, content): &(&str, &str)| !lead.contains('-') && (content.is_empty() || content.starts_with('#'));
+        let Some((lead, content)) = earlier.skip_while(is_comment).next() else { return false };
+        // Content of an item is indented further than its dash, unlike what follows a block that holds such a line.
+        let is_within = source.is_empty() || lead.rfind('-').is_some_and(|dash| line.len() > dash);
+        is_within && (content.is_empty() || content.starts_with(['#', '|', '>'])) && has_tab_behind(lead)
     }
 
     /// The text of a block at the end of a file that ends without a line break: there is none in the text either.
@@ -345,6 +360,16 @@ impl<'t> Builder<'t> {
     fn behind(&self, start: Position, source: &std::ops::Range<usize>) -> Position {
         start.behind(self.text.get(source.clone()).unwrap_or_default())
     }
+}
+
+/// Splits a line behind the indicators of its block items.
+fn dashes(line: &str) -> (&str, &str) {
+    let content = if line.starts_with("---") { line } else { line.trim_start_matches(['-', ' ', '\t']) };
+    line.split_at(line.len() - content.len())
+}
+
+fn has_tab_behind(dashes: &str) -> bool {
+    dashes.split('-').skip(1).any(|blanks| blanks.contains('\t'))
 }
 
 /// A line break of YAML 1.1, which the engine's reader knows.

@@ -117,6 +117,39 @@ fn says_where_a_file_is_malformed() {
     );
 }
 
+/// Verdicts of go-yaml 3.0.1 ("found character that cannot start any token").
+#[test]
+fn a_tab_behind_a_dash_is_refused_wherever_the_item_stands() {
+    let check = |items: &str, is_refused: bool| {
+        let shown = parse(&format!("a:\n{items}")).1;
+        assert_eq!(shown.contains("does not take a tab behind a `-`"), is_refused, "{items:?}: {shown}");
+    };
+    let refused = [
+        "  -\tb\n",
+        "  - \tb\n",
+        "  -\t# c\n  - b\n",
+        "  - \t# c\n  - b\n",
+        "  -\t\n  - b\n",
+        "  - b\n  -\t# c\n",
+        "  -\t# c\n    b\n",
+        "  -\t\n    b\n",
+        "  -\t# c\n    # d\n    b: c\n",
+        "  -\tb: c\n",
+        "  -\t|\n    b\n",
+        "  - -\tb\n",
+    ];
+    refused.into_iter().for_each(|items| check(items, true));
+    let taken = [
+        "  - # c\n  - b\n",
+        "  - b\t# c\n",
+        "  b:\t# c\n    c\n",
+        "  b: |\n    -\t\n  c: d\n",
+        "  - b:\tc\n",
+        "  - -5\n",
+    ];
+    taken.into_iter().for_each(|items| check(items, false));
+}
+
 #[test]
 fn reads_on_after_a_duplicate_key() {
     let (file, _) = parse("a: 1\na: 2\nb: 3\n");
