@@ -60,6 +60,8 @@ use crate::upstream::legacy_side::LegacySide;
 use crate::upstream::noise::Noise;
 use crate::upstream::session::Exchange;
 
+/// `timeout` of an HTTP definition that does not set it.
+const HTTP_START_TIMEOUT: Duration = Duration::from_secs(30);
 /// Caller id of the gateway's own requests.
 const NOBODY: u64 = 0;
 /// Maximum time to end a process, from closing its input to SIGKILL. Only an unkillable process takes longer.
@@ -122,9 +124,12 @@ impl Default for Config {
 }
 
 impl Config {
-    /// Returns the timeout for connecting and the handshake.
+    /// Returns the timeout for connecting and the handshake. An HTTP definition without a timeout reads as the
+    /// ancestors' default of 30 s, so exactly that value selects the gateway's own limit.
     fn start_timeout(&self, definition: &Definition) -> Duration {
-        definition.timeout.unwrap_or(self.start_timeout)
+        let is_default =
+            |timeout: &Duration| !matches!(definition.transport, Transport::Stdio(_)) && *timeout == HTTP_START_TIMEOUT;
+        definition.timeout.filter(|timeout| !is_default(timeout)).unwrap_or(self.start_timeout)
     }
 
     /// Returns the maximum message size of an upstream in bytes.

@@ -31,12 +31,14 @@ use crate::{Secret, ServerName, redact_arguments, redact_url};
 /// One upstream, as declared.
 ///
 /// ```
+/// use std::time::Duration;
+///
 /// use schemas::Definition;
 ///
 /// let posted = r#"{"name":"docs","transport":"streamable-http","url":"https://x.example/mcp","requireAuth":true}"#;
 /// let definition: Definition = serde_json::from_str(posted)?;
 /// assert!(definition.access.require_auth);
-/// assert_eq!(definition.timeout, None, "although it is shown as the ancestors' 30 s for HTTP");
+/// assert_eq!(definition.timeout, Some(Duration::from_secs(30)), "as the ancestors have it for HTTP");
 ///
 /// let refused = serde_json::from_str::<Definition>(r#"{"name":"docs","transport":"sse"}"#);
 /// assert!(refused.is_err_and(|error| error.to_string().starts_with("url is required")));

@@ -248,7 +248,7 @@ impl TryFrom<DefinitionDocument> for Definition {
             eras: eras(&document.eras)?,
             priority: count(document.priority, "priority")?,
             network: Network::read(written, !matches!(kind, Kind::Stdio(_)))?,
-            timeout,
+            timeout: timeout.or((!matches!(kind, Kind::Stdio(_))).then_some(DEFAULT_TIMEOUT)),
             transport: kind.parse()?,
             env: document.env,
             reconnect: Reconnect {
@@ -282,9 +282,6 @@ impl From<Definition> for DefinitionDocument {
         let identity = definition.network.identity.map(|identity| (identity.certificate_file, identity.key_file));
         let (client_cert_file, client_key_file) = identity.unwrap_or_default();
         let transport = definition.transport.kind().to_owned();
-        // The ancestors show their default for HTTP.
-        let is_http = !matches!(definition.transport, Transport::Stdio(_));
-        let timeout = definition.timeout.or(is_http.then_some(DEFAULT_TIMEOUT));
         let Inert { url, headers, command, args, cwd } = definition.inert;
         let (command, args, cwd, url, headers) = match definition.transport {
             Transport::Stdio(stdio) => (stdio.command, stdio.args, stdio.cwd, url.unwrap_or_default(), headers),
@@ -303,7 +300,7 @@ impl From<Definition> for DefinitionDocument {
             env: definition.env,
             url,
             headers,
-            timeout: wire(timeout),
+            timeout: wire(definition.timeout),
             auto_reconnect: definition.reconnect.auto,
             max_reconnects: definition.reconnect.max.map_or(0, i64::from),
             reconnect_delay: wire(definition.reconnect.delay),

@@ -134,18 +134,6 @@ fn applies_the_defaults_of_the_contract() {
 }
 
 #[test]
-fn a_timeout_that_is_declared_is_told_from_the_default_that_is_shown() {
-    let docs = |more: Value| {
-        let mut posted = json!({ "name": "gh", "transport": "sse", "url": "https://x/sse" });
-        posted["timeout"] = more;
-        read(posted).expect("a definition").timeout
-    };
-    assert_eq!(docs(json!("30s")), Some(Duration::from_secs(30)));
-    assert_eq!(docs(json!(30_000_000_000_u64)), Some(Duration::from_secs(30)));
-    assert_eq!(docs(json!(0)), None);
-}
-
-#[test]
 fn takes_the_first_clients_command_list_and_startup_args() {
     let old = json!({ "name": "e", "transport": "stdio", "command": ["python", "-m"], "args": ["srv"], "startup_args": ["-v"] });
     let new = json!({ "name": "e", "transport": "stdio", "command": "python", "args": ["-m", "srv", "-v"] });
