@@ -124,8 +124,10 @@ async fn a_plan_reads_like_a_diff_and_is_carried_out_only_as_long_as_it_holds() 
     let saved = folder.path().join("plan.json");
     let (paths, saved) = (path(&folder), saved.to_str().expect("a path"));
     let shown = tool.exits(2, &["plan", paths, "-o", saved, "--detailed-exitcode"]).await;
-    let expected = "+ here  (w.yaml:3)\n    command: cat\n    env: TOKEN\n+ there  (w.yaml:8)\n    url: http://127.0.0.1:9/mcp\n    \
-                    headers: Authorization\n\nto create 2, to update 0, unchanged 0\n";
+    let expected = format!(
+        "+ here  ({paths}/w.yaml:3)\n    command: cat\n    env: TOKEN\n+ there  ({paths}/w.yaml:8)\n    url: \
+         http://127.0.0.1:9/mcp\n    headers: Authorization\n\nto create 2, to update 0, unchanged 0\n"
+    );
     assert_eq!(shown, expected);
     assert!(owners(&gateway.admin).await.is_empty(), "a plan only reads");
     // 2 is for changes, so a plan that cannot be kept must not end with it.
@@ -148,8 +150,10 @@ async fn a_plan_reads_like_a_diff_and_is_carried_out_only_as_long_as_it_holds() 
     let edited = WORKFLOW.replace("Bearer {{", "Token {{").replace("command: cat", "command: cat -u");
     fs::write(folder.path().join("w.yaml"), &edited).expect("a file");
     let shown = tool.exits(0, &["plan", paths, "-o", saved]).await;
-    let expected = "~ here  (w.yaml:3)\n    args: now cat -u\n~ there  (w.yaml:8)\n    headers.Authorization: changed\n\n\
-                    to create 0, to update 2, unchanged 0\n";
+    let expected = format!(
+        "~ here  ({paths}/w.yaml:3)\n    args: now cat -u\n~ there  ({paths}/w.yaml:8)\n    headers.Authorization: \
+         changed\n\nto create 0, to update 2, unchanged 0\n"
+    );
     assert_eq!(shown, expected);
     // Somebody changes what it was made from, in what the files do not even mention.
     let mut moved = gateway.admin.get("/admin/mcps/here").await.json()["definition"].take();

@@ -87,7 +87,7 @@ async fn the_action_compiles_once_and_then_takes_what_the_cache_has() {
     assert!(key.starts_with("register-service-") && folder.ends_with(key), "{output}");
     assert_eq!(runner.holds("path").lines().next().map(Path::new), Some(&*folder.join("bin")));
     let asked = runner.holds("asked");
-    let source = root().join("register-service");
+    let source = root().join("register-service").canonicalize().expect("a folder");
     let expected = format!("install --locked --path {} --root {}\n", source.display(), folder.display());
     assert_eq!(asked, expected, "once");
 }

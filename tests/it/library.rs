@@ -11,8 +11,7 @@ use harness::root;
 const MOST: usize = 120;
 
 fn cargo(args: &[&str]) -> String {
-    let cargo =
-        Command::new(env!("CARGO")).args(args).arg("--offline").current_dir(root()).output().expect("cargo runs");
+    let cargo = Command::new(env!("CARGO")).args(args).current_dir(root()).output().expect("cargo runs");
     assert!(cargo.status.success(), "cargo {args:?}: {}", String::from_utf8_lossy(&cargo.stderr));
     String::from_utf8_lossy(&cargo.stdout).into_owned()
 }
