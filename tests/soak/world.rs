@@ -1,4 +1,4 @@
-//! The gateway under test, and the twelve upstreams in front of which it stands.
+//! The gateway under test and its twelve upstreams.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::ledger::Ledger;
 
-/// How the fakes are spoken; two reference servers of both eras make up the dozen.
+/// Transports of the fakes; two reference servers of both eras complete the dozen.
 const TRANSPORTS: [Via; 10] = [
     Via::Stdio,
     Via::Stdio,
@@ -28,13 +28,13 @@ const TRANSPORTS: [Via; 10] = [
     Via::Events,
     Via::Sse,
 ];
-/// Bounds that a run of minutes reaches. With the defaults, sessions that nobody closes and the events kept for them grow
-/// for 30 minutes, which looks like a leak.
+/// Bounds that a run of minutes reaches. With the defaults, unclosed sessions and their kept events grow for
+/// 30 minutes, which looks like a leak.
 const BOUNDS: [&str; 4] = ["--session-idle-timeout", "1m", "--max-kept-bytes", "32MiB"];
-/// How long upstreams may take to connect at the start.
+/// Time limit for the upstreams to connect at the start.
 const START: Duration = Duration::from_secs(60);
 
-/// An upstream that counts its calls in the ledger.
+/// An upstream that records its calls in the ledger.
 pub(crate) struct Upstream {
     pub(crate) name: String,
     pub(crate) via: Via,
@@ -45,7 +45,7 @@ pub(crate) struct World {
     pub(crate) url: String,
     pub(crate) admin: Admin,
     pub(crate) upstreams: Vec<Upstream>,
-    /// Names of the upstreams that only answer.
+    /// Names of the upstreams whose calls are not recorded.
     pub(crate) references: Vec<String>,
     gateway: Process,
     pid: u32,
@@ -82,12 +82,12 @@ impl World {
         Ok(world)
     }
 
-    /// The gateway's process.
+    /// Returns the process id of the gateway.
     pub(crate) fn pid(&self) -> u32 {
         self.pid
     }
 
-    /// Ends the gateway, and counts the processes below it that are still there two seconds after its own end.
+    /// Stops the gateway. Returns the number of its child processes that still run two seconds later.
     pub(crate) async fn stop(&mut self) -> Result<usize> {
         let below = self.gateway.children();
         self.gateway.signal(Signal::TERM);
@@ -112,7 +112,7 @@ impl World {
     }
 }
 
-/// A server whose tool waits, talks and answers as its arguments say, and notes in the ledger that it did.
+/// Creates a server whose tool waits, reports progress and answers as its arguments say, and records its calls.
 fn script(name: &str, at: usize, ledger: &Arc<Ledger>) -> harness::fake::Script {
     let ledger = Arc::clone(ledger);
     fake(name).forgetful().tool("work", move |call: Call| {
@@ -132,7 +132,7 @@ fn script(name: &str, at: usize, ledger: &Arc<Ledger>) -> harness::fake::Script 
     })
 }
 
-/// The gateway is the only child of this process that runs its program.
+/// Finds the gateway: the only child of this process that runs its program.
 fn pid_of(program: &Path) -> Result<u32> {
     let own = std::process::id();
     let found = crate::resources::children(own)
@@ -141,7 +141,7 @@ fn pid_of(program: &Path) -> Result<u32> {
     found.context("the gateway has no process")
 }
 
-/// Kills one process outright.
+/// Kills one process with SIGKILL.
 pub(crate) fn kill(pid: u32) {
     let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
     pid.map(|pid| rustix::process::kill_process(pid, Signal::KILL));

@@ -273,7 +273,7 @@ fn at_revision(definition: &Definition) -> Registration {
     registration
 }
 
-/// What is registered once a plan was carried out of which this is one change.
+/// Returns the registration as a plan with a single update leaves it.
 fn replaced(plan: &Plan) -> Registration {
     let [Change::Update { definition, .. }] = plan.changes.as_slice() else { panic!("an update: {}", told(plan)) };
     at_revision(definition)

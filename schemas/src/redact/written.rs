@@ -90,7 +90,8 @@ fn is_sure(part: &Part, word: &str) -> bool {
         }
 }
 
-/// Whether a value could be a secret: not a path, an address, a setting, a placeholder, or a reference to something else.
+/// True if a value could be a secret: not a path, an address, a setting, a placeholder, or a reference to something
+/// else.
 fn is_value(value: &str) -> bool {
     let value = value.trim();
     let is_reference = value.contains("${") || value.starts_with(['$', '%', '<', '@']) || value.contains("{{");
