@@ -123,10 +123,10 @@ impl<'t> Builder<'t> {
             let is_followed_by_tab = rest.trim_start_matches(' ').starts_with('\t');
             return has_tab_behind(lead) || (lead.trim_end_matches(' ').ends_with('-') && is_followed_by_tab);
         }
-        let earlier = before.rsplit('\n').skip(1).map(|line| dashes(line.trim_end_matches('\r')));
+        let mut earlier = before.rsplit('\n').skip(1).map(|line| dashes(line.trim_end_matches('\r')));
         let is_comment =
             |(lead, content): &(&str, &str)| !lead.contains('-') && (content.is_empty() || content.starts_with('#'));
-        let Some((lead, content)) = earlier.skip_while(is_comment).next() else { return false };
+        let Some((lead, content)) = earlier.find(|line| !is_comment(line)) else { return false };
         // Content of an item is indented further than its dash, unlike what follows a block that holds such a line.
         let is_within = source.is_empty() || lead.rfind('-').is_some_and(|dash| line.len() > dash);
         is_within && (content.is_empty() || content.starts_with(['#', '|', '>'])) && has_tab_behind(lead)
