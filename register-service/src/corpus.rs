@@ -110,7 +110,7 @@ fn nothing_is_found_where_nothing_is_wrong() {
     assert_eq!(empty, expected);
 }
 
-/// What `render` prints of the files at a path, by their paths below the fixtures.
+/// Output of `render` for the files at a path, by their paths below the fixtures.
 fn rendered(desired: &Desired) -> Vec<(String, String)> {
     let holds_entries = |file: &File| desired.entries().iter().any(|entry| entry.location.file == file.path());
     let rewritten = desired.rewritten();
@@ -119,7 +119,7 @@ fn rendered(desired: &Desired) -> Vec<(String, String)> {
     shown.map(|file| (name(file), file.to_yaml())).collect()
 }
 
-/// What is registered of an entry, as it may be shown, or where it leads.
+/// Registration of an entry with its secrets redacted, or the address of a direct one.
 fn meaning(entry: &Entry) -> Value {
     match &entry.usage {
         Usage::Direct => json!([entry.id, "direct"]),
@@ -131,7 +131,7 @@ fn meaning(entry: &Entry) -> Value {
     }
 }
 
-/// What is recorded is read by go-yaml, and here to the same (`template::vectors`).
+/// Compares with go-yaml's reading of the recorded output (`template::vectors`).
 #[test]
 fn what_is_rendered_means_to_the_engine_what_is_registered() {
     let recorded = include_str!("../../tests/fixtures/templates/render.jsonl").lines();

@@ -25,7 +25,7 @@ struct Shared {
     requests: Vec<String>,
     last_call: Value,
     faults: BTreeMap<String, u16>,
-    /// How often servers are looked at until they are connected and list their tools.
+    /// Number of polls until servers are connected and list their tools.
     looks: usize,
     /// Requests to this hang for ever.
     hangs: Option<String>,

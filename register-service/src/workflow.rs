@@ -137,7 +137,7 @@ pub enum Unset {
 }
 
 impl Settings {
-    /// Whether files with this remark are not used.
+    /// True if files with this remark are not used.
     fn refuses(&self, remark: &Diagnostic) -> bool {
         let is_expected = self.unset == Unset::Warn && remark.code == Code::MissingVariable;
         remark.is_error() || (self.strict && remark.severity == Severity::Warning && !is_expected)

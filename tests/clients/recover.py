@@ -15,7 +15,7 @@ import install  # noqa: E402
 STEPS = ["connect", "list", "call", "progress", "ask", "notice"]
 RESTARTS = ["server restart", "gateway restart"]
 WAYS = ["directly", "/NAME/stream", "/mcp"]
-# What a client must give for a step to have worked.
+# Results of a client that count as a successful step.
 RIGHT = {"list": lambda value: any(name.endswith("add") for name in value), "call": lambda value: re.search(r"\b5\b", str(value)),
          "progress": lambda value: value == 3, "ask": lambda value: "Ada" in str(value), "notice": lambda value: value == "noticed"}
 TRIES, PAUSE, PATIENCE = 4, 1.0, 12
@@ -123,7 +123,7 @@ class Driver:
         self.lines.put(b"")
 
     def step(self, step, **given):
-        """What became of a step: `ok`, `none` where the library does not offer it, or a reason."""
+        """Outcome of a step: `ok`, `none` where the library does not offer it, or a reason."""
         patience = 60 if step == "connect" else PATIENCE
         try:
             self.process.stdin.write(json.dumps({"step": step, "seconds": patience, **given}).encode() + b"\n")
@@ -159,7 +159,7 @@ def recovers(driver):
 
 
 def run(client, upstream, way):
-    """What becomes of each step of one client at one server by one way."""
+    """Outcomes of the steps of one client at one server, directly or through the gateway."""
     entry, script = UPSTREAMS[upstream]
     port, found = free_port(), {}
     server, gateway, driver = Program([*program(entry, f"{HERE}/upstreams/{script}"), str(port)], port), None, None
@@ -187,7 +187,7 @@ def run(client, upstream, way):
 
 
 def worse(step, direct, through):
-    """Whether a step has become of less through the gateway than directly."""
+    """True if a step did worse through the gateway than directly."""
     if direct == "none" or through == "ok":
         return False
     if step in RESTARTS:

@@ -32,7 +32,7 @@ def answers(server, peer, era):
 
 
 def result(raw):
-    """What an answer says, without what only says in which era and for how long."""
+    """Content of an answer, without the members that only name its era and lifetime."""
     message = json.loads(raw)
     if "error" in message:
         return json.dumps(message["error"], sort_keys=True)

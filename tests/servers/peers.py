@@ -15,7 +15,7 @@ GATEWAY = os.environ.get("MCP_PROXY", "")
 
 
 def given(server=None):
-    """What the gateway hands on to programs, and what the definition adds."""
+    """Environment that the gateway hands on to programs, with the definition's additions."""
     names = ("HOME", "LANG", "LOGNAME", "SHELL", "TERM", "TMPDIR", "USER")
     ours = {name: os.environ[name] for name in names if name in os.environ}
     return {**ours, "PATH": install.path(), **(install.environment(server) if server else {})}

@@ -39,7 +39,7 @@ pub(super) async fn run(args: &Dump, client: &Client, printer: Printer) -> Repor
             report = check(report, &text, &kept, client);
             text
         }
-        // What belongs on a terminal has no control characters; a backup is exact.
+        // Control characters are removed from text for a terminal; a backup is exact.
         false => clean(&register_service::dump(&listed)),
     };
     match &args.out {

@@ -128,7 +128,7 @@ impl Told<'_> {
         lines
     }
 
-    /// How many are connected, for how long it has been, and what is still to come; cut to a terminal's columns.
+    /// Counts the connected upstreams, tells the time and names the missing ones; cut to a terminal's columns.
     fn how_far(
         &self,
         readiness: &Readiness,

@@ -9,7 +9,7 @@ const MAX_THREADS: usize = 8;
 /// Fewer items than this are done before another thread has begun.
 const LEAST_EACH: usize = 16;
 
-/// What comes of each item, in order.
+/// Returns the result for each item, in order.
 pub(crate) fn each<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
     let processors = thread::available_parallelism().map_or(1, usize::from);
     let threads = processors.min(MAX_THREADS).min(items.len() / LEAST_EACH);

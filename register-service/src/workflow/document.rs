@@ -84,7 +84,7 @@ pub(super) fn check_empty(files: &[File], items: &[Item], diagnostics: &mut Vec<
     asked.dedup();
     for path in asked {
         let own = || files.iter().enumerate().filter(|(_, file)| file.asked() == Some(path));
-        // What is wrong with a file may be the reason, and is said.
+        // An error in the file may be the reason, and is reported.
         let is_remarked = |file: &File| file.is_partial() || diagnostics.iter().any(|it| it.file == file.path());
         let holds_item = |index| items.iter().any(|(place, _)| place.file == index);
         if own().any(|(index, file)| is_remarked(file) || holds_item(index)) {

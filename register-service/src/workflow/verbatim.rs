@@ -107,7 +107,7 @@ fn secret(file: &File, node: &Node, part: Range<usize>, cure: &str) -> Diagnosti
     Diagnostic::new(Code::LiteralSecret, &file.part(node, part), message).hint(hint)
 }
 
-/// Whether a part of a command line starts a shell.
+/// True if a part of a command line starts a shell.
 fn runs_a_shell(node: &Node) -> bool {
     let text = node.literal().unwrap_or_default();
     let words = command_line::split(text).unwrap_or_else(|| vec![text.to_owned()]);

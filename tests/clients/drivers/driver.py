@@ -34,7 +34,7 @@ class Client:
         raise NotOffered
 
     async def progress(self):
-        """How many times `steps` reported."""
+        """Number of times that `steps` reported."""
         raise NotOffered
 
     async def ask(self):

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::Tool;
 
 const TOKEN: &str = "an-admin-token";
-/// What no screen may show, in forms that a file could mangle.
+/// Secret values in forms that a file could mangle.
 const SECRETS: [&str; 8] = [
     "plain-secret-0",
     "{{ .env.HOME }} and {{ `x` }}",

@@ -1,4 +1,4 @@
-//! What a person at a terminal gets to see, on a pseudo-terminal: tables that fit, and a line while something is waited for.
+//! Output on a pseudo-terminal: tables that fit its width, and one updated line during a wait.
 
 use harness::process::{Ended, run};
 use harness::{InProcess, binary, gateway};

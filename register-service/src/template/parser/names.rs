@@ -19,7 +19,7 @@ impl PipeParser<'_> {
         Ok(Operand { kind: OperandKind::Variable(name.to_owned(), Vec::new()), part })
     }
 
-    /// What is wrong with `env.NAME`, or with `NAME` alone, where `.env.NAME` was meant.
+    /// Error for `env.NAME`, or `NAME` alone, where `.env.NAME` was meant.
     pub(super) fn without_dot(&self, name: &str, part: &Range<usize>) -> Option<Fault> {
         let next = self.peek().filter(|token| token.kind == Kind::Field && !token.is_behind_space);
         let is_word = |it: char| it.is_ascii_uppercase() || it.is_ascii_digit() || it == '_';
