@@ -30,7 +30,8 @@ pub(crate) use self::message::{
     Invalid, Kind, Message, anonymous_error, error_response, request, result_pieces, result_response,
 };
 pub(crate) use self::meta::{
-    CLIENT_KEY, SERVER_KEY, SUBSCRIPTION_KEY, ended_subscription, progress_token, requested_id, subscription_id,
+    CLIENT_KEY, SERVER_KEY, SUBSCRIPTION_KEY, ended_subscription, progress_token, requested_id, server_of,
+    subscription_id,
 };
 pub(crate) use self::object::Object;
 pub(crate) use self::offer::Offer;

@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use crate::protocol::{CLIENT_KEY, Message, Object, SERVER_KEY, quote};
+use crate::protocol::{CLIENT_KEY, Message, Object, quote, server_of};
 use crate::upstream::Session;
 
 /// Member of a request's `_meta` in which a gateway names itself.
@@ -107,13 +107,7 @@ pub(crate) fn is_gateway(handshake: &Message) -> bool {
 
 /// Returns true if this raw result of a handshake is from a gateway of this make.
 pub(crate) fn names_gateway(handshake: &str) -> bool {
-    let name = || {
-        let result = Object::read(handshake).ok()?;
-        let meta = || Object::read(result.get("_meta")?).ok()?.get(SERVER_KEY);
-        let server = result.get("serverInfo").or_else(meta)?;
-        Some(Object::read(server).ok()?.text("name")? == "mcp-proxy")
-    };
-    name() == Some(true)
+    server_of(handshake).is_some_and(|server| server.text("name").as_deref() == Some("mcp-proxy"))
 }
 
 #[cfg(test)]

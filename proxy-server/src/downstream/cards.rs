@@ -14,7 +14,7 @@ use url::{Host, Url};
 
 use crate::downstream::{Edge, Shared, not_found, shown, upstream_name};
 use crate::policy::{Page, Principal};
-use crate::protocol::{Object, SERVER_KEY, versions};
+use crate::protocol::{server_of, versions};
 use crate::upstream::Upstream;
 
 const CATALOG_PATH: &str = "/.well-known/ai-catalog.json";
@@ -146,10 +146,7 @@ impl Base {
         let name = definition.name.as_str();
         let session = upstream.observed().borrow().session.clone();
         let says = |member: &str| {
-            let session = session.as_ref()?;
-            let handshake = Object::read(session.handshake().body()).ok()?;
-            let meta = || Object::read(handshake.get("_meta")?).ok()?.get(SERVER_KEY);
-            let server = Object::read(handshake.get("serverInfo").or_else(meta)?).ok()?;
+            let server = server_of(session.as_ref()?.handshake().body())?;
             Some(server.text(member)?.trim().to_owned()).filter(|text| !text.is_empty())
         };
         let description = definition.description.clone().filter(|text| !text.trim().is_empty());

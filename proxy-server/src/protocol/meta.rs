@@ -35,6 +35,14 @@ pub(crate) fn ended_subscription(result: &str) -> Option<&str> {
     Object::read(Object::read(result).ok()?.get("_meta")?).ok()?.get(SUBSCRIPTION_KEY)
 }
 
+/// Returns the server's description of itself in the raw result of a handshake of either era: `serverInfo`, or the member
+/// of `_meta` that replaces it.
+pub(crate) fn server_of(handshake: &str) -> Option<Object<'_>> {
+    let result = Object::read(handshake).ok()?;
+    let meta = || Object::read(result.get("_meta")?).ok()?.get(SERVER_KEY);
+    Object::read(result.get("serverInfo").or_else(meta)?).ok()
+}
+
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;

@@ -15,7 +15,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use tracing::{info, warn};
 
 use crate::error::{Chain, Error, Kind};
-use crate::protocol::{Message, Object, SERVER_KEY};
+use crate::protocol::{Message, server_of};
 use crate::telemetry::Secrets;
 use crate::upstream::era::{self, Verdict};
 use crate::upstream::session::{OpenError, Session};
@@ -264,13 +264,8 @@ impl Supervisor {
 
 /// Returns the server's name from the handshake of either era, for the log.
 fn server(handshake: &Message) -> String {
-    let name = || {
-        let result = Object::read(handshake.body()).ok()?;
-        let meta = || Object::read(result.get("_meta")?).ok()?.get(SERVER_KEY);
-        let server = result.get("serverInfo").or_else(meta)?;
-        Some(Object::read(server).ok()?.text("name")?.into_owned())
-    };
-    name().unwrap_or_default()
+    let name = server_of(handshake.body()).and_then(|server| Some(server.text("name")?.into_owned()));
+    name.unwrap_or_default()
 }
 
 /// Returns a random number in 0..1. Without randomness delays are not spread.
