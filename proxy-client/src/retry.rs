@@ -3,8 +3,6 @@
 //! The decision takes the kind of the request, the answer's status and `Retry-After`, and the time that is left. An answer
 //! whose body breaks off halfway is a failure of its attempt.
 
-mod date;
-
 use std::pin::Pin;
 use std::time::{Duration, SystemTime};
 
@@ -165,7 +163,7 @@ fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     let value = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     match value.parse() {
         Ok(seconds) => Some(Duration::from_secs(seconds)),
-        Err(_) => Some(date::parse(value)?.duration_since(now).unwrap_or_default()),
+        Err(_) => Some(httpdate::parse_http_date(value).ok()?.duration_since(now).unwrap_or_default()),
     }
 }
 

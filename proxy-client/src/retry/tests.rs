@@ -226,7 +226,7 @@ async fn stops_before_the_wait_that_would_pass_the_deadline() {
 
 #[test]
 fn reads_seconds_and_dates() {
-    let now = date::parse("Sun, 01 Mar 2026 12:00:00 GMT").unwrap();
+    let now = httpdate::parse_http_date("Sun, 01 Mar 2026 12:00:00 GMT").unwrap();
     let check = |value: &str, expected: Option<u64>| {
         let headers = HeaderMap::from_iter([(RETRY_AFTER, value.parse().unwrap())]);
         assert_eq!(retry_after(&headers, now), expected.map(Duration::from_secs), "{value}");
@@ -235,6 +235,11 @@ fn reads_seconds_and_dates() {
     check(" 0 ", Some(0));
     check("Sun, 01 Mar 2026 12:00:30 GMT", Some(30));
     check("Sun, 01 Mar 2026 11:00:00 GMT", Some(0));
+    // Forms that only old senders write, and recipients accept (RFC 9110, section 5.6.7).
+    check("Sunday, 01-Mar-26 12:00:30 GMT", Some(30));
+    check("Sun Mar  1 12:00:30 2026", Some(30));
+    check("Sun, 01 Mar 2026 24:00:00 GMT", None);
+    check("Sun, 01 Mar 2026 12:00:30 CET", None);
     check("soon", None);
     check("-1", None);
     check("99999999999999999999", None);
