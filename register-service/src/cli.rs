@@ -140,7 +140,7 @@ pub(crate) enum Command {
     ///
     /// Secrets are `[redacted]`, which `sync` takes for what the gateway has, so that `dump | sync -` changes nothing.
     /// With --secrets it is a backup for `sync --restore`: whole, with the owner of each, for who has an admin token.
-    /// What workers hold by leases is not in it, because they register it themselves.
+    /// Registrations that workers hold by leases are left out, because workers register them themselves.
     #[command(after_help = help::DUMP.short(), after_long_help = help::DUMP.long())]
     Dump(Dump),
     /// Become the owner of what the files declare and others, or nobody, registered

@@ -74,7 +74,10 @@ fn without_leased(listed: Vec<Registration>, printer: Printer) -> Vec<Registrati
 
 /// Reads a backup as `sync --restore` would, and says what of the registrations is not in it.
 fn check(mut report: Report, text: &str, kept: &[Registration], client: &Client) -> Report {
-    let Ok(gateway) = client.base_url().as_str().parse::<GatewayUrl>() else { return report };
+    let gateway = match client.base_url().as_str().parse::<GatewayUrl>() {
+        Ok(gateway) => gateway,
+        Err(error) => return report.failed(Exit::Partial, format!("the backup was not checked: {error}"), None),
+    };
     let settings = Settings { engine: Engine::None, ..Settings::new(gateway, Environment::default()) };
     let definitions = match load_text("backup", text, &settings) {
         Ok(loaded) => restored(&loaded.desired),
