@@ -32,6 +32,8 @@ const MAX_LOCKS: usize = 1_000;
 const LISTEN_QUEUE: u32 = 4096;
 /// Connections accepted beyond the limit and answered once, so that health checks still get a response.
 const SPARE_CONNECTIONS: usize = 64;
+/// Time for connections that were accepted last to get their first response, also from a client that never sends a request.
+const FIRST_RESPONSES: Duration = Duration::from_secs(1);
 /// Time for child processes to end after all calls are done; longer than the time until a child is killed.
 const CHILD_GRACE: Duration = Duration::from_secs(7);
 
@@ -55,6 +57,7 @@ pub struct Gateway {
     edge: Arc<Edge>,
     drain: Drain,
     drain_delay: Duration,
+    accepting: Tasks,
     connections: Tasks,
     lanes: Arc<Lanes>,
     grace: Duration,
@@ -115,11 +118,12 @@ impl Gateway {
             counts,
             drain: drain.clone(),
         };
-        tasks.spawn("accept", acceptor.run(listener));
+        let accepting = Tasks::default();
+        accepting.spawn("accept", acceptor.run(listener));
         let url = config.base_url.as_ref().map_or_else(|| format!("http://{address}"), ToString::to_string);
         let url = url.trim_end_matches('/').to_owned();
         let (grace, drain_delay) = (config.shutdown_timeout, config.drain_delay);
-        Ok(Self { address, url, tasks, edge, drain, drain_delay, connections, lanes, grace })
+        Ok(Self { address, url, tasks, edge, drain, drain_delay, accepting, connections, lanes, grace })
     }
 
     /// Returns the address that the gateway listens on.
@@ -143,7 +147,9 @@ impl Gateway {
     /// processes.
     pub async fn stop(self) {
         self.drain.close();
-        self.edge.drain(self.grace).await;
+        // Connections in the backlog are accepted before anything that they may need ends.
+        self.accepting.stop(FIRST_RESPONSES).await;
+        tokio::join!(self.edge.drain(self.grace), self.drain.answered(FIRST_RESPONSES.min(self.grace)));
         self.edge.end_sessions();
         if !self.connections.stop(Duration::from_secs(1)).await {
             debug!("connections still open at the end of the grace period");

@@ -145,6 +145,32 @@ async fn after_sigterm_and_the_delay_the_gateway_ends_by_itself_and_after_sigint
 }
 
 #[tokio::test]
+async fn connections_that_wait_to_be_accepted_are_answered_although_the_gateway_closes() {
+    for round in 0..5 {
+        let mut gateway = harness::binary("mcp-proxy").args(["--port", "0"]).serve().await;
+        let address = gateway.url.trim_start_matches("http://").to_owned();
+        let request = format!("GET /healthz HTTP/1.1\r\nhost: {address}\r\n\r\n");
+        gateway.process.signal(Signal::STOP);
+        let mut waiting = Vec::new();
+        for _ in 0..50 {
+            let mut stream = TcpStream::connect(&address).await.expect("a place in the backlog");
+            stream.write_all(request.as_bytes()).await.expect("a place in the backlog");
+            waiting.push(stream);
+        }
+        // The signal is there before the gateway can accept any of them.
+        gateway.process.signal(Signal::INT);
+        gateway.process.signal(Signal::CONT);
+        for (number, mut stream) in waiting.into_iter().enumerate() {
+            let mut response = Vec::new();
+            let ended = within(DEADLINE, "a response", stream.read_to_end(&mut response)).await;
+            let response = String::from_utf8_lossy(&response);
+            assert!(response.starts_with("HTTP/1.1 200"), "round {round}, connection {number}: {ended:?} {response}");
+        }
+        assert_eq!(gateway.process.ended(DEADLINE).await.code, Some(0));
+    }
+}
+
+#[tokio::test]
 async fn the_gateway_may_open_many_descriptors_and_its_children_as_many_as_it_was_given() {
     let (command, home) = harness::binary("mcp-proxy").args(["--port", "0"]).into_command();
     let program = command.as_std().get_program().to_owned();

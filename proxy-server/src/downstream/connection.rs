@@ -31,8 +31,8 @@ use tokio::time::{Instant, timeout};
 use tracing::debug;
 
 pub(crate) use self::overflow::serve as serve_overflow;
-pub(crate) use self::silence::Drain;
 use self::silence::Silence;
+pub(crate) use self::silence::{Drain, Unanswered};
 use self::standstill::Standstill;
 use self::usual::{MAX_FIELDS, MAX_HEAD_BYTES, Persistence, Unusual, Usual, put_head};
 use crate::downstream::mcp::Request;
@@ -85,9 +85,9 @@ impl Connection {
     }
 
     /// Answers requests for as long as they come. Once the gateway is draining, what is under way is the last.
-    pub(crate) async fn serve(mut self, drain: &Drain) {
+    pub(crate) async fn serve(mut self, drain: &Drain, unanswered: Unanswered) {
         let peer = self.peer.peer;
-        let mut silence = Silence::new(drain, self.front.edge.config.connection_idle_timeout);
+        let mut silence = Silence::new(drain, unanswered, self.front.edge.config.connection_idle_timeout);
         // Each is on the heap, so that a connection takes no more room than it needs where it is.
         let ended = match Box::pin(self.serve_usual(&mut silence)).await {
             Ok(Next::Unusual(answer)) => Box::pin(self.hand_over(answer, silence)).await,
@@ -167,7 +167,13 @@ impl Connection {
             Err(refusal) => Some(refusal),
         };
         match reply {
-            Some(reply) => self.answer(reply, silence.persistence()).await,
+            Some(reply) => {
+                let next = self.answer(reply, silence.persistence()).await?;
+                if !matches!(next, Next::Unusual(_)) {
+                    drop(silence.take_unanswered());
+                }
+                Ok(next)
+            }
             None => Ok(Next::End),
         }
     }

@@ -1,18 +1,17 @@
 //! Accepts connections and serves each in a task of its own.
 
-use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
-use futures_util::{FutureExt, StreamExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{sleep, timeout};
-use tracing::warn;
+use tracing::{debug, warn};
 
 use super::LISTEN_QUEUE;
 use crate::admin::Connections;
@@ -42,42 +41,53 @@ enum Place {
 }
 
 impl Acceptor {
-    /// Accepts until the gateway closes.
+    /// Accepts until the gateway closes, then the connections in the backlog, so that none is reset without a response.
     pub(super) async fn run(self, listener: TcpListener) {
         loop {
             let accepted = tokio::select! {
-                () = self.drain.closed() => return self.sweep(&listener).await,
+                () = self.drain.closed() => break,
                 accepted = listener.accept() => accepted,
             };
+            // A connection that has been accepted is served if it can be, also while the gateway closes.
             let place = tokio::select! {
-                () = self.drain.closed() => return,
+                biased;
                 place = self.place() => place,
+                () = self.drain.closed() => break,
             };
             let Some(place) = place else { return };
-            self.take(accepted, place).await;
-        }
-    }
-
-    /// Accepts the connections that are in the backlog when the gateway closes, so that none is reset without a
-    /// response.
-    async fn sweep(&self, listener: &TcpListener) {
-        for _ in 0..LISTEN_QUEUE {
-            let place = Arc::clone(&self.places).try_acquire_owned().map(Place::Usual);
-            let (Some(accepted), Ok(place)) = (listener.accept().now_or_never(), place) else { return };
-            self.take(accepted, place).await;
-        }
-    }
-
-    async fn take(&self, accepted: io::Result<(TcpStream, SocketAddr)>, place: Place) {
-        {
-            match accepted.and_then(|(stream, peer)| Ok((stream.local_addr()?, stream.into_std()?, peer))) {
-                Ok((local, stream, peer)) => self.begin(stream, Peer { peer, local }, place),
+            match accepted.and_then(|(stream, peer)| Ok((stream.into_std()?, peer))) {
+                Ok((stream, peer)) => self.take(stream, peer, place),
                 Err(error) => {
                     // Usually out of file descriptors: an immediate retry would spin.
                     warn!(%error, "cannot accept a connection");
                     sleep(Duration::from_millis(100)).await;
                 }
             }
+        }
+        if let Ok(listener) = listener.into_std() {
+            self.sweep(&listener);
+        }
+    }
+
+    /// Accepts the connections in the backlog. Asks the system instead of the runtime, which may not know yet of a
+    /// connection that is there.
+    fn sweep(&self, listener: &std::net::TcpListener) {
+        for _ in 0..LISTEN_QUEUE {
+            let place = Arc::clone(&self.places).try_acquire_owned().map(Place::Usual);
+            let accepted = listener.accept().and_then(|(stream, peer)| {
+                stream.set_nonblocking(true)?;
+                Ok((stream, peer))
+            });
+            let (Ok((stream, peer)), Ok(place)) = (accepted, place) else { return };
+            self.take(stream, peer, place);
+        }
+    }
+
+    fn take(&self, stream: std::net::TcpStream, peer: SocketAddr, place: Place) {
+        match stream.local_addr() {
+            Ok(local) => self.begin(stream, Peer { peer, local }, place),
+            // The connection has ended already.
+            Err(error) => debug!(%error, "connection without an address"),
         }
     }
 
@@ -121,13 +131,13 @@ impl Acceptor {
         place: OwnedSemaphorePermit,
     ) -> impl Future<Output = ()> + use<> {
         let (stopping, counts) = (self.tasks.stopping().clone(), Arc::clone(&self.counts));
-        let drain = self.drain.of_one();
+        let (drain, unanswered) = (self.drain.of_one(), self.drain.accepted());
         async move {
             let Ok(stream) = TcpStream::from_std(stream) else { return };
             counts.active.fetch_add(1, Ordering::Relaxed);
             counts.total.fetch_add(1, Ordering::Relaxed);
             stream.set_nodelay(true).ok();
-            let mut serving = pin!(Connection::new(stream, peer, front).serve(&drain));
+            let mut serving = pin!(Connection::new(stream, peer, front).serve(&drain, unanswered));
             // Polled only when it is woken, not with every packet.
             let mut stopping = FuturesUnordered::from_iter([stopping.cancelled()]);
             tokio::select! {

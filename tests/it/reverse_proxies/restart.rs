@@ -61,16 +61,9 @@ async fn a_gateway_is_replaced_under_load_behind_every_proxy_and_no_request_fail
     all_reach(ENOUGH).await;
     ends.store(true, Ordering::Relaxed);
     let all = async {
-        // Known fault, seen in one of six runs: a proxy closes one connection without a response as the old gateway ends.
-        let mut cut = 0;
         while let Some(client) = clients.join_next().await {
-            if let Err(failure) = client {
-                let text = failure.into_panic().downcast::<String>().map(|text| *text).unwrap_or_default();
-                assert!(text.contains("IncompleteMessage"), "{text}");
-                cut += 1;
-            }
+            client.expect("a client that met no failure");
         }
-        assert!(cut <= 1, "{cut} clients had a connection closed without a response");
     };
     within(DEADLINE, "the end of all clients", all).await;
 }

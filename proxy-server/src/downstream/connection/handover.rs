@@ -56,9 +56,10 @@ impl Connection {
         start.extend_from_slice(&std::mem::take(&mut self.received));
         let (peer, front, answer) = (self.peer, Arc::clone(&self.front), Mutex::new(answer));
         let (progress, drain) = (Arc::new(Progress::default()), silence.drain().clone());
+        let unanswered = Mutex::new(silence.take_unanswered());
         let serving = Arc::clone(&progress);
         let service = service_fn(move |request: hyper::Request<Incoming>| {
-            let (front, answer) = (Arc::clone(&front), lock(&answer).take());
+            let (front, answer, unanswered) = (Arc::clone(&front), lock(&answer).take(), lock(&unanswered).take());
             let (progress, drain) = (Arc::clone(&serving), drain.clone());
             // Now, for hyper looks for the end of the connection before it polls the future.
             let request = progress.watch(request);
@@ -71,6 +72,7 @@ impl Connection {
                 if is_last {
                     response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
                 }
+                drop(unanswered);
                 Ok::<_, Infallible>(response)
             }
         });

@@ -2,13 +2,13 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFuture};
 
 use super::usual::Persistence;
@@ -20,6 +20,9 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long a connection may take to its first request when connections are to end: it may have been opened just before.
 const FIRST_REQUEST: Duration = Duration::from_millis(400);
 
+/// Interval between checks whether all connections have had a response.
+const UNANSWERED_INTERVAL: Duration = Duration::from_millis(5);
+
 /// The two steps in which a gateway lets go of its clients.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Drain {
@@ -27,7 +30,13 @@ pub(crate) struct Drain {
     announced: Arc<AtomicBool>,
     /// Connections end once nothing is under way.
     closing: CancellationToken,
+    /// Number of connections without a first response.
+    unanswered: Arc<AtomicUsize>,
 }
+
+/// Counts a connection as unanswered until its first response, or its end.
+#[derive(Debug)]
+pub(crate) struct Unanswered(Arc<AtomicUsize>);
 
 /// What ends a connection while no request is under way.
 pub(super) struct Silence<'a> {
@@ -45,6 +54,8 @@ pub(super) struct Silence<'a> {
     is_used: bool,
     /// The end of the time in which the first request may still come while connections are to end.
     first: Option<Wait>,
+    /// Held until the first response.
+    unanswered: Option<Unanswered>,
 }
 
 impl Drain {
@@ -66,7 +77,24 @@ impl Drain {
 
     /// Something that many wait for at once is slow to wait for, so each connection has a token of its own.
     pub(crate) fn of_one(&self) -> Self {
-        Self { announced: Arc::clone(&self.announced), closing: self.closing.child_token() }
+        let (announced, unanswered) = (Arc::clone(&self.announced), Arc::clone(&self.unanswered));
+        Self { announced, closing: self.closing.child_token(), unanswered }
+    }
+
+    /// Counts a connection that was accepted.
+    pub(crate) fn accepted(&self) -> Unanswered {
+        self.unanswered.fetch_add(1, Ordering::Relaxed);
+        Unanswered(Arc::clone(&self.unanswered))
+    }
+
+    /// Waits until every accepted connection has had a response or has ended, at most for `grace`.
+    pub(crate) async fn answered(&self, grace: Duration) {
+        let all = async {
+            while self.unanswered.load(Ordering::Relaxed) > 0 {
+                sleep(UNANSWERED_INTERVAL).await;
+            }
+        };
+        timeout(grace, all).await.ok();
     }
 
     /// Waits for the second step.
@@ -75,10 +103,22 @@ impl Drain {
     }
 }
 
+impl Drop for Unanswered {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 impl<'a> Silence<'a> {
-    pub(super) fn new(drain: &'a Drain, idle: Duration) -> Self {
+    pub(super) fn new(drain: &'a Drain, unanswered: Unanswered, idle: Duration) -> Self {
         let (drained, round) = (FuturesUnordered::from_iter([drain.closed()]), wait_until(Instant::now() + idle));
-        Self { drain, drained, idle, round, head: None, is_broken: false, is_used: false, first: None }
+        let unanswered = Some(unanswered);
+        Self { drain, drained, idle, round, head: None, is_broken: false, is_used: false, first: None, unanswered }
+    }
+
+    /// Takes the guard to drop at the first response.
+    pub(super) fn take_unanswered(&mut self) -> Option<Unanswered> {
+        self.unanswered.take()
     }
 
     /// Whether a response that is written now is the last.
@@ -148,7 +188,7 @@ mod tests {
     async fn check(requests: &[u64], expected: u64) {
         let began = Instant::now();
         let drain = Drain::default();
-        let mut silence = Silence::new(&drain, IDLE);
+        let mut silence = Silence::new(&drain, drain.accepted(), IDLE);
         for second in requests {
             let due = began + Duration::from_secs(*second);
             tokio::select! {
@@ -172,7 +212,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_head_must_come_to_its_end_sooner() {
         let drain = Drain::default();
-        let mut silence = Silence::new(&drain, IDLE);
+        let mut silence = Silence::new(&drain, drain.accepted(), IDLE);
         for _ in 0..3 {
             let began = Instant::now();
             silence.begin();
@@ -190,7 +230,7 @@ mod tests {
     async fn draining_leaves_a_quiet_connection_open_and_closing_ends_it() {
         let drain = Drain::default();
         let of_one = drain.of_one();
-        let mut silence = Silence::new(&of_one, IDLE);
+        let mut silence = Silence::new(&of_one, drain.accepted(), IDLE);
         drain.announce();
         assert_eq!(silence.persistence(), Persistence::Close);
         let began = Instant::now();
