@@ -27,6 +27,9 @@ use crate::upstream::inbox::Inbox;
 use crate::upstream::transport::event_stream::TooLarge;
 use crate::upstream::transport::refusal::too_large;
 
+/// Larger buffers of a stdio upstream are dropped after use, so that one long line does not occupy memory for as long as
+/// the program runs.
+const MOST_REUSED: usize = 256 * 1024;
 /// Timeout for an upstream to accept a message that needs no response.
 const SEND_PATIENCE: Duration = Duration::from_secs(10);
 

@@ -129,9 +129,13 @@ impl Decoder {
         }
         let is_cut = self.excess.as_ref().is_some_and(|excess| excess.in_line);
         if is_cut || self.held() + self.buffer.len() > self.limit {
-            let rest = self.buffer.split();
+            let rest = std::mem::take(&mut self.buffer);
             self.searched = 0;
             self.cut(&rest, true);
+        }
+        if self.buffer.is_empty() {
+            // Frees what the last event took; the next chunk brings memory of its own.
+            self.buffer = BytesMut::new();
         }
         Ok(None)
     }
@@ -146,7 +150,7 @@ impl Decoder {
         }
         let event = std::mem::take(&mut self.event);
         let has_data = std::mem::take(&mut self.has_data);
-        let joined = self.joined.split();
+        let joined = std::mem::take(&mut self.joined);
         if let Some(Excess { beginning, end, .. }) = self.excess.take() {
             return Err(TooLarge { limit: self.limit, excerpts: Box::new([beginning, end]) });
         }
@@ -162,7 +166,7 @@ impl Decoder {
 
     /// Drops the data of an event over the limit; `more` is the last partial line.
     fn cut(&mut self, more: &[u8], in_line: bool) {
-        let (data, joined) = (std::mem::take(&mut self.event.data), self.joined.split());
+        let (data, joined) = (std::mem::take(&mut self.event.data), std::mem::take(&mut self.joined));
         let excess = self.excess.get_or_insert_default();
         excess.in_line = in_line;
         for part in [&data, &*joined, more] {

@@ -3,6 +3,8 @@
 use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt};
 
+use super::MOST_REUSED;
+
 const CHUNK: usize = 16 * 1024;
 
 /// Reader of non-empty lines, without their line ends.
@@ -48,7 +50,7 @@ impl<R: AsyncRead + Unpin> Lines<R> {
         let mut searched = 0;
         loop {
             if let Some(end) = memchr::memchr(b'\n', self.buffer.get(searched..).unwrap_or_default()) {
-                let line = self.buffer.split_to(searched + end + 1).freeze();
+                let line = self.split_to(searched + end + 1);
                 let line = line.slice(..line.len() - 1);
                 searched = 0;
                 match std::mem::take(&mut self.is_cut) {
@@ -62,7 +64,7 @@ impl<R: AsyncRead + Unpin> Lines<R> {
             }
             if self.buffer.len() > if self.is_cut { 0 } else { self.limit } {
                 let is_first = !std::mem::replace(&mut self.is_cut, true);
-                return Some(Part::Over { bytes: self.buffer.split().freeze(), is_first, is_last: false });
+                return Some(Part::Over { bytes: self.split_to(self.buffer.len()), is_first, is_last: false });
             }
             searched = self.buffer.len();
             self.buffer.reserve(CHUNK);
@@ -71,6 +73,14 @@ impl<R: AsyncRead + Unpin> Lines<R> {
                 Ok(_) => {}
             }
         }
+    }
+
+    fn split_to(&mut self, length: usize) -> Bytes {
+        let front = self.buffer.split_to(length).freeze();
+        if length > MOST_REUSED {
+            self.buffer = BytesMut::from(&*self.buffer);
+        }
+        front
     }
 }
 
@@ -98,6 +108,20 @@ mod tests {
         check("12345\n123456\n1\n", 5, &[Ok("12345"), Err(TooLong), Ok("1")]).await;
         let long = "x".repeat(5 * CHUNK);
         check(&format!("{long}\n1\n{long}"), CHUNK, &[Err(TooLong), Ok("1"), Err(TooLong)]).await;
+    }
+
+    #[tokio::test]
+    async fn a_long_line_does_not_keep_its_buffer() {
+        for limit in [2 * MOST_REUSED, 20 * MOST_REUSED] {
+            let text = format!("{}\n1\n2\n", "x".repeat(10 * MOST_REUSED));
+            let mut lines = Lines::new(text.as_bytes(), limit);
+            lines.next().await.expect("the long line").ok();
+            for short in ["1", "2"] {
+                assert_eq!(lines.next().await, Some(Ok(short.into())));
+            }
+            assert_eq!(lines.next().await, None);
+            assert!(lines.buffer.capacity() <= MOST_REUSED, "{limit}: {}", lines.buffer.capacity());
+        }
     }
 
     #[tokio::test]

@@ -12,7 +12,7 @@ use tokio::time::sleep;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::protocol::Pieces;
-use crate::upstream::transport::put_one_line;
+use crate::upstream::transport::{MOST_REUSED, put_one_line};
 
 /// Interval between checks whether a child has read its first line.
 const GLANCE: Duration = Duration::from_millis(20);
@@ -60,6 +60,9 @@ impl Writer {
             }
             *is_waiting = !self.heard.is_cancelled();
             lines.clear();
+            if lines.capacity() > MOST_REUSED {
+                lines = BytesMut::new();
+            }
         }
     }
 
