@@ -24,6 +24,7 @@ use std::collections::HashMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use ::http::HeaderMap;
 use bytes::Bytes;
@@ -31,6 +32,7 @@ use futures_util::future::BoxFuture;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep};
 
 pub use self::call::{Call, Peer};
 use self::server::{Refusal, Server};
@@ -326,9 +328,17 @@ impl Fake {
     ///
     /// # Panics
     ///
-    /// If another program has taken the port.
+    /// If a connection or another program has the port and keeps it.
     pub async fn up(&self) {
-        self.accept(TcpListener::bind(self.address).await.expect("the same port"));
+        let began = Instant::now();
+        let listener = loop {
+            match TcpListener::bind(self.address).await {
+                Ok(listener) => break listener,
+                Err(error) => assert!(began.elapsed() < DEADLINE, "the same port: {error}"),
+            }
+            sleep(Duration::from_millis(50)).await;
+        };
+        self.accept(listener);
     }
 
     fn accept(&self, listener: TcpListener) {
