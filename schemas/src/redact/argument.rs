@@ -54,8 +54,14 @@ fn takes_secret(flag: &str) -> bool {
     flag.starts_with('-') && !flag.contains(['=', ' ', ':']) && is_secret_name(flag)
 }
 
+/// Returns true for another flag, as opposed to a secret that begins with a dash (`-----BEGIN PRIVATE KEY-----`).
 fn is_flag(word: &str) -> bool {
-    word.starts_with("--") || (word.starts_with('-') && word.len() == 2)
+    let Some(name) = word.strip_prefix("--") else { return word.starts_with('-') && word.len() == 2 };
+    let name = name.split_once('=').map_or(name, |(name, _)| name);
+    name.starts_with(|letter: char| letter.is_ascii_alphabetic())
+        && name.chars().all(|letter| letter.is_ascii_alphanumeric() || "-_.:".contains(letter))
+        && !is_token(name)
+        && !is_random(name)
 }
 
 /// Splits a header argument into its name and the range of its value.
@@ -105,6 +111,10 @@ mod tests {
         check("-y|@scope/server-x|/srv/data|--port|80", "-y|@scope/server-x|/srv/data|--port|80");
         check("--token|hush|--port|80", "--token|[redacted]|--port|80");
         check("--token|--verbose", "--token|--verbose");
+        check("--token|--mode=fast|--password|--api-key=hush", "--token|--mode=fast|--password|--api-key=[redacted]");
+        check("--token|-----BEGIN KEY-----", "--token|[redacted]");
+        check("--token|--zQ8vK2mN4pR7tX1yB5cD", "--token|[redacted]");
+        check("--token|-hush", "--token|[redacted]");
         check("--api-key=hush|--mode=fast", "--api-key=[redacted]|--mode=fast");
         check("-e|GITHUB_TOKEN=hush|-e|MODE=hush too", "-e|GITHUB_TOKEN=[redacted]|-e|MODE=[redacted]");
         check("token=hush", "token=[redacted]");
