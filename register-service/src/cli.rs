@@ -46,7 +46,7 @@ pub(crate) struct Global {
     admin_token: Option<HiddenToken>,
     /// For people, or for programs
     #[arg(long, global = true, value_enum, default_value_t = Output::Human, value_name = "FORMAT")]
-    output: Output,
+    pub(crate) output: Output,
     /// On stderr only errors
     #[arg(long, short, global = true)]
     quiet: bool,
@@ -198,6 +198,7 @@ impl Command {
 }
 
 /// The environment of this process, read once.
+#[derive(Clone)]
 pub(crate) struct Process {
     variables: BTreeMap<String, String>,
 }
@@ -217,6 +218,14 @@ impl Process {
             Some((name.into_string().ok()?, value.into_string().ok()?))
         };
         Self { variables: std::env::vars_os().filter_map(text).collect() }
+    }
+
+    /// Takes variables that are set to nothing for unset if `--allow-unset` is given: CI sets the secrets that a job may
+    /// not see to an empty text.
+    pub(crate) fn allowing_unset(&self, allow_unset: bool) -> Self {
+        let mut process = self.clone();
+        process.variables.retain(|_, value| !allow_unset || !value.is_empty());
+        process
     }
 
     /// Who runs this, for others who wait for it: the job, or the machine, and the process.

@@ -114,8 +114,11 @@ async fn carry_out(cli: &Cli, process: &Process, printer: Printer) -> anyhow::Re
         Command::Dump(args) => Ok(dump::run(args, &global.own_client(process)?, printer).await),
         Command::Release(args) => Ok(ownership::release(args, &global.own_client(process)?).await),
         Command::Deregister(args) => Ok(ownership::deregister(args, &global.own_client(process)?).await),
-        Command::Validate(args) => Ok(validate::run(args, context(&args.files.reading)?).await),
-        Command::Plan(args) => plan::run(args, &context(&args.changes.files.reading)?).await,
+        Command::Validate(args) => validate::run(args, global, &process.allowing_unset(args.allow_unset)).await,
+        Command::Plan(args) => {
+            let process = process.allowing_unset(args.allow_unset);
+            plan::run(args, &Context::new(global, &process, &args.changes.files.reading, printer)?).await
+        }
         Command::Sync(args) => sync::run(args, &context(&args.changes.files.reading)?).await,
         Command::Watch(args) => watch::run(args, &context(&args.changes.files.reading)?).await,
         Command::Wait(args) => Ok(wait::run(args, &context(&args.reading)?).await),

@@ -140,6 +140,25 @@ async fn a_plan_without_the_variables_names_what_it_leaves_out_and_removes_none_
 }
 
 #[tokio::test]
+async fn a_secret_that_ci_sets_to_nothing_is_not_known_and_no_setting_of_the_gateway_fails_a_check_of_files() {
+    let gateway = gateway().start().await;
+    let folder = folder("w.yaml", WORKFLOW);
+    assert_eq!(register_service(&gateway.url, &["sync"], folder.path()).await.code, Some(0));
+    let run = async |args: &[&str]| {
+        let tool = binary("register-service").env("MCP_PROXY_URL", &gateway.url).env("CI", "false");
+        tool.env("MCP_PROXY_ADMIN_TOKEN", "").env("TOKEN", "").args(args).args([folder.path()]).run().await
+    };
+    let ended = run(&["plan", "--prune", "owned", "--allow-unset"]).await;
+    assert_eq!(ended.code, Some(0), "{}", ended.err);
+    assert!(ended.out.contains("? there  (") && ended.out.contains("unchanged 1"), "{}", ended.out);
+    let ended = run(&["plan", "--prune", "owned"]).await;
+    assert!(ended.code != Some(0) && ended.err.contains("`MCP_PROXY_ADMIN_TOKEN`"), "{}", ended.err);
+    assert_eq!(run(&["validate"]).await.code, Some(0));
+    let ended = run(&["validate", "--strict", "--allow-unset"]).await;
+    assert!(ended.code == Some(0) && ended.out.contains("1 unresolved"), "{} {}", ended.out, ended.err);
+}
+
+#[tokio::test]
 async fn validate_and_render_ask_nobody() {
     let folder = folder("w.yaml", WORKFLOW);
     let nowhere = "http://127.0.0.1:7";

@@ -90,7 +90,7 @@ impl fmt::Debug for Assignment {
 pub(crate) struct Validate {
     #[command(flatten)]
     pub(crate) files: Files,
-    /// With --strict: a variable that is not set stays a warning; for pull requests from forks
+    /// With --strict: a variable that is not set, or set to nothing, stays a warning; for pull requests from forks
     #[arg(long, requires = "strict", conflicts_with = "strict_env")]
     pub(crate) allow_unset: bool,
     /// Also ask the gateway whether the tools that actions name are there, and take the arguments they give
@@ -143,7 +143,8 @@ pub(crate) struct Plan {
     /// Exit with 2 if there are changes
     #[arg(long, alias = "exit-code")]
     pub(crate) detailed_exitcode: bool,
-    /// Plan without the entries that need variables which are not set here, and name them; for pull requests from forks
+    /// Plan without the entries that need variables which are not set here or set to nothing, and name them; for pull
+    /// requests from forks
     #[arg(long, conflicts_with = "strict_env")]
     pub(crate) allow_unset: bool,
     /// Write the plan to a file, for `sync --plan`

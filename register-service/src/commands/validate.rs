@@ -3,28 +3,29 @@
 use register_service::{Diagnostic, Entry, Loaded, Offer, Settings, Severity, Unset, Usage, check_tools, load};
 use serde_json::{Value, json};
 
-use crate::cli::Validate;
-use crate::commands::prepare::{Context, unreachable};
+use crate::cli::{Global, Output, Process, Validate};
+use crate::commands::prepare::unreachable;
 use crate::commands::{Report, count};
 use crate::exit::Exit;
 use crate::printer::clean;
 
 const COMMAND: &str = "validate";
 
-pub(super) async fn run(validate: &Validate, context: Context) -> Report {
+pub(super) async fn run(validate: &Validate, global: &Global, process: &Process) -> anyhow::Result<Report> {
     // Who checks files seldom has the secrets that they use.
     let reading = &validate.files.reading;
     let is_refused = reading.strict_env || (reading.strict && !validate.allow_unset);
     let unset = if is_refused { Unset::Refuse } else { Unset::Warn };
-    let loaded = match load(&validate.files.paths, &Settings { unset, ..context.settings }) {
+    let settings = global.settings(process, reading)?;
+    // Without --live, no setting of the connection counts.
+    let client = if validate.live { Some(global.client(process, &settings.gateway)?) } else { None };
+    let loaded = match load(&validate.files.paths, &Settings { unset, ..settings }) {
         Ok(loaded) => loaded,
-        Err(invalid) => return Report::invalid(COMMAND, invalid),
+        Err(invalid) => return Ok(Report::invalid(COMMAND, invalid)),
     };
-    let mut report = offline(&loaded);
-    if !validate.live {
-        return report;
-    }
-    match live(&loaded, &context.client).await {
+    let mut report = offline(&loaded, global.output);
+    let Some(client) = client else { return Ok(report) };
+    Ok(match live(&loaded, &client).await {
         Ok(found) => {
             let is_wrong = found.iter().any(|it| it.is_error() || (reading.strict && it.severity == Severity::Warning));
             report.diagnostics.extend(found);
@@ -32,7 +33,7 @@ pub(super) async fn run(validate: &Validate, context: Context) -> Report {
             report
         }
         Err(error) => unreachable(report, &error),
-    }
+    })
 }
 
 /// What the gateway says about the tools that the files use.
@@ -41,7 +42,7 @@ async fn live(loaded: &Loaded, client: &proxy_client::Client) -> Result<Vec<Diag
     Ok(check_tools(&loaded.desired, Offer { registrations: &registrations, tools: &tools }))
 }
 
-fn offline(loaded: &Loaded) -> Report {
+fn offline(loaded: &Loaded, output: Output) -> Report {
     let entries = loaded.desired.entries();
     let mut text: String = entries.iter().map(line).collect();
     let unresolved = loaded.desired.unresolved();
@@ -59,12 +60,16 @@ fn offline(loaded: &Loaded) -> Report {
         if unresolved.is_empty() { String::new() } else { format!(", {} unresolved", unresolved.len()) },
     );
     let files: Vec<String> = loaded.desired.files().iter().map(|file| file.path().to_owned()).collect();
-    let unresolved = unresolved.iter().map(
+    let json = if output == Output::Json { json(loaded, &files) } else { Value::Null };
+    Report { files, text, json, ..Report::new(COMMAND, loaded.remarks.clone()) }
+}
+
+fn json(loaded: &Loaded, files: &[String]) -> Value {
+    let unresolved = loaded.desired.unresolved().iter().map(
         |(id, at)| json!({ "id": id, "file": at.file, "line": at.line, "column": at.column, "usage": "unresolved" }),
     );
-    let entries: Vec<Value> = entries.iter().map(object).chain(unresolved).collect();
-    let json = json!({ "files": files, "entries": entries });
-    Report { files, text, json, ..Report::new(COMMAND, loaded.remarks.clone()) }
+    let entries: Vec<Value> = loaded.desired.entries().iter().map(object).chain(unresolved).collect();
+    json!({ "files": files, "entries": entries })
 }
 
 fn line(entry: &Entry) -> String {
