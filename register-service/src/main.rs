@@ -8,11 +8,16 @@ mod printer;
 use std::process::ExitCode;
 
 use clap::Parser;
+use mimalloc::MiMalloc;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli::{Cli, Process};
 use crate::exit::Exit;
 use crate::printer::Printer;
+
+/// Reading a thousand files takes a million small allocations.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {

@@ -208,7 +208,7 @@ pub fn read(paths: &[PathBuf]) -> (Vec<File>, Vec<Diagnostic>) {
         wanted.extend(found.map(|found| Wanted { found, below: path, asked: Arc::clone(&asked) }));
     }
     let mut files = Vec::with_capacity(wanted.len());
-    for read in parallel::each(&wanted, Wanted::read) {
+    for read in parallel::each(wanted.iter(), Wanted::read) {
         match read {
             Ok((file, remarks)) => {
                 files.push(file);

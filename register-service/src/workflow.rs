@@ -36,11 +36,12 @@ use schemas::workflow::McpItem;
 
 use crate::diagnostic::{self, Code, Diagnostic, Location, Severity};
 use crate::source::node::Node;
-use crate::source::{self, File};
+use crate::source::{self, File, parallel};
 use crate::template::{Environment, OnUnset};
 use crate::workflow::address::GatewayUrl;
 pub(crate) use crate::workflow::desired::Place;
 pub use crate::workflow::desired::{Desired, Entry, Usage};
+use crate::workflow::document::Item;
 use crate::workflow::entry::Context;
 use crate::workflow::faults::Rendering;
 
@@ -257,30 +258,33 @@ pub(crate) fn interpret(
         Engine::Compozy => document::keep_first(&mut files, &mut diagnostics),
         Engine::None => diagnostics.retain(|it| it.code != Code::EngineYaml),
     }
-    files.iter_mut().for_each(document::normalize);
     let items = document::collect(&mut files, settings.engine, &mut diagnostics);
     let declared = identity::check_ids(&items, &files, &mut diagnostics);
     let environments = environments(&files, settings, &mut diagnostics);
     let governed = governed(&files);
     let (mut entries, mut unresolved) = (Vec::new(), Vec::new());
-    for (place, item) in &items {
-        let (Some(file), Some(node)) = (files.get(place.file), place.node(&files)) else { continue };
+    let read = |(place, item): &Item| {
+        let (file, node) = (files.get(place.file)?, place.node(&files)?);
         let entry = match item {
             McpItem::Selector(id) => {
-                diagnostics.extend(declared.check_selector(id, file, node));
-                continue;
+                return Some((None, declared.check_selector(id, file, node).into_iter().collect()));
             }
             McpItem::Entry(entry) => entry,
         };
         let by_default = file.is_given || governed.iter().any(|folder| lies_in(file.folder(), folder));
         let environment = environments.get(&(place.file, place.document)).unwrap_or(&settings.environment);
-        let context = Context { file, settings, environment, by_default };
-        let (usage, remarks) = entry::read(entry, node, &context);
+        let (usage, remarks) = entry::read(entry, node, &Context { file, settings, environment, by_default });
+        let meaning = entry.id.clone().map(|id| (id, file.at(node.head()), usage));
+        Some((meaning, remarks))
+    };
+    let results = parallel::each(items.iter(), read);
+    for ((place, _), (meaning, remarks)) in items.iter().zip(results).filter_map(|(item, result)| Some((item, result?)))
+    {
         diagnostics.extend(remarks);
-        let (Some(id), location) = (entry.id.clone(), file.at(node.head())) else { continue };
-        match usage {
-            Some(usage) => entries.push(Entry { id, location, usage, place: *place }),
-            None => unresolved.push((id, location)),
+        match meaning {
+            Some((id, location, Some(usage))) => entries.push(Entry { id, location, usage, place: *place }),
+            Some((id, location, None)) => unresolved.push((id, location)),
+            None => {}
         }
     }
     identity::check_names(&entries, &mut diagnostics);

@@ -17,6 +17,10 @@ const MERGE: &str = "<<";
 /// The document that is being read, and what is wrong so far.
 pub(super) struct Builder<'t> {
     text: &'t str,
+    /// False if there is no tab in the text, so that none has to be looked for.
+    has_tabs: bool,
+    /// Likewise for line breaks of YAML 1.1.
+    has_old_breaks: bool,
     open: Vec<Open>,
     root: Option<Node>,
     anchored: HashMap<usize, Node>,
@@ -49,6 +53,8 @@ impl<'t> Builder<'t> {
     pub(super) fn new(text: &'t str) -> Self {
         Self {
             text,
+            has_tabs: text.contains('\t'),
+            has_old_breaks: !text.is_ascii() && text.contains(is_old_break),
             open: Vec::new(),
             root: None,
             anchored: HashMap::new(),
@@ -88,7 +94,9 @@ impl<'t> Builder<'t> {
         (span, source): &Place,
     ) -> Result<(), Malformed> {
         let written = self.text.get(source.clone()).unwrap_or_default();
-        if let Some((at, letter)) = written.char_indices().find(|(_, letter)| is_old_break(*letter)) {
+        if self.has_old_breaks
+            && let Some((at, letter)) = written.char_indices().find(|(_, letter)| is_old_break(*letter))
+        {
             self.malformed.push(old_break(span.start.behind(written.get(..at).unwrap_or_default()), letter));
         }
         let source = source.start..source.start + written.trim_end().len();
@@ -100,7 +108,7 @@ impl<'t> Builder<'t> {
 
     /// Notes what the engine's reader does not take in front of a scalar, or as the first letter of one in brackets.
     pub(super) fn check_start(&mut self, (span, source): &Place, is_odd: bool) {
-        let is_item = self.has_tab_behind_dash(source);
+        let is_item = self.has_tabs && self.has_tab_behind_dash(source);
         let message = match is_odd && self.open_bracket().is_some() {
             true => "the engine's YAML reader does not take this in brackets without quotes".to_owned(),
             false if is_item => "the engine's YAML reader does not take a tab behind a `-`".to_owned(),

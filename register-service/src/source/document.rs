@@ -31,6 +31,10 @@ impl Node {
     /// Nothing comes back when not even an emptied tree fits, or when too much had to go.
     pub(crate) fn read<T: DeserializeOwned>(&mut self) -> (Option<T>, Vec<Misfit>) {
         let mut misfits = Vec::new();
+        // Without the path, which takes an allocation for every key.
+        if let Ok(document) = T::deserialize(&*self) {
+            return (Some(document), misfits);
+        }
         while misfits.len() < MAX_MISFITS {
             let error = match serde_path_to_error::deserialize(&*self) {
                 Ok(document) => return (Some(document), misfits),

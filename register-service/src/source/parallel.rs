@@ -1,7 +1,7 @@
 //! Spreads work on many files over the processors.
 
 use std::panic::resume_unwind;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::thread;
 
 /// More threads would wait for the disk and for memory.
@@ -10,18 +10,19 @@ const MAX_THREADS: usize = 8;
 const LEAST_EACH: usize = 16;
 
 /// Returns the result for each item, in order.
-pub(crate) fn each<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
+pub(crate) fn each<T, R: Send>(items: impl ExactSizeIterator<Item = T> + Send, work: impl Fn(T) -> R + Sync) -> Vec<R> {
+    let count = items.len();
     let processors = thread::available_parallelism().map_or(1, usize::from);
-    let threads = processors.min(MAX_THREADS).min(items.len() / LEAST_EACH);
+    let threads = processors.min(MAX_THREADS).min(count / LEAST_EACH);
     if threads < 2 {
-        return items.iter().map(work).collect();
+        return items.map(work).collect();
     }
-    let next = AtomicUsize::new(0);
+    let queue = Mutex::new(items.enumerate());
     let take = || {
-        let mut done = Vec::with_capacity(items.len() / threads);
+        let mut done = Vec::with_capacity(count / threads);
         loop {
-            let at = next.fetch_add(1, Ordering::Relaxed);
-            let Some(item) = items.get(at) else { return done };
+            let next = queue.lock().unwrap_or_else(PoisonError::into_inner).next();
+            let Some((at, item)) = next else { return done };
             done.push((at, work(item)));
         }
     };
@@ -44,8 +45,9 @@ mod tests {
     #[test]
     fn results_are_in_the_order_of_what_they_are_of() {
         for count in [0, 1, LEAST_EACH * 2, 1_000] {
-            let items: Vec<usize> = (0..count).collect();
-            assert!(each(&items, |item| item * 2).into_iter().eq(items.iter().map(|item| item * 2)), "{count}");
+            let mut items: Vec<usize> = (0..count).collect();
+            let doubled: Vec<usize> = items.iter().map(|item| item * 2).collect();
+            assert_eq!(each(items.iter_mut(), |item| *item * 2), doubled, "{count}");
         }
     }
 }

@@ -3,9 +3,9 @@
 use schemas::workflow::{AgentDocument, AgentItem, McpItem, ProjectDocument, WorkflowDocument};
 
 use crate::diagnostic::{Code, Diagnostic, Location, Severity};
-use crate::source::File;
 use crate::source::document::Misfit;
 use crate::source::node::{Map, Node, Value};
+use crate::source::{File, parallel};
 use crate::workflow::selector::selected;
 use crate::workflow::{Engine, Place, keys};
 
@@ -52,7 +52,7 @@ pub(super) fn keep_first(files: &mut [File], diagnostics: &mut Vec<Diagnostic>) 
 }
 
 /// Makes of empty values what the engine makes of them: an empty text among `headers` and `env`, nothing among `args`.
-pub(super) fn normalize(file: &mut File) {
+fn normalize(file: &mut File) {
     for document in &mut file.documents {
         let Some(map) = document.as_map_mut() else { continue };
         if let Some(Value::List(agents)) = map.get_mut("agents").map(|node| &mut node.value) {
@@ -105,31 +105,39 @@ pub(super) fn check_empty(files: &[File], items: &[Item], diagnostics: &mut Vec<
     }
 }
 
-/// Every item of every `mcps:`.
+/// Every item of every `mcps:`. Normalizes the files.
 pub(super) fn collect(files: &mut [File], engine: Engine, diagnostics: &mut Vec<Diagnostic>) -> Vec<Item> {
     let mut items = Vec::new();
-    for (index, file) in files.iter_mut().enumerate() {
-        let kinds: Vec<Kind> = file.documents.iter().map(|node| kind(file, node)).collect();
-        let mut misfits = Vec::new();
-        for (document, (node, kind)) in file.documents.iter_mut().zip(kinds.iter().copied()).enumerate() {
-            let (read, found) = typed(node, kind);
-            misfits.extend(found);
-            let place = Place { file: index, document, agent: None, item: 0 };
-            items.extend(numbered(place, read.mcps, node));
-            let agents = node.get("agents").map(Node::items).unwrap_or_default();
-            for (agent, (item, node)) in read.agents.into_iter().zip(agents).enumerate() {
-                if let AgentItem::Agent(read) = item {
-                    items.extend(numbered(Place { agent: Some(agent), ..place }, read.mcps, node));
-                }
-            }
-        }
-        for document in file.documents.iter().zip(kinds) {
-            keys::check(file, document, engine, diagnostics);
-        }
-        file.has_misfits = !misfits.is_empty();
-        diagnostics.extend(misfits.into_iter().map(|misfit| misfit_remark(file, misfit)));
+    for (found, remarks) in parallel::each(files.iter_mut().enumerate(), |(index, file)| items_of(index, file, engine))
+    {
+        items.extend(found);
+        diagnostics.extend(remarks);
     }
     items
+}
+
+fn items_of(index: usize, file: &mut File, engine: Engine) -> (Vec<Item>, Vec<Diagnostic>) {
+    normalize(file);
+    let (mut items, mut misfits, mut diagnostics) = (Vec::new(), Vec::new(), Vec::new());
+    let kinds: Vec<Kind> = file.documents.iter().map(|node| kind(file, node)).collect();
+    for (document, (node, kind)) in file.documents.iter_mut().zip(kinds.iter().copied()).enumerate() {
+        let (read, found) = typed(node, kind);
+        misfits.extend(found);
+        let place = Place { file: index, document, agent: None, item: 0 };
+        items.extend(numbered(place, read.mcps, node));
+        let agents = node.get("agents").map(Node::items).unwrap_or_default();
+        for (agent, (item, node)) in read.agents.into_iter().zip(agents).enumerate() {
+            if let AgentItem::Agent(read) = item {
+                items.extend(numbered(Place { agent: Some(agent), ..place }, read.mcps, node));
+            }
+        }
+    }
+    for document in file.documents.iter().zip(kinds) {
+        keys::check(file, document, engine, &mut diagnostics);
+    }
+    file.has_misfits = !misfits.is_empty();
+    diagnostics.extend(misfits.into_iter().map(|misfit| misfit_remark(file, misfit)));
+    (items, diagnostics)
 }
 
 fn misfit_remark(file: &File, misfit: Misfit) -> Diagnostic {

@@ -13,7 +13,6 @@ pub(crate) fn document(text: &str) -> Result<Value, (bool, String)> {
     let (file, mut diagnostics) = File::parse("w.yaml", "w.yaml", text);
     let mut files = vec![file];
     document::keep_first(&mut files, &mut diagnostics);
-    files.iter_mut().for_each(document::normalize);
     let items = document::collect(&mut files, Engine::Compozy, &mut diagnostics);
     let id = files[0].documents.first().and_then(|it| it.get("id")?.literal()).unwrap_or_default().to_owned();
     if let Some(error) = diagnostics.iter().find(|it| it.is_error()) {
