@@ -185,10 +185,11 @@ fn clean_but_tabs(text: &str) -> String {
 
 /// A text whose control characters, but for line breaks, are spelt out.
 pub(crate) fn clean(text: &str) -> String {
-    let spell = |c: char| {
-        if c.is_control() && c != '\n' { c.escape_default().to_string() } else { c.to_string() }
-    };
-    text.chars().map(spell).collect()
+    let is_spelt = |c: char| c.is_control() && c != '\n';
+    if !text.contains(is_spelt) {
+        return text.to_owned();
+    }
+    text.chars().map(|c| if is_spelt(c) { c.escape_default().to_string() } else { c.to_string() }).collect()
 }
 
 /// A reader that went away is no failure of ours.

@@ -296,10 +296,9 @@ pub(crate) fn interpret(
         let files = files.iter().map(|file| file.path().to_owned()).collect();
         return Err(InvalidFiles { diagnostics, files });
     }
-    let shown = settings.environment.redacted();
-    let shown_in = environments.into_iter().map(|(place, it)| (place, it.redacted())).collect();
+    let (environment, engine) = (settings.environment.clone(), settings.engine);
     Ok(Loaded {
-        desired: Desired { files, entries, unresolved, tools, shown, shown_in, engine: settings.engine },
+        desired: Desired { files, entries, unresolved, tools, environment, environments, engine },
         remarks: diagnostics,
     })
 }

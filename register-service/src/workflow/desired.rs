@@ -31,9 +31,9 @@ pub struct Desired {
     pub(super) entries: Vec<Entry>,
     pub(super) unresolved: Vec<(String, Location)>,
     pub(super) tools: Vec<ToolReference>,
-    /// The variables as they may be shown, and those of the documents that declare some themselves.
-    pub(super) shown: Environment,
-    pub(super) shown_in: BTreeMap<(usize, usize), Environment>,
+    /// The variables, and those of the documents that declare some themselves. Redacted where they are shown.
+    pub(super) environment: Environment,
+    pub(super) environments: BTreeMap<(usize, usize), Environment>,
     pub(super) engine: Engine,
 }
 

@@ -10,8 +10,8 @@ use std::ops::Range;
 use schemas::ServerName;
 
 use crate::diagnostic::{Code, Diagnostic, Location, nearest};
-use crate::source::File;
 use crate::source::node::Node;
+use crate::source::{File, parallel};
 use crate::workflow::document::Item;
 use crate::workflow::reference::scope::Scopes;
 pub(crate) use crate::workflow::reference::walk::Step;
@@ -106,17 +106,26 @@ pub(super) fn check(
 ) -> Vec<ToolReference> {
     let scopes = Scopes::new(files, items);
     let entries: BTreeMap<Place, &Entry> = entries.iter().map(|entry| (entry.place, entry)).collect();
-    let (mut references, mut of_nodes) = (Vec::new(), BTreeMap::new());
-    for found in walk::uses(files) {
-        match &found.what {
-            walk::What::Tool => {
-                if let Some(reference) = tool(&found, &scopes, &entries, diagnostics) {
-                    of_nodes.insert(std::ptr::from_ref(found.node), references.len());
-                    references.push(reference);
+    let of_file = |(index, file)| {
+        let (mut tools, mut diagnostics) = (Vec::new(), Vec::new());
+        for found in walk::uses(index, file) {
+            match &found.what {
+                walk::What::Tool => {
+                    let reference = tool(&found, &scopes, &entries, &mut diagnostics);
+                    tools.extend(reference.map(|reference| (found.node, reference)));
                 }
+                walk::What::Agent => diagnostics.extend(agent(&found, &scopes)),
+                walk::What::Selector => diagnostics.extend(selector(&found)),
             }
-            walk::What::Agent => diagnostics.extend(agent(&found, &scopes)),
-            walk::What::Selector => diagnostics.extend(selector(&found)),
+        }
+        (tools, diagnostics)
+    };
+    let (mut references, mut of_nodes) = (Vec::new(), BTreeMap::new());
+    for (tools, remarks) in parallel::each(files.iter().enumerate(), of_file) {
+        diagnostics.extend(remarks);
+        for (node, reference) in tools {
+            of_nodes.insert(std::ptr::from_ref(node), references.len());
+            references.push(reference);
         }
     }
     for request in action::requests(files) {

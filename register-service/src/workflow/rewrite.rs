@@ -1,6 +1,8 @@
 //! The files as the engine sees them: addresses of registered entries lead to the gateway, templates are rendered,
 //! secrets are placeholders.
 
+use std::collections::BTreeMap;
+
 use schemas::REDACTED;
 
 use crate::source::File;
@@ -28,12 +30,14 @@ impl Desired {
     /// ```
     pub fn rewritten(&self) -> Vec<File> {
         let mut files = self.files.clone();
+        let mut shown = BTreeMap::new();
         for entry in &self.entries {
             let file = files.get_mut(entry.place.file);
             let document = file.and_then(|file| file.documents.get_mut(entry.place.document));
             if let Some(map) = document.and_then(|document| locate(document, entry)) {
                 let document = (entry.place.file, entry.place.document);
-                let environment = self.shown_in.get(&document).unwrap_or(&self.shown);
+                let environment = || self.environments.get(&document).unwrap_or(&self.environment).redacted();
+                let environment = shown.entry(document).or_insert_with(environment);
                 rewrite(map, entry, Shown { environment, unset: self.engine.on_unset() });
             }
         }

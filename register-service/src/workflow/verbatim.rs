@@ -115,7 +115,11 @@ fn runs_a_shell(node: &Node) -> bool {
 }
 
 fn shell_variables(file: &File, node: &Node) -> Vec<Diagnostic> {
-    let text = blanked(node.as_text().map(|text| text.text.as_str()).unwrap_or_default());
+    let text = node.as_text().map(|text| text.text.as_str()).unwrap_or_default();
+    if !text.contains('$') {
+        return Vec::new();
+    }
+    let text = blanked(text);
     let remark = |(part, name): (Range<usize>, &str)| {
         let shown = text.get(part.clone()).unwrap_or_default();
         let message = format!("`{shown}` is used as it is written: variables of a shell are not filled in");
@@ -155,6 +159,9 @@ fn variables(text: &str) -> Vec<(Range<usize>, &str)> {
 
 /// A text without its templates, which stay as long as they are.
 fn blanked(text: &str) -> String {
+    if !text.contains('{') {
+        return text.to_owned();
+    }
     let (mut out, mut rest) = (String::with_capacity(text.len()), text);
     while let Some((before, inside)) = rest.split_once("{{") {
         let length = inside.find("}}").map_or(inside.len(), |end| end + 2);

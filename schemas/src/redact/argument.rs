@@ -45,7 +45,9 @@ fn of_word(word: &str, before: Option<&str>) -> Vec<Part> {
     }
     let label = |label: String| if label.is_empty() { "args".to_owned() } else { format!("args.{label}") };
     parts.extend(scanned(word, true).into_iter().map(|part| Part { label: label(part.label.clone()), ..part }));
-    parts.extend(word.match_indices(REDACTED).map(|(at, found)| Part::new("args", at..at + found.len())));
+    if word.contains('[') {
+        parts.extend(word.match_indices(REDACTED).map(|(at, found)| Part::new("args", at..at + found.len())));
+    }
     disjoint(parts)
 }
 

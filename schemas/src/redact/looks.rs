@@ -81,6 +81,8 @@ const PREFIXES: [&str; 46] = [
 ];
 /// Minimum number of bytes after a token's prefix.
 const LEAST_BEHIND: usize = 6;
+/// Minimum length of a token in bytes: the shortest prefix, and what must follow it.
+const LEAST_TOKEN: usize = 3 + LEAST_BEHIND;
 /// Minimum length in bytes of a random-looking text that is taken for a secret.
 const LEAST_RANDOM: usize = 20;
 
@@ -128,6 +130,10 @@ fn words(name: &str) -> Vec<String> {
 
 /// Returns true for a token of a well-known service, a JSON Web Token and a PEM block.
 pub(super) fn is_token(word: &str) -> bool {
+    // Most words are shorter than any token.
+    if word.len() < LEAST_TOKEN {
+        return false;
+    }
     let has_letters = |text: &str| text.len() >= LEAST_BEHIND && text.chars().all(is_token_letter);
     let known = PREFIXES.iter().any(|prefix| word.strip_prefix(prefix).is_some_and(has_letters));
     known || is_jwt(word) || word.starts_with("-----BEGIN")
@@ -178,6 +184,11 @@ fn is_uuid(word: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_prefix_is_shorter_than_the_shortest_token_allows() {
+        assert_eq!(PREFIXES.iter().map(|prefix| prefix.len() + LEAST_BEHIND).min(), Some(LEAST_TOKEN));
+    }
 
     #[test]
     fn a_name_tells_a_secret() {

@@ -88,6 +88,9 @@ fn is_likely(value: &str) -> bool {
 /// Finds the values of JSON members with a secret-sounding name, `"apiKey": "value"`; the quotes may be escaped.
 fn members(text: &str) -> Vec<Part> {
     let mut parts = Vec::new();
+    if !text.contains(['"', '\'']) {
+        return parts;
+    }
     for quote in ["\"", "\\\"", "'"] {
         let pieces: Vec<(usize, usize)> = quoted(text, quote);
         for pair in pieces.windows(2) {

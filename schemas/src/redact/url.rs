@@ -15,6 +15,9 @@ pub(crate) fn url_parts(text: &str) -> Vec<Part> {
 /// Returns the secret parts of all URLs within a text. A URL ends at white space, a quote or an angle bracket.
 pub(super) fn parts_of_urls(text: &str) -> Vec<Part> {
     let mut parts = Vec::new();
+    if !text.contains(':') {
+        return parts;
+    }
     let mut from = 0;
     while let Some(at) = text.get(from..).and_then(|rest| rest.find("://")).map(|at| from + at) {
         let rest = text.get(at..).unwrap_or_default();

@@ -47,30 +47,28 @@ pub(crate) struct Step {
     pub(crate) is_passed_on: bool,
 }
 
-/// Every use in every document that counts.
-pub(super) fn uses(files: &[File]) -> Vec<Use<'_>> {
+/// Every use in every document of a file that counts.
+pub(super) fn uses(index: usize, file: &File) -> Vec<Use<'_>> {
     let mut uses = Vec::new();
-    for (index, file) in files.iter().enumerate() {
-        for (document, root) in file.documents.iter().enumerate() {
-            let place = Holder { file: index, document, agent: None };
-            let mut walk = Walk { file, root, place, uses: &mut uses };
-            match document::kind(file, root) {
-                Kind::Foreign => continue,
-                Kind::Agent => walk.agent(root),
-                Kind::Workflow | Kind::Project => {
-                    walk.tasks(root);
-                    for (agent, node) in root.get("agents").map(Node::items).unwrap_or_default().iter().enumerate() {
-                        walk.place.agent = Some(agent);
-                        match node.as_map() {
-                            Some(_) => walk.agent(node),
-                            None => walk.add(What::Agent, node, node),
-                        }
+    for (document, root) in file.documents.iter().enumerate() {
+        let place = Holder { file: index, document, agent: None };
+        let mut walk = Walk { file, root, place, uses: &mut uses };
+        match document::kind(file, root) {
+            Kind::Foreign => continue,
+            Kind::Agent => walk.agent(root),
+            Kind::Workflow | Kind::Project => {
+                walk.tasks(root);
+                for (agent, node) in root.get("agents").map(Node::items).unwrap_or_default().iter().enumerate() {
+                    walk.place.agent = Some(agent);
+                    match node.as_map() {
+                        Some(_) => walk.agent(node),
+                        None => walk.add(What::Agent, node, node),
                     }
                 }
             }
-            walk.place.agent = None;
-            walk.selectors(root);
         }
+        walk.place.agent = None;
+        walk.selectors(root);
     }
     uses
 }
