@@ -38,6 +38,8 @@ TEMPLATES = {
                "{{ 'ab' }}", "{{ `a`\"b\" }}", "{{ env.word }}", "{{ word }}", "{{ .word }}"],
     "short circuit": ["{{ or .env.word (b64dec .env.UNSET) }}", "{{ and .env.empty (upper .env.UNSET) }}", "{{ or .env.word (index \"a\" 9) }}",
                       "{{ and .env.word (upper 5) }}", "{{ or .env.empty .env.other }}", "{{ and }}"],
+    "break in else": ["{{ range list 1 2 }}{{ range list }}a{{ else }}{{ %s }}{{ end }}x{{ . }}{{ end }}" % word for word in ("break", "continue")]
+              + ["{{ range list }}a{{ else }}{{ break }}{{ end }}", "{{ range list 1 }}{{ with \"\" }}{{ else }}{{ break }}{{ end }}y{{ end }}z"],
     "hyphen": ["{{ .env.MY-VAR }}", "{{ index .env \"MY-VAR\" }}"],
     "marker": ["{{-\t.env.word }}", "{{if(.env.word)}}a{{end}}", "{{ $.env.word }}", "{{-.env.word }}", "{{ .env.word -}}b", "{{\n.env.word\n}}", "{{ -1 }}", "{{- 1 -}}"],
     "base64": ["{{ b64dec .env.wrapped }}", "{{ b64dec .env.loose }}", "{{ b64enc .env.spaced }}", "{{ b32enc .env.word }}"],
@@ -52,10 +54,13 @@ VALUES = {
     "start_timeout": ["017", "0o17", "0x1F", "08", "+5", "00", "-0", "0", "5", "' 5s'", "5s ", "'5s '", "5s", "0123456789", "0.3333333333333333333h", "1_0"],
     "max_sessions": ["010", "1_000", "4.0", "0x1F", "-1", "'4'", "1e3"],
     "command": ["[npx, -y, p]", "npx -y p", "True", "1.10", "\"a\\ud83d\\ude00\"", "\"\\U0001F600\"", "a\u0085b", "!!binary aGk="],
-    "args": ["[!!binary aGk=, z]", "[1.10, 0x1F, 010, 1e3, 0o17, 99999999999999999999]", "[True, ~, null]", "\n    - a\n    -\n    - b", "[-]"],
+    "args": ["[!!binary aGk=, z]", "[1.10, 0x1F, 010, 1e3, 0o17, 99999999999999999999]", "[True, ~, null]", "\n    - a\n    -\n    - b", "[-]",
+             "\n    -\t!!str b", "\n    -\t&x b", "\n    - &x b\n    -\t*x", "\n    -\t[b]", "\n    - !!str\tb"],
     "env": ["{KEY: }", "{A: !!binary aGk=}", "{A: \"a\\0b\"}", "{A: True, B: 1_000}", "{<<: ~, A: b}", "{<<: text}"],
 }
 DOCUMENTS = [
+    ": c\nmcps: [{id: s, command: x}]\n", "mcps: [{id: s, command: x}]\n: c\n", "x: {: c}\nmcps: [{id: s, command: x}]\n",
+    "x:\n  ? \n  : c\nmcps: [{id: s, command: x}]\n", "x:\n  &a : c\nmcps: [{id: s, command: x}]\n",
     "mcps:\n- &a {id: s, command: one}\n- <<: *a\n  <<: *a\n  id: t\n", "id: a\nmcps: [{id: a, command: x}]\n---\nmcps: [{id: b, command: y}]\n",
     "id: a\nmcps: [{id: a, command: x}]\n---\nmcps: [{id: b\n", "{\"mcps\": [{\"id\": \"s\", \"command\": \"x\", \"args\": [\"a\\/b\"]}]}", "%YAML 1.2\n---\nmcps: [{id: s, command: x}]\n",
 ]

@@ -112,9 +112,23 @@ impl<'t> Builder<'t> {
         let message = match is_odd && self.open_bracket().is_some() {
             true => "the engine's YAML reader does not take this in brackets without quotes".to_owned(),
             false if is_item => "the engine's YAML reader does not take a tab behind a `-`".to_owned(),
+            false if self.is_missing_key(source) => {
+                "a key is missing in front of this `:`, and the engine's YAML reader refuses the file".to_owned()
+            }
             false => return,
         };
         self.malformed.push(Malformed { code: Code::EngineYaml, span: *span, message, hint: None });
+    }
+
+    /// True for the place of a key of which nothing is written, not even `?`, a tag or an anchor.
+    fn is_missing_key(&self, source: &std::ops::Range<usize>) -> bool {
+        let is_key = || self.open.last().is_some_and(|open| open.key.is_none() && open.node.as_map().is_some());
+        let (before, rest) = self.text.split_at_checked(source.start).unwrap_or_default();
+        let last_word = || before.trim_end().rsplit(char::is_whitespace).next().unwrap_or_default();
+        source.is_empty()
+            && is_key()
+            && rest.trim_start_matches([' ', '\t']).starts_with(':')
+            && !(last_word() == "?" || last_word().ends_with("{?") || last_word().starts_with(['!', '&']))
     }
 
     /// True if a tab stands between the content at this place and the `-` of its block item, on the line of the content or
@@ -123,7 +137,8 @@ impl<'t> Builder<'t> {
         let (before, rest) = self.text.split_at_checked(source.start).unwrap_or_default();
         let line = before.rsplit('\n').next().unwrap_or_default();
         let (lead, content) = dashes(line);
-        // The parser gives an empty item the place behind its comment.
+        // The parser gives an empty item the place behind its comment. Tags, anchors and `?` belong to the content.
+        let content = without_prefix(content);
         if !content.is_empty() && !content.starts_with('#') {
             return false;
         }
@@ -137,6 +152,7 @@ impl<'t> Builder<'t> {
         let Some((lead, content)) = earlier.find(|line| !is_comment(line)) else { return false };
         // Content of an item is indented further than its dash, unlike what follows a block that holds such a line.
         let is_within = source.is_empty() || lead.rfind('-').is_some_and(|dash| line.len() > dash);
+        let content = without_prefix(content);
         is_within && (content.is_empty() || content.starts_with(['#', '|', '>'])) && has_tab_behind(lead)
     }
 
@@ -194,7 +210,12 @@ impl<'t> Builder<'t> {
         }
     }
 
-    pub(super) fn open(&mut self, value: Value, anchor: usize, (span, source): &Place) -> Result<(), Malformed> {
+    pub(super) fn open(&mut self, value: Value, anchor: usize, place: &Place) -> Result<(), Malformed> {
+        let (span, source) = place;
+        // One without brackets is checked with the first scalar in it.
+        if self.text.get(source.start..).is_some_and(|rest| rest.starts_with(['[', '{'])) {
+            self.check_start(place, false);
+        }
         let node = Node { span: *span, value };
         self.open.push(Open { node, anchor, start: source.start, key: None, merged: Vec::new(), is_template: false });
         Ok(())
@@ -374,6 +395,14 @@ impl<'t> Builder<'t> {
 fn dashes(line: &str) -> (&str, &str) {
     let content = if line.starts_with("---") { line } else { line.trim_start_matches(['-', ' ', '\t']) };
     line.split_at(line.len() - content.len())
+}
+
+/// Skips the tags and anchors before a value, and the `?` before a key.
+fn without_prefix(mut content: &str) -> &str {
+    while content.starts_with(['!', '&']) || content.starts_with("? ") || content == "?" {
+        content = content.trim_start_matches(|letter: char| !letter.is_whitespace()).trim_start();
+    }
+    content
 }
 
 fn has_tab_behind(dashes: &str) -> bool {

@@ -137,6 +137,14 @@ fn a_tab_behind_a_dash_is_refused_wherever_the_item_stands() {
         "  -\tb: c\n",
         "  -\t|\n    b\n",
         "  - -\tb\n",
+        "  -\t!!str b\n",
+        "  -\t&x b\n  - b\n",
+        "  -\t&x\n  - b\n",
+        "  -\t&x !!str |\n    b\n",
+        "  - &x b\n  -\t*x\n",
+        "  -\t[b]\n",
+        "  -\t? b\n    : c\n",
+        "  -\t!!map {b: c}\n",
     ];
     refused.into_iter().for_each(|items| check(items, true));
     let taken = [
@@ -146,8 +154,26 @@ fn a_tab_behind_a_dash_is_refused_wherever_the_item_stands() {
         "  b: |\n    -\t\n  c: d\n",
         "  - b:\tc\n",
         "  - -5\n",
+        "  - !!str\tb\n",
     ];
     taken.into_iter().for_each(|items| check(items, false));
+}
+
+/// Verdicts of go-yaml 3.0.1 ("did not find expected key").
+#[test]
+fn a_missing_key_is_refused_unless_it_is_marked() {
+    let check = |text: &str, is_refused: bool| {
+        let shown = parse(text).1;
+        assert_eq!(shown.contains("a key is missing in front of this `:`"), is_refused, "{text:?}: {shown}");
+    };
+    for text in [": c\n", "a: b\n: c\n", "a: {: c}\n", "a: {b: c, : d}\n", "a:\n  : b\n", "a:\n- : b\n", "a:\n  :\n"] {
+        check(text, true);
+    }
+    for text in
+        ["? \n: c\n", "?\n: c\n", "~: c\n", "!!null : c\n", "&a : c\n", "\"\": c\n", "a: {? : c}\n", "a:\n- b: c\n"]
+    {
+        check(text, false);
+    }
 }
 
 #[test]

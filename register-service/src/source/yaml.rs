@@ -184,7 +184,10 @@ fn take(builder: &mut Builder<'_>, event: Event<'_>, place: &Place) -> Result<()
         Event::SequenceStart(_, anchor, _) => builder.open(Value::List(Vec::new()), anchor, place),
         Event::MappingStart(_, anchor, _) => builder.open(Value::Map(Default::default()), anchor, place),
         Event::SequenceEnd | Event::MappingEnd => builder.close(place),
-        Event::Alias(anchor) => builder.alias(anchor, place),
+        Event::Alias(anchor) => {
+            builder.check_start(place, false);
+            builder.alias(anchor, place)
+        }
         Event::Anchor(_, name) => {
             builder.anchor(name.into_owned(), place);
             Ok(())

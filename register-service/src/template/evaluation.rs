@@ -163,7 +163,11 @@ impl<'e> Evaluation<'e> {
     fn range(&mut self, block: &'e Block, dot: &Value) -> Flow {
         let mark = self.variables.len();
         let flow = match self.pipe(&block.pipe, dot).and_then(|value| self.items(value, &block.pipe)) {
-            Ok(items) if items.is_empty() => self.walk(&block.otherwise, dot),
+            // As in Go, `break` here ends this `range`, and `continue` the round of the one around it.
+            Ok(items) if items.is_empty() => match self.walk(&block.otherwise, dot) {
+                Flow::Break => Flow::Next,
+                flow => flow,
+            },
             Ok(items) => self.each(block, items),
             Err(fault) => self.note(*fault, &block.pipe),
         };
