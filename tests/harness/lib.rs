@@ -26,7 +26,7 @@ pub use crate::binary::{Served, binary};
 pub use crate::browser::chromium;
 pub use crate::client::{Client, client, inspector};
 pub use crate::envelope::Envelope;
-pub use crate::fixture::{fixture, fixture_path, python, root};
+pub use crate::fixture::{built, fixture, fixture_path, python, root};
 pub use crate::gateway::{InProcess, gateway};
 pub use crate::port::free_port;
 pub use crate::process::{Ended, Process, Seen};

