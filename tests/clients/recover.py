@@ -1,6 +1,6 @@
 """Runs client libraries directly and through a gateway that restarts, and prints what each can do. See `run`.
 
-Members of `clients.json`: `same` names the client whose folder this one shares, `eras` is the gateway's setting, `bridge` is a
+Members of `clients.json`: `same` names the client in whose folder the driver runs, `eras` is the gateway's setting, `bridge` is a
 client that is no use without a gateway, and `known` has steps by server that are worse through the gateway by the client's own
 choice, with the reason.
 """
@@ -100,9 +100,11 @@ class Gateway(Program):
 
 
 def environment():
-    names = ("HOME", "LANG", "TERM", "TMPDIR", "USER", "VERBOSE", "MCP_PROXY")
+    # Libraries keep files in the home.
+    os.makedirs(home := f"{PLACE}/home", exist_ok=True)
+    names = ("LANG", "TERM", "TMPDIR", "USER", "VERBOSE", "MCP_PROXY")
     ours = {name: os.environ[name] for name in names if name in os.environ}
-    return {**ours, "PATH": install.path(), "CLIENTS": PLACE, "PYTHONDONTWRITEBYTECODE": "1", "PYTHONUNBUFFERED": "1",
+    return {**ours, "HOME": home, "PATH": install.path(), "CLIENTS": PLACE, "PYTHONDONTWRITEBYTECODE": "1", "PYTHONUNBUFFERED": "1",
             "OTEL_SDK_DISABLED": "true", "CREWAI_DISABLE_TELEMETRY": "true", "ANONYMIZED_TELEMETRY": "false", "MCP_USE_ANONYMIZED_TELEMETRY": "false"}
 
 

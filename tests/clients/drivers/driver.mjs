@@ -13,6 +13,18 @@ export const noticed = Promise.withResolvers();
 const within = (milliseconds, promise) =>
   Promise.race([promise, new Promise((_, fail) => setTimeout(() => fail(new Error("no answer in time")), milliseconds).unref())]);
 
+/** Steps of an official SDK, one of whose versions passes the options of a call differently. */
+export const sdkSteps = (client, Transport, callTool) => ({
+  connect: (url) => client.connect(new Transport(new URL(url))),
+  list: async () => (await client.listTools()).tools.map((tool) => tool.name),
+  call: async (name, args) => (await callTool({ name, arguments: args })).content[0].text,
+  progress: async (name) => {
+    let seen = 0;
+    await callTool({ name, arguments: {} }, { onprogress: () => seen++ });
+    return seen;
+  },
+});
+
 /** Does what the lines on standard input say. `steps` has a function for each step, which is given the client's own names. */
 export async function main(steps) {
   let prefix = "";

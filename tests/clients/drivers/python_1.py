@@ -1,14 +1,21 @@
-"""The official Python SDK 1."""
-import asyncio
+"""The official Python SDK 1, over Streamable HTTP, or over stdio with the command of argv in between, which ends with the URL."""
+import asyncio, os, sys
 
 from driver import NAME, Client, main
-from mcp import ClientSession, types
+from mcp import ClientSession, StdioServerParameters, types
+from mcp.client.stdio import stdio_client
 from mcp.client.streamable_http import streamable_http_client
 
 
 class Sdk(Client):
+    def transport(self, url):
+        if not sys.argv[1:]:
+            return streamable_http_client(url)
+        command, *arguments = map(os.path.expandvars, sys.argv[1:])
+        return stdio_client(StdioServerParameters(command=command, args=[*arguments, url], env=dict(os.environ)))
+
     async def connect(self, url):
-        read, write, *_ = await self.stack.enter_async_context(streamable_http_client(url))
+        read, write, *_ = await self.stack.enter_async_context(self.transport(url))
         session = ClientSession(read, write, elicitation_callback=self.answer, message_handler=self.message)
         self.session = await self.stack.enter_async_context(session)
         return (await self.session.initialize()).protocolVersion
