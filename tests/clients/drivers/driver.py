@@ -62,6 +62,8 @@ def reasons(error):
     """The innermost causes, each on one line."""
     if isinstance(error, BaseExceptionGroup):
         return "; ".join(reasons(inner) for inner in error.exceptions)
+    if error.__cause__:
+        return reasons(error.__cause__)
     return f"{type(error).__name__}: {error}".splitlines()[0][:200]
 
 
