@@ -16,6 +16,8 @@ use crate::error::{Error, Kind};
 use crate::protocol::{self, Message, Object, Pieces};
 use crate::upstream::{Call, EventQueue, Events, OpenError};
 
+const INITIALIZED: &str = "notifications/initialized";
+
 /// Attaches a session to its upstream with the client's own introduction. Gives the answer for the client.
 pub(super) async fn introduce(edge: &Arc<Edge>, session: &Arc<Session>, message: &Message) -> Result<Bytes, OpenError> {
     let hello = Object::read(message.params()).ok();
@@ -58,6 +60,9 @@ pub(super) async fn notify(session: &Session, message: Message) -> Reply {
     }
     let sent = match &session.scope {
         Scope::One(_) => match session.attachment() {
+            Ok(attachment) if message.method() == INITIALIZED => {
+                attachment.initialized(&message, session.has_reader()).await
+            }
             Ok(attachment) => attachment.notify(&message).await,
             Err(error) => Err(error),
         },

@@ -121,7 +121,7 @@ impl Caller {
                 (StatusCode::METHOD_NOT_ALLOWED, [(header::ALLOW, "POST")]).into_response().into()
             }
             Method::POST => self.post(fields, body).await,
-            Method::GET => self.get(fields),
+            Method::GET => Box::pin(self.get(fields)).await,
             Method::DELETE => self.delete(fields),
             _ => (StatusCode::METHOD_NOT_ALLOWED, [(header::ALLOW, "GET, POST, DELETE")]).into_response().into(),
         }
@@ -209,7 +209,7 @@ impl Caller {
     }
 
     /// The session's own stream, or one that the client lost.
-    fn get(self, fields: &Fields<'_>) -> Reply {
+    async fn get(self, fields: &Fields<'_>) -> Reply {
         if !fields.accepts_events() {
             return (StatusCode::NOT_ACCEPTABLE, "Accept must list text/event-stream").into_response().into();
         }
@@ -217,6 +217,9 @@ impl Caller {
             Ok(session) => session,
             Err(refusal) => return refusal,
         };
+        if let Ok(attachment) = session.attachment() {
+            attachment.listen().await;
+        }
         let last = fields.last_event.map(|value| text(value).and_then(parse_event_id));
         let (number, seen) = match last {
             None => (0, None),

@@ -376,6 +376,10 @@ impl Session {
         lock(&self.streams).readers += 1;
     }
 
+    pub(super) fn has_reader(&self) -> bool {
+        lock(&self.streams).readers > 0
+    }
+
     pub(super) fn reader_closed(&self) {
         let mut streams = lock(&self.streams);
         streams.readers = streams.readers.saturating_sub(1);

@@ -179,16 +179,25 @@ impl Attachment {
         }
     }
 
+    /// Completes the handshake of a dedicated session with the client's notification. `listens` tells whether the client has
+    /// a stream, or is about to send a request.
+    pub(crate) async fn initialized(self: &Arc<Self>, message: &Message, listens: bool) -> Result<(), Error> {
+        self.wishes().initialized = true;
+        // The shared session has completed its own handshake.
+        if self.is_shared() {
+            return Ok(());
+        }
+        let (patience, session) = (self.upstream.stream_patience(), self.session().await?);
+        match listens {
+            true => session.initialized_within(message.bytes().clone(), patience).await,
+            false => session.initialized_for_later(message.bytes().clone(), patience).await,
+        }
+    }
+
     /// Sends a notification of the client.
     pub(crate) async fn notify(self: &Arc<Self>, message: &Message) -> Result<(), Error> {
         if message.method() == "notifications/initialized" {
-            self.wishes().initialized = true;
-            // The shared session has completed its own handshake.
-            if self.is_shared() {
-                return Ok(());
-            }
-            let (patience, session) = (self.upstream.stream_patience(), self.session().await?);
-            return session.initialized_within(message.bytes().clone(), patience).await;
+            return self.initialized(message, true).await;
         }
         if self.is_shared() && message.method() == "notifications/roots/list_changed" {
             return Ok(());
@@ -198,6 +207,16 @@ impl Attachment {
             Era::Legacy => session.notify(message.bytes().clone()).await,
             // A modern upstream accepts only cancellations, which are sent elsewhere.
             Era::Modern => Ok(()),
+        }
+    }
+
+    /// Opens the stream of a dedicated session, if that was put off, for a client that begins to listen.
+    pub(crate) async fn listen(&self) {
+        let slot = self.slot.borrow().clone();
+        if let Slot::Live(session) = slot
+            && self.dedicated.is_some()
+        {
+            session.settle().await;
         }
     }
 

@@ -48,6 +48,8 @@ pub(crate) struct Session {
     connection: Arc<Connection>,
     handshake: Message,
     since: Instant,
+    /// Time to wait for the upstream's own stream, if it is opened only when it is needed.
+    patience: OnceLock<Duration>,
     /// Deadline for requests to wait for the upstream's own stream; set when the session begins to read it.
     settled_by: OnceLock<Instant>,
     /// True if requests wait for the stream.
@@ -120,9 +122,9 @@ impl Session {
             Era::Modern => check_versions(&handshake)?,
         }
         connection.settle(era);
-        let (settled_by, is_settling, listening) = (OnceLock::new(), AtomicBool::new(false), Listening::default());
-        let (since, is_mute) = (Instant::now(), Arc::default());
-        Ok(Arc::new(Self { connection, handshake, since, settled_by, is_settling, is_mute, listening }))
+        let (patience, settled_by, is_settling) = (OnceLock::new(), OnceLock::new(), AtomicBool::new(false));
+        let (since, is_mute, listening) = (Instant::now(), Arc::default(), Listening::default());
+        Ok(Arc::new(Self { connection, handshake, since, patience, settled_by, is_settling, is_mute, listening }))
     }
 
     /// Completes the handshake of the gateway's own session.
@@ -143,6 +145,17 @@ impl Session {
         Ok(())
     }
 
+    /// Completes the handshake with the notification of a client that has no stream yet. The upstream's own stream opens
+    /// with the client's first request or stream: until then nothing could be passed on to it.
+    pub(super) async fn initialized_for_later(&self, message: Bytes, patience: Duration) -> Result<(), Error> {
+        if self.era() != Era::Legacy || !matches!(self.connection.wire, Wire::StreamableHttp(_)) {
+            return self.initialized_within(message, patience).await;
+        }
+        self.patience.set(patience).ok();
+        self.is_settling.store(true, Ordering::Relaxed);
+        self.connection.send(message).await
+    }
+
     /// Returns the time to wait for the streams of further sessions with the same upstream.
     pub(super) fn stream_patience(&self) -> Duration {
         let is_silent = self.settled_by.get().is_some() && !self.inbox().stream_settled().is_cancelled();
@@ -150,10 +163,15 @@ impl Session {
         if is_silent && has_stream { SILENT_STREAM_PATIENCE } else { STREAM_PATIENCE }
     }
 
-    /// Waits until the upstream's own stream is open, at most until the deadline set at the end of the handshake.
-    async fn settle(&self) {
+    /// Waits until the upstream's own stream is open, at most until its deadline. Opens it if that was put off.
+    pub(super) async fn settle(&self) {
         if !self.is_settling.load(Ordering::Relaxed) {
             return;
+        }
+        if let Some(patience) = self.patience.get()
+            && self.settled_by.set(Instant::now() + *patience).is_ok()
+        {
+            self.listen();
         }
         let Some(by) = self.settled_by.get() else { return };
         tokio::select! {

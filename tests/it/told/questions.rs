@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use harness::fake::{Call, Fake, Via, fake};
 use harness::peer::{Link, Peer, Revision};
+use harness::raw::session;
 use harness::{InProcess, gateway};
 use serde_json::{Value, json};
 use tokio::time::Instant;
@@ -78,5 +79,22 @@ async fn a_server_whose_stream_stays_silent_delays_its_sessions_by_little() {
     for (url, tool) in endpoints(&gateway) {
         let took = first_call(&url, tool).await;
         assert!(took < Duration::from_secs(2), "{url}: {took:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_session_opens_its_stream_with_the_first_request_or_stream_of_its_client() {
+    for via in [Via::Json, Via::Events] {
+        let upstream = fake("u").echo("e").start(via).await;
+        let gateway = gateway().start().await;
+        gateway.admin.connect(&upstream.definition()).await;
+        let of_the_gateway = upstream.nth("GET", 0).await;
+        session(&gateway.url, "u").open().await.end().await;
+        upstream.nth("DELETE", 0).await;
+        assert_eq!(upstream.count("GET"), 1, "{via:?} {}", of_the_gateway.text());
+        session(&gateway.url, "u").open().await.call("1", "e", "{}").await;
+        assert_eq!(upstream.count("GET"), 2, "{via:?}, with a request");
+        session(&gateway.url, "u").open().await.listen().await;
+        assert_eq!(upstream.count("GET"), 3, "{via:?}, with a stream");
     }
 }
