@@ -1,21 +1,18 @@
 //! Proves that a request was made on this machine, by the user who runs the gateway. A loopback peer is not enough: it
 //! may be a reverse proxy that forwards for a remote client.
 
+mod sockets;
+
 use std::collections::HashSet;
 use std::fs;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 
 use ipnet::IpNet;
 
+use self::sockets::{LISTEN, Socket, canonical};
 use crate::policy::authenticate::{Credentials, Denied};
 use crate::policy::client_addr::is_trusted;
 use crate::policy::host::is_loopback_host;
-
-/// Kernel tables of TCP sockets in this network namespace.
-const TABLES: [&str; 2] = ["/proc/net/tcp", "/proc/net/tcp6"];
-/// TCP states in these tables.
-const TIME_WAIT: u8 = 0x06;
-const LISTEN: u8 = 0x0a;
 
 /// Decides whether a caller of the admin API may start processes. Evaluated only for requests that start one.
 #[derive(Debug, Clone, Copy)]
@@ -24,7 +21,7 @@ pub(crate) struct Starter(Verdict);
 #[derive(Debug, Clone, Copy)]
 enum Verdict {
     Decided(Result<(), Denied>),
-    /// The request's headers and addresses pass; the kernel's socket tables decide.
+    /// The request's headers and addresses pass; the kernel's sockets decide.
     Ask {
         peer: SocketAddr,
         local: SocketAddr,
@@ -48,16 +45,6 @@ pub(crate) enum Elsewhere {
     Relay,
 }
 
-/// A row of the kernel's socket tables.
-#[derive(Debug, PartialEq, Eq)]
-struct Socket {
-    local: SocketAddr,
-    remote: SocketAddr,
-    state: u8,
-    uid: u32,
-    inode: u64,
-}
-
 impl Starter {
     /// Accepts every caller.
     pub(super) fn vouched() -> Self {
@@ -72,14 +59,16 @@ impl Starter {
         })
     }
 
-    /// Decides. Reads the kernel's tables, which takes milliseconds, so call it only if a process is to be started.
+    /// Decides. Asks the kernel, which takes up to milliseconds, so call it only if a process is to be started.
     pub(crate) fn may_start(self) -> Result<(), Denied> {
         match self.0 {
             Verdict::Decided(verdict) => verdict,
-            Verdict::Ask { peer, local } => match judge(&sockets(), (peer, local), own_uid(), sockets_beside) {
-                Some(why) => Err(Denied::MayNotStart(why)),
-                None => Ok(()),
-            },
+            Verdict::Ask { peer, local } => {
+                match judge(&sockets::around(peer, local), (peer, local), own_uid(), sockets_beside) {
+                    Some(why) => Err(Denied::MayNotStart(why)),
+                    None => Ok(()),
+                }
+            }
         }
     }
 }
@@ -140,52 +129,6 @@ fn judge(
         Some(inodes) => suspects.any(|socket| inodes.contains(&socket.inode)).then_some(Elsewhere::Relay),
         None => Some(Elsewhere::Owner),
     }
-}
-
-impl Socket {
-    /// True if the socket is not a connection's end (LISTEN), or its process has closed it (TIME_WAIT).
-    fn is_past(&self) -> bool {
-        matches!(self.state, LISTEN | TIME_WAIT)
-    }
-
-    /// Parses a row: number, local, remote, state, queues, timer, retransmissions, user, timeout, inode.
-    fn read(line: &str) -> Option<Self> {
-        let mut columns = line.split_ascii_whitespace();
-        let (local, remote) = (address(columns.nth(1)?)?, address(columns.next()?)?);
-        let state = u8::from_str_radix(columns.next()?, 16).ok()?;
-        let uid = columns.nth(3)?.parse().ok()?;
-        let inode = columns.nth(1)?.parse().ok()?;
-        Some(Self { local, remote, state, uid, inode })
-    }
-}
-
-/// Parses an address, which the kernel prints as words in its own byte order.
-fn address(text: &str) -> Option<SocketAddr> {
-    let (ip, port) = text.split_once(':')?;
-    let port = u16::from_str_radix(port, 16).ok()?;
-    let word = |at: usize| Some(u32::from_str_radix(ip.get(at..at + 8)?, 16).ok()?.to_ne_bytes());
-    let ip: IpAddr = match ip.len() {
-        8 => Ipv4Addr::from(word(0)?).into(),
-        32 => {
-            let mut bytes = [0; 16];
-            for (chunk, at) in bytes.chunks_exact_mut(4).zip([0, 8, 16, 24]) {
-                chunk.copy_from_slice(&word(at)?);
-            }
-            Ipv6Addr::from(bytes).into()
-        }
-        _ => return None,
-    };
-    Some(canonical(SocketAddr::new(ip, port)))
-}
-
-fn canonical(address: SocketAddr) -> SocketAddr {
-    SocketAddr::new(address.ip().to_canonical(), address.port())
-}
-
-/// Reads every TCP socket of this network namespace; empty on systems without these tables.
-fn sockets() -> Vec<Socket> {
-    let tables = TABLES.iter().filter_map(|path| fs::read_to_string(path).ok());
-    tables.flat_map(|table| table.lines().skip(1).filter_map(Socket::read).collect::<Vec<_>>()).collect()
 }
 
 /// Returns the inodes of all sockets of the processes that hold this one; `None` if no visible process holds it.

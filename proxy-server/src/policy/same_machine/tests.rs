@@ -1,6 +1,7 @@
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 
+use super::sockets::{TIME_WAIT, address};
 use super::*;
 
 const OWN: u32 = 1000;
@@ -82,9 +83,9 @@ fn a_connection_of_this_very_process_is_its_own() {
     let mut client = TcpStream::connect(listener.local_addr().expect("an address")).expect("a connection");
     let (mut accepted, peer) = listener.accept().expect("a connection");
     let ends = (peer, accepted.local_addr().expect("an address"));
-    assert_eq!(judge(&sockets(), ends, own_uid(), sockets_beside), None);
-    assert_eq!(judge(&sockets(), ends, own_uid() + 1, sockets_beside), Some(Elsewhere::Owner));
-    let of_client = sockets().into_iter().find(|socket| socket.local == peer).expect("a socket");
+    assert_eq!(judge(&sockets::around(ends.0, ends.1), ends, own_uid(), sockets_beside), None);
+    assert_eq!(judge(&sockets::around(ends.0, ends.1), ends, own_uid() + 1, sockets_beside), Some(Elsewhere::Owner));
+    let of_client = sockets::around(ends.0, ends.1).into_iter().find(|socket| socket.local == peer).expect("a socket");
     assert!(sockets_beside(of_client.inode).expect("this process").contains(&of_client.inode));
     client.write_all(b"x").expect("a peer");
     accepted.read_exact(&mut [0]).expect("a peer");
