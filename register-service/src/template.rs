@@ -1,10 +1,10 @@
-//! Templates in the engine's form: Go's `text/template` with Sprig's functions.
+//! Renders templates as the engine does: Go's `text/template` with Sprig's functions.
 //!
-//! A text renders to exactly what Go renders, or to faults with their places: what Go refuses too, what depends on more
-//! than the text and its variables (clock, network, chance, files), and what is not computed here. A variable that is not
-//! set is a fault wherever it is evaluated, as with Go's `missingkey=error`; [`OnUnset::Tolerated`] lets `default`,
-//! `coalesce`, `or`, `if` and their kin take it for empty. There is no way to get the template's own text as its result.
-//! Steps, sizes and nesting are bounded, so that no text can hang the tool.
+//! A text renders to exactly what Go renders, or to faults with their spans. Faults are: what Go refuses too, what
+//! depends on more than the text and its variables (clock, network, randomness, files), and what is not computed here.
+//! An unset variable is a fault wherever it is evaluated, as with Go's `missingkey=error`; [`OnUnset::Tolerated`] lets
+//! `default`, `coalesce`, `or`, `if` and the like treat it as empty. A template that does not render never falls back
+//! to its unrendered text. Steps, sizes and nesting are bounded, so that no text can hang the tool.
 
 mod ast;
 mod call;
@@ -25,34 +25,35 @@ pub use crate::template::environment::Environment;
 pub(crate) use crate::template::environment::is_secret_name;
 use crate::template::evaluation::Evaluation;
 
-/// Why a text does not render.
+/// Reason why a template does not render.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Fault {
-    /// The part of the text that it is about, in bytes.
+    /// Span of the faulty part in the template, in bytes.
     pub(crate) part: Range<usize>,
-    /// What is wrong with it.
+    /// Kind of the fault, with its message.
     pub(crate) kind: FaultKind,
-    /// What to do about it.
+    /// Suggested fix.
     pub(crate) hint: Option<String>,
 }
 
-/// What is wrong with a template.
+/// Kinds of faults in a template.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum FaultKind {
     /// The variable is not set.
     Unset(String),
-    /// Go refuses it too.
+    /// Go refuses the template too.
     Bad(String),
-    /// Go may render it, and it is not rendered here.
+    /// Go may render the template, but this renderer does not.
     Refused(String),
 }
 
-/// What it means in a template that a variable is not set.
+/// Treatment of unset variables in a template.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum OnUnset {
-    /// A fault wherever it is evaluated, as in the engine.
+    /// An unset variable is a fault wherever it is evaluated, as in the engine.
     Refused,
-    /// A fault where its value is used; `default`, `coalesce`, `or`, `if` and the like take it for empty.
+    /// An unset variable is a fault where its value is used; `default`, `coalesce`, `or`, `if` and the like treat it as
+    /// empty.
     Tolerated,
 }
 
@@ -70,7 +71,7 @@ impl Fault {
     }
 }
 
-/// Renders a text; one without `{{` is its own result. Every fault is reported, in order.
+/// Renders a template. A text without `{{` is returned unchanged. Reports every fault, in order.
 pub(crate) fn render(text: &str, environment: &Environment, unset: OnUnset) -> Result<String, Vec<Fault>> {
     if !text.contains("{{") {
         return Ok(text.to_owned());
@@ -86,12 +87,12 @@ pub(crate) fn render(text: &str, environment: &Environment, unset: OnUnset) -> R
     Err(faults)
 }
 
-/// Whether a text can be read as a template, whatever it comes to.
+/// True if a text parses as a template. Evaluation may still fail.
 pub(crate) fn is_sound(text: &str) -> bool {
     parser::parse(text).1.is_empty()
 }
 
-/// The names of the variables that a text mentions, used or only asked for.
+/// Returns the names of the variables that a template mentions, both those it prints and those it only tests.
 pub(crate) fn variables(text: &str) -> Vec<String> {
     let mut names = Vec::new();
     for node in &parser::parse(text).0 {

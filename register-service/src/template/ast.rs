@@ -1,4 +1,4 @@
-//! What a template consists of, once it is read.
+//! AST of a template.
 
 use std::ops::Range;
 
@@ -6,12 +6,12 @@ use crate::template::function::Function;
 use crate::template::literal::Number;
 use crate::template::value::Text;
 
-/// A piece of a template.
+/// Node of a template.
 #[derive(Debug)]
 pub(super) enum Node {
-    /// What stands outside of actions.
+    /// Text outside of actions.
     Text(Range<usize>),
-    /// What a pipeline computes.
+    /// Pipeline whose value is printed.
     Action(Pipe),
     If(Block),
     With(Block),
@@ -20,7 +20,7 @@ pub(super) enum Node {
     Continue,
 }
 
-/// A pipeline that decides, and what it decides about.
+/// Pipeline that is tested, and the branches that it selects.
 #[derive(Debug)]
 pub(super) struct Block {
     pub(super) pipe: Pipe,
@@ -28,17 +28,17 @@ pub(super) struct Block {
     pub(super) otherwise: Vec<Node>,
 }
 
-/// `$x := command | command`, and where it stands.
+/// `$x := command | command`, with its span.
 #[derive(Debug)]
 pub(super) struct Pipe {
     pub(super) declared: Vec<String>,
-    /// Whether the variables were there before.
+    /// True for `=`, which assigns to declared variables; false for `:=`, which declares them.
     pub(super) is_assignment: bool,
     pub(super) commands: Vec<Command>,
     pub(super) part: Range<usize>,
 }
 
-/// A function and its arguments, or one value.
+/// Function with its arguments, or one value.
 #[derive(Debug)]
 pub(super) struct Command {
     pub(super) first: Operand,
@@ -60,7 +60,7 @@ pub(super) enum OperandKind {
     Text(Text),
     /// `.a.b`
     Field(Vec<String>),
-    /// `$a.b`; the data at the top is `$`.
+    /// `$a.b`; `$` is the data at the top.
     Variable(String, Vec<String>),
     Function(&'static Function),
     Pipe(Box<Pipe>),
@@ -69,7 +69,7 @@ pub(super) enum OperandKind {
 }
 
 impl Node {
-    /// Calls `found` with each operand in it, inner ones too.
+    /// Calls `found` with each operand of the node, nested ones included.
     pub(super) fn operands<'a>(&'a self, found: &mut dyn FnMut(&'a Operand)) {
         match self {
             Self::Action(pipe) => pipe.operands(found),
@@ -83,7 +83,7 @@ impl Node {
 }
 
 impl Pipe {
-    /// Calls `found` with each operand in it, inner ones too.
+    /// Calls `found` with each operand of the pipeline, nested ones included.
     pub(super) fn operands<'a>(&'a self, found: &mut dyn FnMut(&'a Operand)) {
         for command in &self.commands {
             command.first.operands(found);
@@ -102,8 +102,8 @@ impl Operand {
         }
     }
 
-    /// The name in `.env.NAME` or `$.env.NAME`, and nothing for other operands. Where `.` is not the data at the top, a
-    /// field is of something else.
+    /// Returns the name in `.env.NAME` or `$.env.NAME`, and `None` for other operands. Does not track `.`: inside
+    /// `range` or `with`, `.env.NAME` may be a field of another value.
     pub(super) fn variable(&self) -> Option<&str> {
         match &self.kind {
             OperandKind::Field(path) => match path.as_slice() {

@@ -1,15 +1,15 @@
-//! Gives functions their arguments: how many there are, and whether their types are those that Go takes.
+//! Checks the arguments of functions, both their number and their types, as Go does.
 
 use crate::template::function::{Function, Parameter, Problem};
 use crate::template::literal::Number;
 use crate::template::value::{Integer, Of, Value};
 
-/// Bytes that all calls of one text may make; a text counts its length, a list its items.
+/// Most bytes that all calls of one template may allocate; a string counts its length, a list its items.
 const MAX_BYTES: usize = 16 * 1024 * 1024;
-/// Changes of dicts in one text. Each may make one deeper.
+/// Most changes of dicts in one template; each may add a level.
 const MAX_CHANGES: usize = 256;
 
-/// What the calls of one text may still make.
+/// Memory and changes that the calls of one template may still use.
 #[derive(Debug)]
 pub(super) struct Budget {
     bytes: usize,
@@ -23,7 +23,7 @@ impl Default for Budget {
 }
 
 impl Budget {
-    /// Accounts for what a call is about to make.
+    /// Subtracts the bytes that a call is about to allocate.
     pub(super) fn take(&mut self, bytes: usize) -> Result<(), Problem> {
         match self.bytes.checked_sub(bytes) {
             Some(left) => {
@@ -34,7 +34,7 @@ impl Budget {
         }
     }
 
-    /// Accounts for a change of a dict.
+    /// Subtracts one change of a dict.
     pub(super) fn change(&mut self) -> Result<(), Problem> {
         match self.changes.checked_sub(1) {
             Some(left) => {
@@ -46,7 +46,7 @@ impl Budget {
     }
 }
 
-/// How much a value that was just made counts.
+/// Returns the bytes to subtract from the budget for a new value.
 pub(super) fn size(value: &Value) -> usize {
     match value {
         Value::Text(text) => text.len(),
@@ -56,7 +56,7 @@ pub(super) fn size(value: &Value) -> usize {
     }
 }
 
-/// Whether a function takes so many arguments.
+/// Checks the number of a function's arguments.
 pub(super) fn check_count(function: &Function, count: usize) -> Result<(), Problem> {
     let fixed = function.fixed.len();
     let (name, values) = (function.name, if fixed == 1 { "value" } else { "values" });
@@ -69,7 +69,8 @@ pub(super) fn check_count(function: &Function, count: usize) -> Result<(), Probl
     }
 }
 
-/// A number literal where a certain type is wanted; nothing where it is what it is anywhere.
+/// Converts a number literal for an integer or fraction parameter. `None` for other parameters, and for a literal
+/// without such a value.
 pub(super) fn constant(number: Number, parameter: Parameter) -> Option<Value> {
     match parameter {
         Parameter::Int => number.integer.map(Value::int),
@@ -78,7 +79,7 @@ pub(super) fn constant(number: Number, parameter: Parameter) -> Option<Value> {
     }
 }
 
-/// An argument as the function at that place takes it.
+/// Converts an argument to the type of the function's parameter at that position.
 pub(super) fn converted(function: &Function, at: usize, value: Value) -> Result<Value, Problem> {
     let Some(parameter) = function.parameter(at) else { return Ok(value) };
     if let Value::Unset(unset) = &value {

@@ -1,9 +1,11 @@
-//! `.env` files as the engine reads them, which uses Go's `godotenv`.
+//! Parses `.env` files as the engine does, which uses Go's `godotenv`.
 //!
-//! `NAME=value` or `NAME: value`, one a line, with `export` in front if you like. `#` begins a comment at the start of a
-//! line, and behind a blank; of several, the last. Single quotes keep everything as it is. In double quotes `\n` and `\r` are
-//! line breaks, and a backslash before any other letter goes. Outside of single quotes, `$NAME` and `${NAME}` stand for a
-//! variable that is further up in the file, or for nothing; `\$` is a `$`.
+//! Syntax: `NAME=value` or `NAME: value`, one a line, optionally with `export` in front. `#` begins a comment at the
+//! start of a line and behind a blank; if there are several, the last one does. Single quotes keep everything literal.
+//! In double quotes `
+//!
+//! ` and `\r` are line breaks, and a backslash before any other letter is dropped. Outside of single quotes, `$NAME`
+//! and `${NAME}` are replaced by a variable defined further up in the file, or by nothing; `\$` is a `$`.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -13,7 +15,7 @@ use crate::source;
 use crate::source::node::{Position, Span};
 use crate::workflow::InvalidFiles;
 
-/// A `.env` file: names and values, in order, and what its author may not expect.
+/// Parsed `.env` file: names and values, in order, and warnings about values that its author may not expect.
 ///
 /// ```
 /// # let folder = tempfile::tempdir()?;
@@ -28,21 +30,21 @@ use crate::workflow::InvalidFiles;
 #[derive(Clone, Default)]
 #[non_exhaustive]
 pub struct EnvFile {
-    /// Names and values. Of two with the same name, the last counts.
+    /// Names and values. If a name occurs twice, the last value wins.
     pub variables: Vec<(String, String)>,
-    /// Warnings, sorted. None shows a value.
+    /// Warnings, sorted. None contains a value.
     pub remarks: Vec<Diagnostic>,
 }
 
 impl std::fmt::Debug for EnvFile {
-    /// Values never print.
+    /// Prints names only, never values.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let names: Vec<&String> = self.variables.iter().map(|(name, _)| name).collect();
         f.debug_struct("EnvFile").field("variables", &names).field("remarks", &self.remarks).finish()
     }
 }
 
-/// Reads a `.env` file. What is wrong is told without any value.
+/// Reads a `.env` file. Diagnostics never contain a value.
 ///
 /// ```
 /// # let folder = tempfile::tempdir()?;
@@ -73,16 +75,16 @@ pub fn read_env_file(path: &Path) -> Result<EnvFile, InvalidFiles> {
     Err(InvalidFiles { diagnostics, files: vec![shown.clone()] })
 }
 
-/// What a text says.
+/// Variables and faults of a `.env` text.
 #[derive(Debug, Default)]
 pub(crate) struct Parsed {
     pub(crate) variables: Vec<(String, String)>,
     pub(crate) faults: Vec<(Span, String)>,
-    /// Values in which a `$` stood for a variable.
+    /// Spans of names whose values had a `$` replaced by a variable, with a message each.
     substituted: Vec<(Span, String)>,
 }
 
-/// Reads the text of a `.env` file. Reading goes on in the next line behind a fault.
+/// Parses the text of a `.env` file. Continues in the next line after a fault.
 pub(crate) fn parse(text: &str) -> Parsed {
     let text = text.replace("\r\n", "\n");
     let mut parsed = Parsed::default();
@@ -110,7 +112,7 @@ pub(crate) fn parse(text: &str) -> Parsed {
                 rest = behind;
             }
             Err(message) => {
-                // The name alone is marked: behind it stands what may be a secret.
+                // Mark the name only, because the rest of the line may be a secret.
                 let word =
                     rest.split(['=', ':', ' ', '\t', '\n']).next().filter(|word| !word.is_empty()).unwrap_or("=");
                 parsed.faults.push((Span { start, end: start.behind(word) }, message));
@@ -120,7 +122,7 @@ pub(crate) fn parse(text: &str) -> Parsed {
     }
 }
 
-/// A variable, and what stands behind it.
+/// Variable, and the rest of the text behind it.
 struct Statement<'t> {
     name: String,
     value: String,
@@ -128,12 +130,12 @@ struct Statement<'t> {
     behind: &'t str,
 }
 
-/// A blank that ends no line.
+/// True for white space other than a line feed.
 fn is_blank(letter: char) -> bool {
     matches!(letter, '\t' | '\u{b}' | '\u{c}' | '\r' | ' ' | '\u{85}' | '\u{a0}')
 }
 
-/// A byte of a name. Go takes each byte for a letter of Latin-1.
+/// True for a byte of a name. Go treats each byte as a letter of Latin-1.
 fn is_name(byte: u8) -> bool {
     let is_latin =
         matches!(byte, 0xaa | 0xb2 | 0xb3 | 0xb5 | 0xb9 | 0xba | 0xbc..=0xbe | 0xc0..=0xd6 | 0xd8..=0xf6 | 0xf8..=0xff);
@@ -173,7 +175,7 @@ fn statement<'t>(text: &'t str, known: &BTreeMap<String, String>) -> Result<Stat
     Ok(Statement { name: name.to_owned(), value, is_substituted, behind })
 }
 
-/// A quoted text without its quotes, and what stands behind it.
+/// Returns a quoted text without its quotes, and the rest behind it.
 fn quoted<'t>(text: &'t str, quote: char, name: &str) -> Result<(&'t str, &'t str), String> {
     let is_end = |at: usize| at > 0 && !text.get(..at).is_some_and(|before| before.ends_with('\\'));
     let end = text.match_indices(quote).map(|(at, _)| at).find(|at| is_end(*at));
@@ -182,16 +184,16 @@ fn quoted<'t>(text: &'t str, quote: char, name: &str) -> Result<(&'t str, &'t st
     Ok((value, text.get(end + 1..).unwrap_or_default()))
 }
 
-/// A line without its comment, which begins with the last `#` behind a blank.
+/// Returns a line without its comment, which begins with the last `#` behind a blank.
 fn without_comment(line: &str) -> &str {
     let is_comment = |at: &usize| line.get(..*at).is_some_and(|before| before.ends_with(is_blank));
     let end = line.rmatch_indices('#').map(|(at, _)| at).find(is_comment).unwrap_or(line.len());
     line.get(..end).unwrap_or_default().trim_matches(is_blank)
 }
 
-/// The text of double quotes with its escapes replaced, but for `\$`.
+/// Replaces the escapes in the text of double quotes, except `\$`.
 fn unescaped(text: &str) -> String {
-    // Line breaks first: what a backslash is before then may be one.
+    // Replace line breaks first, so that a backslash in front of an escaped line break still applies to it.
     let mut broken = String::new();
     let mut letters = text.chars().peekable();
     while let Some(letter) = letters.next() {
@@ -225,7 +227,7 @@ fn unescaped(text: &str) -> String {
     out
 }
 
-/// A text with its variables replaced by their values, and whether there were any.
+/// Replaces variables by their values. Returns true as well if there were any.
 fn substituted(text: &str, known: &BTreeMap<String, String>) -> (String, bool) {
     let (mut out, mut rest, mut is_substituted) = (String::new(), text, false);
     while let Some(at) = rest.find('$') {

@@ -1,4 +1,4 @@
-//! The variables that templates may use, in layers: what is nearer to the command line hides what is further away.
+//! Variables that templates may use, in layers: sources closer to the command line override those further away.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use schemas::REDACTED;
 
-/// The variables that templates may use, as `.env.NAME`. Values never print.
+/// Variables that templates may use, as `.env.NAME`. `Debug` never prints values.
 ///
 /// ```
 /// use register_service::Environment;
@@ -24,12 +24,12 @@ use schemas::REDACTED;
 /// ```
 #[derive(Clone, Default)]
 pub struct Environment {
-    /// The first that has a name has its value.
+    /// The first layer that has a name supplies its value.
     layers: Vec<Arc<BTreeMap<String, String>>>,
 }
 
 impl Environment {
-    /// The value of a variable.
+    /// Returns the value of a variable.
     ///
     /// ```
     /// let environment = register_service::Environment::from_iter([("REGION", "eu")]);
@@ -39,7 +39,7 @@ impl Environment {
         self.layers.iter().find_map(|layer| layer.get(name)).map(String::as_str)
     }
 
-    /// The names that are set.
+    /// Iterates over the names that are set. A name set in several layers appears once per layer.
     ///
     /// ```
     /// let environment = register_service::Environment::from_iter([("TOKEN", "hunter2"), ("HOST", "a.test")]);
@@ -49,7 +49,7 @@ impl Environment {
         self.layers.iter().flat_map(|layer| layer.keys()).map(String::as_str)
     }
 
-    /// The same variables, with these in front of those of the same names.
+    /// Returns these variables, overridden by the given ones where names are equal.
     ///
     /// ```
     /// let process = register_service::Environment::from_iter([("HOST", "a.test"), ("REGION", "eu")]);
@@ -63,7 +63,7 @@ impl Environment {
         Self { layers }
     }
 
-    /// The same variables, and those of another where none of the same name is set.
+    /// Returns these variables, and those of `below` where no variable of that name is set here.
     ///
     /// ```
     /// use register_service::Environment;
@@ -78,8 +78,8 @@ impl Environment {
         Self { layers: self.layers.iter().chain(&below.layers).cloned().collect() }
     }
 
-    /// The same variables with a placeholder for every value that looks like a secret, by its variable's name or
-    /// because it is an address with a password in it.
+    /// Returns these variables with a placeholder for every value that looks like a secret, either by the variable's
+    /// name or because it is a URL with a password.
     #[must_use]
     pub(crate) fn redacted(&self) -> Self {
         let shown = |(name, value): (&String, &String)| {
@@ -114,7 +114,7 @@ fn is_secret(name: &str, value: &str) -> bool {
     is_secret_name(name) || (value.contains("://") && value.contains('@'))
 }
 
-/// Whether a value by this name is likely one that nobody should see.
+/// True if a value of this name is likely a secret.
 pub(crate) fn is_secret_name(name: &str) -> bool {
     const WORDS: [&str; 10] =
         ["token", "secret", "key", "pass", "pwd", "credential", "auth", "private", "dsn", "cookie"];

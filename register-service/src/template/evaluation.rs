@@ -1,4 +1,4 @@
-//! Evaluates a template: walks its tree as Go's `text/template` does, and goes on behind a fault to find all of them.
+//! Evaluates a template: walks its AST as Go's `text/template` does, and continues after a fault to find all of them.
 
 use std::ops::Range;
 use std::rc::Rc;
@@ -11,23 +11,23 @@ use crate::template::literal::Number;
 use crate::template::value::{Entries, Integer, Map, Of, Value};
 use crate::template::{Environment, Fault, FaultKind, OnUnset, format};
 
-/// What is reported of one text.
+/// Most faults reported per template.
 const MAX_FAULTS: usize = 64;
-/// Actions and calls of one text; far above what an author's templates take.
+/// Most actions and calls per template; far above what authors need.
 const MAX_STEPS: usize = 200_000;
-/// Bytes that a text may come to.
+/// Most bytes that a template may render to.
 const MAX_OUTPUT: usize = 1024 * 1024;
-/// What the engine knows only while a workflow runs.
+/// Names that the engine defines only while a workflow runs.
 const LATER: [&str; 7] = ["input", "output", "trigger", "tools", "tasks", "agents", "workflow"];
 
 type Evaluated = Result<Value, Box<Fault>>;
 
-/// Evaluates templates, and notes what is wrong.
+/// Evaluates templates and collects faults.
 pub(super) struct Evaluation<'e> {
     template: &'e str,
     environment: &'e Environment,
     unset: OnUnset,
-    /// The variables that are declared, innermost last.
+    /// Declared variables, innermost last.
     variables: Vec<(&'e str, Value)>,
     steps: usize,
     budget: Budget,
@@ -35,20 +35,20 @@ pub(super) struct Evaluation<'e> {
     faults: Vec<Fault>,
 }
 
-/// A function, the operands given to it, and where its name stands.
+/// Function, its operands, and the span of its name.
 struct Call<'e, 'p> {
     function: &'static Function,
     arguments: &'e [Operand],
     part: &'p Range<usize>,
 }
 
-/// How the walk goes on.
+/// Control flow after a node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Flow {
     Next,
     Break,
     Continue,
-    /// The limit on steps or output is reached.
+    /// The limit on steps, output or faults is reached.
     Stop,
 }
 
@@ -59,7 +59,7 @@ impl<'e> Evaluation<'e> {
         Self { template, environment, unset, variables, steps: 0, budget: Budget::default(), out, faults }
     }
 
-    /// What the nodes come to, and what is wrong with them.
+    /// Returns the output of the nodes and their faults.
     pub(super) fn run(mut self, nodes: &'e [Node]) -> (Vec<u8>, Vec<Fault>) {
         self.walk(nodes, &Value::Root);
         (self.out, self.faults)
@@ -92,7 +92,7 @@ impl<'e> Evaluation<'e> {
         Flow::Next
     }
 
-    /// Notes a fault, and with a variable that is not set the others of the same pipeline.
+    /// Records a fault. For an unset variable, also records the other unset variables of the same pipeline.
     fn note(&mut self, fault: Fault, pipe: &'e Pipe) -> Flow {
         if matches!(fault.kind, FaultKind::Unset(_)) && self.unset == OnUnset::Refused {
             let first = fault.part.start;
@@ -108,7 +108,7 @@ impl<'e> Evaluation<'e> {
         }
     }
 
-    /// The variables of a pipeline that are not set, except where they may not be asked for.
+    /// Records the unset variables of a pipeline, except those behind `and` and `or`, which may not evaluate them.
     fn note_unset(&mut self, pipe: &'e Pipe, except: usize) {
         let is_conditional = |command: &Command| match command.first.kind {
             OperandKind::Function(function) => function.is_short_circuit(),
@@ -163,7 +163,8 @@ impl<'e> Evaluation<'e> {
     fn range(&mut self, block: &'e Block, dot: &Value) -> Flow {
         let mark = self.variables.len();
         let flow = match self.pipe(&block.pipe, dot).and_then(|value| self.items(value, &block.pipe)) {
-            // As in Go, `break` here ends this `range`, and `continue` the round of the one around it.
+            // As in Go, `break` in the `else` branch ends this `range`, and `continue` ends the iteration of the
+            // enclosing one.
             Ok(items) if items.is_empty() => match self.walk(&block.otherwise, dot) {
                 Flow::Break => Flow::Next,
                 flow => flow,
@@ -175,7 +176,7 @@ impl<'e> Evaluation<'e> {
         flow
     }
 
-    /// What `range` goes through: keys and values.
+    /// Returns the keys and values that `range` iterates over.
     fn items(&mut self, value: Value, pipe: &Pipe) -> Result<Vec<(Value, Value)>, Box<Fault>> {
         let bad = |message: String| Err(Box::new(Fault::bad(pipe.part.clone(), message)));
         match value {
@@ -231,7 +232,7 @@ impl<'e> Evaluation<'e> {
                 Flow::Break => break,
                 Flow::Next | Flow::Continue => {}
             }
-            // One round shows what is wrong with the block.
+            // One failed iteration is enough to report what is wrong with the block.
             if self.faults.len() > before {
                 break;
             }
@@ -239,7 +240,7 @@ impl<'e> Evaluation<'e> {
         Flow::Next
     }
 
-    /// Gives the innermost variable of this name another value. Nothing if there is none.
+    /// Assigns to the innermost variable of this name. Returns false if there is none.
     fn assign(&mut self, name: &str, value: Value) -> bool {
         let found = self.variables.iter_mut().rev().find(|(declared, _)| *declared == name);
         found.map(|variable| variable.1 = value).is_some()
@@ -407,7 +408,7 @@ impl<'e> Evaluation<'e> {
         }
         let value = match (function.apply)(&values, &mut self.budget) {
             Err(Problem::Missing(name)) => {
-                // A name that was computed may hold what a variable does, and is not shown.
+                // A computed name may contain a variable's value, so it is not shown.
                 let is_given = |it: &Operand| matches!(&it.kind, OperandKind::Text(text) if **text == *name.as_bytes());
                 match arguments.iter().any(is_given) {
                     true => self.unset(&name, part)?,
@@ -423,7 +424,7 @@ impl<'e> Evaluation<'e> {
     }
 }
 
-/// A name at the top that only the engine has, or nobody.
+/// Returns the fault for a name at the top that only the engine defines, or that does not exist.
 fn not_here(path: &[String], name: &str, part: &Range<usize>) -> Fault {
     let shown = format!(".{}", path.join("."));
     if LATER.contains(&name) {
@@ -449,7 +450,7 @@ fn fault_of_path(path: &[String], part: &Range<usize>, message: String) -> Fault
     }
 }
 
-/// The byte of a text at an index.
+/// Returns the value of a byte that `index` found in a text.
 pub(super) fn byte(byte: u8) -> Value {
     Value::Int(i64::from(byte), Integer::Uint8)
 }

@@ -1,4 +1,4 @@
-//! `print`, `println` and `printf` as Go's `fmt` does them.
+//! `print`, `println` and `printf` as Go's `fmt` implements them.
 
 mod float;
 mod verb;
@@ -8,10 +8,10 @@ use crate::template::function::Problem;
 use crate::template::text;
 use crate::template::value::Value;
 
-/// Widths and precisions beyond this are no numbers to Go.
+/// Go does not treat larger widths and precisions as numbers.
 const MAX_WIDTH: i64 = 1_000_000;
 
-/// `fmt.Sprint`: a space goes between two values neither of which is a text.
+/// `fmt.Sprint`: puts a space between two values if neither is a string.
 pub(super) fn print(values: &[Value]) -> Result<Vec<u8>, Problem> {
     let mut printer = Printer::default();
     let mut was_text = true;
@@ -39,7 +39,7 @@ pub(super) fn print_line(values: &[Value]) -> Result<Vec<u8>, Problem> {
     Ok(printer.out)
 }
 
-/// `fmt.Sprintf`. What does not fit together is told in the result, as in Go.
+/// `fmt.Sprintf`. As in Go, mismatches are reported inside the result.
 pub(super) fn printf(format: &[u8], values: &[Value]) -> Result<Vec<u8>, Problem> {
     let mut reader = Reader { format, at: 0, values, next: 0, is_reordered: false, printer: Printer::default() };
     while reader.at < format.len() {
@@ -57,14 +57,14 @@ pub(super) fn printf(format: &[u8], values: &[Value]) -> Result<Vec<u8>, Problem
     Ok(reader.printer.out)
 }
 
-/// Reads a format.
+/// Parser of a format string.
 struct Reader<'f> {
     format: &'f [u8],
     at: usize,
     values: &'f [Value],
-    /// The value that the next verb takes.
+    /// Index of the value that the next verb takes.
     next: usize,
-    /// Whether an index such as `[2]` was there.
+    /// True after an argument index such as `[2]`.
     is_reordered: bool,
     printer: Printer,
 }
@@ -74,7 +74,7 @@ impl Reader<'_> {
         self.format.get(self.at).copied()
     }
 
-    /// What stands behind a `%`.
+    /// Parses the directive behind a `%` and prints its value.
     fn directive(&mut self) -> Result<(), Problem> {
         let mut flags = Flags::default();
         let mut is_good = true;
@@ -156,7 +156,7 @@ impl Reader<'_> {
         }
     }
 
-    /// An index such as `[2]`; whether there is one.
+    /// Parses an argument index such as `[2]`. Returns true if there was one.
     fn index(&mut self, is_good: &mut bool) -> bool {
         if self.peek() != Some(b'[') {
             return false;
@@ -184,14 +184,14 @@ impl Reader<'_> {
         }
     }
 
-    /// A width or precision that stands in the format.
+    /// Parses a width or precision that is written in the format.
     fn number(&mut self) -> Option<i64> {
         let rest = self.format.get(self.at..).unwrap_or_default();
         let mut value = 0_i64;
         let mut length = 0;
         for byte in rest.iter().take_while(|byte| byte.is_ascii_digit()) {
             if value > MAX_WIDTH {
-                // Go gives up on such a number, and passes over none of it but this.
+                // Go does not treat such a number as one.
                 return None;
             }
             value = value * 10 + i64::from(byte - b'0');
@@ -201,7 +201,7 @@ impl Reader<'_> {
         (length > 0).then_some(value)
     }
 
-    /// A width or precision that a value gives.
+    /// Takes a width or precision from the next value.
     fn number_from_value(&mut self) -> Option<i64> {
         let value = self.values.get(self.next)?;
         self.next += 1;
@@ -211,7 +211,7 @@ impl Reader<'_> {
         }
     }
 
-    /// The values that no verb took.
+    /// Prints the values that no verb took.
     fn extra(&mut self) -> Result<(), Problem> {
         let rest = self.values.get(self.next..).unwrap_or_default();
         if self.is_reordered || rest.is_empty() {

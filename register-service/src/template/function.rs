@@ -1,4 +1,4 @@
-//! The functions of templates: Go's own and those of Sprig that depend on nothing but their arguments.
+//! Functions of templates: Go's own, and those of Sprig that depend on nothing but their arguments.
 
 pub(super) mod compare;
 pub(super) mod dates;
@@ -22,15 +22,15 @@ use crate::template::call::Budget;
 pub(super) use crate::template::function::table::{Lookup, lookup, names};
 use crate::template::value::{List, Map, Text, Value};
 
-/// What a function makes of its arguments, or why nothing.
+/// Result of a function, or the reason why it has none.
 pub(super) type Outcome = Result<Value, Problem>;
 
-/// A function.
+/// Function that templates can call.
 #[derive(Debug)]
 pub(super) struct Function {
     pub(super) name: &'static str,
     pub(super) fixed: &'static [Parameter],
-    /// What it takes any number of behind those.
+    /// Type of the variadic parameter behind the fixed ones.
     pub(super) rest: Option<Parameter>,
     pub(super) apply: fn(&[Value], &mut Budget) -> Outcome,
 }
@@ -46,16 +46,16 @@ pub(super) enum Parameter {
     Dict,
 }
 
-/// Why a call has no result.
+/// Reason why a call has no result.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Problem {
-    /// It fails in Go too.
+    /// The call fails in Go too.
     Error(String),
-    /// Go may have a result, and it is not computed here.
+    /// Go may have a result, but it is not computed here.
     Refused(String),
-    /// A variable that is not set, and where it stands.
+    /// A variable is unset; its name and span.
     Unset(String, Range<usize>),
-    /// A variable that is not set, asked for by the call itself.
+    /// The call itself asked for a variable that is unset.
     Missing(String),
 }
 
@@ -70,7 +70,7 @@ impl Problem {
         Self::Refused("`.` as a whole holds what only the engine knows; here only `.env.NAME` is".to_owned())
     }
 
-    /// The fault at this place, unless the problem has its own.
+    /// Converts the problem to a fault at this span, unless it has a span of its own.
     pub(super) fn fault(self, part: &Range<usize>) -> Box<Fault> {
         Box::new(match self {
             Self::Error(message) => Fault::bad(part.clone(), message),
@@ -82,17 +82,17 @@ impl Problem {
 }
 
 impl Function {
-    /// What it takes at that place.
+    /// Returns the type of the parameter at that position.
     pub(super) fn parameter(&self, at: usize) -> Option<Parameter> {
         self.fixed.get(at).copied().or(self.rest)
     }
 
-    /// Whether its later arguments are computed only if the earlier ones do not decide.
+    /// True if later arguments are evaluated only while the earlier ones do not decide.
     pub(super) fn is_short_circuit(&self) -> bool {
         matches!(self.name, "and" | "or")
     }
 
-    /// Whether a variable that is not set may be as good as an empty one for it.
+    /// True if the function may treat an unset variable as an empty one.
     pub(super) fn tolerates_unset(&self) -> bool {
         matches!(
             self.name,
@@ -100,13 +100,13 @@ impl Function {
         )
     }
 
-    /// Whether it does not matter to it in which order a list is.
+    /// True if the result does not depend on the order of a list's items.
     pub(super) fn takes_any_order(&self) -> bool {
         matches!(self.name, "sortAlpha" | "len" | "empty" | "not" | "kindOf" | "typeOf" | "kindIs" | "typeIs")
     }
 }
 
-/// The text at that place; the table says that it is one.
+/// Returns the string at that position; the function table guarantees the type.
 fn text(values: &[Value], at: usize) -> &[u8] {
     match values.get(at) {
         Some(Value::Text(text)) => text,
@@ -114,7 +114,7 @@ fn text(values: &[Value], at: usize) -> &[u8] {
     }
 }
 
-/// The text at that place, if it can be read as one.
+/// Returns the string at that position, if it is UTF-8.
 fn utf8(values: &[Value], at: usize) -> Result<&str, Problem> {
     let problem = |_| Problem::Refused("a text that is not UTF-8 is not computed with here".to_owned());
     std::str::from_utf8(text(values, at)).map_err(problem)
@@ -142,7 +142,7 @@ fn dict(values: &[Value], at: usize) -> Result<&Rc<Map>, Problem> {
     }
 }
 
-/// The list at that place, where anything may stand.
+/// Returns the list at that position, whose parameter accepts any type.
 fn list<'v>(values: &'v [Value], at: usize, name: &str) -> Result<&'v Rc<List>, Problem> {
     match values.get(at) {
         Some(Value::List(list)) => Ok(list),
@@ -155,7 +155,7 @@ fn done(text: impl AsRef<[u8]>) -> Outcome {
     Ok(Value::text(text))
 }
 
-/// A value as Sprig's functions for texts see it.
+/// Converts a value to a string as Sprig's string functions do.
 fn as_text(value: &Value) -> Result<Text, Problem> {
     match value {
         Value::Text(text) => Ok(text.clone()),
@@ -163,7 +163,7 @@ fn as_text(value: &Value) -> Result<Text, Problem> {
     }
 }
 
-/// A length or index as Go counts it.
+/// Converts a length or index to Go's `int`.
 fn count(length: usize) -> i64 {
     i64::try_from(length).unwrap_or(i64::MAX)
 }

@@ -4,16 +4,16 @@ use std::ops::Range;
 
 use crate::template::{Fault, text};
 
-/// A part of a template.
+/// Text or action of a template.
 #[derive(Debug)]
 pub(super) enum Part {
-    /// What stands outside of actions, trimmed as the actions beside it want it.
+    /// Text outside of actions, trimmed as the adjacent actions demand.
     Text(Range<usize>),
-    /// An action with the place of the whole of it, or why it cannot be read.
+    /// Tokens of an action, or the reason why it cannot be read, with the span of the whole action.
     Action(Result<Vec<Token>, Fault>, Range<usize>),
 }
 
-/// A token and its place. Where a space is before it, it cannot belong to the token in front.
+/// Token and its span. Behind a space, it cannot belong to the token in front of it.
 #[derive(Debug, Clone)]
 pub(super) struct Token {
     pub(super) kind: Kind,
@@ -36,14 +36,14 @@ pub(super) enum Kind {
     Dot,
     Field,
     Word,
-    /// Any other sign, which no rule of the grammar takes.
+    /// Any other character, which no rule of the grammar accepts.
     Sign,
 }
 
-/// Far above what an author writes, in one text.
+/// Most tokens in one template; far above what authors write.
 const MAX_TOKENS: usize = 4096;
 
-/// Splits a template. Reading goes on behind an action that is malformed, so that all of them are reported.
+/// Splits a template into texts and actions. Continues behind a malformed action, so that all of them are reported.
 pub(super) fn parts(template: &str) -> Vec<Part> {
     let mut parts = Vec::new();
     let mut lexer = Lexer { template, at: 0, count: 0 };
@@ -61,7 +61,7 @@ pub(super) fn parts(template: &str) -> Vec<Part> {
         };
         let is_malformed = action.is_err();
         if is_malformed {
-            // Whatever follows is read from the next place where an action may end.
+            // Resume at the next position where an action may end.
             lexer.at = lexer.from(inside).find("}}").map_or(template.len(), |end| inside + end);
         }
         let (closing, trims_right) = lexer.closing().unwrap_or((0, false));
@@ -76,7 +76,7 @@ pub(super) fn parts(template: &str) -> Vec<Part> {
     parts
 }
 
-/// What Go's templates take for a blank; no other blank is trimmed or separates words.
+/// True for a blank of Go's templates; no other white space is trimmed or separates words.
 fn is_blank(letter: char) -> bool {
     matches!(letter, ' ' | '\t' | '\r' | '\n')
 }
@@ -85,7 +85,7 @@ fn has_left_marker(text: &str) -> bool {
     text.strip_prefix('-').is_some_and(|rest| rest.starts_with(is_blank))
 }
 
-/// A letter or digit of a name. Beyond ASCII, those that Go surely takes too.
+/// True for a letter, digit or `_` of a name. Beyond ASCII only for letters that Go certainly accepts too.
 fn is_name(letter: char) -> bool {
     match letter.is_ascii() {
         true => letter.is_ascii_alphanumeric() || letter == '_',
@@ -95,7 +95,7 @@ fn is_name(letter: char) -> bool {
     }
 }
 
-/// Which ends of a text the actions beside it trim.
+/// Ends of a text that the adjacent actions trim.
 #[derive(Debug, Clone, Copy)]
 struct Trims {
     start: bool,
@@ -117,7 +117,7 @@ impl<'t> Lexer<'t> {
         self.from(self.at)
     }
 
-    /// The text up to `end`, without the blanks that the actions beside it trim.
+    /// Returns the span of the text up to `end`, without the blanks that the adjacent actions trim.
     fn outside(&self, end: usize, trims: Trims) -> Range<usize> {
         let text = self.template.get(self.at..end).unwrap_or_default();
         let start = if trims.start { text.len() - text.trim_start_matches(is_blank).len() } else { 0 };
@@ -126,7 +126,7 @@ impl<'t> Lexer<'t> {
         self.at + start..self.at + start + length
     }
 
-    /// The length of the end of an action that stands here, and whether it trims what follows.
+    /// Returns the length of a closing delimiter at the current position, and true if it trims the text that follows.
     fn closing(&self) -> Option<(usize, bool)> {
         let rest = self.rest();
         match rest.strip_prefix(is_blank).and_then(|rest| rest.strip_prefix("-}}")) {
@@ -149,7 +149,7 @@ impl<'t> Lexer<'t> {
         }
     }
 
-    /// The tokens of an action. What is reported of one without an end is its first line.
+    /// Returns the tokens of an action. The fault of an action without an end spans its first line only.
     fn action(&mut self, open: usize) -> Result<Vec<Token>, Fault> {
         let (mut tokens, mut depth, mut is_behind_space) = (Vec::new(), 0_usize, false);
         loop {
@@ -186,7 +186,7 @@ impl<'t> Lexer<'t> {
         }
     }
 
-    /// The token that begins with this letter, and its length.
+    /// Returns the kind and the length of the token that begins with this letter.
     fn token(&self, first: char) -> Result<(Kind, usize), Fault> {
         let rest = self.rest();
         let behind = rest.get(first.len_utf8()..).unwrap_or_default();
@@ -222,7 +222,7 @@ impl<'t> Lexer<'t> {
         }
     }
 
-    /// A field or variable; the sign alone where no name follows.
+    /// Returns a field or variable; `alone` if no name follows the `.` or `$`.
     fn named(&self, kind: Kind, alone: Kind) -> Result<(Kind, usize), Fault> {
         let behind = self.from(self.at + 1);
         let length = 1 + behind.find(|c| !is_name(c)).unwrap_or(behind.len());
@@ -274,7 +274,7 @@ impl<'t> Lexer<'t> {
         }
     }
 
-    /// Whether a name may end here.
+    /// Checks that a name may end after `length` bytes.
     fn ended(&self, length: usize) -> Result<(), Fault> {
         let behind = self.from(self.at + length);
         let Some(next) = behind.chars().next() else { return Ok(()) };
@@ -304,7 +304,7 @@ impl<'t> Lexer<'t> {
     }
 }
 
-/// The last `(` for which no `)` is there.
+/// Returns the span of the last `(` without a matching `)`.
 fn unclosed(tokens: &[Token]) -> Option<Range<usize>> {
     let mut open = Vec::new();
     for token in tokens {
@@ -319,7 +319,7 @@ fn unclosed(tokens: &[Token]) -> Option<Range<usize>> {
     open.pop()
 }
 
-/// How to ask for a variable whose name has a hyphen.
+/// Returns a hint that shows the syntax for a variable whose name has a hyphen.
 fn hyphen_hint(template: &str, at: usize, length: usize) -> String {
     let start = template.get(..at).unwrap_or_default().rfind(".env").filter(|start| start + 4 == at).unwrap_or(at);
     let path = template.get(start..at + length).unwrap_or_default();

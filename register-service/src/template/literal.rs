@@ -1,19 +1,19 @@
-//! Literals of templates: numbers, letters and texts as Go writes them.
+//! Parses literals of templates: numbers, letters and strings in Go's syntax.
 
 use std::str::Chars;
 
-/// A number and what Go lets it stand for.
+/// Number literal, with the values that Go allows for it.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Number {
-    /// Its value where an integer is wanted.
+    /// Value for an integer parameter.
     pub(super) integer: Option<i64>,
-    /// Its value where a fraction is wanted.
+    /// Value for a fraction parameter.
     pub(super) fraction: Option<f64>,
-    /// Whether it is a fraction where anything is wanted.
+    /// True if it is a fraction where the parameter accepts any type.
     pub(super) is_fraction: bool,
 }
 
-/// Why a literal is none, or is one that is not computed with here.
+/// Reason why a literal is invalid, or is not supported here.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum NoLiteral {
     Malformed,
@@ -21,7 +21,7 @@ pub(super) enum NoLiteral {
     Unsupported(&'static str),
 }
 
-/// Reads a number, such as `42`, `010`, `0x1F`, `1_000` or `1.5e3`.
+/// Parses a number, such as `42`, `010`, `0x1F`, `1_000` or `1.5e3`.
 pub(super) fn number(text: &str) -> Result<Number, NoLiteral> {
     if text.ends_with('i') && !text.starts_with("0x") {
         return Err(NoLiteral::Unsupported("complex numbers are not computed with here"));
@@ -52,7 +52,7 @@ pub(super) fn number(text: &str) -> Result<Number, NoLiteral> {
     Ok(Number { integer: is_whole.then_some(whole), fraction: Some(value), is_fraction: true })
 }
 
-/// `strconv.ParseFloat` of a decimal number: `_` may stand between digits.
+/// `strconv.ParseFloat` of a decimal number; `_` is allowed between digits.
 pub(super) fn fraction(text: &str) -> Option<f64> {
     let bytes = text.as_bytes();
     let is_digit = |at: Option<usize>| at.and_then(|at| bytes.get(at)).is_some_and(u8::is_ascii_digit);
@@ -61,7 +61,7 @@ pub(super) fn fraction(text: &str) -> Option<f64> {
     is_good.then(|| text.replace('_', "").parse().ok()).flatten()
 }
 
-/// `strconv.ParseInt` with base 0: a prefix says the base, and `_` may stand between digits then.
+/// `strconv.ParseInt` with base 0: a prefix selects the base; `_` is allowed between digits.
 pub(super) fn integer(text: &str) -> Option<i64> {
     let (is_negative, body) = match text.strip_prefix('-') {
         Some(rest) => (true, rest),
@@ -80,7 +80,7 @@ fn unsigned(text: &str) -> Option<u64> {
         [b'0', _, ..] => (8, lower.get(1..)?),
         _ => (10, lower.as_str()),
     };
-    // An underscore stands between digits, or between the prefix and a digit.
+    // An underscore must be between digits, or between the prefix and a digit.
     let has_prefix = base != 10;
     let is_misplaced = digits.ends_with('_') || digits.contains("__") || (digits.starts_with('_') && !has_prefix);
     let plain = digits.replace('_', "");
@@ -90,7 +90,7 @@ fn unsigned(text: &str) -> Option<u64> {
     u64::from_str_radix(&plain, base).ok()
 }
 
-/// The value of a letter literal, quotes and all.
+/// Returns the value of a letter literal, given with its quotes.
 pub(super) fn letter(literal: &str) -> Option<char> {
     let inner = literal.strip_prefix('\'')?;
     let mut letters = inner.chars();
@@ -107,7 +107,7 @@ pub(super) fn letter(literal: &str) -> Option<char> {
     (letters.as_str() == "'").then_some(value)
 }
 
-/// The value of a text literal, quotes and all.
+/// Returns the value of a string literal, given with its quotes.
 pub(super) fn text(literal: &str) -> Option<Vec<u8>> {
     if let Some(raw) = literal.strip_prefix('`') {
         return Some(raw.strip_suffix('`')?.replace('\r', "").into_bytes());
@@ -129,7 +129,7 @@ pub(super) fn text(literal: &str) -> Option<Vec<u8>> {
     Some(out)
 }
 
-/// What stands behind a backslash: a letter, or a byte that goes to `out`.
+/// Decodes the escape behind a backslash: returns a letter, or pushes a byte to `out` and returns `None`.
 fn escape(letters: &mut Chars<'_>, quote: char, out: &mut Vec<u8>) -> Option<Option<char>> {
     let kind = letters.next()?;
     let byte = match kind {

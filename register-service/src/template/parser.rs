@@ -1,4 +1,4 @@
-//! Reads the parts of a template into a tree, by the grammar of Go's `text/template/parse`.
+//! Parses the texts and actions of a template into an AST, by the grammar of Go's `text/template/parse`.
 
 mod names;
 
@@ -9,14 +9,14 @@ use crate::template::ast::{Block, Command, Node, Operand, OperandKind, Pipe};
 use crate::template::lexer::{self, Kind, Part, Token};
 use crate::template::literal::{self, NoLiteral};
 
-/// Far above what an author writes; evaluation goes as deep as this.
+/// Deepest nesting of blocks; far above what authors write. Evaluation recurses as deep.
 const MAX_NESTING: usize = 32;
-/// Parentheses in one another.
+/// Deepest nesting of parentheses.
 const MAX_PARENTHESES: usize = 64;
-/// What is reported of one text.
+/// Most faults reported per template.
 const MAX_FAULTS: usize = 64;
 
-/// Reads a template, and says everything that is wrong with it. Actions that are wrong are left out.
+/// Parses a template and reports every fault. Faulty actions are left out of the AST.
 pub(super) fn parse(template: &str) -> (Vec<Node>, Vec<Fault>) {
     let mut reader =
         Reader { template, nodes: Vec::new(), open: Vec::new(), variables: vec!["$".to_owned()], faults: Vec::new() };
@@ -39,24 +39,24 @@ struct Reader<'t> {
     template: &'t str,
     nodes: Vec<Node>,
     open: Vec<Open>,
-    /// The names that are declared, innermost last.
+    /// Declared names, innermost last.
     variables: Vec<String>,
     faults: Vec<Fault>,
 }
 
-/// A block without its `end` yet.
+/// Block without its `end` so far.
 struct Open {
     keyword: Keyword,
     part: Range<usize>,
-    /// Nothing if it could not be read, or for a plain `else`.
+    /// `None` if the pipeline could not be parsed.
     pipe: Option<Pipe>,
     then: Vec<Node>,
     has_else: bool,
-    /// Whether it began as `else if` or `else with`, and ends with the block around it.
+    /// True for `else if` and `else with`, which end together with the enclosing block.
     is_chained: bool,
-    /// What stood before it.
+    /// Nodes in front of the block.
     outer: Vec<Node>,
-    /// How many variables were declared before it.
+    /// Number of variables declared in front of the block.
     variables: usize,
 }
 
@@ -173,7 +173,7 @@ impl Reader<'_> {
         fault.map_or(Ok(()), Err)
     }
 
-    /// `else`, alone or with the keyword of the block that it begins.
+    /// Parses `else`, alone or with the keyword of the block that it begins.
     fn otherwise(&mut self, whole: &Range<usize>, chained: Option<Keyword>) -> Result<(), Fault> {
         let bad = |message: &str| Err(Fault::bad(whole.clone(), message));
         match self.open.last_mut() {
@@ -224,14 +224,14 @@ impl Reader<'_> {
                 let message = format!("`{}` without `end`", open.keyword.as_str());
                 self.report(Fault::bad(open.part.clone(), message));
             }
-            // The pieces inside are kept, so that what is wrong in them is found too.
+            // Keep the nodes inside, so that their faults are found too.
             self.close(open);
         }
         (self.nodes, self.faults)
     }
 
     fn pipe(&mut self, tokens: &[Token], whole: &Range<usize>, is_range: bool) -> Result<Pipe, Fault> {
-        // An undeclared variable may have been declared in an action that could not be read.
+        // An undeclared variable may have been declared in an action that could not be parsed.
         let is_sure = self.faults.is_empty();
         let mut parser = PipeParser {
             template: self.template,
@@ -255,7 +255,7 @@ struct PipeParser<'a> {
     tokens: &'a [Token],
     at: usize,
     whole: &'a Range<usize>,
-    /// How many parentheses are open.
+    /// Number of open parentheses.
     depth: usize,
     variables: &'a mut Vec<String>,
     is_sure: bool,
@@ -318,7 +318,7 @@ impl<'a> PipeParser<'a> {
         Ok(Pipe { declared, is_assignment, commands, part: start..end })
     }
 
-    /// `$x :=`, `$x =` or, for `range`, `$i, $x :=`.
+    /// Parses `$x :=`, `$x =` or, for `range`, `$i, $x :=`.
     fn declared(&mut self, is_range: bool) -> Result<(Vec<String>, bool), Fault> {
         let mut names = Vec::new();
         while self.peek_kind() == Some(Kind::Variable) {

@@ -8,7 +8,7 @@ fn check(text: &str, expected: &str) {
     assert_eq!(render(text, &environment(), OnUnset::Refused).as_deref(), Ok(expected), "{text}");
 }
 
-/// Where no engine reads the files.
+/// Renders a text with unset variables tolerated, as for files that no engine reads.
 fn check_tolerant(text: &str, expected: &str) {
     assert_eq!(render(text, &environment(), OnUnset::Tolerated).as_deref(), Ok(expected), "{text}");
 }

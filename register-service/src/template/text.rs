@@ -1,11 +1,11 @@
-//! Texts as Go treats them: bytes whose letters are decoded one by one, with Go's case mappings, quotes and classes.
+//! Strings as Go treats them: bytes decoded letter by letter, with Go's case mappings, quoting and character classes.
 
 use std::fmt::Write;
 
-/// What stands for a byte that is no part of a letter.
+/// Replacement character for a byte that is no part of a letter.
 pub(super) const REPLACEMENT: char = '\u{fffd}';
 
-/// The letters of a text and the bytes of each. A byte that is no part of a letter is one by itself.
+/// Iterates over the letters of a text, each with its bytes. A byte that is no part of a letter is an item by itself.
 pub(super) fn letters(text: &[u8]) -> impl DoubleEndedIterator<Item = (char, &[u8])> {
     let mut found = Vec::new();
     for chunk in text.utf8_chunks() {
@@ -25,22 +25,22 @@ pub(super) fn mapped(text: &[u8], mut map: impl FnMut(char) -> char) -> Vec<u8> 
     letters(text).map(|(letter, _)| map(letter)).collect::<String>().into_bytes()
 }
 
-/// One letter's upper case as one letter, whatever it would be in full.
+/// Maps one letter to upper case, always as one letter. Returns it unchanged if the full mapping has several letters.
 pub(super) fn upper(letter: char) -> char {
     match letter {
-        // Their full mapping has two letters, their simple one a letter with the iota beside it.
+        // Their full mapping has two letters; their simple mapping is one letter with the iota adscript.
         '\u{1f80}'..='\u{1f87}' | '\u{1f90}'..='\u{1f97}' | '\u{1fa0}'..='\u{1fa7}' => shifted(letter, 8),
         '\u{1fb3}' | '\u{1fc3}' | '\u{1ff3}' => shifted(letter, 9),
         _ => single(letter.to_uppercase(), letter),
     }
 }
 
-/// One letter's lower case as one letter.
+/// Maps one letter to lower case, always as one letter.
 pub(super) fn lower(letter: char) -> char {
     if letter == '\u{130}' { 'i' } else { single(letter.to_lowercase(), letter) }
 }
 
-/// One letter's title case, which differs from the upper case for some digraphs and in Georgian.
+/// Maps one letter to title case, which differs from upper case for some digraphs and in Georgian.
 pub(super) fn title(letter: char) -> char {
     match letter {
         '\u{1c4}'..='\u{1c6}' => '\u{1c5}',
@@ -84,12 +84,12 @@ pub(super) fn is_space(letter: char) -> bool {
     letter.is_whitespace()
 }
 
-/// Whether `strings.TrimSpace`, without both ends' blanks.
+/// `strings.TrimSpace`: returns a text without white space at both ends.
 pub(super) fn trimmed(text: &[u8]) -> &[u8] {
     trimmed_of(text, is_space)
 }
 
-/// A text without the letters at both ends for which this holds.
+/// Returns a text without the letters at both ends for which `is_removed` is true.
 pub(super) fn trimmed_of(text: &[u8], is_removed: impl Fn(char) -> bool) -> &[u8] {
     let length = |letters: &mut dyn Iterator<Item = (char, &[u8])>| -> usize {
         letters.take_while(|(letter, _)| is_removed(*letter)).map(|(_, bytes)| bytes.len()).sum()
@@ -100,7 +100,8 @@ pub(super) fn trimmed_of(text: &[u8], is_removed: impl Fn(char) -> bool) -> &[u8
     rest.get(..end).unwrap_or_default()
 }
 
-/// `unicode.IsPrint`. What Rust shows as it is behind another letter is what Go takes for printable.
+/// `unicode.IsPrint`. Rust's `escape_debug` leaves a letter behind another one unescaped exactly if Go considers it
+/// printable.
 pub(super) fn is_print(letter: char) -> bool {
     match letter {
         ' '..='~' => true,
@@ -112,7 +113,7 @@ pub(super) fn is_print(letter: char) -> bool {
     }
 }
 
-/// A text in quotes as `strconv.Quote` writes it, or with everything beyond ASCII escaped.
+/// Quotes a text as `strconv.Quote` does; with `is_ascii_only`, escapes everything beyond ASCII.
 pub(super) fn quoted(text: &[u8], is_ascii_only: bool) -> String {
     let mut out = String::from("\"");
     for (letter, bytes) in letters(text) {
@@ -127,7 +128,7 @@ pub(super) fn quoted(text: &[u8], is_ascii_only: bool) -> String {
     out
 }
 
-/// A letter in single quotes as `strconv.QuoteRune` writes it.
+/// Quotes a letter as `strconv.QuoteRune` does.
 pub(super) fn quoted_letter(letter: char, is_ascii_only: bool) -> String {
     let mut out = String::from("'");
     escape(&mut out, letter, '\'', is_ascii_only);

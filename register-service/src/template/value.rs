@@ -1,7 +1,7 @@
-//! The values that templates compute with, as Go's `reflect` sees them: a kind, a type name, emptiness, equality.
+//! Values of template expressions, as Go's `reflect` sees them: a kind, a type name, emptiness, equality.
 //!
-//! Texts are bytes, because Go's are: `trunc` may cut a letter in half. Lists are immutable; a dict is shared and changed
-//! in place by `set`, `unset` and `merge`.
+//! Strings are bytes, as in Go: `trunc` may cut a letter in half. Lists are immutable; a dict is shared and changed in
+//! place by `set`, `unset` and `merge`.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -11,22 +11,22 @@ use std::rc::Rc;
 use crate::template::function::dates::Time;
 use crate::template::function::versions::Version;
 
-/// A text: bytes that need not be UTF-8.
+/// String: bytes that need not be UTF-8.
 pub(super) type Text = Rc<[u8]>;
 /// The entries of a dict, in the order in which Go ranges over them.
 pub(super) type Entries = BTreeMap<Text, Value>;
 
-/// Levels of lists and dicts in one another.
+/// Deepest nesting of lists and dicts.
 pub(super) const MAX_DEPTH: usize = 32;
 
-/// What an expression comes to.
+/// Value of an expression.
 #[derive(Debug, Clone)]
 pub(super) enum Value {
-    /// Go's untyped `nil`, and what prints as `<no value>`.
+    /// Go's untyped `nil`, and a value that prints as `<no value>`.
     Nil,
-    /// The data of the template as a whole, `.` at its top.
+    /// Data of the whole template, `.` at its top.
     Root,
-    /// A variable that is not set, where that is tolerated: its name and place.
+    /// Unset variable, where that is tolerated: its name and span.
     Unset(Rc<(String, Range<usize>)>),
     Bool(bool),
     Int(i64, Integer),
@@ -53,9 +53,9 @@ pub(super) enum Of {
     Any,
     Text,
     Int,
-    /// Lists of anything.
+    /// Lists of lists of any values.
     Lists,
-    /// The variables: texts, and a missing one is an error.
+    /// The template's variables: strings; asking for a missing one is an error.
     Environment,
 }
 
@@ -63,9 +63,9 @@ pub(super) enum Of {
 pub(super) struct List {
     pub(super) items: Vec<Value>,
     pub(super) of: Of,
-    /// A nil slice prints as an empty one, but is `null` in JSON.
+    /// True for Go's nil slice, which prints like an empty one, but is `null` in JSON.
     pub(super) is_nil: bool,
-    /// Go gives the items in another order each time.
+    /// True if Go returns the items in another order each time.
     pub(super) is_unordered: bool,
 }
 
@@ -100,7 +100,7 @@ impl Value {
         Self::list_of(items.into_iter().map(Self::text).collect(), Of::Text)
     }
 
-    /// A list that is nil if it is empty.
+    /// Builds a list that is nil if it is empty.
     pub(super) fn list_or_nil(items: Vec<Self>) -> Self {
         let is_nil = items.is_empty();
         Self::List(Rc::new(List { items, of: Of::Any, is_nil, is_unordered: false }))
@@ -114,7 +114,7 @@ impl Value {
         Self::Map(Rc::new(Map { entries: RefCell::new(entries), of }))
     }
 
-    /// Whether `if` takes it for true.
+    /// True if Go's `if` treats the value as true.
     pub(super) fn is_true(&self) -> bool {
         match self {
             Self::Nil | Self::Unset(_) => false,
@@ -128,7 +128,7 @@ impl Value {
         }
     }
 
-    /// The name that `%T` prints.
+    /// Returns the type name that `%T` prints.
     pub(super) fn type_name(&self) -> &'static str {
         match self {
             Self::Nil | Self::Unset(_) => "<nil>",
@@ -155,7 +155,7 @@ impl Value {
         }
     }
 
-    /// The name of its `reflect.Kind`.
+    /// Returns the name of the value's `reflect.Kind`.
     pub(super) fn kind_name(&self) -> &'static str {
         match self {
             Self::Nil | Self::Unset(_) => "invalid",
@@ -167,7 +167,7 @@ impl Value {
         }
     }
 
-    /// How many levels of lists and dicts it has; more than [`MAX_DEPTH`] are not counted.
+    /// Returns the number of nested levels of lists and dicts, counting no further than a little above [`MAX_DEPTH`].
     pub(super) fn depth(&self) -> usize {
         fn below(value: &Value, left: usize) -> usize {
             let deepest = |items: &mut dyn Iterator<Item = &Value>| {
@@ -183,7 +183,7 @@ impl Value {
         below(self, MAX_DEPTH + 2)
     }
 
-    /// Whether this dict is the value or inside of it.
+    /// True if the value is this dict or contains it.
     pub(super) fn holds(&self, wanted: &Rc<Map>) -> bool {
         match self {
             Self::List(list) => list.items.iter().any(|item| item.holds(wanted)),

@@ -1,5 +1,5 @@
-//! Templates, durations, command lines and `.env` files with what Go's own tools make of them: `tests/templates/differential`
-//! records them. Each is read here too, and has to come to the same, or to a fault.
+//! Compares results with those of Go's own tools, recorded by `tests/templates/differential`: templates, durations,
+//! command lines and `.env` files. Each vector has to give the same result here, or a fault.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -9,16 +9,16 @@ use serde_json::Value;
 
 use super::*;
 
-/// What is said here about one vector.
+/// Verdict on one vector.
 enum Verdict {
     Same,
-    /// Go has a result, and it is not computed here for this reason.
+    /// Go has a result, but it is not computed here for this reason.
     Refused(String),
-    /// Go has another result or none, and no fault says so; or there is a fault where Go has a result.
+    /// Go has another result or none, and no fault reports it; or there is a fault although Go has a result.
     Wrong(String),
 }
 
-/// The recorded vectors, or the file that `tests/templates/differential` names.
+/// Returns the recorded vectors, or the file that `tests/templates/differential` names.
 fn files() -> Vec<PathBuf> {
     match option_env!("TEMPLATE_VECTORS") {
         Some(path) => vec![path.into()],
@@ -54,7 +54,7 @@ fn template(vector: &Value, text: &str) -> Result<Value, (bool, String)> {
         match &fault.kind {
             FaultKind::Refused(reason) => (true, reason.clone()),
             FaultKind::Bad(reason) => (false, reason.clone()),
-            // What the engine's builds make of it differs: an empty text, or `<no value>`.
+            // The engine's builds differ in the result: an empty text, or `<no value>`.
             FaultKind::Unset(_) if text.contains("index") => (true, "`index` of a variable that is not set".to_owned()),
             FaultKind::Unset(name) => (false, format!("`{name}` is not set")),
         }
@@ -70,13 +70,13 @@ fn env_file(text: &str) -> Result<Value, (bool, String)> {
     let read = dotenv::parse(text);
     match read.faults.first() {
         None => Ok(read.variables.into_iter().map(|(name, value)| (name, Value::from(value))).collect()),
-        // Go makes a variable without a name of these.
+        // Go makes a nameless variable of these.
         Some((_, reason)) if reason.contains("missing") => Err((true, reason.clone())),
         Some((_, reason)) => Err((false, reason.clone())),
     }
 }
 
-/// The rules of Go's tools by which a renderer is known to differ, as `tests/templates/causes.py` names them.
+/// Rules of Go's tools by which a renderer is known to differ, with the names that `tests/templates/causes.py` uses.
 const CAUSES: [&str; 28] = [
     "urlquery",
     "case",

@@ -1,8 +1,9 @@
-//! Fractions as Go's `strconv.FormatFloat` writes them.
+//! Formats fractions as Go's `strconv.FormatFloat` does.
 
 use std::iter;
 
-/// Writes a fraction without its sign. Without a precision, as many digits as it takes to read the same number back.
+/// Formats a fraction without its sign. Without a precision, writes as many digits as it takes to read the same number
+/// back.
 pub(super) fn unsigned(value: f64, form: char, precision: Option<usize>) -> String {
     let value = value.abs();
     if !value.is_finite() {
@@ -19,7 +20,7 @@ pub(super) fn unsigned(value: f64, form: char, precision: Option<usize>) -> Stri
     }
 }
 
-/// The form of `%g`: with an exponent where that is shorter.
+/// Formats as `%g`: with an exponent if the number is very small or large.
 fn general(value: f64, form: char, precision: Option<usize>) -> String {
     let wanted = precision.map(|precision| precision.max(1));
     let (mut digits, exponent) = digits(value, wanted);
@@ -66,7 +67,8 @@ fn scientific(digits: &str, exponent: i64, precision: usize, form: char) -> Stri
     format!("{first}{point}{rest}{form}{sign}{:02}", exponent.abs())
 }
 
-/// The significant digits, and the exponent of the first. Without a count, the fewest that stand for the number.
+/// Returns the significant digits and the exponent of the first. Without a count: the fewest digits that read back as
+/// the same number.
 fn digits(value: f64, count: Option<usize>) -> (String, i64) {
     let text = match count {
         Some(count) => format!("{value:.*e}", count.saturating_sub(1)),

@@ -1,16 +1,16 @@
-//! One value by one verb of `fmt`.
+//! Formats one value with one verb of `fmt`.
 
 use crate::template::format::float;
 use crate::template::function::Problem;
 use crate::template::text::{self, letters, quoted, quoted_letter};
 use crate::template::value::{Integer, MAX_DEPTH, Value};
 
-/// Bytes that one call may print.
+/// Most bytes that one call may print.
 const MAX_BYTES: usize = 4 * 1024 * 1024;
-/// Digits of a fraction that are computed here.
+/// Highest precision of a fraction that is computed here.
 const MAX_DIGITS: i64 = 1_000;
 
-/// What stands between `%` and the verb.
+/// Flags, width and precision between `%` and the verb.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Flags {
     pub(super) sharp: bool,
@@ -31,7 +31,7 @@ pub(super) struct Printer {
 }
 
 impl Printer {
-    /// Refuses what is too long to be meant.
+    /// Refuses an output that is too long to be intended.
     pub(super) fn check_size(&self) -> Result<(), Problem> {
         match self.out.len() > MAX_BYTES {
             true => Err(Problem::Refused("`printf` makes a text that is too large".to_owned())),
@@ -39,7 +39,7 @@ impl Printer {
         }
     }
 
-    /// An argument of `printf`.
+    /// Prints an argument of `printf`.
     pub(super) fn argument(&mut self, value: &Value, verb: char, flags: Flags) -> Result<(), Problem> {
         match (verb, value) {
             ('T' | 'v', Value::Nil) => {
@@ -116,10 +116,10 @@ impl Printer {
         Ok(())
     }
 
-    /// An item of a list or dict.
+    /// Prints an item of a list or dict.
     fn inner(&mut self, item: &Value, verb: char, flags: Flags) -> Result<(), Problem> {
         match item {
-            // Inside of an interface, nothing is shown without width.
+            // `fmt` ignores the width of a nil inside of an interface.
             Value::Nil => {
                 self.out.extend_from_slice(b"<nil>");
                 Ok(())
@@ -138,7 +138,7 @@ impl Printer {
         Ok(())
     }
 
-    /// `%!d(string=42)`, padded as the verb would be.
+    /// Prints `%!d(string=42)`, padded as the verb would be.
     fn bad_verb(&mut self, value: &Value, verb: char, flags: Flags) -> Result<(), Problem> {
         self.out.extend_from_slice(format!("%!{verb}({}=", value.type_name()).as_bytes());
         self.value(value, 'v', flags)?;
@@ -256,13 +256,13 @@ impl Printer {
         };
         let missing = usize::try_from(wanted).unwrap_or_default().saturating_sub(digits.len());
         let digits = format!("{}{digits}", "0".repeat(missing));
-        // A leading zero is all that `%#o` asks for, be it of the number or of its padding.
+        // `%#o` asks for one leading zero only, whether it belongs to the number or to its padding.
         let prefix = if prefix == "0" && digits.starts_with('0') { "" } else { prefix };
         self.padded(format!("{sign}{prefix}{digits}").as_bytes(), Flags { zero: false, ..flags });
         Ok(())
     }
 
-    /// `U+0041 'A'`
+    /// Prints `U+0041 'A'`.
     fn unicode(&mut self, number: i64, flags: Flags) {
         let digits = usize::try_from(flags.precision.unwrap_or_default()).unwrap_or_default().max(4);
         let mut out = format!("U+{number:0digits$X}");
@@ -313,7 +313,7 @@ impl Printer {
     }
 }
 
-/// The first letters of a text, as many as the precision says.
+/// Returns the first letters of a text, as many as the precision allows.
 fn truncated(text: &[u8], flags: Flags) -> &[u8] {
     let Some(precision) = flags.precision.and_then(|it| usize::try_from(it).ok()) else { return text };
     let length: usize = letters(text).take(precision).map(|(_, bytes)| bytes.len()).sum();

@@ -7,7 +7,7 @@ use crate::template::evaluation::byte;
 use crate::template::function::{Outcome, Problem, any, count};
 use crate::template::value::{Integer, Of, Value};
 
-/// What can be compared with what.
+/// Kinds of values that can be compared with each other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Bool,
@@ -29,7 +29,7 @@ fn kind(value: &Value) -> Kind {
     }
 }
 
-/// Whether the first equals any of the others.
+/// True if the first value equals any of the others.
 pub(super) fn eq(values: &[Value], _: &mut Budget) -> Outcome {
     let Some((first, rest)) = values.split_first() else { return Err(missing()) };
     if rest.is_empty() {
@@ -80,7 +80,7 @@ fn incompatible(one: &Value, other: &Value) -> Problem {
 }
 
 fn equal(one: &Value, other: &Value) -> Result<bool, Problem> {
-    // Where it is tolerated, a variable that is not set is as good as an empty one.
+    // Where unset variables are tolerated, one compares like an empty string.
     let empty = Value::text("");
     let one = if matches!(one, Value::Unset(_)) { &empty } else { one };
     let other = if matches!(other, Value::Unset(_)) { &empty } else { other };
@@ -102,7 +102,7 @@ fn equal(one: &Value, other: &Value) -> Result<bool, Problem> {
     }
 }
 
-/// How two values are ordered; nothing for what is not a number.
+/// Compares two values; `None` if one of them is NaN.
 fn ordered(values: &[Value]) -> Result<Option<Ordering>, Problem> {
     let (one, other) = (any(values, 0), any(values, 1));
     match (&one, &other) {
@@ -126,7 +126,7 @@ pub(super) fn len(values: &[Value], _: &mut Budget) -> Outcome {
     }
 }
 
-/// An item of a list, an entry of a dict, a byte of a text.
+/// Returns an item of a list, an entry of a dict, or a byte of a string.
 pub(super) fn index(values: &[Value], _: &mut Budget) -> Outcome {
     let Some((first, indices)) = values.split_first() else {
         return Err(Problem::Error("`index` of nothing".to_owned()));

@@ -1,4 +1,4 @@
-//! Sprig's functions for times, as far as neither the clock nor the machine's time zone decides.
+//! Sprig's functions for times, as far as the result depends neither on the clock nor on the machine's time zone.
 
 mod layout;
 
@@ -9,15 +9,16 @@ use crate::template::function::dates::layout::Clock;
 use crate::template::function::{Outcome, Problem, any, done, text, utf8};
 use crate::template::value::Value;
 
-/// A time that `toDate` has read.
+/// Time that `toDate` parsed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Time {
-    /// Read without a zone, which means the machine's to the engine: it is shown as it was read.
+    /// The engine assumes the machine's zone for a time without one; this clock is printed in the same zone, so it is
+    /// unchanged.
     clock: Clock,
 }
 
 impl Time {
-    /// The time as `print` has it, which names the machine's zone.
+    /// Fails: `print` shows the machine's zone.
     pub(in crate::template) fn shown(&self) -> Result<String, Problem> {
         Err(zone("printing a time"))
     }
@@ -31,7 +32,7 @@ fn now(what: &str) -> Problem {
     Problem::Refused(format!("{what} depends on the clock"))
 }
 
-/// The time on a clock in this zone.
+/// Converts a value to the time on a clock in this zone.
 fn clock(value: &Value, place: &str) -> Result<Clock, Problem> {
     match (value, place) {
         (Value::Time(time), "Local") => Ok(time.clock),
@@ -73,7 +74,7 @@ pub(super) fn to_date(values: &[Value], _: &mut Budget) -> Outcome {
     Ok(Value::Time(Rc::new(Time { clock })))
 }
 
-/// A number of seconds as a duration: `90` is `1m30s`.
+/// Formats a number of seconds as a duration: `90` is `1m30s`.
 pub(super) fn duration(values: &[Value], _: &mut Budget) -> Outcome {
     let seconds = match any(values, 0) {
         Value::Int(seconds, crate::template::value::Integer::Int64) => seconds,
@@ -89,7 +90,7 @@ pub(super) fn duration(values: &[Value], _: &mut Budget) -> Outcome {
     done(format!("{}{}", if nanoseconds < 0 { "-" } else { "" }, long_form(&shown)))
 }
 
-/// Go writes every unit below the largest: `1h0m0s`.
+/// Adds zero units as Go does, which writes every unit below the largest: `1h0m0s`.
 fn long_form(shown: &str) -> String {
     let has = |unit: char| shown.contains(unit);
     match (has('h'), has('m'), has('s')) {
@@ -100,7 +101,7 @@ fn long_form(shown: &str) -> String {
     }
 }
 
-/// A duration in its largest unit: `2h10m` is `2h`.
+/// Formats a duration in its largest unit: `2h10m` is `2h`.
 pub(super) fn duration_round(values: &[Value], _: &mut Budget) -> Outcome {
     let nanoseconds: u64 = match any(values, 0) {
         Value::Text(text) => {

@@ -25,7 +25,7 @@ pub(super) fn has_key(values: &[Value], _: &mut Budget) -> Outcome {
     Ok(Value::Bool(dict(values, 0)?.entries.borrow().contains_key(text(values, 1))))
 }
 
-/// Puts a value into a dict, unless that would make it endless or too deep.
+/// Puts a value into a dict, unless that makes the dict contain itself or nest too deeply.
 fn put(map: &Rc<Map>, key: &[u8], value: Value, budget: &mut Budget) -> Result<(), Problem> {
     budget.take(32)?;
     if matches!(value, Value::List(_) | Value::Map(_)) {
@@ -34,7 +34,8 @@ fn put(map: &Rc<Map>, key: &[u8], value: Value, budget: &mut Budget) -> Result<(
             return Err(Problem::Refused("a dict cannot hold itself".to_owned()));
         }
         bounded(value.clone())?;
-        // What holds this dict may be deep already: it grows by no more than this with each of few changes.
+        // The dict's own containers may be deep already. With few changes of at most this depth, the total stays
+        // bounded.
         if value.depth() > 8 {
             return Err(Problem::Refused("a dict is given what is nested too deeply".to_owned()));
         }
@@ -118,7 +119,7 @@ pub(super) fn dig(values: &[Value], _: &mut Budget) -> Outcome {
             None => return Ok(default.clone()),
         }
     }
-    // Every name is a text, also behind one that is missing.
+    // Unlike Sprig, names behind a missing one are not checked to be strings.
     Ok(value)
 }
 
@@ -137,7 +138,7 @@ fn merged(values: &[Value], overwrites: bool, budget: &mut Budget) -> Outcome {
     Ok(any(values, 0))
 }
 
-/// Adds the entries of one dict to another, dicts in both level by level.
+/// Merges the entries of one dict into another, level by level where both have a dict.
 fn into(target: &Rc<Map>, source: &Rc<Map>, overwrites: bool, budget: &mut Budget) -> Result<(), Problem> {
     if Rc::ptr_eq(target, source) {
         return Ok(());
@@ -158,7 +159,7 @@ fn into(target: &Rc<Map>, source: &Rc<Map>, overwrites: bool, budget: &mut Budge
                 into(inner, value, overwrites, budget)?;
                 continue;
             }
-            // Go leaves what is there when a dict is to take its place.
+            // Go keeps a non-empty value when a dict would replace it.
             (Some(there), Value::Map(_)) if there.is_true() => continue,
             (Some(there), _) if there.is_true() && !overwrites => continue,
             (Some(Value::Time(_) | Value::Version(_)), _) | (_, Value::Time(_) | Value::Version(_)) => {

@@ -8,7 +8,7 @@ use crate::template::call::Budget;
 use crate::template::function::{Outcome, Problem, done, text};
 use crate::template::value::Value;
 
-/// Go does not look at bits behind the last byte.
+/// Decodes as Go does, which ignores the bits behind the last byte.
 const LENIENT: GeneralPurpose = GeneralPurpose::new(
     &STANDARD,
     GeneralPurposeConfig::new()
@@ -17,7 +17,7 @@ const LENIENT: GeneralPurpose = GeneralPurpose::new(
 );
 const BASE32: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
 
-/// Sprig's result is the text of an error then, which nobody wants in a value.
+/// Refuses malformed input. Sprig returns the error's text as the result, which nobody wants in a value.
 fn malformed(name: &str, what: &str) -> Problem {
     let message =
         format!("`{name}` was given what is not a text in {what}; in the engine its result is the text of an error");

@@ -1,4 +1,4 @@
-//! Escapes for other languages, and Go's printing functions.
+//! Escaping for other languages, and Go's printing functions.
 
 use crate::template::call::Budget;
 use crate::template::format;
@@ -6,7 +6,7 @@ use crate::template::function::{Outcome, Problem, done, text};
 use crate::template::text::{is_print, letters};
 use crate::template::value::{Text, Value};
 
-/// The text of all arguments: a single text as it is, else as `print` has it.
+/// Joins all arguments: returns a single string unchanged, otherwise what `print` prints.
 fn joined(values: &[Value]) -> Result<Text, Problem> {
     match values {
         [Value::Text(text)] => Ok(text.clone()),
@@ -82,7 +82,7 @@ fn js_of(text: &[u8]) -> Vec<u8> {
     out
 }
 
-/// A text for the query of an address: all but letters, digits and `-_.~` is escaped, a blank is a plus.
+/// Escapes a text for the query of a URL: everything but letters, digits and `-_.~`; a blank becomes a plus.
 pub(super) fn urlquery(values: &[Value], _: &mut Budget) -> Outcome {
     let mut out = Vec::new();
     for byte in joined(values)?.iter() {

@@ -1,4 +1,4 @@
-//! JSON as Go's `encoding/json` writes and reads it.
+//! Writes and reads JSON as Go's `encoding/json` does.
 
 mod reader;
 
@@ -6,7 +6,7 @@ use crate::template::call::Budget;
 use crate::template::function::{Outcome, Problem, any, done, text};
 use crate::template::value::Value;
 
-/// How JSON is written.
+/// Options of the JSON writer.
 #[derive(Debug, Clone, Copy)]
 struct Style {
     escapes_html: bool,
@@ -98,7 +98,7 @@ fn write(value: &Value, style: Style, depth: usize, out: &mut String) -> Result<
     Ok(())
 }
 
-/// What is no UTF-8 is written in one way by some of Go's versions, and in another by others.
+/// Writes a string. Refuses invalid UTF-8, which Go's versions write in different ways.
 fn write_text(text: &[u8], style: Style, out: &mut String) -> Result<(), Problem> {
     out.push('"');
     let text = std::str::from_utf8(text);

@@ -1,4 +1,4 @@
-//! Sprig's functions for lists, for what is empty, and for types.
+//! Sprig's functions for lists, for empty values, and for types.
 
 use std::rc::Rc;
 
@@ -7,7 +7,7 @@ use crate::template::function::numbers::integer;
 use crate::template::function::{Outcome, Problem, any, as_text, count, done, flag, int, list, text};
 use crate::template::value::{MAX_DEPTH, Of, Text, Value};
 
-/// A list or dict, unless it would be nested too deeply.
+/// Returns a list or dict, unless it is nested too deeply.
 pub(super) fn bounded(value: Value) -> Outcome {
     match value.depth() > MAX_DEPTH {
         true => Err(Problem::Refused(format!("lists and dicts are nested more than {MAX_DEPTH} deep"))),
@@ -61,7 +61,7 @@ pub(super) fn compact(values: &[Value], _: &mut Budget) -> Outcome {
     Ok(Value::list(list(values, 0, "compact")?.items.iter().filter(|item| item.is_true()).cloned().collect()))
 }
 
-/// Looks for a value among others, each look at the budget's cost.
+/// True if `values` contain a value. Each comparison is subtracted from the budget.
 fn is_among(wanted: &Value, values: &[Value], budget: &mut Budget) -> Result<bool, Problem> {
     budget.take(values.len())?;
     Ok(values.iter().any(|value| value.deep_equals(wanted)))
@@ -130,7 +130,7 @@ pub(super) fn chunk(values: &[Value], _: &mut Budget) -> Outcome {
     bounded(Value::list_of(chunks.collect(), Of::Lists))
 }
 
-/// The texts of a list; of anything else, its own.
+/// Converts the items of a list to strings; any other value becomes a list of one.
 pub(super) fn as_texts(value: &Value) -> Result<Vec<Text>, Problem> {
     match value {
         Value::Nil => Ok(Vec::new()),
@@ -163,7 +163,7 @@ pub(super) fn default(values: &[Value], _: &mut Budget) -> Outcome {
     let fallback = any(values, 0);
     match values.get(1) {
         Some(given) if given.is_true() => Ok(given.clone()),
-        // Of several that are not set, what is asked for first is told.
+        // If the fallback is unset too, the fault names the fallback.
         _ => Ok(fallback),
     }
 }
@@ -215,7 +215,7 @@ pub(super) fn deep_equal(values: &[Value], _: &mut Budget) -> Outcome {
     Ok(Value::Bool(any(values, 0).deep_equals(&any(values, 1))))
 }
 
-/// Its message is not shown: it may hold what a variable does.
+/// Fails without showing its message, which may contain a variable's value.
 pub(super) fn fail(_: &[Value], _: &mut Budget) -> Outcome {
     Err(Problem::Error("`fail` is reached".to_owned()))
 }
@@ -224,7 +224,7 @@ pub(super) fn hello(_: &[Value], _: &mut Budget) -> Outcome {
     done("Hello!")
 }
 
-/// A value that shares no dict with this one.
+/// Returns a copy that shares no dict with the original.
 pub(super) fn deep_copy(values: &[Value], budget: &mut Budget) -> Outcome {
     match values.first() {
         None | Some(Value::Nil) => Err(Problem::Error("`deepCopy` of nothing".to_owned())),

@@ -1,4 +1,4 @@
-//! Sprig's functions for numbers. Whatever is no number counts as zero, as there.
+//! Sprig's functions for numbers. As in Sprig, a value that is not a number counts as zero.
 
 mod decimal;
 
@@ -9,7 +9,7 @@ use crate::template::function::{Outcome, Problem, any, done, int, text};
 use crate::template::literal;
 use crate::template::value::{Of, Value};
 
-/// Integers of type `int` are counted with 64 bits, as on the engine's machines.
+/// Converts a value to an integer. An `int` has 64 bits, as on the engine's machines.
 pub(super) fn integer(value: &Value) -> Result<i64, Problem> {
     match value {
         Value::Int(number, _) => Ok(*number),
@@ -24,7 +24,7 @@ pub(super) fn integer(value: &Value) -> Result<i64, Problem> {
     }
 }
 
-/// A text without `.0` and the like at its end.
+/// Removes a trailing `.0` and the like.
 fn without_zeros(text: &str) -> &str {
     let kept = text.trim_end_matches('0');
     match kept.strip_suffix('.') {
@@ -170,7 +170,7 @@ pub(super) fn atoi(values: &[Value], _: &mut Budget) -> Outcome {
     let text = std::str::from_utf8(text(values, 0)).unwrap_or_default();
     match text.parse::<i64>() {
         Ok(number) => Ok(Value::int(number)),
-        // Of a number that is too large, Go's result is the nearest that is not.
+        // For a number that is too large, Go returns the nearest one in range.
         Err(_) if is_digits(text) => Ok(Value::int(if text.starts_with('-') { i64::MIN } else { i64::MAX })),
         Err(_) => Ok(Value::int(0)),
     }
@@ -193,14 +193,14 @@ pub(super) fn to_float64(values: &[Value], _: &mut Budget) -> Outcome {
     Ok(Value::Float(fraction(&any(values, 0))?))
 }
 
-/// The value of an octal number.
+/// Parses an octal number.
 pub(super) fn to_decimal(values: &[Value], _: &mut Budget) -> Outcome {
     let shown = format::print(values)?;
     let shown = std::str::from_utf8(&shown).unwrap_or_default();
     Ok(Value::int64(i64::from_str_radix(shown, 8).unwrap_or_default()))
 }
 
-/// Numbers from one to before another, at most as many as fit the budget.
+/// Returns the numbers from `start` to before `stop`, if they fit the budget.
 fn steps(start: i64, stop: i64, step: i64, budget: &mut Budget) -> Result<Vec<i64>, Problem> {
     let is_endless = (stop < start && step >= 0) || (stop >= start && step <= 0);
     if is_endless {

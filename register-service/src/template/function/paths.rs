@@ -1,4 +1,4 @@
-//! Paths with slashes, as Go's `path` has them. No file is looked at.
+//! Slash-separated paths, as Go's `path` treats them. No file is accessed.
 
 use crate::template::call::Budget;
 use crate::template::function::{Outcome, done, text};
@@ -41,7 +41,7 @@ pub(super) fn is_abs(values: &[Value], _: &mut Budget) -> Outcome {
     Ok(Value::Bool(text(values, 0).starts_with(b"/")))
 }
 
-/// The shortest path that leads to the same place, by its text alone.
+/// Returns the shortest equivalent path, by its text alone.
 fn cleaned(path: &[u8]) -> Vec<u8> {
     let is_rooted = path.starts_with(b"/");
     let mut kept: Vec<&[u8]> = Vec::new();

@@ -1,4 +1,4 @@
-//! Sprig's functions for texts, except those that work word by word.
+//! Sprig's functions for strings, except those that work word by word.
 
 use ring::digest::{SHA256, digest};
 
@@ -51,7 +51,7 @@ pub(super) fn contains(values: &[Value], _: &mut Budget) -> Outcome {
     Ok(Value::Bool(find(text(values, 1), text(values, 0)).is_some()))
 }
 
-/// Where a text begins in another.
+/// Returns the position of a string in another.
 pub(super) fn find(text: &[u8], wanted: &[u8]) -> Option<usize> {
     match wanted.is_empty() {
         true => Some(0),
@@ -66,7 +66,7 @@ pub(super) fn replace(values: &[Value], budget: &mut Budget) -> Outcome {
 fn replaced(whole: &[u8], old: &[u8], new: &[u8], budget: &mut Budget) -> Result<Vec<u8>, Problem> {
     let mut out = Vec::new();
     if old.is_empty() {
-        // Nothing is found in front of every letter, and at the end.
+        // An empty string is found in front of every letter, and at the end.
         for (_, bytes) in letters(whole) {
             budget.take(new.len())?;
             out.extend_from_slice(new);
@@ -161,7 +161,7 @@ pub(super) fn plural(values: &[Value], _: &mut Budget) -> Outcome {
 
 pub(super) fn nospace(values: &[Value], _: &mut Budget) -> Outcome {
     let whole = text(values, 0);
-    // Sprig takes each byte for a letter, unless there is no blank to remove.
+    // Sprig treats each byte as a letter, unless there is no blank to remove.
     let kept: String = whole.iter().map(|byte| char::from(*byte)).filter(|letter| !is_space(*letter)).collect();
     match kept.chars().count() == whole.len() {
         true => done(whole),
@@ -185,7 +185,7 @@ pub(super) fn to_string(values: &[Value], _: &mut Budget) -> Outcome {
     Ok(Value::Text(as_text(&any(values, 0))?))
 }
 
-/// The parts of a text between separators; its letters, if there is no separator.
+/// Splits a text at separators; into letters, if the separator is empty.
 fn parts<'t>(whole: &'t [u8], separator: &[u8], most: usize) -> Vec<&'t [u8]> {
     let mut parts = Vec::new();
     let mut rest = whole;
@@ -289,7 +289,7 @@ pub(super) fn abbrevboth(values: &[Value], _: &mut Budget) -> Outcome {
     done(abbreviated(whole, left, right)?)
 }
 
-/// At most `width` bytes of a text around an offset, with dots for what is left out.
+/// Returns at most `width` bytes of a text from an offset on, with dots for the omitted parts.
 fn abbreviated(whole: &[u8], offset: i64, width: i64) -> Result<Vec<u8>, Problem> {
     const DOTS: &[u8] = b"...";
     let length = count(whole.len());

@@ -1,19 +1,19 @@
-//! Which functions there are: names, the types of their parameters, and those that are not computed, with the reason.
+//! Table of functions: names, parameter types, and functions that are refused, each with the reason.
 
 use crate::template::function::Parameter::{Any, Bool, Dict, Float, Int, Text};
 use crate::template::function::{
     Function, compare, dates, dicts, encoding, escape, json, lists, numbers, paths, strings, versions, words,
 };
 
-/// What a name stands for.
+/// Result of looking up a function's name.
 pub(in crate::template) enum Lookup {
     Found(&'static Function),
-    /// Go or Sprig has it, and it is not computed here for this reason.
+    /// Go or Sprig has the function, but it is not computed here for this reason.
     Refused(&'static str),
     Unknown,
 }
 
-/// Looks a name up.
+/// Looks up a function by name.
 pub(in crate::template) fn lookup(name: &str) -> Lookup {
     let found = FUNCTIONS.binary_search_by(|function| function.name.cmp(name));
     if let Some(function) = found.ok().and_then(|at| FUNCTIONS.get(at)) {
@@ -23,12 +23,12 @@ pub(in crate::template) fn lookup(name: &str) -> Lookup {
     refused.map_or(Lookup::Unknown, |(reason, _)| Lookup::Refused(reason))
 }
 
-/// The names of all functions that are computed.
+/// Returns the names of all functions that are computed.
 pub(in crate::template) fn names() -> impl Iterator<Item = &'static str> {
     FUNCTIONS.iter().map(|function| function.name)
 }
 
-/// Functions of Go and Sprig that are not computed, by the reason.
+/// Functions of Go and Sprig that are not computed, grouped by reason.
 const REFUSED: [(&str, &str); 9] = [
     ("reads the engine's environment; a variable is `.env.NAME`", "env expandenv"),
     ("asks the network", "getHostByName"),
@@ -55,7 +55,7 @@ const REFUSED: [(&str, &str); 9] = [
 
 macro_rules! functions {
     ($($name:literal [$($fixed:ident)*] $(.. $rest:ident)? => $apply:path,)*) => {
-        /// Every function, by name.
+        /// All functions, sorted by name.
         static FUNCTIONS: &[Function] = &[
             $(Function { name: $name, fixed: &[$($fixed),*], rest: functions!(@rest $($rest)?), apply: $apply },)*
         ];

@@ -9,7 +9,7 @@ use crate::template::function::versions::constraint::Constraints;
 use crate::template::function::{Outcome, Problem, utf8};
 use crate::template::value::{Integer, Value};
 
-/// A version, as `semver` makes it.
+/// Version as `semver` parses it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Version {
     numbers: [u64; 3],
@@ -18,7 +18,7 @@ pub(crate) struct Version {
     original: String,
 }
 
-/// No message shows a value: it may hold what a variable does.
+/// Messages show no value, because it may contain a variable's.
 const NO_VERSION: &str = "a text is not a version, such as `1.2.3`";
 
 pub(super) fn semver(values: &[Value], _: &mut Budget) -> Outcome {
@@ -36,7 +36,7 @@ pub(super) fn semver_compare(values: &[Value], _: &mut Budget) -> Outcome {
 }
 
 impl Version {
-    /// Reads `1`, `v1.2`, `1.2.3-rc.1+build` and the like.
+    /// Parses `1`, `v1.2`, `1.2.3-rc.1+build` and the like.
     fn parse(text: &str) -> Option<Self> {
         let rest = text.strip_prefix('v').unwrap_or(text);
         let end = rest.find(['-', '+']).unwrap_or(rest.len());
@@ -70,7 +70,7 @@ impl Version {
         })
     }
 
-    /// The version as `semver` prints it.
+    /// Formats the version as `semver` prints it.
     pub(crate) fn shown(&self) -> String {
         let [major, minor, patch] = self.numbers;
         let mut text = format!("{major}.{minor}.{patch}");
@@ -83,7 +83,7 @@ impl Version {
         text
     }
 
-    /// What `.Major` and the like are.
+    /// Returns the value of `.Major` and the like.
     pub(in crate::template) fn field(&self, name: &str) -> Outcome {
         let [major, minor, patch] = self.numbers;
         let number = |number: u64| match i64::try_from(number) {
@@ -121,7 +121,7 @@ fn is_identifiers(text: &str) -> bool {
     text.split('.').all(is_part)
 }
 
-/// A release comes behind its own prereleases. Part by part, numbers come before words.
+/// Orders a release behind its own prereleases. Compares part by part; numbers come before words.
 fn compare_prereleases(one: &str, other: &str) -> Ordering {
     match (one.is_empty(), other.is_empty()) {
         (true, true) => return Ordering::Equal,

@@ -1,11 +1,11 @@
-//! Sprig's functions that change texts word by word, and break lines.
+//! Sprig's functions that change strings word by word, and that break lines.
 
 use crate::template::call::Budget;
 use crate::template::function::{Outcome, Problem, done, int, text};
 use crate::template::text::{is_space, is_title, is_upper, letters, lower, mapped, title as title_of, upper};
 use crate::template::value::Value;
 
-/// A letter as Go's separators of words see it; beyond ASCII, letters and digits are none.
+/// True for a letter that separates words in Go; beyond ASCII, letters and digits do not.
 fn is_separator(letter: char) -> bool {
     match letter.is_ascii() {
         true => !letter.is_ascii_alphanumeric() && letter != '_',
@@ -61,7 +61,7 @@ fn is_lower(letter: char) -> bool {
     letter.is_lowercase() && !is_other
 }
 
-/// The letters of a text whose classes are the same in Go and here.
+/// Returns the letters of a text, if Go and Rust classify all of them alike.
 fn known(values: &[Value]) -> Result<Vec<char>, Problem> {
     let found: Vec<char> = letters(text(values, 0)).map(|(letter, _)| letter).collect();
     let is_known = |letter: &char| {
@@ -100,7 +100,7 @@ pub(super) fn camelcase(values: &[Value], _: &mut Budget) -> Outcome {
     done(out)
 }
 
-/// Where nothing but connectors is there, Go writes the last one twice.
+/// For a text of connectors only, Go writes the last one twice.
 fn camel_of_connectors(whole: &[char]) -> Outcome {
     let last = whole.last();
     done(whole.iter().chain(last).collect::<String>())
@@ -114,7 +114,7 @@ pub(super) fn kebabcase(values: &[Value], _: &mut Budget) -> Outcome {
     done(connected(&known(values)?, '-'))
 }
 
-/// What a run of letters is.
+/// Character class of a run of letters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Class {
     Nothing,
@@ -137,7 +137,7 @@ fn class(letter: char) -> Class {
     }
 }
 
-/// The next run of a text and how long it is.
+/// Returns the class and the length of the next run of a text.
 fn run(whole: &[char]) -> (Class, usize) {
     let Some(first) = whole.first() else { return (Class::Nothing, 0) };
     let first = class(*first);
@@ -151,7 +151,7 @@ fn run(whole: &[char]) -> (Class, usize) {
             several if count(several, Class::Lower) > 0 => several - 1,
             several => several,
         },
-        // Within punctuation, what would connect words elsewhere is punctuation too.
+        // Inside punctuation, `-` and `_` are punctuation too and connect no words.
         Class::Punctuation => {
             let is_punctuation = |letter: &char| class(*letter) == Class::Punctuation || matches!(letter, '-' | '_');
             whole.iter().take_while(|letter| is_punctuation(letter)).count()
@@ -161,7 +161,7 @@ fn run(whole: &[char]) -> (Class, usize) {
     (first, length)
 }
 
-/// Words in lower case with a connector between them.
+/// Returns the words of a text in lower case with a connector between them.
 fn connected(whole: &[char], connector: char) -> String {
     let mut out = String::new();
     let mut rest = whole;
@@ -241,7 +241,7 @@ pub(super) fn wrap_with(values: &[Value], budget: &mut Budget) -> Outcome {
     done(wrapped(text(values, 2), int(values, 0), line_break, true, budget)?)
 }
 
-/// Breaks lines at blanks, and words that are longer than a line if so wanted.
+/// Breaks lines at blanks and, if `breaks_words`, inside words that are longer than a line.
 fn wrapped(
     whole: &[u8],
     width: i64,

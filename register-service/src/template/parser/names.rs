@@ -1,4 +1,4 @@
-//! Names in a pipeline: functions, keywords, declared variables, and what was meant where a name is none of them.
+//! Parses names in a pipeline: functions, keywords, declared variables. Suggests the nearest name for an unknown one.
 
 use std::ops::Range;
 
@@ -19,7 +19,7 @@ impl PipeParser<'_> {
         Ok(Operand { kind: OperandKind::Variable(name.to_owned(), Vec::new()), part })
     }
 
-    /// Error for `env.NAME`, or `NAME` alone, where `.env.NAME` was meant.
+    /// Returns the fault for `env.NAME`, or `NAME` alone, where `.env.NAME` was meant.
     pub(super) fn without_dot(&self, name: &str, part: &Range<usize>) -> Option<Fault> {
         let next = self.peek().filter(|token| token.kind == Kind::Field && !token.is_behind_space);
         let is_word = |it: char| it.is_ascii_uppercase() || it.is_ascii_digit() || it == '_';

@@ -1,8 +1,8 @@
-//! Go's layouts of times: the reference time `Mon Jan 2 15:04:05 2006` written as the result should be.
+//! Go's time layouts: the reference time `Mon Jan 2 15:04:05 2006`, written as the result should look.
 
 use crate::template::function::Problem;
 
-/// A time on a clock, without a zone.
+/// Date and time of day, without a zone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Clock {
     year: i64,
@@ -28,7 +28,7 @@ const MONTHS: [&str; 12] = [
 ];
 const DAYS: [&str; 7] = ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"];
 
-/// A part of a layout.
+/// Field of a layout.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Field {
     LongMonth,
@@ -53,11 +53,11 @@ enum Field {
     Year,
     UpperHalf,
     LowerHalf,
-    /// Anything that depends on the zone, or on fractions of a second.
+    /// Field that depends on the zone, or on fractions of a second.
     Unsupported,
 }
 
-/// In the order in which Go looks for them where one begins with another.
+/// Fields in the order in which Go looks for them, which matters where one is a prefix of another.
 const FIELDS: [(&str, Field); 36] = [
     ("January", Field::LongMonth),
     ("Jan", Field::Month),
@@ -97,13 +97,13 @@ const FIELDS: [(&str, Field); 36] = [
     (",9", Field::Unsupported),
 ];
 
-/// The text in front of the next field, the field, and what stands behind it.
+/// Returns the text in front of the next field, the field, and the rest behind it.
 fn next(layout: &str) -> (&str, Option<Field>, &str) {
     for (at, _) in layout.char_indices() {
         let rest = layout.get(at..).unwrap_or_default();
         let found = FIELDS.iter().find_map(|(text, field)| Some((*field, rest.strip_prefix(text)?)));
         let Some((field, behind)) = found else { continue };
-        // `Jan` and `Mon` are no fields where a word goes on.
+        // `Jan` and `Mon` are no fields if a lower-case letter follows.
         let goes_on = behind.starts_with(|c: char| c.is_ascii_lowercase());
         if matches!(field, Field::Month | Field::Weekday) && goes_on {
             continue;
@@ -118,10 +118,10 @@ fn unsupported() -> Problem {
 }
 
 impl Clock {
-    /// The time in UTC so many seconds after 1970 began.
+    /// Returns the UTC time that many seconds after the start of 1970.
     pub(super) fn from_unix(seconds: i64) -> Self {
         let (days, second) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
-        // Days since the first of March of the year 0, so that a leap day is the last of its year.
+        // Count days from 1 March of the year 0, so that a leap day is the last day of its year.
         let days = days + 719_468;
         let (era, of_era) = (days.div_euclid(146_097), days.rem_euclid(146_097));
         let year_of_era = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
@@ -137,7 +137,7 @@ impl Clock {
         (1..self.month).map(|month| days_in(self.year, month)).sum::<i64>() + self.day
     }
 
-    /// 0 is Sunday.
+    /// Returns the day of the week; 0 is Sunday.
     fn weekday(self) -> i64 {
         let year = self.year - i64::from(self.month <= 2);
         let shifted = (self.month + 9) % 12;
@@ -160,7 +160,7 @@ fn name<'n>(names: &[&'n str], at: i64) -> &'n str {
     usize::try_from(at).ok().and_then(|at| names.get(at)).copied().unwrap_or_default()
 }
 
-/// Writes a time by a layout.
+/// Formats a time by a layout.
 pub(super) fn format(layout: &[u8], clock: Clock, _is_utc: bool) -> Result<String, Problem> {
     let mut rest = std::str::from_utf8(layout).map_err(|_| unsupported())?;
     if !(0..10_000).contains(&clock.year) {
@@ -203,7 +203,7 @@ pub(super) fn format(layout: &[u8], clock: Clock, _is_utc: bool) -> Result<Strin
     }
 }
 
-/// Reads a time by a layout. What Go reads otherwise than digit by digit is refused.
+/// Parses a time by a layout. Refuses fields that Go does not read digit by digit, except names of months.
 pub(super) fn parse(layout: &str, text: &str) -> Result<Clock, Problem> {
     let no = || Problem::Refused("a time is not read by this layout here".to_owned());
     let (mut layout_rest, mut rest) = (layout, text);

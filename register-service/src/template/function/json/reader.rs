@@ -1,11 +1,11 @@
-//! Reads JSON into values: every number is a fraction, the last of two equal keys counts.
+//! Parses JSON into values. As in Go, every number is a fraction, and the last of two equal keys wins.
 
 use crate::template::call::Budget;
 use crate::template::function::Problem;
 use crate::template::text::REPLACEMENT;
 use crate::template::value::{Entries, MAX_DEPTH, Value};
 
-/// Why a text is not read: it is no JSON, or JSON that is not computed with.
+/// Reason why a text is not parsed: it is not JSON, or it is JSON that is not computed with.
 enum Stop {
     Malformed,
     Refused(Problem),
@@ -19,7 +19,7 @@ impl From<Problem> for Stop {
 
 type Read<T> = Result<T, Stop>;
 
-/// The value of a JSON text; nothing if it is none.
+/// Parses a JSON text; `None` if it is not JSON.
 pub(super) fn read(text: &[u8], budget: &mut Budget) -> Result<Option<Value>, Problem> {
     let not_utf8 = |_| Problem::Refused("JSON that is not UTF-8 is not read here".to_owned());
     let text = std::str::from_utf8(text).map_err(not_utf8)?;
@@ -51,7 +51,7 @@ impl Reader<'_> {
         self.at += rest.len() - rest.trim_start_matches([' ', '\t', '\r', '\n']).len();
     }
 
-    /// Whether this stands next; it is passed over then.
+    /// Skips blanks, then `wanted` if it follows. Returns true if it does.
     fn takes(&mut self, wanted: &str) -> bool {
         self.blanks();
         let is_there = self.rest().starts_with(wanted);

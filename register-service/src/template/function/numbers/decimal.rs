@@ -1,8 +1,8 @@
-//! Decimal fractions, with which Sprig adds and multiplies so that `0.1` and `0.2` make `0.3`.
+//! Decimal fractions, with which Sprig calculates so that `0.1` and `0.2` make `0.3`.
 
 use crate::template::function::Problem;
 
-/// Digits behind the point that a division keeps.
+/// Digits behind the decimal point that a division keeps.
 const PRECISION: u32 = 16;
 
 /// `mantissa` times ten to the power of `exponent`.
@@ -17,7 +17,7 @@ fn too_large() -> Problem {
 }
 
 impl Decimal {
-    /// The shortest decimal number that reads back as this fraction.
+    /// Returns the shortest decimal number that reads back as this fraction.
     pub(super) fn from(value: f64) -> Result<Self, Problem> {
         if !value.is_finite() {
             return Err(Problem::Error("infinity and NaN are not computed with".to_owned()));
@@ -30,12 +30,12 @@ impl Decimal {
         Ok(Self { mantissa, exponent: exponent - i32::try_from(places).unwrap_or_default() })
     }
 
-    /// The nearest fraction.
+    /// Returns the nearest fraction.
     pub(super) fn fraction(self) -> f64 {
         format!("{}e{}", self.mantissa, self.exponent).parse().unwrap_or_default()
     }
 
-    /// The mantissa that the number has with a lower exponent.
+    /// Returns the number's mantissa for a lower exponent.
     fn scaled(self, exponent: i32) -> Option<i128> {
         let power = u32::try_from(self.exponent - exponent).ok()?;
         self.mantissa.checked_mul(10_i128.checked_pow(power)?)
@@ -61,7 +61,7 @@ impl Decimal {
         Ok(Self { mantissa, exponent: self.exponent + other.exponent })
     }
 
-    /// The quotient, rounded half away from zero.
+    /// Returns the quotient, rounded half away from zero.
     pub(super) fn div(self, other: Self) -> Result<Self, Problem> {
         if other.mantissa == 0 {
             return Err(Problem::Error("a number is divided by zero".to_owned()));

@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 
 use crate::template::function::versions::Version;
 
-/// Alternatives, each of conditions that all have to hold.
+/// Alternatives, each a list of conditions that all have to hold.
 #[derive(Debug)]
 pub(super) struct Constraints(Vec<Vec<Condition>>);
 
@@ -12,7 +12,7 @@ pub(super) struct Constraints(Vec<Vec<Condition>>);
 struct Condition {
     operator: Operator,
     version: Version,
-    /// How many of the three numbers are given, and not `x` or left out.
+    /// How many of the three numbers are given, rather than `x` or left out.
     given: usize,
 }
 
@@ -29,7 +29,7 @@ enum Operator {
 }
 
 impl Constraints {
-    /// Reads a constraint; nothing if it is none, or written in a way that is not understood here.
+    /// Parses a constraint; `None` if it is malformed, or in a form that is not supported here.
     pub(super) fn parse(text: &str) -> Option<Self> {
         text.split("||").map(conditions).collect::<Option<Vec<_>>>().map(Self)
     }
@@ -39,11 +39,11 @@ impl Constraints {
     }
 }
 
-/// The conditions of one alternative. Blanks or a comma separate them; `1 - 2` is a range.
+/// Parses the conditions of one alternative. Blanks or a comma separate them; `1 - 2` is a range.
 fn conditions(text: &str) -> Option<Vec<Condition>> {
     let mut words: Vec<String> = Vec::new();
     for word in text.replace(',', " , ").split_ascii_whitespace() {
-        // An operator may stand apart from its version.
+        // A blank may separate an operator from its version.
         match words.last_mut() {
             Some(last)
                 if !last.is_empty() && operator(last).1.is_empty() && last != "," && last != "-" && word != "," =>
@@ -106,7 +106,7 @@ fn condition(word: &str) -> Option<Condition> {
         return None;
     }
     let given = parts.iter().position(is_wild).unwrap_or(parts.len());
-    // What stands behind the first wild number does not count.
+    // Numbers behind the first wildcard are ignored.
     let mut numbers: Vec<&str> = parts.into_iter().take(given).collect();
     if given < 3 && tail.contains('-') {
         return None;
@@ -169,7 +169,7 @@ impl Condition {
         }
     }
 
-    /// Within the same minor version, or the same major one if no minor is given.
+    /// True within the same minor version, or the same major one if no minor is given.
     fn is_near(&self, version: &Version, ordering: Ordering) -> bool {
         let ([major, minor, _], [own_major, own_minor, own_patch]) = (version.numbers, self.version.numbers);
         if ordering == Ordering::Less {
