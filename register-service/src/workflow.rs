@@ -1,11 +1,12 @@
-//! From documents to the desired state: what each entry of `mcps:` means for the gateway.
+//! Interprets documents as the desired state: decides for each entry of `mcps:` what the gateway has to do.
 //!
-//! Which file is which: `compozy.yaml` and `compozy.yml` are project files and govern the folder they lie in. Any
-//! other document counts if it is a mapping with `mcps`, or with a list of `agents`: an agent when it has
-//! `instructions` and no `agents` or `tasks`, else a workflow. Everything else is somebody else's YAML and is skipped.
+//! Kinds of files: `compozy.yaml` and `compozy.yml` are project files and govern their folder. Any other document
+//! counts if it is a mapping with `mcps`, `instructions`, a list of `agents`, or an `id` and a list of `tasks`: an
+//! agent if it has `instructions` and no `agents` or `tasks`, else a workflow. Everything else is unrelated YAML and is
+//! skipped.
 //!
-//! `use_proxy: true` registers an entry. An address below the gateway's own refers to an upstream there, which is
-//! created if the entry also has a `command`. Everything else is checked and left alone. No request is made here.
+//! `use_proxy: true` registers an entry. A URL below the gateway's own refers to an upstream there, which is created if
+//! the entry also has a `command`. All other entries are checked and left alone. No request is made here.
 
 pub(crate) mod address;
 pub(crate) mod command_line;
@@ -45,7 +46,7 @@ use crate::workflow::document::Item;
 use crate::workflow::entry::Context;
 use crate::workflow::faults::Rendering;
 
-/// What the meaning of the files depends on, besides the files.
+/// Settings for the interpretation of files.
 ///
 /// ```
 /// use register_service::{Environment, Settings, Unset};
@@ -57,24 +58,24 @@ use crate::workflow::faults::Rendering;
 /// ```
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// Where the gateway is, as the engine reaches it.
+    /// Base URL of the gateway, as the engine reaches it.
     pub gateway: GatewayUrl,
-    /// The variables that templates may use.
+    /// Variables that templates may use.
     pub environment: Environment,
-    /// Register every entry, also those that say `use_proxy: false`.
+    /// Registers every entry, including those with `use_proxy: false`.
     pub all: bool,
-    /// What it means that a variable is not set.
+    /// Treatment of unset variables.
     pub unset: Unset,
-    /// Which program reads the files besides this one.
+    /// Engine that reads the files besides this program.
     pub engine: Engine,
-    /// Refuse files with warnings too; a variable that is not set stays a warning with [`Unset::Warn`].
+    /// Refuses files with warnings too; an unset variable stays a warning with [`Unset::Warn`].
     pub strict: bool,
-    /// Warnings about what the settings come from, such as [`EnvFile::remarks`](crate::EnvFile::remarks); they are
-    /// reported with those about the files.
+    /// Warnings about the sources of the settings, such as [`EnvFile::remarks`](crate::EnvFile::remarks); they are
+    /// reported together with those about the files.
     pub remarks: Vec<Diagnostic>,
 }
 
-/// The program that reads the files besides this one, and so decides what a template means.
+/// Engine that reads the files besides this program, which decides how templates are evaluated.
 ///
 /// ```
 /// use register_service::{Engine, Environment, Settings, load};
@@ -93,16 +94,16 @@ pub struct Settings {
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Engine {
-    /// Compozy's: a variable that is not set is an error wherever a template asks for it, and what this engine would do
-    /// differently from Go's templates is remarked.
+    /// Compozy's engine: an unset variable is an error wherever a template asks for it. Differences between this engine
+    /// and Go's templates are reported.
     #[default]
     Compozy,
-    /// None: `default`, `coalesce`, `or`, `if` and their kin take a variable that is not set for an empty one.
+    /// No engine: `default`, `coalesce`, `or`, `if` and the like treat an unset variable as an empty one.
     None,
 }
 
 impl Engine {
-    /// What it means in a template that a variable is not set.
+    /// Returns the treatment of unset variables in a template.
     pub(crate) fn on_unset(self) -> OnUnset {
         match self {
             Self::Compozy => OnUnset::Refused,
@@ -111,7 +112,7 @@ impl Engine {
     }
 }
 
-/// What it means that a template uses a variable that is not set.
+/// Treatment of templates that use an unset variable.
 ///
 /// ```
 /// use register_service::{Environment, Settings, Unset, load};
@@ -128,12 +129,12 @@ impl Engine {
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Unset {
-    /// An error in what is registered, and a warning elsewhere: the engine may have it.
+    /// An error in registered entries, and a warning elsewhere, because the engine may have the variable.
     #[default]
     RefuseWhereUsed,
     /// An error everywhere.
     Refuse,
-    /// A warning. What needs it for its meaning is not among the entries that come back.
+    /// A warning. An entry whose meaning depends on the variable is listed as unresolved.
     Warn,
 }
 
@@ -144,7 +145,7 @@ impl Settings {
         remark.is_error() || (self.strict && remark.severity == Severity::Warning && !is_expected)
     }
 
-    /// Register what says so, and refuse to without the variables for it.
+    /// Builds settings that register entries with `use_proxy: true`, and that refuse an unset variable in them.
     ///
     /// ```
     /// use register_service::{Environment, Settings};
@@ -167,7 +168,7 @@ impl Settings {
     }
 }
 
-/// What came of reading files in which nothing is wrong.
+/// Desired state and remarks from files without errors.
 ///
 /// ```
 /// use register_service::{Code, Environment, Settings, load};
@@ -183,13 +184,13 @@ impl Settings {
 /// ```
 #[derive(Debug, Clone)]
 pub struct Loaded {
-    /// What the files say.
+    /// Desired state that the files declare.
     pub desired: Desired,
     /// Warnings and notes, sorted.
     pub remarks: Vec<Diagnostic>,
 }
 
-/// Files in which something is wrong.
+/// Error: the files have errors, or warnings that strict settings refuse.
 ///
 /// ```
 /// use register_service::{Environment, Settings, load};
@@ -208,13 +209,13 @@ pub struct Loaded {
 #[error("{} in the files", count(.diagnostics))]
 #[non_exhaustive]
 pub struct InvalidFiles {
-    /// Everything that was found, warnings and notes too, sorted.
+    /// All diagnostics, including warnings and notes, sorted.
     pub diagnostics: Vec<Diagnostic>,
-    /// The files that could be read.
+    /// Paths of the files that could be read.
     pub files: Vec<String>,
 }
 
-/// Errors; where there are none, the warnings that strict settings refuse.
+/// Counts the errors; if there are none, the warnings that strict settings refuse.
 fn count(diagnostics: &[Diagnostic]) -> String {
     let tally = |severity| diagnostics.iter().filter(|it| it.severity == severity).count();
     let (number, what) = match (tally(Severity::Error), tally(Severity::Warning)) {
@@ -224,12 +225,12 @@ fn count(diagnostics: &[Diagnostic]) -> String {
     format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }
 
-/// Reads the files at these paths and below these folders, and says what they mean. Offline.
+/// Reads the files at these paths and below these folders, and interprets them. Offline.
 ///
-/// `compozy.yaml` and `compozy.yml` are project files. Of all others, the documents count that are a mapping with
-/// `mcps`, or with a list of `agents`; the rest is somebody else's YAML and skipped. A project file with
-/// `use_proxy_default: true` governs the entries in and below its folder that do not say `use_proxy` themselves. The nearest
-/// one above the paths is read too, not beyond the repository that they lie in.
+/// `compozy.yaml` and `compozy.yml` are project files. Of all others, documents count that are a mapping with `mcps`,
+/// `instructions`, a list of `agents`, or an `id` and a list of `tasks`; the rest is unrelated YAML and skipped. A
+/// project file with `use_proxy_default: true` governs the entries in and below its folder that do not set `use_proxy`
+/// themselves. The nearest project file above the paths is read too, up to the root of their repository.
 ///
 /// ```no_run
 /// use register_service::{Environment, Settings, load};
@@ -247,7 +248,7 @@ pub fn load(paths: &[PathBuf], settings: &Settings) -> Result<Loaded, InvalidFil
     interpret(files, diagnostics, settings)
 }
 
-/// Says what files mean; `diagnostics` are those of reading them.
+/// Interprets parsed files; `diagnostics` are those of reading them.
 pub(crate) fn interpret(
     mut files: Vec<File>,
     mut diagnostics: Vec<Diagnostic>,
@@ -303,8 +304,8 @@ pub(crate) fn interpret(
     })
 }
 
-/// The variables of the documents that declare some themselves: their own, those of the project above them, and what
-/// hides both.
+/// Returns the variables of documents that declare some, or whose project does. The settings' variables override the
+/// document's own, which override those of the project above.
 fn environments(
     files: &[File],
     settings: &Settings,
@@ -326,7 +327,7 @@ fn environments(
         let declared = file.documents.iter().find_map(|node| own(file, node, &Environment::default()));
         projects.extend(declared.map(|environment| (file.folder(), environment)));
     }
-    // Of nested projects the inner one counts.
+    // The innermost of nested projects applies.
     projects.sort_by_key(|(folder, _)| std::cmp::Reverse(folder.len()));
     for (index, file) in files.iter().enumerate() {
         let project = projects.iter().find(|(folder, _)| lies_in(file.folder(), folder)).map(|(_, it)| it);
@@ -343,7 +344,7 @@ fn environments(
     found
 }
 
-/// Brings remarks into order, and adds to each the line that it is about.
+/// Sorts diagnostics, and attaches to each the line that it is about.
 fn finish(files: &[File], diagnostics: &mut Vec<Diagnostic>) {
     diagnostic::sort(diagnostics);
     let by_path: BTreeMap<&str, &File> = files.iter().map(|file| (file.path(), file)).collect();
@@ -356,7 +357,7 @@ fn finish(files: &[File], diagnostics: &mut Vec<Diagnostic>) {
     }
 }
 
-/// The folders of the projects that register every entry unless it says otherwise.
+/// Returns the folders of projects with `use_proxy_default: true`.
 fn governed(files: &[File]) -> Vec<String> {
     let sets_default = |document: &Node| {
         let flag = document.get("use_proxy_default").and_then(Node::literal);

@@ -1,4 +1,4 @@
-//! The gateway's own address, the addresses of upstreams below it, and how to tell one from the other.
+//! Parses the gateway's base URL, builds URLs of upstreams below it, and recognizes such URLs.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,7 +6,7 @@ use std::str::FromStr;
 use schemas::ServerName;
 use url::{Host, Url};
 
-/// The base address of a gateway, `http` or `https`, without query and trailing slash.
+/// Base URL of a gateway, `http` or `https`, without query and trailing slash.
 ///
 /// ```
 /// use register_service::GatewayUrl;
@@ -19,7 +19,7 @@ use url::{Host, Url};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GatewayUrl(Url);
 
-/// Why a text is not the address of a gateway. The text itself is not repeated: it may hold a password.
+/// Reason why a text is not the URL of a gateway. The text itself is not repeated, because it may contain a password.
 ///
 /// ```
 /// use register_service::{GatewayUrl, InvalidGatewayUrl};
@@ -30,31 +30,31 @@ pub struct GatewayUrl(Url);
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum InvalidGatewayUrl {
-    /// No URL at all.
+    /// The text is not a URL.
     #[error("it is not an address: {0}")]
     Malformed(String),
-    /// A scheme that no gateway speaks.
+    /// The scheme is neither `http` nor `https`.
     #[error("its scheme is neither http nor https")]
     Scheme,
-    /// A user or password, which has a setting of its own: the admin token.
+    /// The URL has a user or password; the admin token has a setting of its own.
     #[error("it holds credentials")]
     Credentials,
-    /// More than a base.
+    /// The URL has a query or a fragment.
     #[error("it has a query or a fragment")]
     Query,
 }
 
-/// Where an address that lies below the gateway's own leads.
+/// Target of a URL below the gateway's own.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Below {
-    /// To an upstream: its name, and its endpoint with what follows (`sse`, `stream/extra`).
+    /// An upstream: its name, and its endpoint with the rest of the path (`sse`, `stream/extra`).
     Upstream(String, String),
-    /// Elsewhere in the gateway.
+    /// Another path of the gateway.
     Elsewhere,
 }
 
 impl GatewayUrl {
-    /// The address, without a trailing slash.
+    /// Returns the URL without a trailing slash.
     ///
     /// ```
     /// let gateway: register_service::GatewayUrl = "https://gateway.test/mcp/".parse()?;
@@ -65,12 +65,13 @@ impl GatewayUrl {
         self.0.as_str().trim_end_matches('/')
     }
 
-    /// The address of an upstream at the gateway; `endpoint` is `sse` or `stream`, or one of them with more behind it.
+    /// Returns the URL of an upstream at the gateway; `endpoint` is `sse`, `stream` or `mcp`, or one of them with a
+    /// longer path.
     pub(crate) fn upstream(&self, name: &ServerName, endpoint: &str) -> String {
         format!("{}/{name}/{endpoint}", self.as_str())
     }
 
-    /// Where an address leads if it lies below this one. The names of the local machine are one.
+    /// Returns the target of a URL below this one, `None` for any other URL. All names of the local machine are equal.
     pub(crate) fn below(&self, url: &Url) -> Option<Below> {
         let same_machine = match (self.0.host(), url.host()) {
             (Some(base), Some(host)) => base == host || (is_local(&base) && is_local(&host)),

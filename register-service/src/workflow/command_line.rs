@@ -1,9 +1,9 @@
 //! Splits a command line into words as the engine does, which uses Go's `google/shlex`.
 //!
-//! Blanks separate words, `#` begins a comment where a word could begin. In single quotes everything is as it is; in double
-//! quotes and outside, a backslash takes away the meaning of any letter behind it: `"C:\tools"` is `C:tools`.
+//! Blanks separate words; `#` begins a comment where a word could begin. Single quotes keep everything literal; in
+//! double quotes and outside, a backslash makes the next letter literal: `"C:\tools"` is `C:tools`.
 
-/// Where the reader is.
+/// State of the scanner.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
     Between,
@@ -12,7 +12,7 @@ enum State {
     Comment,
 }
 
-/// The words of a command line; nothing if a quote or a backslash has no end.
+/// Returns the words of a command line; `None` if a quote or a backslash is unterminated.
 pub(crate) fn split(text: &str) -> Option<Vec<String>> {
     let (mut words, mut word, mut state) = (Vec::new(), String::new(), State::Between);
     let mut letters = text.chars();

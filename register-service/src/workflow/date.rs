@@ -1,6 +1,6 @@
-//! Dates as protocol revisions are named by.
+//! Dates that name protocol revisions.
 
-/// Whether a text is a date of the calendar, as `YYYY-MM-DD`.
+/// True if a text is a calendar date, as `YYYY-MM-DD`.
 pub(super) fn is_date(text: &str) -> bool {
     let number = |range: std::ops::Range<usize>| {
         let digits = text.get(range).filter(|it| it.bytes().all(|b| b.is_ascii_digit()))?;

@@ -1,4 +1,4 @@
-//! The desired state: what valid files say, entry by entry.
+//! Desired state: the entries, tools and variables of valid files.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,7 +11,7 @@ use crate::template::Environment;
 use crate::workflow::reference::ToolReference;
 use crate::workflow::{self, Engine};
 
-/// What the files say, all of it valid.
+/// Contents of the files, all of it valid.
 ///
 /// ```
 /// use register_service::{Environment, Settings, Wanted, load};
@@ -31,13 +31,14 @@ pub struct Desired {
     pub(super) entries: Vec<Entry>,
     pub(super) unresolved: Vec<(String, Location)>,
     pub(super) tools: Vec<ToolReference>,
-    /// The variables, and those of the documents that declare some themselves. Redacted where they are shown.
+    /// Variables of the settings; `environments` has those of documents with variables of their own. Redacted wherever
+    /// they are shown.
     pub(super) environment: Environment,
     pub(super) environments: BTreeMap<(usize, usize), Environment>,
     pub(super) engine: Engine,
 }
 
-/// One entry of `mcps:`.
+/// Entry of `mcps:`.
 ///
 /// ```
 /// # use register_service::{Environment, Settings, load};
@@ -52,16 +53,16 @@ pub struct Desired {
 /// ```
 #[derive(Debug, Clone)]
 pub struct Entry {
-    /// The engine's name for it.
+    /// Id, by which the engine names the server.
     pub id: String,
-    /// Where it is declared.
+    /// Position of the declaration.
     pub location: Location,
-    /// What it means for the gateway.
+    /// Effect of the entry at the gateway.
     pub usage: Usage,
     pub(super) place: Place,
 }
 
-/// What an entry means for the gateway.
+/// Effect of an entry at the gateway.
 ///
 /// ```
 /// use register_service::{Entry, Usage};
@@ -84,25 +85,25 @@ pub struct Entry {
 /// ```
 #[derive(Debug, Clone)]
 pub enum Usage {
-    /// Nothing: the engine connects by itself.
+    /// No effect: the engine connects to the server by itself.
     Direct,
-    /// It is registered, and the engine reaches it at `url`.
+    /// The server is registered, and the engine reaches it at `url`.
     Registered {
-        /// What is registered.
+        /// Definition to register.
         definition: Box<Definition>,
-        /// Where the engine reaches it from then on.
+        /// URL at which the engine reaches the server once it is registered.
         url: String,
     },
-    /// It stands for an upstream that the gateway must have.
+    /// The entry refers to an upstream that the gateway must have.
     Referenced {
-        /// That upstream.
+        /// Name of that upstream.
         name: ServerName,
-        /// Where the engine reaches it.
+        /// URL at which the engine reaches it.
         url: String,
     },
 }
 
-/// Which entry of which document: indices into files, documents, agents and items.
+/// Position of an entry: indices of file, document, agent and item.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Place {
     pub(super) file: usize,
@@ -112,7 +113,7 @@ pub(crate) struct Place {
 }
 
 impl Place {
-    /// The item in its document.
+    /// Returns the item's node in its document.
     pub(crate) fn node<'a>(&self, files: &'a [File]) -> Option<&'a Node> {
         let document = files.get(self.file)?.documents.get(self.document)?;
         let holder = match self.agent {
@@ -124,12 +125,12 @@ impl Place {
 }
 
 impl Entry {
-    /// The entry as it is written in these files.
+    /// Returns the entry's node in these files.
     pub(crate) fn node<'a>(&self, files: &'a [File]) -> Option<&'a Node> {
         self.place.node(files)
     }
 
-    /// The gateway's name for it, by which tools are called; nothing for a direct one.
+    /// Returns the server's name at the gateway, by which tools are called; `None` for a direct entry.
     ///
     /// ```
     /// # use register_service::{Environment, Settings, load};
@@ -153,7 +154,7 @@ impl Entry {
 }
 
 impl Desired {
-    /// Every entry, in the order of files and lines.
+    /// Returns every entry, in the order of files and lines.
     ///
     /// ```
     /// # use register_service::{Environment, Settings, load};
@@ -170,7 +171,7 @@ impl Desired {
         &self.entries
     }
 
-    /// The entries whose meaning depends on variables that are not set, by id. There are some only with
+    /// Returns id and position of the entries whose meaning depends on unset variables. There are some only with
     /// [`Unset::Warn`](crate::Unset::Warn).
     ///
     /// ```
@@ -189,7 +190,7 @@ impl Desired {
         &self.unresolved
     }
 
-    /// The files.
+    /// Returns the files.
     ///
     /// ```
     /// # use register_service::{Environment, Settings, load};
@@ -205,7 +206,7 @@ impl Desired {
         &self.files
     }
 
-    /// What is to be registered, each name once, in the order of files and lines.
+    /// Returns the definitions to register, each name once, in the order of files and lines.
     ///
     /// ```
     /// # use register_service::{Environment, Settings, load};
@@ -222,12 +223,13 @@ impl Desired {
         self.registered().cloned().collect()
     }
 
-    /// Brings remarks about these files into order, each with the line that it is about.
+    /// Sorts diagnostics about these files, and attaches to each the line that it is about.
     pub(crate) fn finish(&self, diagnostics: &mut Vec<Diagnostic>) {
         workflow::finish(&self.files, diagnostics);
     }
 
-    /// The tools that actions and tasks name, in the order of files and lines.
+    /// Returns the tools that actions and tasks name, in the order of files and lines; a task's call through an action
+    /// comes last.
     ///
     /// ```
     /// # use register_service::{Environment, Settings, load};
@@ -255,7 +257,7 @@ impl Desired {
         })
     }
 
-    /// The entries that stand for an upstream which nothing here registers: the gateway has it, or something is amiss.
+    /// Returns the entries that refer to an upstream which no entry here registers; the gateway has to have it already.
     ///
     /// ```
     /// # use register_service::{Environment, Settings, load};
@@ -278,7 +280,7 @@ impl Desired {
         references.collect()
     }
 
-    /// The names at the gateway that these files use, each once, sorted.
+    /// Returns the names at the gateway that these files use, each once, sorted.
     ///
     /// ```
     /// # use register_service::{Environment, Settings, load};
@@ -300,7 +302,7 @@ impl Desired {
         names
     }
 
-    /// The project's name, if the files hold exactly one project with one.
+    /// Returns the project's name, if exactly one project file has one.
     ///
     /// ```
     /// # use register_service::{Environment, Settings, load};

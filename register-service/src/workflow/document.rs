@@ -1,4 +1,4 @@
-//! Which documents of which files count, and the items of their `mcps:`.
+//! Classifies documents, and collects the items of their `mcps:`.
 
 use schemas::workflow::{AgentDocument, AgentItem, McpItem, ProjectDocument, WorkflowDocument};
 
@@ -9,20 +9,20 @@ use crate::source::{File, parallel};
 use crate::workflow::selector::selected;
 use crate::workflow::{Engine, Place, keys};
 
-/// An entry or selector, and where it is.
+/// Entry or selector with its position.
 pub(super) type Item = (Place, McpItem);
 
-/// What a document is.
+/// Kind of a document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     Project,
     Workflow,
     Agent,
-    /// Somebody else's.
+    /// Unrelated YAML.
     Foreign,
 }
 
-/// What a document is, by the file it is in and the keys it has.
+/// Classifies a document by its file's name and its keys.
 pub(super) fn kind(file: &File, node: &Node) -> Kind {
     let Some(map) = node.as_map() else { return Kind::Foreign };
     let has = |key| map.get(key).is_some();
@@ -38,7 +38,7 @@ pub(super) fn kind(file: &File, node: &Node) -> Kind {
     }
 }
 
-/// Drops the documents that the engine does not read, with a remark on each in which somebody would look for something.
+/// Drops the documents that the engine does not read. Reports each of them that is not foreign.
 pub(super) fn keep_first(files: &mut [File], diagnostics: &mut Vec<Diagnostic>) {
     for file in files.iter_mut().filter(|file| !file.is_given) {
         for document in file.keep_first_document() {
@@ -51,7 +51,7 @@ pub(super) fn keep_first(files: &mut [File], diagnostics: &mut Vec<Diagnostic>) 
     }
 }
 
-/// Makes of empty values what the engine makes of them: an empty text among `headers` and `env`, nothing among `args`.
+/// Normalizes null values as the engine does: an empty string in `headers` and `env`, and no item in `args`.
 fn normalize(file: &mut File) {
     for document in &mut file.documents {
         let Some(map) = document.as_map_mut() else { continue };
@@ -77,14 +77,14 @@ fn normalize_entries(holder: &mut Map) {
     }
 }
 
-/// Remarks on paths that were asked for, and in which no server is declared.
+/// Reports the paths that were asked for but declare no server.
 pub(super) fn check_empty(files: &[File], items: &[Item], diagnostics: &mut Vec<Diagnostic>) {
     let mut asked: Vec<&str> = files.iter().filter_map(File::asked).collect();
     asked.sort_unstable();
     asked.dedup();
     for path in asked {
         let own = || files.iter().enumerate().filter(|(_, file)| file.asked() == Some(path));
-        // An error in the file may be the reason, and is reported.
+        // An error in the file may be the reason, and is reported already.
         let is_remarked = |file: &File| file.is_partial() || diagnostics.iter().any(|it| it.file == file.path());
         let holds_item = |index| items.iter().any(|(place, _)| place.file == index);
         if own().any(|(index, file)| is_remarked(file) || holds_item(index)) {
@@ -105,7 +105,7 @@ pub(super) fn check_empty(files: &[File], items: &[Item], diagnostics: &mut Vec<
     }
 }
 
-/// Every item of every `mcps:`. Normalizes the files.
+/// Collects every item of every `mcps:`. Normalizes the files.
 pub(super) fn collect(files: &mut [File], engine: Engine, diagnostics: &mut Vec<Diagnostic>) -> Vec<Item> {
     let mut items = Vec::new();
     for (found, remarks) in parallel::each(files.iter_mut().enumerate(), |(index, file)| items_of(index, file, engine))
@@ -165,7 +165,7 @@ fn numbered(place: Place, items: Vec<McpItem>, node: &Node) -> Vec<Item> {
     items.map(|(index, item)| (Place { item: index, ..place }, item)).collect()
 }
 
-/// A document of the kind it is, in the widest of the three forms.
+/// Deserializes a document by its kind, into the form that has all fields.
 fn typed(node: &mut Node, kind: Kind) -> (WorkflowDocument, Vec<Misfit>) {
     let only = |mcps| WorkflowDocument { mcps, ..Default::default() };
     match kind {

@@ -1,5 +1,5 @@
-//! What Compozy's engine would do with a value, where that is not what Go's templates do: it rewrites templates before it
-//! reads them, takes JSON for data, and renders headers only. Whatever fails there is sent as it is written.
+//! Reports values that Compozy's engine does not treat as Go's templates do: it rewrites templates before it parses
+//! them, treats JSON as data, and renders headers only. Values that fail there are sent unrendered.
 
 use std::ops::Range;
 
@@ -11,7 +11,7 @@ use crate::template;
 use crate::workflow::Engine;
 use crate::workflow::fields::Fields;
 
-/// Remarks on a header that renders here, and does not in the engine.
+/// Reports a header that renders here, but not in the engine.
 pub(super) fn check_header(fields: &mut Fields<'_>, node: &Node) {
     if fields.engine != Engine::Compozy || !node.is_template() {
         return;
@@ -38,7 +38,7 @@ pub(super) fn check_header(fields: &mut Fields<'_>, node: &Node) {
     }
 }
 
-/// Remarks on what a header came to, if that is JSON.
+/// Reports a header that renders to JSON.
 pub(super) fn check_result(fields: &mut Fields<'_>, node: &Node, value: &str) {
     let is_json = || value.starts_with(['{', '[']) && serde_json::from_str::<IgnoredAny>(value).is_ok();
     if fields.engine == Engine::Compozy && node.is_template() && is_json() {
@@ -48,12 +48,12 @@ pub(super) fn check_result(fields: &mut Fields<'_>, node: &Node, value: &str) {
     }
 }
 
-/// Remarks on templates of an entry that is left to the engine, which renders those of `headers` alone.
+/// Reports templates in an entry that is left to the engine, which renders those of `headers` only.
 pub(super) fn check_direct(fields: &mut Fields<'_>) {
     if fields.engine != Engine::Compozy {
         return;
     }
-    // The environment of an HTTP server has no effect at all, which is said already.
+    // `env` of an HTTP server has no effect at all, which is reported already.
     let keys: &[&str] = if fields.has_command() { &["url", "command", "args", "env"] } else { &["url"] };
     for key in keys {
         let mut found = Vec::new();
@@ -77,16 +77,17 @@ fn templates<'n>(node: &'n Node, found: &mut Vec<&'n Node>) {
     }
 }
 
-/// Why a template is not read any more once the engine has rewritten it.
+/// Reason why a template no longer parses after the engine has rewritten it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Breaks {
-    /// A space is put behind `{{`, where no comment may begin then.
+    /// The engine puts a space behind `{{`, and no comment may begin behind a space.
     Comment,
-    /// What looks like a path with a hyphen becomes a call of `index`, also inside of a text.
+    /// The engine turns everything that looks like a path with a hyphen into a call of `index`, even inside of a
+    /// string.
     Path,
 }
 
-/// The first part of a sound template at which the engine's rewriting breaks it.
+/// Returns the first part of a sound template at which the engine's rewriting breaks it.
 fn broken(text: &str) -> Option<(Range<usize>, Breaks)> {
     let mut rewritten = String::new();
     let mut first = None;
@@ -126,7 +127,7 @@ fn broken(text: &str) -> Option<(Range<usize>, Breaks)> {
     first.filter(|_| template::is_sound(text) && !template::is_sound(&rewritten))
 }
 
-/// The next `{{...}}` without a brace in it, from a place on.
+/// Returns the next `{{...}}` without a closing brace in it, starting at `from`.
 fn next_action(text: &str, from: usize) -> Option<Range<usize>> {
     let mut start = from;
     loop {
@@ -140,7 +141,7 @@ fn next_action(text: &str, from: usize) -> Option<Range<usize>> {
     }
 }
 
-/// What looks like a path with a hyphen in it: `.a.b-c`.
+/// Returns the parts that look like a path with a hyphen: `.a.b-c`.
 fn paths(text: &str) -> Vec<Range<usize>> {
     let bytes = text.as_bytes();
     let is = |at: usize, what: fn(&u8) -> bool| bytes.get(at).is_some_and(what);

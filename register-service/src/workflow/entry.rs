@@ -1,7 +1,7 @@
-//! One entry of `mcps:`: what it means for the gateway, if nothing is wrong with it.
+//! Checks one entry of `mcps:` and decides its effect at the gateway, if it has no errors.
 //!
-//! Checks run in the ancestor's order (id, resource, transport, address, what excludes what, headers, revision,
-//! limits), but all of them run, so that an author sees every mistake at once.
+//! Checks run in the ancestor's order (id, resource, transport, URL, mutual exclusions, headers, revision, limits), but
+//! all of them run, so that an author sees every mistake at once.
 
 use indexmap::IndexMap;
 use schemas::dialect::compozy::{Command, DefinitionDocument};
@@ -18,17 +18,17 @@ use crate::workflow::address::Below;
 use crate::workflow::fields::{Fields, Kind};
 use crate::workflow::{Settings, Unset, Usage, engine, gateway, header, verbatim};
 
-/// What an entry's meaning depends on, besides the entry.
+/// Context of an entry that determines its meaning.
 pub(super) struct Context<'a> {
     pub(super) file: &'a File,
     pub(super) settings: &'a Settings,
-    /// The variables that its templates may use.
+    /// Variables that the entry's templates may use.
     pub(super) environment: &'a Environment,
-    /// Whether an entry that says nothing about it is registered.
+    /// True if an entry without `use_proxy` is registered.
     pub(super) by_default: bool,
 }
 
-/// Everything an entry says, checked field by field.
+/// Values of an entry's fields, checked one by one.
 struct Parts {
     url: Option<Url>,
     command: Option<Vec<String>>,
@@ -38,7 +38,7 @@ struct Parts {
     max_sessions: i64,
 }
 
-/// Reads an entry. Its meaning is there only if nothing is wrong with it.
+/// Interprets an entry. The usage is `None` if it has errors.
 pub(super) fn read(entry: &McpEntry, node: &Node, context: &Context<'_>) -> (Option<Usage>, Vec<Diagnostic>) {
     let is_registered = context.settings.all || entry.use_proxy.unwrap_or(context.by_default);
     let unset_is_error = match context.settings.unset {
@@ -81,7 +81,7 @@ fn usage(fields: &mut Fields<'_>, context: &Context<'_>, is_registered: bool) ->
         }
         return Some(Usage::Direct);
     }
-    // What is written and came to nothing was reported, or is for others to fill in.
+    // A missing value was reported already, or depends on an unset variable.
     if (url.is_none() && fields.has_url()) || (command.is_none() && fields.has_command()) {
         return None;
     }
@@ -103,7 +103,7 @@ fn usage(fields: &mut Fields<'_>, context: &Context<'_>, is_registered: bool) ->
     }
 }
 
-/// What goes with which transport.
+/// Checks that the keys are allowed with the transport.
 fn check_exclusions(fields: &mut Fields<'_>, kind: Kind) {
     let (has_url, has_command) = (fields.has_url(), fields.has_command());
     let transport = kind.as_str();
@@ -134,7 +134,7 @@ fn check_exclusions(fields: &mut Fields<'_>, kind: Kind) {
 
 type Values = IndexMap<String, Secret>;
 
-/// The engine connects by itself here, so nothing can be done about the environment but to say so.
+/// Reports variables without effect. The engine connects by itself here, so they cannot become headers.
 fn without_effect<'v>(fields: &mut Fields<'_>, variables: impl Iterator<Item = &'v String>) {
     for variable in variables {
         let message = format!("`{variable}` has no effect: an HTTP upstream has no environment");
@@ -148,7 +148,7 @@ fn variable_at(fields: &Fields<'_>, variable: &str) -> Location {
     span.map_or_else(|| fields.at("env"), |span| fields.file.at(span))
 }
 
-/// On a registered HTTP entry, variables that were meant as headers become headers; the rest is kept, to no effect.
+/// Turns variables of a registered HTTP entry into headers if they were meant as such; keeps and reports the rest.
 fn promote(fields: &mut Fields<'_>, mut headers: Values, env: Values) -> (Values, Values) {
     let mut kept = IndexMap::new();
     for (variable, value) in env {
@@ -177,7 +177,7 @@ fn promote(fields: &mut Fields<'_>, mut headers: Values, env: Values) -> (Values
     (headers, kept)
 }
 
-/// An entry whose address lies below the gateway's own.
+/// Interprets an entry whose URL is below the gateway's own.
 fn at_gateway(fields: &mut Fields<'_>, context: &Context<'_>, below: Below, parts: Parts) -> Option<Usage> {
     let gateway = &context.settings.gateway;
     let Below::Upstream(name, endpoint) = below else {
@@ -197,7 +197,7 @@ fn at_gateway(fields: &mut Fields<'_>, context: &Context<'_>, below: Below, part
     if parts.command.is_none() {
         return Some(Usage::Referenced { name, url });
     }
-    // The headers are for the way to the gateway; a program has none.
+    // The headers are for the connection to the gateway; a program has none.
     let parts = Parts { url: None, headers: IndexMap::new(), ..parts };
     registered(fields, name, Kind::Stdio, parts, url)
 }
@@ -242,7 +242,8 @@ fn registered(fields: &mut Fields<'_>, name: ServerName, kind: Kind, parts: Part
     }
 }
 
-/// What is wrong when the whole is no definition although each part is sound. Its texts hold no values.
+/// Returns code and key of the diagnostic if the definition is invalid although each part is sound. The error's text
+/// contains no values.
 fn place(error: &InvalidDefinition) -> (Code, &'static str) {
     match error {
         InvalidDefinition::Name(_) => (Code::BadId, "id"),

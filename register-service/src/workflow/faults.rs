@@ -1,4 +1,4 @@
-//! What is wrong with the templates of a text, told with places.
+//! Renders templates of scalars, and turns their faults into diagnostics with positions.
 
 use crate::diagnostic::{Code, Diagnostic, nearest};
 use crate::source::File;
@@ -6,18 +6,18 @@ use crate::source::node::Node;
 use crate::template::{Environment, Fault, FaultKind};
 use crate::workflow::Engine;
 
-/// Where a template stands and what it may use.
+/// Context of a template: its file and the variables that it may use.
 #[derive(Clone, Copy)]
 pub(super) struct Rendering<'a> {
     pub(super) file: &'a File,
     pub(super) environment: &'a Environment,
-    /// Whether a variable that is not set keeps the files from being used.
+    /// True if an unset variable is an error rather than a warning.
     pub(super) unset_is_error: bool,
     pub(super) engine: Engine,
 }
 
 impl Rendering<'_> {
-    /// The text of a scalar with its templates rendered, or why not.
+    /// Renders the templates of a scalar's text.
     pub(super) fn render(&self, node: &Node) -> Result<String, Vec<Diagnostic>> {
         let text = node.literal().unwrap_or_default();
         let rendered = crate::template::render(text, self.environment, self.engine.on_unset());
@@ -32,7 +32,7 @@ impl Rendering<'_> {
                 return Diagnostic::new(Code::BadTemplate, &at, message).hint_if(fault.hint);
             }
         };
-        // A process has many variables that are short and nobody's; a slip of the pen seldom is the first letter.
+        // A process has many short variables of unrelated programs; a typo is seldom in the first letter.
         let first = |text: &str| text.chars().next().map(|it| it.to_ascii_lowercase());
         let meant = self.environment.names().filter(|it| it.len() > 2 && first(it) == first(&name));
         let hint = match nearest(&name, meant) {
@@ -44,7 +44,7 @@ impl Rendering<'_> {
     }
 }
 
-/// How to give a variable a value, as far as that helps in the engine.
+/// Returns a hint with the ways to set a variable, as far as they help with this engine.
 fn cures(name: &str, engine: Engine) -> String {
     let set = format!("declare it under `env:`, or give it with `--set {name}=VALUE` or `--env-file FILE`");
     match engine {

@@ -1,4 +1,4 @@
-//! The fields of one entry, one by one: rendered, parsed and checked, with every fault at its place.
+//! Renders, parses and checks the fields of one entry, and reports every fault at its position.
 
 use std::time::Duration;
 
@@ -18,19 +18,19 @@ use crate::workflow::{command_line, engine, gateway, header};
 
 const DOCUMENTED_ONLY: [&str; 4] = ["auth", "security", "tls", "condition"];
 
-/// An entry while it is read. A field that gives nothing has reported why.
+/// Entry that is being read. Methods that return `None` for a field have reported the reason.
 pub(super) struct Fields<'a> {
     pub(super) entry: &'a McpEntry,
     pub(super) node: &'a Node,
     pub(super) file: &'a File,
     pub(super) environment: &'a Environment,
-    /// Whether a variable that is not set keeps the files from being used.
+    /// True if an unset variable is an error rather than a warning.
     pub(super) unset_is_error: bool,
     pub(super) engine: Engine,
     pub(super) diagnostics: Vec<Diagnostic>,
 }
 
-/// How the entry is reached.
+/// Transport of the entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     Stdio,
@@ -61,17 +61,17 @@ impl<'a> Fields<'a> {
         self.diagnostics.push(Diagnostic::new(code, &self.at(key), message).hint(hint));
     }
 
-    /// Whether the key's value was unusable: then nobody needs to hear that it is missing.
+    /// True if the key's value was unusable; then it must not be reported as missing too.
     pub(super) fn was_removed(&self, key: &str) -> bool {
         self.node.as_map().is_some_and(|map| map.removed.iter().any(|name| name == key))
     }
 
-    /// Where a key's value stands; where the entry does, if it has none.
+    /// Returns the position of a key's value, or that of the entry if the key is absent.
     pub(super) fn at(&self, key: &str) -> Location {
         self.file.at(self.node.get(key).unwrap_or(self.node).head())
     }
 
-    /// Keys that mean nothing, or less than their author may think.
+    /// Reports keys without any effect, or with less effect than their author may expect.
     pub(super) fn keys(&mut self) {
         gateway::check_keys(self);
         let Some(map) = self.node.as_map() else { return };
@@ -87,7 +87,7 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// The id, and the resource that stands for it in the engine.
+    /// Returns the id; checks it, and the `resource` that may stand for it in the engine.
     pub(super) fn id(&mut self) -> Option<String> {
         let id = self.entry.id.clone().filter(|id| !id.is_empty());
         if id.is_none() && !self.was_removed("id") {
@@ -123,12 +123,12 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// Whether an address is written, usable or not.
+    /// True if a `url` is written, usable or not.
     pub(super) fn has_url(&self) -> bool {
         self.was_removed("url") || self.entry.url.as_ref().is_some_and(|url| !url.is_empty())
     }
 
-    /// Whether a program is written, usable or not.
+    /// True if a `command` is written, usable or not.
     pub(super) fn has_command(&self) -> bool {
         let is_empty = |command: &CommandLine| match command {
             CommandLine::Text(text) => text.trim().is_empty(),
@@ -143,7 +143,7 @@ impl<'a> Fields<'a> {
         }
         let node = self.node.get("url")?;
         let text = self.render(node)?;
-        // A rendered address may hold a secret, and so may one with a user in it.
+        // A rendered URL may contain a secret, and so may one with user information.
         let shown = if !node.is_template() && !text.contains('@') { format!(" `{text}`") } else { String::new() };
         let reason = match Url::parse(text.trim()) {
             Ok(url) if !matches!(url.scheme(), "http" | "https") => {
@@ -158,7 +158,7 @@ impl<'a> Fields<'a> {
         None
     }
 
-    /// The program and its arguments.
+    /// Returns the program and its arguments.
     pub(super) fn command(&mut self) -> Option<Vec<String>> {
         let is_list = matches!(self.entry.command, Some(CommandLine::Words(_)));
         if is_list && self.engine == Engine::Compozy && !self.file.is_given {
@@ -206,7 +206,7 @@ impl<'a> Fields<'a> {
         words
     }
 
-    /// The headers, canonical and trimmed.
+    /// Returns the headers with canonical names and trimmed values.
     pub(super) fn headers(&mut self) -> Option<IndexMap<String, Secret>> {
         let mut headers = IndexMap::new();
         let mut complete = true;
@@ -234,7 +234,7 @@ impl<'a> Fields<'a> {
         complete.then_some(headers)
     }
 
-    /// What a gateway shows in place of a secret can be given back to it, and to nobody else.
+    /// Reports a `[redacted]` placeholder: only the gateway that shows it can replace it by the secret.
     fn note_placeholder(&mut self, value: &str, node: &Node) {
         if value == REDACTED {
             let message = "`[redacted]` stands for the secret that the gateway has";
@@ -279,7 +279,7 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// How long connecting may take.
+    /// Returns the time limit for connecting.
     pub(super) fn timeout(&mut self) -> WireDuration {
         for (key, value) in [("start_timeout", self.entry.start_timeout), ("timeout", self.entry.timeout)] {
             let Some(value) = value else { continue };
@@ -324,7 +324,7 @@ impl<'a> Fields<'a> {
         Some(text)
     }
 
-    /// The text of a scalar with its templates rendered.
+    /// Renders the templates of a scalar's text.
     pub(super) fn render(&mut self, node: &Node) -> Option<String> {
         let Self { file, environment, unset_is_error, engine, .. } = *self;
         let rendering = Rendering { file, environment, unset_is_error, engine };

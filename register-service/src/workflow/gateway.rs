@@ -1,4 +1,4 @@
-//! `gateway:` of an entry: what only the gateway knows of a server.
+//! `gateway:` of an entry: settings of a server that only the gateway has.
 
 use schemas::dialect::compozy::DefinitionDocument;
 use schemas::workflow::{GATEWAY_SETTINGS_KEYS, GatewaySettings, Text};
@@ -9,7 +9,7 @@ use crate::plan::{PROTECTED_TAG, PROVENANCE};
 use crate::source::node::Node;
 use crate::workflow::fields::Fields;
 
-/// Adds the settings of an entry to what is registered. Nothing comes back if one is wrong.
+/// Adds the entry's `gateway` settings to the definition. Returns `None` if one is wrong.
 pub(super) fn apply(fields: &mut Fields<'_>, document: DefinitionDocument) -> Option<DefinitionDocument> {
     let mut document = document;
     if fields.entry.prevent_destroy == Some(true) {
@@ -64,7 +64,7 @@ pub(super) fn apply(fields: &mut Fields<'_>, document: DefinitionDocument) -> Op
     })
 }
 
-/// Remarks on settings of the gateway that are none.
+/// Reports unknown keys of `gateway`.
 pub(super) fn check_keys(fields: &mut Fields<'_>) {
     let Some(map) = fields.node.get("gateway").and_then(Node::as_map) else { return };
     for (key, position, _) in &map.entries {
@@ -76,12 +76,12 @@ pub(super) fn check_keys(fields: &mut Fields<'_>) {
     }
 }
 
-/// The tags that this program sets.
+/// Returns the tags that this program sets.
 fn own_tags() -> impl Iterator<Item = &'static str> {
     PROVENANCE.into_iter().chain([PROTECTED_TAG])
 }
 
-/// The settings that a registration has beyond what every entry can say; nothing if there are none.
+/// Returns the settings of a registration that only `gateway:` can express; `None` if all are defaults.
 pub(crate) fn settings_of(document: &DefinitionDocument) -> Option<GatewaySettings> {
     let document = document.clone();
     let mut tags = document.tags;
@@ -118,7 +118,7 @@ pub(crate) fn settings_of(document: &DefinitionDocument) -> Option<GatewaySettin
     (settings != GatewaySettings::default()).then_some(settings)
 }
 
-/// A duration as an author writes it.
+/// Formats a duration as an author writes it; `None` for zero and for negative ones.
 pub(crate) fn written(duration: WireDuration) -> Option<String> {
     duration.get().filter(|duration| !duration.is_zero()).map(schemas::format_duration)
 }

@@ -1,4 +1,4 @@
-//! Entries of `mcps:` that an engine has from elsewhere than files: with an agent out of a store, or in a request.
+//! Interprets entries of `mcps:` that do not come from files, such as an agent out of a store, or a request.
 
 use serde_json::Value as Json;
 
@@ -8,12 +8,12 @@ use crate::source::node::{Map, Node, Value};
 use crate::workflow::document::{Kind, kind};
 use crate::workflow::{InvalidFiles, Loaded, Settings, interpret};
 
-/// Says what a text means that an engine has from elsewhere: one entry of `mcps:`, a list of them, or a document that has
-/// some, such as an agent, in YAML or JSON. The checks are those of [`load`](crate::load), and what is wrong has its line
-/// and column in the text; `origin` stands where a file's name would.
+/// Interprets a text that does not come from a file: one entry of `mcps:`, a list of them, or a document with some,
+/// such as an agent, in YAML or JSON. The checks are those of [`load`](crate::load), and diagnostics have the line and
+/// column in the text; `origin` takes the place of a file's name.
 ///
-/// Unlike those of files, entries are registered unless they say `use_proxy: false`. An id alone, and a `$mcp(id#tool)`,
-/// may be of something that the engine has elsewhere, so neither has to be declared in the text.
+/// Unlike those of files, entries are registered unless they set `use_proxy: false`. An id alone, and a
+/// `$mcp(id#tool)`, may name a server that the engine knows from elsewhere, so neither has to be declared in the text.
 ///
 /// ```
 /// use register_service::{Environment, Settings, Wanted, load_text};
@@ -39,7 +39,7 @@ pub fn load_text(origin: &str, text: &str, settings: &Settings) -> Result<Loaded
     interpret(vec![file], diagnostics, settings)
 }
 
-/// The same of a value. Lines and columns are those of its indented JSON.
+/// Interprets a JSON value as [`load_text`] does a text. Lines and columns are those of its indented JSON.
 ///
 /// ```
 /// use register_service::{Environment, Settings, Wanted, load_value};
@@ -57,7 +57,7 @@ pub fn load_value(origin: &str, value: &Json, settings: &Settings) -> Result<Loa
     load_text(origin, &format!("{value:#}"), settings)
 }
 
-/// The document that holds what was given.
+/// Wraps the given node in a document, unless it is one.
 fn held(file: &File, node: Node) -> Result<Node, Diagnostic> {
     let span = node.span;
     let list = match &node.value {
@@ -87,7 +87,7 @@ mod tests {
         Settings::new("http://127.0.0.1:6001".parse().expect("a URL"), environment)
     }
 
-    /// What each entry means, or everything that is wrong.
+    /// Lists the usage of each entry, or all diagnostics.
     fn told(text: &str) -> String {
         let loaded = match load_text("given", text, &settings()) {
             Ok(loaded) => loaded,

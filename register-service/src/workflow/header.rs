@@ -1,9 +1,9 @@
-//! HTTP header names and values as authors write them.
+//! Checks and normalizes names and values of HTTP headers.
 
 /// Headers that the gateway's HTTP client sets itself.
 const RESERVED: [&str; 4] = ["host", "content-length", "connection", "transfer-encoding"];
 
-/// A header name in the form people expect: `x-api-key` is `X-Api-Key`.
+/// Returns a header name in its usual spelling: `x-api-key` is `X-Api-Key`.
 pub(crate) fn canonical(name: &str) -> String {
     let mut start = true;
     let letter = |c: char| {
@@ -14,7 +14,7 @@ pub(crate) fn canonical(name: &str) -> String {
     name.trim().chars().map(letter).collect()
 }
 
-/// Why a header cannot be sent, if it cannot. `name` is canonical.
+/// Returns the reason why a header cannot be sent, if there is one. `name` is canonical.
 pub(super) fn fault(name: &str, value: &str) -> Option<&'static str> {
     let is_token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
     if name.is_empty() {
@@ -32,7 +32,7 @@ pub(super) fn fault(name: &str, value: &str) -> Option<&'static str> {
     }
 }
 
-/// The header that a variable of an HTTP entry was meant as, if its name is like one.
+/// Returns the header that a variable of an HTTP entry was meant as, if its name is that of a header.
 pub(super) fn promoted(variable: &str) -> Option<String> {
     let name = variable.trim().to_ascii_lowercase();
     (name == "authorization" || name.starts_with("x-")).then(|| canonical(&name))

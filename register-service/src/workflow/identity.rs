@@ -1,4 +1,5 @@
-//! Ids across files: each declared once, each one that is used declared somewhere, none fighting over an upstream.
+//! Checks ids across files: each is declared once, each reference has a declaration, and no two entries conflict over
+//! an upstream.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,10 +13,10 @@ use crate::source::node::Node;
 use crate::workflow::document::Item;
 use crate::workflow::{Entry, Usage};
 
-/// The ids that entries have.
+/// Ids of all entries.
 pub(super) struct Declared {
     ids: BTreeSet<String>,
-    /// Whether more may be declared in what could not be read.
+    /// True if an unreadable part may declare more ids.
     is_partial: bool,
 }
 
@@ -25,7 +26,7 @@ struct First<'a> {
     node: &'a Node,
 }
 
-/// The ids that are declared, each once; a second declaration is an error unless another file says the very same.
+/// Collects the declared ids. A second declaration is an error unless it is in another file and has equal content.
 pub(super) fn check_ids(items: &[Item], files: &[File], diagnostics: &mut Vec<Diagnostic>) -> Declared {
     let mut declared: BTreeMap<&str, Vec<First<'_>>> = BTreeMap::new();
     for (place, item) in items {
@@ -56,7 +57,7 @@ pub(super) fn check_ids(items: &[Item], files: &[File], diagnostics: &mut Vec<Di
 }
 
 impl Declared {
-    /// Whether some entry has this id, or may have it.
+    /// Returns a diagnostic if no entry has this id; `None` too if an unreadable part may declare it.
     pub(super) fn check_selector(&self, id: &str, file: &File, node: &Node) -> Option<Diagnostic> {
         if self.ids.contains(id) || self.is_partial {
             return None;
@@ -67,7 +68,7 @@ impl Declared {
     }
 }
 
-/// The agents of a document have ids of their own, by which its tasks name them.
+/// Checks that the agents of a document have different ids, by which its tasks name them.
 pub(super) fn check_agents(files: &[File], diagnostics: &mut Vec<Diagnostic>) {
     for file in files {
         for root in &file.documents {
@@ -86,7 +87,7 @@ pub(super) fn check_agents(files: &[File], diagnostics: &mut Vec<Diagnostic>) {
     }
 }
 
-/// Entries with different ids can name the same upstream; then they must agree on it.
+/// Checks that entries with different ids that name the same upstream define it equally.
 pub(super) fn check_names(entries: &[Entry], diagnostics: &mut Vec<Diagnostic>) {
     let mut first: BTreeMap<&ServerName, (&Entry, Definition)> = BTreeMap::new();
     for entry in entries {

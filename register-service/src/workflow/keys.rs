@@ -1,5 +1,5 @@
-//! Remarks on keys of documents that nothing reads: misspelt ones, MCP servers under another program's key, keys of another
-//! kind of file.
+//! Reports keys of documents that nothing reads: misspelled keys, MCP servers under another program's key, and keys of
+//! another kind of file.
 
 use schemas::workflow::{AGENT_KEYS, WORKFLOW_KEYS};
 
@@ -9,7 +9,7 @@ use crate::source::node::{Map, Node};
 use crate::workflow::Engine;
 use crate::workflow::document::Kind;
 
-/// Read in project files only.
+/// Key that is read in project files only.
 const PROJECT_DEFAULT: &str = "use_proxy_default";
 
 /// Checks the keys of a document and of the agents in it.
@@ -33,7 +33,7 @@ pub(super) fn check(file: &File, document: (&Node, Kind), engine: Engine, diagno
     }
 }
 
-/// A remark without its place.
+/// Diagnostic without its position.
 struct Remark {
     code: Code,
     message: String,
@@ -52,7 +52,7 @@ impl Remark {
     }
 }
 
-/// A key with what looks like MCP servers below it, whose author meant `mcps`.
+/// Reports a key with MCP servers below it whose author probably meant `mcps`.
 fn servers(key: &str, value: &Node) -> Option<Remark> {
     const MEANT: [&str; 4] = ["mcp", "mcp_servers", "mcpservers", "mcp-servers"];
     let is_meant = MEANT.contains(&key.to_lowercase().as_str());
@@ -74,13 +74,13 @@ fn servers(key: &str, value: &Node) -> Option<Remark> {
     Some(Remark { message, ..Remark::unknown(key, Some(hint.to_owned())) })
 }
 
-/// A key of a project file that was meant as the one for all entries.
+/// Reports a key of a project file that was probably meant as `use_proxy_default`.
 fn near_default(key: &str) -> Option<Remark> {
     let is_near = key != PROJECT_DEFAULT && nearest(key, [PROJECT_DEFAULT]).is_some();
     is_near.then(|| Remark::unknown(key, Some(format!("did you mean `{PROJECT_DEFAULT}`?"))))
 }
 
-/// A key that counts in project files only.
+/// Reports a key that has an effect in project files only.
 fn misplaced(key: &str) -> Option<Remark> {
     let hint = "move it to `compozy.yaml`, or write `use_proxy: true` in the entries";
     (key == PROJECT_DEFAULT).then(|| Remark {
@@ -91,14 +91,14 @@ fn misplaced(key: &str) -> Option<Remark> {
     })
 }
 
-/// A key that neither workflows nor agents have. Without an engine, a document may hold anything besides, and only a
-/// misspelt key is remarked.
+/// Reports a key that neither workflows nor agents have. Without an engine, a document may contain any other keys, and
+/// only a misspelled one is reported.
 fn unknown(key: &str, engine: Engine) -> Option<Remark> {
     let known = || WORKFLOW_KEYS.into_iter().chain(AGENT_KEYS);
     if key.starts_with("x-") || key.starts_with('$') || known().any(|known| known == key) {
         return None;
     }
-    // A slip of the pen seldom is the first letter, and there are many keys to be near to.
+    // A typo is seldom in the first letter, and there are many known keys to be near to.
     let near = nearest(key, known().filter(|known| known.chars().next() == key.to_lowercase().chars().next()));
     if near.is_none() && engine == Engine::None {
         return None;

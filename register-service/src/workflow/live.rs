@@ -1,4 +1,4 @@
-//! References to tools against what a gateway says its servers offer. No request is made here.
+//! Checks references to tools against the tools that a gateway lists. No request is made here.
 
 mod arguments;
 
@@ -11,7 +11,7 @@ use crate::diagnostic::{Code, Diagnostic, nearest};
 use crate::workflow::reference::ToolReference;
 use crate::workflow::{Desired, Usage};
 
-/// What a gateway has, as its admin API lists it.
+/// Registrations and tools of a gateway, as its admin API lists them.
 ///
 /// ```no_run
 /// use register_service::{Desired, Offer, check_tools};
@@ -26,14 +26,14 @@ use crate::workflow::{Desired, Usage};
 /// ```
 #[derive(Debug, Clone, Copy)]
 pub struct Offer<'a> {
-    /// Every registration.
+    /// All registrations.
     pub registrations: &'a [Registration],
-    /// The tools, with those that a filter hides if the gateway lists them.
+    /// All tools, including those that a filter hides if the gateway lists them.
     pub tools: &'a [Tool],
 }
 
-/// Says of every reference to a tool whether the gateway could carry it out: whether the server is there and connected,
-/// has the tool by that name, shows it, and takes the arguments that the step gives.
+/// Checks for every reference to a tool that the gateway could call it: that the server is registered and connected,
+/// has a tool of that name, does not hide it, and accepts the arguments that the step gives.
 ///
 /// ```
 /// use register_service::{Environment, Offer, Settings, check_tools, load};
@@ -65,7 +65,7 @@ pub fn check_tools(desired: &Desired, offer: Offer<'_>) -> Vec<Diagnostic> {
         let tools = by_server.get(upstream.as_str()).map(Vec::as_slice).unwrap_or_default();
         let tool = tools.iter().find(|tool| tool.name == reference.tool);
         if reference.step.is_passed_on {
-            // What is wrong with the tool itself is said of the action.
+            // A problem with the tool itself is reported at the action.
             let tool = tool.filter(|tool| !tool.hidden && registration.is_some_and(is_connected));
             diagnostics.extend(tool.into_iter().flat_map(|tool| arguments::check(reference, tool)));
             continue;
@@ -89,7 +89,7 @@ fn is_connected(registration: &Registration) -> bool {
     registration.status.status == State::Connected
 }
 
-/// Why nothing can be known about the tools of a server.
+/// Returns a diagnostic if the server's tools are unknown.
 fn not_usable(
     desired: &Desired,
     reference: &ToolReference,
@@ -131,7 +131,7 @@ fn not_usable(
     })
 }
 
-/// Whether the filter of a definition keeps a name back.
+/// True if the filter of a definition hides a tool.
 fn is_filtered(registration: Option<&Registration>, tool: &str) -> bool {
     let filter = registration.and_then(|it| it.definition.document().tool_filter.as_ref());
     filter.is_some_and(|filter| match filter.mode.as_str() {

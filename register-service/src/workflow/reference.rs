@@ -1,4 +1,4 @@
-//! References to tools, `$mcp(server#tool)`, and to agents: where they stand and whether what they name is there.
+//! Finds references to tools, `$mcp(server#tool)`, and to agents, and checks that their targets exist.
 
 mod action;
 mod scope;
@@ -17,7 +17,7 @@ use crate::workflow::reference::scope::Scopes;
 pub(crate) use crate::workflow::reference::walk::Step;
 use crate::workflow::{Entry, Place};
 
-/// A tool that an action or task names, as `$mcp(server#tool)`.
+/// Tool that an action or task names, as `$mcp(server#tool)`.
 ///
 /// ```
 /// use register_service::{Environment, Settings, ToolAddress, load};
@@ -41,28 +41,29 @@ use crate::workflow::{Entry, Place};
 /// ```
 #[derive(Debug, Clone)]
 pub struct ToolReference {
-    /// The engine's name for the server.
+    /// Id of the server, as the engine names it.
     pub server: String,
-    /// The gateway's name for it; nothing if the engine reaches it without the gateway.
+    /// The server's name at the gateway; `None` if the engine reaches it without the gateway.
     pub upstream: Option<ServerName>,
-    /// The tool, by the server's own name.
+    /// Name of the tool at its server.
     pub tool: String,
-    /// Where the server's id stands.
+    /// Position of the server's id.
     pub server_at: Location,
-    /// Where the tool's name stands.
+    /// Position of the tool's name.
     pub tool_at: Location,
-    /// The step that uses it, for what it says about arguments.
+    /// The step that uses the tool, for its arguments.
     pub(crate) step: Step,
 }
 
-/// The parts of `$mcp(server#tool)` in a text.
+/// Parts of `$mcp(server#tool)` in a text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Parts {
     pub(crate) server: Range<usize>,
     pub(crate) tool: Range<usize>,
 }
 
-/// What a text in the place of a tool is: nothing for one that is no reference to a tool of a server.
+/// Parses the value of `tool`. Returns `None` if it is not a reference to a server's tool, and an error if it is
+/// malformed.
 pub(crate) fn parse(text: &str) -> Option<Result<Parts, (&'static str, Option<String>)>> {
     let trimmed = text.trim();
     let start = text.len() - text.trim_start().len();
@@ -97,7 +98,7 @@ pub(crate) fn parse(text: &str) -> Option<Result<Parts, (&'static str, Option<St
     }
 }
 
-/// Every reference to a tool, checked against the servers that are visible where it stands.
+/// Collects every reference to a tool, and checks it against the servers that are visible at its position.
 pub(super) fn check(
     files: &[File],
     items: &[Item],
@@ -188,7 +189,7 @@ fn agent(found: &walk::Use<'_>, scopes: &Scopes<'_>) -> Option<Diagnostic> {
     Some(remark.did_you_mean(scopes.near_agent(id)))
 }
 
-/// `$use: agent(local::agents.#(id="x"))`, of which the document itself must have the item.
+/// Checks `$use: agent(local::agents.#(id="x"))`: the document itself must have the item.
 fn selector(found: &walk::Use<'_>) -> Option<Diagnostic> {
     let text = found.node.as_text()?;
     let selector = match crate::workflow::selector::parse(&text.text) {

@@ -1,5 +1,5 @@
-//! The files as the engine sees them: addresses of registered entries lead to the gateway, templates are rendered,
-//! secrets are placeholders.
+//! Rewrites files for the engine: registered entries get their URL at the gateway, templates are rendered, secrets
+//! become placeholders.
 
 use std::collections::BTreeMap;
 
@@ -10,12 +10,12 @@ use crate::source::node::{Map, Node, Value};
 use crate::template::{self, Environment, OnUnset};
 use crate::workflow::{Desired, Entry, Usage, header, written};
 
-/// What the gateway needs to reach the upstream; the engine, which reaches the gateway, does not.
+/// Keys that only the gateway needs to reach the upstream, not the engine.
 const OF_THE_UPSTREAM: [&str; 4] = ["command", "args", "headers", "env"];
 
 impl Desired {
-    /// The files as the engine sees them: a registered entry has the address of its upstream at the gateway, templates
-    /// of the others are rendered, and no secret shows.
+    /// Returns the files as the engine sees them: a registered entry has the URL of its upstream at the gateway, the
+    /// templates of direct entries are rendered, and secrets are masked.
     ///
     /// ```
     /// use register_service::{Environment, Settings, load};
@@ -57,7 +57,7 @@ fn item(list: &mut Node, index: usize) -> Option<&mut Node> {
     if let Value::List(items) = &mut list.value { items.get_mut(index) } else { None }
 }
 
-/// What templates may use, with nothing that may not be shown.
+/// Variables that templates may use, with secrets redacted.
 #[derive(Clone, Copy)]
 struct Shown<'e> {
     environment: &'e Environment,
@@ -67,7 +67,7 @@ struct Shown<'e> {
 fn rewrite(map: &mut Map, entry: &Entry, shown: Shown<'_>) {
     match &entry.usage {
         Usage::Registered { url, .. } => {
-            // The address takes the place of whatever said how to reach the upstream.
+            // The URL replaces the key that described how to reach the upstream.
             let reach = map.entries.iter_mut().find(|(key, ..)| key == "url" || key == "command");
             if let Some((key, ..)) = reach {
                 "url".clone_into(key);
@@ -102,7 +102,7 @@ fn rewrite(map: &mut Map, entry: &Entry, shown: Shown<'_>) {
     }
 }
 
-/// Masks what is secret in an address, in a command line and in arguments.
+/// Masks secrets in a URL, in a command line and in arguments.
 fn mask(map: &mut Map) {
     if let Some(Value::Text(text)) = map.get_mut("url").map(|node| &mut node.value) {
         text.text = written::address(&text.text);
@@ -130,7 +130,7 @@ fn transport(url: &str) -> &'static str {
     if endpoint == Some("sse") { "sse" } else { "streamable-http" }
 }
 
-/// Moves to the headers what the environment holds of them, as is done with what is registered.
+/// Moves variables that were meant as headers to `headers`, as is done in registered entries.
 fn promote(map: &mut Map) {
     if map.get("url").is_none() {
         return;
@@ -159,7 +159,7 @@ fn promote(map: &mut Map) {
 
 fn render(node: &mut Node, shown: Shown<'_>) {
     match &mut node.value {
-        // What does not render here the engine may render: it has variables of its own.
+        // Leave a template that fails here to the engine, which has variables of its own.
         Value::Text(text) => {
             if let Ok(rendered) = template::render(&text.text, shown.environment, shown.unset) {
                 text.text = rendered;

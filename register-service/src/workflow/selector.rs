@@ -1,4 +1,4 @@
-//! How one document names something of another place: by its id alone, or in the older forms of the engine.
+//! Parses references from one document to an item of another: an id alone, or the older forms of the engine.
 //!
 //! ```yaml
 //! agents: [researcher]
@@ -10,20 +10,20 @@ use std::ops::Range;
 
 use crate::source::node::Node;
 
-/// Something in a list of a document.
+/// Reference to an item of a list in a document.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Selector {
-    /// `local` for the document itself; anything else is for the engine to find.
+    /// `local` for the document itself; the engine resolves all others.
     pub(super) scope: String,
-    /// The key of the list.
+    /// Key of the list.
     pub(super) list: String,
-    /// The id of the item.
+    /// Id of the item.
     pub(super) id: String,
-    /// Where the id stands in the text.
+    /// Span of the id in the text.
     pub(super) part: Range<usize>,
 }
 
-/// Reads `agent(local::agents.#(id="x"))`, or what stands in its parentheses.
+/// Parses `agent(local::agents.#(id="x"))`, or the part inside its parentheses.
 pub(super) fn parse(text: &str) -> Result<Selector, &'static str> {
     let trimmed = text.trim();
     let offset = text.len() - text.trim_start().len();
@@ -46,7 +46,7 @@ pub(super) fn parse(text: &str) -> Result<Selector, &'static str> {
     Ok(Selector { scope: scope.to_owned(), list: list.to_owned(), id: id.to_owned(), part: at..at + id.len() })
 }
 
-/// The id that an item of `mcps` selects in one of the older forms.
+/// Returns the id that an item of `mcps` selects in one of the older forms.
 pub(super) fn selected(node: &Node) -> Option<String> {
     let map = node.as_map()?;
     let text = map.get("$use").or_else(|| map.get("$ref"))?.literal()?;

@@ -23,7 +23,7 @@ fn lines(diagnostics: &[Diagnostic]) -> String {
     diagnostics.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
 }
 
-/// What each entry means, or what is wrong, and every remark.
+/// Lists the usage of each entry, or the errors, and every remark.
 fn told(files: &[(&str, &str)], settings: &Settings) -> String {
     let loaded = match read_as(files, settings) {
         Ok(loaded) => loaded,
@@ -45,7 +45,7 @@ fn told(files: &[(&str, &str)], settings: &Settings) -> String {
     told.join("\n").trim_end().to_owned()
 }
 
-/// What one entry means.
+/// Returns the usage of one entry.
 fn entry(yaml: &str) -> String {
     told(&[("w.yaml", &format!("mcps:\n  - {yaml}\n"))], &settings())
 }
@@ -161,7 +161,7 @@ fn limits_are_read_from_every_spelling() {
     insta::assert_snapshot!(entry("{id: a, command: x, start_timeout: -30s, use_proxy: true}"), @"w.yaml:2:40: error[bad-limit]: start_timeout cannot be negative");
 }
 
-/// What each of these entries means by itself.
+/// Lists the usage of each of these entries, loaded one by one.
 fn each(cases: &[&str]) -> String {
     let told = cases.iter().map(|case| format!("{case}\n    {}", entry(case).replace('\n', "\n    ")));
     told.collect::<Vec<_>>().join("\n")
@@ -577,7 +577,7 @@ fn strict_settings_refuse_files_with_warnings() {
     let warned = "mcps:\n  - {id: a, command: x, colour: red, env: {T: '{{ .env.NOPE }}'}}\n";
     let refused = read_as(&[("w.yaml", warned)], &strict).expect_err("a warning");
     assert_eq!(refused.to_string(), "1 error in the files");
-    // A variable that is not set is what these settings expect.
+    // These settings expect an unset variable.
     let unset = Settings { unset: Unset::Warn, ..strict.clone() };
     let refused = read_as(&[("w.yaml", warned)], &unset).expect_err("a warning");
     assert_eq!(refused.to_string(), "3 warnings in the files");

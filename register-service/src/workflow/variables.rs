@@ -1,4 +1,4 @@
-//! The variables that documents declare themselves, in `env:`, below those of the process.
+//! Evaluates the variables that documents declare in `env:`. The process environment overrides them.
 
 use crate::diagnostic::{Code, Diagnostic};
 use crate::source::File;
@@ -7,14 +7,15 @@ use crate::template::{self, Environment};
 use crate::workflow::faults::Rendering;
 use crate::workflow::verbatim;
 
-/// A variable whose value was not computed yet, and the names that it needs for that.
+/// Variable whose value is not computed yet, with the names that it needs.
 struct Pending<'a> {
     name: &'a str,
     node: &'a Node,
     needs: Vec<String>,
 }
 
-/// The variables that a document declares. Those of `rendering` hide them, and they hide those `below`.
+/// Evaluates the variables that a document declares. Those of `rendering` override them, and they override those of
+/// `below`.
 pub(super) fn own(
     node: &Node,
     below: &Environment,
@@ -38,7 +39,7 @@ pub(super) fn own(
     let mut own = Environment::from_iter(known);
     while !pending.is_empty() {
         let known = rendering.environment.over(&own).over(below);
-        // What is still to come hides what is below.
+        // A pending variable already overrides one of the same name in `below`.
         let is_known = |name: &str| rendering.environment.get(name).or_else(|| own.get(name)).is_some();
         let waits = |one: &Pending<'_>| {
             one.needs.iter().any(|name| !is_known(name) && pending.iter().any(|it| it.name == name))
@@ -64,7 +65,7 @@ pub(super) fn own(
     Some(own)
 }
 
-/// All that wait for one another, of which at least one waits for itself.
+/// Reports a cycle among variables that all wait for one another.
 fn report_cycle(pending: &[Pending<'_>], file: &File, diagnostics: &mut Vec<Diagnostic>) {
     let Some(start) = pending.first() else { return };
     let mut path = vec![start];

@@ -1,4 +1,4 @@
-//! YAML documents in the form in which `tests/templates/oracle.go` tells what the engine's reader makes of them.
+//! Reads YAML documents into the form in which `tests/templates/oracle.go` prints those of the engine's parser.
 
 use schemas::workflow::{CommandLine, McpEntry, McpItem};
 use serde_json::{Value, json};
@@ -8,7 +8,8 @@ use crate::source::File;
 use crate::source::node::Node;
 use crate::workflow::{Engine, document};
 
-/// The entries of a document's `mcps:`, or why there are none; the flag says that it is a refusal with a known reason.
+/// Returns the entries of a document's `mcps:`, or the reason why there are none, with true if it is refused for a
+/// known reason.
 pub(crate) fn document(text: &str) -> Result<Value, (bool, String)> {
     let (file, mut diagnostics) = File::parse("w.yaml", "w.yaml", text);
     let mut files = vec![file];
@@ -16,7 +17,8 @@ pub(crate) fn document(text: &str) -> Result<Value, (bool, String)> {
     let items = document::collect(&mut files, Engine::Compozy, &mut diagnostics);
     let id = files[0].documents.first().and_then(|it| it.get("id")?.literal()).unwrap_or_default().to_owned();
     if let Some(error) = diagnostics.iter().find(|it| it.is_error()) {
-        // The parser is of YAML 1.2, and a truth value is `true` or `false`: what else go-yaml takes is refused.
+        // The parser implements YAML 1.2, and a boolean is `true` or `false`; what go-yaml accepts beyond that is
+        // refused.
         let is_refusal = error.code == Code::Syntax
             || error.message.contains("expected a boolean")
             || error.message.contains("for a line break")

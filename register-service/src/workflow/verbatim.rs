@@ -1,5 +1,5 @@
-//! Remarks on values that are used as they are written, where a template was likely meant: `${NAME}` of a shell, and
-//! secrets that whoever reads the file has.
+//! Reports values that are used literally although a template was probably meant: `${NAME}` of a shell, and secrets
+//! that everyone who can read the file can see.
 
 use std::ops::Range;
 
@@ -11,15 +11,15 @@ use crate::source::node::{Node, Value};
 use crate::workflow::command_line;
 use crate::workflow::fields::Fields;
 
-/// Programs that fill in `${NAME}` themselves.
+/// Programs that expand `${NAME}` themselves.
 const SHELLS: [&str; 9] = ["sh", "bash", "dash", "zsh", "ksh", "ash", "fish", "pwsh", "envsubst"];
-/// Stands in the place of each byte of a template; no file holds it.
+/// Replaces each byte of a template; no file contains it.
 const BLANK: &str = "\u{1}";
 
-/// Remarks on the values of an entry.
+/// Checks the values of an entry.
 pub(super) fn check(fields: &mut Fields<'_>) {
     let (file, entry) = (fields.file, fields.node);
-    // An engine fills in variables before it hands over what it has.
+    // An engine expands variables before it passes on an entry of its own.
     if file.is_given {
         return;
     }
@@ -28,11 +28,11 @@ pub(super) fn check(fields: &mut Fields<'_>) {
         let variables = shell_variables(file, url);
         let is_bad = fields.diagnostics.iter().any(|it| it.code == Code::BadUrl);
         match (variables.is_empty(), is_bad) {
-            // An address that is none was reported, and is not taken apart.
+            // An invalid URL was reported already, and is not parsed for secrets.
             (true, true) => {}
             (true, false) => found.extend(secrets(file, &[url])),
             (false, is_bad) => {
-                // The variable is why it is none.
+                // The shell variable makes the URL invalid, so report only the variable.
                 fields.diagnostics.retain(|it| it.code != Code::BadUrl);
                 let severity = if is_bad { Severity::Error } else { Severity::Warning };
                 found.extend(variables.into_iter().map(|remark| Diagnostic { severity, ..remark }));
@@ -62,7 +62,7 @@ pub(super) fn check(fields: &mut Fields<'_>) {
     fields.diagnostics.extend(found);
 }
 
-/// Remarks on the values of a mapping of headers or variables.
+/// Checks the values of a mapping of headers or variables.
 pub(super) fn named(file: &File, map: Option<&Node>) -> Vec<Diagnostic> {
     let entries = map.and_then(Node::as_map).map(|map| map.entries.as_slice()).unwrap_or_default();
     let remarks = |(name, _, node): &(String, _, Node)| {
@@ -77,7 +77,7 @@ fn items<'n>(node: &'n Node, key: &str) -> impl Iterator<Item = &'n Node> {
     node.get(key).map(Node::items).unwrap_or_default().iter()
 }
 
-/// A header or variable whose name says that its value is a secret.
+/// Reports the value of a header or variable whose name suggests a secret.
 fn value(file: &File, name: &str, node: &Node) -> Option<Diagnostic> {
     if matches!(node.value, Value::Bool(..)) || node.is_template() {
         return None;
@@ -92,7 +92,7 @@ fn value(file: &File, name: &str, node: &Node) -> Option<Diagnostic> {
     Some(secret(file, node, part, &cure))
 }
 
-/// Secrets in an address, or in the words of a command line, each a node.
+/// Reports secrets in a URL, or in the words of a command line, each word a node.
 fn secrets(file: &File, nodes: &[&Node]) -> Vec<Diagnostic> {
     let words: Vec<String> = nodes.iter().map(|node| blanked(node.literal().unwrap_or_default())).collect();
     let found = nodes.iter().zip(written_secrets(&words));
@@ -129,7 +129,8 @@ fn shell_variables(file: &File, node: &Node) -> Vec<Diagnostic> {
     variables(&text).into_iter().map(remark).collect()
 }
 
-/// Every `${NAME}`, also as `${env:NAME}` or `${NAME:-default}`, and every word that is `$NAME`, with the name.
+/// Returns every `${NAME}`, including `${env:NAME}` and `${NAME:-default}`, and every word that is `$NAME`, with the
+/// name.
 fn variables(text: &str) -> Vec<(Range<usize>, &str)> {
     let is_name = |letter: char| letter.is_ascii_alphanumeric() || letter == '_';
     let mut found = Vec::new();
@@ -157,7 +158,7 @@ fn variables(text: &str) -> Vec<(Range<usize>, &str)> {
     found
 }
 
-/// A text without its templates, which stay as long as they are.
+/// Replaces templates by blanks of the same length.
 fn blanked(text: &str) -> String {
     if !text.contains('{') {
         return text.to_owned();

@@ -1,5 +1,5 @@
-//! How an entry says to reach its upstream, as it is written: for whoever reads a plan. Templates are not rendered, so no
-//! variable shows; what is likely a secret is masked.
+//! Shows for plans how an entry reaches its upstream, as it is written. Templates are not rendered, so no variable's
+//! value appears; probable secrets are masked.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use schemas::{ServerName, redact_arguments, redact_url};
 use crate::source::node::{Node, Value};
 use crate::workflow::desired::{Desired, Usage};
 
-/// Fields by the gateway's names for them (`command` with its arguments, `url`, `headers`, `env`), in that order.
+/// Fields with their names at the gateway (`command` with its arguments, `url`, `headers`, `env`), in that order.
 ///
 /// ```
 /// use register_service::{Environment, Settings, Written, load};
@@ -24,7 +24,7 @@ use crate::workflow::desired::{Desired, Usage};
 pub type Written = Vec<(&'static str, String)>;
 
 impl Desired {
-    /// What is written of each entry that is registered, by its name at the gateway.
+    /// Returns the written fields of each registered entry, by its name at the gateway.
     ///
     /// ```
     /// use register_service::{Environment, Settings, load};
@@ -64,7 +64,7 @@ fn fields(entry: &Node) -> Written {
     all.into_iter().filter_map(|(field, text)| Some((field, text?))).collect()
 }
 
-/// The whole command line. A text is split as a shell does it, so its words are taken as they are between spaces.
+/// Returns the whole command line. A `command` string is split at white space only, so its words appear as written.
 fn command(entry: &Node) -> Option<String> {
     let node = entry.get("command")?;
     let (line, list): (Option<&str>, Vec<&str>) = match &node.value {
@@ -81,13 +81,13 @@ fn command(entry: &Node) -> Option<String> {
     Some(shown.map(|(shown, word)| restore(&shown, word, &mut templates)).collect::<Vec<String>>().join(" "))
 }
 
-/// An address without what is secret in it.
+/// Masks the secrets in a URL.
 pub(super) fn address(text: &str) -> String {
     let stashed = stash(text);
     restore(&redact_url(&stashed), &stashed, &mut templates(text))
 }
 
-/// Arguments, or a command line as one, without what is secret in them.
+/// Masks the secrets in arguments, or in a command line given as one text.
 pub(super) fn arguments(texts: &[&str]) -> Vec<String> {
     let mut templates = texts.iter().flat_map(|text| templates(text));
     let stashed: Vec<String> = texts.iter().map(|text| stash(text)).collect();
@@ -95,10 +95,10 @@ pub(super) fn arguments(texts: &[&str]) -> Vec<String> {
     shown.map(|(shown, stashed)| restore(&shown, stashed, &mut templates)).collect()
 }
 
-/// A letter that no file holds.
+/// Placeholder for a template; no file contains this letter.
 const STASHED: char = '\u{1}';
 
-/// A text with a letter in the place of each template, whose own quotes and slashes would be taken for the text's.
+/// Replaces each template by one letter, so that its quotes and slashes are not mistaken for the text's own.
 fn stash(text: &str) -> String {
     let (mut stashed, mut rest) = (String::new(), text);
     while let Some((before, more)) = rest.split_once("{{") {
@@ -113,8 +113,8 @@ fn templates(text: &str) -> impl Iterator<Item = &str> {
     text.split("{{").skip(1).map(|rest| rest.split_once("}}").map_or(rest, |(inner, _)| inner))
 }
 
-/// A word with its templates again, unless they went with what was masked. One that is a template as a whole is shown as
-/// it is written: the name of a variable is no secret.
+/// Puts the templates back into a word, unless they were masked with the rest. A word of templates only is shown as
+/// written, because the name of a variable is no secret.
 fn restore<'t>(shown: &str, stashed: &str, templates: &mut impl Iterator<Item = &'t str>) -> String {
     let count = stashed.matches(STASHED).count();
     let mut own: Vec<&str> = templates.take(count).collect();

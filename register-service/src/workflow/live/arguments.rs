@@ -1,6 +1,6 @@
-//! The arguments that a step gives a tool, against the JSON Schema of its input.
+//! Checks the arguments that a step gives a tool against the JSON Schema of its input.
 //!
-//! Checked is what can be told from the file: a value with a template in it may come to anything.
+//! Checks only what the file determines: a value with a template may render to anything.
 
 use schemas::admin::Tool;
 use serde_json::Value as Json;
@@ -11,7 +11,7 @@ use crate::source::File;
 use crate::source::node::{Map, Node, Span};
 use crate::workflow::reference::ToolReference;
 
-/// What is wrong with the arguments of a step.
+/// Returns the diagnostics for the arguments of a step.
 pub(super) fn check(reference: &ToolReference, tool: &Tool) -> Vec<Diagnostic> {
     let schema = tool.input_schema.as_deref().and_then(|raw| serde_json::from_str::<Json>(raw.get()).ok());
     let (Some(schema), Some(file)) = (schema, &reference.step.file) else { return Vec::new() };
@@ -90,7 +90,7 @@ impl Remarks<'_> {
         self.report(code, at, &message, hint);
     }
 
-    /// The schema of what the arguments come from: whether it has all that the tool requires, of types that it takes.
+    /// Checks an action's input schema: it must declare all that the tool requires, with types that the tool accepts.
     fn declared(&mut self, input: &Node, schema: &Json) {
         let Some(declared) = input.get("properties") else { return };
         for name in texts(schema.get("required")) {
@@ -112,7 +112,7 @@ impl Remarks<'_> {
     }
 }
 
-/// The argument that an unknown one stands for, and what has it by the wrong name.
+/// Returns the argument that an unknown one was probably meant as, with the node that contains it.
 fn meant<'a>(fault: &Fault<'a>) -> Option<(&'a Node, &'a str)> {
     let (Wrong::Unknown { name, properties }, Given::Written(node)) = (&fault.wrong, fault.given) else { return None };
     let map = node.as_map()?;
@@ -120,7 +120,7 @@ fn meant<'a>(fault: &Fault<'a>) -> Option<(&'a Node, &'a str)> {
     Some((node, nearest(name, free)?))
 }
 
-/// What was given in the place of a missing one.
+/// Returns a given name that was probably meant as the missing one.
 fn given_instead<'a>(name: &str, map: &'a Map, properties: Option<&Schema>) -> Option<&'a str> {
     let near = nearest(name, map.entries.iter().map(|(key, ..)| key.as_str()));
     near.filter(|near| properties.is_none_or(|it| !it.contains_key(*near)))

@@ -33,7 +33,7 @@ fn registration(name: &str, status: &str, error: &str) -> Registration {
     Registration::new(definition, status)
 }
 
-/// What is wrong with a step, as `code text: message`.
+/// Lists the diagnostics of a step, as `code text: message`.
 fn told(step: &str) -> String {
     told_of(&format!(
         "id: a\ninstructions: x\nmcps:\n  - {{id: s, url: 'http://127.0.0.1:6001/search/sse', use_proxy: true}}\n  - {{id: d, \
@@ -43,7 +43,7 @@ fn told(step: &str) -> String {
     ))
 }
 
-/// What is wrong with a file.
+/// Lists the diagnostics of a file.
 fn told_of(text: &str) -> String {
     let (file, malformed) = File::parse("a.yaml", "a.yaml", text);
     let settings = Settings::new("http://127.0.0.1:6001".parse().expect("a URL"), Environment::default());
@@ -169,7 +169,7 @@ fn a_schema_that_refers_to_itself_is_followed_as_far_as_the_arguments_go() {
     assert!(start.elapsed() < std::time::Duration::from_secs(5), "{:?}", start.elapsed());
 }
 
-/// What is wrong with a task of an agent whose actions are `web`, which has arguments of its own, and `find`.
+/// Lists the diagnostics of a task of an agent whose actions are `web`, which has arguments of its own, and `find`.
 fn told_of_task(task: &str) -> String {
     let more = if task.contains("gone") { "      - {id: gone, tool: $mcp(s#wob)}\n" } else { "" };
     told_of(&format!(
@@ -191,7 +191,7 @@ fn what_a_task_gives_an_action_is_what_its_tool_is_given() {
              unknown-argument `limt`: `web` takes no argument `limt` (did you mean `limit`?)"
         );
     }
-    // What is wrong with the tool is said once, where it is named.
+    // A problem with the tool is reported once, where it is named.
     let told = told_of_task("agent: clerk, action: gone, with: {limit: 5}");
     assert_eq!(told, "missing-tool `wob`: `search` has no tool `wob` (did you mean `web`?)");
 }

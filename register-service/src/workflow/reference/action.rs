@@ -1,7 +1,7 @@
-//! Tasks that ask an agent to do something: whether the agent can, and with which arguments.
+//! Checks tasks that ask an agent for an action: that the agent has it, and which arguments it gets.
 //!
-//! What a task gives (`with`) is the input of the agent's action. An action that names a tool and says nothing about its
-//! arguments passes that input on to the tool.
+//! A task's `with` is the input of the agent's action. An action that names a tool and has no `with` of its own passes
+//! that input on to the tool.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use crate::source::node::Node;
 use crate::workflow::document::{self, Kind};
 use crate::workflow::selector;
 
-/// A task, and the agent that it asks.
+/// Task and the agent that it asks.
 pub(super) struct Request<'a> {
     pub(super) file: &'a File,
     task: &'a Node,
@@ -19,14 +19,14 @@ pub(super) struct Request<'a> {
     action: &'a Node,
 }
 
-/// What a task gives a tool by way of an action.
+/// Arguments that a task gives a tool through an action.
 pub(super) struct PassedOn<'a> {
-    /// The text that names the tool.
+    /// Node with the text that names the tool.
     pub(super) tool: &'a Node,
     pub(super) with: &'a Node,
 }
 
-/// Every task that names an agent that is in these files, and one of its actions.
+/// Returns every task that names an action and an agent of these files.
 pub(super) fn requests(files: &[File]) -> Vec<Request<'_>> {
     let agents = agents(files);
     let mut requests = Vec::new();
@@ -49,7 +49,7 @@ fn documents(files: &[File]) -> impl Iterator<Item = (&File, &Node)> {
     files.iter().flat_map(|file| file.documents.iter().map(move |root| (file, root)))
 }
 
-/// Agents by their ids; nothing for an id that several have.
+/// Returns agents by id; `None` for an id that several have.
 fn agents(files: &[File]) -> BTreeMap<&str, Option<&Node>> {
     let mut agents = BTreeMap::new();
     for (file, root) in documents(files) {
@@ -74,7 +74,7 @@ fn add_tasks<'a>(holder: &'a Node, tasks: &mut Vec<&'a Node>) {
     }
 }
 
-/// The id of the agent that a task names, in whatever form.
+/// Returns the id of the agent that a task names, in any form.
 fn named(task: &Node) -> Option<String> {
     if let Some(id) = task.get("agent").and_then(Node::literal) {
         return Some(id.to_owned());
@@ -84,7 +84,7 @@ fn named(task: &Node) -> Option<String> {
 }
 
 impl<'a> Request<'a> {
-    /// What to say if the agent has no such action. Nothing is said of an agent of which not every action has an id.
+    /// Returns a diagnostic if the agent has no such action. Agents with an action without an id are not checked.
     pub(super) fn unknown(&self) -> Option<Diagnostic> {
         let wanted = self.action.literal().filter(|it| !it.contains("{{"))?;
         let actions = self.agent.get("actions").map(Node::items).filter(|it| !it.is_empty())?;
@@ -99,7 +99,7 @@ impl<'a> Request<'a> {
         Some(near.into_iter().fold(remark, Diagnostic::hint))
     }
 
-    /// What the task gives the tool of the action, if the action passes it on.
+    /// Returns the arguments that the task gives the action's tool, if the action passes them on.
     pub(super) fn passed_on(&self) -> Option<PassedOn<'a>> {
         let with = self.task.get("with")?;
         let wanted = self.action.literal()?;

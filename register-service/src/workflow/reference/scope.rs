@@ -1,7 +1,7 @@
-//! Which servers and agents can be named where.
+//! Resolves which servers and agents are visible at a position.
 //!
-//! An agent sees its own servers, those of the workflow it is in or is used by, and those of the project above; a task
-//! those of its workflow and the project.
+//! An agent sees its own servers, those of the workflows that contain or use it, and those of the project above. A task
+//! sees those of its workflow and of the project.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,19 +14,19 @@ use crate::workflow::document::{self, Item, Kind};
 use crate::workflow::reference::walk::Holder;
 use crate::workflow::{Place, lies_in, selector};
 
-/// A document's or agent's own servers: where each is declared, or nothing for one that another file declares.
+/// Servers of a document or agent, with the position of each declaration; `None` if another file declares it.
 type Own<'a> = BTreeMap<&'a str, Option<Place>>;
 
 pub(super) struct Scopes<'a> {
     files: &'a [File],
     own: BTreeMap<Holder, Own<'a>>,
-    /// Where each id is declared first, in whatever file.
+    /// Position of each id's first declaration, in any file.
     declared: BTreeMap<&'a str, Place>,
-    /// The workflows that use an agent by its id.
+    /// Workflows that use an agent by its id.
     users: BTreeMap<&'a str, Vec<Holder>>,
     agents: BTreeSet<&'a str>,
     projects: Vec<Holder>,
-    /// Whether more may be declared in what could not be read.
+    /// True if an unreadable part may declare more.
     pub(super) is_partial: bool,
 }
 
@@ -46,7 +46,7 @@ impl<'a> Scopes<'a> {
                 McpItem::Entry(entry) => (entry.id.as_deref().unwrap_or_default(), Some(*place)),
                 McpItem::Selector(id) => (id.as_str(), None),
             };
-            // What has no id could be what is looked for.
+            // An item without an id may be the one that a reference means.
             scopes.is_partial |= id.is_empty();
             let holder = Holder { file: place.file, document: place.document, agent: place.agent };
             scopes.own.entry(holder).or_default().insert(id, declared);
@@ -89,7 +89,7 @@ impl<'a> Scopes<'a> {
         }
     }
 
-    /// A workflow that names an agent by its id, or in one of the older forms.
+    /// Records that a workflow names an agent by its id, or in one of the older forms.
     fn add_user(&mut self, node: &'a Node, holder: Holder) {
         let written = node.get("$use").or_else(|| node.get("$ref")).unwrap_or(node).literal();
         let Some(written) = written else { return };
@@ -100,7 +100,8 @@ impl<'a> Scopes<'a> {
         self.users.entry(id).or_default().push(holder);
     }
 
-    /// Where a server is declared that can be used here: nothing if none is, or nothing inside if not in these files.
+    /// Returns the declaration of a server that is visible here: `None` if none is visible, `Some(None)` if these files
+    /// do not declare it.
     pub(super) fn server(&self, holder: Holder, id: &str) -> Option<Option<Place>> {
         let found = self.visible(holder).into_iter().find_map(|own| own.get(id).copied())?;
         Some(found.or_else(|| self.declared.get(id).copied()))
@@ -122,7 +123,7 @@ impl<'a> Scopes<'a> {
         holders.filter_map(|holder| self.own.get(&holder)).collect()
     }
 
-    /// What to say about a server that cannot be used here.
+    /// Returns the diagnostic for a server that is not visible here.
     pub(super) fn unknown_server(&self, holder: Holder, id: &str, at: &Location) -> Option<Diagnostic> {
         if self.is_partial {
             return None;

@@ -1,24 +1,24 @@
-//! Where documents use tools, agents and selectors.
+//! Walks documents and collects their uses of tools, agents and selectors.
 
 use crate::source::File;
 use crate::source::node::Node;
 use crate::workflow::document::{self, Kind};
 
-/// Something that is named, and where.
+/// Use of a tool, agent or selector, with its position.
 pub(super) struct Use<'a> {
     pub(super) what: What,
     pub(super) file: &'a File,
     pub(super) root: &'a Node,
-    /// What names it.
+    /// Node that names the target.
     pub(super) node: &'a Node,
     pub(super) place: Holder,
     pub(super) step: Step,
 }
 
-/// What is named.
+/// Kind of the target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum What {
-    /// A tool, perhaps one of a server.
+    /// A tool, possibly one of a server.
     Tool,
     /// An agent, by its id.
     Agent,
@@ -26,7 +26,7 @@ pub(super) enum What {
     Selector,
 }
 
-/// The document, and the agent inside of it, whose servers can be used.
+/// Document, and agent inside of it, whose servers are visible.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Holder {
     pub(super) file: usize,
@@ -34,20 +34,20 @@ pub(super) struct Holder {
     pub(super) agent: Option<usize>,
 }
 
-/// The action or task that uses a tool: what it says about arguments.
+/// Arguments of the action or task that uses a tool.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Step {
-    /// The arguments themselves.
+    /// The arguments (`with`).
     pub(crate) with: Option<Node>,
-    /// The JSON Schema of what the arguments come from.
+    /// JSON Schema of the input that the arguments are taken from.
     pub(crate) input: Option<Node>,
-    /// The file, to place what is in those.
+    /// The file, to locate nodes in these fields.
     pub(crate) file: Option<File>,
-    /// Whether it is a task that gives arguments by way of an action, which names the tool itself.
+    /// True for a task that gives arguments through an action, which names the tool itself.
     pub(crate) is_passed_on: bool,
 }
 
-/// Every use in every document of a file that counts.
+/// Collects every use in a file's documents, except foreign ones.
 pub(super) fn uses(index: usize, file: &File) -> Vec<Use<'_>> {
     let mut uses = Vec::new();
     for (document, root) in file.documents.iter().enumerate() {
@@ -102,7 +102,7 @@ impl<'a> Walk<'a, '_> {
         }
     }
 
-    /// `tool: x` and `tools: [x]`.
+    /// Collects `tool: x` and `tools: [x]`.
     fn tools(&mut self, holder: &'a Node) {
         let one = holder.get("tool").into_iter();
         for tool in one.chain(holder.get("tools").map(Node::items).unwrap_or_default()) {
@@ -112,7 +112,7 @@ impl<'a> Walk<'a, '_> {
         }
     }
 
-    /// Tasks, and the tasks inside of them. The parser bounds how deep they nest.
+    /// Collects uses in tasks and their nested tasks. The parser bounds the nesting.
     fn tasks(&mut self, holder: &'a Node) {
         let one = holder.get("task").into_iter();
         for task in holder.get("tasks").map(Node::items).unwrap_or_default().iter().chain(one) {
@@ -124,7 +124,7 @@ impl<'a> Walk<'a, '_> {
         }
     }
 
-    /// `$use: ...` and `$ref: local::...`, wherever they stand.
+    /// Collects `$use: ...` and `$ref: local::...` at any depth.
     fn selectors(&mut self, node: &'a Node) {
         for item in node.items() {
             self.selectors(item);
@@ -132,7 +132,7 @@ impl<'a> Walk<'a, '_> {
         for (key, _, value) in node.as_map().map(|map| map.entries.as_slice()).unwrap_or_default() {
             let is_selector = match key.as_str() {
                 "$use" => true,
-                // In a JSON Schema `$ref` means something else.
+                // `$ref` has another meaning in a JSON Schema.
                 "$ref" => value.literal().is_some_and(|it| it.contains("::")),
                 _ => false,
             };
