@@ -1,8 +1,8 @@
-//! Finds and reads the YAML files that authors write, with the position of every key and value.
+//! Finds and reads YAML files, with the position of every key and value.
 //!
-//! Files are taken one by one or from folders: `*.yaml` and `*.yml`, sorted by path, hidden ones and `target` and
-//! `node_modules` left out, links to folders not followed. A missing file or folder is an error, never an empty set.
-//! Nothing here knows what the documents mean.
+//! Paths name single files or folders. In folders, reads `*.yaml` and `*.yml`, sorted by path, except hidden ones and
+//! those in `target` and `node_modules`; does not follow links to folders. A missing file or folder is an error, never
+//! an empty set. This module does not interpret documents.
 
 mod build;
 pub(crate) mod document;
@@ -24,14 +24,14 @@ use crate::diagnostic::{Code, Diagnostic, Location};
 use crate::source::find::Found;
 use crate::source::node::{Node, Position, Span};
 
-/// What stands for it among the paths.
+/// Path that selects standard input.
 const STANDARD_INPUT: &str = "-";
 const MAX_FILE_BYTES: u64 = 1 << 20;
 const BYTE_ORDER_MARK: char = '\u{feff}';
 const MAX_FOLDER_DEPTH: usize = 32;
 const PROJECT_FILES: [&str; 2] = ["compozy.yaml", "compozy.yml"];
 
-/// One file, read and parsed.
+/// Parsed file.
 ///
 /// ```
 /// # let folder = tempfile::tempdir()?;
@@ -46,24 +46,24 @@ const PROJECT_FILES: [&str; 2] = ["compozy.yaml", "compozy.yml"];
 pub struct File {
     path: String,
     name: String,
-    /// The folder, as it is called on this machine if the file was read from one.
+    /// Path of the folder, as canonical on this machine if the file was read from one.
     home: String,
     text: Arc<str>,
     pub(crate) documents: Vec<Node>,
-    /// Whether the first document holds nothing, so that the first of `documents` is a later one.
+    /// True if the first document is empty; then the engine reads none of `documents`.
     begins_empty: bool,
-    /// Whether those are all that the file holds.
+    /// True if `documents` is all that the file contains.
     pub(crate) is_whole: bool,
-    /// Whether something in them was not of the type that is read there, and was taken out.
+    /// True if values of the wrong type were removed from `documents`.
     pub(crate) has_misfits: bool,
-    /// Whether it is no file, but was handed over by an engine, to be registered.
+    /// True if an engine passed the text, rather than a file; its entries are registered by default.
     pub(crate) is_given: bool,
-    /// The path that the caller named and this file was found at, unless nobody asked for it.
+    /// Path named by the caller below which the file was found; `None` if the caller did not ask for it.
     asked: Option<Arc<str>>,
 }
 
 impl File {
-    /// The file as the caller named it, or below the folder the caller named.
+    /// Returns the path as the caller named it, or below the folder that the caller named.
     ///
     /// ```
     /// # let folder = tempfile::tempdir()?;
@@ -76,7 +76,7 @@ impl File {
         &self.path
     }
 
-    /// The file below the folder the caller named: equal on every machine, whatever the folder's own path.
+    /// Returns the path below the folder that the caller named: equal on every machine, wherever that folder is.
     ///
     /// ```
     /// # let folder = tempfile::tempdir()?;
@@ -89,7 +89,7 @@ impl File {
         &self.name
     }
 
-    /// The documents as YAML. Comments are not kept.
+    /// Formats the documents as YAML, without comments.
     ///
     /// ```
     /// # let folder = tempfile::tempdir()?;
@@ -124,26 +124,26 @@ impl File {
         (file, diagnostics)
     }
 
-    /// What an engine has from elsewhere.
+    /// Parses a text that an engine passes.
     pub(crate) fn given(origin: &str, text: &str) -> (Self, Vec<Diagnostic>) {
         let (file, mut diagnostics) = Self::parse(origin, origin, text);
-        // The engine has read this already.
+        // The engine has parsed the text already, so its parser's limits do not matter.
         diagnostics.retain(|it| it.code != Code::EngineYaml);
         (Self { is_given: true, ..file }, diagnostics)
     }
 
-    /// Takes out the documents that the engine does not read: all behind the first.
+    /// Removes and returns the documents that the engine does not read: all but the first.
     pub(crate) fn keep_first_document(&mut self) -> Vec<Node> {
         let first = if self.begins_empty { 0 } else { 1 };
         self.documents.split_off(first.min(self.documents.len()))
     }
 
-    /// The path that the caller named and this file was found at, as it is shown.
+    /// Returns the displayed form of the path named by the caller below which the file was found.
     pub(crate) fn asked(&self) -> Option<&str> {
         self.asked.as_deref()
     }
 
-    /// Whether more may be declared than could be read here.
+    /// True if there may be more declarations than were read here.
     pub(crate) fn is_partial(&self) -> bool {
         !self.is_whole || self.has_misfits || self.is_given
     }
@@ -152,13 +152,13 @@ impl File {
         location(&self.path, span)
     }
 
-    /// Where a part of a text stands; where all of it does, if that cannot be told.
+    /// Returns the location of a part of a text, or that of the whole text if the part cannot be located.
     pub(crate) fn part(&self, node: &Node, part: Range<usize>) -> Location {
         let found = node.as_text().and_then(|text| text.locate(&self.text, part));
         self.at(found.unwrap_or(node.span))
     }
 
-    /// The file without what it holds, to place parts of it.
+    /// Returns the file without its documents, for locating nodes cloned from it.
     pub(crate) fn without_documents(&self) -> Self {
         Self {
             documents: Vec::new(),
@@ -171,8 +171,8 @@ impl File {
         }
     }
 
-    /// A line of the file as it may be shown: without the secrets that were found in the file, and where one is likely,
-    /// with templates alone.
+    /// Returns a line of the file for display, with the secrets found in the file masked. Behind a key that is probably
+    /// a secret's, only templates stay visible.
     pub(crate) fn excerpt<'s>(&self, number: u32, secrets: impl Iterator<Item = &'s Location>) -> Option<String> {
         let line = self.text.lines().nth(usize::try_from(number).ok()?.checked_sub(1)?)?;
         Some(secrets.fold(excerpt::blot(line), |line, secret| excerpt::hide(&line, number, secret)))
@@ -183,13 +183,14 @@ impl File {
         PROJECT_FILES.contains(&name)
     }
 
-    /// The folder that the file lies in, which is empty for one that was named without a folder and never read.
+    /// Returns the path of the file's folder; empty for a file that was named without a folder and never read.
     pub(crate) fn folder(&self) -> &str {
         &self.home
     }
 }
 
-/// Reads the files at these paths and below these folders; `-` is standard input. What cannot be read is reported; the rest is returned.
+/// Reads the files at these paths and below these folders; `-` is standard input. Reports what cannot be read, and
+/// returns the rest.
 ///
 /// ```
 /// use std::path::PathBuf;
@@ -221,7 +222,7 @@ pub fn read(paths: &[PathBuf]) -> (Vec<File>, Vec<Diagnostic>) {
     (files, diagnostics)
 }
 
-/// A file to be read, and the path below which it was found.
+/// File to read, and the named path below which it was found.
 struct Wanted<'p> {
     found: Found,
     below: &'p Path,
@@ -256,7 +257,7 @@ pub(crate) fn read_project_above(paths: &[PathBuf], files: &mut Vec<File>, diagn
     files.sort_by(|one, other| one.path.cmp(&other.path));
 }
 
-/// The nearest project file above a path, not beyond the repository that it lies in.
+/// Returns the nearest project file above a path, up to the root of its repository.
 fn project_above(path: &Path) -> Option<PathBuf> {
     let is_folder = path.is_dir();
     for folder in path.ancestors().skip(usize::from(!is_folder)).take(MAX_FOLDER_DEPTH) {
@@ -268,7 +269,7 @@ fn project_above(path: &Path) -> Option<PathBuf> {
     None
 }
 
-/// The path as it is shown, and the text of one file.
+/// Reads a file. Returns its displayed path and its text.
 pub(crate) fn text_of(path: &Path) -> Result<(String, String), Diagnostic> {
     let bytes = bytes(path).map_err(|message| whole(Code::Unreadable, path, message))?;
     Ok((shown(path), text(path, bytes)?))
@@ -280,7 +281,7 @@ fn bytes(path: &Path) -> Result<Vec<u8>, String> {
     }
     let file = fs::File::open(path).map_err(|error| error.to_string())?;
     let size = file.metadata().map_or(0, |found| found.len().min(MAX_FILE_BYTES));
-    // A byte more, so that the end is seen without growing.
+    // One more byte, so that the end of the file is reached without growing the buffer.
     bytes_of(file, usize::try_from(size + 1).unwrap_or_default())
 }
 
@@ -315,13 +316,13 @@ fn text(path: &Path, bytes: Vec<u8>) -> Result<String, Diagnostic> {
     Err(Diagnostic::new(Code::Encoding, &location(&shown(path), Span { start, end }), message).hint(hint))
 }
 
-/// A place in the file that is shown as this.
+/// Converts a span to a location in the file with this displayed path.
 pub(crate) fn location(file: &str, Span { start, end }: Span) -> Location {
     let file = file.to_owned();
     Location { file, line: start.line, column: start.column, end_line: end.line, end_column: end.column }
 }
 
-/// A path as people write it: `/` between the parts, no `./` in front.
+/// Formats a path for display: `/` between the parts, no `./` in front.
 fn shown(path: &Path) -> String {
     let shown = path.to_string_lossy().replace('\\', "/");
     shown.strip_prefix("./").map_or_else(|| shown.clone(), str::to_owned)

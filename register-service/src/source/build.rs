@@ -1,4 +1,4 @@
-//! Trees out of what a parser meets, one event at a time: anchors, aliases, merge keys, keys that are there twice.
+//! Builds trees from parser events: resolves anchors, aliases and merge keys, reports duplicate keys.
 
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
@@ -10,41 +10,41 @@ use crate::diagnostic::Code;
 use crate::source::node::{Map, Node, Position, Span, Text, Value};
 use crate::source::yaml::{Malformed, Place, unquoted_template};
 
-/// Far above what an author writes, far below what exhausts a machine.
+/// Most nodes per file: far above what authors write, far below what exhausts a machine.
 const MAX_NODES: usize = 50_000;
 const MERGE: &str = "<<";
 
-/// The document that is being read, and what is wrong so far.
+/// Builder of the current document, with the mistakes found so far.
 pub(super) struct Builder<'t> {
     text: &'t str,
-    /// False if there is no tab in the text, so that none has to be looked for.
+    /// False if the text has no tab, so that no search for tabs is needed.
     has_tabs: bool,
-    /// Likewise for line breaks of YAML 1.1.
+    /// False if the text has none of the line breaks that only YAML 1.1 knows, so that no search for them is needed.
     has_old_breaks: bool,
     open: Vec<Open>,
     root: Option<Node>,
     anchored: HashMap<usize, Node>,
-    /// The names of this document's anchors.
+    /// Names of this document's anchors.
     names: HashSet<String>,
     nodes: usize,
     pub(super) malformed: Vec<Malformed>,
 }
 
-/// A list or mapping whose end was not met yet.
+/// List or mapping whose end event has not arrived yet.
 struct Open {
     node: Node,
     anchor: usize,
     start: usize,
-    /// The key whose value comes next.
+    /// Key whose value comes next.
     key: Option<Key>,
-    /// What stands behind merge keys.
+    /// Values of merge keys.
     merged: Vec<Node>,
-    /// Whether it is no mapping but a template without quotes.
+    /// True if the mapping is in fact a template without quotes.
     is_template: bool,
 }
 
 struct Key {
-    /// Nothing if it is a list or a mapping, which no key here may be.
+    /// `None` if the key is a list or a mapping, which is an error.
     name: Option<String>,
     span: Span,
 }
@@ -64,14 +64,14 @@ impl<'t> Builder<'t> {
         }
     }
 
-    /// The document that ended; nothing of an empty one.
+    /// Returns the document that ended; `None` if it is empty.
     pub(super) fn document(&mut self) -> Option<Node> {
         let root = self.root.take();
         self.abandon();
         root
     }
 
-    /// Forgets the document that is being read.
+    /// Discards the current document.
     pub(super) fn abandon(&mut self) {
         self.open.clear();
         self.root = None;
@@ -79,7 +79,7 @@ impl<'t> Builder<'t> {
         self.names.clear();
     }
 
-    /// Where the innermost list or mapping begins, if it is one in brackets.
+    /// Returns the start of the innermost list or mapping, if it is in brackets.
     pub(super) fn open_bracket(&self) -> Option<Position> {
         let open = self.open.last()?;
         let is_bracket = self.text.get(open.start..)?.starts_with(['[', '{']);
@@ -106,7 +106,8 @@ impl<'t> Builder<'t> {
         self.add(Node { span, value }, anchor)
     }
 
-    /// Notes what the engine's reader does not take in front of a scalar, or as the first letter of one in brackets.
+    /// Reports syntax in front of a scalar, or as its first letter inside of brackets, that the engine's parser
+    /// rejects.
     pub(super) fn check_start(&mut self, (span, source): &Place, is_odd: bool) {
         let is_item = self.has_tabs && self.has_tab_behind_dash(source);
         let message = match is_odd && self.open_bracket().is_some() {
@@ -120,7 +121,7 @@ impl<'t> Builder<'t> {
         self.malformed.push(Malformed { code: Code::EngineYaml, span: *span, message, hint: None });
     }
 
-    /// True for the place of a key of which nothing is written, not even `?`, a tag or an anchor.
+    /// True for an empty key without even a `?`, a tag or an anchor.
     fn is_missing_key(&self, source: &std::ops::Range<usize>) -> bool {
         let is_key = || self.open.last().is_some_and(|open| open.key.is_none() && open.node.as_map().is_some());
         let (before, rest) = self.text.split_at_checked(source.start).unwrap_or_default();
@@ -131,13 +132,13 @@ impl<'t> Builder<'t> {
             && !(last_word() == "?" || last_word().ends_with("{?") || last_word().starts_with(['!', '&']))
     }
 
-    /// True if a tab stands between the content at this place and the `-` of its block item, on the line of the content or
-    /// on an earlier one that holds nothing else. go-yaml takes only spaces there.
+    /// True if a tab is between the content at this position and the `-` of its block item, on the line of the content
+    /// or on an earlier line that has nothing else. go-yaml accepts only spaces there.
     fn has_tab_behind_dash(&self, source: &std::ops::Range<usize>) -> bool {
         let (before, rest) = self.text.split_at_checked(source.start).unwrap_or_default();
         let line = before.rsplit('\n').next().unwrap_or_default();
         let (lead, content) = dashes(line);
-        // The parser gives an empty item the place behind its comment. Tags, anchors and `?` belong to the content.
+        // The parser reports an empty item behind its comment. Tags, anchors and `?` belong to the content.
         let content = without_prefix(content);
         if !content.is_empty() && !content.starts_with('#') {
             return false;
@@ -150,13 +151,14 @@ impl<'t> Builder<'t> {
         let is_comment =
             |(lead, content): &(&str, &str)| !lead.contains('-') && (content.is_empty() || content.starts_with('#'));
         let Some((lead, content)) = earlier.find(|line| !is_comment(line)) else { return false };
-        // Content of an item is indented further than its dash, unlike what follows a block that holds such a line.
+        // Content of an item is indented further than its dash, unlike the node behind a block scalar that contains
+        // such a line.
         let is_within = source.is_empty() || lead.rfind('-').is_some_and(|dash| line.len() > dash);
         let content = without_prefix(content);
         is_within && (content.is_empty() || content.starts_with(['#', '|', '>'])) && has_tab_behind(lead)
     }
 
-    /// The text of a block at the end of a file that ends without a line break: there is none in the text either.
+    /// Removes the final line break that the parser adds to a block scalar if the file ends without one.
     pub(super) fn without_last_break<'a>(&self, text: Cow<'a, str>, (_, source): &Place) -> Cow<'a, str> {
         let rest = self.text.get(source.end..).unwrap_or_default();
         let last_line = self.text.rsplit('\n').next().unwrap_or_default();
@@ -169,7 +171,7 @@ impl<'t> Builder<'t> {
         }
     }
 
-    /// A text in base64, by its tag.
+    /// Adds a scalar in base64, tagged `!!binary`.
     pub(super) fn binary(&mut self, text: &str, anchor: usize, place: &Place) -> Result<(), Malformed> {
         let compact: String = text.chars().filter(|letter| !matches!(letter, '\r' | '\n')).collect();
         let bytes = BASE64_STANDARD.decode(compact).ok();
@@ -181,7 +183,7 @@ impl<'t> Builder<'t> {
         self.scalar(None, decoded.unwrap_or_default(), anchor, place)
     }
 
-    /// Notes escapes of double quotes that JSON and YAML 1.2 have, and the engine's reader has not.
+    /// Reports escapes in double quotes that JSON and YAML 1.2 know, but the engine's parser does not.
     pub(super) fn check_escapes(&mut self, (span, source): &Place) {
         let written = self.text.get(source.clone()).unwrap_or_default();
         let mut at = 0;
@@ -190,7 +192,7 @@ impl<'t> Builder<'t> {
             let escape = written.get(start + 1..).unwrap_or_default();
             let surrogate = escape.strip_prefix('u').and_then(|rest| u32::from_str_radix(rest.get(..4)?, 16).ok());
             let (length, hint) = match surrogate {
-                // The two halves of a letter are one mistake.
+                // Report both surrogates of a letter as one mistake.
                 Some(0xd800..=0xdbff) if escape.get(5..).is_some_and(|rest| rest.starts_with("\\u")) => {
                     (12, "write the letter itself, or `\\U` and its eight digits")
                 }
@@ -212,7 +214,7 @@ impl<'t> Builder<'t> {
 
     pub(super) fn open(&mut self, value: Value, anchor: usize, place: &Place) -> Result<(), Malformed> {
         let (span, source) = place;
-        // One without brackets is checked with the first scalar in it.
+        // A list or mapping without brackets is checked with its first scalar.
         if self.text.get(source.start..).is_some_and(|rest| rest.starts_with(['[', '{'])) {
             self.check_start(place, false);
         }
@@ -223,7 +225,7 @@ impl<'t> Builder<'t> {
 
     pub(super) fn close(&mut self, (span, source): &Place) -> Result<(), Malformed> {
         let Some(mut open) = self.open.pop() else { return Ok(()) };
-        // A bracket ends what it ends; an indented list or mapping ends with the last thing in it.
+        // A bracket marks the end itself; an indented list or mapping ends with its last item.
         let is_bracket = !source.is_empty();
         let last = match &open.node.value {
             Value::List(items) => items.last().map(|item| item.span.end),
@@ -259,7 +261,7 @@ impl<'t> Builder<'t> {
         self.malformed.push(Malformed { code: Code::UnknownAlias, span: *span, message, hint: near });
         let text = Text { text: String::new(), ..Text::default() };
         self.add(Node { span: *span, value: Value::Text(text) }, 0)?;
-        // Whatever it was to stand for is unknown, and not what is wrong with the rest.
+        // The value is unknown, and must not cause further reports.
         self.forget_last();
         Ok(())
     }
@@ -273,7 +275,7 @@ impl<'t> Builder<'t> {
         self.names.insert(name);
     }
 
-    /// Puts a node where it belongs: the root, an item, a key or the value of one.
+    /// Adds a node to the tree: as the root, an item, a key or the value of a key.
     fn add(&mut self, mut node: Node, anchor: usize) -> Result<(), Malformed> {
         self.nodes += 1;
         if self.nodes > MAX_NODES {
@@ -327,7 +329,7 @@ impl<'t> Builder<'t> {
         Ok(())
     }
 
-    /// Takes out what was added last, so that it counts as there and unusable.
+    /// Removes the node added last; its key is recorded as present but unusable.
     fn forget_last(&mut self) {
         match self.open.last_mut().map(|open| &mut open.node.value) {
             Some(Value::Map(map)) => {
@@ -342,7 +344,7 @@ impl<'t> Builder<'t> {
         }
     }
 
-    /// Reports keys that are there twice, and keeps the first of each.
+    /// Reports duplicate keys, and keeps the first of each.
     fn drop_repeated(&mut self, map: &mut Map) {
         let mut seen = HashSet::with_capacity(map.entries.len());
         let mut keep = Vec::with_capacity(map.entries.len());
@@ -362,7 +364,7 @@ impl<'t> Builder<'t> {
         }
     }
 
-    /// Adds what merge keys bring and the mapping does not say itself.
+    /// Adds the entries of merge keys that the mapping does not have itself.
     fn merge(&mut self, map: &mut Map, merged: Vec<Node>) {
         let mut names: HashSet<String> = match merged.is_empty() {
             true => return,
@@ -385,7 +387,7 @@ impl<'t> Builder<'t> {
         }
     }
 
-    /// Where a piece of the text ends that begins at a position.
+    /// Returns the end position of a piece of the text that begins at `start`.
     fn behind(&self, start: Position, source: &std::ops::Range<usize>) -> Position {
         start.behind(self.text.get(source.clone()).unwrap_or_default())
     }
@@ -409,7 +411,7 @@ fn has_tab_behind(dashes: &str) -> bool {
     dashes.split('-').skip(1).any(|blanks| blanks.contains('\t'))
 }
 
-/// A line break of YAML 1.1, which the engine's reader knows.
+/// True for a line break that only YAML 1.1 knows; the engine's parser treats it as one.
 fn is_old_break(letter: char) -> bool {
     matches!(letter, '\u{85}' | '\u{2028}' | '\u{2029}')
 }

@@ -1,8 +1,8 @@
-//! Typed documents out of the tree, through serde.
+//! Deserializes typed documents from the tree with serde.
 //!
-//! Reading is as lenient as the engine's own decoder: a number stands where a text is wanted, an empty value where a
-//! list or mapping is. What does not fit is removed from the tree and reported, and reading goes on, so that one pass
-//! finds every such mistake.
+//! Deserializing is as lenient as the engine's own decoder: a number is accepted as a string, and an empty value as a
+//! list or mapping. Values that do not fit are removed from the tree and reported, and deserializing continues, so that
+//! one pass finds all of them.
 
 use std::fmt;
 
@@ -13,25 +13,25 @@ use serde_path_to_error::Segment;
 
 use crate::source::node::{Node, Number, Span, Value};
 
-/// Enough for anyone to see that the file is of another kind altogether.
+/// Most misfits reported per document: enough to show that the file is of another kind altogether.
 const MAX_MISFITS: usize = 50;
 
-/// A value that did not fit the type it was read as.
+/// Value that did not fit its expected type.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Misfit {
-    /// Where the value stands.
+    /// Position of the value.
     pub(crate) span: Span,
-    /// Its path, and what was expected.
+    /// Path of the value, and the expected type.
     pub(crate) message: String,
 }
 
 impl Node {
-    /// Reads a document, removing from the tree what does not fit and reporting it.
+    /// Deserializes a document. Removes values that do not fit from the tree, and reports them.
     ///
-    /// Nothing comes back when not even an emptied tree fits, or when too much had to go.
+    /// Returns no document if even an emptied tree does not fit, or if there are too many misfits.
     pub(crate) fn read<T: DeserializeOwned>(&mut self) -> (Option<T>, Vec<Misfit>) {
         let mut misfits = Vec::new();
-        // Without the path, which takes an allocation for every key.
+        // First try without tracking the path, which costs an allocation for every key.
         if let Ok(document) = T::deserialize(&*self) {
             return (Some(document), misfits);
         }
@@ -56,7 +56,7 @@ impl Node {
         (None, misfits)
     }
 
-    /// Takes out what a path leads to, and says where it was. A path may go deeper than the tree does.
+    /// Removes the node at a path and returns its position. The path may be deeper than the tree.
     fn remove(&mut self, path: &[&Segment]) -> Option<Span> {
         let (step, rest) = path.split_first()?;
         match (&mut self.value, step) {
@@ -77,7 +77,7 @@ impl Node {
     }
 }
 
-/// Why a value does not fit, without its position: the tree knows that.
+/// Reason why a value does not fit, without its position, which the tree has.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Unfit(String);
 
@@ -153,7 +153,7 @@ impl<'de> Deserializer<'de> for &'de Node {
 
     fn deserialize_i64<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Unfit> {
         match self.value {
-            // As in the engine, of a fraction the whole part counts where an integer is wanted.
+            // As in the engine, a fraction is truncated where an integer is expected.
             Value::Number(Number::Float(number), _) if number.abs() < 9e15 => visitor.visit_i64(number as i64),
             _ => self.deserialize_any(visitor),
         }

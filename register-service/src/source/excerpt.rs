@@ -1,10 +1,10 @@
-//! A line of a file as it may be shown to whoever reads the terminal.
+//! Masks secrets in a line of a file that is shown on a terminal.
 
 use crate::diagnostic::Location;
 use crate::template::is_secret_name;
 
-/// Blots out the value behind a key that is likely a secret's, and credentials in addresses. Templates stay, for they
-/// hold no secret, and every character keeps its column.
+/// Masks the value behind a key that is probably a secret's, and credentials in URLs. Templates stay, because they
+/// contain no secret, and every character keeps its column.
 pub(super) fn blot(line: &str) -> String {
     let mut keys = line.match_indices(": ").map(|(at, _)| (last_word(line.get(..at).unwrap_or_default()), at + 2));
     let secret_from = keys.find(|(key, _)| is_secret_name(key)).map(|(_, behind)| behind);
@@ -21,7 +21,7 @@ pub(super) fn blot(line: &str) -> String {
     out
 }
 
-/// Blots out the part of a line that lies within a place of its file.
+/// Masks the part of a line that is inside of a location.
 pub(super) fn hide(line: &str, number: u32, place: &Location) -> String {
     if !(place.line..=place.end_line).contains(&number) {
         return line.to_owned();
@@ -36,7 +36,7 @@ fn last_word(text: &str) -> &str {
     text.rsplit(|c: char| c.is_whitespace() || "{,".contains(c)).next().unwrap_or_default()
 }
 
-/// Whether a byte lies between the `://` and the `@` of an address.
+/// True if a byte is between the `://` and the `@` of a URL.
 fn in_credentials(line: &str, at: usize) -> bool {
     let Some(start) = line.get(..at).and_then(|before| before.rfind("://")).map(|it| it + 3) else { return false };
     let rest = line.get(start..).unwrap_or_default();

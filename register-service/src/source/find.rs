@@ -9,11 +9,11 @@ use crate::source::{MAX_FOLDER_DEPTH, STANDARD_INPUT, whole};
 
 const SKIPPED_FOLDERS: [&str; 2] = ["target", "node_modules"];
 
-/// A file that was found.
+/// File that was found.
 pub(super) struct Found {
-    /// The file as the caller named it, or below the folder the caller named.
+    /// Path as the caller named it, or below the folder that the caller named.
     pub(super) path: PathBuf,
-    /// The file without links on the way to it, by which it is found twice.
+    /// Path without links, which identifies a file that is found twice.
     pub(super) identity: PathBuf,
 }
 
@@ -23,7 +23,7 @@ impl Found {
     }
 }
 
-/// The YAML files at or below a path, sorted.
+/// Returns the YAML files at or below a path, sorted.
 pub(super) fn find(path: &Path, diagnostics: &mut Vec<Diagnostic>) -> Vec<Found> {
     if path == Path::new(STANDARD_INPUT) {
         return vec![Found { path: path.to_owned(), identity: path.to_owned() }];
@@ -65,7 +65,7 @@ impl Walk<'_> {
         for entry in entries {
             let name = entry.file_name();
             if !name.as_encoded_bytes().starts_with(b".") {
-                // No link was followed so far, but for those that the caller named.
+                // The only links followed so far are those in the caller's path, which `folder.identity` has resolved.
                 self.entry(&entry, Found { path: entry.path(), identity: folder.identity.join(name) }, depth);
             }
         }
@@ -78,7 +78,7 @@ impl Walk<'_> {
             Ok(kind) if kind.is_dir() && depth == 0 => self.unreadable(&found.path, "the folders are nested too deep"),
             Ok(kind) if kind.is_dir() => self.folder(&found, depth - 1),
             Ok(kind) if is_yaml && kind.is_file() => self.files.push(found),
-            // Pipes and devices are left out too: reading one could wait forever.
+            // Pipes and devices are skipped too, because reading one could block forever.
             Ok(kind) if is_yaml && kind.is_symlink() => match fs::metadata(&found.path) {
                 Ok(target) if target.is_file() => self.files.push(Found::at(&found.path)),
                 Ok(_) => {}

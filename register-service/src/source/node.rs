@@ -1,20 +1,20 @@
-//! A YAML document as a tree in which every key and value knows its position.
+//! YAML document as a tree in which every key and value has its position.
 
 use std::ops::Range;
 
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
-/// A line and a column, both from 1.
+/// Line and column, both counted from 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub(crate) struct Position {
-    /// The line.
+    /// Line.
     pub line: u32,
-    /// The column, in characters.
+    /// Column, in characters.
     pub column: u32,
 }
 
 impl Position {
-    /// Where a text ends that begins here.
+    /// Returns the end of a text that begins at this position.
     pub(crate) fn behind(self, text: &str) -> Self {
         let characters = |part: &str| u32::try_from(part.chars().count()).unwrap_or(u32::MAX);
         match text.rsplit_once('\n') {
@@ -27,66 +27,66 @@ impl Position {
     }
 }
 
-/// From the first character to behind the last.
+/// Range from the first character to behind the last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub(crate) struct Span {
-    /// Where it begins.
+    /// Position of the first character.
     pub start: Position,
-    /// Behind its end.
+    /// Position behind the last character.
     pub end: Position,
 }
 
-/// A value and where it stands.
+/// Value with its position.
 #[derive(Debug, Clone)]
 pub(crate) struct Node {
-    /// Where it is written; for a YAML alias, where the alias is. What is inside of that is where it is written.
+    /// Position in the file; for a YAML alias, that of the alias, while the nodes inside have their own positions.
     pub(crate) span: Span,
-    /// What is written.
+    /// The value.
     pub(crate) value: Value,
 }
 
-/// What a YAML value is.
+/// YAML value.
 #[derive(Debug, Clone)]
 pub(crate) enum Value {
-    /// Nothing, or `null`.
+    /// Empty, or `null`.
     Null,
-    /// `true` or `false`, and how it is spelt; `yes`, `on` and the like are texts.
+    /// `true` or `false`, with its spelling; `yes`, `on` and the like are strings.
     Bool(bool, &'static str),
-    /// A number, and its literal for where a text is wanted.
+    /// Number, with its literal for use as a string.
     Number(Number, String),
-    /// A text.
+    /// String.
     Text(Text),
-    /// A list.
+    /// List.
     List(Vec<Node>),
-    /// A mapping.
+    /// Mapping.
     Map(Map),
 }
 
-/// A number.
+/// Number.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Number {
-    /// Below zero.
+    /// Integer below zero.
     Negative(i64),
-    /// Zero or above.
+    /// Integer from zero on.
     Natural(u64),
-    /// Anything else.
+    /// Any other number.
     Float(f64),
 }
 
-/// A text, and where it is written, from which the place of any part of it follows.
+/// String with its source range, from which parts of it can be located.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Text {
-    /// The text.
+    /// Decoded content.
     pub(crate) text: String,
-    /// Its bytes in the file, quotes and all.
+    /// Range of its bytes in the file, including quotes.
     pub(crate) source: Range<usize>,
-    /// Where they begin.
+    /// Position of its first byte.
     pub(crate) origin: Position,
 }
 
 impl Text {
-    /// Where a part of the text stands, given the file's text: the n-th that reads so is the n-th in its source, unless
-    /// one is spelt with escapes or over a line break. Then nothing is known.
+    /// Returns the position of a part, given the file's text: the n-th occurrence in the string is the n-th in its
+    /// source. `None` if the counts differ, because an occurrence is written with escapes or across a line break.
     pub(crate) fn locate(&self, file: &str, part: Range<usize>) -> Option<Span> {
         let (source, wanted) = (file.get(self.source.clone())?, self.text.get(part.clone())?);
         let before = self.text.match_indices(wanted).take_while(|(at, _)| *at < part.start).count();
@@ -99,10 +99,10 @@ impl Text {
     }
 }
 
-/// A mapping in the order it is written.
+/// Mapping in the order of the file.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Map {
-    /// Keys, where they stand, and values.
+    /// Keys, their positions, and values.
     pub(crate) entries: Vec<(String, Span, Node)>,
     /// Keys whose values did not fit and were removed.
     pub(crate) removed: Vec<String>,
@@ -114,17 +114,17 @@ impl Map {
         self.entries.iter().find(|(name, ..)| name == key).map(|(.., value)| value)
     }
 
-    /// The value of a key, to be changed.
+    /// The value of a key, mutable.
     pub(crate) fn get_mut(&mut self, key: &str) -> Option<&mut Node> {
         self.entries.iter_mut().find(|(name, ..)| name == key).map(|(.., value)| value)
     }
 
-    /// Where a key stands.
+    /// Position of a key.
     pub(crate) fn key_span(&self, key: &str) -> Option<Span> {
         self.entries.iter().find(|(name, ..)| name == key).map(|(_, span, _)| *span)
     }
 
-    /// Sets a value in its place, or at the end.
+    /// Replaces the value of a key, or appends the key.
     pub(crate) fn set(&mut self, key: &str, value: Node) {
         match self.get_mut(key) {
             Some(old) => *old = value,
@@ -134,43 +134,43 @@ impl Map {
 }
 
 impl Node {
-    /// A text that no file holds.
+    /// Builds a string that is not in a file.
     pub(crate) fn text(text: impl Into<String>) -> Self {
         let text = Text { text: text.into(), ..Text::default() };
         Self { span: Span::default(), value: Value::Text(text) }
     }
 
-    /// The mapping, if it is one.
+    /// Returns the mapping, if the value is one.
     pub(crate) fn as_map(&self) -> Option<&Map> {
         if let Value::Map(map) = &self.value { Some(map) } else { None }
     }
 
-    /// The mapping to be changed, if it is one.
+    /// Returns the mapping, mutable, if the value is one.
     pub(crate) fn as_map_mut(&mut self) -> Option<&mut Map> {
         if let Value::Map(map) = &mut self.value { Some(map) } else { None }
     }
 
-    /// The elements; none when it is no list.
+    /// Returns the items; empty if the value is not a list.
     pub(crate) fn items(&self) -> &[Node] {
         if let Value::List(items) = &self.value { items } else { &[] }
     }
 
-    /// The value of a key; nothing when this is no mapping.
+    /// The value of a key; `None` if this is not a mapping.
     pub(crate) fn get(&self, key: &str) -> Option<&Node> {
         self.as_map()?.get(key)
     }
 
-    /// The text, if it is one.
+    /// Returns the string, if the value is one.
     pub(crate) fn as_text(&self) -> Option<&Text> {
         if let Value::Text(text) = &self.value { Some(text) } else { None }
     }
 
-    /// Whether it is a text with a template in it.
+    /// True if the value is a string with a template.
     pub(crate) fn is_template(&self) -> bool {
         self.as_text().is_some_and(|text| text.text.contains("{{"))
     }
 
-    /// Where to point for the whole of it: of what takes several lines, the part on the first.
+    /// Returns the span to point at for the value; if it has several lines, its part on the first one.
     pub(crate) fn head(&self) -> Span {
         if self.span.start.line == self.span.end.line {
             return self.span;
@@ -187,7 +187,7 @@ impl Node {
         }
     }
 
-    /// Whether two values say the same, wherever they stand and in whatever order their keys are.
+    /// True if two values are equal apart from their positions and the order of their keys.
     pub(crate) fn says_the_same(&self, other: &Self) -> bool {
         match (&self.value, &other.value) {
             (Value::Null, Value::Null) => true,
@@ -205,7 +205,7 @@ impl Node {
         }
     }
 
-    /// What is written, where a text is wanted and a scalar stands.
+    /// Returns a scalar as a string, spelled as in the file; `None` for null, lists and mappings.
     pub(crate) fn literal(&self) -> Option<&str> {
         match &self.value {
             Value::Bool(_, literal) => Some(literal),

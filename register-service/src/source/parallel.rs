@@ -1,12 +1,12 @@
-//! Spreads work on many files over the processors.
+//! Distributes work on many files over the processors.
 
 use std::panic::resume_unwind;
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
-/// More threads would wait for the disk and for memory.
+/// Most threads; more would wait for the disk and for memory.
 const MAX_THREADS: usize = 8;
-/// Fewer items than this are done before another thread has begun.
+/// Fewest items per thread; fewer are done before another thread has started.
 const LEAST_EACH: usize = 16;
 
 /// Returns the result for each item, in order.

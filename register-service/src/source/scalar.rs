@@ -1,11 +1,11 @@
-//! What a plain scalar is to the engine's YAML reader, go-yaml 3: nothing, a truth value, a number or a text.
+//! Resolves plain scalars as the engine's YAML parser, go-yaml 3, does: to null, a boolean, a number or a string.
 //!
-//! `yes` and `on` are texts, `010` and `0o10` are eight, `0x10` is sixteen, `1_000` a thousand. Where a text is wanted, every
-//! scalar is what is written.
+//! `yes` and `on` are strings, `010` and `0o10` are 8, `0x10` is 16, `1_000` is 1000. Where a string is expected, every
+//! scalar is taken as written.
 
 use crate::source::node::{Number, Value};
 
-/// Reads a plain scalar; nothing comes back for one that is a text.
+/// Resolves a plain scalar; `None` for a string.
 pub(super) fn resolve(text: &str) -> Option<Value> {
     const SPELLINGS: [(&str, bool); 6] =
         [("true", true), ("false", false), ("True", true), ("False", false), ("TRUE", true), ("FALSE", false)];
@@ -18,7 +18,7 @@ pub(super) fn resolve(text: &str) -> Option<Value> {
     number(text).map(|number| Value::Number(number, text.to_owned()))
 }
 
-/// Whether a scalar is what a tag of YAML itself says.
+/// True if a scalar has the type of its YAML core tag.
 pub(super) fn fits(text: &str, tag: &str) -> bool {
     match (tag, resolve(text)) {
         ("int", value) => matches!(value, Some(Value::Number(Number::Natural(_) | Number::Negative(_), _))),
@@ -43,7 +43,7 @@ fn number(text: &str) -> Option<Number> {
     integer(&plain).or_else(|| float(&plain))
 }
 
-/// An integer; a prefix says the base, and a zero in front is one for octal numbers.
+/// Parses an integer; a prefix selects the base, and a leading zero means octal.
 fn integer(text: &str) -> Option<Number> {
     let (is_negative, digits) = match text.strip_prefix('-') {
         Some(digits) => (true, digits),
@@ -67,7 +67,7 @@ fn integer(text: &str) -> Option<Number> {
     }
 }
 
-/// `1.5`, `.5`, `1.`, `1e3`; not what else the standard library takes.
+/// Parses `1.5`, `.5`, `1.`, `1e3`; rejects the other forms that the standard library accepts.
 fn float(text: &str) -> Option<Number> {
     let is_plain = text.bytes().all(|byte| byte.is_ascii_digit() || b"+-.eE".contains(&byte));
     let has_digit = text.bytes().any(|byte| byte.is_ascii_digit());

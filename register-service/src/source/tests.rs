@@ -13,7 +13,7 @@ fn check_malformed(text: &str, expected: &str) {
     assert_eq!(parse(text).1, expected, "{text}");
 }
 
-/// Every scalar with its place, one a line.
+/// Lists every scalar with its position, one a line.
 fn outline(text: &str) -> String {
     fn write(node: &Node, path: &str, file: &str, out: &mut String) {
         match &node.value {

@@ -1,7 +1,7 @@
-//! The YAML libraries, named nowhere else: text in, trees out, and back.
+//! Wraps the YAML libraries, which no other module names: parses text into trees, and writes trees as text.
 //!
-//! Mistakes that leave the rest readable (a key that is there twice, an alias of nothing) are collected; after one that
-//! does not, reading goes on with the next document.
+//! Mistakes that leave the rest readable (a duplicate key, an undefined alias) are collected; after a fatal one,
+//! parsing resumes with the next document.
 
 use granit_parser::{ErrorKind, Event, Marker, Parser, ScalarStyle, ScanError};
 use serde_saphyr::SerializeError;
@@ -11,39 +11,39 @@ use crate::source::build::Builder;
 use crate::source::node::{Map, Node, Position, Span, Value};
 use crate::source::scalar;
 
-/// Something that is wrong with a text as YAML.
+/// Mistake in a text as YAML.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Malformed {
-    /// What kind of mistake it is.
+    /// Code of the diagnostic.
     pub(crate) code: Code,
-    /// What it is about.
+    /// Position of the mistake.
     pub(crate) span: Span,
-    /// What is wrong.
+    /// Message for the author.
     pub(crate) message: String,
-    /// What to do about it.
+    /// Suggested fix.
     pub(crate) hint: Option<String>,
 }
 
-/// What a file holds.
+/// Contents of a file.
 #[derive(Debug, Default)]
 pub(crate) struct Read {
-    /// The documents that could be read.
+    /// Documents that could be parsed.
     pub(crate) documents: Vec<Node>,
-    /// Whether those are all.
+    /// True if `documents` is all that the file contains.
     pub(crate) is_whole: bool,
-    /// Whether the first document holds nothing, so that the first of `documents` is a later one.
+    /// True if the first document is empty; then the engine reads none of `documents`.
     pub(crate) begins_empty: bool,
-    /// What is wrong.
+    /// Mistakes in the file.
     pub(crate) malformed: Vec<Malformed>,
 }
 
-/// Far above what an author writes, far below what exhausts a machine.
+/// Deepest nesting, and most documents below: far above what authors write, far below what exhausts a machine.
 const MAX_NESTING: usize = 64;
 const MAX_DOCUMENTS: usize = 256;
-/// What the tags of YAML itself begin with.
+/// Prefix of YAML's core tags.
 const CORE: &str = "tag:yaml.org,2002:";
 
-/// Reads every document of a file.
+/// Parses every document of a file.
 pub(crate) fn parse(text: &str) -> Read {
     let options = granit_parser::options! {
         emit_comments: false,
@@ -70,7 +70,7 @@ pub(crate) fn parse(text: &str) -> Read {
             Err(error) => Some(explain(text, &error, builder.open_bracket())),
         };
         let Some(malformed) = broken else { continue };
-        // What a value was taken for may be noticed twice.
+        // An earlier report at this position may be of the same mistake.
         builder.malformed.retain(|it| it.span.start != malformed.span.start);
         read.malformed.push(malformed);
         read.is_whole = false;
@@ -83,7 +83,7 @@ pub(crate) fn parse(text: &str) -> Read {
     read
 }
 
-/// A directive of a version of YAML that the engine's reader does not take.
+/// Reports a `%YAML` directive with a version that the engine's parser rejects.
 fn other_version(text: &str) -> Option<Malformed> {
     let is_head = |line: &str| line.trim().is_empty() || line.starts_with(['#', '%']);
     let lines = text.lines().zip(1_u32..).take_while(|(line, _)| is_head(line));
@@ -97,18 +97,18 @@ fn other_version(text: &str) -> Option<Malformed> {
     Some(Malformed { code: Code::EngineYaml, span: Span { start, end: start.behind(line.trim_end()) }, message, hint })
 }
 
-/// Any value as YAML.
+/// Formats any value as YAML.
 pub(crate) fn text(value: &serde_json::Value) -> Result<String, SerializeError> {
     serde_saphyr::to_string(value)
 }
 
-/// Writes a tree as YAML. Comments and styles are lost; numbers and truth values are spelt as they were.
+/// Formats a tree as YAML. Comments and styles are lost; numbers and booleans keep their spelling.
 pub(crate) fn write(document: &Node) -> Result<String, SerializeError> {
     let mut mark = "number".to_owned();
     while holds(document, &mark) {
         mark.push('x');
     }
-    // The library writes numbers anew. A word stands for each, and is replaced then.
+    // The library would normalize numbers, so each is written as a marker first and replaced afterwards.
     let mut literals = Vec::new();
     let text = serde_saphyr::to_string(&marked(document, &mark, &mut literals))?;
     let mut parts = text.split(mark.as_str());
@@ -122,7 +122,7 @@ pub(crate) fn write(document: &Node) -> Result<String, SerializeError> {
     Ok(out)
 }
 
-/// Whether a text or key of a tree has this in it.
+/// True if a string or key of a tree contains the marker.
 fn holds(node: &Node, mark: &str) -> bool {
     match &node.value {
         Value::Text(text) => text.text.contains(mark),
@@ -132,7 +132,7 @@ fn holds(node: &Node, mark: &str) -> bool {
     }
 }
 
-/// A tree with a word in the place of each number and truth value.
+/// Replaces each number and boolean of a tree by a marker.
 fn marked(node: &Node, mark: &str, literals: &mut Vec<String>) -> Node {
     let value = match &node.value {
         Value::Bool(_, literal) => return word(literal, mark, literals),
@@ -152,7 +152,7 @@ fn word(literal: &str, mark: &str, literals: &mut Vec<String>) -> Node {
     Node::text(format!("{mark}{}n", literals.len() - 1))
 }
 
-/// A span and its bytes in the text.
+/// Span, and its bytes in the text.
 pub(super) type Place = (Span, std::ops::Range<usize>);
 
 fn take(builder: &mut Builder<'_>, event: Event<'_>, place: &Place) -> Result<(), Malformed> {
@@ -208,8 +208,8 @@ fn position(marker: &Marker) -> Position {
     Position { line: limit(marker.line()).max(1), column: limit(marker.col()).saturating_add(1) }
 }
 
-/// Tells an error in words of ours where the library's are about its own states, and points at what begins it rather
-/// than at where that could no longer be overlooked.
+/// Explains an error in our words if the library's describe its own states. Points at the origin of the error rather
+/// than at the position where the parser noticed it.
 fn explain(text: &str, error: &ScanError, bracket: Option<Position>) -> Malformed {
     let at = position(error.marker());
     let before = text.get(..error.marker().byte_offset().unwrap_or_default()).unwrap_or_default();
@@ -262,7 +262,7 @@ fn explain(text: &str, error: &ScanError, bracket: Option<Position>) -> Malforme
     Malformed { code: Code::Syntax, span: token(line, at), message, hint: hint.map(str::to_owned) }
 }
 
-/// Where the quote stands that the text ends inside of. One in the middle of a word closes nothing and opens nothing.
+/// Returns the offset of the unclosed quote. A quote in the middle of a word neither opens nor closes a string.
 fn open_quote(text: &str) -> usize {
     let opens = |(at, _): &(usize, &str)| {
         let before = text.get(..*at).and_then(|before| before.chars().next_back());
@@ -271,7 +271,7 @@ fn open_quote(text: &str) -> usize {
     text.rmatch_indices(['"', '\'']).find(opens).map_or(text.len(), |(at, _)| at)
 }
 
-/// What is written at a position, up to the next space.
+/// Returns the span of the word at a position.
 fn token(line: &str, at: Position) -> Span {
     let rest = || line.chars().skip(at.column.saturating_sub(1) as usize);
     let length = match rest().next() {
@@ -282,7 +282,8 @@ fn token(line: &str, at: Position) -> Span {
     Span { start: at, end: Position { column: at.column.saturating_add(length), ..at } }
 }
 
-/// The value that begins with `{{`, which YAML reads as two mappings, if the line with the error has one.
+/// Returns the span of a value that begins with `{{`, if the line with the error has one. YAML parses it as two
+/// mappings.
 fn bare_template(line: &str, at: Position) -> Option<Span> {
     let found = [": {{", "- {{"].iter().find_map(|start| line.find(start))?;
     let (before, value) = line.split_at(found + 2);
@@ -291,7 +292,7 @@ fn bare_template(line: &str, at: Position) -> Option<Span> {
     Some(Span { start, end: Position { column: start.column.saturating_add(columns(value.trim_end())), ..at } })
 }
 
-/// Said of a value that begins with `{{`.
+/// Returns the mistake for a value that begins with `{{`.
 pub(super) fn unquoted_template(span: Span) -> Malformed {
     Malformed {
         code: Code::UnquotedTemplate,
