@@ -1,4 +1,4 @@
-//! The commands. Each gives one report, which is printed once, at the end.
+//! The commands. Each returns one report, which is printed once, at the end.
 
 mod changes;
 mod documents;
@@ -26,29 +26,29 @@ use crate::cli::{Cli, Command, Process, Reading};
 use crate::exit::Exit;
 use crate::printer::Printer;
 
-/// What a command came to.
+/// Report of a command.
 ///
-/// With `--output json` it is one object: `version` (1), `command`, `class` and `exitCode`, `diagnostics` (each with
-/// `severity`, `code`, `file`, `line`, `column`, `endLine`, `endColumn`, `message`, `hint`, `help`), `failures` (`message`, `hint`) and `result`, whose
-/// form is the command's own and which is `null` if the command did not get that far. Members may be added within a
-/// version.
+/// As `--output json` it is one object: `version` (1), `command`, `class` and `exitCode`, `diagnostics` (each with
+/// `severity`, `code`, `file`, `line`, `column`, `endLine`, `endColumn`, `message`, `hint`, `help`), `failures`
+/// (`message`, `hint`) and `result`, whose form depends on the command and which is `null` if the command did not get
+/// that far. Members may be added within a version.
 #[derive(Debug)]
 pub(crate) struct Report {
     pub(crate) command: &'static str,
     pub(crate) exit: Exit,
-    /// The files that were read.
+    /// Paths of the files that were read.
     pub(crate) files: Vec<String>,
-    /// Remarks about them.
+    /// Diagnostics about these files.
     pub(crate) diagnostics: Vec<Diagnostic>,
-    /// What went wrong besides.
+    /// Failures that are not about the files.
     pub(crate) failures: Vec<Failure>,
-    /// The result for people.
+    /// Result as text for people.
     pub(crate) text: String,
-    /// The result for programs.
+    /// Result for programs.
     pub(crate) json: Value,
 }
 
-/// Something that went wrong besides the files.
+/// Failure that is not about the files.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Failure {
     pub(crate) message: String,
@@ -80,7 +80,7 @@ impl Report {
         }
     }
 
-    /// Of settings with which nothing was begun.
+    /// Builds the report for unusable settings, with which no command was started.
     pub(crate) fn unusable(error: &anyhow::Error, exit: Exit) -> Self {
         Self::new("settings", Vec::new()).failed(exit, format!("{error:#}"), None)
     }
@@ -92,10 +92,10 @@ impl Report {
     }
 }
 
-/// Runs the command that was asked for.
+/// Runs the command that was selected.
 pub(crate) async fn run(cli: &Cli, process: &Process, printer: Printer) -> anyhow::Result<Report> {
     match carry_out(cli, process, printer).await {
-        // A file of settings, such as one of variables, is a file in which something can be wrong.
+        // A settings file, such as one of variables, can have diagnostics too.
         Err(error) => error.downcast().map(|invalid: InvalidFiles| Report::invalid("settings", invalid)),
         report => report,
     }
@@ -126,13 +126,13 @@ async fn carry_out(cli: &Cli, process: &Process, printer: Printer) -> anyhow::Re
     }
 }
 
-/// An error with its causes, in one line.
+/// Formats an error with its causes, in one line.
 pub(crate) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
     let texts: Vec<String> = anyhow::Chain::new(error).map(ToString::to_string).collect();
     texts.join(": ")
 }
 
-/// A number of things: `1 file`, `2 files`, `2 entries`.
+/// Formats a number of things: `1 file`, `2 files`, `2 entries`.
 pub(crate) fn count(number: usize, one: &str) -> String {
     match (number, one.strip_suffix('y')) {
         (1, _) => format!("1 {one}"),

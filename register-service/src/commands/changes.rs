@@ -1,4 +1,4 @@
-//! A plan, and what came of it, told change by change.
+//! Formats a plan and its outcome, change by change.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::commands::chain;
 use crate::printer::{Colour, Printer, clean};
 
-/// How many names ended, or would end, in which way.
+/// Number of names by the result of their change, actual or planned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 pub(super) struct Summary {
     created: usize,
@@ -39,7 +39,7 @@ impl Summary {
         summary
     }
 
-    /// The last line of the result.
+    /// Formats the last line of the result.
     fn text(self, is_planned: bool) -> String {
         let Self { created, updated, unchanged, deleted, refused, failed } = self;
         let mut text = match is_planned {
@@ -56,7 +56,7 @@ impl Summary {
     }
 }
 
-/// Places, as paths from here, and fields that the files give each name.
+/// Positions, as paths from the working folder, and written fields of each name in the files.
 #[derive(Debug, Default)]
 pub(super) struct Declared {
     places: BTreeMap<ServerName, String>,
@@ -75,13 +75,14 @@ impl Declared {
         Self { places, written: desired.written() }
     }
 
-    /// Place that a change comes from: the file as it was given, else the one that was noted at its registration.
+    /// Returns the position that a change comes from: that in the given files, else the one recorded at its
+    /// registration.
     fn place<'a>(&'a self, change: &'a Change) -> Option<&'a str> {
         self.places.get(change.name()).map(String::as_str).or_else(|| change.source())
     }
 }
 
-/// A plan as a diff: what would be done, where it is declared, and below it what is registered or what differs.
+/// Formats a plan as a diff: each change with its position, and below it the registered fields or the differences.
 pub(super) fn planned(plan: &Plan, declared: &Declared, printer: Printer) -> String {
     let told = plan.changes.iter().filter(|change| printer.is_verbose() || !matches!(change, Change::Keep { .. }));
     let lines: String = told.map(|change| hunk(change, declared, printer)).collect();
@@ -111,13 +112,13 @@ fn hunk(change: &Change, declared: &Declared, printer: Printer) -> String {
     format!("{}\n{below}", printer.paint_result(colour, &head))
 }
 
-/// What differs, and what it is to be.
+/// Formats a difference with the new value.
 fn differs(reason: &Reason, written: Option<&Written>) -> String {
     let field = reason.field.as_str();
     if let Some(detail) = &reason.detail {
         return format!("{field}: {detail}");
     }
-    // The arguments may stand in the command line.
+    // The arguments may be part of the command line.
     let key = if field == "args" { "command" } else { field };
     match written.into_iter().flatten().find(|(field, _)| *field == key) {
         Some((_, text)) => format!("{field}: now {text}"),
@@ -125,12 +126,12 @@ fn differs(reason: &Reason, written: Option<&Written>) -> String {
     }
 }
 
-/// Where something was declared that is declared nowhere any more.
+/// Formats the former position of a registration that is no longer declared.
 fn gone(source: Option<&str>) -> String {
     source.map_or_else(|| "declared nowhere".to_owned(), |it| format!("declared nowhere; was {it}"))
 }
 
-/// One line for each change, then the summary. What stays as it is has a line only on demand.
+/// Formats one line for each change, then the summary. Unchanged registrations have a line only on demand.
 pub(super) fn text(plan: &Plan, outcome: &Outcome, declared: &Declared, with_kept: bool) -> String {
     let told = plan.changes.iter().filter(|change| with_kept || !matches!(change, Change::Keep { .. }));
     let lines: String = told.map(|change| line(change, outcome, declared)).collect();
@@ -155,7 +156,7 @@ fn line(change: &Change, outcome: &Outcome, declared: &Declared) -> String {
 
 type Came = Result<Done, ApplyError>;
 
-/// What was done, or what would be.
+/// Returns the verb for the result of a change, or for the planned change.
 fn verb(change: &Change, result: Option<&Came>) -> &'static str {
     match result {
         None => change.verb(),
@@ -175,7 +176,7 @@ fn warning(result: Option<&Came>) -> Option<&str> {
     }
 }
 
-/// The same for programs.
+/// Returns the changes as JSON.
 pub(super) fn objects(plan: &Plan, outcome: &Outcome) -> Vec<Value> {
     let object = |change: &Change| {
         let result = outcome.get(change.name());

@@ -1,4 +1,4 @@
-//! What comes from this program alone: schemas for editors, completions for shells, manual pages.
+//! Generates documents from this program alone: schemas for editors, completions for shells, manual pages.
 
 use std::fs;
 use std::path::Path;
@@ -32,7 +32,7 @@ pub(super) fn completions(shell: clap_complete::Shell) -> Report {
     Report { json: json!({ "script": text }), text, ..Report::new("completions", Vec::new()) }
 }
 
-/// A page for the program and one for each command, named as `man` looks for them.
+/// Writes one page for the program and one for each command, named as `man` looks for them.
 pub(super) fn man(folder: &Path) -> anyhow::Result<Report> {
     fs::create_dir_all(folder).with_context(|| format!("cannot make the folder `{}`", folder.display()))?;
     clap_mangen::generate_to(Cli::command().name(NAME), folder)

@@ -1,4 +1,5 @@
-//! `dump`: registrations as a file that `sync` takes; with `--secrets` a backup, which is read back before it is trusted.
+//! `dump`: writes registrations to a file that `sync` accepts; with `--secrets` a backup, which is verified by reading
+//! it back.
 
 use std::fs;
 use std::io::Write as _;
@@ -28,7 +29,7 @@ pub(super) async fn run(args: &Dump, client: &Client, printer: Printer) -> Repor
         Ok(listed) => listed,
         Err(report) => return report,
     };
-    // Half of what was asked for would be taken for the whole behind a pipe.
+    // A partial dump could be mistaken for a complete one behind a pipe.
     if report.exit != Exit::Done {
         return report;
     }
@@ -58,7 +59,7 @@ pub(super) async fn run(args: &Dump, client: &Client, printer: Printer) -> Repor
     report
 }
 
-/// Leaves out what workers hold: they register it again themselves, and a restored one would stay for ever.
+/// Leaves out leased registrations: workers register them again themselves, and a restored one would stay forever.
 fn without_leased(listed: Vec<Registration>, printer: Printer) -> Vec<Registration> {
     let (leased, kept): (Vec<_>, Vec<_>) = listed.into_iter().partition(|it| it.leased);
     if !leased.is_empty() {
@@ -72,7 +73,7 @@ fn without_leased(listed: Vec<Registration>, printer: Printer) -> Vec<Registrati
     kept
 }
 
-/// Reads a backup as `sync --restore` would, and says what of the registrations is not in it.
+/// Reads a backup as `sync --restore` would, and reports registrations that are missing or different in it.
 fn check(mut report: Report, text: &str, kept: &[Registration], client: &Client) -> Report {
     let gateway = match client.base_url().as_str().parse::<GatewayUrl>() {
         Ok(gateway) => gateway,
@@ -109,7 +110,7 @@ fn check(mut report: Report, text: &str, kept: &[Registration], client: &Client)
     report
 }
 
-/// Writes a file that nobody else can read, all of it or nothing.
+/// Writes a file atomically, readable by its owner only.
 fn write(path: &Path, text: &str) -> anyhow::Result<()> {
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(format!(".{}.tmp", std::process::id()));

@@ -1,4 +1,4 @@
-//! `explain`: what a code means and what to do about it.
+//! `explain`: prints the meaning of a code and its remedies.
 
 use register_service::Code;
 use serde_json::json;
@@ -8,7 +8,7 @@ use crate::commands::Report;
 
 const COMMAND: &str = "explain";
 
-/// The page of one code, or the list of all.
+/// Returns the page of one code, or the list of all codes.
 pub(super) fn run(explain: &Explain) -> Report {
     let mut report = Report::new(COMMAND, Vec::new());
     let codes = match explain.code {

@@ -1,4 +1,4 @@
-//! The registrations that `status` and `dump` are about.
+//! Selects registrations for `status` and `dump`.
 
 use schemas::admin::Registration;
 use schemas::{Owner, ServerName};
@@ -7,7 +7,7 @@ use crate::commands::Report;
 use crate::commands::prepare::unreachable;
 use crate::exit::Exit;
 
-/// Picks out those of these names, or all, and of this owner, or anyone's. A name that is not there is in the report.
+/// Filters by names, if there are any, and by owner, if there is one. Reports names that are not registered.
 pub(super) fn choose(
     mut report: Report,
     listed: Result<Vec<Registration>, proxy_client::Error>,

@@ -1,4 +1,4 @@
-//! The lock of an owner around a `sync`, so that two of them do not get in each other's way.
+//! Holds the lock of an owner during a `sync`, so that two runs do not interfere.
 
 use std::time::Duration;
 
@@ -9,12 +9,12 @@ use tokio::time::{Instant, sleep, sleep_until};
 use crate::commands::prepare::Context;
 use crate::commands::progress::Clock;
 
-/// How long a lock outlives a run that is killed.
+/// Lifetime of a lock after its run was killed.
 const TTL: Duration = Duration::from_secs(30);
-/// How often a held lock is asked for again.
+/// Pause between attempts to take a lock that is held.
 const POLL: Duration = Duration::from_millis(500);
 
-/// Why there is no lock.
+/// Reason why the lock could not be taken.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum NoLock {
     #[error("`{holder}` holds the lock of owner `{owner}` since {since}, and did not give it back within {limit}")]
@@ -23,7 +23,7 @@ pub(super) enum NoLock {
     Gateway(#[from] proxy_client::Error),
 }
 
-/// Takes the lock, waiting for it as long as that; nothing where the gateway has no locks.
+/// Takes the lock, waiting for it up to `within`; `None` if the gateway has no locks.
 pub(super) async fn take(context: &Context, owner: &Owner, within: Duration) -> Result<Option<Lock>, NoLock> {
     let Context { client, printer, holder, .. } = context;
     let (started, mut clock) = (Instant::now(), Clock::new(Duration::ZERO));
@@ -55,19 +55,19 @@ pub(super) async fn take(context: &Context, owner: &Owner, within: Duration) -> 
     }
 }
 
-/// Does some work under a lock, which is renewed meanwhile and given back at the end.
+/// Runs some work under a lock, which is renewed meanwhile and released at the end.
 pub(super) async fn under<T>(client: &Client, mut lock: Lock, work: impl Future<Output = T>) -> T {
     let mut work = std::pin::pin!(work);
     loop {
         tokio::select! {
             done = &mut work => {
-                // It ends by itself if it cannot be given back.
+                // A lock that cannot be released expires.
                 client.unlock(&lock).await.ok();
                 return done;
             }
             () = sleep(TTL / 3) => match client.renew(&lock, TTL).await {
                 Ok(Renewal::Renewed(renewed)) => lock = renewed,
-                // Every change is made under its revision, so nothing is overwritten without it either.
+                // Every change is conditional on its revision, so nothing is overwritten even without the lock.
                 Ok(Renewal::Lost(_)) | Err(_) => {}
             },
         }

@@ -1,4 +1,4 @@
-//! `adopt`, `release` and `deregister`: whose a registration is, and its end.
+//! `adopt`, `release` and `deregister`: change the owner of a registration, or remove it.
 
 use proxy_client::Client;
 use register_service::{
@@ -16,7 +16,7 @@ use crate::commands::sync::{CONCURRENCY, settle};
 use crate::commands::{Report, count};
 use crate::exit::Exit;
 
-/// Takes over what the files declare and others, or nobody, registered.
+/// Takes over registrations of other owners, or of nobody, that the files declare.
 pub(super) async fn adopt(args: &cli::Adopt, context: &Context) -> Report {
     const COMMAND: &str = "adopt";
     let loaded = match prepare::read(COMMAND, &args.files, &context.settings) {
@@ -30,7 +30,7 @@ pub(super) async fn adopt(args: &cli::Adopt, context: &Context) -> Report {
         Ok(prepared) => prepared,
         Err(report) => return report,
     };
-    // What is there already is adopted; what is not is for `sync` to register.
+    // Adopt existing registrations only; `sync` registers the others.
     let is_taken = |change: &Change| matches!(change, Change::Update { .. });
     let plan = Plan { changes: prepared.plan.changes.iter().filter(|it| is_taken(it)).cloned().collect() };
     let outcome = apply(&context.client, &plan, CONCURRENCY).await;
@@ -45,7 +45,7 @@ pub(super) async fn adopt(args: &cli::Adopt, context: &Context) -> Report {
     settle(report, &outcome)
 }
 
-/// Takes the owner's mark off: the registrations stay, and belong to nobody.
+/// Removes the owner's tags: the registrations stay, without an owner.
 pub(super) async fn release(args: &cli::Release, client: &Client) -> Report {
     const COMMAND: &str = "release";
     let refusal = |name: &ServerName, it: &Registration| foreign(name, it, &args.owner);
@@ -86,7 +86,7 @@ pub(super) async fn deregister(args: &cli::Deregister, client: &Client) -> Repor
     told(Report::new(COMMAND, Vec::new()), &outcome, "removed")
 }
 
-/// Why nothing is done about a registration, and what to do about that.
+/// Reason why a registration is left alone, and a hint.
 type Refusal = (String, &'static str);
 
 fn foreign(name: &ServerName, registration: &Registration, owner: &Owner) -> Option<Refusal> {
@@ -105,7 +105,7 @@ fn protected(name: &ServerName, registration: &Registration) -> Option<Refusal> 
     tag.filter(|value| *value == "true").map(|_| (message(), "remove it with --force"))
 }
 
-/// Refuses to take away what another owner declares too.
+/// Refuses to remove a registration that another owner declares too.
 fn shared(name: &ServerName, registration: &Registration) -> Option<Refusal> {
     let owners: Vec<String> = sharers(registration).iter().map(|owner| format!("`{owner}`")).collect();
     let message = || format!("`{name}` is declared by {} too; nothing was changed", owners.join(", "));
@@ -113,7 +113,7 @@ fn shared(name: &ServerName, registration: &Registration) -> Option<Refusal> {
     (!owners.is_empty()).then(|| (message(), hint))
 }
 
-/// The registrations of these names, if all of them are there and none is refused.
+/// Returns the registrations of these names, if all of them exist and none is refused.
 async fn find(
     command: &'static str,
     client: &Client,

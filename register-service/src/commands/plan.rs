@@ -1,4 +1,4 @@
-//! `plan`: what `sync` would change, and why. The gateway is only read.
+//! `plan`: shows the changes that `sync` would make, and the reasons. Only reads from the gateway.
 
 use std::fs;
 use std::path::Path;
@@ -56,7 +56,7 @@ pub(super) async fn run(args: &Plan, context: &Context) -> anyhow::Result<Report
     Ok(report)
 }
 
-/// The entries whose meaning depends on variables that are not set here.
+/// Lists the entries whose meaning depends on variables that are not set here.
 fn not_known(prepared: &Prepared) -> String {
     let line = |(id, at): &(String, register_service::Location)| {
         clean(&format!("? {id}  ({at}: not known here, it needs variables that are not set)")).replace('\n', " ") + "\n"
@@ -64,7 +64,8 @@ fn not_known(prepared: &Prepared) -> String {
     prepared.desired.unresolved().iter().map(line).collect()
 }
 
-/// What the gateway says now about the tools that actions name. Carrying out the plan may change it, so it fails nothing.
+/// Checks the tools that actions name at the gateway. Returns warnings only, because applying the plan may change the
+/// result.
 async fn tool_remarks(prepared: &Prepared, context: &Context) -> Vec<Diagnostic> {
     if prepared.desired.tools().is_empty() {
         return Vec::new();
@@ -81,7 +82,7 @@ async fn tool_remarks(prepared: &Prepared, context: &Context) -> Vec<Diagnostic>
     }
 }
 
-/// The result for programs, of `plan` and of `sync --dry-run`.
+/// Returns the JSON result of `plan` and of `sync --dry-run`.
 pub(super) fn told(prepared: &Prepared, context: &Context) -> serde_json::Value {
     json!({
         "gateway": context.settings.gateway.as_str(),
@@ -94,7 +95,7 @@ pub(super) fn told(prepared: &Prepared, context: &Context) -> serde_json::Value 
     })
 }
 
-/// Tells of what stays although nothing declares it any more.
+/// Reminds the user of registrations that stay although no file declares them any more.
 pub(super) fn remind(prepared: &Prepared, context: &Context) {
     prepared.warn_of_others(context.printer);
     let left = prepared.left();
@@ -104,12 +105,12 @@ pub(super) fn remind(prepared: &Prepared, context: &Context) {
     }
 }
 
-/// The gateway's version, if it says it.
+/// Returns the gateway's version, if it reports one.
 async fn version(context: &Context) -> Option<String> {
     context.client.health().await.ok().map(|health| health.version).filter(|version| !version.is_empty())
 }
 
-/// Tells that a saved plan was made with another version of the gateway, which may normalize definitions otherwise.
+/// Warns if a saved plan was made with another version of the gateway, which may normalize definitions differently.
 pub(super) async fn compare_version(saved: &SavedPlan, context: &Context) {
     let now = version(context).await;
     if let (Some(then), Some(now)) = (&saved.gateway_version, now)
@@ -119,7 +120,7 @@ pub(super) async fn compare_version(saved: &SavedPlan, context: &Context) {
     }
 }
 
-/// A plan that was saved before.
+/// Reads a saved plan.
 pub(super) fn read(path: &Path) -> anyhow::Result<SavedPlan> {
     let text = fs::read_to_string(path).with_context(|| format!("cannot read the plan `{}`", path.display()))?;
     serde_json::from_str(&text).with_context(|| format!("`{}` is no plan", path.display()))

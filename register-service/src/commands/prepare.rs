@@ -1,4 +1,4 @@
-//! What every command that compares or changes starts from: files, what the gateway has, and the plan between them.
+//! Prepares commands that compare or change: reads files and registrations, and computes the plan between them.
 
 use proxy_client::Client;
 use register_service::{
@@ -13,16 +13,16 @@ use crate::commands::{Report, chain, progress};
 use crate::exit::Exit;
 use crate::printer::Printer;
 
-/// What a command works with besides its own flags.
+/// Context of a command besides its own flags.
 pub(super) struct Context {
     pub(super) settings: Settings,
     pub(super) client: Client,
     pub(super) printer: Printer,
-    /// Whether nobody is there to ask.
+    /// True in CI, where nobody can be asked.
     pub(super) is_ci: bool,
-    /// What an automatic job runs for.
+    /// Job of an automatic run: commit, actor and run.
     job: Job,
-    /// What others are told of who holds a lock.
+    /// Holder of locks, as shown to other runs.
     pub(super) holder: Holder,
 }
 
@@ -34,14 +34,14 @@ impl Context {
         Ok(Self { settings, client, printer, is_ci, job, holder })
     }
 
-    /// What this owner may do, with what is known of the job that does it.
+    /// Returns the policy for this owner, with the details of the job.
     pub(super) fn policy(&self, owner: Owner) -> Policy {
         let Job { commit, actor, run } = self.job.clone();
         Policy { commit, actor, run, ..Policy::new(owner) }
     }
 }
 
-/// Files and gateway side by side.
+/// Files, registrations, and the plan between them.
 pub(super) struct Prepared {
     pub(super) desired: Desired,
     pub(super) definitions: Vec<Definition>,
@@ -49,11 +49,11 @@ pub(super) struct Prepared {
     pub(super) policy: Policy,
     pub(super) plan: Plan,
     pub(super) remarks: Vec<Diagnostic>,
-    /// Whether the owner is the one of every job that names none.
+    /// True if the owner is the default one, which every job without an owner uses.
     is_anyones: bool,
 }
 
-/// What may be changed.
+/// Returns the policy: which changes are allowed.
 pub(super) fn policy(changes: &Changes, context: &Context, desired: &Desired) -> anyhow::Result<Policy> {
     let prune = match changes.prune {
         Some(Pruned::Owned) => Prune::Owned,
@@ -68,18 +68,18 @@ pub(super) fn policy(changes: &Changes, context: &Context, desired: &Desired) ->
     Ok(Policy { adopt, prune, ..context.policy(owner(changes.owner.as_ref(), desired)) })
 }
 
-/// In whose name: as said, else the project's, else this program's.
+/// Returns the owner: as given, else the project's, else this program's.
 pub(super) fn owner(said: Option<&Owner>, desired: &Desired) -> Owner {
     let project = || desired.project().and_then(|name| name.parse().ok());
     said.cloned().or_else(project).unwrap_or_default()
 }
 
-/// Reads files, or says what is wrong with them.
+/// Reads files, or returns the report of their errors.
 pub(super) fn read(command: &'static str, files: &Files, settings: &Settings) -> Result<Loaded, Report> {
     load(&files.paths, settings).map_err(|invalid| Report::invalid(command, invalid))
 }
 
-/// Compares what files declare with what the gateway has.
+/// Compares the declarations in files with the registrations of the gateway.
 pub(super) async fn compare(
     command: &'static str,
     loaded: Loaded,
@@ -97,18 +97,18 @@ pub(super) async fn compare(
     Ok(Prepared { desired, definitions, observed, policy, plan, remarks, is_anyones })
 }
 
-/// The gateway as something that is waited for.
+/// Names the gateway in progress messages.
 pub(super) fn gateway_at(client: &Client) -> String {
     format!("the gateway at {}", client.base_url())
 }
 
-/// The report of a gateway that gives no answer, or not the one that was asked for.
+/// Returns the report for a gateway that does not answer, or answers with an error.
 pub(super) fn unreachable(report: Report, error: &proxy_client::Error) -> Report {
     let exit = Exit::of(error);
     report.failed(exit, chain(error), hint(exit))
 }
 
-/// What to do about a gateway that did not do what was asked.
+/// Returns a hint for a failed request.
 pub(super) fn hint(exit: Exit) -> Option<&'static str> {
     match exit {
         Exit::NotReady => Some("start the gateway with `mcp-proxy`, or say where it is with --proxy-url"),
@@ -117,17 +117,17 @@ pub(super) fn hint(exit: Exit) -> Option<&'static str> {
     }
 }
 
-/// Reach of a refused change.
+/// Changes that a refused change blocks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Reach {
-    /// No change is made, unless all that is refused lacks nothing but its secrets.
+    /// All changes, unless the refused ones lack only their secrets.
     Everything,
-    /// The other changes are made: `--no-atomic`.
+    /// Only itself; the other changes are made: `--no-atomic`.
     Itself,
 }
 
 impl Reach {
-    /// True where a change that is refused for this reason keeps the others from being made.
+    /// True if a change that is refused for this reason blocks the others.
     fn blocks(self, why: &Refusal) -> bool {
         match why {
             Refusal::Redacted | Refusal::Unknown => false,
@@ -136,7 +136,7 @@ impl Reach {
     }
 }
 
-/// Tells what to do about a change that is refused.
+/// Returns a hint for a refused change.
 pub(super) fn advice(why: &Refusal) -> &'static str {
     match why {
         Refusal::Foreign { .. } => "rename the entry, sync as that owner with --owner, or take it over with --adopt",
@@ -148,7 +148,7 @@ pub(super) fn advice(why: &Refusal) -> &'static str {
 }
 
 impl Prepared {
-    /// Takes out removals of what is declared, and left out only because a variable is not set here.
+    /// Drops removals of registrations that are declared, but unresolved because a variable is not set here.
     pub(super) fn keep_unresolved(&mut self) {
         let Self { desired, plan, .. } = self;
         let is_unresolved = |name: &str| desired.unresolved().iter().any(|(id, _)| id == name);
@@ -160,13 +160,13 @@ impl Prepared {
         });
     }
 
-    /// The same files against what the gateway has by now.
+    /// Compares the files with the current registrations again.
     pub(super) async fn again(self, command: &'static str, context: &Context) -> Result<Self, Report> {
         let Self { desired, remarks, policy, .. } = self;
         compare(command, Loaded { desired, remarks }, policy, context).await
     }
 
-    /// Says why the plan must not be carried out, if it must not. Nothing was changed then.
+    /// Adds the reasons why the plan must not be applied, if there are any. Nothing was changed then.
     pub(super) fn refuse(&self, mut report: Report, guards: &Guards, reach: Reach) -> Report {
         for (name, why, _) in self.refused().filter(|(_, why, _)| reach.blocks(why)) {
             let message = format!("`{name}` {why}; nothing was changed");
@@ -187,7 +187,7 @@ impl Prepared {
         }
     }
 
-    /// Says which changes would not be made, although the others would.
+    /// Adds the changes that would be refused while the others would be made.
     pub(super) fn foretell(&self, mut report: Report, reach: Reach) -> Report {
         for (name, why, reasons) in self.refused().filter(|(_, why, _)| !reach.blocks(why)) {
             let places: Vec<&str> = reasons.iter().map(|reason| reason.field.as_str()).collect();
@@ -204,7 +204,8 @@ impl Prepared {
         })
     }
 
-    /// Tells of what others registered as it is declared here, at a gateway that cannot keep it for both.
+    /// Warns of declarations that another owner has registered alike, at a gateway that cannot keep a registration for
+    /// both.
     pub(super) fn warn_of_others(&self, printer: Printer) {
         let kept = self.plan.changes.iter().filter(|change| matches!(change, Change::Keep { .. }));
         for change in kept {
@@ -220,7 +221,7 @@ impl Prepared {
         }
     }
 
-    /// What nothing declares any more and stays because nobody asked to remove it.
+    /// Returns the names that no file declares any more, and that stay because pruning is off.
     pub(super) fn left(&self) -> Vec<String> {
         if self.policy.prune == Prune::Owned {
             return Vec::new();
@@ -230,7 +231,7 @@ impl Prepared {
     }
 }
 
-/// How much may be removed.
+/// Returns the limits on removals.
 pub(super) fn guards(changes: &Changes) -> Guards {
     Guards { allow_empty: changes.allow_empty, max_delete: changes.max_delete }
 }

@@ -1,5 +1,5 @@
-//! Says what is waited for while a command waits: on a terminal in one line that is updated, elsewhere in a line every now
-//! and then, and one for each upstream that came up or failed.
+//! Shows progress while a command waits: on a terminal in one line that is updated, elsewhere in a line at growing
+//! intervals, plus one for each upstream that connected or failed.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -12,15 +12,15 @@ use tokio::time::{Instant, sleep_until};
 use crate::commands::sync::POLL_INTERVAL;
 use crate::printer::{Printer, cut};
 
-/// Shortest wait that is spoken of.
+/// Shortest wait that is reported.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// Pause between updates of the line on a terminal.
 const TICK: Duration = Duration::from_secs(1);
-/// Pause before the second line elsewhere; the pause before each further one is twice as long.
+/// Pause before the second line elsewhere; each further pause is twice as long.
 const REPEAT: Duration = Duration::from_secs(15);
 const SELDOM: Duration = Duration::from_secs(300);
 
-/// Carries out some work, and says for what and for how long it has been waited.
+/// Runs some work, and reports what is waited for and for how long.
 pub(super) async fn during<T>(printer: Printer, what: &str, work: impl Future<Output = T>) -> T {
     let mut work = std::pin::pin!(work);
     let mut clock = Clock::new(PATIENCE);
@@ -40,29 +40,29 @@ pub(super) async fn during<T>(printer: Printer, what: &str, work: impl Future<Ou
     }
 }
 
-/// Decides when there is something to say.
+/// Decides when the next line is due.
 pub(super) struct Clock {
     started: Instant,
-    /// Time of the next line that stays, and the pause behind it.
+    /// Time of the next permanent line, and the pause behind it.
     due: Instant,
     repeat: Duration,
-    /// Time of the next line that the one after it replaces.
+    /// Time of the next line that is overwritten by the one after it.
     tick: Instant,
 }
 
 impl Clock {
-    /// A clock whose first line is due after so long.
+    /// Creates a clock whose first line is due after `patience`.
     pub(super) fn new(patience: Duration) -> Self {
         let started = Instant::now();
         Self { started, due: started + patience, repeat: REPEAT, tick: started + patience }
     }
 
-    /// Time since the start.
+    /// Returns the time since the start.
     pub(super) fn elapsed(&self) -> Duration {
         self.started.elapsed()
     }
 
-    /// Time at which to [`tell`](Self::tell) next.
+    /// Returns the time at which to [`tell`](Self::tell) next.
     fn next(&self, printer: Printer) -> Instant {
         if printer.is_live() { self.tick } else { self.due }
     }
@@ -81,7 +81,7 @@ impl Clock {
     }
 }
 
-/// Waits until what is needed is connected, or the time is over.
+/// Waits until the needed upstreams are connected, or the time is over.
 pub(super) async fn wait(printer: Printer, client: &Client, needs: &Needs, within: Duration) -> Readiness {
     let started = Instant::now();
     let mut clock = Clock::new(REPEAT);
@@ -101,14 +101,14 @@ pub(super) async fn wait(printer: Printer, client: &Client, needs: &Needs, withi
     readiness
 }
 
-/// What was said already.
+/// Words that were shown already for each upstream.
 struct Told<'a> {
     needs: &'a Needs,
     words: BTreeMap<&'a ServerName, String>,
 }
 
 impl Told<'_> {
-    /// The upstreams about which there is something new to say. What is under way is not.
+    /// Returns a line for each upstream that newly connected or failed; other states are not reported.
     fn changed(&mut self, readiness: &Readiness) -> Vec<String> {
         let mut lines = Vec::new();
         for name in self.needs.names() {
@@ -128,7 +128,7 @@ impl Told<'_> {
         lines
     }
 
-    /// Counts the connected upstreams, tells the time and names the missing ones; cut to a terminal's columns.
+    /// Formats the number of connected upstreams, the time and the missing names; cut to a terminal's columns.
     fn how_far(
         &self,
         readiness: &Readiness,

@@ -1,4 +1,4 @@
-//! `render`: the files as the engine sees them. Offline.
+//! `render`: prints the files as the engine sees them. Offline.
 
 use register_service::{File, Settings, load};
 use schemas::dialect::compozy::DefinitionDocument;
@@ -29,8 +29,8 @@ pub(super) fn run(files: &Files, settings: &Settings) -> Report {
     Report { text: texts.join("---\n"), json, ..Report::new(COMMAND, loaded.remarks) }
 }
 
-/// What is registered, but for what may hold a secret: a variable may have gone into any part of an address or an
-/// argument, also into one that does not look like a secret.
+/// Removes everything from a definition that may contain a secret: a variable may be part of any URL or argument, even
+/// of one that does not look like a secret.
 fn shown_definition(definition: schemas::Definition) -> DefinitionDocument {
     DefinitionDocument { url: String::new(), args: Vec::new(), ..DefinitionDocument::from(definition).redacted() }
 }

@@ -1,4 +1,4 @@
-//! `status`: what is registered, whose it is, and how it does.
+//! `status`: lists registrations with owner and state.
 
 use proxy_client::Client;
 use register_service::{OWNER_TAG, SOURCE_TAG, sharers};
@@ -29,7 +29,7 @@ fn tag<'a>(registration: &'a Registration, name: &str) -> Option<&'a str> {
     registration.definition.document().tags.get(name).map(String::as_str).filter(|value| !value.is_empty())
 }
 
-/// The owner, and behind it those who declare the registration too.
+/// Formats the owner, followed by the other owners that declare the registration.
 fn owners(registration: &Registration) -> String {
     let owner = tag(registration, OWNER_TAG).unwrap_or("-");
     let all =
@@ -89,7 +89,7 @@ const GAP: usize = 2;
 /// Least width of each column; a state and an era are never cut.
 const LEAST: [usize; 6] = [12, usize::MAX, 8, usize::MAX, 12, 16];
 
-/// Takes characters from the widest columns until a row fits, as far as they can spare any.
+/// Shrinks the widest columns until a row fits, or all have their least width.
 fn fitting(mut widths: [usize; 6], columns: usize) -> [usize; 6] {
     while widths.iter().sum::<usize>() + GAP * (widths.len() - 1) > columns {
         let can_spare = widths.iter_mut().zip(LEAST).filter(|(width, least)| **width > *least);

@@ -1,4 +1,4 @@
-//! `sync`: makes the gateway have what the files declare.
+//! `sync`: makes the registrations of the gateway match the files.
 
 use std::collections::BTreeSet;
 
@@ -48,7 +48,7 @@ pub(super) async fn run(sync: &Sync, context: &Context) -> anyhow::Result<Report
         saved_plan::compare_version(saved, context).await;
     }
     Ok(match prepare::compare(COMMAND, loaded, policy, context).await {
-        // Where nothing is to change, nobody needs to be locked out.
+        // An empty plan needs no lock.
         Ok(prepared) if sync.dry_run || prepared.plan.is_empty() => {
             carry_out(sync, prepared, saved.as_ref(), context).await
         }
@@ -57,12 +57,12 @@ pub(super) async fn run(sync: &Sync, context: &Context) -> anyhow::Result<Report
     })
 }
 
-/// Changes under the owner's lock, if the gateway has locks.
+/// Applies the changes under the owner's lock, if the gateway has locks.
 async fn locked(sync: &Sync, prepared: Prepared, saved: Option<&SavedPlan>, context: &Context) -> Report {
     match lock::take(context, &prepared.policy.owner, sync.lock_timeout).await {
         Ok(Some(lock)) => {
             let work = async {
-                // Whoever had the lock before may have changed something.
+                // The previous holder of the lock may have changed something.
                 match prepared.again(COMMAND, context).await {
                     Ok(prepared) => carry_out(sync, prepared, saved, context).await,
                     Err(report) => report,
@@ -80,12 +80,12 @@ async fn locked(sync: &Sync, prepared: Prepared, saved: Option<&SavedPlan>, cont
     }
 }
 
-/// Changes what the plan says, unless something forbids it.
+/// Applies the plan, unless it is refused.
 async fn carry_out(sync: &Sync, prepared: Prepared, saved: Option<&SavedPlan>, context: &Context) -> Report {
     let (printer, client) = (context.printer, &context.client);
     let report = Report::new(COMMAND, prepared.remarks.clone());
     let reach = if sync.no_atomic { Reach::Itself } else { Reach::Everything };
-    // What a saved plan removes was looked at when it was made.
+    // The removals of a saved plan were reviewed when it was made, so the guards do not apply.
     let mut report = match saved {
         Some(saved) => refuse_moved(report, &prepared, saved, context),
         None => prepared.refuse(report, &prepare::guards(&sync.changes), reach),
@@ -135,7 +135,7 @@ async fn carry_out(sync: &Sync, prepared: Prepared, saved: Option<&SavedPlan>, c
     report
 }
 
-/// Makes all changes together, unless the gateway or the user wants them one by one.
+/// Applies all changes together, unless the gateway or the user wants them one by one.
 async fn apply_plan(
     sync: &Sync,
     client: &Client,
@@ -153,7 +153,7 @@ async fn apply_plan(
     Ok(apply(client, plan, CONCURRENCY).await)
 }
 
-/// Says in what a saved plan does not hold any more, if it does not.
+/// Adds the differences that make a saved plan stale, if there are any.
 fn refuse_moved(mut report: Report, prepared: &Prepared, saved: &SavedPlan, context: &Context) -> Report {
     let now = saved_plan::save(prepared, context.settings.gateway.as_str(), saved.salt.clone());
     for moved in moved(saved, &now) {
@@ -162,7 +162,8 @@ fn refuse_moved(mut report: Report, prepared: &Prepared, saved: &SavedPlan, cont
     report
 }
 
-/// What the failures come to: one of a kind if nothing was done, else a part.
+/// Adds the failures, and sets the exit code: `Partial` if something was changed, else the code that all failures
+/// share, else `Failed`.
 pub(super) fn settle(mut report: Report, outcome: &Outcome) -> Report {
     let kind = |failure: &ApplyError| match failure {
         ApplyError::Stale { .. } => Exit::Stale,
@@ -194,7 +195,7 @@ pub(super) fn settle(mut report: Report, outcome: &Outcome) -> Report {
     report
 }
 
-/// Without waiting: entries that refer to an upstream the gateway does not have.
+/// Reports entries that refer to an upstream which the gateway does not have. Used without `--wait`.
 fn missing(mut report: Report, desired: &Desired, observed: &[Registration]) -> Report {
     let names: BTreeSet<&str> = observed.iter().map(|it| it.definition.name()).collect();
     for (entry, name) in desired.references() {

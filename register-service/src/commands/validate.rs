@@ -1,4 +1,4 @@
-//! `validate`: what the files mean, or everything that is wrong with them. Offline, unless asked to look at the gateway.
+//! `validate`: shows the meaning of the files, or all their errors. Offline, unless `--live` asks the gateway.
 
 use register_service::{Diagnostic, Entry, Loaded, Offer, Settings, Severity, Unset, Usage, check_tools, load};
 use serde_json::{Value, json};
@@ -12,12 +12,12 @@ use crate::printer::clean;
 const COMMAND: &str = "validate";
 
 pub(super) async fn run(validate: &Validate, global: &Global, process: &Process) -> anyhow::Result<Report> {
-    // Who checks files seldom has the secrets that they use.
+    // Files are often validated without the secrets that they use.
     let reading = &validate.files.reading;
     let is_refused = reading.strict_env || (reading.strict && !validate.allow_unset);
     let unset = if is_refused { Unset::Refuse } else { Unset::Warn };
     let settings = global.settings(process, reading)?;
-    // Without --live, no setting of the connection counts.
+    // Without --live, no setting of the connection is needed.
     let client = if validate.live { Some(global.client(process, &settings.gateway)?) } else { None };
     let loaded = match load(&validate.files.paths, &Settings { unset, ..settings }) {
         Ok(loaded) => loaded,
@@ -25,7 +25,7 @@ pub(super) async fn run(validate: &Validate, global: &Global, process: &Process)
     };
     let mut report = offline(&loaded, global.output);
     let Some(client) = client else {
-        // The process ends: freeing every node of a thousand files would only delay it.
+        // The process ends, so freeing every node of a thousand files would only delay it.
         std::mem::forget(loaded);
         return Ok(report);
     };
@@ -40,7 +40,7 @@ pub(super) async fn run(validate: &Validate, global: &Global, process: &Process)
     })
 }
 
-/// What the gateway says about the tools that the files use.
+/// Checks the tools that the files use at the gateway.
 async fn live(loaded: &Loaded, client: &proxy_client::Client) -> Result<Vec<Diagnostic>, proxy_client::Error> {
     let (registrations, tools) = (client.list().await?, client.list_all_tools().await?);
     Ok(check_tools(&loaded.desired, Offer { registrations: &registrations, tools: &tools }))

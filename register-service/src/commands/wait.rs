@@ -1,4 +1,4 @@
-//! `wait`: until upstreams are connected, or a list of those that are not.
+//! `wait`: waits until upstreams are connected, and lists those that are not.
 
 use std::collections::BTreeSet;
 
@@ -27,7 +27,7 @@ pub(super) async fn run(args: &Wait, context: &Context) -> Report {
     let required: BTreeSet<&ServerName> = required.collect();
     let limit = format_duration(args.timeout);
     context.printer.progress(&format!("waiting up to {limit} for {}", count(required.len(), "upstream")));
-    // What is optional here is waited for as long as the rest, because somebody asked for it.
+    // Optional upstreams are waited for as long as the others, because the user named them.
     let needs = Needs::required(required.iter().copied().chain(&args.optional).cloned());
     let mut readiness = progress::wait(context.printer, &context.client, &needs, args.timeout).await;
     let late = std::mem::take(&mut readiness.missing).into_iter();

@@ -1,8 +1,8 @@
-//! `watch`: keeps the gateway in step with files while both change.
+//! `watch`: keeps the gateway in sync with files while both change.
 //!
-//! Files are looked at, not listened to: that is the same on every disk, share and mounted volume, and what an editor does
-//! between two looks is nobody's business. What changed is read once it has stayed the same for one more look. Whatever is
-//! wrong with the files, the last state that was right stays at the gateway.
+//! Polls the files instead of using inotify, so that it works alike on every disk, network share and mounted volume. A
+//! change is loaded once it has stayed the same for one more poll, so unfinished edits are ignored. While the files
+//! have errors, the gateway keeps the last valid state.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -28,14 +28,14 @@ use crate::exit::Exit;
 const COMMAND: &str = "watch";
 /// Pause before an absent gateway is mentioned again.
 const REMIND: Duration = Duration::from_secs(30);
-/// The longest pause after failures.
+/// Longest pause after failures.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
-/// How long another run of the same owner is waited for before files and gateway are looked at again.
+/// Time limit for the lock of another run of the same owner; then files and gateway are compared again.
 const LOCK_PATIENCE: Duration = Duration::from_secs(5);
-/// How long a probe may take to ask.
+/// Time limit for one health probe.
 const PROBE_PATIENCE: Duration = Duration::from_secs(5);
 
-/// What the files look like from outside: every file with its size and the time of its last change.
+/// Snapshot of the files: every path with its size and modification time.
 type Look = BTreeMap<PathBuf, (u64, Option<SystemTime>)>;
 
 pub(super) async fn run(args: &Watch, context: &Context) -> anyhow::Result<Report> {
@@ -54,7 +54,7 @@ pub(super) async fn run(args: &Watch, context: &Context) -> anyhow::Result<Repor
     }
 }
 
-/// Failures that were told already, so that each is told once and not with every round.
+/// Failures that were reported already, so that each is reported once and not in every round.
 #[derive(Default)]
 struct Told {
     /// Clock that runs while the gateway does not answer.
@@ -63,7 +63,7 @@ struct Told {
 }
 
 impl Told {
-    /// Says what a round came to, unless that was said before.
+    /// Reports the result of a round, unless it was reported before.
     fn report(&mut self, report: &Report, context: &Context) {
         let (printer, gateway) = (context.printer, prepare::gateway_at(&context.client));
         if report.exit == Exit::NotReady {
@@ -86,7 +86,7 @@ impl Told {
         self.failures = failures;
     }
 
-    /// Says every now and then that the gateway is still away.
+    /// Reports at growing intervals that the gateway is still away.
     fn remind(&mut self, context: &Context) {
         if let Some(lost) = &mut self.lost {
             let (gateway, seconds) = (prepare::gateway_at(&context.client), lost.elapsed().as_secs());
@@ -95,7 +95,7 @@ impl Told {
     }
 }
 
-/// Goes on until the program is ended.
+/// Polls and syncs until the process ends.
 async fn follow(args: &Watch, context: &Context, in_step: &AtomicBool) -> anyhow::Result<Report> {
     let printer = context.printer;
     let paths = &args.changes.files.paths;
@@ -134,7 +134,7 @@ async fn follow(args: &Watch, context: &Context, in_step: &AtomicBool) -> anyhow
     }
 }
 
-/// One round: what differs is carried out, under the owner's lock. Nothing to do is nothing to say.
+/// Runs one round: applies the differences under the owner's lock. Without differences, it reports nothing.
 async fn step(loaded: Loaded, policy: Policy, args: &Watch, context: &Context) -> Report {
     let (report, prepared) = match prepare::compare(COMMAND, loaded, policy, context).await {
         Ok(prepared) => (refuse(&prepared, args), prepared),
@@ -146,7 +146,7 @@ async fn step(loaded: Loaded, policy: Policy, args: &Watch, context: &Context) -
     match lock::take(context, &prepared.policy.owner, LOCK_PATIENCE).await {
         Ok(Some(lock)) => {
             let work = async {
-                // Whoever had the lock before may have changed something.
+                // The previous holder of the lock may have changed something.
                 match prepared.again(COMMAND, context).await {
                     Ok(prepared) => carry_out(&prepared, args, context).await,
                     Err(report) => report,
@@ -160,7 +160,7 @@ async fn step(loaded: Loaded, policy: Policy, args: &Watch, context: &Context) -
     }
 }
 
-/// A report that says what must not be done.
+/// Returns a report with the reasons why the plan must not be applied.
 fn refuse(prepared: &Prepared, args: &Watch) -> Report {
     let report = Report::new(COMMAND, prepared.remarks.clone());
     prepared.refuse(report, &prepare::guards(&args.changes), Reach::Everything)
@@ -181,18 +181,18 @@ async fn carry_out(prepared: &Prepared, args: &Watch, context: &Context) -> Repo
     settle(report, &outcome)
 }
 
-/// Doubles from a second on.
+/// Returns the pause after a number of failures; it doubles, starting with a second.
 fn pause(failures: u32) -> Duration {
     Duration::from_secs(1).saturating_mul(1 << failures.saturating_sub(1).min(5)).min(LONGEST_PAUSE)
 }
 
-/// Whether nothing changes for as long.
+/// True if the files do not change during one interval.
 async fn stays(now: &Look, paths: &[PathBuf], interval: Duration) -> bool {
     sleep(interval).await;
     look(paths) == *now
 }
 
-/// A folder or file that is not there is not in it, which `load` reports.
+/// Takes a snapshot of the files. Leaves out missing paths, which `load` reports.
 fn look(paths: &[PathBuf]) -> Look {
     let mut look = Look::new();
     paths.iter().for_each(|path| look_at(path, &mut look));
@@ -220,7 +220,7 @@ async fn answer_probes(listener: TcpListener, in_step: Arc<AtomicBool>) -> anyho
             body.len()
         );
         let exchange = async {
-            // One probe asks one thing; what it is does not matter, but that it was asked does.
+            // Wait for a request, but ignore its content: every probe gets the same answer.
             if probe.read(&mut [0; 1024]).await? == 0 {
                 return Ok(());
             }
