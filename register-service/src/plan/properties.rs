@@ -178,7 +178,7 @@ fn others(registered: &Registered, who: u8) -> BTreeMap<String, Definition> {
     registered.iter().filter(|(_, it)| is_foreign(it)).map(|(name, it)| (name.clone(), unshared(it))).collect()
 }
 
-/// The registrations of others that were theirs before, too.
+/// Returns the registrations of others that were theirs before, too.
 fn still_others(
     registered: &Registered,
     who: u8,

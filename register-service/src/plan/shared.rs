@@ -1,5 +1,5 @@
-//! Registrations that several owners declare alike. One of them owns it; the others are written down in a tag, so that it
-//! stays when its owner declares it no more.
+//! Registrations that several owners declare alike. One owner has it; a tag lists the others, so that the registration
+//! stays when its owner no longer declares it.
 
 use schemas::admin::{ACTOR_TAG, COMMIT_TAG, OWNER_TAG, RUN_TAG, Registration, SOURCE_TAG};
 use schemas::plan::Reason;
@@ -7,7 +7,7 @@ use schemas::{Definition, Owner};
 
 use crate::plan::{Change, Policy};
 
-/// The tag that names the owners who declare a registration of somebody else just as it is: a JSON list of texts.
+/// Tag that lists the other owners who declare a registration alike: a JSON list of strings.
 ///
 /// ```
 /// use register_service::{Policy, SHARED_TAG, plan};
@@ -24,7 +24,7 @@ use crate::plan::{Change, Policy};
 /// ```
 pub const SHARED_TAG: &str = "shared_with";
 
-/// The owners besides its own who declare a registration, as its tag names them.
+/// Returns the owners besides its own who declare a registration, as listed in its tag.
 ///
 /// ```
 /// use register_service::sharers;
@@ -40,8 +40,8 @@ pub fn sharers(observed: &Registration) -> Vec<Owner> {
     tag.and_then(|tag| serde_json::from_str(tag).ok()).unwrap_or_default()
 }
 
-/// Writes this owner down beside the one who has it already, where both declare the same. Nothing if that is done, or if
-/// the gateway cannot tell whether somebody else changes it meanwhile.
+/// Adds this owner to the tag of a registration that another owner has and both declare alike. `None` if it is listed
+/// already, or if the gateway has no revisions, so that concurrent changes would go unnoticed.
 pub(super) fn join(observed: &Registration, policy: &Policy) -> Option<Change> {
     let holder = observed.definition.owner().filter(|holder| *holder != policy.owner.as_str())?;
     let mut owners = sharers(observed);
@@ -53,7 +53,7 @@ pub(super) fn join(observed: &Registration, policy: &Policy) -> Option<Change> {
     relabel(observed, Reason::new(SHARED_TAG, Some(words)), |definition| write(definition, &owners))
 }
 
-/// Gives a registration that its owner declares no more to the next of those who do. Nothing if there is none.
+/// Hands a registration that its owner no longer declares to the next owner who does. `None` if there is none.
 pub(super) fn hand_over(observed: &Registration, policy: &Policy) -> Option<Change> {
     let mut others = sharers(observed);
     others.retain(|owner| *owner != policy.owner);
@@ -66,7 +66,8 @@ pub(super) fn hand_over(observed: &Registration, policy: &Policy) -> Option<Chan
     })
 }
 
-/// Takes this owner off a registration of somebody else that it declares no more. Nothing if it is not on it.
+/// Removes this owner from the tag of another owner's registration that it no longer declares. `None` if it is not
+/// listed.
 pub(super) fn leave(observed: &Registration, policy: &Policy) -> Option<Change> {
     let mut owners = sharers(observed);
     let before = owners.len();
@@ -79,7 +80,7 @@ pub(super) fn leave(observed: &Registration, policy: &Policy) -> Option<Change> 
     relabel(observed, Reason::new(SHARED_TAG, Some(words)), |definition| write(definition, &owners))
 }
 
-/// Carries the tag over to what replaces a registration, and says who is affected.
+/// Copies the tag to the definition that replaces a registration, and adds a reason that names the owners affected.
 pub(super) fn carry(observed: &Registration, definition: &mut Definition, reasons: &mut Vec<Reason>, owner: &Owner) {
     let mut owners = sharers(observed);
     owners.retain(|other| other != owner);
@@ -93,12 +94,12 @@ pub(super) fn carry(observed: &Registration, definition: &mut Definition, reason
 fn write(definition: &mut Definition, owners: &[Owner]) {
     definition.tags.remove(SHARED_TAG);
     if !owners.is_empty() {
-        // A list of texts has a JSON form.
+        // Serialisation cannot fail: a list of strings has a JSON form.
         definition.tags.insert(SHARED_TAG.to_owned(), serde_json::to_string(owners).unwrap_or_default());
     }
 }
 
-/// Replaces a registration by itself with other tags; secrets that are not shown stand for what the gateway has.
+/// Replaces only the tags of a registration; for hidden secrets, the gateway keeps its own.
 fn relabel(observed: &Registration, reason: Reason, edit: impl FnOnce(&mut Definition)) -> Option<Change> {
     let mut definition = Definition::try_from(observed.definition.document().clone()).ok()?;
     edit(&mut definition);

@@ -266,7 +266,7 @@ fn a_stored_definition_that_is_none_any_more_is_replaced() {
     assert_eq!(told(&plan(&[http("a")], &[observed], &policy(Adopt::Nothing))), "update a url");
 }
 
-/// A registration in a state that changes can be conditional on.
+/// Returns a registration with a revision, so that changes can be conditional on it.
 fn at_revision(definition: &Definition) -> Registration {
     let mut registration = ours(definition);
     registration.revision = Some(Revision::new(7));
@@ -296,19 +296,19 @@ fn what_two_declare_alike_stays_with_the_second_when_the_first_declares_it_no_mo
     assert_eq!(sharers(&shared), ["two".parse().expect("an owner")]);
     assert_eq!(told(&by("one", std::slice::from_ref(&same), &shared)), "keep a");
     assert_eq!(told(&by("two", std::slice::from_ref(&same), &shared)), "keep a");
-    // The first changes it, and is told whom that concerns.
+    // The owner changes it, and is told who else declares it.
     let changed = edited(&same, |it| it.args.clear());
     let planned = by("one", std::slice::from_ref(&changed), &shared);
     assert_eq!(told(&planned), "update a args, shared_with (also declared by `two`)");
     assert_eq!(sharers(&replaced(&planned)).len(), 1);
-    // The first removes it.
+    // The owner removes it.
     let handed_over = by("one", &[], &shared);
     assert_eq!(told(&handed_over), "update a owner (one -> two, who declares it too)");
     let left = replaced(&handed_over);
     assert_eq!((left.definition.owner(), sharers(&left).len()), (Some("two"), 0));
     assert_eq!(left.definition.document().tags.get(SOURCE_TAG), None);
     assert_eq!(told(&by("two", &[], &left)), "delete a");
-    // The second does.
+    // The other owner removes it.
     let gone = by("two", &[], &shared);
     assert_eq!(told(&gone), "update a shared_with (declared here no more; it stays with `one`)");
     assert_eq!(told(&by("one", &[], &replaced(&gone))), "delete a");
