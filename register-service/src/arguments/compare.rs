@@ -1,10 +1,10 @@
-//! Values as JSON Schema compares them: numbers by what they are worth.
+//! Compares values as JSON Schema does: numbers by their value.
 
 use std::cmp::Ordering;
 
 use serde_json::{Number, Value};
 
-/// Whether two values are the same.
+/// True if two values are equal.
 pub(super) fn is_same(one: &Value, other: &Value) -> bool {
     match (one, other) {
         (Value::Number(one), Value::Number(other)) => order(one, other) == Some(Ordering::Equal),
@@ -19,7 +19,7 @@ pub(super) fn is_same(one: &Value, other: &Value) -> bool {
     }
 }
 
-/// Which number is greater.
+/// Compares two numbers.
 pub(super) fn order(one: &Number, other: &Number) -> Option<Ordering> {
     match (whole(one), whole(other)) {
         (Some(one), Some(other)) => Some(one.cmp(&other)),
@@ -27,12 +27,12 @@ pub(super) fn order(one: &Number, other: &Number) -> Option<Ordering> {
     }
 }
 
-/// A whole number, exactly; nothing for one that is written with a fraction or exponent.
+/// Returns an integer, exactly; `None` for a number written with a fraction or exponent.
 pub(super) fn whole(number: &Number) -> Option<i128> {
     number.as_i64().map(i128::from).or_else(|| number.as_u64().map(i128::from))
 }
 
-/// The type of a value, in the words of a schema.
+/// Returns the type of a value, as JSON Schema names it.
 pub(super) fn kind(value: &Value) -> &'static str {
     match value {
         Value::Null => "null",

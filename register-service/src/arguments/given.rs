@@ -1,23 +1,23 @@
-//! A value as somebody gave it: a program as JSON, an author in a file.
+//! Argument value in one of its two forms: JSON from a program, or a YAML node from a file.
 
 use serde_json::{Number, Value};
 
 use crate::arguments::compare::kind;
 use crate::source::node::{self, Node, Span};
 
-/// An argument, or a part of one.
+/// Argument, or a part of one.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Given<'a> {
-    /// In a call.
+    /// Value in a call.
     Json(&'a Value),
-    /// In a file.
+    /// Node in a file.
     Written(&'a Node),
-    /// The name of a member, and where it stands in a file.
+    /// Name of a member, and its position in a file.
     Name(&'a str, Span),
 }
 
 impl<'a> Given<'a> {
-    /// Whether it may come to anything: a template, of which a file holds no value.
+    /// True if the value is unknown before a template is rendered.
     pub(super) fn is_open(self) -> bool {
         match self {
             Self::Written(node) => node.is_template(),
@@ -25,7 +25,7 @@ impl<'a> Given<'a> {
         }
     }
 
-    /// The type, in the words of a schema.
+    /// Returns the type, as JSON Schema names it.
     pub(super) fn kind(self) -> &'static str {
         match self {
             Self::Json(value) => kind(value),
@@ -33,7 +33,7 @@ impl<'a> Given<'a> {
             Self::Written(node) => match &node.value {
                 node::Value::Null => "null",
                 node::Value::Bool(..) => "boolean",
-                // What has no end is a number all the same.
+                // Infinity and NaN, which JSON cannot represent, are numbers too.
                 node::Value::Number(number, _) => number_of(*number).map_or("number", |it| kind(&Value::Number(it))),
                 node::Value::Text(_) => "string",
                 node::Value::List(_) => "array",
@@ -58,7 +58,7 @@ impl<'a> Given<'a> {
         }
     }
 
-    /// What is in a list.
+    /// Returns the items of a list.
     pub(super) fn items(self) -> Option<Vec<Self>> {
         match self {
             Self::Json(Value::Array(items)) => Some(items.iter().map(Self::Json).collect()),
@@ -69,7 +69,7 @@ impl<'a> Given<'a> {
         }
     }
 
-    /// What is in an object: the name of each member, as what is given and as it is, and its value.
+    /// Returns the members of an object: the name, the name as a value to check, and the value.
     pub(super) fn members(self) -> Option<Vec<(&'a str, Self, Self)>> {
         match self {
             Self::Json(Value::Object(members)) => {
@@ -84,7 +84,7 @@ impl<'a> Given<'a> {
         }
     }
 
-    /// Whether an object has this member, if only with a value that was removed because it made no sense.
+    /// True if an object has this member, even if its value was removed because of a wrong type.
     pub(super) fn has(self, name: &str) -> bool {
         match self {
             Self::Json(value) => value.get(name).is_some(),
@@ -95,7 +95,7 @@ impl<'a> Given<'a> {
         }
     }
 
-    /// As JSON, unless some of it is open.
+    /// Converts the value to JSON; `None` if a part of it is unknown.
     pub(super) fn closed(self) -> Option<Value> {
         match self {
             Self::Json(value) => Some(value.clone()),

@@ -1,4 +1,4 @@
-//! What each word of a schema asks of a value.
+//! Checks values against the keywords of JSON Schema.
 
 use std::cmp::Ordering;
 
@@ -7,7 +7,7 @@ use serde_json::{Number, Value};
 use crate::arguments::compare::{is_same, order, whole};
 use crate::arguments::{Check, Fault, Given, Schema, Verdict, Wrong, texts};
 
-/// A value, and where it stands.
+/// Value with its path and depth.
 pub(super) struct Place<'a, 'p> {
     pub(super) given: Given<'a>,
     pub(super) path: &'p str,
@@ -32,7 +32,7 @@ impl<'a> Place<'a, '_> {
     }
 }
 
-/// The types that a schema names.
+/// Returns the types that a schema allows.
 pub(super) fn types(schema: &Schema) -> Vec<&str> {
     match schema.get("type") {
         Some(Value::String(one)) => vec![one],
@@ -40,7 +40,7 @@ pub(super) fn types(schema: &Schema) -> Vec<&str> {
     }
 }
 
-/// Types, choices, and what numbers and texts are bounded by.
+/// Checks `type`, `const` and `enum`, and the bounds of numbers and strings.
 pub(super) fn plain<'a>(_: &Check<'a>, schema: &'a Schema, at: &Place<'a, '_>) -> Verdict<'a> {
     let mut verdict = Verdict::Met;
     let (found, wanted) = (at.given.kind(), types(schema));
@@ -94,7 +94,7 @@ fn bounds<'a>(number: &Number, schema: &'a Schema, at: &Place<'a, '_>) -> Verdic
     }
 }
 
-/// `minLength` and `maxLength`, and the like for items and properties.
+/// Checks `minLength` and `maxLength`, or their counterparts for items and properties.
 fn sized<'a>(size: usize, what: &str, schema: &Schema, at: &Place<'a, '_>) -> Verdict<'a> {
     let bound = |side: &str| schema.get(&format!("{side}{what}")).and_then(Value::as_u64);
     let unit = match what {
@@ -113,7 +113,7 @@ fn sized<'a>(size: usize, what: &str, schema: &Schema, at: &Place<'a, '_>) -> Ve
     }
 }
 
-/// Schemas put together of schemas.
+/// Checks `allOf`, `anyOf`, `oneOf`, `not` and `if`.
 pub(super) fn combined<'a>(check: &Check<'a>, schema: &'a Schema, at: &Place<'a, '_>) -> Verdict<'a> {
     let each = |part: &'a Value| check.value(at.given, part, at.path, at.depth);
     let parts = |key: &str| schema.get(key).and_then(Value::as_array).filter(|it| !it.is_empty());
@@ -150,7 +150,8 @@ pub(super) fn combined<'a>(check: &Check<'a>, schema: &'a Schema, at: &Place<'a,
     verdict
 }
 
-/// At least one. If none, what is wrong with the one that came closest; of a type that none of them takes, all types.
+/// Checks that at least one verdict is met. Otherwise returns the faults of the closest one, or all allowed types if
+/// every verdict fails on the type.
 fn any<'a>(verdicts: Vec<Verdict<'a>>, at: &Place<'a, '_>) -> Verdict<'a> {
     let mut unmet: Vec<Vec<Fault<'a>>> = Vec::new();
     let mut is_open = false;
@@ -176,7 +177,7 @@ fn any<'a>(verdicts: Vec<Verdict<'a>>, at: &Place<'a, '_>) -> Verdict<'a> {
     at.wrong(Wrong::Type { found: at.given.kind(), wanted })
 }
 
-/// What an object holds.
+/// Checks the members of an object.
 pub(super) fn object<'a>(check: &Check<'a>, schema: &'a Schema, at: &Place<'a, '_>) -> Verdict<'a> {
     let Some(members) = at.given.members() else { return Verdict::Met };
     let properties = schema.get("properties").and_then(Value::as_object);
@@ -198,7 +199,7 @@ pub(super) fn object<'a>(check: &Check<'a>, schema: &'a Schema, at: &Place<'a, '
         let property = properties.and_then(|it| it.get(name));
         verdict = verdict.and(match (property, schema.get("additionalProperties")) {
             (Some(property), _) => check.value(member, property, &path, at.depth),
-            // It may match one of the patterns, and then it is no additional one.
+            // The member may match one of the patterns, and then `additionalProperties` does not apply.
             (None, _) if has_patterns => Verdict::Unknown,
             (None, Some(Value::Bool(false))) => at.wrong_at(path, Wrong::Unknown { name, properties }),
             (None, Some(other)) => check.value(member, other, &path, at.depth),
@@ -208,11 +209,11 @@ pub(super) fn object<'a>(check: &Check<'a>, schema: &'a Schema, at: &Place<'a, '
     if has_patterns { verdict.and(Verdict::Unknown) } else { verdict }
 }
 
-/// What a list holds.
+/// Checks the items of a list.
 pub(super) fn array<'a>(check: &Check<'a>, schema: &'a Schema, at: &Place<'a, '_>) -> Verdict<'a> {
     let Some(items) = at.given.items() else { return Verdict::Met };
     let mut verdict = sized(items.len(), "Items", schema, at);
-    // In drafts before 2020-12 `items` may be a list, and `additionalItems` is for the rest.
+    // In drafts before 2020-12 `items` may be a list, and `additionalItems` applies to the rest.
     let (first, rest) = match (schema.get("prefixItems"), schema.get("items")) {
         (None, Some(Value::Array(first))) => (first.as_slice(), schema.get("additionalItems")),
         (Some(Value::Array(first)), rest) => (first.as_slice(), rest),
@@ -226,7 +227,7 @@ pub(super) fn array<'a>(check: &Check<'a>, schema: &'a Schema, at: &Place<'a, '_
     if schema.get("uniqueItems") != Some(&Value::Bool(true)) {
         return verdict;
     }
-    // One that is open may be the twin of another, or not.
+    // An unknown item may or may not equal another.
     let closed: Vec<Value> = items.iter().filter_map(|it| it.closed()).collect();
     let is_twin = |(index, one): (usize, &Value)| closed.iter().take(index).any(|it| is_same(it, one));
     match closed.iter().enumerate().any(is_twin) {
