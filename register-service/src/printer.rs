@@ -1,6 +1,6 @@
-//! Words for people and programs: the result on stdout, everything else on stderr.
+//! Prints for people and programs: the result on stdout, everything else on stderr.
 //!
-//! What comes from files and from the gateway is printed without control characters, which a terminal would obey.
+//! Text from files and from the gateway is printed without control characters, which a terminal would obey.
 
 mod excerpt;
 mod github;
@@ -17,26 +17,26 @@ use crate::commands::{Report, count};
 
 const JSON_VERSION: u32 = 1;
 
-/// How to print.
+/// Settings for printing.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Printer {
-    /// The form of the result.
+    /// Format of the result.
     pub(crate) output: Output,
-    /// How much to say on stderr.
+    /// Amount of output on stderr.
     pub(crate) verbosity: Verbosity,
-    /// Whether stderr shows colours.
+    /// True if stderr shows colours.
     pub(crate) colour: bool,
-    /// Whether stdout does.
+    /// True if stdout shows colours.
     pub(crate) result_colour: bool,
-    /// Whether someone reads stderr on a terminal.
+    /// True if stderr is a terminal.
     pub(crate) terminal: bool,
-    /// Columns that a line on stderr may take without breaking; nothing if that is no terminal.
+    /// Columns that a line on stderr may take without wrapping; `None` if stderr is not a terminal.
     pub(crate) columns: Option<usize>,
-    /// Columns that the result may take; nothing if it does not go to a terminal, and is printed whole.
+    /// Columns that the result may take; `None` if it does not go to a terminal, and is printed whole.
     pub(crate) result_columns: Option<usize>,
 }
 
-/// A colour of the result.
+/// Colour of a part of the result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Colour {
     Plain,
@@ -45,24 +45,24 @@ pub(crate) enum Colour {
     Red,
 }
 
-/// How much to say.
+/// Amount of output on stderr.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Verbosity {
-    /// Errors.
+    /// Errors only.
     Quiet,
-    /// Also what is going on, warnings and notes.
+    /// Also progress, warnings and notes.
     Normal,
-    /// Also every request, and what stays as it is.
+    /// Also every request, and unchanged registrations.
     Verbose,
 }
 
 impl Printer {
-    /// Whether the result tells what stays as it is.
+    /// True if the result lists unchanged registrations too.
     pub(crate) fn is_verbose(self) -> bool {
         self.verbosity == Verbosity::Verbose
     }
 
-    /// What is going on, for a person who waits.
+    /// Prints a line of progress.
     pub(crate) fn progress(self, line: &str) {
         if self.verbosity != Verbosity::Quiet {
             write(&mut io::stderr().lock(), &(clean(line) + "\n"));
@@ -74,8 +74,8 @@ impl Printer {
         self.terminal && self.verbosity == Verbosity::Normal
     }
 
-    /// How far something is that takes a while: a line that the next one replaces, and that an empty one removes. Only for
-    /// who looks at a terminal.
+    /// Prints a line of progress that the next one replaces and an empty one removes. Does nothing unless stderr is a
+    /// terminal.
     pub(crate) fn live(self, line: &str) {
         if self.is_live() {
             let line = self.columns.map_or(line.to_owned(), |columns| cut(line, columns));
@@ -83,16 +83,16 @@ impl Printer {
         }
     }
 
-    /// Something that went wrong besides the files, and what to do about it.
+    /// Prints a failure that is not about the files, with a hint.
     pub(crate) fn failure(self, message: &str, hint: Option<&str>) {
         let hint = hint.map(|hint| format!("  hint: {hint}\n")).unwrap_or_default();
         let text = format!("{}: {}\n{hint}", self.paint(Severity::Error), clean(message));
         write(&mut io::stderr().lock(), &text);
     }
 
-    /// The whole report: remarks on stderr, the result on stdout.
+    /// Prints the whole report: diagnostics on stderr, the result on stdout.
     pub(crate) fn report(self, report: &Report) {
-        // Annotations are remarks themselves, and the log that they stand in shows both streams.
+        // Annotations are the diagnostics, and the log of the job shows both streams.
         if self.output != Output::Github {
             report.diagnostics.iter().for_each(|diagnostic| self.remark(diagnostic));
         }
@@ -129,7 +129,7 @@ impl Printer {
         write(&mut io::stderr().lock(), &line);
     }
 
-    /// A part of the result in a colour, if stdout shows any.
+    /// Colours a part of the result, if stdout shows colours.
     pub(crate) fn paint_result(self, colour: Colour, text: &str) -> String {
         let code = match colour {
             Colour::Plain => return text.to_owned(),
@@ -150,7 +150,7 @@ impl Printer {
     }
 }
 
-/// The object that programs read.
+/// Formats the report as JSON.
 fn json(report: &Report) -> String {
     let with_help = |diagnostic: &Diagnostic| {
         let mut object = json!(diagnostic);
@@ -171,7 +171,7 @@ fn json(report: &Report) -> String {
     format!("{whole:#}\n")
 }
 
-/// A text of at most so many characters, with an ellipsis where the rest was.
+/// Cuts a text to a number of characters, with an ellipsis at the end.
 pub(crate) fn cut(text: &str, columns: usize) -> String {
     if text.chars().count() <= columns {
         return text.to_owned();
@@ -183,7 +183,7 @@ fn clean_but_tabs(text: &str) -> String {
     text.split('\t').map(clean).collect::<Vec<_>>().join("\t")
 }
 
-/// A text whose control characters, but for line breaks, are spelt out.
+/// Spells out the control characters of a text, except line breaks.
 pub(crate) fn clean(text: &str) -> String {
     let is_spelt = |c: char| c.is_control() && c != '\n';
     if !text.contains(is_spelt) {
@@ -192,14 +192,14 @@ pub(crate) fn clean(text: &str) -> String {
     text.chars().map(|c| if is_spelt(c) { c.escape_default().to_string() } else { c.to_string() }).collect()
 }
 
-/// A reader that went away is no failure of ours.
+/// Writes a text. Ignores errors, because a reader that went away is not a failure of this program.
 fn write(out: &mut impl Write, text: &str) {
     let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
 }
 
 #[cfg(test)]
 impl Printer {
-    /// Lines for people, as a file gets them.
+    /// Returns a printer for people, as for a file.
     pub(crate) fn plain() -> Self {
         Self {
             output: Output::Human,

@@ -1,11 +1,11 @@
-//! The line that a remark is about, with what it is about underlined.
+//! Shows the line of a diagnostic, with its span underlined.
 
 use register_service::Diagnostic;
 
-/// A line that is longer than this would only hide the rest.
+/// Longest line that is shown; a longer one would only hide the rest.
 const MAX_COLUMNS: usize = 200;
 
-/// Two lines, or nothing for a remark about a file as a whole.
+/// Returns two lines; `None` for a diagnostic about a whole file, and for a line that is too long.
 pub(super) fn excerpt(diagnostic: &Diagnostic) -> Option<String> {
     let line = diagnostic.excerpt.as_deref()?;
     let length = line.chars().count();
@@ -18,7 +18,7 @@ pub(super) fn excerpt(diagnostic: &Diagnostic) -> Option<String> {
         true => usize::try_from(diagnostic.end_column).ok()?.saturating_sub(1),
         false => length,
     };
-    // A tab is as wide as the terminal makes it, so the line below has one in the same place.
+    // Keep tabs in the second line, because their width depends on the terminal.
     let indent: String = line.chars().take(start).map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
     let marks = "^".repeat(end.saturating_sub(start).max(1));
     let gap = " ".repeat(number.len());

@@ -1,4 +1,4 @@
-//! Annotations of GitHub Actions: one workflow command for each remark.
+//! Formats GitHub Actions annotations: one workflow command for each diagnostic.
 
 use register_service::{Diagnostic, Severity};
 
@@ -19,7 +19,7 @@ fn annotation(diagnostic: &Diagnostic) -> String {
     };
     let place = match (line, end_line == line) {
         (0, _) => String::new(),
-        // The end of an annotation is the last column that belongs to it; columns count within one line only.
+        // The end column of an annotation is inclusive; columns are valid within one line only.
         (_, true) => format!(",line={line},col={column},endColumn={}", end_column.saturating_sub(1).max(*column)),
         (_, false) => format!(",line={line},endLine={end_line}"),
     };

@@ -1,4 +1,4 @@
-//! JUnit's XML: a suite of one test case for each file, and one for what went wrong besides.
+//! Formats JUnit XML: one suite, with a test case for each file, and one for all failures that are not about files.
 
 use std::collections::BTreeMap;
 
@@ -34,7 +34,8 @@ pub(super) fn write(report: &Report) -> String {
     out + "  </testsuite>\n</testsuites>\n"
 }
 
-/// One failure holds all errors: many readers show only the first of a case. What is no error is its output.
+/// Formats the test case of a file. One failure has all errors, because many readers show only the first; other
+/// diagnostics become the output of the case.
 fn case(name: &str, file: &str, found: &[&Diagnostic]) -> String {
     let head = format!("    <testcase name=\"{}\" classname=\"{}\"", escaped(file), escaped(name));
     let (errors, rest): (Vec<&Diagnostic>, Vec<_>) = found.iter().copied().partition(|it| it.is_error());
@@ -54,7 +55,7 @@ fn case(name: &str, file: &str, found: &[&Diagnostic]) -> String {
     if inner.is_empty() { format!("{head}/>\n") } else { format!("{head}>\n{inner}    </testcase>\n") }
 }
 
-/// A text as XML 1.0 takes it; characters that it has no place for are spelt out.
+/// Escapes a text for XML 1.0; characters that XML cannot represent are spelled out.
 fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for letter in text.chars() {

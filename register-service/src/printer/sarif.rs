@@ -1,4 +1,4 @@
-//! SARIF 2.1.0, which code hosts show beside the lines of a change.
+//! Formats SARIF 2.1.0, which code hosts show beside the lines of a change.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -74,7 +74,7 @@ fn level(severity: Severity) -> &'static str {
     }
 }
 
-/// A path as a reference of RFC 3986: relative to the folder that the command ran in, unless it was absolute.
+/// Formats a path as a URI reference of RFC 3986: relative to the working folder, unless the path is absolute.
 fn uri(path: &str) -> String {
     if let Ok(absolute) = Url::from_file_path(Path::new(path)) {
         return absolute.into();
