@@ -65,7 +65,7 @@ pub enum CallError {
     /// The server was not connected in time. Nothing was sent.
     #[error("{address} was not called: its server is not connected{}", because(.last_error.as_deref()))]
     NotConnected {
-        /// The tool.
+        /// Address of the tool.
         address: ToolAddress,
         /// Error of the last attempt to connect, as the gateway reports it.
         last_error: Option<String>,
@@ -141,7 +141,7 @@ impl CallError {
         }
     }
 
-    /// There was no answer in time, or no turn for the call.
+    /// True if there was no answer in time, or no free slot for the call.
     ///
     /// ```
     /// use register_service::CallError;
@@ -154,7 +154,8 @@ impl CallError {
         self.kind() == CallErrorKind::Timeout
     }
 
-    /// The call was wrong: there is no such tool, or it does not take these arguments. Another try needs another call.
+    /// True if the call was invalid: there is no such tool, or it does not accept these arguments. Repeating it is
+    /// useless.
     ///
     /// ```
     /// use register_service::CallError;
@@ -166,7 +167,7 @@ impl CallError {
         self.kind() == CallErrorKind::Validation
     }
 
-    /// The tool may have run, or may be running still. Where this is false, the same call can be sent again.
+    /// True if the tool may have run, or may still be running. If false, the same call can be sent again.
     ///
     /// ```no_run
     /// # async fn run(service: register_service::RegisterService) -> Result<(), Box<dyn std::error::Error>> {
@@ -184,7 +185,7 @@ impl CallError {
             Self::UnknownTool { .. } | Self::Arguments { .. } | Self::Busy { .. } | Self::NotConnected { .. } => false,
             Self::Failed { .. } => true,
             Self::Gateway { source, .. } => match source.status() {
-                // 503 says that the call did not reach the server, and the others that nobody tried.
+                // 503 means that the call did not reach the server, and the others that it was not tried.
                 Some(400 | 401 | 403 | 404 | 413 | 422 | 429 | 503) => false,
                 Some(_) => true,
                 None => !source.is_unreachable(),
@@ -192,7 +193,7 @@ impl CallError {
         }
     }
 
-    /// Error of the gateway or of the way to it, if that was the reason.
+    /// Returns the error of the gateway or of the connection, if that was the reason.
     ///
     /// ```no_run
     /// # fn run(error: register_service::CallError) {
@@ -212,7 +213,8 @@ impl CallError {
         }
     }
 
-    /// The error with its causes, in one line: for a model, or a log that does not walk [`source`](std::error::Error::source).
+    /// Returns the error with its causes, in one line: for a model, or a log that does not follow
+    /// [`source`](std::error::Error::source).
     ///
     /// ```
     /// use register_service::CallError;
@@ -334,7 +336,7 @@ impl RegisterService {
         let client = self.shared.client.within(left().min(self.shared.options.readiness_timeout));
         let start = Instant::now();
         let mut tools = self.tools_of(&client, &server, &address.tool).await.map_err(at_gateway)?;
-        // The gateway is still connecting to what was just registered.
+        // The gateway may still be connecting to a server that this worker has just registered.
         if tools.is_empty() && self.shared.held().needed.contains(&server) {
             tools = self.tools_once_connected(address, &server, end).await?;
         }

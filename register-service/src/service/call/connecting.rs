@@ -1,5 +1,5 @@
-//! Waits for a server that the gateway is still connecting to, so that the first call after a registration is checked like
-//! any other.
+//! Waits for a server that the gateway is still connecting to, so that the first call after a registration is validated
+//! like any other.
 
 use std::time::Duration;
 
@@ -12,13 +12,14 @@ use crate::service::RegisterService;
 use crate::service::call::CallError;
 use crate::service::call::address::ToolAddress;
 
-/// Longest time that a connected server may take to list a tool before it counts as one that has none.
+/// Longest time for a connected server to list a tool, before it counts as having none.
 const LISTING: Duration = Duration::from_secs(2);
 const SHORTEST_PAUSE: Duration = Duration::from_millis(1);
 
 impl RegisterService {
-    /// The tools of a server that this worker registered, once they are there. None where waiting is of no use: the server
-    /// has none, cannot be connected to, or is gone; then the gateway says what is wrong when it gets the call.
+    /// Returns the tools of a server that this worker registered, once it has connected. Returns none if waiting is
+    /// useless, because the server has none, failed to connect, or is gone; the gateway then reports the reason in its
+    /// answer to the call.
     pub(super) async fn tools_once_connected(
         &self,
         address: &ToolAddress,
@@ -37,7 +38,7 @@ impl RegisterService {
             let found = match client.get(server).await {
                 Ok(Some(found)) => found,
                 Ok(None) => return Ok(Vec::new()),
-                // The time that was left for the call is over.
+                // The time left for the call is over.
                 Err(error) if error.is_timeout() => {
                     return Err(CallError::NotConnected { address: address.clone(), last_error });
                 }
