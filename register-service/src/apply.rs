@@ -1,5 +1,5 @@
-//! Carries out what a plan says, with a bounded number of requests at a time. Decides nothing: what may be created,
-//! changed or removed was settled by `plan`, and what the gateway answers is reported.
+//! Applies a plan, with a bounded number of requests at a time. Makes no decisions: `plan` has decided what is created,
+//! changed or removed, and the gateway's answers are reported.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use crate::plan::{Change, Plan, Reason, Refusal};
 
-/// What was done about one name.
+/// Successful result of a change.
 ///
 /// ```
 /// use register_service::Done;
@@ -24,21 +24,21 @@ use crate::plan::{Change, Plan, Reason, Refusal};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase", tag = "done")]
 pub enum Done {
-    /// It was registered.
+    /// The server was registered.
     Created,
-    /// It was registered with other content and replaced.
+    /// A registration with other content was replaced.
     Updated {
-        /// Why the gateway could not start it with the new content, if so.
+        /// Reason why the gateway could not start the server with the new content, if so.
         #[serde(skip_serializing_if = "Option::is_none")]
         warning: Option<String>,
     },
-    /// It was registered as declared, and nothing was sent.
+    /// The server was registered as declared, and nothing was sent.
     Kept,
-    /// It was removed.
+    /// The registration was removed.
     Deleted,
 }
 
-/// Why nothing was done about one name, or nobody knows whether.
+/// Reason why a change was not made, or may not have been made.
 ///
 /// ```
 /// use register_service::{ApplyError, Refusal};
@@ -54,47 +54,47 @@ pub enum ApplyError {
     /// The gateway refused or did not answer.
     #[error("cannot {doing} `{name}`")]
     Gateway {
-        /// What was asked of it: `register`, `read`, `update`, `deregister`.
+        /// Request that failed: `register`, `read`, `update`, `deregister`.
         doing: &'static str,
-        /// The name.
+        /// Name of the server.
         name: ServerName,
-        /// What went wrong.
+        /// Error of the request.
         source: proxy_client::Error,
     },
-    /// It must not be carried out.
+    /// The plan refuses the change.
     #[error("`{name}` {}: {}", .why, list(.reasons))]
     Refused {
-        /// The name.
+        /// Name of the server.
         name: ServerName,
-        /// Why not.
+        /// Reason for the refusal.
         why: Refusal,
-        /// What differs.
+        /// Differences between declaration and registration.
         reasons: Vec<Reason>,
     },
-    /// The gateway no longer had what the plan was made from.
+    /// The registration changed since the plan was made.
     #[error("`{name}` was changed at the gateway in the meantime")]
     Stale {
-        /// The name.
+        /// Name of the server.
         name: ServerName,
     },
-    /// The gateway cannot have it, and therefore made none of the changes.
+    /// The gateway cannot make this change, and therefore made none of the changes.
     #[error("the gateway cannot have `{name}`: {details}")]
     Unusable {
-        /// The name.
+        /// Name of the server.
         name: ServerName,
-        /// Why, in the gateway's words.
+        /// Reason, in the gateway's words.
         details: String,
     },
-    /// Nothing is wrong with it, but with others that were to be changed together with it.
+    /// The change is fine, but others that had to be made together with it are not.
     #[error("`{name}` was left as it is, because other changes cannot be made")]
     Withheld {
-        /// The name.
+        /// Name of the server.
         name: ServerName,
     },
 }
 
 impl ApplyError {
-    /// The name it is about.
+    /// Returns the server's name.
     ///
     /// ```
     /// use register_service::ApplyError;
@@ -114,7 +114,7 @@ impl ApplyError {
         }
     }
 
-    /// What the gateway or the way to it said, if that was it.
+    /// Returns the error of the gateway or of the connection, if that was the reason.
     ///
     /// ```
     /// use register_service::ApplyError;
@@ -141,7 +141,7 @@ fn list(reasons: &[Reason]) -> String {
     reasons.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
-/// What came of a plan: one result for each of its changes, by name.
+/// Outcome of a plan: one result for each of its changes, by name.
 ///
 /// ```
 /// use register_service::{ApplyError, Done, Outcome};
@@ -153,7 +153,7 @@ fn list(reasons: &[Reason]) -> String {
 /// ```
 pub type Outcome = BTreeMap<ServerName, Result<Done, ApplyError>>;
 
-/// Carries out a plan, at most `concurrency` changes at a time. One failure stops nothing else.
+/// Applies a plan, at most `concurrency` changes at a time. A failure does not stop the other changes.
 ///
 /// ```no_run
 /// use register_service::{Policy, apply, plan};
@@ -175,9 +175,10 @@ pub async fn apply(client: &Client, plan: &Plan, concurrency: usize) -> Outcome 
     carried_out.buffer_unordered(concurrency.max(1)).collect().await
 }
 
-/// Carries out a plan as one generation: all that is to be changed, or nothing. A single change takes a request of its own. A gateway that makes changes only one by
-/// one is an error for which [`is_unsupported`](proxy_client::Error::is_unsupported) holds, and nothing was changed; after
-/// any other error it is not known whether everything was or nothing.
+/// Applies a plan as one generation: all changes, or none. A single change takes a request of its own. For a gateway
+/// that makes changes only one by one, returns an error for which
+/// [`is_unsupported`](proxy_client::Error::is_unsupported) is true, and nothing was changed. After any other error it
+/// is unknown whether the changes were made.
 ///
 /// ```no_run
 /// use register_service::{Policy, apply, apply_together, plan};
@@ -214,7 +215,7 @@ pub async fn apply_together(client: &Client, plan: &Plan) -> Result<Outcome, pro
     Ok(plan.changes.iter().map(|change| (change.name().clone(), came(change))).collect())
 }
 
-/// What is asked of the gateway for a change.
+/// Converts a change to the admin API's form; `None` if nothing has to be sent.
 fn wanted(change: &Change) -> Option<admin::Change> {
     match change {
         Change::Create { definition } => Some(admin::Change::Create { definition: (**definition).clone() }),
@@ -228,7 +229,7 @@ fn wanted(change: &Change) -> Option<admin::Change> {
     }
 }
 
-/// Why a change was not made when none was.
+/// Returns the reason why a change was not made when none was.
 fn stopped(name: &ServerName, refused: &[RefusedChange]) -> ApplyError {
     let name = name.clone();
     match refused.iter().find(|refused| refused.name == name.as_str()) {
@@ -260,7 +261,7 @@ async fn create(client: &Client, definition: &Definition) -> Result<Done, ApplyE
     }
 }
 
-/// Replaces a registration, if it is still in this state where the gateway can tell.
+/// Replaces a registration, on condition of its revision if the gateway has revisions.
 async fn update(client: &Client, definition: &Definition, revision: Option<Revision>) -> Result<Done, ApplyError> {
     let name = &definition.name;
     let stale = || ApplyError::Stale { name: name.clone() };

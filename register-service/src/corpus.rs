@@ -1,5 +1,5 @@
-//! Files as authors write them: each with one mistake, whose code and place stand in a comment at its end, and others
-//! without any.
+//! Tests with files as authors write them: some with one mistake each, whose code and position are in a comment at the
+//! end, and some without any.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -34,7 +34,7 @@ fn settings() -> Settings {
     Settings { unset: Unset::Refuse, ..Settings::new(gateway, environment) }
 }
 
-/// Everything that is said about a file, or about the files of a folder.
+/// Returns all diagnostics of a file, or of the files of a folder.
 fn remarks(path: &Path) -> Vec<Diagnostic> {
     if path.extension().is_some_and(|it| it == "env") {
         let read = read_env_file(path);
@@ -46,7 +46,7 @@ fn remarks(path: &Path) -> Vec<Diagnostic> {
     }
 }
 
-/// `code line:column-line:column`, and of a folder the file.
+/// Formats a diagnostic as `code line:column-line:column`.
 fn shown(remark: &Diagnostic) -> String {
     let Diagnostic { code, line, column, end_line, end_column, .. } = remark;
     format!("{code} {line}:{column}-{end_line}:{end_column}")
@@ -58,7 +58,7 @@ fn expected(path: &Path) -> Vec<String> {
         false => vec![path.to_owned()],
     };
     let texts = files.iter().map(|file| fs::read(file).expect("a file"));
-    // One of the files is UTF-16; its comment is ASCII all the same, with a zero in between.
+    // One of the files is UTF-16; its comment is ASCII with a zero byte behind each character.
     let texts = texts.map(|bytes| String::from_utf8_lossy(&bytes).replace('\0', ""));
     let marks = texts.flat_map(|text| {
         text.lines().filter_map(|line| line.strip_prefix("# expect: ").map(str::to_owned)).collect::<Vec<_>>()
@@ -95,7 +95,7 @@ fn nothing_is_found_where_nothing_is_wrong() {
         empty.extend(none.iter().map(|remark| format!("{name}: {}", remark.severity)));
     }
     assert!(told.is_empty(), "{}", told.join("\n"));
-    // In some of them there is nothing at all, which is told of a path that was asked for.
+    // Some files declare nothing, which is reported for a path that was asked for.
     let expected = [
         "actions-of-agents: note",
         "empty-lists: note",
@@ -110,7 +110,7 @@ fn nothing_is_found_where_nothing_is_wrong() {
     assert_eq!(empty, expected);
 }
 
-/// Output of `render` for the files at a path, by their paths below the fixtures.
+/// Returns the output of `render` for the files, by their paths below the fixtures.
 fn rendered(desired: &Desired) -> Vec<(String, String)> {
     let holds_entries = |file: &File| desired.entries().iter().any(|entry| entry.location.file == file.path());
     let rewritten = desired.rewritten();
@@ -119,7 +119,7 @@ fn rendered(desired: &Desired) -> Vec<(String, String)> {
     shown.map(|file| (name(file), file.to_yaml())).collect()
 }
 
-/// Registration of an entry with its secrets redacted, or the address of a direct one.
+/// Returns the registration of an entry with its secrets redacted, or a mark for a direct one.
 fn meaning(entry: &Entry) -> Value {
     match &entry.usage {
         Usage::Direct => json!([entry.id, "direct"]),
@@ -158,7 +158,7 @@ fn what_is_rendered_means_to_the_engine_what_is_registered() {
         assert_eq!(desired.entries().len(), read_again.entries().len());
         for ((entry, whole), shown) in desired.entries().iter().zip(everything.entries()).zip(read_again.entries()) {
             match &entry.usage {
-                // The engine reaches it at the gateway, by the name that is registered.
+                // The engine reaches the server at the gateway, by its registered name.
                 Usage::Registered { definition, url } => {
                     assert_eq!(meaning(shown), json!([entry.id, definition.name, url]));
                 }
@@ -169,7 +169,7 @@ fn what_is_rendered_means_to_the_engine_what_is_registered() {
     assert!(recorded.is_empty(), "{recorded:?}");
 }
 
-/// Half of a file is what an editor may leave for a moment. Whatever is said of it is said of a place inside of it.
+/// An editor may leave half of a file for a moment. Diagnostics of it must be inside of it.
 #[test]
 fn of_any_half_of_a_file_places_are_inside_of_it() {
     let settings = settings();

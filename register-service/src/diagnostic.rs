@@ -1,8 +1,8 @@
-//! What is wrong, or worth knowing, in the files that authors write: a value with a position, never a panic and never
-//! a first-failure-wins error.
+//! Errors, warnings and notes about the files that authors write: values with a position, never a panic, and never only
+//! the first error.
 //!
-//! Diagnostics are collected, sorted by position and reported together. Nothing in one comes from a rendered
-//! template, so printing it cannot show a secret.
+//! Diagnostics are collected, sorted by position and reported together. They contain nothing of a rendered template, so
+//! printing them cannot show a secret.
 
 use std::fmt;
 use std::str::FromStr;
@@ -10,7 +10,7 @@ use std::str::FromStr;
 pub(crate) use schemas::nearest;
 use serde::{Serialize, Serializer};
 
-/// A place in a file. Lines and columns count from 1, columns in characters; line 0 stands for the file as a whole.
+/// Position in a file. Lines and columns are counted from 1, columns in characters; line 0 means the file as a whole.
 ///
 /// ```
 /// use register_service::Location;
@@ -20,20 +20,20 @@ use serde::{Serialize, Serializer};
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Location {
-    /// The file, as the caller named it or below the folder the caller named.
+    /// Path as the caller named it, or below the folder that the caller named.
     pub file: String,
-    /// The line, or 0 for the file as a whole.
+    /// Line, or 0 for the file as a whole.
     pub line: u32,
-    /// The column, or 0 for the file as a whole.
+    /// Column, or 0 for the file as a whole.
     pub column: u32,
-    /// The line of the end.
+    /// Line of the end.
     pub end_line: u32,
-    /// The column behind the end.
+    /// Column behind the end.
     pub end_column: u32,
 }
 
 impl Location {
-    /// A file as a whole.
+    /// Returns the location of a file as a whole.
     ///
     /// ```
     /// assert_eq!(register_service::Location::whole("chat.yaml").to_string(), "chat.yaml");
@@ -43,7 +43,7 @@ impl Location {
     }
 }
 
-/// How bad it is. Only errors keep files from being used.
+/// Severity of a diagnostic. Only errors prevent the use of files.
 ///
 /// ```
 /// use register_service::Severity;
@@ -56,13 +56,13 @@ impl Location {
 pub enum Severity {
     /// The files cannot be used as they are.
     Error,
-    /// Something written has no effect, or not the one its author may expect.
+    /// Something in the file has no effect, or another one than its author may expect.
     Warning,
     /// Something was done that the file does not say.
     Note,
 }
 
-/// One remark about one place.
+/// Error, warning or note about one position.
 ///
 /// ```
 /// use register_service::{Code, Diagnostic, Location};
@@ -78,32 +78,32 @@ pub enum Severity {
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct Diagnostic {
-    /// How bad it is.
+    /// Severity, by default that of the code.
     pub severity: Severity,
-    /// What kind of remark this is; stable.
+    /// Kind of diagnostic; stable.
     pub code: Code,
-    /// The file.
+    /// Path of the file.
     pub file: String,
-    /// The line, from 1; 0 for the file as a whole.
+    /// Line, from 1; 0 for the file as a whole.
     pub line: u32,
-    /// The column in characters, from 1; 0 for the file as a whole.
+    /// Column in characters, from 1; 0 for the file as a whole.
     pub column: u32,
-    /// The line of the end.
+    /// Line of the end.
     pub end_line: u32,
-    /// The column behind the end.
+    /// Column behind the end.
     pub end_column: u32,
-    /// What is wrong.
+    /// Description of the problem.
     pub message: String,
-    /// What to do about it.
+    /// Suggested fix.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
-    /// The line of the file, for people to look at; what may be a secret is blotted out.
+    /// Line of the file for display; probable secrets are masked.
     #[serde(skip)]
     pub excerpt: Option<String>,
 }
 
 impl Diagnostic {
-    /// A remark without advice. Its severity is that of its code.
+    /// Builds a diagnostic without a hint. Its severity is that of its code.
     ///
     /// ```
     /// use register_service::{Code, Diagnostic, Location, Severity};
@@ -127,7 +127,7 @@ impl Diagnostic {
         }
     }
 
-    /// Adds advice.
+    /// Adds a hint.
     ///
     /// ```
     /// # use register_service::{Code, Diagnostic, Location};
@@ -140,19 +140,19 @@ impl Diagnostic {
         self
     }
 
-    /// Adds advice, if there is any.
+    /// Adds a hint, if there is one.
     #[must_use]
     pub(crate) fn hint_if(self, hint: Option<impl Into<String>>) -> Self {
         hint.into_iter().fold(self, Self::hint)
     }
 
-    /// Adds what was meant, if that can be guessed.
+    /// Adds a hint with the name that was probably meant, if there is one.
     #[must_use]
     pub(crate) fn did_you_mean(self, near: Option<&str>) -> Self {
         self.hint_if(near.map(|near| format!("did you mean `{near}`?")))
     }
 
-    /// The same remark as one that keeps nothing from being used.
+    /// Returns the diagnostic as a warning, which does not prevent the use of files.
     ///
     /// ```
     /// # use register_service::{Code, Diagnostic, Location};
@@ -165,7 +165,7 @@ impl Diagnostic {
         self
     }
 
-    /// Where it is.
+    /// Returns the position.
     ///
     /// ```
     /// # use register_service::{Code, Diagnostic, Location};
@@ -183,7 +183,7 @@ impl Diagnostic {
         }
     }
 
-    /// Whether it keeps the files from being used.
+    /// True if the diagnostic prevents the use of the files.
     ///
     /// ```
     /// use register_service::Diagnostic;
@@ -196,7 +196,7 @@ impl Diagnostic {
     }
 }
 
-/// Brings diagnostics into the order in which people read files, each once.
+/// Sorts diagnostics by file and position, and removes duplicates.
 pub(crate) fn sort(diagnostics: &mut Vec<Diagnostic>) {
     diagnostics.sort_by(|one, other| {
         let key = |it: &Diagnostic| (it.line, it.column, it.severity, it.code);
@@ -242,7 +242,7 @@ impl fmt::Display for Severity {
 /// Declares the codes once: variant, severity, text form, meaning.
 macro_rules! codes {
     ($($variant:ident $severity:ident $text:literal $meaning:literal,)*) => {
-        /// What kind of remark a diagnostic is. The text form is stable and meant to be compared and cited.
+        /// Kind of a diagnostic. The text form is stable, and can be compared and cited.
         ///
         /// ```
         /// use register_service::Code;
@@ -258,7 +258,7 @@ macro_rules! codes {
         }
 
         impl Code {
-            /// Every code.
+            /// All codes.
             ///
             /// ```
             /// # use register_service::Code;
@@ -267,7 +267,7 @@ macro_rules! codes {
             /// ```
             pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
 
-            /// The stable text form.
+            /// Returns the stable text form.
             ///
             /// ```
             /// assert_eq!(register_service::Code::UnknownKey.as_str(), "unknown-key");
@@ -276,7 +276,7 @@ macro_rules! codes {
                 match self { $(Self::$variant => $text,)* }
             }
 
-            /// What it means, in a sentence.
+            /// Returns the meaning, in a sentence.
             ///
             /// ```
             /// assert_eq!(register_service::Code::MissingId.meaning(), "An entry of `mcps` has no `id`.");
@@ -285,7 +285,7 @@ macro_rules! codes {
                 match self { $(Self::$variant => $meaning,)* }
             }
 
-            /// What it means and what to do about it, in Markdown.
+            /// Returns the meaning and the remedies, in Markdown.
             ///
             /// ```
             /// let page = register_service::Code::NoFiles.page();
@@ -295,7 +295,7 @@ macro_rules! codes {
                 page(self.as_str()).unwrap_or_else(|| self.meaning())
             }
 
-            /// How bad it is.
+            /// Returns the default severity.
             ///
             /// ```
             /// use register_service::{Code, Severity};
@@ -371,7 +371,7 @@ codes! {
     MissingUpstream Error "missing-upstream" "An entry refers to an upstream that the gateway does not have.",
 }
 
-/// The section of a code.
+/// Returns the section of a code in `CODES.md`.
 fn page(code: &str) -> Option<&'static str> {
     let mut sections = include_str!("../CODES.md").split("\n## ").skip(1);
     sections.find_map(|section| section.strip_prefix(code)?.strip_prefix('\n')).map(str::trim)
@@ -386,7 +386,7 @@ impl FromStr for Code {
     }
 }
 
-/// There is no such code.
+/// Error for a text that is not a code.
 ///
 /// ```
 /// let error = "unknown-kye".parse::<register_service::Code>().map_err(|error| error.to_string());

@@ -1,4 +1,4 @@
-//! Registrations as a file that declares them: the way back from the gateway to YAML, and from a backup to registrations.
+//! Converts registrations to a file that declares them, and a backup back to definitions.
 
 use std::collections::BTreeMap;
 
@@ -14,8 +14,8 @@ use crate::source::yaml;
 use crate::workflow::gateway::{settings_of, written};
 use crate::workflow::{Desired, Entry, Usage};
 
-/// A file with an entry for each registration, in the order given. What the gateway does not show is `[redacted]`, which
-/// [`plan`](crate::plan) takes for what it has.
+/// Formats a file with an entry for each registration, in the given order. Secrets are `[redacted]`, for which
+/// [`plan`](crate::plan) keeps those of the gateway.
 ///
 /// ```
 /// # let registration = serde_json::from_str(
@@ -25,11 +25,11 @@ use crate::workflow::{Desired, Entry, Usage};
 /// # Ok::<(), serde_json::Error>(())
 /// ```
 pub fn dump(registrations: &[Registration]) -> String {
-    // A gateway of another make shows its secrets.
+    // Another implementation's gateway may show its secrets.
     written_out(registrations.iter().map(|it| entry(&it.definition.document().clone().redacted())))
 }
 
-/// A backup: the same with secrets, as far as the registrations hold them, and with the owner of each.
+/// Formats a backup: like [`dump`], but with the secrets that the registrations contain, and with the owner of each.
 ///
 /// ```
 /// # let registration = serde_json::from_str(
@@ -50,8 +50,8 @@ pub fn dump_with_secrets(registrations: &[Registration]) -> String {
     written_out(registrations.iter().map(|it| whole(it.definition.document())))
 }
 
-/// The definitions of a backup as they were registered: with the owner and place that [`dump_with_secrets`] has written down,
-/// and not with those of the file. A [`Policy`](crate::Policy) that says `restore` keeps them.
+/// Returns the definitions of a backup as they were registered: with the owner and source that [`dump_with_secrets`]
+/// has recorded, instead of the file's own. A [`Policy`](crate::Policy) with `restore` keeps them.
 ///
 /// ```
 /// use register_service::{Environment, Settings, load_text, restored};
@@ -80,11 +80,11 @@ pub fn restored(desired: &Desired) -> Vec<Definition> {
     definitions
 }
 
-/// The key of an entry under which a backup keeps the tags that say where a registration comes from.
+/// Key of an entry under which a backup stores the registration's provenance tags.
 const REGISTERED: &str = "registered";
 
 fn written_out(entries: impl Iterator<Item = Value>) -> String {
-    // A tree of texts, numbers, lists and maps has a YAML form.
+    // Serialisation cannot fail: a tree of strings, numbers, lists and maps has a YAML form.
     yaml::text(&json!({ "mcps": entries.collect::<Vec<Value>>() })).unwrap_or_default()
 }
 
@@ -112,7 +112,7 @@ fn entry(document: &DefinitionDocument) -> Value {
     Value::Object(entry)
 }
 
-/// The program, as a text that is split into it alone, and its arguments.
+/// Returns the program, quoted so that it is split into one word, and its arguments.
 fn command(document: &DefinitionDocument) -> (Value, Value) {
     let words = match &document.command {
         Command::Program(program) if program.is_empty() => return (Value::Null, Value::Null),
@@ -133,7 +133,7 @@ fn secrets(named: &IndexMap<String, Secret>) -> Value {
     named.iter().map(|(name, secret)| (name.clone(), json!(literal(secret.expose())))).collect()
 }
 
-/// A text that renders as it is: what was a template once is none any more.
+/// Escapes a text so that it renders to itself: `{{` in it does not begin a template.
 fn literal(text: &str) -> String {
     text.replace("{{", "{{ `{{` }}")
 }
@@ -173,7 +173,7 @@ fn settings(settings: GatewaySettings) -> Value {
     all.into_iter().filter(|(_, value)| !is_nothing(value)).map(|(key, value)| (key.to_owned(), value)).collect()
 }
 
-/// What need not be written, because it is what an entry without it means.
+/// True for a value that can be omitted, because it is the default of its key.
 fn is_nothing(value: &Value) -> bool {
     match value {
         Value::Null | Value::Bool(false) => true,

@@ -1,23 +1,23 @@
-//! How a command ends: one table of exit codes, stable, for scripts to branch on.
+//! Exit codes of commands: one stable table, for scripts to branch on.
 
 use std::process::ExitCode;
 
-/// What a command came to. `class` is the word for it in JSON output.
+/// Result of a command. `class` is its name in JSON output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Exit {
     /// The command did its job, whether or not anything changed.
     Done,
-    /// Something failed that none of the others names.
+    /// A failure that none of the others describes.
     Failed,
     /// The command line, or a setting, makes no sense.
     Usage,
-    /// There are changes, and `--detailed-exitcode` asked.
+    /// There are changes, and `--detailed-exitcode` is set.
     Changes,
     /// There are errors in the files. No request was sent.
     InvalidFiles,
     /// A safety guard refused: a registration is another owner's. Nothing was changed.
     Refused,
-    /// The gateway changed while the plan was carried out. Running again will tell.
+    /// The gateway changed while the plan was applied. Run again.
     Stale,
     /// The gateway cannot be reached, or an upstream is missing or not ready in time.
     NotReady,
@@ -32,7 +32,7 @@ pub(crate) enum Exit {
 }
 
 impl Exit {
-    /// The exit code.
+    /// Returns the exit code.
     pub(crate) fn code(self) -> u8 {
         match self {
             Self::Done => 0,
@@ -49,12 +49,13 @@ impl Exit {
         }
     }
 
-    /// What an error of the command line or of a setting comes to: where 2 was to mean changes, it means nothing else.
+    /// Returns the exit of an invalid command line or setting: with `--detailed-exitcode`, 2 means changes only, so it
+    /// is 1.
     pub(crate) fn of_usage(is_detailed: bool) -> Self {
         if is_detailed { Self::Failed } else { Self::Usage }
     }
 
-    /// The word for it in JSON output.
+    /// Returns the name in JSON output.
     pub(crate) fn class(self) -> &'static str {
         match self {
             Self::Done => "ok",
@@ -72,7 +73,7 @@ impl Exit {
         }
     }
 
-    /// What an error of the gateway, or of the way to it, comes to.
+    /// Returns the exit for an error of the gateway, or of the connection to it.
     pub(crate) fn of(error: &proxy_client::Error) -> Self {
         if error.is_unreachable() || error.is_timeout() {
             return Self::NotReady;
@@ -92,7 +93,7 @@ impl From<Exit> for ExitCode {
     }
 }
 
-/// The rows of the table in `--help`.
+/// Rows of the table in `--help`.
 const ROWS: [(Exit, &str); 12] = [
     (Exit::Done, "done, whether or not anything changed"),
     (Exit::Failed, "something failed that no other code names"),
@@ -108,14 +109,14 @@ const ROWS: [(Exit, &str); 12] = [
     (Exit::Terminated, "terminated"),
 ];
 
-/// The part of the table that is about these.
+/// Formats the rows of these exits.
 pub(crate) fn table(exits: &[Exit]) -> String {
     let rows = ROWS.iter().filter(|(exit, _)| exits.contains(exit));
     let lines = rows.map(|(exit, meaning)| format!("\n  {:<3}  {meaning}", exit.code()));
     std::iter::once("Exit codes:".to_owned()).chain(lines).collect()
 }
 
-/// The whole table.
+/// Formats the whole table.
 pub(crate) fn whole_table() -> String {
     table(&ROWS.map(|(exit, _)| exit))
 }

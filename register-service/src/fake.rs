@@ -1,4 +1,4 @@
-//! A gateway for tests: the admin API over a map in memory, with faults on demand.
+//! Gateway for tests: the admin API over a map in memory, with faults on demand.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -27,7 +27,7 @@ struct Shared {
     faults: BTreeMap<String, u16>,
     /// Number of polls until servers are connected and list their tools.
     looks: usize,
-    /// Requests to this hang for ever.
+    /// Request line that never gets a response.
     hangs: Option<String>,
     pause: Duration,
     under_way: usize,
@@ -51,7 +51,7 @@ impl FakeGateway {
         Self::start_at("127.0.0.1:0", Vec::new()).await
     }
 
-    /// At this address, with something registered already.
+    /// Starts at this address, with these registrations.
     pub(crate) async fn start_at(address: &str, registered: Vec<Definition>) -> Self {
         let listener = TcpListener::bind(address).await.expect("a port");
         let url = format!("http://{}", listener.local_addr().expect("an address"));
@@ -78,7 +78,7 @@ impl FakeGateway {
         self.lock().pause = pause;
     }
 
-    /// Servers are connecting until they were looked at so often.
+    /// Keeps servers connecting until they were polled this often.
     pub(crate) fn connects_after(&self, looks: usize) {
         self.lock().looks = looks;
     }
@@ -87,12 +87,12 @@ impl FakeGateway {
         self.lock().most_under_way
     }
 
-    /// The last call of a tool.
+    /// Returns the last call of a tool.
     pub(crate) fn last_call(&self) -> Value {
         self.lock().last_call.clone()
     }
 
-    /// The requests since the last time this was asked.
+    /// Returns the requests since the previous call.
     pub(crate) fn requests(&self) -> Vec<String> {
         std::mem::take(&mut self.lock().requests)
     }
@@ -105,7 +105,7 @@ impl FakeGateway {
         self.registered().iter().map(|it| it.name.to_string()).collect()
     }
 
-    /// Registers behind everybody's back.
+    /// Registers a definition without a request, as if another client had done it.
     pub(crate) fn put(&self, definition: Definition) {
         let mut shared = self.lock();
         shared.registered.retain(|it| it.name != definition.name);
@@ -160,7 +160,7 @@ fn answer(shared: &mut Shared, line: &str, body: &str) -> (u16, Value) {
             let list: Vec<_> = shared.registered.iter().map(registration).collect();
             (200, json!({"count": list.len(), "mcps": list}))
         }
-        // One tool of each server.
+        // Lists one tool of each server.
         ("GET", "/admin/tools", _) => {
             let schema = json!({"type": "object", "properties": {"query": {"type": "string"}}});
             let tool = |it: &Definition| json!({"mcpName": it.name.as_str(), "name": "t", "description": "", "inputSchema": schema});
@@ -212,7 +212,7 @@ fn registration(definition: &Definition) -> Registration {
     registration
 }
 
-/// The request line without its version, and the body.
+/// Reads a request. Returns its request line without the version, and its body.
 async fn read(connection: &mut TcpStream) -> Option<(String, String)> {
     let mut request = Vec::new();
     loop {
@@ -220,7 +220,7 @@ async fn read(connection: &mut TcpStream) -> Option<(String, String)> {
         if let Some((head, body)) = text.split_once("\r\n\r\n") {
             let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")).unwrap_or("0");
             if body.len() >= length.parse().expect("a length") {
-                // A gateway of another make does not look at what is asked in the query.
+                // Ignore the query, as other implementations do.
                 let line = head.lines().next()?.trim_end_matches(" HTTP/1.1").split('?').next()?;
                 return Some((line.to_owned(), body.to_owned()));
             }
