@@ -58,7 +58,7 @@ pub struct File {
     pub(crate) has_misfits: bool,
     /// True if an engine passed the text, rather than a file; its entries are registered by default.
     pub(crate) is_given: bool,
-    /// Path named by the caller below which the file was found; `None` if the caller did not ask for it.
+    /// Path named by the caller, at or below which the file was found; `None` if the caller did not ask for it.
     asked: Option<Arc<str>>,
 }
 
@@ -138,7 +138,7 @@ impl File {
         self.documents.split_off(first.min(self.documents.len()))
     }
 
-    /// Returns the displayed form of the path named by the caller below which the file was found.
+    /// Returns the path named by the caller, at or below which the file was found, in its displayed form.
     pub(crate) fn asked(&self) -> Option<&str> {
         self.asked.as_deref()
     }

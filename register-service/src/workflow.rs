@@ -5,8 +5,9 @@
 //! agent if it has `instructions` and no `agents` or `tasks`, else a workflow. Everything else is unrelated YAML and is
 //! skipped.
 //!
-//! `use_proxy: true` registers an entry. A URL below the gateway's own refers to an upstream there, which is created if
-//! the entry also has a `command`. All other entries are checked and left alone. No request is made here.
+//! `use_proxy: true` registers an entry. If its URL is below the gateway's own, it refers to an upstream there instead,
+//! which is created if the entry also has a `command`. All other entries are checked and left alone. No request is made
+//! here.
 
 pub(crate) mod address;
 pub(crate) mod command_line;

@@ -191,7 +191,7 @@ impl Reader<'_> {
         let mut length = 0;
         for byte in rest.iter().take_while(|byte| byte.is_ascii_digit()) {
             if value > MAX_WIDTH {
-                // Go does not treat such a number as one.
+                // Go does not treat a number this large as one.
                 return None;
             }
             value = value * 10 + i64::from(byte - b'0');

@@ -80,7 +80,7 @@ fn incompatible(one: &Value, other: &Value) -> Problem {
 }
 
 fn equal(one: &Value, other: &Value) -> Result<bool, Problem> {
-    // Where unset variables are tolerated, one compares like an empty string.
+    // An unset variable, if tolerated, compares like an empty string.
     let empty = Value::text("");
     let one = if matches!(one, Value::Unset(_)) { &empty } else { one };
     let other = if matches!(other, Value::Unset(_)) { &empty } else { other };

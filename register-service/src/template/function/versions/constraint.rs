@@ -12,7 +12,7 @@ pub(super) struct Constraints(Vec<Vec<Condition>>);
 struct Condition {
     operator: Operator,
     version: Version,
-    /// How many of the three numbers are given, rather than `x` or left out.
+    /// Count of given numbers, of three; `x` and omitted ones are not given.
     given: usize,
 }
 
