@@ -49,6 +49,9 @@ TEMPLATES = {
     "short circuit": ["{{ or .env.word (b64dec .env.UNSET) }}", "{{ and .env.empty (upper .env.UNSET) }}", "{{ or .env.word (index \"a\" 9) }}",
                       "{{ and .env.word (upper 5) }}", "{{ or .env.empty .env.other }}", "{{ and }}",
                       "{{ .env.word | or .env.empty }}", "{{ .env.empty | and .env.word }}"],
+    "dig": ["{{ dig \"a\" 1 \"d\" (dict) }}", "{{ dig \"a\" \"b\" \"d\" (dict) }}", "{{ dig \"a\" \"b\" \"d\" (dict \"a\" (dict \"b\" 1)) }}",
+            "{{ dig \"a\" \"b\" \"d\" (dict \"a\" \"x\") }}", "{{ dig \"a\" \"d\" .env.word }}"],
+    "width": ["{{ printf \"%100000000d|\" 5 }}", "{{ printf \"%.100000000f|\" 2.5 }}", "{{ printf \"a%-99999999999s|%d\" \"x\" 4 }}", "{{ printf \"%[100000000]d|\" 5 }}"],
     "break in else": ["{{ range list 1 2 }}{{ range list }}a{{ else }}{{ %s }}{{ end }}x{{ . }}{{ end }}" % word for word in ("break", "continue")]
               + ["{{ range list }}a{{ else }}{{ break }}{{ end }}", "{{ range list 1 }}{{ with \"\" }}{{ else }}{{ break }}{{ end }}y{{ end }}z"],
     "hyphen": ["{{ .env.MY-VAR }}", "{{ index .env \"MY-VAR\" }}", "{{ index .env \"NO-VAR\" }}"],

@@ -191,7 +191,8 @@ impl Reader<'_> {
         let mut length = 0;
         for byte in rest.iter().take_while(|byte| byte.is_ascii_digit()) {
             if value > MAX_WIDTH {
-                // Go does not treat a number this large as one.
+                // Go does not treat a number this large as one, and skips the rest of the format.
+                self.at = self.format.len();
                 return None;
             }
             value = value * 10 + i64::from(byte - b'0');

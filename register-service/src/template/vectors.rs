@@ -77,7 +77,9 @@ fn env_file(text: &str) -> Result<Value, (bool, String)> {
 }
 
 /// Rules of Go's tools by which a renderer is known to differ, with the names that `tests/templates/causes.py` uses.
-const CAUSES: [&str; 28] = [
+const CAUSES: [&str; 30] = [
+    "dig",
+    "width",
     "urlquery",
     "case",
     "quote",

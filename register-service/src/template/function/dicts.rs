@@ -107,6 +107,10 @@ pub(super) fn dig(values: &[Value], _: &mut Budget) -> Outcome {
         return Err(wrong("there are fewer than three values"));
     };
     let Some((default, path)) = front.split_last() else { return Err(wrong("no default is given")) };
+    // Sprig checks every name before it looks any up.
+    if !path.iter().all(|key| matches!(key, Value::Text(_))) {
+        return Err(wrong("something else is there"));
+    }
     let mut value = last.clone();
     for key in path {
         let (Value::Map(map), Value::Text(key)) = (&value, key) else { return Err(wrong("something else is there")) };
@@ -119,7 +123,6 @@ pub(super) fn dig(values: &[Value], _: &mut Budget) -> Outcome {
             None => return Ok(default.clone()),
         }
     }
-    // Unlike Sprig, names behind a missing one are not checked to be strings.
     Ok(value)
 }
 
