@@ -24,21 +24,21 @@ use std::collections::HashMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use ::http::HeaderMap;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use serde_json::{Value, json};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, sleep};
 
 pub use self::call::{Call, Peer};
 use self::server::{Refusal, Server};
 use crate::envelope::Envelope;
 use crate::fixture::built;
 use crate::wait::{DEADLINE, within};
+
+const LISTEN_QUEUE: u32 = 1_024;
 
 /// Transport of a fake server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,6 +95,8 @@ pub struct Fake {
     via: Via,
     address: SocketAddr,
     accepting: Mutex<Option<JoinHandle<()>>>,
+    /// Holds the port while the fake is down.
+    reserved: Mutex<Option<TcpSocket>>,
 }
 
 /// A message or HTTP request that the server received.
@@ -216,6 +218,7 @@ impl Script {
             via,
             address: listener.local_addr().expect("a bound address"),
             accepting: Mutex::default(),
+            reserved: Mutex::default(),
         };
         fake.accept(listener);
         fake
@@ -314,13 +317,21 @@ impl Fake {
         self.server.forget();
     }
 
-    /// Stops listening and resets all connections.
+    /// Stops listening and resets all connections. Keeps the port, so that no other program or connection takes it.
+    ///
+    /// # Panics
+    ///
+    /// If the port was taken nevertheless.
     pub async fn down(&self) {
         let accepting = self.accepting.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(accepting) = accepting {
             accepting.abort();
             accepting.await.ok();
         }
+        let socket = TcpSocket::new_v4().expect("a socket");
+        socket.set_reuseaddr(true).expect("an option");
+        socket.bind(self.address).expect("the same port");
+        *self.reserved.lock().unwrap_or_else(PoisonError::into_inner) = Some(socket);
         self.server.forget();
     }
 
@@ -328,17 +339,10 @@ impl Fake {
     ///
     /// # Panics
     ///
-    /// If a connection or another program has the port and keeps it.
+    /// If it is not down.
     pub async fn up(&self) {
-        let began = Instant::now();
-        let listener = loop {
-            match TcpListener::bind(self.address).await {
-                Ok(listener) => break listener,
-                Err(error) => assert!(began.elapsed() < DEADLINE, "the same port: {error}"),
-            }
-            sleep(Duration::from_millis(50)).await;
-        };
-        self.accept(listener);
+        let reserved = self.reserved.lock().unwrap_or_else(PoisonError::into_inner).take();
+        self.accept(reserved.expect("a fake that is down").listen(LISTEN_QUEUE).expect("the reserved port"));
     }
 
     fn accept(&self, listener: TcpListener) {

@@ -11,7 +11,7 @@ use crate::error::{Error, Kind, Unknown};
 use crate::policy::Denied;
 use crate::protocol::{
     INTERNAL_ERROR, INVALID_PARAMS, INVALID_REQUEST, Invalid, METHOD_NOT_FOUND, Message, Object, PARSE_ERROR, Pieces,
-    RESOURCE_NOT_FOUND, SESSION_NOT_FOUND, anonymous_error, error_response,
+    RESOURCE_NOT_FOUND, anonymous_error, error_response,
 };
 use crate::telemetry::mask_known;
 
@@ -209,9 +209,12 @@ pub(super) fn too_large(limit: usize) -> Reply {
         .into()
 }
 
-/// An unknown session, or one of somebody else (2025-11-25, transports, "Session Management").
+/// An unknown session, or one of somebody else (2025-11-25, transports, "Session Management"). The body is no JSON-RPC error:
+/// google-adk 2.13 with the Python SDK 2.3 opens another session only after a 404 without one.
 pub(super) fn unknown_session() -> Reply {
-    json(StatusCode::NOT_FOUND, error_response("", SESSION_NOT_FOUND, "Session not found", ""))
+    (StatusCode::NOT_FOUND, "the session is not known, or not any more: `initialize` opens another")
+        .into_response()
+        .into()
 }
 
 pub(super) fn unknown_upstream(name: &str) -> Reply {

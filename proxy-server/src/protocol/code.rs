@@ -8,8 +8,6 @@ pub(crate) const INVALID_REQUEST: i32 = -32600;
 pub(crate) const INVALID_PARAMS: i32 = -32602;
 /// Any other error that is not the caller's fault.
 pub(crate) const INTERNAL_ERROR: i32 = -32603;
-/// An unknown `Mcp-Session-Id`, as the official SDKs put it in the body of a 404.
-pub(crate) const SESSION_NOT_FOUND: i32 = -32001;
 /// The method does not exist, or the receiver does not offer it.
 pub(crate) const METHOD_NOT_FOUND: i32 = -32601;
 /// The resource does not exist (up to 2025-11-25; later revisions use [`INVALID_PARAMS`]).
