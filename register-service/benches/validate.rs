@@ -6,8 +6,13 @@ use std::fmt::Write;
 use std::path::Path;
 use std::{fs, io};
 
+use mimalloc::MiMalloc;
 use register_service::{Environment, InvalidFiles, Loaded, Settings, load};
 use tokio::time::Instant;
+
+/// As in the command line tool.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 const FILES: usize = 1_000;
 const ROUNDS: usize = 7;

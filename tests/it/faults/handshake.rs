@@ -106,7 +106,6 @@ async fn one_without_a_stream_of_its_own_is_served_all_the_same() {
         let gateway = gateway().start().await;
         gateway.admin.connect(&plain.definition()).await;
         let mut client = session(&gateway.url, "plain").open().await;
-        plain.nth("GET", 1).await;
         assert!(client.call("1", "echo", "{}").await.contains("structuredContent"));
         assert_eq!(plain.count("GET"), 2, "{via:?}: asked once for each session");
     }

@@ -15,8 +15,9 @@ async fn forgetful(via: Via, face: Face) -> (Fake, InProcess, Session) {
     let upstream = fake("forgetful").echo("echo").start(via).await;
     let gateway = gateway().start().await;
     gateway.admin.connect(&upstream.definition()).await;
-    let client = session(&gateway.url, "forgetful").over(face).open().await;
+    let mut client = session(&gateway.url, "forgetful").over(face).open().await;
     // The gateway's own session and the client's both listen.
+    client.listen().await;
     upstream.nth("GET", 1).await;
     (upstream, gateway, client)
 }
@@ -61,6 +62,7 @@ async fn what_an_upstream_refused_is_not_asked_for_again_and_what_it_took_before
     let gateway = gateway().start().await;
     gateway.admin.connect(&upstream.definition()).await;
     let mut client = session(&gateway.url, "forgetful").open().await;
+    client.listen().await;
     upstream.nth("GET", 1).await;
     client.request(LEVEL).await;
     client.request(SUBSCRIBE).await;
