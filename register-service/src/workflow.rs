@@ -314,35 +314,37 @@ fn environments(
 ) -> BTreeMap<(usize, usize), Environment> {
     let environment = &settings.environment;
     let unset_is_error = settings.unset == Unset::Refuse;
-    let mut found = BTreeMap::new();
-    let mut own = |file, node, below: &Environment| {
-        variables::own(
-            node,
-            below,
-            Rendering { file, environment, unset_is_error, engine: settings.engine },
-            diagnostics,
-        )
+    let own = |file: &File, node: &Node, below: &Environment, diagnostics: &mut Vec<Diagnostic>| {
+        let rendering = Rendering { file, environment, unset_is_error, engine: settings.engine };
+        variables::own(node, below, rendering, diagnostics)
     };
     let mut projects: Vec<(&str, Environment)> = Vec::new();
     for file in files.iter().filter(|file| file.is_project()) {
-        let declared = file.documents.iter().find_map(|node| own(file, node, &Environment::default()));
+        let declared = file.documents.iter().find_map(|node| own(file, node, &Environment::default(), diagnostics));
         projects.extend(declared.map(|environment| (file.folder(), environment)));
     }
     // The innermost of nested projects applies.
     projects.sort_by_key(|(folder, _)| std::cmp::Reverse(folder.len()));
-    for (index, file) in files.iter().enumerate() {
+    let of_file = |(index, file): (usize, &File)| {
+        let (mut found, mut diagnostics) = (Vec::new(), Vec::new());
         let project = projects.iter().find(|(folder, _)| lies_in(file.folder(), folder)).map(|(_, it)| it);
         let nothing = Environment::default();
         let below = project.unwrap_or(&nothing);
         for (document, node) in file.documents.iter().enumerate() {
             let is_own = !file.is_project() && document::kind(file, node) != document::Kind::Foreign;
-            let declared = if is_own { own(file, node, below) } else { None };
+            let declared = if is_own { own(file, node, below, &mut diagnostics) } else { None };
             if declared.is_some() || project.is_some() {
-                found.insert((index, document), environment.over(&declared.unwrap_or_default()).over(below));
+                found.push(((index, document), environment.over(&declared.unwrap_or_default()).over(below)));
             }
         }
+        (found, diagnostics)
+    };
+    let mut all = BTreeMap::new();
+    for (found, remarks) in parallel::each(files.iter().enumerate(), of_file) {
+        all.extend(found);
+        diagnostics.extend(remarks);
     }
-    found
+    all
 }
 
 /// Sorts diagnostics, and attaches to each the line that it is about.

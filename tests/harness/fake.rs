@@ -328,21 +328,26 @@ impl Fake {
             accepting.abort();
             accepting.await.ok();
         }
-        let socket = TcpSocket::new_v4().expect("a socket");
-        socket.set_reuseaddr(true).expect("an option");
-        socket.bind(self.address).expect("the same port");
-        *self.reserved.lock().unwrap_or_else(PoisonError::into_inner) = Some(socket);
+        let mut reserved = self.reserved.lock().unwrap_or_else(PoisonError::into_inner);
+        if reserved.is_none() {
+            let socket = TcpSocket::new_v4().expect("a socket");
+            socket.set_reuseaddr(true).expect("an option");
+            socket.bind(self.address).expect("the same port");
+            *reserved = Some(socket);
+        }
+        drop(reserved);
         self.server.forget();
     }
 
-    /// Listens again at the same address.
+    /// Listens again at the same address; does nothing if it listens.
     ///
     /// # Panics
     ///
-    /// If it is not down.
+    /// If the system does not let it listen.
     pub async fn up(&self) {
-        let reserved = self.reserved.lock().unwrap_or_else(PoisonError::into_inner).take();
-        self.accept(reserved.expect("a fake that is down").listen(LISTEN_QUEUE).expect("the reserved port"));
+        if let Some(reserved) = self.reserved.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            self.accept(reserved.listen(LISTEN_QUEUE).expect("the reserved port"));
+        }
     }
 
     fn accept(&self, listener: TcpListener) {

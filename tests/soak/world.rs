@@ -30,7 +30,7 @@ const TRANSPORTS: [Via; 10] = [
 ];
 /// Bounds that a run of minutes reaches. With the defaults, unclosed sessions and their kept events grow for
 /// 30 minutes, which looks like a leak.
-const BOUNDS: [&str; 4] = ["--session-idle-timeout", "1m", "--max-kept-bytes", "32MiB"];
+const BOUNDS: [&str; 4] = ["--session-idle-timeout", "1m", "--max-kept-bytes", "16MiB"];
 /// Time limit for the upstreams to connect at the start.
 const START: Duration = Duration::from_secs(60);
 

@@ -72,15 +72,15 @@ impl Declared {
 pub(super) fn check_agents(files: &[File], diagnostics: &mut Vec<Diagnostic>) {
     for file in files {
         for root in &file.documents {
-            let mut seen: BTreeMap<&str, Location> = BTreeMap::new();
+            let mut seen: BTreeMap<&str, &Node> = BTreeMap::new();
             let agents = root.get("agents").map(Node::items).unwrap_or_default().iter();
             for node in agents.filter(|agent| agent.as_map().is_some()).filter_map(|agent| agent.get("id")) {
-                let (Some(id), at) = (node.literal(), file.at(node.head())) else { continue };
+                let Some(id) = node.literal() else { continue };
                 if let Some(first) = seen.get(id) {
-                    let message = format!("agent `{id}` is already declared at {first}");
-                    diagnostics.push(Diagnostic::new(Code::DuplicateId, &at, message));
+                    let message = format!("agent `{id}` is already declared at {}", file.at(first.head()));
+                    diagnostics.push(Diagnostic::new(Code::DuplicateId, &file.at(node.head()), message));
                 } else {
-                    seen.insert(id, at);
+                    seen.insert(id, node);
                 }
             }
         }
@@ -89,19 +89,19 @@ pub(super) fn check_agents(files: &[File], diagnostics: &mut Vec<Diagnostic>) {
 
 /// Checks that entries with different ids that name the same upstream define it equally.
 pub(super) fn check_names(entries: &[Entry], diagnostics: &mut Vec<Diagnostic>) {
-    let mut first: BTreeMap<&ServerName, (&Entry, Definition)> = BTreeMap::new();
+    let mut first: BTreeMap<&ServerName, (&Entry, &Definition)> = BTreeMap::new();
     for entry in entries {
         let Usage::Registered { definition, .. } = &entry.usage else { continue };
-        let definition_only = without_provenance(definition);
+        let differs = |other| without_provenance(other) != without_provenance(definition);
         match first.get(&definition.name) {
-            Some((other, same)) if other.id != entry.id && *same != definition_only => {
+            Some((other, same)) if other.id != entry.id && differs(same) => {
                 let name = &definition.name;
                 let message = format!("upstream `{name}` is declared with other content at {}", other.location);
                 diagnostics.push(Diagnostic::new(Code::NameConflict, &entry.location, message));
             }
             Some(_) => {}
             None => {
-                first.insert(&definition.name, (entry, definition_only));
+                first.insert(&definition.name, (entry, definition.as_ref()));
             }
         }
     }
