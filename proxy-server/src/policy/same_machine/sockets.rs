@@ -44,8 +44,8 @@ pub(super) struct Socket {
     pub(super) inode: u64,
 }
 
-/// Returns the sockets that decide about a connection: the peer's end and all listeners; if another machine can reach one of
-/// them, also all connections. Empty on systems that tell nothing.
+/// Returns the sockets that decide about a connection: the peer's end and all listeners; if anything but the gateway
+/// listens, also all connections. Empty on systems that tell nothing.
 pub(super) fn around(peer: SocketAddr, local: SocketAddr) -> Vec<Socket> {
     diagnosed(canonical(peer), canonical(local)).unwrap_or_else(|_| listed())
 }
@@ -56,7 +56,7 @@ fn diagnosed(peer: SocketAddr, local: SocketAddr) -> io::Result<Vec<Socket>> {
     for family in [IPV4, IPV6] {
         sockets.extend(diagnostics.ask(family, ALL, 1 << LISTEN, None)?);
     }
-    if sockets.iter().any(|socket| socket.state == LISTEN && !socket.local.ip().is_loopback()) {
+    if sockets.iter().any(|socket| socket.state == LISTEN && socket.local != local) {
         for family in [IPV4, IPV6] {
             sockets.extend(diagnostics.ask(family, ALL, CONNECTIONS, None)?);
         }
@@ -229,7 +229,7 @@ mod tests {
             let is_of_it = |socket: &Socket| [socket.local, socket.remote].iter().any(|end| end.port() == port);
             for sockets in [&mut tables, &mut found] {
                 sockets.retain(is_of_it);
-                // The other end is told of only where another machine can reach a listener, here or elsewhere.
+                // The other end is told of only if something else listens.
                 sockets.retain(|socket| socket.state == LISTEN || socket.local == peer);
                 sockets.sort_by_key(|socket| (socket.state, socket.inode));
                 sockets.dedup();
