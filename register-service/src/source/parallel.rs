@@ -8,6 +8,8 @@ use std::thread;
 const MAX_THREADS: usize = 8;
 /// Fewest items per thread; fewer are done before another thread has started.
 const LEAST_EACH: usize = 16;
+/// Number of items that a thread takes at once.
+const BATCH: usize = 8;
 
 /// Returns the result for each item, in order.
 pub(crate) fn each<T, R: Send>(items: impl ExactSizeIterator<Item = T> + Send, work: impl Fn(T) -> R + Sync) -> Vec<R> {
@@ -17,13 +19,21 @@ pub(crate) fn each<T, R: Send>(items: impl ExactSizeIterator<Item = T> + Send, w
     if threads < 2 {
         return items.map(work).collect();
     }
-    let queue = Mutex::new(items.enumerate());
+    // Taken by the batch: results are then brought into order, and the queue is asked, once for many items.
+    let queue = Mutex::new((0_usize, items));
     let take = || {
-        let mut done = Vec::with_capacity(count / threads);
+        let mut done = Vec::with_capacity(count / BATCH + 1);
         loop {
-            let next = queue.lock().unwrap_or_else(PoisonError::into_inner).next();
-            let Some((at, item)) = next else { return done };
-            done.push((at, work(item)));
+            let (number, batch) = {
+                let mut queue = queue.lock().unwrap_or_else(PoisonError::into_inner);
+                queue.0 += 1;
+                let batch: Vec<T> = queue.1.by_ref().take(BATCH).collect();
+                (queue.0, batch)
+            };
+            if batch.is_empty() {
+                return done;
+            }
+            done.push((number, batch.into_iter().map(&work).collect::<Vec<R>>()));
         }
     };
     let mut done = thread::scope(|scope| {
@@ -34,8 +44,10 @@ pub(crate) fn each<T, R: Send>(items: impl ExactSizeIterator<Item = T> + Send, w
         }
         done
     });
-    done.sort_unstable_by_key(|(at, _)| *at);
-    done.into_iter().map(|(_, result)| result).collect()
+    done.sort_unstable_by_key(|(number, _)| *number);
+    let mut results = Vec::with_capacity(count);
+    done.into_iter().for_each(|(_, batch)| results.extend(batch));
+    results
 }
 
 #[cfg(test)]
