@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # google-adk 2.13.0 recovers from a lost MCP session if the server's 404 is empty, and never if the 404 says what is wrong.
 #
-# Whoever runs ADK agents against a server or gateway over Streamable HTTP that restarts or drops idle sessions meets it.
+# Agents of ADK meet it at every server or gateway over Streamable HTTP that restarts or drops idle sessions.
 # The specification (2025-11-25) lets a server answer 404 to a session it no longer has, and the client then initializes
 # anew. The Python SDK 2.3.0 turns a 404 without a JSON-RPC error into an error of its own, -32600 "Session terminated", and
 # hands on the error of the body where there is one. ADK discards its pooled session for the former only. The servers of the
