@@ -44,10 +44,10 @@ const PROJECT_FILES: [&str; 2] = ["compozy.yaml", "compozy.yml"];
 /// ```
 #[derive(Debug, Clone)]
 pub struct File {
-    path: String,
-    name: String,
+    path: Arc<str>,
+    name: Arc<str>,
     /// Path of the folder, as canonical on this machine if the file was read from one.
-    home: String,
+    home: Arc<str>,
     text: Arc<str>,
     pub(crate) documents: Vec<Node>,
     /// True if the first document is empty; then the engine reads none of `documents`.
@@ -108,9 +108,9 @@ impl File {
         let text = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text);
         let yaml::Read { documents, is_whole, begins_empty, malformed } = yaml::parse(text);
         let file = Self {
-            path: path.to_owned(),
-            name: name.to_owned(),
-            home: path.rsplit_once('/').map_or("", |(folder, _)| folder).to_owned(),
+            path: path.into(),
+            name: name.into(),
+            home: path.rsplit_once('/').map_or("", |(folder, _)| folder).into(),
             text: text.into(),
             documents,
             begins_empty,
@@ -162,9 +162,9 @@ impl File {
     pub(crate) fn without_documents(&self) -> Self {
         Self {
             documents: Vec::new(),
-            path: self.path.clone(),
-            name: self.name.clone(),
-            home: self.home.clone(),
+            path: Arc::clone(&self.path),
+            name: Arc::clone(&self.name),
+            home: Arc::clone(&self.home),
             text: Arc::clone(&self.text),
             asked: self.asked.clone(),
             ..*self
@@ -236,7 +236,7 @@ impl Wanted<'_> {
         let name = path.strip_prefix(self.below).ok().filter(|it| !it.as_os_str().is_empty());
         let name = name.or_else(|| path.file_name().map(Path::new)).unwrap_or(path);
         let (file, remarks) = File::parse(&shown_path, &shown(name), &text);
-        let home = self.found.identity.parent().map(shown).unwrap_or_default();
+        let home = self.found.identity.parent().map(shown).unwrap_or_default().into();
         Ok((File { home, asked: Some(Arc::clone(&self.asked)), ..file }, remarks))
     }
 }
@@ -246,7 +246,7 @@ pub(crate) fn read_project_above(paths: &[PathBuf], files: &mut Vec<File>, diagn
     for path in paths.iter().filter(|path| *path != Path::new(STANDARD_INPUT)) {
         let Some(project) = fs::canonicalize(path).ok().and_then(|path| project_above(&path)) else { continue };
         let home = project.parent().map(shown).unwrap_or_default();
-        if files.iter().any(|file| file.is_project() && file.home == home) {
+        if files.iter().any(|file| file.is_project() && *file.home == home) {
             continue;
         }
         let here = std::env::current_dir().ok().and_then(|here| project.strip_prefix(here).ok().map(Path::to_owned));

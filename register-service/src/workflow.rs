@@ -261,7 +261,15 @@ pub(crate) fn interpret(
         Engine::None => diagnostics.retain(|it| it.code != Code::EngineYaml),
     }
     let items = document::collect(&mut files, settings.engine, &mut diagnostics);
-    let declared = identity::check_ids(&items, &files, &mut diagnostics);
+    let ((declared, duplicates, twins), targets) = parallel::both(
+        files.len(),
+        || {
+            let (declared, duplicates) = identity::check_ids(&items, &files);
+            (declared, duplicates, identity::check_agents(&files))
+        },
+        || reference::Targets::new(&files, &items),
+    );
+    diagnostics.extend(duplicates);
     let environments = environments(&files, settings, &mut diagnostics);
     let governed = governed(&files);
     let (mut entries, mut unresolved) = (Vec::new(), Vec::new());
@@ -290,8 +298,8 @@ pub(crate) fn interpret(
         }
     }
     identity::check_names(&entries, &mut diagnostics);
-    identity::check_agents(&files, &mut diagnostics);
-    let tools = reference::check(&files, &items, &entries, &mut diagnostics);
+    diagnostics.extend(twins);
+    let tools = reference::check(&files, &targets, &entries, &mut diagnostics);
     document::check_empty(&files, &items, &mut diagnostics);
     finish(&files, &mut diagnostics);
     if diagnostics.iter().any(|remark| settings.refuses(remark)) {

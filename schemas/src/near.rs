@@ -1,5 +1,7 @@
 //! Finds the known words that a misspelt word probably means.
 
+use std::cell::LazyCell;
+
 /// Returns the candidate with the smallest edit distance to a word, ignoring case; the first of equal ones. `None` if
 /// more than a third of the word's letters differ from every candidate.
 ///
@@ -10,15 +12,15 @@
 /// assert_eq!(nearest("description", ["authTokens", "requireAuth"]), None);
 /// ```
 pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let word = word.to_lowercase();
     let length = word.chars().count();
+    let lower = LazyCell::new(|| word.to_lowercase());
     let (mut nearest, mut limit) = (None, length.div_ceil(3));
     for candidate in candidates {
         // Skip the costly comparison for most candidates: a difference in length is a lower bound of the distance.
         if candidate.chars().count().abs_diff(length) > limit {
             continue;
         }
-        let distance = strsim::osa_distance(&word, &candidate.to_lowercase());
+        let distance = strsim::osa_distance(&lower, &candidate.to_lowercase());
         if distance > limit {
             continue;
         }

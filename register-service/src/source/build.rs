@@ -99,8 +99,10 @@ impl<'t> Builder<'t> {
         {
             self.malformed.push(old_break(span.start.behind(written.get(..at).unwrap_or_default()), letter));
         }
-        let source = source.start..source.start + written.trim_end().len();
-        let span = Span { end: self.behind(span.start, &source), ..*span };
+        let trimmed = written.trim_end();
+        let end = if trimmed.len() == written.len() { span.end } else { span.start.behind(trimmed) };
+        let source = source.start..source.start + trimmed.len();
+        let span = Span { end, ..*span };
         let origin = span.start;
         let value = resolved.unwrap_or(Value::Text(Text { text, source, origin }));
         self.add(Node { span, value }, anchor)
@@ -310,9 +312,15 @@ impl<'t> Builder<'t> {
             }
             (Value::Map(_), None) => {
                 open.is_template |= self.text.get(open.start..).is_some_and(|rest| rest.starts_with("{{"));
-                let name = node.literal().map(str::to_owned).or(matches!(node.value, Value::Null).then(String::new));
+                let span = node.span;
+                let name = match node.value {
+                    Value::Text(text) => Some(text.text),
+                    Value::Number(_, literal) => Some(literal),
+                    Value::Bool(_, literal) => Some(literal.to_owned()),
+                    Value::Null => Some(String::new()),
+                    Value::List(_) | Value::Map(_) => None,
+                };
                 if name.is_none() {
-                    let span = node.span;
                     if open.is_template {
                         let end = Position { column: span.end.column + 1, ..span.end };
                         self.malformed.push(unquoted_template(Span { start: open.node.span.start, end }));
@@ -321,7 +329,7 @@ impl<'t> Builder<'t> {
                         self.malformed.push(Malformed { code: Code::Syntax, span, message, hint: None });
                     }
                 }
-                open.key = Some(Key { name, span: node.span });
+                open.key = Some(Key { name, span });
             }
             (Value::List(items), _) => items.push(node),
             _ => {}
@@ -385,11 +393,6 @@ impl<'t> Builder<'t> {
                 map.entries.extend(source.entries.into_iter().filter(|(key, ..)| names.insert(key.clone())));
             }
         }
-    }
-
-    /// Returns the end position of a piece of the text that begins at `start`.
-    fn behind(&self, start: Position, source: &std::ops::Range<usize>) -> Position {
-        start.behind(self.text.get(source.clone()).unwrap_or_default())
     }
 }
 

@@ -1,7 +1,7 @@
 //! Distributes work on many files over the processors.
 
 use std::panic::resume_unwind;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{LazyLock, Mutex, PoisonError};
 use std::thread;
 
 /// Most threads; more would wait for the disk and for memory.
@@ -10,12 +10,26 @@ const MAX_THREADS: usize = 8;
 const LEAST_EACH: usize = 16;
 /// Number of items that a thread takes at once.
 const BATCH: usize = 8;
+/// Number of processors. Asked once, because the answer is read from files of the control group.
+static PROCESSORS: LazyLock<usize> = LazyLock::new(|| thread::available_parallelism().map_or(1, usize::from));
+
+/// Returns the results of two independent computations that each visit `count` items; runs them at the same time unless
+/// there are few.
+pub(crate) fn both<A, B: Send>(count: usize, one: impl FnOnce() -> A, other: impl FnOnce() -> B + Send) -> (A, B) {
+    if *PROCESSORS < 2 || count < 2 * LEAST_EACH {
+        return (one(), other());
+    }
+    thread::scope(|scope| {
+        let other = scope.spawn(other);
+        let one = one();
+        (one, other.join().unwrap_or_else(|panic| resume_unwind(panic)))
+    })
+}
 
 /// Returns the result for each item, in order.
 pub(crate) fn each<T, R: Send>(items: impl ExactSizeIterator<Item = T> + Send, work: impl Fn(T) -> R + Sync) -> Vec<R> {
     let count = items.len();
-    let processors = thread::available_parallelism().map_or(1, usize::from);
-    let threads = processors.min(MAX_THREADS).min(count / LEAST_EACH);
+    let threads = PROCESSORS.min(MAX_THREADS).min(count / LEAST_EACH);
     if threads < 2 {
         return items.map(work).collect();
     }
@@ -60,6 +74,13 @@ mod tests {
             let mut items: Vec<usize> = (0..count).collect();
             let doubled: Vec<usize> = items.iter().map(|item| item * 2).collect();
             assert_eq!(each(items.iter_mut(), |item| *item * 2), doubled, "{count}");
+        }
+    }
+
+    #[test]
+    fn two_results_are_not_exchanged() {
+        for count in [0, 1_000] {
+            assert_eq!(both(count, || 1, || "two"), (1, "two"), "{count}");
         }
     }
 }

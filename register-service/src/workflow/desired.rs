@@ -104,7 +104,7 @@ pub enum Usage {
 }
 
 /// Position of an entry: indices of file, document, agent and item.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Place {
     pub(super) file: usize,
     pub(super) document: usize,

@@ -1,7 +1,8 @@
 //! Checks ids across files: each is declared once, each reference has a declaration, and no two entries conflict over
 //! an upstream.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::OnceLock;
 
 use schemas::workflow::McpItem;
 use schemas::{Definition, ServerName};
@@ -14,62 +15,82 @@ use crate::workflow::document::Item;
 use crate::workflow::{Entry, Usage};
 
 /// Ids of all entries.
-pub(super) struct Declared {
-    ids: BTreeSet<String>,
+pub(super) struct Declared<'a> {
+    ids: HashMap<&'a str, Earlier<'a>>,
+    /// Ids in alphabetical order, from which a near one is suggested.
+    sorted: OnceLock<Vec<&'a str>>,
     /// True if an unreadable part may declare more ids.
     is_partial: bool,
 }
 
-struct First<'a> {
-    file: usize,
-    at: Location,
+/// Declarations of one id to compare with: one of the current file and one of another are enough.
+type Earlier<'a> = [Option<Declaration<'a>>; 2];
+
+#[derive(Clone, Copy)]
+struct Declaration<'a> {
+    file: &'a File,
     node: &'a Node,
 }
 
+impl Declaration<'_> {
+    fn at(self) -> Location {
+        self.file.at(self.node.get("id").unwrap_or(self.node).head())
+    }
+}
+
 /// Collects the declared ids. A second declaration is an error unless it is in another file and has equal content.
-pub(super) fn check_ids(items: &[Item], files: &[File], diagnostics: &mut Vec<Diagnostic>) -> Declared {
-    let mut declared: BTreeMap<&str, Vec<First<'_>>> = BTreeMap::new();
+pub(super) fn check_ids<'a>(items: &'a [Item], files: &'a [File]) -> (Declared<'a>, Vec<Diagnostic>) {
+    let mut diagnostics = Vec::new();
+    let mut ids: HashMap<&str, Earlier<'_>> = HashMap::with_capacity(items.len());
     for (place, item) in items {
         let (McpItem::Entry(entry), Some(file), Some(node)) = (item, files.get(place.file), place.node(files)) else {
             continue;
         };
         let Some(id) = entry.id.as_deref().filter(|id| !id.is_empty()) else { continue };
-        let at = file.at(node.get("id").unwrap_or(node).head());
-        let earlier = declared.entry(id).or_default();
-        let within = earlier.iter().find(|it| it.file == place.file);
-        let other = earlier.iter().find(|it| !it.node.says_the_same(node));
+        let declaration = Declaration { file, node };
+        let earlier = ids.entry(id).or_default();
+        let within = earlier.iter().flatten().find(|it| std::ptr::eq(it.file, file));
+        let other = earlier.iter().flatten().find(|it| !it.node.says_the_same(node));
         let message = match (within, other) {
-            (Some(first), _) => Some(format!("id `{id}` is already declared at {}", first.at)),
-            (None, Some(first)) => Some(format!("id `{id}` is declared with other content at {}", first.at)),
+            (Some(first), _) => Some(format!("id `{id}` is already declared at {}", first.at())),
+            (None, Some(first)) => Some(format!("id `{id}` is declared with other content at {}", first.at())),
             (None, None) => None,
         };
         if let Some(message) = message {
-            let remark = Diagnostic::new(Code::DuplicateId, &at, message);
+            let remark = Diagnostic::new(Code::DuplicateId, &declaration.at(), message);
             diagnostics.push(remark.hint("give one of them another id, or name the other by its id alone: `- the-id`"));
         }
-        // Two are enough to compare with: one of this file, and one of another.
-        if within.is_none() && earlier.len() < 2 {
-            earlier.push(First { file: place.file, at, node });
+        let is_new = within.is_none();
+        if let Some(free) = earlier.iter_mut().find(|it| it.is_none()).filter(|_| is_new) {
+            *free = Some(declaration);
         }
     }
-    let ids = declared.into_keys().map(str::to_owned).collect();
-    Declared { ids, is_partial: files.iter().any(File::is_partial) }
+    (Declared { ids, sorted: OnceLock::new(), is_partial: files.iter().any(File::is_partial) }, diagnostics)
 }
 
-impl Declared {
+impl Declared<'_> {
     /// Returns a diagnostic if no entry has this id; `None` too if an unreadable part may declare it.
     pub(super) fn check_selector(&self, id: &str, file: &File, node: &Node) -> Option<Diagnostic> {
-        if self.ids.contains(id) || self.is_partial {
+        if self.ids.contains_key(id) || self.is_partial {
             return None;
         }
         let message = format!("id `{id}` is declared in none of these files");
         let remark = Diagnostic::new(Code::UnknownReference, &file.at(node.head()), message);
-        Some(remark.did_you_mean(nearest(id, self.ids.iter().map(String::as_str))))
+        Some(remark.did_you_mean(nearest(id, self.sorted().iter().copied())))
+    }
+
+    fn sorted(&self) -> &[&str] {
+        self.sorted.get_or_init(|| {
+            let mut ids: Vec<&str> = self.ids.keys().copied().collect();
+            ids.sort_unstable();
+            ids
+        })
     }
 }
 
 /// Checks that the agents of a document have different ids, by which its tasks name them.
-pub(super) fn check_agents(files: &[File], diagnostics: &mut Vec<Diagnostic>) {
+pub(super) fn check_agents(files: &[File]) -> Vec<Diagnostic> {
+    let mut diagnostics = Vec::new();
     for file in files {
         for root in &file.documents {
             let mut seen: BTreeMap<&str, &Node> = BTreeMap::new();
@@ -85,11 +106,12 @@ pub(super) fn check_agents(files: &[File], diagnostics: &mut Vec<Diagnostic>) {
             }
         }
     }
+    diagnostics
 }
 
 /// Checks that entries with different ids that name the same upstream define it equally.
 pub(super) fn check_names(entries: &[Entry], diagnostics: &mut Vec<Diagnostic>) {
-    let mut first: BTreeMap<&ServerName, (&Entry, &Definition)> = BTreeMap::new();
+    let mut first: HashMap<&ServerName, (&Entry, &Definition)> = HashMap::with_capacity(entries.len());
     for entry in entries {
         let Usage::Registered { definition, .. } = &entry.usage else { continue };
         let differs = |other| without_provenance(other) != without_provenance(definition);

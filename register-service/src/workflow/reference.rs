@@ -4,7 +4,7 @@ mod action;
 mod scope;
 mod walk;
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 use std::ops::Range;
 
 use schemas::ServerName;
@@ -98,30 +98,41 @@ pub(crate) fn parse(text: &str) -> Option<Result<Parts, (&'static str, Option<St
     }
 }
 
+/// Servers and agents that references may name, and the tasks that ask an agent for an action.
+pub(super) struct Targets<'a> {
+    scopes: Scopes<'a>,
+    requests: Vec<action::Request<'a>>,
+}
+
+impl<'a> Targets<'a> {
+    pub(super) fn new(files: &'a [File], items: &'a [Item]) -> Self {
+        Self { scopes: Scopes::new(files, items), requests: action::requests(files) }
+    }
+}
+
 /// Collects every reference to a tool, and checks it against the servers that are visible at its position.
 pub(super) fn check(
     files: &[File],
-    items: &[Item],
+    Targets { scopes, requests }: &Targets<'_>,
     entries: &[Entry],
     diagnostics: &mut Vec<Diagnostic>,
 ) -> Vec<ToolReference> {
-    let scopes = Scopes::new(files, items);
-    let entries: BTreeMap<Place, &Entry> = entries.iter().map(|entry| (entry.place, entry)).collect();
+    let entries: HashMap<Place, &Entry> = entries.iter().map(|entry| (entry.place, entry)).collect();
     let of_file = |(index, file)| {
         let (mut tools, mut diagnostics) = (Vec::new(), Vec::new());
         for found in walk::uses(index, file) {
             match &found.what {
                 walk::What::Tool => {
-                    let reference = tool(&found, &scopes, &entries, &mut diagnostics);
+                    let reference = tool(&found, scopes, &entries, &mut diagnostics);
                     tools.extend(reference.map(|reference| (found.node, reference)));
                 }
-                walk::What::Agent => diagnostics.extend(agent(&found, &scopes)),
+                walk::What::Agent => diagnostics.extend(agent(&found, scopes)),
                 walk::What::Selector => diagnostics.extend(selector(&found)),
             }
         }
         (tools, diagnostics)
     };
-    let (mut references, mut of_nodes) = (Vec::new(), BTreeMap::new());
+    let (mut references, mut of_nodes) = (Vec::new(), HashMap::new());
     for (tools, remarks) in parallel::each(files.iter().enumerate(), of_file) {
         diagnostics.extend(remarks);
         for (node, reference) in tools {
@@ -129,7 +140,7 @@ pub(super) fn check(
             references.push(reference);
         }
     }
-    for request in action::requests(files) {
+    for request in requests {
         if !scopes.is_partial {
             diagnostics.extend(request.unknown());
         }
@@ -147,7 +158,7 @@ pub(super) fn check(
 fn tool(
     found: &walk::Use<'_>,
     scopes: &Scopes<'_>,
-    entries: &BTreeMap<Place, &Entry>,
+    entries: &HashMap<Place, &Entry>,
     diagnostics: &mut Vec<Diagnostic>,
 ) -> Option<ToolReference> {
     let (file, node) = (found.file, found.node);

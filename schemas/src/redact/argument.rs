@@ -16,6 +16,9 @@ pub(crate) fn argument_parts(words: &[String]) -> Vec<Vec<Part>> {
         all.push(of_word(word, before));
         before = Some(word);
     }
+    if all.iter().all(Vec::is_empty) {
+        return all;
+    }
     let mut flat: Vec<Part> = all.iter().flatten().cloned().collect();
     number(&mut flat);
     let mut numbered = flat.into_iter();

@@ -96,36 +96,52 @@ const LEAST_RANDOM: usize = 20;
 /// assert!(!is_secret_name("--max-tokens") && !is_secret_name("--key-file") && !is_secret_name("author"));
 /// ```
 pub fn is_secret_name(name: &str) -> bool {
-    let words = words(name);
-    let (Some(first), Some(last)) = (words.first(), words.last()) else { return false };
-    if ABOUT.contains(&last.as_str()) || BEFORE.contains(&first.as_str()) {
+    let Words { letters, starts } = Words::of(name);
+    let mut rest = letters.as_str();
+    let mut words = starts.iter().rev().map(|start| {
+        let (before, word) = rest.split_at(*start);
+        rest = before;
+        word
+    });
+    let Some(last) = words.next() else { return false };
+    let is_marked = |word: &str| WORDS.contains(&word) || word.ends_with("key");
+    let (first, any) = words.fold((last, is_marked(last)), |(_, any), word| (word, any || is_marked(word)));
+    if ABOUT.contains(&last) || BEFORE.contains(&first) {
         return false;
     }
-    let joined = words.concat();
-    STRONG.iter().any(|strong| joined.contains(strong))
-        || words.iter().any(|word| WORDS.contains(&word.as_str()) || word.ends_with("key"))
+    any || STRONG.iter().any(|strong| letters.contains(strong))
 }
 
-/// Splits a name into lower-case words: `X-Api-Key`, `api_key`, `apiKey` and `APIKey` give `api` and `key` at the end.
-fn words(name: &str) -> Vec<String> {
-    let (mut words, mut word, mut before) = (Vec::new(), String::new(), None::<char>);
-    let letters: Vec<char> = name.chars().collect();
-    for (at, letter) in letters.iter().enumerate() {
-        let next_is_lower = letters.get(at + 1).is_some_and(|next| next.is_lowercase());
-        let begins = letter.is_uppercase()
-            && before.is_some_and(|before| before.is_lowercase() || (before.is_uppercase() && next_is_lower));
-        if (begins || !letter.is_alphanumeric()) && !word.is_empty() {
-            words.push(std::mem::take(&mut word));
+/// Lower-case words of a name: `X-Api-Key`, `api_key`, `apiKey` and `APIKey` have `api` and `key` at the end.
+struct Words {
+    /// Letters of all words, without anything between them.
+    letters: String,
+    /// Byte at which each word begins.
+    starts: Vec<usize>,
+}
+
+impl Words {
+    fn of(name: &str) -> Self {
+        let mut words = Self { letters: String::with_capacity(name.len()), starts: Vec::new() };
+        let (mut before, mut rest) = (None::<char>, name.chars().peekable());
+        while let Some(letter) = rest.next() {
+            let next_is_lower = rest.peek().is_some_and(|next| next.is_lowercase());
+            let begins = match before {
+                Some(before) if before.is_alphanumeric() => {
+                    letter.is_uppercase() && (before.is_lowercase() || (before.is_uppercase() && next_is_lower))
+                }
+                _ => true,
+            };
+            if letter.is_alphanumeric() {
+                if begins {
+                    words.starts.push(words.letters.len());
+                }
+                words.letters.extend(letter.to_lowercase());
+            }
+            before = Some(letter);
         }
-        if letter.is_alphanumeric() {
-            word.extend(letter.to_lowercase());
-        }
-        before = Some(*letter);
+        words
     }
-    if !word.is_empty() {
-        words.push(word);
-    }
-    words
 }
 
 /// Returns true for a token of a well-known service, a JSON Web Token and a PEM block.
@@ -135,7 +151,9 @@ pub(super) fn is_token(word: &str) -> bool {
         return false;
     }
     let has_letters = |text: &str| text.len() >= LEAST_BEHIND && text.chars().all(is_token_letter);
-    let known = PREFIXES.iter().any(|prefix| word.strip_prefix(prefix).is_some_and(has_letters));
+    let begins_alike = |prefix: &&&str| prefix.as_bytes().first() == word.as_bytes().first();
+    let mut likely = PREFIXES.iter().filter(begins_alike);
+    let known = likely.any(|prefix| word.strip_prefix(prefix).is_some_and(has_letters));
     known || is_jwt(word) || word.starts_with("-----BEGIN")
 }
 
@@ -144,8 +162,9 @@ pub(super) fn is_token_letter(letter: char) -> bool {
 }
 
 fn is_jwt(word: &str) -> bool {
-    let parts: Vec<&str> = word.split('.').collect();
-    word.starts_with("eyJ") && parts.len() >= 2 && parts.iter().take(2).all(|part| part.len() >= 8)
+    let mut parts = word.split('.');
+    let mut is_long = || parts.next().is_some_and(|part| part.len() >= 8);
+    word.starts_with("eyJ") && is_long() && is_long()
 }
 
 /// Returns true for a UUID and for a long random-looking word, unlike any name, version or path.

@@ -30,6 +30,10 @@ struct Word<'t> {
 /// secret-sounding flag or variable is a secret; in prose, only a value that looks like one, because the word after
 /// `token:` usually is not.
 pub(super) fn scanned(text: &str, is_command: bool) -> Vec<Part> {
+    // Most arguments are one word that is no assignment.
+    if !text.contains([':', '=', '"', '\'', '`', ';', ',', '|', '&']) && !text.contains(char::is_whitespace) {
+        return words(text).iter().filter_map(|word| of_word(word, "", false)).collect();
+    }
     let words = words(text);
     let mut parts = members(text);
     for (index, word) in words.iter().enumerate() {

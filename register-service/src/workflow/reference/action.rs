@@ -3,7 +3,7 @@
 //! A task's `with` is the input of the agent's action. An action that names a tool and has no `with` of its own passes
 //! that input on to the tool.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 
 use crate::diagnostic::{Code, Diagnostic, nearest};
 use crate::source::File;
@@ -50,8 +50,8 @@ fn documents(files: &[File]) -> impl Iterator<Item = (&File, &Node)> {
 }
 
 /// Returns agents by id; `None` for an id that several have.
-fn agents(files: &[File]) -> BTreeMap<&str, Option<&Node>> {
-    let mut agents = BTreeMap::new();
+fn agents(files: &[File]) -> HashMap<&str, Option<&Node>> {
+    let mut agents = HashMap::new();
     for (file, root) in documents(files) {
         let found = match document::kind(file, root) {
             Kind::Agent => std::slice::from_ref(root),

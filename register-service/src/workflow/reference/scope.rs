@@ -3,7 +3,7 @@
 //! An agent sees its own servers, those of the workflows that contain or use it, and those of the project above. A task
 //! sees those of its workflow and of the project.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use schemas::workflow::McpItem;
 
@@ -19,11 +19,11 @@ type Own<'a> = BTreeMap<&'a str, Option<Place>>;
 
 pub(super) struct Scopes<'a> {
     files: &'a [File],
-    own: BTreeMap<Holder, Own<'a>>,
+    own: HashMap<Holder, Own<'a>>,
     /// Position of each id's first declaration, in any file.
     declared: BTreeMap<&'a str, Place>,
     /// Workflows that use an agent by its id.
-    users: BTreeMap<&'a str, Vec<Holder>>,
+    users: HashMap<&'a str, Vec<Holder>>,
     agents: BTreeSet<&'a str>,
     projects: Vec<Holder>,
     /// True if an unreadable part may declare more.
@@ -34,9 +34,9 @@ impl<'a> Scopes<'a> {
     pub(super) fn new(files: &'a [File], items: &'a [Item]) -> Self {
         let mut scopes = Self {
             files,
-            own: BTreeMap::new(),
+            own: HashMap::new(),
             declared: BTreeMap::new(),
-            users: BTreeMap::new(),
+            users: HashMap::new(),
             agents: BTreeSet::new(),
             projects: Vec::new(),
             is_partial: files.iter().any(File::is_partial),

@@ -27,7 +27,7 @@ pub(super) enum What {
 }
 
 /// Document, and agent inside of it, whose servers are visible.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Holder {
     pub(super) file: usize,
     pub(super) document: usize,
