@@ -272,7 +272,7 @@ pub(crate) fn interpret(
     diagnostics.extend(duplicates);
     let environments = environments(&files, settings, &mut diagnostics);
     let governed = governed(&files);
-    let (mut entries, mut unresolved) = (Vec::new(), Vec::new());
+    let (mut entries, mut unresolved) = (Vec::with_capacity(items.len()), Vec::new());
     let read = |(place, item): &Item| {
         let (file, node) = (files.get(place.file)?, place.node(&files)?);
         let entry = match item {

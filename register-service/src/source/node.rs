@@ -89,6 +89,11 @@ impl Text {
     /// source. `None` if the counts differ, because an occurrence is written with escapes or across a line break.
     pub(crate) fn locate(&self, file: &str, part: Range<usize>) -> Option<Span> {
         let (source, wanted) = (file.get(self.source.clone())?, self.text.get(part.clone())?);
+        // Most strings are written as they are, so that offsets are equal.
+        if source == self.text {
+            let start = self.origin.behind(source.get(..part.start)?);
+            return Some(Span { start, end: start.behind(wanted) });
+        }
         let before = self.text.match_indices(wanted).take_while(|(at, _)| *at < part.start).count();
         if self.text.matches(wanted).count() != source.matches(wanted).count() {
             return None;

@@ -107,9 +107,9 @@ pub(super) fn check_empty(files: &[File], items: &[Item], diagnostics: &mut Vec<
 
 /// Collects every item of every `mcps:`. Normalizes the files.
 pub(super) fn collect(files: &mut [File], engine: Engine, diagnostics: &mut Vec<Diagnostic>) -> Vec<Item> {
-    let mut items = Vec::new();
-    for (found, remarks) in parallel::each(files.iter_mut().enumerate(), |(index, file)| items_of(index, file, engine))
-    {
+    let of_files = parallel::each(files.iter_mut().enumerate(), |(index, file)| items_of(index, file, engine));
+    let mut items = Vec::with_capacity(of_files.iter().map(|(found, _)| found.len()).sum());
+    for (found, remarks) in of_files {
         items.extend(found);
         diagnostics.extend(remarks);
     }

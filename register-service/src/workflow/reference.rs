@@ -132,8 +132,10 @@ pub(super) fn check(
         }
         (tools, diagnostics)
     };
-    let (mut references, mut of_nodes) = (Vec::new(), HashMap::new());
-    for (tools, remarks) in parallel::each(files.iter().enumerate(), of_file) {
+    let found = parallel::each(files.iter().enumerate(), of_file);
+    let count = found.iter().map(|(tools, _)| tools.len()).sum();
+    let (mut references, mut of_nodes) = (Vec::with_capacity(count), HashMap::with_capacity(count));
+    for (tools, remarks) in found {
         diagnostics.extend(remarks);
         for (node, reference) in tools {
             of_nodes.insert(std::ptr::from_ref(node), references.len());

@@ -1,6 +1,7 @@
 //! Reports values that are used literally although a template was probably meant: `${NAME}` of a shell, and secrets
 //! that everyone who can read the file can see.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use schemas::{written_secrets, written_value};
@@ -94,7 +95,7 @@ fn value(file: &File, name: &str, node: &Node) -> Option<Diagnostic> {
 
 /// Reports secrets in a URL, or in the words of a command line, each word a node.
 fn secrets(file: &File, nodes: &[&Node]) -> Vec<Diagnostic> {
-    let words: Vec<String> = nodes.iter().map(|node| blanked(node.literal().unwrap_or_default())).collect();
+    let words: Vec<Cow<'_, str>> = nodes.iter().map(|node| blanked(node.literal().unwrap_or_default())).collect();
     let found = nodes.iter().zip(written_secrets(&words));
     found
         .flat_map(|(node, parts)| parts.into_iter().map(|part| secret(file, node, part, "`{{ .env.TOKEN }}`")))
@@ -159,9 +160,9 @@ fn variables(text: &str) -> Vec<(Range<usize>, &str)> {
 }
 
 /// Replaces templates by blanks of the same length.
-fn blanked(text: &str) -> String {
-    if !text.contains('{') {
-        return text.to_owned();
+fn blanked(text: &str) -> Cow<'_, str> {
+    if !text.contains("{{") {
+        return Cow::Borrowed(text);
     }
     let (mut out, mut rest) = (String::with_capacity(text.len()), text);
     while let Some((before, inside)) = rest.split_once("{{") {
@@ -170,7 +171,7 @@ fn blanked(text: &str) -> String {
         out += &BLANK.repeat(length + 2);
         rest = inside.get(length..).unwrap_or_default();
     }
-    out + rest
+    Cow::Owned(out + rest)
 }
 
 #[cfg(test)]

@@ -9,10 +9,10 @@ use crate::redact::url::parts_of_urls;
 use crate::redact::{Part, disjoint, number};
 
 /// Returns the secret parts of each argument. Labels are unique within the list.
-pub(crate) fn argument_parts(words: &[String]) -> Vec<Vec<Part>> {
+pub(crate) fn argument_parts(words: &[impl AsRef<str>]) -> Vec<Vec<Part>> {
     let mut before: Option<&str> = None;
     let mut all: Vec<Vec<Part>> = Vec::with_capacity(words.len());
-    for word in words {
+    for word in words.iter().map(AsRef::as_ref) {
         all.push(of_word(word, before));
         before = Some(word);
     }

@@ -44,12 +44,12 @@ const LEAST: usize = 4;
 /// assert!(found[0].is_empty() && found[2].is_empty());
 /// assert_eq!((&words[1][found[1][0].clone()], &words[3][found[3][0].clone()]), ("hush-hush", "hush"));
 /// ```
-pub fn written_secrets(words: &[String]) -> Vec<Vec<Range<usize>>> {
+pub fn written_secrets(words: &[impl AsRef<str>]) -> Vec<Vec<Range<usize>>> {
     let parts = argument_parts(words).into_iter();
-    let sure = |(word, parts): (&String, Vec<Part>)| -> Vec<Range<usize>> {
+    let sure = |(word, parts): (&str, Vec<Part>)| -> Vec<Range<usize>> {
         parts.into_iter().filter(|part| is_sure(part, word)).map(|part| part.range).collect()
     };
-    words.iter().zip(parts).map(sure).collect()
+    words.iter().map(AsRef::as_ref).zip(parts).map(sure).collect()
 }
 
 /// Returns the secret that is the value of a header or variable with a secret's name, behind the scheme if it has one.
