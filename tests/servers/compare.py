@@ -114,7 +114,7 @@ def times(server, is_modern):
         gateway = Gateway()
         began = time.monotonic()
         gateway.register(server)
-        status = gateway.connected([server["name"]], 120, 0.002)[server["name"]]
+        status = gateway.connected([server["name"]], 120, 0.0005)[server["name"]]
         through.append(time.monotonic() - began)
         if status["status"] != "connected":
             gateway.end()

@@ -317,6 +317,12 @@ impl Message {
         Self { kind: self.kind, id, method, params, body, glance, text: self.splice(edits).into() }
     }
 
+    /// Copies the message into memory of its own, for a message that is kept: a slice would keep the whole receive
+    /// buffer that it arrived in.
+    pub(crate) fn compact(self) -> Self {
+        Self { text: ByteString::from(&*self.text), ..self }
+    }
+
     fn locate(&self, slice: &str) -> Place {
         Place::of(&self.text, slice)
     }

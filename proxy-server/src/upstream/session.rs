@@ -124,6 +124,7 @@ impl Session {
         connection.settle(era);
         let (patience, settled_by, is_settling) = (OnceLock::new(), OnceLock::new(), AtomicBool::new(false));
         let (since, is_mute, listening) = (Instant::now(), Arc::default(), Listening::default());
+        let handshake = handshake.compact();
         Ok(Arc::new(Self { connection, handshake, since, patience, settled_by, is_settling, is_mute, listening }))
     }
 

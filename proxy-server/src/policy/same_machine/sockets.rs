@@ -21,6 +21,8 @@ const IPV4: u8 = 2;
 const IPV6: u8 = 10;
 const TCP: u8 = 6;
 const BY_FAMILY: u16 = 20;
+/// Older type (`linux/inet_diag.h`), whose dump has both families: one walk through the kernel's table instead of two.
+const BOTH_FAMILIES: u16 = 18;
 const ERROR: u16 = 2;
 const DONE: u16 = 3;
 /// Flags of a request for one socket, and for all.
@@ -30,7 +32,8 @@ const ALL: u16 = 0x301;
 const CONNECTIONS: u32 = 0xfff & !(1 << LISTEN) & !(1 << TIME_WAIT);
 
 const HEADER_BYTES: usize = 16;
-const ANSWER_BYTES: usize = 72;
+/// Size of `inet_diag_req` before its states: family, lengths, extensions, and the addresses of a socket.
+const ALL_BYTES: usize = 52;
 const BUFFER_BYTES: usize = 64 * 1024;
 const PATIENCE: Duration = Duration::from_secs(1);
 
@@ -52,14 +55,10 @@ pub(super) fn around(peer: SocketAddr, local: SocketAddr) -> Vec<Socket> {
 
 fn diagnosed(peer: SocketAddr, local: SocketAddr) -> io::Result<Vec<Socket>> {
     let diagnostics = Diagnostics::open()?;
-    let mut sockets = diagnostics.ask(family(peer), ONE, CONNECTIONS, Some((peer, local)))?;
-    for family in [IPV4, IPV6] {
-        sockets.extend(diagnostics.ask(family, ALL, 1 << LISTEN, None)?);
-    }
+    let mut sockets = diagnostics.ask(&one(peer, local))?;
+    sockets.extend(diagnostics.ask(&all(1 << LISTEN))?);
     if sockets.iter().any(|socket| socket.state == LISTEN && socket.local != local) {
-        for family in [IPV4, IPV6] {
-            sockets.extend(diagnostics.ask(family, ALL, CONNECTIONS, None)?);
-        }
+        sockets.extend(diagnostics.ask(&all(CONNECTIONS))?);
     }
     Ok(sockets)
 }
@@ -75,15 +74,8 @@ impl Diagnostics {
         Ok(Self(socket))
     }
 
-    /// Asks for the socket with these local and remote addresses, or for all in these states (a bit for each).
-    fn ask(
-        &self,
-        family: u8,
-        flags: u16,
-        states: u32,
-        ends: Option<(SocketAddr, SocketAddr)>,
-    ) -> io::Result<Vec<Socket>> {
-        send(&self.0, &request(family, flags, states, ends), SendFlags::empty())?;
+    fn ask(&self, request: &Request) -> io::Result<Vec<Socket>> {
+        send(&self.0, &request.bytes(), SendFlags::empty())?;
         let mut sockets = Vec::new();
         let mut buffer = vec![0; BUFFER_BYTES];
         loop {
@@ -97,32 +89,55 @@ impl Diagnostics {
                 }
                 rest = more;
             }
-            if flags == ONE {
+            if request.flags == ONE {
                 return Ok(sockets);
             }
         }
     }
 }
 
-/// Builds `nlmsghdr` and `inet_diag_req_v2` (`linux/inet_diag.h`).
-fn request(family: u8, flags: u16, states: u32, ends: Option<(SocketAddr, SocketAddr)>) -> Vec<u8> {
-    let mut request = Vec::with_capacity(ANSWER_BYTES);
-    request.extend_from_slice(&(ANSWER_BYTES as u32).to_ne_bytes());
-    request.extend_from_slice(&BY_FAMILY.to_ne_bytes());
-    request.extend_from_slice(&flags.to_ne_bytes());
-    request.extend_from_slice(&[0; 8]);
-    request.extend_from_slice(&[family, TCP, 0, 0]);
-    request.extend_from_slice(&states.to_ne_bytes());
-    if let Some((local, remote)) = ends {
-        request.extend_from_slice(&local.port().to_be_bytes());
-        request.extend_from_slice(&remote.port().to_be_bytes());
-        request.extend_from_slice(&padded(local.ip()));
-        request.extend_from_slice(&padded(remote.ip()));
+/// A request with its flags.
+struct Request {
+    kind: u16,
+    flags: u16,
+    body: Vec<u8>,
+}
+
+impl Request {
+    /// Returns the request behind its `nlmsghdr`.
+    fn bytes(&self) -> Vec<u8> {
+        let length = HEADER_BYTES + self.body.len();
+        let mut bytes = Vec::with_capacity(length);
+        bytes.extend_from_slice(&u32::try_from(length).unwrap_or(u32::MAX).to_ne_bytes());
+        bytes.extend_from_slice(&self.kind.to_ne_bytes());
+        bytes.extend_from_slice(&self.flags.to_ne_bytes());
+        bytes.extend_from_slice(&[0; 8]);
+        bytes.extend_from_slice(&self.body);
+        bytes
     }
-    request.resize(ANSWER_BYTES - 8, 0);
-    // Any cookie.
-    request.extend_from_slice(&[0xff; 8]);
-    request
+}
+
+/// Asks for the connection with these local and remote addresses (`inet_diag_req_v2`).
+fn one(local: SocketAddr, remote: SocketAddr) -> Request {
+    let family = if local.is_ipv4() { IPV4 } else { IPV6 };
+    let mut body = vec![family, TCP, 0, 0];
+    body.extend_from_slice(&CONNECTIONS.to_ne_bytes());
+    body.extend_from_slice(&local.port().to_be_bytes());
+    body.extend_from_slice(&remote.port().to_be_bytes());
+    body.extend_from_slice(&padded(local.ip()));
+    body.extend_from_slice(&padded(remote.ip()));
+    // Any interface and cookie.
+    body.extend_from_slice(&[0; 4]);
+    body.extend_from_slice(&[0xff; 8]);
+    Request { kind: BY_FAMILY, flags: ONE, body }
+}
+
+/// Asks for all TCP sockets in these states, a bit for each (`inet_diag_req`).
+fn all(states: u32) -> Request {
+    let mut body = vec![0; ALL_BYTES];
+    body.extend_from_slice(&states.to_ne_bytes());
+    body.extend_from_slice(&[0; 4]);
+    Request { kind: BOTH_FAMILIES, flags: ALL, body }
 }
 
 fn padded(ip: IpAddr) -> [u8; 16] {
@@ -133,10 +148,6 @@ fn padded(ip: IpAddr) -> [u8; 16] {
         }
         IpAddr::V6(ip) => ip.octets(),
     }
-}
-
-fn family(address: SocketAddr) -> u8 {
-    if address.is_ipv4() { IPV4 } else { IPV6 }
 }
 
 /// Splits the first message off: its type, its body, and the rest.

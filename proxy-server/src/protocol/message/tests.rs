@@ -1,3 +1,4 @@
+use bytes::BytesMut;
 use proptest::prelude::*;
 
 use super::*;
@@ -133,4 +134,12 @@ fn what_metadata_says_is_found_wherever_a_replacement_has_moved_it() {
         let read = Message::parse(replaced.bytes().clone()).expect(new);
         assert_eq!(progress_token(&read), Some(token), "{old} -> {new}");
     }
+}
+
+#[test]
+fn a_compact_message_does_not_keep_the_buffer_it_arrived_in() {
+    let mut buffer = BytesMut::from(&br#"{"jsonrpc":"2.0","id":1,"result":{"a":1}} and more"#[..]);
+    let message = Message::parse(buffer.split_to(41).freeze()).expect("a message").compact();
+    assert_eq!((message.id(), message.body()), ("1", r#"{"a":1}"#));
+    assert!(buffer.try_reclaim(41), "no slice of the buffer is left");
 }

@@ -46,6 +46,8 @@ struct Parts {
     usual: usize,
     /// The unread rest of the last response's body.
     body: Option<Body>,
+    /// True if the response's event stream has waited with an empty buffer, so that its head has a copy.
+    is_released: bool,
     /// True if the connection is persistent.
     keeps_open: bool,
     /// The idle time that the upstream announced.
@@ -96,6 +98,7 @@ impl Connection {
             count: 0,
             usual: FIRST_ROOM,
             body: None,
+            is_released: false,
             keeps_open: true,
             idle: None,
             runtime: Handle::current().id(),
@@ -114,6 +117,7 @@ impl Connection {
     /// Sends a request and waits for the head of its response. On failure, `request` holds the number of bytes written.
     pub(super) async fn send(mut self, request: &mut Written, origin: &Arc<Origin>) -> Result<Response, Fault> {
         self.0.count = 0;
+        self.0.is_released = false;
         let head = poll_fn(|context| self.0.poll_head(context, request)).await?;
         Ok(Response { head, connection: Some(self), origin: Arc::clone(origin), decoder: None, moved_to: None })
     }
@@ -200,6 +204,16 @@ impl Parts {
         Poll::Ready(Ok(count))
     }
 
+    /// Frees the receive buffer if it is empty, because an event stream may be silent for hours. Returns true the first
+    /// time.
+    fn release(&mut self) -> bool {
+        if !self.received.is_empty() {
+            return false;
+        }
+        self.received = BytesMut::new();
+        !std::mem::replace(&mut self.is_released, true)
+    }
+
     /// Reserves buffer space for the next response; reuses the allocation if no slice of it is alive.
     fn make_room(&mut self) {
         let most = self.count.next_power_of_two().min(MOST_ROOM);
@@ -260,7 +274,15 @@ impl Response {
 
     async fn plain_chunk(&mut self) -> Result<Option<BytesMut>, DialError> {
         let Some(connection) = &mut self.connection else { return Ok(None) };
-        let part = poll_fn(|context| connection.0.poll_part(context)).await.map_err(DialError::Broken)?;
+        let head = &mut self.head;
+        let next = poll_fn(|context| {
+            let part = connection.0.poll_part(context);
+            if part.is_pending() && head.content == Content::Events && connection.0.release() {
+                head.compact();
+            }
+            part
+        });
+        let part = next.await.map_err(DialError::Broken)?;
         if part.is_none() {
             self.keep();
         }
@@ -281,6 +303,12 @@ impl Response {
     /// Stops reading and returns the connection to the pool.
     pub(crate) fn finish(mut self) {
         self.keep();
+    }
+
+    /// Size of the receive buffer.
+    #[cfg(test)]
+    pub(super) fn room(&self) -> usize {
+        self.connection.as_ref().map_or(0, |connection| connection.0.received.capacity())
     }
 
     fn keep(&mut self) {

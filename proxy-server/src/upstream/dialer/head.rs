@@ -81,6 +81,11 @@ impl Head {
         }
     }
 
+    /// Copies the head into memory of its own, so that it does not keep the receive buffer.
+    pub(super) fn compact(&mut self) {
+        self.text = Bytes::copy_from_slice(&self.text);
+    }
+
     /// Returns the first value of a field.
     pub(super) fn field(&self, name: &HeaderName) -> Option<&[u8]> {
         self.fields(name).next()

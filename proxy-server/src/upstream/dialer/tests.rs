@@ -3,8 +3,9 @@ use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
-use futures_util::{Stream, StreamExt, stream};
+use futures_util::{Stream, StreamExt, poll, stream};
 use http::Request;
+use http::header::CONTENT_TYPE;
 use http_body_util::StreamBody;
 use hyper::body::{Frame, Incoming};
 use hyper::server::conn::http1;
@@ -26,12 +27,13 @@ struct Server {
 
 impl Server {
     async fn start(requests: usize, answer: impl Fn() -> Chunks + Clone + Send + 'static) -> Self {
-        Self::announcing("", requests, answer).await
+        Self::answering("keep-alive", "", requests, answer).await
     }
 
-    /// Starts a server with this `Keep-Alive` field, if it is not empty.
-    async fn announcing(
-        keep_alive: &'static str,
+    /// Starts a server whose responses have this field, unless its value is empty.
+    async fn answering(
+        name: &'static str,
+        value: &'static str,
         requests: usize,
         answer: impl Fn() -> Chunks + Clone + Send + 'static,
     ) -> Self {
@@ -45,8 +47,8 @@ impl Server {
                 let (answer, left) = (answer.clone(), AtomicUsize::new(requests));
                 let service = service_fn(move |_: Request<Incoming>| {
                     let mut response = http::Response::new(StreamBody::new(answer()));
-                    if !keep_alive.is_empty() {
-                        response.headers_mut().insert("keep-alive", HeaderValue::from_static(keep_alive));
+                    if !value.is_empty() {
+                        response.headers_mut().insert(name, HeaderValue::from_static(value));
                     }
                     if left.fetch_sub(1, Ordering::SeqCst) == 1 {
                         response.headers_mut().insert("connection", HeaderValue::from_static("close"));
@@ -158,6 +160,30 @@ async fn what_follows_an_answer_is_passed_over_once_it_has_come() {
 }
 
 #[tokio::test]
+async fn an_event_stream_that_waits_keeps_no_buffer() {
+    let (go, gate) = (Arc::<Notify>::default(), Arc::<Notify>::default());
+    let (going, gated) = (Arc::clone(&go), Arc::clone(&gate));
+    let answer = move || -> Chunks {
+        let (gate, going) = (Arc::clone(&gated), Arc::clone(&going));
+        let late = stream::once(async move {
+            gate.notify_one();
+            going.notified().await;
+            word("late")
+        });
+        Box::pin(stream::iter([word("a")]).chain(late))
+    };
+    let server = Server::answering("content-type", "text/event-stream", 10, answer).await;
+    let mut response = get(&server.target()).await;
+    assert_eq!(response.chunk().await.expect("a chunk").as_deref(), Some(b"a".as_slice()));
+    gate.notified().await;
+    assert!(poll!(Box::pin(response.chunk())).is_pending());
+    assert_eq!(response.room(), 0);
+    assert_eq!(response.field(&CONTENT_TYPE), Some(b"text/event-stream".as_slice()), "the head stays readable");
+    go.notify_one();
+    assert_eq!(read(response).await, "late");
+}
+
+#[tokio::test]
 async fn a_connection_that_the_other_side_has_closed_is_replaced() {
     let server = Server::start(1, || Box::pin(stream::iter([word("a")]))).await;
     let target = server.target();
@@ -179,14 +205,14 @@ async fn a_connection_is_used_again_only_within_the_time_that_is_left_for_it() {
         ("timeout=60, max=0", LONG, 2),
         ("nonsense", LONG, 1),
     ] {
-        let server = Server::announcing(keep_alive, 10, || Box::pin(stream::iter([word("a")]))).await;
+        let server = Server::answering("keep-alive", keep_alive, 10, || Box::pin(stream::iter([word("a")]))).await;
         assert_eq!(server.connections_of_two(idle_timeout).await, expected, "{keep_alive:?}, else {idle_timeout:?}");
     }
 }
 
 #[tokio::test]
 async fn unused_connections_are_closed() {
-    let server = Server::announcing("timeout=60", 10, || Box::pin(stream::iter([word("a")]))).await;
+    let server = Server::answering("keep-alive", "timeout=60", 10, || Box::pin(stream::iter([word("a")]))).await;
     let target = server.target();
     assert_eq!(read(get(&target).await).await, "a");
     assert!(target.origin.sweep(), "it is kept");
