@@ -118,34 +118,36 @@ impl<'a> Fields<'a> {
 
     fn note(&mut self, Header { name, value }: Header<'a>) {
         let is = |known: &str| name.eq_ignore_ascii_case(known);
-        let place = if is("host") {
-            self.is_ambiguous |= self.host.is_some();
-            &mut self.host
-        } else if is("origin") {
-            self.is_ambiguous |= self.origin.is_some();
-            &mut self.origin
-        } else if is("accept") {
-            return self.accept.get_or_insert_default().add(value);
-        } else if is("content-type") {
-            &mut self.content_type
-        } else if is("authorization") {
-            &mut self.authorization
-        } else if is(SESSION_ID) {
-            &mut self.session
-        } else if is(PROTOCOL_VERSION) {
-            &mut self.version
-        } else if is(LAST_EVENT_ID) {
-            &mut self.last_event
-        } else if is("x-forwarded-for") {
-            self.is_forwarded = true;
-            return self.forwarded_for.push(value);
-        } else if is(FETCH_SITE) {
-            self.is_ambiguous |= self.fetch_site.is_some();
-            &mut self.fetch_site
-        } else {
-            self.is_marked |= is(OWN_MARK.as_str());
-            self.is_forwarded |= tells_of_a_proxy(name);
-            return;
+        // By length first, which leaves one or two names to compare with.
+        let place = match name.len() {
+            4 if is("host") => {
+                self.is_ambiguous |= self.host.is_some();
+                &mut self.host
+            }
+            6 if is("accept") => return self.accept.get_or_insert_default().add(value),
+            6 if is("origin") => {
+                self.is_ambiguous |= self.origin.is_some();
+                &mut self.origin
+            }
+            12 if is("content-type") => &mut self.content_type,
+            13 if is(LAST_EVENT_ID) => &mut self.last_event,
+            13 if is("authorization") => &mut self.authorization,
+            14 if is(SESSION_ID) => &mut self.session,
+            14 if is("content-length") => return,
+            14 if is(FETCH_SITE) => {
+                self.is_ambiguous |= self.fetch_site.is_some();
+                &mut self.fetch_site
+            }
+            15 if is("x-forwarded-for") => {
+                self.is_forwarded = true;
+                return self.forwarded_for.push(value);
+            }
+            20 if is(PROTOCOL_VERSION) => &mut self.version,
+            _ => {
+                self.is_marked |= is(OWN_MARK.as_str());
+                self.is_forwarded |= tells_of_a_proxy(name);
+                return;
+            }
         };
         place.get_or_insert(value);
     }

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 pub(crate) fn split_host(host: &str) -> Option<(&str, Option<u16>)> {
     let (name, rest) = match host.strip_prefix('[') {
         Some(rest) => rest.split_once(']')?,
-        None => host.split_at(host.find(':').unwrap_or(host.len())),
+        None => host.split_at(host.bytes().position(|byte| byte == b':').unwrap_or(host.len())),
     };
     let port = match rest.strip_prefix(':') {
         None if rest.is_empty() => None,

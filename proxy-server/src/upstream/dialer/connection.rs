@@ -46,8 +46,6 @@ struct Parts {
     usual: usize,
     /// The unread rest of the last response's body.
     body: Option<Body>,
-    /// True if the response's event stream has waited with an empty buffer, so that its head has a copy.
-    is_released: bool,
     /// True if the connection is persistent.
     keeps_open: bool,
     /// The idle time that the upstream announced.
@@ -88,6 +86,8 @@ pub(crate) struct Response {
     decoder: Option<Box<Decoder>>,
     /// Final address, if there were redirects.
     moved_to: Option<Box<Url>>,
+    /// True if the receive buffer is freed whenever the body has to be waited for.
+    is_mostly_silent: bool,
 }
 
 impl Connection {
@@ -98,7 +98,6 @@ impl Connection {
             count: 0,
             usual: FIRST_ROOM,
             body: None,
-            is_released: false,
             keeps_open: true,
             idle: None,
             runtime: Handle::current().id(),
@@ -117,9 +116,9 @@ impl Connection {
     /// Sends a request and waits for the head of its response. On failure, `request` holds the number of bytes written.
     pub(super) async fn send(mut self, request: &mut Written, origin: &Arc<Origin>) -> Result<Response, Fault> {
         self.0.count = 0;
-        self.0.is_released = false;
         let head = poll_fn(|context| self.0.poll_head(context, request)).await?;
-        Ok(Response { head, connection: Some(self), origin: Arc::clone(origin), decoder: None, moved_to: None })
+        let (connection, origin) = (Some(self), Arc::clone(origin));
+        Ok(Response { head, connection, origin, decoder: None, moved_to: None, is_mostly_silent: false })
     }
 
     /// Checks whether the connection can be used, after it has skipped the received rest of the last body.
@@ -204,14 +203,11 @@ impl Parts {
         Poll::Ready(Ok(count))
     }
 
-    /// Frees the receive buffer if it is empty, because an event stream may be silent for hours. Returns true the first
-    /// time.
-    fn release(&mut self) -> bool {
-        if !self.received.is_empty() {
-            return false;
+    /// Frees the receive buffer if it is empty.
+    fn release(&mut self) {
+        if self.received.is_empty() {
+            self.received = BytesMut::new();
         }
-        self.received = BytesMut::new();
-        !std::mem::replace(&mut self.is_released, true)
     }
 
     /// Reserves buffer space for the next response; reuses the allocation if no slice of it is alive.
@@ -267,6 +263,12 @@ impl Response {
         self.moved_to.as_deref()
     }
 
+    /// Keeps no receive buffer while it waits for more of the body, which may be for hours.
+    pub(crate) fn expect_silence(&mut self) {
+        self.is_mostly_silent = true;
+        self.head.compact();
+    }
+
     /// Returns the next part of the body; `None` at its end.
     pub(crate) async fn chunk(&mut self) -> Result<Option<BytesMut>, DialError> {
         if self.decoder.is_some() { Box::pin(self.decoded_chunk()).await } else { self.plain_chunk().await }
@@ -274,11 +276,10 @@ impl Response {
 
     async fn plain_chunk(&mut self) -> Result<Option<BytesMut>, DialError> {
         let Some(connection) = &mut self.connection else { return Ok(None) };
-        let head = &mut self.head;
         let next = poll_fn(|context| {
             let part = connection.0.poll_part(context);
-            if part.is_pending() && head.content == Content::Events && connection.0.release() {
-                head.compact();
+            if part.is_pending() && self.is_mostly_silent {
+                connection.0.release();
             }
             part
         });

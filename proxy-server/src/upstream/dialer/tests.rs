@@ -174,6 +174,7 @@ async fn an_event_stream_that_waits_keeps_no_buffer() {
     };
     let server = Server::answering("content-type", "text/event-stream", 10, answer).await;
     let mut response = get(&server.target()).await;
+    response.expect_silence();
     assert_eq!(response.chunk().await.expect("a chunk").as_deref(), Some(b"a".as_slice()));
     gate.notified().await;
     assert!(poll!(Box::pin(response.chunk())).is_pending());

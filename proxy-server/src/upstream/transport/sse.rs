@@ -69,6 +69,7 @@ pub(in crate::upstream) async fn open(opening: Opening<'_>, inbox: Arc<Inbox>) -
         return Err(bad("the `endpoint` event names another origin"));
     }
     let end = CancellationToken::new();
+    response.expect_silence();
     tasks.spawn("sse stream", read(response, decoder, inbox, end.clone()));
     let target =
         dialer.sibling(&stream, &place, &target).map_err(|error| Error::new(Kind::Unreachable).because(error))?;

@@ -42,7 +42,7 @@ impl Endpoint {
         let response = timeout(HEAD_PATIENCE, Box::pin(self.get(decoder.last_id()))).await;
         // Release tasks that wait for the stream, whatever the response.
         inbox.settle_stream();
-        let response = match response {
+        let mut response = match response {
             Ok(Ok(response)) => response,
             Ok(Err(error)) if error.kind() == Kind::Unreachable && attempts.is_out_of_reach() => {
                 return Box::pin(self.ask_session(attempts, inbox)).await;
@@ -55,6 +55,7 @@ impl Endpoint {
                 if is_gap {
                     inbox.gap();
                 }
+                response.expect_silence();
                 let began = Instant::now();
                 let never = &mut oneshot::channel().1;
                 let (_, seen) = read_events(response, decoder, (inbox, None), |event| match event {
