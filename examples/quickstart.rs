@@ -1,6 +1,6 @@
 //! All steps in one program: load a workflow file, register its server, call a tool.
 //!
-//! Run it with `cargo run --release --example quickstart`. It starts a gateway in this process, registers the servers
+//! Run it with `cargo run --example quickstart`. It starts a gateway in this process, registers the servers
 //! in `workflows/demo.yaml`, waits until they are connected, lists the tools, calls two of them, deregisters and
 //! exits. The MCP server is this same binary, which the gateway starts as a child process.
 

@@ -11,7 +11,7 @@ slows all of them down:
   direct    no hop: what client and upstream can do by themselves
   nginx     a plain HTTP pass-through, the practical floor of one hop; one worker for each core,
             as the gateway has one thread for each (Debian: apt-get install nginx-light)
-  gateway   mcp-proxy, built by cargo as a release, with default settings
+  gateway   mcp-proxy, built with the profile `dist`, with default settings
 
 Figures are medians over the rounds, with the lowest and the highest in parentheses. `x nginx` is
 the ratio to nginx within the same round. CPU is what the hop's own processes used while requests

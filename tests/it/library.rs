@@ -35,7 +35,7 @@ fn the_library_is_small_and_without_the_command_line() {
 
 /// The first block of this kind in the README's part about workers.
 fn block(kind: &str) -> String {
-    let readme = fs::read_to_string(root().join("README.md")).expect("a file");
+    let readme = fs::read_to_string(root().join("register-service/README.md")).expect("a file");
     let (_, part) = readme.split_once("## From code").expect("a part about workers");
     let (_, block) = part.split_once(&format!("```{kind}\n")).expect(kind);
     block.split_once("```").expect("an end").0.to_owned()

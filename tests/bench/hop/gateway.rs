@@ -17,15 +17,17 @@ use crate::connection::Connection;
 use crate::rows::Route;
 use crate::upstream::Upstream;
 
-/// Builds the binary as a user would, without the features that this package enables.
+/// Builds the binary as packages have it, without the features that this package enables.
 pub(super) fn build() -> Result<PathBuf> {
     // Derive the target folder from the path of the benchmark, `target/release/deps/NAME`.
     let own = env::current_exe()?;
     let target = own.ancestors().nth(3).context("the benchmark lies in no target folder")?;
     let mut cargo = Blocking::new(env!("CARGO"));
-    cargo.args(["build", "--release", "--package", "proxy-server", "--bin", "mcp-proxy", "--target-dir"]).arg(target);
+    cargo
+        .args(["build", "--profile", "dist", "--package", "proxy-server", "--bin", "mcp-proxy", "--target-dir"])
+        .arg(target);
     ensure!(cargo.current_dir(root()).status()?.success(), "the gateway does not build");
-    Ok(target.join("release/mcp-proxy"))
+    Ok(target.join("dist/mcp-proxy"))
 }
 
 /// Returns the path of a route on the gateway.

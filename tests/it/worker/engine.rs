@@ -10,9 +10,9 @@ use super::names;
 #[test]
 fn the_readme_shows_it_as_it_is() {
     let read = |path: &str| fs::read_to_string(root().join(path)).expect(path);
-    let (readme, program) = (read("README.md"), read("examples/engine.rs"));
+    let (readme, program) = (read("register-service/README.md"), read("examples/engine.rs"));
     let (_, program) = program.split_once("\n\n").expect("its documentation, and the rest");
-    assert!(readme.contains(&format!("```rust\n{program}```\n")), "README.md has to show:\n{program}");
+    assert!(readme.contains(&format!("```rust\n{program}```\n")), "register-service/README.md has to show:\n{program}");
 }
 
 #[tokio::test]
