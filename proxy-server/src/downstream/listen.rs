@@ -1,5 +1,5 @@
-//! `subscriptions/listen` in front of a legacy upstream (2026-07-28, basic, "Subscriptions"): one stream that tells what
-//! was asked for, first of all what that is, and nothing else.
+//! Serves `subscriptions/listen` in front of a legacy upstream (2026-07-28, basic, "Subscriptions"): an event stream
+//! that begins with the acknowledgement and carries only the notifications that the client requested.
 
 mod all;
 mod filter;
@@ -30,23 +30,23 @@ use crate::error::{Error, Kind, Limit};
 use crate::protocol::{self, Message, SUBSCRIPTION_KEY};
 use crate::upstream::{Event, EventQueue};
 
-/// One open stream.
+/// An open stream.
 struct Listener {
     asking: Arc<Asking>,
     filter: Filter,
-    /// Whether the client was told what it will hear of.
+    /// True once the acknowledgement has been sent.
     is_acknowledged: bool,
     notices: EventQueue,
-    /// Notices told in place of those that were lost.
+    /// Notifications to send in place of lost ones.
     missed: VecDeque<Bytes>,
     subscribed: Subscribed,
-    /// Has a successor of the upstream session opened when it ends.
+    /// Opens a successor of the upstream session whenever it ends.
     kept: BoxFuture<'static, ()>,
     stopping: CancellationToken,
     _place: OwnedSemaphorePermit,
 }
 
-/// Opens the stream.
+/// Opens the stream, or returns the error response.
 pub(super) async fn open(to: Addressed) -> Reply {
     let asking = Arc::clone(&to.asking);
     match listen(&to).await {
@@ -62,7 +62,7 @@ async fn listen(to: &Addressed) -> Result<Listener, Error> {
     let caller = Caller { upstream, principal: *principal, capabilities };
     let seat = Pool::take(edge, caller, Use::Shared).await?;
     let line = Arc::clone(seat.line());
-    // Heard from here on, so that nothing is missed between the subscription and the first event.
+    // Received from here on, so that no notification is missed between the subscription and the first event.
     let notices = line.notices();
     let mut filter = wanted.offered(line.handshake());
     let subscribed = subscribe(&line, std::mem::take(&mut filter.uris), &edge.tasks).await;
@@ -74,14 +74,14 @@ async fn listen(to: &Addressed) -> Result<Listener, Error> {
     Ok(Listener { asking, filter, is_acknowledged, notices, missed, subscribed, kept, stopping, _place: place })
 }
 
-/// A place among those who listen.
+/// Takes a permit for a listener. Fails with `TooManySessions` if all are taken.
 fn place(edge: &Edge) -> Result<OwnedSemaphorePermit, Error> {
     let place = Arc::clone(&edge.listeners).try_acquire_owned();
     let limit = || Limit::count(edge.config.max_sessions, "--max-sessions", None);
     place.map_err(|_| Error::new(Kind::TooManySessions).limited(Some(limit())))
 }
 
-/// What comes first on a stream: what it will tell of.
+/// Builds the first message of a stream: the acknowledgement with the accepted filter.
 fn acknowledgement(id: &str, filter: &Filter) -> Bytes {
     let filter = filter.written();
     Bytes::from(format!(
@@ -89,7 +89,7 @@ fn acknowledgement(id: &str, filter: &Filter) -> Bytes {
     ))
 }
 
-/// What comes last when the gateway is the one that ends it.
+/// Builds the final response of a stream that the gateway ends.
 fn ended(request: &Message) -> Said {
     Said::Answer(StatusCode::OK, protocol::listening_ended(request.id()))
 }
@@ -99,7 +99,7 @@ impl Talk for Listener {
         &self.asking.message
     }
 
-    /// It is over when the upstream has gone for good or the gateway stops.
+    /// Ends the stream when the upstream session has ended for good, or the gateway stops.
     async fn next(&mut self) -> Said {
         if !self.is_acknowledged {
             self.is_acknowledged = true;

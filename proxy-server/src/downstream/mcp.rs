@@ -1,9 +1,8 @@
 //! Streamable HTTP towards clients of the legacy era (2025-11-25, transports, "Streamable HTTP"): POST carries a
-//! message, GET the session's own stream, DELETE ends the session.
+//! message, GET opens the session's own stream, DELETE ends the session.
 //!
-//! An answer that comes soon is plain JSON. One that takes longer, or that is preceded by progress or a question,
-//! becomes an event stream that outlives its connection: a lost stream cancels nothing, and `Last-Event-ID` takes it up
-//! again.
+//! A fast response is plain JSON. A response that takes longer, or that follows progress or a question, becomes an
+//! event stream that outlives its connection: a lost stream cancels nothing, and `Last-Event-ID` resumes it.
 
 use std::sync::Arc;
 
@@ -28,10 +27,10 @@ use crate::protocol::{self, Era, Invalid, Message, Pieces};
 use crate::tasks::wait_until;
 use crate::upstream::{EventQueue, Events, OpenError, event_queue};
 
-/// The first revision whose clients expect a stream to begin with an event that only names itself.
+/// First revision whose clients expect a stream to begin with an event that carries only an id.
 const PRIMED_SINCE: &str = "2025-11-25";
 
-/// Every request that comes by the router.
+/// Handles every request from the router.
 pub(super) async fn serve(State(edge): Shared, path: RawPathParams, request: extract::Request) -> Reply {
     let (head, body) = request.into_parts();
     let mut fields = Fields::in_headers(&head.headers);
@@ -52,21 +51,21 @@ pub(super) async fn serve(State(edge): Shared, path: RawPathParams, request: ext
     }
 }
 
-/// A request that has come whole.
+/// A request with its complete body.
 pub(super) struct Request<'a> {
     pub(super) method: Method,
     pub(super) fields: &'a Fields<'a>,
     pub(super) body: Bytes,
 }
 
-/// Who sends a request, and what it is for.
+/// Authenticated sender of a request, and the endpoint it is for.
 pub(super) struct Caller {
     edge: Arc<Edge>,
     scope: Scope,
     principal: Principal,
 }
 
-/// A session that ends unless it is kept.
+/// Ends a new session on drop, unless it is kept.
 struct Unborn<'a> {
     edge: &'a Edge,
     session: Option<&'a Session>,
@@ -86,23 +85,23 @@ impl Drop for Unborn<'_> {
     }
 }
 
-/// What becomes of the requests in a body.
+/// Execution of the requests in a body.
 struct Work {
-    /// What comes before the answer.
+    /// Events that precede the response.
     queue: EventQueue,
-    /// Keeps the queue open: its end would wake the task, and for nothing.
+    /// Keeps the queue open: closing it would wake the task for nothing.
     _events: Events,
     outcome: BoxFuture<'static, Option<Pieces>>,
 }
 
 impl Caller {
-    /// Lets a caller in to the endpoint of this upstream, or of all.
+    /// Authorizes a caller for the endpoint of this upstream, or of all upstreams.
     pub(super) fn admit(edge: Arc<Edge>, name: Option<&str>, credentials: &Credentials<'_>) -> Result<Self, Reply> {
         let (scope, principal) = admit(&edge, name, credentials)?;
         Ok(Self { edge, scope, principal })
     }
 
-    /// Refuses what need not come whole to be refused.
+    /// Refuses a request that can be refused before its body is read.
     pub(super) fn takes(self, method: &Method, fields: &Fields<'_>, length: usize) -> Result<Self, Reply> {
         let limit = self.edge.config.max_body_bytes;
         if *method == Method::POST && !fields.is_json() {
@@ -112,11 +111,11 @@ impl Caller {
         if length > limit { Err(respond::too_large(limit)) } else { Ok(self) }
     }
 
-    /// Answers a request that is let in and taken.
+    /// Responds to a request that passed `admit` and `takes`.
     pub(super) async fn answer(self, request: Request<'_>) -> Reply {
         let Request { method, fields, body } = request;
         match method {
-            // All there is in the modern era is POST.
+            // The modern era uses only POST.
             Method::GET | Method::DELETE if self.names_modern(fields) => {
                 (StatusCode::METHOD_NOT_ALLOWED, [(header::ALLOW, "POST")]).into_response().into()
             }
@@ -127,7 +126,7 @@ impl Caller {
         }
     }
 
-    /// Whether the headers are those of a modern client, at an endpoint that speaks this era.
+    /// Returns true if the headers are those of a modern client and the endpoint speaks the modern era.
     fn names_modern(&self, fields: &Fields<'_>) -> bool {
         modern::names_modern(fields) && self.edge.speaks_modern(&self.scope)
     }
@@ -165,7 +164,7 @@ impl Caller {
         }
     }
 
-    /// Several messages at once.
+    /// Handles a batch of messages.
     async fn batch(self, fields: &Fields<'_>, body: &Bytes) -> Reply {
         let session = match self.session(fields) {
             Ok(session) => session,
@@ -189,13 +188,13 @@ impl Caller {
         edge.tasks.finish_anyway("call", carry_out(self.edge, session, work, streams)).await
     }
 
-    /// Opens a session with the upstream and answers with what the upstream said.
+    /// Opens a session with the upstream and returns the upstream's response to `initialize`.
     async fn initialize(self, message: &Message) -> Reply {
         let session = match self.edge.sessions.create(self.scope, self.principal) {
             Ok(session) => session,
             Err(error) => return respond::failure(message.id(), &error),
         };
-        // A client that leaves before the upstream has answered leaves no session behind.
+        // Ends the session if the client disconnects before the upstream responds.
         let unborn = Unborn { edge: &self.edge, session: Some(&session) };
         match introduce(&self.edge, &session, message).await {
             Ok(answer) => {
@@ -208,7 +207,7 @@ impl Caller {
         }
     }
 
-    /// The session's own stream, or one that the client lost.
+    /// Opens the session's own stream, or resumes the stream that `Last-Event-ID` names.
     async fn get(self, fields: &Fields<'_>) -> Reply {
         if !fields.accepts_events() {
             return (StatusCode::NOT_ACCEPTABLE, "Accept must list text/event-stream").into_response().into();
@@ -228,7 +227,7 @@ impl Caller {
         };
         match session.stream(number) {
             Some(log) => {
-                // Without an id nothing that was read is repeated, least of all a question.
+                // Without an id, events that were read are not repeated, least of all questions.
                 let seen = seen.unwrap_or_else(|| log.newest_read());
                 resumable(&self.edge, session, Resumable { number, log, seen, prime: false }).into()
             }
@@ -261,11 +260,12 @@ impl Caller {
     }
 }
 
-/// Answers a request: at once where that is possible, else as a stream that a task goes on to fill.
+/// Responds with JSON if the response comes before any event and within the patience, otherwise with a stream that a
+/// task continues to fill.
 async fn carry_out(edge: Arc<Edge>, session: Arc<Session>, work: Work, streams: bool) -> Reply {
     let Work { mut queue, _events, mut outcome } = work;
     let patience = Instant::now() + edge.config.patience;
-    // Where the answer cannot be a stream, what comes before it goes to the session's own.
+    // If the client accepts no event stream, events before the response go to the session's own stream.
     let own = (!streams).then(|| session.own_stream());
     let is_full = || own.as_ref().is_some_and(|own| !own.has_room());
     let early = loop {
@@ -276,7 +276,7 @@ async fn carry_out(edge: Arc<Edge>, session: Arc<Session>, work: Work, streams: 
                 None => break Some(event),
             },
             answer = &mut outcome => {
-                // What came in the same moment is told before the answer.
+                // Events that came at the same moment precede the response.
                 let Some(event) = queue.try_recv() else { return finished(answer) };
                 outcome = Box::pin(std::future::ready(answer));
                 match &own {
@@ -309,7 +309,8 @@ async fn room(log: Option<&Arc<EventLog>>) {
     }
 }
 
-/// A withdrawn request has no response (2025-11-25, cancellation), but its POST must end: with a stream of nothing.
+/// Responds to the POST. A cancelled request has no response (2025-11-25, cancellation), so its POST ends with an empty
+/// event stream.
 fn finished(answer: Option<Pieces>) -> Reply {
     match answer {
         Some(answer) => respond::json(StatusCode::OK, answer),

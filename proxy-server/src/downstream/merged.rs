@@ -1,5 +1,5 @@
-//! What a modern client of all upstreams is answered: what they offer from memory, everything else by the upstream that its
-//! request means. No answer from memory waits for any upstream.
+//! Serves a modern client at the endpoint of all upstreams: discovery and lists come from the catalog in memory and
+//! wait for no upstream; other requests go to the upstream that they name.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use crate::downstream::{listen, respond, routed};
 use crate::policy::Caller;
 use crate::protocol::{Era, own_list, result_pieces};
 
-/// Answers a request to all upstreams that this caller may use.
+/// Responds to a request at the endpoint of all upstreams that this caller may use.
 pub(super) async fn serve(asking: Arc<Asking>, caller: Caller, fields: Option<&Fields<'_>>) -> Reply {
     let (message, view) = (&asking.message, asking.view(&caller));
     if let Some(list) = List::asked_by(message.method()) {
@@ -31,7 +31,7 @@ pub(super) async fn serve(asking: Arc<Asking>, caller: Caller, fields: Option<&F
             respond::json(StatusCode::OK, result_pieces(message.id(), view.discovery(audience(message))))
         }
         "subscriptions/listen" => listen::open_to_all(asking, caller).await,
-        // On the heap, so that what is answered from memory does not carry it along.
+        // Boxed, so that responses from memory do not carry the size of this future.
         _ => Box::pin(routed::answer(asking, caller, view, fields)).await,
     }
 }

@@ -1,8 +1,7 @@
-//! The endpoints for clients of the modern era (2026-07-28, transports, "Streamable HTTP"): every POST is a request of its
-//! own, and its response is all there is to it.
+//! Endpoints for clients of the modern era (2026-07-28, transports, "Streamable HTTP"): every POST is an independent
+//! request, and its response carries everything that belongs to it.
 //!
-//! Closing the response cancels the request: nothing of it is kept for a client that comes back, but a question that it
-//! was asked.
+//! Closing the response cancels the request. Only a call that awaits the answer to a question outlives its response.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -29,7 +28,7 @@ use crate::protocol::{
 use crate::route::{self, answer_edits, state_edit};
 use crate::upstream::Upstream;
 
-/// Requests of the legacy era that mean nothing any more, or something else.
+/// Legacy requests that are removed from the modern era, or have another meaning there.
 const REMOVED: [&str; 7] = [
     "initialize",
     "ping",
@@ -42,45 +41,45 @@ const REMOVED: [&str; 7] = [
 /// Requests of an extension that has no counterpart in the legacy era.
 const TASKS: [&str; 3] = ["tasks/get", "tasks/update", "tasks/cancel"];
 
-/// The refusal of a tool of a legacy upstream that nobody can call in the modern era.
+/// Error for a tool of a legacy upstream that modern clients cannot call.
 pub(super) const NEEDS_TASK: error::Kind = error::Kind::InvalidParams(
     "this tool runs only as a task of 2025-11-25, which clients of this revision cannot ask for",
 );
 
-/// A request whose form is right, and who asks.
+/// A validated request with its caller.
 pub(super) struct Asking {
     pub(super) edge: Arc<Edge>,
     pub(super) principal: Principal,
-    /// As the client wrote it.
+    /// Request as received from the client.
     pub(super) message: Message,
-    /// The raw client capabilities.
+    /// Raw client capabilities.
     pub(super) capabilities: Box<str>,
-    /// The least severe log message it wants, if it wants any.
+    /// Minimum severity of log messages that the client requested, if any.
     pub(super) log_level: Option<Box<str>>,
-    /// Until when what comes before the call itself has to be done.
+    /// Deadline for everything that precedes the call itself.
     pub(super) deadline: Instant,
 }
 
 impl Asking {
-    /// What the client sees of all upstreams.
+    /// Returns the client's view of all upstreams.
     pub(super) fn view(&self, caller: &Caller) -> Arc<View> {
         Pool::view(&self.edge, caller, self.principal, &self.capabilities)
     }
 }
 
-/// A request and the upstream that it goes to. Cheap to clone.
+/// A request with the upstream it goes to. Cheap to clone.
 #[derive(Clone)]
 pub(super) struct Addressed {
     pub(super) asking: Arc<Asking>,
     pub(super) upstream: Arc<Upstream>,
-    /// The request as the upstream knows it.
+    /// Request with the upstream's own names.
     pub(super) request: Message,
-    /// What the client sees of all upstreams, at their common endpoint.
+    /// Client's view of all upstreams, if the request came to their common endpoint.
     pub(super) view: Option<Arc<View>>,
 }
 
 impl Addressed {
-    /// Slices of the upstream's answer, and what the client has to read in their place.
+    /// Returns slices of the upstream's response, each with the text that replaces it for the client.
     pub(super) fn edits<'a>(&self, answer: &'a Message) -> Vec<(&'a str, String)> {
         let name = self.upstream.definition().name.as_str();
         let Some(view) = &self.view else { return Vec::new() };
@@ -89,7 +88,7 @@ impl Addressed {
         edits
     }
 
-    /// The state of a request as the client has to send it back.
+    /// Returns the `requestState` in the form that the client sends back.
     pub(super) fn state<'a>(&self, own: &'a str) -> Cow<'a, str> {
         match &self.view {
             Some(_) => qualified_id(self.upstream.definition().name.as_str(), own).into(),
@@ -97,12 +96,12 @@ impl Addressed {
         }
     }
 
-    /// The era that is spoken with the upstream. While that is being found out it is waited for.
+    /// Returns the upstream's era. Waits until the deadline while it is being detected.
     pub(super) async fn era(&self) -> Result<Era, Error> {
         self.upstream.era(self.asking.deadline).await
     }
 
-    /// A notification as the client has to read it; nothing if it is not for the client.
+    /// Translates a notification for the client; `None` if the client must not receive it.
     pub(super) fn told(&self, notification: Bytes) -> Option<Bytes> {
         match &self.view {
             Some(view) => route::notification(view, self.upstream.definition().name.as_str(), notification),
@@ -111,8 +110,8 @@ impl Addressed {
     }
 }
 
-/// Whether the headers of a request are those of a modern client. One with a session is legacy unless it says otherwise
-/// in so many words.
+/// Returns true if the headers are those of a modern client: the version header names the modern revision, or, without
+/// a session, any revision but a known legacy one.
 pub(super) fn names_modern(fields: &Fields<'_>) -> bool {
     let version = fields.version.map(|value| text(value).unwrap_or_default());
     version.is_some_and(|version| match fields.session {
@@ -121,7 +120,8 @@ pub(super) fn names_modern(fields: &Fields<'_>) -> bool {
     })
 }
 
-/// The era that a message belongs to. Who shakes hands or has a session is legacy.
+/// Returns the era of a message. Modern headers mean modern, except for `initialize`; otherwise a session means legacy,
+/// and without one the version claim in the body decides.
 pub(super) fn era(fields: &Fields<'_>, message: &Message) -> Era {
     let is_modern = match (names_modern(fields), fields.session) {
         (true, _) if message.method() != "initialize" => true,
@@ -131,7 +131,7 @@ pub(super) fn era(fields: &Fields<'_>, message: &Message) -> Era {
     if is_modern { Era::Modern } else { Era::Legacy }
 }
 
-/// Answers a message of a modern client.
+/// Responds to a message of a modern client.
 pub(super) async fn serve(
     edge: &Arc<Edge>,
     scope: &Scope,
@@ -141,7 +141,7 @@ pub(super) async fn serve(
 ) -> Reply {
     match message.kind() {
         Kind::Request => {}
-        // A client closes the response instead, so there is nothing that it could tell.
+        // A client cancels by closing the response, so no notification has a meaning here.
         Kind::Notification => return StatusCode::ACCEPTED.into_response().into(),
         Kind::Result | Kind::Error => {
             return respond::modern_error("", StatusCode::BAD_REQUEST, INVALID_REQUEST, "nothing was asked by this id");
@@ -155,7 +155,7 @@ pub(super) async fn serve(
     carry_out(edge, scope, principal, message, Some(fields)).await
 }
 
-/// The same without what HTTP adds: headers are checked where there are any.
+/// Responds to a request regardless of the transport. Headers are checked if there are any.
 pub(super) async fn carry_out(
     edge: &Arc<Edge>,
     scope: &Scope,
@@ -192,7 +192,7 @@ pub(super) async fn carry_out(
     }
 }
 
-/// Answers a request to one upstream.
+/// Responds to a request for one upstream.
 async fn serve_one(asking: Arc<Asking>, upstream: &Arc<Upstream>, fields: Option<&Fields<'_>>) -> Reply {
     let message = &asking.message;
     let (upstream, request) = (Arc::clone(upstream), message.clone());
@@ -210,19 +210,19 @@ async fn serve_one(asking: Arc<Asking>, upstream: &Arc<Upstream>, fields: Option
     match (era, message.method()) {
         (Era::Modern, "subscriptions/listen") => Box::pin(listen::relay(to)).await,
         (Era::Modern, _) => respond_with(forward::begin(to), &asking.edge.config).await,
-        // On the heap, so that a request that goes on as it came does not carry them along.
+        // Boxed, so that a request that is forwarded unchanged does not carry the size of these futures.
         (Era::Legacy, "server/discover") => Box::pin(bridged::discover(&to)).await,
         (Era::Legacy, "subscriptions/listen") => Box::pin(listen::open(to)).await,
         (Era::Legacy, _) => Box::pin(bridged::answer(to)).await,
     }
 }
 
-/// Whether an upstream of this era knows nothing of the method.
+/// Returns true if an upstream of this era does not know the method.
 pub(super) fn is_foreign(era: Era, message: &Message) -> bool {
     era == Era::Legacy && TASKS.contains(&message.method())
 }
 
-/// The refusal of a request about a task whose client does not speak of tasks (tasks extension, "Capability").
+/// Refuses a request about a task from a client that did not declare the tasks extension ("Capability").
 pub(super) fn refuse_undeclared(asking: &Asking) -> Option<Reply> {
     if !TASKS.contains(&asking.message.method()) || protocol::declares_tasks(&asking.capabilities) {
         return None;
@@ -233,13 +233,14 @@ pub(super) fn refuse_undeclared(asking: &Asking) -> Option<Reply> {
     Some(respond::json(StatusCode::BAD_REQUEST, body))
 }
 
-/// The refusal of a method that there is not, or not any more.
+/// Refuses a method that does not exist in the modern era, or no longer does.
 pub(super) fn unknown_method(message: &Message) -> Reply {
     let why = format!("`{}` is not a method of {LATEST_MODERN} here", message.method());
     respond::modern_error(message.id(), StatusCode::NOT_FOUND, METHOD_NOT_FOUND, &why)
 }
 
-/// Refuses what is known to be wrong about the call of a tool, as far as the upstream tells what its tools are like.
+/// Refuses a `tools/call` that contradicts the tool's known definition: mismatched headers, or a legacy tool that runs
+/// only as a task.
 pub(super) async fn check_tool(to: &Addressed, era: Era, fields: Option<&Fields<'_>>) -> Option<Reply> {
     let Addressed { asking, upstream, request, .. } = to;
     if request.method() != "tools/call" {

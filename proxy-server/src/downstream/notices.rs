@@ -1,6 +1,6 @@
-//! Passes on to all listeners what an upstream session tells outside any call. Nothing is dropped from a burst: whoever
-//! tells waits for a listener that is behind, though no longer than others may be held up. A listener that takes nothing
-//! for so long is told of the loss in place of what was lost.
+//! Delivers notifications of an upstream session that belong to no call to all its listeners. A burst is not truncated:
+//! the sender waits for slow listeners (back-pressure), but only for a bounded time. A listener that takes nothing for
+//! so long receives a message about the loss in place of the lost notifications.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -9,26 +9,26 @@ use bytes::Bytes;
 use crate::protocol::{Message, Object};
 use crate::upstream::{Event, EventQueue, Events, event_queue};
 
-/// Those who listen.
+/// Queues of all listeners.
 #[derive(Default)]
 pub(super) struct Notices(Mutex<Vec<Events>>);
 
 impl Notices {
-    /// Listens from now on.
+    /// Adds a listener, which receives all later notifications.
     pub(super) fn subscribe(&self) -> EventQueue {
         let (events, queue) = event_queue();
         self.all().push(events);
         queue
     }
 
-    /// True if somebody listens.
+    /// True if there is a listener.
     pub(super) fn has_listeners(&self) -> bool {
         let mut all = self.all();
         all.retain(Events::is_read);
         !all.is_empty()
     }
 
-    /// Tells everybody, and waits for those for whom more than the limit waits now.
+    /// Queues a notification for all listeners, then waits for those whose queues now exceed the limit.
     pub(super) async fn tell(&self, notice: Bytes, limit: usize) {
         let mut crowded = Vec::new();
         self.all().retain(|events| match events.put(Event::Notification(notice.clone()), limit) {
@@ -48,7 +48,7 @@ impl Notices {
     }
 }
 
-/// True for a notification that says that others were left out in its place.
+/// True for the gateway's notification that others were lost.
 pub(super) fn tells_of_loss(message: &Message) -> bool {
     let params = || Object::read(message.params()).ok();
     message.method() == "notifications/message"

@@ -1,4 +1,4 @@
-//! Questions that a client was asked and has not answered yet, within a limit of bytes.
+//! Questions that a client has not answered yet, up to a limit in bytes.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -10,10 +10,10 @@ use crate::downstream::question::refuse;
 use crate::error::Limit;
 use crate::upstream::{Question, Reply};
 
-/// Bytes that an open question takes besides its text.
+/// Size of an open question besides its text, in bytes.
 const OVERHEAD: usize = 128;
 
-/// The open questions of one client by their serial numbers.
+/// Open questions of one client by serial number.
 #[derive(Default)]
 pub(super) struct OpenQuestions {
     open: HashMap<u64, Open>,
@@ -27,8 +27,8 @@ struct Open {
 }
 
 impl OpenQuestions {
-    /// Notes a question and gives the message that asks it. One beyond the limit is refused towards the upstream, which is
-    /// told the limit.
+    /// Adds a question and returns the request for the client. Beyond the limit, refuses the question with an error
+    /// that names the limit.
     pub(super) fn add(&mut self, question: Question, limit: usize) -> Option<Bytes> {
         let Question { serial, message, reply } = question;
         let bytes = message.len() + OVERHEAD;
@@ -42,14 +42,14 @@ impl OpenQuestions {
         Some(message)
     }
 
-    /// Takes a question out that the client has answered.
+    /// Removes a question that the client has answered.
     pub(super) fn take(&mut self, serial: u64) -> Option<Reply> {
         let open = self.open.remove(&serial)?;
         self.bytes -= open.bytes;
         Some(open.reply)
     }
 
-    /// Refuses the questions that were asked longer ago than this.
+    /// Refuses questions that are older than the timeout.
     pub(super) fn expire(&mut self, timeout: Duration) {
         let bytes = &mut self.bytes;
         self.open.retain(|_, open| {

@@ -1,4 +1,4 @@
-//! Checks `Host`, `Origin` and `Sec-Fetch-Site` on every path, and answers pages that ask first (CORS).
+//! Checks `Host`, `Origin` and `Sec-Fetch-Site` on every path, and responds to CORS preflight requests.
 
 use std::net::IpAddr;
 
@@ -11,42 +11,43 @@ use crate::downstream::fields::{Fields, text};
 use crate::policy::{Foreign, Page, Shown, Sites};
 use crate::upstream::OWN_MARK;
 
-/// What health checks ask for: they may name any host in HTTP/1.0 or none, and pages may link to them.
+/// Paths of health checks. They may omit `Host` in HTTP/1.0, and pages of other sites may link to them.
 pub(super) const HEALTH_PATHS: [&str; 3] = ["/healthz", "/readyz", "/api/v1/ping"];
-/// Request headers that a page may send without a browser asking for each.
+/// Request headers that every preflight response allows.
 const ALLOWED_HEADERS: &str = "accept, authorization, content-type, if-match, last-event-id, mcp-method, mcp-name, \
                                mcp-protocol-version, mcp-session-id, traceparent, tracestate, x-api-key";
 const ALLOWED_METHODS: HeaderValue = HeaderValue::from_static("GET, POST, PUT, DELETE, OPTIONS");
 /// Response headers that a page may read.
 const EXPOSED_HEADERS: HeaderValue =
     HeaderValue::from_static("etag, location, mcp-protocol-version, mcp-session-id, retry-after, www-authenticate");
-/// How long a browser remembers the answer.
+/// Time for which a browser caches a preflight response, in seconds.
 const MAX_AGE: HeaderValue = HeaderValue::from_static("600");
-/// The longest list of headers that is allowed because a browser asks for it.
+/// Maximum length in bytes of `Access-Control-Request-Headers`. A longer value is ignored.
 const MAX_ASKED: usize = 1024;
 const ASKS_FOR_NETWORK: HeaderName = HeaderName::from_static("access-control-request-private-network");
 const ALLOWS_NETWORK: HeaderName = HeaderName::from_static("access-control-allow-private-network");
 const YES: HeaderValue = HeaderValue::from_static("true");
 
-/// Which requests are let in.
+/// Rules for accepting requests by host, origin and mark.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Origins {
     pub(crate) sites: Sites,
-    /// The mark of the gateway's own requests. An upstream that leads back here would be trusted as this very machine.
+    /// Mark of the gateway's own requests. Requests with it are refused: one that an upstream sends back here would be
+    /// trusted as a local request.
     pub(crate) own_mark: Option<HeaderValue>,
-    /// True if there are server cards, which every page may ask for.
+    /// True if there are server cards, which every page may fetch.
     pub(crate) has_cards: bool,
 }
 
 impl Origins {
-    /// The page behind a request to a socket with this address, or the refusal.
+    /// Returns the page behind a request to this local address, or the response that refuses it.
     pub(super) fn page(&self, fields: &Fields<'_>, local: IpAddr, path: &str) -> Result<Page, Response> {
         let is_own =
             || self.own_mark.as_ref().is_some_and(|own| fields.values(OWN_MARK.as_str()).any(|mark| mark == own));
         if fields.is_marked && is_own() {
             return Err(refusal(StatusCode::FORBIDDEN, "the request is the gateway's own"));
         }
-        // Of a header that comes twice, two readers could take different ones.
+        // Two readers could use different values of a duplicate header.
         if fields.is_ambiguous {
             return Err(refusal(StatusCode::FORBIDDEN, "Host, Origin or Sec-Fetch-Site comes twice"));
         }
@@ -59,7 +60,7 @@ impl Origins {
         let is_health = || HEALTH_PATHS.contains(&path);
         match page {
             Ok(page) => Ok(page),
-            // Neither tells a page anything, nor changes anything.
+            // Cards and health checks reveal nothing that is not public, and change nothing.
             Err(Foreign::Origin | Foreign::Site) if self.has_cards && is_document(path) => Ok(Page::Foreign),
             Err(Foreign::Site) if is_health() => Ok(Page::None),
             Err(Foreign::NoHost) if fields.host.is_none() && fields.is_old_http && is_health() => Ok(Page::None),
@@ -68,7 +69,7 @@ impl Origins {
     }
 }
 
-/// A value as text; an empty one, which is none of the gateway's, where it has bytes that no such value can have.
+/// Returns a header value as text; empty, and so foreign, if it contains bytes that are invalid in such a value.
 fn text_or_empty(value: &[u8]) -> &str {
     text(value).unwrap_or_default()
 }
@@ -95,14 +96,14 @@ fn refusal(status: StatusCode, details: &str) -> Response {
     (status, axum::Json(Problem::new("Forbidden").details(details))).into_response()
 }
 
-/// Whether a browser asks what a page may send.
+/// True for a CORS preflight request.
 pub(super) fn is_preflight(method: &Method, headers: &HeaderMap) -> bool {
     *method == Method::OPTIONS
         && headers.contains_key(header::ORIGIN)
         && headers.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD)
 }
 
-/// Tells a browser what the page may send: everything, because the request itself is checked again.
+/// Allows all methods and the requested headers in a preflight response, because the request itself is checked again.
 pub(super) fn allow_page(headers: &HeaderMap) -> Response {
     let mut response = StatusCode::NO_CONTENT.into_response();
     let allowed = response.headers_mut();
@@ -115,7 +116,7 @@ pub(super) fn allow_page(headers: &HeaderMap) -> Response {
     response
 }
 
-/// The usual headers, and those that the browser asks for: `Mcp-Param-*` has any name.
+/// Returns the fixed headers plus those that the browser asks for: `Mcp-Param-*` headers have arbitrary names.
 fn allowed_headers(headers: &HeaderMap) -> HeaderValue {
     let asked = headers.get(header::ACCESS_CONTROL_REQUEST_HEADERS).and_then(|value| value.to_str().ok());
     let usual: Vec<&str> = ALLOWED_HEADERS.split(", ").collect();
@@ -126,10 +127,10 @@ fn allowed_headers(headers: &HeaderMap) -> HeaderValue {
     HeaderValue::from_str(&all.join(", ")).unwrap_or(HeaderValue::from_static(ALLOWED_HEADERS))
 }
 
-/// Lets the page of this origin read a response.
+/// Allows the page of this origin to read a response.
 pub(super) fn show_to(origin: HeaderValue, response: &mut Response) {
     let headers = response.headers_mut();
-    // A response that every page may read stays so.
+    // A response that already allows every page stays so.
     headers.entry(header::ACCESS_CONTROL_ALLOW_ORIGIN).or_insert(origin);
     headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED_HEADERS);
     headers.append(header::VARY, HeaderValue::from_static("origin"));

@@ -1,5 +1,5 @@
-//! Lists that upstreams show to one client alone: a server may add tools for one session. They are read in that session
-//! when its upstream announces a change there, and stand in for the catalog's in what the client sees of all upstreams.
+//! Lists that upstreams show to a single client: a server may add tools for one session. They are read in that session
+//! when its upstream announces a change there, and replace the catalog's lists in the client's view of all upstreams.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -22,14 +22,14 @@ use crate::protocol::Message;
 use crate::upstream::Attachment;
 
 const KINDS: [&str; 3] = ["tools", "prompts", "resources"];
-/// Changes that are announced together are read together.
+/// Delay that combines several announcements into one read.
 const DEBOUNCE: Duration = Duration::from_millis(50);
 
-/// The lists of one client that read otherwise than the catalog's.
+/// Lists of one client that differ from the catalog's.
 #[derive(Default)]
 pub(super) struct OwnLists {
     state: Mutex<State>,
-    /// Whether there are any, so that whoever has none pays nothing for it.
+    /// True if there are any lists. Clients without own lists take no lock.
     has_any: AtomicBool,
     changed: watch::Sender<u64>,
 }
@@ -37,12 +37,12 @@ pub(super) struct OwnLists {
 #[derive(Default)]
 struct State {
     lists: HashMap<ServerName, OwnItems>,
-    /// The view that was made last, and of what.
+    /// The last view, with the snapshot it was built from.
     view: Option<(Arc<Snapshot>, Arc<View>)>,
 }
 
 impl OwnLists {
-    /// What the client sees of all upstreams.
+    /// Returns the client's view of all upstreams.
     pub(super) fn view(&self, edge: &Edge, caller: &Caller) -> Arc<View> {
         if !self.has_any.load(Ordering::Relaxed) {
             return edge.view(caller);
@@ -54,7 +54,7 @@ impl OwnLists {
         {
             return Arc::clone(view);
         }
-        // What the catalog has come to list as well is no longer this client's alone.
+        // Lists that the catalog now contains as well are no longer specific to this client.
         state.lists.retain(|upstream, items| !snapshot.agrees(upstream, items));
         if state.lists.is_empty() {
             self.has_any.store(false, Ordering::Relaxed);
@@ -67,7 +67,7 @@ impl OwnLists {
         view
     }
 
-    /// Tells of changes.
+    /// Subscribes to changes.
     pub(super) fn watch(&self) -> watch::Receiver<u64> {
         self.changed.subscribe()
     }
@@ -92,7 +92,7 @@ impl OwnLists {
         self.changed.send_modify(|count| *count += 1);
     }
 
-    /// Forgets what an upstream showed in a session that has ended. Says whether nothing is left.
+    /// Removes the lists that an upstream showed in a session that has ended. Returns true if none are left.
     pub(super) fn forget(&self, upstream: &ServerName) -> bool {
         let mut state = lock(&self.state);
         let had = state.lists.remove(upstream).is_some();
@@ -108,7 +108,7 @@ impl OwnLists {
     }
 }
 
-/// The kinds of list that are to be read in a client's own session, and when.
+/// Kinds of list to read again in a client's own session, and the due time.
 #[derive(Default)]
 pub(super) struct Stale {
     kinds: Vec<&'static str>,
@@ -116,7 +116,7 @@ pub(super) struct Stale {
 }
 
 impl Stale {
-    /// Notes what a notification says has changed.
+    /// Marks the list that a `list_changed` notification names as stale.
     pub(super) fn hear(&mut self, notification: &Bytes) {
         if memmem::find(notification, b"list_changed").is_none() {
             return;
@@ -128,12 +128,12 @@ impl Stale {
         }
     }
 
-    /// Notes that any list may have changed.
+    /// Marks all lists as stale.
     pub(super) fn doubt(&mut self) {
         self.note(&KINDS);
     }
 
-    /// Done when it is time to read; never while nothing is stale.
+    /// Waits until the stale lists are due; forever if there are none.
     pub(super) async fn is_due(&self) {
         match self.due {
             Some(due) => sleep_until(due).await,
@@ -141,7 +141,7 @@ impl Stale {
         }
     }
 
-    /// What is to be read, which is stale no longer.
+    /// Returns the stale kinds and clears them.
     pub(super) fn take(&mut self) -> Vec<&'static str> {
         self.due = None;
         std::mem::take(&mut self.kinds)

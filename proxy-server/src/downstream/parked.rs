@@ -1,5 +1,5 @@
-//! Calls whose clients are thinking about a question. Each is claimed by the `requestState` that the client was given:
-//! once, by the same principal, for the same request, before it expires.
+//! Calls that wait for their clients to answer a question. A call is claimed by the `requestState` that the client
+//! received: once, by the same principal, for the same request, before it expires.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -16,20 +16,20 @@ use crate::downstream::seal::{Purpose, Seal};
 use crate::error::{Error, Kind, Limit};
 use crate::tasks::Tasks;
 
-/// Parked calls of one upstream: each holds a place among the upstream's requests in flight.
+/// Maximum number of parked calls per upstream: each counts against the upstream's limit of requests in flight.
 const MAX_PER_UPSTREAM: usize = 128;
 
-/// The parked calls.
+/// All parked calls.
 pub(super) struct Parked {
     state: Mutex<State>,
     seal: Seal,
     closed: CancellationToken,
-    /// How many there may be, and how long a client may think about one round of questions.
+    /// Maximum number of parked calls, and maximum time for which a client may take to answer one round of questions.
     limits: (usize, Duration),
     kept: Arc<Kept>,
 }
 
-/// What a parked call holds, as the budget of the process counts it.
+/// Memory of a parked call, as counted by the budget of the process.
 struct Weight {
     bytes: AtomicUsize,
     since: Instant,
@@ -43,22 +43,22 @@ struct State {
     last: u64,
 }
 
-/// One parked call.
+/// Entry of a parked call.
 struct Waiting {
-    /// Where to say to whom it goes.
+    /// Passes the claimant's channel to the task that holds the call.
     claim: oneshot::Sender<oneshot::Sender<Conversation>>,
-    /// The address of its upstream.
+    /// Address of its upstream.
     upstream: usize,
 }
 
-/// A place for a call that is about to be parked.
+/// Reservation for a call that is about to be parked.
 pub(super) struct Slot {
     place: Place,
     claimed: oneshot::Receiver<oneshot::Sender<Conversation>>,
     state: String,
 }
 
-/// Removes a call from the list, whatever ends it.
+/// Removes the call's entry when dropped, whatever the reason.
 struct Place {
     parked: Arc<Parked>,
     number: u64,
@@ -70,7 +70,8 @@ impl Parked {
         Arc::new(Self { state: Mutex::default(), seal, closed, limits, kept })
     }
 
-    /// A place for a call of the upstream at this address, to be claimed for this purpose.
+    /// Reserves an entry for a call of the upstream at this address, to be claimed for this purpose. Fails if too many
+    /// calls are parked, or the gateway stops.
     pub(super) fn reserve(self: &Arc<Self>, upstream: usize, purpose: &Purpose) -> Result<Slot, Error> {
         let (claim, claimed) = oneshot::channel();
         let mut state = self.state();
@@ -90,7 +91,8 @@ impl Parked {
         Ok(Slot { place: Place { parked: Arc::clone(self), number }, claimed, state: sealed })
     }
 
-    /// The call that this state belongs to. Whatever is wrong with the state, the answer is the same.
+    /// Returns the call that a `requestState` belongs to. Every invalid state gives `None`, so that clients cannot tell
+    /// the reasons apart.
     pub(super) async fn claim(&self, sealed: &str, purpose: &Purpose) -> Option<Conversation> {
         let number = self.seal.open(sealed, purpose)?;
         let waiting = self.state().waiting.remove(&number)?;
@@ -110,12 +112,12 @@ impl Parked {
 }
 
 impl Slot {
-    /// The `requestState` for the client.
+    /// Returns the `requestState` for the client.
     pub(super) fn state(&self) -> &str {
         &self.state
     }
 
-    /// Keeps a call whose questions a client with these raw capabilities has been asked.
+    /// Parks a call whose questions were sent to a client with these raw capabilities.
     pub(super) fn keep(self, conversation: Conversation, capabilities: &str, tasks: &Tasks) {
         let Self { place, claimed, .. } = self;
         let until = conversation.deadline().min(Instant::now() + place.parked.limits.1);
@@ -130,15 +132,15 @@ impl Drop for Place {
     }
 }
 
-/// A call and how long it waits.
+/// A parked call with its deadline.
 struct Waited {
     conversation: Conversation,
     capabilities: Box<str>,
     until: Instant,
 }
 
-/// Keeps the upstream served until the call is claimed, has waited too long, or has to make room for others; the last two
-/// cancel it.
+/// Drains the upstream's events until the call is claimed. Cancels it at its deadline, when the gateway stops, or when
+/// the budget needs its memory.
 async fn wait(place: Place, waited: Waited, mut claimed: oneshot::Receiver<oneshot::Sender<Conversation>>) {
     let Waited { mut conversation, capabilities, until } = waited;
     let weight = Weight::new(&place.parked.kept);

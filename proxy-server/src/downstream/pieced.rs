@@ -1,4 +1,4 @@
-//! The body of a response that is a message in pieces. They are written together, and none is copied before.
+//! Response body that consists of the pieces of a message. They are written together and not copied beforehand.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -9,7 +9,7 @@ use http_body::{Body, Frame, SizeHint};
 
 use crate::protocol::Pieces;
 
-/// What is left of a message.
+/// Remaining pieces of a message.
 struct Pieced(Pieces);
 
 impl From<Pieces> for axum::body::Body {

@@ -1,8 +1,9 @@
-//! Upstream sessions for clients that have none: kept per upstream, principal and declared capabilities, so that a legacy
-//! upstream sees what its caller can do, and one caller's session is never another's.
+//! Pool of legacy upstream sessions for modern clients, which have none: one group per upstream, principal and declared
+//! capabilities, so that the upstream sees its caller's capabilities and no session serves two callers of different
+//! kinds.
 //!
-//! A call that can be asked something, or that wants log messages, has its session to itself for as long as it runs: what
-//! the upstream then says of no call in particular can only belong to this one. All other calls share.
+//! A call that may be asked a question, or that wants log messages, uses a session exclusively while it runs:
+//! everything that the upstream then sends outside calls can only belong to this call. All other calls share sessions.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -28,63 +29,63 @@ use crate::protocol::{self, Message, Object};
 use crate::upstream::{Attachment, Call, Deadline, Event, EventQueue, OpenError, Upstream, event_queue, list_changed};
 
 const REAP_INTERVAL: Duration = Duration::from_secs(15);
-/// How long a session waits for the next call before it is let go.
+/// Idle time after which a session is closed.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(5 * 60);
-/// How long the end of a session is waited for whose place is needed.
+/// Timeout for the end of an evicted session.
 const EVICTION: Duration = Duration::from_secs(3);
 const LOOK_INTERVAL: Duration = Duration::from_millis(10);
-/// The longest text of capabilities that sessions are kept by.
+/// Maximum length in bytes of client capabilities, which are part of the pool's key.
 const MAX_CAPABILITIES: usize = 16 * 1024;
 const INITIALIZED: &[u8] = br#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#;
 
-/// Whose sessions they are.
+/// Identifies a group of sessions.
 #[derive(Clone, PartialEq, Eq, Hash)]
 struct Key {
-    /// The address of the upstream, which every line of the group keeps from being used again.
+    /// Address of the upstream. Every session of the group holds the upstream, so that the address is not reused.
     upstream: usize,
     principal: Principal,
     capabilities: Box<str>,
 }
 
-/// How a caller uses a session.
+/// Mode in which a caller uses a session.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Use {
     Alone,
     Shared,
 }
 
-/// The kept sessions.
+/// Pool of upstream sessions.
 pub(super) struct Pool {
     groups: Mutex<HashMap<Key, Group>>,
     max: usize,
-    /// What upstreams list for one kind of caller alone.
+    /// Lists that upstreams show only to one kind of caller.
     own: Mutex<HashMap<Whose, Arc<OwnLists>>>,
-    /// Whether there is any of that, so that nobody looks in vain.
+    /// True if there are any such lists. Avoids the lookup otherwise.
     has_own: AtomicBool,
     own_changed: watch::Sender<u64>,
 }
 
-/// A kind of caller: a principal and its raw capabilities.
+/// Kind of caller: principal and raw client capabilities.
 type Whose = (Principal, Box<str>);
 
-/// The sessions of one kind of caller.
+/// Sessions of one kind of caller with one upstream.
 struct Group {
     lines: Vec<Arc<Line>>,
-    /// Whoever would share a session waits here for the one who opens it.
+    /// Lets one caller at a time open a session that others may share.
     opening: Arc<Semaphore>,
 }
 
-/// One kept session.
+/// A pooled session.
 pub(super) struct Line {
     key: Key,
     attachment: Arc<Attachment>,
-    /// The upstream's answer to `initialize`.
+    /// Upstream's response to `initialize`.
     handshake: Message,
-    /// What the upstream tells outside any call.
+    /// Delivers notifications that belong to no call.
     notices: Notices,
     pub(super) subscriptions: Mutex<HashMap<String, usize>>,
     used: Mutex<Usage>,
-    /// From which level on the upstream was last told to log.
+    /// Log level that was last set at the upstream.
     level: Mutex<Option<Box<str>>>,
     closed: CancellationToken,
 }
@@ -95,17 +96,17 @@ struct Usage {
     last: Instant,
 }
 
-/// A caller's place in a session; given back when dropped.
+/// Checkout of a session, returned when dropped.
 pub(super) struct Seat {
     line: Arc<Line>,
     usage: Use,
 }
 
-/// Who wants a session, and with which upstream.
+/// Caller that needs a session with an upstream.
 pub(super) struct Caller<'a> {
     pub(super) upstream: &'a Arc<Upstream>,
     pub(super) principal: Principal,
-    /// The raw client capabilities.
+    /// Raw client capabilities.
     pub(super) capabilities: &'a str,
 }
 
@@ -115,7 +116,7 @@ impl Pool {
         Self { groups, max, own, has_own: AtomicBool::new(false), own_changed }
     }
 
-    /// A place in a session, which is opened if there is none to be had.
+    /// Checks out a session. Opens one if none is free.
     pub(super) async fn take(edge: &Arc<Edge>, caller: Caller<'_>, usage: Use) -> Result<Seat, Error> {
         if caller.capabilities.len() > MAX_CAPABILITIES {
             return Err(Kind::InvalidParams("too long a list of client capabilities").into());
@@ -139,7 +140,7 @@ impl Pool {
         outcome
     }
 
-    /// A place in a session that others may share; only one of them opens it.
+    /// Checks out a session that others may share. Only one of several concurrent callers opens it.
     async fn take_in_turn(edge: &Arc<Edge>, caller: Caller<'_>, key: Key) -> Result<Seat, Error> {
         let deadline = Instant::now() + edge.config.initialize_timeout;
         let opening = Arc::clone(&edge.pool.groups().entry(key.clone()).or_default().opening);
@@ -151,7 +152,7 @@ impl Pool {
         }
     }
 
-    /// What this kind of caller sees of all upstreams.
+    /// Returns the view of all upstreams for this kind of caller.
     pub(super) fn view(edge: &Edge, caller: &policy::Caller, principal: Principal, capabilities: &str) -> Arc<View> {
         let pool = &edge.pool;
         let own = || lock(&pool.own).get(&(principal, capabilities.into())).cloned();
@@ -161,12 +162,12 @@ impl Pool {
         }
     }
 
-    /// Tells of changes of what one kind of caller alone is shown.
+    /// Subscribes to changes of lists that only one kind of caller is shown.
     pub(super) fn own_changed(&self) -> watch::Receiver<u64> {
         self.own_changed.subscribe()
     }
 
-    /// Reads what an upstream lists in this session.
+    /// Reads the lists that an upstream shows in this session.
     async fn read_own(&self, edge: &Edge, line: &Line, kinds: &[&str]) {
         let whose = (line.key.principal, line.key.capabilities.clone());
         let own = Arc::clone(lock(&self.own).entry(whose).or_default());
@@ -175,7 +176,7 @@ impl Pool {
         self.own_changed.send_modify(|count| *count += 1);
     }
 
-    /// Forgets what an upstream listed in a session that has ended, if there is no other of its kind.
+    /// Removes the lists that an upstream showed in a session that has ended, if its group has no other session.
     fn forget_own(&self, line: &Line) {
         if !self.has_own.load(Ordering::Relaxed) || self.groups().contains_key(&line.key) {
             return;
@@ -201,11 +202,12 @@ impl Pool {
 
     fn free(&self, key: &Key, usage: Use) -> Option<Seat> {
         let groups = self.groups();
-        // The newest first, so that one who calls again finds what it left there.
+        // The newest first, so that a repeated caller gets the session it used before.
         groups.get(key)?.lines.iter().rev().find_map(|line| line.seat(usage))
     }
 
-    /// Makes room for one more, at the cost of the session that waits longest.
+    /// Makes room for one more session by ending the one that has been idle for longest. Fails if the pool is full and
+    /// none is idle.
     fn make_room(&self) -> Result<(), Error> {
         let groups = self.groups();
         let lines = || groups.values().flat_map(|group| &group.lines);
@@ -220,12 +222,13 @@ impl Pool {
         Ok(())
     }
 
-    /// Ends the session with this upstream that waits longest, and waits for its end. Says whether there was one.
+    /// Ends the session with this upstream that has been idle for longest, and waits for its end. Returns true if one
+    /// ended in time.
     pub(super) async fn evict(&self, upstream: usize) -> bool {
         let oldest = {
             let groups = self.groups();
             let lines = groups.iter().filter(|(key, _)| key.upstream == upstream).flat_map(|(_, group)| &group.lines);
-            // Only a session of its own takes a place.
+            // Only a dedicated upstream session counts against the upstream's limit.
             let idle = lines.filter(|line| !line.attachment.is_shared());
             let idle = idle.filter_map(|line| Some((line.idle_since()?, line)));
             let oldest = idle.min_by_key(|(since, _)| *since).map(|(_, line)| line);
@@ -253,7 +256,7 @@ impl Pool {
         self.sweep(&line.key);
     }
 
-    /// Forgets a kind of caller of which there is nobody.
+    /// Removes a group without sessions and waiting callers.
     fn sweep(&self, key: &Key) {
         let mut groups = self.groups();
         if groups.get(key).is_some_and(Group::is_unused) {
@@ -302,7 +305,7 @@ impl Line {
         &self.attachment
     }
 
-    /// Has the upstream send log messages from this level on, if it can.
+    /// Sets the minimum level of log messages at the upstream, if it supports logging.
     pub(super) async fn log_from(&self, level: &str, deadline: Instant) {
         let handshake = Object::read(self.handshake.body()).ok();
         let capabilities = handshake.and_then(|result| Object::read(result.get("capabilities")?).ok());
@@ -316,7 +319,7 @@ impl Line {
         }
     }
 
-    /// Asks the upstream something that is no call of the client's.
+    /// Sends a request of the gateway's own to the upstream.
     pub(super) async fn ask(&self, method: &str, params: &str, deadline: Instant) -> Result<Message, Error> {
         let request = Message::parse(protocol::request(0, method, params));
         let message = &request.map_err(|error| Error::new(Kind::Malformed).because(error))?;
@@ -330,12 +333,12 @@ impl Line {
         &self.handshake
     }
 
-    /// What the upstream tells from now on outside any call. The session is kept for as long as somebody listens.
+    /// Subscribes to notifications that belong to no call. The session stays open while there is a listener.
     pub(super) fn notices(&self) -> EventQueue {
         self.notices.subscribe()
     }
 
-    /// Done when the session has ended for good.
+    /// Returns the token that is cancelled when the session has ended for good.
     pub(super) fn closed(&self) -> &CancellationToken {
         &self.closed
     }
@@ -346,7 +349,8 @@ impl Seat {
         &self.line
     }
 
-    /// Ends a session that a caller had to itself, if what is still said in it could be taken for the next caller's.
+    /// Ends an exclusively used dedicated session if late messages in it could be mistaken for the next caller's: on
+    /// transports other than Streamable HTTP.
     pub(super) fn discard(&mut self) {
         let transport = &self.line.attachment.upstream().definition().transport;
         let tells_apart = matches!(transport, Transport::StreamableHttp(_));
@@ -367,7 +371,7 @@ impl Drop for Seat {
     }
 }
 
-/// Opens one more session. Should its caller leave in the meantime, the next one finds it.
+/// Opens one more session. If its caller leaves in the meantime, the session stays in the pool for the next one.
 async fn open(edge: &Arc<Edge>, upstream: &Arc<Upstream>, key: Key, usage: Use) -> Result<Seat, Error> {
     edge.pool.make_room()?;
     let deadline = Instant::now() + edge.config.initialize_timeout;
@@ -376,7 +380,7 @@ async fn open(edge: &Arc<Edge>, upstream: &Arc<Upstream>, key: Key, usage: Use) 
         edge.tasks.finish_anyway("open pooled session", opening)
     };
     match open().await {
-        // What idles for one caller is in the way of another.
+        // Idle sessions of other callers may take up the upstream's limit.
         Err(error) if error.kind() == Kind::TooManySessions && edge.make_room(upstream).await => open().await,
         outcome => outcome,
     }
@@ -418,7 +422,7 @@ async fn shake_hands(
     seat
 }
 
-/// Runs for as long as a session is kept, and lets go of it at the end.
+/// Serves a session while it is in the pool, then removes and closes it.
 async fn keep(edge: Arc<Edge>, line: Arc<Line>, mut events: EventQueue) {
     let (mut doubts, mut unannounced) = (line.attachment.doubts(), line.attachment.upstream().unannounced());
     let mut told = *unannounced.borrow_and_update();
@@ -432,7 +436,7 @@ async fn keep(edge: Arc<Edge>, line: Arc<Line>, mut events: EventQueue) {
                 reading = Some(Box::pin(async move { edge.pool.read_own(edge, line, &kinds).await }));
             }
             () = async { if let Some(reading) = &mut reading { reading.await } }, if reading.is_some() => reading = None,
-            // Modern clients read lists in any session of theirs, so that nobody knows what they were shown.
+            // Modern clients read lists in any of their sessions, so the lists that they have seen are unknown.
             Ok(()) = doubts.changed() => {
                 for kind in ["tools", "prompts", "resources"] {
                     line.notices.tell(list_changed(kind), limit).await;
@@ -463,7 +467,7 @@ async fn keep(edge: Arc<Edge>, line: Arc<Line>, mut events: EventQueue) {
     line.attachment.close().await;
 }
 
-/// Lets go of sessions that nobody has used for a while.
+/// Ends sessions that have been idle for too long. Runs until the gateway stops.
 pub(super) async fn reap(edge: Arc<Edge>) {
     loop {
         tokio::select! {

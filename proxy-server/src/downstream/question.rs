@@ -1,35 +1,35 @@
-//! What a legacy upstream asks in the middle of a call, as a modern client is asked it: as part of an answer
-//! (2026-07-28, basic, "Multi Round-Trip Requests").
+//! Translates questions of a legacy upstream in the middle of a call for a modern client, which receives them in an
+//! `input_required` result (2026-07-28, basic, "Multi Round-Trip Requests").
 
 use serde_json::value::RawValue;
 
 use crate::protocol::{self, INTERNAL_ERROR, Message, Object};
 use crate::upstream::Reply;
 
-/// Members of a question that mean something in the legacy era only.
+/// Parameters of a question that only the legacy era knows.
 const LEGACY_PARAMS: [&str; 2] = ["elicitationId", "task"];
 
-/// One question to the client.
+/// A question for the client.
 pub(super) struct Asked {
-    /// Under which name the client answers.
+    /// Key under which the client answers.
     key: String,
-    /// The gateway's number of the upstream's request; nothing when the upstream asked by an error.
+    /// Gateway's serial number of the upstream's request; `None` if the upstream asked through an error response.
     serial: Option<u64>,
     method: Box<str>,
-    /// Raw, or empty.
+    /// Raw JSON, or empty.
     params: Box<str>,
-    /// Takes the answer. Without one, all that matters is that there is an answer.
+    /// Takes the answer. `None` if only the existence of an answer matters.
     reply: Option<Reply>,
 }
 
 impl Asked {
-    /// From an upstream's own request.
+    /// Builds a question from an upstream's own request.
     pub(super) fn of_request(key: String, serial: u64, request: &Message, reply: Reply) -> Self {
         let params = modern(request.params());
         Self { key, serial: Some(serial), method: request.method().into(), params, reply: Some(reply) }
     }
 
-    /// From the error by which an upstream wants a URL to be visited first (2025-11-25, elicitation).
+    /// Builds questions from the error by which an upstream requires visits to URLs first (2025-11-25, elicitation).
     pub(super) fn of_refusal(refusal: &Message, mut key: impl FnMut() -> String) -> Vec<Self> {
         let read = || {
             let error = Object::read(refusal.body()).ok()?;
@@ -62,7 +62,7 @@ impl Asked {
         &self.params
     }
 
-    /// Hands the client's bare result to the upstream.
+    /// Sends the client's raw result to the upstream.
     pub(super) fn answer(self, result: &str) {
         if let Some(reply) = self.reply
             && let Ok(response) = Message::parse(protocol::result_response("0", result))
@@ -71,14 +71,14 @@ impl Asked {
         }
     }
 
-    /// Tells the upstream that nobody will answer.
+    /// Refuses the question towards the upstream.
     pub(super) fn refuse(self, why: &str) {
         if let Some(reply) = self.reply {
             refuse(reply, why);
         }
     }
 
-    /// `"key":{"method":..}`.
+    /// Writes `"key":{"method":..}`.
     fn member(&self) -> String {
         let (key, method) = (serde_json::Value::from(self.key.as_str()), serde_json::Value::from(&*self.method));
         let params = if self.params.is_empty() { String::new() } else { format!(r#","params":{}"#, self.params) };
@@ -86,7 +86,7 @@ impl Asked {
     }
 }
 
-/// The raw result that asks all this.
+/// Builds the raw `input_required` result with these questions.
 pub(super) fn input_required(asked: &[Asked], state: &str, server: &str) -> String {
     let requests = asked.iter().map(Asked::member).collect::<Vec<_>>().join(",");
     let key = protocol::SERVER_KEY;
@@ -95,7 +95,7 @@ pub(super) fn input_required(asked: &[Asked], state: &str, server: &str) -> Stri
     )
 }
 
-/// Tells an upstream why its question is not put to anybody.
+/// Refuses an upstream's question with an error response that gives the reason.
 pub(super) fn refuse(reply: Reply, why: &str) {
     if let Ok(response) = Message::parse(protocol::error_response("0", INTERNAL_ERROR, why, "")) {
         reply.answer(&response);

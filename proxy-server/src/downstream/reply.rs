@@ -1,5 +1,5 @@
-//! The response to one modern request: plain JSON when nothing comes before the answer, else an event stream, which cannot
-//! be taken up again.
+//! Response to one modern request: plain JSON if nothing precedes the response message, otherwise an event stream,
+//! which cannot be resumed.
 
 use std::convert::Infallible;
 
@@ -18,26 +18,27 @@ use crate::protocol::Message;
 use crate::tasks::wait_until;
 use crate::upstream::one_line;
 
-/// One request and what becomes of it. Dropped before the answer, it is cancelled upstream.
+/// An exchange with one client request. Dropping it before its final output cancels the request at the upstream.
 pub(super) trait Talk: Send + Sized + 'static {
-    /// The request, as the client wrote it.
+    /// Returns the request as received from the client.
     fn request(&self) -> &Message;
 
-    /// What goes to the client next; nothing is asked for after the answer. It may be dropped and asked for again.
+    /// Waits for the next output. Cancel-safe. Must not be called after the final output.
     fn next(&mut self) -> impl Future<Output = Said> + Send;
 }
 
-/// What goes to the client next.
+/// Output for the client.
 pub(super) enum Said {
-    /// On the way.
+    /// Message that precedes the response, such as a notification.
     Told(Bytes),
-    /// In the end.
+    /// Final response, with its HTTP status.
     Answer(StatusCode, Bytes),
-    /// Likewise, where there is no answer.
+    /// Final failure, if there is no response.
     Failed(Error),
 }
 
-/// Answers with what this request comes to.
+/// Waits for the first output, up to the configured patience, then responds with JSON, or with an event stream if there
+/// is more.
 pub(super) async fn respond_with(mut talk: impl Talk, config: &Config) -> Reply {
     let began = Instant::now();
     let patience = wait_until(began + config.patience);
@@ -54,7 +55,7 @@ pub(super) async fn respond_with(mut talk: impl Talk, config: &Config) -> Reply 
     }
 }
 
-/// Answers with a stream that begins with this frame and ends with the answer.
+/// Responds with an event stream that begins with this frame and ends with the final response.
 fn stream(talk: impl Talk, first: Bytes, config: &Config, began: Instant) -> Reply {
     let is_listener = talk.request().method() == "subscriptions/listen";
     let pulse = Pulse::new(if is_listener { config.keep_alive } else { config.call_keep_alive }, began);
@@ -75,7 +76,7 @@ fn stream(talk: impl Talk, first: Bytes, config: &Config, began: Instant) -> Rep
     events(Body::from_stream(frames)).into()
 }
 
-/// A response whose body is an event stream.
+/// Builds a response with an event stream as its body.
 fn events(body: Body) -> Response {
     let headers = [
         (header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream")),
@@ -85,7 +86,7 @@ fn events(body: Body) -> Response {
     (headers, body).into_response()
 }
 
-/// One event, which has no number: there is no taking up of streams in this era.
+/// Encodes a message as an event without id, because streams of the modern era cannot be resumed.
 fn frame(message: Bytes) -> Bytes {
     let message = one_line(message);
     let mut out = BytesMut::with_capacity(message.len() + 24);

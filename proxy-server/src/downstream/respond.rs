@@ -1,4 +1,4 @@
-//! From a kind of failure to what a client is told: the one place that knows the status, the code and the words.
+//! Maps failures to HTTP statuses, JSON-RPC error codes and messages; no other module does.
 
 use axum::Json;
 use axum::body::Body;
@@ -17,9 +17,9 @@ use crate::telemetry::mask_known;
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
-/// What a POST is answered.
+/// Response to a POST.
 pub(super) enum Reply {
-    /// What nearly all come to.
+    /// Usual case: status and JSON body.
     Json(StatusCode, Pieces),
     Other(Response),
 }
@@ -48,15 +48,15 @@ impl IntoResponse for Reply {
     }
 }
 
-/// A JSON-RPC error response to the request with this raw id.
+/// Builds a JSON-RPC error response to the request with this raw id.
 pub(super) fn error(id: &str, error: &Error) -> Bytes {
     let (_, code, words) = answer(error);
     let data = serde_json::json!({ "kind": error.kind().word(), "upstream": error.upstream() });
     error_response(id, code, &words, &data.to_string())
 }
 
-/// The same, for a request that names a resource which does not exist: the client is told which (2025-11-25, resources,
-/// "Error Handling").
+/// Builds an error response. If the requested resource does not exist, the error data names its URI (2025-11-25,
+/// resources, "Error Handling").
 pub(super) fn error_to(request: &Message, failure: &Error) -> Bytes {
     let uri = Object::read(request.params()).ok().and_then(|params| params.get("uri"));
     match (failure.kind(), uri) {
@@ -68,7 +68,7 @@ pub(super) fn error_to(request: &Message, failure: &Error) -> Bytes {
     }
 }
 
-/// The same for a modern client, whose era has one code less, as a whole response.
+/// Builds the HTTP response to a failed modern request. The modern era has no separate code for unknown resources.
 pub(super) fn modern_failure(request: &Message, failure: &Error) -> Reply {
     match failure.kind() {
         Kind::UnknownMethod => json(StatusCode::NOT_FOUND, error(request.id(), failure)),
@@ -77,7 +77,7 @@ pub(super) fn modern_failure(request: &Message, failure: &Error) -> Reply {
     }
 }
 
-/// The same where the response has begun already (2026-07-28, resources, "Error Handling").
+/// Builds the JSON-RPC error for a modern request, also within a stream (2026-07-28, resources, "Error Handling").
 pub(super) fn modern_error_to(request: &Message, failure: &Error) -> Bytes {
     let uri = Object::read(request.params()).ok().and_then(|params| params.get("uri"));
     match failure.kind() {
@@ -89,13 +89,13 @@ pub(super) fn modern_error_to(request: &Message, failure: &Error) -> Bytes {
     }
 }
 
-/// An error response to a modern request. An id that is not known is left out.
+/// Builds an error response to a modern request. An empty id is left out.
 pub(super) fn modern_error(id: &str, status: StatusCode, code: i32, why: &str) -> Reply {
     let body = if id.is_empty() { anonymous_error(code, why) } else { error_response(id, code, why, "") };
     json(status, body)
 }
 
-/// The same as a whole HTTP response, for a request that has no session or stream yet.
+/// Builds an HTTP error response for a request that has no session or stream yet.
 pub(super) fn failure(id: &str, failure: &Error) -> Reply {
     let (status, _, _) = answer(failure);
     let reply = json(status, error(id, failure));
@@ -105,7 +105,7 @@ pub(super) fn failure(id: &str, failure: &Error) -> Reply {
     reply
 }
 
-/// The status, the code and the words for a failure. A limit that was reached is named with its setting.
+/// Returns status, code and message for a failure. A limit that was reached is named with its setting.
 fn answer(error: &Error) -> (StatusCode, i32, String) {
     let (status, code, words) = answer_to_kind(error);
     match error.limit() {
@@ -157,7 +157,7 @@ fn answer_to_kind(error: &Error) -> (StatusCode, i32, String) {
     }
 }
 
-/// A detail behind what introduces it, without the secrets that definitions declare; nothing where there is none.
+/// Returns the introduction and the detail, with declared secrets masked; empty if there is no detail.
 fn after(introduction: &str, detail: &str) -> String {
     if detail.is_empty() { String::new() } else { format!("{introduction}{}", mask_known(detail)) }
 }
@@ -170,22 +170,22 @@ fn bad_gateway(words: String) -> (StatusCode, i32, String) {
     (StatusCode::BAD_GATEWAY, INTERNAL_ERROR, words)
 }
 
-/// A body that is no message.
+/// Refuses a body that is not a valid message.
 pub(super) fn invalid(invalid: &Invalid) -> Reply {
     json(StatusCode::BAD_REQUEST, error_response("", invalid_code(invalid), &invalid.to_string(), ""))
 }
 
-/// The same for a modern client.
+/// Refuses a body that is not a valid message, from a modern client.
 pub(super) fn modern_invalid(invalid: &Invalid) -> Reply {
     modern_error("", StatusCode::BAD_REQUEST, invalid_code(invalid), &invalid.to_string())
 }
 
-/// The same where there is no HTTP. An id that is not known is left out.
+/// Builds the error for an invalid message on a transport without HTTP. The unknown id is left out.
 pub(super) fn invalid_body(invalid: &Invalid) -> Bytes {
     anonymous_error(invalid_code(invalid), &invalid.to_string())
 }
 
-/// A line that is no message, because nobody reads on to its end.
+/// Builds the error for a line over the limit, which is not read to its end.
 pub(super) fn line_too_long(limit: usize) -> Bytes {
     anonymous_error(INVALID_REQUEST, &format!("the line is longer than {limit} bytes (MCP_PROXY_MAX_BODY_BYTES)"))
 }
@@ -197,20 +197,21 @@ fn invalid_code(invalid: &Invalid) -> i32 {
     }
 }
 
-/// A request that breaks the rules of the transport.
+/// Refuses a request that violates the transport's rules.
 pub(super) fn bad_request(why: &str) -> Reply {
     json(StatusCode::BAD_REQUEST, error_response("", INVALID_REQUEST, why, ""))
 }
 
-/// A body over the limit.
+/// Refuses a body over the limit.
 pub(super) fn too_large(limit: usize) -> Reply {
     (StatusCode::PAYLOAD_TOO_LARGE, format!("the body is larger than {limit} bytes (--max-body-bytes)"))
         .into_response()
         .into()
 }
 
-/// An unknown session, or one of somebody else (2025-11-25, transports, "Session Management"). The body is no JSON-RPC error:
-/// google-adk 2.13 with the Python SDK 2.3 opens another session only after a 404 without one.
+/// Refuses a session id that is unknown or belongs to another principal (2025-11-25, transports, "Session Management").
+/// The body is not a JSON-RPC error: google-adk 2.13 with the Python SDK 2.3 opens a new session only after a 404
+/// without one.
 pub(super) fn unknown_session() -> Reply {
     (StatusCode::NOT_FOUND, "the session is not known, or not any more: `initialize` opens another")
         .into_response()
@@ -222,7 +223,7 @@ pub(super) fn unknown_upstream(name: &str) -> Reply {
     (StatusCode::NOT_FOUND, Json(problem)).into_response().into()
 }
 
-/// A path that is none.
+/// Responds to an unknown path.
 pub(crate) async fn not_found() -> Response {
     (StatusCode::NOT_FOUND, Json(Problem::new("Not found"))).into_response()
 }
@@ -243,7 +244,7 @@ pub(super) fn denied(denied: Denied) -> Reply {
     response.into()
 }
 
-/// A JSON body that is written already.
+/// Builds a response from serialized JSON.
 pub(super) fn json(status: StatusCode, body: impl Into<Pieces>) -> Reply {
     Reply::Json(status, body.into())
 }

@@ -1,5 +1,5 @@
-//! A request of a modern client of all upstreams, carried out by one that can, in the way of that one's era. Where several
-//! can, the next is asked when one failed and nothing can have been done.
+//! Routes a modern client's request at the endpoint of all upstreams to a candidate, and executes it in that upstream's
+//! era. After a failure, tries the next candidate if nothing was sent or the call may be repeated.
 
 use std::sync::Arc;
 use std::vec;
@@ -21,17 +21,17 @@ use crate::policy::Caller;
 use crate::protocol::{Era, HEADER_MISMATCH, Message, Object, quote};
 use crate::route::{Route, may_pass_on, route};
 
-/// One request on its way to whichever upstream takes it.
+/// A request with its remaining candidates.
 struct Routed {
     errand: Arc<Errand>,
-    /// The one whose turn it is; nothing when there can be no other.
+    /// Candidate in use; `None` if no other may be tried.
     trying: Option<Candidate>,
-    /// Those whose turn is still to come.
+    /// Candidates not tried yet.
     others: vec::IntoIter<Candidate>,
     stage: Stage,
 }
 
-/// What a request is carried out with.
+/// Context of a request, common to all candidates.
 struct Errand {
     asking: Arc<Asking>,
     caller: Caller,
@@ -43,13 +43,13 @@ enum Stage {
     Open(Turn),
 }
 
-/// A request at one upstream.
+/// A request in progress at one upstream.
 enum Turn {
     Bridged(Box<Bridged>),
     Forwarded(Box<Forwarded>),
 }
 
-/// Carries out a request, or goes on with one.
+/// Executes a new request, or resumes the one that `requestState` names.
 pub(super) async fn answer(asking: Arc<Asking>, caller: Caller, view: Arc<View>, fields: Option<&Fields<'_>>) -> Reply {
     let errand = Arc::new(Errand { asking: Arc::clone(&asking), caller, view });
     let route = match errand.route() {
@@ -75,7 +75,8 @@ impl Errand {
         route(&self.view, &known, &self.asking.message)
     }
 
-    /// What is wrong with the headers of the call of a tool, whose candidates all take the same arguments.
+    /// Returns the mismatch between headers and arguments of a `tools/call`, if any. All candidates take the same
+    /// arguments.
     fn mismatch(&self, route: &Route<'_>, fields: &Fields<'_>) -> Option<Mismatch> {
         let tool = self.tool(route.candidates.first()?)?;
         headers::check_arguments(fields, &self.asking.message, tool).err()
@@ -86,9 +87,10 @@ impl Errand {
         member.filter(|_| self.asking.message.method() == "tools/call")?.tool(&candidate.name)
     }
 
-    /// The request as this candidate knows it, where it is to be carried out.
+    /// Addresses the request, with the candidate's own names, to its upstream. Fails if the upstream is gone or no
+    /// longer permitted.
     fn addressed(&self, candidate: &Candidate, request: Message) -> Result<Addressed, Error> {
-        // The view may be older than the definition.
+        // The definition may have changed since the view was built.
         let upstream = self.asking.edge.reachable(&self.caller, candidate.upstream.as_str());
         let upstream = upstream.ok_or_else(|| Error::new(Kind::NotReady).at(&candidate.upstream))?;
         let (asking, view) = (Arc::clone(&self.asking), Some(Arc::clone(&self.view)));
@@ -105,7 +107,7 @@ impl Routed {
         Ok(Self { errand: Arc::clone(errand), trying: Some(first), others, stage })
     }
 
-    /// Goes on where the state says that the request was begun, and nowhere else.
+    /// Resumes a request at the upstream that its state names, and at no other.
     fn go_on(errand: &Arc<Errand>, route: &Route<'_>, state: Option<&str>) -> Result<Self, Error> {
         let message = &errand.asking.message;
         let (upstream, own) = state.and_then(split_id).ok_or_else(invalid_state)?;
@@ -122,7 +124,7 @@ impl Routed {
         let own = own.to_owned();
         let opening = async move {
             match to.era().await? {
-                // What is parked needs no name to be found.
+                // A parked call is found by its state alone.
                 Era::Legacy => match claim(&to.asking, &to.upstream, Some(&own)).await {
                     Some(conversation) => Ok(Turn::Bridged(Box::new(resume(to, conversation).await))),
                     None => Err(invalid_state()),
@@ -135,7 +137,7 @@ impl Routed {
         Ok(Self { errand: Arc::clone(errand), trying: None, others: Vec::new().into_iter(), stage })
     }
 
-    /// The next one's turn after this failure, if it may be tried and there is one.
+    /// Starts the next candidate after a failure. Returns the failure if no other may be tried, or none is left.
     fn pass_on(&mut self, failure: Error) -> Result<Stage, Error> {
         if !self.trying.as_ref().is_some_and(|tried| may_pass_on(failure.kind(), tried)) {
             return Err(failure);
@@ -147,7 +149,7 @@ impl Routed {
     }
 }
 
-/// Begins a request at an upstream, as its era has it.
+/// Starts a request at an upstream, in its era.
 async fn open(errand: Arc<Errand>, candidate: Candidate, request: Message) -> Result<Turn, Error> {
     let to = errand.addressed(&candidate, request)?;
     let era = to.era().await?;

@@ -1,20 +1,20 @@
-//! What clients keep for the gateway and can neither read nor change.
+//! Authenticated encryption of numbers in text that clients store for the gateway.
 
 use ring::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use ring::digest::{Context, SHA256, SHA256_OUTPUT_LEN};
 
 use crate::error::{Error, Kind};
 
-/// What a sealed number is good for: without the same, it does not open.
+/// Associated data of a sealed number: a hash of everything that must match for it to open.
 pub(super) type Purpose = [u8; SHA256_OUTPUT_LEN];
 
-/// A key that lives as long as the process.
+/// Encryption key of the process.
 pub(super) struct Seal {
     key: Option<LessSafeKey>,
 }
 
 impl Seal {
-    /// Without a source of randomness nothing can be sealed, and sealing says so.
+    /// Draws a random key. Without a source of randomness, every `seal` fails.
     pub(super) fn new() -> Self {
         let mut key = [0; 32];
         let drawn = getrandom::fill(&mut key).is_ok();
@@ -33,7 +33,7 @@ impl Seal {
         Ok(nonce.iter().chain(&sealed).map(|byte| format!("{byte:02x}")).collect())
     }
 
-    /// The number, if this process sealed it for the same purpose.
+    /// Returns the number, if this process sealed it for the same purpose.
     pub(super) fn open(&self, text: &str, purpose: &Purpose) -> Option<u64> {
         let mut bytes = from_hex(text)?;
         let (nonce, sealed) = bytes.split_at_mut_checked(NONCE_LEN)?;
@@ -43,7 +43,7 @@ impl Seal {
     }
 }
 
-/// A purpose from its parts, whose borders count.
+/// Hashes the parts of a purpose, each with its length, so that their boundaries count.
 pub(super) fn purpose<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> Purpose {
     let mut context = Context::new(&SHA256);
     for part in parts {
@@ -55,7 +55,7 @@ pub(super) fn purpose<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> Purpose 
     purpose
 }
 
-/// Lower case only: a text has one form.
+/// Decodes lower-case hex only, so that every sealed number has one textual form.
 fn from_hex(text: &str) -> Option<Vec<u8>> {
     let digit = |letter: u8| match letter {
         b'0'..=b'9' => Some(letter - b'0'),

@@ -1,7 +1,7 @@
-//! Downstream sessions: what the gateway knows of one legacy client between its requests.
+//! Downstream sessions: state of a legacy client between its requests.
 //!
-//! Everything here belongs to one client: its ids, its streams, the questions it was asked. Nothing is shared between
-//! two of them, so that equal request ids cannot meet.
+//! Ids, streams and questions belong to one session and are never shared, so that equal request ids of two clients
+//! cannot collide.
 
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
@@ -27,16 +27,16 @@ use crate::tasks::Tasks;
 use crate::upstream::{Attachment, Event, EventQueue, Upstream};
 
 const REAP_INTERVAL: Duration = Duration::from_secs(30);
-/// Streams of finished calls that a session keeps for clients that come back for the answer.
+/// Maximum number of streams kept per session, so that clients can fetch the responses of finished calls.
 const KEPT_STREAMS: usize = 64;
-/// How long a client may take from the first message of its handshake to the end of it before it counts as silent.
+/// Maximum time for a client's handshake. Until then, a session that is not initialized does not count as silent.
 const GREETING: Duration = Duration::from_secs(60);
-/// How long the end of a session is waited for whose place is needed.
+/// Timeout for the end of an evicted session.
 const EVICTION: Duration = Duration::from_secs(3);
 const LOOK_INTERVAL: Duration = Duration::from_millis(5);
 const UNINITIALIZED: Kind = Kind::InvalidRequest("the session is not initialized");
 
-/// The live sessions by id.
+/// Live sessions by id.
 pub(super) struct Sessions {
     live: Mutex<HashMap<Box<str>, Arc<Session>, RandomState>>,
     max: usize,
@@ -44,22 +44,22 @@ pub(super) struct Sessions {
     kept: Arc<Kept>,
 }
 
-/// What a session is with.
+/// Endpoint of a session.
 pub(super) enum Scope {
     One(Arc<Upstream>),
-    /// All upstreams that this caller may use. Every request tells again who it is from.
+    /// All upstreams that this caller may use. Every request updates the caller.
     All(Mutex<Caller>),
 }
 
-/// One client's session with one upstream, or with all.
+/// A client's session with one upstream, or with all.
 pub(super) struct Session {
     pub(super) id: Box<str>,
     pub(super) scope: Scope,
     pub(super) principal: Principal,
-    /// Set once the client has introduced itself.
+    /// Set once the session is initialized.
     link: OnceLock<Link>,
     streams: Mutex<Streams>,
-    /// What each stream may hold, and the budget of all of them.
+    /// Limits of each stream; `bytes` also bounds the kept streams together, and the open questions.
     limits: LogLimits,
     kept: Arc<Kept>,
     calls: Mutex<HashMap<Box<str>, oneshot::Sender<Message>, RandomState>>,
@@ -70,7 +70,7 @@ pub(super) struct Session {
 
 struct Link {
     attached: Attached,
-    /// The revision agreed with the client.
+    /// Protocol revision agreed with the client.
     version: Box<str>,
 }
 
@@ -80,14 +80,14 @@ enum Attached {
 }
 
 struct Streams {
-    /// What belongs to no call; the only stream of a client that uses the separate event stream.
+    /// Events that belong to no call; the only stream of a client that uses HTTP+SSE.
     own: Arc<EventLog>,
     calls: BTreeMap<u32, Arc<EventLog>>,
     last: u32,
     readers: usize,
 }
 
-/// A call whose answer is awaited; withdrawn from the session's list when dropped.
+/// A call in flight; dropping it removes the call from the session's list.
 pub(super) struct Running<'a> {
     session: &'a Session,
     id: &'a str,
@@ -98,7 +98,8 @@ impl Sessions {
         Self { live: Mutex::default(), max, streams, kept }
     }
 
-    /// A new session under an id that cannot be guessed. With one upstream, it lives as long as that.
+    /// Creates a session with an unguessable id. A session with one upstream ends when that is retired. If there are
+    /// too many, evicts the one that has been silent for longest; fails if none is silent.
     pub(super) fn create(&self, scope: Scope, principal: Principal) -> Result<Arc<Session>, Error> {
         let mut random = [0; 16];
         getrandom::fill(&mut random).map_err(|error| Error::new(Kind::TooManySessions).because(error))?;
@@ -138,8 +139,8 @@ impl Sessions {
         Ok(session)
     }
 
-    /// Ends the session that was silent longest of those with an upstream session of their own at this upstream, and waits
-    /// for the end of that. Says whether there was one.
+    /// Ends the longest silent session among those with a dedicated upstream session at this upstream, and waits for
+    /// the end of that upstream session. Returns true if one ended in time.
     pub(super) async fn evict(&self, upstream: &Arc<Upstream>) -> bool {
         let holds = |session: &Session| session.own_at(upstream).is_some();
         let Some(session) = silent_longest(lock(&self.live).values(), holds) else { return false };
@@ -155,14 +156,14 @@ impl Sessions {
         timeout(EVICTION, gone).await.is_ok()
     }
 
-    /// The session with this id, if it is this caller's and of this scope.
+    /// Returns the session with this id, if principal and endpoint match.
     pub(super) fn find(&self, id: &str, scope: &Scope, principal: Principal) -> Option<Arc<Session>> {
         let session = lock(&self.live).get(id).cloned()?;
         let own = session.scope.admits(scope) && session.principal == principal;
         if own && !session.closed.is_cancelled() { Some(session) } else { None }
     }
 
-    /// Ends a session: what it has in flight is cancelled, what it was asked stays unanswered.
+    /// Ends a session: cancels its calls in flight and refuses its open questions.
     pub(super) fn end(&self, session: &Session) {
         lock(&self.live).remove(&session.id);
         session.end();
@@ -181,7 +182,7 @@ impl Sessions {
     }
 }
 
-/// The session that was silent longest of these, so that others may have its place.
+/// Returns the longest silent one of these sessions, as a candidate for eviction.
 fn silent_longest<'a>(
     sessions: impl Iterator<Item = &'a Arc<Session>>,
     is_meant: impl Fn(&Session) -> bool,
@@ -191,7 +192,7 @@ fn silent_longest<'a>(
     silent.min_by_key(|(since, _)| *since).map(|(_, session)| Arc::clone(session))
 }
 
-/// Ends sessions whose clients have gone silent, and questions that nobody answers.
+/// Ends idle sessions and expires open questions. Runs until the gateway stops.
 pub(super) async fn reap(edge: Arc<Edge>) {
     loop {
         tokio::select! {
@@ -210,7 +211,7 @@ pub(super) async fn reap(edge: Arc<Edge>) {
 }
 
 impl Scope {
-    /// What it is called in the log.
+    /// Returns the name for the log.
     pub(super) fn name(&self) -> &str {
         match self {
             Self::One(upstream) => upstream.definition().name.as_str(),
@@ -218,7 +219,7 @@ impl Scope {
         }
     }
 
-    /// Whether a request in that scope belongs in a session of this one. Who sent it is noted.
+    /// True if a request at the `requested` endpoint belongs to this session's endpoint. Updates the caller.
     fn admits(&self, requested: &Self) -> bool {
         match (self, requested) {
             (Self::One(own), Self::One(other)) => Arc::ptr_eq(own, other),
@@ -233,7 +234,7 @@ impl Scope {
 }
 
 impl Session {
-    /// Connects the session with its upstream session, and starts to carry over what comes outside any call.
+    /// Connects the session with its upstream session, and starts to forward events that belong to no call.
     pub(super) fn link(
         self: &Arc<Self>,
         attachment: Arc<Attachment>,
@@ -244,12 +245,12 @@ impl Session {
         let link = Link { attached: Attached::One(Arc::clone(&attachment)), version: version.into() };
         match self.link.set(link) {
             Ok(()) => tasks.spawn("session events", carry_over(Arc::clone(self), attachment, events)),
-            // Someone was faster to introduce the same client; what was opened for the loser is let go.
+            // Another `initialize` of this session was faster, so this attachment is not needed.
             Err(_) => tasks.spawn("let go", async move { attachment.close().await }),
         };
     }
 
-    /// Makes it a session with all upstreams. Says whether it had not been introduced before.
+    /// Turns the session into one with all upstreams. Returns true if it was not initialized before.
     pub(super) fn link_all(&self, hub: Arc<Hub>, version: &str) -> bool {
         self.link.set(Link { attached: Attached::All(hub), version: version.into() }).is_ok()
     }
@@ -261,7 +262,7 @@ impl Session {
         }
     }
 
-    /// The attachments of a session with all upstreams.
+    /// Returns the attachments of a session with all upstreams.
     pub(super) fn hub(&self) -> Result<&Arc<Hub>, Error> {
         match self.link.get().map(|link| &link.attached) {
             Some(Attached::All(hub)) => Ok(hub),
@@ -269,12 +270,12 @@ impl Session {
         }
     }
 
-    /// Whether the client has introduced itself.
+    /// True once the session is initialized.
     pub(super) fn is_initialized(&self) -> bool {
         self.link.get().is_some()
     }
 
-    /// The revision agreed with the client; empty before that.
+    /// Returns the revision agreed with the client; empty before that.
     pub(super) fn version(&self) -> &str {
         self.link.get().map_or("", |link| &link.version)
     }
@@ -287,7 +288,7 @@ impl Session {
         &self.closed
     }
 
-    /// Notes a request, so that it can be cancelled. A second one with the same id is refused while the first runs.
+    /// Registers a request, so that it can be cancelled. Fails if a request with this id is in flight.
     pub(super) fn begin<'a>(
         &'a self,
         request: &'a Message,
@@ -303,7 +304,7 @@ impl Session {
         }
     }
 
-    /// Whether a call waits for its answer.
+    /// True if a call is in flight.
     pub(super) fn has_calls(&self) -> bool {
         !lock(&self.calls).is_empty()
     }
@@ -317,7 +318,7 @@ impl Session {
         }
     }
 
-    /// Takes the client's answer to a question.
+    /// Passes the client's response to the question it answers.
     pub(super) fn answer(&self, response: &Message) {
         let asked = response.id().parse().ok().and_then(|serial: u64| lock(&self.questions).take(serial));
         match asked {
@@ -326,7 +327,7 @@ impl Session {
         }
     }
 
-    /// Puts something from the upstream on a stream.
+    /// Puts an event from the upstream on a stream.
     pub(super) fn put(&self, log: &EventLog, event: Event) {
         match event {
             Event::Notification(message) => log.push(message),
@@ -339,12 +340,12 @@ impl Session {
         }
     }
 
-    /// The stream of what belongs to no call.
+    /// Returns the stream for events that belong to no call.
     pub(super) fn own_stream(&self) -> Arc<EventLog> {
         Arc::clone(&lock(&self.streams).own)
     }
 
-    /// A stream for one call. Streams of calls that are long done make room.
+    /// Creates a stream for a call. Over the limits, removes the oldest streams of completed calls.
     pub(super) fn new_stream(&self) -> (u32, Arc<EventLog>) {
         let mut streams = lock(&self.streams);
         loop {
@@ -362,7 +363,7 @@ impl Session {
         (number, log)
     }
 
-    /// The stream with this number; 0 is the session's own.
+    /// Returns the stream with this number; 0 is the session's own.
     pub(super) fn stream(&self, number: u32) -> Option<Arc<EventLog>> {
         let streams = lock(&self.streams);
         match number {
@@ -371,7 +372,7 @@ impl Session {
         }
     }
 
-    /// Counts open streams; a session with one is not idle.
+    /// Counts an open stream; a session with one is not idle.
     pub(super) fn reader_opened(&self) {
         lock(&self.streams).readers += 1;
     }
@@ -391,7 +392,7 @@ impl Session {
         self.silent_since().is_some_and(|since| since.elapsed() > timeout)
     }
 
-    /// Since when its client says nothing; nothing while it has an open stream, a call in flight, or a handshake.
+    /// Returns the start of the client's silence; `None` while it has an open stream, a call in flight or a handshake.
     fn silent_since(&self) -> Option<Instant> {
         let is_open = lock(&self.streams).readers > 0 || !lock(&self.calls).is_empty();
         let since = *lock(&self.used);
@@ -399,7 +400,7 @@ impl Session {
         (!is_open && !is_greeting).then_some(since)
     }
 
-    /// Its attachment to this upstream, if that is an upstream session of its own.
+    /// Returns the session's attachment to this upstream, if it has a dedicated upstream session.
     fn own_at(&self, upstream: &Arc<Upstream>) -> Option<Arc<Attachment>> {
         let is_it =
             |attachment: &Arc<Attachment>| !attachment.is_shared() && Arc::ptr_eq(attachment.upstream(), upstream);
@@ -438,7 +439,7 @@ impl Drop for Running<'_> {
     }
 }
 
-/// Runs for as long as the session lives, and lets go of its upstream session at the end.
+/// Forwards upstream events to the session's own stream until the session ends, then closes the attachment.
 async fn carry_over(session: Arc<Session>, attachment: Arc<Attachment>, mut events: EventQueue) {
     let (own, mut unannounced) = (session.own_stream(), attachment.upstream().unannounced());
     let mut told = *unannounced.borrow_and_update();

@@ -1,5 +1,5 @@
-//! HTTP with a separate event stream towards clients (2024-11-05): GET opens the session and carries everything the
-//! gateway sends; messages are posted to the address that its first event names.
+//! HTTP+SSE towards clients (2024-11-05): GET opens the session and carries every message of the gateway; the client
+//! posts its messages to the address in the first event.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use crate::downstream::{Edge, Shared, admit, batch, read_body, respond, shown, s
 use crate::protocol::{self, INVALID_PARAMS, INVALID_REQUEST, Kind, Message, PARSE_ERROR, error_response};
 use crate::upstream::{OpenError, event_queue};
 
-/// Opens a session; it ends with the stream.
+/// Opens a session, which ends with the stream.
 pub(super) async fn open(State(edge): Shared, path: RawPathParams, request: Request) -> Reply {
     let (scope, principal) = match admit(&edge, upstream_name(&path), &shown(&request)) {
         Ok(admitted) => admitted,
@@ -30,8 +30,8 @@ pub(super) async fn open(State(edge): Shared, path: RawPathParams, request: Requ
     stream::own(&edge, session, Bytes::from(endpoint)).into()
 }
 
-/// Where the client of this stream posts to. Without a configured base it is a path alone, which is right whatever name
-/// the client reached the gateway by.
+/// Returns the address for the client's POST requests. Without a configured base URL it is only a path, which is valid
+/// under any host name of the gateway.
 fn message_address(base_url: Option<&str>, path: &str) -> String {
     let (prefix, rest) = path.strip_prefix("/mcp-proxy/").map_or(("", path), |rest| ("/mcp-proxy", rest));
     let base = base_url.map_or(prefix, |base| base.trim_end_matches('/'));
@@ -41,7 +41,7 @@ fn message_address(base_url: Option<&str>, path: &str) -> String {
     }
 }
 
-/// Takes one message of a session and answers 202; what there is to say comes on the session's stream.
+/// Accepts one message of a session with 202. The response comes on the session's stream.
 pub(super) async fn message(State(edge): Shared, path: RawPathParams, request: Request) -> Reply {
     let (scope, principal) = match admit(&edge, upstream_name(&path), &shown(&request)) {
         Ok(admitted) => admitted,
@@ -77,10 +77,10 @@ pub(super) async fn message(State(edge): Shared, path: RawPathParams, request: R
     }
 }
 
-/// Takes a message of a client whose only stream is its session's own.
+/// Handles a message of a client whose only stream is the session's own.
 pub(super) async fn take(edge: Arc<Edge>, session: Arc<Session>, message: Message) -> Reply {
     match message.kind() {
-        // Sent on before the 202, so that it stays ahead of what the client posts next.
+        // Forwarded before the 202, so that it stays ahead of the client's next message.
         Kind::Notification => return notify(&session, message).await,
         Kind::Result | Kind::Error => session.answer(&message),
         Kind::Request => {
@@ -91,7 +91,7 @@ pub(super) async fn take(edge: Arc<Edge>, session: Arc<Session>, message: Messag
     StatusCode::ACCEPTED.into_response().into()
 }
 
-/// Answers a request of such a client on that stream.
+/// Executes a request and puts the response on the session's own stream.
 pub(super) async fn carry_out(edge: Arc<Edge>, session: Arc<Session>, message: Message) {
     let own = session.own_stream();
     let answer = if message.method() == "initialize" {
@@ -106,7 +106,7 @@ pub(super) async fn carry_out(edge: Arc<Edge>, session: Arc<Session>, message: M
     }
 }
 
-/// The answer to the handshake.
+/// Returns the response to `initialize`.
 async fn initialize(edge: &Arc<Edge>, session: &Arc<Session>, message: &Message) -> Option<Bytes> {
     if session.is_initialized() {
         return Some(error_response(message.id(), INVALID_REQUEST, "the session is already initialized", ""));

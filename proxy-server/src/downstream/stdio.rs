@@ -1,5 +1,5 @@
-//! One client on the streams of this very process, for desktop programs that start their servers themselves: a message a
-//! line, in either era.
+//! Serves one client on standard input and output, for desktop programs that start their servers themselves: one
+//! message per line, in either era.
 
 use std::collections::HashMap;
 use std::io;
@@ -26,40 +26,40 @@ use crate::policy::{Credentials, Principal};
 use crate::protocol::{self, Era, INVALID_REQUEST, Invalid, Kind, METHOD_NOT_FOUND, Message, anonymous_error};
 use crate::upstream::{EventDecoder, Lines, TooLong, one_line};
 
-/// What is written at once.
+/// Maximum size of one write, in bytes.
 const WRITE_PIECE: usize = 64 * 1024;
-/// Lines that may wait for a client that does not read, and lines of it that wait for their turn.
+/// Maximum number of queued lines, for each direction.
 const QUEUE: usize = 256;
-/// How long upstreams may take to connect before the first answer, which desktop programs take for the whole truth.
+/// Timeout for upstreams to connect before the first response, because desktop programs take the first lists as final.
 const SETTLING: Duration = Duration::from_secs(10);
-/// How long requests may go on after the end of the input: whoever pipes some in wants their answers.
+/// Maximum time for which requests may continue after the end of input, so that piped requests get their responses.
 const LAST_CALLS: Duration = Duration::from_millis(700);
-/// How long the last lines may take to be read.
+/// Timeout for writing the last lines.
 const LAST_WORDS: Duration = Duration::from_millis(300);
 
-/// What a client on standard streams is served.
+/// Upstreams offered to a client on standard streams.
 pub(crate) enum Servers {
     /// All of these upstreams together, with qualified names.
     All(Vec<Definition>),
-    /// This one, as it is.
+    /// This upstream alone, with its own names.
     One(Box<Definition>),
 }
 
-/// The client on the other end.
+/// The client and its requests.
 struct Client {
     edge: Arc<Edge>,
-    /// The upstream it is here for, or else all.
+    /// Upstream that the client uses; `None` for all.
     target: Option<ServerName>,
     out: mpsc::Sender<Bytes>,
-    /// What a legacy client's messages belong to.
+    /// Session of a legacy client.
     session: Option<Arc<Session>>,
-    /// Modern requests in flight by their raw ids.
+    /// Modern requests in flight by raw id.
     asked: Arc<Mutex<HashMap<Box<str>, AbortHandle>>>,
-    /// Requests in flight.
+    /// Tracks all requests in flight.
     calls: TaskTracker,
 }
 
-/// Serves until the input ends, or is no longer wanted.
+/// Serves until the input ends, the output is closed, or the gateway stops.
 pub(crate) async fn serve(
     edge: Arc<Edge>,
     servers: Servers,
@@ -97,7 +97,7 @@ pub(crate) async fn serve(
     tokio::select! {
         () = served => {}
         () = given_up => debug!("requests were given up at the end of the input"),
-        // Whoever reads no answers wants none.
+        // A client that reads no responses needs none.
         _ = &mut all_written => {}
     }
     client.leave();
@@ -106,7 +106,7 @@ pub(crate) async fn serve(
 }
 
 impl Client {
-    /// Starts what is offered, and takes lines to the last.
+    /// Starts the upstreams, then handles lines until the input ends.
     async fn hear_out(&mut self, servers: Servers, lines: &mut mpsc::Receiver<Line>) {
         let mut line = match servers {
             Servers::All(definitions) => {
@@ -129,7 +129,8 @@ impl Client {
         }
     }
 
-    /// Connects to the one upstream in the era of a client's first line, if it can be had: nothing needs to be bridged then.
+    /// Connects to the one upstream. If the client's first line is legacy and no era is configured, tries the legacy
+    /// era first, so that nothing needs bridging.
     async fn dial(&mut self, definition: Definition, first: Option<&Line>) {
         self.target = Some(definition.name.clone());
         let message = first.and_then(|line| line.as_ref().ok()).and_then(|line| Message::parse(line.clone()).ok());
@@ -174,7 +175,7 @@ impl Client {
         }
     }
 
-    /// Takes a message of a legacy client; what there is to say comes on its session's own stream.
+    /// Handles a message of a legacy client. Responses come on the session's own stream.
     async fn converse(&mut self, message: Message) {
         let session = match &self.session {
             Some(session) => Arc::clone(session),
@@ -184,7 +185,7 @@ impl Client {
             },
         };
         if message.method() == "initialize" && message.kind() == Kind::Request {
-            // What comes next belongs to a session that exists.
+            // Executed inline, because later messages require an initialized session.
             return sse::carry_out(Arc::clone(&self.edge), session, message).await;
         }
         if message.kind() == Kind::Request {
@@ -193,7 +194,7 @@ impl Client {
             return;
         }
         let answer = sse::take(Arc::clone(&self.edge), session, message).await;
-        // There is nothing that could be answered to anything but a request; what is wrong is for the log.
+        // Only requests have responses, so a refusal is only logged.
         if !answer.status().is_success() {
             warn!(status = answer.status().as_u16(), "a message of the client was refused");
         }
@@ -220,7 +221,7 @@ impl Client {
         }
     }
 
-    /// Takes a message of a modern client, whose answer is a conversation of its own.
+    /// Handles a message of a modern client in a task of its own.
     async fn ask(&self, message: Message) {
         let Some(scope) = self.scope() else {
             let why = "there is no such server";
@@ -237,7 +238,7 @@ impl Client {
         calls.insert(id, self.edge.tasks.spawn("call", call));
     }
 
-    /// Whether it was a modern request that is withdrawn.
+    /// Aborts the modern request that a cancellation names. Returns true if there was one.
     fn cancel(&self, message: &Message) -> bool {
         let id = protocol::requested_id(message.params()).unwrap_or_default();
         let call = lock(&self.asked).remove(id);
@@ -260,7 +261,7 @@ impl Client {
     }
 }
 
-/// Carries over what a session's own stream holds.
+/// Forwards the session's own stream to the output.
 async fn feed(session: Arc<Session>, out: mpsc::Sender<Bytes>) {
     let log = session.own_stream();
     let mut reader = log.read_after(0);
@@ -279,7 +280,7 @@ async fn feed(session: Arc<Session>, out: mpsc::Sender<Bytes>) {
     session.reader_closed();
 }
 
-/// Writes the messages of a response as lines, whatever form they have in it.
+/// Writes the messages of a response as lines, from JSON or from an event stream.
 async fn pour(reply: Reply, out: &mpsc::Sender<Bytes>, limit: usize) {
     let response = match reply {
         Reply::Json(_, message) => return drop(out.send(message.into()).await),
@@ -305,7 +306,7 @@ async fn pour(reply: Reply, out: &mpsc::Sender<Bytes>, limit: usize) {
     }
 }
 
-/// Writes lines until nobody reads them, or nothing of one was taken for so long.
+/// Writes lines until the queue closes. Fails if the output is closed, or accepts no piece of a line within `patience`.
 async fn write(
     mut lines: mpsc::Receiver<Bytes>,
     mut output: impl AsyncWrite + Unpin,
@@ -314,7 +315,7 @@ async fn write(
     while let Some(line) = lines.recv().await {
         let mut text = BytesMut::from(&*one_line(line));
         text.extend_from_slice(b"\n");
-        // In pieces, so that it shows whether any of it is taken.
+        // In pieces, so that the timeout measures progress.
         for piece in text.chunks(WRITE_PIECE) {
             let written = async {
                 output.write_all(piece).await?;

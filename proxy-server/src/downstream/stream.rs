@@ -1,4 +1,4 @@
-//! The body of an event stream: what a log holds and will hold, with comments while nothing comes.
+//! Body of a resumable event stream: the events of a log, with comments during silence.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -17,43 +17,43 @@ use crate::downstream::pulse::Pulse;
 use crate::downstream::session::Session;
 use crate::upstream::one_line;
 
-/// A stream that a client can take up again, and from where it is read.
+/// A resumable stream, with the position to read from.
 pub(super) struct Resumable {
-    /// The stream's number in its session; 0 is the session's own.
+    /// Number of the stream in its session; 0 is the session's own.
     pub(super) number: u32,
     pub(super) log: Arc<EventLog>,
-    /// The number of the last event the client has seen.
+    /// Number of the last event that the client has seen.
     pub(super) seen: u64,
-    /// Whether the stream begins with an event that only names itself.
+    /// True if the stream begins with an event that carries only an id.
     pub(super) prime: bool,
 }
 
-/// Answers with a stream whose events are numbered.
+/// Responds with a stream whose events have ids.
 pub(super) fn resumable(edge: &Arc<Edge>, session: Arc<Session>, stream: Resumable) -> Response {
     let Resumable { number, log, seen, prime } = stream;
     let first = prime.then(|| Bytes::from(format!("id: {number}-{seen}\ndata:\n\n")));
     respond_with(Follower::new(edge, session, log, Place { seen, number: Some(number) }), first)
 }
 
-/// Answers with the session's own stream, after this first event. The session ends with it.
+/// Responds with the session's own stream, after this first event. The session ends with the stream.
 pub(super) fn own(edge: &Arc<Edge>, session: Arc<Session>, first: Bytes) -> Response {
     let log = session.own_stream();
     respond_with(Follower::new(edge, session, log, Place { seen: 0, number: None }), Some(first))
 }
 
-/// The body of an event stream: what a log holds and will hold, with comments while nothing comes.
+/// Reads a log for one response body.
 struct Follower {
     edge: Arc<Edge>,
     session: Arc<Session>,
     reader: Reader,
-    /// The stream's number, where events are numbered.
+    /// Number of the stream, if its events have ids.
     number: Option<u32>,
-    /// Whether the session ends with this stream.
+    /// True if the session ends with this stream.
     owns_session: bool,
     pulse: Pulse,
 }
 
-/// From where a stream is read, and under which number if its events have numbers.
+/// Position to read from, and the stream's number if its events have ids.
 struct Place {
     seen: u64,
     number: Option<u32>,
@@ -68,7 +68,7 @@ impl Follower {
         Self { edge: Arc::clone(edge), session, reader, number, owns_session: number.is_none(), pulse }
     }
 
-    /// Longest silence before the stream looks whether a comment is due.
+    /// Returns the interval at which the stream checks if a comment is due.
     fn step(&self) -> Duration {
         let config = &self.edge.config;
         match self.number {
@@ -90,7 +90,7 @@ impl Follower {
         let step = self.step();
         let mut silence = Duration::ZERO;
         loop {
-            // What there is to say is said, also when the session has ended.
+            // Remaining events are sent first, even after the session has ended.
             tokio::select! {
                 biased;
                 next = timeout(step, self.reader.next()) => match next {
@@ -145,7 +145,7 @@ fn frame(number: Option<u32>, event: u64, message: Bytes) -> Bytes {
     out.freeze()
 }
 
-/// The stream and the event that a `Last-Event-ID` names.
+/// Parses a `Last-Event-ID` into the numbers of the stream and of the event.
 pub(super) fn parse_event_id(id: &str) -> Option<(u32, u64)> {
     let (stream, event) = id.split_once('-')?;
     Some((stream.parse().ok()?, event.parse().ok()?))

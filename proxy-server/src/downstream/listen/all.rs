@@ -1,5 +1,5 @@
-//! `subscriptions/listen` at the endpoint of all upstreams: changes of the lists are told from the catalog, resources and
-//! tasks are listened to where they are. No upstream that is slow, dead or lost ends the stream.
+//! Serves `subscriptions/listen` at the endpoint of all upstreams. List changes come from the catalog; resources and
+//! tasks are subscribed to at their upstreams. A slow, dead or lost upstream never ends the stream.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -28,32 +28,32 @@ use crate::protocol::{self, Message};
 use crate::route;
 use crate::upstream::{Event, EventQueue, event_queue};
 
-/// Changes of several upstreams that come together are told together.
+/// Delay that combines changes of several upstreams into one comparison.
 const DEBOUNCE: Duration = Duration::from_millis(50);
 
-/// One open stream.
+/// An open stream.
 struct Listener {
     asking: Arc<Asking>,
     caller: Caller,
     filter: Filter,
-    /// What the upstreams will tell of; nothing once the client knows.
+    /// Filters that the upstreams accept; `None` once the acknowledgement has been sent.
     opening: Option<BoxFuture<'static, Vec<Filter>>>,
-    /// What the client knows of the lists.
+    /// Lists as last announced to the client.
     seen: Arc<View>,
     snapshots: watch::Receiver<Arc<Snapshot>>,
-    /// Tells of what upstreams list for some clients alone.
+    /// Signals changes of lists that upstreams show only to some clients.
     own_lists: watch::Receiver<u64>,
-    /// When to look what has changed.
+    /// Due time of the next comparison of lists.
     look_at: Option<Instant>,
     changed: VecDeque<Bytes>,
-    /// What the upstreams tell.
+    /// Notifications from the upstreams.
     told: EventQueue,
     stopping: CancellationToken,
     _stop: DropGuard,
     _place: OwnedSemaphorePermit,
 }
 
-/// Opens the stream.
+/// Opens the stream, or returns the error response.
 pub(in crate::downstream) async fn open_to_all(asking: Arc<Asking>, caller: Caller) -> Reply {
     match listen(&asking, caller) {
         Ok(listener) => respond_with(listener, &asking.edge.config).await,
@@ -65,7 +65,7 @@ fn listen(asking: &Arc<Asking>, caller: Caller) -> Result<Listener, Error> {
     let edge = &asking.edge;
     let wanted = Filter::read(asking.message.params())?;
     let place = place(edge)?;
-    // What changes from here on is news.
+    // Changes are announced from here on.
     let snapshots = edge.catalog.watch();
     let (own_lists, seen) = (edge.pool.own_changed(), asking.view(&caller));
     let (teller, told) = event_queue();
@@ -102,7 +102,7 @@ fn listen(asking: &Arc<Asking>, caller: Caller) -> Result<Listener, Error> {
     })
 }
 
-/// Which upstream has what of the resources and tasks that are wanted. What none has is left out.
+/// Assigns the requested resources and tasks to their upstreams. Leaves out those without exactly one.
 fn by_upstream(asking: &Asking, caller: &Caller, view: &View, wanted: &Filter) -> BTreeMap<ServerName, Wanted> {
     let known = |name: &str| Some(asking.edge.reachable(caller, name)?.definition().name.clone());
     let mut all: BTreeMap<ServerName, Wanted> = BTreeMap::new();
@@ -166,7 +166,7 @@ impl Talk for Listener {
 }
 
 impl Listener {
-    /// Finds out which lists read otherwise than the client knows.
+    /// Queues a notification for each requested list that differs from the last one announced.
     fn look(&mut self) {
         self.look_at = None;
         self.snapshots.mark_unchanged();

@@ -1,4 +1,4 @@
-//! What a listener wants to hear of.
+//! Filter of a `subscriptions/listen` request: the changes that the client wants to be notified of.
 
 use std::collections::{BTreeSet, VecDeque};
 
@@ -8,22 +8,22 @@ use crate::error::{Error, Kind};
 use crate::protocol::{self, Message, Object};
 use crate::upstream::{list_changed, updated};
 
-/// Resources, or tasks, of one listener.
+/// Maximum number of resources, and of tasks, per listener.
 const MAX_WANTED: usize = 1_000;
 
-/// What one listener hears of.
+/// Changes that one listener is notified of.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Filter {
     pub(super) tools: bool,
     pub(super) prompts: bool,
     pub(super) resources: bool,
     pub(super) uris: BTreeSet<String>,
-    /// Ids of tasks.
+    /// Task ids.
     pub(super) tasks: BTreeSet<String>,
 }
 
 impl Filter {
-    /// Reads what a client wants to hear of.
+    /// Reads the filter from the `params` of a request.
     pub(super) fn read(params: &str) -> Result<Self, Error> {
         let malformed = || Error::from(Kind::InvalidParams("`notifications` must say what to listen for"));
         let params = Object::read(params).map_err(|_| malformed())?;
@@ -41,7 +41,7 @@ impl Filter {
         Ok(Self { tools, prompts, resources: is("resourcesListChanged"), uris, tasks })
     }
 
-    /// What of it a legacy upstream offers.
+    /// Restricts the filter to the capabilities in a legacy upstream's response to `initialize`.
     pub(super) fn offered(self, handshake: &Message) -> Self {
         let result = Object::read(handshake.body()).ok();
         let all = result.and_then(|result| Object::read(result.get("capabilities")?).ok());
@@ -58,7 +58,7 @@ impl Filter {
         }
     }
 
-    /// In the words of the client.
+    /// Writes the filter as the JSON object of the request and the acknowledgement.
     pub(super) fn written(&self) -> String {
         let mut members = Vec::new();
         for (is, name) in [
@@ -78,7 +78,8 @@ impl Filter {
         format!("{{{}}}", members.join(","))
     }
 
-    /// The notices that everything of it has changed, for the listener with this raw id that may have missed some.
+    /// Builds change notifications for every entry of the filter, for the listener with this raw id that may have
+    /// missed some.
     pub(super) fn everything(&self, id: &str) -> VecDeque<Bytes> {
         let kinds = [(self.tools, "tools"), (self.prompts, "prompts"), (self.resources, "resources")];
         let lists = kinds.into_iter().filter(|(is, _)| *is).map(|(_, kind)| list_changed(kind));
@@ -94,7 +95,7 @@ impl Filter {
             "notifications/resources/updated" => {
                 let params = Object::read(message.params()).ok();
                 let uri = params.and_then(|params| params.text("uri").map(String::from)).unwrap_or_default();
-                // It may be a part of what was subscribed to (2025-11-25, resources, "Subscriptions").
+                // The URI may name a part of a subscribed resource (2025-11-25, resources, "Subscriptions").
                 self.uris.iter().any(|wanted| part_of(&uri, wanted).is_some())
             }
             _ => false,
@@ -102,7 +103,7 @@ impl Filter {
     }
 }
 
-/// What follows the URI of a resource in that of a part of it, or of itself.
+/// Returns the rest of `uri` after `whole`, if `uri` is that resource itself or a part of it.
 pub(super) fn part_of<'a>(uri: &'a str, whole: &str) -> Option<&'a str> {
     uri.strip_prefix(whole).filter(|rest| rest.is_empty() || rest.starts_with(['/', '#', '?']))
 }

@@ -1,5 +1,5 @@
-//! What one of several upstreams has of what a listener wants to hear of: listened to for as long as the listener lasts,
-//! and again whenever the upstream was lost, under the names that the listener knows.
+//! Subscription at one of several upstreams on behalf of a listener. It lasts as long as the listener, is opened again
+//! whenever the upstream was lost, and translates URIs and task ids to the names that the listener uses.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -24,14 +24,14 @@ use crate::protocol::{self, Era, Message, Object, quote};
 use crate::route;
 use crate::upstream::{Call, Deadline, Event, EventQueue, Events, Upstream, event_queue, updated};
 
-/// How long an upstream may take to say what it will tell of, its start included.
+/// Timeout for an upstream's acknowledgement, its start included.
 const PATIENCE: Duration = Duration::from_secs(5);
 const FIRST_RETRY: Duration = Duration::from_secs(1);
 const LONGEST_RETRY: Duration = Duration::from_secs(30);
-/// Who listens says when it is enough.
+/// Deadline of a subscription, which only the listener ends.
 const FOREVER: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
-/// One upstream's part in what a listener hears.
+/// One upstream's share of a listener's subscription.
 pub(super) struct Part {
     pub(super) asking: Arc<Asking>,
     pub(super) caller: Caller,
@@ -40,20 +40,20 @@ pub(super) struct Part {
     pub(super) told: Events,
 }
 
-/// Resources and tasks, each as the upstream calls it and as the listener does.
+/// Resources and tasks, each as a pair of the upstream's name and the listener's.
 #[derive(Default)]
 pub(super) struct Wanted {
     pub(super) uris: Vec<(String, String)>,
     pub(super) tasks: Vec<(String, String)>,
 }
 
-/// Where an upstream tells.
+/// Origin of an upstream's notifications.
 enum Source {
     Legacy { notices: EventQueue, subscribed: Subscribed },
     Modern { queue: EventQueue, outcome: BoxFuture<'static, Result<Message, Error>> },
 }
 
-/// Hears for as long as it is polled. An upstream that agrees to nothing at first is not asked again.
+/// Keeps the subscription open until dropped. Gives up if the first attempt fails or the upstream accepts nothing.
 pub(super) async fn hear(part: Part, acknowledge: oneshot::Sender<Filter>) {
     let (mut acknowledge, mut delay) = (Some(acknowledge), FIRST_RETRY);
     loop {
@@ -61,7 +61,7 @@ pub(super) async fn hear(part: Part, acknowledge: oneshot::Sender<Filter>) {
             Ok((source, agreed)) => {
                 match acknowledge.take() {
                     Some(acknowledge) => drop(acknowledge.send(part.exposed(&agreed))),
-                    // Nobody told of changes while nobody listened.
+                    // Nothing was received in the meantime, so all resources count as updated.
                     None => agreed.uris.iter().for_each(|uri| part.tell(updated(uri))),
                 }
                 delay = FIRST_RETRY;
@@ -78,7 +78,7 @@ pub(super) async fn hear(part: Part, acknowledge: oneshot::Sender<Filter>) {
 }
 
 impl Part {
-    /// Begins to listen. Gives what the upstream will tell of, in its own words.
+    /// Opens the subscription. Returns the accepted filter with the upstream's own names.
     async fn open(&self) -> Result<(Source, Filter), Error> {
         let edge = &self.asking.edge;
         let upstream = edge.reachable(&self.caller, self.upstream.as_str()).ok_or(Kind::NotReady)?;
@@ -100,7 +100,7 @@ impl Part {
         let caller = pool::Caller { upstream, principal: *principal, capabilities };
         let seat = Pool::take(edge, caller, Use::Shared).await?;
         let line = Arc::clone(seat.line());
-        // Heard from here on, so that nothing is missed between the subscription and the first notice.
+        // Received from here on, so that no notification is missed between the subscription and the first event.
         let notices = line.notices();
         let wanted = Filter { uris: own(&self.wanted.uris), ..Filter::default() }.offered(line.handshake());
         let subscribed = subscribe(&line, wanted.uris, &edge.tasks).await;
@@ -134,7 +134,7 @@ impl Part {
         }
     }
 
-    /// Passes on what the upstream tells, until it is lost.
+    /// Forwards the upstream's notifications until its stream or session ends.
     async fn follow(&self, source: Source) {
         match source {
             Source::Legacy { mut notices, subscribed } => {
@@ -148,7 +148,7 @@ impl Part {
                             Some(Event::Question(_)) => {}
                             None => return,
                         },
-                        // Has a successor of the upstream session opened when it ends.
+                        // Opens a successor of the upstream session whenever it ends.
                         () = &mut kept => {}
                     }
                 }
@@ -165,11 +165,11 @@ impl Part {
         }
     }
 
-    /// Tells of a change, and waits until the listener has room for the next.
+    /// Forwards a notification, and waits until the listener's queue has room for the next.
     async fn tell_in_turn(&self, notice: Bytes) {
         let limit = self.asking.edge.config.stream_bytes;
         match Message::parse(notice.clone()) {
-            // Nobody knows what was lost.
+            // The lost notifications are unknown, so all resources count as updated.
             Ok(message) if tells_of_loss(&message) => {
                 self.wanted.uris.iter().for_each(|(own, _)| self.tell(updated(own)));
             }
@@ -180,7 +180,7 @@ impl Part {
         }
     }
 
-    /// Tells the listener of a change, under each name by which it asked for what has changed.
+    /// Sends a notification to the listener, once per name under which the listener requested the changed item.
     fn tell(&self, bytes: Bytes) {
         let Ok(notice) = Message::parse(bytes) else { return };
         let Ok(params) = Object::read(notice.params()) else { return };
@@ -217,12 +217,12 @@ impl Part {
 
     fn exposed_uris(&self, params: &Object<'_>) -> BTreeSet<String> {
         let uri = params.text("uri").unwrap_or_default();
-        // It may be a part of what was subscribed to (2025-11-25, resources, "Subscriptions").
+        // The URI may name a part of a subscribed resource (2025-11-25, resources, "Subscriptions").
         let named = |(own, exposed): &(String, String)| part_of(&uri, own).map(|rest| format!("{exposed}{rest}"));
         self.wanted.uris.iter().filter_map(named).collect()
     }
 
-    /// What the upstream agreed to tell of, in the words of the listener.
+    /// Translates the filter that the upstream accepted to the listener's names.
     fn exposed(&self, agreed: &Filter) -> Filter {
         let exposed = |wanted: &[(String, String)], agreed: &BTreeSet<String>| {
             wanted.iter().filter(|(own, _)| agreed.contains(own)).map(|(_, exposed)| exposed.clone()).collect()
@@ -236,7 +236,7 @@ fn own(wanted: &[(String, String)]) -> BTreeSet<String> {
     wanted.iter().map(|(own, _)| own.clone()).collect()
 }
 
-/// What a modern upstream agrees to tell of, if this is where it says so.
+/// Returns the filter that a modern upstream accepts, if the event is its acknowledgement.
 fn acknowledged(event: &Event) -> Option<Filter> {
     let Event::Notification(notice) = event else { return None };
     let notice = Message::parse(notice.clone()).ok()?;

@@ -1,5 +1,5 @@
-//! `subscriptions/listen` of a modern client at a modern upstream: passed on as it came, and passed on again whenever the
-//! upstream was lost, so that the client's stream outlives the upstream's.
+//! Serves `subscriptions/listen` of a modern client at a modern upstream: forwards the request unchanged, and again
+//! whenever the upstream was lost, so that the client's stream outlives the upstream's.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -25,18 +25,18 @@ use crate::upstream::{Call, Deadline, Event, EventQueue, ListChanges, event_queu
 
 const FIRST_RETRY: Duration = Duration::from_millis(500);
 const LONGEST_RETRY: Duration = Duration::from_secs(5);
-/// A stream that ends sooner than this gives reason to wait longer before the next one.
+/// Lifetime below which a lost stream doubles the delay before the next attempt.
 const SHORT_LIFE: Duration = Duration::from_secs(10);
-/// Who listens says when it is enough.
+/// Deadline of a subscription, which only the client ends.
 const FOREVER: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
-/// One open stream.
+/// An open stream.
 struct Relayed {
     to: Addressed,
-    /// What the upstream agreed to tell of; nothing before it did.
+    /// Filter that the upstream accepted; `None` before its acknowledgement.
     agreed: Option<Filter>,
     upstream: Source,
-    /// What the gateway has to tell by itself.
+    /// Notifications of the gateway's own.
     own: VecDeque<Bytes>,
     unannounced: watch::Receiver<ListChanges>,
     told: ListChanges,
@@ -44,14 +44,14 @@ struct Relayed {
     stopping: CancellationToken,
 }
 
-/// The upstream's stream.
+/// State of the upstream's stream.
 enum Source {
     Open {
         queue: EventQueue,
         outcome: BoxFuture<'static, Result<Message, Error>>,
         since: Instant,
     },
-    /// It was lost, and is opened again.
+    /// Lost: waits until it can be opened again.
     Lost(BoxFuture<'static, Result<(), Error>>),
 }
 
@@ -105,14 +105,14 @@ impl Talk for Relayed {
     }
 }
 
-/// What becomes of the upstream's stream.
+/// Event on the upstream's stream.
 enum Happened {
     Told(Event),
-    /// It has ended after this time.
+    /// The stream ended after this lifetime.
     Ended(Result<Message, Error>, Duration),
-    /// There is an upstream again.
+    /// The upstream is connected again.
     Back,
-    /// It no longer speaks this era.
+    /// The upstream no longer speaks the modern era.
     Gone,
 }
 
@@ -133,9 +133,9 @@ impl Source {
 }
 
 impl Relayed {
-    /// What of an upstream's notification the client is told.
+    /// Returns the message to send to the client for an upstream event, if any.
     fn hear(&mut self, event: Event) -> Option<Bytes> {
-        // A modern upstream asks by answers only.
+        // A modern upstream asks questions only in its responses.
         let Event::Notification(notice) = event else { return None };
         let message = Message::parse(notice.clone()).ok()?;
         if message.method() != "notifications/subscriptions/acknowledged" {
@@ -150,8 +150,9 @@ impl Relayed {
         None
     }
 
-    /// Tells what may have been missed between two streams. Whether lists read otherwise than before the loss, the gateway
-    /// finds out by itself; what was announced since then, only its own stream has heard.
+    /// Announces changes that may have been missed between two streams: those that the upstream announced on the
+    /// gateway's own stream since it reconnected, and every accepted resource. Lists that differ from those before the
+    /// loss are announced by the gateway itself, as `unannounced` changes.
     fn catch_up(&mut self, agreed: &Filter) {
         let own = self.to.upstream.observed().borrow().session.clone();
         let announced = own.map(|own| *own.lists_changed().borrow()).unwrap_or_default();
@@ -166,7 +167,7 @@ impl Relayed {
         notices.into_iter().for_each(|notice| self.tell(notice));
     }
 
-    /// Tells of a change, if it is one that the client wants to hear of.
+    /// Queues a notification, if the accepted filter includes it.
     fn tell(&mut self, notice: Bytes) {
         let Some(agreed) = &self.agreed else { return };
         if let Ok(notice) = Message::parse(notice)
@@ -176,13 +177,13 @@ impl Relayed {
         }
     }
 
-    /// What the client is told of the end of the upstream's stream; nothing where it is opened again.
+    /// Returns the output for the end of the upstream's stream, or `None` if the stream is to be opened again.
     fn lost(&mut self, outcome: Result<Message, Error>, lived: Duration) -> Option<Said> {
         match (outcome, &self.agreed) {
             (Ok(answer), None) => {
                 return Some(Said::Answer(status(&answer), answer.with_id(self.request().id(), &[])));
             }
-            // The upstream's own end is the client's end, too.
+            // An upstream that ends its stream with a result ends the client's stream.
             (Ok(answer), Some(_)) if answer.kind() == protocol::Kind::Result => {
                 return Some(Said::Answer(StatusCode::OK, answer.with_id(self.request().id(), &[])));
             }
@@ -200,7 +201,7 @@ impl Relayed {
     }
 }
 
-/// Waits until there is an upstream of this era again; an error once it is of another.
+/// Waits until the upstream is connected again. Fails if it no longer speaks the modern era.
 async fn back(to: &Addressed) -> Result<(), Error> {
     let mut observed = to.upstream.observed();
     let connected = observed.wait_for(|observed| observed.session.as_ref().is_some_and(|own| !own.is_closed())).await;

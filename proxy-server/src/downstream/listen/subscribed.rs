@@ -1,4 +1,4 @@
-//! Subscriptions to the resources of a legacy upstream, shared by the listeners of one session of the pool.
+//! Subscriptions to the resources of a legacy upstream, shared by the listeners on one pooled session.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -11,18 +11,19 @@ use crate::downstream::pool::{Line, lock};
 use crate::protocol;
 use crate::tasks::Tasks;
 
-/// How long an upstream may take to accept subscriptions before the client is told that it has none.
+/// Timeout for `resources/subscribe`. Resources without a response by then are left out of the acknowledgement.
 const SUBSCRIBING: Duration = Duration::from_secs(3);
 const UNSUBSCRIBING: Duration = Duration::from_secs(2);
 
-/// Subscriptions to resources; ended when dropped.
+/// Resource subscriptions of one listener; dropping it ends them.
 pub(super) struct Subscribed {
     pub(super) line: Arc<Line>,
     pub(super) uris: BTreeSet<String>,
     tasks: Tasks,
 }
 
-/// Subscribes to what nobody else on this session has subscribed to. What the upstream refuses is left out.
+/// Subscribes to resources; sends a request only for those that no other listener on this session has subscribed to.
+/// Leaves out those that the upstream refuses.
 pub(super) async fn subscribe(line: &Arc<Line>, uris: BTreeSet<String>, tasks: &Tasks) -> Subscribed {
     let deadline = Instant::now() + SUBSCRIBING;
     let mut subscribed = Subscribed { line: Arc::clone(line), uris: BTreeSet::new(), tasks: tasks.clone() };
@@ -51,7 +52,7 @@ pub(super) async fn subscribe(line: &Arc<Line>, uris: BTreeSet<String>, tasks: &
     subscribed
 }
 
-/// Whether nobody is left who subscribed to it.
+/// Removes one subscriber of a resource. Returns true if it was the last.
 fn forget(line: &Line, uri: &str) -> bool {
     let mut counts = lock(&line.subscriptions);
     let Some(count) = counts.get_mut(uri) else { return false };

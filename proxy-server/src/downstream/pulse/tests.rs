@@ -4,7 +4,7 @@ use tokio::time::{Instant, advance};
 
 use super::Pulse;
 
-/// Pauses before comments, where something is written after each of these silences in milliseconds.
+/// Returns the pauses before comments, initially and after each of these silences (in ms) followed by a write.
 async fn pauses(interval: u64, silences: &[u64]) -> Vec<u128> {
     let mut pulse = Pulse::new(Duration::from_millis(interval), Instant::now());
     let mut found = vec![pulse.pause().as_millis()];
