@@ -18,6 +18,13 @@ use tokio::time::Instant;
 
 use crate::clients::Official;
 
+/// Builds a request of a client without handshake.
+fn asking(id: &str, method: &str, mut params: Value) -> String {
+    params["_meta"] = json!({ "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+        "io.modelcontextprotocol/clientCapabilities": {} });
+    json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": params }).to_string()
+}
+
 /// What its parent waits for it to end.
 const END: Duration = Duration::from_secs(2);
 const INITIALIZE: &str = r#"{"jsonrpc":"2.0","id":"hello","method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"desktop","version":"1"}}}"#;
@@ -141,11 +148,6 @@ async fn a_client_without_handshake_has_all_servers_of_both_eras() {
     let folder = folder();
     let path = file(&folder, &json!({ "old": reference("legacy"), "new": reference("modern") }));
     let mut front = Front::start(&["--config", &path]);
-    let asking = |id: &str, method: &str, mut params: Value| {
-        params["_meta"] = json!({ "io.modelcontextprotocol/protocolVersion": "2026-07-28",
-            "io.modelcontextprotocol/clientCapabilities": {} });
-        json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": params }).to_string()
-    };
     front.says(&asking("who", "server/discover", json!({}))).await;
     assert_eq!(front.answer("who").await["result"]["supportedVersions"], json!(["2026-07-28"]));
     front.says(&asking("tools", "tools/list", json!({}))).await;
@@ -156,6 +158,22 @@ async fn a_client_without_handshake_has_all_servers_of_both_eras() {
         let answer = front.answer(tool).await;
         assert_eq!(answer["result"]["resultType"], "complete", "{answer}");
     }
+}
+
+#[tokio::test]
+async fn an_id_that_is_in_flight_is_refused_and_still_cancels_its_first_request() {
+    let slow = fake("slow").tool("wait", |_| std::future::pending()).start(Via::Stdio).await;
+    let folder = folder();
+    let mut front = Front::start(&["--config", &file(&folder, &json!({ "slow": program(&slow) }))]);
+    let wait = asking("1", "tools/call", json!({ "name": "slow__wait" }));
+    front.says(&wait).await;
+    slow.nth("tools/call", 0).await;
+    front.says(&wait).await;
+    let refused = front.answer("1").await;
+    assert_eq!(refused["error"]["message"], "a request with this id is already in flight", "{refused}");
+    front.says(r#"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":"1"}}"#).await;
+    slow.nth("notifications/cancelled", 0).await;
+    assert_eq!(slow.count("tools/call"), 1);
 }
 
 #[tokio::test]

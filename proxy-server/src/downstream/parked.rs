@@ -77,11 +77,17 @@ impl Parked {
         let mut state = self.state();
         let of_upstream = state.waiting.values().filter(|waiting| waiting.upstream == upstream).count();
         let most = self.limits.0;
-        if state.waiting.len() >= most || of_upstream >= MAX_PER_UPSTREAM || self.closed.is_cancelled() {
+        if state.waiting.len() >= most {
             let limit = Limit::count(most, "--max-parked-calls", None);
-            return Err(Error::new(Kind::Cancelled)
-                .because("too many calls wait for their clients")
-                .limited(Some(limit)));
+            let full = Error::new(Kind::Cancelled).because("too many calls wait for their clients");
+            return Err(full.limited(Some(limit)));
+        }
+        if of_upstream >= MAX_PER_UPSTREAM {
+            let why = format!("{MAX_PER_UPSTREAM} calls of this server wait for their clients");
+            return Err(Error::new(Kind::Cancelled).because(why));
+        }
+        if self.closed.is_cancelled() {
+            return Err(Error::new(Kind::Cancelled).because("the gateway stops"));
         }
         state.last += 1;
         let number = state.last;
@@ -230,7 +236,9 @@ mod tests {
     async fn an_upstream_has_so_many_places() {
         let parked = Parked::new(1_000, LIFETIME, Kept::new(usize::MAX));
         let slots: Vec<Slot> = (0..MAX_PER_UPSTREAM).map(|_| parked.reserve(7, &MINE).expect("a place")).collect();
-        assert_eq!(parked.reserve(7, &MINE).err().map(|error| error.kind()), Some(Kind::Cancelled));
+        let full = parked.reserve(7, &MINE).err().expect("no place");
+        assert_eq!(full.kind(), Kind::Cancelled);
+        assert!(full.limit().is_none(), "no setting changes this limit");
         assert!(parked.reserve(8, &MINE).is_ok());
         drop(slots);
         assert!(parked.reserve(7, &MINE).is_ok());

@@ -438,6 +438,7 @@ async fn keep(edge: Arc<Edge>, line: Arc<Line>, mut events: EventQueue) {
             () = async { if let Some(reading) = &mut reading { reading.await } }, if reading.is_some() => reading = None,
             // Modern clients read lists in any of their sessions, so the lists that they have seen are unknown.
             Ok(()) = doubts.changed() => {
+                stale.doubt();
                 for kind in ["tools", "prompts", "resources"] {
                     line.notices.tell(list_changed(kind), limit).await;
                 }

@@ -448,7 +448,8 @@ async fn carry_over(session: Arc<Session>, attachment: Arc<Attachment>, mut even
     loop {
         tokio::select! {
             () = session.closed.cancelled() => break,
-            Some(event) = events.recv() => session.put(&own, event),
+            Some(event) = events.recv(), if own.has_room() => session.put(&own, event),
+            () = own.room(), if !own.has_room() => {}
             Ok(()) = unannounced.changed() => {
                 let now = *unannounced.borrow_and_update();
                 now.notices_since(std::mem::replace(&mut told, now)).for_each(|notice| own.push(notice));

@@ -229,6 +229,10 @@ impl Client {
         };
         let (edge, out, id) = (Arc::clone(&self.edge), self.out.clone(), Box::<str>::from(message.id()));
         let (asked, own) = (Arc::clone(&self.asked), id.clone());
+        if lock(&self.asked).contains_key(&id) {
+            let why = "a request with this id is already in flight";
+            return self.say(protocol::error_response(message.id(), INVALID_REQUEST, why, "")).await;
+        }
         let mut calls = lock(&self.asked);
         let call = self.calls.track_future(async move {
             let reply = modern::carry_out(&edge, &scope, Principal::Anonymous, message, None).await;

@@ -143,6 +143,27 @@ async fn a_burst_that_is_larger_than_all_that_is_kept_still_comes_whole() {
 }
 
 #[tokio::test]
+async fn a_burst_outside_of_calls_comes_whole_to_a_client_that_reads_slowly() {
+    let small = ["--max-queued-bytes", "4KiB", "--max-stream-bytes", "4KiB"];
+    for via in [Via::Sse, Via::Events] {
+        let (upstream, gateway) = serve(talkative(), via, &small, &json!({})).await;
+        let client = session(&gateway.url, "loud").open().await;
+        let mut stream = client.http("GET").header("accept", "text/event-stream").send().await;
+        let own = upstream.peer(1).await;
+        // More than the sockets between them hold, so that the log fills up.
+        let padding = "x".repeat(4 << 10);
+        (0..LINES).for_each(|number| own.send(line(number, &padding)));
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        let mut messages = Vec::new();
+        while messages.len() < LINES {
+            let event = timeout(Duration::from_secs(30), stream.event()).await.expect("a line").expect("a stream");
+            messages.extend(Some(event.data).filter(|data| !data.is_empty()));
+        }
+        assert_eq!(numbers(&messages), (0..LINES as u64).collect::<Vec<_>>(), "{via:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_client_that_does_not_read_holds_up_no_other_on_the_same_process() {
     let small = ["--max-queued-bytes", "64KiB", "--max-stream-bytes", "64KiB"];
     let (upstream, gateway) = serve(talkative(), Via::Stdio, &small, &json!({})).await;
