@@ -1,7 +1,7 @@
-//! The life of one call. Read this first.
+//! Life of one call. Read this module first.
 //!
-//! A call is let in by policy, finds a place among those in flight, is sent by the upstream session of its caller, and
-//! ends in one answer. Progress and questions go to the caller's own sink while it lasts.
+//! A call passes the access policy, takes a permit for a request in flight, is sent on the upstream session of its
+//! caller, and ends in one answer. Until then, progress and questions go to the caller's own event queue.
 
 use std::sync::Arc;
 
@@ -14,41 +14,42 @@ use crate::policy::access;
 use crate::protocol::{self, Message};
 use crate::upstream::{Attachment, Call, Deadline, Upstream};
 
-/// Carries out a legacy client's request, in its own session with the upstream.
+/// Carries out a legacy client's request, in the session of its attachment to the upstream.
 pub(crate) async fn call(attachment: &Arc<Attachment>, call: Call<'_>) -> Result<Message, Error> {
     let request = call.message;
     let answer = carry_out(attachment.upstream(), request, || attachment.request(call)).await?;
     visible(attachment.upstream(), request, answer)
 }
 
-/// Carries out a modern client's request at a modern upstream, which takes it as it came. Dropped, it is cancelled.
+/// Forwards a modern client's request to a modern upstream, without translation. Dropping the future cancels the
+/// request.
 pub(crate) async fn forward(upstream: &Upstream, call: Call<'_>) -> Result<Message, Error> {
     let request = call.message;
     let answer = carry_out(upstream, request, || upstream.forward(call)).await?;
     visible(upstream, request, answer)
 }
 
-/// The answer without what the upstream's filter hides.
+/// Removes from the answer the items that the upstream's tool filter hides.
 fn visible(upstream: &Upstream, request: &Message, answer: Message) -> Result<Message, Error> {
     let filter = upstream.definition().tool_filter.as_ref();
     access::visible(filter, request.method(), answer).map_err(|error| name(error, upstream))
 }
 
-/// Listens for a modern client at a modern upstream, for as long as it is polled. What may last for days takes no place
-/// among the calls.
+/// Carries out a modern client's `subscriptions/listen` at a modern upstream until dropped. Takes a permit for a
+/// listener, not one for a request in flight, because it may last for days.
 pub(crate) async fn listen(upstream: &Upstream, call: Call<'_>) -> Result<Message, Error> {
     let _place = upstream.place()?;
     upstream.forward(call).await.map_err(|error| name(error, upstream))
 }
 
-/// Calls a tool on behalf of the admin API, on the upstream's own session: nobody can be asked anything.
+/// Calls a tool for the admin API on the upstream's own session, which has no client that could be asked questions.
 pub(crate) async fn call_tool(upstream: &Upstream, tool: &str, arguments: Option<&RawValue>) -> Result<Message, Error> {
     let request = tool_request(tool, arguments)?;
     let deadline = upstream.call_deadline();
     carry_out(upstream, &request, || send(upstream, &request, deadline)).await
 }
 
-/// What every call goes through, whoever makes it and whatever carries it.
+/// Runs the steps that all calls have in common: tool filter, permit, sending, and statistics.
 async fn carry_out<F>(upstream: &Upstream, request: &Message, send: impl FnOnce() -> F) -> Result<Message, Error>
 where
     F: Future<Output = Result<Message, Error>>,
@@ -66,7 +67,7 @@ async fn send(upstream: &Upstream, request: &Message, deadline: Deadline) -> Res
     loop {
         let session = upstream.own_session(deadline.next()).await?;
         match session.request_as_nobody(request, deadline).await {
-            // A request in a session that the upstream has forgotten was not executed.
+            // Safe to repeat: an upstream that has lost the session did not execute the request.
             Err(error) if error.kind() == Kind::SessionLost && again => {
                 again = false;
                 session.give_up();
@@ -87,7 +88,7 @@ fn tool_request(tool: &str, arguments: Option<&RawValue>) -> Result<Message, Err
 
 fn record(upstream: &Upstream, method: &str, began: Instant, outcome: &Result<Message, Error>) {
     let took = began.elapsed();
-    // A caller's mistake says nothing about the upstream.
+    // An error of the caller does not count against the upstream.
     let at_fault = outcome.as_ref().is_err_and(|error| error.kind().blame() != Blame::Downstream);
     upstream.count(took, !at_fault);
     let name = &upstream.definition().name;

@@ -1,4 +1,4 @@
-//! The MCP endpoints: HTTP in, HTTP out. Only this row and the admin API know status codes.
+//! MCP endpoints: HTTP requests in, HTTP responses out. Only this row of modules and the admin API use status codes.
 
 mod aggregate;
 mod batch;
@@ -73,45 +73,45 @@ use crate::protocol::Message;
 use crate::tasks::Tasks;
 use crate::upstream::{Attachment, EventQueue, OpenError, Upstream, Upstreams};
 
-/// How much room a body is given at once on nothing but its announcement.
+/// Maximum number of bytes reserved at once for a body on the strength of its announced length alone.
 const MOST_FORESEEN: usize = 1 << 20;
 const DRAIN_INTERVAL: Duration = Duration::from_millis(20);
 
 /// Limits towards clients.
 #[derive(Debug, Clone)]
 pub(crate) struct Config {
-    /// The largest body of a request in bytes.
+    /// Maximum size of a request body in bytes.
     pub(crate) max_body_bytes: usize,
-    /// How long reading a body may take.
+    /// Timeout for reading a body.
     pub(crate) body_timeout: Duration,
-    /// How long a client's `initialize` may wait for the upstream.
+    /// Timeout for the upstream's part in a client's `initialize`.
     pub(crate) initialize_timeout: Duration,
-    /// How long a session may be silent.
+    /// Idle timeout of a session.
     pub(crate) idle_timeout: Duration,
-    /// How often an idle stream carries a comment.
+    /// Interval of keep-alive comments on an idle event stream.
     pub(crate) keep_alive: Duration,
-    /// How often it does while a call waits for its answer.
+    /// Interval of keep-alive comments while a call waits for its answer.
     pub(crate) call_keep_alive: Duration,
-    /// How long a connection may be without a request at least.
+    /// Minimum time without a request after which a connection is closed.
     pub(crate) connection_idle_timeout: Duration,
-    /// Sessions at once.
+    /// Maximum number of sessions; the same limit holds for pooled upstream sessions and for listeners.
     pub(crate) max_sessions: usize,
-    /// How long a client may think about a question.
+    /// Timeout for a client's answer to a question.
     pub(crate) question_timeout: Duration,
-    /// How long a client may take nothing of what is written to it.
+    /// Timeout for a write of which the client accepts nothing.
     pub(crate) write_timeout: Duration,
-    /// What is kept of one event stream for a client that lost it, in bytes and in events.
+    /// Maximum size of one event stream's log, kept for resumption: in bytes and in events.
     pub(crate) stream_bytes: usize,
     pub(crate) stream_events: usize,
-    /// What all kept streams and parked calls may hold together.
+    /// Maximum total size of all kept streams and parked calls, in bytes.
     pub(crate) kept_bytes: usize,
-    /// Calls that wait for their clients' answers.
+    /// Maximum number of parked calls, which wait for their clients' answers.
     pub(crate) parked_calls: usize,
-    /// An answer that takes longer than this is given as an event stream, which a client can take up again.
+    /// Time after which an unfinished response becomes an event stream, which legacy clients can resume.
     pub(crate) patience: Duration,
-    /// Which eras the endpoint of all upstreams speaks.
+    /// Eras that the endpoint of all upstreams supports.
     pub(crate) eras: Eras,
-    /// Prefix of the path in the `endpoint` event, where none is needed, and in cards, where `Host` stands in for it.
+    /// Base URL for the path in the `endpoint` event, which needs none, and for cards, which otherwise use `Host`.
     pub(crate) base_url: Option<String>,
     /// True if endpoints have server cards.
     pub(crate) server_cards: bool,
@@ -142,8 +142,8 @@ impl Default for Config {
     }
 }
 
-/// What every endpoint works with. Cheap to clone: each lane has one of its own, because threads that count the users of
-/// the same one wait for each other.
+/// Shared state of all endpoints. Cheap to clone. Each lane has its own copy, because threads that share a reference
+/// count contend for it.
 #[derive(Clone)]
 pub(crate) struct Edge {
     upstreams: Upstreams,
@@ -154,9 +154,9 @@ pub(crate) struct Edge {
     /// Upstream sessions for clients of the modern era.
     pool: Arc<Pool>,
     parked: Arc<Parked>,
-    /// Places of listeners.
+    /// Permits for listeners.
     listeners: Arc<Semaphore>,
-    /// Cancelled when every stream is to end.
+    /// Cancelled to end every stream.
     closing: CancellationToken,
     config: Arc<Config>,
 }
@@ -185,7 +185,7 @@ impl Edge {
         edge
     }
 
-    /// Whether an endpoint speaks the modern era.
+    /// True if an endpoint supports the modern era.
     fn speaks_modern(&self, scope: &Scope) -> bool {
         let eras = match scope {
             Scope::One(upstream) => upstream.definition().eras,
@@ -194,23 +194,23 @@ impl Edge {
         eras == Eras::Both
     }
 
-    /// What this caller sees of all upstreams.
+    /// Returns this caller's view of all upstreams.
     fn view(&self, caller: &Caller) -> Arc<View> {
         self.catalog.view(&|definition| self.policy.reaches(caller, definition))
     }
 
-    /// An upstream by its name, if it is registered and this caller may use it.
+    /// Returns an upstream by its name, if it is registered and this caller may use it.
     fn reachable(&self, caller: &Caller, name: &str) -> Option<Arc<Upstream>> {
         self.upstreams.get(name).filter(|upstream| self.policy.reaches(caller, upstream.definition()))
     }
 
-    /// Makes room for one more upstream session at this upstream, at the cost of what was used there longest ago. Says
-    /// whether anything could go.
+    /// Evicts the least recently used upstream session at this upstream, a pooled one if possible. Returns true if one
+    /// has ended.
     async fn make_room(&self, upstream: &Arc<Upstream>) -> bool {
         self.pool.evict(Arc::as_ptr(upstream).addr()).await || self.sessions.evict(upstream).await
     }
 
-    /// Attaches a client to an upstream. Where all places are taken, those that are not used make room.
+    /// Attaches a client to an upstream. If all permits are taken, evicts idle sessions.
     async fn attach(
         &self,
         upstream: &Arc<Upstream>,
@@ -228,9 +228,9 @@ impl Edge {
         }
     }
 
-    /// Waits until no call is in flight, at most so long.
+    /// Waits until no call is in flight, at most for `grace`.
     pub(crate) async fn drain(&self, grace: Duration) {
-        // No answer will come to a question any more.
+        // Clients can no longer answer questions.
         self.parked.end_all();
         let idle = async {
             while self.upstreams.all().values().any(|upstream| !upstream.is_idle()) {
@@ -240,7 +240,8 @@ impl Edge {
         timeout(grace, idle).await.ok();
     }
 
-    /// Waits until every upstream is connected and listed, or has failed, at most until then. Says whether all are connected.
+    /// Waits until every upstream is connected and listed, or has failed, at most until `deadline`. Returns true if all
+    /// are connected.
     async fn settle(&self, deadline: Instant) -> bool {
         let mut connected = true;
         for upstream in self.upstreams.all().values() {
@@ -249,12 +250,12 @@ impl Edge {
             connected &=
                 matches!(timeout_at(deadline, settled).await, Ok(Ok(now)) if now.state == admin::State::Connected);
         }
-        // Lists come soon after the connection; this waits for them by itself.
+        // `tools` itself waits for the lists of upstreams that have just connected.
         drop(timeout_at(deadline, self.catalog.tools()).await);
         connected
     }
 
-    /// Ends every session, and with them every open stream.
+    /// Ends every session and every open stream.
     pub(crate) fn end_sessions(&self) {
         self.sessions.end_all();
         self.closing.cancel();
@@ -262,8 +263,9 @@ impl Edge {
     }
 }
 
-/// The endpoint of all upstreams, and those of single ones, each also under `/mcp-proxy`, those of single ones also with
-/// further path segments; and their cards.
+/// Builds the routes of the endpoint of all upstreams, of the endpoints of single upstreams, and of server cards. Each
+/// also exists under `/mcp-proxy`, except `/` and the catalog of cards. After `mcp`, `stream` and `sse` of a single
+/// upstream, further path segments are ignored.
 pub(crate) fn router(edge: Arc<Edge>) -> Router {
     let mut router = Router::new().route("/", post(mcp::serve).fallback(not_found));
     if edge.config.server_cards {
@@ -290,17 +292,17 @@ pub(crate) fn router(edge: Arc<Edge>) -> Router {
     router.with_state(edge)
 }
 
-/// What every request passes through.
+/// Entry point of every HTTP request.
 #[derive(Clone)]
 pub(crate) struct Front {
     pub(crate) origins: Origins,
     pub(crate) edge: Arc<Edge>,
-    /// All that is not answered here.
+    /// Router for all requests that are not answered before it.
     pub(crate) router: Router,
 }
 
 impl Front {
-    /// The same for one more lane.
+    /// Returns a copy with its own `Edge`, for one more lane.
     pub(crate) fn another(&self) -> Self {
         Self { edge: Arc::new(Edge::clone(&self.edge)), ..self.clone() }
     }
@@ -333,46 +335,46 @@ impl Front {
         fresh(response)
     }
 
-    /// Whether a page that sends a request is let in.
+    /// True if the page that sends a request may use the MCP endpoints.
     fn admits_page(&self, peer: Peer, fields: &Fields<'_>) -> bool {
         self.origins.page(fields, peer.local.ip(), "").is_ok()
     }
 
-    /// Who sends a usual request to the endpoint of this upstream, or of all.
+    /// Authorizes a usual request to the endpoint of this upstream, or of all upstreams.
     fn admit(&self, peer: Peer, name: Option<&str>, fields: &Fields<'_>) -> Result<mcp::Caller, Reply> {
         self.origins.page(fields, peer.local.ip(), "")?;
         mcp::Caller::admit(Arc::clone(&self.edge), name, &fields.credentials(peer))
     }
 }
 
-/// Forbids caches to keep a response, unless it says otherwise: what is not found now may be there soon, and most answers
-/// are for one caller only.
+/// Adds `Cache-Control: no-store` unless the response has that field: a missing resource may exist soon, and most
+/// responses are for one caller only.
 fn fresh(mut response: Response) -> Response {
     response.headers_mut().entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     response
 }
 
-/// Both ends of a connection, which every request that goes through the router carries.
+/// Addresses of both ends of a connection; an extension of every request that goes through the router.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Peer {
-    /// The other end.
+    /// Client's end.
     pub(crate) peer: SocketAddr,
-    /// The gateway's end.
+    /// Gateway's end.
     pub(crate) local: SocketAddr,
 }
 
 #[cfg(test)]
 impl Peer {
-    /// A peer on the address of the gateway.
+    /// Returns a peer with the address of the gateway.
     fn of(peer: SocketAddr) -> Self {
         Self { peer, local: peer }
     }
 }
 
-/// What a request is for and who sent it, or the refusal.
+/// Scope and principal of a request, or the refusal.
 type Admitted = Result<(Scope, Principal), Reply>;
 
-/// Looks who asks for what. Without a name it is all upstreams.
+/// Authorizes a request to the named upstream, or to all upstreams.
 fn admit(edge: &Edge, name: Option<&str>, credentials: &Credentials<'_>) -> Admitted {
     let Some(name) = name else {
         let caller = edge.policy.caller(credentials);
@@ -386,21 +388,21 @@ fn admit(edge: &Edge, name: Option<&str>, credentials: &Credentials<'_>) -> Admi
     Ok((Scope::One(upstream), principal))
 }
 
-/// The upstream that a path names; nothing where it is for all.
+/// Returns the upstream's name in a path; `None` for the endpoint of all upstreams.
 fn upstream_name(path: &RawPathParams) -> Option<&str> {
     path.iter().find(|(name, _)| *name == "name").map(|(_, value)| value)
 }
 
-/// Why a body was not read.
+/// Reason why a body was not read.
 enum Unread {
     TooLarge,
     Broken,
 }
 
-/// The whole body, within its limits of size and time.
+/// Reads the whole body, within the limits of size and time.
 async fn read_body(edge: &Edge, body: impl HttpBody<Data = Bytes>) -> Result<Bytes, Reply> {
     let limit = edge.config.max_body_bytes;
-    // Refuse a body whose announced length is over the limit before it is sent.
+    // Refuse a body by its announced length, before it is sent.
     if body.size_hint().lower() > limit as u64 {
         return Err(respond::too_large(limit));
     }
@@ -412,7 +414,7 @@ async fn read_body(edge: &Edge, body: impl HttpBody<Data = Bytes>) -> Result<Byt
     }
 }
 
-/// Puts a body together; one that comes in one piece stays as it is.
+/// Collects a body. A body of a single frame is not copied.
 async fn collect(body: impl HttpBody<Data = Bytes>, limit: usize) -> Result<Bytes, Unread> {
     let mut body = pin!(body);
     let (mut only, mut all) = (Bytes::new(), BytesMut::new());
@@ -437,16 +439,16 @@ async fn collect(body: impl HttpBody<Data = Bytes>, limit: usize) -> Result<Byte
     Ok(if all.is_empty() { only } else { all.freeze() })
 }
 
-/// What a request through the router shows of who sent it.
+/// Returns the credentials of a request that goes through the router.
 pub(crate) fn shown(request: &Request) -> Credentials<'_> {
     Fields::of(request).credentials(peer(request.extensions()))
 }
 
-/// The peer of a request through the router.
+/// Returns the peer of a request that goes through the router; `0.0.0.0:0` if it is missing.
 fn peer(extensions: &Extensions) -> Peer {
     let unknown = SocketAddr::from(([0, 0, 0, 0], 0));
     extensions.get().copied().unwrap_or(Peer { peer: unknown, local: unknown })
 }
 
-/// The shared state of a handler.
+/// Shared state of a handler.
 type Shared = State<Arc<Edge>>;

@@ -1,5 +1,5 @@
-//! What a client of all upstreams is answered: its handshake and its lists from memory, everything else by the upstream
-//! that its request means. No answer from memory waits for any upstream.
+//! Serves clients of all upstreams: answers the handshake and the lists from memory, and sends every other request to
+//! the upstream that it is for. Answers from memory wait for no upstream.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,12 +20,12 @@ use crate::protocol::{self, Era, Message, Object, Pieces, own_legacy_list, quote
 use crate::route::{self, Route, answer_edits, may_pass_on, route};
 use crate::upstream::{Call, Event, EventQueue, Events, event_queue, forward_cancellation, is_level, list_changed};
 
-/// The lists whose changes are told as those of resources.
+/// Lists whose changes are announced as changes of resources.
 const RESOURCES: [List; 3] = [List::Resources, List::Templates, List::Skills];
-/// Changes of several upstreams that come together are told together.
+/// Delay in which changes of several upstreams are combined into one announcement.
 const DEBOUNCE: Duration = Duration::from_millis(50);
 
-/// Opens a session with all upstreams, from memory. Gives the answer for the client.
+/// Opens a session with all upstreams, from memory. Returns the answer for the client.
 pub(super) fn introduce(edge: &Arc<Edge>, session: &Arc<Session>, message: &Message, version: &str) -> Bytes {
     let view = view_of(edge, session);
     let answer = greeting(&view, message, version);
@@ -47,15 +47,15 @@ fn greeting(view: &View, hello: &Message, version: &str) -> Bytes {
     result_response(hello.id(), &result)
 }
 
-/// A notification of the client to whichever upstreams it can be meant for.
+/// Forwards a client's notification to the upstreams that it may be for.
 pub(super) async fn notify(session: &Session, message: &Message) -> Result<(), Error> {
     let attached = session.hub()?.open_ones();
     match (message.method(), attached.as_slice()) {
-        // Each attachment has a handshake of its own.
+        // Each attachment completes its own handshake.
         ("notifications/initialized", _) => {}
         ("notifications/roots/list_changed", all) => {
             for attachment in all {
-                // One upstream that cannot be told keeps nothing from the others.
+                // A failure at one upstream must not keep the notification from the others.
                 if let Err(error) = attachment.notify(message).await {
                     debug!(upstream = %attachment.upstream().definition().name, %error, "notification not sent");
                 }
@@ -67,7 +67,7 @@ pub(super) async fn notify(session: &Session, message: &Message) -> Result<(), E
     Ok(())
 }
 
-/// The response to a request, or nothing when the client has withdrawn it.
+/// Returns the response to a request, or `None` if the client has cancelled it.
 pub(super) async fn run(
     edge: &Arc<Edge>,
     session: &Arc<Session>,
@@ -86,7 +86,7 @@ pub(super) async fn run(
         (None, Ok(hub)) if message.method() == "logging/setLevel" => set_level(hub, message).await.map(Pieces::from),
         (None, Ok(hub)) => {
             let errand = Errand { edge, session, hub, caller, view: &view };
-            // On the heap, so that what is answered from memory does not carry it along.
+            // Boxed, so that the future stays small for answers from memory.
             Box::pin(errand.forward(message, events)).await.map(Pieces::from)
         }
     };
@@ -98,7 +98,7 @@ pub(super) async fn run(
     }
 }
 
-/// The page of a list that a request asks for.
+/// Returns the page of a list that a request asks for.
 pub(super) fn page(edge: &Edge, view: &View, (era, list): (Era, List), message: &Message) -> Result<Bytes, Error> {
     if list == List::Skills && !view.members().have_skills() {
         return Err(Kind::UnknownMethod.into());
@@ -110,7 +110,8 @@ pub(super) fn page(edge: &Edge, view: &View, (era, list): (Era, List), message: 
     let page = match asked_by(message) {
         Some(gateway) => edge.catalog.page_for_gateway(view, place, &gateway),
         None => {
-            // What another gateway asks for is not asked for by a client: two that ask each other would never rest.
+            // A request of another gateway is no demand of a client: two gateways that list each other would refresh
+            // for ever.
             edge.catalog.asked();
             view.page(place).cloned()
         }
@@ -127,7 +128,7 @@ async fn set_level(hub: &Hub, message: &Message) -> Result<Bytes, Error> {
     Ok(result_response(message.id(), "{}"))
 }
 
-/// What a request of a client of all upstreams is carried out with.
+/// Context of a request of a client of all upstreams.
 struct Errand<'a> {
     edge: &'a Arc<Edge>,
     session: &'a Arc<Session>,
@@ -137,8 +138,8 @@ struct Errand<'a> {
 }
 
 impl Errand<'_> {
-    /// Sends a request to the upstream that it means. Where several can carry it out, the next is asked when one failed
-    /// and nothing can have been done.
+    /// Sends a request to its upstream. If that fails, tries the next candidate, provided that nothing was sent or the
+    /// call may be repeated.
     async fn forward(&self, message: &Message, events: Events) -> Result<Bytes, Error> {
         let known = |name: &str| Some(self.edge.reachable(self.caller, name)?.definition().name.clone());
         let route = route(self.view, &known, message)?;
@@ -189,7 +190,7 @@ impl Errand<'_> {
         Ok(answer.with_id(message.id(), &edits))
     }
 
-    /// Translates what comes before an answer.
+    /// Translates and forwards the events of a call until its answer.
     async fn relayed(
         &self,
         upstream: &str,
@@ -221,14 +222,14 @@ impl Errand<'_> {
     }
 }
 
-/// One candidate's turn.
+/// One attempt, at one candidate.
 struct Attempt<'a> {
     route: &'a Route<'a>,
     candidate: &'a Candidate,
     events: &'a Events,
 }
 
-/// What an upstream sends, as the client must read it; nothing if it is not for the client.
+/// Translates an event of an upstream for the client; returns `None` if it is not for the client.
 pub(super) fn translate(edge: &Edge, session: &Session, upstream: &str, event: Event) -> Option<Event> {
     match event {
         Event::Notification(bytes) => {
@@ -249,11 +250,11 @@ fn view_of(edge: &Edge, session: &Session) -> Arc<View> {
     }
 }
 
-/// Tells the client of every list that has come to read otherwise, until the session ends.
+/// Announces changed lists to the client until the session ends.
 async fn tell_news(edge: Arc<Edge>, session: Arc<Session>, mut seen: Arc<View>) {
     let (own, mut snapshots) = (session.own_stream(), edge.catalog.watch());
     let Ok(mut own_lists) = session.hub().map(|hub| hub.own().watch()) else { return };
-    // What changed while the session was being opened is news as well.
+    // Changes during the opening of the session are announced as well.
     snapshots.mark_changed();
     loop {
         tokio::select! {
@@ -270,8 +271,8 @@ async fn tell_news(edge: Arc<Edge>, session: Arc<Session>, mut seen: Arc<View>) 
     }
 }
 
-/// The notices of what reads otherwise in a newer view: of tools, of prompts and of resources. Skills, which have no notice
-/// of their own, are resources.
+/// Returns notifications for the lists that differ between two views: tools, prompts and resources. Skills, which have
+/// no notification of their own, count as resources.
 pub(super) fn changes(seen: &View, view: &View) -> [Option<Bytes>; 3] {
     let changed = |list| !view.agrees(seen, list);
     let kinds = [

@@ -1,4 +1,4 @@
-//! Several messages in one body, which one revision of the legacy era allows (2025-03-26, basic, "Batching").
+//! JSON-RPC batches, which one revision of the legacy era allows (2025-03-26, basic, "Batching").
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use crate::upstream::Events;
 const REVISION: &str = "2025-03-26";
 const MAX_MESSAGES: usize = 100;
 
-/// The messages of a body that is an array. Whoever has not agreed on the one revision is told what a body must be.
+/// Parses a body that is an array. Fails with `Invalid::Batch` if the session has agreed on another revision.
 pub(super) fn read(session: &Session, body: &Bytes) -> Result<Vec<Message>, Invalid> {
     if session.version() != REVISION {
         return Err(Invalid::Batch);
@@ -26,13 +26,13 @@ pub(super) fn read(session: &Session, body: &Bytes) -> Result<Vec<Message>, Inva
     }
 }
 
-/// Takes everything that is not answered, and gives the requests.
+/// Handles notifications and responses, and returns the requests.
 pub(super) async fn take(session: &Session, messages: Vec<Message>) -> Vec<Message> {
     let mut requests = Vec::new();
     for message in messages {
         match message.kind() {
             Kind::Request => requests.push(message),
-            // There is no place for what is wrong about one of many.
+            // A batch response has no place for an error about a notification.
             Kind::Notification => drop(notify(session, message).await),
             Kind::Result | Kind::Error => session.answer(&message),
         }
@@ -40,7 +40,7 @@ pub(super) async fn take(session: &Session, messages: Vec<Message>) -> Vec<Messa
     requests
 }
 
-/// The responses to all of these, in one array and in their order. One that was withdrawn has none.
+/// Runs all requests at once and returns their responses in one array, in order. A cancelled request has none.
 pub(super) async fn run_all(
     edge: Arc<Edge>,
     session: Arc<Session>,

@@ -1,5 +1,5 @@
-//! A modern client in front of a legacy upstream: what the client says with every request becomes a session of its own,
-//! and what the upstream asks becomes an answer.
+//! Connects modern clients to a legacy upstream: opens sessions with the capabilities that clients declare in every
+//! request, and turns the upstream's questions into results that ask for input.
 
 use std::sync::Arc;
 
@@ -20,21 +20,21 @@ use crate::policy::Principal;
 use crate::protocol::{self, METHOD_NOT_FOUND, MISSING_CAPABILITY, Message, Object, URL_ELICITATION_REQUIRED};
 use crate::upstream::{Upstream, is_severe};
 
-/// Requests that are sent once more when the call is lost whose questions a client has just answered.
+/// Requests that are sent again if the call is lost while the client answers its questions.
 const READING: [&str; 2] = ["prompts/get", "resources/read"];
 
 /// One request and its conversation with the upstream.
 pub(super) struct Bridged {
     to: Addressed,
-    /// Nothing once it is over.
+    /// `None` once the conversation is over.
     conversation: Option<Conversation>,
-    /// The raw `serverInfo`.
+    /// Raw `serverInfo`.
     server: Box<str>,
-    /// The token that the upstream call was begun with, where this round has another one.
+    /// Progress token of a call that began in an earlier round, with the token of this round.
     token: Option<(Box<str>, Option<Box<str>>)>,
 }
 
-/// Tells what the upstream told in its handshake.
+/// Answers `server/discover` from the upstream's handshake.
 pub(super) async fn discover(to: &Addressed) -> Reply {
     let id = to.asking.message.id();
     let deadline = Instant::now() + to.asking.edge.config.initialize_timeout;
@@ -47,7 +47,7 @@ pub(super) async fn discover(to: &Addressed) -> Reply {
     }
 }
 
-/// Carries out a request, or goes on with one that waits for these answers.
+/// Carries out a request, or resumes the parked call that its `requestState` names.
 pub(super) async fn answer(to: Addressed) -> Reply {
     let asking = Arc::clone(&to.asking);
     let begun = match state(&asking.message) {
@@ -63,18 +63,18 @@ pub(super) async fn answer(to: Addressed) -> Reply {
     }
 }
 
-/// The `requestState` by which a client goes on with a request, if it does; without a text if it is none.
+/// Returns the `requestState` of a request, if it has one; the inner `None` stands for a value that is not a string.
 pub(super) fn state(message: &Message) -> Option<Option<String>> {
     let raw = Object::read(message.params()).ok()?.get("requestState")?;
     Some(serde_json::from_str(raw).ok())
 }
 
-/// Whatever is wrong with a state, its client is told the same.
+/// Returns the error for an invalid state, which does not depend on the cause.
 pub(super) fn invalid_state() -> Error {
     Kind::InvalidParams("the `requestState` is not valid").into()
 }
 
-/// Sends a request on a session of its caller's.
+/// Sends a request on a session of its caller.
 pub(super) async fn begin(to: Addressed) -> Result<Bridged, Error> {
     let Addressed { asking, upstream, request, .. } = &to;
     let Asking { edge, deadline, .. } = &**asking;
@@ -89,12 +89,12 @@ pub(super) async fn begin(to: Addressed) -> Result<Bridged, Error> {
     Ok(Bridged::new(to, conversation, None))
 }
 
-/// The parked call of this upstream that a state is for.
+/// Claims the parked call of this upstream that a state belongs to.
 pub(super) async fn claim(asking: &Asking, upstream: &Arc<Upstream>, state: Option<&str>) -> Option<Conversation> {
     asking.edge.parked.claim(state?, &of(asking, upstream)).await
 }
 
-/// Goes on with a parked call.
+/// Resumes a parked call with the client's answers. Repeats the call if it was lost and may be repeated.
 pub(super) async fn resume(to: Addressed, mut conversation: Conversation) -> Bridged {
     let asking = &to.asking;
     let begun_with = token(conversation.request());
@@ -113,7 +113,7 @@ pub(super) async fn resume(to: Addressed, mut conversation: Conversation) -> Bri
     Bridged::new(to, conversation, begun_with)
 }
 
-/// Whether a request that may have been carried out can be sent again.
+/// True if a request that may have been executed can be sent again.
 async fn is_repeatable(to: &Addressed, request: &Message) -> bool {
     let method = request.method();
     let name = Object::read(request.params()).ok().and_then(|params| params.text("name").map(String::from));
@@ -125,7 +125,7 @@ async fn is_repeatable(to: &Addressed, request: &Message) -> bool {
     }
 }
 
-/// What a `requestState` is good for: this principal's very request at this upstream, in any round.
+/// Returns the purpose of a `requestState`: this principal's request at this upstream, in any round.
 fn of(asking: &Asking, upstream: &Arc<Upstream>) -> Purpose {
     let message = &asking.message;
     let whose = match asking.principal {
@@ -178,7 +178,7 @@ impl Talk for Bridged {
 }
 
 impl Bridged {
-    /// `begun_with` is the progress token of a call that was begun in an earlier round.
+    /// Creates the exchange. `begun_with` is the progress token of a call that began in an earlier round.
     fn new(to: Addressed, conversation: Conversation, begun_with: Option<Box<str>>) -> Self {
         let handshake = conversation.seat().map(|seat| seat.line().handshake().clone());
         let server = handshake.as_ref().map_or("{}", |handshake| protocol::server_info(handshake)).into();
@@ -186,7 +186,7 @@ impl Bridged {
         Self { to, conversation: Some(conversation), server, token }
     }
 
-    /// What of an upstream's notification this request's stream carries, and in which words.
+    /// Returns an upstream's notification as this request's stream carries it; `None` if the stream does not carry it.
     fn heard(&self, bytes: Bytes) -> Option<Bytes> {
         let message = Message::parse(bytes.clone()).ok()?;
         let params = Object::read(message.params()).ok();

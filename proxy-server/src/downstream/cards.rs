@@ -1,8 +1,10 @@
-//! Server cards (SEP-2127): what a client needs to connect to an endpoint, at `ENDPOINT/server-card`, and where the cards
-//! are, at `/.well-known/ai-catalog.json`. A card names no tool and no capability; those are asked of the endpoint itself.
+//! Server cards (SEP-2127): the data that a client needs to connect to an endpoint, at `ENDPOINT/server-card`, and a
+//! catalog of the cards, at `/.well-known/ai-catalog.json`. A card names no tools and no capabilities; clients request
+//! those from the endpoint.
 //!
-//! Everybody, any web page included, may read the card of all upstreams together, which names none of them. A card of one
-//! upstream is for whoever may use that upstream; for others there is none, as for a name that nobody has.
+//! Everybody, including any web page, may read the card of all upstreams together, which names none of them. The card
+//! of one upstream is only for callers that may use that upstream; for others it does not exist, as for an unknown
+//! name.
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
@@ -24,15 +26,15 @@ const CARD_TYPE: &str = "application/mcp-server-card+json";
 const CATALOG_TYPE: &str = "application/ai-catalog+json";
 /// Revision of the catalog's own specification.
 const CATALOG_VERSION: &str = "1.0";
-/// The name of the endpoint of all upstreams.
+/// Name of the endpoint of all upstreams.
 const OWN_NAME: &str = "mcp-proxy";
-/// Longest description and title in characters, and longest version.
+/// Maximum length of a description and of a title in characters, and of a version in bytes.
 const MAX_TEXT: usize = 100;
 const MAX_VERSION: usize = 255;
-/// Longest publisher, so that with any server's name a card's name has at most 200 characters.
+/// Maximum length of a publisher, so that with any server's name a card's name has at most 200 characters.
 const MAX_PUBLISHER: usize = 128;
 
-/// The paths of the cards, without any prefix.
+/// Paths of the cards, without any prefix.
 pub(super) const CARD_PATHS: [&str; 3] = ["/mcp/server-card", "/{name}/mcp/server-card", "/{name}/stream/server-card"];
 
 /// True for the path of a card or of the catalog.
@@ -47,12 +49,12 @@ pub(super) fn is_document(path: &str) -> bool {
     }
 }
 
-/// The path of the catalog.
+/// Returns the path of the catalog.
 pub(super) fn catalog_path() -> &'static str {
     CATALOG_PATH
 }
 
-/// The card of the endpoint that a path names.
+/// Responds with the card of the endpoint that the path names.
 pub(super) async fn card(State(edge): Shared, path: RawPathParams, request: Request) -> Response {
     if !reads(request.method()) {
         return respond(request.method(), request.headers(), CARD_TYPE, &Value::Null);
@@ -70,7 +72,7 @@ pub(super) async fn card(State(edge): Shared, path: RawPathParams, request: Requ
     respond(request.method(), request.headers(), CARD_TYPE, &card)
 }
 
-/// The catalog of the cards that the caller may read.
+/// Responds with the catalog of the cards that the caller may read.
 pub(super) async fn catalog(State(edge): Shared, request: Request) -> Response {
     if !reads(request.method()) {
         return respond(request.method(), request.headers(), CATALOG_TYPE, &Value::Null);
@@ -84,7 +86,7 @@ pub(super) async fn catalog(State(edge): Shared, request: Request) -> Response {
     respond(request.method(), request.headers(), CATALOG_TYPE, &catalog)
 }
 
-/// Decides if the sender of a request may know of an upstream. A foreign page may not unless it shows a token.
+/// True if the sender of a request may know of an upstream. A foreign page may do so only with a token.
 fn may_see(edge: &Edge, request: &Request, upstream: &Upstream) -> bool {
     let credentials = shown(request);
     let is_foreign = request.extensions().get::<Page>() == Some(&Page::Foreign);
@@ -95,15 +97,15 @@ fn may_see(edge: &Edge, request: &Request, upstream: &Upstream) -> bool {
     }
 }
 
-/// The address by which the caller reaches the gateway.
+/// Base URL by which the caller reaches the gateway.
 struct Base {
-    /// Without a slash at the end.
+    /// URL without a slash at the end.
     url: String,
-    /// Set if the operator configured it, with whatever prefix there is.
+    /// True if the operator configured the URL, including any prefix.
     is_configured: bool,
-    /// The domain in a form that fits into names.
+    /// Domain in a form that fits into names.
     publisher: String,
-    /// Publisher read from the top-level domain on.
+    /// Publisher in reverse order, from the top-level domain on.
     namespace: String,
 }
 
@@ -117,7 +119,7 @@ impl Base {
         Some(Self { url, is_configured: configured.is_some(), publisher, namespace })
     }
 
-    /// The URL of a path as it was asked for. A configured base has its own prefix.
+    /// Returns the URL of a requested path. A configured base has its own prefix.
     fn url(&self, path: &str) -> String {
         let path = if self.is_configured { path.strip_prefix("/mcp-proxy").unwrap_or(path) } else { path };
         format!("{}{path}", self.url)
@@ -163,7 +165,7 @@ impl Base {
         })
     }
 
-    /// Ways to connect: the endpoint itself, and its form with a separate event stream.
+    /// Returns the ways to connect: the endpoint itself, and its form with a separate event stream.
     fn remotes(&self, endpoint: &str, spoken: Vec<&str>, needs_token: bool) -> Value {
         let streams = endpoint.rsplit_once('/').map(|(parent, _)| format!("{parent}/sse")).unwrap_or_default();
         let both = [("streamable-http", endpoint, spoken), ("sse", streams.as_str(), versions(false))];
@@ -180,7 +182,7 @@ impl Base {
     }
 }
 
-/// The publisher and the namespace that a URL's host stands for. An address has no order of domains.
+/// Returns the publisher and the namespace for the host of a URL. IP addresses are not reversed.
 fn names(url: &Url) -> Option<(String, String)> {
     let (publisher, namespace) = match url.host()? {
         Host::Domain(domain) => {
@@ -200,7 +202,7 @@ fn names(url: &Url) -> Option<(String, String)> {
     Some(if fits { (publisher, namespace) } else { (OWN_NAME.to_owned(), OWN_NAME.to_owned()) })
 }
 
-/// One line that is as long as a card may have it.
+/// Returns a text as one line of at most `MAX_TEXT` characters.
 fn shortened(text: &str) -> String {
     let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
     match line.char_indices().nth(MAX_TEXT - 1) {
@@ -209,12 +211,12 @@ fn shortened(text: &str) -> String {
     }
 }
 
-/// True if a method asks for the document. Others are answered alike whatever name the path has.
+/// True if a method reads the document. The response to other methods does not depend on the name in the path.
 fn reads(method: &Method) -> bool {
     matches!(*method, Method::GET | Method::HEAD)
 }
 
-/// A document for any page, which a client that has it already need not be sent again.
+/// Responds with a document that any page may read, or with 304 if the client already has it.
 fn respond(method: &Method, headers: &HeaderMap, media_type: &'static str, document: &Value) -> Response {
     let mut response = match *method {
         Method::GET | Method::HEAD => {
@@ -241,7 +243,7 @@ fn respond(method: &Method, headers: &HeaderMap, media_type: &'static str, docum
         (header::ACCESS_CONTROL_ALLOW_METHODS, "GET, HEAD"),
         (header::ACCESS_CONTROL_ALLOW_HEADERS, "accept, authorization, content-type, if-none-match"),
         (header::ACCESS_CONTROL_EXPOSE_HEADERS, "etag"),
-        // Contents depend on the caller, and registrations change.
+        // The contents depend on the caller, and registrations change.
         (header::CACHE_CONTROL, "private, no-cache"),
         (header::VARY, "authorization, origin"),
     ] {
@@ -250,7 +252,7 @@ fn respond(method: &Method, headers: &HeaderMap, media_type: &'static str, docum
     response
 }
 
-/// True if `If-None-Match` names this tag. Weak tags count: the comparison is the weak one (RFC 9110, 13.1.2).
+/// True if `If-None-Match` names this tag, by weak comparison (RFC 9110, 13.1.2).
 fn names_tag(value: &HeaderValue, etag: &str) -> bool {
     let tags = value.to_str().unwrap_or_default().split(',').map(str::trim);
     tags.map(|tag| tag.strip_prefix("W/").unwrap_or(tag)).any(|tag| tag == "*" || tag == etag)

@@ -1,9 +1,9 @@
 //! One connection of a client.
 //!
-//! Nearly every request is a POST of stated length to the shortest form of an endpoint's path. Those are read and answered
-//! here, and the DELETEs of their sessions, with as little as possible between the socket and the call. The first request
-//! that is anything else makes the connection hyper's, for good. So does an answer that has no length. What is read here
-//! is read strictly: whatever two readers could take differently is not usual.
+//! Nearly every request is a POST with `Content-Length` to the shortest form of an endpoint's path. This module reads
+//! and answers those requests and the DELETEs of their sessions itself, with little overhead between the socket and the
+//! call. The first other request hands the connection over to hyper for good, and so does a response of unknown length.
+//! Parsing is strict: a request that two parsers could read differently does not count as usual.
 
 mod handover;
 mod overflow;
@@ -41,39 +41,40 @@ use crate::downstream::{Front, MOST_FORESEEN, Peer};
 use crate::http1::Written;
 use crate::tasks::{Wait, wait_until};
 
-/// How long a client that closed its direction of the connection may wait for an answer; then it counts as gone.
+/// Timeout for the response once the client has closed its direction of the connection; then the client counts as gone.
 const HALF_CLOSED: Duration = Duration::from_secs(2);
-/// What is left of a refused request is read for so long and so far: a socket that is closed with something unread takes
-/// the answer back (RFC 9112, 9.6).
+/// Limits of time and bytes for reading the rest of a refused request before the socket is closed: closing a socket
+/// with unread data would discard the response (RFC 9112, 9.6).
 const LINGER: Duration = Duration::from_secs(2);
 const LINGER_BYTES: usize = 64 << 20;
-/// When less than this is left, the connection goes on behind it.
+/// Maximum rest of a refused request, in bytes, after which the connection continues.
 const SHORT_REST: usize = 64 * 1024;
-/// Room for what is received, to begin with.
+/// Initial size of the receive buffer.
 const FIRST_ROOM: usize = MAX_HEAD_BYTES;
-/// What is asked of the socket at least.
+/// Minimum free space in the receive buffer for a read.
 const LEAST_ROOM: usize = 2 * 1024;
-/// What is read at once, and kept for the next request. A message of this size is not taken apart.
+/// Maximum size of a receive buffer that is reserved for a request or kept for the next one. Messages up to this size
+/// are not split.
 const MAX_BUFFER_BYTES: usize = 256 * 1024;
-/// A connection and what is known of it. Of `ahead` and `received`, one at least is empty.
+/// Connection with its buffers. At least one of `ahead` and `received` is empty.
 pub(crate) struct Connection {
     stream: TcpStream,
     peer: Peer,
     front: Arc<Front>,
-    /// What came together with the last request, behind it.
+    /// Bytes received together with the last request, behind it.
     ahead: Bytes,
-    /// What was received and not yet looked at.
+    /// Bytes received and not yet parsed.
     received: BytesMut,
-    /// How long the last request was.
+    /// Length of the last request in bytes.
     last: usize,
-    /// Room for the head of a response.
+    /// Buffer for the heads of responses.
     head_room: Vec<u8>,
 }
 
-/// What comes after a request.
+/// Continuation of the connection after a request.
 enum Next {
     Request,
-    /// What is not usual: a request that is still to be read, or an answer.
+    /// Hand-over to hyper: of a request that is still to be read, or of a response.
     Unusual(Option<Response>),
     End,
 }
@@ -84,11 +85,11 @@ impl Connection {
         Self { stream, peer, front, ahead, received, last: FIRST_ROOM, head_room }
     }
 
-    /// Answers requests for as long as they come. Once the gateway is draining, what is under way is the last.
+    /// Answers requests until the connection ends. While the gateway drains, the next response is the last.
     pub(crate) async fn serve(mut self, drain: &Drain, unanswered: Unanswered) {
         let peer = self.peer.peer;
         let mut silence = Silence::new(drain, unanswered, self.front.edge.config.connection_idle_timeout);
-        // Each is on the heap, so that a connection takes no more room than it needs where it is.
+        // Both futures are boxed, so that this one stays small.
         let ended = match Box::pin(self.serve_usual(&mut silence)).await {
             Ok(Next::Unusual(answer)) => Box::pin(self.hand_over(answer, silence)).await,
             Ok(Next::Request | Next::End) => Ok(()),
@@ -129,7 +130,7 @@ impl Connection {
             }
         };
         if fields.origin.is_some() && self.front.admits_page(self.peer, &fields) {
-            // A page is answered with header fields of its own.
+            // Responses to pages have additional header fields.
             drop(fields);
             self.put_back(text);
             return Ok(Next::Unusual(None));
@@ -148,7 +149,7 @@ impl Connection {
         self.last = end;
         self.ahead = text.slice(end..);
         if text.len() > MAX_BUFFER_BYTES {
-            // So much is not kept for the next request.
+            // Do not keep such a large buffer for the next request.
             self.received = BytesMut::new();
         }
         let reply = match admitted {
@@ -158,7 +159,7 @@ impl Connection {
                 let (mut answering, mut grace) = (pin!(caller.answer(request)), None);
                 poll_fn(|context| match answering.as_mut().poll(context) {
                     Poll::Ready(reply) => Poll::Ready(Some(reply)),
-                    // Who leaves wants no answer.
+                    // A client that has disconnected needs no response.
                     Poll::Pending if is_last => poll_end((stream, received), &mut grace, context).map(|()| None),
                     Poll::Pending => Poll::Pending,
                 })
@@ -178,13 +179,13 @@ impl Connection {
         }
     }
 
-    /// Takes what was looked at for what was not. It is not copied where nothing else holds on to it.
+    /// Moves parsed bytes back to `received`. Copies them only if something else refers to them.
     fn put_back(&mut self, text: Bytes) {
         self.received = BytesMut::new();
         self.received = text.into();
     }
 
-    /// Waits until something comes. Says whether it has.
+    /// Waits for bytes from the client. Returns true if any came.
     async fn receive(&mut self, silence: &mut Silence<'_>) -> io::Result<bool> {
         let is_first = self.received.is_empty();
         let room = self.last.next_power_of_two().clamp(FIRST_ROOM, MAX_BUFFER_BYTES);
@@ -196,14 +197,14 @@ impl Connection {
                 }
                 return Poll::Ready(Ok(count > 0));
             }
-            // Empty lines may come before a request (RFC 9112, 2.2).
+            // Empty lines may precede a request (RFC 9112, 2.2).
             let is_quiet = self.received.iter().all(|byte| matches!(byte, b'\r' | b'\n'));
             silence.poll_end(context, is_quiet).map(|()| Ok(false))
         })
         .await
     }
 
-    /// Receives the rest of a request that is so long and begins with this text. It is then looked at again.
+    /// Receives the rest of a request that begins with `text` and has `end` bytes. It is then parsed again.
     async fn read_on(&mut self, text: Bytes, end: usize) -> io::Result<Next> {
         self.put_back(text);
         let reading = async {
@@ -223,7 +224,7 @@ impl Connection {
         }
     }
 
-    /// Refuses a request of which so much is still to come.
+    /// Refuses a request of which `left` bytes are still to come.
     async fn refuse(&mut self, refusal: Reply, left: usize, persistence: Persistence) -> io::Result<Next> {
         if left <= SHORT_REST && persistence == Persistence::KeepAlive {
             let next = self.answer(refusal, persistence).await?;
@@ -237,7 +238,7 @@ impl Connection {
         Ok(Next::End)
     }
 
-    /// Reads so much for nobody; less if the client ends it. Says how much.
+    /// Reads and discards `count` bytes, or fewer if the client sends no more. Returns their number.
     async fn discard(&mut self, count: usize) -> io::Result<usize> {
         let mut rest = (&mut self.stream).take(count as u64);
         Ok(usize::try_from(tokio::io::copy(&mut rest, &mut tokio::io::sink()).await?).unwrap_or(usize::MAX))
@@ -276,8 +277,9 @@ impl Connection {
     }
 }
 
-/// Ready when the client has left: its connection broke, or it said that nothing more comes and there was no answer within
-/// the grace period, for it may have closed one direction only (RFC 9112, 9.6). What comes is kept, as far as there is room.
+/// Completes when the client has left: its connection failed, or it closed its direction and the grace period passed
+/// without a response, because it may have closed one direction only (RFC 9112, 9.6). Received bytes are kept up to a
+/// limit.
 fn poll_end(
     (stream, received): (&mut TcpStream, &mut BytesMut),
     grace: &mut Option<Wait>,
@@ -293,7 +295,7 @@ fn poll_end(
         received.reserve(LEAST_ROOM);
         match stream.try_read_buf(received) {
             Ok(0) if received.is_empty() => *grace = Some(wait_until(Instant::now() + HALF_CLOSED)),
-            // What came before the end is still to be answered.
+            // A request that precedes the end is still to be answered.
             Ok(0) => return Poll::Pending,
             Err(error) if error.kind() != io::ErrorKind::WouldBlock => return Poll::Ready(()),
             Ok(_) | Err(_) => {}

@@ -1,5 +1,5 @@
-//! One call of a modern client at a legacy upstream, over as many rounds as the upstream has questions. The upstream's
-//! call stays open in between.
+//! One call of a modern client at a legacy upstream, in as many rounds as the upstream's questions need. The call at
+//! the upstream stays open between rounds.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -17,33 +17,33 @@ use crate::protocol::{self, INTERNAL_ERROR, Message, Object, URL_ELICITATION_REQ
 use crate::tasks::Tasks;
 use crate::upstream::{Call, Deadline, Event, EventQueue, Question, event_queue};
 
-/// Questions that come within so long of one another are asked together.
+/// Time without another question after which the client is asked all of them in one round.
 const COALESCING: Duration = Duration::from_millis(30);
 const MAX_ROUNDS: u32 = 10;
-/// Questions of one round.
+/// Maximum number of questions per round.
 const MAX_QUESTIONS: usize = 32;
-/// Messages that wait to be told before no more are taken from the upstream.
+/// Maximum number of notifications queued for the client; no more events are then taken from the upstream.
 const MAX_TOLD: usize = 1_024;
-/// How long the end of a withdrawn call is waited for.
+/// Timeout for the end of a cancelled call.
 const WITHDRAWAL: Duration = Duration::from_secs(3);
-/// Requests in whose course a client can be asked something.
+/// Requests during which a client can be asked questions.
 const MAY_ASK: [&str; 3] = ["tools/call", "prompts/get", "resources/read"];
 
-/// A call on its way. Dropped unfinished, it is cancelled upstream.
+/// Call in progress. Cancelled at the upstream if dropped before its end.
 pub(super) struct Conversation {
-    /// As the upstream gets it.
+    /// Request in the upstream's form.
     request: Message,
     seat: Option<Seat>,
     outcome: Outcome,
     events: EventQueue,
     cancel: Option<oneshot::Sender<Message>>,
     asked: Vec<Asked>,
-    /// When to stop waiting for more questions.
+    /// Time at which the round is closed to further questions.
     quiet_at: Instant,
     told: VecDeque<Bytes>,
     rounds: u32,
     questions: u32,
-    /// Whether every URL that the upstream wanted visited was.
+    /// True if the client has accepted every URL that the upstream wants it to visit.
     is_agreed: bool,
     deadline: Deadline,
     tasks: Tasks,
@@ -52,16 +52,16 @@ pub(super) struct Conversation {
 enum Outcome {
     Awaited(BoxFuture<'static, Result<Message, Error>>),
     Known(Result<Message, Error>),
-    /// Whatever is answered, the upstream refused until the client has visited URLs.
+    /// Refusal until the client has visited URLs.
     Refused(Message),
     Given,
 }
 
-/// What happens next in a call.
+/// Next step of a call.
 pub(super) enum Step {
-    /// The upstream told something.
+    /// Notification of the upstream.
     Told(Bytes),
-    /// The client has to answer the open questions before it goes on.
+    /// The client has to answer the open questions before the call continues.
     Asked,
     Answered(Result<Message, Error>),
 }
@@ -86,7 +86,7 @@ impl Conversation {
         }
     }
 
-    /// Waits for what happens next. The questions it asks are those that a client with these raw capabilities can answer.
+    /// Waits for the next step. Refuses questions that a client with these raw capabilities cannot answer.
     pub(super) async fn step(&mut self, capabilities: &str) -> Step {
         loop {
             if let Some(told) = self.told.pop_front() {
@@ -105,7 +105,7 @@ impl Conversation {
             let is_asking = !self.asked.is_empty();
             tokio::select! {
                 biased;
-                // Questions that do not fit into one round are asked in the next.
+                // Questions beyond the limit of a round are left for the next one.
                 Some(event) = self.events.recv(), if self.asked.len() < MAX_QUESTIONS => self.take(event, capabilities),
                 outcome = self.outcome.known() => self.outcome = Outcome::Known(outcome),
                 () = sleep_until(self.quiet_at), if is_asking => {
@@ -119,8 +119,8 @@ impl Conversation {
         }
     }
 
-    /// Keeps an upstream served whose client is thinking. What it tells in the meantime waits for the client to come back.
-    /// Returns after each thing that happens.
+    /// Drains the upstream's events while the client answers a question. Queues notifications until the client returns.
+    /// Returns after each event.
     pub(super) async fn rest(&mut self, capabilities: &str) {
         let is_awaited = matches!(self.outcome, Outcome::Awaited(_));
         tokio::select! {
@@ -132,7 +132,7 @@ impl Conversation {
         }
     }
 
-    /// What it holds in memory.
+    /// Returns the number of bytes held in memory.
     pub(super) fn bytes(&self) -> usize {
         let answer = match &self.outcome {
             Outcome::Known(Ok(answer)) | Outcome::Refused(answer) => answer.bytes().len(),
@@ -141,7 +141,7 @@ impl Conversation {
         self.request.bytes().len() + answer + self.told.iter().map(Bytes::len).sum::<usize>()
     }
 
-    /// Takes the client's answers: raw results by key. What is not among them is asked again.
+    /// Takes the client's answers: raw results by key. Questions without an answer stay open and are asked again.
     pub(super) fn answer(&mut self, responses: Option<&str>) {
         let responses = responses.and_then(|raw| Object::read(raw).ok());
         let answer_to = |asked: &Asked| {
@@ -166,13 +166,13 @@ impl Conversation {
         }
     }
 
-    /// Sends the same request once more, because it is known to have had no effect or to be harmless to repeat.
+    /// Sends the request again. Only for a request that is known to have had no effect, or to be harmless to repeat.
     pub(super) fn repeat(&mut self) {
         self.asked.clear();
         self.outcome = self.again();
     }
 
-    /// The open questions.
+    /// Returns the open questions.
     pub(super) fn asked(&self) -> &[Asked] {
         &self.asked
     }
@@ -185,12 +185,12 @@ impl Conversation {
         &self.request
     }
 
-    /// When it ends at the latest.
+    /// Returns the latest end of the call.
     pub(super) fn deadline(&self) -> Instant {
         self.deadline.latest()
     }
 
-    /// The failure that ended the call while its client was thinking.
+    /// Returns the failure that ended the call while its client was answering.
     pub(super) fn failure(&self) -> Option<&Error> {
         match &self.outcome {
             Outcome::Known(Err(error)) => Some(error),
@@ -212,7 +212,7 @@ impl Conversation {
                 let serial = protocol::requested_id(message.params()).and_then(|raw| raw.parse().ok());
                 self.asked.retain(|asked| asked.serial() != serial);
             }
-            // What follows from a question is told by the answer alone, and legacy tasks are not known to the client.
+            // Clients learn the outcome of a question from the answer alone, and they do not know legacy tasks.
             "notifications/elicitation/complete" | "notifications/tasks/status" => {}
             _ => self.told.push_back(message.bytes().clone()),
         }
@@ -235,10 +235,10 @@ impl Conversation {
         self.quiet_at = Instant::now() + COALESCING;
     }
 
-    /// The answer, unless it is one that asks for URLs to be visited first.
+    /// Returns the answer. For a refusal until URLs are visited, asks the client to visit them and returns `None`.
     fn finish(&mut self, capabilities: &str) -> Option<Result<Message, Error>> {
         let Outcome::Known(outcome) = std::mem::replace(&mut self.outcome, Outcome::Given) else { return None };
-        // An upstream that has answered no longer waits for what it asked.
+        // An upstream that has answered no longer waits for answers to its questions.
         self.asked.drain(..).for_each(|asked| asked.refuse("the request has been answered"));
         let wants_urls = outcome.as_ref().is_ok_and(|answer| answer.error_code() == Some(URL_ELICITATION_REQUIRED));
         let refusal = match outcome {
@@ -276,7 +276,7 @@ impl Conversation {
 }
 
 impl Outcome {
-    /// Pending unless there is something to wait for.
+    /// Waits for the outcome; pending for ever if none is awaited.
     async fn known(&mut self) -> Result<Message, Error> {
         match self {
             Self::Awaited(outcome) => outcome.await,
@@ -296,13 +296,13 @@ impl Drop for Conversation {
                 cancel.send(words).ok();
                 timeout(WITHDRAWAL, outcome).await.ok();
             }
-            // Many upstreams go on regardless, and would ask the next caller what they have to ask this one.
+            // Many upstreams ignore the cancellation, and would ask the next caller the questions of this call.
             seat.discard();
         });
     }
 }
 
-/// Sends the request on the seat's own session.
+/// Sends the request on the pooled session of `seat`.
 fn send(seat: &Seat, request: &Message, deadline: Deadline) -> (Outcome, EventQueue, oneshot::Sender<Message>) {
     let (events, queue) = event_queue();
     let (cancel, cancelled) = oneshot::channel();
@@ -311,7 +311,7 @@ fn send(seat: &Seat, request: &Message, deadline: Deadline) -> (Outcome, EventQu
     (Outcome::Awaited(Box::pin(outcome)), queue, cancel)
 }
 
-/// The answer to a client that does not visit the URLs. The code of the refusal is not one of this era.
+/// Returns the error for a client that declines to visit the URLs. The code of the refusal does not exist in this era.
 fn declined(refusal: &Message) -> Result<Message, Error> {
     let words = "the request needs URLs to be visited, and the client declined";
     Ok(Message::parse(protocol::error_response(refusal.id(), INTERNAL_ERROR, words, "")).unwrap_or(refusal.clone()))
@@ -319,7 +319,7 @@ fn declined(refusal: &Message) -> Result<Message, Error> {
 
 #[cfg(test)]
 impl Conversation {
-    /// One with an upstream that says nothing.
+    /// Creates a conversation with an upstream that sends nothing.
     pub(super) fn silent(deadline: Instant, tasks: &Tasks) -> Self {
         let request = Message::parse(protocol::request(1, "tools/call", "{}")).expect("a request");
         Self {

@@ -1,4 +1,4 @@
-//! What a legacy client says and what it is answered, whatever carries the messages.
+//! Handles the messages of legacy clients, independent of the transport.
 
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ use crate::upstream::{Call, EventQueue, Events, OpenError};
 
 const INITIALIZED: &str = "notifications/initialized";
 
-/// Attaches a session to its upstream with the client's own introduction. Gives the answer for the client.
+/// Attaches a session to its upstream with the client's `initialize`. Returns the answer for the client.
 pub(super) async fn introduce(edge: &Arc<Edge>, session: &Arc<Session>, message: &Message) -> Result<Bytes, OpenError> {
     let hello = Object::read(message.params()).ok();
     let Some(requested) = hello.as_ref().and_then(|hello| hello.text("protocolVersion")) else {
@@ -37,7 +37,7 @@ pub(super) async fn introduce(edge: &Arc<Edge>, session: &Arc<Session>, message:
     let result = Object::read(handshake.body()).ok();
     let agreed = result.as_ref().and_then(|result| result.get("protocolVersion")).unwrap_or_default();
     let (answer, version) = if attachment.is_shared() {
-        // The shared session was agreed with the gateway; each client agrees with the gateway in turn.
+        // The gateway negotiated the version of the shared session; each client negotiates with the gateway in turn.
         let version = protocol::negotiate(&requested);
         (handshake.with_id(message.id(), &[(agreed, &format!("\"{version}\""))]), version)
     } else {
@@ -48,9 +48,9 @@ pub(super) async fn introduce(edge: &Arc<Edge>, session: &Arc<Session>, message:
     Ok(answer)
 }
 
-/// A notification of the client: a cancellation is the gateway's to carry out, all else is passed on.
+/// Handles a client's notification: carries out a cancellation, and forwards all others.
 pub(super) async fn notify(session: &Session, message: Message) -> Reply {
-    // A request that lacks its id would be carried out by some servers, past every check that requests go through.
+    // Some servers would carry out a request that lacks its id, without the checks that requests pass here.
     if !message.method().starts_with("notifications/") {
         return respond::failure("", &Kind::InvalidRequest("a request needs an `id`").into());
     }
@@ -74,7 +74,7 @@ pub(super) async fn notify(session: &Session, message: Message) -> Reply {
     }
 }
 
-/// The response to a request, or nothing when the client has withdrawn it.
+/// Returns the response to a request, or `None` if the client has cancelled it.
 pub(super) async fn run(edge: Arc<Edge>, session: Arc<Session>, message: Message, events: Events) -> Option<Pieces> {
     if message.method() == "ping" {
         return Some(protocol::result_response(message.id(), "{}").into());
@@ -98,7 +98,7 @@ pub(super) async fn run(edge: Arc<Edge>, session: Arc<Session>, message: Message
     }
 }
 
-/// Puts what comes before the answer on the stream, then gives the answer.
+/// Puts the events of a call on its stream until the answer, then returns the answer.
 pub(super) async fn fill(
     session: &Session,
     log: &EventLog,
@@ -109,7 +109,7 @@ pub(super) async fn fill(
     let bytes = loop {
         tokio::select! {
             biased;
-            // A client that does not keep up makes its upstream wait. The call itself goes on.
+            // Back-pressure: a client that does not keep up makes its upstream wait. The call itself goes on.
             Some(event) = queue.recv(), if log.has_room() => session.put(log, event),
             bytes = &mut outcome => break bytes,
             () = log.room(), if !log.has_room() => {}

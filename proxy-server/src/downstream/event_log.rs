@@ -1,8 +1,8 @@
-//! The events of one stream, kept so that a client that lost it can take it up again.
+//! Event log of one stream, kept so that a client that lost the stream can resume it.
 //!
-//! What a client has read is kept within limits, the oldest goes first. What it has not read is not dropped: whoever fills
-//! the log waits for room. A client that has left for good must not hold up its upstream for ever, so after a while the
-//! oldest go all the same, and one that comes back is told of the loss.
+//! Events that the client has read are kept within limits; the oldest are dropped first. Unread events are not dropped:
+//! the writer waits for room. A client that never returns must not block its upstream for ever, so after a timeout the
+//! oldest unread events are dropped too, and a client that resumes a call is notified of the loss.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -15,34 +15,34 @@ use tokio::time::{Instant, sleep_until};
 use crate::downstream::kept::{Holder, Kept, Rank};
 use crate::upstream::loss;
 
-/// What an event takes besides its text.
+/// Size of an event in bytes besides its text.
 const OVERHEAD: usize = 64;
-/// What a log holds in any case at the most, as a multiple of its limit.
+/// Hard limit of a log's size, as a multiple of its limit.
 const MOST: usize = 4;
 
-/// What one log may hold.
+/// Limits of one log.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct LogLimits {
     pub(super) bytes: usize,
     pub(super) events: usize,
-    /// How long a log that nobody reads keeps everything for its reader.
+    /// Time for which a call's log without a reader keeps everything for a client that resumes.
     pub(super) patience: Duration,
 }
 
-/// What a log is for.
+/// Purpose of a log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Purpose {
-    /// A call: its client is expected back.
+    /// A call. Its client is expected to resume.
     Call,
-    /// What belongs to no call: many clients never read it.
+    /// Messages outside any call. Many clients never read them.
     Session,
 }
 
-/// The events of one stream, numbered from 1.
+/// Events of one stream, numbered from 1.
 pub(super) struct EventLog {
     state: Mutex<State>,
     changed: Notify,
-    /// Told when a full log has room again, or has lost its reader.
+    /// Notified when a full log has room again, or has lost its reader.
     room: Notify,
     limits: LogLimits,
     purpose: Purpose,
@@ -51,30 +51,30 @@ pub(super) struct EventLog {
 
 struct State {
     events: VecDeque<Bytes>,
-    /// The number of the first kept event, less one.
+    /// Number of the first kept event, less one.
     dropped: u64,
     bytes: usize,
-    /// What of it no reader has got.
+    /// Size of the events that no reader has received, in bytes.
     unread: usize,
-    /// Nothing more will come.
+    /// True if no more events will come.
     complete: bool,
-    /// Whether it was given up to make room for others.
+    /// True if the log was complete when its events were released for the memory budget.
     released: bool,
-    /// Counts readers; only the newest reads.
+    /// Number of readers so far; only the newest reads.
     reader: u64,
-    /// Readers that have not ended.
+    /// Number of readers that have not ended.
     readers: usize,
-    /// When the last one ended, or the log began.
+    /// Time at which the last reader ended, or the log was created.
     alone_since: Instant,
-    /// The number of the newest event that some reader got.
+    /// Number of the newest event that any reader has received.
     read: u64,
 }
 
-/// The newest reader of a log.
+/// Newest reader of a log.
 pub(super) struct Reader {
     log: Arc<EventLog>,
     generation: u64,
-    /// The number of the last event it has seen.
+    /// Number of the last event that it has seen.
     seen: u64,
 }
 
@@ -117,13 +117,13 @@ impl EventLog {
         self.kept.changed(before, after);
     }
 
-    /// Ends the stream once everything in it is read.
+    /// Ends the stream once every event is read.
     pub(super) fn complete(&self) {
         self.state().complete = true;
         self.changed.notify_waiters();
     }
 
-    /// Whether more can be put without dropping what its reader has not got, or nobody is expected to read it.
+    /// True if an event can be added without dropping unread ones, or if no reader is expected.
     pub(super) fn has_room(&self) -> bool {
         let state = self.state();
         state.unread <= self.limits.bytes || !self.holds_unread(&state)
@@ -152,7 +152,7 @@ impl EventLog {
         }
     }
 
-    /// Reads on after the event with this number. An older reader of the same stream ends.
+    /// Returns a reader that begins after the event with this number. Older readers of the stream end.
     pub(super) fn read_after(self: &Arc<Self>, seen: u64) -> Reader {
         let mut state = self.state();
         state.reader += 1;
@@ -163,12 +163,13 @@ impl EventLog {
         Reader { log: Arc::clone(self), generation, seen }
     }
 
-    /// The number of the newest event that some reader got: where to go on for a client that does not say.
+    /// Returns the number of the newest event that any reader has received, at which a client without a position
+    /// resumes.
     pub(super) fn newest_read(&self) -> u64 {
         self.state().read
     }
 
-    /// What it holds.
+    /// Returns the size of the kept events in bytes.
     pub(super) fn bytes(&self) -> usize {
         self.state().bytes
     }
@@ -177,12 +178,12 @@ impl EventLog {
         self.state().complete
     }
 
-    /// Whether what it held was given up to make room for others.
+    /// True if the events of this complete log were released for the memory budget.
     pub(super) fn is_released(&self) -> bool {
         self.state().released
     }
 
-    /// Whether what its reader has not got is kept whatever it takes.
+    /// True if unread events are kept beyond the limits, up to the hard limit.
     fn holds_unread(&self, state: &State) -> bool {
         let expected = self.purpose == Purpose::Call && state.alone_since.elapsed() < self.limits.patience;
         state.readers > 0 || expected
@@ -228,7 +229,7 @@ impl State {
 }
 
 impl Reader {
-    /// The next event and its number; nothing once the stream is complete or someone else reads it.
+    /// Returns the next event and its number; `None` once the stream is complete or has a newer reader.
     pub(super) async fn next(&mut self) -> Option<(u64, Bytes)> {
         let log = Arc::clone(&self.log);
         loop {
@@ -255,7 +256,7 @@ impl Reader {
         if self.seen < state.dropped {
             let lost = state.dropped - self.seen;
             self.seen = state.dropped;
-            // What a session's own stream says holds for whoever hears it, and is about nothing in particular.
+            // Messages on a session's own stream belong to no call and are complete in themselves: no notice of loss.
             if self.log.purpose == Purpose::Call {
                 return Some((self.seen, loss(lost)));
             }
@@ -264,7 +265,7 @@ impl Reader {
         let event = state.events.get(index).cloned()?;
         self.seen += 1;
         if self.seen > state.read {
-            // One who says that it has seen more than any reader got skips what lies between.
+            // A client that claims a later position than any reader skips the events in between.
             let behind = state.events.iter().skip(index + 1).map(size).sum::<usize>();
             let is_next = self.seen == state.read + 1;
             state.unread = if is_next { state.unread - size(&event) } else { behind };

@@ -1,4 +1,4 @@
-//! The header fields that an endpoint goes by, found in one pass: a lookup for each costs more.
+//! Header fields that endpoints use, found in one pass, because a lookup for each is slower.
 
 use std::borrow::Cow;
 
@@ -14,7 +14,7 @@ use crate::upstream::OWN_MARK;
 pub(super) const SESSION_ID: &str = "mcp-session-id";
 const LAST_EVENT_ID: &str = "last-event-id";
 const FETCH_SITE: &str = "sec-fetch-site";
-/// Beginnings of the names of header fields that proxies, load balancers and content networks add to what they forward,
+/// Prefixes of the names of header fields that proxies, load balancers and content networks add to forwarded requests,
 /// by first letter.
 const FORWARDING: [(u8, &[&str]); 13] = [
     (b'b', &["bigip"]),
@@ -60,24 +60,24 @@ const FORWARDING: [(u8, &[&str]); 13] = [
         ],
     ),
 ];
-/// What nearly all clients accept, and what need not be taken apart.
+/// `Accept` of nearly all clients, which needs no parsing.
 const USUAL_ACCEPT: &[u8] = b"application/json, text/event-stream";
 
-/// Header fields of a request; the first one where one comes more than once.
+/// Header fields of a request. The first value counts if a field is repeated.
 #[derive(Default)]
 pub(super) struct Fields<'a> {
     all: Cow<'a, [Header<'a>]>,
     pub(super) host: Option<&'a [u8]>,
     pub(super) origin: Option<&'a [u8]>,
-    /// The value of `Sec-Fetch-Site`, by which browsers tell whose page sends the request.
+    /// Value of `Sec-Fetch-Site`, by which browsers report the site of the page that sends the request.
     pub(super) fetch_site: Option<&'a [u8]>,
-    /// Whether one of these three comes more than once.
+    /// True if one of these three is repeated.
     pub(super) is_ambiguous: bool,
-    /// Whether the request is older than HTTP/1.1.
+    /// True if the request is older than HTTP/1.1.
     pub(super) is_old_http: bool,
-    /// Whether some header shows that a proxy forwards the request.
+    /// True if a header field shows that a proxy forwards the request.
     is_forwarded: bool,
-    /// Whether there is a mark of some gateway.
+    /// True if the request has the mark of a gateway.
     pub(super) is_marked: bool,
     authorization: Option<&'a [u8]>,
     forwarded_for: Vec<&'a [u8]>,
@@ -88,7 +88,7 @@ pub(super) struct Fields<'a> {
     accept: Option<Accepted>,
 }
 
-/// What a client takes for an answer.
+/// Media types that a client accepts in a response.
 #[derive(Default)]
 struct Accepted {
     json: bool,
@@ -96,7 +96,7 @@ struct Accepted {
 }
 
 impl<'a> Fields<'a> {
-    /// Reads the fields of a request, and which version of HTTP it has.
+    /// Reads the fields and the HTTP version of a request.
     pub(super) fn of<B>(request: &'a http::Request<B>) -> Self {
         let is_old_http = request.version() < http::Version::HTTP_11;
         Self { is_old_http, ..Self::in_headers(request.headers()) }
@@ -118,7 +118,7 @@ impl<'a> Fields<'a> {
 
     fn note(&mut self, Header { name, value }: Header<'a>) {
         let is = |known: &str| name.eq_ignore_ascii_case(known);
-        // By length first, which leaves one or two names to compare with.
+        // Matches by length first, which leaves at most three names to compare.
         let place = match name.len() {
             4 if is("host") => {
                 self.is_ambiguous |= self.host.is_some();
@@ -152,12 +152,12 @@ impl<'a> Fields<'a> {
         place.get_or_insert(value);
     }
 
-    /// The values of any field, in order.
+    /// Returns the values of a field, in order.
     pub(super) fn values<'b>(&'b self, name: &'b str) -> impl Iterator<Item = &'a [u8]> + use<'a, 'b> {
         self.all.iter().filter(move |header| header.name.eq_ignore_ascii_case(name)).map(|header| header.value)
     }
 
-    /// What these fields show of who sent the request.
+    /// Returns the credentials that these fields carry.
     pub(super) fn credentials(&self, Peer { peer, local }: Peer) -> Credentials<'a> {
         let forwarded_for = self.forwarded_for.clone();
         let authorization = self.authorization.and_then(text);
@@ -165,18 +165,18 @@ impl<'a> Fields<'a> {
         Credentials { peer, local, host: self.host, is_forwarded, forwarded_for, authorization }
     }
 
-    /// Whether the body is JSON.
+    /// True if the body is JSON.
     pub(super) fn is_json(&self) -> bool {
         let kind = self.content_type.unwrap_or_default();
         kind == b"application/json" || essence(kind).eq_ignore_ascii_case(b"application/json")
     }
 
-    /// Whether the client takes event streams. One that does not say takes anything.
+    /// True if the client accepts event streams, or sends no `Accept`.
     pub(super) fn accepts_events(&self) -> bool {
         self.accept.as_ref().is_none_or(|accepted| accepted.events)
     }
 
-    /// Whether the client says that it takes both kinds of answers, as every modern client has to.
+    /// True if the client declares that it accepts JSON and event streams, as every modern client must.
     pub(super) fn accepts_both(&self) -> bool {
         self.accept.as_ref().is_some_and(|accepted| accepted.json && accepted.events)
     }
@@ -195,13 +195,13 @@ impl Accepted {
     }
 }
 
-/// A value that is plain text, as all are that mean something here.
+/// Returns a value that is ASCII, as are all values with a meaning here.
 pub(super) fn text(value: &[u8]) -> Option<&str> {
-    // Controls are no part of any value.
+    // The HTTP parser has already rejected control characters.
     if value.is_ascii() { std::str::from_utf8(value).ok() } else { None }
 }
 
-/// Whether a header field is one that only proxies add.
+/// True if only proxies add this header field.
 fn tells_of_a_proxy(name: &str) -> bool {
     let name = name.as_bytes();
     let begins =

@@ -1,4 +1,5 @@
-//! A modern client in front of a modern upstream: the request goes through as it came, and so does what comes back.
+//! Forwards requests of modern clients to modern upstreams, and returns their messages, without translation between
+//! eras.
 
 use axum::http::StatusCode;
 use bytes::Bytes;
@@ -12,16 +13,16 @@ use crate::error::Error;
 use crate::protocol::{HEADER_MISMATCH, METHOD_NOT_FOUND, MISSING_CAPABILITY, Message, UNSUPPORTED_VERSION};
 use crate::upstream::{Call, Event, EventQueue, Events, event_queue};
 
-/// One request on its way.
+/// One request in progress.
 pub(super) struct Forwarded {
     to: Addressed,
     queue: EventQueue,
     outcome: BoxFuture<'static, Result<Message, Error>>,
-    /// The outcome, while there is something to tell before it.
+    /// Outcome, while notifications that precede it are still to be sent.
     ended: Option<Result<Message, Error>>,
 }
 
-/// A request that is sent on once somebody waits for its answer.
+/// Creates a request that is sent once its outcome is polled.
 pub(super) fn begin(to: Addressed) -> Forwarded {
     let (events, queue) = event_queue();
     Forwarded { outcome: Box::pin(send(to.clone(), events)), to, queue, ended: None }
@@ -41,7 +42,7 @@ impl Talk for Forwarded {
     async fn next(&mut self) -> Said {
         loop {
             if let Some(ended) = self.ended.take() {
-                // What came before the answer is told before it.
+                // Send the notifications that precede the answer first.
                 while let Some(event) = self.queue.try_recv() {
                     if let Some(message) = self.told(event) {
                         self.ended = Some(ended);
@@ -65,7 +66,7 @@ impl Forwarded {
     fn told(&self, event: Event) -> Option<Bytes> {
         match event {
             Event::Notification(message) => self.to.told(message),
-            // A modern upstream asks by answers only.
+            // A modern upstream asks questions only in its results.
             Event::Question(_) => None,
         }
     }
@@ -82,7 +83,7 @@ impl Forwarded {
     }
 }
 
-/// The status of an answer that is known before anything of it is sent (2026-07-28, transports, "Error Handling").
+/// Returns the status of an answer that is known before any of it is sent (2026-07-28, transports, "Error Handling").
 pub(super) fn status(answer: &Message) -> StatusCode {
     match answer.error_code() {
         Some(METHOD_NOT_FOUND) => StatusCode::NOT_FOUND,

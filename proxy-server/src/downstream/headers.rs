@@ -1,7 +1,7 @@
-//! What headers of modern requests must say: the same as the body (2026-07-28, transports, "Request Metadata").
+//! Checks that headers of modern requests agree with the body (2026-07-28, transports, "Request Metadata").
 //!
-//! Whoever stands between a client and the gateway may have let a request pass by its headers; what is carried out is the
-//! body.
+//! An intermediary between a client and the gateway may have admitted a request by its headers, but the gateway carries
+//! out the body.
 
 use crate::catalog::{Mirrored, Tool};
 use crate::downstream::fields::{Fields, text};
@@ -11,11 +11,11 @@ pub(super) const PROTOCOL_VERSION: &str = "mcp-protocol-version";
 const METHOD: &str = "mcp-method";
 const NAME: &str = "mcp-name";
 
-/// A header that does not say what the body says.
+/// Header that disagrees with the body.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Mismatch(pub(super) String);
 
-/// Whether the headers name this version, this method and what it is about.
+/// Checks that the headers name this version, this method and the subject of the request.
 pub(super) fn check(fields: &Fields<'_>, message: &Message, version: &str) -> Result<(), Mismatch> {
     is_same(fields, PROTOCOL_VERSION, version)?;
     is_same(fields, METHOD, message.method())?;
@@ -25,14 +25,14 @@ pub(super) fn check(fields: &Fields<'_>, message: &Message, version: &str) -> Re
         "tasks/get" | "tasks/update" | "tasks/cancel" => "taskId",
         _ => return Ok(()),
     };
-    // A body without it is refused for what it lacks, by whoever needs it.
+    // A body without its subject is refused later, by the code that needs it.
     match message.parameter(subject).and_then(protocol::text) {
         Some(value) => says(fields, NAME, |found| decode_header(found).is_some_and(|found| found == value)),
         None => Ok(()),
     }
 }
 
-/// Whether the headers repeat the arguments that this tool wants repeated, and only those that are there.
+/// Checks that the headers repeat the arguments that this tool wants repeated, and no absent ones.
 pub(super) fn check_arguments(fields: &Fields<'_>, message: &Message, tool: &Tool) -> Result<(), Mismatch> {
     if tool.mirrored.is_empty() {
         return Ok(());
@@ -55,7 +55,8 @@ fn is_same(fields: &Fields<'_>, name: &str, value: &str) -> Result<(), Mismatch>
     says(fields, name, |found| found == value)
 }
 
-/// A header that comes twice says nothing, because two readers could take different ones.
+/// Checks that a header occurs once and has the right value. A repeated header fails, because two readers could take
+/// different values.
 fn says(fields: &Fields<'_>, name: &str, is_right: impl Fn(&str) -> bool) -> Result<(), Mismatch> {
     let mut values = fields.values(name);
     let found = values.next().map(|value| text(value).unwrap_or_default().trim());
@@ -66,7 +67,7 @@ fn says(fields: &Fields<'_>, name: &str, is_right: impl Fn(&str) -> bool) -> Res
     }
 }
 
-/// The raw argument at this path; `null` counts as none.
+/// Returns the raw argument at this path; `null` counts as none.
 fn find<'a>(arguments: &'a str, path: &[String]) -> Option<&'a str> {
     let found = path.iter().try_fold(arguments, |raw, name| Object::read(raw).ok()?.get(name));
     found.filter(|raw| *raw != "null")

@@ -1,5 +1,5 @@
-//! The upstreams that one client of all of them has come to use: an attachment for each, opened when it is first needed
-//! and with the client's own introduction.
+//! Attachments of one client of all upstreams: one per upstream, opened on first use with the client's own `initialize`
+//! parameters.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -21,17 +21,17 @@ use crate::protocol::{Message, Object};
 use crate::upstream::{Attachment, Call, Deadline, Event, EventQueue, OpenError, Upstream, event_queue};
 
 const INITIALIZED: &[u8] = br#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#;
-/// What telling an upstream of the log level may take.
+/// Timeout for setting an upstream's log level.
 const LEVEL_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// One client's attachments by upstream.
+/// Attachments of one client by upstream.
 pub(super) struct Hub {
-    /// The client's raw `initialize` parameters.
+    /// Raw `initialize` parameters of the client.
     hello: Box<str>,
     slots: Mutex<HashMap<ServerName, Arc<Slot>>>,
-    /// The client's last `logging/setLevel`.
+    /// Last `logging/setLevel` of the client.
     level: Mutex<Option<Message>>,
-    /// What upstreams list for this client alone.
+    /// Lists that upstreams show to this client alone.
     own: OwnLists,
 }
 
@@ -45,7 +45,7 @@ impl Hub {
         Self { hello: hello.into(), slots: Mutex::default(), level: Mutex::default(), own: OwnLists::default() }
     }
 
-    /// The attachment to this upstream. Whoever comes while it is being opened waits for the same.
+    /// Returns the attachment to this upstream. Callers that come while it is being opened wait for it.
     pub(super) async fn attachment(
         &self,
         edge: &Arc<Edge>,
@@ -55,7 +55,7 @@ impl Hub {
         let name = &upstream.definition().name;
         let slot = {
             let mut slots = lock(&self.slots);
-            // One to an upstream of this name that has been replaced ends by itself.
+            // An attachment to a replaced upstream of this name ends by itself.
             let known = slots.get(name).filter(|slot| Arc::ptr_eq(&slot.upstream, upstream)).cloned();
             known.unwrap_or_else(|| {
                 slots.retain(|_, slot| !slot.upstream.retired().is_cancelled());
@@ -64,18 +64,18 @@ impl Hub {
                 slot
             })
         };
-        // Opening is rare, and its future large.
+        // Boxed, because opening is rare and its future large.
         let opening = || Box::pin(self.open(edge, session, upstream));
         let attachment = slot.attachment.get_or_try_init(opening).await?;
         Ok(Arc::clone(attachment))
     }
 
-    /// What upstreams list for this client alone.
+    /// Returns the lists that upstreams show to this client alone.
     pub(super) fn own(&self) -> &OwnLists {
         &self.own
     }
 
-    /// Every attachment that is open.
+    /// Returns every open attachment.
     pub(super) fn open_ones(&self) -> Vec<Arc<Attachment>> {
         lock(&self.slots).values().filter_map(|slot| slot.attachment.get().cloned()).collect()
     }
@@ -115,7 +115,7 @@ impl Hub {
     }
 }
 
-/// Passes on what the upstream sends outside any call, until the session or the upstream ends.
+/// Forwards the upstream's events outside any call, until the session or the upstream ends.
 async fn carry_over(edge: Arc<Edge>, session: Arc<Session>, attachment: Arc<Attachment>, mut events: EventQueue) {
     let (own, upstream) = (session.own_stream(), Arc::clone(attachment.upstream()));
     let mut doubts = attachment.doubts();
@@ -127,7 +127,7 @@ async fn carry_over(edge: Arc<Edge>, session: Arc<Session>, attachment: Arc<Atta
         tokio::select! {
             () = session.closed().cancelled() => break,
             () = upstream.retired().cancelled() => break,
-            // What a session showed may be gone with it.
+            // After a gap in the upstream session, its lists may be outdated.
             Ok(()) = doubts.changed() => stale.doubt(),
             () = stale.is_due(), if reading.is_none() => {
                 let (kinds, attachment, session) = (stale.take(), &attachment, &session);

@@ -1,5 +1,5 @@
-//! What is kept for clients that may come back: one budget for the whole process. Over it, what was left alone longest is
-//! given up, answers that are complete before calls that still run.
+//! Memory budget of the process for data kept for clients that may return. Over the budget, the data that was idle
+//! longest is released, complete answers before running calls.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -7,28 +7,28 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// How soon after an attempt that freed too little the next one is made.
+/// Minimum time between an attempt that freed too little and the next one.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Something that holds memory for a client that is not there.
+/// Holder of memory for a client that is disconnected.
 pub(super) trait Holder: Send + Sync {
-    /// Since when it could be given up, and how it ranks; nothing while it is in use or holds nothing.
+    /// Returns the rank, and the time since which the memory could be released; `None` while it is in use or empty.
     fn idle(&self) -> Option<(Rank, Instant)>;
 
-    /// Gives up what it holds. Says how much that was, which no longer counts.
+    /// Releases the memory. Returns the number of bytes released, which no longer count.
     fn release(&self) -> usize;
 }
 
-/// What is given up first.
+/// Order of release, first to last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Rank {
-    /// An answer that nobody fetched.
+    /// Answer that no client has fetched.
     Answer,
-    /// A call that still runs, or a session's own stream.
+    /// Call in progress, or a session's own stream.
     Running,
 }
 
-/// The budget. Holders say what they hold.
+/// Memory budget. Holders report their sizes.
 pub(super) struct Kept {
     most: usize,
     used: AtomicUsize,
@@ -38,7 +38,7 @@ pub(super) struct Kept {
 #[derive(Default)]
 struct Holders {
     all: Vec<Weak<dyn Holder>>,
-    /// Those that are gone are looked for when there are so many.
+    /// Number of holders at which dropped ones are removed.
     prune_at: usize,
     not_before: Option<Instant>,
 }
@@ -48,7 +48,7 @@ impl Kept {
         Arc::new(Self { most, used: AtomicUsize::new(0), holders: Mutex::default() })
     }
 
-    /// Adds a holder, for as long as it lives.
+    /// Registers a holder, for as long as it lives.
     pub(super) fn add<H: Holder + 'static>(&self, holder: &Arc<H>) {
         let holder: Arc<dyn Holder> = Arc::<H>::clone(holder);
         let mut holders = self.holders.lock().unwrap_or_else(PoisonError::into_inner);
@@ -59,7 +59,7 @@ impl Kept {
         holders.all.push(Arc::downgrade(&holder));
     }
 
-    /// Counts what a holder holds now instead of what it held. Over the budget, others make room, or it does.
+    /// Counts a holder's new size instead of its old one. Over the budget, releases idle holders, this one included.
     pub(super) fn changed(&self, before: usize, after: usize) {
         if after <= before {
             self.used.fetch_sub(before - after, Ordering::Relaxed);
@@ -68,7 +68,7 @@ impl Kept {
         }
     }
 
-    /// What is held all in all.
+    /// Returns the total size held, in bytes.
     #[cfg(test)]
     pub(super) fn used(&self) -> usize {
         self.used.load(Ordering::Relaxed)
@@ -107,7 +107,7 @@ impl Kept {
 mod tests {
     use super::*;
 
-    /// Holds so much since so many seconds, as this rank.
+    /// Holder of so many bytes, with its rank and the time since which it is idle.
     struct Fake(AtomicUsize, Option<(Rank, Instant)>);
 
     impl Holder for Fake {
@@ -120,7 +120,7 @@ mod tests {
         }
     }
 
-    /// What of these is still held in the end, with a budget of 10.
+    /// Checks the sizes still held in the end, with a budget of 10.
     fn check(holders: &[(usize, Option<(Rank, u64)>)], expected: &[usize]) {
         let (kept, now) = (Kept::new(10), Instant::now());
         let fakes: Vec<Arc<Fake>> = holders

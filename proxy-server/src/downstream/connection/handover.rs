@@ -1,4 +1,4 @@
-//! A connection that hyper serves: unusual requests, and answers that are streams.
+//! Serves a connection by hyper: unusual requests, and responses that are streams.
 
 use std::convert::Infallible;
 use std::io::Cursor;
@@ -26,26 +26,27 @@ use super::{Connection, HALF_CLOSED, LINGER, LINGER_BYTES, MAX_BUFFER_BYTES, Sil
 use crate::downstream::session::lock;
 use crate::tasks::{Wait, wait_until};
 
-/// The largest head of an unusual request.
+/// Maximum size of the head of an unusual request.
 const MAX_HEADER_BYTES: usize = 64 * 1024;
-/// Request without a meaning, fed to hyper so that it emits a response that is there already.
+/// Dummy request fed to hyper so that it emits a response that we have already computed.
 const ANSWERED: &[u8] = b"POST / HTTP/1.1\r\n\r\n";
 
-/// How far the connection's last request is.
+/// Progress of the connection's last request.
 #[derive(Default)]
 struct Progress {
-    /// Whether its response is still to come.
+    /// True while its response is pending.
     is_under_way: AtomicBool,
-    /// Whether the client said that nothing more comes.
+    /// True if the client has closed its direction of the connection.
     has_ended: AtomicBool,
-    /// Whoever waits for more of its body.
+    /// Waker of the task that waits for more of its body.
     reader: AtomicWaker,
-    /// Whether a response was given before all of its request was read.
+    /// True while part of its body is unread. The response then ends the connection.
     is_cut: AtomicBool,
 }
 
 impl Connection {
-    /// Leaves the connection to hyper, with what was received or with the answer to what was.
+    /// Hands the connection over to hyper, with the received bytes and, if there is one, the response to the last
+    /// request.
     pub(super) async fn hand_over(
         mut self,
         answer: Option<Response>,
@@ -61,7 +62,7 @@ impl Connection {
         let service = service_fn(move |request: hyper::Request<Incoming>| {
             let (front, answer, unanswered) = (Arc::clone(&front), lock(&answer).take(), lock(&unanswered).take());
             let (progress, drain) = (Arc::clone(&serving), drain.clone());
-            // Now, for hyper looks for the end of the connection before it polls the future.
+            // Called before the future is polled, because hyper checks for the end of the connection first.
             let request = progress.watch(request);
             async move {
                 let mut response = match answer {
@@ -109,26 +110,26 @@ impl Connection {
 }
 
 impl Progress {
-    /// Follows how much of a request is read.
+    /// Notes that a request is under way, and tracks the reading of its body.
     fn watch(self: &Arc<Self>, request: hyper::Request<Incoming>) -> hyper::Request<Watched> {
         self.is_under_way.store(true, Ordering::Relaxed);
         self.is_cut.store(!request.body().is_end_stream(), Ordering::Relaxed);
         request.map(|inner| Watched { inner, progress: Arc::clone(self) })
     }
 
-    /// Notes that the response is there. Says whether something of its request was not read.
+    /// Notes that the response exists. Returns true if part of the request is unread.
     fn respond(&self) -> bool {
         self.is_under_way.store(false, Ordering::Relaxed);
         self.is_cut.load(Ordering::Relaxed)
     }
 }
 
-/// The client has closed its direction of the connection within a body.
+/// Error for a body within which the client has closed its direction of the connection.
 #[derive(Debug, thiserror::Error)]
 #[error("the body ended early")]
 struct BodyEnded;
 
-/// The body of a request, which notes when it was read to its end.
+/// Request body that notes when it was read to its end.
 struct Watched {
     inner: Incoming,
     progress: Arc<Progress>,
@@ -141,7 +142,7 @@ impl Body for Watched {
     fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         self.progress.reader.register(context.waker());
         let Poll::Ready(frame) = Pin::new(&mut self.inner).poll_frame(context) else {
-            // All that came is read by now, so that the rest is missing.
+            // All received bytes are read, so the rest of the body is missing.
             let has_ended = self.progress.has_ended.load(Ordering::Relaxed);
             return if has_ended { Poll::Ready(Some(Err(BodyEnded.into()))) } else { Poll::Pending };
         };
@@ -160,8 +161,8 @@ impl Body for Watched {
     }
 }
 
-/// What a client sends. Its end is told late while a request is answered: the client may have closed this direction only, and
-/// hyper would give no answer any more.
+/// Reader of the client's bytes. Reports the end late while a request is being answered: the client may have closed
+/// this direction only, and hyper would no longer send the response.
 struct Patient<R> {
     inner: R,
     progress: Arc<Progress>,
@@ -188,7 +189,8 @@ impl<R: AsyncRead + Unpin> AsyncRead for Patient<R> {
     }
 }
 
-/// `/healthz/` is `/healthz`: the ancestor redirected, and clients of it rely on the path being found.
+/// Removes trailing slashes from the path: the predecessor redirected `/healthz/` to `/healthz`, and its clients rely
+/// on that.
 fn without_trailing_slash<B>(mut request: hyper::Request<B>) -> hyper::Request<B> {
     let uri = request.uri();
     let path = uri.path();

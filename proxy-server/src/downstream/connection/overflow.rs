@@ -1,4 +1,4 @@
-//! A connection beyond the limit: health checks are answered, everything else is told to come again.
+//! Serves connections beyond the limit: answers health checks, and everything else with 503 and `Retry-After`.
 
 use std::io;
 use std::mem::MaybeUninit;
@@ -19,10 +19,10 @@ use super::usual::{MAX_FIELDS, MAX_HEAD_BYTES, Persistence, put_head};
 use crate::downstream::origin::HEALTH_PATHS;
 use crate::downstream::{Front, Peer};
 
-/// How long all of it may take: few such connections are served at once.
+/// Timeout for the whole exchange, because few such connections are served at once.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// Answers the first request of a connection, and ends it.
+/// Answers the first request of a connection, and closes it.
 pub(crate) async fn serve(stream: TcpStream, peer: Peer, front: &Front) {
     drop(timeout(PATIENCE, exchange(stream, peer, front)).await);
 }
@@ -48,11 +48,11 @@ async fn exchange(mut stream: TcpStream, peer: Peer, front: &Front) -> io::Resul
     }
     stream.write_all(&text).await?;
     stream.shutdown().await?;
-    // A socket that is closed with something unread takes the answer back.
+    // Closing a socket with unread data would discard the response.
     tokio::io::copy(&mut stream, &mut tokio::io::sink()).await.map(drop)
 }
 
-/// The health check that these bytes are; nothing for as long as they may become one.
+/// Parses a health check. Returns `None` while the bytes may become one, and an error for everything else.
 fn check(text: &[u8]) -> Result<Option<http::Request<()>>, ()> {
     let mut slots = [const { MaybeUninit::<Header<'_>>::uninit() }; MAX_FIELDS];
     let mut head = Request::new(&mut []);

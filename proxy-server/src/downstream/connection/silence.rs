@@ -1,4 +1,4 @@
-//! How long a connection may be without a request, and when the gateway lets go of it.
+//! Timeouts of a connection without a request, and its end when the gateway drains.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -14,47 +14,47 @@ use tokio_util::sync::{CancellationToken, WaitForCancellationFuture};
 use super::usual::Persistence;
 use crate::tasks::{Wait, wait_until};
 
-/// How long a head may take to come whole, once it began.
+/// Timeout for a complete request head, once it has begun.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// How long a connection may take to its first request when connections are to end: it may have been opened just before.
+/// Timeout for a connection's first request when connections are to end: it may have been opened just before.
 const FIRST_REQUEST: Duration = Duration::from_millis(400);
 
-/// Interval between checks whether all connections have had a response.
+/// Interval between checks for connections without a response.
 const UNANSWERED_INTERVAL: Duration = Duration::from_millis(5);
 
-/// The two steps in which a gateway lets go of its clients.
+/// Drain of client connections at shutdown, in two steps.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Drain {
-    /// Every response is the last of its connection; new connections and requests are still taken.
+    /// First step: every response is the last of its connection; new connections and requests are still accepted.
     announced: Arc<AtomicBool>,
-    /// Connections end once nothing is under way.
+    /// Second step: connections end once no request is under way.
     closing: CancellationToken,
     /// Number of connections without a first response.
     unanswered: Arc<AtomicUsize>,
 }
 
-/// Counts a connection as unanswered until its first response, or its end.
+/// Guard that counts a connection as unanswered until its first response, or its end.
 #[derive(Debug)]
 pub(crate) struct Unanswered(Arc<AtomicUsize>);
 
-/// What ends a connection while no request is under way.
+/// Conditions that end a connection while no request is under way.
 pub(super) struct Silence<'a> {
     drain: &'a Drain,
-    /// The second step as something to wait for. Polled once it has come, and not with every packet.
+    /// Future of the second step. Polled only after it was woken, and not with every packet.
     drained: FuturesUnordered<WaitForCancellationFuture<'a>>,
-    /// How long a round takes. A connection ends after a whole round without a request.
+    /// Length of a period. A connection ends after a full period without a request.
     idle: Duration,
     round: Wait,
-    /// The end of the time in which a head that began must be there whole.
+    /// Deadline for a complete request head, once it has begun.
     head: Option<Wait>,
-    /// Whether a request began or came to its end in this round.
+    /// True if a request began or was received completely in this period.
     is_broken: bool,
-    /// Whether a request has come whole.
+    /// True if a request was received completely.
     is_used: bool,
-    /// The end of the time in which the first request may still come while connections are to end.
+    /// Deadline for the first request while connections are to end.
     first: Option<Wait>,
-    /// Held until the first response.
+    /// Guard that is held until the first response.
     unanswered: Option<Unanswered>,
 }
 
@@ -70,18 +70,18 @@ impl Drain {
         self.closing.cancel();
     }
 
-    /// Whether the first step was taken.
+    /// True if the first step was taken.
     pub(crate) fn is_announced(&self) -> bool {
         self.announced.load(Ordering::Relaxed)
     }
 
-    /// Something that many wait for at once is slow to wait for, so each connection has a token of its own.
+    /// Returns the drain of one connection, with a token of its own, because a token that many tasks wait for is slow.
     pub(crate) fn of_one(&self) -> Self {
         let (announced, unanswered) = (Arc::clone(&self.announced), Arc::clone(&self.unanswered));
         Self { announced, closing: self.closing.child_token(), unanswered }
     }
 
-    /// Counts a connection that was accepted.
+    /// Counts an accepted connection as unanswered until the guard is dropped.
     pub(crate) fn accepted(&self) -> Unanswered {
         self.unanswered.fetch_add(1, Ordering::Relaxed);
         Unanswered(Arc::clone(&self.unanswered))
@@ -116,12 +116,12 @@ impl<'a> Silence<'a> {
         Self { drain, drained, idle, round, head: None, is_broken: false, is_used: false, first: None, unanswered }
     }
 
-    /// Takes the guard to drop at the first response.
+    /// Takes the guard, which the caller drops at the first response.
     pub(super) fn take_unanswered(&mut self) -> Option<Unanswered> {
         self.unanswered.take()
     }
 
-    /// Whether a response that is written now is the last.
+    /// Returns `Close` if a response that is written now is the last.
     pub(super) fn persistence(&self) -> Persistence {
         if self.drain.is_announced() { Persistence::Close } else { Persistence::KeepAlive }
     }
@@ -144,14 +144,14 @@ impl<'a> Silence<'a> {
         self.is_broken = true;
     }
 
-    /// Notes that a request has come whole.
+    /// Notes that a request was received completely.
     pub(super) fn break_off(&mut self) {
         (self.is_broken, self.is_used) = (true, true);
         self.head = None;
     }
 
-    /// Ready when there was no request for long, when a head does not come to its end, or when no request is to come any more
-    /// and none has begun.
+    /// Completes after a full period without a request, when a request head is not complete in time, or when
+    /// connections are to end and no request has begun.
     pub(super) fn poll_end(&mut self, context: &mut Context<'_>, is_quiet: bool) -> Poll<()> {
         if is_quiet {
             if self.drained.poll_next_unpin(context).is_ready() {
@@ -184,7 +184,7 @@ mod tests {
 
     const IDLE: Duration = Duration::from_secs(130);
 
-    /// How many seconds a silence lasts; within it, a request begins and ends at these.
+    /// Checks that a connection ends after `expected` seconds if requests begin and end at these seconds.
     async fn check(requests: &[u64], expected: u64) {
         let began = Instant::now();
         let drain = Drain::default();

@@ -1,4 +1,4 @@
-//! A writer that gives up on a client that takes nothing: a body that hyper writes must not be held in memory for ever.
+//! Writer that fails if the client accepts no data, so that a body that hyper writes is not held in memory for ever.
 
 use std::io;
 use std::pin::Pin;
@@ -10,11 +10,11 @@ use tokio::time::Instant;
 
 use crate::tasks::{Wait, wait_until};
 
-/// Fails once nothing could be written for so long. It waits for nothing while writing goes on.
+/// Writer that fails with `TimedOut` once nothing could be written for `patience`. Has no timer while writes succeed.
 pub(super) struct Standstill<W> {
     writer: W,
     patience: Duration,
-    /// Until when something has to be taken; nothing while nothing waits.
+    /// Deadline of the pending write; `None` if no write is pending.
     until: Option<Wait>,
 }
 
@@ -23,7 +23,7 @@ impl<W> Standstill<W> {
         Self { writer, patience, until: None }
     }
 
-    /// What the writer says, unless it has said nothing for too long.
+    /// Returns the writer's result, or `TimedOut` if it has been pending for too long.
     fn judge<T>(&mut self, polled: Poll<io::Result<T>>, context: &mut Context<'_>) -> Poll<io::Result<T>> {
         if polled.is_ready() {
             self.until = None;

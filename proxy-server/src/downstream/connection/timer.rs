@@ -1,4 +1,4 @@
-//! The timer that hyper waits with, for the heads of requests. Hardly any wait comes to its time.
+//! Timer for hyper's timeout of request heads. Hardly any of its waits expires.
 
 #![expect(
     clippy::disallowed_types,
@@ -14,7 +14,7 @@ use tokio::time;
 
 use crate::tasks::{Wait, wait_until};
 
-/// Waits with the alarm of the lane.
+/// Timer on the shared alarm of the lane.
 #[derive(Clone, Copy)]
 pub(super) struct LaneTimer;
 

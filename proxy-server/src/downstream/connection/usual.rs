@@ -1,4 +1,4 @@
-//! The usual request, told from all others, and the head of its response.
+//! Recognises usual requests, and writes the heads of their responses.
 
 use std::cell::RefCell;
 use std::mem::MaybeUninit;
@@ -12,44 +12,44 @@ use jiff::fmt::rfc2822::DateTimePrinter;
 use crate::downstream::fields::Fields;
 use crate::http1::{decimal, put_fields, put_length};
 
-/// Header fields of a usual request, and how long its head is.
+/// Limits of a usual request: number of header fields, and size of its head in bytes.
 pub(super) const MAX_FIELDS: usize = 32;
 pub(super) const MAX_HEAD_BYTES: usize = 8 * 1024;
 
 thread_local! {
-    /// The value of `Date`, and the second that it stands for.
+    /// Value of `Date`, with the second that it was formatted for.
     static DATE: RefCell<(i64, String)> = const { RefCell::new((i64::MIN, String::new())) };
 }
 
-/// Why what was received is not a usual request.
+/// Reason why received bytes are not a usual request.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Unusual {
-    /// It is the beginning of some head.
+    /// Beginning of a request head.
     Unfinished,
-    /// It is anything else, be it no request at all.
+    /// Any other request, or no request at all.
     Other,
 }
 
-/// A POST of stated length to the shortest form of an endpoint's path, or a DELETE without a body.
+/// POST with `Content-Length` to the shortest form of an endpoint's path, or a DELETE without a body.
 pub(super) struct Usual<'a> {
     pub(super) method: Method,
-    /// The upstream; nothing for all.
+    /// Name of the upstream; `None` for all upstreams.
     pub(super) name: Option<&'a str>,
     pub(super) fields: Fields<'a>,
-    /// How long the head is.
+    /// Length of the head in bytes.
     pub(super) head: usize,
-    /// How long the body is.
+    /// Length of the body in bytes.
     pub(super) length: usize,
 }
 
-/// Whether a connection is there for another request behind a response (RFC 9112, 9.3).
+/// Persistence of a connection after a response (RFC 9112, 9.3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Persistence {
     KeepAlive,
     Close,
 }
 
-/// Reads a head.
+/// Parses the head of a usual request.
 pub(super) fn read<'a>(
     text: &'a [u8],
     slots: &'a mut [MaybeUninit<Header<'a>>; MAX_FIELDS],
@@ -74,8 +74,8 @@ pub(super) fn read<'a>(
     Ok(Usual { method, name, fields: Fields::among(all.into()), head, length })
 }
 
-/// What is asked for at a path that the router would take for an endpoint of all methods: an upstream, or all. Names with
-/// escapes, and the prefix that is no name, are for the router.
+/// Returns the upstream of a path that the router serves as an endpoint for all methods; `None` for all upstreams.
+/// Names with escapes, and the prefix `mcp-proxy`, which is not a name, are left to the router.
 fn endpoint(path: &str) -> Result<Option<&str>, Unusual> {
     if path == "/mcp" {
         return Ok(None);
@@ -86,8 +86,8 @@ fn endpoint(path: &str) -> Result<Option<&str>, Unusual> {
     if is_plain && !name.is_empty() && name != "mcp-proxy" { Ok(Some(name)) } else { Err(Unusual::Other) }
 }
 
-/// How long the body is stated to be, if it is. Not usual is one that is told from the rest in another way, or a request
-/// that asks for more than an answer.
+/// Returns the value of `Content-Length`, if there is one. Fails if the field is invalid or repeated, if the body is
+/// framed in another way, or if the request asks for more than a response.
 fn length(fields: &[Header<'_>]) -> Result<Option<usize>, Unusual> {
     let mut length = None;
     for Header { name, value } in fields {
@@ -107,7 +107,7 @@ fn length(fields: &[Header<'_>]) -> Result<Option<usize>, Unusual> {
     Ok(length)
 }
 
-/// Writes the head of a response: that of JSON where it has no fields of its own.
+/// Writes the head of a response; without `fields`, that of a JSON response.
 pub(super) fn put_head(
     head: &mut Vec<u8>,
     status: StatusCode,
@@ -127,7 +127,7 @@ pub(super) fn put_head(
     if !fields.is_some_and(|fields| fields.contains_key(header::CACHE_CONTROL)) {
         head.put_slice(b"cache-control: no-store\r\n");
     }
-    // RFC 9110, 8.6: where there cannot be a body, there is no length of one.
+    // RFC 9110, 8.6: a response that cannot have a body has no `Content-Length`.
     if status != StatusCode::NO_CONTENT {
         put_length(head, length);
     }
@@ -138,13 +138,13 @@ pub(super) fn put_head(
     head.put_slice(b"\r\n");
 }
 
-/// Writes what time it is (RFC 9110, 6.6.1).
+/// Writes the current time as `Date` (RFC 9110, 6.6.1).
 fn put_date(head: &mut Vec<u8>) {
     let now = Timestamp::now();
     DATE.with_borrow_mut(|(second, text)| {
         if *second != now.as_second() {
             text.clear();
-            // A time that has no such form, far in the past, is left out.
+            // A time without such a form, far in the past, is omitted.
             if DateTimePrinter::new().print_timestamp_rfc9110(&now, &mut *text).is_err() {
                 text.clear();
             }
@@ -162,7 +162,7 @@ fn put_date(head: &mut Vec<u8>) {
 mod tests {
     use super::*;
 
-    /// The method, the upstream and the two lengths of a usual request.
+    /// Checks the method, the upstream, and the lengths of the head and the body of a usual request.
     fn check(text: &str, expected: Result<(&str, Option<&str>, usize, usize), Unusual>) {
         let mut slots = [const { MaybeUninit::uninit() }; MAX_FIELDS];
         let found = read(text.as_bytes(), &mut slots);

@@ -5,7 +5,7 @@ use super::*;
 
 const SECOND: Duration = Duration::from_secs(1);
 const PATIENCE: Duration = Duration::from_secs(30);
-/// Room for ten events of one letter, and for eight of any kind that were read.
+/// Room for ten unread events of one letter, and for eight read events of any size.
 const LIMITS: LogLimits = LogLimits { bytes: 10 * (OVERHEAD + 1), events: 8, patience: PATIENCE };
 
 fn log(purpose: Purpose) -> Arc<EventLog> {
