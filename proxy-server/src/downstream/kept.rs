@@ -79,7 +79,7 @@ impl Kept {
     }
 
     fn make_room(&self) {
-        let mut idle = self.idle();
+        let Some(mut idle) = self.idle() else { return };
         idle.sort_by_key(|(when, _)| *when);
         for (_, holder) in idle {
             if !self.is_over() {
@@ -93,13 +93,14 @@ impl Kept {
         }
     }
 
-    fn idle(&self) -> Vec<((Rank, Instant), Arc<dyn Holder>)> {
+    /// Returns the holders that can be released; `None` soon after an attempt that released too little.
+    fn idle(&self) -> Option<Vec<((Rank, Instant), Arc<dyn Holder>)>> {
         let holders = self.holders.lock().unwrap_or_else(PoisonError::into_inner);
         if holders.not_before.is_some_and(|time| time > Instant::now()) {
-            return Vec::new();
+            return None;
         }
         let live = holders.all.iter().filter_map(Weak::upgrade);
-        live.filter_map(|holder| Some((holder.idle()?, holder))).collect()
+        Some(live.filter_map(|holder| Some((holder.idle()?, holder))).collect())
     }
 }
 
@@ -146,6 +147,21 @@ mod tests {
         check(&[(5, Some((Answer, 2))), (5, Some((Answer, 1))), (1, None)], &[5, 0, 1]);
         check(&[(5, Some((Running, 1))), (5, Some((Answer, 2))), (1, None)], &[5, 0, 1]);
         check(&[(5, Some((Running, 1))), (5, Some((Running, 2))), (10, None)], &[0, 0, 10]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn growth_in_a_pause_between_attempts_does_not_prolong_it() {
+        let (kept, idle) = (Kept::new(10), Some((Rank::Answer, Instant::now())));
+        let [used, left] = [None, idle].map(|idle| Arc::new(Fake(AtomicUsize::new(11), idle)));
+        kept.add(&used);
+        kept.changed(0, 11);
+        kept.add(&left);
+        kept.changed(0, 11);
+        for _ in 0..3 {
+            tokio::time::advance(PAUSE / 2).await;
+            kept.changed(0, 1);
+        }
+        assert_eq!(left.0.load(Ordering::Relaxed), 0, "released after the pause");
     }
 
     #[test]
