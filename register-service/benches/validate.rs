@@ -1,6 +1,7 @@
-//! How long it takes to read and check a thousand workflow files: `cargo bench -p register-service`.
+//! Time to read and check a thousand workflow files: `cargo bench -p register-service`.
 //!
-//! The files are written to a temporary folder first, so what is measured is warm: opening, parsing, checking.
+//! The files are written to a temporary folder first, so the file cache is warm: opening, parsing and checking are
+//! measured.
 
 use std::fmt::Write;
 use std::path::Path;
@@ -10,7 +11,7 @@ use mimalloc::MiMalloc;
 use register_service::{Environment, InvalidFiles, Loaded, Settings, load};
 use tokio::time::Instant;
 
-/// As in the command line tool.
+/// Allocator of the command line tool.
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
 
@@ -60,7 +61,7 @@ fn measure(what: &str, folder: &Path) {
     println!("{FILES} files, {what}: median {median:?}, worst {worst:?} of {ROUNDS} ({told})");
 }
 
-/// Four servers, two agents that use them, and tasks: about seventy lines.
+/// Returns a workflow of about seventy lines: four servers, two agents that use them, and tasks.
 fn workflow(number: usize) -> String {
     let mut text = format!(
         "id: workflow-{number}\nversion: \"1.0\"\ndescription: Number {number} of many\nauthor: {{name: Jane Doe}}\n\
@@ -94,7 +95,8 @@ fn workflow(number: usize) -> String {
     text
 }
 
-/// The same with a misspelt key, selector, variable, server and agent in each, which have to be looked up among all.
+/// Returns `workflow(number)` with a misspelt key, selector, variable, server and agent. Misspelt names have to be
+/// looked up among all known ones.
 fn mistaken(number: usize) -> String {
     let text = workflow(number).replacen("start_timeout", "start_timout", 1).replacen(".env.BASE", ".env.BSE", 1);
     let text = text.replacen("$mcp(http-", "$mcp(htp-", 1).replacen("agent: agent-", "agent: agnt-", 1);

@@ -1,8 +1,8 @@
-//! Arguments of a tool against the JSON Schema of its input.
+//! Checks arguments of a tool against the JSON Schema of its input.
 //!
-//! What is refused here would be wrong for the server too. What the schema says in words that are not understood here
-//! (patterns, dynamic references) is for the server to check: a verdict is *met*, *unmet* or *unknown*, so that a `not`
-//! around something unknown refuses nothing. A fault is a value; who asks has the words for it.
+//! Only arguments that the server would refuse too are refused here. Keywords that are not supported (patterns, dynamic
+//! references) are left to the server: a verdict is *met*, *unmet* or *unknown*, so that a `not` around an unsupported
+//! keyword refuses nothing. A fault is a value; the caller puts it into words.
 
 mod compare;
 mod given;
@@ -17,39 +17,39 @@ use self::keyword::Place;
 
 pub(crate) type Schema = Map<String, Value>;
 
-/// Schemas that lead to themselves without an end are not followed further.
+/// Maximum nesting that is followed; a recursive schema may have no end.
 const MAX_DEPTH: usize = 48;
-/// How much of a schema is looked at: one that refers to itself twice at each level has no end either.
+/// Maximum number of steps in one check: a schema that refers to itself twice at each level grows exponentially.
 const MAX_STEPS: u32 = 10_000;
 
-/// What is wrong with arguments.
+/// Fault in an argument.
 #[derive(Debug, Clone)]
 pub(crate) struct Fault<'a> {
-    /// Which argument, such as `filter.tags[0]`; empty for all of them together.
+    /// Path of the argument, such as `filter.tags[0]`; empty for the arguments as a whole.
     pub(crate) path: String,
-    /// What was given; for an argument that is missing or not known, what should have it or has it.
+    /// Value that was given; for a missing or unknown argument, the object that lacks or contains it.
     pub(crate) given: Given<'a>,
     pub(crate) wrong: Wrong<'a>,
 }
 
-/// What is wrong with one of them.
+/// Kind of a fault.
 #[derive(Debug, Clone)]
 pub(crate) enum Wrong<'a> {
-    /// It is required. Known are the properties.
+    /// A required argument is missing. `properties` are the known ones.
     Missing { name: &'a str, properties: Option<&'a Schema> },
-    /// There is no such argument. Known are the properties.
+    /// The schema has no such argument. `properties` are the known ones.
     Unknown { name: &'a str, properties: Option<&'a Schema> },
-    /// It is of another type than these.
+    /// The value has another type than the wanted ones.
     Type { found: &'static str, wanted: Vec<&'a str> },
-    /// It is none of these.
+    /// The value is none of these choices.
     Choice(&'a [Value]),
-    /// It is not `at least`, `at most`, `more than` or `less than` this.
+    /// The value is not `at least`, `at most`, `more than` or `less than` the bound.
     Bound { words: &'static str, bound: &'a Number },
-    /// Anything else, as the end of a sentence about it.
+    /// Any other fault, as the end of a sentence about the argument.
     Form(String),
 }
 
-/// Everything that is wrong, as far as that is known.
+/// Returns every fault that is certain.
 pub(crate) fn check<'a>(given: Given<'a>, schema: &'a Value) -> Vec<Fault<'a>> {
     match Check::new(schema).value(given, schema, "", 0) {
         Verdict::Unmet(faults) => faults,
@@ -57,18 +57,18 @@ pub(crate) fn check<'a>(given: Given<'a>, schema: &'a Value) -> Vec<Fault<'a>> {
     }
 }
 
-/// The types that a property of a schema may have; none if it does not say.
+/// Returns the types that a property of a schema allows; empty if the schema does not restrict them.
 pub(crate) fn types<'a>(property: &'a Value, root: &'a Value) -> Vec<&'a str> {
     let pointer = property.get("$ref").and_then(Value::as_str).and_then(|it| it.strip_prefix('#'));
     pointer.and_then(|it| root.pointer(it)).unwrap_or(property).as_object().map(keyword::types).unwrap_or_default()
 }
 
-/// The texts of a list.
+/// Iterates over the strings of a JSON array.
 pub(crate) fn texts(list: Option<&Value>) -> impl Iterator<Item = &str> {
     list.and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str)
 }
 
-/// Whether a value is what a schema asks for.
+/// Result of checking a value against a schema.
 #[derive(Debug, Clone)]
 enum Verdict<'a> {
     Met,
@@ -77,7 +77,7 @@ enum Verdict<'a> {
 }
 
 impl Verdict<'_> {
-    /// Both.
+    /// Combines two verdicts that both have to be met.
     fn and(self, other: Self) -> Self {
         match (self, other) {
             (Self::Unmet(mut faults), Self::Unmet(more)) => {
@@ -91,12 +91,12 @@ impl Verdict<'_> {
     }
 }
 
-/// One check; `root` is what references inside the schema start from.
+/// State of one check; references inside the schema are resolved from `root`.
 struct Check<'a> {
     root: &'a Value,
-    /// In drafts before 2019-09 nothing beside `$ref` counts.
+    /// In drafts before 2019-09, keywords beside `$ref` are ignored.
     ref_stands_alone: bool,
-    /// A schema with an id inside is where its own references start from, which is not followed here.
+    /// True if a subschema has its own id: its references start there, so no reference is resolved.
     has_islands: bool,
     steps: Cell<u32>,
 }
@@ -139,20 +139,20 @@ impl<'a> Check<'a> {
         all.iter().fold(verdict, |verdict, check| verdict.and(check(self, schema, &here)))
     }
 
-    /// Takes one more step, if any is left.
+    /// Counts one more step; false if none is left.
     fn may_step(&self) -> bool {
         self.steps.set(self.steps.get().saturating_add(1));
         self.steps.get() <= MAX_STEPS
     }
 
-    /// What a reference within the schema leads to.
+    /// Resolves a reference within the schema.
     fn target(&self, reference: &str) -> Option<&'a Value> {
         let pointer = reference.strip_prefix('#').filter(|it| !it.contains('%') && !self.has_islands)?;
         (pointer.is_empty() || pointer.starts_with('/')).then(|| self.root.pointer(pointer)).flatten()
     }
 }
 
-/// Words whose meaning is not known here and could refuse a value.
+/// Keywords that are not supported here and could refuse a value.
 const UNKNOWN: [&str; 8] = [
     "pattern",
     "contains",

@@ -1,4 +1,4 @@
-//! The command line, and the only place of this program that reads the environment.
+//! Command line of `register-service`; the only file of this program that reads the environment.
 
 mod args;
 mod help;
@@ -58,7 +58,7 @@ pub(crate) struct Global {
     no_color: bool,
 }
 
-/// A token that prints nowhere.
+/// Admin token that `Debug` does not show.
 #[derive(Debug, Clone)]
 struct HiddenToken(Secret);
 
@@ -184,11 +184,11 @@ pub(crate) enum Command {
     },
 }
 
-/// The flags after which exit code 2 means that there are changes, and nothing else.
+/// Flags that reserve exit code 2 for "there are changes".
 pub(crate) const DETAILED: [&str; 2] = ["--detailed-exitcode", "--exit-code"];
 
 impl Command {
-    /// Whether exit code 2 is to mean that there are changes.
+    /// True if exit code 2 is reserved for "there are changes".
     pub(crate) fn is_detailed(&self) -> bool {
         matches!(
             self,
@@ -197,13 +197,13 @@ impl Command {
     }
 }
 
-/// The environment of this process, read once.
+/// Environment variables of this process, read once.
 #[derive(Clone)]
 pub(crate) struct Process {
     variables: BTreeMap<String, String>,
 }
 
-/// What is registered of an automatic job with each change that it makes.
+/// Origin of an automatic job, stored with each change that it makes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Job {
     pub(crate) commit: Option<String>,
@@ -212,7 +212,7 @@ pub(crate) struct Job {
 }
 
 impl Process {
-    /// Variables that are no text are left out: no template could use them.
+    /// Reads the environment. Variables that are not Unicode are left out: no template could use them.
     pub(crate) fn read() -> Self {
         let text = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
             Some((name.into_string().ok()?, value.into_string().ok()?))
@@ -220,7 +220,7 @@ impl Process {
         Self { variables: std::env::vars_os().filter_map(text).collect() }
     }
 
-    /// Takes variables that are set to nothing for unset if `--allow-unset` is given: CI sets the secrets that a job may
+    /// Drops variables that are set to an empty text if `--allow-unset` is given: CI systems set secrets that a job may
     /// not see to an empty text.
     pub(crate) fn allowing_unset(&self, allow_unset: bool) -> Self {
         let mut process = self.clone();
@@ -228,14 +228,14 @@ impl Process {
         process
     }
 
-    /// Who runs this, for others who wait for it: the job, or the machine, and the process.
+    /// Names this run for other runs that wait for its lock: the CI job or the host, and the process id.
     pub(crate) fn holder(&self) -> anyhow::Result<Holder> {
         let named = ["GITHUB_RUN_ID", "CI_JOB_ID", "BUILD_TAG", "HOSTNAME"].into_iter().find_map(|name| self.get(name));
         let place: String = named.unwrap_or("local").chars().filter(|c| !c.is_control()).take(80).collect();
         Ok(format!("register-service@{}:{}", place.trim(), std::process::id()).parse()?)
     }
 
-    /// What an automatic job runs for.
+    /// Returns the commit, the actor and the URL of an automatic job, as far as the CI system sets them.
     pub(crate) fn job(&self) -> Job {
         let first = |names: &[&str]| names.iter().find_map(|name| self.get(name)).map(str::to_owned);
         let github = || {
@@ -249,7 +249,7 @@ impl Process {
         }
     }
 
-    /// Whether nobody is there to ask: an automatic job.
+    /// True in an automatic job, where no user can answer a prompt.
     pub(crate) fn is_ci(&self) -> bool {
         self.get("CI").is_some_and(|value| !["false", "0"].contains(&value))
     }
@@ -260,7 +260,7 @@ impl Process {
 }
 
 impl Global {
-    /// How to print.
+    /// Returns a printer for the output flags, the terminal and the environment.
     pub(crate) fn printer(&self, process: &Process) -> Printer {
         let is_capable = process.get("TERM") != Some("dumb");
         let is_colourful = is_capable && !self.no_color && process.get("NO_COLOR").is_none();
@@ -274,12 +274,12 @@ impl Global {
         let terminal = std::io::stderr().is_terminal() && is_capable && !process.is_ci();
         let columns = terminal_size_of(std::io::stderr()).map(|(width, _)| usize::from(width.0));
         let result_columns = terminal_size_of(std::io::stdout()).map(|(width, _)| usize::from(width.0));
-        // A line that fills the last column breaks on some terminals.
+        // Some terminals break a line that fills the last column.
         let columns = columns.map(|columns| columns.saturating_sub(1));
         Printer { output: self.output, verbosity, colour, result_colour, terminal, columns, result_columns }
     }
 
-    /// What the meaning of the files depends on.
+    /// Returns the settings with which files are read: gateway URL, variables, and the flags of `reading`.
     pub(crate) fn settings(&self, process: &Process, reading: &Reading) -> anyhow::Result<Settings> {
         let gateway = self.gateway(process)?;
         let mut environment = Environment::from_iter(process.variables.clone());
@@ -302,18 +302,18 @@ impl Global {
         })
     }
 
-    /// A client of the gateway, where no files are read.
+    /// Returns a client of the gateway, for commands that read no files.
     pub(crate) fn own_client(&self, process: &Process) -> anyhow::Result<Client> {
         Ok(self.client(process, &self.gateway(process)?)?)
     }
 
-    /// A client of the gateway that the settings name.
+    /// Returns a client of the given gateway.
     pub(crate) fn client(&self, process: &Process, gateway: &GatewayUrl) -> Result<Client, proxy_client::Error> {
         let builder = ClientBuilder::from_lookup(|name| match name {
             "MCP_PROXY_URL" => Some(gateway.to_string()),
-            // The flag stands for every variable that could hold a token.
+            // The flag replaces every variable that could hold a token.
             name if self.admin_token.is_some() && name.contains("TOKEN") => None,
-            // As it is set: one that is set to nothing is for the builder to judge.
+            // Passed unchanged: the builder decides about a variable that is set to an empty text.
             name => process.variables.get(name).cloned(),
         })?;
         let token = self.admin_token.clone().map(|token| token.0);

@@ -1,4 +1,5 @@
-//! The endpoint of all upstreams: everything of every server at one address, whoever of them is slow, hung or dead.
+//! Endpoint of all upstreams: the tools, prompts and resources of every server at one address, even if some servers are
+//! slow, hung or dead.
 
 mod changes;
 mod naming;
@@ -13,15 +14,15 @@ use harness::{DEADLINE, InProcess, eventually, gateway, within};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-/// What "at once" is on a busy machine, for answers that ask nobody.
+/// Maximum time on a busy machine for an answer that needs no upstream.
 const AT_ONCE: Duration = Duration::from_millis(500);
 
-/// An upstream that is registered and never connected: nobody listens there.
+/// Returns a definition of an upstream that never connects: its port has no listener.
 fn nowhere(name: &str) -> Value {
     json!({ "name": name, "transport": "streamable-http", "url": "http://127.0.0.1:1/mcp" })
 }
 
-/// A server that also has the prompt `p` and the resource `x:NAME`, and reads it.
+/// Returns a fake upstream that also has the prompt `p` and the resource `x:NAME`, which can be read.
 fn library(name: &'static str) -> Script {
     let capabilities = r#"{"tools":{"listChanged":true},"prompts":{"listChanged":true},"resources":{"subscribe":true,"listChanged":true},"completions":{},"logging":{}}"#;
     fake(name)
@@ -48,7 +49,7 @@ fn library(name: &'static str) -> Script {
         .on("completion/complete", |call| async move { call.reply(r#"{"completion":{"values":["v"]}}"#) })
 }
 
-/// The names in a list, in order.
+/// Returns the names in a list, in order.
 async fn listed(client: &mut Session, list: &str) -> Vec<String> {
     let request = format!(r#"{{"jsonrpc":"2.0","id":"list","method":"{list}"}}"#);
     let answer: Value = serde_json::from_str(&client.request(&request).await).expect("JSON");
@@ -60,7 +61,7 @@ async fn listed(client: &mut Session, list: &str) -> Vec<String> {
     items.unwrap_or_else(|| panic!("{answer}")).iter().map(key).collect()
 }
 
-/// Waits until a list is this one.
+/// Waits until a list equals the expected one.
 async fn lists(client: &mut Session, list: &str, expected: &[&str]) {
     let started = Instant::now();
     loop {
@@ -73,7 +74,7 @@ async fn lists(client: &mut Session, list: &str, expected: &[&str]) {
     }
 }
 
-/// A gateway in front of these, all connected.
+/// Starts a gateway with these fakes as connected upstreams.
 async fn serve(flags: &[&str], fakes: &[&Fake]) -> InProcess {
     let gateway = gateway().flags(flags).start().await;
     for fake in fakes {
@@ -86,7 +87,7 @@ fn request(id: &str, method: &str, params: &str) -> String {
     format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"{method}","params":{params}}}"#)
 }
 
-/// What a fake's echo tool answers.
+/// Returns the expected answer of a fake's echo tool.
 fn echoed(id: &str, arguments: &str) -> String {
     let text = Value::from(arguments);
     result(id, &format!(r#"{{"content":[{{"type":"text","text":{text}}}],"structuredContent":{arguments}}}"#))

@@ -1,4 +1,4 @@
-//! `mcp-proxy` as a process: what it prints, how it ends, and what becomes of its children.
+//! `mcp-proxy` as a process: its output, its exit, and its child processes.
 
 mod settings;
 
@@ -14,7 +14,8 @@ use serde_json::{Value, json};
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
 
-/// Long for anything that does happen; shorter than the default grace period and than the life of a stubborn process.
+/// Long enough for anything that does happen; shorter than the default grace period and than the life of a stubborn
+/// process.
 const SOON: Duration = Duration::from_secs(8);
 
 #[tokio::test]
@@ -83,7 +84,7 @@ async fn sigterm_leaves_no_process_behind_not_even_stubborn_ones() {
 #[tokio::test]
 async fn sigkill_leaves_no_child_behind() {
     let mut gateway = serve(&[]).await;
-    // It neither reads nor writes, so that nothing but a signal ends it.
+    // `sleep` neither reads nor writes, so that only a signal ends it.
     let sleeper = json!({ "name": "sleeper", "transport": "stdio", "command": "sleep", "args": ["600"] });
     gateway.admin.register(&sleeper).await;
     let children = || Some(gateway.process.children()).filter(|children| !children.is_empty());
@@ -93,7 +94,7 @@ async fn sigkill_leaves_no_child_behind() {
     gone(&children).await;
 }
 
-/// A server whose one tool answers when told to.
+/// Starts a fake upstream whose only tool answers once it is notified.
 async fn patient(via: Via) -> (Fake, Arc<Notify>) {
     let go = Arc::new(Notify::new());
     let told = Arc::clone(&go);
@@ -212,13 +213,13 @@ async fn serve(flags: &[&str]) -> Served {
     binary("mcp-proxy").args(["--port", "0"]).args(flags).serve().await
 }
 
-/// The processes of a fake server's first session.
+/// Returns the processes of a fake server's first session.
 async fn processes(upstream: &Fake) -> Vec<Seen> {
     let peer = upstream.peer(0).await;
     peer.pids.iter().map(|pid| Seen::of(*pid).expect("a process that runs")).collect()
 }
 
-/// Waits until the processes are gone, for less time than a stubborn one lives.
+/// Waits until the processes have ended. The timeout is shorter than the life of a stubborn process.
 async fn gone(family: &[Seen]) {
     let all = eventually("every process is gone", async || family.iter().all(|one| !one.is_running()).then_some(()));
     within(SOON, "the end of every process", all).await;

@@ -1,4 +1,4 @@
-//! A server of both eras is spoken to in the era of its client, so that nothing of either is lost.
+//! Upstreams that speak both eras: the gateway uses the era of the client, so that no feature of either era is lost.
 
 use std::collections::BTreeSet;
 
@@ -8,7 +8,7 @@ use harness::reference::{Reference, reference, reference_program};
 use harness::{Client, InProcess, client, gateway};
 use serde_json::{Value, json};
 
-/// A server whose modern side asks nothing, over HTTP.
+/// Starts an HTTP server whose modern side sends no requests to the client; returns it with its definition.
 async fn thin(era: Option<&str>) -> (Reference, Value) {
     let server = reference(&["--http", "127.0.0.1:0", "--thin-modern"]).await;
     let mut definition = json!({ "name": "u", "transport": "streamable-http", "url": server.url });
@@ -18,7 +18,8 @@ async fn thin(era: Option<&str>) -> (Reference, Value) {
     (server, definition)
 }
 
-/// The same as a program, whose first request decides the era of the process.
+/// Returns the definition of a stdio server whose modern side sends no requests to the client. Its first request
+/// decides the era of the process.
 fn thin_program() -> Value {
     json!({ "name": "u", "transport": "stdio", "command": reference_program(),
         "args": ["--stdio", "--thin-modern", "--latch"] })
@@ -46,7 +47,7 @@ fn answer(question: &Value) -> Value {
     }
 }
 
-/// A legacy client is asked, hears log messages, and is told of a resource.
+/// Checks that a legacy client gets requests, log messages and resource updates.
 async fn is_served_whole(gateway: &InProcess) {
     for link in endpoints(gateway) {
         let mut client = Peer::connect(Revision::LAST_LEGACY, link).await.expect("a session");
@@ -79,7 +80,7 @@ async fn a_legacy_client_has_the_legacy_side_of_a_program() {
 async fn a_modern_client_has_the_modern_side() {
     let (server, definition) = thin(None).await;
     let gateway = started(&definition).await;
-    // A legacy client beside it changes nothing.
+    // A legacy client that connects at the same time changes nothing.
     Peer::connect(Revision::LAST_LEGACY, Link::Stream(format!("{}/u/stream", gateway.url))).await.expect("a session");
     let mut direct = Peer::connect(Revision::MODERN, Link::Stream(server.url.clone())).await.expect("a server");
     let discovered = direct.request("server/discover", json!({})).await.expect("an answer");
@@ -96,7 +97,7 @@ async fn pid(client: &mut Peer) -> u64 {
     result["structuredContent"]["pid"].as_u64().expect("a pid")
 }
 
-/// A legacy client that can be asked nothing.
+/// Calls a tool as a legacy client without capabilities for server requests; returns the process id of the upstream.
 async fn deaf(gateway: &InProcess) -> u64 {
     let mut session = harness::raw::session(&gateway.url, "u").open().await;
     let answer: Value = serde_json::from_str(&session.call("1", "test_counters", "{}").await).expect("JSON");
@@ -138,7 +139,7 @@ async fn the_definition_may_force_one_era() {
     }
 }
 
-/// A server of the modern era alone, which refuses a handshake in one of the ways that servers have.
+/// Starts a modern-only server that refuses `initialize` in one of the ways that servers do.
 async fn modern_only(via: Via, refusal: &'static str) -> (Fake, Value) {
     let discover = |call: Call| async move {
         call.reply(r#"{"resultType":"complete","supportedVersions":["2026-07-28"],"capabilities":{"tools":{}}}"#);
@@ -175,7 +176,7 @@ async fn a_server_without_a_legacy_side_is_asked_once_and_bridged() {
     }
 }
 
-/// What an official client of both eras speaks when it may choose.
+/// Lets an official client of both eras choose the era, and returns its report.
 async fn chosen(kind: Client, url: &str) -> Value {
     client(kind, &json!({ "url": url, "mode": "auto", "calls": [{ "tool": "echo", "arguments": { "message": "x" } }] }))
         .await

@@ -1,4 +1,4 @@
-//! Web pages in a browser of this machine: what they may send, and what they may read.
+//! Web pages in a browser on this machine: the requests that they can send, and the responses that they can read.
 
 mod chromium;
 
@@ -9,7 +9,7 @@ use harness::{Admin, Answer, InProcess, gateway, send};
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 
-/// Every path of the admin API with every method that it has.
+/// Every path of the admin API with every method that it supports.
 const ADMIN: [(&str, &str); 17] = [
     ("GET", "/admin/mcps"),
     ("POST", "/admin/mcps"),
@@ -30,12 +30,12 @@ const ADMIN: [(&str, &str); 17] = [
     ("HEAD", "/admin/mcps"),
 ];
 
-/// A definition whose program leaves this file behind.
+/// Returns a definition whose program creates this file.
 fn program(name: &str, file: &Path) -> Value {
     json!({ "name": name, "transport": "stdio", "command": "touch", "args": [file] })
 }
 
-/// The body that has a program started, if the path takes one.
+/// Returns the body that would start a program, if the path takes one.
 fn harmful(path: &str, file: &Path) -> String {
     let definition = program("there", file);
     match path {
@@ -49,7 +49,7 @@ fn request(admin: &Admin, (method, path): (&str, &str), headers: &[(&str, &str)]
     headers.iter().fold(admin.request(method, path), |request, (name, value)| request.header(*name, *value))
 }
 
-/// Sends `initialize` with these headers besides the usual ones.
+/// Sends `initialize` with additional headers.
 async fn initialize(gateway: &InProcess, headers: &[(&str, &str)]) -> Answer {
     let usual = [("content-type", "application/json"), ("accept", "application/json, text/event-stream")];
     let hello = json!({ "jsonrpc": "2.0", "id": 1, "method": "initialize", "params": {
@@ -94,7 +94,7 @@ async fn a_page_of_another_origin_reads_and_causes_nothing_at_any_path_of_the_ad
                 assert_eq!(answer.header("access-control-allow-origin"), "", "{route:?} from {origin}");
             }
         }
-        // A browser that does not name the origin tells at least how far away it is.
+        // Some browsers send no `Origin`, but do send `Sec-Fetch-Site`.
         for site in ["cross-site", "same-site"] {
             let request = request(&gateway.admin, route, &[("sec-fetch-site", site)]);
             assert_eq!(send(request.body(harmful(route.1, &file))).await.status, 403, "{route:?} from {site}");

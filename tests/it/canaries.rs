@@ -1,5 +1,5 @@
-//! Secrets are seeded wherever a definition or a setting can hold one, and looked for in everything that comes out: each
-//! answer of the admin API, each line of the log, each output of the command line.
+//! Secrets are put into every part of a definition or a setting that can hold one, and searched for in all output:
+//! every response of the admin API, every line of the log, every output of the command line.
 
 use std::fs;
 
@@ -7,7 +7,7 @@ use harness::fake::{Via, fake};
 use harness::{DEADLINE, binary, raw, wait};
 use serde_json::{Value, json};
 
-/// Every seeded secret holds this word, in clear or in base64.
+/// Word that every seeded secret contains, in clear or in base64.
 const CANARY: &str = "cAnArY";
 
 fn canary(place: &str) -> String {
@@ -16,14 +16,15 @@ fn canary(place: &str) -> String {
 
 #[track_caller]
 fn holds_none(what: &str, text: &str) {
-    // `Authorization: Basic` of a user with the canary has one of these in it, whatever stands before.
+    // Base64 of the canary at each of the three alignments: one of them occurs in any `Authorization: Basic` with the
+    // canary.
     let in_base64 = ["Y0FuQXJZ", "NBbkFyW", "jQW5Bcl"];
     let found = [CANARY].iter().chain(&in_base64).find_map(|needle| text.find(*needle));
     let around = found.map(|at| text.get(at.saturating_sub(80)..(at + 40).min(text.len())).unwrap_or(text));
     assert_eq!(around, None, "{what}");
 }
 
-/// Everything that a definition can say beside how its upstream is reached.
+/// Adds a secret in every member that does not depend on the transport.
 fn secretive(mut definition: Value) -> Value {
     definition["headers"] =
         json!({ "X-Api-Key": canary("header"), "Authorization": format!("Bearer {}", canary("bearer")) });
@@ -37,7 +38,7 @@ fn with_credentials(url: &str) -> String {
     format!("{}?key={value}&mode={value}", url.replacen("://", &format!("://{user}:{password}@"), 1))
 }
 
-/// A program that writes all it is given to both of its outputs, and ends.
+/// Returns the definition of a program that writes its arguments and variables to stdout and stderr, and exits.
 fn talkative(name: &str) -> Value {
     let script = "echo \"$SOME_TOKEN $PLAIN $*\" >&2; echo \"$SOME_TOKEN $*\"; exit 3";
     let (token, url) = (canary("arg"), with_credentials("http://x.test/"));
@@ -57,7 +58,7 @@ fn talkative(name: &str) -> Value {
     secretive(json!({ "name": name, "transport": "stdio", "command": "sh", "args": args, "reconnectDelay": "60s" }))
 }
 
-/// What each route answers to whoever may ask, and to requests that are wrong.
+/// Collects the responses of each route, with and without authorization, and to malformed requests.
 async fn every_answer(gateway: &binary::Served) -> Vec<(String, String)> {
     let mut answers = Vec::new();
     let admin = &gateway.admin.with_token(&canary("admin"));
@@ -154,7 +155,7 @@ async fn no_line_of_a_json_log_holds_a_secret() {
     seeded("json").await;
 }
 
-/// What `register-service` prints of the same gateway, and of files that hold secrets.
+/// Checks the output of `register-service` about this gateway, and about files that hold secrets.
 async fn command_line(gateway: &binary::Served) {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let (url, token) = (with_credentials("http://127.0.0.1:9/mcp"), canary("yaml"));

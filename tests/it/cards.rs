@@ -1,4 +1,4 @@
-//! Server cards and the catalog that names them (SEP-2127).
+//! Server cards and the catalog that lists them (SEP-2127).
 
 use harness::fake::{Fake, Via, fake};
 use harness::raw::{Reply, raw, session};
@@ -9,7 +9,7 @@ const CARD: &str = "application/mcp-server-card+json";
 const CATALOG: &str = "/.well-known/ai-catalog.json";
 const FOREIGN: &str = "https://elsewhere.example";
 
-/// A gateway with an open server `open` and one, `locked`, that asks for a token of its own.
+/// Starts a gateway with a public server `open`, and `locked`, which requires its own token.
 async fn two(flags: &[&str]) -> (InProcess, Fake) {
     let gateway = gateway().flags(flags).start().await;
     let open = fake("open").echo("secret-tool").start(Via::Json).await;
@@ -33,7 +33,7 @@ async fn document(gateway: &InProcess, path: &str, headers: &[(&str, &str)]) -> 
     serde_json::from_str(&text).unwrap_or_else(|error| panic!("{path}: {error}: {text}"))
 }
 
-/// The names in the catalog.
+/// Returns the names in the catalog.
 async fn listed(gateway: &InProcess, headers: &[(&str, &str)]) -> Vec<String> {
     let catalog = document(gateway, CATALOG, headers).await;
     let entries = catalog["entries"].as_array().unwrap_or_else(|| panic!("{catalog}"));
@@ -65,7 +65,7 @@ async fn a_card_tells_how_to_connect_and_nothing_of_what_is_offered() {
     assert!(all["remotes"][0]["url"].as_str().is_some_and(|url| url.ends_with("/mcp")), "{all}");
     let text = all.to_string();
     assert!(!text.contains("open") && !text.contains("secret-tool") && !text.contains("capabilities"), "{text}");
-    // The address in a card is one to connect to.
+    // A client can connect to the address in a card.
     let mut client = session(&gateway.url, "open").open().await;
     assert!(client.call("1", "secret-tool", "{}").await.contains("structuredContent"));
 }

@@ -1,5 +1,5 @@
 //! Every client in front of every upstream: one scripted session in each cell of {revision} x {downstream transport} x
-//! {upstream era} x {upstream transport}, and a table of how it went.
+//! {upstream era} x {upstream transport}, and a table of the results.
 
 mod grid;
 mod place;
@@ -15,7 +15,7 @@ use self::grid::{Cell, Grid, Verdict};
 use self::place::{Place, behind, directly};
 use self::script::{Played, play};
 
-/// Sessions at once; one waits more than it works.
+/// Number of concurrent sessions; a session waits more than it computes.
 const AT_ONCE: usize = 12;
 
 #[tokio::test]
@@ -49,12 +49,12 @@ async fn every_client_has_the_whole_session_with_every_upstream_behind_the_gatew
     conclude("through the gateway", grid, possible);
 }
 
-/// The place, and the upstream with it, stays for as long as the session.
+/// Keeps the place, and the upstream with it, for the duration of the session.
 async fn session(cell: Cell, place: Place) -> Verdict {
     Verdict::Played(play(cell.revision, place.link, &place.journal).await)
 }
 
-/// The upstream is registered by this name for as long as the session.
+/// Registers the upstream under this name for the duration of the session.
 async fn session_behind(gateway: &Served, name: &str, cell: Cell) -> Verdict {
     let verdict = match behind(gateway, name, cell.upstream, cell.downstream).await {
         Ok(place) => session(cell, place).await,
@@ -64,9 +64,9 @@ async fn session_behind(gateway: &Served, name: &str, cell: Cell) -> Verdict {
     verdict
 }
 
-/// Shows the table, and fails with every cell that did.
+/// Prints the table, and fails with every cell that failed.
 fn conclude(title: &str, grid: Grid, expected: usize) {
-    // Not `println!`, which shows it only when the test fails.
+    // Not `println!`: its output appears only if the test fails.
     write!(stdout(), "\n{title}:\n{grid}\n").expect("standard output");
     let failures = grid.failures();
     assert!(failures.is_empty(), "{title}:\n{}", failures.join("\n"));

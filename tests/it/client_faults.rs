@@ -1,8 +1,8 @@
-//! Our own client on a way that loses, cuts, delays and doubles: 10,000 trials with a fixed seed.
+//! Our own client over a network that loses, cuts, delays and duplicates requests: 10,000 trials with a fixed seed.
 //!
-//! Between client and gateway stands a fault injector. At most once is what the far side counts; in time is what a timer
-//! in the same task sees, so that a busy machine fails nothing: it fires only if the client was not done at its own
-//! deadline, 50 ms before.
+//! A fault injector stands between client and gateway. The far side counts executions, to check "at most once". A timer
+//! in the same task as the client checks the deadline, so that a busy machine cannot fail a trial: it fires only if the
+//! client is not done 50 ms after its own deadline.
 
 mod injector;
 
@@ -25,11 +25,11 @@ use self::injector::{Behind, Dice, Injector};
 
 const SEED: u64 = 0x5eed_0004;
 const SLACK: Duration = Duration::from_millis(50);
-/// How many trials share an injector, and with it a pool of connections.
+/// Number of trials that share an injector, and with it a connection pool.
 const ROUND: u64 = 50;
 const AT_ONCE: usize = 24;
 
-/// How the trials ended, and how late the latest of them was.
+/// Counts of each ending, and the longest delay after a deadline.
 #[derive(Debug, Default)]
 struct Tally {
     endings: BTreeMap<&'static str, u32>,
@@ -53,10 +53,10 @@ impl Tally {
     }
 }
 
-/// Waits for a method of the client, which must be done by its deadline.
+/// Awaits a method of the client; panics if it is not done by its deadline plus `SLACK`.
 async fn in_time<T>(tally: &mut Tally, deadline: Duration, trial: u64, method: impl Future<Output = T>) -> T {
     let mut method = std::pin::pin!(method);
-    // The client's own clock runs from here on, so that a stall of the machine before is nobody's fault.
+    // The client's own clock starts here, so that an earlier stall of the machine does not count.
     let begun = futures_util::poll!(&mut method);
     let end = Instant::now() + deadline;
     if let Poll::Ready(outcome) = begun {
@@ -71,7 +71,7 @@ async fn in_time<T>(tally: &mut Tally, deadline: Duration, trial: u64, method: i
     outcome
 }
 
-/// A client that is quick to try again, and its deadline.
+/// Returns a client with short backoff, and its deadline.
 fn client(url: &str, dice: &mut Dice) -> (Client, Duration) {
     let deadline = Duration::from_millis(30 + dice.below(90));
     let builder = Client::builder(url).retries(3).backoff(Duration::from_millis(2), Duration::from_millis(10));
@@ -103,7 +103,7 @@ async fn calls(round: u64, behind: Behind) -> (Tally, Arc<Injector>) {
     (tally, injector)
 }
 
-/// Every ending and every fault was met, or the test shows nothing.
+/// Checks that every ending and every fault occurred; otherwise the trials prove nothing.
 fn is_worth_something(tally: &Tally, injectors: &[Arc<Injector>]) {
     for ending in ["answered", "unreachable", "timeout", "refused", "broken"] {
         assert!(tally.of(ending) > 0, "no trial was {ending}: {tally:?}");
@@ -114,7 +114,7 @@ fn is_worth_something(tally: &Tally, injectors: &[Arc<Injector>]) {
             *faults.entry(fault).or_default() += count;
         }
     }
-    // Nothing delivers a call twice; what does so with registrations is another test's.
+    // `Twice` is not applied to calls, so one fault is missing; the test of registrations covers it.
     assert_eq!(faults.len(), injector::ALL.len() - 1, "{faults:?}");
     println!("{tally:?}\n{faults:?}");
 }
@@ -128,7 +128,7 @@ async fn a_tool_runs_at_most_once_and_nobody_waits_past_the_deadline() {
         tally.add(one);
         injectors.push(injector);
     }
-    // What was stalled has been given up by now, and still must not run.
+    // Stalled requests have been given up by now, and must not run later.
     for injector in &injectors {
         assert_eq!(injector.more_than_once(), [0; 0]);
     }
@@ -163,7 +163,7 @@ fn definition(trial: u64, description: &str) -> Definition {
     serde_json::from_value(definition).expect("a definition")
 }
 
-/// One registration made, replaced and removed through the injector, each checked on the clean way.
+/// Registers, updates and removes through the injector, and checks each step over a clean connection.
 async fn registrations(round: u64, gateway: &str) -> Tally {
     let mut dice = Dice::new(SEED ^ (round << 24));
     let injector = Injector::start(Behind::Gateway(gateway.to_owned()), SEED.wrapping_mul(round + 3)).await;
@@ -181,7 +181,7 @@ async fn registrations(round: u64, gateway: &str) -> Tally {
             assert_eq!(stored(&shown().await).as_deref(), Some("first"), "trial {trial}: {registered:?}");
             tally.count("registered");
         }
-        // Whatever became of the first attempts, a second call makes it so.
+        // Another registration puts the server in place, whatever happened to the first attempts.
         clean.register(&first).await.expect("registered");
         let before = shown().await.and_then(|it| it.revision).expect("a revision");
         let updated = in_time(&mut tally, deadline, trial, client.update_if(&second, before)).await;

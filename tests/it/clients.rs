@@ -1,5 +1,5 @@
-//! Official clients, old and new, straight at servers of either era: what they do there is what they must be able to do
-//! through a gateway.
+//! Official clients, old and new, connected directly to servers of either era. They must be able to do through a
+//! gateway everything that they do here.
 
 pub(crate) mod rust;
 
@@ -13,17 +13,17 @@ const CATALOG: &str = include_str!("../reference/catalog.json");
 const LEGACY: &str = "2025-11-25";
 const MODERN: &str = "2026-07-28";
 
-/// An official client.
+/// Official client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Official {
-    /// One that is a process of its own.
+    /// Client in a separate process.
     Child(Client),
     /// `rmcp`, in this process.
     Rust,
 }
 
 impl Official {
-    /// Every one of them.
+    /// All official clients.
     pub(crate) const ALL: [Self; 5] = [
         Self::Child(Client::Python),
         Self::Child(Client::TypeScript),
@@ -32,7 +32,7 @@ impl Official {
         Self::Rust,
     ];
 
-    /// Those that can start a program and talk to it.
+    /// Clients that can start a program and use stdio.
     pub(crate) const CHILDREN: [Self; 4] = [
         Self::Child(Client::Python),
         Self::Child(Client::TypeScript),
@@ -40,11 +40,11 @@ impl Official {
         Self::Child(Client::TypeScriptModern),
     ];
 
-    /// Those that speak both eras.
+    /// Clients that speak both eras.
     pub(crate) const MODERN: [Self; 3] =
         [Self::Child(Client::PythonModern), Self::Child(Client::TypeScriptModern), Self::Rust];
 
-    /// One conversation as the plan says, and its report.
+    /// Runs one conversation according to the plan, and returns its report.
     pub(crate) async fn converse(self, plan: &Value) -> Value {
         match self {
             Self::Child(kind) => client(kind, plan).await,
@@ -53,7 +53,7 @@ impl Official {
     }
 }
 
-/// A conversation that needs all that the eras have apart: questions, progress, and errors.
+/// Returns a plan that uses all features in which the eras differ: server requests, progress and errors.
 fn plan(url: &str, mode: &str) -> Value {
     json!({
         "url": url,

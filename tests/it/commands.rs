@@ -1,4 +1,4 @@
-//! The commands of `register-service` against a gateway: what they change, what they refuse, what they leave alone.
+//! Commands of `register-service` against a gateway: the registrations that they change, refuse and leave alone.
 
 mod backup;
 mod concurrency;
@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::io::AsyncWriteExt;
 
-/// One server that is a program, and one that is elsewhere; neither has to work.
+/// Workflow with a stdio server and a remote server; neither has to work.
 const WORKFLOW: &str = r#"id: w
 mcps:
   - id: here
@@ -32,7 +32,7 @@ mcps:
     use_proxy: true
 "#;
 
-/// `register-service` with a gateway's URL.
+/// Runs `register-service` with a gateway's URL.
 struct Tool<'a> {
     url: &'a str,
 }
@@ -45,14 +45,14 @@ impl Tool<'_> {
         ended
     }
 
-    /// Runs it to this end, and gives what it printed.
+    /// Runs the tool, checks its exit code, and returns its stdout.
     async fn exits(&self, code: i32, args: &[&str]) -> String {
         let ended = self.run(args).await;
         assert_eq!(ended.code, Some(code), "{args:?}: {}{}", ended.out, ended.err);
         ended.out
     }
 
-    /// With something on standard input.
+    /// Runs the tool with this text on stdin.
     async fn reads(&self, input: &str, args: &[&str]) -> Ended {
         let tool = binary("register-service").env("MCP_PROXY_URL", self.url).env("TOKEN", "t0ken").args(args);
         let (command, _home) = tool.into_command();
@@ -73,7 +73,7 @@ fn path(folder: &TempDir) -> &str {
     folder.path().to_str().expect("a path")
 }
 
-/// What is registered: names, and whose they are.
+/// Returns the names and owners of all registrations.
 async fn owners(gateway: &Admin) -> Vec<(String, String)> {
     let listed = gateway.get("/admin/mcps").await.json();
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
@@ -130,7 +130,7 @@ async fn a_plan_reads_like_a_diff_and_is_carried_out_only_as_long_as_it_holds() 
     );
     assert_eq!(shown, expected);
     assert!(owners(&gateway.admin).await.is_empty(), "a plan only reads");
-    // 2 is for changes, so a plan that cannot be kept must not end with it.
+    // Exit code 2 is reserved for changes, so a plan that cannot be written must not end with it.
     tool.exits(1, &["plan", paths, "-o", paths, "--detailed-exitcode"]).await;
     let text = fs::read_to_string(saved).expect("a plan");
     assert!(!text.contains("t0ken") && text.contains("\"version\": 1"), "{text}");
@@ -155,7 +155,7 @@ async fn a_plan_reads_like_a_diff_and_is_carried_out_only_as_long_as_it_holds() 
          changed\n\nto create 0, to update 2, unchanged 0\n"
     );
     assert_eq!(shown, expected);
-    // Somebody changes what it was made from, in what the files do not even mention.
+    // A third party changes a registration that the plan was made from, in a member that the files do not mention.
     let mut moved = gateway.admin.get("/admin/mcps/here").await.json()["definition"].take();
     moved["description"] = json!("moved");
     assert!([200, 202].contains(&gateway.admin.put("/admin/mcps/here", moved).await.status));
@@ -215,7 +215,7 @@ async fn a_job_that_names_no_owner_removes_nothing() {
     };
     let (one, other) = (folder(&format!("mcps:\n{}", server("one"))), folder(&format!("mcps:\n{}", server("other"))));
     assert_eq!(job(&one, &[]).run().await.code, Some(0));
-    // Another repository, whose job names no owner either.
+    // Job of another repository, which names no owner either.
     let ended = job(&other, &[]).run().await;
     assert_eq!(ended.code, Some(4), "{}", ended.err);
     assert!(ended.err.contains("in the name of `register-service`"), "{}", ended.err);
@@ -259,7 +259,7 @@ async fn registrations_are_adopted_and_released() {
     tool.exits(4, &["release", "here", "there", "--owner", "team"]).await;
     tool.exits(0, &["release", "here", "there", "--owner", "others"]).await;
     assert_eq!(owners(&gateway.admin).await, pairs([("here", ""), ("there", "")]));
-    // The secrets are still those that were declared.
+    // The secrets are unchanged.
     assert_eq!(tool.exits(0, &["diff", path(&folder), "--owner", "team", "--exit-code"]).await.lines().count(), 1);
 }
 
@@ -305,7 +305,7 @@ async fn a_dump_declares_what_is_there() {
         })
     };
     assert_eq!(definitions(&before), definitions(&after), "nothing was sent");
-    // Somewhere else, nobody knows the secrets.
+    // Another gateway does not know the secrets.
     let elsewhere = harness::gateway().start().await;
     let ended = Tool { url: &elsewhere.url }.reads(&dumped, &["sync", "-"]).await;
     assert_eq!(ended.code, Some(4), "{}", ended.err);

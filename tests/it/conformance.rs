@@ -10,10 +10,11 @@ use serde_json::{Value, json};
 
 const LEGACY: &str = "2025-11-25";
 const MODERN: &str = "2026-07-28";
-/// What a legacy upstream has no words for: a key of its own for a question, and an error that names a capability.
+/// Scenarios that a legacy upstream cannot express: a server request with its own key, and an error that names a
+/// capability.
 const NOT_BRIDGED: [&str; 2] = ["input-required-result-basic-elicitation", "server-stateless"];
 
-/// A revision, how many of its scenarios pass, and which do not.
+/// Revision, number of scenarios that pass, and scenarios that fail.
 type Expected<const N: usize> = (&'static str, usize, [&'static str; N]);
 
 async fn check<const N: usize>(url: &str, admin: &Admin, definition: &Value, expected: Expected<N>) {
@@ -26,7 +27,7 @@ async fn check<const N: usize>(url: &str, admin: &Admin, definition: &Value, exp
     assert_eq!((report.passed, report.failed.as_slice()), (passed, failed.map(str::to_owned).as_slice()), "{report}");
 }
 
-/// In front of a legacy upstream over each transport, all at once.
+/// Runs the suite against legacy upstreams over each transport, concurrently.
 async fn check_all<const N: usize>(expected: Expected<N>) {
     let gateway = gateway().start().await;
     let http = reference(&["--era", "legacy", "--http", "127.0.0.1:0"]).await;
@@ -53,7 +54,7 @@ async fn modern_clients_lose_two_scenarios_in_front_of_a_legacy_upstream() {
     check_all((MODERN, 35, NOT_BRIDGED)).await;
 }
 
-/// In front of a modern upstream over both transports that it has.
+/// Runs the suite against modern upstreams over both of their transports.
 async fn check_modern(revision: &'static str, passed: usize) {
     let gateway = gateway().start().await;
     let http = reference(&["--era", "modern", "--http", "127.0.0.1:0"]).await;
@@ -77,7 +78,7 @@ async fn modern_clients_lose_nothing_in_front_of_a_modern_upstream() {
     check_modern(MODERN, 37).await;
 }
 
-/// At the endpoint of all upstreams, in front of one at a time whose names stay as they are.
+/// Runs the suite at the endpoint of all upstreams, with one upstream at a time, whose names are not prefixed.
 async fn check_together<const N: usize>(definitions: &[Value], expected: Expected<N>) {
     let (revision, passed, failed) = expected;
     let failed = failed.map(str::to_owned);
@@ -92,7 +93,7 @@ async fn check_together<const N: usize>(definitions: &[Value], expected: Expecte
     join_all(each).await;
 }
 
-/// Legacy upstreams over each transport, for as long as the two that listen live.
+/// Starts legacy upstreams over each transport; the two that listen end with the returned handles.
 async fn legacy_upstreams() -> ([Value; 3], [Reference; 2]) {
     let http = reference(&["--era", "legacy", "--http", "127.0.0.1:0"]).await;
     let sse = reference(&["--sse", "127.0.0.1:0"]).await;
@@ -105,7 +106,7 @@ async fn legacy_upstreams() -> ([Value; 3], [Reference; 2]) {
     (definitions, [http, sse])
 }
 
-/// The same of the modern era.
+/// Starts modern upstreams over both of their transports; the one that listens ends with the returned handle.
 async fn modern_upstreams() -> ([Value; 2], Reference) {
     let http = reference(&["--era", "modern", "--http", "127.0.0.1:0"]).await;
     let definitions = [
@@ -140,7 +141,7 @@ async fn at_the_one_address_modern_clients_lose_nothing_in_front_of_modern_upstr
     check_together(&definitions, (MODERN, 37, [])).await;
 }
 
-/// In front of a server of both eras whose legacy side is the complete one, over both transports that it has.
+/// Starts upstreams of both eras whose legacy side is the complete one, over both of their transports.
 async fn thin_upstreams() -> ([Value; 2], Reference) {
     let flags = ["--thin-modern", "--latch"];
     let http = reference(&["--http", "127.0.0.1:0", "--thin-modern"]).await;

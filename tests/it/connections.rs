@@ -1,4 +1,4 @@
-//! The connections of clients, byte for byte: requests however they come, one after another, and what is no request.
+//! Client connections, byte for byte: requests in every framing, pipelined requests, and input that is not HTTP.
 
 use harness::fake::{Fake, Via, fake};
 use harness::raw::{Session, session, tool_call};
@@ -7,7 +7,7 @@ use harness::{InProcess, eventually, gateway};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-/// A gateway, an upstream with a tool that answers at once and one that answers once the gate is open, and a session.
+/// Gateway with a session to an upstream. One tool answers at once, and one once the gate is open.
 struct House {
     gateway: InProcess,
     upstream: Fake,
@@ -15,13 +15,13 @@ struct House {
     client: Session,
 }
 
-/// One connection.
+/// TCP connection, with the bytes received so far.
 struct Line {
     stream: TcpStream,
     received: String,
 }
 
-/// A response, its body without the lines between its chunks.
+/// HTTP response; the body is without its chunk framing.
 struct Response {
     status: u16,
     head: String,
@@ -54,7 +54,7 @@ impl House {
         Line { stream, received: String::new() }
     }
 
-    /// A request to the session, its length stated unless `fields` tell of it.
+    /// Returns a request of the session, with a `content-length` unless `fields` frame the body.
     fn request(&self, fields: &str, body: &str) -> String {
         let id = &self.client.id;
         let length = format!("content-length: {}\r\n", body.len());
@@ -65,7 +65,7 @@ impl House {
         )
     }
 
-    /// How many connections are open.
+    /// Returns the number of open connections.
     async fn connections(&self) -> u64 {
         let status = self.gateway.admin.get("/healthz").await.json();
         status["connections"]["active"].as_u64().expect("a number")
@@ -81,7 +81,7 @@ impl Line {
         self.stream.write_all(text.as_bytes()).await.expect("a gateway that listens");
     }
 
-    /// The next response.
+    /// Reads the next response.
     async fn response(&mut self) -> Response {
         let head = self.until(|text| text.find("\r\n\r\n").map(|at| at + 4)).await;
         let field = |name: &str| {
@@ -100,13 +100,13 @@ impl Line {
         Response { status, head, body }
     }
 
-    /// Everything up to the end of the connection.
+    /// Reads up to the end of the connection.
     async fn rest(mut self) -> String {
         while self.more().await {}
         self.received
     }
 
-    /// Waits for this text, wherever it comes.
+    /// Waits for this text anywhere in the received bytes.
     async fn sees(&mut self, text: &str) {
         while !self.received.contains(text) {
             assert!(self.more().await, "the connection ended after {:?}", self.received);
@@ -237,11 +237,11 @@ async fn what_two_readers_could_take_differently_reaches_nobody() {
         let mut line = house.line().await;
         line.say(&house.request(fields, &inner)).await;
         let all = line.rest().await;
-        // Refused as HTTP, before anybody reads a message in it.
+        // Refused as HTTP, before a message in the body is read.
         let is_alone = all.matches("HTTP/1.1").count() == 1;
         assert!(is_alone && all.starts_with("HTTP/1.1 400") && all.ends_with("\r\n\r\n"), "{fields:?}: {all}");
     }
-    // RFC 9112, 6.3: chunks count, and whoever states a length besides is not listened to any longer.
+    // RFC 9112, 6.3: the chunks count, and a request with both fields closes the connection.
     let mut line = house.line().await;
     let both = format!("transfer-encoding: chunked\r\ncontent-length: {}\r\n", inner.len() + 5);
     line.say(&house.request(&both, &format!("0\r\n\r\n{inner}"))).await;
@@ -303,7 +303,7 @@ async fn who_is_refused_need_not_send_a_body() {
         assert!(refusal.head.contains("connection: close\r\n"), "{}", refusal.head);
         assert_eq!(line.rest().await, "", "{fields:?}");
     }
-    // Little is left: whether it comes or not, what follows it is answered.
+    // A body with little left is drained, even if it never arrives: the next request is answered.
     let mut line = house.line().await;
     let text =
         house.request("content-length: 1000\r\n", "{").replace("application/json\r\naccept", "text/plain\r\naccept");
@@ -312,7 +312,7 @@ async fn who_is_refused_need_not_send_a_body() {
     line.say(&" ".repeat(999)).await;
     line.say(&house.call("1")).await;
     check(&line.response().await, "1");
-    // Who looks for an answer only when all is sent finds it nevertheless.
+    // A client that reads only after it has sent the whole body still gets the response.
     let mut line = house.line().await;
     line.say(&house.request(too_long, &"x".repeat(20_000_000))).await;
     assert_eq!(line.response().await.status, 413);

@@ -1,4 +1,4 @@
-//! How connections are kept, and how the gateway lets go of them.
+//! Lifetime of connections, and graceful shutdown.
 
 use std::fs;
 
@@ -11,8 +11,8 @@ use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-/// Sends these bytes over a connection, closes this direction if asked to, and gives all that comes back until the gateway
-/// ends the connection or answers with this status.
+/// Sends a request, shuts down the sending direction if `half_close`, and returns the received text. Reads until the
+/// gateway closes the connection or answers with this status.
 async fn exchange(url: &str, text: &str, half_close: bool, status: &str) -> String {
     let mut stream = TcpStream::connect(url.trim_start_matches("http://")).await.expect("a gateway");
     stream.write_all(text.as_bytes()).await.expect("a gateway that listens");
@@ -61,7 +61,7 @@ async fn both_readers_refuse_at_once_what_is_announced_to_be_too_large_and_answe
     }
     let health = "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n";
     assert!(exchange(&gateway.url, health, true, "200").await.starts_with("HTTP/1.1 200"));
-    // Half a request is none, however the client ends.
+    // Half a request gets 400, with or without a half-close.
     for path in ["/up/mcp", "/mcp-proxy/up/mcp", "/admin/mcps"] {
         let answer = exchange(&gateway.url, &format!("{}{{", head(path, 10)), true, "400").await;
         assert!(answer.starts_with("HTTP/1.1 400"), "{path}: {answer}");
@@ -109,7 +109,7 @@ async fn a_comment_comes_soon_while_a_call_is_open() {
 async fn after_sigterm_requests_are_taken_for_a_while_and_readiness_is_gone() {
     let gateway = harness::binary("mcp-proxy").args(["--port", "0", "--drain-delay", "30s"]).serve().await;
     assert_eq!(gateway.admin.get("/readyz").await.status, 200);
-    // One connection that is there before, and idle.
+    // A connection that existed before the signal, and is idle.
     let mut before = TcpStream::connect(gateway.url.trim_start_matches("http://")).await.expect("a gateway");
     let ask = "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n";
     before.write_all(ask.as_bytes()).await.expect("a gateway that listens");
@@ -129,7 +129,7 @@ async fn after_sigterm_requests_are_taken_for_a_while_and_readiness_is_gone() {
     let mut rest = String::new();
     within(DEADLINE, "an answer and the end", before.read_to_string(&mut rest)).await.expect("an answer");
     assert!(rest.starts_with("HTTP/1.1 200") && rest.contains("connection: close"), "{rest}");
-    // A second signal waits for nobody.
+    // A second signal ends the gateway without waiting.
     let mut gateway = gateway;
     gateway.process.signal(Signal::TERM);
     assert_eq!(gateway.process.ended(DEADLINE).await.code, Some(0));
@@ -157,7 +157,7 @@ async fn connections_that_wait_to_be_accepted_are_answered_although_the_gateway_
             stream.write_all(request.as_bytes()).await.expect("a place in the backlog");
             waiting.push(stream);
         }
-        // The signal is there before the gateway can accept any of them.
+        // The signal arrives before the gateway can accept any of the connections.
         gateway.process.signal(Signal::INT);
         gateway.process.signal(Signal::CONT);
         for (number, mut stream) in waiting.into_iter().enumerate() {

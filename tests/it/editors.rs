@@ -1,4 +1,4 @@
-//! The JSON Schemas, as an editor uses them: by the language server for YAML, headless.
+//! The JSON Schemas as editors use them: with the YAML language server, headless.
 
 mod server;
 
@@ -21,7 +21,7 @@ async fn server() -> LanguageServer {
     LanguageServer::start(files).await
 }
 
-/// Every YAML file below a folder of the repository.
+/// Returns every YAML file below a folder of the repository.
 fn files(folder: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry").path());
     let mut found: Vec<PathBuf> = entries
@@ -32,7 +32,7 @@ fn files(folder: &Path) -> Vec<PathBuf> {
     found
 }
 
-/// Which schema an author would choose for a file of the corpus.
+/// Returns the kind of schema that an author would choose for a file.
 fn kind(path: &Path, text: &str) -> &'static str {
     let has = |key: &str| text.lines().any(|line| line.starts_with(key));
     if path.file_name().is_some_and(|name| name == "compozy.yaml") {
@@ -44,7 +44,7 @@ fn kind(path: &Path, text: &str) -> &'static str {
     }
 }
 
-/// What is said of a text, each remark with the line it begins in, counted from 1.
+/// Opens a text and returns its diagnostics, each with its first line, counted from 1.
 async fn remarks(server: &mut LanguageServer, uri: &str, text: &str) -> Vec<String> {
     server.open(uri, text).await;
     lines(&server.diagnostics(uri).await)
@@ -58,17 +58,17 @@ fn lines(diagnostics: &[Value]) -> Vec<String> {
     diagnostics.iter().map(remark).collect()
 }
 
-/// The path from the folder of fixtures on, or just the end of it.
+/// Returns the path below the folder of fixtures, or the whole path if it is elsewhere.
 fn name(path: &Path) -> String {
     let path = path.display().to_string();
     path.rsplit_once("/fixtures/").map_or(path.clone(), |(_, name)| name.to_owned())
 }
 
-/// Opens files under names by which the server knows which schema they are of.
+/// Opens files under URIs that tell the server which schema applies.
 async fn open(server: &mut LanguageServer, paths: Vec<PathBuf>) -> Vec<(PathBuf, String, String)> {
     let mut opened = Vec::new();
     for path in paths {
-        // What is no UTF-8 cannot be sent to a language server.
+        // A file that is not UTF-8 cannot be sent to a language server.
         let Ok(text) = fs::read_to_string(&path) else { continue };
         let uri = format!("file:///{}/{}", kind(&path, &text), name(&path));
         server.open(&uri, &text).await;
@@ -93,8 +93,8 @@ async fn every_workflow_names_its_schema_and_nothing_is_wrong_with_it() {
     }
 }
 
-/// Files that are no workflows, agents or projects at all, and one whose later documents are none: a schema judges every
-/// document of a file, where the engine reads the first alone.
+/// Files that are not workflows, agents or projects, and one whose later documents are not: a schema checks every
+/// document of a file, but the engine reads only the first.
 const FOREIGN: [&str; 4] = ["foreign.yaml", "helm.yaml", "list.yaml", "many-documents.yaml"];
 
 #[tokio::test]
@@ -109,14 +109,14 @@ async fn nothing_is_said_of_files_in_which_nothing_is_wrong() {
         wrong.extend(told.into_iter().map(|it| format!("{}: {it}", name(&path))));
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-    // That nothing is said shows nothing, unless something would be.
+    // An empty result proves nothing unless an error would be reported.
     for kind in ["workflow", "agent", "project"] {
         let told = remarks(&mut server, &format!("file:///{kind}/clean/seeded.yaml"), "mcps: none\n").await;
         assert_eq!(told, ["1: Incorrect type. Expected one of array, null."], "{kind}");
     }
 }
 
-/// The mistakes that can be told from one document alone, and by its form.
+/// Codes of mistakes that a schema can find in a single document.
 const STRUCTURAL: [&str; 13] = [
     "bad-duration",
     "bad-id",
@@ -133,7 +133,7 @@ const STRUCTURAL: [&str; 13] = [
     "unknown-transport",
 ];
 
-/// Of the values of a wrong type, those that the server's own reader takes for a merge.
+/// Files with a value of a wrong type that the language server's parser reads as a merge.
 const UNTOLD: [&str; 2] = ["merge-of-a-text.yaml", "merge-of-nothing.yaml"];
 
 #[tokio::test]
@@ -152,7 +152,7 @@ async fn mistakes_of_form_are_shown_where_they_are() {
         }
         checked += 1;
         let expected: u64 = place.split(':').next().and_then(|line| line.parse().ok()).expect("a line");
-        // Keys and values are marked, where `validate` may mark the other of the two.
+        // The server may mark the key and `validate` the value, or the other way round.
         let is_near =
             |it: &Value| it["range"]["start"]["line"].as_u64().is_some_and(|line| (line + 1).abs_diff(expected) <= 1);
         if !told.iter().any(is_near) {

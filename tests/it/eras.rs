@@ -1,4 +1,4 @@
-//! Which era an upstream speaks: found out within a deadline, once, and remembered.
+//! Detection of an upstream's era: within a deadline, once, and remembered.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-/// What the probe may take, and what starting processes on a busy machine adds.
+/// Maximum time of the probe, with a margin for starting processes on a busy machine.
 const DECIDED: Duration = Duration::from_secs(7);
 
 fn child(flags: &[&str]) -> Value {
@@ -26,7 +26,7 @@ async fn pid(gateway: &InProcess) -> i32 {
     counters["pid"].as_i64().and_then(|pid| i32::try_from(pid).ok()).unwrap_or_else(|| panic!("no pid in {answer}"))
 }
 
-/// Registers, and gives the status once connected, which must be within the deadline.
+/// Registers the upstream, waits until it is connected within the deadline, and returns its status.
 async fn decided(gateway: &InProcess, definition: &Value) -> Value {
     let began = Instant::now();
     gateway.admin.connect(definition).await;
@@ -38,7 +38,8 @@ async fn check(flags: &[&str], era: &str) {
     let gateway = gateway().start().await;
     let status = decided(&gateway, &child(flags)).await;
     assert_eq!(status["era"], era, "{flags:?}: {status}");
-    // It is remembered, so its date stays when a process dies; silence says nothing that could be.
+    // The era is remembered, so its date stays when a process dies. An upstream that was silent has no verdict to
+    // remember.
     let first = pid(&gateway).await;
     let process = Pid::from_raw(first).expect("a process");
     kill_process(process, Signal::KILL).expect("a living process");
@@ -130,7 +131,7 @@ async fn a_refusal_that_names_the_version_is_answered_with_it_at_once() {
 
 #[tokio::test]
 async fn a_refusal_of_the_handshake_that_names_the_version_is_a_verdict() {
-    // Silent to the question until it has refused `initialize`.
+    // `server/discover` is not answered until `initialize` has been refused.
     let discovery = r#"{"resultType":"complete","supportedVersions":["2026-07-28"],"capabilities":{"tools":{}},"ttlMs":0,"cacheScope":"private"}"#;
     let refused = Gate::default();
     let is_refused = refused.clone();

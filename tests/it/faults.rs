@@ -1,4 +1,4 @@
-//! Upstreams that misbehave in every way the fault matrix knows: each fault has one outcome, and stays with its upstream.
+//! Upstreams with every fault of the fault matrix: each fault has one outcome, and affects only its own upstream.
 
 mod answers;
 mod bounds;
@@ -12,16 +12,17 @@ use harness::raw::Session;
 use harness::{InProcess, eventually};
 use serde_json::Value;
 
-/// Within this a call has to be served or to fail, whatever became of its upstream: a second, and what a busy machine adds.
+/// Maximum time for a call to be served or to fail after any upstream fault: one second, with a margin for a busy
+/// machine.
 const PROMPT: Duration = Duration::from_millis(1_500);
 
-/// The error kind of a raw answer; `null` where it is none.
+/// Returns the error kind of a raw response; `null` if it is not an error.
 fn kind(answer: &str) -> Value {
     let answer: Value = serde_json::from_str(answer).unwrap_or_default();
     answer["error"]["data"]["kind"].clone()
 }
 
-/// Calls the tool `echo` until it is answered; errors in between have to be such that say nothing was executed.
+/// Calls the tool `echo` until it is answered. Errors before that must be of kinds that exclude execution.
 async fn served_again(client: &mut Session) {
     let client = tokio::sync::RwLock::new(client);
     eventually("a call is served", || async {
@@ -33,7 +34,7 @@ async fn served_again(client: &mut Session) {
     .await;
 }
 
-/// The status of an upstream as soon as its last error holds this.
+/// Waits until the last error of an upstream contains this text, and returns its status.
 async fn error_holds(gateway: &InProcess, name: &str, text: &str) -> Value {
     eventually(&format!("`{text}` in the last error of `{name}`"), || async {
         let status = gateway.admin.status(name).await;

@@ -1,8 +1,9 @@
-//! What the gateway does not have to rewrite passes byte for byte: unknown members, numbers of any size, order, spacing.
+//! Parts of a message that the gateway need not rewrite pass byte for byte: unknown members, numbers of any size,
+//! order, spacing.
 //!
-//! Bytes are compared as a fake upstream recorded them and as a raw client read them, over every transport and face. `~`
+//! Compares bytes as recorded by a fake upstream with bytes as read by a raw client, over every transport and face. `~`
 //! stands for white space: a blank in one round, a line break in the other. Framings that end at a line break get a
-//! blank instead, which is the one change allowed besides ids and progress tokens.
+//! blank instead; besides ids and progress tokens, no other change is allowed.
 
 mod door;
 mod filter;
@@ -15,7 +16,7 @@ use harness::{Envelope, InProcess, gateway};
 
 const WHITE: [&str; 2] = [" ", "\n\t"];
 
-/// The client's own id and token, with escapes that a second writer would not keep.
+/// Id and progress token of the client, with escapes that a re-serialization would not keep.
 const ID: &str = r#""r\u002d\/1""#;
 const TOKEN: &str = r#""t\u002d1""#;
 
@@ -145,7 +146,7 @@ async fn questions_outside_any_call_pass_byte_for_byte() {
     .await;
 }
 
-/// Reads a question at the client, answers it, and reads the answer at the upstream.
+/// Reads a server request at the client, answers it, and reads the response at the upstream.
 async fn question_is_carried(to: &Place<'_>, upstream: &Fake, client: &mut Session, (method, answer): (&str, &str)) {
     let before = upstream.count("response");
     let asked = client.next(method).await;
@@ -181,7 +182,7 @@ async fn both_sides_introduce_themselves_with_everything_they_said() {
     .await;
 }
 
-/// One combination of what there is, with an upstream of its own.
+/// Combination of transport, face and white space, with its own upstream.
 struct Place<'a> {
     gateway: &'a InProcess,
     name: String,
@@ -213,12 +214,12 @@ impl Place<'_> {
         fake(&self.name)
     }
 
-    /// A message as the client writes it.
+    /// Returns a message as the client writes it.
     fn written(&self, message: &str) -> String {
         message.replace('~', self.white)
     }
 
-    /// A message as the upstream writes it, which over stdio has to be one line.
+    /// Returns a message as the upstream writes it; over stdio it must be a single line.
     fn spoken(&self, message: &str) -> String {
         let text = message.replace('~', self.white);
         if self.via == Via::Stdio { one_line(&text) } else { text }
@@ -230,7 +231,7 @@ impl Place<'_> {
         upstream
     }
 
-    /// A client that can be asked something, and so has an upstream session to itself.
+    /// Connects a client that can be asked something, and so has its own upstream session.
     async fn connect(&self, script: Script) -> Pair {
         let upstream = self.start(script).await;
         let opening = session(&self.gateway.url, &self.name).over(self.face);

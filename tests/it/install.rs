@@ -1,4 +1,5 @@
-//! Ways to install `register-service` without compiling it in every job: the action for GitHub, and the archive of a release.
+//! Ways to install `register-service` without compiling it in every job: the GitHub action, and the archive of a
+//! release.
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
@@ -12,13 +13,13 @@ use tokio::process::Command;
 
 const ACTION: &str = ".github/actions/register-service/action.yml";
 
-/// The program as the build of the tests made it.
+/// Returns the path of the program that the tests were built with.
 fn built() -> PathBuf {
     let (tool, _home) = binary("register-service").into_command();
     tool.as_std().get_program().into()
 }
 
-/// The shell commands of an action or a workflow, in order.
+/// Returns the shell commands of an action or a workflow, in order.
 fn scripts(file: &str) -> Vec<String> {
     let text = fs::read_to_string(root().join(file)).expect(file);
     let (_, diagnostics) = register_service::read(&[root().join(file)]);
@@ -36,7 +37,7 @@ fn scripts(file: &str) -> Vec<String> {
     lines.iter().enumerate().filter_map(script).collect()
 }
 
-/// A runner of GitHub's with a compiler that only notes what it is asked for, and gives what was built already.
+/// GitHub runner with a fake compiler, which records its arguments and returns the existing build.
 struct Runner {
     folder: TempDir,
 }
@@ -127,7 +128,7 @@ async fn an_archive_lies_where_binstall_looks_for_it() {
     };
     let url = format!("REPOSITORY/releases/download/v{}/{name}", env!("CARGO_PKG_VERSION"));
     assert_eq!(told("pkg-url"), url);
-    // As the README has it: checked, unpacked, started.
+    // Commands of the README: verify, unpack, run.
     let mut command = Command::new("bash");
     let check = format!("sha256sum --quiet -c {name}.sha256 && tar xzf {name} && {}", told("bin-dir"));
     command.args(["-ec", &format!("{check} schema | head -c 1")]).current_dir(&first);

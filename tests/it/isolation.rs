@@ -1,4 +1,5 @@
-//! Clients of one upstream never see each other's answers, progress or questions, however equal their ids are.
+//! Clients of one upstream never see each other's responses, progress or server requests, even if all their ids are
+//! equal.
 
 mod sharing;
 
@@ -49,8 +50,8 @@ async fn clients_over_an_upstream_that_answers_with_json_get_their_own_answers()
     get_their_own_answers(Via::Json, AUTO, 1 + 2 * CLIENTS).await;
 }
 
-/// Twenty clients on each face, all with the same ids and progress tokens. The first calls a slow tool, the others a
-/// quick one; the newest leaves; the others call again; then the slow tool answers.
+/// Opens twenty clients on each face, all with equal ids and progress tokens. The first calls a slow tool, the others a
+/// fast one; the newest leaves; the others call again; then the slow tool answers.
 async fn get_their_own_answers(via: Via, mode: &str, upstream_sessions: usize) {
     let slow = Gate::default();
     let (upstream, gateway) = serve(via, mode, &slow).await;
@@ -78,14 +79,14 @@ async fn get_their_own_answers(via: Via, mode: &str, upstream_sessions: usize) {
             let progress = client.rest();
             let own = format!(r#""progressToken":"token","progress":1,"payload":{}"#, payload(face, *number));
             assert!(progress.iter().all(|message| message.contains(&own)), "{number} of {face:?}: {progress:?}");
-            // An upstream that answers with JSON tells its progress elsewhere, and so perhaps too late.
+            // An upstream that answers with JSON sends progress on another stream, so it may arrive too late.
             assert!(progress.len() == 2 || via == Via::Json, "{number} of {face:?}: {progress:?}");
         }
     }
     assert_eq!(upstream.count("initialize"), upstream_sessions);
 }
 
-/// A gateway before a server with a quick and a slow tool, which report progress and give back their arguments.
+/// Starts a gateway before a server with a fast and a slow tool, which report progress and return their arguments.
 async fn serve(via: Via, mode: &str, slow: &Gate) -> (Fake, InProcess) {
     let report = |call: &Call| {
         let arguments = call.envelope.param("arguments");
@@ -206,7 +207,7 @@ async fn only_who_was_asked_can_answer() {
     }
 }
 
-/// Asks under an id that every call uses, and tells what it heard.
+/// Sends a request under an id that every call uses, and replies with the response to it.
 async fn ask(call: Call) {
     let question = r#"{"jsonrpc":"2.0","id":"q","method":"sampling/createMessage","params":{}}"#;
     let heard: Value = serde_json::from_str(&call.ask(question).await).unwrap_or_default();

@@ -1,5 +1,5 @@
-//! `register-service` as a dependency: the worker that the README shows, built from what the README says it needs, and nothing
-//! of the command line tool with it.
+//! `register-service` as a dependency: the worker in the README, built with the dependencies that the README lists, and
+//! without those of the command line tool.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -7,7 +7,7 @@ use std::process::Command;
 
 use harness::root;
 
-/// Most packages that a worker may bring into an engine, itself included.
+/// Maximum number of packages that a worker may add to an engine, including itself.
 const MOST: usize = 120;
 
 fn cargo(args: &[&str]) -> String {
@@ -33,7 +33,7 @@ fn the_library_is_small_and_without_the_command_line() {
     }
 }
 
-/// The first block of this kind in the README's part about workers.
+/// Returns the first code block of this language in the README's section about workers.
 fn block(kind: &str) -> String {
     let readme = fs::read_to_string(root().join("register-service/README.md")).expect("a file");
     let (_, part) = readme.split_once("## From code").expect("a part about workers");
@@ -51,7 +51,7 @@ fn the_readmes_worker_compiles_with_the_dependencies_that_the_readme_shows() {
     let manifest = format!("[package]\nname = \"worker\"\nedition = \"2024\"\n\n{dependencies}\n[workspace]\n");
     fs::write(folder.join("Cargo.toml"), manifest).expect("a manifest");
     fs::write(folder.join("src/main.rs"), block("rust")).expect("a program");
-    // The versions that everything else here is tested with.
+    // Locks the versions that the other tests use.
     fs::copy(root().join("Cargo.lock"), folder.join("Cargo.lock")).expect("a lock file");
     let (manifest, target) = (folder.join("Cargo.toml"), folder.join("target"));
     cargo(&[

@@ -1,4 +1,4 @@
-//! Limits are settings: what a flag or a definition sets is what holds, and the error at a limit names both.
+//! Limits are settings: a flag or a definition sets the limit, and the error at the limit names both.
 
 mod bursts;
 mod lists;
@@ -12,7 +12,7 @@ use harness::{InProcess, gateway};
 use serde_json::{Value, json};
 use tokio::time::interval;
 
-/// How often a tool of these tests tells of progress.
+/// Interval of the progress notifications of a tool.
 const TICK: Duration = Duration::from_millis(50);
 
 async fn serve(script: Script, via: Via, flags: &[&str], more: &Value) -> (Fake, InProcess) {
@@ -23,12 +23,13 @@ async fn serve(script: Script, via: Via, flags: &[&str], more: &Value) -> (Fake,
         definition[name] = value.clone();
     }
     gateway.admin.connect(&definition).await;
-    // It waits for the tools of an upstream that has just connected.
+    // `/admin/tools` waits for the tools of an upstream that has just connected.
     gateway.admin.get("/admin/tools").await;
     (upstream, gateway)
 }
 
-/// A server with a tool that tells of progress so often and then answers, and one that says nothing.
+/// Returns a fake upstream with a tool that reports progress this many times and then answers, and one that never
+/// answers.
 fn ticking(ticks: u32) -> Script {
     let tick = move |call: Call| async move {
         let mut clock = interval(TICK);
@@ -47,7 +48,7 @@ fn call(id: &str, tool: &str) -> String {
 
 #[tokio::test]
 async fn progress_starts_the_clock_of_a_call_anew() {
-    // The tool takes five times as long as it may be silent.
+    // The tool takes five times as long as the call timeout.
     let flags = ["--call-timeout", "500ms"];
     for via in [Via::Stdio, Via::Events] {
         let (_upstream, gateway) = serve(ticking(50), via, &flags, &json!({})).await;

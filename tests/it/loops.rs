@@ -1,11 +1,11 @@
-//! Gateways that have each other among their upstreams: their lists come to rest, with each tool in them once.
+//! Gateways that are upstreams of each other: their lists converge, with each tool once.
 
 use harness::fake::{Fake, Via, fake};
 use harness::raw::session_with_all;
 use harness::{InProcess, eventually, gateway};
 use serde_json::{Value, json};
 
-/// So many gateways in a ring: each has a server of its own, and the next gateway among its upstreams.
+/// Ring of gateways: each has its own server, and the next gateway, as upstreams.
 struct Ring {
     gateways: Vec<InProcess>,
     _servers: Vec<Fake>,
@@ -30,7 +30,7 @@ impl Ring {
         Self { gateways, _servers: servers }
     }
 
-    /// What a gateway's tools are called at its `/mcp`.
+    /// Returns the names of a gateway's tools at its `/mcp`.
     async fn tools(&self, number: usize) -> Vec<String> {
         let mut client = session_with_all(&self.gateways[number].url).open().await;
         let answer = client.request(r#"{"jsonrpc":"2.0","id":1,"method":"tools/list"}"#).await;
@@ -40,7 +40,7 @@ impl Ring {
         tools.iter().map(|tool| tool["name"].as_str().expect("a name").to_owned()).collect()
     }
 
-    /// Has every gateway read the next one's lists again.
+    /// Makes every gateway refresh the lists of the next one.
     async fn refresh(&self) {
         for (number, gateway) in self.gateways.iter().enumerate() {
             let next = (number + 1) % self.gateways.len();

@@ -1,4 +1,4 @@
-//! Modern clients (2026-07-28): what the conformance suite does not look at.
+//! Modern clients (2026-07-28): behaviour that the conformance suite does not cover.
 
 mod headers;
 pub(crate) mod listening;
@@ -16,14 +16,14 @@ const EVERYTHING: &str = r#"{"elicitation":{"form":{},"url":{}},"sampling":{},"r
 const QUESTION: &str =
     r#"{"jsonrpc":"2.0","id":"q","method":"elicitation/create","params":{"message":"who?","requestedSchema":{}}}"#;
 
-/// A client of one upstream, or of all.
+/// Client of one upstream, or of all.
 #[derive(Clone)]
 pub(crate) struct Client {
     url: String,
-    /// Raw.
+    /// Client capabilities, as raw JSON.
     capabilities: String,
     token: Option<String>,
-    /// Members of `_meta` beside those that must be there.
+    /// Members of `_meta` besides the required ones.
     meta: Value,
 }
 
@@ -37,12 +37,12 @@ pub(crate) fn client_of_all(gateway: &str) -> Client {
 }
 
 impl Client {
-    /// One that can be asked anything.
+    /// Declares every capability, so that the server can send requests.
     pub(crate) fn askable(self) -> Self {
         Self { capabilities: EVERYTHING.to_owned(), ..self }
     }
 
-    /// One that supports tasks.
+    /// Declares support for tasks.
     fn of_tasks(self) -> Self {
         Self { capabilities: r#"{"extensions":{"io.modelcontextprotocol/tasks":{}}}"#.to_owned(), ..self }
     }
@@ -56,7 +56,7 @@ impl Client {
         self
     }
 
-    /// A request as it should be, under the id 1.
+    /// Returns a valid request with the id 1.
     pub(crate) fn request(&self, method: &str, params: &Value) -> Raw {
         let mut params = params.clone();
         params["_meta"] = self.meta.clone();
@@ -80,12 +80,12 @@ impl Client {
         }
     }
 
-    /// Sends a request and gives everything that comes, the answer last.
+    /// Sends a request and returns every message of the response, the answer last.
     pub(crate) async fn ask(&self, method: &str, params: &Value) -> Vec<Value> {
         messages(self.request(method, params).send().await).await
     }
 
-    /// Calls a tool and gives the answer. The members come beside the tool's name.
+    /// Calls a tool and returns the answer. `members` are parameters besides the tool's name.
     pub(crate) async fn call(&self, tool: &str, members: Value) -> Value {
         let mut params = members;
         params["name"] = json!(tool);
@@ -106,18 +106,18 @@ async fn messages(mut reply: Reply) -> Vec<Value> {
     messages.iter().map(read).collect()
 }
 
-/// The keys of the questions in an answer.
+/// Returns the keys of the input requests in an answer.
 fn keys(answer: &Value) -> Vec<String> {
     let requests = answer["result"]["inputRequests"].as_object();
     requests.unwrap_or_else(|| panic!("no questions: {answer}")).keys().cloned().collect()
 }
 
-/// The state in an answer.
+/// Returns the request state in an answer.
 fn state(answer: &Value) -> String {
     answer["result"]["requestState"].as_str().unwrap_or_else(|| panic!("no state: {answer}")).to_owned()
 }
 
-/// The members of a retry that answers everything with this result.
+/// Returns the members of a retry that answers every input request with this result.
 fn retry(asked: &Value, result: &Value) -> Value {
     let responses: Value = keys(asked).into_iter().map(|key| (key, result.clone())).collect();
     json!({ "requestState": state(asked), "inputResponses": responses })

@@ -1,5 +1,5 @@
-//! Everything at one address: the tools of seven real servers of both eras at `/mcp` and `/sse`, whoever asks, with a hung
-//! server and a dead one beside them.
+//! All servers at one address: the tools of seven real servers of both eras at `/mcp` and `/sse`, for every kind of
+//! client, beside a hung server and a dead one.
 
 mod world;
 
@@ -15,9 +15,9 @@ use tokio::time::Instant;
 use self::world::{LIVING, World};
 use crate::clients::Official;
 
-/// How long a list may take, whatever is the matter with the servers.
+/// Maximum time for a list, regardless of the state of the servers.
 const AT_ONCE: Duration = Duration::from_millis(50);
-/// How often it is asked for; the middle one counts, for this machine has more to do.
+/// Number of list requests; their median counts, because the machine has other work.
 const TIMES: usize = 21;
 
 #[tokio::test]
@@ -35,18 +35,19 @@ async fn everything_is_at_one_address() -> Result<()> {
     Ok(())
 }
 
-/// The faces of the one address, each with the revision that is at home there.
+/// Returns the endpoints of the one address, each with a revision that uses it.
 fn ways(world: &World) -> Vec<(Revision, Link)> {
     let [oldest, ..] = Revision::ALL;
     let links = [Link::Sse(world.url("sse")), Link::Stream(world.url("mcp")), Link::Stream(world.url("mcp"))];
     [oldest, Revision::LAST_LEGACY, Revision::MODERN].into_iter().zip(links).collect()
 }
 
-/// What the servers list at their own endpoints, each tool under the name it must have at the one address.
+/// Lists the tools of each server at its own endpoint, under the names that they must have at the one address.
 async fn tools_one_by_one(world: &World) -> Result<Vec<Value>> {
     let mut all = Vec::new();
     for server in LIVING {
-        // Like the gateway itself, this client can answer no questions; some servers offer more to those who can.
+        // Like the gateway itself, this client cannot answer server requests; some servers offer more tools to clients
+        // that can.
         let mut session = session(&world.gateway.url, server).open().await;
         let answer = session.request(r#"{"jsonrpc":"2.0","id":1,"method":"tools/list"}"#).await;
         let mut tools = serde_json::from_str::<Value>(&answer)?["result"]["tools"].take();
@@ -60,7 +61,7 @@ async fn tools_one_by_one(world: &World) -> Result<Vec<Value>> {
     Ok(all)
 }
 
-/// Each with everything that its server says of it.
+/// Checks that each tool has everything that its server lists about it.
 async fn shows_the_tools_of_the_living(peer: &mut Peer, expected: &[Value]) -> Result<()> {
     let tools = peer.list("tools/list", "tools").await?;
     assert_eq!(names(&tools), names(expected), "{}", peer.revision);
@@ -82,7 +83,7 @@ async fn lists_at_once(peer: &mut Peer) -> Result<()> {
     Ok(())
 }
 
-/// Calls are understood as `upstream:tool`, too.
+/// Checks that calls also accept the spelling `upstream:tool`.
 async fn takes_the_other_spelling(peer: &mut Peer) -> Result<()> {
     let result = peer.call("fastmcp:greet", json!({ "name": "Grace" })).await?;
     assert_eq!(result["content"][0]["text"], "Hello, Grace!", "{}: {result}", peer.revision);
@@ -99,7 +100,8 @@ async fn reads_resources_by_the_uris_it_lists(peer: &mut Peer) -> Result<()> {
     Ok(())
 }
 
-/// An official client lists every tool and calls one of each server, of which the last asks it back.
+/// Checks that an official client lists every tool and calls one of each server. The last of them sends a request to
+/// the client.
 async fn has_all_of_it(official: Official, world: &World, expected: &[Value]) {
     let mut calls: Vec<Value> =
         world.calls().iter().map(|(tool, arguments, _)| json!({ "tool": tool, "arguments": arguments })).collect();
@@ -126,7 +128,7 @@ async fn has_all_of_it(official: Official, world: &World, expected: &[Value]) {
     assert!(text(calls.len() - 1).contains("ada@example.com"), "{official:?}: {}", report["calls"]);
 }
 
-/// In an order that all can agree on.
+/// Returns the names, sorted.
 fn names(tools: &[Value]) -> Vec<&str> {
     let mut names: Vec<_> = tools.iter().filter_map(|tool| tool["name"].as_str()).collect();
     names.sort_unstable();

@@ -1,4 +1,4 @@
-//! `examples/ci`: what a CI system would run, run here against a real gateway.
+//! `examples/ci`: the scripts of a CI system, run against a real gateway.
 
 use std::path::Path;
 use std::{env, fs};
@@ -9,7 +9,7 @@ use harness::{InProcess, binary, gateway, root};
 use tempfile::TempDir;
 use tokio::process::Command;
 
-/// A repository with workflow files, and what its jobs are given.
+/// Repository with workflow files, and a gateway for its jobs.
 struct Checkout {
     folder: TempDir,
     gateway: InProcess,
@@ -59,7 +59,7 @@ impl Checkout {
     }
 }
 
-/// What a step of the pipeline for GitHub runs.
+/// Returns the script of a step in the GitHub pipeline.
 fn step(name: &str) -> String {
     let text = fs::read_to_string(root().join("examples/ci/github.yml")).expect("a file");
     let (_, rest) = text.split_once(&format!("- name: {name}\n")).expect("a step");

@@ -1,4 +1,4 @@
-//! What a program is given by the gateway that starts it, what its lines do to others, and what is left of it.
+//! Programs that the gateway starts: their environment, their output, and the processes that they leave behind.
 
 use std::fs;
 use std::path::Path;
@@ -11,7 +11,7 @@ use harness::{Served, binary, eventually, gateway};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
-/// The definition of a server that runs this script first; `"$0"` is the reference server.
+/// Returns the definition of a server that runs this script first; `"$0"` is the reference server.
 fn scripted(script: &str) -> Value {
     json!({ "name": "up", "transport": "stdio", "command": "sh", "args": ["-c", script, reference_program()],
         "era": "legacy" })
@@ -45,7 +45,7 @@ async fn a_program_gets_a_folder_and_what_the_sdks_hand_on_and_nothing_else() {
     for (name, value) in given.into_iter().chain([("OWN", "1")]) {
         assert!(seen.lines().any(|line| line == format!("{name}={value}")), "{name}: {seen}");
     }
-    // The shell itself sets PWD and the like.
+    // The shell sets PWD and some others itself.
     let more = names.iter().filter(|name| !["PATH", "OWN", "PWD", "OLDPWD", "SHLVL", "_"].contains(name));
     assert_eq!(more.count(), given.len(), "{names:?}");
     assert!(seen.lines().any(|line| Path::new(line) == place), "{seen}");
@@ -63,7 +63,7 @@ async fn a_folder_that_is_missing_is_refused_and_one_that_goes_is_told() {
         let answer = gateway.admin.post("/admin/mcps", &definition).await;
         assert!(answer.status >= 400 && answer.text.contains("working directory"), "{}", answer.text);
     }
-    // A program is found from its own folder.
+    // A relative command is resolved in the working directory.
     let program = folder.path().join("server");
     std::os::unix::fs::symlink(reference_program(), &program).expect("a link");
     let definition = json!({ "name": "up", "transport": "stdio", "command": "./server", "args": ["--stdio"],
@@ -86,18 +86,18 @@ async fn a_folder_that_is_missing_is_refused_and_one_that_goes_is_told() {
     assert!(status["lastError"].to_string().contains("working directory"), "{status}");
 }
 
-/// How a gateway can end.
+/// Event after which no process of a server may be left.
 #[derive(Debug, Clone, Copy)]
 enum End {
     Signals(&'static [Signal]),
     Deregistration,
-    /// The program ends by itself.
+    /// The program exits by itself.
     Program,
 }
 
-/// Starts a server that leaves processes behind in every way there is, and gives their ids.
+/// Starts a server that leaves processes behind in every possible way, and returns their ids.
 async fn scattered(folder: &Path, gateway: &Served) -> Vec<i32> {
-    // A grandchild below a wrapper, one in a session of its own, one that nobody is the parent of any more.
+    // A grandchild below a wrapper, a process in its own session, and an orphan.
     let script = "echo $$ > wrapper; setsid sh -c 'echo $$ > session; exec sleep 300' & \
         (setsid sh -c 'echo $$ > orphan; exec sleep 300' &) ; sh -c 'echo $$ > server; exec \"$0\" --stdio' \"$0\"; true";
     let mut definition = scripted(script);
@@ -168,7 +168,7 @@ async fn the_end_of_a_program_behind_a_warden_is_told_as_it_was() {
         assert!(status["lastError"].to_string().contains(wanted), "{script}: {status}");
         gateway.admin.delete("/admin/mcps/up").await;
     }
-    // Found, and no program all the same.
+    // The file is executable, but its interpreter does not exist.
     let folder = tempfile::tempdir().expect("a temporary folder");
     let path = folder.path().join("server");
     fs::write(&path, "#!/no/such/interpreter\n").expect("a file");
@@ -236,7 +236,7 @@ async fn lines_that_are_no_message_are_shown_with_their_beginning() {
     }
 }
 
-/// Whether a process runs; one that only waits to be noticed does not.
+/// True if a process is running; a zombie is not.
 fn is_running(pid: i32) -> bool {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     stat.rsplit(')').next().and_then(|fields| fields.split_whitespace().next()).is_some_and(|state| state != "Z")

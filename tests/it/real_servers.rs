@@ -1,4 +1,4 @@
-//! Servers and clients that nobody here wrote, with the gateway between them.
+//! Third-party servers and clients, with the gateway between them.
 
 mod directly;
 pub(crate) mod world;
@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use self::world::{EVERYTHING, SERVERS, World, world};
 
-/// What a server of a pinned version offers, and a call with a word of its answer.
+/// Expected counts of a server of a pinned version, and a call with a text that its answer contains.
 struct Offer {
     counts: [usize; 4],
     call: Value,
@@ -130,7 +130,7 @@ async fn the_inspector_calls_a_tool_of_every_server_over_sse() {
     .await;
 }
 
-/// What a client does that uses all of `server-everything`.
+/// Returns a plan that uses every feature of `server-everything`.
 fn everything(url: &str, transport: &str) -> Value {
     let document = "demo://resource/static/document/features.md";
     let completable = json!({ "type": "ref/prompt", "name": "completable-prompt" });
@@ -206,8 +206,8 @@ async fn a_client_sees_the_same_through_the_gateway_as_without_it() {
     .await;
 }
 
-/// A report without what differs from one conversation to the next: session ids, log lines of random levels, and when
-/// the server asks for roots and how often, which is a race between its own timer and the tool.
+/// Removes the parts of a report that differ between conversations: session ids, log messages of random levels, and the
+/// server's requests for roots, whose time and number depend on a race between the server's timer and the tool.
 fn comparable(mut report: Value) -> Value {
     for list in ["notifications", "questions"] {
         let said = report[list].as_array_mut().expect("a list");
@@ -236,7 +236,7 @@ async fn two_clients_asked_at_the_same_time_are_each_asked_their_own_question() 
             session.begin(tool_call("7", "trigger-elicitation-request", "{}"));
         }
         let (for_first, for_second) = (first.next("elicitation/create").await, second.next("elicitation/create").await);
-        // Both are waiting now. The one that asked last is answered first.
+        // Both are waiting now. The second request is answered first.
         second.tell(accept(&for_second, "Second")).await;
         let answer = second.answer("7").await;
         assert!(answer.contains("Name: Second"), "{server} over {face:?}: {answer}");
@@ -329,7 +329,7 @@ async fn every_spelling_of_an_endpoint_serves() {
     .await;
 }
 
-/// Each of these servers, through either endpoint, with either client.
+/// Iterates over these servers, through either endpoint, with either client.
 fn every_way(servers: &[&'static str]) -> impl Iterator<Item = (&'static str, &'static str, Client)> {
     let ways = ["stream", "sse"].into_iter().flat_map(|transport| Client::LEGACY.map(|kind| (transport, kind)));
     servers.iter().flat_map(move |server| ways.clone().map(|(transport, kind)| (*server, transport, kind)))

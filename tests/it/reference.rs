@@ -1,4 +1,4 @@
-//! The reference upstream, addressed directly: what it passes on its own is what a gateway in front of it must pass.
+//! Reference upstream without a gateway: every scenario that it passes must also pass through a gateway.
 
 use std::process::Stdio;
 
@@ -93,7 +93,7 @@ async fn ignores_a_probe_or_exits_on_it() {
     assert_eq!((answers.len(), code), (0, Some(1)));
 }
 
-/// Over stdio: what these requests are answered with, the code of an error or `ok`.
+/// Checks the responses to requests over stdio: the code of an error, or `ok`.
 async fn check(flags: &str, requests: &[Value], expected: &[Value]) {
     let (answers, _) = answers(flags, requests).await;
     let gist =
@@ -101,13 +101,13 @@ async fn check(flags: &str, requests: &[Value], expected: &[Value]) {
     assert_eq!(answers.iter().map(gist).collect::<Vec<_>>(), expected, "{flags}: {answers:?}");
 }
 
-/// The lines of a process that gets these as its whole input, and its exit code.
+/// Runs a process with these requests as its whole input; returns the lines of its output and its exit code.
 async fn answers(flags: &str, requests: &[Value]) -> (Vec<Value>, Option<i32>) {
     let mut command = Command::new(reference_program());
     command.arg("--stdio").args(flags.split_whitespace()).stdin(Stdio::piped()).stdout(Stdio::piped());
     let mut process = command.kill_on_drop(true).spawn().expect("the reference upstream starts");
     let lines: String = requests.iter().map(|request| format!("{request}\n")).collect();
-    // One that exits early may not take all of it.
+    // A process that exits early may not read everything.
     process.stdin.take().expect("a pipe").write_all(lines.as_bytes()).await.ok();
     let output = within(DEADLINE, "the end of the reference upstream", process.wait_with_output()).await;
     let output = output.expect("the child is ours to wait for");

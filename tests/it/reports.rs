@@ -1,4 +1,4 @@
-//! What `register-service validate` writes for other programs, checked by those programs' own schemas.
+//! Reports of `register-service validate` for other programs, checked with the schemas of their formats.
 
 use std::fs;
 
@@ -16,7 +16,7 @@ async fn validate(format: &str) -> Ended {
     ended
 }
 
-/// What the public schema of a format says is wrong with a report.
+/// Returns the faults of a report according to the public schema of its format.
 fn faults(schema: &str, report: &str) -> String {
     let formats = root().join("tests/fixtures/formats");
     let folder = tempfile::tempdir().expect("a folder");
@@ -151,7 +151,7 @@ const SEARCH: &str = r#"{"name":"search","inputSchema":{"type":"object","require
     "properties":{"query":{"type":"string"},"limit":{"type":"integer"}}}}"#;
 const HIDDEN: &str = r#"{"name":"hidden","inputSchema":{"type":"object"}}"#;
 
-/// An agent whose actions use tools of the server `web`, each in a line of its own from line 7 on.
+/// Returns an agent whose actions use tools of the server `web`, each in its own line from line 7 on.
 fn agent(gateway: &str, actions: &[&str]) -> String {
     let head = format!(
         "id: a\ninstructions: x\nmcps:\n  - {{id: web, url: '{gateway}/web/sse', use_proxy: true}}\n  - {{id: gone, url: \

@@ -13,11 +13,11 @@ use harness::wait::{Gate, within};
 use harness::{InProcess, gateway};
 use serde_json::{Value, json};
 
-/// How long anything may take that is not slow by itself.
+/// Timeout for everything that is not slow by itself.
 const SOON: Duration = Duration::from_secs(20);
 const VERSION: &str = "2026-07-28";
 
-/// A gateway behind a proxy, and an upstream behind the gateway.
+/// Gateway behind a proxy, and an upstream behind the gateway.
 struct House {
     software: Software,
     proxy: Proxy,
@@ -107,11 +107,11 @@ impl House {
 async fn streams_are_live_and_taken_up_again_behind_every_proxy() {
     join_all(Software::ALL.map(async |software| {
         let house = house(software).await;
-        // The session's own stream.
+        // GET stream of the session.
         let mut own = house.request("GET", "/up/mcp").header("mcp-session-id", &house.session).send().await;
         assert_eq!(own.status, 200, "{software:?}");
         house.upstream.nth("GET", 1).await;
-        // Progress while the answer is still to come; the stream is lost before.
+        // Progress arrives before the answer; the stream is dropped before the answer.
         let mut call = house.call("slow", &json!({})).send().await;
         let (id, _) = house.event(&mut call, "notifications/progress").await;
         drop(call);
@@ -122,7 +122,7 @@ async fn streams_are_live_and_taken_up_again_behind_every_proxy() {
         let notice = r#"{"jsonrpc":"2.0","method":"notifications/tools/list_changed"}"#;
         house.upstream.peers().iter().for_each(|peer| peer.send(notice));
         house.event(&mut own, "list_changed").await;
-        // A client of the separate stream is told an address that leads back through the proxy.
+        // A client of HTTP+SSE is given an address that leads back through the proxy.
         let mut older = house.request("GET", "/up/sse").send().await;
         house.event(&mut older, "https://gw.example/gw/up/message?sessionId=").await;
     }))
@@ -146,7 +146,7 @@ async fn large_requests_pass_every_proxy() {
     .await;
 }
 
-/// Longest time from a client's leaving to the cancellation upstream, at the default interval of comments.
+/// Longest time from a client's disconnect to the cancellation upstream, at the default interval of comments.
 const CANCELLED: Duration = Duration::from_secs(6);
 
 #[tokio::test]

@@ -1,5 +1,5 @@
-//! Skills (extension `io.modelcontextprotocol/skills`, SEP-2640): passed as they are at a server's own endpoints, and
-//! carried side by side at the endpoint of all upstreams.
+//! Skills (extension `io.modelcontextprotocol/skills`, SEP-2640): passed unchanged at a server's own endpoints, and
+//! merged at the endpoint of all upstreams.
 
 mod fastmcp;
 
@@ -16,7 +16,7 @@ use crate::modern::{Client, client_of_all};
 const SKILLS: &str = "io.modelcontextprotocol/skills";
 const DIGEST: &str = "sha256:00ff";
 
-/// The entry of a skill of this server, as the client of this prefix reads it.
+/// Returns the entry of a skill of this server, as a client with this URI prefix reads it.
 fn entry(prefix: &str, name: &str) -> String {
     let uri = |file: &str| format!("{prefix}skill://{name}/{file}");
     let file = |file: &str| format!(r#"{{"uri":"{}","digest":"{DIGEST}","size":1.0,"x":1.10}}"#, uri(file));
@@ -26,13 +26,13 @@ fn entry(prefix: &str, name: &str) -> String {
     format!(r#"{{"frontmatter":{frontmatter},"resources":[{files}],"vendor/x":1.10,"uri":"{main}"}}"#)
 }
 
-/// The children of the directory of a skill.
+/// Returns the children of the directory of a skill.
 fn children(prefix: &str, name: &str) -> String {
     let child = format!(r#"{{"uri":"{prefix}skill://{name}/references","name":"r","mimeType":"inode/directory"}}"#);
     format!(r#"{{"resultType":"complete","resources":[{child}],"nextCursor":"own","x":1.10}}"#)
 }
 
-/// A server with the skills that its name, a dash and these numbers make.
+/// Returns a fake upstream with the skills `name-0`, `name-1` and so on, up to this count.
 fn shelf(name: &'static str, settings: &'static str, count: &Arc<AtomicUsize>) -> Script {
     let count = Arc::clone(count);
     let capabilities = format!(r#"{{"resources":{{"listChanged":true}},"extensions":{{"{SKILLS}":{settings}}}}}"#);
@@ -59,7 +59,7 @@ fn shelf(name: &'static str, settings: &'static str, count: &Arc<AtomicUsize>) -
         .on("skills/list", move |call: Call| {
             let count = count.load(Ordering::SeqCst);
             async move {
-                // A page for each skill.
+                // One page for each skill.
                 let at: usize = call.argument("cursor").parse().unwrap_or(0);
                 let page: Vec<_> = (at..count).take(1).map(|at| entry("", &format!("{name}-{at}"))).collect();
                 let next = if at + 1 < count { format!(r#","nextCursor":"{}""#, at + 1) } else { String::new() };
@@ -89,7 +89,7 @@ fn some(count: usize) -> Arc<AtomicUsize> {
     Arc::new(AtomicUsize::new(count))
 }
 
-/// The definition of a server that is spoken to in the modern era.
+/// Returns the definition of a server that is used in the modern era.
 fn modern(fake: &Fake) -> Value {
     let mut definition = fake.definition();
     definition["era"] = json!("modern");
@@ -100,13 +100,13 @@ async fn ask(client: &Client, method: &str, params: &Value) -> Value {
     client.ask(method, params).await.pop().expect("an answer")
 }
 
-/// Settings of the extension that the modern client is promised.
+/// Returns the extension's settings that the gateway announces to a modern client.
 async fn promised(client: &Client) -> Value {
     let discovery = ask(client, "server/discover", &json!({})).await;
     discovery["result"]["capabilities"]["extensions"][SKILLS].clone()
 }
 
-/// The URIs that are listed, once there are so many.
+/// Returns the URIs of the skills, once this many are listed.
 async fn listed(client: &Client, count: usize) -> Vec<String> {
     eventually("the skills are listed", || async {
         let answer = ask(client, "skills/list", &json!({})).await;
@@ -116,7 +116,8 @@ async fn listed(client: &Client, count: usize) -> Vec<String> {
     .await
 }
 
-/// A modern server `m` with two skills and directories, a legacy one `l` with one, and one without any.
+/// Starts a gateway with three servers: a modern `m` with two skills and directories, a legacy `l` with one skill, and
+/// one without skills.
 async fn library() -> (Fake, Fake, Fake, InProcess) {
     let m = shelf("m", r#"{"directoryRead":true}"#, &some(2)).start(Via::Stdio).await;
     let l = shelf("l", "{}", &some(1)).start(Via::Json).await;
@@ -128,7 +129,7 @@ async fn library() -> (Fake, Fake, Fake, InProcess) {
     (m, l, plain, gateway)
 }
 
-/// The answer to a request of a legacy client, as it arrived.
+/// Returns the response to a request of a legacy client, unchanged.
 async fn request(session: &mut Session, method: &str, params: &Value) -> String {
     session.request(&json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params }).to_string()).await
 }
@@ -187,7 +188,7 @@ async fn who_has_no_skills_or_no_directories_is_never_asked() {
         let answer = ask(&client, method, &json!({ "uri": uri })).await;
         assert_eq!(answer["error"]["code"], -32602, "{method} {uri}: {answer}");
     }
-    // A refusal of the server itself is told in its own words.
+    // An error of the server itself passes with the server's own message.
     let refused = ask(&client, "skills/get", &json!({ "uri": "mcp-proxy://l/skill://l-0" })).await;
     assert_eq!(refused["error"], json!({ "code": -32602, "message": "no such skill" }), "{refused}");
     assert_eq!((plain.count("skills/get"), plain.count("skills/list")), (0, 0));
@@ -274,7 +275,7 @@ async fn names_that_stay_lead_to_the_server_that_has_the_skill() {
 #[tokio::test]
 async fn at_a_servers_own_endpoint_everything_passes_as_it_is() {
     let (m, l, _plain, gateway) = library().await;
-    // The gateway has read the lists for itself before requests are counted.
+    // Waits until the gateway has read the lists itself, before requests are counted.
     listed(&client_of_all(&gateway.url), 3).await;
     for (name, fake) in [("m", &m), ("l", &l)] {
         let client = crate::modern::client(&gateway.url, name);

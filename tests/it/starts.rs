@@ -1,4 +1,5 @@
-//! How programs are started: once, whatever they answer to the question which era they speak, and one after the other.
+//! Starts of programs: one process for each program, whatever its response to the era probe, and a limit on concurrent
+//! starts.
 
 use std::time::Duration;
 
@@ -15,7 +16,7 @@ const BOTH: &str = r#"{"resultType":"complete","supportedVersions":["2025-11-25"
 const NOT_THAT_VERSION: &str =
     r#"{"code":-32022,"message":"Unsupported protocol version","data":{"supported":["2026-07-28"]}}"#;
 
-/// What a server does with the two greetings.
+/// Reaction of a server to `server/discover` or `initialize`.
 #[derive(Clone, Copy, Debug)]
 enum Greeting {
     Result(&'static str),
@@ -25,13 +26,13 @@ enum Greeting {
     Exit,
     /// An error from the first process only.
     FirstFails(&'static str),
-    /// An answer, but only after `initialize` has come as well.
+    /// A result, but only after `initialize` has arrived as well.
     Late(&'static str),
 }
 
 use Greeting::{Error, Exit, FirstFails, Handshake, Late, Silence};
 
-/// A server that answers `server/discover` and `initialize` like this.
+/// Returns a fake upstream that reacts to `server/discover` and `initialize` in these ways.
 fn server(discover: Greeting, initialize: Greeting) -> Script {
     let both = Gate::default();
     let asked = both.clone();
@@ -62,7 +63,7 @@ fn one_line(text: &str) -> String {
     text.replace('\n', " ")
 }
 
-/// Registers a server and says which era it was found to speak, and how many processes that took.
+/// Registers a server; returns the era that was detected, and the number of processes that it took.
 async fn found(script: Script) -> (String, usize) {
     let upstream = script.start(Via::Stdio).await;
     let gateway = gateway().flags(["--era-probe", "300ms"]).start().await;
@@ -71,7 +72,7 @@ async fn found(script: Script) -> (String, usize) {
     (status["era"].as_str().unwrap_or_default().to_owned(), processes(&upstream))
 }
 
-/// How many processes have come so far.
+/// Returns the number of processes so far.
 fn processes(upstream: &Fake) -> usize {
     let peers = upstream.received().into_iter().map(|received| received.peer + 1);
     peers.max().unwrap_or_default()
@@ -89,7 +90,7 @@ async fn what_answers_the_question_is_started_once() {
     check(Greeting::Result(BOTH), Error(NOT_THAT_VERSION), ("modern", 1)).await;
     check(Greeting::Result(BOTH), Error(r#"{"code":0,"message":"duplicate"}"#), ("modern", 1)).await;
     check(Greeting::Result(MODERN), Error(NOT_THAT_VERSION), ("modern", 1)).await;
-    // Those for TypeScript 1 and Python 1, and others.
+    // The SDKs for TypeScript 1 and Python 1, and others.
     for code in [-32601, -32602, -32603, -32600, 0] {
         let error = format!(r#"{{"code":{code},"message":"no"}}"#).leak();
         check(Error(error), Handshake, ("legacy", 1)).await;
@@ -101,7 +102,7 @@ async fn what_answers_the_question_is_started_once() {
 async fn what_is_silent_or_ends_is_started_as_often_as_it_takes() {
     check(Silence, Handshake, ("legacy", 1)).await;
     check(Exit, Handshake, ("legacy", 2)).await;
-    // The question has spoilt the process for `initialize`.
+    // The probe has made the process unusable for `initialize`.
     let no = r#"{"code":-32600,"message":"no"}"#;
     check(Error(no), FirstFails(no), ("legacy", 2)).await;
 }
@@ -110,13 +111,13 @@ async fn what_is_silent_or_ends_is_started_as_often_as_it_takes() {
 async fn an_answer_that_comes_after_the_patience_counts() {
     check(Late(BOTH), Error(NOT_THAT_VERSION), ("modern", 1)).await;
     check(Late(MODERN), Error(NOT_THAT_VERSION), ("modern", 1)).await;
-    // Both greetings are accepted, so the process serves a legacy client now.
+    // Both requests are accepted, so this process now serves a legacy client.
     check(Late(BOTH), Handshake, ("modern", 2)).await;
 }
 
 #[tokio::test]
 async fn a_refusal_that_names_the_version_is_answered_with_it() {
-    // Refuses the first request, whatever it is.
+    // Refuses the first request, whatever its method.
     let refuse_once = |call: Call, first: Gate| async move {
         if first.is_open() {
             return call.reply(&one_line(MODERN));
@@ -130,7 +131,7 @@ async fn a_refusal_that_names_the_version_is_answered_with_it() {
         found(script.on("initialize", |call| async move { call.fail(NOT_THAT_VERSION) })).await,
         ("modern".to_owned(), 1)
     );
-    // Silent to the question until it has refused `initialize`.
+    // `server/discover` is not answered until `initialize` has been refused.
     let asked = Gate::default();
     let refused = asked.clone();
     let script = fake("up").echo("echo").on("server/discover", move |call| {
@@ -156,7 +157,7 @@ async fn a_program_that_starts_slowly_is_waited_for_and_started_once() {
     let unknown = r#"{"code":-32601,"message":"no"}"#;
     assert_eq!(found(slow(server(Error(unknown), Handshake))).await, ("legacy".to_owned(), 1));
     assert_eq!(found(slow(server(Silence, Handshake))).await, ("legacy".to_owned(), 1));
-    // Its words on standard error say nothing of when it reads.
+    // Output on stderr does not show that the program reads its stdin.
     let complaint = slow(server(Greeting::Result(BOTH), Handshake)).child(&["--complain", "installing"]);
     assert_eq!(found(complaint).await, ("modern".to_owned(), 1));
 }
@@ -181,7 +182,7 @@ async fn a_verdict_survives_failed_starts_and_a_change_of_other_members() {
     let mut definition = upstream.undated_definition();
     definition["reconnectDelay"] = json!("50ms");
     gateway.admin.connect(&definition).await;
-    // The program exits before it says anything, twice.
+    // The program exits twice before it answers anything.
     upstream.down().await;
     eventually("failed starts", || async {
         (gateway.admin.status("up").await["reconnectAttempts"].as_u64() >= Some(2)).then_some(())
@@ -195,14 +196,14 @@ async fn a_verdict_survives_failed_starts_and_a_change_of_other_members() {
     assert_eq!(upstream.count("server/discover"), 1);
 }
 
-/// A folder with the path of a lock.
+/// Returns a folder, and the path of a lock file in it.
 fn lock() -> (TempDir, String) {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let path = folder.path().join("lock").to_string_lossy().into_owned();
     (folder, path)
 }
 
-/// What processes wrote that were turned away by another that held the lock.
+/// Returns the messages of processes that found the lock held by another process.
 fn collisions(lock: &str) -> String {
     std::fs::read_to_string(lock).expect("the file of the lock")
 }
@@ -217,7 +218,7 @@ async fn a_program_that_runs_only_once_never_meets_itself() {
         let mut definition = upstream.undated_definition();
         definition["reconnectDelay"] = json!("30s");
         gateway.admin.connect(&definition).await;
-        // Changed, and deregistered and registered anew, while the old process needs its time to end.
+        // The definition is changed, then deregistered and registered again, while the old process is slow to end.
         definition["description"] = json!("changed");
         gateway.admin.put("/admin/mcps/up", &definition).await;
         gateway.admin.connected("up").await;
@@ -265,7 +266,7 @@ async fn programs_start_in_turns_and_their_time_runs_from_their_turn() {
     let gateway = gateway().flags(["--concurrent-starts", "1"]).start().await;
     gateway.admin.register(&first.definition()).await;
     first.nth("initialize", 0).await;
-    // Less than it waits for its turn.
+    // The timeout is shorter than the wait for a start.
     let mut impatient = second.definition();
     impatient["timeout"] = json!("900ms");
     gateway.admin.register(&impatient).await;

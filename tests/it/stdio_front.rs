@@ -1,4 +1,4 @@
-//! `mcp-proxy stdio` as desktop programs use it: a file of servers or a gateway on one side, standard streams on the other.
+//! `mcp-proxy stdio` as desktop programs use it: servers of a file, or a gateway, on one side, stdio on the other.
 
 use std::fs;
 use std::path::Path;
@@ -18,6 +18,10 @@ use tokio::time::Instant;
 
 use crate::clients::Official;
 
+/// Maximum time for the process to end; its parent waits this long.
+const END: Duration = Duration::from_secs(2);
+const INITIALIZE: &str = r#"{"jsonrpc":"2.0","id":"hello","method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"desktop","version":"1"}}}"#;
+
 /// Builds a request of a client without handshake.
 fn asking(id: &str, method: &str, mut params: Value) -> String {
     params["_meta"] = json!({ "io.modelcontextprotocol/protocolVersion": "2026-07-28",
@@ -25,11 +29,7 @@ fn asking(id: &str, method: &str, mut params: Value) -> String {
     json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": params }).to_string()
 }
 
-/// What its parent waits for it to end.
-const END: Duration = Duration::from_secs(2);
-const INITIALIZE: &str = r#"{"jsonrpc":"2.0","id":"hello","method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"desktop","version":"1"}}}"#;
-
-/// The front, and both its streams.
+/// Process of `mcp-proxy stdio`, with its stdin and stdout.
 struct Front {
     process: Process,
     input: Option<ChildStdin>,
@@ -50,7 +50,7 @@ impl Front {
         input.write_all(b"\n").await.expect("an input");
     }
 
-    /// The next line, which must be a message.
+    /// Reads the next line, which must be a message.
     async fn hears(&mut self) -> Value {
         let line =
             within(DEADLINE, "a line", self.output.next_line()).await.expect("an output").expect("one more line");
@@ -59,7 +59,7 @@ impl Front {
         message
     }
 
-    /// The answer with this id, and everything before it.
+    /// Reads messages up to the response with this id.
     async fn answer(&mut self, id: &str) -> Value {
         loop {
             let message = self.hears().await;
@@ -83,7 +83,7 @@ impl Front {
         tools.filter_map(|tool| tool["name"].as_str().map(str::to_owned)).collect()
     }
 
-    /// Ends it in this way, in time, and with no process of its family left.
+    /// Ends the process by `how`; checks that it ends in time, and that no process of `family` is left.
     async fn ends(mut self, how: impl FnOnce(&mut Self), family: &[Seen]) -> Ended {
         let started = Instant::now();
         how(&mut self);
@@ -99,7 +99,7 @@ fn command<S: AsRef<std::ffi::OsStr>>(flags: &[S]) -> (Command, TempDir) {
     binary("mcp-proxy").args(["stdio"]).args(flags).into_command()
 }
 
-/// A file with these servers, in the form of desktop programs.
+/// Writes a configuration file with these servers, in the format of desktop programs.
 fn file(folder: &TempDir, servers: &Value) -> String {
     let path = folder.path().join("servers.json");
     fs::write(&path, json!({ "mcpServers": servers }).to_string()).expect("a file");
@@ -252,13 +252,14 @@ async fn a_gateway_is_shown_the_token_and_its_absence_is_told() -> Result<()> {
     let gateway = binary("mcp-proxy").args(["--port", "0"]).serve().await;
     let upstream = fake("up").echo("one").start(Via::Json).await;
     gateway.admin.connect(&upstream.definition()).await;
-    // Headers of a client are its own; the fake hears what a front says to it directly.
+    // The gateway does not pass on headers of clients, so the process connects directly to the fake, which records
+    // them.
     for (flags, token) in [(vec!["--token", "from-a-flag"], "Bearer from-a-flag"), (vec![], "Bearer from-a-variable")] {
         let url = upstream.definition()["url"].as_str().unwrap_or_default().to_owned();
         let arguments = [vec!["--url", &url], flags].concat();
         let front = binary("mcp-proxy").args(["stdio"]).args(arguments).env("MCP_PROXY_TOKEN", "from-a-variable");
         let (command, _home) = front.into_command();
-        // The front before may still be taking its leave; its sessions are older.
+        // The previous process may still be closing its session: only peers with higher numbers count.
         let last = upstream.received().iter().map(|received| received.peer).filter(|peer| *peer != usize::MAX).max();
         let mut peer = Peer::connect(Revision::LAST_LEGACY, Link::Stdio(command)).await?;
         assert_eq!(peer.list("tools/list", "tools").await?.len(), 1);
@@ -303,7 +304,7 @@ async fn converse(official: Official, path: &Path) {
     });
     let words = command.get_args().map(|word| word.to_string_lossy().into_owned());
     let program = command.get_program().to_string_lossy().into_owned();
-    // What a desktop program starts has its environment; here it is the test's.
+    // A desktop program passes on its own environment; here `env` sets the variables of the test.
     let line: Vec<String> = ["env".to_owned()].into_iter().chain(variables).chain([program]).chain(words).collect();
     let report = official
         .converse(&json!({

@@ -1,5 +1,5 @@
-//! The streams towards clients: how they begin, what they carry, who reads them, and what is kept for a client that lost
-//! one.
+//! Event streams to clients: their start, their content, their readers, and the events that are kept for a client that
+//! lost its stream.
 
 mod batches;
 mod faces;
@@ -12,7 +12,7 @@ use serde_json::Value;
 
 const CHANGED: &str = r#"{"jsonrpc":"2.0","method":"notifications/tools/list_changed"}"#;
 
-/// An upstream with a tool that reports progress, where the caller wants it, and answers once the gate is open.
+/// Upstream with a tool that reports progress if the caller asks for it, and answers once the gate is open.
 struct Slow {
     upstream: Fake,
     gateway: InProcess,
@@ -206,7 +206,7 @@ async fn a_stream_is_read_to_its_end_however_late() {
     for number in 0..EVENTS {
         peer.send(CHANGED.replace('}', &format!(r#","n":{number},"x":"{padding}"}}"#)));
     }
-    // What a process says after them is read after them.
+    // The process writes this response after the events, so the gateway has read all of them.
     client.call("1", "echo", "{}").await;
     assert_eq!(client.http("DELETE").send().await.status, 200);
     for number in 0..EVENTS {

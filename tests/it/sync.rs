@@ -36,7 +36,7 @@ async fn register_service(url: &str, args: &[&str], folder: &Path) -> Ended {
     tool.args(args).args([folder]).run().await
 }
 
-/// What is registered; registrations of one run come in no order.
+/// Returns the names of all registrations, sorted: a run registers in no particular order.
 async fn names(gateway: &InProcess) -> Vec<String> {
     let listed = gateway.admin.get("/admin/mcps").await.json();
     let entries = listed["mcps"].as_array().expect("a list").iter();

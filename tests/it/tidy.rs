@@ -1,19 +1,19 @@
-//! The promises that the tree makes about itself: layout, layers, file sizes, words that stay out.
+//! Rules that the source tree checks about itself: layout, layers, file sizes, forbidden words.
 //!
-//! Each promise is a function from a file's path and text to what is wrong with it. One test asks it of every file that git
-//! would commit, another of a broken sample, so that no promise can quietly stop being checked.
+//! Each rule is a function from a file's path and text to the problems in it. One test applies it to every file that
+//! git would commit, another to a broken sample, so that no rule can stop being checked unnoticed.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::process::Command;
 use std::{fs, io};
 
-/// What stands in the top folder, beside hidden files of tools.
+/// Entries of the top folder, besides hidden files of tools.
 const TOP_LEVEL: &str = "Cargo.lock Cargo.toml LICENSE README.md examples findings proxy-client proxy-server \
                          register-service schemas tests workflows";
 
-/// The modules of the gateway from the top down. One imports from rows below its own, never from its own row or above.
-/// The first row, where the process is put together, counts as one module.
+/// Modules of the gateway from the top down. A module imports only from rows below its own. The first row, which
+/// assembles the process, counts as one module.
 const ROWS: [&str; 10] = [
     "main lib cli commands gateway",
     "config",
@@ -30,11 +30,11 @@ const ROWS: [&str; 10] = [
 const FORBIDDEN: [&str; 6] = ["todo!", "unimplemented!", "#[ignore", "#[allow(", "#![allow(", "super::super::"];
 const MAX_LINES: usize = 500;
 
-/// The packages that others link. What is `pub` there is reachable, because `unreachable_pub` is on.
+/// Packages that others link. Every `pub` item there is reachable, because `unreachable_pub` is on.
 const LIBRARIES: [&str; 3] = ["schemas", "proxy-client", "register-service"];
-/// What follows `pub` where an item begins and not a field, a module or an import.
+/// Words that follow `pub` at the start of an item that is not a field, a module or an import.
 const ITEMS: &str = "struct enum union trait fn async const static type unsafe";
-/// What an example is, as against a fence around a text or around code that is never compiled.
+/// Info strings of code fences that are compiled, and so count as examples.
 const COMPILED: [&str; 4] = ["", "no_run", "should_panic", "compile_fail"];
 
 #[test]
@@ -171,7 +171,7 @@ fn without_example(sources: &[(String, String)]) -> Vec<String> {
     of_libraries.flat_map(bare).collect()
 }
 
-/// Whether a file is part of what others link: `lib.rs` or below a module of it, where a binary has modules of its own.
+/// True if a file is part of a library: `lib.rs`, or below one of its modules; a binary has modules of its own.
 fn is_of_library(path: &str, sources: &[(String, String)]) -> bool {
     let Some((package, inside)) = path.split_once("/src/") else { return false };
     let (root, module) = (format!("{package}/src/lib.rs"), format!("mod {};", identifier(inside)));
@@ -180,8 +180,8 @@ fn is_of_library(path: &str, sources: &[(String, String)]) -> bool {
     LIBRARIES.contains(&package) && (path == root || is_mounted())
 }
 
-/// The public items without an example in their doc comments, each with its line. Those that a macro names have the
-/// comments which it is given.
+/// Returns the public items without an example in their doc comments, each with its line. Items whose name comes from a
+/// macro parameter are skipped: they have the comments that the macro call passes.
 fn bare_items(text: &str) -> Vec<(usize, &str)> {
     let (mut bare, mut fences, mut has_example, mut is_in_trait) = (Vec::new(), 0, false, false);
     for (at, line) in text.lines().enumerate() {
@@ -205,7 +205,8 @@ fn bare_items(text: &str) -> Vec<(usize, &str)> {
     bare
 }
 
-/// The top-level modules that a file of the gateway names, by `crate::` or, where that means the same, by `super::`.
+/// Returns the top-level modules that a file of the gateway imports by `crate::`, or by `super::` if that is the crate
+/// root.
 fn imports(inside: &str, code: &str) -> BTreeSet<String> {
     let after = |prefix: &str| -> Vec<String> { code.split(prefix).skip(1).flat_map(first_names).collect() };
     let mut names: BTreeSet<String> = after("crate::").into_iter().collect();
@@ -215,7 +216,7 @@ fn imports(inside: &str, code: &str) -> BTreeSet<String> {
     names
 }
 
-/// The names with which `a::B` or `{a::B, c::{D, E}};` begins.
+/// Returns the names with which `a::B` or `{a::B, c::{D, E}};` begins.
 fn first_names(path: &str) -> Vec<String> {
     let Some(group) = path.strip_prefix('{') else { return vec![identifier(path).to_owned()] };
     let mut depth = 0;
@@ -235,7 +236,7 @@ fn identifier(text: &str) -> &str {
     text.split(|letter: char| !letter.is_alphanumeric() && letter != '_').next().unwrap_or_default()
 }
 
-/// The text without its line comments.
+/// Returns the text without its line comments.
 fn code(text: &str) -> String {
     let bare = |line: &str| match line.trim_start() {
         comment if comment.starts_with("//") => String::new(),
@@ -244,7 +245,7 @@ fn code(text: &str) -> String {
     text.lines().map(bare).collect()
 }
 
-/// Each line of a manifest beside the header of its section.
+/// Returns each line of a manifest with the header of its section.
 fn settings(text: &str) -> Vec<(&str, &str)> {
     let mut header = "";
     let beside_header = |line| {
@@ -270,7 +271,7 @@ fn nothing_wrong(problems: &[String]) {
     assert!(problems.is_empty(), "\n{}\n", problems.join("\n"));
 }
 
-/// Every Rust file and manifest, as (path, text); without this file, which names what it forbids.
+/// Reads every Rust file and manifest, as (path, text); without this file, which contains the forbidden words.
 fn sources() -> io::Result<Vec<(String, String)>> {
     let is_wanted = |path: &str| path.ends_with(".rs") || path.ends_with("Cargo.toml");
     let wanted = paths()?.into_iter().filter(|path| is_wanted(path) && path != "tests/it/tidy.rs");
@@ -278,7 +279,7 @@ fn sources() -> io::Result<Vec<(String, String)>> {
     wanted.map(|path| fs::read_to_string(root.join(&path)).map(|text| (path, text))).collect()
 }
 
-/// Every file that is or could be committed, from the top folder.
+/// Lists every file that is or could be committed, relative to the top folder.
 fn paths() -> io::Result<Vec<String>> {
     let root = root()?;
     let listed = git(&["ls-files", "--cached", "--others", "--exclude-standard", "--full-name", ":/"])?;

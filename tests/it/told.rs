@@ -1,4 +1,5 @@
-//! Nothing that a server asks or tells on a stream of its own is lost, at the beginning of a session or after a gap.
+//! Requests and notifications that a server sends on its own stream are not lost, at the beginning of a session or
+//! after a gap.
 
 mod gaps;
 mod questions;

@@ -1,4 +1,4 @@
-//! Upstreams over HTTP as they are in the world: optional streams, odd statuses, polling, batches.
+//! Upstreams over HTTP with the variations found in practice: optional streams, unusual statuses, polling, batches.
 
 mod network;
 mod own_stream;
@@ -11,7 +11,7 @@ use harness::raw::{Session, session};
 use harness::web::Web;
 use harness::{InProcess, gateway};
 
-/// A gateway with this upstream, and a client of it.
+/// Connects a gateway to this upstream, and a client to the gateway.
 async fn connected(server: &Web) -> (InProcess, Session) {
     let gateway = gateway().start().await;
     gateway.admin.connect(&server.definition("web")).await;

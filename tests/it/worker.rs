@@ -1,4 +1,4 @@
-//! A worker of an engine at a real gateway: in whatever order they start and end, with servers that are dead.
+//! Worker of an engine at a real gateway: any order of starts and ends, and dead servers.
 
 mod engine;
 mod leases;
@@ -16,12 +16,12 @@ use register_service::{Options, RegisterService, Wanted};
 use schemas::Definition;
 use serde_json::{Value, json};
 
-/// A server that answers.
+/// Starts a fake upstream that answers.
 async fn live(name: &str) -> Fake {
     fake(name).echo("say").start(Via::Json).await
 }
 
-/// A server that nobody will ever start.
+/// Returns the definition of a server that never starts.
 fn dead(name: &str) -> Definition {
     definition(json!({ "name": name, "transport": "streamable-http", "url": "http://127.0.0.1:1/mcp" }))
 }
@@ -42,7 +42,7 @@ fn wanted(definitions: &[Definition]) -> Wanted {
     Wanted::new(definitions.to_vec())
 }
 
-/// The names that are registered.
+/// Returns the names of all registrations, sorted.
 async fn names(admin: &Admin) -> Vec<String> {
     let listed = admin.get("/admin/mcps").await.json();
     let name = |entry: &Value| entry["definition"]["name"].as_str().expect("a name").to_owned();
@@ -55,12 +55,12 @@ async fn has(admin: &Admin, expected: &[&str]) {
     eventually(&format!("exactly {expected:?}"), || async { (names(admin).await == expected).then_some(()) }).await;
 }
 
-/// A gateway on this port, as after a restart: with nothing in its memory.
+/// Starts a gateway on this port, as after a restart: without registrations.
 async fn gateway_on(port: u16) -> Served {
     binary("mcp-proxy").args(["--port", &port.to_string()]).serve().await
 }
 
-/// Stops a gateway as an operator would, and waits until it has ended.
+/// Stops a gateway with SIGTERM, and waits until it has ended.
 async fn stop(mut gateway: Served) {
     gateway.process.signal(Signal::TERM);
     assert_eq!(gateway.process.ended(DEADLINE).await.code, Some(0));

@@ -1,4 +1,4 @@
-//! What each command takes.
+//! Arguments of each command.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -9,7 +9,7 @@ use clap::{Args, ValueEnum};
 use register_service::{Code, Engine, Limit};
 use schemas::{Owner, ServerName, parse_duration};
 
-/// What stands above the flags of [`Reading`].
+/// Heading of the flags of [`Reading`] in `--help`.
 const READING: &str = "Reading files";
 
 /// Which files, and how they are read.
@@ -64,7 +64,7 @@ impl From<ReadingEngine> for Engine {
     }
 }
 
-/// A variable on the command line. Its value prints nowhere.
+/// Variable given on the command line. `Debug` does not show its value.
 #[derive(Clone)]
 pub(crate) struct Assignment {
     pub(crate) name: String,

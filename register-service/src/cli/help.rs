@@ -1,16 +1,16 @@
-//! What stands below the options in `--help`: examples, variables and exit codes of each command.
+//! Text below the options in `--help`: examples, variables and exit codes of each command.
 
 use crate::exit::{Exit, table, whole_table};
 
-/// What a command's page teaches.
+/// Examples, variables and exit codes of one command.
 pub(super) struct Page {
     examples: &'static [(&'static str, &'static str)],
     variables: &'static [&'static [Variable]],
-    /// None are all.
+    /// Exit codes to list; all of them if empty.
     exits: &'static [Exit],
 }
 
-/// A variable of the environment, and what it is for.
+/// Name of an environment variable, and its meaning.
 type Variable = (&'static str, &'static str);
 
 const GATEWAY: &[Variable] = &[
@@ -29,7 +29,7 @@ const JOB: &[Variable] = &[
 const COLOUR: &[Variable] = &[("NO_COLOR", "no colour")];
 
 impl Page {
-    /// Below `-h`.
+    /// Returns the text below `-h`: the examples.
     pub(super) fn short(&self) -> String {
         let line = |(command, meaning): &(&str, &str)| match meaning.is_empty() {
             true => format!("\n  register-service {command}"),
@@ -38,7 +38,7 @@ impl Page {
         format!("Examples:{}", self.examples.iter().map(line).collect::<String>())
     }
 
-    /// Below `--help`.
+    /// Returns the text below `--help`: examples, variables and exit codes.
     pub(super) fn long(&self) -> String {
         let exits = if self.exits.is_empty() { whole_table() } else { table(self.exits) };
         let variables: Vec<&Variable> = self.variables.iter().copied().flatten().collect();
@@ -184,7 +184,7 @@ pub(super) const ADOPT: Page = Page {
     ],
 };
 
-/// What commands that name registrations come to.
+/// Exit codes of the commands that take names of registrations.
 const BY_NAME: &[Exit] =
     &[Exit::Done, Exit::Usage, Exit::Refused, Exit::Stale, Exit::NotReady, Exit::Unauthorized, Exit::Partial];
 

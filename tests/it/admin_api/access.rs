@@ -1,4 +1,4 @@
-//! Who may use the admin API and the endpoints of upstreams.
+//! Access control of the admin API and of the endpoints of upstreams.
 
 use harness::{Admin, Answer, gateway, send};
 use reqwest::Method;
@@ -151,7 +151,7 @@ async fn a_request_that_a_proxy_of_this_machine_forwards_starts_no_process() {
     assert_eq!(gateway.admin.post("/admin/mcps", program("a")).await.status, 201);
 }
 
-/// Registers by HTTP/1.0, as some proxies speak to what is behind them. Gives the status and the whole answer.
+/// Registers over HTTP/1.0, which some proxies use towards their upstreams. Returns the status and the whole response.
 async fn old_http(url: &str, definition: &str) -> (u16, String) {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     let authority = url.trim_start_matches("http://");
@@ -202,7 +202,7 @@ async fn an_upstream_s_endpoints_take_global_and_own_tokens() {
             is(&authorized(&gateway.admin, path, authorization).await, 401, json!({ "error": words }));
         }
     }
-    // Who is let in learns that a message belongs to a session.
+    // Authorized requests get 400, because a message needs a session.
     let status = async |path, authorization| authorized(&gateway.admin, path, Some(authorization)).await.status;
     for authorization in ["Bearer own", "bearer global", "Bearer global"] {
         assert_eq!(status("/a/message", authorization).await, 400, "{authorization}");

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::{is, nowhere, refuses, silence, with};
 
-/// A server whose tools answer in every way that the admin API tells apart.
+/// Starts a fake upstream whose tools cover every kind of result that the admin API distinguishes.
 async fn server(via: Via) -> Fake {
     let answers = |name: &'static str, result: &'static str| (name, result);
     let results = [

@@ -1,4 +1,4 @@
-//! Health, readiness, counts, and which paths there are.
+//! Health, readiness, counters, and the list of paths.
 
 use harness::fake::{Via, fake};
 use harness::{gateway, send};

@@ -1,4 +1,4 @@
-//! Requests that arrive together.
+//! Concurrent requests to the admin API.
 
 use futures_util::future::{join, join_all};
 use harness::fake::{Via, fake};

@@ -206,7 +206,7 @@ async fn the_list_is_nested_in_registration_order_with_nothing_flat() {
     is(&gateway.admin.get("/admin/mcps/a").await, 200, gateway_entry(&gateway.admin, "a").await);
 }
 
-/// An entry of the list, which is what a single registration looks like.
+/// Returns an entry of the list; a single registration has the same form.
 async fn gateway_entry(admin: &Admin, name: &str) -> Value {
     let listed = admin.get("/admin/mcps").await.json();
     let mut entries = listed["mcps"].as_array().expect("a list").iter();

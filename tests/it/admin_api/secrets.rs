@@ -1,4 +1,4 @@
-//! What is secret goes in and does not come out.
+//! Secrets are accepted in definitions and never returned.
 
 use harness::fake::{Fake, Via, fake};
 use harness::gateway;
@@ -59,7 +59,7 @@ async fn a_secret_s_fingerprint_changes_with_the_secret_and_only_then() {
     }
 }
 
-/// The credentials that came with the latest handshake.
+/// Returns the credentials that came with the given `initialize` request, counted from 0.
 async fn credentials(upstream: &Fake, handshake: usize) -> [String; 2] {
     let received = upstream.nth("initialize", handshake).await;
     ["authorization", "x-key"].map(|name| {
@@ -81,7 +81,7 @@ async fn a_placeholder_sent_back_keeps_the_stored_secret() {
     assert_eq!(credentials(&upstream, 1).await, ["Bearer s3cret-header", "new"]);
     let stored = gateway.admin.get("/admin/mcps/a").await.json();
     assert_eq!(stored["definition"]["description"], "changed");
-    // The token is kept as well: it still opens the endpoints, and nothing else does.
+    // The token is kept as well: it still opens the endpoints, and the text `[redacted]` does not.
     for (token, status) in [("s3cret-token", 400), ("[redacted]", 401)] {
         assert_eq!(gateway.admin.with_token(token).get("/a/message").await.status, status, "{token}");
     }

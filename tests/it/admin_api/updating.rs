@@ -61,7 +61,7 @@ async fn another_owner_is_no_reason_to_start_a_program_again() {
     let shown = gateway.admin.get("/admin/mcps/a").await.json();
     assert_eq!((&shown["owner"], &shown["status"]["lastConnected"]), (&json!("team"), &connected));
     assert_eq!((&shown["status"]["status"], fake.live()), (&json!("connected"), 1));
-    // The very same definition once more is how it is started anew.
+    // Putting an identical definition once more restarts the upstream.
     assert_eq!(gateway.admin.put("/admin/mcps/a", tagged).await.status, 200);
     eventually("a new start", || async {
         let status = gateway.admin.status("a").await;

@@ -1,14 +1,14 @@
-//! What a client hears of changes, and how soon it sees them.
+//! Change notifications to clients, and the delay until clients see a change.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::*;
 
-/// How soon a change is to be seen.
+/// Maximum delay until a change is visible.
 const SOON: Duration = Duration::from_secs(2);
 
-/// A server whose lists grow with every ask: `t1`, then `t1 t2`, and so on.
+/// Returns a fake upstream whose lists grow with every request: `t1`, then `t1 t2`, and so on.
 fn growing(name: &'static str) -> Script {
     let asks = Arc::new(AtomicUsize::new(0));
     library(name).on("tools/list", move |call: Call| {

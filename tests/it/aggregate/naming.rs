@@ -1,10 +1,11 @@
-//! Names that several servers have: who gets them, who answers, and what the operator sees of it.
+//! Names that several servers have: the server that gets the plain name, the server that answers, and the operator's
+//! view.
 
 use super::*;
 
 const NUMBER: &str = r#"{"name":"t","inputSchema":{"type":"object","properties":{"n":{"type":"number"}}}}"#;
 
-/// A server whose tool `t` answers with its name.
+/// Returns a fake upstream whose tool `t` answers with the name of the upstream.
 fn named(name: &'static str) -> Script {
     fake(name).tool("t", move |call: Call| async move { call.reply(&format!(r#"{{"by":"{name}"}}"#)) })
 }

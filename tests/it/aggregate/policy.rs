@@ -1,4 +1,4 @@
-//! Who may use the endpoint of all upstreams, and what each caller sees there.
+//! Access control of the endpoint of all upstreams, and the tools that each caller sees there.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! Servers that nobody here wrote, all at one address, one of them hung and one dead.
+//! Third-party servers, all at one address, beside a hung and a dead one.
 
 use std::collections::BTreeMap;
 
@@ -8,10 +8,10 @@ use harness::{Client, Served, binary, client, inspector};
 use super::*;
 use crate::real_servers::world::{SERVERS, Shown, World, world};
 
-/// How long a list may take, the client's connection included.
+/// Maximum time for a list, including the client's connection.
 const LIST: Duration = Duration::from_millis(50);
 
-/// A gateway of its own in front of the shared servers, `fetch`, one that never answers and one that is not there.
+/// Starts a separate gateway for the shared servers, `fetch`, a hung server and a dead one.
 async fn gateway_of_all(world: &World) -> (Served, Fake) {
     let gateway = binary("mcp-proxy").args(["--port", "0"]).serve().await;
     let hung = fake("hung").on("initialize", |call: Call| async move { call.never().await }).start(Via::Stdio).await;
@@ -28,7 +28,7 @@ async fn gateway_of_all(world: &World) -> (Served, Fake) {
     (gateway, hung)
 }
 
-/// How many things of each server are in a list, by what their names begin with.
+/// Counts the entries of each server in a list, by the server's prefix in their names.
 fn counts(names: &[String], upstream: impl Fn(&str) -> Option<&str>) -> BTreeMap<&str, usize> {
     let mut counts = BTreeMap::new();
     for name in names {
@@ -79,7 +79,7 @@ async fn one_address_shows_everything_of_the_living_at_once() {
 async fn both_official_clients_use_every_server_through_one_session() {
     let world = world();
     let (gateway, _hung) = gateway_of_all(&world).await;
-    // One conversation has a process of its own of each server that it calls.
+    // Each conversation has its own process of each server that it calls.
     let conversations = [(Client::Python, "stream"), (Client::TypeScript, "sse")];
     join_all(conversations.map(async |(kind, face)| {
         let url = format!("{}/{}", gateway.url, if face == "sse" { "sse" } else { "mcp" });

@@ -1,4 +1,4 @@
-//! Every name of every setting, by what it changes for someone outside.
+//! Every name of every setting, checked by its effect that a caller can observe.
 
 use futures_util::future::join_all;
 use harness::binary::Binary;
@@ -12,7 +12,7 @@ use tokio::net::TcpStream;
 
 use super::{SOON, patient};
 
-/// One way to say something: flags, and variables as `NAME=value`.
+/// Spelling of a setting: flags, and variables as `NAME=value`.
 type Way<'a> = (&'a [&'a str], &'a [&'a str]);
 
 fn told((flags, variables): Way<'_>) -> Binary {
@@ -126,7 +126,7 @@ async fn global_tokens_are_said_in_five_ways() {
     join_all(ways.map(async |way| {
         let gateway = told(way).args(["--port", "0"]).serve().await;
         gateway.admin.register(&nowhere()).await;
-        // A caller who is let in learns that there is no such session.
+        // An authorized caller gets 400, because there is no such session.
         let status = async |admin: &Admin| admin.delete("/nowhere/stream").await.status;
         let (one, two) = (gateway.admin.with_token("one"), gateway.admin.with_token("two"));
         let statuses = [status(&gateway.admin).await, status(&one).await, status(&two).await];
@@ -262,7 +262,7 @@ async fn a_setting_that_cannot_be_used_is_one_clear_line_and_exit_code_1() {
     insta::assert_snapshot!(lines.await.concat());
 }
 
-/// An upstream that is registered and never connected.
+/// Returns a definition of an upstream that never connects.
 fn nowhere() -> Value {
     json!({ "name": "nowhere", "transport": "streamable-http", "url": "http://127.0.0.1:1/mcp" })
 }

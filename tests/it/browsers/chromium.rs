@@ -1,4 +1,4 @@
-//! A page of another local port in a real browser: everything is tried that a page can send.
+//! A page of another local port in a real browser, which tries every kind of request that a page can send.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use tokio::net::TcpListener;
 
 use super::{ADMIN, program};
 
-/// What the page does. It ends with what it could read, and what it could not, in the text of the document.
+/// Page under test. At the end its text lists the responses that it could read and those that it could not.
 const PAGE: &str = r#"<!DOCTYPE html><title>page</title><body><pre id="out">unfinished</pre><script>
 const gateway = GATEWAY, routes = ROUTES, bodies = BODIES, read = [], sent = [];
 const ways = [

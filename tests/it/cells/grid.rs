@@ -1,4 +1,4 @@
-//! The table of cells: a row for each revision over each transport, a column for each kind of upstream.
+//! Table of cells: a row for each revision over each transport, a column for each kind of upstream.
 
 use std::collections::BTreeSet;
 use std::fmt::{self, Display};
@@ -9,7 +9,7 @@ use harness::peer::{Revision, Transport};
 use crate::cells::place::Upstream;
 use crate::cells::script::Played;
 
-/// A client and an upstream.
+/// Combination of a client and an upstream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Cell {
     pub(crate) revision: Revision,
@@ -17,32 +17,32 @@ pub(crate) struct Cell {
     pub(crate) upstream: Upstream,
 }
 
-/// What became of a cell.
+/// Result of a cell.
 pub(crate) enum Verdict {
-    /// There is no such thing.
+    /// Impossible combination, with the reason.
     NotApplicable(&'static str),
     Played(Played),
 }
 
-/// The verdicts on some cells.
+/// Verdicts on a set of cells.
 pub(crate) struct Grid(pub(crate) Vec<(Cell, Verdict)>);
 
 impl Cell {
-    /// Every combination, the impossible ones among them.
+    /// Returns every combination, including the impossible ones.
     pub(crate) fn all() -> Vec<Self> {
         let rows = Revision::ALL.into_iter().flat_map(|revision| Transport::ALL.map(|way| (revision, way)));
         let cell = |(revision, downstream), upstream| Self { revision, downstream, upstream };
         rows.flat_map(|row| Upstream::all().into_iter().map(move |upstream| cell(row, upstream))).collect()
     }
 
-    /// Why there is no such cell, where there is none.
+    /// Returns the reason if this combination is impossible.
     pub(crate) fn lacks(self) -> Option<&'static str> {
         self.revision.lacks(self.downstream).or_else(|| self.upstream.lacks())
     }
 }
 
 impl Grid {
-    /// A line for each cell that failed.
+    /// Returns a line for each cell that failed.
     pub(crate) fn failures(&self) -> Vec<String> {
         let failed = self.0.iter().filter_map(|(cell, verdict)| match verdict {
             Verdict::Played(Played { failed: Some((step, how)), .. }) => Some(format!("{cell}: {step}: {how}")),
@@ -51,7 +51,7 @@ impl Grid {
         failed.collect()
     }
 
-    /// How many cells passed.
+    /// Returns the number of cells that passed.
     pub(crate) fn passed(&self) -> usize {
         let is_passed = |verdict: &Verdict| matches!(verdict, Verdict::Played(Played { failed: None, .. }));
         self.0.iter().filter(|(_, verdict)| is_passed(verdict)).count()
@@ -65,7 +65,7 @@ impl Grid {
         took.max_by_key(|(_, took)| *took)
     }
 
-    /// What could not be, and why.
+    /// Returns the reasons for impossible cells and for steps that were left out.
     fn reasons(&self) -> BTreeSet<String> {
         let reasons = self.0.iter().filter_map(|(cell, verdict)| match verdict {
             Verdict::NotApplicable(reason) => Some(format!("n/a: {reason}")),

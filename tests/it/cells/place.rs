@@ -1,4 +1,4 @@
-//! Where a session takes place: which upstream, whether behind the gateway, and how the client gets there.
+//! Setup of a session: the upstream, directly or behind the gateway, and the client's link to it.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -12,12 +12,12 @@ use tempfile::TempDir;
 use tokio::process::Command;
 use tokio::time::timeout;
 
-/// How long an upstream may take until the gateway is connected to it.
+/// Timeout for the gateway to connect to an upstream.
 const SETUP: Duration = Duration::from_secs(15);
-/// Lists come in pages, so that somebody has to put them together.
+/// Makes the upstream serve lists in pages, which the gateway or the client has to join.
 const PAGES: [&str; 2] = ["--page", "10"];
 
-/// One kind of upstream.
+/// Kind of upstream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Upstream {
     pub(crate) is_modern: bool,
@@ -25,18 +25,18 @@ pub(crate) struct Upstream {
 }
 
 impl Upstream {
-    /// Every kind there is.
+    /// Returns every kind, including the impossible one.
     pub(crate) fn all() -> Vec<Self> {
         let kinds = [false, true].map(|is_modern| Transport::ALL.map(|transport| Self { is_modern, transport }));
         kinds.into_iter().flatten().collect()
     }
 
-    /// Why there is no such upstream, where there is none.
+    /// Returns the reason if this kind of upstream is impossible.
     pub(crate) fn lacks(self) -> Option<&'static str> {
         Revision::MODERN.lacks(self.transport).filter(|_| self.is_modern)
     }
 
-    /// The flags of a reference upstream of this kind that keeps this journal.
+    /// Returns the flags of a reference upstream of this kind that writes to this journal.
     fn flags(self, journal: &Path) -> Vec<String> {
         let transport: &[&str] = match self.transport {
             Transport::Sse => &["--sse", "127.0.0.1:0"],
@@ -48,7 +48,7 @@ impl Upstream {
         [transport, &era, &PAGES, &journal].concat().into_iter().map(str::to_owned).collect()
     }
 
-    /// Starts one that listens, or tells how to start one that does not.
+    /// Starts an upstream that listens; for stdio returns the flags with which the program is started later.
     async fn start(self, journal: &Path) -> Running {
         let flags = self.flags(journal);
         match self.transport {
@@ -61,7 +61,7 @@ impl Upstream {
     }
 }
 
-/// An upstream that is there.
+/// Upstream that is running, or the flags to start it.
 enum Running {
     Server(Box<Reference>),
     Program(Vec<String>),
@@ -81,17 +81,17 @@ impl Running {
     }
 }
 
-/// A place for one session; the upstream is its own, and ends with it.
+/// Place for one session, with its own upstream, which ends when the place is dropped.
 pub(crate) struct Place {
     pub(crate) link: Link,
-    /// What the upstream notes, whichever of its processes it is.
+    /// Journal of the upstream, shared by all of its processes.
     pub(crate) journal: PathBuf,
     _upstream: Running,
     _folder: TempDir,
     _home: Option<TempDir>,
 }
 
-/// Right at an upstream.
+/// Connects a client directly to an upstream.
 pub(crate) async fn directly(upstream: Upstream) -> Place {
     let (folder, journal) = new_journal();
     let running = upstream.start(&journal).await;
@@ -107,7 +107,7 @@ pub(crate) async fn directly(upstream: Upstream) -> Place {
     Place { link, journal, _upstream: running, _folder: folder, _home: None }
 }
 
-/// Behind the gateway, where the upstream is registered by this name.
+/// Registers an upstream with the gateway under this name, and connects a client through it.
 pub(crate) async fn behind(gateway: &Served, name: &str, upstream: Upstream, downstream: Transport) -> Result<Place> {
     let (folder, journal) = new_journal();
     let running = upstream.start(&journal).await;
@@ -132,7 +132,7 @@ fn new_journal() -> (TempDir, PathBuf) {
     (folder, journal)
 }
 
-/// What a desktop client starts to reach an endpoint of the gateway.
+/// Returns the command that a desktop client runs to reach an endpoint of the gateway.
 fn front(url: &str) -> (Command, TempDir) {
     binary("mcp-proxy").args(["stdio", "--url", url]).into_command()
 }

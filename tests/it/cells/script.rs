@@ -1,7 +1,7 @@
-//! The session that every client has with every upstream: one script, whatever the revision and the transports.
+//! Session of every client with every upstream: one script for all revisions and transports.
 //!
-//! It is written against the reference upstream: what is listed must be what stands in its catalog, word by word, and every
-//! value that is sent comes back in an answer.
+//! Written against the reference upstream: lists must match its catalog exactly, and every value that is sent must come
+//! back in an answer.
 
 use std::path::Path;
 use std::time::Duration;
@@ -21,7 +21,7 @@ const LOGGED: &str = "notifications/message";
 const PROGRESS: &str = "notifications/progress";
 const CANCELLED: &str = "the token of what is cancelled";
 
-/// What is done, in this order.
+/// Steps of the session, in order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Step {
     List,
@@ -56,7 +56,7 @@ impl Step {
         Self::LogLevel,
     ];
 
-    /// Why a client of this revision cannot take it, where it cannot.
+    /// Returns the reason if a client of this revision cannot take this step.
     fn lacks(self, revision: Revision) -> Option<&'static str> {
         let asks_the_user = [Self::Elicitation, Self::ThreeQuestions, Self::TwoRounds].contains(&self);
         (asks_the_user && !revision.has_elicitation()).then_some("elicitation came with 2025-06-18")
@@ -81,20 +81,20 @@ impl Step {
     }
 }
 
-/// How a session went.
+/// Result of a session.
 #[derive(Default)]
 pub(crate) struct Played {
-    /// How many steps passed, the greeting and the end among them.
+    /// Number of steps that passed, including the greeting and the end.
     pub(crate) passed: usize,
-    /// The steps that the revision does not have, and why.
+    /// Steps that the revision does not have, with the reason.
     pub(crate) left_out: Vec<(String, &'static str)>,
-    /// The step that failed, and how; nothing came after it.
+    /// Step that failed, with the error; it was the last one.
     pub(crate) failed: Option<(String, String)>,
-    /// How long it took.
+    /// Duration of the session.
     pub(crate) took: Duration,
 }
 
-/// Plays the whole session with an upstream that keeps this journal.
+/// Runs the whole session with an upstream that writes to this journal.
 pub(crate) async fn play(revision: Revision, link: Link, journal: &Path) -> Played {
     let started = Instant::now();
     let played = play_steps(revision, link, journal).await;
@@ -126,7 +126,7 @@ async fn play_steps(revision: Revision, link: Link, journal: &Path) -> Played {
 }
 
 impl Played {
-    /// The same, ended by this step.
+    /// Records the step that failed.
     pub(crate) fn failed_at(mut self, step: &str, error: &anyhow::Error) -> Self {
         self.failed = Some((step.to_owned(), format!("{error:#}")));
         self
@@ -156,7 +156,7 @@ async fn call(peer: &mut Peer) -> Result<()> {
     let message = "grüße 🙂 \" \\ \u{2028} 1e400";
     let result = peer.call("echo", json!({ "message": message })).await?;
     says(&result, message)?;
-    // Some of these travel as headers, too, towards whoever is modern and speaks HTTP.
+    // Modern clients over HTTP also send some of these arguments as headers.
     let arguments = json!({ "region": "Zürich", "limit": 5, "dry_run": true, "note": "only here" });
     let result = peer.call("test_header_params", arguments.clone()).await?;
     ensure!(serde_json::from_str::<Value>(text(&result))? == arguments, "called with {}", text(&result));
@@ -194,7 +194,7 @@ async fn cancel(peer: &mut Peer, journal: &Path) -> Result<()> {
     let (params, _) = peer.notification(PROGRESS).await?;
     ensure!(params["progressToken"] == CANCELLED, "{params}");
     peer.cancel(&id).await?;
-    // The upstream itself must know; that the client hears no more would prove nothing.
+    // Checks the upstream's own journal: silence at the client would not prove that the upstream was told.
     let deadline = Instant::now() + PATIENCE;
     while !noted(journal)?.contains("cancelled test_wait") {
         ensure!(Instant::now() < deadline, "the upstream knows nothing of it: {}", noted(journal)?);
@@ -277,7 +277,7 @@ async fn change_notice(peer: &mut Peer) -> Result<()> {
 
 async fn resource_update(peer: &mut Peer) -> Result<()> {
     peer.watch(&[WATCHED]).await?;
-    // Nobody asked to hear of the first.
+    // The client is not subscribed to the first resource.
     for uri in ["test://static-text", WATCHED] {
         update(peer, uri).await?;
     }
@@ -285,7 +285,7 @@ async fn resource_update(peer: &mut Peer) -> Result<()> {
     ensure!(params == json!({ "uri": WATCHED }), "updated is {params}");
     peer.watch(&[]).await?;
     update(peer, WATCHED).await?;
-    // What comes after tells that nothing came before; twice, so that all is as it was.
+    // Later notifications prove that no update came before them; called twice to restore the original tools.
     change_tools(peer).await?;
     change_tools(peer).await?;
     hears_nothing(peer, UPDATED)
@@ -308,7 +308,7 @@ async fn log_level(peer: &mut Peer) -> Result<()> {
     hears_nothing(peer, LOGGED).context("only errors were asked for")
 }
 
-/// Ends the session as its transport has it, after a look at whether anything was said that nobody wanted.
+/// Checks for unexpected messages, then ends the session in the way of its transport.
 async fn end(mut peer: Peer) -> Result<()> {
     let is_late = |message: &Value| message["params"]["progressToken"] == CANCELLED;
     let unwanted: Vec<_> = peer.rest().into_iter().filter(|message| !is_late(message)).collect();
@@ -323,13 +323,13 @@ async fn end(mut peer: Peer) -> Result<()> {
     Ok(())
 }
 
-/// Calls a tool with a progress token.
+/// Sends a `tools/call` request with a progress token.
 async fn begin(peer: &mut Peer, tool: &str, arguments: Value, token: &str) -> Result<Value> {
     let params = json!({ "name": tool, "arguments": arguments, "_meta": { "progressToken": token } });
     peer.begin("tools/call", params).await
 }
 
-/// Shows or hides a tool, and waits until the client has heard of it.
+/// Shows or hides a tool, and waits for the client's notification.
 async fn change_tools(peer: &mut Peer) -> Result<()> {
     says(&peer.call("test_trigger_tool_change", json!({})).await?, "The tools have changed")?;
     peer.notice(TOOLS_CHANGED).await.map(drop)
@@ -339,7 +339,7 @@ async fn update(peer: &mut Peer, uri: &str) -> Result<()> {
     says(&peer.call("test_trigger_resource_update", json!({ "uri": uri })).await?, &format!("{uri} was updated"))
 }
 
-/// What the upstream has noted so far.
+/// Returns the upstream's journal so far.
 fn noted(journal: &Path) -> io::Result<String> {
     match fs::read_to_string(journal) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(String::new()),

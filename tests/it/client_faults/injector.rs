@@ -1,4 +1,4 @@
-//! An HTTP server that does to requests what networks and intermediaries do.
+//! HTTP server that applies the faults of networks and intermediaries to requests.
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -10,7 +10,7 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
-/// Random numbers that are the same in every run.
+/// Random numbers with a fixed seed.
 #[derive(Debug)]
 pub(super) struct Dice(u64);
 
@@ -19,7 +19,7 @@ impl Dice {
         Self(seed)
     }
 
-    /// One of so many numbers, from 0.
+    /// Returns a random number from 0 up to, but excluding, `count`.
     pub(super) fn below(&mut self, count: u64) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.0;
@@ -29,7 +29,7 @@ impl Dice {
     }
 }
 
-/// What is done to a request. What is *before* happens instead of its delivery, what is *after*, after it.
+/// Fault applied to a request. A fault *before* replaces its delivery; a fault *after* follows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Fault {
     None,
@@ -72,12 +72,12 @@ pub(super) const ALL: [Fault; 15] = [
     CloseAfterAnswer,
 ];
 
-/// What requests are delivered to.
+/// Target of the requests.
 #[derive(Debug, Clone)]
 pub(super) enum Behind {
-    /// Counts the calls by their number.
+    /// Counts the calls by trial number.
     Counter,
-    /// A gateway at this address.
+    /// Forwards to a gateway at this address.
     Gateway(String),
 }
 
@@ -113,11 +113,11 @@ impl Injector {
         Arc::new(Self { url: format!("http://{address}"), shared, _server: server })
     }
 
-    /// How often a call was executed.
+    /// Returns the number of times that a call was executed.
     pub(super) fn executed(&self, trial: u64) -> u32 {
         match &self.shared.behind {
             Behind::Counter => open(&self.shared.counts).get(&trial).copied().unwrap_or_default(),
-            // The upstream knows.
+            // Not counted here: the test reads the calls that the upstream received.
             Behind::Gateway(_) => 1,
         }
     }
@@ -126,7 +126,7 @@ impl Injector {
         open(&self.shared.counts).iter().filter(|(_, count)| **count > 1).map(|(trial, _)| *trial).collect()
     }
 
-    /// How often each fault was met.
+    /// Returns the number of times that each fault was applied.
     pub(super) fn faults(&self) -> BTreeMap<String, u32> {
         open(&self.shared.faults).clone()
     }
@@ -142,7 +142,7 @@ fn listen(address: SocketAddr) -> TcpListener {
 impl Shared {
     fn draw(&self) -> Fault {
         let drawn = open(&self.dice).below(40);
-        // Every second request goes well, so that connections are used again.
+        // 26 of 40 requests get no fault, so that connections are reused.
         ALL.get(usize::try_from(drawn).expect("small")).copied().unwrap_or(Nothing)
     }
 
@@ -151,7 +151,7 @@ impl Shared {
     }
 }
 
-/// Accepts until a connection says that nobody is to be accepted for a while.
+/// Accepts connections. Closes the listener for a while when a connection asks for it.
 async fn serve(address: SocketAddr, mut listener: TcpListener, shared: Arc<Shared>) {
     let mut connections = JoinSet::new();
     loop {
@@ -173,7 +173,7 @@ async fn serve(address: SocketAddr, mut listener: TcpListener, shared: Arc<Share
     }
 }
 
-/// Serves one connection until a fault ends it. Whether nobody is to be accepted from now on.
+/// Serves one connection until a fault ends it. Returns true if the listener must refuse connections for a while.
 async fn converse(mut connection: TcpStream, shared: Arc<Shared>) -> bool {
     loop {
         let fault = shared.draw();
@@ -183,7 +183,7 @@ async fn converse(mut connection: TcpStream, shared: Arc<Shared>) -> bool {
             return reset(&connection);
         }
         let Some(request) = read(&mut connection, fault == ResetHalfRead).await else { return false };
-        // No way that our client is to stand up to delivers a call twice.
+        // Delivering a call twice is outside the faults that our client has to withstand.
         let fault = if fault == Twice && request.starts_with("POST /admin/tools/call") { Nothing } else { fault };
         shared.note(fault);
         let is_delivered =
@@ -208,7 +208,7 @@ async fn converse(mut connection: TcpStream, shared: Arc<Shared>) -> bool {
         };
         connection.write_all(text.as_bytes()).await.ok();
         if matches!(fault, StallBefore | StallAfter | StallInBody) {
-            // Until the client gives up, and far longer than it may.
+            // Waits until the client gives up, which takes far longer than the client may.
             let mut rest = [0; 64];
             while connection.read(&mut rest).await.is_ok_and(|count| count > 0) {}
         }
@@ -227,7 +227,7 @@ fn status(line: &str) -> String {
     format!("HTTP/1.1 {line}\r\ncontent-length: 2\r\n\r\n{{}}")
 }
 
-/// One message, head and body as they came; nothing at the end of the connection, or half of it if that is wanted.
+/// Reads one message, head and body unchanged; `None` at the end of the connection. Reads only a part of it if `half`.
 async fn read(connection: &mut TcpStream, half: bool) -> Option<String> {
     let mut message = Vec::new();
     loop {
@@ -249,7 +249,7 @@ async fn read(connection: &mut TcpStream, half: bool) -> Option<String> {
     }
 }
 
-/// Delivers a request, whose client may be gone before the answer comes.
+/// Delivers a request; the client may have left before the response arrives.
 async fn deliver(shared: &Shared, request: &str) -> String {
     match &shared.behind {
         Behind::Counter => {

@@ -1,5 +1,5 @@
-//! The official Rust client, `rmcp`, of both eras. Plan and report have the form that the scripts of the other official
-//! clients have (`tests/fixtures/clients/python_modern.py` documents it).
+//! Official Rust client, `rmcp`, of both eras. Plan and report have the format of the scripts of the other official
+//! clients (documented in `tests/fixtures/clients/python_modern.py`).
 
 use std::sync::{Arc, Mutex};
 
@@ -18,7 +18,7 @@ use rmcp::{ClientHandler, ErrorData};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-/// One conversation as the plan says, and its report.
+/// Runs one conversation according to the plan, and returns its report.
 pub(crate) async fn converse(plan: &Value) -> Value {
     let conversation = within(DEADLINE, "the end of the Rust client", run(plan)).await;
     conversation.unwrap_or_else(|error| panic!("the Rust client with {plan}: {error:#}"))
@@ -81,7 +81,7 @@ fn take(list: &Mutex<Vec<Value>>) -> Value {
     json!(std::mem::take(&mut *list.lock().expect("nobody panicked")))
 }
 
-/// What the server says and asks on its own account.
+/// Collects the server's requests and notifications.
 #[derive(Default)]
 struct Handler {
     plan: Value,

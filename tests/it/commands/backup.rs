@@ -1,4 +1,4 @@
-//! `dump --secrets` and `sync --restore`: what a gateway has, taken away and put back.
+//! `dump --secrets` and `sync --restore`: all registrations of a gateway are dumped, removed and restored.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -25,9 +25,9 @@ fn secret(number: usize) -> String {
     SECRETS[number % SECRETS.len()].to_owned()
 }
 
-/// One of fifty registrations, no two of a kind.
+/// Returns one of fifty registrations, all different.
 fn definition(number: usize) -> Value {
-    // A word that begins with a dash is another flag, and not the value of the one before it.
+    // A word that begins with a dash is a flag of its own, not the value of the flag before it.
     let argument = secret(number).trim_start_matches('-').to_owned();
     let mut definition = match number % 3 {
         0 => json!({ "transport": "stdio", "command": "cat", "args": ["-u", "--token", argument, "a b", ""],
@@ -64,7 +64,7 @@ async fn guarded() -> (InProcess, Admin) {
     (gateway, admin)
 }
 
-/// Every definition, secrets included, but for the times that a gateway notes itself.
+/// Returns every definition with its secrets, without the times that the gateway sets itself.
 async fn definitions(admin: &Admin) -> Vec<String> {
     let listed = admin.get("/admin/mcps?secrets=true").await.json();
     assert_eq!(listed["secrets"], true, "{listed}");

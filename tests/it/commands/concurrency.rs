@@ -1,4 +1,4 @@
-//! Many runs at once against one gateway.
+//! Concurrent runs against one gateway.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -15,7 +15,8 @@ const OWNERS: usize = 20;
 const EACH: usize = 50;
 
 fn declared(owner: usize, generation: usize) -> String {
-    // A server that is not there costs the gateway nothing but a refused connection; which ones there are moves on.
+    // A server that does not exist costs the gateway only a refused connection; the declared ones change with each
+    // generation.
     let entry = |id: usize| {
         format!(
             "  - {{id: o{owner}-n{id}, url: \"http://127.0.0.1:9/{generation}\", transport: streamable-http, use_proxy: true}}\n"
@@ -38,7 +39,7 @@ async fn twenty_owners_end_in_the_union_of_what_they_last_declared_though_some_r
             async move {
                 let name = format!("owner-{owner}");
                 let args = ["sync", path(folder), "--owner", &name, "--prune", "owned", "--lock-timeout", "2m"];
-                // The first run of every third owner is killed somewhere in the middle.
+                // In each generation, a third of the owners have a first run that is killed partway.
                 if (owner + generation) % 3 == 0 {
                     let tool = binary("register-service").env("MCP_PROXY_URL", &url).args(args);
                     let mut started = tool.start();

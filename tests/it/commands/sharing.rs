@@ -1,4 +1,5 @@
-//! Two repositories at one gateway: what one of them refuses or removes leaves the other's alone, and is told to both.
+//! Two repositories at one gateway: a refusal or removal in one of them leaves the registrations of the other alone,
+//! and both are told.
 
 use harness::gateway;
 
@@ -28,7 +29,7 @@ async fn one_change_that_is_refused_or_fails_keeps_no_other_from_being_made_one_
     for words in ["`theirs` is registered by `them`", "`no-such-program-anywhere`", "`hidden` is not registered"] {
         assert!(ended.err.contains(words), "{words}: {}", ended.err);
     }
-    // Once nothing is left that can be made, the code says why.
+    // If no change is left that can be made, the exit code names the failure.
     let ended = tool.run(&[&sync[..], &["--no-atomic"]].concat()).await;
     assert_eq!(ended.code, Some(1), "{}{}", ended.out, ended.err);
 }
@@ -56,7 +57,7 @@ async fn a_server_that_two_repositories_declare_stays_when_the_first_declares_it
     assert!(tool.exits(0, &["status"]).await.contains("one +two"));
     tool.exits(4, &["deregister", "search", "--owner", "one"]).await;
 
-    // The first repository edits it: whom that concerns is said.
+    // The first repository edits the shared server: the plan names the other owner.
     std::fs::write(one.path().join("w.yaml"), format!("mcps:\n{}{}", both.replace("cat", "cat -u"), server("own")))
         .expect("a file");
     let planned = tool.exits(0, &["plan", path(&one), "--owner", "one"]).await;
@@ -67,7 +68,7 @@ async fn a_server_that_two_repositories_declare_stays_when_the_first_declares_it
     tool.exits(0, &["sync", path(&one), "--owner", "one", "--prune", "owned"]).await;
     assert_eq!(owners(&gateway.admin).await, pairs([("own", "one"), ("search", "two")]));
 
-    // Now it is the second one's alone.
+    // Only the second repository declares it now.
     std::fs::write(two.path().join("w.yaml"), "mcps: []\n").expect("a file");
     tool.exits(0, &["sync", path(&two), "--owner", "two", "--prune", "owned", "--allow-empty"]).await;
     assert_eq!(owners(&gateway.admin).await, pairs([("own", "one")]));

@@ -6,7 +6,7 @@ use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::process::Command;
 
-/// Runs `register-service` on a terminal with so many columns; both of its streams come out as one.
+/// Runs `register-service` on a terminal of this width; stdout and stderr come out as one.
 async fn on_terminal(url: &str, columns: usize, args: &[&str]) -> Ended {
     let (tool, _home) = binary("register-service").into_command();
     let tool = tool.as_std().get_program().to_string_lossy().into_owned();
@@ -51,7 +51,7 @@ async fn status_fits_a_terminal_and_is_whole_in_a_pipe() {
 
 #[tokio::test]
 async fn a_gateway_that_takes_its_time_is_spoken_of() {
-    // It takes connections and never answers.
+    // Accepts connections and never answers.
     let silent = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let url = format!("http://{}", silent.local_addr().expect("an address"));
     let waiting = format!("waiting for the gateway at {url}");

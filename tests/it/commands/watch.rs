@@ -1,4 +1,4 @@
-//! `watch`: files that are written, break and go away; a gateway that restarts.
+//! `watch`: files that are written, become invalid or disappear; a gateway that restarts.
 
 use std::fs;
 
@@ -52,7 +52,7 @@ async fn what_is_declared_is_followed_and_what_is_broken_changes_nothing() {
 
     write(&folder, &format!("mcps:\n{}{}", server("one"), server("two")));
     has(&first, &["one", "two"]).await;
-    // An editor that writes in two steps, and an author who makes a mistake.
+    // An editor that writes in two steps, and an author's mistake.
     write(&folder, "mcps:\n  - {id: one, comm");
     watch.process.says("waiting for the files to be mended").await;
     has(&first, &["one", "two"]).await;
@@ -60,7 +60,7 @@ async fn what_is_declared_is_followed_and_what_is_broken_changes_nothing() {
     write(&folder, &format!("mcps:\n{}", server("two")));
     has(&first, &["two"]).await;
 
-    // A folder that is gone declares nothing, which is not the same as declaring that there is nothing.
+    // A missing folder does not declare that there is nothing: no registration is removed.
     let aside = folder.path().with_extension("aside");
     fs::rename(folder.path(), &aside).expect("it is renamed");
     watch.process.says("there is no such file or folder").await;
@@ -74,7 +74,7 @@ async fn what_is_declared_is_followed_and_what_is_broken_changes_nothing() {
     watch.process.says("is back after").await;
     has(&second, &["two"]).await;
     assert_eq!(watch.process.err().matches("cannot connect to").count(), 1, "{}", watch.process.err());
-    // What somebody else removes comes back.
+    // A registration that somebody else removes is registered again.
     second.admin.delete("/admin/mcps/two").await;
     has(&second, &["two"]).await;
     watch.process.signal(Signal::TERM);

@@ -1,5 +1,5 @@
-//! The gateway as the client of the suite's own servers, with an official client in front of it: every scored scenario
-//! but those of OAuth.
+//! The gateway as the client of the suite's own servers, behind an official client: every scored scenario except those
+//! of OAuth.
 
 use futures_util::future::join_all;
 use harness::conformance::client_scenario;

@@ -1,4 +1,4 @@
-//! The language server for YAML that editors run, spoken to as an editor does: LSP on standard streams.
+//! YAML language server of editors, controlled as an editor does: LSP over stdio.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -14,13 +14,13 @@ pub(super) struct LanguageServer {
     input: ChildStdin,
     output: BufReader<ChildStdout>,
     settings: Value,
-    /// What was last said of each file.
+    /// Latest diagnostics of each file.
     told: BTreeMap<String, Vec<Value>>,
     next: u64,
 }
 
 impl LanguageServer {
-    /// Starts a server that takes these schemas for these files, besides those that files name themselves.
+    /// Starts a server with a mapping from schemas to files, besides schemas that files name themselves.
     pub(super) async fn start(schemas: Value) -> Self {
         let mut command = Command::new(fixture("yaml-language-server"));
         command.arg("--stdio").env("PATH", fixture_path());
@@ -41,7 +41,7 @@ impl LanguageServer {
         server
     }
 
-    /// Settings come in with an answer of ours, some time after it was sent.
+    /// Waits until the schemas are in effect: settings arrive some time after the server's request is answered.
     async fn knows_its_schemas(&mut self) {
         let uri = "file:///workflow/probe.yaml";
         self.open(uri, "mcps: []\n").await;
@@ -54,7 +54,7 @@ impl LanguageServer {
         self.notify("textDocument/didOpen", json!({ "textDocument": document })).await;
     }
 
-    /// What the server says is wrong with a file that was opened.
+    /// Returns the server's diagnostics of an open file.
     pub(super) async fn diagnostics(&mut self, uri: &str) -> Vec<Value> {
         within(DEADLINE, "diagnostics", async {
             loop {
@@ -67,14 +67,14 @@ impl LanguageServer {
         .await
     }
 
-    /// The labels that are offered at a place, whose line and character count from 0.
+    /// Returns the labels of the completions at a position, counted from 0.
     pub(super) async fn completions(&mut self, uri: &str, (line, character): (usize, usize)) -> Vec<String> {
         let offered = self.ask("textDocument/completion", at(uri, line, character)).await;
         let items = offered["items"].as_array().or(offered.as_array());
         items.into_iter().flatten().filter_map(|it| it["label"].as_str().map(str::to_owned)).collect()
     }
 
-    /// What is shown over a place.
+    /// Returns the hover text at a position.
     pub(super) async fn hover(&mut self, uri: &str, (line, character): (usize, usize)) -> String {
         let shown = self.ask("textDocument/hover", at(uri, line, character)).await;
         shown["contents"]["value"].as_str().unwrap_or_default().to_owned()
@@ -106,7 +106,7 @@ impl LanguageServer {
         self.input.write_all(framed.as_bytes()).await.expect("the server reads");
     }
 
-    /// The next message. What the server asks on its way is answered, as an editor would.
+    /// Reads the next message. Requests of the server are answered, as an editor would.
     async fn receive(&mut self) -> Value {
         let mut length = 0;
         loop {

@@ -1,4 +1,4 @@
-//! What an upstream may do instead of answering a call.
+//! Faulty responses of an upstream to a call.
 
 use harness::fake::{Call, Fake, Received, Via, fake};
 use harness::raw::{Session, session, tool_call};
@@ -12,7 +12,7 @@ const BAD_ANSWER: &str = "upstream_bad_answer";
 const REFUSED: &str = "upstream_refused";
 const RIGHT: &str = r#"{"right":true}"#;
 
-/// An upstream whose tool `fault` does this, and `echo` answers as it should.
+/// Upstream whose tool `fault` misbehaves in a given way, and whose tool `echo` works.
 struct Faulty {
     upstream: Fake,
     client: Session,
@@ -31,7 +31,7 @@ where
 }
 
 impl Faulty {
-    /// Calls the faulty tool: the call fails in this way, was made once, and leaves the upstream usable.
+    /// Calls the faulty tool: the call fails with this error kind, is made once, and leaves the upstream usable.
     async fn fails_with(mut self, expected: &str) {
         let answer = self.client.call("1", "fault", "{}").await;
         assert_eq!(kind(&answer), expected, "{answer}");
@@ -39,7 +39,7 @@ impl Faulty {
         assert_eq!(self.faults(), 1);
     }
 
-    /// Calls the faulty tool: the right answer comes all the same, and nothing else under its id.
+    /// Calls the faulty tool: the right response arrives nevertheless, and only once.
     async fn gets_its_answer(mut self) {
         self.client.begin(tool_call("1", "fault", "{}"));
         let answer = self.client.answer("1").await;
@@ -82,7 +82,7 @@ async fn one_that_ends_its_stream_without_an_answer_is_not_asked_again() {
     faulty(Via::Sse, |call| async move { call.peer.hang_up() }).await.fails_with(LOST).await;
 }
 
-/// The end of an upstream must not overtake its answer, which takes two threads and some luck to see.
+/// The end of an upstream must not overtake its response; this race needs two threads, and repetition.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_answer_counts_even_when_it_is_the_last_thing_an_upstream_says() {
     let gateway = gateway().start().await;

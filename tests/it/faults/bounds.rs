@@ -1,4 +1,4 @@
-//! Every queue has an end, and reaching it is answered: no upstream can make the gateway or its neighbours wait.
+//! Every queue is bounded, and a full queue is reported: no upstream can delay the gateway or other upstreams.
 
 use std::time::Duration;
 
@@ -28,7 +28,7 @@ async fn sessions_of_their_own_are_bounded_and_a_place_is_free_again_when_one_en
         let bound = json!({ "sessionMode": "dedicated", "maxSessions": 2 });
         let (upstream, gateway) = serve(fake("few"), via, &bound).await;
         let opening = session(&gateway.url, "few");
-        // Each has an open stream, so that neither is silent and makes room.
+        // Each session has an open stream, so that neither is idle and evicted.
         let (mut one, _two) = (opening.clone().open().await, opening.clone().over(Face::Sse).open().await);
         one.listen().await;
         let refused = opening.clone().refused().await;

@@ -1,4 +1,4 @@
-//! Processes that die, hang, chatter and leave others behind.
+//! Processes that die, hang, write too much, and leave child processes behind.
 
 use std::fs;
 
@@ -151,7 +151,7 @@ async fn a_process_that_is_given_up_says_so_and_why() {
 async fn an_attempt_after_a_failed_one_is_still_an_error() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let mark = folder.path().join("tried");
-    // The first attempt fails, the second says nothing for as long as the test takes.
+    // The first attempt fails; the second hangs for longer than the test.
     let script = "if [ -e \"$0\" ]; then exec sleep 60; fi; : > \"$0\"; echo first failure >&2; exit 3";
     let gateway = gateway().start().await;
     let definition = json!({ "name": "slow", "transport": "stdio", "command": "sh", "args": ["-c", script, mark],
@@ -203,7 +203,7 @@ async fn a_stubborn_process_and_its_daemon_are_gone_once_deregistered() {
     }
 }
 
-/// A process with a tool that answers and one that does not.
+/// Starts a stdio upstream with a tool that answers and one that never does.
 async fn mortal(mode: &str, flags: &[&str]) -> (Fake, InProcess) {
     let script = fake("mortal").echo("echo").tool("hold", Call::never).child(flags);
     let upstream = script.start(Via::Stdio).await;
@@ -230,7 +230,7 @@ async fn gone(pid: u32) {
     eventually(&format!("the end of process {pid}"), || async { (!is_running(pid)).then_some(()) }).await;
 }
 
-/// Whether a process runs; one that only waits to be noticed does not.
+/// True if a process is running; a zombie is not.
 fn is_running(pid: u32) -> bool {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     stat.rsplit(')').next().and_then(|fields| fields.split_whitespace().next()).is_some_and(|state| state != "Z")

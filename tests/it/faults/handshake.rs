@@ -1,4 +1,4 @@
-//! Upstreams that never get as far as a session.
+//! Upstreams that never complete the handshake.
 
 use harness::fake::{Call, Via, fake};
 use harness::gateway;

@@ -1,4 +1,4 @@
-//! Upstreams that come back: sessions they have forgotten, and restarts.
+//! Upstreams that recover: forgotten sessions, and restarts.
 
 use futures_util::future::join_all;
 use harness::fake::{Fake, Via, fake};
@@ -16,7 +16,7 @@ async fn forgetful(via: Via, face: Face) -> (Fake, InProcess, Session) {
     let gateway = gateway().start().await;
     gateway.admin.connect(&upstream.definition()).await;
     let mut client = session(&gateway.url, "forgetful").over(face).open().await;
-    // The gateway's own session and the client's both listen.
+    // The gateway's own session and the client's session both listen.
     client.listen().await;
     upstream.nth("GET", 1).await;
     (upstream, gateway, client)
@@ -108,7 +108,7 @@ async fn the_admin_api_renews_a_forgotten_session_too() {
         upstream.forget();
         let answer = gateway.admin.call("forgetful", "echo", &json!({})).await;
         assert_eq!(answer.status, 200, "{via:?}: {}", answer.text);
-        // Once if the gateway has noticed before.
+        // Only once if the gateway noticed the lost session before the call.
         assert!(upstream.count("tools/call") <= 2, "{via:?}");
         gateway.admin.connected("forgetful").await;
     }
@@ -116,7 +116,7 @@ async fn the_admin_api_renews_a_forgotten_session_too() {
 
 #[tokio::test]
 async fn an_upstream_that_restarts_at_the_same_address_is_found_again() {
-    // One after the other they would take a second each.
+    // Run concurrently: one after the other they would take a second each.
     join_all([Via::Sse, Via::Events, Via::Json].map(async |via| {
         let (upstream, gateway, client) = forgetful(via, Face::Stream).await;
         let mut clients = [client, session(&gateway.url, "forgetful").over(Face::Sse).open().await];

@@ -1,4 +1,4 @@
-//! What the gateway refuses at its door, and with which of the protocol's own errors. None of it reaches an upstream.
+//! Messages that the gateway itself refuses, and the protocol error for each. None of them reaches an upstream.
 
 use harness::fake::{Fake, Via, fake};
 use harness::raw::{Face, Reply, Session, raw, session};
@@ -66,7 +66,7 @@ async fn refuses_what_is_no_message_or_could_be_read_in_two_ways() {
     }
 }
 
-/// What arrived of clients' messages.
+/// Returns the client messages that reached the upstream, shortened.
 fn reached(upstream: &Fake) -> Vec<String> {
     let own =
         ["initialize", "notifications/initialized", "tools/list", "resources/list", "resources/templates/list", "GET"];
@@ -124,7 +124,7 @@ async fn a_request_belongs_to_a_session_that_lives_and_a_revision_that_is_known(
     for unknown in ["0123456789abcdef0123456789abcdef", "", "x y"] {
         let mut reply = other(unknown).send().await;
         let text = reply.text().await;
-        // With a JSON-RPC error in it, google-adk 2.13 would use the session for ever.
+        // Plain text, because google-adk 2.13 would keep using the session if the body were a JSON-RPC error.
         assert!(reply.status == 404 && text.contains("`initialize` opens another") && !text.contains('{'), "{text}");
     }
     for known in ["2025-11-25", "2025-06-18", "2025-03-26", "2024-11-05"] {

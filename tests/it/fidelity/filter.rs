@@ -1,4 +1,4 @@
-//! A tool that a filter hides does not exist for anybody, and its calls never reach the upstream.
+//! A tool that a filter hides does not exist for any client, and calls of it never reach the upstream.
 
 use harness::fake::{Fake, Via, fake};
 use harness::raw::{Face, session, tool_call};

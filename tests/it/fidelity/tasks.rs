@@ -1,4 +1,4 @@
-//! Tasks of 2025-11-25 are between a legacy client and its legacy upstream.
+//! Tasks of 2025-11-25 pass between a legacy client and its legacy upstream.
 
 use harness::fake::{Via, fake};
 use harness::gateway;

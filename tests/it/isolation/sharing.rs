@@ -1,4 +1,5 @@
-//! Clients that share one upstream session: what each asked for there is its own, and what could be anybody's is nobody's.
+//! Clients that share one upstream session: each gets only the messages that belong to its own requests; messages that
+//! could belong to any client reach none.
 
 use harness::fake::{Call, Fake, Via, fake};
 use harness::raw::{Session, session, tool_call};

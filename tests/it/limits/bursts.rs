@@ -1,5 +1,5 @@
-//! A burst is passed on whole: log lines and questions in order, whatever carries them, and nobody waits for a client that
-//! does not read.
+//! Bursts are passed on completely: log messages and server requests in order, over every transport, and without
+//! waiting for a client that does not read.
 
 use std::time::Duration;
 
@@ -20,8 +20,8 @@ fn line(number: usize, padding: &str) -> String {
     )
 }
 
-/// A server with a tool that writes many lines and then tells of progress, one that asks behind as many, and one that goes
-/// on writing for as long as it lives.
+/// Returns a fake upstream with `echo` and three tools: `burst` writes many lines and then reports progress, `asking`
+/// writes as many and then sends a request, `flood` writes for as long as its process runs.
 fn talkative() -> Script {
     let burst = |call: Call| async move {
         (0..LINES).for_each(|number| call.send(line(number, "")));
@@ -51,7 +51,7 @@ fn numbers(messages: &[String]) -> Vec<u64> {
     messages.iter().filter_map(read).collect()
 }
 
-/// Every message of a response up to its end.
+/// Reads every message of a response.
 async fn all(mut reply: Reply) -> Vec<String> {
     let mut messages = Vec::new();
     while let Some(event) = reply.event().await {
@@ -172,7 +172,7 @@ async fn a_client_that_does_not_read_holds_up_no_other_on_the_same_process() {
     assert!(stream.event().await.is_some());
     upstream.nth("tools/call", 0).await;
     let mut other = session(&gateway.url, "loud").open().await;
-    // Long enough for every buffer between the process and the client to fill, and for the process to stand still for it.
+    // Long enough for every buffer between the process and the client to fill, and for the process to block.
     let began = Instant::now();
     let mut slowest = Duration::ZERO;
     for id in 0.. {

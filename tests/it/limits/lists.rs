@@ -1,4 +1,4 @@
-//! When lists are read again: in time, when a client asks, as `ttlMs` says, and when an operator wants it.
+//! Refreshing of lists: at an interval, when a client asks, according to `ttlMs`, and on request of an operator.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -12,7 +12,7 @@ use tokio::time::sleep;
 
 use super::serve;
 
-/// A server whose tools are as many as this says.
+/// Returns a fake upstream with as many tools as this counter.
 fn growing(tools: &Arc<AtomicUsize>, announces: bool) -> Script {
     let tools = Arc::clone(tools);
     let list = move |call: Call| {
@@ -58,7 +58,7 @@ async fn an_upstream_that_announces_nothing_is_listed_again() {
         let (upstream, gateway) = serve(growing(&tools, false), via, &flags, &json!({})).await;
         upstream.nth("tools/list", 0).await;
         tools.store(1, Ordering::Relaxed);
-        // Nobody asks for it in the meantime.
+        // No client asks for the list in the meantime.
         upstream.nth("tools/list", 2).await;
         listed(&gateway.url, "q__t0").await;
     }
@@ -67,7 +67,7 @@ async fn an_upstream_that_announces_nothing_is_listed_again() {
 #[tokio::test]
 async fn a_client_that_asks_has_an_old_list_read_again_long_before_that_is_due() {
     let tools = Arc::new(AtomicUsize::new(0));
-    // Old after 3 s, due after 30 s.
+    // The list is stale after 3 s, and due for a refresh after 30 s.
     let own = json!({ "refreshInterval": "30s" });
     let (upstream, gateway) = serve(growing(&tools, false), Via::Events, &[], &own).await;
     upstream.nth("tools/list", 0).await;
@@ -94,7 +94,7 @@ async fn an_upstream_that_announces_changes_is_not_asked_for_nothing() {
     let other = fake("other").on("tools/list", |call: Call| async move { call.reply(r#"{"tools":[],"ttlMs":100}"#) });
     let other = other.start(Via::Events).await;
     gateway.admin.connect(&other.definition()).await;
-    // While the lists of one are read again and again as its `ttlMs` wants, the other is left alone.
+    // While the lists of one upstream are refreshed repeatedly, as its `ttlMs` asks for, the other is left alone.
     other.nth("tools/list", 9).await;
     assert_eq!(quiet.count("tools/list"), 1);
 }

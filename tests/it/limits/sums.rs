@@ -1,4 +1,5 @@
-//! What clients leave behind is bounded: sessions nobody closes, answers nobody fetches, answers nobody reads.
+//! State that clients leave behind is bounded: sessions that are not closed, responses that are not fetched, responses
+//! that are not read.
 
 use std::time::Duration;
 
@@ -13,7 +14,7 @@ use tokio::time::sleep;
 
 use super::serve;
 
-/// A server with a tool whose answer is so large, and which takes its time.
+/// Returns a fake upstream with a tool that takes a while and has a response of this size.
 fn large(bytes: usize, pause: Duration) -> Script {
     fake("large").echo("echo").tool("large", move |call: Call| async move {
         sleep(pause).await;
@@ -44,7 +45,7 @@ async fn the_session_that_was_silent_longest_makes_room_at_its_upstream() {
             (true, false, true),
             "{via:?}"
         );
-        // A client of all servers is let in the same way, and so are a hundred who never leave.
+        // A client of all upstreams is accepted in the same way, and so are 20 more clients that never leave.
         let mut all = session_with_all(&gateway.url).open().await;
         assert!(all.call("1", "few__echo", "{}").await.contains("structuredContent"), "{via:?}");
         for _ in 0..20 {
@@ -82,7 +83,7 @@ async fn answers_that_nobody_fetches_share_one_budget() {
         let mut stream = client.post(tool_call("1", "large", "{}")).send().await;
         assert_eq!(stream.event().await.unwrap_or_default().id, "1-0");
         drop(stream);
-        // Its id is free again once the call is over, and the answer kept.
+        // The id is free again once the call has ended and its response is stored.
         eventually("the end of the call", || async {
             let mut answer = client.post(tool_call("1", "echo", "{}")).send().await;
             answer.text().await.contains("structuredContent").then_some(())
@@ -98,7 +99,7 @@ async fn answers_that_nobody_fetches_share_one_budget() {
     assert!(oldest.text().await.contains("no longer kept"));
 }
 
-/// Asks for a large answer and takes nothing of it, until the gateway lets go of the connection.
+/// Requests a large response and does not read it, until the gateway closes the connection.
 async fn is_let_go(address: &str, path: &str, session: &str) {
     let socket = TcpSocket::new_v4().expect("a socket");
     socket.set_recv_buffer_size(4 << 10).expect("a small buffer");
@@ -110,7 +111,7 @@ async fn is_let_go(address: &str, path: &str, session: &str) {
         &format!("Mcp-Session-Id: {session}\r\nContent-Length: {}\r\n\r\n", body.len()),
     ];
     stream.write_all(format!("{}{body}", head.concat()).as_bytes()).await.expect("a request");
-    // What is sent to a connection that is gone is answered with a reset.
+    // Writing to a connection that was closed fails with a reset.
     eventually("the end of the connection", || async { stream.try_write(b"\r\n").is_err().then_some(()) }).await;
     let mut rest = Vec::new();
     stream.read_to_end(&mut rest).await.ok();
@@ -129,7 +130,7 @@ async fn an_answer_that_nobody_reads_is_let_go_whoever_writes_it() {
     }
 }
 
-/// One request on a connection of its own, and the response.
+/// Sends one request on a new connection, and returns the response.
 async fn asked(authority: &str, path: &str) -> String {
     let mut stream = TcpStream::connect(authority).await.expect("a gateway");
     let request = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");

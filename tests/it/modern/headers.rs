@@ -1,4 +1,4 @@
-//! What headers must say.
+//! Required headers.
 
 use harness::fake::{Via, fake};
 use harness::gateway;

@@ -1,4 +1,4 @@
-//! Questions in the middle of a call: the call is parked, and the client answers with a retry.
+//! Server requests during a call: the call is parked, and the client answers with a retry.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -15,7 +15,7 @@ fn accept() -> Value {
     serde_json::from_str(ACCEPT).expect("JSON")
 }
 
-/// What a result says as text.
+/// Returns the text of a result.
 fn said(answer: &Value) -> &str {
     answer["result"]["content"][0]["text"].as_str().unwrap_or_else(|| panic!("no text: {answer}"))
 }

@@ -1,4 +1,4 @@
-//! Which upstream session a modern client's call goes to.
+//! Choice of the upstream session for a modern client's call.
 
 use futures_util::future::join_all;
 use harness::fake::{Call, Via, fake};
@@ -98,7 +98,8 @@ async fn a_forgotten_session_is_replaced_unseen() {
     let upstream = fake("u").tool("peer", tell_peer).start(Via::Events).await;
     let gateway = gateway().start().await;
     let mut definition = upstream.definition();
-    // The gateway's own session is forgotten too, and a call waits a moment for the next, whoever notices first.
+    // The gateway's own session is forgotten too: a call waits briefly for its successor, whichever session notices
+    // first.
     definition["autoReconnect"] = json!(true);
     definition["reconnectDelay"] = json!("50ms");
     gateway.admin.connect(&definition).await;

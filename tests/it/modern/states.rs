@@ -1,4 +1,4 @@
-//! Who may go on with a parked call: the one who was asked, once, with the same request.
+//! Access to a parked call: it is resumed only by the client that was asked, once, with an equal request.
 
 use harness::fake::{Call, Fake, Via, fake};
 use harness::{InProcess, eventually, gateway};
@@ -68,7 +68,7 @@ async fn of_many_who_claim_one_call_one_gets_it() {
     assert_eq!(served, 1, "{claims:?}");
 }
 
-/// Asks, and dies once it has been called so often.
+/// Returns a fake upstream whose tool `mortal` has these annotations, and asks on each call.
 fn mortal(hints: &str) -> harness::fake::Script {
     let listed = format!(r#"{{"name":"mortal","inputSchema":{{"type":"object"}},"annotations":{hints}}}"#);
     fake("u").listed(&listed).on("tools/call mortal", ask)

@@ -1,4 +1,4 @@
-//! What a response stream carries, and what closing it does.
+//! Content of a response stream, and the effect of closing it.
 
 use harness::fake::{Call, Via, fake};
 use harness::raw::Reply;
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::{QUESTION, client, messages, retry};
 
-/// Logs and reports, then answers.
+/// Sends log messages and progress, then answers.
 async fn talk(call: Call) {
     for level in ["debug", "info", "error"] {
         let params = json!({ "level": level, "data": level });

@@ -1,4 +1,4 @@
-//! At the endpoint of all upstreams, of either era.
+//! Modern clients at the endpoint of all upstreams, of either era.
 
 mod listening;
 mod states;
@@ -12,11 +12,11 @@ use tokio::time::Instant;
 
 use super::{Client, client_of_all};
 
-/// What "at once" is on a busy machine, for answers that ask nobody.
+/// Maximum time on a busy machine for an answer that needs no upstream.
 const AT_ONCE: Duration = Duration::from_millis(500);
 const SERVER: &str = "io.modelcontextprotocol/serverInfo";
 
-/// A server of the modern era, to be started over stdio.
+/// Returns a fake upstream of the modern era, for stdio.
 fn modern(name: &'static str) -> Script {
     fake(name).on("server/discover", move |call: Call| async move {
         let capabilities = json!({
@@ -35,7 +35,7 @@ fn modern_definition(fake: &Fake) -> Value {
     definition
 }
 
-/// Adds the resource `x:r`, which it reads, and which is the page of a tool `t`.
+/// Adds the readable resource `x:r`, which is the UI resource of a tool `t`.
 fn with_page(script: Script) -> Script {
     script
         .listed(r#"{"name":"t","inputSchema":{"type":"object"},"_meta":{"ui":{"resourceUri":"x:r"}}}"#)
@@ -47,7 +47,7 @@ fn with_page(script: Script) -> Script {
         .on("subscriptions/listen", Call::never)
 }
 
-/// Waits until the client sees so many tools.
+/// Waits until the client sees this many tools.
 async fn tools(client: &Client, count: usize) -> Vec<Value> {
     eventually("the tools are listed", || async {
         let answer = client.ask("tools/list", &json!({})).await.pop()?;
@@ -60,7 +60,7 @@ fn names(tools: &[Value]) -> Vec<&str> {
     tools.iter().filter_map(|tool| tool["name"].as_str()).collect()
 }
 
-/// A legacy server `one` and a modern one `other`, whose things have equal names.
+/// Starts a legacy server `one` and a modern server `other`, whose tools and resources have equal names.
 async fn two() -> (Fake, Fake, InProcess) {
     let one = with_page(fake("one")).start(Via::Events).await;
     let other = with_page(modern("other")).start(Via::Stdio).await;
@@ -238,7 +238,7 @@ async fn a_caller_sees_and_reaches_what_it_may_use_and_nothing_else() {
         assert_eq!(answer["error"]["code"], -32602, "{answer}");
         answer["error"]["message"].as_str().unwrap_or_default().to_owned()
     };
-    // Nobody is called `otler`, which is as near to the names that this caller may see as `other` is.
+    // No upstream is called `otler`; its edit distance to the names that this caller may see equals that of `other`.
     for (method, subject, of_other, of_nobody) in [
         ("tools/call", "name", "other__t", "otler__t"),
         ("tools/call", "name", "other:t", "otler:t"),

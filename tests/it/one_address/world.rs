@@ -1,5 +1,5 @@
-//! Seven real servers of both eras behind one gateway, with the reference upstream, which asks back as none of them does,
-//! and two that are of no use.
+//! Seven real servers of both eras behind one gateway, with the reference upstream, the only one that sends requests to
+//! clients, and two servers that never connect.
 
 use std::fs;
 
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::process::Command;
 
-/// The living, by the names they are registered under, in that order.
+/// Names of the servers that work, in order of their registration.
 pub(crate) const LIVING: [&str; 8] = ["everything", "filesystem", "memory", "time", "git", "fetch", "fastmcp", "asks"];
 
 pub(crate) struct World {
@@ -20,7 +20,8 @@ pub(crate) struct World {
 }
 
 impl World {
-    /// Registers all of them. The living are connected; the hung one never answers, and the dead one is not there.
+    /// Registers all servers. The working ones are connected; the hung one never answers, and the dead one has no
+    /// listener.
     pub(crate) async fn start() -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         fill(&folder).await;
@@ -42,12 +43,12 @@ impl World {
         world
     }
 
-    /// An endpoint of the gateway.
+    /// Returns the URL of an endpoint of the gateway.
     pub(crate) fn url(&self, path: &str) -> String {
         format!("{}/{path}", self.gateway.url)
     }
 
-    /// A call of each of the real servers, with a word of its answer.
+    /// Returns a call of each of the real servers, with a text that its answer contains.
     pub(crate) fn calls(&self) -> [(&'static str, Value, &'static str); 7] {
         let noon = json!({ "source_timezone": "UTC", "time": "12:00", "target_timezone": "Asia/Tokyo" });
         [

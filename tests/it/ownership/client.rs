@@ -1,4 +1,4 @@
-//! The same through our own client.
+//! Revisions, locks and leases through our own client.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! What makes no sense is refused with the member that is wrong, and nothing is done.
+//! Invalid requests are refused with the name of the invalid member, and change nothing.
 
 use harness::gateway;
 use reqwest::Method;

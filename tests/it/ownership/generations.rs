@@ -21,7 +21,7 @@ async fn make(admin: &harness::Admin, changes: &[Value]) -> Answer {
     admin.post("/admin/generations", json!({ "changes": changes })).await
 }
 
-/// Name and obstacle of each refused change.
+/// Returns name and obstacle of each refused change.
 fn refused(answer: &Answer) -> Vec<(String, String)> {
     let body = answer.json();
     assert_eq!((answer.status, &body["code"]), (409, &json!("generation_refused")), "{}", answer.text);
@@ -51,7 +51,7 @@ async fn all_changes_are_made_and_answered_in_their_order() {
         (names(admin).await, &kept["definition"]["description"]),
         (vec!["kept".to_owned(), "new".to_owned()], &json!("other"))
     );
-    // What arrives twice is done once.
+    // A repeated request makes no further change.
     is(&make(admin, &changes).await, 200, expected);
     assert_eq!((shown(admin, "new").await, shown(admin, "kept").await), (new, kept));
 }

@@ -1,4 +1,4 @@
-//! Registrations that stay for as long as somebody needs them.
+//! Registrations that exist for as long as a holder needs them.
 
 use futures_util::future::join_all;
 use harness::fake::{Via, fake};
@@ -13,7 +13,7 @@ async fn gone(admin: &Admin, name: &str) {
     eventually(&format!("{name} is gone"), || async { (admin.get(&path).await.status == 404).then_some(()) }).await;
 }
 
-/// What all holders hold, as `holder: names`.
+/// Returns the leases of all holders, as `holder: names`.
 async fn held(admin: &Admin) -> Vec<String> {
     let listed = admin.get("/admin/leases").await.json();
     let leases = listed["leases"].as_array().expect("a list");
@@ -82,7 +82,7 @@ async fn a_change_without_a_lease_makes_a_leased_registration_permanent() {
     is(&released, 200, json!({ "removed": [], "kept": ["declared", "leased"] }));
     is(&gateway.admin.delete("/admin/leases/two").await, 200, json!({ "removed": ["leased"], "kept": [] }));
     assert_eq!(names(&gateway.admin).await, ["declared"]);
-    // A lease on what is permanent leaves it so.
+    // A lease does not limit a permanent registration.
     gateway.admin.put("/admin/mcps/declared?lease=two&ttl=1h", nowhere("declared")).await;
     is(&gateway.admin.delete("/admin/leases/two").await, 200, json!({ "removed": [], "kept": ["declared"] }));
 }

@@ -1,4 +1,4 @@
-//! One run at a time for one owner.
+//! Locks of owners: one run at a time for each owner.
 
 use futures_util::future::join_all;
 use harness::{Admin, Answer, eventually, gateway};
@@ -10,14 +10,14 @@ async fn lock(admin: &Admin, owner: &str, body: Value) -> Answer {
     admin.put(&format!("/admin/locks/{owner}"), body).await
 }
 
-/// Takes a lock and gives its token.
+/// Takes a lock and returns its token.
 async fn taken(admin: &Admin, owner: &str, holder: &str, ttl: &str) -> String {
     let answer = lock(admin, owner, json!({ "holder": holder, "ttl": ttl })).await;
     assert_eq!(answer.status, 200, "{}", answer.text);
     answer.json()["token"].as_str().expect("a token").to_owned()
 }
 
-/// A lock is refused because of this one; without the times.
+/// Checks that a lock is refused because of this holder. The times are only compared with each other.
 #[track_caller]
 fn is_held_by(answer: &Answer, holder: &str) {
     let mut body = answer.json();

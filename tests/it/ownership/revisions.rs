@@ -1,4 +1,4 @@
-//! Changes that are wanted only of the state that was seen.
+//! Conditional changes, which are made only if the revision is still the expected one.
 
 use futures_util::future::join_all;
 use harness::fake::{Via, fake};
@@ -108,7 +108,7 @@ async fn a_change_that_comes_twice_is_answered_as_the_first_time_and_made_once()
     assert_eq!(gateway.admin.status("a").await["status"], "connected", "the upstream was left alone");
     let almost = with(secret, json!({ "description": "new", "headers": { "X-Key": "other" } }));
     assert_eq!(only_at(&gateway.admin, Method::PUT, "a", &old, almost).await.status, 412);
-    // What is to be kept is another's by now, which the caller would find out by looking again.
+    // The secret to keep belongs to another revision by now; the caller has to read the registration again.
     let elsewhere = json!({ "url": "http://127.0.0.1:2/mcp", "headers": { "X-Key": "[redacted]" } });
     let answer = only_at(&gateway.admin, Method::PUT, "a", &old, with(nowhere("a"), elsewhere.clone())).await;
     assert_eq!(answer.status, 412, "{}", answer.text);

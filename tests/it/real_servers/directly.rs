@@ -1,5 +1,5 @@
-//! Ten real servers, each compared with itself behind the gateway by `tests/servers/run`: lists and answers in both eras at both
-//! endpoints, processes started and left.
+//! Compares ten real servers with themselves behind the gateway, by `tests/servers/run`: lists and answers in both eras
+//! at both endpoints, processes started and left behind.
 
 use std::env;
 use std::time::Duration;
@@ -7,7 +7,7 @@ use std::time::Duration;
 use harness::{Process, root};
 use tokio::process::Command;
 
-/// Time for five servers, of which each is started four times.
+/// Timeout for five servers, each of which is started four times.
 const COMPARING: Duration = Duration::from_secs(240);
 
 async fn compare(servers: [&str; 5]) {

@@ -1,4 +1,4 @@
-//! What the tests of real servers share: one gateway, the built binary, that serves all of them at once.
+//! Shared gateway (the built binary) of the tests of real servers, which serves all of them.
 
 use std::path::{Path, PathBuf};
 use std::sync::{LazyLock, mpsc};
@@ -9,26 +9,26 @@ use harness::{Process, Served, binary, fixture, fixture_path, free_port, root};
 use serde_json::{Value, json};
 use tokio::process::Command;
 
-/// The servers by the names they are registered under.
+/// Names under which the servers are registered.
 pub(crate) const SERVERS: [&str; 7] =
     ["everything", "everything-http", "everything-sse", "filesystem", "memory", "time", "git"];
-/// One server over each transport.
+/// Names of `server-everything`, one for each transport.
 pub(crate) const EVERYTHING: [&str; 3] = ["everything", "everything-http", "everything-sse"];
 
-/// The gateway and the servers that are processes of their own.
+/// Gateway, and the servers that are separate processes.
 pub(crate) struct World {
     pub(crate) gateway: Served,
-    /// The endpoint of `server-everything` over Streamable HTTP, without the gateway.
+    /// Endpoint of `server-everything` over Streamable HTTP, without the gateway.
     pub(crate) http_server: String,
-    /// The same over SSE.
+    /// Endpoint of `server-everything` over SSE, without the gateway.
     pub(crate) sse_server: String,
-    /// A folder with `hello.txt` and a git repository `repository`.
+    /// Folder with `hello.txt` and a git repository `repository`.
     pub(crate) folder: PathBuf,
     _servers: [Process; 2],
 }
 
-/// Started by the first test that looks, on a thread that lives as long as the process: the kernel ends its children
-/// with it.
+/// Started by the first test that needs it, on a thread that lives as long as the process: the kernel ends its child
+/// processes with it.
 static WORLD: LazyLock<World> = LazyLock::new(|| {
     let (ready, world) = mpsc::sync_channel(1);
     thread::spawn(move || {
@@ -41,7 +41,7 @@ static WORLD: LazyLock<World> = LazyLock::new(|| {
     world.recv().expect("the servers start; another thread says why they did not")
 });
 
-/// Shows the end of the gateway's log when the test that holds it fails.
+/// Guard that prints the end of the gateway's log if the test that holds it fails.
 pub(crate) struct Shown(&'static World);
 
 pub(crate) fn world() -> Shown {
@@ -73,7 +73,7 @@ impl World {
         fill(&folder).await;
         let (http_port, sse_port) = (free_port(), free_port());
         let servers = [serve("streamableHttp", http_port), serve("sse", sse_port)];
-        // Each says so once it listens.
+        // Each server prints its port once it listens.
         for server in &servers {
             server.says("on port").await;
         }
@@ -110,12 +110,12 @@ impl World {
         ]
     }
 
-    /// An endpoint of the gateway.
+    /// Returns the URL of an endpoint of the gateway.
     pub(crate) fn url(&self, path: &str) -> String {
         format!("{}/{path}", self.gateway.url)
     }
 
-    /// A file or folder of the servers.
+    /// Returns the path of a file or folder of the servers.
     pub(crate) fn path(&self, name: &str) -> String {
         self.folder.join(name).to_string_lossy().into_owned()
     }
@@ -127,13 +127,13 @@ fn serve(transport: &str, port: u16) -> Process {
     Process::start(command)
 }
 
-/// A folder under `target`. It outlives this process, which ends without a word; the next one clears it away.
+/// Creates a folder under `target`. This process leaves it behind; the next one removes it.
 fn new_folder() -> PathBuf {
     let all = root().join("target/tmp/real-servers");
     fs::create_dir_all(&all).expect("a folder under target");
     for old in fs::read_dir(&all).expect("a folder that was just made").flatten() {
         if !Path::new("/proc").join(old.file_name()).exists() {
-            // Another test process may clear away the same.
+            // Another test process may remove it at the same time.
             fs::remove_dir_all(old.path()).ok();
         }
     }

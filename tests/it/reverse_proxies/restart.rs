@@ -1,4 +1,4 @@
-//! A gateway that is replaced by its successor while clients ask through proxies.
+//! Gateway that is replaced by a successor while clients send requests through proxies.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -10,10 +10,10 @@ use harness::wait::{DEADLINE, within};
 use harness::{Process, binary, eventually, free_port};
 use tokio::task::JoinSet;
 
-/// Requests that each client has answered before the gateway is replaced, and again after.
+/// Number of responses that each client gets before the gateway is replaced, and again after.
 const ENOUGH: usize = 20;
 
-/// Starts a gateway that shares its port with another.
+/// Starts a gateway that shares its port with another gateway.
 async fn start(port: u16) -> (Process, tempfile::TempDir) {
     let port = port.to_string();
     let flags = ["--port", &port, "--reuse-port", "--trusted-proxies", "127.0.0.1"];

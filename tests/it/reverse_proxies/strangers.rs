@@ -1,4 +1,4 @@
-//! Callers from elsewhere, whom a proxy on this machine in its shortest configuration forwards.
+//! Remote callers that a proxy on this machine, in its shortest configuration, forwards.
 
 use std::path::Path;
 use std::process::Stdio;
@@ -10,14 +10,14 @@ use harness::{Process, binary, eventually, free_port};
 use serde_json::{Value, json};
 use tokio::process::Command;
 
-/// Addresses of the machine and of the stranger, which only the network of the test knows.
+/// Addresses of the machine and of the remote caller, which exist only in the network of the test.
 const MACHINE: &str = "192.0.2.1";
 const STRANGER: &str = "192.0.2.10";
 const LOOPBACK: &str = "127.0.0.1";
 const SOON: Duration = Duration::from_secs(20);
 
-/// A network of its own, for as long as the process that holds it lives; where the system allows none, loopback, on which
-/// strangers have a second address.
+/// Network namespace for the duration of its holder process; loopback, with a second address for remote callers, if the
+/// system allows no namespace.
 struct Network {
     holder: Option<Process>,
 }
@@ -30,7 +30,7 @@ impl Network {
         );
         let mut command = Command::new("unshare");
         if !is_root() {
-            // The same user inside, who may set up the network but nothing else.
+            // Keeps the user, with the capabilities to set up the network and nothing else.
             command.args(["--user", "--map-current-user", "--keep-caps"]);
         }
         command.args(["--net", "sh", "-c", &script]).env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
@@ -45,7 +45,7 @@ impl Network {
         Self { holder: Some(holder) }
     }
 
-    /// The command inside this network, with nothing but its own environment.
+    /// Returns the command to run inside this network, with only its own environment.
     fn inside(&self, command: Command) -> Command {
         let Some(holder) = &self.holder else { return command };
         let mut entering = Command::new("/usr/bin/nsenter");
@@ -66,12 +66,12 @@ impl Network {
         entering
     }
 
-    /// Where strangers find the machine, and which address they have.
+    /// Returns the address of the machine, and the address of the remote caller.
     fn addresses(&self) -> (&'static str, &'static str) {
         if self.holder.is_some() { (MACHINE, STRANGER) } else { (LOOPBACK, "127.0.0.9") }
     }
 
-    /// The status of a POST from this address; 0 if there is no answer.
+    /// Returns the status of a POST from this address; 0 if there is no response.
     async fn post(&self, from: &str, url: &str, host: &str, body: &Value) -> u16 {
         let mut curl = Command::new("curl");
         curl.args([
@@ -116,7 +116,7 @@ async fn a_stranger_starts_no_program_through_any_proxy_in_its_shortest_configur
         answers(&network, &proxy, stranger).await;
         let mut hosts = vec!["gw.example".to_owned(), format!("{machine}:1")];
         if network.holder.is_some() {
-            // A stranger may claim to mean this machine.
+            // A remote caller can name this machine in its `Host` header.
             hosts.extend([format!("localhost:{port}"), format!("127.0.0.1:{port}"), "localhost".to_owned()]);
         }
         for host in hosts {
@@ -133,7 +133,7 @@ async fn a_stranger_starts_no_program_through_any_proxy_in_its_shortest_configur
     eventually("a program that ran", async || file.exists().then_some(())).await;
 }
 
-/// Waits until a proxy passes something on.
+/// Waits until a proxy forwards requests.
 async fn answers(network: &Network, proxy: &Proxy, stranger: &str) {
     let url = format!("{}/admin/tools/call", proxy.url);
     eventually(&format!("an answer through {}", proxy.url), async || {

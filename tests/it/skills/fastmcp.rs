@@ -30,7 +30,7 @@ fn write_skill(folder: &Path, name: &str) {
     fs::write(skill.join("references/raw.bin"), [0, 159, 146, 150]).expect("a file");
 }
 
-/// Lists the skills that the official client finds at a URL, every file read against its digest.
+/// Lists the skills that the official client finds at a URL; the client checks the digest of every file.
 async fn found(url: &str) -> Value {
     let ended = python("clients/fastmcp_skills.py", &[url]).ended(DEADLINE).await;
     serde_json::from_str(&ended.out).unwrap_or_else(|error| panic!("{error}: {} {}", ended.out, ended.err))
@@ -59,7 +59,7 @@ async fn its_client_finds_the_skills_of_two_servers_and_reads_every_file_as_it_w
     let all = json!([skill("mcp-proxy://one/", "alpha"), skill("mcp-proxy://other/", "beta")]);
     assert_eq!(found(&format!("{}/mcp", gateway.url)).await, all);
     assert_eq!(found(&format!("{}/one/mcp", gateway.url)).await, json!([skill("", "alpha")]));
-    // It serves skills in the modern era alone, and clients of both.
+    // FastMCP serves skills only in the modern era, but the gateway serves clients of both.
     let mut session = session_with_all(&gateway.url).open().await;
     let uri = "mcp-proxy://other/skill://beta/SKILL.md";
     let got = request(&mut session, "skills/get", &json!({ "uri": uri })).await;

@@ -1,4 +1,4 @@
-//! Several messages in one body: allowed in sessions of 2025-03-26, refused everywhere else.
+//! Batches of messages in one body: allowed in sessions of 2025-03-26, refused in all others.
 
 use harness::fake::{Call, Via, fake};
 use harness::gateway;

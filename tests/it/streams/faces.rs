@@ -1,4 +1,4 @@
-//! The two HTTP faces as clients find them: paths, verbs, headers, framing, refusals.
+//! Both HTTP endpoints as clients see them: paths, methods, headers, framing, refusals.
 
 use harness::fake::{Fake, Via, fake};
 use harness::raw::{Raw, Reply, raw, session};
@@ -59,7 +59,7 @@ async fn a_message_over_sse_is_acknowledged_empty_and_answered_on_the_stream() {
         (INITIALIZE, r#"{"jsonrpc":"2.0","id":0,"result":{"#),
         (INITIALIZE, r#"{"jsonrpc":"2.0","id":0,"error":{"code":-32600,"#),
     ] {
-        // Nobody who speaks this revision was ever asked for a Content-Type.
+        // Clients of this revision were never required to send a `Content-Type`.
         let mut acknowledged = raw("POST", &endpoint).body(body).send().await;
         assert_eq!((acknowledged.status, acknowledged.text().await), (202, String::new()));
         let event = stream.event().await.unwrap_or_default();

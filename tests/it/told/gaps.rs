@@ -1,4 +1,4 @@
-//! A server that comes back with other lists: every client is told, whatever it speaks and wherever it is connected.
+//! Server that comes back with other lists: every client is notified, in every era and at every endpoint.
 
 use std::fs;
 use std::path::PathBuf;
@@ -21,7 +21,7 @@ const RESOURCE: &str = "test://watched-resource";
 const SUBSCRIBE: &str =
     r#"{"jsonrpc":"2.0","id":2,"method":"resources/subscribe","params":{"uri":"test://watched-resource"}}"#;
 
-/// A reference server that can be started anew with one more tool.
+/// Reference server that can be restarted with one more tool.
 struct Server {
     era: &'static str,
     place: Place,
@@ -46,7 +46,7 @@ impl Server {
         Self { era, place: Place::Stdio { _folder: folder, extra } }
     }
 
-    /// Where it is, over HTTP.
+    /// Returns the server's origin over HTTP; empty for stdio.
     fn origin(&self) -> String {
         match &self.place {
             Place::Http { address, .. } => format!("http://{address}"),
@@ -73,7 +73,7 @@ impl Server {
         }
     }
 
-    /// Ends, and comes back with so many tools more than usual.
+    /// Restarts the server with this many additional tools.
     async fn comes_back(&mut self, extra_tools: &str) {
         match &mut self.place {
             Place::Http { living, address } => {
@@ -85,7 +85,7 @@ impl Server {
                 fs::write(&*extra, extra_tools).expect("a file");
                 let pids = fs::read_to_string(extra.with_extension("pids")).expect("pids of processes");
                 for pid in pids.lines().filter_map(|pid| Pid::from_raw(pid.parse().ok()?)) {
-                    // The one that was asked for its era only is gone already.
+                    // The process that only answered the era probe has already ended.
                     kill_process(pid, Signal::KILL).ok();
                 }
             }
@@ -93,7 +93,7 @@ impl Server {
     }
 }
 
-/// Sessions and streams of every kind that hear of changes.
+/// Sessions and streams of every kind that receive change notifications.
 struct Audience {
     sessions: Vec<(&'static str, Session)>,
     streams: Vec<(&'static str, Reply)>,
@@ -127,12 +127,12 @@ impl Audience {
         Self { sessions, streams }
     }
 
-    /// Every one of them is told, and then reads what is new.
+    /// Waits until each client is notified and sees the new tool.
     async fn hears(&mut self, place: &str) {
         for (who, session) in &mut self.sessions {
             eprintln!("{place}: {who}");
             session.next(CHANGED).await;
-            // What was told first can be that there was nothing for a while.
+            // The first notification can mean that the tools were missing for a while.
             while !session.request(LIST).await.contains(NEW_TOOL) {
                 session.next(CHANGED).await;
             }
@@ -174,7 +174,7 @@ async fn a_modern_server_that_comes_back_with_another_list_is_announced_everywhe
     check(Server::over_stdio("modern"), "modern, stdio").await;
 }
 
-/// A server that comes back as it was gives nobody at its own endpoint a reason to read its lists again.
+/// Checks that no client at the server's own endpoint is notified if the server comes back unchanged.
 async fn check_unchanged(mut server: Server, place: &str) {
     let gateway = gateway().start().await;
     gateway.admin.connect(&server.definition()).await;
@@ -182,7 +182,7 @@ async fn check_unchanged(mut server: Server, place: &str) {
     let mut audience = Audience::gather(&gateway).await;
     server.comes_back("0").await;
     for (who, session) in &mut audience.sessions[..3] {
-        // Nothing is sent while there is no session, so that it can be sent again.
+        // Without a session nothing is sent to the upstream, so the request can be repeated.
         while !session.request(LIST).await.contains("test_counters") {}
         assert!(!session.rest().iter().any(|told| told.contains(CHANGED)), "{place}: {who}: {:?}", session.rest());
     }
@@ -205,7 +205,7 @@ async fn what_changes_before_a_server_is_heard_again_is_not_lost() {
         listed(&gateway).await;
         let mut audience = Audience::gather(&gateway).await;
         server.comes_back("0").await;
-        // The gateway listens again only after a pause; this is sooner.
+        // Sooner than the gateway, which listens again only after a pause.
         let direct = server.origin();
         match era {
             "modern" => drop(client_of_all(&direct).call(CHANGE, json!({})).await),

@@ -1,4 +1,5 @@
-//! A server that asks on the stream of its own is heard from the first request on: the stream is open before that.
+//! Requests that a server sends on its own stream arrive from the first request of a session on: the stream is opened
+//! before it.
 
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use tokio::time::Instant;
 
 const QUESTION: &str = r#"{"jsonrpc":"2.0","id":"q","method":"elicitation/create","params":{"message":"who?","requestedSchema":{"type":"object","properties":{}}}}"#;
 
-/// One that asks on the stream of its session, and drops what it has to say while nobody listens there.
+/// Starts a fake upstream that sends a request on the stream of its session, and drops it if there is no listener.
 async fn server(via: Via) -> Fake {
     let ask = |call: Call| async move {
         let answer = call.peer.ask(QUESTION).await;
@@ -25,7 +26,7 @@ fn accept(_: &Value) -> Value {
     json!({ "action": "accept", "content": {} })
 }
 
-/// The endpoints, each with what it calls the tool.
+/// Returns the endpoints, each with the name of the tool there.
 fn endpoints(gateway: &InProcess) -> [(String, &'static str); 2] {
     [(format!("{}/u/stream", gateway.url), "ask"), (format!("{}/mcp", gateway.url), "u__ask")]
 }
@@ -48,7 +49,7 @@ async fn the_first_question_of_a_session_reaches_its_client_in_both_eras_at_ever
     }
 }
 
-/// Opens a session and calls a tool in it; gives how long that took.
+/// Opens a session and calls a tool in it; returns the time that this took.
 async fn first_call(url: &str, tool: &str) -> Duration {
     let began = Instant::now();
     let mut client = Peer::connect(Revision::LAST_LEGACY, Link::Stream(url.to_owned())).await.expect("a session");

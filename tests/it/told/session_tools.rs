@@ -1,4 +1,4 @@
-//! Tools that a server adds for one session alone: listed and announced to its client at the endpoint of all upstreams.
+//! Tools that a server adds for one session only: listed and announced to its client at the endpoint of all upstreams.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,7 +15,8 @@ const LIST: &str = r#"{"jsonrpc":"2.0","id":9,"method":"tools/list"}"#;
 const CHANGED: &str = r#"{"jsonrpc":"2.0","method":"notifications/tools/list_changed"}"#;
 const OWN: &str = "u__own";
 
-/// A server whose tool `add` adds the tool `own` for the session that calls it, and `drop` takes it away.
+/// Starts a fake upstream whose tool `add` adds the tool `own` for the calling session, and whose tool `drop` removes
+/// it.
 async fn server(via: Via) -> Fake {
     let having = Arc::new(Mutex::new(BTreeSet::new()));
     let toggled = |having: &Arc<Mutex<BTreeSet<usize>>>, adds: bool| {
@@ -51,10 +52,10 @@ async fn started(via: Via) -> (Fake, InProcess) {
 }
 
 async fn legacy(gateway: &InProcess) -> Session {
-    // A client that can be asked something has a process of its own.
+    // A client that can be asked something has its own process.
     let mut session = session_with_all(&gateway.url).capabilities(r#"{"elicitation":{}}"#).open().await;
     session.listen().await;
-    // The catalog may only just have come to know the server.
+    // The catalog may not have the server's tools yet.
     while !session.request(LIST).await.contains("u__add") {
         session.next("list_changed").await;
     }
@@ -62,7 +63,7 @@ async fn legacy(gateway: &InProcess) -> Session {
     session
 }
 
-/// Waits until a list has, or has no more, the tool of one session.
+/// Waits until the list contains, or no longer contains, the tool of one session; returns the list.
 async fn lists(session: &mut Session, has: bool) -> String {
     loop {
         let listed = session.request(LIST).await;

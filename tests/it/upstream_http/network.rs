@@ -1,4 +1,4 @@
-//! Ways to upstreams: forward proxies, authorities of one's own, certificates of the gateway.
+//! Network settings of upstreams: forward proxies, private certificate authorities, client certificates of the gateway.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -24,7 +24,7 @@ async fn answer(asked: Asked) -> Answer {
     if asked.method == "GET" { stream().1 } else { usual(&asked) }
 }
 
-/// A server over TLS for `localhost`, which may want to know its clients.
+/// Starts a TLS server for `localhost`, which requires client certificates if `knows_clients`.
 async fn secure(knows_clients: bool) -> Web {
     rustls::crypto::ring::default_provider().install_default().ok();
     let certificate = |name| CertificateDer::from_pem_file(file(name)).expect("a certificate");
@@ -128,7 +128,7 @@ async fn a_proxy_of_the_settings_is_for_all_but_this_machine_and_what_is_exempt(
     assert!(near.asked().iter().all(|asked| asked.path == "/mcp"));
 }
 
-/// A proxy that opens tunnels to one address, whatever is asked for, to those who know the password.
+/// Starts a forward proxy that opens tunnels to one address, whatever the requested one, for callers with the password.
 async fn tunnels(to: SocketAddr) -> (SocketAddr, JoinSet<()>) {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a port");
     let address = listener.local_addr().expect("an address");
@@ -164,7 +164,7 @@ async fn a_proxy_opens_tunnels_to_upstreams_over_tls() {
     let error = gateway.admin.reaches("stranger", "error").await["lastError"].to_string();
     assert!(error.contains(&format!("proxy `http://{proxy}/`")) && error.contains("status 407"), "{error}");
     assert!(!error.contains("wrong"), "{error}");
-    // The certificate is for another name, and nobody but the upstream behind the proxy can have shown it.
+    // The certificate is for another name, so it can only come from the upstream behind the proxy.
     let known = json!({ "proxy": format!("http://u:p@{proxy}"), "caFile": file("authority.pem") });
     gateway.admin.register(&definition("known", url, &known)).await;
     let error = gateway.admin.reaches("known", "error").await["lastError"].to_string();

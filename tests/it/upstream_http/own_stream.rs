@@ -1,4 +1,4 @@
-//! The GET stream of a session: optional, and no sign of the session's health.
+//! GET stream of a session: optional, and no sign of the session's health.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -11,7 +11,7 @@ use harness::{eventually, gateway};
 use serde_json::json;
 use tokio::sync::mpsc;
 
-/// What the first GET is answered, by name.
+/// Responses to the first GET, by name.
 const FIRST: [&str; 13] =
     ["400", "401", "403", "409", "429", "500", "503", "302", "page", "json", "reset", "empty", "cut"];
 
@@ -33,7 +33,8 @@ fn first(name: &str) -> Answer {
     }
 }
 
-/// A server whose own streams are answered by `get`, in order; it offers the tool `new` once something has changed.
+/// Starts a server whose GET streams are answered by `get`, with their number; it offers the tool `new` once the
+/// returned counter is set.
 async fn server(get: impl Fn(usize, &Asked) -> Answer + Send + Sync + 'static) -> (Web, Arc<AtomicUsize>) {
     let (changed, get) = (Arc::<AtomicUsize>::default(), Arc::new((get, AtomicUsize::new(0))));
     let flag = Arc::clone(&changed);
@@ -68,7 +69,7 @@ async fn whatever_a_first_get_is_answered_calls_go_on_and_the_stream_is_had_late
         .await;
         gateway.admin.connect(&server.definition(name)).await;
         server.nth("GET", 0).await;
-        // What changes before the stream is open is announced nowhere.
+        // A change before the stream is open is not announced.
         server.nth("tools/list", 0).await;
         changed.store(1, Ordering::SeqCst);
         let answer = gateway.admin.call(name, "echo", &json!({})).await;

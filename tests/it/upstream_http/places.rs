@@ -1,4 +1,4 @@
-//! Where requests go: redirects, cookies, kinds of addresses.
+//! Targets of requests: redirects, cookies, kinds of addresses.
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -69,7 +69,7 @@ async fn the_event_stream_of_the_older_transport_may_be_redirected_too() {
             ("GET", "/b/sse/") => {
                 let (events, answer) = stream();
                 events.send("event: endpoint\ndata: ../messages/?session=1\n\n");
-                // It is open for as long as somebody reads.
+                // Leaks the sender to keep the stream open.
                 std::mem::forget(events);
                 answer
             }

@@ -1,4 +1,4 @@
-//! Servers that nobody here wrote: a mounted Starlette application, and Node's own HTTP server.
+//! Third-party servers: a mounted Starlette application, and Node's own HTTP server.
 
 use std::time::Duration;
 
@@ -47,7 +47,7 @@ async fn a_connection_with_node_is_given_up_before_node_does() {
         answer.json().to_string()
     };
     let before = connection().await;
-    // Less than Node waits for, and more than a second's margin leaves of it.
+    // Less than Node's keep-alive timeout, but within the gateway's margin of one second before it.
     sleep(Duration::from_millis(700)).await;
     assert_ne!(connection().await, before);
 }

@@ -1,4 +1,4 @@
-//! Responses in every form that the revisions allow: polled for, batched, in other line ends.
+//! Responses in every form that the revisions allow: resumed by polling, batched, with other line endings.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -11,7 +11,8 @@ use serde_json::json;
 
 use super::connected;
 
-/// A server that ends the response to each call with these events, and answers polls with `poll` until it gives a result.
+/// Starts a server that ends the response to each call with these events, and answers polls with `poll` until that
+/// returns `None`, then with the result.
 async fn polled(
     first: &'static str,
     poll: impl Fn(usize) -> Option<Answer> + Send + Sync + 'static,
@@ -88,9 +89,9 @@ async fn batches_are_read_wherever_a_message_may_stand() {
     }
 }
 
-/// The body of a compressed response to the call, in gzip, for an id that is patched in uncompressed form.
+/// Returns `body` in the gzip format.
 fn stored(body: &[u8]) -> Vec<u8> {
-    // One block without compression (RFC 1951, 3.2.4), so that no encoder is needed; the checksum is not looked at by it.
+    // One stored block (RFC 1951, 3.2.4), so that no encoder is needed.
     let mut out = vec![0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff, 1];
     let length = u16::try_from(body.len()).expect("a short body");
     out.extend(length.to_le_bytes());

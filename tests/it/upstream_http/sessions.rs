@@ -1,4 +1,4 @@
-//! What ends a session with an upstream, and what does not.
+//! End of an upstream session: the responses that cause it, and those that do not.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -53,7 +53,8 @@ async fn an_error_with_the_id_of_the_request_is_the_answer_at_any_status() {
     }
 }
 
-/// How the calls of a server end that answers the first one like this, and `ping` like that.
+/// Makes one call to a server that answers the first `tools/call` with `first` and `ping` with `ping`; returns the
+/// answer, the number of calls and the number of handshakes.
 async fn after(first: fn(&Asked) -> Answer, ping: fn(&Asked) -> Answer) -> (String, usize, usize) {
     let calls = Arc::<AtomicUsize>::default();
     let server = web(move |asked| {
@@ -87,7 +88,7 @@ async fn a_session_is_renewed_when_the_upstream_says_that_it_does_not_know_it() 
         assert!(answer.contains("result"), "{answer}");
         assert_eq!((calls, greeted), (2, 3));
     }
-    // Words of no agreed form: a ping in the same session tells.
+    // The error text has no agreed form: a ping in the session decides.
     let (answer, calls, greeted) = after(|_| text(400, "text/plain", "Invalid session ID"), |_| status(404)).await;
     assert!(answer.contains("result"), "{answer}");
     assert_eq!((calls, greeted), (2, 3));

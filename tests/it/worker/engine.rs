@@ -1,4 +1,4 @@
-//! The program that the README shows.
+//! Example program of the README.
 
 use std::fs;
 

@@ -1,4 +1,4 @@
-//! Who goes, and what goes with it.
+//! Removal of registrations when the worker that holds their leases ends.
 
 use std::net::Ipv4Addr;
 use std::time::Duration;
@@ -119,7 +119,7 @@ async fn a_name_that_is_ensured_while_leases_are_renewed_is_not_given_back() {
     let relay = Relay::start(&gateway.url).await;
     let service = service(&relay.url, Options { check_interval: Duration::from_millis(20), ..Options::default() });
     service.ensure(&dead("a")).await.expect("registered");
-    // What is held is `a` alone, says a request that has not arrived yet.
+    // A renewal for `a` alone has reached the relay, but not the gateway.
     relay.has_met(1).await;
     let late = dead("b");
     let mut ensuring = std::pin::pin!(service.ensure(&late));
@@ -133,12 +133,12 @@ async fn a_name_that_is_ensured_while_leases_are_renewed_is_not_given_back() {
     let revision = async || gateway.admin.get("/admin/mcps/b").await.json()["revision"].take();
     let registered = revision().await;
     assert!(registered.is_number(), "it is there: {registered}");
-    // By then one more request has been answered, and what the gateway had lost would have been registered again.
+    // By then another renewal has been answered; a lost registration would have been registered again.
     relay.has_met(3).await;
     assert_eq!(revision().await, registered, "nobody took it away in between");
 }
 
-/// A gateway that takes connections and says nothing.
+/// Listens like a gateway, and never answers.
 async fn mute() -> (String, TcpListener) {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a port");
     (format!("http://{}", listener.local_addr().expect("an address")), listener)
@@ -158,7 +158,7 @@ async fn shutting_down_ends_at_its_deadline_at_a_gateway_that_never_answers() {
     let error = service.shutdown(Duration::from_millis(600)).await.expect_err("nobody answers");
     let took = start.elapsed();
     assert!(error.leases.as_ref().is_some_and(proxy_client::Error::is_timeout), "{error}");
-    // Far more than it takes, and far less than any of the client's own deadlines.
+    // The deadline of 600 ms, with margins; far less than any of the client's own deadlines.
     assert!(took >= Duration::from_millis(500) && took < Duration::from_millis(1600), "{took:?}");
 }
 

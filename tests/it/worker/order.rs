@@ -1,4 +1,4 @@
-//! Who comes first: worker, gateway or sync; and a gateway that comes again.
+//! Order of starts: worker, gateway or sync first; and a gateway that restarts.
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ fn patient(url: &str) -> RegisterService {
     service(url, options(TTL, DEADLINE))
 }
 
-/// A live server that is required, and a dead one that is not.
+/// Returns a live server that is required, and a dead one that is optional.
 fn with_dead_optional(live: &Fake) -> Wanted {
     let all = [definition(live.definition()), dead("dead")];
     wanted(&all).with_optional(["dead".parse().expect("a name")])

@@ -1,4 +1,4 @@
-//! A way to a gateway on which a worker's requests for its leases can be held up.
+//! Relay in front of a gateway, which can hold back a worker's requests for its leases.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -11,14 +11,14 @@ use tokio::task::JoinSet;
 
 const HELD: &[u8] = b"PUT /admin/leases/";
 
-/// Everything else passes.
+/// Relay that holds back requests for leases and forwards everything else.
 pub(super) struct Relay {
     pub(super) url: String,
     gate: Arc<Gate>,
     _relaying: JoinSet<()>,
 }
 
-/// How many requests have come, and how many of them may pass.
+/// Number of lease requests that have arrived, and number of them that may pass.
 struct Gate {
     come: watch::Sender<u32>,
     passing: watch::Sender<u32>,
@@ -35,7 +35,7 @@ impl Relay {
         Self { url, gate, _relaying: relaying }
     }
 
-    /// Waits until so many requests for leases have come, each after the one before was answered.
+    /// Waits until this many lease requests have arrived, each after the previous one was answered.
     pub(super) async fn has_met(&self, count: u32) {
         let mut come = self.gate.come.subscribe();
         within(DEADLINE, "requests for leases", come.wait_for(|it| *it >= count)).await.expect("a relay");

@@ -1,4 +1,4 @@
-//! Tools as a worker offers and calls them, and what it hears of changes.
+//! Tools as a worker offers and calls them, and its notifications of changes.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -73,7 +73,7 @@ async fn a_model_is_offered_the_tools_and_its_calls_reach_them() {
     assert_eq!(answer.structured_as::<serde_json::Value>().expect("JSON"), Some(json!({ "sum": 42 })));
     let sent = calculator.nth("tools/call", 0).await;
     assert_eq!(sent.value()["params"]["arguments"], json!({ "a": 19, "b": 23 }));
-    // By the engine's own name for the server.
+    // Addressed by the engine's own name for the server.
     let address = "$mcp(sums#add)".parse().expect("an address");
     service.call(&address, r#"{"a": 1, "b": 2}"#).await.expect("an answer");
     service.call(&odd.address(), "").await.expect("an answer");

@@ -3,7 +3,7 @@
 use super::*;
 use crate::modern::listening::{listen, next, updated};
 
-/// A modern server that agrees to whatever is wanted, and tells of changes of `x:r` when it is called.
+/// Returns a modern fake upstream that accepts every subscription; its tool `t` returns an empty result.
 fn tells(name: &'static str) -> Script {
     let script = with_page(modern(name)).on("subscriptions/listen", |call: Call| async move {
         let wanted: Value = serde_json::from_str(&call.envelope.param("notifications")).expect("JSON");
@@ -17,7 +17,7 @@ fn tells(name: &'static str) -> Script {
 
 const SUBSCRIPTION: &str = "io.modelcontextprotocol/subscriptionId";
 
-/// Has a modern server tell whoever listens that a resource has changed.
+/// Sends a resource update on every subscription of a modern server.
 async fn tell(fake: &Fake, uri: &str) {
     for listen in fake.received().iter().filter(|received| received.method == "subscriptions/listen") {
         let mut notice: Value = serde_json::from_str(&updated(uri)).expect("JSON");

@@ -1,9 +1,9 @@
-//! A question in the middle of a call is answered where it was asked.
+//! An answer to a server request reaches the upstream that sent the request.
 
 use super::*;
 use crate::modern::{QUESTION, keys, retry, state};
 
-/// Asks as legacy servers do, and says who it is.
+/// Returns a fake upstream that asks as legacy servers do, and answers with its own name.
 fn asks(name: &'static str) -> Script {
     fake(name).tool("ask", move |call: Call| async move {
         call.ask(QUESTION).await;
@@ -11,7 +11,7 @@ fn asks(name: &'static str) -> Script {
     })
 }
 
-/// Asks as modern servers do, takes no state but its own, and says who it is.
+/// Returns a fake upstream that asks as modern servers do, accepts only its own state, and answers with its own name.
 fn asks_by_answer(name: &'static str) -> Script {
     let own = format!("state: \"{name}\"");
     let script = modern(name).tool("ask", move |call: Call| {
@@ -75,7 +75,7 @@ async fn a_state_comes_back_to_the_replica_that_gave_it() {
         while one.count("tools/call") == 0 || other.count("tools/call") == 0 {
             asked.push(client.call("ask", json!({})).await);
         }
-        // The turn of the replicas has nothing to do with who asked.
+        // The retry must reach the replica that asked, independent of the round-robin order.
         for asked in asked.iter().rev() {
             let (upstream, _) =
                 state(asked).split_once(':').map(|(name, own)| (name.to_owned(), own.to_owned())).expect("a name");
