@@ -34,6 +34,9 @@ const MAX_LINES: usize = 500;
 const LIBRARIES: [&str; 3] = ["schemas", "proxy-client", "register-service"];
 /// Words that follow `pub` at the start of an item that is not a field, a module or an import.
 const ITEMS: &str = "struct enum union trait fn async const static type unsafe";
+/// Words with which at most one doc comment in `FEWEST_DOCS` may open, because the subject has to be guessed.
+const UNCLEAR: [&str; 6] = ["What", "Who", "Whether", "How", "Where", "Which"];
+const FEWEST_DOCS: usize = 20;
 /// Info strings of code fences that are compiled, and so count as examples.
 const COMPILED: [&str; 4] = ["", "no_run", "should_panic", "compile_fail"];
 
@@ -87,6 +90,12 @@ fn the_environment_is_read_in_one_file_per_package() -> io::Result<()> {
 #[test]
 fn every_public_item_of_a_library_has_an_example() -> io::Result<()> {
     nothing_wrong(&without_example(&sources()?));
+    Ok(())
+}
+
+#[test]
+fn doc_comments_open_with_their_subject() -> io::Result<()> {
+    nothing_wrong(&unclear_docs(&sources()?));
     Ok(())
 }
 
@@ -172,6 +181,34 @@ fn without_example(sources: &[(String, String)]) -> Vec<String> {
 }
 
 /// True if a file is part of a library: `lib.rs`, or below one of its modules; a binary has modules of its own.
+/// Finds doc comments that open with "The same", and all that open with an unclear word if they are too many.
+fn unclear_docs(sources: &[(String, String)]) -> Vec<String> {
+    let (mut problems, mut unclear, mut count) = (Vec::new(), Vec::new(), 0);
+    for (path, text) in sources.iter().filter(|(path, _)| path.ends_with(".rs")) {
+        let mut before = None;
+        for (number, line) in text.lines().enumerate() {
+            let line = line.trim_start();
+            let doc = ["///", "//!"].into_iter().find(|mark| line.starts_with(mark));
+            if let Some(mark) = doc.filter(|_| doc != before) {
+                count += 1;
+                let opening = line.strip_prefix(mark).unwrap_or_default().trim_start();
+                let opens = |words: &&str| opening.strip_prefix(*words).is_some_and(|rest| rest.starts_with(' '));
+                let place = format!("{path}:{}: opens with its object: {opening}", number + 1);
+                if opens(&"The same") {
+                    problems.push(place);
+                } else if UNCLEAR.iter().any(opens) {
+                    unclear.push(place);
+                }
+            }
+            before = doc;
+        }
+    }
+    if unclear.len() * FEWEST_DOCS > count {
+        problems.append(&mut unclear);
+    }
+    problems
+}
+
 fn is_of_library(path: &str, sources: &[(String, String)]) -> bool {
     let Some((package, inside)) = path.split_once("/src/") else { return false };
     let (root, module) = (format!("{package}/src/lib.rs"), format!("mod {};", identifier(inside)));
@@ -370,6 +407,19 @@ fn finds_a_public_item_without_an_example() {
     let in_trait = "pub trait A {\n    /// B.\n    fn b(&self);\n}\n\nfn c() {}\n";
     assert_eq!(bare(&format!("{example}{in_trait}")), [8]);
     assert_eq!(bare("$(#[$doc])*\npub struct $name(String);"), [0; 0]);
+}
+
+#[test]
+fn finds_doc_comments_that_open_with_their_object() {
+    let found = |docs: &[&str]| {
+        let text: String = docs.iter().map(|doc| format!("/// {doc}\n/// What else.\nfn f() {{}}\n")).collect();
+        unclear_docs(&[("a.rs".to_owned(), text)]).len()
+    };
+    let clear = ["Returns one."; FEWEST_DOCS - 1];
+    assert_eq!(found(&clear), 0);
+    assert_eq!(found(&[&clear[..], &["What it is."]].concat()), 0);
+    assert_eq!(found(&[&clear[..], &["What it is.", "How it is done."]].concat()), 2);
+    assert_eq!(found(&[&clear[..], &["The same of two."]].concat()), 1);
 }
 
 #[test]

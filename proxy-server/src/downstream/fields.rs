@@ -188,7 +188,7 @@ impl Accepted {
             *self = Self { json: true, events: true };
             return;
         }
-        for range in value.split(|byte| *byte == b',').map(essence) {
+        for range in value.split(|byte| *byte == b',').filter(|range| !is_refused(range)).map(essence) {
             self.json |= matches(range, b"application/json", b"application/*");
             self.events |= matches(range, b"text/event-stream", b"text/*");
         }
@@ -210,8 +210,15 @@ fn tells_of_a_proxy(name: &str) -> bool {
     FORWARDING.iter().any(|(first, starts)| Some(*first) == letter && starts.iter().any(begins))
 }
 
+/// True if a range of `Accept` has the weight 0, which refuses it (RFC 9110, 12.4.2).
+fn is_refused(range: &[u8]) -> bool {
+    let mut parameters = range.split(|byte| *byte == b';').skip(1).map(<[u8]>::trim_ascii);
+    parameters
+        .any(|it| matches!(it, [b'q' | b'Q', b'=', b'0', rest @ ..] if rest.iter().all(|byte| b".0".contains(byte))))
+}
+
 fn matches(range: &[u8], kind: &[u8], group: &[u8]) -> bool {
-    range == b"*/*" || range == group || range.eq_ignore_ascii_case(kind)
+    range == b"*/*" || range.eq_ignore_ascii_case(group) || range.eq_ignore_ascii_case(kind)
 }
 
 #[cfg(test)]
@@ -240,12 +247,16 @@ mod tests {
             &["application/json,Text/Event-Stream;q=0.5"],
             &["text/*"],
             &["*/*; q=0.1"],
+            &["TEXT/*"],
+            &["text/event-stream; q=0.001"],
             &["application/json", "text/event-stream"],
             &["text/event-stream", "application/json"],
         ] {
             assert!(accepts(values), "{values:?}");
         }
-        for values in [&["application/json"][..], &["text/html, text/event-streams"], &[""]] {
+        for values in
+            [&["application/json"][..], &["text/html, text/event-streams"], &[""], &["text/event-stream;q=0, a/b"]]
+        {
             assert!(!accepts(values), "{values:?}");
         }
     }

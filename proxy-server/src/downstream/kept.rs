@@ -43,6 +43,9 @@ struct Holders {
     not_before: Option<Instant>,
 }
 
+/// A holder that can be released, and the key that decides which goes first.
+type Idle = ((Rank, Instant), Arc<dyn Holder>);
+
 impl Kept {
     pub(super) fn new(most: usize) -> Arc<Self> {
         Arc::new(Self { most, used: AtomicUsize::new(0), holders: Mutex::default() })
@@ -94,7 +97,7 @@ impl Kept {
     }
 
     /// Returns the holders that can be released; `None` soon after an attempt that released too little.
-    fn idle(&self) -> Option<Vec<((Rank, Instant), Arc<dyn Holder>)>> {
+    fn idle(&self) -> Option<Vec<Idle>> {
         let holders = self.holders.lock().unwrap_or_else(PoisonError::into_inner);
         if holders.not_before.is_some_and(|time| time > Instant::now()) {
             return None;
