@@ -9,9 +9,10 @@ mod tool;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use crate::sync::lock;
 use bytes::Bytes;
 use indexmap::IndexMap;
 use schemas::{Definition, ServerName};
@@ -231,7 +232,7 @@ impl Snapshot {
     fn view(&self, naming: &Naming, may_use: &dyn Fn(&Definition) -> bool) -> Arc<View> {
         let members: Box<[bool]> = self.offers.values().map(|offer| may_use(offer.upstream.definition())).collect();
         // Hold the lock while building, so that concurrent callers wait for the view instead of building it too.
-        let mut views = self.views.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut views = lock(&self.views);
         if let Some((_, view)) = views.iter().find(|(known, _)| *known == members) {
             return Arc::clone(view);
         }

@@ -17,6 +17,7 @@ mod policy;
 mod protocol;
 mod registry;
 mod route;
+mod sync;
 mod tasks;
 mod telemetry;
 mod upstream;

@@ -25,9 +25,10 @@ mod transport;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use crate::sync::lock;
 use indexmap::IndexMap;
 use schemas::{Definition, ServerName, Transport, admin};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
@@ -251,7 +252,7 @@ impl Upstreams {
     /// after the old one has ended completely, because programs hold locks and ports.
     pub(crate) fn start(&self, definition: Definition) {
         let ended = CancellationToken::new();
-        let mut ends = self.ends.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut ends = lock(&self.ends);
         ends.retain(|_, ended| !ended.is_cancelled());
         let predecessor = ends.insert(definition.name.clone(), ended.clone());
         drop(ends);

@@ -46,6 +46,7 @@ mod fake;
 mod plan;
 mod service;
 mod source;
+mod sync;
 mod template;
 mod workflow;
 

@@ -16,7 +16,7 @@ pub(crate) mod tools;
 
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher, RandomState};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use proxy_client::{Client, Needs, Readiness};
@@ -30,6 +30,7 @@ use crate::service::lease::{Shared, Tenure, keep};
 use crate::service::observe::observe;
 use crate::service::options::{InvalidSetting, Options, client, invalid};
 use crate::service::start::{NotStarted, Started, Wanted};
+use crate::sync::lock;
 
 /// Keeps a worker's registrations at the gateway.
 ///
@@ -396,7 +397,7 @@ impl RegisterService {
 
     /// Starts the background tasks, if they are not running.
     fn keep(&self) {
-        let mut keeper = self.keeper.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut keeper = lock(&self.keeper);
         if keeper.is_empty() {
             keeper.spawn(keep(Arc::clone(&self.shared)));
             keeper.spawn(observe(Arc::clone(&self.shared)));
@@ -404,7 +405,7 @@ impl RegisterService {
     }
 
     fn ids(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, ServerName>> {
-        self.ids.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.ids)
     }
 }
 

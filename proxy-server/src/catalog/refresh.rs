@@ -6,7 +6,7 @@ mod freshness;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -19,6 +19,7 @@ use self::freshness::{Freshness, Terms};
 use crate::catalog::list::Lists;
 use crate::catalog::{Catalog, GatewayName, Item, List, Offer};
 use crate::error::{Chain, Error, Kind, Limit};
+use crate::sync::lock;
 use crate::tasks::Tasks;
 use crate::upstream::{Session, Upstream};
 
@@ -133,7 +134,7 @@ impl Refreshes {
     }
 
     fn all(&self) -> MutexGuard<'_, HashMap<usize, Arc<Refresh>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 }
 

@@ -12,12 +12,13 @@ use tracing::{debug, info};
 use crate::call::call;
 use crate::catalog::{Candidate, List, Page, View, asked_by, audience};
 use crate::downstream::hub::Hub;
-use crate::downstream::session::{Scope, Session, lock};
+use crate::downstream::session::{Scope, Session};
 use crate::downstream::{Edge, respond};
 use crate::error::{Error, Kind};
 use crate::policy::Caller;
 use crate::protocol::{self, Era, Message, Object, Pieces, own_legacy_list, quote, result_pieces, result_response};
 use crate::route::{self, Route, answer_edits, may_pass_on, route};
+use crate::sync::lock;
 use crate::upstream::{Call, Event, EventQueue, Events, event_queue, forward_cancellation, is_level, list_changed};
 
 /// Lists whose changes are announced as changes of resources.

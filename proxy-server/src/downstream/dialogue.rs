@@ -10,10 +10,11 @@ use tracing::info;
 use crate::call::call;
 use crate::downstream::event_log::EventLog;
 use crate::downstream::respond::Reply;
-use crate::downstream::session::{Scope, Session, lock};
+use crate::downstream::session::{Scope, Session};
 use crate::downstream::{Edge, aggregate, respond};
 use crate::error::{Error, Kind};
 use crate::protocol::{self, Message, Object, Pieces};
+use crate::sync::lock;
 use crate::upstream::{Call, EventQueue, Events, OpenError};
 
 const INITIALIZED: &str = "notifications/initialized";

@@ -5,7 +5,7 @@
 //! oldest unread events are dropped too, and a client that resumes a call is notified of the loss.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -13,6 +13,7 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
 use crate::downstream::kept::{Holder, Kept, Rank};
+use crate::sync::lock;
 use crate::upstream::loss;
 
 /// Size of an event in bytes besides its text.
@@ -190,7 +191,7 @@ impl EventLog {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 }
 

@@ -15,9 +15,10 @@ use tracing::debug;
 use crate::downstream::Edge;
 use crate::downstream::aggregate::translate;
 use crate::downstream::own_lists::{OwnLists, Stale};
-use crate::downstream::session::{Session, lock};
+use crate::downstream::session::Session;
 use crate::error::{Chain, Error, Kind};
 use crate::protocol::{Message, Object};
+use crate::sync::lock;
 use crate::upstream::{Attachment, Call, Deadline, Event, EventQueue, OpenError, Upstream, event_queue};
 
 const INITIALIZED: &[u8] = br#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#;

@@ -2,9 +2,10 @@
 //! longest is released, complete answers before running calls.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
+use crate::sync::lock;
 use tokio::time::Instant;
 
 /// Minimum time between an attempt that freed too little and the next one.
@@ -54,7 +55,7 @@ impl Kept {
     /// Registers a holder, for as long as it lives.
     pub(super) fn add<H: Holder + 'static>(&self, holder: &Arc<H>) {
         let holder: Arc<dyn Holder> = Arc::<H>::clone(holder);
-        let mut holders = self.holders.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut holders = lock(&self.holders);
         if holders.all.len() >= holders.prune_at {
             holders.all.retain(|holder| holder.strong_count() > 0);
             holders.prune_at = (holders.all.len() * 2).max(64);
@@ -91,14 +92,14 @@ impl Kept {
             self.used.fetch_sub(holder.release(), Ordering::Relaxed);
         }
         if self.is_over() {
-            let mut holders = self.holders.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut holders = lock(&self.holders);
             holders.not_before = Some(Instant::now() + PAUSE);
         }
     }
 
     /// Returns the holders that can be released; `None` soon after an attempt that released too little.
     fn idle(&self) -> Option<Vec<Idle>> {
-        let holders = self.holders.lock().unwrap_or_else(PoisonError::into_inner);
+        let holders = lock(&self.holders);
         if holders.not_before.is_some_and(|time| time > Instant::now()) {
             return None;
         }

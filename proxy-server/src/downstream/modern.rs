@@ -17,7 +17,7 @@ use crate::downstream::headers::{self, Mismatch};
 use crate::downstream::pool::Pool;
 use crate::downstream::reply::respond_with;
 use crate::downstream::respond::Reply;
-use crate::downstream::session::{Scope, lock};
+use crate::downstream::session::Scope;
 use crate::downstream::{Edge, bridged, forward, listen, merged, respond};
 use crate::error::{self, Error};
 use crate::policy::{Caller, Principal};
@@ -26,6 +26,7 @@ use crate::protocol::{
     MISSING_CAPABILITY, Message, TASKS_EXTENSION, UNSUPPORTED_VERSION,
 };
 use crate::route::{self, answer_edits, state_edit};
+use crate::sync::lock;
 use crate::upstream::Upstream;
 
 /// Legacy requests that are removed from the modern era, or have another meaning there.

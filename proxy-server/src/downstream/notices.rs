@@ -2,11 +2,12 @@
 //! the sender waits for slow listeners (back-pressure), but only for a bounded time. A listener that takes nothing for
 //! so long receives a message about the loss in place of the lost notifications.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
 use bytes::Bytes;
 
 use crate::protocol::{Message, Object};
+use crate::sync::lock;
 use crate::upstream::{Event, EventQueue, Events, event_queue};
 
 /// Queues of all listeners.
@@ -44,7 +45,7 @@ impl Notices {
     }
 
     fn all(&self) -> std::sync::MutexGuard<'_, Vec<Events>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 }
 

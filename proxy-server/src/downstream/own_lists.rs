@@ -15,10 +15,10 @@ use tracing::debug;
 
 use crate::catalog::{List, OwnItems, Snapshot, View};
 use crate::downstream::Edge;
-use crate::downstream::session::lock;
 use crate::error::Chain;
 use crate::policy::Caller;
 use crate::protocol::Message;
+use crate::sync::lock;
 use crate::upstream::Attachment;
 
 const KINDS: [&str; 3] = ["tools", "prompts", "resources"];

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use tokio::sync::oneshot;
@@ -14,6 +14,7 @@ use crate::downstream::conversation::Conversation;
 use crate::downstream::kept::{Holder, Kept, Rank};
 use crate::downstream::seal::{Purpose, Seal};
 use crate::error::{Error, Kind, Limit};
+use crate::sync::lock;
 use crate::tasks::Tasks;
 
 /// Maximum number of parked calls per upstream: each counts against the upstream's limit of requests in flight.
@@ -113,7 +114,7 @@ impl Parked {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 }
 

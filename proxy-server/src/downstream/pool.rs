@@ -7,7 +7,7 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -26,6 +26,7 @@ use crate::downstream::question::refuse;
 use crate::error::{Error, Kind, Limit};
 use crate::policy::{self, Principal};
 use crate::protocol::{self, Message, Object};
+use crate::sync::lock;
 use crate::upstream::{Attachment, Call, Deadline, Event, EventQueue, OpenError, Upstream, event_queue, list_changed};
 
 const REAP_INTERVAL: Duration = Duration::from_secs(15);
@@ -484,8 +485,4 @@ pub(super) async fn reap(edge: Arc<Edge>) {
             }
         }
     }
-}
-
-pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

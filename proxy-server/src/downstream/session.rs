@@ -5,7 +5,7 @@
 
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -23,6 +23,7 @@ use crate::downstream::open_questions::OpenQuestions;
 use crate::error::{Error, Kind, Limit};
 use crate::policy::{Caller, Principal};
 use crate::protocol::{self, Message};
+use crate::sync::lock;
 use crate::tasks::Tasks;
 use crate::upstream::{Attachment, Event, EventQueue, Upstream};
 
@@ -458,8 +459,4 @@ async fn carry_over(session: Arc<Session>, attachment: Arc<Attachment>, mut even
         }
     }
     Box::pin(attachment.close()).await;
-}
-
-pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -20,10 +20,11 @@ use tracing::{debug, warn};
 
 use crate::downstream::fields::Fields;
 use crate::downstream::respond::Reply;
-use crate::downstream::session::{Scope, Session, lock};
+use crate::downstream::session::{Scope, Session};
 use crate::downstream::{Edge, batch, modern, respond, sse};
 use crate::policy::{Credentials, Principal};
 use crate::protocol::{self, Era, INVALID_REQUEST, Invalid, Kind, METHOD_NOT_FOUND, Message, anonymous_error};
+use crate::sync::lock;
 use crate::upstream::{EventDecoder, Lines, TooLong, one_line};
 
 /// Maximum size of one write, in bytes.

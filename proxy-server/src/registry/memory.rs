@@ -1,6 +1,6 @@
 //! Registrations in memory, lost when the process ends.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 
 use indexmap::IndexMap;
 use jiff::Timestamp;
@@ -8,6 +8,7 @@ use schemas::admin::Revision;
 use schemas::{Definition, ServerName};
 
 use crate::registry::{Registration, RegistryError, Tenure};
+use crate::sync::lock;
 
 /// A bounded map behind a mutex that is held only briefly.
 pub(crate) struct Memory {
@@ -76,6 +77,6 @@ impl Memory {
     }
 
     fn stored(&self) -> MutexGuard<'_, Stored> {
-        self.stored.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.stored)
     }
 }

@@ -7,10 +7,11 @@
 use std::cell::RefCell;
 use std::convert::Infallible;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use crate::sync::lock;
 use tokio::sync::Notify;
 use tokio::time::{Instant, Sleep, sleep_until};
 
@@ -135,7 +136,7 @@ impl Alarm {
     }
 
     fn waits(&self) -> MutexGuard<'_, Waits> {
-        self.0.waits.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0.waits)
     }
 }
 

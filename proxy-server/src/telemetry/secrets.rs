@@ -4,8 +4,9 @@
 //! server reports or the text of an error.
 
 use std::io::{self, Write};
-use std::sync::{LazyLock, PoisonError, RwLock};
+use std::sync::{LazyLock, RwLock};
 
+use crate::sync::{read, write};
 use schemas::{Definition, Masker};
 
 /// The masked values, shared by the whole process, because there is one logger.
@@ -21,7 +22,7 @@ impl Secrets {
     }
 
     fn new(masker: Masker) -> Self {
-        KNOWN.write().unwrap_or_else(PoisonError::into_inner).join(&masker);
+        write(&KNOWN).join(&masker);
         Self(masker)
     }
 
@@ -38,19 +39,19 @@ impl Secrets {
 
 impl Drop for Secrets {
     fn drop(&mut self) {
-        KNOWN.write().unwrap_or_else(PoisonError::into_inner).leave(&self.0);
+        write(&KNOWN).leave(&self.0);
     }
 }
 
 /// Masks tokens of the gateway's own settings until the process ends.
 pub(crate) fn never_log<'s>(values: impl IntoIterator<Item = &'s str>) {
-    let mut known = KNOWN.write().unwrap_or_else(PoisonError::into_inner);
+    let mut known = write(&KNOWN);
     values.into_iter().for_each(|value| known.add(value));
 }
 
 /// A text of some upstream without the values that any definition declares.
 pub(crate) fn mask_known(text: &str) -> String {
-    KNOWN.read().unwrap_or_else(PoisonError::into_inner).mask(text)
+    read(&KNOWN).mask(text)
 }
 
 /// Masks secrets in written lines. The logger writes whole lines.
@@ -58,7 +59,7 @@ pub(super) struct Masking<W>(pub(super) W);
 
 impl<W: Write> Write for Masking<W> {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        let masked = KNOWN.read().unwrap_or_else(PoisonError::into_inner).mask_bytes(line);
+        let masked = read(&KNOWN).mask_bytes(line);
         self.0.write_all(&masked).map(|()| line.len())
     }
 

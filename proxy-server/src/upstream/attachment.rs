@@ -8,7 +8,7 @@ mod stateless;
 mod wishes;
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -19,6 +19,7 @@ use tracing::debug;
 
 use crate::error::{Error, Kind};
 use crate::protocol::{self, Era, Message, Skills, Stamp, is_about_skills};
+use crate::sync::lock;
 use crate::upstream::Upstream;
 use crate::upstream::attachment::choice::choose;
 use crate::upstream::attachment::wishes::Wishes;
@@ -378,10 +379,6 @@ impl Attachment {
             self.close().await;
         }
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Forwards a cancellation, so that the caller can still retry the request.

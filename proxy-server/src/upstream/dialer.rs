@@ -17,9 +17,10 @@ mod zstd;
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
+use crate::sync::lock;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::BufMut;
@@ -253,7 +254,7 @@ impl Dialer {
     }
 
     fn origin(&self, key: OriginKey) -> Result<Arc<Origin>, Refused> {
-        let mut origins = self.origins.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut origins = lock(&self.origins);
         if let Some(known) = origins.get(&key) {
             return Ok(Arc::clone(known));
         }
@@ -292,7 +293,7 @@ impl Dialer {
     /// Closes idle connections periodically until cancelled.
     pub(crate) async fn sweep(self, stopping: CancellationToken) {
         while timeout(SWEEP_INTERVAL, stopping.cancelled()).await.is_err() {
-            let mut origins = self.origins.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut origins = lock(&self.origins);
             origins.retain(|_, origin| origin.sweep() || Arc::strong_count(origin) > 1);
         }
     }

@@ -7,7 +7,7 @@ mod room;
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use bytes::Bytes;
 use foldhash::fast::RandomState;
@@ -18,6 +18,7 @@ use tracing::debug;
 
 use crate::error::{self, Error};
 use crate::protocol::{self, Kind, Message, Object};
+use crate::sync::lock;
 use crate::upstream::changes::{ListChanges, updated};
 use crate::upstream::events::Events;
 use crate::upstream::question::{Question, Reply};
@@ -416,7 +417,7 @@ impl Inbox {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 }
 

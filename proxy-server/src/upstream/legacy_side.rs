@@ -4,7 +4,7 @@
 //!
 //! Support is detected by `initialize`, because the response to `server/discover` does not show it.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use std::time::Duration;
 
 use schemas::{EraMode, SessionMode};
@@ -13,6 +13,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 use tracing::{debug, info};
 
 use crate::error::{Chain, Error, Kind};
+use crate::sync::lock;
 use crate::upstream::Upstream;
 use crate::upstream::session::{Hello, OpenError, Session, own_hello};
 
@@ -192,10 +193,10 @@ impl LegacySide {
     }
 
     fn state(&self) -> MutexGuard<'_, Known> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.known)
     }
 
     fn shared(&self) -> MutexGuard<'_, Weak<Session>> {
-        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.shared)
     }
 }

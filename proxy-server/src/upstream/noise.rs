@@ -1,6 +1,7 @@
 //! Output lines of an upstream's processes that are not usable messages.
 
-use std::sync::{Mutex, PoisonError};
+use crate::sync::lock;
+use std::sync::Mutex;
 
 /// Maximum length of the excerpt of the last line, in bytes.
 const KEPT_BYTES: usize = 120;
@@ -23,13 +24,13 @@ impl Noise {
         let start = String::from_utf8_lossy(line.get(..KEPT_BYTES.min(line.len())).unwrap_or_default());
         let start: String = start.trim_end_matches('\u{fffd}').chars().flat_map(shown).collect();
         let more = if line.len() > KEPT_BYTES { "..." } else { "" };
-        let mut heard = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut heard = lock(&self.0);
         heard.lines += 1;
         heard.last = Some(format!("`{start}{more}` ({why})"));
     }
 
     pub(in crate::upstream) fn heard(&self) -> Heard {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        lock(&self.0).clone()
     }
 
     /// Describes the lines after the first `lines`; `None` if there are none.

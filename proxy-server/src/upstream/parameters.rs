@@ -3,7 +3,7 @@
 //! "Custom Headers from Tool Parameters").
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use http::HeaderName;
 use schemas::ServerName;
@@ -13,6 +13,7 @@ use tracing::warn;
 
 use crate::http1::put_text;
 use crate::protocol::{self, Message, Object, encode_header};
+use crate::sync::lock;
 
 static METHOD: HeaderName = HeaderName::from_static("mcp-method");
 static NAME: HeaderName = HeaderName::from_static("mcp-name");
@@ -106,7 +107,7 @@ impl Parameters {
     }
 
     fn tools(&self) -> MutexGuard<'_, HashMap<Box<str>, Arc<[Parameter]>>> {
-        self.tools.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.tools)
     }
 }
 

@@ -4,7 +4,7 @@
 //! worker registered something or a server has connected, callers wait for the new one.
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use proxy_client::Client;
@@ -15,6 +15,7 @@ use tokio::time::Instant;
 use tracing::{debug, warn};
 
 use crate::service::{RegisterService, chain};
+use crate::sync::lock;
 
 /// Age at which a list is refreshed.
 const GOOD_FOR: Duration = Duration::from_secs(300);
@@ -73,7 +74,7 @@ impl Cached {
 
 impl Catalog {
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 
     /// Returns the edition that a list requested now will have.
@@ -157,7 +158,7 @@ impl RegisterService {
 
     /// Refreshes the list in the background.
     fn refresh(&self) {
-        let mut refresher = self.refresher.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut refresher = lock(&self.refresher);
         while refresher.try_join_next().is_some() {}
         if refresher.is_empty() {
             let shared = Arc::clone(&self.shared);

@@ -3,7 +3,7 @@
 //! There is no queue: a late reader gets the difference between its last state and the current one, once.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures_util::{Stream, stream};
@@ -18,6 +18,7 @@ use crate::service::call::address::ToolAddress;
 use crate::service::lease::Shared;
 use crate::service::metrics::hex;
 use crate::service::{RegisterService, chain};
+use crate::sync::lock;
 
 /// Time limit of one poll.
 const LOOK: Duration = Duration::from_secs(10);
@@ -218,9 +219,9 @@ impl Watch {
     }
 
     fn listen(&self) -> Changes {
-        let sender = self.sender.lock().unwrap_or_else(PoisonError::into_inner);
+        let sender = lock(&self.sender);
         let receiver = sender.subscribe();
-        let mut task = self.task.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut task = lock(&self.task);
         while task.try_join_next().is_some() {}
         if task.is_empty() {
             task.spawn(look_on(Arc::clone(&self.shared), sender.clone()));
@@ -230,8 +231,8 @@ impl Watch {
 
     /// Ends the task and all receivers.
     pub(super) fn stop(&self) {
-        self.task.lock().unwrap_or_else(PoisonError::into_inner).abort_all();
-        *self.sender.lock().unwrap_or_else(PoisonError::into_inner) = watch::Sender::new(None);
+        lock(&self.task).abort_all();
+        *lock(&self.sender) = watch::Sender::new(None);
     }
 }
 

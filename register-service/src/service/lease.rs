@@ -5,7 +5,7 @@
 //! them.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use futures_util::{StreamExt, stream};
@@ -22,6 +22,7 @@ use crate::service::catalog::Catalog;
 use crate::service::chain;
 use crate::service::metrics::Metric;
 use crate::service::options::Options;
+use crate::sync::lock;
 
 /// Attempts to create or update a registration: a name can vanish between two requests, but not repeatedly.
 const ATTEMPTS: usize = 3;
@@ -92,7 +93,7 @@ impl Shared {
     }
 
     pub(super) fn held(&self) -> MutexGuard<'_, Held> {
-        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.held)
     }
 
     /// Leaves definitions to the background task.

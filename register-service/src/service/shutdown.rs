@@ -1,7 +1,6 @@
 //! Shutdown of a worker within a deadline, whatever the gateway does.
 
 use std::collections::BTreeSet;
-use std::sync::PoisonError;
 use std::time::Duration;
 
 use futures_util::{StreamExt, stream};
@@ -11,6 +10,7 @@ use tracing::debug;
 
 use crate::apply::ApplyError;
 use crate::service::{RegisterService, chain, told};
+use crate::sync::lock;
 
 /// Error of a shutdown: some registrations could not be removed.
 ///
@@ -74,7 +74,7 @@ impl RegisterService {
     pub async fn shutdown(&self, within: Duration) -> Result<Vec<ServerName>, NotRemoved> {
         let end = Instant::now() + within;
         // Stop the renewal first: it would take the released leases again.
-        let mut keeper = std::mem::take(&mut *self.keeper.lock().unwrap_or_else(PoisonError::into_inner));
+        let mut keeper = std::mem::take(&mut *lock(&self.keeper));
         keeper.shutdown().await;
         self.watch.stop();
         let (names, may_hold) = {

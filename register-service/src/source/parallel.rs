@@ -1,7 +1,8 @@
 //! Distributes work on many files over the processors.
 
+use crate::sync::lock;
 use std::panic::resume_unwind;
-use std::sync::{LazyLock, Mutex, PoisonError};
+use std::sync::{LazyLock, Mutex};
 use std::thread;
 
 /// Most threads; more would wait for the disk and for memory.
@@ -39,7 +40,7 @@ pub(crate) fn each<T, R: Send>(items: impl ExactSizeIterator<Item = T> + Send, w
         let mut done = Vec::with_capacity(count / BATCH + 1);
         loop {
             let (number, batch) = {
-                let mut queue = queue.lock().unwrap_or_else(PoisonError::into_inner);
+                let mut queue = lock(&queue);
                 queue.0 += 1;
                 let batch: Vec<T> = queue.1.by_ref().take(BATCH).collect();
                 (queue.0, batch)

@@ -23,7 +23,7 @@ use tokio::time::{Instant, timeout};
 use super::standstill::Standstill;
 use super::timer::LaneTimer;
 use super::{Connection, HALF_CLOSED, LINGER, LINGER_BYTES, MAX_BUFFER_BYTES, Silence};
-use crate::downstream::session::lock;
+use crate::sync::lock;
 use crate::tasks::{Wait, wait_until};
 
 /// Maximum size of the head of an unusual request.

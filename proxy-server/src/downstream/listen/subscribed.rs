@@ -7,8 +7,9 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use tokio::time::Instant;
 
-use crate::downstream::pool::{Line, lock};
+use crate::downstream::pool::Line;
 use crate::protocol;
+use crate::sync::lock;
 use crate::tasks::Tasks;
 
 /// Timeout for `resources/subscribe`. Resources without a response by then are left out of the acknowledgement.

@@ -3,8 +3,9 @@
 //! A jar belongs to one origin, so cookies are never sent to another host: `Domain` only decides whether one is accepted.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 
+use crate::sync::lock;
 use jiff::Timestamp;
 use jiff::fmt::rfc2822;
 use url::Url;
@@ -89,7 +90,7 @@ impl Jar {
     }
 
     fn cookies(&self) -> MutexGuard<'_, Vec<Cookie>> {
-        self.cookies.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.cookies)
     }
 }
 

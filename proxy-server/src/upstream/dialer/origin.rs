@@ -1,6 +1,6 @@
 //! Pool of idle connections to one origin.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use http::Uri;
@@ -11,6 +11,7 @@ use super::DialError;
 use super::connect::{Connector, Way};
 use super::connection::{Connection, Readiness, Response};
 use crate::http1::Written;
+use crate::sync::lock;
 use crate::tasks::lane_number;
 
 /// Maximum idle time of a connection, even if the upstream announces a longer one.
@@ -114,10 +115,6 @@ impl Origin {
 /// Returns the part of an announced idle time in which a connection is reused.
 fn usable(announced: Duration) -> Duration {
     (announced - MARGIN.max(announced / 10).min(announced / 2)).min(LONGEST_IDLE)
-}
-
-fn lock(place: &Mutex<Vec<Idle>>) -> MutexGuard<'_, Vec<Idle>> {
-    place.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

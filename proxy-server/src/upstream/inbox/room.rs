@@ -1,11 +1,11 @@
 //! Back-pressure: a task that reads from the upstream waits while the queues that it fills are over their limit.
 
-use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 
 use tracing::debug;
 
 use super::Inbox;
+use crate::sync::lock;
 use crate::upstream::events::{Events, Unread};
 
 impl Inbox {
@@ -14,7 +14,7 @@ impl Inbox {
         match put {
             Ok(false) => {}
             Ok(true) => {
-                let mut crowded = self.crowded.lock().unwrap_or_else(PoisonError::into_inner);
+                let mut crowded = lock(&self.crowded);
                 if !crowded.iter().any(|(from, other)| *from == origin && other.is_same(&events)) {
                     crowded.push((origin, events));
                 }
@@ -39,7 +39,7 @@ impl Inbox {
 
     async fn wait_for_room(&self, origin: Option<u64>) {
         let crowded: Vec<Events> = {
-            let mut all = self.crowded.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut all = lock(&self.crowded);
             let (here, others) = std::mem::take(&mut *all).into_iter().partition(|(from, _)| *from == origin);
             *all = others;
             self.is_crowded.store(!all.is_empty(), Ordering::Relaxed);

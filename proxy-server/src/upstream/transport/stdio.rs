@@ -16,7 +16,7 @@ use std::io::{PipeWriter, Write};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use rustix::fs::{Access, access};
@@ -34,6 +34,7 @@ use tracing::{debug, info};
 pub use self::warden::warden;
 use crate::error::{Error, Kind};
 use crate::protocol::Pieces;
+use crate::sync::lock;
 use crate::tasks::Tasks;
 use crate::telemetry::Secrets;
 use crate::upstream::inbox::Inbox;
@@ -296,7 +297,7 @@ impl Watch {
             Some(status) => how_it_ended(status),
             None => "process closed its output".to_owned(),
         };
-        let errors = self.errors.lock().unwrap_or_else(PoisonError::into_inner);
+        let errors = lock(&self.errors);
         for (index, line) in errors.iter().enumerate() {
             reason += if index == 0 { ": " } else { " | " };
             reason += line;
@@ -329,7 +330,7 @@ async fn keep_errors(definition: Definition, stderr: ChildStderr, kept: Arc<Mute
         } else {
             debug!(upstream = %definition.name, line = text, "standard error");
         }
-        let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut kept = lock(&kept);
         if !text.is_empty() {
             kept.push_back(text.to_owned());
             let excess = kept.len().saturating_sub(KEPT_LINES);

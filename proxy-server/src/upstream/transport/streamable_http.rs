@@ -4,7 +4,7 @@
 mod own_stream;
 mod retry;
 
-use std::sync::{OnceLock, PoisonError, RwLock};
+use std::sync::{OnceLock, RwLock};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -17,6 +17,7 @@ use tracing::debug;
 use self::retry::{Polls, retry_after};
 use crate::error::{Error, Kind, Shown};
 use crate::protocol::{self, Message, Pieces};
+use crate::sync::{read, write};
 use crate::upstream::dialer::{DialError, Dialer, Place, Prepared, Response, Target};
 use crate::upstream::inbox::{Inbox, next_id};
 use crate::upstream::transport::event_stream::{Decoder, Event, TooLarge};
@@ -57,11 +58,11 @@ impl Endpoint {
 
     /// Sets the negotiated revision, which all further requests carry in `MCP-Protocol-Version`.
     pub(in crate::upstream) fn set_version(&self, version: &str) {
-        *self.version.write().unwrap_or_else(PoisonError::into_inner) = HeaderValue::from_str(version).ok();
+        *write(&self.version) = HeaderValue::from_str(version).ok();
     }
 
     fn has_agreed(&self) -> bool {
-        self.version.read().unwrap_or_else(PoisonError::into_inner).is_some()
+        read(&self.version).is_some()
     }
 
     pub(super) async fn send(&self, message: Bytes) -> Result<(), Error> {
@@ -247,7 +248,7 @@ impl Endpoint {
         if let Some(session) = self.session.get() {
             request = request.header(&SESSION_ID, session);
         }
-        if let Some(version) = &*self.version.read().unwrap_or_else(PoisonError::into_inner) {
+        if let Some(version) = &*read(&self.version) {
             request = request.header(&PROTOCOL_VERSION, version);
         }
         request
