@@ -13,7 +13,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use schemas::Transport;
-use tokio::sync::{Semaphore, oneshot, watch};
+use tokio::sync::{OnceCell, Semaphore, oneshot, watch};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
@@ -84,11 +84,19 @@ pub(super) struct Line {
     handshake: Message,
     /// Delivers notifications that belong to no call.
     notices: Notices,
-    pub(super) subscriptions: Mutex<HashMap<String, usize>>,
+    pub(super) subscriptions: Mutex<HashMap<String, Subscription>>,
     used: Mutex<Usage>,
     /// Log level that was last set at the upstream.
     level: Mutex<Option<Box<str>>>,
     closed: CancellationToken,
+}
+
+/// Subscription to one resource, shared by its listeners.
+#[derive(Default)]
+pub(super) struct Subscription {
+    pub(super) listeners: usize,
+    /// The upstream's decision, for which later listeners wait too.
+    pub(super) is_accepted: Arc<OnceCell<bool>>,
 }
 
 struct Usage {

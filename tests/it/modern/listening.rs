@@ -1,9 +1,14 @@
 //! `subscriptions/listen`.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use harness::fake::{Call, Via, fake};
 use harness::raw::Reply;
 use harness::{eventually, gateway};
 use serde_json::{Value, json};
+use tokio::sync::Notify;
+use tokio::time::timeout;
 
 use super::{Client, client, client_of_all};
 
@@ -145,4 +150,36 @@ async fn what_the_upstream_refuses_is_not_acknowledged() {
     let mut reply = listen(&client(&gateway.url, "u"), filter).await;
     let ack = next(&mut reply).await;
     assert_eq!(ack["params"]["notifications"], json!({ "resourceSubscriptions": ["a://yes"] }), "{ack}");
+}
+
+#[tokio::test]
+async fn a_subscription_is_acknowledged_to_no_listener_before_the_upstream_accepts_it() {
+    let gate = Arc::<Notify>::default();
+    let gated = Arc::clone(&gate);
+    let refuse = move |call: Call| {
+        let gate = Arc::clone(&gated);
+        async move {
+            gate.notified().await;
+            call.fail(r#"{"code":-32602,"message":"no"}"#);
+        }
+    };
+    let upstream = fake("u").on("resources/subscribe", refuse).start(Via::Events).await;
+    let gateway = gateway().start().await;
+    gateway.admin.connect(&upstream.definition()).await;
+    let client = client(&gateway.url, "u");
+    let acknowledged = || async {
+        let mut stream = listen(&client, json!({ "resourceSubscriptions": ["a://x"] })).await;
+        next(&mut stream).await["params"]["notifications"].clone()
+    };
+    let second = async {
+        upstream.nth("resources/subscribe", 0).await;
+        let mut acknowledgement = Box::pin(acknowledged());
+        let early = timeout(Duration::from_millis(300), &mut acknowledgement).await;
+        assert!(early.is_err(), "{early:?}");
+        gate.notify_one();
+        acknowledgement.await
+    };
+    let both = tokio::join!(acknowledged(), second);
+    assert_eq!(both, (json!({}), json!({})));
+    assert_eq!(upstream.count("resources/subscribe"), 1);
 }

@@ -30,21 +30,21 @@ pub(super) async fn subscribe(line: &Arc<Line>, uris: BTreeSet<String>, tasks: &
     let mut subscribed = Subscribed { line: Arc::clone(line), uris: BTreeSet::new(), tasks: tasks.clone() };
     let mut asked = Vec::new();
     for uri in uris {
-        let is_first = {
-            let mut counts = lock(&line.subscriptions);
-            let count = counts.entry(uri.clone()).or_insert(0);
-            *count += 1;
-            *count == 1
+        let is_accepted = {
+            let mut all = lock(&line.subscriptions);
+            let subscription = all.entry(uri.clone()).or_default();
+            subscription.listeners += 1;
+            Arc::clone(&subscription.is_accepted)
         };
         subscribed.uris.insert(uri.clone());
-        if is_first {
-            asked.push(async move {
-                let params = params(&uri);
-                let answer = line.ask("resources/subscribe", &params, deadline).await;
-                let is_accepted = answer.is_ok_and(|answer| answer.kind() == protocol::Kind::Result);
-                (!is_accepted).then_some(uri)
-            });
-        }
+        asked.push(async move {
+            let ask = || async {
+                let answer = line.ask("resources/subscribe", &params(&uri), deadline).await;
+                answer.is_ok_and(|answer| answer.kind() == protocol::Kind::Result)
+            };
+            let is_accepted = *is_accepted.get_or_init(ask).await;
+            (!is_accepted).then_some(uri)
+        });
     }
     for refused in join_all(asked).await.into_iter().flatten() {
         subscribed.uris.remove(&refused);
@@ -55,12 +55,12 @@ pub(super) async fn subscribe(line: &Arc<Line>, uris: BTreeSet<String>, tasks: &
 
 /// Removes one subscriber of a resource. Returns true if it was the last.
 fn forget(line: &Line, uri: &str) -> bool {
-    let mut counts = lock(&line.subscriptions);
-    let Some(count) = counts.get_mut(uri) else { return false };
-    *count -= 1;
-    let is_last = *count == 0;
+    let mut all = lock(&line.subscriptions);
+    let Some(subscription) = all.get_mut(uri) else { return false };
+    subscription.listeners -= 1;
+    let is_last = subscription.listeners == 0;
     if is_last {
-        counts.remove(uri);
+        all.remove(uri);
     }
     is_last
 }
