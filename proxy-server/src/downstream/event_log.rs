@@ -18,6 +18,8 @@ use crate::upstream::loss;
 
 /// Size of an event in bytes besides its text.
 const OVERHEAD: usize = 64;
+/// Maximum size in bytes of an event that is copied, because a slice keeps the whole receive buffer of 8 KiB or more.
+const MAX_COPIED: usize = 2 * 1024;
 /// Hard limit of a log's size, as a multiple of its limit.
 const MOST: usize = 4;
 
@@ -100,6 +102,7 @@ impl EventLog {
     }
 
     pub(super) fn push(&self, message: Bytes) {
+        let message = if message.len() <= MAX_COPIED { Bytes::copy_from_slice(&message) } else { message };
         let mut state = self.state();
         let before = state.bytes;
         state.bytes += size(&message);

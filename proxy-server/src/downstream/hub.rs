@@ -83,7 +83,7 @@ impl Hub {
 
     /// Sets the log level of every upstream in use, and of those that come into use later.
     pub(super) async fn set_level(&self, request: &Message) {
-        *lock(&self.level) = Some(request.clone());
+        *lock(&self.level) = Some(request.clone().compact());
         let told = self.open_ones().into_iter().map(|attachment| async move { tell_level(&attachment, request).await });
         futures_util::future::join_all(told).await;
     }

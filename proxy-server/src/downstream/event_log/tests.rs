@@ -124,3 +124,11 @@ async fn over_the_budget_the_oldest_answer_that_nobody_fetched_is_given_up() {
     drop((logs, running, _reader));
     assert_eq!(kept.used(), 0);
 }
+
+#[test]
+fn a_small_event_does_not_keep_the_buffer_it_arrived_in() {
+    let log = log(Purpose::Session);
+    let buffer = Bytes::from(vec![b'x'; 8 * 1024]);
+    log.push(buffer.slice(..10));
+    assert!(buffer.is_unique(), "no slice of the buffer is left");
+}
