@@ -22,6 +22,7 @@ use self::env::{NotText, Variables};
 pub(crate) use self::flags::Flags;
 pub(crate) use self::limits::LimitFlags;
 use crate::catalog::Naming;
+use crate::http::client::Network;
 use crate::policy::{PageOrigin, Sites, split_host};
 use crate::telemetry::{Format, Level};
 use crate::upstream::ChildEnvironment;
@@ -59,7 +60,7 @@ pub struct Config {
     pub(crate) telemetry: telemetry::Config,
     pub(crate) upstream: upstream::Config,
     pub(crate) downstream: downstream::Config,
-    pub(crate) network: upstream::Network,
+    pub(crate) network: Network,
     pub(crate) children: ChildEnvironment,
 }
 
@@ -110,7 +111,7 @@ impl Default for Config {
             telemetry: telemetry::Config { level: Level::Info, format: Format::Text, source: false },
             upstream: upstream::Config::default(),
             downstream: downstream::Config::default(),
-            network: upstream::Network::default(),
+            network: Network::default(),
             children: ChildEnvironment::default(),
         }
     }

@@ -22,7 +22,6 @@ mod open_questions;
 mod origin;
 mod own_lists;
 mod parked;
-mod pieced;
 mod pool;
 mod pulse;
 mod question;

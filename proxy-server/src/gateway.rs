@@ -20,10 +20,11 @@ use crate::catalog::{Catalog, GatewayName};
 use crate::config::Config;
 use crate::downstream::{self, Drain, Edge, Front, Origins, Servers};
 use crate::gateway::accept::Acceptor;
+use crate::http::client::{Dialer, Limits as DialLimits};
 use crate::policy::Policy;
 use crate::registry::{Leases, Locks, Registry};
 use crate::tasks::{Lanes, Tasks};
-use crate::upstream::{DialLimits, Dialer, Environment, Upstreams};
+use crate::upstream::{Environment, Upstreams};
 
 /// Maximum number of lease holders, and of locked owners.
 const MAX_HOLDERS: usize = 1_000;

@@ -10,7 +10,6 @@ mod meta;
 mod object;
 mod offer;
 mod outcome;
-mod pieces;
 mod scan;
 mod sentinel;
 mod skills;
@@ -38,7 +37,6 @@ pub(crate) use self::offer::Offer;
 pub(crate) use self::outcome::{
     completed, discovery, listening_ended, own_discovery, own_legacy_list, own_list, server_info, subscribed,
 };
-pub(crate) use self::pieces::Pieces;
 pub(crate) use self::scan::text;
 pub(crate) use self::sentinel::{decode as decode_header, encode as encode_header};
 pub(crate) use self::skills::{SKILLS_EXTENSION, Skills, is_about_skills, skill_root, skill_uris};

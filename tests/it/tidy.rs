@@ -23,8 +23,8 @@ const ROWS: [&str; 11] = [
     "route",
     "catalog",
     "upstream",
-    "registry protocol",
-    "error http1 telemetry tasks",
+    "registry protocol http",
+    "error telemetry tasks pieces",
     "sync",
 ];
 

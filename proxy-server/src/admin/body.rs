@@ -15,7 +15,7 @@ use tokio::time::timeout;
 
 use crate::admin::Admin;
 use crate::admin::problem::{bad_request, foreign, problem};
-use crate::http1::essence;
+use crate::http::write::essence;
 use crate::policy::Page;
 
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);

@@ -7,7 +7,7 @@ use schemas::parse_duration;
 
 use super::env::Variables;
 use super::{Config, InvalidSetting, invalid, list};
-use crate::upstream::{Choice, Exempt, Network, Proxies};
+use crate::http::client::{Choice, Exempt, Network, Proxies};
 
 /// Settings of connections to upstreams.
 #[derive(Debug, clap::Args, Default)]

@@ -8,7 +8,8 @@ use futures_util::future::join_all;
 use crate::downstream::Edge;
 use crate::downstream::dialogue::{notify, run};
 use crate::downstream::session::Session;
-use crate::protocol::{Invalid, Kind, Message, Pieces};
+use crate::pieces::Pieces;
+use crate::protocol::{Invalid, Kind, Message};
 use crate::upstream::Events;
 
 const REVISION: &str = "2025-03-26";

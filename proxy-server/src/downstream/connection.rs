@@ -38,7 +38,7 @@ use self::usual::{MAX_FIELDS, MAX_HEAD_BYTES, Persistence, Unusual, Usual, put_h
 use crate::downstream::mcp::Request;
 use crate::downstream::respond::{self, Reply};
 use crate::downstream::{Front, MOST_FORESEEN, Peer};
-use crate::http1::Written;
+use crate::http::write::Written;
 use crate::tasks::{Wait, wait_until};
 
 /// Timeout for the response once the client has closed its direction of the connection; then the client counts as gone.

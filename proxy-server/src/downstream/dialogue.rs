@@ -13,7 +13,8 @@ use crate::downstream::respond::Reply;
 use crate::downstream::session::{Scope, Session};
 use crate::downstream::{Edge, aggregate, respond};
 use crate::error::{Error, Kind};
-use crate::protocol::{self, Message, Object, Pieces};
+use crate::pieces::Pieces;
+use crate::protocol::{self, Message, Object};
 use crate::sync::lock;
 use crate::upstream::{Call, EventQueue, Events, OpenError};
 

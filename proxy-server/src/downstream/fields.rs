@@ -7,9 +7,9 @@ use httparse::Header;
 
 use crate::downstream::Peer;
 use crate::downstream::headers::PROTOCOL_VERSION;
-use crate::http1::essence;
+use crate::http::client::OWN_MARK;
+use crate::http::write::essence;
 use crate::policy::Credentials;
-use crate::upstream::OWN_MARK;
 
 pub(super) const SESSION_ID: &str = "mcp-session-id";
 const LAST_EVENT_ID: &str = "last-event-id";

@@ -22,8 +22,9 @@ use crate::downstream::respond::Reply;
 use crate::downstream::session::{Scope, Session};
 use crate::downstream::stream::{Resumable, parse_event_id, resumable};
 use crate::downstream::{Edge, Shared, admit, batch, modern, peer, read_body, respond, upstream_name};
+use crate::pieces::Pieces;
 use crate::policy::{Credentials, Principal};
-use crate::protocol::{self, Era, Invalid, Message, Pieces};
+use crate::protocol::{self, Era, Invalid, Message};
 use crate::tasks::wait_until;
 use crate::upstream::{EventQueue, Events, OpenError, event_queue};
 

@@ -8,8 +8,8 @@ use schemas::Problem;
 
 use crate::downstream::cards::is_document;
 use crate::downstream::fields::{Fields, text};
+use crate::http::client::OWN_MARK;
 use crate::policy::{Foreign, Page, Shown, Sites};
-use crate::upstream::OWN_MARK;
 
 /// Paths of health checks. They may omit `Host` in HTTP/1.0, and pages of other sites may link to them.
 pub(super) const HEALTH_PATHS: [&str; 3] = ["/healthz", "/readyz", "/api/v1/ping"];

@@ -14,9 +14,9 @@ use crate::downstream::Config;
 use crate::downstream::pulse::Pulse;
 use crate::downstream::respond::{self, Reply};
 use crate::error::Error;
+use crate::http::event_stream::one_line;
 use crate::protocol::Message;
 use crate::tasks::wait_until;
-use crate::upstream::one_line;
 
 /// An exchange with one client request. Dropping it before its final output cancels the request at the upstream.
 pub(super) trait Talk: Send + Sized + 'static {

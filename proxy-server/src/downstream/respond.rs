@@ -8,9 +8,10 @@ use bytes::Bytes;
 use schemas::Problem;
 
 use crate::error::{Error, Kind, Unknown};
+use crate::pieces::Pieces;
 use crate::policy::Denied;
 use crate::protocol::{
-    INTERNAL_ERROR, INVALID_PARAMS, INVALID_REQUEST, Invalid, METHOD_NOT_FOUND, Message, Object, PARSE_ERROR, Pieces,
+    INTERNAL_ERROR, INVALID_PARAMS, INVALID_REQUEST, Invalid, METHOD_NOT_FOUND, Message, Object, PARSE_ERROR,
     RESOURCE_NOT_FOUND, anonymous_error, error_response,
 };
 use crate::telemetry::mask_known;

@@ -22,10 +22,11 @@ use crate::downstream::fields::Fields;
 use crate::downstream::respond::Reply;
 use crate::downstream::session::{Scope, Session};
 use crate::downstream::{Edge, batch, modern, respond, sse};
+use crate::http::event_stream::{Decoder, one_line};
 use crate::policy::{Credentials, Principal};
 use crate::protocol::{self, Era, INVALID_REQUEST, Invalid, Kind, METHOD_NOT_FOUND, Message, anonymous_error};
 use crate::sync::lock;
-use crate::upstream::{EventDecoder, Lines, TooLong, one_line};
+use crate::upstream::{Lines, TooLong};
 
 /// Maximum size of one write, in bytes.
 const WRITE_PIECE: usize = 64 * 1024;
@@ -299,7 +300,7 @@ async fn pour(reply: Reply, out: &mpsc::Sender<Bytes>, limit: usize) {
         }
         return;
     }
-    let mut decoder = EventDecoder::new(limit);
+    let mut decoder = Decoder::new(limit);
     while let Some(Ok(frame)) = body.frame().await {
         let Ok(chunk) = frame.into_data() else { continue };
         decoder.push(chunk.into());

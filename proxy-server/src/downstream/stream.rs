@@ -15,7 +15,7 @@ use crate::downstream::Edge;
 use crate::downstream::event_log::{EventLog, Reader};
 use crate::downstream::pulse::Pulse;
 use crate::downstream::session::Session;
-use crate::upstream::one_line;
+use crate::http::event_stream::one_line;
 
 /// A resumable stream, with the position to read from.
 pub(super) struct Resumable {

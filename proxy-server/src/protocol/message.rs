@@ -9,8 +9,8 @@ use bytestring::ByteString;
 use super::envelope::{Envelope, PARAMETERS};
 use super::meta::OWN_NAMES;
 use super::object::{Object, Picked};
-use super::pieces::Pieces;
 use super::scan::{MAX_DEPTH, Malformed, Scanner, text};
+use crate::pieces::Pieces;
 
 /// Minimum size in bytes for sending a message in pieces; smaller ones are cheaper to copy.
 const LARGE: usize = 4 * 1024;

@@ -7,9 +7,9 @@ use super::code::{INVALID_PARAMS, RESOURCE_NOT_FOUND};
 use super::message::{Kind, Message, result_response};
 use super::meta::{SERVER_KEY, SUBSCRIPTION_KEY};
 use super::object::Object;
-use super::pieces::Pieces;
 use super::splice::quote;
 use super::version::LATEST_MODERN;
+use crate::pieces::Pieces;
 
 /// Methods whose results carry cache hints.
 const CACHEABLE: [&str; 8] = [

@@ -17,10 +17,10 @@ use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
 use crate::error::{Chain, Error, Kind};
+use crate::http::client::{Choice, Place, Reach, Trust};
 use crate::protocol::{self, Era, LATEST_MODERN, Message};
 use crate::tasks::{Tasks, wait_until};
 use crate::upstream::deadline::Deadline;
-use crate::upstream::dialer::{Choice, Place, Reach, Trust};
 use crate::upstream::events::{Events, event_queue};
 use crate::upstream::inbox::{Expectation, Inbox, REPLY_QUEUE, next_id};
 use crate::upstream::parameters::Parameters;

@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 use tracing::warn;
 
-use crate::http1::put_text;
+use crate::http::write::put_text;
 use crate::protocol::{self, Message, Object, encode_header};
 use crate::sync::lock;
 

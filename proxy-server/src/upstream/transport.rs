@@ -2,7 +2,6 @@
 
 mod challenge;
 pub(super) mod descriptors;
-pub(super) mod event_stream;
 mod exit;
 pub(super) mod lines;
 mod long_line;
@@ -15,16 +14,17 @@ pub(super) mod streamable_http;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 use tracing::{debug, warn};
 
 use crate::error::{Error, Kind};
-use crate::protocol::{Invalid, Message, Pieces};
+use crate::http::event_stream::TooLarge;
+use crate::pieces::Pieces;
+use crate::protocol::{Invalid, Message};
 use crate::upstream::inbox::Inbox;
-use crate::upstream::transport::event_stream::TooLarge;
 use crate::upstream::transport::refusal::too_large;
 
 /// Larger buffers of a stdio upstream are dropped after use, so that one long line does not occupy memory for as long as
@@ -114,28 +114,7 @@ pub(super) fn deliver(bytes: Bytes, inbox: &Inbox, origin: Option<u64>) -> Resul
 /// Fails the request whose response was too large to be read, if its id is known.
 pub(super) fn skipped(error: TooLarge, inbox: &Inbox) {
     warn!(%error, "event skipped");
-    if let Some(id) = error.answered() {
+    if let Some(id) = oversize::answered_by(&error) {
         inbox.fail(id, too_large(error.limit(), error));
     }
-}
-
-/// Replaces raw line breaks by blanks for line-based framings. In JSON they can only be white space.
-pub(crate) fn one_line(message: Bytes) -> Bytes {
-    if memchr::memchr2(b'\n', b'\r', &message).is_none() {
-        return message;
-    }
-    let mut line = BytesMut::with_capacity(message.len());
-    put_one_line(&mut line, &message);
-    line.freeze()
-}
-
-/// Appends a message, or a piece of one, with its line breaks replaced.
-pub(super) fn put_one_line(line: &mut BytesMut, mut piece: &[u8]) {
-    while let Some(end) = memchr::memchr2(b'\n', b'\r', piece) {
-        let (before, after) = piece.split_at(end);
-        line.extend_from_slice(before);
-        line.extend_from_slice(b" ");
-        piece = after.get(1..).unwrap_or_default();
-    }
-    line.extend_from_slice(piece);
 }

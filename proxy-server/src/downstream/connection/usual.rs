@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use jiff::fmt::rfc2822::DateTimePrinter;
 
 use crate::downstream::fields::Fields;
-use crate::http1::{decimal, put_fields, put_length};
+use crate::http::write::{decimal, put_fields, put_length};
 
 /// Limits of a usual request: number of header fields, and size of its head in bytes.
 pub(super) const MAX_FIELDS: usize = 32;

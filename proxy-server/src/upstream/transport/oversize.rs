@@ -1,5 +1,13 @@
 //! Determines which request an oversized message answers, from its beginning and its end.
 
+use crate::http::event_stream::TooLarge;
+
+/// Returns the id of the request that a skipped event answers, if it is a response with its id near either end.
+pub(super) fn answered_by(event: &TooLarge) -> Option<u64> {
+    let [beginning, end] = event.excerpts();
+    answered(beginning, end)
+}
+
 /// Returns the id of the request, if the excerpts show that the message is a response with a numeric id.
 pub(super) fn answered(beginning: &[u8], end: &[u8]) -> Option<u64> {
     let found = read(beginning);
@@ -77,6 +85,7 @@ fn number(text: &[u8]) -> Option<(u64, &[u8])> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http::event_stream::Decoder;
 
     fn check(beginning: &str, end: &str, expected: Option<u64>) {
         assert_eq!(answered(beginning.as_bytes(), end.as_bytes()), expected, "{beginning} ... {end}");
@@ -89,6 +98,25 @@ mod tests {
         check(r#"{"result":{"id":3,"a":[{"x"#, r#"x"}]},"id":7}"#, Some(7));
         check(r#"{"result":{"x"#, r#"x"}, "id": 7, "jsonrpc": "2.0"}"#, Some(7));
         check(r#"{"result":"\"id\":5,{"x"#, "x", None);
+    }
+
+    #[test]
+    fn the_answered_id_is_found_in_a_skipped_event_however_it_arrives() {
+        let large = |end: &str| format!(r#"{{"jsonrpc":"2.0","id":7,"result":"{}"{end}"#, "x".repeat(2_000));
+        let (first, broken) = (large("}"), large("}").replace(',', ",\ndata:"));
+        let last = large("}").replace(r#""id":7,"#, "").replace("\"}", "\",\"id\":7}");
+        for text in [first, broken, last] {
+            let stream = format!("event: message\nid: 5\ndata: {text}\n\n");
+            for size in [1, 7, 512, stream.len()] {
+                let mut decoder = Decoder::new(100);
+                let mut found = None;
+                for chunk in stream.as_bytes().chunks(size) {
+                    decoder.push(chunk.into());
+                    found = found.or(decoder.next_event().err().map(|skipped| answered_by(&skipped)));
+                }
+                assert_eq!(found, Some(Some(7)), "in chunks of {size}");
+            }
+        }
     }
 
     #[test]

@@ -8,10 +8,10 @@ use http::header::{CONTENT_TYPE, LOCATION, WWW_AUTHENTICATE};
 use tokio::time::timeout;
 
 use crate::error::{Error, Kind, Limit, Shown};
+use crate::http::client::{DialError, Response, Undecodable};
+use crate::http::event_stream::Decoder;
 use crate::protocol::{self, Message};
-use crate::upstream::dialer::{DialError, Response, Undecodable};
 use crate::upstream::transport::challenge;
-use crate::upstream::transport::event_stream::Decoder;
 
 /// Maximum number of characters shown of a body that is not a message.
 const SHOWN: usize = 80;

@@ -10,11 +10,11 @@ use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
 use crate::error::{Chain, Error, Kind};
-use crate::protocol::Pieces;
+use crate::http::client::{Dialer, Place, Response, Target};
+use crate::http::event_stream::{Decoder, Event};
+use crate::pieces::Pieces;
 use crate::tasks::Tasks;
-use crate::upstream::dialer::{Dialer, Place, Response, Target};
 use crate::upstream::inbox::Inbox;
-use crate::upstream::transport::event_stream::{Decoder, Event};
 use crate::upstream::transport::refusal::{Refusal, Verdict, transport_error};
 use crate::upstream::transport::{deliver, skipped};
 

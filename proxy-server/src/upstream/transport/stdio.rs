@@ -33,7 +33,7 @@ use tracing::{debug, info};
 
 pub use self::warden::warden;
 use crate::error::{Error, Kind};
-use crate::protocol::Pieces;
+use crate::pieces::Pieces;
 use crate::sync::lock;
 use crate::tasks::Tasks;
 use crate::telemetry::Secrets;

@@ -16,11 +16,13 @@ use tracing::debug;
 
 use self::retry::{Polls, retry_after};
 use crate::error::{Error, Kind, Shown};
-use crate::protocol::{self, Message, Pieces};
+use crate::http::client::{DialError, Dialer, Place, Prepared, Response, Target};
+use crate::http::event_stream::{Decoder, Event, TooLarge};
+use crate::pieces::Pieces;
+use crate::protocol::{self, Message};
 use crate::sync::{read, write};
-use crate::upstream::dialer::{DialError, Dialer, Place, Prepared, Response, Target};
 use crate::upstream::inbox::{Inbox, next_id};
-use crate::upstream::transport::event_stream::{Decoder, Event, TooLarge};
+use crate::upstream::transport::oversize;
 use crate::upstream::transport::refusal::{Refusal, Verdict, described, read_body, too_large, transport_error};
 use crate::upstream::transport::{Outgoing, deliver, skipped};
 
@@ -136,7 +138,7 @@ impl Endpoint {
         loop {
             let (answered, seen) = read_events(stream, &mut decoder, (inbox, Some(id)), |event| match event {
                 Ok(event) => receive(event, Some(id), inbox, answer).map(Ok),
-                Err(error) if error.answered() == Some(id) => Some(Err(too_large(error.limit(), error))),
+                Err(error) if oversize::answered_by(&error) == Some(id) => Some(Err(too_large(error.limit(), error))),
                 Err(error) => {
                     // The skipped event may have been the response.
                     skipped_limit = Some(error.limit());

@@ -11,8 +11,9 @@ use tokio::sync::mpsc;
 use tokio::time::sleep;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use crate::protocol::Pieces;
-use crate::upstream::transport::{MOST_REUSED, put_one_line};
+use crate::http::event_stream::put_one_line;
+use crate::pieces::Pieces;
+use crate::upstream::transport::MOST_REUSED;
 
 /// Interval between checks whether a child has read its first line.
 const GLANCE: Duration = Duration::from_millis(20);

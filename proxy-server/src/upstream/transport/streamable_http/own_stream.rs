@@ -13,8 +13,8 @@ use tracing::debug;
 use super::retry::{Attempts, Next, retry_after};
 use super::{Endpoint, Standing, read_events, receive};
 use crate::error::{Chain, Kind};
+use crate::http::event_stream::Decoder;
 use crate::upstream::inbox::Inbox;
-use crate::upstream::transport::event_stream::Decoder;
 use crate::upstream::transport::skipped;
 
 /// Timeout for the head of the response. Long, because some servers send the head with the first event.

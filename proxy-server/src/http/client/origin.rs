@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use super::DialError;
 use super::connect::{Connector, Way};
 use super::connection::{Connection, Readiness, Response};
-use crate::http1::Written;
+use crate::http::write::Written;
 use crate::sync::lock;
 use crate::tasks::lane_number;
 

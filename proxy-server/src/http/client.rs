@@ -47,8 +47,8 @@ use self::proxy::Proxy;
 pub(crate) use self::proxy::{Choice, Exempt, Proxies};
 use self::tls::Tls;
 pub(crate) use self::tls::Trust;
-use crate::http1::{Written, put_field, put_fields, put_length, put_text};
-use crate::protocol::Pieces;
+use crate::http::write::{Written, put_field, put_fields, put_length, put_text};
+use crate::pieces::Pieces;
 
 /// Header that marks the gateway's own requests, so that a request that loops back is refused.
 pub(crate) const OWN_MARK: HeaderName = HeaderName::from_static("x-mcp-proxy-mark");

@@ -23,7 +23,7 @@ use super::coding::Decoder;
 use super::connect::Stream;
 use super::head::{BadHead, Content, Head};
 use super::origin::Origin;
-use crate::http1::Written;
+use crate::http::write::Written;
 
 /// Maximum number of body parts that are skipped to reuse a connection; beyond that it is closed.
 const LONGEST_TAIL: usize = 64;

@@ -8,7 +8,7 @@ use http::{HeaderName, StatusCode};
 use httparse::{Header, ParserConfig, Status};
 
 use super::body::Body;
-use crate::http1::{decimal, essence};
+use crate::http::write::{decimal, essence};
 
 /// Maximum size of a head in bytes.
 const MAX_BYTES: usize = 64 * 1024;

@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
-use crate::protocol::Pieces;
+use crate::pieces::Pieces;
 
 /// Remaining pieces of a message.
 struct Pieced(Pieces);

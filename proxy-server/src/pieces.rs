@@ -7,7 +7,7 @@ use bytes::{Bytes, BytesMut};
 pub(crate) struct Pieces([Bytes; 3]);
 
 impl Pieces {
-    pub(super) fn new(pieces: [Bytes; 3]) -> Self {
+    pub(crate) fn new(pieces: [Bytes; 3]) -> Self {
         Self(pieces)
     }
 
