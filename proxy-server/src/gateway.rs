@@ -18,9 +18,10 @@ use tracing::{debug, warn};
 use crate::admin::{self, Admin, Connections};
 use crate::catalog::{Catalog, GatewayName};
 use crate::config::Config;
-use crate::downstream::{self, Drain, Edge, Front, Origins, Servers};
+use crate::downstream::{self, Edge, Origins, Servers, Service};
 use crate::gateway::accept::Acceptor;
 use crate::http::client::{Dialer, Limits as DialLimits};
+use crate::http::server::Drain;
 use crate::policy::Policy;
 use crate::registry::{Leases, Locks, Registry};
 use crate::tasks::{Lanes, Tasks};
@@ -108,10 +109,10 @@ impl Gateway {
             has_cards: config.downstream.server_cards,
         };
         let lanes = Arc::new(Lanes::start().map_err(StartError::Threads)?);
-        let front = Front { origins, edge: Arc::clone(&edge), router };
-        let fronts = (0..lanes.count()).map(|_| Arc::new(front.another())).collect();
+        let service = Service { origins, edge: Arc::clone(&edge), router };
+        let services = (0..lanes.count()).map(|_| Arc::new(service.another())).collect();
         let acceptor = Acceptor {
-            fronts,
+            services,
             lanes: Arc::clone(&lanes),
             tasks: connections.clone(),
             places: Arc::new(Semaphore::new(config.max_connections)),

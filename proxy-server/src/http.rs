@@ -1,7 +1,7 @@
-//! HTTP/1.1 (RFC 9112) and event streams, without a word of MCP: the client that connects to upstreams, parsers and
-//! writers that both sides use.
+//! HTTP/1.1 (RFC 9112) and event streams, without a word of MCP: the server that clients connect to, the client that
+//! connects to upstreams, and the parsers and writers of both.
 
 pub(crate) mod client;
 pub(crate) mod event_stream;
-mod pieced;
+pub(crate) mod server;
 pub(crate) mod write;

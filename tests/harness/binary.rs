@@ -10,6 +10,7 @@ use tokio::process::Command;
 
 use crate::admin::Admin;
 use crate::fixture::{fixture_path, root};
+use crate::gateway::{FAST_PATH, fast_path};
 use crate::process::{Ended, Process, run};
 
 /// Folder of the binaries. Built with the same options as in `tests/run`: others would build everything twice.
@@ -36,6 +37,7 @@ pub fn binary(name: &str) -> Binary {
     let home = tempfile::tempdir().expect("a temporary folder");
     let mut command = Command::new(folder.join(name));
     command.env_clear().env("PATH", fixture_path()).env("HOME", home.path()).current_dir(home.path());
+    command.envs(fast_path().map(|value| (FAST_PATH, value)));
     Binary { command, home }
 }
 

@@ -4,10 +4,19 @@ use proxy_server::{Config, Gateway};
 
 use crate::admin::Admin;
 
+/// Variable with which `tests/run` runs tests once more without the fast path of the HTTP server.
+pub const FAST_PATH: &str = "MCP_PROXY_HTTP_FAST_PATH";
+
+/// Returns the value of [`FAST_PATH`] in the environment of the tests.
+pub(crate) fn fast_path() -> Option<String> {
+    std::env::var(FAST_PATH).ok()
+}
+
 /// Prepares a gateway.
 #[must_use]
 pub fn gateway() -> Builder {
-    Builder { flags: vec!["--port".to_owned(), "0".to_owned()] }
+    let fast_path = fast_path().map(|value| format!("--http-fast-path={value}"));
+    Builder { flags: ["--port=0".to_owned()].into_iter().chain(fast_path).collect() }
 }
 
 /// Flags of a gateway.

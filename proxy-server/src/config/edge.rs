@@ -23,6 +23,10 @@ pub(crate) struct EdgeFlags {
     /// [env: MCP_PROXY_CONNECTION_IDLE_TIMEOUT] [default: 130s]
     #[arg(long, value_name = "DURATION")]
     connection_idle_timeout: Option<String>,
+    /// Answer usual requests without hyper, or, if off, none: a way around a fault of the faster parser
+    /// [env: MCP_PROXY_HTTP_FAST_PATH] [default: on]
+    #[arg(long, value_name = "on|off")]
+    http_fast_path: Option<String>,
     /// Let another gateway listen on the same address, which then takes over without a gap [env: MCP_PROXY_REUSE_PORT]
     #[arg(long)]
     reuse_port: bool,
@@ -51,6 +55,10 @@ pub(super) fn apply(flags: &EdgeFlags, env: &Variables, config: &mut Config) -> 
             *setting = time;
         }
     }
+    let fast_path = (&flags.http_fast_path, "--http-fast-path");
+    if let Some(Switch(is_on)) = word(fast_path, (env, &["MCP_PROXY_HTTP_FAST_PATH"]), "`on` or `off`")? {
+        config.downstream.has_fast_path = is_on;
+    }
     config.reuse_port = flags.reuse_port || env.flag(&["MCP_PROXY_REUSE_PORT"]);
     let delay = (&flags.drain_delay, "--drain-delay");
     if let Some(Any(time)) = word(delay, (env, &["MCP_PROXY_DRAIN_DELAY"]), "a duration, such as `5s`")? {
@@ -59,9 +67,23 @@ pub(super) fn apply(flags: &EdgeFlags, env: &Variables, config: &mut Config) -> 
     Ok(())
 }
 
+struct Switch(bool);
+
 struct Positive(Duration);
 
 struct Any(Duration);
+
+impl std::str::FromStr for Switch {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        match text {
+            "on" => Ok(Self(true)),
+            "off" => Ok(Self(false)),
+            _ => Err(()),
+        }
+    }
+}
 
 impl std::str::FromStr for Positive {
     type Err = ();
@@ -89,6 +111,17 @@ mod tests {
     fn resolve(flags: &[&str], variables: Variables) -> Result<Config, InvalidSetting> {
         let alone = Alone::try_parse_from(["mcp-proxy"].iter().chain(flags)).expect("flags");
         Config::resolve(&alone.flags, &variables)
+    }
+
+    #[test]
+    fn the_fast_path_is_on_until_it_is_switched_off() {
+        let is_on = |config: Result<Config, InvalidSetting>| config.expect("a setting").downstream.has_fast_path;
+        assert!(is_on(resolve(&[], [].into())));
+        assert!(!is_on(resolve(&["--http-fast-path", "off"], [].into())));
+        assert!(!is_on(resolve(&[], [("MCP_PROXY_HTTP_FAST_PATH", "off")].into())));
+        assert!(is_on(resolve(&["--http-fast-path", "on"], [("MCP_PROXY_HTTP_FAST_PATH", "off")].into())));
+        let refusal = resolve(&["--http-fast-path", "no"], [].into()).expect_err("neither").to_string();
+        assert!(refusal.contains("--http-fast-path") && refusal.contains("`off`"), "{refusal}");
     }
 
     #[test]

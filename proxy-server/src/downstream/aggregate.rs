@@ -11,9 +11,10 @@ use tracing::{debug, info};
 
 use crate::call::call;
 use crate::catalog::{Candidate, List, Page, View, asked_by, audience};
+use crate::downstream::edge::Edge;
 use crate::downstream::hub::Hub;
+use crate::downstream::respond;
 use crate::downstream::session::{Scope, Session};
-use crate::downstream::{Edge, respond};
 use crate::error::{Error, Kind};
 use crate::pieces::Pieces;
 use crate::policy::Caller;

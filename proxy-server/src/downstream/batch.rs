@@ -5,8 +5,8 @@ use std::sync::Arc;
 use bytes::{BufMut, Bytes, BytesMut};
 use futures_util::future::join_all;
 
-use crate::downstream::Edge;
 use crate::downstream::dialogue::{notify, run};
+use crate::downstream::edge::Edge;
 use crate::downstream::session::Session;
 use crate::pieces::Pieces;
 use crate::protocol::{Invalid, Kind, Message};

@@ -14,7 +14,9 @@ use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 use url::{Host, Url};
 
-use crate::downstream::{Edge, Shared, not_found, shown, upstream_name};
+use crate::downstream::admit::{Shared, shown, upstream_name};
+use crate::downstream::edge::Edge;
+use crate::downstream::respond::not_found;
 use crate::policy::{Page, Principal};
 use crate::protocol::{server_of, versions};
 use crate::upstream::Upstream;

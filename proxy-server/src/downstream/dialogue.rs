@@ -8,11 +8,12 @@ use bytes::Bytes;
 use tracing::info;
 
 use crate::call::call;
+use crate::downstream::edge::Edge;
 use crate::downstream::event_log::EventLog;
-use crate::downstream::respond::Reply;
 use crate::downstream::session::{Scope, Session};
-use crate::downstream::{Edge, aggregate, respond};
+use crate::downstream::{aggregate, respond};
 use crate::error::{Error, Kind};
+use crate::http::server::Reply;
 use crate::pieces::Pieces;
 use crate::protocol::{self, Message, Object};
 use crate::sync::lock;

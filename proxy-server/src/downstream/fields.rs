@@ -5,9 +5,9 @@ use std::borrow::Cow;
 use axum::http::HeaderMap;
 use httparse::Header;
 
-use crate::downstream::Peer;
 use crate::downstream::headers::PROTOCOL_VERSION;
 use crate::http::client::OWN_MARK;
+use crate::http::server::Peer;
 use crate::http::write::essence;
 use crate::policy::Credentials;
 

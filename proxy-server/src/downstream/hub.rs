@@ -12,8 +12,8 @@ use tokio::sync::{OnceCell, oneshot};
 use tokio::time::{Instant, timeout};
 use tracing::debug;
 
-use crate::downstream::Edge;
 use crate::downstream::aggregate::translate;
+use crate::downstream::edge::Edge;
 use crate::downstream::own_lists::{OwnLists, Stale};
 use crate::downstream::session::Session;
 use crate::error::{Chain, Error, Kind};

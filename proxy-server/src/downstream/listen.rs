@@ -20,13 +20,14 @@ pub(super) use self::all::open_to_all;
 use self::filter::Filter;
 pub(super) use self::relayed::relay;
 use self::subscribed::{Subscribed, subscribe};
+use crate::downstream::edge::Edge;
 use crate::downstream::modern::{Addressed, Asking};
 use crate::downstream::notices::tells_of_loss;
 use crate::downstream::pool::{Caller, Pool, Use};
 use crate::downstream::reply::{Said, Talk, respond_with};
-use crate::downstream::respond::Reply;
-use crate::downstream::{Edge, respond};
+use crate::downstream::respond;
 use crate::error::{Error, Kind, Limit};
+use crate::http::server::Reply;
 use crate::protocol::{self, Message, SUBSCRIPTION_KEY};
 use crate::upstream::{Event, EventQueue};
 

@@ -15,13 +15,15 @@ use futures_util::future::BoxFuture;
 use tokio::time::Instant;
 use tracing::info;
 
+use crate::downstream::admit::{Shared, admit, peer, read_body, upstream_name};
 use crate::downstream::dialogue::{fill, introduce, notify, run};
+use crate::downstream::edge::Edge;
 use crate::downstream::event_log::EventLog;
 use crate::downstream::fields::{Fields, SESSION_ID, text};
-use crate::downstream::respond::Reply;
 use crate::downstream::session::{Scope, Session};
 use crate::downstream::stream::{Resumable, parse_event_id, resumable};
-use crate::downstream::{Edge, Shared, admit, batch, modern, peer, read_body, respond, upstream_name};
+use crate::downstream::{batch, modern, respond};
+use crate::http::server::Reply;
 use crate::pieces::Pieces;
 use crate::policy::{Credentials, Principal};
 use crate::protocol::{self, Era, Invalid, Message};
@@ -53,9 +55,9 @@ pub(super) async fn serve(State(edge): Shared, path: RawPathParams, request: ext
 }
 
 /// A request with its complete body.
-pub(super) struct Request<'a> {
+pub(super) struct Request<'a, 'f> {
     pub(super) method: Method,
-    pub(super) fields: &'a Fields<'a>,
+    pub(super) fields: &'a Fields<'f>,
     pub(super) body: Bytes,
 }
 
@@ -113,7 +115,7 @@ impl Caller {
     }
 
     /// Responds to a request that passed `admit` and `takes`.
-    pub(super) async fn answer(self, request: Request<'_>) -> Reply {
+    pub(super) async fn answer(self, request: Request<'_, '_>) -> Reply {
         let Request { method, fields, body } = request;
         match method {
             // The modern era uses only POST.

@@ -9,8 +9,8 @@ use crate::catalog::{List, audience};
 use crate::downstream::aggregate::page;
 use crate::downstream::fields::Fields;
 use crate::downstream::modern::{Asking, refuse_undeclared};
-use crate::downstream::respond::Reply;
 use crate::downstream::{listen, respond, routed};
+use crate::http::server::Reply;
 use crate::policy::Caller;
 use crate::protocol::{Era, own_list, result_pieces};
 

@@ -12,14 +12,15 @@ use bytes::Bytes;
 use tokio::time::Instant;
 
 use crate::catalog::{View, qualified_id};
+use crate::downstream::edge::Edge;
 use crate::downstream::fields::{Fields, text};
 use crate::downstream::headers::{self, Mismatch};
 use crate::downstream::pool::Pool;
 use crate::downstream::reply::respond_with;
-use crate::downstream::respond::Reply;
 use crate::downstream::session::Scope;
-use crate::downstream::{Edge, bridged, forward, listen, merged, respond};
+use crate::downstream::{bridged, forward, listen, merged, respond};
 use crate::error::{self, Error};
+use crate::http::server::Reply;
 use crate::policy::{Caller, Principal};
 use crate::protocol::{
     self, Claims, Era, HEADER_MISMATCH, INVALID_PARAMS, INVALID_REQUEST, Kind, LATEST_MODERN, METHOD_NOT_FOUND,

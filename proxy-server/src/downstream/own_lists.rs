@@ -14,7 +14,7 @@ use tokio::time::{Instant, sleep_until};
 use tracing::debug;
 
 use crate::catalog::{List, OwnItems, Snapshot, View};
-use crate::downstream::Edge;
+use crate::downstream::edge::Edge;
 use crate::error::Chain;
 use crate::policy::Caller;
 use crate::protocol::Message;

@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
 use crate::catalog::View;
-use crate::downstream::Edge;
+use crate::downstream::edge::Edge;
 use crate::downstream::notices::Notices;
 use crate::downstream::own_lists::{OwnLists, Stale};
 use crate::downstream::question::refuse;

@@ -10,11 +10,12 @@ use bytes::{BufMut, Bytes, BytesMut};
 use futures_util::stream;
 use tokio::time::{Instant, timeout};
 
-use crate::downstream::Config;
+use crate::downstream::edge::Config;
 use crate::downstream::pulse::Pulse;
-use crate::downstream::respond::{self, Reply};
+use crate::downstream::respond;
 use crate::error::Error;
 use crate::http::event_stream::one_line;
+use crate::http::server::Reply;
 use crate::protocol::Message;
 use crate::tasks::wait_until;
 

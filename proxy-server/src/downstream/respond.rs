@@ -1,13 +1,13 @@
 //! Maps failures to HTTP statuses, JSON-RPC error codes and messages; no other module does.
 
 use axum::Json;
-use axum::body::Body;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use schemas::Problem;
 
 use crate::error::{Error, Kind, Unknown};
+use crate::http::server::{BodyError, Reply};
 use crate::pieces::Pieces;
 use crate::policy::Denied;
 use crate::protocol::{
@@ -15,39 +15,6 @@ use crate::protocol::{
     RESOURCE_NOT_FOUND, anonymous_error, error_response,
 };
 use crate::telemetry::mask_known;
-
-const JSON: HeaderValue = HeaderValue::from_static("application/json");
-
-/// Response to a POST.
-pub(super) enum Reply {
-    /// Usual case: status and JSON body.
-    Json(StatusCode, Pieces),
-    Other(Response),
-}
-
-impl Reply {
-    pub(super) fn status(&self) -> StatusCode {
-        match self {
-            Self::Json(status, _) => *status,
-            Self::Other(response) => response.status(),
-        }
-    }
-}
-
-impl From<Response> for Reply {
-    fn from(response: Response) -> Self {
-        Self::Other(response)
-    }
-}
-
-impl IntoResponse for Reply {
-    fn into_response(self) -> Response {
-        match self {
-            Self::Json(status, body) => (status, [(header::CONTENT_TYPE, JSON)], Body::from(body)).into_response(),
-            Self::Other(response) => response,
-        }
-    }
-}
 
 /// Builds a JSON-RPC error response to the request with this raw id.
 pub(super) fn error(id: &str, error: &Error) -> Bytes {
@@ -208,6 +175,15 @@ pub(super) fn too_large(limit: usize) -> Reply {
     (StatusCode::PAYLOAD_TOO_LARGE, format!("the body is larger than {limit} bytes (--max-body-bytes)"))
         .into_response()
         .into()
+}
+
+/// Responds to a request whose body was not read.
+pub(super) fn unread(error: BodyError, limit: usize) -> Reply {
+    match error {
+        BodyError::TooLarge => too_large(limit),
+        BodyError::EndedEarly => bad_request("the body ended early"),
+        BodyError::TimedOut => StatusCode::REQUEST_TIMEOUT.into_response().into(),
+    }
 }
 
 /// Refuses a session id that is unknown or belongs to another principal (2025-11-25, transports, "Session Management").

@@ -15,7 +15,7 @@ use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info};
 
-use crate::downstream::Edge;
+use crate::downstream::edge::Edge;
 use crate::downstream::event_log::{EventLog, LogLimits, Purpose};
 use crate::downstream::hub::Hub;
 use crate::downstream::kept::Kept;

@@ -8,10 +8,12 @@ use axum::http::{Method, StatusCode};
 use axum::response::IntoResponse;
 use bytes::Bytes;
 
+use crate::downstream::admit::{Shared, admit, read_body, shown, upstream_name};
 use crate::downstream::dialogue::{fill, introduce, notify, run};
-use crate::downstream::respond::Reply;
+use crate::downstream::edge::Edge;
 use crate::downstream::session::Session;
-use crate::downstream::{Edge, Shared, admit, batch, read_body, respond, shown, stream, upstream_name};
+use crate::downstream::{batch, respond, stream};
+use crate::http::server::Reply;
 use crate::protocol::{self, INVALID_PARAMS, INVALID_REQUEST, Kind, Message, PARSE_ERROR, error_response};
 use crate::upstream::{OpenError, event_queue};
 

@@ -18,11 +18,12 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{debug, warn};
 
+use crate::downstream::edge::Edge;
 use crate::downstream::fields::Fields;
-use crate::downstream::respond::Reply;
 use crate::downstream::session::{Scope, Session};
-use crate::downstream::{Edge, batch, modern, respond, sse};
+use crate::downstream::{batch, modern, respond, sse};
 use crate::http::event_stream::{Decoder, one_line};
+use crate::http::server::Reply;
 use crate::policy::{Credentials, Principal};
 use crate::protocol::{self, Era, INVALID_REQUEST, Invalid, Kind, METHOD_NOT_FOUND, Message, anonymous_error};
 use crate::sync::lock;

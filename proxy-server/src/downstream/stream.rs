@@ -11,7 +11,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use futures_util::stream;
 use tokio::time::{Instant, timeout};
 
-use crate::downstream::Edge;
+use crate::downstream::edge::Edge;
 use crate::downstream::event_log::{EventLog, Reader};
 use crate::downstream::pulse::Pulse;
 use crate::downstream::session::Session;

@@ -15,7 +15,8 @@ use tracing::{debug, warn};
 
 use super::LISTEN_QUEUE;
 use crate::admin::Connections;
-use crate::downstream::{Connection, Drain, Front, Peer, serve_overflow};
+use crate::downstream::Service;
+use crate::http::server::{Connection, Drain, Peer, serve_overflow};
 use crate::tasks::{Lanes, Tasks};
 
 /// Time for a connection to write its last response.
@@ -24,7 +25,7 @@ const LAST_BYTES: Duration = Duration::from_millis(500);
 /// State of the accept loop.
 pub(super) struct Acceptor {
     /// One for each lane.
-    pub(super) fronts: Vec<Arc<Front>>,
+    pub(super) services: Vec<Arc<Service>>,
     pub(super) lanes: Arc<Lanes>,
     pub(super) tasks: Tasks,
     pub(super) places: Arc<Semaphore>,
@@ -105,16 +106,16 @@ impl Acceptor {
     }
 
     fn begin(&self, stream: std::net::TcpStream, peer: Peer, place: Place) {
-        let Some((lane, front)) = self.lanes.next(&self.fronts) else { return };
-        let front = Arc::clone(front);
+        let Some((lane, service)) = self.lanes.next(&self.services) else { return };
+        let service = Arc::clone(service);
         match place {
             Place::Usual(place) => {
-                self.tasks.spawn_on(lane, "connection", self.serve(stream, peer, front, place));
+                self.tasks.spawn_on(lane, "connection", self.serve(stream, peer, service, place));
             }
             Place::Spare(place) => {
                 self.tasks.spawn_on(lane, "connection beyond the limit", async move {
                     if let Ok(stream) = TcpStream::from_std(stream) {
-                        serve_overflow(stream, peer, &front).await;
+                        serve_overflow(stream, peer, &*service).await;
                     }
                     drop(place);
                 });
@@ -127,7 +128,7 @@ impl Acceptor {
         &self,
         stream: std::net::TcpStream,
         peer: Peer,
-        front: Arc<Front>,
+        service: Arc<Service>,
         place: OwnedSemaphorePermit,
     ) -> impl Future<Output = ()> + use<> {
         let (stopping, counts) = (self.tasks.stopping().clone(), Arc::clone(&self.counts));
@@ -137,7 +138,7 @@ impl Acceptor {
             counts.active.fetch_add(1, Ordering::Relaxed);
             counts.total.fetch_add(1, Ordering::Relaxed);
             stream.set_nodelay(true).ok();
-            let mut serving = pin!(Connection::new(stream, peer, front).serve(&drain, unanswered));
+            let mut serving = pin!(Connection::new(stream, peer, service).serve(&drain, unanswered));
             // Polled only when it is woken, not with every packet.
             let mut stopping = FuturesUnordered::from_iter([stopping.cancelled()]);
             tokio::select! {

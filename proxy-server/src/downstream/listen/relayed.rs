@@ -18,8 +18,8 @@ use crate::downstream::listen::ended;
 use crate::downstream::listen::filter::Filter;
 use crate::downstream::modern::Addressed;
 use crate::downstream::reply::{Said, Talk, respond_with};
-use crate::downstream::respond::Reply;
 use crate::error::{Chain, Error, Kind};
+use crate::http::server::Reply;
 use crate::protocol::{self, Era, Message};
 use crate::upstream::{Call, Deadline, Event, EventQueue, ListChanges, event_queue, updated};
 

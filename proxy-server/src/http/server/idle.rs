@@ -1,17 +1,16 @@
 //! Timeouts of a connection without a request, and its end when the gateway drains.
 
 use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
-use tokio::time::{Instant, sleep, timeout};
-use tokio_util::sync::{CancellationToken, WaitForCancellationFuture};
+use tokio::time::Instant;
+use tokio_util::sync::WaitForCancellationFuture;
 
-use super::usual::Persistence;
+use super::drain::{Drain, Unanswered};
+use super::response_head::Persistence;
 use crate::tasks::{Wait, wait_until};
 
 /// Timeout for a complete request head, once it has begun.
@@ -20,26 +19,8 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 /// Timeout for a connection's first request when connections are to end: it may have been opened just before.
 const FIRST_REQUEST: Duration = Duration::from_millis(400);
 
-/// Interval between checks for connections without a response.
-const UNANSWERED_INTERVAL: Duration = Duration::from_millis(5);
-
-/// Drain of client connections at shutdown, in two steps.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Drain {
-    /// First step: every response is the last of its connection; new connections and requests are still accepted.
-    announced: Arc<AtomicBool>,
-    /// Second step: connections end once no request is under way.
-    closing: CancellationToken,
-    /// Number of connections without a first response.
-    unanswered: Arc<AtomicUsize>,
-}
-
-/// Guard that counts a connection as unanswered until its first response, or its end.
-#[derive(Debug)]
-pub(crate) struct Unanswered(Arc<AtomicUsize>);
-
 /// Conditions that end a connection while no request is under way.
-pub(super) struct Silence<'a> {
+pub(super) struct IdleWatch<'a> {
     drain: &'a Drain,
     /// Future of the second step. Polled only after it was woken, and not with every packet.
     drained: FuturesUnordered<WaitForCancellationFuture<'a>>,
@@ -58,58 +39,7 @@ pub(super) struct Silence<'a> {
     unanswered: Option<Unanswered>,
 }
 
-impl Drain {
-    /// Takes the first step.
-    pub(crate) fn announce(&self) {
-        self.announced.store(true, Ordering::Relaxed);
-    }
-
-    /// Takes the second step.
-    pub(crate) fn close(&self) {
-        self.announce();
-        self.closing.cancel();
-    }
-
-    /// True if the first step was taken.
-    pub(crate) fn is_announced(&self) -> bool {
-        self.announced.load(Ordering::Relaxed)
-    }
-
-    /// Returns the drain of one connection, with a token of its own, because a token that many tasks wait for is slow.
-    pub(crate) fn of_one(&self) -> Self {
-        let (announced, unanswered) = (Arc::clone(&self.announced), Arc::clone(&self.unanswered));
-        Self { announced, closing: self.closing.child_token(), unanswered }
-    }
-
-    /// Counts an accepted connection as unanswered until the guard is dropped.
-    pub(crate) fn accepted(&self) -> Unanswered {
-        self.unanswered.fetch_add(1, Ordering::Relaxed);
-        Unanswered(Arc::clone(&self.unanswered))
-    }
-
-    /// Waits until every accepted connection has had a response or has ended, at most for `grace`.
-    pub(crate) async fn answered(&self, grace: Duration) {
-        let all = async {
-            while self.unanswered.load(Ordering::Relaxed) > 0 {
-                sleep(UNANSWERED_INTERVAL).await;
-            }
-        };
-        timeout(grace, all).await.ok();
-    }
-
-    /// Waits for the second step.
-    pub(crate) fn closed(&self) -> WaitForCancellationFuture<'_> {
-        self.closing.cancelled()
-    }
-}
-
-impl Drop for Unanswered {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-impl<'a> Silence<'a> {
+impl<'a> IdleWatch<'a> {
     pub(super) fn new(drain: &'a Drain, unanswered: Unanswered, idle: Duration) -> Self {
         let (drained, round) = (FuturesUnordered::from_iter([drain.closed()]), wait_until(Instant::now() + idle));
         let unanswered = Some(unanswered);
@@ -140,12 +70,12 @@ impl<'a> Silence<'a> {
     }
 
     /// Notes that a request begins.
-    pub(super) fn begin(&mut self) {
+    pub(super) fn request_began(&mut self) {
         self.is_broken = true;
     }
 
     /// Notes that a request was received completely.
-    pub(super) fn break_off(&mut self) {
+    pub(super) fn request_received(&mut self) {
         (self.is_broken, self.is_used) = (true, true);
         self.head = None;
     }
@@ -188,20 +118,20 @@ mod tests {
     async fn check(requests: &[u64], expected: u64) {
         let began = Instant::now();
         let drain = Drain::default();
-        let mut silence = Silence::new(&drain, drain.accepted(), IDLE);
+        let mut watch = IdleWatch::new(&drain, drain.accepted(), IDLE);
         for second in requests {
             let due = began + Duration::from_secs(*second);
             tokio::select! {
-                () = poll_fn(|context| silence.poll_end(context, true)) => break,
-                () = wait_until(due) => silence.break_off(),
+                () = poll_fn(|context| watch.poll_end(context, true)) => break,
+                () = wait_until(due) => watch.request_received(),
             }
         }
-        poll_fn(|context| silence.poll_end(context, true)).await;
+        poll_fn(|context| watch.poll_end(context, true)).await;
         assert_eq!(began.elapsed().as_secs(), expected, "{requests:?}");
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_whole_round_of_silence_ends_a_connection() {
+    async fn a_whole_round_of_watch_ends_a_connection() {
         check(&[], 130).await;
         check(&[1], 260).await;
         check(&[129], 260).await;
@@ -212,17 +142,17 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_head_must_come_to_its_end_sooner() {
         let drain = Drain::default();
-        let mut silence = Silence::new(&drain, drain.accepted(), IDLE);
+        let mut watch = IdleWatch::new(&drain, drain.accepted(), IDLE);
         for _ in 0..3 {
             let began = Instant::now();
-            silence.begin();
+            watch.request_began();
             tokio::select! {
-                () = poll_fn(|context| silence.poll_end(context, false)) => panic!("after {:?}", began.elapsed()),
-                () = wait_until(began + HEAD_TIMEOUT - Duration::from_secs(1)) => silence.break_off(),
+                () = poll_fn(|context| watch.poll_end(context, false)) => panic!("after {:?}", began.elapsed()),
+                () = wait_until(began + HEAD_TIMEOUT - Duration::from_secs(1)) => watch.request_received(),
             }
         }
         let began = Instant::now();
-        poll_fn(|context| silence.poll_end(context, false)).await;
+        poll_fn(|context| watch.poll_end(context, false)).await;
         assert_eq!(began.elapsed(), HEAD_TIMEOUT);
     }
 
@@ -230,21 +160,21 @@ mod tests {
     async fn draining_leaves_a_quiet_connection_open_and_closing_ends_it() {
         let drain = Drain::default();
         let of_one = drain.of_one();
-        let mut silence = Silence::new(&of_one, drain.accepted(), IDLE);
+        let mut watch = IdleWatch::new(&of_one, drain.accepted(), IDLE);
         drain.announce();
-        assert_eq!(silence.persistence(), Persistence::Close);
+        assert_eq!(watch.persistence(), Persistence::Close);
         let began = Instant::now();
         tokio::select! {
-            () = poll_fn(|context| silence.poll_end(context, true)) => panic!("after {:?}", began.elapsed()),
+            () = poll_fn(|context| watch.poll_end(context, true)) => panic!("after {:?}", began.elapsed()),
             () = wait_until(began + Duration::from_secs(10)) => {}
         }
         drain.close();
-        poll_fn(|context| silence.poll_end(context, true)).await;
+        poll_fn(|context| watch.poll_end(context, true)).await;
         assert_eq!(began.elapsed(), Duration::from_secs(10) + FIRST_REQUEST, "its first request may be on its way");
-        silence.break_off();
-        poll_fn(|context| silence.poll_end(context, true)).await;
+        watch.request_received();
+        poll_fn(|context| watch.poll_end(context, true)).await;
         assert_eq!(began.elapsed(), Duration::from_secs(10) + FIRST_REQUEST, "it had a request");
-        poll_fn(|context| silence.poll_end(context, false)).await;
+        poll_fn(|context| watch.poll_end(context, false)).await;
         assert_eq!(began.elapsed(), Duration::from_secs(40) + FIRST_REQUEST, "a request has begun");
     }
 }

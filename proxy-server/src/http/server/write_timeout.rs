@@ -11,14 +11,14 @@ use tokio::time::Instant;
 use crate::tasks::{Wait, wait_until};
 
 /// Writer that fails with `TimedOut` once nothing could be written for `patience`. Has no timer while writes succeed.
-pub(super) struct Standstill<W> {
+pub(super) struct WriteTimeout<W> {
     writer: W,
     patience: Duration,
     /// Deadline of the pending write; `None` if no write is pending.
     until: Option<Wait>,
 }
 
-impl<W> Standstill<W> {
+impl<W> WriteTimeout<W> {
     pub(super) fn new(writer: W, patience: Duration) -> Self {
         Self { writer, patience, until: None }
     }
@@ -35,7 +35,7 @@ impl<W> Standstill<W> {
     }
 }
 
-impl<W: AsyncWrite + Unpin> AsyncWrite for Standstill<W> {
+impl<W: AsyncWrite + Unpin> AsyncWrite for WriteTimeout<W> {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, text: &[u8]) -> Poll<io::Result<usize>> {
         let polled = Pin::new(&mut self.writer).poll_write(context, text);
         self.judge(polled, context)
@@ -78,7 +78,7 @@ mod tests {
     async fn a_client_that_takes_nothing_is_given_up() {
         let (writer, _reader) = tokio::io::duplex(10);
         let began = Instant::now();
-        let written = Standstill::new(writer, PATIENCE).write_all(&[b'x'; 11]).await;
+        let written = WriteTimeout::new(writer, PATIENCE).write_all(&[b'x'; 11]).await;
         assert_eq!(written.map_err(|error| error.kind()), Err(io::ErrorKind::TimedOut));
         assert_eq!(began.elapsed(), PATIENCE);
     }
@@ -86,7 +86,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_client_that_takes_a_little_now_and_then_is_not() {
         let (writer, mut reader) = tokio::io::duplex(10);
-        let mut writer = Standstill::new(writer, PATIENCE);
+        let mut writer = WriteTimeout::new(writer, PATIENCE);
         let reading = async {
             let mut byte = [0];
             for _ in 0..90 {

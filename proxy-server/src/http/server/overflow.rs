@@ -1,42 +1,39 @@
-//! Serves connections beyond the limit: answers health checks, and everything else with 503 and `Retry-After`.
+//! Serves connections beyond the limit: answers requests to vital paths, and refuses all others.
 
 use std::io;
 use std::mem::MaybeUninit;
 use std::time::Duration;
 
-use axum::Json;
-use axum::http::{HeaderValue, Method, StatusCode, header};
-use axum::response::{IntoResponse, Response};
+use axum::http::Method;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Empty};
 use httparse::{Header, ParserConfig, Request, Status};
-use schemas::Problem;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use super::usual::{MAX_FIELDS, MAX_HEAD_BYTES, Persistence, put_head};
-use crate::downstream::origin::HEALTH_PATHS;
-use crate::downstream::{Front, Peer};
+use super::request_head::{MAX_FIELDS, MAX_HEAD_BYTES};
+use super::response_head::{Persistence, put_head};
+use super::service::{Peer, Service};
 
 /// Timeout for the whole exchange, because few such connections are served at once.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Answers the first request of a connection, and closes it.
-pub(crate) async fn serve(stream: TcpStream, peer: Peer, front: &Front) {
-    drop(timeout(PATIENCE, exchange(stream, peer, front)).await);
+pub(crate) async fn serve<S: Service>(stream: TcpStream, peer: Peer, service: &S) {
+    drop(timeout(PATIENCE, exchange(stream, peer, service)).await);
 }
 
-async fn exchange(mut stream: TcpStream, peer: Peer, front: &Front) -> io::Result<()> {
+async fn exchange<S: Service>(mut stream: TcpStream, peer: Peer, service: &S) -> io::Result<()> {
     let mut received = Vec::with_capacity(MAX_HEAD_BYTES);
     let response = loop {
         if (&mut stream).take(MAX_HEAD_BYTES as u64).read_buf(&mut received).await? == 0 {
             return Ok(());
         }
-        match check(&received) {
+        match parse(&received, |path| service.is_vital(path)) {
             Ok(None) if received.len() < MAX_HEAD_BYTES => {}
-            Ok(None) | Err(()) => break full(),
-            Ok(Some(request)) => break front.answer(peer, request.map(|()| Empty::<Bytes>::new())).await,
+            Ok(None) | Err(()) => break service.overloaded(),
+            Ok(Some(request)) => break service.answer(peer, request.map(|()| Empty::<Bytes>::new())).await,
         }
     };
     let (parts, body) = response.into_parts();
@@ -52,8 +49,9 @@ async fn exchange(mut stream: TcpStream, peer: Peer, front: &Front) -> io::Resul
     tokio::io::copy(&mut stream, &mut tokio::io::sink()).await.map(drop)
 }
 
-/// Parses a health check. Returns `None` while the bytes may become one, and an error for everything else.
-fn check(text: &[u8]) -> Result<Option<http::Request<()>>, ()> {
+/// Parses a GET or HEAD request to a vital path. Returns `None` while the bytes may become one, and an error for
+/// everything else.
+fn parse(text: &[u8], is_vital: impl Fn(&str) -> bool) -> Result<Option<http::Request<()>>, ()> {
     let mut slots = [const { MaybeUninit::<Header<'_>>::uninit() }; MAX_FIELDS];
     let mut head = Request::new(&mut []);
     match ParserConfig::default().parse_request_with_uninit_headers(&mut head, text, &mut slots) {
@@ -63,18 +61,11 @@ fn check(text: &[u8]) -> Result<Option<http::Request<()>>, ()> {
     }
     let path = head.path.unwrap_or_default();
     let method = [Method::GET, Method::HEAD].into_iter().find(|method| head.method == Some(method.as_str()));
-    let method = method.filter(|_| HEALTH_PATHS.contains(&path)).ok_or(())?;
+    let method = method.filter(|_| is_vital(path)).ok_or(())?;
     let version = if head.version == Some(0) { http::Version::HTTP_10 } else { http::Version::HTTP_11 };
     let request = http::Request::builder().method(method).uri(path).version(version);
     let fields = head.headers.iter();
     fields.fold(request, |request, field| request.header(field.name, field.value)).body(()).map(Some).map_err(drop)
-}
-
-fn full() -> Response {
-    let problem = Problem::new("Limit reached").details("too many connections; the limit is --max-connections");
-    let mut response = (StatusCode::SERVICE_UNAVAILABLE, Json(problem)).into_response();
-    response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
-    response
 }
 
 #[cfg(test)]
@@ -82,13 +73,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_health_checks_are_answered() {
+    fn only_requests_to_vital_paths_are_answered() {
+        let is_vital = |path: &str| ["/healthz", "/readyz"].contains(&path);
         for text in ["GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n", "HEAD /readyz HTTP/1.0\r\n\r\n"] {
-            let request = check(text.as_bytes()).expect(text).expect(text);
+            let request = parse(text.as_bytes(), is_vital).expect(text).expect(text);
             assert_eq!(request.version() == http::Version::HTTP_10, text.starts_with("HEAD"), "{text}");
         }
         for text in ["", "GET /hea", "GET /healthz HTTP/1.1\r\nHost: x\r\n"] {
-            assert!(check(text.as_bytes()).expect(text).is_none(), "{text}");
+            assert!(parse(text.as_bytes(), is_vital).expect(text).is_none(), "{text}");
         }
         for text in [
             "POST /healthz HTTP/1.1\r\n\r\n",
@@ -96,7 +88,7 @@ mod tests {
             "SSH-2.0-x\r\n",
             "GET /healthz?x HTTP/1.1\r\n\r\n",
         ] {
-            assert!(check(text.as_bytes()).is_err(), "{text}");
+            assert!(parse(text.as_bytes(), is_vital).is_err(), "{text}");
         }
     }
 }

@@ -1,16 +1,9 @@
 //! One connection of a client.
 //!
-//! Nearly every request is a POST with `Content-Length` to the shortest form of an endpoint's path. This module reads
-//! and answers those requests and the DELETEs of their sessions itself, with little overhead between the socket and the
-//! call. The first other request hands the connection over to hyper for good, and so does a response of unknown length.
-//! Parsing is strict: a request that two parsers could read differently does not count as usual.
-
-mod handover;
-mod overflow;
-mod silence;
-mod standstill;
-mod timer;
-mod usual;
+//! Nearly every request is a POST with `Content-Length` to the shortest form of an endpoint's path. The fast path reads
+//! and answers those requests and the DELETEs of their sessions, with little overhead between the socket and the
+//! service. The first other request hands the connection over to hyper for good, and so does a response of unknown
+//! length.
 
 use std::future::poll_fn;
 use std::io;
@@ -18,49 +11,40 @@ use std::mem::MaybeUninit;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
-use axum::http::StatusCode;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use bytes::{BufMut, Bytes, BytesMut};
 use http_body::Body as HttpBody;
 use http_body_util::BodyExt;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
 use tracing::debug;
 
-pub(crate) use self::overflow::serve as serve_overflow;
-use self::silence::Silence;
-pub(crate) use self::silence::{Drain, Unanswered};
-use self::standstill::Standstill;
-use self::usual::{MAX_FIELDS, MAX_HEAD_BYTES, Persistence, Unusual, Usual, put_head};
-use crate::downstream::mcp::Request;
-use crate::downstream::respond::{self, Reply};
-use crate::downstream::{Front, MOST_FORESEEN, Peer};
+use super::body::{BodyError, MAX_RESERVED};
+use super::drain::{Drain, Unanswered};
+use super::handover::{HandedOver, hand_over};
+use super::idle::IdleWatch;
+use super::linger::{self, HALF_CLOSED, MAX_BUFFER_BYTES};
+use super::request_head::{self, MAX_FIELDS, MAX_HEAD_BYTES, NotFast};
+use super::response_head::{Persistence, put_head};
+use super::service::{Admission, Admitted, Peer, Reply, Service};
+use super::write_timeout::WriteTimeout;
 use crate::http::write::Written;
 use crate::tasks::{Wait, wait_until};
 
-/// Timeout for the response once the client has closed its direction of the connection; then the client counts as gone.
-const HALF_CLOSED: Duration = Duration::from_secs(2);
-/// Limits of time and bytes for reading the rest of a refused request before the socket is closed: closing a socket
-/// with unread data would discard the response (RFC 9112, 9.6).
-const LINGER: Duration = Duration::from_secs(2);
-const LINGER_BYTES: usize = 64 << 20;
 /// Maximum rest of a refused request, in bytes, after which the connection continues.
 const SHORT_REST: usize = 64 * 1024;
 /// Initial size of the receive buffer.
 const FIRST_ROOM: usize = MAX_HEAD_BYTES;
 /// Minimum free space in the receive buffer for a read.
 const LEAST_ROOM: usize = 2 * 1024;
-/// Maximum size of a receive buffer that is reserved for a request or kept for the next one. Messages up to this size
-/// are not split.
-const MAX_BUFFER_BYTES: usize = 256 * 1024;
+
 /// Connection with its buffers. At least one of `ahead` and `received` is empty.
-pub(crate) struct Connection {
+pub(crate) struct Connection<S> {
     stream: TcpStream,
     peer: Peer,
-    front: Arc<Front>,
+    service: Arc<S>,
     /// Bytes received together with the last request, behind it.
     ahead: Bytes,
     /// Bytes received and not yet parsed.
@@ -75,23 +59,28 @@ pub(crate) struct Connection {
 enum Next {
     Request,
     /// Hand-over to hyper: of a request that is still to be read, or of a response.
-    Unusual(Option<Response>),
+    HandOver(Option<Response>),
     End,
 }
 
-impl Connection {
-    pub(crate) fn new(stream: TcpStream, peer: Peer, front: Arc<Front>) -> Self {
+impl<S: Service> Connection<S> {
+    pub(crate) fn new(stream: TcpStream, peer: Peer, service: Arc<S>) -> Self {
         let (ahead, received, head_room) = (Bytes::new(), BytesMut::new(), Vec::new());
-        Self { stream, peer, front, ahead, received, last: FIRST_ROOM, head_room }
+        Self { stream, peer, service, ahead, received, last: FIRST_ROOM, head_room }
     }
 
     /// Answers requests until the connection ends. While the gateway drains, the next response is the last.
     pub(crate) async fn serve(mut self, drain: &Drain, unanswered: Unanswered) {
         let peer = self.peer.peer;
-        let mut silence = Silence::new(drain, unanswered, self.front.edge.config.connection_idle_timeout);
+        let limits = self.service.limits();
+        let mut idle = IdleWatch::new(drain, unanswered, limits.idle_timeout);
         // Both futures are boxed, so that this one stays small.
-        let ended = match Box::pin(self.serve_usual(&mut silence)).await {
-            Ok(Next::Unusual(answer)) => Box::pin(self.hand_over(answer, silence)).await,
+        let next = match limits.has_fast_path {
+            true => Box::pin(self.serve_fast(&mut idle)).await,
+            false => Ok(Next::HandOver(None)),
+        };
+        let ended = match next {
+            Ok(Next::HandOver(answer)) => Box::pin(hand_over(self.handed_over(answer), idle)).await,
             Ok(Next::Request | Next::End) => Ok(()),
             Err(error) => Err(error.into()),
         };
@@ -100,10 +89,15 @@ impl Connection {
         }
     }
 
-    /// Answers requests up to the first unusual one.
-    async fn serve_usual(&mut self, silence: &mut Silence<'_>) -> io::Result<Next> {
+    fn handed_over(self, answer: Option<Response>) -> HandedOver<S> {
+        let Self { stream, peer, service, ahead, received, .. } = self;
+        HandedOver { stream, peer, service, received: [ahead, received.freeze()], answer }
+    }
+
+    /// Answers requests up to the first one that is not for the fast path.
+    async fn serve_fast(&mut self, idle: &mut IdleWatch<'_>) -> io::Result<Next> {
         loop {
-            match self.exchange(silence).await? {
+            match self.exchange(idle).await? {
                 Next::Request => {}
                 next => return Ok(next),
             }
@@ -111,72 +105,75 @@ impl Connection {
     }
 
     /// Reads a request and answers it.
-    async fn exchange(&mut self, silence: &mut Silence<'_>) -> io::Result<Next> {
+    async fn exchange(&mut self, idle: &mut IdleWatch<'_>) -> io::Result<Next> {
         let text = match std::mem::take(&mut self.ahead) {
             ahead if !ahead.is_empty() => ahead,
-            _ if self.received.is_empty() && !self.receive(silence).await? => return Ok(Next::End),
+            _ if self.received.is_empty() && !self.receive(idle).await? => return Ok(Next::End),
             _ => self.received.split().freeze(),
         };
         let mut slots = [const { MaybeUninit::uninit() }; MAX_FIELDS];
-        let Usual { method, name, fields, head, length } = match usual::read(&text, &mut slots) {
-            Ok(usual) => usual,
-            Err(Unusual::Unfinished) => {
+        let (head, head_bytes) = match request_head::read(&text, &mut slots) {
+            Ok(read) => read,
+            Err(NotFast::Incomplete) => {
                 self.put_back(text);
-                return Ok(if self.receive(silence).await? { Next::Request } else { Next::End });
+                return Ok(if self.receive(idle).await? { Next::Request } else { Next::End });
             }
-            Err(Unusual::Other) => {
+            Err(NotFast::Other) => {
                 self.put_back(text);
-                return Ok(Next::Unusual(None));
+                return Ok(Next::HandOver(None));
             }
         };
-        if fields.origin.is_some() && self.front.admits_page(self.peer, &fields) {
-            // Responses to pages have additional header fields.
-            drop(fields);
+        let end = head_bytes.saturating_add(head.length);
+        let admission = self.service.admit(self.peer, head);
+        if matches!(admission, Admission::NotFast) {
+            drop(admission);
             self.put_back(text);
-            return Ok(Next::Unusual(None));
+            return Ok(Next::HandOver(None));
         }
-        let admitted = self.front.admit(self.peer, name, &fields);
-        let admitted = admitted.and_then(|caller| caller.takes(&method, &fields, length));
-        let end = head.saturating_add(length);
         if text.len() < end {
-            drop(fields);
-            return match admitted {
-                Ok(_) => self.read_on(text, end).await,
-                Err(refusal) => self.refuse(refusal, end - text.len(), silence.persistence()).await,
+            return match admission {
+                Admission::Refused(refusal) => self.refuse(refusal, end - text.len(), idle.persistence()).await,
+                admission => {
+                    drop(admission);
+                    self.read_on(text, end).await
+                }
             };
         }
-        silence.break_off();
+        idle.request_received();
         self.last = end;
         self.ahead = text.slice(end..);
         if text.len() > MAX_BUFFER_BYTES {
             // Do not keep such a large buffer for the next request.
             self.received = BytesMut::new();
         }
-        let reply = match admitted {
-            Ok(caller) => {
-                let request = Request { method, fields: &fields, body: text.slice(head..end) };
-                let (stream, received, is_last) = (&mut self.stream, &mut self.received, self.ahead.is_empty());
-                let (mut answering, mut grace) = (pin!(caller.answer(request)), None);
-                poll_fn(|context| match answering.as_mut().poll(context) {
-                    Poll::Ready(reply) => Poll::Ready(Some(reply)),
-                    // A client that has disconnected needs no response.
-                    Poll::Pending if is_last => poll_end((stream, received), &mut grace, context).map(|()| None),
-                    Poll::Pending => Poll::Pending,
-                })
-                .await
-            }
-            Err(refusal) => Some(refusal),
+        let reply = match admission {
+            Admission::Accepted(admitted) => self.run(admitted.answer(text.slice(head_bytes..end))).await,
+            Admission::Refused(refusal) => Some(refusal),
+            Admission::NotFast => None,
         };
-        match reply {
-            Some(reply) => {
-                let next = self.answer(reply, silence.persistence()).await?;
-                if !matches!(next, Next::Unusual(_)) {
-                    drop(silence.take_unanswered());
-                }
-                Ok(next)
-            }
-            None => Ok(Next::End),
+        self.finish(reply, idle).await
+    }
+
+    /// Waits for the response. Returns `None` if the client disconnects, and so needs none.
+    async fn run(&mut self, answering: impl Future<Output = Reply>) -> Option<Reply> {
+        let (stream, received, is_last) = (&mut self.stream, &mut self.received, self.ahead.is_empty());
+        let (mut answering, mut grace) = (pin!(answering), None);
+        poll_fn(|context| match answering.as_mut().poll(context) {
+            Poll::Ready(reply) => Poll::Ready(Some(reply)),
+            Poll::Pending if is_last => poll_end((stream, received), &mut grace, context).map(|()| None),
+            Poll::Pending => Poll::Pending,
+        })
+        .await
+    }
+
+    /// Writes the response to a complete request.
+    async fn finish(&mut self, reply: Option<Reply>, idle: &mut IdleWatch<'_>) -> io::Result<Next> {
+        let Some(reply) = reply else { return Ok(Next::End) };
+        let next = self.answer(reply, idle.persistence()).await?;
+        if !matches!(next, Next::HandOver(_)) {
+            drop(idle.take_unanswered());
         }
+        Ok(next)
     }
 
     /// Moves parsed bytes back to `received`. Copies them only if something else refers to them.
@@ -186,20 +183,20 @@ impl Connection {
     }
 
     /// Waits for bytes from the client. Returns true if any came.
-    async fn receive(&mut self, silence: &mut Silence<'_>) -> io::Result<bool> {
+    async fn receive(&mut self, idle: &mut IdleWatch<'_>) -> io::Result<bool> {
         let is_first = self.received.is_empty();
         let room = self.last.next_power_of_two().clamp(FIRST_ROOM, MAX_BUFFER_BYTES);
         self.received.reserve(if is_first { room } else { LEAST_ROOM });
         poll_fn(|context| {
             if let Poll::Ready(count) = pin!(self.stream.read_buf(&mut self.received)).poll(context)? {
                 if is_first {
-                    silence.begin();
+                    idle.request_began();
                 }
                 return Poll::Ready(Ok(count > 0));
             }
             // Empty lines may precede a request (RFC 9112, 2.2).
             let is_quiet = self.received.iter().all(|byte| matches!(byte, b'\r' | b'\n'));
-            silence.poll_end(context, is_quiet).map(|()| Ok(false))
+            idle.poll_end(context, is_quiet).map(|()| Ok(false))
         })
         .await
     }
@@ -210,16 +207,16 @@ impl Connection {
         let reading = async {
             while self.received.len() < end {
                 let left = end - self.received.len();
-                self.received.reserve(left.min(MOST_FORESEEN));
+                self.received.reserve(left.min(MAX_RESERVED));
                 if self.stream.read_buf(&mut (&mut self.received).limit(left)).await? == 0 {
-                    return io::Result::Ok(Some(respond::bad_request("the body ended early")));
+                    return io::Result::Ok(Some(BodyError::EndedEarly));
                 }
             }
             Ok(None)
         };
-        let read = timeout(self.front.edge.config.body_timeout, reading).await;
-        match read.unwrap_or_else(|_| Ok(Some(StatusCode::REQUEST_TIMEOUT.into_response().into())))? {
-            Some(refusal) => self.refuse(refusal, usize::MAX, Persistence::Close).await,
+        let read = timeout(self.service.limits().body_timeout, reading).await;
+        match read.unwrap_or(Ok(Some(BodyError::TimedOut)))? {
+            Some(error) => self.refuse(self.service.unread(error), usize::MAX, Persistence::Close).await,
             None => Ok(Next::Request),
         }
     }
@@ -228,20 +225,14 @@ impl Connection {
     async fn refuse(&mut self, refusal: Reply, left: usize, persistence: Persistence) -> io::Result<Next> {
         if left <= SHORT_REST && persistence == Persistence::KeepAlive {
             let next = self.answer(refusal, persistence).await?;
-            let time = self.front.edge.config.body_timeout;
-            let is_over = timeout(time, self.discard(left)).await.is_ok_and(|read| read.is_ok_and(|read| read == left));
+            let time = self.service.limits().body_timeout;
+            let discarded = timeout(time, linger::discard(&mut self.stream, left)).await;
+            let is_over = discarded.is_ok_and(|read| read.is_ok_and(|read| read == left));
             return Ok(if is_over { next } else { Next::End });
         }
         self.answer(refusal, Persistence::Close).await?;
-        self.stream.shutdown().await?;
-        drop(timeout(LINGER, self.discard(left.min(LINGER_BYTES))).await);
+        linger::close(&mut self.stream, left).await?;
         Ok(Next::End)
-    }
-
-    /// Reads and discards `count` bytes, or fewer if the client sends no more. Returns their number.
-    async fn discard(&mut self, count: usize) -> io::Result<usize> {
-        let mut rest = (&mut self.stream).take(count as u64);
-        Ok(usize::try_from(tokio::io::copy(&mut rest, &mut tokio::io::sink()).await?).unwrap_or(usize::MAX))
     }
 
     async fn answer(&mut self, reply: Reply, persistence: Persistence) -> io::Result<Next> {
@@ -253,7 +244,7 @@ impl Connection {
                 body
             }
             Reply::Other(response) if response.body().size_hint().exact().is_none() => {
-                return Ok(Next::Unusual(Some(response)));
+                return Ok(Next::HandOver(Some(response)));
             }
             Reply::Other(response) => {
                 let (parts, body) = response.into_parts();
@@ -272,7 +263,7 @@ impl Connection {
     }
 
     async fn write(&mut self, written: &mut Written) -> io::Result<()> {
-        let mut stream = Standstill::new(&mut self.stream, self.front.edge.config.write_timeout);
+        let mut stream = WriteTimeout::new(&mut self.stream, self.service.limits().write_timeout);
         poll_fn(|context| written.poll_write(context, Pin::new(&mut stream))).await
     }
 }

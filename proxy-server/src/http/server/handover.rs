@@ -1,4 +1,4 @@
-//! Serves a connection by hyper: unusual requests, and responses that are streams.
+//! Serves a connection by hyper: requests that are not for the fast path, and responses that are streams.
 
 use std::convert::Infallible;
 use std::io::Cursor;
@@ -17,16 +17,19 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, ReadBuf};
-use tokio::time::{Instant, timeout};
+use tokio::io::{AsyncRead, AsyncReadExt, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::time::Instant;
 
-use super::standstill::Standstill;
+use super::idle::IdleWatch;
+use super::linger::{self, HALF_CLOSED, MAX_BUFFER_BYTES};
+use super::service::{Peer, Service};
 use super::timer::LaneTimer;
-use super::{Connection, HALF_CLOSED, LINGER, LINGER_BYTES, MAX_BUFFER_BYTES, Silence};
+use super::write_timeout::WriteTimeout;
 use crate::sync::lock;
 use crate::tasks::{Wait, wait_until};
 
-/// Maximum size of the head of an unusual request.
+/// Maximum size of the head of a request.
 const MAX_HEADER_BYTES: usize = 64 * 1024;
 /// Dummy request fed to hyper so that it emits a response that we have already computed.
 const ANSWERED: &[u8] = b"POST / HTTP/1.1\r\n\r\n";
@@ -44,69 +47,72 @@ struct Progress {
     is_cut: AtomicBool,
 }
 
-impl Connection {
-    /// Hands the connection over to hyper, with the received bytes and, if there is one, the response to the last
-    /// request.
-    pub(super) async fn hand_over(
-        mut self,
-        answer: Option<Response>,
-        mut silence: Silence<'_>,
-    ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-        let mut start = if answer.is_some() { ANSWERED.to_vec() } else { Vec::new() };
-        start.extend_from_slice(&std::mem::take(&mut self.ahead));
-        start.extend_from_slice(&std::mem::take(&mut self.received));
-        let (peer, front, answer) = (self.peer, Arc::clone(&self.front), Mutex::new(answer));
-        let (progress, drain) = (Arc::new(Progress::default()), silence.drain().clone());
-        let unanswered = Mutex::new(silence.take_unanswered());
-        let serving = Arc::clone(&progress);
-        let service = service_fn(move |request: hyper::Request<Incoming>| {
-            let (front, answer, unanswered) = (Arc::clone(&front), lock(&answer).take(), lock(&unanswered).take());
-            let (progress, drain) = (Arc::clone(&serving), drain.clone());
-            // Called before the future is polled, because hyper checks for the end of the connection first.
-            let request = progress.watch(request);
-            async move {
-                let mut response = match answer {
-                    Some(answer) => answer,
-                    None => front.answer(peer, without_trailing_slash(request)).await,
-                };
-                let is_last = progress.respond() || drain.is_announced();
-                if is_last {
-                    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
-                }
-                drop(unanswered);
-                Ok::<_, Infallible>(response)
-            }
-        });
-        let mut server = http1::Builder::new();
-        server.timer(LaneTimer).header_read_timeout(silence.idle());
-        server.max_header_size(MAX_HEADER_BYTES).max_buf_size(MAX_BUFFER_BYTES);
-        {
-            let patience = self.front.edge.config.write_timeout;
-            let (reader, writer) = self.stream.split();
-            let writer = Standstill::new(writer, patience);
-            let reader =
-                Patient { inner: Cursor::new(start).chain(reader), progress: Arc::clone(&progress), end: None };
-            let stream = tokio::io::join(reader, writer);
-            let mut connection = pin!(server.serve_connection(TokioIo::new(stream), service));
-            let ended = tokio::select! {
-                biased;
-                ended = &mut connection => Some(ended),
-                () = silence.drained() => None,
+/// Connection that the fast path gives up.
+pub(super) struct HandedOver<S> {
+    pub(super) stream: TcpStream,
+    pub(super) peer: Peer,
+    pub(super) service: Arc<S>,
+    /// Bytes received and not answered.
+    pub(super) received: [Bytes; 2],
+    /// Response to the last request, if that is still to be sent.
+    pub(super) answer: Option<Response>,
+}
+
+/// Serves a connection by hyper to its end.
+pub(super) async fn hand_over<S: Service>(
+    connection: HandedOver<S>,
+    mut idle: IdleWatch<'_>,
+) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    let HandedOver { mut stream, peer, service, received, answer } = connection;
+    let mut start = if answer.is_some() { ANSWERED.to_vec() } else { Vec::new() };
+    received.iter().for_each(|bytes| start.extend_from_slice(bytes));
+    let progress = Arc::new(Progress::default());
+    let limits = service.limits();
+    let (drain, first) = (idle.drain().clone(), Mutex::new((answer, idle.take_unanswered())));
+    let serving = Arc::clone(&progress);
+    let serve = service_fn(move |request: hyper::Request<Incoming>| {
+        let (service, progress, drain) = (Arc::clone(&service), Arc::clone(&serving), drain.clone());
+        let (answer, unanswered) = std::mem::take(&mut *lock(&first));
+        // Called before the future is polled, because hyper checks for the end of the connection first.
+        let request = progress.watch(request);
+        async move {
+            let mut response = match answer {
+                Some(answer) => answer,
+                None => service.answer(peer, request).await,
             };
-            match ended {
-                Some(ended) => ended?,
-                None => {
-                    connection.as_mut().graceful_shutdown();
-                    connection.await?;
-                }
+            let is_last = progress.respond() || drain.is_announced();
+            if is_last {
+                response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+            }
+            drop(unanswered);
+            Ok::<_, Infallible>(response)
+        }
+    });
+    let mut server = http1::Builder::new();
+    server.timer(LaneTimer).header_read_timeout(idle.idle());
+    server.max_header_size(MAX_HEADER_BYTES).max_buf_size(MAX_BUFFER_BYTES);
+    {
+        let (reader, writer) = stream.split();
+        let writer = WriteTimeout::new(writer, limits.write_timeout);
+        let reader = Patient { inner: Cursor::new(start).chain(reader), progress: Arc::clone(&progress), end: None };
+        let mut connection = pin!(server.serve_connection(TokioIo::new(tokio::io::join(reader, writer)), serve));
+        let ended = tokio::select! {
+            biased;
+            ended = &mut connection => Some(ended),
+            () = idle.drained() => None,
+        };
+        match ended {
+            Some(ended) => ended?,
+            None => {
+                connection.as_mut().graceful_shutdown();
+                connection.await?;
             }
         }
-        if progress.is_cut.load(Ordering::Relaxed) {
-            self.stream.shutdown().await?;
-            drop(timeout(LINGER, self.discard(LINGER_BYTES)).await);
-        }
-        Ok(())
     }
+    if progress.is_cut.load(Ordering::Relaxed) {
+        linger::close(&mut stream, usize::MAX).await?;
+    }
+    Ok(())
 }
 
 impl Progress {
@@ -187,19 +193,4 @@ impl<R: AsyncRead + Unpin> AsyncRead for Patient<R> {
         let end = self.end.get_or_insert_with(|| wait_until(Instant::now() + HALF_CLOSED));
         Pin::new(end).poll(context).map(Ok)
     }
-}
-
-/// Removes trailing slashes from the path: the predecessor redirected `/healthz/` to `/healthz`, and its clients rely
-/// on that.
-fn without_trailing_slash<B>(mut request: hyper::Request<B>) -> hyper::Request<B> {
-    let uri = request.uri();
-    let path = uri.path();
-    if path.len() > 1 && path.ends_with('/') {
-        let query = uri.query().map_or_else(String::new, |query| format!("?{query}"));
-        let shorter = format!("{}{query}", path.trim_end_matches('/'));
-        if let Ok(uri) = shorter.parse() {
-            *request.uri_mut() = uri;
-        }
-    }
-    request
 }

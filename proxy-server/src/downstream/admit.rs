@@ -1,0 +1,58 @@
+//! Authorizes requests, and reads their bodies.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+
+use axum::extract::{RawPathParams, Request, State};
+use axum::http::Extensions;
+use bytes::Bytes;
+use http_body::Body as HttpBody;
+
+use crate::downstream::edge::Edge;
+use crate::downstream::fields::Fields;
+use crate::downstream::respond;
+use crate::downstream::session::Scope;
+use crate::http::server::{Peer, Reply, collect};
+use crate::policy::{Credentials, Principal};
+
+/// Scope and principal of a request, or the refusal.
+pub(super) type Admitted = Result<(Scope, Principal), Reply>;
+
+/// Authorizes a request to the named upstream, or to all upstreams.
+pub(super) fn admit(edge: &Edge, name: Option<&str>, credentials: &Credentials<'_>) -> Admitted {
+    let Some(name) = name else {
+        let caller = edge.policy.caller(credentials);
+        let all = edge.upstreams.all();
+        let definitions = all.values().map(|upstream| upstream.definition());
+        let principal = edge.policy.client_of_all(&caller, definitions).map_err(respond::denied)?;
+        return Ok((Scope::All(Mutex::new(caller)), principal));
+    };
+    let upstream = edge.upstreams.get(name).ok_or_else(|| respond::unknown_upstream(name))?;
+    let principal = edge.policy.client(credentials, upstream.definition()).map_err(respond::denied)?;
+    Ok((Scope::One(upstream), principal))
+}
+
+/// Returns the upstream's name in a path; `None` for the endpoint of all upstreams.
+pub(super) fn upstream_name(path: &RawPathParams) -> Option<&str> {
+    path.iter().find(|(name, _)| *name == "name").map(|(_, value)| value)
+}
+
+/// Reads the whole body, within the limits of size and time.
+pub(super) async fn read_body(edge: &Edge, body: impl HttpBody<Data = Bytes>) -> Result<Bytes, Reply> {
+    let (max_bytes, patience) = (edge.config.max_body_bytes, edge.config.body_timeout);
+    collect(body, max_bytes, patience).await.map_err(|error| respond::unread(error, max_bytes))
+}
+
+/// Returns the credentials of a request that goes through the router.
+pub(crate) fn shown(request: &Request) -> Credentials<'_> {
+    Fields::of(request).credentials(peer(request.extensions()))
+}
+
+/// Returns the peer of a request that goes through the router; `0.0.0.0:0` if it is missing.
+pub(super) fn peer(extensions: &Extensions) -> Peer {
+    let unknown = SocketAddr::from(([0, 0, 0, 0], 0));
+    extensions.get().copied().unwrap_or(Peer { peer: unknown, local: unknown })
+}
+
+/// Shared state of a handler.
+pub(super) type Shared = State<Arc<Edge>>;

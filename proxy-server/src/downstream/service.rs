@@ -1,0 +1,146 @@
+//! Entry point of every HTTP request: checks `Host` and `Origin`, then answers by the fast path or by the router.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::http::{HeaderValue, Method, Request, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::{BoxError, Json, Router};
+use bytes::Bytes;
+use http_body::Body as HttpBody;
+use schemas::Problem;
+use tower_service::Service as _;
+
+use crate::downstream::edge::Edge;
+use crate::downstream::fields::Fields;
+use crate::downstream::origin::{self, HEALTH_PATHS, Origins};
+use crate::downstream::router::endpoint;
+use crate::downstream::{mcp, respond};
+use crate::http::server::{self, Admission, BodyError, Head, Limits, Peer, Reply};
+use crate::policy::Page;
+
+/// Application behind the HTTP server: the endpoints, the admin API and the health checks.
+#[derive(Clone)]
+pub(crate) struct Service {
+    pub(crate) origins: Origins,
+    pub(crate) edge: Arc<Edge>,
+    /// Router for all requests that are not answered before it.
+    pub(crate) router: Router,
+}
+
+/// Request to an endpoint that was authorized by its head.
+pub(crate) struct Admitted<'a> {
+    caller: mcp::Caller,
+    method: Method,
+    fields: Fields<'a>,
+}
+
+impl Service {
+    /// Returns a copy with its own `Edge`, for one more lane.
+    pub(crate) fn another(&self) -> Self {
+        Self { edge: Arc::new(Edge::clone(&self.edge)), ..self.clone() }
+    }
+}
+
+impl server::Service for Service {
+    type Admitted<'a> = Admitted<'a>;
+
+    fn limits(&self) -> Limits {
+        let config = &self.edge.config;
+        Limits {
+            idle_timeout: config.connection_idle_timeout,
+            body_timeout: config.body_timeout,
+            write_timeout: config.write_timeout,
+            has_fast_path: config.has_fast_path,
+        }
+    }
+
+    fn admit<'a>(self: &Arc<Self>, peer: Peer, head: Head<'a>) -> Admission<Admitted<'a>> {
+        let Some(name) = endpoint(head.path) else { return Admission::NotFast };
+        let fields = Fields::among(head.fields.into());
+        let page = self.origins.page(&fields, peer.local.ip(), "");
+        if page.is_ok() && fields.origin.is_some() {
+            // Responses to pages have additional header fields.
+            return Admission::NotFast;
+        }
+        let admitted = page.map_err(Reply::from).and_then(|_| {
+            let caller = mcp::Caller::admit(Arc::clone(&self.edge), name, &fields.credentials(peer))?;
+            caller.takes(&head.method, &fields, head.length)
+        });
+        match admitted {
+            Ok(caller) => Admission::Accepted(Admitted { caller, method: head.method, fields }),
+            Err(refusal) => Admission::Refused(refusal),
+        }
+    }
+
+    async fn answer<B>(&self, peer: Peer, request: Request<B>) -> Response
+    where
+        B: HttpBody<Data = Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
+        let request = without_trailing_slash(request);
+        let page = match self.origins.page(&Fields::of(&request), peer.local.ip(), request.uri().path()) {
+            Ok(page) => page,
+            Err(refusal) => return fresh(refusal),
+        };
+        let is_admin = request.uri().path().starts_with("/admin");
+        let is_shown = page == Page::Allowed || (page == Page::Neighbour && !is_admin);
+        let origin = request.headers().get(header::ORIGIN).filter(|_| is_shown).cloned();
+        let mut response = if origin.is_some() && origin::is_preflight(request.method(), request.headers()) {
+            origin::allow_page(request.headers())
+        } else {
+            let mut request = request.map(Body::new);
+            request.extensions_mut().insert(peer);
+            request.extensions_mut().insert(page);
+            let Ok(response) = self.router.clone().call(request).await;
+            response
+        };
+        if let Some(origin) = origin {
+            origin::show_to(origin, &mut response);
+        }
+        fresh(response)
+    }
+
+    fn unread(&self, error: BodyError) -> Reply {
+        respond::unread(error, self.edge.config.max_body_bytes)
+    }
+
+    fn overloaded(&self) -> Response {
+        let problem = Problem::new("Limit reached").details("too many connections; the limit is --max-connections");
+        let mut response = (StatusCode::SERVICE_UNAVAILABLE, Json(problem)).into_response();
+        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        response
+    }
+
+    fn is_vital(&self, path: &str) -> bool {
+        HEALTH_PATHS.contains(&path)
+    }
+}
+
+impl server::Admitted for Admitted<'_> {
+    async fn answer(self, body: Bytes) -> Reply {
+        self.caller.answer(mcp::Request { method: self.method, fields: &self.fields, body }).await
+    }
+}
+
+/// Adds `Cache-Control: no-store` unless the response has that field: a missing resource may exist soon, and most
+/// responses are for one caller only.
+fn fresh(mut response: Response) -> Response {
+    response.headers_mut().entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    response
+}
+
+/// Removes trailing slashes from the path: the predecessor redirected `/healthz/` to `/healthz`, and its clients rely
+/// on that.
+fn without_trailing_slash<B>(mut request: Request<B>) -> Request<B> {
+    let uri = request.uri();
+    let path = uri.path();
+    if path.len() > 1 && path.ends_with('/') {
+        let query = uri.query().map_or_else(String::new, |query| format!("?{query}"));
+        let shorter = format!("{}{query}", path.trim_end_matches('/'));
+        if let Ok(uri) = shorter.parse() {
+            *request.uri_mut() = uri;
+        }
+    }
+    request
+}

@@ -1,0 +1,23 @@
+//! HTTP server: reads requests from connections and writes the responses of a [`Service`].
+//!
+//! Usual requests take the fast path of `connection.rs`; all others, and responses of unknown length, go to hyper.
+
+mod body;
+mod connection;
+mod drain;
+mod handover;
+mod idle;
+mod linger;
+mod overflow;
+mod pieced;
+mod request_head;
+mod response_head;
+mod service;
+mod timer;
+mod write_timeout;
+
+pub(crate) use self::body::{BodyError, collect};
+pub(crate) use self::connection::Connection;
+pub(crate) use self::drain::Drain;
+pub(crate) use self::overflow::serve as serve_overflow;
+pub(crate) use self::service::{Admission, Admitted, Head, Limits, Peer, Reply, Service};
