@@ -1,46 +1,25 @@
-//! MCP endpoints: HTTP requests in, HTTP responses out. Only this row of modules and the admin API use status codes.
+//! MCP endpoints: HTTP requests and standard input in, responses out. Only this row of modules and the admin API use
+//! status codes.
 
 mod admit;
-mod aggregate;
-mod batch;
-mod bridged;
 mod cards;
-mod conversation;
-mod dialogue;
 mod edge;
-mod event_log;
+mod error_response;
 mod fields;
-mod forward;
-mod headers;
-mod hub;
-mod kept;
-mod listen;
-mod mcp;
-mod merged;
+mod legacy;
 mod modern;
-mod notices;
-mod open_questions;
 mod origin;
-mod own_lists;
-mod parked;
-mod pool;
 mod pulse;
-mod question;
-mod reply;
-mod respond;
-mod routed;
 mod router;
-mod seal;
 mod service;
-mod session;
 mod sse;
 mod stdio;
-mod stream;
+mod streamable_http;
 
 pub(crate) use self::admit::shown;
 pub(crate) use self::edge::{Config, Edge};
+pub(crate) use self::error_response::not_found;
 pub(crate) use self::origin::Origins;
-pub(crate) use self::respond::not_found;
 pub(crate) use self::router::router;
 pub(crate) use self::service::Service;
 pub(crate) use self::stdio::{Servers, serve as serve_stdio};

@@ -4,6 +4,7 @@ pub(crate) mod access;
 mod authenticate;
 mod client_addr;
 mod host;
+pub(crate) mod limits;
 mod page;
 mod same_machine;
 
@@ -14,6 +15,7 @@ use schemas::Secret;
 
 pub(crate) use self::authenticate::{Caller, Credentials, Denied, Principal};
 pub(crate) use self::host::split_host;
+pub(crate) use self::limits::Permit;
 pub(crate) use self::page::{Foreign, Page, PageOrigin, Shown, Sites};
 pub(crate) use self::same_machine::Starter;
 

@@ -3,31 +3,48 @@
 
 mod rewrite;
 
-use std::borrow::Cow;
+use std::ops::Range;
 
 use schemas::ServerName;
 
 pub(crate) use self::rewrite::{answer_edits, notification, state_edit};
 use crate::catalog::{Candidate, List, Mode, View, split_id, split_uri};
 use crate::error::{Error, Kind};
-use crate::protocol::{Message, Object, quote, text};
+use crate::protocol::{Invalid, Message, Object, quote, text};
 
 /// Looks up a registered upstream that the caller may use, connected or not.
 pub(crate) type Known<'a> = &'a dyn Fn(&str) -> Option<ServerName>;
 
 /// A request on the aggregated endpoint, with the candidates that can answer it.
 #[derive(Debug)]
-pub(crate) struct Route<'m> {
+pub(crate) struct Route {
     /// The candidates, the preferred one first; never empty.
     pub(crate) candidates: Vec<Candidate>,
-    /// Raw name, URI or id in the request's parameters that is replaced by the upstream's own.
-    place: &'m str,
-    named: Cow<'m, str>,
+    /// Position in the request's parameters of the raw name, URI or id that is replaced by the upstream's own.
+    place: Range<usize>,
+}
+
+/// Parameters of a request, or an object within them.
+struct Params<'m> {
+    whole: &'m str,
+    members: Object<'m>,
+}
+
+impl<'m> Params<'m> {
+    fn read(whole: &'m str) -> Result<Self, Invalid> {
+        Ok(Self { whole, members: Object::read(whole)? })
+    }
+
+    /// Returns the position of a member in the whole parameters.
+    fn position(&self, member: &str) -> Range<usize> {
+        let start = member.as_ptr().addr().saturating_sub(self.whole.as_ptr().addr());
+        start..start + member.len()
+    }
 }
 
 /// Finds the candidates for a request.
-pub(crate) fn route<'m>(view: &View, known: Known<'_>, request: &'m Message) -> Result<Route<'m>, Error> {
-    let params = || Object::read(request.params()).map_err(|_| Kind::InvalidParams("`params` must be an object"));
+pub(crate) fn route(view: &View, known: Known<'_>, request: &Message) -> Result<Route, Error> {
+    let params = || Params::read(request.params()).map_err(|_| Kind::InvalidParams("`params` must be an object"));
     match request.method() {
         "tools/call" => by_name(&params()?, |name| named(view, known, List::Tools, name)),
         "prompts/get" => by_name(&params()?, |name| named(view, known, List::Prompts, name)),
@@ -44,13 +61,14 @@ pub(crate) fn route<'m>(view: &View, known: Known<'_>, request: &'m Message) -> 
     }
 }
 
-impl Route<'_> {
+impl Route {
     /// Returns the request with the upstream's own name.
     pub(crate) fn request(&self, message: &Message, candidate: &Candidate) -> Message {
-        if *self.named == *candidate.name {
+        let place = message.params().get(self.place.clone()).unwrap_or_default();
+        if text(place).is_some_and(|named| *named == *candidate.name) {
             return message.clone();
         }
-        message.replaced(&[(self.place, &quote(&candidate.name))])
+        message.replaced(&[(place, &quote(&candidate.name))])
     }
 }
 
@@ -72,19 +90,16 @@ pub(crate) fn may_pass_on(failure: Kind, failed: &Candidate) -> bool {
     }
 }
 
-fn by_name<'m>(
-    params: &Object<'m>,
-    find: impl FnOnce(&str) -> Result<Vec<Candidate>, Error>,
-) -> Result<Route<'m>, Error> {
+fn by_name(params: &Params<'_>, find: impl FnOnce(&str) -> Result<Vec<Candidate>, Error>) -> Result<Route, Error> {
     by(params, "name", find)
 }
 
-fn by<'m>(
-    params: &Object<'m>,
+fn by(
+    params: &Params<'_>,
     member: &'static str,
     find: impl FnOnce(&str) -> Result<Vec<Candidate>, Error>,
-) -> Result<Route<'m>, Error> {
-    let place = params.get(member).unwrap_or_default();
+) -> Result<Route, Error> {
+    let place = params.members.get(member).unwrap_or_default();
     let why = match member {
         "name" => "`params.name` must be a string",
         "uri" => "`params.uri` must be a string",
@@ -92,7 +107,7 @@ fn by<'m>(
     };
     let named = text(place).ok_or(Kind::InvalidParams(why))?;
     let candidates = find(&named)?;
-    Ok(Route { candidates, place, named })
+    Ok(Route { candidates, place: params.position(place) })
 }
 
 /// Resolves a tool or prompt by its listed name, by `upstream:name`, or by a qualified name that is not listed now.
@@ -151,7 +166,7 @@ pub(crate) fn resource(view: &View, known: Known<'_>, uri: &str) -> Result<Vec<C
     }
 }
 
-fn skill<'m>(view: &View, known: Known<'_>, params: &Object<'m>) -> Result<Route<'m>, Error> {
+fn skill(view: &View, known: Known<'_>, params: &Params<'_>) -> Result<Route, Error> {
     if !view.members().have_skills() {
         return Err(Kind::UnknownMethod.into());
     }
@@ -159,7 +174,7 @@ fn skill<'m>(view: &View, known: Known<'_>, params: &Object<'m>) -> Result<Route
     by(params, "uri", |uri| owned(view, known, (uri, view.members().skill(uri)), none))
 }
 
-fn directory<'m>(view: &View, known: Known<'_>, params: &Object<'m>) -> Result<Route<'m>, Error> {
+fn directory(view: &View, known: Known<'_>, params: &Params<'_>) -> Result<Route, Error> {
     if !view.members().have_directories() {
         return Err(Kind::UnknownMethod.into());
     }
@@ -192,10 +207,11 @@ pub(crate) fn task(known: Known<'_>, id: &str) -> Result<Vec<Candidate>, Error> 
     Ok(vec![Candidate { upstream, name: own.into(), repeatable: true }])
 }
 
-fn completion<'m>(view: &View, known: Known<'_>, params: &Object<'m>) -> Result<Route<'m>, Error> {
+fn completion(view: &View, known: Known<'_>, params: &Params<'_>) -> Result<Route, Error> {
     let wrong = Kind::InvalidParams("`params.ref` must name a prompt or a resource");
-    let reference = params.get("ref").and_then(|reference| Object::read(reference).ok()).ok_or(wrong)?;
-    match reference.text("type").as_deref() {
+    let reference = params.members.get("ref").and_then(|reference| Object::read(reference).ok()).ok_or(wrong)?;
+    let reference = Params { members: reference, ..*params };
+    match reference.members.text("type").as_deref() {
         Some("ref/prompt") => by_name(&reference, |name| named(view, known, List::Prompts, name)),
         Some("ref/resource") => by(&reference, "uri", |uri| resource(view, known, uri)),
         Some(_) | None => Err(wrong.into()),

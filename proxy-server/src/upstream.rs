@@ -35,7 +35,7 @@ use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
-pub(crate) use self::attachment::{Attachment, Call, forward_cancellation};
+pub(crate) use self::attachment::{Attachment, UpstreamCall, forward_cancellation};
 pub(crate) use self::changes::{ListChanges, list_changed, updated};
 pub(crate) use self::deadline::Deadline;
 
@@ -374,8 +374,8 @@ impl Upstream {
     }
 
     /// Sends a modern request on the upstream's own session, which belongs to no client.
-    pub(crate) async fn forward(&self, call: Call<'_>) -> Result<Message, Error> {
-        let Call { message, events, mut cancelled, deadline } = call;
+    pub(crate) async fn forward(&self, call: UpstreamCall<'_>) -> Result<Message, Error> {
+        let UpstreamCall { message, events, mut cancelled, deadline } = call;
         let session = self.own_session(deadline.next()).await?;
         if session.era() != Era::Modern {
             return Err(Error::new(Kind::NotReady).because("the upstream has become a legacy one"));

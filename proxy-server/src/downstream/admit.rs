@@ -9,9 +9,9 @@ use bytes::Bytes;
 use http_body::Body as HttpBody;
 
 use crate::downstream::edge::Edge;
+use crate::downstream::error_response;
 use crate::downstream::fields::Fields;
-use crate::downstream::respond;
-use crate::downstream::session::Scope;
+use crate::downstream::legacy::session::Scope;
 use crate::http::server::{Peer, Reply, collect};
 use crate::policy::{Credentials, Principal};
 
@@ -21,14 +21,14 @@ pub(super) type Admitted = Result<(Scope, Principal), Reply>;
 /// Authorizes a request to the named upstream, or to all upstreams.
 pub(super) fn admit(edge: &Edge, name: Option<&str>, credentials: &Credentials<'_>) -> Admitted {
     let Some(name) = name else {
-        let caller = edge.policy.caller(credentials);
-        let all = edge.upstreams.all();
+        let caller = edge.services.policy.caller(credentials);
+        let all = edge.services.upstreams.all();
         let definitions = all.values().map(|upstream| upstream.definition());
-        let principal = edge.policy.client_of_all(&caller, definitions).map_err(respond::denied)?;
-        return Ok((Scope::All(Mutex::new(caller)), principal));
+        let principal = edge.services.policy.client_of_all(&caller, definitions).map_err(error_response::denied)?;
+        return Ok((Scope::All(Arc::new(Mutex::new(caller))), principal));
     };
-    let upstream = edge.upstreams.get(name).ok_or_else(|| respond::unknown_upstream(name))?;
-    let principal = edge.policy.client(credentials, upstream.definition()).map_err(respond::denied)?;
+    let upstream = edge.services.upstreams.get(name).ok_or_else(|| error_response::unknown_upstream(name))?;
+    let principal = edge.services.policy.client(credentials, upstream.definition()).map_err(error_response::denied)?;
     Ok((Scope::One(upstream), principal))
 }
 
@@ -40,7 +40,7 @@ pub(super) fn upstream_name(path: &RawPathParams) -> Option<&str> {
 /// Reads the whole body, within the limits of size and time.
 pub(super) async fn read_body(edge: &Edge, body: impl HttpBody<Data = Bytes>) -> Result<Bytes, Reply> {
     let (max_bytes, patience) = (edge.config.max_body_bytes, edge.config.body_timeout);
-    collect(body, max_bytes, patience).await.map_err(|error| respond::unread(error, max_bytes))
+    collect(body, max_bytes, patience).await.map_err(|error| error_response::unread(error, max_bytes))
 }
 
 /// Returns the credentials of a request that goes through the router.

@@ -16,7 +16,7 @@ use url::{Host, Url};
 
 use crate::downstream::admit::{Shared, shown, upstream_name};
 use crate::downstream::edge::Edge;
-use crate::downstream::respond::not_found;
+use crate::downstream::error_response::not_found;
 use crate::policy::{Page, Principal};
 use crate::protocol::{server_of, versions};
 use crate::upstream::Upstream;
@@ -66,7 +66,7 @@ pub(super) async fn card(State(edge): Shared, path: RawPathParams, request: Requ
     let card = match upstream_name(&path) {
         None => base.card_of_all(&edge, endpoint),
         Some(name) => {
-            let upstream = edge.upstreams.get(name).filter(|upstream| may_see(&edge, &request, upstream));
+            let upstream = edge.services.upstreams.get(name).filter(|upstream| may_see(&edge, &request, upstream));
             let Some(upstream) = upstream else { return not_found().await };
             base.card_of(&edge, &upstream, endpoint)
         }
@@ -81,7 +81,7 @@ pub(super) async fn catalog(State(edge): Shared, request: Request) -> Response {
     }
     let Some(base) = Base::of(&edge, &request) else { return not_found().await };
     let mut entries = vec![base.entry(OWN_NAME, &format!("/mcp{CARD_SUFFIX}"))];
-    for (name, _) in edge.upstreams.all().iter().filter(|(_, upstream)| may_see(&edge, &request, upstream)) {
+    for (name, _) in edge.services.upstreams.all().iter().filter(|(_, upstream)| may_see(&edge, &request, upstream)) {
         entries.push(base.entry(name.as_str(), &format!("/{name}/mcp{CARD_SUFFIX}")));
     }
     let catalog = json!({ "specVersion": CATALOG_VERSION, "entries": entries });
@@ -92,7 +92,7 @@ pub(super) async fn catalog(State(edge): Shared, request: Request) -> Response {
 fn may_see(edge: &Edge, request: &Request, upstream: &Upstream) -> bool {
     let credentials = shown(request);
     let is_foreign = request.extensions().get::<Page>() == Some(&Page::Foreign);
-    match edge.policy.client(&credentials, upstream.definition()) {
+    match edge.services.policy.client(&credentials, upstream.definition()) {
         Ok(Principal::Anonymous) => !is_foreign,
         Ok(Principal::Global(_) | Principal::Own(_) | Principal::Holder(_)) => true,
         Err(_) => false,
@@ -133,8 +133,8 @@ impl Base {
     }
 
     fn card_of_all(&self, edge: &Edge, endpoint: &str) -> Value {
-        let all = edge.upstreams.all();
-        let needs_token = edge.policy.needs_token_for_all(all.values().map(|upstream| upstream.definition()));
+        let all = edge.services.upstreams.all();
+        let needs_token = edge.services.policy.needs_token_for_all(all.values().map(|upstream| upstream.definition()));
         json!({
             "$schema": SCHEMA,
             "name": format!("{}/{OWN_NAME}", self.namespace),
@@ -156,7 +156,7 @@ impl Base {
         let description = definition.description.clone().filter(|text| !text.trim().is_empty());
         let description = description.or_else(|| says("description")).unwrap_or_else(|| format!("MCP server {name}"));
         let version = says("version").filter(|version| version.len() <= MAX_VERSION);
-        let needs_token = edge.policy.needs_token(definition);
+        let needs_token = edge.services.policy.needs_token(definition);
         json!({
             "$schema": SCHEMA,
             "name": format!("{}/{name}", self.namespace),

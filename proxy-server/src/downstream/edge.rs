@@ -3,24 +3,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use schemas::{Eras, admin};
-use tokio::sync::Semaphore;
-use tokio::time::{Instant, sleep, timeout, timeout_at};
-use tokio_util::sync::CancellationToken;
+use schemas::Eras;
 
-use crate::catalog::{Catalog, View};
-use crate::downstream::event_log::LogLimits;
-use crate::downstream::kept::Kept;
-use crate::downstream::parked::Parked;
-use crate::downstream::pool::{self, Pool};
-use crate::downstream::session::{self, Scope, Sessions};
-use crate::error::Kind;
-use crate::policy::{Caller, Policy};
-use crate::protocol::Message;
+use crate::call::{Kept, Limits, Parts, Services};
+use crate::catalog::Catalog;
+use crate::downstream::legacy::event_log::LogLimits;
+use crate::downstream::legacy::session::Scope;
+use crate::downstream::legacy::sessions::{Sessions, reap};
+use crate::policy::Policy;
 use crate::tasks::Tasks;
-use crate::upstream::{Attachment, EventQueue, OpenError, Upstream, Upstreams};
-
-const DRAIN_INTERVAL: Duration = Duration::from_millis(20);
+use crate::upstream::Upstreams;
 
 /// Limits towards clients.
 #[derive(Debug, Clone)]
@@ -90,22 +82,11 @@ impl Default for Config {
     }
 }
 
-/// Shared state of all endpoints. Cheap to clone. Each lane has its own copy, because threads that share a reference
-/// count contend for it.
-#[derive(Clone)]
+/// Shared state of all endpoints. Each lane has its own copy, because threads that share a reference count contend for
+/// it.
 pub(crate) struct Edge {
-    pub(super) upstreams: Upstreams,
-    pub(super) catalog: Catalog,
-    pub(super) policy: Arc<Policy>,
-    pub(super) tasks: Tasks,
+    pub(super) services: Arc<Services>,
     pub(super) sessions: Arc<Sessions>,
-    /// Upstream sessions for clients of the modern era.
-    pub(super) pool: Arc<Pool>,
-    pub(super) parked: Arc<Parked>,
-    /// Permits for listeners.
-    pub(super) listeners: Arc<Semaphore>,
-    /// Cancelled to end every stream.
-    pub(super) closing: CancellationToken,
     pub(super) config: Arc<Config>,
 }
 
@@ -121,16 +102,24 @@ impl Edge {
         let streams =
             LogLimits { bytes: config.stream_bytes, events: config.stream_events, patience: config.write_timeout };
         let sessions = Arc::new(Sessions::new(config.max_sessions, streams, Arc::clone(&kept)));
-        let pool = Arc::new(Pool::new(config.max_sessions));
-        let parked = Parked::new(config.parked_calls, config.question_timeout, kept);
-        let listeners = Arc::new(Semaphore::new(config.max_sessions.min(Semaphore::MAX_PERMITS)));
-        let closing = CancellationToken::new();
-        let (spawn, config) = (tasks.clone(), Arc::new(config));
-        let edge = Self { upstreams, catalog, policy, tasks, sessions, pool, parked, listeners, closing, config };
-        let edge = Arc::new(edge);
-        spawn.spawn("session reaper", session::reap(Arc::clone(&edge)));
-        spawn.spawn("pool reaper", pool::reap(Arc::clone(&edge)));
-        edge
+        let timeouts = (config.idle_timeout, config.question_timeout);
+        tasks.spawn("session reaper", reap(Arc::clone(&sessions), timeouts, tasks.stopping().clone()));
+        let limits = Limits {
+            initialize_timeout: config.initialize_timeout,
+            question_timeout: config.question_timeout,
+            max_sessions: config.max_sessions,
+            queued_bytes: config.stream_bytes,
+            parked_calls: config.parked_calls,
+        };
+        let evictable = Arc::<Sessions>::clone(&sessions);
+        let services = Services::new(Parts { upstreams, catalog, policy, tasks, sessions: evictable, kept, limits });
+        Arc::new(Self { services: Arc::new(services), sessions, config: Arc::new(config) })
+    }
+
+    /// Returns a copy for one more lane.
+    pub(super) fn another(&self) -> Self {
+        let services = Arc::new(Services::clone(&self.services));
+        Self { services, sessions: Arc::clone(&self.sessions), config: Arc::clone(&self.config) }
     }
 
     /// True if an endpoint supports the modern era.
@@ -142,71 +131,14 @@ impl Edge {
         eras == Eras::Both
     }
 
-    /// Returns this caller's view of all upstreams.
-    pub(super) fn view(&self, caller: &Caller) -> Arc<View> {
-        self.catalog.view(&|definition| self.policy.reaches(caller, definition))
-    }
-
-    /// Returns an upstream by its name, if it is registered and this caller may use it.
-    pub(super) fn reachable(&self, caller: &Caller, name: &str) -> Option<Arc<Upstream>> {
-        self.upstreams.get(name).filter(|upstream| self.policy.reaches(caller, upstream.definition()))
-    }
-
-    /// Evicts the least recently used upstream session at this upstream, a pooled one if possible. Returns true if one
-    /// has ended.
-    pub(super) async fn make_room(&self, upstream: &Arc<Upstream>) -> bool {
-        self.pool.evict(Arc::as_ptr(upstream).addr()).await || self.sessions.evict(upstream).await
-    }
-
-    /// Attaches a client to an upstream. If all permits are taken, evicts idle sessions.
-    pub(super) async fn attach(
-        &self,
-        upstream: &Arc<Upstream>,
-        hello: &str,
-    ) -> Result<(Arc<Attachment>, Message, EventQueue), OpenError> {
-        let deadline = Instant::now() + self.config.initialize_timeout;
-        loop {
-            match Attachment::open(Arc::clone(upstream), hello, deadline).await {
-                Err(OpenError::Failed(error))
-                    if error.kind() == Kind::TooManySessions
-                        && Instant::now() < deadline
-                        && Box::pin(self.make_room(upstream)).await => {}
-                outcome => return outcome,
-            }
-        }
-    }
-
     /// Waits until no call is in flight, at most for `grace`.
     pub(crate) async fn drain(&self, grace: Duration) {
-        // Clients can no longer answer questions.
-        self.parked.end_all();
-        let idle = async {
-            while self.upstreams.all().values().any(|upstream| !upstream.is_idle()) {
-                sleep(DRAIN_INTERVAL).await;
-            }
-        };
-        timeout(grace, idle).await.ok();
-    }
-
-    /// Waits until every upstream is connected and listed, or has failed, at most until `deadline`. Returns true if all
-    /// are connected.
-    pub(super) async fn settle(&self, deadline: Instant) -> bool {
-        let mut connected = true;
-        for upstream in self.upstreams.all().values() {
-            let mut observed = upstream.observed();
-            let settled = observed.wait_for(|observed| observed.state != admin::State::Connecting);
-            connected &=
-                matches!(timeout_at(deadline, settled).await, Ok(Ok(now)) if now.state == admin::State::Connected);
-        }
-        // `tools` itself waits for the lists of upstreams that have just connected.
-        drop(timeout_at(deadline, self.catalog.tools()).await);
-        connected
+        self.services.drain(grace).await;
     }
 
     /// Ends every session and every open stream.
     pub(crate) fn end_sessions(&self) {
         self.sessions.end_all();
-        self.closing.cancel();
-        self.pool.end_all();
+        self.services.end_all();
     }
 }

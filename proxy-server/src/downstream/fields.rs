@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use axum::http::HeaderMap;
 use httparse::Header;
 
-use crate::downstream::headers::PROTOCOL_VERSION;
+use crate::downstream::modern::headers::PROTOCOL_VERSION;
 use crate::http::client::OWN_MARK;
 use crate::http::server::Peer;
 use crate::http::write::essence;

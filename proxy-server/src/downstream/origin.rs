@@ -140,7 +140,7 @@ pub(super) fn show_to(origin: HeaderValue, response: &mut Response) {
 mod tests {
     use super::*;
     use crate::downstream::fields::SESSION_ID;
-    use crate::downstream::headers::PROTOCOL_VERSION;
+    use crate::downstream::modern::headers::PROTOCOL_VERSION;
 
     fn origins() -> Origins {
         let sites = Sites { hosts: vec!["gateway.example".into()], are_hosts_known: true, ..Sites::default() };

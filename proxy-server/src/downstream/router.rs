@@ -6,8 +6,8 @@ use axum::Router;
 use axum::routing::{any, get, post};
 
 use crate::downstream::edge::Edge;
-use crate::downstream::respond::not_found;
-use crate::downstream::{cards, mcp, sse};
+use crate::downstream::error_response::not_found;
+use crate::downstream::{cards, sse, streamable_http};
 
 /// Path of the endpoint of all upstreams.
 const ALL: &str = "mcp";
@@ -20,7 +20,7 @@ const PREFIX: &str = "mcp-proxy";
 /// also exists under `/mcp-proxy`, except `/` and the catalog of cards. After `mcp`, `stream` and `sse` of a single
 /// upstream, further path segments are ignored.
 pub(crate) fn router(edge: Arc<Edge>) -> Router {
-    let mut router = Router::new().route("/", post(mcp::serve).fallback(not_found));
+    let mut router = Router::new().route("/", post(streamable_http::serve).fallback(not_found));
     if edge.config.server_cards {
         router = router.route(cards::catalog_path(), any(cards::catalog));
         for path in cards::CARD_PATHS {
@@ -29,13 +29,13 @@ pub(crate) fn router(edge: Arc<Edge>) -> Router {
     }
     for prefix in ["".to_owned(), format!("/{PREFIX}")] {
         router = router
-            .route(&format!("{prefix}/{ALL}"), any(mcp::serve))
+            .route(&format!("{prefix}/{ALL}"), any(streamable_http::serve))
             .route(&format!("{prefix}/sse"), get(sse::open))
             .route(&format!("{prefix}/message"), any(sse::message));
         for path in ENDPOINTS {
             router = router
-                .route(&format!("{prefix}/{{name}}/{path}"), any(mcp::serve))
-                .route(&format!("{prefix}/{{name}}/{path}/{{*extra}}"), any(mcp::serve));
+                .route(&format!("{prefix}/{{name}}/{path}"), any(streamable_http::serve))
+                .route(&format!("{prefix}/{{name}}/{path}/{{*extra}}"), any(streamable_http::serve));
         }
         router = router
             .route(&format!("{prefix}/{{name}}/sse"), get(sse::open))

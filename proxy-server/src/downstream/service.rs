@@ -15,7 +15,7 @@ use crate::downstream::edge::Edge;
 use crate::downstream::fields::Fields;
 use crate::downstream::origin::{self, HEALTH_PATHS, Origins};
 use crate::downstream::router::endpoint;
-use crate::downstream::{mcp, respond};
+use crate::downstream::{error_response, streamable_http};
 use crate::http::server::{self, Admission, BodyError, Head, Limits, Peer, Reply};
 use crate::policy::Page;
 
@@ -30,7 +30,7 @@ pub(crate) struct Service {
 
 /// Request to an endpoint that was authorized by its head.
 pub(crate) struct Admitted<'a> {
-    caller: mcp::Caller,
+    caller: streamable_http::Caller,
     method: Method,
     fields: Fields<'a>,
 }
@@ -38,7 +38,7 @@ pub(crate) struct Admitted<'a> {
 impl Service {
     /// Returns a copy with its own `Edge`, for one more lane.
     pub(crate) fn another(&self) -> Self {
-        Self { edge: Arc::new(Edge::clone(&self.edge)), ..self.clone() }
+        Self { edge: Arc::new(self.edge.another()), ..self.clone() }
     }
 }
 
@@ -64,7 +64,7 @@ impl server::Service for Service {
             return Admission::NotFast;
         }
         let admitted = page.map_err(Reply::from).and_then(|_| {
-            let caller = mcp::Caller::admit(Arc::clone(&self.edge), name, &fields.credentials(peer))?;
+            let caller = streamable_http::Caller::admit(Arc::clone(&self.edge), name, &fields.credentials(peer))?;
             caller.takes(&head.method, &fields, head.length)
         });
         match admitted {
@@ -102,7 +102,7 @@ impl server::Service for Service {
     }
 
     fn unread(&self, error: BodyError) -> Reply {
-        respond::unread(error, self.edge.config.max_body_bytes)
+        error_response::unread(error, self.edge.config.max_body_bytes)
     }
 
     fn overloaded(&self) -> Response {
@@ -119,7 +119,7 @@ impl server::Service for Service {
 
 impl server::Admitted for Admitted<'_> {
     async fn answer(self, body: Bytes) -> Reply {
-        self.caller.answer(mcp::Request { method: self.method, fields: &self.fields, body }).await
+        self.caller.answer(streamable_http::Request { method: self.method, fields: &self.fields, body }).await
     }
 }
 

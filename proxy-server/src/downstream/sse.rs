@@ -8,14 +8,16 @@ use axum::http::{Method, StatusCode};
 use axum::response::IntoResponse;
 use bytes::Bytes;
 
+use crate::call::Exchange;
 use crate::downstream::admit::{Shared, admit, read_body, shown, upstream_name};
-use crate::downstream::dialogue::{fill, introduce, notify, run};
 use crate::downstream::edge::Edge;
-use crate::downstream::session::Session;
-use crate::downstream::{batch, respond, stream};
+use crate::downstream::error_response;
+use crate::downstream::legacy::dialogue::{fill, introduce, notify, run};
+use crate::downstream::legacy::session::Session;
+use crate::downstream::legacy::{batch, event_body};
 use crate::http::server::Reply;
-use crate::protocol::{self, INVALID_PARAMS, INVALID_REQUEST, Kind, Message, PARSE_ERROR, error_response};
-use crate::upstream::{OpenError, event_queue};
+use crate::protocol::{self, INVALID_PARAMS, INVALID_REQUEST, Kind, Message, PARSE_ERROR};
+use crate::upstream::OpenError;
 
 /// Opens a session, which ends with the stream.
 pub(super) async fn open(State(edge): Shared, path: RawPathParams, request: Request) -> Reply {
@@ -25,11 +27,11 @@ pub(super) async fn open(State(edge): Shared, path: RawPathParams, request: Requ
     };
     let session = match edge.sessions.create(scope, principal) {
         Ok(session) => session,
-        Err(error) => return respond::failure("", &error),
+        Err(error) => return error_response::failure("", &error),
     };
     let address = message_address(edge.config.base_url.as_deref(), request.uri().path());
     let endpoint = format!("event: endpoint\ndata: {address}?sessionId={}\r\n\r\n", session.id);
-    stream::own(&edge, session, Bytes::from(endpoint)).into()
+    event_body::own(&edge, session, Bytes::from(endpoint)).into()
 }
 
 /// Returns the address for the client's POST requests. Without a configured base URL it is only a path, which is valid
@@ -72,10 +74,10 @@ pub(super) async fn message(State(edge): Shared, path: RawPathParams, request: R
                 }
                 StatusCode::ACCEPTED.into_response().into()
             }
-            Err(invalid) => respond::invalid(&invalid),
+            Err(invalid) => error_response::invalid(&invalid),
         },
         Err(protocol::Invalid::Json(_)) => refuse(PARSE_ERROR, "Parse error"),
-        Err(invalid) => respond::invalid(&invalid),
+        Err(invalid) => error_response::invalid(&invalid),
     }
 }
 
@@ -86,22 +88,22 @@ pub(super) async fn take(edge: Arc<Edge>, session: Arc<Session>, message: Messag
         Kind::Notification => return notify(&session, message).await,
         Kind::Result | Kind::Error => session.answer(&message),
         Kind::Request => {
-            let tasks = edge.tasks.clone();
-            tasks.spawn("call", carry_out(edge, session, message));
+            let tasks = edge.services.tasks.clone();
+            tasks.spawn("call", run_to_stream(edge, session, message));
         }
     }
     StatusCode::ACCEPTED.into_response().into()
 }
 
 /// Executes a request and puts the response on the session's own stream.
-pub(super) async fn carry_out(edge: Arc<Edge>, session: Arc<Session>, message: Message) {
+pub(super) async fn run_to_stream(edge: Arc<Edge>, session: Arc<Session>, message: Message) {
     let own = session.own_stream();
     let answer = if message.method() == "initialize" {
         initialize(&edge, &session, &message).await
     } else {
-        let (events, mut queue) = event_queue();
-        let outcome = run(edge, Arc::clone(&session), message, events);
-        fill(&session, &own, &mut queue, outcome).await.map(Bytes::from)
+        let of_call = Arc::clone(&session);
+        let exchange = Exchange::new(|events| Box::pin(run(edge, of_call, message, events)));
+        fill(&session, &own, exchange).await.map(Bytes::from)
     };
     if let Some(answer) = answer {
         own.push(answer);
@@ -111,12 +113,12 @@ pub(super) async fn carry_out(edge: Arc<Edge>, session: Arc<Session>, message: M
 /// Returns the response to `initialize`.
 async fn initialize(edge: &Arc<Edge>, session: &Arc<Session>, message: &Message) -> Option<Bytes> {
     if session.is_initialized() {
-        return Some(error_response(message.id(), INVALID_REQUEST, "the session is already initialized", ""));
+        return Some(protocol::error_response(message.id(), INVALID_REQUEST, "the session is already initialized", ""));
     }
     Some(match introduce(edge, session, message).await {
         Ok(answer) => answer,
         Err(OpenError::Refused(answer)) => answer.with_id(message.id(), &[]),
-        Err(OpenError::Failed(error)) => respond::error(message.id(), &error),
+        Err(OpenError::Failed(error)) => error_response::error(message.id(), &error),
     })
 }
 
@@ -125,7 +127,7 @@ fn session_id(query: &str) -> Option<&str> {
 }
 
 fn refuse(code: i32, words: &str) -> Reply {
-    respond::json(StatusCode::BAD_REQUEST, error_response("", code, words, ""))
+    error_response::json(StatusCode::BAD_REQUEST, protocol::error_response("", code, words, ""))
 }
 
 #[cfg(test)]

@@ -20,8 +20,10 @@ use tracing::{debug, warn};
 
 use crate::downstream::edge::Edge;
 use crate::downstream::fields::Fields;
-use crate::downstream::session::{Scope, Session};
-use crate::downstream::{batch, modern, respond, sse};
+use crate::downstream::legacy::batch;
+use crate::downstream::legacy::session::{Scope, Session};
+use crate::downstream::modern::endpoint;
+use crate::downstream::{error_response, sse};
 use crate::http::event_stream::{Decoder, one_line};
 use crate::http::server::Reply;
 use crate::policy::{Credentials, Principal};
@@ -75,14 +77,14 @@ pub(crate) async fn serve(
     let (written, mut all_written) = oneshot::channel::<()>();
     let ended = CancellationToken::new();
     let patience = edge.config.write_timeout;
-    edge.tasks.spawn("standard output", async move {
+    edge.services.tasks.spawn("standard output", async move {
         if let Err(error) = write(answers, output, patience).await {
             warn!(%error, "standard output is not read any more");
         }
         drop(written);
     });
-    let (stopping, at_end) = (edge.tasks.stopping().clone(), ended.clone());
-    edge.tasks.spawn("standard input", async move {
+    let (stopping, at_end) = (edge.services.tasks.stopping().clone(), ended.clone());
+    edge.services.tasks.spawn("standard input", async move {
         stopping.run_until_cancelled(read(Lines::new(input, limit), heard)).await;
         at_end.cancel();
     });
@@ -113,8 +115,8 @@ impl Client {
     async fn hear_out(&mut self, servers: Servers, lines: &mut mpsc::Receiver<Line>) {
         let mut line = match servers {
             Servers::All(definitions) => {
-                definitions.into_iter().for_each(|definition| self.edge.upstreams.start(definition));
-                self.edge.settle(Instant::now() + SETTLING).await;
+                definitions.into_iter().for_each(|definition| self.edge.services.upstreams.start(definition));
+                self.edge.services.settle(Instant::now() + SETTLING).await;
                 lines.recv().await
             }
             Servers::One(definition) => {
@@ -126,7 +128,7 @@ impl Client {
         while let Some(next) = line {
             match next {
                 Ok(line) => self.take(line).await,
-                Err(TooLong) => self.say(respond::line_too_long(self.edge.config.max_body_bytes)).await,
+                Err(TooLong) => self.say(error_response::line_too_long(self.edge.config.max_body_bytes)).await,
             }
             line = lines.recv().await;
         }
@@ -137,14 +139,14 @@ impl Client {
     async fn dial(&mut self, definition: Definition, first: Option<&Line>) {
         self.target = Some(definition.name.clone());
         let message = first.and_then(|line| line.as_ref().ok()).and_then(|line| Message::parse(line.clone()).ok());
-        let is_modern = message.is_some_and(|message| modern::era(&Fields::default(), &message) == Era::Modern);
+        let is_modern = message.is_some_and(|message| endpoint::era(&Fields::default(), &message) == Era::Modern);
         if !is_modern && definition.era == EraMode::Auto {
-            self.edge.upstreams.start(Definition { era: EraMode::Legacy, ..definition.clone() });
-            if self.edge.settle(Instant::now() + SETTLING).await {
+            self.edge.services.upstreams.start(Definition { era: EraMode::Legacy, ..definition.clone() });
+            if self.edge.services.settle(Instant::now() + SETTLING).await {
                 return;
             }
         }
-        self.edge.upstreams.start(definition);
+        self.edge.services.upstreams.start(definition);
     }
 
     async fn take(&mut self, line: Bytes) {
@@ -156,10 +158,10 @@ impl Client {
                         self.hear(message).await;
                     }
                 }
-                Some(Err(invalid)) => self.say(respond::invalid_body(&invalid)).await,
-                None => self.say(respond::invalid_body(&Invalid::Batch)).await,
+                Some(Err(invalid)) => self.say(error_response::invalid_body(&invalid)).await,
+                None => self.say(error_response::invalid_body(&Invalid::Batch)).await,
             },
-            Err(invalid) => self.say(respond::invalid_body(&invalid)).await,
+            Err(invalid) => self.say(error_response::invalid_body(&invalid)).await,
         }
     }
 
@@ -168,7 +170,7 @@ impl Client {
             return;
         }
         let speaks_modern = self.scope().is_none_or(|scope| self.edge.speaks_modern(&scope));
-        match modern::era(&Fields::default(), &message) {
+        match endpoint::era(&Fields::default(), &message) {
             Era::Modern if speaks_modern => self.ask(message).await,
             _ if self.session.is_none() && message.method() == "server/discover" => {
                 let why = if speaks_modern { "`_meta` lacks the protocol version" } else { "Method not found" };
@@ -189,11 +191,11 @@ impl Client {
         };
         if message.method() == "initialize" && message.kind() == Kind::Request {
             // Executed inline, because later messages require an initialized session.
-            return sse::carry_out(Arc::clone(&self.edge), session, message).await;
+            return sse::run_to_stream(Arc::clone(&self.edge), session, message).await;
         }
         if message.kind() == Kind::Request {
-            let call = self.calls.track_future(sse::carry_out(Arc::clone(&self.edge), session, message));
-            self.edge.tasks.spawn("call", call);
+            let call = self.calls.track_future(sse::run_to_stream(Arc::clone(&self.edge), session, message));
+            self.edge.services.tasks.spawn("call", call);
             return;
         }
         let answer = sse::take(Arc::clone(&self.edge), session, message).await;
@@ -206,20 +208,20 @@ impl Client {
     fn begin(&mut self) -> Result<Arc<Session>, Bytes> {
         let scope = self.scope().ok_or_else(|| anonymous_error(INVALID_REQUEST, "there is no such server"))?;
         let created = self.edge.sessions.create(scope, Principal::Anonymous);
-        let session = created.map_err(|error| respond::error("", &error))?;
-        self.edge.tasks.spawn("standard output feed", feed(Arc::clone(&session), self.out.clone()));
+        let session = created.map_err(|error| error_response::error("", &error))?;
+        self.edge.services.tasks.spawn("standard output feed", feed(Arc::clone(&session), self.out.clone()));
         self.session = Some(Arc::clone(&session));
         Ok(session)
     }
 
     fn scope(&self) -> Option<Scope> {
         match &self.target {
-            Some(name) => self.edge.upstreams.get(name.as_str()).map(Scope::One),
+            Some(name) => self.edge.services.upstreams.get(name.as_str()).map(Scope::One),
             None => {
                 let peer = (Ipv4Addr::LOCALHOST, 0).into();
                 let (host, is_forwarded, forwarded_for, authorization) = (None, false, Vec::new(), None);
                 let credentials = Credentials { peer, local: peer, host, is_forwarded, forwarded_for, authorization };
-                Some(Scope::All(Mutex::new(self.edge.policy.caller(&credentials))))
+                Some(Scope::All(Arc::new(Mutex::new(self.edge.services.policy.caller(&credentials)))))
             }
         }
     }
@@ -238,11 +240,11 @@ impl Client {
         }
         let mut calls = lock(&self.asked);
         let call = self.calls.track_future(async move {
-            let reply = modern::carry_out(&edge, &scope, Principal::Anonymous, message, None).await;
+            let reply = endpoint::answer(&edge, &scope, Principal::Anonymous, message, None).await;
             pour(reply, &out, edge.config.max_body_bytes).await;
             lock(&asked).remove(&own);
         });
-        calls.insert(id, self.edge.tasks.spawn("call", call));
+        calls.insert(id, self.edge.services.tasks.spawn("call", call));
     }
 
     /// Aborts the modern request that a cancellation names. Returns true if there was one.

@@ -1,5 +1,6 @@
 //! Authenticates callers by token and address.
 
+use std::fmt;
 use std::hash::BuildHasher;
 use std::net::{IpAddr, SocketAddr};
 
@@ -38,6 +39,18 @@ pub(crate) enum Principal {
     Own(usize),
     /// The holder of some definitions' own token, at the endpoint of all upstreams; a keyed digest of the token.
     Holder(u64),
+}
+
+impl fmt::Display for Principal {
+    /// Writes the name by which logs tell principals apart.
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Anonymous => out.write_str("anonymous"),
+            Self::Global(index) => write!(out, "global {index}"),
+            Self::Own(index) => write!(out, "own {index}"),
+            Self::Holder(digest) => write!(out, "holder {digest}"),
+        }
+    }
 }
 
 /// The properties of a sender that later decisions need, without the request.

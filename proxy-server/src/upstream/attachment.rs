@@ -73,7 +73,7 @@ enum Slot {
 }
 
 /// A client's request with its queues and deadline.
-pub(crate) struct Call<'a> {
+pub(crate) struct UpstreamCall<'a> {
     pub(crate) message: &'a Message,
     pub(crate) events: Events,
     pub(crate) cancelled: oneshot::Receiver<Message>,
@@ -125,7 +125,7 @@ impl Attachment {
     }
 
     /// Sends a client's request of the legacy form.
-    pub(crate) async fn request(self: &Arc<Self>, call: Call<'_>) -> Result<Message, Error> {
+    pub(crate) async fn request(self: &Arc<Self>, call: UpstreamCall<'_>) -> Result<Message, Error> {
         let session = self.session().await?;
         match session.era() {
             Era::Legacy => match self.carrier_of_skills(&session, call.message) {
@@ -149,8 +149,8 @@ impl Attachment {
 
     /// Sends a request in a session. If the upstream has lost the session, replaces it and sends the request once more;
     /// a request in an unknown session was not executed.
-    async fn request_in(self: &Arc<Self>, mut session: Arc<Session>, call: Call<'_>) -> Result<Message, Error> {
-        let Call { message, events, mut cancelled, deadline } = call;
+    async fn request_in(self: &Arc<Self>, mut session: Arc<Session>, call: UpstreamCall<'_>) -> Result<Message, Error> {
+        let UpstreamCall { message, events, mut cancelled, deadline } = call;
         let mut again = true;
         let before = self.noted(message);
         loop {

@@ -14,7 +14,7 @@ use crate::protocol::{
 };
 use crate::upstream::attachment::answer::legacy_answer;
 use crate::upstream::attachment::questions::{Asked, Round, Settled};
-use crate::upstream::attachment::{Attachment, Call, MAX_SUBSCRIPTIONS, MAX_URI_BYTES};
+use crate::upstream::attachment::{Attachment, MAX_SUBSCRIPTIONS, MAX_URI_BYTES, UpstreamCall};
 use crate::upstream::deadline::Deadline;
 use crate::upstream::events::Events;
 use crate::upstream::inbox::{self, Event, LEVELS};
@@ -50,8 +50,12 @@ pub(super) fn handshake(discovery: &Message, upstream: &ServerName) -> Result<Me
 
 impl Attachment {
     /// Carries out a legacy request at a modern upstream.
-    pub(super) async fn request_stateless(&self, session: &Arc<Session>, call: Call<'_>) -> Result<Message, Error> {
-        let Call { message, events, cancelled, deadline } = call;
+    pub(super) async fn request_stateless(
+        &self,
+        session: &Arc<Session>,
+        call: UpstreamCall<'_>,
+    ) -> Result<Message, Error> {
+        let UpstreamCall { message, events, cancelled, deadline } = call;
         match message.method() {
             "logging/setLevel" => self.set_level(session, message),
             "resources/subscribe" => self.subscribe(session, message, deadline.next()).await,

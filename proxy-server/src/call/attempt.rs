@@ -1,0 +1,106 @@
+//! One attempt of a call at one upstream: tool filter, permit for a request in flight, sending, statistics.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use serde_json::value::RawValue;
+use tokio::time::Instant;
+use tracing::debug;
+
+use crate::error::{Blame, Chain, Error, Kind};
+use crate::policy::access;
+use crate::protocol::{self, Message};
+use crate::upstream::{Attachment, Deadline, Upstream, UpstreamCall};
+
+/// Sends a request in the session of an attachment to the upstream.
+pub(super) async fn in_session(attachment: &Arc<Attachment>, call: UpstreamCall<'_>) -> Result<Message, Error> {
+    let request = call.message;
+    let answer = attempt(attachment.upstream(), request, || attachment.request(call)).await?;
+    visible(attachment.upstream(), request, answer)
+}
+
+/// Forwards a modern client's request to a modern upstream, without translation. Dropping the future cancels the
+/// request.
+pub(super) async fn forward(upstream: &Upstream, call: UpstreamCall<'_>) -> Result<Message, Error> {
+    let request = call.message;
+    let answer = attempt(upstream, request, || upstream.forward(call)).await?;
+    visible(upstream, request, answer)
+}
+
+/// Removes from the answer the items that the upstream's tool filter hides.
+fn visible(upstream: &Upstream, request: &Message, answer: Message) -> Result<Message, Error> {
+    let filter = upstream.definition().tool_filter.as_ref();
+    access::visible(filter, request.method(), answer).map_err(|error| name(error, upstream))
+}
+
+/// Carries out a modern client's `subscriptions/listen` at a modern upstream until dropped. Takes a permit for a
+/// listener, not one for a request in flight, because it may last for days.
+pub(super) async fn listen(upstream: &Upstream, call: UpstreamCall<'_>) -> Result<Message, Error> {
+    let _place = upstream.place()?;
+    upstream.forward(call).await.map_err(|error| name(error, upstream))
+}
+
+/// Calls a tool for the admin API on the upstream's own session, which has no client that could be asked questions.
+pub(crate) async fn call_tool(upstream: &Upstream, tool: &str, arguments: Option<&RawValue>) -> Result<Message, Error> {
+    let request = tool_request(tool, arguments)?;
+    let deadline = upstream.call_deadline();
+    attempt(upstream, &request, || send(upstream, &request, deadline)).await
+}
+
+/// Runs the steps that all attempts have in common: tool filter, permit, sending, and statistics.
+async fn attempt<F>(upstream: &Upstream, request: &Message, send: impl FnOnce() -> F) -> Result<Message, Error>
+where
+    F: Future<Output = Result<Message, Error>>,
+{
+    access::check(upstream.definition().tool_filter.as_ref(), request)?;
+    let _place = upstream.admit()?;
+    let began = Instant::now();
+    let outcome = send().await;
+    record(upstream, request.method(), began, &outcome);
+    outcome.map_err(|error| name(error, upstream))
+}
+
+async fn send(upstream: &Upstream, request: &Message, deadline: Deadline) -> Result<Message, Error> {
+    let mut again = true;
+    loop {
+        let session = upstream.own_session(deadline.next()).await?;
+        match session.request_as_nobody(request, deadline).await {
+            // Safe to repeat: an upstream that has lost the session did not execute the request.
+            Err(error) if error.kind() == Kind::SessionLost && again => {
+                again = false;
+                session.give_up();
+            }
+            outcome => return outcome,
+        }
+    }
+}
+
+fn tool_request(tool: &str, arguments: Option<&RawValue>) -> Result<Message, Error> {
+    let name = serde_json::Value::from(tool);
+    let arguments = arguments.map_or("{}", RawValue::get);
+    let arguments = if arguments == "null" { "{}" } else { arguments };
+    let params = format!(r#"{{"name":{name},"arguments":{arguments}}}"#);
+    let request: Bytes = protocol::request(0, "tools/call", &params);
+    Message::parse(request).map_err(|error| Error::new(Kind::Malformed).because(error))
+}
+
+fn record(upstream: &Upstream, method: &str, began: Instant, outcome: &Result<Message, Error>) {
+    let took = began.elapsed();
+    // An error of the caller does not count against the upstream.
+    let at_fault = outcome.as_ref().is_err_and(|error| error.kind().blame() != Blame::Downstream);
+    upstream.count(took, !at_fault);
+    let name = &upstream.definition().name;
+    match outcome {
+        Ok(_) => debug!(upstream = %name, method, ?took, "call answered"),
+        Err(error) => {
+            debug!(upstream = %name, method, ?took, kind = error.kind().word(), error = %Chain(error), "call failed");
+            if matches!(error.kind(), Kind::Unreachable | Kind::SessionLost | Kind::Lost) {
+                upstream.doubt();
+            }
+        }
+    }
+}
+
+fn name(error: Error, upstream: &Upstream) -> Error {
+    if error.upstream().is_some() { error } else { error.at(&upstream.definition().name) }
+}

@@ -1,0 +1,263 @@
+//! Routes a call to candidates, and makes attempts at them until one gives the answer. After a failure, the next
+//! candidate is tried only if nothing was sent or the call may be repeated.
+
+use std::sync::Arc;
+
+use tokio::sync::oneshot;
+use tracing::debug;
+
+use crate::call::attempt::in_session;
+use crate::call::exchange::Exchange;
+use crate::call::modern_to_legacy::{self, requested_state, resume};
+use crate::call::modern_to_modern;
+use crate::call::relay::relay;
+use crate::call::request::{Answer, Attached, Call, Client, ModernClient, Scope};
+use crate::call::services::Services;
+use crate::call::target::{Target, borrowed};
+use crate::catalog::{Candidate, Tool, split_id};
+use crate::error::{Error, Kind};
+use crate::policy::{Permit, limits};
+use crate::protocol::{self, Era, Message, Object, quote};
+use crate::route::{Route, may_pass_on};
+use crate::upstream::{Attachment, Events, Upstream, UpstreamCall, event_queue, forward_cancellation};
+
+/// Requests of an extension that has no counterpart in the legacy era.
+const TASKS: [&str; 3] = ["tasks/get", "tasks/update", "tasks/cancel"];
+
+/// Error for a tool of a legacy upstream that modern clients cannot call.
+const NEEDS_TASK: Kind =
+    Kind::InvalidParams("this tool runs only as a task of 2025-11-25, which clients of this revision cannot ask for");
+
+/// A call whose candidates are known.
+pub(crate) struct RoutedCall {
+    services: Arc<Services>,
+    call: Call,
+    /// Candidates; `None` at the endpoint of one upstream.
+    route: Option<Route>,
+    /// Held until the outcome.
+    _permit: Permit,
+}
+
+/// Admits a call's principal, and finds the candidates of the call.
+pub(crate) fn route(services: &Arc<Services>, call: Call) -> Result<RoutedCall, Error> {
+    let (principal, method) = (call.principal, call.message.method());
+    let permit = limits::admit(principal)?;
+    debug!(%principal, method, "call admitted");
+    let route = match &call.scope {
+        Scope::One(_) => None,
+        Scope::All { caller, view } => {
+            let known = |name: &str| Some(services.reachable(caller, name)?.definition().name.clone());
+            Some(crate::route::route(view, &known, &call.message)?)
+        }
+    };
+    debug!(%principal, method, candidates = route.as_ref().map_or(1, |route| route.candidates.len()), "call routed");
+    Ok(RoutedCall { services: Arc::clone(services), call, route, _permit: permit })
+}
+
+impl RoutedCall {
+    /// Applies `read` to the properties of the tool that a `tools/call` names; `None` if nothing special is known. All
+    /// candidates take the same arguments.
+    pub(crate) async fn tool<T>(&self, read: impl FnOnce(&Tool) -> T) -> Option<T> {
+        match (&self.call.scope, &self.route) {
+            (Scope::One(upstream), _) => self.tool_of(upstream, read).await,
+            (Scope::All { .. }, route) => self.listed_tool(route.as_ref()?.candidates.first()?).map(read),
+        }
+    }
+
+    /// Starts the call for a client that cancels it by dropping the exchange.
+    pub(crate) fn start(self) -> Exchange<Result<Answer, Error>> {
+        Exchange::new(|events| {
+            Box::pin(async move {
+                let (_never, cancelled) = oneshot::channel();
+                self.run(events, cancelled).await
+            })
+        })
+    }
+
+    /// Carries out the call. Its events go to `events`; a message on `cancelled` cancels it.
+    pub(crate) async fn run(self, events: Events, mut cancelled: oneshot::Receiver<Message>) -> Result<Answer, Error> {
+        match (&self.call.client, requested_state(&self.call.message)) {
+            (Client::Modern(client), Some(state)) => Box::pin(self.go_on(client, state, &events)).await,
+            (_, _) => match (&self.route, &self.call.scope) {
+                (None, Scope::One(upstream)) => self.attempt_only(upstream, events, cancelled).await,
+                // Boxed, so that a call at one upstream does not carry the size of this future.
+                (Some(route), _) => Box::pin(self.attempt_in_turn(route, &events, &mut cancelled)).await,
+                (None, Scope::All { .. }) => Err(Kind::NotReady.into()),
+            },
+        }
+    }
+
+    /// Makes attempts at the candidates in order.
+    async fn attempt_in_turn(
+        &self,
+        route: &Route,
+        events: &Events,
+        cancelled: &mut oneshot::Receiver<Message>,
+    ) -> Result<Answer, Error> {
+        let mut failure = Error::new(Kind::NotReady);
+        for candidate in &route.candidates {
+            let attempt = async {
+                let target = self.target(route, candidate)?;
+                match &self.call.client {
+                    Client::Legacy(Attached::All(attachments)) => {
+                        let opening = attachments.attachment(&self.services, &target.upstream);
+                        let attachment = tokio::select! {
+                            attachment = opening => attachment?,
+                            Ok(_) = &mut *cancelled => return Err(Kind::Cancelled.into()),
+                        };
+                        self.attempt_for_legacy(&target, &attachment, events, cancelled).await
+                    }
+                    // A session with one upstream does not come to the endpoint of all.
+                    Client::Legacy(Attached::One(_)) => Err(Kind::NotReady.into()),
+                    Client::Modern(client) => {
+                        let needs_task = self.listed_tool(candidate).is_some_and(|tool| tool.needs_task);
+                        self.attempt_for_modern(&target, client, needs_task, events).await
+                    }
+                }
+            };
+            match attempt.await {
+                Err(error) if may_pass_on(error.kind(), candidate) => {
+                    debug!(upstream = %candidate.upstream, kind = error.kind().word(), "attempt failed");
+                    failure = error;
+                }
+                outcome => return outcome,
+            }
+        }
+        Err(failure)
+    }
+
+    /// Makes the only attempt at the endpoint of one upstream.
+    async fn attempt_only(
+        &self,
+        upstream: &Arc<Upstream>,
+        events: Events,
+        cancelled: oneshot::Receiver<Message>,
+    ) -> Result<Answer, Error> {
+        let (message, deadline) = (&self.call.message, upstream.call_deadline());
+        match &self.call.client {
+            Client::Legacy(Attached::One(attachment)) => {
+                let answer = in_session(attachment, UpstreamCall { message, events, cancelled, deadline }).await?;
+                Ok(Answer::given(answer.pieces_with_id(message.id())))
+            }
+            Client::Legacy(Attached::All(_)) => Err(Kind::NotReady.into()),
+            Client::Modern(client) => {
+                let target = Target { upstream: Arc::clone(upstream), request: message.clone(), view: None };
+                let needs_task = self.tool_of(upstream, |tool| tool.needs_task).await == Some(true);
+                self.attempt_for_modern(&target, client, needs_task, &events).await
+            }
+        }
+    }
+
+    async fn attempt_for_legacy(
+        &self,
+        target: &Target,
+        attachment: &Arc<Attachment>,
+        events: &Events,
+        cancelled: &mut oneshot::Receiver<Message>,
+    ) -> Result<Answer, Error> {
+        let (message, deadline) = (&target.request, target.upstream.call_deadline());
+        let (cancel, once) = oneshot::channel();
+        let has_tasks = target
+            .view
+            .as_ref()
+            .is_some_and(|view| view.members().get(target.name()).is_some_and(|member| member.has_tasks()));
+        let answer = if has_tasks {
+            let (own, queue) = event_queue();
+            let call = in_session(attachment, UpstreamCall { message, events: own, cancelled: once, deadline });
+            let limit = self.services.limits.queued_bytes;
+            let relayed = relay(queue, events, limit, |event| target.event(event), call);
+            forward_cancellation(relayed, cancelled, cancel).await?
+        } else {
+            let events = events.clone();
+            let call = in_session(attachment, UpstreamCall { message, events, cancelled: once, deadline });
+            forward_cancellation(call, cancelled, cancel).await?
+        };
+        Ok(Answer::given(answer.with_id(self.call.message.id(), &borrowed(&target.edits(&answer)))))
+    }
+
+    async fn attempt_for_modern(
+        &self,
+        target: &Target,
+        client: &ModernClient,
+        needs_task: bool,
+        events: &Events,
+    ) -> Result<Answer, Error> {
+        let (services, call) = (&self.services, &self.call);
+        match target.era(call.deadline).await? {
+            Era::Modern => modern_to_modern::send(services, call, target, events).await,
+            Era::Legacy if TASKS.contains(&call.message.method()) => Err(Kind::UnknownMethod.into()),
+            Era::Legacy if needs_task => Err(NEEDS_TASK.into()),
+            // Boxed, so that a request that is forwarded unchanged does not carry the size of this future.
+            Era::Legacy => Box::pin(modern_to_legacy::send(services, (call, client), target, events)).await,
+        }
+    }
+
+    /// Continues a call whose client answers questions, at the upstream that its state names, and at no other.
+    async fn go_on(&self, client: &ModernClient, state: Option<String>, events: &Events) -> Result<Answer, Error> {
+        let (services, call) = (&self.services, &self.call);
+        let invalid = || Error::from(Kind::InvalidParams("the `requestState` is not valid"));
+        let (target, own, is_known) = match (&self.route, &call.scope) {
+            (None, Scope::One(upstream)) => {
+                let target = Target { upstream: Arc::clone(upstream), request: call.message.clone(), view: None };
+                (target, state.as_deref().map(str::to_owned), true)
+            }
+            (Some(route), Scope::All { .. }) => {
+                let (upstream, own) = state.as_deref().and_then(split_id).ok_or_else(invalid)?;
+                let (target, is_known) = self.stated_target(route, &upstream, own).ok_or_else(invalid)?;
+                (target, Some(own.to_owned()), is_known)
+            }
+            (_, _) => return Err(invalid()),
+        };
+        match target.era(call.deadline).await? {
+            Era::Modern if is_known => modern_to_modern::send(services, call, &target, events).await,
+            Era::Modern => Err(invalid()),
+            // A parked call is found by its state alone.
+            Era::Legacy => {
+                let resumed = resume(services, (call, client), &target, own.as_deref(), events).await;
+                resumed.unwrap_or_else(|| Err(invalid()))
+            }
+        }
+    }
+
+    /// Returns the target that a state names; with true, if the request itself is routed to it.
+    fn stated_target(&self, route: &Route, upstream: &str, own: &str) -> Option<(Target, bool)> {
+        let Scope::All { caller, view } = &self.call.scope else { return None };
+        let message = &self.call.message;
+        let candidate = route.candidates.iter().find(|candidate| candidate.upstream.as_str() == upstream);
+        let upstream = self.services.reachable(caller, upstream)?;
+        let request = candidate.and_then(|candidate| {
+            let request = route.request(message, candidate);
+            let place = Object::read(request.params()).ok()?.get("requestState")?;
+            Some(request.replaced(&[(place, &quote(own))]))
+        });
+        let is_known = request.is_some();
+        let (request, view) = (request.unwrap_or_else(|| message.clone()), Some(Arc::clone(view)));
+        Some((Target { upstream, request, view }, is_known))
+    }
+
+    /// Addresses the request, with the candidate's own names, to its upstream. Fails if the upstream is gone or no
+    /// longer permitted: the view may be older than the definition.
+    fn target(&self, route: &Route, candidate: &Candidate) -> Result<Target, Error> {
+        let Scope::All { caller, view } = &self.call.scope else { return Err(Kind::NotReady.into()) };
+        let upstream = self.services.reachable(caller, candidate.upstream.as_str());
+        let upstream = upstream.ok_or_else(|| Error::new(Kind::NotReady).at(&candidate.upstream))?;
+        Ok(Target { upstream, request: route.request(&self.call.message, candidate), view: Some(Arc::clone(view)) })
+    }
+
+    /// Returns the tool of a candidate, as the client's view lists it.
+    fn listed_tool(&self, candidate: &Candidate) -> Option<&Tool> {
+        let Scope::All { view, .. } = &self.call.scope else { return None };
+        let member = view.members().get(candidate.upstream.as_str());
+        member.filter(|_| self.call.message.method() == "tools/call")?.tool(&candidate.name)
+    }
+
+    /// Applies `read` to the tool that a `tools/call` names, as its upstream lists it.
+    async fn tool_of<T>(&self, upstream: &Arc<Upstream>, read: impl FnOnce(&Tool) -> T) -> Option<T> {
+        let message = &self.call.message;
+        if message.method() != "tools/call" {
+            return None;
+        }
+        let name = message.parameter("name").and_then(protocol::text)?;
+        self.services.catalog.tool(upstream, &name, read).await
+    }
+}

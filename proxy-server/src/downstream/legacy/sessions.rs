@@ -1,0 +1,142 @@
+//! Live downstream sessions: creation, lookup, eviction and idle timeout.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use foldhash::fast::RandomState;
+use futures_util::future::BoxFuture;
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+use tracing::info;
+
+use crate::call::{Evict, Kept};
+use crate::downstream::legacy::event_log::LogLimits;
+use crate::downstream::legacy::session::{Scope, Session};
+use crate::error::{Error, Kind, Limit};
+use crate::policy::Principal;
+use crate::sync::lock;
+use crate::upstream::Upstream;
+
+const REAP_INTERVAL: Duration = Duration::from_secs(30);
+/// Timeout for the end of an evicted session.
+const EVICTION: Duration = Duration::from_secs(3);
+const LOOK_INTERVAL: Duration = Duration::from_millis(5);
+
+/// Live sessions by id.
+pub(in crate::downstream) struct Sessions {
+    live: Mutex<HashMap<Box<str>, Arc<Session>, RandomState>>,
+    max: usize,
+    streams: LogLimits,
+    kept: Arc<Kept>,
+}
+
+impl Sessions {
+    pub(in crate::downstream) fn new(max: usize, streams: LogLimits, kept: Arc<Kept>) -> Self {
+        Self { live: Mutex::default(), max, streams, kept }
+    }
+
+    /// Creates a session with an unguessable id. A session with one upstream ends when that is retired. If there are
+    /// too many, evicts the one that has been silent for longest; fails if none is silent.
+    pub(in crate::downstream) fn create(&self, scope: Scope, principal: Principal) -> Result<Arc<Session>, Error> {
+        let mut random = [0; 16];
+        getrandom::fill(&mut random).map_err(|error| Error::new(Kind::TooManySessions).because(error))?;
+        let id: Box<str> = format!("{:032x}", u128::from_be_bytes(random)).into();
+        let session = Session::new(id.clone(), scope, principal, (self.streams, &self.kept));
+        let evicted = {
+            let mut live = lock(&self.live);
+            let evicted = if live.len() < self.max {
+                None
+            } else {
+                let limit = || Limit::count(self.max, "--max-sessions", None);
+                let full = || Error::new(Kind::TooManySessions).limited(Some(limit()));
+                Some(silent_longest(live.values(), |_| true).ok_or_else(full)?)
+            };
+            evicted.iter().for_each(|evicted| drop(live.remove(&evicted.id)));
+            live.insert(id, Arc::clone(&session));
+            evicted
+        };
+        evicted.iter().for_each(|evicted| evicted.end_for_others());
+        Ok(session)
+    }
+
+    /// Ends the longest silent session among those with a dedicated upstream session at this upstream, and waits for
+    /// the end of that upstream session. Returns true if one ended in time.
+    async fn evict_at(&self, upstream: &Arc<Upstream>) -> bool {
+        let holds = |session: &Session| session.own_at(upstream).is_some();
+        let Some(session) = silent_longest(lock(&self.live).values(), holds) else { return false };
+        let Some(attachment) = session.own_at(upstream).map(|own| Arc::downgrade(&own)) else { return false };
+        lock(&self.live).remove(&session.id);
+        session.end_for_others();
+        drop(session);
+        let gone = async {
+            while attachment.strong_count() > 0 {
+                sleep(LOOK_INTERVAL).await;
+            }
+        };
+        timeout(EVICTION, gone).await.is_ok()
+    }
+
+    /// Returns the session with this id, if principal and endpoint match.
+    pub(in crate::downstream) fn find(&self, id: &str, scope: &Scope, principal: Principal) -> Option<Arc<Session>> {
+        let session = lock(&self.live).get(id).cloned()?;
+        let own = session.scope.admits(scope) && session.principal == principal;
+        if own && !session.closed().is_cancelled() { Some(session) } else { None }
+    }
+
+    /// Ends a session: cancels its calls in flight and refuses its open questions.
+    pub(in crate::downstream) fn end(&self, session: &Session) {
+        lock(&self.live).remove(&session.id);
+        session.end();
+    }
+
+    pub(in crate::downstream) fn end_all(&self) {
+        let all: Vec<_> = lock(&self.live).drain().collect();
+        for (_, session) in all {
+            session.end();
+        }
+    }
+
+    fn idle(&self, timeout: Duration) -> Vec<Arc<Session>> {
+        let idle = |session: &&Arc<Session>| session.closed().is_cancelled() || session.is_idle(timeout);
+        lock(&self.live).values().filter(idle).cloned().collect()
+    }
+}
+
+/// Returns the longest silent one of these sessions, as a candidate for eviction.
+fn silent_longest<'a>(
+    sessions: impl Iterator<Item = &'a Arc<Session>>,
+    is_meant: impl Fn(&Session) -> bool,
+) -> Option<Arc<Session>> {
+    let silent = sessions.filter(|session| is_meant(session));
+    let silent = silent.filter_map(|session| Some((session.silent_since()?, session)));
+    silent.min_by_key(|(since, _)| *since).map(|(_, session)| Arc::clone(session))
+}
+
+impl Evict for Sessions {
+    fn evict<'a>(&'a self, upstream: &'a Arc<Upstream>) -> BoxFuture<'a, bool> {
+        Box::pin(self.evict_at(upstream))
+    }
+}
+
+/// Ends idle sessions and expires open questions. Runs until the gateway stops.
+pub(in crate::downstream) async fn reap(
+    sessions: Arc<Sessions>,
+    (idle_timeout, question_timeout): (Duration, Duration),
+    stopping: CancellationToken,
+) {
+    loop {
+        tokio::select! {
+            () = stopping.cancelled() => return,
+            () = sleep(REAP_INTERVAL) => {}
+        }
+        for session in sessions.idle(idle_timeout) {
+            info!(session = &*session.id, upstream = session.scope.name(), "session ended: idle");
+            sessions.end(&session);
+        }
+        let live: Vec<_> = lock(&sessions.live).values().cloned().collect();
+        for session in live {
+            lock(&session.questions).expire(question_timeout);
+        }
+    }
+}
