@@ -9,7 +9,6 @@ mod fields;
 mod legacy;
 mod modern;
 mod origin;
-mod pulse;
 mod router;
 mod service;
 mod sse;

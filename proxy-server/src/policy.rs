@@ -3,6 +3,7 @@
 pub(crate) mod access;
 mod authenticate;
 mod client_addr;
+mod forwarded;
 mod host;
 pub(crate) mod limits;
 mod page;
@@ -14,6 +15,7 @@ use ipnet::IpNet;
 use schemas::Secret;
 
 pub(crate) use self::authenticate::{Caller, Credentials, Denied, Principal};
+pub(crate) use self::forwarded::is_of_a_proxy;
 pub(crate) use self::host::split_host;
 pub(crate) use self::limits::Permit;
 pub(crate) use self::page::{Foreign, Page, PageOrigin, Shown, Sites};

@@ -1,7 +1,7 @@
 //! Authorizes requests, and reads their bodies.
 
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use axum::extract::{RawPathParams, Request, State};
 use axum::http::Extensions;
@@ -25,7 +25,7 @@ pub(super) fn admit(edge: &Edge, name: Option<&str>, credentials: &Credentials<'
         let all = edge.services.upstreams.all();
         let definitions = all.values().map(|upstream| upstream.definition());
         let principal = edge.services.policy.client_of_all(&caller, definitions).map_err(error_response::denied)?;
-        return Ok((Scope::All(Arc::new(Mutex::new(caller))), principal));
+        return Ok((Scope::All(caller), principal));
     };
     let upstream = edge.services.upstreams.get(name).ok_or_else(|| error_response::unknown_upstream(name))?;
     let principal = edge.services.policy.client(credentials, upstream.definition()).map_err(error_response::denied)?;

@@ -6,63 +6,15 @@ use axum::http::HeaderMap;
 use httparse::Header;
 
 use crate::downstream::modern::headers::PROTOCOL_VERSION;
+use crate::http::accept::Accepted;
 use crate::http::client::OWN_MARK;
 use crate::http::server::Peer;
 use crate::http::write::essence;
-use crate::policy::Credentials;
+use crate::policy::{Credentials, is_of_a_proxy};
 
 pub(super) const SESSION_ID: &str = "mcp-session-id";
 const LAST_EVENT_ID: &str = "last-event-id";
 const FETCH_SITE: &str = "sec-fetch-site";
-/// Prefixes of the names of header fields that proxies, load balancers and content networks add to forwarded requests,
-/// by first letter.
-const FORWARDING: [(u8, &[&str]); 13] = [
-    (b'b', &["bigip"]),
-    (b'c', &["cf-", "cdn-", "client-ip", "cloudfront-"]),
-    (b'd', &["do-connecting-ip"]),
-    (b'f', &["forwarded", "fastly-", "fly-", "front-end-https"]),
-    (b'h', &["http-x-forwarded", "http-via"]),
-    (b'i', &["incap-"]),
-    (b'm', &["max-forwards"]),
-    (b'n', &["ngrok-"]),
-    (b'p', &["proxy-"]),
-    (b's', &["surrogate-"]),
-    (b't', &["true-client", "tailscale-"]),
-    (b'v', &["via"]),
-    (
-        b'x',
-        &[
-            "x-forward",
-            "x-original-",
-            "x-real-",
-            "x-client-",
-            "x-cluster-",
-            "x-remote-",
-            "x-originating-",
-            "x-proxy",
-            "x-envoy-",
-            "x-varnish",
-            "x-arr-",
-            "x-azure-",
-            "x-amzn-",
-            "x-appengine-",
-            "x-cloud-",
-            "x-vercel-",
-            "x-nf-",
-            "x-scheme",
-            "x-url-scheme",
-            "x-host",
-            "x-nginx-",
-            "x-rewrite-",
-            "x-request-start",
-            "x-ssl-",
-            "x-sent-by",
-        ],
-    ),
-];
-/// `Accept` of nearly all clients, which needs no parsing.
-const USUAL_ACCEPT: &[u8] = b"application/json, text/event-stream";
-
 /// Header fields of a request. The first value counts if a field is repeated.
 #[derive(Default)]
 pub(super) struct Fields<'a> {
@@ -86,13 +38,6 @@ pub(super) struct Fields<'a> {
     pub(super) last_event: Option<&'a [u8]>,
     content_type: Option<&'a [u8]>,
     accept: Option<Accepted>,
-}
-
-/// Media types that a client accepts in a response.
-#[derive(Default)]
-struct Accepted {
-    json: bool,
-    events: bool,
 }
 
 impl<'a> Fields<'a> {
@@ -145,7 +90,7 @@ impl<'a> Fields<'a> {
             20 if is(PROTOCOL_VERSION) => &mut self.version,
             _ => {
                 self.is_marked |= is(OWN_MARK.as_str());
-                self.is_forwarded |= tells_of_a_proxy(name);
+                self.is_forwarded |= is_of_a_proxy(name);
                 return;
             }
         };
@@ -182,43 +127,10 @@ impl<'a> Fields<'a> {
     }
 }
 
-impl Accepted {
-    fn add(&mut self, value: &[u8]) {
-        if value == USUAL_ACCEPT {
-            *self = Self { json: true, events: true };
-            return;
-        }
-        for range in value.split(|byte| *byte == b',').filter(|range| !is_refused(range)).map(essence) {
-            self.json |= matches(range, b"application/json", b"application/*");
-            self.events |= matches(range, b"text/event-stream", b"text/*");
-        }
-    }
-}
-
 /// Returns a value that is ASCII, as are all values with a meaning here.
 pub(super) fn text(value: &[u8]) -> Option<&str> {
     // The HTTP parser has already rejected control characters.
     if value.is_ascii() { std::str::from_utf8(value).ok() } else { None }
-}
-
-/// True if only proxies add this header field.
-fn tells_of_a_proxy(name: &str) -> bool {
-    let name = name.as_bytes();
-    let begins =
-        |start: &&str| name.get(..start.len()).is_some_and(|first| first.eq_ignore_ascii_case(start.as_bytes()));
-    let letter = name.first().map(u8::to_ascii_lowercase);
-    FORWARDING.iter().any(|(first, starts)| Some(*first) == letter && starts.iter().any(begins))
-}
-
-/// True if a range of `Accept` has the weight 0, which refuses it (RFC 9110, 12.4.2).
-fn is_refused(range: &[u8]) -> bool {
-    let mut parameters = range.split(|byte| *byte == b';').skip(1).map(<[u8]>::trim_ascii);
-    parameters
-        .any(|it| matches!(it, [b'q' | b'Q', b'=', b'0', rest @ ..] if rest.iter().all(|byte| b".0".contains(byte))))
-}
-
-fn matches(range: &[u8], kind: &[u8], group: &[u8]) -> bool {
-    range == b"*/*" || range.eq_ignore_ascii_case(group) || range.eq_ignore_ascii_case(kind)
 }
 
 #[cfg(test)]
@@ -284,40 +196,11 @@ mod tests {
     }
 
     #[test]
-    fn a_header_that_a_proxy_adds_shows_that_the_request_is_forwarded() {
+    fn a_request_is_forwarded_if_a_proxy_has_marked_it_or_it_is_of_http_1_0() {
         let peer = Peer::of("127.0.0.1:40000".parse().expect("an address"));
-        for name in [
-            "x-forwarded-for",
-            "X-Forwarded-Host",
-            "x-forwarded-server",
-            "Forwarded",
-            "via",
-            "X-Real-IP",
-            "x-client-ip",
-            "True-Client-IP",
-            "CF-Connecting-IP",
-            "cf-ray",
-            "x-original-uri",
-            "Max-Forwards",
-            "proxy-connection",
-            "proxy-authorization",
-            "X-Varnish",
-            "x-envoy-internal",
-            "surrogate-capability",
-            "x-cluster-client-ip",
-            "fastly-client-ip",
-            "x-amzn-trace-id",
-            "client-ip",
-            "cdn-loop",
-            "forwarded-for",
-            "x-proxyuser-ip",
-        ] {
+        for (name, expected) in [("X-Forwarded-Host", true), ("x-forwarded-for", true), ("user-agent", false)] {
             let all = [Header { name, value: b"x" }];
-            assert!(Fields::among(all.as_slice().into()).credentials(peer).is_forwarded, "{name}");
-        }
-        for name in ["user-agent", "accept-encoding", "x-api-key", "traceparent", "x", "", "x-request-id", "pragma"] {
-            let all = [Header { name, value: b"x" }];
-            assert!(!Fields::among(all.as_slice().into()).credentials(peer).is_forwarded, "{name}");
+            assert_eq!(Fields::among(all.as_slice().into()).credentials(peer).is_forwarded, expected, "{name}");
         }
         let request = |version| http::Request::builder().version(version).body(()).expect("a request");
         assert!(Fields::of(&request(http::Version::HTTP_10)).credentials(peer).is_forwarded);

@@ -5,6 +5,5 @@ pub(super) mod batch;
 pub(super) mod dialogue;
 pub(super) mod event_body;
 pub(super) mod event_log;
-mod open_questions;
 pub(super) mod session;
 pub(super) mod sessions;

@@ -2,4 +2,4 @@
 
 pub(super) mod endpoint;
 pub(super) mod headers;
-mod response;
+pub(super) mod response;

@@ -1,8 +1,8 @@
-//! Checks `Host`, `Origin` and `Sec-Fetch-Site` on every path, and responds to CORS preflight requests.
+//! Checks `Host`, `Origin` and `Sec-Fetch-Site` on every path.
 
 use std::net::IpAddr;
 
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use schemas::Problem;
 
@@ -13,21 +13,6 @@ use crate::policy::{Foreign, Page, Shown, Sites};
 
 /// Paths of health checks. They may omit `Host` in HTTP/1.0, and pages of other sites may link to them.
 pub(super) const HEALTH_PATHS: [&str; 3] = ["/healthz", "/readyz", "/api/v1/ping"];
-/// Request headers that every preflight response allows.
-const ALLOWED_HEADERS: &str = "accept, authorization, content-type, if-match, last-event-id, mcp-method, mcp-name, \
-                               mcp-protocol-version, mcp-session-id, traceparent, tracestate, x-api-key";
-const ALLOWED_METHODS: HeaderValue = HeaderValue::from_static("GET, POST, PUT, DELETE, OPTIONS");
-/// Response headers that a page may read.
-const EXPOSED_HEADERS: HeaderValue =
-    HeaderValue::from_static("etag, location, mcp-protocol-version, mcp-session-id, retry-after, www-authenticate");
-/// Time for which a browser caches a preflight response, in seconds.
-const MAX_AGE: HeaderValue = HeaderValue::from_static("600");
-/// Maximum length in bytes of `Access-Control-Request-Headers`. A longer value is ignored.
-const MAX_ASKED: usize = 1024;
-const ASKS_FOR_NETWORK: HeaderName = HeaderName::from_static("access-control-request-private-network");
-const ALLOWS_NETWORK: HeaderName = HeaderName::from_static("access-control-allow-private-network");
-const YES: HeaderValue = HeaderValue::from_static("true");
-
 /// Rules for accepting requests by host, origin and mark.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Origins {
@@ -96,51 +81,11 @@ fn refusal(status: StatusCode, details: &str) -> Response {
     (status, axum::Json(Problem::new("Forbidden").details(details))).into_response()
 }
 
-/// True for a CORS preflight request.
-pub(super) fn is_preflight(method: &Method, headers: &HeaderMap) -> bool {
-    *method == Method::OPTIONS
-        && headers.contains_key(header::ORIGIN)
-        && headers.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD)
-}
-
-/// Allows all methods and the requested headers in a preflight response, because the request itself is checked again.
-pub(super) fn allow_page(headers: &HeaderMap) -> Response {
-    let mut response = StatusCode::NO_CONTENT.into_response();
-    let allowed = response.headers_mut();
-    allowed.insert(header::ACCESS_CONTROL_ALLOW_METHODS, ALLOWED_METHODS);
-    allowed.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, allowed_headers(headers));
-    allowed.insert(header::ACCESS_CONTROL_MAX_AGE, MAX_AGE);
-    if headers.get(&ASKS_FOR_NETWORK) == Some(&YES) {
-        allowed.insert(ALLOWS_NETWORK, YES);
-    }
-    response
-}
-
-/// Returns the fixed headers plus those that the browser asks for: `Mcp-Param-*` headers have arbitrary names.
-fn allowed_headers(headers: &HeaderMap) -> HeaderValue {
-    let asked = headers.get(header::ACCESS_CONTROL_REQUEST_HEADERS).and_then(|value| value.to_str().ok());
-    let usual: Vec<&str> = ALLOWED_HEADERS.split(", ").collect();
-    let more = asked.filter(|asked| asked.len() <= MAX_ASKED).into_iter().flat_map(|asked| asked.split(','));
-    let more = more.map(str::trim).filter(|name| !usual.iter().any(|known| known.eq_ignore_ascii_case(name)));
-    let more = more.filter(|name| HeaderName::from_bytes(name.as_bytes()).is_ok());
-    let all: Vec<&str> = usual.iter().copied().chain(more).collect();
-    HeaderValue::from_str(&all.join(", ")).unwrap_or(HeaderValue::from_static(ALLOWED_HEADERS))
-}
-
-/// Allows the page of this origin to read a response.
-pub(super) fn show_to(origin: HeaderValue, response: &mut Response) {
-    let headers = response.headers_mut();
-    // A response that already allows every page stays so.
-    headers.entry(header::ACCESS_CONTROL_ALLOW_ORIGIN).or_insert(origin);
-    headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED_HEADERS);
-    headers.append(header::VARY, HeaderValue::from_static("origin"));
-}
-
 #[cfg(test)]
 mod tests {
+    use axum::http::{HeaderMap, HeaderName, header};
+
     use super::*;
-    use crate::downstream::fields::SESSION_ID;
-    use crate::downstream::modern::headers::PROTOCOL_VERSION;
 
     fn origins() -> Origins {
         let sites = Sites { hosts: vec!["gateway.example".into()], are_hosts_known: true, ..Sites::default() };
@@ -197,18 +142,6 @@ mod tests {
         }
         for path in ["/mcp", "/time/stream", "/time/stream/x/server-card", "/admin/mcps"] {
             assert_eq!(status(path, !OLD, &[host.clone(), origin.clone()]), Some(403), "{path}");
-        }
-    }
-
-    #[test]
-    fn a_page_may_send_what_its_browser_asks_for() {
-        let mut headers = HeaderMap::new();
-        assert_eq!(allowed_headers(&headers), ALLOWED_HEADERS);
-        let asked = "content-type,Mcp-Param-Region, b@d, mcp-session-id";
-        headers.insert(header::ACCESS_CONTROL_REQUEST_HEADERS, HeaderValue::from_static(asked));
-        assert_eq!(allowed_headers(&headers), format!("{ALLOWED_HEADERS}, Mcp-Param-Region"));
-        for name in [SESSION_ID, PROTOCOL_VERSION, "last-event-id", "authorization", "content-type"] {
-            assert!(ALLOWED_HEADERS.split(", ").any(|allowed| allowed == name), "{name}");
         }
     }
 }

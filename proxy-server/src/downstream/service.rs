@@ -13,10 +13,10 @@ use tower_service::Service as _;
 
 use crate::downstream::edge::Edge;
 use crate::downstream::fields::Fields;
-use crate::downstream::origin::{self, HEALTH_PATHS, Origins};
+use crate::downstream::origin::{HEALTH_PATHS, Origins};
 use crate::downstream::router::endpoint;
 use crate::downstream::{error_response, streamable_http};
-use crate::http::server::{self, Admission, BodyError, Head, Limits, Peer, Reply};
+use crate::http::server::{self, Admission, BodyError, Head, Limits, Peer, Reply, cors};
 use crate::policy::Page;
 
 /// Application behind the HTTP server: the endpoints, the admin API and the health checks.
@@ -86,8 +86,8 @@ impl server::Service for Service {
         let is_admin = request.uri().path().starts_with("/admin");
         let is_shown = page == Page::Allowed || (page == Page::Neighbour && !is_admin);
         let origin = request.headers().get(header::ORIGIN).filter(|_| is_shown).cloned();
-        let mut response = if origin.is_some() && origin::is_preflight(request.method(), request.headers()) {
-            origin::allow_page(request.headers())
+        let mut response = if origin.is_some() && cors::is_preflight(request.method(), request.headers()) {
+            cors::allow_page(request.headers())
         } else {
             let mut request = request.map(Body::new);
             request.extensions_mut().insert(peer);
@@ -96,7 +96,7 @@ impl server::Service for Service {
             response
         };
         if let Some(origin) = origin {
-            origin::show_to(origin, &mut response);
+            cors::show_to(origin, &mut response);
         }
         fresh(response)
     }

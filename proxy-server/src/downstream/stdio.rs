@@ -8,7 +8,6 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http_body_util::BodyExt;
 use schemas::{Definition, EraMode, ServerName};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::sync::{mpsc, oneshot};
@@ -18,13 +17,15 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{debug, warn};
 
+use crate::call::Output;
 use crate::downstream::edge::Edge;
 use crate::downstream::fields::Fields;
 use crate::downstream::legacy::batch;
 use crate::downstream::legacy::session::{Scope, Session};
-use crate::downstream::modern::endpoint;
+use crate::downstream::modern::endpoint::{self, Opened};
+use crate::downstream::modern::response::next;
 use crate::downstream::{error_response, sse};
-use crate::http::event_stream::{Decoder, one_line};
+use crate::http::event_stream::one_line;
 use crate::http::server::Reply;
 use crate::policy::{Credentials, Principal};
 use crate::protocol::{self, Era, INVALID_REQUEST, Invalid, Kind, METHOD_NOT_FOUND, Message, anonymous_error};
@@ -221,7 +222,7 @@ impl Client {
                 let peer = (Ipv4Addr::LOCALHOST, 0).into();
                 let (host, is_forwarded, forwarded_for, authorization) = (None, false, Vec::new(), None);
                 let credentials = Credentials { peer, local: peer, host, is_forwarded, forwarded_for, authorization };
-                Some(Scope::All(Arc::new(Mutex::new(self.edge.services.policy.caller(&credentials)))))
+                Some(Scope::All(self.edge.services.policy.caller(&credentials)))
             }
         }
     }
@@ -240,8 +241,8 @@ impl Client {
         }
         let mut calls = lock(&self.asked);
         let call = self.calls.track_future(async move {
-            let reply = endpoint::answer(&edge, &scope, Principal::Anonymous, message, None).await;
-            pour(reply, &out, edge.config.max_body_bytes).await;
+            let opened = endpoint::open(&edge, &scope, Principal::Anonymous, &message, None).await;
+            write_outputs(opened, &message, &out).await;
             lock(&asked).remove(&own);
         });
         calls.insert(id, self.edge.services.tasks.spawn("call", call));
@@ -289,30 +290,25 @@ async fn feed(session: Arc<Session>, out: mpsc::Sender<Bytes>) {
     session.reader_closed();
 }
 
-/// Writes the messages of a response as lines, from JSON or from an event stream.
-async fn pour(reply: Reply, out: &mpsc::Sender<Bytes>, limit: usize) {
-    let response = match reply {
-        Reply::Json(_, message) => return drop(out.send(message.into()).await),
-        Reply::Other(response) => response,
+/// Writes the outputs of a modern request as lines.
+async fn write_outputs(opened: Opened, request: &Message, out: &mpsc::Sender<Bytes>) {
+    let mut exchange = match opened {
+        Opened::Answered(Reply::Json(_, message)) => return drop(out.send(message.into()).await),
+        Opened::Answered(Reply::Other(_)) => return warn!("a response has no form without HTTP"),
+        Opened::Running(exchange) => exchange,
     };
-    let is_stream = response.headers().get("content-type").is_some_and(|kind| kind == "text/event-stream");
-    let mut body = response.into_body();
-    if !is_stream {
-        if let Ok(whole) = body.collect().await {
-            out.send(whole.to_bytes()).await.ok();
-        }
-        return;
-    }
-    let mut decoder = Decoder::new(limit);
-    while let Some(Ok(frame)) = body.frame().await {
-        let Ok(chunk) = frame.into_data() else { continue };
-        decoder.push(chunk.into());
-        while let Ok(Some(event)) = decoder.next_event() {
-            if !event.data.is_empty() && out.send(event.data).await.is_err() {
-                return;
+    let last = loop {
+        match next(&mut exchange).await {
+            Output::Event(message) => {
+                if out.send(message).await.is_err() {
+                    return;
+                }
             }
+            Output::Outcome(Ok(answer)) => break answer.body.into(),
+            Output::Outcome(Err(error)) => break error_response::modern_error_to(request, &error),
         }
-    }
+    };
+    out.send(last).await.ok();
 }
 
 /// Writes lines until the queue closes. Fails if the output is closed, or accepts no piece of a line within `patience`.

@@ -235,7 +235,7 @@ impl Caller {
         match self.session(fields) {
             Ok(session) => {
                 self.edge.sessions.end(&session);
-                info!(session = &*session.id, upstream = self.scope.name(), "session ended by its client");
+                info!(session = &*session.id, upstream = session.endpoint.name(), "session ended by its client");
                 StatusCode::OK.into_response().into()
             }
             Err(refusal) => refusal,

@@ -4,12 +4,15 @@
 
 mod body;
 mod connection;
+pub(crate) mod cors;
 mod drain;
+mod events;
 mod handover;
 mod idle;
 mod linger;
 mod overflow;
 mod pieced;
+mod pulse;
 mod request_head;
 mod response_head;
 mod service;
@@ -19,5 +22,7 @@ mod write_timeout;
 pub(crate) use self::body::{BodyError, collect};
 pub(crate) use self::connection::Connection;
 pub(crate) use self::drain::Drain;
+pub(crate) use self::events::{KEEP_ALIVE, frame, respond_with_events};
 pub(crate) use self::overflow::serve as serve_overflow;
+pub(crate) use self::pulse::Pulse;
 pub(crate) use self::service::{Admission, Admitted, Head, Limits, Peer, Reply, Service};

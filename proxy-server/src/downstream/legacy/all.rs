@@ -11,7 +11,7 @@ use tracing::info;
 use crate::call::{Attachments, Services, changes};
 use crate::catalog::{View, audience};
 use crate::downstream::edge::Edge;
-use crate::downstream::legacy::session::{Scope, Session};
+use crate::downstream::legacy::session::{Endpoint, Session};
 use crate::protocol::{Message, quote, result_response};
 use crate::sync::lock;
 use crate::upstream::{EventQueue, event_queue};
@@ -22,9 +22,9 @@ const DEBOUNCE: Duration = Duration::from_millis(50);
 /// Opens a session with all upstreams, from memory. Returns the answer for the client.
 pub(super) fn introduce(edge: &Edge, session: &Arc<Session>, message: &Message, version: &str) -> Bytes {
     let services = &edge.services;
-    let view = match &session.scope {
-        Scope::All(caller) => services.view(&lock(caller).clone()),
-        Scope::One(_) => services.catalog.view(&|_| false),
+    let view = match &session.endpoint {
+        Endpoint::All(caller) => services.view(&lock(caller).clone()),
+        Endpoint::One(_) => services.catalog.view(&|_| false),
     };
     let answer = greeting(&view, message, version);
     let (events, queue) = event_queue();
@@ -32,7 +32,7 @@ pub(super) fn introduce(edge: &Edge, session: &Arc<Session>, message: &Message, 
         let own = OwnStream { services: Arc::clone(services), session: Arc::clone(session), attachments, seen: view };
         services.tasks.spawn("session events", own.fill(queue));
     }
-    info!(session = &*session.id, upstream = session.scope.name(), version, "session opened");
+    info!(session = &*session.id, upstream = session.endpoint.name(), version, "session opened");
     answer
 }
 

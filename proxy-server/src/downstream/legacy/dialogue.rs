@@ -13,7 +13,7 @@ use crate::downstream::edge::Edge;
 use crate::downstream::error_response;
 use crate::downstream::legacy::all;
 use crate::downstream::legacy::event_log::EventLog;
-use crate::downstream::legacy::session::{Scope, Session};
+use crate::downstream::legacy::session::{Endpoint, Session};
 use crate::error::{Error, Kind};
 use crate::http::server::Reply;
 use crate::pieces::Pieces;
@@ -34,9 +34,9 @@ pub(in crate::downstream) async fn introduce(
         let why = "`params.protocolVersion` is required";
         return Err(OpenError::Failed(Kind::InvalidParams(why).into()));
     };
-    let upstream = match &session.scope {
-        Scope::One(upstream) => upstream,
-        Scope::All(_) => return Ok(all::introduce(edge, session, message, protocol::negotiate(&requested))),
+    let upstream = match &session.endpoint {
+        Endpoint::One(upstream) => upstream,
+        Endpoint::All(_) => return Ok(all::introduce(edge, session, message, protocol::negotiate(&requested))),
     };
     let opened = edge.services.attach(upstream, message.params()).await;
     let (attachment, handshake, events) = opened.map_err(|error| match error {
@@ -53,7 +53,7 @@ pub(in crate::downstream) async fn introduce(
         (handshake.with_id(message.id(), &[]), agreed.trim_matches('"'))
     };
     session.link(attachment, version, events, &edge.services.tasks);
-    info!(session = &*session.id, upstream = session.scope.name(), version, "session opened");
+    info!(session = &*session.id, upstream = session.endpoint.name(), version, "session opened");
     Ok(answer)
 }
 
@@ -103,17 +103,17 @@ pub(in crate::downstream) async fn run(
 async fn answer(edge: &Edge, session: &Session, message: &Message, events: Events) -> Result<Answer, Error> {
     let services = &edge.services;
     let attached = session.attached()?;
-    let scope = match (&session.scope, attached) {
-        (Scope::One(upstream), _) => call::Scope::One(Arc::clone(upstream)),
-        (Scope::All(_), Attached::All(attachments)) if message.method() == "logging/setLevel" => {
+    let scope = match (&session.endpoint, attached) {
+        (Endpoint::One(upstream), _) => call::Scope::One(Arc::clone(upstream)),
+        (Endpoint::All(_), Attached::All(attachments)) if message.method() == "logging/setLevel" => {
             return attachments.set_level(message).await.map(Answer::given);
         }
-        (Scope::All(caller), Attached::All(attachments)) => {
+        (Endpoint::All(caller), Attached::All(attachments)) => {
             let caller = lock(caller).clone();
-            let view = attachments.view(services);
+            let view = attachments.own().view(services, &caller);
             call::Scope::All { caller, view }
         }
-        (Scope::All(_), Attached::One(_)) => return Err(Kind::NotReady.into()),
+        (Endpoint::All(_), Attached::One(_)) => return Err(Kind::NotReady.into()),
     };
     let call = Call {
         principal: session.principal,

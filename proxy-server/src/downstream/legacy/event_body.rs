@@ -1,21 +1,17 @@
 //! Body of a resumable event stream: the events of a log, with comments during silence.
 
-use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::body::Body;
-use axum::http::{HeaderName, HeaderValue, header};
-use axum::response::{IntoResponse, Response};
-use bytes::{BufMut, Bytes, BytesMut};
+use axum::response::Response;
+use bytes::Bytes;
 use futures_util::stream;
 use tokio::time::{Instant, timeout};
 
 use crate::downstream::edge::Edge;
 use crate::downstream::legacy::event_log::{EventLog, Reader};
 use crate::downstream::legacy::session::Session;
-use crate::downstream::pulse::Pulse;
-use crate::http::event_stream::one_line;
+use crate::http::server::{KEEP_ALIVE, Pulse, frame, respond_with_events};
 
 /// A resumable stream, with the position to read from.
 pub(in crate::downstream) struct Resumable {
@@ -94,7 +90,7 @@ impl Follower {
             tokio::select! {
                 biased;
                 next = timeout(step, self.reader.next()) => match next {
-                    Ok(Some((event, message))) => return Some(frame(self.number, event, message)),
+                    Ok(Some((event, message))) => return Some(frame(self.number.map(|number| (number, event)), message)),
                     Ok(None) => return None,
                     Err(_) => silence += step,
                 },
@@ -102,7 +98,7 @@ impl Follower {
             }
             let cancels_calls = self.owns_session && self.session.has_calls();
             if is_of_a_call || cancels_calls || silence >= self.edge.config.keep_alive {
-                return Some(Bytes::from_static(b": keep-alive\n\n"));
+                return Some(Bytes::from_static(KEEP_ALIVE));
             }
         }
     }
@@ -118,31 +114,13 @@ impl Drop for Follower {
 }
 
 fn respond_with(follower: Follower, first: Option<Bytes>) -> Response {
-    let events = stream::unfold((follower, first), |(mut follower, first)| async move {
+    respond_with_events(stream::unfold((follower, first), |(mut follower, first)| async move {
         let chunk = match first {
             Some(first) => first,
             None => follower.next().await?,
         };
-        Some((Ok::<_, Infallible>(chunk), (follower, None)))
-    });
-    let headers = [
-        (header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream")),
-        (header::CACHE_CONTROL, HeaderValue::from_static("no-cache")),
-        (HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no")),
-    ];
-    (headers, Body::from_stream(events)).into_response()
-}
-
-fn frame(number: Option<u32>, event: u64, message: Bytes) -> Bytes {
-    let message = one_line(message);
-    let mut out = BytesMut::with_capacity(message.len() + 48);
-    if let Some(number) = number {
-        out.put_slice(format!("id: {number}-{event}\n").as_bytes());
-    }
-    out.put_slice(b"event: message\ndata: ");
-    out.put_slice(&message);
-    out.put_slice(b"\n\n");
-    out.freeze()
+        Some((chunk, (follower, None)))
+    }))
 }
 
 /// Parses a `Last-Event-ID` into the numbers of the stream and of the event.

@@ -15,9 +15,8 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info};
 
-use crate::call::{Attached, Attachments, ClientSession, Kept};
+use crate::call::{Attached, Attachments, ClientSession, Kept, OpenQuestions};
 use crate::downstream::legacy::event_log::{EventLog, LogLimits, Purpose};
-use crate::downstream::legacy::open_questions::OpenQuestions;
 use crate::error::{Error, Kind};
 use crate::policy::{Caller, Principal};
 use crate::protocol::{self, Message};
@@ -31,8 +30,15 @@ const KEPT_STREAMS: usize = 64;
 const GREETING: Duration = Duration::from_secs(60);
 const UNINITIALIZED: Kind = Kind::InvalidRequest("the session is not initialized");
 
-/// Endpoint of a session.
+/// Endpoint of a request.
 pub(in crate::downstream) enum Scope {
+    One(Arc<Upstream>),
+    /// All upstreams that this caller may use.
+    All(Caller),
+}
+
+/// Endpoint of a session.
+pub(in crate::downstream) enum Endpoint {
     One(Arc<Upstream>),
     /// All upstreams that this caller may use. Every request updates the caller.
     All(Arc<Mutex<Caller>>),
@@ -41,7 +47,7 @@ pub(in crate::downstream) enum Scope {
 /// A client's session with one upstream, or with all.
 pub(in crate::downstream) struct Session {
     pub(in crate::downstream) id: Box<str>,
-    pub(in crate::downstream) scope: Scope,
+    pub(in crate::downstream) endpoint: Endpoint,
     pub(in crate::downstream) principal: Principal,
     /// Set once the session is initialized.
     link: OnceLock<Link>,
@@ -75,7 +81,16 @@ pub(in crate::downstream) struct Running<'a> {
     id: &'a str,
 }
 
-impl Scope {
+impl From<Scope> for Endpoint {
+    fn from(scope: Scope) -> Self {
+        match scope {
+            Scope::One(upstream) => Self::One(upstream),
+            Scope::All(caller) => Self::All(Arc::new(Mutex::new(caller))),
+        }
+    }
+}
+
+impl Endpoint {
     /// Returns the name for the log.
     pub(in crate::downstream) fn name(&self) -> &str {
         match self {
@@ -84,13 +99,12 @@ impl Scope {
         }
     }
 
-    /// True if a request at the `requested` endpoint belongs to this session's endpoint. Updates the caller.
-    pub(in crate::downstream) fn admits(&self, requested: &Self) -> bool {
-        match (self, requested) {
-            (Self::One(own), Self::One(other)) => Arc::ptr_eq(own, other),
-            (Self::All(own), Self::All(other)) => {
-                let newest = lock(other).clone();
-                *lock(own) = newest;
+    /// True if a request belongs to this endpoint. Updates the caller.
+    pub(in crate::downstream) fn admits(&self, request: &Scope) -> bool {
+        match (self, request) {
+            (Self::One(own), Scope::One(other)) => Arc::ptr_eq(own, other),
+            (Self::All(own), Scope::All(newest)) => {
+                lock(own).clone_from(newest);
                 true
             }
             (Self::One(_) | Self::All(_), _) => false,
@@ -114,7 +128,7 @@ impl Session {
         let own = EventLog::new(Purpose::Session, limits, kept);
         Arc::new(Self {
             id,
-            scope,
+            endpoint: scope.into(),
             principal,
             link: OnceLock::new(),
             streams: Mutex::new(Streams { own, calls: BTreeMap::new(), last: 0, readers: 0 }),
@@ -150,7 +164,7 @@ impl Session {
         version: &str,
         events: Events,
     ) -> Option<Arc<Attachments>> {
-        let Scope::All(caller) = &self.scope else { return None };
+        let Endpoint::All(caller) = &self.endpoint else { return None };
         let client = ClientSession { id: self.id.clone(), caller: Arc::clone(caller), closed: self.closed.clone() };
         let attachments = Attachments::new(hello, client, events);
         let link = Link { attached: Attached::All(Arc::clone(&attachments)), version: version.into() };
@@ -305,7 +319,7 @@ impl Session {
     pub(in crate::downstream) fn end_for_others(&self) {
         info!(
             session = &*self.id,
-            upstream = self.scope.name(),
+            upstream = self.endpoint.name(),
             "session ended: silent for longest, and others need its place"
         );
         self.end();

@@ -80,7 +80,7 @@ impl Sessions {
     /// Returns the session with this id, if principal and endpoint match.
     pub(in crate::downstream) fn find(&self, id: &str, scope: &Scope, principal: Principal) -> Option<Arc<Session>> {
         let session = lock(&self.live).get(id).cloned()?;
-        let own = session.scope.admits(scope) && session.principal == principal;
+        let own = session.endpoint.admits(scope) && session.principal == principal;
         if own && !session.closed().is_cancelled() { Some(session) } else { None }
     }
 
@@ -131,7 +131,7 @@ pub(in crate::downstream) async fn reap(
             () = sleep(REAP_INTERVAL) => {}
         }
         for session in sessions.idle(idle_timeout) {
-            info!(session = &*session.id, upstream = session.scope.name(), "session ended: idle");
+            info!(session = &*session.id, upstream = session.endpoint.name(), "session ended: idle");
             sessions.end(&session);
         }
         let live: Vec<_> = lock(&sessions.live).values().cloned().collect();

@@ -9,20 +9,19 @@ use axum::http::StatusCode;
 use axum::response::IntoResponse;
 use tokio::time::Instant;
 
-use crate::call::{self, Call, Client, ModernClient, from_memory, listen, route};
+use crate::call::{self, Call, Client, Exchange, ModernClient, from_memory, listen, route};
 use crate::downstream::edge::Edge;
 use crate::downstream::error_response;
 use crate::downstream::fields::{Fields, text};
 use crate::downstream::legacy::session::Scope;
 use crate::downstream::modern::headers::{self, Mismatch};
-use crate::downstream::modern::response;
+use crate::downstream::modern::response::{self, Outcome};
 use crate::http::server::Reply;
 use crate::policy::Principal;
 use crate::protocol::{
     self, Claims, Era, HEADER_MISMATCH, INVALID_PARAMS, INVALID_REQUEST, Kind, LATEST_MODERN, METHOD_NOT_FOUND,
     MISSING_CAPABILITY, Message, TASKS_EXTENSION, UNSUPPORTED_VERSION,
 };
-use crate::sync::lock;
 
 /// Legacy requests that are removed from the modern era, or have another meaning there.
 const REMOVED: [&str; 7] = [
@@ -84,74 +83,78 @@ pub(in crate::downstream) async fn serve(
             .into_response()
             .into();
     }
-    answer(edge, scope, principal, message, Some(fields)).await
+    match open(edge, scope, principal, &message, Some(fields)).await {
+        Opened::Answered(reply) => reply,
+        Opened::Running(exchange) => response::respond_with(exchange, message, &edge.config).await,
+    }
 }
 
-/// Responds to a request regardless of the transport. Headers are checked if there are any.
-pub(in crate::downstream) async fn answer(
+/// A request, answered at once or in progress.
+pub(in crate::downstream) enum Opened {
+    Answered(Reply),
+    Running(Exchange<Outcome>),
+}
+
+/// Begins to carry out a request, regardless of the transport. Headers are checked if there are any.
+pub(in crate::downstream) async fn open(
     edge: &Arc<Edge>,
     scope: &Scope,
     principal: Principal,
-    message: Message,
+    message: &Message,
     fields: Option<&Fields<'_>>,
-) -> Reply {
-    let refuse = |code, why: &str| error_response::modern_error(message.id(), StatusCode::BAD_REQUEST, code, why);
-    let claims = match Claims::of(&message) {
-        Ok(claims) => claims,
-        Err(why) => return refuse(INVALID_PARAMS, why),
+) -> Opened {
+    let client = match client(message, fields) {
+        Ok(client) => client,
+        Err(refusal) => return Opened::Answered(refusal),
     };
-    if let Some(fields) = fields
-        && let Err(Mismatch(why)) = headers::check(fields, &message, &claims.version)
-    {
-        return refuse(HEADER_MISMATCH, &why);
-    }
-    if claims.version != LATEST_MODERN {
-        return unsupported(&message, &claims.version);
-    }
-    if REMOVED.contains(&message.method()) {
-        let why = format!("`{}` is not a method of {LATEST_MODERN} here", message.method());
-        return error_response::modern_error(message.id(), StatusCode::NOT_FOUND, METHOD_NOT_FOUND, &why);
-    }
-    let client = ModernClient {
-        capabilities: claims.capabilities.into(),
-        log_level: claims.log_level.as_deref().map(Into::into),
-    };
-    if let Some(refusal) = refuse_undeclared(&message, &client, scope) {
-        return refusal;
+    if let Some(refusal) = refuse_undeclared(message, &client, scope) {
+        return Opened::Answered(refusal);
     }
     let services = &edge.services;
     let scope = match scope {
         Scope::One(upstream) => call::Scope::One(Arc::clone(upstream)),
         Scope::All(caller) => {
-            let caller = lock(caller).clone();
-            let view = services.view_of(&caller, principal, &client);
-            call::Scope::All { caller, view }
+            let view = services.view_of(caller, principal, &client);
+            call::Scope::All { caller: caller.clone(), view }
         }
     };
     let deadline = Instant::now() + services.limits.initialize_timeout;
     let call = Call { principal, scope, client: Client::Modern(client), message: message.clone(), deadline };
-    // Boxed, so that answers from memory do not carry the size of this future.
-    match from_memory(services, &call) {
-        Some(answer) => response::outcome(&message, answer),
-        None => Box::pin(carry_out(edge, call, message, fields)).await,
+    if let Some(answer) = from_memory(services, &call) {
+        return Opened::Answered(response::outcome(message, answer));
     }
-}
-
-/// Responds to a request that goes to an upstream.
-async fn carry_out(edge: &Edge, call: Call, message: Message, fields: Option<&Fields<'_>>) -> Reply {
     if message.method() == "subscriptions/listen" {
-        return response::respond_with(listen(&edge.services, call), message, &edge.config).await;
+        return Opened::Running(listen(services, call));
     }
-    let call = match route(&edge.services, call) {
+    let call = match route(services, call) {
         Ok(call) => call,
-        Err(error) => return error_response::modern_failure(&message, &error),
+        Err(error) => return Opened::Answered(error_response::modern_failure(message, &error)),
     };
     if let Some(fields) = fields
-        && let Some(Err(Mismatch(why))) = call.tool(|tool| headers::check_arguments(fields, &message, tool)).await
+        && let Some(Err(Mismatch(why))) = call.tool(|tool| headers::check_arguments(fields, message, tool)).await
     {
-        return error_response::modern_error(message.id(), StatusCode::BAD_REQUEST, HEADER_MISMATCH, &why);
+        let code = HEADER_MISMATCH;
+        return Opened::Answered(error_response::modern_error(message.id(), StatusCode::BAD_REQUEST, code, &why));
     }
-    response::respond_with(call.start(), message, &edge.config).await
+    Opened::Running(call.start())
+}
+
+/// Returns the client's properties, or the refusal of a request that violates the protocol.
+fn client(message: &Message, fields: Option<&Fields<'_>>) -> Result<ModernClient, Reply> {
+    let refuse = |code, why: &str| error_response::modern_error(message.id(), StatusCode::BAD_REQUEST, code, why);
+    let claims = Claims::of(message).map_err(|why| refuse(INVALID_PARAMS, why))?;
+    if let Some(fields) = fields {
+        headers::check(fields, message, &claims.version).map_err(|Mismatch(why)| refuse(HEADER_MISMATCH, &why))?;
+    }
+    if claims.version != LATEST_MODERN {
+        return Err(unsupported(message, &claims.version));
+    }
+    if REMOVED.contains(&message.method()) {
+        let why = format!("`{}` is not a method of {LATEST_MODERN} here", message.method());
+        return Err(error_response::modern_error(message.id(), StatusCode::NOT_FOUND, METHOD_NOT_FOUND, &why));
+    }
+    let log_level = claims.log_level.as_deref().map(Into::into);
+    Ok(ModernClient { capabilities: claims.capabilities.into(), log_level })
 }
 
 /// Refuses a request about a task at the endpoint of all upstreams from a client that did not declare the tasks

@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::time::Instant;
 
-use crate::call::refuse;
+use crate::call::modern_to_legacy::input_request::refuse;
 use crate::error::Limit;
 use crate::upstream::{Question, Reply};
 
@@ -15,7 +15,7 @@ const OVERHEAD: usize = 128;
 
 /// Open questions of one client by serial number.
 #[derive(Default)]
-pub(in crate::downstream) struct OpenQuestions {
+pub(crate) struct OpenQuestions {
     open: HashMap<u64, Open>,
     bytes: usize,
 }
@@ -29,7 +29,7 @@ struct Open {
 impl OpenQuestions {
     /// Adds a question and returns the request for the client. Beyond the limit, refuses the question with an error
     /// that names the limit.
-    pub(in crate::downstream) fn add(&mut self, question: Question, limit: usize) -> Option<Bytes> {
+    pub(crate) fn add(&mut self, question: Question, limit: usize) -> Option<Bytes> {
         let Question { serial, message, reply } = question;
         let bytes = message.len() + OVERHEAD;
         if self.bytes + bytes > limit {
@@ -43,14 +43,14 @@ impl OpenQuestions {
     }
 
     /// Removes a question that the client has answered.
-    pub(in crate::downstream) fn take(&mut self, serial: u64) -> Option<Reply> {
+    pub(crate) fn take(&mut self, serial: u64) -> Option<Reply> {
         let open = self.open.remove(&serial)?;
         self.bytes -= open.bytes;
         Some(open.reply)
     }
 
     /// Refuses questions that are older than the timeout.
-    pub(in crate::downstream) fn expire(&mut self, timeout: Duration) {
+    pub(crate) fn expire(&mut self, timeout: Duration) {
         let bytes = &mut self.bytes;
         self.open.retain(|_, open| {
             let is_young = open.asked.elapsed() < timeout;
@@ -60,7 +60,7 @@ impl OpenQuestions {
     }
 
     /// Refuses all questions.
-    pub(in crate::downstream) fn clear(&mut self) {
+    pub(crate) fn clear(&mut self) {
         *self = Self::default();
     }
 }

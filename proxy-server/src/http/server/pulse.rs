@@ -12,7 +12,7 @@ const LONG: Duration = Duration::from_secs(1);
 const PROBE: Duration = Duration::from_millis(250);
 
 /// Write timing of one stream.
-pub(super) struct Pulse {
+pub(crate) struct Pulse {
     interval: Duration,
     last: Instant,
     probes: bool,
@@ -20,17 +20,17 @@ pub(super) struct Pulse {
 
 impl Pulse {
     /// Starts with a client that has waited since `began`. `interval` is the maximum pause between comments.
-    pub(super) fn new(interval: Duration, began: Instant) -> Self {
+    pub(crate) fn new(interval: Duration, began: Instant) -> Self {
         Self { interval, last: began, probes: false }
     }
 
     /// Returns the maximum silence before the next comment.
-    pub(super) fn pause(&self) -> Duration {
+    pub(crate) fn pause(&self) -> Duration {
         if self.probes { self.interval.min(PROBE) } else { self.interval }
     }
 
     /// Records a write at the current time.
-    pub(super) fn written(&mut self) {
+    pub(crate) fn written(&mut self) {
         let now = Instant::now();
         self.probes = now - self.last >= LONG;
         self.last = now;
