@@ -4,8 +4,8 @@ pub(crate) mod conditional;
 pub(crate) mod generation;
 pub(crate) mod lease;
 pub(crate) mod lock;
+pub(crate) mod needs;
 pub(crate) mod outcome;
-pub(crate) mod ready;
 pub(crate) mod refresh;
 pub(crate) mod wait;
 

@@ -53,7 +53,6 @@ pub use crate::client::conditional::Conditional;
 pub use crate::client::generation::Together;
 pub use crate::client::lease::RegisteredLeased;
 pub use crate::client::lock::{Lock, Locking, Renewal};
+pub use crate::client::needs::{Missing, Needs, NotReady, Readiness};
 pub use crate::client::outcome::{Registered, ToolFailure, ToolOutcome, ToolResult, Updated};
-pub use crate::client::ready::{Needs, Readiness};
-pub use crate::client::wait::{Missing, NotReady};
 pub use crate::error::Error;

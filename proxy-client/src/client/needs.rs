@@ -1,19 +1,12 @@
-//! Required and optional upstreams, and the wait until they are connected.
+//! Upstreams that a program needs, required or optional, and their states in a list of registrations.
 
 use std::collections::BTreeSet;
 use std::fmt;
-use std::time::Duration;
 
 use schemas::ServerName;
 use schemas::admin::{Registration, State};
-use tokio::time::{Instant, sleep_until};
 
-use crate::client::Client;
-use crate::client::wait::{LAST_POLL, LONGEST_WAIT, Missing, NotReady, SHORTEST_PAUSE, list};
 use crate::error::Error;
-
-/// Additional wait for optional upstreams that are still connecting once all required ones are connected.
-const GRACE: Duration = Duration::from_millis(500);
 
 /// The upstreams that a program needs, regardless of the gateway's others.
 ///
@@ -54,6 +47,53 @@ pub struct Readiness {
     pub absent: Vec<Missing>,
     /// The error of the last poll, if it failed.
     pub source: Option<Error>,
+}
+
+/// Error: not every upstream was connected in time.
+///
+/// ```
+/// use proxy_client::Needs;
+///
+/// let late = Needs::required(["time".parse()?]).look(&[]).into_result().err().ok_or("ready")?;
+/// assert_eq!(late.to_string(), "not connected: `time` (not registered)");
+/// assert_eq!(late.missing.len(), 1);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, thiserror::Error)]
+#[error("not connected: {}", list(.missing))]
+#[non_exhaustive]
+pub struct NotReady {
+    /// Upstreams that were not connected at the last successful poll, by name.
+    pub missing: Vec<Missing>,
+    /// The error of the last poll, if it failed.
+    #[source]
+    pub source: Option<Error>,
+}
+
+/// An upstream that was not connected at the last successful poll.
+///
+/// ```
+/// use proxy_client::Needs;
+/// use schemas::admin::{RegistrationList, State};
+///
+/// let list: RegistrationList = serde_json::from_str(
+///     r#"{"mcps":[{"definition":{"name":"docs"},"status":{"status":"error","lastError":"status 401"}}]}"#,
+/// )?;
+/// let readiness = Needs::required(["docs".parse()?]).look(&list.mcps);
+/// let docs = readiness.missing.first().ok_or("connected")?;
+/// assert_eq!(docs.state, Some(State::Error));
+/// assert_eq!(docs.to_string(), "`docs` (error: status 401)");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Missing {
+    /// Name of the upstream.
+    pub name: ServerName,
+    /// State reported by the gateway; `None` if the upstream is not registered or no poll succeeded.
+    pub state: Option<State>,
+    /// Message of the last failure of the upstream.
+    pub last_error: Option<String>,
 }
 
 impl Needs {
@@ -200,65 +240,14 @@ impl Readiness {
     }
 }
 
-impl Client {
-    /// Waits until all required upstreams are connected, polling the list every `poll`, or until `within` has passed.
-    ///
-    /// Then waits up to 500 ms for optional upstreams that are still connecting. A failed poll and an upstream in
-    /// state `error` do not end the wait, because gateways restart and reconnect.
-    ///
-    /// ```no_run
-    /// # use std::time::Duration;
-    /// # async fn run(client: proxy_client::Client) -> Result<(), Box<dyn std::error::Error>> {
-    /// let needs = proxy_client::Needs::required(["search".parse()?]);
-    /// let readiness = client.wait_until_ready(&needs, Duration::from_millis(200), Duration::from_secs(60)).await;
-    /// println!("{readiness}");
-    /// # Ok(())
-    /// # }
-    /// ```
-    pub async fn wait_until_ready(&self, needs: &Needs, poll: Duration, within: Duration) -> Readiness {
-        self.watch_until_ready(needs, (poll, within), |_| {}).await
-    }
-
-    /// Waits like [`wait_until_ready`](Self::wait_until_ready), and calls `see` after each poll, for progress output.
-    /// The times are the poll interval and the maximum wait.
-    ///
-    /// ```no_run
-    /// # use std::time::Duration;
-    /// # async fn run(client: proxy_client::Client) -> Result<(), Box<dyn std::error::Error>> {
-    /// let needs = proxy_client::Needs::required(["search".parse()?]);
-    /// let times = (Duration::from_millis(200), Duration::from_secs(60));
-    /// let readiness = client.watch_until_ready(&needs, times, |now| eprintln!("{now}")).await;
-    /// assert!(readiness.is_ready());
-    /// # Ok(())
-    /// # }
-    /// ```
-    pub async fn watch_until_ready(
-        &self,
-        needs: &Needs,
-        (poll, within): (Duration, Duration),
-        mut see: impl FnMut(&Readiness),
-    ) -> Readiness {
-        let mut end = Instant::now() + within.min(LONGEST_WAIT);
-        let mut readiness = needs.look(&[]);
-        if needs.names().next().is_none() {
-            return readiness;
-        }
-        let mut is_graced = false;
-        loop {
-            readiness = match self.within(end.saturating_duration_since(Instant::now())).list().await {
-                Ok(list) => needs.look(&list),
-                Err(error) => readiness.unanswered(error),
-            };
-            see(&readiness);
-            let now = Instant::now();
-            if readiness.is_ready() && !is_graced {
-                (end, is_graced) = (end.min(now + GRACE), true);
-            }
-            let last = end.checked_sub(LAST_POLL).unwrap_or(end);
-            if (readiness.is_ready() && !readiness.is_coming()) || now >= last {
-                return readiness;
-            }
-            sleep_until((now + poll.clamp(SHORTEST_PAUSE, LONGEST_WAIT)).min(last)).await;
+impl Missing {
+    /// Looks up an upstream in a list of registrations.
+    fn seen(name: &ServerName, registrations: &[Registration]) -> Self {
+        let status = registrations.iter().find(|one| one.definition.name() == name.as_str()).map(|one| &one.status);
+        Self {
+            name: name.clone(),
+            state: status.map(|status| status.status),
+            last_error: status.and_then(|status| status.last_error.clone()),
         }
     }
 }
@@ -287,4 +276,25 @@ impl fmt::Display for Readiness {
             }
         }
     }
+}
+
+impl fmt::Display for Missing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = match self.state {
+            None => "not registered",
+            Some(State::Disconnected) => "disconnected",
+            Some(State::Connecting) => "connecting",
+            Some(State::Connected) => "connected",
+            Some(State::Error) => "error",
+        };
+        write!(f, "`{}` ({state}", self.name)?;
+        match &self.last_error {
+            Some(error) => write!(f, ": {error})"),
+            None => f.write_str(")"),
+        }
+    }
+}
+
+fn list(missing: &[Missing]) -> String {
+    missing.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
