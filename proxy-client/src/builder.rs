@@ -8,8 +8,9 @@ use rustls_platform_verifier::BuilderVerifierExt;
 use schemas::{InvalidToken, Secret, parse_duration};
 use url::Url;
 
-use crate::client::{Client, Shared};
+use crate::client::Client;
 use crate::error::Error;
+use crate::request::Endpoint;
 use crate::retry::Schedule;
 
 const USER_AGENT: &str = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION"));
@@ -340,14 +341,42 @@ impl ClientBuilder {
             .user_agent(self.user_agent)
             .build()
             .map_err(|error| Error::invalid_because("cannot set up the HTTP client", error))?;
-        let shared = Shared {
+        let endpoint = Endpoint {
             send: Box::new(move |request| Box::pin(http.execute(request))),
             authorization: self.token.as_ref().map(authorization).transpose()?,
             timeout: self.timeout,
             schedule: Schedule::new(self.retries, self.backoff, self.jitter),
             base,
         };
-        Ok(Client::new(shared, deadline))
+        Ok(Client::new(endpoint, deadline))
+    }
+}
+
+impl Client {
+    /// Creates settings for the gateway at this URL.
+    ///
+    /// ```
+    /// use proxy_client::Client;
+    ///
+    /// let client = Client::builder("https://gateway.example.com").token("s3cret").build()?;
+    /// assert_eq!(client.base_url().scheme(), "https");
+    /// # Ok::<(), proxy_client::Error>(())
+    /// ```
+    pub fn builder(base_url: impl Into<String>) -> ClientBuilder {
+        ClientBuilder::new(base_url)
+    }
+
+    /// Creates a client of the gateway named in environment variables; see [`ClientBuilder::from_env`].
+    ///
+    /// ```no_run
+    /// # async fn run() -> Result<(), proxy_client::Error> {
+    /// let client = proxy_client::Client::from_env()?;
+    /// println!("{} has {} registrations", client.base_url(), client.list().await?.len());
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn from_env() -> Result<Self, Error> {
+        ClientBuilder::from_env()?.build()
     }
 }
 

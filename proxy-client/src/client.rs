@@ -13,20 +13,19 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{HeaderValue, StatusCode};
+use http::StatusCode;
 use schemas::admin::{Health, MetricsSnapshot, Registration, RegistrationList, Tool, ToolCall, ToolList};
 use schemas::{Definition, ServerName};
 use url::Url;
 
-use crate::builder::ClientBuilder;
 use crate::client::outcome::{Registered, ToolOutcome, Updated};
 use crate::error::Error;
-use crate::request::{Call, registration};
-use crate::retry::{Rule, Schedule, SendOnce};
+use crate::request::{Answer, Call, Endpoint, registration};
+use crate::retry::Rule;
 
 /// A client of one gateway's admin API. Cheap to clone; clones share their connections.
 ///
-/// Retries requests at most [`retries`](ClientBuilder::retries) times and never past the deadline, depending on the
+/// Retries requests at most [`retries`](crate::ClientBuilder::retries) times and never past the deadline, depending on the
 /// method:
 ///
 /// | method | retried after |
@@ -47,46 +46,11 @@ use crate::retry::{Rule, Schedule, SendOnce};
 /// ```
 #[derive(Clone)]
 pub struct Client {
-    shared: Arc<Shared>,
+    endpoint: Arc<Endpoint>,
     deadline: Duration,
 }
 
-/// State that clones share.
-pub(crate) struct Shared {
-    pub(crate) send: Box<SendOnce>,
-    pub(crate) base: Url,
-    pub(crate) authorization: Option<HeaderValue>,
-    pub(crate) timeout: Duration,
-    pub(crate) schedule: Schedule,
-}
-
 impl Client {
-    /// Creates settings for the gateway at this URL.
-    ///
-    /// ```
-    /// use proxy_client::Client;
-    ///
-    /// let client = Client::builder("https://gateway.example.com").token("s3cret").build()?;
-    /// assert_eq!(client.base_url().scheme(), "https");
-    /// # Ok::<(), proxy_client::Error>(())
-    /// ```
-    pub fn builder(base_url: impl Into<String>) -> ClientBuilder {
-        ClientBuilder::new(base_url)
-    }
-
-    /// Creates a client of the gateway named in environment variables; see [`ClientBuilder::from_env`].
-    ///
-    /// ```no_run
-    /// # async fn run() -> Result<(), proxy_client::Error> {
-    /// let client = proxy_client::Client::from_env()?;
-    /// println!("{} has {} registrations", client.base_url(), client.list().await?.len());
-    /// # Ok(())
-    /// # }
-    /// ```
-    pub fn from_env() -> Result<Self, Error> {
-        ClientBuilder::from_env()?.build()
-    }
-
     /// Returns a client with another deadline per method, which shares this client's connections.
     ///
     /// ```no_run
@@ -111,7 +75,7 @@ impl Client {
     /// # Ok::<(), proxy_client::Error>(())
     /// ```
     pub fn base_url(&self) -> &Url {
-        &self.shared.base
+        &self.endpoint.base
     }
 
     /// Asks the gateway for its health. Sends no token.
@@ -308,22 +272,19 @@ impl Client {
         self.send(Call::get("admin/metrics")).await?.ok()
     }
 
-    pub(crate) fn new(shared: Shared, deadline: Duration) -> Self {
-        Self { shared: Arc::new(shared), deadline }
+    pub(crate) fn new(endpoint: Endpoint, deadline: Duration) -> Self {
+        Self { endpoint: Arc::new(endpoint), deadline }
     }
 
-    pub(crate) fn shared(&self) -> &Shared {
-        &self.shared
-    }
-
-    pub(crate) fn deadline(&self) -> Duration {
-        self.deadline
+    /// Sends a request within the client's deadline, with retries as the request's rule allows.
+    pub(crate) async fn send(&self, call: Call) -> Result<Answer, Error> {
+        self.endpoint.send(call, self.deadline).await
     }
 }
 
 impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let base = self.shared.base.as_str();
+        let base = self.endpoint.base.as_str();
         f.debug_struct("Client").field("base_url", &base).field("deadline", &self.deadline).finish_non_exhaustive()
     }
 }

@@ -13,13 +13,21 @@ use serde::de::DeserializeOwned;
 use tokio::time::{Instant, timeout_at};
 use url::Url;
 
-use crate::client::Client;
 use crate::error::Error;
-use crate::retry::{Attempts, Rule, resend};
+use crate::retry::{Attempts, Rule, Schedule, SendOnce, resend};
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const LONGEST_DEADLINE: Duration = Duration::from_secs(365 * 24 * 3600);
 const NOT_IN_A_SEGMENT: AsciiSet = NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// Gateway at which requests are sent, with the settings of sending. Clones of a client share it.
+pub(crate) struct Endpoint {
+    pub(crate) send: Box<SendOnce>,
+    pub(crate) base: Url,
+    pub(crate) authorization: Option<HeaderValue>,
+    pub(crate) timeout: Duration,
+    pub(crate) schedule: Schedule,
+}
 
 /// A request, before it is sent.
 pub(crate) struct Call {
@@ -123,24 +131,23 @@ impl Answer {
     }
 }
 
-impl Client {
+impl Endpoint {
     /// Sends a request, with retries as its rule allows, and returns the last response within the deadline.
-    pub(crate) async fn send(&self, call: Call) -> Result<Answer, Error> {
-        let shared = self.shared();
-        let budget = self.deadline().min(LONGEST_DEADLINE);
+    pub(crate) async fn send(&self, call: Call, deadline: Duration) -> Result<Answer, Error> {
+        let budget = deadline.min(LONGEST_DEADLINE);
         let deadline = Instant::now() + budget;
         let mut attempts = Attempts {
             rule: call.rule,
-            schedule: shared.schedule,
-            timeout: (call.rule != Rule::CallTool).then_some(shared.timeout),
+            schedule: self.schedule,
+            timeout: (call.rule != Rule::CallTool).then_some(self.timeout),
             deadline,
             retries: 0,
         };
-        let outcome = timeout_at(deadline, resend(&*shared.send, self.request(call), &mut attempts)).await;
-        let (base, retries) = (shared.base.clone(), attempts.retries);
+        let outcome = timeout_at(deadline, resend(&*self.send, self.request(call), &mut attempts)).await;
+        let (base, retries) = (self.base.clone(), attempts.retries);
         let answer = match outcome {
             Err(_elapsed) => return Err(Error::deadline(&base, budget, retries)),
-            Ok(Err(error)) => return Err(Error::transport(error, &base, shared.timeout, retries)),
+            Ok(Err(error)) => return Err(Error::transport(error, &base, self.timeout, retries)),
             Ok(Ok(answer)) => answer,
         };
         let tag = answer.headers.get(ETAG).and_then(|tag| tag.to_str().ok());
@@ -149,7 +156,7 @@ impl Client {
     }
 
     fn request(&self, call: Call) -> reqwest::Request {
-        let mut url = self.shared().base.clone();
+        let mut url = self.base.clone();
         let (path, query) = call.path.split_once('?').map_or((&*call.path, None), |(path, query)| (path, Some(query)));
         let path = format!("{}/{path}", url.path().trim_end_matches('/'));
         url.set_path(&path);
@@ -166,7 +173,7 @@ impl Client {
         if let Some(tag) = call.revision.and_then(|revision| HeaderValue::try_from(revision.etag()).ok()) {
             headers.insert(IF_MATCH, tag);
         }
-        if let Some(token) = self.shared().authorization.clone().filter(|_| !call.public) {
+        if let Some(token) = self.authorization.clone().filter(|_| !call.public) {
             headers.insert(AUTHORIZATION, token);
         }
         *request.body_mut() = call.body.map(Into::into);

@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use schemas::admin::ToolCall;
 
 use super::*;
-use crate::client::{Client, Shared};
+use crate::client::Client;
+use crate::request::Endpoint;
 use crate::scripted::{Line, Scripted, answer, answer_with, half, hang, nobody, quick, stalled};
 
 /// Methods under test: all idempotent ones, and one for each other rule.
@@ -176,14 +177,14 @@ fn in_memory(status: u16, retry_after: &'static str, after: Duration) -> (Client
         })
     };
     let real = Client::builder("h").build().unwrap();
-    let shared = Shared {
+    let endpoint = Endpoint {
         send: Box::new(send),
         base: real.base_url().clone(),
         authorization: None,
         timeout: Duration::from_secs(30),
         schedule: Schedule::new(3, (Duration::from_millis(200), Duration::from_secs(2)), 10),
     };
-    (Client::new(shared, Duration::from_secs(60)), asked)
+    (Client::new(endpoint, Duration::from_secs(60)), asked)
 }
 
 /// Sends a request that always fails. Returns the number of attempts and the time they took.
