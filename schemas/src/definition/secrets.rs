@@ -3,6 +3,8 @@
 
 use std::collections::BTreeMap;
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD_NO_PAD;
 use url::Url;
 
 use crate::definition::{Definition, InvalidDefinition, Proxy, Transport};
@@ -148,7 +150,8 @@ impl Definition {
         if let Some(url) = self.address() {
             let pair = format!("{}:{}", decoded(url.username()), decoded(url.password().unwrap_or_default()));
             if pair.len() > 1 {
-                masker.add(&base64(pair.as_bytes()));
+                // Without padding, the masker finds the credentials of `Authorization: Basic` with and without it.
+                masker.add(&BASE64_STANDARD_NO_PAD.encode(pair));
             }
         }
         masker
@@ -364,21 +367,6 @@ fn decoded(text: &str) -> String {
         }
     }
     String::from_utf8_lossy(&bytes).into_owned()
-}
-
-/// Encodes the credentials of `Authorization: Basic`, without padding so that the masker finds them with and without
-/// it.
-fn base64(bytes: &[u8]) -> String {
-    const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut text = String::new();
-    for chunk in bytes.chunks(3) {
-        let group = chunk.iter().fold(0_u32, |group, byte| group << 8 | u32::from(*byte)) << (8 * (3 - chunk.len()));
-        for place in 0..=chunk.len() {
-            let index = (group >> (18 - 6 * place) & 63) as usize;
-            text.extend(LETTERS.get(index).map(|letter| char::from(*letter)));
-        }
-    }
-    text
 }
 
 #[cfg(test)]

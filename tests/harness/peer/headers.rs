@@ -1,5 +1,7 @@
 //! Headers of a modern request that repeat parts of its body.
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use serde_json::Value;
 
 /// Returns the headers for a message; `tools` supplies the schemas with header annotations.
@@ -30,19 +32,7 @@ pub(super) fn of(message: &Value, tools: &[Value]) -> Vec<(String, String)> {
 /// Encodes a text as a header value, in base64 if necessary.
 fn fit(text: &str) -> String {
     let is_plain = text.bytes().all(|byte| (b' '..=b'~').contains(&byte)) && text.trim() == text;
-    if is_plain { text.to_owned() } else { format!("=?base64?{}?=", base64(text.as_bytes())) }
-}
-
-fn base64(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut text = String::new();
-    for group in bytes.chunks(3) {
-        let padded = [0, 1, 2].map(|at| u32::from(group.get(at).copied().unwrap_or_default()));
-        let bits = padded[0] << 16 | padded[1] << 8 | padded[2];
-        let digit = |place: usize| char::from(DIGITS[(bits >> (18 - 6 * place)) as usize & 63]);
-        text.extend((0..4).map(|place| if place <= group.len() { digit(place) } else { '=' }));
-    }
-    text
+    if is_plain { text.to_owned() } else { format!("=?base64?{}?=", BASE64_STANDARD.encode(text)) }
 }
 
 #[cfg(test)]
