@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::io::IsTerminal;
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand};
 use proxy_client::{Client, ClientBuilder};
 use register_service::{Environment, GatewayUrl, Settings, Unset, read_env_file};
 use schemas::{Holder, Secret};
@@ -17,7 +17,7 @@ pub(crate) use self::args::{
     Adopt, Changes, Deregister, Document, Dump, Explain, Files, Plan, Pruned, Reading, Release, Schema, Status, Sync,
     Validate, Wait, Watch,
 };
-use crate::printer::{Printer, Verbosity};
+use crate::printer::{Output, Printer, Verbosity};
 
 const DEFAULT_PROXY_URL: &str = "http://127.0.0.1:6001";
 
@@ -66,21 +66,6 @@ impl From<&str> for HiddenToken {
     fn from(token: &str) -> Self {
         Self(Secret::from(token))
     }
-}
-
-/// The form of the result on stdout.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Output {
-    /// Lines for people
-    Human,
-    /// One object, whose form has a version
-    Json,
-    /// SARIF 2.1.0, for code hosts
-    Sarif,
-    /// JUnit's XML, for CI servers
-    Junit,
-    /// Annotations of GitHub Actions
-    Github,
 }
 
 #[derive(Debug, Subcommand)]

@@ -410,6 +410,14 @@ impl Serialize for Code {
     }
 }
 
+/// True if a value of this name is likely a secret.
+pub(crate) fn is_secret_name(name: &str) -> bool {
+    const WORDS: [&str; 10] =
+        ["token", "secret", "key", "pass", "pwd", "credential", "auth", "private", "dsn", "cookie"];
+    let name = name.to_lowercase();
+    WORDS.iter().any(|word| name.contains(word))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -4,6 +4,7 @@ mod cli;
 mod commands;
 mod exit;
 mod printer;
+mod report;
 
 use std::process::ExitCode;
 
@@ -33,7 +34,7 @@ fn main() -> ExitCode {
     match run(&cli, &process, printer) {
         Ok(exit) => exit.into(),
         Err(error) => {
-            let report = commands::Report::unusable(&error, Exit::of_usage(cli.command.is_detailed()));
+            let report = report::Report::unusable(&error, Exit::of_usage(cli.command.is_detailed()));
             printer.report(&report);
             report.exit.into()
         }

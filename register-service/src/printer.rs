@@ -9,11 +9,11 @@ mod sarif;
 
 use std::io::{self, Write};
 
+use clap::ValueEnum;
 use register_service::{Diagnostic, Severity};
 use serde_json::json;
 
-use crate::cli::Output;
-use crate::commands::{Report, count};
+use crate::report::{Report, count};
 
 const JSON_VERSION: u32 = 1;
 
@@ -34,6 +34,21 @@ pub(crate) struct Printer {
     pub(crate) columns: Option<usize>,
     /// Columns that the result may take; `None` if it does not go to a terminal, and is printed whole.
     pub(crate) result_columns: Option<usize>,
+}
+
+/// The form of the result on stdout.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Output {
+    /// Lines for people
+    Human,
+    /// One object, whose form has a version
+    Json,
+    /// SARIF 2.1.0, for code hosts
+    Sarif,
+    /// JUnit's XML, for CI servers
+    Junit,
+    /// Annotations of GitHub Actions
+    Github,
 }
 
 /// Colour of a part of the result.

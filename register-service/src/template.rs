@@ -22,7 +22,6 @@ mod value;
 use std::ops::Range;
 
 pub use crate::template::environment::Environment;
-pub(crate) use crate::template::environment::is_secret_name;
 use crate::template::evaluation::Evaluation;
 
 /// Reason why a template does not render.

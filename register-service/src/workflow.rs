@@ -38,7 +38,7 @@ use schemas::workflow::McpItem;
 
 use crate::diagnostic::{self, Code, Diagnostic, Location, Severity};
 use crate::source::node::Node;
-use crate::source::{self, File, parallel};
+use crate::source::{self, File, InvalidFiles, parallel};
 use crate::template::{Environment, OnUnset};
 use crate::workflow::address::GatewayUrl;
 pub(crate) use crate::workflow::desired::Place;
@@ -189,41 +189,6 @@ pub struct Loaded {
     pub desired: Desired,
     /// Warnings and notes, sorted.
     pub remarks: Vec<Diagnostic>,
-}
-
-/// Error: the files have errors, or warnings that strict settings refuse.
-///
-/// ```
-/// use register_service::{Environment, Settings, load};
-///
-/// # let folder = tempfile::tempdir()?;
-/// # let file = folder.path().join("chat.yaml");
-/// std::fs::write(&file, "mcps:\n  - {command: mcp-server-time}\n  - {id: search, transport: carrier-pigeon}\n")?;
-/// let settings = Settings::new("http://127.0.0.1:6001".parse()?, Environment::default());
-/// if let Err(invalid) = load(&[file], &settings) {
-///     let found: Vec<_> = invalid.diagnostics.iter().map(|it| (it.line, it.code.as_str())).collect();
-///     assert_eq!(found, [(2, "missing-id"), (3, "unknown-transport")]);
-/// }
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
-#[derive(Debug, Clone, thiserror::Error)]
-#[error("{} in the files", count(.diagnostics))]
-#[non_exhaustive]
-pub struct InvalidFiles {
-    /// All diagnostics, including warnings and notes, sorted.
-    pub diagnostics: Vec<Diagnostic>,
-    /// Paths of the files that could be read.
-    pub files: Vec<String>,
-}
-
-/// Counts the errors; if there are none, the warnings that strict settings refuse.
-fn count(diagnostics: &[Diagnostic]) -> String {
-    let tally = |severity| diagnostics.iter().filter(|it| it.severity == severity).count();
-    let (number, what) = match (tally(Severity::Error), tally(Severity::Warning)) {
-        (0, warnings) => (warnings, "warning"),
-        (errors, _) => (errors, "error"),
-    };
-    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }
 
 /// Reads the files at these paths and below these folders, and interprets them. Offline.

@@ -7,8 +7,8 @@ use schemas::ServerName;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::commands::chain;
 use crate::printer::{Colour, Printer, clean};
+use crate::report::chain;
 
 /// Number of names by the result of their change, actual or planned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]

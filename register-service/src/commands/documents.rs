@@ -8,7 +8,7 @@ use clap::CommandFactory;
 use serde_json::json;
 
 use crate::cli::{Cli, Document, Schema};
-use crate::commands::Report;
+use crate::report::Report;
 
 const NAME: &str = "register-service";
 

@@ -15,9 +15,10 @@ use schemas::admin::Registration;
 use serde_json::json;
 
 use crate::cli::Dump;
-use crate::commands::{Report, count, listing};
+use crate::commands::listing;
 use crate::exit::Exit;
 use crate::printer::{Printer, clean};
+use crate::report::{Report, count};
 
 pub(super) async fn run(args: &Dump, client: &Client, printer: Printer) -> Report {
     let report = Report::new("dump", Vec::new());

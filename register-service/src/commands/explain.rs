@@ -4,7 +4,7 @@ use register_service::Code;
 use serde_json::json;
 
 use crate::cli::Explain;
-use crate::commands::Report;
+use crate::report::Report;
 
 const COMMAND: &str = "explain";
 

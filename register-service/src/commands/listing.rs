@@ -3,9 +3,9 @@
 use schemas::admin::Registration;
 use schemas::{Owner, ServerName};
 
-use crate::commands::Report;
 use crate::commands::prepare::unreachable;
 use crate::exit::Exit;
+use crate::report::Report;
 
 /// Filters by names, if there are any, and by owner, if there is one. Reports names that are not registered.
 pub(super) fn choose(

@@ -13,8 +13,8 @@ use crate::cli;
 use crate::commands::changes::{self, Declared};
 use crate::commands::prepare::{self, Context, unreachable};
 use crate::commands::sync::{CONCURRENCY, settle};
-use crate::commands::{Report, count};
 use crate::exit::Exit;
+use crate::report::{Report, count};
 
 /// Takes over registrations of other owners, or of nobody, that the files declare.
 pub(super) async fn adopt(args: &cli::Adopt, context: &Context) -> Report {

@@ -11,9 +11,9 @@ use serde_json::json;
 use crate::cli::Plan;
 use crate::commands::changes::{self, Declared};
 use crate::commands::prepare::{self, Context, Prepared, Reach};
-use crate::commands::{Report, chain};
 use crate::exit::Exit;
 use crate::printer::clean;
+use crate::report::{Report, chain};
 
 const COMMAND: &str = "plan";
 

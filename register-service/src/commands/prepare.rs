@@ -9,9 +9,10 @@ use schemas::admin::Registration;
 use schemas::{Definition, Holder, Owner, ServerName};
 
 use crate::cli::{Changes, Files, Global, Job, Process, Pruned, Reading};
-use crate::commands::{Report, chain, progress};
+use crate::commands::progress;
 use crate::exit::Exit;
 use crate::printer::Printer;
+use crate::report::{Report, chain};
 
 /// Context of a command besides its own flags.
 pub(super) struct Context {

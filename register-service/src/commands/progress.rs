@@ -9,9 +9,10 @@ use schemas::admin::State;
 use schemas::{ServerName, format_duration};
 use tokio::time::{Instant, sleep_until};
 
-use crate::commands::sync::POLL_INTERVAL;
 use crate::printer::{Printer, cut};
 
+/// Pause between two polls of the gateway.
+const POLL_INTERVAL: Duration = Duration::from_millis(200);
 /// Shortest wait that is reported.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// Pause between updates of the line on a terminal.

@@ -5,8 +5,8 @@ use schemas::dialect::compozy::DefinitionDocument;
 use serde_json::json;
 
 use crate::cli::Files;
-use crate::commands::Report;
 use crate::printer::clean;
+use crate::report::Report;
 
 const COMMAND: &str = "render";
 

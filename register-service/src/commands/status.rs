@@ -7,8 +7,9 @@ use serde_json::{Value, json};
 
 use crate::cli::Status;
 use crate::commands::prepare::gateway_at;
-use crate::commands::{Report, listing, progress};
+use crate::commands::{listing, progress};
 use crate::printer::{Colour, Printer, clean, cut};
+use crate::report::Report;
 
 pub(super) async fn run(args: &Status, client: &Client, printer: Printer) -> Report {
     let report = Report::new("status", Vec::new());

@@ -16,13 +16,13 @@ use crate::cli::Sync;
 use crate::commands::changes::{self, Declared};
 use crate::commands::lock::{self, NoLock};
 use crate::commands::prepare::{self, Context, Prepared, Reach, unreachable};
-use crate::commands::{Report, chain, count, plan as saved_plan, progress};
+use crate::commands::{plan as saved_plan, progress};
 use crate::exit::Exit;
 use crate::printer::Printer;
+use crate::report::{Report, chain, count};
 
 const COMMAND: &str = "sync";
 pub(super) const CONCURRENCY: usize = 5;
-pub(super) const POLL_INTERVAL: std::time::Duration = std::time::Duration::from_millis(200);
 
 pub(super) async fn run(sync: &Sync, context: &Context) -> anyhow::Result<Report> {
     let printer = context.printer;

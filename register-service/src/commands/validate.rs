@@ -3,11 +3,11 @@
 use register_service::{Diagnostic, Entry, Loaded, Offer, Settings, Severity, Unset, Usage, check_tools, load};
 use serde_json::{Value, json};
 
-use crate::cli::{Global, Output, Process, Validate};
+use crate::cli::{Global, Process, Validate};
 use crate::commands::prepare::unreachable;
-use crate::commands::{Report, count};
 use crate::exit::Exit;
-use crate::printer::clean;
+use crate::printer::{Output, clean};
+use crate::report::{Report, count};
 
 const COMMAND: &str = "validate";
 

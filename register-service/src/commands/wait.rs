@@ -9,8 +9,9 @@ use serde_json::json;
 
 use crate::cli::Wait;
 use crate::commands::prepare::{self, Context};
-use crate::commands::{Report, chain, count, progress};
+use crate::commands::progress;
 use crate::exit::Exit;
+use crate::report::{Report, chain, count};
 
 const COMMAND: &str = "wait";
 

@@ -17,13 +17,13 @@ use tokio::net::TcpListener;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::cli::Watch;
-use crate::commands::Report;
 use crate::commands::changes::{self, Declared};
 use crate::commands::lock::{self, NoLock};
 use crate::commands::prepare::{self, Context, Prepared, Reach, unreachable};
 use crate::commands::progress::Clock;
 use crate::commands::sync::{CONCURRENCY, settle};
 use crate::exit::Exit;
+use crate::report::Report;
 
 const COMMAND: &str = "watch";
 /// Pause before an absent gateway is mentioned again.

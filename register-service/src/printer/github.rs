@@ -2,7 +2,7 @@
 
 use register_service::{Diagnostic, Severity};
 
-use crate::commands::Report;
+use crate::report::Report;
 
 pub(super) fn write(report: &Report) -> String {
     let annotations = report.diagnostics.iter().map(annotation);

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use register_service::Diagnostic;
 
-use crate::commands::Report;
+use crate::report::Report;
 
 pub(super) fn write(report: &Report) -> String {
     let mut files: BTreeMap<&str, Vec<&Diagnostic>> =

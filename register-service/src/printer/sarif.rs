@@ -7,7 +7,7 @@ use register_service::{Code, Diagnostic, Severity};
 use serde_json::{Value, json};
 use url::Url;
 
-use crate::commands::Report;
+use crate::report::Report;
 
 const SCHEMA: &str = "https://json.schemastore.org/sarif-2.1.0.json";
 

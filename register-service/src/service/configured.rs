@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 
 use crate::service::start::Wanted;
 use crate::source::File;
-use crate::workflow::{Desired, InvalidFiles, Loaded, Settings, interpret};
+use crate::source::InvalidFiles;
+use crate::workflow::{Desired, Loaded, Settings, interpret};
 
 /// Name used in place of a file name in diagnostics.
 const NAME: &str = "llm.register_mcps";

@@ -1,7 +1,6 @@
 //! Masks secrets in a line of a file that is shown on a terminal.
 
-use crate::diagnostic::Location;
-use crate::template::is_secret_name;
+use crate::diagnostic::{Location, is_secret_name};
 
 /// Masks the value behind a key that is probably a secret's, and credentials in URLs. Templates stay, because they
 /// contain no secret, and every character keeps its column.

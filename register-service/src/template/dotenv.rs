@@ -11,9 +11,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use crate::diagnostic::{Code, Diagnostic};
-use crate::source;
 use crate::source::node::{Position, Span};
-use crate::workflow::InvalidFiles;
+use crate::source::{self, InvalidFiles};
 
 /// Parsed `.env` file: names and values, in order, and warnings about values that its author may not expect.
 ///

@@ -6,6 +6,8 @@ use std::sync::Arc;
 
 use schemas::REDACTED;
 
+use crate::diagnostic::is_secret_name;
+
 /// Variables that templates may use, as `.env.NAME`. `Debug` never prints values.
 ///
 /// ```
@@ -112,12 +114,4 @@ impl fmt::Debug for Environment {
 
 fn is_secret(name: &str, value: &str) -> bool {
     is_secret_name(name) || (value.contains("://") && value.contains('@'))
-}
-
-/// True if a value of this name is likely a secret.
-pub(crate) fn is_secret_name(name: &str) -> bool {
-    const WORDS: [&str; 10] =
-        ["token", "secret", "key", "pass", "pwd", "credential", "auth", "private", "dsn", "cookie"];
-    let name = name.to_lowercase();
-    WORDS.iter().any(|word| name.contains(word))
 }

@@ -3,10 +3,10 @@
 use serde_json::Value as Json;
 
 use crate::diagnostic::{Code, Diagnostic};
-use crate::source::File;
 use crate::source::node::{Map, Node, Value};
+use crate::source::{File, InvalidFiles};
 use crate::workflow::document::{Kind, kind};
-use crate::workflow::{InvalidFiles, Loaded, Settings, interpret};
+use crate::workflow::{Loaded, Settings, interpret};
 
 /// Interprets a text that does not come from a file: one entry of `mcps:`, a list of them, or a document with some,
 /// such as an agent, in YAML or JSON. The checks are those of [`load`](crate::load), and diagnostics have the line and
