@@ -4,12 +4,15 @@ use std::ops::Range;
 use std::rc::Rc;
 
 use crate::template::ast::{Block, Command, Node, Operand, OperandKind, Pipe};
+use crate::template::budget::{self, Budget};
 use crate::template::call as arguments_of;
-use crate::template::call::Budget;
-use crate::template::function::{Function, Problem};
+use crate::template::environment::Environment;
+use crate::template::fault::{Fault, FaultKind, OnUnset};
+use crate::template::format;
+use crate::template::function::{Function, versions};
 use crate::template::literal::Number;
-use crate::template::value::{Entries, Integer, Map, Of, Value};
-use crate::template::{Environment, Fault, FaultKind, OnUnset, format};
+use crate::template::problem::Problem;
+use crate::template::value::{Entries, Map, Of, Value};
 
 /// Most faults reported per template.
 const MAX_FAULTS: usize = 64;
@@ -330,7 +333,7 @@ impl<'e> Evaluation<'e> {
                 },
                 Value::Root => return Err(Box::new(not_here(path, name, part))),
                 Value::Map(map) => self.entry(map, name, part)?,
-                Value::Version(version) => version.field(name).map_err(|problem| problem.fault(part))?,
+                Value::Version(version) => versions::field(version, name).map_err(|problem| problem.fault(part))?,
                 Value::Unset(unset) => return Err(Box::new(Fault::unset(unset.1.clone(), &unset.0))),
                 Value::Nil => {
                     return Err(Box::new(Fault::bad(part.clone(), format!("there is no value to take `.{name}` of"))));
@@ -419,7 +422,7 @@ impl<'e> Evaluation<'e> {
             }
             made => made.map_err(|problem| problem.fault(part))?,
         };
-        self.budget.take(arguments_of::size(&value)).map_err(|problem| problem.fault(part))?;
+        self.budget.take(budget::size(&value)).map_err(|problem| problem.fault(part))?;
         Ok(value)
     }
 }
@@ -448,9 +451,4 @@ fn fault_of_path(path: &[String], part: &Range<usize>, message: String) -> Fault
         }
         _ => Fault::bad(part.clone(), message),
     }
-}
-
-/// Returns the value of a byte that `index` found in a text.
-pub(super) fn byte(byte: u8) -> Value {
-    Value::Int(i64::from(byte), Integer::Uint8)
 }

@@ -4,7 +4,7 @@ mod float;
 mod verb;
 
 use crate::template::format::verb::{Flags, Printer};
-use crate::template::function::Problem;
+use crate::template::problem::Problem;
 use crate::template::text;
 use crate::template::value::Value;
 

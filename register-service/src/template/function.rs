@@ -1,7 +1,7 @@
 //! Functions of templates: Go's own, and those of Sprig that depend on nothing but their arguments.
 
-pub(super) mod compare;
-pub(super) mod dates;
+mod compare;
+mod dates;
 mod dicts;
 mod encoding;
 mod escape;
@@ -10,16 +10,14 @@ mod lists;
 mod numbers;
 mod paths;
 mod strings;
-mod table;
+pub(super) mod table;
 pub(super) mod versions;
 mod words;
 
-use std::ops::Range;
 use std::rc::Rc;
 
-use crate::template::Fault;
-use crate::template::call::Budget;
-pub(super) use crate::template::function::table::{Lookup, lookup, names};
+use crate::template::budget::Budget;
+use crate::template::problem::Problem;
 use crate::template::value::{List, Map, Text, Value};
 
 /// Result of a function, or the reason why it has none.
@@ -44,41 +42,6 @@ pub(super) enum Parameter {
     Float,
     Bool,
     Dict,
-}
-
-/// Reason why a call has no result.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Problem {
-    /// The call fails in Go too.
-    Error(String),
-    /// Go may have a result, but it is not computed here.
-    Refused(String),
-    /// A variable is unset; its name and span.
-    Unset(String, Range<usize>),
-    /// The call itself asked for a variable that is unset.
-    Missing(String),
-}
-
-impl Problem {
-    pub(super) fn unordered() -> Self {
-        Self::Refused(
-            "the engine gives keys and values in another order each time; sort them with `sortAlpha`".to_owned(),
-        )
-    }
-
-    pub(super) fn root() -> Self {
-        Self::Refused("`.` as a whole holds what only the engine knows; here only `.env.NAME` is".to_owned())
-    }
-
-    /// Converts the problem to a fault at this span, unless it has a span of its own.
-    pub(super) fn fault(self, part: &Range<usize>) -> Box<Fault> {
-        Box::new(match self {
-            Self::Error(message) => Fault::bad(part.clone(), message),
-            Self::Refused(message) => Fault::refused(part.clone(), message),
-            Self::Unset(name, part) => Fault::unset(part, &name),
-            Self::Missing(name) => Fault::unset(part.clone(), &name),
-        })
-    }
 }
 
 impl Function {

@@ -2,7 +2,8 @@
 
 use std::ops::Range;
 
-use crate::template::{Fault, text};
+use crate::template::fault::Fault;
+use crate::template::text;
 
 /// Text or action of a template.
 #[derive(Debug)]

@@ -4,8 +4,8 @@ mod names;
 
 use std::ops::Range;
 
-use crate::template::Fault;
 use crate::template::ast::{Block, Command, Node, Operand, OperandKind, Pipe};
+use crate::template::fault::Fault;
 use crate::template::lexer::{self, Kind, Part, Token};
 use crate::template::literal::{self, NoLiteral};
 

@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::rc::Rc;
 
-use crate::template::function::dates::Time;
-use crate::template::function::versions::Version;
+use crate::template::time::Time;
+use crate::template::version::Version;
 
 /// String: bytes that need not be UTF-8.
 pub(super) type Text = Rc<[u8]>;
@@ -86,6 +86,11 @@ impl Value {
 
     pub(super) fn int64(number: i64) -> Self {
         Self::Int(number, Integer::Int64)
+    }
+
+    /// Builds a byte that `index` found in a text.
+    pub(super) fn byte(byte: u8) -> Self {
+        Self::Int(i64::from(byte), Integer::Uint8)
     }
 
     pub(super) fn list(items: Vec<Self>) -> Self {

@@ -1,7 +1,7 @@
 //! Formats one value with one verb of `fmt`.
 
 use crate::template::format::float;
-use crate::template::function::Problem;
+use crate::template::problem::Problem;
 use crate::template::text::{self, letters, quoted, quoted_letter};
 use crate::template::value::{Integer, MAX_DEPTH, Value};
 

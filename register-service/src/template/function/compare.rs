@@ -2,9 +2,9 @@
 
 use std::cmp::Ordering;
 
-use crate::template::call::Budget;
-use crate::template::evaluation::byte;
-use crate::template::function::{Outcome, Problem, any, count};
+use crate::template::budget::Budget;
+use crate::template::function::{Outcome, any, count};
+use crate::template::problem::Problem;
 use crate::template::value::{Integer, Of, Value};
 
 /// Kinds of values that can be compared with each other.
@@ -144,7 +144,7 @@ pub(super) fn index(values: &[Value], _: &mut Budget) -> Outcome {
             }
             (Value::Text(text), Value::Int(at, _)) => {
                 let found = usize::try_from(*at).ok().and_then(|at| text.get(at));
-                byte(*found.ok_or_else(out_of_range)?)
+                Value::byte(*found.ok_or_else(out_of_range)?)
             }
             (Value::Map(map), Value::Text(key)) => match map.entries.borrow().get(key) {
                 Some(value) => value.clone(),

@@ -1,32 +1,12 @@
 //! Sprig's functions for times, as far as the result depends neither on the clock nor on the machine's time zone.
 
-mod layout;
-
 use std::rc::Rc;
 
-use crate::template::call::Budget;
-use crate::template::function::dates::layout::Clock;
-use crate::template::function::{Outcome, Problem, any, done, text, utf8};
-use crate::template::value::Value;
-
-/// Time that `toDate` parsed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Time {
-    /// The engine assumes the machine's zone for a time without one; this clock is printed in the same zone, so it is
-    /// unchanged.
-    clock: Clock,
-}
-
-impl Time {
-    /// Fails: `print` shows the machine's zone.
-    pub(in crate::template) fn shown(&self) -> Result<String, Problem> {
-        Err(zone("printing a time"))
-    }
-}
-
-fn zone(what: &str) -> Problem {
-    Problem::Refused(format!("{what} depends on the time zone of the machine that the engine runs on"))
-}
+use crate::template::budget::Budget;
+use crate::template::function::{Outcome, any, done, text, utf8};
+use crate::template::problem::Problem;
+use crate::template::time::{self, Clock, Time, zone};
+use crate::template::value::{Integer, Value};
 
 fn now(what: &str) -> Problem {
     Problem::Refused(format!("{what} depends on the clock"))
@@ -43,14 +23,13 @@ fn clock(value: &Value, place: &str) -> Result<Clock, Problem> {
     }
 }
 
-fn width_is_seconds(width: crate::template::value::Integer) -> bool {
-    use crate::template::value::Integer;
+fn width_is_seconds(width: Integer) -> bool {
     matches!(width, Integer::Int | Integer::Int64)
 }
 
 fn formatted(layout: &[u8], value: &Value, place: &str) -> Outcome {
     let clock = clock(value, place)?;
-    done(layout::format(layout, clock, place != "Local")?)
+    done(time::format(layout, clock, place != "Local")?)
 }
 
 pub(super) fn date(values: &[Value], _: &mut Budget) -> Outcome {
@@ -70,14 +49,14 @@ pub(super) fn html_date_in_zone(values: &[Value], _: &mut Budget) -> Outcome {
 }
 
 pub(super) fn to_date(values: &[Value], _: &mut Budget) -> Outcome {
-    let clock = layout::parse(utf8(values, 0)?, utf8(values, 1)?)?;
+    let clock = time::parse(utf8(values, 0)?, utf8(values, 1)?)?;
     Ok(Value::Time(Rc::new(Time { clock })))
 }
 
 /// Formats a number of seconds as a duration: `90` is `1m30s`.
 pub(super) fn duration(values: &[Value], _: &mut Budget) -> Outcome {
     let seconds = match any(values, 0) {
-        Value::Int(seconds, crate::template::value::Integer::Int64) => seconds,
+        Value::Int(seconds, Integer::Int64) => seconds,
         Value::Text(text) => {
             let text = std::str::from_utf8(&text).unwrap_or_default();
             text.parse().unwrap_or_default()
@@ -109,7 +88,7 @@ pub(super) fn duration_round(values: &[Value], _: &mut Budget) -> Outcome {
             let positive = text.strip_prefix('-').unwrap_or(text);
             schemas::parse_duration(positive).map_or(0, |it| u64::try_from(it.as_nanos()).unwrap_or_default())
         }
-        Value::Int(number, crate::template::value::Integer::Int64) => number.unsigned_abs(),
+        Value::Int(number, Integer::Int64) => number.unsigned_abs(),
         Value::Time(_) => return Err(now("the time since another")),
         _ => 0,
     };

@@ -2,9 +2,10 @@
 
 use std::rc::Rc;
 
-use crate::template::call::Budget;
+use crate::template::budget::Budget;
 use crate::template::function::lists::bounded;
-use crate::template::function::{Outcome, Problem, any, as_text, dict, text};
+use crate::template::function::{Outcome, any, as_text, dict, text};
+use crate::template::problem::Problem;
 use crate::template::value::{Entries, List, Map, Of, Value};
 
 pub(super) fn new(values: &[Value], _: &mut Budget) -> Outcome {

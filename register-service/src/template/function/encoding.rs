@@ -4,8 +4,9 @@ use base64::alphabet::STANDARD;
 use base64::engine::{DecodePaddingMode, Engine, GeneralPurpose, GeneralPurposeConfig};
 use base64::prelude::BASE64_STANDARD;
 
-use crate::template::call::Budget;
-use crate::template::function::{Outcome, Problem, done, text};
+use crate::template::budget::Budget;
+use crate::template::function::{Outcome, done, text};
+use crate::template::problem::Problem;
 use crate::template::value::Value;
 
 /// Decodes as Go does, which ignores the bits behind the last byte.

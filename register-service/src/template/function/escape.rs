@@ -1,8 +1,9 @@
 //! Escaping for other languages, and Go's printing functions.
 
-use crate::template::call::Budget;
+use crate::template::budget::Budget;
 use crate::template::format;
-use crate::template::function::{Outcome, Problem, done, text};
+use crate::template::function::{Outcome, done, text};
+use crate::template::problem::Problem;
 use crate::template::text::{is_print, letters};
 use crate::template::value::{Text, Value};
 

@@ -2,8 +2,9 @@
 
 mod reader;
 
-use crate::template::call::Budget;
-use crate::template::function::{Outcome, Problem, any, done, text};
+use crate::template::budget::Budget;
+use crate::template::function::{Outcome, any, done, text};
+use crate::template::problem::Problem;
 use crate::template::value::Value;
 
 /// Options of the JSON writer.

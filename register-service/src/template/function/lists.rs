@@ -2,9 +2,10 @@
 
 use std::rc::Rc;
 
-use crate::template::call::Budget;
+use crate::template::budget::Budget;
 use crate::template::function::numbers::integer;
-use crate::template::function::{Outcome, Problem, any, as_text, count, done, flag, int, list, text};
+use crate::template::function::{Outcome, any, as_text, count, done, flag, int, list, text};
+use crate::template::problem::Problem;
 use crate::template::value::{MAX_DEPTH, Of, Text, Value};
 
 /// Returns a list or dict, unless it is nested too deeply.

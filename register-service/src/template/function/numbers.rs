@@ -2,11 +2,12 @@
 
 mod decimal;
 
-use crate::template::call::Budget;
+use crate::template::budget::Budget;
 use crate::template::format;
 use crate::template::function::numbers::decimal::Decimal;
-use crate::template::function::{Outcome, Problem, any, done, int, text};
+use crate::template::function::{Outcome, any, done, int, text};
 use crate::template::literal;
+use crate::template::problem::Problem;
 use crate::template::value::{Of, Value};
 
 /// Converts a value to an integer. An `int` has 64 bits, as on the engine's machines.

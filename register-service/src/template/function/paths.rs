@@ -1,6 +1,6 @@
 //! Slash-separated paths, as Go's `path` treats them. No file is accessed.
 
-use crate::template::call::Budget;
+use crate::template::budget::Budget;
 use crate::template::function::{Outcome, done, text};
 use crate::template::value::Value;
 

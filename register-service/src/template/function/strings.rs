@@ -2,9 +2,10 @@
 
 use ring::digest::{SHA256, digest};
 
-use crate::template::call::Budget;
+use crate::template::budget::Budget;
 use crate::template::format;
-use crate::template::function::{Outcome, Problem, any, as_text, count, done, int, text};
+use crate::template::function::{Outcome, any, as_text, count, done, int, text};
+use crate::template::problem::Problem;
 use crate::template::text::{is_space, letters, lower, mapped, quoted, trimmed, trimmed_of, upper};
 use crate::template::value::{Entries, Of, Value};
 

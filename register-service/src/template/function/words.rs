@@ -1,7 +1,8 @@
 //! Sprig's functions that change strings word by word, and that break lines.
 
-use crate::template::call::Budget;
-use crate::template::function::{Outcome, Problem, done, int, text};
+use crate::template::budget::Budget;
+use crate::template::function::{Outcome, done, int, text};
+use crate::template::problem::Problem;
 use crate::template::text::{is_space, is_title, is_upper, letters, lower, mapped, title as title_of, upper};
 use crate::template::value::Value;
 

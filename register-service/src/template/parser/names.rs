@@ -3,9 +3,9 @@
 use std::ops::Range;
 
 use crate::diagnostic::nearest;
-use crate::template::Fault;
 use crate::template::ast::{Operand, OperandKind};
-use crate::template::function::{self, Lookup};
+use crate::template::fault::Fault;
+use crate::template::function::table::{self, Lookup};
 use crate::template::lexer::Kind;
 use crate::template::parser::PipeParser;
 
@@ -24,7 +24,7 @@ impl PipeParser<'_> {
         let next = self.peek().filter(|token| token.kind == Kind::Field && !token.is_behind_space);
         let is_word = |it: char| it.is_ascii_uppercase() || it.is_ascii_digit() || it == '_';
         let (end, meant) = match next {
-            Some(field) if name == "env" || matches!(function::lookup(name), Lookup::Unknown) => {
+            Some(field) if name == "env" || matches!(table::lookup(name), Lookup::Unknown) => {
                 (field.part.end, self.shown(field))
             }
             None if name.len() > 1 && name.chars().all(is_word) => (part.end, name),
@@ -44,11 +44,11 @@ impl PipeParser<'_> {
         let kind = match name {
             "true" | "false" => OperandKind::Bool(name == "true"),
             "nil" => OperandKind::Nil,
-            _ => match function::lookup(name) {
+            _ => match table::lookup(name) {
                 Lookup::Found(function) => OperandKind::Function(function),
                 Lookup::Refused(reason) => return Err(Fault::refused(part, format!("function `{name}` {reason}"))),
                 Lookup::Unknown => {
-                    let hint = nearest(name, function::names()).map(|near| format!("did you mean `{near}`?"));
+                    let hint = nearest(name, table::names()).map(|near| format!("did you mean `{near}`?"));
                     let what = if is_keyword(name) {
                         format!("`{name}` is not expected there")
                     } else {

@@ -1,7 +1,7 @@
 //! Parses JSON into values. As in Go, every number is a fraction, and the last of two equal keys wins.
 
-use crate::template::call::Budget;
-use crate::template::function::Problem;
+use crate::template::budget::Budget;
+use crate::template::problem::Problem;
 use crate::template::text::REPLACEMENT;
 use crate::template::value::{Entries, MAX_DEPTH, Value};
 

@@ -1,6 +1,6 @@
 //! Decimal fractions, with which Sprig calculates so that `0.1` and `0.2` make `0.3`.
 
-use crate::template::function::Problem;
+use crate::template::problem::Problem;
 
 /// Digits behind the decimal point that a division keeps.
 const PRECISION: u32 = 16;

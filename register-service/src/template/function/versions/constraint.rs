@@ -2,7 +2,7 @@
 
 use std::cmp::Ordering;
 
-use crate::template::function::versions::Version;
+use crate::template::version::{Version, is_digits};
 
 /// Alternatives, each a list of conditions that all have to hold.
 #[derive(Debug)]
@@ -102,7 +102,7 @@ fn condition(word: &str) -> Option<Condition> {
     let (core, tail) = body.split_at(end);
     let parts: Vec<&str> = core.split('.').collect();
     let is_wild = |part: &&str| matches!(*part, "x" | "X" | "*");
-    if parts.len() > 3 || parts.iter().any(|part| !is_wild(part) && !super::is_digits(part)) {
+    if parts.len() > 3 || parts.iter().any(|part| !is_wild(part) && !is_digits(part)) {
         return None;
     }
     let given = parts.iter().position(is_wild).unwrap_or(parts.len());

@@ -1,6 +1,25 @@
-//! Go's time layouts: the reference time `Mon Jan 2 15:04:05 2006`, written as the result should look.
+//! Times, and Go's layouts of them: the reference time `Mon Jan 2 15:04:05 2006`, written as the result should look.
 
-use crate::template::function::Problem;
+use crate::template::problem::Problem;
+
+/// Time that `toDate` parsed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Time {
+    /// The engine assumes the machine's zone for a time without one; this clock is printed in the same zone, so it is
+    /// unchanged.
+    pub(super) clock: Clock,
+}
+
+impl Time {
+    /// Fails: `print` shows the machine's zone.
+    pub(super) fn shown(&self) -> Result<String, Problem> {
+        Err(zone("printing a time"))
+    }
+}
+
+pub(super) fn zone(what: &str) -> Problem {
+    Problem::Refused(format!("{what} depends on the time zone of the machine that the engine runs on"))
+}
 
 /// Date and time of day, without a zone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
