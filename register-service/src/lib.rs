@@ -79,6 +79,6 @@ pub use crate::template::dotenv::{EnvFile, read_env_file};
 pub use crate::workflow::address::{GatewayUrl, InvalidGatewayUrl};
 pub use crate::workflow::given::{load_text, load_value};
 pub use crate::workflow::live::{Offer, check_tools};
-pub use crate::workflow::reference::ToolReference;
+pub use crate::workflow::reference::tool::ToolReference;
 pub use crate::workflow::written::Written;
 pub use crate::workflow::{Desired, Engine, Entry, Loaded, Settings, Unset, Usage, load};

@@ -13,14 +13,14 @@ pub(crate) mod parallel;
 mod scalar;
 pub(crate) mod yaml;
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::fs;
 use std::io::{self, Read};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::diagnostic::{Code, Diagnostic, Location, Severity};
+use crate::diagnostic::{self, Code, Diagnostic, Location, Severity};
 use crate::source::find::Found;
 use crate::source::node::{Node, Position, Span};
 
@@ -181,6 +181,12 @@ impl File {
     pub(crate) fn is_project(&self) -> bool {
         let name = self.path.rsplit('/').next().unwrap_or_default();
         PROJECT_FILES.contains(&name)
+    }
+
+    /// True if the file is in this folder or below it.
+    pub(crate) fn lies_in(&self, outer: &str) -> bool {
+        let folder = self.folder();
+        outer.is_empty() || folder.strip_prefix(outer).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     }
 
     /// Returns the path of the file's folder; empty for a file that was named without a folder and never read.
@@ -365,6 +371,19 @@ fn shown(path: &Path) -> String {
 
 fn whole(code: Code, path: &Path, message: impl Into<String>) -> Diagnostic {
     Diagnostic::new(code, &Location::whole(shown(path)), message)
+}
+
+/// Sorts diagnostics, and attaches to each the line that it is about.
+pub(crate) fn finish(files: &[File], diagnostics: &mut Vec<Diagnostic>) {
+    diagnostic::sort(diagnostics);
+    let by_path: BTreeMap<&str, &File> = files.iter().map(|file| (file.path(), file)).collect();
+    let secrets: Vec<Location> =
+        diagnostics.iter().filter(|it| it.code == Code::LiteralSecret).map(Diagnostic::location).collect();
+    for diagnostic in diagnostics {
+        let file = by_path.get(diagnostic.file.as_str());
+        let hidden = secrets.iter().filter(|secret| secret.file == diagnostic.file);
+        diagnostic.excerpt = file.and_then(|file| file.excerpt(diagnostic.line, hidden));
+    }
 }
 
 #[cfg(test)]

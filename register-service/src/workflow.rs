@@ -23,10 +23,12 @@ pub(crate) mod given;
 mod header;
 mod identity;
 mod keys;
+mod kind;
 pub(crate) mod live;
 pub(crate) mod reference;
 pub(crate) mod rewrite;
 mod selector;
+mod settings;
 mod variables;
 mod verbatim;
 pub(crate) mod written;
@@ -36,138 +38,16 @@ use std::path::PathBuf;
 
 use schemas::workflow::McpItem;
 
-use crate::diagnostic::{self, Code, Diagnostic, Location, Severity};
+use crate::diagnostic::{Code, Diagnostic};
 use crate::source::node::Node;
 use crate::source::{self, File, InvalidFiles, parallel};
-use crate::template::{Environment, OnUnset};
-use crate::workflow::address::GatewayUrl;
-pub(crate) use crate::workflow::desired::Place;
+use crate::template::Environment;
 pub use crate::workflow::desired::{Desired, Entry, Usage};
 use crate::workflow::document::Item;
 use crate::workflow::entry::Context;
 use crate::workflow::faults::Rendering;
-
-/// Settings for the interpretation of files.
-///
-/// ```
-/// use register_service::{Environment, Settings, Unset};
-///
-/// let gateway = "http://127.0.0.1:6001".parse()?;
-/// let in_ci = Settings { unset: Unset::Warn, ..Settings::new(gateway, Environment::default()) };
-/// assert!(!in_ci.all, "what says `use_proxy: false` stays with the engine");
-/// # Ok::<(), register_service::InvalidGatewayUrl>(())
-/// ```
-#[derive(Debug, Clone)]
-pub struct Settings {
-    /// Base URL of the gateway, as the engine reaches it.
-    pub gateway: GatewayUrl,
-    /// Variables that templates may use.
-    pub environment: Environment,
-    /// Registers every entry, including those with `use_proxy: false`.
-    pub all: bool,
-    /// Treatment of unset variables.
-    pub unset: Unset,
-    /// Engine that reads the files besides this program.
-    pub engine: Engine,
-    /// Refuses files with warnings too; an unset variable stays a warning with [`Unset::Warn`].
-    pub strict: bool,
-    /// Warnings about the sources of the settings, such as [`EnvFile::remarks`](crate::EnvFile::remarks); they are
-    /// reported together with those about the files.
-    pub remarks: Vec<Diagnostic>,
-}
-
-/// Engine that reads the files besides this program, which decides how templates are evaluated.
-///
-/// ```
-/// use register_service::{Engine, Environment, Settings, load};
-///
-/// # let folder = tempfile::tempdir()?;
-/// # let file = folder.path().join("chat.yaml");
-/// let yaml = "mcps:\n  - {id: search, url: '{{ .env.SEARCH | default \"http://a.test\" }}/mcp', use_proxy: true}\n";
-/// std::fs::write(&file, yaml)?;
-/// let settings = Settings::new("http://127.0.0.1:6001".parse()?, Environment::default());
-/// // The engine refuses a variable that is not set before `default` sees it.
-/// assert!(load(&[file.clone()], &settings).is_err());
-///
-/// let settings = Settings { engine: Engine::None, ..settings };
-/// assert_eq!(load(&[file], &settings)?.desired.names().len(), 1);
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Engine {
-    /// Compozy's engine: an unset variable is an error wherever a template asks for it. Differences between this engine
-    /// and Go's templates are reported.
-    #[default]
-    Compozy,
-    /// No engine: `default`, `coalesce`, `or`, `if` and the like treat an unset variable as an empty one.
-    None,
-}
-
-impl Engine {
-    /// Returns the treatment of unset variables in a template.
-    pub(crate) fn on_unset(self) -> OnUnset {
-        match self {
-            Self::Compozy => OnUnset::Refused,
-            Self::None => OnUnset::Tolerated,
-        }
-    }
-}
-
-/// Treatment of templates that use an unset variable.
-///
-/// ```
-/// use register_service::{Environment, Settings, Unset, load};
-///
-/// # let folder = tempfile::tempdir()?;
-/// # let file = folder.path().join("chat.yaml");
-/// std::fs::write(&file, "mcps:\n  - {id: search, url: '{{ .env.SEARCH }}/mcp', use_proxy: true}\n")?;
-/// let settings = Settings::new("http://127.0.0.1:6001".parse()?, Environment::default());
-/// assert!(load(&[file.clone()], &settings).is_err());
-///
-/// let loaded = load(&[file], &Settings { unset: Unset::Warn, ..settings })?;
-/// assert_eq!((loaded.desired.entries().len(), loaded.remarks.len()), (0, 1));
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Unset {
-    /// An error in registered entries, and a warning elsewhere, because the engine may have the variable.
-    #[default]
-    RefuseWhereUsed,
-    /// An error everywhere.
-    Refuse,
-    /// A warning. An entry whose meaning depends on the variable is listed as unresolved.
-    Warn,
-}
-
-impl Settings {
-    /// True if files with this remark are not used.
-    fn refuses(&self, remark: &Diagnostic) -> bool {
-        let is_expected = self.unset == Unset::Warn && remark.code == Code::MissingVariable;
-        remark.is_error() || (self.strict && remark.severity == Severity::Warning && !is_expected)
-    }
-
-    /// Builds settings that register entries with `use_proxy: true`, and that refuse an unset variable in them.
-    ///
-    /// ```
-    /// use register_service::{Environment, Settings};
-    ///
-    /// let process: Environment = std::env::vars().collect();
-    /// let settings = Settings::new("gateway.internal:6001".parse()?, process);
-    /// assert_eq!(settings.gateway.as_str(), "http://gateway.internal:6001");
-    /// # Ok::<(), register_service::InvalidGatewayUrl>(())
-    /// ```
-    pub fn new(gateway: GatewayUrl, environment: Environment) -> Self {
-        Self {
-            gateway,
-            environment,
-            all: false,
-            unset: Unset::default(),
-            engine: Engine::default(),
-            strict: false,
-            remarks: Vec::new(),
-        }
-    }
-}
+use crate::workflow::kind::{Kind, kind};
+pub use crate::workflow::settings::{Engine, Settings, Unset};
 
 /// Desired state and remarks from files without errors.
 ///
@@ -246,7 +126,7 @@ pub(crate) fn interpret(
             }
             McpItem::Entry(entry) => entry,
         };
-        let by_default = file.is_given || governed.iter().any(|folder| lies_in(file.folder(), folder));
+        let by_default = file.is_given || governed.iter().any(|folder| file.lies_in(folder));
         let environment = environments.get(&(place.file, place.document)).unwrap_or(&settings.environment);
         let (usage, remarks) = entry::read(entry, node, &Context { file, settings, environment, by_default });
         let meaning = entry.id.clone().map(|id| (id, file.at(node.head()), usage));
@@ -266,7 +146,7 @@ pub(crate) fn interpret(
     diagnostics.extend(twins);
     let tools = reference::check(&files, &targets, &entries, &mut diagnostics);
     document::check_empty(&files, &items, &mut diagnostics);
-    finish(&files, &mut diagnostics);
+    source::finish(&files, &mut diagnostics);
     if diagnostics.iter().any(|remark| settings.refuses(remark)) {
         let files = files.iter().map(|file| file.path().to_owned()).collect();
         return Err(InvalidFiles { diagnostics, files });
@@ -300,11 +180,11 @@ fn environments(
     projects.sort_by_key(|(folder, _)| std::cmp::Reverse(folder.len()));
     let of_file = |(index, file): (usize, &File)| {
         let (mut found, mut diagnostics) = (Vec::new(), Vec::new());
-        let project = projects.iter().find(|(folder, _)| lies_in(file.folder(), folder)).map(|(_, it)| it);
+        let project = projects.iter().find(|(folder, _)| file.lies_in(folder)).map(|(_, it)| it);
         let nothing = Environment::default();
         let below = project.unwrap_or(&nothing);
         for (document, node) in file.documents.iter().enumerate() {
-            let is_own = !file.is_project() && document::kind(file, node) != document::Kind::Foreign;
+            let is_own = !file.is_project() && kind(file, node) != Kind::Foreign;
             let declared = if is_own { own(file, node, below, &mut diagnostics) } else { None };
             if declared.is_some() || project.is_some() {
                 found.push(((index, document), environment.over(&declared.unwrap_or_default()).over(below)));
@@ -320,19 +200,6 @@ fn environments(
     all
 }
 
-/// Sorts diagnostics, and attaches to each the line that it is about.
-fn finish(files: &[File], diagnostics: &mut Vec<Diagnostic>) {
-    diagnostic::sort(diagnostics);
-    let by_path: BTreeMap<&str, &File> = files.iter().map(|file| (file.path(), file)).collect();
-    let secrets: Vec<Location> =
-        diagnostics.iter().filter(|it| it.code == Code::LiteralSecret).map(Diagnostic::location).collect();
-    for diagnostic in diagnostics {
-        let file = by_path.get(diagnostic.file.as_str());
-        let hidden = secrets.iter().filter(|secret| secret.file == diagnostic.file);
-        diagnostic.excerpt = file.and_then(|file| file.excerpt(diagnostic.line, hidden));
-    }
-}
-
 /// Returns the folders of projects with `use_proxy_default: true`.
 fn governed(files: &[File]) -> Vec<String> {
     let sets_default = |document: &Node| {
@@ -341,10 +208,6 @@ fn governed(files: &[File]) -> Vec<String> {
     };
     let projects = files.iter().filter(|file| file.is_project() && file.documents.iter().any(sets_default));
     projects.map(|file| file.folder().to_owned()).collect()
-}
-
-fn lies_in(folder: &str, outer: &str) -> bool {
-    outer.is_empty() || folder.strip_prefix(outer).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 #[cfg(test)]

@@ -5,11 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use schemas::{Definition, ServerName};
 
 use crate::diagnostic::{Diagnostic, Location};
-use crate::source::File;
 use crate::source::node::Node;
+use crate::source::{self, File};
 use crate::template::Environment;
-use crate::workflow::reference::ToolReference;
-use crate::workflow::{self, Engine};
+use crate::workflow::reference::tool::ToolReference;
+use crate::workflow::settings::Engine;
 
 /// Contents of the files, all of it valid.
 ///
@@ -225,7 +225,7 @@ impl Desired {
 
     /// Sorts diagnostics about these files, and attaches to each the line that it is about.
     pub(crate) fn finish(&self, diagnostics: &mut Vec<Diagnostic>) {
-        workflow::finish(&self.files, diagnostics);
+        source::finish(&self.files, diagnostics);
     }
 
     /// Returns the tools that actions and tasks name, in the order of files and lines; a task's call through an action

@@ -1,4 +1,4 @@
-//! Classifies documents, and collects the items of their `mcps:`.
+//! Collects the items of `mcps:` in documents.
 
 use schemas::workflow::{AgentDocument, AgentItem, McpItem, ProjectDocument, WorkflowDocument};
 
@@ -6,37 +6,14 @@ use crate::diagnostic::{Code, Diagnostic, Location, Severity};
 use crate::source::document::Misfit;
 use crate::source::node::{Map, Node, Value};
 use crate::source::{File, parallel};
+use crate::workflow::desired::Place;
+use crate::workflow::keys;
+use crate::workflow::kind::{Kind, kind};
 use crate::workflow::selector::selected;
-use crate::workflow::{Engine, Place, keys};
+use crate::workflow::settings::Engine;
 
 /// Entry or selector with its position.
 pub(super) type Item = (Place, McpItem);
-
-/// Kind of a document.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
-    Project,
-    Workflow,
-    Agent,
-    /// Unrelated YAML.
-    Foreign,
-}
-
-/// Classifies a document by its file's name and its keys.
-pub(super) fn kind(file: &File, node: &Node) -> Kind {
-    let Some(map) = node.as_map() else { return Kind::Foreign };
-    let has = |key| map.get(key).is_some();
-    let has_list = |key| map.get(key).is_some_and(|it| !it.items().is_empty());
-    if file.is_project() {
-        Kind::Project
-    } else if has("instructions") && !has("tasks") && !has("agents") {
-        Kind::Agent
-    } else if has("mcps") || has_list("agents") || (has("id") && has_list("tasks")) {
-        Kind::Workflow
-    } else {
-        Kind::Foreign
-    }
-}
 
 /// Drops the documents that the engine does not read. Reports each of them that is not foreign.
 pub(super) fn keep_first(files: &mut [File], diagnostics: &mut Vec<Diagnostic>) {

@@ -4,7 +4,7 @@ use crate::diagnostic::{Code, Diagnostic, nearest};
 use crate::source::File;
 use crate::source::node::Node;
 use crate::template::{Environment, Fault, FaultKind};
-use crate::workflow::Engine;
+use crate::workflow::settings::Engine;
 
 /// Context of a template: its file and the variables that it may use.
 #[derive(Clone, Copy)]

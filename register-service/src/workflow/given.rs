@@ -5,7 +5,7 @@ use serde_json::Value as Json;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::source::node::{Map, Node, Value};
 use crate::source::{File, InvalidFiles};
-use crate::workflow::document::{Kind, kind};
+use crate::workflow::kind::{Kind, kind};
 use crate::workflow::{Loaded, Settings, interpret};
 
 /// Interprets a text that does not come from a file: one entry of `mcps:`, a list of them, or a document with some,

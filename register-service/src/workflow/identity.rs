@@ -11,8 +11,8 @@ use crate::diagnostic::{Code, Diagnostic, Location, nearest};
 use crate::plan::without_provenance;
 use crate::source::File;
 use crate::source::node::Node;
+use crate::workflow::desired::{Entry, Usage};
 use crate::workflow::document::Item;
-use crate::workflow::{Entry, Usage};
 
 /// Ids of all entries.
 pub(super) struct Declared<'a> {

@@ -6,8 +6,8 @@ use schemas::workflow::{AGENT_KEYS, WORKFLOW_KEYS};
 use crate::diagnostic::{Code, Diagnostic, nearest};
 use crate::source::File;
 use crate::source::node::{Map, Node};
-use crate::workflow::Engine;
-use crate::workflow::document::Kind;
+use crate::workflow::kind::Kind;
+use crate::workflow::settings::Engine;
 
 /// Key that is read in project files only.
 const PROJECT_DEFAULT: &str = "use_proxy_default";

@@ -8,7 +8,7 @@ use schemas::ServerName;
 use schemas::admin::{Registration, State, Tool};
 
 use crate::diagnostic::{Code, Diagnostic, nearest};
-use crate::workflow::reference::ToolReference;
+use crate::workflow::reference::tool::ToolReference;
 use crate::workflow::{Desired, Usage};
 
 /// Registrations and tools of a gateway, as its admin API lists them.

@@ -4,7 +4,7 @@ use std::fmt;
 use std::ops::Range;
 use std::str::FromStr;
 
-use crate::workflow::reference::{self, Parts, ToolReference};
+use crate::workflow::reference::tool::{self, Parts, ToolReference};
 
 /// Address of a tool, as in workflow files: `$mcp(server#tool)`.
 ///
@@ -67,7 +67,7 @@ impl FromStr for ToolAddress {
 
     fn from_str(text: &str) -> Result<Self, InvalidToolAddress> {
         let part = |range: Range<usize>| text.get(range).unwrap_or_default().to_owned();
-        match reference::parse(text) {
+        match tool::parse(text) {
             Some(Ok(Parts { server, tool })) => Ok(Self { server: part(server), tool: part(tool) }),
             Some(Err(_)) | None => Err(InvalidToolAddress { text: text.to_owned() }),
         }

@@ -9,7 +9,7 @@ use crate::arguments::{self, Fault, Given, Schema, Wrong, texts, types};
 use crate::diagnostic::{Code, Diagnostic, nearest};
 use crate::source::File;
 use crate::source::node::{Map, Node, Span};
-use crate::workflow::reference::ToolReference;
+use crate::workflow::reference::tool::ToolReference;
 
 /// Returns the diagnostics for the arguments of a step.
 pub(super) fn check(reference: &ToolReference, tool: &Tool) -> Vec<Diagnostic> {

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use crate::diagnostic::{Code, Diagnostic, nearest};
 use crate::source::File;
 use crate::source::node::Node;
-use crate::workflow::document::{self, Kind};
+use crate::workflow::kind::{Kind, kind};
 use crate::workflow::selector;
 
 /// Task and the agent that it asks.
@@ -53,7 +53,7 @@ fn documents(files: &[File]) -> impl Iterator<Item = (&File, &Node)> {
 fn agents(files: &[File]) -> HashMap<&str, Option<&Node>> {
     let mut agents = HashMap::new();
     for (file, root) in documents(files) {
-        let found = match document::kind(file, root) {
+        let found = match kind(file, root) {
             Kind::Agent => std::slice::from_ref(root),
             Kind::Workflow | Kind::Project => root.get("agents").map(Node::items).unwrap_or_default(),
             Kind::Foreign => &[],

@@ -10,9 +10,11 @@ use schemas::workflow::McpItem;
 use crate::diagnostic::{Code, Diagnostic, Location, nearest};
 use crate::source::File;
 use crate::source::node::Node;
-use crate::workflow::document::{self, Item, Kind};
+use crate::workflow::desired::Place;
+use crate::workflow::document::Item;
+use crate::workflow::kind::{Kind, kind};
 use crate::workflow::reference::walk::Holder;
-use crate::workflow::{Place, lies_in, selector};
+use crate::workflow::selector;
 
 /// Servers of a document or agent, with the position of each declaration; `None` if another file declares it.
 type Own<'a> = BTreeMap<&'a str, Option<Place>>;
@@ -63,8 +65,7 @@ impl<'a> Scopes<'a> {
     }
 
     fn add_document(&mut self, file: &'a File, root: &'a Node, holder: Holder) {
-        let kind = document::kind(file, root);
-        match kind {
+        match kind(file, root) {
             Kind::Foreign => return,
             Kind::Agent => {
                 self.agents.extend(root.get("id").and_then(Node::literal));
@@ -112,11 +113,11 @@ impl<'a> Scopes<'a> {
         let Some(file) = self.files.get(holder.file) else { return Vec::new() };
         let root = file.documents.get(holder.document);
         let id = root.and_then(|root| root.get("id")).and_then(Node::literal);
-        let is_agent = root.is_some_and(|root| document::kind(file, root) == Kind::Agent);
+        let is_agent = root.is_some_and(|root| kind(file, root) == Kind::Agent);
         let users = id.filter(|_| is_agent).and_then(|id| self.users.get(id)).map(Vec::as_slice).unwrap_or_default();
         let above = |project: &&Holder| {
             let folder = self.files.get(project.file).map(File::folder);
-            folder.is_some_and(|folder| lies_in(file.folder(), folder))
+            folder.is_some_and(|folder| file.lies_in(folder))
         };
         let projects = self.projects.iter().filter(above);
         let holders = [holder, document].into_iter().chain(users.iter().copied()).chain(projects.copied());

@@ -2,7 +2,8 @@
 
 use crate::source::File;
 use crate::source::node::Node;
-use crate::workflow::document::{self, Kind};
+use crate::workflow::kind::{Kind, kind};
+use crate::workflow::reference::tool::Step;
 
 /// Use of a tool, agent or selector, with its position.
 pub(super) struct Use<'a> {
@@ -34,26 +35,13 @@ pub(super) struct Holder {
     pub(super) agent: Option<usize>,
 }
 
-/// Arguments of the action or task that uses a tool.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Step {
-    /// The arguments (`with`).
-    pub(crate) with: Option<Node>,
-    /// JSON Schema of the input that the arguments are taken from.
-    pub(crate) input: Option<Node>,
-    /// The file, to locate nodes in these fields.
-    pub(crate) file: Option<File>,
-    /// True for a task that gives arguments through an action, which names the tool itself.
-    pub(crate) is_passed_on: bool,
-}
-
 /// Collects every use in a file's documents, except foreign ones.
 pub(super) fn uses(index: usize, file: &File) -> Vec<Use<'_>> {
     let mut uses = Vec::new();
     for (document, root) in file.documents.iter().enumerate() {
         let place = Holder { file: index, document, agent: None };
         let mut walk = Walk { file, root, place, uses: &mut uses };
-        match document::kind(file, root) {
+        match kind(file, root) {
             Kind::Foreign => continue,
             Kind::Agent => walk.agent(root),
             Kind::Workflow | Kind::Project => {
