@@ -6,66 +6,61 @@ use std::ops::Range;
 use serde::de::IgnoredAny;
 
 use crate::diagnostic::{Code, Diagnostic};
+use crate::source::File;
 use crate::source::node::{Node, Value};
 use crate::template;
-use crate::workflow::Engine;
-use crate::workflow::fields::Fields;
+use crate::workflow::settings::Engine;
 
-/// Reports a header that renders here, but not in the engine.
-pub(super) fn check_header(fields: &mut Fields<'_>, node: &Node) {
-    if fields.engine != Engine::Compozy || !node.is_template() {
-        return;
+/// Returns the diagnostic of a header that renders here, but not in the engine.
+pub(super) fn check_header(engine: Engine, file: &File, node: &Node) -> Option<Diagnostic> {
+    if engine != Engine::Compozy || !node.is_template() {
+        return None;
     }
     let text = node.literal().unwrap_or_default();
-    if let Some((part, breaks)) = broken(text) {
-        let (message, hint) = match breaks {
-            Breaks::Comment => (
-                "the engine cannot read a comment without trim markers, and sends this header as it is written"
-                    .to_owned(),
-                "write `{{- /* ... */ -}}`, or leave the comment out",
+    let (part, breaks) = broken(text)?;
+    let (message, hint) = match breaks {
+        Breaks::Comment => (
+            "the engine cannot read a comment without trim markers, and sends this header as it is written".to_owned(),
+            "write `{{- /* ... */ -}}`, or leave the comment out",
+        ),
+        Breaks::Path => (
+            format!(
+                "the engine takes `{}` for the path of a variable, and sends this header as it is written",
+                text.get(part.clone()).unwrap_or_default()
             ),
-            Breaks::Path => (
-                format!(
-                    "the engine takes `{}` for the path of a variable, and sends this header as it is written",
-                    text.get(part.clone()).unwrap_or_default()
-                ),
-                "declare the text as a variable under `env:`, and use that",
-            ),
-        };
-        fields
-            .diagnostics
-            .push(Diagnostic::new(Code::EngineRewrite, &fields.file.part(node, part), message).hint(hint));
-    }
+            "declare the text as a variable under `env:`, and use that",
+        ),
+    };
+    Some(Diagnostic::new(Code::EngineRewrite, &file.part(node, part), message).hint(hint))
 }
 
-/// Reports a header that renders to JSON.
-pub(super) fn check_result(fields: &mut Fields<'_>, node: &Node, value: &str) {
+/// Returns the diagnostic of a header that renders to JSON.
+pub(super) fn check_result(engine: Engine, file: &File, node: &Node, value: &str) -> Option<Diagnostic> {
     let is_json = || value.starts_with(['{', '[']) && serde_json::from_str::<IgnoredAny>(value).is_ok();
-    if fields.engine == Engine::Compozy && node.is_template() && is_json() {
-        let message = "the engine takes what is JSON for data and no text, and sends this header as it is written";
-        let remark = Diagnostic::new(Code::EngineJson, &fields.file.at(node.head()), message);
-        fields.diagnostics.push(remark.hint("put a space before it: HTTP does not send that"));
+    if engine != Engine::Compozy || !node.is_template() || !is_json() {
+        return None;
     }
+    let message = "the engine takes what is JSON for data and no text, and sends this header as it is written";
+    let remark = Diagnostic::new(Code::EngineJson, &file.at(node.head()), message);
+    Some(remark.hint("put a space before it: HTTP does not send that"))
 }
 
-/// Reports templates in an entry that is left to the engine, which renders those of `headers` only.
-pub(super) fn check_direct(fields: &mut Fields<'_>) {
-    if fields.engine != Engine::Compozy {
-        return;
-    }
-    // `env` of an HTTP server has no effect at all, which is reported already.
-    let keys: &[&str] = if fields.has_command() { &["url", "command", "args", "env"] } else { &["url"] };
-    for key in keys {
+/// Returns the diagnostics of templates below these keys of an entry that is left to the engine, which renders those of
+/// `headers` only.
+pub(super) fn check_direct(engine: Engine, file: &File, entry: &Node, keys: &[&str]) -> Vec<Diagnostic> {
+    let mut diagnostics = Vec::new();
+    for key in keys.iter().filter(|_| engine == Engine::Compozy) {
         let mut found = Vec::new();
-        if let Some(node) = fields.node.get(key) {
+        if let Some(node) = entry.get(key) {
             templates(node, &mut found);
         }
         for node in found {
             let message = format!("the engine does not render templates of `{key}`, and takes this as it is written");
-            let remark = Diagnostic::new(Code::EngineLiteral, &fields.file.at(node.head()), message);
-            fields.diagnostics.push(remark.hint("register the server with `use_proxy: true`, or write the value"));
+            let remark = Diagnostic::new(Code::EngineLiteral, &file.at(node.head()), message);
+            diagnostics.push(remark.hint("register the server with `use_proxy: true`, or write the value"));
         }
     }
+    diagnostics
 }
 
 fn templates<'n>(node: &'n Node, found: &mut Vec<&'n Node>) {

@@ -15,8 +15,10 @@ use crate::source::File;
 use crate::source::node::Node;
 use crate::template::Environment;
 use crate::workflow::address::Below;
+use crate::workflow::desired::Usage;
 use crate::workflow::fields::{Fields, Kind};
-use crate::workflow::{Settings, Unset, Usage, engine, gateway, header, verbatim};
+use crate::workflow::settings::{Settings, Unset};
+use crate::workflow::{engine, gateway, header, verbatim};
 
 /// Context of an entry that determines its meaning.
 pub(super) struct Context<'a> {
@@ -57,6 +59,7 @@ pub(super) fn read(entry: &McpEntry, node: &Node, context: &Context<'_>) -> (Opt
 
 fn usage(fields: &mut Fields<'_>, context: &Context<'_>, is_registered: bool) -> Option<Usage> {
     let entry = fields.entry;
+    gateway::check_keys(fields);
     fields.keys();
     let id = fields.id();
     let kind = fields.transport();
@@ -75,7 +78,9 @@ fn usage(fields: &mut Fields<'_>, context: &Context<'_>, is_registered: bool) ->
     let max_sessions = entry.max_sessions.unwrap_or_default();
     let is_http = url.is_some() && (below.is_some() || kind.is_some_and(Kind::is_http));
     if !is_registered {
-        engine::check_direct(fields);
+        let keys: &[&str] = if fields.has_command() { &["url", "command", "args", "env"] } else { &["url"] };
+        // `env` of an HTTP server has no effect at all, which is reported already.
+        fields.diagnostics.extend(engine::check_direct(fields.engine, fields.file, fields.node, keys));
         if is_http && command.is_none() {
             without_effect(fields, env.iter().flat_map(IndexMap::keys));
         }

@@ -11,10 +11,10 @@ use crate::diagnostic::{Code, Diagnostic, Location, nearest};
 use crate::source::File;
 use crate::source::node::{Node, Span, Value};
 use crate::template::Environment;
-use crate::workflow::Engine;
 use crate::workflow::date::is_date;
 use crate::workflow::faults::Rendering;
-use crate::workflow::{command_line, engine, gateway, header};
+use crate::workflow::settings::Engine;
+use crate::workflow::{command_line, engine, header};
 
 const DOCUMENTED_ONLY: [&str; 4] = ["auth", "security", "tls", "condition"];
 
@@ -73,7 +73,6 @@ impl<'a> Fields<'a> {
 
     /// Reports keys without any effect, or with less effect than their author may expect.
     pub(super) fn keys(&mut self) {
-        gateway::check_keys(self);
         let Some(map) = self.node.as_map() else { return };
         for (key, span, _) in &map.entries {
             let at = self.file.at(*span);
@@ -212,12 +211,12 @@ impl<'a> Fields<'a> {
         let mut complete = true;
         for (key, span, node) in self.entries_of("headers") {
             let name = header::canonical(key);
-            engine::check_header(self, node);
+            self.diagnostics.extend(engine::check_header(self.engine, self.file, node));
             let Some(value) = self.render(node) else {
                 complete = false;
                 continue;
             };
-            engine::check_result(self, node, &value);
+            self.diagnostics.extend(engine::check_result(self.engine, self.file, node, &value));
             let value = value.trim();
             self.note_placeholder(value, node);
             let fault = match header::fault(&name, value) {
