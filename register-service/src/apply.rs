@@ -6,10 +6,11 @@ use std::collections::BTreeMap;
 use futures_util::{StreamExt, stream};
 use proxy_client::{Client, Conditional, Registered, Together};
 use schemas::admin::{self, Obstacle, RefusedChange, Revision};
+use schemas::plan::Reason;
 use schemas::{Definition, ServerName};
 use serde::Serialize;
 
-use crate::plan::{Change, Plan, Reason, Refusal};
+use crate::plan::change::{Change, Plan, Refusal};
 
 /// Successful result of a change.
 ///

@@ -9,7 +9,7 @@ use schemas::workflow::GatewaySettings;
 use schemas::{Definition, Secret, WireDuration};
 use serde_json::{Map, Value, json};
 
-use crate::plan::{PROTECTED_TAG, PROVENANCE};
+use crate::plan::tags::{PROTECTED_TAG, PROVENANCE};
 use crate::source::yaml;
 use crate::workflow::gateway::{settings_of, written};
 use crate::workflow::{Desired, Entry, Usage};

@@ -9,7 +9,7 @@ use schemas::plan::Reason;
 use schemas::{Definition, Secret, WireDuration, format_duration};
 use url::Url;
 
-use crate::plan::PROVENANCE;
+use crate::plan::tags::PROVENANCE;
 
 /// Returns the differences, with defaults applied on both sides; empty if the registration is as declared.
 pub(crate) fn differences(desired: &Definition, observed: &Registration) -> Vec<Reason> {

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use schemas::Owner;
 use schemas::admin::Registration;
 
-use crate::plan::Plan;
+use crate::plan::change::Plan;
 
 /// Default share, in per cent, of an owner's registrations that one plan may remove.
 const DEFAULT_SHARE: u8 = 30;
@@ -189,10 +189,12 @@ impl FromStr for Limit {
 
 #[cfg(test)]
 mod tests {
+    use schemas::plan::Prune;
     use serde_json::json;
 
     use super::*;
-    use crate::plan::{Policy, Prune, plan};
+    use crate::plan::plan;
+    use crate::plan::policy::Policy;
 
     fn check(guards: Guards, owned: usize, kept: usize, expected: Option<&str>) {
         let owner: Owner = "me".parse().expect("an owner");

@@ -11,7 +11,8 @@ use schemas::plan::{SavedChange, SavedPlan};
 use schemas::{Definition, FingerprintSalt, InvalidParty, Secret};
 use serde::Serialize;
 
-use crate::plan::{Plan, Policy};
+use crate::plan::change::Plan;
+use crate::plan::policy::Policy;
 
 /// Version of the file format; other versions are refused.
 const VERSION: u32 = 1;
@@ -182,10 +183,11 @@ fn digest(value: &impl Serialize, salt: &FingerprintSalt) -> String {
 mod tests {
     use std::slice::from_ref;
 
+    use schemas::plan::Prune;
     use serde_json::json;
 
     use super::*;
-    use crate::plan::{Prune, plan};
+    use crate::plan::plan;
 
     fn definition(name: &str, token: &str) -> Definition {
         let headers = json!({ "Authorization": token });

@@ -5,24 +5,9 @@ use schemas::admin::{ACTOR_TAG, COMMIT_TAG, OWNER_TAG, RUN_TAG, Registration, SO
 use schemas::plan::Reason;
 use schemas::{Definition, Owner};
 
-use crate::plan::{Change, Policy};
-
-/// Tag that lists the other owners who declare a registration alike: a JSON list of strings.
-///
-/// ```
-/// use register_service::{Policy, SHARED_TAG, plan};
-/// use serde_json::{from_value, json};
-///
-/// let definition = json!({ "name": "db", "transport": "stdio", "command": "mcp-db" });
-/// let mut registered = definition.clone();
-/// registered["tags"] = json!({ "owner": "team-a" });
-/// let observed = from_value(json!({ "definition": registered, "revision": 7 }))?;
-/// let plan = plan(&[from_value(definition)?], &[observed], &Policy::new("team-b".parse()?));
-/// let reason = plan.changes[0].reasons()[0].to_string();
-/// assert!(reason.starts_with(SHARED_TAG) && reason.contains("registered by `team-a`"), "{reason}");
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
-pub const SHARED_TAG: &str = "shared_with";
+use crate::plan::change::Change;
+use crate::plan::policy::Policy;
+use crate::plan::tags::SHARED_TAG;
 
 /// Returns the owners besides its own who declare a registration, as listed in its tag.
 ///

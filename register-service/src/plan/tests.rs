@@ -1,4 +1,4 @@
-use schemas::admin::{DefinitionView, Fingerprints, Status};
+use schemas::admin::{DefinitionView, Fingerprints, Revision, Status};
 use schemas::dialect::compozy::DefinitionDocument;
 use schemas::{FingerprintSalt, Secret, WireDuration};
 use serde_json::{Value, json};

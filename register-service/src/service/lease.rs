@@ -17,7 +17,9 @@ use tokio::time::{sleep, timeout};
 use tracing::{debug, warn};
 
 use crate::apply::{ApplyError, Done};
-use crate::plan::{Change, Policy, change};
+use crate::plan::change::Change;
+use crate::plan::plan_one;
+use crate::plan::policy::Policy;
 use crate::service::catalog::Catalog;
 use crate::service::chain;
 use crate::service::metrics::Metric;
@@ -185,7 +187,7 @@ impl Shared {
         let name = &definition.name;
         let mut observed = None;
         for _ in 0..ATTEMPTS {
-            let done = match change(definition, observed.as_ref(), &self.policy()) {
+            let done = match plan_one(definition, observed.as_ref(), &self.policy()) {
                 Change::Create { definition } => self.create(&definition).await,
                 Change::Update { definition, revision, .. } => self.update(&definition, revision).await,
                 Change::Refuse { name, why, reasons, .. } => Err(ApplyError::Refused { name, why, reasons }),

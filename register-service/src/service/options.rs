@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use schemas::admin::{MAX_LEASE_TTL, MIN_TTL};
+use schemas::plan::Adopt;
 use schemas::{Holder, Owner, parse_duration};
 
-use crate::plan::Adopt;
 use crate::service::metrics::Metrics;
 pub(super) use crate::service::options::client::client;
 use crate::service::tools::Selection;

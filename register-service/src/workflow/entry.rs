@@ -4,13 +4,13 @@
 //! all of them run, so that an author sees every mistake at once.
 
 use indexmap::IndexMap;
+use schemas::admin::SOURCE_TAG;
 use schemas::dialect::compozy::{Command, DefinitionDocument};
 use schemas::workflow::McpEntry;
 use schemas::{Definition, InvalidDefinition, Secret, ServerName, WireDuration};
 use url::Url;
 
 use crate::diagnostic::{Code, Diagnostic, Location};
-use crate::plan::SOURCE_TAG;
 use crate::source::File;
 use crate::source::node::Node;
 use crate::template::Environment;

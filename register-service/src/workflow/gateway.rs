@@ -5,7 +5,7 @@ use schemas::workflow::{GATEWAY_SETTINGS_KEYS, GatewaySettings, Text};
 use schemas::{Secret, WireDuration};
 
 use crate::diagnostic::{Code, Diagnostic, nearest};
-use crate::plan::{PROTECTED_TAG, PROVENANCE};
+use crate::plan::tags::{PROTECTED_TAG, PROVENANCE};
 use crate::source::node::Node;
 use crate::workflow::fields::Fields;
 

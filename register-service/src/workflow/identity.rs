@@ -8,7 +8,7 @@ use schemas::workflow::McpItem;
 use schemas::{Definition, ServerName};
 
 use crate::diagnostic::{Code, Diagnostic, Location, nearest};
-use crate::plan::without_provenance;
+use crate::plan::tags::without_provenance;
 use crate::source::File;
 use crate::source::node::Node;
 use crate::workflow::desired::{Entry, Usage};
