@@ -6,13 +6,17 @@ pub(crate) mod call;
 mod catalog;
 pub(crate) mod changes;
 pub(crate) mod configured;
+mod failure;
 pub(crate) mod lease;
+mod listed;
 pub(crate) mod metrics;
 mod observe;
 pub(crate) mod options;
 pub(crate) mod shutdown;
 pub(crate) mod start;
 pub(crate) mod tools;
+pub(crate) mod wanted;
+mod watch;
 
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher, RandomState};
@@ -25,11 +29,13 @@ use schemas::{Definition, Holder, ServerName};
 use tokio::task::JoinSet;
 
 use crate::apply::{ApplyError, Done};
-use crate::service::changes::Watch;
+use crate::service::changes::Changes;
+use crate::service::failure::told;
 use crate::service::lease::{Shared, Tenure, keep};
 use crate::service::observe::observe;
-use crate::service::options::{InvalidSetting, Options, client, invalid};
-use crate::service::start::{NotStarted, Started, Wanted};
+use crate::service::options::client::client;
+use crate::service::options::{InvalidSetting, Options, invalid};
+use crate::service::watch::Watch;
 use crate::sync::lock;
 
 /// Keeps a worker's registrations at the gateway.
@@ -96,18 +102,6 @@ pub struct NotEnsured {
     pub done: Vec<(ServerName, Done)>,
     /// Failures, in the order of the request.
     pub failures: Vec<ApplyError>,
-}
-
-/// Formats a list of failures, each with its causes.
-pub(crate) fn told(failures: &[ApplyError]) -> String {
-    let told = |failure: &ApplyError| format!("MCP {}: {}", failure.name(), chain(failure));
-    failures.iter().map(told).collect::<Vec<_>>().join("; ")
-}
-
-/// Formats an error with its causes.
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(error.source(), |cause| cause.source());
-    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
 
 impl RegisterService {
@@ -239,34 +233,6 @@ impl RegisterService {
         self.shared.client.health().await
     }
 
-    /// Prepares a worker for its work: waits until the gateway is healthy, every definition is registered and every
-    /// required server is connected, at most for [`Options::readiness_timeout`]. An error that only people can resolve
-    /// ends the wait at once.
-    ///
-    /// Does not wait for a gateway or a server that is not required. Definitions that could not be registered by the
-    /// end, after success or failure, are registered once the gateway accepts them; [`Started::pending`] lists them.
-    ///
-    /// ```no_run
-    /// use register_service::Wanted;
-    ///
-    /// # async fn run(service: register_service::RegisterService, definition: schemas::Definition) {
-    /// match service.start(&Wanted::new(vec![definition])).await {
-    ///     Ok(started) => println!("{}", started.readiness),
-    ///     Err(late) => {
-    ///         for missing in &late.readiness.missing {
-    ///             eprintln!("{missing}");
-    ///         }
-    ///     }
-    /// }
-    /// # }
-    /// ```
-    pub async fn start(&self, wanted: &Wanted) -> Result<Started, NotStarted> {
-        self.ids().extend(wanted.ids.clone());
-        self.shared.held().needed.extend(wanted.needs.names().cloned());
-        self.keep();
-        start::start(self, wanted, self.shared.options.readiness_timeout).await
-    }
-
     /// Ensures that a definition is registered: creates it if absent, replaces it if different, otherwise leaves it.
     /// Keeps it registered while this service lives.
     ///
@@ -388,6 +354,22 @@ impl RegisterService {
     pub async fn is_registered(&self, name: &ServerName) -> Result<bool, ApplyError> {
         let found = self.shared.client.get(name).await.map_err(ApplyError::at_gateway("read", name))?;
         Ok(found.is_some())
+    }
+
+    /// Subscribes to changes of the servers that this worker needs, or of all servers while it needs none. While there
+    /// is a receiver, the gateway is polled every [`Options::watch_interval`](crate::Options::watch_interval), once
+    /// for all receivers.
+    ///
+    /// ```no_run
+    /// # async fn run(service: register_service::RegisterService) {
+    /// let mut changes = service.changes();
+    /// while let Some(change) = changes.next().await {
+    ///     println!("{} servers, {} tools", change.servers.len(), change.tools.len());
+    /// }
+    /// # }
+    /// ```
+    pub fn changes(&self) -> Changes {
+        self.watch.listen()
     }
 
     pub(crate) async fn settle(&self, definitions: &[Definition]) -> Vec<Result<Done, ApplyError>> {

@@ -3,7 +3,7 @@
 use schemas::{Definition, ServerName};
 
 use crate::apply::{ApplyError, Done};
-use crate::service::start::Wanted;
+use crate::service::wanted::Wanted;
 use crate::service::{NotEnsured, RegisterService};
 
 impl RegisterService {

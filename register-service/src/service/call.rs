@@ -14,11 +14,12 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use tokio::time::{Instant, timeout_at};
 
+use crate::service::RegisterService;
 use crate::service::call::address::ToolAddress;
 use crate::service::call::answer::ToolAnswer;
 use crate::service::call::arguments::Problem;
+use crate::service::failure::chain;
 use crate::service::metrics::{Metric, hashed};
-use crate::service::{RegisterService, chain};
 
 /// Error of a call without an answer of the tool.
 ///

@@ -12,9 +12,9 @@ use schemas::ServerName;
 use schemas::admin::Tool;
 use tokio::sync::RwLock;
 use tokio::time::Instant;
-use tracing::{debug, warn};
+use tracing::warn;
 
-use crate::service::{RegisterService, chain};
+use crate::service::failure::chain;
 use crate::sync::lock;
 
 /// Age at which a list is refreshed.
@@ -43,10 +43,10 @@ struct State {
 pub(crate) struct Edition(u64);
 
 #[derive(Debug, Clone)]
-struct Cached {
+pub(super) struct Cached {
     at: Instant,
     edition: Edition,
-    tools: Arc<Vec<Tool>>,
+    pub(super) tools: Arc<Vec<Tool>>,
     servers: BTreeSet<String>,
 }
 
@@ -56,12 +56,12 @@ impl Cached {
         Self { at: Instant::now(), edition, tools: Arc::new(tools), servers }
     }
 
-    fn is_young(&self) -> bool {
+    pub(super) fn is_young(&self) -> bool {
         self.at.elapsed() < YOUNG
     }
 
     /// Returns true if the list must be refreshed.
-    fn has_aged(&self, needed: &BTreeSet<ServerName>) -> bool {
+    pub(super) fn has_aged(&self, needed: &BTreeSet<ServerName>) -> bool {
         let has_all = needed.iter().all(|name| self.servers.contains(name.as_str()));
         let limit = match (has_all, self.tools.is_empty()) {
             (false, _) => YOUNG,
@@ -98,13 +98,13 @@ impl Catalog {
         tools
     }
 
-    fn current(&self) -> Option<Cached> {
+    pub(super) fn current(&self) -> Option<Cached> {
         let state = self.state();
         state.cached.clone().filter(|it| it.edition == state.edition)
     }
 
     /// Requests the list, unless another caller has done so in the meantime.
-    async fn ask(
+    pub(super) async fn ask(
         &self,
         client: &Client,
         is_good: impl Fn(&Cached) -> bool,
@@ -124,48 +124,6 @@ impl Catalog {
                 Ok(Arc::clone(&last.tools))
             }
             None => Err(error),
-        }
-    }
-}
-
-impl RegisterService {
-    /// Returns the gateway's list of tools.
-    pub(super) async fn listed(&self, client: &Client) -> Result<Arc<Vec<Tool>>, proxy_client::Error> {
-        let catalog = &self.shared.catalog;
-        let Some(cached) = catalog.current() else { return catalog.ask(client, |_current| true).await };
-        if cached.has_aged(&self.shared.held().needed) {
-            self.refresh();
-        }
-        Ok(cached.tools)
-    }
-
-    /// Returns the tools of a server, from a fresh list if the cached one lacks this tool.
-    pub(super) async fn tools_of(
-        &self,
-        client: &Client,
-        server: &ServerName,
-        tool: &str,
-    ) -> Result<Vec<Tool>, proxy_client::Error> {
-        let of_server = |tools: &[Tool]| -> Vec<Tool> {
-            tools.iter().filter(|it| it.mcp_name == server.as_str()).cloned().collect()
-        };
-        let found = of_server(&self.listed(client).await?);
-        if found.iter().any(|it| it.name == tool) {
-            return Ok(found);
-        }
-        Ok(of_server(&self.shared.catalog.ask(client, Cached::is_young).await?))
-    }
-
-    /// Refreshes the list in the background.
-    fn refresh(&self) {
-        let mut refresher = lock(&self.refresher);
-        while refresher.try_join_next().is_some() {}
-        if refresher.is_empty() {
-            let shared = Arc::clone(&self.shared);
-            refresher.spawn(async move {
-                let outcome = shared.catalog.ask(&shared.client, Cached::is_young).await;
-                debug!(tools = outcome.ok().map(|tools| tools.len()), "list of tools asked for again");
-            });
         }
     }
 }

@@ -4,9 +4,8 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use crate::service::start::Wanted;
-use crate::source::File;
-use crate::source::InvalidFiles;
+use crate::service::wanted::Wanted;
+use crate::source::{File, InvalidFiles};
 use crate::workflow::{Desired, Loaded, Settings, interpret};
 
 /// Name used in place of a file name in diagnostics.

@@ -21,7 +21,7 @@ use crate::plan::change::Change;
 use crate::plan::plan_one;
 use crate::plan::policy::Policy;
 use crate::service::catalog::Catalog;
-use crate::service::chain;
+use crate::service::failure::chain;
 use crate::service::metrics::Metric;
 use crate::service::options::Options;
 use crate::sync::lock;

@@ -1,6 +1,6 @@
 //! Options of a worker, set in code or by the variables that Compozy's engine reads.
 
-mod client;
+pub(super) mod client;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,8 +10,7 @@ use schemas::plan::Adopt;
 use schemas::{Holder, Owner, parse_duration};
 
 use crate::service::metrics::Metrics;
-pub(super) use crate::service::options::client::client;
-use crate::service::tools::Selection;
+use crate::service::tools::selection::Selection;
 
 /// Options of a [`RegisterService`](crate::RegisterService).
 ///
@@ -162,19 +161,22 @@ pub(super) fn invalid(name: &'static str, reason: impl ToString) -> InvalidSetti
     InvalidSetting { name, reason: reason.to_string() }
 }
 
-struct Variables<'a, F>(&'a F);
+pub(super) struct Variables<'a, F>(pub(super) &'a F);
 
 impl<F: Fn(&str) -> Option<String>> Variables<'_, F> {
-    fn text(&self, name: &str) -> Option<String> {
+    pub(super) fn text(&self, name: &str) -> Option<String> {
         let value = (self.0)(name)?.trim().to_owned();
         (!value.is_empty()).then_some(value)
     }
 
-    fn parsed<T: std::str::FromStr<Err: ToString>>(&self, name: &'static str) -> Result<Option<T>, InvalidSetting> {
+    pub(super) fn parsed<T: std::str::FromStr<Err: ToString>>(
+        &self,
+        name: &'static str,
+    ) -> Result<Option<T>, InvalidSetting> {
         self.text(name).map(|text| text.parse().map_err(|error: T::Err| invalid(name, error.to_string()))).transpose()
     }
 
-    fn duration(&self, name: &'static str) -> Result<Option<Duration>, InvalidSetting> {
+    pub(super) fn duration(&self, name: &'static str) -> Result<Option<Duration>, InvalidSetting> {
         let parse = |text: String| {
             parse_duration(&text)
                 .map_err(|error| invalid(name, format!("`{text}`: {error}")))
@@ -183,19 +185,19 @@ impl<F: Fn(&str) -> Option<String>> Variables<'_, F> {
         self.text(name).map(parse).transpose()
     }
 
-    fn number(&self, name: &'static str) -> Result<Option<u32>, InvalidSetting> {
+    pub(super) fn number(&self, name: &'static str) -> Result<Option<u32>, InvalidSetting> {
         let parse = |text: String| text.parse().map_err(|_| invalid(name, format!("`{text}` is no whole number")));
         self.text(name).map(parse).transpose()
     }
 
     /// Reads a number; 0 means the default.
-    fn count(&self, name: &'static str) -> Result<Option<usize>, InvalidSetting> {
+    pub(super) fn count(&self, name: &'static str) -> Result<Option<usize>, InvalidSetting> {
         let count = self.number(name)?.filter(|count| *count > 0);
         Ok(count.and_then(|count| usize::try_from(count).ok()))
     }
 
     /// Reads a boolean in the forms that Go accepts.
-    fn flag(&self, name: &'static str) -> Result<Option<bool>, InvalidSetting> {
+    pub(super) fn flag(&self, name: &'static str) -> Result<Option<bool>, InvalidSetting> {
         let parse = |text: String| match text.as_str() {
             "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(true),
             "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(false),
@@ -204,7 +206,7 @@ impl<F: Fn(&str) -> Option<String>> Variables<'_, F> {
         self.text(name).map(parse).transpose()
     }
 
-    fn list(&self, name: &str) -> Vec<String> {
+    pub(super) fn list(&self, name: &str) -> Vec<String> {
         let text = self.text(name).unwrap_or_default();
         text.split(',').map(str::trim).filter(|one| !one.is_empty()).map(str::to_owned).collect()
     }
@@ -212,6 +214,7 @@ impl<F: Fn(&str) -> Option<String>> Variables<'_, F> {
 
 #[cfg(test)]
 mod tests {
+    use super::client::client;
     use super::*;
 
     fn check(name: &str, value: &str, expected: &str) {

@@ -9,7 +9,8 @@ use tokio::time::{Instant, timeout_at};
 use tracing::debug;
 
 use crate::apply::ApplyError;
-use crate::service::{RegisterService, chain, told};
+use crate::service::RegisterService;
+use crate::service::failure::{chain, told};
 use crate::sync::lock;
 
 /// Error of a shutdown: some registrations could not be removed.

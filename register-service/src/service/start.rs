@@ -3,15 +3,16 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use proxy_client::{Client, Needs, Readiness};
+use proxy_client::{Client, Readiness};
 use schemas::{Definition, ServerName};
 use tokio::time::{Instant, sleep_until};
 use tracing::debug;
 
 use crate::apply::{ApplyError, Done};
+use crate::service::RegisterService;
+use crate::service::failure::{self, chain};
 use crate::service::lease::{Tenure, is_final};
-use crate::service::{RegisterService, chain};
-use crate::workflow::Desired;
+use crate::service::wanted::Wanted;
 
 /// Time limit of the first poll of the gateway. Doubles after each timeout.
 const FIRST_LOOK: Duration = Duration::from_secs(1);
@@ -20,26 +21,6 @@ const LONGEST_LOOK: Duration = Duration::from_secs(10);
 const LAST_LOOK: Duration = Duration::from_millis(100);
 /// Additional wait for optional upstreams that are still connecting once all required ones are connected.
 const GRACE: Duration = Duration::from_millis(500);
-
-/// Definitions and servers that a worker wants.
-///
-/// ```no_run
-/// use register_service::{Environment, Settings, Wanted, load};
-///
-/// let settings = Settings::new("http://127.0.0.1:6001".parse()?, Environment::default());
-/// let desired = load(&["workflows".into()], &settings)?.desired;
-/// let wanted = Wanted::from(&desired).with_optional(["time".parse()?]);
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
-#[derive(Debug, Clone, Default)]
-pub struct Wanted {
-    /// Definitions to register.
-    pub definitions: Vec<Definition>,
-    /// Required and optional servers.
-    pub needs: Needs,
-    /// Names of servers at the gateway, by the ids that the files use.
-    pub ids: BTreeMap<String, ServerName>,
-}
 
 /// Result of a successful start.
 ///
@@ -113,51 +94,37 @@ fn told(readiness: &Readiness, failures: &[ApplyError]) -> String {
     let source = readiness.source.as_ref().map(|error| format!("; {}", chain(error))).unwrap_or_default();
     match failures {
         [] => format!("{readiness}{source}"),
-        failures => format!("{readiness}{source}; {}", crate::service::told(failures)),
+        failures => format!("{readiness}{source}; {}", failure::told(failures)),
     }
 }
 
-impl Wanted {
-    /// Wants these definitions, all of them required.
+impl RegisterService {
+    /// Prepares a worker for its work: waits until the gateway is healthy, every definition is registered and every
+    /// required server is connected, at most for [`Options::readiness_timeout`](crate::Options::readiness_timeout). An error that only people can resolve
+    /// ends the wait at once.
     ///
-    /// ```
+    /// Does not wait for a gateway or a server that is not required. Definitions that could not be registered by the
+    /// end, after success or failure, are registered once the gateway accepts them; [`Started::pending`] lists them.
+    ///
+    /// ```no_run
     /// use register_service::Wanted;
     ///
-    /// let definition = serde_json::from_str(r#"{"name":"time","transport":"stdio","command":"mcp-server-time"}"#)?;
-    /// assert_eq!(Wanted::new(vec![definition]).needs.to_string(), "`time`");
-    /// # Ok::<(), serde_json::Error>(())
+    /// # async fn run(service: register_service::RegisterService, definition: schemas::Definition) {
+    /// match service.start(&Wanted::new(vec![definition])).await {
+    ///     Ok(started) => println!("{}", started.readiness),
+    ///     Err(late) => {
+    ///         for missing in &late.readiness.missing {
+    ///             eprintln!("{missing}");
+    ///         }
+    ///     }
+    /// }
+    /// # }
     /// ```
-    pub fn new(definitions: Vec<Definition>) -> Self {
-        let needs = Needs::required(definitions.iter().map(|it| it.name.clone()));
-        Self { definitions, needs, ids: BTreeMap::new() }
-    }
-
-    /// Makes these servers optional.
-    ///
-    /// ```
-    /// use register_service::Wanted;
-    ///
-    /// let wanted = Wanted::new(Vec::new()).with_optional(["time".parse()?]);
-    /// assert_eq!(wanted.needs.to_string(), "`time` if possible");
-    /// # Ok::<(), schemas::InvalidName>(())
-    /// ```
-    #[must_use]
-    pub fn with_optional(mut self, names: impl IntoIterator<Item = ServerName>) -> Self {
-        self.needs = self.needs.with_optional(names);
-        self
-    }
-}
-
-impl From<&Desired> for Wanted {
-    /// Wants all servers that files register or refer to, as required.
-    fn from(desired: &Desired) -> Self {
-        let mut ids = BTreeMap::new();
-        for entry in desired.entries() {
-            if let Some(name) = entry.name() {
-                ids.entry(entry.id.clone()).or_insert_with(|| name.clone());
-            }
-        }
-        Self { definitions: desired.definitions(), needs: Needs::required(desired.names()), ids }
+    pub async fn start(&self, wanted: &Wanted) -> Result<Started, NotStarted> {
+        self.ids().extend(wanted.ids.clone());
+        self.shared.held().needed.extend(wanted.needs.names().cloned());
+        self.keep();
+        start(self, wanted, self.shared.options.readiness_timeout).await
     }
 }
 
@@ -174,7 +141,7 @@ struct Progress<'a> {
     look: Duration,
 }
 
-pub(super) async fn start(service: &RegisterService, wanted: &Wanted, within: Duration) -> Result<Started, NotStarted> {
+async fn start(service: &RegisterService, wanted: &Wanted, within: Duration) -> Result<Started, NotStarted> {
     let deadline = Instant::now() + within;
     let mut progress = Progress {
         client: &service.shared.client,

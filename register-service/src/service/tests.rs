@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use crate::fake::{FakeGateway, named, stdio};
+use crate::service::wanted::Wanted;
 
 use super::*;
 

@@ -2,6 +2,7 @@ use serde_json::json;
 use tokio::time::{advance, pause, resume};
 
 use crate::fake::{FakeGateway, named, stdio};
+use crate::service::RegisterService;
 use crate::service::options::Options;
 
 use super::*;

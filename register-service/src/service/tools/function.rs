@@ -5,7 +5,8 @@ use schemas::admin::Tool;
 use serde_json::{Value, json};
 
 use crate::service::call::address::ToolAddress;
-use crate::service::tools::{Naming, name};
+use crate::service::tools::name;
+use crate::service::tools::selection::Naming;
 
 /// A tool that a model may call.
 ///

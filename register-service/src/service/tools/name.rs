@@ -4,7 +4,7 @@
 //! unique.
 
 use crate::service::metrics::hex;
-use crate::service::tools::Naming;
+use crate::service::tools::selection::Naming;
 
 const MAX_LENGTH: usize = 64;
 const DIGITS: usize = 8;
