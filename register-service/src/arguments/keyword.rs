@@ -1,34 +1,88 @@
 //! Checks values against the keywords of JSON Schema.
 
+use std::cell::Cell;
 use std::cmp::Ordering;
 
 use serde_json::{Number, Value};
 
 use crate::arguments::compare::{is_same, order, whole};
-use crate::arguments::{Check, Fault, Given, Schema, Verdict, Wrong, texts};
+use crate::arguments::given::Given;
+use crate::arguments::verdict::{Fault, Place, Schema, Verdict, Wrong};
 
-/// Value with its path and depth.
-pub(super) struct Place<'a, 'p> {
-    pub(super) given: Given<'a>,
-    pub(super) path: &'p str,
-    pub(super) depth: usize,
+/// Maximum nesting that is followed; a recursive schema may have no end.
+const MAX_DEPTH: usize = 48;
+/// Maximum number of steps in one check: a schema that refers to itself twice at each level grows exponentially.
+const MAX_STEPS: u32 = 10_000;
+/// Keywords that are not supported here and could refuse a value.
+const UNKNOWN: [&str; 8] = [
+    "pattern",
+    "contains",
+    "unevaluatedProperties",
+    "unevaluatedItems",
+    "$dynamicRef",
+    "$recursiveRef",
+    "dependencies",
+    "dependentSchemas",
+];
+
+/// State of one check; references inside the schema are resolved from `root`.
+pub(super) struct Check<'a> {
+    root: &'a Value,
+    /// In drafts before 2019-09, keywords beside `$ref` are ignored.
+    ref_stands_alone: bool,
+    /// True if a subschema has its own id: its references start there, so no reference is resolved.
+    has_islands: bool,
+    steps: Cell<u32>,
 }
 
-impl<'a> Place<'a, '_> {
-    fn inside(&self, name: &str) -> String {
-        if self.path.is_empty() { name.to_owned() } else { format!("{}.{name}", self.path) }
+impl<'a> Check<'a> {
+    pub(super) fn new(root: &'a Value) -> Self {
+        let draft = root.get("$schema").and_then(Value::as_str).unwrap_or_default();
+        let inner = |root: &Value| {
+            let parts = root.as_object().into_iter().flat_map(|it| it.values());
+            parts.into_iter().any(|part| holds_id(part, 0))
+        };
+        Self { root, ref_stands_alone: draft.contains("/draft-0"), has_islands: inner(root), steps: Cell::new(0) }
     }
 
-    fn wrong(&self, wrong: Wrong<'a>) -> Verdict<'a> {
-        self.wrong_at(self.path.to_owned(), wrong)
+    pub(super) fn value(&self, given: Given<'a>, schema: &'a Value, path: &str, depth: usize) -> Verdict<'a> {
+        let here = Place { given, path, depth: depth + 1 };
+        let schema = match schema {
+            Value::Object(schema) => schema,
+            Value::Bool(true) => return Verdict::Met,
+            Value::Bool(false) => return here.form("is not allowed"),
+            _ => return Verdict::Unknown,
+        };
+        if depth > MAX_DEPTH || !self.may_step() || given.is_open() {
+            return Verdict::Unknown;
+        }
+        let mut verdict = Verdict::Met;
+        if let Some(reference) = schema.get("$ref").and_then(Value::as_str) {
+            verdict = match self.target(reference) {
+                Some(target) => self.value(given, target, path, depth + 1),
+                None => Verdict::Unknown,
+            };
+            if self.ref_stands_alone {
+                return verdict;
+            }
+        }
+        if schema.keys().any(|key| UNKNOWN.contains(&key.as_str())) {
+            verdict = verdict.and(Verdict::Unknown);
+        }
+        let all = [plain, combined, object, array];
+        all.iter().fold(verdict, |verdict, check| verdict.and(check(self, schema, &here)))
     }
 
-    fn wrong_at(&self, path: String, wrong: Wrong<'a>) -> Verdict<'a> {
-        Verdict::Unmet(vec![Fault { path, given: self.given, wrong }])
+    /// Counts one more step; false if none is left.
+    fn may_step(&self) -> bool {
+        self.steps.set(self.steps.get().saturating_add(1));
+        self.steps.get() <= MAX_STEPS
     }
 
-    pub(super) fn form(&self, message: impl Into<String>) -> Verdict<'a> {
-        self.wrong(Wrong::Form(message.into()))
+    /// Resolves a reference within the schema.
+    fn target(&self, reference: &str) -> Option<&'a Value> {
+        let pointer = reference.strip_prefix('#').filter(|it| !it.contains('%') && !self.has_islands)?;
+        (pointer.is_empty() || pointer.starts_with('/')).then(|| self.root.pointer(pointer)).flatten()
     }
 }
 
@@ -40,8 +94,13 @@ pub(super) fn types(schema: &Schema) -> Vec<&str> {
     }
 }
 
+/// Iterates over the strings of a JSON array.
+pub(crate) fn texts(list: Option<&Value>) -> impl Iterator<Item = &str> {
+    list.and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str)
+}
+
 /// Checks `type`, `const` and `enum`, and the bounds of numbers and strings.
-pub(super) fn plain<'a>(_: &Check<'a>, schema: &'a Schema, at: &Place<'a, '_>) -> Verdict<'a> {
+fn plain<'a>(_: &Check<'a>, schema: &'a Schema, at: &Place<'a, '_>) -> Verdict<'a> {
     let mut verdict = Verdict::Met;
     let (found, wanted) = (at.given.kind(), types(schema));
     if !wanted.is_empty() && !wanted.iter().any(|it| *it == found || (*it == "number" && found == "integer")) {
@@ -114,7 +173,7 @@ fn sized<'a>(size: usize, what: &str, schema: &Schema, at: &Place<'a, '_>) -> Ve
 }
 
 /// Checks `allOf`, `anyOf`, `oneOf`, `not` and `if`.
-pub(super) fn combined<'a>(check: &Check<'a>, schema: &'a Schema, at: &Place<'a, '_>) -> Verdict<'a> {
+fn combined<'a>(check: &Check<'a>, schema: &'a Schema, at: &Place<'a, '_>) -> Verdict<'a> {
     let each = |part: &'a Value| check.value(at.given, part, at.path, at.depth);
     let parts = |key: &str| schema.get(key).and_then(Value::as_array).filter(|it| !it.is_empty());
     let mut verdict = parts("allOf").into_iter().flatten().fold(Verdict::Met, |verdict, part| verdict.and(each(part)));
@@ -178,7 +237,7 @@ fn any<'a>(verdicts: Vec<Verdict<'a>>, at: &Place<'a, '_>) -> Verdict<'a> {
 }
 
 /// Checks the members of an object.
-pub(super) fn object<'a>(check: &Check<'a>, schema: &'a Schema, at: &Place<'a, '_>) -> Verdict<'a> {
+fn object<'a>(check: &Check<'a>, schema: &'a Schema, at: &Place<'a, '_>) -> Verdict<'a> {
     let Some(members) = at.given.members() else { return Verdict::Met };
     let properties = schema.get("properties").and_then(Value::as_object);
     let has_patterns = schema.get("patternProperties").and_then(Value::as_object).is_some_and(|it| !it.is_empty());
@@ -210,7 +269,7 @@ pub(super) fn object<'a>(check: &Check<'a>, schema: &'a Schema, at: &Place<'a, '
 }
 
 /// Checks the items of a list.
-pub(super) fn array<'a>(check: &Check<'a>, schema: &'a Schema, at: &Place<'a, '_>) -> Verdict<'a> {
+fn array<'a>(check: &Check<'a>, schema: &'a Schema, at: &Place<'a, '_>) -> Verdict<'a> {
     let Some(items) = at.given.items() else { return Verdict::Met };
     let mut verdict = sized(items.len(), "Items", schema, at);
     // In drafts before 2020-12 `items` may be a list, and `additionalItems` applies to the rest.
@@ -234,5 +293,16 @@ pub(super) fn array<'a>(check: &Check<'a>, schema: &'a Schema, at: &Place<'a, '_
         true => verdict.and(at.form("holds an item twice")),
         false if closed.len() < items.len() => verdict.and(Verdict::Unknown),
         false => verdict,
+    }
+}
+
+fn holds_id(schema: &Value, depth: usize) -> bool {
+    match schema {
+        Value::Object(members) => {
+            let own = members.get("$id").or_else(|| members.get("id")).is_some_and(Value::is_string);
+            own || depth > MAX_DEPTH || members.values().any(|part| holds_id(part, depth + 1))
+        }
+        Value::Array(parts) => parts.iter().any(|part| holds_id(part, depth + 1)),
+        _ => false,
     }
 }

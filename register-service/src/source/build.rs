@@ -2,17 +2,21 @@
 
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
+use std::ops::Range;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 
-use crate::diagnostic::Code;
+use crate::diagnostic::{Code, nearest};
+use crate::source::malformed::{Malformed, unquoted_template};
 use crate::source::node::{Map, Node, Position, Span, Text, Value};
-use crate::source::yaml::{Malformed, Place, unquoted_template};
 
 /// Most nodes per file: far above what authors write, far below what exhausts a machine.
 const MAX_NODES: usize = 50_000;
 const MERGE: &str = "<<";
+
+/// Span, and its bytes in the text.
+pub(super) type Place = (Span, Range<usize>);
 
 /// Builder of the current document, with the mistakes found so far.
 pub(super) struct Builder<'t> {
@@ -124,7 +128,7 @@ impl<'t> Builder<'t> {
     }
 
     /// True for an empty key without even a `?`, a tag or an anchor.
-    fn is_missing_key(&self, source: &std::ops::Range<usize>) -> bool {
+    fn is_missing_key(&self, source: &Range<usize>) -> bool {
         let is_key = || self.open.last().is_some_and(|open| open.key.is_none() && open.node.as_map().is_some());
         let (before, rest) = self.text.split_at_checked(source.start).unwrap_or_default();
         let last_word = || before.trim_end().rsplit(char::is_whitespace).next().unwrap_or_default();
@@ -136,7 +140,7 @@ impl<'t> Builder<'t> {
 
     /// True if a tab is between the content at this position and the `-` of its block item, on the line of the content
     /// or on an earlier line that has nothing else. go-yaml accepts only spaces there.
-    fn has_tab_behind_dash(&self, source: &std::ops::Range<usize>) -> bool {
+    fn has_tab_behind_dash(&self, source: &Range<usize>) -> bool {
         let (before, rest) = self.text.split_at_checked(source.start).unwrap_or_default();
         let line = before.rsplit('\n').next().unwrap_or_default();
         let (lead, content) = dashes(line);
@@ -258,7 +262,7 @@ impl<'t> Builder<'t> {
 
     pub(super) fn dangling(&mut self, name: &str, (span, _): &Place) -> Result<(), Malformed> {
         let names = self.names.iter().map(String::as_str);
-        let near = crate::diagnostic::nearest(name, names).map(|near| format!("did you mean `*{near}`?"));
+        let near = nearest(name, names).map(|near| format!("did you mean `*{near}`?"));
         let message = format!("there is no anchor `&{name}` above this alias");
         self.malformed.push(Malformed { code: Code::UnknownAlias, span: *span, message, hint: near });
         let text = Text { text: String::new(), ..Text::default() };

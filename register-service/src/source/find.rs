@@ -5,7 +5,12 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::diagnostic::{Code, Diagnostic};
-use crate::source::{MAX_FOLDER_DEPTH, STANDARD_INPUT, whole};
+use crate::source::location::whole;
+
+/// Path that selects standard input.
+pub(super) const STANDARD_INPUT: &str = "-";
+/// Deepest nesting of folders that is followed.
+pub(super) const MAX_FOLDER_DEPTH: usize = 32;
 
 const SKIPPED_FOLDERS: [&str; 2] = ["target", "node_modules"];
 

@@ -7,22 +7,10 @@ use granit_parser::{ErrorKind, Event, Marker, Parser, ScalarStyle, ScanError};
 use serde_saphyr::SerializeError;
 
 use crate::diagnostic::Code;
-use crate::source::build::Builder;
+use crate::source::build::{Builder, Place};
+use crate::source::malformed::{Malformed, unquoted_template};
 use crate::source::node::{Map, Node, Position, Span, Value};
 use crate::source::scalar;
-
-/// Mistake in a text as YAML.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Malformed {
-    /// Code of the diagnostic.
-    pub(crate) code: Code,
-    /// Position of the mistake.
-    pub(crate) span: Span,
-    /// Message for the author.
-    pub(crate) message: String,
-    /// Suggested fix.
-    pub(crate) hint: Option<String>,
-}
 
 /// Contents of a file.
 #[derive(Debug, Default)]
@@ -151,9 +139,6 @@ fn word(literal: &str, mark: &str, literals: &mut Vec<String>) -> Node {
     literals.push(literal.to_owned());
     Node::text(format!("{mark}{}n", literals.len() - 1))
 }
-
-/// Span, and its bytes in the text.
-pub(super) type Place = (Span, std::ops::Range<usize>);
 
 fn take(builder: &mut Builder<'_>, event: Event<'_>, place: &Place) -> Result<(), Malformed> {
     match event {
@@ -290,14 +275,4 @@ fn bare_template(line: &str, at: Position) -> Option<Span> {
     let columns = |text: &str| u32::try_from(text.chars().count()).unwrap_or(u32::MAX);
     let start = Position { column: columns(before).saturating_add(1), ..at };
     Some(Span { start, end: Position { column: start.column.saturating_add(columns(value.trim_end())), ..at } })
-}
-
-/// Returns the mistake for a value that begins with `{{`.
-pub(super) fn unquoted_template(span: Span) -> Malformed {
-    Malformed {
-        code: Code::UnquotedTemplate,
-        span,
-        message: "a value that begins with `{{` needs quotes: to YAML an open brace begins a mapping".to_owned(),
-        hint: Some("write `\"{{ ... }}\"`".to_owned()),
-    }
 }

@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use crate::diagnostic::{Code, Diagnostic};
+use crate::source::location::location;
 use crate::source::node::{Position, Span};
 use crate::source::{self, InvalidFiles};
 
@@ -62,7 +63,7 @@ pub fn read_env_file(path: &Path) -> Result<EnvFile, InvalidFiles> {
         source::text_of(path).map_err(|remark| InvalidFiles { diagnostics: vec![remark], files: Vec::new() })?;
     let remark = |code: Code| {
         let shown = &shown;
-        move |(span, message): (Span, String)| Diagnostic::new(code, &source::location(shown, span), message)
+        move |(span, message): (Span, String)| Diagnostic::new(code, &location(shown, span), message)
     };
     let read = parse(&text);
     if read.faults.is_empty() {
