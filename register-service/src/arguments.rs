@@ -5,21 +5,21 @@
 //! keyword refuses nothing. A fault is a value; the caller puts it into words.
 
 mod compare;
-mod given;
+mod instance;
 mod keyword;
 mod verdict;
 
 use serde_json::Value;
 
-pub(crate) use crate::arguments::given::Given;
+pub(crate) use crate::arguments::instance::Instance;
 use crate::arguments::keyword::Check;
 pub(crate) use crate::arguments::keyword::texts;
 use crate::arguments::verdict::Verdict;
 pub(crate) use crate::arguments::verdict::{Fault, Schema, Wrong};
 
 /// Returns every fault that is certain.
-pub(crate) fn check<'a>(given: Given<'a>, schema: &'a Value) -> Vec<Fault<'a>> {
-    match Check::new(schema).value(given, schema, "", 0) {
+pub(crate) fn check<'a>(instance: Instance<'a>, schema: &'a Value) -> Vec<Fault<'a>> {
+    match Check::new(schema).value(instance, schema, "", 0) {
         Verdict::Unmet(faults) => faults,
         Verdict::Met | Verdict::Unknown => Vec::new(),
     }

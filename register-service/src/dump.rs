@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 
 use crate::plan::tags::{PROTECTED_TAG, PROVENANCE};
 use crate::source::yaml;
-use crate::workflow::gateway::{settings_of, written};
+use crate::workflow::gateway::{duration_text, settings_of};
 use crate::workflow::{Desired, Entry, Usage};
 
 /// Formats a file with an entry for each registration, in the given order. Secrets are `[redacted]`, for which
@@ -104,7 +104,7 @@ fn entry(document: &DefinitionDocument) -> Value {
     put("args", arguments);
     put("headers", secrets(&document.headers));
     put("env", secrets(&document.env));
-    put("start_timeout", json!(written(document.timeout)));
+    put("start_timeout", json!(duration_text(document.timeout)));
     put("max_sessions", if document.max_sessions > 0 { json!(document.max_sessions) } else { Value::Null });
     let is_protected = document.tags.get(PROTECTED_TAG).is_some_and(|value| value == "true");
     put("prevent_destroy", if is_protected { json!(true) } else { Value::Null });
@@ -139,7 +139,7 @@ fn literal(text: &str) -> String {
 }
 
 fn settings(settings: GatewaySettings) -> Value {
-    let duration = |duration: WireDuration| json!(written(duration));
+    let duration = |duration: WireDuration| json!(duration_text(duration));
     let tokens: Vec<String> = settings.auth_tokens.iter().map(|token| literal(&token.0)).collect();
     let all = [
         ("description", json!(settings.description)),

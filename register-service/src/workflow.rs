@@ -11,27 +11,27 @@
 
 pub(crate) mod address;
 pub(crate) mod command_line;
+pub(crate) mod connection_fields;
 mod date;
 mod desired;
 mod document;
 mod engine;
 mod entry;
-mod faults;
 mod fields;
+pub(crate) mod from_text;
 pub(crate) mod gateway;
-pub(crate) mod given;
 mod header;
 mod identity;
 mod keys;
 mod kind;
-pub(crate) mod live;
 pub(crate) mod reference;
+mod rendering;
 pub(crate) mod rewrite;
 mod selector;
 mod settings;
+pub(crate) mod tool_check;
 mod variables;
 mod verbatim;
-pub(crate) mod written;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -45,8 +45,8 @@ use crate::template::Environment;
 pub use crate::workflow::desired::{Desired, Entry, Usage};
 use crate::workflow::document::Item;
 use crate::workflow::entry::Context;
-use crate::workflow::faults::Rendering;
 use crate::workflow::kind::{Kind, kind};
+use crate::workflow::rendering::Rendering;
 pub use crate::workflow::settings::{Engine, Settings, Unset};
 
 /// Desired state and remarks from files without errors.
@@ -126,7 +126,7 @@ pub(crate) fn interpret(
             }
             McpItem::Entry(entry) => entry,
         };
-        let by_default = file.is_given || governed.iter().any(|folder| file.lies_in(folder));
+        let by_default = file.is_inline || governed.iter().any(|folder| file.lies_in(folder));
         let environment = environments.get(&(place.file, place.document)).unwrap_or(&settings.environment);
         let (usage, remarks) = entry::read(entry, node, &Context { file, settings, environment, by_default });
         let meaning = entry.id.clone().map(|id| (id, file.at(node.head()), usage));

@@ -6,7 +6,7 @@ use std::cmp::Ordering;
 use serde_json::{Number, Value};
 
 use crate::arguments::compare::{is_same, order, whole};
-use crate::arguments::given::Given;
+use crate::arguments::instance::Instance;
 use crate::arguments::verdict::{Fault, Place, Schema, Verdict, Wrong};
 
 /// Maximum nesting that is followed; a recursive schema may have no end.
@@ -45,21 +45,21 @@ impl<'a> Check<'a> {
         Self { root, ref_stands_alone: draft.contains("/draft-0"), has_islands: inner(root), steps: Cell::new(0) }
     }
 
-    pub(super) fn value(&self, given: Given<'a>, schema: &'a Value, path: &str, depth: usize) -> Verdict<'a> {
-        let here = Place { given, path, depth: depth + 1 };
+    pub(super) fn value(&self, instance: Instance<'a>, schema: &'a Value, path: &str, depth: usize) -> Verdict<'a> {
+        let here = Place { instance, path, depth: depth + 1 };
         let schema = match schema {
             Value::Object(schema) => schema,
             Value::Bool(true) => return Verdict::Met,
             Value::Bool(false) => return here.form("is not allowed"),
             _ => return Verdict::Unknown,
         };
-        if depth > MAX_DEPTH || !self.may_step() || given.is_open() {
+        if depth > MAX_DEPTH || !self.may_step() || instance.is_open() {
             return Verdict::Unknown;
         }
         let mut verdict = Verdict::Met;
         if let Some(reference) = schema.get("$ref").and_then(Value::as_str) {
             verdict = match self.target(reference) {
-                Some(target) => self.value(given, target, path, depth + 1),
+                Some(target) => self.value(instance, target, path, depth + 1),
                 None => Verdict::Unknown,
             };
             if self.ref_stands_alone {
@@ -102,23 +102,23 @@ pub(crate) fn texts(list: Option<&Value>) -> impl Iterator<Item = &str> {
 /// Checks `type`, `const` and `enum`, and the bounds of numbers and strings.
 fn plain<'a>(_: &Check<'a>, schema: &'a Schema, at: &Place<'a, '_>) -> Verdict<'a> {
     let mut verdict = Verdict::Met;
-    let (found, wanted) = (at.given.kind(), types(schema));
+    let (found, wanted) = (at.instance.kind(), types(schema));
     if !wanted.is_empty() && !wanted.iter().any(|it| *it == found || (*it == "number" && found == "integer")) {
         return at.wrong(Wrong::Type { found, wanted });
     }
     let choices = schema.get("const").map(std::slice::from_ref);
     let choices = choices.or_else(|| schema.get("enum").and_then(Value::as_array).map(Vec::as_slice));
     if let Some(choices) = choices {
-        verdict = verdict.and(match at.given.closed() {
+        verdict = verdict.and(match at.instance.closed() {
             Some(value) if choices.iter().any(|it| is_same(it, &value)) => Verdict::Met,
             Some(_) => at.wrong(Wrong::Choice(choices)),
             None => Verdict::Unknown,
         });
     }
-    if let Some(number) = at.given.number() {
+    if let Some(number) = at.instance.number() {
         verdict = verdict.and(bounds(&number, schema, at));
     }
-    match at.given.text() {
+    match at.instance.text() {
         Some(text) => verdict.and(sized(text.chars().count(), "Length", schema, at)),
         None => verdict,
     }
@@ -174,7 +174,7 @@ fn sized<'a>(size: usize, what: &str, schema: &Schema, at: &Place<'a, '_>) -> Ve
 
 /// Checks `allOf`, `anyOf`, `oneOf`, `not` and `if`.
 fn combined<'a>(check: &Check<'a>, schema: &'a Schema, at: &Place<'a, '_>) -> Verdict<'a> {
-    let each = |part: &'a Value| check.value(at.given, part, at.path, at.depth);
+    let each = |part: &'a Value| check.value(at.instance, part, at.path, at.depth);
     let parts = |key: &str| schema.get(key).and_then(Value::as_array).filter(|it| !it.is_empty());
     let mut verdict = parts("allOf").into_iter().flatten().fold(Verdict::Met, |verdict, part| verdict.and(each(part)));
     if let Some(parts) = parts("anyOf") {
@@ -233,18 +233,18 @@ fn any<'a>(verdicts: Vec<Verdict<'a>>, at: &Place<'a, '_>) -> Verdict<'a> {
             _ => return unmet.into_iter().min_by_key(Vec::len).map_or(Verdict::Unknown, Verdict::Unmet),
         }
     }
-    at.wrong(Wrong::Type { found: at.given.kind(), wanted })
+    at.wrong(Wrong::Type { found: at.instance.kind(), wanted })
 }
 
 /// Checks the members of an object.
 fn object<'a>(check: &Check<'a>, schema: &'a Schema, at: &Place<'a, '_>) -> Verdict<'a> {
-    let Some(members) = at.given.members() else { return Verdict::Met };
+    let Some(members) = at.instance.members() else { return Verdict::Met };
     let properties = schema.get("properties").and_then(Value::as_object);
     let has_patterns = schema.get("patternProperties").and_then(Value::as_object).is_some_and(|it| !it.is_empty());
     let mut verdict = sized(members.len(), "Properties", schema, at);
     let dependent = schema.get("dependentRequired").and_then(Value::as_object).into_iter().flatten();
-    let dependent = dependent.filter(|(name, _)| at.given.has(name)).flat_map(|(_, others)| texts(Some(others)));
-    for name in texts(schema.get("required")).chain(dependent).filter(|name| !at.given.has(name)) {
+    let dependent = dependent.filter(|(name, _)| at.instance.has(name)).flat_map(|(_, others)| texts(Some(others)));
+    for name in texts(schema.get("required")).chain(dependent).filter(|name| !at.instance.has(name)) {
         if !check.may_step() {
             return verdict.and(Verdict::Unknown);
         }
@@ -270,7 +270,7 @@ fn object<'a>(check: &Check<'a>, schema: &'a Schema, at: &Place<'a, '_>) -> Verd
 
 /// Checks the items of a list.
 fn array<'a>(check: &Check<'a>, schema: &'a Schema, at: &Place<'a, '_>) -> Verdict<'a> {
-    let Some(items) = at.given.items() else { return Verdict::Met };
+    let Some(items) = at.instance.items() else { return Verdict::Met };
     let mut verdict = sized(items.len(), "Items", schema, at);
     // In drafts before 2020-12 `items` may be a list, and `additionalItems` applies to the rest.
     let (first, rest) = match (schema.get("prefixItems"), schema.get("items")) {

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Number, Value};
 
-use crate::arguments::given::Given;
+use crate::arguments::instance::Instance;
 
 pub(crate) type Schema = Map<String, Value>;
 
@@ -12,7 +12,7 @@ pub(crate) struct Fault<'a> {
     /// Path of the argument, such as `filter.tags[0]`; empty for the arguments as a whole.
     pub(crate) path: String,
     /// Value that was given; for a missing or unknown argument, the object that lacks or contains it.
-    pub(crate) given: Given<'a>,
+    pub(crate) instance: Instance<'a>,
     pub(crate) wrong: Wrong<'a>,
 }
 
@@ -58,7 +58,7 @@ impl Verdict<'_> {
 
 /// Value with its path and depth.
 pub(super) struct Place<'a, 'p> {
-    pub(super) given: Given<'a>,
+    pub(super) instance: Instance<'a>,
     pub(super) path: &'p str,
     pub(super) depth: usize,
 }
@@ -73,7 +73,7 @@ impl<'a> Place<'a, '_> {
     }
 
     pub(super) fn wrong_at(&self, path: String, wrong: Wrong<'a>) -> Verdict<'a> {
-        Verdict::Unmet(vec![Fault { path, given: self.given, wrong }])
+        Verdict::Unmet(vec![Fault { path, instance: self.instance, wrong }])
     }
 
     pub(super) fn form(&self, message: impl Into<String>) -> Verdict<'a> {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use register_service::{ApplyError, Change, Desired, Done, Outcome, Plan, Reason, Usage, Written};
+use register_service::{ApplyError, Change, ConnectionFields, Desired, Done, Outcome, Plan, Reason, Usage};
 use schemas::ServerName;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -60,7 +60,7 @@ impl Summary {
 #[derive(Debug, Default)]
 pub(super) struct Declared {
     places: BTreeMap<ServerName, String>,
-    written: BTreeMap<ServerName, Written>,
+    written: BTreeMap<ServerName, ConnectionFields>,
 }
 
 impl Declared {
@@ -72,7 +72,7 @@ impl Declared {
                 places.entry(definition.name.clone()).or_insert(place);
             }
         }
-        Self { places, written: desired.written() }
+        Self { places, written: desired.connection_fields() }
     }
 
     /// Returns the position that a change comes from: that in the given files, else the one recorded at its
@@ -113,7 +113,7 @@ fn hunk(change: &Change, declared: &Declared, printer: Printer) -> String {
 }
 
 /// Formats a difference with the new value.
-fn differs(reason: &Reason, written: Option<&Written>) -> String {
+fn differs(reason: &Reason, written: Option<&ConnectionFields>) -> String {
     let field = reason.field.as_str();
     if let Some(detail) = &reason.detail {
         return format!("{field}: {detail}");

@@ -39,7 +39,7 @@ pub struct File {
     /// True if values of the wrong type were removed from `documents`.
     pub(crate) has_misfits: bool,
     /// True if an engine passed the text, rather than a file; its entries are registered by default.
-    pub(crate) is_given: bool,
+    pub(crate) is_inline: bool,
     /// Path named by the caller, at or below which the file was found; `None` if the caller did not ask for it.
     asked: Option<Arc<str>>,
 }
@@ -98,7 +98,7 @@ impl File {
             begins_empty,
             is_whole,
             has_misfits: false,
-            is_given: false,
+            is_inline: false,
             asked: None,
         };
         let remark = |it: Malformed| Diagnostic::new(it.code, &file.at(it.span), it.message).hint_if(it.hint);
@@ -112,11 +112,11 @@ impl File {
     }
 
     /// Parses a text that an engine passes.
-    pub(crate) fn given(origin: &str, text: &str) -> (Self, Vec<Diagnostic>) {
+    pub(crate) fn inline(origin: &str, text: &str) -> (Self, Vec<Diagnostic>) {
         let (file, mut diagnostics) = Self::parse(origin, origin, text);
         // The engine has parsed the text already, so its parser's limits do not matter.
         diagnostics.retain(|it| it.code != Code::EngineYaml);
-        (Self { is_given: true, ..file }, diagnostics)
+        (Self { is_inline: true, ..file }, diagnostics)
     }
 
     /// Removes and returns the documents that the engine does not read: all but the first.
@@ -132,7 +132,7 @@ impl File {
 
     /// True if there may be more declarations than were read here.
     pub(crate) fn is_partial(&self) -> bool {
-        !self.is_whole || self.has_misfits || self.is_given
+        !self.is_whole || self.has_misfits || self.is_inline
     }
 
     pub(crate) fn at(&self, span: Span) -> Location {

@@ -412,8 +412,9 @@ impl<'e> Evaluation<'e> {
         let value = match (function.apply)(&values, &mut self.budget) {
             Err(Problem::Missing(name)) => {
                 // A computed name may contain a variable's value, so it is not shown.
-                let is_given = |it: &Operand| matches!(&it.kind, OperandKind::Text(text) if **text == *name.as_bytes());
-                match arguments.iter().any(is_given) {
+                let is_inline =
+                    |it: &Operand| matches!(&it.kind, OperandKind::Text(text) if **text == *name.as_bytes());
+                match arguments.iter().any(is_inline) {
                     true => self.unset(&name, part)?,
                     false => {
                         return Err(Box::new(Fault::bad(part.clone(), "a variable of a computed name is not set")));

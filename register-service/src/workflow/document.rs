@@ -17,7 +17,7 @@ pub(super) type Item = (Place, McpItem);
 
 /// Drops the documents that the engine does not read. Reports each of them that is not foreign.
 pub(super) fn keep_first(files: &mut [File], diagnostics: &mut Vec<Diagnostic>) {
-    for file in files.iter_mut().filter(|file| !file.is_given) {
+    for file in files.iter_mut().filter(|file| !file.is_inline) {
         for document in file.keep_first_document() {
             if kind(file, &document) != Kind::Foreign {
                 let message = "the engine reads the first document of a file, and not this one";

@@ -12,7 +12,7 @@ use crate::source::File;
 use crate::source::node::{Node, Span, Value};
 use crate::template::Environment;
 use crate::workflow::date::is_date;
-use crate::workflow::faults::Rendering;
+use crate::workflow::rendering::Rendering;
 use crate::workflow::settings::Engine;
 use crate::workflow::{command_line, engine, header};
 
@@ -160,7 +160,7 @@ impl<'a> Fields<'a> {
     /// Returns the program and its arguments.
     pub(super) fn command(&mut self) -> Option<Vec<String>> {
         let is_list = matches!(self.entry.command, Some(CommandLine::Words(_)));
-        if is_list && self.engine == Engine::Compozy && !self.file.is_given {
+        if is_list && self.engine == Engine::Compozy && !self.file.is_inline {
             let message = "the engine takes a text for `command`, and does not load a file with a list there";
             let hint = "write the program as a text, and the other words under `args`";
             self.advise(Code::EngineYaml, "command", message, hint);

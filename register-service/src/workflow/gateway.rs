@@ -119,6 +119,6 @@ pub(crate) fn settings_of(document: &DefinitionDocument) -> Option<GatewaySettin
 }
 
 /// Formats a duration as an author writes it; `None` for zero and for negative ones.
-pub(crate) fn written(duration: WireDuration) -> Option<String> {
+pub(crate) fn duration_text(duration: WireDuration) -> Option<String> {
     duration.get().filter(|duration| !duration.is_zero()).map(schemas::format_duration)
 }

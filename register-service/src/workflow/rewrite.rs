@@ -8,7 +8,7 @@ use schemas::REDACTED;
 use crate::source::File;
 use crate::source::node::{Map, Node, Value};
 use crate::template::{self, Environment, OnUnset};
-use crate::workflow::{Desired, Entry, Usage, header, written};
+use crate::workflow::{Desired, Entry, Usage, connection_fields, header};
 
 /// Keys that only the gateway needs to reach the upstream, not the engine.
 const OF_THE_UPSTREAM: [&str; 4] = ["command", "args", "headers", "env"];
@@ -105,16 +105,16 @@ fn rewrite(map: &mut Map, entry: &Entry, shown: Shown<'_>) {
 /// Masks secrets in a URL, in a command line and in arguments.
 fn mask(map: &mut Map) {
     if let Some(Value::Text(text)) = map.get_mut("url").map(|node| &mut node.value) {
-        text.text = written::address(&text.text);
+        text.text = connection_fields::address(&text.text);
     }
     for key in ["command", "args"] {
         match map.get_mut(key).map(|node| &mut node.value) {
             Some(Value::Text(line)) => {
-                line.text = written::arguments(&[&line.text]).concat();
+                line.text = connection_fields::arguments(&[&line.text]).concat();
             }
             Some(Value::List(items)) => {
                 let texts: Vec<&str> = items.iter().map(|item| item.literal().unwrap_or_default()).collect();
-                for (item, shown) in written::arguments(&texts).into_iter().enumerate() {
+                for (item, shown) in connection_fields::arguments(&texts).into_iter().enumerate() {
                     if let Some(Value::Text(text)) = items.get_mut(item).map(|node| &mut node.value) {
                         text.text = shown;
                     }

@@ -4,7 +4,7 @@ use crate::diagnostic::{Code, Diagnostic};
 use crate::source::File;
 use crate::source::node::Node;
 use crate::template::{self, Environment};
-use crate::workflow::faults::Rendering;
+use crate::workflow::rendering::Rendering;
 use crate::workflow::verbatim;
 
 /// Variable whose value is not computed yet, with the names that it needs.

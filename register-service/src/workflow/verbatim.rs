@@ -21,7 +21,7 @@ const BLANK: &str = "\u{1}";
 pub(super) fn check(fields: &mut Fields<'_>) {
     let (file, entry) = (fields.file, fields.node);
     // An engine expands variables before it passes on an entry of its own.
-    if file.is_given {
+    if file.is_inline {
         return;
     }
     let mut found = Vec::new();

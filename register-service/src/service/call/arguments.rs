@@ -6,7 +6,7 @@ use schemas::admin::Tool;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use crate::arguments::{self, Fault, Given, Schema, Wrong};
+use crate::arguments::{self, Fault, Instance, Schema, Wrong};
 
 const MAX_PROBLEMS: usize = 20;
 const MAX_CHOICES: usize = 20;
@@ -54,7 +54,7 @@ pub(super) fn check(arguments: &RawValue, tool: &Tool) -> Result<(), Vec<Problem
     }
     let schema = tool.input_schema.as_deref().and_then(|raw| serde_json::from_str::<Value>(raw.get()).ok());
     let Some(schema) = schema else { return Ok(()) };
-    let faults = arguments::check(Given::Json(&arguments), &schema);
+    let faults = arguments::check(Instance::Json(&arguments), &schema);
     let problems: Vec<Problem> = faults.into_iter().take(MAX_PROBLEMS).map(Problem::from).collect();
     if problems.is_empty() { Ok(()) } else { Err(problems) }
 }

@@ -5,7 +5,7 @@
 use schemas::admin::Tool;
 use serde_json::Value as Json;
 
-use crate::arguments::{self, Fault, Given, Schema, Wrong, texts, types};
+use crate::arguments::{self, Fault, Instance, Schema, Wrong, texts, types};
 use crate::diagnostic::{Code, Diagnostic, nearest};
 use crate::source::File;
 use crate::source::node::{Map, Node, Span};
@@ -36,11 +36,11 @@ impl Remarks<'_> {
     }
 
     fn given(&mut self, with: &Node, schema: &Json) {
-        let faults = arguments::check(Given::Written(with), schema);
+        let faults = arguments::check(Instance::Yaml(with), schema);
         let misspelt: Vec<(&Node, &str)> = faults.iter().filter_map(meant).collect();
         for fault in &faults {
-            let was_given = match (&fault.wrong, fault.given) {
-                (Wrong::Missing { name, .. }, Given::Written(node)) => {
+            let was_given = match (&fault.wrong, fault.instance) {
+                (Wrong::Missing { name, .. }, Instance::Yaml(node)) => {
                     misspelt.iter().any(|(other, meant)| std::ptr::eq(*other, node) && meant == name)
                 }
                 _ => false,
@@ -54,10 +54,10 @@ impl Remarks<'_> {
     fn fault(&mut self, fault: &Fault<'_>, with: &Node) {
         let (tool, path) = (self.tool, &fault.path);
         let what = if path.is_empty() { "the arguments".to_owned() } else { format!("argument `{path}`") };
-        let (at, map) = match fault.given {
-            Given::Written(node) => (node.head(), node.as_map()),
-            Given::Name(_, at) => (at, None),
-            Given::Json(_) => (with.head(), None),
+        let (at, map) = match fault.instance {
+            Instance::Yaml(node) => (node.head(), node.as_map()),
+            Instance::Name(_, at) => (at, None),
+            Instance::Json(_) => (with.head(), None),
         };
         let (code, at, message, hint) = match &fault.wrong {
             Wrong::Missing { name, properties } => {
@@ -79,7 +79,7 @@ impl Remarks<'_> {
             Wrong::Choice(choices) => {
                 let shown: Vec<String> = choices.iter().map(Json::to_string).collect();
                 let message = format!("{what} of `{tool}` is one of {}", shown.join(", "));
-                let near = nearest(fault.given.text().unwrap_or_default(), choices.iter().filter_map(Json::as_str));
+                let near = nearest(fault.instance.text().unwrap_or_default(), choices.iter().filter_map(Json::as_str));
                 (Code::WrongArgument, at, message, near.map(|near| format!("did you mean `{near}`?")))
             }
             Wrong::Bound { words, bound } => {
@@ -114,7 +114,9 @@ impl Remarks<'_> {
 
 /// Returns the argument that an unknown one was probably meant as, with the node that contains it.
 fn meant<'a>(fault: &Fault<'a>) -> Option<(&'a Node, &'a str)> {
-    let (Wrong::Unknown { name, properties }, Given::Written(node)) = (&fault.wrong, fault.given) else { return None };
+    let (Wrong::Unknown { name, properties }, Instance::Yaml(node)) = (&fault.wrong, fault.instance) else {
+        return None;
+    };
     let map = node.as_map()?;
     let free = properties.iter().flat_map(|it| it.keys()).map(String::as_str).filter(|it| map.get(it).is_none());
     Some((node, nearest(name, free)?))

@@ -29,7 +29,7 @@ use crate::workflow::{Loaded, Settings, interpret};
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn load_text(origin: &str, text: &str, settings: &Settings) -> Result<Loaded, InvalidFiles> {
-    let (mut file, mut diagnostics) = File::given(origin, text);
+    let (mut file, mut diagnostics) = File::inline(origin, text);
     for node in std::mem::take(&mut file.documents) {
         match held(&file, node) {
             Ok(document) => file.documents.push(document),

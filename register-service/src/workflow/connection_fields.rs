@@ -11,17 +11,17 @@ use crate::workflow::desired::{Desired, Usage};
 /// Fields with their names at the gateway (`command` with its arguments, `url`, `headers`, `env`), in that order.
 ///
 /// ```
-/// use register_service::{Environment, Settings, Written, load};
+/// use register_service::{Environment, Settings, ConnectionFields, load};
 ///
 /// # let folder = tempfile::tempdir()?;
 /// # let file = folder.path().join("demo.yaml");
 /// std::fs::write(&file, "mcps:\n  - {id: docs, url: 'https://docs.example/mcp', use_proxy: true}\n")?;
 /// let settings = Settings::new("http://127.0.0.1:6001".parse()?, Environment::default());
-/// let written: Vec<Written> = load(&[file], &settings)?.desired.written().into_values().collect();
-/// assert_eq!(written, [[("url", "https://docs.example/mcp".to_owned())]]);
+/// let fields: Vec<ConnectionFields> = load(&[file], &settings)?.desired.connection_fields().into_values().collect();
+/// assert_eq!(fields, [[("url", "https://docs.example/mcp".to_owned())]]);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub type Written = Vec<(&'static str, String)>;
+pub type ConnectionFields = Vec<(&'static str, String)>;
 
 impl Desired {
     /// Returns the written fields of each registered entry, by its name at the gateway.
@@ -33,11 +33,11 @@ impl Desired {
     /// # let file = folder.path().join("demo.yaml");
     /// std::fs::write(&file, "mcps:\n  - {id: time, command: 'mcp-server-time {{ .env.HOME }}', use_proxy: true}\n")?;
     /// let settings = Settings::new("http://127.0.0.1:6001".parse()?, Environment::from_iter([("HOME", "/root")]));
-    /// let written = load(&[file], &settings)?.desired.written();
-    /// assert_eq!(written["time"], [("command", "mcp-server-time {{ .env.HOME }}".to_owned())]);
+    /// let fields = load(&[file], &settings)?.desired.connection_fields();
+    /// assert_eq!(fields["time"], [("command", "mcp-server-time {{ .env.HOME }}".to_owned())]);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn written(&self) -> BTreeMap<ServerName, Written> {
+    pub fn connection_fields(&self) -> BTreeMap<ServerName, ConnectionFields> {
         let mut all = BTreeMap::new();
         for entry in self.entries() {
             let Usage::Registered { definition, .. } = &entry.usage else { continue };
@@ -49,7 +49,7 @@ impl Desired {
     }
 }
 
-fn fields(entry: &Node) -> Written {
+fn fields(entry: &Node) -> ConnectionFields {
     let names = |key| {
         let map = entry.get(key).and_then(Node::as_map)?;
         (!map.entries.is_empty())

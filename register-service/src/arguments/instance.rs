@@ -1,4 +1,4 @@
-//! Argument value in one of its two forms: JSON from a program, or a YAML node from a file.
+//! Instance, as JSON Schema calls the value that is checked: JSON from a program, or a YAML node from a file.
 
 use serde_json::{Number, Value};
 
@@ -7,20 +7,20 @@ use crate::source::node::{self, Node, Span};
 
 /// Argument, or a part of one.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Given<'a> {
+pub(crate) enum Instance<'a> {
     /// Value in a call.
     Json(&'a Value),
     /// Node in a file.
-    Written(&'a Node),
+    Yaml(&'a Node),
     /// Name of a member, and its position in a file.
     Name(&'a str, Span),
 }
 
-impl<'a> Given<'a> {
+impl<'a> Instance<'a> {
     /// True if the value is unknown before a template is rendered.
     pub(super) fn is_open(self) -> bool {
         match self {
-            Self::Written(node) => node.is_template(),
+            Self::Yaml(node) => node.is_template(),
             Self::Json(_) | Self::Name(..) => false,
         }
     }
@@ -30,7 +30,7 @@ impl<'a> Given<'a> {
         match self {
             Self::Json(value) => kind(value),
             Self::Name(..) => "string",
-            Self::Written(node) => match &node.value {
+            Self::Yaml(node) => match &node.value {
                 node::Value::Null => "null",
                 node::Value::Bool(..) => "boolean",
                 // Infinity and NaN, which JSON cannot represent, are numbers too.
@@ -45,15 +45,15 @@ impl<'a> Given<'a> {
     pub(super) fn number(self) -> Option<Number> {
         match self {
             Self::Json(Value::Number(number)) => Some(number.clone()),
-            Self::Written(Node { value: node::Value::Number(number, _), .. }) => number_of(*number),
-            Self::Json(_) | Self::Written(_) | Self::Name(..) => None,
+            Self::Yaml(Node { value: node::Value::Number(number, _), .. }) => number_of(*number),
+            Self::Json(_) | Self::Yaml(_) | Self::Name(..) => None,
         }
     }
 
     pub(crate) fn text(self) -> Option<&'a str> {
         match self {
             Self::Json(value) => value.as_str(),
-            Self::Written(node) => node.as_text().map(|text| text.text.as_str()),
+            Self::Yaml(node) => node.as_text().map(|text| text.text.as_str()),
             Self::Name(name, _) => Some(name),
         }
     }
@@ -62,10 +62,8 @@ impl<'a> Given<'a> {
     pub(super) fn items(self) -> Option<Vec<Self>> {
         match self {
             Self::Json(Value::Array(items)) => Some(items.iter().map(Self::Json).collect()),
-            Self::Written(Node { value: node::Value::List(items), .. }) => {
-                Some(items.iter().map(Self::Written).collect())
-            }
-            Self::Json(_) | Self::Written(_) | Self::Name(..) => None,
+            Self::Yaml(Node { value: node::Value::List(items), .. }) => Some(items.iter().map(Self::Yaml).collect()),
+            Self::Json(_) | Self::Yaml(_) | Self::Name(..) => None,
         }
     }
 
@@ -76,11 +74,11 @@ impl<'a> Given<'a> {
                 let all = members.iter();
                 Some(all.map(|(name, it)| (&**name, Self::Name(name, Span::default()), Self::Json(it))).collect())
             }
-            Self::Written(Node { value: node::Value::Map(map), .. }) => {
+            Self::Yaml(Node { value: node::Value::Map(map), .. }) => {
                 let all = map.entries.iter();
-                Some(all.map(|(name, at, it)| (&**name, Self::Name(name, *at), Self::Written(it))).collect())
+                Some(all.map(|(name, at, it)| (&**name, Self::Name(name, *at), Self::Yaml(it))).collect())
             }
-            Self::Json(_) | Self::Written(_) | Self::Name(..) => None,
+            Self::Json(_) | Self::Yaml(_) | Self::Name(..) => None,
         }
     }
 
@@ -88,7 +86,7 @@ impl<'a> Given<'a> {
     pub(super) fn has(self, name: &str) -> bool {
         match self {
             Self::Json(value) => value.get(name).is_some(),
-            Self::Written(node) => {
+            Self::Yaml(node) => {
                 node.as_map().is_some_and(|map| map.get(name).is_some() || map.removed.iter().any(|it| it == name))
             }
             Self::Name(..) => false,
@@ -99,8 +97,8 @@ impl<'a> Given<'a> {
     pub(super) fn closed(self) -> Option<Value> {
         match self {
             Self::Json(value) => Some(value.clone()),
-            Self::Written(node) if is_open_inside(node) => None,
-            Self::Written(node) => serde_json::to_value(node).ok(),
+            Self::Yaml(node) if is_open_inside(node) => None,
+            Self::Yaml(node) => serde_json::to_value(node).ok(),
             Self::Name(name, _) => Some(Value::String(name.to_owned())),
         }
     }
