@@ -7,7 +7,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use register_service::{Environment, FunctionForm, RegisterService, Settings, Wanted, load};
+use register_service::worker::FunctionForm;
+use register_service::{Environment, RegisterService, Settings, Wanted, load};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 

@@ -12,9 +12,9 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use clap::Parser;
-use register_service::{
-    Environment, InvalidFiles, Observed, Options, RegisterService, Settings, Tenure, ToolAddress, Wanted, load,
-};
+use register_service::files::InvalidFiles;
+use register_service::worker::{Observed, Tenure, ToolAddress};
+use register_service::{Environment, Options, RegisterService, Settings, Wanted, load};
 use schemas::ServerName;
 use tokio::signal::unix::{SignalKind, signal};
 

@@ -8,7 +8,8 @@ use std::path::Path;
 use std::{fs, io};
 
 use mimalloc::MiMalloc;
-use register_service::{Environment, InvalidFiles, Loaded, Settings, load};
+use register_service::files::{InvalidFiles, Loaded};
+use register_service::{Environment, Settings, load};
 use tokio::time::Instant;
 
 /// Allocator of the command line tool.

@@ -15,7 +15,7 @@ use crate::plan::change::{Change, Plan, Refusal};
 /// Successful result of a change.
 ///
 /// ```
-/// use register_service::Done;
+/// use register_service::plan::Done;
 ///
 /// assert_eq!(serde_json::to_string(&Done::Created)?, r#"{"done":"created"}"#);
 /// let updated = Done::Updated { warning: Some("program not found".to_owned()) };
@@ -42,7 +42,7 @@ pub enum Done {
 /// Reason why a change was not made, or may not have been made.
 ///
 /// ```
-/// use register_service::{ApplyError, Refusal};
+/// use register_service::plan::{ApplyError, Refusal};
 ///
 /// let name = "search".parse()?;
 /// let error = ApplyError::Refused { name, why: Refusal::Foreign { holder: Some("ops".to_owned()) }, reasons: Vec::new() };
@@ -98,7 +98,7 @@ impl ApplyError {
     /// Returns the server's name.
     ///
     /// ```
-    /// use register_service::ApplyError;
+    /// use register_service::plan::ApplyError;
     ///
     /// let failures = [ApplyError::Stale { name: "search".parse()? }, ApplyError::Stale { name: "time".parse()? }];
     /// let names: Vec<_> = failures.iter().map(|failure| failure.name().as_str()).collect();
@@ -118,7 +118,7 @@ impl ApplyError {
     /// Returns the error of the gateway or of the connection, if that was the reason.
     ///
     /// ```
-    /// use register_service::ApplyError;
+    /// use register_service::plan::ApplyError;
     ///
     /// # let Err(source) = proxy_client::Client::builder("ftp://gateway").build() else { unreachable!() };
     /// let error = ApplyError::Gateway { doing: "register", name: "search".parse()?, source };
@@ -145,7 +145,7 @@ fn list(reasons: &[Reason]) -> String {
 /// Outcome of a plan: one result for each of its changes, by name.
 ///
 /// ```
-/// use register_service::{ApplyError, Done, Outcome};
+/// use register_service::plan::{ApplyError, Done, Outcome};
 ///
 /// let stale = ApplyError::Stale { name: "time".parse()? };
 /// let outcome: Outcome = [("search".parse()?, Ok(Done::Created)), ("time".parse()?, Err(stale))].into();
@@ -157,7 +157,7 @@ pub type Outcome = BTreeMap<ServerName, Result<Done, ApplyError>>;
 /// Applies a plan, at most `concurrency` changes at a time. A failure does not stop the other changes.
 ///
 /// ```no_run
-/// use register_service::{Policy, apply, plan};
+/// use register_service::plan::{Policy, apply, plan};
 ///
 /// # async fn run(client: proxy_client::Client, desired: Vec<schemas::Definition>) -> Result<(), Box<dyn std::error::Error>> {
 /// let policy = Policy::new("team-a".parse()?);
@@ -182,7 +182,7 @@ pub async fn apply(client: &Client, plan: &Plan, concurrency: usize) -> Outcome 
 /// is unknown whether the changes were made.
 ///
 /// ```no_run
-/// use register_service::{Policy, apply, apply_together, plan};
+/// use register_service::plan::{Policy, apply, apply_together, plan};
 ///
 /// # async fn run(client: proxy_client::Client, desired: Vec<schemas::Definition>) -> Result<(), Box<dyn std::error::Error>> {
 /// let plan = plan(&desired, &client.list().await?, &Policy::new("team-a".parse()?));

@@ -9,7 +9,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 use proxy_client::{Client, ClientBuilder};
-use register_service::{Environment, GatewayUrl, Settings, Unset, read_env_file};
+use register_service::files::{GatewayUrl, Unset, read_env_file};
+use register_service::{Environment, Settings};
 use schemas::{Holder, Secret};
 use terminal_size::terminal_size_of;
 

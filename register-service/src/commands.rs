@@ -17,7 +17,7 @@ mod validate;
 mod wait;
 mod watch;
 
-use register_service::InvalidFiles;
+use register_service::files::InvalidFiles;
 
 use self::prepare::Context;
 use crate::cli::{Cli, Command, Process, Reading};

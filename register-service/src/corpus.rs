@@ -9,9 +9,10 @@ use std::collections::BTreeMap;
 use schemas::dialect::compozy::DefinitionDocument;
 use serde_json::{Value, json};
 
+use crate::files::{Code, Desired, Diagnostic, Entry, Loaded, Unset, Usage, read_env_file};
 use crate::source::File;
 use crate::workflow::interpret;
-use crate::{Code, Desired, Diagnostic, Entry, Environment, Loaded, Settings, Unset, Usage, load, read_env_file};
+use crate::{Environment, Settings, load};
 
 fn fixtures(folder: &str) -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures").join(folder);

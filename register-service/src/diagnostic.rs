@@ -13,7 +13,7 @@ use serde::{Serialize, Serializer};
 /// Position in a file. Lines and columns are counted from 1, columns in characters; line 0 means the file as a whole.
 ///
 /// ```
-/// use register_service::Location;
+/// use register_service::files::Location;
 ///
 /// let at = Location { file: "chat.yaml".to_owned(), line: 3, column: 10, end_line: 3, end_column: 16 };
 /// assert_eq!(at.to_string(), "chat.yaml:3:10");
@@ -36,7 +36,7 @@ impl Location {
     /// Returns the location of a file as a whole.
     ///
     /// ```
-    /// assert_eq!(register_service::Location::whole("chat.yaml").to_string(), "chat.yaml");
+    /// assert_eq!(register_service::files::Location::whole("chat.yaml").to_string(), "chat.yaml");
     /// ```
     pub fn whole(file: impl Into<String>) -> Self {
         Self { file: file.into(), line: 0, column: 0, end_line: 0, end_column: 0 }
@@ -46,7 +46,7 @@ impl Location {
 /// Severity of a diagnostic. Only errors prevent the use of files.
 ///
 /// ```
-/// use register_service::Severity;
+/// use register_service::files::Severity;
 ///
 /// assert!(Severity::Error < Severity::Warning, "the worst comes first where it decides the order");
 /// assert_eq!(Severity::Note.to_string(), "note");
@@ -65,7 +65,7 @@ pub enum Severity {
 /// Error, warning or note about one position.
 ///
 /// ```
-/// use register_service::{Code, Diagnostic, Location};
+/// use register_service::files::{Code, Diagnostic, Location};
 ///
 /// let at = Location { line: 3, column: 10, end_line: 3, end_column: 16, ..Location::whole("chat.yaml") };
 /// let diagnostic = Diagnostic::new(Code::UnknownKey, &at, "unknown key `comand`").hint("did you mean `command`?");
@@ -106,7 +106,7 @@ impl Diagnostic {
     /// Builds a diagnostic without a hint. Its severity is that of its code.
     ///
     /// ```
-    /// use register_service::{Code, Diagnostic, Location, Severity};
+    /// use register_service::files::{Code, Diagnostic, Location, Severity};
     ///
     /// let remark = Diagnostic::new(Code::NoFiles, &Location::whole("workflows"), "there is no YAML file");
     /// assert_eq!(remark.severity, Severity::Warning);
@@ -130,7 +130,7 @@ impl Diagnostic {
     /// Adds a hint.
     ///
     /// ```
-    /// # use register_service::{Code, Diagnostic, Location};
+    /// # use register_service::files::{Code, Diagnostic, Location};
     /// let remark = Diagnostic::new(Code::MissingId, &Location::whole("chat.yaml"), "an entry has no `id`");
     /// assert_eq!(remark.hint("add `id: search`").hint.as_deref(), Some("add `id: search`"));
     /// ```
@@ -155,7 +155,7 @@ impl Diagnostic {
     /// Returns the diagnostic as a warning, which does not prevent the use of files.
     ///
     /// ```
-    /// # use register_service::{Code, Diagnostic, Location};
+    /// # use register_service::files::{Code, Diagnostic, Location};
     /// let remark = Diagnostic::new(Code::MissingTool, &Location::whole("chat.yaml"), "`search` has no tool `web`");
     /// assert!(remark.is_error() && !remark.as_warning().is_error());
     /// ```
@@ -168,7 +168,7 @@ impl Diagnostic {
     /// Returns the position.
     ///
     /// ```
-    /// # use register_service::{Code, Diagnostic, Location};
+    /// # use register_service::files::{Code, Diagnostic, Location};
     /// let at = Location { line: 3, column: 10, end_line: 3, end_column: 16, ..Location::whole("chat.yaml") };
     /// let remark = Diagnostic::new(Code::UnknownKey, &at, "unknown key `comand`");
     /// assert_eq!(remark.location(), at);
@@ -186,9 +186,9 @@ impl Diagnostic {
     /// True if the diagnostic prevents the use of the files.
     ///
     /// ```
-    /// use register_service::Diagnostic;
+    /// use register_service::files::Diagnostic;
     ///
-    /// let (_, diagnostics) = register_service::read(&["no/such/folder".into()]);
+    /// let (_, diagnostics) = register_service::files::read(&["no/such/folder".into()]);
     /// assert!(diagnostics.iter().any(Diagnostic::is_error), "a CI run stops here");
     /// ```
     pub fn is_error(&self) -> bool {
@@ -245,11 +245,11 @@ macro_rules! codes {
         /// Kind of a diagnostic. The text form is stable, and can be compared and cited.
         ///
         /// ```
-        /// use register_service::Code;
+        /// use register_service::files::Code;
         ///
         /// let ignored: Vec<Code> = "unknown-key,documented-only".split(',').map(str::parse).collect::<Result<_, _>>()?;
         /// assert_eq!(ignored, [Code::UnknownKey, Code::DocumentedOnly]);
-        /// # Ok::<(), register_service::UnknownCode>(())
+        /// # Ok::<(), register_service::files::UnknownCode>(())
         /// ```
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
         #[non_exhaustive]
@@ -261,8 +261,8 @@ macro_rules! codes {
             /// All codes.
             ///
             /// ```
-            /// # use register_service::Code;
-            /// let errors = Code::ALL.iter().filter(|code| code.severity() == register_service::Severity::Error);
+            /// # use register_service::files::Code;
+            /// let errors = Code::ALL.iter().filter(|code| code.severity() == register_service::files::Severity::Error);
             /// assert!(errors.count() > 30);
             /// ```
             pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
@@ -270,7 +270,7 @@ macro_rules! codes {
             /// Returns the stable text form.
             ///
             /// ```
-            /// assert_eq!(register_service::Code::UnknownKey.as_str(), "unknown-key");
+            /// assert_eq!(register_service::files::Code::UnknownKey.as_str(), "unknown-key");
             /// ```
             pub fn as_str(self) -> &'static str {
                 match self { $(Self::$variant => $text,)* }
@@ -279,7 +279,7 @@ macro_rules! codes {
             /// Returns the meaning, in a sentence.
             ///
             /// ```
-            /// assert_eq!(register_service::Code::MissingId.meaning(), "An entry of `mcps` has no `id`.");
+            /// assert_eq!(register_service::files::Code::MissingId.meaning(), "An entry of `mcps` has no `id`.");
             /// ```
             pub fn meaning(self) -> &'static str {
                 match self { $(Self::$variant => $meaning,)* }
@@ -288,7 +288,7 @@ macro_rules! codes {
             /// Returns the meaning and the remedies, in Markdown.
             ///
             /// ```
-            /// let page = register_service::Code::NoFiles.page();
+            /// let page = register_service::files::Code::NoFiles.page();
             /// assert!(page.starts_with("The folder holds no `*.yaml`"));
             /// ```
             pub fn page(self) -> &'static str {
@@ -298,7 +298,7 @@ macro_rules! codes {
             /// Returns the default severity.
             ///
             /// ```
-            /// use register_service::{Code, Severity};
+            /// use register_service::files::{Code, Severity};
             ///
             /// assert_eq!(Code::TinyDuration.severity(), Severity::Error);
             /// ```
@@ -389,7 +389,7 @@ impl FromStr for Code {
 /// Error for a text that is not a code.
 ///
 /// ```
-/// let error = "unknown-kye".parse::<register_service::Code>().map_err(|error| error.to_string());
+/// let error = "unknown-kye".parse::<register_service::files::Code>().map_err(|error| error.to_string());
 /// assert_eq!(error, Err("there is no such code; did you mean `unknown-key`?".to_owned()));
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

@@ -20,7 +20,7 @@ use crate::workflow::{Desired, Entry, Usage};
 /// ```
 /// # let registration = serde_json::from_str(
 /// #     r#"{"definition":{"name":"time","transport":"stdio","command":"mcp-server-time"},"status":{"name":"time"}}"#)?;
-/// let file = register_service::dump(&[registration]);
+/// let file = register_service::files::dump(&[registration]);
 /// assert!(file.contains("id: time") && file.contains("command:"));
 /// # Ok::<(), serde_json::Error>(())
 /// ```
@@ -34,7 +34,7 @@ pub fn dump(registrations: &[Registration]) -> String {
 /// ```
 /// # let registration = serde_json::from_str(
 /// #     r#"{"definition":{"name":"time","transport":"stdio","command":"x","env":{"T":"s3cret"},"tags":{"owner":"a"}}}"#)?;
-/// let file = register_service::dump_with_secrets(&[registration]);
+/// let file = register_service::files::dump_with_secrets(&[registration]);
 /// assert!(file.contains("T: s3cret") && file.contains("owner: a"));
 /// # Ok::<(), serde_json::Error>(())
 /// ```
@@ -51,10 +51,11 @@ pub fn dump_with_secrets(registrations: &[Registration]) -> String {
 }
 
 /// Returns the definitions of a backup as they were registered: with the owner and source that [`dump_with_secrets`]
-/// has recorded, instead of the file's own. A [`Policy`](crate::Policy) with `restore` keeps them.
+/// has recorded, instead of the file's own. A [`Policy`](crate::plan::Policy) with `restore` keeps them.
 ///
 /// ```
-/// use register_service::{Environment, Settings, load_text, restored};
+/// use register_service::files::{load_text, restored};
+/// use register_service::{Environment, Settings};
 ///
 /// let backup = "mcps:\n  - {id: time, command: x, use_proxy: true, registered: {owner: team-a}}\n";
 /// let settings = Settings::new("http://127.0.0.1:6001".parse()?, Environment::default());

@@ -1,8 +1,10 @@
 //! Keeps an MCP gateway in step with workflow files.
 //!
-//! The way of a registration is `source` (files with positions) -> `workflow` (what each entry of `mcps:` means) ->
-//! `template` (its variables) -> `plan` (what has to change; pure) -> `apply` (the requests). Mistakes in files are
-//! values with a position, collected and reported together.
+//! - [`files`] reads files, renders their templates, and returns the desired state, or all mistakes with positions.
+//! - [`plan`](mod@plan) compares the desired state with the gateway's, guards removals, and applies the changes.
+//! - [`worker`] registers for as long as an engine's worker runs, and offers and calls the tools of its servers.
+//!
+//! The root has only the names with which most programs begin; each is in its module too.
 //!
 //! An engine's worker does all of it, and lists and calls the tools, with a [`RegisterService`]. It needs no other
 //! dependency: [`proxy_client`] is the gateway's client, [`schemas`] has the types of what is registered.
@@ -22,7 +24,8 @@
 //! Without a worker, files come to a plan like this:
 //!
 //! ```
-//! use register_service::{Environment, Policy, Settings, load, plan};
+//! use register_service::plan::{Policy, plan};
+//! use register_service::{Environment, Settings, load};
 //!
 //! # let folder = tempfile::tempdir()?;
 //! # let file = folder.path().join("demo.yaml");
@@ -43,43 +46,16 @@ mod diagnostic;
 mod dump;
 #[cfg(test)]
 mod fake;
-mod plan;
+pub mod files;
+pub mod plan;
 mod service;
 mod source;
 mod sync;
 mod template;
+pub mod worker;
 mod workflow;
 
 pub use {proxy_client, schemas};
 
-pub use crate::apply::{ApplyError, Done, Outcome, apply, apply_together};
-pub use crate::diagnostic::{Code, Diagnostic, Location, Severity, UnknownCode};
-pub use crate::dump::{dump, dump_with_secrets, restored};
-pub use crate::plan::{
-    ACTOR_TAG, Adopt, COMMIT_TAG, Change, Guard, Guards, InvalidLimit, Limit, Moved, OWNER_TAG, PROTECTED_TAG, Plan,
-    Policy, Prune, RUN_TAG, Reason, Refusal, SHARED_TAG, SOURCE_TAG, SavedChange, SavedPlan, moved, plan, saved,
-    saved_policy, sharers,
-};
-pub use crate::service::call::address::{InvalidToolAddress, ToolAddress};
-pub use crate::service::call::answer::{Content, ToolAnswer};
-pub use crate::service::call::arguments::Problem;
-pub use crate::service::call::{CallError, CallErrorKind};
-pub use crate::service::changes::{Changes, Observed, ServerChange, ToolChange, ToolChanged};
-pub use crate::service::configured::load_configured;
-pub use crate::service::lease::Tenure;
-pub use crate::service::metrics::{Metric, MetricKind, Metrics};
-pub use crate::service::options::{InvalidSetting, Options};
-pub use crate::service::shutdown::NotRemoved;
-pub use crate::service::start::{NotStarted, Started};
-pub use crate::service::tools::{Function, FunctionForm, LeftOut, Naming, Selection, Tools, Why};
-pub use crate::service::wanted::Wanted;
-pub use crate::service::{NotEnsured, RegisterService};
-pub use crate::source::{File, InvalidFiles, read};
-pub use crate::template::Environment;
-pub use crate::template::dotenv::{EnvFile, read_env_file};
-pub use crate::workflow::address::{GatewayUrl, InvalidGatewayUrl};
-pub use crate::workflow::connection_fields::ConnectionFields;
-pub use crate::workflow::from_text::{load_text, load_value};
-pub use crate::workflow::reference::tool::ToolReference;
-pub use crate::workflow::tool_check::{Offer, check_tools};
-pub use crate::workflow::{Desired, Engine, Entry, Loaded, Settings, Unset, Usage, load};
+pub use crate::files::{Environment, Settings, load};
+pub use crate::worker::{Options, RegisterService, Wanted};

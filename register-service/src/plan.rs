@@ -1,5 +1,8 @@
-//! Computes the changes that bring the gateway to the state declared in the files. Pure: no I/O, no clock, no
-//! randomness.
+//! Plans: the changes that bring the gateway to the state declared in the files, guards of removals, plans that are
+//! saved for later, and the application of a plan.
+//!
+//! [`plan`](fn@plan) is pure: no I/O, no clock, no randomness. [`apply`](fn@apply) sends the requests, and decides
+//! nothing.
 //!
 //! The tags `owner` and `source` of a registration name its owner and the place of its declaration. The owner
 //! determines which registrations may be changed; neither tag counts as a difference, so that moving a declaration
@@ -21,6 +24,7 @@ use schemas::{Definition, ServerName};
 pub use schemas::admin::{ACTOR_TAG, COMMIT_TAG, OWNER_TAG, RUN_TAG, SOURCE_TAG};
 pub use schemas::plan::{Adopt, Prune, Reason, SavedChange, SavedPlan};
 
+pub use crate::apply::{ApplyError, Done, Outcome, apply, apply_together};
 pub use crate::plan::change::{Change, Plan, Refusal};
 use crate::plan::difference::{differences, unknown_secrets};
 pub use crate::plan::guard::{Guard, Guards, InvalidLimit, Limit};
@@ -33,7 +37,7 @@ pub use crate::plan::tags::{PROTECTED_TAG, SHARED_TAG};
 /// Plans the changes from the observed to the declared definitions.
 ///
 /// ```
-/// use register_service::{Change, Policy, plan};
+/// use register_service::plan::{Change, Policy, plan};
 ///
 /// let declared = serde_json::from_str(r#"{"name":"time","transport":"stdio","command":"mcp-server-time"}"#)?;
 /// let plan = plan(&[declared], &[], &Policy::new("team-a".parse()?));

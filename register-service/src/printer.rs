@@ -10,7 +10,7 @@ mod sarif;
 use std::io::{self, Write};
 
 use clap::ValueEnum;
-use register_service::{Diagnostic, Severity};
+use register_service::files::{Diagnostic, Severity};
 use serde_json::json;
 
 use crate::report::{Report, count};

@@ -1,6 +1,6 @@
 //! Report of a command, which is printed once, at the end.
 
-use register_service::{Diagnostic, InvalidFiles};
+use register_service::files::{Diagnostic, InvalidFiles};
 use serde::Serialize;
 use serde_json::Value;
 

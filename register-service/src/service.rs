@@ -52,7 +52,7 @@ use crate::sync::lock;
 /// use register_service::{Environment, Options, RegisterService, Settings, Wanted, load};
 ///
 /// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
-/// let gateway: register_service::GatewayUrl = "http://127.0.0.1:6001".parse()?;
+/// let gateway: register_service::files::GatewayUrl = "http://127.0.0.1:6001".parse()?;
 /// let client = Client::builder(gateway.as_str()).build()?;
 /// let desired = load(&["workflows".into()], &Settings::new(gateway, Environment::default()))?.desired;
 ///
@@ -83,7 +83,7 @@ pub struct RegisterService {
 /// Error of [`RegisterService::ensure_all`]: some definitions could not be registered. The others were.
 ///
 /// ```no_run
-/// use register_service::NotEnsured;
+/// use register_service::worker::NotEnsured;
 ///
 /// # async fn run(service: register_service::RegisterService, definitions: Vec<schemas::Definition>) {
 /// if let Err(NotEnsured { done, failures, .. }) = service.ensure_all(&definitions).await {
@@ -143,7 +143,7 @@ impl RegisterService {
     /// if service.is_none() {
     ///     eprintln!("MCP_PROXY_URL is not set: working without a gateway");
     /// }
-    /// # Ok::<(), register_service::InvalidSetting>(())
+    /// # Ok::<(), register_service::worker::InvalidSetting>(())
     /// ```
     pub fn from_lookup(lookup: impl Fn(&str) -> Option<String>) -> Result<Option<Self>, InvalidSetting> {
         Self::from_lookup_with(lookup, |options| options)
@@ -152,7 +152,9 @@ impl RegisterService {
     /// Creates a service from environment variables, with options adjusted in code.
     ///
     /// ```
-    /// use register_service::{Adopt, Naming, Options, RegisterService};
+    /// use register_service::plan::Adopt;
+    /// use register_service::worker::Naming;
+    /// use register_service::{Options, RegisterService};
     ///
     /// let service = RegisterService::from_lookup_with(
     ///     |name| std::env::var(name).ok(),
@@ -162,7 +164,7 @@ impl RegisterService {
     ///         Options { adopt: Adopt::Anything, ..options }
     ///     },
     /// )?;
-    /// # Ok::<(), register_service::InvalidSetting>(())
+    /// # Ok::<(), register_service::worker::InvalidSetting>(())
     /// ```
     pub fn from_lookup_with(
         lookup: impl Fn(&str) -> Option<String>,
@@ -205,7 +207,7 @@ impl RegisterService {
     ///
     /// ```no_run
     /// # fn run(service: register_service::RegisterService) {
-    /// if service.tenure() == register_service::Tenure::Unleased {
+    /// if service.tenure() == register_service::worker::Tenure::Unleased {
     ///     eprintln!("if this worker is killed, its registrations stay");
     /// }
     /// # }
@@ -239,7 +241,7 @@ impl RegisterService {
     /// If the gateway is unreachable, the definition is registered once it is reachable.
     ///
     /// ```no_run
-    /// use register_service::Done;
+    /// use register_service::plan::Done;
     ///
     /// # async fn run(service: register_service::RegisterService) -> Result<(), Box<dyn std::error::Error>> {
     /// let definition = serde_json::from_str(r#"{"name":"time","transport":"stdio","command":"mcp-server-time"}"#)?;

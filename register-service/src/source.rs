@@ -72,7 +72,7 @@ fn count(diagnostics: &[Diagnostic]) -> String {
 /// ```
 /// use std::path::PathBuf;
 ///
-/// let (files, diagnostics) = register_service::read(&[PathBuf::from("no/such/folder")]);
+/// let (files, diagnostics) = register_service::files::read(&[PathBuf::from("no/such/folder")]);
 /// assert!(files.is_empty());
 /// assert_eq!(diagnostics[0].to_string(), "no/such/folder: error[not-found]: there is no such file or folder");
 /// ```

@@ -52,7 +52,8 @@ pub use crate::workflow::settings::{Engine, Settings, Unset};
 /// Desired state and remarks from files without errors.
 ///
 /// ```
-/// use register_service::{Code, Environment, Settings, load};
+/// use register_service::files::Code;
+/// use register_service::{Environment, Settings, load};
 ///
 /// # let folder = tempfile::tempdir()?;
 /// # let file = folder.path().join("chat.yaml");

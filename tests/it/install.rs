@@ -22,7 +22,7 @@ fn built() -> PathBuf {
 /// Returns the shell commands of an action or a workflow, in order.
 fn scripts(file: &str) -> Vec<String> {
     let text = fs::read_to_string(root().join(file)).expect(file);
-    let (_, diagnostics) = register_service::read(&[root().join(file)]);
+    let (_, diagnostics) = register_service::files::read(&[root().join(file)]);
     assert!(diagnostics.is_empty(), "{diagnostics:?}");
     let lines: Vec<&str> = text.lines().collect();
     let script = |(at, line): (usize, &&str)| {

@@ -49,7 +49,7 @@ async fn a_plan_that_no_longer_fits_is_stale() {
 async fn one_failure_stops_nothing_else() {
     let gateway = FakeGateway::start().await;
     let mut mine = stdio("a", "1");
-    mine.tags.insert(crate::OWNER_TAG.to_owned(), Policy::default().owner.to_string());
+    mine.tags.insert(crate::plan::OWNER_TAG.to_owned(), Policy::default().owner.to_string());
     gateway.put(mine);
     gateway.fail("PUT /admin/mcps/a", 500);
     let plan = planned(&gateway, &[stdio("a", "2"), stdio("b", "1")]).await;

@@ -6,7 +6,8 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
-use register_service::{Code, Engine, Limit};
+use register_service::files::{Code, Engine};
+use register_service::plan::Limit;
 use schemas::{Owner, ServerName, parse_duration};
 
 /// Heading of the flags of [`Reading`] in `--help`.

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use register_service::{ApplyError, Change, ConnectionFields, Desired, Done, Outcome, Plan, Reason, Usage};
+use register_service::files::{ConnectionFields, Desired, Usage};
+use register_service::plan::{ApplyError, Change, Done, Outcome, Plan, Reason};
 use schemas::ServerName;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -196,7 +197,7 @@ pub(super) fn objects(plan: &Plan, outcome: &Outcome) -> Vec<Value> {
 
 #[cfg(test)]
 mod tests {
-    use register_service::{Policy, plan};
+    use register_service::plan::{Policy, plan};
     use schemas::Definition;
     use schemas::admin::{DefinitionView, Registration, Status};
 

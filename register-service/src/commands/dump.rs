@@ -8,9 +8,9 @@ use std::path::Path;
 
 use anyhow::Context as _;
 use proxy_client::Client;
-use register_service::{
-    Change, Engine, Environment, GatewayUrl, Policy, Settings, dump_with_secrets, load_text, plan, restored,
-};
+use register_service::files::{Engine, GatewayUrl, dump_with_secrets, load_text, restored};
+use register_service::plan::{Change, Policy, plan};
+use register_service::{Environment, Settings};
 use schemas::admin::Registration;
 use serde_json::json;
 
@@ -42,7 +42,7 @@ pub(super) async fn run(args: &Dump, client: &Client, printer: Printer) -> Repor
             text
         }
         // Control characters are removed from text for a terminal; a backup is exact.
-        false => clean(&register_service::dump(&listed)),
+        false => clean(&register_service::files::dump(&listed)),
     };
     match &args.out {
         None => {

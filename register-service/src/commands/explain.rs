@@ -1,6 +1,6 @@
 //! `explain`: prints the meaning of a code and its remedies.
 
-use register_service::Code;
+use register_service::files::Code;
 use serde_json::json;
 
 use crate::cli::Explain;

@@ -1,7 +1,7 @@
 //! `adopt`, `release` and `deregister`: change the owner of a registration, or remove it.
 
 use proxy_client::Client;
-use register_service::{
+use register_service::plan::{
     ACTOR_TAG, Adopt, ApplyError, COMMIT_TAG, Change, Done, OWNER_TAG, Outcome, PROTECTED_TAG, Plan, Policy, RUN_TAG,
     SOURCE_TAG, apply, sharers,
 };

@@ -4,7 +4,9 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::Context as _;
-use register_service::{Diagnostic, Offer, Outcome, SavedPlan, Settings, Unset, check_tools, saved};
+use register_service::Settings;
+use register_service::files::{Diagnostic, Offer, Unset, check_tools};
+use register_service::plan::{Outcome, SavedPlan, saved};
 use schemas::FingerprintSalt;
 use serde_json::json;
 
@@ -58,7 +60,7 @@ pub(super) async fn run(args: &Plan, context: &Context) -> anyhow::Result<Report
 
 /// Lists the entries whose meaning depends on variables that are not set here.
 fn not_known(prepared: &Prepared) -> String {
-    let line = |(id, at): &(String, register_service::Location)| {
+    let line = |(id, at): &(String, register_service::files::Location)| {
         clean(&format!("? {id}  ({at}: not known here, it needs variables that are not set)")).replace('\n', " ") + "\n"
     };
     prepared.desired.unresolved().iter().map(line).collect()

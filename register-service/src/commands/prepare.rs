@@ -1,10 +1,9 @@
 //! Prepares commands that compare or change: reads files and registrations, and computes the plan between them.
 
 use proxy_client::Client;
-use register_service::{
-    Adopt, Change, Desired, Diagnostic, Guards, Loaded, Plan, Policy, Prune, Reason, Refusal, Settings, load, plan,
-    restored,
-};
+use register_service::files::{Desired, Diagnostic, Loaded, restored};
+use register_service::plan::{Adopt, Change, Guards, Plan, Policy, Prune, Reason, Refusal, plan};
+use register_service::{Settings, load};
 use schemas::admin::Registration;
 use schemas::{Definition, Holder, Owner, ServerName};
 

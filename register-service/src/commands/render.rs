@@ -1,6 +1,7 @@
 //! `render`: prints the files as the engine sees them. Offline.
 
-use register_service::{File, Settings, load};
+use register_service::files::File;
+use register_service::{Settings, load};
 use schemas::dialect::compozy::DefinitionDocument;
 use serde_json::json;
 

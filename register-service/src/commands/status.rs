@@ -1,7 +1,7 @@
 //! `status`: lists registrations with owner and state.
 
 use proxy_client::Client;
-use register_service::{OWNER_TAG, SOURCE_TAG, sharers};
+use register_service::plan::{OWNER_TAG, SOURCE_TAG, sharers};
 use schemas::admin::{Registration, State};
 use serde_json::{Value, json};
 

@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 
 use anyhow::Context as _;
 use proxy_client::{Client, Needs};
-use register_service::{
-    Adopt, ApplyError, Code, Desired, Diagnostic, Done, Outcome, Plan, Policy, SavedPlan, apply, apply_together, moved,
-    saved_policy,
+use register_service::files::{Code, Desired, Diagnostic};
+use register_service::plan::{
+    Adopt, ApplyError, Done, Outcome, Plan, Policy, SavedPlan, apply, apply_together, moved, saved_policy,
 };
 use schemas::admin::Registration;
 use schemas::{Owner, format_duration};
@@ -207,7 +207,7 @@ fn missing(mut report: Report, desired: &Desired, observed: &[Registration]) -> 
     report
 }
 
-pub(super) fn not_there(entry: &register_service::Entry, name: &schemas::ServerName) -> Diagnostic {
+pub(super) fn not_there(entry: &register_service::files::Entry, name: &schemas::ServerName) -> Diagnostic {
     let message = format!("the gateway has no upstream `{name}`");
     let hint = "register it first, or give this entry the `command` to create it from";
     Diagnostic::new(Code::MissingUpstream, &entry.location, message).hint(hint)

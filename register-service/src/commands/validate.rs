@@ -1,6 +1,7 @@
 //! `validate`: shows the meaning of the files, or all their errors. Offline, unless `--live` asks the gateway.
 
-use register_service::{Diagnostic, Entry, Loaded, Offer, Settings, Severity, Unset, Usage, check_tools, load};
+use register_service::files::{Diagnostic, Entry, Loaded, Offer, Severity, Unset, Usage, check_tools};
+use register_service::{Settings, load};
 use serde_json::{Value, json};
 
 use crate::cli::{Global, Process, Validate};

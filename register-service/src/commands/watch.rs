@@ -11,7 +11,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
 use anyhow::Context as _;
-use register_service::{Done, Loaded, Policy, apply, load};
+use register_service::files::Loaded;
+use register_service::load;
+use register_service::plan::{Done, Policy, apply};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::time::{Instant, sleep, timeout};

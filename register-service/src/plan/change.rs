@@ -9,7 +9,7 @@ use schemas::{Definition, ServerName};
 /// The planned changes: one for every name that is declared or to be removed, including names that need no change.
 ///
 /// ```
-/// use register_service::{Policy, plan};
+/// use register_service::plan::{Policy, plan};
 ///
 /// let declared = serde_json::from_str(r#"{"name":"time","transport":"stdio","command":"mcp-server-time"}"#)?;
 /// for change in plan(&[declared], &[], &Policy::default()).changes {
@@ -26,7 +26,7 @@ pub struct Plan {
 /// The planned change of one name.
 ///
 /// ```
-/// use register_service::Change;
+/// use register_service::plan::Change;
 ///
 /// fn is_destructive(change: &Change) -> bool {
 ///     match change {
@@ -83,7 +83,7 @@ pub enum Change {
 /// Reason why a change is not permitted.
 ///
 /// ```
-/// use register_service::Refusal;
+/// use register_service::plan::Refusal;
 ///
 /// let why = Refusal::Foreign { holder: Some("team-b".to_owned()) };
 /// assert_eq!(format!("`search` {why}"), "`search` is registered by `team-b` with other content");
@@ -122,7 +122,7 @@ impl Plan {
     /// Returns true if nothing needs to change and no change was refused.
     ///
     /// ```
-    /// use register_service::{Change, Plan};
+    /// use register_service::plan::{Change, Plan};
     ///
     /// let plan = Plan { changes: vec![Change::Keep { name: "time".parse()? }] };
     /// assert!(plan.is_empty(), "what is kept is nothing to do");
@@ -135,7 +135,7 @@ impl Plan {
     /// Returns the refused changes.
     ///
     /// ```
-    /// use register_service::{Change, Plan, Refusal};
+    /// use register_service::plan::{Change, Plan, Refusal};
     ///
     /// let (name, why) = ("db".parse()?, Refusal::Protected);
     /// let plan = Plan { changes: vec![Change::Refuse { name, why, source: None, reasons: Vec::new() }] };
@@ -149,7 +149,7 @@ impl Plan {
     /// Returns the names of the registrations to remove.
     ///
     /// ```
-    /// use register_service::{Change, Plan};
+    /// use register_service::plan::{Change, Plan};
     ///
     /// let gone = Change::Delete { name: "time".parse()?, revision: None, source: None };
     /// let plan = Plan { changes: vec![Change::Keep { name: "search".parse()? }, gone] };
@@ -168,7 +168,7 @@ impl Change {
     /// Returns the name of the registration.
     ///
     /// ```
-    /// let change = register_service::Change::Keep { name: "time".parse()? };
+    /// let change = register_service::plan::Change::Keep { name: "time".parse()? };
     /// assert_eq!(change.name().as_str(), "time");
     /// # Ok::<(), schemas::InvalidName>(())
     /// ```
@@ -182,7 +182,7 @@ impl Change {
     /// Returns the differences, for updates and refusals.
     ///
     /// ```
-    /// use register_service::{Policy, plan};
+    /// use register_service::plan::{Policy, plan};
     /// use serde_json::{from_value, json};
     ///
     /// let (declared, observed) = (json!("https://b.test/mcp"), json!("https://a.test/mcp"));
@@ -202,7 +202,7 @@ impl Change {
     /// Returns the place of the declaration, or of the former one, as `file:line`, if known.
     ///
     /// ```
-    /// use register_service::Change;
+    /// use register_service::plan::Change;
     ///
     /// let source = Some("workflows/chat.yaml:12".to_owned());
     /// let change = Change::Delete { name: "search".parse()?, revision: None, source };
@@ -222,7 +222,7 @@ impl Change {
     /// Returns the word for this change in output.
     ///
     /// ```
-    /// let change = register_service::Change::Keep { name: "time".parse()? };
+    /// let change = register_service::plan::Change::Keep { name: "time".parse()? };
     /// assert_eq!(change.verb(), "keep");
     /// # Ok::<(), schemas::InvalidName>(())
     /// ```

@@ -14,11 +14,11 @@ const DEFAULT_SHARE: u8 = 30;
 /// Limits on the removals of a plan.
 ///
 /// ```
-/// use register_service::{Guards, Limit};
+/// use register_service::plan::{Guards, Limit};
 ///
 /// let guards = Guards { max_delete: "50%".parse()?, ..Guards::default() };
 /// assert_eq!((guards.max_delete, guards.allow_empty), (Limit::Share(50), false));
-/// # Ok::<(), register_service::InvalidLimit>(())
+/// # Ok::<(), register_service::plan::InvalidLimit>(())
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Guards {
@@ -31,7 +31,7 @@ pub struct Guards {
 /// A number of registrations, or a share of an owner's registrations. By default 30 %, but at least one.
 ///
 /// ```
-/// use register_service::Limit;
+/// use register_service::plan::Limit;
 ///
 /// assert_eq!("5".parse(), Ok(Limit::Count(5)));
 /// assert_eq!("50%".parse(), Ok(Limit::Share(50)));
@@ -48,7 +48,7 @@ pub enum Limit {
 /// Error for a text that is not a limit.
 ///
 /// ```
-/// use register_service::{InvalidLimit, Limit};
+/// use register_service::plan::{InvalidLimit, Limit};
 ///
 /// assert_eq!("half".parse::<Limit>(), Err(InvalidLimit));
 /// assert_eq!(InvalidLimit.to_string(), "a limit is a number such as `5`, or a share such as `30%`");
@@ -60,7 +60,7 @@ pub struct InvalidLimit;
 /// Reason why a plan as a whole must not be applied.
 ///
 /// ```
-/// use register_service::{Guard, Limit};
+/// use register_service::plan::{Guard, Limit};
 ///
 /// let guard = Guard::TooMany { owner: "team-a".parse()?, deletions: 4, owned: 10, limit: Limit::default() };
 /// let text = "4 of 10 registrations of owner `team-a` would be removed, and at most 30 % may be";
@@ -96,7 +96,7 @@ impl Guard {
     /// Returns advice for the user.
     ///
     /// ```
-    /// let guard = register_service::Guard::Empty { owner: "team-a".parse()?, deletions: 3 };
+    /// let guard = register_service::plan::Guard::Empty { owner: "team-a".parse()?, deletions: 3 };
     /// assert!(guard.hint().contains("--allow-empty"));
     /// # Ok::<(), schemas::InvalidParty>(())
     /// ```
@@ -118,7 +118,7 @@ impl Guards {
     /// [`Guard`] names the limit that the plan exceeds.
     ///
     /// ```
-    /// use register_service::{Guard, Guards, Plan, Policy, Prune, plan};
+    /// use register_service::plan::{Guard, Guards, Plan, Policy, Prune, plan};
     ///
     /// # let tagged = r#"{"name":"a","transport":"stdio","command":"a","tags":{"owner":"me"}}"#;
     /// # let view = serde_json::from_str(&format!(r#"{{"definition":{tagged}}}"#))?;

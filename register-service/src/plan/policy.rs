@@ -6,7 +6,7 @@ use schemas::plan::{Adopt, Prune};
 /// Rules for making a plan.
 ///
 /// ```
-/// use register_service::{COMMIT_TAG, Change, Policy, plan};
+/// use register_service::plan::{COMMIT_TAG, Change, Policy, plan};
 ///
 /// let policy = Policy { commit: Some("4f2a91c".to_owned()), ..Policy::new("team-a".parse()?) };
 /// let declared = serde_json::from_str(r#"{"name":"time","transport":"stdio","command":"mcp-server-time"}"#)?;
@@ -31,7 +31,8 @@ pub struct Policy {
     pub actor: Option<String>,
     /// URL of the job run, recorded in a tag for people.
     pub run: Option<String>,
-    /// Declarations come from a backup: each keeps the owner and the other tags that it has, see [`restored`](crate::restored).
+    /// Declarations come from a backup: each keeps the owner and the other tags that it has, see
+    /// [`restored`](crate::files::restored).
     pub restore: bool,
 }
 
@@ -39,7 +40,7 @@ impl Policy {
     /// Creates the policy of an owner that neither takes over nor removes registrations.
     ///
     /// ```
-    /// use register_service::{Adopt, Policy, Prune};
+    /// use register_service::plan::{Adopt, Policy, Prune};
     ///
     /// let policy = Policy::new("team-a".parse()?);
     /// assert_eq!((policy.adopt, policy.prune), (Adopt::Nothing, Prune::Nothing));

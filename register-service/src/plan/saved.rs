@@ -20,7 +20,7 @@ const VERSION: u32 = 1;
 /// Difference between a saved plan and one made now.
 ///
 /// ```
-/// use register_service::Moved;
+/// use register_service::plan::Moved;
 ///
 /// let moved = Moved::Base("search".to_owned());
 /// assert_eq!(moved.to_string(), "`search` was changed at the gateway since the plan was made");
@@ -58,7 +58,7 @@ pub enum Moved {
 /// Converts a plan to its saved form. The caller supplies a random `salt`.
 ///
 /// ```
-/// use register_service::{Policy, plan, saved};
+/// use register_service::plan::{Policy, plan, saved};
 /// use schemas::FingerprintSalt;
 ///
 /// let (gateway, policy) = ("http://127.0.0.1:6001", Policy::new("team-a".parse()?));
@@ -111,7 +111,7 @@ pub fn saved(
 /// If the saved owner is not a valid name.
 ///
 /// ```
-/// use register_service::{Prune, SavedPlan, saved_policy};
+/// use register_service::plan::{Prune, SavedPlan, saved_policy};
 ///
 /// # let salt = schemas::FingerprintSalt::new([7; 16]);
 /// # let document = serde_json::json!({ "version": 1, "gateway": "http://g", "owner": "team-a", "prune": "owned",
@@ -129,7 +129,7 @@ pub fn saved_policy(plan: &SavedPlan) -> Result<Policy, InvalidParty> {
 /// Compares a saved plan with one made now under the same salt. Empty if the saved plan is still valid.
 ///
 /// ```
-/// use register_service::{Moved, Policy, moved, plan, saved};
+/// use register_service::plan::{Moved, Policy, moved, plan, saved};
 /// # use schemas::FingerprintSalt;
 ///
 /// # let policy = Policy::new("team-a".parse()?);

@@ -12,7 +12,7 @@ use crate::plan::tags::SHARED_TAG;
 /// Returns the owners besides its own who declare a registration, as listed in its tag.
 ///
 /// ```
-/// use register_service::sharers;
+/// use register_service::plan::sharers;
 ///
 /// let registration = serde_json::from_str(
 ///     r#"{"definition": {"name": "db", "tags": {"owner": "team-a", "shared_with": "[\"team-b\"]"}}}"#,

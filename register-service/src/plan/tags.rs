@@ -6,7 +6,7 @@ use schemas::admin::{ACTOR_TAG, COMMIT_TAG, OWNER_TAG, RUN_TAG, SOURCE_TAG};
 /// Tag that protects a registration from removal if its value is `true`.
 ///
 /// ```
-/// use register_service::{PROTECTED_TAG, Policy, Prune, plan};
+/// use register_service::plan::{PROTECTED_TAG, Policy, Prune, plan};
 /// use serde_json::json;
 ///
 /// let tags = json!({ "owner": "team-a", PROTECTED_TAG: "true" });
@@ -21,7 +21,7 @@ pub const PROTECTED_TAG: &str = "prevent_destroy";
 /// Tag that lists the other owners who declare a registration alike: a JSON list of strings.
 ///
 /// ```
-/// use register_service::{Policy, SHARED_TAG, plan};
+/// use register_service::plan::{Policy, SHARED_TAG, plan};
 /// use serde_json::{from_value, json};
 ///
 /// let definition = json!({ "name": "db", "transport": "stdio", "command": "mcp-db" });

@@ -1,6 +1,6 @@
 //! Shows the line of a diagnostic, with its span underlined.
 
-use register_service::Diagnostic;
+use register_service::files::Diagnostic;
 
 /// Longest line that is shown; a longer one would only hide the rest.
 const MAX_COLUMNS: usize = 200;
@@ -27,7 +27,7 @@ pub(super) fn excerpt(diagnostic: &Diagnostic) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use register_service::{Code, Location};
+    use register_service::files::{Code, Location};
 
     use super::*;
 

@@ -1,6 +1,6 @@
 //! Formats GitHub Actions annotations: one workflow command for each diagnostic.
 
-use register_service::{Diagnostic, Severity};
+use register_service::files::{Diagnostic, Severity};
 
 use crate::report::Report;
 
@@ -37,7 +37,7 @@ fn property(value: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use register_service::{Code, Location};
+    use register_service::files::{Code, Location};
 
     use super::*;
 

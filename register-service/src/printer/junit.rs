@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use register_service::Diagnostic;
+use register_service::files::Diagnostic;
 
 use crate::report::Report;
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use register_service::{Code, Diagnostic, Severity};
+use register_service::files::{Code, Diagnostic, Severity};
 use serde_json::{Value, json};
 use url::Url;
 

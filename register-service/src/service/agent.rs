@@ -8,8 +8,8 @@ use crate::service::{NotEnsured, RegisterService};
 
 impl RegisterService {
     /// Calls [`ensure`](Self::ensure) and makes `id` a name of the server: `$mcp(id#tool)` and the lists of a
-    /// [`Selection`](crate::Selection) refer to it from then on, whatever its name at the gateway. A later call with
-    /// the same `id` replaces its meaning.
+    /// [`Selection`](crate::worker::Selection) refer to it from then on, whatever its name at the gateway. A later call
+    /// with the same `id` replaces its meaning.
     ///
     /// ```no_run
     /// # async fn run(service: register_service::RegisterService) -> Result<(), Box<dyn std::error::Error>> {
@@ -31,7 +31,8 @@ impl RegisterService {
     /// ```no_run
     /// use std::time::Duration;
     ///
-    /// use register_service::{RegisterService, Settings, Wanted, load_value};
+    /// use register_service::files::load_value;
+    /// use register_service::{RegisterService, Settings, Wanted};
     ///
     /// # async fn run(service: RegisterService, settings: Settings, agent: serde_json::Value)
     /// # -> Result<(), Box<dyn std::error::Error>> {
@@ -124,7 +125,8 @@ mod tests {
         service.ensure_as("mine", &stdio("agent-7-mine", "1")).await.expect("ensured");
         let address = "$mcp(mine#t)".parse().expect("an address");
         service.call(&address, "").await.expect("an answer");
-        let selection = crate::Selection { allowed: vec!["MINE".to_owned()], ..crate::Selection::default() };
+        let selection =
+            crate::worker::Selection { allowed: vec!["MINE".to_owned()], ..crate::worker::Selection::default() };
         assert_eq!(service.tools_for(&selection).await.expect("tools").functions.len(), 1);
         service.release(&named("agent-7-mine")).await.expect("released");
         assert!(service.ids().is_empty());

@@ -24,7 +24,7 @@ use crate::service::metrics::{Metric, hashed};
 /// Error of a call without an answer of the tool.
 ///
 /// ```
-/// use register_service::CallError;
+/// use register_service::worker::CallError;
 ///
 /// let error = CallError::UnknownTool {
 ///     server: "search".to_owned(),
@@ -93,7 +93,7 @@ pub enum CallError {
 /// Kind of a [`CallError`].
 ///
 /// ```no_run
-/// use register_service::CallErrorKind;
+/// use register_service::worker::CallErrorKind;
 ///
 /// # async fn run(service: register_service::RegisterService) -> Result<String, Box<dyn std::error::Error>> {
 /// match service.call(&"$mcp(search#web)".parse()?, r#"{"query":"rust"}"#).await {
@@ -122,7 +122,7 @@ impl CallError {
     /// Returns the kind of the error.
     ///
     /// ```
-    /// use register_service::{CallError, CallErrorKind};
+    /// use register_service::worker::{CallError, CallErrorKind};
     ///
     /// let error = CallError::UnknownTool { server: "s".to_owned(), tool: "t".to_owned(), known: Vec::new() };
     /// assert_eq!(error.kind(), CallErrorKind::Validation);
@@ -145,11 +145,11 @@ impl CallError {
     /// True if there was no answer in time, or no free slot for the call.
     ///
     /// ```
-    /// use register_service::CallError;
+    /// use register_service::worker::CallError;
     ///
     /// let error = CallError::Busy { address: "$mcp(search#web)".parse()?, limit: 10 };
     /// assert!(error.is_timeout() && !error.may_have_run());
-    /// # Ok::<(), register_service::InvalidToolAddress>(())
+    /// # Ok::<(), register_service::worker::InvalidToolAddress>(())
     /// ```
     pub fn is_timeout(&self) -> bool {
         self.kind() == CallErrorKind::Timeout
@@ -159,7 +159,7 @@ impl CallError {
     /// useless.
     ///
     /// ```
-    /// use register_service::CallError;
+    /// use register_service::worker::CallError;
     ///
     /// let error = CallError::UnknownTool { server: "s".to_owned(), tool: "t".to_owned(), known: Vec::new() };
     /// assert!(error.is_invalid());
@@ -197,7 +197,7 @@ impl CallError {
     /// Returns the error of the gateway or of the connection, if that was the reason.
     ///
     /// ```no_run
-    /// # fn run(error: register_service::CallError) {
+    /// # fn run(error: register_service::worker::CallError) {
     /// if error.gateway().is_some_and(|source| source.is_unauthorized()) {
     ///     eprintln!("set MCP_PROXY_ADMIN_TOKEN");
     /// }
@@ -218,13 +218,13 @@ impl CallError {
     /// [`source`](std::error::Error::source).
     ///
     /// ```
-    /// use register_service::CallError;
+    /// use register_service::worker::CallError;
     ///
     /// # let Err(source) = proxy_client::Client::builder("ftp://gateway").build() else { unreachable!() };
     /// let error = CallError::Gateway { address: "$mcp(search#web)".parse()?, source };
     /// assert_eq!(error.to_string(), "cannot call $mcp(search#web)");
     /// assert!(error.to_text().starts_with("cannot call $mcp(search#web): invalid base URL"));
-    /// # Ok::<(), register_service::InvalidToolAddress>(())
+    /// # Ok::<(), register_service::worker::InvalidToolAddress>(())
     /// ```
     pub fn to_text(&self) -> String {
         chain(self)
@@ -235,7 +235,7 @@ impl CallErrorKind {
     /// Returns the label value of this kind in metrics.
     ///
     /// ```
-    /// assert_eq!(register_service::CallErrorKind::Timeout.as_str(), "timeout");
+    /// assert_eq!(register_service::worker::CallErrorKind::Timeout.as_str(), "timeout");
     /// ```
     pub fn as_str(self) -> &'static str {
         match self {

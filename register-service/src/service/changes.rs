@@ -15,7 +15,7 @@ use crate::service::call::address::ToolAddress;
 /// The changes since the last call of [`Changes::next`].
 ///
 /// ```no_run
-/// # async fn run(mut changes: register_service::Changes) {
+/// # async fn run(mut changes: register_service::worker::Changes) {
 /// while let Some(observed) = changes.next().await {
 ///     if observed.gateway == Some(false) {
 ///         eprintln!("the gateway is gone");
@@ -42,7 +42,7 @@ pub struct Observed {
 /// ```no_run
 /// use schemas::admin::State;
 ///
-/// # fn run(observed: register_service::Observed) {
+/// # fn run(observed: register_service::worker::Observed) {
 /// for server in observed.servers.iter().filter(|server| server.now == Some(State::Error)) {
 ///     eprintln!("{} is lost: {}", server.name, server.last_error.as_deref().unwrap_or("nobody knows why"));
 /// }
@@ -64,7 +64,7 @@ pub struct ServerChange {
 /// A change of one tool.
 ///
 /// ```no_run
-/// # fn run(observed: register_service::Observed) {
+/// # fn run(observed: register_service::worker::Observed) {
 /// for tool in observed.tools {
 ///     println!("{} {:?}", tool.address, tool.what);
 /// }
@@ -82,10 +82,10 @@ pub struct ToolChange {
 /// Kind of a tool's change.
 ///
 /// ```no_run
-/// use register_service::ToolChanged;
+/// use register_service::worker::ToolChanged;
 ///
-/// # fn run(observed: register_service::Observed) {
-/// let is_gone = |it: &&register_service::ToolChange| it.what == ToolChanged::Removed;
+/// # fn run(observed: register_service::worker::Observed) {
+/// let is_gone = |it: &&register_service::worker::ToolChange| it.what == ToolChanged::Removed;
 /// for tool in observed.tools.iter().filter(is_gone) {
 ///     println!("steps that use {} will fail", tool.address);
 /// }

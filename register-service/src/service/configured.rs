@@ -16,7 +16,8 @@ const NAME: &str = "llm.register_mcps";
 /// their positions in the list as JSON.
 ///
 /// ```
-/// use register_service::{Environment, Settings, load_configured};
+/// use register_service::worker::load_configured;
+/// use register_service::{Environment, Settings};
 /// use serde_json::json;
 ///
 /// let settings = Settings::new("http://127.0.0.1:6001".parse()?, Environment::from_iter([("TOKEN", "t0ken")]));
@@ -53,7 +54,8 @@ impl Wanted {
     /// [`fail_on_registration_error`](crate::Options::fail_on_registration_error).
     ///
     /// ```
-    /// use register_service::{Environment, Settings, Wanted, load_configured};
+    /// use register_service::worker::load_configured;
+    /// use register_service::{Environment, Settings, Wanted};
     ///
     /// let settings = Settings::new("http://127.0.0.1:6001".parse()?, Environment::default());
     /// let maps = [serde_json::json!({"id": "time", "command": "mcp-server-time"})];

@@ -34,7 +34,8 @@ const SHORTEST_PAUSE: Duration = Duration::from_millis(1);
 ///
 /// ```
 /// use proxy_client::Client;
-/// use register_service::{Options, RegisterService, Tenure};
+/// use register_service::worker::Tenure;
+/// use register_service::{Options, RegisterService};
 ///
 /// let client = Client::builder("http://127.0.0.1:6001").build()?;
 /// let service = RegisterService::new(client, Options::default());

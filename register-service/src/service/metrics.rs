@@ -12,7 +12,8 @@ use ring::digest::{SHA256, digest};
 /// ```
 /// use std::sync::Mutex;
 ///
-/// use register_service::{Metric, Metrics, Options};
+/// use register_service::worker::{Metric, Metrics};
+/// use register_service::Options;
 ///
 /// #[derive(Debug, Default)]
 /// struct Printed(Mutex<Vec<String>>);
@@ -33,7 +34,7 @@ pub trait Metrics: fmt::Debug + Send + Sync {
     /// ```
     /// use std::sync::atomic::{AtomicU32, Ordering};
     ///
-    /// use register_service::{Metric, Metrics};
+    /// use register_service::worker::{Metric, Metrics};
     ///
     /// #[derive(Debug, Default)]
     /// struct Timeouts(AtomicU32);
@@ -57,7 +58,7 @@ pub trait Metrics: fmt::Debug + Send + Sync {
 /// Description of one metric.
 ///
 /// ```
-/// use register_service::Metric;
+/// use register_service::worker::Metric;
 ///
 /// let names: Vec<_> = Metric::ALL.iter().map(|metric| metric.name).collect();
 /// assert_eq!(names[0], "tool_execute_seconds");
@@ -78,7 +79,7 @@ pub struct Metric {
 /// Kind of a metric's values.
 ///
 /// ```
-/// use register_service::{Metric, MetricKind};
+/// use register_service::worker::{Metric, MetricKind};
 ///
 /// for metric in Metric::ALL {
 ///     let name = format!("{}_{}", Metric::SUBSYSTEM, metric.name);
@@ -104,7 +105,7 @@ impl Metric {
     /// Prefix of all names.
     ///
     /// ```
-    /// # use register_service::Metric;
+    /// # use register_service::worker::Metric;
     /// let name = format!("{}_{}", Metric::SUBSYSTEM, Metric::TOOL_ERRORS_TOTAL.name);
     /// assert_eq!(name, "mcp_tool_errors_total");
     /// ```
@@ -113,7 +114,7 @@ impl Metric {
     /// Duration of tool calls in seconds; `outcome` is `success`, `error` or `timeout`.
     ///
     /// ```
-    /// # use register_service::{Metric, MetricKind};
+    /// # use register_service::worker::{Metric, MetricKind};
     /// let MetricKind::Histogram(bounds) = Metric::TOOL_EXECUTE_SECONDS.kind else { unreachable!() };
     /// assert_eq!(bounds.last(), Some(&30.0));
     /// ```
@@ -127,7 +128,7 @@ impl Metric {
     /// Number of failed calls; `error_kind` is `connection`, `validation`, `execution` or `timeout`.
     ///
     /// ```
-    /// # use register_service::Metric;
+    /// # use register_service::worker::Metric;
     /// assert_eq!(Metric::TOOL_ERRORS_TOTAL.labels, ["server_id", "tool_name", "error_kind"]);
     /// ```
     pub const TOOL_ERRORS_TOTAL: Self = Self {
@@ -141,7 +142,7 @@ impl Metric {
     /// is gone or the worker ends.
     ///
     /// ```
-    /// # use register_service::{Metric, MetricKind};
+    /// # use register_service::worker::{Metric, MetricKind};
     /// assert_eq!(Metric::SERVER_CONNECTIONS_ACTIVE.kind, MetricKind::UpDownCounter);
     /// ```
     pub const SERVER_CONNECTIONS_ACTIVE: Self = Self {
@@ -154,7 +155,7 @@ impl Metric {
     /// Duration in seconds of looking a tool up before a call; `outcome` is `hit` or `miss`.
     ///
     /// ```
-    /// # use register_service::Metric;
+    /// # use register_service::worker::Metric;
     /// assert_eq!(Metric::TOOL_REGISTRY_LOOKUP_SECONDS.labels, ["outcome"]);
     /// ```
     pub const TOOL_REGISTRY_LOOKUP_SECONDS: Self = Self {
@@ -167,7 +168,7 @@ impl Metric {
     /// All metrics, for setting up an exporter.
     ///
     /// ```
-    /// # use register_service::Metric;
+    /// # use register_service::worker::Metric;
     /// let described: Vec<_> = Metric::ALL.iter().map(|it| format!("# HELP mcp_{} {}", it.name, it.help)).collect();
     /// assert_eq!(described[1], "# HELP mcp_tool_errors_total calls of tools that failed");
     /// ```

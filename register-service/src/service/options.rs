@@ -112,7 +112,7 @@ impl Options {
     /// | `MCP_HEADER_TEMPLATE_STRICT` | checked, without effect: templates are always strict |
     ///
     /// The engine's setting `llm.register_mcps` has no variable; read it with
-    /// [`load_configured`](crate::load_configured).
+    /// [`load_configured`](crate::worker::load_configured).
     ///
     /// # Errors
     ///
@@ -126,7 +126,7 @@ impl Options {
     ///     _ => None,
     /// })?;
     /// assert_eq!(options.selection.allowed, ["search", "time"]);
-    /// # Ok::<(), register_service::InvalidSetting>(())
+    /// # Ok::<(), register_service::worker::InvalidSetting>(())
     /// ```
     pub fn from_lookup(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, InvalidSetting> {
         let read = Variables(&lookup);

@@ -25,10 +25,10 @@ const GRACE: Duration = Duration::from_millis(500);
 /// Result of a successful start.
 ///
 /// ```no_run
-/// use register_service::Done;
+/// use register_service::plan::Done;
 ///
 /// # async fn run(service: register_service::RegisterService, wanted: register_service::Wanted)
-/// # -> Result<(), register_service::NotStarted> {
+/// # -> Result<(), register_service::worker::NotStarted> {
 /// let started = service.start(&wanted).await?;
 /// let created = started.done.iter().filter(|(_, done)| *done == Done::Created).count();
 /// println!("{}, with {created} new registrations", started.readiness);
@@ -100,8 +100,8 @@ fn told(readiness: &Readiness, failures: &[ApplyError]) -> String {
 
 impl RegisterService {
     /// Prepares a worker for its work: waits until the gateway is healthy, every definition is registered and every
-    /// required server is connected, at most for [`Options::readiness_timeout`](crate::Options::readiness_timeout). An error that only people can resolve
-    /// ends the wait at once.
+    /// required server is connected, at most for [`Options::readiness_timeout`](crate::Options::readiness_timeout). An
+    /// error that only people can resolve ends the wait at once.
     ///
     /// Does not wait for a gateway or a server that is not required. Definitions that could not be registered by the
     /// end, after success or failure, are registered once the gateway accepts them; [`Started::pending`] lists them.

@@ -11,7 +11,7 @@ fn service(gateway: &FakeGateway) -> RegisterService {
 
 fn owned_by(definition: &Definition, owner: &str) -> Definition {
     let mut definition = definition.clone();
-    definition.tags.insert(crate::OWNER_TAG.to_owned(), owner.to_owned());
+    definition.tags.insert(crate::plan::OWNER_TAG.to_owned(), owner.to_owned());
     definition
 }
 
@@ -168,7 +168,7 @@ async fn calls_that_are_too_many_wait_for_their_turn() {
     let service = RegisterService::new(gateway.client(), Options { max_concurrent_calls: 2, ..Options::default() });
     service.tools().await.expect("tools");
     gateway.pause(Duration::from_millis(50));
-    let address: crate::ToolAddress = "$mcp(a#t)".parse().expect("an address");
+    let address: crate::worker::ToolAddress = "$mcp(a#t)".parse().expect("an address");
     let calls = (0..6).map(|_| service.call(&address, "{}"));
     assert!(futures_util::future::join_all(calls).await.iter().all(Result::is_ok));
     assert_eq!(gateway.most_under_way(), 2);
@@ -181,7 +181,7 @@ async fn calls_that_are_too_many_wait_for_their_turn() {
     };
     let ((one, other), late) = tokio::join!(two, late);
     assert!(one.is_ok() && other.is_ok());
-    assert_eq!(late.kind(), crate::CallErrorKind::Timeout);
+    assert_eq!(late.kind(), crate::worker::CallErrorKind::Timeout);
     assert_eq!(late.to_string(), "$mcp(a#t) was not called: as many calls as may be are under way, 2");
 }
 
@@ -193,12 +193,12 @@ async fn who_sets_options_in_code_keeps_what_the_environment_says() {
         "LLM_DENIED_MCP_NAMES" => Some("shell".to_owned()),
         _ => None,
     };
-    let adjust = |options| Options { adopt: crate::Adopt::Anything, ..options };
+    let adjust = |options| Options { adopt: crate::plan::Adopt::Anything, ..options };
     let service = RegisterService::from_lookup_with(lookup, adjust).expect("settings").expect("a gateway");
     let options = &service.shared.options;
     assert_eq!(
         (options.adopt, options.selection.denied.as_slice()),
-        (crate::Adopt::Anything, &["shell".to_owned()][..])
+        (crate::plan::Adopt::Anything, &["shell".to_owned()][..])
     );
     assert_eq!(service.health_check().await.expect_err("nobody is there").retries(), 0);
 }
@@ -208,11 +208,13 @@ async fn a_value_is_called_with_as_its_text_would_be() {
     let gateway = FakeGateway::start().await;
     gateway.put(stdio("a", "1"));
     let service = service(&gateway);
-    let address: crate::ToolAddress = "$mcp(a#t)".parse().expect("an address");
+    let address: crate::worker::ToolAddress = "$mcp(a#t)".parse().expect("an address");
     let arguments = BTreeMap::from([("query", "rust")]);
     assert_eq!(service.call_with(&address, &arguments).await.expect("an answer").to_text(), "done");
     assert_eq!(gateway.last_call()["arguments"], serde_json::json!({"query": "rust"}));
-    let told = |outcome: Result<crate::ToolAnswer, crate::CallError>| outcome.expect_err("no object").to_string();
+    let told = |outcome: Result<crate::worker::ToolAnswer, crate::worker::CallError>| {
+        outcome.expect_err("no object").to_string()
+    };
     let refused = "$mcp(a#t) does not take these arguments: ";
     assert_eq!(told(service.call_with(&address, "text").await), format!("{refused}arguments are a JSON object"));
     let no_json = BTreeMap::from([((1, 2), 3)]);
@@ -224,17 +226,17 @@ async fn the_first_call_after_a_registration_is_checked_as_any_other() {
     let gateway = FakeGateway::start().await;
     let options = Options { poll_interval: Duration::from_millis(5), ..Options::default() };
     let service = RegisterService::new(gateway.client(), options);
-    let address: crate::ToolAddress = "$mcp(a#t)".parse().expect("an address");
+    let address: crate::worker::ToolAddress = "$mcp(a#t)".parse().expect("an address");
     gateway.connects_after(5);
     service.ensure(&stdio("a", "1")).await.expect("ensured");
     let refused = service.call(&address, r#"{"query": 1}"#).await.expect_err("no text");
-    assert!(matches!(refused, crate::CallError::Arguments { .. }), "{refused}");
+    assert!(matches!(refused, crate::worker::CallError::Arguments { .. }), "{refused}");
     assert_eq!(gateway.last_call(), serde_json::Value::Null, "nothing was sent");
 
     gateway.connects_after(usize::MAX);
     service.ensure(&stdio("b", "1")).await.expect("ensured");
-    let address: crate::ToolAddress = "$mcp(b#t)".parse().expect("an address");
+    let address: crate::worker::ToolAddress = "$mcp(b#t)".parse().expect("an address");
     let late = service.call_within(&address, "", Duration::from_millis(100)).await.expect_err("never connected");
     assert_eq!(late.to_string(), "$mcp(b#t) was not called: its server is not connected");
-    assert!(!late.may_have_run() && late.kind() == crate::CallErrorKind::Connection);
+    assert!(!late.may_have_run() && late.kind() == crate::worker::CallErrorKind::Connection);
 }

@@ -17,7 +17,7 @@ pub use crate::service::tools::selection::{Naming, Selection};
 /// The tools offered to a model, and those left out.
 ///
 /// ```no_run
-/// use register_service::FunctionForm;
+/// use register_service::worker::FunctionForm;
 ///
 /// # async fn run(service: register_service::RegisterService) -> Result<(), Box<dyn std::error::Error>> {
 /// let tools = service.tools().await?;
@@ -64,7 +64,7 @@ pub struct LeftOut {
 /// Reason why a tool is not offered.
 ///
 /// ```
-/// use register_service::Why;
+/// use register_service::worker::Why;
 ///
 /// fn is_worth_a_warning(why: &Why) -> bool {
 ///     // The other reasons are intended.
@@ -72,7 +72,7 @@ pub struct LeftOut {
 /// }
 /// assert!(is_worth_a_warning(&Why::Taken { by: "$mcp(search#web)".parse()? }));
 /// assert!(!is_worth_a_warning(&Why::Denied));
-/// # Ok::<(), register_service::InvalidToolAddress>(())
+/// # Ok::<(), register_service::worker::InvalidToolAddress>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -130,7 +130,7 @@ impl Tools {
     /// Returns the function that a model named.
     ///
     /// ```
-    /// assert!(register_service::Tools::default().find("search_web").is_none());
+    /// assert!(register_service::worker::Tools::default().find("search_web").is_none());
     /// ```
     pub fn find(&self, name: &str) -> Option<&Function> {
         self.functions.iter().find(|it| it.name == name).or_else(|| self.named(name))
@@ -139,7 +139,7 @@ impl Tools {
     /// Returns the list in the form that a model's API requires.
     ///
     /// ```
-    /// use register_service::{FunctionForm, Tools};
+    /// use register_service::worker::{FunctionForm, Tools};
     ///
     /// assert_eq!(Tools::default().to_json(FunctionForm::Anthropic), serde_json::json!([]));
     /// ```
@@ -179,7 +179,7 @@ impl RegisterService {
     ///
     /// ```no_run
     /// # async fn run(service: register_service::RegisterService) -> Result<(), proxy_client::Error> {
-    /// let selection = register_service::Selection { allowed: vec!["search".to_owned()], ..Default::default() };
+    /// let selection = register_service::worker::Selection { allowed: vec!["search".to_owned()], ..Default::default() };
     /// let tools = service.tools_for(&selection).await?;
     /// # Ok(())
     /// # }

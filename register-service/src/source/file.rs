@@ -19,7 +19,7 @@ pub(super) const PROJECT_FILES: [&str; 2] = ["compozy.yaml", "compozy.yml"];
 /// # let folder = tempfile::tempdir()?;
 /// # std::fs::create_dir(folder.path().join("chat"))?;
 /// # std::fs::write(folder.path().join("chat/a.yaml"), "id: a\n")?;
-/// let (files, diagnostics) = register_service::read(&[folder.path().to_owned()]);
+/// let (files, diagnostics) = register_service::files::read(&[folder.path().to_owned()]);
 /// assert_eq!((files.len(), diagnostics.len()), (1, 0));
 /// assert_eq!(files[0].name(), "chat/a.yaml");
 /// # Ok::<(), std::io::Error>(())
@@ -50,7 +50,7 @@ impl File {
     /// ```
     /// # let folder = tempfile::tempdir()?;
     /// # std::fs::write(folder.path().join("chat.yaml"), "id: a\n")?;
-    /// let (files, _) = register_service::read(&[folder.path().to_owned()]);
+    /// let (files, _) = register_service::files::read(&[folder.path().to_owned()]);
     /// assert_eq!(std::path::Path::new(files[0].path()), folder.path().join("chat.yaml"));
     /// # Ok::<(), std::io::Error>(())
     /// ```
@@ -63,7 +63,7 @@ impl File {
     /// ```
     /// # let folder = tempfile::tempdir()?;
     /// # std::fs::write(folder.path().join("chat.yaml"), "id: a\n")?;
-    /// let (files, _) = register_service::read(&[folder.path().to_owned()]);
+    /// let (files, _) = register_service::files::read(&[folder.path().to_owned()]);
     /// assert_eq!(files[0].name(), "chat.yaml");
     /// # Ok::<(), std::io::Error>(())
     /// ```
@@ -77,7 +77,7 @@ impl File {
     /// # let folder = tempfile::tempdir()?;
     /// # let file = folder.path().join("chat.yaml");
     /// std::fs::write(&file, "# of the team\nid: chat\n---\nid: other\n")?;
-    /// let (files, _) = register_service::read(&[file]);
+    /// let (files, _) = register_service::files::read(&[file]);
     /// assert_eq!(files[0].to_yaml(), "id: chat\n---\nid: other\n");
     /// # Ok::<(), std::io::Error>(())
     /// ```

@@ -21,7 +21,7 @@ use crate::source::{self, InvalidFiles};
 /// # let folder = tempfile::tempdir()?;
 /// # let file = folder.path().join(".env");
 /// std::fs::write(&file, "PASSWORD=Pa$5word\n")?;
-/// let read = register_service::read_env_file(&file)?;
+/// let read = register_service::files::read_env_file(&file)?;
 /// // The engine reads `$5` as a variable too.
 /// assert_eq!(read.variables[0].1, "Paword");
 /// assert_eq!(read.remarks[0].code.as_str(), "substituted-text");
@@ -50,11 +50,11 @@ impl std::fmt::Debug for EnvFile {
 /// # let folder = tempfile::tempdir()?;
 /// # let file = folder.path().join(".env");
 /// std::fs::write(&file, "# of the team\nexport HOST=a.test\nTOKEN='se cret'\n")?;
-/// let read = register_service::read_env_file(&file)?;
+/// let read = register_service::files::read_env_file(&file)?;
 /// assert_eq!(read.variables[1], ("TOKEN".to_owned(), "se cret".to_owned()));
 ///
 /// std::fs::write(&file, "TOKEN 'se cret'\n")?;
-/// let invalid = register_service::read_env_file(&file).unwrap_err();
+/// let invalid = register_service::files::read_env_file(&file).unwrap_err();
 /// assert!(invalid.diagnostics[0].to_string().contains(":1:1: error[bad-env-file]: `=` is missing"));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```

@@ -9,12 +9,12 @@ use url::{Host, Url};
 /// Base URL of a gateway, `http` or `https`, without query and trailing slash.
 ///
 /// ```
-/// use register_service::GatewayUrl;
+/// use register_service::files::GatewayUrl;
 ///
 /// let gateway: GatewayUrl = "127.0.0.1:6001/".parse()?;
 /// assert_eq!(gateway.as_str(), "http://127.0.0.1:6001");
 /// assert!("ftp://127.0.0.1".parse::<GatewayUrl>().is_err());
-/// # Ok::<(), register_service::InvalidGatewayUrl>(())
+/// # Ok::<(), register_service::files::InvalidGatewayUrl>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GatewayUrl(Url);
@@ -22,7 +22,7 @@ pub struct GatewayUrl(Url);
 /// Reason why a text is not the URL of a gateway. The text itself is not repeated, because it may contain a password.
 ///
 /// ```
-/// use register_service::{GatewayUrl, InvalidGatewayUrl};
+/// use register_service::files::{GatewayUrl, InvalidGatewayUrl};
 ///
 /// let error = "http://admin:hunter2@gateway.test".parse::<GatewayUrl>();
 /// assert_eq!(error, Err(InvalidGatewayUrl::Credentials));
@@ -57,9 +57,9 @@ impl GatewayUrl {
     /// Returns the URL without a trailing slash.
     ///
     /// ```
-    /// let gateway: register_service::GatewayUrl = "https://gateway.test/mcp/".parse()?;
+    /// let gateway: register_service::files::GatewayUrl = "https://gateway.test/mcp/".parse()?;
     /// assert_eq!(gateway.as_str(), "https://gateway.test/mcp");
-    /// # Ok::<(), register_service::InvalidGatewayUrl>(())
+    /// # Ok::<(), register_service::files::InvalidGatewayUrl>(())
     /// ```
     pub fn as_str(&self) -> &str {
         self.0.as_str().trim_end_matches('/')

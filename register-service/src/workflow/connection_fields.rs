@@ -11,7 +11,8 @@ use crate::workflow::desired::{Desired, Usage};
 /// Fields with their names at the gateway (`command` with its arguments, `url`, `headers`, `env`), in that order.
 ///
 /// ```
-/// use register_service::{Environment, Settings, ConnectionFields, load};
+/// use register_service::files::ConnectionFields;
+/// use register_service::{Environment, Settings, load};
 ///
 /// # let folder = tempfile::tempdir()?;
 /// # let file = folder.path().join("demo.yaml");

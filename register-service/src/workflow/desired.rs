@@ -65,7 +65,7 @@ pub struct Entry {
 /// Effect of an entry at the gateway.
 ///
 /// ```
-/// use register_service::{Entry, Usage};
+/// use register_service::files::{Entry, Usage};
 ///
 /// /// Where the engine reaches a server; nothing if it connects by itself.
 /// fn address(entry: &Entry) -> Option<&str> {
@@ -172,10 +172,11 @@ impl Desired {
     }
 
     /// Returns id and position of the entries whose meaning depends on unset variables. There are some only with
-    /// [`Unset::Warn`](crate::Unset::Warn).
+    /// [`Unset::Warn`](crate::files::Unset::Warn).
     ///
     /// ```
-    /// use register_service::{Environment, Settings, Unset, load};
+    /// use register_service::files::Unset;
+    /// use register_service::{Environment, Settings, load};
     ///
     /// # let folder = tempfile::tempdir()?;
     /// # let file = folder.path().join("chat.yaml");

@@ -16,7 +16,8 @@ use crate::workflow::{Loaded, Settings, interpret};
 /// `$mcp(id#tool)`, may name a server that the engine knows from elsewhere, so neither has to be declared in the text.
 ///
 /// ```
-/// use register_service::{Environment, Settings, Wanted, load_text};
+/// use register_service::files::load_text;
+/// use register_service::{Environment, Settings, Wanted};
 ///
 /// let settings = Settings::new("http://127.0.0.1:6001".parse()?, Environment::from_iter([("TOKEN", "s3cret")]));
 /// let yaml = "id: search\nurl: https://search.test/mcp\nheaders: {X-Api-Key: '{{ .env.TOKEN }}'}\n";
@@ -42,7 +43,8 @@ pub fn load_text(origin: &str, text: &str, settings: &Settings) -> Result<Loaded
 /// Interprets a JSON value as [`load_text`] does a text. Lines and columns are those of its indented JSON.
 ///
 /// ```
-/// use register_service::{Environment, Settings, Wanted, load_value};
+/// use register_service::files::load_value;
+/// use register_service::{Environment, Settings, Wanted};
 /// use serde_json::json;
 ///
 /// let settings = Settings::new("http://127.0.0.1:6001".parse()?, Environment::default());

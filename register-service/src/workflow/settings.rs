@@ -7,12 +7,13 @@ use crate::workflow::address::GatewayUrl;
 /// Settings for the interpretation of files.
 ///
 /// ```
-/// use register_service::{Environment, Settings, Unset};
+/// use register_service::files::Unset;
+/// use register_service::{Environment, Settings};
 ///
 /// let gateway = "http://127.0.0.1:6001".parse()?;
 /// let in_ci = Settings { unset: Unset::Warn, ..Settings::new(gateway, Environment::default()) };
 /// assert!(!in_ci.all, "what says `use_proxy: false` stays with the engine");
-/// # Ok::<(), register_service::InvalidGatewayUrl>(())
+/// # Ok::<(), register_service::files::InvalidGatewayUrl>(())
 /// ```
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -28,7 +29,7 @@ pub struct Settings {
     pub engine: Engine,
     /// Refuses files with warnings too; an unset variable stays a warning with [`Unset::Warn`].
     pub strict: bool,
-    /// Warnings about the sources of the settings, such as [`EnvFile::remarks`](crate::EnvFile::remarks); they are
+    /// Warnings about the sources of the settings, such as [`EnvFile::remarks`](crate::files::EnvFile::remarks); they are
     /// reported together with those about the files.
     pub remarks: Vec<Diagnostic>,
 }
@@ -36,7 +37,8 @@ pub struct Settings {
 /// Engine that reads the files besides this program, which decides how templates are evaluated.
 ///
 /// ```
-/// use register_service::{Engine, Environment, Settings, load};
+/// use register_service::files::Engine;
+/// use register_service::{Environment, Settings, load};
 ///
 /// # let folder = tempfile::tempdir()?;
 /// # let file = folder.path().join("chat.yaml");
@@ -73,7 +75,8 @@ impl Engine {
 /// Treatment of templates that use an unset variable.
 ///
 /// ```
-/// use register_service::{Environment, Settings, Unset, load};
+/// use register_service::files::Unset;
+/// use register_service::{Environment, Settings, load};
 ///
 /// # let folder = tempfile::tempdir()?;
 /// # let file = folder.path().join("chat.yaml");
@@ -111,7 +114,7 @@ impl Settings {
     /// let process: Environment = std::env::vars().collect();
     /// let settings = Settings::new("gateway.internal:6001".parse()?, process);
     /// assert_eq!(settings.gateway.as_str(), "http://gateway.internal:6001");
-    /// # Ok::<(), register_service::InvalidGatewayUrl>(())
+    /// # Ok::<(), register_service::files::InvalidGatewayUrl>(())
     /// ```
     pub fn new(gateway: GatewayUrl, environment: Environment) -> Self {
         Self {

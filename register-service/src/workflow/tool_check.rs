@@ -14,7 +14,7 @@ use crate::workflow::{Desired, Usage};
 /// Registrations and tools of a gateway, as its admin API lists them.
 ///
 /// ```no_run
-/// use register_service::{Desired, Offer, check_tools};
+/// use register_service::files::{Desired, Offer, check_tools};
 ///
 /// # async fn run(client: proxy_client::Client, desired: Desired) -> Result<(), proxy_client::Error> {
 /// let (registrations, tools) = (client.list().await?, client.list_all_tools().await?);
@@ -36,7 +36,8 @@ pub struct Offer<'a> {
 /// has a tool of that name, does not hide it, and accepts the arguments that the step gives.
 ///
 /// ```
-/// use register_service::{Environment, Offer, Settings, check_tools, load};
+/// use register_service::files::{Offer, check_tools};
+/// use register_service::{Environment, Settings, load};
 ///
 /// # let folder = tempfile::tempdir()?;
 /// # let file = folder.path().join("agent.yaml");

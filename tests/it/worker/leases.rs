@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use harness::process::Signal;
 use harness::{DEADLINE, binary, gateway};
-use register_service::{Options, Tenure};
+use register_service::Options;
+use register_service::worker::Tenure;
 use tokio::net::TcpListener;
 use tokio::time::{Instant, sleep, timeout};
 

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use harness::fake::Fake;
 use harness::{DEADLINE, binary, eventually, free_port, gateway};
-use register_service::{NotStarted, RegisterService, Started, Wanted};
+use register_service::worker::{NotStarted, Started};
+use register_service::{RegisterService, Wanted};
 use schemas::ServerName;
 use schemas::admin::State;
 use serde_json::json;

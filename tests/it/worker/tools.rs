@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use harness::fake::{Fake, Via, fake};
 use harness::{DEADLINE, gateway, within};
-use register_service::{
-    CallError, CallErrorKind, Done, Environment, FunctionForm, Metric, Metrics, Options, RegisterService, Settings,
-    ToolChanged, Wanted, load_value,
-};
+use register_service::files::load_value;
+use register_service::plan::Done;
+use register_service::worker::{CallError, CallErrorKind, FunctionForm, Metric, Metrics, ToolChanged};
+use register_service::{Environment, Options, RegisterService, Settings, Wanted};
 use schemas::admin::State;
 use serde_json::json;
 

@@ -9,13 +9,13 @@ use crate::workflow::reference::tool::{self, Parts, ToolReference};
 /// Address of a tool, as in workflow files: `$mcp(server#tool)`.
 ///
 /// ```
-/// use register_service::ToolAddress;
+/// use register_service::worker::ToolAddress;
 ///
 /// let address: ToolAddress = "$mcp( search # web )".parse()?;
 /// assert_eq!((address.server.as_str(), address.tool.as_str()), ("search", "web"));
 /// assert_eq!(address.to_string(), "$mcp(search#web)");
 /// assert!("search.web".parse::<ToolAddress>().is_err());
-/// # Ok::<(), register_service::InvalidToolAddress>(())
+/// # Ok::<(), register_service::worker::InvalidToolAddress>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ToolAddress {
@@ -28,7 +28,7 @@ pub struct ToolAddress {
 /// Error for a text that is not an address.
 ///
 /// ```
-/// let error = "search#web".parse::<register_service::ToolAddress>().map_err(|error| error.to_string());
+/// let error = "search#web".parse::<register_service::worker::ToolAddress>().map_err(|error| error.to_string());
 /// assert_eq!(error, Err("`search#web` is no `$mcp(server#tool)`".to_owned()));
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -43,8 +43,8 @@ impl ToolReference {
     /// Returns the address to call, with the engine's name of the server.
     ///
     /// ```no_run
-    /// # async fn run(service: register_service::RegisterService, desired: register_service::Desired)
-    /// # -> Result<(), register_service::CallError> {
+    /// # async fn run(service: register_service::RegisterService, desired: register_service::files::Desired)
+    /// # -> Result<(), register_service::worker::CallError> {
     /// for reference in desired.tools() {
     ///     println!("{}", service.call(&reference.address(), "{}").await?.to_text());
     /// }

@@ -8,9 +8,9 @@ use serde_json::value::RawValue;
 /// Answer of a tool.
 ///
 /// ```no_run
-/// use register_service::Content;
+/// use register_service::worker::Content;
 ///
-/// # fn run(answer: register_service::ToolAnswer) {
+/// # fn run(answer: register_service::worker::ToolAnswer) {
 /// for content in &answer.content {
 ///     match content {
 ///         Content::Text(text) => println!("{text}"),
@@ -33,7 +33,7 @@ pub struct ToolAnswer {
 /// One content item of an answer.
 ///
 /// ```
-/// use register_service::Content;
+/// use register_service::worker::Content;
 ///
 /// let image = Content::Image { data: "aGk=".to_owned(), mime_type: "image/png".to_owned() };
 /// let media_type = match &image {
@@ -92,7 +92,7 @@ impl ToolAnswer {
     /// If the result does not have this type.
     ///
     /// ```no_run
-    /// # fn run(answer: register_service::ToolAnswer) -> Result<(), serde_json::Error> {
+    /// # fn run(answer: register_service::worker::ToolAnswer) -> Result<(), serde_json::Error> {
     /// let sum: Option<i64> = answer.structured_as()?;
     /// # Ok(())
     /// # }
@@ -104,7 +104,7 @@ impl ToolAnswer {
     /// Returns the answer as text for a model: the text items, or the structured result, or all items.
     ///
     /// ```
-    /// assert_eq!(register_service::ToolAnswer::default().to_text(), "");
+    /// assert_eq!(register_service::worker::ToolAnswer::default().to_text(), "");
     /// ```
     pub fn to_text(&self) -> String {
         let texts: Vec<&str> = self.content.iter().filter_map(Content::text).collect();
@@ -144,7 +144,7 @@ impl Content {
     /// Returns the text of a text item.
     ///
     /// ```
-    /// use register_service::Content;
+    /// use register_service::worker::Content;
     ///
     /// assert_eq!(Content::Text("hi".to_owned()).text(), Some("hi"));
     /// ```

@@ -14,8 +14,8 @@ const MAX_CHOICES: usize = 20;
 /// A problem of a call's arguments.
 ///
 /// ```no_run
-/// # fn run(error: register_service::CallError) {
-/// if let register_service::CallError::Arguments { problems, .. } = error {
+/// # fn run(error: register_service::worker::CallError) {
+/// if let register_service::worker::CallError::Arguments { problems, .. } = error {
 ///     for problem in problems {
 ///         println!("{}: {}", problem.path, problem.message);
 ///     }

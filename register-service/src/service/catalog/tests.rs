@@ -41,7 +41,7 @@ async fn servers(service: &RegisterService) -> Vec<String> {
 
 fn qualified(gateway: &FakeGateway) -> RegisterService {
     let mut options = Options::default();
-    options.selection.naming = crate::Naming::Qualified;
+    options.selection.naming = crate::worker::Naming::Qualified;
     RegisterService::new(gateway.client(), options)
 }
 

@@ -11,9 +11,9 @@ use crate::service::tools::selection::Naming;
 /// A tool that a model may call.
 ///
 /// ```no_run
-/// use register_service::FunctionForm;
+/// use register_service::worker::FunctionForm;
 ///
-/// # fn run(function: register_service::Function) {
+/// # fn run(function: register_service::worker::Function) {
 /// println!("{} is {}", function.name, function.address());
 /// println!("{}", function.to_json(FunctionForm::Anthropic));
 /// # }
@@ -36,7 +36,7 @@ pub struct Function {
 /// Form of a function's description in a model's API.
 ///
 /// ```
-/// use register_service::FunctionForm;
+/// use register_service::worker::FunctionForm;
 ///
 /// assert_ne!(FunctionForm::OpenAi, FunctionForm::Anthropic);
 /// ```
@@ -66,9 +66,10 @@ impl Function {
     /// Returns the address of the tool.
     ///
     /// ```no_run
-    /// use register_service::{RegisterService, Tools};
+    /// use register_service::worker::Tools;
+    /// use register_service::RegisterService;
     ///
-    /// # async fn run(service: RegisterService, tools: Tools) -> Result<(), register_service::CallError> {
+    /// # async fn run(service: RegisterService, tools: Tools) -> Result<(), register_service::worker::CallError> {
     /// // Look up the function that the model named.
     /// if let Some(function) = tools.find("current_time") {
     ///     let answer = service.call(&function.address(), "{}").await?;
@@ -84,9 +85,9 @@ impl Function {
     /// Returns the description of the function in one of the forms.
     ///
     /// ```no_run
-    /// use register_service::FunctionForm;
+    /// use register_service::worker::FunctionForm;
     ///
-    /// # fn run(function: register_service::Function) {
+    /// # fn run(function: register_service::worker::Function) {
     /// let shown = function.to_json(FunctionForm::OpenAi);
     /// assert_eq!(shown["function"]["name"], function.name);
     /// assert_eq!(shown["function"]["parameters"]["type"], "object");

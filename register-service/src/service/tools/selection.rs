@@ -4,7 +4,7 @@
 /// gateway's.
 ///
 /// ```
-/// use register_service::{Naming, Selection};
+/// use register_service::worker::{Naming, Selection};
 ///
 /// let selection = Selection {
 ///     denied: vec!["shell".to_owned()],
@@ -29,7 +29,7 @@ pub struct Selection {
 /// Rule for the names of tools offered to a model.
 ///
 /// ```no_run
-/// use register_service::{Naming, Selection};
+/// use register_service::worker::{Naming, Selection};
 ///
 /// # async fn run(service: register_service::RegisterService) -> Result<(), proxy_client::Error> {
 /// let qualified = Selection { naming: Naming::Qualified, ..Selection::default() };

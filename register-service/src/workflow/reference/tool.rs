@@ -11,7 +11,8 @@ use crate::source::node::Node;
 /// Tool that an action or task names, as `$mcp(server#tool)`.
 ///
 /// ```
-/// use register_service::{Environment, Settings, ToolAddress, load};
+/// use register_service::worker::ToolAddress;
+/// use register_service::{Environment, Settings, load};
 ///
 /// # let folder = tempfile::tempdir()?;
 /// # let file = folder.path().join("agent.yaml");
