@@ -75,7 +75,7 @@ pub(crate) fn router(admin: Arc<Admin>) -> Router {
         .route("/admin/mcps", all)
         .route("/admin/mcps/{name}", one)
         .route("/admin/mcps/{name}/refresh", post(refresh::refresh))
-        .route("/admin/generations", post(generations::make))
+        .route("/admin/generations", post(generations::apply))
         .route("/admin/leases", get(leases::list))
         .route("/admin/leases/{holder}", put(leases::hold).delete(leases::release))
         .route("/admin/locks/{owner}", put(locks::take).delete(locks::release))

@@ -11,7 +11,7 @@ use serde::Serialize;
 use tracing::info;
 
 use crate::admin::body::{definition, object, without_values};
-use crate::admin::leases::Wish;
+use crate::admin::leases::RequestedLease;
 use crate::admin::precondition::Precondition;
 use crate::admin::problem::{bad_request, denied, failed, problem, unknown};
 use crate::admin::view::{Shown, reveal, uncached, view};
@@ -24,8 +24,8 @@ use crate::registry::{Registration, RegistryError, Tenure};
 /// `?lease=HOLDER&ttl=TIME` the registration is leased, and removed when its last lease ends.
 pub(super) async fn register(State(admin): Shared, request: Request) -> Response {
     let starter = admin.policy.starter(&(admin.credentials)(&request));
-    let wish = match Wish::read(request.uri()) {
-        Ok(wish) => wish,
+    let lease = match RequestedLease::read(request.uri()) {
+        Ok(lease) => lease,
         Err(refusal) => return refusal,
     };
     let body = match definition(&admin, request).await {
@@ -50,18 +50,23 @@ pub(super) async fn register(State(admin): Shared, request: Request) -> Response
     if let Err(error) = admin.upstreams.check(&definition) {
         return failed("Failed to create MCP", &error);
     }
-    create(&admin, definition, wish, warnings).await
+    create(&admin, definition, lease, warnings).await
 }
 
-async fn create(admin: &Admin, definition: Definition, wish: Option<Wish>, warnings: Vec<String>) -> Response {
-    if let Err(refusal) = Wish::check(wish.as_ref(), admin) {
+async fn create(
+    admin: &Admin,
+    definition: Definition,
+    lease: Option<RequestedLease>,
+    warnings: Vec<String>,
+) -> Response {
+    if let Err(refusal) = RequestedLease::check(lease.as_ref(), admin) {
         return refusal;
     }
-    let tenure = if wish.is_some() { Tenure::Leased } else { Tenure::Permanent };
+    let tenure = if lease.is_some() { Tenure::Leased } else { Tenure::Permanent };
     match admin.registry.create(definition.clone(), tenure).await {
         Ok(registration) => {
             let name = definition.name.clone();
-            let expires_at = Wish::grant(wish, admin, &name);
+            let expires_at = RequestedLease::grant(lease, admin, &name);
             admin.upstreams.start(definition);
             info!(upstream = %name, "registered");
             let message = "MCP definition added successfully".to_owned();
@@ -109,7 +114,7 @@ pub(super) async fn show(State(admin): Shared, Path(name): Path<String>, request
 struct Terms {
     warnings: Vec<String>,
     condition: Precondition,
-    wish: Option<Wish>,
+    lease: Option<RequestedLease>,
     starter: Starter,
 }
 
@@ -151,7 +156,7 @@ fn terms(admin: &Admin, request: &Request) -> Result<Terms, Response> {
     Ok(Terms {
         warnings: Vec::new(),
         condition: Precondition::read(request.headers()).map_err(|error| bad_request(error.to_string()))?,
-        wish: Wish::read(request.uri())?,
+        lease: RequestedLease::read(request.uri())?,
         starter: admin.policy.starter(&(admin.credentials)(request)),
     })
 }
@@ -169,8 +174,8 @@ async fn change(admin: &Admin, definition: Definition, stored: &Registration, te
     if starts && let Err(reason) = terms.starter.may_start() {
         return denied(reason);
     }
-    let tenure = if terms.wish.is_some() { stored.tenure } else { Tenure::Permanent };
-    if let Err(refusal) = Wish::check(terms.wish.as_ref(), admin) {
+    let tenure = if terms.lease.is_some() { stored.tenure } else { Tenure::Permanent };
+    if let Err(refusal) = RequestedLease::check(terms.lease.as_ref(), admin) {
         return refusal;
     }
     let revision = if is_current {
@@ -193,7 +198,7 @@ async fn change(admin: &Admin, definition: Definition, stored: &Registration, te
         }
     };
     let name = definition.name.clone();
-    let expires_at = Wish::grant(terms.wish, admin, &name);
+    let expires_at = RequestedLease::grant(terms.lease, admin, &name);
     if is_current {
         start_changed(admin, definition, &stored.definition);
     }

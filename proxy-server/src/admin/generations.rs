@@ -23,8 +23,8 @@ use crate::registry::{Registration, RegistryError, Tenure};
 
 /// A checked change, ready to be made.
 enum Step {
-    /// The change is made already, by an earlier request; holds the answer to repeat.
-    Made(Changed),
+    /// An earlier request has made the change; holds the answer to repeat.
+    InPlace(Changed),
     Create(Definition),
     Update {
         definition: Definition,
@@ -34,7 +34,7 @@ enum Step {
 }
 
 /// `POST /admin/generations`.
-pub(super) async fn make(State(admin): Shared, request: Request) -> Response {
+pub(super) async fn apply(State(admin): Shared, request: Request) -> Response {
     let starter = admin.policy.starter(&(admin.credentials)(&request));
     let Generation { changes } = match body::document(&admin, request).await {
         Ok(generation) => generation,
@@ -45,24 +45,24 @@ pub(super) async fn make(State(admin): Shared, request: Request) -> Response {
         return bad_request(format!("`{twice}` is changed twice"));
     }
     let _turn = admin.changes.acquire().await;
-    let steps = match look(&admin, &changes, starter).await {
+    let steps = match check_all(&admin, &changes, starter).await {
         Ok(steps) => steps,
         Err(refusal) => return refusal,
     };
-    match carry_out(&admin, steps).await {
+    match apply_in_order(&admin, steps).await {
         Ok(changed) => Json(GenerationAnswer { changed }).into_response(),
         Err(error) => failed("Failed to change MCPs", &error),
     }
 }
 
 /// Checks every change. Returns the steps, or one refusal that lists all obstacles.
-async fn look(admin: &Admin, changes: &[Change], starter: Starter) -> Result<Vec<Step>, Response> {
+async fn check_all(admin: &Admin, changes: &[Change], starter: Starter) -> Result<Vec<Step>, Response> {
     let (mut steps, mut refused) = (Vec::with_capacity(changes.len()), Vec::new());
     let mut may_start = None;
     for change in changes {
         let stored = admin.registry.get(change.name().as_str()).await;
         let stored = stored.map_err(|error| failed("Storage error", &error))?;
-        match step(admin, change, stored) {
+        match check(admin, change, stored) {
             Ok((step, starts)) => {
                 if starts && let Err(reason) = *may_start.get_or_insert_with(|| starter.may_start()) {
                     return Err(denied(reason));
@@ -89,7 +89,7 @@ async fn look(admin: &Admin, changes: &[Change], starter: Starter) -> Result<Vec
 }
 
 /// Turns one change into a step. The flag is true if the step starts or ends a process.
-fn step(admin: &Admin, change: &Change, stored: Option<Registration>) -> Result<(Step, bool), (Obstacle, String)> {
+fn check(admin: &Admin, change: &Change, stored: Option<Registration>) -> Result<(Step, bool), (Obstacle, String)> {
     let unusable = |error: &(dyn std::error::Error + 'static)| (Obstacle::Unusable, Chain(error).to_string());
     let is_current = |stored: &Registration, wanted: Option<Revision>| match wanted {
         Some(wanted) if wanted != stored.revision => {
@@ -105,7 +105,7 @@ fn step(admin: &Admin, change: &Change, stored: Option<Registration>) -> Result<
         (Change::Create { definition }, stored) => {
             let definition = nothing_redacted(definition.clone()).map_err(|error| unusable(&error))?;
             match stored {
-                Some(stored) if is_made(&stored, &definition) => Ok((made(&stored), false)),
+                Some(stored) if is_in_place(&stored, &definition) => Ok((repeat_answer(&stored), false)),
                 Some(_) => Err((Obstacle::Exists, "there is a registration of that name".to_owned())),
                 None => {
                     admin.upstreams.check(&definition).map_err(|error| unusable(&error))?;
@@ -118,7 +118,7 @@ fn step(admin: &Admin, change: &Change, stored: Option<Registration>) -> Result<
             let current = is_current(&stored, *revision);
             let starts = is_process(&stored.definition) || is_process(definition);
             match keep_redacted(definition.clone(), &stored) {
-                Ok(definition) if is_made(&stored, &definition) => Ok((made(&stored), false)),
+                Ok(definition) if is_in_place(&stored, &definition) => Ok((repeat_answer(&stored), false)),
                 Ok(definition) => {
                     let before = Box::new(stored.definition);
                     current.map(|()| (Step::Update { definition, before }, starts))
@@ -130,7 +130,7 @@ fn step(admin: &Admin, change: &Change, stored: Option<Registration>) -> Result<
         }
         (Change::Update { .. }, None) => Err((Obstacle::Missing, "there is no registration of that name".to_owned())),
         (Change::Delete { name, .. }, None) => {
-            Ok((Step::Made(Changed { name: name.clone(), revision: None, warning: None }), false))
+            Ok((Step::InPlace(Changed { name: name.clone(), revision: None, warning: None }), false))
         }
         (Change::Delete { name, revision }, Some(stored)) => {
             is_current(&stored, *revision).map(|()| (Step::Delete(name.clone()), false))
@@ -139,22 +139,22 @@ fn step(admin: &Admin, change: &Change, stored: Option<Registration>) -> Result<
 }
 
 /// True if the registration equals the wanted definition and is permanent.
-fn is_made(stored: &Registration, wanted: &Definition) -> bool {
+fn is_in_place(stored: &Registration, wanted: &Definition) -> bool {
     (&stored.definition, stored.tenure) == (wanted, Tenure::Permanent)
 }
 
-fn made(stored: &Registration) -> Step {
+fn repeat_answer(stored: &Registration) -> Step {
     let (name, revision) = (stored.definition.name.clone(), Some(stored.revision));
-    Step::Made(Changed { name, revision, warning: None })
+    Step::InPlace(Changed { name, revision, warning: None })
 }
 
 /// Makes the changes. Deletions come first, because they make room for others.
-async fn carry_out(admin: &Admin, steps: Vec<Step>) -> Result<Vec<Changed>, RegistryError> {
+async fn apply_in_order(admin: &Admin, steps: Vec<Step>) -> Result<Vec<Changed>, RegistryError> {
     let mut changed: Vec<Option<Changed>> = vec![None; steps.len()];
     let mut order: Vec<(usize, Step)> = steps.into_iter().enumerate().collect();
     order.sort_by_key(|(_, step)| !matches!(step, Step::Delete(_)));
     for (place, step) in order {
-        let done = step.carry_out(admin).await?;
+        let done = step.apply(admin).await?;
         if let Some(slot) = changed.get_mut(place) {
             *slot = Some(done);
         }
@@ -165,14 +165,14 @@ async fn carry_out(admin: &Admin, steps: Vec<Step>) -> Result<Vec<Changed>, Regi
 impl Step {
     fn name(&self) -> &str {
         match self {
-            Self::Made(Changed { name, .. }) | Self::Delete(name) => name.as_str(),
+            Self::InPlace(Changed { name, .. }) | Self::Delete(name) => name.as_str(),
             Self::Create(definition) | Self::Update { definition, .. } => definition.name.as_str(),
         }
     }
 
-    async fn carry_out(self, admin: &Admin) -> Result<Changed, RegistryError> {
+    async fn apply(self, admin: &Admin) -> Result<Changed, RegistryError> {
         let (name, revision, warning) = match self {
-            Self::Made(changed) => return Ok(changed),
+            Self::InPlace(changed) => return Ok(changed),
             Self::Delete(name) => {
                 admin.registry.delete(name.as_str()).await?;
                 admin.upstreams.retire(name.as_str());

@@ -23,7 +23,7 @@ use crate::error::Chain;
 use crate::registry::{Expiry, RegistryError, Tenure, TooManyHolders};
 
 /// A lease that a request asks for together with its registration.
-pub(super) struct Wish {
+pub(super) struct RequestedLease {
     pub(super) holder: Holder,
     ttl: Duration,
 }
@@ -86,7 +86,7 @@ async fn set(
     }
     let held: Vec<ServerName> = names.iter().cloned().collect();
     let given_back = admin.leases().set(holder, names, expiry).map_err(|error| too_many(&error))?;
-    if let Err(error) = end(admin, given_back).await {
+    if let Err(error) = remove_unheld(admin, given_back).await {
         return Err(failed("Failed to delete MCP", &error));
     }
     debug!(%holder, leases = held.len(), "leases taken");
@@ -102,7 +102,7 @@ pub(super) async fn release(State(admin): Shared, holder: Result<Path<String>, P
     let _turn = admin.changes.acquire().await;
     let names = admin.leases().release(&holder);
     debug!(%holder, leases = names.len(), "leases given back");
-    match end(&admin, names).await {
+    match remove_unheld(&admin, names).await {
         Ok(released) => Json(released).into_response(),
         Err(error) => failed("Failed to delete MCP", &error),
     }
@@ -141,14 +141,17 @@ pub(crate) async fn expire(admin: Arc<Admin>, stopping: CancellationToken) {
         }
         let _turn = admin.changes.acquire().await;
         let unheld = admin.leases().expire(Instant::now());
-        if let Err(error) = end(&admin, unheld).await {
+        if let Err(error) = remove_unheld(&admin, unheld).await {
             error!(error = %Chain(&error), "registrations whose leases have ended cannot be removed");
         }
     }
 }
 
 /// Removes those of the registrations that are leased but have no lease left. The caller holds the permit for changes.
-async fn end(admin: &Admin, names: impl IntoIterator<Item = ServerName>) -> Result<LeaseRelease, RegistryError> {
+async fn remove_unheld(
+    admin: &Admin,
+    names: impl IntoIterator<Item = ServerName>,
+) -> Result<LeaseRelease, RegistryError> {
     let mut released = LeaseRelease::default();
     for name in names {
         let stays = match admin.registry.get(name.as_str()).await? {
@@ -167,7 +170,7 @@ async fn end(admin: &Admin, names: impl IntoIterator<Item = ServerName>) -> Resu
     Ok(released)
 }
 
-impl Wish {
+impl RequestedLease {
     /// Reads `?lease=HOLDER&ttl=TIME`; `None` if it is absent.
     pub(super) fn read(uri: &Uri) -> Result<Option<Self>, Response> {
         let Query(Parameters { lease, ttl: text }) =
@@ -182,13 +185,13 @@ impl Wish {
     }
 
     /// Checks that the lease can be granted. Called before anything is changed.
-    pub(super) fn check(wish: Option<&Self>, admin: &Admin) -> Result<(), Response> {
-        wish.map_or(Ok(()), |wish| admin.leases().admits(&wish.holder)).map_err(|error| too_many(&error))
+    pub(super) fn check(lease: Option<&Self>, admin: &Admin) -> Result<(), Response> {
+        lease.map_or(Ok(()), |lease| admin.leases().admits(&lease.holder)).map_err(|error| too_many(&error))
     }
 
     /// Grants the lease. Returns its expiry as a timestamp.
-    pub(super) fn grant(wish: Option<Self>, admin: &Admin, name: &ServerName) -> Option<String> {
-        let Self { holder, ttl } = wish?;
+    pub(super) fn grant(lease: Option<Self>, admin: &Admin, name: &ServerName) -> Option<String> {
+        let Self { holder, ttl } = lease?;
         let expiry = admin.leases().add(&holder, name.clone(), Expiry::after(ttl)).ok()?;
         admin.sooner.notify_one();
         Some(expiry.shown.to_string())
