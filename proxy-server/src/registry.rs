@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use schemas::admin::Revision;
 use schemas::{Definition, ServerName};
 
-pub(crate) use self::leases::{Expiry, Leases, TooManyHolders};
+pub(crate) use self::leases::{Leases, TooManyHolders, expiry};
 pub(crate) use self::locks::{Lock, Locks, NotTaken};
 use self::memory::Memory;
 

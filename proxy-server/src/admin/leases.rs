@@ -9,10 +9,11 @@ use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Query, Request, State};
 use axum::http::Uri;
 use axum::response::{IntoResponse, Response};
+use jiff::Timestamp;
 use schemas::admin::{HeldLeases, Lease, LeaseGrant, LeaseList, LeaseRelease, LeaseRequest, MAX_LEASE_TTL};
 use schemas::{Holder, ServerName, parse_duration};
 use serde::Deserialize;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info};
 
@@ -20,7 +21,10 @@ use crate::admin::body::{document, ttl};
 use crate::admin::problem::{bad_request, failed, full};
 use crate::admin::{Admin, Shared, segment};
 use crate::error::Chain;
-use crate::registry::{Expiry, RegistryError, Tenure, TooManyHolders};
+use crate::registry::{RegistryError, Tenure, TooManyHolders, expiry};
+
+/// Longest time between two looks at the wall clock while leases are held.
+const CLOCK_CHECK: Duration = Duration::from_secs(30);
 
 /// A lease that a request asks for together with its registration.
 pub(super) struct RequestedLease {
@@ -57,24 +61,24 @@ pub(super) async fn hold(
         (Ok(ttl), names) => (ttl, names),
     };
     let _turn = admin.changes.acquire().await;
-    let expiry = Expiry::after(ttl);
+    let ends_at = expiry(Timestamp::now(), ttl);
     let (held, missing) = match names {
-        None => (admin.leases().renew(&holder, expiry), Vec::new()),
-        Some(names) => match set(&admin, &holder, names, expiry).await {
+        None => (admin.leases().renew(&holder, ends_at), Vec::new()),
+        Some(names) => match set(&admin, &holder, names, ends_at).await {
             Ok(outcome) => outcome,
             Err(refusal) => return refusal,
         },
     };
     admin.sooner.notify_one();
     let held = held.into_iter().map(String::from).collect();
-    Json(LeaseGrant::new(expiry.shown.to_string(), held, missing)).into_response()
+    Json(LeaseGrant::new(ends_at.to_string(), held, missing)).into_response()
 }
 
 async fn set(
     admin: &Admin,
     holder: &Holder,
     wanted: Vec<String>,
-    expiry: Expiry,
+    ends_at: Timestamp,
 ) -> Result<(Vec<ServerName>, Vec<String>), Response> {
     let (mut names, mut missing) = (BTreeSet::new(), BTreeSet::new());
     for name in wanted {
@@ -85,7 +89,7 @@ async fn set(
         }
     }
     let held: Vec<ServerName> = names.iter().cloned().collect();
-    let given_back = admin.leases().set(holder, names, expiry).map_err(|error| too_many(&error))?;
+    let given_back = admin.leases().set(holder, names, ends_at).map_err(|error| too_many(&error))?;
     if let Err(error) = remove_unheld(admin, given_back).await {
         return Err(failed("Failed to delete MCP", &error));
     }
@@ -115,7 +119,7 @@ pub(super) async fn list(State(admin): Shared) -> Response {
         .all()
         .map(|(holder, held)| HeldLeases {
             holder: holder.clone(),
-            expires_at: held.expiry.shown.to_string(),
+            expires_at: held.ends_at.to_string(),
             mcps: held.names.iter().map(ServerName::to_string).collect(),
         })
         .collect();
@@ -129,7 +133,7 @@ pub(crate) async fn expire(admin: Arc<Admin>, stopping: CancellationToken) {
         let next = admin.leases().next();
         let due = async {
             match next {
-                Some(at) => sleep_until(at).await,
+                Some(ends_at) => sleep(time_until(ends_at, Timestamp::now())).await,
                 None => std::future::pending().await,
             }
         };
@@ -140,11 +144,17 @@ pub(crate) async fn expire(admin: Arc<Admin>, stopping: CancellationToken) {
             () = due => {}
         }
         let _turn = admin.changes.acquire().await;
-        let unheld = admin.leases().expire(Instant::now());
+        let unheld = admin.leases().expire(Timestamp::now());
         if let Err(error) = remove_unheld(&admin, unheld).await {
             error!(error = %Chain(&error), "registrations whose leases have ended cannot be removed");
         }
     }
+}
+
+/// Computes the time to sleep until a lease may have ended. It is bounded, so that the task looks at the wall clock
+/// again after it was set, or after the machine was suspended.
+fn time_until(ends_at: Timestamp, now: Timestamp) -> Duration {
+    Duration::try_from(ends_at.duration_since(now)).unwrap_or_default().min(CLOCK_CHECK)
 }
 
 /// Removes those of the registrations that are leased but have no lease left. The caller holds the permit for changes.
@@ -192,16 +202,17 @@ impl RequestedLease {
     /// Grants the lease. Returns its expiry as a timestamp.
     pub(super) fn grant(lease: Option<Self>, admin: &Admin, name: &ServerName) -> Option<String> {
         let Self { holder, ttl } = lease?;
-        let expiry = admin.leases().add(&holder, name.clone(), Expiry::after(ttl)).ok()?;
+        let ends_at = expiry(Timestamp::now(), ttl);
+        let ends_at = admin.leases().add(&holder, name.clone(), ends_at).ok()?;
         admin.sooner.notify_one();
-        Some(expiry.shown.to_string())
+        Some(ends_at.to_string())
     }
 }
 
 /// Returns the leases on a registration, as the API shows them.
 pub(super) fn on(admin: &Admin, name: &str) -> Vec<Lease> {
     let shown =
-        |(holder, expiry): (&Holder, Expiry)| Lease { holder: holder.clone(), expires_at: expiry.shown.to_string() };
+        |(holder, ends_at): (&Holder, Timestamp)| Lease { holder: holder.clone(), expires_at: ends_at.to_string() };
     admin.leases().on(name).map(shown).collect()
 }
 

@@ -9,13 +9,12 @@ use jiff::Timestamp;
 use schemas::admin::{LockGrant, LockHeld, LockRequest, MAX_LOCK_TTL, NO_SUCH_LOCK};
 use schemas::{Owner, Problem, Secret};
 use serde::Deserialize;
-use tokio::time::Instant;
 use tracing::debug;
 
 use crate::admin::body::{document, ttl};
 use crate::admin::problem::{bad_request, full, problem};
 use crate::admin::{Shared, segment};
-use crate::registry::{Expiry, Lock, NotTaken};
+use crate::registry::{Lock, NotTaken, expiry};
 
 const MAX_TOKEN_CHARS: usize = 128;
 
@@ -39,24 +38,24 @@ pub(super) async fn take(
         Err(refusal) => return refusal,
     };
     let renew = asked.renew;
-    let wanted = match wanted(asked) {
+    let now = Timestamp::now();
+    let wanted = match wanted(asked, now) {
         Ok(wanted) => wanted,
         Err(refusal) => return refusal,
     };
-    let now = Instant::now();
     let taken = match renew {
         true => admin.locks().renew(&owner, wanted, now),
         false => admin.locks().take(&owner, wanted, now),
     };
     match taken {
-        Ok(Lock { holder, token, since, expiry }) => {
+        Ok(Lock { holder, token, since, ends_at }) => {
             debug!(%owner, %holder, "owner locked");
-            let (since, expires_at) = (since.to_string(), expiry.shown.to_string());
+            let (since, expires_at) = (since.to_string(), ends_at.to_string());
             Json(LockGrant { token, holder, since, expires_at }).into_response()
         }
-        Err(NotTaken::Held(Lock { holder, since, expiry, .. })) => {
+        Err(NotTaken::Held(Lock { holder, since, ends_at, .. })) => {
             let (error, code) = ("Owner is locked".to_owned(), LockHeld::CODE.to_owned());
-            let (since, expires_at) = (since.to_string(), expiry.shown.to_string());
+            let (since, expires_at) = (since.to_string(), ends_at.to_string());
             (StatusCode::CONFLICT, Json(LockHeld { error, code, holder, since, expires_at })).into_response()
         }
         Err(NotTaken::Nothing) => nothing(&owner),
@@ -80,7 +79,7 @@ pub(super) async fn release(
         Ok(Query(Release { token })) => Secret::new(token),
         Err(_) => return bad_request("`token` is required, once, in the query"),
     };
-    match admin.locks().release(&owner, &token, Instant::now()) {
+    match admin.locks().release(&owner, &token, Timestamp::now()) {
         true => {
             debug!(%owner, "owner unlocked");
             StatusCode::NO_CONTENT.into_response()
@@ -89,7 +88,7 @@ pub(super) async fn release(
     }
 }
 
-fn wanted(asked: LockRequest) -> Result<Lock, Response> {
+fn wanted(asked: LockRequest, now: Timestamp) -> Result<Lock, Response> {
     let LockRequest { holder, ttl: wanted, token, renew } = asked;
     let ttl = ttl(wanted, MAX_LOCK_TTL)?;
     let token = match token {
@@ -98,7 +97,7 @@ fn wanted(asked: LockRequest) -> Result<Lock, Response> {
         None if renew => return Err(bad_request("`token` is required to renew a lock")),
         None => draw()?,
     };
-    Ok(Lock { holder, token, since: Timestamp::now(), expiry: Expiry::after(ttl) })
+    Ok(Lock { holder, token, since: now, ends_at: expiry(now, ttl) })
 }
 
 fn is_token(text: &str) -> bool {

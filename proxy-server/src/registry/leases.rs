@@ -8,14 +8,6 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use schemas::{Holder, ServerName};
-use tokio::time::Instant;
-
-/// The end of a lease or a lock: as an instant for the timer, and as a timestamp for display.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Expiry {
-    pub(crate) at: Instant,
-    pub(crate) shown: Timestamp,
-}
 
 /// All leases. The number of holders is bounded; the leases of a holder are bounded by the number of registrations.
 #[derive(Debug)]
@@ -23,14 +15,14 @@ pub(crate) struct Leases {
     holders: BTreeMap<Holder, Held>,
     by_name: BTreeMap<ServerName, BTreeSet<Holder>>,
     /// Holders ordered by expiry, to find the next expiry quickly.
-    order: BTreeSet<(Instant, Holder)>,
+    order: BTreeSet<(Timestamp, Holder)>,
     capacity: usize,
 }
 
 /// The leases of one holder; at least one.
 #[derive(Debug)]
 pub(crate) struct Held {
-    pub(crate) expiry: Expiry,
+    pub(crate) ends_at: Timestamp,
     pub(crate) names: BTreeSet<ServerName>,
 }
 
@@ -39,12 +31,10 @@ pub(crate) struct Held {
 #[error("{0} holders have leases, which is as many as there may be")]
 pub(crate) struct TooManyHolders(usize);
 
-impl Expiry {
-    /// Computes the expiry after a time to live from now.
-    pub(crate) fn after(ttl: Duration) -> Self {
-        let shown = SignedDuration::try_from(ttl).ok().and_then(|ttl| Timestamp::now().checked_add(ttl).ok());
-        Self { at: Instant::now() + ttl, shown: shown.unwrap_or(Timestamp::MAX) }
-    }
+/// Computes the end of a lease or lock from its time to live. It is wall-clock time, because other processes read it.
+pub(crate) fn expiry(now: Timestamp, ttl: Duration) -> Timestamp {
+    let ttl = SignedDuration::try_from(ttl).unwrap_or(SignedDuration::MAX);
+    now.saturating_add(ttl).unwrap_or(Timestamp::MAX)
 }
 
 impl Leases {
@@ -63,7 +53,7 @@ impl Leases {
         &mut self,
         holder: &Holder,
         names: BTreeSet<ServerName>,
-        expiry: Expiry,
+        ends_at: Timestamp,
     ) -> Result<Vec<ServerName>, TooManyHolders> {
         if !names.is_empty() {
             self.admits(holder)?;
@@ -74,39 +64,44 @@ impl Leases {
             self.by_name.entry(name.clone()).or_default().insert(holder.clone());
         }
         if !names.is_empty() {
-            self.order.insert((expiry.at, holder.clone()));
-            self.holders.insert(holder.clone(), Held { expiry, names });
+            self.order.insert((ends_at, holder.clone()));
+            self.holders.insert(holder.clone(), Held { ends_at, names });
         }
         Ok(given_back)
     }
 
     /// Adds one lease to a holder. All its leases get the later of both expiries, which is returned.
-    pub(crate) fn add(&mut self, holder: &Holder, name: ServerName, expiry: Expiry) -> Result<Expiry, TooManyHolders> {
+    pub(crate) fn add(
+        &mut self,
+        holder: &Holder,
+        name: ServerName,
+        ends_at: Timestamp,
+    ) -> Result<Timestamp, TooManyHolders> {
         self.admits(holder)?;
-        let held = self.holders.entry(holder.clone()).or_insert_with(|| Held { expiry, names: BTreeSet::new() });
-        self.order.remove(&(held.expiry.at, holder.clone()));
-        if held.expiry.at < expiry.at {
-            held.expiry = expiry;
+        let held = self.holders.entry(holder.clone()).or_insert_with(|| Held { ends_at, names: BTreeSet::new() });
+        self.order.remove(&(held.ends_at, holder.clone()));
+        if held.ends_at < ends_at {
+            held.ends_at = ends_at;
         }
-        self.order.insert((held.expiry.at, holder.clone()));
+        self.order.insert((held.ends_at, holder.clone()));
         held.names.insert(name.clone());
         self.by_name.entry(name).or_default().insert(holder.clone());
-        Ok(held.expiry)
+        Ok(held.ends_at)
     }
 
     /// Sets the expiry of all leases of a holder. Returns their names.
-    pub(crate) fn renew(&mut self, holder: &Holder, expiry: Expiry) -> Vec<ServerName> {
+    pub(crate) fn renew(&mut self, holder: &Holder, ends_at: Timestamp) -> Vec<ServerName> {
         let Some(held) = self.holders.get_mut(holder) else { return Vec::new() };
-        self.order.remove(&(held.expiry.at, holder.clone()));
-        self.order.insert((expiry.at, holder.clone()));
-        held.expiry = expiry;
+        self.order.remove(&(held.ends_at, holder.clone()));
+        self.order.insert((ends_at, holder.clone()));
+        held.ends_at = ends_at;
         held.names.iter().cloned().collect()
     }
 
     /// Ends all leases of a holder. Returns their names.
     pub(crate) fn release(&mut self, holder: &Holder) -> Vec<ServerName> {
         let Some(held) = self.holders.remove(holder) else { return Vec::new() };
-        self.order.remove(&(held.expiry.at, holder.clone()));
+        self.order.remove(&(held.ends_at, holder.clone()));
         for name in &held.names {
             if let Some(holders) = self.by_name.get_mut(name) {
                 holders.remove(holder);
@@ -119,7 +114,7 @@ impl Leases {
     }
 
     /// Ends expired leases. Returns the names without a remaining lease, each once.
-    pub(crate) fn expire(&mut self, now: Instant) -> BTreeSet<ServerName> {
+    pub(crate) fn expire(&mut self, now: Timestamp) -> BTreeSet<ServerName> {
         let mut names = BTreeSet::new();
         while let Some((_, holder)) = self.order.first().filter(|(at, _)| *at <= now).cloned() {
             names.extend(self.release(&holder));
@@ -145,14 +140,14 @@ impl Leases {
     }
 
     /// Returns the time of the next expiry.
-    pub(crate) fn next(&self) -> Option<Instant> {
+    pub(crate) fn next(&self) -> Option<Timestamp> {
         self.order.first().map(|(at, _)| *at)
     }
 
     /// Returns the holders of leases on a registration, with their expiry, ordered by holder.
-    pub(crate) fn on(&self, name: &str) -> impl Iterator<Item = (&Holder, Expiry)> {
+    pub(crate) fn on(&self, name: &str) -> impl Iterator<Item = (&Holder, Timestamp)> {
         let holders = self.by_name.get(name).into_iter().flatten();
-        holders.filter_map(|holder| Some((holder, self.holders.get(holder)?.expiry)))
+        holders.filter_map(|holder| Some((holder, self.holders.get(holder)?.ends_at)))
     }
 
     /// Returns every holder with its leases.

@@ -18,31 +18,18 @@ fn listed(numbers: &[u8]) -> Vec<ServerName> {
     names(numbers).into_iter().collect()
 }
 
-/// A clock with an arbitrary start.
-struct Clock(Instant);
-
-impl Clock {
-    fn at(&self, seconds: u64) -> Instant {
-        self.0 + Duration::from_secs(seconds)
-    }
-
-    fn expiry(&self, seconds: u64) -> Expiry {
-        Expiry { at: self.at(seconds), shown: Timestamp::UNIX_EPOCH }
-    }
-}
-
-fn clock() -> Clock {
-    Clock(Instant::now())
+fn at(seconds: u64) -> Timestamp {
+    Timestamp::UNIX_EPOCH + Duration::from_secs(seconds)
 }
 
 #[test]
 fn a_name_is_free_when_its_last_lease_has_ended() {
-    let (clock, mut leases) = (clock(), Leases::new(10));
-    leases.set(&holder(1), names(&[1, 2]), clock.expiry(10)).expect("room");
-    leases.set(&holder(2), names(&[2]), clock.expiry(20)).expect("room");
-    assert_eq!(leases.next(), Some(clock.at(10)));
-    assert_eq!(leases.expire(clock.at(9)), names(&[]));
-    assert_eq!(leases.expire(clock.at(10)), names(&[1]), "2 is still needed");
+    let mut leases = Leases::new(10);
+    leases.set(&holder(1), names(&[1, 2]), at(10)).expect("room");
+    leases.set(&holder(2), names(&[2]), at(20)).expect("room");
+    assert_eq!(leases.next(), Some(at(10)));
+    assert_eq!(leases.expire(at(9)), names(&[]));
+    assert_eq!(leases.expire(at(10)), names(&[1]), "2 is still needed");
     assert!(leases.is_held(&name(2)) && !leases.is_held(&name(1)));
     assert_eq!(leases.release(&holder(2)), listed(&[2]));
     assert_eq!((leases.next(), leases.is_held(&name(2))), (None, false));
@@ -50,63 +37,63 @@ fn a_name_is_free_when_its_last_lease_has_ended() {
 
 #[test]
 fn holders_whose_time_has_come_together_free_a_name_once() {
-    let (clock, mut leases) = (clock(), Leases::new(10));
+    let mut leases = Leases::new(10);
     for number in 1..=3 {
-        leases.set(&holder(number), names(&[1]), clock.expiry(number.into())).expect("room");
+        leases.set(&holder(number), names(&[1]), at(number.into())).expect("room");
     }
-    assert_eq!(leases.expire(clock.at(3)), names(&[1]));
-    assert_eq!(leases.expire(clock.at(3)), names(&[]));
+    assert_eq!(leases.expire(at(3)), names(&[1]));
+    assert_eq!(leases.expire(at(3)), names(&[]));
 }
 
 #[test]
 fn what_is_not_named_again_is_given_back() {
-    let (clock, mut leases) = (clock(), Leases::new(10));
-    leases.set(&holder(1), names(&[1, 2]), clock.expiry(10)).expect("room");
-    assert_eq!(leases.set(&holder(1), names(&[2, 3]), clock.expiry(5)), Ok(listed(&[1])));
-    assert_eq!(leases.next(), Some(clock.at(5)), "a holder may shorten its own time");
-    assert_eq!(leases.set(&holder(1), names(&[]), clock.expiry(5)), Ok(listed(&[2, 3])));
+    let mut leases = Leases::new(10);
+    leases.set(&holder(1), names(&[1, 2]), at(10)).expect("room");
+    assert_eq!(leases.set(&holder(1), names(&[2, 3]), at(5)), Ok(listed(&[1])));
+    assert_eq!(leases.next(), Some(at(5)), "a holder may shorten its own time");
+    assert_eq!(leases.set(&holder(1), names(&[]), at(5)), Ok(listed(&[2, 3])));
     assert_eq!((leases.all().count(), leases.next()), (0, None), "who holds nothing is forgotten");
 }
 
 #[test]
 fn one_lease_more_prolongs_the_others_and_never_shortens_them() {
-    let (clock, mut leases) = (clock(), Leases::new(10));
-    leases.set(&holder(1), names(&[1]), clock.expiry(10)).expect("room");
-    assert_eq!(leases.add(&holder(1), name(2), clock.expiry(5)), Ok(clock.expiry(10)));
-    assert_eq!(leases.add(&holder(1), name(3), clock.expiry(15)), Ok(clock.expiry(15)));
-    assert_eq!(leases.expire(clock.at(14)), names(&[]));
-    assert_eq!(leases.expire(clock.at(15)), names(&[1, 2, 3]));
+    let mut leases = Leases::new(10);
+    leases.set(&holder(1), names(&[1]), at(10)).expect("room");
+    assert_eq!(leases.add(&holder(1), name(2), at(5)), Ok(at(10)));
+    assert_eq!(leases.add(&holder(1), name(3), at(15)), Ok(at(15)));
+    assert_eq!(leases.expire(at(14)), names(&[]));
+    assert_eq!(leases.expire(at(15)), names(&[1, 2, 3]));
 }
 
 #[test]
 fn renewing_takes_nothing() {
-    let (clock, mut leases) = (clock(), Leases::new(10));
-    assert_eq!(leases.renew(&holder(1), clock.expiry(10)), []);
+    let mut leases = Leases::new(10);
+    assert_eq!(leases.renew(&holder(1), at(10)), []);
     assert_eq!((leases.all().count(), leases.next()), (0, None));
-    leases.set(&holder(1), names(&[1]), clock.expiry(10)).expect("room");
-    assert_eq!(leases.renew(&holder(1), clock.expiry(20)), listed(&[1]));
-    assert_eq!((leases.expire(clock.at(19)), leases.next()), (names(&[]), Some(clock.at(20))));
+    leases.set(&holder(1), names(&[1]), at(10)).expect("room");
+    assert_eq!(leases.renew(&holder(1), at(20)), listed(&[1]));
+    assert_eq!((leases.expire(at(19)), leases.next()), (names(&[]), Some(at(20))));
 }
 
 #[test]
 fn a_registration_that_is_gone_leaves_no_lease() {
-    let (clock, mut leases) = (clock(), Leases::new(10));
-    leases.set(&holder(1), names(&[1]), clock.expiry(10)).expect("room");
-    leases.set(&holder(2), names(&[1, 2]), clock.expiry(20)).expect("room");
+    let mut leases = Leases::new(10);
+    leases.set(&holder(1), names(&[1]), at(10)).expect("room");
+    leases.set(&holder(2), names(&[1, 2]), at(20)).expect("room");
     leases.forget("n1");
-    assert_eq!((leases.on("n1").count(), leases.next()), (0, Some(clock.at(20))));
+    assert_eq!((leases.on("n1").count(), leases.next()), (0, Some(at(20))));
     assert_eq!(leases.all().map(|(holder, _)| holder.clone()).collect::<Vec<_>>(), [holder(2)]);
 }
 
 #[test]
 fn holders_are_bounded_and_those_there_are_go_on() {
-    let (clock, mut leases) = (clock(), Leases::new(1));
-    leases.set(&holder(1), names(&[1]), clock.expiry(10)).expect("room");
-    assert_eq!(leases.set(&holder(2), names(&[1]), clock.expiry(10)), Err(TooManyHolders(1)));
-    assert_eq!(leases.set(&holder(2), names(&[]), clock.expiry(10)), Ok(vec![]), "nothing needs no room");
-    assert_eq!(leases.add(&holder(1), name(2), clock.expiry(10)), Ok(clock.expiry(10)));
+    let mut leases = Leases::new(1);
+    leases.set(&holder(1), names(&[1]), at(10)).expect("room");
+    assert_eq!(leases.set(&holder(2), names(&[1]), at(10)), Err(TooManyHolders(1)));
+    assert_eq!(leases.set(&holder(2), names(&[]), at(10)), Ok(vec![]), "nothing needs no room");
+    assert_eq!(leases.add(&holder(1), name(2), at(10)), Ok(at(10)));
     leases.release(&holder(1));
-    assert!(leases.add(&holder(2), name(2), clock.expiry(10)).is_ok());
+    assert!(leases.add(&holder(2), name(2), at(10)).is_ok());
 }
 
 #[derive(Debug, Clone)]
@@ -165,30 +152,30 @@ fn play(model: &mut Model, step: &Step, now: u64) {
 proptest! {
     #[test]
     fn does_what_the_plainest_bookkeeping_does(steps in prop::collection::vec(step(), 0..60)) {
-        let (clock, mut leases, mut model, mut now) = (clock(), Leases::new(CAPACITY), Model::new(), 0);
+        let (mut leases, mut model, mut now) = (Leases::new(CAPACITY), Model::new(), 0);
         for step in steps {
             match &step {
-                Step::Set(h, n, ttl) => drop(leases.set(&holder(*h), names(n), clock.expiry(now + ttl))),
-                Step::Add(h, n, ttl) => drop(leases.add(&holder(*h), name(*n), clock.expiry(now + ttl))),
-                Step::Renew(h, ttl) => drop(leases.renew(&holder(*h), clock.expiry(now + ttl))),
+                Step::Set(h, n, ttl) => drop(leases.set(&holder(*h), names(n), at(now + ttl))),
+                Step::Add(h, n, ttl) => drop(leases.add(&holder(*h), name(*n), at(now + ttl))),
+                Step::Renew(h, ttl) => drop(leases.renew(&holder(*h), at(now + ttl))),
                 Step::Release(h) => drop(leases.release(&holder(*h))),
                 Step::Forget(n) => leases.forget(name(*n).as_str()),
                 Step::Pass(seconds) => {
                     now += seconds;
                     let before: BTreeSet<ServerName> = (0..5).map(name).filter(|name| leases.is_held(name)).collect();
-                    let freed = leases.expire(clock.at(now));
+                    let freed = leases.expire(at(now));
                     let after: BTreeSet<ServerName> = (0..5).map(name).filter(|name| leases.is_held(name)).collect();
                     prop_assert_eq!(&freed, &(&before - &after), "freed is exactly what lost its last lease");
                 }
             }
             play(&mut model, &step, now);
-            let ours: Vec<_> = leases.all().map(|(h, held)| (h.clone(), held.expiry.at, held.names.clone())).collect();
+            let ours: Vec<_> = leases.all().map(|(h, held)| (h.clone(), held.ends_at, held.names.clone())).collect();
             let theirs: Vec<_> = model
                 .iter()
-                .map(|(h, (end, n))| (holder(*h), clock.at(*end), n.iter().map(|n| name(*n)).collect()))
+                .map(|(h, (end, n))| (holder(*h), at(*end), n.iter().map(|n| name(*n)).collect()))
                 .collect();
             prop_assert_eq!(ours, theirs);
-            prop_assert_eq!(leases.next(), model.values().map(|(end, _)| clock.at(*end)).min());
+            prop_assert_eq!(leases.next(), model.values().map(|(end, _)| at(*end)).min());
             for number in 0..5 {
                 let holders: Vec<Holder> = leases.on(name(number).as_str()).map(|(holder, _)| holder.clone()).collect();
                 let expected: Vec<Holder> =
