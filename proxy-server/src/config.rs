@@ -144,6 +144,8 @@ impl Config {
         config.telemetry.level = level;
         limits::apply(&LimitFlags::default(), variables, &mut config)?;
         config.upstream.child_patience = STDIO_CHILD_PATIENCE;
+        // The servers come from the user's own file, not from an API that must bound them.
+        config.upstream.upstreams = usize::MAX;
         outbound::apply(&outbound::OutboundFlags::default(), variables, &mut config)?;
         Ok(config)
     }
