@@ -14,10 +14,9 @@ mod view;
 
 use std::fmt::Display;
 use std::str::FromStr;
+use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
-use std::sync::{Arc, Mutex, MutexGuard};
 
-use crate::sync::lock;
 use axum::Router;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{DefaultBodyLimit, Path, Request, State};
@@ -25,18 +24,16 @@ use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
 use axum::routing::{get, post, put};
 use schemas::FingerprintSalt;
-use tokio::sync::{Notify, Semaphore};
 use tokio::time::Instant;
 
-pub(crate) use crate::admin::leases::expire;
 use crate::catalog::Catalog;
+use crate::control::Control;
 use crate::policy::{Credentials, Policy};
-use crate::registry::{Leases, Locks, Registry};
 use crate::upstream::Upstreams;
 
 /// State shared by the handlers of the admin API.
 pub(crate) struct Admin {
-    pub(crate) registry: Registry,
+    pub(crate) control: Arc<Control>,
     pub(crate) upstreams: Upstreams,
     pub(crate) catalog: Catalog,
     pub(crate) policy: Arc<Policy>,
@@ -45,12 +42,6 @@ pub(crate) struct Admin {
     pub(crate) connections: Arc<Connections>,
     pub(crate) max_definition_bytes: usize,
     pub(crate) max_body_bytes: usize,
-    /// Serialises every change of a registration, of its upstream and of its leases, so that the three stay consistent.
-    pub(crate) changes: Semaphore,
-    pub(crate) leases: Mutex<Leases>,
-    /// Wakes the task that expires leases, so that it computes the next expiry again.
-    pub(crate) sooner: Notify,
-    pub(crate) locks: Mutex<Locks>,
     /// True once the gateway has announced its shutdown.
     pub(crate) is_draining: Box<dyn Fn() -> bool + Send + Sync>,
     /// Extracts the caller's credentials from a request.
@@ -109,14 +100,4 @@ where
 {
     let Path(text) = path.map_err(|rejection| problem::bad_request(format!("`{member}`: {rejection}")))?;
     text.parse().map_err(|error| problem::bad_request(format!("`{member}`: {error}")))
-}
-
-impl Admin {
-    fn leases(&self) -> MutexGuard<'_, Leases> {
-        lock(&self.leases)
-    }
-
-    fn locks(&self) -> MutexGuard<'_, Locks> {
-        lock(&self.locks)
-    }
 }

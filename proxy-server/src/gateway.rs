@@ -4,32 +4,30 @@ mod accept;
 
 use std::io;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
 use axum::http::HeaderValue;
 use schemas::FingerprintSalt;
 use tokio::net::{TcpListener, TcpSocket, lookup_host};
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep};
 use tracing::{debug, warn};
 
 use crate::admin::{self, Admin, Connections};
 use crate::catalog::{Catalog, GatewayName};
 use crate::config::Config;
+use crate::control::Control;
 use crate::downstream::{self, Edge, Origins, Servers, Service};
 use crate::gateway::accept::Acceptor;
 use crate::http::client::{Dialer, Limits as DialLimits};
 use crate::http::server::Drain;
 use crate::policy::Policy;
-use crate::registry::{Leases, Locks, Registry};
+use crate::registry::Registry;
 use crate::tasks::{Lanes, Tasks};
 use crate::upstream::{Environment, Upstreams};
 
-/// Maximum number of lease holders, and of locked owners.
-const MAX_HOLDERS: usize = 1_000;
-const MAX_LOCKS: usize = 1_000;
 /// Length of the listen backlog: after a restart, thousands of clients reconnect at once.
 const LISTEN_QUEUE: u32 = 4096;
 /// Connections accepted beyond the limit and answered once, so that health checks still get a response.
@@ -102,7 +100,7 @@ impl Gateway {
         let (address, listener) = listen(&config).await?;
         dialer.set_own(address);
         let (tasks, connections, drain) = (Tasks::default(), Tasks::default(), Drain::default());
-        let (edge, counts, router) = compose(&config, dialer, &tasks, &drain)?;
+        let Composed { edge, counts, router, .. } = compose(&config, dialer, &tasks, &drain)?;
         let origins = Origins {
             sites: config.sites(address.ip()),
             own_mark: Some(mark),
@@ -172,9 +170,10 @@ pub(crate) async fn serve_stdio(
 ) -> Result<(), StartError> {
     let dialer = Dialer::new(limits(&config), config.network.clone(), own_mark()?);
     let tasks = Tasks::default();
-    let (edge, _, _) = compose(&config, dialer, &tasks, &Drain::default())?;
+    let Composed { edge, control, .. } = compose(&config, dialer, &tasks, &Drain::default())?;
+    let streams = (tokio::io::stdin(), tokio::io::stdout());
     tokio::select! {
-        () = downstream::serve_stdio(Arc::clone(&edge), servers, tokio::io::stdin(), tokio::io::stdout()) => {}
+        () = downstream::serve_stdio(Arc::clone(&edge), &control, servers, streams) => {}
         () = unwanted => {}
     }
     edge.end_sessions();
@@ -184,15 +183,19 @@ pub(crate) async fn serve_stdio(
     Ok(())
 }
 
-fn compose(
-    config: &Config,
-    dialer: Dialer,
-    tasks: &Tasks,
-    drain: &Drain,
-) -> Result<(Arc<Edge>, Arc<Connections>, Router), StartError> {
+/// The parts of a gateway that its transports use.
+struct Composed {
+    edge: Arc<Edge>,
+    control: Arc<Control>,
+    counts: Arc<Connections>,
+    router: Router,
+}
+
+fn compose(config: &Config, dialer: Dialer, tasks: &Tasks, drain: &Drain) -> Result<Composed, StartError> {
     tasks.spawn("unused connections", dialer.clone().sweep(tasks.stopping().clone()));
     let environment = Environment::new(config.upstream.clone(), tasks.clone(), dialer, config.children.clone());
-    let upstreams = Upstreams::new(environment);
+    let (upstreams, lifecycle) = Upstreams::new(environment);
+    let control = Control::start(Registry::memory(config.upstream.upstreams), lifecycle, tasks);
     let policy = Arc::new(Policy::new(config.policy.clone()));
     let mut random = [0; 16];
     getrandom::fill(&mut random).map_err(|error| StartError::Random(error.into()))?;
@@ -201,7 +204,7 @@ fn compose(
     let counts = Arc::<Connections>::default();
     let catalog = Catalog::follow(upstreams.clone(), config.naming.clone(), GatewayName::new(name), tasks);
     let admin = Arc::new(Admin {
-        registry: Registry::memory(config.upstream.upstreams),
+        control: Arc::clone(&control),
         catalog: catalog.clone(),
         upstreams: upstreams.clone(),
         policy: Arc::clone(&policy),
@@ -215,18 +218,13 @@ fn compose(
             Box::new(move || drain.is_announced())
         },
         credentials: downstream::shown,
-        changes: Semaphore::new(1),
-        leases: Mutex::new(Leases::new(MAX_HOLDERS)),
-        sooner: Notify::new(),
-        locks: Mutex::new(Locks::new(MAX_LOCKS)),
     });
-    tasks.spawn("expire leases", admin::expire(Arc::clone(&admin), tasks.stopping().clone()));
     let edge = Edge::new(upstreams, catalog, policy, tasks.clone(), config.downstream.clone());
     let router = Router::new()
         .merge(admin::router(admin))
         .merge(downstream::router(Arc::clone(&edge)))
         .fallback(downstream::not_found);
-    Ok((edge, counts, router))
+    Ok(Composed { edge, control, counts, router })
 }
 
 /// Binds, checks that the address is not open to strangers, and listens.

@@ -9,6 +9,7 @@ mod catalog;
 mod cli;
 mod commands;
 mod config;
+mod control;
 mod downstream;
 mod error;
 mod gateway;

@@ -181,6 +181,9 @@ pub(crate) struct Upstreams {
     live: watch::Sender<Arc<IndexMap<ServerName, Arc<Upstream>>>>,
 }
 
+/// The right to start and retire upstreams. There is one per set, so that nobody but its owner changes the set.
+pub(crate) struct Lifecycle(Upstreams);
+
 pub(crate) struct Upstream {
     definition: Arc<Definition>,
     /// Masks the definition's secrets in texts.
@@ -227,8 +230,9 @@ struct Stats {
 }
 
 impl Upstreams {
-    pub(crate) fn new(environment: Environment) -> Self {
-        Self { environment, ends: Arc::default(), live: watch::Sender::default() }
+    pub(crate) fn new(environment: Environment) -> (Self, Lifecycle) {
+        let upstreams = Self { environment, ends: Arc::default(), live: watch::Sender::default() };
+        (upstreams.clone(), Lifecycle(upstreams))
     }
 
     /// Checks that the definition's program, if it has one, can be found. Starts nothing.
@@ -246,37 +250,6 @@ impl Upstreams {
         self.environment.config.upstreams
     }
 
-    /// Starts an upstream, and retires one of the same name with its sessions in the same step. The new one connects
-    /// after the old one has ended completely, because programs hold locks and ports.
-    pub(crate) fn start(&self, definition: Definition) {
-        let ended = CancellationToken::new();
-        let mut ends = lock(&self.ends);
-        ends.retain(|_, ended| !ended.is_cancelled());
-        let predecessor = ends.insert(definition.name.clone(), ended.clone());
-        drop(ends);
-        let known = self.get(definition.name.as_str()).and_then(|old| old.verdict_for(&definition));
-        let succession = Succession { predecessor, ended: ended.drop_guard(), known };
-        let upstream = Upstream::start(&self.environment, definition, succession);
-        self.live.send_modify(|live| {
-            let mut next = IndexMap::clone(live);
-            if let Some(old) = next.insert(upstream.definition.name.clone(), upstream) {
-                old.retired.cancel();
-            }
-            *live = Arc::new(next);
-        });
-    }
-
-    /// Stops an upstream and ends every session that uses it.
-    pub(crate) fn retire(&self, name: &str) {
-        self.live.send_modify(|live| {
-            let mut next = IndexMap::clone(live);
-            if let Some(old) = next.shift_remove(name) {
-                old.retired.cancel();
-            }
-            *live = Arc::new(next);
-        });
-    }
-
     pub(crate) fn get(&self, name: &str) -> Option<Arc<Upstream>> {
         self.live.borrow().get(name).cloned()
     }
@@ -288,6 +261,39 @@ impl Upstreams {
     /// Subscribes to changes of the set.
     pub(crate) fn watch(&self) -> watch::Receiver<Arc<IndexMap<ServerName, Arc<Upstream>>>> {
         self.live.subscribe()
+    }
+}
+
+impl Lifecycle {
+    /// Starts an upstream, and retires one of the same name with its sessions in the same step. The new one connects
+    /// after the old one has ended completely, because programs hold locks and ports.
+    pub(crate) fn start(&self, definition: Definition) {
+        let ended = CancellationToken::new();
+        let mut ends = lock(&self.0.ends);
+        ends.retain(|_, ended| !ended.is_cancelled());
+        let predecessor = ends.insert(definition.name.clone(), ended.clone());
+        drop(ends);
+        let known = self.0.get(definition.name.as_str()).and_then(|old| old.verdict_for(&definition));
+        let succession = Succession { predecessor, ended: ended.drop_guard(), known };
+        let upstream = Upstream::start(&self.0.environment, definition, succession);
+        self.0.live.send_modify(|live| {
+            let mut next = IndexMap::clone(live);
+            if let Some(old) = next.insert(upstream.definition.name.clone(), upstream) {
+                old.retired.cancel();
+            }
+            *live = Arc::new(next);
+        });
+    }
+
+    /// Stops an upstream and ends every session that uses it.
+    pub(crate) fn retire(&self, name: &str) {
+        self.0.live.send_modify(|live| {
+            let mut next = IndexMap::clone(live);
+            if let Some(old) = next.shift_remove(name) {
+                old.retired.cancel();
+            }
+            *live = Arc::new(next);
+        });
     }
 }
 

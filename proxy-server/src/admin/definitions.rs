@@ -8,23 +8,23 @@ use schemas::admin::{Acknowledgement, OWNER_TAG, RegistrationList, Revision, Sta
 use schemas::dialect::compozy::DeclaredDocument;
 use schemas::{Definition, Inert, InvalidDefinition, Problem, ServerName, Transport};
 use serde::Serialize;
-use tracing::info;
 
 use crate::admin::body::{definition, object, without_values};
-use crate::admin::leases::RequestedLease;
+use crate::admin::leases::{requested, too_many};
 use crate::admin::precondition::Precondition;
 use crate::admin::problem::{bad_request, denied, failed, problem, unknown};
 use crate::admin::view::{Shown, reveal, uncached, view};
 use crate::admin::{Admin, Shared};
+use crate::control::Decided;
 use crate::error::Chain;
-use crate::policy::Starter;
-use crate::registry::{Registration, RegistryError, Tenure};
+use crate::policy::{Denied, Starter};
+use crate::registry::{Expected, Registration, RequestedLease, Tenure, TransactError, Write, Written};
 
 /// `POST /admin/mcps`. The status must be 201, because Go clients treat any other success as a failure. With
 /// `?lease=HOLDER&ttl=TIME` the registration is leased, and removed when its last lease ends.
 pub(super) async fn register(State(admin): Shared, request: Request) -> Response {
     let starter = admin.policy.starter(&(admin.credentials)(&request));
-    let lease = match RequestedLease::read(request.uri()) {
+    let lease = match requested(request.uri()) {
         Ok(lease) => lease,
         Err(refusal) => return refusal,
     };
@@ -41,11 +41,8 @@ pub(super) async fn register(State(admin): Shared, request: Request) -> Response
     {
         return denied(reason);
     }
-    let _turn = admin.changes.acquire().await;
-    match admin.registry.get(definition.name.as_str()).await {
-        Ok(None) => {}
-        Ok(Some(_)) => return exists(&definition.name),
-        Err(error) => return failed("Failed to create MCP", &error),
+    if admin.control.snapshot().get(definition.name.as_str()).is_some() {
+        return exists(&definition.name);
     }
     if let Err(error) = admin.upstreams.check(&definition) {
         return failed("Failed to create MCP", &error);
@@ -59,22 +56,21 @@ async fn create(
     lease: Option<RequestedLease>,
     warnings: Vec<String>,
 ) -> Response {
-    if let Err(refusal) = RequestedLease::check(lease.as_ref(), admin) {
-        return refusal;
-    }
-    let tenure = if lease.is_some() { Tenure::Leased } else { Tenure::Permanent };
-    match admin.registry.create(definition.clone(), tenure).await {
-        Ok(registration) => {
-            let name = definition.name.clone();
-            let expires_at = RequestedLease::grant(lease, admin, &name);
-            admin.upstreams.start(definition);
-            info!(upstream = %name, "registered");
+    let name = String::from(definition.name.clone());
+    let writes = vec![Write::Create { definition, lease }];
+    match admin.control.commit(writes, &Expected::new()).await {
+        Ok(written) => {
+            let (revision, expires_at) = first(&written);
             let message = "MCP definition added successfully".to_owned();
-            let answer = Acknowledgement { message, name: name.into(), warning: None, warnings, expires_at };
-            tagged(StatusCode::CREATED, registration.revision, answer)
+            tagged(
+                StatusCode::CREATED,
+                revision,
+                Acknowledgement { message, name, warning: None, warnings, expires_at },
+            )
         }
-        Err(RegistryError::Exists(name)) => exists(&name),
-        Err(error @ RegistryError::Full(_)) => failed("Failed to create MCP", &error),
+        Err(TransactError::Exists(name)) => exists(&name),
+        Err(TransactError::TooManyHolders(error)) => too_many(&error),
+        Err(error) => failed("Failed to create MCP", &error),
     }
 }
 
@@ -85,14 +81,9 @@ pub(super) async fn list(State(admin): Shared, request: Request) -> Response {
         Ok(shown) => shown,
         Err(refusal) => return refusal,
     };
-    match admin.registry.list().await {
-        Ok(registrations) => {
-            let mcps: Vec<_> = registrations.into_iter().map(|one| view(&admin, one, shown)).collect();
-            let count = mcps.len();
-            uncached(Json(RegistrationList { mcps, count, secrets: shown == Shown::Whole }).into_response())
-        }
-        Err(error) => failed("Failed to retrieve MCP definitions", &error),
-    }
+    let mcps: Vec<_> = admin.control.snapshot().all().map(|one| view(&admin, one, shown)).collect();
+    let count = mcps.len();
+    uncached(Json(RegistrationList { mcps, count, secrets: shown == Shown::Whole }).into_response())
 }
 
 /// `GET /admin/mcps/{name}`, with `?secrets=true` as for [`list`].
@@ -101,21 +92,24 @@ pub(super) async fn show(State(admin): Shared, Path(name): Path<String>, request
         Ok(shown) => shown,
         Err(refusal) => return refusal,
     };
-    match admin.registry.get(&name).await {
-        Ok(Some(registration)) => {
-            uncached(tagged(StatusCode::OK, registration.revision, view(&admin, registration, shown)))
-        }
-        Ok(None) => unknown(&name),
-        Err(error) => failed("Storage error", &error),
+    match admin.control.snapshot().get(&name) {
+        Some(stored) => uncached(tagged(StatusCode::OK, Some(stored.revision), view(&admin, stored, shown))),
+        None => unknown(&name),
     }
 }
 
 /// Parameters of an update besides the definition.
 struct Terms {
-    warnings: Vec<String>,
     condition: Precondition,
     lease: Option<RequestedLease>,
     starter: Starter,
+    may_start: Option<Result<(), Denied>>,
+}
+
+/// An update that has been decided on: the definition as it is to be stored, and the revision that it replaces.
+struct Update {
+    definition: Definition,
+    before: Revision,
 }
 
 /// `PUT /admin/mcps/{name}`: replaces the whole definition; the name in the path wins. Never creates a registration. A
@@ -137,59 +131,69 @@ pub(super) async fn update(State(admin): Shared, Path(name): Path<String>, reque
         }
     };
     declared.document.name.clone_from(&name);
-    let _turn = admin.changes.acquire().await;
-    let stored = match admin.registry.get(&name).await {
-        Ok(stored) => stored,
-        Err(error) => return failed("Failed to update MCP", &error),
+    let (definition, warnings) = match declared.into_definition() {
+        Ok(parsed) => parsed,
+        Err(error) => return invalid(&error),
     };
-    match (declared.into_definition(), stored) {
-        (Ok((definition, warnings)), Some(stored)) => {
-            terms.warnings = warnings;
-            change(&admin, definition, &stored, terms).await
-        }
-        (Ok(_), None) => unknown(&name),
-        (Err(error), _) => invalid(&error),
+    let outcome = admin.control.decide(|snapshot| {
+        let stored = snapshot.get(&name).ok_or_else(|| unknown(&name))?;
+        decide_update(&admin, definition.clone(), stored, &mut terms)
+    });
+    match outcome.await {
+        Ok(Ok((written, update))) => answer_update(&admin, update, &written, warnings),
+        Ok(Err(TransactError::TooManyHolders(error))) => too_many(&error),
+        Ok(Err(error)) => failed("Failed to update MCP", &error),
+        Err(refusal) => refusal,
     }
 }
 
 fn terms(admin: &Admin, request: &Request) -> Result<Terms, Response> {
     Ok(Terms {
-        warnings: Vec::new(),
         condition: Precondition::read(request.headers()).map_err(|error| bad_request(error.to_string()))?,
-        lease: RequestedLease::read(request.uri())?,
+        lease: requested(request.uri())?,
         starter: admin.policy.starter(&(admin.credentials)(request)),
+        may_start: None,
     })
 }
 
-async fn change(admin: &Admin, definition: Definition, stored: &Registration, terms: Terms) -> Response {
+fn decide_update(
+    admin: &Admin,
+    definition: Definition,
+    stored: &Registration,
+    terms: &mut Terms,
+) -> Result<Decided<Update>, Response> {
     let is_current = terms.condition.holds(stored.revision);
     let starts = is_process(&stored.definition) || is_process(&definition);
     let definition = match keep_redacted(definition, stored) {
         Ok(definition) => definition,
         // The value that a placeholder refers to may exist in the revision that the caller expects, so report the
         // conflict.
-        Err(_) if !is_current => return stale(stored),
-        Err(error) => return invalid(&error),
+        Err(_) if !is_current => return Err(stale(stored)),
+        Err(error) => return Err(invalid(&error)),
     };
-    if starts && let Err(reason) = terms.starter.may_start() {
-        return denied(reason);
+    if starts {
+        terms.may_start().map_err(denied)?;
+    }
+    if let Some(lease) = &terms.lease {
+        admin.control.admits(&lease.holder).map_err(|error| too_many(&error))?;
     }
     let tenure = if terms.lease.is_some() { stored.tenure } else { Tenure::Permanent };
-    if let Err(refusal) = RequestedLease::check(terms.lease.as_ref(), admin) {
-        return refusal;
-    }
-    let revision = if is_current {
-        match admin.registry.update(definition.clone(), tenure).await {
-            Ok(Some(registration)) => registration.revision,
-            Ok(None) => return unknown(definition.name.as_str()),
-            Err(error) => return failed("Failed to update MCP", &error),
-        }
+    let (name, lease) = (definition.name.clone(), terms.lease.clone());
+    let write = if is_current {
+        Some(Write::Update { definition: definition.clone(), tenure, lease })
     } else if (&definition, tenure) == (&stored.definition, stored.tenure) {
         // A repeated request whose change is already made gets the same answer again.
-        stored.revision
+        lease.map(|lease| Write::Lease { name: name.clone(), lease })
     } else {
-        return stale(stored);
+        return Err(stale(stored));
     };
+    let context = Update { definition, before: stored.revision };
+    Ok(Decided { writes: write.into_iter().collect(), expected: [(name, Some(stored.revision))].into(), context })
+}
+
+fn answer_update(admin: &Admin, update: Update, written: &[Written], warnings: Vec<String>) -> Response {
+    let Update { definition, before } = update;
+    let (revision, expires_at) = first(written);
     let (status, message, warning) = match admin.upstreams.check(&definition) {
         Ok(()) => (StatusCode::OK, "MCP definition updated successfully", None),
         Err(error) => {
@@ -197,19 +201,9 @@ async fn change(admin: &Admin, definition: Definition, stored: &Registration, te
             (StatusCode::ACCEPTED, "MCP definition updated but connection failed", warning)
         }
     };
-    let name = definition.name.clone();
-    let expires_at = RequestedLease::grant(terms.lease, admin, &name);
-    if is_current {
-        start_changed(admin, definition, &stored.definition);
-    }
-    let answer = Acknowledgement {
-        message: message.to_owned(),
-        name: name.into(),
-        warning,
-        warnings: terms.warnings,
-        expires_at,
-    };
-    tagged(status, revision, answer)
+    let (message, name) = (message.to_owned(), definition.name.into());
+    let answer = Acknowledgement { message, name, warning, warnings, expires_at };
+    tagged(status, revision.or(Some(before)), answer)
 }
 
 /// `DELETE /admin/mcps/{name}`.
@@ -218,45 +212,39 @@ pub(super) async fn remove(State(admin): Shared, Path(name): Path<String>, heade
         Ok(condition) => condition,
         Err(error) => return bad_request(error.to_string()),
     };
-    let _turn = admin.changes.acquire().await;
-    match admin.registry.get(&name).await {
-        Ok(Some(stored)) if !condition.holds(stored.revision) => return stale(&stored),
-        Ok(_) => {}
-        Err(error) => return failed("Failed to delete MCP", &error),
-    }
-    match admin.registry.delete(&name).await {
-        Ok(true) => {
-            admin.upstreams.retire(&name);
-            admin.leases().forget(&name);
-            info!(upstream = name, "deregistered");
-            StatusCode::NO_CONTENT.into_response()
+    let outcome = admin.control.decide(|snapshot| match snapshot.get(&name) {
+        Some(stored) if condition.holds(stored.revision) => {
+            let (name, revision) = (stored.definition.name.clone(), stored.revision);
+            let expected = [(name.clone(), Some(revision))].into();
+            Ok(Decided { writes: vec![Write::Delete { name }], expected, context: () })
         }
-        Ok(false) => unknown(&name),
-        Err(error) => failed("Failed to delete MCP", &error),
+        Some(stored) => Err(stale(stored)),
+        None => Err(unknown(&name)),
+    });
+    match outcome.await {
+        Ok(Ok(_)) => StatusCode::NO_CONTENT.into_response(),
+        Ok(Err(error)) => failed("Failed to delete MCP", &error),
+        Err(refusal) => refusal,
     }
+}
+
+impl Terms {
+    /// Decides once whether the caller may start processes, although the update may be decided on several times.
+    fn may_start(&mut self) -> Result<(), Denied> {
+        *self.may_start.get_or_insert_with(|| self.starter.may_start())
+    }
+}
+
+/// Returns the revision and the end of the lease that the first write of a commit has led to.
+fn first(written: &[Written]) -> (Option<Revision>, Option<String>) {
+    let first = written.first();
+    let revision = first.and_then(|written| Some(written.registration.as_ref()?.revision));
+    (revision, first.and_then(|written| Some(written.lease_ends_at?.to_string())))
 }
 
 /// True if a definition uses this machine: it starts a program, or makes the gateway read files.
 pub(super) fn is_process(definition: &Definition) -> bool {
     matches!(definition.transport, Transport::Stdio(_)) || definition.network.uses_files()
-}
-
-/// Restarts an upstream if its definition changed in anything but tags.
-pub(super) fn start_changed(admin: &Admin, definition: Definition, before: &Definition) {
-    let name = definition.name.clone();
-    if is_only_relabelled(&definition, before) && admin.upstreams.get(name.as_str()).is_some() {
-        info!(upstream = %name, "tags changed");
-        return;
-    }
-    // Start it even if the check fails: the program may be installed later, and the status shows the error until then.
-    admin.upstreams.start(definition);
-    info!(upstream = %name, "definition changed");
-}
-
-/// True if only the tags differ. They are labels for people, so the upstream need not be restarted.
-fn is_only_relabelled(definition: &Definition, stored: &Definition) -> bool {
-    let same = Definition { tags: stored.tags.clone(), ..definition.clone() };
-    definition.tags != stored.tags && same == *stored
 }
 
 fn parse(body: &[u8]) -> Result<(Definition, Vec<String>), String> {
@@ -298,10 +286,11 @@ fn invalid(error: &InvalidDefinition) -> Response {
 fn stale(stored: &Registration) -> Response {
     let owner = stored.definition.tags.get(OWNER_TAG).map(String::as_str).filter(|owner| !owner.is_empty());
     let refusal = StaleRevision::new(stored.definition.name.as_str(), stored.revision, owner);
-    tagged(StatusCode::PRECONDITION_FAILED, stored.revision, refusal)
+    tagged(StatusCode::PRECONDITION_FAILED, Some(stored.revision), refusal)
 }
 
 /// Builds a response that carries the registration's revision as its `ETag`.
-fn tagged(status: StatusCode, revision: Revision, body: impl Serialize) -> Response {
-    (status, [(header::ETAG, revision.etag())], Json(body)).into_response()
+fn tagged(status: StatusCode, revision: Option<Revision>, body: impl Serialize) -> Response {
+    let tag = revision.map(|revision| [(header::ETAG, revision.etag())]);
+    (status, tag, Json(body)).into_response()
 }

@@ -1,6 +1,6 @@
 //! `/admin/generations`: changes of several registrations, made all or none.
 //!
-//! Every change is checked before the first one is made, under the lock that each change of a registration takes.
+//! Every change is checked against one state of the registry, and committed only to that state.
 
 use std::collections::HashSet;
 
@@ -12,25 +12,20 @@ use schemas::admin::{
     Change, Changed, Generation, GenerationAnswer, GenerationRefused, Obstacle, RefusedChange, Revision,
 };
 use schemas::{Definition, ServerName};
-use tracing::info;
 
-use crate::admin::definitions::{is_process, keep_redacted, nothing_redacted, start_changed};
+use crate::admin::definitions::{is_process, keep_redacted, nothing_redacted};
 use crate::admin::problem::{bad_request, denied, failed};
 use crate::admin::{Admin, Shared, body};
+use crate::control::Decided;
 use crate::error::Chain;
-use crate::policy::Starter;
-use crate::registry::{Registration, RegistryError, Tenure};
+use crate::policy::Denied;
+use crate::registry::{Effect, Registration, Snapshot, Tenure, Write, Written};
 
-/// A checked change, ready to be made.
+/// A checked change.
 enum Step {
     /// An earlier request has made the change; holds the answer to repeat.
     InPlace(Changed),
-    Create(Definition),
-    Update {
-        definition: Definition,
-        before: Box<Definition>,
-    },
-    Delete(ServerName),
+    Write(Box<Write>),
 }
 
 /// `POST /admin/generations`.
@@ -44,28 +39,44 @@ pub(super) async fn apply(State(admin): Shared, request: Request) -> Response {
     if let Some(twice) = changes.iter().map(Change::name).find(|name| !names.insert(*name)) {
         return bad_request(format!("`{twice}` is changed twice"));
     }
-    let _turn = admin.changes.acquire().await;
-    let steps = match check_all(&admin, &changes, starter).await {
-        Ok(steps) => steps,
-        Err(refusal) => return refusal,
-    };
-    match apply_in_order(&admin, steps).await {
-        Ok(changed) => Json(GenerationAnswer { changed }).into_response(),
-        Err(error) => failed("Failed to change MCPs", &error),
+    let mut decided = None;
+    let mut may_start = || *decided.get_or_insert_with(|| starter.may_start());
+    let outcome = admin.control.decide(|snapshot| {
+        let steps = check_all(&admin, snapshot, &changes, &mut may_start)?;
+        let state = |name: &ServerName| snapshot.get(name.as_str()).map(|stored| stored.revision);
+        let expected = changes.iter().map(|change| (change.name().clone(), state(change.name()))).collect();
+        let (mut writes, mut context) = (Vec::new(), Vec::new());
+        for step in steps {
+            match step {
+                Step::InPlace(changed) => context.push(Some(changed)),
+                Step::Write(write) => {
+                    writes.push(*write);
+                    context.push(None);
+                }
+            }
+        }
+        Ok(Decided { writes, expected, context })
+    });
+    match outcome.await {
+        Ok(Ok((written, in_place))) => answer(&admin, written, in_place),
+        Ok(Err(error)) => failed("Failed to change MCPs", &error),
+        Err(refusal) => refusal,
     }
 }
 
 /// Checks every change. Returns the steps, or one refusal that lists all obstacles.
-async fn check_all(admin: &Admin, changes: &[Change], starter: Starter) -> Result<Vec<Step>, Response> {
+fn check_all(
+    admin: &Admin,
+    snapshot: &Snapshot,
+    changes: &[Change],
+    may_start: &mut impl FnMut() -> Result<(), Denied>,
+) -> Result<Vec<Step>, Response> {
     let (mut steps, mut refused) = (Vec::with_capacity(changes.len()), Vec::new());
-    let mut may_start = None;
     for change in changes {
-        let stored = admin.registry.get(change.name().as_str()).await;
-        let stored = stored.map_err(|error| failed("Storage error", &error))?;
-        match check(admin, change, stored) {
+        match check(admin, change, snapshot.get(change.name().as_str()).map(|stored| &**stored)) {
             Ok((step, starts)) => {
-                if starts && let Err(reason) = *may_start.get_or_insert_with(|| starter.may_start()) {
-                    return Err(denied(reason));
+                if starts {
+                    may_start().map_err(denied)?;
                 }
                 steps.push(step);
             }
@@ -74,22 +85,36 @@ async fn check_all(admin: &Admin, changes: &[Change], starter: Starter) -> Resul
             }
         }
     }
-    let created = steps.iter().filter(|step| matches!(step, Step::Create(_)));
-    let removed = steps.iter().filter(|step| matches!(step, Step::Delete(_))).count();
-    let room = admin.registry.room() + removed;
-    refused.extend(created.skip(room).map(|step| RefusedChange {
-        name: step.name().to_owned(),
-        why: Obstacle::Full,
-        details: format!("there is room for {room} more registrations"),
-    }));
+    refused.extend(without_room(admin, &steps));
     if refused.is_empty() {
         return Ok(steps);
     }
     Err((StatusCode::CONFLICT, Json(GenerationRefused::new(refused))).into_response())
 }
 
+/// Returns the creations for which there is no room, although deletions make room for others.
+fn without_room(admin: &Admin, steps: &[Step]) -> Vec<RefusedChange> {
+    let writes = || {
+        steps.iter().filter_map(|step| match step {
+            Step::Write(write) => Some(&**write),
+            Step::InPlace(_) => None,
+        })
+    };
+    let room = admin.control.room() + writes().filter(|write| matches!(write, Write::Delete { .. })).count();
+    let created = writes().filter_map(|write| match write {
+        Write::Create { definition, .. } => Some(&definition.name),
+        Write::Update { .. } | Write::Lease { .. } | Write::Delete { .. } => None,
+    });
+    let refused = created.skip(room).map(|name| RefusedChange {
+        name: name.to_string(),
+        why: Obstacle::Full,
+        details: format!("there is room for {room} more registrations"),
+    });
+    refused.collect()
+}
+
 /// Turns one change into a step. The flag is true if the step starts or ends a process.
-fn check(admin: &Admin, change: &Change, stored: Option<Registration>) -> Result<(Step, bool), (Obstacle, String)> {
+fn check(admin: &Admin, change: &Change, stored: Option<&Registration>) -> Result<(Step, bool), (Obstacle, String)> {
     let unusable = |error: &(dyn std::error::Error + 'static)| (Obstacle::Unusable, Chain(error).to_string());
     let is_current = |stored: &Registration, wanted: Option<Revision>| match wanted {
         Some(wanted) if wanted != stored.revision => {
@@ -105,23 +130,23 @@ fn check(admin: &Admin, change: &Change, stored: Option<Registration>) -> Result
         (Change::Create { definition }, stored) => {
             let definition = nothing_redacted(definition.clone()).map_err(|error| unusable(&error))?;
             match stored {
-                Some(stored) if is_in_place(&stored, &definition) => Ok((repeat_answer(&stored), false)),
+                Some(stored) if is_in_place(stored, &definition) => Ok((repeat_answer(stored), false)),
                 Some(_) => Err((Obstacle::Exists, "there is a registration of that name".to_owned())),
                 None => {
                     admin.upstreams.check(&definition).map_err(|error| unusable(&error))?;
                     let starts = is_process(&definition);
-                    Ok((Step::Create(definition), starts))
+                    Ok((Step::Write(Box::new(Write::Create { definition, lease: None })), starts))
                 }
             }
         }
         (Change::Update { definition, revision }, Some(stored)) => {
-            let current = is_current(&stored, *revision);
+            let current = is_current(stored, *revision);
             let starts = is_process(&stored.definition) || is_process(definition);
-            match keep_redacted(definition.clone(), &stored) {
-                Ok(definition) if is_in_place(&stored, &definition) => Ok((repeat_answer(&stored), false)),
+            match keep_redacted(definition.clone(), stored) {
+                Ok(definition) if is_in_place(stored, &definition) => Ok((repeat_answer(stored), false)),
                 Ok(definition) => {
-                    let before = Box::new(stored.definition);
-                    current.map(|()| (Step::Update { definition, before }, starts))
+                    let write = Write::Update { definition, tenure: Tenure::Permanent, lease: None };
+                    current.map(|()| (Step::Write(Box::new(write)), starts))
                 }
                 // The value that a placeholder refers to may exist in the revision that the caller expects, so report
                 // the conflict.
@@ -133,7 +158,7 @@ fn check(admin: &Admin, change: &Change, stored: Option<Registration>) -> Result
             Ok((Step::InPlace(Changed { name: name.clone(), revision: None, warning: None }), false))
         }
         (Change::Delete { name, revision }, Some(stored)) => {
-            is_current(&stored, *revision).map(|()| (Step::Delete(name.clone()), false))
+            is_current(stored, *revision).map(|()| (Step::Write(Box::new(Write::Delete { name: name.clone() })), false))
         }
     }
 }
@@ -148,53 +173,19 @@ fn repeat_answer(stored: &Registration) -> Step {
     Step::InPlace(Changed { name, revision, warning: None })
 }
 
-/// Makes the changes. Deletions come first, because they make room for others.
-async fn apply_in_order(admin: &Admin, steps: Vec<Step>) -> Result<Vec<Changed>, RegistryError> {
-    let mut changed: Vec<Option<Changed>> = vec![None; steps.len()];
-    let mut order: Vec<(usize, Step)> = steps.into_iter().enumerate().collect();
-    order.sort_by_key(|(_, step)| !matches!(step, Step::Delete(_)));
-    for (place, step) in order {
-        let done = step.apply(admin).await?;
-        if let Some(slot) = changed.get_mut(place) {
-            *slot = Some(done);
-        }
-    }
-    Ok(changed.into_iter().flatten().collect())
+/// Answers each change, in the order of the request.
+fn answer(admin: &Admin, written: Vec<Written>, in_place: Vec<Option<Changed>>) -> Response {
+    let mut written = written.into_iter().map(|written| changed(admin, written));
+    let changed = in_place.into_iter().filter_map(|in_place| in_place.or_else(|| written.next())).collect();
+    Json(GenerationAnswer { changed }).into_response()
 }
 
-impl Step {
-    fn name(&self) -> &str {
-        match self {
-            Self::InPlace(Changed { name, .. }) | Self::Delete(name) => name.as_str(),
-            Self::Create(definition) | Self::Update { definition, .. } => definition.name.as_str(),
-        }
-    }
-
-    async fn apply(self, admin: &Admin) -> Result<Changed, RegistryError> {
-        let (name, revision, warning) = match self {
-            Self::InPlace(changed) => return Ok(changed),
-            Self::Delete(name) => {
-                admin.registry.delete(name.as_str()).await?;
-                admin.upstreams.retire(name.as_str());
-                admin.leases().forget(name.as_str());
-                info!(upstream = %name, "deregistered");
-                (name, None, None)
-            }
-            Self::Create(definition) => {
-                let name = definition.name.clone();
-                let registration = admin.registry.create(definition.clone(), Tenure::Permanent).await?;
-                admin.upstreams.start(definition);
-                info!(upstream = %name, "registered");
-                (name, Some(registration.revision), None)
-            }
-            Self::Update { definition, before } => {
-                let name = definition.name.clone();
-                let updated = admin.registry.update(definition.clone(), Tenure::Permanent).await?;
-                let warning = admin.upstreams.check(&definition).err().map(|error| Chain(&error).to_string());
-                start_changed(admin, definition, &before);
-                (name, updated.map(|registration| registration.revision), warning)
-            }
-        };
-        Ok(Changed { name, revision, warning })
-    }
+fn changed(admin: &Admin, written: Written) -> Changed {
+    let Written { name, effect, registration, .. } = written;
+    let warning = match (effect, &registration) {
+        (Effect::Redefined | Effect::Retagged, Some(updated)) => admin.upstreams.check(&updated.definition).err(),
+        _ => None,
+    };
+    let revision = registration.map(|registration| registration.revision);
+    Changed { name, revision, warning: warning.map(|error| Chain(&error).to_string()) }
 }

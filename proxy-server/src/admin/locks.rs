@@ -5,7 +5,6 @@ use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Query, Request, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use jiff::Timestamp;
 use schemas::admin::{LockGrant, LockHeld, LockRequest, MAX_LOCK_TTL, NO_SUCH_LOCK};
 use schemas::{Owner, Problem, Secret};
 use serde::Deserialize;
@@ -14,7 +13,8 @@ use tracing::debug;
 use crate::admin::body::{document, ttl};
 use crate::admin::problem::{bad_request, full, problem};
 use crate::admin::{Shared, segment};
-use crate::registry::{Lock, NotTaken, expiry};
+use crate::control::RequestedLock;
+use crate::registry::{Lock, NotTaken};
 
 const MAX_TOKEN_CHARS: usize = 128;
 
@@ -38,14 +38,13 @@ pub(super) async fn take(
         Err(refusal) => return refusal,
     };
     let renew = asked.renew;
-    let now = Timestamp::now();
-    let wanted = match wanted(asked, now) {
+    let wanted = match wanted(asked) {
         Ok(wanted) => wanted,
         Err(refusal) => return refusal,
     };
     let taken = match renew {
-        true => admin.locks().renew(&owner, wanted, now),
-        false => admin.locks().take(&owner, wanted, now),
+        true => admin.control.renew_lock(&owner, wanted).await,
+        false => admin.control.take_lock(&owner, wanted).await,
     };
     match taken {
         Ok(Lock { holder, token, since, ends_at }) => {
@@ -79,7 +78,7 @@ pub(super) async fn release(
         Ok(Query(Release { token })) => Secret::new(token),
         Err(_) => return bad_request("`token` is required, once, in the query"),
     };
-    match admin.locks().release(&owner, &token, Timestamp::now()) {
+    match admin.control.release_lock(&owner, &token).await {
         true => {
             debug!(%owner, "owner unlocked");
             StatusCode::NO_CONTENT.into_response()
@@ -88,7 +87,7 @@ pub(super) async fn release(
     }
 }
 
-fn wanted(asked: LockRequest, now: Timestamp) -> Result<Lock, Response> {
+fn wanted(asked: LockRequest) -> Result<RequestedLock, Response> {
     let LockRequest { holder, ttl: wanted, token, renew } = asked;
     let ttl = ttl(wanted, MAX_LOCK_TTL)?;
     let token = match token {
@@ -97,7 +96,7 @@ fn wanted(asked: LockRequest, now: Timestamp) -> Result<Lock, Response> {
         None if renew => return Err(bad_request("`token` is required to renew a lock")),
         None => draw()?,
     };
-    Ok(Lock { holder, token, since: now, ends_at: expiry(now, ttl) })
+    Ok(RequestedLock { holder, token, ttl })
 }
 
 fn is_token(text: &str) -> bool {

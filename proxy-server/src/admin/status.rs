@@ -23,24 +23,18 @@ pub(super) async fn health(State(admin): Shared) -> Response {
         active: admin.connections.active.load(Ordering::Relaxed),
         total: admin.connections.total.load(Ordering::Relaxed),
     });
-    let kind = admin.registry.kind().to_owned();
+    let kind = admin.control.storage().to_owned();
     health.storage = Some(StorageHealth { kind, status: "connected".to_owned() });
     Json(health).into_response()
 }
 
-/// `GET /readyz`: ready while the registry answers and no shutdown is announced. A failed upstream does not make the
-/// gateway unready.
+/// `GET /readyz`: ready while no shutdown is announced. A failed upstream does not make the gateway unready.
 pub(super) async fn ready(State(admin): Shared) -> Response {
     if (admin.is_draining)() {
         let details = "the gateway is about to stop; requests are still taken for the time of --drain-delay";
         return problem(StatusCode::SERVICE_UNAVAILABLE, Problem::new("Draining").details(details));
     }
-    match admin.registry.list().await {
-        Ok(registrations) => Json(json!({ "status": "ready", "registrations": registrations.len() })).into_response(),
-        Err(error) => {
-            problem(StatusCode::SERVICE_UNAVAILABLE, Problem::new("Storage error").details(error.to_string()))
-        }
-    }
+    Json(json!({ "status": "ready", "registrations": admin.control.snapshot().len() })).into_response()
 }
 
 /// `GET /api/v1/ping`.

@@ -47,21 +47,21 @@ pub(super) fn uncached(mut response: Response) -> Response {
     response
 }
 
-pub(super) fn view(admin: &Admin, registration: Registration, shown: Shown) -> schemas::admin::Registration {
-    let Registration { definition, created_at, updated_at, revision, tenure } = registration;
+pub(super) fn view(admin: &Admin, registration: &Registration, shown: Shown) -> schemas::admin::Registration {
+    let Registration { definition, created_at, updated_at, revision, tenure, .. } = registration;
     let name = definition.name.as_str();
     let status = admin.upstreams.get(name).map_or_else(|| Status::new(name), |upstream| upstream.status());
     let values = definition.fingerprints(&admin.salt);
     let leases = leases::on(admin, name);
     let (created_at, updated_at) = (created_at.to_string(), updated_at.to_string());
     let view = match shown {
-        Shown::Redacted => DefinitionView::new(definition, created_at, updated_at),
-        Shown::Whole => DefinitionView::whole(definition, created_at, updated_at),
+        Shown::Redacted => DefinitionView::new(definition.clone(), created_at, updated_at),
+        Shown::Whole => DefinitionView::whole(definition.clone(), created_at, updated_at),
     };
     let mut viewed = schemas::admin::Registration::new(view, status);
     viewed.fingerprints = Some(Fingerprints { salt: admin.salt.clone(), values });
-    viewed.revision = Some(revision);
-    viewed.leased = tenure == Tenure::Leased;
+    viewed.revision = Some(*revision);
+    viewed.leased = *tenure == Tenure::Leased;
     viewed.leases = leases;
     viewed
 }

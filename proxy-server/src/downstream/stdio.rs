@@ -15,9 +15,10 @@ use tokio::task::AbortHandle;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tracing::{debug, warn};
+use tracing::{debug, error, warn};
 
 use crate::call::Output;
+use crate::control::Control;
 use crate::downstream::edge::Edge;
 use crate::downstream::fields::Fields;
 use crate::downstream::legacy::batch;
@@ -29,6 +30,7 @@ use crate::http::event_stream::one_line;
 use crate::http::server::Reply;
 use crate::policy::{Credentials, Principal};
 use crate::protocol::{self, Era, INVALID_REQUEST, Invalid, Kind, METHOD_NOT_FOUND, Message, anonymous_error};
+use crate::registry::{Expected, Tenure, Write};
 use crate::sync::lock;
 use crate::upstream::{Lines, TooLong};
 
@@ -68,9 +70,9 @@ struct Client {
 /// Serves until the input ends, the output is closed, or the gateway stops.
 pub(crate) async fn serve(
     edge: Arc<Edge>,
+    control: &Control,
     servers: Servers,
-    input: impl AsyncRead + Unpin + Send + 'static,
-    output: impl AsyncWrite + Unpin + Send + 'static,
+    (input, output): (impl AsyncRead + Unpin + Send + 'static, impl AsyncWrite + Unpin + Send + 'static),
 ) {
     let limit = edge.config.max_body_bytes;
     let (out, answers) = mpsc::channel(QUEUE);
@@ -92,7 +94,7 @@ pub(crate) async fn serve(
     let (asked, calls) = (Arc::default(), TaskTracker::new());
     let mut client = Client { edge, target: None, out, session: None, asked, calls };
     let served = async {
-        client.hear_out(servers, &mut lines).await;
+        client.hear_out(control, servers, &mut lines).await;
         client.calls.close();
         client.calls.wait().await;
     };
@@ -112,17 +114,18 @@ pub(crate) async fn serve(
 }
 
 impl Client {
-    /// Starts the upstreams, then handles lines until the input ends.
-    async fn hear_out(&mut self, servers: Servers, lines: &mut mpsc::Receiver<Line>) {
+    /// Registers the upstreams, then handles lines until the input ends.
+    async fn hear_out(&mut self, control: &Control, servers: Servers, lines: &mut mpsc::Receiver<Line>) {
         let mut line = match servers {
             Servers::All(definitions) => {
-                definitions.into_iter().for_each(|definition| self.edge.services.upstreams.start(definition));
+                let create = |definition| Write::Create { definition, lease: None };
+                commit(control, definitions.into_iter().map(create).collect()).await;
                 self.edge.services.settle(Instant::now() + SETTLING).await;
                 lines.recv().await
             }
             Servers::One(definition) => {
                 let first = lines.recv().await;
-                self.dial(*definition, first.as_ref()).await;
+                self.dial(control, *definition, first.as_ref()).await;
                 first
             }
         };
@@ -137,17 +140,21 @@ impl Client {
 
     /// Connects to the one upstream. If the client's first line is legacy and no era is configured, tries the legacy
     /// era first, so that nothing needs bridging.
-    async fn dial(&mut self, definition: Definition, first: Option<&Line>) {
+    async fn dial(&mut self, control: &Control, definition: Definition, first: Option<&Line>) {
         self.target = Some(definition.name.clone());
         let message = first.and_then(|line| line.as_ref().ok()).and_then(|line| Message::parse(line.clone()).ok());
         let is_modern = message.is_some_and(|message| endpoint::era(&Fields::default(), &message) == Era::Modern);
-        if !is_modern && definition.era == EraMode::Auto {
-            self.edge.services.upstreams.start(Definition { era: EraMode::Legacy, ..definition.clone() });
+        let write = if !is_modern && definition.era == EraMode::Auto {
+            let legacy = Definition { era: EraMode::Legacy, ..definition.clone() };
+            commit(control, vec![Write::Create { definition: legacy, lease: None }]).await;
             if self.edge.services.settle(Instant::now() + SETTLING).await {
                 return;
             }
-        }
-        self.edge.services.upstreams.start(definition);
+            Write::Update { definition, tenure: Tenure::Permanent, lease: None }
+        } else {
+            Write::Create { definition, lease: None }
+        };
+        commit(control, vec![write]).await;
     }
 
     async fn take(&mut self, line: Bytes) {
@@ -268,6 +275,13 @@ impl Client {
         if let Some(session) = &self.session {
             self.edge.sessions.end(session);
         }
+    }
+}
+
+/// Commits changes of the servers. Fails only if a name stands twice in a file, which its reader rules out.
+async fn commit(control: &Control, writes: Vec<Write>) {
+    if let Err(error) = control.commit(writes, &Expected::new()).await {
+        error!(%error, "the servers cannot be registered");
     }
 }
 

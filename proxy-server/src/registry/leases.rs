@@ -20,7 +20,7 @@ pub(crate) struct Leases {
 }
 
 /// The leases of one holder; at least one.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Held {
     pub(crate) ends_at: Timestamp,
     pub(crate) names: BTreeSet<ServerName>,
@@ -42,10 +42,12 @@ impl Leases {
         Self { holders: BTreeMap::new(), by_name: BTreeMap::new(), order: BTreeSet::new(), capacity }
     }
 
-    /// Checks that the holder may take a lease.
-    pub(crate) fn admits(&self, holder: &Holder) -> Result<(), TooManyHolders> {
-        let has_place = self.holders.contains_key(holder) || self.holders.len() < self.capacity;
-        if has_place { Ok(()) } else { Err(TooManyHolders(self.capacity)) }
+    /// Checks that these holders may take leases.
+    pub(crate) fn admits<'a>(&self, holders: impl IntoIterator<Item = &'a Holder>) -> Result<(), TooManyHolders> {
+        let new: BTreeSet<&Holder> = holders.into_iter().filter(|holder| !self.holders.contains_key(*holder)).collect();
+        // Holders there are go on, even if there are too many.
+        let has_places = new.is_empty() || self.holders.len() + new.len() <= self.capacity;
+        if has_places { Ok(()) } else { Err(TooManyHolders(self.capacity)) }
     }
 
     /// Replaces the leases of a holder and their expiry. Returns the names that it no longer holds.
@@ -56,7 +58,7 @@ impl Leases {
         ends_at: Timestamp,
     ) -> Result<Vec<ServerName>, TooManyHolders> {
         if !names.is_empty() {
-            self.admits(holder)?;
+            self.admits([holder])?;
         }
         let before = self.release(holder);
         let given_back = before.into_iter().filter(|name| !names.contains(name)).collect();
@@ -70,14 +72,9 @@ impl Leases {
         Ok(given_back)
     }
 
-    /// Adds one lease to a holder. All its leases get the later of both expiries, which is returned.
-    pub(crate) fn add(
-        &mut self,
-        holder: &Holder,
-        name: ServerName,
-        ends_at: Timestamp,
-    ) -> Result<Timestamp, TooManyHolders> {
-        self.admits(holder)?;
+    /// Adds one lease to a holder that [`Self::admits`] has admitted. All its leases get the later of both expiries,
+    /// which is returned.
+    pub(crate) fn add(&mut self, holder: &Holder, name: ServerName, ends_at: Timestamp) -> Timestamp {
         let held = self.holders.entry(holder.clone()).or_insert_with(|| Held { ends_at, names: BTreeSet::new() });
         self.order.remove(&(held.ends_at, holder.clone()));
         if held.ends_at < ends_at {
@@ -86,7 +83,7 @@ impl Leases {
         self.order.insert((held.ends_at, holder.clone()));
         held.names.insert(name.clone());
         self.by_name.entry(name).or_default().insert(holder.clone());
-        Ok(held.ends_at)
+        held.ends_at
     }
 
     /// Sets the expiry of all leases of a holder. Returns their names.

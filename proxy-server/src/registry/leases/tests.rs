@@ -59,8 +59,8 @@ fn what_is_not_named_again_is_given_back() {
 fn one_lease_more_prolongs_the_others_and_never_shortens_them() {
     let mut leases = Leases::new(10);
     leases.set(&holder(1), names(&[1]), at(10)).expect("room");
-    assert_eq!(leases.add(&holder(1), name(2), at(5)), Ok(at(10)));
-    assert_eq!(leases.add(&holder(1), name(3), at(15)), Ok(at(15)));
+    assert_eq!(leases.add(&holder(1), name(2), at(5)), at(10));
+    assert_eq!(leases.add(&holder(1), name(3), at(15)), at(15));
     assert_eq!(leases.expire(at(14)), names(&[]));
     assert_eq!(leases.expire(at(15)), names(&[1, 2, 3]));
 }
@@ -91,9 +91,11 @@ fn holders_are_bounded_and_those_there_are_go_on() {
     leases.set(&holder(1), names(&[1]), at(10)).expect("room");
     assert_eq!(leases.set(&holder(2), names(&[1]), at(10)), Err(TooManyHolders(1)));
     assert_eq!(leases.set(&holder(2), names(&[]), at(10)), Ok(vec![]), "nothing needs no room");
-    assert_eq!(leases.add(&holder(1), name(2), at(10)), Ok(at(10)));
+    assert_eq!(leases.admits([&holder(1)]), Ok(()));
+    assert_eq!(leases.admits([&holder(1), &holder(2)]), Err(TooManyHolders(1)));
     leases.release(&holder(1));
-    assert!(leases.add(&holder(2), name(2), at(10)).is_ok());
+    assert_eq!(leases.admits([&holder(2), &holder(2)]), Ok(()));
+    assert_eq!(leases.admits([&holder(2), &holder(3)]), Err(TooManyHolders(1)));
 }
 
 #[derive(Debug, Clone)]
@@ -156,7 +158,11 @@ proptest! {
         for step in steps {
             match &step {
                 Step::Set(h, n, ttl) => drop(leases.set(&holder(*h), names(n), at(now + ttl))),
-                Step::Add(h, n, ttl) => drop(leases.add(&holder(*h), name(*n), at(now + ttl))),
+                Step::Add(h, n, ttl) => {
+                    if leases.admits([&holder(*h)]).is_ok() {
+                        leases.add(&holder(*h), name(*n), at(now + ttl));
+                    }
+                }
                 Step::Renew(h, ttl) => drop(leases.renew(&holder(*h), at(now + ttl))),
                 Step::Release(h) => drop(leases.release(&holder(*h))),
                 Step::Forget(n) => leases.forget(name(*n).as_str()),

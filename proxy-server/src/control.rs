@@ -1,0 +1,90 @@
+//! The one owner of every change of what is registered: admin API, stdio front and leases that end go through it.
+//!
+//! A change is committed to the registry, all of it or nothing. Then the running upstreams are reconciled with the
+//! registry's newest state. Nothing else starts or retires an upstream. This module knows no HTTP: its callers decide who
+//! may ask for a change.
+
+mod change;
+mod leases;
+mod locks;
+mod reconcile;
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use schemas::Holder;
+use tokio::sync::{Notify, watch};
+
+pub(crate) use self::change::Decided;
+pub(crate) use self::locks::RequestedLock;
+use self::reconcile::Reconciler;
+use crate::registry::{Held, Registry, Snapshot, TooManyHolders};
+use crate::tasks::Tasks;
+use crate::upstream::Lifecycle;
+
+/// The registry with the upstreams that run for it.
+pub(crate) struct Control {
+    registry: Registry,
+    reconciler: Reconciler,
+    /// Wakes the task that ends leases, so that it computes the next expiry again.
+    leases_changed: Notify,
+    /// Returns the wall-clock time, by which leases and locks end.
+    clock: Box<dyn Fn() -> Timestamp + Send + Sync>,
+}
+
+impl Control {
+    /// Takes over the registry and the upstreams, and starts the tasks that end leases and keep both in step.
+    pub(crate) fn start(registry: Registry, lifecycle: Lifecycle, tasks: &Tasks) -> Arc<Self> {
+        let control = Arc::new(Self::new(registry, lifecycle, Timestamp::now));
+        tasks.spawn("expire leases", leases::expire(Arc::clone(&control), tasks.stopping().clone()));
+        tasks.spawn("reconcile upstreams", reconcile::follow(Arc::clone(&control), tasks.stopping().clone()));
+        control
+    }
+
+    fn new(registry: Registry, lifecycle: Lifecycle, clock: impl Fn() -> Timestamp + Send + Sync + 'static) -> Self {
+        let reconciler = Reconciler::new(registry.clone(), lifecycle);
+        Self { registry, reconciler, leases_changed: Notify::new(), clock: Box::new(clock) }
+    }
+
+    /// Returns the newest state of all registrations.
+    pub(crate) fn snapshot(&self) -> Arc<Snapshot> {
+        self.registry.snapshot()
+    }
+
+    /// Subscribes to the newest state of all registrations.
+    pub(crate) fn watch(&self) -> watch::Receiver<Arc<Snapshot>> {
+        self.registry.watch()
+    }
+
+    /// Returns the word for the registry's storage kind.
+    pub(crate) fn storage(&self) -> &'static str {
+        self.registry.kind()
+    }
+
+    /// Returns the number of registrations that can still be added.
+    pub(crate) fn room(&self) -> usize {
+        self.registry.room()
+    }
+
+    /// Checks that the holder may take a lease.
+    pub(crate) fn admits(&self, holder: &Holder) -> Result<(), TooManyHolders> {
+        self.registry.admits(holder)
+    }
+
+    /// Returns the holders of leases on a registration, with the end of their leases, ordered by holder.
+    pub(crate) fn leases_on(&self, name: &str) -> Vec<(Holder, Timestamp)> {
+        self.registry.leases_on(name)
+    }
+
+    /// Returns every holder with its leases.
+    pub(crate) fn leases(&self) -> Vec<(Holder, Held)> {
+        self.registry.leases()
+    }
+
+    fn now(&self) -> Timestamp {
+        (self.clock)()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,84 @@
+//! Takes, renews and ends leases, and removes the registrations that have lost their last one.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use schemas::Holder;
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, info};
+
+use crate::control::Control;
+use crate::registry::{EndedLeases, Grant, TooManyHolders};
+
+/// Longest time between two looks at the wall clock while leases are held.
+const CLOCK_CHECK: Duration = Duration::from_secs(30);
+
+impl Control {
+    /// Sets the leases of a holder to exactly these names, or renews those it has.
+    pub(crate) async fn hold(
+        &self,
+        holder: &Holder,
+        names: Option<Vec<String>>,
+        ttl: Duration,
+    ) -> Result<Grant, TooManyHolders> {
+        let is_renewal = names.is_none();
+        let grant = self.registry.hold(holder, names, ttl, self.now()).await?;
+        self.leases_changed.notify_one();
+        self.follow_ended(&grant.ended);
+        if !is_renewal {
+            debug!(%holder, leases = grant.held.len(), "leases taken");
+        }
+        Ok(grant)
+    }
+
+    /// Ends all leases of a holder.
+    pub(crate) async fn release(&self, holder: &Holder) -> EndedLeases {
+        let ended = self.registry.release(holder).await;
+        debug!(%holder, leases = ended.removed.len() + ended.kept.len(), "leases given back");
+        self.follow_ended(&ended);
+        ended
+    }
+
+    /// Retires the upstreams whose registrations went with their last lease.
+    fn follow_ended(&self, ended: &EndedLeases) {
+        if ended.removed.is_empty() {
+            return;
+        }
+        self.reconciler.reconcile();
+        for upstream in &ended.removed {
+            info!(%upstream, "deregistered with its last lease");
+        }
+    }
+}
+
+/// Ends leases whose time has come. One task serves all leases.
+///
+/// Leases end by the wall clock, which may be set while the task sleeps by the monotonic one. So each expiry asks the
+/// wall clock again: after it was set back, leases end later, and never early.
+pub(super) async fn expire(control: Arc<Control>, stopping: CancellationToken) {
+    loop {
+        let next = control.registry.next_expiry();
+        let due = async {
+            match next {
+                Some(ends_at) => sleep(time_until(ends_at, control.now())).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = stopping.cancelled() => return,
+            // Another lease may end first now.
+            () = control.leases_changed.notified() => continue,
+            () = due => {}
+        }
+        let ended = control.registry.expire(control.now()).await;
+        control.follow_ended(&ended);
+    }
+}
+
+/// Computes the time to sleep until a lease may have ended. It is bounded, so that a wall clock that is set forward, or
+/// goes on while the machine is suspended, is noticed.
+fn time_until(ends_at: Timestamp, now: Timestamp) -> Duration {
+    Duration::try_from(ends_at.duration_since(now)).unwrap_or_default().min(CLOCK_CHECK)
+}

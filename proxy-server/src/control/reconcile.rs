@@ -1,0 +1,111 @@
+//! Makes the running upstreams match the registry. Level-triggered: it compares the registry's newest state with all that
+//! runs, so that it may run at any time, more often than needed, and once for many changes.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use schemas::ServerName;
+use schemas::admin::Revision;
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+use tracing::debug;
+
+use crate::control::Control;
+use crate::registry::{Registration, Registry, Snapshot};
+use crate::sync::lock;
+use crate::upstream::Lifecycle;
+
+/// Delay between a change and its reconciliation by [`follow`], in which the commit that made the change does it itself.
+const OTHERS_TURN: Duration = Duration::from_secs(1);
+
+/// The only holder of the right to start and retire upstreams.
+pub(super) struct Reconciler {
+    registry: Registry,
+    lifecycle: Lifecycle,
+    running: Mutex<Running>,
+}
+
+/// The running upstreams, each with the registration that it was started for.
+type Running = BTreeMap<ServerName, Origin>;
+
+/// The part of a registration's state that decides if its upstream must be replaced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Origin {
+    created_at: Timestamp,
+    incarnation: Revision,
+}
+
+/// A step towards the desired state.
+#[derive(Debug)]
+enum Step {
+    Retire(ServerName),
+    /// Starts an upstream, in the place of a running one of the same name.
+    Start(Arc<Registration>),
+}
+
+impl Reconciler {
+    pub(super) fn new(registry: Registry, lifecycle: Lifecycle) -> Self {
+        Self { registry, lifecycle, running: Mutex::default() }
+    }
+
+    /// Starts, restarts and retires upstreams until they match the registry's newest state.
+    pub(super) fn reconcile(&self) {
+        let mut running = lock(&self.running);
+        // Taken under the lock: an older state must not be reconciled after a newer one.
+        let desired = self.registry.snapshot();
+        for step in steps(&desired, &running) {
+            match step {
+                Step::Retire(name) => {
+                    self.lifecycle.retire(name.as_str());
+                    running.remove(&name);
+                }
+                // Started even if its program is missing: it may be installed later, and the status shows the error
+                // until then.
+                Step::Start(registration) => {
+                    self.lifecycle.start(registration.definition.clone());
+                    running.insert(registration.definition.name.clone(), Origin::of(&registration));
+                }
+            }
+        }
+    }
+}
+
+/// Reconciles whenever the registry has changed, for changes whose commit does not: its caller has dropped it half way, or
+/// it is another process's.
+pub(super) async fn follow(control: Arc<Control>, stopping: CancellationToken) {
+    let mut newest = control.watch();
+    loop {
+        // Before waiting, because the registry may have changed before this task began to watch.
+        debug!(revision = %newest.borrow_and_update().revision(), "reconciling upstreams");
+        control.reconciler.reconcile();
+        tokio::select! {
+            () = stopping.cancelled() => return,
+            changed = newest.changed() => if changed.is_err() { return },
+        }
+        tokio::select! {
+            () = stopping.cancelled() => return,
+            () = sleep(OTHERS_TURN) => {}
+        }
+    }
+}
+
+/// Computes the steps from the running upstreams to the desired ones, retirements first.
+fn steps(desired: &Snapshot, running: &Running) -> Vec<Step> {
+    let is_kept = |name: &str, origin: &Origin| {
+        desired.get(name).is_some_and(|registration| registration.created_at == origin.created_at)
+    };
+    let gone = running.iter().filter(|(name, origin)| !is_kept(name.as_str(), origin));
+    let retired = gone.map(|(name, _)| Step::Retire(name.clone()));
+    let is_current =
+        |registration: &Registration| running.get(&registration.definition.name) == Some(&Origin::of(registration));
+    let outdated = desired.all().filter(|registration| !is_current(registration));
+    retired.chain(outdated.map(|registration| Step::Start(Arc::clone(registration)))).collect()
+}
+
+impl Origin {
+    fn of(registration: &Registration) -> Self {
+        Self { created_at: registration.created_at, incarnation: registration.incarnation }
+    }
+}

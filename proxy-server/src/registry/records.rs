@@ -1,0 +1,191 @@
+//! All records of a registry and the rules by which a transaction changes them. Pure: the caller passes the current time.
+//!
+//! A storage keeps one of these, lets one transaction in at a time, and publishes the snapshot that it leaves.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use schemas::admin::Revision;
+use schemas::{Definition, Holder, ServerName};
+
+use crate::registry::transaction::{EndedLeases, Grant, Written};
+use crate::registry::{
+    Effect, Expected, Leases, Locks, Registration, RequestedLease, Snapshot, Tenure, TooManyHolders, TransactError,
+    Write, expiry,
+};
+
+/// Registrations, leases and locks.
+pub(crate) struct Records {
+    /// Never changed in place, because readers share it.
+    snapshot: Arc<Snapshot>,
+    pub(super) leases: Leases,
+    pub(super) locks: Locks,
+    /// Maximum number of registrations.
+    capacity: usize,
+}
+
+/// A write that has been applied to the next snapshot, with the lease that is still to be added.
+struct Staged {
+    written: Written,
+    lease: Option<RequestedLease>,
+}
+
+impl Records {
+    /// Creates empty records. Revisions follow `last`, which no earlier revision may exceed.
+    pub(super) fn new(capacity: usize, last: Revision, leases: Leases, locks: Locks) -> Self {
+        Self { snapshot: Arc::new(Snapshot::empty(last)), leases, locks, capacity }
+    }
+
+    pub(super) fn snapshot(&self) -> &Arc<Snapshot> {
+        &self.snapshot
+    }
+
+    /// Returns the number of registrations that can still be added.
+    pub(super) fn room(&self) -> usize {
+        self.capacity.saturating_sub(self.snapshot.len())
+    }
+
+    /// Applies all writes in their order, or none. Deletions make room for creations wherever they stand.
+    pub(super) fn transact(
+        &mut self,
+        writes: Vec<Write>,
+        expected: &Expected,
+        now: Timestamp,
+    ) -> Result<Vec<Written>, TransactError> {
+        for (name, revision) in expected {
+            if self.snapshot.get(name.as_str()).map(|stored| stored.revision) != *revision {
+                return Err(TransactError::Conflict(name.clone()));
+            }
+        }
+        let mut next = Snapshot::clone(&self.snapshot);
+        let staged: Vec<Staged> =
+            writes.into_iter().map(|write| stage(&mut next, write, now)).collect::<Result<_, _>>()?;
+        self.leases.admits(staged.iter().filter_map(|staged| Some(&staged.lease.as_ref()?.holder)))?;
+        if next.len() > self.capacity.max(self.snapshot.len()) {
+            return Err(TransactError::Full(self.capacity));
+        }
+        // Nothing fails from here on.
+        self.snapshot = Arc::new(next);
+        Ok(staged.into_iter().map(|staged| self.change_leases(staged, now)).collect())
+    }
+
+    fn change_leases(&mut self, Staged { mut written, lease }: Staged, now: Timestamp) -> Written {
+        if written.effect == Effect::Deleted {
+            self.leases.forget(written.name.as_str());
+        }
+        written.lease_ends_at =
+            lease.map(|lease| self.leases.add(&lease.holder, written.name.clone(), expiry(now, lease.ttl)));
+        written
+    }
+
+    /// Sets the leases of a holder to exactly these names, as far as they are registered; `None` renews those it has.
+    pub(super) fn hold(
+        &mut self,
+        holder: &Holder,
+        names: Option<Vec<String>>,
+        ttl: Duration,
+        now: Timestamp,
+    ) -> Result<Grant, TooManyHolders> {
+        let ends_at = expiry(now, ttl);
+        let Some(names) = names else {
+            let held = self.leases.renew(holder, ends_at);
+            return Ok(Grant { ends_at, held, missing: Vec::new(), ended: EndedLeases::default() });
+        };
+        let (mut held, mut missing) = (BTreeSet::new(), BTreeSet::new());
+        for name in names {
+            match self.snapshot.get(&name) {
+                Some(stored) => drop(held.insert(stored.definition.name.clone())),
+                None => drop(missing.insert(name)),
+            }
+        }
+        let given_back = self.leases.set(holder, held.clone(), ends_at)?;
+        let ended = self.remove_unheld(given_back);
+        Ok(Grant { ends_at, held: held.into_iter().collect(), missing: missing.into_iter().collect(), ended })
+    }
+
+    /// Ends all leases of a holder.
+    pub(super) fn release(&mut self, holder: &Holder) -> EndedLeases {
+        let names = self.leases.release(holder);
+        self.remove_unheld(names)
+    }
+
+    /// Ends the leases whose time has come.
+    pub(super) fn expire(&mut self, now: Timestamp) -> EndedLeases {
+        let names = self.leases.expire(now);
+        self.remove_unheld(names)
+    }
+
+    /// Removes those of the registrations that are leased but have no lease left.
+    fn remove_unheld(&mut self, names: impl IntoIterator<Item = ServerName>) -> EndedLeases {
+        let mut ended = EndedLeases::default();
+        for name in names {
+            match self.snapshot.get(name.as_str()) {
+                Some(stored) if stored.tenure == Tenure::Leased && !self.leases.is_held(&name) => {
+                    ended.removed.push(name);
+                }
+                Some(_) => ended.kept.push(name),
+                None => {}
+            }
+        }
+        if !ended.removed.is_empty() {
+            let next = Arc::make_mut(&mut self.snapshot);
+            for name in &ended.removed {
+                next.remove(name.as_str());
+            }
+        }
+        ended
+    }
+}
+
+/// Applies one write to the next snapshot.
+fn stage(next: &mut Snapshot, write: Write, now: Timestamp) -> Result<Staged, TransactError> {
+    let (name, effect, registration, lease) = match write {
+        Write::Create { definition, lease } => {
+            let name = definition.name.clone();
+            if next.get(name.as_str()).is_some() {
+                return Err(TransactError::Exists(name));
+            }
+            let tenure = if lease.is_some() { Tenure::Leased } else { Tenure::Permanent };
+            let revision = next.advance();
+            let created =
+                Registration { definition, created_at: now, updated_at: now, revision, incarnation: revision, tenure };
+            (name, Effect::Created, Some(next.store(created)), lease)
+        }
+        Write::Update { definition, tenure, lease } => {
+            let name = definition.name.clone();
+            let stored = next.get(name.as_str()).cloned().ok_or_else(|| TransactError::Missing(name.clone()))?;
+            let revision = next.advance();
+            let is_relabelled = is_only_relabelled(&definition, &stored.definition);
+            let (effect, incarnation) = match is_relabelled {
+                true => (Effect::Retagged, stored.incarnation),
+                false => (Effect::Redefined, revision),
+            };
+            let created_at = stored.created_at;
+            let updated = Registration { definition, created_at, updated_at: now, revision, incarnation, tenure };
+            (name, effect, Some(next.store(updated)), lease)
+        }
+        Write::Lease { name, lease } => {
+            let stored = next.get(name.as_str()).cloned().ok_or_else(|| TransactError::Missing(name.clone()))?;
+            (name, Effect::Leased, Some(stored), Some(lease))
+        }
+        Write::Delete { name } => {
+            if !next.remove(name.as_str()) {
+                return Err(TransactError::Missing(name));
+            }
+            (name, Effect::Deleted, None, None)
+        }
+    };
+    Ok(Staged { written: Written { name, effect, registration, lease_ends_at: None }, lease })
+}
+
+/// True if only the tags differ. They are labels for people, so the upstream need not be restarted. A definition that is
+/// stored again without any difference is a request to restart.
+fn is_only_relabelled(definition: &Definition, stored: &Definition) -> bool {
+    let same = Definition { tags: stored.tags.clone(), ..definition.clone() };
+    definition.tags != stored.tags && same == *stored
+}
+
+#[cfg(test)]
+mod tests;
