@@ -164,6 +164,9 @@ fn leases_that_end_take_exactly_the_unheld_registrations_with_them() {
     let ended = records.expire(at(10));
     assert_eq!(ended, EndedLeases { removed: vec![name("own")], kept: vec![name("kept")] });
     assert_eq!(names(&records), ["kept", "shared"]);
+    records.hold(&holder("four"), Some(vec!["shared".to_owned()]), TTL, at(10)).expect("room");
+    let kept = EndedLeases { removed: vec![], kept: vec![name("shared")] };
+    assert_eq!(records.release(&holder("four")), kept, "another holder needs it");
     assert_eq!(records.release(&holder("two")).removed, [name("shared")]);
     assert_eq!(names(&records), ["kept"]);
 }
