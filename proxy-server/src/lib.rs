@@ -14,6 +14,7 @@ mod downstream;
 mod error;
 mod gateway;
 mod http;
+mod lines;
 mod pieces;
 mod policy;
 mod protocol;

@@ -8,10 +8,13 @@ mod changes;
 mod connection;
 mod deadline;
 mod era;
+mod event;
 mod events;
 mod health;
+mod ids;
 mod inbox;
 mod legacy_side;
+mod level;
 mod listen;
 mod noise;
 mod parameters;
@@ -39,12 +42,12 @@ pub(crate) use self::attachment::{Attachment, UpstreamCall, forward_cancellation
 pub(crate) use self::changes::{ListChanges, list_changed, updated};
 pub(crate) use self::deadline::Deadline;
 
+pub(crate) use self::event::Event;
 pub(crate) use self::events::{EventQueue, Events, event_queue, loss};
-pub(crate) use self::inbox::{Event, is_level, is_severe};
+pub(crate) use self::level::{is_level, is_severe};
 pub(crate) use self::question::{Question, Reply};
 pub(crate) use self::session::{OpenError, Session};
 pub(crate) use self::transport::descriptors::raise_descriptor_limit;
-pub(crate) use self::transport::lines::{Lines, TooLong};
 pub use self::transport::stdio::warden;
 pub(crate) use self::transport::stdio::{ChildEnvironment, INHERITED, StartError};
 
@@ -54,7 +57,7 @@ use crate::protocol::{Era, Message};
 use crate::tasks::Tasks;
 use crate::telemetry::Secrets;
 use crate::upstream::era::Verdict;
-use crate::upstream::inbox::next_id;
+use crate::upstream::ids::next_id;
 use crate::upstream::legacy_side::LegacySide;
 use crate::upstream::noise::Noise;
 use crate::upstream::session::Exchange;

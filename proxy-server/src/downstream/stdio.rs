@@ -28,11 +28,11 @@ use crate::downstream::modern::response::next;
 use crate::downstream::{error_response, sse};
 use crate::http::event_stream::one_line;
 use crate::http::server::Reply;
+use crate::lines::{Lines, TooLong};
 use crate::policy::{Credentials, Principal};
 use crate::protocol::{self, Era, INVALID_REQUEST, Invalid, Kind, METHOD_NOT_FOUND, Message, anonymous_error};
 use crate::registry::{Expected, Tenure, Write};
 use crate::sync::lock;
-use crate::upstream::{Lines, TooLong};
 
 /// Maximum size of one write, in bytes.
 const WRITE_PIECE: usize = 64 * 1024;

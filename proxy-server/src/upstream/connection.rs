@@ -22,11 +22,13 @@ use crate::protocol::{self, Era, LATEST_MODERN, Message};
 use crate::tasks::{Tasks, wait_until};
 use crate::upstream::deadline::Deadline;
 use crate::upstream::events::{Events, event_queue};
-use crate::upstream::inbox::{Expectation, Inbox, REPLY_QUEUE, next_id};
+use crate::upstream::ids::next_id;
+use crate::upstream::inbox::{Expectation, Inbox, REPLY_QUEUE};
 use crate::upstream::parameters::Parameters;
+use crate::upstream::transport::outgoing::Outgoing;
 use crate::upstream::transport::stdio::{self, Life, Streams};
 use crate::upstream::transport::streamable_http::Endpoint;
-use crate::upstream::transport::{Outgoing, Wire, sse};
+use crate::upstream::transport::{Wire, sse};
 use crate::upstream::{Environment, LONGEST_END, NOBODY};
 
 /// Timeout for sending a cancellation.

@@ -19,7 +19,7 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, timeout};
 
 use crate::sync::lock;
-use crate::upstream::inbox::Event;
+use crate::upstream::event::Event;
 
 /// Size of an event besides its text, in bytes.
 const OVERHEAD: usize = 64;

@@ -6,7 +6,7 @@
 mod room;
 
 use std::collections::{BTreeSet, HashMap, HashSet};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use bytes::Bytes;
@@ -20,24 +20,14 @@ use crate::error::{self, Error};
 use crate::protocol::{self, Kind, Message, Object};
 use crate::sync::lock;
 use crate::upstream::changes::{ListChanges, updated};
+use crate::upstream::event::Event;
 use crate::upstream::events::Events;
+use crate::upstream::ids::next_id;
+use crate::upstream::level::level;
 use crate::upstream::question::{Question, Reply};
-
-/// Source of request ids towards either side; unique in the process, so that an id means the same in every session.
-static NEXT_ID: AtomicU64 = AtomicU64::new(1);
 
 /// Maximum number of responses to the upstream's own requests that wait to be sent.
 pub(super) const REPLY_QUEUE: usize = 1 << 16;
-
-/// A message of an upstream other than a response.
-#[derive(Debug)]
-pub(crate) enum Event {
-    Notification(Bytes),
-    Question(Question),
-}
-
-/// Log levels; an attachment stores its level as an index into this list.
-pub(super) const LEVELS: [&str; 8] = ["debug", "info", "notice", "warning", "error", "critical", "alert", "emergency"];
 
 /// The receiving half of one upstream session.
 pub(super) struct Inbox {
@@ -109,10 +99,6 @@ pub(super) struct Expectation {
     pub(super) subscription: Option<Box<str>>,
     /// True if log messages may belong to this request.
     pub(super) hears_logs: bool,
-}
-
-pub(crate) fn next_id() -> u64 {
-    NEXT_ID.fetch_add(1, Ordering::Relaxed)
 }
 
 impl Inbox {
@@ -457,21 +443,6 @@ impl Pending {
     fn is_call(&self) -> bool {
         self.subscription.is_none()
     }
-}
-
-/// Returns the rank of a log level's name (RFC 5424, `LoggingLevel` of the specification).
-pub(super) fn level(word: &str) -> Option<usize> {
-    LEVELS.iter().position(|known| *known == word)
-}
-
-/// True if a word is the name of a log level.
-pub(crate) fn is_level(word: &str) -> bool {
-    level(word).is_some()
-}
-
-/// True if a message of level `word` passes the minimum level `least`. Unknown levels pass.
-pub(crate) fn is_severe(word: &str, least: &str) -> bool {
-    level(word).is_none_or(|rank| level(least).is_none_or(|least| rank >= least))
 }
 
 #[cfg(test)]

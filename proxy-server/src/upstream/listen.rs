@@ -16,8 +16,9 @@ use crate::protocol::{self, INTERNAL_ERROR, METHOD_NOT_FOUND, Message, Object, S
 use crate::upstream::NOBODY;
 use crate::upstream::connection::{Connection, Sender};
 use crate::upstream::deadline::Deadline;
+use crate::upstream::event::Event;
 use crate::upstream::events::event_queue;
-use crate::upstream::inbox::{Event, Inbox};
+use crate::upstream::inbox::Inbox;
 
 /// Timeout for the acknowledgement of a `subscriptions/listen`.
 const PATIENCE: Duration = Duration::from_secs(10);

@@ -8,7 +8,7 @@ use tokio::sync::{mpsc, oneshot};
 use tracing::debug;
 
 use crate::protocol::{self, Message};
-use crate::upstream::inbox::next_id;
+use crate::upstream::ids::next_id;
 
 /// A request from an upstream to a client: sampling, elicitation, roots, or one this gateway does not know.
 #[derive(Debug)]

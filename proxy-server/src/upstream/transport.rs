@@ -3,8 +3,8 @@
 mod challenge;
 pub(super) mod descriptors;
 mod exit;
-pub(super) mod lines;
 mod long_line;
+pub(super) mod outgoing;
 mod oversize;
 mod refusal;
 pub(super) mod sse;
@@ -18,29 +18,14 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
-use tracing::{debug, warn};
 
 use crate::error::{Error, Kind};
-use crate::http::event_stream::TooLarge;
-use crate::pieces::Pieces;
-use crate::protocol::{Invalid, Message};
+use crate::protocol::Message;
 use crate::upstream::inbox::Inbox;
-use crate::upstream::transport::refusal::too_large;
+use crate::upstream::transport::outgoing::Outgoing;
 
-/// Larger buffers of a stdio upstream are dropped after use, so that one long line does not occupy memory for as long as
-/// the program runs.
-const MOST_REUSED: usize = 256 * 1024;
 /// Timeout for an upstream to accept a message that needs no response.
 const SEND_PATIENCE: Duration = Duration::from_secs(10);
-
-/// A request to be sent.
-pub(super) struct Outgoing {
-    /// Its id, already part of the message.
-    pub(super) id: u64,
-    pub(super) message: Pieces,
-    /// Serialised header fields of the request, for transports that have headers.
-    pub(super) fields: Vec<u8>,
-}
 
 /// Sending half of one upstream session.
 pub(super) enum Wire {
@@ -95,26 +80,5 @@ impl Wire {
             Self::Sse(poster) => poster.close(),
             Self::StreamableHttp(endpoint) => endpoint.close().await,
         }
-    }
-}
-
-/// Passes a message to the inbox, or each message of a batch, which 2025-03-26 allows anywhere. `origin` is the request
-/// on whose stream it came, if the transport knows.
-pub(super) fn deliver(bytes: Bytes, inbox: &Inbox, origin: Option<u64>) -> Result<(), Invalid> {
-    if !Message::is_batch(&bytes) {
-        inbox.receive(&Message::parse(bytes)?, origin);
-        return Ok(());
-    }
-    Message::parse_each(&bytes, |message| match message {
-        Ok(message) => inbox.receive(&message, origin),
-        Err(error) => debug!(%error, "element of a batch is no message"),
-    })
-}
-
-/// Fails the request whose response was too large to be read, if its id is known.
-pub(super) fn skipped(error: TooLarge, inbox: &Inbox) {
-    warn!(%error, "event skipped");
-    if let Some(id) = oversize::answered_by(&error) {
-        inbox.fail(id, too_large(error.limit(), error));
     }
 }

@@ -9,8 +9,8 @@ use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::error::{Error, Kind};
 use crate::protocol::{Kind as MessageKind, Message, Object};
+use crate::upstream::event::Event;
 use crate::upstream::events::Events;
-use crate::upstream::inbox::Event;
 use crate::upstream::question::Question;
 
 /// Delay before a request is repeated for an upstream that returned only `requestState`.

@@ -16,8 +16,9 @@ use crate::upstream::attachment::answer::legacy_answer;
 use crate::upstream::attachment::questions::{Asked, Round, Settled};
 use crate::upstream::attachment::{Attachment, MAX_SUBSCRIPTIONS, MAX_URI_BYTES, UpstreamCall};
 use crate::upstream::deadline::Deadline;
+use crate::upstream::event::Event;
 use crate::upstream::events::Events;
-use crate::upstream::inbox::{self, Event, LEVELS};
+use crate::upstream::level::{LEVELS, level};
 use crate::upstream::session::{Exchange, Session};
 
 /// Maximum number of `input_required` rounds of one call.
@@ -125,7 +126,7 @@ impl Attachment {
             return not_offered(message);
         }
         let params = Object::read(message.params()).ok();
-        let level = params.and_then(|params| params.text("level").and_then(|word| inbox::level(&word)));
+        let level = params.and_then(|params| params.text("level").and_then(|word| level(&word)));
         let Some(level) = level else {
             return parse(error_response(message.id(), INVALID_PARAMS, "Unknown log level", ""));
         };

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use crate::error::{Error, Kind};
 use crate::protocol::{self, Era, Message, Object};
 use crate::upstream::attachment::{Attachment, INITIALIZED, MAX_SUBSCRIPTIONS, MAX_URI_BYTES, lock};
-use crate::upstream::inbox::{self, LEVELS};
+use crate::upstream::level::{self, LEVELS};
 use crate::upstream::session::Session;
 
 /// Requests with a lasting effect on the session.
@@ -96,7 +96,7 @@ impl Attachment {
                 self.wishes().subscriptions.remove(uri.as_ref());
                 session.inbox().unsubscribe(self.id, &uri)
             }
-            ("logging/setLevel", _, Some(word)) => match inbox::level(&word) {
+            ("logging/setLevel", _, Some(word)) => match level::level(&word) {
                 Some(level) => {
                     self.wishes().level = Some(level);
                     // Another client wants more verbose logs; this client's messages are filtered here.

@@ -15,8 +15,8 @@ use crate::http::event_stream::{Decoder, Event};
 use crate::pieces::Pieces;
 use crate::tasks::Tasks;
 use crate::upstream::inbox::Inbox;
+use crate::upstream::transport::outgoing::{deliver, skipped};
 use crate::upstream::transport::refusal::{Refusal, Verdict, transport_error};
-use crate::upstream::transport::{deliver, skipped};
 
 const EVENTS: HeaderValue = HeaderValue::from_static("text/event-stream");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");

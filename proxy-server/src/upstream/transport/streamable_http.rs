@@ -21,10 +21,11 @@ use crate::http::event_stream::{Decoder, Event, TooLarge};
 use crate::pieces::Pieces;
 use crate::protocol::{self, Message};
 use crate::sync::{read, write};
-use crate::upstream::inbox::{Inbox, next_id};
+use crate::upstream::ids::next_id;
+use crate::upstream::inbox::Inbox;
+use crate::upstream::transport::outgoing::{Outgoing, deliver, skipped};
 use crate::upstream::transport::oversize;
 use crate::upstream::transport::refusal::{Refusal, Verdict, described, read_body, too_large, transport_error};
-use crate::upstream::transport::{Outgoing, deliver, skipped};
 
 const SESSION_ID: HeaderName = HeaderName::from_static("mcp-session-id");
 const PROTOCOL_VERSION: HeaderName = HeaderName::from_static("mcp-protocol-version");

@@ -12,8 +12,8 @@ use tokio::time::sleep;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::http::event_stream::put_one_line;
+use crate::lines::MOST_REUSED;
 use crate::pieces::Pieces;
-use crate::upstream::transport::MOST_REUSED;
 
 /// Interval between checks whether a child has read its first line.
 const GLANCE: Duration = Duration::from_millis(20);

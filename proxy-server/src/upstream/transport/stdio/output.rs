@@ -6,13 +6,13 @@ use bytes::Bytes;
 use tokio::process::ChildStdout;
 use tracing::{debug, warn};
 
+use crate::lines::{Lines, Part};
 use crate::protocol::{self, INTERNAL_ERROR, Message};
 use crate::telemetry::Secrets;
 use crate::upstream::inbox::Inbox;
 use crate::upstream::noise::Noise;
-use crate::upstream::transport;
-use crate::upstream::transport::lines::{Lines, Part};
 use crate::upstream::transport::long_line::{Carried, LongLine};
+use crate::upstream::transport::outgoing::deliver;
 
 /// Maximum number of bytes of a non-message line that are searched for secrets; fewer are shown.
 const LONGEST_MASKED: usize = 8 * 1024;
@@ -59,7 +59,7 @@ impl Output {
 
     fn deliver(&self, line: Bytes) {
         if Message::is_batch(&line) {
-            if let Err(error) = transport::deliver(line.clone(), &self.inbox, None) {
+            if let Err(error) = deliver(line.clone(), &self.inbox, None) {
                 self.note(&line, &error.to_string());
             }
             return;

@@ -15,7 +15,7 @@ use super::{Endpoint, Standing, read_events, receive};
 use crate::error::{Chain, Kind};
 use crate::http::event_stream::Decoder;
 use crate::upstream::inbox::Inbox;
-use crate::upstream::transport::skipped;
+use crate::upstream::transport::outgoing::skipped;
 
 /// Timeout for the head of the response. Long, because some servers send the head with the first event.
 const HEAD_PATIENCE: Duration = Duration::from_secs(5 * 60);

@@ -3,8 +3,8 @@
 use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt};
 
-use super::MOST_REUSED;
-
+/// Larger buffers are dropped after use, so that one long line does not occupy memory for as long as the stream lasts.
+pub(crate) const MOST_REUSED: usize = 256 * 1024;
 const CHUNK: usize = 16 * 1024;
 
 /// Reader of non-empty lines, without their line ends.
