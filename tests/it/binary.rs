@@ -205,7 +205,7 @@ async fn neither_secrets_nor_what_tools_are_given_are_logged_at_any_level() {
     }
     gateway.process.signal(Signal::TERM);
     let log = gateway.process.ended(DEADLINE).await.err;
-    assert!(log.contains("call answered"), "{log}");
+    assert!(log.contains("call ended"), "{log}");
     assert!(!log.contains("s3cret"), "{log}");
 }
 

@@ -7,6 +7,7 @@ mod aggregate;
 mod binary;
 mod both_eras;
 mod browsers;
+mod call_steps;
 mod canaries;
 mod cards;
 mod cells;

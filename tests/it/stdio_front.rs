@@ -23,28 +23,28 @@ const END: Duration = Duration::from_secs(2);
 const INITIALIZE: &str = r#"{"jsonrpc":"2.0","id":"hello","method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"desktop","version":"1"}}}"#;
 
 /// Builds a request of a client without handshake.
-fn asking(id: &str, method: &str, mut params: Value) -> String {
+pub(crate) fn asking(id: &str, method: &str, mut params: Value) -> String {
     params["_meta"] = json!({ "io.modelcontextprotocol/protocolVersion": "2026-07-28",
         "io.modelcontextprotocol/clientCapabilities": {} });
     json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": params }).to_string()
 }
 
 /// Process of `mcp-proxy stdio`, with its stdin and stdout.
-struct Front {
-    process: Process,
+pub(crate) struct Front {
+    pub(crate) process: Process,
     input: Option<ChildStdin>,
     output: Lines<BufReader<ChildStdout>>,
     _home: TempDir,
 }
 
 impl Front {
-    fn start<S: AsRef<std::ffi::OsStr>>(flags: &[S]) -> Self {
+    pub(crate) fn start<S: AsRef<std::ffi::OsStr>>(flags: &[S]) -> Self {
         let (command, home) = command(flags);
         let (process, input, output) = Process::talk(command);
         Self { process, input: Some(input), output: BufReader::new(output).lines(), _home: home }
     }
 
-    async fn says(&mut self, lines: &str) {
+    pub(crate) async fn says(&mut self, lines: &str) {
         let input = self.input.as_mut().expect("an open input");
         input.write_all(lines.as_bytes()).await.expect("an input");
         input.write_all(b"\n").await.expect("an input");
@@ -60,7 +60,7 @@ impl Front {
     }
 
     /// Reads messages up to the response with this id.
-    async fn answer(&mut self, id: &str) -> Value {
+    pub(crate) async fn answer(&mut self, id: &str) -> Value {
         loop {
             let message = self.hears().await;
             if message["id"] == id && message.get("method").is_none() {
@@ -69,7 +69,7 @@ impl Front {
         }
     }
 
-    async fn introduced(&mut self) -> Value {
+    pub(crate) async fn introduced(&mut self) -> Value {
         self.says(INITIALIZE).await;
         let answer = self.answer("hello").await;
         self.says(r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#).await;
@@ -100,7 +100,7 @@ fn command<S: AsRef<std::ffi::OsStr>>(flags: &[S]) -> (Command, TempDir) {
 }
 
 /// Writes a configuration file with these servers, in the format of desktop programs.
-fn file(folder: &TempDir, servers: &Value) -> String {
+pub(crate) fn file(folder: &TempDir, servers: &Value) -> String {
     let path = folder.path().join("servers.json");
     fs::write(&path, json!({ "mcpServers": servers }).to_string()).expect("a file");
     path.to_string_lossy().into_owned()

@@ -54,6 +54,7 @@ where
 {
     access::check(upstream.definition().tool_filter.as_ref(), request)?;
     let _place = upstream.admit()?;
+    debug!(upstream = %upstream.definition().name, method = request.method(), "attempt begun");
     let began = Instant::now();
     let outcome = send().await;
     record(upstream, request.method(), began, &outcome);
@@ -91,9 +92,9 @@ fn record(upstream: &Upstream, method: &str, began: Instant, outcome: &Result<Me
     upstream.count(took, !at_fault);
     let name = &upstream.definition().name;
     match outcome {
-        Ok(_) => debug!(upstream = %name, method, ?took, "call answered"),
+        Ok(_) => debug!(upstream = %name, method, ?took, "attempt answered"),
         Err(error) => {
-            debug!(upstream = %name, method, ?took, kind = error.kind().word(), error = %Chain(error), "call failed");
+            debug!(upstream = %name, method, ?took, kind = error.kind().word(), error = %Chain(error), "attempt failed");
             if matches!(error.kind(), Kind::Unreachable | Kind::SessionLost | Kind::Lost) {
                 upstream.doubt();
             }

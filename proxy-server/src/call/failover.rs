@@ -75,7 +75,15 @@ impl RoutedCall {
     }
 
     /// Carries out the call. Its events go to `events`; a message on `cancelled` cancels it.
-    pub(crate) async fn run(self, events: Events, mut cancelled: oneshot::Receiver<Message>) -> Result<Answer, Error> {
+    pub(crate) async fn run(self, events: Events, cancelled: oneshot::Receiver<Message>) -> Result<Answer, Error> {
+        let outcome = self.attempt(events, cancelled).await;
+        let (principal, method) = (self.call.principal, self.call.message.method());
+        let failure = outcome.as_ref().err().map(|error| error.kind().word());
+        debug!(%principal, method, failure, "call ended");
+        outcome
+    }
+
+    async fn attempt(&self, events: Events, mut cancelled: oneshot::Receiver<Message>) -> Result<Answer, Error> {
         match (&self.call.client, requested_state(&self.call.message)) {
             (Client::Modern(client), Some(state)) => Box::pin(self.go_on(client, state, &events)).await,
             (_, _) => match (&self.route, &self.call.scope) {
@@ -117,7 +125,6 @@ impl RoutedCall {
             };
             match attempt.await {
                 Err(error) if may_pass_on(error.kind(), candidate) => {
-                    debug!(upstream = %candidate.upstream, kind = error.kind().word(), "attempt failed");
                     failure = error;
                 }
                 outcome => return outcome,
