@@ -23,6 +23,7 @@ use crate::downstream::{self, Edge, Origins, Servers, Service};
 use crate::gateway::accept::Acceptor;
 use crate::http::client::{Dialer, Limits as DialLimits};
 use crate::http::server::Drain;
+use crate::keys::Keys;
 use crate::policy::Policy;
 use crate::registry::Registry;
 use crate::tasks::{Lanes, Tasks};
@@ -95,12 +96,13 @@ pub enum StartError {
 impl Gateway {
     /// Binds the address and starts serving.
     pub async fn start(config: Config) -> Result<Self, StartError> {
-        let mark = own_mark()?;
+        let keys = Keys::draw().map_err(|error| StartError::Random(error.into()))?;
+        let mark = own_mark(&keys)?;
         let dialer = Dialer::new(limits(&config), config.network.clone(), mark.clone());
         let (address, listener) = listen(&config).await?;
         dialer.set_own(address);
         let (tasks, connections, drain) = (Tasks::default(), Tasks::default(), Drain::default());
-        let Composed { edge, counts, router, .. } = compose(&config, dialer, &tasks, &drain)?;
+        let Composed { edge, counts, router, .. } = compose((&config, &keys), dialer, &tasks, &drain);
         let origins = Origins {
             sites: config.sites(address.ip()),
             own_mark: Some(mark),
@@ -168,9 +170,10 @@ pub(crate) async fn serve_stdio(
     servers: Servers,
     unwanted: impl Future<Output = ()>,
 ) -> Result<(), StartError> {
-    let dialer = Dialer::new(limits(&config), config.network.clone(), own_mark()?);
+    let keys = Keys::draw().map_err(|error| StartError::Random(error.into()))?;
+    let dialer = Dialer::new(limits(&config), config.network.clone(), own_mark(&keys)?);
     let tasks = Tasks::default();
-    let Composed { edge, control, .. } = compose(&config, dialer, &tasks, &Drain::default())?;
+    let Composed { edge, control, .. } = compose((&config, &keys), dialer, &tasks, &Drain::default());
     let streams = (tokio::io::stdin(), tokio::io::stdout());
     tokio::select! {
         () = downstream::serve_stdio(Arc::clone(&edge), &control, servers, streams) => {}
@@ -191,24 +194,20 @@ struct Composed {
     router: Router,
 }
 
-fn compose(config: &Config, dialer: Dialer, tasks: &Tasks, drain: &Drain) -> Result<Composed, StartError> {
+fn compose((config, keys): (&Config, &Keys), dialer: Dialer, tasks: &Tasks, drain: &Drain) -> Composed {
     tasks.spawn("unused connections", dialer.clone().sweep(tasks.stopping().clone()));
     let environment = Environment::new(config.upstream.clone(), tasks.clone(), dialer, config.children.clone());
     let (upstreams, lifecycle) = Upstreams::new(environment);
     let control = Control::start(Registry::memory(config.upstream.upstreams), lifecycle, tasks);
-    let policy = Arc::new(Policy::new(config.policy.clone()));
-    let mut random = [0; 16];
-    getrandom::fill(&mut random).map_err(|error| StartError::Random(error.into()))?;
-    let mut name = [0; 16];
-    getrandom::fill(&mut name).map_err(|error| StartError::Random(error.into()))?;
+    let policy = Arc::new(Policy::new(config.policy.clone(), keys.digest.clone()));
     let counts = Arc::<Connections>::default();
-    let catalog = Catalog::follow(upstreams.clone(), config.naming.clone(), GatewayName::new(name), tasks);
+    let catalog = Catalog::follow(upstreams.clone(), config.naming.clone(), GatewayName::new(keys.gateway_name), tasks);
     let admin = Arc::new(Admin {
         control: Arc::clone(&control),
         catalog: catalog.clone(),
         upstreams: upstreams.clone(),
         policy: Arc::clone(&policy),
-        salt: FingerprintSalt::new(random),
+        salt: FingerprintSalt::new(keys.fingerprint_salt),
         started: Instant::now(),
         connections: Arc::clone(&counts),
         max_definition_bytes: config.max_definition_bytes,
@@ -219,12 +218,12 @@ fn compose(config: &Config, dialer: Dialer, tasks: &Tasks, drain: &Drain) -> Res
         },
         credentials: downstream::shown,
     });
-    let edge = Edge::new(upstreams, catalog, policy, tasks.clone(), config.downstream.clone());
+    let edge = Edge::new(upstreams, catalog, policy, tasks.clone(), (config.downstream.clone(), keys));
     let router = Router::new()
         .merge(admin::router(admin))
         .merge(downstream::router(Arc::clone(&edge)))
         .fallback(downstream::not_found);
-    Ok(Composed { edge, control, counts, router })
+    Composed { edge, control, counts, router }
 }
 
 /// Binds, checks that the address is not open to strangers, and listens.
@@ -258,10 +257,8 @@ fn limits(config: &Config) -> DialLimits {
     DialLimits { connect_timeout: config.connect_timeout, idle_timeout: config.upstream.idle_timeout }
 }
 
-/// Draws a random value that identifies this gateway's own requests.
-fn own_mark() -> Result<HeaderValue, StartError> {
-    let mut random = [0; 16];
-    getrandom::fill(&mut random).map_err(|error| StartError::Random(error.into()))?;
-    let text = format!("{:032x}", u128::from_be_bytes(random));
+/// Returns the value that identifies this gateway's own requests.
+fn own_mark(keys: &Keys) -> Result<HeaderValue, StartError> {
+    let text = format!("{:032x}", u128::from_be_bytes(keys.own_mark));
     HeaderValue::from_str(&text).map_err(|error| StartError::Random(error.into()))
 }

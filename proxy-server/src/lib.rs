@@ -14,6 +14,7 @@ mod downstream;
 mod error;
 mod gateway;
 mod http;
+mod keys;
 mod lines;
 mod pieces;
 mod policy;

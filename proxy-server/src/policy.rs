@@ -9,8 +9,6 @@ pub(crate) mod limits;
 mod page;
 mod same_machine;
 
-use std::hash::RandomState;
-
 use ipnet::IpNet;
 use schemas::Secret;
 
@@ -20,6 +18,7 @@ pub(crate) use self::host::split_host;
 pub(crate) use self::limits::Permit;
 pub(crate) use self::page::{Foreign, Page, PageOrigin, Shown, Sites};
 pub(crate) use self::same_machine::Starter;
+use crate::keys::DigestKey;
 
 /// Access settings of the gateway.
 #[derive(Debug, Clone, Default)]
@@ -39,12 +38,12 @@ pub(crate) struct Config {
 /// Authenticates callers and decides about their access.
 pub(crate) struct Policy {
     config: Config,
-    /// Random key for digests of tokens, so that a digest has no meaning outside this process.
-    digest_key: RandomState,
+    /// Key for digests of tokens: a digest has no meaning for a gateway with other keys.
+    digest_key: DigestKey,
 }
 
 impl Policy {
-    pub(crate) fn new(config: Config) -> Self {
-        Self { config, digest_key: RandomState::new() }
+    pub(crate) fn new(config: Config, digest_key: DigestKey) -> Self {
+        Self { config, digest_key }
     }
 }

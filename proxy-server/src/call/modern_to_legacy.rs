@@ -7,7 +7,7 @@ pub(super) mod parked;
 pub(super) mod pool;
 pub(super) mod pooled_session;
 pub(super) mod round_trips;
-mod seal;
+pub(super) mod seal;
 
 use std::sync::Arc;
 

@@ -4,6 +4,7 @@ use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ring::aead::LessSafeKey;
 use schemas::admin;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
@@ -13,6 +14,7 @@ use crate::call::context::{Context, Evict, Limits};
 use crate::call::kept::Kept;
 use crate::call::modern_to_legacy::parked::Parked;
 use crate::call::modern_to_legacy::pool::{self, Pool};
+use crate::call::modern_to_legacy::seal::Seal;
 use crate::call::request::ModernClient;
 use crate::catalog::{Catalog, View};
 use crate::error::Kind;
@@ -50,12 +52,14 @@ pub(crate) struct Parts {
     pub(crate) sessions: Arc<dyn Evict>,
     pub(crate) kept: Arc<Kept>,
     pub(crate) limits: Limits,
+    /// Key of the states that clients return to continue calls.
+    pub(crate) seal: LessSafeKey,
 }
 
 impl Services {
     pub(crate) fn new(parts: Parts) -> Self {
-        let Parts { upstreams, catalog, policy, tasks, sessions, kept, limits } = parts;
-        let parked = Parked::new(limits.parked_calls, limits.question_timeout, kept);
+        let Parts { upstreams, catalog, policy, tasks, sessions, kept, limits, seal } = parts;
+        let parked = Parked::new(limits.parked_calls, limits.question_timeout, kept, Seal::new(seal));
         let listeners = Arc::new(Semaphore::new(limits.max_sessions.min(Semaphore::MAX_PERMITS)));
         let closing = CancellationToken::new();
         let context = Context { upstreams, catalog, policy, tasks, sessions, closing, limits, listeners };

@@ -19,7 +19,7 @@ const LONGEST_NAME: usize = 64;
 /// Gateways that an item passed through; `None` for most items.
 pub(crate) type Via = Option<Arc<BTreeSet<Box<str>>>>;
 
-/// Name of this gateway among gateways: random, new at each start.
+/// Name of this gateway among gateways: random, and equal for gateways with equal keys.
 #[derive(Debug, Clone)]
 pub(crate) struct GatewayName(Arc<str>);
 

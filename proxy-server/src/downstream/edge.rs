@@ -10,6 +10,7 @@ use crate::catalog::Catalog;
 use crate::downstream::legacy::event_log::LogLimits;
 use crate::downstream::legacy::session::Scope;
 use crate::downstream::legacy::sessions::{Sessions, reap};
+use crate::keys::Keys;
 use crate::policy::Policy;
 use crate::tasks::Tasks;
 use crate::upstream::Upstreams;
@@ -96,7 +97,7 @@ impl Edge {
         catalog: Catalog,
         policy: Arc<Policy>,
         tasks: Tasks,
-        config: Config,
+        (config, keys): (Config, &Keys),
     ) -> Arc<Self> {
         let kept = Kept::new(config.kept_bytes);
         let streams =
@@ -112,7 +113,16 @@ impl Edge {
             parked_calls: config.parked_calls,
         };
         let evictable = Arc::<Sessions>::clone(&sessions);
-        let services = Services::new(Parts { upstreams, catalog, policy, tasks, sessions: evictable, kept, limits });
+        let services = Services::new(Parts {
+            upstreams,
+            catalog,
+            policy,
+            tasks,
+            sessions: evictable,
+            kept,
+            limits,
+            seal: keys.seal.clone(),
+        });
         Arc::new(Self { services: Arc::new(services), sessions, config: Arc::new(config) })
     }
 

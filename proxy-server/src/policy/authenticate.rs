@@ -1,7 +1,6 @@
 //! Authenticates callers by token and address.
 
 use std::fmt;
-use std::hash::BuildHasher;
 use std::net::{IpAddr, SocketAddr};
 
 use schemas::{Definition, Secret};
@@ -137,7 +136,7 @@ impl Policy {
 
     fn holder(&self, caller: &Caller) -> Principal {
         let token = caller.authorization.as_ref().and_then(|authorization| bearer(authorization.expose()));
-        Principal::Holder(self.digest_key.hash_one(token.unwrap_or_default()))
+        Principal::Holder(self.digest_key.digest(token.unwrap_or_default()))
     }
 
     fn decide(
@@ -226,6 +225,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::keys::Keys;
     use crate::policy::Config;
 
     fn of_all(policy: &Policy, authorization: Option<&str>, more: &[serde_json::Value]) -> Result<Principal, Denied> {
@@ -254,6 +254,19 @@ mod tests {
         assert!(matches!(of_all(&closed, Some("Bearer o"), &[plain, own]), Ok(Principal::Holder(_))));
     }
 
+    #[test]
+    fn gateways_with_equal_keys_identify_the_holder_of_a_token_alike() {
+        let own = json!({ "authTokens": ["o", "p"] });
+        let holder = |keys: &Keys, authorization| {
+            let policy = Policy::new(Config::default(), keys.digest.clone());
+            of_all(&policy, Some(authorization), std::slice::from_ref(&own)).expect("a principal")
+        };
+        let (one, other) = (Keys::of(1), Keys::of(2));
+        assert_eq!(holder(&one, "Bearer o"), holder(&Keys::of(1), "Bearer o"));
+        assert_ne!(holder(&one, "Bearer o"), holder(&one, "Bearer p"));
+        assert_ne!(holder(&one, "Bearer o"), holder(&other, "Bearer o"));
+    }
+
     fn credentials<'a>(peer: &str, authorization: Option<&'a str>) -> Credentials<'a> {
         let peer = SocketAddr::new(peer.parse().expect("an address"), 40_000);
         let local = SocketAddr::new(peer.ip(), 6001);
@@ -261,7 +274,7 @@ mod tests {
     }
 
     fn policy(config: Config) -> Policy {
-        Policy::new(config)
+        Policy::new(config, Keys::of(1).digest)
     }
 
     fn definition(more: &serde_json::Value) -> Definition {

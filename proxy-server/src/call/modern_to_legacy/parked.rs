@@ -66,8 +66,8 @@ struct Entry {
 }
 
 impl Parked {
-    pub(in crate::call) fn new(most: usize, lifetime: Duration, kept: Arc<Kept>) -> Arc<Self> {
-        let (seal, closed, limits) = (Seal::new(), CancellationToken::new(), (most, lifetime));
+    pub(in crate::call) fn new(most: usize, lifetime: Duration, kept: Arc<Kept>, seal: Seal) -> Arc<Self> {
+        let (closed, limits) = (CancellationToken::new(), (most, lifetime));
         Arc::new(Self { state: Mutex::default(), seal, closed, limits, kept })
     }
 
@@ -200,9 +200,14 @@ mod tests {
     use tokio::time::advance;
 
     use super::*;
+    use crate::keys::Keys;
 
     const LIFETIME: Duration = Duration::from_secs(300);
     const MINE: Purpose = [1; 32];
+
+    fn seal() -> Seal {
+        Seal::new(Keys::of(1).seal)
+    }
 
     fn park(parked: &Arc<Parked>, tasks: &Tasks, lifetime: Duration) -> String {
         let slot = parked.reserve(7, &MINE).expect("a place");
@@ -213,7 +218,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_state_is_good_for_one_claim_before_it_expires() {
-        let (parked, tasks) = (Parked::new(1_000, LIFETIME, Kept::new(usize::MAX)), Tasks::default());
+        let (parked, tasks) = (Parked::new(1_000, LIFETIME, Kept::new(usize::MAX), seal()), Tasks::default());
         let day = Duration::from_secs(24 * 60 * 60);
         let (early, late) = (park(&parked, &tasks, day), park(&parked, &tasks, day));
         advance(LIFETIME - Duration::from_secs(1)).await;
@@ -226,7 +231,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn no_call_is_parked_beyond_its_own_deadline() {
-        let (parked, tasks) = (Parked::new(1_000, LIFETIME, Kept::new(usize::MAX)), Tasks::default());
+        let (parked, tasks) = (Parked::new(1_000, LIFETIME, Kept::new(usize::MAX), seal()), Tasks::default());
         let state = park(&parked, &tasks, Duration::from_secs(5));
         tokio::time::sleep(Duration::from_secs(6)).await;
         assert!(parked.claim(&state, &MINE).await.is_none());
@@ -235,7 +240,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_upstream_has_so_many_places() {
-        let parked = Parked::new(1_000, LIFETIME, Kept::new(usize::MAX));
+        let parked = Parked::new(1_000, LIFETIME, Kept::new(usize::MAX), seal());
         let slots: Vec<Reservation> =
             (0..MAX_PER_UPSTREAM).map(|_| parked.reserve(7, &MINE).expect("a place")).collect();
         let full = parked.reserve(7, &MINE).err().expect("no place");
@@ -251,7 +256,7 @@ mod tests {
     #[tokio::test]
     async fn over_the_budget_of_the_process_the_oldest_parked_call_ends() {
         let (kept, tasks) = (Kept::new(100), Tasks::default());
-        let parked = Parked::new(1_000, LIFETIME, Arc::clone(&kept));
+        let parked = Parked::new(1_000, LIFETIME, Arc::clone(&kept), seal());
         let oldest = park(&parked, &tasks, LIFETIME);
         while kept.used() == 0 {
             tokio::task::yield_now().await;

@@ -1,6 +1,6 @@
 //! Authenticated encryption of numbers in text that clients store for the gateway.
 
-use ring::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
+use ring::aead::{Aad, LessSafeKey, NONCE_LEN, Nonce};
 use ring::digest::{Context, SHA256, SHA256_OUTPUT_LEN};
 
 use crate::error::{Error, Kind};
@@ -8,37 +8,33 @@ use crate::error::{Error, Kind};
 /// Associated data of a sealed number: a hash of everything that must match for it to open.
 pub(in crate::call) type Purpose = [u8; SHA256_OUTPUT_LEN];
 
-/// Encryption key of the process.
+/// Seals numbers with a key of the gateway.
 pub(in crate::call) struct Seal {
-    key: Option<LessSafeKey>,
+    key: LessSafeKey,
 }
 
 impl Seal {
-    /// Draws a random key. Without a source of randomness, every `seal` fails.
-    pub(in crate::call) fn new() -> Self {
-        let mut key = [0; 32];
-        let drawn = getrandom::fill(&mut key).is_ok();
-        let key = UnboundKey::new(&CHACHA20_POLY1305, &key).ok().filter(|_| drawn);
-        Self { key: key.map(LessSafeKey::new) }
+    pub(in crate::call) fn new(key: LessSafeKey) -> Self {
+        Self { key }
     }
 
     pub(in crate::call) fn seal(&self, number: u64, purpose: &Purpose) -> Result<String, Error> {
         let failed = || Error::new(Kind::Cancelled);
         let mut nonce = [0; NONCE_LEN];
         getrandom::fill(&mut nonce).map_err(|error| failed().because(error))?;
-        let key = self.key.as_ref().ok_or_else(failed)?;
         let mut sealed = number.to_be_bytes().to_vec();
-        key.seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), Aad::from(purpose), &mut sealed)
+        self.key
+            .seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), Aad::from(purpose), &mut sealed)
             .map_err(|_| failed())?;
         Ok(nonce.iter().chain(&sealed).map(|byte| format!("{byte:02x}")).collect())
     }
 
-    /// Returns the number, if this process sealed it for the same purpose.
+    /// Returns the number, if this key sealed it for the same purpose.
     pub(in crate::call) fn open(&self, text: &str, purpose: &Purpose) -> Option<u64> {
         let mut bytes = from_hex(text)?;
         let (nonce, sealed) = bytes.split_at_mut_checked(NONCE_LEN)?;
         let nonce = Nonce::try_assume_unique_for_key(nonce).ok()?;
-        let number = self.key.as_ref()?.open_in_place(nonce, Aad::from(purpose), sealed).ok()?;
+        let number = self.key.open_in_place(nonce, Aad::from(purpose), sealed).ok()?;
         Some(u64::from_be_bytes(number.try_into().ok()?))
     }
 }
@@ -70,20 +66,26 @@ fn from_hex(text: &str) -> Option<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::keys::Keys;
+
+    fn seal_of(keys: &Keys) -> Seal {
+        Seal::new(keys.seal.clone())
+    }
 
     #[test]
     fn opens_for_the_same_purpose_only() {
-        let seal = Seal::new();
+        let seal = seal_of(&Keys::of(1));
         let mine = purpose([b"a".as_slice(), b"bc"]);
         let sealed = seal.seal(7, &mine).expect("randomness");
         assert_eq!(seal.open(&sealed, &mine), Some(7));
         assert_eq!(seal.open(&sealed, &purpose([b"ab".as_slice(), b"c"])), None);
-        assert_eq!(Seal::new().open(&sealed, &mine), None, "another process");
+        assert_eq!(seal_of(&Keys::of(2)).open(&sealed, &mine), None, "a gateway with other keys");
+        assert_eq!(seal_of(&Keys::of(1)).open(&sealed, &mine), Some(7), "a gateway with equal keys");
     }
 
     #[test]
     fn a_changed_text_does_not_open() {
-        let seal = Seal::new();
+        let seal = seal_of(&Keys::of(1));
         let mine = purpose([]);
         let sealed = seal.seal(7, &mine).expect("randomness");
         for at in 0..sealed.len() {
@@ -98,7 +100,7 @@ mod tests {
 
     #[test]
     fn no_two_texts_are_alike() {
-        let seal = Seal::new();
+        let seal = seal_of(&Keys::of(1));
         assert_ne!(seal.seal(7, &purpose([])).expect("randomness"), seal.seal(7, &purpose([])).expect("randomness"));
     }
 }
