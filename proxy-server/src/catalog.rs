@@ -23,9 +23,7 @@ pub(crate) use self::build::{Candidate, Members, Name, Page, View, page_uris};
 use self::build::{Offered, build};
 use self::list::Lists;
 pub(crate) use self::list::{Item, List};
-#[cfg(test)]
-pub(crate) use self::name::{Conflict, Separator};
-pub(crate) use self::name::{Mode, Naming, qualified_id, split_id, split_uri};
+pub(crate) use self::name::{Conflict, Mode, Naming, Separator, qualified_id, split_id, split_uri};
 pub(crate) use self::provenance::{GatewayName, asked_by, audience};
 use self::refresh::{Demand, Refreshes};
 pub(crate) use self::tool::{Mirrored, Tool};

@@ -22,7 +22,7 @@ Register a server, then use it:
   http://127.0.0.1:6001/fs/stream             this one, Streamable HTTP
   http://127.0.0.1:6001/fs/sse                this one, HTTP with SSE
 
-A flag wins over the environment variable that its help names.";
+A flag wins over the environment variable that its help names. `mcp-proxy config show` tells the values and their origins.";
 
 /// An MCP gateway: any number of MCP servers behind one HTTP interface.
 #[derive(Debug, Parser)]
@@ -41,9 +41,47 @@ pub(crate) enum Command {
     Serve(Box<Flags>),
     /// Serve one client on standard input and output, as desktop programs start their servers.
     Stdio(Box<StdioFlags>),
+    /// Print the settings in effect, each with its origin.
+    #[command(subcommand)]
+    Config(ConfigCommand),
     /// Print the version.
     Version,
 }
+
+/// Sub-command of `config`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ConfigCommand {
+    /// Print the value of every setting that `serve` with these flags and variables would have, and its origin.
+    Show(Box<ShowFlags>),
+}
+
+/// Settings of `config show`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = SHOW_HELP)]
+pub(crate) struct ShowFlags {
+    /// Form of the result
+    #[arg(long, value_name = "FORM", value_enum, default_value_t = Output::Human)]
+    pub(crate) output: Output,
+    #[command(flatten)]
+    pub(crate) serve: Flags,
+}
+
+/// Form of a result on standard output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Output {
+    /// A table for people
+    Human,
+    /// One object, whose form has a version
+    Json,
+}
+
+const SHOW_HELP: &str = "\
+Examples:
+  mcp-proxy config show                       what applies without a flag
+  mcp-proxy config show --call-timeout 1m     what applies with this one
+  mcp-proxy config show --output json         for programs
+
+A flag wins over a variable, and a variable over the default. Tokens are shown as [redacted], a user in a URL is masked.";
 
 const STDIO_HELP: &str = "\
 Examples:

@@ -1,5 +1,7 @@
 //! Carries out each sub-command.
 
+mod settings;
+
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::Path;
@@ -11,7 +13,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tracing::{info, warn};
 use url::Url;
 
-use crate::cli::{Cli, Command, StdioFlags};
+use crate::cli::{Cli, Command, ConfigCommand, StdioFlags};
 use crate::config::{Config, Flags, one_token, process_environment};
 use crate::downstream::Servers;
 use crate::gateway::{Gateway, serve_stdio};
@@ -24,6 +26,10 @@ pub async fn run(cli: Cli) -> anyhow::Result<()> {
         None => serve(&cli.serve).await,
         Some(Command::Serve(args)) => serve(&args).await,
         Some(Command::Stdio(args)) => stdio(*args).await,
+        Some(Command::Config(ConfigCommand::Show(args))) => {
+            let (_, settings) = Config::explain(&args.serve, &process_environment())?;
+            Ok(write!(std::io::stdout(), "{}", settings::show(&settings, args.output))?)
+        }
         Some(Command::Version) => Ok(writeln!(std::io::stdout(), "mcp-proxy {}", env!("CARGO_PKG_VERSION"))?),
     }
 }

@@ -41,7 +41,6 @@ use tokio_util::task::TaskTracker;
 pub(crate) use self::attachment::{Attachment, UpstreamCall, forward_cancellation};
 pub(crate) use self::changes::{ListChanges, list_changed, updated};
 pub(crate) use self::deadline::Deadline;
-
 pub(crate) use self::event::Event;
 pub(crate) use self::events::{EventQueue, Events, event_queue, loss};
 pub(crate) use self::level::{is_level, is_severe};

@@ -3,7 +3,7 @@
 //! A qualified name depends only on the upstream's name, the item's own name and the settings. So it is stable across
 //! restarts, equal on all gateways, and independent of other upstreams.
 
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 use std::str::FromStr;
 
 /// Maximum length of a name that all clients accept.
@@ -71,6 +71,16 @@ impl FromStr for Mode {
     }
 }
 
+impl fmt::Display for Mode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Always => "always",
+            Self::OnConflict => "on_conflict",
+            Self::Never => "never",
+        })
+    }
+}
+
 impl FromStr for Conflict {
     type Err = UnknownWord;
 
@@ -84,12 +94,28 @@ impl FromStr for Conflict {
     }
 }
 
+impl fmt::Display for Conflict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::AutoPrefix => "auto_prefix",
+            Self::Reject => "reject",
+            Self::PriorityOverride => "priority_override",
+        })
+    }
+}
+
 impl FromStr for Separator {
     type Err = UnknownWord;
 
     fn from_str(text: &str) -> Result<Self, UnknownWord> {
         let fits = (1..=8).contains(&text.len()) && text.chars().all(is_plain);
         if fits { Ok(Self(text.into())) } else { Err(UnknownWord) }
+    }
+}
+
+impl fmt::Display for Separator {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
     }
 }
 

@@ -25,26 +25,10 @@ pub(super) fn children(variables: &Variables) -> ChildEnvironment {
 }
 
 impl Variables {
-    /// Returns the first of these variables that is set and not empty.
-    pub(super) fn text(&self, names: &[&str]) -> Option<String> {
-        self.all(names).into_iter().next()
-    }
-
     /// Returns a variable as it is set, even if empty.
     pub(super) fn raw(&self, name: &str) -> Option<Result<String, NotText>> {
         let value = self.0.get(name)?;
         Some(value.to_str().map(str::to_owned).ok_or(NotText))
-    }
-
-    /// Returns every one of these variables that is set and not empty.
-    pub(super) fn all(&self, names: &[&str]) -> Vec<String> {
-        let values = names.iter().filter_map(|name| self.0.get(*name)?.to_str());
-        values.filter(|value| !value.is_empty()).map(str::to_owned).collect()
-    }
-
-    /// True if one of these variables is `1` or `true`.
-    pub(super) fn flag(&self, names: &[&str]) -> bool {
-        self.all(names).iter().any(|value| value == "1" || value.eq_ignore_ascii_case("true"))
     }
 }
 
@@ -59,5 +43,14 @@ impl<const N: usize> From<[(&str, &str); N]> for Variables {
 impl From<&[(&str, &str)]> for Variables {
     fn from(pairs: &[(&str, &str)]) -> Self {
         Self(pairs.iter().map(|(name, value)| ((*name).to_owned(), value.into())).collect())
+    }
+}
+
+#[cfg(test)]
+impl Variables {
+    /// Sets a variable, unless it is set already.
+    pub(super) fn with(mut self, name: &str, value: &str) -> Self {
+        self.0.entry(name.to_owned()).or_insert_with(|| value.into());
+        self
     }
 }

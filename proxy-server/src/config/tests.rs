@@ -1,3 +1,5 @@
+use super::setting::{Origin, Setting};
+use super::value::Field;
 use super::*;
 use crate::catalog::{Conflict, Mode, Separator};
 
@@ -212,4 +214,98 @@ fn a_setting_that_asks_for_tokens_and_holds_none_is_refused() {
     let flag_wins = config(&["--admin-tokens", "t"], [("MCP_PROXY_ADMIN_TOKENS", "")]);
     assert_eq!(flag_wins.policy.admin_tokens.len(), 1);
     assert_eq!(config(&["--admin-tokens", "a,,b,"], []).policy.admin_tokens.len(), 2);
+}
+
+/// Returns a valid value of a setting that is not the default, and the form in which it is shown.
+fn sample(setting: &Setting) -> (&'static str, &'static str) {
+    match (setting.field)(&mut Config::default()) {
+        Field::Host(_) => ("192.0.2.7", "192.0.2.7"),
+        Field::Port(_) | Field::Count(_) => ("7", "7"),
+        Field::Url(_) => ("https://u:s3cret@gateway.example/", "https://[redacted]@gateway.example/"),
+        Field::Time(_) | Field::Delay(_) | Field::Grace(_) => ("90s", "1m30s"),
+        Field::Size(_) => ("7168", "7KiB"),
+        Field::Switch(_) => ("true", "on"),
+        Field::OnOff(_) => ("off", "off"),
+        Field::Tokens(_) => ("s3cret,s3cret-too", "[redacted],[redacted]"),
+        Field::Networks(_) => ("192.0.2.0/24, 192.0.2.1", "192.0.2.0/24,192.0.2.1/32"),
+        Field::Hosts(_) => ("a.example:80,[::2]", "a.example,::2"),
+        Field::Origins(_) => ("https://console.example/", "https://console.example"),
+        Field::Files(_) => ("/a.pem,/b.pem", "/a.pem,/b.pem"),
+        Field::Exempt(_) => ("a.example:80,*.b.example,192.0.2.0/24", "a.example:80,b.example,192.0.2.0/24"),
+        Field::Proxy(_) => ("http://u:s3cret@proxy.example:3128", "http://proxy.example:3128/"),
+        Field::Mode(_) => ("on-conflict", "on_conflict"),
+        Field::Separator(_) => ("--", "--"),
+        Field::Conflict(_) => ("reject", "reject"),
+        Field::Eras(_) => ("legacy", "legacy"),
+        Field::Level(_) => ("WARNING", "warn"),
+        Field::Format(_) => ("json", "json"),
+    }
+}
+
+fn effective(setting: &Setting, flags: &[&str], variables: Variables) -> Effective {
+    // Satisfies the check for tokens of one's own.
+    let variables = variables.with("MCP_PROXY_ADMIN_TOKENS", "own");
+    let alone = Alone::try_parse_from(["mcp-proxy"].iter().chain(flags)).expect("flags");
+    let (_, settings) = Config::explain(&alone.flags, &variables).expect("settings");
+    settings.into_iter().find(|effective| effective.name == setting.name).expect("the setting")
+}
+
+#[test]
+fn every_setting_is_read_from_each_of_its_flags_and_variables_and_shows_which_it_was() {
+    for setting in flags::settings() {
+        let (given, shown) = sample(setting);
+        for name in setting.flag.iter().chain(&setting.alias) {
+            let (flag, own) = (format!("--{name}"), format!("--{}", setting.flag.unwrap_or_default()));
+            let flags = if shown == "on" { vec![flag.as_str()] } else { vec![flag.as_str(), given] };
+            // All variables hold another value: the flag wins.
+            let others = setting.variables.iter().map(|variable| (*variable, given)).collect::<Vec<_>>();
+            let found = effective(setting, &flags, others.as_slice().into());
+            assert_eq!((found.value.as_deref(), found.origin), (Some(shown), Origin::Flag { flag: own }), "{flag}");
+        }
+        for variable in setting.variables.iter().filter(|name| **name != "MCP_PROXY_ADMIN_TOKEN") {
+            let found = effective(setting, &[], [(*variable, given)].into());
+            let origin = Origin::Environment { variables: vec![variable] };
+            assert_eq!((found.value.as_deref(), found.origin), (Some(shown), origin), "{variable}");
+        }
+        if let Some(short) = &setting.short {
+            let found = effective(setting, &[&format!("--{}", short.flag)], [].into());
+            let origin = Origin::Flag { flag: format!("--{}", short.flag) };
+            assert_eq!((found.value.as_deref(), found.origin), (Some(short.value), origin));
+            for variable in short.variables {
+                let found = effective(setting, &[], [(*variable, "1")].into());
+                let origin = Origin::Environment { variables: vec![variable] };
+                assert_eq!((found.value.as_deref(), found.origin), (Some(short.value), origin), "{variable}");
+            }
+        }
+    }
+}
+
+#[test]
+fn without_flags_and_variables_every_setting_has_its_default() {
+    let (_, settings) = Config::explain(&Flags::default(), &Variables::default()).expect("settings");
+    assert!(settings.iter().all(|setting| setting.origin == Origin::Default));
+    for (setting, effective) in flags::settings().zip(&settings) {
+        let default = (setting.field)(&mut Config::default()).show();
+        assert_eq!(effective.value.as_deref().unwrap_or_default(), default, "{}", setting.name);
+    }
+}
+
+#[test]
+fn names_and_variables_belong_to_one_setting_each() {
+    let names: std::collections::BTreeSet<&str> = flags::settings().map(|setting| setting.name).collect();
+    assert_eq!(names.len(), flags::settings().count());
+    let flags = flags::settings().filter(|setting| !setting.help.is_empty());
+    let variables: Vec<&str> = flags.flat_map(|setting| setting.variables).copied().collect();
+    let distinct: std::collections::BTreeSet<&str> = variables.iter().copied().collect();
+    assert_eq!(distinct.len(), variables.len());
+}
+
+#[test]
+fn a_list_of_several_variables_names_them_all() {
+    let (_, settings) =
+        Config::explain(&Flags::default(), &[("MCP_PROXY_ADMIN_TOKENS", "a"), ("MCP_PROXY_ADMIN_TOKEN", "b,c")].into())
+            .expect("settings");
+    let tokens = settings.iter().find(|setting| setting.name == "admin-tokens").expect("tokens");
+    assert_eq!(tokens.value.as_deref(), Some("[redacted],[redacted],[redacted]"));
+    assert_eq!(tokens.origin.to_string(), "environment MCP_PROXY_ADMIN_TOKENS, MCP_PROXY_ADMIN_TOKEN");
 }

@@ -1,6 +1,7 @@
 //! Identifies the web page that makes a browser send a request, and limits its rights (DNS rebinding, cross-site
 //! requests).
 
+use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
 
@@ -68,6 +69,12 @@ impl FromStr for PageOrigin {
     fn from_str(text: &str) -> Result<Self, ()> {
         let origin = Url::parse(text).map_err(|_| ())?.origin();
         if origin.is_tuple() { Ok(Self(origin)) } else { Err(()) }
+    }
+}
+
+impl fmt::Display for PageOrigin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.ascii_serialization())
     }
 }
 

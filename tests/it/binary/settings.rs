@@ -262,6 +262,48 @@ async fn a_setting_that_cannot_be_used_is_one_clear_line_and_exit_code_1() {
     insta::assert_snapshot!(lines.await.concat());
 }
 
+#[tokio::test]
+async fn config_show_tells_every_value_and_its_origin() {
+    let flags = ["--concurrent-starts", "4", "--mcp-port", "7000", "--global-auth-tokens", "s3cret-flag", "--debug"];
+    let variables = [
+        "MCP_PROXY_ADMIN_TOKENS=s3cret-one",
+        "MCP_PROXY_ADMIN_TOKEN=s3cret-two",
+        "MCP_PROXY_PORT=1",
+        "SERVER_TOOLNAME_SEPERATOR=--",
+        "MCP_PROXY_MAX_BODY_BYTES=1048576",
+        "HTTPS_PROXY=http://u:s3cret-proxy@proxy.example:3128",
+        "NO_PROXY=*.example,10.0.0.0/8",
+    ];
+    let shown = async |form: &'static [&'static str]| {
+        let ended = told((&["config", "show"], &variables)).args(flags).args(form).run().await;
+        assert_eq!((ended.code, ended.err.as_str()), (Some(0), ""));
+        assert!(!ended.out.contains("s3cret"), "{}", ended.out);
+        ended.out
+    };
+    insta::assert_snapshot!("config_show", shown(&[]).await);
+    let json: Value = serde_json::from_str(&shown(&["--output", "json"]).await).expect("JSON");
+    let named = |name: &str| json["settings"].as_array().expect("a list").iter().find(|one| one["name"] == name);
+    let expected = [
+        json!({ "name": "port", "value": "7000", "origin": { "kind": "flag", "flag": "--port" } }),
+        json!({
+            "name": "admin-tokens", "value": "[redacted],[redacted]",
+            "origin": { "kind": "environment", "variables": ["MCP_PROXY_ADMIN_TOKENS", "MCP_PROXY_ADMIN_TOKEN"] },
+        }),
+        json!({ "name": "base-url", "value": null, "origin": { "kind": "default" } }),
+    ];
+    assert_eq!(json["version"], 1);
+    for setting in expected {
+        assert_eq!(named(setting["name"].as_str().expect("a name")), Some(&setting));
+    }
+}
+
+#[tokio::test]
+async fn config_show_refuses_what_serve_refuses() {
+    let ended = told((&["config", "show", "--call-timeout", "soon"], &[])).run().await;
+    let expected = "mcp-proxy: invalid --call-timeout: `soon` is not a duration above zero, such as `5m`\n";
+    assert_eq!((ended.code, ended.out.as_str(), ended.err.as_str()), (Some(1), "", expected));
+}
+
 /// Returns a definition of an upstream that never connects.
 fn nowhere() -> Value {
     json!({ "name": "nowhere", "transport": "streamable-http", "url": "http://127.0.0.1:1/mcp" })

@@ -131,6 +131,21 @@ impl Exempt {
     }
 }
 
+impl std::fmt::Display for Exempt {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        for (at, entry) in self.0.iter().enumerate() {
+            f.write_str(if at == 0 { "" } else { "," })?;
+            match entry {
+                Entry::All => f.write_str("*")?,
+                Entry::Network(network) => write!(f, "{network}")?,
+                Entry::Name(name, None) => f.write_str(name)?,
+                Entry::Name(name, Some(port)) => write!(f, "{name}:{port}")?,
+            }
+        }
+        Ok(())
+    }
+}
+
 impl Entry {
     fn parse(text: &str) -> Self {
         if text == "*" {

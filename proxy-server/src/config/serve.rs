@@ -1,0 +1,142 @@
+//! Settings of `serve` under no heading: address, access, names, servers, log.
+
+use super::setting::{Setting, Short, flag};
+use super::value::Field;
+
+/// Declarations, in the order of the help.
+pub(super) const SETTINGS: &[Setting] = &[
+    Setting {
+        alias: Some("mcp-host"),
+        variables: &["MCP_PROXY_HOST"],
+        help: "Address to listen on",
+        ..flag("host", |config| Field::Host(&mut config.host))
+    },
+    Setting {
+        alias: Some("mcp-port"),
+        variables: &["MCP_PROXY_PORT"],
+        help: "Port to listen on, 0 for any free one",
+        ..flag("port", |config| Field::Port(&mut config.port))
+    },
+    Setting {
+        alias: Some("mcp-base-url"),
+        variables: &["MCP_PROXY_BASE_URL"],
+        help: "URL by which clients reach the gateway, when it is not the address it listens on",
+        ..flag("base-url", |config| Field::Url(&mut config.base_url))
+    },
+    Setting {
+        variables: &["MCP_PROXY_SHUTDOWN_TIMEOUT"],
+        help: "Grace period for requests after SIGTERM",
+        ..flag("shutdown-timeout", |config| Field::Grace(&mut config.shutdown_timeout))
+    },
+    Setting {
+        alias: Some("mcp-admin-tokens"),
+        variables: &["MCP_PROXY_ADMIN_TOKENS", "MCP_PROXY_ADMIN_TOKEN"],
+        help: "Bearer tokens that the admin API accepts, between commas; an empty one is an error",
+        ..flag("admin-tokens", |config| Field::Tokens(&mut config.policy.admin_tokens))
+    },
+    Setting {
+        flag: None,
+        variables: &["MCP_PROXY_DISABLE_DEFAULT_TOKEN"],
+        ..flag("disable-default-token", |config| Field::Switch(&mut config.forbid_known_token))
+    },
+    Setting {
+        alias: Some("mcp-admin-allow-ips"),
+        variables: &["MCP_PROXY_ADMIN_ALLOW_IPS"],
+        default_help: Some("all"),
+        help: "Addresses and networks that may use the admin API",
+        ..flag("admin-allow-ips", |config| Field::Networks(&mut config.policy.admin_allow_ips))
+    },
+    Setting {
+        alias: Some("mcp-global-auth-tokens"),
+        variables: &["MCP_PROXY_GLOBAL_AUTH_TOKENS", "MCP_PROXY_GLOBAL_AUTH_TOKEN"],
+        help: "Bearer tokens that every upstream's endpoints accept, between commas; an empty one is an error",
+        ..flag("global-auth-tokens", |config| Field::Tokens(&mut config.policy.global_tokens))
+    },
+    Setting {
+        alias: Some("mcp-trusted-proxies"),
+        variables: &["MCP_PROXY_TRUSTED_PROXIES"],
+        help: "Proxies whose X-Forwarded-For is believed",
+        ..flag("trusted-proxies", |config| Field::Networks(&mut config.policy.trusted_proxies))
+    },
+    Setting {
+        variables: &["MCP_PROXY_ALLOWED_HOSTS"],
+        help: "Host names by which the gateway is reached, besides localhost and that of --base-url",
+        ..flag("allowed-hosts", |config| Field::Hosts(&mut config.allowed_hosts))
+    },
+    Setting {
+        variables: &["MCP_PROXY_ALLOWED_ORIGINS"],
+        help: "Origins of web pages that may use the gateway as its own pages may, the admin API included",
+        ..flag("allowed-origins", |config| Field::Origins(&mut config.allowed_origins))
+    },
+    Setting {
+        variables: &["MCP_PROXY_NAMING_MODE"],
+        help: "Prefix of names at /mcp with their server's name: always, on_conflict or never",
+        ..flag("naming-mode", |config| Field::Mode(&mut config.naming.mode))
+    },
+    Setting {
+        variables: &["MCP_PROXY_NAMING_SEPARATOR", "SERVER_TOOLNAME_SEPERATOR"],
+        help: "Separator between the server's name and the tool's",
+        ..flag("naming-separator", |config| Field::Separator(&mut config.naming.separator))
+    },
+    Setting {
+        variables: &["MCP_PROXY_CONFLICT_STRATEGY"],
+        help: "Strategy for a name that several servers have, unless names always carry their server's: auto_prefix, \
+               reject or priority_override",
+        ..flag("conflict-strategy", |config| Field::Conflict(&mut config.naming.conflict))
+    },
+    Setting {
+        variables: &["MCP_PROXY_ERAS"],
+        help: "Protocol eras that /mcp and / offer to clients: both, or legacy for clients that choose the modern one \
+               and then do not listen for changes; `eras` in a definition sets it for one server's endpoints",
+        ..flag("eras", |config| Field::Eras(&mut config.downstream.eras))
+    },
+    Setting {
+        variables: &["MCP_PROXY_SERVER_CARDS"],
+        help: "Serve cards for discovery at ENDPOINT/server-card and /.well-known/ai-catalog.json: on or off; a card \
+               names a server only to those who may use it",
+        ..flag("server-cards", |config| Field::OnOff(&mut config.downstream.server_cards))
+    },
+    Setting {
+        variables: &["MCP_PROXY_MAX_SERVERS"],
+        help: "Maximum number of registered servers",
+        ..flag("max-servers", |config| Field::Count(&mut config.upstream.upstreams))
+    },
+    Setting {
+        variables: &["MCP_PROXY_CONCURRENT_STARTS"],
+        default_help: Some("twice the number of cores"),
+        help: "Maximum number of programs that start at once; the others wait for their turn",
+        ..flag("concurrent-starts", |config| Field::Count(&mut config.upstream.starts))
+    },
+    Setting {
+        variables: &["MCP_PROXY_ERA_PROBE"],
+        help: "Time for a server to answer the era probe (`server/discover`) before the legacy handshake is also \
+               sent; for a program, from when it has read the probe",
+        ..flag("era-probe", |config| Field::Time(&mut config.upstream.era_probe))
+    },
+    Setting {
+        help: "Start with an admin API without tokens on an address that other machines reach, and let everyone who \
+               reaches it start processes on this machine",
+        ..flag("allow-insecure-admin", |config| Field::Switch(&mut config.policy.allow_insecure_admin))
+    },
+    Setting {
+        variables: &["MCP_PROXY_LOG_LEVEL"],
+        short: Some(Short {
+            flag: "debug",
+            variables: &["MCP_PROXY_DEBUG", "COMPOZY_DEBUG"],
+            value: "debug",
+            help: "Short for --log-level debug",
+        }),
+        help: "Least important level that is logged",
+        ..flag("log-level", |config| Field::Level(&mut config.telemetry.level))
+    },
+    Setting {
+        variables: &["MCP_PROXY_LOG_FORMAT"],
+        short: Some(Short { flag: "log-json", variables: &[], value: "json", help: "Short for --log-format json" }),
+        help: "Form of log lines",
+        ..flag("log-format", |config| Field::Format(&mut config.telemetry.format))
+    },
+    Setting {
+        help: "Name the source file in every log line",
+        ..flag("log-source", |config| Field::Switch(&mut config.telemetry.source))
+    },
+];

@@ -1,0 +1,214 @@
+//! Declares settings: a flag, its variables, help and value come from one declaration, and so does the origin of the
+//! value in effect.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use clap::builder::EnumValueParser;
+use clap::{Arg, ArgAction, value_parser};
+use serde::Serialize;
+
+use super::env::{NotText, Variables};
+use super::value::{Field, Given, Reading};
+use super::{Config, InvalidSetting};
+use crate::telemetry::{Format, Level};
+
+/// Declaration of a setting.
+pub(super) struct Setting {
+    /// Name in `config show`: that of the flag, unless it has none or sets several values.
+    pub(super) name: &'static str,
+    /// Flag without its dashes.
+    pub(super) flag: Option<&'static str>,
+    /// An ancestor's spelling of the flag.
+    pub(super) alias: Option<&'static str>,
+    /// Variables in order of precedence, those of the ancestors included.
+    pub(super) variables: &'static [&'static str],
+    pub(super) short: Option<Short>,
+    /// Help of the flag; empty if the setting has none, or shares that of another.
+    pub(super) help: &'static str,
+    /// Description of the variables, if their list is not enough.
+    pub(super) variables_help: Option<&'static str>,
+    /// Description of a default that depends on the machine, or that is empty.
+    pub(super) default_help: Option<&'static str>,
+    pub(super) field: fn(&mut Config) -> Field<'_>,
+}
+
+/// A flag without a value, and variables, that stand for one value of a setting.
+pub(super) struct Short {
+    pub(super) flag: &'static str,
+    pub(super) variables: &'static [&'static str],
+    pub(super) value: &'static str,
+    pub(super) help: &'static str,
+}
+
+/// Values of flags on the command line, by flag. A flag without a value has an empty text.
+pub(super) type FlagValues = BTreeMap<&'static str, Vec<String>>;
+
+/// Origin of a value.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "kind", rename_all = "lowercase")]
+pub(crate) enum Origin {
+    /// No flag and no variable sets it.
+    Default,
+    /// Variables: several if a list is merged from them.
+    Environment {
+        variables: Vec<&'static str>,
+    },
+    Flag {
+        flag: String,
+    },
+}
+
+/// The value of a setting that is in effect.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct Effective {
+    pub(crate) name: &'static str,
+    /// The value as text, with secrets masked; `None` if nothing is set.
+    pub(crate) value: Option<String>,
+    pub(crate) origin: Origin,
+}
+
+/// Begins the declaration of a setting with a flag.
+pub(super) const fn flag(name: &'static str, field: fn(&mut Config) -> Field<'_>) -> Setting {
+    Setting {
+        name,
+        flag: Some(name),
+        alias: None,
+        variables: &[],
+        short: None,
+        help: "",
+        variables_help: None,
+        default_help: None,
+        field,
+    }
+}
+
+impl Setting {
+    /// Reads the setting into the configuration.
+    pub(super) fn resolve(
+        &self,
+        flags: &FlagValues,
+        env: &Variables,
+        config: &mut Config,
+    ) -> Result<Effective, InvalidSetting> {
+        let reading = (self.field)(config).reading();
+        let origin = match self.source(reading, flags, env)? {
+            Some((origin, given)) => {
+                (self.field)(config).read(&given)?;
+                origin
+            }
+            None => Origin::Default,
+        };
+        let value = Some((self.field)(config).show()).filter(|value| !value.is_empty());
+        Ok(Effective { name: self.name, value, origin })
+    }
+
+    /// Finds the texts that set the value: flags, else variables. A short form precedes the setting's own name.
+    fn source(
+        &self,
+        reading: Reading,
+        flags: &FlagValues,
+        env: &Variables,
+    ) -> Result<Option<(Origin, Vec<Given>)>, InvalidSetting> {
+        let short = self.short.as_ref();
+        if let Some(short) = short.filter(|short| flags.contains_key(short.flag)) {
+            return Ok(Some(given_by_flag(short.flag, &[short.value.to_owned()])));
+        }
+        let own = self.flag.and_then(|flag| Some((flag, flags.get(flag)?)));
+        if let Some((flag, texts)) = own {
+            return Ok(Some(given_by_flag(flag, texts)));
+        }
+        if let Some(short) = short {
+            let set = read(short.variables, Reading::Truth, env)?;
+            if let Some((variable, _)) = set.first() {
+                return Ok(Some(given_by_variables(vec![(variable, short.value.to_owned())])));
+            }
+        }
+        let given = read(self.variables, reading, env)?;
+        Ok((!given.is_empty()).then(|| given_by_variables(given)))
+    }
+
+    /// Returns the flags of the setting.
+    pub(super) fn args(&self, heading: Option<&'static str>) -> impl Iterator<Item = Arg> {
+        let short = self.short.as_ref().map(|short| {
+            let help = help(short.help, &short.variables.join(", "), "");
+            Arg::new(short.flag).long(short.flag).action(ArgAction::SetTrue).help(help).help_heading(heading)
+        });
+        let own = self.flag.filter(|_| !self.help.is_empty());
+        own.map(|flag| self.arg(flag).help_heading(heading)).into_iter().chain(short)
+    }
+
+    fn arg(&self, flag: &'static str) -> Arg {
+        let mut defaults = Config::default();
+        let field = (self.field)(&mut defaults);
+        let default = if field.value_name().is_some() { field.show() } else { String::new() };
+        let variables = self.variables_help.map_or_else(|| self.variables.join(", "), str::to_owned);
+        let help = help(self.help, &variables, self.default_help.unwrap_or(&default));
+        let arg = Arg::new(flag).long(flag).help(help);
+        let arg = match self.alias {
+            Some(alias) => arg.alias(alias),
+            None => arg,
+        };
+        let Some(value_name) = field.value_name() else { return arg.action(ArgAction::SetTrue) };
+        let arg = arg.value_name(value_name);
+        let arg = match field.reading() {
+            Reading::All | Reading::AllAndEmpty => arg.action(ArgAction::Append),
+            Reading::First | Reading::Truth => arg.action(ArgAction::Set),
+        };
+        match field {
+            Field::Port(_) => arg.value_parser(value_parser!(u16)),
+            Field::Level(_) => arg.value_parser(EnumValueParser::<Level>::new()).ignore_case(true),
+            Field::Format(_) => arg.value_parser(EnumValueParser::<Format>::new()).ignore_case(true),
+            // A separator may be `--`.
+            Field::Separator(_) => arg.allow_hyphen_values(true),
+            _ => arg,
+        }
+    }
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Default => f.write_str("default"),
+            Self::Environment { variables } => write!(f, "environment {}", variables.join(", ")),
+            Self::Flag { flag } => write!(f, "flag {flag}"),
+        }
+    }
+}
+
+fn given_by_flag(flag: &str, texts: &[String]) -> (Origin, Vec<Given>) {
+    let flag = format!("--{flag}");
+    let given = texts.iter().map(|text| Given { origin: flag.clone(), text: text.clone() }).collect();
+    (Origin::Flag { flag }, given)
+}
+
+fn given_by_variables(given: Vec<(&'static str, String)>) -> (Origin, Vec<Given>) {
+    let variables = given.iter().map(|(variable, _)| *variable).collect();
+    let given = given.into_iter().map(|(variable, text)| Given { origin: variable.to_owned(), text }).collect();
+    (Origin::Environment { variables }, given)
+}
+
+/// Reads the variables of a setting that count.
+fn read(
+    variables: &'static [&'static str],
+    reading: Reading,
+    env: &Variables,
+) -> Result<Vec<(&'static str, String)>, InvalidSetting> {
+    let raw = variables.iter().filter_map(|variable| Some((*variable, env.raw(variable)?)));
+    if reading == Reading::AllAndEmpty {
+        let not_text = |variable| move |NotText| InvalidSetting::unusable(variable, "the token is not UTF-8");
+        return raw.map(|(variable, text)| Ok((variable, text.map_err(not_text(variable))?))).collect();
+    }
+    let set = raw.filter_map(|(variable, text)| Some((variable, text.ok()?))).filter(|(_, text)| !text.is_empty());
+    let is_true = |text: &str| text == "1" || text.eq_ignore_ascii_case("true");
+    Ok(match reading {
+        Reading::First => set.take(1).collect(),
+        Reading::Truth => set.filter(|(_, text)| is_true(text)).take(1).collect(),
+        Reading::All | Reading::AllAndEmpty => set.collect(),
+    })
+}
+
+fn help(text: &str, variables: &str, default: &str) -> String {
+    let part = |name: &str, value: &str| if value.is_empty() { String::new() } else { format!(" [{name}: {value}]") };
+    format!("{text}{}{}", part("env", variables), part("default", default))
+}
