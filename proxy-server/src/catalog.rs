@@ -18,6 +18,7 @@ use indexmap::IndexMap;
 use schemas::{Definition, ServerName};
 use tokio::sync::watch;
 use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
 
 pub(crate) use self::build::{Candidate, Members, Name, Page, View, page_uris};
 use self::build::{Offered, build};
@@ -28,6 +29,7 @@ pub(crate) use self::provenance::{GatewayName, asked_by, audience};
 use self::refresh::{Demand, Refreshes};
 pub(crate) use self::tool::{Mirrored, Tool};
 use crate::error::Error;
+use crate::live::Live;
 use crate::tasks::Tasks;
 use crate::upstream::{Session, Upstream, Upstreams};
 
@@ -42,7 +44,7 @@ const KEPT_VIEWS: usize = 64;
 #[derive(Clone)]
 pub(crate) struct Catalog {
     upstreams: Upstreams,
-    naming: Arc<Naming>,
+    naming: Live<Naming>,
     snapshot: watch::Sender<Arc<Snapshot>>,
     demand: Demand,
     refreshes: Refreshes,
@@ -76,10 +78,11 @@ struct Offer {
 
 impl Catalog {
     /// Creates a catalog that follows these upstreams.
-    pub(crate) fn follow(upstreams: Upstreams, naming: Naming, own: GatewayName, tasks: &Tasks) -> Self {
-        let (naming, snapshot) = (Arc::new(naming), watch::Sender::default());
+    pub(crate) fn follow(upstreams: Upstreams, naming: Live<Naming>, own: GatewayName, tasks: &Tasks) -> Self {
+        let (renamed, snapshot) = (naming.watch(), watch::Sender::default());
         let catalog = Self { upstreams, naming, snapshot, demand: Demand::new(), refreshes: Refreshes::default(), own };
         tasks.spawn("catalog", refresh::run(catalog.clone(), tasks.clone()));
+        tasks.spawn("naming", catalog.clone().rename(renamed, tasks.stopping().clone()));
         catalog
     }
 
@@ -180,6 +183,15 @@ impl Catalog {
             let session = observed.borrow().session.clone();
             session.as_ref().is_none_or(|session| snapshot.tools_of(upstream, session).is_some())
         })
+    }
+
+    /// Publishes each change of the naming, as a snapshot without views: those that were built have the former names.
+    async fn rename(self, mut renamed: watch::Receiver<()>, stopping: CancellationToken) {
+        while stopping.run_until_cancelled(renamed.changed()).await.is_some_and(|changed| changed.is_ok()) {
+            self.snapshot.send_modify(|snapshot| {
+                *snapshot = Arc::new(Snapshot { offers: snapshot.offers.clone(), views: Mutex::default() });
+            });
+        }
     }
 
     /// Publishes the items of an upstream, unless the upstream has been replaced: the task that follows the old one

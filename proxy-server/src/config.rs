@@ -184,6 +184,15 @@ impl Config {
         Ok((config, effective))
     }
 
+    /// Returns this configuration with the live settings of another: those that can change while the gateway runs.
+    pub(crate) fn renewed(&self, other: &Self) -> Self {
+        let (mut renewed, mut other) = (self.clone(), other.clone());
+        for setting in flags::settings().filter(|setting| setting.is_live) {
+            (setting.field)(&mut renewed).swap((setting.field)(&mut other));
+        }
+        renewed
+    }
+
     /// Returns the host names and page origins that are accepted by a gateway listening on this address.
     pub(crate) fn sites(&self, address: IpAddr) -> Sites {
         Sites {

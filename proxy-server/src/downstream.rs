@@ -3,6 +3,7 @@
 
 mod admit;
 mod cards;
+mod config;
 mod edge;
 mod error_response;
 mod fields;
@@ -16,7 +17,8 @@ mod stdio;
 mod streamable_http;
 
 pub(crate) use self::admit::shown;
-pub(crate) use self::edge::{Config, Edge};
+pub(crate) use self::config::Config;
+pub(crate) use self::edge::Edge;
 pub(crate) use self::error_response::not_found;
 pub(crate) use self::origin::Origins;
 pub(crate) use self::router::router;

@@ -1,6 +1,7 @@
 //! Composition: bind, mount the routers, run, and shut down in order.
 
 mod accept;
+mod settings;
 
 use std::io;
 use std::net::SocketAddr;
@@ -21,6 +22,7 @@ use crate::config::Config;
 use crate::control::Control;
 use crate::downstream::{self, Edge, Origins, Servers, Service};
 use crate::gateway::accept::Acceptor;
+use crate::gateway::settings::Settings;
 use crate::http::client::{Dialer, Limits as DialLimits};
 use crate::http::server::Drain;
 use crate::keys::Keys;
@@ -62,6 +64,9 @@ pub struct Gateway {
     connections: Tasks,
     lanes: Arc<Lanes>,
     grace: Duration,
+    settings: Settings,
+    /// The configuration at start, whose fixed settings stay in effect.
+    started: Config,
 }
 
 /// The reason why a gateway did not start.
@@ -102,7 +107,8 @@ impl Gateway {
         let (address, listener) = listen(&config).await?;
         dialer.set_own(address);
         let (tasks, connections, drain) = (Tasks::default(), Tasks::default(), Drain::default());
-        let Composed { edge, counts, router, .. } = compose((&config, &keys), dialer, &tasks, &drain);
+        let settings = Settings::new(&config);
+        let Composed { edge, counts, router, .. } = compose((&config, &settings, &keys), dialer, &tasks, &drain);
         let origins = Origins {
             sites: config.sites(address.ip()),
             own_mark: Some(mark),
@@ -124,8 +130,21 @@ impl Gateway {
         accepting.spawn("accept", acceptor.run(listener));
         let url = config.base_url.as_ref().map_or_else(|| format!("http://{address}"), ToString::to_string);
         let url = url.trim_end_matches('/').to_owned();
-        let (grace, drain_delay) = (config.shutdown_timeout, config.drain_delay);
-        Ok(Self { address, url, tasks, edge, drain, drain_delay, accepting, connections, lanes, grace })
+        let (grace, drain_delay, started) = (config.shutdown_timeout, config.drain_delay, config);
+        Ok(Self {
+            address,
+            url,
+            tasks,
+            edge,
+            drain,
+            drain_delay,
+            accepting,
+            connections,
+            lanes,
+            grace,
+            settings,
+            started,
+        })
     }
 
     /// Returns the address that the gateway listens on.
@@ -136,6 +155,28 @@ impl Gateway {
     /// Returns the URL under which clients reach the gateway, without a trailing slash.
     pub fn url(&self) -> &str {
         &self.url
+    }
+
+    /// Applies the settings that can change while the gateway runs: `mcp-proxy config show --output json` tells which.
+    /// All others stay as they were at start. Refuses settings that would open the admin API to other machines, and
+    /// then changes nothing.
+    ///
+    /// ```no_run
+    /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+    /// use proxy_server::{Config, Gateway};
+    ///
+    /// let gateway = Gateway::start(Config::from_flags(["--port", "0"])?).await?;
+    /// gateway.reload(&Config::from_flags(["--call-timeout", "1m"])?)?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn reload(&self, config: &Config) -> Result<(), StartError> {
+        let config = self.started.renewed(config);
+        if config.is_open_to_strangers(self.address.ip()) {
+            return Err(StartError::OpenAdmin(self.address));
+        }
+        self.settings.replace(&config);
+        Ok(())
     }
 
     /// Announces the shutdown and waits for `--drain-delay`: `/readyz` answers 503 and every response closes its
@@ -173,7 +214,8 @@ pub(crate) async fn serve_stdio(
     let keys = Keys::draw().map_err(|error| StartError::Random(error.into()))?;
     let dialer = Dialer::new(limits(&config), config.network.clone(), own_mark(&keys)?);
     let tasks = Tasks::default();
-    let Composed { edge, control, .. } = compose((&config, &keys), dialer, &tasks, &Drain::default());
+    let settings = Settings::new(&config);
+    let Composed { edge, control, .. } = compose((&config, &settings, &keys), dialer, &tasks, &Drain::default());
     let streams = (tokio::io::stdin(), tokio::io::stdout());
     tokio::select! {
         () = downstream::serve_stdio(Arc::clone(&edge), &control, servers, streams) => {}
@@ -194,14 +236,20 @@ struct Composed {
     router: Router,
 }
 
-fn compose((config, keys): (&Config, &Keys), dialer: Dialer, tasks: &Tasks, drain: &Drain) -> Composed {
+fn compose(
+    (config, settings, keys): (&Config, &Settings, &Keys),
+    dialer: Dialer,
+    tasks: &Tasks,
+    drain: &Drain,
+) -> Composed {
     tasks.spawn("unused connections", dialer.clone().sweep(tasks.stopping().clone()));
-    let environment = Environment::new(config.upstream.clone(), tasks.clone(), dialer, config.children.clone());
+    let environment = Environment::new(settings.upstream.clone(), tasks.clone(), dialer, config.children.clone());
     let (upstreams, lifecycle) = Upstreams::new(environment);
     let control = Control::start(Registry::memory(config.upstream.upstreams), lifecycle, tasks);
-    let policy = Arc::new(Policy::new(config.policy.clone(), keys.digest.clone()));
+    let policy = Arc::new(Policy::new(settings.policy.clone(), keys.digest.clone()));
     let counts = Arc::<Connections>::default();
-    let catalog = Catalog::follow(upstreams.clone(), config.naming.clone(), GatewayName::new(keys.gateway_name), tasks);
+    let catalog =
+        Catalog::follow(upstreams.clone(), settings.naming.clone(), GatewayName::new(keys.gateway_name), tasks);
     let admin = Arc::new(Admin {
         control: Arc::clone(&control),
         catalog: catalog.clone(),
@@ -218,7 +266,8 @@ fn compose((config, keys): (&Config, &Keys), dialer: Dialer, tasks: &Tasks, drai
         },
         credentials: downstream::shown,
     });
-    let edge = Edge::new(upstreams, catalog, policy, tasks.clone(), (config.downstream.clone(), keys));
+    let settings = (settings.downstream.clone(), settings.calls.clone());
+    let edge = Edge::new(upstreams, catalog, policy, tasks.clone(), (settings, keys));
     let router = Router::new()
         .merge(admin::router(admin))
         .merge(downstream::router(Arc::clone(&edge)))

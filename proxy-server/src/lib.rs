@@ -16,6 +16,7 @@ mod gateway;
 mod http;
 mod keys;
 mod lines;
+mod live;
 mod pieces;
 mod policy;
 mod protocol;

@@ -19,6 +19,7 @@ pub(crate) use self::limits::Permit;
 pub(crate) use self::page::{Foreign, Page, PageOrigin, Shown, Sites};
 pub(crate) use self::same_machine::Starter;
 use crate::keys::DigestKey;
+use crate::live::Live;
 
 /// Access settings of the gateway.
 #[derive(Debug, Clone, Default)]
@@ -37,13 +38,13 @@ pub(crate) struct Config {
 
 /// Authenticates callers and decides about their access.
 pub(crate) struct Policy {
-    config: Config,
+    config: Live<Config>,
     /// Key for digests of tokens: a digest has no meaning for a gateway with other keys.
     digest_key: DigestKey,
 }
 
 impl Policy {
-    pub(crate) fn new(config: Config, digest_key: DigestKey) -> Self {
+    pub(crate) fn new(config: Live<Config>, digest_key: DigestKey) -> Self {
         Self { config, digest_key }
     }
 }

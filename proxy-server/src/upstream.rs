@@ -52,6 +52,7 @@ pub(crate) use self::transport::stdio::{ChildEnvironment, INHERITED, StartError}
 
 use crate::error::{Error, Kind, Limit};
 use crate::http::client::Dialer;
+use crate::live::Live;
 use crate::protocol::{Era, Message};
 use crate::tasks::Tasks;
 use crate::telemetry::Secrets;
@@ -143,7 +144,7 @@ impl Config {
 /// The resources that an upstream needs. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Environment {
-    pub(crate) config: Arc<Config>,
+    pub(crate) config: Live<Config>,
     pub(crate) tasks: Tasks,
     pub(crate) dialer: Dialer,
     pub(crate) children: Arc<ChildEnvironment>,
@@ -156,10 +157,10 @@ pub(crate) struct Environment {
 }
 
 impl Environment {
-    pub(crate) fn new(config: Config, tasks: Tasks, dialer: Dialer, children: ChildEnvironment) -> Self {
+    pub(crate) fn new(config: Live<Config>, tasks: Tasks, dialer: Dialer, children: ChildEnvironment) -> Self {
         Self {
             starts: Arc::new(Semaphore::new(config.starts)),
-            config: Arc::new(config),
+            config,
             tasks,
             dialer,
             children: Arc::new(children),

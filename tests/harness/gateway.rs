@@ -1,6 +1,6 @@
 //! A gateway in the test's own process, on a free port.
 
-use proxy_server::{Config, Gateway};
+use proxy_server::{Config, Gateway, StartError};
 
 use crate::admin::Admin;
 
@@ -55,6 +55,20 @@ impl Builder {
 }
 
 impl InProcess {
+    /// Applies the live settings among these flags; all others get their defaults.
+    ///
+    /// # Errors
+    ///
+    /// If the gateway refuses the settings.
+    ///
+    /// # Panics
+    ///
+    /// If the flags are invalid.
+    pub fn reload(&self, flags: &[&str]) -> Result<(), StartError> {
+        let config = Config::from_flags(flags.iter().copied()).expect("flags that make sense");
+        self.gateway.reload(&config)
+    }
+
     /// Stops the gateway as SIGTERM does.
     pub async fn stop(self) {
         self.gateway.stop().await;

@@ -33,6 +33,7 @@ mod pipeline;
 mod programs;
 mod real_servers;
 mod reference;
+mod reload;
 mod reports;
 mod reverse_proxies;
 mod skills;

@@ -25,7 +25,7 @@ const ROWS: [&str; 12] = [
     "catalog",
     "upstream",
     "registry protocol http",
-    "error keys telemetry tasks pieces lines",
+    "error keys live telemetry tasks pieces lines",
     "sync",
 ];
 

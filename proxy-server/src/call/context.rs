@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::catalog::{Catalog, View};
 use crate::error::{Error, Kind, Limit};
+use crate::live::Live;
 use crate::policy::{Caller, Policy};
 use crate::tasks::Tasks;
 use crate::upstream::{Upstream, Upstreams};
@@ -44,7 +45,7 @@ pub(crate) struct Context {
     pub(crate) sessions: Arc<dyn Evict>,
     /// Cancelled to end every stream.
     pub(crate) closing: CancellationToken,
-    pub(crate) limits: Limits,
+    pub(crate) limits: Live<Limits>,
     /// Permits for listeners.
     pub(super) listeners: Arc<Semaphore>,
 }

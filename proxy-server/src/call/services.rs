@@ -18,6 +18,7 @@ use crate::call::modern_to_legacy::seal::Seal;
 use crate::call::request::ModernClient;
 use crate::catalog::{Catalog, View};
 use crate::error::Kind;
+use crate::live::Live;
 use crate::policy::{Caller, Policy, Principal};
 use crate::protocol::Message;
 use crate::tasks::Tasks;
@@ -51,7 +52,7 @@ pub(crate) struct Parts {
     pub(crate) tasks: Tasks,
     pub(crate) sessions: Arc<dyn Evict>,
     pub(crate) kept: Arc<Kept>,
-    pub(crate) limits: Limits,
+    pub(crate) limits: Live<Limits>,
     /// Key of the states that clients return to continue calls.
     pub(crate) seal: LessSafeKey,
 }

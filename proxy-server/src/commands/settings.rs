@@ -45,7 +45,12 @@ mod tests {
 
     #[test]
     fn columns_are_as_wide_as_their_widest_entry_and_what_is_not_set_is_a_dash() {
-        let setting = |name, value: Option<&str>, origin| Effective { name, value: value.map(str::to_owned), origin };
+        let setting = |name, value: Option<&str>, origin| Effective {
+            name,
+            value: value.map(str::to_owned),
+            origin,
+            is_live: false,
+        };
         let settings = [
             setting("host", Some("a\u{1b}[2Jb.example"), Origin::Flag { flag: "--host".to_owned() }),
             setting("admin-tokens", None, Origin::Default),

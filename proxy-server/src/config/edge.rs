@@ -1,6 +1,6 @@
 //! Settings of connections with clients, also through proxies: keep-alive, idle timeout, and draining before shutdown.
 
-use super::setting::{Setting, flag};
+use super::setting::{Setting, flag, live_flag};
 use super::value::Field;
 
 /// Declarations, in the order of the help.
@@ -8,18 +8,18 @@ pub(super) const SETTINGS: &[Setting] = &[
     Setting {
         variables: &["MCP_PROXY_KEEP_ALIVE"],
         help: "Interval of keep-alive comments on an idle event stream",
-        ..flag("keep-alive", |config| Field::Time(&mut config.downstream.keep_alive))
+        ..live_flag("keep-alive", |config| Field::Time(&mut config.downstream.keep_alive))
     },
     Setting {
         variables: &["MCP_PROXY_CALL_KEEP_ALIVE"],
         help: "Interval of keep-alive comments while a call waits for its answer: behind some proxies it takes this \
                long to notice that the client left",
-        ..flag("call-keep-alive", |config| Field::Time(&mut config.downstream.call_keep_alive))
+        ..live_flag("call-keep-alive", |config| Field::Time(&mut config.downstream.call_keep_alive))
     },
     Setting {
         variables: &["MCP_PROXY_CONNECTION_IDLE_TIMEOUT"],
         help: "Minimum idle timeout of client connections; let a proxy in front close idle connections sooner",
-        ..flag("connection-idle-timeout", |config| Field::Time(&mut config.downstream.connection_idle_timeout))
+        ..live_flag("connection-idle-timeout", |config| Field::Time(&mut config.downstream.connection_idle_timeout))
     },
     Setting {
         variables: &["MCP_PROXY_HTTP_FAST_PATH"],

@@ -1,7 +1,7 @@
 //! Settings of the gateway's limits. The help names the definition's member if a definition can override the limit for
 //! its server.
 
-use super::setting::{Setting, flag};
+use super::setting::{Setting, flag, live_flag};
 use super::value::Field;
 
 /// Declarations, in the order of the help.
@@ -9,23 +9,23 @@ pub(super) const SETTINGS: &[Setting] = &[
     Setting {
         variables: &["MCP_PROXY_CALL_TIMEOUT"],
         help: "Maximum silence of a server during a call; progress restarts it. In a definition: callTimeout",
-        ..flag("call-timeout", |config| Field::Time(&mut config.upstream.call_timeout))
+        ..live_flag("call-timeout", |config| Field::Time(&mut config.upstream.call_timeout))
     },
     Setting {
         variables: &["MCP_PROXY_MAX_CALL_TIMEOUT"],
         help: "Maximum total duration of a call. In a definition: maxCallTimeout",
-        ..flag("max-call-timeout", |config| Field::Time(&mut config.upstream.max_call_timeout))
+        ..live_flag("max-call-timeout", |config| Field::Time(&mut config.upstream.max_call_timeout))
     },
     Setting {
         variables: &["MCP_PROXY_LIST_TIMEOUT"],
         help: "Timeout for reading all pages of one list. In a definition: listTimeout, or timeout if that is \
                longer",
-        ..flag("list-timeout", |config| Field::Time(&mut config.upstream.list_timeout))
+        ..live_flag("list-timeout", |config| Field::Time(&mut config.upstream.list_timeout))
     },
     Setting {
         variables: &["MCP_PROXY_START_TIMEOUT"],
         help: "Timeout for starting or connecting to a server, with its handshake. In a definition: timeout",
-        ..flag("start-timeout", |config| Field::Time(&mut config.upstream.start_timeout))
+        ..live_flag("start-timeout", |config| Field::Time(&mut config.upstream.start_timeout))
     },
     Setting {
         variables: &["MCP_PROXY_CONNECT_TIMEOUT"],
@@ -35,18 +35,18 @@ pub(super) const SETTINGS: &[Setting] = &[
     Setting {
         variables: &["MCP_PROXY_INITIALIZE_TIMEOUT"],
         help: "Maximum time for which a client's handshake waits for a server",
-        ..flag("initialize-timeout", |config| Field::Time(&mut config.downstream.initialize_timeout))
+        ..live_flag("initialize-timeout", |config| Field::Time(&mut config.downstream.initialize_timeout))
     },
     Setting {
         variables: &["MCP_PROXY_REFRESH_INTERVAL"],
         help: "Interval for reading the lists of a server that does not announce changes. In a definition: \
                refreshInterval",
-        ..flag("refresh-interval", |config| Field::Time(&mut config.upstream.refresh_interval))
+        ..live_flag("refresh-interval", |config| Field::Time(&mut config.upstream.refresh_interval))
     },
     Setting {
         variables: &["MCP_PROXY_SESSION_IDLE_TIMEOUT"],
         help: "Idle timeout of a client's session",
-        ..flag("session-idle-timeout", |config| Field::Time(&mut config.downstream.idle_timeout))
+        ..live_flag("session-idle-timeout", |config| Field::Time(&mut config.downstream.idle_timeout))
     },
     Setting {
         variables: &["MCP_PROXY_QUESTION_TIMEOUT"],
@@ -56,7 +56,7 @@ pub(super) const SETTINGS: &[Setting] = &[
     Setting {
         variables: &["MCP_PROXY_BODY_TIMEOUT"],
         help: "Timeout for receiving the body of a request",
-        ..flag("body-timeout", |config| Field::Time(&mut config.downstream.body_timeout))
+        ..live_flag("body-timeout", |config| Field::Time(&mut config.downstream.body_timeout))
     },
     Setting {
         variables: &["MCP_PROXY_WRITE_TIMEOUT"],
@@ -117,7 +117,7 @@ pub(super) const SETTINGS: &[Setting] = &[
     Setting {
         variables: &["MCP_PROXY_MAX_IN_FLIGHT"],
         help: "Maximum number of requests in flight to one server. In a definition: maxInFlight",
-        ..flag("max-in-flight", |config| Field::Count(&mut config.upstream.in_flight))
+        ..live_flag("max-in-flight", |config| Field::Count(&mut config.upstream.in_flight))
     },
     Setting {
         variables: &["MCP_PROXY_MAX_CONNECTIONS"],

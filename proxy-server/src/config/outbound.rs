@@ -44,7 +44,7 @@ mod tests {
     use clap::Parser;
 
     use crate::config::{Alone, Config, InvalidSetting};
-    use crate::upstream::{Choice, Network};
+    use crate::http::client::{Choice, Network};
 
     fn resolve(flags: &[&str], variables: &[(&str, &str)]) -> Result<Network, InvalidSetting> {
         let alone = Alone::try_parse_from(["mcp-proxy"].iter().chain(flags)).expect("flags");

@@ -1,6 +1,6 @@
 //! Settings of `serve` under no heading: address, access, names, servers, log.
 
-use super::setting::{Setting, Short, flag};
+use super::setting::{Setting, Short, flag, live_flag};
 use super::value::Field;
 
 /// Declarations, in the order of the help.
@@ -32,7 +32,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         alias: Some("mcp-admin-tokens"),
         variables: &["MCP_PROXY_ADMIN_TOKENS", "MCP_PROXY_ADMIN_TOKEN"],
         help: "Bearer tokens that the admin API accepts, between commas; an empty one is an error",
-        ..flag("admin-tokens", |config| Field::Tokens(&mut config.policy.admin_tokens))
+        ..live_flag("admin-tokens", |config| Field::Tokens(&mut config.policy.admin_tokens))
     },
     Setting {
         flag: None,
@@ -44,8 +44,9 @@ pub(super) const SETTINGS: &[Setting] = &[
         variables: &["MCP_PROXY_ADMIN_ALLOW_IPS"],
         default_help: Some("all"),
         help: "Addresses and networks that may use the admin API",
-        ..flag("admin-allow-ips", |config| Field::Networks(&mut config.policy.admin_allow_ips))
+        ..live_flag("admin-allow-ips", |config| Field::Networks(&mut config.policy.admin_allow_ips))
     },
+    // Fixed at start: sessions belong to a token by its place in this list.
     Setting {
         alias: Some("mcp-global-auth-tokens"),
         variables: &["MCP_PROXY_GLOBAL_AUTH_TOKENS", "MCP_PROXY_GLOBAL_AUTH_TOKEN"],
@@ -56,7 +57,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         alias: Some("mcp-trusted-proxies"),
         variables: &["MCP_PROXY_TRUSTED_PROXIES"],
         help: "Proxies whose X-Forwarded-For is believed",
-        ..flag("trusted-proxies", |config| Field::Networks(&mut config.policy.trusted_proxies))
+        ..live_flag("trusted-proxies", |config| Field::Networks(&mut config.policy.trusted_proxies))
     },
     Setting {
         variables: &["MCP_PROXY_ALLOWED_HOSTS"],
@@ -71,24 +72,24 @@ pub(super) const SETTINGS: &[Setting] = &[
     Setting {
         variables: &["MCP_PROXY_NAMING_MODE"],
         help: "Prefix of names at /mcp with their server's name: always, on_conflict or never",
-        ..flag("naming-mode", |config| Field::Mode(&mut config.naming.mode))
+        ..live_flag("naming-mode", |config| Field::Mode(&mut config.naming.mode))
     },
     Setting {
         variables: &["MCP_PROXY_NAMING_SEPARATOR", "SERVER_TOOLNAME_SEPERATOR"],
         help: "Separator between the server's name and the tool's",
-        ..flag("naming-separator", |config| Field::Separator(&mut config.naming.separator))
+        ..live_flag("naming-separator", |config| Field::Separator(&mut config.naming.separator))
     },
     Setting {
         variables: &["MCP_PROXY_CONFLICT_STRATEGY"],
         help: "Strategy for a name that several servers have, unless names always carry their server's: auto_prefix, \
                reject or priority_override",
-        ..flag("conflict-strategy", |config| Field::Conflict(&mut config.naming.conflict))
+        ..live_flag("conflict-strategy", |config| Field::Conflict(&mut config.naming.conflict))
     },
     Setting {
         variables: &["MCP_PROXY_ERAS"],
         help: "Protocol eras that /mcp and / offer to clients: both, or legacy for clients that choose the modern one \
                and then do not listen for changes; `eras` in a definition sets it for one server's endpoints",
-        ..flag("eras", |config| Field::Eras(&mut config.downstream.eras))
+        ..live_flag("eras", |config| Field::Eras(&mut config.downstream.eras))
     },
     Setting {
         variables: &["MCP_PROXY_SERVER_CARDS"],
@@ -111,12 +112,12 @@ pub(super) const SETTINGS: &[Setting] = &[
         variables: &["MCP_PROXY_ERA_PROBE"],
         help: "Time for a server to answer the era probe (`server/discover`) before the legacy handshake is also \
                sent; for a program, from when it has read the probe",
-        ..flag("era-probe", |config| Field::Time(&mut config.upstream.era_probe))
+        ..live_flag("era-probe", |config| Field::Time(&mut config.upstream.era_probe))
     },
     Setting {
         help: "Start with an admin API without tokens on an address that other machines reach, and let everyone who \
                reaches it start processes on this machine",
-        ..flag("allow-insecure-admin", |config| Field::Switch(&mut config.policy.allow_insecure_admin))
+        ..live_flag("allow-insecure-admin", |config| Field::Switch(&mut config.policy.allow_insecure_admin))
     },
     Setting {
         variables: &["MCP_PROXY_LOG_LEVEL"],

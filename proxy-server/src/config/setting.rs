@@ -30,6 +30,8 @@ pub(super) struct Setting {
     pub(super) variables_help: Option<&'static str>,
     /// Description of a default that depends on the machine, or that is empty.
     pub(super) default_help: Option<&'static str>,
+    /// True if a new value applies while the gateway runs; false if it applies at the next start.
+    pub(super) is_live: bool,
     pub(super) field: fn(&mut Config) -> Field<'_>,
 }
 
@@ -66,9 +68,12 @@ pub(crate) struct Effective {
     /// The value as text, with secrets masked; `None` if nothing is set.
     pub(crate) value: Option<String>,
     pub(crate) origin: Origin,
+    /// True if a new value applies while the gateway runs.
+    #[serde(rename = "live")]
+    pub(crate) is_live: bool,
 }
 
-/// Begins the declaration of a setting with a flag.
+/// Begins the declaration of a setting that is fixed at start.
 pub(super) const fn flag(name: &'static str, field: fn(&mut Config) -> Field<'_>) -> Setting {
     Setting {
         name,
@@ -79,8 +84,14 @@ pub(super) const fn flag(name: &'static str, field: fn(&mut Config) -> Field<'_>
         help: "",
         variables_help: None,
         default_help: None,
+        is_live: false,
         field,
     }
+}
+
+/// Begins the declaration of a setting that can change while the gateway runs.
+pub(super) const fn live_flag(name: &'static str, field: fn(&mut Config) -> Field<'_>) -> Setting {
+    Setting { is_live: true, ..flag(name, field) }
 }
 
 impl Setting {
@@ -100,7 +111,7 @@ impl Setting {
             None => Origin::Default,
         };
         let value = Some((self.field)(config).show()).filter(|value| !value.is_empty());
-        Ok(Effective { name: self.name, value, origin })
+        Ok(Effective { name: self.name, value, origin, is_live: self.is_live })
     }
 
     /// Finds the texts that set the value: flags, else variables. A short form precedes the setting's own name.

@@ -1,5 +1,5 @@
 use super::setting::{Origin, Setting};
-use super::value::Field;
+use super::value::{Field, Given};
 use super::*;
 use crate::catalog::{Conflict, Mode, Separator};
 
@@ -308,4 +308,18 @@ fn a_list_of_several_variables_names_them_all() {
     let tokens = settings.iter().find(|setting| setting.name == "admin-tokens").expect("tokens");
     assert_eq!(tokens.value.as_deref(), Some("[redacted],[redacted],[redacted]"));
     assert_eq!(tokens.origin.to_string(), "environment MCP_PROXY_ADMIN_TOKENS, MCP_PROXY_ADMIN_TOKEN");
+}
+
+#[test]
+fn a_reload_takes_the_live_settings_and_keeps_the_fixed_ones() {
+    for setting in flags::settings() {
+        let (given, shown) = sample(setting);
+        let mut other = Config::default();
+        let given = [Given { origin: String::new(), text: given.to_owned() }];
+        (setting.field)(&mut other).read(&given).expect("a valid value");
+        let mut renewed = Config::default().renewed(&other);
+        let default = (setting.field)(&mut Config::default()).show();
+        let expected = if setting.is_live { shown } else { &default };
+        assert_eq!((setting.field)(&mut renewed).show(), expected, "{}", setting.name);
+    }
 }

@@ -140,6 +140,36 @@ impl Field<'_> {
         }
     }
 
+    /// Exchanges the values of two fields of one kind; fields of different kinds stay as they are.
+    pub(super) fn swap(self, other: Self) {
+        match (self, other) {
+            (Self::Host(place), Self::Host(new)) => std::mem::swap(place, new),
+            (Self::Port(place), Self::Port(new)) => std::mem::swap(place, new),
+            (Self::Url(place), Self::Url(new)) => std::mem::swap(place, new),
+            (Self::Time(place), Self::Time(new)) => std::mem::swap(place, new),
+            (Self::Delay(place), Self::Delay(new)) => std::mem::swap(place, new),
+            (Self::Grace(place), Self::Grace(new)) => std::mem::swap(place, new),
+            (Self::Size(place), Self::Size(new)) => std::mem::swap(place, new),
+            (Self::Count(place), Self::Count(new)) => std::mem::swap(place, new),
+            (Self::Switch(place), Self::Switch(new)) => std::mem::swap(place, new),
+            (Self::OnOff(place), Self::OnOff(new)) => std::mem::swap(place, new),
+            (Self::Tokens(place), Self::Tokens(new)) => std::mem::swap(place, new),
+            (Self::Networks(place), Self::Networks(new)) => std::mem::swap(place, new),
+            (Self::Hosts(place), Self::Hosts(new)) => std::mem::swap(place, new),
+            (Self::Origins(place), Self::Origins(new)) => std::mem::swap(place, new),
+            (Self::Files(place), Self::Files(new)) => std::mem::swap(place, new),
+            (Self::Exempt(place), Self::Exempt(new)) => std::mem::swap(place, new),
+            (Self::Proxy(place), Self::Proxy(new)) => std::mem::swap(place, new),
+            (Self::Mode(place), Self::Mode(new)) => std::mem::swap(place, new),
+            (Self::Separator(place), Self::Separator(new)) => std::mem::swap(place, new),
+            (Self::Conflict(place), Self::Conflict(new)) => std::mem::swap(place, new),
+            (Self::Eras(place), Self::Eras(new)) => std::mem::swap(place, new),
+            (Self::Level(place), Self::Level(new)) => std::mem::swap(place, new),
+            (Self::Format(place), Self::Format(new)) => std::mem::swap(place, new),
+            _ => {}
+        }
+    }
+
     /// Describes valid values. The example is the value before reading, the default.
     fn expected(&self) -> String {
         match self {

@@ -10,6 +10,7 @@ use tokio::time::{Instant, sleep};
 
 use super::*;
 use crate::http::client::{Dialer, Limits as DialLimits, Network};
+use crate::live::Live;
 use crate::registry::{EndedLeases, Expected, Registration, RequestedLease, Tenure, TransactError, Write};
 use crate::upstream::{ChildEnvironment, Config, Environment, Upstream, Upstreams};
 
@@ -28,7 +29,8 @@ impl World {
         let tasks = Tasks::default();
         let limits = DialLimits { connect_timeout: TTL, idle_timeout: TTL };
         let dialer = Dialer::new(limits, Network::default(), HeaderValue::from_static("m"));
-        let environment = Environment::new(Config::default(), tasks.clone(), dialer, ChildEnvironment::default());
+        let environment =
+            Environment::new(Live::new(Config::default()), tasks.clone(), dialer, ChildEnvironment::default());
         let (upstreams, lifecycle) = Upstreams::new(environment);
         let (started, set_by) = (Instant::now(), Arc::<AtomicI64>::default());
         let ahead = Arc::clone(&set_by);

@@ -7,88 +7,22 @@ use schemas::Eras;
 
 use crate::call::{Kept, Limits, Parts, Services};
 use crate::catalog::Catalog;
+use crate::downstream::config::Config;
 use crate::downstream::legacy::event_log::LogLimits;
 use crate::downstream::legacy::session::Scope;
 use crate::downstream::legacy::sessions::{Sessions, reap};
 use crate::keys::Keys;
+use crate::live::Live;
 use crate::policy::Policy;
 use crate::tasks::Tasks;
 use crate::upstream::Upstreams;
-
-/// Limits towards clients.
-#[derive(Debug, Clone)]
-pub(crate) struct Config {
-    /// Maximum size of a request body in bytes.
-    pub(crate) max_body_bytes: usize,
-    /// Timeout for reading a body.
-    pub(crate) body_timeout: Duration,
-    /// Timeout for the upstream's part in a client's `initialize`.
-    pub(crate) initialize_timeout: Duration,
-    /// Idle timeout of a session.
-    pub(crate) idle_timeout: Duration,
-    /// Interval of keep-alive comments on an idle event stream.
-    pub(crate) keep_alive: Duration,
-    /// Interval of keep-alive comments while a call waits for its answer.
-    pub(crate) call_keep_alive: Duration,
-    /// Minimum time without a request after which a connection is closed.
-    pub(crate) connection_idle_timeout: Duration,
-    /// True if usual requests take the fast path instead of hyper.
-    pub(crate) has_fast_path: bool,
-    /// Maximum number of sessions; the same limit holds for pooled upstream sessions and for listeners.
-    pub(crate) max_sessions: usize,
-    /// Timeout for a client's answer to a question.
-    pub(crate) question_timeout: Duration,
-    /// Timeout for a write of which the client accepts nothing.
-    pub(crate) write_timeout: Duration,
-    /// Maximum size of one event stream's log, kept for resumption: in bytes and in events.
-    pub(crate) stream_bytes: usize,
-    pub(crate) stream_events: usize,
-    /// Maximum total size of all kept streams and parked calls, in bytes.
-    pub(crate) kept_bytes: usize,
-    /// Maximum number of parked calls, which wait for their clients' answers.
-    pub(crate) parked_calls: usize,
-    /// Time after which an unfinished response becomes an event stream, which legacy clients can resume.
-    pub(crate) patience: Duration,
-    /// Eras that the endpoint of all upstreams supports.
-    pub(crate) eras: Eras,
-    /// Base URL for the path in the `endpoint` event, which needs none, and for cards, which otherwise use `Host`.
-    pub(crate) base_url: Option<String>,
-    /// True if endpoints have server cards.
-    pub(crate) server_cards: bool,
-}
-
-impl Default for Config {
-    fn default() -> Self {
-        Self {
-            max_body_bytes: 16 << 20,
-            body_timeout: Duration::from_secs(30),
-            initialize_timeout: Duration::from_secs(30),
-            idle_timeout: Duration::from_secs(30 * 60),
-            keep_alive: Duration::from_secs(15),
-            call_keep_alive: Duration::from_secs(5),
-            connection_idle_timeout: Duration::from_secs(130),
-            has_fast_path: true,
-            max_sessions: 10_000,
-            question_timeout: Duration::from_secs(300),
-            write_timeout: Duration::from_secs(30),
-            stream_bytes: 16 << 20,
-            stream_events: 10_000,
-            kept_bytes: 192 << 20,
-            parked_calls: 1_000,
-            patience: Duration::from_secs(1),
-            eras: Eras::default(),
-            base_url: None,
-            server_cards: true,
-        }
-    }
-}
 
 /// Shared state of all endpoints. Each lane has its own copy, because threads that share a reference count contend for
 /// it.
 pub(crate) struct Edge {
     pub(super) services: Arc<Services>,
     pub(super) sessions: Arc<Sessions>,
-    pub(super) config: Arc<Config>,
+    pub(super) config: Live<Config>,
 }
 
 impl Edge {
@@ -97,21 +31,13 @@ impl Edge {
         catalog: Catalog,
         policy: Arc<Policy>,
         tasks: Tasks,
-        (config, keys): (Config, &Keys),
+        ((config, limits), keys): ((Live<Config>, Live<Limits>), &Keys),
     ) -> Arc<Self> {
         let kept = Kept::new(config.kept_bytes);
         let streams =
             LogLimits { bytes: config.stream_bytes, events: config.stream_events, patience: config.write_timeout };
         let sessions = Arc::new(Sessions::new(config.max_sessions, streams, Arc::clone(&kept)));
-        let timeouts = (config.idle_timeout, config.question_timeout);
-        tasks.spawn("session reaper", reap(Arc::clone(&sessions), timeouts, tasks.stopping().clone()));
-        let limits = Limits {
-            initialize_timeout: config.initialize_timeout,
-            question_timeout: config.question_timeout,
-            max_sessions: config.max_sessions,
-            queued_bytes: config.stream_bytes,
-            parked_calls: config.parked_calls,
-        };
+        tasks.spawn("session reaper", reap(Arc::clone(&sessions), config.clone(), tasks.stopping().clone()));
         let evictable = Arc::<Sessions>::clone(&sessions);
         let services = Services::new(Parts {
             upstreams,
@@ -123,13 +49,13 @@ impl Edge {
             limits,
             seal: keys.seal.clone(),
         });
-        Arc::new(Self { services: Arc::new(services), sessions, config: Arc::new(config) })
+        Arc::new(Self { services: Arc::new(services), sessions, config })
     }
 
     /// Returns a copy for one more lane.
     pub(super) fn another(&self) -> Self {
         let services = Arc::new(Services::clone(&self.services));
-        Self { services, sessions: Arc::clone(&self.sessions), config: Arc::clone(&self.config) }
+        Self { services, sessions: Arc::clone(&self.sessions), config: self.config.clone() }
     }
 
     /// True if an endpoint supports the modern era.

@@ -226,6 +226,7 @@ mod tests {
 
     use super::*;
     use crate::keys::Keys;
+    use crate::live::Live;
     use crate::policy::Config;
 
     fn of_all(policy: &Policy, authorization: Option<&str>, more: &[serde_json::Value]) -> Result<Principal, Denied> {
@@ -258,7 +259,7 @@ mod tests {
     fn gateways_with_equal_keys_identify_the_holder_of_a_token_alike() {
         let own = json!({ "authTokens": ["o", "p"] });
         let holder = |keys: &Keys, authorization| {
-            let policy = Policy::new(Config::default(), keys.digest.clone());
+            let policy = Policy::new(Live::new(Config::default()), keys.digest.clone());
             of_all(&policy, Some(authorization), std::slice::from_ref(&own)).expect("a principal")
         };
         let (one, other) = (Keys::of(1), Keys::of(2));
@@ -274,7 +275,7 @@ mod tests {
     }
 
     fn policy(config: Config) -> Policy {
-        Policy::new(config, Keys::of(1).digest)
+        Policy::new(Live::new(config), Keys::of(1).digest)
     }
 
     fn definition(more: &serde_json::Value) -> Definition {
@@ -304,6 +305,16 @@ mod tests {
         assert_eq!(policy.client(&caller, &definition(&json!({}))), Ok(Principal::Anonymous));
         assert_eq!(policy.client(&caller, &definition(&json!({ "requireAuth": true }))), Err(Denied::NoToken));
         assert_eq!(policy.client(&caller, &definition(&json!({ "allowedIPs": ["10.0.0.0/8"] }))), Err(Denied::Address));
+    }
+
+    #[test]
+    fn new_settings_apply_to_the_next_request() {
+        let settings = Live::new(Config { admin_tokens: vec!["t".into()], ..Config::default() });
+        let policy = Policy::new(settings.clone(), Keys::of(1).digest);
+        let check = |token| policy.admin(&credentials("192.0.2.1", Some(token)));
+        assert_eq!((check("t"), check("u")), (Ok(()), Err(Denied::WrongToken)));
+        settings.replace(Config { admin_tokens: vec!["u".into()], ..Config::default() });
+        assert_eq!((check("t"), check("u")), (Err(Denied::WrongToken), Ok(())));
     }
 
     #[test]

@@ -284,12 +284,13 @@ async fn config_show_tells_every_value_and_its_origin() {
     let json: Value = serde_json::from_str(&shown(&["--output", "json"]).await).expect("JSON");
     let named = |name: &str| json["settings"].as_array().expect("a list").iter().find(|one| one["name"] == name);
     let expected = [
-        json!({ "name": "port", "value": "7000", "origin": { "kind": "flag", "flag": "--port" } }),
+        json!({ "name": "port", "value": "7000", "origin": { "kind": "flag", "flag": "--port" }, "live": false }),
         json!({
             "name": "admin-tokens", "value": "[redacted],[redacted]",
             "origin": { "kind": "environment", "variables": ["MCP_PROXY_ADMIN_TOKENS", "MCP_PROXY_ADMIN_TOKEN"] },
+            "live": true,
         }),
-        json!({ "name": "base-url", "value": null, "origin": { "kind": "default" } }),
+        json!({ "name": "base-url", "value": null, "origin": { "kind": "default" }, "live": false }),
     ];
     assert_eq!(json["version"], 1);
     for setting in expected {

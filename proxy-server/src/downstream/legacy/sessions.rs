@@ -11,9 +11,11 @@ use tokio_util::sync::CancellationToken;
 use tracing::info;
 
 use crate::call::{Evict, Kept};
+use crate::downstream::config::Config;
 use crate::downstream::legacy::event_log::LogLimits;
 use crate::downstream::legacy::session::{Scope, Session};
 use crate::error::{Error, Kind, Limit};
+use crate::live::Live;
 use crate::policy::Principal;
 use crate::sync::lock;
 use crate::upstream::Upstream;
@@ -120,23 +122,19 @@ impl Evict for Sessions {
 }
 
 /// Ends idle sessions and expires open questions. Runs until the gateway stops.
-pub(in crate::downstream) async fn reap(
-    sessions: Arc<Sessions>,
-    (idle_timeout, question_timeout): (Duration, Duration),
-    stopping: CancellationToken,
-) {
+pub(in crate::downstream) async fn reap(sessions: Arc<Sessions>, config: Live<Config>, stopping: CancellationToken) {
     loop {
         tokio::select! {
             () = stopping.cancelled() => return,
             () = sleep(REAP_INTERVAL) => {}
         }
-        for session in sessions.idle(idle_timeout) {
+        for session in sessions.idle(config.idle_timeout) {
             info!(session = &*session.id, upstream = session.endpoint.name(), "session ended: idle");
             sessions.end(&session);
         }
         let live: Vec<_> = lock(&sessions.live).values().cloned().collect();
         for session in live {
-            lock(&session.questions).expire(question_timeout);
+            lock(&session.questions).expire(config.question_timeout);
         }
     }
 }

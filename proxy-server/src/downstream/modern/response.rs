@@ -7,7 +7,7 @@ use futures_util::stream;
 use tokio::time::{Instant, timeout};
 
 use crate::call::{Answer, Class, Exchange, Output};
-use crate::downstream::edge::Config;
+use crate::downstream::config::Config;
 use crate::downstream::error_response;
 use crate::error::Error;
 use crate::http::server::{KEEP_ALIVE, Pulse, Reply, frame, respond_with_events};
