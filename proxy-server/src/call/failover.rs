@@ -64,35 +64,58 @@ impl RoutedCall {
         }
     }
 
-    /// Starts the call for a client that cancels it by dropping the exchange.
+    /// Starts the call of a modern client, which cancels it by dropping the exchange.
     pub(crate) fn start(self) -> Exchange<Result<Answer, Error>> {
         Exchange::new(|events| {
             Box::pin(async move {
-                let (_never, cancelled) = oneshot::channel();
-                self.run(events, cancelled).await
+                let outcome = match &self.call.client {
+                    Client::Modern(client) => self.run_for_modern(client, &events).await,
+                    Client::Legacy(_) => Err(Kind::NotReady.into()),
+                };
+                self.ended(outcome)
             })
         })
     }
 
-    /// Carries out the call. Its events go to `events`; a message on `cancelled` cancels it.
-    pub(crate) async fn run(self, events: Events, cancelled: oneshot::Receiver<Message>) -> Result<Answer, Error> {
-        let outcome = self.attempt(events, cancelled).await;
+    /// Carries out the call of a legacy client. Its events go to `events`; a message on `cancelled` cancels it.
+    pub(crate) async fn run(self, events: Events, mut cancelled: oneshot::Receiver<Message>) -> Result<Answer, Error> {
+        let outcome = match (&self.route, &self.call.client) {
+            // Boxed, so that a call at one upstream does not carry the size of this future.
+            (Some(route), _) => Box::pin(self.attempt_in_turn(route, &events, &mut cancelled)).await,
+            (None, Client::Legacy(Attached::One(attachment))) => {
+                let (message, deadline) = (&self.call.message, attachment.upstream().call_deadline());
+                let answer = in_session(attachment, UpstreamCall { message, events, cancelled, deadline }).await;
+                answer.map(|answer| Answer::given(answer.pieces_with_id(message.id())))
+            }
+            (None, Client::Legacy(Attached::All(_)) | Client::Modern(_)) => Err(Kind::NotReady.into()),
+        };
+        self.ended(outcome)
+    }
+
+    async fn run_for_modern(&self, client: &ModernClient, events: &Events) -> Result<Answer, Error> {
+        if let Some(state) = requested_state(&self.call.message) {
+            return Box::pin(self.go_on(client, state, events)).await;
+        }
+        match (&self.route, &self.call.scope) {
+            (None, Scope::One(upstream)) => {
+                let request = self.call.message.clone();
+                let target = Target { upstream: Arc::clone(upstream), request, view: None };
+                let needs_task = self.tool_of(upstream, |tool| tool.needs_task).await == Some(true);
+                self.attempt_for_modern(&target, client, needs_task, events).await
+            }
+            (Some(route), _) => {
+                let (_never, mut cancelled) = oneshot::channel();
+                Box::pin(self.attempt_in_turn(route, events, &mut cancelled)).await
+            }
+            (None, Scope::All { .. }) => Err(Kind::NotReady.into()),
+        }
+    }
+
+    fn ended(&self, outcome: Result<Answer, Error>) -> Result<Answer, Error> {
         let (principal, method) = (self.call.principal, self.call.message.method());
         let failure = outcome.as_ref().err().map(|error| error.kind().word());
         debug!(%principal, method, failure, "call ended");
         outcome
-    }
-
-    async fn attempt(&self, events: Events, mut cancelled: oneshot::Receiver<Message>) -> Result<Answer, Error> {
-        match (&self.call.client, requested_state(&self.call.message)) {
-            (Client::Modern(client), Some(state)) => Box::pin(self.go_on(client, state, &events)).await,
-            (_, _) => match (&self.route, &self.call.scope) {
-                (None, Scope::One(upstream)) => self.attempt_only(upstream, events, cancelled).await,
-                // Boxed, so that a call at one upstream does not carry the size of this future.
-                (Some(route), _) => Box::pin(self.attempt_in_turn(route, &events, &mut cancelled)).await,
-                (None, Scope::All { .. }) => Err(Kind::NotReady.into()),
-            },
-        }
     }
 
     /// Makes attempts at the candidates in order.
@@ -131,28 +154,6 @@ impl RoutedCall {
             }
         }
         Err(failure)
-    }
-
-    /// Makes the only attempt at the endpoint of one upstream.
-    async fn attempt_only(
-        &self,
-        upstream: &Arc<Upstream>,
-        events: Events,
-        cancelled: oneshot::Receiver<Message>,
-    ) -> Result<Answer, Error> {
-        let (message, deadline) = (&self.call.message, upstream.call_deadline());
-        match &self.call.client {
-            Client::Legacy(Attached::One(attachment)) => {
-                let answer = in_session(attachment, UpstreamCall { message, events, cancelled, deadline }).await?;
-                Ok(Answer::given(answer.pieces_with_id(message.id())))
-            }
-            Client::Legacy(Attached::All(_)) => Err(Kind::NotReady.into()),
-            Client::Modern(client) => {
-                let target = Target { upstream: Arc::clone(upstream), request: message.clone(), view: None };
-                let needs_task = self.tool_of(upstream, |tool| tool.needs_task).await == Some(true);
-                self.attempt_for_modern(&target, client, needs_task, &events).await
-            }
-        }
     }
 
     async fn attempt_for_legacy(
