@@ -5,57 +5,25 @@ mod definitions;
 mod generations;
 mod leases;
 mod locks;
+mod path;
 mod precondition;
 mod problem;
 mod refresh;
+mod state;
 mod status;
 mod tools;
 mod view;
 
-use std::fmt::Display;
-use std::str::FromStr;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 
 use axum::Router;
-use axum::extract::rejection::PathRejection;
-use axum::extract::{DefaultBodyLimit, Path, Request, State};
+use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
 use axum::routing::{get, post, put};
-use schemas::FingerprintSalt;
-use tokio::time::Instant;
 
-use crate::catalog::Catalog;
-use crate::control::Control;
-use crate::policy::{Credentials, Policy};
-use crate::upstream::Upstreams;
-
-/// State shared by the handlers of the admin API.
-pub(crate) struct Admin {
-    pub(crate) control: Arc<Control>,
-    pub(crate) upstreams: Upstreams,
-    pub(crate) catalog: Catalog,
-    pub(crate) policy: Arc<Policy>,
-    pub(crate) salt: FingerprintSalt,
-    pub(crate) started: Instant,
-    pub(crate) connections: Arc<Connections>,
-    pub(crate) max_definition_bytes: usize,
-    pub(crate) max_body_bytes: usize,
-    /// True once the gateway has announced its shutdown.
-    pub(crate) is_draining: Box<dyn Fn() -> bool + Send + Sync>,
-    /// Extracts the caller's credentials from a request.
-    pub(crate) credentials: for<'a> fn(&'a Request) -> Credentials<'a>,
-}
-
-/// Counters of downstream connections, kept by the accept loop.
-#[derive(Debug, Default)]
-pub(crate) struct Connections {
-    pub(crate) active: AtomicU64,
-    pub(crate) total: AtomicU64,
-}
-
-type Shared = State<Arc<Admin>>;
+use self::state::Shared;
+pub(crate) use self::state::{Admin, Connections};
 
 /// Builds the router: health endpoints without checks, and every path of the admin API behind them.
 pub(crate) fn router(admin: Arc<Admin>) -> Router {
@@ -91,13 +59,4 @@ async fn authorize(State(admin): Shared, request: Request, next: Next) -> Respon
         Ok(()) => next.run(request).await,
         Err(denied) => problem::denied(denied),
     }
-}
-
-/// Parses a segment of the path.
-fn segment<T>(member: &str, path: Result<Path<String>, PathRejection>) -> Result<T, Response>
-where
-    T: FromStr<Err: Display>,
-{
-    let Path(text) = path.map_err(|rejection| problem::bad_request(format!("`{member}`: {rejection}")))?;
-    text.parse().map_err(|error| problem::bad_request(format!("`{member}`: {error}")))
 }

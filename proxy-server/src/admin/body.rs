@@ -13,8 +13,8 @@ use schemas::{Definition, Problem, WireDuration, format_duration};
 use serde::de::{DeserializeOwned, Error as _};
 use tokio::time::timeout;
 
-use crate::admin::Admin;
 use crate::admin::problem::{bad_request, foreign, problem};
+use crate::admin::state::Admin;
 use crate::http::write::essence;
 use crate::policy::Page;
 

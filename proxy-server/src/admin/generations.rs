@@ -13,9 +13,10 @@ use schemas::admin::{
 };
 use schemas::{Definition, ServerName};
 
+use crate::admin::body;
 use crate::admin::definitions::{is_process, keep_redacted, nothing_redacted};
 use crate::admin::problem::{bad_request, denied, failed};
-use crate::admin::{Admin, Shared, body};
+use crate::admin::state::{Admin, Shared};
 use crate::control::Decided;
 use crate::error::Chain;
 use crate::policy::Denied;

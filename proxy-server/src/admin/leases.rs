@@ -11,8 +11,9 @@ use schemas::{Holder, ServerName, parse_duration};
 use serde::Deserialize;
 
 use crate::admin::body::{document, ttl};
+use crate::admin::path::segment;
 use crate::admin::problem::{bad_request, full};
-use crate::admin::{Admin, Shared, segment};
+use crate::admin::state::{Admin, Shared};
 use crate::registry::{EndedLeases, Grant, Held, RequestedLease, TooManyHolders};
 
 #[derive(Deserialize)]

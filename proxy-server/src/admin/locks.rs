@@ -11,8 +11,9 @@ use serde::Deserialize;
 use tracing::debug;
 
 use crate::admin::body::{document, ttl};
+use crate::admin::path::segment;
 use crate::admin::problem::{bad_request, full, problem};
-use crate::admin::{Shared, segment};
+use crate::admin::state::Shared;
 use crate::control::RequestedLock;
 use crate::registry::{Lock, NotTaken};
 

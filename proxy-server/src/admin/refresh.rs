@@ -8,8 +8,8 @@ use schemas::Problem;
 use schemas::admin::Refreshed;
 use tracing::info;
 
-use crate::admin::Shared;
 use crate::admin::problem::{problem, unknown};
+use crate::admin::state::Shared;
 use crate::error::{Chain, Error, Kind};
 
 /// Answers after every list was read. Reading has no effect at the upstream, so a client may retry after any failure.

@@ -11,8 +11,8 @@ use schemas::admin::{ConnectionCounts, Health, Metrics, MetricsSnapshot, State a
 use schemas::{Problem, format_duration};
 use serde_json::json;
 
-use crate::admin::Shared;
 use crate::admin::problem::problem;
+use crate::admin::state::Shared;
 
 /// `GET` and `HEAD /healthz`: healthy while the process answers, whatever the state of its dependencies.
 pub(super) async fn health(State(admin): Shared) -> Response {

@@ -13,7 +13,7 @@ use serde_json::value::{RawValue, to_raw_value};
 
 use crate::admin::body::{object, read};
 use crate::admin::problem::problem;
-use crate::admin::{Admin, Shared};
+use crate::admin::state::{Admin, Shared};
 use crate::call::call_tool;
 use crate::catalog::{Item, Name};
 use crate::error::{Chain, Error, Kind};

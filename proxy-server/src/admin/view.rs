@@ -6,8 +6,9 @@ use axum::response::Response;
 use schemas::admin::{DefinitionView, Fingerprints, Status};
 use tracing::warn;
 
+use crate::admin::leases;
 use crate::admin::problem::{bad_request, denied};
-use crate::admin::{Admin, leases};
+use crate::admin::state::Admin;
 use crate::registry::{Registration, Tenure};
 
 /// Part of a definition that is shown.
