@@ -8,6 +8,7 @@ mod leases;
 mod locks;
 mod memory;
 mod records;
+mod registration;
 mod snapshot;
 mod transaction;
 
@@ -15,16 +16,14 @@ use std::sync::{Arc, MutexGuard};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use schemas::admin::Revision;
-use schemas::{Definition, Holder, Owner, Secret};
+use schemas::{Holder, Owner, Secret};
 use tokio::sync::watch;
 
-use self::leases::Leases;
 pub(crate) use self::leases::{Held, TooManyHolders, expiry};
-use self::locks::Locks;
 pub(crate) use self::locks::{Lock, NotTaken};
 use self::memory::Memory;
 use self::records::Records;
+pub(crate) use self::registration::{Registration, Tenure};
 pub(crate) use self::snapshot::Snapshot;
 pub(crate) use self::transaction::{
     Effect, EndedLeases, Expected, Grant, RequestedLease, TransactError, Write, Written,
@@ -35,28 +34,6 @@ pub(crate) use self::transaction::{
 pub(crate) enum Registry {
     /// In this process's memory only.
     Memory(Arc<Memory>),
-}
-
-/// A stored definition.
-#[derive(Debug, Clone)]
-pub(crate) struct Registration {
-    pub(crate) definition: Definition,
-    pub(crate) created_at: Timestamp,
-    pub(crate) updated_at: Timestamp,
-    pub(crate) revision: Revision,
-    /// The revision of the last change of anything but tags. An upstream that was started for an older incarnation must
-    /// be restarted.
-    pub(crate) incarnation: Revision,
-    pub(crate) tenure: Tenure,
-}
-
-/// Lifetime of a registration.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Tenure {
-    /// Until it is deleted.
-    Permanent,
-    /// Until its last lease ends.
-    Leased,
 }
 
 impl Registry {

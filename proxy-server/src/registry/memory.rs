@@ -6,8 +6,10 @@ use jiff::Timestamp;
 use schemas::admin::Revision;
 use tokio::sync::watch;
 
+use crate::registry::leases::Leases;
+use crate::registry::locks::Locks;
 use crate::registry::records::Records;
-use crate::registry::{Leases, Locks, Snapshot};
+use crate::registry::snapshot::Snapshot;
 use crate::sync::lock;
 
 /// Maximum number of lease holders, and of locked owners.

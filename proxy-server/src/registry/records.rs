@@ -10,10 +10,12 @@ use jiff::Timestamp;
 use schemas::admin::Revision;
 use schemas::{Definition, Holder, ServerName};
 
-use crate::registry::transaction::{EndedLeases, Grant, Written};
-use crate::registry::{
-    Effect, Expected, Leases, Locks, Registration, RequestedLease, Snapshot, Tenure, TooManyHolders, TransactError,
-    Write, expiry,
+use crate::registry::leases::{Leases, TooManyHolders, expiry};
+use crate::registry::locks::Locks;
+use crate::registry::registration::{Registration, Tenure};
+use crate::registry::snapshot::Snapshot;
+use crate::registry::transaction::{
+    Effect, EndedLeases, Expected, Grant, RequestedLease, TransactError, Write, Written,
 };
 
 /// Registrations, leases and locks.

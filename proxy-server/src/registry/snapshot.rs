@@ -6,7 +6,7 @@ use indexmap::IndexMap;
 use schemas::ServerName;
 use schemas::admin::Revision;
 
-use crate::registry::Registration;
+use crate::registry::registration::Registration;
 
 /// All registrations in order of creation, as one transaction left them.
 #[derive(Debug, Clone)]

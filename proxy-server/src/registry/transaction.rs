@@ -8,7 +8,8 @@ use jiff::Timestamp;
 use schemas::admin::Revision;
 use schemas::{Definition, Holder, ServerName};
 
-use crate::registry::{Registration, Tenure, TooManyHolders};
+use crate::registry::leases::TooManyHolders;
+use crate::registry::registration::{Registration, Tenure};
 
 /// A change of one registration.
 #[derive(Debug, Clone)]

@@ -2,7 +2,6 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
-use crate::registry::Effect;
 
 const TTL: Duration = Duration::from_secs(10);
 
