@@ -8,6 +8,7 @@ mod change;
 mod leases;
 mod locks;
 mod reconcile;
+mod start;
 
 use std::sync::Arc;
 
@@ -19,7 +20,6 @@ pub(crate) use self::change::Decided;
 pub(crate) use self::locks::RequestedLock;
 use self::reconcile::Reconciler;
 use crate::registry::{Held, Registry, Snapshot, TooManyHolders};
-use crate::tasks::Tasks;
 use crate::upstream::Lifecycle;
 
 /// The registry with the upstreams that run for it.
@@ -33,14 +33,6 @@ pub(crate) struct Control {
 }
 
 impl Control {
-    /// Takes over the registry and the upstreams, and starts the tasks that end leases and keep both in step.
-    pub(crate) fn start(registry: Registry, lifecycle: Lifecycle, tasks: &Tasks) -> Arc<Self> {
-        let control = Arc::new(Self::new(registry, lifecycle, Timestamp::now));
-        tasks.spawn("expire leases", leases::expire(Arc::clone(&control), tasks.stopping().clone()));
-        tasks.spawn("reconcile upstreams", reconcile::follow(Arc::clone(&control), tasks.stopping().clone()));
-        control
-    }
-
     fn new(registry: Registry, lifecycle: Lifecycle, clock: impl Fn() -> Timestamp + Send + Sync + 'static) -> Self {
         let reconciler = Reconciler::new(registry.clone(), lifecycle);
         Self { registry, reconciler, leases_changed: Notify::new(), clock: Box::new(clock) }

@@ -3,22 +3,14 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use jiff::Timestamp;
 use schemas::ServerName;
 use schemas::admin::Revision;
-use tokio::time::sleep;
-use tokio_util::sync::CancellationToken;
-use tracing::debug;
 
-use crate::control::Control;
 use crate::registry::{Registration, Registry, Snapshot};
 use crate::sync::lock;
 use crate::upstream::Lifecycle;
-
-/// Delay between a change and its reconciliation by [`follow`], in which the commit that made the change does it itself.
-const OTHERS_TURN: Duration = Duration::from_secs(1);
 
 /// The only holder of the right to start and retire upstreams.
 pub(super) struct Reconciler {
@@ -68,25 +60,6 @@ impl Reconciler {
                     running.insert(registration.definition.name.clone(), Origin::of(&registration));
                 }
             }
-        }
-    }
-}
-
-/// Reconciles whenever the registry has changed, for changes whose commit does not: its caller has dropped it half way, or
-/// it is another process's.
-pub(super) async fn follow(control: Arc<Control>, stopping: CancellationToken) {
-    let mut newest = control.watch();
-    loop {
-        // Before waiting, because the registry may have changed before this task began to watch.
-        debug!(revision = %newest.borrow_and_update().revision(), "reconciling upstreams");
-        control.reconciler.reconcile();
-        tokio::select! {
-            () = stopping.cancelled() => return,
-            changed = newest.changed() => if changed.is_err() { return },
-        }
-        tokio::select! {
-            () = stopping.cancelled() => return,
-            () = sleep(OTHERS_TURN) => {}
         }
     }
 }

@@ -12,6 +12,7 @@ use super::*;
 use crate::http::client::{Dialer, Limits as DialLimits, Network};
 use crate::live::Live;
 use crate::registry::{EndedLeases, Expected, Registration, RequestedLease, Tenure, TransactError, Write};
+use crate::tasks::Tasks;
 use crate::upstream::{ChildEnvironment, Config, Environment, Upstream, Upstreams};
 
 const TTL: Duration = Duration::from_secs(10);
@@ -165,7 +166,7 @@ async fn one_reconciliation_makes_up_for_many_changes() {
 async fn a_change_that_nobody_reconciles_is_followed_by_the_task() {
     let world = World::new();
     let stopping = world.tasks.stopping().clone();
-    world.tasks.spawn("reconcile upstreams", reconcile::follow(Arc::clone(&world.control), stopping));
+    world.tasks.spawn("reconcile upstreams", start::follow(Arc::clone(&world.control), stopping));
     for name in ["a", "b"] {
         let expected = Expected::new();
         let written = world.control.registry.transact(vec![create(name)], &expected, Timestamp::UNIX_EPOCH);
