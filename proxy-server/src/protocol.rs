@@ -5,6 +5,8 @@
 mod claims;
 mod code;
 mod envelope;
+mod invalid;
+mod keys;
 mod message;
 mod meta;
 mod object;
@@ -25,13 +27,12 @@ pub(crate) use self::code::{
     HEADER_MISMATCH, INTERNAL_ERROR, INVALID_PARAMS, INVALID_REQUEST, METHOD_NOT_FOUND, MISSING_CAPABILITY,
     PARSE_ERROR, RESOURCE_NOT_FOUND, UNSUPPORTED_VERSION, URL_ELICITATION_REQUIRED,
 };
+pub(crate) use self::invalid::Invalid;
+pub(crate) use self::keys::{CLIENT_KEY, SERVER_KEY, SUBSCRIPTION_KEY};
 pub(crate) use self::message::{
-    Invalid, Kind, Message, anonymous_error, error_response, request, result_pieces, result_response,
+    Kind, Message, anonymous_error, error_response, request, result_pieces, result_response,
 };
-pub(crate) use self::meta::{
-    CLIENT_KEY, SERVER_KEY, SUBSCRIPTION_KEY, ended_subscription, progress_token, requested_id, server_of,
-    subscription_id,
-};
+pub(crate) use self::meta::{ended_subscription, progress_token, requested_id, server_of, subscription_id};
 pub(crate) use self::object::Object;
 pub(crate) use self::offer::Offer;
 pub(crate) use self::outcome::{

@@ -3,8 +3,9 @@
 
 use std::borrow::Cow;
 
-use super::message::{Invalid, Message};
-use super::meta::{CAPABILITIES_KEY, CLIENT_KEY, LOG_LEVEL_KEY, VERSION_KEY};
+use super::invalid::Invalid;
+use super::keys::{CAPABILITIES_KEY, CLIENT_KEY, LOG_LEVEL_KEY, VERSION_KEY};
+use super::message::Message;
 use super::object::Object;
 use super::scan::text;
 use super::version::LATEST_LEGACY;

@@ -2,9 +2,9 @@
 
 use std::borrow::Cow;
 
-use super::message::{Glance, Invalid};
-use super::meta::OWN_NAMES;
-use super::object::{MAX_MEMBERS, Seen, is_case_variant, pick};
+use super::invalid::Invalid;
+use super::keys::OWN_NAMES;
+use super::object::{MAX_MEMBERS, Picked, Seen, is_case_variant, pick};
 use super::scan::{Malformed, Scanner};
 
 const KNOWN: [&str; 6] = ["jsonrpc", "id", "method", "params", "result", "error"];
@@ -39,6 +39,16 @@ pub(super) struct Envelope<'a> {
     pub(super) has_case_variants: bool,
     /// Members of `params` found in the pass; `None` if `params` need a full parse.
     pub(super) glance: Option<Glance<'a>>,
+}
+
+/// Members of `params` that were found while the envelope was read.
+pub(crate) struct Glance<'a> {
+    /// The raw `name`.
+    pub(crate) name: Option<&'a str>,
+    /// The raw `_meta`.
+    pub(crate) meta: Option<&'a str>,
+    /// The raw members of `_meta` listed in [`OWN_NAMES`]; `None` if `_meta` needs a full parse.
+    pub(super) own: Option<Picked<'a, { OWN_NAMES.len() }>>,
 }
 
 impl<'a> Envelope<'a> {

@@ -6,10 +6,11 @@ use std::ops::Range;
 use bytes::Bytes;
 use bytestring::ByteString;
 
-use super::envelope::{Envelope, PARAMETERS};
-use super::meta::OWN_NAMES;
+use super::envelope::{Envelope, Glance, PARAMETERS};
+use super::invalid::Invalid;
+use super::keys::OWN_NAMES;
 use super::object::{Object, Picked};
-use super::scan::{MAX_DEPTH, Malformed, Scanner, text};
+use super::scan::{Scanner, text};
 use crate::pieces::Pieces;
 
 /// Minimum size in bytes for sending a message in pieces; smaller ones are cheaper to copy.
@@ -34,16 +35,6 @@ struct Place {
     end: u32,
 }
 
-/// Members of `params` that were found while the envelope was read.
-pub(crate) struct Glance<'a> {
-    /// The raw `name`.
-    pub(crate) name: Option<&'a str>,
-    /// The raw `_meta`.
-    pub(crate) meta: Option<&'a str>,
-    /// The raw members of `_meta` listed in [`OWN_NAMES`]; `None` if `_meta` needs a full parse.
-    pub(super) own: Option<Picked<'a, { OWN_NAMES.len() }>>,
-}
-
 /// The positions of a [`Glance`]; empty for absent members.
 #[derive(Clone, Copy, Debug)]
 struct Places {
@@ -61,19 +52,6 @@ pub(crate) enum Kind {
     Result,
     /// A response with an `error`.
     Error,
-}
-
-/// The reason why bytes are not a message.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum Invalid {
-    #[error("the body is not valid JSON")]
-    Json(#[source] Malformed),
-    #[error("the message is nested deeper than {MAX_DEPTH} levels")]
-    Depth,
-    #[error("a batch is not accepted")]
-    Batch,
-    #[error("{0}")]
-    Envelope(&'static str),
 }
 
 /// The position of the method, or the decoded method if it was written with escapes.
@@ -379,15 +357,6 @@ impl Place {
 /// Converts an offset; messages are smaller than 4 GiB.
 fn offset(at: usize) -> u32 {
     u32::try_from(at).unwrap_or(u32::MAX)
-}
-
-impl From<Malformed> for Invalid {
-    fn from(malformed: Malformed) -> Self {
-        match malformed {
-            Malformed::Depth => Self::Depth,
-            Malformed::Syntax(_) | Malformed::Twice | Malformed::TooMany => Self::Json(malformed),
-        }
-    }
 }
 
 impl Method {

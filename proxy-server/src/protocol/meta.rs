@@ -1,18 +1,8 @@
-//! Members inside `params` that link messages to one another, and the `_meta` keys that replace the handshake in modern
-//! messages (2026-07-28, basic, "_meta").
+//! Members inside `params` that link messages to one another, and a server's description of itself.
 
+use super::keys::{SERVER_KEY, SUBSCRIPTION_KEY};
 use super::message::Message;
 use super::object::Object;
-
-pub(crate) const VERSION_KEY: &str = "io.modelcontextprotocol/protocolVersion";
-pub(crate) const CAPABILITIES_KEY: &str = "io.modelcontextprotocol/clientCapabilities";
-pub(crate) const CLIENT_KEY: &str = "io.modelcontextprotocol/clientInfo";
-pub(crate) const LOG_LEVEL_KEY: &str = "io.modelcontextprotocol/logLevel";
-pub(crate) const SERVER_KEY: &str = "io.modelcontextprotocol/serverInfo";
-pub(crate) const SUBSCRIPTION_KEY: &str = "io.modelcontextprotocol/subscriptionId";
-
-/// Members of `params._meta` that the gateway reads.
-pub(super) const OWN_NAMES: [&str; 4] = [VERSION_KEY, CAPABILITIES_KEY, LOG_LEVEL_KEY, "progressToken"];
 
 /// Returns the raw `params._meta.progressToken` of a request.
 pub(crate) fn progress_token(request: &Message) -> Option<&str> {

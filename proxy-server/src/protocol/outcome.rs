@@ -4,8 +4,8 @@ use bytes::Bytes;
 
 use super::claims::without;
 use super::code::{INVALID_PARAMS, RESOURCE_NOT_FOUND};
+use super::keys::{SERVER_KEY, SUBSCRIPTION_KEY};
 use super::message::{Kind, Message, result_response};
-use super::meta::{SERVER_KEY, SUBSCRIPTION_KEY};
 use super::object::Object;
 use super::splice::quote;
 use super::version::LATEST_MODERN;
