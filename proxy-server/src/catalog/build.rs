@@ -4,40 +4,25 @@
 mod assign;
 mod greeting;
 mod members;
+mod offered;
 
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
-use schemas::{ServerName, ToolFilter};
 
 use self::assign::{Assignment, Entry, assign};
 use self::greeting::{Greeting, greet};
 pub(crate) use self::members::Members;
 pub(crate) use self::members::page_uris;
-use crate::catalog::list::{Item, List, Lists};
+pub(crate) use self::offered::{Candidate, Name, Offered};
+use crate::catalog::list::List;
 use crate::catalog::name::Naming;
 use crate::catalog::provenance::{Audience, GatewayName, Via};
 use crate::protocol::{Era, odd_schema, splice};
 
 /// Maximum size of a page of a list. Lists have one page unless they are huge.
 const PAGE_BYTES: usize = 8 << 20;
-
-/// The items that one upstream contributes to a view.
-#[derive(Debug, Clone)]
-pub(crate) struct Offered {
-    pub(crate) name: ServerName,
-    /// Rank of the upstream: the lowest number is preferred.
-    pub(crate) priority: u32,
-    /// Filter that selects the visible tools.
-    pub(crate) filter: Option<ToolFilter>,
-    pub(crate) lists: Lists,
-    /// Protocol era spoken with the upstream.
-    pub(crate) era: Era,
-    /// Raw result of `initialize` or `server/discover`.
-    pub(crate) handshake: Arc<str>,
-}
 
 /// The items of all upstreams that a client may use. Immutable, with all pages already serialised.
 #[derive(Debug)]
@@ -50,29 +35,6 @@ pub(crate) struct View {
     tools: HashMap<Box<str>, Pool>,
     prompts: HashMap<Box<str>, Pool>,
     names: Vec<Name>,
-}
-
-/// One upstream's tool or prompt that a name resolves to.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Candidate {
-    pub(crate) upstream: ServerName,
-    /// Name of the item at its upstream.
-    pub(crate) name: Box<str>,
-    /// True if a call may be repeated, because the upstream marks the tool as read-only or idempotent.
-    pub(crate) repeatable: bool,
-}
-
-/// Naming result of one tool, for the admin API.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Name {
-    pub(crate) upstream: ServerName,
-    pub(crate) name: Box<str>,
-    /// Name that clients use; `None` if they cannot see the tool.
-    pub(crate) exposed: Option<Box<str>>,
-    /// Reason for a deviation from the usual name of this mode.
-    pub(crate) reason: Option<String>,
-    /// True if the definition's filter hides the tool.
-    pub(crate) hidden: bool,
 }
 
 /// Raw results of one list, page by page.
@@ -210,13 +172,6 @@ impl View {
             List::Templates => templates,
             List::Skills => skills,
         }
-    }
-}
-
-impl Candidate {
-    fn new(offered: &Offered, item: &Item) -> Self {
-        let repeatable = offered.lists.tool(&item.key).is_some_and(|tool| tool.is_repeatable);
-        Self { upstream: offered.name.clone(), name: item.key.clone(), repeatable }
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use indexmap::IndexMap;
 use serde_json::Value;
 
-use super::{Name, Offered};
+use super::offered::{Name, Offered};
 use crate::catalog::list::{Item, List};
 use crate::catalog::name::{Conflict, Mode, Naming, qualified_uri};
 use crate::protocol::Object;

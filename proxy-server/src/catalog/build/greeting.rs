@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use indexmap::IndexMap;
 
-use super::Offered;
+use super::offered::Offered;
 use crate::catalog::list::List;
 use crate::catalog::provenance::{Audience, names_gateway};
 use crate::protocol::{Era, Object, SKILLS_EXTENSION, Skills, TASKS_EXTENSION, own_discovery, quote};

@@ -1,5 +1,7 @@
 //! The upstreams of a view, and the owner of each resource URI.
 
+mod member;
+mod skill_index;
 mod skills;
 
 use std::collections::HashMap;
@@ -7,13 +9,13 @@ use std::collections::HashMap;
 use indexmap::IndexMap;
 use schemas::ServerName;
 
-use self::skills::SkillIndex;
+use self::member::Member;
+use self::skill_index::SkillIndex;
 use super::assign::Entry;
-use super::{Candidate, Name, Offered};
+use super::offered::{Candidate, Name, Offered};
 use crate::catalog::list::{Item, List};
 use crate::catalog::name::{Mode, Naming, qualified_uri, split_uri};
-use crate::catalog::tool::Tool;
-use crate::protocol::{Object, Skills, quote, skill_uris, splice, text};
+use crate::protocol::{Object, quote, skill_uris, splice, text};
 
 /// The upstreams of a view, in registration order.
 #[derive(Debug)]
@@ -27,15 +29,6 @@ pub(crate) struct Members {
     /// The only upstream with resources, if exactly one has any.
     only: Option<usize>,
     skills: SkillIndex,
-}
-
-/// One upstream of a view.
-#[derive(Debug)]
-pub(crate) struct Member {
-    offered: Offered,
-    has_resources: bool,
-    has_tasks: bool,
-    skills: Option<Skills>,
 }
 
 impl Members {
@@ -180,36 +173,6 @@ impl Members {
             Some(_) | None => Some(next),
         });
         longest.map(|(_, index)| *index)
-    }
-}
-
-impl Member {
-    fn new(offered: Offered) -> Self {
-        let has_resources = List::Resources.is_declared(&offered.handshake);
-        let (has_tasks, skills) = (offered.has_tasks(), Skills::declared(&offered.handshake));
-        Self { offered, has_resources, has_tasks, skills }
-    }
-
-    /// Returns the known properties of one of the upstream's tools.
-    pub(crate) fn tool(&self, name: &str) -> Option<&Tool> {
-        self.offered.lists.tool(name)
-    }
-
-    /// Returns true if the upstream declares tasks.
-    pub(crate) fn has_tasks(&self) -> bool {
-        self.has_tasks
-    }
-}
-
-impl Offered {
-    pub(super) fn shows(&self, tool: &Item) -> bool {
-        self.filter.as_ref().is_none_or(|filter| filter.passes(&tool.key))
-    }
-
-    fn has_tasks(&self) -> bool {
-        let result = Object::read(&self.handshake).ok();
-        let capabilities = result.and_then(|result| Object::read(result.get("capabilities")?).ok());
-        capabilities.is_some_and(|capabilities| capabilities.get("tasks").is_some())
     }
 }
 

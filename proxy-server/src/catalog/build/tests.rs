@@ -1,7 +1,8 @@
 use proptest::prelude::{Just, Strategy as _, any, prop_assert_eq, proptest};
-use schemas::FilterMode;
+use schemas::{FilterMode, ServerName, ToolFilter};
 
 use super::*;
+use crate::catalog::list::{Item, Lists};
 use crate::catalog::name::{Conflict, Mode};
 use crate::protocol::{Era, Object};
 

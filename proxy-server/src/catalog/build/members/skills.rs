@@ -1,59 +1,13 @@
-//! Skills of several upstreams: the URI of each skill, and the upstream that has it. The files of a skill are
+//! Skills of the upstreams of a view: the URI of each skill, and the upstream that has it. The files of a skill are
 //! resources, so skills are looked up by the same URIs as resources.
-
-use std::collections::HashMap;
 
 use schemas::ServerName;
 
-use super::{Member, Members};
+use super::Members;
 use crate::catalog::build::assign::{Assignment, Entry};
 use crate::catalog::list::List;
 use crate::catalog::name::{Conflict, Mode, qualified_uri};
-use crate::protocol::{Object, Skills, skill_root, skill_uris};
-
-/// The upstreams that have skills, by the URIs of the skills' directories.
-#[derive(Debug, Default)]
-pub(super) struct SkillIndex {
-    roots: HashMap<Box<str>, usize>,
-    /// The only upstream with skills, if exactly one has any.
-    only: Option<usize>,
-}
-
-impl SkillIndex {
-    /// Adds the skills of an upstream, and their files as resources. The first upstream with a URI counts.
-    pub(super) fn add(&mut self, index: usize, member: &Member, resources: &mut HashMap<Box<str>, usize>) {
-        for item in member.offered.lists.get(List::Skills).iter() {
-            let Ok(skill) = Object::read(&item.raw) else { continue };
-            for (_, uri) in skill_uris(&skill) {
-                resources.entry(uri.into()).or_insert(index);
-            }
-            if let Some(root) = skill_root(&item.key) {
-                self.roots.entry(root.into()).or_insert(index);
-            }
-        }
-    }
-
-    /// Finds the upstream with skills, if exactly one has any.
-    pub(super) fn close<'m>(&mut self, all: impl Iterator<Item = &'m Member>) {
-        let mut having = all.enumerate().filter(|(_, member)| member.skills.is_some());
-        self.only = having.next().map(|(index, _)| index).filter(|_| having.next().is_none());
-    }
-
-    /// Returns the upstream with the skill whose directory contains this URI.
-    pub(super) fn around(&self, uri: &str) -> Option<usize> {
-        if self.roots.is_empty() {
-            return None;
-        }
-        let ends = uri.rmatch_indices('/').map(|(end, _)| end);
-        std::iter::once(uri.len()).chain(ends).find_map(|end| self.roots.get(uri.get(..end)?).copied())
-    }
-
-    /// Returns the first upstream with a skill somewhere below this directory.
-    fn below(&self, uri: &str) -> Option<usize> {
-        let is_below = |root: &str| root.strip_prefix(uri).is_some_and(|rest| rest.starts_with('/'));
-        self.roots.iter().filter(|(root, _)| is_below(root)).map(|(_, index)| *index).min()
-    }
-}
+use crate::protocol::Skills;
 
 impl Members {
     /// Lists every skill under a URI by which its files can be read too. In modes without a prefix, omits a skill
