@@ -26,11 +26,9 @@ use self::list::Lists;
 pub(crate) use self::list::{Item, List};
 pub(crate) use self::name::{Conflict, Mode, Naming, Separator, qualified_id, split_id, split_uri};
 pub(crate) use self::provenance::{GatewayName, asked_by, audience};
-use self::refresh::{Demand, Refreshes};
+use self::refresh::requests::{Demand, Refreshes};
 pub(crate) use self::tool::{Mirrored, Tool};
-use crate::error::Error;
 use crate::live::Live;
-use crate::tasks::Tasks;
 use crate::upstream::{Session, Upstream, Upstreams};
 
 /// Time that the admin API waits for the tools of an upstream that has just connected.
@@ -77,15 +75,6 @@ struct Offer {
 }
 
 impl Catalog {
-    /// Creates a catalog that follows these upstreams.
-    pub(crate) fn follow(upstreams: Upstreams, naming: Live<Naming>, own: GatewayName, tasks: &Tasks) -> Self {
-        let (renamed, snapshot) = (naming.watch(), watch::Sender::default());
-        let catalog = Self { upstreams, naming, snapshot, demand: Demand::new(), refreshes: Refreshes::default(), own };
-        tasks.spawn("catalog", refresh::run(catalog.clone(), tasks.clone()));
-        tasks.spawn("naming", catalog.clone().rename(renamed, tasks.stopping().clone()));
-        catalog
-    }
-
     /// Returns the view for all clients that may use the upstreams of these definitions. Built once and cached until
     /// the snapshot changes.
     pub(crate) fn view(&self, may_use: &dyn Fn(&Definition) -> bool) -> Arc<View> {
@@ -101,17 +90,6 @@ impl Catalog {
     /// Notes that a client reads a list, so that outdated lists are read again. The client does not wait for this.
     pub(crate) fn asked(&self) {
         self.demand.tell();
-    }
-
-    /// Reads all lists of an upstream again, due or not. Returns the numbers of tools, prompts, resources, resource
-    /// templates and skills.
-    pub(crate) async fn refresh(&self, upstream: &Arc<Upstream>) -> Result<[usize; 5], Error> {
-        refresh::refresh(self, upstream).await
-    }
-
-    /// Reads all items of a list in one session of an upstream.
-    pub(crate) async fn read(&self, list: List, upstream: &Upstream, session: &Session) -> Result<Vec<Item>, Error> {
-        refresh::read(list, upstream, session, &self.own).await
     }
 
     /// Returns the current snapshot.

@@ -3,10 +3,10 @@
 
 mod ask;
 mod freshness;
+pub(super) mod requests;
 
-use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -16,12 +16,13 @@ use tracing::{debug, warn};
 
 use self::ask::{Listed, ask};
 use self::freshness::{Freshness, Terms};
+use self::requests::{Demand, Done, Refresh, Refreshes};
 use crate::catalog::list::Lists;
-use crate::catalog::{Catalog, GatewayName, Item, List, Offer};
+use crate::catalog::{Catalog, GatewayName, Item, List, Naming, Offer};
 use crate::error::{Chain, Error, Kind, Limit};
-use crate::sync::lock;
+use crate::live::Live;
 use crate::tasks::Tasks;
-use crate::upstream::{Session, Upstream};
+use crate::upstream::{Session, Upstream, Upstreams};
 
 /// Delay that turns a burst of change notifications into one request.
 const DEBOUNCE: Duration = Duration::from_millis(50);
@@ -31,11 +32,55 @@ const FIRST_RETRY: Duration = Duration::from_secs(1);
 const LONGEST_RETRY: Duration = Duration::from_secs(30);
 /// A value that no count of changes has.
 const NEVER: u64 = u64::MAX;
-/// Minimum interval between two notifications of followers that clients read lists.
-const DEMAND_INTERVAL: Duration = Duration::from_millis(500);
+
+impl Catalog {
+    /// Creates a catalog that follows these upstreams.
+    pub(crate) fn follow(upstreams: Upstreams, naming: Live<Naming>, own: GatewayName, tasks: &Tasks) -> Self {
+        let (renamed, snapshot) = (naming.watch(), watch::Sender::default());
+        let catalog = Self { upstreams, naming, snapshot, demand: Demand::new(), refreshes: Refreshes::default(), own };
+        tasks.spawn("catalog", run(catalog.clone(), tasks.clone()));
+        tasks.spawn("naming", catalog.clone().rename(renamed, tasks.stopping().clone()));
+        catalog
+    }
+
+    /// Reads all lists of an upstream again, due or not. Returns the numbers of tools, prompts, resources, resource
+    /// templates and skills.
+    pub(crate) async fn refresh(&self, upstream: &Arc<Upstream>) -> Result<[usize; 5], Error> {
+        let name = &upstream.definition().name;
+        let is_connected = upstream.observed().borrow().session.as_ref().is_some_and(|session| !session.is_closed());
+        if !is_connected {
+            return Err(Error::new(Kind::NotReady).at(name));
+        }
+        let refresh = self.refreshes.of(upstream);
+        let mut number = 0;
+        refresh.wanted.send_modify(|wanted| {
+            *wanted += 1;
+            number = *wanted;
+        });
+        let mut done = refresh.done.subscribe();
+        let all = done.wait_for(|done| done.iter().all(|list| list.number >= number));
+        // Allow twice the time limit: a read that is under way is completed first.
+        let allowed = upstream.list_timeout();
+        let all = timeout(allowed * 2 + SLACK, all).await;
+        let timed_out =
+            || Error::new(Kind::TimedOut).limited(Some(Limit::time(allowed, "--list-timeout", "listTimeout")));
+        let all = all.map_err(|_| timed_out().at(name))?.map_err(|_| Error::new(Kind::NotReady).at(name))?;
+        let mut counts = [0; 5];
+        for (count, list) in counts.iter_mut().zip(all.iter()) {
+            *count =
+                list.outcome.clone().map_err(|why| Error::new(Kind::BadAnswer).because(why.to_string()).at(name))?;
+        }
+        Ok(counts)
+    }
+
+    /// Reads all items of a list in one session of an upstream.
+    pub(crate) async fn read(&self, list: List, upstream: &Upstream, session: &Session) -> Result<Vec<Item>, Error> {
+        ask(list, upstream, session, &self.own).await.map(|listed| listed.items)
+    }
+}
 
 /// Starts and stops the followers as upstreams are added and removed.
-pub(super) async fn run(catalog: Catalog, tasks: Tasks) {
+async fn run(catalog: Catalog, tasks: Tasks) {
     let mut upstreams = catalog.upstreams.watch();
     let mut followed: Vec<(Arc<Upstream>, CancellationToken)> = Vec::new();
     loop {
@@ -68,101 +113,6 @@ pub(super) async fn run(catalog: Catalog, tasks: Tasks) {
             changed = upstreams.changed() => if changed.is_err() { return },
         }
     }
-}
-
-/// Notifies followers that clients read lists. Cheap to clone, and cheap to call again within the interval.
-#[derive(Clone)]
-pub(super) struct Demand {
-    began: Instant,
-    /// Time of the last notification, in milliseconds since `began`.
-    told: Arc<AtomicU64>,
-    newest: watch::Sender<Instant>,
-}
-
-/// Refresh requests, by the addresses of their upstreams.
-#[derive(Clone, Default)]
-pub(super) struct Refreshes(Arc<Mutex<HashMap<usize, Arc<Refresh>>>>);
-
-/// Refresh requests of the admin API to one follower.
-#[derive(Default)]
-struct Refresh {
-    /// Number of requests so far.
-    wanted: watch::Sender<u64>,
-    /// Last request that each list was read for, with its result.
-    done: watch::Sender<[Done; 5]>,
-}
-
-#[derive(Clone)]
-struct Done {
-    number: u64,
-    /// Number of items, or the reason why the list could not be read.
-    outcome: Result<usize, Arc<str>>,
-}
-
-impl Default for Done {
-    fn default() -> Self {
-        Self { number: 0, outcome: Ok(0) }
-    }
-}
-
-impl Demand {
-    pub(super) fn new() -> Self {
-        let now = Instant::now();
-        Self { began: now, told: Arc::default(), newest: watch::Sender::new(now) }
-    }
-
-    /// Notes that a client reads a list now.
-    pub(super) fn tell(&self) {
-        let now = Instant::now();
-        let millis = u64::try_from((now - self.began).as_millis()).unwrap_or(u64::MAX);
-        let told = self.told.load(Ordering::Relaxed);
-        let interval = u64::try_from(DEMAND_INTERVAL.as_millis()).unwrap_or(u64::MAX);
-        let is_due = millis.saturating_sub(told) >= interval || told == 0;
-        if is_due && self.told.compare_exchange(told, millis.max(1), Ordering::Relaxed, Ordering::Relaxed).is_ok() {
-            self.newest.send_replace(now);
-        }
-    }
-}
-
-impl Refreshes {
-    fn of(&self, upstream: &Arc<Upstream>) -> Arc<Refresh> {
-        Arc::clone(self.all().entry(Arc::as_ptr(upstream).addr()).or_default())
-    }
-
-    fn forget(&self, upstream: &Arc<Upstream>) {
-        self.all().remove(&Arc::as_ptr(upstream).addr());
-    }
-
-    fn all(&self) -> MutexGuard<'_, HashMap<usize, Arc<Refresh>>> {
-        lock(&self.0)
-    }
-}
-
-/// Reads all lists of an upstream again. Returns the number of items of each.
-pub(super) async fn refresh(catalog: &Catalog, upstream: &Arc<Upstream>) -> Result<[usize; 5], Error> {
-    let name = &upstream.definition().name;
-    let is_connected = upstream.observed().borrow().session.as_ref().is_some_and(|session| !session.is_closed());
-    if !is_connected {
-        return Err(Error::new(Kind::NotReady).at(name));
-    }
-    let refresh = catalog.refreshes.of(upstream);
-    let mut number = 0;
-    refresh.wanted.send_modify(|wanted| {
-        *wanted += 1;
-        number = *wanted;
-    });
-    let mut done = refresh.done.subscribe();
-    let all = done.wait_for(|done| done.iter().all(|list| list.number >= number));
-    // Allow twice the time limit: a read that is under way is completed first.
-    let allowed = upstream.list_timeout();
-    let all = timeout(allowed * 2 + SLACK, all).await;
-    let timed_out = || Error::new(Kind::TimedOut).limited(Some(Limit::time(allowed, "--list-timeout", "listTimeout")));
-    let all = all.map_err(|_| timed_out().at(name))?.map_err(|_| Error::new(Kind::NotReady).at(name))?;
-    let mut counts = [0; 5];
-    for (count, list) in counts.iter_mut().zip(all.iter()) {
-        *count = list.outcome.clone().map_err(|why| Error::new(Kind::BadAnswer).because(why.to_string()).at(name))?;
-    }
-    Ok(counts)
 }
 
 /// State of one session's lists while they are followed.
@@ -315,14 +265,4 @@ impl Following<'_> {
             self.offer.borrow().upstream.note_unannounced(kind);
         }
     }
-}
-
-/// Reads all items of a list in one session of an upstream.
-pub(super) async fn read(
-    list: List,
-    upstream: &Upstream,
-    session: &Session,
-    own: &GatewayName,
-) -> Result<Vec<Item>, Error> {
-    ask(list, upstream, session, own).await.map(|listed| listed.items)
 }
