@@ -8,10 +8,11 @@ use tracing::debug;
 
 use crate::call::attempt::in_session;
 use crate::call::exchange::Exchange;
+use crate::call::modern_client::ModernClient;
 use crate::call::modern_to_legacy::{self, requested_state, resume};
 use crate::call::modern_to_modern;
 use crate::call::relay::relay;
-use crate::call::request::{Answer, Attached, Call, Client, ModernClient, Scope};
+use crate::call::request::{Answer, Attached, Call, Client, Scope};
 use crate::call::services::Services;
 use crate::call::target::{Target, borrowed};
 use crate::catalog::{Candidate, Tool, split_id};

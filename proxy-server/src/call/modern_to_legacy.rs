@@ -13,13 +13,14 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use crate::call::modern_client::ModernClient;
 use crate::call::modern_to_legacy::input_request::input_required;
 use crate::call::modern_to_legacy::pool::Requester;
 use crate::call::modern_to_legacy::pooled_session::Mode;
 use crate::call::modern_to_legacy::round_trips::{RoundTrips, Step};
 use crate::call::modern_to_legacy::seal::{Purpose, purpose};
 use crate::call::relay::notify;
-use crate::call::request::{Answer, Call, Class, ModernClient};
+use crate::call::request::{Answer, Call, Class};
 use crate::call::services::Services;
 use crate::call::target::{Target, borrowed};
 use crate::error::{Error, Kind};

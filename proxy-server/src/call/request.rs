@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use crate::call::attachments::Attachments;
+use crate::call::modern_client::ModernClient;
 use crate::catalog::View;
 use crate::pieces::Pieces;
 use crate::policy::{Caller, Principal};
@@ -43,14 +44,6 @@ pub(crate) enum Client {
 pub(crate) enum Attached {
     One(Arc<Attachment>),
     All(Arc<Attachments>),
-}
-
-/// Metadata of a modern request.
-pub(crate) struct ModernClient {
-    /// Raw client capabilities.
-    pub(crate) capabilities: Box<str>,
-    /// Minimum severity of log messages that the client requested, if any.
-    pub(crate) log_level: Option<Box<str>>,
 }
 
 /// Answer to a request.

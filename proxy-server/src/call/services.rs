@@ -12,10 +12,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::call::context::{Context, Evict, Limits};
 use crate::call::kept::Kept;
+use crate::call::modern_client::ModernClient;
 use crate::call::modern_to_legacy::parked::Parked;
 use crate::call::modern_to_legacy::pool::{self, Pool};
 use crate::call::modern_to_legacy::seal::Seal;
-use crate::call::request::ModernClient;
 use crate::catalog::{Catalog, View};
 use crate::error::Kind;
 use crate::live::Live;
