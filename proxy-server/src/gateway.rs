@@ -21,7 +21,7 @@ use crate::catalog::{Catalog, GatewayName};
 use crate::config::Config;
 use crate::control::Control;
 use crate::downstream::{self, Edge, Origins, Servers, Service};
-use crate::gateway::accept::Acceptor;
+use crate::gateway::accept::{Acceptor, LISTEN_QUEUE};
 use crate::gateway::settings::Settings;
 use crate::http::client::{Dialer, Limits as DialLimits};
 use crate::http::server::Drain;
@@ -31,8 +31,6 @@ use crate::registry::Registry;
 use crate::tasks::{Lanes, Tasks};
 use crate::upstream::{Environment, Upstreams};
 
-/// Length of the listen backlog: after a restart, thousands of clients reconnect at once.
-const LISTEN_QUEUE: u32 = 4096;
 /// Connections accepted beyond the limit and answered once, so that health checks still get a response.
 const SPARE_CONNECTIONS: usize = 64;
 /// Time for connections that were accepted last to get their first response, also from a client that never sends a request.

@@ -5,13 +5,13 @@ use std::borrow::Cow;
 use axum::http::HeaderMap;
 use httparse::Header;
 
-use crate::downstream::modern::headers::PROTOCOL_VERSION;
 use crate::http::accept::Accepted;
 use crate::http::client::OWN_MARK;
 use crate::http::server::Peer;
 use crate::http::write::essence;
 use crate::policy::{Credentials, is_of_a_proxy};
 
+pub(super) const PROTOCOL_VERSION: &str = "mcp-protocol-version";
 pub(super) const SESSION_ID: &str = "mcp-session-id";
 const LAST_EVENT_ID: &str = "last-event-id";
 const FETCH_SITE: &str = "sec-fetch-site";

@@ -13,12 +13,13 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{sleep, timeout};
 use tracing::{debug, warn};
 
-use super::LISTEN_QUEUE;
 use crate::admin::Connections;
 use crate::downstream::Service;
 use crate::http::server::{Connection, Drain, Peer, serve_overflow};
 use crate::tasks::{Lanes, Tasks};
 
+/// Length of the listen backlog: after a restart, thousands of clients reconnect at once.
+pub(super) const LISTEN_QUEUE: u32 = 4096;
 /// Time for a connection to write its last response.
 const LAST_BYTES: Duration = Duration::from_millis(500);
 

@@ -4,10 +4,9 @@
 //! out the body.
 
 use crate::catalog::{Mirrored, Tool};
-use crate::downstream::fields::{Fields, text};
+use crate::downstream::fields::{Fields, PROTOCOL_VERSION, text};
 use crate::protocol::{self, Message, Object, decode_header};
 
-pub(in crate::downstream) const PROTOCOL_VERSION: &str = "mcp-protocol-version";
 const METHOD: &str = "mcp-method";
 const NAME: &str = "mcp-name";
 
