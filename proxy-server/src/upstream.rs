@@ -24,6 +24,7 @@ mod state;
 mod status;
 mod supervisor;
 mod transport;
+mod upstream_call;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -38,7 +39,7 @@ use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
-pub(crate) use self::attachment::{Attachment, UpstreamCall, forward_cancellation};
+pub(crate) use self::attachment::Attachment;
 pub(crate) use self::changes::{ListChanges, list_changed, updated};
 pub(crate) use self::deadline::Deadline;
 pub(crate) use self::event::Event;
@@ -49,6 +50,7 @@ pub(crate) use self::session::{OpenError, Session};
 pub(crate) use self::transport::descriptors::raise_descriptor_limit;
 pub use self::transport::stdio::warden;
 pub(crate) use self::transport::stdio::{ChildEnvironment, INHERITED, StartError};
+pub(crate) use self::upstream_call::{UpstreamCall, forward_cancellation};
 
 use crate::error::{Error, Kind, Limit};
 use crate::http::client::Dialer;

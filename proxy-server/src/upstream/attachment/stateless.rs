@@ -14,12 +14,13 @@ use crate::protocol::{
 };
 use crate::upstream::attachment::answer::legacy_answer;
 use crate::upstream::attachment::questions::{Asked, Round, Settled};
-use crate::upstream::attachment::{Attachment, MAX_SUBSCRIPTIONS, MAX_URI_BYTES, UpstreamCall};
+use crate::upstream::attachment::{Attachment, MAX_SUBSCRIPTIONS, MAX_URI_BYTES};
 use crate::upstream::deadline::Deadline;
 use crate::upstream::event::Event;
 use crate::upstream::events::Events;
 use crate::upstream::level::{LEVELS, level};
 use crate::upstream::session::{Exchange, Session};
+use crate::upstream::upstream_call::UpstreamCall;
 
 /// Maximum number of `input_required` rounds of one call.
 const MAX_ROUNDS: usize = 10;

@@ -1,6 +1,5 @@
 //! Tracks the subscriptions and the log level of a client, and requests them again in a new upstream session.
 
-use std::collections::BTreeSet;
 use std::sync::MutexGuard;
 use std::time::Duration;
 
@@ -9,7 +8,8 @@ use tokio::time::Instant;
 
 use crate::error::{Error, Kind};
 use crate::protocol::{self, Era, Message, Object};
-use crate::upstream::attachment::{Attachment, INITIALIZED, MAX_SUBSCRIPTIONS, MAX_URI_BYTES, lock};
+use crate::sync::lock;
+use crate::upstream::attachment::{Attachment, INITIALIZED, MAX_SUBSCRIPTIONS, MAX_URI_BYTES, Wishes};
 use crate::upstream::level::{self, LEVELS};
 use crate::upstream::session::Session;
 
@@ -17,14 +17,6 @@ use crate::upstream::session::Session;
 const NOTED: [&str; 3] = ["resources/subscribe", "resources/unsubscribe", "logging/setLevel"];
 /// Timeout for ending all subscriptions of a client.
 const LAST_WORDS: Duration = Duration::from_secs(2);
-
-/// The state to restore in a new upstream session.
-#[derive(Default)]
-pub(super) struct Wishes {
-    pub(super) initialized: bool,
-    pub(super) subscriptions: BTreeSet<String>,
-    pub(super) level: Option<usize>,
-}
 
 /// The state before one request, for [`Attachment::restore`].
 pub(super) enum Noted {
