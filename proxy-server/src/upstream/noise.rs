@@ -8,19 +8,19 @@ const KEPT_BYTES: usize = 120;
 
 /// Counts such lines for the status, and for errors that they may explain. Shared by all processes of an upstream.
 #[derive(Debug, Default)]
-pub(in crate::upstream) struct Noise(Mutex<Heard>);
+pub(super) struct Noise(Mutex<Heard>);
 
 /// The count, and the last line.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(in crate::upstream) struct Heard {
-    pub(in crate::upstream) lines: u64,
+pub(super) struct Heard {
+    pub(super) lines: u64,
     /// The beginning of the last line, and the reason why it is not usable.
-    pub(in crate::upstream) last: Option<String>,
+    pub(super) last: Option<String>,
 }
 
 impl Noise {
     /// Counts a line. Escapes control characters, because the line may contain anything.
-    pub(in crate::upstream) fn note(&self, line: &[u8], why: &str) {
+    pub(super) fn note(&self, line: &[u8], why: &str) {
         let start = String::from_utf8_lossy(line.get(..KEPT_BYTES.min(line.len())).unwrap_or_default());
         let start: String = start.trim_end_matches('\u{fffd}').chars().flat_map(shown).collect();
         let more = if line.len() > KEPT_BYTES { "..." } else { "" };
@@ -29,12 +29,12 @@ impl Noise {
         heard.last = Some(format!("`{start}{more}` ({why})"));
     }
 
-    pub(in crate::upstream) fn heard(&self) -> Heard {
+    pub(super) fn heard(&self) -> Heard {
         lock(&self.0).clone()
     }
 
     /// Describes the lines after the first `lines`; `None` if there are none.
-    pub(in crate::upstream) fn since(&self, lines: u64) -> Option<String> {
+    pub(super) fn since(&self, lines: u64) -> Option<String> {
         let heard = self.heard();
         let count = heard.lines.checked_sub(lines).filter(|count| *count > 0)?;
         let last = heard.last.unwrap_or_default();

@@ -26,14 +26,14 @@ impl Inbox {
 
     /// Waits until the queues that this stream filled have room. The stream of one request waits for its own reader
     /// without a limit; a stream that several clients share waits a bounded time.
-    pub(in crate::upstream) async fn room(&self, origin: Option<u64>) {
+    pub(crate) async fn room(&self, origin: Option<u64>) {
         if self.is_crowded.load(Ordering::Relaxed) {
             Box::pin(self.wait_for_room(origin)).await;
         }
     }
 
     /// Stops waiting for room: the rest of an ended process's output is at most one pipe buffer.
-    pub(in crate::upstream) fn hurry(&self) {
+    pub(crate) fn hurry(&self) {
         self.hurry.cancel();
     }
 

@@ -11,12 +11,12 @@ use crate::upstream::transport::oversize;
 use crate::upstream::transport::refusal::too_large;
 
 /// A request to be sent.
-pub(in crate::upstream) struct Outgoing {
+pub(crate) struct Outgoing {
     /// Its id, already part of the message.
-    pub(in crate::upstream) id: u64,
-    pub(in crate::upstream) message: Pieces,
+    pub(crate) id: u64,
+    pub(crate) message: Pieces,
     /// Serialised header fields of the request, for transports that have headers.
-    pub(in crate::upstream) fields: Vec<u8>,
+    pub(crate) fields: Vec<u8>,
 }
 
 /// Passes a message to the inbox, or each message of a batch, which 2025-03-26 allows anywhere. `origin` is the request

@@ -22,21 +22,21 @@ const EVENTS: HeaderValue = HeaderValue::from_static("text/event-stream");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
 /// Sender of messages by POST.
-pub(in crate::upstream) struct Poster {
+pub(crate) struct Poster {
     target: Target,
     end: CancellationToken,
     limit: usize,
 }
 
 /// Parameters for opening a stream.
-pub(in crate::upstream) struct Opening<'a> {
-    pub(in crate::upstream) place: Place<'a>,
-    pub(in crate::upstream) dialer: &'a Dialer,
-    pub(in crate::upstream) tasks: &'a Tasks,
+pub(crate) struct Opening<'a> {
+    pub(crate) place: Place<'a>,
+    pub(crate) dialer: &'a Dialer,
+    pub(crate) tasks: &'a Tasks,
 }
 
 /// Opens the stream and waits for the `endpoint` event. The caller sets the deadline.
-pub(in crate::upstream) async fn open(opening: Opening<'_>, inbox: Arc<Inbox>) -> Result<Poster, Error> {
+pub(crate) async fn open(opening: Opening<'_>, inbox: Arc<Inbox>) -> Result<Poster, Error> {
     let Opening { place, dialer, tasks } = opening;
     let (url, limit) = (place.url, place.message_limit);
     let stream = dialer.target(&place).map_err(|error| Error::new(Kind::Unreachable).because(error))?;

@@ -58,7 +58,7 @@ const KEPT_LINE_LENGTH: usize = 500;
 const LONGEST_LINE: u64 = 8 * 1024;
 
 /// Standard input of a child.
-pub(in crate::upstream) struct Pipe {
+pub(crate) struct Pipe {
     lines: mpsc::Sender<Pieces>,
     end: CancellationToken,
     life: Life,
@@ -66,11 +66,11 @@ pub(in crate::upstream) struct Pipe {
 
 /// Life-cycle tokens of a child.
 #[derive(Debug, Clone, Default)]
-pub(in crate::upstream) struct Life {
+pub(crate) struct Life {
     /// Cancelled once the child has read the first line; until then, its silence means that it is still starting.
-    pub(in crate::upstream) heard: CancellationToken,
+    pub(crate) heard: CancellationToken,
     /// Cancelled once the child and its process group have ended.
-    pub(in crate::upstream) gone: CancellationToken,
+    pub(crate) gone: CancellationToken,
 }
 
 /// The environment of child processes.
@@ -111,7 +111,7 @@ impl Pipe {
         self.end.cancel();
     }
 
-    pub(in crate::upstream) fn life(&self) -> &Life {
+    pub(crate) fn life(&self) -> &Life {
         &self.life
     }
 }
@@ -151,7 +151,7 @@ fn absolute(folder: &Path) -> PathBuf {
 }
 
 /// Starts the child and the tasks for its three streams.
-pub(in crate::upstream) fn start(
+pub(crate) fn start(
     definition: &Definition,
     program: &schemas::Stdio,
     environment: &ChildEnvironment,
@@ -218,16 +218,16 @@ fn command(
 }
 
 /// The receivers of a child's streams.
-pub(in crate::upstream) struct Streams<'a> {
-    pub(in crate::upstream) tasks: &'a Tasks,
+pub(crate) struct Streams<'a> {
+    pub(crate) tasks: &'a Tasks,
     /// Counts the processes that have not ended.
-    pub(in crate::upstream) processes: &'a TaskTracker,
+    pub(crate) processes: &'a TaskTracker,
     /// Counts the output lines that are not messages.
-    pub(in crate::upstream) noise: Arc<Noise>,
-    pub(in crate::upstream) inbox: Arc<Inbox>,
-    pub(in crate::upstream) line_limit: usize,
+    pub(crate) noise: Arc<Noise>,
+    pub(crate) inbox: Arc<Inbox>,
+    pub(crate) line_limit: usize,
     /// Time for a child to end after its input was closed, and again after SIGTERM.
-    pub(in crate::upstream) patience: Duration,
+    pub(crate) patience: Duration,
 }
 
 /// Reads a child's output until it ends or is cancelled, then ends the child and its process group.

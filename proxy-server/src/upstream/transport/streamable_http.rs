@@ -38,7 +38,7 @@ const PING_PATIENCE: Duration = Duration::from_secs(10);
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// A session at one endpoint.
-pub(in crate::upstream) struct Endpoint {
+pub(crate) struct Endpoint {
     target: Target,
     limit: usize,
     session: OnceLock<HeaderValue>,
@@ -54,13 +54,13 @@ enum Standing {
 }
 
 impl Endpoint {
-    pub(in crate::upstream) fn new(place: &Place<'_>, dialer: &Dialer) -> Result<Self, Error> {
+    pub(crate) fn new(place: &Place<'_>, dialer: &Dialer) -> Result<Self, Error> {
         let target = dialer.target(place).map_err(|error| Error::new(Kind::Unreachable).because(error))?;
         Ok(Self { target, limit: place.message_limit, session: OnceLock::new(), version: RwLock::new(None) })
     }
 
     /// Sets the negotiated revision, which all further requests carry in `MCP-Protocol-Version`.
-    pub(in crate::upstream) fn set_version(&self, version: &str) {
+    pub(crate) fn set_version(&self, version: &str) {
         *write(&self.version) = HeaderValue::from_str(version).ok();
     }
 

@@ -24,7 +24,7 @@ const LIVED: Duration = Duration::from_secs(1);
 
 impl Endpoint {
     /// Reads the GET stream while the session lives, or until the upstream refuses to offer one.
-    pub(in crate::upstream) async fn listen(self: Arc<Self>, inbox: Arc<Inbox>) {
+    pub(crate) async fn listen(self: Arc<Self>, inbox: Arc<Inbox>) {
         let mut decoder = Decoder::new(self.limit);
         let mut attempts = Attempts::default();
         while let Some(pause) = self.attempt(&mut attempts, &mut decoder, &inbox).await {
