@@ -13,7 +13,8 @@ use schemas::Definition;
 use tokio::time::{Instant, sleep, timeout};
 use tracing::info;
 
-use super::{Judgement, Verdict, greet};
+use super::greet::greet;
+use super::verdict::{Judgement, Verdict};
 use crate::error::{Error, Kind};
 use crate::protocol::{Era, Message, Offer};
 use crate::upstream::Environment;
