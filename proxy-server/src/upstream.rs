@@ -13,10 +13,12 @@ mod events;
 mod health;
 mod ids;
 mod inbox;
+mod legacy_session;
 mod legacy_side;
 mod level;
 mod listen;
 mod noise;
+mod one;
 mod parameters;
 mod question;
 mod session;
@@ -27,16 +29,14 @@ mod transport;
 mod upstream_call;
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crate::sync::lock;
 use indexmap::IndexMap;
-use schemas::{Definition, ServerName, Transport, admin};
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
-use tokio::time::{Instant, timeout_at};
-use tokio_util::sync::{CancellationToken, DropGuard};
+use schemas::{Definition, ServerName, Transport};
+use tokio::sync::{Semaphore, watch};
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub(crate) use self::attachment::Attachment;
@@ -45,6 +45,7 @@ pub(crate) use self::deadline::Deadline;
 pub(crate) use self::event::Event;
 pub(crate) use self::events::{EventQueue, Events, event_queue, loss};
 pub(crate) use self::level::{is_level, is_severe};
+pub(crate) use self::one::Upstream;
 pub(crate) use self::question::{Question, Reply};
 pub(crate) use self::session::{OpenError, Session};
 pub(crate) use self::transport::descriptors::raise_descriptor_limit;
@@ -52,24 +53,14 @@ pub use self::transport::stdio::warden;
 pub(crate) use self::transport::stdio::{ChildEnvironment, INHERITED, StartError};
 pub(crate) use self::upstream_call::{UpstreamCall, forward_cancellation};
 
-use crate::error::{Error, Kind, Limit};
 use crate::http::client::Dialer;
 use crate::live::Live;
-use crate::protocol::{Era, Message};
 use crate::tasks::Tasks;
-use crate::telemetry::Secrets;
-use crate::upstream::era::Verdict;
-use crate::upstream::ids::next_id;
-use crate::upstream::legacy_side::LegacySide;
 use crate::upstream::noise::Noise;
-use crate::upstream::session::Exchange;
+use crate::upstream::one::Succession;
 
 /// `timeout` of an HTTP definition that does not set it.
 const HTTP_START_TIMEOUT: Duration = Duration::from_secs(30);
-/// Caller id of the gateway's own requests.
-const NOBODY: u64 = 0;
-/// Maximum time to end a process, from closing its input to SIGKILL. Only an unkillable process takes longer.
-const LONGEST_END: Duration = Duration::from_secs(15);
 /// Concurrent program starts per core. Most of a start is CPU work.
 const STARTS_PER_CORE: usize = 2;
 
@@ -189,51 +180,6 @@ pub(crate) struct Upstreams {
 /// The right to start and retire upstreams. There is one per set, so that nobody but its owner changes the set.
 pub(crate) struct Lifecycle(Upstreams);
 
-pub(crate) struct Upstream {
-    definition: Arc<Definition>,
-    /// Masks the definition's secrets in texts.
-    secrets: Arc<Secrets>,
-    environment: Environment,
-    observed: watch::Receiver<supervisor::Observed>,
-    in_flight: AtomicUsize,
-    places: Arc<Semaphore>,
-    retired: CancellationToken,
-    doubt: Arc<Notify>,
-    /// The legacy era of an upstream whose own session is modern.
-    legacy: LegacySide,
-    /// Counts changes of its lists that it did not announce.
-    unannounced: watch::Sender<ListChanges>,
-    stats: Stats,
-}
-
-/// State that an upstream inherits from its predecessor of the same name.
-struct Succession {
-    /// Cancelled once the predecessor has ended completely.
-    predecessor: Option<CancellationToken>,
-    /// Cancels the upstream's own token when dropped, after it has ended completely.
-    ended: DropGuard,
-    /// The predecessor's era, if both definitions reach the same server.
-    known: Option<Verdict>,
-}
-
-/// A permit for a request in flight, released when dropped.
-pub(crate) struct Place<'a>(&'a AtomicUsize);
-
-impl Drop for Place<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-/// Counters of requests.
-#[derive(Default)]
-struct Stats {
-    requests: AtomicU64,
-    errors: AtomicU64,
-    /// Moving average of response times in nanoseconds.
-    average: AtomicU64,
-}
-
 impl Upstreams {
     pub(crate) fn new(environment: Environment) -> (Self, Lifecycle) {
         let upstreams = Self { environment, ends: Arc::default(), live: watch::Sender::default() };
@@ -299,190 +245,5 @@ impl Lifecycle {
             }
             *live = Arc::new(next);
         });
-    }
-}
-
-impl Upstream {
-    fn start(environment: &Environment, definition: Definition, succession: Succession) -> Arc<Self> {
-        let (environment, definition) = (environment.another(), Arc::new(definition));
-        let secrets = Arc::new(Secrets::of(&definition));
-        let era = Verdict::declared(&definition).or(succession.known);
-        let first = supervisor::Observed { state: admin::State::Connecting, era, ..Default::default() };
-        let (sender, observed) = watch::channel(first);
-        let (retired, doubt) = (CancellationToken::new(), Arc::<Notify>::default());
-        let supervisor = supervisor::Supervisor {
-            environment: environment.clone(),
-            definition: Arc::clone(&definition),
-            secrets: Arc::clone(&secrets),
-            observed: sender,
-            retired: retired.clone(),
-            doubt: Arc::clone(&doubt),
-            predecessor: succession.predecessor,
-            ended: succession.ended,
-        };
-        environment.tasks.spawn("supervise upstream", supervisor.run());
-        let places = definition.sessions.max.map_or(environment.config.dedicated_sessions, |max| max as usize);
-        Arc::new(Self {
-            definition,
-            secrets,
-            environment,
-            observed,
-            in_flight: AtomicUsize::new(0),
-            places: Arc::new(Semaphore::new(places)),
-            retired,
-            doubt,
-            legacy: LegacySide::default(),
-            unannounced: watch::Sender::default(),
-            stats: Stats::default(),
-        })
-    }
-
-    pub(crate) fn definition(&self) -> &Definition {
-        &self.definition
-    }
-
-    /// Masks all secrets in a text that the upstream wrote, or in an error that may quote one, for display.
-    pub(crate) fn masked(&self, text: &str) -> String {
-        self.secrets.mask(text)
-    }
-
-    /// Masks the definition's secrets in a text that the upstream offers to clients.
-    pub(crate) fn without_secrets(&self, text: &str) -> String {
-        self.secrets.mask_known(text)
-    }
-
-    fn environment(&self) -> &Environment {
-        &self.environment
-    }
-
-    /// Returns the detected era, if the other definition reaches the same server.
-    fn verdict_for(&self, other: &Definition) -> Option<Verdict> {
-        let own = &self.definition;
-        let is_same = (own.era, &own.transport, &own.env) == (other.era, &other.transport, &other.env);
-        self.observed.borrow().era.filter(|verdict| is_same && verdict.stands())
-    }
-
-    /// Returns the token that is cancelled when the upstream is deregistered or replaced.
-    pub(crate) fn retired(&self) -> &CancellationToken {
-        &self.retired
-    }
-
-    /// Subscribes to the state that the supervisor publishes.
-    pub(crate) fn observed(&self) -> watch::Receiver<supervisor::Observed> {
-        self.observed.clone()
-    }
-
-    /// Returns the upstream's own session. Waits while it is being opened, but not after a failure.
-    pub(crate) async fn own_session(&self, deadline: Instant) -> Result<Arc<Session>, Error> {
-        let mut observed = self.observed.clone();
-        let settled = observed.wait_for(|observed| match &observed.session {
-            Some(session) => !session.is_closed(),
-            None => matches!(observed.state, admin::State::Error | admin::State::Disconnected),
-        });
-        let settled = timeout_at(deadline, settled).await;
-        let session = settled.ok().and_then(Result::ok).and_then(|observed| observed.session.clone());
-        session.ok_or_else(|| Error::new(Kind::NotReady).at(&self.definition.name))
-    }
-
-    /// Sends a modern request on the upstream's own session, which belongs to no client.
-    pub(crate) async fn forward(&self, call: UpstreamCall<'_>) -> Result<Message, Error> {
-        let UpstreamCall { message, events, mut cancelled, deadline } = call;
-        let session = self.own_session(deadline.next()).await?;
-        if session.era() != Era::Modern {
-            return Err(Error::new(Kind::NotReady).because("the upstream has become a legacy one"));
-        }
-        session.request(Exchange { message, caller: next_id(), events, cancelled: &mut cancelled, deadline }).await
-    }
-
-    /// Returns the upstream's era. Waits while it is being detected, but not after a failure.
-    pub(crate) async fn era(&self, deadline: Instant) -> Result<Era, Error> {
-        let mut observed = self.observed.clone();
-        let settled = observed.wait_for(|observed| {
-            observed.era.is_some() || matches!(observed.state, admin::State::Error | admin::State::Disconnected)
-        });
-        let settled = timeout_at(deadline, settled).await;
-        let verdict = settled.ok().and_then(Result::ok).and_then(|observed| observed.era);
-        verdict.map(|verdict| verdict.era).ok_or_else(|| Error::new(Kind::NotReady).at(&self.definition.name))
-    }
-
-    /// Returns the time to wait for the stream of a client's dedicated session.
-    fn stream_patience(&self) -> Duration {
-        let own = self.observed.borrow().session.clone();
-        own.map_or(session::STREAM_PATIENCE, |own| own.stream_patience())
-    }
-
-    /// Returns the deadline for connecting and the handshake, starting now.
-    fn start_deadline(&self) -> Instant {
-        Instant::now() + self.environment.config.start_timeout(&self.definition)
-    }
-
-    /// Returns the deadline of a call that starts now.
-    pub(crate) fn call_deadline(&self) -> Deadline {
-        let (limits, config) = (&self.definition.limits, &self.environment.config);
-        let in_all = limits.call_in_all.unwrap_or(config.max_call_timeout);
-        Deadline::of_call(limits.call.unwrap_or(config.call_timeout), in_all)
-    }
-
-    /// Returns the timeout for reading a list: the definition's, or else the gateway's, or its connect timeout if
-    /// longer.
-    pub(crate) fn list_timeout(&self) -> Duration {
-        let general = self.environment.config.list_timeout;
-        self.definition.limits.list.unwrap_or(self.definition.timeout.unwrap_or_default().max(general))
-    }
-
-    /// Returns the maximum size of the queued notifications and questions of one call, in bytes.
-    pub(crate) fn queued_bytes(&self) -> usize {
-        self.environment.config.queued_bytes
-    }
-
-    /// Returns the interval for reading the lists again if the upstream does not announce changes.
-    pub(crate) fn refresh_interval(&self) -> Duration {
-        self.definition.limits.refresh.unwrap_or(self.environment.config.refresh_interval)
-    }
-
-    /// Acquires a permit for a request in flight; fails at the limit.
-    pub(crate) fn admit(&self) -> Result<Place<'_>, Error> {
-        let place = Place(&self.in_flight);
-        let most = self.definition.limits.in_flight.map_or(self.environment.config.in_flight, |most| most as usize);
-        if self.in_flight.fetch_add(1, Ordering::Relaxed) < most {
-            Ok(place)
-        } else {
-            let limit = Limit::count(most, "--max-in-flight", "maxInFlight");
-            Err(Error::new(Kind::Busy).at(&self.definition.name).limited(Some(limit)))
-        }
-    }
-
-    /// True if no request is in flight.
-    pub(crate) fn is_idle(&self) -> bool {
-        self.in_flight.load(Ordering::Relaxed) == 0
-    }
-
-    /// Acquires a permit for a dedicated session or a listener; fails at the limit.
-    pub(crate) fn place(&self) -> Result<OwnedSemaphorePermit, Error> {
-        let place = Arc::clone(&self.places).try_acquire_owned();
-        place.map_err(|_| {
-            let limit = Limit::count(self.most_sessions(), "--max-server-sessions", "maxSessions");
-            Error::new(Kind::TooManySessions).at(&self.definition.name).limited(Some(limit))
-        })
-    }
-
-    fn most_sessions(&self) -> usize {
-        self.definition.sessions.max.map_or(self.environment.config.dedicated_sessions, |max| max as usize)
-    }
-
-    /// Counts a request and its duration.
-    pub(crate) fn count(&self, took: Duration, ok: bool) {
-        self.stats.requests.fetch_add(1, Ordering::Relaxed);
-        if !ok {
-            self.stats.errors.fetch_add(1, Ordering::Relaxed);
-        }
-        let sample = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
-        let next = |old: u64| if old == 0 { sample } else { old - old / 10 + sample / 10 };
-        self.stats.average.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |old| Some(next(old))).ok();
-    }
-
-    /// Makes the supervisor ping the upstream, because a call lost the connection or the session.
-    pub(crate) fn doubt(&self) {
-        self.doubt.notify_one();
     }
 }

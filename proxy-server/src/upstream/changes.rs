@@ -5,10 +5,8 @@ use std::hash::{BuildHasher as _, Hasher as _};
 
 use bytes::Bytes;
 use foldhash::quality::FixedState;
-use tokio::sync::watch;
 
 use crate::protocol::{Kind, Message, Object};
-use crate::upstream::Upstream;
 
 /// List methods, each with the kind in its change notification. Resources and their templates share one.
 pub(super) const LISTS: [(&str, &str); 4] = [
@@ -61,19 +59,6 @@ impl ListChanges {
             "prompts" => self.prompts += 1,
             _ => self.resources += 1,
         }
-    }
-}
-
-impl Upstream {
-    /// Records that a list of this kind has changed without an announcement.
-    pub(crate) fn note_unannounced(&self, kind: &str) {
-        self.unannounced.send_modify(|changes| changes.count(kind));
-    }
-
-    /// Subscribes to changes that the upstream did not announce: those while no stream was open, and those of an
-    /// upstream that announces none.
-    pub(crate) fn unannounced(&self) -> watch::Receiver<ListChanges> {
-        self.unannounced.subscribe()
     }
 }
 

@@ -20,16 +20,17 @@ use crate::error::{Chain, Error, Kind};
 use crate::http::client::{Choice, Place, Reach, Trust};
 use crate::protocol::{self, Era, LATEST_MODERN, Message};
 use crate::tasks::{Tasks, wait_until};
+use crate::upstream::Environment;
 use crate::upstream::deadline::Deadline;
 use crate::upstream::events::{Events, event_queue};
-use crate::upstream::ids::next_id;
+use crate::upstream::ids::{NOBODY, next_id};
 use crate::upstream::inbox::{Expectation, Inbox, REPLY_QUEUE};
 use crate::upstream::parameters::Parameters;
+use crate::upstream::transport::exit::LONGEST_END;
 use crate::upstream::transport::outgoing::Outgoing;
 use crate::upstream::transport::stdio::{self, Life, Streams};
 use crate::upstream::transport::streamable_http::Endpoint;
 use crate::upstream::transport::{Wire, sse};
-use crate::upstream::{Environment, LONGEST_END, NOBODY};
 
 /// Timeout for sending a cancellation.
 const WITHDRAWAL: Duration = Duration::from_secs(1);

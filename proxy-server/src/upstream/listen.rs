@@ -13,11 +13,11 @@ use tracing::debug;
 
 use crate::error::{Chain, Error, Kind};
 use crate::protocol::{self, INTERNAL_ERROR, METHOD_NOT_FOUND, Message, Object, SUBSCRIPTION_KEY, Stamp};
-use crate::upstream::NOBODY;
 use crate::upstream::connection::{Connection, Sender};
 use crate::upstream::deadline::Deadline;
 use crate::upstream::event::Event;
 use crate::upstream::events::event_queue;
+use crate::upstream::ids::NOBODY;
 use crate::upstream::inbox::Inbox;
 
 /// Timeout for the acknowledgement of a `subscriptions/listen`.

@@ -17,14 +17,15 @@ use crate::error::{Error, Kind};
 use crate::protocol::{
     self, Era, HEADER_MISMATCH, LATEST_LEGACY, LATEST_MODERN, Message, Object, Offer, Stamp, UNSUPPORTED_VERSION,
 };
+use crate::upstream::Environment;
 use crate::upstream::changes::ListChanges;
 use crate::upstream::connection::{Connection, Sender};
 use crate::upstream::deadline::Deadline;
 use crate::upstream::events::{Events, event_queue};
+use crate::upstream::ids::NOBODY;
 use crate::upstream::inbox::Inbox;
 use crate::upstream::listen::{self, Listening};
 use crate::upstream::transport::Wire;
-use crate::upstream::{Environment, NOBODY};
 
 /// Time to wait for the stream of a client's session, because a question that is asked before it is open is lost.
 pub(super) const STREAM_PATIENCE: Duration = Duration::from_millis(1_500);

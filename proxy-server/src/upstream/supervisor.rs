@@ -20,7 +20,8 @@ use crate::telemetry::Secrets;
 use crate::upstream::era::{self, Verdict};
 use crate::upstream::session::{OpenError, Session};
 use crate::upstream::state::{Action, Event, Policy, STABLE, State, step};
-use crate::upstream::{Environment, LONGEST_END, health};
+use crate::upstream::transport::exit::LONGEST_END;
+use crate::upstream::{Environment, health};
 
 /// Maximum time for which a start occupies its permit while others queue.
 const LONGEST_TURN: Duration = Duration::from_secs(5);

@@ -2,7 +2,7 @@
 
 mod challenge;
 pub(super) mod descriptors;
-mod exit;
+pub(super) mod exit;
 mod long_line;
 pub(super) mod outgoing;
 mod oversize;

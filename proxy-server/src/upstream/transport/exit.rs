@@ -1,7 +1,11 @@
-//! Describes the end of a process.
+//! The end of a process: its maximum time, and a description of it.
 
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
+use std::time::Duration;
+
+/// Maximum time to end a process, from closing its input to SIGKILL. Only an unkillable process takes longer.
+pub(crate) const LONGEST_END: Duration = Duration::from_secs(15);
 
 /// The signals that end processes, with Linux's numbers on most machines.
 const SIGNALS: [(i32, &str); 18] = [
