@@ -29,6 +29,9 @@ enum Step {
     Write(Box<Write>),
 }
 
+/// A change as a step, or the obstacle to it. The flag is true if the step starts or ends a process.
+type Checked = Result<(Step, bool), (Obstacle, String)>;
+
 /// `POST /admin/generations`.
 pub(super) async fn apply(State(admin): Shared, request: Request) -> Response {
     let starter = admin.policy.starter(&(admin.credentials)(&request));
@@ -114,46 +117,15 @@ fn without_room(admin: &Admin, steps: &[Step]) -> Vec<RefusedChange> {
     refused.collect()
 }
 
-/// Turns one change into a step. The flag is true if the step starts or ends a process.
-fn check(admin: &Admin, change: &Change, stored: Option<&Registration>) -> Result<(Step, bool), (Obstacle, String)> {
-    let unusable = |error: &(dyn std::error::Error + 'static)| (Obstacle::Unusable, Chain(error).to_string());
-    let is_current = |stored: &Registration, wanted: Option<Revision>| match wanted {
-        Some(wanted) if wanted != stored.revision => {
-            Err((Obstacle::Stale, format!("it is at revision {}, and {wanted} is meant", stored.revision)))
-        }
-        Some(_) | None => Ok(()),
-    };
+/// Turns one change into a step.
+fn check(admin: &Admin, change: &Change, stored: Option<&Registration>) -> Checked {
     match (change, stored) {
         (Change::Create { definition } | Change::Update { definition, .. }, _) if !body::fits(admin, definition) => {
             let limit = admin.max_definition_bytes;
             Err((Obstacle::Unusable, format!("the definition is larger than {limit} bytes (--max-definition-bytes)")))
         }
-        (Change::Create { definition }, stored) => {
-            let definition = nothing_redacted(definition.clone()).map_err(|error| unusable(&error))?;
-            match stored {
-                Some(stored) if is_in_place(stored, &definition) => Ok((repeat_answer(stored), false)),
-                Some(_) => Err((Obstacle::Exists, "there is a registration of that name".to_owned())),
-                None => {
-                    admin.upstreams.check(&definition).map_err(|error| unusable(&error))?;
-                    let starts = is_process(&definition);
-                    Ok((Step::Write(Box::new(Write::Create { definition, lease: None })), starts))
-                }
-            }
-        }
-        (Change::Update { definition, revision }, Some(stored)) => {
-            let current = is_current(stored, *revision);
-            let starts = is_process(&stored.definition) || is_process(definition);
-            match keep_redacted(definition.clone(), stored) {
-                Ok(definition) if is_in_place(stored, &definition) => Ok((repeat_answer(stored), false)),
-                Ok(definition) => {
-                    let write = Write::Update { definition, tenure: Tenure::Permanent, lease: None };
-                    current.map(|()| (Step::Write(Box::new(write)), starts))
-                }
-                // The value that a placeholder refers to may exist in the revision that the caller expects, so report
-                // the conflict.
-                Err(error) => Err(current.err().unwrap_or_else(|| unusable(&error))),
-            }
-        }
+        (Change::Create { definition }, stored) => create(admin, definition, stored),
+        (Change::Update { definition, revision }, Some(stored)) => update(definition, *revision, stored),
         (Change::Update { .. }, None) => Err((Obstacle::Missing, "there is no registration of that name".to_owned())),
         (Change::Delete { name, .. }, None) => {
             Ok((Step::InPlace(Changed { name: name.clone(), revision: None, warning: None }), false))
@@ -161,6 +133,48 @@ fn check(admin: &Admin, change: &Change, stored: Option<&Registration>) -> Resul
         (Change::Delete { name, revision }, Some(stored)) => {
             is_current(stored, *revision).map(|()| (Step::Write(Box::new(Write::Delete { name: name.clone() })), false))
         }
+    }
+}
+
+fn create(admin: &Admin, definition: &Definition, stored: Option<&Registration>) -> Checked {
+    let definition = nothing_redacted(definition.clone()).map_err(|error| unusable(&error))?;
+    match stored {
+        Some(stored) if is_in_place(stored, &definition) => Ok((repeat_answer(stored), false)),
+        Some(_) => Err((Obstacle::Exists, "there is a registration of that name".to_owned())),
+        None => {
+            admin.upstreams.check(&definition).map_err(|error| unusable(&error))?;
+            let starts = is_process(&definition);
+            Ok((Step::Write(Box::new(Write::Create { definition, lease: None })), starts))
+        }
+    }
+}
+
+fn update(definition: &Definition, revision: Option<Revision>, stored: &Registration) -> Checked {
+    let current = is_current(stored, revision);
+    let starts = is_process(&stored.definition) || is_process(definition);
+    match keep_redacted(definition.clone(), stored) {
+        Ok(definition) if is_in_place(stored, &definition) => Ok((repeat_answer(stored), false)),
+        Ok(definition) => {
+            let write = Write::Update { definition, tenure: Tenure::Permanent, lease: None };
+            current.map(|()| (Step::Write(Box::new(write)), starts))
+        }
+        // The value that a placeholder refers to may exist in the revision that the caller expects, so report the
+        // conflict.
+        Err(error) => Err(current.err().unwrap_or_else(|| unusable(&error))),
+    }
+}
+
+fn unusable(error: &(dyn std::error::Error + 'static)) -> (Obstacle, String) {
+    (Obstacle::Unusable, Chain(error).to_string())
+}
+
+/// Checks that the registration has the wanted revision, if one is named.
+fn is_current(stored: &Registration, wanted: Option<Revision>) -> Result<(), (Obstacle, String)> {
+    match wanted {
+        Some(wanted) if wanted != stored.revision => {
+            Err((Obstacle::Stale, format!("it is at revision {}, and {wanted} is meant", stored.revision)))
+        }
+        Some(_) | None => Ok(()),
     }
 }
 
