@@ -140,18 +140,23 @@ impl<S: Service> Connection<S> {
             };
         }
         idle.request_received();
-        self.last = end;
-        self.ahead = text.slice(end..);
-        if text.len() > MAX_BUFFER_BYTES {
-            // Do not keep such a large buffer for the next request.
-            self.received = BytesMut::new();
-        }
+        self.consume(&text, end);
         let reply = match admission {
             Admission::Accepted(admitted) => self.run(admitted.answer(text.slice(head_bytes..end))).await,
             Admission::Refused(refusal) => Some(refusal),
             Admission::NotFast => None,
         };
         self.finish(reply, idle).await
+    }
+
+    /// Keeps the bytes behind a complete request, which ends at `end`.
+    fn consume(&mut self, text: &Bytes, end: usize) {
+        self.last = end;
+        self.ahead = text.slice(end..);
+        if text.len() > MAX_BUFFER_BYTES {
+            // Do not keep such a large buffer for the next request.
+            self.received = BytesMut::new();
+        }
     }
 
     /// Waits for the response. Returns `None` if the client disconnects, and so needs none.

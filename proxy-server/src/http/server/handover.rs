@@ -21,6 +21,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
+use super::drain::{Drain, Unanswered};
 use super::idle::IdleWatch;
 use super::linger::{self, HALF_CLOSED, MAX_BUFFER_BYTES};
 use super::service::{Peer, Service};
@@ -68,26 +69,10 @@ pub(super) async fn hand_over<S: Service>(
     received.iter().for_each(|bytes| start.extend_from_slice(bytes));
     let progress = Arc::new(Progress::default());
     let limits = service.limits();
-    let (drain, first) = (idle.drain().clone(), Mutex::new((answer, idle.take_unanswered())));
-    let serving = Arc::clone(&progress);
-    let serve = service_fn(move |request: hyper::Request<Incoming>| {
-        let (service, progress, drain) = (Arc::clone(&service), Arc::clone(&serving), drain.clone());
-        let (answer, unanswered) = std::mem::take(&mut *lock(&first));
-        // Called before the future is polled, because hyper checks for the end of the connection first.
-        let request = progress.watch(request);
-        async move {
-            let mut response = match answer {
-                Some(answer) => answer,
-                None => service.answer(peer, request).await,
-            };
-            let is_last = progress.respond() || drain.is_announced();
-            if is_last {
-                response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
-            }
-            drop(unanswered);
-            Ok::<_, Infallible>(response)
-        }
-    });
+    let first = Mutex::new((answer, idle.take_unanswered()));
+    let responder = Responder { service, peer, progress: Arc::clone(&progress), drain: idle.drain().clone(), first };
+    let responder = Arc::new(responder);
+    let serve = service_fn(move |request| responder.respond(request));
     let mut server = http1::Builder::new();
     server.timer(LaneTimer).header_read_timeout(idle.idle());
     server.max_header_size(MAX_HEADER_BYTES).max_buf_size(MAX_BUFFER_BYTES);
@@ -113,6 +98,40 @@ pub(super) async fn hand_over<S: Service>(
         linger::close(&mut stream, usize::MAX).await?;
     }
     Ok(())
+}
+
+/// Answers the requests that hyper reads from one connection.
+struct Responder<S> {
+    service: Arc<S>,
+    peer: Peer,
+    progress: Arc<Progress>,
+    drain: Drain,
+    /// Response to the first request if it exists already, and the guard that counts the connection as unanswered.
+    first: Mutex<(Option<Response>, Option<Unanswered>)>,
+}
+
+impl<S: Service> Responder<S> {
+    fn respond(
+        self: &Arc<Self>,
+        request: hyper::Request<Incoming>,
+    ) -> impl Future<Output = Result<Response, Infallible>> + use<S> {
+        let (answer, unanswered) = std::mem::take(&mut *lock(&self.first));
+        // Watched before the future is polled, because hyper checks for the end of the connection first.
+        let request = self.progress.watch(request);
+        let this = Arc::clone(self);
+        async move {
+            let mut response = match answer {
+                Some(answer) => answer,
+                None => this.service.answer(this.peer, request).await,
+            };
+            let is_last = this.progress.respond() || this.drain.is_announced();
+            if is_last {
+                response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+            }
+            drop(unanswered);
+            Ok(response)
+        }
+    }
 }
 
 impl Progress {
