@@ -102,61 +102,81 @@ impl Listening {
 /// Keeps a stream open while polled. Opens the new stream before it drops the old one, so that nothing is missed.
 pub(super) async fn run(connection: Arc<Connection>, offers: Offers, listening: Listening) {
     let mut wishes = connection.inbox.subscriptions_changed.subscribe();
-    let mut current: Option<Stream> = None;
+    let mut streams = Streams { connection: &connection, listening: &listening, current: None, was_lost: false };
     let (mut delay, mut pause) = (FIRST_RETRY, FIRST_RETRY);
-    let mut was_lost = false;
     loop {
         let count = *wishes.borrow_and_update();
         let Some(filter) = offers.filter(&connection.inbox.subscriptions()) else {
-            current = None;
+            streams.current = None;
             listening.agreed.send_replace(Agreed { wishes: Some(count), uris: BTreeSet::new() });
             if wishes.changed().await.is_err() {
                 return;
             }
             continue;
         };
-        match open(&connection, &filter).await {
-            Ok((stream, uris)) => {
-                let is_first = current.replace(stream).is_none();
-                listening.agreed.send_replace(Agreed { wishes: Some(count), uris });
-                // Changes during a time without a stream were not announced.
-                match (std::mem::take(&mut was_lost), is_first) {
-                    (true, _) => connection.inbox.gap(),
-                    (false, true) => connection.inbox.late_stream(),
-                    (false, false) => {}
-                }
-                delay = FIRST_RETRY;
-            }
-            // The upstream came back as a server without subscriptions: end the session, so that the era is probed
-            // again.
-            Err(error) if was_lost && is_refusal(&error) => {
-                connection.inbox.close("the upstream came back and refuses to be listened to");
-                return;
-            }
-            Err(error) if error.kind() == Kind::InvalidRequest(NOT_OFFERED) => {
-                debug!("upstream offers no `subscriptions/listen`");
-                listening.agreed.send_replace(Agreed { wishes: Some(u64::MAX), uris: BTreeSet::new() });
-                return;
-            }
+        let ended = match streams.renew(&filter, count).await {
+            Ok(ended) => ended,
+            Err(error) if streams.gives_up(&error) => return,
             Err(error) => {
                 debug!(error = %Chain(&error), "cannot listen to the upstream");
                 sleep(delay).await;
                 delay = (delay * 2).min(LONGEST_RETRY);
                 continue;
             }
-        }
-        let ended = current.as_ref().map(|stream| stream.ended.clone()).unwrap_or_default();
+        };
+        delay = FIRST_RETRY;
         let opened = Instant::now();
         tokio::select! {
             changed = wishes.changed() => if changed.is_err() { return },
             () = ended.cancelled() => {
-                current = None;
-                was_lost = true;
+                (streams.current, streams.was_lost) = (None, true);
                 // Back off if the upstream ends each stream at once.
                 pause = if opened.elapsed() < SHORT_LIFE { (pause * 2).min(LONGEST_RETRY) } else { FIRST_RETRY };
                 sleep(pause).await;
             }
         }
+    }
+}
+
+/// The streams of a session, one after the other.
+struct Streams<'a> {
+    connection: &'a Arc<Connection>,
+    listening: &'a Listening,
+    current: Option<Stream>,
+    /// True after the upstream has ended a stream, until the next one is open.
+    was_lost: bool,
+}
+
+impl Streams<'_> {
+    /// Replaces the current stream. `count` is the number of subscription changes that the filter covers. Returns the
+    /// token that is cancelled when the new stream ends.
+    async fn renew(&mut self, filter: &str, count: u64) -> Result<CancellationToken, Error> {
+        let (stream, uris) = open(self.connection, filter).await?;
+        let ended = stream.ended.clone();
+        let is_first = self.current.replace(stream).is_none();
+        self.listening.agreed.send_replace(Agreed { wishes: Some(count), uris });
+        // Changes during a time without a stream were not announced.
+        match (std::mem::take(&mut self.was_lost), is_first) {
+            (true, _) => self.connection.inbox.gap(),
+            (false, true) => self.connection.inbox.late_stream(),
+            (false, false) => {}
+        }
+        Ok(ended)
+    }
+
+    /// Stops listening after an error that no retry can help. Returns false for any other error.
+    fn gives_up(&self, error: &Error) -> bool {
+        // The upstream came back as a server without subscriptions: end the session, so that the era is probed again.
+        if self.was_lost && is_refusal(error) {
+            self.connection.inbox.close("the upstream came back and refuses to be listened to");
+            return true;
+        }
+        let is_unknown = error.kind() == Kind::InvalidRequest(NOT_OFFERED);
+        if is_unknown {
+            debug!("upstream offers no `subscriptions/listen`");
+            self.listening.agreed.send_replace(Agreed { wishes: Some(u64::MAX), uris: BTreeSet::new() });
+        }
+        is_unknown
     }
 }
 

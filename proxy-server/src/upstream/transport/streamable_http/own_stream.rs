@@ -13,6 +13,7 @@ use tracing::debug;
 use super::retry::{Attempts, Next, retry_after};
 use super::{Endpoint, Standing, read_events, receive};
 use crate::error::{Chain, Kind};
+use crate::http::client::Response;
 use crate::http::event_stream::Decoder;
 use crate::upstream::inbox::Inbox;
 use crate::upstream::transport::outgoing::skipped;
@@ -56,17 +57,7 @@ impl Endpoint {
                     inbox.gap();
                 }
                 response.expect_silence();
-                let began = Instant::now();
-                let never = &mut oneshot::channel().1;
-                let (_, seen) = read_events(response, decoder, (inbox, None), |event| match event {
-                    Ok(event) => receive(event, None, inbox, never).map(drop),
-                    Err(error) => {
-                        skipped(error, inbox);
-                        None
-                    }
-                })
-                .await;
-                Some(attempts.ended(seen.events > 0 || began.elapsed() >= LIVED, seen.retry))
+                Some(read_to_end(response, attempts, decoder, inbox).await)
             }
             Next::Stop => {
                 debug!(status = status.as_u16(), "upstream offers no stream of its own");
@@ -99,4 +90,19 @@ impl Endpoint {
             }
         }
     }
+}
+
+/// Reads a stream to its end. Returns the pause before the next attempt.
+async fn read_to_end(response: Response, attempts: &mut Attempts, decoder: &mut Decoder, inbox: &Inbox) -> Duration {
+    let began = Instant::now();
+    let never = &mut oneshot::channel().1;
+    let (_, seen) = read_events(response, decoder, (inbox, None), |event| match event {
+        Ok(event) => receive(event, None, inbox, never).map(drop),
+        Err(error) => {
+            skipped(error, inbox);
+            None
+        }
+    })
+    .await;
+    attempts.ended(seen.events > 0 || began.elapsed() >= LIVED, seen.retry)
 }
