@@ -160,13 +160,7 @@ pub(crate) fn start(
     let path = locate(definition, program, environment)?;
     let failed = |source| StartError::Spawn { program: program.command.clone(), source };
     let (mut command, handed_on, control) = command(&path, environment).map_err(failed)?;
-    command.args(&program.args).env_clear();
-    if let Some(folder) = &program.cwd {
-        command.current_dir(folder);
-    }
-    command.envs(environment.variables.iter().map(|(name, value)| (name, value)));
-    command.envs(definition.env.iter().map(|(name, value)| (name, value.expose())));
-    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    prepare(&mut command, definition, program, environment);
     let mut child = spawn::spawn(command, handed_on).map_err(failed)?;
     let (lines, queue) = mpsc::channel(WRITE_QUEUE);
     let (end, life) = (CancellationToken::new(), Life::default());
@@ -215,6 +209,17 @@ fn command(
     let mut command = Command::new(warden);
     command.arg0(NAME).arg(warden::ARGUMENT).arg(control.as_raw_fd().to_string()).arg(program);
     Ok((command, Some(control), Some(orders)))
+}
+
+/// Sets the arguments, the working directory, the whole environment and the streams of a child.
+fn prepare(command: &mut Command, definition: &Definition, program: &schemas::Stdio, environment: &ChildEnvironment) {
+    command.args(&program.args).env_clear();
+    if let Some(folder) = &program.cwd {
+        command.current_dir(folder);
+    }
+    command.envs(environment.variables.iter().map(|(name, value)| (name, value)));
+    command.envs(definition.env.iter().map(|(name, value)| (name, value.expose())));
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
 }
 
 /// The receivers of a child's streams.
