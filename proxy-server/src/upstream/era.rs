@@ -18,7 +18,7 @@ pub(crate) use self::verdict::Verdict;
 use self::verdict::{Judgement, is_silence};
 use crate::error::{Chain, Kind};
 use crate::protocol::{Era, Offer};
-use crate::upstream::Environment;
+use crate::upstream::environment::Environment;
 use crate::upstream::session::{OpenError, Session};
 
 /// Opens the upstream's own session in the known era, or else in the detected one. On failure, everything that was

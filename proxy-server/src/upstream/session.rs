@@ -17,10 +17,10 @@ use crate::error::{Error, Kind};
 use crate::protocol::{
     self, Era, HEADER_MISMATCH, LATEST_LEGACY, LATEST_MODERN, Message, Object, Offer, Stamp, UNSUPPORTED_VERSION,
 };
-use crate::upstream::Environment;
 use crate::upstream::changes::ListChanges;
 use crate::upstream::connection::{Connection, Sender};
 use crate::upstream::deadline::Deadline;
+use crate::upstream::environment::Environment;
 use crate::upstream::events::{Events, event_queue};
 use crate::upstream::ids::NOBODY;
 use crate::upstream::inbox::Inbox;

@@ -17,11 +17,12 @@ use tracing::{info, warn};
 use crate::error::{Chain, Error, Kind};
 use crate::protocol::{Message, server_of};
 use crate::telemetry::Secrets;
+use crate::upstream::environment::Environment;
 use crate::upstream::era::{self, Verdict};
+use crate::upstream::health;
 use crate::upstream::session::{OpenError, Session};
 use crate::upstream::state::{Action, Event, Policy, STABLE, State, step};
 use crate::upstream::transport::exit::LONGEST_END;
-use crate::upstream::{Environment, health};
 
 /// Maximum time for which a start occupies its permit while others queue.
 const LONGEST_TURN: Duration = Duration::from_secs(5);

@@ -7,8 +7,8 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::error::{Error, Kind};
 use crate::protocol::Era;
-use crate::upstream::Environment;
 use crate::upstream::connection::Connection;
+use crate::upstream::environment::Environment;
 use crate::upstream::session::{Hello, OpenError, Session, own_hello};
 
 /// Opens a session in an era. If the handshake fails, the program has ended before this returns.

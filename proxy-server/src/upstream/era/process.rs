@@ -17,8 +17,8 @@ use super::greet::greet;
 use super::verdict::{Judgement, Verdict};
 use crate::error::{Error, Kind};
 use crate::protocol::{Era, Message, Offer};
-use crate::upstream::Environment;
 use crate::upstream::connection::Connection;
+use crate::upstream::environment::Environment;
 use crate::upstream::session::{CloseOnDrop, Hello, OpenError, Session, own_hello};
 
 /// Time for the response to the probe to arrive after that to `initialize`, from a server that handles both
