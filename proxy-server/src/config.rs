@@ -5,12 +5,13 @@ mod edge;
 mod env;
 mod flags;
 mod limits;
+mod model;
 mod outbound;
 mod serve;
 mod setting;
 mod value;
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -21,68 +22,24 @@ use url::Url;
 pub(crate) use self::env::process_environment;
 use self::env::{NotText, Variables};
 pub(crate) use self::flags::Flags;
+pub use self::model::{Config, InvalidSetting};
 pub(crate) use self::setting::Effective;
 use self::setting::FlagValues;
 #[cfg(test)]
 pub(crate) use self::setting::Origin;
-use crate::catalog::Naming;
-use crate::http::client::Network;
 use crate::policy::{PageOrigin, Sites};
-use crate::telemetry::{Format, Level};
-use crate::upstream::ChildEnvironment;
-use crate::{downstream, policy, telemetry, upstream};
+use crate::telemetry::Level;
 
 /// The ancestor's default admin token, known to everyone.
 const KNOWN_TOKEN: &str = "CHANGE_ME_ADMIN_TOKEN";
-const DEFAULT_PORT: u16 = 6001;
 /// Time for a child's orderly end, twice within the 2 s that the parent process may wait.
 const STDIO_CHILD_PATIENCE: Duration = Duration::from_millis(350);
-const DEFAULT_GRACE: Duration = Duration::from_secs(10);
-
-/// Every setting of a gateway.
-#[derive(Debug, Clone)]
-pub struct Config {
-    pub(crate) host: String,
-    pub(crate) port: u16,
-    pub(crate) base_url: Option<Url>,
-    pub(crate) shutdown_timeout: Duration,
-    /// True if another gateway may listen on the same address.
-    pub(crate) reuse_port: bool,
-    /// Time for which requests are still accepted after SIGTERM.
-    pub(crate) drain_delay: Duration,
-    /// Maximum number of open downstream connections.
-    pub(crate) max_connections: usize,
-    /// Timeout for opening a connection to an upstream.
-    pub(crate) connect_timeout: Duration,
-    /// Maximum size of a definition in bytes.
-    pub(crate) max_definition_bytes: usize,
-    /// True if the gateway starts only with admin tokens of its own.
-    pub(crate) forbid_known_token: bool,
-    /// Accepted host names besides loopback ones, without port or brackets.
-    pub(crate) allowed_hosts: Vec<String>,
-    pub(crate) allowed_origins: Vec<PageOrigin>,
-    pub(crate) policy: policy::Config,
-    pub(crate) naming: Naming,
-    pub(crate) telemetry: telemetry::Config,
-    pub(crate) upstream: upstream::Config,
-    pub(crate) downstream: downstream::Config,
-    pub(crate) network: Network,
-    pub(crate) children: ChildEnvironment,
-}
 
 /// Parser for the flags of `serve` without a sub-command.
 #[derive(Debug, Parser)]
 struct Alone {
     #[command(flatten)]
     flags: Flags,
-}
-
-/// An invalid setting, with its origin.
-#[derive(Debug, thiserror::Error)]
-#[error("invalid {origin}: {reason}")]
-pub struct InvalidSetting {
-    origin: String,
-    reason: String,
 }
 
 /// Flags that do not form a valid configuration.
@@ -95,33 +52,6 @@ pub enum InvalidFlags {
     /// A flag's value is invalid.
     #[error(transparent)]
     Value(InvalidSetting),
-}
-
-impl Default for Config {
-    /// The defaults: loopback only, port 6001, no token required.
-    fn default() -> Self {
-        Self {
-            host: Ipv4Addr::LOCALHOST.to_string(),
-            port: DEFAULT_PORT,
-            base_url: None,
-            shutdown_timeout: DEFAULT_GRACE,
-            reuse_port: false,
-            drain_delay: Duration::from_secs(1),
-            max_connections: 10_000,
-            connect_timeout: Duration::from_secs(10),
-            max_definition_bytes: 256 << 10,
-            forbid_known_token: false,
-            allowed_hosts: Vec::new(),
-            allowed_origins: Vec::new(),
-            policy: policy::Config::default(),
-            naming: Naming::default(),
-            telemetry: telemetry::Config { level: Level::Info, format: Format::Text, source: false },
-            upstream: upstream::Config::default(),
-            downstream: downstream::Config::default(),
-            network: Network::default(),
-            children: ChildEnvironment::default(),
-        }
-    }
 }
 
 impl Config {

@@ -3,6 +3,8 @@
 pub(crate) mod access;
 mod authenticate;
 mod client_addr;
+mod credentials;
+mod denied;
 mod forwarded;
 mod host;
 pub(crate) mod limits;
@@ -12,7 +14,9 @@ mod same_machine;
 use ipnet::IpNet;
 use schemas::Secret;
 
-pub(crate) use self::authenticate::{Caller, Credentials, Denied, Principal};
+pub(crate) use self::authenticate::{Caller, Principal};
+pub(crate) use self::credentials::Credentials;
+pub(crate) use self::denied::Denied;
 pub(crate) use self::forwarded::is_of_a_proxy;
 pub(crate) use self::host::split_host;
 pub(crate) use self::limits::Permit;

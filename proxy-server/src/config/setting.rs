@@ -9,8 +9,8 @@ use clap::{Arg, ArgAction, value_parser};
 use serde::Serialize;
 
 use super::env::{NotText, Variables};
+use super::model::{Config, InvalidSetting};
 use super::value::{Field, Given, Reading};
-use super::{Config, InvalidSetting};
 use crate::telemetry::{Format, Level};
 
 /// Declaration of a setting.

@@ -2,6 +2,7 @@ use super::setting::{Origin, Setting};
 use super::value::{Field, Given};
 use super::*;
 use crate::catalog::{Conflict, Mode, Separator};
+use crate::telemetry::Format;
 
 fn resolve(flags: &[&str], variables: Variables) -> Result<Config, InvalidSetting> {
     let alone = Alone::try_parse_from(["mcp-proxy"].iter().chain(flags)).expect("flags");

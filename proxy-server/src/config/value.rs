@@ -1,5 +1,6 @@
 //! Parses and shows the values of settings, one variant per kind of value.
 
+mod given;
 mod parse;
 
 use std::path::PathBuf;
@@ -10,11 +11,12 @@ use ipnet::IpNet;
 use schemas::{Eras, REDACTED, Secret, format_duration};
 use url::Url;
 
+pub(super) use self::given::Given;
 use self::parse::{
     all, count, entries, host, joined, name_of, network, on_or_off, one, proxy, show_size, size, time, tokens, web_url,
     without_user,
 };
-use super::InvalidSetting;
+use super::model::InvalidSetting;
 use crate::catalog::{Conflict, Mode, Separator};
 use crate::http::client::{Choice, Exempt};
 use crate::policy::PageOrigin;
@@ -50,12 +52,6 @@ pub(super) enum Field<'a> {
     Eras(&'a mut Eras),
     Level(&'a mut Level),
     Format(&'a mut Format),
-}
-
-/// Text of a setting, with the flag or variable that it comes from.
-pub(super) struct Given {
-    pub(super) origin: String,
-    pub(super) text: String,
 }
 
 /// Variables that are read if several of a setting's variables are set.

@@ -7,10 +7,14 @@ mod coding;
 mod connect;
 mod connection;
 mod cookies;
+mod error;
 mod guard;
 mod head;
+mod idle_pool;
 mod origin;
 mod proxy;
+mod refused;
+mod response;
 mod tls;
 mod zstd;
 
@@ -38,13 +42,15 @@ use url::{Host, Position, Url};
 
 pub(crate) use self::coding::Undecodable;
 use self::connect::{Connector, Way};
-use self::connection::Fault;
-pub(crate) use self::connection::Response;
 use self::cookies::Jar;
-use self::origin::{Origin, SWEEP_INTERVAL};
-use self::proxy::NoProxyUrl;
+pub(crate) use self::error::DialError;
+use self::guard::is_localhost;
+use self::idle_pool::SWEEP_INTERVAL;
+use self::origin::Origin;
 use self::proxy::Proxy;
 pub(crate) use self::proxy::{Choice, Exempt, Proxies};
+pub(crate) use self::refused::Refused;
+pub(crate) use self::response::Response;
 use self::tls::Tls;
 pub(crate) use self::tls::Trust;
 use crate::http::write::{Written, put_field, put_fields, put_length, put_text};
@@ -137,30 +143,6 @@ pub(crate) struct Prepared<'a> {
     target: &'a Target,
     head: Vec<u8>,
     names_accepted: bool,
-}
-
-/// The reason why an address is not dialled.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum Refused {
-    #[error("link-local addresses are not dialled")]
-    LinkLocal,
-    #[error("the address is the gateway's own")]
-    Own,
-    #[error("the proxy cannot be used")]
-    Proxy(#[source] Arc<NoProxyUrl>),
-    #[error("the address cannot be written as a request")]
-    Unwritable(#[source] http::Error),
-}
-
-/// The reason why a response is missing or incomplete.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum DialError {
-    #[error("cannot connect")]
-    Unreachable(#[source] Box<dyn std::error::Error + Send + Sync>),
-    #[error("the connection broke")]
-    Broken(#[source] Fault),
-    #[error("the response cannot be decoded")]
-    Undecodable(#[source] Undecodable),
 }
 
 impl Dialer {
@@ -395,12 +377,6 @@ fn redirect(response: &Response, from: &Url) -> Option<Url> {
     }
     let location = std::str::from_utf8(response.field(&LOCATION)?).ok()?;
     from.join(location).ok().filter(|to| to.origin() == from.origin())
-}
-
-/// True if a name always means this machine (RFC 6761, 6.3).
-fn is_localhost(name: &str) -> bool {
-    let name = name.trim_end_matches('.');
-    name == "localhost" || name.ends_with(".localhost")
 }
 
 #[cfg(test)]

@@ -1,31 +1,16 @@
 //! Authenticates callers by token and address.
 
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 
 use schemas::{Definition, Secret};
 use subtle::ConstantTimeEq;
 
 use crate::policy::Policy;
 use crate::policy::client_addr::client_address;
-use crate::policy::same_machine::{Elsewhere, Starter};
-
-/// The properties of a request that identify its sender.
-#[derive(Debug, Clone)]
-pub(crate) struct Credentials<'a> {
-    /// Address of the peer.
-    pub(crate) peer: SocketAddr,
-    /// The gateway's own address of the connection.
-    pub(crate) local: SocketAddr,
-    /// The value of `Host`.
-    pub(crate) host: Option<&'a [u8]>,
-    /// True if a header or the HTTP version shows that the peer is a proxy.
-    pub(crate) is_forwarded: bool,
-    /// The values of `X-Forwarded-For`, unparsed and in order.
-    pub(crate) forwarded_for: Vec<&'a [u8]>,
-    /// The value of `Authorization`.
-    pub(crate) authorization: Option<&'a str>,
-}
+use crate::policy::credentials::Credentials;
+use crate::policy::denied::Denied;
+use crate::policy::same_machine::Starter;
 
 /// The identity of a caller of an upstream's endpoints, as its token shows. A session belongs to one principal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -57,23 +42,6 @@ impl fmt::Display for Principal {
 pub(crate) struct Caller {
     address: Option<IpAddr>,
     authorization: Option<Secret>,
-}
-
-/// The reason why a caller is refused.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Denied {
-    /// `Authorization` is missing.
-    NoToken,
-    /// `Authorization` without the `Bearer` scheme.
-    NoBearer,
-    /// The token is unknown.
-    WrongToken,
-    /// The address is not on the list of allowed addresses.
-    Address,
-    /// Starting processes needs a token, or proof that the caller is on this machine.
-    MayNotStart(Elsewhere),
-    /// Reading secrets needs an admin token, and the gateway has none that a caller could give.
-    MayNotReveal,
 }
 
 impl Policy {
@@ -224,10 +192,13 @@ fn find(tokens: &[Secret], given: &str) -> Option<usize> {
 mod tests {
     use serde_json::json;
 
+    use std::net::SocketAddr;
+
     use super::*;
     use crate::keys::Keys;
     use crate::live::Live;
     use crate::policy::Config;
+    use crate::policy::denied::Elsewhere;
 
     fn of_all(policy: &Policy, authorization: Option<&str>, more: &[serde_json::Value]) -> Result<Principal, Denied> {
         let caller = policy.caller(&credentials("192.0.2.1", authorization));

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-use crate::policy::authenticate::Credentials;
+use crate::policy::credentials::Credentials;
 
 /// Walks `X-Forwarded-For` from the right for as long as the previous hop is a trusted proxy. Entries further left are
 /// unverified. Returns `None` if the client stays unknown: a trusted proxy names none or an unreadable address, or an

@@ -10,8 +10,9 @@ use std::net::SocketAddr;
 use ipnet::IpNet;
 
 use self::sockets::{LISTEN, Socket, canonical};
-use crate::policy::authenticate::{Credentials, Denied};
 use crate::policy::client_addr::is_trusted;
+use crate::policy::credentials::Credentials;
+use crate::policy::denied::{Denied, Elsewhere};
 use crate::policy::host::is_loopback_host;
 
 /// Decides whether a caller of the admin API may start processes. Evaluated only for requests that start one.
@@ -26,23 +27,6 @@ enum Verdict {
         peer: SocketAddr,
         local: SocketAddr,
     },
-}
-
-/// The reason why a request is not proved to come from this machine.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Elsewhere {
-    /// The peer is on another machine.
-    Peer,
-    /// A trusted proxy is configured on the peer's address.
-    TrustedProxy,
-    /// A header or HTTP/1.0 shows that a proxy forwards the request.
-    Forwarded,
-    /// `Host` is not a loopback name.
-    Host,
-    /// The peer's socket belongs to another user, or cannot be found.
-    Owner,
-    /// The peer's process also serves a connection from another machine.
-    Relay,
 }
 
 impl Starter {
@@ -69,20 +53,6 @@ impl Starter {
                     None => Ok(()),
                 }
             }
-        }
-    }
-}
-
-impl Elsewhere {
-    /// Returns the reason as public text.
-    pub(crate) fn words(self) -> &'static str {
-        match self {
-            Self::Peer => "the request comes from another machine",
-            Self::TrustedProxy => "the request comes from an address in --trusted-proxies",
-            Self::Forwarded => "a header or HTTP/1.0 shows that a proxy forwards the request",
-            Self::Host => "Host is no loopback name",
-            Self::Owner => "the connection is not one of the user that runs the gateway",
-            Self::Relay => "the connecting process is serving a connection from another machine",
         }
     }
 }

@@ -9,8 +9,8 @@ use schemas::{REDACTED, Secret, parse_duration};
 use tokio::sync::Semaphore;
 use url::{Position, Url};
 
-use super::Given;
-use crate::config::InvalidSetting;
+use super::given::Given;
+use crate::config::model::InvalidSetting;
 use crate::http::client::Choice;
 use crate::policy::split_host;
 

@@ -14,9 +14,10 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::timeout;
 use tower_service::Service;
 
+use super::guard::{self, is_localhost};
 use super::proxy::{Proxy, tunnel};
+use super::refused::Refused;
 use super::tls::Tls;
-use super::{Refused, guard, is_localhost};
 
 /// TCP keep-alive: idle time before the first probe and between probes. The connection ends after `PROBES` unanswered ones.
 const PROBE_INTERVAL: Duration = Duration::from_secs(15);

@@ -6,23 +6,16 @@
 use std::future::poll_fn;
 use std::io;
 use std::pin::{Pin, pin};
-use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use bytes::BytesMut;
-use http::header::{CONTENT_ENCODING, SET_COOKIE};
-use http::{HeaderName, StatusCode};
 use tokio::io::{AsyncReadExt, AsyncWrite};
 use tokio::runtime::{Handle, Id};
-use url::Url;
 
-use super::DialError;
 use super::body::{BadBody, Body, Part};
-use super::coding::Decoder;
 use super::connect::Stream;
-use super::head::{BadHead, Content, Head};
-use super::origin::Origin;
+use super::head::{BadHead, Head};
 use crate::http::write::Written;
 
 /// Maximum number of body parts that are skipped to reuse a connection; beyond that it is closed.
@@ -76,20 +69,6 @@ pub(super) enum Readiness {
     Never,
 }
 
-/// A response with an unread body. Dropping it before the end closes the connection.
-pub(crate) struct Response {
-    head: Head,
-    /// `None` once the body is complete.
-    connection: Option<Connection>,
-    origin: Arc<Origin>,
-    /// Decodes the body, if it came compressed.
-    decoder: Option<Box<Decoder>>,
-    /// Final address, if there were redirects.
-    moved_to: Option<Box<Url>>,
-    /// True if the receive buffer is freed whenever the body has to be waited for.
-    is_mostly_silent: bool,
-}
-
 impl Connection {
     pub(super) fn open(stream: Stream) -> Self {
         Self(Box::new(Parts {
@@ -114,11 +93,33 @@ impl Connection {
     }
 
     /// Sends a request and waits for the head of its response. On failure, `request` holds the number of bytes written.
-    pub(super) async fn send(mut self, request: &mut Written, origin: &Arc<Origin>) -> Result<Response, Fault> {
+    pub(super) async fn send(&mut self, request: &mut Written) -> Result<Head, Fault> {
         self.0.count = 0;
-        let head = poll_fn(|context| self.0.poll_head(context, request)).await?;
-        let (connection, origin) = (Some(self), Arc::clone(origin));
-        Ok(Response { head, connection, origin, decoder: None, moved_to: None, is_mostly_silent: false })
+        poll_fn(|context| self.0.poll_head(context, request)).await
+    }
+
+    /// Returns the next part of the body; `None` at its end. If `is_mostly_silent`, no receive buffer is kept while it has
+    /// to be waited for.
+    pub(super) async fn part(&mut self, is_mostly_silent: bool) -> Result<Option<BytesMut>, Fault> {
+        poll_fn(|context| {
+            let part = self.0.poll_part(context);
+            if part.is_pending() && is_mostly_silent {
+                self.0.release();
+            }
+            part
+        })
+        .await
+    }
+
+    /// True if the connection is persistent.
+    pub(super) fn keeps_open(&self) -> bool {
+        self.0.keeps_open
+    }
+
+    /// Size of the receive buffer.
+    #[cfg(test)]
+    pub(super) fn room(&self) -> usize {
+        self.0.received.capacity()
     }
 
     /// Checks whether the connection can be used, after it has skipped the received rest of the last body.
@@ -215,106 +216,5 @@ impl Parts {
         let most = self.count.next_power_of_two().min(MOST_ROOM);
         self.usual = self.usual.max(most);
         self.received.reserve(self.usual);
-    }
-}
-
-impl Response {
-    pub(crate) fn status(&self) -> StatusCode {
-        self.head.status
-    }
-
-    /// True if the body is an event stream.
-    pub(crate) fn has_events(&self) -> bool {
-        self.head.content == Content::Events
-    }
-
-    /// True if the body's content type is JSON.
-    pub(crate) fn has_json(&self) -> bool {
-        self.head.content == Content::Json
-    }
-
-    /// Returns the value of a header field.
-    pub(crate) fn field(&self, name: &HeaderName) -> Option<&[u8]> {
-        self.head.field(name)
-    }
-
-    /// True if the response needs no further treatment: no redirect, no cookies, no coding.
-    pub(super) fn is_usual(&self) -> bool {
-        !(self.head.sets_cookies || self.head.is_coded || self.head.status.is_redirection())
-    }
-
-    /// Returns the values of its `Set-Cookie` fields.
-    pub(super) fn cookies(&self) -> impl Iterator<Item = &[u8]> {
-        self.head.fields(&SET_COOKIE)
-    }
-
-    /// Sets up decoding if the body is coded, and records the address that redirects led to.
-    pub(super) fn prepare(mut self, moved_to: Option<Url>, limit: usize) -> Self {
-        if self.head.is_coded {
-            let codings: Vec<_> = self.head.fields(&CONTENT_ENCODING).map(String::from_utf8_lossy).collect();
-            self.decoder = Some(Box::new(Decoder::new(&codings.join(", "), self.has_events(), limit)));
-        }
-        self.moved_to = moved_to.map(Box::new);
-        self
-    }
-
-    /// Returns the final address if there were redirects.
-    pub(crate) fn moved_to(&self) -> Option<&Url> {
-        self.moved_to.as_deref()
-    }
-
-    /// Keeps no receive buffer while it waits for more of the body, which may be for hours.
-    pub(crate) fn expect_silence(&mut self) {
-        self.is_mostly_silent = true;
-        self.head.compact();
-    }
-
-    /// Returns the next part of the body; `None` at its end.
-    pub(crate) async fn chunk(&mut self) -> Result<Option<BytesMut>, DialError> {
-        if self.decoder.is_some() { Box::pin(self.decoded_chunk()).await } else { self.plain_chunk().await }
-    }
-
-    async fn plain_chunk(&mut self) -> Result<Option<BytesMut>, DialError> {
-        let Some(connection) = &mut self.connection else { return Ok(None) };
-        let next = poll_fn(|context| {
-            let part = connection.0.poll_part(context);
-            if part.is_pending() && self.is_mostly_silent {
-                connection.0.release();
-            }
-            part
-        });
-        let part = next.await.map_err(DialError::Broken)?;
-        if part.is_none() {
-            self.keep();
-        }
-        Ok(part)
-    }
-
-    async fn decoded_chunk(&mut self) -> Result<Option<BytesMut>, DialError> {
-        while let Some(chunk) = self.plain_chunk().await? {
-            let Some(decoder) = &mut self.decoder else { return Ok(Some(chunk)) };
-            let decoded = decoder.decode(&chunk).map_err(DialError::Undecodable)?;
-            if !decoded.is_empty() {
-                return Ok(Some(decoded));
-            }
-        }
-        Ok(None)
-    }
-
-    /// Stops reading and returns the connection to the pool.
-    pub(crate) fn finish(mut self) {
-        self.keep();
-    }
-
-    /// Size of the receive buffer.
-    #[cfg(test)]
-    pub(super) fn room(&self) -> usize {
-        self.connection.as_ref().map_or(0, |connection| connection.0.received.capacity())
-    }
-
-    fn keep(&mut self) {
-        if let Some(connection) = self.connection.take_if(|connection| connection.0.keeps_open) {
-            self.origin.keep(connection);
-        }
     }
 }

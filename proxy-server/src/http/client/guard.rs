@@ -51,6 +51,12 @@ fn embedded(address: Ipv6Addr) -> [Option<Ipv4Addr>; 2] {
     }
 }
 
+/// True if a name always means this machine (RFC 6761, 6.3).
+pub(super) fn is_localhost(name: &str) -> bool {
+    let name = name.trim_end_matches('.');
+    name == "localhost" || name.ends_with(".localhost")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

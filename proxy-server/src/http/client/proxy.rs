@@ -126,7 +126,7 @@ impl Exempt {
             Some(Host::Domain(name)) => (name.trim_end_matches('.').to_ascii_lowercase(), None),
             None => return true,
         };
-        let is_here = address.map_or_else(|| super::is_localhost(&name), |address| address.is_loopback());
+        let is_here = address.map_or_else(|| super::guard::is_localhost(&name), |address| address.is_loopback());
         is_here || self.0.iter().any(|entry| entry.covers(&name, address, port))
     }
 }

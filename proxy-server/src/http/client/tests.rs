@@ -149,10 +149,10 @@ async fn what_follows_an_answer_is_passed_over_once_it_has_come() {
     let mut first = get(&target).await;
     assert_eq!(first.chunk().await.expect("a chunk").as_deref(), Some(b"a".as_slice()));
     first.finish();
-    assert!(target.origin.take().is_none(), "it is still busy");
+    assert!(target.origin.idle().take().is_none(), "it is still busy");
     go.notify_one();
     let free = async {
-        while target.origin.take().is_none() {
+        while target.origin.idle().take().is_none() {
             yield_now().await;
         }
     };

@@ -1,0 +1,82 @@
+//! The configuration, and its defaults.
+
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use url::Url;
+
+use crate::catalog::Naming;
+use crate::http::client::Network;
+use crate::policy::PageOrigin;
+use crate::telemetry::{Format, Level};
+use crate::upstream::ChildEnvironment;
+use crate::{downstream, policy, telemetry, upstream};
+
+const DEFAULT_PORT: u16 = 6001;
+const DEFAULT_GRACE: Duration = Duration::from_secs(10);
+
+/// Every setting of a gateway.
+#[derive(Debug, Clone)]
+pub struct Config {
+    pub(crate) host: String,
+    pub(crate) port: u16,
+    pub(crate) base_url: Option<Url>,
+    pub(crate) shutdown_timeout: Duration,
+    /// True if another gateway may listen on the same address.
+    pub(crate) reuse_port: bool,
+    /// Time for which requests are still accepted after SIGTERM.
+    pub(crate) drain_delay: Duration,
+    /// Maximum number of open downstream connections.
+    pub(crate) max_connections: usize,
+    /// Timeout for opening a connection to an upstream.
+    pub(crate) connect_timeout: Duration,
+    /// Maximum size of a definition in bytes.
+    pub(crate) max_definition_bytes: usize,
+    /// True if the gateway starts only with admin tokens of its own.
+    pub(crate) forbid_known_token: bool,
+    /// Accepted host names besides loopback ones, without port or brackets.
+    pub(crate) allowed_hosts: Vec<String>,
+    pub(crate) allowed_origins: Vec<PageOrigin>,
+    pub(crate) policy: policy::Config,
+    pub(crate) naming: Naming,
+    pub(crate) telemetry: telemetry::Config,
+    pub(crate) upstream: upstream::Config,
+    pub(crate) downstream: downstream::Config,
+    pub(crate) network: Network,
+    pub(crate) children: ChildEnvironment,
+}
+
+/// An invalid setting, with its origin.
+#[derive(Debug, thiserror::Error)]
+#[error("invalid {origin}: {reason}")]
+pub struct InvalidSetting {
+    pub(super) origin: String,
+    pub(super) reason: String,
+}
+
+impl Default for Config {
+    /// The defaults: loopback only, port 6001, no token required.
+    fn default() -> Self {
+        Self {
+            host: Ipv4Addr::LOCALHOST.to_string(),
+            port: DEFAULT_PORT,
+            base_url: None,
+            shutdown_timeout: DEFAULT_GRACE,
+            reuse_port: false,
+            drain_delay: Duration::from_secs(1),
+            max_connections: 10_000,
+            connect_timeout: Duration::from_secs(10),
+            max_definition_bytes: 256 << 10,
+            forbid_known_token: false,
+            allowed_hosts: Vec::new(),
+            allowed_origins: Vec::new(),
+            policy: policy::Config::default(),
+            naming: Naming::default(),
+            telemetry: telemetry::Config { level: Level::Info, format: Format::Text, source: false },
+            upstream: upstream::Config::default(),
+            downstream: downstream::Config::default(),
+            network: Network::default(),
+            children: ChildEnvironment::default(),
+        }
+    }
+}

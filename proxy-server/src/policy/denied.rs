@@ -1,0 +1,49 @@
+//! Reasons for refusals.
+
+/// The reason why a caller is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Denied {
+    /// `Authorization` is missing.
+    NoToken,
+    /// `Authorization` without the `Bearer` scheme.
+    NoBearer,
+    /// The token is unknown.
+    WrongToken,
+    /// The address is not on the list of allowed addresses.
+    Address,
+    /// Starting processes needs a token, or proof that the caller is on this machine.
+    MayNotStart(Elsewhere),
+    /// Reading secrets needs an admin token, and the gateway has none that a caller could give.
+    MayNotReveal,
+}
+
+/// The reason why a request is not proved to come from this machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Elsewhere {
+    /// The peer is on another machine.
+    Peer,
+    /// A trusted proxy is configured on the peer's address.
+    TrustedProxy,
+    /// A header or HTTP/1.0 shows that a proxy forwards the request.
+    Forwarded,
+    /// `Host` is not a loopback name.
+    Host,
+    /// The peer's socket belongs to another user, or cannot be found.
+    Owner,
+    /// The peer's process also serves a connection from another machine.
+    Relay,
+}
+
+impl Elsewhere {
+    /// Returns the reason as public text.
+    pub(crate) fn words(self) -> &'static str {
+        match self {
+            Self::Peer => "the request comes from another machine",
+            Self::TrustedProxy => "the request comes from an address in --trusted-proxies",
+            Self::Forwarded => "a header or HTTP/1.0 shows that a proxy forwards the request",
+            Self::Host => "Host is no loopback name",
+            Self::Owner => "the connection is not one of the user that runs the gateway",
+            Self::Relay => "the connecting process is serving a connection from another machine",
+        }
+    }
+}
