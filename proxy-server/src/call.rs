@@ -30,7 +30,7 @@ pub(crate) use self::exchange::{Exchange, Output};
 pub(crate) use self::failover::route;
 pub(crate) use self::kept::{Holder, Kept, Rank};
 pub(crate) use self::listen::listen;
-pub(crate) use self::lists::{changes, from_memory};
+pub(crate) use self::lists::{changes, from_memory, introduction};
 pub(crate) use self::modern_client::ModernClient;
 pub(crate) use self::open_questions::OpenQuestions;
 pub(crate) use self::request::{Answer, Attached, Call, Class, Client, Scope};

@@ -1,10 +1,17 @@
-//! Splits a stream into lines, one message each.
+//! Lines with one message each: reads them from a stream, and writes them to one.
+
+use std::io;
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::sync::mpsc;
+use tokio::time::timeout;
 
 /// Larger buffers are dropped after use, so that one long line does not occupy memory for as long as the stream lasts.
 pub(crate) const MOST_REUSED: usize = 256 * 1024;
+/// Maximum size of one write, in bytes.
+const WRITE_PIECE: usize = 64 * 1024;
 const CHUNK: usize = 16 * 1024;
 
 /// Reader of non-empty lines, without their line ends.
@@ -32,6 +39,15 @@ pub(crate) enum Part {
 impl<R: AsyncRead + Unpin> Lines<R> {
     pub(crate) fn new(input: R, limit: usize) -> Self {
         Self { input, buffer: BytesMut::with_capacity(CHUNK), limit, is_cut: false }
+    }
+
+    /// Sends every line to a channel, until the stream ends or nobody receives.
+    pub(crate) async fn forward(mut self, lines: mpsc::Sender<Result<Bytes, TooLong>>) {
+        while let Some(line) = self.next().await {
+            if lines.send(line).await.is_err() {
+                return;
+            }
+        }
     }
 
     /// Returns the next line; `None` at the end of the stream or after a read error.
@@ -84,6 +100,48 @@ impl<R: AsyncRead + Unpin> Lines<R> {
     }
 }
 
+/// Writes lines until the queue closes. Fails if the output is closed, or accepts no piece of a line within `patience`.
+pub(crate) async fn write_lines(
+    mut lines: mpsc::Receiver<Bytes>,
+    mut output: impl AsyncWrite + Unpin,
+    patience: Duration,
+) -> io::Result<()> {
+    while let Some(line) = lines.recv().await {
+        let mut text = BytesMut::from(&*one_line(line));
+        text.extend_from_slice(b"\n");
+        // In pieces, so that the timeout measures progress.
+        for piece in text.chunks(WRITE_PIECE) {
+            let written = async {
+                output.write_all(piece).await?;
+                output.flush().await
+            };
+            timeout(patience, written).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))?;
+        }
+    }
+    Ok(())
+}
+
+/// Replaces raw line breaks by blanks for line-based framings. In JSON they can only be white space.
+pub(crate) fn one_line(message: Bytes) -> Bytes {
+    if memchr::memchr2(b'\n', b'\r', &message).is_none() {
+        return message;
+    }
+    let mut line = BytesMut::with_capacity(message.len());
+    put_one_line(&mut line, &message);
+    line.freeze()
+}
+
+/// Appends a message, or a piece of one, with its line breaks replaced.
+pub(crate) fn put_one_line(line: &mut BytesMut, mut piece: &[u8]) {
+    while let Some(end) = memchr::memchr2(b'\n', b'\r', piece) {
+        let (before, after) = piece.split_at(end);
+        line.extend_from_slice(before);
+        line.extend_from_slice(b" ");
+        piece = after.get(1..).unwrap_or_default();
+    }
+    line.extend_from_slice(piece);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -128,9 +186,9 @@ mod tests {
     async fn a_line_without_an_end_is_told_before_it_ends() {
         let (mut sender, receiver) = tokio::io::duplex(64);
         let mut lines = Lines::new(receiver, 5);
-        tokio::io::AsyncWriteExt::write_all(&mut sender, b"1234567").await.expect("room");
+        AsyncWriteExt::write_all(&mut sender, b"1234567").await.expect("room");
         assert_eq!(lines.next().await, Some(Err(TooLong)));
-        tokio::io::AsyncWriteExt::write_all(&mut sender, b"8\n9\n").await.expect("room");
+        AsyncWriteExt::write_all(&mut sender, b"8\n9\n").await.expect("room");
         assert_eq!(lines.next().await, Some(Ok(Bytes::from_static(b"9"))));
     }
 }

@@ -7,7 +7,7 @@ use crate::call::request::{Answer, Call, Client, Scope};
 use crate::call::services::Services;
 use crate::catalog::{List, Page, View, asked_by, audience};
 use crate::error::{Error, Kind};
-use crate::protocol::{self, Era, Message, Object, own_legacy_list, own_list, result_pieces};
+use crate::protocol::{self, Era, Message, Object, own_legacy_list, own_list, quote, result_pieces, result_response};
 use crate::upstream::list_changed;
 
 /// Lists whose changes are announced as changes of resources.
@@ -34,6 +34,20 @@ pub(crate) fn from_memory(services: &Services, call: &Call) -> Option<Result<Ans
         }
         (None, _) => None,
     }
+}
+
+/// Answers the `initialize` of a legacy client of all upstreams.
+pub(crate) fn introduction(view: &View, request: &Message, version: &str) -> Bytes {
+    let instructions = view
+        .instructions(audience(request))
+        .map(|text| format!(",\"instructions\":{}", quote(text)))
+        .unwrap_or_default();
+    let result = format!(
+        r#"{{"protocolVersion":"{version}","capabilities":{},"serverInfo":{{"name":"mcp-proxy","version":"{}"}}{instructions}}}"#,
+        view.capabilities(),
+        env!("CARGO_PKG_VERSION")
+    );
+    result_response(request.id(), &result)
 }
 
 /// Returns the page of a list that a request asks for.

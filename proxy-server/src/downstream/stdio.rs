@@ -2,14 +2,13 @@
 //! message per line, in either era.
 
 use std::collections::HashMap;
-use std::io;
 use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use schemas::{Definition, EraMode, ServerName};
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, sleep, timeout};
@@ -17,25 +16,22 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{debug, error, warn};
 
-use crate::call::Output;
+use crate::call::{Exchange, Output};
 use crate::control::Control;
 use crate::downstream::edge::Edge;
 use crate::downstream::fields::Fields;
 use crate::downstream::legacy::batch;
 use crate::downstream::legacy::session::{Scope, Session};
-use crate::downstream::modern::endpoint::{self, Opened};
-use crate::downstream::modern::response::next;
+use crate::downstream::modern::endpoint;
+use crate::downstream::modern::response::{Outcome, next};
 use crate::downstream::{error_response, sse};
-use crate::http::event_stream::one_line;
 use crate::http::server::Reply;
-use crate::lines::{Lines, TooLong};
+use crate::lines::{Lines, TooLong, write_lines};
 use crate::policy::{Credentials, Principal};
 use crate::protocol::{self, Era, INVALID_REQUEST, Invalid, Kind, METHOD_NOT_FOUND, Message, anonymous_error};
 use crate::registry::{Expected, Tenure, Write};
 use crate::sync::lock;
 
-/// Maximum size of one write, in bytes.
-const WRITE_PIECE: usize = 64 * 1024;
 /// Maximum number of queued lines, for each direction.
 const QUEUE: usize = 256;
 /// Timeout for upstreams to connect before the first response, because desktop programs take the first lists as final.
@@ -81,14 +77,14 @@ pub(crate) async fn serve(
     let ended = CancellationToken::new();
     let patience = edge.config.write_timeout;
     edge.services.tasks.spawn("standard output", async move {
-        if let Err(error) = write(answers, output, patience).await {
+        if let Err(error) = write_lines(answers, output, patience).await {
             warn!(%error, "standard output is not read any more");
         }
         drop(written);
     });
     let (stopping, at_end) = (edge.services.tasks.stopping().clone(), ended.clone());
     edge.services.tasks.spawn("standard input", async move {
-        stopping.run_until_cancelled(read(Lines::new(input, limit), heard)).await;
+        stopping.run_until_cancelled(Lines::new(input, limit).forward(heard)).await;
         at_end.cancel();
     });
     let (asked, calls) = (Arc::default(), TaskTracker::new());
@@ -305,11 +301,11 @@ async fn feed(session: Arc<Session>, out: mpsc::Sender<Bytes>) {
 }
 
 /// Writes the outputs of a modern request as lines.
-async fn write_outputs(opened: Opened, request: &Message, out: &mpsc::Sender<Bytes>) {
+async fn write_outputs(opened: Result<Exchange<Outcome>, Reply>, request: &Message, out: &mpsc::Sender<Bytes>) {
     let mut exchange = match opened {
-        Opened::Answered(Reply::Json(_, message)) => return drop(out.send(message.into()).await),
-        Opened::Answered(Reply::Other(_)) => return warn!("a response has no form without HTTP"),
-        Opened::Running(exchange) => exchange,
+        Ok(exchange) => exchange,
+        Err(Reply::Json(_, message)) => return drop(out.send(message.into()).await),
+        Err(Reply::Other(_)) => return warn!("a response has no form without HTTP"),
     };
     let last = loop {
         match next(&mut exchange).await {
@@ -325,33 +321,4 @@ async fn write_outputs(opened: Opened, request: &Message, out: &mpsc::Sender<Byt
     out.send(last).await.ok();
 }
 
-/// Writes lines until the queue closes. Fails if the output is closed, or accepts no piece of a line within `patience`.
-async fn write(
-    mut lines: mpsc::Receiver<Bytes>,
-    mut output: impl AsyncWrite + Unpin,
-    patience: Duration,
-) -> io::Result<()> {
-    while let Some(line) = lines.recv().await {
-        let mut text = BytesMut::from(&*one_line(line));
-        text.extend_from_slice(b"\n");
-        // In pieces, so that the timeout measures progress.
-        for piece in text.chunks(WRITE_PIECE) {
-            let written = async {
-                output.write_all(piece).await?;
-                output.flush().await
-            };
-            timeout(patience, written).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))?;
-        }
-    }
-    Ok(())
-}
-
 type Line = Result<Bytes, TooLong>;
-
-async fn read(mut input: Lines<impl AsyncRead + Unpin>, heard: mpsc::Sender<Line>) {
-    while let Some(line) = input.next().await {
-        if heard.send(line).await.is_err() {
-            return;
-        }
-    }
-}

@@ -224,27 +224,6 @@ impl Decoder {
     }
 }
 
-/// Replaces raw line breaks by blanks for line-based framings. In JSON they can only be white space.
-pub(crate) fn one_line(message: Bytes) -> Bytes {
-    if memchr::memchr2(b'\n', b'\r', &message).is_none() {
-        return message;
-    }
-    let mut line = BytesMut::with_capacity(message.len());
-    put_one_line(&mut line, &message);
-    line.freeze()
-}
-
-/// Appends a message, or a piece of one, with its line breaks replaced.
-pub(crate) fn put_one_line(line: &mut BytesMut, mut piece: &[u8]) {
-    while let Some(end) = memchr::memchr2(b'\n', b'\r', piece) {
-        let (before, after) = piece.split_at(end);
-        line.extend_from_slice(before);
-        line.extend_from_slice(b" ");
-        piece = after.get(1..).unwrap_or_default();
-    }
-    line.extend_from_slice(piece);
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

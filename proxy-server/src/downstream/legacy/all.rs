@@ -8,11 +8,11 @@ use bytes::Bytes;
 use tokio::time::{Instant, sleep_until};
 use tracing::info;
 
-use crate::call::{Attachments, Services, changes};
-use crate::catalog::{View, audience};
+use crate::call::{Attachments, Services, changes, introduction};
+use crate::catalog::View;
 use crate::downstream::edge::Edge;
 use crate::downstream::legacy::session::{Endpoint, Session};
-use crate::protocol::{Message, quote, result_response};
+use crate::protocol::Message;
 use crate::sync::lock;
 use crate::upstream::{EventQueue, event_queue};
 
@@ -26,7 +26,7 @@ pub(super) fn introduce(edge: &Edge, session: &Arc<Session>, message: &Message, 
         Endpoint::All(caller) => services.view(&lock(caller).clone()),
         Endpoint::One(_) => services.catalog.view(&|_| false),
     };
-    let answer = greeting(&view, message, version);
+    let answer = introduction(&view, message, version);
     let (events, queue) = event_queue();
     if let Some(attachments) = session.link_all(message.params(), version, events) {
         let own = OwnStream { services: Arc::clone(services), session: Arc::clone(session), attachments, seen: view };
@@ -34,17 +34,6 @@ pub(super) fn introduce(edge: &Edge, session: &Arc<Session>, message: &Message, 
     }
     info!(session = &*session.id, upstream = session.endpoint.name(), version, "session opened");
     answer
-}
-
-fn greeting(view: &View, hello: &Message, version: &str) -> Bytes {
-    let instructions =
-        view.instructions(audience(hello)).map(|text| format!(",\"instructions\":{}", quote(text))).unwrap_or_default();
-    let result = format!(
-        r#"{{"protocolVersion":"{version}","capabilities":{},"serverInfo":{{"name":"mcp-proxy","version":"{}"}}{instructions}}}"#,
-        view.capabilities(),
-        env!("CARGO_PKG_VERSION")
-    );
-    result_response(hello.id(), &result)
 }
 
 /// Stream of the events that belong to no call.

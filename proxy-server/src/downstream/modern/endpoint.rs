@@ -84,32 +84,22 @@ pub(in crate::downstream) async fn serve(
             .into();
     }
     match open(edge, scope, principal, &message, Some(fields)).await {
-        Opened::Answered(reply) => reply,
-        Opened::Running(exchange) => response::respond_with(exchange, message, &edge.config).await,
+        Ok(exchange) => response::respond_with(exchange, message, &edge.config).await,
+        Err(reply) => reply,
     }
 }
 
-/// A request, answered at once or in progress.
-pub(in crate::downstream) enum Opened {
-    Answered(Reply),
-    Running(Exchange<Outcome>),
-}
-
-/// Begins to carry out a request, regardless of the transport. Headers are checked if there are any.
+/// Begins to carry out a request, regardless of the transport. Headers are checked if there are any. Returns the response
+/// instead if there is one at once.
 pub(in crate::downstream) async fn open(
     edge: &Arc<Edge>,
     scope: &Scope,
     principal: Principal,
     message: &Message,
     fields: Option<&Fields<'_>>,
-) -> Opened {
-    let client = match client(message, fields) {
-        Ok(client) => client,
-        Err(refusal) => return Opened::Answered(refusal),
-    };
-    if let Some(refusal) = refuse_undeclared(message, &client, scope) {
-        return Opened::Answered(refusal);
-    }
+) -> Result<Exchange<Outcome>, Reply> {
+    let client = client(message, fields)?;
+    refuse_undeclared(message, &client, scope)?;
     let services = &edge.services;
     let scope = match scope {
         Scope::One(upstream) => call::Scope::One(Arc::clone(upstream)),
@@ -121,22 +111,18 @@ pub(in crate::downstream) async fn open(
     let deadline = Instant::now() + services.limits.initialize_timeout;
     let call = Call { principal, scope, client: Client::Modern(client), message: message.clone(), deadline };
     if let Some(answer) = from_memory(services, &call) {
-        return Opened::Answered(response::outcome(message, answer));
+        return Err(response::outcome(message, answer));
     }
     if message.method() == "subscriptions/listen" {
-        return Opened::Running(listen(services, call));
+        return Ok(listen(services, call));
     }
-    let call = match route(services, call) {
-        Ok(call) => call,
-        Err(error) => return Opened::Answered(error_response::modern_failure(message, &error)),
-    };
+    let call = route(services, call).map_err(|error| error_response::modern_failure(message, &error))?;
     if let Some(fields) = fields
         && let Some(Err(Mismatch(why))) = call.tool(|tool| headers::check_arguments(fields, message, tool)).await
     {
-        let code = HEADER_MISMATCH;
-        return Opened::Answered(error_response::modern_error(message.id(), StatusCode::BAD_REQUEST, code, &why));
+        return Err(error_response::modern_error(message.id(), StatusCode::BAD_REQUEST, HEADER_MISMATCH, &why));
     }
-    Opened::Running(call.start())
+    Ok(call.start())
 }
 
 /// Returns the client's properties, or the refusal of a request that violates the protocol.
@@ -159,15 +145,15 @@ fn client(message: &Message, fields: Option<&Fields<'_>>) -> Result<ModernClient
 
 /// Refuses a request about a task at the endpoint of all upstreams from a client that did not declare the tasks
 /// extension ("Capability").
-fn refuse_undeclared(message: &Message, client: &ModernClient, scope: &Scope) -> Option<Reply> {
+fn refuse_undeclared(message: &Message, client: &ModernClient, scope: &Scope) -> Result<(), Reply> {
     let is_one = matches!(scope, Scope::One(_));
     if is_one || !TASKS.contains(&message.method()) || protocol::declares_tasks(&client.capabilities) {
-        return None;
+        return Ok(());
     }
     let data = format!(r#"{{"requiredCapabilities":{{"extensions":{{"{TASKS_EXTENSION}":{{}}}}}}}}"#);
     let words = "The client must declare that it supports tasks";
     let body = protocol::error_response(message.id(), MISSING_CAPABILITY, words, &data);
-    Some(error_response::json(StatusCode::BAD_REQUEST, body))
+    Err(error_response::json(StatusCode::BAD_REQUEST, body))
 }
 
 fn unsupported(message: &Message, requested: &str) -> Reply {

@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Response};
 use bytes::{BufMut, Bytes, BytesMut};
 use futures_util::{Stream, StreamExt};
 
-use crate::http::event_stream::one_line;
+use crate::lines::one_line;
 
 /// Comment that keeps a silent stream open.
 pub(crate) const KEEP_ALIVE: &[u8] = b": keep-alive\n\n";

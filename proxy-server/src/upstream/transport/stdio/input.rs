@@ -11,8 +11,7 @@ use tokio::sync::mpsc;
 use tokio::time::sleep;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use crate::http::event_stream::put_one_line;
-use crate::lines::MOST_REUSED;
+use crate::lines::{MOST_REUSED, put_one_line};
 use crate::pieces::Pieces;
 
 /// Interval between checks whether a child has read its first line.
