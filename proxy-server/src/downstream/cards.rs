@@ -21,7 +21,7 @@ use crate::policy::{Page, Principal};
 use crate::protocol::{server_of, versions};
 use crate::upstream::Upstream;
 
-const CATALOG_PATH: &str = "/.well-known/ai-catalog.json";
+pub(super) const CATALOG_PATH: &str = "/.well-known/ai-catalog.json";
 const CARD_SUFFIX: &str = "/server-card";
 const SCHEMA: &str = "https://static.modelcontextprotocol.io/schemas/v1/server-card.schema.json";
 const CARD_TYPE: &str = "application/mcp-server-card+json";
@@ -49,11 +49,6 @@ pub(super) fn is_document(path: &str) -> bool {
         (Some(name), Some("mcp" | "stream"), None) => !name.is_empty(),
         _ => false,
     }
-}
-
-/// Returns the path of the catalog.
-pub(super) fn catalog_path() -> &'static str {
-    CATALOG_PATH
 }
 
 /// Responds with the card of the endpoint that the path names.

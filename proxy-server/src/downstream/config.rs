@@ -4,8 +4,6 @@ use std::time::Duration;
 
 use schemas::Eras;
 
-use crate::call::Limits;
-
 /// Limits towards clients.
 #[derive(Debug, Clone)]
 pub(crate) struct Config {
@@ -70,19 +68,6 @@ impl Default for Config {
             eras: Eras::default(),
             base_url: None,
             server_cards: true,
-        }
-    }
-}
-
-impl Config {
-    /// Returns the limits of calls.
-    pub(crate) fn calls(&self) -> Limits {
-        Limits {
-            initialize_timeout: self.initialize_timeout,
-            question_timeout: self.question_timeout,
-            max_sessions: self.max_sessions,
-            queued_bytes: self.stream_bytes,
-            parked_calls: self.parked_calls,
         }
     }
 }

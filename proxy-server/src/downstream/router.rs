@@ -22,7 +22,7 @@ const PREFIX: &str = "mcp-proxy";
 pub(crate) fn router(edge: Arc<Edge>) -> Router {
     let mut router = Router::new().route("/", post(streamable_http::serve).fallback(not_found));
     if edge.config.server_cards {
-        router = router.route(cards::catalog_path(), any(cards::catalog));
+        router = router.route(cards::CATALOG_PATH, any(cards::catalog));
         for path in cards::CARD_PATHS {
             router = router.route(path, any(cards::card)).route(&format!("/{PREFIX}{path}"), any(cards::card));
         }

@@ -22,7 +22,6 @@ use crate::downstream::fields::{Fields, SESSION_ID, text};
 use crate::downstream::legacy::batch;
 use crate::downstream::legacy::dialogue::{fill, introduce, notify, run};
 use crate::downstream::legacy::event_body::{Resumable, parse_event_id, resumable};
-use crate::downstream::legacy::event_log::EventLog;
 use crate::downstream::legacy::session::{Scope, Session};
 use crate::downstream::modern::endpoint;
 use crate::http::server::Reply;
@@ -278,7 +277,7 @@ async fn respond_with(
                 (Output::Event(event), Some(own)) => session.put(own, event),
                 (Output::Event(event), None) => break Some(event),
             },
-            () = room(own.as_ref()), if !has_room => {}
+            () = async { if let Some(own) = &own { own.room().await } }, if !has_room => {}
             () = wait_until(patience), if streams => break None,
         }
     };
@@ -295,12 +294,6 @@ async fn respond_with(
     });
     let prime = session.version() >= PRIMED_SINCE;
     resumable(&edge, session, Resumable { number, log, seen: 0, prime }).into()
-}
-
-async fn room(log: Option<&Arc<EventLog>>) {
-    if let Some(log) = log {
-        log.room().await;
-    }
 }
 
 /// Responds to the POST. A cancelled request has no response (2025-11-25, cancellation), so its POST ends with an empty

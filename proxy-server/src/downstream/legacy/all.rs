@@ -10,22 +10,21 @@ use tracing::info;
 
 use crate::call::{Attachments, Services, changes, introduction};
 use crate::catalog::View;
-use crate::downstream::edge::Edge;
-use crate::downstream::legacy::session::{Endpoint, Session};
+use crate::downstream::legacy::session::Session;
+use crate::policy::Caller;
 use crate::protocol::Message;
-use crate::sync::lock;
 use crate::upstream::{EventQueue, event_queue};
 
 /// Delay in which changes of several upstreams are combined into one announcement.
 const DEBOUNCE: Duration = Duration::from_millis(50);
 
 /// Opens a session with all upstreams, from memory. Returns the answer for the client.
-pub(super) fn introduce(edge: &Edge, session: &Arc<Session>, message: &Message, version: &str) -> Bytes {
-    let services = &edge.services;
-    let view = match &session.endpoint {
-        Endpoint::All(caller) => services.view(&lock(caller).clone()),
-        Endpoint::One(_) => services.catalog.view(&|_| false),
-    };
+pub(super) fn introduce(
+    services: &Arc<Services>,
+    (session, caller): (&Arc<Session>, Caller),
+    (message, version): (&Message, &str),
+) -> Bytes {
+    let view = services.view(&caller);
     let answer = introduction(&view, message, version);
     let (events, queue) = event_queue();
     if let Some(attachments) = session.link_all(message.params(), version, events) {

@@ -36,7 +36,10 @@ pub(in crate::downstream) async fn introduce(
     };
     let upstream = match &session.endpoint {
         Endpoint::One(upstream) => upstream,
-        Endpoint::All(_) => return Ok(all::introduce(edge, session, message, protocol::negotiate(&requested))),
+        Endpoint::All(caller) => {
+            let (caller, version) = (lock(caller).clone(), protocol::negotiate(&requested));
+            return Ok(all::introduce(&edge.services, (session, caller), (message, version)));
+        }
     };
     let opened = edge.services.attach(upstream, message.params()).await;
     let (attachment, handshake, events) = opened.map_err(|error| match error {

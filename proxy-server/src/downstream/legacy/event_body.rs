@@ -28,13 +28,13 @@ pub(in crate::downstream) struct Resumable {
 pub(in crate::downstream) fn resumable(edge: &Arc<Edge>, session: Arc<Session>, stream: Resumable) -> Response {
     let Resumable { number, log, seen, prime } = stream;
     let first = prime.then(|| Bytes::from(format!("id: {number}-{seen}\ndata:\n\n")));
-    respond_with(Follower::new(edge, session, log, Place { seen, number: Some(number) }), first)
+    respond_with(Follower::new(edge, session, log, (seen, Some(number))), first)
 }
 
 /// Responds with the session's own stream, after this first event. The session ends with the stream.
 pub(in crate::downstream) fn own(edge: &Arc<Edge>, session: Arc<Session>, first: Bytes) -> Response {
     let log = session.own_stream();
-    respond_with(Follower::new(edge, session, log, Place { seen: 0, number: None }), Some(first))
+    respond_with(Follower::new(edge, session, log, (0, None)), Some(first))
 }
 
 /// Reads a log for one response body.
@@ -49,17 +49,11 @@ struct Follower {
     pulse: Pulse,
 }
 
-/// Position to read from, and the stream's number if its events have ids.
-struct Place {
-    seen: u64,
-    number: Option<u32>,
-}
-
 impl Follower {
-    fn new(edge: &Arc<Edge>, session: Arc<Session>, log: Arc<EventLog>, place: Place) -> Self {
+    /// Starts to read after an event. `number` is that of the stream, if its events have ids.
+    fn new(edge: &Arc<Edge>, session: Arc<Session>, log: Arc<EventLog>, (seen, number): (u64, Option<u32>)) -> Self {
         session.reader_opened();
-        let reader = log.read_after(place.seen);
-        let number = place.number;
+        let reader = log.read_after(seen);
         let pulse = Pulse::new(edge.config.call_keep_alive.min(edge.config.keep_alive), Instant::now());
         Self { edge: Arc::clone(edge), session, reader, number, owns_session: number.is_none(), pulse }
     }
