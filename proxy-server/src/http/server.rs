@@ -19,6 +19,9 @@ mod service;
 mod timer;
 mod write_timeout;
 
+#[cfg(test)]
+mod tests;
+
 pub(crate) use self::body::{BodyError, collect};
 pub(crate) use self::connection::Connection;
 pub(crate) use self::drain::Drain;

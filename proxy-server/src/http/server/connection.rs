@@ -12,6 +12,7 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
+use axum::http::{HeaderValue, header};
 use axum::response::Response;
 use bytes::{BufMut, Bytes, BytesMut};
 use http_body::Body as HttpBody;
@@ -39,6 +40,8 @@ const SHORT_REST: usize = 64 * 1024;
 const FIRST_ROOM: usize = MAX_HEAD_BYTES;
 /// Minimum free space in the receive buffer for a read.
 const LEAST_ROOM: usize = 2 * 1024;
+
+const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 
 /// Connection with its buffers. At least one of `ahead` and `received` is empty.
 pub(crate) struct Connection<S> {
@@ -248,7 +251,8 @@ impl<S: Service> Connection<S> {
                 put_head(&mut head, status, None, body.len(), persistence);
                 body
             }
-            Reply::Other(response) if response.body().size_hint().exact().is_none() => {
+            Reply::Other(mut response) if response.body().size_hint().exact().is_none() => {
+                response.headers_mut().entry(header::CACHE_CONTROL).or_insert(NO_STORE);
                 return Ok(Next::HandOver(Some(response)));
             }
             Reply::Other(response) => {

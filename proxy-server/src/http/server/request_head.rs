@@ -53,7 +53,8 @@ fn length(fields: &[Header<'_>]) -> Result<Option<usize>, NotFast> {
     for Header { name, value } in fields {
         let is = |known: &str| name.eq_ignore_ascii_case(known);
         let is_fast = if is("content-length") {
-            let stated = decimal(value).and_then(|stated| usize::try_from(stated).ok());
+            // hyper reserves the two largest lengths. No body is even half as long.
+            let stated = decimal(value).and_then(|stated| isize::try_from(stated).ok()?.try_into().ok());
             stated.is_some_and(|stated| length.replace(stated).is_none())
         } else if is("connection") {
             value.eq_ignore_ascii_case(b"keep-alive")
@@ -111,6 +112,7 @@ mod tests {
             "content-length: +1\r\n",
             "content-length: \r\n",
             "content-length: 99999999999999999999\r\n",
+            "content-length: 18446744073709551615\r\n",
             "content-length : 1\r\n",
             "content-length: 1\r\n x\r\n",
             "content-length: 1\r\nTransfer-Encoding: identity\r\n",
