@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, ready};
 
 use axum::BoxError;
+use axum::body::Body as AxumBody;
 use axum::http::{HeaderValue, header};
 use axum::response::Response;
 use bytes::Bytes;
@@ -46,6 +47,8 @@ struct Progress {
     reader: AtomicWaker,
     /// True while part of its body is unread. The response then ends the connection.
     is_cut: AtomicBool,
+    /// True once hyper has all of its response.
+    is_answered: AtomicBool,
 }
 
 /// Connection that the fast path gives up.
@@ -114,7 +117,7 @@ impl<S: Service> Responder<S> {
     fn respond(
         self: &Arc<Self>,
         request: hyper::Request<Incoming>,
-    ) -> impl Future<Output = Result<Response, Infallible>> + use<S> {
+    ) -> impl Future<Output = Result<hyper::Response<Sending<AxumBody>>, Infallible>> + use<S> {
         let (answer, unanswered) = std::mem::take(&mut *lock(&self.first));
         // Watched before the future is polled, because hyper checks for the end of the connection first.
         let request = self.progress.watch(request);
@@ -129,7 +132,7 @@ impl<S: Service> Responder<S> {
                 response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
             }
             drop(unanswered);
-            Ok(response)
+            Ok(response.map(|inner| Sending { inner, progress: Arc::clone(&this.progress) }))
         }
     }
 }
@@ -138,6 +141,7 @@ impl Progress {
     /// Notes that a request is under way, and tracks the reading of its body.
     fn watch(self: &Arc<Self>, request: hyper::Request<Incoming>) -> hyper::Request<Watched> {
         self.is_under_way.store(true, Ordering::Relaxed);
+        self.is_answered.store(false, Ordering::Relaxed);
         self.is_cut.store(!request.body().is_end_stream(), Ordering::Relaxed);
         request.map(|inner| Watched { inner, progress: Arc::clone(self) })
     }
@@ -186,6 +190,35 @@ impl Body for Watched {
     }
 }
 
+/// Response body that notes when hyper has taken all of it, or has given it up.
+struct Sending<B> {
+    inner: B,
+    progress: Arc<Progress>,
+}
+
+impl<B: Body<Data = Bytes> + Unpin> Body for Sending<B> {
+    type Data = Bytes;
+    type Error = B::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
+        Pin::new(&mut self.inner).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}
+
+impl<B> Drop for Sending<B> {
+    fn drop(&mut self) {
+        self.progress.is_answered.store(true, Ordering::Relaxed);
+    }
+}
+
 /// Reader of the client's bytes. Reports the end late while a request is being answered: the client may have closed
 /// this direction only, and hyper would no longer send the response.
 struct Patient<R> {
@@ -208,6 +241,9 @@ impl<R: AsyncRead + Unpin> AsyncRead for Patient<R> {
             }
             self.progress.has_ended.store(true, Ordering::Relaxed);
             self.progress.reader.wake();
+        }
+        if self.progress.is_answered.load(Ordering::Relaxed) {
+            return Poll::Ready(Ok(()));
         }
         let end = self.end.get_or_insert_with(|| wait_until(Instant::now() + HALF_CLOSED));
         Pin::new(end).poll(context).map(Ok)

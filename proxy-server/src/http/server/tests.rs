@@ -12,12 +12,13 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Runtime;
 use tokio::task::yield_now;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use self::echo::Echo;
 use self::transcript::Transcript;
 use super::connection::Connection;
 use super::drain::Drain;
+use super::linger::HALF_CLOSED;
 use super::service::Peer;
 
 /// Timeout for a connection. None of the server's own timeouts is needed before it.
@@ -98,6 +99,17 @@ fn check(text: &str) -> Vec<u16> {
 fn a_response_of_unknown_length_has_the_fields_of_all_responses() {
     let request = "POST /stream/mcp HTTP/1.1\r\ncontent-length: 0\r\n\r\n";
     assert_eq!(check(&request.repeat(2)), [200, 200]);
+}
+
+#[tokio::test]
+async fn a_connection_ends_with_the_response_if_the_client_has_closed_its_direction_before() {
+    let request = "POST /late/mcp HTTP/1.1\r\ncontent-length: 0\r\n\r\n".repeat(2);
+    for reader in [Reader::FastPath, Reader::Hyper] {
+        let began = Instant::now();
+        let transcript = Server::bind().await.exchange(reader, &[request.as_bytes()]).await;
+        assert_eq!(transcript.responses.len(), 2, "{reader:?}");
+        assert!(began.elapsed() < HALF_CLOSED, "{reader:?} waits for a client that has left");
+    }
 }
 
 #[test]
