@@ -2,14 +2,14 @@
 //!
 //! A definition's URL is untrusted: it must not reach a cloud's metadata service, nor the gateway itself.
 
-mod body;
+pub(crate) mod body;
 mod coding;
 mod connect;
 mod connection;
 mod cookies;
 mod error;
 mod guard;
-mod head;
+pub(crate) mod head;
 mod idle_pool;
 mod origin;
 mod proxy;

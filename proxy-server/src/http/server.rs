@@ -13,7 +13,7 @@ mod linger;
 mod overflow;
 mod pieced;
 mod pulse;
-mod request_head;
+pub(crate) mod request_head;
 mod response_head;
 mod service;
 mod timer;

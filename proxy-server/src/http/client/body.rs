@@ -10,7 +10,7 @@ const MAX_TRAILER_FIELDS: usize = 32;
 
 /// The remaining part of a body.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Body(Rest);
+pub(crate) struct Body(Rest);
 
 #[derive(Debug, PartialEq, Eq)]
 enum Rest {
@@ -30,7 +30,7 @@ enum Rest {
 
 /// The next part of a body.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Part {
+pub(crate) enum Part {
     Data(BytesMut),
     /// No bytes have arrived yet.
     Missing,
@@ -44,24 +44,24 @@ pub(super) enum Part {
 pub(crate) struct BadBody;
 
 impl Body {
-    pub(super) fn empty() -> Self {
+    pub(crate) fn empty() -> Self {
         Self::of(0)
     }
 
-    pub(super) fn of(length: u64) -> Self {
+    pub(crate) fn of(length: u64) -> Self {
         Self(Rest::Bytes(length))
     }
 
-    pub(super) fn in_chunks() -> Self {
+    pub(crate) fn in_chunks() -> Self {
         Self(Rest::Chunks)
     }
 
-    pub(super) fn to_the_end() -> Self {
+    pub(crate) fn to_the_end() -> Self {
         Self(Rest::All)
     }
 
     /// Returns the number of bytes that are certain to follow.
-    pub(super) fn expected(&self) -> u64 {
+    pub(crate) fn expected(&self) -> u64 {
         match self.0 {
             Rest::Bytes(left) | Rest::Chunk(left) => left,
             Rest::Chunks | Rest::ChunkEnd | Rest::Trailers | Rest::All => 0,
@@ -69,12 +69,12 @@ impl Body {
     }
 
     /// True if the end of the connection ends the body.
-    pub(super) fn ends_with_connection(&self) -> bool {
+    pub(crate) fn ends_with_connection(&self) -> bool {
         self.0 == Rest::All
     }
 
     /// Takes bytes of the body from the front of the receive buffer.
-    pub(super) fn take(&mut self, received: &mut BytesMut) -> Result<Part, BadBody> {
+    pub(crate) fn take(&mut self, received: &mut BytesMut) -> Result<Part, BadBody> {
         loop {
             match &mut self.0 {
                 Rest::Bytes(0) => return Ok(Part::End),

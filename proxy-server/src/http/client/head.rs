@@ -15,24 +15,24 @@ const MAX_BYTES: usize = 64 * 1024;
 const MAX_FIELDS: usize = 100;
 
 /// The head of a response.
-pub(super) struct Head {
-    pub(super) status: StatusCode,
+pub(crate) struct Head {
+    pub(crate) status: StatusCode,
     /// The whole head as it arrived.
     text: Bytes,
-    pub(super) body: Body,
+    pub(crate) body: Body,
     /// True if the connection is persistent.
-    pub(super) keeps_open: bool,
+    pub(crate) keeps_open: bool,
     /// The idle time that `Keep-Alive` announces.
-    pub(super) idle: Option<Duration>,
-    pub(super) content: Content,
+    pub(crate) idle: Option<Duration>,
+    pub(crate) content: Content,
     /// True if the body has a coding other than `identity`.
-    pub(super) is_coded: bool,
-    pub(super) sets_cookies: bool,
+    pub(crate) is_coded: bool,
+    pub(crate) sets_cookies: bool,
 }
 
 /// The kind of a body, from `Content-Type`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Content {
+pub(crate) enum Content {
     Json,
     Events,
     Other,
@@ -53,7 +53,7 @@ pub(crate) enum BadHead {
 
 impl Head {
     /// Takes a head from the front of the receive buffer; `None` while it is incomplete. Skips interim responses (1xx).
-    pub(super) fn take(received: &mut BytesMut) -> Result<Option<Self>, BadHead> {
+    pub(crate) fn take(received: &mut BytesMut) -> Result<Option<Self>, BadHead> {
         loop {
             let mut fields = [const { MaybeUninit::<Header<'_>>::uninit() }; MAX_FIELDS];
             let mut response = httparse::Response::new(&mut []);
@@ -82,17 +82,17 @@ impl Head {
     }
 
     /// Copies the head into memory of its own, so that it does not keep the receive buffer.
-    pub(super) fn compact(&mut self) {
+    pub(crate) fn compact(&mut self) {
         self.text = Bytes::copy_from_slice(&self.text);
     }
 
     /// Returns the first value of a field.
-    pub(super) fn field(&self, name: &HeaderName) -> Option<&[u8]> {
+    pub(crate) fn field(&self, name: &HeaderName) -> Option<&[u8]> {
         self.fields(name).next()
     }
 
     /// Returns the values of all fields of a name.
-    pub(super) fn fields<'a>(&'a self, name: &HeaderName) -> impl Iterator<Item = &'a [u8]> {
+    pub(crate) fn fields<'a>(&'a self, name: &HeaderName) -> impl Iterator<Item = &'a [u8]> {
         let lines = self.text.split(|byte| *byte == b'\n');
         lines.filter_map(move |line| {
             let (found, value) = line.split_at_checked(name.as_str().len())?;

@@ -10,12 +10,12 @@ use super::service::Head;
 use crate::http::write::decimal;
 
 /// Limits of a request on the fast path: number of header fields, and size of its head in bytes.
-pub(super) const MAX_FIELDS: usize = 32;
-pub(super) const MAX_HEAD_BYTES: usize = 8 * 1024;
+pub(crate) const MAX_FIELDS: usize = 32;
+pub(crate) const MAX_HEAD_BYTES: usize = 8 * 1024;
 
 /// Reason why received bytes are not the head of a request for the fast path.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum NotFast {
+pub(crate) enum NotFast {
     /// Beginning of a request head.
     Incomplete,
     /// Any other request, or no request at all.
@@ -23,7 +23,7 @@ pub(super) enum NotFast {
 }
 
 /// Parses the head of a POST with `Content-Length`, or of a DELETE without a body. Returns it with its length in bytes.
-pub(super) fn read<'a>(
+pub(crate) fn read<'a>(
     text: &'a [u8],
     slots: &'a mut [MaybeUninit<Header<'a>>; MAX_FIELDS],
 ) -> Result<(Head<'a>, usize), NotFast> {
