@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use bytes::{BufMut, Bytes, BytesMut};
 
+use crate::http::write::decimal;
+
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// Number of bytes that are kept from the beginning, and from the end, of an event over the limit.
@@ -214,10 +216,15 @@ impl Decoder {
                 self.joined.put_slice(&value);
             }
             b"event" => self.event.name = String::from_utf8_lossy(&value).into_owned(),
-            b"id" if !value.contains(&0) => self.id = std::str::from_utf8(&value).ok().map(Into::into),
-            b"retry" if value.iter().all(u8::is_ascii_digit) => {
-                let milliseconds = std::str::from_utf8(&value).ok().and_then(|digits| digits.parse().ok());
-                self.event.retry = milliseconds.map(Duration::from_millis);
+            b"id" if !value.contains(&0) => {
+                if let Ok(id) = std::str::from_utf8(&value) {
+                    self.id = Some(id.into());
+                }
+            }
+            b"retry" => {
+                if let Some(milliseconds) = decimal(&value) {
+                    self.event.retry = Some(Duration::from_millis(milliseconds));
+                }
             }
             _ => {}
         }
@@ -321,6 +328,14 @@ mod tests {
         decoder.push(BytesMut::from("\n\n"));
         assert!(decoder.next_event().expect("within the limit").is_none());
         assert_eq!(decoder.last_id(), Some("a"));
+    }
+
+    #[test]
+    fn an_invalid_field_does_not_replace_a_valid_one() {
+        let mut decoder = Decoder::new(100);
+        decoder.push(BytesMut::from(b"id: a\nid: \xff\nretry: 1\nretry:\nretry: 99999999999999999999\n\n".as_slice()));
+        let event = decoder.next_event().expect("within the limit").expect("an event");
+        assert_eq!((decoder.last_id(), event.retry), (Some("a"), Some(Duration::from_millis(1))));
     }
 
     #[test]
