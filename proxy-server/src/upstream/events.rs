@@ -6,19 +6,20 @@
 //! event again, a stalled queue keeps only the newest progress notification, and drops and counts other notifications;
 //! the reader gets a message about the loss.
 
+mod monitor;
+
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::pin::pin;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
-use std::task::{Context, Poll, Waker};
+use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout};
 
-use crate::sync::lock;
+use self::monitor::{Locked, Monitor};
 use crate::upstream::event::Event;
 
 /// Size of an event besides its text, in bytes.
@@ -41,10 +42,8 @@ pub(crate) struct EventQueue(Arc<Shared>);
 #[error("nobody reads the events, or more of them wait than --max-queued-bytes allows four times over")]
 pub(crate) struct Unread;
 
-#[derive(Default)]
 struct Shared {
-    state: Mutex<State>,
-    writers: AtomicUsize,
+    monitor: Monitor<State>,
     /// Notified when a crowded queue has room again, or its reader is gone.
     room: Notify,
 }
@@ -54,7 +53,6 @@ struct State {
     waiting: VecDeque<Event>,
     bytes: usize,
     is_unread: bool,
-    reader: Option<Waker>,
     /// Present only after the queue exceeded its limit once.
     crowd: Option<Box<Crowd>>,
 }
@@ -77,7 +75,7 @@ struct Crowd {
 
 /// Creates a queue with its first writing half.
 pub(crate) fn event_queue() -> (Events, EventQueue) {
-    let shared = Arc::new(Shared { writers: AtomicUsize::new(1), ..Shared::default() });
+    let shared = Arc::new(Shared { monitor: Monitor::new(), room: Notify::new() });
     (Events(Arc::clone(&shared)), EventQueue(shared))
 }
 
@@ -109,9 +107,8 @@ impl Events {
             return Ok(false);
         }
         state.push(event);
-        let (is_crowded, reader) = (state.bytes > limit, state.reader.take());
-        drop(state);
-        reader.into_iter().for_each(Waker::wake);
+        let is_crowded = state.bytes > limit;
+        state.wake();
         Ok(is_crowded)
     }
 
@@ -171,25 +168,13 @@ impl EventQueue {
     }
 
     fn poll_recv(&mut self, context: &mut Context<'_>) -> Poll<Option<Event>> {
-        let mut state = self.0.state();
-        if let Some(event) = self.take(&mut state) {
-            return Poll::Ready(Some(event));
-        }
-        // Writers put events under the same lock, before they decrement the count.
-        if self.0.writers.load(Ordering::Acquire) == 0 {
-            return Poll::Ready(None);
-        }
-        match &mut state.reader {
-            Some(reader) => reader.clone_from(context.waker()),
-            none => *none = Some(context.waker().clone()),
-        }
-        Poll::Pending
+        self.0.monitor.poll_take(context, |state| self.take(state))
     }
 
     /// Returns the next event if there is one now. Cancels the wake-up of an earlier [`EventQueue::recv`].
     pub(crate) fn try_recv(&mut self) -> Option<Event> {
         let mut state = self.0.state();
-        state.reader = None;
+        drop(state.forget_reader());
         self.take(&mut state)
     }
 
@@ -249,24 +234,21 @@ impl Crowd {
 }
 
 impl Shared {
-    fn state(&self) -> MutexGuard<'_, State> {
-        lock(&self.state)
+    fn state(&self) -> Locked<'_, State> {
+        self.monitor.lock()
     }
 }
 
 impl Clone for Events {
     fn clone(&self) -> Self {
-        self.0.writers.fetch_add(1, Ordering::Relaxed);
+        self.0.monitor.add_writer();
         Self(Arc::clone(&self.0))
     }
 }
 
 impl Drop for Events {
     fn drop(&mut self) {
-        if self.0.writers.fetch_sub(1, Ordering::AcqRel) == 1 {
-            let reader = self.0.state().reader.take();
-            reader.into_iter().for_each(Waker::wake);
-        }
+        self.0.monitor.remove_writer();
     }
 }
 
@@ -275,7 +257,7 @@ impl Drop for EventQueue {
     fn drop(&mut self) {
         let mut state = self.0.state();
         state.is_unread = true;
-        let unread = (std::mem::take(&mut state.waiting), state.reader.take());
+        let unread = (std::mem::take(&mut state.waiting), state.forget_reader());
         drop(state);
         self.0.room.notify_waiters();
         drop(unread);

@@ -1,4 +1,5 @@
-use std::task::Wake;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Wake, Waker};
 
 use futures_util::FutureExt;
 use tokio::task::yield_now;
