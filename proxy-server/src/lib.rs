@@ -12,6 +12,8 @@ mod config;
 mod control;
 mod downstream;
 mod error;
+#[cfg(fuzzing)]
+pub mod fuzz;
 mod gateway;
 mod http;
 mod keys;
