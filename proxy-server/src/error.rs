@@ -68,15 +68,15 @@ pub(crate) enum Kind {
     /// The connection to the upstream failed. Nothing was sent.
     Unreachable,
     /// The upstream refused the request with an HTTP status. It was not executed.
-    Refused(u16),
+    UpstreamStatus(u16),
     /// The upstream no longer knows its session (404). The request was not executed.
     SessionLost,
     /// The connection ended after the request was sent. The request may have been executed.
-    Lost,
+    ConnectionLost,
     /// No response within the deadline. The request may have been executed.
     TimedOut,
     /// The upstream's response is invalid.
-    BadAnswer,
+    InvalidResponse,
     /// The caller cancelled the request.
     Cancelled,
 }
@@ -186,11 +186,11 @@ impl Kind {
             | Self::Cancelled => Blame::Downstream,
             Self::NotReady
             | Self::Unreachable
-            | Self::Refused(_)
+            | Self::UpstreamStatus(_)
             | Self::SessionLost
-            | Self::Lost
+            | Self::ConnectionLost
             | Self::TimedOut
-            | Self::BadAnswer => Blame::Upstream,
+            | Self::InvalidResponse => Blame::Upstream,
             Self::TooManySessions | Self::Busy => Blame::Gateway,
         }
     }
@@ -210,9 +210,9 @@ impl Kind {
             | Self::TooManySessions
             | Self::Busy
             | Self::Unreachable
-            | Self::Refused(_)
+            | Self::UpstreamStatus(_)
             | Self::SessionLost => true,
-            Self::Lost | Self::TimedOut | Self::BadAnswer | Self::Cancelled => false,
+            Self::ConnectionLost | Self::TimedOut | Self::InvalidResponse | Self::Cancelled => false,
         }
     }
 
@@ -231,11 +231,11 @@ impl Kind {
             Self::TooManySessions => "too_many_sessions",
             Self::Busy => "upstream_busy",
             Self::Unreachable => "upstream_unreachable",
-            Self::Refused(_) => "upstream_refused",
+            Self::UpstreamStatus(_) => "upstream_refused",
             Self::SessionLost => "upstream_session_lost",
-            Self::Lost => "upstream_lost",
+            Self::ConnectionLost => "upstream_lost",
             Self::TimedOut => "upstream_timed_out",
-            Self::BadAnswer => "upstream_bad_answer",
+            Self::InvalidResponse => "upstream_bad_answer",
             Self::Cancelled => "cancelled",
         }
     }
@@ -271,11 +271,11 @@ impl fmt::Display for Kind {
             Self::TooManySessions => f.write_str("too many sessions"),
             Self::Busy => f.write_str("too many requests in flight"),
             Self::Unreachable => f.write_str("cannot connect to the upstream"),
-            Self::Refused(status) => write!(f, "the upstream refused with status {status}"),
+            Self::UpstreamStatus(status) => write!(f, "the upstream refused with status {status}"),
             Self::SessionLost => f.write_str("the upstream no longer knows the session"),
-            Self::Lost => f.write_str("the upstream's connection ended before its answer"),
+            Self::ConnectionLost => f.write_str("the upstream's connection ended before its answer"),
             Self::TimedOut => f.write_str("no answer from the upstream within the deadline"),
-            Self::BadAnswer => f.write_str("the upstream's answer is not valid"),
+            Self::InvalidResponse => f.write_str("the upstream's answer is not valid"),
             Self::Cancelled => f.write_str("the caller withdrew the request"),
         }
     }

@@ -76,7 +76,7 @@ impl Route {
 pub(crate) fn may_pass_on(failure: Kind, failed: &Candidate) -> bool {
     match failure {
         Kind::NotReady | Kind::TooManySessions | Kind::Busy | Kind::Unreachable | Kind::SessionLost => true,
-        Kind::Refused(_) | Kind::Lost | Kind::BadAnswer => failed.repeatable,
+        Kind::UpstreamStatus(_) | Kind::ConnectionLost | Kind::InvalidResponse => failed.repeatable,
         Kind::Malformed
         | Kind::InvalidRequest(_)
         | Kind::InvalidParams(_)

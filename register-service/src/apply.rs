@@ -171,7 +171,7 @@ pub type Outcome = BTreeMap<ServerName, Result<Done, ApplyError>>;
 pub async fn apply(client: &Client, plan: &Plan, concurrency: usize) -> Outcome {
     let carried_out = stream::iter(&plan.changes).map(|change| async move {
         let name = change.name().clone();
-        (name, carry_out(client, change).await)
+        (name, apply_one(client, change).await)
     });
     carried_out.buffer_unordered(concurrency.max(1)).collect().await
 }
@@ -242,7 +242,7 @@ fn stopped(name: &ServerName, refused: &[RefusedChange]) -> ApplyError {
     }
 }
 
-async fn carry_out(client: &Client, change: &Change) -> Result<Done, ApplyError> {
+async fn apply_one(client: &Client, change: &Change) -> Result<Done, ApplyError> {
     match change {
         Change::Keep { .. } => Ok(Done::Kept),
         Change::Create { definition } => create(client, definition).await,

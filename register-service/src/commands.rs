@@ -26,14 +26,14 @@ use crate::report::Report;
 
 /// Runs the command that was selected.
 pub(crate) async fn run(cli: &Cli, process: &Process, printer: Printer) -> anyhow::Result<Report> {
-    match carry_out(cli, process, printer).await {
+    match run_command(cli, process, printer).await {
         // A settings file, such as one of variables, can have diagnostics too.
         Err(error) => error.downcast().map(|invalid: InvalidFiles| Report::invalid("settings", invalid)),
         report => report,
     }
 }
 
-async fn carry_out(cli: &Cli, process: &Process, printer: Printer) -> anyhow::Result<Report> {
+async fn run_command(cli: &Cli, process: &Process, printer: Printer) -> anyhow::Result<Report> {
     let global = &cli.global;
     let context = |reading: &Reading| Context::new(global, process, reading, printer);
     match &cli.command {

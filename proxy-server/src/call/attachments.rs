@@ -154,7 +154,7 @@ impl Attachments {
         let (attachment, handshake, events) = opened.map_err(|error| match error {
             OpenError::Failed(error) => error.at(&name),
             OpenError::Refused(answer) => {
-                Error::new(Kind::BadAnswer).at(&name).because(format!("it answered {}", answer.body()))
+                Error::new(Kind::InvalidResponse).at(&name).because(format!("it answered {}", answer.body()))
             }
         })?;
         let forwarded = Arc::clone(self).forward_events(Arc::clone(services), Arc::clone(&attachment), events);

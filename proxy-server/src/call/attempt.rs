@@ -95,7 +95,7 @@ fn record(upstream: &Upstream, method: &str, began: Instant, outcome: &Result<Me
         Ok(_) => debug!(upstream = %name, method, ?took, "attempt answered"),
         Err(error) => {
             debug!(upstream = %name, method, ?took, kind = error.kind().word(), error = %Chain(error), "attempt failed");
-            if matches!(error.kind(), Kind::Unreachable | Kind::SessionLost | Kind::Lost) {
+            if matches!(error.kind(), Kind::Unreachable | Kind::SessionLost | Kind::ConnectionLost) {
                 upstream.doubt();
             }
         }

@@ -83,7 +83,7 @@ pub(super) async fn resume(
 ) -> Option<Result<Answer, Error>> {
     let mut trips = services.parked.claim(state?, &purpose_of(call, &target.upstream)).await?;
     let begun_with = token(trips.request());
-    let is_lost = trips.failure().is_some_and(|error| matches!(error.kind(), Kind::Lost | Kind::SessionLost));
+    let is_lost = trips.failure().is_some_and(|error| matches!(error.kind(), Kind::ConnectionLost | Kind::SessionLost));
     if is_lost && is_repeatable(services, target, trips.request()).await {
         trips.repeat();
     } else {

@@ -28,14 +28,14 @@ const DEBOUNCE: Duration = Duration::from_millis(50);
 /// Lists of one client that differ from the catalog's.
 #[derive(Default)]
 pub(crate) struct OwnLists {
-    state: Mutex<State>,
+    state: Mutex<ListState>,
     /// True if there are any lists. Clients without own lists take no lock.
     has_any: AtomicBool,
     changed: watch::Sender<u64>,
 }
 
 #[derive(Default)]
-struct State {
+struct ListState {
     lists: HashMap<ServerName, OwnItems>,
     /// The last view, with the snapshot it was built from.
     view: Option<(Arc<Snapshot>, Arc<View>)>,
@@ -58,7 +58,7 @@ impl OwnLists {
         state.lists.retain(|upstream, items| !snapshot.agrees(upstream, items));
         if state.lists.is_empty() {
             self.has_any.store(false, Ordering::Relaxed);
-            *state = State::default();
+            *state = ListState::default();
             return context.view(caller);
         }
         let may_use = |definition: &schemas::Definition| context.policy.reaches(caller, definition);

@@ -67,8 +67,10 @@ impl Catalog {
         let all = all.map_err(|_| timed_out().at(name))?.map_err(|_| Error::new(Kind::NotReady).at(name))?;
         let mut counts = [0; 5];
         for (count, list) in counts.iter_mut().zip(all.iter()) {
-            *count =
-                list.outcome.clone().map_err(|why| Error::new(Kind::BadAnswer).because(why.to_string()).at(name))?;
+            *count = list
+                .outcome
+                .clone()
+                .map_err(|why| Error::new(Kind::InvalidResponse).because(why.to_string()).at(name))?;
         }
         Ok(counts)
     }

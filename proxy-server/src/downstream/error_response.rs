@@ -98,7 +98,7 @@ fn answer_to_kind(error: &Error) -> (StatusCode, i32, String) {
         Kind::TooManySessions => unavailable("too many sessions; try again later".to_owned()),
         Kind::Busy => unavailable(format!("{upstream} has too many requests in flight; nothing was sent")),
         Kind::Unreachable => unavailable(format!("cannot connect to {upstream}; nothing was sent")),
-        Kind::Refused(status @ (401 | 403)) => (
+        Kind::UpstreamStatus(status @ (401 | 403)) => (
             StatusCode::BAD_GATEWAY,
             INTERNAL_ERROR,
             format!(
@@ -106,13 +106,13 @@ fn answer_to_kind(error: &Error) -> (StatusCode, i32, String) {
                 after(", ", error.shown())
             ),
         ),
-        Kind::Refused(status) => (
+        Kind::UpstreamStatus(status) => (
             StatusCode::BAD_GATEWAY,
             INTERNAL_ERROR,
             format!("{upstream} refused the request with status {status}{}", after(", ", error.shown())),
         ),
         Kind::SessionLost => unavailable(format!("{upstream} lost its session; the request was not executed")),
-        Kind::Lost => {
+        Kind::ConnectionLost => {
             bad_gateway(format!("{upstream} went away before its answer; the request may have been executed"))
         }
         Kind::TimedOut => (
@@ -120,7 +120,7 @@ fn answer_to_kind(error: &Error) -> (StatusCode, i32, String) {
             INTERNAL_ERROR,
             format!("{upstream} did not answer in time; the request may have been executed"),
         ),
-        Kind::BadAnswer => bad_gateway(format!("{upstream} gave no valid answer{}", after(": ", error.shown()))),
+        Kind::InvalidResponse => bad_gateway(format!("{upstream} gave no valid answer{}", after(": ", error.shown()))),
         Kind::Cancelled => (StatusCode::OK, INTERNAL_ERROR, "the request was cancelled".to_owned()),
     }
 }

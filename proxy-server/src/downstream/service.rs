@@ -30,7 +30,7 @@ pub(crate) struct Service {
 
 /// Request to an endpoint that was authorized by its head.
 pub(crate) struct Admitted<'a> {
-    caller: streamable_http::Caller,
+    caller: streamable_http::Authorized,
     method: Method,
     fields: Fields<'a>,
 }
@@ -64,7 +64,7 @@ impl server::Service for Service {
             return Admission::NotFast;
         }
         let admitted = page.map_err(Reply::from).and_then(|_| {
-            let caller = streamable_http::Caller::admit(Arc::clone(&self.edge), name, &fields.credentials(peer))?;
+            let caller = streamable_http::Authorized::admit(Arc::clone(&self.edge), name, &fields.credentials(peer))?;
             caller.takes(&head.method, &fields, head.length)
         });
         match admitted {

@@ -40,7 +40,7 @@ pub(super) async fn serve(State(edge): Shared, path: RawPathParams, request: ext
     let mut fields = Fields::in_headers(&head.headers);
     fields.is_old_http = head.version < Version::HTTP_11;
     let credentials = fields.credentials(peer(&head.extensions));
-    let admitted = Caller::admit(edge, upstream_name(&path), &credentials);
+    let admitted = Authorized::admit(edge, upstream_name(&path), &credentials);
     let caller = match admitted.and_then(|caller| caller.takes(&head.method, &fields, 0)) {
         Ok(caller) => caller,
         Err(refusal) => return refusal,
@@ -63,7 +63,7 @@ pub(super) struct Request<'a, 'f> {
 }
 
 /// Authenticated sender of a request, and the endpoint it is for.
-pub(super) struct Caller {
+pub(super) struct Authorized {
     edge: Arc<Edge>,
     scope: Scope,
     principal: Principal,
@@ -89,7 +89,7 @@ impl Drop for Provisional<'_> {
     }
 }
 
-impl Caller {
+impl Authorized {
     /// Authorizes a caller for the endpoint of this upstream, or of all upstreams.
     pub(super) fn admit(edge: Arc<Edge>, name: Option<&str>, credentials: &Credentials<'_>) -> Result<Self, Reply> {
         let (scope, principal) = admit(&edge, name, credentials)?;

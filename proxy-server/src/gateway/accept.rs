@@ -37,7 +37,7 @@ pub(super) struct Acceptor {
 }
 
 /// A connection's permit.
-enum Place {
+enum ConnectionPermit {
     Usual(OwnedSemaphorePermit),
     Spare(OwnedSemaphorePermit),
 }
@@ -75,7 +75,7 @@ impl Acceptor {
     /// connection that is there.
     fn sweep(&self, listener: &std::net::TcpListener) {
         for _ in 0..LISTEN_QUEUE {
-            let place = Arc::clone(&self.places).try_acquire_owned().map(Place::Usual);
+            let place = Arc::clone(&self.places).try_acquire_owned().map(ConnectionPermit::Usual);
             let accepted = listener.accept().and_then(|(stream, peer)| {
                 stream.set_nonblocking(true)?;
                 Ok((stream, peer))
@@ -85,7 +85,7 @@ impl Acceptor {
         }
     }
 
-    fn take(&self, stream: std::net::TcpStream, peer: SocketAddr, place: Place) {
+    fn take(&self, stream: std::net::TcpStream, peer: SocketAddr, place: ConnectionPermit) {
         match stream.local_addr() {
             Ok(local) => self.begin(stream, Peer { peer, local }, place),
             // The connection has ended already.
@@ -95,25 +95,25 @@ impl Acceptor {
 
     /// Waits for a permit, a spare one if the limit is reached. While none is free, further connections wait in the
     /// system's bounded backlog.
-    async fn place(&self) -> Option<Place> {
+    async fn place(&self) -> Option<ConnectionPermit> {
         if let Ok(place) = Arc::clone(&self.places).try_acquire_owned() {
-            return Some(Place::Usual(place));
+            return Some(ConnectionPermit::Usual(place));
         }
         tokio::select! {
             biased;
-            place = Arc::clone(&self.places).acquire_owned() => place.ok().map(Place::Usual),
-            place = Arc::clone(&self.spare_places).acquire_owned() => place.ok().map(Place::Spare),
+            place = Arc::clone(&self.places).acquire_owned() => place.ok().map(ConnectionPermit::Usual),
+            place = Arc::clone(&self.spare_places).acquire_owned() => place.ok().map(ConnectionPermit::Spare),
         }
     }
 
-    fn begin(&self, stream: std::net::TcpStream, peer: Peer, place: Place) {
+    fn begin(&self, stream: std::net::TcpStream, peer: Peer, place: ConnectionPermit) {
         let Some((lane, service)) = self.lanes.next(&self.services) else { return };
         let service = Arc::clone(service);
         match place {
-            Place::Usual(place) => {
+            ConnectionPermit::Usual(place) => {
                 self.tasks.spawn_on(lane, "connection", self.serve(stream, peer, service, place));
             }
-            Place::Spare(place) => {
+            ConnectionPermit::Spare(place) => {
                 self.tasks.spawn_on(lane, "connection beyond the limit", async move {
                     if let Ok(stream) = TcpStream::from_std(stream) {
                         serve_overflow(stream, peer, &*service).await;

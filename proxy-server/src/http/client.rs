@@ -93,7 +93,7 @@ pub(crate) struct Reach {
 }
 
 /// The destination of a session's requests, with their headers and limits.
-pub(crate) struct Place<'a> {
+pub(crate) struct Destination<'a> {
     pub(crate) url: &'a Url,
     pub(crate) headers: HeaderMap,
     pub(crate) reach: Reach,
@@ -161,17 +161,17 @@ impl Dialer {
 
     /// Checks an address and prepares requests of a new session. A name that resolves to the gateway itself passes
     /// here; the mark stops such requests.
-    pub(crate) fn target(&self, place: &Place<'_>) -> Result<Target, Refused> {
+    pub(crate) fn target(&self, place: &Destination<'_>) -> Result<Target, Refused> {
         let declared = place.headers.get(COOKIE).and_then(|value| value.to_str().ok());
         self.target_with(place, place.url, Arc::new(Jar::new(declared.unwrap_or_default())))
     }
 
     /// Prepares requests to another address of the same session, with its headers and cookies.
-    pub(crate) fn sibling(&self, of: &Target, place: &Place<'_>, url: &Url) -> Result<Target, Refused> {
+    pub(crate) fn sibling(&self, of: &Target, place: &Destination<'_>, url: &Url) -> Result<Target, Refused> {
         self.target_with(place, url, Arc::clone(&of.jar))
     }
 
-    fn target_with(&self, place: &Place<'_>, url: &Url, jar: Arc<Jar>) -> Result<Target, Refused> {
+    fn target_with(&self, place: &Destination<'_>, url: &Url, jar: Arc<Jar>) -> Result<Target, Refused> {
         let (mut headers, reach) = (place.headers.clone(), &place.reach);
         // Cookies are sent from the jar.
         headers.remove(COOKIE);

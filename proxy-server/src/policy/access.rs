@@ -29,7 +29,7 @@ pub(crate) fn check(filter: Option<&ToolFilter>, request: &Message) -> Result<()
     if request.method() != "tools/call" {
         return Ok(());
     }
-    let name = match request.glance() {
+    let name = match request.prepared_params() {
         Some(seen) => seen.name,
         None => named(request.params())?,
     };
@@ -52,8 +52,8 @@ pub(crate) fn visible(filter: Option<&ToolFilter>, method: &str, answer: Message
     let Some(filter) = filter.filter(|_| method == "tools/list" && answer.kind() == protocol::Kind::Result) else {
         return Ok(answer);
     };
-    match sift(filter, &answer).ok_or(Kind::BadAnswer)? {
-        Some(sifted) => Ok(Message::parse(sifted).map_err(|_| Kind::BadAnswer)?),
+    match sift(filter, &answer).ok_or(Kind::InvalidResponse)? {
+        Some(sifted) => Ok(Message::parse(sifted).map_err(|_| Kind::InvalidResponse)?),
         None => Ok(answer),
     }
 }
@@ -148,7 +148,7 @@ mod tests {
             r#"{"tools":[{"name":"b","Name":"a"}]}"#,
             r#"{"tools":[{"name":"b","name":"a"}]}"#,
         ] {
-            assert_eq!(check(result).err(), Some(Kind::BadAnswer), "{result}");
+            assert_eq!(check(result).err(), Some(Kind::InvalidResponse), "{result}");
         }
         assert!(check(r#"{"tools":[]}"#).is_ok());
         let error = message(r#"{"jsonrpc":"2.0","id":1,"error":{"code":1,"message":"no"}}"#);

@@ -13,12 +13,12 @@ const OWN_KEYS: [&str; 4] = [VERSION_KEY, CAPABILITIES_KEY, CLIENT_KEY, LOG_LEVE
 
 /// Client metadata for modern requests: the raw client info and capabilities.
 #[derive(Debug, Clone)]
-pub(crate) struct Stamp {
+pub(crate) struct ClientMeta {
     capabilities: Box<str>,
     client: Box<str>,
 }
 
-impl Stamp {
+impl ClientMeta {
     /// Returns the metadata of the gateway itself, which declares no capabilities.
     pub(crate) fn own() -> Self {
         let client = format!(r#"{{"name":"mcp-proxy","version":"{}"}}"#, env!("CARGO_PKG_VERSION"));
@@ -136,7 +136,7 @@ mod tests {
 
     fn check(params: &str, expected: &str) {
         let request = message(&format!(r#"{{"jsonrpc":"2.0","id":1,"method":"tools/call"{params}}}"#));
-        let stamped = Stamp::of(HELLO).apply(&request, None, &[]).expect("a request");
+        let stamped = ClientMeta::of(HELLO).apply(&request, None, &[]).expect("a request");
         assert_eq!(stamped.params(), expected.replace("SAID", SAID), "{params}");
         assert_eq!((stamped.id(), stamped.method()), ("1", "tools/call"));
     }
@@ -165,7 +165,7 @@ mod tests {
     #[test]
     fn rounds_add_members() {
         let request = message(r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"a"}}"#);
-        let stamped = Stamp::of(HELLO).apply(&request, Some("info"), &[("requestState", r#""s""#)]);
+        let stamped = ClientMeta::of(HELLO).apply(&request, Some("info"), &[("requestState", r#""s""#)]);
         let params = stamped.expect("a request").params().to_owned();
         assert!(params.starts_with(r#"{"requestState":"s","_meta":{"#), "{params}");
         assert!(params.contains(r#""io.modelcontextprotocol/logLevel":"info"},"name":"a"}"#), "{params}");

@@ -2,11 +2,11 @@
 
 use bytes::Bytes;
 
-use super::claims::without;
 use super::code::{INVALID_PARAMS, RESOURCE_NOT_FOUND};
 use super::keys::{SERVER_KEY, SUBSCRIPTION_KEY};
 use super::message::{Kind, Message, result_response};
 use super::object::Object;
+use super::request_meta::without;
 use super::splice::quote;
 use super::version::LATEST_MODERN;
 use crate::pieces::Pieces;

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::invalid::Invalid;
 use super::keys::OWN_NAMES;
-use super::object::{MAX_MEMBERS, Picked, Seen, is_case_variant, pick};
+use super::object::{MAX_MEMBERS, MemberValues, Seen, is_case_variant, pick};
 use super::scan::{Malformed, Scanner};
 
 const KNOWN: [&str; 6] = ["jsonrpc", "id", "method", "params", "result", "error"];
@@ -38,17 +38,17 @@ pub(super) struct Envelope<'a> {
     /// True if a member differs from a known one by case only.
     pub(super) has_case_variants: bool,
     /// Members of `params` found in the pass; `None` if `params` need a full parse.
-    pub(super) glance: Option<Glance<'a>>,
+    pub(super) prepared: Option<PreparedParams<'a>>,
 }
 
 /// Members of `params` that were found while the envelope was read.
-pub(crate) struct Glance<'a> {
+pub(crate) struct PreparedParams<'a> {
     /// The raw `name`.
     pub(crate) name: Option<&'a str>,
     /// The raw `_meta`.
     pub(crate) meta: Option<&'a str>,
     /// The raw members of `_meta` listed in [`OWN_NAMES`]; `None` if `_meta` needs a full parse.
-    pub(super) own: Option<Picked<'a, { OWN_NAMES.len() }>>,
+    pub(super) own: Option<MemberValues<'a, { OWN_NAMES.len() }>>,
 }
 
 impl<'a> Envelope<'a> {
@@ -84,7 +84,7 @@ impl<'a> Envelope<'a> {
             }
         };
         let value = match (name.as_ref(), scanner.peek()) {
-            ("params", Some(b'{')) => parameters(scanner, &mut self.glance)?,
+            ("params", Some(b'{')) => parameters(scanner, &mut self.prepared)?,
             _ => scanner.value()?,
         };
         if place.replace(value).is_some() { Err(Malformed::Twice) } else { Ok(()) }
@@ -92,9 +92,9 @@ impl<'a> Envelope<'a> {
 }
 
 /// Reads `params` and keeps the members that every call needs.
-fn parameters<'a>(scanner: &mut Scanner<'a>, glance: &mut Option<Glance<'a>>) -> Result<&'a str, Malformed> {
+fn parameters<'a>(scanner: &mut Scanner<'a>, prepared: &mut Option<PreparedParams<'a>>) -> Result<&'a str, Malformed> {
     let (mut seen, mut has_variants) = (Seen::default(), false);
-    let mut found = Glance { name: None, meta: None, own: None };
+    let mut found = PreparedParams { name: None, meta: None, own: None };
     let params = scanner.object(|name, scanner| {
         match (name.as_ref(), scanner.peek()) {
             ("_meta", Some(b'{')) => {
@@ -110,6 +110,6 @@ fn parameters<'a>(scanner: &mut Scanner<'a>, glance: &mut Option<Glance<'a>>) ->
         seen.note(name);
         Ok(())
     })?;
-    *glance = (seen.is_clear() && !has_variants).then_some(found);
+    *prepared = (seen.is_clear() && !has_variants).then_some(found);
     Ok(params)
 }

@@ -6,10 +6,10 @@ use std::ops::Range;
 use bytes::Bytes;
 use bytestring::ByteString;
 
-use super::envelope::{Envelope, Glance, PARAMETERS};
+use super::envelope::{Envelope, PARAMETERS, PreparedParams};
 use super::invalid::Invalid;
 use super::keys::OWN_NAMES;
-use super::object::{Object, Picked};
+use super::object::{MemberValues, Object};
 use super::scan::{Scanner, text};
 use crate::pieces::Pieces;
 
@@ -21,26 +21,26 @@ const LARGE: usize = 4 * 1024;
 pub(crate) struct Message {
     text: ByteString,
     kind: Kind,
-    id: Place,
+    id: Span,
     method: Method,
-    params: Place,
-    body: Place,
-    glance: Option<Places>,
+    params: Span,
+    body: Span,
+    prepared: Option<ParamSpans>,
 }
 
 /// The position of a slice in a message. 32 bits each, because messages are moved often.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-struct Place {
+struct Span {
     start: u32,
     end: u32,
 }
 
-/// The positions of a [`Glance`]; empty for absent members.
+/// The positions of a [`PreparedParams`]; empty for absent members.
 #[derive(Clone, Copy, Debug)]
-struct Places {
-    name: Place,
-    meta: Place,
-    own: Option<[Place; OWN_NAMES.len()]>,
+struct ParamSpans {
+    name: Span,
+    meta: Span,
+    own: Option<[Span; OWN_NAMES.len()]>,
 }
 
 /// The kind of a message.
@@ -57,7 +57,7 @@ pub(crate) enum Kind {
 /// The position of the method, or the decoded method if it was written with escapes.
 #[derive(Clone, Debug)]
 enum Method {
-    At(Place),
+    At(Span),
     Decoded(Box<str>),
 }
 
@@ -78,30 +78,30 @@ impl Message {
         if envelope.jsonrpc.and_then(self::text).as_deref() != Some("2.0") {
             return Err(Invalid::Envelope("`jsonrpc` must be \"2.0\""));
         }
-        let place = |raw: Option<&str>| raw.map_or(Place::default(), |raw| Place::of(&text, raw));
+        let place = |raw: Option<&str>| raw.map_or(Span::default(), |raw| Span::of(&text, raw));
         let id = match envelope.id {
-            Some(raw) if is_id(raw) => Place::of(&text, raw),
-            Some(null @ "null") if envelope.error.is_some() => Place::of(&text, null),
+            Some(raw) if is_id(raw) => Span::of(&text, raw),
+            Some(null @ "null") if envelope.error.is_some() => Span::of(&text, null),
             Some(_) => return Err(Invalid::Envelope("`id` must be a string or a number")),
-            None => Place::default(),
+            None => Span::default(),
         };
         let (kind, method) = match (envelope.method, envelope.result, envelope.error) {
             (Some(method), None, None) => {
                 let kind = if id.is_empty() { Kind::Notification } else { Kind::Request };
                 (kind, Method::read(&text, method)?)
             }
-            (None, Some(_), None) if !id.is_empty() => (Kind::Result, Method::At(Place::default())),
-            (None, None, Some(_)) => (Kind::Error, Method::At(Place::default())),
+            (None, Some(_), None) if !id.is_empty() => (Kind::Result, Method::At(Span::default())),
+            (None, None, Some(_)) => (Kind::Error, Method::At(Span::default())),
             _ => return Err(Invalid::Envelope("expected a request, a notification or a response")),
         };
         let params = place(envelope.params);
         let body = place(if kind == Kind::Result { envelope.result } else { envelope.error });
-        let glance = envelope.glance.map(|seen| Places {
+        let prepared = envelope.prepared.map(|seen| ParamSpans {
             name: place(seen.name),
             meta: place(seen.meta),
             own: seen.own.map(|own| own.map(place)),
         });
-        Ok(Self { kind, id, method, params, body, glance, text })
+        Ok(Self { kind, id, method, params, body, prepared, text })
     }
 
     /// Parses the messages of an array. One invalid message makes the whole batch invalid.
@@ -173,9 +173,9 @@ impl Message {
 
     /// Returns the members of `params` that were found while the envelope was read. `None` if `params` need a full
     /// parse, because they are not an object, or contain a duplicate or a case variant of a known member.
-    pub(crate) fn glance(&self) -> Option<Glance<'_>> {
-        let found = |place: Place| (!place.is_empty()).then(|| self.slice(place));
-        self.glance.as_ref().map(|seen| Glance {
+    pub(crate) fn prepared_params(&self) -> Option<PreparedParams<'_>> {
+        let found = |place: Span| (!place.is_empty()).then(|| self.slice(place));
+        self.prepared.as_ref().map(|seen| PreparedParams {
             name: found(seen.name),
             meta: found(seen.meta),
             own: seen.own.map(|own| own.map(found)),
@@ -184,7 +184,7 @@ impl Message {
 
     /// True if `params` or its `_meta` contain a case variant of a member that the gateway reads.
     pub(crate) fn has_case_variants(&self) -> bool {
-        if self.glance.as_ref().is_some_and(|seen| seen.meta.is_empty() || seen.own.is_some()) {
+        if self.prepared.as_ref().is_some_and(|seen| seen.meta.is_empty() || seen.own.is_some()) {
             return false;
         }
         let Ok(params) = Object::read(self.params()) else { return false };
@@ -194,7 +194,7 @@ impl Message {
 
     /// Returns a raw member of `params`.
     pub(crate) fn parameter(&self, name: &str) -> Option<&str> {
-        match (self.glance(), name) {
+        match (self.prepared_params(), name) {
             (Some(seen), "name") => seen.name,
             (Some(seen), "_meta") => seen.meta,
             _ => Object::read(self.params()).ok()?.get(name),
@@ -208,9 +208,9 @@ impl Message {
 
     /// Returns the raw members of `params._meta` listed in [`OWN_NAMES`], in that order; `None` if it is not an object,
     /// or contains a member twice.
-    pub(super) fn own_meta(&self) -> Option<Picked<'_, { OWN_NAMES.len() }>> {
-        match self.glance() {
-            Some(Glance { own: Some(own), .. }) => Some(own),
+    pub(super) fn own_meta(&self) -> Option<MemberValues<'_, { OWN_NAMES.len() }>> {
+        match self.prepared_params() {
+            Some(PreparedParams { own: Some(own), .. }) => Some(own),
             Some(_) | None => Object::pick(self.meta()?, OWN_NAMES).ok(),
         }
     }
@@ -271,13 +271,13 @@ impl Message {
     /// Like [`Message::with`], but returns a message. Each replacement exchanges one JSON value for another inside
     /// `params`, `result` or `error`, so the envelope is not parsed again.
     pub(crate) fn replaced(&self, replacements: &[(&str, &str)]) -> Self {
-        let edits: Vec<(Place, &str)> = replacements.iter().map(|(old, new)| (self.locate(old), *new)).collect();
+        let edits: Vec<(Span, &str)> = replacements.iter().map(|(old, new)| (self.locate(old), *new)).collect();
         let shift = |at: u32| {
             let before = edits.iter().filter(|(place, _)| place.start < at);
             before.fold(at, |at, (place, new)| at + offset(new.len()) - place.len())
         };
-        let moved = |place: Place| {
-            if place.is_empty() { place } else { Place { start: shift(place.start), end: shift(place.end) } }
+        let moved = |place: Span| {
+            if place.is_empty() { place } else { Span { start: shift(place.start), end: shift(place.end) } }
         };
         let method = match &self.method {
             Method::At(place) => Method::At(moved(*place)),
@@ -286,13 +286,13 @@ impl Message {
         let (id, params, body) = (moved(self.id), moved(self.params), moved(self.body));
         // Edits inside `params` keep its set of members.
         let stays = edits.iter().all(|(place, _)| place.start > self.params.start);
-        let glance = self.glance.filter(|_| stays);
-        let glance = glance.map(|seen| {
-            let is_beside = |(place, _): &(Place, &str)| place.end <= seen.meta.start || place.start >= seen.meta.end;
+        let prepared = self.prepared.filter(|_| stays);
+        let prepared = prepared.map(|seen| {
+            let is_beside = |(place, _): &(Span, &str)| place.end <= seen.meta.start || place.start >= seen.meta.end;
             let own = seen.own.filter(|_| edits.iter().all(is_beside)).map(|own| own.map(moved));
-            Places { name: moved(seen.name), meta: moved(seen.meta), own }
+            ParamSpans { name: moved(seen.name), meta: moved(seen.meta), own }
         });
-        Self { kind: self.kind, id, method, params, body, glance, text: self.splice(edits).into() }
+        Self { kind: self.kind, id, method, params, body, prepared, text: self.splice(edits).into() }
     }
 
     /// Copies the message into memory of its own, for a message that is kept: a slice would keep the whole receive
@@ -301,19 +301,19 @@ impl Message {
         Self { text: ByteString::from(&*self.text), ..self }
     }
 
-    fn locate(&self, slice: &str) -> Place {
-        Place::of(&self.text, slice)
+    fn locate(&self, slice: &str) -> Span {
+        Span::of(&self.text, slice)
     }
 
-    fn splice(&self, mut edits: Vec<(Place, &str)>) -> String {
+    fn splice(&self, mut edits: Vec<(Span, &str)>) -> String {
         // An insertion sorts before a replacement at the same position.
         edits.sort_unstable_by_key(|(place, _)| *place);
         let added: usize = edits.iter().map(|(_, new)| new.len()).sum();
         let removed: usize = edits.iter().map(|(place, _)| place.range().len()).sum();
         let mut out = String::with_capacity(self.text.len() + added - removed);
-        let mut last = Place::default();
+        let mut last = Span::default();
         for (place, new) in edits {
-            out.push_str(self.slice(Place { start: last.end, end: place.start }));
+            out.push_str(self.slice(Span { start: last.end, end: place.start }));
             out.push_str(new);
             last = place;
         }
@@ -321,20 +321,20 @@ impl Message {
         out
     }
 
-    fn slice(&self, place: Place) -> &str {
+    fn slice(&self, place: Span) -> &str {
         self.text.get(place.range()).unwrap_or_default()
     }
 
-    fn before(&self, place: Place) -> &str {
+    fn before(&self, place: Span) -> &str {
         self.text.get(..place.range().start).unwrap_or_default()
     }
 
-    fn after(&self, place: Place) -> &str {
+    fn after(&self, place: Span) -> &str {
         self.text.get(place.range().end..).unwrap_or_default()
     }
 }
 
-impl Place {
+impl Span {
     /// Returns the position of a slice in its text.
     fn of(text: &str, slice: &str) -> Self {
         let start = offset(slice.as_ptr() as usize - text.as_ptr() as usize);
@@ -362,7 +362,7 @@ fn offset(at: usize) -> u32 {
 impl Method {
     fn read(text: &str, raw: &str) -> Result<Self, Invalid> {
         match self::text(raw) {
-            Some(Cow::Borrowed(method)) => Ok(Self::At(Place::of(text, method))),
+            Some(Cow::Borrowed(method)) => Ok(Self::At(Span::of(text, method))),
             Some(Cow::Owned(method)) => Ok(Self::Decoded(method.into())),
             None => Err(Invalid::Envelope("`method` must be a string")),
         }

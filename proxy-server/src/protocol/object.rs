@@ -36,7 +36,7 @@ impl<'a> Object<'a> {
 
     /// Returns the raw values of these members, in this order, and refuses the same input as [`Object::read`]. Cheaper,
     /// because other members are not stored.
-    pub(crate) fn pick<const N: usize>(text: &'a str, names: [&str; N]) -> Result<Picked<'a, N>, Malformed> {
+    pub(crate) fn pick<const N: usize>(text: &'a str, names: [&str; N]) -> Result<MemberValues<'a, N>, Malformed> {
         let mut scanner = Scanner::new(text);
         let (_, picked) = pick(&mut scanner, names)?;
         scanner.end()?;
@@ -117,14 +117,14 @@ fn folded(name: &str) -> impl Iterator<Item = char> {
 }
 
 /// The raw values of the requested members, in the order of the request.
-pub(super) type Picked<'a, const N: usize> = [Option<&'a str>; N];
+pub(super) type MemberValues<'a, const N: usize> = [Option<&'a str>; N];
 
 /// Scans an object for these members. Returns its text and their raw values; no values if the object needs a full
 /// parse, because a name occurs twice or there are many members.
 pub(super) fn pick<'a, const N: usize>(
     scanner: &mut Scanner<'a>,
     names: [&str; N],
-) -> Result<(&'a str, Option<Picked<'a, N>>), Malformed> {
+) -> Result<(&'a str, Option<MemberValues<'a, N>>), Malformed> {
     let (mut seen, mut found) = (Seen::default(), [None; N]);
     let text = scanner.object(|name, scanner| {
         let value = scanner.value()?;

@@ -20,14 +20,14 @@ pub(crate) const TASKS_EXTENSION: &str = "io.modelcontextprotocol/tasks";
 
 /// The client metadata of a modern request.
 #[derive(Debug)]
-pub(crate) struct Claims<'a> {
+pub(crate) struct RequestMeta<'a> {
     pub(crate) version: Cow<'a, str>,
     /// The raw client capabilities.
     pub(crate) capabilities: &'a str,
     pub(crate) log_level: Option<Cow<'a, str>>,
 }
 
-impl<'a> Claims<'a> {
+impl<'a> RequestMeta<'a> {
     /// Reads the metadata. The error names the missing member.
     pub(crate) fn of(request: &'a Message) -> Result<Self, &'static str> {
         let [version, capabilities, log_level, _] = request.own_meta().ok_or("`params._meta` is required")?;
@@ -40,11 +40,11 @@ impl<'a> Claims<'a> {
 
 /// True if a modern request asks for log messages.
 pub(crate) fn asks_for_logs(request: &Message) -> bool {
-    Claims::of(request).is_ok_and(|claims| claims.log_level.is_some())
+    RequestMeta::of(request).is_ok_and(|meta| meta.log_level.is_some())
 }
 
 /// True if a message carries the protocol version in `_meta`, which only modern messages do.
-pub(crate) fn claims_a_version(message: &Message) -> bool {
+pub(crate) fn names_a_version(message: &Message) -> bool {
     message.own_meta().is_some_and(|[version, ..]| version.is_some())
 }
 

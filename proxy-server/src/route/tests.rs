@@ -85,8 +85,8 @@ fn only_what_had_no_effect_or_may_be_repeated_goes_to_the_next() {
     for kind in [Kind::NotReady, Kind::Unreachable, Kind::Busy, Kind::SessionLost] {
         assert!(may_pass_on(kind, &candidate(false)));
     }
-    assert!(!may_pass_on(Kind::Lost, &candidate(false)));
-    assert!(may_pass_on(Kind::Lost, &candidate(true)));
+    assert!(!may_pass_on(Kind::ConnectionLost, &candidate(false)));
+    assert!(may_pass_on(Kind::ConnectionLost, &candidate(true)));
     for kind in [Kind::UnknownTool, Kind::TimedOut, Kind::Cancelled] {
         assert!(!may_pass_on(kind, &candidate(true)));
     }

@@ -18,7 +18,7 @@ use tokio::sync::{OwnedSemaphorePermit, watch};
 use tracing::debug;
 
 use crate::error::{Error, Kind};
-use crate::protocol::{self, Era, Message, Skills, Stamp, is_about_skills};
+use crate::protocol::{self, ClientMeta, Era, Message, Skills, is_about_skills};
 use crate::sync::lock;
 use crate::upstream::Upstream;
 use crate::upstream::changes::Shown;
@@ -41,7 +41,7 @@ pub(crate) struct Attachment {
     /// Era of the first upstream session. Its successors use it too, while the upstream still supports it.
     era: Era,
     /// Client metadata for a modern upstream, sent with every request.
-    stamp: Stamp,
+    client_meta: ClientMeta,
     slot: watch::Sender<Slot>,
     events: Events,
     wishes: Mutex<Wishes>,

@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
 use crate::error::{Chain, Error, Kind};
-use crate::http::client::{Choice, Place, Reach, Trust};
+use crate::http::client::{Choice, Destination, Reach, Trust};
 use crate::protocol::{self, Era, LATEST_MODERN, Message};
 use crate::tasks::{Tasks, wait_until};
 use crate::upstream::deadline::Deadline;
@@ -138,7 +138,7 @@ impl Connection {
         match answer {
             Some(Ok(answer)) => Ok(self.read(message, answer)),
             Some(Err(error)) => Err(error),
-            None => Err(Error::new(Kind::Lost).because(self.inbox.end().unwrap_or_default())),
+            None => Err(Error::new(Kind::ConnectionLost).because(self.inbox.end().unwrap_or_default())),
         }
     }
 
@@ -222,7 +222,7 @@ impl Connection {
     }
 
     fn lost(&self) -> Error {
-        Error::new(Kind::Lost).because(self.inbox.end().unwrap_or_default())
+        Error::new(Kind::ConnectionLost).because(self.inbox.end().unwrap_or_default())
     }
 
     /// Cancels a request at the upstream, with the client's notification if there is one. Over modern HTTP, closing the
@@ -296,8 +296,8 @@ async fn connect(environment: &Environment, definition: &Definition, inbox: &Arc
     }
 }
 
-fn place<'a>(remote: &'a Remote, definition: &Definition, message_limit: usize) -> Result<Place<'a>, Error> {
-    Ok(Place { url: &remote.url, headers: headers(remote)?, reach: reach(definition), message_limit })
+fn place<'a>(remote: &'a Remote, definition: &Definition, message_limit: usize) -> Result<Destination<'a>, Error> {
+    Ok(Destination { url: &remote.url, headers: headers(remote)?, reach: reach(definition), message_limit })
 }
 
 /// Converts the network settings of a definition.

@@ -92,7 +92,7 @@ async fn probe(environment: &Environment, definition: &Definition, deadline: Ins
             Judgement::Legacy | Judgement::Modern => Ok(Probed::Legacy),
         },
         Err(OpenError::Failed(error)) => match error.kind() {
-            Kind::Unreachable | Kind::Refused(401 | 403) => Err(OpenError::Failed(error)),
+            Kind::Unreachable | Kind::UpstreamStatus(401 | 403) => Err(OpenError::Failed(error)),
             // A server that fails or stays silent on an unknown method may still know `initialize`.
             _ => {
                 debug!(upstream = %definition.name, error = %Chain(&error), "no answer to `server/discover`");

@@ -31,7 +31,7 @@ pub(super) const REPLY_QUEUE: usize = 1 << 16;
 
 /// The receiving half of one upstream session.
 pub(super) struct Inbox {
-    state: Mutex<State>,
+    state: Mutex<InboxState>,
     outbox: mpsc::Sender<Bytes>,
     closed: CancellationToken,
     /// Maximum size of one queue in bytes.
@@ -51,7 +51,7 @@ pub(super) struct Inbox {
 }
 
 #[derive(Default)]
-struct State {
+struct InboxState {
     pending: HashMap<u64, Pending, RandomState>,
     attached: Vec<Attached>,
     /// Questions by the upstream's raw id. Settled ones are removed when the next one arrives.
@@ -172,7 +172,7 @@ impl Inbox {
         let mut state = self.state();
         match state.failures.iter().position(|(failed, _)| *failed == id) {
             Some(at) => state.failures.swap_remove(at).1,
-            None => Error::new(error::Kind::Lost).because(state.end.clone().unwrap_or_default()),
+            None => Error::new(error::Kind::ConnectionLost).because(state.end.clone().unwrap_or_default()),
         }
     }
 
@@ -402,12 +402,12 @@ impl Inbox {
         }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, InboxState> {
         lock(&self.state)
     }
 }
 
-impl State {
+impl InboxState {
     /// Returns the queue for a message: that of the call `origin`, or else of the only attachment that it can belong
     /// to: its newest call, whose stream is sure to have a reader, or its own queue if it has no call.
     fn addressee(&self, origin: Option<u64>, concerned: fn(&Pending) -> bool) -> Option<Events> {

@@ -83,7 +83,7 @@ impl Upstream {
             OpenError::Refused(_) => Some(REFUSAL_TRUST),
             OpenError::Failed(error) => match error.kind() {
                 Kind::Unreachable | Kind::NotReady | Kind::Busy | Kind::TooManySessions => None,
-                Kind::Refused(_) => Some(REFUSAL_TRUST),
+                Kind::UpstreamStatus(_) => Some(REFUSAL_TRUST),
                 _ => Some(SILENCE_TRUST).filter(|_| !was_there),
             },
         };

@@ -12,7 +12,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use tracing::debug;
 
 use crate::error::{Chain, Error, Kind};
-use crate::protocol::{self, INTERNAL_ERROR, METHOD_NOT_FOUND, Message, Object, SUBSCRIPTION_KEY, Stamp};
+use crate::protocol::{self, ClientMeta, INTERNAL_ERROR, METHOD_NOT_FOUND, Message, Object, SUBSCRIPTION_KEY};
 use crate::upstream::connection::{Connection, Sender};
 use crate::upstream::deadline::Deadline;
 use crate::upstream::event::Event;
@@ -182,7 +182,7 @@ impl Streams<'_> {
 
 /// True if the upstream rejects the method itself, rather than being busy or requiring other credentials.
 fn is_refusal(error: &Error) -> bool {
-    matches!(error.kind(), Kind::InvalidRequest(NOT_OFFERED | REFUSED) | Kind::Refused(400 | 404 | 405))
+    matches!(error.kind(), Kind::InvalidRequest(NOT_OFFERED | REFUSED) | Kind::UpstreamStatus(400 | 404 | 405))
 }
 
 const NOT_OFFERED: &str = "the upstream offers no `subscriptions/listen`";
@@ -198,7 +198,7 @@ struct Stream {
 async fn open(connection: &Arc<Connection>, filter: &str) -> Result<(Stream, BTreeSet<Box<str>>), Error> {
     let malformed = |invalid| Error::new(Kind::Malformed).because(invalid);
     let request = Message::parse(protocol::request(0, "subscriptions/listen", filter)).map_err(malformed)?;
-    let request = Stamp::own().apply(&request, None, &[]).map_err(malformed)?;
+    let request = ClientMeta::own().apply(&request, None, &[]).map_err(malformed)?;
     let (acknowledge, acknowledged) = oneshot::channel();
     let (stop, ended) = (CancellationToken::new(), CancellationToken::new());
     let stream = Stream { ended: ended.clone(), _stop: stop.clone().drop_guard() };
@@ -212,7 +212,7 @@ async fn open(connection: &Arc<Connection>, filter: &str) -> Result<(Stream, BTr
         ended.cancel();
     });
     let acknowledged = timeout(PATIENCE, acknowledged).await.map_err(|_| Error::new(Kind::TimedOut))?;
-    let uris = acknowledged.unwrap_or_else(|_| Err(Kind::Lost.into()))?;
+    let uris = acknowledged.unwrap_or_else(|_| Err(Kind::ConnectionLost.into()))?;
     Ok((stream, uris))
 }
 
@@ -248,7 +248,7 @@ async fn follow(
         Ok(answer) if answer.error_code().is_some_and(|code| code != INTERNAL_ERROR) => {
             Error::new(Kind::InvalidRequest(REFUSED)).because(format!("it answered {}", answer.body()))
         }
-        Ok(answer) => Error::new(Kind::BadAnswer).because(format!("it answered {}", answer.body())),
+        Ok(answer) => Error::new(Kind::InvalidResponse).because(format!("it answered {}", answer.body())),
         Err(error) => error,
     };
     acknowledge.send(Err(error)).ok();

@@ -50,9 +50,9 @@ pub(super) struct Succession {
 }
 
 /// A permit for a request in flight, released when dropped.
-pub(crate) struct Place<'a>(&'a AtomicUsize);
+pub(crate) struct InFlight<'a>(&'a AtomicUsize);
 
-impl Drop for Place<'_> {
+impl Drop for InFlight<'_> {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }
@@ -206,8 +206,8 @@ impl Upstream {
     }
 
     /// Acquires a permit for a request in flight; fails at the limit.
-    pub(crate) fn admit(&self) -> Result<Place<'_>, Error> {
-        let place = Place(&self.in_flight);
+    pub(crate) fn admit(&self) -> Result<InFlight<'_>, Error> {
+        let place = InFlight(&self.in_flight);
         let most = self.definition.limits.in_flight.map_or(self.environment.config.in_flight, |most| most as usize);
         if self.in_flight.fetch_add(1, Ordering::Relaxed) < most {
             Ok(place)

@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::error::{Error, Kind};
 use crate::protocol::{
-    self, Era, HEADER_MISMATCH, LATEST_LEGACY, LATEST_MODERN, Message, Object, Offer, Stamp, UNSUPPORTED_VERSION,
+    self, ClientMeta, Era, HEADER_MISMATCH, LATEST_LEGACY, LATEST_MODERN, Message, Object, Offer, UNSUPPORTED_VERSION,
 };
 use crate::upstream::changes::ListChanges;
 use crate::upstream::connection::{Connection, Sender};
@@ -255,7 +255,7 @@ impl Session {
     pub(crate) async fn request_as_nobody(&self, request: &Message, deadline: Deadline) -> Result<Message, Error> {
         let stamped = match self.era() {
             Era::Legacy => None,
-            Era::Modern => Some(Stamp::own().apply(request, None, &[]).map_err(malformed)?),
+            Era::Modern => Some(ClientMeta::own().apply(request, None, &[]).map_err(malformed)?),
         };
         let message = stamped.as_ref().unwrap_or(request);
         let (events, _nobody) = event_queue();
@@ -394,7 +394,7 @@ impl Hello<'_> {
             Self::Legacy(params) => parse(protocol::request(0, "initialize", params)),
             Self::Modern => {
                 let request = parse(protocol::request(0, "server/discover", "{}"))?;
-                Stamp::own().apply(&request, None, &[]).map_err(malformed)
+                ClientMeta::own().apply(&request, None, &[]).map_err(malformed)
             }
         }
     }
@@ -404,7 +404,7 @@ impl Hello<'_> {
 fn agree(connection: &Connection, handshake: &Message) -> Result<(), Error> {
     let result = Object::read(handshake.body()).ok();
     let Some(version) = result.as_ref().and_then(|result| result.text("protocolVersion")) else {
-        return Err(Error::new(Kind::BadAnswer).because("`initialize` names no revision"));
+        return Err(Error::new(Kind::InvalidResponse).because("`initialize` names no revision"));
     };
     if let Wire::StreamableHttp(endpoint) = &connection.wire {
         endpoint.set_version(&version);
@@ -420,7 +420,7 @@ fn check_versions(handshake: &Message) -> Result<(), Error> {
         return Ok(());
     }
     let why = format!("`server/discover` does not offer {LATEST_MODERN} but [{}]", versions.join(", "));
-    Err(Error::new(Kind::BadAnswer).because(why))
+    Err(Error::new(Kind::InvalidResponse).because(why))
 }
 
 fn parse(bytes: Bytes) -> Result<Message, Error> {

@@ -192,7 +192,7 @@ impl Supervisor {
             match error {
                 OpenError::Failed(error) => error,
                 OpenError::Refused(answer) => {
-                    Error::new(Kind::BadAnswer).because(format!("it answered {}", answer.body()))
+                    Error::new(Kind::InvalidResponse).because(format!("it answered {}", answer.body()))
                 }
             }
         })?;

@@ -50,7 +50,7 @@ pub(super) async fn run(sync: &Sync, context: &Context) -> anyhow::Result<Report
     Ok(match prepare::compare(COMMAND, loaded, policy, context).await {
         // An empty plan needs no lock.
         Ok(prepared) if sync.dry_run || prepared.plan.is_empty() => {
-            carry_out(sync, prepared, saved.as_ref(), context).await
+            apply_prepared(sync, prepared, saved.as_ref(), context).await
         }
         Ok(prepared) => locked(sync, prepared, saved.as_ref(), context).await,
         Err(report) => report,
@@ -64,13 +64,13 @@ async fn locked(sync: &Sync, prepared: Prepared, saved: Option<&SavedPlan>, cont
             let work = async {
                 // The previous holder of the lock may have changed something.
                 match prepared.again(COMMAND, context).await {
-                    Ok(prepared) => carry_out(sync, prepared, saved, context).await,
+                    Ok(prepared) => apply_prepared(sync, prepared, saved, context).await,
                     Err(report) => report,
                 }
             };
             lock::under(&context.client, lock, Box::pin(work)).await
         }
-        Ok(None) => carry_out(sync, prepared, saved, context).await,
+        Ok(None) => apply_prepared(sync, prepared, saved, context).await,
         Err(NoLock::Gateway(error)) => unreachable(Report::new(COMMAND, prepared.remarks), &error),
         Err(held) => {
             let hint =
@@ -81,7 +81,7 @@ async fn locked(sync: &Sync, prepared: Prepared, saved: Option<&SavedPlan>, cont
 }
 
 /// Applies the plan, unless it is refused.
-async fn carry_out(sync: &Sync, prepared: Prepared, saved: Option<&SavedPlan>, context: &Context) -> Report {
+async fn apply_prepared(sync: &Sync, prepared: Prepared, saved: Option<&SavedPlan>, context: &Context) -> Report {
     let (printer, client) = (context.printer, &context.client);
     let report = Report::new(COMMAND, prepared.remarks.clone());
     let reach = if sync.no_atomic { Reach::Itself } else { Reach::Everything };

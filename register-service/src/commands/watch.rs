@@ -150,13 +150,13 @@ async fn step(loaded: Loaded, policy: Policy, args: &Watch, context: &Context) -
             let work = async {
                 // The previous holder of the lock may have changed something.
                 match prepared.again(COMMAND, context).await {
-                    Ok(prepared) => carry_out(&prepared, args, context).await,
+                    Ok(prepared) => apply_once(&prepared, args, context).await,
                     Err(report) => report,
                 }
             };
             lock::under(&context.client, lock, Box::pin(work)).await
         }
-        Ok(None) => carry_out(&prepared, args, context).await,
+        Ok(None) => apply_once(&prepared, args, context).await,
         Err(NoLock::Gateway(error)) => unreachable(report, &error),
         Err(held) => report.failed(Exit::Refused, format!("{held}; nothing was changed"), None),
     }
@@ -168,7 +168,7 @@ fn refuse(prepared: &Prepared, args: &Watch) -> Report {
     prepared.refuse(report, &prepare::guards(&args.changes), Reach::Everything)
 }
 
-async fn carry_out(prepared: &Prepared, args: &Watch, context: &Context) -> Report {
+async fn apply_once(prepared: &Prepared, args: &Watch, context: &Context) -> Report {
     let mut report = refuse(prepared, args);
     if report.exit != Exit::Done {
         return report;

@@ -53,7 +53,7 @@ fn listed(registered: &Registered) -> Vec<Registration> {
 }
 
 /// Applies a change as a gateway would.
-fn carry_out(registered: &mut Registered, change: &Change) {
+fn apply_change(registered: &mut Registered, change: &Change) {
     match change {
         Change::Create { definition } | Change::Update { definition, .. } => {
             registered.insert(definition.name.to_string(), registration(definition));
@@ -92,7 +92,7 @@ proptest! {
         let desired = definitions(&declared);
         let mut registered = Registered::new();
         for change in plan(&desired, &[], &policy(0, Adopt::Nothing)).changes {
-            carry_out(&mut registered, &change);
+            apply_change(&mut registered, &change);
         }
         let second = plan(&desired, &listed(&registered), &policy(0, Adopt::Nothing));
         prop_assert!(second.is_empty());
@@ -107,12 +107,12 @@ proptest! {
         let mut registered = Registered::new();
         for run in before {
             let made = plan(&definitions(&run.declared), &listed(&registered), &policy(run.who, Adopt::Nothing));
-            made.changes.iter().for_each(|change| carry_out(&mut registered, change));
+            made.changes.iter().for_each(|change| apply_change(&mut registered, change));
         }
         let (me, desired) = (policy(0, Adopt::Nothing), definitions(&declared));
         let foreign = others(&registered, 0);
         let made = plan(&desired, &listed(&registered), &me);
-        made.changes.iter().for_each(|change| carry_out(&mut registered, change));
+        made.changes.iter().for_each(|change| apply_change(&mut registered, change));
         prop_assert_eq!(&still_others(&registered, 0, &foreign), &foreign);
         let is_declared = |name: &String| desired.iter().any(|it| it.name.as_str() == name);
         let handed_over = others(&registered, 0).into_keys().filter(|name| !foreign.contains_key(name));
@@ -138,7 +138,7 @@ proptest! {
             let foreign = others(&registered, who);
             let made = plan(&definitions(&declared), &listed(&registered), &policy(who, Adopt::Nothing));
             let carried_out = done.iter().filter_map(|at| made.changes.get(*at));
-            carried_out.for_each(|change| carry_out(&mut registered, change));
+            carried_out.for_each(|change| apply_change(&mut registered, change));
             prop_assert_eq!(still_others(&registered, who, &foreign), foreign);
         }
     }
@@ -152,11 +152,11 @@ proptest! {
         let mut registered = Registered::new();
         for Run { who, declared, .. } in history {
             let made = plan(&definitions(&declared), &listed(&registered), &policy(who, Adopt::Nothing));
-            made.changes.iter().for_each(|change| carry_out(&mut registered, change));
+            made.changes.iter().for_each(|change| apply_change(&mut registered, change));
         }
         let shared: Vec<String> = registered.iter().filter(|(_, it)| !sharers(it).is_empty()).map(|(name, _)| name.clone()).collect();
         let made = plan(&[], &listed(&registered), &policy(who, Adopt::Nothing));
-        made.changes.iter().for_each(|change| carry_out(&mut registered, change));
+        made.changes.iter().for_each(|change| apply_change(&mut registered, change));
         let me = owner(who);
         for name in shared {
             let left = registered.get(&name).expect("it is still there");

@@ -113,7 +113,7 @@ impl Part {
         };
         let (source, agreed) = timeout(PATIENCE, opening).await.unwrap_or_else(|_| Err(Kind::TimedOut.into()))?;
         if agreed.uris.is_empty() && agreed.tasks.is_empty() {
-            return Err(Error::new(Kind::BadAnswer).because("it agrees to tell of nothing"));
+            return Err(Error::new(Kind::InvalidResponse).because("it agrees to tell of nothing"));
         }
         Ok((source, agreed))
     }
@@ -151,7 +151,7 @@ impl Part {
                 },
                 outcome = &mut outcome => {
                     let answer = outcome?;
-                    return Err(Error::new(Kind::BadAnswer).because(format!("it answered {}", answer.body())));
+                    return Err(Error::new(Kind::InvalidResponse).because(format!("it answered {}", answer.body())));
                 }
             }
         }

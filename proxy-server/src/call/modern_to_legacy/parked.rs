@@ -22,7 +22,7 @@ const MAX_PER_UPSTREAM: usize = 128;
 
 /// All parked calls.
 pub(crate) struct Parked {
-    state: Mutex<State>,
+    state: Mutex<ParkedState>,
     seal: Seal,
     closed: CancellationToken,
     /// Maximum number of parked calls, and maximum time for which a client may take to answer one round of questions.
@@ -39,7 +39,7 @@ struct MemoryUse {
 }
 
 #[derive(Default)]
-struct State {
+struct ParkedState {
     waiting: HashMap<u64, Waiting>,
     last: u64,
 }
@@ -113,7 +113,7 @@ impl Parked {
         self.closed.cancel();
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, ParkedState> {
         lock(&self.state)
     }
 }

@@ -274,10 +274,10 @@ async fn shake_hands(
     let (attachment, handshake, events) = opened.map_err(|error| match error {
         OpenError::Failed(error) => error.at(name),
         OpenError::Refused(answer) => {
-            Error::new(Kind::BadAnswer).because(format!("it answered {}", answer.body())).at(name)
+            Error::new(Kind::InvalidResponse).because(format!("it answered {}", answer.body())).at(name)
         }
     })?;
-    let initialized = Message::parse(Bytes::from_static(INITIALIZED)).map_err(|_| Kind::BadAnswer)?;
+    let initialized = Message::parse(Bytes::from_static(INITIALIZED)).map_err(|_| Kind::InvalidResponse)?;
     let sent = timeout_at(deadline, attachment.notify(&initialized)).await;
     if let Err(error) = sent.unwrap_or_else(|_| Err(Kind::TimedOut.into())) {
         attachment.close().await;

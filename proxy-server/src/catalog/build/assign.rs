@@ -29,7 +29,7 @@ pub(super) struct Assignment<'a> {
 }
 
 /// Naming decision for one item.
-enum Fate<'a> {
+enum Exposure<'a> {
     /// The item is listed under this name, which resolves to all these replicas.
     Called(String, Vec<Entry<'a>>),
     /// The item is a replica: calls of another item's name may reach it, but it is not listed.
@@ -46,18 +46,17 @@ pub(super) fn assign<'a>(list: List, naming: &Naming, entries: Vec<Entry<'a>>) -
     let mut assignment = Assignment::default();
     let mut taken: IndexMap<Box<str>, Entry<'a>> = IndexMap::new();
     // Reserve the names of items that keep their own name before assigning generated ones.
-    let given =
-        |(entry, fate): &(&Entry<'a>, &Fate<'a>)| matches!(fate, Fate::Called(name, _) if *name != *entry.item.key);
-    for (entry, fate) in entries.iter().zip(&fates).filter(|pair| !given(pair)) {
-        if let Fate::Called(name, _) = fate {
+    let given = |(entry, exposure): &(&Entry<'a>, &Exposure<'a>)| matches!(exposure, Exposure::Called(name, _) if *name != *entry.item.key);
+    for (entry, exposure) in entries.iter().zip(&fates).filter(|pair| !given(pair)) {
+        if let Exposure::Called(name, _) = exposure {
             taken.entry(name.as_str().into()).or_insert(*entry);
         }
     }
-    for (entry, fate) in entries.iter().zip(fates) {
-        let (exposed, reason) = match fate {
-            Fate::LeftOut(reason) => (None, Some(reason)),
-            Fate::Joined(reason) => (None, Some(reason)),
-            Fate::Called(name, pool) => settle(&mut assignment, &mut taken, (*entry, name, pool), (list, naming)),
+    for (entry, exposure) in entries.iter().zip(fates) {
+        let (exposed, reason) = match exposure {
+            Exposure::LeftOut(reason) => (None, Some(reason)),
+            Exposure::Joined(reason) => (None, Some(reason)),
+            Exposure::Called(name, pool) => settle(&mut assignment, &mut taken, (*entry, name, pool), (list, naming)),
         };
         let (upstream, name) = (entry.offered.name.clone(), entry.item.key.clone());
         assignment.names.push(Name { upstream, name, exposed, reason, hidden: false });
@@ -116,8 +115,8 @@ fn unusual(list: List, naming: &Naming, entry: Entry<'_>, exposed: &str) -> Opti
     }
 }
 
-fn pinned<'a>(list: List, naming: &Naming, entry: Entry<'a>) -> Fate<'a> {
-    Fate::Called(qualified(list, naming, entry), vec![entry])
+fn pinned<'a>(list: List, naming: &Naming, entry: Entry<'a>) -> Exposure<'a> {
+    Exposure::Called(qualified(list, naming, entry), vec![entry])
 }
 
 fn qualified(list: List, naming: &Naming, entry: Entry<'_>) -> String {
@@ -129,18 +128,18 @@ fn qualified(list: List, naming: &Naming, entry: Entry<'_>) -> String {
 }
 
 /// Decides names in the modes without a prefix, with conflict resolution.
-fn shared<'a>(list: List, naming: &Naming, entries: &[Entry<'a>]) -> Vec<Fate<'a>> {
+fn shared<'a>(list: List, naming: &Naming, entries: &[Entry<'a>]) -> Vec<Exposure<'a>> {
     let mut holders: HashMap<&str, Vec<Entry<'a>>> = HashMap::new();
     for entry in entries {
         holders.entry(&entry.item.key).or_default().push(*entry);
     }
     entries
         .iter()
-        .map(|entry| fate(list, naming, *entry, holders.get(&*entry.item.key).map_or(&[], Vec::as_slice)))
+        .map(|entry| exposure(list, naming, *entry, holders.get(&*entry.item.key).map_or(&[], Vec::as_slice)))
         .collect()
 }
 
-fn fate<'a>(list: List, naming: &Naming, entry: Entry<'a>, holders: &[Entry<'a>]) -> Fate<'a> {
+fn exposure<'a>(list: List, naming: &Naming, entry: Entry<'a>, holders: &[Entry<'a>]) -> Exposure<'a> {
     let key = &*entry.item.key;
     let first = match naming.conflict {
         Conflict::AutoPrefix | Conflict::Reject => holders.first(),
@@ -153,16 +152,16 @@ fn fate<'a>(list: List, naming: &Naming, entry: Entry<'a>, holders: &[Entry<'a>]
             List::Tools | List::Prompts => naming.bare(key),
             List::Resources | List::Templates | List::Skills => key.to_owned(),
         };
-        return Fate::Called(name, pool);
+        return Exposure::Called(name, pool);
     }
     if (naming.mode, naming.conflict) == (Mode::OnConflict, Conflict::AutoPrefix) {
         return pinned(list, naming, entry);
     }
     let winner = &first.offered.name;
     if are_replicas(list, first.item, entry.item) {
-        Fate::Joined(format!("calls of `{key}` go to `{winner}` and here in turn"))
+        Exposure::Joined(format!("calls of `{key}` go to `{winner}` and here in turn"))
     } else {
-        Fate::LeftOut(format!("`{winner}` has `{key}`, and the conflict strategy lets only one have it"))
+        Exposure::LeftOut(format!("`{winner}` has `{key}`, and the conflict strategy lets only one have it"))
     }
 }
 

@@ -55,7 +55,7 @@ pub(super) async fn ask(
             if answer.error_code() == Some(METHOD_NOT_FOUND) {
                 return Ok(Listed::default());
             }
-            return Err(Error::new(Kind::BadAnswer).because(format!("it answered {}", answer.body())));
+            return Err(Error::new(Kind::InvalidResponse).because(format!("it answered {}", answer.body())));
         }
         let next = listed.add((list, own), name, &answer)?;
         match next.map(|cursor| own.params(session, Some(cursor))) {
@@ -79,8 +79,8 @@ impl Listed {
         name: &ServerName,
         answer: &'a Message,
     ) -> Result<Option<&'a str>, Error> {
-        let bad = |error: serde_json::Error| Error::new(Kind::BadAnswer).because(error);
-        let page = Object::read(answer.body()).map_err(|error| Error::new(Kind::BadAnswer).because(error))?;
+        let bad = |error: serde_json::Error| Error::new(Kind::InvalidResponse).because(error);
+        let page = Object::read(answer.body()).map_err(|error| Error::new(Kind::InvalidResponse).because(error))?;
         let raw: Vec<&RawValue> = serde_json::from_str(page.get(list.member()).unwrap_or("[]")).map_err(bad)?;
         self.bytes += answer.body().len();
         let mut via = provenance::told(&page).into_iter();

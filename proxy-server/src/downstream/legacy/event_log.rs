@@ -43,7 +43,7 @@ pub(in crate::downstream) enum Purpose {
 
 /// Events of one stream, numbered from 1.
 pub(in crate::downstream) struct EventLog {
-    state: Mutex<State>,
+    state: Mutex<LogState>,
     changed: Notify,
     /// Notified when a full log has room again, or has lost its reader.
     room: Notify,
@@ -52,7 +52,7 @@ pub(in crate::downstream) struct EventLog {
     kept: Arc<Kept>,
 }
 
-struct State {
+struct LogState {
     events: VecDeque<Bytes>,
     /// Number of the first kept event, less one.
     dropped: u64,
@@ -83,7 +83,7 @@ pub(in crate::downstream) struct Reader {
 
 impl EventLog {
     pub(in crate::downstream) fn new(purpose: Purpose, limits: LogLimits, kept: &Arc<Kept>) -> Arc<Self> {
-        let state = State {
+        let state = LogState {
             events: VecDeque::new(),
             dropped: 0,
             bytes: 0,
@@ -188,12 +188,12 @@ impl EventLog {
     }
 
     /// True if unread events are kept beyond the limits, up to the hard limit.
-    fn holds_unread(&self, state: &State) -> bool {
+    fn holds_unread(&self, state: &LogState) -> bool {
         let expected = self.purpose == Purpose::Call && state.alone_since.elapsed() < self.limits.patience;
         state.readers > 0 || expected
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, LogState> {
         lock(&self.state)
     }
 }
@@ -221,7 +221,7 @@ impl Holder for EventLog {
     }
 }
 
-impl State {
+impl LogState {
     fn drop_oldest(&mut self) {
         let size = self.events.pop_front().map_or(0, |event| size(&event));
         self.bytes -= size;
@@ -256,7 +256,7 @@ impl Reader {
         }
     }
 
-    fn take(&mut self, state: &mut State) -> Option<(u64, Bytes)> {
+    fn take(&mut self, state: &mut LogState) -> Option<(u64, Bytes)> {
         if self.seen < state.dropped {
             let lost = state.dropped - self.seen;
             self.seen = state.dropped;

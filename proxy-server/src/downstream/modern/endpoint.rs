@@ -19,8 +19,8 @@ use crate::downstream::modern::response::{self, Outcome};
 use crate::http::server::Reply;
 use crate::policy::Principal;
 use crate::protocol::{
-    self, Claims, Era, HEADER_MISMATCH, INVALID_PARAMS, INVALID_REQUEST, Kind, LATEST_MODERN, METHOD_NOT_FOUND,
-    MISSING_CAPABILITY, Message, TASKS_EXTENSION, UNSUPPORTED_VERSION,
+    self, Era, HEADER_MISMATCH, INVALID_PARAMS, INVALID_REQUEST, Kind, LATEST_MODERN, METHOD_NOT_FOUND,
+    MISSING_CAPABILITY, Message, RequestMeta, TASKS_EXTENSION, UNSUPPORTED_VERSION,
 };
 
 /// Legacy requests that are removed from the modern era, or have another meaning there.
@@ -52,7 +52,7 @@ pub(in crate::downstream) fn era(fields: &Fields<'_>, message: &Message) -> Era 
     let is_modern = match (names_modern(fields), fields.session) {
         (true, _) if message.method() != "initialize" => true,
         (false, Some(_)) => false,
-        (_, _) => protocol::claims_a_version(message),
+        (_, _) => protocol::names_a_version(message),
     };
     if is_modern { Era::Modern } else { Era::Legacy }
 }
@@ -128,19 +128,19 @@ pub(in crate::downstream) async fn open(
 /// Returns the client's properties, or the refusal of a request that violates the protocol.
 fn client(message: &Message, fields: Option<&Fields<'_>>) -> Result<ModernClient, Reply> {
     let refuse = |code, why: &str| error_response::modern_error(message.id(), StatusCode::BAD_REQUEST, code, why);
-    let claims = Claims::of(message).map_err(|why| refuse(INVALID_PARAMS, why))?;
+    let meta = RequestMeta::of(message).map_err(|why| refuse(INVALID_PARAMS, why))?;
     if let Some(fields) = fields {
-        headers::check(fields, message, &claims.version).map_err(|Mismatch(why)| refuse(HEADER_MISMATCH, &why))?;
+        headers::check(fields, message, &meta.version).map_err(|Mismatch(why)| refuse(HEADER_MISMATCH, &why))?;
     }
-    if claims.version != LATEST_MODERN {
-        return Err(unsupported(message, &claims.version));
+    if meta.version != LATEST_MODERN {
+        return Err(unsupported(message, &meta.version));
     }
     if REMOVED.contains(&message.method()) {
         let why = format!("`{}` is not a method of {LATEST_MODERN} here", message.method());
         return Err(error_response::modern_error(message.id(), StatusCode::NOT_FOUND, METHOD_NOT_FOUND, &why));
     }
-    let log_level = claims.log_level.as_deref().map(Into::into);
-    Ok(ModernClient { capabilities: claims.capabilities.into(), log_level })
+    let log_level = meta.log_level.as_deref().map(Into::into);
+    Ok(ModernClient { capabilities: meta.capabilities.into(), log_level })
 }
 
 /// Refuses a request about a task at the endpoint of all upstreams from a client that did not declare the tasks

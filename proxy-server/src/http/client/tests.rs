@@ -86,7 +86,7 @@ fn dialer(idle_timeout: Duration) -> Dialer {
 }
 
 fn aim(dialer: &Dialer, url: &Url) -> Result<Target, Refused> {
-    dialer.target(&Place { url, headers: HeaderMap::new(), reach: Reach::default(), message_limit: 1 << 20 })
+    dialer.target(&Destination { url, headers: HeaderMap::new(), reach: Reach::default(), message_limit: 1 << 20 })
 }
 
 fn word(text: &'static str) -> Result<Frame<Bytes>, Infallible> {

@@ -23,12 +23,12 @@ pub(super) struct Zstd<W> {
     inner: W,
     /// Input that is not decoded yet: less than one block.
     pending: Vec<u8>,
-    state: State,
+    state: FrameState,
     room: Vec<u8>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum State {
+enum FrameState {
     /// The next bytes are a frame header.
     Header,
     Blocks,
@@ -41,7 +41,7 @@ impl<W: Write> Zstd<W> {
     pub(super) fn new(inner: W) -> Self {
         let mut decoder = FrameDecoder::new();
         decoder.set_max_window_size(MAX_WINDOW);
-        Self { decoder, inner, pending: Vec::new(), state: State::Header, room: Vec::new() }
+        Self { decoder, inner, pending: Vec::new(), state: FrameState::Header, room: Vec::new() }
     }
 
     pub(super) fn get_mut(&mut self) -> &mut W {
@@ -51,18 +51,18 @@ impl<W: Write> Zstd<W> {
     /// Processes the next element of the pending input. Returns true if it was complete.
     fn step(&mut self) -> io::Result<bool> {
         match self.state {
-            State::Header => self.begin(),
-            State::Blocks => self.block(),
-            State::Checksum if self.pending.len() < CHECKSUM => Ok(false),
-            State::Checksum => {
+            FrameState::Header => self.begin(),
+            FrameState::Blocks => self.block(),
+            FrameState::Checksum if self.pending.len() < CHECKSUM => Ok(false),
+            FrameState::Checksum => {
                 self.pending.drain(..CHECKSUM);
-                self.state = State::Header;
+                self.state = FrameState::Header;
                 Ok(true)
             }
-            State::Skip(length) => {
+            FrameState::Skip(length) => {
                 let skipped = length.min(self.pending.len());
                 self.pending.drain(..skipped);
-                self.state = if skipped == length { State::Header } else { State::Skip(length - skipped) };
+                self.state = if skipped == length { FrameState::Header } else { FrameState::Skip(length - skipped) };
                 Ok(skipped > 0)
             }
         }
@@ -74,12 +74,12 @@ impl<W: Write> Zstd<W> {
             Ok(()) => {
                 let taken = self.pending.len() - rest.len();
                 self.pending.drain(..taken);
-                self.state = State::Blocks;
+                self.state = FrameState::Blocks;
                 Ok(true)
             }
             Err(FrameDecoderError::ReadFrameHeaderError(ReadFrameHeaderError::SkipFrame { length, .. })) => {
                 self.pending.drain(..MAGIC);
-                self.state = State::Skip(usize::try_from(length).map_err(io::Error::other)?);
+                self.state = FrameState::Skip(usize::try_from(length).map_err(io::Error::other)?);
                 Ok(true)
             }
             // The header may be incomplete.
@@ -110,7 +110,7 @@ impl<W: Write> Zstd<W> {
             self.inner.write_all(self.room.get(..count).unwrap_or_default())?;
         }
         if is_last {
-            self.state = if self.decoder.is_finished() { State::Header } else { State::Checksum };
+            self.state = if self.decoder.is_finished() { FrameState::Header } else { FrameState::Checksum };
         }
         Ok(true)
     }

@@ -12,7 +12,7 @@ use crate::protocol::{
 pub(super) fn legacy_answer(request: &Message, answer: Message) -> Result<Message, Error> {
     let bytes = match answer.error_code() {
         Some(HEADER_MISMATCH | UNSUPPORTED_VERSION) => {
-            return Err(Error::new(Kind::BadAnswer).because(format!("it answered {}", answer.body())));
+            return Err(Error::new(Kind::InvalidResponse).because(format!("it answered {}", answer.body())));
         }
         Some(MISSING_CAPABILITY) => Some(error_response(request.id(), INTERNAL_ERROR, &missing(&answer), "")),
         Some(INVALID_PARAMS) if request.method() == "resources/read" => not_found(&answer),
@@ -20,7 +20,7 @@ pub(super) fn legacy_answer(request: &Message, answer: Message) -> Result<Messag
         None => unstamped(&answer),
     };
     let answer = match bytes {
-        Some(bytes) => Message::parse(bytes).map_err(|error| Error::new(Kind::BadAnswer).because(error))?,
+        Some(bytes) => Message::parse(bytes).map_err(|error| Error::new(Kind::InvalidResponse).because(error))?,
         None => answer,
     };
     Ok(match request.method() {

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use crate::protocol::{Era, Message, Stamp};
+use crate::protocol::{ClientMeta, Era, Message};
 use crate::upstream::Upstream;
 use crate::upstream::attachment::choice::choose;
 use crate::upstream::attachment::{Attachment, Slot, stateless};
@@ -37,7 +37,7 @@ impl Attachment {
             upstream,
             dedicated,
             era,
-            stamp: Stamp::of(hello),
+            client_meta: ClientMeta::of(hello),
             slot,
             events,
             wishes: Mutex::default(),

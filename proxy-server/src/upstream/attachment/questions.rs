@@ -70,7 +70,7 @@ impl Asked {
             return Err(bad("it asks for input where it may not"));
         }
         let requests = result.get("inputRequests").unwrap_or("{}");
-        let requests = Object::read(requests).map_err(|error| Error::new(Kind::BadAnswer).because(error))?;
+        let requests = Object::read(requests).map_err(|error| Error::new(Kind::InvalidResponse).because(error))?;
         let inputs = requests.members().map(|(key, raw)| Input::read(key, raw)).collect::<Option<Vec<_>>>();
         let inputs = inputs.ok_or_else(|| bad("one of its questions is no request"))?;
         Ok(Some(Self { inputs, state: result.get("requestState").map(str::to_owned) }))
@@ -104,7 +104,9 @@ impl Asked {
             match input.response(answer) {
                 Ok(response) => responses.push(response),
                 Err(Some(refusal)) => return Ok(Settled::Refused(refusal)),
-                Err(None) => return Err(Error::new(Kind::BadAnswer).because("the client answered no question of it")),
+                Err(None) => {
+                    return Err(Error::new(Kind::InvalidResponse).because("the client answered no question of it"));
+                }
             }
         }
         let responses = (!responses.is_empty()).then(|| format!("{{{}}}", responses.join(",")));
@@ -140,7 +142,7 @@ impl Input {
 }
 
 fn bad(why: &str) -> Error {
-    Error::new(Kind::BadAnswer).because(why)
+    Error::new(Kind::InvalidResponse).because(why)
 }
 
 fn random() -> String {

@@ -29,7 +29,7 @@ const DEFAULT_LEVEL: &str = "info";
 
 /// Builds the response to `initialize` from the upstream's response to `server/discover`.
 pub(super) fn handshake(discovery: &Message, upstream: &ServerName) -> Result<Message, Error> {
-    let bad = || Error::new(Kind::BadAnswer).because("`server/discover` gave no object");
+    let bad = || Error::new(Kind::InvalidResponse).because("`server/discover` gave no object");
     let result = Object::read(discovery.body()).map_err(|_| bad())?;
     let capabilities = result.get("capabilities").unwrap_or("{}");
     let offered = Object::read(capabilities).map_err(|_| bad())?;
@@ -47,7 +47,7 @@ pub(super) fn handshake(discovery: &Message, upstream: &ServerName) -> Result<Me
         r#"{{"protocolVersion":"{LATEST_LEGACY}","capabilities":{{{}}},"serverInfo":{server}{instructions}}}"#,
         offered.join(",")
     );
-    Message::parse(result_response("0", &answer)).map_err(|error| Error::new(Kind::BadAnswer).because(error))
+    Message::parse(result_response("0", &answer)).map_err(|error| Error::new(Kind::InvalidResponse).because(error))
 }
 
 impl Attachment {
@@ -83,7 +83,7 @@ impl Attachment {
         let level = self.log_level(message.method());
         let (mut round, mut visited) = (Round::default(), Vec::<String>::new());
         for _ in 0..MAX_ROUNDS {
-            let request = self.stamp.apply(message, level, &round.members());
+            let request = self.client_meta.apply(message, level, &round.members());
             let request = request.map_err(|_| Kind::InvalidParams("`params` must be an object"))?;
             let (_never, mut never) = oneshot::channel();
             let (sink, cancelled) = (events.clone(), &mut never);
@@ -96,13 +96,13 @@ impl Attachment {
                 return legacy_answer(message, answer);
             };
             visited.extend(asked.visits());
-            match asked.put(self.stamp.capabilities(), events, deadline.latest()).await? {
+            match asked.put(self.client_meta.capabilities(), events, deadline.latest()).await? {
                 Settled::Answered(next) => round = next,
                 Settled::Refused(error) => return Ok(error),
             }
         }
         let why = format!("it asked something back more than {MAX_ROUNDS} times");
-        Err(Error::new(Kind::BadAnswer).because(why))
+        Err(Error::new(Kind::InvalidResponse).because(why))
     }
 
     /// Returns the log level for a request. Lists request no logs by default: clients read them in the background, and
@@ -193,7 +193,7 @@ fn not_offered(message: &Message) -> Result<Message, Error> {
 }
 
 fn parse(bytes: bytes::Bytes) -> Result<Message, Error> {
-    Message::parse(bytes).map_err(|error: protocol::Invalid| Error::new(Kind::BadAnswer).because(error))
+    Message::parse(bytes).map_err(|error: protocol::Invalid| Error::new(Kind::InvalidResponse).because(error))
 }
 
 #[cfg(test)]

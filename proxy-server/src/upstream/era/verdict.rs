@@ -84,7 +84,7 @@ impl Verdict {
 
 /// True if an error shows no response at all, and so nothing about the era.
 pub(super) fn is_silence(error: &Error) -> bool {
-    matches!(error.kind(), Kind::TimedOut | Kind::Lost | Kind::NotReady)
+    matches!(error.kind(), Kind::TimedOut | Kind::ConnectionLost | Kind::NotReady)
 }
 
 #[cfg(test)]
@@ -126,7 +126,7 @@ mod tests {
     fn silence_is_not_remembered_and_an_answer_survives_failed_starts() {
         let (silent, said) = (Verdict::found(Era::Legacy, false), Verdict::found(Era::Legacy, true));
         assert_eq!((silent.stands(), said.stands()), (false, true));
-        for kind in [Kind::TimedOut, Kind::Lost, Kind::Unreachable] {
+        for kind in [Kind::TimedOut, Kind::ConnectionLost, Kind::Unreachable] {
             assert!(said.survives(&OpenError::Failed(kind.into())), "{kind:?}");
         }
         let refused = Message::parse(r#"{"jsonrpc":"2.0","id":1,"error":{"code":-32601,"message":""}}"#.into());

@@ -13,7 +13,7 @@ pub(super) struct LongLine {
     /// Set while a string is open; tells whether its next byte is escaped.
     string: Option<Escape>,
     /// Role of the current string or value in the outermost object.
-    place: Place,
+    place: Position,
     name: Vec<u8>,
     id: Vec<u8>,
     ids: usize,
@@ -29,7 +29,7 @@ enum Escape {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-enum Place {
+enum Position {
     #[default]
     Before,
     Name,
@@ -65,7 +65,7 @@ impl LongLine {
 
     /// Returns the kind of message as soon as it is certain; members that follow cannot change it.
     pub(super) fn carried(&self) -> Carried<'_> {
-        let is_whole = self.ids == 1 && self.place != Place::Id && !self.is_broken;
+        let is_whole = self.ids == 1 && self.place != Position::Id && !self.is_broken;
         let id = std::str::from_utf8(&self.id).map(str::trim).unwrap_or_default();
         match (is_whole && !id.is_empty(), self.is_response, self.is_call) {
             (true, true, false) => Carried::Answer(id),
@@ -87,8 +87,8 @@ impl LongLine {
         let (taken, rest) = bytes.split_at(length.min(bytes.len()));
         self.keep(taken);
         self.string = next;
-        if next.is_none() && self.depth == 1 && self.place == Place::Name {
-            self.place = Place::Colon;
+        if next.is_none() && self.depth == 1 && self.place == Position::Name {
+            self.place = Position::Colon;
         }
         rest
     }
@@ -98,27 +98,27 @@ impl LongLine {
             (b'"', _) => {
                 self.string = Some(Escape::Open);
                 self.is_broken |= self.depth == 0;
-                if self.place == Place::Id {
+                if self.place == Position::Id {
                     self.keep(b"\"");
                 }
             }
             (b'{' | b'[', _) => {
-                self.is_broken |= self.depth == 0 && (byte == b'[' || self.place != Place::Before);
+                self.is_broken |= self.depth == 0 && (byte == b'[' || self.place != Position::Before);
                 self.depth += 1;
                 if self.depth == 1 {
-                    (self.place, self.name) = (Place::Name, Vec::new());
+                    (self.place, self.name) = (Position::Name, Vec::new());
                 }
             }
             (b'}' | b']', 0) => self.is_broken = true,
             (b'}' | b']', _) => {
                 self.depth -= 1;
                 if self.depth == 0 {
-                    self.place = Place::Value;
+                    self.place = Position::Value;
                 }
             }
-            (b',', 1) => (self.place, self.name) = (Place::Name, Vec::new()),
-            (b':', 1) if self.place == Place::Colon => self.place = self.value(),
-            (_, 1) if self.place == Place::Id => self.keep(&[byte]),
+            (b',', 1) => (self.place, self.name) = (Position::Name, Vec::new()),
+            (b':', 1) if self.place == Position::Colon => self.place = self.value(),
+            (_, 1) if self.place == Position::Id => self.keep(&[byte]),
             (b' ' | b'\t' | b'\r', _) => {}
             (_, 0) => self.is_broken = true,
             (_, _) => {}
@@ -126,25 +126,25 @@ impl LongLine {
     }
 
     /// Determines the role of the value that begins.
-    fn value(&mut self) -> Place {
+    fn value(&mut self) -> Position {
         match self.name.as_slice() {
             b"id\"" => {
                 self.ids += 1;
                 self.id.clear();
-                return Place::Id;
+                return Position::Id;
             }
             b"result\"" | b"error\"" => self.is_response = true,
             b"method\"" => self.is_call = true,
             _ => {}
         }
-        Place::Value
+        Position::Value
     }
 
     fn keep(&mut self, bytes: &[u8]) {
         let kept = match self.place {
-            Place::Name if self.depth == 1 => &mut self.name,
-            Place::Id if self.depth == 1 => &mut self.id,
-            Place::Before | Place::Name | Place::Colon | Place::Value | Place::Id => return,
+            Position::Name if self.depth == 1 => &mut self.name,
+            Position::Id if self.depth == 1 => &mut self.id,
+            Position::Before | Position::Name | Position::Colon | Position::Value | Position::Id => return,
         };
         let room = MOST_KEPT.saturating_sub(kept.len());
         kept.extend_from_slice(bytes.get(..room.min(bytes.len())).unwrap_or_default());

@@ -81,7 +81,11 @@ impl Refusal {
     /// Converts the refusal to an error. 5xx counts as possibly executed, because a proxy may send it after the
     /// upstream acted.
     pub(super) fn error(&self) -> Error {
-        let kind = if self.status.is_server_error() { Kind::BadAnswer } else { Kind::Refused(self.status.as_u16()) };
+        let kind = if self.status.is_server_error() {
+            Kind::InvalidResponse
+        } else {
+            Kind::UpstreamStatus(self.status.as_u16())
+        };
         let part = match &self.location {
             Some(location) if self.status.is_redirection() => format!("which leads to `{}`", shown_location(location)),
             _ if self.body.is_empty() || !responses(&self.body).is_empty() => String::new(),
@@ -93,7 +97,7 @@ impl Refusal {
             cause += &challenge::next_step(self.challenge.as_deref());
         }
         // The text for a 5xx does not name the status otherwise.
-        let part = if kind == Kind::BadAnswer { cause.clone() } else { part };
+        let part = if kind == Kind::InvalidResponse { cause.clone() } else { part };
         Error::new(kind).because(Shown { cause, part })
     }
 }
@@ -114,15 +118,15 @@ pub(super) async fn read_body(mut response: Response, limit: usize) -> Result<By
 /// Builds the error for a response over the size limit.
 pub(super) fn too_large(limit: usize, why: impl std::fmt::Display) -> Error {
     let limit = Limit::bytes(limit, "--max-message-bytes", "maxMessageBytes");
-    Error::new(Kind::BadAnswer).because(Shown::whole(why)).limited(Some(limit))
+    Error::new(Kind::InvalidResponse).because(Shown::whole(why)).limited(Some(limit))
 }
 
 /// Builds the error for a request without a response.
 pub(super) fn transport_error(error: DialError) -> Error {
     let kind = match &error {
         DialError::Unreachable(_) => Kind::Unreachable,
-        DialError::Broken(_) => Kind::Lost,
-        DialError::Undecodable(_) => Kind::BadAnswer,
+        DialError::Broken(_) => Kind::ConnectionLost,
+        DialError::Undecodable(_) => Kind::InvalidResponse,
     };
     match error {
         DialError::Undecodable(why @ Undecodable::TooLarge(limit)) => too_large(limit, why),

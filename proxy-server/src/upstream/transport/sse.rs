@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
 use crate::error::{Chain, Error, Kind};
-use crate::http::client::{Dialer, Place, Response, Target};
+use crate::http::client::{Destination, Dialer, Response, Target};
 use crate::http::event_stream::{Decoder, Event};
 use crate::pieces::Pieces;
 use crate::tasks::Tasks;
@@ -30,7 +30,7 @@ pub(crate) struct Poster {
 
 /// Parameters for opening a stream.
 pub(crate) struct Opening<'a> {
-    pub(crate) place: Place<'a>,
+    pub(crate) place: Destination<'a>,
     pub(crate) dialer: &'a Dialer,
     pub(crate) tasks: &'a Tasks,
 }
@@ -47,11 +47,11 @@ pub(crate) async fn open(opening: Opening<'_>, inbox: Arc<Inbox>) -> Result<Post
     }
     if !response.has_events() {
         let kind = String::from_utf8_lossy(response.field(&CONTENT_TYPE).unwrap_or(b"of no type")).into_owned();
-        return Err(Error::new(Kind::BadAnswer).because(format!("the response is no event stream, but {kind}")));
+        return Err(Error::new(Kind::InvalidResponse).because(format!("the response is no event stream, but {kind}")));
     }
     let mut decoder = Decoder::new(limit);
     let endpoint = loop {
-        if let Some(event) = decoder.next_event().map_err(|error| Error::new(Kind::BadAnswer).because(error))? {
+        if let Some(event) = decoder.next_event().map_err(|error| Error::new(Kind::InvalidResponse).because(error))? {
             if event.name == "endpoint" {
                 break event;
             }
@@ -63,7 +63,7 @@ pub(crate) async fn open(opening: Opening<'_>, inbox: Arc<Inbox>) -> Result<Post
     let address = std::str::from_utf8(&endpoint.data).unwrap_or_default();
     // Resolve a relative address against the final address of the stream, after redirects.
     let found_at = response.moved_to().unwrap_or(url);
-    let target = found_at.join(address.trim()).map_err(|error| Error::new(Kind::BadAnswer).because(error))?;
+    let target = found_at.join(address.trim()).map_err(|error| Error::new(Kind::InvalidResponse).because(error))?;
     // Send the headers, credentials among them, only to the declared origin.
     if target.origin() != url.origin() {
         return Err(bad("the `endpoint` event names another origin"));
@@ -144,5 +144,5 @@ fn receive(event: Event, inbox: &Inbox) {
 }
 
 fn bad(why: &'static str) -> Error {
-    Error::new(Kind::BadAnswer).because(why)
+    Error::new(Kind::InvalidResponse).because(why)
 }

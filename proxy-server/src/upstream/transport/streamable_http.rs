@@ -16,7 +16,7 @@ use tracing::debug;
 
 use self::retry::{Polls, retry_after};
 use crate::error::{Error, Kind, Shown};
-use crate::http::client::{DialError, Dialer, Place, Prepared, Response, Target};
+use crate::http::client::{Destination, DialError, Dialer, Prepared, Response, Target};
 use crate::http::event_stream::{Decoder, Event, TooLarge};
 use crate::pieces::Pieces;
 use crate::protocol::{self, Message};
@@ -54,7 +54,7 @@ enum Standing {
 }
 
 impl Endpoint {
-    pub(crate) fn new(place: &Place<'_>, dialer: &Dialer) -> Result<Self, Error> {
+    pub(crate) fn new(place: &Destination<'_>, dialer: &Dialer) -> Result<Self, Error> {
         let target = dialer.target(place).map_err(|error| Error::new(Kind::Unreachable).because(error))?;
         Ok(Self { target, limit: place.message_limit, session: OnceLock::new(), version: RwLock::new(None) })
     }
@@ -105,12 +105,13 @@ impl Endpoint {
         let body = read_body(response, self.limit).await?;
         match kind {
             None => deliver(body, inbox, Some(id))
-                .map_err(|error| Error::new(Kind::BadAnswer).because(Shown::whole(error)))?,
+                .map_err(|error| Error::new(Kind::InvalidResponse).because(Shown::whole(error)))?,
             Some(kind) => deliver(body.clone(), inbox, Some(id)).map_err(|error| {
-                Error::new(Kind::BadAnswer).because(Shown::whole(format!("{error}: {}", described(Some(&kind), &body))))
+                Error::new(Kind::InvalidResponse)
+                    .because(Shown::whole(format!("{error}: {}", described(Some(&kind), &body))))
             })?,
         }
-        answer.try_recv().map_err(|_| Kind::BadAnswer.into())
+        answer.try_recv().map_err(|_| Kind::InvalidResponse.into())
     }
 
     /// Ends the session at the upstream, which may refuse.
@@ -314,5 +315,5 @@ fn receive(event: Event, id: Option<u64>, inbox: &Inbox, answer: &mut oneshot::R
 }
 
 fn lost() -> Error {
-    Error::new(Kind::Lost).because("the response stream ended before the answer")
+    Error::new(Kind::ConnectionLost).because("the response stream ended before the answer")
 }
