@@ -20,6 +20,7 @@
 mod entry;
 mod example;
 mod form;
+mod keys;
 mod scalar;
 #[expect(dead_code, reason = "only the schemas of its types are used")]
 mod step;
@@ -31,6 +32,7 @@ use serde::de::{self, IgnoredAny, Visitor};
 use serde::{Deserialize, Deserializer};
 
 pub use crate::workflow::entry::{GATEWAY_SETTINGS_KEYS, GatewaySettings, MCP_ENTRY_KEYS, McpEntry};
+pub use crate::workflow::keys::{AGENT_KEYS, WORKFLOW_KEYS};
 pub use crate::workflow::scalar::{CommandLine, Text};
 use crate::workflow::step::{Action, Task, ToolName};
 
@@ -133,67 +135,6 @@ pub struct ProjectDocument {
     #[schemars(with = "Variables", example = example::some_variables())]
     pub env: IgnoredAny,
 }
-
-/// The keys that a workflow has at the top, in any version of the engine, for reports of keys that are none.
-///
-/// ```
-/// use schemas::workflow::WORKFLOW_KEYS;
-///
-/// assert!(WORKFLOW_KEYS.contains(&"mcps") && !WORKFLOW_KEYS.contains(&"mcpServers"));
-/// ```
-pub const WORKFLOW_KEYS: [&str; 27] = [
-    "id",
-    "mcps",
-    "agents",
-    "env",
-    "tasks",
-    "resource",
-    "name",
-    "version",
-    "description",
-    "author",
-    "metadata",
-    "tags",
-    "labels",
-    "schemas",
-    "config",
-    "input",
-    "output",
-    "outputs",
-    "tools",
-    "triggers",
-    "schedule",
-    "knowledge",
-    "knowledge_bases",
-    "memories",
-    "models",
-    "cwd",
-    "with",
-];
-
-/// The keys that an agent has and a workflow has not, in any version of the engine.
-///
-/// ```
-/// use schemas::workflow::AGENT_KEYS;
-///
-/// assert!(AGENT_KEYS.contains(&"instructions") && !AGENT_KEYS.contains(&"instrutions"));
-/// ```
-pub const AGENT_KEYS: [&str; 14] = [
-    "actions",
-    "tool",
-    "instructions",
-    "model",
-    "provider",
-    "params",
-    "temperature",
-    "max_tokens",
-    "max_iterations",
-    "json_mode",
-    "memory",
-    "attachments",
-    "use",
-    "type",
-];
 
 /// Variables by name.
 type Variables = std::collections::BTreeMap<String, Option<Text>>;

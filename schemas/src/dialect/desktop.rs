@@ -112,26 +112,6 @@ pub struct InvalidEntry {
 }
 
 impl Document {
-    /// Parses a file, and returns the paths of those keys of its servers that only other programs read.
-    ///
-    /// # Errors
-    ///
-    /// If the text is not such a file, or a server has a key that no known program reads.
-    ///
-    /// ```
-    /// use schemas::dialect::desktop::Document;
-    ///
-    /// let (_, foreign) = Document::read(r#"{"mcpServers": {"a": {"command": "x", "autoApprove": []}}}"#)?;
-    /// assert_eq!(foreign, ["mcpServers.a.autoApprove"]);
-    ///
-    /// let error = Document::read(r#"{"mcpServers": {"a": {"comand": "x"}}}"#).map_err(|error| error.to_string());
-    /// assert_eq!(error.err().as_deref(), Some("unknown member `mcpServers.a.comand`; did you mean `command`?"));
-    /// # Ok::<(), serde_json::Error>(())
-    /// ```
-    pub fn read(text: &str) -> serde_json::Result<(Self, Vec<String>)> {
-        foreign::read(text)
-    }
-
     /// Converts all servers that are not disabled to definitions, in the order of the file.
     ///
     /// # Errors

@@ -8,7 +8,7 @@ use schemars::Schema;
 use serde_json::{Value, json};
 
 use crate::ServerName;
-use crate::workflow::{AGENT_KEYS, WORKFLOW_KEYS};
+use crate::workflow::keys::{AGENT_KEYS, WORKFLOW_KEYS};
 
 /// Pattern of a URL that may be one of the gateway's own, or that is unknown until a template is rendered.
 const AT_GATEWAY: &str = r"\{\{|^[^?#]*://[^/?#]+/([^?#]*/)?[^/?#]+/(sse|stream|mcp)([/?#]|$)";

@@ -1,6 +1,7 @@
 //! Limits in Compozy's document format.
 
-use super::{DefinitionDocument, count, positive, wire};
+use crate::dialect::compozy::DefinitionDocument;
+use crate::dialect::compozy::number::{count, positive, wire};
 use crate::{InvalidDefinition, Limits};
 
 /// Reads the limits of a document.

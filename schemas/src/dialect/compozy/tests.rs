@@ -1,6 +1,7 @@
 use serde_json::{Value, json};
 
 use super::*;
+use crate::{Definition, InvalidDefinition};
 
 fn read(document: Value) -> Result<Definition, InvalidDefinition> {
     serde_json::from_value::<DefinitionDocument>(document).expect("a well-formed document").try_into()

@@ -1,4 +1,4 @@
-//! Keys of a server that other programs read and the gateway ignores.
+//! Reads a file, and recognises the keys of a server that other programs read and the gateway ignores.
 
 use serde::de::Error as _;
 use serde_json::{Error, Value};
@@ -84,27 +84,45 @@ const FOREIGN: [&str; 74] = [
     "working_directory",
 ];
 
-pub(super) fn read(text: &str) -> Result<(Document, Vec<String>), Error> {
-    let mut unknown = Vec::new();
-    let mut json = serde_json::Deserializer::from_str(text);
-    let document = serde_ignored::deserialize(&mut json, |path| unknown.push(path.to_string()))?;
-    json.end()?;
-    let (mut foreign, mut wrong) = (Vec::new(), None);
-    for path in unknown {
-        // Ignore unknown keys outside of servers: they are other settings of the program that owns the file.
-        let Some(member) = path.splitn(3, '.').nth(2).map(|_| last(&path)) else { continue };
-        if is_foreign(member) {
-            foreign.push(path);
-        } else {
-            wrong.get_or_insert(path);
+impl Document {
+    /// Parses a file, and returns the paths of those keys of its servers that only other programs read.
+    ///
+    /// # Errors
+    ///
+    /// If the text is not such a file, or a server has a key that no known program reads.
+    ///
+    /// ```
+    /// use schemas::dialect::desktop::Document;
+    ///
+    /// let (_, foreign) = Document::read(r#"{"mcpServers": {"a": {"command": "x", "autoApprove": []}}}"#)?;
+    /// assert_eq!(foreign, ["mcpServers.a.autoApprove"]);
+    ///
+    /// let error = Document::read(r#"{"mcpServers": {"a": {"comand": "x"}}}"#).map_err(|error| error.to_string());
+    /// assert_eq!(error.err().as_deref(), Some("unknown member `mcpServers.a.comand`; did you mean `command`?"));
+    /// # Ok::<(), serde_json::Error>(())
+    /// ```
+    pub fn read(text: &str) -> Result<(Self, Vec<String>), Error> {
+        let mut unknown = Vec::new();
+        let mut json = serde_json::Deserializer::from_str(text);
+        let document = serde_ignored::deserialize(&mut json, |path| unknown.push(path.to_string()))?;
+        json.end()?;
+        let (mut foreign, mut wrong) = (Vec::new(), None);
+        for path in unknown {
+            // Ignore unknown keys outside of servers: they are other settings of the program that owns the file.
+            let Some(member) = path.splitn(3, '.').nth(2).map(|_| last(&path)) else { continue };
+            if is_foreign(member) {
+                foreign.push(path);
+            } else {
+                wrong.get_or_insert(path);
+            }
         }
-    }
-    match wrong {
-        None => Ok((document, foreign)),
-        Some(path) => {
-            let meant = nearest(last(&path), members().iter().map(String::as_str)).map(str::to_owned);
-            let hint = meant.map(|meant| format!("; did you mean `{meant}`?")).unwrap_or_default();
-            Err(Error::custom(format!("unknown member `{path}`{hint}")))
+        match wrong {
+            None => Ok((document, foreign)),
+            Some(path) => {
+                let meant = nearest(last(&path), members().iter().map(String::as_str)).map(str::to_owned);
+                let hint = meant.map(|meant| format!("; did you mean `{meant}`?")).unwrap_or_default();
+                Err(Error::custom(format!("unknown member `{path}`{hint}")))
+            }
         }
     }
 }
