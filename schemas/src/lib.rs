@@ -32,12 +32,10 @@ pub use crate::definition::{
     Reconnect, Remote, SessionMode, Sessions, Stdio, ToolFilter, Transport, UnknownEras,
 };
 pub use crate::duration::{InvalidDuration, WireDuration, format_duration, parse_duration};
-pub use crate::name::{InvalidName, RESERVED_NAMES, ServerName};
+pub use crate::name::{InvalidName, ServerName};
 pub use crate::near::{near, nearest};
 pub use crate::party::{Holder, InvalidParty, Owner};
 pub use crate::problem::Problem;
-pub use crate::redact::{
-    Masker, is_secret_name, redact_arguments, redact_text, redact_url, written_secrets, written_value,
-};
+pub use crate::redact::{Masker, is_secret_name, redact_arguments, redact_url, written_secrets, written_value};
 pub use crate::secret::{FingerprintSalt, REDACTED, Secret};
 pub use crate::token::InvalidToken;

@@ -9,15 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Names that collide with the gateway's own paths.
-///
-/// ```
-/// use schemas::{InvalidName, RESERVED_NAMES, ServerName};
-///
-/// for name in RESERVED_NAMES {
-///     assert_eq!(name.parse::<ServerName>(), Err(InvalidName::Reserved(name.to_owned())));
-/// }
-/// ```
-pub const RESERVED_NAMES: [&str; 9] =
+const RESERVED_NAMES: [&str; 9] =
     ["admin", "mcp", "sse", "message", "healthz", "readyz", "metrics", "api", "mcp-proxy"];
 
 const MAX_LENGTH: usize = 64;
@@ -59,7 +51,7 @@ pub enum InvalidName {
     /// The text contains a character outside of the allowed set, or is `.` or `..`.
     #[error("name `{0}` may hold only letters, digits, `.`, `_` and `-`")]
     Characters(String),
-    /// The text is one of [`RESERVED_NAMES`].
+    /// The text begins a path of the gateway, such as `admin` or `mcp`.
     #[error("name `{0}` is reserved for the gateway's own paths")]
     Reserved(String),
 }

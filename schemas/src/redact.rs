@@ -19,7 +19,6 @@ use crate::{REDACTED, Secret};
 pub(crate) use self::argument::argument_parts;
 pub use self::known::Masker;
 pub use self::looks::is_secret_name;
-pub use self::text::redact_text;
 pub(crate) use self::url::url_parts;
 pub use self::written::{written_secrets, written_value};
 

@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 use std::fmt;
 
-use crate::{REDACTED, redact_text};
+use crate::REDACTED;
+use crate::redact::text::redact_text;
 
 /// Minimum length in bytes: shorter values are too likely to be part of another word.
 const LEAST: usize = 4;

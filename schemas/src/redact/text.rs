@@ -6,15 +6,7 @@ use crate::redact::{Part, disjoint, mask};
 
 /// Masks everything in a text that looks like a secret: user, password and query of URLs, tokens of well-known
 /// services, and values after `Bearer`, `password=` or `"apiKey":`.
-///
-/// ```
-/// use schemas::redact_text;
-///
-/// assert_eq!(redact_text("401 for Bearer hush-hush at http://x/?key=hush"),
-///     "401 for Bearer [redacted] at http://x/?key=[redacted]");
-/// assert_eq!(redact_text("cannot find module 'x'"), "cannot find module 'x'");
-/// ```
-pub fn redact_text(text: &str) -> String {
+pub(super) fn redact_text(text: &str) -> String {
     let mut parts = parts_of_urls(text);
     parts.extend(scanned(text, false));
     mask(text, &disjoint(parts))
@@ -150,6 +142,10 @@ mod tests {
     fn what_has_the_form_of_a_secret_is_masked() {
         check("Incorrect API key provided: sk-abcdef123456.", "Incorrect API key provided: [redacted].");
         check("Authorization: Bearer abcdef12345", "Authorization: Bearer [redacted]");
+        check(
+            "401 for Bearer hush-hush at http://x/?key=hush",
+            "401 for Bearer [redacted] at http://x/?key=[redacted]",
+        );
         check("GITHUB_TOKEN=hush is wrong", "GITHUB_TOKEN=[redacted] is wrong");
         check("x-api-key: a1b2c3d4e5", "x-api-key: [redacted]");
         check("{\"password\": \"hush hush\", \"user\": \"me\"}", "{\"password\": \"[redacted]\", \"user\": \"me\"}");
