@@ -70,21 +70,6 @@ impl Error {
         self.has_status(StatusCode::NOT_FOUND)
     }
 
-    /// Returns true for status 409: the name is taken. [`Client::register`](crate::Client::register) returns this case
-    /// as a value instead.
-    ///
-    /// ```no_run
-    /// # async fn run(client: proxy_client::Client, wanted: schemas::Definition) {
-    /// if let Err(error) = client.update(&wanted).await {
-    ///     let advice = if error.is_conflict() { "look at what has that name" } else { "try again later" };
-    ///     eprintln!("{error}: {advice}");
-    /// }
-    /// # }
-    /// ```
-    pub fn is_conflict(&self) -> bool {
-        self.has_status(StatusCode::CONFLICT)
-    }
-
     /// Returns true for status 401: the token is missing or wrong.
     ///
     /// ```no_run
