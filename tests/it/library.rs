@@ -1,6 +1,8 @@
 //! `register-service` as a dependency: the worker in the README, built with the dependencies that the README lists, and
 //! without those of the command line tool.
 
+mod client;
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::process::Command;

@@ -1,5 +1,6 @@
 //! Worker of an engine at a real gateway: any order of starts and ends, and dead servers.
 
+mod agent;
 mod engine;
 mod leases;
 mod order;

@@ -1,8 +1,10 @@
 //! Tools as a worker offers and calls them, and its notifications of changes.
 
+use std::pin::pin;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use futures_util::StreamExt as _;
 use harness::fake::{Fake, Via, fake};
 use harness::{DEADLINE, gateway, within};
 use register_service::files::load_value;
@@ -24,11 +26,11 @@ impl Metrics for Taken {
     fn record(&self, metric: &Metric, labels: &[(&'static str, &str)], _: f64) {
         assert_eq!(labels.iter().map(|label| label.0).collect::<Vec<_>>(), metric.labels);
         let last = labels.last().map_or("", |label| label.1);
-        self.0.lock().expect("no panic before").push(format!("{} {last}", metric.name));
+        self.0.lock().expect("no panic before").push(format!("{}_{} {last}", Metric::SUBSYSTEM, metric.name));
     }
 }
 
-async fn calculator() -> Fake {
+pub(super) async fn calculator() -> Fake {
     let structured = r#"{"content":[{"type":"text","text":"42"}],"structuredContent":{"sum":42}}"#;
     let failed = r#"{"content":[{"type":"text","text":"no numbers today"}],"isError":true}"#;
     let script = fake("calculator").listed(&ADD.replace('\n', "")).echo("web.search/v2");
@@ -135,20 +137,20 @@ async fn what_a_tool_does_not_take_is_not_sent() {
     let mut taken = metrics.0.lock().expect("no panic before").clone();
     taken.sort();
     taken.dedup();
-    let server = taken.iter().find_map(|it| it.strip_prefix("server_connections_active ")).expect("connected");
+    let server = taken.iter().find_map(|it| it.strip_prefix("mcp_server_connections_active ")).expect("connected");
     assert!(server.len() == 12 && server.chars().all(|it| it.is_ascii_hexdigit()), "{server}");
-    let others: Vec<_> = taken.iter().filter(|it| !it.starts_with("server_connections_active")).collect();
+    let others: Vec<_> = taken.iter().filter(|it| !it.starts_with("mcp_server_connections_active")).collect();
     assert_eq!(
         others,
         [
-            "tool_errors_total execution",
-            "tool_errors_total timeout",
-            "tool_errors_total validation",
-            "tool_execute_seconds error",
-            "tool_execute_seconds success",
-            "tool_execute_seconds timeout",
-            "tool_registry_lookup_seconds hit",
-            "tool_registry_lookup_seconds miss",
+            "mcp_tool_errors_total execution",
+            "mcp_tool_errors_total timeout",
+            "mcp_tool_errors_total validation",
+            "mcp_tool_execute_seconds error",
+            "mcp_tool_execute_seconds success",
+            "mcp_tool_execute_seconds timeout",
+            "mcp_tool_registry_lookup_seconds hit",
+            "mcp_tool_registry_lookup_seconds miss",
         ]
     );
 }
@@ -160,12 +162,14 @@ async fn a_worker_hears_of_servers_that_go_and_come_and_of_their_tools() {
     let service = started(&gateway.url, options, &[&live]).await;
     let other = super::live("other").await;
     gateway.admin.connect(&other.definition()).await;
-    let mut changes = service.changes();
+    let (mut changes, mut stream) = (service.changes(), pin!(service.changes().into_stream()));
     let mut next = async |what: &str| within(DEADLINE, what, changes.next()).await.expect("the service lives");
     let mut tools = Vec::new();
     let first = next("what is there").await;
     assert_eq!((first.gateway, first.servers.len()), (Some(true), 1), "only what the worker needs: {first:?}");
     assert_eq!((first.servers[0].before, first.servers[0].now), (None, Some(State::Connected)));
+    let of_stream = within(DEADLINE, "what is there", stream.next()).await.expect("the service lives");
+    assert_eq!((of_stream.gateway, &of_stream.servers), (Some(true), &first.servers));
     tools.extend(first.tools);
     while tools.is_empty() {
         tools.extend(next("a tool").await.tools);
@@ -182,4 +186,6 @@ async fn a_worker_hears_of_servers_that_go_and_come_and_of_their_tools() {
     while next("the gateway goes").await.gateway != Some(false) {}
     service.shutdown(Duration::from_millis(100)).await.ok();
     assert_eq!(within(DEADLINE, "its end", changes.next()).await, None);
+    let rest: Vec<_> = within(DEADLINE, "the end of the stream", stream.collect()).await;
+    assert_eq!(rest.iter().map(|it| it.gateway).collect::<Vec<_>>(), [Some(false)], "one difference, then the end");
 }
