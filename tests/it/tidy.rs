@@ -3,10 +3,18 @@
 //! Each rule is a function from a file's path and text to the problems in it. One test applies it to every file that
 //! git would commit, another to a broken sample, so that no rule can stop being checked unnoticed.
 
+mod imports;
+mod public_items;
+mod sizes;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::process::Command;
 use std::{fs, io};
+
+use self::imports::{Package, circles};
+use self::public_items::unused_public_items;
+use self::sizes::{functions, percentile, without_tests};
 
 /// Entries of the top folder, besides hidden files of tools.
 const TOP_LEVEL: &str = "Cargo.lock Cargo.toml LICENSE README.md examples findings proxy-client proxy-server \
@@ -31,7 +39,13 @@ const ROWS: [&str; 12] = [
 
 const FORBIDDEN: [&str; 6] = ["todo!", "unimplemented!", "#[ignore", "#[allow(", "#![allow(", "super::super::"];
 const MAX_LINES: usize = 500;
+/// Sizes of the gateway: lines of all but one in a hundred functions, of nine in ten files, and of `downstream` as a
+/// whole, without tests.
+const MAX_FUNCTION: usize = 45;
+const MAX_USUAL_FILE: usize = 320;
+const MAX_DOWNSTREAM: usize = 3_500;
 
+const PACKAGES: [&str; 4] = ["schemas", "proxy-server", "proxy-client", "register-service"];
 /// Packages that others link. Every `pub` item there is reachable, because `unreachable_pub` is on.
 const LIBRARIES: [&str; 3] = ["schemas", "proxy-client", "register-service"];
 /// Words that follow `pub` at the start of an item that is not a field, a module or an import.
@@ -61,6 +75,38 @@ fn gateway_modules_import_only_from_rows_below() -> io::Result<()> {
 #[test]
 fn no_file_is_over_500_lines() -> io::Result<()> {
     every_file(is_short)
+}
+
+#[test]
+fn no_files_of_a_package_import_each_other_in_a_circle() -> io::Result<()> {
+    let sources = sources()?;
+    let problems: Vec<String> = PACKAGES.iter().flat_map(|package| in_circles(package, &sources)).collect();
+    nothing_wrong(&problems);
+    Ok(())
+}
+
+#[test]
+fn functions_files_and_the_edges_of_the_gateway_are_small() -> io::Result<()> {
+    nothing_wrong(&oversized(&sources()?));
+    Ok(())
+}
+
+#[test]
+fn every_public_item_is_used_by_another_package() -> io::Result<()> {
+    let sources = sources()?;
+    let is_own = |package: &str, path: &str| {
+        path.starts_with(&format!("{package}/src/"))
+            && if package == "proxy-server" { !path.ends_with("/main.rs") } else { is_of_library(path, &sources) }
+    };
+    let problems: Vec<String> = PACKAGES
+        .iter()
+        .flat_map(|package| {
+            let (own, others) = sources.iter().partition(|(path, _)| is_own(package, path));
+            unused_public_items(own, others)
+        })
+        .collect();
+    nothing_wrong(&problems);
+    Ok(())
 }
 
 #[test]
@@ -136,6 +182,42 @@ fn is_short(path: &str, text: &str) -> Vec<String> {
     problem(path.ends_with(".rs") && !is_test && length > MAX_LINES, &format!("has {length} lines without its tests"))
 }
 
+fn in_circles(package: &str, sources: &[(String, String)]) -> Vec<String> {
+    let package = Package::read(&format!("{package}/src/"), sources);
+    let imports = package.imports();
+    let told = |group: BTreeSet<&str>| {
+        let files = group.iter().map(|file| {
+            let others: Vec<&str> = imports[file].intersection(&group).copied().collect();
+            format!("\n    {file} imports {}", others.join(", "))
+        });
+        format!("{} files import each other in a circle:{}", group.len(), files.collect::<String>())
+    };
+    circles(&imports).into_iter().map(told).collect()
+}
+
+fn oversized(sources: &[(String, String)]) -> Vec<String> {
+    let is_test = |path: &str| path.ends_with("tests.rs") || path.contains("/tests/");
+    let gateway: Vec<(&str, &str)> = sources
+        .iter()
+        .filter(|(path, _)| path.starts_with("proxy-server/src/") && path.ends_with(".rs") && !is_test(path))
+        .map(|(path, text)| (path.as_str(), without_tests(text)))
+        .collect();
+    let all: Vec<_> =
+        gateway.iter().flat_map(|(path, text)| functions(text).into_iter().map(move |it| (it, path))).collect();
+    let function = percentile(all.iter().map(|(it, _)| it.lines).collect(), 99);
+    let file = percentile(gateway.iter().map(|(_, text)| text.lines().count()).collect(), 90);
+    let is_edge = |path: &str| path.starts_with("proxy-server/src/downstream");
+    let edges: usize = gateway.iter().filter(|(path, _)| is_edge(path)).map(|(_, text)| text.lines().count()).sum();
+    let mut problems = Vec::new();
+    if function > MAX_FUNCTION {
+        let long = all.iter().filter(|(it, _)| it.lines > MAX_FUNCTION);
+        problems.extend(long.map(|(it, path)| format!("{path}: `{}` has {} lines", it.name, it.lines)));
+    }
+    problems.extend((file > MAX_USUAL_FILE).then(|| format!("one in ten files has {file} lines or more")));
+    problems.extend((edges > MAX_DOWNSTREAM).then(|| format!("proxy-server/src/downstream has {edges} lines")));
+    problems
+}
+
 fn has_a_name_of_its_own(path: &str, _: &str) -> Vec<String> {
     problem(path.ends_with("/mod.rs"), "is named by its folder: `x/mod.rs` should be `x.rs`")
 }
@@ -182,7 +264,6 @@ fn without_example(sources: &[(String, String)]) -> Vec<String> {
     of_libraries.flat_map(bare).collect()
 }
 
-/// True if a file is part of a library: `lib.rs`, or below one of its modules; a binary has modules of its own.
 /// Finds doc comments that open with "The same", and all that open with an unclear word if they are too many.
 fn unclear_docs(sources: &[(String, String)]) -> Vec<String> {
     let (mut problems, mut unclear, mut count) = (Vec::new(), Vec::new(), 0);
@@ -211,6 +292,7 @@ fn unclear_docs(sources: &[(String, String)]) -> Vec<String> {
     problems
 }
 
+/// True if a file is part of a library: `lib.rs`, or below one of its modules; a binary has modules of its own.
 fn is_of_library(path: &str, sources: &[(String, String)]) -> bool {
     let Some((package, inside)) = path.split_once("/src/") else { return false };
     let (root, module) = (format!("{package}/src/lib.rs"), format!("mod {};", identifier(inside)));
@@ -333,6 +415,19 @@ fn git(arguments: &[&str]) -> io::Result<String> {
     let output = Command::new("git").args(arguments).output()?;
     let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
     if output.status.success() { Ok(text(&output.stdout)) } else { Err(io::Error::other(text(&output.stderr))) }
+}
+
+#[test]
+fn finds_functions_files_and_edges_that_are_too_large() {
+    let function = |lines: usize| format!("fn a() {{\n{}}}\n", "    b();\n".repeat(lines - 2));
+    let file = |name: &str, text: String| (format!("proxy-server/src/{name}.rs"), text);
+    let small = [file("a", function(MAX_FUNCTION)), file("downstream", function(MAX_FUNCTION))];
+    assert!(oversized(&small).is_empty());
+    let long = function(MAX_FUNCTION + 1);
+    assert_eq!(oversized(&[file("a", long)]), ["proxy-server/src/a.rs: `a` has 46 lines"]);
+    assert_eq!(oversized(&[file("a", "//\n".repeat(321))]), ["one in ten files has 321 lines or more"]);
+    let edges: Vec<_> = (0..20).map(|number| file(&format!("downstream/a{number}"), "//\n".repeat(176))).collect();
+    assert_eq!(oversized(&edges), ["proxy-server/src/downstream has 3520 lines"]);
 }
 
 #[test]

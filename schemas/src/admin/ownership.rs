@@ -22,23 +22,24 @@ pub const OWNER_TAG: &str = "owner";
 /// Tag that holds the place of the declaration, as `file:line`.
 ///
 /// ```
-/// use schemas::admin::{SOURCE_TAG, Source};
+/// use schemas::admin::{DefinitionView, SOURCE_TAG};
 ///
-/// let tags = [(SOURCE_TAG.to_owned(), format!("{}:{}", "agents/chat.yaml", 7))].into();
-/// let source = Source::from_tags(&tags).map(|source| source.file);
-/// assert_eq!(source.as_deref(), Some("agents/chat.yaml"));
+/// let tagged = format!(r#"{{"name": "docs", "tags": {{"{SOURCE_TAG}": "agents/chat.yaml:7"}}}}"#);
+/// let view: DefinitionView = serde_json::from_str(&tagged)?;
+/// assert_eq!(view.source().map(|source| source.file).as_deref(), Some("agents/chat.yaml"));
+/// # Ok::<(), serde_json::Error>(())
 /// ```
 pub const SOURCE_TAG: &str = "source";
 
 /// Tag that holds the commit of the file that declares a registration.
 ///
 /// ```
-/// use schemas::admin::{COMMIT_TAG, SOURCE_TAG, Source};
+/// use schemas::admin::{COMMIT_TAG, DefinitionView};
 ///
-/// let tags = [(SOURCE_TAG, "chat.yaml:7"), (COMMIT_TAG, "3f2a91c")];
-/// let tags = tags.map(|(tag, text)| (tag.to_owned(), text.to_owned())).into();
-/// let commit = Source::from_tags(&tags).and_then(|source| source.commit);
-/// assert_eq!(commit.as_deref(), Some("3f2a91c"));
+/// let tagged = format!(r#"{{"name": "docs", "tags": {{"source": "chat.yaml:7", "{COMMIT_TAG}": "3f2a91c"}}}}"#);
+/// let view: DefinitionView = serde_json::from_str(&tagged)?;
+/// assert_eq!(view.source().and_then(|source| source.commit).as_deref(), Some("3f2a91c"));
+/// # Ok::<(), serde_json::Error>(())
 /// ```
 pub const COMMIT_TAG: &str = "commit";
 
@@ -92,15 +93,7 @@ pub struct Source {
 
 impl Source {
     /// Reads the place of the declaration from a registration's tags.
-    ///
-    /// ```
-    /// use schemas::admin::Source;
-    ///
-    /// let tags = [("source".to_owned(), "chat.yaml:7".to_owned())].into();
-    /// let source = Source::from_tags(&tags).map(|source| (source.file, source.line));
-    /// assert_eq!(source, Some(("chat.yaml".to_owned(), Some(7))));
-    /// ```
-    pub fn from_tags(tags: &BTreeMap<String, String>) -> Option<Self> {
+    pub(crate) fn from_tags(tags: &BTreeMap<String, String>) -> Option<Self> {
         let place = tags.get(SOURCE_TAG).filter(|place| !place.is_empty())?;
         let split = place.rsplit_once(':').and_then(|(file, line)| Some((file, line.parse().ok()?)));
         let (file, line) = split.map_or((place.as_str(), None), |(file, line)| (file, Some(line)));

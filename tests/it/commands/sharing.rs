@@ -2,6 +2,7 @@
 //! and both are told.
 
 use harness::gateway;
+use register_service::plan::SHARED_TAG;
 
 use super::{Tool, folder, owners, pairs, path, server};
 
@@ -43,8 +44,8 @@ async fn a_server_that_two_repositories_declare_stays_when_the_first_declares_it
     tool.exits(0, &["sync", path(&one), "--owner", "one", "--prune", "owned"]).await;
 
     let planned = tool.exits(0, &["plan", path(&two), "--owner", "two", "--prune", "owned"]).await;
-    let told = "shared_with: registered by `one` as it is declared here, and stays when `one` removes it";
-    assert!(planned.contains(told), "{planned}");
+    let told = "registered by `one` as it is declared here, and stays when `one` removes it";
+    assert!(planned.contains(&format!("{SHARED_TAG}: {told}")), "{planned}");
     let before = gateway.admin.get("/admin/mcps/search").await.json();
     tool.exits(0, &["sync", path(&two), "--owner", "two", "--prune", "owned"]).await;
     let shared = gateway.admin.get("/admin/mcps/search").await.json();

@@ -137,22 +137,22 @@ async fn what_a_tool_does_not_take_is_not_sent() {
     let mut taken = metrics.0.lock().expect("no panic before").clone();
     taken.sort();
     taken.dedup();
-    let server = taken.iter().find_map(|it| it.strip_prefix("mcp_server_connections_active ")).expect("connected");
+    let connections = format!("mcp_{} ", Metric::SERVER_CONNECTIONS_ACTIVE.name);
+    let server = taken.iter().find_map(|it| it.strip_prefix(&connections)).expect("connected");
     assert!(server.len() == 12 && server.chars().all(|it| it.is_ascii_hexdigit()), "{server}");
-    let others: Vec<_> = taken.iter().filter(|it| !it.starts_with("mcp_server_connections_active")).collect();
-    assert_eq!(
-        others,
-        [
-            "mcp_tool_errors_total execution",
-            "mcp_tool_errors_total timeout",
-            "mcp_tool_errors_total validation",
-            "mcp_tool_execute_seconds error",
-            "mcp_tool_execute_seconds success",
-            "mcp_tool_execute_seconds timeout",
-            "mcp_tool_registry_lookup_seconds hit",
-            "mcp_tool_registry_lookup_seconds miss",
-        ]
-    );
+    let others: Vec<_> = taken.iter().filter(|it| !it.starts_with(&connections)).collect();
+    let expected = [
+        (Metric::TOOL_ERRORS_TOTAL, "execution"),
+        (Metric::TOOL_ERRORS_TOTAL, "timeout"),
+        (Metric::TOOL_ERRORS_TOTAL, "validation"),
+        (Metric::TOOL_EXECUTE_SECONDS, "error"),
+        (Metric::TOOL_EXECUTE_SECONDS, "success"),
+        (Metric::TOOL_EXECUTE_SECONDS, "timeout"),
+        (Metric::TOOL_REGISTRY_LOOKUP_SECONDS, "hit"),
+        (Metric::TOOL_REGISTRY_LOOKUP_SECONDS, "miss"),
+    ];
+    let expected: Vec<_> = expected.map(|(metric, label)| format!("mcp_{} {label}", metric.name)).into();
+    assert_eq!(others.into_iter().cloned().collect::<Vec<_>>(), expected);
 }
 
 #[tokio::test]
