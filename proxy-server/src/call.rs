@@ -1,9 +1,10 @@
 //! Life of one call. Read this module first.
 //!
 //! An edge reads a client's request into a [`Call`], whatever the client's era, the endpoint and the transport.
-//! [`begin`] carries it out: lists come from the catalog in memory; for every other request the principal is admitted,
-//! the request is routed to candidates, and attempts are made at them in order until one gives the answer. The edge
-//! renders the outputs of the [`Exchange`]: notifications and questions, then one answer or failure.
+//! [`from_memory`] answers lists. For every other request, [`route`] admits the principal and finds candidates; then
+//! `RoutedCall::run` (legacy clients) or `start` (modern ones) makes attempts at them in order until one gives the
+//! answer. [`listen`] serves subscriptions of modern clients. The edge renders the outputs of the [`Exchange`]:
+//! notifications and questions, then one answer or failure.
 
 mod attachments;
 mod attempt;

@@ -73,7 +73,7 @@ impl RoutedCall {
                     Client::Modern(client) => self.run_for_modern(client, &events).await,
                     Client::Legacy(_) => Err(Kind::NotReady.into()),
                 };
-                self.ended(outcome)
+                self.log_outcome(outcome)
             })
         })
     }
@@ -90,7 +90,7 @@ impl RoutedCall {
             }
             (None, Client::Legacy(Attached::All(_)) | Client::Modern(_)) => Err(Kind::NotReady.into()),
         };
-        self.ended(outcome)
+        self.log_outcome(outcome)
     }
 
     async fn run_for_modern(&self, client: &ModernClient, events: &Events) -> Result<Answer, Error> {
@@ -112,7 +112,8 @@ impl RoutedCall {
         }
     }
 
-    fn ended(&self, outcome: Result<Answer, Error>) -> Result<Answer, Error> {
+    /// Writes the log line of a call (the access log).
+    fn log_outcome(&self, outcome: Result<Answer, Error>) -> Result<Answer, Error> {
         let (principal, method) = (self.call.principal, self.call.message.method());
         let failure = outcome.as_ref().err().map(|error| error.kind().word());
         debug!(%principal, method, failure, "call ended");

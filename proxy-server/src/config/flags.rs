@@ -3,6 +3,7 @@
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Args, Command, FromArgMatches};
 
+use super::model::Config;
 use super::setting::{FlagValues, Setting};
 use super::{edge, limits, outbound, serve};
 
@@ -27,11 +28,13 @@ pub(super) fn settings() -> impl Iterator<Item = &'static Setting> {
 
 impl Args for Flags {
     fn augment_args(command: Command) -> Command {
-        let of_group = |(heading, settings): &(Option<&'static str>, &'static [Setting])| {
-            let heading = *heading;
-            settings.iter().flat_map(move |setting| setting.args(heading))
-        };
-        command.args(GROUPS.iter().flat_map(of_group))
+        // Made once, because it asks the system for the number of processors.
+        let mut defaults = Config::default();
+        let mut args = Vec::new();
+        for (heading, settings) in GROUPS {
+            args.extend(settings.iter().flat_map(|setting| setting.args(heading, &mut defaults)));
+        }
+        command.args(args)
     }
 
     fn augment_args_for_update(command: Command) -> Command {

@@ -139,19 +139,18 @@ impl Setting {
         Ok((!given.is_empty()).then(|| given_by_variables(given)))
     }
 
-    /// Returns the flags of the setting.
-    pub(super) fn args(&self, heading: Option<&'static str>) -> impl Iterator<Item = Arg> {
+    /// Returns the flags of the setting. Their help shows the value in `defaults`.
+    pub(super) fn args(&self, heading: Option<&'static str>, defaults: &mut Config) -> Vec<Arg> {
         let short = self.short.as_ref().map(|short| {
             let help = help(short.help, &short.variables.join(", "), "");
             Arg::new(short.flag).long(short.flag).action(ArgAction::SetTrue).help(help).help_heading(heading)
         });
         let own = self.flag.filter(|_| !self.help.is_empty());
-        own.map(|flag| self.arg(flag).help_heading(heading)).into_iter().chain(short)
+        own.map(|flag| self.arg(flag, defaults).help_heading(heading)).into_iter().chain(short).collect()
     }
 
-    fn arg(&self, flag: &'static str) -> Arg {
-        let mut defaults = Config::default();
-        let field = (self.field)(&mut defaults);
+    fn arg(&self, flag: &'static str, defaults: &mut Config) -> Arg {
+        let field = (self.field)(defaults);
         let default = if field.value_name().is_some() { field.show() } else { String::new() };
         let variables = self.variables_help.map_or_else(|| self.variables.join(", "), str::to_owned);
         let help = help(self.help, &variables, self.default_help.unwrap_or(&default));

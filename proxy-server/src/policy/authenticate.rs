@@ -19,7 +19,7 @@ pub(crate) enum Principal {
     Anonymous,
     /// The holder of the global token with this index.
     Global(usize),
-    /// The holder of the definition's own token with this index.
+    /// The holder of the definition's own token with this index: one caller only together with the upstream.
     Own(usize),
     /// The holder of some definitions' own token, at the endpoint of all upstreams; a keyed digest of the token.
     Holder(u64),

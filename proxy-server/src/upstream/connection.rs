@@ -297,7 +297,7 @@ async fn connect(environment: &Environment, definition: &Definition, inbox: &Arc
 }
 
 fn place<'a>(remote: &'a Remote, definition: &Definition, message_limit: usize) -> Result<Destination<'a>, Error> {
-    Ok(Destination { url: &remote.url, headers: headers(remote)?, reach: reach(definition), message_limit })
+    Ok(Destination { url: &remote.url, headers: declared_headers(remote)?, reach: reach(definition), message_limit })
 }
 
 /// Converts the network settings of a definition.
@@ -311,7 +311,8 @@ fn reach(definition: &Definition) -> Reach {
     Reach { proxy, trust: Trust { authorities: ca_file.iter().map(Into::into).collect(), identity } }
 }
 
-fn headers(remote: &Remote) -> Result<HeaderMap, Error> {
+/// Returns the header fields of every request of a session, credentials among them, as the definition declares them.
+fn declared_headers(remote: &Remote) -> Result<HeaderMap, Error> {
     let mut headers = HeaderMap::with_capacity(remote.headers.len());
     for (name, value) in &remote.headers {
         let name = HeaderName::from_bytes(name.as_bytes()).map_err(|e| Error::new(Kind::Unreachable).because(e))?;

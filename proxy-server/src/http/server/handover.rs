@@ -70,6 +70,8 @@ pub(super) async fn hand_over<S: Service>(
     let HandedOver { mut stream, peer, service, received, answer } = connection;
     let mut start = if answer.is_some() { ANSWERED.to_vec() } else { Vec::new() };
     received.iter().for_each(|bytes| start.extend_from_slice(bytes));
+    // The connection may last for hours, and these are slices of large buffers.
+    drop(received);
     let progress = Arc::new(Progress::default());
     let limits = service.limits();
     let first = Mutex::new((answer, idle.take_unanswered()));
