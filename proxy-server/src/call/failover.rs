@@ -101,8 +101,7 @@ impl RoutedCall {
             (None, Scope::One(upstream)) => {
                 let request = self.call.message.clone();
                 let target = Target { upstream: Arc::clone(upstream), request, view: None };
-                let needs_task = self.tool_of(upstream, |tool| tool.needs_task).await == Some(true);
-                self.attempt_for_modern(&target, client, needs_task, events).await
+                self.attempt_for_modern(&target, client, None, events).await
             }
             (Some(route), _) => {
                 let (_never, mut cancelled) = oneshot::channel();
@@ -142,10 +141,7 @@ impl RoutedCall {
                     }
                     // A session with one upstream does not come to the endpoint of all.
                     Client::Legacy(Attached::One(_)) => Err(Kind::NotReady.into()),
-                    Client::Modern(client) => {
-                        let needs_task = self.listed_tool(candidate).is_some_and(|tool| tool.needs_task);
-                        self.attempt_for_modern(&target, client, needs_task, events).await
-                    }
+                    Client::Modern(client) => self.attempt_for_modern(&target, client, Some(candidate), events).await,
                 }
             };
             match attempt.await {
@@ -189,16 +185,24 @@ impl RoutedCall {
         &self,
         target: &Target,
         client: &ModernClient,
-        needs_task: bool,
+        candidate: Option<&Candidate>,
         events: &Events,
     ) -> Result<Answer, Error> {
         let (services, call) = (&self.services, &self.call);
         match target.era(call.deadline).await? {
             Era::Modern => modern_to_modern::send(services, call, target, events).await,
             Era::Legacy if TASKS.contains(&call.message.method()) => Err(Kind::UnknownMethod.into()),
-            Era::Legacy if needs_task => Err(NEEDS_TASK.into()),
+            Era::Legacy if self.needs_task(target, candidate).await => Err(NEEDS_TASK.into()),
             // Boxed, so that a request that is forwarded unchanged does not carry the size of this future.
             Era::Legacy => Box::pin(modern_to_legacy::send(services, (call, client), target, events)).await,
+        }
+    }
+
+    /// True if the called tool runs only as a task of the legacy era.
+    async fn needs_task(&self, target: &Target, candidate: Option<&Candidate>) -> bool {
+        match candidate {
+            Some(candidate) => self.listed_tool(candidate).is_some_and(|tool| tool.needs_task),
+            None => self.tool_of(&target.upstream, |tool| tool.needs_task).await == Some(true),
         }
     }
 
