@@ -54,6 +54,8 @@ async fn every_client_and_endpoint_takes_a_call_through_the_same_steps_over_http
                 let program = json!({ "name": "it", "transport": "stdio", "command": reference_program(),
                     "args": ["--stdio", "--era", era] });
                 gateway.admin.connect(&program).await;
+                // Waits until the catalog has the tools of the upstream.
+                assert_eq!(gateway.admin.get("/admin/tools").await.status, 200);
                 let answer = match (client, endpoint) {
                     ("modern", _) => modern_call(&gateway, endpoint, tool).await,
                     (_, "/mcp") => {
