@@ -12,6 +12,12 @@ pub(crate) fn fast_path() -> Option<String> {
     std::env::var(FAST_PATH).ok()
 }
 
+/// True unless the tests run without the fast path of the HTTP server.
+#[must_use]
+pub fn has_fast_path() -> bool {
+    fast_path().as_deref() != Some("off")
+}
+
 /// Prepares a gateway.
 #[must_use]
 pub fn gateway() -> Builder {

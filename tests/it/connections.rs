@@ -1,6 +1,7 @@
 //! Client connections, byte for byte: requests in every framing, pipelined requests, and input that is not HTTP.
 
 use harness::fake::{Fake, Via, fake};
+use harness::gateway::has_fast_path;
 use harness::raw::{Session, session, tool_call};
 use harness::wait::{DEADLINE, Gate, within};
 use harness::{InProcess, eventually, gateway};
@@ -308,10 +309,16 @@ async fn who_is_refused_need_not_send_a_body() {
     let text =
         house.request("content-length: 1000\r\n", "{").replace("application/json\r\naccept", "text/plain\r\naccept");
     line.say(&text).await;
-    assert_eq!(line.response().await.status, 415);
-    line.say(&" ".repeat(999)).await;
-    line.say(&house.call("1")).await;
-    check(&line.response().await, "1");
+    let refusal = line.response().await;
+    assert_eq!(refusal.status, 415);
+    if has_fast_path() {
+        line.say(&" ".repeat(999)).await;
+        line.say(&house.call("1")).await;
+        check(&line.response().await, "1");
+    } else {
+        // Hyper does not read what is left.
+        assert!(refusal.head.contains("connection: close\r\n"), "{}", refusal.head);
+    }
     // A client that reads only after it has sent the whole body still gets the response.
     let mut line = house.line().await;
     line.say(&house.request(too_long, &"x".repeat(20_000_000))).await;

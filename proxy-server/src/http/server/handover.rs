@@ -20,10 +20,10 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncReadExt, ReadBuf};
 use tokio::net::TcpStream;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use super::drain::{Drain, Unanswered};
-use super::idle::IdleWatch;
+use super::idle::{FIRST_REQUEST, IdleWatch};
 use super::linger::{self, HALF_CLOSED, MAX_BUFFER_BYTES};
 use super::service::{Peer, Service};
 use super::timer::LaneTimer;
@@ -39,6 +39,8 @@ const ANSWERED: &[u8] = b"POST / HTTP/1.1\r\n\r\n";
 /// Progress of the connection's last request.
 #[derive(Default)]
 struct Progress {
+    /// True once there was a request.
+    is_used: AtomicBool,
     /// True while its response is pending.
     is_under_way: AtomicBool,
     /// True if the client has closed its direction of the connection.
@@ -94,8 +96,13 @@ pub(super) async fn hand_over<S: Service>(
         match ended {
             Some(ended) => ended?,
             None => {
-                connection.as_mut().graceful_shutdown();
-                connection.await?;
+                let has_served = idle.is_used() || progress.is_used.load(Ordering::Relaxed);
+                if !has_served && let Ok(ended) = timeout(FIRST_REQUEST, &mut connection).await {
+                    ended?;
+                } else {
+                    connection.as_mut().graceful_shutdown();
+                    connection.await?;
+                }
             }
         }
     }
@@ -142,6 +149,7 @@ impl<S: Service> Responder<S> {
 impl Progress {
     /// Notes that a request is under way, and tracks the reading of its body.
     fn watch(self: &Arc<Self>, request: hyper::Request<Incoming>) -> hyper::Request<Watched> {
+        self.is_used.store(true, Ordering::Relaxed);
         self.is_under_way.store(true, Ordering::Relaxed);
         self.is_answered.store(false, Ordering::Relaxed);
         self.is_cut.store(!request.body().is_end_stream(), Ordering::Relaxed);

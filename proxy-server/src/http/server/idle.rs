@@ -17,7 +17,7 @@ use crate::tasks::{Wait, wait_until};
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Timeout for a connection's first request when connections are to end: it may have been opened just before.
-const FIRST_REQUEST: Duration = Duration::from_millis(400);
+pub(super) const FIRST_REQUEST: Duration = Duration::from_millis(400);
 
 /// Conditions that end a connection while no request is under way.
 pub(super) struct IdleWatch<'a> {
@@ -58,6 +58,11 @@ impl<'a> IdleWatch<'a> {
 
     pub(super) fn drain(&self) -> &'a Drain {
         self.drain
+    }
+
+    /// True once a request was received completely.
+    pub(super) fn is_used(&self) -> bool {
+        self.is_used
     }
 
     pub(super) fn idle(&self) -> Duration {
