@@ -1,9 +1,20 @@
 //! Graph of imports between the files of one package, and its circles.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+
+use super::{File, PACKAGES, code, is_test, nothing_wrong, sources, without_tests};
+
+#[test]
+fn no_files_of_a_package_import_each_other_in_a_circle() -> io::Result<()> {
+    let sources = sources()?;
+    let problems: Vec<String> = PACKAGES.iter().flat_map(|package| in_circles(package, &sources)).collect();
+    nothing_wrong(&problems);
+    Ok(())
+}
 
 /// Files of a package: each with its module path (`a::b`, empty for the crate root) and its code.
-pub(super) struct Package {
+struct Package {
     files: BTreeMap<String, String>,
     /// Re-exports: (module, name) to the path that it stands for.
     exports: BTreeMap<(String, String), String>,
@@ -11,13 +22,11 @@ pub(super) struct Package {
 
 impl Package {
     /// Reads the library files below `folder` (such as `proxy-server/src/`). Leaves out comments and tests.
-    pub(super) fn read(folder: &str, sources: &[(String, String)]) -> Self {
-        let is_test = |path: &str| path.ends_with("tests.rs") || path.contains("/tests/");
-        let inside = |(path, text): &(String, String)| {
+    fn read(folder: &str, sources: &[File]) -> Self {
+        let inside = |(path, text): &File| {
             let name = path.strip_prefix(folder)?.strip_suffix(".rs").filter(|_| !is_test(path))?;
             let module = if name == "lib" { String::new() } else { name.replace('/', "::") };
-            let text = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
-            Some((module, bare(text)))
+            Some((module, code(without_tests(text))))
         };
         let mut package = Self { files: sources.iter().filter_map(inside).collect(), exports: BTreeMap::new() };
         for (module, text) in &package.files {
@@ -30,13 +39,13 @@ impl Package {
     }
 
     /// Returns the files that each file imports, directly or through a re-export.
-    pub(super) fn imports(&self) -> BTreeMap<&str, BTreeSet<&str>> {
+    fn imports(&self) -> BTreeMap<&str, BTreeSet<&str>> {
         let mut graph = BTreeMap::new();
         for (module, text) in &self.files {
             let used = uses(text).into_iter().filter(|(is_public, _)| !is_public).map(|(_, path)| path);
             let inline = inline(text).map(|rest| format!("crate::{}", path_at(rest)));
             let paths = used.chain(inline).filter_map(|path| Some(absolute(module, &path)?.0));
-            let own = children(module, text).into_iter().flat_map(|child| calls(text, &child));
+            let own = children(text).into_iter().flat_map(|child| calls(text, &child));
             let paths = paths.chain(own.filter_map(|path| Some(absolute(module, &format!("self::{path}"))?.0)));
             let files = paths.filter_map(|path| self.file_of(&path, 0)).filter(|file| file != module);
             graph.insert(module.as_str(), files.collect());
@@ -60,8 +69,21 @@ impl Package {
     }
 }
 
+fn in_circles(package: &str, sources: &[File]) -> Vec<String> {
+    let package = Package::read(&format!("{package}/src/"), sources);
+    let imports = package.imports();
+    let told = |group: BTreeSet<&str>| {
+        let files = group.iter().map(|file| {
+            let others: Vec<&str> = imports[file].intersection(&group).copied().collect();
+            format!("\n    {file} imports {}", others.join(", "))
+        });
+        format!("{} files import each other in a circle:{}", group.len(), files.collect::<String>())
+    };
+    circles(&imports).into_iter().map(told).collect()
+}
+
 /// Returns the groups of files that import each other in circles, the largest first.
-pub(super) fn circles<'a>(imports: &BTreeMap<&'a str, BTreeSet<&'a str>>) -> Vec<BTreeSet<&'a str>> {
+fn circles<'a>(imports: &BTreeMap<&'a str, BTreeSet<&'a str>>) -> Vec<BTreeSet<&'a str>> {
     let reached: BTreeMap<&str, BTreeSet<&str>> = imports.keys().map(|file| (*file, reach(file, imports))).collect();
     let mut groups = BTreeSet::new();
     for (file, others) in &reached {
@@ -86,15 +108,6 @@ fn reach<'a>(file: &'a str, imports: &BTreeMap<&'a str, BTreeSet<&'a str>>) -> B
         }
     }
     found
-}
-
-/// Returns the code without line comments.
-fn bare(text: &str) -> String {
-    let code = |line: &str| match line.trim_start().starts_with("//") {
-        true => String::new(),
-        false => line.split(" // ").next().unwrap_or_default().to_owned() + "\n",
-    };
-    text.lines().map(code).collect()
 }
 
 /// Returns the paths of all `use` items, and whether each is a re-export.
@@ -122,7 +135,7 @@ fn inline(text: &str) -> impl Iterator<Item = &str> {
 }
 
 /// Returns every path of a `use` tree such as `a::{b, c::{d as e}}`.
-fn expanded(item: &str) -> Vec<String> {
+pub(super) fn expanded(item: &str) -> Vec<String> {
     let Some((start, group)) = item.split_once('{') else { return vec![item.trim().to_owned()] };
     let group = group.trim_end().strip_suffix('}').unwrap_or(group);
     let mut depth = 0;
@@ -153,7 +166,7 @@ fn absolute(module: &str, path: &str) -> Option<(String, String)> {
 }
 
 /// Returns the names of the modules that a file declares.
-fn children(_: &str, text: &str) -> Vec<String> {
+fn children(text: &str) -> Vec<String> {
     let declared = |line: &str| {
         let line = line.trim_start();
         let name = line.split_once("mod ")?.1.strip_suffix(';')?;

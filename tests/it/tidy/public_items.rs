@@ -1,15 +1,31 @@
 //! Public items of a package, and their uses by others.
 
 use std::collections::BTreeSet;
+use std::io;
 
-use super::sizes::without_tests;
-use super::{code, identifier};
+use super::docs::is_of_library;
+use super::{File, PACKAGES, code, identifier, nothing_wrong, sources, without_tests};
 
-/// A file: path and text.
-type File = (String, String);
+#[test]
+fn every_public_item_is_used_by_another_package() -> io::Result<()> {
+    let sources = sources()?;
+    let is_own = |package: &str, path: &str| {
+        path.starts_with(&format!("{package}/src/"))
+            && if package == "proxy-server" { !path.ends_with("/main.rs") } else { is_of_library(path, &sources) }
+    };
+    let problems: Vec<String> = PACKAGES
+        .iter()
+        .flat_map(|package| {
+            let (own, others) = sources.iter().partition(|(path, _)| is_own(package, path));
+            unused_public_items(own, others)
+        })
+        .collect();
+    nothing_wrong(&problems);
+    Ok(())
+}
 
 /// Finds public items of `own` that no file of `others` names, and that no signature of another public item needs.
-pub(super) fn unused_public_items(own: Vec<&File>, others: Vec<&File>) -> Vec<String> {
+fn unused_public_items(own: Vec<&File>, others: Vec<&File>) -> Vec<String> {
     let mut used: BTreeSet<String> = others.iter().flat_map(|(_, text)| words(&code(text))).collect();
     for (_, text) in &own {
         // An associated type is as public as its trait.
