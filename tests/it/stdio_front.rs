@@ -219,6 +219,20 @@ async fn requests_that_are_piped_in_are_answered_before_the_end() {
 }
 
 #[tokio::test]
+async fn a_call_at_a_server_that_does_not_run_is_answered_in_both_eras() {
+    let folder = folder();
+    let mut front = Front::start(&["--config", &file(&folder, &json!({ "gone": { "command": "false" } }))]);
+    let call = json!({ "name": "gone__any" });
+    front.says(&asking("modern", "tools/call", call.clone())).await;
+    let modern = front.answer("modern").await;
+    assert_eq!(modern["error"]["message"], "upstream `gone` is not connected; nothing was sent", "{modern}");
+    front.introduced().await;
+    front.says(&json!({ "jsonrpc": "2.0", "id": "legacy", "method": "tools/call", "params": call }).to_string()).await;
+    let legacy = front.answer("legacy").await;
+    assert_eq!(legacy["error"], modern["error"]);
+}
+
+#[tokio::test]
 async fn its_output_is_messages_whatever_servers_print_and_its_log_is_apart() {
     let folder = folder();
     let script = "echo noise; echo more noise >&2; exec \"$0\" --stdio --era legacy";

@@ -36,12 +36,40 @@ pub(super) fn error_to(request: &Message, failure: &Error) -> Bytes {
     }
 }
 
-/// Builds the HTTP response to a failed modern request. The modern era has no separate code for unknown resources.
-pub(super) fn modern_failure(request: &Message, failure: &Error) -> Reply {
+/// A response that every transport can write: over HTTP with its status, on standard output without.
+pub(super) struct JsonResponse {
+    status: StatusCode,
+    body: Pieces,
+}
+
+impl JsonResponse {
+    pub(super) fn new(status: StatusCode, body: impl Into<Pieces>) -> Self {
+        Self { status, body: body.into() }
+    }
+
+    /// Returns the JSON-RPC message.
+    pub(super) fn into_message(self) -> Bytes {
+        self.body.into()
+    }
+}
+
+impl From<JsonResponse> for Reply {
+    fn from(response: JsonResponse) -> Self {
+        let JsonResponse { status, body } = response;
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            return ([(header::RETRY_AFTER, "1")], Self::Json(status, body)).into_response().into();
+        }
+        Self::Json(status, body)
+    }
+}
+
+/// Builds the response to a failed modern request. The modern era has no separate code for unknown resources.
+pub(super) fn modern_failure(request: &Message, failure: &Error) -> JsonResponse {
+    let (status, _, _) = answer(failure);
     match failure.kind() {
-        Kind::UnknownMethod => json(StatusCode::NOT_FOUND, error(request.id(), failure)),
-        Kind::UnknownResource => json(StatusCode::OK, modern_error_to(request, failure)),
-        _ => self::failure(request.id(), failure),
+        Kind::UnknownMethod => JsonResponse::new(StatusCode::NOT_FOUND, error(request.id(), failure)),
+        Kind::UnknownResource => JsonResponse::new(StatusCode::OK, modern_error_to(request, failure)),
+        _ => JsonResponse::new(status, error(request.id(), failure)),
     }
 }
 
@@ -58,19 +86,15 @@ pub(super) fn modern_error_to(request: &Message, failure: &Error) -> Bytes {
 }
 
 /// Builds an error response to a modern request. An empty id is left out.
-pub(super) fn modern_error(id: &str, status: StatusCode, code: i32, why: &str) -> Reply {
+pub(super) fn modern_error(id: &str, status: StatusCode, code: i32, why: &str) -> JsonResponse {
     let body = if id.is_empty() { anonymous_error(code, why) } else { error_response(id, code, why, "") };
-    json(status, body)
+    JsonResponse::new(status, body)
 }
 
 /// Builds an HTTP error response for a request that has no session or stream yet.
 pub(super) fn failure(id: &str, failure: &Error) -> Reply {
     let (status, _, _) = answer(failure);
-    let reply = json(status, error(id, failure));
-    if status == StatusCode::SERVICE_UNAVAILABLE {
-        return ([(header::RETRY_AFTER, "1")], reply).into_response().into();
-    }
-    reply
+    json(status, error(id, failure))
 }
 
 /// Returns status, code and message for a failure. A limit that was reached is named with its setting.
@@ -145,7 +169,7 @@ pub(super) fn invalid(invalid: &Invalid) -> Reply {
 
 /// Refuses a body that is not a valid message, from a modern client.
 pub(super) fn modern_invalid(invalid: &Invalid) -> Reply {
-    modern_error("", StatusCode::BAD_REQUEST, invalid_code(invalid), &invalid.to_string())
+    modern_error("", StatusCode::BAD_REQUEST, invalid_code(invalid), &invalid.to_string()).into()
 }
 
 /// Builds the error for an invalid message on a transport without HTTP. The unknown id is left out.
@@ -221,7 +245,7 @@ pub(super) fn denied(denied: Denied) -> Reply {
     response.into()
 }
 
-/// Builds a response from serialized JSON.
+/// Builds an HTTP response from serialized JSON.
 pub(super) fn json(status: StatusCode, body: impl Into<Pieces>) -> Reply {
-    Reply::Json(status, body.into())
+    JsonResponse::new(status, body).into()
 }

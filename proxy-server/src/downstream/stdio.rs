@@ -19,13 +19,13 @@ use tracing::{debug, error, warn};
 use crate::call::{Exchange, Output};
 use crate::control::Control;
 use crate::downstream::edge::Edge;
+use crate::downstream::error_response::{self, JsonResponse};
 use crate::downstream::fields::Fields;
 use crate::downstream::legacy::batch;
 use crate::downstream::legacy::session::{Scope, Session};
 use crate::downstream::modern::endpoint;
 use crate::downstream::modern::response::{Outcome, next};
-use crate::downstream::{error_response, sse};
-use crate::http::server::Reply;
+use crate::downstream::sse;
 use crate::lines::{Lines, TooLong, write_lines};
 use crate::policy::{Credentials, Principal};
 use crate::protocol::{self, Era, INVALID_REQUEST, Invalid, Kind, METHOD_NOT_FOUND, Message, anonymous_error};
@@ -301,11 +301,10 @@ async fn feed(session: Arc<Session>, out: mpsc::Sender<Bytes>) {
 }
 
 /// Writes the outputs of a modern request as lines.
-async fn write_outputs(opened: Result<Exchange<Outcome>, Reply>, request: &Message, out: &mpsc::Sender<Bytes>) {
+async fn write_outputs(opened: Result<Exchange<Outcome>, JsonResponse>, request: &Message, out: &mpsc::Sender<Bytes>) {
     let mut exchange = match opened {
         Ok(exchange) => exchange,
-        Err(Reply::Json(_, message)) => return drop(out.send(message.into()).await),
-        Err(Reply::Other(_)) => return warn!("a response has no form without HTTP"),
+        Err(response) => return drop(out.send(response.into_message()).await),
     };
     let last = loop {
         match next(&mut exchange).await {

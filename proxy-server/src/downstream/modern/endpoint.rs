@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use crate::call::{self, Call, Client, Exchange, ModernClient, from_memory, listen, route};
 use crate::downstream::edge::Edge;
-use crate::downstream::error_response;
+use crate::downstream::error_response::{self, JsonResponse};
 use crate::downstream::fields::{Fields, text};
 use crate::downstream::legacy::session::Scope;
 use crate::downstream::modern::headers::{self, Mismatch};
@@ -75,7 +75,8 @@ pub(in crate::downstream) async fn serve(
                 StatusCode::BAD_REQUEST,
                 INVALID_REQUEST,
                 "nothing was asked by this id",
-            );
+            )
+            .into();
         }
     }
     if !fields.accepts_both() {
@@ -85,7 +86,7 @@ pub(in crate::downstream) async fn serve(
     }
     match open(edge, scope, principal, &message, Some(fields)).await {
         Ok(exchange) => response::respond_with(exchange, message, &edge.config).await,
-        Err(reply) => reply,
+        Err(response) => response.into(),
     }
 }
 
@@ -97,7 +98,7 @@ pub(in crate::downstream) async fn open(
     principal: Principal,
     message: &Message,
     fields: Option<&Fields<'_>>,
-) -> Result<Exchange<Outcome>, Reply> {
+) -> Result<Exchange<Outcome>, JsonResponse> {
     let client = client(message, fields)?;
     refuse_undeclared(message, &client, scope)?;
     let services = &edge.services;
@@ -126,7 +127,7 @@ pub(in crate::downstream) async fn open(
 }
 
 /// Returns the client's properties, or the refusal of a request that violates the protocol.
-fn client(message: &Message, fields: Option<&Fields<'_>>) -> Result<ModernClient, Reply> {
+fn client(message: &Message, fields: Option<&Fields<'_>>) -> Result<ModernClient, JsonResponse> {
     let refuse = |code, why: &str| error_response::modern_error(message.id(), StatusCode::BAD_REQUEST, code, why);
     let meta = RequestMeta::of(message).map_err(|why| refuse(INVALID_PARAMS, why))?;
     if let Some(fields) = fields {
@@ -145,7 +146,7 @@ fn client(message: &Message, fields: Option<&Fields<'_>>) -> Result<ModernClient
 
 /// Refuses a request about a task at the endpoint of all upstreams from a client that did not declare the tasks
 /// extension ("Capability").
-fn refuse_undeclared(message: &Message, client: &ModernClient, scope: &Scope) -> Result<(), Reply> {
+fn refuse_undeclared(message: &Message, client: &ModernClient, scope: &Scope) -> Result<(), JsonResponse> {
     let is_one = matches!(scope, Scope::One(_));
     if is_one || !TASKS.contains(&message.method()) || protocol::declares_tasks(&client.capabilities) {
         return Ok(());
@@ -153,13 +154,13 @@ fn refuse_undeclared(message: &Message, client: &ModernClient, scope: &Scope) ->
     let data = format!(r#"{{"requiredCapabilities":{{"extensions":{{"{TASKS_EXTENSION}":{{}}}}}}}}"#);
     let words = "The client must declare that it supports tasks";
     let body = protocol::error_response(message.id(), MISSING_CAPABILITY, words, &data);
-    Err(error_response::json(StatusCode::BAD_REQUEST, body))
+    Err(JsonResponse::new(StatusCode::BAD_REQUEST, body))
 }
 
-fn unsupported(message: &Message, requested: &str) -> Reply {
+fn unsupported(message: &Message, requested: &str) -> JsonResponse {
     let requested = serde_json::Value::from(requested);
     let data = format!(r#"{{"supported":["{LATEST_MODERN}"],"requested":{requested}}}"#);
     let words = "Unsupported protocol version";
     let body = protocol::error_response(message.id(), UNSUPPORTED_VERSION, words, &data);
-    error_response::json(StatusCode::BAD_REQUEST, body)
+    JsonResponse::new(StatusCode::BAD_REQUEST, body)
 }

@@ -8,7 +8,7 @@ use tokio::time::{Instant, timeout};
 
 use crate::call::{Answer, Class, Exchange, Output};
 use crate::downstream::config::Config;
-use crate::downstream::error_response;
+use crate::downstream::error_response::{self, JsonResponse};
 use crate::error::Error;
 use crate::http::server::{KEEP_ALIVE, Pulse, Reply, frame, respond_with_events};
 use crate::protocol::Message;
@@ -19,9 +19,9 @@ use crate::upstream::Event;
 pub(in crate::downstream) type Outcome = Result<Answer, Error>;
 
 /// Responds with the outcome of a request.
-pub(super) fn outcome(request: &Message, outcome: Outcome) -> Reply {
+pub(super) fn outcome(request: &Message, outcome: Outcome) -> JsonResponse {
     match outcome {
-        Ok(answer) => error_response::json(status(answer.class), answer.body),
+        Ok(answer) => JsonResponse::new(status(answer.class), answer.body),
         Err(error) => error_response::modern_failure(request, &error),
     }
 }
@@ -37,7 +37,7 @@ pub(super) async fn respond_with(mut exchange: Exchange<Outcome>, request: Messa
         () = patience => None,
     };
     match first {
-        Some(Output::Outcome(outcome)) => self::outcome(&request, outcome),
+        Some(Output::Outcome(outcome)) => self::outcome(&request, outcome).into(),
         Some(Output::Event(first)) => stream((exchange, request), frame(None, first), config, began),
         None => stream((exchange, request), Bytes::from_static(b": waiting\n\n"), config, began),
     }
