@@ -37,7 +37,7 @@ pub(crate) use self::meta::{ended_subscription, progress_token, requested_id, se
 pub(crate) use self::object::Object;
 pub(crate) use self::offer::Offer;
 pub(crate) use self::request_meta::{
-    RequestMeta, TASKS_EXTENSION, asks_for_logs, can_answer, can_answer_anything, declares_tasks, hello,
+    INITIALIZED, RequestMeta, TASKS_EXTENSION, asks_for_logs, can_answer, can_answer_anything, declares_tasks, hello,
     names_a_version, plain, without,
 };
 pub(crate) use self::scan::text;

@@ -22,11 +22,8 @@ use crate::policy::Caller;
 use crate::protocol::{Message, Object, result_response};
 use crate::route;
 use crate::sync::lock;
-use crate::upstream::{
-    Attachment, Deadline, Event, EventQueue, Events, OpenError, Upstream, UpstreamCall, event_queue, is_level,
-};
+use crate::upstream::{Attachment, Deadline, Event, EventQueue, Events, Upstream, UpstreamCall, event_queue, is_level};
 
-const INITIALIZED: &[u8] = br#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#;
 /// Timeout for setting an upstream's log level.
 const LEVEL_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -149,19 +146,13 @@ impl Attachments {
         services: &Arc<Services>,
         upstream: &Arc<Upstream>,
     ) -> Result<Arc<Attachment>, Error> {
-        let name = upstream.definition().name.clone();
-        let opened = services.attach(upstream, &self.hello).await;
-        let (attachment, handshake, events) = opened.map_err(|error| match error {
-            OpenError::Failed(error) => error.at(&name),
-            OpenError::Refused(answer) => {
-                Error::new(Kind::InvalidResponse).at(&name).because(format!("it answered {}", answer.body()))
-            }
-        })?;
+        let name = &upstream.definition().name;
+        let deadline = Instant::now() + services.limits.initialize_timeout;
+        let opened = services.attach(upstream, &self.hello, deadline).await;
+        let (attachment, handshake, events) = opened.map_err(|error| Error::from(error).at(name))?;
+        attachment.complete_handshake(deadline).await.map_err(|error| error.at(name))?;
         let forwarded = Arc::clone(self).forward_events(Arc::clone(services), Arc::clone(&attachment), events);
         services.tasks.spawn("session events", forwarded);
-        if let Ok(initialized) = Message::parse(Bytes::from_static(INITIALIZED)) {
-            attachment.notify(&initialized).await?;
-        }
         let level = lock(&self.level).clone();
         if let Some(level) = level.filter(|_| logs(&handshake)) {
             tell_level(&attachment, &level).await;

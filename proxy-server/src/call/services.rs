@@ -81,8 +81,8 @@ impl Services {
         &self,
         upstream: &Arc<Upstream>,
         hello: &str,
+        deadline: Instant,
     ) -> Result<(Arc<Attachment>, Message, EventQueue), OpenError> {
-        let deadline = Instant::now() + self.limits.initialize_timeout;
         loop {
             match Attachment::open(Arc::clone(upstream), hello, deadline).await {
                 Err(OpenError::Failed(error))

@@ -190,10 +190,10 @@ impl Authorized {
             Err(error) => return error_response::failure(message.id(), &error),
         };
         // Ends the session if the client disconnects before the upstream responds.
-        let unborn = Provisional { edge: &self.edge, session: Some(&session) };
+        let provisional = Provisional { edge: &self.edge, session: Some(&session) };
         match introduce(&self.edge, &session, message).await {
             Ok(answer) => {
-                unborn.keep();
+                provisional.keep();
                 let reply = error_response::json(StatusCode::OK, answer);
                 ([(SESSION_ID, &*session.id)], reply).into_response().into()
             }

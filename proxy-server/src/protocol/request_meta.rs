@@ -66,6 +66,9 @@ pub(crate) fn plain(request: &Message) -> Result<Message, Invalid> {
     Message::parse(request.with(&[(raw, &format!("{{{kept}}}"))]))
 }
 
+/// The notification that completes a legacy handshake.
+pub(crate) const INITIALIZED: &[u8] = br#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#;
+
 /// Builds the raw `initialize` parameters of a session for a client with these capabilities, without those that the
 /// gateway cannot carry to a legacy upstream.
 pub(crate) fn hello(capabilities: &str) -> String {

@@ -3,11 +3,11 @@
 
 mod answer;
 mod choice;
+mod client_state;
 mod open;
 mod questions;
 mod stateless;
 mod successor;
-mod wishes;
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,10 +15,11 @@ use std::sync::{Arc, Mutex, Weak};
 
 use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, watch};
+use tokio::time::{Instant, timeout_at};
 use tracing::debug;
 
 use crate::error::{Error, Kind};
-use crate::protocol::{self, ClientMeta, Era, Message, Skills, is_about_skills};
+use crate::protocol::{self, ClientMeta, Era, INITIALIZED, Message, Skills, is_about_skills};
 use crate::sync::lock;
 use crate::upstream::Upstream;
 use crate::upstream::changes::Shown;
@@ -30,7 +31,6 @@ use crate::upstream::upstream_call::UpstreamCall;
 /// Maximum number of subscriptions of one client.
 const MAX_SUBSCRIPTIONS: usize = 1_000;
 const MAX_URI_BYTES: usize = 8 * 1024;
-const INITIALIZED: &[u8] = br#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#;
 
 /// The binding of a downstream session to an upstream.
 pub(crate) struct Attachment {
@@ -44,7 +44,7 @@ pub(crate) struct Attachment {
     client_meta: ClientMeta,
     slot: watch::Sender<Slot>,
     events: Events,
-    wishes: Mutex<Wishes>,
+    client_state: Mutex<ClientState>,
     /// Digests of the lists that the client has read in its dedicated session.
     shown: Mutex<Shown>,
     /// Counts the gaps in which a dedicated session may have missed announcements.
@@ -56,7 +56,7 @@ pub(crate) struct Attachment {
 
 /// The state to restore in a new upstream session.
 #[derive(Default)]
-struct Wishes {
+struct ClientState {
     initialized: bool,
     subscriptions: BTreeSet<String>,
     level: Option<usize>,
@@ -140,25 +140,35 @@ impl Attachment {
         }
     }
 
+    /// Completes the handshake in place of the client. Closes the attachment if that fails.
+    pub(crate) async fn complete_handshake(self: &Arc<Self>, deadline: Instant) -> Result<(), Error> {
+        let sent = timeout_at(deadline, self.initialized(INITIALIZED.into(), true)).await;
+        let sent = sent.unwrap_or_else(|_| Err(Kind::TimedOut.into()));
+        if sent.is_err() {
+            self.close().await;
+        }
+        sent
+    }
+
     /// Completes the handshake of a dedicated session with the client's notification. `listens` tells whether the client has
     /// a stream, or is about to send a request.
-    pub(crate) async fn initialized(self: &Arc<Self>, message: &Message, listens: bool) -> Result<(), Error> {
-        self.wishes().initialized = true;
+    pub(crate) async fn initialized(self: &Arc<Self>, message: Bytes, listens: bool) -> Result<(), Error> {
+        self.client_state().initialized = true;
         // The shared session has completed its own handshake.
         if self.is_shared() {
             return Ok(());
         }
         let (patience, session) = (self.upstream.stream_patience(), self.session().await?);
         match listens {
-            true => session.initialized_within(message.bytes().clone(), patience).await,
-            false => session.initialized_for_later(message.bytes().clone(), patience).await,
+            true => session.initialized_within(message, patience).await,
+            false => session.initialized_for_later(message, patience).await,
         }
     }
 
     /// Sends a notification of the client.
     pub(crate) async fn notify(self: &Arc<Self>, message: &Message) -> Result<(), Error> {
         if message.method() == "notifications/initialized" {
-            return self.initialized(message, true).await;
+            return self.initialized(message.bytes().clone(), true).await;
         }
         if self.is_shared() && message.method() == "notifications/roots/list_changed" {
             return Ok(());

@@ -16,7 +16,6 @@ use crate::upstream::Upstream;
 use crate::upstream::legacy_side::Known;
 use crate::upstream::session::{Hello, OpenError, Session, own_hello};
 
-const INITIALIZED: &[u8] = br#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#;
 /// Time after which an upstream that refused a legacy client is tried again, because an update is invisible.
 const REFUSAL_TRUST: Duration = Duration::from_secs(60 * 60);
 /// Likewise for an upstream that gave no response, or whose second process ended: the cause may be temporary.
@@ -112,11 +111,7 @@ impl Upstream {
             return Ok(session);
         }
         let session = self.open_legacy(&own_hello(), deadline).await?;
-        let initialized = timeout_at(deadline, session.initialized(INITIALIZED.into())).await;
-        if let Err(error) = initialized.unwrap_or_else(|_| Err(Kind::TimedOut.into())) {
-            session.close().await;
-            return Err(OpenError::Failed(error));
-        }
+        session.complete_handshake(deadline).await.map_err(OpenError::Failed)?;
         *self.legacy.shared() = Arc::downgrade(&session);
         let (retired, stopping) = (self.retired.clone(), self.environment.tasks.stopping().clone());
         let kept = Arc::clone(&session);

@@ -48,7 +48,7 @@ pub(super) struct Listening {
 #[derive(Default)]
 struct Agreed {
     /// Count of subscription changes that the acknowledgement covers.
-    wishes: Option<u64>,
+    revision: Option<u64>,
     uris: BTreeSet<Box<str>>,
 }
 
@@ -87,9 +87,9 @@ impl Offers {
 impl Listening {
     /// Waits until the upstream has acknowledged notifications for this resource.
     pub(super) async fn covers(&self, inbox: &Inbox, uri: &str, deadline: Instant) -> Result<(), Error> {
-        let wishes = *inbox.subscriptions_changed.borrow();
+        let revision = *inbox.subscriptions_changed.borrow();
         let mut agreed = self.agreed.subscribe();
-        let answered = agreed.wait_for(|agreed| agreed.wishes.is_some_and(|answered| answered >= wishes));
+        let answered = agreed.wait_for(|agreed| agreed.revision.is_some_and(|answered| answered >= revision));
         let agreed = timeout_at(deadline.min(Instant::now() + PATIENCE), answered).await;
         match agreed {
             Ok(Ok(agreed)) if agreed.uris.contains(uri) => Ok(()),
@@ -101,15 +101,15 @@ impl Listening {
 
 /// Keeps a stream open while polled. Opens the new stream before it drops the old one, so that nothing is missed.
 pub(super) async fn run(connection: Arc<Connection>, offers: Offers, listening: Listening) {
-    let mut wishes = connection.inbox.subscriptions_changed.subscribe();
+    let mut changes = connection.inbox.subscriptions_changed.subscribe();
     let mut streams = Streams { connection: &connection, listening: &listening, current: None, was_lost: false };
     let (mut delay, mut pause) = (FIRST_RETRY, FIRST_RETRY);
     loop {
-        let count = *wishes.borrow_and_update();
+        let count = *changes.borrow_and_update();
         let Some(filter) = offers.filter(&connection.inbox.subscriptions()) else {
             streams.current = None;
-            listening.agreed.send_replace(Agreed { wishes: Some(count), uris: BTreeSet::new() });
-            if wishes.changed().await.is_err() {
+            listening.agreed.send_replace(Agreed { revision: Some(count), uris: BTreeSet::new() });
+            if changes.changed().await.is_err() {
                 return;
             }
             continue;
@@ -127,7 +127,7 @@ pub(super) async fn run(connection: Arc<Connection>, offers: Offers, listening: 
         delay = FIRST_RETRY;
         let opened = Instant::now();
         tokio::select! {
-            changed = wishes.changed() => if changed.is_err() { return },
+            changed = changes.changed() => if changed.is_err() { return },
             () = ended.cancelled() => {
                 (streams.current, streams.was_lost) = (None, true);
                 // Back off if the upstream ends each stream at once.
@@ -154,7 +154,7 @@ impl Streams<'_> {
         let (stream, uris) = open(self.connection, filter).await?;
         let ended = stream.ended.clone();
         let is_first = self.current.replace(stream).is_none();
-        self.listening.agreed.send_replace(Agreed { wishes: Some(count), uris });
+        self.listening.agreed.send_replace(Agreed { revision: Some(count), uris });
         // Changes during a time without a stream were not announced.
         match (std::mem::take(&mut self.was_lost), is_first) {
             (true, _) => self.connection.inbox.gap(),
@@ -174,7 +174,7 @@ impl Streams<'_> {
         let is_unknown = error.kind() == Kind::InvalidRequest(NOT_OFFERED);
         if is_unknown {
             debug!("upstream offers no `subscriptions/listen`");
-            self.listening.agreed.send_replace(Agreed { wishes: Some(u64::MAX), uris: BTreeSet::new() });
+            self.listening.agreed.send_replace(Agreed { revision: Some(u64::MAX), uris: BTreeSet::new() });
         }
         is_unknown
     }

@@ -15,7 +15,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::error::{Error, Kind};
 use crate::protocol::{
-    self, ClientMeta, Era, HEADER_MISMATCH, LATEST_LEGACY, LATEST_MODERN, Message, Object, Offer, UNSUPPORTED_VERSION,
+    self, ClientMeta, Era, HEADER_MISMATCH, INITIALIZED, LATEST_LEGACY, LATEST_MODERN, Message, Object, Offer,
+    UNSUPPORTED_VERSION,
 };
 use crate::upstream::changes::ListChanges;
 use crate::upstream::connection::{Connection, Sender};
@@ -81,6 +82,17 @@ pub(crate) enum OpenError {
     Failed(Error),
 }
 
+impl From<OpenError> for Error {
+    fn from(error: OpenError) -> Self {
+        match error {
+            OpenError::Failed(error) => error,
+            OpenError::Refused(answer) => {
+                Self::new(Kind::InvalidResponse).because(format!("it answered {}", answer.body()))
+            }
+        }
+    }
+}
+
 impl Session {
     /// Connects and performs the handshake.
     pub(super) async fn open(
@@ -129,9 +141,14 @@ impl Session {
         Ok(Arc::new(Self { connection, handshake, since, patience, settled_by, is_settling, is_mute, listening }))
     }
 
-    /// Completes the handshake of the gateway's own session.
-    pub(super) async fn initialized(&self, message: Bytes) -> Result<(), Error> {
-        self.initialized_within(message, OWN_STREAM_PATIENCE).await
+    /// Completes the handshake of a session of the gateway itself. Closes the session if that fails.
+    pub(super) async fn complete_handshake(&self, deadline: Instant) -> Result<(), Error> {
+        let sent = self.initialized_within(INITIALIZED.into(), OWN_STREAM_PATIENCE);
+        let sent = timeout_at(deadline, sent).await.unwrap_or_else(|_| Err(Kind::TimedOut.into()));
+        if sent.is_err() {
+            self.close().await;
+        }
+        sent
     }
 
     /// Completes the handshake with the client's notification. Returns once the upstream's own stream is open, is known

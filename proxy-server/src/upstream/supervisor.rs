@@ -10,17 +10,17 @@ use std::time::Duration;
 use jiff::Timestamp;
 use schemas::{Transport, admin};
 use tokio::sync::{Notify, watch};
-use tokio::time::{Instant, sleep, timeout, timeout_at};
+use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tracing::{info, warn};
 
-use crate::error::{Chain, Error, Kind};
+use crate::error::{Chain, Error};
 use crate::protocol::{Message, server_of};
 use crate::telemetry::Secrets;
 use crate::upstream::environment::Environment;
 use crate::upstream::era::{self, Verdict};
 use crate::upstream::health;
-use crate::upstream::session::{OpenError, Session};
+use crate::upstream::session::Session;
 use crate::upstream::state::{Action, Event, Policy, STABLE, State, step};
 use crate::upstream::transport::exit::LONGEST_END;
 
@@ -30,8 +30,6 @@ const LONGEST_TURN: Duration = Duration::from_secs(5);
 const SUSPICIOUS: u32 = 3;
 /// Number of consecutive failed attempts after which the era is probed again.
 const ATTEMPTS_PER_VERDICT: u32 = 4;
-
-const INITIALIZED: &[u8] = br#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#;
 
 /// Observed state of an upstream, published to all readers.
 #[derive(Clone, Default)]
@@ -185,20 +183,12 @@ impl Supervisor {
         let is_doubtful = attempts.is_multiple_of(ATTEMPTS_PER_VERDICT);
         let known = known.filter(|verdict| verdict.probed.is_none() || verdict.stands() && !is_doubtful);
         let opened = era::open(&self.environment, &self.definition, known, deadline).await;
-        let (session, verdict) = opened.map_err(|error| {
+        let (session, verdict) = opened.inspect_err(|error| {
             self.observed.send_modify(|observed| {
-                observed.era = observed.era.filter(|verdict| verdict.survives(&error));
+                observed.era = observed.era.filter(|verdict| verdict.survives(error));
             });
-            match error {
-                OpenError::Failed(error) => error,
-                OpenError::Refused(answer) => {
-                    Error::new(Kind::InvalidResponse).because(format!("it answered {}", answer.body()))
-                }
-            }
         })?;
-        let initialized = timeout_at(deadline, session.initialized(INITIALIZED.into())).await;
-        if let Err(error) = initialized.unwrap_or_else(|_| Err(Kind::TimedOut.into())) {
-            session.close().await;
+        if let Err(error) = session.complete_handshake(deadline).await {
             session.ended().await;
             return Err(error);
         }

@@ -10,7 +10,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use tokio::sync::{Semaphore, watch};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
@@ -23,9 +22,9 @@ use crate::call::own_lists::{OwnLists, Stale};
 use crate::catalog::View;
 use crate::error::{Error, Kind, Limit};
 use crate::policy::{Caller, Principal};
-use crate::protocol::{self, Message};
+use crate::protocol;
 use crate::sync::lock;
-use crate::upstream::{Attachment, Event, EventQueue, OpenError, Upstream, list_changed};
+use crate::upstream::{Attachment, Event, EventQueue, Upstream, list_changed};
 
 const REAP_INTERVAL: Duration = Duration::from_secs(15);
 /// Idle time after which a session is closed.
@@ -35,7 +34,6 @@ const EVICTION: Duration = Duration::from_secs(3);
 const LOOK_INTERVAL: Duration = Duration::from_millis(10);
 /// Maximum length in bytes of client capabilities, which are part of the pool's key.
 const MAX_CAPABILITIES: usize = 16 * 1024;
-const INITIALIZED: &[u8] = br#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#;
 
 /// Pool of upstream sessions.
 pub(crate) struct Pool {
@@ -271,18 +269,8 @@ async fn shake_hands(
 ) -> Result<Checkout, Error> {
     let name = &upstream.definition().name;
     let opened = Attachment::open(Arc::clone(&upstream), &protocol::hello(&key.capabilities), deadline).await;
-    let (attachment, handshake, events) = opened.map_err(|error| match error {
-        OpenError::Failed(error) => error.at(name),
-        OpenError::Refused(answer) => {
-            Error::new(Kind::InvalidResponse).because(format!("it answered {}", answer.body())).at(name)
-        }
-    })?;
-    let initialized = Message::parse(Bytes::from_static(INITIALIZED)).map_err(|_| Kind::InvalidResponse)?;
-    let sent = timeout_at(deadline, attachment.notify(&initialized)).await;
-    if let Err(error) = sent.unwrap_or_else(|_| Err(Kind::TimedOut.into())) {
-        attachment.close().await;
-        return Err(error.at(name));
-    }
+    let (attachment, handshake, events) = opened.map_err(|error| Error::from(error).at(name))?;
+    attachment.complete_handshake(deadline).await.map_err(|error| error.at(name))?;
     let session = PooledSession::new(key, attachment, handshake);
     let checkout = session.checkout(mode).ok_or_else(|| Error::new(Kind::NotReady).at(name));
     pool.add(&session);

@@ -44,11 +44,11 @@ fn next(view: &View, tool: &str) -> String {
 }
 
 fn fates(view: &View) -> Vec<String> {
-    let fate = |name: &Name| {
+    let outcome = |name: &Name| {
         let exposed = name.exposed.as_deref().unwrap_or("-");
         format!("{}/{} {exposed}: {}", name.upstream, name.name, name.reason.as_deref().unwrap_or("-"))
     };
-    view.names().iter().map(fate).collect()
+    view.names().iter().map(outcome).collect()
 }
 
 #[test]

@@ -41,7 +41,8 @@ pub(in crate::downstream) async fn introduce(
             return Ok(all::introduce(&edge.services, (session, caller), (message, version)));
         }
     };
-    let opened = edge.services.attach(upstream, message.params()).await;
+    let deadline = Instant::now() + edge.services.limits.initialize_timeout;
+    let opened = edge.services.attach(upstream, message.params(), deadline).await;
     let (attachment, handshake, events) = opened.map_err(|error| match error {
         OpenError::Failed(error) => OpenError::Failed(error.at(&upstream.definition().name)),
         OpenError::Refused(answer) => OpenError::Refused(answer),
@@ -72,7 +73,7 @@ pub(in crate::downstream) async fn notify(session: &Session, message: Message) -
     }
     let sent = match session.attached() {
         Ok(Attached::One(attachment)) if message.method() == INITIALIZED => {
-            attachment.initialized(&message, session.has_reader()).await
+            attachment.initialized(message.bytes().clone(), session.has_reader()).await
         }
         Ok(Attached::One(attachment)) => attachment.notify(&message).await,
         Ok(Attached::All(attachments)) => attachments.notify(&message).await,

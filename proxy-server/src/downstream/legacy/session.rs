@@ -99,15 +99,19 @@ impl Endpoint {
         }
     }
 
-    /// True if a request belongs to this endpoint. Updates the caller.
+    /// True if a request belongs to this endpoint.
     pub(in crate::downstream) fn admits(&self, request: &Scope) -> bool {
         match (self, request) {
             (Self::One(own), Scope::One(other)) => Arc::ptr_eq(own, other),
-            (Self::All(own), Scope::All(newest)) => {
-                lock(own).clone_from(newest);
-                true
-            }
+            (Self::All(_), Scope::All(_)) => true,
             (Self::One(_) | Self::All(_), _) => false,
+        }
+    }
+
+    /// Updates the caller to that of a request.
+    pub(in crate::downstream) fn update_caller(&self, request: &Scope) {
+        if let (Self::All(own), Scope::All(newest)) = (self, request) {
+            lock(own).clone_from(newest);
         }
     }
 }

@@ -79,11 +79,14 @@ impl Sessions {
         timeout(EVICTION, gone).await.is_ok()
     }
 
-    /// Returns the session with this id, if principal and endpoint match.
+    /// Returns the session with this id, if principal and endpoint match, and updates its caller.
     pub(in crate::downstream) fn find(&self, id: &str, scope: &Scope, principal: Principal) -> Option<Arc<Session>> {
         let session = lock(&self.live).get(id).cloned()?;
-        let own = session.endpoint.admits(scope) && session.principal == principal;
-        if own && !session.closed().is_cancelled() { Some(session) } else { None }
+        let is_own = session.principal == principal && session.endpoint.admits(scope);
+        (is_own && !session.closed().is_cancelled()).then(|| {
+            session.endpoint.update_caller(scope);
+            session
+        })
     }
 
     /// Ends a session: cancels its calls in flight and refuses its open questions.
@@ -136,5 +139,37 @@ pub(in crate::downstream) async fn reap(sessions: Arc<Sessions>, config: Live<Co
         for session in live {
             lock(&session.questions).expire(config.question_timeout);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use super::*;
+    use crate::downstream::legacy::session::Endpoint;
+    use crate::keys::Keys;
+    use crate::policy::{self, Credentials, Policy};
+
+    #[test]
+    fn only_a_request_of_the_same_principal_updates_the_caller_of_its_session() {
+        let scope = |host: u8| {
+            let peer = (Ipv4Addr::new(10, 0, 0, host), 0).into();
+            let (host, is_forwarded, forwarded_for, authorization) = (None, false, Vec::new(), None);
+            let credentials = Credentials { peer, local: peer, host, is_forwarded, forwarded_for, authorization };
+            let policy = Policy::new(Live::new(policy::Config::default()), Keys::of(1).digest);
+            Scope::All(policy.caller(&credentials))
+        };
+        let limits = LogLimits { bytes: 1, events: 1, patience: Duration::ZERO };
+        let sessions = Sessions::new(1, limits, Kept::new(1));
+        let Ok(session) = sessions.create(scope(1), Principal::Global(0)) else { panic!("there is room") };
+        let caller = || match &session.endpoint {
+            Endpoint::All(caller) => format!("{:?}", lock(caller)),
+            Endpoint::One(_) => String::new(),
+        };
+        assert!(sessions.find(&session.id, &scope(2), Principal::Global(1)).is_none());
+        assert!(caller().contains("10.0.0.1"), "{}", caller());
+        assert!(sessions.find(&session.id, &scope(3), Principal::Global(0)).is_some());
+        assert!(caller().contains("10.0.0.3"), "{}", caller());
     }
 }

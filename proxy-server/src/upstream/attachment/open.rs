@@ -40,7 +40,7 @@ impl Attachment {
             client_meta: ClientMeta::of(hello),
             slot,
             events,
-            wishes: Mutex::default(),
+            client_state: Mutex::default(),
             shown: Mutex::default(),
             doubts: watch::Sender::default(),
             caught_up: Mutex::default(),

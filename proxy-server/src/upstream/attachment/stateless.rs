@@ -108,7 +108,7 @@ impl Attachment {
     /// Returns the log level for a request. Lists request no logs by default: clients read them in the background, and
     /// on a process's output their logs could not be told from those of calls.
     fn log_level(&self, method: &str) -> Option<&'static str> {
-        let asked = self.wishes().level.and_then(|level| LEVELS.get(level).copied());
+        let asked = self.client_state().level.and_then(|level| LEVELS.get(level).copied());
         asked.or_else(|| (!method.ends_with("/list")).then_some(DEFAULT_LEVEL))
     }
 
@@ -131,7 +131,7 @@ impl Attachment {
         let Some(level) = level else {
             return parse(error_response(message.id(), INVALID_PARAMS, "Unknown log level", ""));
         };
-        self.wishes().level = Some(level);
+        self.client_state().level = Some(level);
         session.inbox().set_level(self.id, level);
         done(message)
     }
@@ -142,12 +142,12 @@ impl Attachment {
         }
         let (uri, before) = (uri(message)?, self.noted(message));
         {
-            let mut wishes = self.wishes();
-            let is_new = !wishes.subscriptions.contains(&uri);
-            if is_new && (wishes.subscriptions.len() >= MAX_SUBSCRIPTIONS || uri.len() > MAX_URI_BYTES) {
+            let mut state = self.client_state();
+            let is_new = !state.subscriptions.contains(&uri);
+            if is_new && (state.subscriptions.len() >= MAX_SUBSCRIPTIONS || uri.len() > MAX_URI_BYTES) {
                 return Err(Kind::InvalidParams("too many subscriptions, or too long a URI").into());
             }
-            wishes.subscriptions.insert(uri.clone());
+            state.subscriptions.insert(uri.clone());
         }
         session.inbox().subscribe(self.id, &uri);
         if let Err(error) = session.told_of(&uri, deadline).await {
@@ -159,7 +159,7 @@ impl Attachment {
 
     fn unsubscribe(&self, session: &Session, message: &Message) -> Result<Message, Error> {
         let uri = uri(message)?;
-        self.wishes().subscriptions.remove(&uri);
+        self.client_state().subscriptions.remove(&uri);
         session.inbox().unsubscribe(self.id, &uri);
         done(message)
     }

@@ -126,12 +126,12 @@ impl Attachment {
         let session = opened.ok();
         if let Some(session) = &session {
             session.inbox().attach(self.id, self.events.clone());
-            self.renew_wishes(session, deadline).await;
+            self.restore_client_state(session, deadline).await;
         }
         self.slot.send_replace(session.clone().map_or(Slot::Failed, Slot::Live));
         if let Some(session) = session {
             // No notifications arrived while there was no session.
-            self.wishes().subscriptions.iter().for_each(|uri| self.tell(updated(uri)));
+            self.client_state().subscriptions.iter().for_each(|uri| self.tell(updated(uri)));
             if self.dedicated.is_some() {
                 self.catch_up(&session).await;
             }

@@ -124,12 +124,12 @@ mod tests {
 
     #[test]
     fn silence_is_not_remembered_and_an_answer_survives_failed_starts() {
-        let (silent, said) = (Verdict::found(Era::Legacy, false), Verdict::found(Era::Legacy, true));
-        assert_eq!((silent.stands(), said.stands()), (false, true));
+        let (silent, declared) = (Verdict::found(Era::Legacy, false), Verdict::found(Era::Legacy, true));
+        assert_eq!((silent.stands(), declared.stands()), (false, true));
         for kind in [Kind::TimedOut, Kind::ConnectionLost, Kind::Unreachable] {
-            assert!(said.survives(&OpenError::Failed(kind.into())), "{kind:?}");
+            assert!(declared.survives(&OpenError::Failed(kind.into())), "{kind:?}");
         }
         let refused = Message::parse(r#"{"jsonrpc":"2.0","id":1,"error":{"code":-32601,"message":""}}"#.into());
-        assert!(!said.survives(&OpenError::Refused(refused.expect("a message"))));
+        assert!(!declared.survives(&OpenError::Refused(refused.expect("a message"))));
     }
 }

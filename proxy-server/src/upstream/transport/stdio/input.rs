@@ -15,7 +15,7 @@ use crate::lines::{MOST_REUSED, put_one_line};
 use crate::pieces::Pieces;
 
 /// Interval between checks whether a child has read its first line.
-const GLANCE: Duration = Duration::from_millis(20);
+const LOOK_INTERVAL: Duration = Duration::from_millis(20);
 
 /// Writes to a child's input, and detects when the child has read the first line.
 pub(super) struct Writer {
@@ -43,7 +43,7 @@ impl Writer {
         loop {
             let count = tokio::select! {
                 count = queue.recv_many(&mut batch, 64) => count,
-                () = sleep(GLANCE), if *is_waiting => {
+                () = sleep(LOOK_INTERVAL), if *is_waiting => {
                     *is_waiting = !self.note(input);
                     continue;
                 }

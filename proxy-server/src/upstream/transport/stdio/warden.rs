@@ -36,7 +36,7 @@ pub(super) const KILL: u8 = b'k';
 const GRACE: Duration = Duration::from_secs(1);
 /// Timeout for ending the remaining processes, and the interval between checks for them.
 const LAST_PATIENCE: Duration = Duration::from_secs(2);
-const GLANCE: Duration = Duration::from_millis(5);
+const LOOK_INTERVAL: Duration = Duration::from_millis(5);
 /// Exit codes of shells for a program that cannot be started, and for one that was ended by a signal.
 const CANNOT_START: u8 = 127;
 const ENDED_BY_SIGNAL: u8 = 128;
@@ -132,7 +132,7 @@ async fn end_all() {
             for process in left {
                 kill_process(process.pid, Signal::KILL).ok();
             }
-            sleep(GLANCE).await;
+            sleep(LOOK_INTERVAL).await;
             reap(None);
         }
     };

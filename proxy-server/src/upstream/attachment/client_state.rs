@@ -3,13 +3,12 @@
 use std::sync::MutexGuard;
 use std::time::Duration;
 
-use bytes::Bytes;
 use tokio::time::Instant;
 
 use crate::error::{Error, Kind};
-use crate::protocol::{self, Era, Message, Object};
+use crate::protocol::{self, Era, INITIALIZED, Message, Object};
 use crate::sync::lock;
-use crate::upstream::attachment::{Attachment, INITIALIZED, MAX_SUBSCRIPTIONS, MAX_URI_BYTES, Wishes};
+use crate::upstream::attachment::{Attachment, ClientState, MAX_SUBSCRIPTIONS, MAX_URI_BYTES};
 use crate::upstream::level::{self, LEVELS};
 use crate::upstream::session::Session;
 
@@ -29,7 +28,7 @@ impl Attachment {
     /// Ends the subscriptions that no other client of the session holds.
     pub(super) async fn let_go(&self, session: &Session) {
         let deadline = Instant::now() + LAST_WORDS;
-        let subscriptions = std::mem::take(&mut self.wishes().subscriptions);
+        let subscriptions = std::mem::take(&mut self.client_state().subscriptions);
         for uri in subscriptions {
             if !session.inbox().unsubscribe(self.id, &uri) && session.era() == Era::Legacy {
                 let uri = serde_json::Value::from(uri);
@@ -40,14 +39,14 @@ impl Attachment {
 
     /// Restores the client's state in a new session. If the upstream refuses something, the client gets no error: it
     /// misses the notifications, as it would without a gateway.
-    pub(super) async fn renew_wishes(&self, session: &Session, deadline: Instant) {
+    pub(super) async fn restore_client_state(&self, session: &Session, deadline: Instant) {
         let (initialized, subscriptions, level) = {
-            let wishes = self.wishes();
-            (wishes.initialized, wishes.subscriptions.clone(), wishes.level)
+            let state = self.client_state();
+            (state.initialized, state.subscriptions.clone(), state.level)
         };
         if initialized && self.dedicated.is_some() {
             let patience = self.upstream.stream_patience();
-            session.initialized_within(Bytes::from_static(INITIALIZED), patience).await.ok();
+            session.initialized_within(INITIALIZED.into(), patience).await.ok();
         }
         if session.era() == Era::Modern {
             for uri in subscriptions {
@@ -76,21 +75,21 @@ impl Attachment {
         let Ok(params) = Object::read(message.params()) else { return Ok(None) };
         let answered_here = match (message.method(), params.text("uri"), params.text("level")) {
             ("resources/subscribe", Some(uri), _) => {
-                let mut wishes = self.wishes();
-                let is_new = !wishes.subscriptions.contains(uri.as_ref());
-                if is_new && (wishes.subscriptions.len() >= MAX_SUBSCRIPTIONS || uri.len() > MAX_URI_BYTES) {
+                let mut state = self.client_state();
+                let is_new = !state.subscriptions.contains(uri.as_ref());
+                if is_new && (state.subscriptions.len() >= MAX_SUBSCRIPTIONS || uri.len() > MAX_URI_BYTES) {
                     return Err(Kind::InvalidParams("too many subscriptions, or too long a URI").into());
                 }
-                wishes.subscriptions.insert(uri.clone().into_owned());
+                state.subscriptions.insert(uri.clone().into_owned());
                 session.inbox().subscribe(self.id, &uri)
             }
             ("resources/unsubscribe", Some(uri), _) => {
-                self.wishes().subscriptions.remove(uri.as_ref());
+                self.client_state().subscriptions.remove(uri.as_ref());
                 session.inbox().unsubscribe(self.id, &uri)
             }
             ("logging/setLevel", _, Some(word)) => match level::level(&word) {
                 Some(level) => {
-                    self.wishes().level = Some(level);
+                    self.client_state().level = Some(level);
                     // Another client wants more verbose logs; this client's messages are filtered here.
                     session.inbox().set_level(self.id, level) < level
                 }
@@ -106,13 +105,13 @@ impl Attachment {
         if !NOTED.contains(&message.method()) {
             return Noted::Nothing;
         }
-        let wishes = self.wishes();
+        let state = self.client_state();
         if message.method() == "logging/setLevel" {
-            return Noted::Level(wishes.level);
+            return Noted::Level(state.level);
         }
         let params = Object::read(message.params()).ok();
         let uri = params.and_then(|params| params.text("uri").map(String::from));
-        uri.map_or(Noted::Nothing, |uri| Noted::Subscription { is_held: wishes.subscriptions.contains(&uri), uri })
+        uri.map_or(Noted::Nothing, |uri| Noted::Subscription { is_held: state.subscriptions.contains(&uri), uri })
     }
 
     /// Restores the recorded state after a request failed, because a refused request changes nothing.
@@ -120,21 +119,21 @@ impl Attachment {
         match before {
             Noted::Nothing => {}
             Noted::Level(level) => {
-                self.wishes().level = level;
+                self.client_state().level = level;
                 session.inbox().set_level(self.id, level.unwrap_or_default());
             }
             Noted::Subscription { uri, is_held: true } => {
                 session.inbox().subscribe(self.id, &uri);
-                self.wishes().subscriptions.insert(uri);
+                self.client_state().subscriptions.insert(uri);
             }
             Noted::Subscription { uri, is_held: false } => {
                 session.inbox().unsubscribe(self.id, &uri);
-                self.wishes().subscriptions.remove(&uri);
+                self.client_state().subscriptions.remove(&uri);
             }
         }
     }
 
-    pub(super) fn wishes(&self) -> MutexGuard<'_, Wishes> {
-        lock(&self.wishes)
+    pub(super) fn client_state(&self) -> MutexGuard<'_, ClientState> {
+        lock(&self.client_state)
     }
 }
