@@ -2,7 +2,7 @@
 
 use harness::fake::{Call, Via, fake};
 use harness::gateway;
-use harness::raw::session;
+use harness::raw::{session, session_with_all};
 use harness::wait::{Gate, eventually};
 use serde_json::json;
 use tokio::time::Instant;
@@ -56,6 +56,24 @@ async fn one_that_never_takes_the_end_of_the_handshake_is_given_up_too() {
         gateway.admin.register(&definition).await;
         error_holds(&gateway, "hung", "within the deadline").await;
     }
+}
+
+#[tokio::test]
+async fn one_that_refuses_the_end_of_the_handshake_of_a_client_of_all_keeps_no_session() {
+    let closed = fake("closed").echo("echo").start(Via::Events).await;
+    let gateway = gateway().start().await;
+    let mut definition = closed.definition();
+    definition["sessionMode"] = json!("dedicated");
+    gateway.admin.connect(&definition).await;
+    let mut client = session_with_all(&gateway.url).open().await;
+    closed.refuse("notifications/initialized", 500);
+    for id in ["\"1\"", "\"2\"", "\"3\""] {
+        let answer = client.call(id, "closed__echo", "{}").await;
+        assert_eq!(kind(&answer), "upstream_bad_answer", "{answer}");
+    }
+    eventually("only the gateway's own session lives", || async { (closed.live() == 1).then_some(()) }).await;
+    closed.accept_again("notifications/initialized");
+    assert!(client.call("\"4\"", "closed__echo", "{}").await.contains("structuredContent"));
 }
 
 #[tokio::test]
