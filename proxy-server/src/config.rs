@@ -9,6 +9,7 @@ mod model;
 mod outbound;
 mod serve;
 mod setting;
+mod storage;
 mod value;
 
 use std::net::IpAddr;
@@ -104,6 +105,7 @@ impl Config {
     /// Merges flags, variables and defaults. Returns also each setting with its value and the origin of the value.
     pub(crate) fn explain(args: &Flags, variables: &Variables) -> Result<(Self, Vec<Effective>), InvalidSetting> {
         let mut config = Self { children: env::children(variables), ..Self::default() };
+        config.storage.state_home = variables.state_home();
         let resolved = flags::settings().map(|setting| setting.resolve(&args.values, variables, &mut config));
         let effective = resolved.collect::<Result<_, _>>()?;
         config.check_known_token()?;

@@ -19,7 +19,7 @@ use tokio::sync::{Notify, watch};
 pub(crate) use self::change::Decided;
 pub(crate) use self::locks::RequestedLock;
 use self::reconcile::Reconciler;
-use crate::registry::{Held, Registry, Snapshot, TooManyHolders};
+use crate::registry::{Held, Registry, Snapshot, StorageError, TooManyHolders};
 use crate::upstream::Lifecycle;
 
 /// The registry with the upstreams that run for it.
@@ -51,6 +51,11 @@ impl Control {
     /// Returns the word for the registry's storage kind.
     pub(crate) fn storage(&self) -> &'static str {
         self.registry.kind()
+    }
+
+    /// Returns the failure of the storage, if it is lost. Changes are refused meanwhile.
+    pub(crate) fn storage_failure(&self) -> Option<StorageError> {
+        self.registry.failure()
     }
 
     /// Returns the number of registrations that can still be added.

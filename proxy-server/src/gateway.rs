@@ -27,7 +27,7 @@ use crate::http::client::{Dialer, Limits as DialLimits};
 use crate::http::server::Drain;
 use crate::keys::Keys;
 use crate::policy::Policy;
-use crate::registry::Registry;
+use crate::registry::{OpenError, Opened, Registry};
 use crate::tasks::{Lanes, Tasks};
 use crate::upstream::{Environment, Upstreams};
 
@@ -91,6 +91,10 @@ pub enum StartError {
     /// The threads that serve connections cannot be started.
     #[error("cannot start threads")]
     Threads(#[source] io::Error),
+    /// The storage of registrations cannot be opened: another process uses it, it is damaged, or its folder cannot be
+    /// written.
+    #[error("cannot open the storage of registrations (--storage, --data-dir)")]
+    Storage(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The system provides no random numbers.
     #[error("cannot draw random numbers")]
     Random(#[source] Box<dyn std::error::Error + Send + Sync>),
@@ -99,14 +103,18 @@ pub enum StartError {
 impl Gateway {
     /// Binds the address and starts serving.
     pub async fn start(config: Config) -> Result<Self, StartError> {
-        let keys = Keys::draw().map_err(|error| StartError::Random(error.into()))?;
+        let socket = bind(&config).await?;
+        let opened = Opened::open(&config.storage, config.port, config.upstream.upstreams).await?;
+        let keys = opened.keys().map_err(OpenError::from)?;
         let mark = own_mark(&keys)?;
         let dialer = Dialer::new(limits(&config), config.network.clone(), mark.clone());
-        let (address, listener) = listen(&config).await?;
+        let (address, listener) = listen(&config, socket)?;
         dialer.set_own(address);
         let (tasks, connections, drain) = (Tasks::default(), Tasks::default(), Drain::default());
         let settings = Settings::new(&config);
-        let Composed { edge, counts, router, .. } = compose((&config, &settings, &keys), dialer, &tasks, &drain);
+        let registry = Registry::start(opened, &tasks);
+        let Composed { edge, counts, router, .. } =
+            compose((&config, &settings, &keys), (registry, dialer), &tasks, &drain);
         let origins = Origins {
             sites: config.sites(address.ip()),
             own_mark: Some(mark),
@@ -209,11 +217,13 @@ pub(crate) async fn serve_stdio(
     servers: Servers,
     unwanted: impl Future<Output = ()>,
 ) -> Result<(), StartError> {
-    let keys = Keys::draw().map_err(|error| StartError::Random(error.into()))?;
+    let opened = Opened::memory(config.upstream.upstreams).map_err(OpenError::from)?;
+    let keys = opened.keys().map_err(OpenError::from)?;
     let dialer = Dialer::new(limits(&config), config.network.clone(), own_mark(&keys)?);
-    let tasks = Tasks::default();
+    let (tasks, drain) = (Tasks::default(), Drain::default());
+    let registry = Registry::start(opened, &tasks);
     let settings = Settings::new(&config);
-    let Composed { edge, control, .. } = compose((&config, &settings, &keys), dialer, &tasks, &Drain::default());
+    let Composed { edge, control, .. } = compose((&config, &settings, &keys), (registry, dialer), &tasks, &drain);
     let streams = (tokio::io::stdin(), tokio::io::stdout());
     tokio::select! {
         () = downstream::serve_stdio(Arc::clone(&edge), &control, servers, streams) => {}
@@ -236,14 +246,14 @@ struct Composed {
 
 fn compose(
     (config, settings, keys): (&Config, &Settings, &Keys),
-    dialer: Dialer,
+    (registry, dialer): (Registry, Dialer),
     tasks: &Tasks,
     drain: &Drain,
 ) -> Composed {
     tasks.spawn("unused connections", dialer.clone().sweep(tasks.stopping().clone()));
     let environment = Environment::new(settings.upstream.clone(), tasks.clone(), dialer, config.children.clone());
     let (upstreams, lifecycle) = Upstreams::new(environment);
-    let control = Control::start(Registry::memory(config.upstream.upstreams), lifecycle, tasks);
+    let control = Control::start(registry, lifecycle, tasks);
     let policy = Arc::new(Policy::new(settings.policy.clone(), keys.digest.clone()));
     let counts = Arc::<Connections>::default();
     let catalog =
@@ -273,19 +283,28 @@ fn compose(
     Composed { edge, control, counts, router }
 }
 
-/// Binds, checks that the address is not open to strangers, and listens.
-async fn listen(config: &Config) -> Result<(SocketAddr, TcpListener), StartError> {
-    let (host, port) = (config.host.clone(), config.port);
-    let failed = |source| StartError::Bind { host: host.clone(), port, source };
-    let (address, socket) = bind(&host, port, config.reuse_port).await.map_err(failed)?;
+/// Binds to an address, and checks that it is not open to strangers.
+async fn bind(config: &Config) -> Result<TcpSocket, StartError> {
+    let socket = bind_first(&config.host, config.port, config.reuse_port).await;
+    let bound = socket.and_then(|socket| Ok((socket.local_addr()?, socket)));
+    let (address, socket) = bound.map_err(|source| bind_error(config, source))?;
     if config.is_open_to_strangers(address.ip()) {
         return Err(StartError::OpenAdmin(address));
     }
-    Ok((address, socket.listen(LISTEN_QUEUE).map_err(failed)?))
+    Ok(socket)
+}
+
+fn listen(config: &Config, socket: TcpSocket) -> Result<(SocketAddr, TcpListener), StartError> {
+    let listening = socket.listen(LISTEN_QUEUE).and_then(|listener| Ok((listener.local_addr()?, listener)));
+    listening.map_err(|source| bind_error(config, source))
+}
+
+fn bind_error(config: &Config, source: io::Error) -> StartError {
+    StartError::Bind { host: config.host.clone(), port: config.port, source }
 }
 
 /// Binds to the first usable address of the host.
-async fn bind(host: &str, port: u16, reuse_port: bool) -> io::Result<(SocketAddr, TcpSocket)> {
+async fn bind_first(host: &str, port: u16, reuse_port: bool) -> io::Result<TcpSocket> {
     let mut last = io::Error::new(io::ErrorKind::NotFound, "the host has no address");
     for address in lookup_host((host, port)).await? {
         let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
@@ -293,11 +312,20 @@ async fn bind(host: &str, port: u16, reuse_port: bool) -> io::Result<(SocketAddr
         socket.set_reuseaddr(true)?;
         socket.set_reuseport(reuse_port)?;
         match socket.bind(address) {
-            Ok(()) => return Ok((socket.local_addr()?, socket)),
+            Ok(()) => return Ok(socket),
             Err(error) => last = error,
         }
     }
     Err(last)
+}
+
+impl From<OpenError> for StartError {
+    fn from(error: OpenError) -> Self {
+        match error {
+            OpenError::Keys(error) => Self::Random(error.into()),
+            error => Self::Storage(error.into()),
+        }
+    }
 }
 
 fn limits(config: &Config) -> DialLimits {

@@ -39,14 +39,14 @@ pub(crate) enum NoKeys {
 #[derive(Clone)]
 pub(crate) struct DigestKey(Context);
 
-impl Keys {
-    /// Derives keys from a random master secret that lasts as long as the process.
-    pub(crate) fn draw() -> Result<Self, NoKeys> {
-        let mut master = [0; MASTER_LEN];
-        getrandom::fill(&mut master).map_err(NoKeys::Draw)?;
-        Self::from_master(&master)
-    }
+/// Draws a master secret.
+pub(crate) fn draw_master() -> Result<[u8; MASTER_LEN], NoKeys> {
+    let mut master = [0; MASTER_LEN];
+    getrandom::fill(&mut master).map_err(NoKeys::Draw)?;
+    Ok(master)
+}
 
+impl Keys {
     /// Derives keys from a master secret by HKDF-SHA256 (RFC 5869), with one label per key. The secret is uniformly
     /// random, so the extract step is left out. Equal secrets give equal keys in every version: labels never change.
     pub(crate) fn from_master(master: &[u8; MASTER_LEN]) -> Result<Self, NoKeys> {
@@ -117,7 +117,7 @@ mod tests {
         assert_eq!(bare(&Keys::of(1)), bare(&Keys::of(1)));
         let (one, other) = (bare(&Keys::of(1)), bare(&Keys::of(2)));
         assert!(one.0.iter().all(|key| !other.0.contains(key)) && one.1 != other.1);
-        assert_ne!(bare(&Keys::draw().expect("randomness")), bare(&Keys::draw().expect("randomness")));
+        assert_ne!(draw_master().expect("randomness"), draw_master().expect("randomness"));
     }
 
     #[test]

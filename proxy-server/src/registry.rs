@@ -1,66 +1,122 @@
 //! The durable set of registrations, with their leases and the locks of owners. Does not know the state of an upstream.
 //!
-//! Every change is a transaction: all of it is applied, or nothing. `records` has the rules and no clock or storage; a
-//! storage lets one transaction in at a time and keeps its outcome. Reads come from memory: each storage publishes the
-//! newest snapshot, which includes every transaction that has returned.
+//! Every change is a transaction: all of it is applied, or nothing. `records` has the rules and no clock or storage. A
+//! transaction is applied to a copy of the records, the difference is stored, and only then do readers see it. Reads come
+//! from memory, which includes every transaction that has returned; they go on while the storage is lost.
 
+mod delta;
+mod embedded;
+mod failure;
 mod leases;
 mod locks;
-mod memory;
+mod open;
+mod record;
 mod records;
 mod registration;
 mod snapshot;
+mod storage;
 mod transaction;
 
-use std::sync::{Arc, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use jiff::Timestamp;
 use schemas::{Holder, Owner, Secret};
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
+use tokio::time::timeout;
+use tracing::{error, info};
 
+use self::delta::Delta;
+use self::failure::Fault;
+pub(crate) use self::failure::StorageError;
 pub(crate) use self::leases::{Held, TooManyHolders, expiry};
 pub(crate) use self::locks::{Lock, NotTaken};
-use self::memory::Memory;
-use self::records::Records;
+#[cfg(test)]
+pub(crate) use self::open::Place;
+pub(crate) use self::open::{Config, OpenError, Opened, StorageKind};
+use self::records::{Limits, Records};
 pub(crate) use self::registration::{Registration, Tenure};
 pub(crate) use self::snapshot::Snapshot;
+use self::storage::{PersistError, Storage};
 pub(crate) use self::transaction::{
     Effect, EndedLeases, Expected, Grant, RequestedLease, TransactError, Write, Written,
 };
+use crate::sync::lock;
+use crate::tasks::Tasks;
 
-/// Storage of registrations. Cheap to clone.
+/// Maximum time for which a change waits for the changes before it.
+const MAX_WAIT: Duration = Duration::from_secs(10);
+/// Maximum number of times that a change is applied. Each further one means that another process has changed the records.
+const MAX_ATTEMPTS: u32 = 100;
+/// Time after a start, or after the storage was lost, in which no lease ends: meanwhile holders could not renew any.
+const LEASE_GRACE: Duration = Duration::from_secs(60);
+/// Delay between two attempts to reach a lost storage.
+const FIRST_RETRY: Duration = Duration::from_millis(500);
+const LONGEST_RETRY: Duration = Duration::from_secs(10);
+
+/// The registrations with their storage. Cheap to clone.
 #[derive(Clone)]
-pub(crate) enum Registry {
-    /// In this process's memory only.
-    Memory(Arc<Memory>),
+pub(crate) struct Registry(Arc<Shared>);
+
+struct Shared {
+    storage: Storage,
+    limits: Limits,
+    records: Mutex<Records>,
+    newest: watch::Sender<Arc<Snapshot>>,
+    /// The failure of a lost storage.
+    failure: watch::Sender<Option<StorageError>>,
+    /// Time before which no lease ends.
+    leases_until: Mutex<Timestamp>,
+    /// One permit: one transaction at a time.
+    turn: Semaphore,
+    tasks: Tasks,
 }
 
 impl Registry {
-    /// Creates an empty registry in memory with a maximum number of registrations.
-    pub(crate) fn memory(capacity: usize) -> Self {
-        Self::Memory(Arc::new(Memory::new(capacity)))
+    /// Takes over an opened storage, and starts the task that follows it.
+    pub(crate) fn start(Opened { storage, records, limits, .. }: Opened, tasks: &Tasks) -> Self {
+        let newest = watch::Sender::new(Arc::clone(records.snapshot()));
+        let is_durable = !matches!(storage, Storage::Memory);
+        let leases_until = if is_durable { expiry(Timestamp::now(), LEASE_GRACE) } else { Timestamp::MIN };
+        let registry = Self(Arc::new(Shared {
+            storage,
+            limits,
+            records: Mutex::new(records),
+            newest,
+            failure: watch::Sender::new(None),
+            leases_until: Mutex::new(leases_until),
+            turn: Semaphore::new(1),
+            tasks: tasks.clone(),
+        }));
+        if is_durable {
+            let registrations = registry.snapshot().len();
+            info!(storage = registry.kind(), registrations, "registrations read");
+            let (following, stopping) = (registry.clone(), tasks.stopping().clone());
+            tasks.spawn("follow storage", async move {
+                stopping.run_until_cancelled(following.follow()).await;
+            });
+        }
+        registry
     }
 
     /// Returns the word for the storage kind in `/healthz`.
     pub(crate) fn kind(&self) -> &'static str {
-        match self {
-            Self::Memory(_) => "memory",
-        }
+        self.0.storage.kind()
+    }
+
+    /// Returns the failure of the storage, if it is lost. Changes are refused meanwhile.
+    pub(crate) fn failure(&self) -> Option<StorageError> {
+        self.0.failure.borrow().clone()
     }
 
     /// Returns the newest state of all registrations.
     pub(crate) fn snapshot(&self) -> Arc<Snapshot> {
-        match self {
-            Self::Memory(memory) => Arc::clone(&memory.newest().borrow()),
-        }
+        Arc::clone(&self.0.newest.borrow())
     }
 
     /// Subscribes to the newest state of all registrations.
     pub(crate) fn watch(&self) -> watch::Receiver<Arc<Snapshot>> {
-        match self {
-            Self::Memory(memory) => memory.newest().subscribe(),
-        }
+        self.0.newest.subscribe()
     }
 
     /// Applies all writes, if every registration is in its expected state, or none of them.
@@ -70,7 +126,8 @@ impl Registry {
         expected: &Expected,
         now: Timestamp,
     ) -> Result<Vec<Written>, TransactError> {
-        self.change(|records| records.transact(writes, expected, now)).await
+        let expected = expected.clone();
+        self.change(move |records| records.transact(writes.clone(), &expected, now)).await?
     }
 
     /// Sets the leases of a holder to exactly these names, or renews those it has. Registrations that have lost their
@@ -81,33 +138,46 @@ impl Registry {
         names: Option<Vec<String>>,
         ttl: Duration,
         now: Timestamp,
-    ) -> Result<Grant, TooManyHolders> {
-        self.change(|records| records.hold(holder, names, ttl, now)).await
+    ) -> Result<Grant, TransactError> {
+        let holder = holder.clone();
+        Ok(self.change(move |records| records.hold(&holder, names.clone(), ttl, now)).await??)
     }
 
     /// Ends all leases of a holder, and removes the registrations that have lost their last lease by this.
-    pub(crate) async fn release(&self, holder: &Holder) -> EndedLeases {
-        self.change(|records| records.release(holder)).await
+    pub(crate) async fn release(&self, holder: &Holder) -> Result<EndedLeases, StorageError> {
+        let holder = holder.clone();
+        self.change(move |records| records.release(&holder)).await
     }
 
     /// Ends expired leases, and removes the registrations that have lost their last lease by this.
-    pub(crate) async fn expire(&self, now: Timestamp) -> EndedLeases {
-        self.change(|records| records.expire(now)).await
+    pub(crate) async fn expire(&self, now: Timestamp) -> Result<EndedLeases, StorageError> {
+        if now < *lock(&self.0.leases_until) {
+            return Ok(EndedLeases::default());
+        }
+        self.change(move |records| records.expire(now)).await
     }
 
     /// Takes the lock of an owner. With the token of the held lock, extends that lock.
     pub(crate) async fn take_lock(&self, owner: &Owner, wanted: Lock, now: Timestamp) -> Result<Lock, NotTaken> {
-        self.change(|records| records.locks.take(owner, wanted, now)).await
+        let owner = owner.clone();
+        self.change(move |records| records.locks.take(&owner, wanted.clone(), now)).await?
     }
 
     /// Extends the held lock; fails if there is none, or the token differs.
     pub(crate) async fn renew_lock(&self, owner: &Owner, wanted: Lock, now: Timestamp) -> Result<Lock, NotTaken> {
-        self.change(|records| records.locks.renew(owner, wanted, now)).await
+        let owner = owner.clone();
+        self.change(move |records| records.locks.renew(&owner, wanted.clone(), now)).await?
     }
 
     /// Releases a lock. Returns true if the token matched.
-    pub(crate) async fn release_lock(&self, owner: &Owner, token: &Secret, now: Timestamp) -> bool {
-        self.change(|records| records.locks.release(owner, token, now)).await
+    pub(crate) async fn release_lock(
+        &self,
+        owner: &Owner,
+        token: &Secret,
+        now: Timestamp,
+    ) -> Result<bool, StorageError> {
+        let (owner, token) = (owner.clone(), token.clone());
+        self.change(move |records| records.locks.release(&owner, &token, now)).await
     }
 
     /// Returns the number of registrations that can still be added.
@@ -127,23 +197,124 @@ impl Registry {
 
     /// Returns every holder with its leases.
     pub(crate) fn leases(&self) -> Vec<(Holder, Held)> {
-        self.records().leases.all().map(|(holder, held)| (holder.clone(), held.clone())).collect()
+        self.records().leases.all().iter().map(|(holder, held)| (holder.clone(), held.clone())).collect()
     }
 
-    /// Returns the time at which the next lease ends.
+    /// Returns the time at which the next lease may end.
     pub(crate) fn next_expiry(&self) -> Option<Timestamp> {
-        self.records().leases.next()
+        let next = self.records().leases.next()?;
+        Some(next.max(*lock(&self.0.leases_until)))
     }
 
-    async fn change<T>(&self, change: impl FnOnce(&mut Records) -> T) -> T {
-        match self {
-            Self::Memory(memory) => memory.change(change),
+    /// Makes a change and stores it. Once begun, it is finished also if the caller drops the future, because it may be
+    /// stored already.
+    async fn change<T: Send + 'static>(
+        &self,
+        change: impl FnMut(&mut Records) -> T + Send + 'static,
+    ) -> Result<T, StorageError> {
+        let registry = self.clone();
+        self.0.tasks.finish_anyway("registry change", async move { registry.commit(change).await }).await
+    }
+
+    async fn commit<T>(&self, mut change: impl FnMut(&mut Records) -> T) -> Result<T, StorageError> {
+        let shared = &*self.0;
+        let busy = || StorageError::new(Fault::Failed, "earlier changes are still being stored");
+        let Ok(Ok(_turn)) = timeout(MAX_WAIT, shared.turn.acquire()).await else { return Err(busy()) };
+        if let Some(failure) = self.failure() {
+            return Err(failure);
         }
+        for _ in 0..MAX_ATTEMPTS {
+            let before = self.records().clone();
+            let mut after = before.clone();
+            let outcome = change(&mut after);
+            let delta = Delta::between(&before, &after);
+            if delta.is_empty() {
+                return Ok(outcome);
+            }
+            match shared.storage.persist(delta).await {
+                Ok(()) => {
+                    self.publish(after);
+                    return Ok(outcome);
+                }
+                Err(PersistError::Conflict) => self.reload().await.map_err(|error| self.fail(error))?,
+                Err(PersistError::Failed(error)) => return Err(self.fail(error)),
+            }
+        }
+        Err(busy())
+    }
+
+    /// Replaces the records, and publishes the snapshot if it is another one. Only the holder of the turn may call this, so
+    /// that readers see snapshots in order.
+    fn publish(&self, records: Records) {
+        let mut current = self.records();
+        *current = records;
+        self.0.newest.send_if_modified(|newest| {
+            let is_new = newest.revision() != current.snapshot().revision();
+            if is_new {
+                *newest = Arc::clone(current.snapshot());
+            }
+            is_new
+        });
+    }
+
+    /// Reads the storage again, which another process has changed, or which was lost.
+    async fn reload(&self) -> Result<(), StorageError> {
+        if let Some(loaded) = self.0.storage.reload(self.0.limits).await? {
+            self.publish(loaded.records);
+        }
+        Ok(())
+    }
+
+    /// Notes that the storage is lost, once per loss.
+    fn fail(&self, failure: StorageError) -> StorageError {
+        let kind = self.kind();
+        let is_new = self.0.failure.send_if_modified(|current| {
+            let is_new = current.as_ref() != Some(&failure);
+            *current = Some(failure.clone());
+            is_new
+        });
+        if is_new {
+            error!(storage = kind, error = %failure, "storage lost; serving from memory, and refusing changes");
+        }
+        failure
+    }
+
+    /// Follows the storage for as long as the gateway runs: takes over what others have changed, and reopens a lost one.
+    async fn follow(&self) {
+        loop {
+            match self.0.storage.changed().await {
+                Ok(()) => {
+                    let Ok(_turn) = self.0.turn.acquire().await else { return };
+                    if let Err(error) = self.reload().await {
+                        self.fail(error);
+                    }
+                }
+                Err(error) => {
+                    self.fail(error);
+                    self.recover().await;
+                }
+            }
+        }
+    }
+
+    /// Tries to reopen the storage until that succeeds.
+    async fn recover(&self) {
+        let mut delay = FIRST_RETRY;
+        loop {
+            tokio::time::sleep(delay).await;
+            delay = (2 * delay).min(LONGEST_RETRY);
+            let Ok(_turn) = self.0.turn.acquire().await else { return };
+            match self.reload().await {
+                Ok(()) => break,
+                Err(error) => drop(self.fail(error)),
+            }
+        }
+        *lock(&self.0.leases_until) = expiry(Timestamp::now(), LEASE_GRACE);
+        self.0.failure.send_replace(None);
+        info!(storage = self.kind(), "storage found again; changes are accepted");
     }
 
     fn records(&self) -> MutexGuard<'_, Records> {
-        match self {
-            Self::Memory(memory) => memory.records(),
-        }
+        lock(&self.0.records)
     }
 }

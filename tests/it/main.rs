@@ -39,6 +39,7 @@ mod reverse_proxies;
 mod skills;
 mod starts;
 mod stdio_front;
+mod storage;
 mod streams;
 mod sync;
 mod tidy;

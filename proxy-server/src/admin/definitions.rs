@@ -12,7 +12,7 @@ use serde::Serialize;
 use crate::admin::body::{definition, object, without_values};
 use crate::admin::leases::{requested, too_many};
 use crate::admin::precondition::Precondition;
-use crate::admin::problem::{bad_request, denied, failed, problem, unknown};
+use crate::admin::problem::{bad_request, denied, failed, not_applied, problem, unknown};
 use crate::admin::state::{Admin, Shared};
 use crate::admin::view::{Shown, reveal, uncached, view};
 use crate::control::Decided;
@@ -69,8 +69,7 @@ async fn create(
             )
         }
         Err(TransactError::Exists(name)) => exists(&name),
-        Err(TransactError::TooManyHolders(error)) => too_many(&error),
-        Err(error) => failed("Failed to create MCP", &error),
+        Err(error) => not_applied("Failed to create MCP", &error),
     }
 }
 
@@ -141,8 +140,7 @@ pub(super) async fn update(State(admin): Shared, Path(name): Path<String>, reque
     });
     match outcome.await {
         Ok(Ok((written, update))) => answer_update(&admin, update, &written, warnings),
-        Ok(Err(TransactError::TooManyHolders(error))) => too_many(&error),
-        Ok(Err(error)) => failed("Failed to update MCP", &error),
+        Ok(Err(error)) => not_applied("Failed to update MCP", &error),
         Err(refusal) => refusal,
     }
 }
@@ -223,7 +221,7 @@ pub(super) async fn remove(State(admin): Shared, Path(name): Path<String>, heade
     });
     match outcome.await {
         Ok(Ok(_)) => StatusCode::NO_CONTENT.into_response(),
-        Ok(Err(error)) => failed("Failed to delete MCP", &error),
+        Ok(Err(error)) => not_applied("Failed to delete MCP", &error),
         Err(refusal) => refusal,
     }
 }

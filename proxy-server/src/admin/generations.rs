@@ -15,7 +15,7 @@ use schemas::{Definition, ServerName};
 
 use crate::admin::body;
 use crate::admin::definitions::{is_process, keep_redacted, nothing_redacted};
-use crate::admin::problem::{bad_request, denied, failed};
+use crate::admin::problem::{bad_request, denied, not_applied};
 use crate::admin::state::{Admin, Shared};
 use crate::control::Decided;
 use crate::error::Chain;
@@ -63,7 +63,7 @@ pub(super) async fn apply(State(admin): Shared, request: Request) -> Response {
     });
     match outcome.await {
         Ok(Ok((written, in_place))) => answer(&admin, written, in_place),
-        Ok(Err(error)) => failed("Failed to change MCPs", &error),
+        Ok(Err(error)) => not_applied("Failed to change MCPs", &error),
         Err(refusal) => refusal,
     }
 }

@@ -12,7 +12,7 @@ use serde::Deserialize;
 
 use crate::admin::body::{document, ttl};
 use crate::admin::path::segment;
-use crate::admin::problem::{bad_request, full};
+use crate::admin::problem::{bad_request, full, not_applied, unavailable};
 use crate::admin::state::{Admin, Shared};
 use crate::registry::{EndedLeases, Grant, Held, RequestedLease, TooManyHolders};
 
@@ -49,7 +49,7 @@ pub(super) async fn hold(
             let held = held.into_iter().map(String::from).collect();
             Json(LeaseGrant::new(ends_at.to_string(), held, missing)).into_response()
         }
-        Err(error) => too_many(&error),
+        Err(error) => not_applied("Failed to take leases", &error),
     }
 }
 
@@ -59,7 +59,10 @@ pub(super) async fn release(State(admin): Shared, holder: Result<Path<String>, P
         Ok(holder) => holder,
         Err(refusal) => return refusal,
     };
-    let EndedLeases { removed, kept } = admin.control.release(&holder).await;
+    let EndedLeases { removed, kept } = match admin.control.release(&holder).await {
+        Ok(ended) => ended,
+        Err(error) => return unavailable(&error),
+    };
     let names = |names: Vec<ServerName>| names.into_iter().map(String::from).collect();
     Json(LeaseRelease { removed: names(removed), kept: names(kept) }).into_response()
 }

@@ -12,7 +12,7 @@ use tracing::debug;
 
 use crate::admin::body::{document, ttl};
 use crate::admin::path::segment;
-use crate::admin::problem::{bad_request, full, problem};
+use crate::admin::problem::{bad_request, full, problem, unavailable};
 use crate::admin::state::Shared;
 use crate::control::RequestedLock;
 use crate::registry::{Lock, NotTaken};
@@ -59,6 +59,7 @@ pub(super) async fn take(
             (StatusCode::CONFLICT, Json(LockHeld { error, code, holder, since, expires_at })).into_response()
         }
         Err(NotTaken::Nothing) => nothing(&owner),
+        Err(NotTaken::Storage(error)) => unavailable(&error),
         Err(NotTaken::TooMany(most)) => {
             full("too_many_locks", format!("{most} owners are locked, the most there may be"))
         }
@@ -80,11 +81,12 @@ pub(super) async fn release(
         Err(_) => return bad_request("`token` is required, once, in the query"),
     };
     match admin.control.release_lock(&owner, &token).await {
-        true => {
+        Ok(true) => {
             debug!(%owner, "owner unlocked");
             StatusCode::NO_CONTENT.into_response()
         }
-        false => nothing(&owner),
+        Ok(false) => nothing(&owner),
+        Err(error) => unavailable(&error),
     }
 }
 

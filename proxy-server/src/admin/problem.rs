@@ -7,6 +7,10 @@ use schemas::Problem;
 
 use crate::error::Chain;
 use crate::policy::Denied;
+use crate::registry::{StorageError, TransactError};
+
+/// Value of `Retry-After` in answers to changes that a lost storage cannot keep, in seconds.
+const STORAGE_RETRY_AFTER: HeaderValue = HeaderValue::from_static("2");
 
 pub(super) fn problem(status: StatusCode, problem: Problem) -> Response {
     (status, Json(problem)).into_response()
@@ -23,6 +27,23 @@ pub(super) fn failed(what: &str, error: &(dyn std::error::Error + 'static)) -> R
 /// Answers that a limit of the gateway is reached, which may change when others free resources.
 pub(super) fn full(code: &str, details: String) -> Response {
     problem(StatusCode::SERVICE_UNAVAILABLE, Problem::new("Limit reached").details(details).code(code))
+}
+
+/// Answers that a change was not applied.
+pub(super) fn not_applied(what: &str, error: &TransactError) -> Response {
+    match error {
+        TransactError::Storage(error) => unavailable(error),
+        TransactError::TooManyHolders(error) => full("too_many_holders", error.to_string()),
+        error => failed(what, error),
+    }
+}
+
+/// Answers that the storage is lost, so that no change is accepted.
+pub(super) fn unavailable(error: &StorageError) -> Response {
+    let problem = Problem::new("Storage unavailable").details(error.to_string()).code("storage_unavailable");
+    let mut response = self::problem(StatusCode::SERVICE_UNAVAILABLE, problem);
+    response.headers_mut().insert(header::RETRY_AFTER, STORAGE_RETRY_AFTER);
+    response
 }
 
 pub(super) fn unknown(name: &str) -> Response {

@@ -12,7 +12,7 @@ use schemas::{Problem, format_duration};
 use serde_json::json;
 
 use crate::admin::problem::problem;
-use crate::admin::state::Shared;
+use crate::admin::state::{Admin, Shared};
 
 /// `GET` and `HEAD /healthz`: healthy while the process answers, whatever the state of its dependencies.
 pub(super) async fn health(State(admin): Shared) -> Response {
@@ -23,18 +23,28 @@ pub(super) async fn health(State(admin): Shared) -> Response {
         active: admin.connections.active.load(Ordering::Relaxed),
         total: admin.connections.total.load(Ordering::Relaxed),
     });
-    let kind = admin.control.storage().to_owned();
-    health.storage = Some(StorageHealth { kind, status: "connected".to_owned() });
+    let (kind, status) = (admin.control.storage().to_owned(), storage_status(&admin).to_owned());
+    health.storage = Some(StorageHealth { kind, status });
     Json(health).into_response()
 }
 
-/// `GET /readyz`: ready while no shutdown is announced. A failed upstream does not make the gateway unready.
+/// `GET /readyz`: ready while no shutdown is announced. A failed upstream does not make the gateway unready, and neither
+/// does a lost storage, because calls are answered without it; the answer tells its failure.
 pub(super) async fn ready(State(admin): Shared) -> Response {
     if (admin.is_draining)() {
         let details = "the gateway is about to stop; requests are still taken for the time of --drain-delay";
         return problem(StatusCode::SERVICE_UNAVAILABLE, Problem::new("Draining").details(details));
     }
-    Json(json!({ "status": "ready", "registrations": admin.control.snapshot().len() })).into_response()
+    let mut storage = json!({ "type": admin.control.storage(), "status": storage_status(&admin) });
+    if let (Some(failure), Some(storage)) = (admin.control.storage_failure(), storage.as_object_mut()) {
+        storage.insert("error".to_owned(), failure.fault.to_string().into());
+    }
+    let registrations = admin.control.snapshot().len();
+    Json(json!({ "status": "ready", "registrations": registrations, "storage": storage })).into_response()
+}
+
+fn storage_status(admin: &Admin) -> &'static str {
+    if admin.control.storage_failure().is_some() { "lost" } else { "connected" }
 }
 
 /// `GET /api/v1/ping`.

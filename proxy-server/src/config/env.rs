@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::path::PathBuf;
 
 use crate::upstream::{ChildEnvironment, INHERITED};
 
@@ -29,6 +30,12 @@ impl Variables {
     pub(super) fn raw(&self, name: &str) -> Option<Result<String, NotText>> {
         let value = self.0.get(name)?;
         Some(value.to_str().map(str::to_owned).ok_or(NotText))
+    }
+
+    /// Returns the user's folder for state (XDG Base Directory Specification 0.8). Relative paths are ignored, as it says.
+    pub(super) fn state_home(&self) -> Option<PathBuf> {
+        let folder = |name: &str| self.0.get(name).map(PathBuf::from).filter(|folder| folder.is_absolute());
+        folder("XDG_STATE_HOME").or_else(|| Some(folder("HOME")?.join(".local/state")))
     }
 }
 

@@ -5,11 +5,12 @@ use clap::{ArgMatches, Args, Command, FromArgMatches};
 
 use super::model::Config;
 use super::setting::{FlagValues, Setting};
-use super::{edge, limits, outbound, serve};
+use super::{edge, limits, outbound, serve, storage};
 
 /// Settings of `serve` by heading in the help, in the order in which they are shown.
-const GROUPS: [(Option<&str>, &[Setting]); 4] = [
+const GROUPS: [(Option<&str>, &[Setting]); 5] = [
     (None, serve::SETTINGS),
+    (Some("Storage"), storage::SETTINGS),
     (Some("Connections to servers"), outbound::SETTINGS),
     (Some("Limits"), limits::SETTINGS),
     (Some("Connections"), edge::SETTINGS),

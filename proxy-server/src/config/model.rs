@@ -10,7 +10,7 @@ use crate::http::client::Network;
 use crate::policy::PageOrigin;
 use crate::telemetry::{Format, Level};
 use crate::upstream::ChildEnvironment;
-use crate::{downstream, policy, telemetry, upstream};
+use crate::{downstream, policy, registry, telemetry, upstream};
 
 const DEFAULT_PORT: u16 = 6001;
 const DEFAULT_GRACE: Duration = Duration::from_secs(10);
@@ -37,6 +37,7 @@ pub struct Config {
     /// Accepted host names besides loopback ones, without port or brackets.
     pub(crate) allowed_hosts: Vec<String>,
     pub(crate) allowed_origins: Vec<PageOrigin>,
+    pub(crate) storage: registry::Config,
     pub(crate) policy: policy::Config,
     pub(crate) naming: Naming,
     pub(crate) telemetry: telemetry::Config,
@@ -70,6 +71,7 @@ impl Default for Config {
             forbid_known_token: false,
             allowed_hosts: Vec::new(),
             allowed_origins: Vec::new(),
+            storage: registry::Config::default(),
             policy: policy::Config::default(),
             naming: Naming::default(),
             telemetry: telemetry::Config { level: Level::Info, format: Format::Text, source: false },

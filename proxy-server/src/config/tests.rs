@@ -232,6 +232,8 @@ fn sample(setting: &Setting) -> (&'static str, &'static str) {
         Field::Hosts(_) => ("a.example:80,[::2]", "a.example,::2"),
         Field::Origins(_) => ("https://console.example/", "https://console.example"),
         Field::Files(_) => ("/a.pem,/b.pem", "/a.pem,/b.pem"),
+        Field::Folder(_) => ("/var/lib/mcp-proxy", "/var/lib/mcp-proxy"),
+        Field::Storage(_) => ("Memory", "memory"),
         Field::Exempt(_) => ("a.example:80,*.b.example,192.0.2.0/24", "a.example:80,b.example,192.0.2.0/24"),
         Field::Proxy(_) => ("http://u:s3cret@proxy.example:3128", "http://proxy.example:3128/"),
         Field::Mode(_) => ("on-conflict", "on_conflict"),

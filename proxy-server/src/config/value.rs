@@ -13,13 +13,14 @@ use url::Url;
 
 pub(super) use self::given::Given;
 use self::parse::{
-    all, count, entries, host, joined, name_of, network, on_or_off, one, proxy, show_size, size, time, tokens, web_url,
-    without_user,
+    all, count, entries, folder, host, joined, name_of, network, on_or_off, one, proxy, show_size, size, time, tokens,
+    web_url, without_user,
 };
 use super::model::InvalidSetting;
 use crate::catalog::{Conflict, Mode, Separator};
 use crate::http::client::{Choice, Exempt};
 use crate::policy::PageOrigin;
+use crate::registry::StorageKind;
 use crate::telemetry::{Format, Level};
 
 /// Place of a setting's value in the configuration.
@@ -44,6 +45,8 @@ pub(super) enum Field<'a> {
     Hosts(&'a mut Vec<String>),
     Origins(&'a mut Vec<PageOrigin>),
     Files(&'a mut Vec<PathBuf>),
+    Folder(&'a mut Option<PathBuf>),
+    Storage(&'a mut StorageKind),
     Exempt(&'a mut Exempt),
     Proxy(&'a mut Choice),
     Mode(&'a mut Mode),
@@ -90,6 +93,11 @@ impl Field<'_> {
             Self::Hosts(place) => all(place, given, host, &expected),
             Self::Origins(place) => all(place, given, |entry| entry.parse().ok(), &expected),
             Self::Files(place) => all(place, given, |entry| Some(entry.into()), &expected),
+            Self::Folder(place) => {
+                *place = given.first().map(folder);
+                Ok(())
+            }
+            Self::Storage(place) => one(place, given, |text| text.parse().ok(), &expected),
             Self::Exempt(place) => {
                 let entries: Vec<&str> = entries(given).into_iter().map(|(_, entry)| entry).collect();
                 *place = Exempt::parse(&entries.join(","));
@@ -120,6 +128,8 @@ impl Field<'_> {
             Self::Hosts(hosts) => joined(hosts.iter()),
             Self::Origins(origins) => joined(origins.iter()),
             Self::Files(files) => joined(files.iter().map(|file| file.display())),
+            Self::Folder(folder) => folder.as_ref().map(|folder| folder.display().to_string()).unwrap_or_default(),
+            Self::Storage(kind) => kind.to_string(),
             Self::Exempt(exempt) => exempt.to_string(),
             Self::Proxy(choice) => match choice {
                 Choice::Direct => "none".to_owned(),
@@ -154,6 +164,8 @@ impl Field<'_> {
             (Self::Hosts(place), Self::Hosts(new)) => std::mem::swap(place, new),
             (Self::Origins(place), Self::Origins(new)) => std::mem::swap(place, new),
             (Self::Files(place), Self::Files(new)) => std::mem::swap(place, new),
+            (Self::Folder(place), Self::Folder(new)) => std::mem::swap(place, new),
+            (Self::Storage(place), Self::Storage(new)) => std::mem::swap(place, new),
             (Self::Exempt(place), Self::Exempt(new)) => std::mem::swap(place, new),
             (Self::Proxy(place), Self::Proxy(new)) => std::mem::swap(place, new),
             (Self::Mode(place), Self::Mode(new)) => std::mem::swap(place, new),
@@ -179,6 +191,7 @@ impl Field<'_> {
             Self::Networks(_) => "an IP address or a CIDR block".to_owned(),
             Self::Hosts(_) => "a host name or address, such as `gateway.example`".to_owned(),
             Self::Origins(_) => "the origin of pages, such as `https://console.example:8443`".to_owned(),
+            Self::Storage(_) => "one of auto, embedded, memory".to_owned(),
             Self::Proxy(_) => "the http or https URL of a proxy, or none".to_owned(),
             Self::Mode(_) => "one of always, on_conflict, never".to_owned(),
             Self::Separator(_) => "1 to 8 of A-Z a-z 0-9 . _ -".to_owned(),
@@ -186,7 +199,9 @@ impl Field<'_> {
             Self::Eras(_) => "one of both, legacy".to_owned(),
             Self::Level(_) => "one of debug, info, warn, error".to_owned(),
             Self::Format(_) => "one of text, json".to_owned(),
-            Self::Host(_) | Self::Switch(_) | Self::Tokens(_) | Self::Files(_) | Self::Exempt(_) => String::new(),
+            Self::Host(_) | Self::Switch(_) | Self::Tokens(_) | Self::Files(_) | Self::Folder(_) | Self::Exempt(_) => {
+                String::new()
+            }
         }
     }
 
@@ -206,6 +221,8 @@ impl Field<'_> {
             Self::Hosts(_) | Self::Exempt(_) => "HOSTS",
             Self::Origins(_) => "ORIGINS",
             Self::Files(_) => "FILE",
+            Self::Folder(_) => "FOLDER",
+            Self::Storage(_) => "STORAGE",
             Self::Mode(_) => "MODE",
             Self::Separator(_) => "TEXT",
             Self::Conflict(_) => "STRATEGY",

@@ -10,10 +10,12 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, info};
 
 use crate::control::Control;
-use crate::registry::{EndedLeases, Grant, TooManyHolders};
+use crate::registry::{EndedLeases, Grant, StorageError, TransactError};
 
 /// Longest time between two looks at the wall clock while leases are held.
 const CLOCK_CHECK: Duration = Duration::from_secs(30);
+/// Delay before leases are ended again that could not be ended because the storage was lost.
+const STORAGE_RETRY: Duration = Duration::from_secs(1);
 
 impl Control {
     /// Sets the leases of a holder to exactly these names, or renews those it has.
@@ -22,7 +24,7 @@ impl Control {
         holder: &Holder,
         names: Option<Vec<String>>,
         ttl: Duration,
-    ) -> Result<Grant, TooManyHolders> {
+    ) -> Result<Grant, TransactError> {
         let is_renewal = names.is_none();
         let grant = self.registry.hold(holder, names, ttl, self.now()).await?;
         self.leases_changed.notify_one();
@@ -34,11 +36,11 @@ impl Control {
     }
 
     /// Ends all leases of a holder.
-    pub(crate) async fn release(&self, holder: &Holder) -> EndedLeases {
-        let ended = self.registry.release(holder).await;
+    pub(crate) async fn release(&self, holder: &Holder) -> Result<EndedLeases, StorageError> {
+        let ended = self.registry.release(holder).await?;
         debug!(%holder, leases = ended.removed.len() + ended.kept.len(), "leases given back");
         self.follow_ended(&ended);
-        ended
+        Ok(ended)
     }
 
     /// Retires the upstreams whose registrations went with their last lease.
@@ -72,8 +74,11 @@ pub(super) async fn expire(control: Arc<Control>, stopping: CancellationToken) {
             () = control.leases_changed.notified() => continue,
             () = due => {}
         }
-        let ended = control.registry.expire(control.now()).await;
-        control.follow_ended(&ended);
+        match control.registry.expire(control.now()).await {
+            Ok(ended) => control.follow_ended(&ended),
+            // The storage is lost, which the registry has logged. Leases end once it is back.
+            Err(_) => drop(stopping.run_until_cancelled(sleep(STORAGE_RETRY)).await),
+        }
     }
 }
 

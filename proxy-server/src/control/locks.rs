@@ -5,7 +5,7 @@ use std::time::Duration;
 use schemas::{Holder, Owner, Secret};
 
 use crate::control::Control;
-use crate::registry::{Lock, NotTaken, expiry};
+use crate::registry::{Lock, NotTaken, StorageError, expiry};
 
 /// A lock that a request asks for.
 pub(crate) struct RequestedLock {
@@ -28,7 +28,7 @@ impl Control {
     }
 
     /// Releases a lock. Returns true if the token matched.
-    pub(crate) async fn release_lock(&self, owner: &Owner, token: &Secret) -> bool {
+    pub(crate) async fn release_lock(&self, owner: &Owner, token: &Secret) -> Result<bool, StorageError> {
         self.registry.release_lock(owner, token, self.now()).await
     }
 }

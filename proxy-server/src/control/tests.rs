@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep};
 use super::*;
 use crate::http::client::{Dialer, Limits as DialLimits, Network};
 use crate::live::Live;
-use crate::registry::{EndedLeases, Expected, Registration, RequestedLease, Tenure, TransactError, Write};
+use crate::registry::{EndedLeases, Expected, Opened, Registration, RequestedLease, Tenure, TransactError, Write};
 use crate::tasks::Tasks;
 use crate::upstream::{ChildEnvironment, Config, Environment, Upstream, Upstreams};
 
@@ -39,7 +39,8 @@ impl World {
             let set_by = SignedDuration::from_secs(ahead.load(Ordering::Relaxed));
             "2026-01-01T00:00:00Z".parse::<Timestamp>().expect("a time") + started.elapsed() + set_by
         };
-        Self { control: Arc::new(Control::new(Registry::memory(10), lifecycle, clock)), upstreams, tasks, set_by }
+        let registry = Registry::start(Opened::memory(10).expect("a storage"), &tasks);
+        Self { control: Arc::new(Control::new(registry, lifecycle, clock)), upstreams, tasks, set_by }
     }
 
     /// Starts the task that ends leases.
@@ -228,7 +229,7 @@ async fn leases_that_end_retire_exactly_the_unheld_upstreams() {
     assert_eq!(world.names(), ["kept", "own", "shared"]);
     sleep(Duration::from_millis(200)).await;
     assert_eq!((world.names(), own.retired().is_cancelled()), (vec!["kept".to_owned(), "shared".to_owned()], true));
-    let ended = world.control.release(&holder("two")).await;
+    let ended = world.control.release(&holder("two")).await.expect("stored");
     assert_eq!(ended, EndedLeases { removed: vec![name_of("shared")], kept: vec![name_of("kept")] });
     assert_eq!(world.names(), ["kept"]);
 }

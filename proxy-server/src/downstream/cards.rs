@@ -6,17 +6,16 @@
 //! of one upstream is only for callers that may use that upstream; for others it does not exist, as for an unknown
 //! name.
 
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
-
 use axum::extract::{RawPathParams, Request, State};
-use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
-use axum::response::{IntoResponse, Response};
+use axum::http::header;
+use axum::response::Response;
 use serde_json::{Value, json};
 use url::{Host, Url};
 
 use crate::downstream::admit::{Shared, shown, upstream_name};
 use crate::downstream::edge::Edge;
 use crate::downstream::error_response::not_found;
+use crate::http::server::document;
 use crate::policy::{Page, Principal};
 use crate::protocol::{server_of, versions};
 use crate::upstream::Upstream;
@@ -53,8 +52,8 @@ pub(super) fn is_document(path: &str) -> bool {
 
 /// Responds with the card of the endpoint that the path names.
 pub(super) async fn card(State(edge): Shared, path: RawPathParams, request: Request) -> Response {
-    if !reads(request.method()) {
-        return respond(request.method(), request.headers(), CARD_TYPE, &Value::Null);
+    if !document::reads(request.method()) {
+        return document::respond(request.method(), request.headers(), CARD_TYPE, &Value::Null);
     }
     let Some(base) = Base::of(&edge, &request) else { return not_found().await };
     let endpoint = request.uri().path().strip_suffix(CARD_SUFFIX).unwrap_or_default();
@@ -66,13 +65,13 @@ pub(super) async fn card(State(edge): Shared, path: RawPathParams, request: Requ
             base.card_of(&edge, &upstream, endpoint)
         }
     };
-    respond(request.method(), request.headers(), CARD_TYPE, &card)
+    document::respond(request.method(), request.headers(), CARD_TYPE, &card)
 }
 
 /// Responds with the catalog of the cards that the caller may read.
 pub(super) async fn catalog(State(edge): Shared, request: Request) -> Response {
-    if !reads(request.method()) {
-        return respond(request.method(), request.headers(), CATALOG_TYPE, &Value::Null);
+    if !document::reads(request.method()) {
+        return document::respond(request.method(), request.headers(), CATALOG_TYPE, &Value::Null);
     }
     let Some(base) = Base::of(&edge, &request) else { return not_found().await };
     let mut entries = vec![base.entry(OWN_NAME, &format!("/mcp{CARD_SUFFIX}"))];
@@ -80,7 +79,7 @@ pub(super) async fn catalog(State(edge): Shared, request: Request) -> Response {
         entries.push(base.entry(name.as_str(), &format!("/{name}/mcp{CARD_SUFFIX}")));
     }
     let catalog = json!({ "specVersion": CATALOG_VERSION, "entries": entries });
-    respond(request.method(), request.headers(), CATALOG_TYPE, &catalog)
+    document::respond(request.method(), request.headers(), CATALOG_TYPE, &catalog)
 }
 
 /// True if the sender of a request may know of an upstream. A foreign page may do so only with a token.
@@ -208,53 +207,6 @@ fn shortened(text: &str) -> String {
     }
 }
 
-/// True if a method reads the document. The response to other methods does not depend on the name in the path.
-fn reads(method: &Method) -> bool {
-    matches!(*method, Method::GET | Method::HEAD)
-}
-
-/// Responds with a document that any page may read, or with 304 if the client already has it.
-fn respond(method: &Method, headers: &HeaderMap, media_type: &'static str, document: &Value) -> Response {
-    let mut response = match *method {
-        Method::GET | Method::HEAD => {
-            let body = document.to_string();
-            let mut hasher = DefaultHasher::new();
-            body.hash(&mut hasher);
-            let etag = format!("\"{:016x}\"", hasher.finish());
-            let known = headers.get_all(header::IF_NONE_MATCH).iter().any(|value| names_tag(value, &etag));
-            let mut response = if known { StatusCode::NOT_MODIFIED.into_response() } else { body.into_response() };
-            if let Ok(etag) = HeaderValue::from_str(&etag) {
-                response.headers_mut().insert(header::ETAG, etag);
-            }
-            if !known {
-                response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
-            }
-            response
-        }
-        Method::OPTIONS => StatusCode::NO_CONTENT.into_response(),
-        _ => StatusCode::METHOD_NOT_ALLOWED.into_response(),
-    };
-    for (name, value) in [
-        (header::ALLOW, "GET, HEAD, OPTIONS"),
-        (header::ACCESS_CONTROL_ALLOW_ORIGIN, "*"),
-        (header::ACCESS_CONTROL_ALLOW_METHODS, "GET, HEAD"),
-        (header::ACCESS_CONTROL_ALLOW_HEADERS, "accept, authorization, content-type, if-none-match"),
-        (header::ACCESS_CONTROL_EXPOSE_HEADERS, "etag"),
-        // The contents depend on the caller, and registrations change.
-        (header::CACHE_CONTROL, "private, no-cache"),
-        (header::VARY, "authorization, origin"),
-    ] {
-        response.headers_mut().insert(name, HeaderValue::from_static(value));
-    }
-    response
-}
-
-/// True if `If-None-Match` names this tag, by weak comparison (RFC 9110, 13.1.2).
-fn names_tag(value: &HeaderValue, etag: &str) -> bool {
-    let tags = value.to_str().unwrap_or_default().split(',').map(str::trim);
-    tags.map(|tag| tag.strip_prefix("W/").unwrap_or(tag)).any(|tag| tag == "*" || tag == etag)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -306,17 +258,5 @@ mod tests {
         assert_eq!(shortened(" a\n b "), "a b");
         assert_eq!(shortened(&"ü".repeat(100)), "ü".repeat(100));
         assert_eq!(shortened(&"ü".repeat(101)), format!("{}…", "ü".repeat(99)));
-    }
-
-    #[test]
-    fn a_tag_is_known_in_every_form() {
-        let check = |value: &'static str, known: bool| {
-            assert_eq!(names_tag(&HeaderValue::from_static(value), "\"a\""), known, "{value}");
-        };
-        check("\"a\"", true);
-        check("\"b\", W/\"a\"", true);
-        check("*", true);
-        check("\"ab\"", false);
-        check("", false);
     }
 }

@@ -5,6 +5,7 @@
 mod body;
 mod connection;
 pub(crate) mod cors;
+pub(crate) mod document;
 mod drain;
 mod events;
 mod handover;

@@ -1,7 +1,7 @@
 //! Tracks which holder needs which registration, and until when. Pure: the caller passes the current time.
 //!
 //! All leases of a holder end together, because a lease shows that its holder is alive. This module removes no
-//! registration; its methods return the names that have lost their last lease.
+//! registration: its methods return the names on which a holder's leases have ended.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -10,7 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 use schemas::{Holder, ServerName};
 
 /// All leases. The number of holders is bounded; the leases of a holder are bounded by the number of registrations.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Leases {
     holders: BTreeMap<Holder, Held>,
     by_name: BTreeMap<ServerName, BTreeSet<Holder>>,
@@ -20,7 +20,7 @@ pub(crate) struct Leases {
 }
 
 /// The leases of one holder; at least one.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Held {
     pub(crate) ends_at: Timestamp,
     pub(crate) names: BTreeSet<ServerName>,
@@ -40,6 +40,18 @@ pub(crate) fn expiry(now: Timestamp, ttl: Duration) -> Timestamp {
 impl Leases {
     pub(crate) fn new(capacity: usize) -> Self {
         Self { holders: BTreeMap::new(), by_name: BTreeMap::new(), order: BTreeSet::new(), capacity }
+    }
+
+    /// Adds the leases of a holder as they were stored, also beyond the maximum number of holders.
+    pub(super) fn restore(&mut self, holder: Holder, held: Held) {
+        if held.names.is_empty() {
+            return;
+        }
+        for name in &held.names {
+            self.by_name.entry(name.clone()).or_default().insert(holder.clone());
+        }
+        self.order.insert((held.ends_at, holder.clone()));
+        self.holders.insert(holder, held);
     }
 
     /// Checks that these holders may take leases.
@@ -148,8 +160,8 @@ impl Leases {
     }
 
     /// Returns every holder with its leases.
-    pub(crate) fn all(&self) -> impl Iterator<Item = (&Holder, &Held)> {
-        self.holders.iter()
+    pub(crate) fn all(&self) -> &BTreeMap<Holder, Held> {
+        &self.holders
     }
 }
 

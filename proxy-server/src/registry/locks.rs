@@ -8,15 +8,17 @@ use jiff::Timestamp;
 use schemas::{Holder, Owner, Secret};
 use subtle::ConstantTimeEq;
 
+use crate::registry::failure::StorageError;
+
 /// All held locks, and some expired ones. Bounded.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Locks {
     held: BTreeMap<Owner, Lock>,
     capacity: usize,
 }
 
 /// A held lock.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Lock {
     pub(crate) holder: Holder,
     pub(crate) token: Secret,
@@ -33,11 +35,29 @@ pub(crate) enum NotTaken {
     Nothing,
     /// The maximum number of locks is reached.
     TooMany(usize),
+    /// The storage is lost.
+    Storage(StorageError),
+}
+
+impl From<StorageError> for NotTaken {
+    fn from(error: StorageError) -> Self {
+        Self::Storage(error)
+    }
 }
 
 impl Locks {
     pub(crate) fn new(capacity: usize) -> Self {
         Self { held: BTreeMap::new(), capacity }
+    }
+
+    /// Adds a lock as it was stored.
+    pub(super) fn restore(&mut self, owner: Owner, lock: Lock) {
+        self.held.insert(owner, lock);
+    }
+
+    /// Returns every lock, expired ones included.
+    pub(super) fn all(&self) -> &BTreeMap<Owner, Lock> {
+        &self.held
     }
 
     /// Takes the lock of an owner. With the token of the held lock, extends that lock.

@@ -8,10 +8,11 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use schemas::admin::Revision;
-use schemas::{Definition, Holder, ServerName};
+use schemas::{Definition, Holder, Owner, ServerName};
 
-use crate::registry::leases::{Leases, TooManyHolders, expiry};
-use crate::registry::locks::Locks;
+use crate::keys::MASTER_LEN;
+use crate::registry::leases::{Held, Leases, TooManyHolders, expiry};
+use crate::registry::locks::{Lock, Locks};
 use crate::registry::registration::{Registration, Tenure};
 use crate::registry::snapshot::Snapshot;
 use crate::registry::transaction::{
@@ -19,6 +20,7 @@ use crate::registry::transaction::{
 };
 
 /// Registrations, leases and locks.
+#[derive(Clone)]
 pub(crate) struct Records {
     /// Never changed in place, because readers share it.
     snapshot: Arc<Snapshot>,
@@ -26,6 +28,29 @@ pub(crate) struct Records {
     pub(super) locks: Locks,
     /// Maximum number of registrations.
     capacity: usize,
+}
+
+/// Everything that a storage held when it was read.
+pub(super) struct Loaded {
+    pub(super) records: Records,
+    pub(super) master: [u8; MASTER_LEN],
+}
+
+/// The records that a storage holds, in any order.
+pub(super) struct Stored {
+    /// The revision of the last change.
+    pub(super) last: Revision,
+    pub(super) registrations: Vec<Registration>,
+    pub(super) leases: Vec<(Holder, Held)>,
+    pub(super) locks: Vec<(Owner, Lock)>,
+}
+
+/// Maximum numbers of records.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limits {
+    pub(crate) registrations: usize,
+    pub(crate) holders: usize,
+    pub(crate) locks: usize,
 }
 
 /// A write that has been applied to the next snapshot, with the lease that is still to be added.
@@ -36,8 +61,34 @@ struct Staged {
 
 impl Records {
     /// Creates empty records. Revisions follow `last`, which no earlier revision may exceed.
-    pub(super) fn new(capacity: usize, last: Revision, leases: Leases, locks: Locks) -> Self {
-        Self { snapshot: Arc::new(Snapshot::empty(last)), leases, locks, capacity }
+    pub(super) fn new(last: Revision, limits: Limits) -> Self {
+        Self {
+            snapshot: Arc::new(Snapshot::empty(last)),
+            leases: Leases::new(limits.holders),
+            locks: Locks::new(limits.locks),
+            capacity: limits.registrations,
+        }
+    }
+
+    /// Creates records from stored ones, also beyond the limits. Leases on registrations that could not be read are left
+    /// out.
+    pub(super) fn restore(stored: Stored, limits: Limits) -> Self {
+        let Stored { last, mut registrations, leases, locks } = stored;
+        registrations.sort_by_key(|registration| registration.created);
+        let newest = registrations.iter().map(|registration| registration.revision).max();
+        let mut records = Self::new(newest.map_or(last, |newest| newest.max(last)), limits);
+        let snapshot = Arc::make_mut(&mut records.snapshot);
+        for registration in registrations {
+            snapshot.store(registration);
+        }
+        for (holder, mut held) in leases {
+            held.names.retain(|name| records.snapshot.get(name.as_str()).is_some());
+            records.leases.restore(holder, held);
+        }
+        for (owner, lock) in locks {
+            records.locks.restore(owner, lock);
+        }
+        records
     }
 
     pub(super) fn snapshot(&self) -> &Arc<Snapshot> {
@@ -141,6 +192,20 @@ impl Records {
     }
 }
 
+impl Limits {
+    /// The limits that follow from the maximum number of registrations: each may have a holder and an owner of its own.
+    pub(crate) fn for_registrations(registrations: usize) -> Self {
+        let parties = registrations.max(1_000);
+        Self { registrations, holders: parties, locks: parties }
+    }
+}
+
+/// Returns the revision before the first one of a new storage: the time in microseconds, so that none of an earlier storage
+/// is used again.
+pub(super) fn first_revision() -> Revision {
+    Revision::new(u64::try_from(Timestamp::now().as_microsecond()).unwrap_or_default())
+}
+
 /// Applies one write to the next snapshot.
 fn stage(next: &mut Snapshot, write: Write, now: Timestamp) -> Result<Staged, TransactError> {
     let (name, effect, registration, lease) = match write {
@@ -151,8 +216,15 @@ fn stage(next: &mut Snapshot, write: Write, now: Timestamp) -> Result<Staged, Tr
             }
             let tenure = if lease.is_some() { Tenure::Leased } else { Tenure::Permanent };
             let revision = next.advance();
-            let created =
-                Registration { definition, created_at: now, updated_at: now, revision, incarnation: revision, tenure };
+            let created = Registration {
+                definition,
+                created_at: now,
+                updated_at: now,
+                revision,
+                created: revision,
+                incarnation: revision,
+                tenure,
+            };
             (name, Effect::Created, Some(next.store(created)), lease)
         }
         Write::Update { definition, tenure, lease } => {
@@ -164,8 +236,9 @@ fn stage(next: &mut Snapshot, write: Write, now: Timestamp) -> Result<Staged, Tr
                 true => (Effect::Retagged, stored.incarnation),
                 false => (Effect::Redefined, revision),
             };
-            let created_at = stored.created_at;
-            let updated = Registration { definition, created_at, updated_at: now, revision, incarnation, tenure };
+            let (created_at, created) = (stored.created_at, stored.created);
+            let updated =
+                Registration { definition, created_at, updated_at: now, revision, created, incarnation, tenure };
             (name, effect, Some(next.store(updated)), lease)
         }
         Write::Lease { name, lease } => {

@@ -11,6 +11,8 @@ pub(crate) struct Registration {
     pub(crate) created_at: Timestamp,
     pub(crate) updated_at: Timestamp,
     pub(crate) revision: Revision,
+    /// The revision of its creation. Registrations are ordered by it.
+    pub(crate) created: Revision,
     /// The revision of the last change of anything but tags. An upstream that was started for an older incarnation must
     /// be restarted.
     pub(crate) incarnation: Revision,

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use schemas::admin::Revision;
 use schemas::{Definition, Holder, ServerName};
 
+use crate::registry::failure::StorageError;
 use crate::registry::leases::TooManyHolders;
 use crate::registry::registration::{Registration, Tenure};
 
@@ -77,7 +78,7 @@ pub(crate) struct EndedLeases {
     pub(crate) kept: Vec<ServerName>,
 }
 
-/// The reason why a transaction was not applied. Nothing has changed.
+/// The reason why a transaction was not applied. Nothing has changed, unless the storage was lost meanwhile.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum TransactError {
     #[error("`{0}` is not in the expected state")]
@@ -90,4 +91,7 @@ pub(crate) enum TransactError {
     Full(usize),
     #[error(transparent)]
     TooManyHolders(#[from] TooManyHolders),
+    /// The storage is lost. The outcome is unknown if it was lost during this transaction.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
 }

@@ -1,6 +1,7 @@
 //! Parsers and formats of single values.
 
 use std::net::IpAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::ValueEnum;
@@ -112,6 +113,12 @@ pub(super) fn host(entry: &str) -> Option<String> {
         Some((name, _)) => Some(name.to_owned()),
         None => entry.parse::<IpAddr>().ok().map(|_| entry.to_owned()),
     }
+}
+
+/// Reads the path of a folder. systemd's variable may hold several between colons, of which the first counts.
+pub(super) fn folder(Given { origin, text }: &Given) -> PathBuf {
+    let first = text.split(':').next().filter(|_| origin == "STATE_DIRECTORY");
+    first.unwrap_or(text).into()
 }
 
 pub(super) fn size(text: &str) -> Option<usize> {

@@ -10,7 +10,7 @@ fn at(seconds: u64) -> Timestamp {
 }
 
 fn records(capacity: usize, holders: usize) -> Records {
-    Records::new(capacity, Revision::new(100), Leases::new(holders), Locks::new(1))
+    Records::new(Revision::new(100), Limits { registrations: capacity, holders, locks: 1 })
 }
 
 fn name(name: &str) -> ServerName {
@@ -105,7 +105,7 @@ fn a_deletion_makes_room_wherever_it_stands_and_ends_the_leases() {
     let mut records = records(2, 10);
     apply(&mut records, vec![create_leased("a", "one"), create("b")]).expect("applied");
     apply(&mut records, vec![create("c"), delete("a")]).expect("room");
-    assert_eq!((names(&records), records.leases.all().count()), (vec!["b".to_owned(), "c".to_owned()], 0));
+    assert_eq!((names(&records), records.leases.all().len()), (vec!["b".to_owned(), "c".to_owned()], 0));
     assert_eq!(records.room(), 0);
 }
 
@@ -226,7 +226,7 @@ proptest! {
             for stored in records.snapshot().all().filter(|stored| stored.tenure == Tenure::Leased) {
                 prop_assert!(records.leases.is_held(&stored.definition.name), "{}", stored.definition.name);
             }
-            for held in records.leases.all().flat_map(|(_, held)| &held.names) {
+            for held in records.leases.all().values().flat_map(|held| &held.names) {
                 prop_assert!(records.snapshot().get(held.as_str()).is_some(), "{held}");
             }
         }

@@ -1,0 +1,316 @@
+//! Records in one file of this process (redb): every change is one transaction, which is on disk when it returns.
+//!
+//! The file is locked against a second process. After a failed write, redb refuses every other one until the file is
+//! opened anew, so the handle is dropped then, and the registry reopens the file later.
+
+use std::fs::{DirBuilder, OpenOptions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use redb::{Builder, Database, ReadableDatabase, ReadableTable, TableDefinition};
+use schemas::admin::Revision;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use tokio::sync::watch;
+use tokio::task::spawn_blocking;
+use tokio::time::{Instant, sleep};
+use tracing::info;
+
+use crate::keys::{MASTER_LEN, draw_master};
+use crate::registry::delta::Delta;
+use crate::registry::failure::{Fault, StorageError};
+use crate::registry::record::{self, Marks};
+use crate::registry::records::{Limits, Loaded, Records, Stored, first_revision};
+use crate::registry::registration::Registration;
+use crate::sync::lock;
+
+const META: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("meta");
+const REGISTRATIONS: TableDefinition<'_, &str, &str> = TableDefinition::new("registrations");
+const LEASES: TableDefinition<'_, &str, &str> = TableDefinition::new("leases");
+const LOCKS: TableDefinition<'_, &str, &str> = TableDefinition::new("locks");
+
+/// Version of the form of the records. A file with a higher one is refused.
+const FORMAT: u64 = 1;
+/// Name of the file in the data folder.
+const FILE: &str = "registry.redb";
+const CACHE_BYTES: usize = 16 << 20;
+/// Size above which a file is compacted at start.
+const COMPACT_ABOVE: u64 = 16 << 20;
+/// Time for a predecessor to close the file, and the interval at which the file is tried.
+const PREDECESSOR: Duration = Duration::from_secs(15);
+const TRY_INTERVAL: Duration = Duration::from_millis(100);
+
+/// A file with the records of one process.
+pub(super) struct Embedded {
+    path: PathBuf,
+    /// `None` from a failure until the file is reopened.
+    database: Mutex<Option<Arc<Database>>>,
+    failure: watch::Sender<Option<StorageError>>,
+}
+
+/// The stored form of a registration.
+#[derive(Serialize, Deserialize)]
+struct StoredRegistration<'a> {
+    #[serde(borrow)]
+    definition: &'a RawValue,
+    marks: Marks,
+}
+
+impl Embedded {
+    /// Opens the file in a folder, which is created if it is missing. Waits for a predecessor that is about to close it.
+    pub(super) async fn open(folder: &Path, limits: Limits) -> Result<(Self, Loaded), StorageError> {
+        let path = folder.join(FILE);
+        let deadline = Instant::now() + PREDECESSOR;
+        let mut has_waited = false;
+        let (database, loaded) = loop {
+            match blocking(path.clone(), move |path| open(path, limits)).await {
+                Err(error) if error.fault == Fault::InUse && Instant::now() < deadline => {
+                    if !has_waited {
+                        info!(file = %path.display(), "waiting for another process to close the storage");
+                    }
+                    has_waited = true;
+                    sleep(TRY_INTERVAL).await;
+                }
+                outcome => break outcome?,
+            }
+        };
+        let (database, failure) = (Mutex::new(Some(Arc::new(database))), watch::Sender::new(None));
+        Ok((Self { path, database, failure }, loaded))
+    }
+
+    /// Writes a change in one transaction.
+    pub(super) async fn persist(&self, delta: Delta) -> Result<(), StorageError> {
+        let database = lock(&self.database).clone();
+        let Some(database) = database else {
+            return Err(self.failure.borrow().clone().unwrap_or_else(|| StorageError::new(Fault::Failed, "closed")));
+        };
+        let written = blocking(database, move |database| write(&database, &delta)).await;
+        if let Err(error) = &written {
+            *lock(&self.database) = None;
+            self.failure.send_replace(Some(error.clone()));
+        }
+        written
+    }
+
+    /// Waits for a failure.
+    pub(super) async fn lost(&self) -> StorageError {
+        let mut failure = self.failure.subscribe();
+        let failed = failure.wait_for(Option::is_some).await.ok().and_then(|error| error.clone());
+        failed.unwrap_or_else(|| StorageError::new(Fault::Failed, "closed"))
+    }
+
+    /// Opens the file anew after a failure, and checks that it can be written.
+    pub(super) async fn reopen(&self, limits: Limits) -> Result<Loaded, StorageError> {
+        *lock(&self.database) = None;
+        let (database, loaded) = blocking(self.path.clone(), move |path| open(path, limits)).await?;
+        *lock(&self.database) = Some(Arc::new(database));
+        self.failure.send_replace(None);
+        Ok(loaded)
+    }
+}
+
+/// Runs a blocking function of the database on a thread of its own. A panic in it is a damaged file.
+async fn blocking<I: Send + 'static, T: Send + 'static>(
+    input: I,
+    work: impl FnOnce(I) -> Result<T, StorageError> + Send + 'static,
+) -> Result<T, StorageError> {
+    let ended = spawn_blocking(move || work(input)).await;
+    ended.unwrap_or_else(|_| Err(StorageError::new(Fault::Damaged, "reading or writing it panicked")))
+}
+
+fn open(path: PathBuf, limits: Limits) -> Result<(Database, Loaded), StorageError> {
+    let at =
+        |error: StorageError| StorageError { details: format!("`{}`: {}", path.display(), error.details), ..error };
+    let opened = create(&path).and_then(|mut database| {
+        let master = prepare(&database)?;
+        let records = read(&database, limits)?;
+        if std::fs::metadata(&path).is_ok_and(|file| file.len() > COMPACT_ABOVE) {
+            database.compact().map_err(|error| fault(&redb::Error::from(error)))?;
+        }
+        Ok((database, Loaded { records, master }))
+    });
+    opened.map_err(at)
+}
+
+/// Creates the folder and the file for their owner only, as definitions hold secrets; opens them if they exist.
+fn create(path: &Path) -> Result<Database, StorageError> {
+    if let Some(folder) = path.parent() {
+        DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(|error| unwritable(&error))?;
+    }
+    let file = OpenOptions::new().create(true).truncate(false).read(true).write(true).mode(0o600).open(path);
+    drop(file.map_err(|error| unwritable(&error))?);
+    Builder::new()
+        .set_cache_size(CACHE_BYTES)
+        .set_check_integrity_on_open(true)
+        .create(path)
+        .map_err(|error| fault(&redb::Error::from(error)))
+}
+
+/// Creates the tables, and checks the version of the file. Returns the master secret, which a new file gets.
+fn prepare(database: &Database) -> Result<[u8; MASTER_LEN], StorageError> {
+    let failed = |error| fault(&error);
+    let transaction = database.begin_write().map_err(|error| failed(error.into()))?;
+    let master = {
+        let mut meta = transaction.open_table(META).map_err(|error| failed(error.into()))?;
+        for table in [REGISTRATIONS, LEASES, LOCKS] {
+            transaction.open_table(table).map_err(|error| failed(error.into()))?;
+        }
+        let number = |bytes: &[u8]| bytes.try_into().map(u64::from_be_bytes).ok();
+        let get = |key| meta.get(key).map(|found| found.map(|found| found.value().to_vec()));
+        let format = get("format").map_err(|error| failed(error.into()))?;
+        match format.as_deref().map(number) {
+            Some(Some(format)) if format > FORMAT => {
+                let details =
+                    format!("form {format} of its records, and this version knows {FORMAT}; use the newer one");
+                return Err(StorageError::new(Fault::Newer, details));
+            }
+            Some(None) => return Err(StorageError::new(Fault::Damaged, "its version cannot be read")),
+            Some(Some(_)) | None => {}
+        }
+        let stored = get("master").map_err(|error| failed(error.into()))?;
+        let master = match stored.map(<[u8; MASTER_LEN]>::try_from) {
+            Some(Ok(master)) => master,
+            Some(Err(_)) => return Err(StorageError::new(Fault::Damaged, "its master secret has another length")),
+            None => draw_master().map_err(|error| StorageError::new(Fault::Failed, error))?,
+        };
+        meta.insert("format", FORMAT.to_be_bytes().as_slice()).map_err(|error| failed(error.into()))?;
+        meta.insert("master", master.as_slice()).map_err(|error| failed(error.into()))?;
+        master
+    };
+    transaction.commit().map_err(|error| failed(error.into()))?;
+    Ok(master)
+}
+
+fn write(database: &Database, delta: &Delta) -> Result<(), StorageError> {
+    write_all(database, delta).map_err(|error| match error {
+        WriteError::Redb(error) => fault(&error),
+        WriteError::Json(error) => StorageError::new(Fault::Failed, error),
+    })
+}
+
+/// The reason why a change was not written.
+enum WriteError {
+    Redb(redb::Error),
+    Json(serde_json::Error),
+}
+
+impl<E: Into<redb::Error>> From<E> for WriteError {
+    fn from(error: E) -> Self {
+        Self::Redb(error.into())
+    }
+}
+
+fn write_all(database: &Database, delta: &Delta) -> Result<(), WriteError> {
+    let transaction = database.begin_write()?;
+    {
+        let revision = delta.revision.get().to_be_bytes();
+        transaction.open_table(META)?.insert("revision", revision.as_slice())?;
+        let registrations = delta.registrations.iter().map(|(name, stored)| (name.as_str(), stored.as_deref()));
+        let mut table = transaction.open_table(REGISTRATIONS)?;
+        for (name, stored) in registrations {
+            match stored.map(write_registration).transpose().map_err(WriteError::Json)? {
+                Some(text) => drop(table.insert(name, text.as_str())?),
+                None => drop(table.remove(name)?),
+            }
+        }
+        let mut table = transaction.open_table(LEASES)?;
+        for (holder, held) in &delta.leases {
+            match held.as_ref().map(record::write_leases).transpose().map_err(WriteError::Json)? {
+                Some(text) => drop(table.insert(holder.as_str(), text.as_str())?),
+                None => drop(table.remove(holder.as_str())?),
+            }
+        }
+        let mut table = transaction.open_table(LOCKS)?;
+        for (owner, lock) in &delta.locks {
+            match lock.as_ref().map(record::write_lock).transpose().map_err(WriteError::Json)? {
+                Some(text) => drop(table.insert(owner.as_str(), text.as_str())?),
+                None => drop(table.remove(owner.as_str())?),
+            }
+        }
+    }
+    transaction.commit()?;
+    Ok(())
+}
+
+fn write_registration(registration: &Registration) -> Result<String, serde_json::Error> {
+    let definition = RawValue::from_string(record::write_definition(registration)?)?;
+    serde_json::to_string(&StoredRegistration { definition: &definition, marks: record::marks(registration) })
+}
+
+fn read_registration(name: &str, text: &str) -> Result<Registration, record::Unreadable> {
+    let stored: StoredRegistration<'_> = serde_json::from_str(text)?;
+    let definition = record::read_definition(name, stored.definition.get())?;
+    Ok(record::registration(definition, &stored.marks))
+}
+
+/// Reads every record. One that cannot be read is named in the log and stays in the file.
+fn read(database: &Database, limits: Limits) -> Result<Records, StorageError> {
+    let failed = |error| fault(&error);
+    let transaction = database.begin_read().map_err(|error| failed(error.into()))?;
+    let meta = transaction.open_table(META).map_err(|error| failed(error.into()))?;
+    let revision = meta.get("revision").map_err(|error| failed(error.into()))?;
+    let revision = revision.and_then(|bytes| bytes.value().try_into().ok().map(u64::from_be_bytes));
+    let revision = revision.map_or_else(first_revision, Revision::new);
+    let registrations = all(&transaction, REGISTRATIONS, read_registration)?;
+    let leases = all(&transaction, LEASES, |_, text| record::read_leases(text))?;
+    let locks = all(&transaction, LOCKS, |_, text| record::read_lock(text))?;
+    let stored = Stored {
+        last: revision,
+        registrations: registrations.into_iter().map(|(_, registration)| registration).collect(),
+        leases: record::keyed(leases),
+        locks: record::keyed(locks),
+    };
+    Ok(Records::restore(stored, limits))
+}
+
+fn all<T>(
+    transaction: &redb::ReadTransaction,
+    table: TableDefinition<'_, &'static str, &'static str>,
+    read: impl Fn(&str, &str) -> Result<T, record::Unreadable>,
+) -> Result<Vec<(String, T)>, StorageError> {
+    let failed = |error| fault(&error);
+    let opened = transaction.open_table(table).map_err(|error| failed(error.into()))?;
+    let mut records = Vec::new();
+    for row in opened.iter().map_err(|error| failed(error.into()))? {
+        let (key, text) = row.map_err(|error| failed(error.into()))?;
+        match read(key.value(), text.value()) {
+            Ok(record) => records.push((key.value().to_owned(), record)),
+            Err(error) => record::skipped(&format!("{table}/{}", key.value()), &error),
+        }
+    }
+    Ok(records)
+}
+
+/// Tells the kind of a failure of the database.
+fn fault(error: &redb::Error) -> StorageError {
+    match error {
+        redb::Error::DatabaseAlreadyOpen => StorageError::new(Fault::InUse, error),
+        redb::Error::Io(error) => io_fault(error),
+        redb::Error::Corrupted(_) | redb::Error::TableTypeMismatch { .. } | redb::Error::UpgradeRequired(_) => {
+            StorageError::new(Fault::Damaged, error)
+        }
+        _ => StorageError::new(Fault::Failed, error),
+    }
+}
+
+/// Tells the kind of a failure to create the file.
+fn unwritable(error: &io::Error) -> StorageError {
+    let StorageError { fault, details } = io_fault(error);
+    StorageError { fault: if fault == Fault::Failed { Fault::ReadOnly } else { fault }, details }
+}
+
+fn io_fault(error: &io::Error) -> StorageError {
+    let kind = match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Fault::Full,
+        io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied => Fault::ReadOnly,
+        io::ErrorKind::InvalidData => Fault::Damaged,
+        _ => Fault::Failed,
+    };
+    StorageError::new(kind, error)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,48 @@
+//! Failures of storages, by what an operator can do about them.
+
+use std::fmt;
+
+/// A failure of the storage.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{fault}: {details}")]
+pub(crate) struct StorageError {
+    pub(crate) fault: Fault,
+    /// The storage's own words, without secrets.
+    pub(crate) details: String,
+}
+
+/// Kind of a storage's failure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// Another process uses the file.
+    InUse,
+    /// The disk or the server's memory is full.
+    Full,
+    /// The storage accepts no writes.
+    ReadOnly,
+    /// The storage's contents cannot be trusted.
+    Damaged,
+    /// A newer version of this program has written the records.
+    Newer,
+    /// Anything else, such as a failing disk.
+    Failed,
+}
+
+impl StorageError {
+    pub(super) fn new(fault: Fault, details: impl fmt::Display) -> Self {
+        Self { fault, details: details.to_string() }
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::InUse => "the storage is in use by another process",
+            Self::Full => "the storage is full",
+            Self::ReadOnly => "the storage is read-only",
+            Self::Damaged => "the storage is damaged",
+            Self::Newer => "the storage was written by a newer version",
+            Self::Failed => "the storage failed",
+        })
+    }
+}

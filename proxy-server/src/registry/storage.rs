@@ -1,0 +1,61 @@
+//! Where records outlive the process, if anywhere: one interface over all kinds of storage.
+//!
+//! A storage holds what [`Records`](crate::registry::records::Records) hold, and the master secret of the gateway's keys. It is asked by one transaction at a
+//! time, and never for reading while its records are in memory.
+
+use crate::registry::delta::Delta;
+use crate::registry::embedded::Embedded;
+use crate::registry::failure::StorageError;
+use crate::registry::records::{Limits, Loaded};
+
+/// Kind of storage. Each holds the same records.
+pub(super) enum Storage {
+    /// In this process's memory only.
+    Memory,
+    /// In a file of this process.
+    Embedded(Embedded),
+}
+
+/// The reason why a change was not stored.
+#[derive(Debug)]
+pub(super) enum PersistError {
+    /// Another process has changed the records since they were read.
+    #[expect(dead_code, reason = "a file has one process; a shared storage follows")]
+    Conflict,
+    /// The storage failed. If the change was stored nevertheless, the next reading shows it.
+    Failed(StorageError),
+}
+
+impl Storage {
+    /// Returns the word for the kind, as `/healthz` and `--storage` have it.
+    pub(super) fn kind(&self) -> &'static str {
+        match self {
+            Self::Memory => "memory",
+            Self::Embedded(_) => "embedded",
+        }
+    }
+
+    /// Stores a change, all of it or nothing.
+    pub(super) async fn persist(&self, delta: Delta) -> Result<(), PersistError> {
+        match self {
+            Self::Memory => Ok(()),
+            Self::Embedded(file) => file.persist(delta).await.map_err(PersistError::Failed),
+        }
+    }
+
+    /// Waits until the records in the storage may differ from those in memory: an error if the storage was lost.
+    pub(super) async fn changed(&self) -> Result<(), StorageError> {
+        match self {
+            Self::Memory => std::future::pending().await,
+            Self::Embedded(file) => Err(file.lost().await),
+        }
+    }
+
+    /// Reads everything again, after the storage was lost or another process has changed it.
+    pub(super) async fn reload(&self, limits: Limits) -> Result<Option<Loaded>, StorageError> {
+        match self {
+            Self::Memory => Ok(None),
+            Self::Embedded(file) => file.reopen(limits).await.map(Some),
+        }
+    }
+}

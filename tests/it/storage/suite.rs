@@ -1,0 +1,138 @@
+//! The suite that every kind of storage passes.
+
+use harness::binary::Served;
+use harness::process::Signal;
+use harness::wait::DEADLINE;
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use super::{definition, embedded, registrations, serve};
+
+/// The kind of a restart's end.
+#[derive(Clone, Copy)]
+enum End {
+    Stop,
+    Kill,
+}
+
+/// Applies every kind of change, and checks that those that are refused change nothing.
+async fn change(gateway: &Served) {
+    let admin = &gateway.admin;
+    for name in ["zeta", "beta", "alpha"] {
+        let mut definition = definition(name);
+        definition["headers"] = json!({ "Authorization": format!("Bearer s3cret-{name}") });
+        admin.register(&definition).await;
+    }
+    let stored = admin.get("/admin/mcps/beta").await;
+    let put = async |revision: &str, description: &str| {
+        let mut definition = definition("beta");
+        definition["description"] = description.into();
+        let request = admin.request(Method::PUT, "/admin/mcps/beta").header("if-match", revision);
+        harness::admin::send(request.body(definition.to_string())).await
+    };
+    assert_eq!(put(stored.header("etag"), "second").await.status, 200);
+    let stale = put(stored.header("etag"), "third").await;
+    assert_eq!((stale.status, stale.json()["code"].as_str()), (412, Some("stale_revision")));
+    assert_eq!(admin.post("/admin/mcps", definition("beta")).await.status, 409);
+    let batch = async |changes: Value| admin.post("/admin/generations", json!({ "changes": changes })).await;
+    let refused = batch(json!([
+        { "change": "create", "definition": definition("never") },
+        { "change": "update", "definition": definition("missing") },
+    ]));
+    assert_eq!(refused.await.status, 409);
+    let applied = batch(json!([
+        { "change": "create", "definition": definition("delta") },
+        { "change": "delete", "name": "zeta" },
+        { "change": "create", "definition": definition("last") },
+    ]));
+    assert_eq!(applied.await.status, 200);
+    assert_eq!(admin.delete("/admin/mcps/last").await.status, 204);
+    let leased = admin.post("/admin/mcps?lease=w1&ttl=1h", definition("leased")).await;
+    assert_eq!(leased.status, 201, "{}", leased.text);
+    let held = admin.put("/admin/leases/w2", json!({ "ttl": "1h", "mcps": ["leased", "alpha"] })).await;
+    assert_eq!(held.json()["held"], json!(["alpha", "leased"]));
+    assert_eq!(lock(gateway, "one", "t0ken").await, 200);
+    assert_eq!(lock(gateway, "two", "other").await, 409);
+    let names: Vec<_> = registrations(gateway).await.iter().map(|one| one["definition"]["name"].clone()).collect();
+    assert_eq!(names, ["beta", "alpha", "delta", "leased"], "in the order of their creation");
+}
+
+async fn lock(gateway: &Served, holder: &str, token: &str) -> u16 {
+    let wanted = json!({ "holder": holder, "ttl": "10m", "token": token });
+    gateway.admin.put("/admin/locks/team", wanted).await.status
+}
+
+/// Checks that a gateway has all that [`change`] left, and goes on from there.
+async fn goes_on(gateway: &Served, before: &[Value], leases: &Value) {
+    let admin = &gateway.admin;
+    assert_eq!(registrations(gateway).await, before);
+    assert_eq!(&admin.get("/admin/leases").await.json(), leases);
+    assert_eq!(lock(gateway, "two", "other").await, 409, "the lock outlives the gateway");
+    assert_eq!(lock(gateway, "one", "t0ken").await, 200, "and is its holder's");
+    let stale = admin.request(Method::PUT, "/admin/mcps/beta").header("if-match", "\"1\"");
+    assert_eq!(harness::admin::send(stale.body(definition("beta").to_string())).await.status, 412);
+    admin.register(&definition("zeta")).await;
+    let revision = |one: &Value| one["revision"].as_u64().expect("a revision");
+    let newest = before.iter().map(revision).max();
+    let after = registrations(gateway).await;
+    assert!(after.last().map(revision) > newest, "no revision is used twice");
+    assert_eq!(after.last().map(|one| &one["definition"]["name"]), Some(&json!("zeta")));
+    assert_eq!(admin.delete("/admin/leases/w2").await.json(), json!({ "removed": [], "kept": ["alpha", "leased"] }));
+    assert_eq!(admin.delete("/admin/leases/w1").await.json()["removed"], json!(["leased"]));
+}
+
+/// Runs the suite on a storage that outlives the gateway.
+async fn outlives(flags: &[String], end: End) {
+    let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
+    let mut gateway = serve(&flags).await;
+    change(&gateway).await;
+    let (before, leases) = (registrations(&gateway).await, gateway.admin.get("/admin/leases").await.json());
+    gateway.process.signal(match end {
+        End::Stop => Signal::TERM,
+        End::Kill => Signal::KILL,
+    });
+    gateway.process.ended(DEADLINE).await;
+    let gateway = serve(&flags).await;
+    goes_on(&gateway, &before, &leases).await;
+}
+
+/// Stores as many registrations as there may be, in one transaction, and reads them again.
+async fn keeps_a_thousand(flags: &[String]) {
+    let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
+    let mut gateway = serve(&flags).await;
+    let creation = |number: usize| json!({ "change": "create", "definition": definition(&format!("n{number}")) });
+    let changes: Vec<_> = (0..1_000).map(creation).collect();
+    let answer = gateway.admin.post("/admin/generations", json!({ "changes": changes })).await;
+    assert_eq!(answer.status, 200, "{}", answer.text);
+    let full = gateway.admin.post("/admin/mcps", definition("one-more")).await;
+    assert!(full.text.contains("1000"), "{}", full.text);
+    let before = registrations(&gateway).await;
+    assert_eq!(before.len(), 1_000);
+    gateway.process.signal(Signal::KILL);
+    gateway.process.ended(DEADLINE).await;
+    let gateway = serve(&flags).await;
+    assert_eq!(registrations(&gateway).await, before);
+}
+
+#[tokio::test]
+async fn memory() {
+    change(&serve(&["--storage=memory"]).await).await;
+}
+
+#[tokio::test]
+async fn embedded_outlives_a_stop() {
+    let folder = tempfile::tempdir().expect("a folder");
+    outlives(&embedded(folder.path()), End::Stop).await;
+}
+
+#[tokio::test]
+async fn embedded_outlives_a_kill() {
+    let folder = tempfile::tempdir().expect("a folder");
+    outlives(&embedded(folder.path()), End::Kill).await;
+}
+
+#[tokio::test]
+async fn embedded_keeps_a_thousand() {
+    let folder = tempfile::tempdir().expect("a folder");
+    keeps_a_thousand(&embedded(folder.path())).await;
+}
