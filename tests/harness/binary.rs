@@ -17,6 +17,10 @@ use crate::process::{Ended, Process, run};
 static BUILT: LazyLock<Result<PathBuf, String>> = LazyLock::new(|| {
     let mut cargo = Blocking::new(env!("CARGO"));
     cargo.args(["build", "--quiet", "--workspace", "--bins", "--examples"]).current_dir(root());
+    // The cargo that runs the tests has set these for the tests. Build scripts that read them, such as ring's, would run again.
+    for (name, _) in std::env::vars_os().filter(|(name, _)| is_of_a_package(&name.to_string_lossy())) {
+        cargo.env_remove(name);
+    }
     let output = cargo.output().map_err(|error| error.to_string())?;
     if !output.status.success() {
         return Err(String::from_utf8_lossy(&output.stderr).into_owned());
@@ -25,6 +29,11 @@ static BUILT: LazyLock<Result<PathBuf, String>> = LazyLock::new(|| {
     let own = std::env::current_exe().map_err(|error| error.to_string())?;
     own.ancestors().nth(2).map(PathBuf::from).ok_or_else(|| "the test has no folder".to_owned())
 });
+
+/// True for the variables by which cargo describes a package to its tests.
+fn is_of_a_package(name: &str) -> bool {
+    name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_")
+}
 
 /// Prepares a binary of the workspace, with the programs that `tests/run` installs in `PATH` and a new home folder.
 ///
