@@ -38,7 +38,7 @@ async fn serve(args: &Flags) -> anyhow::Result<()> {
     let config = Config::resolve(args, &process_environment())?.with_wardens();
     telemetry::init(config.telemetry);
     let tokens = config.policy.admin_tokens.iter().chain(&config.policy.global_tokens);
-    telemetry::never_log(tokens.map(Secret::expose));
+    telemetry::never_log(tokens.chain(config.storage.redis.secrets()).map(Secret::expose));
     warn_of_open_doors(&config);
     if let Some((before, now)) = raise_descriptor_limit() {
         info!(before, now, "limit of open descriptors raised");

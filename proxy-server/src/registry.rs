@@ -12,6 +12,7 @@ mod locks;
 mod open;
 mod record;
 mod records;
+mod redis;
 mod registration;
 mod snapshot;
 mod storage;
@@ -24,11 +25,11 @@ use jiff::Timestamp;
 use schemas::{Holder, Owner, Secret};
 use tokio::sync::{Semaphore, watch};
 use tokio::time::timeout;
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
 use self::delta::Delta;
-use self::failure::Fault;
 pub(crate) use self::failure::StorageError;
+use self::failure::{Fault, PersistError};
 pub(crate) use self::leases::{Held, TooManyHolders, expiry};
 pub(crate) use self::locks::{Lock, NotTaken};
 #[cfg(test)]
@@ -37,7 +38,7 @@ pub(crate) use self::open::{Config, OpenError, Opened, StorageKind};
 use self::records::{Limits, Records};
 pub(crate) use self::registration::{Registration, Tenure};
 pub(crate) use self::snapshot::Snapshot;
-use self::storage::{PersistError, Storage};
+use self::storage::Storage;
 pub(crate) use self::transaction::{
     Effect, EndedLeases, Expected, Grant, RequestedLease, TransactError, Write, Written,
 };
@@ -259,8 +260,21 @@ impl Registry {
 
     /// Reads the storage again, which another process has changed, or which was lost.
     async fn reload(&self) -> Result<(), StorageError> {
-        if let Some(loaded) = self.0.storage.reload(self.0.limits).await? {
+        let shared = &*self.0;
+        let Some(loaded) = shared.storage.reload(shared.limits).await? else { return Ok(()) };
+        if !loaded.is_behind {
             self.publish(loaded.records);
+            return Ok(());
+        }
+        let merged = self.records().merge(&loaded.records, shared.limits);
+        let delta = Delta::between(&loaded.records, &merged);
+        let (registrations, leases, locks) = (delta.registrations.len(), delta.leases.len(), delta.locks.len());
+        warn!(registrations, leases, locks, "the storage has lost changes; storing them again");
+        match shared.storage.persist(delta).await {
+            Ok(()) => self.publish(merged),
+            // Another gateway has stored the same meanwhile, which the next reading shows.
+            Err(PersistError::Conflict) => {}
+            Err(PersistError::Failed(error)) => return Err(error),
         }
         Ok(())
     }
@@ -285,7 +299,9 @@ impl Registry {
             match self.0.storage.changed().await {
                 Ok(()) => {
                     let Ok(_turn) = self.0.turn.acquire().await else { return };
-                    if let Err(error) = self.reload().await {
+                    if self.0.storage.is_ahead()
+                        && let Err(error) = self.reload().await
+                    {
                         self.fail(error);
                     }
                 }

@@ -1,6 +1,7 @@
 //! Storage of registrations: one suite for every kind, over the admin API of the built gateway, and the failures of each.
 
 mod embedded;
+mod redis;
 mod suite;
 
 use std::path::Path;

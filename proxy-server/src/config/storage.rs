@@ -7,8 +7,8 @@ use super::value::Field;
 pub(super) const SETTINGS: &[Setting] = &[
     Setting {
         variables: &["MCP_PROXY_STORAGE", "MCP_PROXY_STORAGE_TYPE"],
-        help: "Where registrations are kept: embedded (a file in --data-dir), memory (lost at exit), or auto: embedded, \
-               but memory for --port 0 and where no folder can be written",
+        help: "Where registrations are kept: embedded (a file in --data-dir), redis, memory (lost at exit), or auto: redis \
+               if a server is named, else embedded, but memory for --port 0 and where no folder can be written",
         ..flag("storage", |config| Field::Storage(&mut config.storage.kind))
     },
     Setting {
@@ -16,6 +16,77 @@ pub(super) const SETTINGS: &[Setting] = &[
         default_help: Some("$XDG_STATE_HOME/mcp-proxy/PORT, or ~/.local/state/mcp-proxy/PORT"),
         help: "Folder of the embedded storage, for one gateway at a time",
         ..flag("data-dir", |config| Field::Folder(&mut config.storage.folder))
+    },
+    Setting {
+        variables: &["MCP_PROXY_REDIS_URL", "REDIS_URL"],
+        help: "URL of the Redis or Valkey server: redis://USER:PASSWORD@HOST:PORT/DATABASE, rediss:// with TLS, \
+               unix:///PATH. The settings below override its parts",
+        ..flag("redis-url", |config| Field::SecretUrl(&mut config.storage.redis.url))
+    },
+    Setting {
+        variables: &["REDIS_HOST"],
+        help: "Host of the server, or path of its Unix socket, if there is no URL",
+        ..flag("redis-host", |config| Field::Host(&mut config.storage.redis.host))
+    },
+    Setting {
+        variables: &["REDIS_PORT"],
+        help: "Port of the server, if there is no URL",
+        ..flag("redis-port", |config| Field::Port(&mut config.storage.redis.port))
+    },
+    Setting {
+        variables: &["REDIS_USERNAME"],
+        help: "User of the server's access control list",
+        ..flag("redis-username", |config| Field::Host(&mut config.storage.redis.username))
+    },
+    Setting {
+        variables: &["REDIS_PASSWORD"],
+        help: "Password of the server",
+        ..flag("redis-password", |config| Field::Secret(&mut config.storage.redis.password))
+    },
+    Setting {
+        variables: &["REDIS_DB"],
+        help: "Number of the database",
+        ..flag("redis-db", |config| Field::Number(&mut config.storage.redis.database))
+    },
+    Setting {
+        variables: &["REDIS_TLS_ENABLED"],
+        help: "Use TLS, if there is no URL, and for sentinels",
+        ..flag("redis-tls", |config| Field::Switch(&mut config.storage.redis.tls))
+    },
+    Setting {
+        variables: &["MCP_PROXY_REDIS_CA_FILE"],
+        help: "PEM file with the certificate authorities that are trusted for the server, in place of the system's",
+        ..flag("redis-ca-file", |config| Field::Folder(&mut config.storage.redis.ca_file))
+    },
+    Setting {
+        variables: &["MCP_PROXY_REDIS_SENTINELS"],
+        help: "Addresses of sentinels, HOST:PORT, which name the server to use",
+        ..flag("redis-sentinels", |config| Field::Names(&mut config.storage.redis.sentinels))
+    },
+    Setting {
+        variables: &["MCP_PROXY_REDIS_SENTINEL_MASTER"],
+        help: "Name under which the sentinels know the server",
+        ..flag("redis-sentinel-master", |config| Field::Host(&mut config.storage.redis.sentinel_master))
+    },
+    Setting {
+        variables: &["MCP_PROXY_REDIS_SENTINEL_USERNAME"],
+        help: "User of the sentinels",
+        ..flag("redis-sentinel-username", |config| Field::Host(&mut config.storage.redis.sentinel_username))
+    },
+    Setting {
+        variables: &["MCP_PROXY_REDIS_SENTINEL_PASSWORD"],
+        help: "Password of the sentinels",
+        ..flag("redis-sentinel-password", |config| Field::Secret(&mut config.storage.redis.sentinel_password))
+    },
+    Setting {
+        variables: &["MCP_PROXY_REDIS_CONNECT_TIMEOUT", "REDIS_DIAL_TIMEOUT"],
+        help: "Timeout for opening a connection to the server",
+        ..flag("redis-connect-timeout", |config| Field::Time(&mut config.storage.redis.connect_timeout))
+    },
+    Setting {
+        variables: &["MCP_PROXY_REDIS_TIMEOUT", "REDIS_READ_TIMEOUT", "REDIS_WRITE_TIMEOUT"],
+        help: "Timeout for a response of the server",
+        ..flag("redis-timeout", |config| Field::Time(&mut config.storage.redis.timeout))
     },
 ];
 

@@ -13,8 +13,8 @@ use url::Url;
 
 pub(super) use self::given::Given;
 use self::parse::{
-    all, count, entries, folder, host, joined, name_of, network, on_or_off, one, proxy, show_size, size, time, tokens,
-    web_url, without_user,
+    all, count, entries, folder, host, joined, name_of, network, on_or_off, one, proxy, show_size, shown_url, size,
+    time, tokens, web_url, without_user,
 };
 use super::model::InvalidSetting;
 use crate::catalog::{Conflict, Mode, Separator};
@@ -47,6 +47,14 @@ pub(super) enum Field<'a> {
     Files(&'a mut Vec<PathBuf>),
     Folder(&'a mut Option<PathBuf>),
     Storage(&'a mut StorageKind),
+    /// A password.
+    Secret(&'a mut Option<Secret>),
+    /// A URL whose user is masked when it is shown.
+    SecretUrl(&'a mut Option<Secret>),
+    /// A number from 0 on.
+    Number(&'a mut Option<u32>),
+    /// Texts between commas.
+    Names(&'a mut Vec<String>),
     Exempt(&'a mut Exempt),
     Proxy(&'a mut Choice),
     Mode(&'a mut Mode),
@@ -98,6 +106,12 @@ impl Field<'_> {
                 Ok(())
             }
             Self::Storage(place) => one(place, given, |text| text.parse().ok(), &expected),
+            Self::Secret(place) | Self::SecretUrl(place) => {
+                *place = given.first().map(|Given { text, .. }| Secret::new(text.clone()));
+                Ok(())
+            }
+            Self::Number(place) => one(place, given, |text| text.parse().ok().map(Some), &expected),
+            Self::Names(place) => all(place, given, |entry| Some(entry.to_owned()), &expected),
             Self::Exempt(place) => {
                 let entries: Vec<&str> = entries(given).into_iter().map(|(_, entry)| entry).collect();
                 *place = Exempt::parse(&entries.join(","));
@@ -130,6 +144,10 @@ impl Field<'_> {
             Self::Files(files) => joined(files.iter().map(|file| file.display())),
             Self::Folder(folder) => folder.as_ref().map(|folder| folder.display().to_string()).unwrap_or_default(),
             Self::Storage(kind) => kind.to_string(),
+            Self::Secret(secret) => secret.as_ref().map(|_| REDACTED.to_owned()).unwrap_or_default(),
+            Self::SecretUrl(url) => url.as_ref().map(shown_url).unwrap_or_default(),
+            Self::Number(number) => number.map(|number| number.to_string()).unwrap_or_default(),
+            Self::Names(names) => joined(names.iter()),
             Self::Exempt(exempt) => exempt.to_string(),
             Self::Proxy(choice) => match choice {
                 Choice::Direct => "none".to_owned(),
@@ -166,6 +184,10 @@ impl Field<'_> {
             (Self::Files(place), Self::Files(new)) => std::mem::swap(place, new),
             (Self::Folder(place), Self::Folder(new)) => std::mem::swap(place, new),
             (Self::Storage(place), Self::Storage(new)) => std::mem::swap(place, new),
+            (Self::Secret(place), Self::Secret(new)) => std::mem::swap(place, new),
+            (Self::SecretUrl(place), Self::SecretUrl(new)) => std::mem::swap(place, new),
+            (Self::Number(place), Self::Number(new)) => std::mem::swap(place, new),
+            (Self::Names(place), Self::Names(new)) => std::mem::swap(place, new),
             (Self::Exempt(place), Self::Exempt(new)) => std::mem::swap(place, new),
             (Self::Proxy(place), Self::Proxy(new)) => std::mem::swap(place, new),
             (Self::Mode(place), Self::Mode(new)) => std::mem::swap(place, new),
@@ -191,7 +213,8 @@ impl Field<'_> {
             Self::Networks(_) => "an IP address or a CIDR block".to_owned(),
             Self::Hosts(_) => "a host name or address, such as `gateway.example`".to_owned(),
             Self::Origins(_) => "the origin of pages, such as `https://console.example:8443`".to_owned(),
-            Self::Storage(_) => "one of auto, embedded, memory".to_owned(),
+            Self::Storage(_) => "one of auto, embedded, memory, redis".to_owned(),
+            Self::Number(_) => "a number from 0 on".to_owned(),
             Self::Proxy(_) => "the http or https URL of a proxy, or none".to_owned(),
             Self::Mode(_) => "one of always, on_conflict, never".to_owned(),
             Self::Separator(_) => "1 to 8 of A-Z a-z 0-9 . _ -".to_owned(),
@@ -199,9 +222,15 @@ impl Field<'_> {
             Self::Eras(_) => "one of both, legacy".to_owned(),
             Self::Level(_) => "one of debug, info, warn, error".to_owned(),
             Self::Format(_) => "one of text, json".to_owned(),
-            Self::Host(_) | Self::Switch(_) | Self::Tokens(_) | Self::Files(_) | Self::Folder(_) | Self::Exempt(_) => {
-                String::new()
-            }
+            Self::Host(_)
+            | Self::Switch(_)
+            | Self::Tokens(_)
+            | Self::Files(_)
+            | Self::Folder(_)
+            | Self::Secret(_)
+            | Self::SecretUrl(_)
+            | Self::Names(_)
+            | Self::Exempt(_) => String::new(),
         }
     }
 
@@ -223,6 +252,10 @@ impl Field<'_> {
             Self::Files(_) => "FILE",
             Self::Folder(_) => "FOLDER",
             Self::Storage(_) => "STORAGE",
+            Self::Secret(_) => "SECRET",
+            Self::SecretUrl(_) => "URL",
+            Self::Number(_) => "NUMBER",
+            Self::Names(_) => "NAMES",
             Self::Mode(_) => "MODE",
             Self::Separator(_) => "TEXT",
             Self::Conflict(_) => "STRATEGY",
@@ -236,7 +269,12 @@ impl Field<'_> {
     pub(super) fn reading(&self) -> Reading {
         match self {
             Self::Tokens(_) => Reading::AllAndEmpty,
-            Self::Networks(_) | Self::Hosts(_) | Self::Origins(_) | Self::Files(_) | Self::Exempt(_) => Reading::All,
+            Self::Networks(_)
+            | Self::Hosts(_)
+            | Self::Origins(_)
+            | Self::Files(_)
+            | Self::Names(_)
+            | Self::Exempt(_) => Reading::All,
             Self::Switch(_) => Reading::Truth,
             _ => Reading::First,
         }

@@ -130,7 +130,7 @@ fn open(path: PathBuf, limits: Limits) -> Result<(Database, Loaded), StorageErro
         if std::fs::metadata(&path).is_ok_and(|file| file.len() > COMPACT_ABOVE) {
             database.compact().map_err(|error| fault(&redb::Error::from(error)))?;
         }
-        Ok((database, Loaded { records, master }))
+        Ok((database, Loaded { records, master, is_behind: false }))
     });
     opened.map_err(at)
 }

@@ -24,8 +24,28 @@ pub(crate) enum Fault {
     Damaged,
     /// A newer version of this program has written the records.
     Newer,
+    /// The server cannot be reached, or is not ready.
+    Unreachable,
+    /// The server refuses the gateway: password, database, rights, certificate.
+    Refused,
     /// Anything else, such as a failing disk.
     Failed,
+}
+
+impl Fault {
+    /// True if waiting may help, and no setting has to be changed.
+    pub(super) fn may_pass(self) -> bool {
+        matches!(self, Self::Unreachable | Self::ReadOnly | Self::Full)
+    }
+}
+
+/// The reason why a change was not stored.
+#[derive(Debug)]
+pub(super) enum PersistError {
+    /// Another process has changed the records since they were read.
+    Conflict,
+    /// The storage failed. If the change was stored nevertheless, the next reading shows it.
+    Failed(StorageError),
 }
 
 impl StorageError {
@@ -42,6 +62,8 @@ impl fmt::Display for Fault {
             Self::ReadOnly => "the storage is read-only",
             Self::Damaged => "the storage is damaged",
             Self::Newer => "the storage was written by a newer version",
+            Self::Unreachable => "the storage cannot be reached",
+            Self::Refused => "the storage refuses the gateway",
             Self::Failed => "the storage failed",
         })
     }

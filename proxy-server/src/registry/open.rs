@@ -10,6 +10,7 @@ use crate::keys::{Keys, MASTER_LEN, NoKeys, draw_master};
 use crate::registry::embedded::Embedded;
 use crate::registry::failure::{Fault, StorageError};
 use crate::registry::records::{Limits, Records, first_revision};
+use crate::registry::redis::{Redis, Settings};
 use crate::registry::storage::Storage;
 
 /// Settings of the storage.
@@ -20,6 +21,7 @@ pub(crate) struct Config {
     pub(crate) folder: Option<PathBuf>,
     /// The user's folder for state, below which each port has a folder by default.
     pub(crate) state_home: Option<PathBuf>,
+    pub(crate) redis: Settings,
 }
 
 /// Kind of storage, as it is set.
@@ -30,6 +32,7 @@ pub(crate) enum StorageKind {
     Auto,
     Embedded,
     Memory,
+    Redis,
 }
 
 /// The text names no kind of storage.
@@ -43,6 +46,8 @@ pub(crate) enum Place {
     Memory,
     /// In a file in this folder, or else in memory if nobody has asked for the folder and it cannot be written.
     Folder { folder: PathBuf, may_fall_back: bool },
+    /// In a server, or else in memory if nobody has asked for this kind of storage and the server cannot be reached.
+    Server { may_fall_back: bool },
 }
 
 /// The embedded storage is asked for, and there is no folder for it.
@@ -62,6 +67,8 @@ impl Config {
         match self.kind {
             StorageKind::Memory => Ok(Place::Memory),
             StorageKind::Embedded => own().or_else(|| default(false)).ok_or(NoFolder),
+            StorageKind::Redis => Ok(Place::Server { may_fall_back: false }),
+            StorageKind::Auto if self.redis.names_a_server() => Ok(Place::Server { may_fall_back: true }),
             StorageKind::Auto => Ok(own().or_else(|| default(true)).unwrap_or(Place::Memory)),
         }
     }
@@ -75,6 +82,7 @@ impl FromStr for StorageKind {
             "auto" => Ok(Self::Auto),
             "embedded" => Ok(Self::Embedded),
             "memory" => Ok(Self::Memory),
+            "redis" => Ok(Self::Redis),
             _ => Err(UnknownKind),
         }
     }
@@ -86,6 +94,7 @@ impl fmt::Display for StorageKind {
             Self::Auto => "auto",
             Self::Embedded => "embedded",
             Self::Memory => "memory",
+            Self::Redis => "redis",
         })
     }
 }
@@ -125,6 +134,23 @@ impl Opened {
                     opened => opened?,
                 };
                 Ok(Self { storage: Storage::Embedded(file), records: loaded.records, limits, master: loaded.master })
+            }
+            Place::Server { may_fall_back } => {
+                let limits = Limits::for_registrations(registrations);
+                let (server, loaded) = match Redis::open(&config.redis, limits).await {
+                    Err(error) if *may_fall_back && error.fault == Fault::Unreachable => {
+                        warn!(%error, "registrations are kept in memory only and are lost at exit; with --storage redis \
+                                       the gateway does not start without its server");
+                        return Ok(Self::memory(registrations)?);
+                    }
+                    opened => opened?,
+                };
+                Ok(Self {
+                    storage: Storage::Redis(Box::new(server)),
+                    records: loaded.records,
+                    limits,
+                    master: loaded.master,
+                })
             }
         }
     }

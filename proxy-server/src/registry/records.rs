@@ -34,6 +34,9 @@ pub(crate) struct Records {
 pub(super) struct Loaded {
     pub(super) records: Records,
     pub(super) master: [u8; MASTER_LEN],
+    /// True if the storage has lost changes that it had acknowledged: restored from a backup, or replaced by a replica that
+    /// lagged behind.
+    pub(super) is_behind: bool,
 }
 
 /// The records that a storage holds, in any order.
@@ -89,6 +92,32 @@ impl Records {
             records.locks.restore(owner, lock);
         }
         records
+    }
+
+    /// Merges these records, which the storage had, with those it has now, although some of these are missing there. The
+    /// higher revision of a registration counts; what one side does not have was removed there if that side knew it.
+    pub(super) fn merge(&self, stored: &Self, limits: Limits) -> Self {
+        let (ours, theirs) = (self.snapshot(), stored.snapshot());
+        let newer = |one: &&Arc<Registration>, others: &Snapshot| match others.get(one.definition.name.as_str()) {
+            Some(other) => one.revision > other.revision,
+            None => one.revision > others.revision(),
+        };
+        let kept = ours.all().filter(|one| newer(one, theirs));
+        let taken = theirs.all().filter(|one| newer(one, ours) || is_equal(one, ours));
+        let registrations = kept.chain(taken).map(|one| Registration::clone(one)).collect();
+        let last = Revision::new(ours.revision().max(theirs.revision()).get() + 1);
+        let mut leases = stored.leases.all().clone();
+        for (holder, held) in self.leases.all() {
+            let is_newer = leases.get(holder).is_none_or(|stored| stored.ends_at < held.ends_at);
+            is_newer.then(|| leases.insert(holder.clone(), held.clone()));
+        }
+        let mut locks = stored.locks.all().clone();
+        for (owner, lock) in self.locks.all() {
+            let is_newer = locks.get(owner).is_none_or(|stored| stored.ends_at < lock.ends_at);
+            is_newer.then(|| locks.insert(owner.clone(), lock.clone()));
+        }
+        let (leases, locks) = (leases.into_iter().collect(), locks.into_iter().collect());
+        Self::restore(Stored { last, registrations, leases, locks }, limits)
     }
 
     pub(super) fn snapshot(&self) -> &Arc<Snapshot> {
@@ -253,6 +282,11 @@ fn stage(next: &mut Snapshot, write: Write, now: Timestamp) -> Result<Staged, Tr
         }
     };
     Ok(Staged { written: Written { name, effect, registration, lease_ends_at: None }, lease })
+}
+
+/// True if the other snapshot has the registration in the same revision.
+fn is_equal(one: &Registration, other: &Snapshot) -> bool {
+    other.get(one.definition.name.as_str()).is_some_and(|other| other.revision == one.revision)
 }
 
 /// True if only the tags differ. They are labels for people, so the upstream need not be restarted. A definition that is

@@ -5,8 +5,9 @@
 
 use crate::registry::delta::Delta;
 use crate::registry::embedded::Embedded;
-use crate::registry::failure::StorageError;
+use crate::registry::failure::{PersistError, StorageError};
 use crate::registry::records::{Limits, Loaded};
+use crate::registry::redis::Redis;
 
 /// Kind of storage. Each holds the same records.
 pub(super) enum Storage {
@@ -14,16 +15,8 @@ pub(super) enum Storage {
     Memory,
     /// In a file of this process.
     Embedded(Embedded),
-}
-
-/// The reason why a change was not stored.
-#[derive(Debug)]
-pub(super) enum PersistError {
-    /// Another process has changed the records since they were read.
-    #[expect(dead_code, reason = "a file has one process; a shared storage follows")]
-    Conflict,
-    /// The storage failed. If the change was stored nevertheless, the next reading shows it.
-    Failed(StorageError),
+    /// In a server that several gateways share.
+    Redis(Box<Redis>),
 }
 
 impl Storage {
@@ -32,6 +25,7 @@ impl Storage {
         match self {
             Self::Memory => "memory",
             Self::Embedded(_) => "embedded",
+            Self::Redis(_) => "redis",
         }
     }
 
@@ -40,6 +34,7 @@ impl Storage {
         match self {
             Self::Memory => Ok(()),
             Self::Embedded(file) => file.persist(delta).await.map_err(PersistError::Failed),
+            Self::Redis(server) => server.persist(&delta).await,
         }
     }
 
@@ -48,6 +43,15 @@ impl Storage {
         match self {
             Self::Memory => std::future::pending().await,
             Self::Embedded(file) => Err(file.lost().await),
+            Self::Redis(server) => server.changed().await,
+        }
+    }
+
+    /// True if the storage is known to hold changes that are not in the records in memory.
+    pub(super) fn is_ahead(&self) -> bool {
+        match self {
+            Self::Memory | Self::Embedded(_) => false,
+            Self::Redis(server) => server.is_outdated(),
         }
     }
 
@@ -56,6 +60,7 @@ impl Storage {
         match self {
             Self::Memory => Ok(None),
             Self::Embedded(file) => file.reopen(limits).await.map(Some),
+            Self::Redis(server) => server.reload(limits).await.map(Some),
         }
     }
 }

@@ -30,7 +30,11 @@ async fn an_upstream_that_is_down_makes_the_gateway_neither_ill_nor_unready() {
     gateway.admin.register(&nowhere("a")).await;
     gateway.admin.reaches("a", "error").await;
     assert_eq!(gateway.admin.get("/healthz").await.status, 200);
-    is(&gateway.admin.get("/readyz").await, 200, json!({ "status": "ready", "registrations": 1, "storage": { "type": "memory", "status": "connected" } }));
+    is(
+        &gateway.admin.get("/readyz").await,
+        200,
+        json!({ "status": "ready", "registrations": 1, "storage": { "type": "memory", "status": "connected" } }),
+    );
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@
 
 use harness::binary::Served;
 use harness::process::Signal;
+use harness::redis::{Redis, Watched};
 use harness::wait::DEADLINE;
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -135,4 +136,33 @@ async fn embedded_outlives_a_kill() {
 async fn embedded_keeps_a_thousand() {
     let folder = tempfile::tempdir().expect("a folder");
     keeps_a_thousand(&embedded(folder.path())).await;
+}
+
+#[tokio::test]
+async fn redis_outlives_a_stop() {
+    outlives(&Redis::start(&[]).await.flags(), End::Stop).await;
+}
+
+#[tokio::test]
+async fn redis_outlives_a_kill() {
+    outlives(&Redis::start(&[]).await.flags(), End::Kill).await;
+}
+
+#[tokio::test]
+async fn redis_keeps_a_thousand() {
+    keeps_a_thousand(&Redis::start(&[]).await.flags()).await;
+}
+
+#[tokio::test]
+async fn redis_with_a_user_and_tls() {
+    let server = Redis::start_closed("gateway", "s3cret").await;
+    let mut flags = vec!["--storage=redis".to_owned(), "--redis-password=s3cret".to_owned()];
+    flags.push(format!("--redis-url=rediss://gateway@localhost:{}", server.port));
+    flags.push(format!("--redis-ca-file={}", Redis::authority().display()));
+    outlives(&flags, End::Kill).await;
+}
+
+#[tokio::test]
+async fn redis_behind_sentinels() {
+    outlives(&Watched::start().await.flags(), End::Kill).await;
 }

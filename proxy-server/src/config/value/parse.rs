@@ -149,6 +149,11 @@ pub(super) fn without_user(url: &Url) -> String {
     format!("{}://{REDACTED}@{}", url.scheme(), &url[Position::BeforeHost..])
 }
 
+/// Shows a URL that is stored as a secret: without user, and not at all if it cannot be read.
+pub(super) fn shown_url(url: &Secret) -> String {
+    Url::parse(url.expose()).map_or_else(|_| REDACTED.to_owned(), |url| without_user(&url))
+}
+
 pub(super) fn joined<T: ToString>(entries: impl Iterator<Item = T>) -> String {
     entries.map(|entry| entry.to_string()).collect::<Vec<_>>().join(",")
 }

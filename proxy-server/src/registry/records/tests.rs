@@ -232,3 +232,35 @@ proptest! {
         }
     }
 }
+
+/// Merges what a gateway has with what its storage has after it lost changes; both begin with `a` and `b`.
+fn merged(ours: Vec<Write>, theirs: Vec<Write>) -> Vec<(String, String)> {
+    let limits = Limits { registrations: 10, holders: 10, locks: 10 };
+    let mut before = records(10, 10);
+    apply(&mut before, vec![create("a"), create("b")]).expect("applied");
+    let (mut mine, mut stored) = (before.clone(), before);
+    apply(&mut mine, ours).expect("applied");
+    apply(&mut stored, theirs).expect("applied");
+    let merged = mine.merge(&stored, limits);
+    assert!(merged.snapshot().revision() > mine.snapshot().revision().max(stored.snapshot().revision()));
+    let shown = |one: &Arc<Registration>| {
+        (one.definition.name.to_string(), one.definition.description.clone().unwrap_or_default())
+    };
+    merged.snapshot().all().map(shown).collect()
+}
+
+#[test]
+fn a_merge_keeps_what_either_side_has_changed_last() {
+    let named = |names: &[(&str, &str)]| -> Vec<(String, String)> {
+        names.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect()
+    };
+    let change = |name: &str, text: &str| update(definition(name, text));
+    assert_eq!(merged(vec![], vec![]), named(&[("a", ""), ("b", "")]));
+    assert_eq!(merged(vec![create("c")], vec![]), named(&[("a", ""), ("b", ""), ("c", "")]), "lost by the storage");
+    assert_eq!(merged(vec![], vec![create("c")]), named(&[("a", ""), ("b", ""), ("c", "")]), "another gateway's");
+    assert_eq!(merged(vec![delete("a")], vec![]), named(&[("b", "")]), "a deletion that was lost");
+    assert_eq!(merged(vec![], vec![delete("a")]), named(&[("b", "")]));
+    assert_eq!(merged(vec![change("a", "ours")], vec![]), named(&[("a", "ours"), ("b", "")]));
+    let twice = vec![change("a", "x"), change("a", "theirs")];
+    assert_eq!(merged(vec![change("a", "ours")], twice), named(&[("a", "theirs"), ("b", "")]), "the higher revision");
+}
