@@ -22,6 +22,7 @@ mod own_lists;
 mod relay;
 mod request;
 mod services;
+mod session_ids;
 mod target;
 
 pub(crate) use self::attachments::{Attachments, ClientSession};
@@ -36,3 +37,4 @@ pub(crate) use self::modern_client::ModernClient;
 pub(crate) use self::open_questions::OpenQuestions;
 pub(crate) use self::request::{Answer, Attached, Call, Class, Client, Scope};
 pub(crate) use self::services::{Parts, Services};
+pub(crate) use self::session_ids::{Earlier, Owner, SessionIds, session_key};

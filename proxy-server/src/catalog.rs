@@ -1,6 +1,7 @@
 //! Immutable in-memory snapshots of the items that the upstreams offer. Listing sends no request to an upstream.
 
 mod build;
+pub(crate) mod card;
 mod list;
 mod name;
 mod provenance;

@@ -16,7 +16,7 @@ use url::Url;
 use crate::cli::{Cli, Command, ConfigCommand, StdioFlags};
 use crate::config::{Config, Flags, one_token, process_environment};
 use crate::downstream::Servers;
-use crate::gateway::{Gateway, serve_stdio};
+use crate::gateway::{Gateway, check_address, serve_stdio};
 use crate::telemetry::{self, Format};
 use crate::upstream::raise_descriptor_limit;
 
@@ -27,7 +27,8 @@ pub async fn run(cli: Cli) -> anyhow::Result<()> {
         Some(Command::Serve(args)) => serve(&args).await,
         Some(Command::Stdio(args)) => stdio(*args).await,
         Some(Command::Config(ConfigCommand::Show(args))) => {
-            let (_, settings) = Config::explain(&args.serve, &process_environment())?;
+            let (config, settings) = Config::explain(&args.serve, &process_environment())?;
+            check_address(&config).await?;
             Ok(write!(std::io::stdout(), "{}", settings::show(&settings, args.output))?)
         }
         Some(Command::Version) => Ok(writeln!(std::io::stdout(), "mcp-proxy {}", env!("CARGO_PKG_VERSION"))?),
@@ -38,7 +39,8 @@ async fn serve(args: &Flags) -> anyhow::Result<()> {
     let config = Config::resolve(args, &process_environment())?.with_wardens();
     telemetry::init(config.telemetry);
     let tokens = config.policy.admin_tokens.iter().chain(&config.policy.global_tokens);
-    telemetry::never_log(tokens.chain(config.storage.redis.secrets()).map(Secret::expose));
+    let stored = config.storage.redis.secrets();
+    telemetry::never_log(tokens.chain(&stored).map(Secret::expose));
     warn_of_open_doors(&config);
     if let Some((before, now)) = raise_descriptor_limit() {
         info!(before, now, "limit of open descriptors raised");

@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use schemas::Holder;
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
 
 pub(crate) use self::change::Decided;
 pub(crate) use self::locks::RequestedLock;
@@ -26,8 +26,6 @@ use crate::upstream::Lifecycle;
 pub(crate) struct Control {
     registry: Registry,
     reconciler: Reconciler,
-    /// Wakes the task that ends leases, so that it computes the next expiry again.
-    leases_changed: Notify,
     /// Returns the wall-clock time, by which leases and locks end.
     clock: Box<dyn Fn() -> Timestamp + Send + Sync>,
 }
@@ -35,7 +33,7 @@ pub(crate) struct Control {
 impl Control {
     fn new(registry: Registry, lifecycle: Lifecycle, clock: impl Fn() -> Timestamp + Send + Sync + 'static) -> Self {
         let reconciler = Reconciler::new(registry.clone(), lifecycle);
-        Self { registry, reconciler, leases_changed: Notify::new(), clock: Box::new(clock) }
+        Self { registry, reconciler, clock: Box::new(clock) }
     }
 
     /// Returns the newest state of all registrations.

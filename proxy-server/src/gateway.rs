@@ -61,6 +61,7 @@ pub struct Gateway {
     accepting: Tasks,
     connections: Tasks,
     lanes: Arc<Lanes>,
+    registry: Registry,
     grace: Duration,
     settings: Settings,
     /// The configuration at start, whose fixed settings stay in effect.
@@ -114,7 +115,7 @@ impl Gateway {
         let settings = Settings::new(&config);
         let registry = Registry::start(opened, &tasks);
         let Composed { edge, counts, router, .. } =
-            compose((&config, &settings, &keys), (registry, dialer), &tasks, &drain);
+            compose((&config, &settings, &keys), (registry.clone(), dialer), &tasks, &drain);
         let origins = Origins {
             sites: config.sites(address.ip()),
             own_mark: Some(mark),
@@ -147,6 +148,7 @@ impl Gateway {
             accepting,
             connections,
             lanes,
+            registry,
             grace,
             settings,
             started,
@@ -186,9 +188,11 @@ impl Gateway {
     }
 
     /// Announces the shutdown and waits for `--drain-delay`: `/readyz` answers 503 and every response closes its
-    /// connection, but requests are still accepted, so that load balancers can remove this gateway.
+    /// connection, but requests are still accepted, so that load balancers can remove this gateway. The embedded storage is
+    /// left to the next gateway, which can begin to listen at the same address meanwhile (`--reuse-port`).
     pub async fn drain(&self) {
         self.drain.announce();
+        self.registry.hand_over().await;
         sleep(self.drain_delay).await;
     }
 
@@ -196,6 +200,7 @@ impl Gateway {
     /// processes.
     pub async fn stop(self) {
         self.drain.close();
+        self.registry.hand_over().await;
         // Connections in the backlog are accepted before anything that they may need ends.
         self.accepting.stop(FIRST_RESPONSES).await;
         tokio::join!(self.edge.drain(self.grace), self.drain.answered(FIRST_RESPONSES.min(self.grace)));
@@ -207,6 +212,15 @@ impl Gateway {
             warn!("tasks still running at the end of the grace period");
         }
         self.lanes.stop().await;
+    }
+}
+
+/// Checks that a gateway with this configuration would not be open to strangers, without binding to its address.
+pub(crate) async fn check_address(config: &Config) -> Result<(), StartError> {
+    let found = lookup_host((config.host.as_str(), config.port)).await;
+    match found.map_err(|source| bind_error(config, source))?.next() {
+        Some(address) if config.is_open_to_strangers(address.ip()) => Err(StartError::OpenAdmin(address)),
+        Some(_) | None => Ok(()),
     }
 }
 

@@ -1,10 +1,14 @@
 //! Keys of a gateway, all derived from one master secret: gateways that share the secret accept each other's seals,
 //! marks and digests, and a store keeps one record for all of them. Leaf: every row may import it.
 
+pub(crate) mod seal;
+
 use ring::aead::{CHACHA20_POLY1305, LessSafeKey, UnboundKey};
 use ring::digest::{Context, SHA256};
 use ring::error::Unspecified;
 use ring::hkdf::{HKDF_SHA256, KeyType, Prk};
+
+use self::seal::Seal;
 
 /// Length of the master secret in bytes.
 pub(crate) const MASTER_LEN: usize = 32;
@@ -21,8 +25,10 @@ pub(crate) struct Keys {
     pub(crate) own_mark: [u8; 16],
     /// Key of the digests that identify holders of tokens.
     pub(crate) digest: DigestKey,
-    /// Key of the numbers that clients store for the gateway.
-    pub(crate) seal: LessSafeKey,
+    /// Key of the texts that clients keep for the gateway.
+    pub(crate) seal: Seal,
+    /// True if the master secret is stored, so that a later process has the same keys.
+    pub(crate) are_stored: bool,
 }
 
 /// The keys of a gateway cannot be made.
@@ -59,7 +65,8 @@ impl Keys {
             gateway_name: derive(&master, b"mcp-proxy gateway name")?,
             own_mark: derive(&master, b"mcp-proxy own mark")?,
             digest: DigestKey(digest),
-            seal: LessSafeKey::new(UnboundKey::from(seal)),
+            seal: Seal::new(LessSafeKey::new(UnboundKey::from(seal))),
+            are_stored: false,
         })
     }
 }
@@ -139,7 +146,7 @@ mod tests {
         assert_eq!(derived.map(hex), expected);
         assert_eq!(digest, 0xa9ced52e33097e69);
         let nonce = Nonce::assume_unique_for_key([0; NONCE_LEN]);
-        let tag = Keys::of(0).seal.seal_in_place_separate_tag(nonce, Aad::empty(), &mut []).expect("a tag");
+        let tag = Keys::of(0).seal.key().seal_in_place_separate_tag(nonce, Aad::empty(), &mut []).expect("a tag");
         assert_eq!(hex(tag.as_ref().try_into().expect("16 bytes")), "37948d8f31699314e5b8c6c748af3f34");
     }
 

@@ -23,8 +23,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use schemas::{Holder, Owner, Secret};
-use tokio::sync::{Semaphore, watch};
-use tokio::time::timeout;
+use tokio::sync::{Notify, Semaphore, watch};
+use tokio::time::{Instant, timeout};
 use tracing::{error, info, warn};
 
 use self::delta::Delta;
@@ -45,10 +45,9 @@ pub(crate) use self::transaction::{
 use crate::sync::lock;
 use crate::tasks::Tasks;
 
-/// Maximum time for which a change waits for the changes before it.
+/// Maximum time for which a change waits for the changes before it, and maximum time for which it is decided on again
+/// because other gateways have changed the records.
 const MAX_WAIT: Duration = Duration::from_secs(10);
-/// Maximum number of times that a change is applied. Each further one means that another process has changed the records.
-const MAX_ATTEMPTS: u32 = 100;
 /// Time after a start, or after the storage was lost, in which no lease ends: meanwhile holders could not renew any.
 const LEASE_GRACE: Duration = Duration::from_secs(60);
 /// Delay between two attempts to reach a lost storage.
@@ -70,6 +69,8 @@ struct Shared {
     leases_until: Mutex<Timestamp>,
     /// One permit: one transaction at a time.
     turn: Semaphore,
+    /// Notified after every change of the records.
+    published: Notify,
     tasks: Tasks,
 }
 
@@ -87,6 +88,7 @@ impl Registry {
             failure: watch::Sender::new(None),
             leases_until: Mutex::new(leases_until),
             turn: Semaphore::new(1),
+            published: Notify::new(),
             tasks: tasks.clone(),
         }));
         if is_durable {
@@ -108,6 +110,17 @@ impl Registry {
     /// Returns the failure of the storage, if it is lost. Changes are refused meanwhile.
     pub(crate) fn failure(&self) -> Option<StorageError> {
         self.0.failure.borrow().clone()
+    }
+
+    /// Leaves a storage that only one process can have to the next gateway. Reads go on, changes are refused.
+    pub(crate) async fn hand_over(&self) {
+        if !self.0.storage.is_exclusive() {
+            return;
+        }
+        let Ok(Ok(_turn)) = timeout(MAX_WAIT, self.0.turn.acquire()).await else { return };
+        self.0.storage.close();
+        let handed_over = StorageError::new(Fault::HandedOver, "this one is about to stop");
+        self.0.failure.send_replace(Some(handed_over));
     }
 
     /// Returns the newest state of all registrations.
@@ -152,10 +165,13 @@ impl Registry {
 
     /// Ends expired leases, and removes the registrations that have lost their last lease by this.
     pub(crate) async fn expire(&self, now: Timestamp) -> Result<EndedLeases, StorageError> {
-        if now < *lock(&self.0.leases_until) {
-            return Ok(EndedLeases::default());
-        }
-        self.change(move |records| records.expire(now)).await
+        let shared = Arc::clone(&self.0);
+        // Asked when it is this change's turn, because the storage may have been lost while it waited.
+        let expire = move |records: &mut Records| {
+            let is_due = now >= *lock(&shared.leases_until);
+            if is_due { records.expire(now) } else { EndedLeases::default() }
+        };
+        self.change(expire).await
     }
 
     /// Takes the lock of an owner. With the token of the held lock, extends that lock.
@@ -201,6 +217,11 @@ impl Registry {
         self.records().leases.all().iter().map(|(holder, held)| (holder.clone(), held.clone())).collect()
     }
 
+    /// Waits for a change of the records, of leases too, by whatever gateway. Sees every change after its first poll.
+    pub(crate) fn published(&self) -> tokio::sync::futures::Notified<'_> {
+        self.0.published.notified()
+    }
+
     /// Returns the time at which the next lease may end.
     pub(crate) fn next_expiry(&self) -> Option<Timestamp> {
         let next = self.records().leases.next()?;
@@ -219,12 +240,13 @@ impl Registry {
 
     async fn commit<T>(&self, mut change: impl FnMut(&mut Records) -> T) -> Result<T, StorageError> {
         let shared = &*self.0;
-        let busy = || StorageError::new(Fault::Failed, "earlier changes are still being stored");
+        let busy = || StorageError::new(Fault::Failed, "other changes are still being stored");
         let Ok(Ok(_turn)) = timeout(MAX_WAIT, shared.turn.acquire()).await else { return Err(busy()) };
+        let until = Instant::now() + MAX_WAIT;
         if let Some(failure) = self.failure() {
             return Err(failure);
         }
-        for _ in 0..MAX_ATTEMPTS {
+        while Instant::now() < until {
             let before = self.records().clone();
             let mut after = before.clone();
             let outcome = change(&mut after);
@@ -250,33 +272,43 @@ impl Registry {
         let mut current = self.records();
         *current = records;
         self.0.newest.send_if_modified(|newest| {
-            let is_new = newest.revision() != current.snapshot().revision();
+            let is_new = !Arc::ptr_eq(newest, current.snapshot());
             if is_new {
                 *newest = Arc::clone(current.snapshot());
             }
             is_new
         });
+        self.0.published.notify_waiters();
     }
 
     /// Reads the storage again, which another process has changed, or which was lost.
     async fn reload(&self) -> Result<(), StorageError> {
         let shared = &*self.0;
-        let Some(loaded) = shared.storage.reload(shared.limits).await? else { return Ok(()) };
-        if !loaded.is_behind {
-            self.publish(loaded.records);
-            return Ok(());
+        let until = Instant::now() + MAX_WAIT;
+        while Instant::now() < until {
+            let late = |_| Err(StorageError::new(Fault::Unreachable, "reading all records took too long"));
+            let loaded = timeout(MAX_WAIT, shared.storage.reload(shared.limits)).await.unwrap_or_else(late)?;
+            let Some(loaded) = loaded else { return Ok(()) };
+            let Some(loss) = loaded.loss else {
+                self.publish(loaded.records);
+                return Ok(());
+            };
+            let merged = self.records().merge(&loaded.records, loss, shared.limits);
+            let delta = Delta::between(&loaded.records, &merged);
+            let (registrations, leases, locks) = (delta.registrations.len(), delta.leases.len(), delta.locks.len());
+            warn!(registrations, leases, locks, "the storage has lost changes; storing them again");
+            match shared.storage.persist(delta).await {
+                Ok(()) => {
+                    shared.storage.made_good();
+                    self.publish(merged);
+                    return Ok(());
+                }
+                // Another gateway has changed the records meanwhile, perhaps to the same.
+                Err(PersistError::Conflict) => {}
+                Err(PersistError::Failed(error)) => return Err(error),
+            }
         }
-        let merged = self.records().merge(&loaded.records, shared.limits);
-        let delta = Delta::between(&loaded.records, &merged);
-        let (registrations, leases, locks) = (delta.registrations.len(), delta.leases.len(), delta.locks.len());
-        warn!(registrations, leases, locks, "the storage has lost changes; storing them again");
-        match shared.storage.persist(delta).await {
-            Ok(()) => self.publish(merged),
-            // Another gateway has stored the same meanwhile, which the next reading shows.
-            Err(PersistError::Conflict) => {}
-            Err(PersistError::Failed(error)) => return Err(error),
-        }
-        Ok(())
+        Err(StorageError::new(Fault::Failed, "other gateways change the records all the time"))
     }
 
     /// Notes that the storage is lost, once per loss.
@@ -305,29 +337,36 @@ impl Registry {
                         self.fail(error);
                     }
                 }
-                Err(error) => {
-                    self.fail(error);
-                    self.recover().await;
-                }
+                Err(error) => drop(self.fail(error)),
+            }
+            // Whoever has noticed the loss.
+            if self.failure().is_some() {
+                self.recover().await;
             }
         }
     }
 
-    /// Tries to reopen the storage until that succeeds.
+    /// Tries to reopen the storage until that succeeds, or until it is left to the next gateway.
     async fn recover(&self) {
         let mut delay = FIRST_RETRY;
         loop {
             tokio::time::sleep(delay).await;
             delay = (2 * delay).min(LONGEST_RETRY);
             let Ok(_turn) = self.0.turn.acquire().await else { return };
+            if self.failure().is_some_and(|failure| failure.fault == Fault::HandedOver) {
+                return std::future::pending().await;
+            }
             match self.reload().await {
-                Ok(()) => break,
+                Ok(()) => {
+                    // While no change can come between.
+                    *lock(&self.0.leases_until) = expiry(Timestamp::now(), LEASE_GRACE);
+                    self.0.failure.send_replace(None);
+                    info!(storage = self.kind(), "storage found again; changes are accepted");
+                    return;
+                }
                 Err(error) => drop(self.fail(error)),
             }
         }
-        *lock(&self.0.leases_until) = expiry(Timestamp::now(), LEASE_GRACE);
-        self.0.failure.send_replace(None);
-        info!(storage = self.kind(), "storage found again; changes are accepted");
     }
 
     fn records(&self) -> MutexGuard<'_, Records> {

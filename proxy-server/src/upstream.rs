@@ -103,34 +103,34 @@ impl Upstreams {
 }
 
 impl Lifecycle {
-    /// Starts an upstream, and retires one of the same name with its sessions in the same step. The new one connects
-    /// after the old one has ended completely, because programs hold locks and ports.
-    pub(crate) fn start(&self, definition: Definition) {
-        let ended = CancellationToken::new();
-        let mut ends = lock(&self.0.ends);
-        ends.retain(|_, ended| !ended.is_cancelled());
-        let predecessor = ends.insert(definition.name.clone(), ended.clone());
-        drop(ends);
-        let known = self.0.get(definition.name.as_str()).and_then(|old| old.verdict_for(&definition));
-        let succession = Succession { predecessor, ended: ended.drop_guard(), known };
-        let upstream = Upstream::start(&self.0.environment, definition, succession);
+    /// Retires upstreams with their sessions, and starts others, all in one step. An upstream of the same name as a new one
+    /// is retired; the new one connects after it has ended completely, because programs hold locks and ports.
+    pub(crate) fn apply(&self, retired: &[ServerName], started: Vec<Definition>) {
+        if retired.is_empty() && started.is_empty() {
+            return;
+        }
+        let started: Vec<_> = started.into_iter().map(|definition| self.0.start(definition)).collect();
         self.0.live.send_modify(|live| {
             let mut next = IndexMap::clone(live);
-            if let Some(old) = next.insert(upstream.definition.name.clone(), upstream) {
-                old.retired.cancel();
-            }
+            let gone = retired.iter().filter_map(|name| next.shift_remove(name.as_str())).collect::<Vec<_>>();
+            let replaced = started.into_iter().filter_map(|upstream| {
+                let name = upstream.definition.name.clone();
+                next.insert(name, upstream)
+            });
+            replaced.chain(gone).for_each(|old| old.retired.cancel());
             *live = Arc::new(next);
         });
+        lock(&self.0.ends).retain(|_, ended| !ended.is_cancelled());
     }
+}
 
-    /// Stops an upstream and ends every session that uses it.
-    pub(crate) fn retire(&self, name: &str) {
-        self.0.live.send_modify(|live| {
-            let mut next = IndexMap::clone(live);
-            if let Some(old) = next.shift_remove(name) {
-                old.retired.cancel();
-            }
-            *live = Arc::new(next);
-        });
+impl Upstreams {
+    /// Starts an upstream that is not in the set yet.
+    fn start(&self, definition: Definition) -> Arc<Upstream> {
+        let ended = CancellationToken::new();
+        let predecessor = lock(&self.ends).insert(definition.name.clone(), ended.clone());
+        let known = self.get(definition.name.as_str()).and_then(|old| old.verdict_for(&definition));
+        let succession = Succession { predecessor, ended: ended.drop_guard(), known };
+        Upstream::start(&self.environment, definition, succession)
     }
 }

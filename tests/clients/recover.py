@@ -71,14 +71,11 @@ class Program:
 
 class Gateway(Program):
     def __init__(self, upstream, eras):
-        self.upstream, self.eras, port = upstream, eras, free_port()
-        super().__init__([os.environ["MCP_PROXY"], "--port", str(port), "--drain-delay", "0s", *(["--eras", eras] if eras else [])], port)
-
-    def start(self):
-        super().start()
-        # The registry is in memory.
-        eras = {"eras": self.eras} if self.eras else {}
-        self.ask("POST", "/admin/mcps", {"name": "u", "transport": "streamable-http", "url": self.upstream, "reconnectDelay": "200ms", **eras}, 201)
+        port, self.data = free_port(), tempfile.TemporaryDirectory()
+        options = ["--data-dir", self.data.name, "--drain-delay", "0s", *(["--eras", eras] if eras else [])]
+        super().__init__([os.environ["MCP_PROXY"], "--port", str(port), *options], port)
+        eras = {"eras": eras} if eras else {}
+        self.ask("POST", "/admin/mcps", {"name": "u", "transport": "streamable-http", "url": upstream, "reconnectDelay": "200ms", **eras}, 201)
         self.connected()
 
     def connected(self):

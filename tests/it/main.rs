@@ -35,6 +35,7 @@ mod real_servers;
 mod reference;
 mod reload;
 mod reports;
+mod restarts;
 mod reverse_proxies;
 mod skills;
 mod starts;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use harness::fake::{Via, fake};
 use harness::raw::{session, session_with_all};
-use harness::{Admin, gateway};
+use harness::{Admin, eventually, gateway};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
@@ -29,9 +29,13 @@ async fn a_new_naming_applies_to_open_sessions_which_are_told() {
     gateway.admin.connect(&upstream.definition()).await;
     let mut client = session_with_all(&gateway.url).open().await;
     client.listen().await;
-    while !client.request(TOOLS).await.contains(r#""a__say""#) {
-        tokio::task::yield_now().await;
-    }
+    // The catalog follows shortly after the connection; a list is asked for only when it has the tool.
+    eventually("the tool is known", || async {
+        let tools = gateway.admin.get("/admin/tools").await.json();
+        (tools["count"] == 1).then_some(())
+    })
+    .await;
+    assert!(client.request(TOOLS).await.contains(r#""a__say""#));
     gateway.reload(&["--naming-mode", "never"]).expect("valid settings");
     client.next("notifications/tools/list_changed").await;
     let listed = client.request(TOOLS).await;

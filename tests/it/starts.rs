@@ -218,9 +218,12 @@ async fn a_program_that_runs_only_once_never_meets_itself() {
         let mut definition = upstream.undated_definition();
         definition["reconnectDelay"] = json!("30s");
         gateway.admin.connect(&definition).await;
-        // The definition is changed, then deregistered and registered again, while the old process is slow to end.
-        definition["description"] = json!("changed");
-        gateway.admin.put("/admin/mcps/up", &definition).await;
+        // The definition is changed twice in a row, then deregistered and registered again, while the old process is slow
+        // to end.
+        for description in ["changed", "changed again"] {
+            definition["description"] = json!(description);
+            gateway.admin.put("/admin/mcps/up", &definition).await;
+        }
         gateway.admin.connected("up").await;
         assert_eq!(gateway.admin.delete("/admin/mcps/up").await.status, 204);
         gateway.admin.connect(&definition).await;

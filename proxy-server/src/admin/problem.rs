@@ -34,6 +34,7 @@ pub(super) fn not_applied(what: &str, error: &TransactError) -> Response {
     match error {
         TransactError::Storage(error) => unavailable(error),
         TransactError::TooManyHolders(error) => full("too_many_holders", error.to_string()),
+        TransactError::Unreadable(_) => problem(StatusCode::CONFLICT, Problem::new(what).details(error.to_string())),
         error => failed(what, error),
     }
 }

@@ -29,6 +29,18 @@ pub(crate) struct Limits {
     pub(crate) parked_calls: usize,
 }
 
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            initialize_timeout: Duration::from_secs(30),
+            question_timeout: Duration::from_secs(300),
+            max_sessions: 10_000,
+            queued_bytes: 16 << 20,
+            parked_calls: 1_000,
+        }
+    }
+}
+
 /// Holder of dedicated upstream sessions, which others may need.
 pub(crate) trait Evict: Send + Sync {
     /// Ends the least recently used session with this upstream. Returns true if one has ended.

@@ -7,7 +7,6 @@ pub(super) mod parked;
 pub(super) mod pool;
 pub(super) mod pooled_session;
 pub(super) mod round_trips;
-pub(super) mod seal;
 
 use std::sync::Arc;
 
@@ -18,12 +17,13 @@ use crate::call::modern_to_legacy::input_request::input_required;
 use crate::call::modern_to_legacy::pool::Requester;
 use crate::call::modern_to_legacy::pooled_session::Mode;
 use crate::call::modern_to_legacy::round_trips::{RoundTrips, Step};
-use crate::call::modern_to_legacy::seal::{Purpose, purpose};
+
 use crate::call::relay::notify;
 use crate::call::request::{Answer, Call, Class};
 use crate::call::services::Services;
 use crate::call::target::{Target, borrowed};
 use crate::error::{Error, Kind};
+use crate::keys::seal::{Purpose, purpose};
 use crate::protocol::{self, METHOD_NOT_FOUND, MISSING_CAPABILITY, Message, Object, URL_ELICITATION_REQUIRED};
 use crate::upstream::{Events, Upstream, is_severe};
 

@@ -4,7 +4,6 @@ use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ring::aead::LessSafeKey;
 use schemas::admin;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
@@ -15,9 +14,9 @@ use crate::call::kept::Kept;
 use crate::call::modern_client::ModernClient;
 use crate::call::modern_to_legacy::parked::Parked;
 use crate::call::modern_to_legacy::pool::{self, Pool};
-use crate::call::modern_to_legacy::seal::Seal;
 use crate::catalog::{Catalog, View};
 use crate::error::Kind;
+use crate::keys::seal::Seal;
 use crate::live::Live;
 use crate::policy::{Caller, Policy, Principal};
 use crate::protocol::Message;
@@ -54,13 +53,13 @@ pub(crate) struct Parts {
     pub(crate) kept: Arc<Kept>,
     pub(crate) limits: Live<Limits>,
     /// Key of the states that clients return to continue calls.
-    pub(crate) seal: LessSafeKey,
+    pub(crate) seal: Seal,
 }
 
 impl Services {
     pub(crate) fn new(parts: Parts) -> Self {
         let Parts { upstreams, catalog, policy, tasks, sessions, kept, limits, seal } = parts;
-        let parked = Parked::new(limits.parked_calls, limits.question_timeout, kept, Seal::new(seal));
+        let parked = Parked::new(limits.parked_calls, limits.question_timeout, kept, seal);
         let listeners = Arc::new(Semaphore::new(limits.max_sessions.min(Semaphore::MAX_PERMITS)));
         let closing = CancellationToken::new();
         let context = Context { upstreams, catalog, policy, tasks, sessions, closing, limits, listeners };

@@ -35,7 +35,7 @@ pub(super) const SETTINGS: &[Setting] = &[
     Setting {
         variables: &["MCP_PROXY_INITIALIZE_TIMEOUT"],
         help: "Maximum time for which a client's handshake waits for a server",
-        ..live_flag("initialize-timeout", |config| Field::Time(&mut config.downstream.initialize_timeout))
+        ..live_flag("initialize-timeout", |config| Field::Time(&mut config.calls.initialize_timeout))
     },
     Setting {
         variables: &["MCP_PROXY_REFRESH_INTERVAL"],
@@ -51,7 +51,7 @@ pub(super) const SETTINGS: &[Setting] = &[
     Setting {
         variables: &["MCP_PROXY_QUESTION_TIMEOUT"],
         help: "Timeout for a client's answer to a question of a server",
-        ..flag("question-timeout", |config| Field::Time(&mut config.downstream.question_timeout))
+        ..flag("question-timeout", |config| Field::Time(&mut config.calls.question_timeout))
     },
     Setting {
         variables: &["MCP_PROXY_BODY_TIMEOUT"],
@@ -102,7 +102,7 @@ pub(super) const SETTINGS: &[Setting] = &[
     Setting {
         variables: &["MCP_PROXY_MAX_PARKED_CALLS"],
         help: "Maximum number of parked calls, which wait for their clients' answers",
-        ..flag("max-parked-calls", |config| Field::Count(&mut config.downstream.parked_calls))
+        ..flag("max-parked-calls", |config| Field::Count(&mut config.calls.parked_calls))
     },
     Setting {
         variables: &["MCP_PROXY_MAX_SESSIONS"],

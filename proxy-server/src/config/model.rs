@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use url::Url;
 
+use crate::call::Limits;
 use crate::catalog::Naming;
 use crate::http::client::Network;
 use crate::policy::PageOrigin;
@@ -43,6 +44,8 @@ pub struct Config {
     pub(crate) telemetry: telemetry::Config,
     pub(crate) upstream: upstream::Config,
     pub(crate) downstream: downstream::Config,
+    /// Limits of calls; those that the edges share are the edges' own.
+    pub(crate) calls: Limits,
     pub(crate) network: Network,
     pub(crate) children: ChildEnvironment,
 }
@@ -77,6 +80,7 @@ impl Default for Config {
             telemetry: telemetry::Config { level: Level::Info, format: Format::Text, source: false },
             upstream: upstream::Config::default(),
             downstream: downstream::Config::default(),
+            calls: Limits::default(),
             network: Network::default(),
             children: ChildEnvironment::default(),
         }

@@ -21,9 +21,6 @@ impl Control {
     /// order. By then, upstreams are started, restarted and retired accordingly.
     pub(crate) async fn commit(&self, writes: Vec<Write>, expected: &Expected) -> Result<Vec<Written>, TransactError> {
         let written = self.registry.transact(writes, expected, self.now()).await?;
-        if written.iter().any(|written| written.lease_ends_at.is_some()) {
-            self.leases_changed.notify_one();
-        }
         self.reconciler.reconcile();
         written.iter().for_each(log);
         Ok(written)

@@ -27,7 +27,6 @@ impl Control {
     ) -> Result<Grant, TransactError> {
         let is_renewal = names.is_none();
         let grant = self.registry.hold(holder, names, ttl, self.now()).await?;
-        self.leases_changed.notify_one();
         self.follow_ended(&grant.ended);
         if !is_renewal {
             debug!(%holder, leases = grant.held.len(), "leases taken");
@@ -61,18 +60,19 @@ impl Control {
 /// wall clock again: after it was set back, leases end later, and never early.
 pub(super) async fn expire(control: Arc<Control>, stopping: CancellationToken) {
     loop {
-        let next = control.registry.next_expiry();
-        let due = async {
-            match next {
-                Some(ends_at) => sleep(time_until(ends_at, control.now())).await,
-                None => std::future::pending().await,
-            }
+        let published = control.registry.published();
+        tokio::pin!(published);
+        // Before the next expiry is computed, so that no change after that is missed.
+        published.as_mut().enable();
+        let due = match control.registry.next_expiry() {
+            Some(ends_at) => time_until(ends_at, control.now()),
+            None => CLOCK_CHECK,
         };
         tokio::select! {
             () = stopping.cancelled() => return,
-            // Another lease may end first now.
-            () = control.leases_changed.notified() => continue,
-            () = due => {}
+            // Another lease may end first now, also one that another gateway has granted.
+            () = published => continue,
+            () = sleep(due) => {}
         }
         match control.registry.expire(control.now()).await {
             Ok(ended) => control.follow_ended(&ended),

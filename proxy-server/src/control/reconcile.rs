@@ -29,12 +29,11 @@ struct Origin {
     incarnation: Revision,
 }
 
-/// A step towards the desired state.
-#[derive(Debug)]
-enum Step {
-    Retire(ServerName),
-    /// Starts an upstream, in the place of a running one of the same name.
-    Start(Arc<Registration>),
+/// Steps towards the desired state.
+struct Steps {
+    retired: Vec<ServerName>,
+    /// Registrations whose upstreams are started, in the place of running ones of the same names.
+    started: Vec<Arc<Registration>>,
 }
 
 impl Reconciler {
@@ -47,34 +46,28 @@ impl Reconciler {
         let mut running = lock(&self.running);
         // Taken under the lock: an older state must not be reconciled after a newer one.
         let desired = self.registry.snapshot();
-        for step in steps(&desired, &running) {
-            match step {
-                Step::Retire(name) => {
-                    self.lifecycle.retire(name.as_str());
-                    running.remove(&name);
-                }
-                // Started even if its program is missing: it may be installed later, and the status shows the error
-                // until then.
-                Step::Start(registration) => {
-                    self.lifecycle.start(registration.definition.clone());
-                    running.insert(registration.definition.name.clone(), Origin::of(&registration));
-                }
-            }
+        let Steps { retired, started } = steps(&desired, &running);
+        // Started even if its program is missing: it may be installed later, and the status shows the error until then.
+        self.lifecycle.apply(&retired, started.iter().map(|registration| registration.definition.clone()).collect());
+        for name in &retired {
+            running.remove(name);
+        }
+        for registration in &started {
+            running.insert(registration.definition.name.clone(), Origin::of(registration));
         }
     }
 }
 
-/// Computes the steps from the running upstreams to the desired ones, retirements first.
-fn steps(desired: &Snapshot, running: &Running) -> Vec<Step> {
+/// Computes the steps from the running upstreams to the desired ones.
+fn steps(desired: &Snapshot, running: &Running) -> Steps {
     let is_kept = |name: &str, origin: &Origin| {
         desired.get(name).is_some_and(|registration| registration.created_at == origin.created_at)
     };
     let gone = running.iter().filter(|(name, origin)| !is_kept(name.as_str(), origin));
-    let retired = gone.map(|(name, _)| Step::Retire(name.clone()));
     let is_current =
         |registration: &Registration| running.get(&registration.definition.name) == Some(&Origin::of(registration));
     let outdated = desired.all().filter(|registration| !is_current(registration));
-    retired.chain(outdated.map(|registration| Step::Start(Arc::clone(registration)))).collect()
+    Steps { retired: gone.map(|(name, _)| name.clone()).collect(), started: outdated.cloned().collect() }
 }
 
 impl Origin {

@@ -11,8 +11,6 @@ pub(crate) struct Config {
     pub(crate) max_body_bytes: usize,
     /// Timeout for reading a body.
     pub(crate) body_timeout: Duration,
-    /// Timeout for the upstream's part in a client's `initialize`.
-    pub(crate) initialize_timeout: Duration,
     /// Idle timeout of a session.
     pub(crate) idle_timeout: Duration,
     /// Interval of keep-alive comments on an idle event stream.
@@ -25,8 +23,6 @@ pub(crate) struct Config {
     pub(crate) has_fast_path: bool,
     /// Maximum number of sessions; the same limit holds for pooled upstream sessions and for listeners.
     pub(crate) max_sessions: usize,
-    /// Timeout for a client's answer to a question.
-    pub(crate) question_timeout: Duration,
     /// Timeout for a write of which the client accepts nothing.
     pub(crate) write_timeout: Duration,
     /// Maximum size of one event stream's log, kept for resumption: in bytes and in events.
@@ -34,8 +30,6 @@ pub(crate) struct Config {
     pub(crate) stream_events: usize,
     /// Maximum total size of all kept streams and parked calls, in bytes.
     pub(crate) kept_bytes: usize,
-    /// Maximum number of parked calls, which wait for their clients' answers.
-    pub(crate) parked_calls: usize,
     /// Time after which an unfinished response becomes an event stream, which legacy clients can resume.
     pub(crate) patience: Duration,
     /// Eras that the endpoint of all upstreams supports.
@@ -51,19 +45,16 @@ impl Default for Config {
         Self {
             max_body_bytes: 16 << 20,
             body_timeout: Duration::from_secs(30),
-            initialize_timeout: Duration::from_secs(30),
             idle_timeout: Duration::from_secs(30 * 60),
             keep_alive: Duration::from_secs(15),
             call_keep_alive: Duration::from_secs(5),
             connection_idle_timeout: Duration::from_secs(130),
             has_fast_path: true,
             max_sessions: 10_000,
-            question_timeout: Duration::from_secs(300),
             write_timeout: Duration::from_secs(30),
             stream_bytes: 16 << 20,
             stream_events: 10_000,
             kept_bytes: 192 << 20,
-            parked_calls: 1_000,
             patience: Duration::from_secs(1),
             eras: Eras::default(),
             base_url: None,

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use schemas::Eras;
 
-use crate::call::{Kept, Limits, Parts, Services};
+use crate::call::{Kept, Limits, Parts, Services, SessionIds};
 use crate::catalog::Catalog;
 use crate::downstream::config::Config;
 use crate::downstream::legacy::event_log::LogLimits;
@@ -34,10 +34,12 @@ impl Edge {
         ((config, limits), keys): ((Live<Config>, Live<Limits>), &Keys),
     ) -> Arc<Self> {
         let kept = Kept::new(config.kept_bytes);
+        let ids = SessionIds::new(keys.are_stored.then(|| keys.seal.clone()), Arc::clone(&policy));
         let streams =
             LogLimits { bytes: config.stream_bytes, events: config.stream_events, patience: config.write_timeout };
-        let sessions = Arc::new(Sessions::new(config.max_sessions, streams, Arc::clone(&kept)));
-        tasks.spawn("session reaper", reap(Arc::clone(&sessions), config.clone(), tasks.stopping().clone()));
+        let sessions = Arc::new(Sessions::new(config.max_sessions, streams, Arc::clone(&kept), ids));
+        let idle = (config.clone(), limits.question_timeout);
+        tasks.spawn("session reaper", reap(Arc::clone(&sessions), idle, tasks.stopping().clone()));
         let evictable = Arc::<Sessions>::clone(&sessions);
         let services = Services::new(Parts {
             upstreams,

@@ -6,7 +6,7 @@ use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use schemas::Problem;
 
-use crate::downstream::cards::is_document;
+use crate::catalog::card::is_document;
 use crate::downstream::fields::{Fields, text};
 use crate::http::client::OWN_MARK;
 use crate::policy::{Foreign, Page, Shown, Sites};

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::routing::{any, get, post};
 
+use crate::catalog::card::CATALOG_PATH;
 use crate::downstream::edge::Edge;
 use crate::downstream::error_response::not_found;
 use crate::downstream::{cards, sse, streamable_http};
@@ -22,7 +23,7 @@ const PREFIX: &str = "mcp-proxy";
 pub(crate) fn router(edge: Arc<Edge>) -> Router {
     let mut router = Router::new().route("/", post(streamable_http::serve).fallback(not_found));
     if edge.config.server_cards {
-        router = router.route(cards::CATALOG_PATH, any(cards::catalog));
+        router = router.route(CATALOG_PATH, any(cards::catalog));
         for path in cards::CARD_PATHS {
             router = router.route(path, any(cards::card)).route(&format!("/{PREFIX}{path}"), any(cards::card));
         }

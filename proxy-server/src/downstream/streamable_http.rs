@@ -20,7 +20,7 @@ use crate::downstream::edge::Edge;
 use crate::downstream::error_response;
 use crate::downstream::fields::{Fields, SESSION_ID, text};
 use crate::downstream::legacy::batch;
-use crate::downstream::legacy::dialogue::{fill, introduce, notify, run};
+use crate::downstream::legacy::dialogue::{fill, introduce, notify, reintroduce, run};
 use crate::downstream::legacy::event_body::{Resumable, parse_event_id, resumable};
 use crate::downstream::legacy::session::{Scope, Session};
 use crate::downstream::modern::endpoint;
@@ -116,7 +116,7 @@ impl Authorized {
             }
             Method::POST => self.post(fields, body).await,
             Method::GET => Box::pin(self.get(fields)).await,
-            Method::DELETE => self.delete(fields),
+            Method::DELETE => self.delete(fields).await,
             _ => (StatusCode::METHOD_NOT_ALLOWED, [(header::ALLOW, "GET, POST, DELETE")]).into_response().into(),
         }
     }
@@ -141,7 +141,8 @@ impl Authorized {
         if message.method() == "initialize" && message.kind() == protocol::Kind::Request {
             return Box::pin(self.initialize(&message)).await;
         }
-        let session = match self.session(fields) {
+        let request = if message.kind() == protocol::Kind::Request { message.id() } else { "" };
+        let session = match self.session(fields, request).await {
             Ok(session) => session,
             Err(refusal) => return refusal,
         };
@@ -161,7 +162,7 @@ impl Authorized {
 
     /// Handles a batch of messages.
     async fn batch(self, fields: &Fields<'_>, body: &Bytes) -> Reply {
-        let session = match self.session(fields) {
+        let session = match self.session(fields, "").await {
             Ok(session) => session,
             Err(refusal) => return refusal,
         };
@@ -195,7 +196,8 @@ impl Authorized {
             Ok(answer) => {
                 provisional.keep();
                 let reply = error_response::json(StatusCode::OK, answer);
-                ([(SESSION_ID, &*session.id)], reply).into_response().into()
+                let id = self.edge.sessions.id(&session, message.params());
+                ([(SESSION_ID, id)], reply).into_response().into()
             }
             Err(OpenError::Refused(answer)) => error_response::json(StatusCode::OK, answer.with_id(message.id(), &[])),
             Err(OpenError::Failed(error)) => error_response::failure(message.id(), &error),
@@ -207,7 +209,7 @@ impl Authorized {
         if !fields.accepts_events() {
             return (StatusCode::NOT_ACCEPTABLE, "Accept must list text/event-stream").into_response().into();
         }
-        let session = match self.session(fields) {
+        let session = match self.session(fields, "").await {
             Ok(session) => session,
             Err(refusal) => return refusal,
         };
@@ -223,15 +225,22 @@ impl Authorized {
         match session.stream(number) {
             Some(log) => {
                 // Without an id, events that were read are not repeated, least of all questions.
-                let seen = seen.unwrap_or_else(|| log.newest_read());
+                // A position that another process gave may be ahead of all events here.
+                let seen = seen.unwrap_or(u64::MAX).min(log.newest_read());
                 resumable(&self.edge, session, Resumable { number, log, seen, prime: false }).into()
             }
             None => error_response::bad_request("the stream that Last-Event-ID names is no longer kept"),
         }
     }
 
-    fn delete(self, fields: &Fields<'_>) -> Reply {
-        match self.session(fields) {
+    async fn delete(self, fields: &Fields<'_>) -> Reply {
+        let id = fields.session.and_then(text).unwrap_or_default();
+        let is_live = self.edge.sessions.find(id, &self.scope, self.principal).is_some();
+        // One that would be opened again only to be ended.
+        if !is_live && self.edge.sessions.forget(id, &self.scope, self.principal) {
+            return StatusCode::OK.into_response().into();
+        }
+        match self.session(fields, "").await {
             Ok(session) => {
                 self.edge.sessions.end(&session);
                 info!(session = &*session.id, upstream = session.endpoint.name(), "session ended by its client");
@@ -241,7 +250,9 @@ impl Authorized {
         }
     }
 
-    fn session(&self, fields: &Fields<'_>) -> Result<Arc<Session>, Reply> {
+    /// Returns the session of a message. `request` is the id of a request, which is answered if the session cannot be
+    /// opened again.
+    async fn session(&self, fields: &Fields<'_>, request: &str) -> Result<Arc<Session>, Reply> {
         let version = fields.version.and_then(text);
         if version.is_some_and(|version| !protocol::is_known(version)) {
             return Err(error_response::bad_request(
@@ -250,10 +261,25 @@ impl Authorized {
         }
         let id = fields.session.ok_or_else(|| error_response::bad_request("Mcp-Session-Id is required"))?;
         let id = text(id).unwrap_or_default();
-        let session = self.edge.sessions.find(id, &self.scope, self.principal);
-        let session = session.ok_or_else(error_response::unknown_session)?;
+        let session = match self.edge.sessions.find(id, &self.scope, self.principal) {
+            Some(session) => session,
+            None => Box::pin(self.restored(id, request)).await?,
+        };
         session.touch();
         Ok(session)
+    }
+
+    /// Returns the session of an earlier process with this id.
+    async fn restored(&self, id: &str, request: &str) -> Result<Arc<Session>, Reply> {
+        let (edge, owner) = (&self.edge, (self.scope.clone(), self.principal));
+        let open = |session, earlier| async move { reintroduce(edge, &session, &earlier).await };
+        match edge.sessions.restore(id, owner, open).await {
+            Ok(Some(session)) => Ok(session),
+            Ok(None) => Err(error_response::unknown_session()),
+            Err(error) if request.is_empty() => Err(error_response::failure("", &error)),
+            // As in a session that is open: some libraries give up at any other status.
+            Err(error) => Err(error_response::json(StatusCode::OK, error_response::error(request, &error))),
+        }
     }
 }
 

@@ -23,7 +23,7 @@ impl Settings {
             naming: Live::new(config.naming.clone()),
             upstream: Live::new(config.upstream.clone()),
             downstream: Live::new(config.downstream.clone()),
-            calls: Live::new(call_limits(&config.downstream)),
+            calls: Live::new(call_limits(config)),
         }
     }
 
@@ -35,17 +35,12 @@ impl Settings {
         }
         self.upstream.replace(config.upstream.clone());
         self.downstream.replace(config.downstream.clone());
-        self.calls.replace(call_limits(&config.downstream));
+        self.calls.replace(call_limits(config));
     }
 }
 
-/// Selects the limits of calls from the settings of the edges.
-fn call_limits(config: &downstream::Config) -> Limits {
-    Limits {
-        initialize_timeout: config.initialize_timeout,
-        question_timeout: config.question_timeout,
-        max_sessions: config.max_sessions,
-        queued_bytes: config.stream_bytes,
-        parked_calls: config.parked_calls,
-    }
+/// Returns the limits of calls, with those that the edges share.
+fn call_limits(config: &Config) -> Limits {
+    let edges = &config.downstream;
+    Limits { max_sessions: edges.max_sessions, queued_bytes: edges.stream_bytes, ..config.calls.clone() }
 }

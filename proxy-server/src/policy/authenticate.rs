@@ -102,6 +102,21 @@ impl Policy {
         self.decide(caller.address, caller.authorization.as_ref().map(Secret::expose), definition)
     }
 
+    /// Names a principal in a way that another process with the same keys understands: by a digest of its token, because
+    /// tokens may be in another order there. `definition` is that of the upstream whose endpoint it uses.
+    pub(crate) fn lasting_name(&self, principal: Principal, definition: Option<&Definition>) -> String {
+        let own = definition.map(|definition| definition.access.auth_tokens.as_slice()).unwrap_or_default();
+        let named = |kind: &str, token: Option<&Secret>| {
+            format!("{kind} {:016x}", self.digest_key.digest(token.map(Secret::expose).unwrap_or_default()))
+        };
+        match principal {
+            Principal::Anonymous => "anonymous".to_owned(),
+            Principal::Global(index) => named("global", self.config.global_tokens.get(index)),
+            Principal::Own(index) => named("own", own.get(index)),
+            Principal::Holder(digest) => format!("holder {digest:016x}"),
+        }
+    }
+
     fn holder(&self, caller: &Caller) -> Principal {
         let token = caller.authorization.as_ref().and_then(|authorization| bearer(authorization.expose()));
         Principal::Holder(self.digest_key.digest(token.unwrap_or_default()))

@@ -11,13 +11,14 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use redb::{Builder, Database, ReadableDatabase, ReadableTable, TableDefinition};
+use schemas::ServerName;
 use schemas::admin::Revision;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use tokio::sync::watch;
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep};
-use tracing::info;
+use tracing::{info, warn};
 
 use crate::keys::{MASTER_LEN, draw_master};
 use crate::registry::delta::Delta;
@@ -81,6 +82,11 @@ impl Embedded {
         Ok((Self { path, database, failure }, loaded))
     }
 
+    /// True if there is a file in the folder.
+    pub(super) fn exists(folder: &Path) -> bool {
+        folder.join(FILE).exists()
+    }
+
     /// Writes a change in one transaction.
     pub(super) async fn persist(&self, delta: Delta) -> Result<(), StorageError> {
         let database = lock(&self.database).clone();
@@ -93,6 +99,11 @@ impl Embedded {
             self.failure.send_replace(Some(error.clone()));
         }
         written
+    }
+
+    /// Closes the file, so that another process can open it.
+    pub(super) fn close(&self) {
+        *lock(&self.database) = None;
     }
 
     /// Waits for a failure.
@@ -127,10 +138,14 @@ fn open(path: PathBuf, limits: Limits) -> Result<(Database, Loaded), StorageErro
     let opened = create(&path).and_then(|mut database| {
         let master = prepare(&database)?;
         let records = read(&database, limits)?;
-        if std::fs::metadata(&path).is_ok_and(|file| file.len() > COMPACT_ABOVE) {
-            database.compact().map_err(|error| fault(&redb::Error::from(error)))?;
+        let is_large = std::fs::metadata(&path).is_ok_and(|file| file.len() > COMPACT_ABOVE);
+        if is_large && let Err(error) = database.compact() {
+            warn!(file = %path.display(), %error, "the storage is not compacted");
+            // A handle that has failed once accepts no writes.
+            drop(database);
+            database = create(&path)?;
         }
-        Ok((database, Loaded { records, master, is_behind: false }))
+        Ok((database, Loaded { records, master, loss: None }))
     });
     opened.map_err(at)
 }
@@ -254,34 +269,42 @@ fn read(database: &Database, limits: Limits) -> Result<Records, StorageError> {
     let revision = meta.get("revision").map_err(|error| failed(error.into()))?;
     let revision = revision.and_then(|bytes| bytes.value().try_into().ok().map(u64::from_be_bytes));
     let revision = revision.map_or_else(first_revision, Revision::new);
-    let registrations = all(&transaction, REGISTRATIONS, read_registration)?;
-    let leases = all(&transaction, LEASES, |_, text| record::read_leases(text))?;
-    let locks = all(&transaction, LOCKS, |_, text| record::read_lock(text))?;
+    let (registrations, unreadable) = all(&transaction, REGISTRATIONS, read_registration)?;
+    let (leases, _) = all(&transaction, LEASES, |_, text| record::read_leases(text))?;
+    let (locks, _) = all(&transaction, LOCKS, |_, text| record::read_lock(text))?;
     let stored = Stored {
         last: revision,
         registrations: registrations.into_iter().map(|(_, registration)| registration).collect(),
         leases: record::keyed(leases),
         locks: record::keyed(locks),
+        unreadable: unreadable.iter().filter_map(|name| ServerName::stored(name).ok()).collect(),
     };
     Ok(Records::restore(stored, limits))
 }
 
+/// The records of a table by key, and the keys of those that cannot be read.
+type Readable<T> = (Vec<(String, T)>, Vec<String>);
+
+/// Reads the records of a table.
 fn all<T>(
     transaction: &redb::ReadTransaction,
     table: TableDefinition<'_, &'static str, &'static str>,
     read: impl Fn(&str, &str) -> Result<T, record::Unreadable>,
-) -> Result<Vec<(String, T)>, StorageError> {
+) -> Result<Readable<T>, StorageError> {
     let failed = |error| fault(&error);
     let opened = transaction.open_table(table).map_err(|error| failed(error.into()))?;
-    let mut records = Vec::new();
+    let (mut records, mut unreadable) = (Vec::new(), Vec::new());
     for row in opened.iter().map_err(|error| failed(error.into()))? {
         let (key, text) = row.map_err(|error| failed(error.into()))?;
         match read(key.value(), text.value()) {
             Ok(record) => records.push((key.value().to_owned(), record)),
-            Err(error) => record::skipped(&format!("{table}/{}", key.value()), &error),
+            Err(error) => {
+                record::skipped(&format!("{table}/{}", key.value()), &error);
+                unreadable.push(key.value().to_owned());
+            }
         }
     }
-    Ok(records)
+    Ok((records, unreadable))
 }
 
 /// Tells the kind of a failure of the database.
@@ -296,10 +319,12 @@ fn fault(error: &redb::Error) -> StorageError {
     }
 }
 
-/// Tells the kind of a failure to create the file.
+/// Tells the kind of a failure to create the file: also where a part of its path is no folder, nothing can be written.
 fn unwritable(error: &io::Error) -> StorageError {
-    let StorageError { fault, details } = io_fault(error);
-    StorageError { fault: if fault == Fault::Failed { Fault::ReadOnly } else { fault }, details }
+    match error.kind() {
+        io::ErrorKind::NotADirectory | io::ErrorKind::NotFound => StorageError::new(Fault::ReadOnly, error),
+        _ => io_fault(error),
+    }
 }
 
 fn io_fault(error: &io::Error) -> StorageError {

@@ -16,6 +16,8 @@ pub(crate) struct StorageError {
 pub(crate) enum Fault {
     /// Another process uses the file.
     InUse,
+    /// This process has left the file to the next one.
+    HandedOver,
     /// The disk or the server's memory is full.
     Full,
     /// The storage accepts no writes.
@@ -58,6 +60,7 @@ impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::InUse => "the storage is in use by another process",
+            Self::HandedOver => "the storage is left to the next gateway",
             Self::Full => "the storage is full",
             Self::ReadOnly => "the storage is read-only",
             Self::Damaged => "the storage is damaged",

@@ -127,7 +127,7 @@ impl Opened {
             Place::Folder { folder, may_fall_back } => {
                 let limits = Limits::for_registrations(registrations);
                 let (file, loaded) = match Embedded::open(folder, limits).await {
-                    Err(error) if *may_fall_back && error.fault == Fault::ReadOnly => {
+                    Err(error) if *may_fall_back && error.fault == Fault::ReadOnly && !Embedded::exists(folder) => {
                         warn!(%error, "registrations are kept in memory only and are lost at exit; set --data-dir");
                         return Ok(Self::memory(registrations)?);
                     }
@@ -164,6 +164,7 @@ impl Opened {
 
     /// Derives the keys of the gateway from the storage's master secret.
     pub(crate) fn keys(&self) -> Result<Keys, NoKeys> {
-        Keys::from_master(&self.master)
+        let are_stored = !matches!(self.storage, Storage::Memory);
+        Ok(Keys { are_stored, ..Keys::from_master(&self.master)? })
     }
 }

@@ -28,15 +28,26 @@ pub(crate) struct Records {
     pub(super) locks: Locks,
     /// Maximum number of registrations.
     capacity: usize,
+    /// Names of stored registrations that cannot be read, and must not be written over.
+    unreadable: Arc<BTreeSet<ServerName>>,
 }
 
 /// Everything that a storage held when it was read.
 pub(super) struct Loaded {
     pub(super) records: Records,
     pub(super) master: [u8; MASTER_LEN],
-    /// True if the storage has lost changes that it had acknowledged: restored from a backup, or replaced by a replica that
-    /// lagged behind.
-    pub(super) is_behind: bool,
+    /// Set if the storage has lost changes that it had acknowledged: restored from a backup, emptied, or replaced by a replica
+    /// that lagged behind.
+    pub(super) loss: Option<Loss>,
+}
+
+/// The kind of a storage's loss.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Loss {
+    /// Its newest changes: all that it has was known here.
+    Newest,
+    /// It has another history, with changes that were not known here.
+    Diverged,
 }
 
 /// The records that a storage holds, in any order.
@@ -46,6 +57,8 @@ pub(super) struct Stored {
     pub(super) registrations: Vec<Registration>,
     pub(super) leases: Vec<(Holder, Held)>,
     pub(super) locks: Vec<(Owner, Lock)>,
+    /// Names of registrations that cannot be read.
+    pub(super) unreadable: BTreeSet<ServerName>,
 }
 
 /// Maximum numbers of records.
@@ -70,13 +83,13 @@ impl Records {
             leases: Leases::new(limits.holders),
             locks: Locks::new(limits.locks),
             capacity: limits.registrations,
+            unreadable: Arc::default(),
         }
     }
 
-    /// Creates records from stored ones, also beyond the limits. Leases on registrations that could not be read are left
-    /// out.
+    /// Creates records from stored ones, also beyond the limits. Leases on registrations that are not stored are left out.
     pub(super) fn restore(stored: Stored, limits: Limits) -> Self {
-        let Stored { last, mut registrations, leases, locks } = stored;
+        let Stored { last, mut registrations, leases, locks, unreadable } = stored;
         registrations.sort_by_key(|registration| registration.created);
         let newest = registrations.iter().map(|registration| registration.revision).max();
         let mut records = Self::new(newest.map_or(last, |newest| newest.max(last)), limits);
@@ -85,22 +98,24 @@ impl Records {
             snapshot.store(registration);
         }
         for (holder, mut held) in leases {
-            held.names.retain(|name| records.snapshot.get(name.as_str()).is_some());
+            held.names.retain(|name| records.snapshot.get(name.as_str()).is_some() || unreadable.contains(name));
             records.leases.restore(holder, held);
         }
         for (owner, lock) in locks {
             records.locks.restore(owner, lock);
         }
+        records.unreadable = Arc::new(unreadable);
         records
     }
 
     /// Merges these records, which the storage had, with those it has now, although some of these are missing there. The
-    /// higher revision of a registration counts; what one side does not have was removed there if that side knew it.
-    pub(super) fn merge(&self, stored: &Self, limits: Limits) -> Self {
+    /// higher revision of a registration counts. What one side does not have was removed there if that side knew it, which
+    /// only a common history tells.
+    pub(super) fn merge(&self, stored: &Self, loss: Loss, limits: Limits) -> Self {
         let (ours, theirs) = (self.snapshot(), stored.snapshot());
         let newer = |one: &&Arc<Registration>, others: &Snapshot| match others.get(one.definition.name.as_str()) {
             Some(other) => one.revision > other.revision,
-            None => one.revision > others.revision(),
+            None => loss == Loss::Diverged || one.revision > others.revision(),
         };
         let kept = ours.all().filter(|one| newer(one, theirs));
         let taken = theirs.all().filter(|one| newer(one, ours) || is_equal(one, ours));
@@ -117,7 +132,8 @@ impl Records {
             is_newer.then(|| locks.insert(owner.clone(), lock.clone()));
         }
         let (leases, locks) = (leases.into_iter().collect(), locks.into_iter().collect());
-        Self::restore(Stored { last, registrations, leases, locks }, limits)
+        let unreadable = BTreeSet::clone(&stored.unreadable);
+        Self::restore(Stored { last, registrations, leases, locks, unreadable }, limits)
     }
 
     pub(super) fn snapshot(&self) -> &Arc<Snapshot> {
@@ -140,6 +156,10 @@ impl Records {
             if self.snapshot.get(name.as_str()).map(|stored| stored.revision) != *revision {
                 return Err(TransactError::Conflict(name.clone()));
             }
+        }
+        let created = writes.iter().filter_map(Write::created);
+        if let Some(name) = created.into_iter().find(|name| self.unreadable.contains(*name)) {
+            return Err(TransactError::Unreadable(name.clone()));
         }
         let mut next = Snapshot::clone(&self.snapshot);
         let staged: Vec<Staged> =

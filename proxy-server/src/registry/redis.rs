@@ -21,6 +21,7 @@ mod fault;
 mod layout;
 mod server;
 
+use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::time::Duration;
 
@@ -30,16 +31,16 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 use tracing::info;
 
-use self::adoption::{Read, adopt};
+use self::adoption::{History, Read, adopt, names};
 use self::changes::{Op, ops};
 use self::fault::storage_error;
-use self::layout::{CHANGES, Entries, FORMAT, LEASES, LOCKS, MARKS, META, hex};
+use self::layout::{CHANGES, Entries, FORMAT, LEASES, LOCKS, MARKS, META, change_of, hex};
 use self::server::Server;
 pub(super) use self::server::Settings;
 use crate::keys::{MASTER_LEN, draw_master};
 use crate::registry::delta::Delta;
 use crate::registry::failure::{Fault, PersistError, StorageError};
-use crate::registry::records::{Limits, Loaded};
+use crate::registry::records::{Limits, Loaded, Loss};
 use crate::sync::lock;
 
 /// Time for a server to become reachable at start, and the interval at which it is tried.
@@ -47,6 +48,8 @@ const START_PATIENCE: Duration = Duration::from_secs(5);
 const START_INTERVAL: Duration = Duration::from_millis(250);
 /// Time for which one read waits for changes. Short, so that a server that is silent is noticed within a second or two.
 const WATCH_BLOCK: Duration = Duration::from_millis(500);
+/// Number of changes whose ids are remembered.
+const MAX_KNOWN: usize = 1_000;
 /// Maximum number of readings during which other gateways change the records.
 const MAX_READINGS: u32 = 20;
 /// A store of the records of several gateways.
@@ -61,7 +64,7 @@ pub(super) struct Redis {
 }
 
 /// The state of the store that the records in memory are from.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Default)]
 struct Position {
     /// Number of changes so far.
     version: u64,
@@ -69,6 +72,10 @@ struct Position {
     seen: u64,
     /// Id of the last entry of the stream of changes.
     entry: String,
+    /// Ids of the newest changes by the version that they led to, by which another history is recognised.
+    known: BTreeMap<u64, String>,
+    /// What the store is known to have lost, until it is stored again.
+    loss: Option<Loss>,
 }
 
 impl Redis {
@@ -95,8 +102,7 @@ impl Redis {
 
     /// Applies a change to the version of the records that was read last.
     pub(super) async fn persist(&self, delta: &Delta) -> Result<(), PersistError> {
-        let failed = |error| PersistError::Failed(StorageError::new(Fault::Failed, error));
-        let ops = ops(delta).map_err(failed)?;
+        let ops = ops(delta).map_err(|error| self.failed(StorageError::new(Fault::Failed, error)))?;
         self.apply(&ops, delta.revision.get()).await
     }
 
@@ -117,36 +123,50 @@ impl Redis {
 
     /// Reads all records, over a new connection if the last one has failed.
     pub(super) async fn reload(&self, limits: Limits) -> Result<Loaded, StorageError> {
-        let read = async {
+        let mut has_failed = false;
+        let mut read = async || {
             for _ in 0..MAX_READINGS {
-                if let Some(loaded) = self.read(limits).await? {
-                    return Ok(loaded);
+                match self.read(limits).await {
+                    Ok(Some(loaded)) => return Ok(loaded),
+                    Ok(None) => {}
+                    // A connection may have been closed while nobody used it.
+                    Err(error) if error.fault == Fault::Unreachable && !has_failed => {
+                        has_failed = true;
+                        *lock(&self.commands) = None;
+                    }
+                    Err(error) => return Err(error),
                 }
             }
             Err(StorageError::new(Fault::Failed, "other gateways change the records all the time"))
         };
-        let loaded = read.await;
-        match &loaded {
-            Ok(_) => drop(self.failure.send_replace(None)),
-            Err(_) => *lock(&self.commands) = None,
+        let loaded = read().await;
+        if loaded.is_err() {
+            *lock(&self.commands) = None;
         }
+        self.failure.send_replace(loaded.as_ref().err().cloned());
         loaded
     }
 
-    /// Reads all records once; `None` if they changed meanwhile.
+    /// Reads all records once; `None` if they changed while definitions of another proxy were taken over.
     async fn read(&self, limits: Limits) -> Result<Option<Loaded>, StorageError> {
         let mut connection = self.connection().await.map_err(|error| self.server.explain(&error))?;
-        let read = Read::all(&mut connection).await.map_err(|error| storage_error(&error))?;
-        let Some(read) = read else { return Ok(None) };
+        let explain = |error| self.server.explain(&error);
+        // Definitions of another proxy are looked for at the start and after a loss: the keyspace may be large.
+        let (version, is_first) = {
+            let position = lock(&self.position);
+            (position.version, position.is_first())
+        };
+        let scans = is_first || self.failure.borrow().is_some();
+        let found = if scans { names(&mut connection).await.map_err(explain)? } else { Vec::new() };
+        let read = Read::all(&mut connection, version, &found).await.map_err(explain)?;
         if read.format > FORMAT {
             let details =
                 format!("form {} of its records, and this version knows {FORMAT}; use the newer one", read.format);
             return Err(StorageError::new(Fault::Newer, details));
         }
         let master = self.master(&mut connection, &read).await?;
-        let is_behind = read.version < lock(&self.position).version;
-        *lock(&self.position) = Position { version: read.version, seen: read.version, entry: read.entry.clone() };
-        let adopted = adopt(read, is_behind, limits);
+        let loss = lock(&self.position).follow(&read.history);
+        let adopted = adopt(read, loss.is_some(), limits);
         if !adopted.ops.is_empty() {
             info!(registrations = adopted.count, "taking over definitions that another proxy has written or deleted");
             match self.apply(&adopted.ops, adopted.records.snapshot().revision().get()).await {
@@ -155,7 +175,14 @@ impl Redis {
                 Err(PersistError::Failed(error)) => return Err(error),
             }
         }
-        Ok(Some(Loaded { records: adopted.records, master, is_behind }))
+        // What another proxy has written is not among the changes known here.
+        let loss = if adopted.count > 0 { loss.map(|_| Loss::Diverged) } else { loss };
+        Ok(Some(Loaded { records: adopted.records, master, loss }))
+    }
+
+    /// Notes that what the store had lost is stored again.
+    pub(super) fn made_good(&self) {
+        lock(&self.position).loss = None;
     }
 
     /// Returns the master secret: this process's own if the store has lost it, the store's otherwise.
@@ -185,14 +212,16 @@ impl Redis {
     /// Runs the script of a change. It is sent a second time if the connection broke, which is safe because of its id.
     async fn apply(&self, ops: &[Op], revision: u64) -> Result<(), PersistError> {
         let mut id = [0; 16];
-        getrandom::fill(&mut id).map_err(|error| PersistError::Failed(StorageError::new(Fault::Failed, error)))?;
+        getrandom::fill(&mut id).map_err(|error| self.failed(StorageError::new(Fault::Failed, error)))?;
         let id = hex(&id);
         let mut last = None;
         for _ in 0..2 {
             let version = lock(&self.position).version;
             match self.run(ops, &id, version, revision).await {
                 Ok((1, version)) => {
-                    lock(&self.position).version = version;
+                    let mut position = lock(&self.position);
+                    position.version = version;
+                    position.know(version, &id);
                     return Ok(());
                 }
                 Ok(_) => return Err(PersistError::Conflict),
@@ -224,18 +253,19 @@ impl Redis {
     async fn wait_for_entry(&self) -> Result<(), RedisError> {
         let mut connection = self.server.connect_to_wait(WATCH_BLOCK).await?;
         loop {
-            let Position { entry, .. } = lock(&self.position).clone();
+            let entry = lock(&self.position).entry.clone();
             let mut read = cmd("XREAD");
             read.arg("COUNT").arg(1_000).arg("BLOCK").arg(WATCH_BLOCK.as_millis() as u64);
             read.arg("STREAMS").arg(CHANGES).arg(&entry);
             let found: Option<Vec<(String, Entries)>> = read.query_async(&mut connection).await?;
-            let entries = found.into_iter().flatten().flat_map(|(_, entries)| entries);
-            let Some((last, fields)) = entries.last() else { continue };
-            let version = fields.chunks(2).find(|pair| pair.first().is_some_and(|name| name == "version"));
-            let version: Option<u64> = version.and_then(|pair| pair.get(1)?.parse().ok());
             let mut position = lock(&self.position);
-            position.entry = last;
-            position.seen = version.unwrap_or_default();
+            for (entry, fields) in found.into_iter().flatten().flat_map(|(_, entries)| entries) {
+                if let Some((version, change)) = change_of(&fields) {
+                    position.seen = version;
+                    position.know(version, change);
+                }
+                position.entry = entry;
+            }
             if position.seen != position.version {
                 return Ok(());
             }
@@ -260,7 +290,56 @@ impl Redis {
         self.failure.send_replace(Some(error.clone()));
         error
     }
+
+    /// Notes a failure of this process.
+    fn failed(&self, error: StorageError) -> PersistError {
+        self.failure.send_replace(Some(error.clone()));
+        PersistError::Failed(error)
+    }
 }
+
+impl Position {
+    /// Moves on to the state that was read. Returns what the store has lost since the state before.
+    fn follow(&mut self, read: &History) -> Option<Loss> {
+        let is_first = self.is_first();
+        let loss = match self.known.get(&read.version) {
+            _ if is_first => None,
+            Some(change) if Some(change) == read.last.as_ref() => (read.version < self.version).then_some(Loss::Newest),
+            Some(_) => Some(Loss::Diverged),
+            None if read.version < self.version => Some(Loss::Diverged),
+            // Newer: what led to our version must be among its changes, as far as these are kept.
+            None => {
+                let theirs = read.changes.get(&self.version);
+                let is_other = theirs.is_some_and(|theirs| self.known.get(&self.version) != Some(theirs));
+                is_other.then_some(Loss::Diverged)
+            }
+        };
+        self.loss = self.loss.max(loss);
+        if loss == Some(Loss::Diverged) {
+            self.known.clear();
+        }
+        (self.version, self.seen, self.entry) = (read.version, read.version, read.entry.clone());
+        if let Some(change) = &read.last {
+            self.know(read.version, change);
+        }
+        self.loss
+    }
+
+    /// True before the first reading.
+    fn is_first(&self) -> bool {
+        self.entry.is_empty()
+    }
+
+    fn know(&mut self, version: u64, change: &str) {
+        self.known.insert(version, change.to_owned());
+        if self.known.len() > MAX_KNOWN {
+            self.known.pop_first();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
 
 fn closed() -> StorageError {
     StorageError::new(Fault::Failed, "closed")

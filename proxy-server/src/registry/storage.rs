@@ -47,6 +47,27 @@ impl Storage {
         }
     }
 
+    /// True if only one process can have the storage.
+    pub(super) fn is_exclusive(&self) -> bool {
+        matches!(self, Self::Embedded(_))
+    }
+
+    /// Closes a storage that only one process can have.
+    pub(super) fn close(&self) {
+        match self {
+            Self::Memory | Self::Redis(_) => {}
+            Self::Embedded(file) => file.close(),
+        }
+    }
+
+    /// Notes that what the storage had lost is stored again.
+    pub(super) fn made_good(&self) {
+        match self {
+            Self::Memory | Self::Embedded(_) => {}
+            Self::Redis(server) => server.made_good(),
+        }
+    }
+
     /// True if the storage is known to hold changes that are not in the records in memory.
     pub(super) fn is_ahead(&self) -> bool {
         match self {

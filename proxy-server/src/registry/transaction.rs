@@ -25,6 +25,16 @@ pub(crate) enum Write {
     Delete { name: ServerName },
 }
 
+impl Write {
+    /// Returns the name of a registration that this creates.
+    pub(super) fn created(&self) -> Option<&ServerName> {
+        match self {
+            Self::Create { definition, .. } => Some(&definition.name),
+            Self::Update { .. } | Self::Lease { .. } | Self::Delete { .. } => None,
+        }
+    }
+}
+
 /// A lease that is requested together with a write.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct RequestedLease {
@@ -87,6 +97,8 @@ pub(crate) enum TransactError {
     Exists(ServerName),
     #[error("MCP not found: {0}")]
     Missing(ServerName),
+    #[error("the storage has a record of `{0}` that cannot be read; repair or remove it there, the log names its key")]
+    Unreadable(ServerName),
     #[error("maximum concurrent connections ({0}) reached")]
     Full(usize),
     #[error(transparent)]

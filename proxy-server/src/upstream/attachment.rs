@@ -151,18 +151,22 @@ impl Attachment {
     }
 
     /// Completes the handshake of a dedicated session with the client's notification. `listens` tells whether the client has
-    /// a stream, or is about to send a request.
+    /// a stream, or is about to send a request. A second notification is not passed on.
     pub(crate) async fn initialized(self: &Arc<Self>, message: Bytes, listens: bool) -> Result<(), Error> {
-        self.client_state().initialized = true;
+        let was_initialized = std::mem::replace(&mut self.client_state().initialized, true);
         // The shared session has completed its own handshake.
-        if self.is_shared() {
+        if self.is_shared() || was_initialized {
             return Ok(());
         }
         let (patience, session) = (self.upstream.stream_patience(), self.session().await?);
-        match listens {
+        let sent = match listens {
             true => session.initialized_within(message, patience).await,
             false => session.initialized_for_later(message, patience).await,
+        };
+        if sent.is_err() {
+            self.client_state().initialized = false;
         }
+        sent
     }
 
     /// Sends a notification of the client.

@@ -15,6 +15,8 @@ use crate::upstream::transport::stdio::ChildEnvironment;
 
 /// `timeout` of an HTTP definition that does not set it.
 const HTTP_START_TIMEOUT: Duration = Duration::from_secs(30);
+/// Maximum number of servers over HTTP that are connected to at once, so that a start with many is no storm.
+const REMOTE_STARTS: usize = 32;
 /// Concurrent program starts per core. Most of a start is CPU work.
 const STARTS_PER_CORE: usize = 2;
 
@@ -97,6 +99,8 @@ pub(crate) struct Environment {
     pub(crate) children: Arc<ChildEnvironment>,
     /// Permits for program starts, shared by all upstreams.
     pub(super) starts: Arc<Semaphore>,
+    /// Permits for connecting to servers over HTTP, shared by all upstreams.
+    pub(super) remote_starts: Arc<Semaphore>,
     /// Counts the upstream's processes that have not ended.
     pub(super) processes: TaskTracker,
     /// Output lines of its processes that are not messages.
@@ -107,6 +111,7 @@ impl Environment {
     pub(crate) fn new(config: Live<Config>, tasks: Tasks, dialer: Dialer, children: ChildEnvironment) -> Self {
         Self {
             starts: Arc::new(Semaphore::new(config.starts)),
+            remote_starts: Arc::new(Semaphore::new(REMOTE_STARTS)),
             config,
             tasks,
             dialer,

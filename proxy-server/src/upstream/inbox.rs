@@ -22,7 +22,7 @@ use crate::sync::lock;
 use crate::upstream::changes::{ListChanges, updated};
 use crate::upstream::event::Event;
 use crate::upstream::events::Events;
-use crate::upstream::ids::next_id;
+use crate::upstream::ids::next_question;
 use crate::upstream::level::level;
 use crate::upstream::question::{Question, Reply};
 
@@ -296,7 +296,7 @@ impl Inbox {
             reply.refuse("no client in this session can be asked at the moment");
             return;
         };
-        let serial = next_id();
+        let serial = next_question();
         state.asked.retain(|_, asked| !asked.settled.load(Ordering::Relaxed));
         let asked = Asked { serial, events: events.clone(), settled: reply.settled() };
         state.asked.insert(message.id().into(), asked);

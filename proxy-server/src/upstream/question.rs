@@ -8,7 +8,7 @@ use tokio::sync::{mpsc, oneshot};
 use tracing::debug;
 
 use crate::protocol::{self, Message};
-use crate::upstream::ids::next_id;
+use crate::upstream::ids::next_question;
 
 /// A request from an upstream to a client: sampling, elicitation, roots, or one this gateway does not know.
 #[derive(Debug)]
@@ -39,7 +39,7 @@ enum To {
 impl Question {
     /// Builds a question of a modern upstream. `params` is raw JSON, or empty.
     pub(super) fn ask(method: &str, params: &str) -> (Self, oneshot::Receiver<Message>) {
-        let serial = next_id();
+        let serial = next_question();
         let method = serde_json::Value::from(method);
         let params = if params.is_empty() { String::new() } else { format!(r#","params":{params}"#) };
         let message = format!(r#"{{"jsonrpc":"2.0","id":{serial},"method":{method}{params}}}"#);

@@ -26,6 +26,8 @@ use crate::upstream::transport::exit::LONGEST_END;
 
 /// Maximum time for which a start occupies its permit while others queue.
 const LONGEST_TURN: Duration = Duration::from_secs(5);
+/// Time after which a connection to a server over HTTP gives its permit back.
+const LONGEST_REMOTE_TURN: Duration = Duration::from_millis(500);
 /// Number of consecutive short sessions after which a new session must last for a while before it is published.
 const SUSPICIOUS: u32 = 3;
 /// Number of consecutive failed attempts after which the era is probed again.
@@ -106,9 +108,9 @@ impl Supervisor {
 
     async fn wait_for_predecessor(&self) {
         let Some(predecessor) = &self.predecessor else { return };
+        // Also if this one is retired meanwhile: its own end tells the next one that the predecessor has ended too.
         tokio::select! {
             () = predecessor.cancelled() => {}
-            () = self.retired.cancelled() => {}
             () = self.environment.tasks.stopping().cancelled() => {}
             () = sleep(LONGEST_END) => {}
         }
@@ -142,15 +144,17 @@ impl Supervisor {
         }
     }
 
-    /// Opens the session after acquiring a start permit, if the upstream is a program; its timeout starts then. A slow
-    /// start gives the permit back early, because it most likely waits for something.
+    /// Opens the session after acquiring a start permit; its timeout starts then. A slow start gives the permit back early,
+    /// because it most likely waits for something.
     async fn open_in_turn(&self) -> Result<Arc<Session>, Error> {
-        let is_program = matches!(self.definition.transport, Transport::Stdio(_));
-        let starts = Arc::clone(&self.environment.starts);
-        let turn = if is_program { starts.acquire_owned().await.ok() } else { None };
+        let (starts, longest_turn) = match self.definition.transport {
+            Transport::Stdio(_) => (&self.environment.starts, LONGEST_TURN),
+            Transport::Sse(_) | Transport::StreamableHttp(_) => (&self.environment.remote_starts, LONGEST_REMOTE_TURN),
+        };
+        let turn = Arc::clone(starts).acquire_owned().await;
         let patience = self.environment.config.start_timeout(&self.definition);
         let mut opening = pin!(self.open(Instant::now() + patience));
-        if let Ok(opened) = timeout(LONGEST_TURN, &mut opening).await {
+        if let Ok(opened) = timeout(longest_turn, &mut opening).await {
             return opened;
         }
         drop(turn);

@@ -303,6 +303,13 @@ async fn config_show_refuses_what_serve_refuses() {
     let ended = told((&["config", "show", "--call-timeout", "soon"], &[])).run().await;
     let expected = "mcp-proxy: invalid --call-timeout: `soon` is not a duration above zero, such as `5m`\n";
     assert_eq!((ended.code, ended.out.as_str(), ended.err.as_str()), (Some(1), "", expected));
+    for host in ["0.0.0.0", "::"] {
+        let ended = told((&["config", "show", "--host", host], &[])).run().await;
+        assert_eq!((ended.code, ended.out.as_str()), (Some(1), ""), "{host}");
+        assert!(ended.err.contains("--admin-tokens"), "{}", ended.err);
+    }
+    let open = told((&["config", "show", "--host", "0.0.0.0", "--allow-insecure-admin"], &[])).run().await;
+    assert_eq!(open.code, Some(0), "{}", open.err);
 }
 
 /// Returns a definition of an upstream that never connects.

@@ -6,14 +6,17 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
+use base64::Engine;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use jiff::Timestamp;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use crate::call::kept::{Holder, Kept, Rank};
 use crate::call::modern_to_legacy::round_trips::RoundTrips;
-use crate::call::modern_to_legacy::seal::{Purpose, Seal};
 use crate::error::{Error, Kind, Limit};
+use crate::keys::seal::{Purpose, Seal};
 use crate::sync::lock;
 use crate::tasks::Tasks;
 
@@ -38,7 +41,6 @@ struct MemoryUse {
     kept: Arc<Kept>,
 }
 
-#[derive(Default)]
 struct ParkedState {
     waiting: HashMap<u64, Waiting>,
     last: u64,
@@ -68,7 +70,10 @@ struct Entry {
 impl Parked {
     pub(in crate::call) fn new(most: usize, lifetime: Duration, kept: Arc<Kept>, seal: Seal) -> Arc<Self> {
         let (closed, limits) = (CancellationToken::new(), (most, lifetime));
-        Arc::new(Self { state: Mutex::default(), seal, closed, limits, kept })
+        // Numbers of an earlier process, whose keys may have been the same, are not used again.
+        let last = u64::try_from(Timestamp::now().as_microsecond()).unwrap_or_default();
+        let state = Mutex::new(ParkedState { waiting: HashMap::new(), last });
+        Arc::new(Self { state, seal, closed, limits, kept })
     }
 
     /// Reserves an entry for a call of the upstream at this address, to be claimed for this purpose. Fails if too many
@@ -92,7 +97,8 @@ impl Parked {
         }
         state.last += 1;
         let number = state.last;
-        let sealed = self.seal.seal(number, purpose)?;
+        let sealed = self.seal.seal(&number.to_be_bytes(), purpose).map_err(|_| Error::new(Kind::Cancelled))?;
+        let sealed = BASE64_URL_SAFE_NO_PAD.encode(sealed);
         state.waiting.insert(number, Waiting { claim, upstream });
         drop(state);
         Ok(Reservation { entry: Entry { parked: Arc::clone(self), number }, claimed, state: sealed })
@@ -101,7 +107,8 @@ impl Parked {
     /// Returns the call that a `requestState` belongs to. Every invalid state gives `None`, so that clients cannot tell
     /// the reasons apart.
     pub(in crate::call) async fn claim(&self, sealed: &str, purpose: &Purpose) -> Option<RoundTrips> {
-        let number = self.seal.open(sealed, purpose)?;
+        let number = self.seal.open(BASE64_URL_SAFE_NO_PAD.decode(sealed).ok()?, purpose)?;
+        let number = u64::from_be_bytes(number.try_into().ok()?);
         let waiting = self.state().waiting.remove(&number)?;
         let (to, trips) = oneshot::channel();
         waiting.claim.send(to).ok()?;
@@ -206,7 +213,7 @@ mod tests {
     const MINE: Purpose = [1; 32];
 
     fn seal() -> Seal {
-        Seal::new(Keys::of(1).seal)
+        Keys::of(1).seal
     }
 
     fn park(parked: &Arc<Parked>, tasks: &Tasks, lifetime: Duration) -> String {

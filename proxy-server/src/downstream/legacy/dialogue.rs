@@ -8,7 +8,7 @@ use bytes::Bytes;
 use tokio::time::Instant;
 use tracing::info;
 
-use crate::call::{self, Answer, Attached, Call, Client, Exchange, Output, from_memory, route};
+use crate::call::{self, Answer, Attached, Call, Client, Earlier, Exchange, Output, from_memory, route};
 use crate::downstream::edge::Edge;
 use crate::downstream::error_response;
 use crate::downstream::legacy::all;
@@ -17,11 +17,9 @@ use crate::downstream::legacy::session::{Endpoint, Session};
 use crate::error::{Error, Kind};
 use crate::http::server::Reply;
 use crate::pieces::Pieces;
-use crate::protocol::{self, Message, Object};
+use crate::protocol::{self, INITIALIZED, Message, Object};
 use crate::sync::lock;
 use crate::upstream::{Events, OpenError};
-
-const INITIALIZED: &str = "notifications/initialized";
 
 /// Attaches a session to its upstream with the client's `initialize`. Returns the answer for the client.
 pub(in crate::downstream) async fn introduce(
@@ -61,6 +59,27 @@ pub(in crate::downstream) async fn introduce(
     Ok(answer)
 }
 
+/// Opens a session of an earlier process again: as the client opened it, with its own `initialize`. Returns false if the
+/// upstream does not agree to the same once more, so that the client has to begin anew.
+pub(in crate::downstream) async fn reintroduce(
+    edge: &Arc<Edge>,
+    session: &Arc<Session>,
+    earlier: &Earlier,
+) -> Result<bool, Error> {
+    let again = format!(r#"{{"jsonrpc":"2.0","id":0,"method":"initialize","params":{}}}"#, earlier.hello);
+    let Ok(message) = Message::parse(again.into()) else { return Ok(false) };
+    match introduce(edge, session, &message).await {
+        Ok(_) if session.version() == earlier.version => {}
+        Ok(_) | Err(OpenError::Refused(_)) => return Ok(false),
+        Err(OpenError::Failed(error)) => return Err(error),
+    }
+    if let Ok(Attached::One(attachment)) = session.attached() {
+        attachment.initialized(INITIALIZED.into(), false).await?;
+    }
+    info!(session = &*session.id, upstream = session.endpoint.name(), "session of an earlier process opened again");
+    Ok(true)
+}
+
 /// Handles a client's notification: carries out a cancellation, and forwards all others.
 pub(in crate::downstream) async fn notify(session: &Session, message: Message) -> Reply {
     // Some servers would carry out a request that lacks its id, without the checks that requests pass here.
@@ -72,7 +91,7 @@ pub(in crate::downstream) async fn notify(session: &Session, message: Message) -
         return StatusCode::ACCEPTED.into_response().into();
     }
     let sent = match session.attached() {
-        Ok(Attached::One(attachment)) if message.method() == INITIALIZED => {
+        Ok(Attached::One(attachment)) if message.method() == "notifications/initialized" => {
             attachment.initialized(message.bytes().clone(), session.has_reader()).await
         }
         Ok(Attached::One(attachment)) => attachment.notify(&message).await,

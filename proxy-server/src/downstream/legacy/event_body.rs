@@ -16,7 +16,7 @@ use crate::http::server::{KEEP_ALIVE, Pulse, frame, respond_with_events};
 /// A resumable stream, with the position to read from.
 pub(in crate::downstream) struct Resumable {
     /// Number of the stream in its session; 0 is the session's own.
-    pub(in crate::downstream) number: u32,
+    pub(in crate::downstream) number: u64,
     pub(in crate::downstream) log: Arc<EventLog>,
     /// Number of the last event that the client has seen.
     pub(in crate::downstream) seen: u64,
@@ -43,7 +43,7 @@ struct Follower {
     session: Arc<Session>,
     reader: Reader,
     /// Number of the stream, if its events have ids.
-    number: Option<u32>,
+    number: Option<u64>,
     /// True if the session ends with this stream.
     owns_session: bool,
     pulse: Pulse,
@@ -51,7 +51,7 @@ struct Follower {
 
 impl Follower {
     /// Starts to read after an event. `number` is that of the stream, if its events have ids.
-    fn new(edge: &Arc<Edge>, session: Arc<Session>, log: Arc<EventLog>, (seen, number): (u64, Option<u32>)) -> Self {
+    fn new(edge: &Arc<Edge>, session: Arc<Session>, log: Arc<EventLog>, (seen, number): (u64, Option<u64>)) -> Self {
         session.reader_opened();
         let reader = log.read_after(seen);
         let pulse = Pulse::new(edge.config.call_keep_alive.min(edge.config.keep_alive), Instant::now());
@@ -118,7 +118,7 @@ fn respond_with(follower: Follower, first: Option<Bytes>) -> Response {
 }
 
 /// Parses a `Last-Event-ID` into the numbers of the stream and of the event.
-pub(in crate::downstream) fn parse_event_id(id: &str) -> Option<(u32, u64)> {
+pub(in crate::downstream) fn parse_event_id(id: &str) -> Option<(u64, u64)> {
     let (stream, event) = id.split_once('-')?;
     Some((stream.parse().ok()?, event.parse().ok()?))
 }

@@ -82,10 +82,11 @@ pub(in crate::downstream) struct Reader {
 }
 
 impl EventLog {
-    pub(in crate::downstream) fn new(purpose: Purpose, limits: LogLimits, kept: &Arc<Kept>) -> Arc<Self> {
+    /// Creates a log whose first event has the number after `last`: 0, unless an earlier process has numbered events.
+    pub(in crate::downstream) fn new(purpose: Purpose, limits: LogLimits, kept: &Arc<Kept>, last: u64) -> Arc<Self> {
         let state = LogState {
             events: VecDeque::new(),
-            dropped: 0,
+            dropped: last,
             bytes: 0,
             unread: 0,
             complete: false,
@@ -93,7 +94,7 @@ impl EventLog {
             reader: 0,
             readers: 0,
             alone_since: Instant::now(),
-            read: 0,
+            read: last,
         };
         let (changed, room, kept) = (Notify::new(), Notify::new(), Arc::clone(kept));
         let log = Arc::new(Self { state: Mutex::new(state), changed, room, limits, purpose, kept });

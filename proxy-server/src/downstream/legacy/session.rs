@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info};
 
-use crate::call::{Attached, Attachments, ClientSession, Kept, OpenQuestions};
+use crate::call::{Attached, Attachments, ClientSession, Kept, OpenQuestions, Owner};
 use crate::downstream::legacy::event_log::{EventLog, LogLimits, Purpose};
 use crate::error::{Error, Kind};
 use crate::policy::{Caller, Principal};
@@ -31,6 +31,7 @@ const GREETING: Duration = Duration::from_secs(60);
 const UNINITIALIZED: Kind = Kind::InvalidRequest("the session is not initialized");
 
 /// Endpoint of a request.
+#[derive(Clone)]
 pub(in crate::downstream) enum Scope {
     One(Arc<Upstream>),
     /// All upstreams that this caller may use.
@@ -49,6 +50,8 @@ pub(in crate::downstream) struct Session {
     pub(in crate::downstream) id: Box<str>,
     pub(in crate::downstream) endpoint: Endpoint,
     pub(in crate::downstream) principal: Principal,
+    /// True if an earlier process began the session.
+    pub(in crate::downstream) is_restored: bool,
     /// Set once the session is initialized.
     link: OnceLock<Link>,
     streams: Mutex<Streams>,
@@ -70,8 +73,9 @@ struct Link {
 struct Streams {
     /// Events that belong to no call; the only stream of a client that uses HTTP+SSE.
     own: Arc<EventLog>,
-    calls: BTreeMap<u32, Arc<EventLog>>,
-    last: u32,
+    calls: BTreeMap<u64, Arc<EventLog>>,
+    /// Number of the newest stream of a call.
+    last: u64,
     readers: usize,
 }
 
@@ -99,6 +103,15 @@ impl Endpoint {
         }
     }
 
+    /// Returns the owner of a session of this principal.
+    pub(in crate::downstream) fn owner(&self, principal: Principal) -> Owner<'_> {
+        let upstream = match self {
+            Self::One(upstream) => Some(upstream.definition()),
+            Self::All(_) => None,
+        };
+        Owner { principal, upstream }
+    }
+
     /// True if a request belongs to this endpoint.
     pub(in crate::downstream) fn admits(&self, request: &Scope) -> bool {
         match (self, request) {
@@ -117,25 +130,27 @@ impl Endpoint {
 }
 
 impl Session {
-    /// Creates a session. It ends when its only upstream is retired.
+    /// Creates a session. The numbers of its streams and events follow `last`: 0, or in a session that an earlier process
+    /// began the time in microseconds, which is above all numbers used before. It ends when its only upstream is retired.
     pub(in crate::downstream) fn new(
         id: Box<str>,
         scope: Scope,
         principal: Principal,
-        streams: (LogLimits, &Arc<Kept>),
+        streams: (LogLimits, &Arc<Kept>, u64),
     ) -> Arc<Self> {
-        let (limits, kept) = streams;
+        let (limits, kept, last) = streams;
         let closed = match &scope {
             Scope::One(upstream) => upstream.retired().child_token(),
             Scope::All(_) => CancellationToken::new(),
         };
-        let own = EventLog::new(Purpose::Session, limits, kept);
+        let own = EventLog::new(Purpose::Session, limits, kept, last);
         Arc::new(Self {
             id,
             endpoint: scope.into(),
             principal,
+            is_restored: last > 0,
             link: OnceLock::new(),
-            streams: Mutex::new(Streams { own, calls: BTreeMap::new(), last: 0, readers: 0 }),
+            streams: Mutex::new(Streams { own, calls: BTreeMap::new(), last, readers: 0 }),
             limits,
             kept: Arc::clone(kept),
             calls: Mutex::default(),
@@ -256,7 +271,7 @@ impl Session {
     }
 
     /// Creates a stream for a call. Over the limits, removes the oldest streams of completed calls.
-    pub(in crate::downstream) fn new_stream(&self) -> (u32, Arc<EventLog>) {
+    pub(in crate::downstream) fn new_stream(&self) -> (u64, Arc<EventLog>) {
         let mut streams = lock(&self.streams);
         loop {
             let kept: usize = streams.calls.values().map(|log| log.bytes()).sum();
@@ -268,13 +283,13 @@ impl Session {
             streams.calls.remove(&oldest);
         }
         streams.last += 1;
-        let (number, log) = (streams.last, EventLog::new(Purpose::Call, self.limits, &self.kept));
+        let (number, log) = (streams.last, EventLog::new(Purpose::Call, self.limits, &self.kept, 0));
         streams.calls.insert(number, Arc::clone(&log));
         (number, log)
     }
 
     /// Returns the stream with this number; 0 is the session's own.
-    pub(in crate::downstream) fn stream(&self, number: u32) -> Option<Arc<EventLog>> {
+    pub(in crate::downstream) fn stream(&self, number: u64) -> Option<Arc<EventLog>> {
         let streams = lock(&self.streams);
         match number {
             0 => Some(Arc::clone(&streams.own)),

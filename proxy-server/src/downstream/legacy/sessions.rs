@@ -6,14 +6,16 @@ use std::time::Duration;
 
 use foldhash::fast::RandomState;
 use futures_util::future::BoxFuture;
+use jiff::Timestamp;
+use tokio::sync::OnceCell;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
-use crate::call::{Evict, Kept};
+use crate::call::{Earlier, Evict, Kept, SessionIds, session_key};
 use crate::downstream::config::Config;
 use crate::downstream::legacy::event_log::LogLimits;
-use crate::downstream::legacy::session::{Scope, Session};
+use crate::downstream::legacy::session::{Endpoint, Scope, Session};
 use crate::error::{Error, Kind, Limit};
 use crate::live::Live;
 use crate::policy::Principal;
@@ -25,17 +27,30 @@ const REAP_INTERVAL: Duration = Duration::from_secs(30);
 const EVICTION: Duration = Duration::from_secs(3);
 const LOOK_INTERVAL: Duration = Duration::from_millis(5);
 
+/// A session that is being opened again, for all who wait for it.
+type Reopened = OnceCell<Arc<Session>>;
+
+/// A request's part in opening a session again. The last one to leave removes its place.
+struct Opening<'a> {
+    key: &'a str,
+    cell: Arc<Reopened>,
+    of: &'a Sessions,
+}
+
 /// Live sessions by id.
 pub(in crate::downstream) struct Sessions {
     live: Mutex<HashMap<Box<str>, Arc<Session>, RandomState>>,
     max: usize,
     streams: LogLimits,
     kept: Arc<Kept>,
+    ids: SessionIds,
+    /// Sessions of an earlier process that are being opened again, by key.
+    restored: Mutex<HashMap<Box<str>, Arc<Reopened>, RandomState>>,
 }
 
 impl Sessions {
-    pub(in crate::downstream) fn new(max: usize, streams: LogLimits, kept: Arc<Kept>) -> Self {
-        Self { live: Mutex::default(), max, streams, kept }
+    pub(in crate::downstream) fn new(max: usize, streams: LogLimits, kept: Arc<Kept>, ids: SessionIds) -> Self {
+        Self { live: Mutex::default(), max, streams, kept, ids, restored: Mutex::default() }
     }
 
     /// Creates a session with an unguessable id. A session with one upstream ends when that is retired. If there are
@@ -44,9 +59,17 @@ impl Sessions {
         let mut random = [0; 16];
         getrandom::fill(&mut random).map_err(|error| Error::new(Kind::TooManySessions).because(error))?;
         let id: Box<str> = format!("{:032x}", u128::from_be_bytes(random)).into();
-        let session = Session::new(id.clone(), scope, principal, (self.streams, &self.kept));
+        self.insert(Session::new(id, scope, principal, (self.streams, &self.kept, 0)))
+    }
+
+    /// Adds a session, unless there is one of this key; returns the one that is there now. If there are too many, evicts
+    /// the one that has been silent for longest.
+    fn insert(&self, session: Arc<Session>) -> Result<Arc<Session>, Error> {
         let evicted = {
             let mut live = lock(&self.live);
+            if let Some(other) = live.get(&session.id) {
+                return Ok(Arc::clone(other));
+            }
             let evicted = if live.len() < self.max {
                 None
             } else {
@@ -55,11 +78,66 @@ impl Sessions {
                 Some(silent_longest(live.values(), |_| true).ok_or_else(full)?)
             };
             evicted.iter().for_each(|evicted| drop(live.remove(&evicted.id)));
-            live.insert(id, Arc::clone(&session));
+            live.insert(session.id.clone(), Arc::clone(&session));
             evicted
         };
         evicted.iter().for_each(|evicted| evicted.end_for_others());
         Ok(session)
+    }
+
+    /// Returns the id by which the client names the session, from which a later process can open it again.
+    pub(in crate::downstream) fn id(&self, session: &Session, hello: &str) -> String {
+        self.ids.issue(&session.id, session.endpoint.owner(session.principal), session.version(), hello)
+    }
+
+    /// Opens a session of an earlier process again, once for all requests that need it; `None` if the id is of no such
+    /// session, or `open` returns false. `open` connects it with its upstream.
+    pub(in crate::downstream) async fn restore<F>(
+        &self,
+        id: &str,
+        (scope, principal): (Scope, Principal),
+        open: impl FnOnce(Arc<Session>, Earlier) -> F,
+    ) -> Result<Option<Arc<Session>>, Error>
+    where
+        F: Future<Output = Result<bool, Error>>,
+    {
+        let Some(earlier) = self.ids.earlier(id, Endpoint::from(scope.clone()).owner(principal)) else {
+            return Ok(None);
+        };
+        let key = session_key(id);
+        // One that was retired here is not opened again.
+        if lock(&self.live).contains_key(key) {
+            return Ok(self.find(id, &scope, principal));
+        }
+        let place = Opening { key, cell: Arc::clone(lock(&self.restored).entry(key.into()).or_default()), of: self };
+        let opening = async {
+            let last = u64::try_from(Timestamp::now().as_microsecond()).unwrap_or(1).max(1);
+            let session = Session::new(key.into(), scope.clone(), principal, (self.streams, &self.kept, last));
+            // Ends with this future, also if the client leaves, until it is one of the live ones.
+            let unless_kept = session.closed().clone().drop_guard();
+            if !open(Arc::clone(&session), earlier).await.map_err(Some)? || self.ids.has_ended(key) {
+                return Err(None);
+            }
+            let live = self.insert(Arc::clone(&session)).map_err(Some)?;
+            if Arc::ptr_eq(&live, &session) {
+                unless_kept.disarm();
+            }
+            Ok(live)
+        };
+        match place.cell.get_or_try_init(|| opening).await {
+            Ok(session) => Ok(Some(Arc::clone(session))),
+            Err(None) => Ok(None),
+            Err(Some(error)) => Err(error),
+        }
+    }
+
+    /// Ends a session of an earlier process without opening it. Returns true if the id is of one.
+    pub(in crate::downstream) fn forget(&self, id: &str, scope: &Scope, principal: Principal) -> bool {
+        let is_earlier = self.ids.earlier(id, Endpoint::from(scope.clone()).owner(principal)).is_some();
+        if is_earlier {
+            self.ids.end(session_key(id));
+        }
+        is_earlier
     }
 
     /// Ends the longest silent session among those with a dedicated upstream session at this upstream, and waits for
@@ -81,7 +159,7 @@ impl Sessions {
 
     /// Returns the session with this id, if principal and endpoint match, and updates its caller.
     pub(in crate::downstream) fn find(&self, id: &str, scope: &Scope, principal: Principal) -> Option<Arc<Session>> {
-        let session = lock(&self.live).get(id).cloned()?;
+        let session = lock(&self.live).get(session_key(id)).cloned()?;
         let is_own = session.principal == principal && session.endpoint.admits(scope);
         (is_own && !session.closed().is_cancelled()).then(|| {
             session.endpoint.update_caller(scope);
@@ -92,6 +170,9 @@ impl Sessions {
     /// Ends a session: cancels its calls in flight and refuses its open questions.
     pub(in crate::downstream) fn end(&self, session: &Session) {
         lock(&self.live).remove(&session.id);
+        if session.is_restored {
+            self.ids.end(&session.id);
+        }
         session.end();
     }
 
@@ -118,6 +199,16 @@ fn silent_longest<'a>(
     silent.min_by_key(|(since, _)| *since).map(|(_, session)| Arc::clone(session))
 }
 
+impl Drop for Opening<'_> {
+    fn drop(&mut self) {
+        let mut restored = lock(&self.of.restored);
+        // One reference is the map's.
+        if Arc::strong_count(&self.cell) <= 2 {
+            restored.remove(self.key);
+        }
+    }
+}
+
 impl Evict for Sessions {
     fn evict<'a>(&'a self, upstream: &'a Arc<Upstream>) -> BoxFuture<'a, bool> {
         Box::pin(self.evict_at(upstream))
@@ -125,7 +216,11 @@ impl Evict for Sessions {
 }
 
 /// Ends idle sessions and expires open questions. Runs until the gateway stops.
-pub(in crate::downstream) async fn reap(sessions: Arc<Sessions>, config: Live<Config>, stopping: CancellationToken) {
+pub(in crate::downstream) async fn reap(
+    sessions: Arc<Sessions>,
+    (config, question_timeout): (Live<Config>, Duration),
+    stopping: CancellationToken,
+) {
     loop {
         tokio::select! {
             () = stopping.cancelled() => return,
@@ -137,7 +232,7 @@ pub(in crate::downstream) async fn reap(sessions: Arc<Sessions>, config: Live<Co
         }
         let live: Vec<_> = lock(&sessions.live).values().cloned().collect();
         for session in live {
-            lock(&session.questions).expire(config.question_timeout);
+            lock(&session.questions).expire(question_timeout);
         }
     }
 }
@@ -147,7 +242,6 @@ mod tests {
     use std::net::Ipv4Addr;
 
     use super::*;
-    use crate::downstream::legacy::session::Endpoint;
     use crate::keys::Keys;
     use crate::policy::{self, Credentials, Policy};
 
@@ -161,7 +255,9 @@ mod tests {
             Scope::All(policy.caller(&credentials))
         };
         let limits = LogLimits { bytes: 1, events: 1, patience: Duration::ZERO };
-        let sessions = Sessions::new(1, limits, Kept::new(1));
+        let policy = Policy::new(Live::new(policy::Config::default()), Keys::of(1).digest);
+        let ids = SessionIds::new(Some(Keys::of(1).seal), Arc::new(policy));
+        let sessions = Sessions::new(1, limits, Kept::new(1), ids);
         let Ok(session) = sessions.create(scope(1), Principal::Global(0)) else { panic!("there is room") };
         let caller = || match &session.endpoint {
             Endpoint::All(caller) => format!("{:?}", lock(caller)),

@@ -24,7 +24,7 @@ pub(crate) fn respond_with_events(frames: impl Stream<Item = Bytes> + Send + 'st
 }
 
 /// Encodes a message as an event of the type `message`, with an id if it is of a stream that can be resumed.
-pub(crate) fn frame(id: Option<(u32, u64)>, message: Bytes) -> Bytes {
+pub(crate) fn frame(id: Option<(u64, u64)>, message: Bytes) -> Bytes {
     let message = one_line(message);
     let mut out = BytesMut::with_capacity(message.len() + 48);
     if let Some((stream, event)) = id {

@@ -1,3 +1,5 @@
+use std::collections::BTreeSet;
+
 use schemas::Definition;
 use serde_json::json;
 
@@ -10,7 +12,7 @@ fn registration(name: &str, created: u64) -> Registration {
     let document =
         json!({ "name": "n", "transport": "sse", "url": "http://127.0.0.1:1/", "headers": { "X-A": "s3cret" } });
     let mut definition: Definition = serde_json::from_value(document).expect("a definition");
-    definition.name = schemas::ServerName::stored(name).expect("a name");
+    definition.name = ServerName::stored(name).expect("a name");
     let revision = Revision::new(created);
     let time = "2025-10-01T10:00:00.123456789Z".parse().expect("a time");
     Registration {
@@ -29,7 +31,10 @@ fn empty() -> Records {
 }
 
 fn records(registrations: Vec<Registration>) -> Records {
-    Records::restore(Stored { last: Revision::new(9), registrations, leases: vec![], locks: vec![] }, LIMITS)
+    Records::restore(
+        Stored { last: Revision::new(9), registrations, leases: vec![], locks: vec![], unreadable: BTreeSet::new() },
+        LIMITS,
+    )
 }
 
 async fn reopened(folder: &Path) -> Records {
@@ -71,8 +76,14 @@ async fn a_record_that_cannot_be_read_is_skipped_and_stays_in_the_file() {
         transaction.open_table(LEASES).expect("a table").insert("w", "[]").expect("a row");
         transaction.open_table(LOCKS).expect("a table").insert(" o", "{}").expect("a row");
     });
-    let read = reopened(folder.path()).await;
+    let mut read = reopened(folder.path()).await;
     assert_eq!(read.snapshot().all().map(|one| one.definition.name.to_string()).collect::<Vec<_>>(), ["good"]);
+    let create =
+        |name: &str| crate::registry::Write::Create { definition: registration(name, 1).definition, lease: None };
+    let now = jiff::Timestamp::now();
+    let refused = read.clone().transact(vec![create("bad1")], &crate::registry::Expected::new(), now);
+    assert!(matches!(refused, Err(crate::registry::TransactError::Unreadable(name)) if name.as_str() == "bad1"));
+    assert!(read.transact(vec![create("new")], &crate::registry::Expected::new(), now).is_ok());
     tamper(folder.path(), |transaction| {
         let table = transaction.open_table(REGISTRATIONS).expect("a table");
         assert_eq!(table.get("bad1").expect("read").map(|text| text.value().to_owned()), Some("{".to_owned()));

@@ -234,14 +234,14 @@ proptest! {
 }
 
 /// Merges what a gateway has with what its storage has after it lost changes; both begin with `a` and `b`.
-fn merged(ours: Vec<Write>, theirs: Vec<Write>) -> Vec<(String, String)> {
+fn merged(loss: Loss, ours: Vec<Write>, theirs: Vec<Write>) -> Vec<(String, String)> {
     let limits = Limits { registrations: 10, holders: 10, locks: 10 };
     let mut before = records(10, 10);
     apply(&mut before, vec![create("a"), create("b")]).expect("applied");
     let (mut mine, mut stored) = (before.clone(), before);
     apply(&mut mine, ours).expect("applied");
     apply(&mut stored, theirs).expect("applied");
-    let merged = mine.merge(&stored, limits);
+    let merged = mine.merge(&stored, loss, limits);
     assert!(merged.snapshot().revision() > mine.snapshot().revision().max(stored.snapshot().revision()));
     let shown = |one: &Arc<Registration>| {
         (one.definition.name.to_string(), one.definition.description.clone().unwrap_or_default())
@@ -255,12 +255,26 @@ fn a_merge_keeps_what_either_side_has_changed_last() {
         names.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect()
     };
     let change = |name: &str, text: &str| update(definition(name, text));
-    assert_eq!(merged(vec![], vec![]), named(&[("a", ""), ("b", "")]));
-    assert_eq!(merged(vec![create("c")], vec![]), named(&[("a", ""), ("b", ""), ("c", "")]), "lost by the storage");
-    assert_eq!(merged(vec![], vec![create("c")]), named(&[("a", ""), ("b", ""), ("c", "")]), "another gateway's");
-    assert_eq!(merged(vec![delete("a")], vec![]), named(&[("b", "")]), "a deletion that was lost");
-    assert_eq!(merged(vec![], vec![delete("a")]), named(&[("b", "")]));
-    assert_eq!(merged(vec![change("a", "ours")], vec![]), named(&[("a", "ours"), ("b", "")]));
+    assert_eq!(merged(Loss::Newest, vec![], vec![]), named(&[("a", ""), ("b", "")]));
+    assert_eq!(
+        merged(Loss::Newest, vec![create("c")], vec![]),
+        named(&[("a", ""), ("b", ""), ("c", "")]),
+        "lost by the storage"
+    );
+    assert_eq!(
+        merged(Loss::Newest, vec![], vec![create("c")]),
+        named(&[("a", ""), ("b", ""), ("c", "")]),
+        "another gateway's"
+    );
+    assert_eq!(merged(Loss::Newest, vec![delete("a")], vec![]), named(&[("b", "")]), "a deletion that was lost");
+    assert_eq!(merged(Loss::Newest, vec![], vec![delete("a")]), named(&[("b", "")]));
+    assert_eq!(merged(Loss::Newest, vec![change("a", "ours")], vec![]), named(&[("a", "ours"), ("b", "")]));
     let twice = vec![change("a", "x"), change("a", "theirs")];
-    assert_eq!(merged(vec![change("a", "ours")], twice), named(&[("a", "theirs"), ("b", "")]), "the higher revision");
+    assert_eq!(
+        merged(Loss::Newest, vec![change("a", "ours")], twice),
+        named(&[("a", "theirs"), ("b", "")]),
+        "the higher revision"
+    );
+    let both = merged(Loss::Diverged, vec![create("c")], vec![create("d"), delete("a")]);
+    assert_eq!(both, named(&[("a", ""), ("b", ""), ("c", ""), ("d", "")]), "nothing tells a deletion from a loss");
 }

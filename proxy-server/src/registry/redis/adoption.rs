@@ -1,33 +1,49 @@
 //! Reads the records from the store, and takes over definitions that another proxy has written or deleted.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ::redis::aio::MultiplexedConnection;
-use ::redis::{AsyncCommands, RedisError, cmd};
+use ::redis::{RedisError, Script, cmd};
+use schemas::ServerName;
 use schemas::admin::Revision;
 
 use super::changes::{Op, StoredMarks, digest_of, mark};
-use super::layout::{CHANGES, DEFINITIONS, Entries, LEASES, LOCKS, MARKS, META};
+use super::layout::{CHANGES, DEFINITIONS, Entries, LEASES, LOCKS, MARKS, META, change_of};
 use crate::keys::MASTER_LEN;
 use crate::registry::failure::{Fault, StorageError};
 use crate::registry::record::{self, Marks};
 use crate::registry::records::{Limits, Records, Stored, first_revision};
 
-/// Names read by one `MGET`, and the hint for one `SCAN`.
+/// Hint for the number of keys that one `SCAN` looks at.
 const BATCH: usize = 200;
+
+/// Fields of a hash.
+type Fields = BTreeMap<String, String>;
+/// The answer of the script that reads: meta, marks, leases, locks, changes, names and texts of definitions.
+type Answer = (Fields, Fields, Fields, Fields, Entries, Vec<String>, Vec<Option<Vec<u8>>>);
 
 /// The texts of all records, from one state of the store.
 pub(super) struct Read {
     pub(super) format: u64,
-    pub(super) version: u64,
     pub(super) master: Option<String>,
-    /// Id of the last entry of the stream of changes.
-    pub(super) entry: String,
+    pub(super) history: History,
     revision: Option<u64>,
     definitions: BTreeMap<String, String>,
     marks: BTreeMap<String, String>,
     leases: Vec<(String, String)>,
     locks: Vec<(String, String)>,
+}
+
+/// The changes that have led to the state of the store.
+pub(super) struct History {
+    /// Number of changes so far.
+    pub(super) version: u64,
+    /// Id of the last change.
+    pub(super) last: Option<String>,
+    /// Ids of the newest changes by version, at least from a version that was asked for, as far as they are kept.
+    pub(super) changes: BTreeMap<u64, String>,
+    /// Id of the last entry of the stream of changes.
+    pub(super) entry: String,
 }
 
 /// The records, and the operations that make the store agree with them.
@@ -39,44 +55,41 @@ pub(super) struct Adopted {
 }
 
 impl Read {
-    /// Reads everything; `None` if it changed meanwhile.
-    pub(super) async fn all(connection: &mut MultiplexedConnection) -> Result<Option<Self>, RedisError> {
-        let mut last = cmd("XREVRANGE");
-        last.arg(CHANGES).arg("+").arg("-").arg("COUNT").arg(1);
-        let last: Entries = last.query_async(connection).await?;
-        let meta: BTreeMap<String, String> = connection.hgetall(META).await?;
-        let names = names(connection).await?;
-        let mut definitions = BTreeMap::new();
-        for batch in names.chunks(BATCH) {
-            let keys: Vec<String> = batch.iter().map(|name| format!("{DEFINITIONS}{name}")).collect();
-            let texts: Vec<Option<Vec<u8>>> = connection.mget(keys).await?;
-            let found = batch.iter().zip(texts).filter_map(|(name, text)| Some((name.clone(), text?)));
-            definitions.extend(found.map(|(name, text)| (name, String::from_utf8_lossy(&text).into_owned())));
-        }
-        let marks = connection.hgetall(MARKS).await?;
-        let leases: BTreeMap<String, String> = connection.hgetall(LEASES).await?;
-        let locks: BTreeMap<String, String> = connection.hgetall(LOCKS).await?;
-        let version: Option<String> = connection.hget(META, "version").await?;
-        if version.as_deref() != meta.get("version").map(String::as_str) {
-            return Ok(None);
-        }
+    /// Reads everything at one moment, with the changes since a version. `names` are those of definitions that may have no
+    /// marks, because another proxy has written them.
+    pub(super) async fn all(
+        connection: &mut MultiplexedConnection,
+        since: u64,
+        names: &[String],
+    ) -> Result<Self, RedisError> {
+        let script = Script::new(include_str!("read.lua"));
+        let mut call = script.prepare_invoke();
+        call.key(META).key(CHANGES).key(MARKS).key(LEASES).key(LOCKS).arg(DEFINITIONS).arg(since).arg(names);
+        let (meta, marks, leases, locks, entries, names, texts): Answer = call.invoke_async(connection).await?;
         let number = |name: &str| meta.get(name).and_then(|text| text.parse().ok());
-        Ok(Some(Self {
+        let found = names.into_iter().zip(texts).filter_map(|(name, text)| Some((name, text?)));
+        let change =
+            |(_, fields): &(String, Vec<String>)| change_of(fields).map(|(version, id)| (version, id.to_owned()));
+        Ok(Self {
             format: number("format").unwrap_or_default(),
-            version: number("version").unwrap_or_default(),
             master: meta.get("master").cloned(),
-            entry: last.into_iter().next().map_or_else(|| "0-0".to_owned(), |(entry, _)| entry),
+            history: History {
+                version: number("version").unwrap_or_default(),
+                last: meta.get("last").cloned(),
+                changes: entries.iter().filter_map(change).collect(),
+                entry: entries.into_iter().next().map_or_else(|| "0-0".to_owned(), |(entry, _)| entry),
+            },
             revision: number("revision"),
-            definitions,
+            definitions: found.map(|(name, text)| (name, String::from_utf8_lossy(&text).into_owned())).collect(),
             marks,
             leases: leases.into_iter().collect(),
             locks: locks.into_iter().collect(),
-        }))
+        })
     }
 }
 
 /// Finds the names of all definitions, each once: SCAN may return a key several times.
-async fn names(connection: &mut MultiplexedConnection) -> Result<Vec<String>, RedisError> {
+pub(super) async fn names(connection: &mut MultiplexedConnection) -> Result<Vec<String>, RedisError> {
     let (mut names, mut cursor) = (Vec::new(), 0_u64);
     loop {
         let mut scan = cmd("SCAN");
@@ -99,20 +112,24 @@ pub(super) fn adopt(read: Read, is_behind: bool, limits: Limits) -> Adopted {
     // A store that was emptied knows of no revision, so that whatever this gateway has counts as newer.
     let mut last = read.revision.unwrap_or_else(|| if is_behind { 0 } else { first_revision().get() });
     let mut registrations = Vec::new();
-    let mut foreign = Vec::new();
-    let mut known = BTreeMap::new();
+    let (mut foreign, mut skipped) = (Vec::new(), BTreeSet::new());
+    let (mut known, mut unreadable) = (BTreeMap::new(), BTreeSet::new());
     for (name, text) in &read.marks {
         match serde_json::from_str::<StoredMarks>(text) {
             Ok(marks) => drop(known.insert(name.as_str(), marks)),
-            Err(error) => record::skipped(&format!("{MARKS}/{name}"), &error.into()),
+            Err(error) => {
+                record::skipped(&format!("{MARKS}/{name}"), &error.into());
+                unreadable.insert(name.as_str());
+            }
         }
     }
     last = known.values().map(|stored| stored.marks.revision.get()).fold(last, u64::max);
-    for (name, text) in &read.definitions {
+    for (name, text) in read.definitions.iter().filter(|(name, _)| !unreadable.contains(name.as_str())) {
         let definition = match record::read_definition(name, text) {
             Ok(definition) => definition,
             Err(error) => {
                 record::skipped(&format!("{DEFINITIONS}{name}"), &error);
+                skipped.insert(name.as_str());
                 continue;
             }
         };
@@ -138,15 +155,17 @@ pub(super) fn adopt(read: Read, is_behind: bool, limits: Limits) -> Adopted {
         ops.extend(mark(name, marks.clone(), text));
         registrations.push(record::registration(definition, &marks));
     }
-    for name in read.marks.keys().filter(|name| !read.definitions.contains_key(*name)) {
+    let is_orphan = |name: &&str| !read.definitions.contains_key(*name);
+    for name in known.keys().copied().filter(is_orphan) {
         last += 1;
-        ops.push(Op::DeleteField { key: MARKS, field: name.clone() });
+        ops.push(Op::DeleteField { key: MARKS, field: name.to_owned() });
     }
     let stored = Stored {
         last: Revision::new(last),
         registrations,
         leases: record::keyed(readable(LEASES, read.leases, record::read_leases)),
         locks: record::keyed(readable(LOCKS, read.locks, record::read_lock)),
+        unreadable: unreadable.union(&skipped).filter_map(|name| ServerName::stored(name).ok()).collect(),
     };
     Adopted { records: Records::restore(stored, limits), count: ops.len(), ops }
 }

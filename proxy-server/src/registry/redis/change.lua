@@ -6,7 +6,10 @@
 -- where key is an index into KEYS. Returns {1, version} if the change is applied, and {0, version} if it is not.
 local version = redis.call('HGET', KEYS[1], 'version') or '0'
 if version ~= ARGV[1] then
-    if redis.call('HGET', KEYS[1], 'last') == ARGV[2] then return {1, tonumber(version)} end
+    -- Sent again because the response was lost: applied already, perhaps before changes of others.
+    for _, entry in ipairs(redis.call('XREVRANGE', KEYS[2], '+', '-', 'COUNT', 1000)) do
+        if entry[2][4] == ARGV[2] then return {1, tonumber(entry[2][2])} end
+    end
     return {0, tonumber(version)}
 end
 local at = 5

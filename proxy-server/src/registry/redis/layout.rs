@@ -17,3 +17,9 @@ pub(super) type Entries = Vec<(String, Vec<String>)>;
 pub(super) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
+
+/// Returns the version and the id in an entry of the stream of changes.
+pub(super) fn change_of(fields: &[String]) -> Option<(u64, &str)> {
+    let value = |name: &str| fields.chunks(2).find(|pair| pair.first().is_some_and(|own| own == name))?.get(1);
+    Some((value("version")?.parse().ok()?, value("change")?))
+}

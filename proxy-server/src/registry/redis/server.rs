@@ -87,8 +87,10 @@ impl Settings {
     }
 
     /// Returns the passwords that must never be logged.
-    pub(crate) fn secrets(&self) -> impl Iterator<Item = &Secret> {
-        self.password.iter().chain(&self.sentinel_password)
+    pub(crate) fn secrets(&self) -> Vec<Secret> {
+        let url = self.url.as_ref().and_then(|url| url.expose().into_connection_info().ok());
+        let of_url = url.and_then(|url| url.redis_settings().password().map(Secret::new));
+        of_url.into_iter().chain(self.password.clone()).chain(self.sentinel_password.clone()).collect()
     }
 }
 
@@ -210,7 +212,10 @@ fn parse(text: &str) -> Result<ConnectionInfo, StorageError> {
     let url = url.ok_or_else(bad)?;
     let is_socket = url.scheme().contains("unix");
     if let Some((name, _)) = url.query_pairs().find(|(name, _)| !is_socket && name != "protocol") {
-        return Err(refused(format!("--redis-url has no parameter `{name}`; the database is its path, as in /3")));
+        // Anything else may be a part of a password with an unescaped `?`.
+        let is_name = name.chars().all(|letter| letter.is_ascii_alphabetic() || letter == '_');
+        let shown = if is_name { format!("parameter `{name}`") } else { "parameters".to_owned() };
+        return Err(refused(format!("--redis-url has no {shown}; the database is its path, as in /3")));
     }
     // The library's error may repeat the URL.
     text.into_connection_info().map_err(|_| bad())
@@ -280,6 +285,7 @@ mod tests {
         check("unix:///run/r.sock", Ok("unix:///run/r.sock"));
         check("redis+unix:///run/r.sock?db=2&user=u&pass=p", Ok("unix:///run/r.sock"));
         check("redis://h?db=4", Err("no parameter `db`"));
+        check("redis://user:4321?s3cret@h:6379", Err("no parameters;"));
         for bad in ["h:6379", "http://h", "redis://u:s3cret/x@h", "redis://h/abc"] {
             check(bad, Err("--redis-url is none"));
         }

@@ -9,7 +9,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const LIMITS: LogLimits = LogLimits { bytes: 10 * (OVERHEAD + 1), events: 8, patience: PATIENCE };
 
 fn log(purpose: Purpose) -> Arc<EventLog> {
-    EventLog::new(purpose, LIMITS, &Kept::new(usize::MAX))
+    EventLog::new(purpose, LIMITS, &Kept::new(usize::MAX), 0)
 }
 
 fn push(log: &EventLog, count: usize) {
@@ -109,13 +109,13 @@ async fn a_sessions_own_stream_without_a_reader_holds_up_nobody() {
 #[tokio::test]
 async fn over_the_budget_the_oldest_answer_that_nobody_fetched_is_given_up() {
     let kept = Kept::new(25 * (OVERHEAD + 1));
-    let logs: Vec<_> = (0..3).map(|_| EventLog::new(Purpose::Call, LIMITS, &kept)).collect();
+    let logs: Vec<_> = (0..3).map(|_| EventLog::new(Purpose::Call, LIMITS, &kept, 0)).collect();
     for log in &logs {
         push(log, 8);
         log.complete();
     }
     assert!(logs.iter().all(|log| !log.is_released()));
-    let running = EventLog::new(Purpose::Call, LIMITS, &kept);
+    let running = EventLog::new(Purpose::Call, LIMITS, &kept, 0);
     let _reader = running.read_after(0);
     push(&running, 8);
     let released: Vec<bool> = logs.iter().map(|log| log.is_released()).collect();

@@ -1,0 +1,210 @@
+//! Restarts of the gateway that its clients do not notice: a session of the process before is opened again.
+
+use std::cell::Cell;
+use std::path::Path;
+
+use harness::fake::{Fake, Via, fake};
+use harness::process::Signal;
+use harness::raw::{Session, session, session_with_all};
+use harness::wait::{DEADLINE, eventually};
+use harness::{Served, binary, free_port};
+use serde_json::{Value, json};
+
+const ASKS: &str = r#"{"sampling":{}}"#;
+const LIST: &str = r#"{"jsonrpc":"2.0","id":"list","method":"tools/list"}"#;
+
+/// A gateway that can be restarted at its port, with the same data.
+struct Gateway {
+    served: Served,
+    flags: Vec<String>,
+}
+
+impl Gateway {
+    async fn start(data: &Path, more: &[&str]) -> Self {
+        let fixed = [format!("--port={}", free_port()), format!("--data-dir={}", data.display())];
+        let flags: Vec<String> = fixed.into_iter().chain(more.iter().map(|flag| (*flag).to_owned())).collect();
+        Self { served: binary("mcp-proxy").args(&flags).serve().await, flags }
+    }
+
+    async fn restart(&mut self, signal: Signal) {
+        self.served.process.signal(signal);
+        self.served.process.ended(DEADLINE).await;
+        self.served = binary("mcp-proxy").args(&self.flags).serve().await;
+    }
+}
+
+async fn upstream(gateway: &Gateway, name: &str, more: Value) -> Fake {
+    let upstream = fake(name).echo("echo").start(Via::Events).await;
+    let mut definition = upstream.definition();
+    for (member, value) in more.as_object().into_iter().flatten() {
+        definition[member] = value.clone();
+    }
+    gateway.served.admin.connect(&definition).await;
+    upstream
+}
+
+async fn works(client: &mut Session, tool: &str, id: &str) {
+    let answer = client.call(id, tool, r#"{"word":"hello"}"#).await;
+    assert!(answer.contains("hello") && answer.contains(&format!("\"id\":{id}")), "{answer}");
+}
+
+async fn status(client: &Session, message: &'static str) -> u16 {
+    client.post(message).send().await.status
+}
+
+#[tokio::test]
+async fn sessions_of_every_kind_go_on_after_a_stop_and_after_a_kill() {
+    let data = tempfile::tempdir().expect("a folder");
+    let mut gateway = Gateway::start(data.path(), &[]).await;
+    let _shared = upstream(&gateway, "shared", json!({ "sessionMode": "shared" })).await;
+    let own = upstream(&gateway, "own", json!({ "sessionMode": "dedicated" })).await;
+    let url = gateway.served.url.clone();
+    let mut one = session(&url, "shared").open().await;
+    let mut dedicated = session(&url, "own").capabilities(ASKS).open().await;
+    let mut all = session_with_all(&url).open().await;
+    for (round, signal) in [Signal::TERM, Signal::KILL, Signal::INT].into_iter().enumerate() {
+        gateway.restart(signal).await;
+        let id = format!("\"{round}\"");
+        works(&mut one, "echo", &id).await;
+        works(&mut dedicated, "echo", &id).await;
+        gateway.served.admin.connected("shared").await;
+        gateway.served.admin.connected("own").await;
+        let answer = eventually("the tool is listed again", || async {
+            let listed = session_with_all(&url).open().await.request(LIST).await;
+            (listed.contains("shared__echo") && listed.contains("own__echo")).then_some(listed)
+        });
+        answer.await;
+        works(&mut all, "shared__echo", &id).await;
+        works(&mut all, "own__echo", &id).await;
+    }
+    let hellos = own.received().into_iter().filter(|one| one.text().contains("\"initialize\""));
+    assert_eq!(hellos.filter(|one| one.text().contains("sampling")).count(), 4, "with the client's own capabilities");
+}
+
+#[tokio::test]
+async fn requests_that_come_together_open_the_session_once() {
+    let data = tempfile::tempdir().expect("a folder");
+    let mut gateway = Gateway::start(data.path(), &[]).await;
+    let own = upstream(&gateway, "own", json!({ "sessionMode": "dedicated" })).await;
+    let mut client = session(&gateway.served.url, "own").open().await;
+    works(&mut client, "echo", "\"1\"").await;
+    gateway.restart(Signal::TERM).await;
+    gateway.served.admin.connected("own").await;
+    let before = own.count("initialize");
+    for number in 0..8 {
+        client.begin(harness::raw::tool_call(&format!("\"p{number}\""), "echo", r#"{"word":"hello"}"#));
+    }
+    for number in 0..8 {
+        let answer = client.answer(&format!("\"p{number}\"")).await;
+        assert!(answer.contains("hello"), "{answer}");
+    }
+    assert_eq!(own.count("initialize"), before + 1);
+}
+
+#[tokio::test]
+async fn events_reach_a_client_that_listens_again() {
+    let data = tempfile::tempdir().expect("a folder");
+    let mut gateway = Gateway::start(data.path(), &[]).await;
+    let own = upstream(&gateway, "own", json!({ "sessionMode": "dedicated" })).await;
+    let mut client = session(&gateway.served.url, "own").open().await;
+    client.listen().await;
+    gateway.restart(Signal::TERM).await;
+    // As the libraries do: with the id of the last event of the former process.
+    let listening = client.http("GET").header("accept", "text/event-stream").header("last-event-id", "0-7");
+    let mut stream = listening.send().await;
+    assert_eq!(stream.status, 200);
+    let peer = own.peers().pop().expect("a session");
+    peer.send(r#"{"jsonrpc":"2.0","method":"notifications/tools/list_changed"}"#);
+    let event = harness::within(DEADLINE, "the notice", stream.event()).await.expect("an event");
+    assert!(event.data.contains("list_changed"), "{}", event.data);
+    let other = client.http("GET").header("accept", "text/event-stream").header("last-event-id", "3-1");
+    assert_eq!(other.send().await.status, 400, "the stream of a call that the former process had");
+}
+
+#[tokio::test]
+async fn a_session_that_has_ended_stays_so() {
+    let data = tempfile::tempdir().expect("a folder");
+    let mut gateway = Gateway::start(data.path(), &[]).await;
+    let _own = upstream(&gateway, "own", json!({})).await;
+    let url = gateway.served.url.clone();
+    let ended = session(&url, "own").open().await;
+    assert_eq!(ended.http("DELETE").send().await.status, 200);
+    assert_eq!(status(&ended, LIST).await, 404, "in the process that opened it");
+    let (mut used, unused) = (session(&url, "own").open().await, session(&url, "own").open().await);
+    gateway.restart(Signal::TERM).await;
+    works(&mut used, "echo", "\"1\"").await;
+    for client in [&used, &unused] {
+        assert_eq!(client.http("DELETE").send().await.status, 200);
+        assert_eq!(status(client, LIST).await, 404, "in a later one");
+    }
+}
+
+#[tokio::test]
+async fn a_session_is_opened_again_for_its_owner_at_its_endpoint_only() {
+    let data = tempfile::tempdir().expect("a folder");
+    let mut gateway = Gateway::start(data.path(), &["--global-auth-tokens", "one,two"]).await;
+    let _a = upstream(&gateway, "a", json!({})).await;
+    let _b = upstream(&gateway, "b", json!({})).await;
+    let url = gateway.served.url.clone();
+    let mut client = session(&url, "a").token("one").open().await;
+    // Tokens may come in another order, and others may be new.
+    gateway.flags.retain(|flag| !flag.contains("one,two"));
+    gateway.flags.push("three,two,one".to_owned());
+    gateway.restart(Signal::TERM).await;
+    let ask = async |path: &str, token: &str| {
+        let request = harness::raw::raw("POST", &format!("{url}{path}")).header("content-type", "application/json");
+        let request = request.header("accept", "application/json, text/event-stream");
+        let request = request.header("authorization", &format!("Bearer {token}")).header("mcp-session-id", &client.id);
+        request.body(LIST).send().await.status
+    };
+    assert_eq!(ask("/a/stream", "two").await, 404);
+    assert_eq!(ask("/b/stream", "one").await, 404);
+    assert_eq!(ask("/mcp", "one").await, 404);
+    works(&mut client, "echo", "\"1\"").await;
+}
+
+#[tokio::test]
+async fn without_the_keys_of_the_former_process_a_session_is_unknown() {
+    let data = tempfile::tempdir().expect("a folder");
+    let mut gateway = Gateway::start(data.path(), &["--storage=memory"]).await;
+    let one = upstream(&gateway, "one", json!({})).await;
+    let client = session(&gateway.served.url, "one").open().await;
+    gateway.restart(Signal::TERM).await;
+    gateway.served.admin.connect(&one.definition()).await;
+    assert_eq!(status(&client, LIST).await, 404);
+}
+
+#[tokio::test]
+async fn an_upgrade_refuses_no_connection_and_no_session() {
+    let data = tempfile::tempdir().expect("a folder");
+    let mut gateway = Gateway::start(data.path(), &["--reuse-port", "--drain-delay=2s"]).await;
+    let _one = upstream(&gateway, "one", json!({})).await;
+    let url = gateway.served.url.clone();
+    let mut client = session(&url, "one").open().await;
+    let next = binary("mcp-proxy").args(&gateway.flags).start();
+    next.process.says("waiting for another process to close the storage").await;
+    let address = url.trim_start_matches("http://").to_owned();
+    let is_over = Cell::new(false);
+    let knocking = async {
+        let mut knocks = 0;
+        while !is_over.get() {
+            // Each over a connection of its own.
+            let answer = harness::http().get(format!("http://{address}/healthz")).send().await;
+            assert!(answer.is_ok_and(|answer| answer.status().is_success()), "after {knocks} connections");
+            knocks += 1;
+        }
+        knocks
+    };
+    let upgrading = async {
+        works(&mut client, "echo", "\"1\"").await;
+        gateway.served.process.signal(Signal::TERM);
+        next.process.says("listening").await;
+        gateway.served.process.ended(DEADLINE).await;
+        works(&mut client, "echo", "\"2\"").await;
+        is_over.set(true);
+    };
+    let (knocks, ()) = tokio::join!(knocking, upgrading);
+    assert!(knocks > 20, "{knocks}");
+    let registered = harness::Admin::new(&url).get("/admin/mcps").await.json();
+    assert_eq!(registered["count"], 1);
+}
