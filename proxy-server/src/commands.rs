@@ -36,8 +36,12 @@ pub async fn run(cli: Cli) -> anyhow::Result<()> {
 }
 
 async fn serve(args: &Flags) -> anyhow::Result<()> {
-    let config = Config::resolve(args, &process_environment())?.with_wardens();
+    let variables = process_environment();
+    let config = Config::resolve(args, &variables)?.with_wardens();
     telemetry::init(config.telemetry);
+    for variable in Config::without_effect(&variables) {
+        warn!(variable, "this variable has no effect: the gateway uses two connections to Redis and no pool");
+    }
     let tokens = config.policy.admin_tokens.iter().chain(&config.policy.global_tokens);
     let stored = config.storage.redis.secrets();
     telemetry::never_log(tokens.chain(&stored).map(Secret::expose));

@@ -59,7 +59,9 @@ impl Config {
     /// Defaults on a port chosen by the system, with the environment that child processes inherit: for a gateway
     /// embedded in another program.
     pub fn ephemeral() -> Self {
-        Self { port: 0, children: env::children(&process_environment()), ..Self::default() }
+        let mut config = Self { port: 0, children: env::children(&process_environment()), ..Self::default() };
+        config.storage.keep_nothing_unasked();
+        config
     }
 
     /// Builds a configuration from flags of `mcp-proxy serve`. Reads nothing from the environment except the variables
@@ -71,7 +73,8 @@ impl Config {
     /// ```
     pub fn from_flags<'a>(flags: impl IntoIterator<Item = &'a str>) -> Result<Self, InvalidFlags> {
         let alone = Alone::try_parse_from(["mcp-proxy"].into_iter().chain(flags)).map_err(InvalidFlags::Syntax)?;
-        let config = Self::resolve(&alone.flags, &Variables::default()).map_err(InvalidFlags::Value)?;
+        let mut config = Self::resolve(&alone.flags, &Variables::default()).map_err(InvalidFlags::Value)?;
+        config.storage.keep_nothing_unasked();
         Ok(Self { children: env::children(&process_environment()), ..config })
     }
 
@@ -114,6 +117,11 @@ impl Config {
         config.allowed_hosts.extend(host);
         config.downstream.base_url = config.base_url.as_ref().map(Url::to_string);
         Ok((config, effective))
+    }
+
+    /// Returns the variables that are set for an ancestor and have no effect here.
+    pub(crate) fn without_effect(variables: &Variables) -> Vec<&'static str> {
+        storage::without_effect(variables)
     }
 
     /// Returns this configuration with the live settings of another: those that can change while the gateway runs.

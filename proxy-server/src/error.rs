@@ -1,6 +1,6 @@
 //! Errors on the path of a request: a kind to branch on, and a cause for the log.
 //!
-//! Causes never reach a client; `downstream::respond` maps each kind to public words.
+//! Causes never reach a client; `downstream::error_response` maps each kind to public words.
 
 use std::error::Error as StdError;
 use std::fmt;

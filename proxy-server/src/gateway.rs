@@ -188,11 +188,13 @@ impl Gateway {
     }
 
     /// Announces the shutdown and waits for `--drain-delay`: `/readyz` answers 503 and every response closes its
-    /// connection, but requests are still accepted, so that load balancers can remove this gateway. The embedded storage is
-    /// left to the next gateway, which can begin to listen at the same address meanwhile (`--reuse-port`).
+    /// connection, but requests are still accepted, so that load balancers can remove this gateway. With `--reuse-port`, the
+    /// embedded storage is left to the next gateway, which can begin to listen at the same address meanwhile.
     pub async fn drain(&self) {
         self.drain.announce();
-        self.registry.hand_over().await;
+        if self.started.reuse_port {
+            self.registry.hand_over().await;
+        }
         sleep(self.drain_delay).await;
     }
 
@@ -200,11 +202,11 @@ impl Gateway {
     /// processes.
     pub async fn stop(self) {
         self.drain.close();
-        self.registry.hand_over().await;
         // Connections in the backlog are accepted before anything that they may need ends.
         self.accepting.stop(FIRST_RESPONSES).await;
         tokio::join!(self.edge.drain(self.grace), self.drain.answered(FIRST_RESPONSES.min(self.grace)));
         self.edge.end_sessions();
+        self.registry.hand_over().await;
         if !self.connections.stop(Duration::from_secs(1)).await {
             debug!("connections still open at the end of the grace period");
         }

@@ -353,7 +353,7 @@ impl Registry {
             tokio::time::sleep(delay).await;
             delay = (2 * delay).min(LONGEST_RETRY);
             let Ok(_turn) = self.0.turn.acquire().await else { return };
-            if self.failure().is_some_and(|failure| failure.fault == Fault::HandedOver) {
+            if self.failure().is_some_and(|failure| failure.is_handed_over()) {
                 return std::future::pending().await;
             }
             match self.reload().await {

@@ -61,7 +61,8 @@ impl Builder {
 }
 
 impl InProcess {
-    /// Applies the live settings among these flags; all others get their defaults.
+    /// Applies the live settings among these flags: those that are not given get their defaults. All other settings stay as
+    /// they were at the start.
     ///
     /// # Errors
     ///

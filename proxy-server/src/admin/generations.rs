@@ -29,7 +29,7 @@ enum Step {
     Write(Box<Write>),
 }
 
-/// A change as a step, or the obstacle to it. The flag is true if the step starts or ends a process.
+/// A change as a step, or the obstacle to it. The flag is true if the step starts a process, or replaces one.
 type Checked = Result<(Step, bool), (Obstacle, String)>;
 
 /// `POST /admin/generations`.

@@ -9,8 +9,10 @@ use crate::error::Chain;
 use crate::policy::Denied;
 use crate::registry::{StorageError, TransactError};
 
-/// Value of `Retry-After` in answers to changes that a lost storage cannot keep, in seconds.
+/// Values of `Retry-After` in answers to changes that cannot be kept, in seconds: while the storage is lost, and while it is
+/// left to the next gateway, which is about to listen.
 const STORAGE_RETRY_AFTER: HeaderValue = HeaderValue::from_static("2");
+const SUCCESSOR_RETRY_AFTER: HeaderValue = HeaderValue::from_static("1");
 
 pub(super) fn problem(status: StatusCode, problem: Problem) -> Response {
     (status, Json(problem)).into_response()
@@ -43,7 +45,8 @@ pub(super) fn not_applied(what: &str, error: &TransactError) -> Response {
 pub(super) fn unavailable(error: &StorageError) -> Response {
     let problem = Problem::new("Storage unavailable").details(error.to_string()).code("storage_unavailable");
     let mut response = self::problem(StatusCode::SERVICE_UNAVAILABLE, problem);
-    response.headers_mut().insert(header::RETRY_AFTER, STORAGE_RETRY_AFTER);
+    let after = if error.is_handed_over() { SUCCESSOR_RETRY_AFTER } else { STORAGE_RETRY_AFTER };
+    response.headers_mut().insert(header::RETRY_AFTER, after);
     response
 }
 

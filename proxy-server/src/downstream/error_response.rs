@@ -1,4 +1,4 @@
-//! Maps failures to HTTP statuses, JSON-RPC error codes and messages; no other module does.
+//! Maps the kinds of failures of calls to HTTP statuses, JSON-RPC error codes and messages, exhaustively and in one place.
 
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};

@@ -51,6 +51,11 @@ pub(super) enum PersistError {
 }
 
 impl StorageError {
+    /// True if this process has left the storage to the next one.
+    pub(crate) fn is_handed_over(&self) -> bool {
+        self.fault == Fault::HandedOver
+    }
+
     pub(super) fn new(fault: Fault, details: impl fmt::Display) -> Self {
         Self { fault, details: details.to_string() }
     }

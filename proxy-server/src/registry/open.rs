@@ -56,6 +56,13 @@ pub(crate) enum Place {
 pub(crate) struct NoFolder;
 
 impl Config {
+    /// Chooses memory unless a folder or a server is named: for a gateway inside another program.
+    pub(crate) fn keep_nothing_unasked(&mut self) {
+        if self.kind == StorageKind::Auto && self.folder.is_none() && !self.redis.names_a_server() {
+            self.kind = StorageKind::Memory;
+        }
+    }
+
     /// Chooses the place of the records of a gateway that is configured for this port. A gateway on any free port is found by
     /// nobody again, so it needs a reason to keep anything.
     pub(crate) fn place(&self, port: u16) -> Result<Place, NoFolder> {
@@ -123,7 +130,14 @@ impl Opened {
     /// are stored are read all the same.
     pub(crate) async fn open(config: &Config, port: u16, registrations: usize) -> Result<Self, OpenError> {
         match &config.place(port)? {
-            Place::Memory => Ok(Self::memory(registrations)?),
+            Place::Memory => {
+                if config.kind == StorageKind::Auto && port != 0 {
+                    warn!(
+                        "registrations are kept in memory only and are lost at exit: HOME is not set; set --data-dir"
+                    );
+                }
+                Ok(Self::memory(registrations)?)
+            }
             Place::Folder { folder, may_fall_back } => {
                 let limits = Limits::for_registrations(registrations);
                 let (file, loaded) = match Embedded::open(folder, limits).await {

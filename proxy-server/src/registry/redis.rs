@@ -57,6 +57,8 @@ pub(super) struct Redis {
     server: Server,
     /// The connection for commands; `None` before the first and after a failure.
     commands: Mutex<Option<MultiplexedConnection>>,
+    /// The connection that waits for changes, between two of them.
+    waiting: Mutex<Option<MultiplexedConnection>>,
     position: Mutex<Position>,
     master: Mutex<Option<[u8; MASTER_LEN]>>,
     failure: watch::Sender<Option<StorageError>>,
@@ -85,6 +87,7 @@ impl Redis {
         let redis = Self {
             server,
             commands: Mutex::default(),
+            waiting: Mutex::default(),
             position: Mutex::default(),
             master: Mutex::default(),
             failure: watch::Sender::new(None),
@@ -251,7 +254,11 @@ impl Redis {
 
     /// Waits for an entry in the stream of changes that is not of this process's own change.
     async fn wait_for_entry(&self) -> Result<(), RedisError> {
-        let mut connection = self.server.connect_to_wait(WATCH_BLOCK).await?;
+        let open = lock(&self.waiting).take();
+        let mut connection = match open {
+            Some(open) => open,
+            None => self.server.connect_to_wait(WATCH_BLOCK).await?,
+        };
         loop {
             let entry = lock(&self.position).entry.clone();
             let mut read = cmd("XREAD");
@@ -261,12 +268,12 @@ impl Redis {
             let mut position = lock(&self.position);
             for (entry, fields) in found.into_iter().flatten().flat_map(|(_, entries)| entries) {
                 if let Some((version, change)) = change_of(&fields) {
-                    position.seen = version;
-                    position.know(version, change);
+                    position.see(version, change);
                 }
                 position.entry = entry;
             }
             if position.seen != position.version {
+                *lock(&self.waiting) = Some(connection);
                 return Ok(());
             }
         }
@@ -323,6 +330,15 @@ impl Position {
             self.know(read.version, change);
         }
         self.loss
+    }
+
+    /// Notes an entry of the stream. One of another history than the known one is no version of this one.
+    fn see(&mut self, version: u64, change: &str) {
+        let is_other = self.known.get(&version).is_some_and(|known| known != change);
+        self.seen = if is_other { u64::MAX } else { version };
+        if !is_other {
+            self.know(version, change);
+        }
     }
 
     /// True before the first reading.

@@ -246,7 +246,9 @@ async fn a_server_that_refuses_the_gateway_is_told_at_the_start() {
 
 #[tokio::test]
 async fn a_server_that_is_only_named_may_be_missing() {
-    let gateway = binary("mcp-proxy").args(["--port=0"]).env("REDIS_URL", "redis://127.0.0.1:1").serve().await;
+    let named = binary("mcp-proxy").args(["--port=0"]).env("REDIS_URL", "redis://127.0.0.1:1");
+    let gateway = named.env("REDIS_POOL_SIZE", "10").serve().await;
+    gateway.process.says("REDIS_POOL_SIZE").await;
     gateway.process.says("registrations are kept in memory only").await;
     assert_eq!(storage(&gateway).await["type"], "memory");
 }

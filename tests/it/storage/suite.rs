@@ -1,5 +1,8 @@
 //! The suite that every kind of storage passes.
 
+use std::collections::HashMap;
+use std::time::Duration;
+
 use harness::binary::Served;
 use harness::process::Signal;
 use harness::redis::{Redis, Watched};
@@ -115,6 +118,46 @@ async fn keeps_a_thousand(flags: &[String]) {
     assert_eq!(registrations(&gateway).await, before);
 }
 
+/// Kills the gateway at random moments while it is changed, and checks that every change it has acknowledged is there.
+/// `KILL_ROUNDS` sets how often.
+async fn forgets_nothing_when_killed(flags: &[String]) {
+    let flags: Vec<&str> = flags.iter().map(String::as_str).chain(["--max-servers=200000"]).collect();
+    let rounds: u64 = std::env::var("KILL_ROUNDS").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(5);
+    let mut acknowledged: Vec<(String, u64)> = Vec::new();
+    for round in 0..rounds {
+        let mut gateway = serve(&flags).await;
+        let known = registrations(&gateway).await;
+        let stored: HashMap<_, _> =
+            known.iter().map(|one| (one["definition"]["name"].as_str(), one["revision"].as_u64())).collect();
+        for (name, revision) in &acknowledged {
+            assert_eq!(stored.get(&Some(name)), Some(&Some(*revision)), "{name} in round {round}");
+        }
+        for one in &known {
+            let (name, url) = (&one["definition"]["name"], one["definition"]["url"].as_str());
+            let expected = name.as_str().map(|name| format!("http://127.0.0.1:1/{name}"));
+            assert_eq!(url.map(str::to_owned), expected, "half a registration");
+        }
+        let delay = Duration::from_micros(20_000 + round * 7_919 % 200_000);
+        let admin = gateway.admin.clone();
+        let writes = async {
+            for number in 0..2_000 {
+                let name = format!("r{round}n{number}");
+                let request = admin.request(Method::POST, "/admin/mcps").body(definition(&name).to_string());
+                let Ok(response) = request.send().await else { break };
+                let tag = response.headers().get("etag").and_then(|tag| tag.to_str().ok()).unwrap_or_default();
+                acknowledged.push((name, tag.trim_matches('"').parse().expect("a revision")));
+            }
+        };
+        let kill = async {
+            tokio::time::sleep(delay).await;
+            gateway.process.signal(Signal::KILL);
+        };
+        tokio::join!(writes, kill);
+        gateway.process.ended(DEADLINE).await;
+    }
+    assert!(!acknowledged.is_empty());
+}
+
 #[tokio::test]
 async fn memory() {
     change(&serve(&["--storage=memory"]).await).await;
@@ -165,4 +208,15 @@ async fn redis_with_a_user_and_tls() {
 #[tokio::test]
 async fn redis_behind_sentinels() {
     outlives(&Watched::start().await.flags(), End::Kill).await;
+}
+
+#[tokio::test]
+async fn embedded_forgets_nothing_when_its_gateway_is_killed() {
+    let folder = tempfile::tempdir().expect("a folder");
+    forgets_nothing_when_killed(&embedded(folder.path())).await;
+}
+
+#[tokio::test]
+async fn redis_forgets_nothing_when_its_gateway_is_killed() {
+    forgets_nothing_when_killed(&Redis::start(&[]).await.flags()).await;
 }

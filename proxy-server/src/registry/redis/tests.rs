@@ -51,3 +51,13 @@ fn a_loss_is_remembered_until_it_is_made_good() {
     position.loss = None;
     assert_eq!(position.follow(&history(&["a", "x", "y"])), None);
 }
+
+#[test]
+fn an_entry_of_another_history_asks_for_a_reading_and_does_not_change_what_is_known() {
+    let mut position = position(&["a", "b"]);
+    position.see(2, "b");
+    assert_eq!(position.seen, position.version);
+    position.see(2, "x");
+    assert_ne!(position.seen, position.version);
+    assert_eq!(position.follow(&history(&["a", "x"])), Some(Loss::Diverged));
+}
