@@ -8,7 +8,7 @@ use url::{Host, Url};
 use crate::protocol::{server_of, versions};
 use crate::upstream::Upstream;
 
-/// What follows the path of an endpoint in that of its card.
+/// Suffix of an endpoint's path that gives the path of its card.
 pub(crate) const CARD_SUFFIX: &str = "/server-card";
 pub(crate) const CATALOG_PATH: &str = "/.well-known/ai-catalog.json";
 const SCHEMA: &str = "https://static.modelcontextprotocol.io/schemas/v1/server-card.schema.json";

@@ -15,7 +15,7 @@ use crate::registry::leases::Held;
 use crate::registry::locks::Lock;
 use crate::registry::registration::{Registration, Tenure};
 
-/// What a registration has beside its definition in Compozy's form.
+/// Revisions and lifetime of a registration, stored beside its definition in Compozy's form.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Marks {
     pub(super) revision: Revision,

@@ -76,7 +76,7 @@ struct Position {
     entry: String,
     /// Ids of the newest changes by the version that they led to, by which another history is recognised.
     known: BTreeMap<u64, String>,
-    /// What the store is known to have lost, until it is stored again.
+    /// Loss of the store that was noticed, until the lost changes are stored again.
     loss: Option<Loss>,
 }
 
@@ -178,7 +178,7 @@ impl Redis {
                 Err(PersistError::Failed(error)) => return Err(error),
             }
         }
-        // What another proxy has written is not among the changes known here.
+        // Definitions of another proxy are not among the changes known here.
         let loss = if adopted.count > 0 { loss.map(|_| Loss::Diverged) } else { loss };
         Ok(Some(Loaded { records: adopted.records, master, loss }))
     }

@@ -1,7 +1,7 @@
-//! Where records outlive the process, if anywhere: one interface over all kinds of storage.
+//! One interface over all kinds of storage, in which records outlive the process or not.
 //!
-//! A storage holds what [`Records`](crate::registry::records::Records) hold, and the master secret of the gateway's keys. It is asked by one transaction at a
-//! time, and never for reading while its records are in memory.
+//! A storage holds the contents of [`Records`](crate::registry::records::Records), and the master secret of the gateway's
+//! keys. It serves one transaction at a time, and no reads while its records are in memory.
 
 use crate::registry::delta::Delta;
 use crate::registry::embedded::Embedded;

@@ -1,4 +1,4 @@
-//! Where the server is, and connections to it: directly, or to the master that sentinels name.
+//! Connects to the server: directly, or to the master that sentinels name.
 
 use std::fmt;
 use std::path::PathBuf;
