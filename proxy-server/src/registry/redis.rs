@@ -59,6 +59,8 @@ pub(super) struct Redis {
     commands: Mutex<Option<MultiplexedConnection>>,
     /// The connection that waits for changes, between two of them.
     waiting: Mutex<Option<MultiplexedConnection>>,
+    /// Names of definitions that cannot be read, which every reading looks for again.
+    skipped: Mutex<Vec<String>>,
     position: Mutex<Position>,
     master: Mutex<Option<[u8; MASTER_LEN]>>,
     failure: watch::Sender<Option<StorageError>>,
@@ -88,6 +90,7 @@ impl Redis {
             server,
             commands: Mutex::default(),
             waiting: Mutex::default(),
+            skipped: Mutex::default(),
             position: Mutex::default(),
             master: Mutex::default(),
             failure: watch::Sender::new(None),
@@ -160,7 +163,8 @@ impl Redis {
             (position.version, position.is_first())
         };
         let scans = is_first || self.failure.borrow().is_some();
-        let found = if scans { names(&mut connection).await.map_err(explain)? } else { Vec::new() };
+        let known = lock(&self.skipped).clone();
+        let found = if scans { names(&mut connection).await.map_err(explain)? } else { known };
         let read = Read::all(&mut connection, version, &found).await.map_err(explain)?;
         if read.format > FORMAT {
             let details =
@@ -170,6 +174,7 @@ impl Redis {
         let master = self.master(&mut connection, &read).await?;
         let loss = lock(&self.position).follow(&read.history);
         let adopted = adopt(read, loss.is_some(), limits);
+        lock(&self.skipped).clone_from(&adopted.skipped);
         if !adopted.ops.is_empty() {
             info!(registrations = adopted.count, "taking over definitions that another proxy has written or deleted");
             match self.apply(&adopted.ops, adopted.records.snapshot().revision().get()).await {

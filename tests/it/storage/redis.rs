@@ -90,6 +90,12 @@ async fn what_compozy_has_stored_is_taken_over_and_bad_records_are_left_alone() 
         [before[0].clone(), before[2].clone()],
         "the others are as they were"
     );
+    // Also after a reading that another gateway's change has caused.
+    serve_from(&server.flags()).await.admin.register(&definition("more")).await;
+    eventually("the change is read", || async { (names(&gateway).await.len() == 4).then_some(()) }).await;
+    let refused = gateway.admin.post("/admin/mcps", definition("broken")).await;
+    assert_eq!(refused.status, 409, "{}", refused.text);
+    assert!(refused.text.contains("cannot be read"), "{}", refused.text);
     for (name, text) in &records {
         let expected = if *name == "later" { "" } else { text };
         assert_eq!(server.command(&["get", &format!("mcp_proxy:mcps:{name}")]).await, expected, "{name}");

@@ -52,6 +52,8 @@ pub(super) struct Adopted {
     pub(super) ops: Vec<Op>,
     /// Number of definitions that another proxy has written or deleted.
     pub(super) count: usize,
+    /// Names of definitions that cannot be read.
+    pub(super) skipped: Vec<String>,
 }
 
 impl Read {
@@ -167,7 +169,8 @@ pub(super) fn adopt(read: Read, is_behind: bool, limits: Limits) -> Adopted {
         locks: record::keyed(readable(LOCKS, read.locks, record::read_lock)),
         unreadable: unreadable.union(&skipped).filter_map(|name| ServerName::stored(name).ok()).collect(),
     };
-    Adopted { records: Records::restore(stored, limits), count: ops.len(), ops }
+    let skipped = skipped.into_iter().map(str::to_owned).collect();
+    Adopted { records: Records::restore(stored, limits), count: ops.len(), ops, skipped }
 }
 
 fn readable<T>(
