@@ -93,7 +93,7 @@ impl Embedded {
         let Some(database) = database else {
             return Err(self.failure.borrow().clone().unwrap_or_else(|| StorageError::new(Fault::Failed, "closed")));
         };
-        let written = blocking(database, move |database| write(&database, &delta)).await;
+        let written = blocking(database, move |database| write(&database, &delta).map_err(Failed::described)).await;
         if let Err(error) = &written {
             *lock(&self.database) = None;
             self.failure.send_replace(Some(error.clone()));
@@ -136,8 +136,8 @@ fn open(path: PathBuf, limits: Limits) -> Result<(Database, Loaded), StorageErro
     let at =
         |error: StorageError| StorageError { details: format!("`{}`: {}", path.display(), error.details), ..error };
     let opened = create(&path).and_then(|mut database| {
-        let master = prepare(&database)?;
-        let records = read(&database, limits)?;
+        let master = prepare(&database).map_err(Failed::described)?;
+        let records = read(&database, limits).map_err(Failed::described)?;
         let is_large = std::fs::metadata(&path).is_ok_and(|file| file.len() > COMPACT_ABOVE);
         if is_large && let Err(error) = database.compact() {
             warn!(file = %path.display(), %error, "the storage is not compacted");
@@ -165,60 +165,65 @@ fn create(path: &Path) -> Result<Database, StorageError> {
 }
 
 /// Creates the tables, and checks the version of the file. Returns the master secret, which a new file gets.
-fn prepare(database: &Database) -> Result<[u8; MASTER_LEN], StorageError> {
-    let failed = |error| fault(&error);
-    let transaction = database.begin_write().map_err(|error| failed(error.into()))?;
+fn prepare(database: &Database) -> Result<[u8; MASTER_LEN], Failed> {
+    let refused = |fault, details: &str| Failed::Storage(StorageError::new(fault, details));
+    let transaction = database.begin_write()?;
     let master = {
-        let mut meta = transaction.open_table(META).map_err(|error| failed(error.into()))?;
+        let mut meta = transaction.open_table(META)?;
         for table in [REGISTRATIONS, LEASES, LOCKS] {
-            transaction.open_table(table).map_err(|error| failed(error.into()))?;
+            transaction.open_table(table)?;
         }
         let number = |bytes: &[u8]| bytes.try_into().map(u64::from_be_bytes).ok();
         let get = |key| meta.get(key).map(|found| found.map(|found| found.value().to_vec()));
-        let format = get("format").map_err(|error| failed(error.into()))?;
+        let format = get("format")?;
         match format.as_deref().map(number) {
             Some(Some(format)) if format > FORMAT => {
                 let details =
                     format!("form {format} of its records, and this version knows {FORMAT}; use the newer one");
-                return Err(StorageError::new(Fault::Newer, details));
+                return Err(refused(Fault::Newer, &details));
             }
-            Some(None) => return Err(StorageError::new(Fault::Damaged, "its version cannot be read")),
+            Some(None) => return Err(refused(Fault::Damaged, "its version cannot be read")),
             Some(Some(_)) | None => {}
         }
-        let stored = get("master").map_err(|error| failed(error.into()))?;
+        let stored = get("master")?;
         let master = match stored.map(<[u8; MASTER_LEN]>::try_from) {
             Some(Ok(master)) => master,
-            Some(Err(_)) => return Err(StorageError::new(Fault::Damaged, "its master secret has another length")),
-            None => draw_master().map_err(|error| StorageError::new(Fault::Failed, error))?,
+            Some(Err(_)) => return Err(refused(Fault::Damaged, "its master secret has another length")),
+            None => draw_master().map_err(|error| Failed::Storage(StorageError::new(Fault::Failed, error)))?,
         };
-        meta.insert("format", FORMAT.to_be_bytes().as_slice()).map_err(|error| failed(error.into()))?;
-        meta.insert("master", master.as_slice()).map_err(|error| failed(error.into()))?;
+        meta.insert("format", FORMAT.to_be_bytes().as_slice())?;
+        meta.insert("master", master.as_slice())?;
         master
     };
-    transaction.commit().map_err(|error| failed(error.into()))?;
+    transaction.commit()?;
     Ok(master)
 }
 
-fn write(database: &Database, delta: &Delta) -> Result<(), StorageError> {
-    write_all(database, delta).map_err(|error| match error {
-        WriteError::Redb(error) => fault(&error),
-        WriteError::Json(error) => StorageError::new(Fault::Failed, error),
-    })
-}
-
-/// The reason why a change was not written.
-enum WriteError {
+/// The reason why a transaction failed.
+enum Failed {
     Redb(redb::Error),
     Json(serde_json::Error),
+    /// The contents of the file, or a failure that is described already.
+    Storage(StorageError),
 }
 
-impl<E: Into<redb::Error>> From<E> for WriteError {
+impl<E: Into<redb::Error>> From<E> for Failed {
     fn from(error: E) -> Self {
         Self::Redb(error.into())
     }
 }
 
-fn write_all(database: &Database, delta: &Delta) -> Result<(), WriteError> {
+impl Failed {
+    fn described(self) -> StorageError {
+        match self {
+            Self::Redb(error) => fault(&error),
+            Self::Json(error) => StorageError::new(Fault::Failed, error),
+            Self::Storage(error) => error,
+        }
+    }
+}
+
+fn write(database: &Database, delta: &Delta) -> Result<(), Failed> {
     let transaction = database.begin_write()?;
     {
         let revision = delta.revision.get().to_be_bytes();
@@ -226,21 +231,21 @@ fn write_all(database: &Database, delta: &Delta) -> Result<(), WriteError> {
         let registrations = delta.registrations.iter().map(|(name, stored)| (name.as_str(), stored.as_deref()));
         let mut table = transaction.open_table(REGISTRATIONS)?;
         for (name, stored) in registrations {
-            match stored.map(write_registration).transpose().map_err(WriteError::Json)? {
+            match stored.map(write_registration).transpose().map_err(Failed::Json)? {
                 Some(text) => drop(table.insert(name, text.as_str())?),
                 None => drop(table.remove(name)?),
             }
         }
         let mut table = transaction.open_table(LEASES)?;
         for (holder, held) in &delta.leases {
-            match held.as_ref().map(record::write_leases).transpose().map_err(WriteError::Json)? {
+            match held.as_ref().map(record::write_leases).transpose().map_err(Failed::Json)? {
                 Some(text) => drop(table.insert(holder.as_str(), text.as_str())?),
                 None => drop(table.remove(holder.as_str())?),
             }
         }
         let mut table = transaction.open_table(LOCKS)?;
         for (owner, lock) in &delta.locks {
-            match lock.as_ref().map(record::write_lock).transpose().map_err(WriteError::Json)? {
+            match lock.as_ref().map(record::write_lock).transpose().map_err(Failed::Json)? {
                 Some(text) => drop(table.insert(owner.as_str(), text.as_str())?),
                 None => drop(table.remove(owner.as_str())?),
             }
@@ -262,11 +267,10 @@ fn read_registration(name: &str, text: &str) -> Result<Registration, record::Unr
 }
 
 /// Reads every record. One that cannot be read is named in the log and stays in the file.
-fn read(database: &Database, limits: Limits) -> Result<Records, StorageError> {
-    let failed = |error| fault(&error);
-    let transaction = database.begin_read().map_err(|error| failed(error.into()))?;
-    let meta = transaction.open_table(META).map_err(|error| failed(error.into()))?;
-    let revision = meta.get("revision").map_err(|error| failed(error.into()))?;
+fn read(database: &Database, limits: Limits) -> Result<Records, Failed> {
+    let transaction = database.begin_read()?;
+    let meta = transaction.open_table(META)?;
+    let revision = meta.get("revision")?;
     let revision = revision.and_then(|bytes| bytes.value().try_into().ok().map(u64::from_be_bytes));
     let revision = revision.map_or_else(first_revision, Revision::new);
     let (registrations, unreadable) = all(&transaction, REGISTRATIONS, read_registration)?;
@@ -290,12 +294,11 @@ fn all<T>(
     transaction: &redb::ReadTransaction,
     table: TableDefinition<'_, &'static str, &'static str>,
     read: impl Fn(&str, &str) -> Result<T, record::Unreadable>,
-) -> Result<Readable<T>, StorageError> {
-    let failed = |error| fault(&error);
-    let opened = transaction.open_table(table).map_err(|error| failed(error.into()))?;
+) -> Result<Readable<T>, Failed> {
+    let opened = transaction.open_table(table)?;
     let (mut records, mut unreadable) = (Vec::new(), Vec::new());
-    for row in opened.iter().map_err(|error| failed(error.into()))? {
-        let (key, text) = row.map_err(|error| failed(error.into()))?;
+    for row in opened.iter()? {
+        let (key, text) = row?;
         match read(key.value(), text.value()) {
             Ok(record) => records.push((key.value().to_owned(), record)),
             Err(error) => {

@@ -9,7 +9,7 @@ use tracing::warn;
 use crate::keys::{Keys, MASTER_LEN, NoKeys, draw_master};
 use crate::registry::embedded::Embedded;
 use crate::registry::failure::{Fault, StorageError};
-use crate::registry::records::{Limits, Records, first_revision};
+use crate::registry::records::{Limits, Loaded, Records, first_revision};
 use crate::registry::redis::{Redis, Settings};
 use crate::registry::storage::Storage;
 
@@ -129,6 +129,7 @@ impl Opened {
     /// Opens the storage of a gateway that is configured for this port, for a maximum number of registrations. More that
     /// are stored are read all the same.
     pub(crate) async fn open(config: &Config, port: u16, registrations: usize) -> Result<Self, OpenError> {
+        let limits = Limits::for_registrations(registrations);
         match &config.place(port)? {
             Place::Memory => {
                 if config.kind == StorageKind::Auto && port != 0 {
@@ -138,35 +139,30 @@ impl Opened {
                 }
                 Ok(Self::memory(registrations)?)
             }
-            Place::Folder { folder, may_fall_back } => {
-                let limits = Limits::for_registrations(registrations);
-                let (file, loaded) = match Embedded::open(folder, limits).await {
-                    Err(error) if *may_fall_back && error.fault == Fault::ReadOnly && !Embedded::exists(folder) => {
-                        warn!(%error, "registrations are kept in memory only and are lost at exit; set --data-dir");
-                        return Ok(Self::memory(registrations)?);
-                    }
-                    opened => opened?,
-                };
-                Ok(Self { storage: Storage::Embedded(file), records: loaded.records, limits, master: loaded.master })
-            }
-            Place::Server { may_fall_back } => {
-                let limits = Limits::for_registrations(registrations);
-                let (server, loaded) = match Redis::open(&config.redis, limits).await {
-                    Err(error) if *may_fall_back && error.fault == Fault::Unreachable => {
-                        warn!(%error, "registrations are kept in memory only and are lost at exit; with --storage redis \
-                                       the gateway does not start without its server");
-                        return Ok(Self::memory(registrations)?);
-                    }
-                    opened => opened?,
-                };
-                Ok(Self {
-                    storage: Storage::Redis(Box::new(server)),
-                    records: loaded.records,
-                    limits,
-                    master: loaded.master,
-                })
-            }
+            Place::Folder { folder, may_fall_back } => match Embedded::open(folder, limits).await {
+                Err(error) if *may_fall_back && error.fault == Fault::ReadOnly && !Embedded::exists(folder) => {
+                    warn!(%error, "registrations are kept in memory only and are lost at exit; set --data-dir");
+                    Ok(Self::memory(registrations)?)
+                }
+                opened => {
+                    opened.map(|(file, loaded)| Self::with(Storage::Embedded(file), loaded, limits)).map_err(Into::into)
+                }
+            },
+            Place::Server { may_fall_back } => match Redis::open(&config.redis, limits).await {
+                Err(error) if *may_fall_back && error.fault == Fault::Unreachable => {
+                    warn!(%error, "registrations are kept in memory only and are lost at exit; with --storage redis the \
+                                   gateway does not start without its server");
+                    Ok(Self::memory(registrations)?)
+                }
+                opened => opened
+                    .map(|(server, loaded)| Self::with(Storage::Redis(Box::new(server)), loaded, limits))
+                    .map_err(Into::into),
+            },
         }
+    }
+
+    fn with(storage: Storage, loaded: Loaded, limits: Limits) -> Self {
+        Self { storage, records: loaded.records, limits, master: loaded.master }
     }
 
     /// Opens an empty storage in memory.

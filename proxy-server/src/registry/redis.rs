@@ -22,7 +22,7 @@ mod layout;
 mod server;
 
 use std::collections::BTreeMap;
-use std::sync::Mutex;
+use std::sync::{LazyLock, Mutex};
 use std::time::Duration;
 
 use ::redis::aio::MultiplexedConnection;
@@ -52,6 +52,9 @@ const WATCH_BLOCK: Duration = Duration::from_millis(500);
 const MAX_KNOWN: usize = 1_000;
 /// Maximum number of readings during which other gateways change the records.
 const MAX_READINGS: u32 = 20;
+/// Applies a change.
+static CHANGE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("redis/change.lua")));
+
 /// A store of the records of several gateways.
 pub(super) struct Redis {
     server: Server,
@@ -64,7 +67,6 @@ pub(super) struct Redis {
     position: Mutex<Position>,
     master: Mutex<Option<[u8; MASTER_LEN]>>,
     failure: watch::Sender<Option<StorageError>>,
-    script: Script,
 }
 
 /// The state of the store that the records in memory are from.
@@ -94,7 +96,6 @@ impl Redis {
             position: Mutex::default(),
             master: Mutex::default(),
             failure: watch::Sender::new(None),
-            script: Script::new(include_str!("redis/change.lua")),
         };
         let deadline = Instant::now() + START_PATIENCE;
         loop {
@@ -245,7 +246,7 @@ impl Redis {
 
     async fn run(&self, ops: &[Op], id: &str, version: u64, revision: u64) -> Result<(u8, u64), RedisError> {
         let mut connection = self.connection().await?;
-        let mut call = self.script.prepare_invoke();
+        let mut call = CHANGE.prepare_invoke();
         call.key(META).key(CHANGES).key(MARKS).key(LEASES).key(LOCKS);
         call.arg(version).arg(id).arg(revision).arg(FORMAT);
         for key in changes::keys(ops) {

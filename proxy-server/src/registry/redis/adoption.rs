@@ -1,6 +1,7 @@
 //! Reads the records from the store, and takes over definitions that another proxy has written or deleted.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::LazyLock;
 
 use ::redis::aio::MultiplexedConnection;
 use ::redis::{RedisError, Script, cmd};
@@ -16,6 +17,9 @@ use crate::registry::records::{Limits, Records, Stored, first_revision};
 
 /// Hint for the number of keys that one `SCAN` looks at.
 const BATCH: usize = 200;
+
+/// Reads all records. Kept, because its digest names it to the server.
+static READ: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("read.lua")));
 
 /// Fields of a hash.
 type Fields = BTreeMap<String, String>;
@@ -64,8 +68,7 @@ impl Read {
         since: u64,
         names: &[String],
     ) -> Result<Self, RedisError> {
-        let script = Script::new(include_str!("read.lua"));
-        let mut call = script.prepare_invoke();
+        let mut call = READ.prepare_invoke();
         call.key(META).key(CHANGES).key(MARKS).key(LEASES).key(LOCKS).arg(DEFINITIONS).arg(since).arg(names);
         let (meta, marks, leases, locks, entries, names, texts): Answer = call.invoke_async(connection).await?;
         let number = |name: &str| meta.get(name).and_then(|text| text.parse().ok());
