@@ -7,6 +7,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use schemas::document::MalformedKind;
 pub(crate) use schemas::nearest;
 use serde::{Serialize, Serializer};
 
@@ -396,6 +397,21 @@ impl FromStr for Code {
 #[error("there is no such code{}", .near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default())]
 pub struct UnknownCode {
     near: Option<&'static str>,
+}
+
+impl From<MalformedKind> for Code {
+    fn from(kind: MalformedKind) -> Self {
+        match kind {
+            MalformedKind::Engine => Self::EngineYaml,
+            MalformedKind::UnquotedTemplate => Self::UnquotedTemplate,
+            MalformedKind::DuplicateKey => Self::DuplicateKey,
+            MalformedKind::DuplicateAnchor => Self::DuplicateAnchor,
+            MalformedKind::UnknownAlias => Self::UnknownAlias,
+            MalformedKind::Cycle => Self::Cycle,
+            MalformedKind::WrongType => Self::WrongType,
+            _ => Self::Syntax,
+        }
+    }
 }
 
 impl fmt::Display for Code {

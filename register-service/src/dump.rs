@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use indexmap::IndexMap;
 use schemas::admin::Registration;
 use schemas::dialect::compozy::{Command, DefinitionDocument};
+use schemas::document::yaml;
 use schemas::workflow::GatewaySettings;
 use schemas::{Definition, Secret, WireDuration};
 use serde_json::{Map, Value, json};
 
 use crate::plan::tags::{PROTECTED_TAG, PROVENANCE};
-use crate::source::yaml;
 use crate::workflow::gateway::{duration_text, settings_of};
 use crate::workflow::{Desired, Entry, Usage};
 
@@ -86,7 +86,7 @@ const REGISTERED: &str = "registered";
 
 fn written_out(entries: impl Iterator<Item = Value>) -> String {
     // Serialisation cannot fail: a tree of strings, numbers, lists and maps has a YAML form.
-    yaml::text(&json!({ "mcps": entries.collect::<Vec<Value>>() })).unwrap_or_default()
+    yaml::text(&json!({ "mcps": entries.collect::<Vec<Value>>() }))
 }
 
 fn entry(document: &DefinitionDocument) -> Value {
@@ -189,7 +189,7 @@ fn is_nothing(value: &Value) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::template::{self, Environment, OnUnset};
+    use schemas::template::{self, Environment, OnUnset};
 
     fn registration(definition: Value) -> Registration {
         serde_json::from_value(json!({ "definition": definition })).expect("a registration")

@@ -51,7 +51,8 @@ pub mod plan;
 mod service;
 mod source;
 mod sync;
-mod template;
+#[cfg(test)]
+mod vectors;
 pub mod worker;
 mod workflow;
 

@@ -2,19 +2,14 @@
 //!
 //! Paths name single files or folders. In folders, reads `*.yaml` and `*.yml`, sorted by path, except hidden ones and
 //! those in `target` and `node_modules`; does not follow links to folders. A missing file or folder is an error, never
-//! an empty set. This module does not interpret documents.
+//! an empty set. [`schemas::document`] parses them, and the modules above interpret them.
 
-mod build;
-pub(crate) mod document;
+pub(crate) mod env_file;
 mod excerpt;
 mod file;
 mod find;
 pub(crate) mod location;
-mod malformed;
-pub(crate) mod node;
 pub(crate) mod parallel;
-mod scalar;
-pub(crate) mod yaml;
 
 use std::collections::{BTreeMap, HashSet};
 use std::fs;
@@ -22,12 +17,13 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use schemas::document::{Position, Span};
+
 use crate::diagnostic::{self, Code, Diagnostic, Location, Severity};
 pub use crate::source::file::File;
 use crate::source::file::PROJECT_FILES;
 use crate::source::find::{Found, MAX_FOLDER_DEPTH, STANDARD_INPUT};
 use crate::source::location::{location, shown, whole};
-use crate::source::node::{Position, Span};
 
 const MAX_FILE_BYTES: u64 = 1 << 20;
 

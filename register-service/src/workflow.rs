@@ -36,12 +36,12 @@ mod verbatim;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use schemas::document::Node;
+use schemas::template::Environment;
 use schemas::workflow::McpItem;
 
 use crate::diagnostic::{Code, Diagnostic};
-use crate::source::node::Node;
 use crate::source::{self, File, InvalidFiles, parallel};
-use crate::template::Environment;
 pub use crate::workflow::desired::{Desired, Entry, Usage};
 use crate::workflow::document::Item;
 use crate::workflow::entry::Context;

@@ -16,6 +16,8 @@
 pub mod admin;
 mod definition;
 pub mod dialect;
+#[cfg(feature = "files")]
+pub mod document;
 mod duration;
 mod name;
 mod near;
@@ -24,6 +26,8 @@ pub mod plan;
 mod problem;
 mod redact;
 mod secret;
+#[cfg(feature = "files")]
+pub mod template;
 mod token;
 pub mod workflow;
 

@@ -1,9 +1,9 @@
 //! Instance, as JSON Schema calls the value that is checked: JSON from a program, or a YAML node from a file.
 
+use schemas::document::{self, Node, Span};
 use serde_json::{Number, Value};
 
 use crate::arguments::compare::kind;
-use crate::source::node::{self, Node, Span};
 
 /// Argument, or a part of one.
 #[derive(Debug, Clone, Copy)]
@@ -31,13 +31,15 @@ impl<'a> Instance<'a> {
             Self::Json(value) => kind(value),
             Self::Name(..) => "string",
             Self::Yaml(node) => match &node.value {
-                node::Value::Null => "null",
-                node::Value::Bool(..) => "boolean",
+                document::Value::Null => "null",
+                document::Value::Bool(..) => "boolean",
                 // Infinity and NaN, which JSON cannot represent, are numbers too.
-                node::Value::Number(number, _) => number_of(*number).map_or("number", |it| kind(&Value::Number(it))),
-                node::Value::Text(_) => "string",
-                node::Value::List(_) => "array",
-                node::Value::Map(_) => "object",
+                document::Value::Number(number, _) => {
+                    number_of(*number).map_or("number", |it| kind(&Value::Number(it)))
+                }
+                document::Value::Text(_) => "string",
+                document::Value::List(_) => "array",
+                document::Value::Map(_) => "object",
             },
         }
     }
@@ -45,7 +47,7 @@ impl<'a> Instance<'a> {
     pub(super) fn number(self) -> Option<Number> {
         match self {
             Self::Json(Value::Number(number)) => Some(number.clone()),
-            Self::Yaml(Node { value: node::Value::Number(number, _), .. }) => number_of(*number),
+            Self::Yaml(Node { value: document::Value::Number(number, _), .. }) => number_of(*number),
             Self::Json(_) | Self::Yaml(_) | Self::Name(..) => None,
         }
     }
@@ -62,7 +64,9 @@ impl<'a> Instance<'a> {
     pub(super) fn items(self) -> Option<Vec<Self>> {
         match self {
             Self::Json(Value::Array(items)) => Some(items.iter().map(Self::Json).collect()),
-            Self::Yaml(Node { value: node::Value::List(items), .. }) => Some(items.iter().map(Self::Yaml).collect()),
+            Self::Yaml(Node { value: document::Value::List(items), .. }) => {
+                Some(items.iter().map(Self::Yaml).collect())
+            }
             Self::Json(_) | Self::Yaml(_) | Self::Name(..) => None,
         }
     }
@@ -74,7 +78,7 @@ impl<'a> Instance<'a> {
                 let all = members.iter();
                 Some(all.map(|(name, it)| (&**name, Self::Name(name, Span::default()), Self::Json(it))).collect())
             }
-            Self::Yaml(Node { value: node::Value::Map(map), .. }) => {
+            Self::Yaml(Node { value: document::Value::Map(map), .. }) => {
                 let all = map.entries.iter();
                 Some(all.map(|(name, at, it)| (&**name, Self::Name(name, *at), Self::Yaml(it))).collect())
             }
@@ -109,10 +113,10 @@ fn is_open_inside(node: &Node) -> bool {
     node.is_template() || node.items().iter().any(is_open_inside) || values.any(is_open_inside)
 }
 
-fn number_of(number: node::Number) -> Option<Number> {
+fn number_of(number: document::Number) -> Option<Number> {
     match number {
-        node::Number::Negative(number) => Some(number.into()),
-        node::Number::Natural(number) => Some(number.into()),
-        node::Number::Float(number) => Number::from_f64(number),
+        document::Number::Negative(number) => Some(number.into()),
+        document::Number::Natural(number) => Some(number.into()),
+        document::Number::Float(number) => Number::from_f64(number),
     }
 }

@@ -80,7 +80,7 @@ impl Wanted {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::template::Environment;
+    use schemas::template::Environment;
 
     fn settings() -> Settings {
         Settings::new("http://127.0.0.1:6001".parse().expect("a URL"), Environment::from_iter([("T", "t0ken")]))

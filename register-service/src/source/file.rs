@@ -3,11 +3,11 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use schemas::document::{Malformed, Node, Span, yaml};
+
 use crate::diagnostic::{Code, Diagnostic, Location};
+use crate::source::excerpt;
 use crate::source::location::location;
-use crate::source::malformed::Malformed;
-use crate::source::node::{Node, Span};
-use crate::source::{excerpt, yaml};
 
 const BYTE_ORDER_MARK: char = '\u{feff}';
 /// Names of project files.
@@ -82,13 +82,12 @@ impl File {
     /// # Ok::<(), std::io::Error>(())
     /// ```
     pub fn to_yaml(&self) -> String {
-        let write = |document| yaml::write(document).unwrap_or_else(|error| format!("# {error}\n"));
-        self.documents.iter().map(write).collect::<Vec<_>>().join("---\n")
+        self.documents.iter().map(yaml::write).collect::<Vec<_>>().join("---\n")
     }
 
     pub(crate) fn parse(path: &str, name: &str, text: &str) -> (Self, Vec<Diagnostic>) {
         let text = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text);
-        let yaml::Read { documents, is_whole, begins_empty, malformed } = yaml::parse(text);
+        let yaml::Read { documents, is_whole, begins_empty, malformed, .. } = yaml::parse(text);
         let file = Self {
             path: path.into(),
             name: name.into(),
@@ -101,7 +100,7 @@ impl File {
             is_inline: false,
             asked: None,
         };
-        let remark = |it: Malformed| Diagnostic::new(it.code, &file.at(it.span), it.message).hint_if(it.hint);
+        let remark = |it: Malformed| Diagnostic::new(it.kind.into(), &file.at(it.span), it.message).hint_if(it.hint);
         let diagnostics = malformed.into_iter().map(remark).collect();
         (file, diagnostics)
     }

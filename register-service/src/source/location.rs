@@ -2,8 +2,9 @@
 
 use std::path::Path;
 
+use schemas::document::Span;
+
 use crate::diagnostic::{Code, Diagnostic, Location};
-use crate::source::node::Span;
 
 /// Converts a span to a location in the file with this displayed path.
 pub(crate) fn location(file: &str, Span { start, end }: Span) -> Location {

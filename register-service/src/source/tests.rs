@@ -1,7 +1,7 @@
 use schemas::workflow::WorkflowDocument;
 
 use super::*;
-use crate::source::node::{Node, Value};
+use schemas::document::{Node, Value};
 
 fn parse(text: &str) -> (File, String) {
     let (file, diagnostics) = File::parse("f.yaml", "f.yaml", text);

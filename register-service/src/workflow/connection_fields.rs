@@ -3,9 +3,9 @@
 
 use std::collections::BTreeMap;
 
+use schemas::document::{Node, Value};
 use schemas::{ServerName, redact_arguments, redact_url};
 
-use crate::source::node::{Node, Value};
 use crate::workflow::desired::{Desired, Usage};
 
 /// Fields with their names at the gateway (`command` with its arguments, `url`, `headers`, `env`), in that order.

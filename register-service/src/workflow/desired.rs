@@ -2,12 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use schemas::document::Node;
+use schemas::template::Environment;
 use schemas::{Definition, ServerName};
 
 use crate::diagnostic::{Diagnostic, Location};
-use crate::source::node::Node;
 use crate::source::{self, File};
-use crate::template::Environment;
 use crate::workflow::reference::tool::ToolReference;
 use crate::workflow::settings::Engine;
 

@@ -1,10 +1,10 @@
 //! Collects the items of `mcps:` in documents.
 
+use schemas::document::Misfit;
+use schemas::document::{Map, Node, Value};
 use schemas::workflow::{AgentDocument, AgentItem, McpItem, ProjectDocument, WorkflowDocument};
 
 use crate::diagnostic::{Code, Diagnostic, Location, Severity};
-use crate::source::document::Misfit;
-use crate::source::node::{Map, Node, Value};
 use crate::source::{File, parallel};
 use crate::workflow::desired::Place;
 use crate::workflow::keys;

@@ -3,12 +3,12 @@
 
 use std::ops::Range;
 
+use schemas::document::{Node, Value};
+use schemas::template;
 use serde::de::IgnoredAny;
 
 use crate::diagnostic::{Code, Diagnostic};
 use crate::source::File;
-use crate::source::node::{Node, Value};
-use crate::template;
 use crate::workflow::settings::Engine;
 
 /// Returns the diagnostic of a header that renders here, but not in the engine.

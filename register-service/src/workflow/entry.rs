@@ -6,14 +6,14 @@
 use indexmap::IndexMap;
 use schemas::admin::SOURCE_TAG;
 use schemas::dialect::compozy::{Command, DefinitionDocument};
+use schemas::document::Node;
+use schemas::template::Environment;
 use schemas::workflow::McpEntry;
 use schemas::{Definition, InvalidDefinition, Secret, ServerName, WireDuration};
 use url::Url;
 
 use crate::diagnostic::{Code, Diagnostic, Location};
 use crate::source::File;
-use crate::source::node::Node;
-use crate::template::Environment;
 use crate::workflow::address::Below;
 use crate::workflow::desired::Usage;
 use crate::workflow::fields::{Fields, Kind};

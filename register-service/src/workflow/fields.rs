@@ -3,14 +3,14 @@
 use std::time::Duration;
 
 use indexmap::IndexMap;
+use schemas::document::{Node, Span, Value};
+use schemas::template::Environment;
 use schemas::workflow::{CommandLine, MCP_ENTRY_KEYS, McpEntry};
 use schemas::{REDACTED, Secret, WireDuration};
 use url::Url;
 
 use crate::diagnostic::{Code, Diagnostic, Location, nearest};
 use crate::source::File;
-use crate::source::node::{Node, Span, Value};
-use crate::template::Environment;
 use crate::workflow::date::is_date;
 use crate::workflow::rendering::Rendering;
 use crate::workflow::settings::Engine;

@@ -1,9 +1,9 @@
 //! Interprets entries of `mcps:` that do not come from files, such as an agent out of a store, or a request.
 
+use schemas::document::{Map, Node, Value};
 use serde_json::Value as Json;
 
 use crate::diagnostic::{Code, Diagnostic};
-use crate::source::node::{Map, Node, Value};
 use crate::source::{File, InvalidFiles};
 use crate::workflow::kind::{Kind, kind};
 use crate::workflow::{Loaded, Settings, interpret};
@@ -81,8 +81,8 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::template::Environment;
     use crate::workflow::Usage;
+    use schemas::template::Environment;
 
     fn settings() -> Settings {
         let environment = Environment::from_iter([("TOKEN", "hunter2")]);

@@ -1,12 +1,12 @@
 //! `gateway:` of an entry: settings of a server that only the gateway has.
 
 use schemas::dialect::compozy::DefinitionDocument;
+use schemas::document::Node;
 use schemas::workflow::{GATEWAY_SETTINGS_KEYS, GatewaySettings, Text};
 use schemas::{Secret, WireDuration};
 
 use crate::diagnostic::{Code, Diagnostic, nearest};
 use crate::plan::tags::{PROTECTED_TAG, PROVENANCE};
-use crate::source::node::Node;
 use crate::workflow::fields::Fields;
 
 /// Adds the entry's `gateway` settings to the definition. Returns `None` if one is wrong.

@@ -4,13 +4,13 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::OnceLock;
 
+use schemas::document::Node;
 use schemas::workflow::McpItem;
 use schemas::{Definition, ServerName};
 
 use crate::diagnostic::{Code, Diagnostic, Location, nearest};
 use crate::plan::tags::without_provenance;
 use crate::source::File;
-use crate::source::node::Node;
 use crate::workflow::desired::{Entry, Usage};
 use crate::workflow::document::Item;
 

@@ -1,11 +1,11 @@
 //! Reports keys of documents that nothing reads: misspelled keys, MCP servers under another program's key, and keys of
 //! another kind of file.
 
+use schemas::document::{Map, Node};
 use schemas::workflow::{AGENT_KEYS, WORKFLOW_KEYS};
 
 use crate::diagnostic::{Code, Diagnostic, nearest};
 use crate::source::File;
-use crate::source::node::{Map, Node};
 use crate::workflow::kind::Kind;
 use crate::workflow::settings::Engine;
 
@@ -46,7 +46,7 @@ impl Remark {
         Self { code: Code::UnknownKey, message: format!("unknown key `{key}`"), hint, is_warning: true }
     }
 
-    fn at(self, file: &File, span: crate::source::node::Span) -> Diagnostic {
+    fn at(self, file: &File, span: schemas::document::Span) -> Diagnostic {
         let remark = Diagnostic::new(self.code, &file.at(span), self.message).hint_if(self.hint);
         if self.is_warning { remark.as_warning() } else { remark }
     }

@@ -1,7 +1,8 @@
 //! Classifies documents.
 
+use schemas::document::Node;
+
 use crate::source::File;
-use crate::source::node::Node;
 
 /// Kind of a document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

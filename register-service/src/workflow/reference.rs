@@ -7,8 +7,9 @@ mod walk;
 
 use std::collections::HashMap;
 
+use schemas::document::Node;
+
 use crate::diagnostic::{Code, Diagnostic, nearest};
-use crate::source::node::Node;
 use crate::source::{File, parallel};
 use crate::workflow::desired::{Entry, Place};
 use crate::workflow::document::Item;

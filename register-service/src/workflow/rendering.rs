@@ -1,9 +1,10 @@
 //! Renders templates of scalars, and turns their faults into diagnostics with positions.
 
+use schemas::document::Node;
+use schemas::template::{Environment, Fault, FaultKind};
+
 use crate::diagnostic::{Code, Diagnostic, nearest};
 use crate::source::File;
-use crate::source::node::Node;
-use crate::template::{Environment, Fault, FaultKind};
 use crate::workflow::settings::Engine;
 
 /// Context of a template: its file and the variables that it may use.
@@ -20,7 +21,7 @@ impl Rendering<'_> {
     /// Renders the templates of a scalar's text.
     pub(super) fn render(&self, node: &Node) -> Result<String, Vec<Diagnostic>> {
         let text = node.literal().unwrap_or_default();
-        let rendered = crate::template::render(text, self.environment, self.engine.on_unset());
+        let rendered = schemas::template::render(text, self.environment, self.engine.on_unset());
         rendered.map_err(|faults| faults.into_iter().map(|fault| self.remark(node, fault)).collect())
     }
 

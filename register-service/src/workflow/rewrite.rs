@@ -4,10 +4,11 @@
 use std::collections::BTreeMap;
 
 use schemas::REDACTED;
+use schemas::document::{Map, Node, Value};
+use schemas::template::{self, Environment, OnUnset};
 
+use crate::diagnostic::is_secret_name;
 use crate::source::File;
-use crate::source::node::{Map, Node, Value};
-use crate::template::{self, Environment, OnUnset};
 use crate::workflow::{Desired, Entry, Usage, connection_fields, header};
 
 /// Keys that only the gateway needs to reach the upstream, not the engine.
@@ -36,13 +37,24 @@ impl Desired {
             let document = file.and_then(|file| file.documents.get_mut(entry.place.document));
             if let Some(map) = document.and_then(|document| locate(document, entry)) {
                 let document = (entry.place.file, entry.place.document);
-                let environment = || self.environments.get(&document).unwrap_or(&self.environment).redacted();
+                let environment = || redacted(self.environments.get(&document).unwrap_or(&self.environment));
                 let environment = shown.entry(document).or_insert_with(environment);
                 rewrite(map, entry, Shown { environment, unset: self.engine.on_unset() });
             }
         }
         files
     }
+}
+
+/// Returns the variables with a placeholder for every value that looks like a secret, either by the variable's name or
+/// because it is a URL with a password.
+fn redacted(environment: &Environment) -> Environment {
+    let shown = |name: &str| {
+        let value = environment.get(name).unwrap_or_default();
+        let is_secret = is_secret_name(name) || (value.contains("://") && value.contains('@'));
+        (name.to_owned(), if is_secret { REDACTED } else { value }.to_owned())
+    };
+    environment.names().map(shown).collect()
 }
 
 fn locate<'a>(document: &'a mut Node, entry: &Entry) -> Option<&'a mut Map> {
@@ -167,5 +179,24 @@ fn render(node: &mut Node, shown: Shown<'_>) {
         }
         Value::List(items) => items.iter_mut().for_each(|item| render(item, shown)),
         Value::Map(_) | Value::Null | Value::Bool(..) | Value::Number(..) => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hides_values_that_look_like_secrets() {
+        let environment = Environment::from_iter([
+            ("HOST", "example.com"),
+            ("API_KEY", "k"),
+            ("GithubToken", "t"),
+            ("CACHE", "redis://u:p@h/0"),
+        ]);
+        let redacted = redacted(&environment);
+        let shown: Vec<_> = ["API_KEY", "CACHE", "GithubToken", "HOST"].map(|name| redacted.get(name)).into();
+        let hidden = Some(REDACTED);
+        assert_eq!(shown, [hidden, hidden, hidden, Some("example.com")]);
     }
 }

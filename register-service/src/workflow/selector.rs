@@ -8,7 +8,7 @@
 
 use std::ops::Range;
 
-use crate::source::node::Node;
+use schemas::document::Node;
 
 /// Reference to an item of a list in a document.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,7 +1,8 @@
 //! Settings with which files are interpreted.
 
+use schemas::template::{Environment, OnUnset};
+
 use crate::diagnostic::{Code, Diagnostic, Severity};
-use crate::template::{Environment, OnUnset};
 use crate::workflow::address::GatewayUrl;
 
 /// Settings for the interpretation of files.

@@ -1,9 +1,10 @@
 //! Evaluates the variables that documents declare in `env:`. The process environment overrides them.
 
+use schemas::document::Node;
+use schemas::template::{self, Environment};
+
 use crate::diagnostic::{Code, Diagnostic};
 use crate::source::File;
-use crate::source::node::Node;
-use crate::template::{self, Environment};
 use crate::workflow::rendering::Rendering;
 use crate::workflow::verbatim;
 

@@ -1,11 +1,11 @@
 //! Reads YAML documents into the form in which `tests/templates/oracle.go` prints those of the engine's parser.
 
+use schemas::document::Node;
 use schemas::workflow::{CommandLine, McpEntry, McpItem};
 use serde_json::{Value, json};
 
 use crate::diagnostic::Code;
 use crate::source::File;
-use crate::source::node::Node;
 use crate::workflow::{Engine, document};
 
 /// Returns the entries of a document's `mcps:`, or the reason why there are none, with true if it is refused for a
@@ -34,8 +34,7 @@ pub(crate) fn document(text: &str) -> Result<Value, (bool, String)> {
         if matches!(&entry.command, Some(CommandLine::Words(_))) {
             return Err((false, "a list as a command".to_owned()));
         }
-        let is_number =
-            |key| node.get(key).is_some_and(|it| matches!(it.value, crate::source::node::Value::Number(..)));
+        let is_number = |key| node.get(key).is_some_and(|it| matches!(it.value, schemas::document::Value::Number(..)));
         if is_number("start_timeout") {
             return Err((false, "a duration without a unit".to_owned()));
         }

@@ -4,11 +4,11 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
+use schemas::document::{Node, Value};
 use schemas::{written_secrets, written_value};
 
 use crate::diagnostic::{Code, Diagnostic, Severity};
 use crate::source::File;
-use crate::source::node::{Node, Value};
 use crate::workflow::command_line;
 use crate::workflow::fields::Fields;
 

@@ -5,9 +5,10 @@
 
 use std::collections::HashMap;
 
+use schemas::document::Node;
+
 use crate::diagnostic::{Code, Diagnostic, nearest};
 use crate::source::File;
-use crate::source::node::Node;
 use crate::workflow::kind::{Kind, kind};
 use crate::workflow::selector;
 

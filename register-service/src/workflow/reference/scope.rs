@@ -5,11 +5,11 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use schemas::document::Node;
 use schemas::workflow::McpItem;
 
 use crate::diagnostic::{Code, Diagnostic, Location, nearest};
 use crate::source::File;
-use crate::source::node::Node;
 use crate::workflow::desired::Place;
 use crate::workflow::document::Item;
 use crate::workflow::kind::{Kind, kind};

@@ -3,10 +3,10 @@
 use std::ops::Range;
 
 use schemas::ServerName;
+use schemas::document::Node;
 
 use crate::diagnostic::{Location, nearest};
 use crate::source::File;
-use crate::source::node::Node;
 
 /// Tool that an action or task names, as `$mcp(server#tool)`.
 ///

@@ -1,7 +1,8 @@
 //! Walks documents and collects their uses of tools, agents and selectors.
 
+use schemas::document::Node;
+
 use crate::source::File;
-use crate::source::node::Node;
 use crate::workflow::kind::{Kind, kind};
 use crate::workflow::reference::tool::Step;
 

@@ -3,12 +3,12 @@
 //! Checks only what the file determines: a value with a template may render to anything.
 
 use schemas::admin::Tool;
+use schemas::document::{Map, Node, Span};
 use serde_json::Value as Json;
 
 use crate::arguments::{self, Fault, Instance, Schema, Wrong, texts, types};
 use crate::diagnostic::{Code, Diagnostic, nearest};
 use crate::source::File;
-use crate::source::node::{Map, Node, Span};
 use crate::workflow::reference::tool::ToolReference;
 
 /// Returns the diagnostics for the arguments of a step.

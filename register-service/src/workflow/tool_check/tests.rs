@@ -1,10 +1,10 @@
 use schemas::admin::{DefinitionView, Status};
+use schemas::template::Environment;
 use serde_json::json;
 
 use super::*;
 use crate::diagnostic::Location;
 use crate::source::File;
-use crate::template::Environment;
 use crate::workflow::{Settings, interpret};
 
 const TOOLS: &str = r##"[

@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use schemas::document::dotenv;
+use schemas::template::{Environment, FaultKind, OnUnset, render};
 use serde_json::Value;
-
-use super::*;
 
 /// Verdict on one vector.
 enum Verdict {
@@ -112,7 +112,7 @@ const CAUSES: [&str; 30] = [
 
 #[test]
 fn every_known_cause_of_a_difference_has_vectors() {
-    let vectors = include_str!("../../../tests/fixtures/templates/causes.jsonl").lines();
+    let vectors = include_str!("../../tests/fixtures/templates/causes.jsonl").lines();
     let mut counts = BTreeMap::<String, usize>::new();
     for vector in vectors.map(|line| serde_json::from_str::<Value>(line).expect("JSON")) {
         assert!(vector.get("out").is_some() != vector.get("error").is_some(), "{vector}");

@@ -3,7 +3,7 @@
 //! `yes` and `on` are strings, `010` and `0o10` are 8, `0x10` is 16, `1_000` is 1000. Where a string is expected, every
 //! scalar is taken as written.
 
-use crate::source::node::{Number, Value};
+use crate::document::node::{Number, Value};
 
 /// Resolves a plain scalar; `None` for a string.
 pub(super) fn resolve(text: &str) -> Option<Value> {

@@ -7,9 +7,10 @@ use std::ops::Range;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 
-use crate::diagnostic::{Code, nearest};
-use crate::source::malformed::{Malformed, unquoted_template};
-use crate::source::node::{Map, Node, Position, Span, Text, Value};
+use crate::document::malformed::MalformedKind;
+use crate::document::malformed::{Malformed, unquoted_template};
+use crate::document::node::{Map, Node, Position, Span, Text, Value};
+use crate::nearest;
 
 /// Most nodes per file: far above what authors write, far below what exhausts a machine.
 const MAX_NODES: usize = 50_000;
@@ -124,7 +125,7 @@ impl<'t> Builder<'t> {
             }
             false => return,
         };
-        self.malformed.push(Malformed { code: Code::EngineYaml, span: *span, message, hint: None });
+        self.malformed.push(Malformed { kind: MalformedKind::Engine, span: *span, message, hint: None });
     }
 
     /// True for an empty key without even a `?`, a tag or an anchor.
@@ -184,7 +185,7 @@ impl<'t> Builder<'t> {
         let decoded = bytes.and_then(|bytes| String::from_utf8(bytes).ok());
         if decoded.is_none() {
             let message = "the value of `!!binary` is not a text in base64".to_owned();
-            self.malformed.push(Malformed { code: Code::EngineYaml, span: place.0, message, hint: None });
+            self.malformed.push(Malformed { kind: MalformedKind::Engine, span: place.0, message, hint: None });
         }
         self.scalar(None, decoded.unwrap_or_default(), anchor, place)
     }
@@ -214,7 +215,7 @@ impl<'t> Builder<'t> {
             let shown = written.get(start..at).unwrap_or_default();
             let span = Span { start: from, end: from.behind(shown) };
             let message = format!("the engine's YAML reader does not know the escape `{shown}`, and refuses the file");
-            self.malformed.push(Malformed { code: Code::EngineYaml, span, message, hint: Some(hint.to_owned()) });
+            self.malformed.push(Malformed { kind: MalformedKind::Engine, span, message, hint: Some(hint.to_owned()) });
         }
     }
 
@@ -253,7 +254,7 @@ impl<'t> Builder<'t> {
     pub(super) fn alias(&mut self, anchor: usize, (span, _): &Place) -> Result<(), Malformed> {
         let Some(node) = self.anchored.get(&anchor) else {
             let message = "this alias stands inside of what it stands for".to_owned();
-            return Err(Malformed { code: Code::Cycle, span: *span, message, hint: None });
+            return Err(Malformed { kind: MalformedKind::Cycle, span: *span, message, hint: None });
         };
         self.nodes += size(node);
         let node = Node { span: *span, value: node.value.clone() };
@@ -264,7 +265,7 @@ impl<'t> Builder<'t> {
         let names = self.names.iter().map(String::as_str);
         let near = nearest(name, names).map(|near| format!("did you mean `*{near}`?"));
         let message = format!("there is no anchor `&{name}` above this alias");
-        self.malformed.push(Malformed { code: Code::UnknownAlias, span: *span, message, hint: near });
+        self.malformed.push(Malformed { kind: MalformedKind::UnknownAlias, span: *span, message, hint: near });
         let text = Text { text: String::new(), ..Text::default() };
         self.add(Node { span: *span, value: Value::Text(text) }, 0)?;
         // The value is unknown, and must not cause further reports.
@@ -276,7 +277,7 @@ impl<'t> Builder<'t> {
         if self.names.contains(&name) {
             let message = format!("anchor `&{name}` is there twice");
             let hint = Some("aliases stand for the one that is last above them; give one another name".to_owned());
-            self.malformed.push(Malformed { code: Code::DuplicateAnchor, span: *span, message, hint });
+            self.malformed.push(Malformed { kind: MalformedKind::DuplicateAnchor, span: *span, message, hint });
         }
         self.names.insert(name);
     }
@@ -287,7 +288,7 @@ impl<'t> Builder<'t> {
         if self.nodes > MAX_NODES {
             let message =
                 format!("the file holds more than {MAX_NODES} values, aliases counted as what they stand for");
-            return Err(Malformed { code: Code::Syntax, span: node.head(), message, hint: None });
+            return Err(Malformed { kind: MalformedKind::Syntax, span: node.head(), message, hint: None });
         }
         if anchor > 0 {
             self.anchored.insert(anchor, node.clone());
@@ -306,7 +307,12 @@ impl<'t> Builder<'t> {
                         if !open.merged.is_empty() {
                             let message = format!("key `{name}` is there twice");
                             let hint = Some("one `<<` takes a list: `<<: [*one, *other]`".to_owned());
-                            self.malformed.push(Malformed { code: Code::DuplicateKey, span: key.span, message, hint });
+                            self.malformed.push(Malformed {
+                                kind: MalformedKind::DuplicateKey,
+                                span: key.span,
+                                message,
+                                hint,
+                            });
                         }
                         open.merged.push(node);
                     }
@@ -330,7 +336,7 @@ impl<'t> Builder<'t> {
                         self.malformed.push(unquoted_template(Span { start: open.node.span.start, end }));
                     } else {
                         let message = "a key is a text, not a list or a mapping".to_owned();
-                        self.malformed.push(Malformed { code: Code::Syntax, span, message, hint: None });
+                        self.malformed.push(Malformed { kind: MalformedKind::Syntax, span, message, hint: None });
                     }
                 }
                 open.key = Some(Key { name, span });
@@ -367,7 +373,7 @@ impl<'t> Builder<'t> {
                 let first = map.key_span(key).unwrap_or_default().start.line;
                 let hint = Some(format!("the first is in line {first}"));
                 let message = format!("key `{key}` is there twice");
-                self.malformed.push(Malformed { code: Code::DuplicateKey, span: *span, message, hint });
+                self.malformed.push(Malformed { kind: MalformedKind::DuplicateKey, span: *span, message, hint });
             }
         }
         if keep.contains(&false) {
@@ -391,7 +397,12 @@ impl<'t> Builder<'t> {
             for source in sources {
                 let Value::Map(source) = source.value else {
                     let message = "a merge key `<<` takes a mapping, or a list of mappings".to_owned();
-                    self.malformed.push(Malformed { code: Code::WrongType, span: source.span, message, hint: None });
+                    self.malformed.push(Malformed {
+                        kind: MalformedKind::WrongType,
+                        span: source.span,
+                        message,
+                        hint: None,
+                    });
                     continue;
                 };
                 map.entries.extend(source.entries.into_iter().filter(|(key, ..)| names.insert(key.clone())));
@@ -428,7 +439,7 @@ fn old_break(start: Position, letter: char) -> Malformed {
     let message = format!("the engine's YAML reader takes U+{code:04X} for a line break");
     let hint = Some(format!("write `\\u{code:04x}` in double quotes"));
     Malformed {
-        code: Code::EngineYaml,
+        kind: MalformedKind::Engine,
         span: Span { start, end: Position { column: start.column + 1, ..start } },
         message,
         hint,

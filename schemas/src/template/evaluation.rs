@@ -435,7 +435,7 @@ fn not_here(path: &[String], name: &str, part: &Range<usize>) -> Fault {
         let message = format!("`{shown}` is known only while a workflow runs; here only `.env.NAME` is");
         return Fault::bad(part.clone(), message);
     }
-    let is_near = crate::diagnostic::nearest(name, ["env"]).is_some();
+    let is_near = crate::nearest(name, ["env"]).is_some();
     let meant = match path {
         [_] if !is_near => Some(format!(".env.{name}")),
         _ => is_near.then(|| shown.replacen(name, "env", 1)),

@@ -2,90 +2,40 @@
 //!
 //! Syntax: `NAME=value` or `NAME: value`, one a line, optionally with `export` in front. `#` begins a comment at the
 //! start of a line and behind a blank; if there are several, the last one does. Single quotes keep everything literal.
-//! In double quotes `
-//!
-//! ` and `\r` are line breaks, and a backslash before any other letter is dropped. Outside of single quotes, `$NAME`
+//! In double quotes `\n` and `\r` are line breaks, and a backslash before any other letter is dropped. Outside of single quotes, `$NAME`
 //! and `${NAME}` are replaced by a variable defined further up in the file, or by nothing; `\$` is a `$`.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
-use crate::diagnostic::{Code, Diagnostic};
-use crate::source::location::location;
-use crate::source::node::{Position, Span};
-use crate::source::{self, InvalidFiles};
-
-/// Parsed `.env` file: names and values, in order, and warnings about values that its author may not expect.
-///
-/// ```
-/// # let folder = tempfile::tempdir()?;
-/// # let file = folder.path().join(".env");
-/// std::fs::write(&file, "PASSWORD=Pa$5word\n")?;
-/// let read = register_service::files::read_env_file(&file)?;
-/// // The engine reads `$5` as a variable too.
-/// assert_eq!(read.variables[0].1, "Paword");
-/// assert_eq!(read.remarks[0].code.as_str(), "substituted-text");
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
-#[derive(Clone, Default)]
-#[non_exhaustive]
-pub struct EnvFile {
-    /// Names and values. If a name occurs twice, the last value wins.
-    pub variables: Vec<(String, String)>,
-    /// Warnings, sorted. None contains a value.
-    pub remarks: Vec<Diagnostic>,
-}
-
-impl std::fmt::Debug for EnvFile {
-    /// Prints names only, never values.
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let names: Vec<&String> = self.variables.iter().map(|(name, _)| name).collect();
-        f.debug_struct("EnvFile").field("variables", &names).field("remarks", &self.remarks).finish()
-    }
-}
-
-/// Reads a `.env` file. Diagnostics never contain a value.
-///
-/// ```
-/// # let folder = tempfile::tempdir()?;
-/// # let file = folder.path().join(".env");
-/// std::fs::write(&file, "# of the team\nexport HOST=a.test\nTOKEN='se cret'\n")?;
-/// let read = register_service::files::read_env_file(&file)?;
-/// assert_eq!(read.variables[1], ("TOKEN".to_owned(), "se cret".to_owned()));
-///
-/// std::fs::write(&file, "TOKEN 'se cret'\n")?;
-/// let invalid = register_service::files::read_env_file(&file).unwrap_err();
-/// assert!(invalid.diagnostics[0].to_string().contains(":1:1: error[bad-env-file]: `=` is missing"));
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
-pub fn read_env_file(path: &Path) -> Result<EnvFile, InvalidFiles> {
-    let (shown, text) =
-        source::text_of(path).map_err(|remark| InvalidFiles { diagnostics: vec![remark], files: Vec::new() })?;
-    let remark = |code: Code| {
-        let shown = &shown;
-        move |(span, message): (Span, String)| Diagnostic::new(code, &location(shown, span), message)
-    };
-    let read = parse(&text);
-    if read.faults.is_empty() {
-        let hint = "put the value in single quotes, or a backslash before the `$`";
-        let remarks = read.substituted.into_iter().map(remark(Code::SubstitutedText)).map(|it| it.hint(hint)).collect();
-        return Ok(EnvFile { variables: read.variables, remarks });
-    }
-    let diagnostics = read.faults.into_iter().map(remark(Code::BadEnvFile)).collect();
-    Err(InvalidFiles { diagnostics, files: vec![shown.clone()] })
-}
+use crate::document::{Position, Span};
 
 /// Variables and faults of a `.env` text.
+///
+/// ```
+/// use schemas::document::dotenv;
+///
+/// let parsed = dotenv::parse("HOST=a.test\nTOKEN 'se cret'\n");
+/// assert_eq!(parsed.variables, [("HOST".to_owned(), "a.test".to_owned())]);
+/// assert_eq!((parsed.faults[0].0.start.line, parsed.faults[0].1.as_str()), (2, "`=` is missing"));
+/// ```
 #[derive(Debug, Default)]
-pub(crate) struct Parsed {
-    pub(crate) variables: Vec<(String, String)>,
-    pub(crate) faults: Vec<(Span, String)>,
+#[non_exhaustive]
+pub struct Parsed {
+    /// Names and values, in order. If a name occurs twice, the last value wins.
+    pub variables: Vec<(String, String)>,
+    /// Lines that are no assignment: the span of the name, and a message without the value.
+    pub faults: Vec<(Span, String)>,
     /// Spans of names whose values had a `$` replaced by a variable, with a message each.
-    substituted: Vec<(Span, String)>,
+    pub substituted: Vec<(Span, String)>,
 }
 
 /// Parses the text of a `.env` file. Continues in the next line after a fault.
-pub(crate) fn parse(text: &str) -> Parsed {
+///
+/// ```
+/// let parsed = schemas::document::dotenv::parse("# of the team\nexport A=1\nB=\"$A and 2\" # c\n");
+/// assert_eq!(parsed.variables[1].1, "1 and 2");
+/// ```
+pub fn parse(text: &str) -> Parsed {
     let text = text.replace("\r\n", "\n");
     let mut parsed = Parsed::default();
     let mut known = BTreeMap::new();

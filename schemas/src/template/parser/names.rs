@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::diagnostic::nearest;
+use crate::nearest;
 use crate::template::ast::{Operand, OperandKind};
 use crate::template::fault::Fault;
 use crate::template::function::table::{self, Lookup};

@@ -4,14 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
-use schemas::REDACTED;
-
-use crate::diagnostic::is_secret_name;
-
 /// Variables that templates may use, as `.env.NAME`. `Debug` never prints values.
 ///
 /// ```
-/// use register_service::Environment;
+/// use schemas::template::Environment;
 ///
 /// let process = Environment::from_iter([("TOKEN", "hunter2"), ("HOST", "a.test")]);
 /// assert_eq!(process.get("TOKEN"), Some("hunter2"));
@@ -34,7 +30,7 @@ impl Environment {
     /// Returns the value of a variable.
     ///
     /// ```
-    /// let environment = register_service::Environment::from_iter([("REGION", "eu")]);
+    /// let environment = schemas::template::Environment::from_iter([("REGION", "eu")]);
     /// assert_eq!((environment.get("REGION"), environment.get("HOST")), (Some("eu"), None));
     /// ```
     pub fn get(&self, name: &str) -> Option<&str> {
@@ -44,7 +40,7 @@ impl Environment {
     /// Iterates over the names that are set. A name set in several layers appears once per layer.
     ///
     /// ```
-    /// let environment = register_service::Environment::from_iter([("TOKEN", "hunter2"), ("HOST", "a.test")]);
+    /// let environment = schemas::template::Environment::from_iter([("TOKEN", "hunter2"), ("HOST", "a.test")]);
     /// assert!(environment.names().eq(["HOST", "TOKEN"]));
     /// ```
     pub fn names(&self) -> impl Iterator<Item = &str> {
@@ -54,7 +50,7 @@ impl Environment {
     /// Returns these variables, overridden by the given ones where names are equal.
     ///
     /// ```
-    /// let process = register_service::Environment::from_iter([("HOST", "a.test"), ("REGION", "eu")]);
+    /// let process = schemas::template::Environment::from_iter([("HOST", "a.test"), ("REGION", "eu")]);
     /// let with_flags = process.overlaid([("HOST", "b.test")]);
     /// assert_eq!((with_flags.get("HOST"), with_flags.get("REGION")), (Some("b.test"), Some("eu")));
     /// ```
@@ -68,7 +64,7 @@ impl Environment {
     /// Returns these variables, and those of `below` where no variable of that name is set here.
     ///
     /// ```
-    /// use register_service::Environment;
+    /// use schemas::template::Environment;
     ///
     /// let process = Environment::from_iter([("HOST", "a.test")]);
     /// let of_the_engine = Environment::from_iter([("HOST", "c.test"), ("REGION", "eu")]);
@@ -78,18 +74,6 @@ impl Environment {
     #[must_use]
     pub fn over(&self, below: &Self) -> Self {
         Self { layers: self.layers.iter().chain(&below.layers).cloned().collect() }
-    }
-
-    /// Returns these variables with a placeholder for every value that looks like a secret, either by the variable's
-    /// name or because it is a URL with a password.
-    #[must_use]
-    pub(crate) fn redacted(&self) -> Self {
-        let shown = |(name, value): (&String, &String)| {
-            let value = if is_secret(name, value) { REDACTED } else { value };
-            (name.clone(), value.to_owned())
-        };
-        let layers = self.layers.iter().map(|layer| Arc::new(layer.iter().map(shown).collect()));
-        Self { layers: layers.collect() }
     }
 }
 
@@ -110,8 +94,4 @@ impl fmt::Debug for Environment {
         let names: BTreeSet<_> = self.names().collect();
         f.debug_tuple("Environment").field(&names).finish()
     }
-}
-
-fn is_secret(name: &str, value: &str) -> bool {
-    is_secret_name(name) || (value.contains("://") && value.contains('@'))
 }

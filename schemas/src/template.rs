@@ -9,7 +9,6 @@
 mod ast;
 mod budget;
 mod call;
-pub(crate) mod dotenv;
 mod environment;
 mod evaluation;
 mod fault;
@@ -26,10 +25,23 @@ mod version;
 
 pub use crate::template::environment::Environment;
 use crate::template::evaluation::Evaluation;
-pub(crate) use crate::template::fault::{Fault, FaultKind, OnUnset};
+pub use crate::template::fault::{Fault, FaultKind, OnUnset};
 
-/// Renders a template. A text without `{{` is returned unchanged. Reports every fault, in order.
-pub(crate) fn render(text: &str, environment: &Environment, unset: OnUnset) -> Result<String, Vec<Fault>> {
+/// Renders a template. A text without `{{` is returned unchanged.
+///
+/// # Errors
+///
+/// Every fault, in order.
+///
+/// ```
+/// use schemas::template::{Environment, OnUnset, render};
+///
+/// let environment = Environment::from_iter([("REGION", "eu")]);
+/// let rendered = render("{{ .env.REGION | upper }}/{{ .env.ZONE }}", &environment, OnUnset::Refused);
+/// assert!(rendered.is_err_and(|faults| faults[0].part == (29..38)));
+/// assert_eq!(render("{{ .env.REGION | upper }}", &environment, OnUnset::Refused).as_deref(), Ok("EU"));
+/// ```
+pub fn render(text: &str, environment: &Environment, unset: OnUnset) -> Result<String, Vec<Fault>> {
     if !text.contains("{{") {
         return Ok(text.to_owned());
     }
@@ -45,12 +57,20 @@ pub(crate) fn render(text: &str, environment: &Environment, unset: OnUnset) -> R
 }
 
 /// True if a text parses as a template. Evaluation may still fail.
-pub(crate) fn is_sound(text: &str) -> bool {
+///
+/// ```
+/// assert!(schemas::template::is_sound("{{ .env.A }}") && !schemas::template::is_sound("{{ if }}"));
+/// ```
+pub fn is_sound(text: &str) -> bool {
     parser::parse(text).1.is_empty()
 }
 
 /// Returns the names of the variables that a template mentions, both those it prints and those it only tests.
-pub(crate) fn variables(text: &str) -> Vec<String> {
+///
+/// ```
+/// assert_eq!(schemas::template::variables("{{ if .env.A }}{{ .env.B }}{{ end }}"), ["A", "B"]);
+/// ```
+pub fn variables(text: &str) -> Vec<String> {
     let mut names = Vec::new();
     for node in &parser::parse(text).0 {
         node.operands(&mut |operand| names.extend(operand.variable().map(str::to_owned)));
@@ -60,5 +80,3 @@ pub(crate) fn variables(text: &str) -> Vec<String> {
 
 #[cfg(test)]
 mod tests;
-#[cfg(test)]
-mod vectors;

@@ -65,7 +65,7 @@ pub(super) fn duration(values: &[Value], _: &mut Budget) -> Outcome {
     };
     let nanoseconds =
         seconds.checked_mul(1_000_000_000).ok_or_else(|| Problem::Refused("a duration is too long".to_owned()))?;
-    let shown = schemas::format_duration(std::time::Duration::from_nanos(nanoseconds.unsigned_abs()));
+    let shown = crate::format_duration(std::time::Duration::from_nanos(nanoseconds.unsigned_abs()));
     done(format!("{}{}", if nanoseconds < 0 { "-" } else { "" }, long_form(&shown)))
 }
 
@@ -86,7 +86,7 @@ pub(super) fn duration_round(values: &[Value], _: &mut Budget) -> Outcome {
         Value::Text(text) => {
             let text = std::str::from_utf8(&text).unwrap_or_default();
             let positive = text.strip_prefix('-').unwrap_or(text);
-            schemas::parse_duration(positive).map_or(0, |it| u64::try_from(it.as_nanos()).unwrap_or_default())
+            crate::parse_duration(positive).map_or(0, |it| u64::try_from(it.as_nanos()).unwrap_or_default())
         }
         Value::Int(number, Integer::Int64) => number.unsigned_abs(),
         Value::Time(_) => return Err(now("the time since another")),

@@ -6,23 +6,29 @@
 use granit_parser::{ErrorKind, Event, Marker, Parser, ScalarStyle, ScanError};
 use serde_saphyr::SerializeError;
 
-use crate::diagnostic::Code;
-use crate::source::build::{Builder, Place};
-use crate::source::malformed::{Malformed, unquoted_template};
-use crate::source::node::{Map, Node, Position, Span, Value};
-use crate::source::scalar;
+use crate::document::build::{Builder, Place};
+use crate::document::malformed::MalformedKind;
+use crate::document::malformed::{Malformed, unquoted_template};
+use crate::document::node::{Map, Node, Position, Span, Value};
+use crate::document::scalar;
 
 /// Contents of a file.
+///
+/// ```
+/// let read = schemas::document::yaml::parse("a: 1\n---\nb: [\n");
+/// assert_eq!((read.documents.len(), read.is_whole, read.malformed.len()), (1, false, 1));
+/// ```
 #[derive(Debug, Default)]
-pub(crate) struct Read {
+#[non_exhaustive]
+pub struct Read {
     /// Documents that could be parsed.
-    pub(crate) documents: Vec<Node>,
+    pub documents: Vec<Node>,
     /// True if `documents` is all that the file contains.
-    pub(crate) is_whole: bool,
+    pub is_whole: bool,
     /// True if the first document is empty; then the engine reads none of `documents`.
-    pub(crate) begins_empty: bool,
+    pub begins_empty: bool,
     /// Mistakes in the file.
-    pub(crate) malformed: Vec<Malformed>,
+    pub malformed: Vec<Malformed>,
 }
 
 /// Deepest nesting, and most documents below: far above what authors write, far below what exhausts a machine.
@@ -32,7 +38,12 @@ const MAX_DOCUMENTS: usize = 256;
 const CORE: &str = "tag:yaml.org,2002:";
 
 /// Parses every document of a file.
-pub(crate) fn parse(text: &str) -> Read {
+///
+/// ```
+/// let read = schemas::document::yaml::parse("a: 1\n");
+/// assert!(read.is_whole && read.documents[0].get("a").is_some());
+/// ```
+pub fn parse(text: &str) -> Read {
     let options = granit_parser::options! {
         emit_comments: false,
         emit_anchor_events: true,
@@ -82,16 +93,34 @@ fn other_version(text: &str) -> Option<Malformed> {
     let start = Position { line: number, column: 1 };
     let message = "the engine's YAML reader takes version 1.1 only, and refuses the file".to_owned();
     let hint = Some("leave the line out".to_owned());
-    Some(Malformed { code: Code::EngineYaml, span: Span { start, end: start.behind(line.trim_end()) }, message, hint })
+    Some(Malformed {
+        kind: MalformedKind::Engine,
+        span: Span { start, end: start.behind(line.trim_end()) },
+        message,
+        hint,
+    })
 }
 
-/// Formats any value as YAML.
-pub(crate) fn text(value: &serde_json::Value) -> Result<String, SerializeError> {
-    serde_saphyr::to_string(value)
+/// Formats any value as YAML; the empty string if it has no form there.
+///
+/// ```
+/// assert_eq!(schemas::document::yaml::text(&serde_json::json!({ "a": ["b"] })), "a:\n- b\n");
+/// ```
+pub fn text(value: &serde_json::Value) -> String {
+    serde_saphyr::to_string(value).unwrap_or_default()
 }
 
 /// Formats a tree as YAML. Comments and styles are lost; numbers and booleans keep their spelling.
-pub(crate) fn write(document: &Node) -> Result<String, SerializeError> {
+///
+/// ```
+/// let read = schemas::document::yaml::parse("a: 1.10 # why\n");
+/// assert_eq!(schemas::document::yaml::write(&read.documents[0]), "a: 1.10\n");
+/// ```
+pub fn write(document: &Node) -> String {
+    written(document).unwrap_or_else(|error| format!("# {error}\n"))
+}
+
+fn written(document: &Node) -> Result<String, SerializeError> {
     let mut mark = "number".to_owned();
     while holds(document, &mark) {
         mark.push('x');
@@ -162,7 +191,7 @@ fn take(builder: &mut Builder<'_>, event: Event<'_>, place: &Place) -> Result<()
                 && !scalar::fits(&text, name)
             {
                 let message = format!("this is not what its tag `!!{name}` says, and the engine refuses the file");
-                builder.malformed.push(Malformed { code: Code::EngineYaml, span: place.0, message, hint: None });
+                builder.malformed.push(Malformed { kind: MalformedKind::Engine, span: place.0, message, hint: None });
             }
             builder.scalar(resolved.flatten(), text.into_owned(), anchor, place)
         }
@@ -220,7 +249,7 @@ fn explain(text: &str, error: &ScanError, bracket: Option<Position>) -> Malforme
     if let Some(open) = bracket.filter(|open| open.line < at.line) {
         let span = Span { start: open, end: Position { column: open.column + 1, ..open } };
         let message = "this bracket is not closed".to_owned();
-        return Malformed { code: Code::Syntax, span, message, hint: None };
+        return Malformed { kind: MalformedKind::Syntax, span, message, hint: None };
     }
     let (message, hint) = match kind {
         ErrorKind::TabInIndentation | ErrorKind::TabInBlockIndentation | ErrorKind::TabNotAllowed => {
@@ -244,7 +273,7 @@ fn explain(text: &str, error: &ScanError, bracket: Option<Position>) -> Malforme
         }
         kind => (kind.to_string(), None),
     };
-    Malformed { code: Code::Syntax, span: token(line, at), message, hint: hint.map(str::to_owned) }
+    Malformed { kind: MalformedKind::Syntax, span: token(line, at), message, hint: hint.map(str::to_owned) }
 }
 
 /// Returns the offset of the unclosed quote. A quote in the middle of a word neither opens nor closes a string.

@@ -11,32 +11,45 @@ use serde::de::{DeserializeOwned, IntoDeserializer, Visitor};
 use serde::{Deserializer, forward_to_deserialize_any};
 use serde_path_to_error::Segment;
 
-use crate::source::node::{Node, Number, Span, Value};
+use crate::document::node::{Node, Number, Span, Value};
 
 /// Most misfits reported per document: enough to show that the file is of another kind altogether.
 const MAX_MISFITS: usize = 50;
 
 /// Value that did not fit its expected type.
+///
+/// ```
+/// let mut document = schemas::document::yaml::parse("a: 1\nb: [c]\n").documents.remove(0);
+/// let (read, misfits) = document.read::<std::collections::BTreeMap<String, u8>>();
+/// assert_eq!(read, Some([("a".to_owned(), 1)].into()));
+/// assert_eq!((misfits[0].span.start.line, &*misfits[0].message), (2, "`b`: invalid type: sequence, expected u8"));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Misfit {
+#[non_exhaustive]
+pub struct Misfit {
     /// Position of the value.
-    pub(crate) span: Span,
+    pub span: Span,
     /// Path of the value, and the expected type.
-    pub(crate) message: String,
+    pub message: String,
 }
 
 impl Node {
     /// Deserializes a document. Removes values that do not fit from the tree, and reports them.
     ///
     /// Returns no document if even an emptied tree does not fit, or if there are too many misfits.
-    pub(crate) fn read<T: DeserializeOwned>(&mut self) -> (Option<T>, Vec<Misfit>) {
+    ///
+    /// ```
+    /// let mut document = schemas::document::yaml::parse("[1, 2]").documents.remove(0);
+    /// assert_eq!(document.read::<Vec<String>>().0, Some(vec!["1".to_owned(), "2".to_owned()]));
+    /// ```
+    pub fn read<T: DeserializeOwned>(&mut self) -> (Option<T>, Vec<Misfit>) {
         let mut misfits = Vec::new();
         // First try without tracking the path, which costs an allocation for every key.
-        if let Ok(document) = T::deserialize(&*self) {
+        if let Ok(document) = T::deserialize(Reader(self)) {
             return (Some(document), misfits);
         }
         while misfits.len() < MAX_MISFITS {
-            let error = match serde_path_to_error::deserialize(&*self) {
+            let error = match serde_path_to_error::deserialize(Reader(self)) {
                 Ok(document) => return (Some(document), misfits),
                 Err(error) => error,
             };
@@ -79,7 +92,7 @@ impl Node {
 
 /// Reason why a value does not fit, without its position, which the tree has.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Unfit(String);
+struct Unfit(String);
 
 impl fmt::Display for Unfit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -95,7 +108,11 @@ impl serde::de::Error for Unfit {
     }
 }
 
-impl<'de> IntoDeserializer<'de, Unfit> for &'de Node {
+/// Deserializer of a node.
+#[derive(Debug, Clone, Copy)]
+struct Reader<'a>(&'a Node);
+
+impl<'de> IntoDeserializer<'de, Unfit> for Reader<'de> {
     type Deserializer = Self;
 
     fn into_deserializer(self) -> Self {
@@ -103,27 +120,27 @@ impl<'de> IntoDeserializer<'de, Unfit> for &'de Node {
     }
 }
 
-impl<'de> Deserializer<'de> for &'de Node {
+impl<'de> Deserializer<'de> for Reader<'de> {
     type Error = Unfit;
 
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Unfit> {
-        match &self.value {
+        match &self.0.value {
             Value::Null => visitor.visit_unit(),
             Value::Bool(flag, _) => visitor.visit_bool(*flag),
             Value::Number(Number::Negative(number), _) => visitor.visit_i64(*number),
             Value::Number(Number::Natural(number), _) => visitor.visit_u64(*number),
             Value::Number(Number::Float(number), _) => visitor.visit_f64(*number),
             Value::Text(text) => visitor.visit_borrowed_str(&text.text),
-            Value::List(items) => visitor.visit_seq(SeqDeserializer::new(items.iter())),
+            Value::List(items) => visitor.visit_seq(SeqDeserializer::new(items.iter().map(Reader))),
             Value::Map(map) => {
-                let entries = map.entries.iter().map(|(key, _, value)| (key.as_str(), value));
+                let entries = map.entries.iter().map(|(key, _, value)| (key.as_str(), Reader(value)));
                 visitor.visit_map(MapDeserializer::new(entries))
             }
         }
     }
 
     fn deserialize_str<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Unfit> {
-        match self.literal() {
+        match self.0.literal() {
             Some(literal) => visitor.visit_borrowed_str(literal),
             None => self.deserialize_any(visitor),
         }
@@ -134,25 +151,25 @@ impl<'de> Deserializer<'de> for &'de Node {
     }
 
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Unfit> {
-        if matches!(self.value, Value::Null) { visitor.visit_none() } else { visitor.visit_some(self) }
+        if matches!(self.0.value, Value::Null) { visitor.visit_none() } else { visitor.visit_some(self) }
     }
 
     fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Unfit> {
-        match self.value {
-            Value::Null => visitor.visit_seq(SeqDeserializer::new(std::iter::empty::<&Node>())),
+        match self.0.value {
+            Value::Null => visitor.visit_seq(SeqDeserializer::new(std::iter::empty::<Reader<'_>>())),
             _ => self.deserialize_any(visitor),
         }
     }
 
     fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Unfit> {
-        match self.value {
-            Value::Null => visitor.visit_map(MapDeserializer::new(std::iter::empty::<(&str, &Node)>())),
+        match self.0.value {
+            Value::Null => visitor.visit_map(MapDeserializer::new(std::iter::empty::<(&str, Reader<'_>)>())),
             _ => self.deserialize_any(visitor),
         }
     }
 
     fn deserialize_i64<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Unfit> {
-        match self.value {
+        match self.0.value {
             // As in the engine, a fraction is truncated where an integer is expected.
             Value::Number(Number::Float(number), _) if number.abs() < 9e15 => visitor.visit_i64(number as i64),
             _ => self.deserialize_any(visitor),
