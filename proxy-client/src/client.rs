@@ -14,7 +14,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::StatusCode;
-use schemas::admin::{Health, MetricsSnapshot, Registration, RegistrationList, Tool, ToolCall, ToolList};
+use schemas::admin::{
+    GatewayStatus, Health, ImportAnswer, ImportRequest, MetricsSnapshot, Registration, RegistrationList, Tool,
+    ToolCall, ToolList,
+};
 use schemas::{Definition, ServerName};
 use url::Url;
 
@@ -270,6 +273,38 @@ impl Client {
     /// ```
     pub async fn metrics(&self) -> Result<MetricsSnapshot, Error> {
         self.send(Call::get("admin/metrics")).await?.ok()
+    }
+
+    /// Returns the status of the gateway: its upstreams, and the configuration file in effect.
+    ///
+    /// ```no_run
+    /// # async fn run(client: proxy_client::Client) -> Result<(), proxy_client::Error> {
+    /// if let Some(mistakes) = client.status().await?.configuration.and_then(|file| file.rejected) {
+    ///     eprintln!("the last edit is not in effect: {mistakes}");
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn status(&self) -> Result<GatewayStatus, Error> {
+        self.send(Call::get("admin/status")).await?.ok()
+    }
+
+    /// Shows what the configuration file of another program comes to, and registers its servers if the request says so.
+    ///
+    /// ```no_run
+    /// use schemas::admin::ImportRequest;
+    ///
+    /// # async fn run(client: proxy_client::Client) -> Result<(), Box<dyn std::error::Error>> {
+    /// let content = std::fs::read_to_string("claude_desktop_config.json")?;
+    /// let answer = client.import(&ImportRequest { content, ..ImportRequest::default() }).await?;
+    /// for server in answer.servers {
+    ///     println!("{} {:?} {}", server.name, server.outcome, server.reason.unwrap_or_default());
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn import(&self, request: &ImportRequest) -> Result<ImportAnswer, Error> {
+        self.send(Call::post("admin/import", Rule::Register, request)?).await?.ok()
     }
 
     pub(crate) fn new(endpoint: Endpoint, deadline: Duration) -> Self {

@@ -3,6 +3,7 @@
 mod body;
 mod definitions;
 mod generations;
+mod import;
 mod leases;
 mod locks;
 mod path;
@@ -35,12 +36,14 @@ pub(crate) fn router(admin: Arc<Admin>) -> Router {
         .route("/admin/mcps/{name}", one)
         .route("/admin/mcps/{name}/refresh", post(refresh::refresh))
         .route("/admin/generations", post(generations::apply))
+        .route("/admin/import", post(import::import))
         .route("/admin/leases", get(leases::list))
         .route("/admin/leases/{holder}", put(leases::hold).delete(leases::release))
         .route("/admin/locks/{owner}", put(locks::take).delete(locks::release))
         .route("/admin/tools", get(tools::list))
         .route("/admin/tools/call", post(tools::call))
         .route("/admin/metrics", get(status::metrics))
+        .route("/admin/status", get(status::status))
         .layer(from_fn_with_state(Arc::clone(&admin), authorize))
         .layer(DefaultBodyLimit::max(admin.max_body_bytes));
     Router::new()

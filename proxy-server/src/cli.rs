@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{ArgGroup, Parser, Subcommand};
 use url::Url;
 
-use crate::config::Flags;
+use crate::config::{ForeignFlags, ServeFlags};
 use crate::telemetry::Level;
 
 const AFTER_HELP: &str = "\
@@ -31,28 +31,158 @@ pub struct Cli {
     #[command(subcommand)]
     pub(crate) command: Option<Command>,
     #[command(flatten)]
-    pub(crate) serve: Flags,
+    pub(crate) serve: ServeFlags,
 }
 
 /// Sub-command; `serve` if none is given.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Serve until SIGINT or SIGTERM.
-    Serve(Box<Flags>),
+    Serve(Box<ServeFlags>),
     /// Serve one client on standard input and output, as desktop programs start their servers.
     Stdio(Box<StdioFlags>),
-    /// Print the settings in effect, each with its origin.
+    /// Show the settings in effect, check configuration files, or write them.
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Write a first configuration file.
+    Init(InitFlags),
+    /// Serve in the foreground, with a PID file by which `stop` and `status` find this process.
+    Start(Box<StartFlags>),
+    /// End the gateway that `start` runs, and wait until it has ended.
+    Stop(Box<ProcessFlags>),
+    /// Tell if the gateway that `start` runs is up, and how its servers are.
+    Status(Box<StatusFlags>),
+    /// Print completions for a shell.
+    Completions {
+        /// Shell
+        shell: clap_complete::Shell,
+    },
+    /// Write manual pages to a folder, and print their paths.
+    Man {
+        /// Folder, made if it is missing
+        #[arg(value_name = "FOLDER")]
+        folder: PathBuf,
+    },
     /// Print the version.
     Version,
+}
+
+/// Format of the file that `init` writes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum InitFormat {
+    /// The gateway's own: mcp-proxy.yaml
+    Own,
+    /// Radium's: .radium/mcp-proxy.toml
+    Radium,
+}
+
+/// Settings of `init`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct InitFlags {
+    /// Folder to write to [env: RADIUM_WORKSPACE] [default: the working folder]
+    #[arg(long, short, value_name = "FOLDER")]
+    pub(crate) workspace: Option<PathBuf>,
+    /// Format of the file
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t = InitFormat::Own)]
+    pub(crate) format: InitFormat,
+    /// Replace a file that is there already
+    #[arg(long)]
+    pub(crate) force: bool,
+}
+
+const START_HELP: &str = "\
+Examples:
+  mcp-proxy start                             with mcp-proxy.yaml, or .radium/mcp-proxy.toml
+  mcp-proxy start -w ~/project                with the file of this workspace
+
+The exit code is 0 after a stop, and also if a gateway runs already, there is no configuration file, or it says
+`enable = false`; 1 if the gateway cannot start.";
+
+/// Settings of `start`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = START_HELP)]
+pub(crate) struct StartFlags {
+    /// PID file [default: .radium/mcp-proxy.pid of a workspace of Radium, else mcp-proxy.pid in the state folder]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) pid_file: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) serve: ServeFlags,
+}
+
+/// Settings of `stop`: those with which the gateway was started, as far as they name its configuration.
+#[derive(Debug, clap::Args)]
+pub(crate) struct ProcessFlags {
+    /// PID file, if `start` was given one
+    #[arg(long, value_name = "FILE")]
+    pub(crate) pid_file: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) serve: ServeFlags,
+}
+
+/// Settings of `status`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct StatusFlags {
+    /// Form of the result
+    #[arg(long, value_name = "FORM", value_enum, default_value_t = Output::Human)]
+    pub(crate) output: Output,
+    /// Exit with 3 if no gateway runs; otherwise the code is 0 in every case
+    #[arg(long)]
+    pub(crate) exit_code: bool,
+    #[command(flatten)]
+    pub(crate) process: ProcessFlags,
 }
 
 /// Sub-command of `config`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum ConfigCommand {
-    /// Print the value of every setting that `serve` with these flags and variables would have, and its origin.
+    /// Print the value of every setting that `serve` with these flags, variables and files would have, and its origin.
     Show(Box<ShowFlags>),
+    /// Check configuration files without starting anything. Every mistake is told with its position and its cure.
+    Check(CheckFlags),
+    /// Write the gateway's own file from those of other programs, or from its own in another syntax.
+    Migrate(MigrateFlags),
+    /// Print the JSON Schema of the gateway's own file, for editors.
+    Schema,
+}
+
+const CHECK_HELP: &str = "\
+Examples:
+  mcp-proxy config check mcp-proxy.yaml
+  mcp-proxy config check .vscode/mcp.json ~/.codex/config.toml
+
+Variables in the files have the values of this process's environment. One that is not set is a mistake.
+The exit code is 0 if all files can be used, 1 otherwise.";
+
+/// Settings of `config check`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = CHECK_HELP)]
+pub(crate) struct CheckFlags {
+    /// Files, the gateway's own or those of other programs
+    #[arg(required = true, value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) foreign: ForeignFlags,
+}
+
+const MIGRATE_HELP: &str = "\
+Examples:
+  mcp-proxy config migrate claude_desktop_config.json > mcp-proxy.yaml
+  mcp-proxy config migrate .cursor/mcp.json ~/.codex/config.toml > mcp-proxy.yaml
+
+Variables stay variables. What has no form in the gateway's own file is told on standard error.";
+
+/// Settings of `config migrate`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = MIGRATE_HELP)]
+pub(crate) struct MigrateFlags {
+    /// Files to read; their servers and settings are put together
+    #[arg(required = true, value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+    /// Form of the result: `human` is YAML
+    #[arg(long, value_name = "FORM", value_enum, default_value_t = Output::Human)]
+    pub(crate) output: Output,
+    #[command(flatten)]
+    pub(crate) foreign: ForeignFlags,
 }
 
 /// Settings of `config show`.
@@ -63,7 +193,7 @@ pub(crate) struct ShowFlags {
     #[arg(long, value_name = "FORM", value_enum, default_value_t = Output::Human)]
     pub(crate) output: Output,
     #[command(flatten)]
-    pub(crate) serve: Flags,
+    pub(crate) serve: ServeFlags,
 }
 
 /// Form of a result on standard output.
@@ -112,9 +242,11 @@ Standard output carries messages only, standard error the log. It ends with its 
 #[derive(Debug, clap::Args)]
 #[command(after_help = STDIO_HELP, group(ArgGroup::new("servers").required(true).args(["config", "url"])))]
 pub(crate) struct StdioFlags {
-    /// File with an `mcpServers` object, whose servers are all offered together
+    /// Configuration file, the gateway's own or that of another program, whose servers are all offered together
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) foreign: ForeignFlags,
     /// A running gateway, or any endpoint of Streamable HTTP; a URL without a path is that of a gateway, at /mcp
     #[arg(long, value_name = "GATEWAY")]
     pub(crate) url: Option<Url>,

@@ -1,33 +1,45 @@
-//! Every setting of the gateway as one value: flags override the environment, which overrides defaults. Each module
-//! gets its own part of the configuration and reads no variable itself.
+//! Every setting of the gateway as one value: flags override the environment, which overrides files, which override
+//! defaults. Each module gets its own part of the configuration and reads no variable itself.
 
 mod edge;
 mod env;
+mod file;
 mod flags;
 mod limits;
+mod migrate;
 mod model;
 mod outbound;
+mod schema;
+mod secret;
 mod serve;
 mod setting;
 mod storage;
 mod value;
+mod without_effect;
 
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Parser;
 use schemas::Secret;
 use url::Url;
 
-pub(crate) use self::env::process_environment;
-use self::env::{NotText, Variables};
-pub(crate) use self::flags::Flags;
-pub use self::model::{Config, InvalidSetting};
+use self::env::NotText;
+pub(crate) use self::env::{Variables, process_environment};
+use self::file::{FileFlags, FileValues};
+pub(crate) use self::file::{Files, ForeignFlags, Stamps, displayed};
+use self::flags::Flags;
+pub(crate) use self::flags::ServeFlags;
+pub(crate) use self::migrate::Migrated;
+pub(crate) use self::model::InvalidSetting;
+pub use self::model::{Config, InvalidConfig};
+pub(crate) use self::schema::schema;
 pub(crate) use self::setting::Effective;
-use self::setting::FlagValues;
 #[cfg(test)]
 pub(crate) use self::setting::Origin;
+use self::setting::{FlagValues, Sources};
+use crate::control::DeclaredServers;
 use crate::policy::{PageOrigin, Sites};
 use crate::telemetry::Level;
 
@@ -40,7 +52,31 @@ const STDIO_CHILD_PATIENCE: Duration = Duration::from_millis(350);
 #[derive(Debug, Parser)]
 struct Alone {
     #[command(flatten)]
-    flags: Flags,
+    flags: ServeFlags,
+}
+
+/// A configuration that was read, with what the readers of reports need.
+pub(crate) struct Loaded {
+    pub(crate) config: Config,
+    /// Every setting with its value and the origin of the value.
+    pub(crate) settings: Vec<Effective>,
+    /// Configuration file, if there is one.
+    pub(crate) file: Option<LoadedFile>,
+}
+
+/// Summary of a file without a mistake.
+pub(crate) struct Checked {
+    pub(crate) format: &'static str,
+    /// Number of servers.
+    pub(crate) servers: usize,
+    /// Warnings and notes.
+    pub(crate) remarks: Vec<String>,
+}
+
+/// A configuration file that was read.
+pub(crate) struct LoadedFile {
+    pub(crate) path: PathBuf,
+    pub(crate) files: Files,
 }
 
 /// Flags that do not form a valid configuration.
@@ -50,9 +86,9 @@ pub enum InvalidFlags {
     /// Unknown flag, or a flag without its value.
     #[error(transparent)]
     Syntax(clap::Error),
-    /// A flag's value is invalid.
+    /// The value of a flag is invalid, or the configuration file that a flag names.
     #[error(transparent)]
-    Value(InvalidSetting),
+    Value(InvalidConfig),
 }
 
 impl Config {
@@ -73,7 +109,11 @@ impl Config {
     /// ```
     pub fn from_flags<'a>(flags: impl IntoIterator<Item = &'a str>) -> Result<Self, InvalidFlags> {
         let alone = Alone::try_parse_from(["mcp-proxy"].into_iter().chain(flags)).map_err(InvalidFlags::Syntax)?;
-        let mut config = Self::resolve(&alone.flags, &Variables::default()).map_err(InvalidFlags::Value)?;
+        let mut flags = alone.flags;
+        // No file is looked for, because the working folder is the embedding program's.
+        flags.files.config.get_or_insert_with(|| PathBuf::from("none"));
+        let (loaded, _) = Self::load(&flags, &Variables::default());
+        let mut config = loaded.map_err(InvalidFlags::Value)?.config;
         config.storage.keep_nothing_unasked();
         Ok(Self { children: env::children(&process_environment()), ..config })
     }
@@ -83,8 +123,9 @@ impl Config {
     pub(crate) fn for_stdio(level: Level, variables: &Variables) -> Result<Self, InvalidSetting> {
         let mut config = Self { children: env::children(variables), ..Self::default() };
         config.telemetry.level = level;
+        let (flags, file) = (FlagValues::default(), FileValues::default());
         for setting in limits::SETTINGS.iter().chain(outbound::SETTINGS) {
-            setting.resolve(&FlagValues::default(), variables, &mut config)?;
+            setting.resolve(Sources { flags: &flags, variables, file: &file }, &mut config)?;
         }
         config.upstream.child_patience = STDIO_CHILD_PATIENCE;
         // The servers come from the user's own file, not from an API that must bound them.
@@ -100,18 +141,85 @@ impl Config {
         self
     }
 
-    /// Merges flags, variables and defaults.
-    pub(crate) fn resolve(args: &Flags, variables: &Variables) -> Result<Self, InvalidSetting> {
-        Self::explain(args, variables).map(|(config, _)| config)
+    /// Finds and reads the configuration file, and merges flags, variables, file and defaults. Returns also the state of
+    /// the files, to notice their changes.
+    pub(crate) fn load(args: &ServeFlags, variables: &Variables) -> (Result<Loaded, InvalidConfig>, Stamps) {
+        let path = match args.files.find(variables) {
+            Ok(Some(path)) => path,
+            Ok(None) => {
+                let explained = Self::explain(&args.settings, variables, &FileValues::default());
+                return (
+                    explained.map(|(config, settings)| Loaded { config, settings, file: None }),
+                    Stamps::default(),
+                );
+            }
+            Err(invalid) => return (Err(invalid.into()), Stamps::default()),
+        };
+        let owner = match args.files.owner(&path) {
+            Ok(owner) => owner,
+            Err(invalid) => return (Err(invalid.into()), Stamps::default()),
+        };
+        let (files, stamps) = file::read(&path, &owner, (&keys(), &args.files.foreign), variables);
+        let loaded = files.map_err(InvalidConfig::from).and_then(|mut files| {
+            let (mut config, settings) = Self::explain(&args.settings, variables, &files.values)?;
+            let definitions = std::mem::take(&mut files.servers).into();
+            let (file, refused) = (displayed(&path), std::mem::take(&mut files.refused));
+            config.servers = Some(DeclaredServers { owner, file, definitions, refused });
+            Ok(Loaded { config, settings, file: Some(LoadedFile { path, files }) })
+        });
+        (loaded, stamps)
     }
 
-    /// Merges flags, variables and defaults. Returns also each setting with its value and the origin of the value.
-    pub(crate) fn explain(args: &Flags, variables: &Variables) -> Result<(Self, Vec<Effective>), InvalidSetting> {
+    /// Reads a configuration file for its servers; its settings are not used.
+    pub(crate) fn read_file(
+        path: &Path,
+        foreign: &ForeignFlags,
+        variables: &Variables,
+    ) -> Result<Files, InvalidConfig> {
+        let flags = FileFlags::default();
+        let owner = flags.owner(path)?;
+        let (files, _) = file::read(path, &owner, (&keys(), foreign), variables);
+        Ok(files?)
+    }
+
+    /// Checks a configuration file: its syntax, its servers, and the values of its settings.
+    pub(crate) fn check_file(
+        path: &Path,
+        foreign: &ForeignFlags,
+        variables: &Variables,
+    ) -> Result<Checked, InvalidConfig> {
+        let Files { values, servers, remarks, refused, format, .. } = Self::read_file(path, foreign, variables)?;
+        let explained = Self::explain(&Flags::default(), &Variables::default(), &values);
+        let invalid = explained.err().map(|invalid| invalid.problems).unwrap_or_default();
+        match refused.is_empty() && invalid.is_empty() {
+            true => Ok(Checked { format, servers: servers.len(), remarks }),
+            false => Err(InvalidConfig { problems: remarks.into_iter().chain(refused).chain(invalid).collect() }),
+        }
+    }
+
+    /// Merges flags, variables, the values of files and defaults. Returns also each setting with its value and the origin
+    /// of the value.
+    fn explain(
+        flags: &Flags,
+        variables: &Variables,
+        file: &FileValues,
+    ) -> Result<(Self, Vec<Effective>), InvalidConfig> {
         let mut config = Self { children: env::children(variables), ..Self::default() };
         config.storage.state_home = variables.state_home();
-        let resolved = flags::settings().map(|setting| setting.resolve(&args.values, variables, &mut config));
-        let effective = resolved.collect::<Result<_, _>>()?;
-        config.check_known_token()?;
+        let sources = Sources { flags: &flags.values, variables, file };
+        let (mut effective, mut problems) = (Vec::new(), Vec::new());
+        for setting in flags::settings() {
+            match setting.resolve(sources, &mut config) {
+                Ok(resolved) => effective.push(resolved),
+                Err(invalid) => problems.push(invalid.to_string()),
+            }
+        }
+        if problems.is_empty() {
+            problems.extend(config.check_known_token().err().map(|invalid| invalid.to_string()));
+        }
+        if !problems.is_empty() {
+            return Err(InvalidConfig { problems });
+        }
         let host = config.base_url.as_ref().and_then(Url::host_str);
         let host = host.map(|host| host.trim_matches(['[', ']']).to_owned());
         config.allowed_hosts.extend(host);
@@ -119,9 +227,9 @@ impl Config {
         Ok((config, effective))
     }
 
-    /// Returns the variables that are set for an ancestor and have no effect here.
-    pub(crate) fn without_effect(variables: &Variables) -> Vec<&'static str> {
-        storage::without_effect(variables)
+    /// Returns the variables that are set for a predecessor and have no effect here, each with the reason.
+    pub(crate) fn without_effect(variables: &Variables) -> Vec<(&'static str, &'static str)> {
+        without_effect::without_effect(variables)
     }
 
     /// Returns this configuration with the live settings of another: those that can change while the gateway runs.
@@ -131,6 +239,14 @@ impl Config {
             (setting.field)(&mut renewed).swap((setting.field)(&mut other));
         }
         renewed
+    }
+
+    /// Returns the names of settings that differ in another configuration and apply only at the next start.
+    pub(crate) fn fixed_changes(&self, other: &Self) -> Vec<&'static str> {
+        let (mut one, mut other) = (self.clone(), other.clone());
+        let fixed = flags::settings().filter(|setting| !setting.is_live);
+        let changed = fixed.filter(|setting| (setting.field)(&mut one).show() != (setting.field)(&mut other).show());
+        changed.map(|setting| setting.name).collect()
     }
 
     /// Returns the host names and page origins that are accepted by a gateway listening on this address.
@@ -162,6 +278,19 @@ impl Config {
         let reason = format!("{what} is not a list of tokens of your own (MCP_PROXY_DISABLE_DEFAULT_TOKEN is set)");
         Err(InvalidSetting::unusable("--admin-tokens", reason))
     }
+}
+
+/// Returns the keys that settings have in a file.
+fn keys() -> Vec<String> {
+    let mut defaults = Config::default();
+    let mut keys = Vec::new();
+    for setting in flags::settings() {
+        if !keys.iter().any(|key| key == setting.key()) {
+            keys.push(setting.key().to_owned());
+            keys.extend((setting.field)(&mut defaults).is_secret().then(|| secret::key(setting.key())));
+        }
+    }
+    keys
 }
 
 /// Reads a token from its flag, or else from its variable.

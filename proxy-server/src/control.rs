@@ -1,10 +1,13 @@
-//! The one owner of every change of what is registered: admin API, stdio front and leases that end go through it.
+//! The one owner of every change of what is registered: admin API, configuration file, stdio front and leases that end
+//! go through it.
 //!
 //! A change is committed to the registry, all of it or nothing. Then the running upstreams are reconciled with the
 //! registry's newest state. Nothing else starts or retires an upstream. This module knows no HTTP: its callers decide who
 //! may ask for a change.
 
 mod change;
+mod declared;
+mod files;
 mod leases;
 mod locks;
 mod reconcile;
@@ -17,6 +20,8 @@ use schemas::Holder;
 use tokio::sync::watch;
 
 pub(crate) use self::change::Decided;
+use self::declared::Declared;
+pub(crate) use self::declared::{DeclaredServers, FileReport};
 pub(crate) use self::locks::RequestedLock;
 use self::reconcile::Reconciler;
 use crate::registry::{Held, Registry, Snapshot, StorageError, TooManyHolders};
@@ -26,6 +31,7 @@ use crate::upstream::Lifecycle;
 pub(crate) struct Control {
     registry: Registry,
     reconciler: Reconciler,
+    declared: Declared,
     /// Returns the wall-clock time, by which leases and locks end.
     clock: Box<dyn Fn() -> Timestamp + Send + Sync>,
 }
@@ -33,7 +39,7 @@ pub(crate) struct Control {
 impl Control {
     fn new(registry: Registry, lifecycle: Lifecycle, clock: impl Fn() -> Timestamp + Send + Sync + 'static) -> Self {
         let reconciler = Reconciler::new(registry.clone(), lifecycle);
-        Self { registry, reconciler, clock: Box::new(clock) }
+        Self { registry, reconciler, declared: Declared::new(), clock: Box::new(clock) }
     }
 
     /// Returns the newest state of all registrations.

@@ -62,6 +62,7 @@ pub struct Gateway {
     connections: Tasks,
     lanes: Arc<Lanes>,
     registry: Registry,
+    control: Arc<Control>,
     grace: Duration,
     settings: Settings,
     /// The configuration at start, whose fixed settings stay in effect.
@@ -114,8 +115,9 @@ impl Gateway {
         let (tasks, connections, drain) = (Tasks::default(), Tasks::default(), Drain::default());
         let settings = Settings::new(&config);
         let registry = Registry::start(opened, &tasks);
-        let Composed { edge, counts, router, .. } =
+        let Composed { edge, control, counts, router } =
             compose((&config, &settings, &keys), (registry.clone(), dialer), &tasks, &drain);
+        config.servers.iter().for_each(|servers| control.declare(servers.clone()));
         let origins = Origins {
             sites: config.sites(address.ip()),
             own_mark: Some(mark),
@@ -149,6 +151,7 @@ impl Gateway {
             connections,
             lanes,
             registry,
+            control,
             grace,
             settings,
             started,
@@ -165,9 +168,9 @@ impl Gateway {
         &self.url
     }
 
-    /// Applies the settings that can change while the gateway runs: `mcp-proxy config show --output json` tells which.
-    /// All others stay as they were at start. Refuses settings that would open the admin API to other machines, and
-    /// then changes nothing.
+    /// Applies the settings that can change while the gateway runs, `mcp-proxy config show --output json` tells which, and
+    /// registers the servers of the configuration file as it is now. All other settings stay as they were at start.
+    /// Refuses settings that would open the admin API to other machines, and then changes nothing.
     ///
     /// ```no_run
     /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
@@ -179,12 +182,22 @@ impl Gateway {
     /// # }
     /// ```
     pub fn reload(&self, config: &Config) -> Result<(), StartError> {
-        let config = self.started.renewed(config);
-        if config.is_open_to_strangers(self.address.ip()) {
+        let renewed = self.started.renewed(config);
+        if renewed.is_open_to_strangers(self.address.ip()) {
             return Err(StartError::OpenAdmin(self.address));
         }
-        self.settings.replace(&config);
+        let fixed = self.started.fixed_changes(config);
+        if !fixed.is_empty() {
+            warn!(settings = fixed.join(", "), "changed settings apply at the next start");
+        }
+        self.settings.replace(&renewed);
+        config.servers.iter().for_each(|servers| self.control.declare(servers.clone()));
         Ok(())
+    }
+
+    /// Notes for status reports why a newer version of the configuration file is not used.
+    pub(crate) fn reject_file(&self, reason: String) {
+        self.control.reject_file(reason);
     }
 
     /// Announces the shutdown and waits for `--drain-delay`: `/readyz` answers 503 and every response closes its
@@ -274,11 +287,13 @@ fn compose(
     let counts = Arc::<Connections>::default();
     let catalog =
         Catalog::follow(upstreams.clone(), settings.naming.clone(), GatewayName::new(keys.gateway_name), tasks);
+    let settings = (settings.downstream.clone(), settings.calls.clone());
+    let edge = Edge::new(upstreams.clone(), catalog.clone(), Arc::clone(&policy), tasks.clone(), (settings, keys));
     let admin = Arc::new(Admin {
         control: Arc::clone(&control),
-        catalog: catalog.clone(),
-        upstreams: upstreams.clone(),
-        policy: Arc::clone(&policy),
+        catalog,
+        upstreams,
+        policy,
         salt: FingerprintSalt::new(keys.fingerprint_salt),
         started: Instant::now(),
         connections: Arc::clone(&counts),
@@ -288,10 +303,12 @@ fn compose(
             let drain = drain.clone();
             Box::new(move || drain.is_announced())
         },
+        sessions: {
+            let edge = Arc::clone(&edge);
+            Box::new(move || edge.session_count())
+        },
         credentials: downstream::shown,
     });
-    let settings = (settings.downstream.clone(), settings.calls.clone());
-    let edge = Edge::new(upstreams, catalog, policy, tasks.clone(), (settings, keys));
     let router = Router::new()
         .merge(admin::router(admin))
         .merge(downstream::router(Arc::clone(&edge)))

@@ -15,8 +15,8 @@ use schemas::{Holder, Secret};
 use terminal_size::terminal_size_of;
 
 pub(crate) use self::args::{
-    Adopt, Changes, Deregister, Document, Dump, Explain, Files, Plan, Pruned, Reading, Release, Schema, Status, Sync,
-    Validate, Wait, Watch,
+    Adopt, Changes, Deregister, Document, Dump, Explain, Files, Import, Plan, Pruned, Reading, Release, Schema, Status,
+    Sync, Validate, Wait, Watch,
 };
 use crate::printer::{Output, Printer, Verbosity};
 
@@ -83,6 +83,13 @@ pub(crate) enum Command {
     /// Every remark about a file has a code, such as `error[bad-template]`. Its page says what is meant, with an example.
     #[command(after_help = help::EXPLAIN.short(), after_long_help = help::EXPLAIN.long())]
     Explain(Explain),
+    /// Write a workflow file from the configuration files of other programs
+    ///
+    /// Reads the files of desktop clients, editors, agents and gateways, about forty programs, and prints an entry of `mcps`
+    /// for each server. Variables become templates. What has no meaning in a workflow is told on stderr; nothing is
+    /// executed, and no request is made.
+    #[command(after_help = help::IMPORT.short(), after_long_help = help::IMPORT.long())]
+    Import(Import),
     /// Print the files as the engine sees them
     ///
     /// Entries that are registered have the address of their upstream at the gateway, templates are rendered, secrets

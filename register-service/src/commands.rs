@@ -4,6 +4,7 @@ mod changes;
 mod documents;
 mod dump;
 mod explain;
+mod import;
 mod listing;
 mod lock;
 mod ownership;
@@ -38,6 +39,7 @@ async fn run_command(cli: &Cli, process: &Process, printer: Printer) -> anyhow::
     let context = |reading: &Reading| Context::new(global, process, reading, printer);
     match &cli.command {
         Command::Explain(args) => Ok(explain::run(args)),
+        Command::Import(args) => Ok(import::run(args, printer)),
         Command::Render(files) => Ok(render::run(files, &global.settings(process, &files.reading)?)),
         Command::Schema(args) => documents::schema(args),
         Command::Completions { shell } => Ok(documents::completions(*shell)),

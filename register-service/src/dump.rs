@@ -89,7 +89,27 @@ fn written_out(entries: impl Iterator<Item = Value>) -> String {
     yaml::text(&json!({ "mcps": entries.collect::<Vec<Value>>() }))
 }
 
+/// Formats a file with an entry for each definition, whose texts are templates already.
+///
+/// ```
+/// use schemas::dialect::compozy::DefinitionDocument;
+///
+/// let posted = r#"{"name":"docs","transport":"sse","url":"https://{{ .env.HOST }}/sse"}"#;
+/// let document: DefinitionDocument = serde_json::from_str(posted)?;
+/// assert!(register_service::files::written(&[document]).contains("https://{{ .env.HOST }}/sse"));
+/// # Ok::<(), serde_json::Error>(())
+/// ```
+pub fn written(definitions: &[DefinitionDocument]) -> String {
+    written_out(definitions.iter().map(|document| spelled(document, str::to_owned)))
+}
+
+/// Returns the entry that declares a definition as it is.
 fn entry(document: &DefinitionDocument) -> Value {
+    spelled(document, literal)
+}
+
+/// Returns the entry that declares a definition, with its texts written by `spell`.
+fn spelled(document: &DefinitionDocument, spell: fn(&str) -> String) -> Value {
     let mut entry = Map::new();
     let mut put = |key: &str, value: Value| {
         if !is_nothing(&value) {
@@ -99,22 +119,22 @@ fn entry(document: &DefinitionDocument) -> Value {
     put("id", json!(document.name));
     put("use_proxy", json!(true));
     put("transport", json!(document.transport));
-    put("url", json!(literal(&document.url)));
-    let (program, arguments) = command(document);
+    put("url", json!(spell(&document.url)));
+    let (program, arguments) = command(document, spell);
     put("command", program);
     put("args", arguments);
-    put("headers", secrets(&document.headers));
-    put("env", secrets(&document.env));
+    put("headers", secrets(&document.headers, spell));
+    put("env", secrets(&document.env, spell));
     put("start_timeout", json!(duration_text(document.timeout)));
     put("max_sessions", if document.max_sessions > 0 { json!(document.max_sessions) } else { Value::Null });
     let is_protected = document.tags.get(PROTECTED_TAG).is_some_and(|value| value == "true");
     put("prevent_destroy", if is_protected { json!(true) } else { Value::Null });
-    put("gateway", settings_of(document).map_or(Value::Null, settings));
+    put("gateway", settings_of(document).map_or(Value::Null, |it| settings(it, spell)));
     Value::Object(entry)
 }
 
 /// Returns the program, quoted so that it is split into one word, and its arguments.
-fn command(document: &DefinitionDocument) -> (Value, Value) {
+fn command(document: &DefinitionDocument, spell: fn(&str) -> String) -> (Value, Value) {
     let words = match &document.command {
         Command::Program(program) if program.is_empty() => return (Value::Null, Value::Null),
         Command::Program(program) => vec![program.clone()],
@@ -127,11 +147,11 @@ fn command(document: &DefinitionDocument) -> (Value, Value) {
         true => program.clone(),
         false => format!("'{}'", program.replace('\'', r"'\''")),
     };
-    (json!(literal(&text)), arguments.iter().map(|word| literal(word)).collect())
+    (json!(spell(&text)), arguments.iter().map(|word| spell(word)).collect())
 }
 
-fn secrets(named: &IndexMap<String, Secret>) -> Value {
-    named.iter().map(|(name, secret)| (name.clone(), json!(literal(secret.expose())))).collect()
+fn secrets(named: &IndexMap<String, Secret>, spell: fn(&str) -> String) -> Value {
+    named.iter().map(|(name, secret)| (name.clone(), json!(spell(secret.expose())))).collect()
 }
 
 /// Escapes a text so that it renders to itself: `{{` in it does not begin a template.
@@ -139,18 +159,18 @@ fn literal(text: &str) -> String {
     text.replace("{{", "{{ `{{` }}")
 }
 
-fn settings(settings: GatewaySettings) -> Value {
+fn settings(settings: GatewaySettings, spell: fn(&str) -> String) -> Value {
     let duration = |duration: WireDuration| json!(duration_text(duration));
-    let tokens: Vec<String> = settings.auth_tokens.iter().map(|token| literal(&token.0)).collect();
+    let tokens: Vec<String> = settings.auth_tokens.iter().map(|token| spell(&token.0)).collect();
     let all = [
         ("description", json!(settings.description)),
         ("tool_filter", json!(settings.tool_filter)),
         ("tags", json!(settings.tags)),
-        ("cwd", json!(literal(&settings.cwd.0))),
+        ("cwd", json!(spell(&settings.cwd.0))),
         ("era", json!(settings.era)),
         ("eras", json!(settings.eras)),
         ("priority", json!(settings.priority)),
-        ("proxy", json!(literal(&settings.proxy))),
+        ("proxy", json!(spell(&settings.proxy))),
         ("ca_file", json!(settings.ca_file)),
         ("client_cert_file", json!(settings.client_cert_file)),
         ("client_key_file", json!(settings.client_key_file)),

@@ -6,7 +6,7 @@
 pub use schemas::template::Environment;
 
 pub use crate::diagnostic::{Code, Diagnostic, Location, Severity, UnknownCode};
-pub use crate::dump::{dump, dump_with_secrets, restored};
+pub use crate::dump::{dump, dump_with_secrets, restored, written};
 pub use crate::source::env_file::{EnvFile, read_env_file};
 pub use crate::source::{File, InvalidFiles, read};
 pub use crate::workflow::address::{GatewayUrl, InvalidGatewayUrl};

@@ -14,8 +14,10 @@
 //! # Ok::<(), serde_json::Error>(())
 //! ```
 
+mod gateway_status;
 mod generation;
 mod health;
+mod import;
 mod lease;
 mod lock;
 mod ownership;
@@ -27,10 +29,12 @@ mod tool;
 
 use serde::Deserialize;
 
+pub use crate::admin::gateway_status::{ConfigurationStatus, GatewayStatus};
 pub use crate::admin::generation::{
     Change, Changed, Generation, GenerationAnswer, GenerationRefused, Obstacle, RefusedChange,
 };
 pub use crate::admin::health::{ConnectionCounts, Health, Metrics, MetricsSnapshot, StorageHealth};
+pub use crate::admin::import::{ImportAnswer, ImportOutcome, ImportRequest, ImportedServer};
 pub use crate::admin::lease::{
     HeldLeases, Lease, LeaseGrant, LeaseList, LeaseRelease, LeaseRequest, MAX_LEASE_TTL, MIN_TTL,
 };

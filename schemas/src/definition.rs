@@ -28,6 +28,15 @@ pub use crate::definition::transport::{Remote, Stdio, Transport};
 use crate::dialect::compozy::{DeclaredDocument, DefinitionDocument};
 use crate::{Secret, ServerName, redact_arguments, redact_url};
 
+/// JSON Schema of a definition, in draft 7: the committed one that editors use.
+///
+/// ```
+/// let schema: serde_json::Value = serde_json::from_str(schemas::DEFINITION_SCHEMA)?;
+/// assert!(schema["properties"]["command"].is_object());
+/// # Ok::<(), serde_json::Error>(())
+/// ```
+pub const DEFINITION_SCHEMA: &str = include_str!("../json/definition.schema.json");
+
 /// One upstream, as declared.
 ///
 /// ```

@@ -4,12 +4,22 @@
 
 mod build;
 pub mod dotenv;
+#[cfg(feature = "config")]
+mod json;
+#[cfg(feature = "config")]
+mod lines;
 mod malformed;
 mod node;
 mod read;
 mod scalar;
+#[cfg(feature = "config")]
+mod syntax;
+#[cfg(feature = "config")]
+mod toml;
 pub mod yaml;
 
 pub use crate::document::malformed::{Malformed, MalformedKind};
 pub use crate::document::node::{Map, Node, Number, Position, Span, Text, Value};
 pub use crate::document::read::Misfit;
+#[cfg(feature = "config")]
+pub use crate::document::syntax::{Document, Syntax};

@@ -14,6 +14,8 @@
 //! ```
 
 pub mod admin;
+#[cfg(feature = "config")]
+pub mod config;
 mod definition;
 pub mod dialect;
 #[cfg(feature = "files")]
@@ -32,8 +34,8 @@ mod token;
 pub mod workflow;
 
 pub use crate::definition::{
-    Access, Definition, EraMode, Eras, FilterMode, Identity, Inert, InvalidDefinition, Limits, Network, Proxy,
-    Reconnect, Remote, SessionMode, Sessions, Stdio, ToolFilter, Transport, UnknownEras,
+    Access, DEFINITION_SCHEMA, Definition, EraMode, Eras, FilterMode, Identity, Inert, InvalidDefinition, Limits,
+    Network, Proxy, Reconnect, Remote, SessionMode, Sessions, Stdio, ToolFilter, Transport, UnknownEras,
 };
 pub use crate::duration::{InvalidDuration, WireDuration, format_duration, parse_duration};
 pub use crate::name::{InvalidName, ServerName};

@@ -17,6 +17,7 @@ async fn server() -> LanguageServer {
     let files = json!({
         schema("workflow"): "/workflow/**", schema("agent"): "/agent/**", schema("project"): "/project/**",
         schema("mcp"): "/mcp/**", schema("proxy-config"): "/proxy-config/**", schema("plan"): "/plan/**",
+        schema("mcp-proxy"): "/mcp-proxy/**",
     });
     LanguageServer::start(files).await
 }
@@ -256,9 +257,12 @@ async fn plans_and_server_files_have_a_form_too() {
     let plan = serde_json::to_string(&plan).expect("JSON");
     let servers = r#"{"mcpServers": {"time": {"command": "uvx", "args": ["mcp-server-time"], "autoApprove": []},
         "docs": {"type": "http", "httpUrl": "https://x.test/mcp"}, "off": {"disabled": true}}}"#;
+    let own = "port: 7000\nserver-cards: \"on\"\nadmin-tokens-file: /run/secrets/token\ninclude: [conf.d]\nservers:\n  \
+               time: {command: uvx, args: [mcp-server-time], callTimeout: 1m}\n  docs: {url: \"https://x.test/mcp\"}\n";
     for (kind, text, wrong) in [
         ("plan", plan.as_str(), ["update", "upgrade"]),
         ("proxy-config", servers, ["uvx\"", "uvx\", \"era\": \"old\""]),
+        ("mcp-proxy", own, ["server-cards: \"on\"", "server-cards: \"yes\""]),
     ] {
         assert_eq!(remarks(&mut server, &format!("file:///{kind}/right.yaml"), text).await, [""; 0], "{text}");
         let told = remarks(&mut server, &format!("file:///{kind}/wrong.yaml"), &text.replace(wrong[0], wrong[1])).await;
@@ -280,5 +284,5 @@ async fn the_tool_prints_every_schema() {
         );
         count += 1;
     }
-    assert_eq!(count, 7);
+    assert_eq!(count, 8);
 }

@@ -14,6 +14,7 @@ mod cells;
 mod client_faults;
 mod clients;
 mod commands;
+mod configuration;
 mod conformance;
 mod connections;
 mod draining;

@@ -143,7 +143,6 @@ async fn nothing_outlives_a_gateway_that_is_stopped_in_any_other_way() {
     leaves_nothing(End::Signals(&[Signal::TERM])).await;
     leaves_nothing(End::Signals(&[Signal::TERM, Signal::TERM])).await;
     leaves_nothing(End::Signals(&[Signal::INT, Signal::INT])).await;
-    leaves_nothing(End::Signals(&[Signal::HUP])).await;
     leaves_nothing(End::Signals(&[Signal::QUIT])).await;
 }
 

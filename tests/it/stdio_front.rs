@@ -354,10 +354,14 @@ async fn what_is_wrong_with_its_settings_is_told_by_name() {
         (
             vec!["--config".to_owned(), write("broken.json", "{\"mcpServers\": {")],
             1,
-            "broken.json` is not as it should be: EOF",
+            "broken.json:1:16: error: this brace is not closed",
         ),
         (vec!["--config".to_owned(), write("none.json", "{\"mcpServers\": {}}")], 1, "none.json` has no server"),
-        (vec!["--config".to_owned(), write("bad.json", "{\"mcpServers\": {\"x\": {}}}")], 1, "mcpServers.x"),
+        (
+            vec!["--config".to_owned(), write("bad.json", "{\"mcpServers\": {\"x\": {}}}")],
+            1,
+            "bad.json:1:17: error: `x`: it has neither a command nor a URL",
+        ),
         (vec!["--url".to_owned(), "ftp://x".to_owned()], 1, "--url ftp://x"),
         (vec![], 2, "--config <FILE>"),
         (

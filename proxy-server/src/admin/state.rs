@@ -25,6 +25,8 @@ pub(crate) struct Admin {
     pub(crate) max_body_bytes: usize,
     /// True once the gateway has announced its shutdown.
     pub(crate) is_draining: Box<dyn Fn() -> bool + Send + Sync>,
+    /// Returns the number of client sessions of the legacy era.
+    pub(crate) sessions: Box<dyn Fn() -> usize + Send + Sync>,
     /// Extracts the caller's credentials from a request.
     pub(crate) credentials: for<'a> fn(&'a Request) -> Credentials<'a>,
 }

@@ -7,12 +7,16 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
-use schemas::admin::{ConnectionCounts, Health, Metrics, MetricsSnapshot, State as UpstreamState, StorageHealth};
+use schemas::admin::{
+    ConfigurationStatus, ConnectionCounts, GatewayStatus, Health, Metrics, MetricsSnapshot, State as UpstreamState,
+    StorageHealth,
+};
 use schemas::{Problem, format_duration};
 use serde_json::json;
 
 use crate::admin::problem::problem;
 use crate::admin::state::{Admin, Shared};
+use crate::control::FileReport;
 
 /// `GET` and `HEAD /healthz`: healthy while the process answers, whatever the state of its dependencies.
 pub(super) async fn health(State(admin): Shared) -> Response {
@@ -69,7 +73,42 @@ pub(super) async fn metrics(State(admin): Shared) -> Response {
         *count += 1;
     }
     metrics.max_connections = admin.upstreams.capacity() as u64;
+    let file = admin.control.file_report();
+    metrics.configuration_generation = file.generation;
+    metrics.configuration_rejected = u64::from(file.rejected.is_some());
     Json(MetricsSnapshot { timestamp: now(), metrics }).into_response()
+}
+
+/// `GET /admin/status`.
+pub(super) async fn status(State(admin): Shared) -> Response {
+    let mut status = GatewayStatus::default();
+    status.admin_api = "healthy".to_owned();
+    status.registered_servers = admin.control.snapshot().len() as u64;
+    status.active_sessions = (admin.sessions)() as u64;
+    for (name, upstream) in admin.upstreams.all().iter() {
+        let observed = upstream.status();
+        let word = match (observed.status, observed.last_connected.is_some()) {
+            (UpstreamState::Connected, _) => "healthy",
+            (UpstreamState::Connecting, false) => "connecting",
+            (UpstreamState::Connecting, true) => "reconnecting",
+            (UpstreamState::Error | UpstreamState::Disconnected, _) => "unhealthy",
+        };
+        status.server_health.insert(name.to_string(), word.to_owned());
+    }
+    status.configuration = configuration(admin.control.file_report());
+    Json(status).into_response()
+}
+
+fn configuration(report: FileReport) -> Option<ConfigurationStatus> {
+    let mut shown = ConfigurationStatus::default();
+    shown.file = report.file?;
+    shown.generation = report.generation;
+    shown.loaded_at = report.loaded_at.map(|time| time.to_string()).unwrap_or_default();
+    shown.servers = report.servers as u64;
+    shown.refused = report.refused;
+    shown.pending = report.pending;
+    shown.rejected = report.rejected;
+    Some(shown)
 }
 
 fn now() -> String {

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use crate::cli::Output;
-use crate::config::Effective;
+use crate::config::{Effective, Loaded, displayed};
 
 /// Version of the JSON form; changes when a reader of the former one would fail.
 const JSON_VERSION: u32 = 1;
@@ -11,10 +11,28 @@ const JSON_VERSION: u32 = 1;
 const NOTHING: &str = "-";
 
 /// Formats settings in the order of the help, with a final newline.
-pub(super) fn show(settings: &[Effective], output: Output) -> String {
+pub(super) fn show(loaded: &Loaded, output: Output) -> String {
+    let settings = &loaded.settings;
     match output {
         Output::Human => table(settings),
-        Output::Json => format!("{:#}\n", json!({ "version": JSON_VERSION, "settings": settings })),
+        Output::Json => {
+            let mut shown = json!({ "version": JSON_VERSION, "settings": settings });
+            if let (Some(file), Some(servers), Some(shown)) =
+                (&loaded.file, &loaded.config.servers, shown.as_object_mut())
+            {
+                let names: Vec<&str> = servers.definitions.iter().map(|it| it.name.as_str()).collect();
+                let file = json!({
+                    "path": displayed(&file.path),
+                    "format": file.files.format,
+                    "owner": servers.owner,
+                    "servers": names,
+                    "refused": servers.refused,
+                    "remarks": file.files.remarks,
+                });
+                shown.insert("file".to_owned(), file);
+            }
+            format!("{shown:#}\n")
+        }
     }
 }
 
@@ -54,7 +72,7 @@ mod tests {
         let settings = [
             setting("host", Some("a\u{1b}[2Jb.example"), Origin::Flag { flag: "--host".to_owned() }),
             setting("admin-tokens", None, Origin::Default),
-            setting("port", Some("7"), Origin::Environment { variables: vec!["MCP_PROXY_PORT"] }),
+            setting("port", Some("7"), Origin::Environment { variables: vec!["MCP_PROXY_PORT".to_owned()] }),
         ];
         let expected = "\
 SETTING       VALUE           ORIGIN

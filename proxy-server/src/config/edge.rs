@@ -44,16 +44,16 @@ mod tests {
     use clap::Parser;
 
     use crate::config::env::Variables;
-    use crate::config::{Alone, Config, InvalidSetting};
+    use crate::config::{Alone, Config, InvalidConfig};
 
-    fn resolve(flags: &[&str], variables: Variables) -> Result<Config, InvalidSetting> {
+    fn resolve(flags: &[&str], variables: Variables) -> Result<Config, InvalidConfig> {
         let alone = Alone::try_parse_from(["mcp-proxy"].iter().chain(flags)).expect("flags");
         Config::resolve(&alone.flags, &variables)
     }
 
     #[test]
     fn the_fast_path_is_on_until_it_is_switched_off() {
-        let is_on = |config: Result<Config, InvalidSetting>| config.expect("a setting").downstream.has_fast_path;
+        let is_on = |config: Result<Config, InvalidConfig>| config.expect("a setting").downstream.has_fast_path;
         assert!(is_on(resolve(&[], [].into())));
         assert!(!is_on(resolve(&["--http-fast-path", "off"], [].into())));
         assert!(!is_on(resolve(&[], [("MCP_PROXY_HTTP_FAST_PATH", "off")].into())));

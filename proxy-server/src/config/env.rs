@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use schemas::template::Environment;
+
 use crate::upstream::{ChildEnvironment, INHERITED};
 
 /// Environment variables of a process.
@@ -30,6 +32,26 @@ impl Variables {
     pub(super) fn raw(&self, name: &str) -> Option<Result<String, NotText>> {
         let value = self.0.get(name)?;
         Some(value.to_str().map(str::to_owned).ok_or(NotText))
+    }
+
+    /// Returns a variable that names a path, unless it is empty.
+    pub(super) fn path(&self, name: &str) -> Option<PathBuf> {
+        self.0.get(name).filter(|value| !value.is_empty()).map(PathBuf::from)
+    }
+
+    /// Returns a variable as text, unless it is empty or not UTF-8.
+    pub(super) fn text(&self, name: &str) -> Option<String> {
+        self.raw(name)?.ok().filter(|text| !text.is_empty())
+    }
+
+    /// Returns the folder of Radium's workspace.
+    pub(crate) fn radium_workspace(&self) -> Option<PathBuf> {
+        self.path("RADIUM_WORKSPACE")
+    }
+
+    /// Returns the variables whose values are UTF-8, for texts in configuration files.
+    pub(super) fn texts(&self) -> Environment {
+        self.0.iter().filter_map(|(name, value)| Some((name.as_str(), value.to_str()?))).collect()
     }
 
     /// Returns the user's folder for state (XDG Base Directory Specification 0.8). Relative paths are ignored, as it says.

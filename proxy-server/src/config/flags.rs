@@ -3,6 +3,7 @@
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Args, Command, FromArgMatches};
 
+use super::file::FileFlags;
 use super::model::Config;
 use super::setting::{FlagValues, Setting};
 use super::{edge, limits, outbound, serve, storage};
@@ -20,6 +21,15 @@ const GROUPS: [(Option<&str>, &[Setting]); 5] = [
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Flags {
     pub(super) values: FlagValues,
+}
+
+/// The flags of `serve`.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub(crate) struct ServeFlags {
+    #[command(flatten)]
+    pub(crate) settings: Flags,
+    #[command(flatten)]
+    pub(crate) files: FileFlags,
 }
 
 /// Returns all settings of `serve`.

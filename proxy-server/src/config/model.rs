@@ -1,12 +1,15 @@
 //! The configuration, and its defaults.
 
+use std::fmt;
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use url::Url;
 
+use super::file::{InvalidFiles, Place};
 use crate::call::Limits;
 use crate::catalog::Naming;
+use crate::control::DeclaredServers;
 use crate::http::client::Network;
 use crate::policy::PageOrigin;
 use crate::telemetry::{Format, Level};
@@ -48,14 +51,55 @@ pub struct Config {
     pub(crate) calls: Limits,
     pub(crate) network: Network,
     pub(crate) children: ChildEnvironment,
+    /// Servers of the configuration file; `None` without a file, which leaves the servers of earlier ones alone.
+    pub(crate) servers: Option<DeclaredServers>,
 }
 
 /// An invalid setting, with its origin.
 #[derive(Debug, thiserror::Error)]
-#[error("invalid {origin}: {reason}")]
-pub struct InvalidSetting {
+pub(crate) struct InvalidSetting {
+    /// Flag, variable, or key of a file.
     pub(super) origin: String,
     pub(super) reason: String,
+    /// Position, if the setting is in a file.
+    pub(super) place: Option<Place>,
+}
+
+/// A configuration that cannot be used.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{}", .problems.join("\n"))]
+pub struct InvalidConfig {
+    /// Every mistake: for one in a file with its position and its cure.
+    pub(super) problems: Vec<String>,
+}
+
+impl InvalidSetting {
+    /// Returns the error for a value at a position in a file.
+    pub(super) fn at(self, place: &Place, key: &str) -> Self {
+        Self { origin: key.to_owned(), place: Some(place.clone()), ..self }
+    }
+}
+
+impl fmt::Display for InvalidSetting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { origin, reason, place } = self;
+        match place {
+            Some(place) => write!(f, "{place}: error: `{origin}`: {reason}"),
+            None => write!(f, "invalid {origin}: {reason}"),
+        }
+    }
+}
+
+impl From<InvalidSetting> for InvalidConfig {
+    fn from(invalid: InvalidSetting) -> Self {
+        Self { problems: vec![invalid.to_string()] }
+    }
+}
+
+impl From<InvalidFiles> for InvalidConfig {
+    fn from(invalid: InvalidFiles) -> Self {
+        Self { problems: invalid.problems }
+    }
 }
 
 impl Default for Config {
@@ -83,6 +127,7 @@ impl Default for Config {
             calls: Limits::default(),
             network: Network::default(),
             children: ChildEnvironment::default(),
+            servers: None,
         }
     }
 }

@@ -43,10 +43,10 @@ pub(super) const SETTINGS: &[Setting] = &[
 mod tests {
     use clap::Parser;
 
-    use crate::config::{Alone, Config, InvalidSetting};
+    use crate::config::{Alone, Config, InvalidConfig};
     use crate::http::client::{Choice, Network};
 
-    fn resolve(flags: &[&str], variables: &[(&str, &str)]) -> Result<Network, InvalidSetting> {
+    fn resolve(flags: &[&str], variables: &[(&str, &str)]) -> Result<Network, InvalidConfig> {
         let alone = Alone::try_parse_from(["mcp-proxy"].iter().chain(flags)).expect("flags");
         Config::resolve(&alone.flags, &variables.into()).map(|config| config.network)
     }

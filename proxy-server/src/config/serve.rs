@@ -13,7 +13,7 @@ pub(super) const SETTINGS: &[Setting] = &[
     },
     Setting {
         alias: Some("mcp-port"),
-        variables: &["MCP_PROXY_PORT"],
+        variables: &["MCP_PROXY_PORT", "PORT"],
         help: "Port to listen on, 0 for any free one",
         ..flag("port", |config| Field::Port(&mut config.port))
     },
@@ -49,8 +49,15 @@ pub(super) const SETTINGS: &[Setting] = &[
     // Fixed at start: sessions belong to a token by its place in this list.
     Setting {
         alias: Some("mcp-global-auth-tokens"),
-        variables: &["MCP_PROXY_GLOBAL_AUTH_TOKENS", "MCP_PROXY_GLOBAL_AUTH_TOKEN"],
-        help: "Bearer tokens that every upstream's endpoints accept, between commas; an empty one is an error",
+        variables: &[
+            "MCP_PROXY_GLOBAL_AUTH_TOKENS",
+            "MCP_PROXY_GLOBAL_AUTH_TOKEN",
+            "ALLOWED_TOKENS",
+            "ALLOWED_KEYS",
+            "MCP_PROXY_SSE_ALLOWED_TOKENS",
+        ],
+        help: "Bearer tokens that every upstream's endpoints accept, between commas, also in X-Api-Key; an empty one is an \
+               error",
         ..flag("global-auth-tokens", |config| Field::Tokens(&mut config.policy.global_tokens))
     },
     Setting {
@@ -120,7 +127,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         ..live_flag("allow-insecure-admin", |config| Field::Switch(&mut config.policy.allow_insecure_admin))
     },
     Setting {
-        variables: &["MCP_PROXY_LOG_LEVEL"],
+        variables: &["MCP_PROXY_LOG_LEVEL", "LOGGING"],
         short: Some(Short {
             flag: "debug",
             variables: &["MCP_PROXY_DEBUG", "COMPOZY_DEBUG"],

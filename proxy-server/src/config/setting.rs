@@ -1,5 +1,5 @@
-//! Declares settings: a flag, its variables, help and value come from one declaration, and so does the origin of the
-//! value in effect.
+//! Declares settings: a flag, its variables, its key in files, help and value come from one declaration, and so does the
+//! origin of the value in effect.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -9,7 +9,9 @@ use clap::{Arg, ArgAction, value_parser};
 use serde::Serialize;
 
 use super::env::{NotText, Variables};
+use super::file::{FileValue, FileValues, Place};
 use super::model::{Config, InvalidSetting};
+use super::secret;
 use super::value::{Field, Given, Reading};
 use crate::telemetry::{Format, Level};
 
@@ -46,15 +48,25 @@ pub(super) struct Short {
 /// Values of flags on the command line, by flag. A flag without a value has an empty text.
 pub(super) type FlagValues = BTreeMap<&'static str, Vec<String>>;
 
+/// Sources of values; the first that has a setting supplies its value.
+#[derive(Clone, Copy)]
+pub(super) struct Sources<'s> {
+    pub(super) flags: &'s FlagValues,
+    pub(super) variables: &'s Variables,
+    pub(super) file: &'s FileValues,
+}
+
 /// Origin of a value.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "kind", rename_all = "lowercase")]
 pub(crate) enum Origin {
-    /// No flag and no variable sets it.
+    /// No flag, no variable and no file sets it.
     Default,
+    /// Configuration file.
+    File(Place),
     /// Variables: several if a list is merged from them.
     Environment {
-        variables: Vec<&'static str>,
+        variables: Vec<String>,
     },
     Flag {
         flag: String,
@@ -96,30 +108,36 @@ pub(super) const fn live_flag(name: &'static str, field: fn(&mut Config) -> Fiel
 
 impl Setting {
     /// Reads the setting into the configuration.
-    pub(super) fn resolve(
-        &self,
-        flags: &FlagValues,
-        env: &Variables,
-        config: &mut Config,
-    ) -> Result<Effective, InvalidSetting> {
-        let reading = (self.field)(config).reading();
-        let origin = match self.source(reading, flags, env)? {
+    pub(super) fn resolve(&self, sources: Sources<'_>, config: &mut Config) -> Result<Effective, InvalidSetting> {
+        let field = (self.field)(config);
+        let (reading, is_secret, is_path) = (field.reading(), field.is_secret(), field.is_path());
+        let origin = match self.source(reading, is_secret, sources)? {
             Some((origin, given)) => {
+                // The file's value has to be right even where it has no effect.
+                self.read_file(sources.file, &mut Config::default(), reading, is_path)?;
                 (self.field)(config).read(&given)?;
                 origin
             }
-            None => Origin::Default,
+            None => match self.read_file(sources.file, config, reading, is_path)? {
+                Some(place) => Origin::File(place),
+                None => Origin::Default,
+            },
         };
         let value = Some((self.field)(config).show()).filter(|value| !value.is_empty());
         Ok(Effective { name: self.name, value, origin, is_live: self.is_live })
+    }
+
+    /// Returns the key of the setting in a file.
+    pub(super) fn key(&self) -> &'static str {
+        self.flag.unwrap_or(self.name)
     }
 
     /// Finds the texts that set the value: flags, else variables. A short form precedes the setting's own name.
     fn source(
         &self,
         reading: Reading,
-        flags: &FlagValues,
-        env: &Variables,
+        is_secret: bool,
+        Sources { flags, variables: env, .. }: Sources<'_>,
     ) -> Result<Option<(Origin, Vec<Given>)>, InvalidSetting> {
         let short = self.short.as_ref();
         if let Some(short) = short.filter(|short| flags.contains_key(short.flag)) {
@@ -132,11 +150,55 @@ impl Setting {
         if let Some(short) = short {
             let set = read(short.variables, Reading::Truth, env)?;
             if let Some((variable, _)) = set.first() {
-                return Ok(Some(given_by_variables(vec![(variable, short.value.to_owned())])));
+                return Ok(Some(given_by_variables(vec![(variable.clone(), short.value.to_owned())])));
             }
         }
-        let given = read(self.variables, reading, env)?;
+        let mut given = read(self.variables, reading, env)?;
+        if is_secret {
+            given.extend(secret::in_variables(self.variables, env)?);
+        }
         Ok((!given.is_empty()).then(|| given_by_variables(given)))
+    }
+
+    /// Reads the value in a file, if it has one. Returns its place.
+    fn read_file(
+        &self,
+        values: &FileValues,
+        config: &mut Config,
+        reading: Reading,
+        is_path: bool,
+    ) -> Result<Option<Place>, InvalidSetting> {
+        let Some((key, value)) = self.file_value(values) else { return Ok(None) };
+        let given = self.in_file(&key, value, reading, is_path);
+        let read = given.and_then(|given| (self.field)(config).read(&given));
+        read.map_err(|invalid| invalid.at(&value.place, &key))?;
+        Ok(Some(value.place.clone()))
+    }
+
+    /// Finds the value in a file: its own, or the path of a file with it.
+    fn file_value<'v>(&self, values: &'v FileValues) -> Option<(String, &'v FileValue)> {
+        let keys = [self.key().to_owned(), secret::key(self.key())];
+        keys.into_iter().find_map(|key| values.get(&key).map(|value| (key, value)))
+    }
+
+    /// Returns the texts of a value in a file.
+    fn in_file(
+        &self,
+        key: &str,
+        value: &FileValue,
+        reading: Reading,
+        is_path: bool,
+    ) -> Result<Vec<Given>, InvalidSetting> {
+        let texts = if key == self.key() { value.texts.clone() } else { vec![secret::of_file(value)?] };
+        let texts = match reading {
+            Reading::Truth => truth(&texts)?,
+            Reading::First if texts.len() != 1 => {
+                return Err(InvalidSetting::unusable(key, "it takes one value, not a list"));
+            }
+            _ if is_path => texts.iter().map(|text| value.folder.join(text).display().to_string()).collect(),
+            _ => texts,
+        };
+        Ok(texts.into_iter().map(|text| Given { origin: key.to_owned(), text }).collect())
     }
 
     /// Returns the flags of the setting. Their help shows the value in `defaults`.
@@ -180,6 +242,7 @@ impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Default => f.write_str("default"),
+            Self::File(place) => write!(f, "file {place}"),
             Self::Environment { variables } => write!(f, "environment {}", variables.join(", ")),
             Self::Flag { flag } => write!(f, "flag {flag}"),
         }
@@ -192,9 +255,9 @@ fn given_by_flag(flag: &str, texts: &[String]) -> (Origin, Vec<Given>) {
     (Origin::Flag { flag }, given)
 }
 
-fn given_by_variables(given: Vec<(&'static str, String)>) -> (Origin, Vec<Given>) {
-    let variables = given.iter().map(|(variable, _)| *variable).collect();
-    let given = given.into_iter().map(|(variable, text)| Given { origin: variable.to_owned(), text }).collect();
+fn given_by_variables(given: Vec<(String, String)>) -> (Origin, Vec<Given>) {
+    let variables = given.iter().map(|(variable, _)| variable.clone()).collect();
+    let given = given.into_iter().map(|(origin, text)| Given { origin, text }).collect();
     (Origin::Environment { variables }, given)
 }
 
@@ -203,11 +266,16 @@ fn read(
     variables: &'static [&'static str],
     reading: Reading,
     env: &Variables,
-) -> Result<Vec<(&'static str, String)>, InvalidSetting> {
-    let raw = variables.iter().filter_map(|variable| Some((*variable, env.raw(variable)?)));
+) -> Result<Vec<(String, String)>, InvalidSetting> {
+    let raw = variables.iter().filter_map(|variable| Some(((*variable).to_owned(), env.raw(variable)?)));
     if reading == Reading::AllAndEmpty {
-        let not_text = |variable| move |NotText| InvalidSetting::unusable(variable, "the token is not UTF-8");
-        return raw.map(|(variable, text)| Ok((variable, text.map_err(not_text(variable))?))).collect();
+        let not_text = |variable: &str| InvalidSetting::unusable(variable, "the token is not UTF-8");
+        return raw
+            .map(|(variable, text)| {
+                let text = text.map_err(|NotText| not_text(&variable))?;
+                Ok((variable, text))
+            })
+            .collect();
     }
     let set = raw.filter_map(|(variable, text)| Some((variable, text.ok()?))).filter(|(_, text)| !text.is_empty());
     let is_true = |text: &str| text == "1" || text.eq_ignore_ascii_case("true");
@@ -216,6 +284,15 @@ fn read(
         Reading::Truth => set.filter(|(_, text)| is_true(text)).take(1).collect(),
         Reading::All | Reading::AllAndEmpty => set.collect(),
     })
+}
+
+/// Returns a text for each true value: none if a file switches a setting off.
+fn truth(texts: &[String]) -> Result<Vec<String>, InvalidSetting> {
+    match texts {
+        [text] if matches!(text.as_str(), "true" | "on" | "1") => Ok(vec![text.clone()]),
+        [text] if matches!(text.as_str(), "false" | "off" | "0" | "") => Ok(Vec::new()),
+        _ => Err(InvalidSetting::unusable("", "it is not true or false")),
+    }
 }
 
 fn help(text: &str, variables: &str, default: &str) -> String {

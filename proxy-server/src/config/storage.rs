@@ -1,24 +1,7 @@
 //! Settings of the storage of registrations.
 
-use super::env::Variables;
 use super::setting::{Setting, flag};
 use super::value::Field;
-
-/// Variables of Compozy's proxy for its pool of connections. This gateway uses two connections, and tries for as long as it
-/// takes.
-const WITHOUT_EFFECT: [&str; 6] = [
-    "REDIS_POOL_SIZE",
-    "REDIS_MIN_IDLE_CONNS",
-    "REDIS_MAX_RETRIES",
-    "REDIS_POOL_TIMEOUT",
-    "REDIS_MIN_RETRY_BACKOFF",
-    "REDIS_MAX_RETRY_BACKOFF",
-];
-
-/// Returns those of the variables that are set for an ancestor and have no effect here.
-pub(super) fn without_effect(variables: &Variables) -> Vec<&'static str> {
-    WITHOUT_EFFECT.into_iter().filter(|name| variables.raw(name).is_some()).collect()
-}
 
 /// Declarations, in the order of the help.
 pub(super) const SETTINGS: &[Setting] = &[

@@ -4,7 +4,19 @@ use super::*;
 use crate::catalog::{Conflict, Mode, Separator};
 use crate::telemetry::Format;
 
-fn resolve(flags: &[&str], variables: Variables) -> Result<Config, InvalidSetting> {
+impl Config {
+    /// Merges flags, variables and defaults, without a file.
+    pub(super) fn resolve(flags: &ServeFlags, variables: &Variables) -> Result<Self, InvalidConfig> {
+        Self::explain(&flags.settings, variables, &FileValues::default()).map(|(config, _)| config)
+    }
+}
+
+/// Returns every setting with its value and the origin of the value, without a file.
+fn explained(flags: &Flags, variables: &Variables) -> Vec<Effective> {
+    Config::explain(flags, variables, &FileValues::default()).expect("settings").1
+}
+
+fn resolve(flags: &[&str], variables: Variables) -> Result<Config, InvalidConfig> {
     let alone = Alone::try_parse_from(["mcp-proxy"].iter().chain(flags)).expect("flags");
     Config::resolve(&alone.flags, &variables)
 }
@@ -253,7 +265,7 @@ fn effective(setting: &Setting, flags: &[&str], variables: Variables) -> Effecti
     // Satisfies the check for tokens of one's own.
     let variables = variables.with("MCP_PROXY_ADMIN_TOKENS", "own");
     let alone = Alone::try_parse_from(["mcp-proxy"].iter().chain(flags)).expect("flags");
-    let (_, settings) = Config::explain(&alone.flags, &variables).expect("settings");
+    let settings = explained(&alone.flags.settings, &variables);
     settings.into_iter().find(|effective| effective.name == setting.name).expect("the setting")
 }
 
@@ -271,7 +283,7 @@ fn every_setting_is_read_from_each_of_its_flags_and_variables_and_shows_which_it
         }
         for variable in setting.variables.iter().filter(|name| **name != "MCP_PROXY_ADMIN_TOKEN") {
             let found = effective(setting, &[], [(*variable, given)].into());
-            let origin = Origin::Environment { variables: vec![variable] };
+            let origin = Origin::Environment { variables: vec![(*variable).to_owned()] };
             assert_eq!((found.value.as_deref(), found.origin), (Some(shown), origin), "{variable}");
         }
         if let Some(short) = &setting.short {
@@ -280,7 +292,7 @@ fn every_setting_is_read_from_each_of_its_flags_and_variables_and_shows_which_it
             assert_eq!((found.value.as_deref(), found.origin), (Some(short.value), origin));
             for variable in short.variables {
                 let found = effective(setting, &[], [(*variable, "1")].into());
-                let origin = Origin::Environment { variables: vec![variable] };
+                let origin = Origin::Environment { variables: vec![(*variable).to_owned()] };
                 assert_eq!((found.value.as_deref(), found.origin), (Some(short.value), origin), "{variable}");
             }
         }
@@ -289,7 +301,7 @@ fn every_setting_is_read_from_each_of_its_flags_and_variables_and_shows_which_it
 
 #[test]
 fn without_flags_and_variables_every_setting_has_its_default() {
-    let (_, settings) = Config::explain(&Flags::default(), &Variables::default()).expect("settings");
+    let settings = explained(&Flags::default(), &Variables::default());
     assert!(settings.iter().all(|setting| setting.origin == Origin::Default));
     for (setting, effective) in flags::settings().zip(&settings) {
         let default = (setting.field)(&mut Config::default()).show();
@@ -309,9 +321,8 @@ fn names_and_variables_belong_to_one_setting_each() {
 
 #[test]
 fn a_list_of_several_variables_names_them_all() {
-    let (_, settings) =
-        Config::explain(&Flags::default(), &[("MCP_PROXY_ADMIN_TOKENS", "a"), ("MCP_PROXY_ADMIN_TOKEN", "b,c")].into())
-            .expect("settings");
+    let variables = [("MCP_PROXY_ADMIN_TOKENS", "a"), ("MCP_PROXY_ADMIN_TOKEN", "b,c")];
+    let settings = explained(&Flags::default(), &variables.into());
     let tokens = settings.iter().find(|setting| setting.name == "admin-tokens").expect("tokens");
     assert_eq!(tokens.value.as_deref(), Some("[redacted],[redacted],[redacted]"));
     assert_eq!(tokens.origin.to_string(), "environment MCP_PROXY_ADMIN_TOKENS, MCP_PROXY_ADMIN_TOKEN");

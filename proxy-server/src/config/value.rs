@@ -265,6 +265,16 @@ impl Field<'_> {
         })
     }
 
+    /// True if the value is a secret, which can also be in a file of its own.
+    pub(super) fn is_secret(&self) -> bool {
+        matches!(self, Self::Tokens(_) | Self::Secret(_) | Self::SecretUrl(_))
+    }
+
+    /// True if the value is a path, which a file may write relative to itself.
+    pub(super) fn is_path(&self) -> bool {
+        matches!(self, Self::Files(_) | Self::Folder(_))
+    }
+
     /// Returns the rule for several variables. Flags of lists can be repeated.
     pub(super) fn reading(&self) -> Reading {
         match self {
@@ -284,10 +294,10 @@ impl Field<'_> {
 impl InvalidSetting {
     /// Builds an error for a setting whose value must not be shown.
     pub(super) fn unusable(origin: &str, reason: impl std::fmt::Display) -> Self {
-        Self { origin: origin.to_owned(), reason: reason.to_string() }
+        Self { origin: origin.to_owned(), reason: reason.to_string(), place: None }
     }
 
     fn invalid(origin: &str, value: &str, expected: &str) -> Self {
-        Self { origin: origin.to_owned(), reason: format!("`{value}` is not {expected}") }
+        Self::unusable(origin, format!("`{value}` is not {expected}"))
     }
 }

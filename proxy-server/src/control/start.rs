@@ -8,7 +8,7 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
-use crate::control::{Control, leases};
+use crate::control::{Control, files, leases};
 use crate::registry::Registry;
 use crate::tasks::Tasks;
 use crate::upstream::Lifecycle;
@@ -22,6 +22,7 @@ impl Control {
         let control = Arc::new(Self::new(registry, lifecycle, Timestamp::now));
         tasks.spawn("expire leases", leases::expire(Arc::clone(&control), tasks.stopping().clone()));
         tasks.spawn("reconcile upstreams", follow(Arc::clone(&control), tasks.stopping().clone()));
+        tasks.spawn("declared servers", files::follow(Arc::clone(&control), tasks.stopping().clone()));
         control
     }
 }

@@ -14,11 +14,11 @@ use crate::downstream::legacy::sessions::{Sessions, reap};
 use crate::keys::Keys;
 use crate::live::Live;
 use crate::policy::Policy;
+use crate::sync::lock;
 use crate::tasks::Tasks;
 use crate::upstream::Upstreams;
 
-/// Shared state of all endpoints. Each lane has its own copy, because threads that share a reference count contend for
-/// it.
+/// Shared state of all endpoints. Each lane has a copy, because threads contend for a shared reference count.
 pub(crate) struct Edge {
     pub(super) services: Arc<Services>,
     pub(super) sessions: Arc<Sessions>,
@@ -40,13 +40,12 @@ impl Edge {
         let sessions = Arc::new(Sessions::new(config.max_sessions, streams, Arc::clone(&kept), ids));
         let idle = (config.clone(), limits.question_timeout);
         tasks.spawn("session reaper", reap(Arc::clone(&sessions), idle, tasks.stopping().clone()));
-        let evictable = Arc::<Sessions>::clone(&sessions);
         let services = Services::new(Parts {
             upstreams,
             catalog,
             policy,
             tasks,
-            sessions: evictable,
+            sessions: Arc::<Sessions>::clone(&sessions),
             kept,
             limits,
             seal: keys.seal.clone(),
@@ -67,6 +66,11 @@ impl Edge {
             Scope::All(_) => self.config.eras,
         };
         eras == Eras::Both
+    }
+
+    /// Returns the number of live sessions of the legacy era.
+    pub(crate) fn session_count(&self) -> usize {
+        lock(&self.sessions.live).len()
     }
 
     /// Waits until no call is in flight, at most for `grace`.

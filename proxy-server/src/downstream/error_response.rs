@@ -211,8 +211,7 @@ pub(super) fn unread(error: BodyError, limit: usize) -> Reply {
 }
 
 /// Refuses a session id that is unknown or belongs to another principal (2025-11-25, transports, "Session Management").
-/// The body is not a JSON-RPC error: google-adk 2.13 with the Python SDK 2.3 opens a new session only after a 404
-/// without one.
+/// The body is no JSON-RPC error: google-adk 2.13 with the Python SDK 2.3 opens a session only after a 404 without one.
 pub(super) fn unknown_session() -> Reply {
     (StatusCode::NOT_FOUND, "the session is not known, or not any more: `initialize` opens another")
         .into_response()

@@ -32,6 +32,7 @@ pub(super) struct Fields<'a> {
     /// True if the request has the mark of a gateway.
     pub(super) is_marked: bool,
     authorization: Option<&'a [u8]>,
+    api_key: Option<&'a [u8]>,
     forwarded_for: Vec<&'a [u8]>,
     pub(super) session: Option<&'a [u8]>,
     pub(super) version: Option<&'a [u8]>,
@@ -74,6 +75,7 @@ impl<'a> Fields<'a> {
                 self.is_ambiguous |= self.origin.is_some();
                 &mut self.origin
             }
+            9 if is("x-api-key") => &mut self.api_key,
             12 if is("content-type") => &mut self.content_type,
             13 if is(LAST_EVENT_ID) => &mut self.last_event,
             13 if is("authorization") => &mut self.authorization,
@@ -105,7 +107,8 @@ impl<'a> Fields<'a> {
     /// Returns the credentials that these fields carry.
     pub(super) fn credentials(&self, Peer { peer, local }: Peer) -> Credentials<'a> {
         let forwarded_for = self.forwarded_for.clone();
-        let authorization = self.authorization.and_then(text);
+        let api_key = || self.api_key.and_then(text).map(|key| format!("Bearer {key}").into());
+        let authorization = self.authorization.and_then(text).map(Cow::from).or_else(api_key);
         let is_forwarded = self.is_forwarded || self.is_old_http;
         Credentials { peer, local, host: self.host, is_forwarded, forwarded_for, authorization }
     }

@@ -130,8 +130,7 @@ fn fresh(mut response: Response) -> Response {
     response
 }
 
-/// Removes trailing slashes from the path: the predecessor redirected `/healthz/` to `/healthz`, and its clients rely
-/// on that.
+/// Removes trailing slashes from the path, as clients of the predecessor expect, which redirected `/healthz/`.
 fn without_trailing_slash<B>(mut request: Request<B>) -> Request<B> {
     let uri = request.uri();
     let path = uri.path();

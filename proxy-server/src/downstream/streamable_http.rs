@@ -283,8 +283,7 @@ impl Authorized {
     }
 }
 
-/// Responds with JSON if the response comes before any event and within the patience, otherwise with a stream that a
-/// task continues to fill.
+/// Responds with JSON if the response comes first and within the patience, else with a stream that a task fills.
 async fn respond_with(
     edge: Arc<Edge>,
     session: Arc<Session>,
@@ -322,8 +321,7 @@ async fn respond_with(
     resumable(&edge, session, Resumable { number, log, seen: 0, prime }).into()
 }
 
-/// Responds to the POST. A cancelled request has no response (2025-11-25, cancellation), so its POST ends with an empty
-/// event stream.
+/// Responds to the POST; for a cancelled request with an empty event stream (2025-11-25, cancellation).
 fn finished(answer: Option<Pieces>) -> Reply {
     match answer {
         Some(answer) => error_response::json(StatusCode::OK, answer),

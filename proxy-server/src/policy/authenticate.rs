@@ -47,12 +47,15 @@ pub(crate) struct Caller {
 impl Policy {
     /// Decides whether a caller may use the endpoints of this upstream.
     pub(crate) fn client(&self, credentials: &Credentials<'_>, definition: &Definition) -> Result<Principal, Denied> {
-        self.decide(self.address(credentials), credentials.authorization, definition)
+        self.decide(self.address(credentials), credentials.authorization.as_deref(), definition)
     }
 
     /// Extracts the properties of a caller for later decisions.
     pub(crate) fn caller(&self, credentials: &Credentials<'_>) -> Caller {
-        Caller { address: self.address(credentials), authorization: credentials.authorization.map(Into::into) }
+        Caller {
+            address: self.address(credentials),
+            authorization: credentials.authorization.as_deref().map(Into::into),
+        }
     }
 
     /// True if a caller of the endpoint of all upstreams may use this one.
@@ -168,7 +171,7 @@ impl Policy {
         if self.config.admin_tokens.is_empty() {
             return Ok(None);
         }
-        let authorization = credentials.authorization.ok_or(Denied::NoToken)?;
+        let authorization = credentials.authorization.as_deref().ok_or(Denied::NoToken)?;
         let token = bearer(authorization).unwrap_or(authorization.trim());
         find(&self.config.admin_tokens, token).map(Some).ok_or(Denied::WrongToken)
     }
@@ -257,6 +260,7 @@ mod tests {
     fn credentials<'a>(peer: &str, authorization: Option<&'a str>) -> Credentials<'a> {
         let peer = SocketAddr::new(peer.parse().expect("an address"), 40_000);
         let local = SocketAddr::new(peer.ip(), 6001);
+        let authorization = authorization.map(Into::into);
         Credentials { peer, local, host: None, is_forwarded: false, forwarded_for: Vec::new(), authorization }
     }
 

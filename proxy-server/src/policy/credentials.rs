@@ -1,5 +1,6 @@
 //! Facts about a request that identify its sender.
 
+use std::borrow::Cow;
 use std::net::SocketAddr;
 
 /// The properties of a request that identify its sender.
@@ -15,6 +16,6 @@ pub(crate) struct Credentials<'a> {
     pub(crate) is_forwarded: bool,
     /// The values of `X-Forwarded-For`, unparsed and in order.
     pub(crate) forwarded_for: Vec<&'a [u8]>,
-    /// The value of `Authorization`.
-    pub(crate) authorization: Option<&'a str>,
+    /// The value of `Authorization`, or that of `X-Api-Key` as a bearer token.
+    pub(crate) authorization: Option<Cow<'a, str>>,
 }

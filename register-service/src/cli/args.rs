@@ -23,6 +23,17 @@ pub(crate) struct Files {
     pub(crate) reading: Reading,
 }
 
+/// Which files of other programs are read.
+#[derive(Debug, Args)]
+pub(crate) struct Import {
+    /// Configuration files of other programs
+    #[arg(required = true, value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+    /// Format of the files, if their content does not show it, such as vscode, codex or gemini
+    #[arg(long, value_name = "FORMAT")]
+    pub(crate) format: Option<String>,
+}
+
 /// How files are read.
 #[derive(Debug, Args)]
 pub(crate) struct Reading {
@@ -295,8 +306,10 @@ pub(crate) enum Document {
     Agent,
     /// compozy.yaml
     Project,
-    /// What `mcp-proxy stdio --config` reads: an `mcpServers` file
+    /// An `mcpServers` file of desktop programs, which `mcp-proxy --config` reads too
     ProxyConfig,
+    /// The gateway's own configuration file, mcp-proxy.yaml
+    McpProxy,
     /// What `plan --out` writes
     Plan,
     /// A definition of the gateway's admin API

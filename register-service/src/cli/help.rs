@@ -167,6 +167,15 @@ pub(super) const DUMP: Page = Page {
     exits: &[Exit::Done, Exit::Failed, Exit::Usage, Exit::NotReady, Exit::Unauthorized, Exit::Partial],
 };
 
+pub(super) const IMPORT: Page = Page {
+    examples: &[
+        ("import claude_desktop_config.json > workflows/desktop.yaml", ""),
+        ("import .vscode/mcp.json ~/.codex/config.toml | register-service plan -", "what they would register"),
+    ],
+    variables: &[],
+    exits: &[Exit::Done, Exit::Usage, Exit::InvalidFiles],
+};
+
 pub(super) const ADOPT: Page = Page {
     examples: &[
         ("adopt workflows/ --owner team-a --unowned", "what an older engine left behind"),

@@ -19,6 +19,7 @@ pub(super) fn schema(args: &Schema) -> anyhow::Result<Report> {
         Document::Agent => include_str!("../../../schemas/json/agent.schema.json"),
         Document::Project => include_str!("../../../schemas/json/project.schema.json"),
         Document::ProxyConfig => include_str!("../../../schemas/json/proxy-config.schema.json"),
+        Document::McpProxy => include_str!("../../../schemas/json/mcp-proxy.schema.json"),
         Document::Plan => include_str!("../../../schemas/json/plan.schema.json"),
         Document::Definition => include_str!("../../../schemas/json/definition.schema.json"),
     };

@@ -135,4 +135,15 @@ pub struct Metrics {
     pub total_errors: u64,
     /// Maximum number of registered upstreams.
     pub max_connections: u64,
+    /// Version of the configuration file in effect, counted from 1 at start; 0 without a file.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub configuration_generation: u64,
+    /// 1 while the newest version of the configuration file has a mistake, and an earlier one stays in effect.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub configuration_rejected: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes fields by reference")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }

@@ -49,6 +49,11 @@ impl DefinitionView {
         Self(DefinitionDocument { created_at: Some(created_at), updated_at: Some(updated_at), ..document })
     }
 
+    /// Redacts a definition that is not registered, so that it has no times.
+    pub(crate) fn unregistered(document: DefinitionDocument) -> Self {
+        Self(document.redacted())
+    }
+
     /// Returns the definition with every secret in clear text, for a backup. The gateway decides which callers may read it.
     ///
     /// ```

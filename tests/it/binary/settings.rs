@@ -218,7 +218,7 @@ async fn json_logging_is_said_in_three_ways_and_announces_in_json() {
 #[tokio::test]
 async fn log_lines_name_their_source_when_asked_to() {
     let gateway = told((&["--port", "0", "--log-source"], &[])).serve().await;
-    gateway.process.says("src/commands.rs:").await;
+    gateway.process.says("src/commands/serve.rs:").await;
 }
 
 #[tokio::test]

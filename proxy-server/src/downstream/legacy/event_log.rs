@@ -168,8 +168,7 @@ impl EventLog {
         Reader { log: Arc::clone(self), generation, seen }
     }
 
-    /// Returns the number of the newest event that any reader has received, at which a client without a position
-    /// resumes.
+    /// Returns the number of the newest event that a reader has received: a client without a position resumes there.
     pub(in crate::downstream) fn newest_read(&self) -> u64 {
         self.state().read
     }

@@ -39,7 +39,7 @@ struct Opening<'a> {
 
 /// Live sessions by id.
 pub(in crate::downstream) struct Sessions {
-    live: Mutex<HashMap<Box<str>, Arc<Session>, RandomState>>,
+    pub(in crate::downstream) live: Mutex<HashMap<Box<str>, Arc<Session>, RandomState>>,
     max: usize,
     streams: LogLimits,
     kept: Arc<Kept>,

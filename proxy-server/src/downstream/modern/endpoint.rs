@@ -144,8 +144,7 @@ fn client(message: &Message, fields: Option<&Fields<'_>>) -> Result<ModernClient
     Ok(ModernClient { capabilities: meta.capabilities.into(), log_level })
 }
 
-/// Refuses a request about a task at the endpoint of all upstreams from a client that did not declare the tasks
-/// extension ("Capability").
+/// Refuses a request about a task, at the endpoint of all upstreams, if the client did not declare the tasks extension.
 fn refuse_undeclared(message: &Message, client: &ModernClient, scope: &Scope) -> Result<(), JsonResponse> {
     let is_one = matches!(scope, Scope::One(_));
     if is_one || !TASKS.contains(&message.method()) || protocol::declares_tasks(&client.capabilities) {

@@ -58,8 +58,7 @@ fn is_same(fields: &Fields<'_>, name: &str, value: &str) -> Result<(), Mismatch>
     says(fields, name, |found| found == value)
 }
 
-/// Checks that a header occurs once and has the right value. A repeated header fails, because two readers could take
-/// different values.
+/// Checks that a header occurs once, because two readers could take different values, and that its value is right.
 fn says(fields: &Fields<'_>, name: &str, is_right: impl Fn(&str) -> bool) -> Result<(), Mismatch> {
     let mut values = fields.values(name);
     let found = values.next().map(|value| text(value).unwrap_or_default().trim());

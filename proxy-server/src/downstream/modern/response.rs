@@ -26,8 +26,7 @@ pub(super) fn outcome(request: &Message, outcome: Outcome) -> JsonResponse {
     }
 }
 
-/// Waits for the first output, up to the configured patience, then responds with JSON, or with an event stream if there
-/// is more.
+/// Waits for the first output, up to the configured patience, then responds with JSON, or events if there is more.
 pub(super) async fn respond_with(mut exchange: Exchange<Outcome>, request: Message, config: &Config) -> Reply {
     let began = Instant::now();
     let patience = wait_until(began + config.patience);

@@ -1,0 +1,185 @@
+//! `start`, `stop` and `status`: a gateway in the foreground that others can find by its PID file. Outcomes and exit codes
+//! are those of Radium's `rad mcp proxy`.
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::Context;
+use http::header::{AUTHORIZATION, HeaderMap, HeaderValue};
+use http::{Method, StatusCode};
+use schemas::admin::GatewayStatus;
+use serde_json::json;
+use url::Url;
+
+use super::pid_file::{self, OwnPidFile, State};
+use super::serve::{self, Sources};
+use crate::cli::{Output, ProcessFlags, StartFlags, StatusFlags};
+use crate::config::{Config, Loaded, process_environment};
+use crate::http::client::{Destination, Dialer, Limits, Network, Reach};
+use crate::pieces::Pieces;
+
+/// Maximum size of the gateway's answer.
+const MAX_ANSWER: usize = 16 << 20;
+/// Timeout for the gateway's answer.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// Time beyond the grace period in which a gateway ends its children.
+const BEYOND_GRACE: Duration = Duration::from_secs(15);
+/// Exit code of `status --exit-code` if no gateway runs, as the Linux Standard Base has it for services.
+const NOT_RUNNING: i32 = 3;
+
+/// `start`.
+pub(super) async fn start(mut args: StartFlags) -> anyhow::Result<()> {
+    let variables = process_environment();
+    let Some(path) = args.serve.files.find_for_process(&variables)? else {
+        return say("\u{2717} no configuration file: write one with `mcp-proxy init`");
+    };
+    args.serve.files.config = Some(path.clone());
+    let (loaded, stamps) = Config::load(&args.serve, &variables);
+    let loaded = loaded?;
+    let pid_path = pid_file::path(args.pid_file.as_deref(), Some(&path), &loaded.config)?;
+    let mut pid_file = match OwnPidFile::take(&pid_path)? {
+        Ok(pid_file) => pid_file,
+        Err(pid) => {
+            let pid = pid.map(|pid| format!(" (PID {pid})")).unwrap_or_default();
+            return say(&format!("\u{26a0} a gateway is running already{pid}: end it with `mcp-proxy stop`"));
+        }
+    };
+    if loaded.file.as_ref().is_some_and(|file| !file.files.is_enabled) {
+        let path = path.display();
+        return say(&format!("\u{26a0} the gateway is switched off: set `enable = true` in {path}"));
+    }
+    let sources = Sources { args: args.serve, variables };
+    let shown = pid_path.display().to_string();
+    let announce = move || {
+        pid_file.write()?;
+        say(&format!("PID {}, in {shown}; end it with Ctrl-C or `mcp-proxy stop`", std::process::id()))?;
+        Ok(pid_file)
+    };
+    serve::run(sources, (loaded, stamps), announce).await
+}
+
+/// `stop`.
+pub(super) async fn stop(args: &ProcessFlags) -> anyhow::Result<()> {
+    let (path, loaded) = find(args)?;
+    match pid_file::look(&path)? {
+        State::Absent => say("\u{2717} no gateway is running"),
+        State::Stale => say("\u{2717} no gateway is running; its stale PID file is removed"),
+        State::Running(pid) => {
+            say(&format!("stopping PID {pid}"))?;
+            let config = &loaded.config;
+            let patience = config.shutdown_timeout + config.drain_delay + BEYOND_GRACE;
+            pid_file::terminate(&path, pid, patience).await?;
+            say("\u{2713} stopped")
+        }
+    }
+}
+
+/// `status`.
+pub(super) async fn status(args: &StatusFlags) -> anyhow::Result<()> {
+    let (path, loaded) = find(&args.process)?;
+    let state = pid_file::look(&path)?;
+    let pid = match &state {
+        State::Running(pid) => Some(pid.as_raw_nonzero().get()),
+        State::Absent | State::Stale => None,
+    };
+    let observed = match pid {
+        Some(_) => Some(ask(&loaded.config).await),
+        None => None,
+    };
+    match args.output {
+        Output::Json => {
+            let (gateway, error) = match observed {
+                Some(Ok(status)) => (Some(status), None),
+                Some(Err(error)) => (None, Some(format!("{error:#}"))),
+                None => (None, None),
+            };
+            let shown = json!({
+                "version": 1, "running": pid.is_some(), "pid": pid, "host": loaded.config.host,
+                "port": loaded.config.port, "gateway": gateway, "error": error,
+            });
+            say(&format!("{shown:#}"))?;
+        }
+        Output::Human => match (pid, observed) {
+            (Some(pid), observed) => {
+                say(&format!("\u{2713} running, PID {pid}, {}:{}", loaded.config.host, loaded.config.port))?;
+                match observed {
+                    Some(Ok(status)) => show(&status)?,
+                    Some(Err(error)) => say(&format!("\u{26a0} it does not tell its status: {error:#}"))?,
+                    None => {}
+                }
+            }
+            (None, _) if matches!(state, State::Stale) => {
+                say("\u{2717} no gateway is running; its stale PID file is removed")?;
+            }
+            (None, _) => say("\u{2717} no gateway is running")?,
+        },
+    }
+    if args.exit_code && pid.is_none() {
+        std::process::exit(NOT_RUNNING);
+    }
+    Ok(())
+}
+
+fn find(args: &ProcessFlags) -> anyhow::Result<(PathBuf, Loaded)> {
+    let variables = process_environment();
+    let mut serve = args.serve.clone();
+    let file = serve.files.find_for_process(&variables)?;
+    serve.files.config = Some(file.clone().unwrap_or_else(|| PathBuf::from("none")));
+    let (loaded, _) = Config::load(&serve, &variables);
+    let loaded = loaded?;
+    let path = pid_file::path(args.pid_file.as_deref(), file.as_deref(), &loaded.config)?;
+    Ok((path, loaded))
+}
+
+/// Asks the gateway for its status.
+async fn ask(config: &Config) -> anyhow::Result<GatewayStatus> {
+    let host = match config.host.as_str() {
+        "0.0.0.0" | "" => "127.0.0.1".to_owned(),
+        "::" => "[::1]".to_owned(),
+        host if host.contains(':') => format!("[{host}]"),
+        host => host.to_owned(),
+    };
+    let url: Url = format!("http://{host}:{}/admin/status", config.port).parse()?;
+    let mut headers = HeaderMap::new();
+    if let Some(token) = config.policy.admin_tokens.first() {
+        headers.insert(AUTHORIZATION, HeaderValue::from_str(&format!("Bearer {}", token.expose()))?);
+    }
+    let limits = Limits { connect_timeout: PATIENCE, idle_timeout: PATIENCE };
+    let dialer = Dialer::new(limits, Network::default(), HeaderValue::from_static("status"));
+    let reach = Reach::default();
+    let target = dialer.target(&Destination { url: &url, headers, reach, message_limit: MAX_ANSWER })?;
+    let answer = async {
+        let mut response = target.request(&Method::GET).send(Pieces::default()).await?;
+        let status = response.status();
+        let mut body = Vec::new();
+        while let Some(chunk) = response.chunk().await? {
+            body.extend_from_slice(&chunk);
+            anyhow::ensure!(body.len() <= MAX_ANSWER, "the answer is too long");
+        }
+        anyhow::ensure!(status == StatusCode::OK, "it answers {status}");
+        Ok(serde_json::from_slice(&body)?)
+    };
+    tokio::time::timeout(PATIENCE, answer).await.context("it does not answer")?
+}
+
+fn show(status: &GatewayStatus) -> anyhow::Result<()> {
+    say(&format!("sessions {}, servers {}", status.active_sessions, status.registered_servers))?;
+    for (name, health) in &status.server_health {
+        say(&format!("  {name}  {health}"))?;
+    }
+    if let Some(file) = &status.configuration {
+        say(&format!("configuration {}, generation {}, since {}", file.file, file.generation, file.loaded_at))?;
+        for problem in file.refused.iter().chain(&file.pending) {
+            say(&format!("\u{26a0} {problem}"))?;
+        }
+        if let Some(rejected) = &file.rejected {
+            say(&format!("\u{26a0} a newer version is not in effect:\n{rejected}"))?;
+        }
+    }
+    Ok(())
+}
+
+fn say(line: &str) -> anyhow::Result<()> {
+    Ok(writeln!(std::io::stdout(), "{line}")?)
+}

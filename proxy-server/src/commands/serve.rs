@@ -1,0 +1,194 @@
+//! `serve`: runs the gateway until a signal, and applies its configuration file again when it changes.
+
+use std::io::Write;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use schemas::Secret;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::task::spawn_blocking;
+use tokio::time::{sleep, timeout};
+use tracing::{error, info, warn};
+
+use crate::config::{Config, Loaded, ServeFlags, Stamps, Variables, process_environment};
+use crate::error::Chain;
+use crate::gateway::Gateway;
+use crate::telemetry::{self, Format};
+use crate::upstream::raise_descriptor_limit;
+
+/// Interval at which the configuration files are looked at.
+const LOOK: Duration = Duration::from_millis(250);
+/// Longest time for which files may go on changing before they are read.
+const SETTLE: Duration = Duration::from_secs(2);
+
+/// Sources of the configuration, to read it again.
+pub(super) struct Sources {
+    pub(super) args: ServeFlags,
+    pub(super) variables: Variables,
+}
+
+/// Serves until a signal.
+pub(super) async fn serve(args: ServeFlags) -> anyhow::Result<()> {
+    let sources = Sources { args, variables: process_environment() };
+    let (loaded, stamps) = Config::load(&sources.args, &sources.variables);
+    run(sources, (loaded?, stamps), || Ok(())).await
+}
+
+/// Serves until a signal. `listening` is called once clients can connect; what it returns is kept until the end.
+pub(super) async fn run<T>(
+    sources: Sources,
+    (loaded, stamps): (Loaded, Stamps),
+    listening: impl FnOnce() -> anyhow::Result<T>,
+) -> anyhow::Result<()> {
+    let sources = Arc::new(sources);
+    let config = loaded.config.clone().with_wardens();
+    telemetry::init(config.telemetry);
+    for (variable, reason) in Config::without_effect(&sources.variables) {
+        warn!(variable, reason, "this variable has no effect");
+    }
+    log_file(&loaded);
+    hide_secrets(&config);
+    if config.policy.allow_insecure_admin {
+        warn!("--allow-insecure-admin: whoever reaches the admin API can run programs on this machine");
+    }
+    if let Some((before, now)) = raise_descriptor_limit() {
+        info!(before, now, "limit of open descriptors raised");
+    }
+    let mut signals = Signals::new()?;
+    let format = config.telemetry.format;
+    let gateway = Gateway::start(config).await?;
+    announce(&gateway, format)?;
+    let _kept = listening()?;
+    let drains = follow(&gateway, sources, stamps, &mut signals).await;
+    info!(signal = if drains { "SIGTERM" } else { "SIGINT" }, "stopping");
+    let stop = async {
+        // SIGINT comes from a terminal: skip the drain delay, which is for load balancers.
+        if drains {
+            gateway.drain().await;
+        }
+        gateway.stop().await;
+    };
+    tokio::select! {
+        () = stop => info!("stopped"),
+        _ = signals.interrupt.recv() => warn!("stopped without waiting, on a second signal"),
+        _ = signals.terminate.recv() => warn!("stopped without waiting, on a second signal"),
+    }
+    Ok(())
+}
+
+/// Signals that the gateway handles.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hangup: Signal,
+}
+
+impl Signals {
+    fn new() -> anyhow::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?,
+            interrupt: signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?,
+            hangup: signal(SignalKind::hangup()).context("cannot listen for SIGHUP")?,
+        })
+    }
+}
+
+/// Applies the configuration again on SIGHUP and when its files change. Returns when the gateway has to stop: true on
+/// SIGTERM, false on SIGINT.
+async fn follow(gateway: &Gateway, sources: Arc<Sources>, mut stamps: Stamps, signals: &mut Signals) -> bool {
+    loop {
+        let cause = tokio::select! {
+            _ = signals.terminate.recv() => return true,
+            _ = signals.interrupt.recv() => return false,
+            _ = signals.hangup.recv() => "SIGHUP",
+            () = changed(&stamps) => "the file has changed",
+        };
+        let loading = Arc::clone(&sources);
+        let Ok((loaded, newest)) = spawn_blocking(move || Config::load(&loading.args, &loading.variables)).await else {
+            continue;
+        };
+        stamps = newest;
+        let applied = match loaded {
+            Ok(loaded) => {
+                hide_secrets(&loaded.config);
+                log_file(&loaded);
+                gateway.reload(&loaded.config).map_err(|error| Chain(&error).to_string())
+            }
+            Err(invalid) => Err(invalid.to_string()),
+        };
+        match applied {
+            Ok(()) => info!(cause, "configuration applied"),
+            Err(reason) => {
+                error!(cause, reason, "configuration not applied; the last good one stays in effect");
+                gateway.reject_file(reason);
+            }
+        }
+    }
+}
+
+/// Completes when the files have changed, and do not change any more.
+async fn changed(stamps: &Stamps) {
+    if stamps.is_empty() {
+        return std::future::pending().await;
+    }
+    let look = |before: Stamps| async move {
+        sleep(LOOK).await;
+        let look = spawn_blocking(move || (before.renewed(), before)).await;
+        // Only a panic ends it otherwise.
+        look.unwrap_or_default()
+    };
+    let mut last = loop {
+        let (now, before) = look(stamps.clone()).await;
+        if now != before {
+            break now;
+        }
+    };
+    let settled = async {
+        loop {
+            let (now, before) = look(last).await;
+            if now == before {
+                return;
+            }
+            last = now;
+        }
+    };
+    drop(timeout(SETTLE, settled).await);
+}
+
+fn log_file(loaded: &Loaded) {
+    let Some(file) = &loaded.file else { return };
+    let refused = loaded.config.servers.as_ref().map(|servers| servers.refused.as_slice()).unwrap_or_default();
+    for remark in &file.files.remarks {
+        warn!(remark, "configuration file");
+    }
+    for refusal in refused {
+        error!(refusal, "server of the configuration file not usable");
+    }
+    let servers = loaded.config.servers.as_ref().map(|servers| servers.definitions.len()).unwrap_or_default();
+    info!(file = %file.path.display(), format = file.files.format, servers, "configuration file read");
+}
+
+fn hide_secrets(config: &Config) {
+    let tokens = config.policy.admin_tokens.iter().chain(&config.policy.global_tokens);
+    let stored = config.storage.redis.secrets();
+    telemetry::never_log(tokens.chain(&stored).map(Secret::expose));
+}
+
+/// Prints the gateway's address on standard output, for people and for programs that started it on a free port.
+fn announce(gateway: &Gateway, format: Format) -> anyhow::Result<()> {
+    let (address, url) = (gateway.address(), gateway.url());
+    info!(%address, url, "listening");
+    let line = match format {
+        Format::Text => format!("mcp-proxy {} listening on {url}", env!("CARGO_PKG_VERSION")),
+        Format::Json => serde_json::json!({
+            "message": "Starting MCP proxy server",
+            "host": address.ip().to_string(),
+            "port": address.port().to_string(),
+            "base_url": url,
+        })
+        .to_string(),
+    };
+    let mut out = std::io::stdout();
+    writeln!(out, "{line}").and_then(|()| out.flush()).context("cannot write to standard output")
+}

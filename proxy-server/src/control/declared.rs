@@ -1,0 +1,50 @@
+//! Servers that the configuration file declares, and the state of the file for status reports.
+
+use std::sync::{Arc, Mutex};
+
+use jiff::Timestamp;
+use schemas::{Definition, Owner};
+use tokio::sync::watch;
+
+/// Servers that the configuration declares.
+#[derive(Debug, Clone)]
+pub(crate) struct DeclaredServers {
+    /// Owner of their registrations.
+    pub(crate) owner: Owner,
+    /// Path of the file, as it was named.
+    pub(crate) file: String,
+    pub(crate) definitions: Arc<[Definition]>,
+    /// Servers of the file that cannot be used, each with the reason.
+    pub(crate) refused: Vec<String>,
+}
+
+/// Declared servers as the newest configuration file has them, and what became of them.
+pub(crate) struct Declared {
+    pub(super) newest: watch::Sender<Option<Arc<DeclaredServers>>>,
+    pub(super) report: Mutex<FileReport>,
+}
+
+/// State of the configuration file, for status reports.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct FileReport {
+    /// Path; `None` without a file.
+    pub(crate) file: Option<String>,
+    /// Number of the file's version in use, counted from 1 at start.
+    pub(crate) generation: u64,
+    /// Time since when it is in use.
+    pub(crate) loaded_at: Option<Timestamp>,
+    /// Number of servers that it declares.
+    pub(crate) servers: usize,
+    /// Servers of the file that cannot be registered, each with the reason.
+    pub(crate) refused: Vec<String>,
+    /// Reason why they are not registered yet.
+    pub(crate) pending: Option<String>,
+    /// Mistakes of a newer version that is not used.
+    pub(crate) rejected: Option<String>,
+}
+
+impl Declared {
+    pub(super) fn new() -> Self {
+        Self { newest: watch::Sender::new(None), report: Mutex::default() }
+    }
+}

@@ -1,0 +1,148 @@
+//! Makes the registrations of the configuration file's owner what the file declares: at start, and after each change of
+//! it. Registrations of others stay as they are.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use schemas::Definition;
+use schemas::admin::OWNER_TAG;
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info, warn};
+
+use crate::control::declared::{DeclaredServers, FileReport};
+use crate::control::{Control, Decided};
+use crate::error::Chain;
+use crate::registry::{Expected, Registration, Snapshot, Tenure, TransactError, Write};
+use crate::sync::lock;
+
+/// Delay before servers are registered again after a failure of the storage.
+const RETRY: Duration = Duration::from_secs(2);
+
+impl Control {
+    /// Takes over a new version of the configuration file. Its servers are registered by [`follow`].
+    pub(crate) fn declare(&self, servers: DeclaredServers) {
+        let mut report = lock(&self.declared.report);
+        *report = FileReport {
+            file: Some(servers.file.clone()),
+            generation: report.generation + 1,
+            loaded_at: Some(self.now()),
+            servers: servers.definitions.len(),
+            refused: servers.refused.clone(),
+            pending: Some("the servers are being registered".to_owned()),
+            rejected: None,
+        };
+        drop(report);
+        self.declared.newest.send_replace(Some(Arc::new(servers)));
+    }
+
+    /// Notes the reason why a newer version of the file is not used.
+    pub(crate) fn reject_file(&self, reason: String) {
+        lock(&self.declared.report).rejected = Some(reason);
+    }
+
+    /// Returns the state of the configuration file.
+    pub(crate) fn file_report(&self) -> FileReport {
+        lock(&self.declared.report).clone()
+    }
+
+    /// Makes the registrations of the owner those that are declared. Returns the servers whose names are others', with the
+    /// reason.
+    async fn register(&self, declared: &DeclaredServers) -> Result<Vec<String>, TransactError> {
+        let outcome = self.decide(|snapshot| Ok::<_, std::convert::Infallible>(decide(snapshot, declared)));
+        let (written, taken) = match outcome.await {
+            Ok(outcome) => outcome?,
+            Err(never) => match never {},
+        };
+        if !written.is_empty() {
+            info!(changes = written.len(), owner = %declared.owner, "servers of the configuration file registered");
+        }
+        Ok(taken)
+    }
+}
+
+/// Registers the declared servers whenever they change, until it has succeeded.
+pub(super) async fn follow(control: Arc<Control>, stopping: CancellationToken) {
+    let mut newest = control.declared.newest.subscribe();
+    loop {
+        let declared = newest.borrow_and_update().clone();
+        if let Some(declared) = declared {
+            let outcome = control.register(&declared).await;
+            let is_done = note(&control, outcome);
+            if !is_done && stopping.run_until_cancelled(sleep(RETRY)).await.is_some() {
+                newest.mark_changed();
+            }
+        }
+        tokio::select! {
+            () = stopping.cancelled() => return,
+            changed = newest.changed() => if changed.is_err() { return },
+        }
+    }
+}
+
+/// Reports the outcome of a registration. Returns false if it has to be tried again.
+fn note(control: &Control, outcome: Result<Vec<String>, TransactError>) -> bool {
+    let mut report = lock(&control.declared.report);
+    match outcome {
+        Ok(taken) => {
+            for refusal in &taken {
+                error!(refusal, "server of the configuration file not registered");
+            }
+            report.refused.extend(taken);
+            report.pending = None;
+            true
+        }
+        Err(failure) => {
+            let is_lost = matches!(failure, TransactError::Storage(_));
+            let reason = Chain(&failure).to_string();
+            // A lost storage has a log line of its own.
+            if !is_lost {
+                error!(reason, "servers of the configuration file not registered");
+            } else if report.pending.as_deref() != Some(reason.as_str()) {
+                warn!(reason, "servers of the configuration file wait for the storage");
+            }
+            report.pending = Some(reason);
+            !is_lost
+        }
+    }
+}
+
+/// Compares the owner's registrations with the declared ones. The context is the list of names that others have.
+fn decide(snapshot: &Snapshot, declared: &DeclaredServers) -> Decided<Vec<String>> {
+    let owner_of = |registration: &Registration| registration.definition.tags.get(OWNER_TAG).cloned();
+    let is_own = |registration: &Registration| owner_of(registration).as_deref() == Some(declared.owner.as_str());
+    let (mut writes, mut expected, mut taken) = (Vec::new(), Expected::new(), Vec::new());
+    for definition in declared.definitions.iter() {
+        let stored = snapshot.get(definition.name.as_str());
+        let write = match stored {
+            None => Write::Create { definition: definition.clone(), lease: None },
+            Some(stored) if !is_own(stored) => {
+                taken.push(refusal(definition, owner_of(stored).as_deref()));
+                continue;
+            }
+            Some(stored) if stored.definition == *definition => continue,
+            Some(_) => Write::Update { definition: definition.clone(), tenure: Tenure::Permanent, lease: None },
+        };
+        expected.insert(definition.name.clone(), stored.map(|stored| stored.revision));
+        writes.push(write);
+    }
+    let names: HashSet<&str> = declared.definitions.iter().map(|definition| definition.name.as_str()).collect();
+    let is_left = |stored: &Registration| is_own(stored) && !names.contains(stored.definition.name.as_str());
+    for stored in snapshot.all().filter(|stored| is_left(stored)) {
+        let name = stored.definition.name.clone();
+        expected.insert(name.clone(), Some(stored.revision));
+        writes.push(Write::Delete { name });
+    }
+    Decided { writes, expected, context: taken }
+}
+
+fn refusal(definition: &Definition, owner: Option<&str>) -> String {
+    let name = &definition.name;
+    match owner {
+        Some(owner) => format!(
+            "`{name}` is registered by owner `{owner}`; use another name, deregister it, or take its owner with --config-owner"
+        ),
+        None => format!("`{name}` is registered already, without an owner; use another name, or deregister it"),
+    }
+}

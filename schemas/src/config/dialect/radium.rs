@@ -1,0 +1,160 @@
+//! Radium: `.radium/mcp-proxy.toml` with `[mcp.proxy]`. Its settings become those of the gateway.
+
+use crate::config::fields::{Rules, Unit, UrlAlone};
+use crate::config::format::{Dialect, File, Imported, MCP_SERVERS, Reading};
+use crate::config::pattern::Notation;
+use crate::config::remark::Remark;
+use crate::config::server::Setting;
+use crate::document::{Map, Node, Number, Syntax, Value};
+
+/// Radium's port, where its file names none.
+const DEFAULT_PORT: &str = "3000";
+
+pub(super) const DIALECT: Dialect = Dialect {
+    id: "radium",
+    programs: "Radium",
+    roots: &["mcp"],
+    evidence: |file| proxy(file).filter(|_| file.syntax == Syntax::Toml).map(|_| "`mcp.proxy`".to_owned()),
+    servers: |file, entries| entries.listed(file.at(&["mcp", "proxy", "upstreams"]), "name"),
+    rules: Rules::new(UrlAlone::Http, Unit::Seconds, Notation::NONE),
+    finish,
+    whole,
+    ..MCP_SERVERS
+};
+
+fn proxy<'f>(file: &File<'f>) -> Option<&'f Map> {
+    file.map(&["mcp", "proxy"])
+}
+
+fn finish(reading: &mut Reading<'_, '_>) {
+    reading.used.add(&["name", "priority", "health_check_interval", "tools"]);
+    let map = reading.entry.map;
+    if let Some(tools) = map.get("tools") {
+        let names = tools.items().iter().filter_map(Node::literal);
+        reading.server.allow = Some(names.map(str::to_owned).collect());
+    }
+    if let Some(priority) = map.get("priority") {
+        match above_zero(priority) {
+            Some(number) => reading.server.priority = u32::try_from(number).ok(),
+            None => reading.remarks.push(Remark::error(priority.head(), "`priority` is a number above zero")),
+        }
+    }
+    if let Some(interval) = map.get("health_check_interval") {
+        match above_zero(interval) {
+            Some(seconds) => reading.server.health_check_interval = Some(std::time::Duration::from_secs(seconds)),
+            None => {
+                let message = "`health_check_interval` is a number of seconds above zero";
+                reading.remarks.push(Remark::error(interval.head(), message));
+            }
+        }
+    }
+}
+
+fn above_zero(node: &Node) -> Option<u64> {
+    match node.value {
+        Value::Number(Number::Natural(number), _) if number > 0 => Some(number),
+        _ => None,
+    }
+}
+
+fn whole(file: &File<'_>, imported: &mut Imported) {
+    const KNOWN: [&str; 7] =
+        ["enable", "port", "transport", "max_connections", "conflict_strategy", "security", "upstreams"];
+    let Some(proxy) = proxy(file) else { return };
+    for (key, span, node) in &proxy.entries {
+        let known = match key.as_str() {
+            "port" => Some("port"),
+            "max_connections" => Some("max-connections"),
+            "conflict_strategy" => Some("conflict-strategy"),
+            "enable" | "transport" | "security" | "upstreams" => None,
+            _ => {
+                let unknown = Remark::warning(*span, format!("`mcp.proxy.{key}` is unknown and has no effect"));
+                imported.remarks.push(unknown.did_you_mean(key, KNOWN));
+                None
+            }
+        };
+        if let (Some(name), Some(value)) = (known, node.literal()) {
+            imported.settings.push(Setting { name, values: vec![spelled(name, value)], span: node.span });
+        }
+    }
+    let is_on = proxy.get("enable").is_some_and(|node| matches!(node.value, Value::Bool(true, _)));
+    imported.is_switched_off = !is_on;
+    if proxy.get("port").is_none() {
+        let span = file.at(&["mcp", "proxy"]).map(Node::head).unwrap_or_default();
+        imported.settings.push(Setting { name: "port", values: vec![DEFAULT_PORT.to_owned()], span });
+    }
+    for (key, reason) in [
+        ("rate_limit_per_minute", "the gateway does not limit rates yet"),
+        ("log_requests", "the gateway logs calls at level debug, without arguments"),
+        ("log_responses", "the gateway logs calls at level debug, without results"),
+        ("redact_patterns", "the gateway masks secrets by the names of members"),
+    ] {
+        if let Some(span) = proxy.get("security").and_then(Node::as_map).and_then(|map| map.key_span(key)) {
+            let message = format!("`mcp.proxy.security.{key}` has no effect: {reason}");
+            imported.remarks.push(Remark::warning(span, message));
+        }
+    }
+}
+
+/// Returns a value in the spelling of the gateway's setting.
+fn spelled(name: &str, value: &str) -> String {
+    let plain: String = value.to_lowercase().chars().filter(|letter| *letter != '_').collect();
+    match (name, plain.as_str()) {
+        ("conflict-strategy", "autoprefix") => "auto_prefix".to_owned(),
+        ("conflict-strategy", "priorityoverride") => "priority_override".to_owned(),
+        _ => value.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::config::dialect::shown::{check, check_remarks};
+    use crate::config::import;
+
+    const TEXT: &str = r#"
+[mcp.proxy]
+enable = true
+port = 3000
+transport = "sse"
+conflict_strategy = "AutoPrefix"
+maxconnections = 5
+
+[mcp.proxy.security]
+rate_limit_per_minute = 30
+
+[[mcp.proxy.upstreams]]
+name = "primary"
+transport = "http"
+url = "http://127.0.0.1:9001/mcp"
+priority = 1
+health_check_interval = 60
+tools = ["a"]
+
+[[mcp.proxy.upstreams]]
+name = "local"
+transport = "stdio"
+command = "demo"
+args = ["--x"]
+priority = 0
+"#;
+
+    #[test]
+    fn upstreams_and_settings() {
+        check(
+            "radium",
+            TEXT,
+            "primary http http://127.0.0.1:9001/mcp allow a; local unsupported (`priority` is a number above zero)",
+        );
+        let imported = import(TEXT, "mcp-proxy");
+        let settings: Vec<_> = imported.settings.iter().map(|it| (it.name, it.values.join(","))).collect();
+        assert_eq!(settings, [("port", "3000".to_owned()), ("conflict-strategy", "auto_prefix".to_owned())]);
+        assert_eq!(imported.servers[0].priority, Some(1));
+        check_remarks(
+            TEXT,
+            &[
+                "7: `mcp.proxy.maxconnections` is unknown and has no effect (did you mean `max_connections`?)",
+                "10: `mcp.proxy.security.rate_limit_per_minute` has no effect: the gateway does not limit rates yet",
+            ],
+        );
+    }
+}
