@@ -202,9 +202,9 @@ impl<'f> Reader<'_, 'f> {
             let message = format!("`{}` has a command and a URL; the {used} is used", server.name);
             self.remarks.push(Remark::warning(self.entry.span, message));
         }
-        if self.first(&["headersHelper"]).is_some() {
-            let reason = "`headersHelper` runs a command, which an import never does; give the gateway the headers";
-            server.kind = Kind::Unsupported(reason.to_owned());
+        if let Some((key, _)) = self.first(&["headersHelper", "http_headers_helper"]) {
+            let reason = format!("`{key}` runs a command, which an import never does; give the gateway the headers");
+            server.kind = Kind::Unsupported(reason);
         }
     }
 

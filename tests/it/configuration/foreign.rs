@@ -97,6 +97,49 @@ async fn radiums_file_sets_the_port_and_its_upstreams() {
 }
 
 #[tokio::test]
+async fn a_folder_of_the_node_proxy_is_served_with_its_tools_switched_and_its_keys_asked_for() {
+    let upstream = fake("notes").echo("say").echo("shout").start(Via::Json).await;
+    let url = upstream.definition()["url"].as_str().expect("a URL").to_owned();
+    let folder = tempfile::tempdir().expect("a folder");
+    fs::create_dir(folder.path().join("config")).expect("a folder");
+    let servers = json!({ "mcpServers": {
+        "notes": { "type": "http", "url": url, "bearerToken": "t" },
+        "off": { "type": "stdio", "command": "no-such-program", "active": false },
+    }, "proxy": {} });
+    fs::write(folder.path().join("config/mcp_server.json"), servers.to_string()).expect("a file");
+    let tools = json!({ "tools": { "notes__shout": { "enabled": false } } });
+    fs::write(folder.path().join("config/tool_config.json"), tools.to_string()).expect("a file");
+    let (mut command, _home) = binary("mcp-proxy").into_command();
+    command
+        .current_dir(folder.path())
+        .env("PORT", "0")
+        .env("ALLOWED_KEYS", "key-1,key-2")
+        .env("ENABLE_ADMIN_UI", "true");
+    let process = harness::Process::start(command);
+    let line = process.first_line().await;
+    let url = line.split_once(" listening on ").expect("a URL").1;
+    process.says("this variable has no effect variable=\"ENABLE_ADMIN_UI\"").await;
+    let admin = Admin::new(url);
+    admin.connected("notes").await;
+    assert_eq!(upstream.nth("initialize", 0).await.headers["authorization"], "Bearer t");
+    assert_eq!(admin.get("/admin/mcps/notes").await.json()["definition"]["toolFilter"]["list"], json!(["shout"]));
+    let status = async |header: &str, value: &str| {
+        let request = admin.request(http::Method::POST, "/mcp").header(header, value);
+        let request = request.header("accept", "application/json, text/event-stream");
+        let body = json!({ "jsonrpc": "2.0", "id": 1, "method": "initialize", "params": {
+            "protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": { "name": "c", "version": "1" } } });
+        request.json(&body).send().await.expect("an answer").status().as_u16()
+    };
+    let asked = [
+        status("x-api-key", "key-2").await,
+        status("authorization", "Bearer key-1").await,
+        status("x-api-key", "key-3").await,
+        status("x-other", "key-1").await,
+    ];
+    assert_eq!(asked, [200, 200, 401, 401]);
+}
+
+#[tokio::test]
 async fn an_import_shows_first_and_registers_on_request_only_what_is_new() {
     let gateway = gateway().start().await;
     let taken = json!({ "name": "taken", "transport": "stdio", "command": "sleep", "args": ["100"] });

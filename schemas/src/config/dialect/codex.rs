@@ -81,6 +81,13 @@ enabled = false
     }
 
     #[test]
+    fn a_helper_for_headers_is_not_run() {
+        let text = "[mcp_servers.a]\nurl = \"https://a.test\"\nhttp_headers_helper = \"/bin/h\"\n";
+        let reason = "`http_headers_helper` runs a command, which an import never does; give the gateway the headers";
+        check("codex", text, &format!("a unsupported ({reason})"));
+    }
+
+    #[test]
     fn servers_in_a_list() {
         let text = "[[mcp_servers]]\nname = \"a\"\ntransport = \"stdio\"\ncommand = \"a-mcp\"\n";
         check("codex", text, "a stdio a-mcp");

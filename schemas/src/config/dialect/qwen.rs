@@ -9,7 +9,8 @@ pub(super) const DIALECT: Dialect = Dialect {
     id: "qwen",
     programs: "Qwen Code",
     evidence: |file| file.entry_key(&["discoveryTimeoutMs", "versionNegotiation"]),
-    rules: Rules::new(UrlAlone::Sse, Unit::Millis, Notation::DOLLAR),
+    // `type` is not read: `findings/qwen-code-takes-for-sse-what-gemini-cli-takes-for-http.sh`.
+    rules: Rules { transport: &[], ..Rules::new(UrlAlone::Sse, Unit::Millis, Notation::DOLLAR) },
     finish: gemini::finish,
     whole: gemini::whole,
     ..MCP_SERVERS
@@ -22,9 +23,13 @@ mod tests {
     #[test]
     fn settings_json() {
         let text = r#"{"mcpServers": {"a": {"httpUrl": "https://a.example.org/mcp", "discoveryTimeoutMs": 10000},
-            "b": {"url": "https://b.example.org/sse"}}}"#;
-        check("qwen", text, "a http https://a.example.org/mcp connect 10s; b sse https://b.example.org/sse");
-        check_remarks(text, &[]);
+            "b": {"url": "https://b.example.org/sse"}, "c": {"url": "https://c.example.org/x", "type": "http"}}}"#;
+        check(
+            "qwen",
+            text,
+            "a http https://a.example.org/mcp connect 10s; b sse https://b.example.org/sse; c sse https://c.example.org/x",
+        );
+        check_remarks(text, &["2: `c.type` has no effect: it has no meaning for a gateway"]);
     }
 
     #[test]
