@@ -82,9 +82,9 @@ pub(crate) struct InitFlags {
     /// Folder to write to [env: RADIUM_WORKSPACE] [default: the working folder]
     #[arg(long, short, value_name = "FOLDER")]
     pub(crate) workspace: Option<PathBuf>,
-    /// Format of the file
-    #[arg(long, value_name = "FORMAT", value_enum, default_value_t = InitFormat::Own)]
-    pub(crate) format: InitFormat,
+    /// Format of the file [default: radium in a workspace of Radium, which has a folder .radium, else own]
+    #[arg(long, value_name = "FORMAT", value_enum)]
+    pub(crate) format: Option<InitFormat>,
     /// Replace a file that is there already
     #[arg(long)]
     pub(crate) force: bool,
@@ -222,7 +222,7 @@ Examples:
   mcp-proxy stdio --url http://127.0.0.1:6001/time/stream
       one of them, as it is
 
-The file has the form that desktop programs agree on:
+The file can be that of some forty programs; most have the form that desktop programs agree on:
   {
     \"mcpServers\": {
       \"time\": {\"command\": \"mcp-server-time\", \"args\": [], \"env\": {}},
@@ -240,9 +240,10 @@ Standard output carries messages only, standard error the log. It ends with its 
 
 /// Settings of `stdio`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = STDIO_HELP, group(ArgGroup::new("servers").required(true).args(["config", "url"])))]
+#[command(after_help = STDIO_HELP, group(ArgGroup::new("servers").args(["config", "url"])))]
 pub(crate) struct StdioFlags {
-    /// Configuration file, the gateway's own or that of another program, whose servers are all offered together
+    /// Configuration file, the gateway's own or that of another program, whose servers are all offered together; without
+    /// it and --url, the one that `serve` would find [env: MCP_PROXY_CONFIG]
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
     #[command(flatten)]

@@ -27,8 +27,8 @@ use url::Url;
 
 use self::env::NotText;
 pub(crate) use self::env::{Variables, process_environment};
-use self::file::{FileFlags, FileValues};
-pub(crate) use self::file::{Files, ForeignFlags, Stamps, displayed};
+use self::file::FileValues;
+pub(crate) use self::file::{FileFlags, Files, ForeignFlags, Stamps, displayed};
 use self::flags::Flags;
 pub(crate) use self::flags::ServeFlags;
 pub(crate) use self::migrate::Migrated;
@@ -228,8 +228,8 @@ impl Config {
     }
 
     /// Returns the variables that are set for a predecessor and have no effect here, each with the reason.
-    pub(crate) fn without_effect(variables: &Variables) -> Vec<(&'static str, &'static str)> {
-        without_effect::without_effect(variables)
+    pub(crate) fn without_effect(variables: &Variables) -> Vec<(&str, String)> {
+        without_effect::without_effect(variables, flags::settings())
     }
 
     /// Returns this configuration with the live settings of another: those that can change while the gateway runs.

@@ -21,7 +21,7 @@ use tokio::sync::watch;
 
 pub(crate) use self::change::Decided;
 use self::declared::Declared;
-pub(crate) use self::declared::{DeclaredServers, FileReport};
+pub(crate) use self::declared::{DeclaredServers, FILE_OWNER, FileReport};
 pub(crate) use self::locks::RequestedLock;
 use self::reconcile::Reconciler;
 use crate::registry::{Held, Registry, Snapshot, StorageError, TooManyHolders};

@@ -19,7 +19,7 @@ use tracing::{debug, warn};
 use crate::admin::{self, Admin, Connections};
 use crate::catalog::{Catalog, GatewayName};
 use crate::config::Config;
-use crate::control::Control;
+use crate::control::{Control, DeclaredServers};
 use crate::downstream::{self, Edge, Origins, Servers, Service};
 use crate::gateway::accept::{Acceptor, LISTEN_QUEUE};
 use crate::gateway::settings::Settings;
@@ -117,7 +117,7 @@ impl Gateway {
         let registry = Registry::start(opened, &tasks);
         let Composed { edge, control, counts, router } =
             compose((&config, &settings, &keys), (registry.clone(), dialer), &tasks, &drain);
-        config.servers.iter().for_each(|servers| control.declare(servers.clone()));
+        control.declare(config.servers.clone().unwrap_or_else(DeclaredServers::none));
         let origins = Origins {
             sites: config.sites(address.ip()),
             own_mark: Some(mark),

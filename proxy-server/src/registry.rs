@@ -107,6 +107,11 @@ impl Registry {
         self.0.storage.kind()
     }
 
+    /// True if other gateways may use the storage too.
+    pub(crate) fn is_shared(&self) -> bool {
+        self.0.storage.is_shared()
+    }
+
     /// Returns the failure of the storage, if it is lost. Changes are refused meanwhile.
     pub(crate) fn failure(&self) -> Option<StorageError> {
         self.0.failure.borrow().clone()

@@ -223,6 +223,34 @@ async fn what_the_file_lost_while_the_gateway_was_down_is_deregistered_at_the_st
 }
 
 #[tokio::test]
+async fn servers_of_a_file_that_is_not_loaded_any_more_do_not_run() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let state = folder.path().join("state").display().to_string();
+    let server = |name: &str| format!("servers: {{{name}: {{command: sleep, args: ['100']}}}}\n");
+    let path = |name: &str| folder.path().join(name);
+    fs::write(path("one.yaml"), server("one")).expect("a file");
+    fs::write(path("two.yaml"), server("two")).expect("a file");
+    let names = async |config: &Path, expected: &[&str]| {
+        let mut gateway = serve(config, &["--data-dir", &state]).await;
+        eventually(&format!("{expected:?}"), || async {
+            let status = gateway.admin.get("/admin/status").await.json();
+            let names: Vec<&str> = status["server_health"].as_object()?.keys().map(String::as_str).collect();
+            (names == expected).then_some(())
+        })
+        .await;
+        if expected == ["one"] {
+            let kept = json!({ "name": "kept", "transport": "stdio", "command": "sleep", "args": ["100"] });
+            gateway.admin.register(&kept).await;
+        }
+        gateway.process.signal(Signal::INT);
+        gateway.process.ended(DEADLINE).await;
+    };
+    names(&path("one.yaml"), &["one"]).await;
+    names(&path("two.yaml"), &["kept", "two"]).await;
+    names(Path::new("none"), &["kept"]).await;
+}
+
+#[tokio::test]
 async fn every_way_to_change_a_file_is_seen() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = |name: &str| folder.path().join(name);

@@ -363,7 +363,7 @@ async fn what_is_wrong_with_its_settings_is_told_by_name() {
             "bad.json:1:17: error: `x`: it has neither a command nor a URL",
         ),
         (vec!["--url".to_owned(), "ftp://x".to_owned()], 1, "--url ftp://x"),
-        (vec![], 2, "--config <FILE>"),
+        (vec![], 1, "no server: name a file with --config, or a gateway with --url"),
         (
             vec!["--url".to_owned(), "http://x".to_owned(), "--config".to_owned(), "y".to_owned()],
             2,

@@ -57,7 +57,8 @@ rate_limit_per_minute = 60
 pub(super) fn init(args: &InitFlags) -> anyhow::Result<()> {
     let folder =
         args.workspace.clone().or_else(|| process_environment().radium_workspace()).unwrap_or_else(|| ".".into());
-    let (path, text) = match args.format {
+    let by_folder = if folder.join(".radium").is_dir() { InitFormat::Radium } else { InitFormat::Own };
+    let (path, text) = match args.format.unwrap_or(by_folder) {
         InitFormat::Own => (folder.join("mcp-proxy.yaml"), OWN),
         InitFormat::Radium => (folder.join(".radium/mcp-proxy.toml"), RADIUM),
     };

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
+use futures_util::FutureExt;
 use schemas::Secret;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::spawn_blocking;
@@ -21,6 +22,9 @@ use crate::upstream::raise_descriptor_limit;
 const LOOK: Duration = Duration::from_millis(250);
 /// Longest time for which files may go on changing before they are read.
 const SETTLE: Duration = Duration::from_secs(2);
+
+/// Time within which signals count as one.
+const SAME_SIGNAL: Duration = Duration::from_millis(20);
 
 /// Sources of the configuration, to read it again.
 pub(super) struct Sources {
@@ -61,6 +65,7 @@ pub(super) async fn run<T>(
     announce(&gateway, format)?;
     let _kept = listening()?;
     let drains = follow(&gateway, sources, stamps, &mut signals).await;
+    signals.settle().await;
     info!(signal = if drains { "SIGTERM" } else { "SIGINT" }, "stopping");
     let stop = async {
         // SIGINT comes from a terminal: skip the drain delay, which is for load balancers.
@@ -71,8 +76,7 @@ pub(super) async fn run<T>(
     };
     tokio::select! {
         () = stop => info!("stopped"),
-        _ = signals.interrupt.recv() => warn!("stopped without waiting, on a second signal"),
-        _ = signals.terminate.recv() => warn!("stopped without waiting, on a second signal"),
+        () = signals.again() => warn!("stopped without waiting, on a second signal"),
     }
     Ok(())
 }
@@ -91,6 +95,22 @@ impl Signals {
             interrupt: signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?,
             hangup: signal(SignalKind::hangup()).context("cannot listen for SIGHUP")?,
         })
+    }
+
+    /// Waits for signals that count as the one that was received: `timeout` of coreutils signals the process and its
+    /// group.
+    async fn settle(&mut self) {
+        sleep(SAME_SIGNAL).await;
+        self.terminate.recv().now_or_never();
+        self.interrupt.recv().now_or_never();
+    }
+
+    /// Completes on another signal to stop.
+    async fn again(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
     }
 }
 

@@ -10,7 +10,7 @@ use tracing::{error, warn};
 use url::Url;
 
 use crate::cli::StdioFlags;
-use crate::config::{Config, Files, Variables, one_token, process_environment};
+use crate::config::{Config, FileFlags, Files, Variables, one_token, process_environment};
 use crate::downstream::Servers;
 use crate::gateway::serve_stdio;
 use crate::telemetry;
@@ -21,13 +21,17 @@ pub(super) async fn stdio(args: StdioFlags) -> anyhow::Result<()> {
     let environment = process_environment();
     let config = Config::for_stdio(args.log_level, &environment)?.with_wardens();
     telemetry::init(config.telemetry);
-    let servers = match (&args.config, &args.url) {
-        (Some(path), _) => Servers::All(read_servers(path, &args, &environment)?),
-        (None, Some(url)) => {
+    let servers = match &args.url {
+        Some(url) => {
             let token = one_token(args.token.as_deref(), &environment)?;
             Servers::One(Box::new(remote(url, token)?))
         }
-        (None, None) => bail!("either --config or --url is needed"),
+        None => {
+            let flags = FileFlags { config: args.config.clone(), ..FileFlags::default() };
+            let path =
+                flags.find(&environment)?.context("no server: name a file with --config, or a gateway with --url")?;
+            Servers::All(read_servers(&path, &args, &environment)?)
+        }
     };
     let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;

@@ -28,6 +28,11 @@ pub(super) fn children(variables: &Variables) -> ChildEnvironment {
 }
 
 impl Variables {
+    /// Iterates over the names that are set.
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str)
+    }
+
     /// Returns a variable as it is set, even if empty.
     pub(super) fn raw(&self, name: &str) -> Option<Result<String, NotText>> {
         let value = self.0.get(name)?;

@@ -85,6 +85,10 @@ impl Field<'_> {
         match self {
             Self::Host(place) => one(place, given, |text| Some(text.to_owned()), &expected),
             Self::Port(place) => one(place, given, |text| text.parse().ok(), &expected),
+            Self::Url(place) if given.first().is_some_and(|given| given.text.is_empty()) => {
+                *place = None;
+                Ok(())
+            }
             Self::Url(place) => one(place, given, |text| web_url(text).map(Some), &expected),
             Self::Time(place) => one(place, given, |text| time(text).filter(|time| !time.is_zero()), &expected),
             Self::Delay(place) => one(place, given, time, &expected),

@@ -1,6 +1,9 @@
 //! Variables of the predecessors that have no effect here, each with the reason.
 
+use schemas::nearest;
+
 use super::env::Variables;
+use super::setting::Setting;
 
 const POOL: &str = "the gateway uses two connections to Redis and no pool";
 const CONSOLE: &str = "the gateway has no web console yet";
@@ -31,7 +34,61 @@ const VARIABLES: [(&str, &str); 21] = [
     ("RETRY_SSE_TOOL_CALL_ON_DISCONNECT", RETRIES),
 ];
 
-/// Returns those of the variables that are set, each with the reason why it has no effect.
-pub(super) fn without_effect(variables: &Variables) -> Vec<(&'static str, &'static str)> {
-    VARIABLES.into_iter().filter(|(name, _)| variables.raw(name).is_some()).collect()
+/// Variables with the gateway's prefix that belong to its clients, or to a part of it other than `serve`.
+const OTHERS: [&str; 3] = ["MCP_PROXY_CONFIG", "MCP_PROXY_TOKEN", "MCP_PROXY_URL"];
+const PREFIX: &str = "MCP_PROXY_";
+
+/// Returns the variables that are set for the gateway or a predecessor and have no effect, each with the reason.
+pub(super) fn without_effect<'v>(
+    variables: &'v Variables,
+    settings: impl Iterator<Item = &'static Setting>,
+) -> Vec<(&'v str, String)> {
+    let mut known: Vec<&str> = OTHERS.to_vec();
+    for setting in settings {
+        known.extend(setting.variables);
+        known.extend(setting.short.iter().flat_map(|short| short.variables));
+    }
+    let reason = |name: &'v str| match VARIABLES.iter().find(|(variable, _)| *variable == name) {
+        Some((_, reason)) => Some((name, (*reason).to_owned())),
+        None if !name.starts_with(PREFIX) || known.contains(&name.trim_end_matches("_FILE")) => None,
+        None => Some((
+            name,
+            match nearest(name, known.iter().copied()) {
+                Some(near) => format!("there is no such setting; did you mean `{near}`?"),
+                None => "there is no such setting".to_owned(),
+            },
+        )),
+    };
+    variables.names().filter_map(reason).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::flags;
+
+    #[test]
+    fn misspelt_variables_and_those_of_predecessors_are_told() {
+        let set = [
+            ("MCP_PROXY_ADMIN_TOKNE", "x"),
+            ("MCP_PROXY_LOG_COMPONENTS", "router"),
+            ("MCP_PROXY_ADMIN_TOKENS_FILE", "/x"),
+            ("MCP_PROXY_DEBUG", "1"),
+            ("ADMIN_PASSWORD", "x"),
+            ("ADMIN_OTHER", "x"),
+        ];
+        let variables = set.into();
+        let told: Vec<String> = without_effect(&variables, flags::settings())
+            .iter()
+            .map(|(name, reason)| format!("{name}: {reason}"))
+            .collect();
+        assert_eq!(
+            told,
+            [
+                "ADMIN_PASSWORD: the gateway has no web console yet",
+                "MCP_PROXY_ADMIN_TOKNE: there is no such setting; did you mean `MCP_PROXY_ADMIN_TOKEN`?",
+                "MCP_PROXY_LOG_COMPONENTS: there is no such setting; did you mean `MCP_PROXY_LOG_FORMAT`?",
+            ]
+        );
+    }
 }

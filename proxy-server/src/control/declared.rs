@@ -43,6 +43,17 @@ pub(crate) struct FileReport {
     pub(crate) rejected: Option<String>,
 }
 
+/// Prefix of owners that stand for a configuration file.
+pub(crate) const FILE_OWNER: &str = "file:";
+
+impl DeclaredServers {
+    /// Declares no server, for a gateway without a configuration file.
+    pub(crate) fn none() -> Self {
+        let owner = Owner::try_from(format!("{FILE_OWNER}none")).unwrap_or_default();
+        Self { owner, file: String::new(), definitions: Arc::from([]), refused: Vec::new() }
+    }
+}
+
 impl Declared {
     pub(super) fn new() -> Self {
         Self { newest: watch::Sender::new(None), report: Mutex::default() }

@@ -11,7 +11,7 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
-use crate::control::declared::{DeclaredServers, FileReport};
+use crate::control::declared::{DeclaredServers, FILE_OWNER, FileReport};
 use crate::control::{Control, Decided};
 use crate::error::Chain;
 use crate::registry::{Expected, Registration, Snapshot, Tenure, TransactError, Write};
@@ -24,9 +24,10 @@ impl Control {
     /// Takes over a new version of the configuration file. Its servers are registered by [`follow`].
     pub(crate) fn declare(&self, servers: DeclaredServers) {
         let mut report = lock(&self.declared.report);
+        let has_file = !servers.file.is_empty();
         *report = FileReport {
-            file: Some(servers.file.clone()),
-            generation: report.generation + 1,
+            file: has_file.then(|| servers.file.clone()),
+            generation: if has_file { report.generation + 1 } else { 0 },
             loaded_at: Some(self.now()),
             servers: servers.definitions.len(),
             refused: servers.refused.clone(),
@@ -50,7 +51,9 @@ impl Control {
     /// Makes the registrations of the owner those that are declared. Returns the servers whose names are others', with the
     /// reason.
     async fn register(&self, declared: &DeclaredServers) -> Result<Vec<String>, TransactError> {
-        let outcome = self.decide(|snapshot| Ok::<_, std::convert::Infallible>(decide(snapshot, declared)));
+        // On a storage that other gateways use too, the file of another owner may be theirs.
+        let is_shared = self.registry.is_shared();
+        let outcome = self.decide(|snapshot| Ok::<_, std::convert::Infallible>(decide(snapshot, declared, is_shared)));
         let (written, taken) = match outcome.await {
             Ok(outcome) => outcome?,
             Err(never) => match never {},
@@ -108,10 +111,14 @@ fn note(control: &Control, outcome: Result<Vec<String>, TransactError>) -> bool 
     }
 }
 
-/// Compares the owner's registrations with the declared ones. The context is the list of names that others have.
-fn decide(snapshot: &Snapshot, declared: &DeclaredServers) -> Decided<Vec<String>> {
+/// Compares the owner's registrations with the declared ones. The context is the list of names that others have. Unless the
+/// storage is shared, those of files that are not loaded any more are removed.
+fn decide(snapshot: &Snapshot, declared: &DeclaredServers, is_shared: bool) -> Decided<Vec<String>> {
     let owner_of = |registration: &Registration| registration.definition.tags.get(OWNER_TAG).cloned();
-    let is_own = |registration: &Registration| owner_of(registration).as_deref() == Some(declared.owner.as_str());
+    let is_own = |registration: &Registration| {
+        let owner = owner_of(registration).unwrap_or_default();
+        owner == declared.owner.as_str() || (!is_shared && owner.starts_with(FILE_OWNER))
+    };
     let (mut writes, mut expected, mut taken) = (Vec::new(), Expected::new(), Vec::new());
     for definition in declared.definitions.iter() {
         let stored = snapshot.get(definition.name.as_str());

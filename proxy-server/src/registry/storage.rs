@@ -20,6 +20,11 @@ pub(super) enum Storage {
 }
 
 impl Storage {
+    /// True if other gateways may use it too.
+    pub(super) fn is_shared(&self) -> bool {
+        matches!(self, Self::Redis(_))
+    }
+
     /// Returns the word for the kind, as `/healthz` and `--storage` have it.
     pub(super) fn kind(&self) -> &'static str {
         match self {

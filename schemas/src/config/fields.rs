@@ -136,7 +136,7 @@ impl<'f> Reader<'_, 'f> {
                     (_, Some("true" | "false")) => {
                         server.is_disabled |= (node.literal() == Some("true")) == meaning;
                     }
-                    (Value::Text(_), _) => {
+                    (Value::Text(text), _) if text.text.contains('{') => {
                         let message = format!("`{key}` of `{}` is a template; the server is not disabled", server.name);
                         self.remarks.push(Remark::warning(node.head(), message));
                     }

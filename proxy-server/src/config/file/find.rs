@@ -9,6 +9,7 @@ use schemas::Owner;
 use super::read::absolute;
 use super::{FileFlags, InvalidFiles};
 use crate::config::env::Variables;
+use crate::control::FILE_OWNER;
 
 const NAMES: [&str; 5] = ["mcp-proxy.yaml", "mcp-proxy.yml", "mcp-proxy.json", "mcp-proxy.jsonc", "mcp-proxy.toml"];
 const VARIABLE: &str = "MCP_PROXY_CONFIG";
@@ -62,7 +63,7 @@ impl FileFlags {
             return Ok(owner.clone());
         }
         let path = absolute(path).display().to_string();
-        let owner = format!("file:{path}").parse();
+        let owner = format!("{FILE_OWNER}{path}").parse();
         owner.map_err(|_| InvalidFiles {
             problems: vec![format!(
                 "{path}: error: the path is too long for an owner\n  hint: name one with --config-owner"

@@ -26,6 +26,7 @@ pub(in crate::config) const OWN: &str = "own";
 
 /// Format whose tools are switched in a file of their own, and the variable that names the separator in it.
 const PTBSARE: &str = "ptbsare";
+const TOOL_CONFIG: &str = "tool_config.json";
 const SEPARATOR: &str = "SERVER_TOOLNAME_SEPERATOR";
 
 /// Reads a file with all that it includes. `names` are the keys of settings. Returns also the state of the files and
@@ -104,7 +105,8 @@ impl Reader<'_> {
             return;
         }
         let document = Document::parse(&text);
-        let format = self.foreign.config_format.as_deref().filter(|_| included_at.is_none());
+        let named = self.foreign.config_format.as_deref().filter(|_| included_at.is_none());
+        let format = named.or_else(|| is_of_ptbsare(path).then_some(PTBSARE));
         let surroundings = self.surroundings(path);
         let is_first = included_at.is_none();
         if format == Some(OWN) || (format.is_none() && is_own(&document, &self.names)) {
@@ -132,7 +134,7 @@ impl Reader<'_> {
             self.files.format = imported.dialect.map_or("", |dialect| dialect.id);
             self.files.is_enabled = !imported.is_switched_off;
         }
-        self.imported(&file, (path, &surroundings), imported, !document.malformed.is_empty());
+        self.imported(&file, (path, &surroundings, is_first), imported, !document.malformed.is_empty());
     }
 
     fn own(&mut self, file: &str, path: &Path, own: OwnFile) {
@@ -181,7 +183,7 @@ impl Reader<'_> {
 
     /// Reads the `tool_config.json` beside an `mcp_server.json`.
     fn tool_config(&mut self, path: &Path, imported: &mut Imported) {
-        let beside = folder(path).join("tool_config.json");
+        let beside = folder(path).join(TOOL_CONFIG);
         lock(&self.stamps).add(&beside);
         if !beside.exists() {
             return;
@@ -201,7 +203,7 @@ impl Reader<'_> {
     fn imported(
         &mut self,
         file: &str,
-        (path, surroundings): (&Path, &Surroundings),
+        (path, surroundings, is_first): (&Path, &Surroundings, bool),
         imported: Imported,
         is_malformed: bool,
     ) {
@@ -209,7 +211,8 @@ impl Reader<'_> {
         let has_errors = imported.remarks.iter().any(|remark| remark.level == Level::Error);
         self.is_broken |= is_malformed || has_errors || imported.dialect.is_none();
         self.problems.extend(imported.remarks.iter().map(|remark| remark.in_file(file)));
-        for setting in imported.settings {
+        // The settings of an included file of another program are for that program.
+        for setting in imported.settings.into_iter().filter(|_| is_first) {
             self.setting(setting.name.to_owned(), setting.values, place(file, setting.span), path);
         }
         for server in imported.servers {
@@ -279,6 +282,11 @@ impl Reader<'_> {
             folder: Some(absolute(&folder(path)).display().to_string()),
         }
     }
+}
+
+/// True for an `mcp_server.json` with a `tool_config.json` beside it, whose content may not show the format.
+fn is_of_ptbsare(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| name == "mcp_server.json") && folder(path).join(TOOL_CONFIG).exists()
 }
 
 fn place(file: &str, span: Span) -> Place {

@@ -94,8 +94,13 @@ fn whole(file: &File<'_>, imported: &mut Imported) {
     if let Some(proxy) = file.map(&["mcp_proxy"]) {
         read_settings("mcp_proxy.", "", proxy, imported);
     }
-    if let Some(redis) = file.map(&["redis"]) {
-        read_settings("", "redis.", redis, imported);
+    // The documentation also shows the groups beside `mcp_proxy`.
+    for (group, prefix) in [("auth", "auth."), ("security", "security."), ("logging", "logging."), ("redis", "redis.")]
+    {
+        let is_ours = group == "redis" || file.at(&["mcp_proxy"]).is_some();
+        if let Some(settings) = file.map(&[group]).filter(|_| is_ours) {
+            read_settings("", prefix, settings, imported);
+        }
     }
     let agents = file.list(&["agents"]).unwrap_or_default();
     if let Some(span) = agents.iter().find_map(|agent| agent.as_map()?.key_span("mcps")) {

@@ -4,7 +4,7 @@ use crate::config::fields::{Rules, Unit, UrlAlone};
 use crate::config::format::{Dialect, File, Imported, MCP_SERVERS};
 use crate::config::pattern::Notation;
 use crate::config::remark::Remark;
-use crate::config::server::Server;
+use crate::config::server::{Server, Setting};
 use crate::document::{Document, Map, Node, Value};
 
 pub(super) const DIALECT: Dialect = Dialect {
@@ -23,7 +23,18 @@ pub(super) const DIALECT: Dialect = Dialect {
     ..MCP_SERVERS
 };
 
+/// Port of the predecessor, whose file names none.
+const DEFAULT_PORT: &str = "3663";
+/// Separators of the predecessor: that of its documents, and that of its code.
+const SEPARATORS: [&str; 2] = ["__", "--"];
+
 fn whole(file: &File<'_>, imported: &mut Imported) {
+    let (name, values) = ("port", vec![DEFAULT_PORT.to_owned()]);
+    imported.settings.push(Setting {
+        name,
+        values,
+        span: file.at(&["mcpServers"]).map(Node::head).unwrap_or_default(),
+    });
     let Some(proxy) = file.map(&["proxy"]).filter(|map| !map.entries.is_empty()) else { return };
     let names: Vec<String> = proxy.entries.iter().map(|(key, ..)| format!("`proxy.{key}`")).collect();
     let verb = if names.len() == 1 { "has" } else { "have" };
@@ -33,7 +44,7 @@ fn whole(file: &File<'_>, imported: &mut Imported) {
 }
 
 /// Hides the tools that a `tool_config.json` switches off, and reports what else it says. `separator` stands between the
-/// names of server and tool.
+/// names of server and tool, unless it is one of the predecessor's own.
 ///
 /// ```
 /// use schemas::config::{EntryForm, apply_tool_config, import};
@@ -48,16 +59,18 @@ pub fn apply_tool_config(servers: &mut [Server], document: &Document, separator:
     let mut remarks: Vec<Remark> = document.malformed.iter().cloned().map(Remark::from).collect();
     let tools = document.root.get("tools").and_then(Node::as_map).map(|map| map.entries.as_slice()).unwrap_or_default();
     for (name, span, tool) in tools {
-        let named = |server: &&mut Server| name.starts_with(&format!("{}{separator}", server.name));
-        let Some(server) = servers.iter_mut().find(named) else {
-            remarks.push(Remark::note(*span, format!("`{name}` is a tool of no server in the file")));
+        let tool_of = |server: &Server| {
+            let rest = name.strip_prefix(server.name.as_str())?;
+            [separator].into_iter().chain(SEPARATORS).find_map(|it| rest.strip_prefix(it)).map(str::to_owned)
+        };
+        // A name may begin with that of another server.
+        let found = servers.iter_mut().filter_map(|server| Some((tool_of(server)?, server)));
+        let Some((tool_name, server)) = found.max_by_key(|(_, server)| server.name.len()) else {
+            remarks.push(Remark::warning(*span, format!("`{name}` is a tool of no server in the file")));
             continue;
         };
         match tool.get("enabled").map(|node| &node.value) {
-            Some(Value::Bool(false, _)) => {
-                let tool = name.get(server.name.len() + separator.len()..).unwrap_or_default();
-                server.deny.push(tool.to_owned());
-            }
+            Some(Value::Bool(false, _)) => server.deny.push(tool_name),
             Some(Value::Bool(true, _)) | None => {}
             Some(_) => remarks.push(Remark::error(tool.head(), format!("`enabled` of `{name}` is not true or false"))),
         }
@@ -84,7 +97,7 @@ mod tests {
             import(r#"{"mcpServers": {"a": {"type": "stdio", "command": "x"}}, "proxy": {}}"#, "mcp_server");
         let text = r#"{"tools": {
             "a__one": {"enabled": true, "exposedName": "uno"},
-            "a__two": {"enabled": false},
+            "a--two": {"enabled": false},
             "b__x": {"enabled": false},
             "a__three": {"enabled": "no"}}}"#;
         let told = apply_tool_config(&mut imported.servers, &Document::parse(text), "__");
@@ -94,7 +107,7 @@ mod tests {
             told,
             [
                 "f:2:13: warning: `a__one.exposedName` has no effect: the gateway does not rename or describe tools yet",
-                "f:4:13: note: `b__x` is a tool of no server in the file",
+                "f:4:13: warning: `b__x` is a tool of no server in the file",
                 "f:5:25: error: `enabled` of `a__three` is not true or false",
             ]
         );

@@ -77,10 +77,16 @@ fn whole(file: &File<'_>, imported: &mut Imported) {
             imported.settings.push(Setting { name, values: vec![spelled(name, value)], span: node.span });
         }
     }
+    let span = file.at(&["mcp", "proxy"]).map(Node::head).unwrap_or_default();
+    // Its tools have their own names, and those of several upstreams are one tool or in conflict.
+    imported.settings.push(Setting { name: "naming-mode", values: vec!["on_conflict".to_owned()], span });
+    if let Some(transport) = proxy.get("transport").filter(|it| !matches!(it.literal(), Some("sse" | "http"))) {
+        let message = "`mcp.proxy.transport` is `sse` or `http`; the gateway serves both";
+        imported.remarks.push(Remark::error(transport.head(), message));
+    }
     let is_on = proxy.get("enable").is_some_and(|node| matches!(node.value, Value::Bool(true, _)));
     imported.is_switched_off = !is_on;
     if proxy.get("port").is_none() {
-        let span = file.at(&["mcp", "proxy"]).map(Node::head).unwrap_or_default();
         imported.settings.push(Setting { name: "port", values: vec![DEFAULT_PORT.to_owned()], span });
     }
     for (key, reason) in [
@@ -147,7 +153,8 @@ priority = 0
         );
         let imported = import(TEXT, "mcp-proxy");
         let settings: Vec<_> = imported.settings.iter().map(|it| (it.name, it.values.join(","))).collect();
-        assert_eq!(settings, [("port", "3000".to_owned()), ("conflict-strategy", "auto_prefix".to_owned())]);
+        let expected = [("port", "3000"), ("conflict-strategy", "auto_prefix"), ("naming-mode", "on_conflict")];
+        assert_eq!(settings, expected.map(|(name, value)| (name, value.to_owned())));
         assert_eq!(imported.servers[0].priority, Some(1));
         check_remarks(
             TEXT,
