@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{ArgGroup, Parser, Subcommand};
 use url::Url;
 
-use crate::config::{ForeignFlags, ServeFlags};
+use crate::config::{ForeignFlags, FormatFlags, ServeFlags};
 use crate::telemetry::Level;
 
 const AFTER_HELP: &str = "\
@@ -102,7 +102,8 @@ The exit code is 0 after a stop, and also if a gateway runs already, there is no
 #[derive(Debug, clap::Args)]
 #[command(after_help = START_HELP)]
 pub(crate) struct StartFlags {
-    /// PID file [default: .radium/mcp-proxy.pid of a workspace of Radium, else mcp-proxy.pid in the state folder]
+    /// PID file [default: .radium/mcp-proxy.pid of a workspace of Radium, else in the state folder, named as the
+    /// configuration file]
     #[arg(long, value_name = "FILE")]
     pub(crate) pid_file: Option<PathBuf>,
     #[command(flatten)]
@@ -182,7 +183,7 @@ pub(crate) struct MigrateFlags {
     #[arg(long, value_name = "FORM", value_enum, default_value_t = Output::Human)]
     pub(crate) output: Output,
     #[command(flatten)]
-    pub(crate) foreign: ForeignFlags,
+    pub(crate) format: FormatFlags,
 }
 
 /// Settings of `config show`.

@@ -28,7 +28,7 @@ use url::Url;
 use self::env::NotText;
 pub(crate) use self::env::{Variables, process_environment};
 use self::file::FileValues;
-pub(crate) use self::file::{FileFlags, Files, ForeignFlags, Stamps, displayed};
+pub(crate) use self::file::{FileFlags, Files, ForeignFlags, FormatFlags, Stamps, displayed};
 use self::flags::Flags;
 pub(crate) use self::flags::ServeFlags;
 pub(crate) use self::migrate::Migrated;
@@ -159,7 +159,11 @@ impl Config {
             Ok(owner) => owner,
             Err(invalid) => return (Err(invalid.into()), Stamps::default()),
         };
-        let (files, stamps) = file::read(&path, &owner, (&keys(), &args.files.foreign), variables);
+        let (files, mut stamps) =
+            file::read(&path, &owner, (&keys(), &args.files.foreign, args.files.is_reload), variables);
+        flags::settings()
+            .flat_map(|setting| secret::files(setting.variables, variables))
+            .for_each(|path| stamps.add(&path));
         let loaded = files.map_err(InvalidConfig::from).and_then(|mut files| {
             let (mut config, settings) = Self::explain(&args.settings, variables, &files.values)?;
             let definitions = std::mem::take(&mut files.servers).into();
@@ -178,7 +182,7 @@ impl Config {
     ) -> Result<Files, InvalidConfig> {
         let flags = FileFlags::default();
         let owner = flags.owner(path)?;
-        let (files, _) = file::read(path, &owner, (&keys(), foreign), variables);
+        let (files, _) = file::read(path, &owner, (&keys(), foreign, false), variables);
         Ok(files?)
     }
 

@@ -190,6 +190,9 @@ impl Gateway {
         if !fixed.is_empty() {
             warn!(settings = fixed.join(", "), "changed settings apply at the next start");
         }
+        if renewed.policy.admin_tokens.is_empty() && !self.settings.policy.admin_tokens.is_empty() {
+            warn!("the admin API asks for no token any more: the configuration has none");
+        }
         self.settings.replace(&renewed);
         config.servers.iter().for_each(|servers| self.control.declare(servers.clone()));
         Ok(())

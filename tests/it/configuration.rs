@@ -196,6 +196,55 @@ async fn servers_of_the_file_live_beside_those_of_the_api_by_owner() {
     let refused = told["refused"][0].as_str().unwrap_or_default();
     assert!(refused.contains("`theirs` is registered already, without an owner"), "{told}");
     assert_eq!(admin.get("/admin/mcps/theirs").await.json()["definition"]["args"], json!(["100"]));
+    // The file is the truth of its servers: one that is deregistered comes back, and a name that is free is taken.
+    assert_eq!(admin.delete("/admin/mcps/ours").await.status, 204);
+    assert_eq!(admin.delete("/admin/mcps/theirs").await.status, 204);
+    eventually("the file's servers", || async {
+        let mut names = configured.names().await;
+        names.sort();
+        (names == ["more", "ours", "theirs"]).then_some(())
+    })
+    .await;
+    configured.reaches("no refusal", |it| it.get("refused").is_none()).await;
+}
+
+#[tokio::test]
+async fn a_file_that_goes_or_is_emptied_never_opens_the_admin_api() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("mcp-proxy.yaml");
+    let text = "admin-tokens: [t]\nservers: {a: {command: sleep, args: ['100']}}\n";
+    fs::write(&path, text).expect("a file");
+    // Found, and not named.
+    let (mut command, _home) = binary("mcp-proxy").args(["--port=0"]).into_command();
+    command.current_dir(folder.path());
+    let process = harness::Process::start(command);
+    let line = process.first_line().await;
+    let admin = harness::Admin::new(line.split_once(" listening on ").expect("a URL").1);
+    let rejected = async |wanted: &str| {
+        eventually(wanted, || async {
+            let status = admin.with_token("t").get("/admin/status").await.json();
+            status["configuration"]["rejected"].as_str().is_some_and(|it| it.contains(wanted)).then_some(())
+        })
+        .await;
+        assert_eq!(admin.get("/admin/mcps").await.status, 401, "{wanted}");
+        assert_eq!(admin.with_token("t").get("/admin/mcps").await.json()["count"], 1, "{wanted}");
+    };
+    fs::rename(&path, folder.path().join("elsewhere")).expect("a file");
+    rejected("No such file").await;
+    fs::write(&path, "").expect("a file");
+    rejected("the file is empty").await;
+    fs::write(&path, "admin-tokens:\nservers: {}\n").expect("a file");
+    rejected("`admin-tokens` has no value").await;
+    fs::write(&path, "admin-tokens: []\nservers: {}\n").expect("a file");
+    rejected("the list is empty").await;
+    fs::write(&path, "admin-tokens: [t]\nmcpServers: {a: {command: sleep}}\n").expect("a file");
+    rejected("unknown key `mcpServers`").await;
+    // And it is watched all the time.
+    fs::write(&path, text.replace("[t]", "[t, u]")).expect("a file");
+    eventually("the new token", || async {
+        (admin.with_token("u").get("/admin/mcps").await.status == 200).then_some(())
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@
 //! request. Reads nothing but the request: neither files nor the gateway's environment.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Request, State};
@@ -10,13 +11,17 @@ use schemas::Definition;
 use schemas::admin::{ImportAnswer, ImportOutcome, ImportRequest, ImportedServer, OWNER_TAG};
 use schemas::config::{Remark, Surroundings, import_document};
 use schemas::document::Document;
+use tokio::task::spawn_blocking;
 
 use crate::admin::body;
 use crate::admin::definitions::is_process;
-use crate::admin::problem::{bad_request, denied, not_applied};
+use crate::admin::problem::{bad_request, denied, failed, not_applied};
 use crate::admin::state::{Admin, Shared};
 use crate::error::Chain;
 use crate::registry::{Expected, Snapshot, Write};
+
+/// Maximum size of a file.
+const MAX_FILE_BYTES: usize = 4 << 20;
 
 /// File that was read: its servers, each with its definition if it can be registered.
 struct Read {
@@ -32,9 +37,16 @@ pub(super) async fn import(State(admin): Shared, request: Request) -> Response {
         Err(refusal) => return refusal,
     };
     let is_applied = request.apply;
-    let mut read = match read(&admin, &request) {
-        Ok(read) => read,
-        Err(problems) => return bad_request(problems.join("\n")),
+    if request.content.len() > MAX_FILE_BYTES {
+        return bad_request(format!("the file is larger than {} MiB", MAX_FILE_BYTES >> 20));
+    }
+    // A large file takes a while, in which other requests are served.
+    let reader = Arc::clone(&admin);
+    let reading = spawn_blocking(move || read(&reader, &request)).await;
+    let mut read = match reading {
+        Ok(Ok(read)) => read,
+        Ok(Err(problems)) => return bad_request(problems.join("\n")),
+        Err(error) => return failed("Failed to read the file", &error),
     };
     compare(&admin.control.snapshot(), &mut read);
     if is_applied {
@@ -63,6 +75,10 @@ fn read(admin: &Admin, request: &ImportRequest) -> Result<Read, Vec<String>> {
     let document = Document::parse(&request.content);
     let imported = import_document(&document, &stem, request.format.as_deref());
     let mut remarks: Vec<String> = imported.remarks.iter().map(|remark| remark.in_file(&file)).collect();
+    for setting in &imported.settings {
+        let message = format!("setting `{}` of the file is not applied", setting.name);
+        remarks.push(Remark::warning(setting.span, message).in_file(&file));
+    }
     let Some(dialect) = imported.dialect.filter(|_| document.malformed.is_empty()) else { return Err(remarks) };
     let text = |(name, value): (&String, &schemas::Secret)| (name.clone(), value.expose().to_owned());
     let surroundings = Surroundings {

@@ -54,13 +54,19 @@ pub(super) fn check(args: &CheckFlags) -> anyhow::Result<()> {
 pub(super) fn migrate(args: &MigrateFlags) -> anyhow::Result<()> {
     let mut whole = Map::new();
     for path in &args.files {
-        let Migrated { document, remarks } = Config::migrate_file(path, &args.foreign)?;
+        let Migrated { document, remarks } = Config::migrate_file(path, &args.format)?;
         tell(&remarks);
         merge(&mut whole, document, path)?;
     }
     let text = match args.output {
         Output::Human => schemas::document::yaml::text(&Value::Object(whole)),
-        Output::Json => format!("{:#}\n", Value::Object(whole)),
+        Output::Json => {
+            // Without it, a file with nothing but `servers` would be one of VS Code.
+            let mut marked = Map::new();
+            marked.insert("$schema".to_owned(), "mcp-proxy.schema.json".into());
+            marked.extend(whole);
+            format!("{:#}\n", Value::Object(marked))
+        }
     };
     Ok(write!(std::io::stdout(), "{text}")?)
 }

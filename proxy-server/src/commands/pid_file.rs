@@ -3,15 +3,14 @@
 
 use std::fs::{self, File};
 use std::io::{Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use rustix::fs::{FlockOperation, flock};
+use rustix::fs::{FlockOperation, OFlags, flock};
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::time::sleep;
-
-use crate::config::Config;
 
 const NAME: &str = "mcp-proxy.pid";
 /// Folder of Radium's workspaces, which has the PID file too.
@@ -34,19 +33,19 @@ pub(super) enum State {
     Running(Pid),
 }
 
-/// Returns the path of the PID file: as named, beside Radium's configuration file, or in the state folder.
-pub(super) fn path(named: Option<&Path>, file: Option<&Path>, config: &Config) -> anyhow::Result<PathBuf> {
+/// Returns the path of the PID file: as named, beside Radium's configuration file, or in the state folder, with the name of
+/// the configuration file, so that it is found whatever that says now.
+pub(super) fn path(named: Option<&Path>, file: Option<&Path>, state: Option<PathBuf>) -> anyhow::Result<PathBuf> {
     if let Some(path) = named {
         return Ok(path.to_owned());
     }
-    let beside = file.and_then(Path::parent).filter(|folder| folder.ends_with(RADIUM_FOLDER));
-    let folder = match beside {
-        Some(folder) => folder.to_owned(),
-        None => {
-            config.storage.run_folder(config.port).context("no folder for the PID file; name it with --pid-file")?
-        }
-    };
-    Ok(folder.join(NAME))
+    if let Some(folder) = file.and_then(Path::parent).filter(|folder| folder.ends_with(RADIUM_FOLDER)) {
+        return Ok(folder.join(NAME));
+    }
+    let folder = state.context("no folder for the PID file; name it with --pid-file")?.join("mcp-proxy/run");
+    let file = file.map(|file| std::path::absolute(file).unwrap_or_else(|_| file.to_owned()));
+    let file = file.map(|file| file.display().to_string()).unwrap_or_default();
+    Ok(folder.join(format!("{}.pid", file.trim_start_matches('/').replace(['/', ' '], "%"))))
 }
 
 impl OwnPidFile {
@@ -55,11 +54,15 @@ impl OwnPidFile {
         if let Some(folder) = path.parent() {
             fs::create_dir_all(folder).with_context(|| format!("cannot make the folder `{}`", folder.display()))?;
         }
-        let open = File::options().read(true).write(true).create(true).truncate(false).open(path);
+        let mut options = File::options();
+        options.read(true).write(true).create(true).truncate(false).custom_flags(OFlags::NOFOLLOW.bits().cast_signed());
+        let open = options.open(path);
         let file = open.with_context(|| format!("cannot open the PID file `{}`", path.display()))?;
         if flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
             return Ok(Err(read(&file).ok()));
         }
+        // A number that is left over is another process's by now.
+        file.set_len(0).with_context(|| format!("cannot write the PID file `{}`", path.display()))?;
         Ok(Ok(Self { path: path.to_owned(), file }))
     }
 
@@ -87,7 +90,8 @@ pub(super) fn look(path: &Path) -> anyhow::Result<State> {
         fs::remove_file(path).with_context(|| format!("cannot remove the stale PID file `{}`", path.display()))?;
         return Ok(State::Stale);
     }
-    read(&file).map(State::Running).with_context(|| format!("the PID file `{}` has no number", path.display()))
+    let pid = read(&file).with_context(|| format!("a gateway is starting: `{}` has no number yet", path.display()))?;
+    Ok(State::Running(pid))
 }
 
 /// Sends SIGTERM, and waits until the process has ended.

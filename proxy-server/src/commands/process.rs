@@ -15,7 +15,7 @@ use url::Url;
 use super::pid_file::{self, OwnPidFile, State};
 use super::serve::{self, Sources};
 use crate::cli::{Output, ProcessFlags, StartFlags, StatusFlags};
-use crate::config::{Config, Loaded, process_environment};
+use crate::config::{Config, InvalidConfig, Loaded, process_environment};
 use crate::http::client::{Destination, Dialer, Limits, Network, Reach};
 use crate::pieces::Pieces;
 
@@ -37,7 +37,7 @@ pub(super) async fn start(mut args: StartFlags) -> anyhow::Result<()> {
     args.serve.files.config = Some(path.clone());
     let (loaded, stamps) = Config::load(&args.serve, &variables);
     let loaded = loaded?;
-    let pid_path = pid_file::path(args.pid_file.as_deref(), Some(&path), &loaded.config)?;
+    let pid_path = pid_file::path(args.pid_file.as_deref(), Some(&path), variables.state_home())?;
     let mut pid_file = match OwnPidFile::take(&pid_path)? {
         Ok(pid_file) => pid_file,
         Err(pid) => {
@@ -67,7 +67,7 @@ pub(super) async fn stop(args: &ProcessFlags) -> anyhow::Result<()> {
         State::Stale => say("\u{2717} no gateway is running; its stale PID file is removed"),
         State::Running(pid) => {
             say(&format!("stopping PID {pid}"))?;
-            let config = &loaded.config;
+            let config = loaded.map(|loaded| loaded.config).unwrap_or_default();
             let patience = config.shutdown_timeout + config.drain_delay + BEYOND_GRACE;
             pid_file::terminate(&path, pid, patience).await?;
             say("\u{2713} stopped")
@@ -79,12 +79,19 @@ pub(super) async fn stop(args: &ProcessFlags) -> anyhow::Result<()> {
 pub(super) async fn status(args: &StatusFlags) -> anyhow::Result<()> {
     let (path, loaded) = find(&args.process)?;
     let state = pid_file::look(&path)?;
+    let (config, invalid) = match loaded {
+        Ok(loaded) => (loaded.config, None),
+        Err(invalid) => (Config::default(), Some(invalid)),
+    };
     let pid = match &state {
         State::Running(pid) => Some(pid.as_raw_nonzero().get()),
         State::Absent | State::Stale => None,
     };
     let observed = match pid {
-        Some(_) => Some(ask(&loaded.config).await),
+        Some(_) => Some(match invalid {
+            Some(invalid) => Err(anyhow::Error::new(invalid).context("its configuration file has a mistake now")),
+            None => ask(&config).await,
+        }),
         None => None,
     };
     match args.output {
@@ -95,14 +102,14 @@ pub(super) async fn status(args: &StatusFlags) -> anyhow::Result<()> {
                 None => (None, None),
             };
             let shown = json!({
-                "version": 1, "running": pid.is_some(), "pid": pid, "host": loaded.config.host,
-                "port": loaded.config.port, "gateway": gateway, "error": error,
+                "version": 1, "running": pid.is_some(), "pid": pid, "host": config.host,
+                "port": config.port, "gateway": gateway, "error": error,
             });
             say(&format!("{shown:#}"))?;
         }
         Output::Human => match (pid, observed) {
             (Some(pid), observed) => {
-                say(&format!("\u{2713} running, PID {pid}, {}:{}", loaded.config.host, loaded.config.port))?;
+                say(&format!("\u{2713} running, PID {pid}, {}:{}", config.host, config.port))?;
                 match observed {
                     Some(Ok(status)) => show(&status)?,
                     Some(Err(error)) => say(&format!("\u{26a0} it does not tell its status: {error:#}"))?,
@@ -121,15 +128,14 @@ pub(super) async fn status(args: &StatusFlags) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn find(args: &ProcessFlags) -> anyhow::Result<(PathBuf, Loaded)> {
+/// Returns the PID file, and the configuration or the reason why there is none: the process can be found without it.
+fn find(args: &ProcessFlags) -> anyhow::Result<(PathBuf, Result<Loaded, InvalidConfig>)> {
     let variables = process_environment();
     let mut serve = args.serve.clone();
     let file = serve.files.find_for_process(&variables)?;
     serve.files.config = Some(file.clone().unwrap_or_else(|| PathBuf::from("none")));
     let (loaded, _) = Config::load(&serve, &variables);
-    let loaded = loaded?;
-    let path = pid_file::path(args.pid_file.as_deref(), file.as_deref(), &loaded.config)?;
-    Ok((path, loaded))
+    Ok((pid_file::path(args.pid_file.as_deref(), file.as_deref(), variables.state_home())?, loaded))
 }
 
 /// Asks the gateway for its status.

@@ -45,6 +45,11 @@ pub(super) async fn run<T>(
     (loaded, stamps): (Loaded, Stamps),
     listening: impl FnOnce() -> anyhow::Result<T>,
 ) -> anyhow::Result<()> {
+    let mut sources = sources;
+    // A reload reads the file that was found, and no other, even if it has gone.
+    let found = loaded.file.as_ref().map_or_else(|| "none".into(), |file| file.path.clone());
+    sources.args.files.config = Some(found);
+    sources.args.files.is_reload = true;
     let sources = Arc::new(sources);
     let config = loaded.config.clone().with_wardens();
     telemetry::init(config.telemetry);

@@ -60,7 +60,7 @@ impl Variables {
     }
 
     /// Returns the user's folder for state (XDG Base Directory Specification 0.8). Relative paths are ignored, as it says.
-    pub(super) fn state_home(&self) -> Option<PathBuf> {
+    pub(crate) fn state_home(&self) -> Option<PathBuf> {
         let folder = |name: &str| self.0.get(name).map(PathBuf::from).filter(|folder| folder.is_absolute());
         folder("XDG_STATE_HOME").or_else(|| Some(folder("HOME")?.join(".local/state")))
     }

@@ -5,6 +5,7 @@
 
 mod find;
 mod flags;
+mod path;
 mod read;
 mod stamp;
 
@@ -13,9 +14,10 @@ use std::path::PathBuf;
 
 use schemas::Definition;
 
-pub(crate) use self::flags::{FileFlags, ForeignFlags};
-pub(crate) use self::read::displayed;
-pub(super) use self::read::{OWN, read, text};
+pub(crate) use self::flags::{FileFlags, ForeignFlags, FormatFlags};
+pub(crate) use self::path::displayed;
+pub(super) use self::path::{absolute, is_named_as_own};
+pub(super) use self::read::{OWN, PTBSARE, is_of_ptbsare, read, text, tool_config};
 pub(crate) use self::stamp::Stamps;
 
 /// Values of settings in files, by the key in the file.

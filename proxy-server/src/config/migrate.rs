@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
-use schemas::config::{EntryForm, Remark, import_document, is_own};
-use schemas::document::Document;
+use schemas::config::{EntryForm, Remark, Surroundings, import_document, is_own};
+use schemas::document::{Document, Node, Value as Found};
 use serde_json::{Map, Value, json};
 
-use super::file::{ForeignFlags, OWN, text};
+use super::file::{FormatFlags, OWN, PTBSARE, absolute, is_named_as_own, is_of_ptbsare, text, tool_config};
 use super::model::InvalidConfig;
 use super::{Config, displayed, flags, keys};
 
@@ -20,10 +20,10 @@ pub(crate) struct Migrated {
 
 impl Config {
     /// Converts a file to the gateway's own form. Variables stay variables.
-    pub(crate) fn migrate_file(path: &Path, foreign: &ForeignFlags) -> Result<Migrated, InvalidConfig> {
+    pub(crate) fn migrate_file(path: &Path, flags: &FormatFlags) -> Result<Migrated, InvalidConfig> {
         let file = displayed(path);
         let fail = |problem: String| InvalidConfig { problems: vec![problem] };
-        let text = text(path).map_err(|reason| fail(format!("{file}: error: cannot read it: {reason}")))?;
+        let text = text(path, true).map_err(|reason| fail(format!("{file}: error: cannot read it: {reason}")))?;
         let document = Document::parse(&text);
         if !document.malformed.is_empty() {
             let problems = document.malformed.into_iter().map(|it| Remark::from(it).in_file(&file));
@@ -31,17 +31,21 @@ impl Config {
         }
         let names = keys();
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
-        let format = foreign.config_format.as_deref();
-        if format == Some(OWN) || (format.is_none() && is_own(&document, &names)) {
-            let root = serde_json::to_value(&document.root).map_err(|error| fail(format!("{file}: error: {error}")))?;
-            let document = root.as_object().cloned().unwrap_or_default();
+        let format = flags.config_format.as_deref();
+        if format == Some(OWN) || (format.is_none() && is_own(&document, &names, is_named_as_own(path))) {
+            let document = as_written(&document.root).as_object().cloned().unwrap_or_default();
             return Ok(Migrated { document, remarks: Vec::new() });
         }
         let stem = path.file_stem().unwrap_or_default().to_string_lossy();
-        let imported = import_document(&document, &stem, format);
+        let format = format.or_else(|| is_of_ptbsare(path).then_some(PTBSARE));
+        let mut imported = import_document(&document, &stem, format);
         if imported.dialect.is_none() {
             return Err(InvalidConfig { problems: imported.remarks.iter().map(|it| it.in_file(&file)).collect() });
         }
+        tool_config(path, None, &mut imported).map_err(fail)?;
+        let folder = absolute(path).parent().map(|folder| folder.display().to_string());
+        let workspace = flags.workspace.as_deref().map(|folder| absolute(folder).display().to_string());
+        let surroundings = Surroundings { folder, workspace, ..Surroundings::default() };
         let mut remarks = imported.remarks;
         let mut written = Map::new();
         for setting in imported.settings {
@@ -49,7 +53,7 @@ impl Config {
         }
         let mut servers = Map::new();
         for server in imported.servers {
-            let (entry, lost) = server.entry(EntryForm::Own);
+            let (entry, lost) = server.entry(EntryForm::Own, &surroundings);
             remarks.extend(lost);
             if !entry.is_empty() {
                 let name = server.slug();
@@ -63,6 +67,22 @@ impl Config {
         written.insert("servers".to_owned(), servers.into());
         remarks.sort_by_key(|remark| (remark.span.start, remark.level));
         Ok(Migrated { document: written, remarks: remarks.iter().map(|it| it.in_file(&file)).collect() })
+    }
+}
+
+/// Returns a tree with its numbers as they are written: `1.10` and `010` would become others, and are texts to their reader
+/// too.
+fn as_written(node: &Node) -> Value {
+    match &node.value {
+        Found::Null => Value::Null,
+        Found::Bool(flag, _) => (*flag).into(),
+        Found::Number(_, literal) => {
+            let number = literal.parse::<i64>().ok().filter(|number| number.to_string() == *literal);
+            number.map_or_else(|| literal.as_str().into(), Value::from)
+        }
+        Found::Text(text) => text.text.as_str().into(),
+        Found::List(items) => items.iter().map(as_written).collect(),
+        Found::Map(map) => map.entries.iter().map(|(key, _, value)| (key.clone(), as_written(value))).collect(),
     }
 }
 

@@ -1,18 +1,20 @@
 //! Secrets in files of their own, as Docker and Kubernetes mount them: `NAME-file` beside a secret setting's key, and
 //! `NAME_FILE` beside its variable.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::env::{NotText, Variables};
-use super::file::FileValue;
+use super::file::{FileValue, text};
 use super::model::InvalidSetting;
-
-/// Maximum size of a file with a secret.
-const MAX_BYTES: u64 = 64 << 10;
 
 /// Returns the key under which a file names the file with a setting's value.
 pub(super) fn key(setting: &str) -> String {
     format!("{setting}-file")
+}
+
+/// Returns the files that the variables of a setting name, to notice their changes.
+pub(super) fn files(variables: &'static [&'static str], env: &Variables) -> impl Iterator<Item = PathBuf> {
+    variables.iter().filter_map(|variable| env.path(&format!("{variable}_FILE")))
 }
 
 /// Reads the files that the variables of a setting name.
@@ -47,12 +49,7 @@ pub(super) fn of_file(value: &FileValue) -> Result<String, InvalidSetting> {
 
 /// Reads a secret: the lines of the file as entries of a list.
 fn read(path: &Path) -> Result<String, String> {
-    let failed = |reason: String| format!("cannot read `{}`: {reason}", path.display());
-    let size = std::fs::metadata(path).map_err(|error| failed(error.to_string()))?.len();
-    if size > MAX_BYTES {
-        return Err(failed(format!("it is larger than {} KiB", MAX_BYTES >> 10)));
-    }
-    let text = std::fs::read_to_string(path).map_err(|error| failed(error.to_string()))?;
+    let text = text(path, false).map_err(|reason| format!("cannot read `{}`: {reason}", path.display()))?;
     let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
     Ok(lines.join(","))
 }

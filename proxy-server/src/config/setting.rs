@@ -192,6 +192,9 @@ impl Setting {
         let texts = if key == self.key() { value.texts.clone() } else { vec![secret::of_file(value)?] };
         let texts = match reading {
             Reading::Truth => truth(&texts)?,
+            Reading::AllAndEmpty if texts.is_empty() => {
+                return Err(InvalidSetting::unusable(key, "the list is empty; leave the key out for none"));
+            }
             Reading::First if texts.len() != 1 => {
                 return Err(InvalidSetting::unusable(key, "it takes one value, not a list"));
             }

@@ -17,8 +17,10 @@ use crate::error::Chain;
 use crate::registry::{Expected, Registration, Snapshot, Tenure, TransactError, Write};
 use crate::sync::lock;
 
-/// Delay before servers are registered again after a failure of the storage.
+/// Delay before servers are registered again after a failure.
 const RETRY: Duration = Duration::from_secs(2);
+/// Delay between a change of registrations and the look at those of the file.
+const AFTER_CHANGE: Duration = Duration::from_millis(100);
 
 impl Control {
     /// Takes over a new version of the configuration file. Its servers are registered by [`follow`].
@@ -65,14 +67,19 @@ impl Control {
     }
 }
 
-/// Registers the declared servers whenever they change, until it has succeeded.
+/// Registers the declared servers whenever they change, until it has succeeded, and again when a registration has changed:
+/// the file is the truth of its servers. On a shared storage only a new version of the file is applied, because two gateways
+/// with different files would undo each other's changes for ever.
 pub(super) async fn follow(control: Arc<Control>, stopping: CancellationToken) {
     let mut newest = control.declared.newest.subscribe();
+    let mut registrations = control.watch();
+    let is_shared = control.registry.is_shared();
     loop {
         let declared = newest.borrow_and_update().clone();
+        registrations.borrow_and_update();
         if let Some(declared) = declared {
             let outcome = control.register(&declared).await;
-            let is_done = note(&control, outcome);
+            let is_done = note(&control, &declared, outcome);
             if !is_done && stopping.run_until_cancelled(sleep(RETRY)).await.is_some() {
                 newest.mark_changed();
             }
@@ -80,33 +87,39 @@ pub(super) async fn follow(control: Arc<Control>, stopping: CancellationToken) {
         tokio::select! {
             () = stopping.cancelled() => return,
             changed = newest.changed() => if changed.is_err() { return },
+            changed = registrations.changed(), if !is_shared => {
+                if changed.is_err() || stopping.run_until_cancelled(sleep(AFTER_CHANGE)).await.is_none() {
+                    return;
+                }
+            }
         }
     }
 }
 
 /// Reports the outcome of a registration. Returns false if it has to be tried again.
-fn note(control: &Control, outcome: Result<Vec<String>, TransactError>) -> bool {
+fn note(control: &Control, declared: &DeclaredServers, outcome: Result<Vec<String>, TransactError>) -> bool {
     let mut report = lock(&control.declared.report);
     match outcome {
         Ok(taken) => {
-            for refusal in &taken {
+            for refusal in taken.iter().filter(|refusal| !report.refused.contains(refusal)) {
                 error!(refusal, "server of the configuration file not registered");
             }
-            report.refused.extend(taken);
+            report.refused = declared.refused.iter().cloned().chain(taken).collect();
             report.pending = None;
             true
         }
         Err(failure) => {
-            let is_lost = matches!(failure, TransactError::Storage(_));
             let reason = Chain(&failure).to_string();
+            let is_lost = matches!(failure, TransactError::Storage(_));
+            let is_news = report.pending.as_deref() != Some(reason.as_str());
             // A lost storage has a log line of its own.
-            if !is_lost {
-                error!(reason, "servers of the configuration file not registered");
-            } else if report.pending.as_deref() != Some(reason.as_str()) {
-                warn!(reason, "servers of the configuration file wait for the storage");
+            match (is_news, is_lost) {
+                (true, true) => warn!(reason, "servers of the configuration file wait for the storage"),
+                (true, false) => error!(reason, "servers of the configuration file not registered"),
+                (false, _) => {}
             }
             report.pending = Some(reason);
-            !is_lost
+            false
         }
     }
 }

@@ -63,12 +63,6 @@ impl Config {
         }
     }
 
-    /// Returns the folder for files of the running process: that of the embedded storage, whatever storage is used.
-    pub(crate) fn run_folder(&self, port: u16) -> Option<PathBuf> {
-        let default = || Some(self.state_home.as_ref()?.join("mcp-proxy").join(port.to_string()));
-        self.folder.clone().or_else(default)
-    }
-
     /// Chooses the place of the records of a gateway that is configured for this port. A gateway on any free port is found by
     /// nobody again, so it needs a reason to keep anything.
     pub(crate) fn place(&self, port: u16) -> Result<Place, NoFolder> {

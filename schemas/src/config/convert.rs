@@ -13,10 +13,10 @@ use crate::{Definition, ServerName, format_duration};
 /// Notation of the variables in a definition that is written to a file.
 ///
 /// ```
-/// use schemas::config::{EntryForm, import};
+/// use schemas::config::{EntryForm, Surroundings, import};
 ///
 /// let imported = import(r#"{"mcpServers": {"a": {"command": "x", "env": {"K": "${env:K}"}}}}"#, "a");
-/// let (entry, _) = imported.servers[0].entry(EntryForm::Templates);
+/// let (entry, _) = imported.servers[0].entry(EntryForm::Templates, &Surroundings::default());
 /// assert_eq!((entry["name"].as_str(), entry["env"]["K"].as_str()), (Some("a"), Some("{{ .env.K }}")));
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -92,24 +92,24 @@ impl Server {
     /// cannot use the server.
     ///
     /// ```
-    /// use schemas::config::{EntryForm, import};
+    /// use schemas::config::{EntryForm, Surroundings, import};
     ///
     /// let imported = import(r#"{"mcpServers": {"a": {"command": "x", "timeout": 60000}}}"#, "a");
-    /// let (entry, lost) = imported.servers[0].entry(EntryForm::Own);
+    /// let (entry, lost) = imported.servers[0].entry(EntryForm::Own, &Surroundings::default());
     /// assert_eq!(entry["callTimeout"], "1m");
     /// assert!(lost.is_empty());
     /// ```
-    pub fn entry(&self, form: EntryForm) -> (Map<String, Value>, Vec<Remark>) {
+    pub fn entry(&self, form: EntryForm, surroundings: &Surroundings) -> (Map<String, Value>, Vec<Remark>) {
         let mut lost = Vec::new();
-        let mut write = |pattern: &Pattern, _: bool| {
+        let mut write = |pattern: &Pattern, is_path: bool| {
+            let pattern = pattern.within(surroundings);
             let written = match form {
                 EntryForm::Own => pattern.own_text(),
                 EntryForm::Templates => pattern.template(),
-            };
-            Ok(written.unwrap_or_else(|reason| {
-                lost.push(Remark::warning(self.span, format!("`{}`: {reason}; write it by hand", self.name)));
-                String::new()
-            }))
+            }?;
+            // A path is relative to the file that is read, and that is not the one that is written.
+            let is_relative = is_path && !written.starts_with(['$', '{']);
+            Ok(if is_relative { surroundings.path(&written) } else { written })
         };
         let mut document = match self.document(&mut write) {
             Ok(document) => document,
@@ -123,6 +123,10 @@ impl Server {
             lost.push(Remark::warning(self.span, message));
         }
         if form == EntryForm::Own {
+            // The reader finds the transport by the URL, which may be a variable.
+            if self.kind == Kind::Auto {
+                document.shift_remove("transport");
+            }
             document.shift_remove("name");
             if self.is_disabled {
                 document.insert("disabled".to_owned(), true.into());

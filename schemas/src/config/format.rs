@@ -16,7 +16,7 @@ use crate::document::{Map, Node, Span, Syntax, Value};
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Dialect {
-    /// Identifier, for `--dialect`.
+    /// Identifier, for `--config-format`.
     pub id: &'static str,
     /// Programs that use the format.
     pub programs: &'static str,

@@ -16,6 +16,9 @@ use crate::{Definition, ServerName};
 /// Keys of the file that are not settings.
 const OTHER_KEYS: [&str; 4] = ["servers", "include", "profiles", "$schema"];
 
+/// Keys below which other programs have their servers.
+const FOREIGN_ROOTS: [&str; 6] = ["mcpServers", "mcp_servers", "mcps", "mcp", "context_servers", "extensions"];
+
 /// Contents of the gateway's own file, with its variables replaced.
 ///
 /// ```
@@ -71,8 +74,9 @@ pub struct OwnSetting {
 /// use schemas::config::{Surroundings, read_own};
 /// use schemas::document::Document;
 ///
-/// let document = Document::parse("servers:\n  a: {url: \"https://a.test/mcp\", disabled: true}\n");
-/// let own = read_own(&document, &[], &Surroundings::default());
+/// let text = "servers:\n  a: {url: \"https://a.test/mcp\", disabled: \"${OFF:-true}\"}\n  b: {disabled: true}\n";
+/// let own = read_own(&Document::parse(text), &[], &Surroundings::default());
+/// assert_eq!(own.servers.len(), 1, "one that is plainly switched off may be unfinished");
 /// assert!(own.servers[0].is_disabled);
 /// ```
 #[derive(Debug, Clone)]
@@ -94,26 +98,35 @@ impl std::fmt::Debug for OwnSetting {
 }
 
 /// True if a file is the gateway's own: it has a setting, an `include` or `profiles`, or it is YAML or TOML with
-/// `servers`. JSON with nothing but `servers` is VS Code's, unless `$schema` names the gateway's own.
+/// `servers`. JSON with nothing but `servers` is VS Code's, unless `$schema` names the gateway's own, or the file has its
+/// name.
 ///
 /// ```
 /// use schemas::config::is_own;
 /// use schemas::document::Document;
 ///
-/// assert!(is_own(&Document::parse("servers:\n  a: {command: x}\n"), &[]));
-/// assert!(!is_own(&Document::parse("{\"servers\": {\"a\": {\"command\": \"x\"}}}"), &["port"]));
-/// assert!(is_own(&Document::parse("{\"port\": 1, \"servers\": {}}"), &["port"]));
+/// assert!(is_own(&Document::parse("servers:\n  a: {command: x}\n"), &[], false));
+/// assert!(!is_own(&Document::parse("{\"servers\": {\"a\": {\"command\": \"x\"}}}"), &["port"], false));
+/// assert!(is_own(&Document::parse("{\"port\": 1, \"servers\": {}}"), &["port"], false));
 /// ```
-pub fn is_own(document: &Document, settings: &[&str]) -> bool {
+pub fn is_own(document: &Document, settings: &[&str], is_named: bool) -> bool {
     let Some(root) = document.root.as_map() else { return false };
     let has = |key: &str| root.get(key).is_some();
     if root.get("$schema").and_then(Node::literal).is_some_and(|url| url.contains("mcp-proxy.schema.json")) {
         return true;
     }
+    // No other program has keys such as `admin-tokens`.
+    if root.entries.iter().any(|(key, ..)| key.contains('-') && settings.contains(&key.as_str())) {
+        return true;
+    }
     // Other programs have settings of the same names, but `servers` only VS Code.
+    // The predecessor's file can have the same name.
     if matches!(File::new(document.syntax, root, "").recognise(), Recognised::Foreign { dialect, .. } if dialect.id != "vscode")
     {
         return false;
+    }
+    if is_named {
+        return true;
     }
     let has_setting =
         root.entries.iter().any(|(key, _, node)| settings.contains(&key.as_str()) && node.as_map().is_none());
@@ -153,16 +166,19 @@ pub fn read_own(document: &Document, settings: &[&str], surroundings: &Surroundi
                 }
             }
             _ if settings.contains(&key.as_str()) => {
-                // A key without a value leaves the setting as it is.
-                if !matches!(node.value, Value::Null)
-                    && let Some(texts) = values.texts(key, node)
-                {
+                if matches!(node.value, Value::Null) {
+                    values.remarks.push(Remark::error(*span, format!("`{key}` has no value")));
+                } else if let Some(texts) = values.texts(key, node) {
                     own.settings.push(OwnSetting { key: key.clone(), values: texts, span: node.head() });
                 }
             }
             _ => {
                 let known = settings.iter().copied().chain(OTHER_KEYS);
-                values.remarks.push(Remark::error(*span, format!("unknown key `{key}`")).did_you_mean(key, known));
+                let unknown = Remark::error(*span, format!("unknown key `{key}`"));
+                values.remarks.push(match FOREIGN_ROOTS.contains(&key.as_str()) {
+                    true => unknown.hint("servers are below `servers` here; a file of another program can be included"),
+                    false => unknown.did_you_mean(key, known),
+                });
             }
         }
     }

@@ -173,6 +173,15 @@ impl Pattern {
         })
     }
 
+    /// Returns the pattern with the folder that the program has open, if that is known.
+    pub(super) fn within(&self, surroundings: &Surroundings) -> Self {
+        let known = |part: &Part| match (part, part.resolve(surroundings)) {
+            (Part::Workspace | Part::WorkspaceName, Ok(text)) => Part::Literal(text),
+            (part, _) => part.clone(),
+        };
+        Self { parts: self.parts.iter().map(known).collect() }
+    }
+
     /// Returns the text, if the pattern has no variable.
     pub(super) fn as_literal(&self) -> Option<&str> {
         match self.parts.as_slice() {
@@ -197,6 +206,19 @@ impl Pattern {
     ///
     /// The reason why a part has no such form.
     pub(crate) fn own_text(&self) -> Result<String, String> {
+        let literals =
+            || self.parts.iter().filter_map(|part| if let Part::Literal(text) = part { Some(text) } else { None });
+        if literals().any(|text| text.contains("{{")) {
+            // To the reader it is a template, which has no variables of the other form.
+            if literals().count() < self.parts.len() || literals().any(|text| text.contains("${")) {
+                return Err("a text with `{{` and a variable has no form in the gateway's own file".to_owned());
+            }
+            return Ok(literals().map(|text| text.replace("{{", "{{ \"{{\" }}")).collect());
+        }
+        let has_dollar_before = |pair: &[Part]| matches!(pair, [Part::Literal(text), _] if text.ends_with('$'));
+        if self.parts.windows(2).any(has_dollar_before) {
+            return Err("a `$` in front of a variable has no form in the gateway's own file".to_owned());
+        }
         self.parts.iter().map(Part::own_text).collect()
     }
 
@@ -227,8 +249,9 @@ impl Part {
                     format!("the program asks its user for `{id}`; set environment variable `{}`", upper(id))
                 })
             }
-            Self::Secret(name) => environment.get(name).map(str::to_owned).ok_or_else(|| {
-                format!("`{name}` is in the program's store of secrets; set environment variable `{name}`")
+            Self::Secret(name) => environment.get(&variable_of(name)).map(str::to_owned).ok_or_else(|| {
+                let variable = variable_of(name);
+                format!("`{name}` is in the program's store of secrets; set environment variable `{variable}`")
             }),
             Self::File(path) => surroundings.read(path).map(|text| without_last_break(&text).to_owned()),
             Self::Workspace => workspace(surroundings).map(str::to_owned),
@@ -251,7 +274,7 @@ impl Part {
                 false => Ok(format!("${{{name}:-{default}}}")),
             },
             Self::Input(id) => Ok(format!("${{{}}}", upper(id))),
-            Self::Secret(name) => Ok(format!("${{{name}}}")),
+            Self::Secret(name) => Ok(format!("${{{}}}", variable_of(name))),
             Self::File(path) => Ok(format!("${{file:{path}}}")),
             Self::Home => Ok("${HOME}".to_owned()),
             Self::Workspace | Self::WorkspaceName => Err(NO_WORKSPACE.to_owned()),
@@ -268,7 +291,7 @@ impl Part {
                 Ok(format!("{{{{ .env.{name} | default {default} }}}}"))
             }
             Self::Input(id) => Ok(format!("{{{{ .env.{} }}}}", upper(id))),
-            Self::Secret(name) => Ok(format!("{{{{ .env.{name} }}}}")),
+            Self::Secret(name) => Ok(format!("{{{{ .env.{} }}}}", variable_of(name))),
             Self::Home => Ok("{{ .env.HOME }}".to_owned()),
             Self::File(path) => Err(format!("a workflow file cannot read `{path}`; set a variable to its content")),
             Self::Workspace | Self::WorkspaceName => Err(NO_WORKSPACE.to_owned()),
@@ -282,6 +305,18 @@ const NO_WORKSPACE: &str = "the folder that the program has open is not known";
 fn workspace(surroundings: &Surroundings) -> Result<&str, String> {
     let workspace = surroundings.workspace.as_deref();
     workspace.ok_or_else(|| format!("{NO_WORKSPACE}; name it with `--workspace`"))
+}
+
+/// True for a name that an environment variable can have.
+pub(super) fn is_name(name: &str) -> bool {
+    let mut letters = name.chars();
+    let begins = letters.next().is_some_and(|first| first.is_ascii_alphabetic() || first == '_');
+    begins && letters.all(|letter| letter.is_ascii_alphanumeric() || letter == '_')
+}
+
+/// Returns the environment variable for a secret of the program: its name, if it can be one.
+fn variable_of(name: &str) -> String {
+    if is_name(name) { name.to_owned() } else { upper(name) }
 }
 
 /// Returns the environment variable for a question of the program: `web-key` is `WEB_KEY`.

@@ -43,6 +43,8 @@ pub struct Remark {
     pub message: String,
     /// Suggested fix.
     pub hint: Option<String>,
+    /// File, if it is not the one that is read.
+    pub(crate) file: Option<String>,
 }
 
 impl Remark {
@@ -54,7 +56,7 @@ impl Remark {
     /// assert_eq!(Remark::error(Default::default(), "no server").level, Level::Error);
     /// ```
     pub fn error(span: Span, message: impl Into<String>) -> Self {
-        Self { level: Level::Error, span, message: message.into(), hint: None }
+        Self { level: Level::Error, span, message: message.into(), hint: None, file: None }
     }
 
     /// Builds a warning without a hint.
@@ -108,6 +110,20 @@ impl Remark {
         }
     }
 
+    /// Returns the remark as one about another file than that which is read.
+    ///
+    /// ```
+    /// use schemas::config::Remark;
+    ///
+    /// let remark = Remark::error(Default::default(), "no server").of("b.json");
+    /// assert_eq!(remark.in_file("a.yaml"), "b.json: error: no server");
+    /// ```
+    #[must_use]
+    pub fn of(mut self, file: &str) -> Self {
+        self.file = Some(file.to_owned());
+        self
+    }
+
     /// Formats the remark with the path of its file.
     ///
     /// ```
@@ -118,6 +134,7 @@ impl Remark {
     /// ```
     pub fn in_file(&self, file: &str) -> String {
         let at = self.span.start;
+        let file = self.file.as_deref().unwrap_or(file);
         let place = if at.line == 0 { file.to_owned() } else { format!("{file}:{}:{}", at.line, at.column) };
         let hint = self.hint.as_ref().map(|hint| format!("\n  hint: {hint}")).unwrap_or_default();
         format!("{place}: {}: {}{hint}", self.level, self.message)

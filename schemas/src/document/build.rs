@@ -14,6 +14,8 @@ use crate::nearest;
 
 /// Most nodes per file: far above what authors write, far below what exhausts a machine.
 const MAX_NODES: usize = 50_000;
+/// Most bytes of texts that aliases may copy.
+const MAX_COPIED_BYTES: usize = 4 << 20;
 const MERGE: &str = "<<";
 
 /// Span, and its bytes in the text.
@@ -32,6 +34,8 @@ pub(super) struct Builder<'t> {
     /// Names of this document's anchors.
     names: HashSet<String>,
     nodes: usize,
+    /// Bytes of texts that aliases have copied.
+    copied: usize,
     pub(super) malformed: Vec<Malformed>,
 }
 
@@ -65,6 +69,7 @@ impl<'t> Builder<'t> {
             anchored: HashMap::new(),
             names: HashSet::new(),
             nodes: 0,
+            copied: 0,
             malformed: Vec::new(),
         }
     }
@@ -257,6 +262,11 @@ impl<'t> Builder<'t> {
             return Err(Malformed { kind: MalformedKind::Cycle, span: *span, message, hint: None });
         };
         self.nodes += size(node);
+        self.copied += weight(node);
+        if self.copied > MAX_COPIED_BYTES {
+            let message = format!("aliases stand for more than {} MiB of text", MAX_COPIED_BYTES >> 20);
+            return Err(Malformed { kind: MalformedKind::Syntax, span: *span, message, hint: None });
+        }
         let node = Node { span: *span, value: node.value.clone() };
         self.add(node, 0)
     }
@@ -451,5 +461,16 @@ fn size(node: &Node) -> usize {
         Value::List(items) => 1 + items.iter().map(size).sum::<usize>(),
         Value::Map(map) => 1 + map.entries.iter().map(|(.., value)| size(value)).sum::<usize>(),
         _ => 1,
+    }
+}
+
+/// Returns the number of bytes in the texts and keys of a tree.
+fn weight(node: &Node) -> usize {
+    match &node.value {
+        Value::List(items) => items.iter().map(weight).sum(),
+        Value::Map(map) => map.entries.iter().map(|(key, _, value)| key.len() + weight(value)).sum(),
+        Value::Text(text) => text.text.len(),
+        Value::Number(_, literal) => literal.len(),
+        Value::Null | Value::Bool(..) => 0,
     }
 }

@@ -4,6 +4,8 @@ use crate::document::malformed::{Malformed, MalformedKind};
 use crate::document::node::{Node, Position, Span, Value};
 use crate::document::{json, toml, yaml};
 
+/// Most values of a file: far above what people write, far below what exhausts a machine.
+const MAX_NODES: usize = 200_000;
 const BYTE_ORDER_MARK: char = '\u{feff}';
 
 /// Syntax of a file.
@@ -73,7 +75,7 @@ impl Document {
         let (root, mut malformed) = toml::parse(text);
         let is_toml = malformed.is_empty() && root.as_map().is_some_and(|map| !map.entries.is_empty());
         if is_toml || looks_like_toml(text) {
-            return Self { syntax: Syntax::Toml, root, malformed };
+            return Self::with_root(Syntax::Toml, Some(root), malformed);
         }
         let mut read = yaml::parse(text);
         read.malformed.retain(|it| it.kind != MalformedKind::Engine);
@@ -100,6 +102,12 @@ impl Document {
             Some(_) => Some("a single value, not a mapping"),
         };
         match (what, root) {
+            (None, Some(root)) if size(&root) > MAX_NODES => {
+                let message = format!("the file holds more than {MAX_NODES} values");
+                let span = Span { start, end: start };
+                malformed.push(Malformed { kind: MalformedKind::Syntax, span, message, hint: None });
+                Self { syntax, root: nothing(), malformed }
+            }
             (None, Some(root)) => Self { syntax, root, malformed },
             (what, root) => {
                 if malformed.is_empty() {
@@ -110,6 +118,14 @@ impl Document {
                 Self { syntax, root: nothing(), malformed }
             }
         }
+    }
+}
+
+fn size(node: &Node) -> usize {
+    match &node.value {
+        Value::List(items) => 1 + items.iter().map(size).sum::<usize>(),
+        Value::Map(map) => 1 + map.entries.iter().map(|(.., value)| size(value)).sum::<usize>(),
+        _ => 1,
     }
 }
 

@@ -14,13 +14,13 @@ fuzz_target!(|input: &[u8]| {
     let surroundings = Surroundings { environment: [("A", "b")].into_iter().collect(), ..Surroundings::default() };
     let own = read_own(&document, &SETTINGS, &surroundings);
     check(text, &own.remarks);
-    is_own(&document, &SETTINGS);
+    is_own(&document, &SETTINGS, false);
     let imported = import_document(&document, "stem", None);
     check(text, &imported.remarks);
     for server in &imported.servers {
         drop(server.definition(&surroundings));
         for form in [EntryForm::Own, EntryForm::Templates] {
-            let (entry, _) = server.entry(form);
+            let (entry, _) = server.entry(form, &surroundings);
             is_read_again(&serde_json::Value::Object(entry));
         }
     }

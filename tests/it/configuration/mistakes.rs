@@ -200,7 +200,7 @@ async fn values_that_no_setting_takes_are_reported_at_their_position() {
         ("a: [\n", "1:4: error: `[` is not closed"),
         ("port: \"1\n", "1:7: error: a quote is not closed"),
         ("- a\n", "1:1: error: the file is a list, not a mapping"),
-        ("nonsense: 1\n", "1:1: error: no server is declared; the file has the keys `nonsense`"),
+        ("nonsense: 1\n", "1:1: error: unknown key `nonsense`"),
     ] {
         fs::write(&path, text).expect("a file");
         let told = check(&path).await;

@@ -6,14 +6,12 @@ use std::path::{Path, PathBuf};
 
 use schemas::Owner;
 
-use super::read::absolute;
+use super::path::{NAMES, RADIUM_FOLDER, absolute};
 use super::{FileFlags, InvalidFiles};
 use crate::config::env::Variables;
 use crate::control::FILE_OWNER;
 
-const NAMES: [&str; 5] = ["mcp-proxy.yaml", "mcp-proxy.yml", "mcp-proxy.json", "mcp-proxy.jsonc", "mcp-proxy.toml"];
 const VARIABLE: &str = "MCP_PROXY_CONFIG";
-const RADIUM_FOLDER: &str = ".radium";
 const RADIUM_FILE: &str = ".radium/mcp-proxy.toml";
 /// File of ptbsare/mcp-proxy-server, below its working folder.
 const PTBSARE_FILE: &str = "config/mcp_server.json";
@@ -40,7 +38,7 @@ impl FileFlags {
     /// Returns the path of the configuration file for `start`: also that of Radium's workspace.
     pub(crate) fn find_for_process(&self, variables: &Variables) -> Result<Option<PathBuf>, InvalidFiles> {
         let is_named = self.config.is_some() || variables.path(VARIABLE).is_some();
-        let workspace = self.foreign.workspace.clone().or_else(|| variables.radium_workspace());
+        let workspace = self.foreign.format.workspace.clone().or_else(|| variables.radium_workspace());
         if is_named || workspace.is_none() {
             let found = self.find(variables)?;
             if is_named || found.is_some() {
@@ -54,7 +52,11 @@ impl FileFlags {
         };
         let Some(folder) = folder else { return Ok(None) };
         let candidates = NAMES.iter().map(|name| folder.join(name)).chain([folder.join(RADIUM_FILE)]);
-        Ok(candidates.into_iter().find(|path| path.is_file()))
+        let found = candidates.into_iter().find(|path| path.is_file());
+        if let (Some(path), None) = (&found, &workspace) {
+            trusted(path)?;
+        }
+        Ok(found)
     }
 
     /// Returns the owner of the file's servers: the one that was named, or one that follows from the path.
@@ -78,7 +80,12 @@ fn above(folder: &Path, here: &Path) -> Result<Option<PathBuf>, InvalidFiles> {
     let candidates = folder.ancestors().flat_map(|folder| NAMES.iter().map(|name| folder.join(name)));
     let candidates = candidates.chain([folder.join(PTBSARE_FILE)]);
     let Some(path) = candidates.into_iter().find(|path| path.is_file()) else { return Ok(None) };
-    let shown = path.strip_prefix(here).unwrap_or(&path).to_owned();
+    trusted(&path)?;
+    Ok(Some(path.strip_prefix(here).unwrap_or(&path).to_owned()))
+}
+
+/// Refuses a file that was found, and not named, if another user can change it, because it starts programs.
+fn trusted(path: &Path) -> Result<(), InvalidFiles> {
     let refuse = |reason: &str| {
         let path = path.display();
         InvalidFiles {
@@ -88,15 +95,21 @@ fn above(folder: &Path, here: &Path) -> Result<Option<PathBuf>, InvalidFiles> {
             )],
         }
     };
-    let metadata = fs::metadata(&path).map_err(|error| refuse(&error.to_string()))?;
     let own = rustix::process::geteuid().as_raw();
-    if metadata.uid() != own && metadata.uid() != 0 {
-        return Err(refuse("it belongs to another user"));
+    let folder = path.parent().filter(|folder| folder.ends_with(RADIUM_FOLDER));
+    // A link belongs to somebody too.
+    let looked_at =
+        [fs::symlink_metadata(path), fs::metadata(path)].into_iter().chain(folder.map(fs::symlink_metadata));
+    for metadata in looked_at {
+        let metadata = metadata.map_err(|error| refuse(&error.to_string()))?;
+        if metadata.uid() != own && metadata.uid() != 0 {
+            return Err(refuse("it belongs to another user"));
+        }
+        if metadata.mode() & 0o002 != 0 && !metadata.is_symlink() {
+            return Err(refuse("everyone can write to it"));
+        }
     }
-    if metadata.mode() & 0o002 != 0 {
-        return Err(refuse("everyone can write to it"));
-    }
-    Ok(Some(shown))
+    Ok(())
 }
 
 #[cfg(test)]

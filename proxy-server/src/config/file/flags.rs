@@ -17,19 +17,29 @@ pub(crate) struct FileFlags {
     pub(crate) config: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) foreign: ForeignFlags,
+    /// True if the file has been read before: a pipe cannot be read again.
+    #[arg(skip)]
+    pub(crate) is_reload: bool,
     /// Owner of the file's servers, which no other file and no client changes [default: file:PATH]
     #[arg(long, value_name = "OWNER", help_heading = HEADING)]
     pub(crate) config_owner: Option<Owner>,
 }
 
-/// Flags that fill in what another program's file leaves to that program.
+/// Flags about another program's file that is read for its text.
 #[derive(Debug, Clone, Default, clap::Args)]
-pub(crate) struct ForeignFlags {
+pub(crate) struct FormatFlags {
     #[arg(long, value_name = "FORMAT", help = FORMAT_HELP, help_heading = HEADING)]
     pub(crate) config_format: Option<String>,
     /// Folder for which `${workspaceFolder}` stands in an editor's file; Radium's workspace [env: RADIUM_WORKSPACE]
     #[arg(long, short, value_name = "FOLDER", help_heading = HEADING)]
     pub(crate) workspace: Option<PathBuf>,
+}
+
+/// Flags that fill in what another program's file leaves to that program.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub(crate) struct ForeignFlags {
+    #[command(flatten)]
+    pub(crate) format: FormatFlags,
     /// Value for which `${input:ID}` stands in an editor's file; can be repeated
     #[arg(long = "input", value_name = "ID=VALUE", value_parser = pair, help_heading = HEADING)]
     pub(crate) inputs: Vec<(String, String)>,

@@ -1,9 +1,10 @@
 //! Reads the configuration file and those that it includes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fs::{self, File};
 use std::io::Read as _;
-use std::path::{Component, Path, PathBuf};
+use std::os::unix::fs::FileTypeExt as _;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use schemas::admin::{OWNER_TAG, SOURCE_TAG};
@@ -12,12 +13,15 @@ use schemas::document::{Document, Span};
 use schemas::{Definition, Owner};
 
 use super::flags::ForeignFlags;
+use super::path::{absolute, displayed, folder, is_named_as_own};
 use super::{FileValue, Files, InvalidFiles, Place, Stamps};
 use crate::config::env::Variables;
 use crate::sync::lock;
 
 /// Maximum size of a configuration file.
 const MAX_FILE_BYTES: u64 = 4 << 20;
+/// Maximum number of files that include one another.
+const MAX_DEPTH: usize = 16;
 /// Maximum number of files that one includes, directly or not.
 const MAX_FILES: usize = 1_000;
 const EXTENSIONS: [&str; 5] = ["yaml", "yml", "json", "jsonc", "toml"];
@@ -25,7 +29,7 @@ const EXTENSIONS: [&str; 5] = ["yaml", "yml", "json", "jsonc", "toml"];
 pub(in crate::config) const OWN: &str = "own";
 
 /// Format whose tools are switched in a file of their own, and the variable that names the separator in it.
-const PTBSARE: &str = "ptbsare";
+pub(in crate::config) const PTBSARE: &str = "ptbsare";
 const TOOL_CONFIG: &str = "tool_config.json";
 const SEPARATOR: &str = "SERVER_TOOLNAME_SEPERATOR";
 
@@ -34,7 +38,7 @@ const SEPARATOR: &str = "SERVER_TOOLNAME_SEPERATOR";
 pub(in crate::config) fn read(
     path: &Path,
     owner: &Owner,
-    (names, foreign): (&[String], &ForeignFlags),
+    (names, foreign, is_reload): (&[String], &ForeignFlags, bool),
     variables: &Variables,
 ) -> (Result<Files, InvalidFiles>, Stamps) {
     let stamps = Arc::<Mutex<Stamps>>::default();
@@ -48,7 +52,9 @@ pub(in crate::config) fn read(
         problems: Vec::new(),
         is_broken: false,
         places: BTreeMap::new(),
-        seen: Vec::new(),
+        seen: HashSet::new(),
+        depth: 0,
+        is_reload,
     };
     reader.file(path, None);
     let Reader { mut files, problems, is_broken, .. } = reader;
@@ -59,11 +65,6 @@ pub(in crate::config) fn read(
     }
     files.remarks = problems;
     (Ok(files), stamps)
-}
-
-/// Formats a path for display: without `./` in front.
-pub(crate) fn displayed(path: &Path) -> String {
-    path.strip_prefix(".").unwrap_or(path).display().to_string()
 }
 
 struct Reader<'r> {
@@ -79,15 +80,30 @@ struct Reader<'r> {
     /// Declarations of servers by name.
     places: BTreeMap<String, Place>,
     /// Files that were read, by their canonical paths.
-    seen: Vec<PathBuf>,
+    seen: HashSet<PathBuf>,
+    /// Number of files whose reading led to the present one.
+    depth: usize,
+    is_reload: bool,
 }
 
 impl Reader<'_> {
     /// Reads a file, named by another file or by the user.
     fn file(&mut self, path: &Path, included_at: Option<&Place>) {
+        if self.depth > MAX_DEPTH {
+            self.broken(format!("{}: error: files include one another {MAX_DEPTH} deep", displayed(path)));
+            return;
+        }
+        self.depth += 1;
+        self.read_file(path, included_at);
+        self.depth -= 1;
+    }
+
+    fn read_file(&mut self, path: &Path, included_at: Option<&Place>) {
         let file = displayed(path);
         lock(&self.stamps).add(path);
-        let text = match text(path) {
+        // A pipe, as a shell passes by `<(command)`, is read once, and only where the user has named it.
+        let may_be_pipe = included_at.is_none() && !self.is_reload;
+        let text = match text(path, may_be_pipe) {
             Ok(text) => text,
             Err(reason) => {
                 let place = included_at.map_or_else(|| file.clone(), ToString::to_string);
@@ -96,20 +112,20 @@ impl Reader<'_> {
             }
         };
         let canonical = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-        if self.seen.contains(&canonical) {
+        if !self.seen.insert(canonical) {
             return;
         }
-        self.seen.push(canonical);
         if self.seen.len() > MAX_FILES {
             self.broken(format!("{file}: error: more than {MAX_FILES} files are included"));
             return;
         }
         let document = Document::parse(&text);
-        let named = self.foreign.config_format.as_deref().filter(|_| included_at.is_none());
+        let named = self.foreign.format.config_format.as_deref().filter(|_| included_at.is_none());
         let format = named.or_else(|| is_of_ptbsare(path).then_some(PTBSARE));
         let surroundings = self.surroundings(path);
         let is_first = included_at.is_none();
-        if format == Some(OWN) || (format.is_none() && is_own(&document, &self.names)) {
+        let is_own = || is_own(&document, &self.names, is_named_as_own(path));
+        if format == Some(OWN) || (format.is_none() && is_own()) {
             if is_first {
                 self.files.format = OWN;
             }
@@ -117,19 +133,9 @@ impl Reader<'_> {
             self.own(&file, path, own);
             return;
         }
-        // An empty file is an own one without contents.
-        if document.root.as_map().is_some_and(|map| map.entries.is_empty()) && format.is_none() {
-            let is_empty = text.lines().all(|line| matches!(line.trim_start().chars().next(), None | Some('#')));
-            if is_empty || document.malformed.is_empty() {
-                self.files.format = OWN;
-                return;
-            }
-        }
         let stem = path.file_stem().unwrap_or_default().to_string_lossy();
         let mut imported = import_document(&document, &stem, format);
-        if imported.dialect.is_some_and(|dialect| dialect.id == PTBSARE) {
-            self.tool_config(path, &mut imported);
-        }
+        self.tool_config(path, &mut imported);
         if is_first {
             self.files.format = imported.dialect.map_or("", |dialect| dialect.id);
             self.files.is_enabled = !imported.is_switched_off;
@@ -183,20 +189,10 @@ impl Reader<'_> {
 
     /// Reads the `tool_config.json` beside an `mcp_server.json`.
     fn tool_config(&mut self, path: &Path, imported: &mut Imported) {
-        let beside = folder(path).join(TOOL_CONFIG);
-        lock(&self.stamps).add(&beside);
-        if !beside.exists() {
-            return;
-        }
-        let file = displayed(&beside);
-        match text(&beside) {
-            Ok(text) => {
-                let separator = self.variables.text(SEPARATOR).unwrap_or_else(|| "__".to_owned());
-                let remarks = apply_tool_config(&mut imported.servers, &Document::parse(&text), &separator);
-                self.is_broken |= remarks.iter().any(|remark| remark.level == Level::Error);
-                self.problems.extend(remarks.iter().map(|remark| remark.in_file(&file)));
-            }
-            Err(reason) => self.broken(format!("{file}: error: cannot read it: {reason}")),
+        lock(&self.stamps).add(&folder(path).join(TOOL_CONFIG));
+        let separator = self.variables.text(SEPARATOR);
+        if let Err(problem) = tool_config(path, separator.as_deref(), imported) {
+            self.broken(problem);
         }
     }
 
@@ -271,9 +267,9 @@ impl Reader<'_> {
         let stamps = Arc::clone(&self.stamps);
         let read_file = move |path: &str| {
             lock(&stamps).add(Path::new(path));
-            text(Path::new(path))
+            text(Path::new(path), false)
         };
-        let workspace = self.foreign.workspace.as_deref().map(|folder| absolute(folder).display().to_string());
+        let workspace = self.foreign.format.workspace.as_deref().map(|folder| absolute(folder).display().to_string());
         Surroundings {
             environment: self.variables.texts(),
             inputs: self.foreign.inputs.iter().cloned().collect(),
@@ -284,8 +280,27 @@ impl Reader<'_> {
     }
 }
 
+/// Applies the `tool_config.json` beside an `mcp_server.json`, if there is one, to the servers of the latter.
+pub(in crate::config) fn tool_config(
+    path: &Path,
+    separator: Option<&str>,
+    imported: &mut Imported,
+) -> Result<(), String> {
+    let beside = folder(path).join(TOOL_CONFIG);
+    if imported.dialect.is_none_or(|dialect| dialect.id != PTBSARE) || !beside.exists() {
+        return Ok(());
+    }
+    let file = displayed(&beside);
+    let text = text(&beside, false).map_err(|reason| format!("{file}: error: cannot read it: {reason}"))?;
+    let remarks = apply_tool_config(&mut imported.servers, &Document::parse(&text), separator.unwrap_or("__"));
+    // Told with the name of their own file.
+    let remarks = remarks.into_iter().map(|remark| remark.of(&file));
+    imported.remarks.extend(remarks);
+    Ok(())
+}
+
 /// True for an `mcp_server.json` with a `tool_config.json` beside it, whose content may not show the format.
-fn is_of_ptbsare(path: &Path) -> bool {
+pub(in crate::config) fn is_of_ptbsare(path: &Path) -> bool {
     path.file_name().is_some_and(|name| name == "mcp_server.json") && folder(path).join(TOOL_CONFIG).exists()
 }
 
@@ -293,21 +308,15 @@ fn place(file: &str, span: Span) -> Place {
     Place { file: file.to_owned(), line: span.start.line, column: span.start.column }
 }
 
-fn folder(path: &Path) -> PathBuf {
-    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new(".")).to_owned()
-}
-
-/// Returns the absolute path, without following links: those of Kubernetes change their targets.
-pub(in crate::config) fn absolute(path: &Path) -> PathBuf {
-    let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-    absolute.components().filter(|part| *part != Component::CurDir).collect()
-}
-
-/// Reads a text file, or what a shell passes by `<(command)`.
-pub(in crate::config) fn text(path: &Path) -> Result<String, String> {
+/// Reads a text file; also a pipe, if that may be one.
+pub(in crate::config) fn text(path: &Path, may_be_pipe: bool) -> Result<String, String> {
     let metadata = fs::metadata(path).map_err(|error| error.to_string())?;
     if metadata.is_dir() {
         return Err("it is a folder".to_owned());
+    }
+    let is_readable = metadata.is_file() || (may_be_pipe && metadata.file_type().is_fifo());
+    if !is_readable {
+        return Err("it is no file".to_owned());
     }
     let mut bytes = Vec::new();
     let file = File::open(path).map_err(|error| error.to_string())?;

@@ -74,6 +74,8 @@ fn select<'n>(names: &[&'n str], server: &mut Server) -> Option<&'n str> {
     let of_server = |name: &&'n str| name.strip_prefix('@')?.split_once('/').filter(|(of, _)| *of == server.name);
     let tools: Vec<&str> = names.iter().filter_map(|name| Some(of_server(name)?.1)).collect();
     if tools.is_empty() {
+        // The agent has none of its tools.
+        server.is_disabled = true;
         return None;
     }
     let unclear = names.iter().find(|name| of_server(name).is_some_and(|(_, tool)| glob::is_pattern(tool)));

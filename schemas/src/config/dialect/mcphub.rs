@@ -31,7 +31,10 @@ pub(super) const DIALECT: Dialect = Dialect {
 fn finish(reading: &mut Reading<'_, '_>) {
     let Some(tools) = reading.map("tools") else { return };
     let is_off = |node: &Node| matches!(node.get("enabled").map(|it| &it.value), Some(Value::Bool(false, _)));
-    let denied = tools.entries.iter().filter(|(.., node)| is_off(node)).map(|(name, ..)| name.clone());
+    // The names of tools have that of their server in front, in files that the program has written.
+    let prefix = format!("{}-", reading.server.name);
+    let own = |name: &str| name.strip_prefix(prefix.as_str()).unwrap_or(name).to_owned();
+    let denied = tools.entries.iter().filter(|(.., node)| is_off(node)).map(|(name, ..)| own(name));
     reading.server.deny.extend(denied);
     if tools.entries.iter().any(|(.., node)| node.get("description").is_some()) {
         reading.lose("tools", "the gateway offers what a server has as the server describes it");
@@ -56,7 +59,7 @@ mod tests {
 
     #[test]
     fn mcp_settings_json() {
-        let text = r#"{"mcpServers": {"a": {"command": "npx", "args": ["demo"], "tools": {"del": {"enabled": false}},
+        let text = r#"{"mcpServers": {"a": {"command": "npx", "args": ["demo"], "tools": {"a-del": {"enabled": false}},
                 "options": {"timeout": 90000}},
             "b": {"type": "streamable-http", "url": "${B_URL}", "enabled": false},
             "c": {"type": "openapi", "openapi": {"url": "https://c.example.org/o.json"}}},

@@ -44,7 +44,7 @@ pub(super) fn other_formats(family: &[&Dialect], chosen: &Dialect, because: &str
     let told: Vec<String> = others.iter().map(|(id, because)| format!("`{id}`, because of {because}")).collect();
     let message = format!("read as `{}`, because of {because}; it could also be {}", chosen.id, told.join("; "));
     let span = file.root.key_span("mcpServers").or_else(|| Some(file.root.entries.first()?.1))?;
-    (!told.is_empty()).then(|| Remark::note(span, message).hint("choose one with `--dialect`"))
+    (!told.is_empty()).then(|| Remark::note(span, message).hint("choose one with `--config-format`"))
 }
 
 /// Returns a note for each key of the root with servers that are not read.

@@ -42,14 +42,15 @@ struct Switches {
 fn whole(file: &File<'_>, imported: &mut Imported) {
     let Some(tools) = file.map(&["tools"]) else { return };
     let names: Vec<String> = imported.servers.iter().map(|server| prefix(&server.name)).collect();
+    // A tool belongs to the server with the longest name that fits.
+    let is_of = |key: &str, name: &str| key.starts_with(name) || key.trim_end_matches('*') == bare(name);
+    let longest = |key: &str| names.iter().filter(|name| is_of(key, name)).map(String::len).max().unwrap_or_default();
+    let lengths: Vec<usize> = tools.entries.iter().map(|(key, ..)| longest(key)).collect();
     for (server, prefix) in imported.servers.iter_mut().zip(&names) {
-        // A tool belongs to the server with the longest name that fits.
-        let is_of = |key: &str, name: &str| key.starts_with(name) || key.trim_end_matches('*') == bare(name);
-        let is_other = |key: &str| names.iter().any(|name| name.len() > prefix.len() && is_of(key, name));
         let mut switches = Switches::default();
-        for (key, span, node) in &tools.entries {
+        for ((key, span, node), length) in tools.entries.iter().zip(&lengths) {
             let Value::Bool(flag, _) = node.value else { continue };
-            if is_other(key) {
+            if *length > prefix.len() {
                 continue;
             }
             if !switches.read(key, prefix, flag) {

@@ -47,13 +47,13 @@ fn whole(file: &File<'_>, imported: &mut Imported) {
 /// names of server and tool, unless it is one of the predecessor's own.
 ///
 /// ```
-/// use schemas::config::{EntryForm, apply_tool_config, import};
+/// use schemas::config::{EntryForm, Surroundings, apply_tool_config, import};
 /// use schemas::document::Document;
 ///
 /// let mut imported = import(r#"{"mcpServers": {"fs": {"command": "x"}}, "proxy": {}}"#, "mcp_server");
 /// let tools = Document::parse(r#"{"tools": {"fs__rm": {"enabled": false}}}"#);
 /// assert!(apply_tool_config(&mut imported.servers, &tools, "__").is_empty());
-/// assert_eq!(imported.servers[0].entry(EntryForm::Own).0["toolFilter"]["list"][0], "rm");
+/// assert_eq!(imported.servers[0].entry(EntryForm::Own, &Surroundings::default()).0["toolFilter"]["list"][0], "rm");
 /// ```
 pub fn apply_tool_config(servers: &mut [Server], document: &Document, separator: &str) -> Vec<Remark> {
     let mut remarks: Vec<Remark> = document.malformed.iter().cloned().map(Remark::from).collect();

@@ -96,8 +96,8 @@ fn survive_other_values(dialect: &str, text: &str) {
                 for server in import_document(&document, "stem", forced).servers {
                     let surroundings = Surroundings { workspace: Some("/w".to_owned()), ..Surroundings::default() };
                     let _ = server.definition(&surroundings);
-                    server.entry(EntryForm::Own);
-                    server.entry(EntryForm::Templates);
+                    server.entry(EntryForm::Own, &Surroundings::default());
+                    server.entry(EntryForm::Templates, &Surroundings::default());
                 }
             }
         }

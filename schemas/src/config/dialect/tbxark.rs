@@ -54,16 +54,20 @@ fn finish(reading: &mut Reading<'_, '_>) {
         reading.lose("timeout", "its program reads it for Streamable HTTP only");
     }
     options(reading.entry, reading.server);
+    if reading.entry.get("authTokens").is_some_and(|node| !matches!(node.value, Value::List(_) | Value::Null)) {
+        let message = format!("`authTokens` of `{}` is not a list", reading.server.name);
+        reading.remarks.push(Remark::error(reading.entry.span, message));
+    }
     reading.used.add(&["authTokens", "logEnabled", "toolFilter"]);
     let Some(filter) = reading.map("toolFilter") else { return };
     let names = filter.get("list").and_then(texts);
-    match (filter.get("mode").and_then(Node::literal), names) {
+    match (filter.get("mode").and_then(Node::literal).map(str::to_lowercase).as_deref(), names) {
         (Some("allow"), Some(names)) => reading.server.allow = Some(names),
         (Some("block"), Some(names)) => reading.server.deny = names,
         _ => {
             let message =
                 format!("`toolFilter` of `{}` needs a mode, `allow` or `block`, and a list", reading.server.name);
-            reading.warn("toolFilter", message);
+            reading.remarks.push(Remark::error(reading.entry.span, message));
         }
     }
 }
@@ -87,7 +91,7 @@ fn whole(file: &File<'_>, imported: &mut Imported) {
     let tokens: Vec<Pattern> = tokens.map(|token| Pattern::parse(token, Notation::DOLLAR)).collect();
     for server in &mut imported.servers {
         let own = |key: &str| file.family.and_then(|map| map.get(&server.name)?.get("options")?.get(key));
-        if own("authTokens").is_none() {
+        if own("authTokens").is_none_or(|node| matches!(node.value, Value::Null)) {
             server.auth_tokens.clone_from(&tokens);
         }
         if own("logEnabled").is_none() {

@@ -77,8 +77,8 @@ fn every_part_of_a_server_gets_into_its_definition() {
         serde_json::to_string(&definition).expect("JSON"),
         r#"{"name":"a","transport":"stdio","command":"a","logEnabled":true,"toolFilter":{"mode":"block","list":["x"]},"authTokens":["0123456789abcdef"]}"#
     );
-    let (entry, lost) =
-        import("mcps: [{id: a, command: x y, max_sessions: 2}]", "a").servers[0].entry(EntryForm::Templates);
+    let (entry, lost) = import("mcps: [{id: a, command: x y, max_sessions: 2}]", "a").servers[0]
+        .entry(EntryForm::Templates, &Surroundings::default());
     let expected = r#"{"name":"a","transport":"stdio","command":"x","args":["y"],"maxSessions":2}"#;
     assert_eq!((serde_json::to_string(&entry).expect("JSON").as_str(), lost), (expected, Vec::new()));
 }

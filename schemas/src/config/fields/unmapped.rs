@@ -193,11 +193,13 @@ pub(in crate::config) const APPROVAL: &str =
     "it concerns questions to the program's user, which a gateway does not ask";
 const LOGIN: &str = "a login in a browser and its tokens belong to the program; give the gateway a token in `headers`";
 const OTHER_TRANSPORT: &str = "a server of its transport has no use for it";
+/// Maximum number of keys that a remark names.
+const MAX_PATHS: usize = 12;
 const UNKNOWN: &str = "no known program reads it";
 
 /// Returns one remark for each reason, with all the keys that it applies to.
 pub(in crate::config) fn remarks<'e>(read: impl Iterator<Item = &'e (&'e Entry<'e>, Used)>) -> Vec<Remark> {
-    let mut found: Vec<(&str, Level, Span, Vec<String>)> = Vec::new();
+    let mut found: Vec<(&str, Level, Span, Vec<String>, usize)> = Vec::new();
     for (entry, used) in read {
         for (path, key, span, node) in entry.keys().filter(|(_, key, ..)| !used.has(key) && !is_comment(key)) {
             let group = GROUPS.iter().find(|group| group.keys.contains(&key));
@@ -205,16 +207,18 @@ pub(in crate::config) fn remarks<'e>(read: impl Iterator<Item = &'e (&'e Entry<'
             if is_nothing(node, reason) {
                 continue;
             }
-            let path = format!("`{}.{path}`", entry.name);
+            let path = || format!("`{}.{path}`", entry.name);
             match found.iter_mut().find(|(known, ..)| *known == reason) {
-                Some((.., paths)) => paths.push(path),
-                None => found.push((reason, level, span, vec![path])),
+                Some((.., paths, _)) if paths.len() < MAX_PATHS => paths.push(path()),
+                Some((.., more)) => *more += 1,
+                None => found.push((reason, level, span, vec![path()], 0)),
             }
         }
     }
-    let remark = |(reason, level, span, paths): (&str, Level, Span, Vec<String>)| {
+    let remark = |(reason, level, span, paths, more): (&str, Level, Span, Vec<String>, usize)| {
         let verb = if paths.len() == 1 { "has" } else { "have" };
-        let message = format!("{} {verb} no effect: {reason}", paths.join(", "));
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        let message = format!("{}{more} {verb} no effect: {reason}", paths.join(", "));
         Remark { level, ..Remark::note(span, message) }
     };
     found.into_iter().map(remark).collect()

@@ -22,6 +22,10 @@ pub(super) fn read(name: &ServerName, span: Span, entry: &Node, values: &mut Val
     };
     let before = values.remarks.len();
     check_keys(name, declared, &mut values.remarks);
+    check_transport(name, declared, &mut values.remarks);
+    if is_off(declared) {
+        return None;
+    }
     let mut resolved = values.resolved(entry)?;
     let map = resolved.as_map_mut()?;
     let is_disabled = disabled(map, &mut values.remarks);
@@ -35,7 +39,7 @@ pub(super) fn read(name: &ServerName, span: Span, entry: &Node, values: &mut Val
     }
     let (document, misfits) = resolved.read::<DeclaredDocument>();
     for misfit in misfits {
-        values.remarks.push(Remark::error(misfit.span, misfit.message));
+        values.remarks.push(Remark::error(misfit.span, without_text(&misfit.message)));
     }
     if values.remarks.len() > before {
         return None;
@@ -43,8 +47,14 @@ pub(super) fn read(name: &ServerName, span: Span, entry: &Node, values: &mut Val
     match document?.into_definition() {
         Ok((definition, _)) => Some((definition, is_disabled)),
         Err(error) => {
-            let at = member_of(&error).and_then(|member| declared.get(member)).map_or(span, Node::head);
-            values.remarks.push(Remark::error(at, format!("`{name}`: {error}")));
+            let member = member_of(&error);
+            let node = member.and_then(|member| declared.get(member));
+            // The value of a variable may be a secret, and errors are logged.
+            let message = match (member, node.is_some_and(has_variable)) {
+                (Some(member), true) => format!("`{name}`: `{member}` is not valid with the values of its variables"),
+                _ => format!("`{name}`: {error}"),
+            };
+            values.remarks.push(Remark::error(node.map_or(span, Node::head), message));
             None
         }
     }
@@ -70,6 +80,41 @@ fn check_keys(name: &ServerName, declared: &Map, remarks: &mut Vec<Remark>) {
             Some(meant) => unknown.hint(format!("here it is `{meant}`")),
             None => unknown.did_you_mean(key, known),
         });
+    }
+}
+
+/// True for a server that is switched off without a variable; then its other members may be unfinished.
+fn is_off(declared: &Map) -> bool {
+    declared.get(DISABLED).is_some_and(|node| matches!(node.value, Value::Bool(true, _)))
+}
+
+/// Removes the text that a value has from the message about it.
+fn without_text(message: &str) -> String {
+    let Some((before, rest)) = message.split_once("string \"") else { return message.to_owned() };
+    let expected = rest.rsplit_once("\", expected").map(|(_, expected)| expected).unwrap_or_default();
+    format!("{before}text, expected{expected}")
+}
+
+fn has_variable(node: &Node) -> bool {
+    match &node.value {
+        Value::Text(text) => text.text.contains("${") || text.text.contains("{{"),
+        Value::List(items) => items.iter().any(has_variable),
+        Value::Map(map) => map.entries.iter().any(|(.., value)| has_variable(value)),
+        Value::Null | Value::Bool(..) | Value::Number(..) => false,
+    }
+}
+
+/// Reports members that have no effect with the transport.
+fn check_transport(name: &ServerName, declared: &Map, remarks: &mut Vec<Remark>) {
+    let (without, with): (&[&str], &str) = match (declared.get("command"), declared.get("url")) {
+        (Some(_), _) => (&["url", "headers", "proxy", "caFile", "clientCertFile", "clientKeyFile"], "command"),
+        (None, Some(_)) => (&["args", "cwd", "env"], "url"),
+        (None, None) => return,
+    };
+    for key in without {
+        if let Some(span) = declared.key_span(key) {
+            remarks.push(Remark::error(span, format!("`{key}` of `{name}` has no effect with `{with}`")));
+        }
     }
 }
 

@@ -47,8 +47,12 @@ fn servers_are_definitions_with_variables_and_paths() {
     let told =
         definition("{\"port\": 1, \"servers\": {\"old\": {\"url\": \"http://a.test/sse\", \"callTimeout\": \"2m\"}}}");
     assert_eq!((&told["transport"], &told["callTimeout"]), (&"sse".into(), &120_000_000_000_u64.into()));
-    let own = read("servers:\n  a: {command: x, disabled: true}\n  b: {command: x, disabled: '${NO:-false}'}\n");
-    assert_eq!(own.servers.iter().map(|it| it.is_disabled).collect::<Vec<_>>(), [true, false]);
+    let own = read(
+        "servers:\n  a: {command: x, disabled: true}\n  b: {command: x, disabled: '${NO:-false}'}\n  \
+         c: {command: x, disabled: '${NO:-true}'}\n",
+    );
+    let shown: Vec<_> = own.servers.iter().map(|it| (it.definition.name.as_str(), it.is_disabled)).collect();
+    assert_eq!(shown, [("b", false), ("c", true)]);
 }
 
 #[test]
@@ -90,7 +94,7 @@ fn every_mistake_is_told_with_its_position_and_cure() {
 
 #[test]
 fn settings_are_texts_or_lists_of_texts() {
-    let own = read("port: 07000\nadmin-tokens: ['${TOKEN}', b]\ncall-timeout:\ninclude: conf.d\n");
+    let own = read("port: 07000\nadmin-tokens: ['${TOKEN}', b]\ninclude: conf.d\n");
     let shown: Vec<_> = own.settings.iter().map(|it| (it.key.as_str(), it.values.join("|"))).collect();
     assert_eq!(shown, [("port", "07000".to_owned()), ("admin-tokens", "s3cret|b".to_owned())]);
     assert_eq!(own.include[0].0, "conf.d");

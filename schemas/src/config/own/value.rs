@@ -5,7 +5,7 @@ use crate::config::remark::Remark;
 use crate::document::{Node, Text, Value};
 use crate::template::{FaultKind, OnUnset, render};
 
-const OWN: Notation = Notation::BRACES.with(Notation::FILE).with(Notation::ESCAPE);
+const OWN: Notation = Notation::BRACES.with(Notation::FILE).with(Notation::ESCAPE).with(Notation::STRICT);
 
 /// Replaces variables, and collects what goes wrong.
 pub(super) struct Values<'s> {

@@ -2,7 +2,7 @@
 
 use std::ops::BitOr;
 
-use crate::config::pattern::{Part, Pattern};
+use crate::config::pattern::{Part, Pattern, is_name};
 
 /// Notations of variables that a program reads; a set. What is in none of them is literal text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -41,6 +41,9 @@ impl Notation {
     pub(crate) const TEMPLATES: Self = Self(8192);
     /// `${user_config.KEY}`, which a program asks its user for.
     pub(crate) const USER_CONFIG: Self = Self(16384);
+
+    /// `${..}` that is no variable is a mistake: the gateway's own.
+    pub(crate) const STRICT: Self = Self(32_768);
 
     /// Returns both sets together.
     pub(crate) const fn with(self, other: Self) -> Self {
@@ -108,8 +111,15 @@ fn part(text: &str, notation: Notation) -> Option<(Part, usize)> {
         return Some((Part::Secret(name.to_owned()), "${{".len() + inside.len() + "}}".len()));
     }
     if let Some(rest) = text.strip_prefix("${") {
-        let (inside, _) = rest.split_once('}')?;
-        return Some((braces(inside, notation)?, inside.len() + 3));
+        let is_strict = notation.has(Notation::STRICT);
+        let (inside, length) = match rest.split_once('}') {
+            Some((inside, _)) => (inside, inside.len() + 3),
+            None if is_strict => (rest, text.len()),
+            None => return None,
+        };
+        let found = braces(inside, notation).filter(|_| !(is_strict && inside.contains("${")));
+        let refused = || Part::Refused(format!("`${{{inside}}}` is no variable; write `$${{` for the text `${{`"));
+        return found.or_else(|| is_strict.then(refused)).map(|part| (part, length));
     }
     if notation.has(Notation::SHELL)
         && let Some(found) = command(text)
@@ -214,12 +224,6 @@ fn braces(inside: &str, notation: Notation) -> Option<Part> {
     };
     let refused = || Part::Refused(format!("`${{{inside}}}` is an expansion that only a shell knows"));
     found.or_else(|| notation.has(Notation::SHELL).then(refused))
-}
-
-fn is_name(name: &str) -> bool {
-    let mut letters = name.chars();
-    let begins = letters.next().is_some_and(|first| first.is_ascii_alphabetic() || first == '_');
-    begins && letters.all(|letter| letter.is_ascii_alphanumeric() || letter == '_')
 }
 
 #[cfg(test)]
