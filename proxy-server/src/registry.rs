@@ -50,9 +50,8 @@ use crate::tasks::Tasks;
 const MAX_WAIT: Duration = Duration::from_secs(10);
 /// Time after a start, or after the storage was lost, in which no lease ends: meanwhile holders could not renew any.
 const LEASE_GRACE: Duration = Duration::from_secs(60);
-/// Delay between two attempts to reach a lost storage.
-const FIRST_RETRY: Duration = Duration::from_millis(500);
-const LONGEST_RETRY: Duration = Duration::from_secs(10);
+/// Delay between two attempts to reach a lost storage: constant and short, so that its return is told within a second.
+const RETRY: Duration = Duration::from_millis(500);
 
 /// The registrations with their storage. Cheap to clone.
 #[derive(Clone)]
@@ -353,10 +352,8 @@ impl Registry {
 
     /// Tries to reopen the storage until that succeeds, or until it is left to the next gateway.
     async fn recover(&self) {
-        let mut delay = FIRST_RETRY;
         loop {
-            tokio::time::sleep(delay).await;
-            delay = (2 * delay).min(LONGEST_RETRY);
+            tokio::time::sleep(RETRY).await;
             let Ok(_turn) = self.0.turn.acquire().await else { return };
             if self.failure().is_some_and(|failure| failure.is_handed_over()) {
                 return std::future::pending().await;
