@@ -1,14 +1,21 @@
 //! Restarts of the gateway that its clients do not notice: a session of the process before is opened again.
 
 use std::cell::Cell;
+use std::collections::HashSet;
 use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
 
+use futures_util::future::join_all;
 use harness::fake::{Fake, Via, fake};
 use harness::process::Signal;
 use harness::raw::{Session, session, session_with_all};
 use harness::wait::{DEADLINE, eventually};
 use harness::{Served, binary, free_port};
 use serde_json::{Value, json};
+use tokio::sync::Barrier;
+
+use crate::clients::Official;
 
 const ASKS: &str = r#"{"sampling":{}}"#;
 const LIST: &str = r#"{"jsonrpc":"2.0","id":"list","method":"tools/list"}"#;
@@ -207,4 +214,65 @@ async fn an_upgrade_refuses_no_connection_and_no_session() {
     assert!(knocks > 20, "{knocks}");
     let registered = harness::Admin::new(&url).get("/admin/mcps").await.json();
     assert_eq!(registered["count"], 1);
+}
+
+#[tokio::test]
+async fn calls_of_the_official_rust_client_go_on_through_an_upgrade() {
+    /// Calls of each client; each takes 25 ms at least, and all together longer than the former gateway drains.
+    const CALLS: usize = 150;
+    let modes = ["legacy", "modern"].repeat(5);
+    let data = tempfile::tempdir().expect("a folder");
+    let mut gateway = Gateway::start(data.path(), &["--reuse-port", "--drain-delay=1s"]).await;
+    let all_here = Arc::new(Barrier::new(modes.len() + 1));
+    let is_first_call = Arc::clone(&all_here);
+    let upstream = fake("one").tool("echo", move |call| {
+        let all_here = Arc::clone(&is_first_call);
+        async move {
+            if call.envelope.param("arguments").contains("/0\"") {
+                all_here.wait().await;
+            }
+            tokio::time::sleep(Duration::from_millis(25)).await;
+            call.echo();
+        }
+    });
+    // The script of the client reads all lists.
+    let upstream = upstream
+        .on("initialize", |call| async move {
+            let capabilities = json!({ "tools": {}, "resources": {}, "prompts": {} });
+            let server = json!({ "name": "one", "version": "1" });
+            let version = call.argument("protocolVersion");
+            let result = json!({ "protocolVersion": version, "capabilities": capabilities, "serverInfo": server });
+            call.reply(&result.to_string());
+        })
+        .on("resources/list", |call| async move { call.reply(r#"{"resources":[]}"#) })
+        .on("prompts/list", |call| async move { call.reply(r#"{"prompts":[]}"#) });
+    let upstream = upstream.start(Via::Events).await;
+    gateway.served.admin.connect(&upstream.definition()).await;
+    let next = binary("mcp-proxy").args(&gateway.flags).start();
+    next.process.says("waiting for another process to close the storage").await;
+    let url = format!("{}/one/stream", gateway.served.url);
+    let conversations = modes.iter().enumerate().map(|(number, mode)| {
+        let call = |k| json!({ "tool": "echo", "arguments": { "word": format!("{number}/{k}") } });
+        let plan = json!({ "url": url, "mode": mode, "calls": (0..CALLS).map(call).collect::<Vec<_>>() });
+        async move { Official::Rust.converse(&plan).await }
+    });
+    let upgrading = async {
+        all_here.wait().await;
+        gateway.served.process.signal(Signal::TERM);
+        next.process.says("listening").await;
+        gateway.served.process.ended(DEADLINE).await;
+        upstream.count("tools/call")
+    };
+    let (reports, before) = tokio::join!(join_all(conversations), upgrading);
+    for (mode, report) in modes.iter().zip(reports) {
+        for (k, call) in report["calls"].as_array().expect("calls").iter().enumerate() {
+            let word = call["result"]["structuredContent"]["word"].as_str().unwrap_or_default();
+            assert!(word.ends_with(&format!("/{k}")), "{mode}: {call}");
+        }
+    }
+    let executed = upstream.received().into_iter().filter(|message| message.method == "tools/call");
+    let words: Vec<_> = executed.map(|message| message.value()["params"]["arguments"]["word"].to_string()).collect();
+    assert_eq!(words.len(), modes.len() * CALLS, "every call is executed once");
+    assert_eq!(words.iter().collect::<HashSet<_>>().len(), words.len(), "none twice");
+    assert!(before < words.len(), "the next gateway serves calls, too");
 }
