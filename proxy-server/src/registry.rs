@@ -343,7 +343,7 @@ impl Registry {
                 }
                 Err(error) => drop(self.fail(error)),
             }
-            // Whoever has noticed the loss.
+            // The loss may also have been noticed by a change, which calls `fail` itself.
             if self.failure().is_some() {
                 self.recover().await;
             }

@@ -35,7 +35,7 @@ pub(crate) struct Cli {
     pub(crate) command: Command,
 }
 
-/// What every command takes.
+/// Flags of every command.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Gateway and output")]
 pub(crate) struct Global {

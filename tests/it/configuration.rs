@@ -187,7 +187,7 @@ async fn servers_of_the_file_live_beside_those_of_the_api_by_owner() {
     let path = configured.folder.path().join("mcp-proxy.yaml");
     assert_eq!(tags["owner"], format!("file:{}", path.display()));
     assert!(tags["source"].as_str().is_some_and(|it| it.ends_with("mcp-proxy.yaml:2")), "{tags}");
-    // What is not in the file any more is deregistered; a name that is another's is told, and the rest is applied.
+    // Servers that leave the file are deregistered; a name with another owner is told, and the rest is applied.
     configured.write(
         "servers:\n  ours: {command: sleep, args: ['100']}\n  theirs: {command: sleep}\n  more: {command: sleep}\n",
     );

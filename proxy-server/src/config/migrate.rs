@@ -14,7 +14,7 @@ use super::{Config, displayed, flags, keys};
 pub(crate) struct Migrated {
     /// Settings, then `servers`.
     pub(crate) document: Map<String, Value>,
-    /// What is lost, each with its position.
+    /// Remarks on lost settings, each with its position.
     pub(crate) remarks: Vec<String>,
 }
 

@@ -13,7 +13,7 @@ use schemas::{Owner, ServerName, parse_duration};
 /// Heading of the flags of [`Reading`] in `--help`.
 const READING: &str = "Reading files";
 
-/// Which files, and how they are read.
+/// Arguments of commands that read workflow and agent files.
 #[derive(Debug, Args)]
 pub(crate) struct Files {
     /// YAML files, or folders with such files in them; `-` is standard input
@@ -23,7 +23,7 @@ pub(crate) struct Files {
     pub(crate) reading: Reading,
 }
 
-/// Which files of other programs are read.
+/// Arguments of `import`: the configuration files of other programs.
 #[derive(Debug, Args)]
 pub(crate) struct Import {
     /// Configuration files of other programs
@@ -34,7 +34,7 @@ pub(crate) struct Import {
     pub(crate) format: Option<String>,
 }
 
-/// How files are read.
+/// Flags that change how files are read.
 #[derive(Debug, Args)]
 pub(crate) struct Reading {
     /// Take every entry as registered, also those with `use_proxy: false`
@@ -117,7 +117,7 @@ pub(crate) struct Explain {
     pub(crate) code: Option<Code>,
 }
 
-/// What may be changed, and in whose name.
+/// Flags that limit the changes at the gateway, and name their owner.
 #[derive(Debug, Args)]
 pub(crate) struct Changes {
     #[command(flatten)]
@@ -139,7 +139,7 @@ pub(crate) struct Changes {
     pub(crate) max_delete: Limit,
 }
 
-/// What is removed because nothing declares it.
+/// Registrations that are removed when no file declares them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Pruned {
     /// Nothing

@@ -90,7 +90,7 @@ pub struct ImportedServer {
     /// Name in the file, if it differs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub declared_as: Option<String>,
-    /// What is, or would be, done.
+    /// Outcome for this server, or the outcome that it would have.
     pub outcome: ImportOutcome,
     /// Reason for the outcome.
     #[serde(default, skip_serializing_if = "Option::is_none")]

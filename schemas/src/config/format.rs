@@ -63,7 +63,7 @@ pub(crate) enum Recognised {
     },
     /// No known format.
     Nothing {
-        /// What the file has instead.
+        /// Description of the keys that the file has instead.
         found: String,
     },
 }

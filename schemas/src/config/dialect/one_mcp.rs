@@ -16,7 +16,7 @@ pub(super) const DIALECT: Dialect = Dialect {
     evidence: |file| file.root_key(&[DEFAULTS, TEMPLATES, "templateSettings"]),
     servers: |file, entries| {
         entries.named(file.family);
-        // What a server does not say itself is that of the defaults.
+        // The defaults fill in the keys that a server does not have.
         for entry in &mut entries.list {
             entry.inner.extend(file.map(&[DEFAULTS]).map(|defaults| (DEFAULTS, defaults)));
         }
