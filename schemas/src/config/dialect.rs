@@ -196,6 +196,7 @@ impl Dialect {
             let mut remarks = Vec::new();
             let (mut server, mut used) = fields::read(entry, &self.rules, &mut remarks);
             (self.finish)(&mut Reading { entry, server: &mut server, used: &mut used, remarks: &mut remarks });
+            used.remove(fields::of_other_kinds(&server.kind));
             // A server that is not read as a whole must not be used: the missing part may restrict it.
             let (errors, rest): (Vec<_>, Vec<_>) = remarks.into_iter().partition(|it| it.level == Level::Error);
             if !errors.is_empty() {

@@ -6,7 +6,7 @@ mod remote;
 mod unmapped;
 
 use crate::config::entry::{Entry, Used};
-pub(super) use crate::config::fields::amount::Unit;
+pub(super) use crate::config::fields::amount::{Unit, time_limit};
 pub(super) use crate::config::fields::unmapped::{APPROVAL, remarks as unmapped_remarks};
 use crate::config::fields::unmapped::{OF_PROGRAMS, OF_REMOTE_SERVERS};
 use crate::config::pattern::{Notation, Pattern};
@@ -27,6 +27,8 @@ pub(super) struct Rules {
     pub(super) address: Notation,
     /// Keys of the word for the transport.
     pub(super) transport: &'static [&'static str],
+    /// True if a command decides against the word for the transport.
+    pub(super) command_wins: bool,
     /// Header of the token at `apiKey`; in `Authorization` it is a bearer token.
     pub(super) api_key: &'static str,
 }
@@ -54,9 +56,15 @@ impl Rules {
             process: notation,
             address: notation,
             transport: &["type", "transportType", "transport"],
+            command_wins: false,
             api_key: "Authorization",
         }
     }
+}
+
+/// Returns the keys that have no meaning for a server of this kind.
+pub(super) fn of_other_kinds(kind: &Kind) -> &'static [&'static str] {
+    if *kind == Kind::Stdio { &OF_REMOTE_SERVERS } else { &OF_PROGRAMS }
 }
 
 /// Reads an entry. The caller reports the keys that are not in `used`.
@@ -74,7 +82,6 @@ pub(super) fn read(entry: &Entry<'_>, rules: &Rules, remarks: &mut Vec<Remark>) 
     reader.kind(&mut server);
     reader.switches(&mut server);
     reader.timeouts(&mut server);
-    reader.used.remove(if server.kind == Kind::Stdio { &OF_REMOTE_SERVERS } else { &OF_PROGRAMS });
     (server, reader.used)
 }
 
@@ -86,10 +93,16 @@ struct Reader<'r, 'f> {
 }
 
 impl<'f> Reader<'_, 'f> {
-    /// Returns the first of the keys that has a value, and marks all as used.
+    /// Returns the first of the keys that has a value, and marks all as used. Warns about the values of the others.
     fn first(&mut self, keys: &[&'static str]) -> Option<(&'static str, &'f Node)> {
         self.used.add(keys);
-        keys.iter().find_map(|key| Some((*key, self.entry.get(key)?)))
+        let mut found = keys.iter().filter_map(|key| Some((*key, self.entry.get(key)?)));
+        let first = found.next()?;
+        for (other, node) in found.filter(|(_, node)| !node.says_the_same(first.1)) {
+            let path = format!("{}.{other}", self.entry.name);
+            self.remarks.push(Remark::lost(node.head(), &path, &format!("`{}` counts", first.0)));
+        }
+        Some(first)
     }
 
     fn pattern(&mut self, key: &str, node: &Node, notation: Notation) -> Option<Pattern> {
@@ -103,6 +116,15 @@ impl<'f> Reader<'_, 'f> {
     fn text(&mut self, keys: &[&'static str], notation: Notation) -> Option<Pattern> {
         let (key, node) = self.first(keys)?;
         self.pattern(key, node, notation)
+    }
+
+    fn word(&mut self, keys: &[&'static str]) -> Option<&'f str> {
+        let (key, node) = self.first(keys)?;
+        let word = node.literal();
+        if word.is_none() {
+            self.wrong(key, node, "a text");
+        }
+        word
     }
 
     fn wrong(&mut self, key: &str, node: &Node, expected: &str) {
@@ -121,11 +143,7 @@ impl<'f> Reader<'_, 'f> {
 
     fn texts(&mut self, keys: &[&'static str]) -> Option<Vec<String>> {
         let (key, node) = self.first(keys)?;
-        let texts = texts(node);
-        if texts.is_none() {
-            self.wrong(key, node, "a list of texts");
-        }
-        texts
+        texts(&format!("`{key}` of `{}`", self.entry.name), node, self.remarks)
     }
 
     fn switches(&mut self, server: &mut Server) {
@@ -145,13 +163,12 @@ impl<'f> Reader<'_, 'f> {
             }
         }
         server.allow = self.texts(&["enabled_tools", "includeTools", "allowed_tools", "tools_filter"]);
-        server.deny =
-            self.texts(&["disabled_tools", "disabledTools", "excludeTools", "disallowed_tools"]).unwrap_or_default();
-        // An extension of this gateway.
-        server.era = self.first(&["era"]).and_then(|(_, node)| node.literal()).map(str::to_owned);
-        if let Some(description) = self.first(&["description"]).and_then(|(_, node)| node.literal()) {
-            server.description = Some(description.to_owned()).filter(|text| !text.is_empty());
+        for key in ["disabled_tools", "disabledTools", "excludeTools", "disallowed_tools"] {
+            server.deny.extend(self.texts(&[key]).unwrap_or_default());
         }
+        // An extension of this gateway.
+        server.era = self.word(&["era"]).map(str::to_owned);
+        server.description = self.word(&["description"]).filter(|text| !text.is_empty()).map(str::to_owned);
     }
 
     fn timeouts(&mut self, server: &mut Server) {
@@ -172,10 +189,10 @@ impl<'f> Reader<'_, 'f> {
         ];
         for (limit, keys) in [(&mut server.connect_timeout, &CONNECT[..]), (&mut server.call_timeout, &call)] {
             for (key, unit) in keys {
-                if let Some((key, node)) = self.first(&[key])
-                    && limit.is_none()
-                {
-                    *limit = amount::read(key, node, *unit, &server.name, self.remarks);
+                let Some((key, node)) = self.first(&[key]) else { continue };
+                if limit.is_none() {
+                    let path = format!("`{key}` of `{}`", server.name);
+                    *limit = time_limit(&path, node, *unit, self.remarks);
                 }
             }
         }
@@ -185,11 +202,15 @@ impl<'f> Reader<'_, 'f> {
     fn kind(&mut self, server: &mut Server) {
         let has_command = server.command != Pattern::default();
         let has_url = server.url != Pattern::default();
-        let word = self.first(self.rules.transport).and_then(|(_, node)| node.literal());
+        // Files written by several versions of a program have old and new words for one transport.
+        let key = self.rules.transport.iter().find(|key| self.entry.get(key).is_some());
+        self.used.add(self.rules.transport);
+        let word = key.and_then(|key| self.word(&[key]));
         let by_word = word.and_then(kind_of_word);
         let has_word = by_word.is_some();
         let is_http = self.entry.get("httpUrl").is_some() && by_word != Some(Kind::Stdio);
         match by_word {
+            _ if has_command && self.rules.command_wins => server.kind = Kind::Stdio,
             _ if is_http && has_url && (has_word || !has_command) => server.kind = Kind::Http,
             Some(kind) => server.kind = kind,
             None if has_command => server.kind = Kind::Stdio,
@@ -249,12 +270,18 @@ fn kind_of_word(word: &str) -> Option<Kind> {
     }
 }
 
-/// Returns the texts of a list.
-pub(super) fn texts(node: &Node) -> Option<Vec<String>> {
-    match &node.value {
+/// Returns the texts of a list; null is no list. Reports anything else as an error, because a list that is not read may
+/// restrict what is offered, or to whom. `path` names the list in the error.
+pub(super) fn texts(path: &str, node: &Node, remarks: &mut Vec<Remark>) -> Option<Vec<String>> {
+    let texts = match &node.value {
+        Value::Null => return None,
         Value::List(items) => items.iter().map(|item| item.literal().map(str::to_owned)).collect(),
         _ => None,
+    };
+    if texts.is_none() {
+        remarks.push(Remark::error(node.head(), format!("{path} is not a list of texts")));
     }
+    texts
 }
 
 /// Adds a header, unless one of that name is there. Names are compared without case.

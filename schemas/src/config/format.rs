@@ -1,7 +1,7 @@
 //! Form in which each dialect tells what is special about it, and what it leaves behind.
 
 use crate::config::entry::{Entries, Entry, Used};
-use crate::config::fields::{APPROVAL, Rules, Unit, UrlAlone};
+use crate::config::fields::{APPROVAL, Rules, Unit, UrlAlone, texts};
 use crate::config::pattern::Notation;
 use crate::config::remark::Remark;
 use crate::config::server::{Server, Setting};
@@ -139,6 +139,11 @@ impl<'f> File<'f> {
         }
     }
 
+    /// Returns the texts of the list at a path of keys; reports another value as an error.
+    pub(super) fn texts(&self, path: &[&str], remarks: &mut Vec<Remark>) -> Option<Vec<String>> {
+        texts(&format!("`{}`", path.join(".")), self.at(path)?, remarks)
+    }
+
     /// True if the keys of the root are names of servers.
     pub(super) fn is_bare(&self) -> bool {
         self.family.is_some_and(|family| std::ptr::eq(family, self.root))
@@ -168,6 +173,12 @@ impl<'f> Reading<'_, 'f> {
         let map = self.entry.get(key)?.as_map()?;
         self.used.add(&[key]);
         Some(map)
+    }
+
+    /// Returns the texts of the list at a key, and marks the key as used; reports another value as an error.
+    pub(super) fn texts(&mut self, key: &'static str) -> Option<Vec<String>> {
+        self.used.add(&[key]);
+        texts(&format!("`{key}` of `{}`", self.entry.name), self.entry.get(key)?, self.remarks)
     }
 
     /// Returns the position of a key of the entry.

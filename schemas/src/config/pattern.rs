@@ -168,7 +168,7 @@ impl Pattern {
     pub(super) fn asked(&self, of: Asked) -> impl Iterator<Item = (String, String)> {
         self.parts.iter().filter_map(move |part| match (part, of) {
             (Part::Input(id), Asked::User) => Some((id.clone(), upper(id))),
-            (Part::Secret(name), Asked::Secrets) => Some((name.clone(), name.clone())),
+            (Part::Secret(name), Asked::Secrets) => Some((name.clone(), variable_of(name))),
             _ => None,
         })
     }

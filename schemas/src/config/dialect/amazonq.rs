@@ -53,12 +53,12 @@ fn whole(file: &File<'_>, imported: &mut Imported) {
             }));
         }
     }
-    if let Some(span) = file.root.key_span("allowedTools") {
-        imported.remarks.push(Remark::lost(span, "allowedTools", APPROVAL));
-    }
-    if let Some(span) = file.root.key_span("toolAliases") {
-        let reason = "the gateway offers what a server has as the server describes it";
-        imported.remarks.push(Remark::lost(span, "toolAliases", reason));
+    for (key, reason) in [
+        ("allowedTools", APPROVAL),
+        ("toolAliases", "the gateway offers what a server has as the server describes it"),
+        ("toolsSettings", "the gateway has no settings of single tools"),
+    ] {
+        imported.remarks.extend(file.root.key_span(key).map(|span| Remark::lost(span, key, reason)));
     }
 }
 

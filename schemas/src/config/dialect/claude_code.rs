@@ -37,8 +37,8 @@ fn whole(file: &File<'_>, imported: &mut Imported) {
         return;
     }
     for key in ["disabledMcpServers", "disabledMcpjsonServers"] {
-        let names: Vec<&str> = file.list(&[key]).unwrap_or_default().iter().filter_map(Node::literal).collect();
-        for server in imported.servers.iter_mut().filter(|server| names.contains(&server.name.as_str())) {
+        let names = file.texts(&[key], &mut imported.remarks).unwrap_or_default();
+        for server in imported.servers.iter_mut().filter(|server| names.contains(&server.name)) {
             server.is_disabled = true;
         }
     }

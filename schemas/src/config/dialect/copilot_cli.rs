@@ -1,6 +1,6 @@
 //! GitHub Copilot CLI: `mcp-config.json`, whose servers list their tools.
 
-use crate::config::fields::{Rules, Unit, UrlAlone, texts};
+use crate::config::fields::{Rules, Unit, UrlAlone};
 use crate::config::format::{Dialect, MCP_SERVERS, Reading};
 use crate::config::pattern::Notation;
 use crate::document::{Map, Node, Value};
@@ -29,12 +29,7 @@ pub(super) const DIALECT: Dialect = Dialect {
 
 /// Reads the tools to offer: `*` means all, an empty list none.
 fn finish(reading: &mut Reading<'_, '_>) {
-    let Some(node) = reading.entry.get("tools") else { return };
-    reading.used.add(&["tools"]);
-    match texts(node) {
-        Some(names) => reading.server.allow = Some(names).filter(|names| names.iter().all(|name| name != "*")),
-        None => reading.warn("tools", format!("`tools` of `{}` is not a list of texts", reading.entry.name)),
-    }
+    reading.server.allow = reading.texts("tools").filter(|names| names.iter().all(|name| name != "*"));
 }
 
 #[cfg(test)]

@@ -51,10 +51,8 @@ fn finish(reading: &mut Reading<'_, '_>) {
     }
     // The list of a snapshot only describes.
     if let Some(tools) = entry.map.get("tools") {
-        match texts(tools) {
-            Some(names) => reading.server.allow = Some(names),
-            None => reading.warn("tools", format!("`tools` of `{}` is not a list of texts", entry.name)),
-        }
+        let path = format!("`tools` of `{}`", entry.name);
+        reading.server.allow = texts(&path, tools, reading.remarks);
     }
 }
 

@@ -5,7 +5,6 @@ use crate::config::format::{Dialect, File, Imported, MCP_SERVERS, Reading};
 use crate::config::glob;
 use crate::config::pattern::{Notation, Pattern};
 use crate::config::server::Kind;
-use crate::document::Node;
 
 pub(super) const DIALECT: Dialect = Dialect {
     id: "gemini",
@@ -32,11 +31,9 @@ pub(super) fn finish(reading: &mut Reading<'_, '_>) {
 
 /// Reads which servers are switched off; of the two programs one has wildcards.
 pub(super) fn whole(file: &File<'_>, imported: &mut Imported) {
-    let names =
-        |key: &str| -> Option<Vec<&str>> { Some(file.list(&["mcp", key])?.iter().filter_map(Node::literal).collect()) };
-    let fits = |names: &[&str], name: &str| names.iter().any(|pattern| glob::fits(pattern, name));
-    let excluded = names("excluded").unwrap_or_default();
-    let allowed = names("allowed");
+    let fits = |names: &[String], name: &str| names.iter().any(|pattern| glob::fits(pattern, name));
+    let excluded = file.texts(&["mcp", "excluded"], &mut imported.remarks).unwrap_or_default();
+    let allowed = file.texts(&["mcp", "allowed"], &mut imported.remarks);
     for server in &mut imported.servers {
         let is_allowed = allowed.as_ref().is_none_or(|allowed| fits(allowed, &server.name));
         server.is_disabled |= fits(&excluded, &server.name) || !is_allowed;

@@ -1,6 +1,6 @@
 //! Goose: `config.yaml` with `extensions`.
 
-use crate::config::fields::{Rules, Unit, UrlAlone, texts};
+use crate::config::fields::{Rules, Unit, UrlAlone};
 use crate::config::format::{Dialect, MCP_SERVERS, Reading};
 use crate::config::pattern::{Notation, Pattern};
 use crate::document::Node;
@@ -61,9 +61,8 @@ pub(super) const DIALECT: Dialect = Dialect {
 
 fn finish(reading: &mut Reading<'_, '_>) {
     let entry = reading.entry;
-    reading.used.add(&["available_tools"]);
     // An empty list means all.
-    reading.server.allow = entry.get("available_tools").and_then(texts).filter(|names| !names.is_empty());
+    reading.server.allow = reading.texts("available_tools").filter(|names| !names.is_empty());
     let is_removed = |name: &String| REMOVED.iter().any(|removed| removed.eq_ignore_ascii_case(name));
     let removed: Vec<String> = reading.server.env.keys().filter(|name| is_removed(name)).cloned().collect();
     if !removed.is_empty() {
@@ -71,7 +70,7 @@ fn finish(reading: &mut Reading<'_, '_>) {
         let message = format!("`{}.envs`: {} removed, as by its program", entry.name, quoted(&removed));
         reading.warn("envs", message);
     }
-    let Some(names) = entry.get("env_keys").and_then(texts).filter(|names| !names.is_empty()) else { return };
+    let Some(names) = reading.texts("env_keys").filter(|names| !names.is_empty()) else { return };
     reading.used.add(&["env_keys"]);
     for name in &names {
         reading.server.env.entry(name.clone()).or_insert_with(|| Pattern::secret(name));

@@ -29,12 +29,16 @@ fn finish(reading: &mut Reading<'_, '_>) {
     }
     // Hermes has the tools to offer in a mapping.
     if let Some(tools) = reading.map("tools") {
-        let names = |key: &str| {
+        let mut names = |key: &str| {
             let node = tools.get(key)?;
-            texts(node).or_else(|| Some(vec![node.literal()?.to_owned()])).filter(|names| !names.is_empty())
+            // One name may stand without a list.
+            let path = format!("`tools.{key}` of `{}`", entry.name);
+            let one = node.as_text().map(|text| vec![text.text.clone()]);
+            one.or_else(|| texts(&path, node, reading.remarks)).filter(|names| !names.is_empty())
         };
-        reading.server.allow = names("include").or(reading.server.allow.take());
-        reading.server.deny.extend(names("exclude").unwrap_or_default());
+        let (include, exclude) = (names("include"), names("exclude"));
+        reading.server.allow = include.or(reading.server.allow.take());
+        reading.server.deny.extend(exclude.unwrap_or_default());
     }
 }
 

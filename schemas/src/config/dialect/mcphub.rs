@@ -42,6 +42,11 @@ fn finish(reading: &mut Reading<'_, '_>) {
 }
 
 fn whole(file: &File<'_>, imported: &mut Imported) {
+    let path = ["systemConfig", "routing", "enableBearerAuth"];
+    if let Some(node) = file.at(&path).filter(|node| matches!(node.value, Value::Bool(true, _))) {
+        let reason = "set the tokens of clients with `global-auth-tokens`";
+        imported.remarks.push(Remark::lost(node.span, &path.join("."), reason));
+    }
     for (key, reason) in [
         ("groups", "the gateway has no groups of servers"),
         ("users", "the gateway knows its users by their tokens"),
@@ -88,5 +93,13 @@ mod tests {
                 "3: `a.options.maxTotalTimeout` has no effect: the gateway supervises its servers by its own rules",
             ],
         );
+    }
+
+    #[test]
+    fn tokens_that_the_program_asks_for_are_told() {
+        let text =
+            r#"{"mcpServers": {}, "systemConfig": {"routing": {"enableBearerAuth": true, "bearerAuthKey": "k"}}}"#;
+        let reason = "set the tokens of clients with `global-auth-tokens`";
+        check_remarks(text, &[&format!("1: `systemConfig.routing.enableBearerAuth` has no effect: {reason}")]);
     }
 }

@@ -76,14 +76,13 @@ fn bare(prefix: &str) -> &str {
 impl Switches {
     /// Reads a switch; returns false if it cannot be kept.
     fn read(&mut self, key: &str, prefix: &str, flag: bool) -> bool {
-        let begins = key.trim_end_matches('*');
         if key.ends_with('*') && (glob::fits(key, prefix) || key.trim_end_matches('*') == bare(prefix)) {
             self.is_off = !flag;
             self.on.clear();
             return true;
         }
         match key.strip_prefix(prefix) {
-            Some(_) if glob::is_pattern(begins) || key.ends_with('*') => false,
+            Some(_) if glob::is_pattern(key) => false,
             Some(tool) => {
                 self.on.retain(|name| name != tool);
                 self.off.retain(|name| name != tool);
@@ -91,8 +90,11 @@ impl Switches {
                 list.push(tool.to_owned());
                 true
             }
-            // A switch of another tool.
-            None => true,
+            // A switch of another tool, unless its wildcard may stand for the prefix.
+            None => {
+                let head = key.split(['*', '?']).next().unwrap_or_default();
+                !(glob::is_pattern(key) && prefix.starts_with(head))
+            }
         }
     }
 
@@ -136,5 +138,12 @@ mod tests {
             "tools": {"a_b*": false, "a_b_x": true, "c_*": false, "d_x*": false, "bash": false, "a_y": false}}"#;
         check("opencode", text, "a stdio a deny y; a b stdio b allow x; c stdio ${file:c} disabled; d stdio d");
         check_remarks(text, &["3: `tools.d_x*` has no effect: a filter of the gateway has names only"]);
+    }
+
+    #[test]
+    fn a_wildcard_for_all_servers_is_told() {
+        let text = r#"{"mcp": {"a": {"type": "local", "command": ["a"]}}, "tools": {"*_add": false}}"#;
+        check("opencode", text, "a stdio a");
+        check_remarks(text, &["1: `tools.*_add` has no effect: a filter of the gateway has names only"]);
     }
 }

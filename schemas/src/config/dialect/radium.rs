@@ -1,5 +1,6 @@
 //! Radium: `.radium/mcp-proxy.toml` with `[mcp.proxy]`. Its settings become those of the gateway.
 
+use crate::config::dialect::settings::{self, Form};
 use crate::config::fields::{Rules, Unit, UrlAlone};
 use crate::config::format::{Dialect, File, Imported, MCP_SERVERS, Reading};
 use crate::config::pattern::Notation;
@@ -9,6 +10,16 @@ use crate::document::{Map, Node, Number, Syntax, Value};
 
 /// Radium's port, where its file names none.
 const DEFAULT_PORT: &str = "3000";
+/// Name of the gateway's setting for conflicts of names.
+const CONFLICTS: &str = "conflict-strategy";
+
+/// Keys of `[mcp.proxy.security]`, each with the reason why it has no effect.
+const SECURITY: [(&str, &str); 4] = [
+    ("rate_limit_per_minute", "the gateway does not limit rates yet"),
+    ("log_requests", "the gateway logs calls at level debug, without arguments"),
+    ("log_responses", "the gateway logs calls at level debug, without results"),
+    ("redact_patterns", "the gateway masks secrets by the names of members"),
+];
 
 pub(super) const DIALECT: Dialect = Dialect {
     id: "radium",
@@ -27,12 +38,9 @@ fn proxy<'f>(file: &File<'f>) -> Option<&'f Map> {
 }
 
 fn finish(reading: &mut Reading<'_, '_>) {
-    reading.used.add(&["name", "priority", "health_check_interval", "tools"]);
+    reading.used.add(&["name", "priority", "health_check_interval"]);
+    reading.server.allow = reading.texts("tools");
     let map = reading.entry.map;
-    if let Some(tools) = map.get("tools") {
-        let names = tools.items().iter().filter_map(Node::literal);
-        reading.server.allow = Some(names.map(str::to_owned).collect());
-    }
     if let Some(priority) = map.get("priority") {
         match above_zero(priority) {
             Some(number) => reading.server.priority = u32::try_from(number).ok(),
@@ -65,7 +73,7 @@ fn whole(file: &File<'_>, imported: &mut Imported) {
         let known = match key.as_str() {
             "port" => Some("port"),
             "max_connections" => Some("max-connections"),
-            "conflict_strategy" => Some("conflict-strategy"),
+            "conflict_strategy" => Some(CONFLICTS),
             "enable" | "transport" | "security" | "upstreams" => None,
             _ => {
                 let unknown = Remark::warning(*span, format!("`mcp.proxy.{key}` is unknown and has no effect"));
@@ -73,9 +81,12 @@ fn whole(file: &File<'_>, imported: &mut Imported) {
                 None
             }
         };
-        if let (Some(name), Some(value)) = (known, node.literal()) {
-            imported.settings.push(Setting { name, values: vec![spelled(name, value)], span: node.span });
+        if let Some(name) = known {
+            settings::add(imported, (name, Form::Text), &format!("mcp.proxy.{key}"), node, Notation::NONE);
         }
+    }
+    for setting in imported.settings.iter_mut().filter(|setting| setting.name == CONFLICTS) {
+        setting.values.iter_mut().for_each(|value| *value = spelled(value));
     }
     let span = file.at(&["mcp", "proxy"]).map(Node::head).unwrap_or_default();
     // Its tools have their own names, and those of several upstreams are one tool or in conflict.
@@ -89,25 +100,27 @@ fn whole(file: &File<'_>, imported: &mut Imported) {
     if proxy.get("port").is_none() {
         imported.settings.push(Setting { name: "port", values: vec![DEFAULT_PORT.to_owned()], span });
     }
-    for (key, reason) in [
-        ("rate_limit_per_minute", "the gateway does not limit rates yet"),
-        ("log_requests", "the gateway logs calls at level debug, without arguments"),
-        ("log_responses", "the gateway logs calls at level debug, without results"),
-        ("redact_patterns", "the gateway masks secrets by the names of members"),
-    ] {
-        if let Some(span) = proxy.get("security").and_then(Node::as_map).and_then(|map| map.key_span(key)) {
-            let message = format!("`mcp.proxy.security.{key}` has no effect: {reason}");
-            imported.remarks.push(Remark::warning(span, message));
-        }
+    for (key, span, _) in
+        proxy.get("security").and_then(Node::as_map).map(|it| it.entries.as_slice()).unwrap_or_default()
+    {
+        let path = format!("mcp.proxy.security.{key}");
+        let known = SECURITY.iter().find(|(known, _)| known == key);
+        imported.remarks.push(match known {
+            Some((_, reason)) => Remark::lost(*span, &path, reason),
+            None => {
+                let unknown = Remark::warning(*span, format!("`{path}` is unknown and has no effect"));
+                unknown.did_you_mean(key, SECURITY.iter().map(|(known, _)| *known))
+            }
+        });
     }
 }
 
-/// Returns a value in the spelling of the gateway's setting.
-fn spelled(name: &str, value: &str) -> String {
+/// Returns a strategy for conflicts in the spelling of the gateway.
+fn spelled(value: &str) -> String {
     let plain: String = value.to_lowercase().chars().filter(|letter| *letter != '_').collect();
-    match (name, plain.as_str()) {
-        ("conflict-strategy", "autoprefix") => "auto_prefix".to_owned(),
-        ("conflict-strategy", "priorityoverride") => "priority_override".to_owned(),
+    match plain.as_str() {
+        "autoprefix" => "auto_prefix".to_owned(),
+        "priorityoverride" => "priority_override".to_owned(),
         _ => value.to_owned(),
     }
 }

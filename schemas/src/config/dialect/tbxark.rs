@@ -1,12 +1,11 @@
 //! TBXark/mcp-proxy: `config.json` with `mcpProxy` and `mcpServers`; also servers of such a file alone.
 
 use crate::config::dialect::settings::{self, Form};
-use crate::config::entry::Entry;
 use crate::config::fields::{Rules, Unit, UrlAlone, texts};
 use crate::config::format::{Dialect, File, Imported, MCP_SERVERS, Reading};
 use crate::config::pattern::{Notation, Pattern};
 use crate::config::remark::Remark;
-use crate::config::server::{Kind, Server};
+use crate::config::server::Kind;
 use crate::document::{Map, Node, Value};
 
 pub(super) const DIALECT: Dialect = Dialect {
@@ -18,7 +17,11 @@ pub(super) const DIALECT: Dialect = Dialect {
         entries.named(file.family);
         entries.within("options");
     },
-    rules: Rules { transport: &["transportType"], ..Rules::new(UrlAlone::Sse, Unit::Nanos, Notation::DOLLAR) },
+    rules: Rules {
+        transport: &["transportType"],
+        command_wins: true,
+        ..Rules::new(UrlAlone::Sse, Unit::Nanos, Notation::DOLLAR)
+    },
     finish,
     whole,
     ..MCP_SERVERS
@@ -43,9 +46,6 @@ pub(super) const FRAGMENT: Dialect = Dialect {
 };
 
 fn finish(reading: &mut Reading<'_, '_>) {
-    if reading.server.command != Pattern::default() {
-        reading.server.kind = Kind::Stdio;
-    }
     if reading.entry.get("type").is_some() {
         reading.lose("type", "its program reads `transportType` only");
     }
@@ -53,14 +53,10 @@ fn finish(reading: &mut Reading<'_, '_>) {
         reading.server.call_timeout = None;
         reading.lose("timeout", "its program reads it for Streamable HTTP only");
     }
-    options(reading.entry, reading.server);
-    if reading.entry.get("authTokens").is_some_and(|node| !matches!(node.value, Value::List(_) | Value::Null)) {
-        let message = format!("`authTokens` of `{}` is not a list", reading.server.name);
-        reading.remarks.push(Remark::error(reading.entry.span, message));
-    }
-    reading.used.add(&["authTokens", "logEnabled", "toolFilter"]);
+    options(reading);
     let Some(filter) = reading.map("toolFilter") else { return };
-    let names = filter.get("list").and_then(texts);
+    let path = format!("`toolFilter.list` of `{}`", reading.server.name);
+    let names = filter.get("list").and_then(|node| texts(&path, node, reading.remarks));
     match (filter.get("mode").and_then(Node::literal).map(str::to_lowercase).as_deref(), names) {
         (Some("allow"), Some(names)) => reading.server.allow = Some(names),
         (Some("block"), Some(names)) => reading.server.deny = names,
@@ -73,10 +69,14 @@ fn finish(reading: &mut Reading<'_, '_>) {
 }
 
 /// Reads who may use a server, and whether it is logged.
-pub(super) fn options(entry: &Entry<'_>, server: &mut Server) {
-    let tokens = entry.get("authTokens").map(Node::items).unwrap_or_default().iter().filter_map(Node::literal);
-    server.auth_tokens = tokens.map(|token| Pattern::parse(token, Notation::DOLLAR)).collect();
-    server.log_enabled = is_true(entry.get("logEnabled"));
+pub(super) fn options(reading: &mut Reading<'_, '_>) {
+    reading.server.auth_tokens = tokens(reading.texts("authTokens"));
+    reading.used.add(&["logEnabled"]);
+    reading.server.log_enabled = is_true(reading.entry.get("logEnabled"));
+}
+
+fn tokens(texts: Option<Vec<String>>) -> Vec<Pattern> {
+    texts.unwrap_or_default().iter().map(|token| Pattern::parse(token, Notation::DOLLAR)).collect()
 }
 
 fn is_true(node: Option<&Node>) -> bool {
@@ -87,8 +87,7 @@ fn whole(file: &File<'_>, imported: &mut Imported) {
     let Some(proxy) = file.map(&["mcpProxy"]) else { return };
     address("mcpProxy", proxy, imported);
     let Some(options) = proxy.get("options").and_then(Node::as_map) else { return };
-    let tokens = options.get("authTokens").map(Node::items).unwrap_or_default().iter().filter_map(Node::literal);
-    let tokens: Vec<Pattern> = tokens.map(|token| Pattern::parse(token, Notation::DOLLAR)).collect();
+    let tokens = tokens(file.texts(&["mcpProxy", "options", "authTokens"], &mut imported.remarks));
     for server in &mut imported.servers {
         let own = |key: &str| file.family.and_then(|map| map.get(&server.name)?.get("options")?.get(key));
         if own("authTokens").is_none_or(|node| matches!(node.value, Value::Null)) {

@@ -21,10 +21,7 @@ pub(super) const DIALECT: Dialect = Dialect {
         entries.within("config");
     },
     rules: Rules { transport: &["type"], ..Rules::new(UrlAlone::Sse, Unit::Nanos, Notation::DOLLAR) },
-    finish: |reading| {
-        tbxark::options(reading.entry, reading.server);
-        reading.used.add(&["authTokens", "logEnabled"]);
-    },
+    finish: tbxark::options,
     whole,
     ..MCP_SERVERS
 };

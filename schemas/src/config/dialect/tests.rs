@@ -1,6 +1,6 @@
 //! Files that no program would write.
 
-use crate::config::{Dialect, EntryForm, Level, Surroundings, import, import_document};
+use crate::config::{Dialect, EntryForm, Kind, Level, Surroundings, import, import_document};
 use crate::document::Document;
 
 fn refused(text: &str) -> String {
@@ -109,4 +109,63 @@ fn names_that_are_numbers_and_deep_nesting_are_survived() {
     }
     let list = "[".repeat(40) + &"]".repeat(40);
     import(&format!("{{\"mcpServers\": {{\"a\": {{\"command\": {list}, \"env\": {list}, \"tools\": {list}}}}}}}"), "a");
+}
+
+#[test]
+fn a_list_that_restricts_and_cannot_be_read_is_an_error() {
+    let servers = |more: &str| format!("{{\"mcpServers\": {{\"a\": {{\"command\": \"a\"{more}}}}}}}");
+    for (format, text) in [
+        ("goose", "extensions: {a: {type: stdio, cmd: a, available_tools: x}}".to_owned()),
+        ("litellm", "mcp_servers: {a: {command: a, tools: {include: {x: true}}}}".to_owned()),
+        ("litellm", "mcp_servers: {a: {command: a, tools: {exclude: [[x]]}}}".to_owned()),
+        ("copilot-cli", servers(", \"tools\": \"x\"")),
+        ("copilot-cli", servers(", \"tools\": [{}]")),
+        ("docker-profile", "version: 1\nservers: [{type: remote, endpoint: 'https://a.test', tools: x}]".to_owned()),
+        ("radium", "[[mcp.proxy.upstreams]]\nname = 'a'\ntransport = 'stdio'\ncommand = 'a'\ntools = 'x'\n".to_owned()),
+        ("tbxark", servers(", \"options\": {\"authTokens\": \"t\"}")),
+        ("tbxark", servers(", \"options\": {\"authTokens\": [[]]}")),
+        ("tbxark", servers(", \"options\": {\"toolFilter\": {\"mode\": \"block\", \"list\": \"x\"}}")),
+        (
+            "tbxark-v1",
+            "{\"server\": {}, \"clients\": {\"a\": {\"config\": {\"command\": \"a\"}, \"authTokens\": \"t\"}}}"
+                .to_owned(),
+        ),
+        ("vscode", "{\"servers\": {\"a\": {\"command\": \"a\", \"disabledTools\": \"x\"}}}".to_owned()),
+    ] {
+        let imported = import_document(&Document::parse(&text), "a", Some(format));
+        let kind = imported.servers.first().map(|server| &server.kind);
+        assert!(matches!(kind, Some(Kind::Unsupported(reason)) if reason.contains("list")), "{format}: {kind:?}");
+    }
+    for (format, text) in [
+        ("gemini", "{\"mcp\": {\"allowed\": \"a\"}, \"mcpServers\": {}}"),
+        ("claude-code", "{\"disabledMcpServers\": \"a\", \"mcpServers\": {}}"),
+        (
+            "toolhive-vmcp",
+            "backends: [{name: a, url: 'http://a.test'}]\naggregation: {tools: [{workload: a, filter: x}]}",
+        ),
+        ("tbxark", "{\"mcpProxy\": {\"options\": {\"authTokens\": \"t\"}}, \"mcpServers\": {}}"),
+    ] {
+        let remarks = import_document(&Document::parse(text), "a", Some(format)).remarks;
+        assert!(
+            remarks.iter().any(|it| it.level == Level::Error && it.message.contains("list of texts")),
+            "{remarks:?}"
+        );
+    }
+}
+
+#[test]
+fn of_two_words_for_one_thing_the_second_is_told_or_both_count() {
+    let text = r#"{"mcpServers": {"a": {"command": "a", "cwd": "/a", "working_directory": "/b",
+        "disabledTools": ["x"], "excludeTools": ["y"]}}}"#;
+    let imported = import(text, "a");
+    let told: Vec<String> = imported.remarks.iter().map(|remark| remark.message.clone()).collect();
+    assert!(told.contains(&"`a.working_directory` has no effect: `cwd` counts".to_owned()), "{told:?}");
+    assert_eq!(imported.servers[0].deny, ["x", "y"]);
+}
+
+#[test]
+fn a_command_decides_before_the_word_for_the_transport_where_its_program_says_so() {
+    let text = r#"{"mcpServers": {"a": {"command": "x", "args": ["y"], "transportType": "sse"}}}"#;
+    let imported = import_document(&Document::parse(text), "a", Some("tbxark"));
+    assert_eq!((&imported.servers[0].kind, imported.remarks.len()), (&Kind::Stdio, 0), "{:?}", imported.remarks);
 }

@@ -26,13 +26,15 @@ pub(super) const DIALECT: Dialect = Dialect {
 fn whole(file: &File<'_>, imported: &mut Imported) {
     for rule in file.list(&["aggregation", "tools"]).unwrap_or_default() {
         let name = rule.get("workload").and_then(Node::literal).unwrap_or_default();
-        let servers = imported.servers.iter_mut().filter(|server| server.name == name);
-        for server in servers {
-            if let Some(names) = rule.get("filter").and_then(texts) {
-                server.allow = Some(names);
-            }
-            server.is_disabled |= matches!(rule.get("excludeAll").map(|it| &it.value), Some(Value::Bool(true, _)));
-        }
+        let filter = rule.get("filter");
+        let allow = filter.and_then(|node| texts("`aggregation.tools.filter`", node, &mut imported.remarks));
+        let Some(server) = imported.servers.iter_mut().find(|server| server.name == name) else {
+            let message = format!("this rule has no effect: no backend has the name `{name}`");
+            imported.remarks.push(Remark::warning(rule.head(), message));
+            continue;
+        };
+        server.allow = allow.or(server.allow.take());
+        server.is_disabled |= matches!(rule.get("excludeAll").map(|it| &it.value), Some(Value::Bool(true, _)));
         if let Some(span) = rule.as_map().and_then(|map| map.key_span("overrides")) {
             let reason = "the gateway offers what a server has as the server describes it";
             imported.remarks.push(Remark::lost(span, "aggregation.tools.overrides", reason));

@@ -1,11 +1,10 @@
 //! Zed: `settings.json` with `context_servers`, whose keys alone tell the transport.
 
-use crate::config::fields::{Rules, Unit, UrlAlone};
+use crate::config::fields::{Rules, Unit, UrlAlone, time_limit};
 use crate::config::format::{Dialect, File, Imported, MCP_SERVERS, Reading};
 use crate::config::pattern::Notation;
 use crate::config::remark::Remark;
 use crate::config::server::Kind;
-use crate::document::{Number, Value};
 
 const ROOT: &str = "context_servers";
 
@@ -32,10 +31,9 @@ fn finish(reading: &mut Reading<'_, '_>) {
 }
 
 fn whole(file: &File<'_>, imported: &mut Imported) {
-    if let Some(Value::Number(Number::Natural(seconds), _)) = file.at(&["context_server_timeout"]).map(|it| &it.value)
-        && *seconds > 0
+    if let Some(node) = file.at(&["context_server_timeout"])
+        && let Some(limit) = time_limit("`context_server_timeout`", node, Unit::Seconds, &mut imported.remarks)
     {
-        let limit = std::time::Duration::from_secs(*seconds);
         for server in &mut imported.servers {
             server.call_timeout.get_or_insert(limit);
         }

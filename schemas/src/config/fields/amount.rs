@@ -20,10 +20,15 @@ pub(in crate::config) enum Unit {
     Written,
 }
 
-/// Reads a time limit; reports what is none.
-pub(super) fn read(key: &str, node: &Node, unit: Unit, server: &str, remarks: &mut Vec<Remark>) -> Option<Duration> {
+/// Reads a time limit; warns about a value that is none. `path` names it in the warning.
+pub(in crate::config) fn time_limit(
+    path: &str,
+    node: &Node,
+    unit: Unit,
+    remarks: &mut Vec<Remark>,
+) -> Option<Duration> {
     let mut warn = |message: &str| {
-        remarks.push(Remark::warning(node.head(), format!("`{key}` of `{server}` {message}")));
+        remarks.push(Remark::warning(node.head(), format!("{path} {message}")));
     };
     let number = match node.value {
         Value::Number(Number::Natural(number), _) => Some(number as f64),

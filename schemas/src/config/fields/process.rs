@@ -38,8 +38,13 @@ impl Reader<'_, '_> {
         if let Some(path) = nested.get("path") {
             server.command = self.pattern("command.path", path, notation).unwrap_or_default();
         }
-        let args = nested.get("args").map(Node::items).unwrap_or_default();
-        server.args = args.iter().filter_map(|item| self.pattern("command.args", item, notation)).collect();
+        match nested.get("args").map(|args| (args, &args.value)) {
+            None | Some((_, Value::Null)) => {}
+            Some((_, Value::List(items))) => {
+                server.args = items.iter().filter_map(|item| self.pattern("command.args", item, notation)).collect();
+            }
+            Some((args, _)) => self.wrong("command.args", args, "a list"),
+        }
         if let Some(env) = nested.get("env") {
             self.variables("command.env", env, &mut server.env);
         }
@@ -78,7 +83,11 @@ impl Reader<'_, '_> {
     fn variable(&self, item: &Node) -> Option<(String, Pattern)> {
         let (name, value) = match item.literal() {
             Some(text) => text.split_once('=').map_or((text, None), |(name, value)| (name, Some(value))),
-            None => (item.get("name")?.literal()?, item.get("value").and_then(Node::literal)),
+            None => {
+                let value = item.get("value").filter(|node| !matches!(node.value, Value::Null));
+                let value = value.map(|node| node.literal().ok_or(()));
+                (item.get("name")?.literal()?, value.transpose().ok()?)
+            }
         };
         let value = value.map(|value| Pattern::parse(value, self.rules.notation));
         Some((name.to_owned(), value.unwrap_or_else(|| Pattern::variable(name))))

@@ -8,7 +8,10 @@ use crate::document::{Node, Value};
 impl Reader<'_, '_> {
     pub(super) fn remote(&mut self, server: &mut Server) {
         const URLS: [&str; 7] = ["url", "serverUrl", "httpUrl", "uri", "remote_url", "endpoint", "sseEndpoint"];
-        if let Some((key, node)) = self.first(&URLS) {
+        // Gemini CLI takes the second of two URLs; others do not have two.
+        let first = URLS.iter().find_map(|key| Some((*key, self.entry.get(key)?)));
+        self.used.add(&URLS);
+        if let Some((key, node)) = first {
             server.url = self.pattern(key, node, self.rules.address).unwrap_or_default();
             if key == "sseEndpoint" {
                 server.kind = Kind::Sse;
