@@ -212,7 +212,7 @@ Examples:
   mcp-proxy config show --call-timeout 1m     what applies with this one
   mcp-proxy config show --output json         for programs
 
-A flag wins over a variable, and a variable over the default. Tokens are shown as [redacted], a user in a URL is masked.";
+A flag wins over a variable, a variable over the configuration file, and that over the default. Tokens are shown as [redacted], a user in a URL is masked.";
 
 const STDIO_HELP: &str = "\
 Examples:

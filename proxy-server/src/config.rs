@@ -28,7 +28,7 @@ use url::Url;
 use self::env::NotText;
 pub(crate) use self::env::{Variables, process_environment};
 use self::file::FileValues;
-pub(crate) use self::file::{FileFlags, Files, ForeignFlags, FormatFlags, Stamps, displayed};
+pub(crate) use self::file::{FileFlags, Files, ForeignFlags, FormatFlags, Stamps, absolute, displayed};
 use self::flags::Flags;
 pub(crate) use self::flags::ServeFlags;
 pub(crate) use self::migrate::Migrated;
@@ -38,7 +38,7 @@ pub(crate) use self::schema::schema;
 pub(crate) use self::setting::Effective;
 #[cfg(test)]
 pub(crate) use self::setting::Origin;
-use self::setting::{FlagValues, Sources};
+use self::setting::{FlagValues, Setting, Sources};
 use crate::control::DeclaredServers;
 use crate::policy::{PageOrigin, Sites};
 use crate::telemetry::Level;
@@ -76,7 +76,11 @@ pub(crate) struct Checked {
 /// A configuration file that was read.
 pub(crate) struct LoadedFile {
     pub(crate) path: PathBuf,
-    pub(crate) files: Files,
+    pub(crate) format: &'static str,
+    /// Warnings and notes, each with its position.
+    pub(crate) remarks: Vec<String>,
+    /// True if the file says that no gateway is to be started.
+    pub(crate) is_switched_off: bool,
 }
 
 /// Flags that do not form a valid configuration.
@@ -144,14 +148,17 @@ impl Config {
     /// Finds and reads the configuration file, and merges flags, variables, file and defaults. Returns also the state of
     /// the files, to notice their changes.
     pub(crate) fn load(args: &ServeFlags, variables: &Variables) -> (Result<Loaded, InvalidConfig>, Stamps) {
+        let mut defaults = Self::default();
+        let is_secret = move |setting: &&Setting| (setting.field)(&mut defaults).is_secret();
+        let secrets =
+            flags::settings().filter(is_secret).flat_map(|setting| secret::files(setting.variables, variables));
         let path = match args.files.find(variables) {
             Ok(Some(path)) => path,
             Ok(None) => {
+                let mut stamps = Stamps::default();
+                secrets.for_each(|path| stamps.add(&path));
                 let explained = Self::explain(&args.settings, variables, &FileValues::default());
-                return (
-                    explained.map(|(config, settings)| Loaded { config, settings, file: None }),
-                    Stamps::default(),
-                );
+                return (explained.map(|(config, settings)| Loaded { config, settings, file: None }), stamps);
             }
             Err(invalid) => return (Err(invalid.into()), Stamps::default()),
         };
@@ -161,15 +168,13 @@ impl Config {
         };
         let (files, mut stamps) =
             file::read(&path, &owner, (&keys(), &args.files.foreign, args.files.is_reload), variables);
-        flags::settings()
-            .flat_map(|setting| secret::files(setting.variables, variables))
-            .for_each(|path| stamps.add(&path));
-        let loaded = files.map_err(InvalidConfig::from).and_then(|mut files| {
-            let (mut config, settings) = Self::explain(&args.settings, variables, &files.values)?;
-            let definitions = std::mem::take(&mut files.servers).into();
-            let (file, refused) = (displayed(&path), std::mem::take(&mut files.refused));
-            config.servers = Some(DeclaredServers { owner, file, definitions, refused });
-            Ok(Loaded { config, settings, file: Some(LoadedFile { path, files }) })
+        secrets.for_each(|path| stamps.add(&path));
+        let loaded = files.map_err(InvalidConfig::from).and_then(|files| {
+            let Files { values, servers, remarks, refused, format, is_switched_off } = files;
+            let (mut config, settings) = Self::explain(&args.settings, variables, &values)?;
+            let file = Some(displayed(&path));
+            config.servers = Some(DeclaredServers { owner, file, definitions: servers.into(), refused });
+            Ok(Loaded { config, settings, file: Some(LoadedFile { path, format, remarks, is_switched_off }) })
         });
         (loaded, stamps)
     }
@@ -231,7 +236,7 @@ impl Config {
         Ok((config, effective))
     }
 
-    /// Returns the variables that are set for a predecessor and have no effect here, each with the reason.
+    /// Returns the variables that are set for the gateway or a predecessor and have no effect, each with the reason.
     pub(crate) fn without_effect(variables: &Variables) -> Vec<(&str, String)> {
         without_effect::without_effect(variables, flags::settings())
     }

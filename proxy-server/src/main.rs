@@ -9,7 +9,8 @@ use proxy_server::{Cli, run, warden};
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
 
-/// Exit codes: 0 after a stop by signal, 1 when the gateway could not start, 2 for a command line that makes no sense.
+/// Exit codes: 0 after a stop by signal and after a command that succeeded, 1 after an error, 2 for a command line that makes
+/// no sense, 3 of `status --exit-code` if no gateway runs.
 fn main() -> ExitCode {
     warden().unwrap_or_else(gateway)
 }

@@ -1,4 +1,4 @@
-//! Health and status of the gateway and its upstreams: `/healthz`, `/readyz`, `/admin/metrics`.
+//! Health and status of the gateway and its upstreams: `/healthz`, `/readyz`, `/admin/status`, `/admin/metrics`.
 
 use std::sync::atomic::Ordering;
 

@@ -17,7 +17,10 @@ pub(super) async fn show(args: &ShowFlags) -> anyhow::Result<()> {
     let loaded = loaded?;
     check_address(&loaded.config).await?;
     if let Some(file) = &loaded.file {
-        tell(&file.files.remarks);
+        tell(&file.remarks);
+    }
+    if let Some(servers) = loaded.config.servers.as_ref().filter(|_| args.output == Output::Human) {
+        tell(&servers.refused);
     }
     Ok(write!(std::io::stdout(), "{}", settings::show(&loaded, args.output))?)
 }

@@ -3,7 +3,7 @@
 
 use std::fs::{self, File};
 use std::io::{Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -11,6 +11,8 @@ use anyhow::{Context, bail};
 use rustix::fs::{FlockOperation, OFlags, flock};
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::time::sleep;
+
+use crate::config::absolute;
 
 const NAME: &str = "mcp-proxy.pid";
 /// Folder of Radium's workspaces, which has the PID file too.
@@ -43,8 +45,7 @@ pub(super) fn path(named: Option<&Path>, file: Option<&Path>, state: Option<Path
         return Ok(folder.join(NAME));
     }
     let folder = state.context("no folder for the PID file; name it with --pid-file")?.join("mcp-proxy/run");
-    let file = file.map(|file| std::path::absolute(file).unwrap_or_else(|_| file.to_owned()));
-    let file = file.map(|file| file.display().to_string()).unwrap_or_default();
+    let file = file.map(|file| absolute(file).display().to_string()).unwrap_or_default();
     Ok(folder.join(format!("{}.pid", file.trim_start_matches('/').replace(['/', ' '], "%"))))
 }
 
@@ -56,10 +57,20 @@ impl OwnPidFile {
         }
         let mut options = File::options();
         options.read(true).write(true).create(true).truncate(false).custom_flags(OFlags::NOFOLLOW.bits().cast_signed());
-        let open = options.open(path);
-        let file = open.with_context(|| format!("cannot open the PID file `{}`", path.display()))?;
-        if flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
-            return Ok(Err(read(&file).ok()));
+        let open = || {
+            let hint = "name another one with --pid-file";
+            options.open(path).with_context(|| format!("cannot open the PID file `{}`; {hint}", path.display()))
+        };
+        let mut file = open()?;
+        loop {
+            if flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
+                return Ok(Err(read(&file).ok()));
+            }
+            // Another process may have removed the file between its opening and its locking.
+            if is_at(&file, path) {
+                break;
+            }
+            file = open()?;
         }
         // A number that is left over is another process's by now.
         file.set_len(0).with_context(|| format!("cannot write the PID file `{}`", path.display()))?;
@@ -68,7 +79,7 @@ impl OwnPidFile {
 
     /// Writes the PID of this process.
     pub(super) fn write(&mut self) -> anyhow::Result<()> {
-        let written = self.file.set_len(0).and_then(|()| writeln!(self.file, "{}", std::process::id()));
+        let written = writeln!(self.file, "{}", std::process::id());
         written.with_context(|| format!("cannot write the PID file `{}`", self.path.display()))
     }
 }
@@ -87,10 +98,16 @@ pub(super) fn look(path: &Path) -> anyhow::Result<State> {
         Err(error) => return Err(error).with_context(|| format!("cannot open the PID file `{}`", path.display())),
     };
     if !is_held(&file) {
+        // Removed under the lock, so that a gateway which is starting does not lose its own.
+        let is_free = flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok() && is_at(&file, path);
+        if !is_free {
+            bail!("a gateway is starting or ending: try again");
+        }
         fs::remove_file(path).with_context(|| format!("cannot remove the stale PID file `{}`", path.display()))?;
         return Ok(State::Stale);
     }
-    let pid = read(&file).with_context(|| format!("a gateway is starting: `{}` has no number yet", path.display()))?;
+    let pid = read(&file)
+        .with_context(|| format!("a gateway is starting: `{}` has no number yet; try again", path.display()))?;
     Ok(State::Running(pid))
 }
 
@@ -105,8 +122,18 @@ pub(super) async fn terminate(path: &Path, pid: Pid, patience: Duration) -> anyh
     };
     match tokio::time::timeout(patience, ended).await {
         Ok(()) => Ok(()),
-        Err(_) => bail!("process {pid} has not ended within {} s", patience.as_secs()),
+        Err(_) => bail!(
+            "process {pid} has not ended within {} s; end it with `kill -KILL {pid}`, which loses calls under way",
+            patience.as_secs()
+        ),
     }
+}
+
+/// True if the file is still the one at the path.
+fn is_at(file: &File, path: &Path) -> bool {
+    let identity = |metadata: fs::Metadata| (metadata.dev(), metadata.ino());
+    let (opened, present) = (file.metadata().map(identity), fs::metadata(path).map(identity));
+    matches!((opened, present), (Ok(opened), Ok(present)) if opened == present)
 }
 
 /// True if a process holds the lock.

@@ -45,7 +45,7 @@ pub(super) async fn start(mut args: StartFlags) -> anyhow::Result<()> {
             return say(&format!("\u{26a0} a gateway is running already{pid}: end it with `mcp-proxy stop`"));
         }
     };
-    if loaded.file.as_ref().is_some_and(|file| !file.files.is_enabled) {
+    if loaded.file.as_ref().is_some_and(|file| file.is_switched_off) {
         let path = path.display();
         return say(&format!("\u{26a0} the gateway is switched off: set `enable = true` in {path}"));
     }
@@ -63,8 +63,7 @@ pub(super) async fn start(mut args: StartFlags) -> anyhow::Result<()> {
 pub(super) async fn stop(args: &ProcessFlags) -> anyhow::Result<()> {
     let (path, loaded) = find(args)?;
     match pid_file::look(&path)? {
-        State::Absent => say("\u{2717} no gateway is running"),
-        State::Stale => say("\u{2717} no gateway is running; its stale PID file is removed"),
+        absent @ (State::Absent | State::Stale) => say(not_running(&absent)),
         State::Running(pid) => {
             say(&format!("stopping PID {pid}"))?;
             let config = loaded.map(|loaded| loaded.config).unwrap_or_default();
@@ -78,54 +77,61 @@ pub(super) async fn stop(args: &ProcessFlags) -> anyhow::Result<()> {
 /// `status`.
 pub(super) async fn status(args: &StatusFlags) -> anyhow::Result<()> {
     let (path, loaded) = find(&args.process)?;
-    let state = pid_file::look(&path)?;
     let (config, invalid) = match loaded {
-        Ok(loaded) => (loaded.config, None),
-        Err(invalid) => (Config::default(), Some(invalid)),
+        Ok(loaded) => (Some(loaded.config), None),
+        Err(invalid) => (None, Some(anyhow::Error::new(invalid).context("its configuration file has a mistake now"))),
     };
-    let pid = match &state {
-        State::Running(pid) => Some(pid.as_raw_nonzero().get()),
-        State::Absent | State::Stale => None,
-    };
-    let observed = match pid {
-        Some(_) => Some(match invalid {
-            Some(invalid) => Err(anyhow::Error::new(invalid).context("its configuration file has a mistake now")),
-            None => ask(&config).await,
-        }),
-        None => None,
-    };
-    match args.output {
-        Output::Json => {
-            let (gateway, error) = match observed {
-                Some(Ok(status)) => (Some(status), None),
-                Some(Err(error)) => (None, Some(format!("{error:#}"))),
-                None => (None, None),
+    let (pid, gateway, error) = match pid_file::look(&path)? {
+        State::Running(pid) => {
+            let asked = match &config {
+                Some(config) => ask(config).await.map_err(Some),
+                None => Err(invalid),
             };
+            let (gateway, error) = match asked {
+                Ok(status) => (Some(status), None),
+                Err(error) => (None, error),
+            };
+            (Some(pid.as_raw_nonzero().get()), gateway, error)
+        }
+        absent => {
+            if args.output == Output::Human {
+                say(not_running(&absent))?;
+            }
+            (None, None, None)
+        }
+    };
+    match (args.output, pid) {
+        (Output::Json, _) => {
             let shown = json!({
-                "version": 1, "running": pid.is_some(), "pid": pid, "host": config.host,
-                "port": config.port, "gateway": gateway, "error": error,
+                "version": 1, "running": pid.is_some(), "pid": pid,
+                "host": config.as_ref().map(|config| &config.host), "port": config.as_ref().map(|config| config.port),
+                "gateway": gateway, "error": error.map(|error| format!("{error:#}")),
             });
             say(&format!("{shown:#}"))?;
         }
-        Output::Human => match (pid, observed) {
-            (Some(pid), observed) => {
-                say(&format!("\u{2713} running, PID {pid}, {}:{}", config.host, config.port))?;
-                match observed {
-                    Some(Ok(status)) => show(&status)?,
-                    Some(Err(error)) => say(&format!("\u{26a0} it does not tell its status: {error:#}"))?,
-                    None => {}
-                }
+        (Output::Human, Some(pid)) => {
+            let address = config.map(|config| format!(", {}:{}", config.host, config.port)).unwrap_or_default();
+            say(&format!("\u{2713} running, PID {pid}{address}"))?;
+            if let Some(status) = gateway {
+                show(&status)?;
             }
-            (None, _) if matches!(state, State::Stale) => {
-                say("\u{2717} no gateway is running; its stale PID file is removed")?;
+            if let Some(error) = error {
+                say(&format!("\u{26a0} it does not tell its status: {error:#}"))?;
             }
-            (None, _) => say("\u{2717} no gateway is running")?,
-        },
+        }
+        (Output::Human, None) => {}
     }
     if args.exit_code && pid.is_none() {
         std::process::exit(NOT_RUNNING);
     }
     Ok(())
+}
+
+fn not_running(state: &State) -> &'static str {
+    match state {
+        State::Stale => "\u{2717} no gateway is running; its stale PID file is removed",
+        State::Absent | State::Running(_) => "\u{2717} no gateway is running",
+    }
 }
 
 /// Returns the PID file, and the configuration or the reason why there is none: the process can be found without it.

@@ -41,11 +41,10 @@ pub(super) async fn serve(args: ServeFlags) -> anyhow::Result<()> {
 
 /// Serves until a signal. `listening` is called once clients can connect; what it returns is kept until the end.
 pub(super) async fn run<T>(
-    sources: Sources,
+    mut sources: Sources,
     (loaded, stamps): (Loaded, Stamps),
     listening: impl FnOnce() -> anyhow::Result<T>,
 ) -> anyhow::Result<()> {
-    let mut sources = sources;
     // A reload reads the file that was found, and no other, even if it has gone.
     let found = loaded.file.as_ref().map_or_else(|| "none".into(), |file| file.path.clone());
     sources.args.files.config = Some(found);
@@ -130,7 +129,10 @@ async fn follow(gateway: &Gateway, sources: Arc<Sources>, mut stamps: Stamps, si
             () = changed(&stamps) => "the file has changed",
         };
         let loading = Arc::clone(&sources);
-        let Ok((loaded, newest)) = spawn_blocking(move || Config::load(&loading.args, &loading.variables)).await else {
+        let load = spawn_blocking(move || Config::load(&loading.args, &loading.variables));
+        // Only a panic ends it otherwise, which has its own log line; the next change is waited for.
+        let Ok((loaded, newest)) = load.await else {
+            stamps = stamps.renewed();
             continue;
         };
         stamps = newest;
@@ -184,14 +186,14 @@ async fn changed(stamps: &Stamps) {
 fn log_file(loaded: &Loaded) {
     let Some(file) = &loaded.file else { return };
     let refused = loaded.config.servers.as_ref().map(|servers| servers.refused.as_slice()).unwrap_or_default();
-    for remark in &file.files.remarks {
+    for remark in &file.remarks {
         warn!(remark, "configuration file");
     }
     for refusal in refused {
         error!(refusal, "server of the configuration file not usable");
     }
     let servers = loaded.config.servers.as_ref().map(|servers| servers.definitions.len()).unwrap_or_default();
-    info!(file = %file.path.display(), format = file.files.format, servers, "configuration file read");
+    info!(file = %file.path.display(), format = file.format, servers, "configuration file read");
 }
 
 fn hide_secrets(config: &Config) {

@@ -23,11 +23,11 @@ pub(super) fn show(loaded: &Loaded, output: Output) -> String {
                 let names: Vec<&str> = servers.definitions.iter().map(|it| it.name.as_str()).collect();
                 let file = json!({
                     "path": displayed(&file.path),
-                    "format": file.files.format,
+                    "format": file.format,
                     "owner": servers.owner,
                     "servers": names,
                     "refused": servers.refused,
-                    "remarks": file.files.remarks,
+                    "remarks": file.remarks,
                 });
                 shown.insert("file".to_owned(), file);
             }

@@ -47,7 +47,11 @@ pub(super) async fn stdio(args: StdioFlags) -> anyhow::Result<()> {
 
 /// Reads the servers of a configuration file in any format.
 fn read_servers(path: &Path, args: &StdioFlags, environment: &Variables) -> anyhow::Result<Vec<Definition>> {
-    let Files { servers, remarks, refused, .. } = Config::read_file(path, &args.foreign, environment)?;
+    let files = Config::read_file(path, &args.foreign, environment)?;
+    for (setting, place) in files.settings() {
+        warn!(setting, %place, "this setting of the configuration file has no effect on `stdio`");
+    }
+    let Files { servers, remarks, refused, .. } = files;
     for remark in remarks {
         warn!(remark, "configuration file");
     }

@@ -15,8 +15,8 @@ use std::path::PathBuf;
 use schemas::Definition;
 
 pub(crate) use self::flags::{FileFlags, ForeignFlags, FormatFlags};
-pub(crate) use self::path::displayed;
-pub(super) use self::path::{absolute, is_named_as_own};
+pub(super) use self::path::is_named_as_own;
+pub(crate) use self::path::{absolute, displayed};
 pub(super) use self::read::{OWN, PTBSARE, is_of_ptbsare, read, text, tool_config};
 pub(crate) use self::stamp::Stamps;
 
@@ -43,7 +43,7 @@ pub(crate) struct Place {
 }
 
 /// Contents of the configuration files.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Files {
     pub(super) values: FileValues,
     pub(crate) servers: Vec<Definition>,
@@ -53,14 +53,14 @@ pub(crate) struct Files {
     pub(crate) refused: Vec<String>,
     /// Format of the file that was named.
     pub(crate) format: &'static str,
-    /// False if the file says that no gateway is to be started.
-    pub(crate) is_enabled: bool,
+    /// True if the file says that no gateway is to be started.
+    pub(super) is_switched_off: bool,
 }
 
-impl Default for Files {
-    fn default() -> Self {
-        let (values, servers, remarks, refused) = Default::default();
-        Self { values, servers, remarks, refused, format: "", is_enabled: true }
+impl Files {
+    /// Lists the keys of the settings that the files have, each with its position.
+    pub(crate) fn settings(&self) -> impl Iterator<Item = (&str, &Place)> {
+        self.values.iter().map(|(key, value)| (key.as_str(), &value.place))
     }
 }
 

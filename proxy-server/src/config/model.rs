@@ -51,7 +51,8 @@ pub struct Config {
     pub(crate) calls: Limits,
     pub(crate) network: Network,
     pub(crate) children: ChildEnvironment,
-    /// Servers of the configuration file; `None` without a file, which leaves the servers of earlier ones alone.
+    /// Servers of the configuration file; without a file, `None`: the servers of
+    /// earlier files are deregistered at the start, and left alone by a reload.
     pub(crate) servers: Option<DeclaredServers>,
 }
 

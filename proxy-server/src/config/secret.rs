@@ -7,6 +7,11 @@ use super::env::{NotText, Variables};
 use super::file::{FileValue, text};
 use super::model::InvalidSetting;
 
+/// Returns the variable that names the file with the value of another one.
+pub(super) fn variable(of: &str) -> String {
+    format!("{of}_FILE")
+}
+
 /// Returns the key under which a file names the file with a setting's value.
 pub(super) fn key(setting: &str) -> String {
     format!("{setting}-file")
@@ -14,7 +19,7 @@ pub(super) fn key(setting: &str) -> String {
 
 /// Returns the files that the variables of a setting name, to notice their changes.
 pub(super) fn files(variables: &'static [&'static str], env: &Variables) -> impl Iterator<Item = PathBuf> {
-    variables.iter().filter_map(|variable| env.path(&format!("{variable}_FILE")))
+    variables.iter().filter_map(|variable| env.path(&self::variable(variable)))
 }
 
 /// Reads the files that the variables of a setting name.
@@ -24,7 +29,7 @@ pub(super) fn in_variables(
 ) -> Result<Vec<(String, String)>, InvalidSetting> {
     let mut found = Vec::new();
     for variable in variables {
-        let name = format!("{variable}_FILE");
+        let name = self::variable(variable);
         let path = match env.raw(&name) {
             None => continue,
             Some(Err(NotText)) => return Err(InvalidSetting::unusable(&name, "the path is not UTF-8")),

@@ -168,7 +168,7 @@ impl Setting {
         reading: Reading,
         is_path: bool,
     ) -> Result<Option<Place>, InvalidSetting> {
-        let Some((key, value)) = self.file_value(values) else { return Ok(None) };
+        let Some((key, value)) = self.file_value(values)? else { return Ok(None) };
         let given = self.in_file(&key, value, reading, is_path);
         let read = given.and_then(|given| (self.field)(config).read(&given));
         read.map_err(|invalid| invalid.at(&value.place, &key))?;
@@ -176,9 +176,16 @@ impl Setting {
     }
 
     /// Finds the value in a file: its own, or the path of a file with it.
-    fn file_value<'v>(&self, values: &'v FileValues) -> Option<(String, &'v FileValue)> {
+    fn file_value<'v>(&self, values: &'v FileValues) -> Result<Option<(String, &'v FileValue)>, InvalidSetting> {
         let keys = [self.key().to_owned(), secret::key(self.key())];
-        keys.into_iter().find_map(|key| values.get(&key).map(|value| (key, value)))
+        let mut found = keys.into_iter().filter_map(|key| values.get(&key).map(|value| (key, value)));
+        match (found.next(), found.next()) {
+            (Some((first, _)), Some((second, value))) => {
+                let reason = format!("`{first}` is set too; leave one of them out");
+                Err(InvalidSetting::unusable("", reason).at(&value.place, &second))
+            }
+            (first, _) => Ok(first),
+        }
     }
 
     /// Returns the texts of a value in a file.

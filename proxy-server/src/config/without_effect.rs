@@ -1,8 +1,10 @@
-//! Variables of the predecessors that have no effect here, each with the reason.
+//! Variables that have no effect: those of the predecessors, and misspelt ones of the gateway, each with the reason.
 
 use schemas::nearest;
 
 use super::env::Variables;
+use super::model::Config;
+use super::secret;
 use super::setting::Setting;
 
 const POOL: &str = "the gateway uses two connections to Redis and no pool";
@@ -44,13 +46,19 @@ pub(super) fn without_effect<'v>(
     settings: impl Iterator<Item = &'static Setting>,
 ) -> Vec<(&'v str, String)> {
     let mut known: Vec<&str> = OTHERS.to_vec();
+    let mut of_files = Vec::new();
+    let mut defaults = Config::default();
     for setting in settings {
         known.extend(setting.variables);
         known.extend(setting.short.iter().flat_map(|short| short.variables));
+        if (setting.field)(&mut defaults).is_secret() {
+            of_files.extend(setting.variables.iter().map(|variable| secret::variable(variable)));
+        }
     }
+    let is_known = |name: &str| known.contains(&name) || of_files.iter().any(|known| known == name);
     let reason = |name: &'v str| match VARIABLES.iter().find(|(variable, _)| *variable == name) {
         Some((_, reason)) => Some((name, (*reason).to_owned())),
-        None if !name.starts_with(PREFIX) || known.contains(&name.trim_end_matches("_FILE")) => None,
+        None if !name.starts_with(PREFIX) || is_known(name) => None,
         None => Some((
             name,
             match nearest(name, known.iter().copied()) {
@@ -74,6 +82,9 @@ mod tests {
             ("MCP_PROXY_LOG_COMPONENTS", "router"),
             ("MCP_PROXY_ADMIN_TOKENS_FILE", "/x"),
             ("MCP_PROXY_DEBUG", "1"),
+            ("MCP_PROXY_REDIS_CA_FILE", "/x"),
+            ("MCP_PROXY_UPSTREAM_CA_FILE", "/x"),
+            ("MCP_PROXY_PORT_FILE", "/x"),
             ("ADMIN_PASSWORD", "x"),
             ("ADMIN_OTHER", "x"),
         ];
@@ -88,6 +99,7 @@ mod tests {
                 "ADMIN_PASSWORD: the gateway has no web console yet",
                 "MCP_PROXY_ADMIN_TOKNE: there is no such setting; did you mean `MCP_PROXY_ADMIN_TOKEN`?",
                 "MCP_PROXY_LOG_COMPONENTS: there is no such setting; did you mean `MCP_PROXY_LOG_FORMAT`?",
+                "MCP_PROXY_PORT_FILE: there is no such setting; did you mean `MCP_PROXY_PORT`?",
             ]
         );
     }

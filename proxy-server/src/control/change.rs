@@ -36,6 +36,9 @@ impl Control {
         loop {
             let Decided { writes, expected, context } = decide(&self.snapshot())?;
             decisions += 1;
+            if writes.is_empty() && expected.is_empty() {
+                return Ok(Ok((Vec::new(), context)));
+            }
             match self.commit(writes, &expected).await {
                 Err(TransactError::Conflict(_) | TransactError::Full(_)) if decisions < MAX_DECISIONS => {}
                 outcome => return Ok(outcome.map(|written| (written, context))),

@@ -11,8 +11,8 @@ use tokio::sync::watch;
 pub(crate) struct DeclaredServers {
     /// Owner of their registrations.
     pub(crate) owner: Owner,
-    /// Path of the file, as it was named.
-    pub(crate) file: String,
+    /// Path of the file, as it was named; `None` without a file.
+    pub(crate) file: Option<String>,
     pub(crate) definitions: Arc<[Definition]>,
     /// Servers of the file that cannot be used, each with the reason.
     pub(crate) refused: Vec<String>,
@@ -50,7 +50,7 @@ impl DeclaredServers {
     /// Declares no server, for a gateway without a configuration file.
     pub(crate) fn none() -> Self {
         let owner = Owner::try_from(format!("{FILE_OWNER}none")).unwrap_or_default();
-        Self { owner, file: String::new(), definitions: Arc::from([]), refused: Vec::new() }
+        Self { owner, file: None, definitions: Arc::from([]), refused: Vec::new() }
     }
 }
 

@@ -25,18 +25,17 @@ const AFTER_CHANGE: Duration = Duration::from_millis(100);
 impl Control {
     /// Takes over a new version of the configuration file. Its servers are registered by [`follow`].
     pub(crate) fn declare(&self, servers: DeclaredServers) {
+        // Locked until the version is the newest, so that no outcome of the former one is noted as that of this one.
         let mut report = lock(&self.declared.report);
-        let has_file = !servers.file.is_empty();
         *report = FileReport {
-            file: has_file.then(|| servers.file.clone()),
-            generation: if has_file { report.generation + 1 } else { 0 },
+            file: servers.file.clone(),
+            generation: if servers.file.is_some() { report.generation + 1 } else { 0 },
             loaded_at: Some(self.now()),
             servers: servers.definitions.len(),
             refused: servers.refused.clone(),
             pending: Some("the servers are being registered".to_owned()),
             rejected: None,
         };
-        drop(report);
         self.declared.newest.send_replace(Some(Arc::new(servers)));
     }
 
@@ -96,9 +95,13 @@ pub(super) async fn follow(control: Arc<Control>, stopping: CancellationToken) {
     }
 }
 
-/// Reports the outcome of a registration. Returns false if it has to be tried again.
-fn note(control: &Control, declared: &DeclaredServers, outcome: Result<Vec<String>, TransactError>) -> bool {
+/// Reports the outcome of a registration, unless a newer version has come meanwhile. Returns false if it has to be tried
+/// again.
+fn note(control: &Control, declared: &Arc<DeclaredServers>, outcome: Result<Vec<String>, TransactError>) -> bool {
     let mut report = lock(&control.declared.report);
+    if control.declared.newest.borrow().as_ref().is_none_or(|newest| !Arc::ptr_eq(newest, declared)) {
+        return true;
+    }
     match outcome {
         Ok(taken) => {
             for refusal in taken.iter().filter(|refusal| !report.refused.contains(refusal)) {
@@ -127,7 +130,6 @@ fn note(control: &Control, declared: &DeclaredServers, outcome: Result<Vec<Strin
 /// Compares the owner's registrations with the declared ones. The context is the list of names that others have. Unless the
 /// storage is shared, those of files that are not loaded any more are removed.
 fn decide(snapshot: &Snapshot, declared: &DeclaredServers, is_shared: bool) -> Decided<Vec<String>> {
-    let owner_of = |registration: &Registration| registration.definition.tags.get(OWNER_TAG).cloned();
     let is_own = |registration: &Registration| {
         let owner = owner_of(registration).unwrap_or_default();
         owner == declared.owner.as_str() || (!is_shared && owner.starts_with(FILE_OWNER))
@@ -138,7 +140,7 @@ fn decide(snapshot: &Snapshot, declared: &DeclaredServers, is_shared: bool) -> D
         let write = match stored {
             None => Write::Create { definition: definition.clone(), lease: None },
             Some(stored) if !is_own(stored) => {
-                taken.push(refusal(definition, owner_of(stored).as_deref()));
+                taken.push(refusal(definition, owner_of(stored)));
                 continue;
             }
             Some(stored) if stored.definition == *definition => continue,
@@ -155,6 +157,10 @@ fn decide(snapshot: &Snapshot, declared: &DeclaredServers, is_shared: bool) -> D
         writes.push(Write::Delete { name });
     }
     Decided { writes, expected, context: taken }
+}
+
+fn owner_of(registration: &Registration) -> Option<&str> {
+    registration.definition.tags.get(OWNER_TAG).map(String::as_str)
 }
 
 fn refusal(definition: &Definition, owner: Option<&str>) -> String {

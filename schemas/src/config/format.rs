@@ -4,7 +4,7 @@ use crate::config::entry::{Entries, Entry, Used};
 use crate::config::fields::{APPROVAL, Rules, Unit, UrlAlone, texts};
 use crate::config::pattern::Notation;
 use crate::config::remark::Remark;
-use crate::config::server::{Server, Setting};
+use crate::config::server::{Kind, Server, Setting};
 use crate::document::{Map, Node, Span, Syntax, Value};
 
 /// Format of a program's configuration file.
@@ -139,9 +139,16 @@ impl<'f> File<'f> {
         }
     }
 
-    /// Returns the texts of the list at a path of keys; reports another value as an error.
-    pub(super) fn texts(&self, path: &[&str], remarks: &mut Vec<Remark>) -> Option<Vec<String>> {
-        texts(&format!("`{}`", path.join(".")), self.at(path)?, remarks)
+    /// Returns the texts of the list at a path of keys, which restricts every server. Another value is an error, and no
+    /// server can be used.
+    pub(super) fn texts(&self, path: &[&str], imported: &mut Imported) -> Option<Vec<String>> {
+        let before = imported.remarks.len();
+        let texts = texts(&format!("`{}`", path.join(".")), self.at(path)?, &mut imported.remarks);
+        if let Some(error) = imported.remarks.get(before) {
+            let unusable = Kind::Unsupported(error.message.clone());
+            imported.servers.iter_mut().for_each(|server| server.kind = unusable.clone());
+        }
+        texts
     }
 
     /// True if the keys of the root are names of servers.

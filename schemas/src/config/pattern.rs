@@ -59,7 +59,7 @@ pub(super) enum Asked {
     Secrets,
 }
 
-/// Values that the variables of a [`Pattern`] stand for.
+/// Values that the variables of a path pattern stand for.
 ///
 /// ```
 /// use schemas::config::Surroundings;

@@ -1,4 +1,4 @@
-//! A configuration file of any content is read without a panic and with every position inside of it, and what the
+//! A configuration file of any content is read without a panic and with every remark on one of its lines, and what the
 //! gateway writes is read again as it was.
 #![no_main]
 

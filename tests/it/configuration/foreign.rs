@@ -186,10 +186,17 @@ async fn an_import_shows_first_and_registers_on_request_only_what_is_new() {
 #[tokio::test]
 async fn an_import_reads_neither_files_nor_the_environment_of_the_gateway() {
     let gateway = binary("mcp-proxy").args(["--port=0"]).env("GATEWAY_SECRET", "hush").serve().await;
-    for word in ["${env:GATEWAY_SECRET}", "${GATEWAY_SECRET}", "${file:/etc/hostname}"] {
-        let content = json!({ "mcpServers": { "a": { "command": "sleep", "args": [word], "serverUrl": null } } });
-        let answer = gateway.admin.post("/admin/import", json!({ "content": content.to_string() })).await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let secret = folder.path().join("secret");
+    fs::write(&secret, "hush").expect("a file");
+    let file = format!("${{file:{}}}", secret.display());
+    for (format, word) in
+        [("windsurf", "${env:GATEWAY_SECRET}"), ("claude-code", "${GATEWAY_SECRET}"), ("windsurf", file.as_str())]
+    {
+        let content = json!({ "mcpServers": { "a": { "command": "sleep", "args": [word] } } }).to_string();
+        let answer = gateway.admin.post("/admin/import", json!({ "content": content, "format": format })).await;
         assert!(!answer.text.contains("hush"), "{}", answer.text);
+        assert_eq!(answer.json()["servers"][0]["outcome"], "refused", "{word}: {}", answer.text);
     }
     let content = json!({ "servers": { "a": { "command": "sleep", "envFile": "/etc/hostname" } }, "inputs": [] });
     let answer = gateway.admin.post("/admin/import", json!({ "content": content.to_string() })).await.json();

@@ -25,7 +25,7 @@ pub(super) fn folder(path: &Path) -> PathBuf {
 }
 
 /// Returns the absolute path, without following links: those of Kubernetes change their targets.
-pub(in crate::config) fn absolute(path: &Path) -> PathBuf {
+pub(crate) fn absolute(path: &Path) -> PathBuf {
     let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
     absolute.components().filter(|part| *part != Component::CurDir).collect()
 }

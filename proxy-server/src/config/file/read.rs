@@ -90,7 +90,9 @@ impl Reader<'_> {
     /// Reads a file, named by another file or by the user.
     fn file(&mut self, path: &Path, included_at: Option<&Place>) {
         if self.depth > MAX_DEPTH {
-            self.broken(format!("{}: error: files include one another {MAX_DEPTH} deep", displayed(path)));
+            let place = included_at.map_or_else(|| displayed(path), ToString::to_string);
+            let hint = "include the file from the first one";
+            self.broken(format!("{place}: error: files include one another {MAX_DEPTH} deep\n  hint: {hint}"));
             return;
         }
         self.depth += 1;
@@ -101,6 +103,16 @@ impl Reader<'_> {
     fn read_file(&mut self, path: &Path, included_at: Option<&Place>) {
         let file = displayed(path);
         lock(&self.stamps).add(path);
+        let canonical = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+        if !self.seen.insert(canonical) {
+            return;
+        }
+        if self.seen.len() > MAX_FILES {
+            let place = included_at.map_or_else(|| file.clone(), ToString::to_string);
+            let hint = "include the folder that is meant, not one above it";
+            self.broken(format!("{place}: error: more than {MAX_FILES} files are included\n  hint: {hint}"));
+            return;
+        }
         // A pipe, as a shell passes by `<(command)`, is read once, and only where the user has named it.
         let may_be_pipe = included_at.is_none() && !self.is_reload;
         let text = match text(path, may_be_pipe) {
@@ -111,14 +123,6 @@ impl Reader<'_> {
                 return;
             }
         };
-        let canonical = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-        if !self.seen.insert(canonical) {
-            return;
-        }
-        if self.seen.len() > MAX_FILES {
-            self.broken(format!("{file}: error: more than {MAX_FILES} files are included"));
-            return;
-        }
         let document = Document::parse(&text);
         let named = self.foreign.format.config_format.as_deref().filter(|_| included_at.is_none());
         let format = named.or_else(|| is_of_ptbsare(path).then_some(PTBSARE));
@@ -138,7 +142,7 @@ impl Reader<'_> {
         self.tool_config(path, &mut imported);
         if is_first {
             self.files.format = imported.dialect.map_or("", |dialect| dialect.id);
-            self.files.is_enabled = !imported.is_switched_off;
+            self.files.is_switched_off = imported.is_switched_off;
         }
         self.imported(&file, (path, &surroundings, is_first), imported, !document.malformed.is_empty());
     }
@@ -207,9 +211,14 @@ impl Reader<'_> {
         let has_errors = imported.remarks.iter().any(|remark| remark.level == Level::Error);
         self.is_broken |= is_malformed || has_errors || imported.dialect.is_none();
         self.problems.extend(imported.remarks.iter().map(|remark| remark.in_file(file)));
-        // The settings of an included file of another program are for that program.
-        for setting in imported.settings.into_iter().filter(|_| is_first) {
-            self.setting(setting.name.to_owned(), setting.values, place(file, setting.span), path);
+        for setting in imported.settings {
+            let place = place(file, setting.span);
+            if is_first {
+                self.setting(setting.name.to_owned(), setting.values, place, path);
+            } else {
+                let message = "has no effect: an included file of another program adds its servers only";
+                self.problems.push(format!("{place}: note: setting `{}` {message}", setting.name));
+            }
         }
         for server in imported.servers {
             let place = place(file, server.span);
@@ -322,7 +331,7 @@ pub(in crate::config) fn text(path: &Path, may_be_pipe: bool) -> Result<String, 
     let file = File::open(path).map_err(|error| error.to_string())?;
     file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes).map_err(|error| error.to_string())?;
     if bytes.len() as u64 > MAX_FILE_BYTES {
-        return Err(format!("it is larger than {} MiB", MAX_FILE_BYTES >> 20));
+        return Err(format!("it is larger than {} MiB; split it with `include`", MAX_FILE_BYTES >> 20));
     }
     String::from_utf8(bytes).map_err(|_| "it is not UTF-8 text".to_owned())
 }

@@ -37,7 +37,7 @@ fn whole(file: &File<'_>, imported: &mut Imported) {
         return;
     }
     for key in ["disabledMcpServers", "disabledMcpjsonServers"] {
-        let names = file.texts(&[key], &mut imported.remarks).unwrap_or_default();
+        let names = file.texts(&[key], imported).unwrap_or_default();
         for server in imported.servers.iter_mut().filter(|server| names.contains(&server.name)) {
             server.is_disabled = true;
         }

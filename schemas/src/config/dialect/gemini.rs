@@ -32,8 +32,8 @@ pub(super) fn finish(reading: &mut Reading<'_, '_>) {
 /// Reads which servers are switched off; of the two programs one has wildcards.
 pub(super) fn whole(file: &File<'_>, imported: &mut Imported) {
     let fits = |names: &[String], name: &str| names.iter().any(|pattern| glob::fits(pattern, name));
-    let excluded = file.texts(&["mcp", "excluded"], &mut imported.remarks).unwrap_or_default();
-    let allowed = file.texts(&["mcp", "allowed"], &mut imported.remarks);
+    let excluded = file.texts(&["mcp", "excluded"], imported).unwrap_or_default();
+    let allowed = file.texts(&["mcp", "allowed"], imported);
     for server in &mut imported.servers {
         let is_allowed = allowed.as_ref().is_none_or(|allowed| fits(allowed, &server.name));
         server.is_disabled |= fits(&excluded, &server.name) || !is_allowed;

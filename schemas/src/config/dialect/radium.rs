@@ -97,6 +97,12 @@ fn whole(file: &File<'_>, imported: &mut Imported) {
     }
     let is_on = proxy.get("enable").is_some_and(|node| matches!(node.value, Value::Bool(true, _)));
     imported.is_switched_off = !is_on;
+    if !is_on {
+        let message =
+            "`mcp.proxy.enable` is not true: `mcp-proxy start` does not start the gateway, `mcp-proxy serve` does";
+        let at = proxy.get("enable").map_or(span, Node::head);
+        imported.remarks.push(Remark::note(at, message));
+    }
     if proxy.get("port").is_none() {
         imported.settings.push(Setting { name: "port", values: vec![DEFAULT_PORT.to_owned()], span });
     }

@@ -87,7 +87,7 @@ fn whole(file: &File<'_>, imported: &mut Imported) {
     let Some(proxy) = file.map(&["mcpProxy"]) else { return };
     address("mcpProxy", proxy, imported);
     let Some(options) = proxy.get("options").and_then(Node::as_map) else { return };
-    let tokens = tokens(file.texts(&["mcpProxy", "options", "authTokens"], &mut imported.remarks));
+    let tokens = tokens(file.texts(&["mcpProxy", "options", "authTokens"], imported));
     for server in &mut imported.servers {
         let own = |key: &str| file.family.and_then(|map| map.get(&server.name)?.get("options")?.get(key));
         if own("authTokens").is_none_or(|node| matches!(node.value, Value::Null)) {

@@ -1,6 +1,6 @@
 //! Files that no program would write.
 
-use crate::config::{Dialect, EntryForm, Kind, Level, Surroundings, import, import_document};
+use crate::config::{Dialect, EntryForm, Imported, Kind, Level, Surroundings, import, import_document};
 use crate::document::Document;
 
 fn refused(text: &str) -> String {
@@ -137,15 +137,20 @@ fn a_list_that_restricts_and_cannot_be_read_is_an_error() {
         assert!(matches!(kind, Some(Kind::Unsupported(reason)) if reason.contains("list")), "{format}: {kind:?}");
     }
     for (format, text) in [
-        ("gemini", "{\"mcp\": {\"allowed\": \"a\"}, \"mcpServers\": {}}"),
-        ("claude-code", "{\"disabledMcpServers\": \"a\", \"mcpServers\": {}}"),
+        ("gemini", "{\"mcp\": {\"allowed\": \"a\"}, \"mcpServers\": {\"a\": {\"command\": \"a\"}}}"),
+        ("claude-code", "{\"disabledMcpServers\": \"a\", \"mcpServers\": {\"a\": {\"command\": \"a\"}}}"),
         (
             "toolhive-vmcp",
             "backends: [{name: a, url: 'http://a.test'}]\naggregation: {tools: [{workload: a, filter: x}]}",
         ),
-        ("tbxark", "{\"mcpProxy\": {\"options\": {\"authTokens\": \"t\"}}, \"mcpServers\": {}}"),
+        (
+            "tbxark",
+            "{\"mcpProxy\": {\"options\": {\"authTokens\": \"t\"}}, \"mcpServers\": {\"a\": {\"command\": \"a\"}}}",
+        ),
     ] {
-        let remarks = import_document(&Document::parse(text), "a", Some(format)).remarks;
+        let Imported { remarks, servers, .. } = import_document(&Document::parse(text), "a", Some(format));
+        assert!(!servers.is_empty(), "{format}");
+        assert!(servers.iter().all(|server| matches!(server.kind, Kind::Unsupported(_))), "{format}: {servers:?}");
         assert!(
             remarks.iter().any(|it| it.level == Level::Error && it.message.contains("list of texts")),
             "{remarks:?}"

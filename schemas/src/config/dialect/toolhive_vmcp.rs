@@ -4,6 +4,7 @@ use crate::config::fields::{Rules, Unit, UrlAlone, texts};
 use crate::config::format::{Dialect, File, Imported, MCP_SERVERS};
 use crate::config::pattern::Notation;
 use crate::config::remark::Remark;
+use crate::config::server::Kind;
 use crate::document::{Node, Value};
 
 const ROOT: &str = "backends";
@@ -26,13 +27,16 @@ pub(super) const DIALECT: Dialect = Dialect {
 fn whole(file: &File<'_>, imported: &mut Imported) {
     for rule in file.list(&["aggregation", "tools"]).unwrap_or_default() {
         let name = rule.get("workload").and_then(Node::literal).unwrap_or_default();
-        let filter = rule.get("filter");
-        let allow = filter.and_then(|node| texts("`aggregation.tools.filter`", node, &mut imported.remarks));
         let Some(server) = imported.servers.iter_mut().find(|server| server.name == name) else {
             let message = format!("this rule has no effect: no backend has the name `{name}`");
             imported.remarks.push(Remark::warning(rule.head(), message));
             continue;
         };
+        let before = imported.remarks.len();
+        let allow = rule.get("filter").and_then(|it| texts("`aggregation.tools.filter`", it, &mut imported.remarks));
+        if let Some(error) = imported.remarks.get(before) {
+            server.kind = Kind::Unsupported(error.message.clone());
+        }
         server.allow = allow.or(server.allow.take());
         server.is_disabled |= matches!(rule.get("excludeAll").map(|it| &it.value), Some(Value::Bool(true, _)));
         if let Some(span) = rule.as_map().and_then(|map| map.key_span("overrides")) {
