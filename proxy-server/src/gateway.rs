@@ -1,9 +1,10 @@
 //! Composition: bind, mount the routers, run, and shut down in order.
 
 mod accept;
+mod listen;
 mod settings;
+mod start_error;
 
-use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +12,6 @@ use std::time::Duration;
 use axum::Router;
 use axum::http::HeaderValue;
 use schemas::FingerprintSalt;
-use tokio::net::{TcpListener, TcpSocket, lookup_host};
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep};
 use tracing::{debug, warn};
@@ -21,8 +21,11 @@ use crate::catalog::{Catalog, GatewayName};
 use crate::config::Config;
 use crate::control::{Control, DeclaredServers};
 use crate::downstream::{self, Edge, Origins, Servers, Service};
-use crate::gateway::accept::{Acceptor, LISTEN_QUEUE};
+use crate::gateway::accept::Acceptor;
+use crate::gateway::listen::Bound;
+pub(crate) use crate::gateway::listen::{Inherited, check_address};
 use crate::gateway::settings::Settings;
+pub use crate::gateway::start_error::StartError;
 use crate::http::client::{Dialer, Limits as DialLimits};
 use crate::http::server::Drain;
 use crate::keys::Keys;
@@ -69,48 +72,24 @@ pub struct Gateway {
     started: Config,
 }
 
-/// The reason why a gateway did not start.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum StartError {
-    /// The address is in use, or does not belong to this machine.
-    #[error("cannot listen on {host}:{port}")]
-    Bind {
-        /// The host as configured.
-        host: String,
-        /// The port as configured.
-        port: u16,
-        /// The operating system's error.
-        #[source]
-        source: io::Error,
-    },
-    /// The admin API would be open to everyone who reaches the address.
-    #[error(
-        "{0} can be reached from other machines, and the admin API asks for no token: set --admin-tokens (or \
-         --admin-allow-ips), listen on 127.0.0.1, or accept it with --allow-insecure-admin"
-    )]
-    OpenAdmin(SocketAddr),
-    /// The threads that serve connections cannot be started.
-    #[error("cannot start threads")]
-    Threads(#[source] io::Error),
-    /// The storage of registrations cannot be opened: another process uses it, it is damaged, or its folder cannot be
-    /// written.
-    #[error("cannot open the storage of registrations (--storage, --data-dir)")]
-    Storage(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// The system provides no random numbers.
-    #[error("cannot draw random numbers")]
-    Random(#[source] Box<dyn std::error::Error + Send + Sync>),
-}
-
 impl Gateway {
     /// Binds the address and starts serving.
     pub async fn start(config: Config) -> Result<Self, StartError> {
-        let socket = bind(&config).await?;
-        let opened = Opened::open(&config.storage, config.port, config.upstream.upstreams).await?;
+        Self::start_on(None, config).await
+    }
+
+    /// Starts serving on the socket that the service manager passed, or on the configured address if there is none.
+    pub(crate) async fn start_on(inherited: Option<Inherited>, config: Config) -> Result<Self, StartError> {
+        let bound = match inherited {
+            Some(inherited) => inherited.bound(&config)?,
+            None => Bound::bind(&config).await?,
+        };
+        let opened = Opened::open(&config.storage, bound.storage_port(&config), config.upstream.upstreams).await?;
         let keys = opened.keys().map_err(OpenError::from)?;
         let mark = own_mark(&keys)?;
         let dialer = Dialer::new(limits(&config), config.network.clone(), mark.clone());
-        let (address, listener) = listen(&config, socket)?;
+        let listening = bound.listen(&config)?;
+        let address = listening.address;
         dialer.set_own(address);
         let (tasks, connections, drain) = (Tasks::default(), Tasks::default(), Drain::default());
         let settings = Settings::new(&config);
@@ -136,7 +115,7 @@ impl Gateway {
             drain: drain.clone(),
         };
         let accepting = Tasks::default();
-        accepting.spawn("accept", acceptor.run(listener));
+        accepting.spawn("accept", acceptor.run(listening));
         let url = config.base_url.as_ref().map_or_else(|| format!("http://{address}"), ToString::to_string);
         let url = url.trim_end_matches('/').to_owned();
         let (grace, drain_delay, started) = (config.shutdown_timeout, config.drain_delay, config);
@@ -233,15 +212,6 @@ impl Gateway {
     }
 }
 
-/// Checks that a gateway with this configuration would not be open to strangers, without binding to its address.
-pub(crate) async fn check_address(config: &Config) -> Result<(), StartError> {
-    let found = lookup_host((config.host.as_str(), config.port)).await;
-    match found.map_err(|source| bind_error(config, source))?.next() {
-        Some(address) if config.is_open_to_strangers(address.ip()) => Err(StartError::OpenAdmin(address)),
-        Some(_) | None => Ok(()),
-    }
-}
-
 /// Serves one client on the streams of this process. Returns after the input ended or `unwanted` completed, and
 /// everything that was started has ended.
 pub(crate) async fn serve_stdio(
@@ -317,51 +287,6 @@ fn compose(
         .merge(downstream::router(Arc::clone(&edge)))
         .fallback(downstream::not_found);
     Composed { edge, control, counts, router }
-}
-
-/// Binds to an address, and checks that it is not open to strangers.
-async fn bind(config: &Config) -> Result<TcpSocket, StartError> {
-    let socket = bind_first(&config.host, config.port, config.reuse_port).await;
-    let bound = socket.and_then(|socket| Ok((socket.local_addr()?, socket)));
-    let (address, socket) = bound.map_err(|source| bind_error(config, source))?;
-    if config.is_open_to_strangers(address.ip()) {
-        return Err(StartError::OpenAdmin(address));
-    }
-    Ok(socket)
-}
-
-fn listen(config: &Config, socket: TcpSocket) -> Result<(SocketAddr, TcpListener), StartError> {
-    let listening = socket.listen(LISTEN_QUEUE).and_then(|listener| Ok((listener.local_addr()?, listener)));
-    listening.map_err(|source| bind_error(config, source))
-}
-
-fn bind_error(config: &Config, source: io::Error) -> StartError {
-    StartError::Bind { host: config.host.clone(), port: config.port, source }
-}
-
-/// Binds to the first usable address of the host.
-async fn bind_first(host: &str, port: u16, reuse_port: bool) -> io::Result<TcpSocket> {
-    let mut last = io::Error::new(io::ErrorKind::NotFound, "the host has no address");
-    for address in lookup_host((host, port)).await? {
-        let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
-        // Reuse a port whose former connections are in TIME_WAIT.
-        socket.set_reuseaddr(true)?;
-        socket.set_reuseport(reuse_port)?;
-        match socket.bind(address) {
-            Ok(()) => return Ok(socket),
-            Err(error) => last = error,
-        }
-    }
-    Err(last)
-}
-
-impl From<OpenError> for StartError {
-    fn from(error: OpenError) -> Self {
-        match error {
-            OpenError::Keys(error) => Self::Random(error.into()),
-            error => Self::Storage(error.into()),
-        }
-    }
 }
 
 fn limits(config: &Config) -> DialLimits {

@@ -2,7 +2,7 @@
 
 use std::ffi::OsStr;
 use std::path::PathBuf;
-use std::process::Command as Blocking;
+use std::process::{Command as Blocking, Stdio};
 use std::sync::LazyLock;
 
 use tempfile::TempDir;
@@ -105,13 +105,35 @@ impl Binary {
         Started { process: Process::start(self.command), _home: self.home }
     }
 
+    /// Makes the binary find its stdin as descriptor 3, as service managers pass sockets (`sd_listen_fds(3)`), and tells
+    /// it this number of sockets.
+    #[must_use]
+    pub fn with_sockets(self, count: usize) -> Self {
+        const PASS: &str = r#"exec 3<&0 0</dev/null; export LISTEN_PID=$$; exec "$@""#;
+        let binary = self.command.as_std();
+        let mut command = Command::new("sh");
+        command.args(["-c", PASS, "sh"]).arg(binary.get_program()).args(binary.get_args()).env_clear();
+        command.envs(binary.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        command.env("LISTEN_FDS", count.to_string()).current_dir(self.home.path());
+        Self { command, home: self.home }
+    }
+
     /// Starts a gateway and waits until it prints its URL.
     ///
     /// # Panics
     ///
     /// If the gateway does not print a URL.
     pub async fn serve(self) -> Served {
-        let process = Process::start(self.command);
+        self.serve_with(Stdio::null()).await
+    }
+
+    /// Starts a gateway with this stdin and waits until it prints its URL.
+    ///
+    /// # Panics
+    ///
+    /// If the gateway does not print a URL.
+    pub async fn serve_with(self, stdin: Stdio) -> Served {
+        let process = Process::start_with(self.command, stdin);
         let line = process.first_line().await;
         let url = announced(&line).unwrap_or_else(|| panic!("no URL in `{line}`"));
         Served { admin: Admin::new(&url), url, process, _home: self.home }

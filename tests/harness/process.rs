@@ -48,8 +48,18 @@ impl Process {
     ///
     /// If it cannot be started.
     #[must_use]
-    pub fn start(mut command: Command) -> Self {
-        command.stdin(Stdio::null());
+    pub fn start(command: Command) -> Self {
+        Self::start_with(command, Stdio::null())
+    }
+
+    /// Starts a program with this stdin.
+    ///
+    /// # Panics
+    ///
+    /// If it cannot be started.
+    #[must_use]
+    pub fn start_with(mut command: Command, stdin: Stdio) -> Self {
+        command.stdin(stdin);
         let mut process = Self::spawned(command);
         process.out = collect(&mut process.readers, process.child.stdout.take());
         process

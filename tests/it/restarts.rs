@@ -2,13 +2,17 @@
 
 use std::cell::Cell;
 use std::collections::HashSet;
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
 use std::path::Path;
+use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
 use harness::fake::{Fake, Via, fake};
-use harness::process::Signal;
+use harness::process::{Process, Signal};
 use harness::raw::{Session, session, session_with_all};
 use harness::wait::{DEADLINE, eventually};
 use harness::{Served, binary, free_port};
@@ -20,24 +24,54 @@ use crate::clients::Official;
 const ASKS: &str = r#"{"sampling":{}}"#;
 const LIST: &str = r#"{"jsonrpc":"2.0","id":"list","method":"tools/list"}"#;
 
-/// A gateway that can be restarted at its port, with the same data.
+/// A gateway that can be restarted at its address, with the same data.
 struct Gateway {
     served: Served,
     flags: Vec<String>,
+    /// Listening socket that the test holds, as a service manager does.
+    socket: Option<TcpListener>,
 }
 
 impl Gateway {
     async fn start(data: &Path, more: &[&str]) -> Self {
         let fixed = [format!("--port={}", free_port()), format!("--data-dir={}", data.display())];
         let flags: Vec<String> = fixed.into_iter().chain(more.iter().map(|flag| (*flag).to_owned())).collect();
-        Self { served: binary("mcp-proxy").args(&flags).serve().await, flags }
+        Self { served: binary("mcp-proxy").args(&flags).serve().await, flags, socket: None }
+    }
+
+    async fn start_on(socket: TcpListener, data: &Path) -> Self {
+        let flags = vec![format!("--data-dir={}", data.display())];
+        Self { served: serve(&flags, Some(&socket)).await, flags, socket: Some(socket) }
     }
 
     async fn restart(&mut self, signal: Signal) {
         self.served.process.signal(signal);
         self.served.process.ended(DEADLINE).await;
-        self.served = binary("mcp-proxy").args(&self.flags).serve().await;
+        self.served = serve(&self.flags, self.socket.as_ref()).await;
     }
+}
+
+async fn serve(flags: &[String], socket: Option<&TcpListener>) -> Served {
+    let gateway = binary("mcp-proxy").args(flags);
+    match socket.map(|socket| OwnedFd::from(socket.try_clone().expect("a descriptor"))) {
+        Some(socket) => gateway.with_sockets(1).serve_with(socket.into()).await,
+        None => gateway.serve().await,
+    }
+}
+
+fn listening_socket() -> TcpListener {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a socket")
+}
+
+/// Opens connections, each for one request, and returns their number. None may be refused.
+async fn knock(url: &str, is_over: &Cell<bool>) -> usize {
+    let mut knocks = 0;
+    while !is_over.get() {
+        let answer = harness::http().get(format!("{url}/healthz")).send().await;
+        assert!(answer.is_ok_and(|answer| answer.status().is_success()), "after {knocks} connections");
+        knocks += 1;
+    }
+    knocks
 }
 
 async fn upstream(gateway: &Gateway, name: &str, more: Value) -> Fake {
@@ -190,18 +224,7 @@ async fn an_upgrade_refuses_no_connection_and_no_session() {
     let mut client = session(&url, "one").open().await;
     let next = binary("mcp-proxy").args(&gateway.flags).start();
     next.process.says("waiting for another process to close the storage").await;
-    let address = url.trim_start_matches("http://").to_owned();
     let is_over = Cell::new(false);
-    let knocking = async {
-        let mut knocks = 0;
-        while !is_over.get() {
-            // Each over a connection of its own.
-            let answer = harness::http().get(format!("http://{address}/healthz")).send().await;
-            assert!(answer.is_ok_and(|answer| answer.status().is_success()), "after {knocks} connections");
-            knocks += 1;
-        }
-        knocks
-    };
     let upgrading = async {
         works(&mut client, "echo", "\"1\"").await;
         gateway.served.process.signal(Signal::TERM);
@@ -210,19 +233,81 @@ async fn an_upgrade_refuses_no_connection_and_no_session() {
         works(&mut client, "echo", "\"2\"").await;
         is_over.set(true);
     };
-    let (knocks, ()) = tokio::join!(knocking, upgrading);
+    let (knocks, ()) = tokio::join!(knock(&url, &is_over), upgrading);
     assert!(knocks > 20, "{knocks}");
     let registered = harness::Admin::new(&url).get("/admin/mcps").await.json();
     assert_eq!(registered["count"], 1);
 }
 
 #[tokio::test]
+async fn a_restart_on_a_socket_of_the_service_manager_refuses_no_connection_and_no_session() {
+    let data = tempfile::tempdir().expect("a folder");
+    let socket = listening_socket();
+    let url = format!("http://{}", socket.local_addr().expect("an address"));
+    let mut gateway = Gateway::start_on(socket, data.path()).await;
+    assert_eq!(gateway.served.url, url);
+    let _one = upstream(&gateway, "one", json!({})).await;
+    let mut client = session(&url, "one").open().await;
+    let is_over = Cell::new(false);
+    let restarting = async {
+        for id in ["\"1\"", "\"2\"", "\"3\""] {
+            works(&mut client, "echo", id).await;
+            gateway.restart(Signal::TERM).await;
+        }
+        works(&mut client, "echo", "\"4\"").await;
+        is_over.set(true);
+    };
+    let (knocks, ()) = tokio::join!(knock(&url, &is_over), restarting);
+    assert!(knocks > 20, "{knocks}");
+}
+
+#[tokio::test]
+async fn what_is_no_single_listening_socket_is_refused() {
+    let check = async |count: usize, stdin: Stdio, expected: &str| {
+        let (command, _home) = binary("mcp-proxy").args(["--port=0"]).with_sockets(count).into_command();
+        let ended = Process::start_with(command, stdin).ended(DEADLINE).await;
+        assert_eq!(ended.code, Some(1), "{}", ended.err);
+        assert!(ended.err.contains("LISTEN_FDS") && ended.err.contains(expected), "{}", ended.err);
+    };
+    check(2, Stdio::null(), "2 sockets are passed").await;
+    check(1, Stdio::null(), "not a socket").await;
+    let (one, _other) = UnixStream::pair().expect("sockets");
+    check(1, OwnedFd::from(one).into(), "not a valid tcp socket").await;
+    let listener = listening_socket();
+    let connection = TcpStream::connect(listener.local_addr().expect("an address")).expect("a connection");
+    check(1, OwnedFd::from(connection).into(), "does not listen: set `Accept=no`").await;
+    let open = TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0)).expect("a socket");
+    let (command, _home) = binary("mcp-proxy").with_sockets(1).into_command();
+    let ended = Process::start_with(command, OwnedFd::from(open).into()).ended(DEADLINE).await;
+    assert!(ended.err.contains("--admin-tokens"), "{}", ended.err);
+}
+
+#[tokio::test]
 async fn calls_of_the_official_rust_client_go_on_through_an_upgrade() {
+    let data = tempfile::tempdir().expect("a folder");
+    let mut gateway = Gateway::start(data.path(), &["--reuse-port", "--drain-delay=1s"]).await;
+    let next = binary("mcp-proxy").args(&gateway.flags).start();
+    next.process.says("waiting for another process to close the storage").await;
+    let upgrade = async |gateway: &mut Gateway| {
+        gateway.served.process.signal(Signal::TERM);
+        next.process.says("listening").await;
+        gateway.served.process.ended(DEADLINE).await;
+    };
+    calls_of_the_official_rust_client_go_on(&mut gateway, upgrade).await;
+}
+
+#[tokio::test]
+async fn calls_of_the_official_rust_client_go_on_through_a_restart_on_a_socket_of_the_service_manager() {
+    let data = tempfile::tempdir().expect("a folder");
+    let mut gateway = Gateway::start_on(listening_socket(), data.path()).await;
+    let restart = async |gateway: &mut Gateway| gateway.restart(Signal::TERM).await;
+    calls_of_the_official_rust_client_go_on(&mut gateway, restart).await;
+}
+
+async fn calls_of_the_official_rust_client_go_on(gateway: &mut Gateway, replace: impl AsyncFnOnce(&mut Gateway)) {
     /// Calls of each client; each takes 25 ms at least, and all together longer than the former gateway drains.
     const CALLS: usize = 150;
     let modes = ["legacy", "modern"].repeat(5);
-    let data = tempfile::tempdir().expect("a folder");
-    let mut gateway = Gateway::start(data.path(), &["--reuse-port", "--drain-delay=1s"]).await;
     let all_here = Arc::new(Barrier::new(modes.len() + 1));
     let is_first_call = Arc::clone(&all_here);
     let upstream = fake("one").tool("echo", move |call| {
@@ -248,22 +333,18 @@ async fn calls_of_the_official_rust_client_go_on_through_an_upgrade() {
         .on("prompts/list", |call| async move { call.reply(r#"{"prompts":[]}"#) });
     let upstream = upstream.start(Via::Events).await;
     gateway.served.admin.connect(&upstream.definition()).await;
-    let next = binary("mcp-proxy").args(&gateway.flags).start();
-    next.process.says("waiting for another process to close the storage").await;
     let url = format!("{}/one/stream", gateway.served.url);
     let conversations = modes.iter().enumerate().map(|(number, mode)| {
         let call = |k| json!({ "tool": "echo", "arguments": { "word": format!("{number}/{k}") } });
         let plan = json!({ "url": url, "mode": mode, "calls": (0..CALLS).map(call).collect::<Vec<_>>() });
         async move { Official::Rust.converse(&plan).await }
     });
-    let upgrading = async {
+    let replacing = async {
         all_here.wait().await;
-        gateway.served.process.signal(Signal::TERM);
-        next.process.says("listening").await;
-        gateway.served.process.ended(DEADLINE).await;
+        replace(gateway).await;
         upstream.count("tools/call")
     };
-    let (reports, before) = tokio::join!(join_all(conversations), upgrading);
+    let (reports, before) = tokio::join!(join_all(conversations), replacing);
     for (mode, report) in modes.iter().zip(reports) {
         for (k, call) in report["calls"].as_array().expect("calls").iter().enumerate() {
             let word = call["result"]["structuredContent"]["word"].as_str().unwrap_or_default();

@@ -14,7 +14,7 @@ use tracing::{error, info, warn};
 
 use crate::config::{Config, Loaded, ServeFlags, Stamps, Variables, process_environment};
 use crate::error::Chain;
-use crate::gateway::Gateway;
+use crate::gateway::{Gateway, Inherited};
 use crate::telemetry::{self, Format};
 use crate::upstream::raise_descriptor_limit;
 
@@ -45,6 +45,8 @@ pub(super) async fn run<T>(
     (loaded, stamps): (Loaded, Stamps),
     listening: impl FnOnce() -> anyhow::Result<T>,
 ) -> anyhow::Result<()> {
+    // First, while there are no other threads, because it changes the environment.
+    let inherited = Inherited::take()?;
     // A reload reads the file that was found, and no other, even if it has gone.
     let found = loaded.file.as_ref().map_or_else(|| "none".into(), |file| file.path.clone());
     sources.args.files.config = Some(found);
@@ -65,7 +67,7 @@ pub(super) async fn run<T>(
     }
     let mut signals = Signals::new()?;
     let format = config.telemetry.format;
-    let gateway = Gateway::start(config).await?;
+    let gateway = Gateway::start_on(inherited, config).await?;
     announce(&gateway, format)?;
     let _kept = listening()?;
     let drains = follow(&gateway, sources, stamps, &mut signals).await;

@@ -8,18 +8,17 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{sleep, timeout};
 use tracing::{debug, warn};
 
 use crate::admin::Connections;
 use crate::downstream::Service;
+use crate::gateway::listen::{LISTEN_QUEUE, Listening};
 use crate::http::server::{Connection, Drain, Peer, serve_overflow};
 use crate::tasks::{Lanes, Tasks};
 
-/// Length of the listen backlog: after a restart, thousands of clients reconnect at once.
-pub(super) const LISTEN_QUEUE: u32 = 4096;
 /// Time for a connection to write its last response.
 const LAST_BYTES: Duration = Duration::from_millis(500);
 
@@ -44,7 +43,8 @@ enum ConnectionPermit {
 
 impl Acceptor {
     /// Accepts until the gateway closes, then the connections in the backlog, so that none is reset without a response.
-    pub(super) async fn run(self, listener: TcpListener) {
+    /// The backlog of an inherited socket is left to the next process, which responds sooner than one that stops.
+    pub(super) async fn run(self, Listening { listener, is_inherited, .. }: Listening) {
         loop {
             let accepted = tokio::select! {
                 () = self.drain.closed() => break,
@@ -66,7 +66,7 @@ impl Acceptor {
                 }
             }
         }
-        if let Ok(listener) = listener.into_std() {
+        if !is_inherited && let Ok(listener) = listener.into_std() {
             self.sweep(&listener);
         }
     }

@@ -1,0 +1,51 @@
+//! Reasons why a gateway does not start.
+
+use std::io;
+use std::net::SocketAddr;
+
+use crate::registry::OpenError;
+
+/// The reason why a gateway did not start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// The address is in use, or does not belong to this machine.
+    #[error("cannot listen on {host}:{port}")]
+    Bind {
+        /// The host as configured.
+        host: String,
+        /// The port as configured.
+        port: u16,
+        /// The operating system's error.
+        #[source]
+        source: io::Error,
+    },
+    /// The service manager has passed something else than one TCP socket that listens.
+    #[error("cannot listen on the socket that the service manager passed (LISTEN_FDS)")]
+    Inherited(#[source] io::Error),
+    /// The admin API would be open to everyone who reaches the address.
+    #[error(
+        "{0} can be reached from other machines, and the admin API asks for no token: set --admin-tokens (or \
+         --admin-allow-ips), listen on 127.0.0.1, or accept it with --allow-insecure-admin"
+    )]
+    OpenAdmin(SocketAddr),
+    /// The threads that serve connections cannot be started.
+    #[error("cannot start threads")]
+    Threads(#[source] io::Error),
+    /// The storage of registrations cannot be opened: another process uses it, it is damaged, or its folder cannot be
+    /// written.
+    #[error("cannot open the storage of registrations (--storage, --data-dir)")]
+    Storage(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The system provides no random numbers.
+    #[error("cannot draw random numbers")]
+    Random(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+impl From<OpenError> for StartError {
+    fn from(error: OpenError) -> Self {
+        match error {
+            OpenError::Keys(error) => Self::Random(error.into()),
+            error => Self::Storage(error.into()),
+        }
+    }
+}
