@@ -25,13 +25,14 @@ use axum::routing::{get, post, put};
 
 use self::state::Shared;
 pub(crate) use self::state::{Admin, Connections};
+use crate::http::server::{Audience, Route, Routes};
 
 /// Builds the router: health endpoints without checks, and every path of the admin API behind them.
-pub(crate) fn router(admin: Arc<Admin>) -> Router {
+pub(crate) fn router(admin: Arc<Admin>) -> (Router, Vec<Route>) {
     let one = get(definitions::show).put(definitions::update).delete(definitions::remove);
     // An empty name in `DELETE /admin/mcps/` must answer 404 and remove nothing.
     let all = get(definitions::list).post(definitions::register).delete(problem::not_found);
-    let protected = Router::new()
+    let (protected, declared) = Routes::of(Audience::Admins)
         .route("/admin/mcps", all)
         .route("/admin/mcps/{name}", one)
         .route("/admin/mcps/{name}/refresh", post(refresh::refresh))
@@ -44,14 +45,16 @@ pub(crate) fn router(admin: Arc<Admin>) -> Router {
         .route("/admin/tools/call", post(tools::call))
         .route("/admin/metrics", get(status::metrics))
         .route("/admin/status", get(status::status))
+        .finish();
+    let protected = protected
         .layer(from_fn_with_state(Arc::clone(&admin), authorize))
         .layer(DefaultBodyLimit::max(admin.max_body_bytes));
-    Router::new()
+    let (open, more) = Routes::of(Audience::Everyone)
         .route("/healthz", get(status::health))
         .route("/readyz", get(status::ready))
         .route("/api/v1/ping", get(status::ping))
-        .merge(protected)
-        .with_state(admin)
+        .finish();
+    (open.merge(protected).with_state(admin), [declared, more].concat())
 }
 
 async fn authorize(State(admin): Shared, request: Request, next: Next) -> Response {

@@ -35,9 +35,7 @@ pub(crate) use self::migrate::Migrated;
 pub(crate) use self::model::InvalidSetting;
 pub use self::model::{Config, InvalidConfig};
 pub(crate) use self::schema::schema;
-pub(crate) use self::setting::Effective;
-#[cfg(test)]
-pub(crate) use self::setting::Origin;
+pub(crate) use self::setting::{Effective, Origin};
 use self::setting::{FlagValues, Setting, Sources};
 use crate::control::DeclaredServers;
 use crate::policy::{PageOrigin, Sites};
@@ -228,6 +226,12 @@ impl Config {
         }
         if !problems.is_empty() {
             return Err(InvalidConfig { problems });
+        }
+        let query_tokens = effective.iter_mut().filter(|it| it.name == "query-tokens" && it.origin == Origin::Default);
+        if let Some((query_tokens, keys)) = query_tokens.zip(variables.query_keys()).next() {
+            config.policy.query_tokens = true;
+            query_tokens.value = Some("on".to_owned());
+            query_tokens.origin = Origin::Environment { variables: vec![keys.to_owned()] };
         }
         let host = config.base_url.as_ref().and_then(Url::host_str);
         let host = host.map(|host| host.trim_matches(['[', ']']).to_owned());

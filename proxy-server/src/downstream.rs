@@ -2,7 +2,6 @@
 //! status codes.
 
 mod admit;
-mod cards;
 mod config;
 mod edge;
 mod error_response;

@@ -4,6 +4,8 @@ mod accept;
 mod listen;
 mod settings;
 mod start_error;
+#[cfg(test)]
+mod tests;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -20,6 +22,7 @@ use crate::admin::{self, Admin, Connections};
 use crate::catalog::{Catalog, GatewayName};
 use crate::config::Config;
 use crate::control::{Control, DeclaredServers};
+use crate::discovery::{self, Discovery};
 use crate::downstream::{self, Edge, Origins, Servers, Service};
 use crate::gateway::accept::Acceptor;
 use crate::gateway::listen::Bound;
@@ -27,7 +30,7 @@ pub(crate) use crate::gateway::listen::{Inherited, check_address};
 use crate::gateway::settings::Settings;
 pub use crate::gateway::start_error::StartError;
 use crate::http::client::{Dialer, Limits as DialLimits};
-use crate::http::server::Drain;
+use crate::http::server::{Drain, Route};
 use crate::keys::Keys;
 use crate::policy::Policy;
 use crate::registry::{OpenError, Opened, Registry};
@@ -70,6 +73,8 @@ pub struct Gateway {
     settings: Settings,
     /// The configuration at start, whose fixed settings stay in effect.
     started: Config,
+    #[cfg_attr(not(test), expect(dead_code, reason = "a test tries each with each credential"))]
+    routes: Vec<Route>,
 }
 
 impl Gateway {
@@ -94,7 +99,7 @@ impl Gateway {
         let (tasks, connections, drain) = (Tasks::default(), Tasks::default(), Drain::default());
         let settings = Settings::new(&config);
         let registry = Registry::start(opened, &tasks);
-        let Composed { edge, control, counts, router } =
+        let Composed { edge, control, counts, router, routes } =
             compose((&config, &settings, &keys), (registry.clone(), dialer), &tasks, &drain);
         control.declare(config.servers.clone().unwrap_or_else(DeclaredServers::none));
         let origins = Origins {
@@ -134,6 +139,7 @@ impl Gateway {
             grace,
             settings,
             started,
+            routes,
         })
     }
 
@@ -244,6 +250,8 @@ struct Composed {
     control: Arc<Control>,
     counts: Arc<Connections>,
     router: Router,
+    /// Every route, with its audience.
+    routes: Vec<Route>,
 }
 
 fn compose(
@@ -260,6 +268,17 @@ fn compose(
     let counts = Arc::<Connections>::default();
     let catalog =
         Catalog::follow(upstreams.clone(), settings.naming.clone(), GatewayName::new(keys.gateway_name), tasks);
+    let discovery = Arc::new(Discovery {
+        upstreams: upstreams.clone(),
+        policy: Arc::clone(&policy),
+        has_cards: config.downstream.server_cards,
+        base_url: config.downstream.base_url.clone(),
+        eras: {
+            let downstream = settings.downstream.clone();
+            Box::new(move || downstream.eras)
+        },
+        credentials: downstream::shown,
+    });
     let settings = (settings.downstream.clone(), settings.calls.clone());
     let edge = Edge::new(upstreams.clone(), catalog.clone(), Arc::clone(&policy), tasks.clone(), (settings, keys));
     let admin = Arc::new(Admin {
@@ -282,11 +301,10 @@ fn compose(
         },
         credentials: downstream::shown,
     });
-    let router = Router::new()
-        .merge(admin::router(admin))
-        .merge(downstream::router(Arc::clone(&edge)))
-        .fallback(downstream::not_found);
-    Composed { edge, control, counts, router }
+    let parts = [downstream::router(Arc::clone(&edge)), discovery::router(discovery), admin::router(admin)];
+    let (routers, declared): (Vec<_>, Vec<_>) = parts.into_iter().unzip();
+    let router = routers.into_iter().reduce(Router::merge).unwrap_or_default().fallback(downstream::not_found);
+    Composed { edge, control, counts, router, routes: declared.concat() }
 }
 
 fn limits(config: &Config) -> DialLimits {

@@ -10,6 +10,7 @@ mod cli;
 mod commands;
 mod config;
 mod control;
+mod discovery;
 mod downstream;
 mod error;
 #[cfg(fuzzing)]

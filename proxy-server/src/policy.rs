@@ -36,6 +36,8 @@ pub(crate) struct Config {
     pub(crate) global_tokens: Vec<Secret>,
     /// Addresses of proxies whose `X-Forwarded-For` is trusted.
     pub(crate) trusted_proxies: Vec<IpNet>,
+    /// True if a token may come in the query of a URL.
+    pub(crate) query_tokens: bool,
     /// True if callers from anywhere may use an admin API without tokens, and start processes through it.
     pub(crate) allow_insecure_admin: bool,
 }

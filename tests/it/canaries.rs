@@ -109,6 +109,7 @@ async fn every_answer(gateway: &binary::Served) -> Vec<(String, String)> {
 
 async fn seeded(format: &str) {
     let flags = ["--port", "0", "--log-level", "debug", "--log-format", format, "--admin-tokens", &canary("admin")];
+    let flags = [&flags[..], &["--query-tokens", "on"]].concat();
     let gateway = binary("mcp-proxy").args(flags).serve().await;
     let admin = gateway.admin.with_token(&canary("admin"));
     let open = fake("open").listed(&format!(r#"{{"name":"t","description":"Uses {}."}}"#, canary("header")));
@@ -131,6 +132,13 @@ async fn seeded(format: &str) {
     assert!(told.contains("exit code 3"), "{told}");
     let session = raw::session(&gateway.url, "open").token(&canary("token")).open().await;
     drop(session);
+    for (path, token) in
+        [("/open/stream", "token"), ("/open/sse", "token"), ("/mcp", "wrong"), ("/admin/mcps", "admin")]
+    {
+        let target = format!("{}{path}?key={}", gateway.url, canary(token));
+        let answer = raw::raw("GET", &target).header("accept", "text/event-stream, application/json").send().await;
+        assert_eq!(answer.status == 401, token == "wrong", "{path}: {}", answer.status);
+    }
     for (what, text) in every_answer(&gateway).await {
         holds_none(&what, &text);
     }

@@ -54,6 +54,11 @@ impl Variables {
         self.path("RADIUM_WORKSPACE")
     }
 
+    /// Returns the variable that is set for a predecessor which takes the keys in it also from the query of a URL.
+    pub(super) fn query_keys(&self) -> Option<&'static str> {
+        ["ALLOWED_KEYS", "ALLOWED_KEYS_FILE"].into_iter().find(|name| self.path(name).is_some())
+    }
+
     /// Returns the variables whose values are UTF-8, for texts in configuration files.
     pub(super) fn texts(&self) -> Environment {
         self.0.iter().filter_map(|(name, value)| Some((name.as_str(), value.to_str()?))).collect()

@@ -61,6 +61,13 @@ pub(super) const SETTINGS: &[Setting] = &[
         ..flag("global-auth-tokens", |config| Field::Tokens(&mut config.policy.global_tokens))
     },
     Setting {
+        variables: &["MCP_PROXY_QUERY_TOKENS"],
+        default_help: Some("off; on if ALLOWED_KEYS is set"),
+        help: "Accept tokens also in the query of a URL, as key= or token=: on or off. Proxies and browsers keep URLs in \
+               logs and histories, so prefer headers",
+        ..live_flag("query-tokens", |config| Field::OnOff(&mut config.policy.query_tokens))
+    },
+    Setting {
         alias: Some("mcp-trusted-proxies"),
         variables: &["MCP_PROXY_TRUSTED_PROXIES"],
         help: "Proxies whose X-Forwarded-For is believed",

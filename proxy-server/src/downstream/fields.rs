@@ -31,6 +31,8 @@ pub(super) struct Fields<'a> {
     is_forwarded: bool,
     /// True if the request has the mark of a gateway.
     pub(super) is_marked: bool,
+    /// Query of the URL; `None` also on the fast path, which takes no URL with a query.
+    query: Option<&'a str>,
     authorization: Option<&'a [u8]>,
     api_key: Option<&'a [u8]>,
     forwarded_for: Vec<&'a [u8]>,
@@ -44,8 +46,12 @@ pub(super) struct Fields<'a> {
 impl<'a> Fields<'a> {
     /// Reads the fields and the HTTP version of a request.
     pub(super) fn of<B>(request: &'a http::Request<B>) -> Self {
-        let is_old_http = request.version() < http::Version::HTTP_11;
-        Self { is_old_http, ..Self::in_headers(request.headers()) }
+        Self::of_head(request.version(), request.uri(), request.headers())
+    }
+
+    /// Reads the parts of a request's head.
+    pub(super) fn of_head(version: http::Version, uri: &'a http::Uri, headers: &'a HeaderMap) -> Self {
+        Self { is_old_http: version < http::Version::HTTP_11, query: uri.query(), ..Self::in_headers(headers) }
     }
 
     pub(super) fn in_headers(headers: &'a HeaderMap) -> Self {
@@ -110,7 +116,7 @@ impl<'a> Fields<'a> {
         let api_key = || self.api_key.and_then(text).map(|key| format!("Bearer {key}").into());
         let authorization = self.authorization.and_then(text).map(Cow::from).or_else(api_key);
         let is_forwarded = self.is_forwarded || self.is_old_http;
-        Credentials { peer, local, host: self.host, is_forwarded, forwarded_for, authorization }
+        Credentials { peer, local, host: self.host, is_forwarded, forwarded_for, authorization, query: self.query }
     }
 
     /// True if the body is JSON.

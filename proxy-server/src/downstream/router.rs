@@ -5,10 +5,10 @@ use std::sync::Arc;
 use axum::Router;
 use axum::routing::{any, get, post};
 
-use crate::catalog::card::CATALOG_PATH;
 use crate::downstream::edge::Edge;
 use crate::downstream::error_response::not_found;
-use crate::downstream::{cards, sse, streamable_http};
+use crate::downstream::{sse, streamable_http};
+use crate::http::server::{Audience, Route, Routes};
 
 /// Path of the endpoint of all upstreams.
 const ALL: &str = "mcp";
@@ -17,33 +17,28 @@ const ENDPOINTS: [&str; 2] = ["stream", "mcp"];
 /// Prefix under which every endpoint exists as well.
 const PREFIX: &str = "mcp-proxy";
 
-/// Builds the routes of the endpoint of all upstreams, of the endpoints of single upstreams, and of server cards. Each
-/// also exists under `/mcp-proxy`, except `/` and the catalog of cards. After `mcp`, `stream` and `sse` of a single
+/// Builds the routes of the endpoint of all upstreams, and of the endpoints of single upstreams. Each also exists under
+/// `/mcp-proxy`, except `/`. After `mcp`, `stream` and `sse` of a single
 /// upstream, further path segments are ignored.
-pub(crate) fn router(edge: Arc<Edge>) -> Router {
-    let mut router = Router::new().route("/", post(streamable_http::serve).fallback(not_found));
-    if edge.config.server_cards {
-        router = router.route(CATALOG_PATH, any(cards::catalog));
-        for path in cards::CARD_PATHS {
-            router = router.route(path, any(cards::card)).route(&format!("/{PREFIX}{path}"), any(cards::card));
-        }
-    }
+pub(crate) fn router(edge: Arc<Edge>) -> (Router, Vec<Route>) {
+    let mut routes = Routes::of(Audience::Clients).route("/", post(streamable_http::serve).fallback(not_found));
     for prefix in ["".to_owned(), format!("/{PREFIX}")] {
-        router = router
+        routes = routes
             .route(&format!("{prefix}/{ALL}"), any(streamable_http::serve))
             .route(&format!("{prefix}/sse"), get(sse::open))
             .route(&format!("{prefix}/message"), any(sse::message));
         for path in ENDPOINTS {
-            router = router
+            routes = routes
                 .route(&format!("{prefix}/{{name}}/{path}"), any(streamable_http::serve))
                 .route(&format!("{prefix}/{{name}}/{path}/{{*extra}}"), any(streamable_http::serve));
         }
-        router = router
+        routes = routes
             .route(&format!("{prefix}/{{name}}/sse"), get(sse::open))
             .route(&format!("{prefix}/{{name}}/sse/{{*extra}}"), get(sse::open))
             .route(&format!("{prefix}/{{name}}/message"), any(sse::message));
     }
-    router.with_state(edge)
+    let (router, declared) = routes.finish();
+    (router.with_state(edge), declared)
 }
 
 /// Returns the upstream of the shortest form of a Streamable HTTP endpoint's path, `None` inside for all upstreams. Leaves

@@ -21,7 +21,8 @@ use crate::upstream::OpenError;
 
 /// Opens a session, which ends with the stream.
 pub(super) async fn open(State(edge): Shared, path: RawPathParams, request: Request) -> Reply {
-    let (scope, principal) = match admit(&edge, upstream_name(&path), &shown(&request)) {
+    let credentials = shown(&request);
+    let (scope, principal) = match admit(&edge, upstream_name(&path), &credentials) {
         Ok(admitted) => admitted,
         Err(refusal) => return refusal,
     };
@@ -30,7 +31,10 @@ pub(super) async fn open(State(edge): Shared, path: RawPathParams, request: Requ
         Err(error) => return error_response::failure("", &error),
     };
     let address = message_address(edge.config.base_url.as_deref(), request.uri().path());
-    let endpoint = format!("event: endpoint\ndata: {address}?sessionId={}\r\n\r\n", session.id);
+    // Clients send to this address, which none of them completes with the parameters of the stream's own.
+    let credential = edge.services.policy.query_credential(&credentials);
+    let credential = credential.map(|credential| format!("&{credential}")).unwrap_or_default();
+    let endpoint = format!("event: endpoint\ndata: {address}?sessionId={}{credential}\r\n\r\n", session.id);
     event_body::own(&edge, session, Bytes::from(endpoint)).into()
 }
 

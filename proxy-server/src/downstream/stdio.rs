@@ -224,7 +224,8 @@ impl Client {
             None => {
                 let peer = (Ipv4Addr::LOCALHOST, 0).into();
                 let (host, is_forwarded, forwarded_for, authorization) = (None, false, Vec::new(), None);
-                let credentials = Credentials { peer, local: peer, host, is_forwarded, forwarded_for, authorization };
+                let credentials =
+                    Credentials { peer, local: peer, host, is_forwarded, forwarded_for, authorization, query: None };
                 Some(Scope::All(self.edge.services.policy.caller(&credentials)))
             }
         }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::{self, RawPathParams, State};
-use axum::http::{Method, StatusCode, Version, header};
+use axum::http::{Method, StatusCode, header};
 use axum::response::IntoResponse;
 use bytes::Bytes;
 use tokio::time::Instant;
@@ -37,8 +37,7 @@ const PRIMED_SINCE: &str = "2025-11-25";
 /// Handles every request from the router.
 pub(super) async fn serve(State(edge): Shared, path: RawPathParams, request: extract::Request) -> Reply {
     let (head, body) = request.into_parts();
-    let mut fields = Fields::in_headers(&head.headers);
-    fields.is_old_http = head.version < Version::HTTP_11;
+    let fields = Fields::of_head(head.version, &head.uri, &head.headers);
     let credentials = fields.credentials(peer(&head.extensions));
     let admitted = Authorized::admit(edge, upstream_name(&path), &credentials);
     let caller = match admitted.and_then(|caller| caller.takes(&head.method, &fields, 0)) {

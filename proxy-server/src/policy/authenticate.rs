@@ -1,5 +1,6 @@
 //! Authenticates callers by token and address.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::net::IpAddr;
 
@@ -8,7 +9,7 @@ use subtle::ConstantTimeEq;
 
 use crate::policy::Policy;
 use crate::policy::client_addr::client_address;
-use crate::policy::credentials::Credentials;
+use crate::policy::credentials::{Credentials, QueryToken};
 use crate::policy::denied::Denied;
 use crate::policy::same_machine::Starter;
 
@@ -47,14 +48,14 @@ pub(crate) struct Caller {
 impl Policy {
     /// Decides whether a caller may use the endpoints of this upstream.
     pub(crate) fn client(&self, credentials: &Credentials<'_>, definition: &Definition) -> Result<Principal, Denied> {
-        self.decide(self.address(credentials), credentials.authorization.as_deref(), definition)
+        self.decide(self.address(credentials), self.authorization(credentials).as_deref(), definition)
     }
 
     /// Extracts the properties of a caller for later decisions.
     pub(crate) fn caller(&self, credentials: &Credentials<'_>) -> Caller {
         Caller {
             address: self.address(credentials),
-            authorization: credentials.authorization.as_deref().map(Into::into),
+            authorization: self.authorization(credentials).as_deref().map(Into::into),
         }
     }
 
@@ -171,8 +172,8 @@ impl Policy {
         if self.config.admin_tokens.is_empty() {
             return Ok(None);
         }
-        let authorization = credentials.authorization.as_deref().ok_or(Denied::NoToken)?;
-        let token = bearer(authorization).unwrap_or(authorization.trim());
+        let authorization = self.authorization(credentials).ok_or(Denied::NoToken)?;
+        let token = bearer(&authorization).unwrap_or(authorization.trim());
         find(&self.config.admin_tokens, token).map(Some).ok_or(Denied::WrongToken)
     }
 
@@ -182,6 +183,21 @@ impl Policy {
             return Starter::vouched();
         }
         Starter::prove(credentials, &self.config.trusted_proxies)
+    }
+
+    /// Returns what a caller shows to identify itself: a header, else a parameter of the query where that is accepted.
+    fn authorization<'c>(&self, credentials: &'c Credentials<'_>) -> Option<Cow<'c, str>> {
+        let header = credentials.authorization.as_deref().map(Cow::from);
+        header.or_else(|| Some(format!("Bearer {}", self.query_token(credentials)?.text()).into()))
+    }
+
+    /// Returns the parameter of the query that identifies a caller, as it was sent; `None` if a header does, or nothing.
+    pub(crate) fn query_credential<'c>(&self, credentials: &Credentials<'c>) -> Option<&'c str> {
+        self.query_token(credentials).filter(|_| credentials.authorization.is_none()).map(QueryToken::as_sent)
+    }
+
+    fn query_token<'c>(&self, credentials: &Credentials<'c>) -> Option<QueryToken<'c>> {
+        credentials.query.filter(|_| self.config.query_tokens).and_then(QueryToken::find)
     }
 
     /// Returns the caller's address; `None` if a proxy forwards the request and no trusted proxy names the client.
@@ -261,7 +277,15 @@ mod tests {
         let peer = SocketAddr::new(peer.parse().expect("an address"), 40_000);
         let local = SocketAddr::new(peer.ip(), 6001);
         let authorization = authorization.map(Into::into);
-        Credentials { peer, local, host: None, is_forwarded: false, forwarded_for: Vec::new(), authorization }
+        Credentials {
+            peer,
+            local,
+            host: None,
+            is_forwarded: false,
+            forwarded_for: Vec::new(),
+            authorization,
+            query: None,
+        }
     }
 
     fn policy(config: Config) -> Policy {
@@ -295,6 +319,31 @@ mod tests {
         assert_eq!(policy.client(&caller, &definition(&json!({}))), Ok(Principal::Anonymous));
         assert_eq!(policy.client(&caller, &definition(&json!({ "requireAuth": true }))), Err(Denied::NoToken));
         assert_eq!(policy.client(&caller, &definition(&json!({ "allowedIPs": ["10.0.0.0/8"] }))), Err(Denied::Address));
+    }
+
+    #[test]
+    fn a_token_in_the_query_counts_where_it_is_accepted_and_no_header_has_one() {
+        let tokens = || vec!["t".into()];
+        let settings = |query_tokens| Config {
+            query_tokens,
+            admin_tokens: tokens(),
+            global_tokens: tokens(),
+            ..Config::default()
+        };
+        let (open, closed) = (policy(settings(true)), policy(settings(false)));
+        let asked = |policy: &Policy, authorization, query| {
+            let credentials = Credentials { query: Some(query), ..credentials("192.0.2.1", authorization) };
+            let client = policy.client(&credentials, &definition(&json!({})));
+            assert_eq!(client.is_ok(), policy.admin(&credentials).is_ok(), "{query}");
+            assert_eq!(client, policy.client_of_all(&policy.caller(&credentials), std::iter::empty()), "{query}");
+            (client, policy.query_credential(&credentials).map(str::to_owned))
+        };
+        assert_eq!(asked(&open, None, "key=t"), (Ok(Principal::Global(0)), Some("key=t".to_owned())));
+        assert_eq!(asked(&open, None, "token=t"), (Ok(Principal::Global(0)), Some("token=t".to_owned())));
+        assert_eq!(asked(&open, None, "key=x"), (Err(Denied::WrongToken), Some("key=x".to_owned())));
+        assert_eq!(asked(&open, Some("Bearer x"), "key=t"), (Err(Denied::WrongToken), None));
+        assert_eq!(asked(&open, None, "keys=t"), (Err(Denied::NoToken), None));
+        assert_eq!(asked(&closed, None, "key=t"), (Err(Denied::NoToken), None));
     }
 
     #[test]

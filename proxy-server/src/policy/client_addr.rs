@@ -44,7 +44,8 @@ mod tests {
         let is_forwarded = !forwarded_for.is_empty();
         let forwarded_for = forwarded_for.to_vec();
         let (host, authorization) = (None, None);
-        let credentials = Credentials { peer, local: peer, host, is_forwarded, forwarded_for, authorization };
+        let credentials =
+            Credentials { peer, local: peer, host, is_forwarded, forwarded_for, authorization, query: None };
         let address = client_address(&credentials, &trusted);
         assert_eq!(address.map(|address| address.to_string()).as_deref(), expected, "{credentials:?}");
     }

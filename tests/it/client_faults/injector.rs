@@ -1,6 +1,7 @@
 //! HTTP server that applies the faults of networks and intermediaries to requests.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
@@ -100,7 +101,11 @@ fn open<T>(lock: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Injector {
     pub(super) async fn start(behind: Behind, seed: u64) -> Arc<Self> {
-        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, harness::free_port()));
+        // The address is listened on again after a refusal, so the system's own choice of a port is no use; another
+        // process may take one between the draw and this.
+        let drawn = || SocketAddr::from((Ipv4Addr::LOCALHOST, harness::free_port()));
+        let mut listening = (0..16).map(|_| drawn()).filter_map(|address| Some((address, listen(address).ok()?)));
+        let (address, listener) = listening.next().expect("a port");
         let shared = Arc::new(Shared {
             behind,
             dice: Mutex::new(Dice::new(seed)),
@@ -108,7 +113,6 @@ impl Injector {
             faults: Mutex::default(),
         });
         let mut server = JoinSet::new();
-        let listener = listen(address);
         server.spawn(serve(address, listener, Arc::clone(&shared)));
         Arc::new(Self { url: format!("http://{address}"), shared, _server: server })
     }
@@ -132,11 +136,11 @@ impl Injector {
     }
 }
 
-fn listen(address: SocketAddr) -> TcpListener {
-    let socket = TcpSocket::new_v4().expect("a socket");
-    socket.set_reuseaddr(true).expect("an option");
-    socket.bind(address).expect("a port");
-    socket.listen(64).expect("a listener")
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = TcpSocket::new_v4()?;
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(64)
 }
 
 impl Shared {
@@ -166,7 +170,7 @@ async fn serve(address: SocketAddr, mut listener: TcpListener, shared: Arc<Share
                     connections.shutdown().await;
                     let pause = open(&shared.dice).below(60);
                     sleep(Duration::from_millis(pause)).await;
-                    listener = listen(address);
+                    listener = listen(address).expect("the port is still free");
                 }
             }
         }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use harness::binary;
 use harness::fake::{Via, fake};
 use harness::wait::eventually;
-use harness::{Admin, gateway};
+use harness::{Admin, Client, gateway};
 use serde_json::{Value, json};
 
 use super::serve;
@@ -119,6 +119,7 @@ async fn a_folder_of_the_node_proxy_is_served_with_its_tools_switched_and_its_ke
     let line = process.first_line().await;
     let url = line.split_once(" listening on ").expect("a URL").1;
     process.says("this variable has no effect variable=\"ENABLE_ADMIN_UI\"").await;
+    let url = url.trim_end();
     let admin = Admin::new(url);
     admin.connected("notes").await;
     assert_eq!(upstream.nth("initialize", 0).await.headers["authorization"], "Bearer t");
@@ -137,6 +138,17 @@ async fn a_folder_of_the_node_proxy_is_served_with_its_tools_switched_and_its_ke
         status("x-other", "key-1").await,
     ];
     assert_eq!(asked, [200, 200, 401, 401]);
+    // Its clients may have the key in the URL; over SSE the address for messages repeats it.
+    for (transport, path) in [("stream", "/mcp"), ("sse", "/sse")] {
+        for client in [Client::Python, Client::TypeScript] {
+            let call = json!({ "tool": "notes__say", "arguments": { "word": "hello" } });
+            let plan = json!({ "url": format!("{url}{path}?key=key-2"), "transport": transport, "calls": [call] });
+            let report = harness::client(client, &plan).await;
+            assert!(report["calls"][0].to_string().contains("hello"), "{client:?} {transport}: {report}");
+        }
+    }
+    let shown = admin.request(http::Method::GET, "/sse?key=key-3").send().await.expect("an answer");
+    assert_eq!(shown.status().as_u16(), 401);
 }
 
 #[tokio::test]

@@ -11,7 +11,7 @@ use super::{code, every_file, identifier};
 const ROWS: [&str; 12] = [
     "main lib cli commands gateway fuzz",
     "config",
-    "downstream admin ui",
+    "downstream discovery admin ui",
     "control",
     "call",
     "policy",

@@ -26,6 +26,11 @@ fn the_environment_is_read_in_one_file_per_package() -> io::Result<()> {
     Ok(())
 }
 
+#[test]
+fn every_route_of_the_gateway_declares_its_audience() -> io::Result<()> {
+    every_file(builds_no_router)
+}
+
 fn is_without_forbidden_words(path: &str, text: &str) -> Vec<String> {
     let code = if path.ends_with(".rs") { code(text) } else { String::new() };
     let macros = MACROS.iter().map(|name| format!("{name}!"));
@@ -39,6 +44,12 @@ fn leaves_yaml_to_its_module(path: &str, text: &str) -> Vec<String> {
     let code = code(text);
     let named = YAML_CRATES.iter().map(|name| name.replace('-', "_")).filter(|name| elsewhere && code.contains(name));
     named.map(|name| format!("names `{name}`")).collect()
+}
+
+fn builds_no_router(path: &str, text: &str) -> Vec<String> {
+    let elsewhere = path.starts_with("proxy-server/src/") && path != "proxy-server/src/http/server/routes.rs";
+    let builds = elsewhere && path.ends_with(".rs") && code(text).contains("Router::new");
+    builds.then(|| "builds a router without `Routes`, which declare their audience".to_owned()).into_iter().collect()
 }
 
 fn too_many_readers(sources: &[File]) -> Vec<String> {
@@ -71,6 +82,12 @@ fn finds_the_yaml_crate() {
     let text = format!("use {yaml}::X;");
     assert_eq!(leaves_yaml_to_its_module("a/src/b.rs", &text), [format!("names `{yaml}`")]);
     assert!(leaves_yaml_to_its_module("schemas/src/document/yaml.rs", &text).is_empty());
+}
+
+#[test]
+fn finds_a_router_without_audiences() {
+    assert_eq!(builds_no_router("proxy-server/src/console.rs", "axum::Router::new()").len(), 1);
+    assert!(builds_no_router("proxy-server/src/http/server/routes.rs", "Router::new()").is_empty());
 }
 
 #[test]

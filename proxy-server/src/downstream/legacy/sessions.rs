@@ -250,7 +250,8 @@ mod tests {
         let scope = |host: u8| {
             let peer = (Ipv4Addr::new(10, 0, 0, host), 0).into();
             let (host, is_forwarded, forwarded_for, authorization) = (None, false, Vec::new(), None);
-            let credentials = Credentials { peer, local: peer, host, is_forwarded, forwarded_for, authorization };
+            let credentials =
+                Credentials { peer, local: peer, host, is_forwarded, forwarded_for, authorization, query: None };
             let policy = Policy::new(Live::new(policy::Config::default()), Keys::of(1).digest);
             Scope::All(policy.caller(&credentials))
         };

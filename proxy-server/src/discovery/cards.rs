@@ -12,33 +12,33 @@ use axum::response::Response;
 use serde_json::Value;
 
 use crate::catalog::card::{CARD_SUFFIX, CARD_TYPE, CATALOG_TYPE, Site};
-use crate::downstream::admit::{Shared, shown, upstream_name};
-use crate::downstream::edge::Edge;
-use crate::downstream::error_response::not_found;
+use crate::discovery::state::{Discovery, Shared, not_found};
 use crate::http::server::document;
 use crate::policy::{Page, Principal};
 use crate::upstream::Upstream;
 
-/// Paths of the cards, without any prefix.
-pub(super) const CARD_PATHS: [&str; 3] = ["/mcp/server-card", "/{name}/mcp/server-card", "/{name}/stream/server-card"];
+/// Path of the card of all upstreams, without any prefix.
+pub(super) const PATH_OF_ALL: &str = "/mcp/server-card";
+/// Paths of the card of one upstream, without any prefix.
+pub(super) const PATHS: [&str; 2] = ["/{name}/mcp/server-card", "/{name}/stream/server-card"];
 
 /// Responds with the card of the endpoint that the path names.
-pub(super) async fn card(State(edge): Shared, path: RawPathParams, request: Request) -> Response {
+pub(super) async fn card(State(discovery): Shared, path: RawPathParams, request: Request) -> Response {
     if !document::reads(request.method()) {
         return document::respond(request.method(), request.headers(), CARD_TYPE, &Value::Null);
     }
-    let Some(site) = site(&edge, &request) else { return not_found().await };
-    let policy = &edge.services.policy;
+    let Some(site) = site(&discovery, &request) else { return not_found() };
+    let policy = &discovery.policy;
     let endpoint = request.uri().path().strip_suffix(CARD_SUFFIX).unwrap_or_default();
-    let card = match upstream_name(&path) {
+    let card = match name(&path) {
         None => {
-            let all = edge.services.upstreams.all();
+            let all = discovery.upstreams.all();
             let needs_token = policy.needs_token_for_all(all.values().map(|upstream| upstream.definition()));
-            site.card_of_all(endpoint, edge.config.eras, needs_token)
+            site.card_of_all(endpoint, (discovery.eras)(), needs_token)
         }
         Some(name) => {
-            let upstream = edge.services.upstreams.get(name).filter(|upstream| may_see(&edge, &request, upstream));
-            let Some(upstream) = upstream else { return not_found().await };
+            let upstream = discovery.upstreams.get(name).filter(|upstream| may_see(&discovery, &request, upstream));
+            let Some(upstream) = upstream else { return not_found() };
             site.card_of(&upstream, endpoint, policy.needs_token(upstream.definition()))
         }
     };
@@ -46,22 +46,22 @@ pub(super) async fn card(State(edge): Shared, path: RawPathParams, request: Requ
 }
 
 /// Responds with the catalog of the cards that the caller may read.
-pub(super) async fn catalog(State(edge): Shared, request: Request) -> Response {
+pub(super) async fn catalog(State(discovery): Shared, request: Request) -> Response {
     if !document::reads(request.method()) {
         return document::respond(request.method(), request.headers(), CATALOG_TYPE, &Value::Null);
     }
-    let Some(site) = site(&edge, &request) else { return not_found().await };
-    let all = edge.services.upstreams.all();
-    let visible = all.iter().filter(|(_, upstream)| may_see(&edge, &request, upstream));
+    let Some(site) = site(&discovery, &request) else { return not_found() };
+    let all = discovery.upstreams.all();
+    let visible = all.iter().filter(|(_, upstream)| may_see(&discovery, &request, upstream));
     let catalog = site.catalog(visible.map(|(name, _)| name));
     document::respond(request.method(), request.headers(), CATALOG_TYPE, &catalog)
 }
 
 /// True if the sender of a request may know of an upstream. A foreign page may do so only with a token.
-fn may_see(edge: &Edge, request: &Request, upstream: &Upstream) -> bool {
-    let credentials = shown(request);
+fn may_see(discovery: &Discovery, request: &Request, upstream: &Upstream) -> bool {
+    let credentials = (discovery.credentials)(request);
     let is_foreign = request.extensions().get::<Page>() == Some(&Page::Foreign);
-    match edge.services.policy.client(&credentials, upstream.definition()) {
+    match discovery.policy.client(&credentials, upstream.definition()) {
         Ok(Principal::Anonymous) => !is_foreign,
         Ok(Principal::Global(_) | Principal::Own(_) | Principal::Holder(_)) => true,
         Err(_) => false,
@@ -69,9 +69,14 @@ fn may_see(edge: &Edge, request: &Request, upstream: &Upstream) -> bool {
 }
 
 /// Returns the URL by which the sender of a request reaches the gateway.
-fn site(edge: &Edge, request: &Request) -> Option<Site> {
-    let configured = edge.config.base_url.as_deref();
+fn site(discovery: &Discovery, request: &Request) -> Option<Site> {
+    let configured = discovery.base_url.as_deref();
     let host = || request.headers().get(header::HOST)?.to_str().ok();
     let url = configured.map(str::to_owned).or_else(|| Some(format!("http://{}", host()?)))?;
     Site::new(&url, configured.is_some())
+}
+
+/// Returns the upstream's name in a path; `None` for the card of all upstreams.
+fn name(path: &RawPathParams) -> Option<&str> {
+    path.iter().find(|(name, _)| *name == "name").map(|(_, value)| value)
 }
