@@ -8,6 +8,7 @@ mod flags;
 mod limits;
 mod migrate;
 mod model;
+mod oauth;
 mod outbound;
 mod schema;
 mod secret;
@@ -222,7 +223,8 @@ impl Config {
             }
         }
         if problems.is_empty() {
-            problems.extend(config.check_known_token().err().map(|invalid| invalid.to_string()));
+            let checks = [config.check_known_token(), oauth::check(&config)];
+            problems.extend(checks.into_iter().filter_map(Result::err).map(|invalid| invalid.to_string()));
         }
         if !problems.is_empty() {
             return Err(InvalidConfig { problems });

@@ -2,6 +2,7 @@
 //! use it.
 
 mod cards;
+mod protected_resource;
 mod state;
 
 use std::sync::Arc;
@@ -12,6 +13,7 @@ use axum::routing::any;
 use crate::catalog::card::CATALOG_PATH;
 pub(crate) use crate::discovery::state::Discovery;
 use crate::http::server::{Audience, Route, Routes};
+use crate::policy::oauth::METADATA_PATH;
 
 /// Builds the routes of the documents. Each also exists under `/mcp-proxy`, except the catalog of cards.
 pub(crate) fn router(discovery: Arc<Discovery>) -> (Router, Vec<Route>) {
@@ -23,6 +25,13 @@ pub(crate) fn router(discovery: Arc<Discovery>) -> (Router, Vec<Route>) {
             for path in cards::PATHS {
                 of_one = of_one.route(&format!("{prefix}{path}"), any(cards::card));
             }
+        }
+    }
+    if discovery.policy.oauth().is_some() {
+        for prefix in ["", "/mcp-proxy"] {
+            open = open
+                .route(&format!("{prefix}{METADATA_PATH}"), any(protected_resource::metadata))
+                .route(&format!("{prefix}{METADATA_PATH}/{{*endpoint}}"), any(protected_resource::metadata));
         }
     }
     let ((open, declared), (of_one, more)) = (open.finish(), of_one.finish());

@@ -33,6 +33,7 @@ use crate::http::client::{Dialer, Limits as DialLimits};
 use crate::http::server::{Drain, Route};
 use crate::keys::Keys;
 use crate::policy::Policy;
+use crate::policy::oauth::OAuth;
 use crate::registry::{OpenError, Opened, Registry};
 use crate::tasks::{Lanes, Tasks};
 use crate::upstream::{Environment, Upstreams};
@@ -261,10 +262,12 @@ fn compose(
     drain: &Drain,
 ) -> Composed {
     tasks.spawn("unused connections", dialer.clone().sweep(tasks.stopping().clone()));
+    let base_url = config.downstream.base_url.as_deref();
+    let oauth = OAuth::new(&config.policy.oauth, base_url, dialer.clone(), keys.digest.clone());
     let environment = Environment::new(settings.upstream.clone(), tasks.clone(), dialer, config.children.clone());
     let (upstreams, lifecycle) = Upstreams::new(environment);
     let control = Control::start(registry, lifecycle, tasks);
-    let policy = Arc::new(Policy::new(settings.policy.clone(), keys.digest.clone()));
+    let policy = Arc::new(Policy::new(settings.policy.clone(), keys.digest.clone(), oauth));
     let counts = Arc::<Connections>::default();
     let catalog =
         Catalog::follow(upstreams.clone(), settings.naming.clone(), GatewayName::new(keys.gateway_name), tasks);

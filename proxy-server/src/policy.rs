@@ -8,8 +8,11 @@ mod denied;
 mod forwarded;
 mod host;
 pub(crate) mod limits;
+pub(crate) mod oauth;
 mod page;
 mod same_machine;
+
+use std::sync::Arc;
 
 use ipnet::IpNet;
 use schemas::Secret;
@@ -20,6 +23,7 @@ pub(crate) use self::denied::Denied;
 pub(crate) use self::forwarded::is_of_a_proxy;
 pub(crate) use self::host::split_host;
 pub(crate) use self::limits::Permit;
+use self::oauth::OAuth;
 pub(crate) use self::page::{Foreign, Page, PageOrigin, Shown, Sites};
 pub(crate) use self::same_machine::Starter;
 use crate::keys::DigestKey;
@@ -36,6 +40,7 @@ pub(crate) struct Config {
     pub(crate) global_tokens: Vec<Secret>,
     /// Addresses of proxies whose `X-Forwarded-For` is trusted.
     pub(crate) trusted_proxies: Vec<IpNet>,
+    pub(crate) oauth: oauth::Config,
     /// True if a token may come in the query of a URL.
     pub(crate) query_tokens: bool,
     /// True if callers from anywhere may use an admin API without tokens, and start processes through it.
@@ -47,10 +52,17 @@ pub(crate) struct Policy {
     config: Live<Config>,
     /// Key for digests of tokens: a digest has no meaning for a gateway with other keys.
     digest_key: DigestKey,
+    /// Present if access tokens of an authorization server are accepted.
+    oauth: Option<Arc<OAuth>>,
 }
 
 impl Policy {
-    pub(crate) fn new(config: Live<Config>, digest_key: DigestKey) -> Self {
-        Self { config, digest_key }
+    pub(crate) fn new(config: Live<Config>, digest_key: DigestKey, oauth: Option<Arc<OAuth>>) -> Self {
+        Self { config, digest_key, oauth }
+    }
+
+    /// Returns the part that knows the authorization server, if there is one.
+    pub(crate) fn oauth(&self) -> Option<&OAuth> {
+        self.oauth.as_deref()
     }
 }

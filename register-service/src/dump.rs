@@ -190,6 +190,7 @@ fn settings(settings: GatewaySettings, spell: fn(&str) -> String) -> Value {
         ("auth_tokens", json!(tokens)),
         ("require_auth", json!(settings.require_auth)),
         ("allowed_ips", json!(settings.allowed_ips)),
+        ("required_scopes", json!(settings.required_scopes)),
     ];
     all.into_iter().filter(|(_, value)| !is_nothing(value)).map(|(key, value)| (key.to_owned(), value)).collect()
 }

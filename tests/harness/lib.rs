@@ -3,6 +3,7 @@
 #![expect(clippy::expect_used, clippy::indexing_slicing, clippy::panic, reason = "a test that cannot go on ends")]
 
 pub mod admin;
+pub mod authorization_server;
 pub mod binary;
 pub mod browser;
 pub mod client;

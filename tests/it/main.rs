@@ -28,6 +28,7 @@ mod library;
 mod limits;
 mod loops;
 mod modern;
+mod oauth;
 mod one_address;
 mod ownership;
 mod pipeline;

@@ -66,7 +66,9 @@ pub(super) fn foreign(details: &str) -> Response {
 pub(super) fn denied(denied: Denied) -> Response {
     let words = match denied {
         Denied::NoToken => "Unauthorized: admin token required",
-        Denied::NoBearer | Denied::WrongToken => "Unauthorized: invalid admin token",
+        Denied::NoBearer | Denied::WrongToken | Denied::Scope | Denied::Unavailable => {
+            "Unauthorized: invalid admin token"
+        }
         Denied::Address => return problem(StatusCode::FORBIDDEN, Problem::new("Access denied: IP not allowed")),
         Denied::MayNotReveal => {
             let details = "secrets are shown to callers with an admin token only, and this gateway has none; configure one \

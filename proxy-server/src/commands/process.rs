@@ -16,7 +16,7 @@ use super::pid_file::{self, OwnPidFile, State};
 use super::serve::{self, Sources};
 use crate::cli::{Output, ProcessFlags, StartFlags, StatusFlags};
 use crate::config::{Config, InvalidConfig, Loaded, process_environment};
-use crate::http::client::{Destination, Dialer, Limits, Network, Reach};
+use crate::http::client::{Dialer, Fetch, Limits, Network};
 use crate::pieces::Pieces;
 
 /// Maximum size of the gateway's answer.
@@ -159,16 +159,9 @@ async fn ask(config: &Config) -> anyhow::Result<GatewayStatus> {
     }
     let limits = Limits { connect_timeout: PATIENCE, idle_timeout: PATIENCE };
     let dialer = Dialer::new(limits, Network::default(), HeaderValue::from_static("status"));
-    let reach = Reach::default();
-    let target = dialer.target(&Destination { url: &url, headers, reach, message_limit: MAX_ANSWER })?;
+    let request = Fetch { method: Method::GET, url: &url, headers, body: Pieces::default(), limit: MAX_ANSWER };
     let answer = async {
-        let mut response = target.request(&Method::GET).send(Pieces::default()).await?;
-        let status = response.status();
-        let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await? {
-            body.extend_from_slice(&chunk);
-            anyhow::ensure!(body.len() <= MAX_ANSWER, "the answer is too long");
-        }
+        let (status, body) = dialer.fetch(request).await?;
         anyhow::ensure!(status == StatusCode::OK, "it answers {status}");
         Ok(serde_json::from_slice(&body)?)
     };

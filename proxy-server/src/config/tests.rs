@@ -233,6 +233,7 @@ fn a_setting_that_asks_for_tokens_and_holds_none_is_refused() {
 fn sample(setting: &Setting) -> (&'static str, &'static str) {
     match (setting.field)(&mut Config::default()) {
         Field::Host(_) => ("192.0.2.7", "192.0.2.7"),
+        Field::Text(_) => ("https://as.example/t", "https://as.example/t"),
         Field::Port(_) | Field::Count(_) => ("7", "7"),
         Field::Url(_) => ("https://u:s3cret@gateway.example/", "https://[redacted]@gateway.example/"),
         Field::Time(_) | Field::Delay(_) | Field::Grace(_) => ("90s", "1m30s"),
@@ -262,8 +263,14 @@ fn sample(setting: &Setting) -> (&'static str, &'static str) {
 }
 
 fn effective(setting: &Setting, flags: &[&str], variables: Variables) -> Effective {
-    // Satisfies the check for tokens of one's own.
-    let variables = variables.with("MCP_PROXY_ADMIN_TOKENS", "own");
+    // Satisfies the checks for tokens of one's own, and for settings that need others.
+    let needed = [
+        ("MCP_PROXY_ADMIN_TOKENS", "own"),
+        ("MCP_PROXY_OAUTH_ISSUER", "https://other.example"),
+        ("MCP_PROXY_OAUTH_SCOPES", "other"),
+        ("MCP_PROXY_OAUTH_CLIENT_ID", "other"),
+    ];
+    let variables = needed.into_iter().fold(variables, |variables, (name, value)| variables.with(name, value));
     let alone = Alone::try_parse_from(["mcp-proxy"].iter().chain(flags)).expect("flags");
     let settings = explained(&alone.flags.settings, &variables);
     settings.into_iter().find(|effective| effective.name == setting.name).expect("the setting")

@@ -26,6 +26,7 @@ use crate::telemetry::{Format, Level};
 /// Place of a setting's value in the configuration.
 pub(super) enum Field<'a> {
     Host(&'a mut String),
+    Text(&'a mut String),
     Port(&'a mut u16),
     Url(&'a mut Option<Url>),
     /// A duration above zero.
@@ -83,7 +84,7 @@ impl Field<'_> {
     pub(super) fn read(self, given: &[Given]) -> Result<(), InvalidSetting> {
         let expected = self.expected();
         match self {
-            Self::Host(place) => one(place, given, |text| Some(text.to_owned()), &expected),
+            Self::Host(place) | Self::Text(place) => one(place, given, |text| Some(text.to_owned()), &expected),
             Self::Port(place) => one(place, given, |text| text.parse().ok(), &expected),
             Self::Url(place) if given.first().is_some_and(|given| given.text.is_empty()) => {
                 *place = None;
@@ -134,7 +135,7 @@ impl Field<'_> {
     /// Returns the value as text, with secrets masked; empty if nothing is set.
     pub(super) fn show(&self) -> String {
         match self {
-            Self::Host(host) => (*host).clone(),
+            Self::Host(text) | Self::Text(text) => (*text).clone(),
             Self::Port(port) => port.to_string(),
             Self::Url(url) => url.as_ref().map(without_user).unwrap_or_default(),
             Self::Time(time) | Self::Delay(time) | Self::Grace(time) => format_duration(**time),
@@ -171,7 +172,7 @@ impl Field<'_> {
     /// Exchanges the values of two fields of one kind; fields of different kinds stay as they are.
     pub(super) fn swap(self, other: Self) {
         match (self, other) {
-            (Self::Host(place), Self::Host(new)) => std::mem::swap(place, new),
+            (Self::Host(place), Self::Host(new)) | (Self::Text(place), Self::Text(new)) => std::mem::swap(place, new),
             (Self::Port(place), Self::Port(new)) => std::mem::swap(place, new),
             (Self::Url(place), Self::Url(new)) => std::mem::swap(place, new),
             (Self::Time(place), Self::Time(new)) => std::mem::swap(place, new),
@@ -227,6 +228,7 @@ impl Field<'_> {
             Self::Level(_) => "one of debug, info, warn, error".to_owned(),
             Self::Format(_) => "one of text, json".to_owned(),
             Self::Host(_)
+            | Self::Text(_)
             | Self::Switch(_)
             | Self::Tokens(_)
             | Self::Files(_)
@@ -242,6 +244,7 @@ impl Field<'_> {
     pub(super) fn value_name(&self) -> Option<&'static str> {
         Some(match self {
             Self::Host(_) => "HOST",
+            Self::Text(_) => "TEXT",
             Self::Port(_) => "PORT",
             Self::Url(_) | Self::Proxy(_) => "URL",
             Self::Time(_) | Self::Delay(_) | Self::Grace(_) => "DURATION",

@@ -63,7 +63,7 @@ fn may_see(discovery: &Discovery, request: &Request, upstream: &Upstream) -> boo
     let is_foreign = request.extensions().get::<Page>() == Some(&Page::Foreign);
     match discovery.policy.client(&credentials, upstream.definition()) {
         Ok(Principal::Anonymous) => !is_foreign,
-        Ok(Principal::Global(_) | Principal::Own(_) | Principal::Holder(_)) => true,
+        Ok(Principal::Global(_) | Principal::Own(_) | Principal::Holder(_) | Principal::Subject(_)) => true,
         Err(_) => false,
     }
 }

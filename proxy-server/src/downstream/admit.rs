@@ -20,15 +20,18 @@ pub(super) type Admitted = Result<(Scope, Principal), Reply>;
 
 /// Authorizes a request to the named upstream, or to all upstreams.
 pub(super) fn admit(edge: &Edge, name: Option<&str>, credentials: &Credentials<'_>) -> Admitted {
+    let policy = &edge.services.policy;
+    let refuse = |denied, definition| error_response::denied(denied, policy.challenge(denied, credentials, definition));
     let Some(name) = name else {
-        let caller = edge.services.policy.caller(credentials);
+        let caller = policy.caller(credentials);
         let all = edge.services.upstreams.all();
         let definitions = all.values().map(|upstream| upstream.definition());
-        let principal = edge.services.policy.client_of_all(&caller, definitions).map_err(error_response::denied)?;
+        let principal = policy.client_of_all(&caller, definitions).map_err(|denied| refuse(denied, None))?;
         return Ok((Scope::All(caller), principal));
     };
     let upstream = edge.services.upstreams.get(name).ok_or_else(|| error_response::unknown_upstream(name))?;
-    let principal = edge.services.policy.client(credentials, upstream.definition()).map_err(error_response::denied)?;
+    let definition = upstream.definition();
+    let principal = policy.client(credentials, definition).map_err(|denied| refuse(denied, Some(definition)))?;
     Ok((Scope::One(upstream), principal))
 }
 

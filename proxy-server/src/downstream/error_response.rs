@@ -228,18 +228,24 @@ pub(crate) async fn not_found() -> Response {
     (StatusCode::NOT_FOUND, Json(Problem::new("Not found"))).into_response()
 }
 
-pub(super) fn denied(denied: Denied) -> Reply {
+/// Refuses a caller. `challenge` says how to get a token that would be accepted.
+pub(super) fn denied(denied: Denied, challenge: Option<String>) -> Reply {
     let (status, words) = match denied {
         Denied::NoToken => (StatusCode::UNAUTHORIZED, "Authorization required"),
         Denied::NoBearer => (StatusCode::UNAUTHORIZED, "Invalid authorization format"),
         Denied::WrongToken => (StatusCode::UNAUTHORIZED, "Invalid token"),
+        Denied::Scope => (StatusCode::FORBIDDEN, "Insufficient scope"),
+        Denied::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, "The authorization server does not answer"),
         Denied::Address | Denied::MayNotStart(_) | Denied::MayNotReveal => {
             (StatusCode::FORBIDDEN, "Access denied: IP not allowed")
         }
     };
     let mut response = (status, Json(Problem::new(words))).into_response();
-    if status == StatusCode::UNAUTHORIZED {
-        response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    if let Some(challenge) = challenge.and_then(|challenge| HeaderValue::from_str(&challenge).ok()) {
+        response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
+    }
+    if status == StatusCode::SERVICE_UNAVAILABLE {
+        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("2"));
     }
     response.into()
 }

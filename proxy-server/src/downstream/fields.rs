@@ -9,6 +9,7 @@ use crate::http::accept::Accepted;
 use crate::http::client::OWN_MARK;
 use crate::http::server::Peer;
 use crate::http::write::essence;
+use crate::policy::oauth::Verdict;
 use crate::policy::{Credentials, is_of_a_proxy};
 
 pub(super) const PROTOCOL_VERSION: &str = "mcp-protocol-version";
@@ -33,6 +34,10 @@ pub(super) struct Fields<'a> {
     pub(super) is_marked: bool,
     /// Query of the URL; `None` also on the fast path, which takes no URL with a query.
     query: Option<&'a str>,
+    /// Path of the URL; empty on the fast path.
+    path: &'a str,
+    /// Outcome of the verification of the token.
+    verdict: Option<Verdict>,
     authorization: Option<&'a [u8]>,
     api_key: Option<&'a [u8]>,
     forwarded_for: Vec<&'a [u8]>,
@@ -46,12 +51,22 @@ pub(super) struct Fields<'a> {
 impl<'a> Fields<'a> {
     /// Reads the fields and the HTTP version of a request.
     pub(super) fn of<B>(request: &'a http::Request<B>) -> Self {
-        Self::of_head(request.version(), request.uri(), request.headers())
+        Self::of_head(request.version(), request.uri(), (request.headers(), request.extensions()))
     }
 
     /// Reads the parts of a request's head.
-    pub(super) fn of_head(version: http::Version, uri: &'a http::Uri, headers: &'a HeaderMap) -> Self {
-        Self { is_old_http: version < http::Version::HTTP_11, query: uri.query(), ..Self::in_headers(headers) }
+    pub(super) fn of_head(
+        version: http::Version,
+        uri: &'a http::Uri,
+        (headers, extensions): (&'a HeaderMap, &http::Extensions),
+    ) -> Self {
+        Self {
+            is_old_http: version < http::Version::HTTP_11,
+            query: uri.query(),
+            path: uri.path(),
+            verdict: extensions.get().cloned(),
+            ..Self::in_headers(headers)
+        }
     }
 
     pub(super) fn in_headers(headers: &'a HeaderMap) -> Self {
@@ -116,7 +131,8 @@ impl<'a> Fields<'a> {
         let api_key = || self.api_key.and_then(text).map(|key| format!("Bearer {key}").into());
         let authorization = self.authorization.and_then(text).map(Cow::from).or_else(api_key);
         let is_forwarded = self.is_forwarded || self.is_old_http;
-        Credentials { peer, local, host: self.host, is_forwarded, forwarded_for, authorization, query: self.query }
+        let (host, query, path, verdict) = (self.host, self.query, self.path, self.verdict.clone());
+        Credentials { peer, local, host, is_forwarded, forwarded_for, authorization, query, path, verdict }
     }
 
     /// True if the body is JSON.

@@ -17,7 +17,7 @@ use crate::downstream::origin::{HEALTH_PATHS, Origins};
 use crate::downstream::router::endpoint;
 use crate::downstream::{error_response, streamable_http};
 use crate::http::server::{self, Admission, BodyError, Head, Limits, Peer, Reply, cors};
-use crate::policy::Page;
+use crate::policy::{Credentials, Page};
 
 /// Application behind the HTTP server: the endpoints, the admin API and the health checks.
 #[derive(Clone)]
@@ -63,8 +63,13 @@ impl server::Service for Service {
             // Responses to pages have additional header fields.
             return Admission::NotFast;
         }
+        let mut credentials = Credentials { path: head.path, ..fields.credentials(peer) };
+        if page.is_ok() && !self.edge.services.policy.recall(&mut credentials) {
+            // The verification of a token may have to wait for the keys of its issuer.
+            return Admission::NotFast;
+        }
         let admitted = page.map_err(Reply::from).and_then(|_| {
-            let caller = streamable_http::Authorized::admit(Arc::clone(&self.edge), name, &fields.credentials(peer))?;
+            let caller = streamable_http::Authorized::admit(Arc::clone(&self.edge), name, &credentials)?;
             caller.takes(&head.method, &fields, head.length)
         });
         match admitted {
@@ -92,6 +97,9 @@ impl server::Service for Service {
             let mut request = request.map(Body::new);
             request.extensions_mut().insert(peer);
             request.extensions_mut().insert(page);
+            if !is_admin {
+                self.verify_token(peer, &mut request).await;
+            }
             let Ok(response) = self.router.clone().call(request).await;
             response
         };
@@ -120,6 +128,18 @@ impl server::Service for Service {
 impl server::Admitted for Admitted<'_> {
     async fn answer(self, body: Bytes) -> Reply {
         self.caller.answer(streamable_http::Request { method: self.method, fields: &self.fields, body }).await
+    }
+}
+
+impl Service {
+    /// Verifies the token of a request, if an authorization server may have issued it, and notes the outcome.
+    async fn verify_token(&self, peer: Peer, request: &mut Request<Body>) {
+        let policy = &self.edge.services.policy;
+        let token = policy.unverified(&Fields::of(request).credentials(peer));
+        if let Some((oauth, token)) = policy.oauth().zip(token) {
+            let verdict = oauth.verify(&token).await;
+            request.extensions_mut().insert(verdict);
+        }
     }
 }
 

@@ -223,10 +223,7 @@ impl Client {
             Some(name) => self.edge.services.upstreams.get(name.as_str()).map(Scope::One),
             None => {
                 let peer = (Ipv4Addr::LOCALHOST, 0).into();
-                let (host, is_forwarded, forwarded_for, authorization) = (None, false, Vec::new(), None);
-                let credentials =
-                    Credentials { peer, local: peer, host, is_forwarded, forwarded_for, authorization, query: None };
-                Some(Scope::All(self.edge.services.policy.caller(&credentials)))
+                Some(Scope::All(self.edge.services.policy.caller(&Credentials::of_peer(peer, peer))))
             }
         }
     }

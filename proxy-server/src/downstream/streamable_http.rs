@@ -37,7 +37,7 @@ const PRIMED_SINCE: &str = "2025-11-25";
 /// Handles every request from the router.
 pub(super) async fn serve(State(edge): Shared, path: RawPathParams, request: extract::Request) -> Reply {
     let (head, body) = request.into_parts();
-    let fields = Fields::of_head(head.version, &head.uri, &head.headers);
+    let fields = Fields::of_head(head.version, &head.uri, (&head.headers, &head.extensions));
     let credentials = fields.credentials(peer(&head.extensions));
     let admitted = Authorized::admit(edge, upstream_name(&path), &credentials);
     let caller = match admitted.and_then(|caller| caller.takes(&head.method, &fields, 0)) {

@@ -11,6 +11,7 @@ use crate::policy::Policy;
 use crate::policy::client_addr::client_address;
 use crate::policy::credentials::{Credentials, QueryToken};
 use crate::policy::denied::Denied;
+use crate::policy::oauth::{Endpoint, Places, Verdict};
 use crate::policy::same_machine::Starter;
 
 /// The identity of a caller of an upstream's endpoints, as its token shows. A session belongs to one principal.
@@ -24,6 +25,8 @@ pub(crate) enum Principal {
     Own(usize),
     /// The holder of some definitions' own token, at the endpoint of all upstreams; a keyed digest of the token.
     Holder(u64),
+    /// The subject of an access token; a keyed digest of issuer, subject and client.
+    Subject(u64),
 }
 
 impl fmt::Display for Principal {
@@ -34,6 +37,7 @@ impl fmt::Display for Principal {
             Self::Global(index) => write!(out, "global {index}"),
             Self::Own(index) => write!(out, "own {index}"),
             Self::Holder(digest) => write!(out, "holder {digest}"),
+            Self::Subject(digest) => write!(out, "subject {digest}"),
         }
     }
 }
@@ -43,12 +47,44 @@ impl fmt::Display for Principal {
 pub(crate) struct Caller {
     address: Option<IpAddr>,
     authorization: Option<Secret>,
+    grant: Option<Grant>,
+}
+
+/// A verified access token, and the endpoints that it is for.
+#[derive(Debug, Clone)]
+struct Grant {
+    verdict: Verdict,
+    places: Places,
+}
+
+/// Facts by which a caller is judged.
+#[derive(Clone, Copy)]
+struct Shown<'a> {
+    address: Option<IpAddr>,
+    authorization: Option<&'a str>,
+    grant: Option<&'a Grant>,
+}
+
+impl Caller {
+    fn shown(&self) -> Shown<'_> {
+        Shown {
+            address: self.address,
+            authorization: self.authorization.as_ref().map(Secret::expose),
+            grant: self.grant.as_ref(),
+        }
+    }
 }
 
 impl Policy {
     /// Decides whether a caller may use the endpoints of this upstream.
     pub(crate) fn client(&self, credentials: &Credentials<'_>, definition: &Definition) -> Result<Principal, Denied> {
-        self.decide(self.address(credentials), self.authorization(credentials).as_deref(), definition)
+        let (authorization, grant) = (self.authorization(credentials), self.grant(credentials));
+        let shown = Shown {
+            address: self.address(credentials),
+            authorization: authorization.as_deref(),
+            grant: grant.as_ref(),
+        };
+        self.decide(shown, Endpoint::One(definition.name.as_str()), definition)
     }
 
     /// Extracts the properties of a caller for later decisions.
@@ -56,6 +92,7 @@ impl Policy {
         Caller {
             address: self.address(credentials),
             authorization: self.authorization(credentials).as_deref().map(Into::into),
+            grant: self.grant(credentials),
         }
     }
 
@@ -77,33 +114,38 @@ impl Policy {
                 Ok(Principal::Anonymous) => open = Some(Principal::Anonymous),
                 // A caller with a token is identified by it also at upstreams that require none.
                 Ok(Principal::Own(_)) => return Ok(self.holder(caller)),
-                Ok(known @ (Principal::Global(_) | Principal::Holder(_))) => return Ok(known),
+                Ok(known @ (Principal::Global(_) | Principal::Holder(_) | Principal::Subject(_))) => return Ok(known),
                 Err(why) => denied = denied.or(Some(why)),
             }
         }
         match (open, denied) {
             (Some(open), _) => Ok(open),
+            // Whoever may use the endpoint finds it without upstreams, instead of a request for the scopes of one of them.
+            (None, Some(Denied::Scope) | None) if self.oauth.is_some() => {
+                self.holder_of(caller.shown(), &[], (Endpoint::All, None))
+            }
             (None, Some(why)) => Err(why),
             (None, None) if self.config.global_tokens.is_empty() => Ok(Principal::Anonymous),
-            (None, None) => self.holder_of(caller.authorization.as_ref().map(Secret::expose), &[]),
+            (None, None) => self.holder_of(caller.shown(), &[], (Endpoint::All, None)),
         }
     }
 
     /// True if the endpoints of this upstream ask for a token.
     pub(crate) fn needs_token(&self, definition: &Definition) -> bool {
         let access = &definition.access;
-        !self.config.global_tokens.is_empty() || !access.auth_tokens.is_empty() || access.require_auth
+        let is_open = self.config.global_tokens.is_empty() && access.auth_tokens.is_empty() && !access.require_auth;
+        !is_open || self.oauth.is_some()
     }
 
     /// True if the endpoint of all upstreams asks for a token: if each of them does.
     pub(crate) fn needs_token_for_all<'a>(&self, definitions: impl Iterator<Item = &'a Definition>) -> bool {
         let mut definitions = definitions.peekable();
         let are_locked = definitions.peek().is_some() && definitions.all(|definition| self.needs_token(definition));
-        !self.config.global_tokens.is_empty() || are_locked
+        !self.config.global_tokens.is_empty() || are_locked || self.oauth.is_some()
     }
 
     fn of_one(&self, caller: &Caller, definition: &Definition) -> Result<Principal, Denied> {
-        self.decide(caller.address, caller.authorization.as_ref().map(Secret::expose), definition)
+        self.decide(caller.shown(), Endpoint::All, definition)
     }
 
     /// Names a principal in a way that another process with the same keys understands: by a digest of its token, because
@@ -118,6 +160,7 @@ impl Policy {
             Principal::Global(index) => named("global", self.config.global_tokens.get(index)),
             Principal::Own(index) => named("own", own.get(index)),
             Principal::Holder(digest) => format!("holder {digest:016x}"),
+            Principal::Subject(digest) => format!("subject {digest:016x}"),
         }
     }
 
@@ -126,29 +169,71 @@ impl Policy {
         Principal::Holder(self.digest_key.digest(token.unwrap_or_default()))
     }
 
-    fn decide(
-        &self,
-        address: Option<IpAddr>,
-        authorization: Option<&str>,
-        definition: &Definition,
-    ) -> Result<Principal, Denied> {
-        let allowed = address.map(|address| definition.allows(address));
+    fn decide(&self, shown: Shown<'_>, endpoint: Endpoint<'_>, definition: &Definition) -> Result<Principal, Denied> {
+        let allowed = shown.address.map(|address| definition.allows(address));
         if !allowed.unwrap_or(definition.access.allowed_ips.is_empty()) {
             return Err(Denied::Address);
         }
         let own = &definition.access.auth_tokens;
-        if self.config.global_tokens.is_empty() && own.is_empty() {
+        if self.config.global_tokens.is_empty() && own.is_empty() && self.oauth.is_none() {
             return if definition.access.require_auth { Err(Denied::NoToken) } else { Ok(Principal::Anonymous) };
         }
-        self.holder_of(authorization, own)
+        self.holder_of(shown, own, (endpoint, Some(definition)))
     }
 
-    fn holder_of(&self, authorization: Option<&str>, own: &[Secret]) -> Result<Principal, Denied> {
-        let authorization = authorization.ok_or(Denied::NoToken)?;
+    fn holder_of(
+        &self,
+        shown: Shown<'_>,
+        own: &[Secret],
+        (endpoint, definition): (Endpoint<'_>, Option<&Definition>),
+    ) -> Result<Principal, Denied> {
+        let authorization = shown.authorization.ok_or(Denied::NoToken)?;
         let global = &self.config.global_tokens;
         let token = bearer(authorization).ok_or(Denied::NoBearer)?;
         let principal = find(global, token).map(Principal::Global).or_else(|| find(own, token).map(Principal::Own));
-        principal.ok_or(Denied::WrongToken)
+        match (principal, &self.oauth, shown.grant) {
+            (Some(principal), _, _) => Ok(principal),
+            (None, Some(oauth), Some(Grant { verdict, places })) => {
+                oauth.decide(verdict, places, endpoint, definition).map(Principal::Subject)
+            }
+            (None, _, _) => Err(Denied::WrongToken),
+        }
+    }
+
+    fn grant(&self, credentials: &Credentials<'_>) -> Option<Grant> {
+        let (oauth, verdict) = self.oauth.as_ref().zip(credentials.verdict.clone())?;
+        let places = oauth.places(&verdict, credentials.host);
+        Some(Grant { verdict, places })
+    }
+
+    /// Completes credentials from what is known about their token. Returns false if the token has to be verified first.
+    pub(crate) fn recall(&self, credentials: &mut Credentials<'_>) -> bool {
+        let Some((oauth, token)) = self.oauth.as_ref().zip(self.unverified(credentials)) else { return true };
+        credentials.verdict = oauth.recall(&token);
+        credentials.verdict.is_some()
+    }
+
+    /// Returns the token of a caller if an authorization server may have issued it.
+    pub(crate) fn unverified(&self, credentials: &Credentials<'_>) -> Option<String> {
+        self.oauth.as_ref()?;
+        let authorization = self.authorization(credentials)?;
+        let token = bearer(&authorization)?;
+        find(&self.config.global_tokens, token).is_none().then(|| token.to_owned())
+    }
+
+    /// Returns the value of `WWW-Authenticate` for a refused caller.
+    pub(crate) fn challenge(
+        &self,
+        denied: Denied,
+        credentials: &Credentials<'_>,
+        definition: Option<&Definition>,
+    ) -> Option<String> {
+        let place = (credentials.host, credentials.path);
+        match (&self.oauth, denied) {
+            (Some(oauth), _) => oauth.challenge(denied, credentials.verdict.as_ref(), place, definition),
+            (None, Denied::NoToken | Denied::NoBearer | Denied::WrongToken) => Some("Bearer".to_owned()),
+            (None, _) => None,
+        }
     }
 
     /// Decides whether a caller may use the admin API: by its address, then by its token.
@@ -264,7 +349,7 @@ mod tests {
     fn gateways_with_equal_keys_identify_the_holder_of_a_token_alike() {
         let own = json!({ "authTokens": ["o", "p"] });
         let holder = |keys: &Keys, authorization| {
-            let policy = Policy::new(Live::new(Config::default()), keys.digest.clone());
+            let policy = Policy::new(Live::new(Config::default()), keys.digest.clone(), None);
             of_all(&policy, Some(authorization), std::slice::from_ref(&own)).expect("a principal")
         };
         let (one, other) = (Keys::of(1), Keys::of(2));
@@ -276,20 +361,11 @@ mod tests {
     fn credentials<'a>(peer: &str, authorization: Option<&'a str>) -> Credentials<'a> {
         let peer = SocketAddr::new(peer.parse().expect("an address"), 40_000);
         let local = SocketAddr::new(peer.ip(), 6001);
-        let authorization = authorization.map(Into::into);
-        Credentials {
-            peer,
-            local,
-            host: None,
-            is_forwarded: false,
-            forwarded_for: Vec::new(),
-            authorization,
-            query: None,
-        }
+        Credentials { authorization: authorization.map(Into::into), ..Credentials::of_peer(peer, local) }
     }
 
     fn policy(config: Config) -> Policy {
-        Policy::new(Live::new(config), Keys::of(1).digest)
+        Policy::new(Live::new(config), Keys::of(1).digest, None)
     }
 
     fn definition(more: &serde_json::Value) -> Definition {
@@ -349,7 +425,7 @@ mod tests {
     #[test]
     fn new_settings_apply_to_the_next_request() {
         let settings = Live::new(Config { admin_tokens: vec!["t".into()], ..Config::default() });
-        let policy = Policy::new(settings.clone(), Keys::of(1).digest);
+        let policy = Policy::new(settings.clone(), Keys::of(1).digest, None);
         let check = |token| policy.admin(&credentials("192.0.2.1", Some(token)));
         assert_eq!((check("t"), check("u")), (Ok(()), Err(Denied::WrongToken)));
         settings.replace(Config { admin_tokens: vec!["u".into()], ..Config::default() });

@@ -43,9 +43,7 @@ mod tests {
         let peer = SocketAddr::new(peer.parse().expect("an address"), 40_000);
         let is_forwarded = !forwarded_for.is_empty();
         let forwarded_for = forwarded_for.to_vec();
-        let (host, authorization) = (None, None);
-        let credentials =
-            Credentials { peer, local: peer, host, is_forwarded, forwarded_for, authorization, query: None };
+        let credentials = Credentials { is_forwarded, forwarded_for, ..Credentials::of_peer(peer, peer) };
         let address = client_address(&credentials, &trusted);
         assert_eq!(address.map(|address| address.to_string()).as_deref(), expected, "{credentials:?}");
     }

@@ -5,6 +5,8 @@ use std::net::SocketAddr;
 
 use url::form_urlencoded;
 
+use crate::policy::oauth::Verdict;
+
 /// The properties of a request that identify its sender.
 #[derive(Debug, Clone)]
 pub(crate) struct Credentials<'a> {
@@ -22,6 +24,27 @@ pub(crate) struct Credentials<'a> {
     pub(crate) authorization: Option<Cow<'a, str>>,
     /// The query of the request's URL.
     pub(crate) query: Option<&'a str>,
+    /// Path of the request's URL.
+    pub(crate) path: &'a str,
+    /// Outcome of the verification of the token, where an authorization server issues tokens.
+    pub(crate) verdict: Option<Verdict>,
+}
+
+impl Credentials<'_> {
+    /// Returns those of a request without any field, path and query.
+    pub(crate) fn of_peer(peer: SocketAddr, local: SocketAddr) -> Self {
+        Self {
+            peer,
+            local,
+            host: None,
+            is_forwarded: false,
+            forwarded_for: Vec::new(),
+            authorization: None,
+            query: None,
+            path: "",
+            verdict: None,
+        }
+    }
 }
 
 /// A parameter of a query with a token.

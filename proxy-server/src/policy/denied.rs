@@ -7,8 +7,12 @@ pub(crate) enum Denied {
     NoToken,
     /// `Authorization` without the `Bearer` scheme.
     NoBearer,
-    /// The token is unknown.
+    /// The token is unknown, expired, or for another endpoint.
     WrongToken,
+    /// The token has not all scopes that are needed.
+    Scope,
+    /// The token cannot be verified, because the authorization server does not answer.
+    Unavailable,
     /// The address is not on the list of allowed addresses.
     Address,
     /// Starting processes needs a token, or proof that the caller is on this machine.

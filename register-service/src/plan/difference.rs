@@ -46,6 +46,7 @@ pub(crate) fn differences(desired: &Definition, observed: &Registration) -> Vec<
     // drop them.
     if prints.is_some() {
         compare("cwd", ours.cwd != theirs.cwd, None);
+        compare("requiredScopes", ours.required_scopes != theirs.required_scopes, None);
         compare("sessionMode", ours.session_mode != theirs.session_mode, None);
         compare("era", ours.era != theirs.era, None);
         compare("eras", ours.eras != theirs.eras, None);

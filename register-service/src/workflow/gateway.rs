@@ -60,6 +60,7 @@ pub(super) fn apply(fields: &mut Fields<'_>, document: DefinitionDocument) -> Op
         auth_tokens: tokens?,
         require_auth: settings.require_auth,
         allowed_ips: settings.allowed_ips,
+        required_scopes: settings.required_scopes,
         ..document
     })
 }
@@ -114,6 +115,7 @@ pub(crate) fn settings_of(document: &DefinitionDocument) -> Option<GatewaySettin
         auth_tokens: document.auth_tokens.into_iter().map(|token| Text(token.expose().to_owned())).collect(),
         require_auth: document.require_auth,
         allowed_ips: document.allowed_ips,
+        required_scopes: document.required_scopes,
     };
     (settings != GatewaySettings::default()).then_some(settings)
 }

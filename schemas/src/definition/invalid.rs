@@ -70,6 +70,9 @@ pub enum InvalidDefinition {
     /// A token that is empty or contains an unrendered template.
     #[error("invalid authTokens entry: {0}")]
     Token(#[from] InvalidToken),
+    /// A scope that a challenge cannot name (RFC 6749, 3.3).
+    #[error("invalid requiredScopes entry `{0}`: expected a scope, without spaces, quotes and backslashes")]
+    Scope(String),
     /// An entry that is neither an IP address nor a CIDR block.
     #[error("invalid allowedIPs entry `{0}`: expected an IP address or a CIDR block")]
     AllowedIp(String),

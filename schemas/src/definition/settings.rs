@@ -113,6 +113,9 @@ pub struct Access {
     pub require_auth: bool,
     /// Addresses and networks that may call; all if empty.
     pub allowed_ips: Vec<IpNet>,
+    /// Scopes that an access token of an authorization server needs here, besides those that the gateway asks for
+    /// everywhere. Static tokens have none and need none.
+    pub required_scopes: Vec<String>,
 }
 
 /// Mapping of downstream sessions to upstream sessions.

@@ -114,6 +114,9 @@ pub struct DefinitionDocument {
     /// Addresses and networks that may call.
     #[serde(rename = "allowedIPs", skip_serializing_if = "Vec::is_empty", deserialize_with = "null_is_default")]
     pub allowed_ips: Vec<String>,
+    /// Scopes that an access token needs here. An extension; other proxies ignore it.
+    #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "null_is_default")]
+    pub required_scopes: Vec<String>,
     /// Session mode: `auto`, `shared` or `dedicated`. An extension; other proxies ignore it.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub session_mode: String,

@@ -229,6 +229,9 @@ pub struct GatewaySettings {
     /// Addresses and networks of clients that may use this server; all clients if empty.
     #[schemars(example = example::some_networks())]
     pub allowed_ips: Vec<String>,
+    /// Scopes that an access token of the gateway's authorization server needs for this server.
+    #[schemars(example = example::some_scopes())]
+    pub required_scopes: Vec<String>,
 }
 
 /// The keys of [`GatewaySettings`], used to report unknown keys.
@@ -240,7 +243,7 @@ pub struct GatewaySettings {
 /// assert!(GATEWAY_SETTINGS_KEYS.contains(&"tool_filter"));
 /// assert!(!GATEWAY_SETTINGS_KEYS.contains(&"toolFilter"));
 /// ```
-pub const GATEWAY_SETTINGS_KEYS: [&str; 27] = [
+pub const GATEWAY_SETTINGS_KEYS: [&str; 28] = [
     "description",
     "tool_filter",
     "tags",
@@ -268,4 +271,5 @@ pub const GATEWAY_SETTINGS_KEYS: [&str; 27] = [
     "auth_tokens",
     "require_auth",
     "allowed_ips",
+    "required_scopes",
 ];

@@ -38,6 +38,10 @@ pub(super) fn some_tokens() -> Value {
     json!(["{{ .env.CLIENT_TOKEN }}"])
 }
 
+pub(super) fn some_scopes() -> Value {
+    json!(["search:read"])
+}
+
 pub(super) fn some_networks() -> Value {
     json!(["127.0.0.1", "10.0.0.0/8"])
 }

@@ -249,14 +249,12 @@ mod tests {
     fn only_a_request_of_the_same_principal_updates_the_caller_of_its_session() {
         let scope = |host: u8| {
             let peer = (Ipv4Addr::new(10, 0, 0, host), 0).into();
-            let (host, is_forwarded, forwarded_for, authorization) = (None, false, Vec::new(), None);
-            let credentials =
-                Credentials { peer, local: peer, host, is_forwarded, forwarded_for, authorization, query: None };
-            let policy = Policy::new(Live::new(policy::Config::default()), Keys::of(1).digest);
+            let credentials = Credentials::of_peer(peer, peer);
+            let policy = Policy::new(Live::new(policy::Config::default()), Keys::of(1).digest, None);
             Scope::All(policy.caller(&credentials))
         };
         let limits = LogLimits { bytes: 1, events: 1, patience: Duration::ZERO };
-        let policy = Policy::new(Live::new(policy::Config::default()), Keys::of(1).digest);
+        let policy = Policy::new(Live::new(policy::Config::default()), Keys::of(1).digest, None);
         let ids = SessionIds::new(Some(Keys::of(1).seal), Arc::new(policy));
         let sessions = Sessions::new(1, limits, Kept::new(1), ids);
         let Ok(session) = sessions.create(scope(1), Principal::Global(0)) else { panic!("there is room") };

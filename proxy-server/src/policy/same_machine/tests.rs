@@ -94,8 +94,7 @@ fn a_connection_of_this_very_process_is_its_own() {
 fn shows(peer: &str, host: Option<&str>, is_forwarded: bool) -> Option<Elsewhere> {
     let (peer, local) = (at(peer), at(GATEWAY));
     let host = host.map(str::as_bytes);
-    let credentials =
-        Credentials { peer, local, host, is_forwarded, forwarded_for: Vec::new(), authorization: None, query: None };
+    let credentials = Credentials { host, is_forwarded, ..Credentials::of_peer(peer, local) };
     shown(&credentials, &["127.0.0.9/32".parse().expect("a network")])
 }
 

@@ -185,6 +185,7 @@ fn member_of(error: &InvalidDefinition) -> Option<&'static str> {
         InvalidDefinition::Nul => "command",
         InvalidDefinition::Token(_) => "authTokens",
         InvalidDefinition::AllowedIp(_) => "allowedIPs",
+        InvalidDefinition::Scope(_) => "requiredScopes",
         InvalidDefinition::SessionMode(_) => "sessionMode",
         InvalidDefinition::Era(_) => "era",
         InvalidDefinition::Eras(_) => "eras",

@@ -84,6 +84,7 @@ impl TryFrom<DefinitionDocument> for Definition {
                 auth_tokens: document.auth_tokens.iter().map(Secret::token).collect::<Result<_, _>>()?,
                 require_auth: document.require_auth,
                 allowed_ips: document.allowed_ips.iter().map(|entry| network(entry)).collect::<Result<_, _>>()?,
+                required_scopes: document.required_scopes.into_iter().map(scope).collect::<Result<_, _>>()?,
             },
             sessions: Sessions {
                 mode: session_mode(&document.session_mode)?,
@@ -136,6 +137,7 @@ impl From<Definition> for DefinitionDocument {
             auth_tokens: definition.access.auth_tokens,
             require_auth: definition.access.require_auth,
             allowed_ips: definition.access.allowed_ips.iter().map(address_or_network).collect(),
+            required_scopes: definition.access.required_scopes,
             session_mode: match definition.sessions.mode {
                 SessionMode::Auto => String::new(),
                 SessionMode::Shared => "shared".to_owned(),
@@ -240,6 +242,13 @@ fn network(entry: &str) -> Result<IpNet, InvalidDefinition> {
     let entry = entry.trim();
     let address = || entry.parse::<IpAddr>().map(IpNet::from);
     entry.parse().or_else(|_| address()).map_err(|_| InvalidDefinition::AllowedIp(entry.to_owned()))
+}
+
+/// Reads a scope (RFC 6749, 3.3).
+fn scope(entry: String) -> Result<String, InvalidDefinition> {
+    let is_allowed = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'\\');
+    let is_scope = !entry.is_empty() && entry.bytes().all(is_allowed);
+    if is_scope { Ok(entry) } else { Err(InvalidDefinition::Scope(entry)) }
 }
 
 fn address_or_network(net: &IpNet) -> String {
