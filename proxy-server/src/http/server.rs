@@ -18,6 +18,7 @@ pub(crate) mod request_head;
 mod response_head;
 mod routes;
 mod service;
+mod stream;
 mod timer;
 mod write_timeout;
 

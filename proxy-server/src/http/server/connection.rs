@@ -18,7 +18,6 @@ use bytes::{BufMut, Bytes, BytesMut};
 use http_body::Body as HttpBody;
 use http_body_util::BodyExt;
 use tokio::io::AsyncReadExt;
-use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
 use tracing::debug;
 
@@ -30,6 +29,7 @@ use super::linger::{self, HALF_CLOSED, MAX_BUFFER_BYTES};
 use super::request_head::{self, MAX_FIELDS, MAX_HEAD_BYTES, NotFast};
 use super::response_head::{Persistence, put_head};
 use super::service::{Admission, Admitted, Peer, Reply, Service};
+use super::stream::Stream;
 use super::write_timeout::WriteTimeout;
 use crate::http::write::Written;
 use crate::tasks::{Wait, wait_until};
@@ -44,8 +44,8 @@ const LEAST_ROOM: usize = 2 * 1024;
 const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 
 /// Connection with its buffers. At least one of `ahead` and `received` is empty.
-pub(crate) struct Connection<S> {
-    stream: TcpStream,
+pub(crate) struct Connection<S, T> {
+    stream: T,
     peer: Peer,
     service: Arc<S>,
     /// Bytes received together with the last request, behind it.
@@ -66,8 +66,8 @@ enum Next {
     End,
 }
 
-impl<S: Service> Connection<S> {
-    pub(crate) fn new(stream: TcpStream, peer: Peer, service: Arc<S>) -> Self {
+impl<S: Service, T: Stream> Connection<S, T> {
+    pub(crate) fn new(stream: T, peer: Peer, service: Arc<S>) -> Self {
         let (ahead, received, head_room) = (Bytes::new(), BytesMut::new(), Vec::new());
         Self { stream, peer, service, ahead, received, last: FIRST_ROOM, head_room }
     }
@@ -92,7 +92,7 @@ impl<S: Service> Connection<S> {
         }
     }
 
-    fn handed_over(self, answer: Option<Response>) -> HandedOver<S> {
+    fn handed_over(self, answer: Option<Response>) -> HandedOver<S, T> {
         let Self { stream, peer, service, ahead, received, .. } = self;
         HandedOver { stream, peer, service, received: [ahead, received.freeze()], answer }
     }
@@ -281,7 +281,7 @@ impl<S: Service> Connection<S> {
 /// without a response, because it may have closed one direction only (RFC 9112, 9.6). Received bytes are kept up to a
 /// limit.
 fn poll_end(
-    (stream, received): (&mut TcpStream, &mut BytesMut),
+    (stream, received): (&mut impl Stream, &mut BytesMut),
     grace: &mut Option<Wait>,
     context: &mut Context<'_>,
 ) -> Poll<()> {
@@ -289,16 +289,13 @@ fn poll_end(
         if let Some(grace) = grace {
             return Pin::new(grace).poll(context);
         }
-        if ready!(stream.poll_read_ready(context)).is_err() {
-            return Poll::Ready(());
-        }
         received.reserve(LEAST_ROOM);
-        match stream.try_read_buf(received) {
+        match ready!(pin!(stream.read_buf(received)).poll(context)) {
             Ok(0) if received.is_empty() => *grace = Some(wait_until(Instant::now() + HALF_CLOSED)),
             // A request that precedes the end is still to be answered.
             Ok(0) => return Poll::Pending,
-            Err(error) if error.kind() != io::ErrorKind::WouldBlock => return Poll::Ready(()),
-            Ok(_) | Err(_) => {}
+            Err(_) => return Poll::Ready(()),
+            Ok(_) => {}
         }
     }
     Poll::Pending

@@ -1,7 +1,7 @@
 //! Serves a connection by hyper: requests that are not for the fast path, and responses that are streams.
 
 use std::convert::Infallible;
-use std::io::Cursor;
+use std::io;
 use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -18,14 +18,14 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncReadExt, ReadBuf};
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, timeout};
 
 use super::drain::{Drain, Unanswered};
 use super::idle::{FIRST_REQUEST, IdleWatch};
 use super::linger::{self, HALF_CLOSED, MAX_BUFFER_BYTES};
 use super::service::{Peer, Service};
+use super::stream::Stream;
 use super::timer::LaneTimer;
 use super::write_timeout::WriteTimeout;
 use crate::sync::lock;
@@ -54,8 +54,8 @@ struct Progress {
 }
 
 /// Connection that the fast path gives up.
-pub(super) struct HandedOver<S> {
-    pub(super) stream: TcpStream,
+pub(super) struct HandedOver<S, T> {
+    pub(super) stream: T,
     pub(super) peer: Peer,
     pub(super) service: Arc<S>,
     /// Bytes received and not answered.
@@ -65,8 +65,8 @@ pub(super) struct HandedOver<S> {
 }
 
 /// Serves a connection by hyper to its end.
-pub(super) async fn hand_over<S: Service>(
-    connection: HandedOver<S>,
+pub(super) async fn hand_over<S: Service, T: Stream>(
+    connection: HandedOver<S, T>,
     mut idle: IdleWatch<'_>,
 ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let HandedOver { mut stream, peer, service, received, answer } = connection;
@@ -84,10 +84,9 @@ pub(super) async fn hand_over<S: Service>(
     server.timer(LaneTimer).header_read_timeout(idle.idle());
     server.max_header_size(MAX_HEADER_BYTES).max_buf_size(MAX_BUFFER_BYTES);
     {
-        let (reader, writer) = stream.split();
-        let writer = WriteTimeout::new(writer, limits.write_timeout);
-        let reader = Patient { inner: Cursor::new(start).chain(reader), progress: Arc::clone(&progress), end: None };
-        let mut connection = pin!(server.serve_connection(TokioIo::new(tokio::io::join(reader, writer)), serve));
+        let inner = WriteTimeout::new(&mut stream, limits.write_timeout);
+        let patient = Patient { start: start.into(), inner, progress: Arc::clone(&progress), end: None };
+        let mut connection = pin!(server.serve_connection(TokioIo::new(patient), serve));
         let ended = tokio::select! {
             biased;
             ended = &mut connection => Some(ended),
@@ -229,20 +228,27 @@ impl<B> Drop for Sending<B> {
     }
 }
 
-/// Reader of the client's bytes. Reports the end late while a request is being answered: the client may have closed
+/// Stream of the client. Reports the end of its bytes late while a request is being answered: the client may have closed
 /// this direction only, and hyper would no longer send the response.
-struct Patient<R> {
-    inner: R,
+struct Patient<T> {
+    /// Bytes that were received before.
+    start: Bytes,
+    inner: T,
     progress: Arc<Progress>,
     end: Option<Wait>,
 }
 
-impl<R: AsyncRead + Unpin> AsyncRead for Patient<R> {
+impl<T: AsyncRead + Unpin> AsyncRead for Patient<T> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
-    ) -> Poll<std::io::Result<()>> {
+    ) -> Poll<io::Result<()>> {
+        if !self.start.is_empty() {
+            let length = self.start.len().min(buffer.remaining());
+            buffer.put_slice(&self.start.split_to(length));
+            return Poll::Ready(Ok(()));
+        }
         if self.end.is_none() {
             let before = buffer.filled().len();
             ready!(Pin::new(&mut self.inner).poll_read(context, buffer))?;
@@ -257,5 +263,31 @@ impl<R: AsyncRead + Unpin> AsyncRead for Patient<R> {
         }
         let end = self.end.get_or_insert_with(|| wait_until(Instant::now() + HALF_CLOSED));
         Pin::new(end).poll(context).map(Ok)
+    }
+}
+
+impl<T: AsyncWrite + Unpin> AsyncWrite for Patient<T> {
+    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, text: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.inner).poll_write(context, text)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        pieces: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.inner).poll_write_vectored(context, pieces)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.inner.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_shutdown(context)
     }
 }

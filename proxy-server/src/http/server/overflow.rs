@@ -9,22 +9,22 @@ use bytes::Bytes;
 use http_body_util::{BodyExt, Empty};
 use httparse::{Header, ParserConfig, Request, Status};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::request_head::{MAX_FIELDS, MAX_HEAD_BYTES};
 use super::response_head::{Persistence, put_head};
 use super::service::{Peer, Service};
+use super::stream::Stream;
 
 /// Timeout for the whole exchange, because few such connections are served at once.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Answers the first request of a connection, and closes it.
-pub(crate) async fn serve<S: Service>(stream: TcpStream, peer: Peer, service: &S) {
+pub(crate) async fn serve<S: Service>(stream: impl Stream, peer: Peer, service: &S) {
     drop(timeout(PATIENCE, exchange(stream, peer, service)).await);
 }
 
-async fn exchange<S: Service>(mut stream: TcpStream, peer: Peer, service: &S) -> io::Result<()> {
+async fn exchange<S: Service>(mut stream: impl Stream, peer: Peer, service: &S) -> io::Result<()> {
     let mut received = Vec::with_capacity(MAX_HEAD_BYTES);
     let response = loop {
         if (&mut stream).take(MAX_HEAD_BYTES as u64).read_buf(&mut received).await? == 0 {

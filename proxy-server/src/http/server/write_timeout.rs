@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use tokio::io::AsyncWrite;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
 
 use crate::tasks::{Wait, wait_until};
@@ -32,6 +32,16 @@ impl<W> WriteTimeout<W> {
         let patience = self.patience;
         let until = self.until.get_or_insert_with(|| wait_until(Instant::now() + patience));
         Pin::new(until).poll(context).map(|()| Err(io::ErrorKind::TimedOut.into()))
+    }
+}
+
+impl<W: AsyncRead + Unpin> AsyncRead for WriteTimeout<W> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.writer).poll_read(context, buffer)
     }
 }
 
