@@ -15,6 +15,7 @@ mod secret;
 mod serve;
 mod setting;
 mod storage;
+mod tls;
 mod value;
 mod without_effect;
 
@@ -157,6 +158,7 @@ impl Config {
                 let mut stamps = Stamps::default();
                 secrets.for_each(|path| stamps.add(&path));
                 let explained = Self::explain(&args.settings, variables, &FileValues::default());
+                explained.iter().for_each(|(config, _)| config.tls_files().for_each(|path| stamps.add(path)));
                 return (explained.map(|(config, settings)| Loaded { config, settings, file: None }), stamps);
             }
             Err(invalid) => return (Err(invalid.into()), Stamps::default()),
@@ -175,6 +177,7 @@ impl Config {
             config.servers = Some(DeclaredServers { owner, file, definitions: servers.into(), refused });
             Ok(Loaded { config, settings, file: Some(LoadedFile { path, format, remarks, is_switched_off }) })
         });
+        loaded.iter().for_each(|loaded| loaded.config.tls_files().for_each(|path| stamps.add(path)));
         (loaded, stamps)
     }
 
@@ -223,7 +226,7 @@ impl Config {
             }
         }
         if problems.is_empty() {
-            let checks = [config.check_known_token(), oauth::check(&config)];
+            let checks = [config.check_known_token(), oauth::check(&config), tls::check(&config)];
             problems.extend(checks.into_iter().filter_map(Result::err).map(|invalid| invalid.to_string()));
         }
         if !problems.is_empty() {
@@ -239,6 +242,7 @@ impl Config {
         let host = host.map(|host| host.trim_matches(['[', ']']).to_owned());
         config.allowed_hosts.extend(host);
         config.downstream.base_url = config.base_url.as_ref().map(Url::to_string);
+        config.policy.client_certificates = !config.tls.client_authorities.is_empty();
         Ok((config, effective))
     }
 
@@ -262,6 +266,17 @@ impl Config {
         let fixed = flags::settings().filter(|setting| !setting.is_live);
         let changed = fixed.filter(|setting| (setting.field)(&mut one).show() != (setting.field)(&mut other).show());
         changed.map(|setting| setting.name).collect()
+    }
+
+    /// Returns the files that TLS towards clients needs.
+    fn tls_files(&self) -> impl Iterator<Item = &Path> {
+        let own = self.tls.certificate.iter().chain(&self.tls.key);
+        own.chain(&self.tls.client_authorities).map(PathBuf::as_path)
+    }
+
+    /// Returns the scheme of URLs by which clients reach the gateway.
+    pub(crate) fn scheme(&self) -> &'static str {
+        if self.tls.certificate.is_some() { "https" } else { "http" }
     }
 
     /// Returns the host names and page origins that are accepted by a gateway listening on this address.

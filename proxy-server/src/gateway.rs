@@ -30,7 +30,7 @@ pub(crate) use crate::gateway::listen::{Inherited, check_address};
 use crate::gateway::settings::Settings;
 pub use crate::gateway::start_error::StartError;
 use crate::http::client::{Dialer, Limits as DialLimits};
-use crate::http::server::{Drain, Route};
+use crate::http::server::{Drain, Route, Tls};
 use crate::keys::Keys;
 use crate::policy::Policy;
 use crate::policy::oauth::OAuth;
@@ -74,6 +74,7 @@ pub struct Gateway {
     settings: Settings,
     /// The configuration at start, whose fixed settings stay in effect.
     started: Config,
+    tls: Option<Tls>,
     #[cfg_attr(not(test), expect(dead_code, reason = "a test tries each with each credential"))]
     routes: Vec<Route>,
 }
@@ -86,6 +87,7 @@ impl Gateway {
 
     /// Starts serving on the socket that the service manager passed, or on the configured address if there is none.
     pub(crate) async fn start_on(inherited: Option<Inherited>, config: Config) -> Result<Self, StartError> {
+        let tls = Tls::load(&config.tls).map_err(|error| StartError::Tls(error.into()))?;
         let bound = match inherited {
             Some(inherited) => inherited.bound(&config)?,
             None => Bound::bind(&config).await?,
@@ -119,10 +121,12 @@ impl Gateway {
             spare_places: Arc::new(Semaphore::new(SPARE_CONNECTIONS)),
             counts,
             drain: drain.clone(),
+            tls: tls.clone(),
         };
         let accepting = Tasks::default();
         accepting.spawn("accept", acceptor.run(listening));
-        let url = config.base_url.as_ref().map_or_else(|| format!("http://{address}"), ToString::to_string);
+        let url =
+            config.base_url.as_ref().map_or_else(|| format!("{}://{address}", config.scheme()), ToString::to_string);
         let url = url.trim_end_matches('/').to_owned();
         let (grace, drain_delay, started) = (config.shutdown_timeout, config.drain_delay, config);
         Ok(Self {
@@ -140,6 +144,7 @@ impl Gateway {
             grace,
             settings,
             started,
+            tls,
             routes,
         })
     }
@@ -171,6 +176,9 @@ impl Gateway {
         let renewed = self.started.renewed(config);
         if renewed.is_open_to_strangers(self.address.ip()) {
             return Err(StartError::OpenAdmin(self.address));
+        }
+        if let Some(tls) = &self.tls {
+            tls.reload(&self.started.tls).map_err(|error| StartError::Tls(error.into()))?;
         }
         let fixed = self.started.fixed_changes(config);
         if !fixed.is_empty() {
@@ -262,8 +270,8 @@ fn compose(
     drain: &Drain,
 ) -> Composed {
     tasks.spawn("unused connections", dialer.clone().sweep(tasks.stopping().clone()));
-    let base_url = config.downstream.base_url.as_deref();
-    let oauth = OAuth::new(&config.policy.oauth, base_url, dialer.clone(), keys.digest.clone());
+    let url = (config.scheme(), config.downstream.base_url.as_deref());
+    let oauth = OAuth::new(&config.policy.oauth, url, dialer.clone(), keys.digest.clone());
     let environment = Environment::new(settings.upstream.clone(), tasks.clone(), dialer, config.children.clone());
     let (upstreams, lifecycle) = Upstreams::new(environment);
     let control = Control::start(registry, lifecycle, tasks);
@@ -275,6 +283,7 @@ fn compose(
         upstreams: upstreams.clone(),
         policy: Arc::clone(&policy),
         has_cards: config.downstream.server_cards,
+        scheme: config.scheme(),
         base_url: config.downstream.base_url.clone(),
         eras: {
             let downstream = settings.downstream.clone();

@@ -41,6 +41,8 @@ pub(crate) struct Config {
     /// Addresses of proxies whose `X-Forwarded-For` is trusted.
     pub(crate) trusted_proxies: Vec<IpNet>,
     pub(crate) oauth: oauth::Config,
+    /// True if certificates identify clients.
+    pub(crate) client_certificates: bool,
     /// True if a token may come in the query of a URL.
     pub(crate) query_tokens: bool,
     /// True if callers from anywhere may use an admin API without tokens, and start processes through it.

@@ -46,6 +46,7 @@ mod storage;
 mod streams;
 mod sync;
 mod tidy;
+mod tls;
 mod told;
 mod upstream_http;
 mod worker;

@@ -6,11 +6,12 @@ use clap::{ArgMatches, Args, Command, FromArgMatches};
 use super::file::FileFlags;
 use super::model::Config;
 use super::setting::{FlagValues, Setting};
-use super::{edge, limits, oauth, outbound, serve, storage};
+use super::{edge, limits, oauth, outbound, serve, storage, tls};
 
 /// Settings of `serve` by heading in the help, in the order in which they are shown.
-const GROUPS: [(Option<&str>, &[Setting]); 6] = [
+const GROUPS: [(Option<&str>, &[Setting]); 7] = [
     (None, serve::SETTINGS),
+    (Some("TLS"), tls::SETTINGS),
     (Some("OAuth"), oauth::SETTINGS),
     (Some("Storage"), storage::SETTINGS),
     (Some("Connections to servers"), outbound::SETTINGS),

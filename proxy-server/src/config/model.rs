@@ -11,6 +11,7 @@ use crate::call::Limits;
 use crate::catalog::Naming;
 use crate::control::DeclaredServers;
 use crate::http::client::Network;
+use crate::http::server::TlsFiles;
 use crate::policy::PageOrigin;
 use crate::telemetry::{Format, Level};
 use crate::upstream::ChildEnvironment;
@@ -41,6 +42,8 @@ pub struct Config {
     /// Accepted host names besides loopback ones, without port or brackets.
     pub(crate) allowed_hosts: Vec<String>,
     pub(crate) allowed_origins: Vec<PageOrigin>,
+    /// Files of the certificate with which TLS is spoken; none for plain HTTP.
+    pub(crate) tls: TlsFiles,
     pub(crate) storage: registry::Config,
     pub(crate) policy: policy::Config,
     pub(crate) naming: Naming,
@@ -119,6 +122,7 @@ impl Default for Config {
             forbid_known_token: false,
             allowed_hosts: Vec::new(),
             allowed_origins: Vec::new(),
+            tls: TlsFiles::default(),
             storage: registry::Config::default(),
             policy: policy::Config::default(),
             naming: Naming::default(),

@@ -269,6 +269,8 @@ fn effective(setting: &Setting, flags: &[&str], variables: Variables) -> Effecti
         ("MCP_PROXY_OAUTH_ISSUER", "https://other.example"),
         ("MCP_PROXY_OAUTH_SCOPES", "other"),
         ("MCP_PROXY_OAUTH_CLIENT_ID", "other"),
+        ("MCP_PROXY_TLS_CERT", "/other.pem"),
+        ("MCP_PROXY_TLS_KEY", "/other.pem"),
     ];
     let variables = needed.into_iter().fold(variables, |variables, (name, value)| variables.with(name, value));
     let alone = Alone::try_parse_from(["mcp-proxy"].iter().chain(flags)).expect("flags");

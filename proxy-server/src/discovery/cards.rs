@@ -63,7 +63,7 @@ fn may_see(discovery: &Discovery, request: &Request, upstream: &Upstream) -> boo
     let is_foreign = request.extensions().get::<Page>() == Some(&Page::Foreign);
     match discovery.policy.client(&credentials, upstream.definition()) {
         Ok(Principal::Anonymous) => !is_foreign,
-        Ok(Principal::Global(_) | Principal::Own(_) | Principal::Holder(_) | Principal::Subject(_)) => true,
+        Ok(_) => true,
         Err(_) => false,
     }
 }
@@ -72,7 +72,7 @@ fn may_see(discovery: &Discovery, request: &Request, upstream: &Upstream) -> boo
 fn site(discovery: &Discovery, request: &Request) -> Option<Site> {
     let configured = discovery.base_url.as_deref();
     let host = || request.headers().get(header::HOST)?.to_str().ok();
-    let url = configured.map(str::to_owned).or_else(|| Some(format!("http://{}", host()?)))?;
+    let url = configured.map(str::to_owned).or_else(|| Some(format!("{}://{}", discovery.scheme, host()?)))?;
     Site::new(&url, configured.is_some())
 }
 

@@ -17,6 +17,8 @@ pub(crate) struct Discovery {
     pub(crate) policy: Arc<Policy>,
     /// True if there are server cards.
     pub(crate) has_cards: bool,
+    /// Scheme of that URL if none is configured.
+    pub(crate) scheme: &'static str,
     /// URL by which clients reach the gateway, if one is configured.
     pub(crate) base_url: Option<String>,
     /// Returns the protocol eras of the endpoint of all upstreams.

@@ -54,7 +54,7 @@ pub(crate) fn shown(request: &Request) -> Credentials<'_> {
 /// Returns the peer of a request that goes through the router; `0.0.0.0:0` if it is missing.
 pub(super) fn peer(extensions: &Extensions) -> Peer {
     let unknown = SocketAddr::from(([0, 0, 0, 0], 0));
-    extensions.get().copied().unwrap_or(Peer { peer: unknown, local: unknown })
+    extensions.get().copied().unwrap_or(Peer { peer: unknown, local: unknown, certificate: None })
 }
 
 /// Shared state of a handler.

@@ -16,7 +16,7 @@ use tracing::{debug, warn};
 use crate::admin::Connections;
 use crate::downstream::Service;
 use crate::gateway::listen::{LISTEN_QUEUE, Listening};
-use crate::http::server::{Connection, Drain, Peer, serve_overflow};
+use crate::http::server::{Connection, Drain, Peer, Tls, Unanswered, http2, serve_overflow};
 use crate::tasks::{Lanes, Tasks};
 
 /// Time for a connection to write its last response.
@@ -33,6 +33,8 @@ pub(super) struct Acceptor {
     pub(super) spare_places: Arc<Semaphore>,
     pub(super) counts: Arc<Connections>,
     pub(super) drain: Drain,
+    /// Present if clients speak TLS.
+    pub(super) tls: Option<Tls>,
 }
 
 /// A connection's permit.
@@ -87,7 +89,7 @@ impl Acceptor {
 
     fn take(&self, stream: std::net::TcpStream, peer: SocketAddr, place: ConnectionPermit) {
         match stream.local_addr() {
-            Ok(local) => self.begin(stream, Peer { peer, local }, place),
+            Ok(local) => self.begin(stream, Peer { peer, local, certificate: None }, place),
             // The connection has ended already.
             Err(error) => debug!(%error, "connection without an address"),
         }
@@ -114,9 +116,18 @@ impl Acceptor {
                 self.tasks.spawn_on(lane, "connection", self.serve(stream, peer, service, place));
             }
             ConnectionPermit::Spare(place) => {
+                let tls = self.tls.clone();
                 self.tasks.spawn_on(lane, "connection beyond the limit", async move {
-                    if let Ok(stream) = TcpStream::from_std(stream) {
-                        serve_overflow(stream, peer, &*service).await;
+                    match (TcpStream::from_std(stream), tls) {
+                        (Ok(stream), None) => serve_overflow(stream, peer, &*service).await,
+                        (Ok(stream), Some(tls)) => {
+                            if let Ok(secured) = tls.accept(stream).await
+                                && !secured.is_http_2
+                            {
+                                serve_overflow(secured.stream, peer, &*service).await;
+                            }
+                        }
+                        (Err(_), _) => {}
                     }
                     drop(place);
                 });
@@ -134,12 +145,22 @@ impl Acceptor {
     ) -> impl Future<Output = ()> + use<> {
         let (stopping, counts) = (self.tasks.stopping().clone(), Arc::clone(&self.counts));
         let (drain, unanswered) = (self.drain.of_one(), self.drain.accepted());
+        let (tls, tasks) = (self.tls.clone(), self.tasks.clone());
         async move {
             let Ok(stream) = TcpStream::from_std(stream) else { return };
             counts.active.fetch_add(1, Ordering::Relaxed);
             counts.total.fetch_add(1, Ordering::Relaxed);
             stream.set_nodelay(true).ok();
-            let mut serving = pin!(Connection::new(stream, peer, service).serve(&drain, unanswered));
+            let mut serving = pin!(async {
+                match tls {
+                    None => Connection::new(stream, peer, service).serve(&drain, unanswered).await,
+                    // Boxed, so that plain connections stay small.
+                    Some(tls) => {
+                        let accepted = (stream, peer, service);
+                        Box::pin(serve_secured(&tls, accepted, (&drain, unanswered), &tasks)).await;
+                    }
+                }
+            });
             // Polled only when it is woken, not with every packet.
             let mut stopping = FuturesUnordered::from_iter([stopping.cancelled()]);
             tokio::select! {
@@ -150,5 +171,28 @@ impl Acceptor {
             counts.active.fetch_sub(1, Ordering::Relaxed);
             drop(place);
         }
+    }
+}
+
+/// Serves a connection over TLS, in the version of HTTP on which both sides agree (ALPN, RFC 7301).
+async fn serve_secured(
+    tls: &Tls,
+    (stream, peer, service): (TcpStream, Peer, Arc<Service>),
+    (drain, unanswered): (&Drain, Unanswered),
+    tasks: &Tasks,
+) {
+    let secured = match tls.accept(stream).await {
+        Ok(secured) => secured,
+        Err(error) => {
+            debug!(%error, peer = %peer.peer, "TLS handshake failed");
+            return;
+        }
+    };
+    let peer = Peer { certificate: secured.certificate, ..peer };
+    if !secured.is_http_2 {
+        return Connection::new(secured.stream, peer, service).serve(drain, unanswered).await;
+    }
+    if let Err(error) = http2::serve(secured.stream, (peer, service), (drain, unanswered), tasks).await {
+        debug!(%error, peer = %peer.peer, "connection ended");
     }
 }

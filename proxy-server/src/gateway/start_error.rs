@@ -23,6 +23,9 @@ pub enum StartError {
     /// The service manager has passed something else than one TCP socket that listens.
     #[error("cannot listen on the socket that the service manager passed (LISTEN_FDS)")]
     Inherited(#[source] io::Error),
+    /// The gateway's certificate cannot be used.
+    #[error("cannot speak TLS (--tls-cert, --tls-key, --tls-client-ca)")]
+    Tls(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The admin API would be open to everyone who reaches the address.
     #[error(
         "{0} can be reached from other machines, and the admin API asks for no token: set --admin-tokens (or \

@@ -9,6 +9,7 @@ pub(crate) mod document;
 mod drain;
 mod events;
 mod handover;
+pub(crate) mod http2;
 mod idle;
 mod linger;
 mod overflow;
@@ -20,6 +21,7 @@ mod routes;
 mod service;
 mod stream;
 mod timer;
+mod tls;
 mod write_timeout;
 
 #[cfg(test)]
@@ -27,9 +29,10 @@ mod tests;
 
 pub(crate) use self::body::{BodyError, collect};
 pub(crate) use self::connection::Connection;
-pub(crate) use self::drain::Drain;
+pub(crate) use self::drain::{Drain, Unanswered};
 pub(crate) use self::events::{KEEP_ALIVE, frame, respond_with_events};
 pub(crate) use self::overflow::serve as serve_overflow;
 pub(crate) use self::pulse::Pulse;
 pub(crate) use self::routes::{Audience, Route, Routes};
 pub(crate) use self::service::{Admission, Admitted, Head, Limits, Peer, Reply, Service};
+pub(crate) use self::tls::{Tls, TlsFiles};

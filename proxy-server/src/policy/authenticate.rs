@@ -27,6 +27,8 @@ pub(crate) enum Principal {
     Holder(u64),
     /// The subject of an access token; a keyed digest of issuer, subject and client.
     Subject(u64),
+    /// The holder of a client certificate; a digest of the certificate.
+    Certificate(u64),
 }
 
 impl fmt::Display for Principal {
@@ -38,6 +40,7 @@ impl fmt::Display for Principal {
             Self::Own(index) => write!(out, "own {index}"),
             Self::Holder(digest) => write!(out, "holder {digest}"),
             Self::Subject(digest) => write!(out, "subject {digest}"),
+            Self::Certificate(digest) => write!(out, "certificate {digest}"),
         }
     }
 }
@@ -48,6 +51,7 @@ pub(crate) struct Caller {
     address: Option<IpAddr>,
     authorization: Option<Secret>,
     grant: Option<Grant>,
+    certificate: Option<u64>,
 }
 
 /// A verified access token, and the endpoints that it is for.
@@ -63,6 +67,7 @@ struct Shown<'a> {
     address: Option<IpAddr>,
     authorization: Option<&'a str>,
     grant: Option<&'a Grant>,
+    certificate: Option<u64>,
 }
 
 impl Caller {
@@ -71,6 +76,7 @@ impl Caller {
             address: self.address,
             authorization: self.authorization.as_ref().map(Secret::expose),
             grant: self.grant.as_ref(),
+            certificate: self.certificate,
         }
     }
 }
@@ -83,6 +89,7 @@ impl Policy {
             address: self.address(credentials),
             authorization: authorization.as_deref(),
             grant: grant.as_ref(),
+            certificate: credentials.certificate,
         };
         self.decide(shown, Endpoint::One(definition.name.as_str()), definition)
     }
@@ -93,6 +100,7 @@ impl Policy {
             address: self.address(credentials),
             authorization: self.authorization(credentials).as_deref().map(Into::into),
             grant: self.grant(credentials),
+            certificate: credentials.certificate,
         }
     }
 
@@ -114,7 +122,12 @@ impl Policy {
                 Ok(Principal::Anonymous) => open = Some(Principal::Anonymous),
                 // A caller with a token is identified by it also at upstreams that require none.
                 Ok(Principal::Own(_)) => return Ok(self.holder(caller)),
-                Ok(known @ (Principal::Global(_) | Principal::Holder(_) | Principal::Subject(_))) => return Ok(known),
+                Ok(
+                    known @ (Principal::Global(_)
+                    | Principal::Holder(_)
+                    | Principal::Subject(_)
+                    | Principal::Certificate(_)),
+                ) => return Ok(known),
                 Err(why) => denied = denied.or(Some(why)),
             }
         }
@@ -125,7 +138,7 @@ impl Policy {
                 self.holder_of(caller.shown(), &[], (Endpoint::All, None))
             }
             (None, Some(why)) => Err(why),
-            (None, None) if self.config.global_tokens.is_empty() => Ok(Principal::Anonymous),
+            (None, None) if !self.asks_for_identity() => Ok(Principal::Anonymous),
             (None, None) => self.holder_of(caller.shown(), &[], (Endpoint::All, None)),
         }
     }
@@ -133,15 +146,14 @@ impl Policy {
     /// True if the endpoints of this upstream ask for a token.
     pub(crate) fn needs_token(&self, definition: &Definition) -> bool {
         let access = &definition.access;
-        let is_open = self.config.global_tokens.is_empty() && access.auth_tokens.is_empty() && !access.require_auth;
-        !is_open || self.oauth.is_some()
+        self.asks_for_identity() || !access.auth_tokens.is_empty() || access.require_auth
     }
 
     /// True if the endpoint of all upstreams asks for a token: if each of them does.
     pub(crate) fn needs_token_for_all<'a>(&self, definitions: impl Iterator<Item = &'a Definition>) -> bool {
         let mut definitions = definitions.peekable();
         let are_locked = definitions.peek().is_some() && definitions.all(|definition| self.needs_token(definition));
-        !self.config.global_tokens.is_empty() || are_locked || self.oauth.is_some()
+        self.asks_for_identity() || are_locked
     }
 
     fn of_one(&self, caller: &Caller, definition: &Definition) -> Result<Principal, Denied> {
@@ -161,6 +173,7 @@ impl Policy {
             Principal::Own(index) => named("own", own.get(index)),
             Principal::Holder(digest) => format!("holder {digest:016x}"),
             Principal::Subject(digest) => format!("subject {digest:016x}"),
+            Principal::Certificate(digest) => format!("certificate {digest:016x}"),
         }
     }
 
@@ -175,7 +188,7 @@ impl Policy {
             return Err(Denied::Address);
         }
         let own = &definition.access.auth_tokens;
-        if self.config.global_tokens.is_empty() && own.is_empty() && self.oauth.is_none() {
+        if !self.asks_for_identity() && own.is_empty() {
             return if definition.access.require_auth { Err(Denied::NoToken) } else { Ok(Principal::Anonymous) };
         }
         self.holder_of(shown, own, (endpoint, Some(definition)))
@@ -187,7 +200,12 @@ impl Policy {
         own: &[Secret],
         (endpoint, definition): (Endpoint<'_>, Option<&Definition>),
     ) -> Result<Principal, Denied> {
-        let authorization = shown.authorization.ok_or(Denied::NoToken)?;
+        // A token says more than the connection does, so it counts first.
+        let authorization = match (shown.authorization, shown.certificate) {
+            (Some(authorization), _) => authorization,
+            (None, Some(certificate)) => return Ok(Principal::Certificate(certificate)),
+            (None, None) => return Err(Denied::NoToken),
+        };
         let global = &self.config.global_tokens;
         let token = bearer(authorization).ok_or(Denied::NoBearer)?;
         let principal = find(global, token).map(Principal::Global).or_else(|| find(own, token).map(Principal::Own));
@@ -198,6 +216,11 @@ impl Policy {
             }
             (None, _, _) => Err(Denied::WrongToken),
         }
+    }
+
+    /// True if every endpoint asks who the caller is.
+    fn asks_for_identity(&self) -> bool {
+        !self.config.global_tokens.is_empty() || self.oauth.is_some() || self.config.client_certificates
     }
 
     fn grant(&self, credentials: &Credentials<'_>) -> Option<Grant> {

@@ -28,6 +28,8 @@ pub(crate) struct Credentials<'a> {
     pub(crate) path: &'a str,
     /// Outcome of the verification of the token, where an authorization server issues tokens.
     pub(crate) verdict: Option<Verdict>,
+    /// Digest of the verified certificate of the client.
+    pub(crate) certificate: Option<u64>,
 }
 
 impl Credentials<'_> {
@@ -43,6 +45,7 @@ impl Credentials<'_> {
             query: None,
             path: "",
             verdict: None,
+            certificate: None,
         }
     }
 }

@@ -95,6 +95,8 @@ pub(crate) struct OAuth {
     config: Config,
     /// URL by which clients reach the gateway, without a slash at the end, if one is configured.
     base_url: Option<String>,
+    /// Scheme of that URL if none is configured.
+    scheme: &'static str,
     keys: KeyStore,
     introspection: Option<Introspection>,
     dialer: Dialer,
@@ -112,7 +114,7 @@ impl OAuth {
     /// Returns `None` if no issuer is configured.
     pub(crate) fn new(
         config: &Config,
-        base_url: Option<&str>,
+        (scheme, base_url): (&'static str, Option<&str>),
         dialer: Dialer,
         digest_key: DigestKey,
     ) -> Option<Arc<Self>> {
@@ -129,6 +131,7 @@ impl OAuth {
             keys: KeyStore::new(config.issuer.clone(), config.jwks_url.clone()),
             base_url: base_url.map(|url| url.trim_end_matches('/').to_owned()),
             config: config.clone(),
+            scheme,
             introspection,
             dialer,
             digest_key,
@@ -251,7 +254,7 @@ impl OAuth {
 
     /// Returns the URL by which a request reached the gateway, without a slash at the end.
     fn base(&self, host: Option<&[u8]>) -> Option<String> {
-        let asked = || Some(format!("http://{}", str::from_utf8(host?).ok()?));
+        let asked = || Some(format!("{}://{}", self.scheme, str::from_utf8(host?).ok()?));
         self.base_url.clone().or_else(asked)
     }
 

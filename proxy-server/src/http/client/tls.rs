@@ -1,17 +1,18 @@
 //! TLS towards upstreams: trusted authorities and client certificates.
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
 use rustls::crypto::ring;
-use rustls::pki_types::pem::{self, PemObject};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::pki_types::ServerName;
 use rustls::{AlertDescription, CertificateError, ClientConfig};
 use rustls_platform_verifier::Verifier;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
+
+use crate::http::pem::{PemError, certificates, private_key};
 
 /// Trust settings of the connections to an upstream. All files are PEM.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
@@ -35,10 +36,8 @@ pub(super) struct Tls {
 /// The reason why TLS cannot be used on a connection.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum TlsError {
-    #[error("cannot read `{0}`")]
-    File(PathBuf, #[source] pem::Error),
-    #[error("`{0}` holds no certificate")]
-    Empty(PathBuf),
+    #[error(transparent)]
+    File(#[from] PemError),
     #[error("TLS cannot be set up")]
     Setup(#[source] rustls::Error),
     #[error("the host is no name that a certificate can hold")]
@@ -82,8 +81,7 @@ impl Tls {
         let mut config = match &self.trust.identity {
             None => builder.with_no_client_auth(),
             Some((chain, key)) => {
-                let read = PrivateKeyDer::from_pem_file(key).map_err(|error| TlsError::File(key.clone(), error))?;
-                builder.with_client_auth_cert(certificates(chain)?, read).map_err(TlsError::Setup)?
+                builder.with_client_auth_cert(certificates(chain)?, private_key(key)?).map_err(TlsError::Setup)?
             }
         };
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
@@ -106,14 +104,6 @@ impl Tls {
         let verifier = Arc::new(verifier.map_err(TlsError::Setup)?);
         Ok(Arc::clone(self.verifier.get_or_init(|| verifier)))
     }
-}
-
-/// Reads all certificates of a file.
-fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
-    let unreadable = |error| TlsError::File(file.to_owned(), error);
-    let found = CertificateDer::pem_file_iter(file).map_err(unreadable)?;
-    let found: Vec<_> = found.collect::<Result<_, _>>().map_err(unreadable)?;
-    if found.is_empty() { Err(TlsError::Empty(file.to_owned())) } else { Ok(found) }
 }
 
 /// Maps handshake errors that a setting can solve to errors that name the setting.

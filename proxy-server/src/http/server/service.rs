@@ -85,6 +85,8 @@ pub(crate) struct Peer {
     pub(crate) peer: SocketAddr,
     /// Gateway's end.
     pub(crate) local: SocketAddr,
+    /// Digest of the client's certificate, which was verified, if it has shown one.
+    pub(crate) certificate: Option<u64>,
 }
 
 /// Response to a request.
@@ -98,7 +100,7 @@ pub(crate) enum Reply {
 impl Peer {
     /// Returns a peer with the address of the gateway.
     pub(crate) fn of(peer: SocketAddr) -> Self {
-        Self { peer, local: peer }
+        Self { peer, local: peer, certificate: None }
     }
 }
 

@@ -53,7 +53,8 @@ impl Server {
         }
         let service = Arc::new(Echo { has_fast_path: reader == Reader::FastPath });
         let drain = Drain::default();
-        let serving = Connection::new(stream, Peer { peer, local: address }, service).serve(&drain, drain.accepted());
+        let serving = Connection::new(stream, Peer { peer, local: address, certificate: None }, service)
+            .serve(&drain, drain.accepted());
         let ((received, is_reset), ()) = timeout(PATIENCE, async { tokio::join!(send(client, pieces), serving) })
             .await
             .unwrap_or_else(|_| panic!("{reader:?} does not end"));

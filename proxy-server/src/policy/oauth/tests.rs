@@ -58,7 +58,7 @@ impl Issuer {
         let limits = Limits { connect_timeout: second, idle_timeout: second };
         let dialer = Dialer::new(limits, Network::default(), HeaderValue::from_static("mark"));
         let config = Config { issuer: self.url.clone(), scopes: vec!["mcp".to_owned()], ..more };
-        OAuth::new(&config, Some("https://gw"), dialer, Keys::of(1).digest).expect("an issuer")
+        OAuth::new(&config, ("http", Some("https://gw")), dialer, Keys::of(1).digest).expect("an issuer")
     }
 
     fn publish(&self, key: Value) {
