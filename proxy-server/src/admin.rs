@@ -27,7 +27,17 @@ use self::state::Shared;
 pub(crate) use self::state::{Admin, Connections};
 use crate::http::server::{Audience, Route, Routes};
 
-/// Builds the router: health endpoints without checks, and every path of the admin API behind them.
+/// Builds the router of the health endpoints, which ask for nothing.
+pub(crate) fn health(admin: Arc<Admin>) -> (Router, Vec<Route>) {
+    let (router, declared) = Routes::of(Audience::Everyone)
+        .route("/healthz", get(status::health))
+        .route("/readyz", get(status::ready))
+        .route("/api/v1/ping", get(status::ping))
+        .finish();
+    (router.with_state(admin), declared)
+}
+
+/// Builds the router of the admin API.
 pub(crate) fn router(admin: Arc<Admin>) -> (Router, Vec<Route>) {
     let one = get(definitions::show).put(definitions::update).delete(definitions::remove);
     // An empty name in `DELETE /admin/mcps/` must answer 404 and remove nothing.
@@ -49,12 +59,7 @@ pub(crate) fn router(admin: Arc<Admin>) -> (Router, Vec<Route>) {
     let protected = protected
         .layer(from_fn_with_state(Arc::clone(&admin), authorize))
         .layer(DefaultBodyLimit::max(admin.max_body_bytes));
-    let (open, more) = Routes::of(Audience::Everyone)
-        .route("/healthz", get(status::health))
-        .route("/readyz", get(status::ready))
-        .route("/api/v1/ping", get(status::ping))
-        .finish();
-    (open.merge(protected).with_state(admin), [declared, more].concat())
+    (protected.with_state(admin), declared)
 }
 
 async fn authorize(State(admin): Shared, request: Request, next: Next) -> Response {

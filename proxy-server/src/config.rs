@@ -40,7 +40,7 @@ pub(crate) use self::schema::schema;
 pub(crate) use self::setting::{Effective, Origin};
 use self::setting::{FlagValues, Setting, Sources};
 use crate::control::DeclaredServers;
-use crate::policy::{PageOrigin, Sites};
+use crate::policy::{PageOrigin, Sites, split_host};
 use crate::telemetry::Level;
 
 /// The ancestor's default admin token, known to everyone.
@@ -226,7 +226,8 @@ impl Config {
             }
         }
         if problems.is_empty() {
-            let checks = [config.check_known_token(), oauth::check(&config), tls::check(&config)];
+            let checks =
+                [config.check_known_token(), config.check_admin_listen(), oauth::check(&config), tls::check(&config)];
             problems.extend(checks.into_iter().filter_map(Result::err).map(|invalid| invalid.to_string()));
         }
         if !problems.is_empty() {
@@ -272,6 +273,25 @@ impl Config {
     fn tls_files(&self) -> impl Iterator<Item = &Path> {
         let own = self.tls.certificate.iter().chain(&self.tls.key);
         own.chain(&self.tls.client_authorities).map(PathBuf::as_path)
+    }
+
+    /// Returns host and port of the admin API, if it has an address of its own.
+    pub(crate) fn admin_place(&self) -> Option<(&str, u16)> {
+        let (host, port) = split_host(&self.admin_listen)?;
+        Some((host, port?))
+    }
+
+    /// `--admin-listen`: refuses what is no address, or that of the endpoints.
+    fn check_admin_listen(&self) -> Result<(), InvalidSetting> {
+        let refuse = |reason| Err(InvalidSetting::unusable("admin-listen", reason));
+        match self.admin_place() {
+            None if self.admin_listen.is_empty() => Ok(()),
+            None => refuse("it is no HOST:PORT, such as `127.0.0.1:6002`"),
+            Some((host, port)) if port != 0 && port == self.port && host == self.host => {
+                refuse("it is the address of the endpoints; leave it out to serve both there")
+            }
+            Some(_) => Ok(()),
+        }
     }
 
     /// Returns the scheme of URLs by which clients reach the gateway.

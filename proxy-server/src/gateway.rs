@@ -60,6 +60,7 @@ const STDIO_GRACE: Duration = Duration::from_millis(900);
 /// ```
 pub struct Gateway {
     address: SocketAddr,
+    admin_address: SocketAddr,
     url: String,
     tasks: Tasks,
     edge: Arc<Edge>,
@@ -82,7 +83,8 @@ pub struct Gateway {
 impl Gateway {
     /// Binds the address and starts serving.
     pub async fn start(config: Config) -> Result<Self, StartError> {
-        Self::start_on(None, config).await
+        // Boxed, because the futures of embedding programs would hold it, and that of the start is large.
+        Box::pin(Self::start_on(None, config)).await
     }
 
     /// Starts serving on the socket that the service manager passed, or on the configured address if there is none.
@@ -92,45 +94,52 @@ impl Gateway {
             Some(inherited) => inherited.bound(&config)?,
             None => Bound::bind(&config).await?,
         };
+        let bound_admin = Bound::bind_admin(&config).await?;
         let opened = Opened::open(&config.storage, bound.storage_port(&config), config.upstream.upstreams).await?;
         let keys = opened.keys().map_err(OpenError::from)?;
         let mark = own_mark(&keys)?;
         let dialer = Dialer::new(limits(&config), config.network.clone(), mark.clone());
         let listening = bound.listen(&config)?;
+        let listening_admin = bound_admin.map(|bound| bound.listen(&config)).transpose()?;
         let address = listening.address;
-        dialer.set_own(address);
+        let admin_address = listening_admin.as_ref().map_or(address, |listening| listening.address);
+        dialer.set_own(vec![address, admin_address]);
         let (tasks, connections, drain) = (Tasks::default(), Tasks::default(), Drain::default());
         let settings = Settings::new(&config);
         let registry = Registry::start(opened, &tasks);
-        let Composed { edge, control, counts, router, routes } =
+        let Composed { edge, control, counts, routers, routes } =
             compose((&config, &settings, &keys), (registry.clone(), dialer), &tasks, &drain);
         control.declare(config.servers.clone().unwrap_or_else(DeclaredServers::none));
-        let origins = Origins {
-            sites: config.sites(address.ip()),
-            own_mark: Some(mark),
-            has_cards: config.downstream.server_cards,
-        };
         let lanes = Arc::new(Lanes::start().map_err(StartError::Threads)?);
-        let service = Service { origins, edge: Arc::clone(&edge), router };
-        let services = (0..lanes.count()).map(|_| Arc::new(service.another())).collect();
-        let acceptor = Acceptor {
-            services,
-            lanes: Arc::clone(&lanes),
-            tasks: connections.clone(),
-            places: Arc::new(Semaphore::new(config.max_connections)),
-            spare_places: Arc::new(Semaphore::new(SPARE_CONNECTIONS)),
-            counts,
-            drain: drain.clone(),
-            tls: tls.clone(),
-        };
         let accepting = Tasks::default();
-        accepting.spawn("accept", acceptor.run(listening));
-        let url =
-            config.base_url.as_ref().map_or_else(|| format!("{}://{address}", config.scheme()), ToString::to_string);
-        let url = url.trim_end_matches('/').to_owned();
+        for (listening, router, has_endpoints) in
+            [(Some(listening), routers.main, true), (listening_admin, routers.admin, false)]
+        {
+            let Some(listening) = listening else { continue };
+            let origins = Origins {
+                sites: config.sites(listening.address.ip()),
+                own_mark: Some(mark.clone()),
+                has_cards: config.downstream.server_cards,
+            };
+            let service = Service { origins, edge: Arc::clone(&edge), router, has_endpoints };
+            let acceptor = Acceptor {
+                services: (0..lanes.count()).map(|_| Arc::new(service.another())).collect(),
+                lanes: Arc::clone(&lanes),
+                tasks: connections.clone(),
+                // A flood at one address leaves the other reachable.
+                places: Arc::new(Semaphore::new(config.max_connections)),
+                spare_places: Arc::new(Semaphore::new(SPARE_CONNECTIONS)),
+                counts: Arc::clone(&counts),
+                drain: drain.clone(),
+                tls: tls.clone(),
+            };
+            accepting.spawn("accept", acceptor.run(listening));
+        }
+        let url = public_url(&config, address);
         let (grace, drain_delay, started) = (config.shutdown_timeout, config.drain_delay, config);
         Ok(Self {
             address,
+            admin_address,
             url,
             tasks,
             edge,
@@ -154,6 +163,11 @@ impl Gateway {
         self.address
     }
 
+    /// Returns the address of the admin API.
+    pub(crate) fn admin_address(&self) -> SocketAddr {
+        self.admin_address
+    }
+
     /// Returns the URL under which clients reach the gateway, without a trailing slash.
     pub fn url(&self) -> &str {
         &self.url
@@ -174,8 +188,8 @@ impl Gateway {
     /// ```
     pub fn reload(&self, config: &Config) -> Result<(), StartError> {
         let renewed = self.started.renewed(config);
-        if renewed.is_open_to_strangers(self.address.ip()) {
-            return Err(StartError::OpenAdmin(self.address));
+        if renewed.is_open_to_strangers(self.admin_address.ip()) {
+            return Err(StartError::OpenAdmin(self.admin_address));
         }
         if let Some(tls) = &self.tls {
             tls.reload(&self.started.tls).map_err(|error| StartError::Tls(error.into()))?;
@@ -258,9 +272,16 @@ struct Composed {
     edge: Arc<Edge>,
     control: Arc<Control>,
     counts: Arc<Connections>,
-    router: Router,
+    routers: Routers,
     /// Every route, with its audience.
     routes: Vec<Route>,
+}
+
+/// Routers of the addresses that the gateway listens on.
+struct Routers {
+    main: Router,
+    /// Router of the admin API, if that has an address of its own; else `main` has its routes, and nobody uses this.
+    admin: Router,
 }
 
 fn compose(
@@ -313,10 +334,24 @@ fn compose(
         },
         credentials: downstream::shown,
     });
-    let parts = [downstream::router(Arc::clone(&edge)), discovery::router(discovery), admin::router(admin)];
-    let (routers, declared): (Vec<_>, Vec<_>) = parts.into_iter().unzip();
-    let router = routers.into_iter().reduce(Router::merge).unwrap_or_default().fallback(downstream::not_found);
-    Composed { edge, control, counts, router, routes: declared.concat() }
+    let (health, of_health) = admin::health(Arc::clone(&admin));
+    let (admin, of_admin) = admin::router(admin);
+    let (endpoints, of_endpoints) = downstream::router(Arc::clone(&edge));
+    let (documents, of_documents) = discovery::router(discovery);
+    let main = endpoints.merge(documents).merge(health.clone());
+    let has_own_address = config.admin_place().is_some();
+    let main = if has_own_address { main } else { main.merge(admin.clone()) };
+    let routers = Routers {
+        main: main.fallback(downstream::not_found),
+        admin: admin.merge(health).fallback(downstream::not_found),
+    };
+    Composed { edge, control, counts, routers, routes: [of_endpoints, of_documents, of_health, of_admin].concat() }
+}
+
+/// Returns the URL under which clients reach the gateway, without a slash at the end.
+fn public_url(config: &Config, address: SocketAddr) -> String {
+    let own = || format!("{}://{address}", config.scheme());
+    config.base_url.as_ref().map_or_else(own, ToString::to_string).trim_end_matches('/').to_owned()
 }
 
 fn limits(config: &Config) -> DialLimits {

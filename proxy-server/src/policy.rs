@@ -21,7 +21,7 @@ pub(crate) use self::authenticate::{Caller, Principal};
 pub(crate) use self::credentials::Credentials;
 pub(crate) use self::denied::Denied;
 pub(crate) use self::forwarded::is_of_a_proxy;
-pub(crate) use self::host::split_host;
+pub(crate) use self::host::{is_loopback_name, split_host};
 pub(crate) use self::limits::Permit;
 use self::oauth::OAuth;
 pub(crate) use self::page::{Foreign, Page, PageOrigin, Shown, Sites};

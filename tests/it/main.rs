@@ -3,6 +3,7 @@
 #![expect(clippy::expect_used, clippy::indexing_slicing, clippy::panic, reason = "a test that cannot go on ends")]
 
 mod admin_api;
+mod admin_listen;
 mod aggregate;
 mod binary;
 mod both_eras;

@@ -116,7 +116,10 @@ async fn a_token_opens_the_endpoint_for_which_it_was_issued_with_the_scopes_that
     let told: Value = serde_json::from_str(&document(&metadata).await).expect("JSON");
     assert_eq!(told["resource"], at("/one/stream"));
     let told = document(&at("/.well-known/oauth-protected-resource/two/mcp/")).await;
-    assert!(told.contains(r#""scopes_supported":["mcp","search"]"#), "{told}");
+    assert!(
+        told.contains(r#""scopes_supported":["mcp"]"#),
+        "anybody may read it, so that it tells no definition: {told}"
+    );
 
     let plain = token(&server, &at("/one/mcp"), "mcp").await;
     assert_eq!(ask(&at("/one/mcp"), Some(&plain)).await.status, 400, "no session, but let in");
@@ -134,6 +137,16 @@ async fn a_token_opens_the_endpoint_for_which_it_was_issued_with_the_scopes_that
     assert!(challenge(&refused).ends_with("scope=\"mcp search\""), "what it has, and what it lacks");
     let rich = token(&server, &at("/two/mcp"), "mcp search").await;
     assert_eq!(ask(&at("/two/mcp"), Some(&rich)).await.status, 400);
+
+    // A name that begins like the admin API's path is no part of it.
+    let _admin = upstream(&gateway, "admin-tools", &json!({})).await;
+    let own = token(&server, &at("/admin-tools/mcp"), "mcp").await;
+    assert_eq!(ask(&at("/admin-tools/mcp"), Some(&own)).await.status, 400, "let in");
+    // A sender cannot claim the name for which it has a token.
+    let claimed = raw("POST", &at("/two/mcp"))
+        .header("host", "127.0.0.1:1/one/mcp")
+        .header("authorization", &format!("Bearer {rich}"));
+    assert_eq!(claimed.header("content-type", "application/json").body(LIST).send().await.status, 400, "no host name");
 
     // At the endpoint of all, a server is visible to whoever has its scopes.
     for (scope, seen) in [("mcp", vec!["one__whoami"]), ("mcp search", vec!["one__whoami", "two__whoami"])] {

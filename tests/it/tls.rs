@@ -13,6 +13,23 @@ use tempfile::TempDir;
 use tokio::process::Command;
 
 const HELLO: &str = r#"{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"c","version":"1"}}}"#;
+/// Size of a large result in bytes, more than sockets hold.
+const LARGE: usize = 8 << 20;
+/// Opens a connection over TLS with HTTP/2 in ALPN, sends what argv[3] says, and waits for its end.
+const SILENT: &str = r#"
+import socket, ssl, sys
+context = ssl.create_default_context(cafile=sys.argv[2])
+context.set_alpn_protocols(["h2"])
+host, port = sys.argv[1].rsplit(":", 1)
+stream = context.wrap_socket(socket.create_connection((host, int(port)), 30), server_hostname="localhost")
+assert stream.selected_alpn_protocol() == "h2"
+if sys.argv[3] == "preface":
+    # The preface and an empty SETTINGS, then nothing: no acknowledgement of anything.
+    stream.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0]))
+while stream.recv(65536):
+    pass
+print("ended")
+"#;
 const CALL: &str = r#"{"jsonrpc":"2.0","id":2,"method":"tools/call","params":{"name":"NAME","arguments":{}}}"#;
 
 fn file(name: &str) -> String {
@@ -85,7 +102,12 @@ async fn sessions_streams_and_calls_work_in_both_versions_of_http() {
         call.progress(r#""progress":1"#);
         call.reply(r#"{"content":[{"type":"text","text":"done"}]}"#);
     };
-    let upstream = fake("one").tool("slow", tool).start(Via::Events).await;
+    let large = format!(r#"{{"content":[{{"type":"text","text":"{}"}}]}}"#, "y".repeat(LARGE));
+    let large = move |call: harness::fake::Call| {
+        let large = large.clone();
+        async move { call.reply(&large) }
+    };
+    let upstream = fake("one").tool("slow", tool).tool("large", large).start(Via::Events).await;
     house.connect(&upstream.definition()).await;
     assert!(house.gateway.url.starts_with("https://"), "{}", house.gateway.url);
     for (flag, version) in [("--http1.1", "1.1"), ("--http2", "2")] {
@@ -106,6 +128,10 @@ async fn sessions_streams_and_calls_work_in_both_versions_of_http() {
             curl(&[flag, "-o", "/dev/null", "-w", "%{http_code}", "-H", "host: evil.example", &house.url("/mcp")])
                 .await;
         assert_eq!(foreign, "403", "the name by which the gateway is asked is checked");
+        // The client takes it more slowly than the gateway writes it.
+        let call = CALL.replace("NAME", "large");
+        let slowly = post(flag, &house.url("/one/mcp"), &call, &["-H", &session, "--limit-rate", "4M"]).await;
+        assert!(slowly.ends_with(&format!("}}\n{version} 200")) && slowly.len() > LARGE, "{version}: {}", slowly.len());
         let gone = curl(&[flag, "-X", "DELETE", "-w", "%{http_code}", "-H", &session, &house.url("/one/mcp")]).await;
         assert!(gone.ends_with("200"), "{gone}");
     }
@@ -204,6 +230,18 @@ async fn a_client_certificate_identifies_its_holder() {
     let refused = Process::start(command(&["--cert", &certificate, "--key", &key, &house.url("/healthz")]));
     let mut refused = refused;
     assert_ne!(refused.ended(DEADLINE).await.code, Some(0), "a certificate that is not for clients");
+}
+
+#[tokio::test]
+async fn silent_connections_over_http_2_end() {
+    let house = House::start(&["--connection-idle-timeout=1s"]).await;
+    let address = house.gateway.url.trim_start_matches("https://").to_owned();
+    for what in ["nothing", "preface"] {
+        let mut command = Command::new(harness::python());
+        command.args(["-c", SILENT, &address, &file("authority.pem"), what]);
+        let ended = Process::start(command).ended(DEADLINE).await;
+        assert_eq!((ended.code, ended.out.trim()), (Some(0), "ended"), "{what}: {}", ended.err);
+    }
 }
 
 #[tokio::test]

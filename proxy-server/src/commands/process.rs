@@ -146,13 +146,14 @@ fn find(args: &ProcessFlags) -> anyhow::Result<(PathBuf, Result<Loaded, InvalidC
 
 /// Asks the gateway for its status.
 async fn ask(config: &Config) -> anyhow::Result<GatewayStatus> {
-    let host = match config.host.as_str() {
+    let (host, port) = config.admin_place().unwrap_or((&config.host, config.port));
+    let host = match host {
         "0.0.0.0" | "" => "127.0.0.1".to_owned(),
         "::" => "[::1]".to_owned(),
         host if host.contains(':') => format!("[{host}]"),
         host => host.to_owned(),
     };
-    let url: Url = format!("{}://{host}:{}/admin/status", config.scheme(), config.port).parse()?;
+    let url: Url = format!("{}://{host}:{port}/admin/status", config.scheme()).parse()?;
     let mut headers = HeaderMap::new();
     if let Some(token) = config.policy.admin_tokens.first() {
         headers.insert(AUTHORIZATION, HeaderValue::from_str(&format!("Bearer {}", token.expose()))?);

@@ -201,13 +201,18 @@ fn log_file(loaded: &Loaded) {
 fn hide_secrets(config: &Config) {
     let tokens = config.policy.admin_tokens.iter().chain(&config.policy.global_tokens);
     let stored = config.storage.redis.secrets();
-    telemetry::never_log(tokens.chain(&stored).map(Secret::expose));
+    let oauth = &config.policy.oauth.client_secret;
+    telemetry::never_log(tokens.chain(&stored).chain(oauth).map(Secret::expose));
 }
 
 /// Prints the gateway's address on standard output, for people and for programs that started it on a free port.
 fn announce(gateway: &Gateway, format: Format) -> anyhow::Result<()> {
     let (address, url) = (gateway.address(), gateway.url());
     info!(%address, url, "listening");
+    let admin_address = gateway.admin_address();
+    if admin_address != address {
+        info!(address = %admin_address, "admin API listening");
+    }
     let line = match format {
         Format::Text => format!("mcp-proxy {} listening on {url}", env!("CARGO_PKG_VERSION")),
         Format::Json => serde_json::json!({

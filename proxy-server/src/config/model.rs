@@ -26,6 +26,8 @@ pub struct Config {
     pub(crate) host: String,
     pub(crate) port: u16,
     pub(crate) base_url: Option<Url>,
+    /// Host and port of the admin API, `HOST:PORT`; empty if it is at the address of the endpoints.
+    pub(crate) admin_listen: String,
     pub(crate) shutdown_timeout: Duration,
     /// True if another gateway may listen on the same address.
     pub(crate) reuse_port: bool,
@@ -113,6 +115,7 @@ impl Default for Config {
             host: Ipv4Addr::LOCALHOST.to_string(),
             port: DEFAULT_PORT,
             base_url: None,
+            admin_listen: String::new(),
             shutdown_timeout: DEFAULT_GRACE,
             reuse_port: false,
             drain_delay: Duration::from_secs(1),

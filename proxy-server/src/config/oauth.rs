@@ -1,10 +1,12 @@
 //! Settings of the gateway as an OAuth resource server.
 
-use url::{Host, Url};
+use url::Url;
 
 use super::model::{Config, InvalidSetting};
 use super::setting::{Setting, flag};
 use super::value::Field;
+use crate::policy::is_loopback_name;
+use crate::policy::oauth::is_trustworthy;
 
 /// Declarations, in the order of the help.
 pub(super) const SETTINGS: &[Setting] = &[
@@ -77,7 +79,10 @@ pub(super) fn check(config: &Config) -> Result<(), InvalidSetting> {
         return unusable("oauth-issuer", "it is no URL, or has a query or a fragment".to_owned());
     };
     for (name, url) in urls.chain([("oauth-issuer", issuer)]) {
-        if url.scheme() != "https" && !(url.scheme() == "http" && is_loopback(&url)) {
+        if !url.username().is_empty() || url.password().is_some() {
+            return unusable(name, "it holds a user; name the gateway's own by oauth-client-id".to_owned());
+        }
+        if !is_trustworthy(&url) {
             return unusable(
                 name,
                 "it must be an https URL, because whoever answers there decides who may enter".to_owned(),
@@ -94,19 +99,15 @@ pub(super) fn check(config: &Config) -> Result<(), InvalidSetting> {
                       authorization server";
         return unusable("oauth-scopes", reason.to_owned());
     }
+    if config.base_url.is_none() && !is_loopback_name(config.host.trim_matches(['[', ']'])) {
+        let reason =
+            "oauth-issuer needs it, because tokens are issued for this URL: the name in a request is the sender's";
+        return unusable("base-url", reason.to_owned());
+    }
     if oauth.introspection_url.is_some() && oauth.client_id.is_empty() {
         return unusable("oauth-client-id", "oauth-introspection-url needs it".to_owned());
     }
     Ok(())
-}
-
-fn is_loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        None => false,
-    }
 }
 
 #[cfg(test)]
@@ -139,6 +140,9 @@ mod tests {
         check(&with("https://as.example?x=1", &[]), Some("query"));
         check(&with("https://as.example", &["--oauth-jwks-url", "http://keys.example"]), Some("oauth-jwks-url"));
         check(&with("https://as.example", &["--oauth-introspection-url", "https://as.example/i"]), Some("client-id"));
+        check(&with("https://u:p@as.example", &[]), Some("oauth-client-id"));
+        check(&with("https://as.example", &["--host", "0.0.0.0"]), Some("base-url"));
+        check(&with("https://as.example", &["--host", "0.0.0.0", "--base-url", "https://gw.example"]), None);
         check(&["--oauth-issuer", "https://as.example"], Some("oauth-scopes"));
         check(&["--oauth-issuer", "https://as.example", "--oauth-scopes", "a b"], Some("`a b`"));
         check(&["--oauth-scopes", "mcp"], Some("without oauth-issuer"));

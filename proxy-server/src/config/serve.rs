@@ -24,6 +24,12 @@ pub(super) const SETTINGS: &[Setting] = &[
         ..flag("base-url", |config| Field::Url(&mut config.base_url))
     },
     Setting {
+        variables: &["MCP_PROXY_ADMIN_LISTEN"],
+        default_help: Some("the address of the endpoints"),
+        help: "Address of the admin API, HOST:PORT, which is then not served anywhere else",
+        ..flag("admin-listen", |config| Field::Text(&mut config.admin_listen))
+    },
+    Setting {
         variables: &["MCP_PROXY_SHUTDOWN_TIMEOUT"],
         help: "Grace period for requests after SIGTERM",
         ..flag("shutdown-timeout", |config| Field::Grace(&mut config.shutdown_timeout))

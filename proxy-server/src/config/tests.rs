@@ -233,8 +233,10 @@ fn a_setting_that_asks_for_tokens_and_holds_none_is_refused() {
 fn sample(setting: &Setting) -> (&'static str, &'static str) {
     match (setting.field)(&mut Config::default()) {
         Field::Host(_) => ("192.0.2.7", "192.0.2.7"),
+        Field::Text(_) if setting.name == "admin-listen" => ("127.0.0.1:7", "127.0.0.1:7"),
         Field::Text(_) => ("https://as.example/t", "https://as.example/t"),
         Field::Port(_) | Field::Count(_) => ("7", "7"),
+        Field::Url(_) if setting.name.starts_with("oauth") => ("https://as.example/t", "https://as.example/t"),
         Field::Url(_) => ("https://u:s3cret@gateway.example/", "https://[redacted]@gateway.example/"),
         Field::Time(_) | Field::Delay(_) | Field::Grace(_) => ("90s", "1m30s"),
         Field::Size(_) => ("7168", "7KiB"),
@@ -266,6 +268,7 @@ fn effective(setting: &Setting, flags: &[&str], variables: Variables) -> Effecti
     // Satisfies the checks for tokens of one's own, and for settings that need others.
     let needed = [
         ("MCP_PROXY_ADMIN_TOKENS", "own"),
+        ("MCP_PROXY_BASE_URL", "https://other.example"),
         ("MCP_PROXY_OAUTH_ISSUER", "https://other.example"),
         ("MCP_PROXY_OAUTH_SCOPES", "other"),
         ("MCP_PROXY_OAUTH_CLIENT_ID", "other"),

@@ -1,7 +1,7 @@
 //! Metadata of the endpoints as protected resources (RFC 9728): which authorization server issues their tokens.
 //!
-//! Everybody, including any web page, may read it. It exists for every path that an endpoint could have, so it tells
-//! nobody which upstreams there are.
+//! Everybody, including any web page, may read it. It exists for every path that an endpoint could have, with the same
+//! scopes, so it tells nobody which upstreams there are.
 
 use axum::extract::{Request, State};
 use axum::http::header;
@@ -22,14 +22,10 @@ pub(super) async fn metadata(State(discovery): Shared, request: Request) -> Resp
     let path = request.uri().path();
     let path = path.strip_prefix("/mcp-proxy").filter(|rest| rest.starts_with(METADATA_PATH)).unwrap_or(path);
     let endpoint = path.strip_prefix(METADATA_PATH).unwrap_or_default();
-    let all = discovery.upstreams.all();
-    // Those of an upstream only at its own endpoints.
-    let is_of_one = |name: &str| endpoint.split('/').rev().nth(1) == Some(name);
-    let upstreams = all.iter().filter(|(name, _)| is_of_one(name.as_str()));
-    let definitions = upstreams.map(|(_, upstream)| upstream.definition());
     let host = request.headers().get(header::HOST).map(|host| host.as_bytes());
+    let port = (discovery.credentials)(&request).local.port();
     let oauth = discovery.policy.oauth();
-    match oauth.and_then(|oauth| oauth.metadata(endpoint, host, definitions)) {
+    match oauth.and_then(|oauth| oauth.metadata(endpoint, host, port)) {
         Some(metadata) => document::respond(request.method(), request.headers(), MEDIA_TYPE, &metadata),
         None => not_found(),
     }

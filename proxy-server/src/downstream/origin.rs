@@ -9,6 +9,7 @@ use schemas::Problem;
 use crate::catalog::card::is_document;
 use crate::downstream::fields::{Fields, text};
 use crate::http::client::OWN_MARK;
+use crate::policy::oauth::METADATA_PATH;
 use crate::policy::{Foreign, Page, Shown, Sites};
 
 /// Paths of health checks. They may omit `Host` in HTTP/1.0, and pages of other sites may link to them.
@@ -46,12 +47,20 @@ impl Origins {
         match page {
             Ok(page) => Ok(page),
             // Cards and health checks reveal nothing that is not public, and change nothing.
-            Err(Foreign::Origin | Foreign::Site) if self.has_cards && is_document(path) => Ok(Page::Foreign),
+            Err(Foreign::Origin | Foreign::Site) if (self.has_cards && is_document(path)) || is_metadata(path) => {
+                Ok(Page::Foreign)
+            }
             Err(Foreign::Site) if is_health() => Ok(Page::None),
             Err(Foreign::NoHost) if fields.host.is_none() && fields.is_old_http && is_health() => Ok(Page::None),
             Err(why) => Err(refuse(why)),
         }
     }
+}
+
+/// True for the path of metadata of protected resources.
+fn is_metadata(path: &str) -> bool {
+    let path = path.strip_prefix("/mcp-proxy").unwrap_or(path);
+    path.strip_prefix(METADATA_PATH).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 /// Returns a header value as text; empty, and so foreign, if it contains bytes that are invalid in such a value.
@@ -136,7 +145,12 @@ mod tests {
     #[test]
     fn a_foreign_page_may_ask_for_cards_and_nothing_else() {
         let (host, origin) = ((header::HOST, "localhost"), (header::ORIGIN, "http://evil.example"));
-        for path in ["/mcp/server-card", "/time/stream/server-card", "/.well-known/ai-catalog.json"] {
+        for path in [
+            "/mcp/server-card",
+            "/time/stream/server-card",
+            "/.well-known/ai-catalog.json",
+            "/.well-known/oauth-protected-resource/mcp",
+        ] {
             assert_eq!(status(path, !OLD, &[host.clone(), origin.clone()]), None, "{path}");
             assert_eq!(status(path, !OLD, &[(header::HOST, "evil.example"), origin.clone()]), Some(403), "{path}");
         }

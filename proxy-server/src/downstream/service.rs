@@ -26,6 +26,8 @@ pub(crate) struct Service {
     pub(crate) edge: Arc<Edge>,
     /// Router for all requests that are not answered before it.
     pub(crate) router: Router,
+    /// True if the endpoints of servers are served, and not only the admin API.
+    pub(crate) has_endpoints: bool,
 }
 
 /// Request to an endpoint that was authorized by its head.
@@ -56,7 +58,7 @@ impl server::Service for Service {
     }
 
     fn admit<'a>(self: &Arc<Self>, peer: Peer, head: Head<'a>) -> Admission<Admitted<'a>> {
-        let Some(name) = endpoint(head.path) else { return Admission::NotFast };
+        let Some(name) = endpoint(head.path).filter(|_| self.has_endpoints) else { return Admission::NotFast };
         let fields = Fields::among(head.fields.into());
         let page = self.origins.page(&fields, peer.local.ip(), "");
         if page.is_ok() && fields.origin.is_some() {
@@ -64,7 +66,7 @@ impl server::Service for Service {
             return Admission::NotFast;
         }
         let mut credentials = Credentials { path: head.path, ..fields.credentials(peer) };
-        if page.is_ok() && !self.edge.services.policy.recall(&mut credentials) {
+        if page.is_ok() && self.unverified(&mut credentials).is_some() {
             // The verification of a token may have to wait for the keys of its issuer.
             return Admission::NotFast;
         }
@@ -88,7 +90,7 @@ impl server::Service for Service {
             Ok(page) => page,
             Err(refusal) => return fresh(refusal),
         };
-        let is_admin = request.uri().path().starts_with("/admin");
+        let is_admin = is_under("/admin", request.uri().path());
         let is_shown = page == Page::Allowed || (page == Page::Neighbour && !is_admin);
         let origin = request.headers().get(header::ORIGIN).filter(|_| is_shown).cloned();
         let mut response = if origin.is_some() && cors::is_preflight(request.method(), request.headers()) {
@@ -97,7 +99,8 @@ impl server::Service for Service {
             let mut request = request.map(Body::new);
             request.extensions_mut().insert(peer);
             request.extensions_mut().insert(page);
-            if !is_admin {
+            let path = request.uri().path();
+            if !is_admin && !HEALTH_PATHS.contains(&path) {
                 self.verify_token(peer, &mut request).await;
             }
             let Ok(response) = self.router.clone().call(request).await;
@@ -134,13 +137,32 @@ impl server::Admitted for Admitted<'_> {
 impl Service {
     /// Verifies the token of a request, if an authorization server may have issued it, and notes the outcome.
     async fn verify_token(&self, peer: Peer, request: &mut Request<Body>) {
-        let policy = &self.edge.services.policy;
-        let token = policy.unverified(&Fields::of(request).credentials(peer));
-        if let Some((oauth, token)) = policy.oauth().zip(token) {
-            let verdict = oauth.verify(&token).await;
+        let mut credentials = Fields::of(request).credentials(peer);
+        let token = self.unverified(&mut credentials);
+        let known = credentials.verdict;
+        let verdict = match (self.edge.services.policy.oauth(), token) {
+            (Some(oauth), Some(token)) => Some(oauth.verify(&token).await),
+            _ => known,
+        };
+        if let Some(verdict) = verdict {
             request.extensions_mut().insert(verdict);
         }
     }
+
+    /// Completes credentials from what is known about their token. Returns the token if it has to be verified first.
+    fn unverified(&self, credentials: &mut Credentials<'_>) -> Option<String> {
+        let services = &self.edge.services;
+        let all = std::cell::OnceCell::new();
+        services.policy.recall(credentials, || {
+            let all = all.get_or_init(|| services.upstreams.all());
+            all.values().map(|upstream| upstream.definition()).collect()
+        })
+    }
+}
+
+/// True for a path and everything below it.
+fn is_under(parent: &str, path: &str) -> bool {
+    path.strip_prefix(parent).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 /// Adds `Cache-Control: no-store` unless the response has that field: a missing resource may exist soon, and most

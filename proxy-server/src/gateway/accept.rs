@@ -22,6 +22,9 @@ use crate::tasks::{Lanes, Tasks};
 /// Time for a connection to write its last response.
 const LAST_BYTES: Duration = Duration::from_millis(500);
 
+/// Time for a connection beyond the limit, because few of them are served at once.
+const OVERFLOW_PATIENCE: Duration = Duration::from_secs(1);
+
 /// State of the accept loop.
 pub(super) struct Acceptor {
     /// One for each lane.
@@ -118,16 +121,8 @@ impl Acceptor {
             ConnectionPermit::Spare(place) => {
                 let tls = self.tls.clone();
                 self.tasks.spawn_on(lane, "connection beyond the limit", async move {
-                    match (TcpStream::from_std(stream), tls) {
-                        (Ok(stream), None) => serve_overflow(stream, peer, &*service).await,
-                        (Ok(stream), Some(tls)) => {
-                            if let Ok(secured) = tls.accept(stream).await
-                                && !secured.is_http_2
-                            {
-                                serve_overflow(secured.stream, peer, &*service).await;
-                            }
-                        }
-                        (Err(_), _) => {}
+                    if let Ok(stream) = TcpStream::from_std(stream) {
+                        drop(timeout(OVERFLOW_PATIENCE, overflow(stream, tls, (peer, &*service))).await);
                     }
                     drop(place);
                 });
@@ -170,6 +165,18 @@ impl Acceptor {
             }
             counts.active.fetch_sub(1, Ordering::Relaxed);
             drop(place);
+        }
+    }
+}
+
+/// Answers the only request of a connection beyond the limit.
+async fn overflow(stream: TcpStream, tls: Option<Tls>, (peer, service): (Peer, &Service)) {
+    match tls {
+        None => serve_overflow(stream, peer, service).await,
+        Some(tls) => {
+            if let Ok(stream) = tls.accept_overflow(stream).await {
+                serve_overflow(stream, peer, service).await;
+            }
         }
     }
 }

@@ -36,7 +36,9 @@ impl Inherited {
     pub(super) fn bound(self, config: &Config) -> Result<Bound, StartError> {
         let address = self.0.local_addr().map_err(StartError::Inherited)?;
         info!(%address, "the service manager has passed the socket; --host and --port have no effect");
-        refuse_strangers(config, address)?;
+        if config.admin_listen.is_empty() {
+            refuse_strangers(config, address)?;
+        }
         Ok(Bound::Inherited(self.0, address))
     }
 }
@@ -65,13 +67,21 @@ pub(super) struct Listening {
 }
 
 impl Bound {
-    /// Binds to the configured address, and checks that it is not open to strangers.
+    /// Binds to the address of the endpoints, and checks that the admin API is not open to strangers there.
     pub(super) async fn bind(config: &Config) -> Result<Self, StartError> {
-        let socket = bind_first(&config.host, config.port, config.reuse_port).await;
-        let bound = socket.and_then(|socket| Ok((socket.local_addr()?, socket)));
-        let (address, socket) = bound.map_err(|source| bind_error(config, source))?;
-        refuse_strangers(config, address)?;
+        let (socket, address) = bind((&config.host, config.port), config).await?;
+        if config.admin_listen.is_empty() {
+            refuse_strangers(config, address)?;
+        }
         Ok(Self::Own(socket))
+    }
+
+    /// Binds to the address of the admin API, if it has one of its own, and checks that it is not open to strangers.
+    pub(super) async fn bind_admin(config: &Config) -> Result<Option<Self>, StartError> {
+        let Some(place) = config.admin_place() else { return Ok(None) };
+        let (socket, address) = bind(place, config).await?;
+        refuse_strangers(config, address)?;
+        Ok(Some(Self::Own(socket)))
     }
 
     /// Returns the port by which the storage's default folder is named; 0 if the port is drawn anew at each start.
@@ -87,7 +97,8 @@ impl Bound {
         match self {
             Self::Own(socket) => {
                 let listening = socket.listen(LISTEN_QUEUE).and_then(|listener| Ok((listener.local_addr()?, listener)));
-                let (address, listener) = listening.map_err(|source| bind_error(config, source))?;
+                let (address, listener) =
+                    listening.map_err(|source| bind_error((&config.host, config.port), source))?;
                 Ok(Listening { address, listener, is_inherited: false })
             }
             Self::Inherited(listener, address) => {
@@ -100,8 +111,9 @@ impl Bound {
 
 /// Checks that a gateway with this configuration would not be open to strangers, without binding to its address.
 pub(crate) async fn check_address(config: &Config) -> Result<(), StartError> {
-    let found = lookup_host((config.host.as_str(), config.port)).await;
-    let first = found.map_err(|source| bind_error(config, source))?.next();
+    let place = config.admin_place().unwrap_or((&config.host, config.port));
+    let found = lookup_host(place).await;
+    let first = found.map_err(|source| bind_error(place, source))?.next();
     first.map_or(Ok(()), |address| refuse_strangers(config, address))
 }
 
@@ -109,12 +121,18 @@ fn refuse_strangers(config: &Config, address: SocketAddr) -> Result<(), StartErr
     if config.is_open_to_strangers(address.ip()) { Err(StartError::OpenAdmin(address)) } else { Ok(()) }
 }
 
-fn bind_error(config: &Config, source: io::Error) -> StartError {
-    StartError::Bind { host: config.host.clone(), port: config.port, source }
+fn bind_error((host, port): (&str, u16), source: io::Error) -> StartError {
+    StartError::Bind { host: host.to_owned(), port, source }
+}
+
+async fn bind(place: (&str, u16), config: &Config) -> Result<(TcpSocket, SocketAddr), StartError> {
+    let socket = bind_first(place, config.reuse_port).await;
+    let bound = socket.and_then(|socket| Ok((socket.local_addr()?, socket)));
+    bound.map(|(address, socket)| (socket, address)).map_err(|source| bind_error(place, source))
 }
 
 /// Binds to the first usable address of the host.
-async fn bind_first(host: &str, port: u16, reuse_port: bool) -> io::Result<TcpSocket> {
+async fn bind_first((host, port): (&str, u16), reuse_port: bool) -> io::Result<TcpSocket> {
     let mut last = io::Error::new(io::ErrorKind::NotFound, "the host has no address");
     for address in lookup_host((host, port)).await? {
         let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };

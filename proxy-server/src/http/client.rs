@@ -121,7 +121,7 @@ pub(crate) struct Dialer {
     tls: Arc<Tls>,
     connector: Arc<Connector>,
     origins: Arc<Mutex<HashMap<OriginKey, Arc<Origin>>>>,
-    own: Arc<OnceLock<SocketAddr>>,
+    own: Arc<OnceLock<Vec<SocketAddr>>>,
     mark: HeaderValue,
 }
 
@@ -156,9 +156,9 @@ impl Dialer {
         Self { limits, network, tls, connector, origins: Arc::default(), own: Arc::default(), mark }
     }
 
-    /// Sets the address that the gateway listens on, once it is bound.
-    pub(crate) fn set_own(&self, address: SocketAddr) {
-        self.own.set(address).ok();
+    /// Sets the addresses that the gateway listens on, once they are bound.
+    pub(crate) fn set_own(&self, addresses: Vec<SocketAddr>) {
+        self.own.set(addresses).ok();
     }
 
     /// Checks an address and prepares requests of a new session. A name that resolves to the gateway itself passes
@@ -266,7 +266,7 @@ impl Dialer {
         }
         let loopback =
             address.map_or_else(|| url.host_str().is_some_and(is_localhost), |address| address.is_loopback());
-        let own = self.own.get().is_some_and(|own| {
+        let own = self.own.get().into_iter().flatten().any(|own| {
             let same_host =
                 address == Some(own.ip()) || (loopback && (own.ip().is_loopback() || own.ip().is_unspecified()));
             same_host && url.port_or_known_default() == Some(own.port())

@@ -128,13 +128,15 @@ impl Policy {
                     | Principal::Subject(_)
                     | Principal::Certificate(_)),
                 ) => return Ok(known),
-                Err(why) => denied = denied.or(Some(why)),
+                // A refusal that a token would change says more than one of an upstream's own rules.
+                Err(why) if denied.is_none() || !is_own_rule(why) => denied = Some(why),
+                Err(_) => {}
             }
         }
         match (open, denied) {
             (Some(open), _) => Ok(open),
             // Whoever may use the endpoint finds it without upstreams, instead of a request for the scopes of one of them.
-            (None, Some(Denied::Scope) | None) if self.oauth.is_some() => {
+            (None, Some(Denied::Scope | Denied::Address) | None) if self.oauth.is_some() => {
                 self.holder_of(caller.shown(), &[], (Endpoint::All, None))
             }
             (None, Some(why)) => Err(why),
@@ -146,7 +148,8 @@ impl Policy {
     /// True if the endpoints of this upstream ask for a token.
     pub(crate) fn needs_token(&self, definition: &Definition) -> bool {
         let access = &definition.access;
-        self.asks_for_identity() || !access.auth_tokens.is_empty() || access.require_auth
+        let has_own = !access.auth_tokens.is_empty() || access.require_auth || !access.required_scopes.is_empty();
+        has_own || self.asks_for_identity()
     }
 
     /// True if the endpoint of all upstreams asks for a token: if each of them does.
@@ -189,7 +192,9 @@ impl Policy {
         }
         let own = &definition.access.auth_tokens;
         if !self.asks_for_identity() && own.is_empty() {
-            return if definition.access.require_auth { Err(Denied::NoToken) } else { Ok(Principal::Anonymous) };
+            // Scopes that nobody can have are not the same as none.
+            let is_closed = definition.access.require_auth || !definition.access.required_scopes.is_empty();
+            return if is_closed { Err(Denied::NoToken) } else { Ok(Principal::Anonymous) };
         }
         self.holder_of(shown, own, (endpoint, Some(definition)))
     }
@@ -203,7 +208,10 @@ impl Policy {
         // A token says more than the connection does, so it counts first.
         let authorization = match (shown.authorization, shown.certificate) {
             (Some(authorization), _) => authorization,
-            (None, Some(certificate)) => return Ok(Principal::Certificate(certificate)),
+            (None, Some(certificate)) if !self.asks_for_scopes(definition) => {
+                return Ok(Principal::Certificate(certificate));
+            }
+            (None, Some(_)) => return Err(Denied::NoToken),
             (None, None) => return Err(Denied::NoToken),
         };
         let global = &self.config.global_tokens;
@@ -223,25 +231,34 @@ impl Policy {
         !self.config.global_tokens.is_empty() || self.oauth.is_some() || self.config.client_certificates
     }
 
+    /// True if a caller needs scopes, which a certificate does not have.
+    fn asks_for_scopes(&self, definition: Option<&Definition>) -> bool {
+        self.oauth.is_some() || definition.is_some_and(|definition| !definition.access.required_scopes.is_empty())
+    }
+
     fn grant(&self, credentials: &Credentials<'_>) -> Option<Grant> {
         let (oauth, verdict) = self.oauth.as_ref().zip(credentials.verdict.clone())?;
-        let places = oauth.places(&verdict, credentials.host);
+        let places = oauth.places(&verdict, credentials.host, credentials.local.port());
         Some(Grant { verdict, places })
     }
 
-    /// Completes credentials from what is known about their token. Returns false if the token has to be verified first.
-    pub(crate) fn recall(&self, credentials: &mut Credentials<'_>) -> bool {
-        let Some((oauth, token)) = self.oauth.as_ref().zip(self.unverified(credentials)) else { return true };
-        credentials.verdict = oauth.recall(&token);
-        credentials.verdict.is_some()
-    }
-
-    /// Returns the token of a caller if an authorization server may have issued it.
-    pub(crate) fn unverified(&self, credentials: &Credentials<'_>) -> Option<String> {
-        self.oauth.as_ref()?;
-        let authorization = self.authorization(credentials)?;
+    /// Completes credentials from what is known about their token. Returns the token if it has to be verified first: not one
+    /// of the gateway's own, nor one of these definitions.
+    pub(crate) fn recall<'d>(
+        &self,
+        credentials: &mut Credentials<'_>,
+        definitions: impl FnOnce() -> Vec<&'d Definition>,
+    ) -> Option<String> {
+        let oauth = self.oauth.as_ref()?;
+        let authorization = self.authorization(credentials)?.into_owned();
         let token = bearer(&authorization)?;
-        find(&self.config.global_tokens, token).is_none().then(|| token.to_owned())
+        credentials.verdict = oauth.recall(token);
+        let is_own = |tokens: &[Secret]| find(tokens, token).is_some();
+        let is_known = credentials.verdict.is_some()
+            || is_own(&self.config.global_tokens)
+            || is_own(&self.config.admin_tokens)
+            || definitions().iter().any(|definition| is_own(&definition.access.auth_tokens));
+        (!is_known).then(|| token.to_owned())
     }
 
     /// Returns the value of `WWW-Authenticate` for a refused caller.
@@ -251,7 +268,7 @@ impl Policy {
         credentials: &Credentials<'_>,
         definition: Option<&Definition>,
     ) -> Option<String> {
-        let place = (credentials.host, credentials.path);
+        let place = (credentials.host, credentials.local.port(), credentials.path);
         match (&self.oauth, denied) {
             (Some(oauth), _) => oauth.challenge(denied, credentials.verdict.as_ref(), place, definition),
             (None, Denied::NoToken | Denied::NoBearer | Denied::WrongToken) => Some("Bearer".to_owned()),
@@ -312,6 +329,11 @@ impl Policy {
     fn address(&self, credentials: &Credentials<'_>) -> Option<IpAddr> {
         client_address(credentials, &self.config.trusted_proxies)
     }
+}
+
+/// True for a refusal by a rule of one upstream.
+fn is_own_rule(denied: Denied) -> bool {
+    matches!(denied, Denied::Scope | Denied::Address)
 }
 
 fn bearer(authorization: &str) -> Option<&str> {
@@ -415,6 +437,8 @@ mod tests {
     fn an_upstream_without_tokens_is_open_unless_it_requires_one() {
         let policy = policy(Config::default());
         let caller = credentials("192.0.2.1", None);
+        let scoped = definition(&json!({ "requiredScopes": ["payroll"] }));
+        assert_eq!(policy.client(&caller, &scoped), Err(Denied::NoToken), "without an authorization server");
         assert_eq!(policy.client(&caller, &definition(&json!({}))), Ok(Principal::Anonymous));
         assert_eq!(policy.client(&caller, &definition(&json!({ "requireAuth": true }))), Err(Denied::NoToken));
         assert_eq!(policy.client(&caller, &definition(&json!({ "allowedIPs": ["10.0.0.0/8"] }))), Err(Denied::Address));
@@ -443,6 +467,50 @@ mod tests {
         assert_eq!(asked(&open, Some("Bearer x"), "key=t"), (Err(Denied::WrongToken), None));
         assert_eq!(asked(&open, None, "keys=t"), (Err(Denied::NoToken), None));
         assert_eq!(asked(&closed, None, "key=t"), (Err(Denied::NoToken), None));
+    }
+
+    #[tokio::test]
+    async fn only_a_token_that_may_come_from_the_authorization_server_is_verified_there() {
+        let second = std::time::Duration::from_secs(1);
+        let limits = crate::http::client::Limits { connect_timeout: second, idle_timeout: second };
+        let mark = http::HeaderValue::from_static("mark");
+        let dialer = crate::http::client::Dialer::new(limits, crate::http::client::Network::default(), mark);
+        let oauth = crate::policy::oauth::Config { issuer: "https://as".to_owned(), ..Default::default() };
+        let oauth = crate::policy::oauth::OAuth::new(&oauth, ("http", None), dialer, Keys::of(1).digest);
+        let config = Config { global_tokens: vec!["g".into()], admin_tokens: vec!["a".into()], ..Config::default() };
+        let policy = Policy::new(Live::new(config), Keys::of(1).digest, oauth);
+        let own = definition(&json!({ "authTokens": ["o"] }));
+        let unverified = |authorization| policy.recall(&mut credentials("192.0.2.1", authorization), || vec![&own]);
+        for known in [None, Some("Bearer g"), Some("Bearer a"), Some("bearer o"), Some("Basic eDp5")] {
+            assert_eq!(unverified(known), None, "{known:?}");
+        }
+        assert_eq!(unverified(Some("Bearer t")).as_deref(), Some("t"));
+    }
+
+    #[test]
+    fn a_certificate_counts_like_a_global_token_but_not_for_scopes() {
+        let policy = policy(Config { client_certificates: true, ..Config::default() });
+        let with = |certificate, authorization| {
+            let credentials = Credentials { certificate, ..credentials("192.0.2.1", authorization) };
+            let plain = policy.client(&credentials, &definition(&json!({ "authTokens": ["o"] })));
+            let scoped = policy.client(&credentials, &definition(&json!({ "requiredScopes": ["payroll"] })));
+            (plain, scoped)
+        };
+        assert_eq!(with(None, None), (Err(Denied::NoToken), Err(Denied::NoToken)));
+        assert_eq!(with(Some(7), None), (Ok(Principal::Certificate(7)), Err(Denied::NoToken)));
+        assert_eq!(with(Some(7), Some("Bearer o")).0, Ok(Principal::Own(0)));
+        assert_eq!(with(Some(7), Some("Bearer x")).0, Err(Denied::WrongToken));
+    }
+
+    #[test]
+    fn at_the_endpoint_of_all_a_rule_of_one_upstream_hides_no_request_for_a_token() {
+        let policy = policy(Config { global_tokens: vec!["g".into()], ..Config::default() });
+        let (elsewhere, plain) = (json!({ "allowedIPs": ["10.0.0.0/8"] }), json!({}));
+        for order in [[elsewhere.clone(), plain.clone()], [plain, elsewhere.clone()]] {
+            assert_eq!(of_all(&policy, None, &order), Err(Denied::NoToken));
+            assert_eq!(of_all(&policy, Some("Bearer g"), &order), Ok(Principal::Global(0)));
+        }
+        assert_eq!(of_all(&policy, None, &[elsewhere]), Err(Denied::Address));
     }
 
     #[test]

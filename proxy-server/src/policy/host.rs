@@ -17,7 +17,10 @@ pub(crate) fn split_host(host: &str) -> Option<(&str, Option<u16>)> {
         Some(_) => return None,
     };
     let is_address = host.starts_with('[');
-    let is_name = !name.is_empty() && (!is_address || name.parse::<IpAddr>().is_ok_and(|address| address.is_ipv6()));
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+    let is_name = !name.is_empty()
+        && (is_address || name.bytes().all(is_plain))
+        && (!is_address || name.parse::<IpAddr>().is_ok_and(|address| address.is_ipv6()));
     is_name.then_some((name, port))
 }
 
@@ -49,9 +52,27 @@ mod tests {
         ] {
             assert_eq!(split_host(host), Some(expected), "{host}");
         }
-        for wrong in
-            ["", ":80", "a:b", "a:80:90", "a:+80", "a:99999", "[::1", "[::1]x", "[]", "[a]", "[127.0.0.1]", "::1"]
-        {
+        for wrong in [
+            "",
+            ":80",
+            "a:b",
+            "a:80:90",
+            "a:+80",
+            "a:99999",
+            "[::1",
+            "[::1]x",
+            "[]",
+            "[a]",
+            "[127.0.0.1]",
+            "::1",
+            "a/b",
+            "a@b",
+            "a b",
+            "a?b",
+            "a\"b",
+            "a%2fb",
+            "é",
+        ] {
             assert_eq!(split_host(wrong), None, "{wrong}");
         }
     }

@@ -17,23 +17,33 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use ring::digest::{SHA256, digest};
 use schemas::{Definition, Secret};
 use serde_json::Value;
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
 use tracing::debug;
 use url::Url;
 
 use self::introspection::Introspection;
 use self::keys::KeyStore;
+pub(crate) use self::keys::is_trustworthy;
 use self::resource::Lack;
 pub(crate) use self::resource::{Endpoint, METADATA_PATH, Places};
 use self::token::Fault;
 use crate::http::client::Dialer;
 use crate::keys::DigestKey;
 use crate::policy::denied::Denied;
+use crate::policy::host::{is_loopback_name, split_host};
 use crate::sync::lock;
 
 /// Verdicts that are kept. When the limit is reached, those that are over go, and if none is, all.
 const MAX_VERDICTS: usize = 8_192;
+/// Invalid opaque tokens that are kept, apart from the valid ones, so that they displace none of those.
+const MAX_INVALID: usize = 1_024;
+/// Opaque tokens that are asked about at a time. Others wait for their turn.
+const MAX_INTROSPECTIONS: usize = 16;
 /// Time for which the answer about an opaque token is used, so that a revoked one is noticed.
 const INTROSPECTED: Duration = Duration::from_secs(30);
+/// Longest wait for the turn to ask about an opaque token.
+const INTROSPECTION_TURN: Duration = Duration::from_secs(5);
 /// Maximum length of a token in bytes.
 const MAX_TOKEN: usize = 16 << 10;
 
@@ -101,7 +111,14 @@ pub(crate) struct OAuth {
     introspection: Option<Introspection>,
     dialer: Dialer,
     digest_key: DigestKey,
-    verdicts: Mutex<HashMap<[u8; 32], Kept>>,
+    verdicts: Mutex<Verdicts>,
+    introspections: Semaphore,
+}
+
+#[derive(Default)]
+struct Verdicts {
+    valid: HashMap<[u8; 32], Kept>,
+    invalid: HashMap<[u8; 32], Kept>,
 }
 
 /// A verdict, and the second of the epoch from which it does not count.
@@ -136,13 +153,15 @@ impl OAuth {
             dialer,
             digest_key,
             verdicts: Mutex::default(),
+            introspections: Semaphore::new(MAX_INTROSPECTIONS),
         }))
     }
 
     /// Returns the verdict about a token if it is known already.
     pub(crate) fn recall(&self, token: &str) -> Option<Verdict> {
-        let verdicts = lock(&self.verdicts);
-        verdicts.get(&name(token)).filter(|kept| now() < kept.until).map(|kept| kept.verdict.clone())
+        let (verdicts, name) = (lock(&self.verdicts), name(token));
+        let kept = verdicts.valid.get(&name).or_else(|| verdicts.invalid.get(&name));
+        kept.filter(|kept| now() < kept.until).map(|kept| kept.verdict.clone())
     }
 
     /// Verifies a token.
@@ -182,6 +201,13 @@ impl OAuth {
     }
 
     async fn introspect(&self, introspection: &Introspection, token: &str) -> Verdict {
+        let Ok(Ok(_permit)) = timeout(INTROSPECTION_TURN, self.introspections.acquire()).await else {
+            return Verdict::Unavailable;
+        };
+        // Another request may have asked about the same token meanwhile.
+        if let Some(known) = self.recall(token) {
+            return known;
+        }
         let Some(state) = introspection.ask(&self.dialer, token).await else { return Verdict::Unavailable };
         let soon = now().saturating_add(INTROSPECTED.as_secs());
         let is_ours = state.iss.as_ref().is_none_or(|issuer| *issuer == self.config.issuer);
@@ -209,21 +235,25 @@ impl OAuth {
 
     fn keep(&self, token: &str, verdict: &Verdict, until: u64) {
         let mut verdicts = lock(&self.verdicts);
-        if verdicts.len() >= MAX_VERDICTS {
+        let (kept, limit) = match verdict {
+            Verdict::Valid(_) => (&mut verdicts.valid, MAX_VERDICTS),
+            Verdict::Invalid | Verdict::Unavailable => (&mut verdicts.invalid, MAX_INVALID),
+        };
+        if kept.len() >= limit {
             let now = now();
-            verdicts.retain(|_, kept| now < kept.until);
-            if verdicts.len() >= MAX_VERDICTS {
-                verdicts.clear();
+            kept.retain(|_, kept| now < kept.until);
+            if kept.len() >= limit {
+                kept.clear();
             }
         }
-        verdicts.insert(name(token), Kept { verdict: verdict.clone(), until });
+        kept.insert(name(token), Kept { verdict: verdict.clone(), until });
     }
 
-    /// Returns the endpoints that a token is for. `host` is the name by which the request reached the gateway.
-    pub(crate) fn places(&self, verdict: &Verdict, host: Option<&[u8]>) -> Places {
+    /// Returns the endpoints that a token is for. `host` and `port` are those by which the request reached the gateway.
+    pub(crate) fn places(&self, verdict: &Verdict, host: Option<&[u8]>, port: u16) -> Places {
         match verdict {
             Verdict::Valid(subject) => {
-                Places::of(&subject.audiences, self.base(host).as_deref(), &self.config.audiences)
+                Places::of(&subject.audiences, self.base(host, port).as_deref(), &self.config.audiences)
             }
             Verdict::Invalid | Verdict::Unavailable => Places::default(),
         }
@@ -252,22 +282,22 @@ impl OAuth {
         resource::scopes(&self.config.scopes, definition)
     }
 
-    /// Returns the URL by which a request reached the gateway, without a slash at the end.
-    fn base(&self, host: Option<&[u8]>) -> Option<String> {
-        let asked = || Some(format!("{}://{}", self.scheme, str::from_utf8(host?).ok()?));
+    /// Returns the URL by which a request reached the gateway, without a slash at the end. If none is configured, only a
+    /// loopback name with the gateway's own port is taken from the request: any other name is a claim of the sender, who may
+    /// have a token for that name.
+    fn base(&self, host: Option<&[u8]>, port: u16) -> Option<String> {
+        let asked = || {
+            let host = str::from_utf8(host?).ok()?;
+            let (name, named) = split_host(host)?;
+            let is_own = is_loopback_name(name) && named == Some(port);
+            is_own.then(|| format!("{}://{host}", self.scheme))
+        };
         self.base_url.clone().or_else(asked)
     }
 
-    /// Returns the metadata of the endpoint whose path follows [`METADATA_PATH`], with the scopes of these definitions.
-    pub(crate) fn metadata<'d>(
-        &self,
-        path: &str,
-        host: Option<&[u8]>,
-        definitions: impl Iterator<Item = &'d Definition>,
-    ) -> Option<Value> {
-        let own = definitions.flat_map(|definition| definition.access.required_scopes.iter().cloned());
-        let scopes = resource::union(&self.config.scopes, &own.collect::<Vec<_>>());
-        resource::metadata(path, &self.base(host)?, &self.config.issuer, &scopes)
+    /// Returns the metadata of the endpoint whose path follows [`METADATA_PATH`], for a request to this name and port.
+    pub(crate) fn metadata(&self, path: &str, host: Option<&[u8]>, port: u16) -> Option<Value> {
+        resource::metadata(path, &self.base(host, port)?, &self.config.issuer, &self.config.scopes)
     }
 
     /// Returns the value of `WWW-Authenticate` for a refusal; `None` if no token would help.
@@ -275,7 +305,7 @@ impl OAuth {
         &self,
         denied: Denied,
         verdict: Option<&Verdict>,
-        (host, path): (Option<&[u8]>, &str),
+        (host, port, path): (Option<&[u8]>, u16, &str),
         definition: Option<&Definition>,
     ) -> Option<String> {
         let lack = match (denied, verdict) {
@@ -284,7 +314,7 @@ impl OAuth {
             (Denied::Scope, Some(Verdict::Valid(subject))) => Lack::Scope(&subject.scopes),
             _ => return None,
         };
-        Some(resource::challenge(lack, &self.base(host)?, path, &self.scopes(definition)))
+        Some(resource::challenge(lack, &self.base(host, port)?, path, &self.scopes(definition)))
     }
 }
 

@@ -235,7 +235,7 @@ fn a_user_in_the_url_becomes_a_header() {
 
 fn check_address(url: &str, allowed: bool) {
     let dialer = dialer(Duration::from_secs(1));
-    dialer.set_own("0.0.0.0:6001".parse().expect("an address"));
+    dialer.set_own(vec!["0.0.0.0:6001".parse().expect("an address")]);
     let target = aim(&dialer, &url.parse().expect("a URL"));
     assert_eq!(target.is_ok(), allowed, "{url}");
 }

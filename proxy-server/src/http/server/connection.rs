@@ -11,13 +11,14 @@ use std::mem::MaybeUninit;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use axum::http::{HeaderValue, header};
 use axum::response::Response;
 use bytes::{BufMut, Bytes, BytesMut};
 use http_body::Body as HttpBody;
 use http_body_util::BodyExt;
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::{Instant, timeout};
 use tracing::debug;
 
@@ -40,6 +41,9 @@ const SHORT_REST: usize = 64 * 1024;
 const FIRST_ROOM: usize = MAX_HEAD_BYTES;
 /// Minimum free space in the receive buffer for a read.
 const LEAST_ROOM: usize = 2 * 1024;
+
+/// Timeout for closing the gateway's direction of a connection.
+const FAREWELL: Duration = Duration::from_secs(1);
 
 const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 
@@ -84,7 +88,11 @@ impl<S: Service, T: Stream> Connection<S, T> {
         };
         let ended = match next {
             Ok(Next::HandOver(answer)) => Box::pin(hand_over(self.handed_over(answer), idle)).await,
-            Ok(Next::Request | Next::End) => Ok(()),
+            Ok(Next::Request | Next::End) => {
+                // Over TLS this says that nothing was cut off (RFC 8446, 6.1).
+                drop(timeout(FAREWELL, self.stream.shutdown()).await);
+                Ok(())
+            }
             Err(error) => Err(error.into()),
         };
         if let Err(error) = ended {
@@ -273,7 +281,9 @@ impl<S: Service, T: Stream> Connection<S, T> {
 
     async fn write(&mut self, written: &mut Written) -> io::Result<()> {
         let mut stream = WriteTimeout::new(&mut self.stream, self.service.limits().write_timeout);
-        poll_fn(|context| written.poll_write(context, Pin::new(&mut stream))).await
+        poll_fn(|context| written.poll_write(context, Pin::new(&mut stream))).await?;
+        // TLS accepts bytes before the socket does. Nothing happens on TCP.
+        stream.flush().await
     }
 }
 

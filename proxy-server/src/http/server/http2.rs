@@ -1,8 +1,9 @@
 //! Serves connections that speak HTTP/2 (RFC 9113), by hyper.
 
+use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::pin::{Pin, pin};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -17,7 +18,7 @@ use hyper::server::conn::http2;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::sync::Notify;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::drain::{Drain, Unanswered};
 use super::idle::FIRST_REQUEST;
@@ -37,6 +38,8 @@ const CONNECTION_WINDOW: u32 = 4 << 20;
 /// Interval of pings, and timeout for their answers: a client that is gone is noticed.
 const PING_INTERVAL: Duration = Duration::from_secs(30);
 const PING_TIMEOUT: Duration = Duration::from_secs(20);
+/// Time for the client to agree to the end of a connection without open streams.
+const FAREWELL: Duration = Duration::from_secs(2);
 
 /// Runs the streams of connections as tasks.
 #[derive(Clone)]
@@ -48,7 +51,7 @@ impl<F: Future<Output = ()> + Send + 'static> Executor<F> for Streams {
     }
 }
 
-/// Serves a connection to its end. While the gateway drains, streams that are open go on, and no more are accepted.
+/// Serves a connection to its end. When the gateway stops, streams that are open go on.
 pub(crate) async fn serve<S: Service>(
     stream: impl Stream,
     (peer, service): (Peer, Arc<S>),
@@ -56,21 +59,19 @@ pub(crate) async fn serve<S: Service>(
     tasks: &Tasks,
 ) -> Result<(), hyper::Error> {
     let limits = service.limits();
-    let open = Arc::<AtomicUsize>::default();
+    let (activity, leave) = (Arc::<Activity>::default(), Arc::new(Notify::new()));
     let first = Arc::new(Mutex::new(Some(unanswered)));
-    let leave = Arc::new(Notify::new());
-    let (counted, is_first, leaving, draining) =
-        (Arc::clone(&open), Arc::clone(&first), Arc::clone(&leave), drain.clone());
+    let shared = (service, Arc::clone(&activity), Arc::clone(&first), (Arc::clone(&leave), drain.clone()));
     let answer = service_fn(move |request: Request<Incoming>| {
-        let (service, is_open, is_first) = (Arc::clone(&service), Open::new(&counted), Arc::clone(&is_first));
-        let (leaving, draining) = (Arc::clone(&leaving), draining.clone());
+        let (service, activity, first, (leave, drain)) = shared.clone();
+        let is_open = Open::new(&activity);
         async move {
             let response = service.answer(peer, with_host(request)).await;
-            drop(lock(&is_first).take());
-            if draining.is_announced() {
-                leaving.notify_one();
+            drop(lock(&first).take());
+            if drain.is_announced() {
+                leave.notify_one();
             }
-            Ok::<_, Infallible>(response.map(|inner| Sending { inner, _is_open: is_open }))
+            Ok::<_, Infallible>(response.map(|inner| Sending::new(inner, is_open)))
         }
     });
     let mut server = http2::Builder::new(Streams(tasks.clone()));
@@ -79,20 +80,13 @@ pub(crate) async fn serve<S: Service>(
     server.initial_stream_window_size(STREAM_WINDOW).initial_connection_window_size(CONNECTION_WINDOW);
     let stream = TokioIo::new(WriteTimeout::new(stream, limits.write_timeout));
     let mut connection = pin!(server.serve_connection(stream, answer));
-    let idle = async {
-        loop {
-            sleep(limits.idle_timeout).await;
-            if open.load(Ordering::Relaxed) == 0 {
-                return;
-            }
-        }
-    };
     tokio::select! {
         biased;
         ended = &mut connection => return ended,
         () = drain.closed() => {}
         () = leave.notified() => {}
-        () = idle => {}
+        () = activity.idle(limits.idle_timeout) => {}
+        () = activity.stalled(limits.write_timeout) => return Ok(()),
     }
     // The connection may have been opened just before.
     let is_new = lock(&first).is_some();
@@ -100,7 +94,51 @@ pub(crate) async fn serve<S: Service>(
         return ended;
     }
     connection.as_mut().graceful_shutdown();
-    connection.await
+    // The client has to agree to the end, and may never do so.
+    loop {
+        if let Ok(ended) = timeout(FAREWELL, &mut connection).await {
+            return ended;
+        }
+        if activity.open.load(Ordering::Relaxed) == 0 || activity.is_stalled(limits.write_timeout) {
+            return Ok(());
+        }
+    }
+}
+
+/// Streams of a connection.
+#[derive(Default)]
+struct Activity {
+    /// Number of open streams.
+    open: AtomicUsize,
+    /// True if a stream was opened since this was last looked at.
+    is_used: AtomicBool,
+    /// Number of the next stream.
+    next: AtomicU64,
+    /// Streams whose client has to take what was sent before more is asked for, with the time since when.
+    waiting: Mutex<BTreeMap<u64, Instant>>,
+}
+
+impl Activity {
+    /// Completes after a whole period without a request.
+    async fn idle(&self, period: Duration) {
+        loop {
+            sleep(period).await;
+            if !self.is_used.swap(false, Ordering::Relaxed) && self.open.load(Ordering::Relaxed) == 0 {
+                return;
+            }
+        }
+    }
+
+    /// Completes once a client has not taken anything of a response for this time, because it opens no window for it.
+    async fn stalled(&self, patience: Duration) {
+        while !self.is_stalled(patience) {
+            sleep(patience / 2).await;
+        }
+    }
+
+    fn is_stalled(&self, patience: Duration) -> bool {
+        lock(&self.waiting).values().any(|since| since.elapsed() >= patience)
+    }
 }
 
 /// Adds `Host`, which the pseudo-header `:authority` replaces in HTTP/2 (RFC 9113, 8.3.1).
@@ -116,25 +154,47 @@ fn with_host(mut request: Request<Incoming>) -> Request<Incoming> {
 }
 
 /// Counts a stream as open.
-struct Open(Arc<AtomicUsize>);
+struct Open {
+    activity: Arc<Activity>,
+    number: u64,
+}
 
 impl Open {
-    fn new(count: &Arc<AtomicUsize>) -> Self {
-        count.fetch_add(1, Ordering::Relaxed);
-        Self(Arc::clone(count))
+    fn new(activity: &Arc<Activity>) -> Self {
+        activity.open.fetch_add(1, Ordering::Relaxed);
+        activity.is_used.store(true, Ordering::Relaxed);
+        Self { activity: Arc::clone(activity), number: activity.next.fetch_add(1, Ordering::Relaxed) }
+    }
+
+    fn note(&self, is_waiting: bool) {
+        let mut waiting = lock(&self.activity.waiting);
+        if is_waiting {
+            waiting.insert(self.number, Instant::now());
+        } else {
+            waiting.remove(&self.number);
+        }
     }
 }
 
 impl Drop for Open {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+        self.note(false);
+        self.activity.open.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
 /// Body of a response, whose stream is open until it ends.
 struct Sending {
     inner: AxumBody,
-    _is_open: Open,
+    is_open: Open,
+}
+
+impl Sending {
+    fn new(inner: AxumBody, is_open: Open) -> Self {
+        // hyper asks for the first part once the client lets it send.
+        is_open.note(!inner.is_end_stream());
+        Self { inner, is_open }
+    }
 }
 
 impl Body for Sending {
@@ -145,7 +205,9 @@ impl Body for Sending {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        Pin::new(&mut self.inner).poll_frame(context)
+        let frame = Pin::new(&mut self.inner).poll_frame(context);
+        self.is_open.note(matches!(frame, Poll::Ready(Some(_))));
+        frame
     }
 
     fn is_end_stream(&self) -> bool {

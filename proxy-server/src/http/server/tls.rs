@@ -21,6 +21,7 @@ use crate::live::Live;
 /// Timeout for a handshake.
 const HANDSHAKE: Duration = Duration::from_secs(10);
 const HTTP_2: &[u8] = b"h2";
+const HTTP_1: &[u8] = b"http/1.1";
 /// First byte of a TLS connection: a record of the handshake (RFC 8446, 5.1).
 const HANDSHAKE_RECORD: u8 = 22;
 const NOT_TLS: &[u8] =
@@ -51,7 +52,14 @@ pub(crate) enum TlsError {
 
 /// Accepts TLS connections. Cheap to clone.
 #[derive(Clone)]
-pub(crate) struct Tls(Live<Arc<ServerConfig>>);
+pub(crate) struct Tls(Live<Offers>);
+
+/// Settings of handshakes.
+struct Offers {
+    usual: Arc<ServerConfig>,
+    /// For connections beyond the limit, which get one response in HTTP/1.1.
+    http_1_only: Arc<ServerConfig>,
+}
 
 /// A connection after its handshake.
 pub(crate) struct Secured {
@@ -77,30 +85,35 @@ impl Tls {
 
     /// Performs the handshake. A client that speaks plain HTTP is told so.
     pub(crate) async fn accept(&self, stream: TcpStream) -> io::Result<Secured> {
-        timeout(HANDSHAKE, self.shake_hands(stream)).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+        let usual = Arc::clone(&self.0.usual);
+        timeout(HANDSHAKE, shake_hands(usual, stream)).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
     }
 
-    async fn shake_hands(&self, mut stream: TcpStream) -> io::Result<Secured> {
-        let mut first = [0];
-        if stream.peek(&mut first).await? == 1 && first != [HANDSHAKE_RECORD] {
-            stream.write_all(NOT_TLS).await?;
-            stream.shutdown().await?;
-            // Closing a socket with unread data would discard the response.
-            tokio::io::copy(&mut stream, &mut tokio::io::sink()).await?;
-            return Err(io::Error::new(io::ErrorKind::InvalidData, "the client does not speak TLS"));
-        }
-        let stream = TlsAcceptor::from(Arc::clone(&self.0)).accept(stream).await?;
-        let session = stream.get_ref().1;
-        let is_http_2 = session.alpn_protocol() == Some(HTTP_2);
-        let own = session.peer_certificates().and_then(<[_]>::first);
-        let certificate = own.and_then(|certificate| {
-            digest(&SHA256, certificate).as_ref().first_chunk().copied().map(u64::from_be_bytes)
-        });
-        Ok(Secured { stream, is_http_2, certificate })
+    /// Performs the handshake of a connection that gets one response in HTTP/1.1. The caller sets the deadline.
+    pub(crate) async fn accept_overflow(&self, stream: TcpStream) -> io::Result<TlsStream<TcpStream>> {
+        Ok(shake_hands(Arc::clone(&self.0.http_1_only), stream).await?.stream)
     }
 }
 
-fn config(files: &TlsFiles) -> Result<Option<Arc<ServerConfig>>, TlsError> {
+async fn shake_hands(config: Arc<ServerConfig>, mut stream: TcpStream) -> io::Result<Secured> {
+    let mut first = [0];
+    if stream.peek(&mut first).await? == 1 && first != [HANDSHAKE_RECORD] {
+        stream.write_all(NOT_TLS).await?;
+        stream.shutdown().await?;
+        // Closing a socket with unread data would discard the response.
+        tokio::io::copy(&mut stream, &mut tokio::io::sink()).await?;
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "the client does not speak TLS"));
+    }
+    let stream = TlsAcceptor::from(config).accept(stream).await?;
+    let session = stream.get_ref().1;
+    let is_http_2 = session.alpn_protocol() == Some(HTTP_2);
+    let own = session.peer_certificates().and_then(<[_]>::first);
+    let certificate = own
+        .and_then(|certificate| digest(&SHA256, certificate).as_ref().first_chunk().copied().map(u64::from_be_bytes));
+    Ok(Secured { stream, is_http_2, certificate })
+}
+
+fn config(files: &TlsFiles) -> Result<Option<Offers>, TlsError> {
     let Some((certificate, key)) = files.certificate.as_ref().zip(files.key.as_ref()) else { return Ok(None) };
     let provider = Arc::new(default_provider());
     let builder = ServerConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions()?;
@@ -118,6 +131,8 @@ fn config(files: &TlsFiles) -> Result<Option<Arc<ServerConfig>>, TlsError> {
         }
     };
     let mut config = builder.with_single_cert(certificates(certificate)?, private_key(key)?)?;
-    config.alpn_protocols = vec![HTTP_2.to_vec(), b"http/1.1".to_vec()];
-    Ok(Some(Arc::new(config)))
+    config.alpn_protocols = vec![HTTP_1.to_vec()];
+    let http_1_only = Arc::new(config.clone());
+    config.alpn_protocols = vec![HTTP_2.to_vec(), HTTP_1.to_vec()];
+    Ok(Some(Offers { usual: Arc::new(config), http_1_only }))
 }

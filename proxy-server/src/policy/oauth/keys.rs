@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout};
 use tracing::{info, warn};
-use url::Url;
+use url::{Host, Url};
 
 use super::signature::ALGORITHMS;
 use crate::error::Chain;
@@ -71,6 +71,8 @@ enum NoKeys {
     Format { url: String, source: serde_json::Error },
     #[error("the metadata at `{url}` is that of the issuer `{found}`, not `{wanted}`{}", slash(found, wanted))]
     Issuer { url: String, found: String, wanted: String },
+    #[error("the keys are at `{0}`, which is no https URL: whoever answers there decides who may enter")]
+    Insecure(Url),
     #[error("the authorization server publishes no metadata at {0}")]
     NoMetadata(String),
     #[error("no answer within {PATIENCE:?}")]
@@ -153,7 +155,10 @@ impl KeyStore {
         let mut tried = Vec::new();
         for url in metadata_urls(&self.issuer) {
             match document::<Metadata>(dialer, &url).await {
-                Ok(metadata) if metadata.issuer == self.issuer => return Ok(metadata.jwks_uri),
+                Ok(metadata) if metadata.issuer == self.issuer => {
+                    let keys = metadata.jwks_uri;
+                    return if is_trustworthy(&keys) { Ok(keys) } else { Err(NoKeys::Insecure(keys)) };
+                }
                 Ok(Metadata { issuer: found, .. }) => {
                     return Err(NoKeys::Issuer { url: url.into(), found, wanted: self.issuer.clone() });
                 }
@@ -187,6 +192,17 @@ impl Key {
         let key = DecodingKey::from_jwk(jwk).ok().filter(|_| is_public && is_for_signatures)?;
         Some(Self { id: jwk.common.key_id.clone(), algorithm, key })
     }
+}
+
+/// True for an https URL, and for one of this machine.
+pub(crate) fn is_trustworthy(url: &Url) -> bool {
+    let is_loopback = match url.host() {
+        Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    };
+    url.scheme() == "https" || (url.scheme() == "http" && is_loopback)
 }
 
 /// Returns the addresses at which a server may publish its metadata (RFC 8414, 3.1; OpenID Connect Discovery 1.0, 4).

@@ -122,7 +122,6 @@ pub(super) fn challenge(lack: Lack<'_>, base: &str, path: &str, needed: &[String
     let path = path.trim_end_matches('/');
     let path = match (path.strip_suffix("/message"), path) {
         (Some(endpoint), _) => format!("{endpoint}/sse"),
-        (None, "") => "/mcp".to_owned(),
         (None, path) => path.to_owned(),
     };
     let path = if endpoint(&path).is_some() { path } else { String::new() };
@@ -190,7 +189,7 @@ mod tests {
         let at = |path: &str| format!("resource_metadata=\"https://h/gw/.well-known/oauth-protected-resource{path}\"");
         check(Lack::Token, "/a/mcp", &format!("Bearer {}, scope=\"mcp b\"", at("/a/mcp")));
         check(Lack::Token, "/mcp/", &format!("Bearer {}, scope=\"mcp b\"", at("/mcp")));
-        check(Lack::Token, "/", &format!("Bearer {}, scope=\"mcp b\"", at("/mcp")));
+        check(Lack::Token, "/", &format!("Bearer {}, scope=\"mcp b\"", at("")));
         check(Lack::Token, "/a/message", &format!("Bearer {}, scope=\"mcp b\"", at("/a/sse")));
         check(Lack::Token, "/a/mcp/extra", &format!("Bearer {}, scope=\"mcp b\"", at("")));
         let invalid = format!("Bearer error=\"invalid_token\", {}, scope=\"mcp b\"", at("/a/mcp"));

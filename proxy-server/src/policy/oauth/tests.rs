@@ -29,6 +29,8 @@ struct Issuer {
 #[derive(Default)]
 struct Shared {
     url: Mutex<String>,
+    /// URL of the keys in the metadata, if it is another.
+    keys_url: Mutex<String>,
     keys: Mutex<Vec<Value>>,
     is_down: AtomicBool,
     /// Requests for keys.
@@ -85,7 +87,11 @@ async fn serve(listener: TcpListener, shared: Arc<Shared>) {
         let url = lock(&shared.url).clone();
         let document = match path {
             _ if shared.is_down.load(Ordering::SeqCst) => None,
-            "/.well-known/openid-configuration" => Some(json!({ "issuer": url, "jwks_uri": format!("{url}/keys") })),
+            "/.well-known/openid-configuration" => {
+                let other = lock(&shared.keys_url).clone();
+                let keys = if other.is_empty() { format!("{url}/keys") } else { other };
+                Some(json!({ "issuer": url, "jwks_uri": keys }))
+            }
             "/keys" => {
                 shared.fetches.fetch_add(1, Ordering::SeqCst);
                 Some(json!({ "keys": *lock(&shared.keys) }))
@@ -155,7 +161,7 @@ fn with(object: &Value, more: Value) -> Value {
 }
 
 fn decide(oauth: &OAuth, verdict: &Verdict, endpoint: Endpoint<'_>) -> Result<u64, Denied> {
-    oauth.decide(verdict, &oauth.places(verdict, None), endpoint, None)
+    oauth.decide(verdict, &oauth.places(verdict, None, 0), endpoint, None)
 }
 
 #[tokio::test]
@@ -424,12 +430,47 @@ async fn an_opaque_token_is_asked_about_once_in_a_while() {
 }
 
 #[tokio::test]
-async fn what_is_remembered_has_a_bound() {
+async fn what_is_remembered_has_a_bound_and_wrong_tokens_displace_no_right_one() {
     let oauth = Issuer::start().await.oauth();
+    let valid = Verdict::Valid(Arc::default());
+    oauth.keep("right", &valid, now() + 60);
     for number in 0..2 * MAX_VERDICTS {
         oauth.keep(&number.to_string(), &Verdict::Invalid, now() + 60);
     }
-    assert!(lock(&oauth.verdicts).len() <= MAX_VERDICTS);
-    oauth.keep("over", &Verdict::Invalid, now());
+    assert!(lock(&oauth.verdicts).invalid.len() <= MAX_INVALID);
+    assert!(oauth.recall("right").is_some());
+    for number in 0..2 * MAX_VERDICTS {
+        oauth.keep(&number.to_string(), &valid, now() + 60);
+    }
+    assert!(lock(&oauth.verdicts).valid.len() <= MAX_VERDICTS);
+    oauth.keep("over", &valid, now());
     assert!(oauth.recall("over").is_none());
+}
+
+#[tokio::test]
+async fn a_name_that_the_sender_claims_is_no_name_of_the_gateway() {
+    let config = Config { issuer: "https://as".to_owned(), scopes: vec!["mcp".to_owned()], ..Config::default() };
+    let second = Duration::from_secs(1);
+    let limits = Limits { connect_timeout: second, idle_timeout: second };
+    let dialer = Dialer::new(limits, Network::default(), HeaderValue::from_static("mark"));
+    let oauth = OAuth::new(&config, ("http", None), dialer, Keys::of(1).digest).expect("an issuer");
+    let check = |host: &str, expected: bool| {
+        assert_eq!(oauth.base(Some(host.as_bytes()), 6001).is_some(), expected, "{host}");
+    };
+    check("127.0.0.1:6001", true);
+    check("localhost:6001", true);
+    check("[::1]:6001", true);
+    for claimed in
+        ["evil.example:6001", "localhost:9999", "localhost", "127.0.0.1:6001/time/mcp", "localhost:6001@evil", ""]
+    {
+        check(claimed, false);
+    }
+}
+
+#[tokio::test]
+async fn keys_at_a_plain_address_of_another_machine_are_not_fetched() {
+    let (issuer, signer) = (Issuer::start().await, Signer::new("k"));
+    lock(&issuer.shared.keys_url).push_str("http://keys.example/jwks");
+    let token = signer.sign(&signer.header(), &issuer.claims());
+    assert!(matches!(issuer.oauth().verify(&token).await, Verdict::Unavailable));
 }
