@@ -233,6 +233,19 @@ async fn a_client_certificate_identifies_its_holder() {
 }
 
 #[tokio::test]
+async fn a_refusal_reaches_a_client_that_still_sends() {
+    let house = House::start(&["--global-auth-tokens=t"]).await;
+    let upstream = fake("one").start(Via::Json).await;
+    house.connect(&upstream.definition()).await;
+    let body = house.folder.path().join("body");
+    fs::write(&body, CALL.replace("NAME", &"x".repeat(900 << 10))).expect("a file");
+    for (flag, version) in [("--http1.1", "1.1"), ("--http2", "2")] {
+        let refused = post(flag, &house.url("/one/mcp"), &format!("@{}", body.display()), &[]).await;
+        assert!(refused.ends_with(&format!("\n{version} 401")), "{refused}");
+    }
+}
+
+#[tokio::test]
 async fn silent_connections_over_http_2_end() {
     let house = House::start(&["--connection-idle-timeout=1s"]).await;
     let address = house.gateway.url.trim_start_matches("https://").to_owned();

@@ -12,6 +12,7 @@ use axum::body::Body as AxumBody;
 use axum::http::{HeaderValue, Request, header};
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
+use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper::rt::Executor;
 use hyper::server::conn::http2;
@@ -41,6 +42,10 @@ const PING_TIMEOUT: Duration = Duration::from_secs(20);
 /// Time for the client to agree to the end of a connection without open streams.
 const FAREWELL: Duration = Duration::from_secs(2);
 
+/// Bounds for the rest of a body that nobody needs.
+const LATE_BYTES: usize = STREAM_WINDOW as usize;
+const LATE_TIME: Duration = Duration::from_secs(1);
+
 /// Runs the streams of connections as tasks.
 #[derive(Clone)]
 struct Streams(Tasks);
@@ -62,11 +67,13 @@ pub(crate) async fn serve<S: Service>(
     let (activity, leave) = (Arc::<Activity>::default(), Arc::new(Notify::new()));
     let first = Arc::new(Mutex::new(Some(unanswered)));
     let shared = (service, Arc::clone(&activity), Arc::clone(&first), (Arc::clone(&leave), drain.clone()));
+    let streams = tasks.clone();
     let answer = service_fn(move |request: Request<Incoming>| {
         let (service, activity, first, (leave, drain)) = shared.clone();
         let is_open = Open::new(&activity);
+        let request = with_host(request).map(|body| Received { inner: Some(body), tasks: streams.clone() });
         async move {
-            let response = service.answer(peer, with_host(request)).await;
+            let response = service.answer(peer, request).await;
             drop(lock(&first).take());
             if drain.is_announced() {
                 leave.notify_one();
@@ -180,6 +187,58 @@ impl Drop for Open {
     fn drop(&mut self) {
         self.note(false);
         self.activity.open.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Body of a request. What the response did not wait for is read and discarded.
+///
+/// Otherwise hyper would reset the stream right behind the response (RFC 9113, 8.1). Clients must not discard the response
+/// then, but curl 7.88 does while it still sends, and reports error 92 instead of a refusal.
+struct Received {
+    inner: Option<Incoming>,
+    tasks: Tasks,
+}
+
+impl Drop for Received {
+    fn drop(&mut self) {
+        if let Some(body) = self.inner.take().filter(|body| !body.is_end_stream()) {
+            self.tasks.spawn("late body", async move {
+                timeout(LATE_TIME, discard(body)).await.ok();
+            });
+        }
+    }
+}
+
+async fn discard(mut body: Incoming) {
+    let mut left = LATE_BYTES;
+    while let Some(Ok(frame)) = body.frame().await {
+        left = left.saturating_sub(frame.data_ref().map_or(0, Bytes::len));
+        if left == 0 {
+            return;
+        }
+    }
+}
+
+impl Body for Received {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        match &mut self.inner {
+            Some(body) => Pin::new(body).poll_frame(context),
+            None => Poll::Ready(None),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.as_ref().is_none_or(Incoming::is_end_stream)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.as_ref().map_or_else(|| SizeHint::with_exact(0), Incoming::size_hint)
     }
 }
 
