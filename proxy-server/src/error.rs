@@ -147,6 +147,12 @@ impl Limit {
         Self { allowed: format!("{allowed} bytes"), flag, member: member.into() }
     }
 
+    /// Limit of which a part is kept for other clients.
+    pub(crate) fn shared(allowed: usize, flag: &'static str, member: &'static str) -> Self {
+        let allowed = format!("{allowed}, of which a part is kept for other clients");
+        Self { allowed, flag, member: Some(member) }
+    }
+
     pub(crate) fn count(allowed: usize, flag: &'static str, member: impl Into<Option<&'static str>>) -> Self {
         Self { allowed: allowed.to_string(), flag, member: member.into() }
     }

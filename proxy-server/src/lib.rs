@@ -28,6 +28,7 @@ mod route;
 mod sync;
 mod tasks;
 mod telemetry;
+mod tenant;
 mod upstream;
 
 pub use crate::cli::Cli;

@@ -7,10 +7,10 @@ mod credentials;
 mod denied;
 mod forwarded;
 mod host;
-pub(crate) mod limits;
 pub(crate) mod oauth;
 mod page;
 mod same_machine;
+mod sender;
 
 use std::sync::Arc;
 
@@ -22,10 +22,10 @@ pub(crate) use self::credentials::Credentials;
 pub(crate) use self::denied::Denied;
 pub(crate) use self::forwarded::is_of_a_proxy;
 pub(crate) use self::host::{is_loopback_name, split_host};
-pub(crate) use self::limits::Permit;
 use self::oauth::OAuth;
 pub(crate) use self::page::{Foreign, Page, PageOrigin, Shown, Sites};
 pub(crate) use self::same_machine::Starter;
+pub(crate) use self::sender::Sender;
 use crate::keys::DigestKey;
 use crate::live::Live;
 

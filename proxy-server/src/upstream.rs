@@ -13,6 +13,7 @@ mod event;
 mod events;
 mod health;
 mod ids;
+mod in_flight;
 mod inbox;
 mod legacy_session;
 mod legacy_side;

@@ -10,20 +10,25 @@ use tracing::debug;
 use crate::error::{Blame, Chain, Error, Kind};
 use crate::policy::access;
 use crate::protocol::{self, Message};
+use crate::tenant::Tenant;
 use crate::upstream::{Attachment, Deadline, Upstream, UpstreamCall};
 
 /// Sends a request in the session of an attachment to the upstream.
-pub(super) async fn in_session(attachment: &Arc<Attachment>, call: UpstreamCall<'_>) -> Result<Message, Error> {
+pub(super) async fn in_session(
+    attachment: &Arc<Attachment>,
+    tenant: Tenant,
+    call: UpstreamCall<'_>,
+) -> Result<Message, Error> {
     let request = call.message;
-    let answer = attempt(attachment.upstream(), request, || attachment.request(call)).await?;
+    let answer = attempt(attachment.upstream(), (request, tenant), || attachment.request(call)).await?;
     visible(attachment.upstream(), request, answer)
 }
 
 /// Forwards a modern client's request to a modern upstream, without translation. Dropping the future cancels the
 /// request.
-pub(super) async fn forward(upstream: &Upstream, call: UpstreamCall<'_>) -> Result<Message, Error> {
+pub(super) async fn forward(upstream: &Upstream, tenant: Tenant, call: UpstreamCall<'_>) -> Result<Message, Error> {
     let request = call.message;
-    let answer = attempt(upstream, request, || upstream.forward(call)).await?;
+    let answer = attempt(upstream, (request, tenant), || upstream.forward(call)).await?;
     visible(upstream, request, answer)
 }
 
@@ -44,16 +49,20 @@ pub(super) async fn listen(upstream: &Upstream, call: UpstreamCall<'_>) -> Resul
 pub(crate) async fn call_tool(upstream: &Upstream, tool: &str, arguments: Option<&RawValue>) -> Result<Message, Error> {
     let request = tool_request(tool, arguments)?;
     let deadline = upstream.call_deadline();
-    attempt(upstream, &request, || send(upstream, &request, deadline)).await
+    attempt(upstream, (&request, Tenant::GATEWAY), || send(upstream, &request, deadline)).await
 }
 
 /// Runs the steps that all attempts have in common: tool filter, permit, sending, and statistics.
-async fn attempt<F>(upstream: &Upstream, request: &Message, send: impl FnOnce() -> F) -> Result<Message, Error>
+async fn attempt<F>(
+    upstream: &Upstream,
+    (request, tenant): (&Message, Tenant),
+    send: impl FnOnce() -> F,
+) -> Result<Message, Error>
 where
     F: Future<Output = Result<Message, Error>>,
 {
     access::check(upstream.definition().tool_filter.as_ref(), request)?;
-    let _place = upstream.admit()?;
+    let _place = upstream.admit(tenant)?;
     debug!(upstream = %upstream.definition().name, method = request.method(), "attempt begun");
     let began = Instant::now();
     let outcome = send().await;

@@ -17,7 +17,6 @@ use crate::call::services::Services;
 use crate::call::target::{Target, borrowed};
 use crate::catalog::{Candidate, Tool, split_id};
 use crate::error::{Error, Kind};
-use crate::policy::{Permit, limits};
 use crate::protocol::{self, Era, Message, Object, quote};
 use crate::route::{Route, may_pass_on};
 use crate::upstream::{Attachment, Events, Upstream, UpstreamCall, event_queue, forward_cancellation};
@@ -35,14 +34,11 @@ pub(crate) struct RoutedCall {
     call: Call,
     /// Candidates; `None` at the endpoint of one upstream.
     route: Option<Route>,
-    /// Held until the outcome.
-    _permit: Permit,
 }
 
-/// Admits a call's principal, and finds the candidates of the call.
+/// Finds the candidates of a call.
 pub(crate) fn route(services: &Arc<Services>, call: Call) -> Result<RoutedCall, Error> {
     let (principal, method) = (call.principal, call.message.method());
-    let permit = limits::admit(principal)?;
     debug!(%principal, method, "call admitted");
     let route = match &call.scope {
         Scope::One(_) => None,
@@ -52,7 +48,7 @@ pub(crate) fn route(services: &Arc<Services>, call: Call) -> Result<RoutedCall, 
         }
     };
     debug!(%principal, method, candidates = route.as_ref().map_or(1, |route| route.candidates.len()), "call routed");
-    Ok(RoutedCall { services: Arc::clone(services), call, route, _permit: permit })
+    Ok(RoutedCall { services: Arc::clone(services), call, route })
 }
 
 impl RoutedCall {
@@ -84,8 +80,10 @@ impl RoutedCall {
             // Boxed, so that a call at one upstream does not carry the size of this future.
             (Some(route), _) => Box::pin(self.attempt_in_turn(route, &events, &mut cancelled)).await,
             (None, Client::Legacy(Attached::One(attachment))) => {
-                let (message, deadline) = (&self.call.message, attachment.upstream().call_deadline());
-                let answer = in_session(attachment, UpstreamCall { message, events, cancelled, deadline }).await;
+                let (message, tenant) = (&self.call.message, self.call.tenant);
+                let deadline = attachment.upstream().call_deadline();
+                let answer =
+                    in_session(attachment, tenant, UpstreamCall { message, events, cancelled, deadline }).await;
                 answer.map(|answer| Answer::given(answer.pieces_with_id(message.id())))
             }
             (None, Client::Legacy(Attached::All(_)) | Client::Modern(_)) => Err(Kind::NotReady.into()),
@@ -161,7 +159,7 @@ impl RoutedCall {
         events: &Events,
         cancelled: &mut oneshot::Receiver<Message>,
     ) -> Result<Answer, Error> {
-        let (message, deadline) = (&target.request, target.upstream.call_deadline());
+        let (message, tenant, deadline) = (&target.request, self.call.tenant, target.upstream.call_deadline());
         let (cancel, once) = oneshot::channel();
         let has_tasks = target
             .view
@@ -169,13 +167,13 @@ impl RoutedCall {
             .is_some_and(|view| view.members().get(target.name()).is_some_and(|member| member.has_tasks()));
         let answer = if has_tasks {
             let (own, queue) = event_queue();
-            let call = in_session(attachment, UpstreamCall { message, events: own, cancelled: once, deadline });
+            let call = in_session(attachment, tenant, UpstreamCall { message, events: own, cancelled: once, deadline });
             let limit = self.services.limits.queued_bytes;
             let relayed = relay(queue, events, limit, |event| target.event(event), call);
             forward_cancellation(relayed, cancelled, cancel).await?
         } else {
             let events = events.clone();
-            let call = in_session(attachment, UpstreamCall { message, events, cancelled: once, deadline });
+            let call = in_session(attachment, tenant, UpstreamCall { message, events, cancelled: once, deadline });
             forward_cancellation(call, cancelled, cancel).await?
         };
         Ok(Answer::given(answer.with_id(self.call.message.id(), &borrowed(&target.edits(&answer)))))

@@ -18,7 +18,6 @@ use crate::call::request::{Answer, Call, Client, Scope};
 use crate::call::services::Services;
 use crate::call::target::Target;
 use crate::error::{Error, Kind};
-use crate::policy::limits;
 use crate::protocol::Era;
 use crate::upstream::Events;
 
@@ -31,7 +30,6 @@ pub(crate) fn listen(services: &Arc<Services>, call: Call) -> Exchange<Result<An
 async fn run(services: &Arc<Services>, call: Call, events: Events) -> Result<Answer, Error> {
     let Client::Modern(_) = &call.client else { return Err(Kind::UnknownMethod.into()) };
     let principal = call.principal;
-    let _permit = limits::admit(principal)?;
     debug!(%principal, method = call.message.method(), "call admitted");
     let limit = services.limits.queued_bytes;
     let target = match &call.scope {

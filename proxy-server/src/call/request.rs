@@ -10,11 +10,14 @@ use crate::catalog::View;
 use crate::pieces::Pieces;
 use crate::policy::{Caller, Principal};
 use crate::protocol::Message;
+use crate::tenant::Tenant;
 use crate::upstream::{Attachment, Upstream};
 
 /// A client's request.
 pub(crate) struct Call {
     pub(crate) principal: Principal,
+    /// Whom limits count the request for.
+    pub(crate) tenant: Tenant,
     pub(crate) scope: Scope,
     pub(crate) client: Client,
     /// Request as received from the client.

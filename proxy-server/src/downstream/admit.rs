@@ -13,10 +13,10 @@ use crate::downstream::error_response;
 use crate::downstream::fields::Fields;
 use crate::downstream::legacy::session::Scope;
 use crate::http::server::{Peer, Reply, collect};
-use crate::policy::{Credentials, Principal};
+use crate::policy::{Credentials, Sender};
 
-/// Scope and principal of a request, or the refusal.
-pub(super) type Admitted = Result<(Scope, Principal), Reply>;
+/// Scope and sender of a request, or the refusal.
+pub(super) type Admitted = Result<(Scope, Sender), Reply>;
 
 /// Authorizes a request to the named upstream, or to all upstreams.
 pub(super) fn admit(edge: &Edge, name: Option<&str>, credentials: &Credentials<'_>) -> Admitted {
@@ -27,12 +27,13 @@ pub(super) fn admit(edge: &Edge, name: Option<&str>, credentials: &Credentials<'
         let all = edge.services.upstreams.all();
         let definitions = all.values().map(|upstream| upstream.definition());
         let principal = policy.client_of_all(&caller, definitions).map_err(|denied| refuse(denied, None))?;
-        return Ok((Scope::All(caller), principal));
+        return Ok((Scope::All(caller), policy.sender(principal, credentials)));
     };
     let upstream = edge.services.upstreams.get(name).ok_or_else(|| error_response::unknown_upstream(name))?;
     let definition = upstream.definition();
     let principal = policy.client(credentials, definition).map_err(|denied| refuse(denied, Some(definition)))?;
-    Ok((Scope::One(upstream), principal))
+    let sender = policy.sender(principal, credentials);
+    Ok((Scope::One(upstream), sender))
 }
 
 /// Returns the upstream's name in a path; `None` for the endpoint of all upstreams.

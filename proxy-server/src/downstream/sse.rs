@@ -22,11 +22,11 @@ use crate::upstream::OpenError;
 /// Opens a session, which ends with the stream.
 pub(super) async fn open(State(edge): Shared, path: RawPathParams, request: Request) -> Reply {
     let credentials = shown(&request);
-    let (scope, principal) = match admit(&edge, upstream_name(&path), &credentials) {
+    let (scope, sender) = match admit(&edge, upstream_name(&path), &credentials) {
         Ok(admitted) => admitted,
         Err(refusal) => return refusal,
     };
-    let session = match edge.sessions.create(scope, principal) {
+    let session = match edge.sessions.create(scope, sender) {
         Ok(session) => session,
         Err(error) => return error_response::failure("", &error),
     };
@@ -51,7 +51,7 @@ fn message_address(base_url: Option<&str>, path: &str) -> String {
 
 /// Accepts one message of a session with 202. The response comes on the session's stream.
 pub(super) async fn message(State(edge): Shared, path: RawPathParams, request: Request) -> Reply {
-    let (scope, principal) = match admit(&edge, upstream_name(&path), &shown(&request)) {
+    let (scope, sender) = match admit(&edge, upstream_name(&path), &shown(&request)) {
         Ok(admitted) => admitted,
         Err(refusal) => return refusal,
     };
@@ -61,7 +61,7 @@ pub(super) async fn message(State(edge): Shared, path: RawPathParams, request: R
     let Some(id) = session_id(request.uri().query().unwrap_or_default()) else {
         return refuse(INVALID_PARAMS, "Missing sessionId");
     };
-    let Some(session) = edge.sessions.find(id, &scope, principal) else {
+    let Some(session) = edge.sessions.find(id, &scope, sender.principal) else {
         return refuse(INVALID_PARAMS, "Invalid session ID");
     };
     session.touch();

@@ -27,7 +27,7 @@ use crate::downstream::modern::endpoint;
 use crate::downstream::modern::response::{Outcome, next};
 use crate::downstream::sse;
 use crate::lines::{Lines, TooLong, write_lines};
-use crate::policy::{Credentials, Principal};
+use crate::policy::{Credentials, Sender};
 use crate::protocol::{self, Era, INVALID_REQUEST, Invalid, Kind, METHOD_NOT_FOUND, Message, anonymous_error};
 use crate::registry::{Expected, Tenure, Write};
 use crate::sync::lock;
@@ -211,7 +211,7 @@ impl Client {
 
     fn begin(&mut self) -> Result<Arc<Session>, Bytes> {
         let scope = self.scope().ok_or_else(|| anonymous_error(INVALID_REQUEST, "there is no such server"))?;
-        let created = self.edge.sessions.create(scope, Principal::Anonymous);
+        let created = self.edge.sessions.create(scope, Sender::STDIO);
         let session = created.map_err(|error| error_response::error("", &error))?;
         self.edge.services.tasks.spawn("standard output feed", feed(Arc::clone(&session), self.out.clone()));
         self.session = Some(Arc::clone(&session));
@@ -242,7 +242,7 @@ impl Client {
         }
         let mut calls = lock(&self.asked);
         let call = self.calls.track_future(async move {
-            let opened = endpoint::open(&edge, &scope, Principal::Anonymous, &message, None).await;
+            let opened = endpoint::open(&edge, &scope, Sender::STDIO, &message, None).await;
             write_outputs(opened, &message, &out).await;
             lock(&asked).remove(&own);
         });

@@ -26,7 +26,7 @@ use crate::downstream::legacy::session::{Scope, Session};
 use crate::downstream::modern::endpoint;
 use crate::http::server::Reply;
 use crate::pieces::Pieces;
-use crate::policy::{Credentials, Principal};
+use crate::policy::{Credentials, Sender};
 use crate::protocol::{self, Era, Invalid, Message};
 use crate::tasks::wait_until;
 use crate::upstream::OpenError;
@@ -65,7 +65,7 @@ pub(super) struct Request<'a, 'f> {
 pub(super) struct Authorized {
     edge: Arc<Edge>,
     scope: Scope,
-    principal: Principal,
+    sender: Sender,
 }
 
 /// Ends a new session on drop, unless it is kept.
@@ -91,8 +91,8 @@ impl Drop for Provisional<'_> {
 impl Authorized {
     /// Authorizes a caller for the endpoint of this upstream, or of all upstreams.
     pub(super) fn admit(edge: Arc<Edge>, name: Option<&str>, credentials: &Credentials<'_>) -> Result<Self, Reply> {
-        let (scope, principal) = admit(&edge, name, credentials)?;
-        Ok(Self { edge, scope, principal })
+        let (scope, sender) = admit(&edge, name, credentials)?;
+        Ok(Self { edge, scope, sender })
     }
 
     /// Refuses a request that can be refused before its body is read.
@@ -135,7 +135,7 @@ impl Authorized {
             Err(invalid) => return error_response::invalid(&invalid),
         };
         if self.edge.speaks_modern(&self.scope) && endpoint::era(fields, &message) == Era::Modern {
-            return Box::pin(endpoint::serve(&self.edge, &self.scope, self.principal, fields, message)).await;
+            return Box::pin(endpoint::serve(&self.edge, &self.scope, self.sender, fields, message)).await;
         }
         if message.method() == "initialize" && message.kind() == protocol::Kind::Request {
             return Box::pin(self.initialize(&message)).await;
@@ -185,7 +185,7 @@ impl Authorized {
 
     /// Opens a session with the upstream and returns the upstream's response to `initialize`.
     async fn initialize(self, message: &Message) -> Reply {
-        let session = match self.edge.sessions.create(self.scope, self.principal) {
+        let session = match self.edge.sessions.create(self.scope, self.sender) {
             Ok(session) => session,
             Err(error) => return error_response::failure(message.id(), &error),
         };
@@ -234,9 +234,9 @@ impl Authorized {
 
     async fn delete(self, fields: &Fields<'_>) -> Reply {
         let id = fields.session.and_then(text).unwrap_or_default();
-        let is_live = self.edge.sessions.find(id, &self.scope, self.principal).is_some();
+        let is_live = self.edge.sessions.find(id, &self.scope, self.sender.principal).is_some();
         // One that would be opened again only to be ended.
-        if !is_live && self.edge.sessions.forget(id, &self.scope, self.principal) {
+        if !is_live && self.edge.sessions.forget(id, &self.scope, self.sender.principal) {
             return StatusCode::OK.into_response().into();
         }
         match self.session(fields, "").await {
@@ -260,7 +260,7 @@ impl Authorized {
         }
         let id = fields.session.ok_or_else(|| error_response::bad_request("Mcp-Session-Id is required"))?;
         let id = text(id).unwrap_or_default();
-        let session = match self.edge.sessions.find(id, &self.scope, self.principal) {
+        let session = match self.edge.sessions.find(id, &self.scope, self.sender.principal) {
             Some(session) => session,
             None => Box::pin(self.restored(id, request)).await?,
         };
@@ -270,7 +270,7 @@ impl Authorized {
 
     /// Returns the session of an earlier process with this id.
     async fn restored(&self, id: &str, request: &str) -> Result<Arc<Session>, Reply> {
-        let (edge, owner) = (&self.edge, (self.scope.clone(), self.principal));
+        let (edge, owner) = (&self.edge, (self.scope.clone(), self.sender));
         let open = |session, earlier| async move { reintroduce(edge, &session, &earlier).await };
         match edge.sessions.restore(id, owner, open).await {
             Ok(Some(session)) => Ok(session),

@@ -326,7 +326,7 @@ impl Policy {
     }
 
     /// Returns the caller's address; `None` if a proxy forwards the request and no trusted proxy names the client.
-    fn address(&self, credentials: &Credentials<'_>) -> Option<IpAddr> {
+    pub(super) fn address(&self, credentials: &Credentials<'_>) -> Option<IpAddr> {
         client_address(credentials, &self.config.trusted_proxies)
     }
 }

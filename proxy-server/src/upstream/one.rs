@@ -1,7 +1,7 @@
 //! One upstream: its definition, the state that its supervisor publishes, its limits and its counters.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use schemas::{Definition, admin};
@@ -12,10 +12,12 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use crate::error::{Error, Kind, Limit};
 use crate::protocol::{Era, Message};
 use crate::telemetry::Secrets;
+use crate::tenant::Tenant;
 use crate::upstream::changes::ListChanges;
 use crate::upstream::deadline::Deadline;
 use crate::upstream::era::Verdict;
 use crate::upstream::ids::next_id;
+use crate::upstream::in_flight::{Flights, Full, InFlight};
 use crate::upstream::legacy_side::LegacySide;
 use crate::upstream::session::{Exchange, Session};
 use crate::upstream::upstream_call::UpstreamCall;
@@ -28,7 +30,7 @@ pub(crate) struct Upstream {
     secrets: Arc<Secrets>,
     pub(super) environment: Environment,
     pub(super) observed: watch::Receiver<supervisor::Observed>,
-    in_flight: AtomicUsize,
+    in_flight: Flights,
     places: Arc<Semaphore>,
     pub(super) retired: CancellationToken,
     doubt: Arc<Notify>,
@@ -47,15 +49,6 @@ pub(super) struct Succession {
     pub(super) ended: DropGuard,
     /// The predecessor's era, if both definitions reach the same server.
     pub(super) known: Option<Verdict>,
-}
-
-/// A permit for a request in flight, released when dropped.
-pub(crate) struct InFlight<'a>(&'a AtomicUsize);
-
-impl Drop for InFlight<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
 }
 
 /// Counters of requests.
@@ -92,7 +85,7 @@ impl Upstream {
             secrets,
             environment,
             observed,
-            in_flight: AtomicUsize::new(0),
+            in_flight: Flights::default(),
             places: Arc::new(Semaphore::new(places)),
             retired,
             doubt,
@@ -205,21 +198,21 @@ impl Upstream {
         self.definition.limits.refresh.unwrap_or(self.environment.config.refresh_interval)
     }
 
-    /// Acquires a permit for a request in flight; fails at the limit.
-    pub(crate) fn admit(&self) -> Result<InFlight<'_>, Error> {
-        let place = InFlight(&self.in_flight);
+    /// Acquires a permit for a request in flight; fails at the limit, or if the tenant holds its share.
+    pub(crate) fn admit(&self, tenant: Tenant) -> Result<InFlight<'_>, Error> {
         let most = self.definition.limits.in_flight.map_or(self.environment.config.in_flight, |most| most as usize);
-        if self.in_flight.fetch_add(1, Ordering::Relaxed) < most {
-            Ok(place)
-        } else {
-            let limit = Limit::count(most, "--max-in-flight", "maxInFlight");
-            Err(Error::new(Kind::Busy).at(&self.definition.name).limited(Some(limit)))
-        }
+        self.in_flight.admit(tenant, most).map_err(|full| {
+            let limit = match full {
+                Full::Limit => Limit::count(most, "--max-in-flight", "maxInFlight"),
+                Full::Share => Limit::shared(most, "--max-in-flight", "maxInFlight"),
+            };
+            Error::new(Kind::Busy).because(full).at(&self.definition.name).limited(Some(limit))
+        })
     }
 
     /// True if no request is in flight.
     pub(crate) fn is_idle(&self) -> bool {
-        self.in_flight.load(Ordering::Relaxed) == 0
+        self.in_flight.is_empty()
     }
 
     /// Acquires a permit for a dedicated session or a listener; fails at the limit.

@@ -40,8 +40,9 @@ async fn sessions_of_their_own_are_bounded_and_a_place_is_free_again_when_one_en
 }
 
 #[tokio::test]
-async fn requests_in_flight_are_bounded() {
-    const BOUND: usize = 256;
+async fn requests_in_flight_are_bounded_and_a_greedy_client_leaves_room_for_others() {
+    /// A client's share of 256, while it is alone.
+    const SHARE: usize = 224;
     let done = Gate::default();
     let wait = done.clone();
     let script = fake("busy").tool("hold", move |call| {
@@ -51,20 +52,35 @@ async fn requests_in_flight_are_bounded() {
             call.echo();
         }
     });
-    let (upstream, gateway) = serve(script, Via::Stdio, &json!({})).await;
+    let (upstream, gateway) = serve(script.echo("quick"), Via::Stdio, &json!({})).await;
     let mut client = session(&gateway.url, "busy").open().await;
-    for id in 0..BOUND {
+    for id in 0..SHARE {
         client.begin(tool_call(&id.to_string(), "hold", "{}"));
     }
-    upstream.nth("tools/call", BOUND - 1).await;
+    upstream.nth("tools/call", SHARE - 1).await;
+    let busy = client.call("\"more\"", "hold", "{}").await;
+    assert_eq!(kind(&busy), "upstream_busy");
+    assert!(busy.contains("the limit is 256, of which a part is kept for other clients"), "{busy}");
+    // The greedy client leaves room for another, which leaves some for a third.
+    let (mut others, mut begun) = (Vec::new(), SHARE);
+    for share in [28, 4] {
+        let mut other = session(&gateway.url, "busy").open().await;
+        assert!(other.call("\"quick\"", "quick", "{}").await.contains("structuredContent"));
+        for id in 0..share {
+            other.begin(tool_call(&id.to_string(), "hold", "{}"));
+        }
+        begun += share + 1;
+        upstream.nth("tools/call", begun - 1).await;
+        others.push(other);
+    }
     assert_eq!(kind(&client.call("\"more\"", "hold", "{}").await), "upstream_busy");
     let refused = gateway.admin.call("busy", "hold", &json!({})).await;
     assert_eq!((refused.status, refused.header("retry-after")), (503, "1"), "{}", refused.text);
     done.open();
-    for id in 0..BOUND {
+    for id in 0..SHARE {
         assert!(client.answer(&id.to_string()).await.contains("structuredContent"));
     }
-    assert_eq!(upstream.count("tools/call"), BOUND);
+    assert_eq!(upstream.count("tools/call"), begun);
 }
 
 #[tokio::test]

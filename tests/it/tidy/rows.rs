@@ -19,7 +19,7 @@ const ROWS: [&str; 12] = [
     "catalog",
     "upstream",
     "registry protocol http",
-    "error keys live telemetry tasks pieces lines",
+    "error keys live telemetry tasks pieces lines tenant",
     "sync",
 ];
 

@@ -15,6 +15,7 @@ use crate::call::modern_to_legacy::pooled_session::Checkout;
 use crate::error::{Error, Kind};
 use crate::protocol::{self, INTERNAL_ERROR, Message, Object, URL_ELICITATION_REQUIRED};
 use crate::tasks::Tasks;
+use crate::tenant::Tenant;
 use crate::upstream::{Deadline, Event, EventQueue, Question, UpstreamCall, event_queue};
 
 /// Time without another question after which the client is asked all of them in one round.
@@ -33,6 +34,7 @@ const MAY_ASK: [&str; 3] = ["tools/call", "prompts/get", "resources/read"];
 pub(in crate::call) struct RoundTrips {
     /// Request in the upstream's form.
     request: Message,
+    tenant: Tenant,
     checkout: Option<Checkout>,
     outcome: Outcome,
     events: EventQueue,
@@ -67,10 +69,16 @@ pub(in crate::call) enum Step {
 }
 
 impl RoundTrips {
-    pub(in crate::call) fn begin(checkout: Checkout, request: Message, deadline: Deadline, tasks: Tasks) -> Self {
-        let (outcome, events, cancel) = send(&checkout, &request, deadline);
+    pub(in crate::call) fn begin(
+        checkout: Checkout,
+        (request, tenant): (Message, Tenant),
+        deadline: Deadline,
+        tasks: Tasks,
+    ) -> Self {
+        let (outcome, events, cancel) = send(&checkout, (&request, tenant), deadline);
         Self {
             request,
+            tenant,
             checkout: Some(checkout),
             outcome,
             events,
@@ -263,7 +271,8 @@ impl RoundTrips {
 
     fn again(&mut self) -> Outcome {
         let Some(checkout) = &self.checkout else { return Outcome::Given };
-        let (outcome, events, cancel) = send(checkout, &self.request, self.deadline.after(Instant::now()));
+        let (outcome, events, cancel) =
+            send(checkout, (&self.request, self.tenant), self.deadline.after(Instant::now()));
         self.events = events;
         self.cancel = Some(cancel);
         outcome
@@ -303,12 +312,17 @@ impl Drop for RoundTrips {
 }
 
 /// Sends the request on the pooled session of `checkout`.
-fn send(checkout: &Checkout, request: &Message, deadline: Deadline) -> (Outcome, EventQueue, oneshot::Sender<Message>) {
+fn send(
+    checkout: &Checkout,
+    (request, tenant): (&Message, Tenant),
+    deadline: Deadline,
+) -> (Outcome, EventQueue, oneshot::Sender<Message>) {
     let (events, queue) = event_queue();
     let (cancel, cancelled) = oneshot::channel();
     let (attachment, message) = (checkout.session().attachment().clone(), request.clone());
-    let outcome =
-        async move { in_session(&attachment, UpstreamCall { message: &message, events, cancelled, deadline }).await };
+    let outcome = async move {
+        in_session(&attachment, tenant, UpstreamCall { message: &message, events, cancelled, deadline }).await
+    };
     (Outcome::Awaited(Box::pin(outcome)), queue, cancel)
 }
 
@@ -325,6 +339,7 @@ impl RoundTrips {
         let request = Message::parse(protocol::request(1, "tools/call", "{}")).expect("a request");
         Self {
             request,
+            tenant: Tenant::GATEWAY,
             checkout: None,
             outcome: Outcome::Awaited(Box::pin(std::future::pending())),
             events: event_queue().1,

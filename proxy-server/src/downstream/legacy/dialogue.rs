@@ -139,7 +139,8 @@ async fn answer(edge: &Edge, session: &Session, message: &Message, events: Event
         (Endpoint::All(_), Attached::One(_)) => return Err(Kind::NotReady.into()),
     };
     let call = Call {
-        principal: session.principal,
+        principal: session.sender.principal,
+        tenant: session.sender.in_session(&session.id),
         scope,
         client: Client::Legacy(attached.clone()),
         message: message.clone(),

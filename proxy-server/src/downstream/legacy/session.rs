@@ -18,7 +18,7 @@ use tracing::{debug, info};
 use crate::call::{Attached, Attachments, ClientSession, Kept, OpenQuestions, Owner};
 use crate::downstream::legacy::event_log::{EventLog, LogLimits, Purpose};
 use crate::error::{Error, Kind};
-use crate::policy::{Caller, Principal};
+use crate::policy::{Caller, Principal, Sender};
 use crate::protocol::{self, Message};
 use crate::sync::lock;
 use crate::tasks::Tasks;
@@ -49,7 +49,7 @@ pub(in crate::downstream) enum Endpoint {
 pub(in crate::downstream) struct Session {
     pub(in crate::downstream) id: Box<str>,
     pub(in crate::downstream) endpoint: Endpoint,
-    pub(in crate::downstream) principal: Principal,
+    pub(in crate::downstream) sender: Sender,
     /// True if an earlier process began the session.
     pub(in crate::downstream) is_restored: bool,
     /// Set once the session is initialized.
@@ -135,7 +135,7 @@ impl Session {
     pub(in crate::downstream) fn new(
         id: Box<str>,
         scope: Scope,
-        principal: Principal,
+        sender: Sender,
         streams: (LogLimits, &Arc<Kept>, u64),
     ) -> Arc<Self> {
         let (limits, kept, last) = streams;
@@ -147,7 +147,7 @@ impl Session {
         Arc::new(Self {
             id,
             endpoint: scope.into(),
-            principal,
+            sender,
             is_restored: last > 0,
             link: OnceLock::new(),
             streams: Mutex::new(Streams { own, calls: BTreeMap::new(), last, readers: 0 }),

@@ -18,8 +18,9 @@ use crate::downstream::legacy::event_log::LogLimits;
 use crate::downstream::legacy::session::{Endpoint, Scope, Session};
 use crate::error::{Error, Kind, Limit};
 use crate::live::Live;
-use crate::policy::Principal;
+use crate::policy::{Principal, Sender};
 use crate::sync::lock;
+use crate::tenant::least_needed;
 use crate::upstream::Upstream;
 
 const REAP_INTERVAL: Duration = Duration::from_secs(30);
@@ -55,11 +56,11 @@ impl Sessions {
 
     /// Creates a session with an unguessable id. A session with one upstream ends when that is retired. If there are
     /// too many, evicts the one that has been silent for longest; fails if none is silent.
-    pub(in crate::downstream) fn create(&self, scope: Scope, principal: Principal) -> Result<Arc<Session>, Error> {
+    pub(in crate::downstream) fn create(&self, scope: Scope, sender: Sender) -> Result<Arc<Session>, Error> {
         let mut random = [0; 16];
         getrandom::fill(&mut random).map_err(|error| Error::new(Kind::TooManySessions).because(error))?;
         let id: Box<str> = format!("{:032x}", u128::from_be_bytes(random)).into();
-        self.insert(Session::new(id, scope, principal, (self.streams, &self.kept, 0)))
+        self.insert(Session::new(id, scope, sender, (self.streams, &self.kept, 0)))
     }
 
     /// Adds a session, unless there is one of this key; returns the one that is there now. If there are too many, evicts
@@ -87,7 +88,7 @@ impl Sessions {
 
     /// Returns the id by which the client names the session, from which a later process can open it again.
     pub(in crate::downstream) fn id(&self, session: &Session, hello: &str) -> String {
-        self.ids.issue(&session.id, session.endpoint.owner(session.principal), session.version(), hello)
+        self.ids.issue(&session.id, session.endpoint.owner(session.sender.principal), session.version(), hello)
     }
 
     /// Opens a session of an earlier process again, once for all requests that need it; `None` if the id is of no such
@@ -95,24 +96,24 @@ impl Sessions {
     pub(in crate::downstream) async fn restore<F>(
         &self,
         id: &str,
-        (scope, principal): (Scope, Principal),
+        (scope, sender): (Scope, Sender),
         open: impl FnOnce(Arc<Session>, Earlier) -> F,
     ) -> Result<Option<Arc<Session>>, Error>
     where
         F: Future<Output = Result<bool, Error>>,
     {
-        let Some(earlier) = self.ids.earlier(id, Endpoint::from(scope.clone()).owner(principal)) else {
+        let Some(earlier) = self.ids.earlier(id, Endpoint::from(scope.clone()).owner(sender.principal)) else {
             return Ok(None);
         };
         let key = session_key(id);
         // One that was retired here is not opened again.
         if lock(&self.live).contains_key(key) {
-            return Ok(self.find(id, &scope, principal));
+            return Ok(self.find(id, &scope, sender.principal));
         }
         let place = Opening { key, cell: Arc::clone(lock(&self.restored).entry(key.into()).or_default()), of: self };
         let opening = async {
             let last = u64::try_from(Timestamp::now().as_microsecond()).unwrap_or(1).max(1);
-            let session = Session::new(key.into(), scope.clone(), principal, (self.streams, &self.kept, last));
+            let session = Session::new(key.into(), scope.clone(), sender, (self.streams, &self.kept, last));
             // Ends with this future, also if the client leaves, until it is one of the live ones.
             let unless_kept = session.closed().clone().drop_guard();
             if !open(Arc::clone(&session), earlier).await.map_err(Some)? || self.ids.has_ended(key) {
@@ -160,7 +161,7 @@ impl Sessions {
     /// Returns the session with this id, if principal and endpoint match, and updates its caller.
     pub(in crate::downstream) fn find(&self, id: &str, scope: &Scope, principal: Principal) -> Option<Arc<Session>> {
         let session = lock(&self.live).get(session_key(id)).cloned()?;
-        let is_own = session.principal == principal && session.endpoint.admits(scope);
+        let is_own = session.sender.principal == principal && session.endpoint.admits(scope);
         (is_own && !session.closed().is_cancelled()).then(|| {
             session.endpoint.update_caller(scope);
             session
@@ -189,14 +190,13 @@ impl Sessions {
     }
 }
 
-/// Returns the longest silent one of these sessions, as a candidate for eviction.
+/// Returns the session to evict among those that are meant and silent.
 fn silent_longest<'a>(
     sessions: impl Iterator<Item = &'a Arc<Session>>,
     is_meant: impl Fn(&Session) -> bool,
 ) -> Option<Arc<Session>> {
-    let silent = sessions.filter(|session| is_meant(session));
-    let silent = silent.filter_map(|session| Some((session.silent_since()?, session)));
-    silent.min_by_key(|(since, _)| *since).map(|(_, session)| Arc::clone(session))
+    let silent = |session: &'a Arc<Session>| Some((session.sender.tenant, session.silent_since()?, session));
+    least_needed(sessions.filter(|session| is_meant(session)).filter_map(silent)).cloned()
 }
 
 impl Drop for Opening<'_> {
@@ -257,7 +257,9 @@ mod tests {
         let policy = Policy::new(Live::new(policy::Config::default()), Keys::of(1).digest, None);
         let ids = SessionIds::new(Some(Keys::of(1).seal), Arc::new(policy));
         let sessions = Sessions::new(1, limits, Kept::new(1), ids);
-        let Ok(session) = sessions.create(scope(1), Principal::Global(0)) else { panic!("there is room") };
+        let Ok(session) = sessions.create(scope(1), Sender::of(Principal::Global(0), None)) else {
+            panic!("there is room")
+        };
         let caller = || match &session.endpoint {
             Endpoint::All(caller) => format!("{:?}", lock(caller)),
             Endpoint::One(_) => String::new(),

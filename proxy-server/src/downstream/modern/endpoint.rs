@@ -17,7 +17,7 @@ use crate::downstream::legacy::session::Scope;
 use crate::downstream::modern::headers::{self, Mismatch};
 use crate::downstream::modern::response::{self, Outcome};
 use crate::http::server::Reply;
-use crate::policy::Principal;
+use crate::policy::Sender;
 use crate::protocol::{
     self, Era, HEADER_MISMATCH, INVALID_PARAMS, INVALID_REQUEST, Kind, LATEST_MODERN, METHOD_NOT_FOUND,
     MISSING_CAPABILITY, Message, RequestMeta, TASKS_EXTENSION, UNSUPPORTED_VERSION,
@@ -61,7 +61,7 @@ pub(in crate::downstream) fn era(fields: &Fields<'_>, message: &Message) -> Era 
 pub(in crate::downstream) async fn serve(
     edge: &Arc<Edge>,
     scope: &Scope,
-    principal: Principal,
+    sender: Sender,
     fields: &Fields<'_>,
     message: Message,
 ) -> Reply {
@@ -84,7 +84,7 @@ pub(in crate::downstream) async fn serve(
             .into_response()
             .into();
     }
-    match open(edge, scope, principal, &message, Some(fields)).await {
+    match open(edge, scope, sender, &message, Some(fields)).await {
         Ok(exchange) => response::respond_with(exchange, message, &edge.config).await,
         Err(response) => response.into(),
     }
@@ -95,7 +95,7 @@ pub(in crate::downstream) async fn serve(
 pub(in crate::downstream) async fn open(
     edge: &Arc<Edge>,
     scope: &Scope,
-    principal: Principal,
+    sender: Sender,
     message: &Message,
     fields: Option<&Fields<'_>>,
 ) -> Result<Exchange<Outcome>, JsonResponse> {
@@ -105,12 +105,13 @@ pub(in crate::downstream) async fn open(
     let scope = match scope {
         Scope::One(upstream) => call::Scope::One(Arc::clone(upstream)),
         Scope::All(caller) => {
-            let view = services.view_of(caller, principal, &client);
+            let view = services.view_of(caller, sender.principal, &client);
             call::Scope::All { caller: caller.clone(), view }
         }
     };
     let deadline = Instant::now() + services.limits.initialize_timeout;
-    let call = Call { principal, scope, client: Client::Modern(client), message: message.clone(), deadline };
+    let Sender { principal, tenant } = sender;
+    let call = Call { principal, tenant, scope, client: Client::Modern(client), message: message.clone(), deadline };
     if let Some(answer) = from_memory(services, &call) {
         return Err(response::outcome(message, answer));
     }

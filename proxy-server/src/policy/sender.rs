@@ -1,0 +1,39 @@
+//! Sender of a request: the principal that owns what it opens, and the tenant that limits count it for.
+
+use std::net::IpAddr;
+
+use crate::policy::{Credentials, Policy, Principal};
+use crate::tenant::Tenant;
+
+/// An authenticated sender.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Sender {
+    pub(crate) principal: Principal,
+    /// The principal, or the address of an anonymous sender.
+    pub(crate) tenant: Tenant,
+}
+
+impl Sender {
+    /// The client on the standard streams of this process.
+    pub(crate) const STDIO: Self = Self { principal: Principal::Anonymous, tenant: Tenant::GATEWAY };
+
+    pub(crate) fn of(principal: Principal, address: Option<IpAddr>) -> Self {
+        let address = address.filter(|_| principal == Principal::Anonymous);
+        Self { principal, tenant: Tenant::of((principal, address)) }
+    }
+
+    /// Returns the tenant of calls in a session: the principal, or the session itself if that is anonymous.
+    pub(crate) fn in_session(&self, id: &str) -> Tenant {
+        match self.principal {
+            Principal::Anonymous => Tenant::of(id),
+            _ => self.tenant,
+        }
+    }
+}
+
+impl Policy {
+    /// Returns the sender of a request that was authenticated as this principal.
+    pub(crate) fn sender(&self, principal: Principal, credentials: &Credentials<'_>) -> Sender {
+        Sender::of(principal, self.address(credentials))
+    }
+}
