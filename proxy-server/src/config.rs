@@ -10,6 +10,7 @@ mod migrate;
 mod model;
 mod oauth;
 mod outbound;
+mod process;
 mod schema;
 mod secret;
 mod serve;
@@ -99,7 +100,7 @@ impl Config {
     /// Defaults on a port chosen by the system, with the environment that child processes inherit: for a gateway
     /// embedded in another program.
     pub fn ephemeral() -> Self {
-        let mut config = Self { port: 0, children: env::children(&process_environment()), ..Self::default() };
+        let mut config = Self { port: 0, children: env::children(&process_environment(), &[]), ..Self::default() };
         config.storage.keep_nothing_unasked();
         config
     }
@@ -119,18 +120,21 @@ impl Config {
         let (loaded, _) = Self::load(&flags, &Variables::default());
         let mut config = loaded.map_err(InvalidFlags::Value)?.config;
         config.storage.keep_nothing_unasked();
-        Ok(Self { children: env::children(&process_environment()), ..config })
+        config.children = env::children(&process_environment(), &config.inheritable_env);
+        Ok(config)
     }
 
     /// Builds the configuration of a gateway for one client on standard streams, whose parent process waits for it to
     /// exit.
     pub(crate) fn for_stdio(level: Level, variables: &Variables) -> Result<Self, InvalidSetting> {
-        let mut config = Self { children: env::children(variables), ..Self::default() };
+        let mut config = Self::default();
         config.telemetry.level = level;
         let (flags, file) = (FlagValues::default(), FileValues::default());
-        for setting in limits::SETTINGS.iter().chain(outbound::SETTINGS) {
+        for setting in [limits::SETTINGS, outbound::SETTINGS, process::SETTINGS].into_iter().flatten() {
             setting.resolve(Sources { flags: &flags, variables, file: &file }, &mut config)?;
         }
+        config.check_inheritable_env()?;
+        config.children = env::children(variables, &config.inheritable_env);
         config.upstream.child_patience = STDIO_CHILD_PATIENCE;
         // The servers come from the user's own file, not from an API that must bound them.
         config.upstream.upstreams = usize::MAX;
@@ -215,7 +219,7 @@ impl Config {
         variables: &Variables,
         file: &FileValues,
     ) -> Result<(Self, Vec<Effective>), InvalidConfig> {
-        let mut config = Self { children: env::children(variables), ..Self::default() };
+        let mut config = Self::default();
         config.storage.state_home = variables.state_home();
         let sources = Sources { flags: &flags.values, variables, file };
         let (mut effective, mut problems) = (Vec::new(), Vec::new());
@@ -225,9 +229,15 @@ impl Config {
                 Err(invalid) => problems.push(invalid.to_string()),
             }
         }
+        config.children = env::children(variables, &config.inheritable_env);
         if problems.is_empty() {
-            let checks =
-                [config.check_known_token(), config.check_admin_listen(), oauth::check(&config), tls::check(&config)];
+            let checks = [
+                config.check_known_token(),
+                config.check_admin_listen(),
+                oauth::check(&config),
+                tls::check(&config),
+                config.check_inheritable_env(),
+            ];
             problems.extend(checks.into_iter().filter_map(Result::err).map(|invalid| invalid.to_string()));
         }
         if !problems.is_empty() {
@@ -314,6 +324,16 @@ impl Config {
         let policy = &self.policy;
         let is_guarded = !policy.admin_tokens.is_empty() || !policy.admin_allow_ips.is_empty();
         !address.to_canonical().is_loopback() && !is_guarded && !policy.allow_insecure_admin
+    }
+
+    /// `--inheritable-env`: refuses variables that hold secrets of the gateway itself.
+    fn check_inheritable_env(&self) -> Result<(), InvalidSetting> {
+        let mut defaults = Self::default();
+        let mut secrets = flags::settings().filter(|setting| (setting.field)(&mut defaults).is_secret());
+        let own = secrets
+            .find_map(|setting| self.inheritable_env.iter().find(|name| setting.variables.contains(&name.as_str())));
+        let reason = |name| format!("`{name}` holds a secret of the gateway itself");
+        own.map_or(Ok(()), |name| Err(InvalidSetting::unusable("inheritable-env", reason(name))))
     }
 
     /// `MCP_PROXY_DISABLE_DEFAULT_TOKEN`: refuses to start without an admin token, or with the ancestor's published

@@ -74,12 +74,10 @@ impl Upstreams {
         (upstreams.clone(), Lifecycle(upstreams))
     }
 
-    /// Checks that the definition's program, if it has one, can be found. Starts nothing.
+    /// Checks that the definition's program, if it has one, can be started. Starts nothing.
     pub(crate) fn check(&self, definition: &Definition) -> Result<(), StartError> {
         match &definition.transport {
-            Transport::Stdio(program) => {
-                transport::stdio::locate(definition, program, &self.environment.children).map(drop)
-            }
+            Transport::Stdio(program) => transport::stdio::check(definition, program, &self.environment.children),
             Transport::Sse(_) | Transport::StreamableHttp(_) => Ok(()),
         }
     }

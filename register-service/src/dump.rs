@@ -191,6 +191,13 @@ fn settings(settings: GatewaySettings, spell: fn(&str) -> String) -> Value {
         ("require_auth", json!(settings.require_auth)),
         ("allowed_ips", json!(settings.allowed_ips)),
         ("required_scopes", json!(settings.required_scopes)),
+        ("user", json!(settings.user.0)),
+        ("umask", json!(settings.umask)),
+        ("inherit_env", json!(settings.inherit_env)),
+        ("max_memory_bytes", json!(settings.max_memory_bytes)),
+        ("max_cpu_time", duration(settings.max_cpu_time)),
+        ("max_open_files", json!(settings.max_open_files)),
+        ("nice", json!(settings.nice)),
     ];
     all.into_iter().filter(|(_, value)| !is_nothing(value)).map(|(key, value)| (key.to_owned(), value)).collect()
 }

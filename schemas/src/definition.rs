@@ -6,6 +6,7 @@
 mod invalid;
 mod limits;
 pub(crate) mod network;
+mod process;
 mod secrets;
 mod settings;
 mod transport;
@@ -21,6 +22,7 @@ use serde::{Deserialize, Serialize};
 pub use crate::definition::invalid::InvalidDefinition;
 pub use crate::definition::limits::Limits;
 pub use crate::definition::network::{Identity, Network, Proxy};
+pub use crate::definition::process::ProcessSettings;
 pub use crate::definition::settings::{
     Access, EraMode, Eras, FilterMode, Reconnect, SessionMode, Sessions, ToolFilter, UnknownEras,
 };
@@ -88,6 +90,8 @@ pub struct Definition {
     pub priority: Option<u32>,
     /// Limits that apply to this upstream only.
     pub limits: Limits,
+    /// Rights and limits of a stdio upstream's processes.
+    pub process: ProcessSettings,
     /// Proxy and TLS settings of an HTTP upstream.
     pub network: Network,
     /// Declared members that belong to the other kind of transport.
@@ -160,6 +164,7 @@ impl Definition {
             eras: Eras::default(),
             priority: None,
             limits: Limits::default(),
+            process: ProcessSettings::default(),
             network: Network::default(),
             inert: Inert::default(),
         }

@@ -35,7 +35,8 @@ pub mod workflow;
 
 pub use crate::definition::{
     Access, DEFINITION_SCHEMA, Definition, EraMode, Eras, FilterMode, Identity, Inert, InvalidDefinition, Limits,
-    Network, Proxy, Reconnect, Remote, SessionMode, Sessions, Stdio, ToolFilter, Transport, UnknownEras,
+    Network, ProcessSettings, Proxy, Reconnect, Remote, SessionMode, Sessions, Stdio, ToolFilter, Transport,
+    UnknownEras,
 };
 pub use crate::duration::{InvalidDuration, WireDuration, format_duration, parse_duration};
 pub use crate::name::{InvalidName, ServerName};

@@ -16,6 +16,7 @@ mod client_faults;
 mod clients;
 mod commands;
 mod configuration;
+mod confinement;
 mod conformance;
 mod connections;
 mod draining;

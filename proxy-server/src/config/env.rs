@@ -20,11 +20,12 @@ pub(crate) fn process_environment() -> Variables {
     Variables(std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value))).collect())
 }
 
-/// Selects the variables that child processes inherit.
-pub(super) fn children(variables: &Variables) -> ChildEnvironment {
-    let inherited = INHERITED.into_iter();
-    let variables = inherited.filter_map(|name| Some((name, variables.0.get(name)?.clone()))).collect();
-    ChildEnvironment { variables, warden: None }
+/// Selects the variables that child processes inherit, and those that their definitions may ask for.
+pub(super) fn children(variables: &Variables, inheritable: &[String]) -> ChildEnvironment {
+    let value = |name: &str| variables.0.get(name).cloned();
+    let inherited = INHERITED.into_iter().filter_map(|name| Some((name, value(name)?))).collect();
+    let inheritable = inheritable.iter().map(|name| (name.clone(), value(name))).collect();
+    ChildEnvironment { variables: inherited, inheritable, warden: None }
 }
 
 impl Variables {

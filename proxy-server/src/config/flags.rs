@@ -6,14 +6,15 @@ use clap::{ArgMatches, Args, Command, FromArgMatches};
 use super::file::FileFlags;
 use super::model::Config;
 use super::setting::{FlagValues, Setting};
-use super::{edge, limits, oauth, outbound, serve, storage, tls};
+use super::{edge, limits, oauth, outbound, process, serve, storage, tls};
 
 /// Settings of `serve` by heading in the help, in the order in which they are shown.
-const GROUPS: [(Option<&str>, &[Setting]); 7] = [
+const GROUPS: [(Option<&str>, &[Setting]); 8] = [
     (None, serve::SETTINGS),
     (Some("TLS"), tls::SETTINGS),
     (Some("OAuth"), oauth::SETTINGS),
     (Some("Storage"), storage::SETTINGS),
+    (Some("Programs"), process::SETTINGS),
     (Some("Connections to servers"), outbound::SETTINGS),
     (Some("Limits"), limits::SETTINGS),
     (Some("Connections"), edge::SETTINGS),

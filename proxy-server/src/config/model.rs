@@ -55,6 +55,8 @@ pub struct Config {
     /// Limits of calls; those that the edges share are the edges' own.
     pub(crate) calls: Limits,
     pub(crate) network: Network,
+    /// Names of the gateway's variables that definitions may ask for.
+    pub(crate) inheritable_env: Vec<String>,
     pub(crate) children: ChildEnvironment,
     /// Servers of the configuration file; without a file, `None`: the servers of
     /// earlier files are deregistered at the start, and left alone by a reload.
@@ -134,6 +136,7 @@ impl Default for Config {
             downstream: downstream::Config::default(),
             calls: Limits::default(),
             network: Network::default(),
+            inheritable_env: Vec::new(),
             children: ChildEnvironment::default(),
             servers: None,
         }

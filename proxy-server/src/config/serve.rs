@@ -123,12 +123,6 @@ pub(super) const SETTINGS: &[Setting] = &[
         ..flag("max-servers", |config| Field::Count(&mut config.upstream.upstreams))
     },
     Setting {
-        variables: &["MCP_PROXY_CONCURRENT_STARTS"],
-        default_help: Some("twice the number of cores"),
-        help: "Maximum number of programs that start at once; the others wait for their turn",
-        ..flag("concurrent-starts", |config| Field::Count(&mut config.upstream.starts))
-    },
-    Setting {
         variables: &["MCP_PROXY_ERA_PROBE"],
         help: "Time for a server to answer the era probe (`server/discover`) before the legacy handshake is also \
                sent; for a program, from when it has read the probe",

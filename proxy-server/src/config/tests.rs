@@ -353,3 +353,11 @@ fn a_reload_takes_the_live_settings_and_keeps_the_fixed_ones() {
         assert_eq!((setting.field)(&mut renewed).show(), expected, "{}", setting.name);
     }
 }
+
+#[test]
+fn a_variable_with_a_secret_of_the_gateway_is_not_passed_on() {
+    let offered = config(&["--inheritable-env", "SSL_CERT_FILE,TZ"], [("TZ", "UTC")]).children.inheritable;
+    assert_eq!(offered, [("SSL_CERT_FILE".to_owned(), None), ("TZ".to_owned(), Some("UTC".into()))]);
+    let error = refused(&["--inheritable-env", "HOME,MCP_PROXY_ADMIN_TOKENS"], []);
+    assert_eq!(error, "invalid inheritable-env: `MCP_PROXY_ADMIN_TOKENS` holds a secret of the gateway itself");
+}

@@ -280,7 +280,8 @@ async fn connect(environment: &Environment, definition: &Definition, inbox: &Arc
         Transport::Stdio(program) => {
             let (tasks, inbox, patience) = (&environment.tasks, Arc::clone(inbox), environment.config.child_patience);
             let (processes, noise) = (&environment.processes, Arc::clone(&environment.noise));
-            let streams = Streams { tasks, processes, noise, inbox, line_limit: limit, patience };
+            let place = environment.place()?;
+            let streams = Streams { tasks, processes, place, noise, inbox, line_limit: limit, patience };
             let pipe = stdio::start(definition, program, &environment.children, streams);
             Ok(Wire::Stdio(pipe.map_err(|error| Error::new(Kind::Unreachable).because(error))?))
         }

@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use schemas::{Definition, Transport};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::task::TaskTracker;
 
+use crate::error::{Error, Kind, Limit};
 use crate::http::client::Dialer;
 use crate::live::Live;
 use crate::tasks::Tasks;
@@ -51,6 +52,8 @@ pub(crate) struct Config {
     pub(crate) queued_bytes: usize,
     /// Maximum number of upstreams.
     pub(crate) upstreams: usize,
+    /// Maximum number of child programs of all upstreams.
+    pub(crate) processes: usize,
 }
 
 impl Default for Config {
@@ -70,6 +73,7 @@ impl Default for Config {
             message_limit: 16 << 20,
             queued_bytes: 4 << 20,
             upstreams: 1_000,
+            processes: 2_000,
         }
     }
 }
@@ -101,6 +105,8 @@ pub(crate) struct Environment {
     pub(super) starts: Arc<Semaphore>,
     /// Permits for connecting to servers over HTTP, shared by all upstreams.
     pub(super) remote_starts: Arc<Semaphore>,
+    /// Permits for child programs, shared by all upstreams.
+    places: Arc<Semaphore>,
     /// Counts the upstream's processes that have not ended.
     pub(super) processes: TaskTracker,
     /// Output lines of its processes that are not messages.
@@ -112,6 +118,7 @@ impl Environment {
         Self {
             starts: Arc::new(Semaphore::new(config.starts)),
             remote_starts: Arc::new(Semaphore::new(REMOTE_STARTS)),
+            places: Arc::new(Semaphore::new(config.processes)),
             config,
             tasks,
             dialer,
@@ -119,6 +126,14 @@ impl Environment {
             processes: TaskTracker::new(),
             noise: Arc::default(),
         }
+    }
+
+    /// Acquires a permit for a child program; fails at the limit.
+    pub(super) fn place(&self) -> Result<OwnedSemaphorePermit, Error> {
+        Arc::clone(&self.places).try_acquire_owned().map_err(|_| {
+            let limit = Limit::count(self.config.processes, "--max-processes", None);
+            Error::new(Kind::TooManySessions).because("no more programs may run at once").limited(Some(limit))
+        })
     }
 
     /// Creates the environment of another upstream.

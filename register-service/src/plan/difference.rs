@@ -68,9 +68,9 @@ pub(crate) fn differences(desired: &Definition, observed: &Registration) -> Vec<
     reasons
 }
 
-/// Compares the limits of one upstream. Returns for each its name, whether it differs, and a description if it is
+/// Compares the limits of one upstream and the settings of its processes. Returns for each its name, whether it differs, and a description if it is
 /// short.
-fn limits(ours: &DefinitionDocument, theirs: &DefinitionDocument) -> [(&'static str, bool, Option<String>); 6] {
+fn limits(ours: &DefinitionDocument, theirs: &DefinitionDocument) -> [(&'static str, bool, Option<String>); 13] {
     let time = |field, ours: WireDuration, theirs: WireDuration| {
         (field, ours != theirs, Some(format!("{} -> {}", length(theirs), length(ours))))
     };
@@ -81,6 +81,13 @@ fn limits(ours: &DefinitionDocument, theirs: &DefinitionDocument) -> [(&'static 
         time("refreshInterval", ours.refresh_interval, theirs.refresh_interval),
         ("maxInFlight", ours.max_in_flight != theirs.max_in_flight, None),
         ("maxMessageBytes", ours.max_message_bytes != theirs.max_message_bytes, None),
+        ("user", ours.user != theirs.user, None),
+        ("umask", ours.umask != theirs.umask, None),
+        ("inheritEnv", ours.inherit_env != theirs.inherit_env, None),
+        ("maxMemoryBytes", ours.max_memory_bytes != theirs.max_memory_bytes, None),
+        time("maxCpuTime", ours.max_cpu_time, theirs.max_cpu_time),
+        ("maxOpenFiles", ours.max_open_files != theirs.max_open_files, None),
+        ("nice", ours.nice != theirs.nice, None),
     ]
 }
 

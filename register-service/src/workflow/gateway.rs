@@ -61,6 +61,13 @@ pub(super) fn apply(fields: &mut Fields<'_>, document: DefinitionDocument) -> Op
         require_auth: settings.require_auth,
         allowed_ips: settings.allowed_ips,
         required_scopes: settings.required_scopes,
+        user: settings.user.0,
+        umask: settings.umask,
+        inherit_env: settings.inherit_env,
+        max_memory_bytes: settings.max_memory_bytes,
+        max_cpu_time: settings.max_cpu_time,
+        max_open_files: settings.max_open_files,
+        nice: settings.nice,
         ..document
     })
 }
@@ -116,6 +123,13 @@ pub(crate) fn settings_of(document: &DefinitionDocument) -> Option<GatewaySettin
         require_auth: document.require_auth,
         allowed_ips: document.allowed_ips,
         required_scopes: document.required_scopes,
+        user: Text(document.user),
+        umask: document.umask,
+        inherit_env: document.inherit_env,
+        max_memory_bytes: document.max_memory_bytes,
+        max_cpu_time: document.max_cpu_time,
+        max_open_files: document.max_open_files,
+        nice: document.nice,
     };
     (settings != GatewaySettings::default()).then_some(settings)
 }

@@ -100,6 +100,24 @@ pub enum InvalidDefinition {
     /// A proxy or certificates declared for a stdio upstream.
     #[error("proxy, caFile and clientCertFile need transport sse or streamable-http")]
     NoNetwork,
+    /// A user that is neither a name nor a number.
+    #[error("invalid user: {0} (must be the name or the number of a user)")]
+    User(String),
+    /// A umask that is not an octal number up to 777.
+    #[error("invalid umask: {0} (must be an octal number up to 777, such as '027')")]
+    Umask(String),
+    /// An entry that no environment variable can have as its name.
+    #[error("invalid inheritEnv entry `{0}`: expected the name of a variable")]
+    InheritedVariable(String),
+    /// So little memory that no program starts.
+    #[error("maxMemoryBytes is {0}, with which no program starts: it counts bytes")]
+    LittleMemory(i64),
+    /// A scheduling priority that does not exist, or that only an administrator may set.
+    #[error("invalid nice: {0} (must be from 1 to 19)")]
+    Nice(i64),
+    /// Settings of processes declared for an HTTP upstream.
+    #[error("user, umask, inheritEnv, maxMemoryBytes, maxCpuTime, maxOpenFiles and nice need transport stdio")]
+    NoProcess,
     /// A placeholder in place of a secret, while no secret is stored or the stored one belongs to another origin or
     /// program.
     #[error("`{0}` is redacted and there is no stored value to keep")]

@@ -14,6 +14,7 @@ mod conversion;
 mod declared;
 mod limits;
 mod number;
+mod process;
 mod redacted;
 
 use std::collections::BTreeMap;
@@ -165,6 +166,31 @@ pub struct DefinitionDocument {
     /// Maximum size in bytes of a message from the upstream. An extension; other proxies ignore it.
     #[serde(skip_serializing_if = "is_zero")]
     pub max_message_bytes: i64,
+    /// User that the program runs as: a name or a number; the gateway needs to be root. An extension; other proxies
+    /// ignore it.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub user: String,
+    /// Permissions that files created by the program do not get, in octal. An extension; other proxies ignore it.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub umask: String,
+    /// Variables of the gateway's environment that the program gets, of those that the gateway allows. An extension;
+    /// other proxies ignore it.
+    #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "null_is_default")]
+    pub inherit_env: Vec<String>,
+    /// Maximum size in bytes of the private memory of each process of the program. An extension; other proxies ignore
+    /// it.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub max_memory_bytes: i64,
+    /// Maximum CPU time of each process of the program, rounded up to seconds. An extension; other proxies ignore it.
+    #[serde(skip_serializing_if = "WireDuration::is_zero")]
+    pub max_cpu_time: WireDuration,
+    /// Maximum number of open descriptors of each process of the program. An extension; other proxies ignore it.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub max_open_files: i64,
+    /// Amount by which other processes are preferred when the CPU is contended, from 1 to 19. An extension; other
+    /// proxies ignore it.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub nice: i64,
     /// Time of the registration (RFC 3339); set by the gateway.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub created_at: Option<String>,

@@ -232,6 +232,27 @@ pub struct GatewaySettings {
     /// Scopes that an access token of the gateway's authorization server needs for this server.
     #[schemars(example = example::some_scopes())]
     pub required_scopes: Vec<String>,
+    /// User that a stdio server runs as: a name or a number. The gateway needs to be root for it.
+    #[schemars(example = &"nobody")]
+    pub user: Text,
+    /// Permissions that files created by a stdio server do not get, in octal and in quotes.
+    #[schemars(extend("pattern" = "^(0o)?[0-7]*$"), example = &"027")]
+    pub umask: String,
+    /// Variables of the gateway's environment that a stdio server gets, of those in the gateway's `--inheritable-env`.
+    #[schemars(example = example::some_inherited())]
+    pub inherit_env: Vec<String>,
+    /// Maximum size in bytes of the private memory of each process of a stdio server.
+    #[schemars(extend("minimum" = 0), example = 536_870_912)]
+    pub max_memory_bytes: i64,
+    /// Maximum CPU time of each process of a stdio server, with a unit.
+    #[schemars(transform = form::not_negative, example = &"10m")]
+    pub max_cpu_time: WireDuration,
+    /// Maximum number of open descriptors of each process of a stdio server.
+    #[schemars(extend("minimum" = 0), example = 1_024)]
+    pub max_open_files: i64,
+    /// Amount by which other processes are preferred when the CPU is contended, from 1 to 19.
+    #[schemars(extend("minimum" = 0, "maximum" = 19), example = 10)]
+    pub nice: i64,
 }
 
 /// The keys of [`GatewaySettings`], used to report unknown keys.
@@ -243,7 +264,7 @@ pub struct GatewaySettings {
 /// assert!(GATEWAY_SETTINGS_KEYS.contains(&"tool_filter"));
 /// assert!(!GATEWAY_SETTINGS_KEYS.contains(&"toolFilter"));
 /// ```
-pub const GATEWAY_SETTINGS_KEYS: [&str; 28] = [
+pub const GATEWAY_SETTINGS_KEYS: [&str; 35] = [
     "description",
     "tool_filter",
     "tags",
@@ -272,4 +293,11 @@ pub const GATEWAY_SETTINGS_KEYS: [&str; 28] = [
     "require_auth",
     "allowed_ips",
     "required_scopes",
+    "user",
+    "umask",
+    "inherit_env",
+    "max_memory_bytes",
+    "max_cpu_time",
+    "max_open_files",
+    "nice",
 ];

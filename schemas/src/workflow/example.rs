@@ -42,6 +42,10 @@ pub(super) fn some_scopes() -> Value {
     json!(["search:read"])
 }
 
+pub(super) fn some_inherited() -> Value {
+    json!(["SSL_CERT_FILE"])
+}
+
 pub(super) fn some_networks() -> Value {
     json!(["127.0.0.1", "10.0.0.0/8"])
 }

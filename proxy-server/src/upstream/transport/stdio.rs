@@ -4,6 +4,7 @@
 //! the gateway's executable runs as a `warden` that starts the program. A gateway embedded in another program has no
 //! such executable; then the kernel ends the child with the gateway. Only this folder starts processes.
 
+mod confinement;
 mod input;
 mod output;
 mod spawn;
@@ -24,7 +25,7 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use schemas::Definition;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 use tokio::process::{Child, ChildStderr, ChildStdout, Command};
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio::time::timeout;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
@@ -36,10 +37,11 @@ use crate::error::{Error, Kind};
 use crate::pieces::Pieces;
 use crate::sync::lock;
 use crate::tasks::Tasks;
-use crate::telemetry::Secrets;
+use crate::telemetry::{Secrets, mask_known};
 use crate::upstream::inbox::Inbox;
 use crate::upstream::noise::Noise;
 use crate::upstream::transport::exit::how_it_ended;
+use crate::upstream::transport::stdio::confinement::{Confinement, NotAsUser};
 use crate::upstream::transport::stdio::input::Writer;
 use crate::upstream::transport::stdio::output::Output;
 
@@ -76,8 +78,10 @@ pub(crate) struct Life {
 /// The environment of child processes.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct ChildEnvironment {
-    /// Variables that children inherit from the gateway.
+    /// Variables that every child inherits from the gateway.
     pub(crate) variables: Vec<(&'static str, OsString)>,
+    /// Further variables that a definition may ask for, with the value of those that are set.
+    pub(crate) inheritable: Vec<(String, Option<OsString>)>,
     /// Executable that can run as a [`warden`]; without one, only the child's process group is ended with it.
     pub(crate) warden: Option<PathBuf>,
 }
@@ -94,6 +98,10 @@ pub(crate) enum StartError {
     NotExecutable(String),
     #[error("working directory `{0}` is not a folder that the gateway can enter")]
     NoFolder(String),
+    #[error(transparent)]
+    User(#[from] NotAsUser),
+    #[error("variable `{0}` is none that the gateway passes on (--inheritable-env)")]
+    NotInheritable(String),
     #[error("cannot start `{program}`")]
     Spawn {
         program: String,
@@ -123,7 +131,7 @@ impl Drop for Pipe {
 }
 
 /// Locates a definition's program, in the child's own `PATH` and working directory.
-pub(crate) fn locate(
+fn locate(
     definition: &Definition,
     program: &schemas::Stdio,
     environment: &ChildEnvironment,
@@ -145,6 +153,33 @@ pub(crate) fn locate(
     places.find(|file| is_executable(file)).ok_or_else(|| StartError::NotInPath(command.to_owned()))
 }
 
+/// Checks that the definition's program can be started: that it exists, as do its user and the variables that it asks
+/// for. Starts nothing.
+pub(crate) fn check(
+    definition: &Definition,
+    program: &schemas::Stdio,
+    environment: &ChildEnvironment,
+) -> Result<(), StartError> {
+    locate(definition, program, environment)?;
+    inherited(definition, environment)?;
+    Confinement::of(&definition.process)?;
+    Ok(())
+}
+
+/// Returns the variables that the definition asks for, without those that are not set.
+fn inherited<'e>(
+    definition: &Definition,
+    environment: &'e ChildEnvironment,
+) -> Result<Vec<(&'e str, &'e OsString)>, StartError> {
+    let mut found = Vec::new();
+    for asked in &definition.process.inherit_env {
+        let offered = environment.inheritable.iter().find(|(name, _)| name == asked);
+        let (name, value) = offered.ok_or_else(|| StartError::NotInheritable(asked.clone()))?;
+        found.extend(value.as_ref().map(|value| (name.as_str(), value)));
+    }
+    Ok(found)
+}
+
 /// Makes a path absolute.
 fn absolute(folder: &Path) -> PathBuf {
     std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned())
@@ -159,15 +194,21 @@ pub(crate) fn start(
 ) -> Result<Pipe, StartError> {
     let path = locate(definition, program, environment)?;
     let failed = |source| StartError::Spawn { program: program.command.clone(), source };
-    let (mut command, handed_on, control) = command(&path, environment).map_err(failed)?;
-    prepare(&mut command, definition, program, environment);
-    let mut child = spawn::spawn(command, handed_on).map_err(failed)?;
+    let (confinement, of_user) = Confinement::of(&definition.process)?;
+    let inherited = inherited(definition, environment)?;
+    let (mut command, confinement, warden) = command(&path, confinement, environment).map_err(failed)?;
+    let (handed_on, control) = warden.unzip();
+    command.args(&program.args).env_clear();
+    command.envs(environment.variables.iter().map(|(name, value)| (name, value)));
+    command.envs(of_user).envs(inherited);
+    prepare(&mut command, definition, program);
+    let mut child = spawn::spawn(command, handed_on, confinement.prepare()).map_err(failed)?;
     let (lines, queue) = mpsc::channel(WRITE_QUEUE);
     let (end, life) = (CancellationToken::new(), Life::default());
     // Dropped by the last of the two tasks that report about the child.
     let gone = Arc::new(life.gone.clone().drop_guard());
     let errors = Arc::new(Mutex::new(VecDeque::new()));
-    let Streams { tasks, processes, noise, inbox, line_limit, patience } = streams;
+    let Streams { tasks, processes, place, noise, inbox, line_limit, patience } = streams;
     info!(upstream = %definition.name, pid = child.id(), "process started");
     if let (Some(input), Some(output), Some(stderr)) = (child.stdin.take(), child.stdout.take(), child.stderr.take()) {
         let writer = Writer { end: end.clone(), heard: life.heard.clone(), _gone: Arc::clone(&gone) };
@@ -191,33 +232,37 @@ pub(crate) fn start(
             patience,
             _gone: gone,
             _process: processes.token(),
+            _place: place,
         };
         tasks.spawn("stdio output", watch.run(output, reader));
     }
     Ok(Pipe { lines, end, life })
 }
 
-/// Builds the command for a program or its warden, with the descriptor that the warden inherits and the pipe for its
-/// orders.
+/// The descriptor that a warden inherits, and the pipe for its orders.
+type Control = (OwnedFd, PipeWriter);
+
+/// Builds the command for a program, or for a warden that confines it. Returns also the confinement of the process that
+/// the gateway starts itself.
 fn command(
     program: &Path,
+    confinement: Confinement,
     environment: &ChildEnvironment,
-) -> std::io::Result<(Command, Option<OwnedFd>, Option<PipeWriter>)> {
-    let Some(warden) = &environment.warden else { return Ok((Command::new(program), None, None)) };
+) -> std::io::Result<(Command, Confinement, Option<Control>)> {
+    let Some(warden) = &environment.warden else { return Ok((Command::new(program), confinement, None)) };
     let (control, orders) = std::io::pipe()?;
     let control = OwnedFd::from(control);
     let mut command = Command::new(warden);
-    command.arg0(NAME).arg(warden::ARGUMENT).arg(control.as_raw_fd().to_string()).arg(program);
-    Ok((command, Some(control), Some(orders)))
+    let confinement = serde_json::to_string(&confinement).map_err(std::io::Error::other)?;
+    command.arg0(NAME).arg(warden::ARGUMENT).arg(control.as_raw_fd().to_string()).arg(confinement).arg(program);
+    Ok((command, Confinement::default(), Some((control, orders))))
 }
 
-/// Sets the arguments, the working directory, the whole environment and the streams of a child.
-fn prepare(command: &mut Command, definition: &Definition, program: &schemas::Stdio, environment: &ChildEnvironment) {
-    command.args(&program.args).env_clear();
+/// Sets the definition's variables, the working directory and the streams of a child.
+fn prepare(command: &mut Command, definition: &Definition, program: &schemas::Stdio) {
     if let Some(folder) = &program.cwd {
         command.current_dir(folder);
     }
-    command.envs(environment.variables.iter().map(|(name, value)| (name, value)));
     command.envs(definition.env.iter().map(|(name, value)| (name, value.expose())));
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
 }
@@ -227,6 +272,8 @@ pub(crate) struct Streams<'a> {
     pub(crate) tasks: &'a Tasks,
     /// Counts the processes that have not ended.
     pub(crate) processes: &'a TaskTracker,
+    /// Permit for one process of all upstreams.
+    pub(crate) place: OwnedSemaphorePermit,
     /// Counts the output lines that are not messages.
     pub(crate) noise: Arc<Noise>,
     pub(crate) inbox: Arc<Inbox>,
@@ -247,6 +294,7 @@ struct Watch {
     patience: Duration,
     _gone: Arc<DropGuard>,
     _process: TaskTrackerToken,
+    _place: OwnedSemaphorePermit,
 }
 
 impl Watch {
@@ -327,7 +375,7 @@ async fn keep_errors(definition: Definition, stderr: ChildStderr, kept: Arc<Mute
     let secrets = Secrets::of(&definition);
     while let Ok(1..) = (&mut stderr).take(LONGEST_LINE).read_until(b'\n', &mut line).await {
         // Mask before truncating, because a part of a secret would not be recognised.
-        let masked = secrets.mask(&String::from_utf8_lossy(&line));
+        let masked = mask_known(&secrets.mask(&String::from_utf8_lossy(&line)));
         let text: String = masked.trim_end().chars().take(KEPT_LINE_LENGTH).collect();
         let text = text.as_str();
         if definition.log_enabled {

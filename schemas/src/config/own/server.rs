@@ -14,6 +14,10 @@ const DISABLED: &str = "disabled";
 /// Members that are paths, relative to the file.
 const PATHS: [&str; 4] = ["cwd", "caFile", "clientCertFile", "clientKeyFile"];
 
+/// Members that only a program has.
+const OF_PROGRAMS: [&str; 10] =
+    ["args", "cwd", "env", "user", "umask", "inheritEnv", "maxMemoryBytes", "maxCpuTime", "maxOpenFiles", "nice"];
+
 /// Reads a server. Returns its definition, and true if it is not to be registered.
 pub(super) fn read(name: &ServerName, span: Span, entry: &Node, values: &mut Values<'_>) -> Option<(Definition, bool)> {
     let Some(declared) = entry.as_map() else {
@@ -108,7 +112,7 @@ fn has_variable(node: &Node) -> bool {
 fn check_transport(name: &ServerName, declared: &Map, remarks: &mut Vec<Remark>) {
     let (without, with): (&[&str], &str) = match (declared.get("command"), declared.get("url")) {
         (Some(_), _) => (&["url", "headers", "proxy", "caFile", "clientCertFile", "clientKeyFile"], "command"),
-        (None, Some(_)) => (&["args", "cwd", "env"], "url"),
+        (None, Some(_)) => (&OF_PROGRAMS, "url"),
         (None, None) => return,
     };
     for key in without {
@@ -191,10 +195,16 @@ fn member_of(error: &InvalidDefinition) -> Option<&'static str> {
         InvalidDefinition::Eras(_) => "eras",
         InvalidDefinition::Proxy | InvalidDefinition::NoNetwork => "proxy",
         InvalidDefinition::HalfIdentity => "clientCertFile",
+        InvalidDefinition::User(_) => "user",
+        InvalidDefinition::Umask(_) => "umask",
+        InvalidDefinition::InheritedVariable(_) => "inheritEnv",
+        InvalidDefinition::LittleMemory(_) => "maxMemoryBytes",
+        InvalidDefinition::Nice(_) => "nice",
         InvalidDefinition::Unknown { .. }
         | InvalidDefinition::Name(_)
         | InvalidDefinition::NoCommand
         | InvalidDefinition::NoUrl
+        | InvalidDefinition::NoProcess
         | InvalidDefinition::NothingToKeep(_) => return None,
     })
 }

@@ -9,7 +9,7 @@ use url::Url;
 
 use crate::definition::network;
 use crate::dialect::compozy::number::{count, positive, wire};
-use crate::dialect::compozy::{Command, DefinitionDocument, FilterDocument, limits};
+use crate::dialect::compozy::{Command, DefinitionDocument, FilterDocument, limits, process};
 use crate::{
     Access, Definition, EraMode, Eras, FilterMode, Inert, InvalidDefinition, Network, Proxy, Reconnect, Remote, Secret,
     SessionMode, Sessions, Stdio, ToolFilter, Transport,
@@ -33,6 +33,7 @@ impl TryFrom<DefinitionDocument> for Definition {
         };
         // Keep the result for later: the ancestor's checks are reported first.
         let limits = limits::read(&document);
+        let process = process::read(&document, document.transport == "stdio");
         let DefinitionDocument { transport, command, args, startup_args, cwd, url, headers, .. } = document;
         let (program, leading) = command.split();
         let words = leading.into_iter().chain(args).chain(startup_args).collect();
@@ -91,6 +92,7 @@ impl TryFrom<DefinitionDocument> for Definition {
                 max: count(document.max_sessions.max(0), "maxSessions")?,
             },
             limits: limits?,
+            process: process?,
             inert,
         })
     }
@@ -158,7 +160,7 @@ impl From<Definition> for DefinitionDocument {
                 Eras::Both => String::new(),
                 Eras::Legacy => "legacy".to_owned(),
             },
-            ..limits::written(&definition.limits)
+            ..process::written(definition.process, limits::written(&definition.limits))
         }
     }
 }

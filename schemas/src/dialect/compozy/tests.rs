@@ -182,6 +182,10 @@ fn every_field_survives_the_round_trip() {
         "maxCallTimeout": 3_600_000_000_000u64, "listTimeout": 60_000_000_000u64, "refreshInterval": 5_000_000_000u64,
         "maxInFlight": 8, "maxMessageBytes": 1_000_000 });
     assert_eq!(shown(whole.clone()), whole);
+    let program = json!({ "name": "p", "transport": "stdio", "command": "c", "user": "nobody", "umask": "027",
+        "inheritEnv": ["TZ"], "maxMemoryBytes": 536_870_912, "maxCpuTime": 600_000_000_000u64, "maxOpenFiles": 64,
+        "nice": 10 });
+    assert_eq!(shown(program.clone()), program);
 }
 
 #[test]

@@ -8,15 +8,18 @@ use rustix::process::{Signal, getpid, getppid, set_parent_process_death_signal};
 use tokio::process::{Child, Command};
 
 use crate::upstream::transport::descriptors::restore_descriptor_limit;
+use crate::upstream::transport::stdio::confinement::Prepared;
 
-/// Starts a process in a new process group. It inherits `handed_on` besides its standard streams; without that
+/// Starts a confined process in a new process group. It inherits `handed_on` besides its standard streams; without that
 /// descriptor, the kernel kills it when the thread that started it ends.
 #[expect(unsafe_code, reason = "std has no safe way to run a call between fork and exec")]
-pub(super) fn spawn(mut command: Command, handed_on: Option<OwnedFd>) -> io::Result<Child> {
+pub(super) fn spawn(mut command: Command, handed_on: Option<OwnedFd>, confinement: Prepared) -> io::Result<Child> {
     command.process_group(0);
     let parent = getpid();
     let before_exec = move || {
         restore_descriptor_limit()?;
+        // Before the death signal, which the kernel resets when the user changes.
+        confinement.apply()?;
         match &handed_on {
             Some(descriptor) => Ok(fcntl_setfd(descriptor, FdFlags::empty())?),
             None => {

@@ -23,9 +23,10 @@ use tokio::process::{Child, Command};
 use tokio::signal::unix::{Signal as Signals, SignalKind, signal};
 use tokio::time::{sleep, timeout};
 
+use super::confinement::Confinement;
 use super::spawn;
 
-/// First argument that selects the warden. The descriptor of the pipe and the program follow.
+/// First argument that selects the warden. The descriptor of the pipe, the confinement and the program follow.
 pub(super) const ARGUMENT: &str = "__warden";
 /// Order to send SIGTERM to the program's process group.
 pub(super) const TERMINATE: u8 = b't';
@@ -46,16 +47,22 @@ pub fn warden() -> Option<ExitCode> {
     let mut words = std::env::args_os().skip(1);
     words.next().filter(|word| word == ARGUMENT)?;
     let control = words.next()?.to_str()?.parse().ok()?;
+    let confinement = serde_json::from_str::<Confinement>(words.next()?.to_str()?).ok()?;
     let program = words.next()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let served = runtime.and_then(|runtime| runtime.block_on(serve(control, &program, words.collect())));
+    let served = runtime.and_then(|runtime| runtime.block_on(serve(control, confinement, &program, words.collect())));
     Some(served.unwrap_or_else(|error| {
         eprintln!("cannot start `{}`: {error}", program.display());
         CANNOT_START.into()
     }))
 }
 
-async fn serve(control: i32, program: &OsString, args: Vec<OsString>) -> std::io::Result<ExitCode> {
+async fn serve(
+    control: i32,
+    confinement: Confinement,
+    program: &OsString,
+    args: Vec<OsString>,
+) -> std::io::Result<ExitCode> {
     let control = pipe::Receiver::from_owned_fd(spawn::adopt(control)?)?;
     set_child_subreaper(Some(getpid()))?;
     // Signal handlers are not inherited by the program, ignored signals would be.
@@ -64,7 +71,7 @@ async fn serve(control: i32, program: &OsString, args: Vec<OsString>) -> std::io
     let ignored = (interrupt?, hangup?);
     let mut command = Command::new(program);
     command.args(args);
-    let mut child = spawn::spawn(command, None)?;
+    let mut child = spawn::spawn(command, None, confinement.prepare())?;
     leave_streams()?;
     let ended = watch(&mut child, control, terminate?).await;
     drop(ignored);
