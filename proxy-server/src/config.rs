@@ -10,6 +10,7 @@ mod migrate;
 mod model;
 mod oauth;
 mod outbound;
+mod place;
 mod process;
 mod schema;
 mod secret;
@@ -37,11 +38,12 @@ pub(crate) use self::flags::ServeFlags;
 pub(crate) use self::migrate::Migrated;
 pub(crate) use self::model::InvalidSetting;
 pub use self::model::{Config, InvalidConfig};
+pub(crate) use self::place::Place;
 pub(crate) use self::schema::schema;
 pub(crate) use self::setting::{Effective, Origin};
 use self::setting::{FlagValues, Setting, Sources};
 use crate::control::DeclaredServers;
-use crate::policy::{PageOrigin, Sites, split_host};
+use crate::policy::{PageOrigin, Sites};
 use crate::telemetry::Level;
 
 /// The ancestor's default admin token, known to everyone.
@@ -233,7 +235,7 @@ impl Config {
         if problems.is_empty() {
             let checks = [
                 config.check_known_token(),
-                config.check_admin_listen(),
+                config.check_places(),
                 oauth::check(&config),
                 tls::check(&config),
                 config.check_inheritable_env(),
@@ -283,25 +285,6 @@ impl Config {
     fn tls_files(&self) -> impl Iterator<Item = &Path> {
         let own = self.tls.certificate.iter().chain(&self.tls.key);
         own.chain(&self.tls.client_authorities).map(PathBuf::as_path)
-    }
-
-    /// Returns host and port of the admin API, if it has an address of its own.
-    pub(crate) fn admin_place(&self) -> Option<(&str, u16)> {
-        let (host, port) = split_host(&self.admin_listen)?;
-        Some((host, port?))
-    }
-
-    /// `--admin-listen`: refuses what is no address, or that of the endpoints.
-    fn check_admin_listen(&self) -> Result<(), InvalidSetting> {
-        let refuse = |reason| Err(InvalidSetting::unusable("admin-listen", reason));
-        match self.admin_place() {
-            None if self.admin_listen.is_empty() => Ok(()),
-            None => refuse("it is no HOST:PORT, such as `127.0.0.1:6002`"),
-            Some((host, port)) if port != 0 && port == self.port && host == self.host => {
-                refuse("it is the address of the endpoints; leave it out to serve both there")
-            }
-            Some(_) => Ok(()),
-        }
     }
 
     /// Returns the scheme of URLs by which clients reach the gateway.

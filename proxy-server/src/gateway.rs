@@ -1,13 +1,15 @@
 //! Composition: bind, mount the routers, run, and shut down in order.
 
 mod accept;
+mod address;
 mod listen;
 mod settings;
 mod start_error;
 #[cfg(test)]
 mod tests;
+mod unix;
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,6 +27,7 @@ use crate::control::{Control, DeclaredServers};
 use crate::discovery::{self, Discovery};
 use crate::downstream::{self, Edge, Origins, Servers, Service};
 use crate::gateway::accept::Acceptor;
+pub use crate::gateway::address::Address;
 use crate::gateway::listen::Bound;
 pub(crate) use crate::gateway::listen::{Inherited, check_address};
 use crate::gateway::settings::Settings;
@@ -59,8 +62,8 @@ const STDIO_GRACE: Duration = Duration::from_millis(900);
 /// # }
 /// ```
 pub struct Gateway {
-    address: SocketAddr,
-    admin_address: SocketAddr,
+    address: Address,
+    admin_address: Address,
     url: String,
     tasks: Tasks,
     edge: Arc<Edge>,
@@ -101,9 +104,9 @@ impl Gateway {
         let dialer = Dialer::new(limits(&config), config.network.clone(), mark.clone());
         let listening = bound.listen(&config)?;
         let listening_admin = bound_admin.map(|bound| bound.listen(&config)).transpose()?;
-        let address = listening.address;
-        let admin_address = listening_admin.as_ref().map_or(address, |listening| listening.address);
-        dialer.set_own(vec![address, admin_address]);
+        let address = listening.address.clone();
+        let admin_address = listening_admin.as_ref().map_or(&address, |listening| &listening.address).clone();
+        dialer.set_own([&address, &admin_address].into_iter().filter_map(Address::tcp).collect());
         let (tasks, connections, drain) = (Tasks::default(), Tasks::default(), Drain::default());
         let settings = Settings::new(&config);
         let registry = Registry::start(opened, &tasks);
@@ -117,7 +120,7 @@ impl Gateway {
         {
             let Some(listening) = listening else { continue };
             let origins = Origins {
-                sites: config.sites(listening.address.ip()),
+                sites: config.sites(ip(&listening.address)),
                 own_mark: Some(mark.clone()),
                 has_cards: config.downstream.server_cards,
             };
@@ -131,11 +134,11 @@ impl Gateway {
                 spare_places: Arc::new(Semaphore::new(SPARE_CONNECTIONS)),
                 counts: Arc::clone(&counts),
                 drain: drain.clone(),
-                tls: tls.clone(),
+                tls: tls.clone().filter(|_| listening.address.tcp().is_some()),
             };
             accepting.spawn("accept", acceptor.run(listening));
         }
-        let url = public_url(&config, address);
+        let url = public_url(&config, &address);
         let (grace, drain_delay, started) = (config.shutdown_timeout, config.drain_delay, config);
         Ok(Self {
             address,
@@ -159,13 +162,13 @@ impl Gateway {
     }
 
     /// Returns the address that the gateway listens on.
-    pub fn address(&self) -> SocketAddr {
-        self.address
+    pub fn address(&self) -> &Address {
+        &self.address
     }
 
     /// Returns the address of the admin API.
-    pub(crate) fn admin_address(&self) -> SocketAddr {
-        self.admin_address
+    pub(crate) fn admin_address(&self) -> &Address {
+        &self.admin_address
     }
 
     /// Returns the URL under which clients reach the gateway, without a trailing slash.
@@ -188,8 +191,8 @@ impl Gateway {
     /// ```
     pub fn reload(&self, config: &Config) -> Result<(), StartError> {
         let renewed = self.started.renewed(config);
-        if renewed.is_open_to_strangers(self.admin_address.ip()) {
-            return Err(StartError::OpenAdmin(self.admin_address));
+        if let Some(address) = self.admin_address.tcp().filter(|address| renewed.is_open_to_strangers(address.ip())) {
+            return Err(StartError::OpenAdmin(address));
         }
         if let Some(tls) = &self.tls {
             tls.reload(&self.started.tls).map_err(|error| StartError::Tls(error.into()))?;
@@ -349,13 +352,21 @@ fn compose(
 }
 
 /// Returns the URL under which clients reach the gateway, without a slash at the end.
-fn public_url(config: &Config, address: SocketAddr) -> String {
-    let own = || format!("{}://{address}", config.scheme());
+fn public_url(config: &Config, address: &Address) -> String {
+    let own = || match address {
+        Address::Tcp(address) => format!("{}://{address}", config.scheme()),
+        Address::Unix(_) => "http://localhost".to_owned(),
+    };
     config.base_url.as_ref().map_or_else(own, ToString::to_string).trim_end_matches('/').to_owned()
 }
 
 fn limits(config: &Config) -> DialLimits {
     DialLimits { connect_timeout: config.connect_timeout, idle_timeout: config.upstream.idle_timeout }
+}
+
+/// Returns the address by which the kinds of clients of a listener are known.
+fn ip(address: &Address) -> IpAddr {
+    address.tcp().map_or(Ipv4Addr::LOCALHOST.into(), |address| address.ip())
 }
 
 /// Returns the value that identifies this gateway's own requests.

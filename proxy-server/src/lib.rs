@@ -34,5 +34,5 @@ mod upstream;
 pub use crate::cli::Cli;
 pub use crate::commands::run;
 pub use crate::config::{Config, InvalidConfig, InvalidFlags};
-pub use crate::gateway::{Gateway, StartError};
+pub use crate::gateway::{Address, Gateway, StartError};
 pub use crate::upstream::warden;

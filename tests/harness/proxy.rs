@@ -70,6 +70,26 @@ impl Software {
         gateway: u16,
         wrap: impl FnOnce(Command) -> Command,
     ) -> Proxy {
+        self.start_before(setup, host, format!("127.0.0.1:{gateway}"), wrap).await
+    }
+
+    /// Starts nginx in front of the gateway at a Unix socket, and waits until it listens.
+    ///
+    /// # Panics
+    ///
+    /// If it does not start.
+    pub async fn nginx_before_socket(socket: &Path) -> Proxy {
+        let gateway = format!("unix:{}", socket.display());
+        Self::Nginx.start_before(Setup::Shortest, "127.0.0.1", gateway, |command| command).await
+    }
+
+    async fn start_before(
+        self,
+        setup: Setup,
+        host: &str,
+        gateway: String,
+        wrap: impl FnOnce(Command) -> Command,
+    ) -> Proxy {
         let home = tempfile::tempdir().expect("a temporary folder");
         let own = free_port();
         let place = Place { home: home.path(), address: format!("{host}:{own}"), gateway };
@@ -103,19 +123,20 @@ impl Software {
         let Place { address, gateway, .. } = place;
         match self {
             Self::Nginx => {
-                format!("server {{ listen {address}; location / {{ proxy_pass http://127.0.0.1:{gateway}; }} }}")
+                format!("server {{ listen {address}; location / {{ proxy_pass http://{gateway}; }} }}")
             }
             Self::Haproxy => format!(
                 "defaults\n mode http\n timeout connect 5s\n timeout client 50s\n timeout server 50s\n\
-                 frontend f\n bind {address}\n default_backend b\nbackend b\n server s 127.0.0.1:{gateway}\n"
+                 frontend f\n bind {address}\n default_backend b\nbackend b\n server s {gateway}\n"
             ),
-            Self::Apache => format!("ProxyPass / http://127.0.0.1:{gateway}/\n"),
+            Self::Apache => format!("ProxyPass / http://{gateway}/\n"),
             Self::Caddy => {
                 let (host, port) = address.rsplit_once(':').unwrap_or_default();
-                format!("http://:{port} {{\n\tbind {host}\n\treverse_proxy 127.0.0.1:{gateway}\n}}\n")
+                format!("http://:{port} {{\n\tbind {host}\n\treverse_proxy {gateway}\n}}\n")
             }
             Self::Varnish => {
-                format!("vcl 4.1;\nbackend default {{ .host = \"127.0.0.1\"; .port = \"{gateway}\"; }}\n")
+                let port = place.port();
+                format!("vcl 4.1;\nbackend default {{ .host = \"127.0.0.1\"; .port = \"{port}\"; }}\n")
             }
         }
     }
@@ -169,19 +190,25 @@ impl Software {
 struct Place<'a> {
     home: &'a Path,
     address: String,
-    gateway: u16,
+    /// Address of the gateway: host and port, or `unix:` and a path.
+    gateway: String,
 }
 
 impl Place<'_> {
     /// Replaces the ports of an example configuration.
     fn adapt(&self, text: &str) -> String {
-        let (address, gateway) = (&self.address, self.gateway);
+        let (address, gateway) = (&self.address, &self.gateway);
         let port = address.rsplit(':').next().unwrap_or_default();
-        text.replace("127.0.0.1:6001", &format!("127.0.0.1:{gateway}"))
-            .replace(".port = \"6001\"", &format!(".port = \"{gateway}\""))
+        text.replace("127.0.0.1:6001", gateway)
+            .replace(".port = \"6001\"", &format!(".port = \"{}\"", self.port()))
             .replace("listen 80;", &format!("listen {address};"))
             .replace("bind :80\n", &format!("bind {address}\n"))
             .replace("gw.example {", &format!("http://gw.example:{port} {{\n\tbind 127.0.0.1"))
+    }
+
+    /// Returns the port of the gateway.
+    fn port(&self) -> &str {
+        self.gateway.rsplit(':').next().unwrap_or_default()
     }
 
     fn write(&self, text: &str) -> String {

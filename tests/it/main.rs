@@ -50,5 +50,6 @@ mod sync;
 mod tidy;
 mod tls;
 mod told;
+mod unix_socket;
 mod upstream_http;
 mod worker;

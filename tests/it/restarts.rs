@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 use std::collections::HashSet;
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, TcpListener, TcpStream, UdpSocket};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
@@ -272,7 +272,9 @@ async fn what_is_no_single_listening_socket_is_refused() {
     check(2, Stdio::null(), "2 sockets are passed").await;
     check(1, Stdio::null(), "not a socket").await;
     let (one, _other) = UnixStream::pair().expect("sockets");
-    check(1, OwnedFd::from(one).into(), "not a valid tcp socket").await;
+    check(1, OwnedFd::from(one).into(), "does not listen: set `Accept=no`").await;
+    let datagrams = UdpSocket::bind("127.0.0.1:0").expect("a socket");
+    check(1, OwnedFd::from(datagrams).into(), "not a valid tcp socket").await;
     let listener = listening_socket();
     let connection = TcpStream::connect(listener.local_addr().expect("an address")).expect("a connection");
     check(1, OwnedFd::from(connection).into(), "does not listen: set `Accept=no`").await;

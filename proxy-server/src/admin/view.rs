@@ -29,7 +29,7 @@ pub(super) fn reveal(admin: &Admin, request: &Request) -> Result<Shown, Response
         Some(_) => return Err(bad_request("`secrets` is `true` or `false`")),
     }
     let credentials = (admin.credentials)(request);
-    let (peer, path) = (credentials.peer.ip(), request.uri().path());
+    let (peer, path) = (credentials.from.peer.ip(), request.uri().path());
     match admin.policy.revealer(&credentials) {
         Ok(token) => {
             warn!(%peer, path, admin_token = token, "secrets of definitions shown");

@@ -216,11 +216,14 @@ fn announce(gateway: &Gateway, format: Format) -> anyhow::Result<()> {
         info!(address = %admin_address, "admin API listening");
     }
     let line = match format {
-        Format::Text => format!("mcp-proxy {} listening on {url}", env!("CARGO_PKG_VERSION")),
+        Format::Text => {
+            let place = address.tcp().map_or_else(|| address.to_string(), |_| url.to_owned());
+            format!("mcp-proxy {} listening on {place}", env!("CARGO_PKG_VERSION"))
+        }
         Format::Json => serde_json::json!({
             "message": "Starting MCP proxy server",
-            "host": address.ip().to_string(),
-            "port": address.port().to_string(),
+            "host": address.tcp().map_or(address.to_string(), |address| address.ip().to_string()),
+            "port": address.tcp().map(|address| address.port().to_string()).unwrap_or_default(),
             "base_url": url,
         })
         .to_string(),

@@ -28,6 +28,8 @@ pub struct Config {
     pub(crate) base_url: Option<Url>,
     /// Host and port of the admin API, `HOST:PORT`; empty if it is at the address of the endpoints.
     pub(crate) admin_listen: String,
+    /// Permissions of Unix sockets, in octal.
+    pub(crate) socket_mode: String,
     pub(crate) shutdown_timeout: Duration,
     /// True if another gateway may listen on the same address.
     pub(crate) reuse_port: bool,
@@ -118,6 +120,7 @@ impl Default for Config {
             port: DEFAULT_PORT,
             base_url: None,
             admin_listen: String::new(),
+            socket_mode: "600".to_owned(),
             shutdown_timeout: DEFAULT_GRACE,
             reuse_port: false,
             drain_delay: Duration::from_secs(1),

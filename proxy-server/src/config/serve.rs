@@ -8,7 +8,7 @@ pub(super) const SETTINGS: &[Setting] = &[
     Setting {
         alias: Some("mcp-host"),
         variables: &["MCP_PROXY_HOST"],
-        help: "Address to listen on",
+        help: "Address to listen on, or unix:PATH for a Unix socket in place of a port",
         ..flag("host", |config| Field::Host(&mut config.host))
     },
     Setting {
@@ -26,8 +26,13 @@ pub(super) const SETTINGS: &[Setting] = &[
     Setting {
         variables: &["MCP_PROXY_ADMIN_LISTEN"],
         default_help: Some("the address of the endpoints"),
-        help: "Address of the admin API, HOST:PORT, which is then not served anywhere else",
+        help: "Address of the admin API, HOST:PORT or unix:PATH, which is then not served anywhere else",
         ..flag("admin-listen", |config| Field::Text(&mut config.admin_listen))
+    },
+    Setting {
+        variables: &["MCP_PROXY_SOCKET_MODE"],
+        help: "Permissions of Unix sockets, in octal: whoever may write to one may connect",
+        ..flag("socket-mode", |config| Field::Text(&mut config.socket_mode))
     },
     Setting {
         variables: &["MCP_PROXY_SHUTDOWN_TIMEOUT"],

@@ -234,6 +234,7 @@ fn sample(setting: &Setting) -> (&'static str, &'static str) {
     match (setting.field)(&mut Config::default()) {
         Field::Host(_) => ("192.0.2.7", "192.0.2.7"),
         Field::Text(_) if setting.name == "admin-listen" => ("127.0.0.1:7", "127.0.0.1:7"),
+        Field::Text(_) if setting.name == "socket-mode" => ("660", "660"),
         Field::Text(_) => ("https://as.example/t", "https://as.example/t"),
         Field::Port(_) | Field::Count(_) => ("7", "7"),
         Field::Url(_) if setting.name.starts_with("oauth") => ("https://as.example/t", "https://as.example/t"),

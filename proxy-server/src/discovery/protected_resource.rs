@@ -23,7 +23,7 @@ pub(super) async fn metadata(State(discovery): Shared, request: Request) -> Resp
     let path = path.strip_prefix("/mcp-proxy").filter(|rest| rest.starts_with(METADATA_PATH)).unwrap_or(path);
     let endpoint = path.strip_prefix(METADATA_PATH).unwrap_or_default();
     let host = request.headers().get(header::HOST).map(|host| host.as_bytes());
-    let port = (discovery.credentials)(&request).local.port();
+    let port = (discovery.credentials)(&request).from.local.port();
     let oauth = discovery.policy.oauth();
     match oauth.and_then(|oauth| oauth.metadata(endpoint, host, port)) {
         Some(metadata) => document::respond(request.method(), request.headers(), MEDIA_TYPE, &metadata),

@@ -55,7 +55,7 @@ pub(crate) fn shown(request: &Request) -> Credentials<'_> {
 /// Returns the peer of a request that goes through the router; `0.0.0.0:0` if it is missing.
 pub(super) fn peer(extensions: &Extensions) -> Peer {
     let unknown = SocketAddr::from(([0, 0, 0, 0], 0));
-    extensions.get().copied().unwrap_or(Peer { peer: unknown, local: unknown, certificate: None })
+    extensions.get().copied().unwrap_or(Peer { peer: unknown, local: unknown, certificate: None, process: None })
 }
 
 /// Shared state of a handler.

@@ -126,13 +126,13 @@ impl<'a> Fields<'a> {
     }
 
     /// Returns the credentials that these fields carry.
-    pub(super) fn credentials(&self, Peer { peer, local, certificate }: Peer) -> Credentials<'a> {
+    pub(super) fn credentials(&self, from: Peer) -> Credentials<'a> {
         let forwarded_for = self.forwarded_for.clone();
         let api_key = || self.api_key.and_then(text).map(|key| format!("Bearer {key}").into());
         let authorization = self.authorization.and_then(text).map(Cow::from).or_else(api_key);
         let is_forwarded = self.is_forwarded || self.is_old_http;
         let (host, query, path, verdict) = (self.host, self.query, self.path, self.verdict.clone());
-        Credentials { peer, local, host, is_forwarded, forwarded_for, authorization, query, path, verdict, certificate }
+        Credentials { from, host, is_forwarded, forwarded_for, authorization, query, path, verdict }
     }
 
     /// True if the body is JSON.

@@ -1,6 +1,7 @@
 //! Accepts connections and serves each in a task of its own.
 
-use std::net::SocketAddr;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -8,15 +9,16 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
-use tokio::net::TcpStream;
+use rustix::net::sockopt::socket_peercred;
+use tokio::net::{TcpStream, UnixStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{sleep, timeout};
 use tracing::{debug, warn};
 
 use crate::admin::Connections;
 use crate::downstream::Service;
-use crate::gateway::listen::{LISTEN_QUEUE, Listening};
-use crate::http::server::{Connection, Drain, Peer, Tls, Unanswered, http2, serve_overflow};
+use crate::gateway::listen::{Accepted, Listening};
+use crate::http::server::{Connection, Drain, Peer, PeerProcess, Stream, Tls, Unanswered, http2, serve_overflow};
 use crate::tasks::{Lanes, Tasks};
 
 /// Time for a connection to write its last response.
@@ -38,6 +40,31 @@ pub(super) struct Acceptor {
     pub(super) drain: Drain,
     /// Present if clients speak TLS.
     pub(super) tls: Option<Tls>,
+}
+
+/// Socket of an accepted connection, not yet bound to the runtime of a lane.
+trait Socket: Send + 'static {
+    type Stream: Stream;
+
+    /// Binds the socket to the runtime that this is called in.
+    fn open(self) -> io::Result<Self::Stream>;
+}
+
+impl Socket for std::net::TcpStream {
+    type Stream = TcpStream;
+
+    fn open(self) -> io::Result<TcpStream> {
+        self.set_nodelay(true).ok();
+        TcpStream::from_std(self)
+    }
+}
+
+impl Socket for std::os::unix::net::UnixStream {
+    type Stream = UnixStream;
+
+    fn open(self) -> io::Result<UnixStream> {
+        UnixStream::from_std(self)
+    }
 }
 
 /// A connection's permit.
@@ -62,8 +89,8 @@ impl Acceptor {
                 () = self.drain.closed() => break,
             };
             let Some(place) = place else { return };
-            match accepted.and_then(|(stream, peer)| Ok((stream.into_std()?, peer))) {
-                Ok((stream, peer)) => self.take(stream, peer, place),
+            match accepted {
+                Ok(accepted) => self.take(accepted, place),
                 Err(error) => {
                     // Usually out of file descriptors: an immediate retry would spin.
                     warn!(%error, "cannot accept a connection");
@@ -71,30 +98,36 @@ impl Acceptor {
                 }
             }
         }
-        if !is_inherited && let Ok(listener) = listener.into_std() {
-            self.sweep(&listener);
+        if !is_inherited {
+            for accepted in listener.backlog() {
+                let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else { return };
+                self.take(accepted, ConnectionPermit::Usual(place));
+            }
         }
     }
 
-    /// Accepts the connections in the backlog. Asks the system instead of the runtime, which may not know yet of a
-    /// connection that is there.
-    fn sweep(&self, listener: &std::net::TcpListener) {
-        for _ in 0..LISTEN_QUEUE {
-            let place = Arc::clone(&self.places).try_acquire_owned().map(ConnectionPermit::Usual);
-            let accepted = listener.accept().and_then(|(stream, peer)| {
-                stream.set_nonblocking(true)?;
-                Ok((stream, peer))
-            });
-            let (Ok((stream, peer)), Ok(place)) = (accepted, place) else { return };
-            self.take(stream, peer, place);
-        }
-    }
-
-    fn take(&self, stream: std::net::TcpStream, peer: SocketAddr, place: ConnectionPermit) {
-        match stream.local_addr() {
-            Ok(local) => self.begin(stream, Peer { peer, local, certificate: None }, place),
-            // The connection has ended already.
-            Err(error) => debug!(%error, "connection without an address"),
+    fn take(&self, accepted: Accepted, place: ConnectionPermit) {
+        match accepted {
+            Accepted::Tcp(stream, peer) => match stream.local_addr() {
+                Ok(local) => {
+                    let peer = Peer { peer, local, certificate: None, process: None };
+                    match self.tls.clone() {
+                        Some(tls) => self.begin((stream, tls), peer, place),
+                        None => self.begin((stream, Plain), peer, place),
+                    }
+                }
+                // The connection has ended already.
+                Err(error) => debug!(%error, "connection without an address"),
+            },
+            Accepted::Unix(stream) => {
+                // Whoever reaches a socket of this machine is treated as one who reaches its loopback address.
+                let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+                let process = socket_peercred(&stream)
+                    .ok()
+                    .map(|process| PeerProcess { user: process.uid.as_raw(), pid: process.pid.as_raw_nonzero().get() });
+                let peer = Peer { peer: address, local: address, certificate: None, process };
+                self.begin((stream, Plain), peer, place);
+            }
         }
     }
 
@@ -111,18 +144,22 @@ impl Acceptor {
         }
     }
 
-    fn begin(&self, stream: std::net::TcpStream, peer: Peer, place: ConnectionPermit) {
+    fn begin<T: Socket, P: Protocol<T::Stream>>(
+        &self,
+        (socket, protocol): (T, P),
+        peer: Peer,
+        place: ConnectionPermit,
+    ) {
         let Some((lane, service)) = self.lanes.next(&self.services) else { return };
         let service = Arc::clone(service);
         match place {
             ConnectionPermit::Usual(place) => {
-                self.tasks.spawn_on(lane, "connection", self.serve(stream, peer, service, place));
+                self.tasks.spawn_on(lane, "connection", self.serve((socket, protocol), peer, service, place));
             }
             ConnectionPermit::Spare(place) => {
-                let tls = self.tls.clone();
                 self.tasks.spawn_on(lane, "connection beyond the limit", async move {
-                    if let Ok(stream) = TcpStream::from_std(stream) {
-                        drop(timeout(OVERFLOW_PATIENCE, overflow(stream, tls, (peer, &*service))).await);
+                    if let Ok(stream) = socket.open() {
+                        drop(timeout(OVERFLOW_PATIENCE, protocol.overflow(stream, (peer, &*service))).await);
                     }
                     drop(place);
                 });
@@ -131,31 +168,21 @@ impl Acceptor {
     }
 
     /// Serves a connection to its end and then gives back its place.
-    fn serve(
+    fn serve<T: Socket, P: Protocol<T::Stream>>(
         &self,
-        stream: std::net::TcpStream,
+        (socket, protocol): (T, P),
         peer: Peer,
         service: Arc<Service>,
         place: OwnedSemaphorePermit,
-    ) -> impl Future<Output = ()> + use<> {
+    ) -> impl Future<Output = ()> + use<T, P> {
         let (stopping, counts) = (self.tasks.stopping().clone(), Arc::clone(&self.counts));
         let (drain, unanswered) = (self.drain.of_one(), self.drain.accepted());
-        let (tls, tasks) = (self.tls.clone(), self.tasks.clone());
+        let tasks = self.tasks.clone();
         async move {
-            let Ok(stream) = TcpStream::from_std(stream) else { return };
+            let Ok(stream) = socket.open() else { return };
             counts.active.fetch_add(1, Ordering::Relaxed);
             counts.total.fetch_add(1, Ordering::Relaxed);
-            stream.set_nodelay(true).ok();
-            let mut serving = pin!(async {
-                match tls {
-                    None => Connection::new(stream, peer, service).serve(&drain, unanswered).await,
-                    // Boxed, so that plain connections stay small.
-                    Some(tls) => {
-                        let accepted = (stream, peer, service);
-                        Box::pin(serve_secured(&tls, accepted, (&drain, unanswered), &tasks)).await;
-                    }
-                }
-            });
+            let mut serving = pin!(protocol.serve((stream, peer, service), (&drain, unanswered), &tasks));
             // Polled only when it is woken, not with every packet.
             let mut stopping = FuturesUnordered::from_iter([stopping.cancelled()]);
             tokio::select! {
@@ -169,37 +196,69 @@ impl Acceptor {
     }
 }
 
-/// Answers the only request of a connection beyond the limit.
-async fn overflow(stream: TcpStream, tls: Option<Tls>, (peer, service): (Peer, &Service)) {
-    match tls {
-        None => serve_overflow(stream, peer, service).await,
-        Some(tls) => {
-            if let Ok(stream) = tls.accept_overflow(stream).await {
-                serve_overflow(stream, peer, service).await;
-            }
-        }
+/// Protocol below HTTP, over sockets of this kind.
+trait Protocol<T>: Send + 'static {
+    /// Serves a connection to its end.
+    fn serve(
+        self,
+        accepted: (T, Peer, Arc<Service>),
+        ending: (&Drain, Unanswered),
+        tasks: &Tasks,
+    ) -> impl Future<Output = ()> + Send;
+
+    /// Answers the only request of a connection beyond the limit.
+    fn overflow(self, stream: T, sender: (Peer, &Service)) -> impl Future<Output = ()> + Send;
+}
+
+/// No protocol between the socket and HTTP.
+struct Plain;
+
+impl<T: Stream> Protocol<T> for Plain {
+    async fn serve(
+        self,
+        (stream, peer, service): (T, Peer, Arc<Service>),
+        (drain, unanswered): (&Drain, Unanswered),
+        _: &Tasks,
+    ) {
+        Connection::new(stream, peer, service).serve(drain, unanswered).await;
+    }
+
+    async fn overflow(self, stream: T, (peer, service): (Peer, &Service)) {
+        serve_overflow(stream, peer, service).await;
     }
 }
 
-/// Serves a connection over TLS, in the version of HTTP on which both sides agree (ALPN, RFC 7301).
-async fn serve_secured(
-    tls: &Tls,
-    (stream, peer, service): (TcpStream, Peer, Arc<Service>),
-    (drain, unanswered): (&Drain, Unanswered),
-    tasks: &Tasks,
-) {
-    let secured = match tls.accept(stream).await {
-        Ok(secured) => secured,
-        Err(error) => {
-            debug!(%error, peer = %peer.peer, "TLS handshake failed");
-            return;
-        }
-    };
-    let peer = Peer { certificate: secured.certificate, ..peer };
-    if !secured.is_http_2 {
-        return Connection::new(secured.stream, peer, service).serve(drain, unanswered).await;
+impl Protocol<TcpStream> for Tls {
+    /// Serves a connection over TLS, in the version of HTTP on which both sides agree (ALPN, RFC 7301). Boxed, so that
+    /// plain connections stay small.
+    async fn serve(
+        self,
+        (stream, peer, service): (TcpStream, Peer, Arc<Service>),
+        (drain, unanswered): (&Drain, Unanswered),
+        tasks: &Tasks,
+    ) {
+        let serving = async {
+            let secured = match self.accept(stream).await {
+                Ok(secured) => secured,
+                Err(error) => {
+                    debug!(%error, peer = %peer.peer, "TLS handshake failed");
+                    return;
+                }
+            };
+            let peer = Peer { certificate: secured.certificate, ..peer };
+            if !secured.is_http_2 {
+                return Connection::new(secured.stream, peer, service).serve(drain, unanswered).await;
+            }
+            if let Err(error) = http2::serve(secured.stream, (peer, service), (drain, unanswered), tasks).await {
+                debug!(%error, peer = %peer.peer, "connection ended");
+            }
+        };
+        Box::pin(serving).await;
     }
-    if let Err(error) = http2::serve(secured.stream, (peer, service), (drain, unanswered), tasks).await {
-        debug!(%error, peer = %peer.peer, "connection ended");
+
+    async fn overflow(self, stream: TcpStream, (peer, service): (Peer, &Service)) {
+        if let Ok(stream) = self.accept_overflow(stream).await {
+            serve_overflow(stream, peer, service).await;
+        }
     }
 }

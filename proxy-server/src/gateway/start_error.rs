@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 use crate::registry::OpenError;
 
@@ -20,7 +21,16 @@ pub enum StartError {
         #[source]
         source: io::Error,
     },
-    /// The service manager has passed something else than one TCP socket that listens.
+    /// The Unix socket is in use, or its folder cannot be written.
+    #[error("cannot listen on unix:{}", .path.display())]
+    BindUnix {
+        /// The path as configured.
+        path: PathBuf,
+        /// The operating system's error.
+        #[source]
+        source: io::Error,
+    },
+    /// The service manager has passed something else than one socket that listens.
     #[error("cannot listen on the socket that the service manager passed (LISTEN_FDS)")]
     Inherited(#[source] io::Error),
     /// The gateway's certificate cannot be used.

@@ -42,7 +42,7 @@ async fn ask(gateway: &Gateway, method: &str, target: &str, authorization: Optio
         body.len()
     );
     let response = async {
-        let mut stream = TcpStream::connect(gateway.address()).await?;
+        let mut stream = TcpStream::connect(gateway.address().tcp().expect("a port")).await?;
         stream.write_all(head.as_bytes()).await?;
         stream.write_all(body.as_bytes()).await?;
         // `HTTP/1.1 200`

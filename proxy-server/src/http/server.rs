@@ -34,5 +34,6 @@ pub(crate) use self::events::{KEEP_ALIVE, frame, respond_with_events};
 pub(crate) use self::overflow::serve as serve_overflow;
 pub(crate) use self::pulse::Pulse;
 pub(crate) use self::routes::{Audience, Route, Routes};
-pub(crate) use self::service::{Admission, Admitted, Head, Limits, Peer, Reply, Service};
+pub(crate) use self::service::{Admission, Admitted, Head, Limits, Peer, PeerProcess, Reply, Service};
+pub(crate) use self::stream::Stream;
 pub(crate) use self::tls::{Tls, TlsFiles};

@@ -89,7 +89,7 @@ impl Policy {
             address: self.address(credentials),
             authorization: authorization.as_deref(),
             grant: grant.as_ref(),
-            certificate: credentials.certificate,
+            certificate: credentials.from.certificate,
         };
         self.decide(shown, Endpoint::One(definition.name.as_str()), definition)
     }
@@ -100,7 +100,7 @@ impl Policy {
             address: self.address(credentials),
             authorization: self.authorization(credentials).as_deref().map(Into::into),
             grant: self.grant(credentials),
-            certificate: credentials.certificate,
+            certificate: credentials.from.certificate,
         }
     }
 
@@ -238,7 +238,7 @@ impl Policy {
 
     fn grant(&self, credentials: &Credentials<'_>) -> Option<Grant> {
         let (oauth, verdict) = self.oauth.as_ref().zip(credentials.verdict.clone())?;
-        let places = oauth.places(&verdict, credentials.host, credentials.local.port());
+        let places = oauth.places(&verdict, credentials.host, credentials.from.local.port());
         Some(Grant { verdict, places })
     }
 
@@ -268,7 +268,7 @@ impl Policy {
         credentials: &Credentials<'_>,
         definition: Option<&Definition>,
     ) -> Option<String> {
-        let place = (credentials.host, credentials.local.port(), credentials.path);
+        let place = (credentials.host, credentials.from.local.port(), credentials.path);
         match (&self.oauth, denied) {
             (Some(oauth), _) => oauth.challenge(denied, credentials.verdict.as_ref(), place, definition),
             (None, Denied::NoToken | Denied::NoBearer | Denied::WrongToken) => Some("Bearer".to_owned()),
@@ -491,7 +491,8 @@ mod tests {
     fn a_certificate_counts_like_a_global_token_but_not_for_scopes() {
         let policy = policy(Config { client_certificates: true, ..Config::default() });
         let with = |certificate, authorization| {
-            let credentials = Credentials { certificate, ..credentials("192.0.2.1", authorization) };
+            let mut credentials = credentials("192.0.2.1", authorization);
+            credentials.from.certificate = certificate;
             let plain = policy.client(&credentials, &definition(&json!({ "authTokens": ["o"] })));
             let scoped = policy.client(&credentials, &definition(&json!({ "requiredScopes": ["payroll"] })));
             (plain, scoped)

@@ -11,7 +11,7 @@ use crate::policy::credentials::Credentials;
 /// untrusted proxy on this machine forwards the request.
 pub(super) fn client_address(credentials: &Credentials<'_>, trusted: &[IpNet]) -> Option<IpAddr> {
     let forwarded_for = &credentials.forwarded_for;
-    let mut address = credentials.peer.ip().to_canonical();
+    let mut address = credentials.from.peer.ip().to_canonical();
     if !is_trusted(address, trusted) {
         return (!credentials.is_forwarded || !address.is_loopback()).then_some(address);
     }

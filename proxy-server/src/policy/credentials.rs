@@ -5,15 +5,14 @@ use std::net::SocketAddr;
 
 use url::form_urlencoded;
 
+use crate::http::server::Peer;
 use crate::policy::oauth::Verdict;
 
 /// The properties of a request that identify its sender.
 #[derive(Debug, Clone)]
 pub(crate) struct Credentials<'a> {
-    /// Address of the peer.
-    pub(crate) peer: SocketAddr,
-    /// The gateway's own address of the connection.
-    pub(crate) local: SocketAddr,
+    /// Both ends of the connection.
+    pub(crate) from: Peer,
     /// The value of `Host`.
     pub(crate) host: Option<&'a [u8]>,
     /// True if a header or the HTTP version shows that the peer is a proxy.
@@ -28,16 +27,13 @@ pub(crate) struct Credentials<'a> {
     pub(crate) path: &'a str,
     /// Outcome of the verification of the token, where an authorization server issues tokens.
     pub(crate) verdict: Option<Verdict>,
-    /// Digest of the verified certificate of the client.
-    pub(crate) certificate: Option<u64>,
 }
 
 impl Credentials<'_> {
     /// Returns those of a request without any field, path and query.
     pub(crate) fn of_peer(peer: SocketAddr, local: SocketAddr) -> Self {
         Self {
-            peer,
-            local,
+            from: Peer { peer, local, certificate: None, process: None },
             host: None,
             is_forwarded: false,
             forwarded_for: Vec::new(),
@@ -45,7 +41,6 @@ impl Credentials<'_> {
             query: None,
             path: "",
             verdict: None,
-            certificate: None,
         }
     }
 }

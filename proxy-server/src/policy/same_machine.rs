@@ -6,10 +6,12 @@ mod sockets;
 use std::collections::HashSet;
 use std::fs;
 use std::net::SocketAddr;
+use std::path::Path;
 
 use ipnet::IpNet;
 
 use self::sockets::{LISTEN, Socket, canonical};
+use crate::http::server::PeerProcess;
 use crate::policy::client_addr::is_trusted;
 use crate::policy::credentials::Credentials;
 use crate::policy::denied::{Denied, Elsewhere};
@@ -27,6 +29,8 @@ enum Verdict {
         peer: SocketAddr,
         local: SocketAddr,
     },
+    /// As above, over a Unix socket.
+    AskOf(PeerProcess),
 }
 
 impl Starter {
@@ -37,29 +41,29 @@ impl Starter {
 
     /// Accepts only callers that are proved to be on this machine.
     pub(super) fn prove(credentials: &Credentials<'_>, trusted: &[IpNet]) -> Self {
-        Self(match shown(credentials, trusted) {
-            Some(why) => Verdict::Decided(Err(Denied::MayNotStart(why))),
-            None => Verdict::Ask { peer: credentials.peer, local: credentials.local },
+        Self(match (shown(credentials, trusted), credentials.from.process) {
+            (Some(why), _) => Verdict::Decided(Err(Denied::MayNotStart(why))),
+            (None, Some(process)) => Verdict::AskOf(process),
+            (None, None) => Verdict::Ask { peer: credentials.from.peer, local: credentials.from.local },
         })
     }
 
     /// Decides. Asks the kernel, which takes up to milliseconds, so call it only if a process is to be started.
     pub(crate) fn may_start(self) -> Result<(), Denied> {
-        match self.0 {
-            Verdict::Decided(verdict) => verdict,
+        let why = match self.0 {
+            Verdict::Decided(verdict) => return verdict,
             Verdict::Ask { peer, local } => {
-                match judge(&sockets::around(peer, local), (peer, local), own_uid(), sockets_beside) {
-                    Some(why) => Err(Denied::MayNotStart(why)),
-                    None => Ok(()),
-                }
+                judge(&sockets::around(peer, local), (peer, local), own_uid(), sockets_beside)
             }
-        }
+            Verdict::AskOf(process) => judge_process(&sockets::all(), process, own_uid(), sockets_of),
+        };
+        why.map_or(Ok(()), |why| Err(Denied::MayNotStart(why)))
     }
 }
 
 /// Returns the first reason against the request that its headers and addresses show.
 fn shown(credentials: &Credentials<'_>, trusted: &[IpNet]) -> Option<Elsewhere> {
-    let peer = credentials.peer.ip().to_canonical();
+    let peer = credentials.from.peer.ip().to_canonical();
     if !peer.is_loopback() {
         return Some(Elsewhere::Peer);
     }
@@ -87,6 +91,24 @@ fn judge(
     if end.uid != own_uid || end.inode == 0 {
         return Some(Elsewhere::Owner);
     }
+    relayed(sockets, own_uid, || beside(end.inode))
+}
+
+/// Returns the first reason against a request over a Unix socket. `held` returns the sockets of a process.
+fn judge_process(
+    sockets: &[Socket],
+    process: PeerProcess,
+    own_uid: u32,
+    held: impl FnOnce(i32) -> Option<HashSet<u64>>,
+) -> Option<Elsewhere> {
+    if process.user != own_uid {
+        return Some(Elsewhere::Owner);
+    }
+    relayed(sockets, own_uid, || held(process.pid))
+}
+
+/// Returns a reason if the sockets that the sender holds show that it may relay for another machine.
+fn relayed(sockets: &[Socket], own_uid: u32, held: impl FnOnce() -> Option<HashSet<u64>>) -> Option<Elsewhere> {
     // A proxy of the same user with a minimal configuration adds no headers: only its connection to the remote client
     // shows.
     let ports: HashSet<u16> = sockets.iter().filter(|it| it.state == LISTEN).map(|it| it.local.port()).collect();
@@ -95,7 +117,7 @@ fn judge(
     };
     let mut suspects = sockets.iter().filter(is_from_elsewhere).filter(|socket| socket.uid == own_uid).peekable();
     suspects.peek()?;
-    match beside(end.inode) {
+    match held() {
         Some(inodes) => suspects.any(|socket| inodes.contains(&socket.inode)).then_some(Elsewhere::Relay),
         None => Some(Elsewhere::Owner),
     }
@@ -109,8 +131,14 @@ fn sockets_beside(inode: u64) -> Option<HashSet<u64>> {
     of_each.filter(|inodes| inodes.contains(&inode)).reduce(|all, more| all.into_iter().chain(more).collect())
 }
 
+/// Returns the inodes of all sockets of a process; `None` if it is not visible.
+fn sockets_of(pid: i32) -> Option<HashSet<u64>> {
+    let descriptors = Path::new("/proc").join(pid.to_string()).join("fd");
+    fs::read_dir(&descriptors).is_ok().then(|| held(&descriptors))
+}
+
 /// Returns the inodes of the sockets among these descriptors.
-fn held(descriptors: &std::path::Path) -> HashSet<u64> {
+fn held(descriptors: &Path) -> HashSet<u64> {
     let Ok(entries) = fs::read_dir(descriptors) else { return HashSet::new() };
     let inode = |entry: fs::DirEntry| {
         let target = fs::read_link(entry.path()).ok()?;

@@ -87,6 +87,15 @@ pub(crate) struct Peer {
     pub(crate) local: SocketAddr,
     /// Digest of the client's certificate, which was verified, if it has shown one.
     pub(crate) certificate: Option<u64>,
+    /// Process at the other end of a Unix socket, whose addresses are those of the loopback interface.
+    pub(crate) process: Option<PeerProcess>,
+}
+
+/// Process that opened a connection, as the kernel tells it (`SO_PEERCRED`, unix(7)).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct PeerProcess {
+    pub(crate) user: u32,
+    pub(crate) pid: i32,
 }
 
 /// Response to a request.
@@ -100,7 +109,7 @@ pub(crate) enum Reply {
 impl Peer {
     /// Returns a peer with the address of the gateway.
     pub(crate) fn of(peer: SocketAddr) -> Self {
-        Self { peer, local: peer, certificate: None }
+        Self { peer, local: peer, certificate: None, process: None }
     }
 }
 

@@ -53,7 +53,7 @@ impl Server {
         }
         let service = Arc::new(Echo { has_fast_path: reader == Reader::FastPath });
         let drain = Drain::default();
-        let serving = Connection::new(stream, Peer { peer, local: address, certificate: None }, service)
+        let serving = Connection::new(stream, Peer { peer, local: address, certificate: None, process: None }, service)
             .serve(&drain, drain.accepted());
         let ((received, is_reset), ()) = timeout(PATIENCE, async { tokio::join!(send(client, pieces), serving) })
             .await

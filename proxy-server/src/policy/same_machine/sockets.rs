@@ -53,12 +53,22 @@ pub(super) fn around(peer: SocketAddr, local: SocketAddr) -> Vec<Socket> {
     diagnosed(canonical(peer), canonical(local)).unwrap_or_else(|_| listed())
 }
 
+/// Returns all listeners and connections. Empty on systems that tell nothing.
+pub(super) fn all() -> Vec<Socket> {
+    let diagnosed = Diagnostics::open().and_then(|diagnostics| {
+        let mut sockets = diagnostics.ask(&every(1 << LISTEN))?;
+        sockets.extend(diagnostics.ask(&every(CONNECTIONS))?);
+        Ok(sockets)
+    });
+    diagnosed.unwrap_or_else(|_| listed())
+}
+
 fn diagnosed(peer: SocketAddr, local: SocketAddr) -> io::Result<Vec<Socket>> {
     let diagnostics = Diagnostics::open()?;
     let mut sockets = diagnostics.ask(&one(peer, local))?;
-    sockets.extend(diagnostics.ask(&all(1 << LISTEN))?);
+    sockets.extend(diagnostics.ask(&every(1 << LISTEN))?);
     if sockets.iter().any(|socket| socket.state == LISTEN && socket.local != local) {
-        sockets.extend(diagnostics.ask(&all(CONNECTIONS))?);
+        sockets.extend(diagnostics.ask(&every(CONNECTIONS))?);
     }
     Ok(sockets)
 }
@@ -133,7 +143,7 @@ fn one(local: SocketAddr, remote: SocketAddr) -> Request {
 }
 
 /// Asks for all TCP sockets in these states, a bit for each (`inet_diag_req`).
-fn all(states: u32) -> Request {
+fn every(states: u32) -> Request {
     let mut body = vec![0; ALL_BYTES];
     body.extend_from_slice(&states.to_ne_bytes());
     body.extend_from_slice(&[0; 4]);
