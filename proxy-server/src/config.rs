@@ -102,7 +102,8 @@ impl Config {
     /// Defaults on a port chosen by the system, with the environment that child processes inherit: for a gateway
     /// embedded in another program.
     pub fn ephemeral() -> Self {
-        let mut config = Self { port: 0, children: env::children(&process_environment(), &[]), ..Self::default() };
+        let mut config = Self { port: 0, ..Self::default() };
+        config.children = env::children(&process_environment(), &config);
         config.storage.keep_nothing_unasked();
         config
     }
@@ -122,7 +123,7 @@ impl Config {
         let (loaded, _) = Self::load(&flags, &Variables::default());
         let mut config = loaded.map_err(InvalidFlags::Value)?.config;
         config.storage.keep_nothing_unasked();
-        config.children = env::children(&process_environment(), &config.inheritable_env);
+        config.children = env::children(&process_environment(), &config);
         Ok(config)
     }
 
@@ -136,7 +137,7 @@ impl Config {
             setting.resolve(Sources { flags: &flags, variables, file: &file }, &mut config)?;
         }
         config.check_inheritable_env()?;
-        config.children = env::children(variables, &config.inheritable_env);
+        config.children = env::children(variables, &config);
         config.upstream.child_patience = STDIO_CHILD_PATIENCE;
         // The servers come from the user's own file, not from an API that must bound them.
         config.upstream.upstreams = usize::MAX;
@@ -231,7 +232,7 @@ impl Config {
                 Err(invalid) => problems.push(invalid.to_string()),
             }
         }
-        config.children = env::children(variables, &config.inheritable_env);
+        config.children = env::children(variables, &config);
         if problems.is_empty() {
             let checks = [
                 config.check_known_token(),

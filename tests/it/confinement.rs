@@ -75,9 +75,16 @@ async fn real_servers_run_with_limits_and_end_with_a_reason_beyond_them() {
 #[tokio::test]
 async fn a_program_runs_as_another_user_without_the_rights_of_the_gateway() {
     let folder = open_folder();
-    let script = "(id -u; id -g; id -G; echo $HOME $USER; grep -E '^(NoNewPrivs|CapEff|CapPrm|CapAmb)' /proc/self/status) > seen";
-    let definition = with(scripted(folder.path(), script), &json!({ "user": "daemon" }));
-    for gateway in [binary("mcp-proxy").args(["--port", "0"]).serve().await.admin, gateway().start().await.admin] {
+    let script = "(echo $LD_PRELOAD; id -u; id -g; id -G; echo $HOME $USER; grep -E '^(NoNewPrivs|CapEff|CapPrm|CapAmb)' /proc/self/status) > seen";
+    let variables = json!({ "LD_PRELOAD": "/nonexistent.so" });
+    let definition = with(scripted(folder.path(), script), &json!({ "user": "daemon", "env": variables }));
+    let closed = gateway().start().await;
+    let refused = closed.admin.post("/admin/mcps", &definition).await;
+    assert!(refused.status >= 400 && refused.text.contains("--program-users"), "{}", refused.text);
+    let offered = "--program-users=daemon,no-such-user";
+    let served = binary("mcp-proxy").args(["--port=0", offered]).serve().await;
+    let embedded = gateway().flags([offered]).start().await;
+    for gateway in [served.admin.clone(), embedded.admin.clone()] {
         let unknown = with(definition.clone(), &json!({ "user": "no-such-user" }));
         let refused = gateway.post("/admin/mcps", &unknown).await;
         assert!(refused.status >= 400 && refused.text.contains("there is no user `no-such-user`"), "{}", refused.text);
@@ -89,8 +96,9 @@ async fn a_program_runs_as_another_user_without_the_rights_of_the_gateway() {
         gateway.connect(&definition).await;
         let seen = fs::read_to_string(folder.path().join("seen")).expect("what the program saw");
         let none = "0000000000000000";
-        let expected =
-            format!("1\n1\n1\n/usr/sbin daemon\nCapPrm:\t{none}\nCapEff:\t{none}\nCapAmb:\t{none}\nNoNewPrivs:\t1\n");
+        let expected = format!(
+            "/nonexistent.so\n1\n1\n1\n/usr/sbin daemon\nCapPrm:\t{none}\nCapEff:\t{none}\nCapAmb:\t{none}\nNoNewPrivs:\t1\n"
+        );
         assert_eq!(seen, expected);
         fs::remove_file(folder.path().join("seen")).expect("removed");
     }

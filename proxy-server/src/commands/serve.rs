@@ -203,8 +203,6 @@ fn hide_secrets(config: &Config) {
     let stored = config.storage.redis.secrets();
     let oauth = &config.policy.oauth.client_secret;
     telemetry::never_log(tokens.chain(&stored).chain(oauth).map(Secret::expose));
-    let passed_on = config.children.inheritable.iter().filter_map(|(_, value)| value.as_ref()?.to_str());
-    telemetry::never_log(passed_on);
 }
 
 /// Prints the gateway's address on standard output, for people and for programs that started it on a free port.

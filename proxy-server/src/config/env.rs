@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use schemas::template::Environment;
 
+use super::model::Config;
 use crate::upstream::{ChildEnvironment, INHERITED};
 
 /// Environment variables of a process.
@@ -21,11 +22,11 @@ pub(crate) fn process_environment() -> Variables {
 }
 
 /// Selects the variables that child processes inherit, and those that their definitions may ask for.
-pub(super) fn children(variables: &Variables, inheritable: &[String]) -> ChildEnvironment {
+pub(super) fn children(variables: &Variables, config: &Config) -> ChildEnvironment {
     let value = |name: &str| variables.0.get(name).cloned();
     let inherited = INHERITED.into_iter().filter_map(|name| Some((name, value(name)?))).collect();
-    let inheritable = inheritable.iter().map(|name| (name.clone(), value(name))).collect();
-    ChildEnvironment { variables: inherited, inheritable, warden: None }
+    let inheritable = config.inheritable_env.iter().map(|name| (name.clone(), value(name))).collect();
+    ChildEnvironment { variables: inherited, inheritable, users: config.program_users.clone(), warden: None }
 }
 
 impl Variables {

@@ -59,6 +59,8 @@ pub struct Config {
     pub(crate) network: Network,
     /// Names of the gateway's variables that definitions may ask for.
     pub(crate) inheritable_env: Vec<String>,
+    /// Users that programs may run as.
+    pub(crate) program_users: Vec<String>,
     pub(crate) children: ChildEnvironment,
     /// Servers of the configuration file; without a file, `None`: the servers of
     /// earlier files are deregistered at the start, and left alone by a reload.
@@ -140,6 +142,7 @@ impl Default for Config {
             calls: Limits::default(),
             network: Network::default(),
             inheritable_env: Vec::new(),
+            program_users: Vec::new(),
             children: ChildEnvironment::default(),
             servers: None,
         }

@@ -13,6 +13,12 @@ pub(super) const SETTINGS: &[Setting] = &[
         ..flag("inheritable-env", |config| Field::Names(&mut config.inheritable_env))
     },
     Setting {
+        variables: &["MCP_PROXY_PROGRAM_USERS"],
+        default_help: Some("none"),
+        help: "Users that programs may run as, between commas: names or numbers, as `user` in a definition writes them",
+        ..flag("program-users", |config| Field::Names(&mut config.program_users))
+    },
+    Setting {
         variables: &["MCP_PROXY_MAX_PROCESSES"],
         help: "Maximum number of programs of all servers that run at once",
         ..flag("max-processes", |config| Field::Count(&mut config.upstream.processes))

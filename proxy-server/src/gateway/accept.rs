@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
-use rustix::net::sockopt::socket_peercred;
 use tokio::net::{TcpStream, UnixStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{sleep, timeout};
@@ -46,24 +45,31 @@ pub(super) struct Acceptor {
 trait Socket: Send + 'static {
     type Stream: Stream;
 
-    /// Binds the socket to the runtime that this is called in.
-    fn open(self) -> io::Result<Self::Stream>;
+    /// Binds the socket to the runtime that this is called in. Returns also the process at the other end, if the kernel
+    /// tells it.
+    fn open(self) -> io::Result<(Self::Stream, Option<PeerProcess>)>;
 }
 
 impl Socket for std::net::TcpStream {
     type Stream = TcpStream;
 
-    fn open(self) -> io::Result<TcpStream> {
+    fn open(self) -> io::Result<(TcpStream, Option<PeerProcess>)> {
         self.set_nodelay(true).ok();
-        TcpStream::from_std(self)
+        Ok((TcpStream::from_std(self)?, None))
     }
 }
 
 impl Socket for std::os::unix::net::UnixStream {
     type Stream = UnixStream;
 
-    fn open(self) -> io::Result<UnixStream> {
-        UnixStream::from_std(self)
+    fn open(self) -> io::Result<(UnixStream, Option<PeerProcess>)> {
+        let stream = UnixStream::from_std(self)?;
+        // A process of another namespace has no number here.
+        let process = stream.peer_cred().ok().and_then(|process| {
+            let pid = process.pid().filter(|pid| *pid > 0)?;
+            Some(PeerProcess { user: process.uid(), pid })
+        });
+        Ok((stream, process))
     }
 }
 
@@ -122,10 +128,7 @@ impl Acceptor {
             Accepted::Unix(stream) => {
                 // Whoever reaches a socket of this machine is treated as one who reaches its loopback address.
                 let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-                let process = socket_peercred(&stream)
-                    .ok()
-                    .map(|process| PeerProcess { user: process.uid.as_raw(), pid: process.pid.as_raw_nonzero().get() });
-                let peer = Peer { peer: address, local: address, certificate: None, process };
+                let peer = Peer { peer: address, local: address, certificate: None, process: None };
                 self.begin((stream, Plain), peer, place);
             }
         }
@@ -158,7 +161,8 @@ impl Acceptor {
             }
             ConnectionPermit::Spare(place) => {
                 self.tasks.spawn_on(lane, "connection beyond the limit", async move {
-                    if let Ok(stream) = socket.open() {
+                    if let Ok((stream, process)) = socket.open() {
+                        let peer = Peer { process, ..peer };
                         drop(timeout(OVERFLOW_PATIENCE, protocol.overflow(stream, (peer, &*service))).await);
                     }
                     drop(place);
@@ -179,7 +183,8 @@ impl Acceptor {
         let (drain, unanswered) = (self.drain.of_one(), self.drain.accepted());
         let tasks = self.tasks.clone();
         async move {
-            let Ok(stream) = socket.open() else { return };
+            let Ok((stream, process)) = socket.open() else { return };
+            let peer = Peer { process, ..peer };
             counts.active.fetch_add(1, Ordering::Relaxed);
             counts.total.fetch_add(1, Ordering::Relaxed);
             let mut serving = pin!(protocol.serve((stream, peer, service), (&drain, unanswered), &tasks));

@@ -83,6 +83,10 @@ impl Inherited {
     pub(super) fn bound(self, config: &Config) -> Result<Bound, StartError> {
         let address = self.0.address().map_err(StartError::Inherited)?;
         info!(%address, "the service manager has passed the socket; --host and --port have no effect");
+        if config.tls.certificate.is_some() && address.unix().is_some() {
+            let reason = "a Unix socket speaks plain HTTP: leave --tls-cert out, or pass a TCP socket";
+            return Err(StartError::Inherited(io::Error::other(reason)));
+        }
         if config.admin_listen.is_empty() {
             refuse_strangers(config, &address)?;
         }

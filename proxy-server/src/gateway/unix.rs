@@ -1,16 +1,18 @@
 //! Unix sockets: replaced atomically, and removed at the end unless another gateway has replaced them.
 
-use std::fs::{self, Permissions};
+use std::fs::{self, DirBuilder, Permissions};
 use std::io;
-use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 
-/// A socket that is bound beside its path, so that nobody reaches it before [`UnixSocket::show`].
+/// A socket that is bound in a folder of its own beside its path, so that nobody reaches it before [`UnixSocket::show`].
 pub(super) struct UnixSocket {
     listener: UnixListener,
     file: SocketFile,
+    _folder: OwnFolder,
     path: PathBuf,
+    may_replace: bool,
 }
 
 /// File of a socket, which is removed when this is dropped.
@@ -19,39 +21,54 @@ pub(super) struct SocketFile {
     inode: u64,
 }
 
+/// Folder that only the gateway's user may enter; removed when this is dropped.
+struct OwnFolder(PathBuf);
+
 impl UnixSocket {
     /// Binds a socket with these permissions. Fails if another process listens at the path, unless it may be replaced, or
     /// if something else is there.
     pub(super) fn bind(path: &Path, mode: u32, may_replace: bool) -> io::Result<Self> {
-        match fs::symlink_metadata(path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => return Err(error),
-            Ok(there) if !there.file_type().is_socket() => {
-                return Err(io::Error::new(io::ErrorKind::AlreadyExists, "the file is not a socket"));
-            }
-            // A socket without a process refuses: it was left behind.
-            Ok(_) if !may_replace && UnixStream::connect(path).is_ok() => {
-                return Err(io::ErrorKind::AddrInUse.into());
-            }
-            Ok(_) => {}
-        }
+        check(path, may_replace)?;
+        let mut random = [0; 4];
+        getrandom::fill(&mut random).map_err(io::Error::other)?;
         let name = path.file_name().unwrap_or_default().to_string_lossy();
-        let beside = path.with_file_name(format!(".{name}.{}", std::process::id()));
-        // Left behind by a process with the same number.
-        fs::remove_file(&beside).ok();
+        let folder = OwnFolder(path.with_file_name(format!(".{name}.{:08x}", u32::from_be_bytes(random))));
+        DirBuilder::new().mode(0o700).create(&folder.0)?;
+        let beside = folder.0.join("s");
         let listener = UnixListener::bind(&beside)?;
         let file = SocketFile { inode: fs::symlink_metadata(&beside)?.ino(), path: beside };
         fs::set_permissions(&file.path, Permissions::from_mode(mode))?;
         listener.set_nonblocking(true)?;
-        Ok(Self { listener, file, path: path.to_owned() })
+        Ok(Self { listener, file, _folder: folder, path: path.to_owned(), may_replace })
     }
 
     /// Moves the socket to its path, in place of one that is there.
     pub(super) fn show(self) -> io::Result<(UnixListener, SocketFile)> {
-        let Self { listener, mut file, path } = self;
+        let Self { listener, mut file, _folder, path, may_replace } = self;
+        // Another gateway may have begun to listen meanwhile.
+        check(&path, may_replace)?;
         fs::rename(&file.path, &path)?;
         file.path = path;
         Ok((listener, file))
+    }
+}
+
+/// Fails if there is something else at the path than a socket that may be replaced.
+fn check(path: &Path, may_replace: bool) -> io::Result<()> {
+    match fs::symlink_metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error),
+        Ok(there) if !there.file_type().is_socket() => {
+            return Err(io::Error::new(io::ErrorKind::AlreadyExists, "the file is not a socket"));
+        }
+        Ok(_) => {}
+    }
+    match UnixStream::connect(path).map_err(|error| error.kind()) {
+        Ok(_) if may_replace => Ok(()),
+        Ok(_) => Err(io::ErrorKind::AddrInUse.into()),
+        // Nobody listens: it was left behind. Any other error tells nothing about that.
+        Err(io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound) => Ok(()),
+        Err(kind) => Err(io::Error::new(kind, "a socket is there, and it cannot be told whether it is in use")),
     }
 }
 
@@ -61,6 +78,12 @@ impl Drop for SocketFile {
         if is_own {
             fs::remove_file(&self.path).ok();
         }
+    }
+}
+
+impl Drop for OwnFolder {
+    fn drop(&mut self) {
+        fs::remove_dir(&self.0).ok();
     }
 }
 
@@ -94,5 +117,9 @@ mod tests {
         let file = tempfile::NamedTempFile::new().expect("a file");
         assert_eq!(bind(file.path(), true).err(), Some(io::ErrorKind::AlreadyExists));
         assert_eq!(bind(Path::new("/no/such/folder/s"), true).err(), Some(io::ErrorKind::NotFound));
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = folder.path().join("datagrams");
+        let _datagrams = std::os::unix::net::UnixDatagram::bind(&path).expect("a socket");
+        assert!(bind(&path, true).is_err() && path.exists(), "a socket of another kind stays");
     }
 }

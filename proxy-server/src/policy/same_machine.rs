@@ -55,7 +55,7 @@ impl Starter {
             Verdict::Ask { peer, local } => {
                 judge(&sockets::around(peer, local), (peer, local), own_uid(), sockets_beside)
             }
-            Verdict::AskOf(process) => judge_process(&sockets::all(), process, own_uid(), sockets_of),
+            Verdict::AskOf(process) => judge_process(sockets::all(), process, own_uid(), sockets_of),
         };
         why.map_or(Ok(()), |why| Err(Denied::MayNotStart(why)))
     }
@@ -96,7 +96,7 @@ fn judge(
 
 /// Returns the first reason against a request over a Unix socket. `held` returns the sockets of a process.
 fn judge_process(
-    sockets: &[Socket],
+    sockets: Option<Vec<Socket>>,
     process: PeerProcess,
     own_uid: u32,
     held: impl FnOnce(i32) -> Option<HashSet<u64>>,
@@ -104,7 +104,11 @@ fn judge_process(
     if process.user != own_uid {
         return Some(Elsewhere::Owner);
     }
-    relayed(sockets, own_uid, || held(process.pid))
+    // A process of another network may relay from connections that are not among these.
+    match (sockets, held(process.pid)) {
+        (Some(sockets), Some(held)) => relayed(&sockets, own_uid, || Some(held)),
+        _ => Some(Elsewhere::Owner),
+    }
 }
 
 /// Returns a reason if the sockets that the sender holds show that it may relay for another machine.
@@ -131,10 +135,13 @@ fn sockets_beside(inode: u64) -> Option<HashSet<u64>> {
     of_each.filter(|inodes| inodes.contains(&inode)).reduce(|all, more| all.into_iter().chain(more).collect())
 }
 
-/// Returns the inodes of all sockets of a process; `None` if it is not visible.
+/// Returns the inodes of all sockets of a process; `None` if they are not visible, as those of another network are not.
 fn sockets_of(pid: i32) -> Option<HashSet<u64>> {
-    let descriptors = Path::new("/proc").join(pid.to_string()).join("fd");
-    fs::read_dir(&descriptors).is_ok().then(|| held(&descriptors))
+    let process = Path::new("/proc").join(pid.to_string());
+    let network = |process: &Path| fs::read_link(process.join("ns/net")).ok();
+    let is_here = network(&process)? == network(Path::new("/proc/self"))?;
+    let descriptors = process.join("fd");
+    (is_here && fs::read_dir(&descriptors).is_ok()).then(|| held(&descriptors))
 }
 
 /// Returns the inodes of the sockets among these descriptors.

@@ -63,7 +63,7 @@ pub(super) struct Stats {
 impl Upstream {
     pub(super) fn start(environment: &Environment, definition: Definition, succession: Succession) -> Arc<Self> {
         let (environment, definition) = (environment.another(), Arc::new(definition));
-        let secrets = Arc::new(Secrets::of(&definition));
+        let secrets = Arc::new(environment.children.secrets(&definition));
         let era = Verdict::declared(&definition).or(succession.known);
         let first = supervisor::Observed { state: admin::State::Connecting, era, ..Default::default() };
         let (sender, observed) = watch::channel(first);

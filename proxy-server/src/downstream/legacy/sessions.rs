@@ -195,8 +195,8 @@ fn silent_longest<'a>(
     sessions: impl Iterator<Item = &'a Arc<Session>>,
     is_meant: impl Fn(&Session) -> bool,
 ) -> Option<Arc<Session>> {
-    let silent = |session: &'a Arc<Session>| Some((session.sender.tenant, session.silent_since()?, session));
-    least_needed(sessions.filter(|session| is_meant(session)).filter_map(silent)).cloned()
+    let entry = |session: &'a Arc<Session>| (session.sender.tenant, session.silent_since(), session);
+    least_needed(sessions.filter(|session| is_meant(session)).map(entry)).cloned()
 }
 
 impl Drop for Opening<'_> {

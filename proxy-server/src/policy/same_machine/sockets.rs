@@ -53,14 +53,14 @@ pub(super) fn around(peer: SocketAddr, local: SocketAddr) -> Vec<Socket> {
     diagnosed(canonical(peer), canonical(local)).unwrap_or_else(|_| listed())
 }
 
-/// Returns all listeners and connections. Empty on systems that tell nothing.
-pub(super) fn all() -> Vec<Socket> {
+/// Returns all listeners and connections; `None` on systems that tell nothing.
+pub(super) fn all() -> Option<Vec<Socket>> {
     let diagnosed = Diagnostics::open().and_then(|diagnostics| {
         let mut sockets = diagnostics.ask(&every(1 << LISTEN))?;
         sockets.extend(diagnostics.ask(&every(CONNECTIONS))?);
         Ok(sockets)
     });
-    diagnosed.unwrap_or_else(|_| listed())
+    diagnosed.ok().or_else(|| Some(listed()).filter(|sockets| !sockets.is_empty()))
 }
 
 fn diagnosed(peer: SocketAddr, local: SocketAddr) -> io::Result<Vec<Socket>> {

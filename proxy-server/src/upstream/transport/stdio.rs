@@ -12,7 +12,7 @@ mod warden;
 
 use std::collections::VecDeque;
 use std::env::split_paths;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io::{PipeWriter, Write};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
@@ -22,7 +22,7 @@ use std::time::Duration;
 
 use rustix::fs::{Access, access};
 use rustix::process::{Pid, Signal, kill_process_group};
-use schemas::Definition;
+use schemas::{Definition, Secret};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 use tokio::process::{Child, ChildStderr, ChildStdout, Command};
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
@@ -37,7 +37,7 @@ use crate::error::{Error, Kind};
 use crate::pieces::Pieces;
 use crate::sync::lock;
 use crate::tasks::Tasks;
-use crate::telemetry::{Secrets, mask_known};
+use crate::telemetry::Secrets;
 use crate::upstream::inbox::Inbox;
 use crate::upstream::noise::Noise;
 use crate::upstream::transport::exit::how_it_ended;
@@ -82,12 +82,17 @@ pub(crate) struct ChildEnvironment {
     pub(crate) variables: Vec<(&'static str, OsString)>,
     /// Further variables that a definition may ask for, with the value of those that are set.
     pub(crate) inheritable: Vec<(String, Option<OsString>)>,
+    /// Users that programs may run as.
+    pub(crate) users: Vec<String>,
     /// Executable that can run as a [`warden`]; without one, only the child's process group is ended with it.
     pub(crate) warden: Option<PathBuf>,
 }
 
 /// Variables that every child inherits: those of the official SDKs, the language, and the folder for temporary files.
 pub(crate) const INHERITED: [&str; 8] = ["HOME", "LANG", "LOGNAME", "PATH", "SHELL", "TERM", "TMPDIR", "USER"];
+
+/// Those of them that describe a user.
+const OF_USERS: [&str; 4] = ["HOME", "LOGNAME", "SHELL", "USER"];
 
 /// The reason why a program cannot be started.
 #[derive(Debug, thiserror::Error)]
@@ -162,20 +167,42 @@ pub(crate) fn check(
 ) -> Result<(), StartError> {
     locate(definition, program, environment)?;
     inherited(definition, environment)?;
-    Confinement::of(&definition.process)?;
+    Confinement::of(&definition.process, &environment.users)?;
     Ok(())
+}
+
+impl ChildEnvironment {
+    /// Returns the secrets of a definition, the values that its program inherits among them.
+    pub(crate) fn secrets(&self, definition: &Definition) -> Secrets {
+        let inherited = inherited(definition, self).unwrap_or_default();
+        if inherited.is_empty() {
+            return Secrets::of(definition);
+        }
+        let mut whole = definition.clone();
+        let inherited = inherited.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value.to_str()?)));
+        whole.env.extend(inherited.map(|(name, value)| (name, Secret::new(value))));
+        Secrets::of(&whole)
+    }
+}
+
+/// Returns the variables that every child inherits, without those that describe the gateway's user if the child has
+/// another.
+fn basic<'e>(definition: &Definition, environment: &'e ChildEnvironment) -> Vec<(&'e str, &'e OsStr)> {
+    let has_user = definition.process.user.is_some();
+    let variables = environment.variables.iter().filter(|(name, _)| !has_user || !OF_USERS.contains(name));
+    variables.map(|(name, value)| (*name, value.as_os_str())).collect()
 }
 
 /// Returns the variables that the definition asks for, without those that are not set.
 fn inherited<'e>(
     definition: &Definition,
     environment: &'e ChildEnvironment,
-) -> Result<Vec<(&'e str, &'e OsString)>, StartError> {
+) -> Result<Vec<(&'e str, &'e OsStr)>, StartError> {
     let mut found = Vec::new();
     for asked in &definition.process.inherit_env {
         let offered = environment.inheritable.iter().find(|(name, _)| name == asked);
         let (name, value) = offered.ok_or_else(|| StartError::NotInheritable(asked.clone()))?;
-        found.extend(value.as_ref().map(|value| (name.as_str(), value)));
+        found.extend(value.as_ref().map(|value| (name.as_str(), value.as_os_str())));
     }
     Ok(found)
 }
@@ -194,14 +221,19 @@ pub(crate) fn start(
 ) -> Result<Pipe, StartError> {
     let path = locate(definition, program, environment)?;
     let failed = |source| StartError::Spawn { program: program.command.clone(), source };
-    let (confinement, of_user) = Confinement::of(&definition.process)?;
-    let inherited = inherited(definition, environment)?;
+    let (confinement, of_user) = Confinement::of(&definition.process, &environment.users)?;
+    let mut variables = basic(definition, environment);
+    variables.extend(of_user.iter().map(|(name, value)| (*name, value.as_os_str())));
+    variables.extend(inherited(definition, environment)?);
+    variables.extend(definition.env.iter().map(|(name, value)| (name.as_str(), OsStr::new(value.expose()))));
     let (mut command, confinement, warden) = command(&path, confinement, environment).map_err(failed)?;
     let (handed_on, control) = warden.unzip();
     command.args(&program.args).env_clear();
-    command.envs(environment.variables.iter().map(|(name, value)| (name, value)));
-    command.envs(of_user).envs(inherited);
-    prepare(&mut command, definition, program);
+    match &handed_on {
+        Some(_) => command.envs(variables.into_iter().map(|(name, value)| (warden::variable(name), value))),
+        None => command.envs(variables),
+    };
+    prepare(&mut command, program);
     let mut child = spawn::spawn(command, handed_on, confinement.prepare()).map_err(failed)?;
     let (lines, queue) = mpsc::channel(WRITE_QUEUE);
     let (end, life) = (CancellationToken::new(), Life::default());
@@ -213,12 +245,13 @@ pub(crate) fn start(
     if let (Some(input), Some(output), Some(stderr)) = (child.stdin.take(), child.stdout.take(), child.stderr.take()) {
         let writer = Writer { end: end.clone(), heard: life.heard.clone(), _gone: Arc::clone(&gone) };
         tasks.spawn("stdio input", writer.run(queue, input));
-        let secrets = Secrets::of(definition);
+        let secrets = environment.secrets(definition);
+        let shared = environment.secrets(definition);
         let (definition, kept, read) = (definition.clone(), Arc::clone(&errors), CancellationToken::new());
         let name = definition.name.to_string();
         let all_read = read.clone().drop_guard();
         tasks.spawn("stdio errors", async move {
-            keep_errors(definition, stderr, kept).await;
+            keep_errors(definition, shared, stderr, kept).await;
             drop(all_read);
         });
         let reader = Output { name, inbox: Arc::clone(&inbox), noise, secrets, limit: line_limit };
@@ -258,12 +291,11 @@ fn command(
     Ok((command, Confinement::default(), Some((control, orders))))
 }
 
-/// Sets the definition's variables, the working directory and the streams of a child.
-fn prepare(command: &mut Command, definition: &Definition, program: &schemas::Stdio) {
+/// Sets the working directory and the streams of a child.
+fn prepare(command: &mut Command, program: &schemas::Stdio) {
     if let Some(folder) = &program.cwd {
         command.current_dir(folder);
     }
-    command.envs(definition.env.iter().map(|(name, value)| (name, value.expose())));
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
 }
 
@@ -370,12 +402,16 @@ fn signal(group: Option<Pid>, signal: Signal) {
     }
 }
 
-async fn keep_errors(definition: Definition, stderr: ChildStderr, kept: Arc<Mutex<VecDeque<String>>>) {
+async fn keep_errors(
+    definition: Definition,
+    secrets: Secrets,
+    stderr: ChildStderr,
+    kept: Arc<Mutex<VecDeque<String>>>,
+) {
     let (mut stderr, mut line) = (BufReader::new(stderr), Vec::new());
-    let secrets = Secrets::of(&definition);
     while let Ok(1..) = (&mut stderr).take(LONGEST_LINE).read_until(b'\n', &mut line).await {
         // Mask before truncating, because a part of a secret would not be recognised.
-        let masked = mask_known(&secrets.mask(&String::from_utf8_lossy(&line)));
+        let masked = secrets.mask(&String::from_utf8_lossy(&line));
         let text: String = masked.trim_end().chars().take(KEPT_LINE_LENGTH).collect();
         let text = text.as_str();
         if definition.log_enabled {

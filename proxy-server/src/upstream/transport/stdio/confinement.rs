@@ -8,7 +8,9 @@ use std::io;
 
 use nix::unistd::{User, getgrouplist};
 use rustix::fs::Mode;
-use rustix::process::{Gid, Resource, Rlimit, Uid, geteuid, setpriority_process, setrlimit, umask};
+use rustix::process::{
+    Gid, Resource, Rlimit, Uid, geteuid, getpriority_process, setpriority_process, setrlimit, umask,
+};
 use rustix::thread::{
     CapabilitySet, CapabilitySets, capabilities, clear_ambient_capability_set, set_capabilities, set_no_new_privs,
     set_thread_gid, set_thread_groups, set_thread_uid,
@@ -27,7 +29,11 @@ const CPU_GRACE: u64 = 5;
 pub(crate) enum NotAsUser {
     #[error("there is no user `{0}` on the gateway's machine")]
     Unknown(String),
-    #[error("cannot run the program as user `{0}`: the gateway is not root (or lacks CAP_SETUID and CAP_SETGID)")]
+    #[error("user `{0}` is none that programs may run as (--program-users)")]
+    NotOffered(String),
+    #[error(
+        "cannot run the program as user `{0}`: the gateway is not root (or lacks CAP_SETUID, CAP_SETGID and CAP_KILL)"
+    )]
     NotRoot(String),
     #[error("cannot read the machine's users")]
     Users(#[source] io::Error),
@@ -60,10 +66,11 @@ pub(super) struct Prepared {
 }
 
 impl Confinement {
-    /// Reads the settings, with the variables that describe the user. Fails if there is no such user, or if the gateway
-    /// may not run programs as another.
-    pub(super) fn of(settings: &ProcessSettings) -> Result<(Self, Variables), NotAsUser> {
+    /// Reads the settings, with the variables that describe the user. Fails if the user is none of those `offered`, if
+    /// there is no such user, or if the gateway may not run programs as another.
+    pub(super) fn of(settings: &ProcessSettings, offered: &[String]) -> Result<(Self, Variables), NotAsUser> {
         let (user, variables) = match &settings.user {
+            Some(name) if !offered.contains(name) => return Err(NotAsUser::NotOffered(name.clone())),
             Some(name) => identify(name).map(|(ids, variables)| (Some(ids), variables))?,
             None => (None, Vec::new()),
         };
@@ -92,7 +99,8 @@ impl Prepared {
             umask(Mode::from_raw_mode(*mask));
         }
         if let Some(nice) = nice {
-            setpriority_process(None, i32::from(*nice))?;
+            // Never raises the priority of a gateway that has a low one.
+            setpriority_process(None, getpriority_process(None)?.max(i32::from(*nice)))?;
         }
         if let Some(bytes) = memory_bytes {
             limit(Resource::Data, *bytes, *bytes)?;
@@ -103,12 +111,13 @@ impl Prepared {
         if let Some(files) = open_files {
             limit(Resource::Nofile, *files, *files)?;
         }
+        // Those that a service manager gives to the gateway would pass to programs. Old kernels have none.
+        clear_ambient_capability_set().ok();
         let Some(ids) = user else { return Ok(()) };
         set_thread_groups(&self.groups)?;
         set_thread_gid(Gid::from_raw(ids.group))?;
         set_thread_uid(Uid::from_raw(ids.user))?;
         // The kernel drops capabilities on the way from root to another user only.
-        clear_ambient_capability_set()?;
         let none = CapabilitySet::empty();
         set_capabilities(None, CapabilitySets { effective: none, permitted: none, inheritable: none })?;
         Ok(set_no_new_privs(true)?)
@@ -145,15 +154,18 @@ fn identify(text: &str) -> Result<(Ids, Variables), NotAsUser> {
             (Ids { user: user.uid.as_raw(), group: user.gid.as_raw(), groups }, variables)
         }
         // Containers run as numbers that have no name.
-        (None, Some(number)) => (Ids { user: number, group: number, groups: Vec::new() }, Vec::new()),
+        (None, Some(number)) => {
+            let ids = Ids { user: number, group: number, groups: Vec::new() };
+            (ids, vec![("HOME", OsString::from("/"))])
+        }
         (None, None) => return Err(NotAsUser::Unknown(text.to_owned())),
     };
     if may_switch() { Ok((ids, variables)) } else { Err(NotAsUser::NotRoot(text.to_owned())) }
 }
 
-/// True if this process may run programs as another user.
+/// True if this process may run programs as another user, and end them.
 fn may_switch() -> bool {
-    let needed = CapabilitySet::SETUID | CapabilitySet::SETGID;
+    let needed = CapabilitySet::SETUID | CapabilitySet::SETGID | CapabilitySet::KILL;
     match capabilities(None) {
         Ok(sets) => sets.effective.contains(needed),
         Err(_) => geteuid().is_root(),
@@ -165,7 +177,7 @@ mod tests {
     use super::*;
 
     fn of(settings: &ProcessSettings) -> String {
-        match Confinement::of(settings) {
+        match Confinement::of(settings, &["no-such-user".to_owned()]) {
             Ok((confinement, variables)) => format!("{} {variables:?}", serde_json::json!(confinement)),
             Err(error) => error.to_string(),
         }
@@ -187,6 +199,8 @@ mod tests {
     fn a_user_that_does_not_exist_is_told() {
         let settings = ProcessSettings { user: Some("no-such-user".to_owned()), ..ProcessSettings::default() };
         assert_eq!(of(&settings), "there is no user `no-such-user` on the gateway's machine");
+        let settings = ProcessSettings { user: Some("root".to_owned()), ..ProcessSettings::default() };
+        assert_eq!(of(&settings), "user `root` is none that programs may run as (--program-users)");
     }
 
     #[test]

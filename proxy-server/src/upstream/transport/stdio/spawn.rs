@@ -10,19 +10,19 @@ use tokio::process::{Child, Command};
 use crate::upstream::transport::descriptors::restore_descriptor_limit;
 use crate::upstream::transport::stdio::confinement::Prepared;
 
-/// Starts a confined process in a new process group. It inherits `handed_on` besides its standard streams; without that
-/// descriptor, the kernel kills it when the thread that started it ends.
+/// Starts a process in a new process group: a warden, which inherits `handed_on` besides its standard streams, or without
+/// that descriptor a program, which is confined, and which the kernel kills when the thread that started it ends.
 #[expect(unsafe_code, reason = "std has no safe way to run a call between fork and exec")]
 pub(super) fn spawn(mut command: Command, handed_on: Option<OwnedFd>, confinement: Prepared) -> io::Result<Child> {
     command.process_group(0);
     let parent = getpid();
     let before_exec = move || {
         restore_descriptor_limit()?;
-        // Before the death signal, which the kernel resets when the user changes.
-        confinement.apply()?;
         match &handed_on {
             Some(descriptor) => Ok(fcntl_setfd(descriptor, FdFlags::empty())?),
             None => {
+                // Before the death signal, which the kernel resets when the user changes.
+                confinement.apply()?;
                 set_parent_process_death_signal(Some(Signal::KILL))?;
                 // If the parent died before this point, no death signal follows.
                 if getppid() == Some(parent) { Ok(()) } else { Err(Errno::SRCH.into()) }

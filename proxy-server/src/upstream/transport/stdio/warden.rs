@@ -8,8 +8,9 @@
 //! before anything else runs.
 
 use std::collections::HashMap;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{ExitCode, ExitStatus};
 use std::time::Duration;
@@ -28,6 +29,9 @@ use super::spawn;
 
 /// First argument that selects the warden. The descriptor of the pipe, the confinement and the program follow.
 pub(super) const ARGUMENT: &str = "__warden";
+/// Prefix of the program's variables in the environment of its warden. Under their own names, some would act on the
+/// warden too (`LD_PRELOAD`), which may have more rights than the program.
+const PREFIX: &str = "MCP_PROXY_PROGRAM:";
 /// Order to send SIGTERM to the program's process group.
 pub(super) const TERMINATE: u8 = b't';
 /// Order to kill the program and everything below it.
@@ -41,6 +45,19 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(5);
 /// Exit codes of shells for a program that cannot be started, and for one that was ended by a signal.
 const CANNOT_START: u8 = 127;
 const ENDED_BY_SIGNAL: u8 = 128;
+
+/// Returns the name under which the warden finds a variable of the program.
+pub(super) fn variable(name: &str) -> String {
+    format!("{PREFIX}{name}")
+}
+
+/// Returns the variables of the program.
+fn variables() -> impl Iterator<Item = (OsString, OsString)> {
+    std::env::vars_os().filter_map(|(name, value)| {
+        let name = name.as_bytes().strip_prefix(PREFIX.as_bytes())?;
+        Some((OsStr::from_bytes(name).to_owned(), value))
+    })
+}
 
 /// Runs the warden if the command line selects it. Returns the exit code.
 pub fn warden() -> Option<ExitCode> {
@@ -70,7 +87,7 @@ async fn serve(
     let [terminate, interrupt, hangup] = signals.map(signal);
     let ignored = (interrupt?, hangup?);
     let mut command = Command::new(program);
-    command.args(args);
+    command.args(args).env_clear().envs(variables());
     let mut child = spawn::spawn(command, None, confinement.prepare())?;
     leave_streams()?;
     let ended = watch(&mut child, control, terminate?).await;
