@@ -27,6 +27,9 @@ const FIRST_RETRY: Duration = Duration::from_millis(500);
 const LONGEST_RETRY: Duration = Duration::from_secs(5);
 /// Streams that end sooner than this increase the pause before the next one.
 const SHORT_LIFE: Duration = Duration::from_secs(10);
+/// Maximum time for which a client waits until a change of its subscriptions has reached the upstream, if no answer depends
+/// on it.
+const SETTLING: Duration = Duration::from_secs(1);
 /// Deadline of a listen stream, which only the upstream ends.
 const FOREVER: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
@@ -87,15 +90,27 @@ impl Offers {
 impl Listening {
     /// Waits until the upstream has acknowledged notifications for this resource.
     pub(super) async fn covers(&self, inbox: &Inbox, uri: &str, deadline: Instant) -> Result<(), Error> {
+        match self.settled(inbox, deadline.min(Instant::now() + PATIENCE), |agreed| agreed.uris.contains(uri)).await {
+            Some(true) => Ok(()),
+            Some(false) => Err(Kind::InvalidParams("the upstream does not tell of changes of this resource").into()),
+            None => Err(Kind::TimedOut.into()),
+        }
+    }
+
+    /// Waits, for a moment at the most, until the upstream has acknowledged the subscriptions as they are now. Then no
+    /// notification comes twice, from the former stream and from the next one.
+    pub(super) async fn settle(&self, inbox: &Inbox) {
+        self.settled(inbox, Instant::now() + SETTLING, |_| ()).await;
+    }
+
+    /// Applies `read` to what the upstream has acknowledged once that covers the subscriptions as they are now; `None` if
+    /// it does not by the deadline.
+    async fn settled<T>(&self, inbox: &Inbox, deadline: Instant, read: impl FnOnce(&Agreed) -> T) -> Option<T> {
         let revision = *inbox.subscriptions_changed.borrow();
         let mut agreed = self.agreed.subscribe();
         let answered = agreed.wait_for(|agreed| agreed.revision.is_some_and(|answered| answered >= revision));
-        let agreed = timeout_at(deadline.min(Instant::now() + PATIENCE), answered).await;
-        match agreed {
-            Ok(Ok(agreed)) if agreed.uris.contains(uri) => Ok(()),
-            Ok(Ok(_)) => Err(Kind::InvalidParams("the upstream does not tell of changes of this resource").into()),
-            Ok(Err(_)) | Err(_) => Err(Kind::TimedOut.into()),
-        }
+        let answered = timeout_at(deadline, answered).await;
+        answered.ok().and_then(Result::ok).map(|agreed| read(&agreed))
     }
 }
 
@@ -153,7 +168,12 @@ impl Streams<'_> {
     async fn renew(&mut self, filter: &str, count: u64) -> Result<CancellationToken, Error> {
         let (stream, uris) = open(self.connection, filter).await?;
         let ended = stream.ended.clone();
-        let is_first = self.current.replace(stream).is_none();
+        let old = self.current.replace(stream);
+        let is_first = old.is_none();
+        // A change that follows on the acknowledgement comes on the new stream alone.
+        if let Some(old) = old {
+            old.end().await;
+        }
         self.listening.agreed.send_replace(Agreed { revision: Some(count), uris });
         // Changes during a time without a stream were not announced.
         match (std::mem::take(&mut self.was_lost), is_first) {
@@ -192,6 +212,15 @@ const REFUSED: &str = "the upstream refuses `subscriptions/listen`";
 struct Stream {
     ended: CancellationToken,
     _stop: DropGuard,
+}
+
+impl Stream {
+    /// Ends the stream. Nothing of it is published after this.
+    async fn end(self) {
+        let Self { ended, _stop: stop } = self;
+        drop(stop);
+        timeout(SETTLING, ended.cancelled()).await.ok();
+    }
 }
 
 /// Opens a stream and waits for the acknowledgement. Returns the resources that it covers.

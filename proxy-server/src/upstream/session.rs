@@ -330,6 +330,11 @@ impl Session {
         self.listening.covers(self.inbox(), uri, deadline).await
     }
 
+    /// Waits, for a moment at the most, until a modern upstream has acknowledged the subscriptions as they are now.
+    pub(super) async fn resubscribed(&self) {
+        self.listening.settle(self.inbox()).await;
+    }
+
     pub(super) fn lived(&self) -> Duration {
         self.since.elapsed()
     }

@@ -61,7 +61,7 @@ impl Attachment {
         match message.method() {
             "logging/setLevel" => self.set_level(session, message),
             "resources/subscribe" => self.subscribe(session, message, deadline.next()).await,
-            "resources/unsubscribe" => self.unsubscribe(session, message),
+            "resources/unsubscribe" => self.unsubscribe(session, message).await,
             // Tasks of the two eras are incompatible; the other methods belong to the gateway.
             "initialize" | "server/discover" | "subscriptions/listen" => not_offered(message),
             method if method.starts_with("tasks/") => not_offered(message),
@@ -157,10 +157,11 @@ impl Attachment {
         done(message)
     }
 
-    fn unsubscribe(&self, session: &Session, message: &Message) -> Result<Message, Error> {
+    async fn unsubscribe(&self, session: &Session, message: &Message) -> Result<Message, Error> {
         let uri = uri(message)?;
         self.client_state().subscriptions.remove(&uri);
         session.inbox().unsubscribe(self.id, &uri);
+        session.resubscribed().await;
         done(message)
     }
 }
