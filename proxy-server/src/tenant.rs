@@ -1,4 +1,4 @@
-//! Tenants: those whom limits tell apart, so that a greedy one leaves room for the others.
+//! Tenants: the callers that limits tell apart, so that a greedy one leaves room for the others.
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
@@ -11,7 +11,7 @@ use tokio::time::Instant;
 /// Key of the digests, unknown to clients, so that none can choose an address with the digest of another.
 static KEY: LazyLock<RandomState> = LazyLock::new(RandomState::default);
 
-/// Digest of whom a request is counted for: a principal; without one, a session or an address.
+/// Digest of the caller that a request is counted for: a principal; without one, a session or an address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Tenant(u64);
 

@@ -16,7 +16,7 @@ use crate::upstream::{Attachment, Upstream};
 /// A client's request.
 pub(crate) struct Call {
     pub(crate) principal: Principal,
-    /// Whom limits count the request for.
+    /// Tenant that limits count the request for.
     pub(crate) tenant: Tenant,
     pub(crate) scope: Scope,
     pub(crate) client: Client,
