@@ -7,6 +7,7 @@ pub(crate) mod lock;
 pub(crate) mod needs;
 pub(crate) mod outcome;
 pub(crate) mod refresh;
+pub(crate) mod token;
 pub(crate) mod wait;
 
 use std::fmt;
@@ -258,7 +259,7 @@ impl Client {
     /// # }
     /// ```
     pub async fn call_tool(&self, call: &ToolCall) -> Result<ToolOutcome, Error> {
-        let call = Call::post("admin/tools/call", Rule::CallTool, call)?;
+        let call = Call::post("admin/tools/call", Rule::Effect, call)?;
         self.send(call).await?.ok().map(ToolOutcome::new)
     }
 

@@ -139,7 +139,7 @@ impl Endpoint {
         let mut attempts = Attempts {
             rule: call.rule,
             schedule: self.schedule,
-            timeout: (call.rule != Rule::CallTool).then_some(self.timeout),
+            timeout: (call.rule != Rule::Effect).then_some(self.timeout),
             deadline,
             retries: 0,
         };

@@ -28,8 +28,9 @@ pub(crate) enum Rule {
     Idempotent,
     /// Registration: also retried after 5xx, because a duplicate gets a 409, which callers treat as success.
     Register,
-    /// Tool call, not idempotent: also retried after 503, which means that the call did not reach the upstream.
-    CallTool,
+    /// Request with an effect that must not be repeated, such as a tool call: also retried after 503, which means that
+    /// it had none.
+    Effect,
 }
 
 /// Delays between attempts: doubling from a base to a cap, with jitter. The sum of a fixed and a random part.
@@ -114,7 +115,7 @@ impl Rule {
         match self {
             Self::Idempotent => status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS,
             Self::Register => status.is_server_error(),
-            Self::CallTool => status == StatusCode::SERVICE_UNAVAILABLE,
+            Self::Effect => status == StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 }

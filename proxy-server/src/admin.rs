@@ -12,6 +12,7 @@ mod problem;
 mod refresh;
 mod state;
 mod status;
+mod tokens;
 mod tools;
 mod view;
 
@@ -22,6 +23,7 @@ use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
 use axum::routing::{get, post, put};
+use schemas::admin::Right;
 
 use self::state::Shared;
 pub(crate) use self::state::{Admin, Connections};
@@ -51,6 +53,9 @@ pub(crate) fn router(admin: Arc<Admin>) -> (Router, Vec<Route>) {
         .route("/admin/leases", get(leases::list))
         .route("/admin/leases/{holder}", put(leases::hold).delete(leases::release))
         .route("/admin/locks/{owner}", put(locks::take).delete(locks::release))
+        .route("/admin/tokens", get(tokens::list).post(tokens::issue))
+        .route("/admin/tokens/{name}", get(tokens::show).put(tokens::update).delete(tokens::revoke))
+        .route("/admin/tokens/{name}/rotate", post(tokens::rotate))
         .route("/admin/tools", get(tools::list))
         .route("/admin/tools/call", post(tools::call))
         .route("/admin/metrics", get(status::metrics))
@@ -66,7 +71,8 @@ async fn authorize(State(admin): Shared, request: Request, next: Next) -> Respon
     if let Some(refusal) = body::refusal(&request) {
         return refusal;
     }
-    match admin.policy.admin(&(admin.credentials)(&request)) {
+    let needed = if request.method().is_safe() { Right::Read } else { Right::Write };
+    match admin.policy.admin(&(admin.credentials)(&request), needed) {
         Ok(()) => next.run(request).await,
         Err(denied) => problem::denied(denied),
     }

@@ -12,6 +12,7 @@ mod leases;
 mod locks;
 mod reconcile;
 mod start;
+mod tokens;
 
 use std::sync::Arc;
 
@@ -24,6 +25,7 @@ use self::declared::Declared;
 pub(crate) use self::declared::{DeclaredServers, FILE_OWNER, FileReport};
 pub(crate) use self::locks::RequestedLock;
 use self::reconcile::Reconciler;
+pub(crate) use self::tokens::follow_token_uses;
 use crate::registry::{Held, Registry, Snapshot, StorageError, TooManyHolders};
 use crate::upstream::Lifecycle;
 

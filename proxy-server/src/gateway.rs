@@ -23,7 +23,7 @@ use tracing::{debug, warn};
 use crate::admin::{self, Admin, Connections};
 use crate::catalog::{Catalog, GatewayName};
 use crate::config::Config;
-use crate::control::{Control, DeclaredServers};
+use crate::control::{Control, DeclaredServers, follow_token_uses};
 use crate::discovery::{self, Discovery};
 use crate::downstream::{self, Edge, Origins, Servers, Service};
 use crate::gateway::accept::Acceptor;
@@ -35,8 +35,8 @@ pub use crate::gateway::start_error::StartError;
 use crate::http::client::{Dialer, Limits as DialLimits};
 use crate::http::server::{Drain, Route, Tls};
 use crate::keys::Keys;
-use crate::policy::Policy;
 use crate::policy::oauth::OAuth;
+use crate::policy::{AccessTokens, Policy};
 use crate::registry::{OpenError, Opened, Registry};
 use crate::tasks::{Lanes, Tasks};
 use crate::upstream::{Environment, Upstreams};
@@ -74,6 +74,7 @@ pub struct Gateway {
     lanes: Arc<Lanes>,
     registry: Registry,
     control: Arc<Control>,
+    policy: Arc<Policy>,
     grace: Duration,
     settings: Settings,
     /// The configuration at start, whose fixed settings stay in effect.
@@ -110,7 +111,7 @@ impl Gateway {
         let (tasks, connections, drain) = (Tasks::default(), Tasks::default(), Drain::default());
         let settings = Settings::new(&config);
         let registry = Registry::start(opened, &tasks);
-        let Composed { edge, control, counts, routers, routes } =
+        let Composed { edge, control, policy, counts, routers, routes } =
             compose((&config, &settings, &keys), (registry.clone(), dialer), &tasks, &drain);
         control.declare(config.servers.clone().unwrap_or_else(DeclaredServers::none));
         let lanes = Arc::new(Lanes::start().map_err(StartError::Threads)?);
@@ -153,6 +154,7 @@ impl Gateway {
             lanes,
             registry,
             control,
+            policy,
             grace,
             settings,
             started,
@@ -220,6 +222,7 @@ impl Gateway {
     pub async fn drain(&self) {
         self.drain.announce();
         if self.started.reuse_port {
+            self.control.store_token_uses(self.policy.access_tokens()).await;
             self.registry.hand_over().await;
         }
         sleep(self.drain_delay).await;
@@ -233,6 +236,7 @@ impl Gateway {
         self.accepting.stop(FIRST_RESPONSES).await;
         tokio::join!(self.edge.drain(self.grace), self.drain.answered(FIRST_RESPONSES.min(self.grace)));
         self.edge.end_sessions();
+        self.control.store_token_uses(self.policy.access_tokens()).await;
         self.registry.hand_over().await;
         if !self.connections.stop(Duration::from_secs(1)).await {
             debug!("connections still open at the end of the grace period");
@@ -274,6 +278,7 @@ pub(crate) async fn serve_stdio(
 struct Composed {
     edge: Arc<Edge>,
     control: Arc<Control>,
+    policy: Arc<Policy>,
     counts: Arc<Connections>,
     routers: Routers,
     /// Every route, with its audience.
@@ -298,8 +303,13 @@ fn compose(
     let oauth = OAuth::new(&config.policy.oauth, url, dialer.clone(), keys.digest.clone());
     let environment = Environment::new(settings.upstream.clone(), tasks.clone(), dialer, config.children.clone());
     let (upstreams, lifecycle) = Upstreams::new(environment);
+    let access_tokens = AccessTokens::new(registry.tokens());
     let control = Control::start(registry, lifecycle, tasks);
-    let policy = Arc::new(Policy::new(settings.policy.clone(), keys.digest.clone(), oauth));
+    let policy = Arc::new(Policy::new(settings.policy.clone(), keys.digest.clone(), oauth, access_tokens));
+    tasks.spawn("token uses", {
+        let (control, policy) = (Arc::clone(&control), Arc::clone(&policy));
+        follow_token_uses(control, policy, tasks.stopping().clone())
+    });
     let counts = Arc::<Connections>::default();
     let catalog =
         Catalog::follow(upstreams.clone(), settings.naming.clone(), GatewayName::new(keys.gateway_name), tasks);
@@ -321,7 +331,7 @@ fn compose(
         control: Arc::clone(&control),
         catalog,
         upstreams,
-        policy,
+        policy: Arc::clone(&policy),
         salt: FingerprintSalt::new(keys.fingerprint_salt),
         started: Instant::now(),
         connections: Arc::clone(&counts),
@@ -348,7 +358,14 @@ fn compose(
         main: main.fallback(downstream::not_found),
         admin: admin.merge(health).fallback(downstream::not_found),
     };
-    Composed { edge, control, counts, routers, routes: [of_endpoints, of_documents, of_health, of_admin].concat() }
+    Composed {
+        edge,
+        control,
+        policy,
+        counts,
+        routers,
+        routes: [of_endpoints, of_documents, of_health, of_admin].concat(),
+    }
 }
 
 /// Returns the URL under which clients reach the gateway, without a slash at the end.

@@ -1,6 +1,7 @@
 //! Decides who a caller is, and what the caller may see and call. Builds no responses.
 
 pub(crate) mod access;
+mod access_tokens;
 mod authenticate;
 mod client_addr;
 mod credentials;
@@ -17,6 +18,7 @@ use std::sync::Arc;
 use ipnet::IpNet;
 use schemas::Secret;
 
+pub(crate) use self::access_tokens::AccessTokens;
 pub(crate) use self::authenticate::{Caller, Principal};
 pub(crate) use self::credentials::Credentials;
 pub(crate) use self::denied::Denied;
@@ -43,6 +45,8 @@ pub(crate) struct Config {
     pub(crate) oauth: oauth::Config,
     /// True if certificates identify clients.
     pub(crate) client_certificates: bool,
+    /// True if every endpoint asks who the caller is, also if none of the other settings does.
+    pub(crate) require_auth: bool,
     /// True if a token may come in the query of a URL.
     pub(crate) query_tokens: bool,
     /// True if callers from anywhere may use an admin API without tokens, and start processes through it.
@@ -56,11 +60,28 @@ pub(crate) struct Policy {
     digest_key: DigestKey,
     /// Present if access tokens of an authorization server are accepted.
     oauth: Option<Arc<OAuth>>,
+    access_tokens: AccessTokens,
 }
 
 impl Policy {
-    pub(crate) fn new(config: Live<Config>, digest_key: DigestKey, oauth: Option<Arc<OAuth>>) -> Self {
-        Self { config, digest_key, oauth }
+    pub(crate) fn new(
+        config: Live<Config>,
+        digest_key: DigestKey,
+        oauth: Option<Arc<OAuth>>,
+        access_tokens: AccessTokens,
+    ) -> Self {
+        Self { config, digest_key, oauth, access_tokens }
+    }
+
+    /// Creates the policy of a gateway without an authorization server and access tokens.
+    #[cfg(test)]
+    pub(crate) fn of(config: Live<Config>, digest_key: DigestKey) -> Self {
+        Self::new(config, digest_key, None, AccessTokens::none())
+    }
+
+    /// Returns the access tokens that the gateway has issued.
+    pub(crate) fn access_tokens(&self) -> &AccessTokens {
+        &self.access_tokens
     }
 
     /// Returns the part that knows the authorization server, if there is one.

@@ -1,4 +1,4 @@
-//! The durable set of registrations, with their leases and the locks of owners. Does not know the state of an upstream.
+//! The durable set of registrations, with their leases, the locks of owners and access tokens. Does not know the state of an upstream.
 //!
 //! Every change is a transaction: all of it is applied, or nothing. `records` has the rules and no clock or storage. A
 //! transaction is applied to a copy of the records, the difference is stored, and only then do readers see it. Reads come
@@ -16,12 +16,15 @@ mod redis;
 mod registration;
 mod snapshot;
 mod storage;
+mod tokens;
 mod transaction;
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use jiff::Timestamp;
+use schemas::admin::TokenName;
 use schemas::{Holder, Owner, Secret};
 use tokio::sync::{Notify, Semaphore, watch};
 use tokio::time::{Instant, timeout};
@@ -39,6 +42,7 @@ use self::records::{Limits, Records};
 pub(crate) use self::registration::{Registration, Tenure};
 pub(crate) use self::snapshot::Snapshot;
 use self::storage::Storage;
+pub(crate) use self::tokens::{AccessToken, TokenDigest, TokenError, TokenGrant, Tokens, token_digest};
 pub(crate) use self::transaction::{
     Effect, EndedLeases, Expected, Grant, RequestedLease, TransactError, Write, Written,
 };
@@ -62,6 +66,7 @@ struct Shared {
     limits: Limits,
     records: Mutex<Records>,
     newest: watch::Sender<Arc<Snapshot>>,
+    tokens: watch::Sender<Arc<Tokens>>,
     /// The failure of a lost storage.
     failure: watch::Sender<Option<StorageError>>,
     /// Time before which no lease ends.
@@ -77,6 +82,7 @@ impl Registry {
     /// Takes over an opened storage, and starts the task that follows it.
     pub(crate) fn start(Opened { storage, records, limits, .. }: Opened, tasks: &Tasks) -> Self {
         let newest = watch::Sender::new(Arc::clone(records.snapshot()));
+        let access = watch::Sender::new(Arc::clone(records.tokens()));
         let is_durable = !matches!(storage, Storage::Memory);
         let leases_until = if is_durable { expiry(Timestamp::now(), LEASE_GRACE) } else { Timestamp::MIN };
         let registry = Self(Arc::new(Shared {
@@ -84,6 +90,7 @@ impl Registry {
             limits,
             records: Mutex::new(records),
             newest,
+            tokens: access,
             failure: watch::Sender::new(None),
             leases_until: Mutex::new(leases_until),
             turn: Semaphore::new(1),
@@ -201,6 +208,51 @@ impl Registry {
         self.change(move |records| records.locks.release(&owner, &token, now)).await
     }
 
+    /// Subscribes to the newest state of all access tokens.
+    pub(crate) fn tokens(&self) -> watch::Receiver<Arc<Tokens>> {
+        self.0.tokens.subscribe()
+    }
+
+    /// Issues an access token whose secret has this digest.
+    pub(crate) async fn issue_token(
+        &self,
+        named: (TokenName, TokenDigest),
+        grant: TokenGrant,
+        now: Timestamp,
+    ) -> Result<Arc<AccessToken>, TokenError> {
+        self.change(move |records| records.issue_token(named, grant.clone(), now)).await?
+    }
+
+    /// Replaces what an access token is for.
+    pub(crate) async fn update_token(
+        &self,
+        name: TokenName,
+        grant: TokenGrant,
+        now: Timestamp,
+    ) -> Result<Arc<AccessToken>, TokenError> {
+        self.change(move |records| records.update_token(&name, grant.clone(), now)).await?
+    }
+
+    /// Replaces the secret of an access token by that with this digest. The present one stays valid for `overlap`.
+    pub(crate) async fn rotate_token(
+        &self,
+        (name, digest): (TokenName, TokenDigest),
+        overlap: Duration,
+        now: Timestamp,
+    ) -> Result<Arc<AccessToken>, TokenError> {
+        self.change(move |records| records.rotate_token((&name, digest), overlap, now)).await?
+    }
+
+    /// Removes an access token. Returns true if it existed.
+    pub(crate) async fn revoke_token(&self, name: TokenName) -> Result<bool, StorageError> {
+        self.change(move |records| records.revoke_token(&name)).await
+    }
+
+    /// Notes the times at which access tokens were used.
+    pub(crate) async fn note_token_uses(&self, uses: BTreeMap<TokenName, Timestamp>) -> Result<(), StorageError> {
+        self.change(move |records| records.note_token_uses(&uses)).await
+    }
+
     /// Returns the number of registrations that can still be added.
     pub(crate) fn room(&self) -> usize {
         self.records().room()
@@ -279,6 +331,13 @@ impl Registry {
             let is_new = !Arc::ptr_eq(newest, current.snapshot());
             if is_new {
                 *newest = Arc::clone(current.snapshot());
+            }
+            is_new
+        });
+        self.0.tokens.send_if_modified(|tokens| {
+            let is_new = !Arc::ptr_eq(tokens, current.tokens());
+            if is_new {
+                tokens.clone_from(current.tokens());
             }
             is_new
         });

@@ -25,6 +25,7 @@ mod refresh;
 mod registration;
 mod revision;
 mod status;
+mod token;
 mod tool;
 
 use serde::Deserialize;
@@ -44,6 +45,10 @@ pub use crate::admin::refresh::Refreshed;
 pub use crate::admin::registration::{Acknowledgement, DefinitionView, Fingerprints, Registration, RegistrationList};
 pub use crate::admin::revision::{Revision, StaleRevision};
 pub use crate::admin::status::{State, Status};
+pub use crate::admin::token::{
+    AccessToken, InvalidTokenName, IssuedToken, MAX_TOKEN_TTL, NO_SUCH_TOKEN, NewToken, Right, TOKEN_PREFIX, TokenList,
+    TokenName, TokenRotation, TokenUpdate,
+};
 pub use crate::admin::tool::{Tool, ToolCall, ToolCallAnswer, ToolList};
 
 /// Reads a list that may be `null`: Go serialises an empty slice so.

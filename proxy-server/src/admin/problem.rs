@@ -71,8 +71,18 @@ pub(super) fn denied(denied: Denied) -> Response {
         }
         Denied::Address => return problem(StatusCode::FORBIDDEN, Problem::new("Access denied: IP not allowed")),
         Denied::MayNotReveal => {
-            let details = "secrets are shown to callers with an admin token only, and this gateway has none; configure one \
-                           (--admin-tokens)";
+            let details = "secrets are shown to callers with a token of --admin-tokens only";
+            return problem(StatusCode::FORBIDDEN, Problem::new("Access denied").details(details));
+        }
+        Denied::Right(right) => {
+            let word = serde_json::to_value(right).unwrap_or_default();
+            let details = format!("the access token has not the right {word}");
+            return problem(StatusCode::FORBIDDEN, Problem::new("Access denied").details(details));
+        }
+        Denied::Server => return problem(StatusCode::FORBIDDEN, Problem::new("Access denied")),
+        Denied::MayNotIssue => {
+            let details = "access tokens are issued, changed and revoked by callers with a token of --admin-tokens or, \
+                           where none is configured, by the user who runs the gateway, on this machine";
             return problem(StatusCode::FORBIDDEN, Problem::new("Access denied").details(details));
         }
         Denied::MayNotStart(why) => {

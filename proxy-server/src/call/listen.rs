@@ -18,7 +18,7 @@ use crate::call::request::{Answer, Call, Client, Scope};
 use crate::call::services::Services;
 use crate::call::target::Target;
 use crate::error::{Error, Kind};
-use crate::protocol::Era;
+use crate::protocol::{self, Era};
 use crate::upstream::Events;
 
 /// Opens a stream. It ends when the client drops the exchange.
@@ -31,6 +31,14 @@ async fn run(services: &Arc<Services>, call: Call, events: Events) -> Result<Ans
     let Client::Modern(_) = &call.client else { return Err(Kind::UnknownMethod.into()) };
     let principal = call.principal;
     debug!(%principal, method = call.message.method(), "call admitted");
+    let ended = Answer::given(protocol::listening_ended(call.message.id()));
+    tokio::select! {
+        outcome = stream(services, call, events) => outcome,
+        () = services.policy.access_lost(principal) => Ok(ended),
+    }
+}
+
+async fn stream(services: &Arc<Services>, call: Call, events: Events) -> Result<Answer, Error> {
     let limit = services.limits.queued_bytes;
     let target = match &call.scope {
         Scope::All { .. } => return stream::send(all::open(services, call)?, &events, limit).await,

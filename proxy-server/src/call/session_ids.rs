@@ -138,7 +138,7 @@ mod tests {
     const HELLO: &str = r#"{"protocolVersion":"2025-06-18","capabilities":{},"clientInfo":{"name":"c","version":"1"}}"#;
 
     fn process(key: u8) -> SessionIds {
-        let policy = Policy::new(Live::new(policy::Config::default()), Keys::of(key).digest, None);
+        let policy = Policy::of(Live::new(policy::Config::default()), Keys::of(key).digest);
         SessionIds::new(Some(Keys::of(key).seal), Arc::new(policy))
     }
 

@@ -79,6 +79,12 @@ pub(super) const SETTINGS: &[Setting] = &[
         ..live_flag("query-tokens", |config| Field::OnOff(&mut config.policy.query_tokens))
     },
     Setting {
+        variables: &["MCP_PROXY_REQUIRE_AUTH"],
+        help: "Refuse clients without a token at every endpoint of servers, also where none is configured: on or off. With on, \
+               access tokens (/admin/tokens) can be the only ones",
+        ..live_flag("require-auth", |config| Field::OnOff(&mut config.policy.require_auth))
+    },
+    Setting {
         alias: Some("mcp-trusted-proxies"),
         variables: &["MCP_PROXY_TRUSTED_PROXIES"],
         help: "Proxies whose X-Forwarded-For is believed",

@@ -39,7 +39,8 @@ impl Edge {
             LogLimits { bytes: config.stream_bytes, events: config.stream_events, patience: config.write_timeout };
         let sessions = Arc::new(Sessions::new(config.max_sessions, streams, Arc::clone(&kept), ids));
         let idle = (config.clone(), limits.question_timeout);
-        tasks.spawn("session reaper", reap(Arc::clone(&sessions), idle, tasks.stopping().clone()));
+        let reaping = reap(Arc::clone(&sessions), idle, Arc::clone(&policy), tasks.stopping().clone());
+        tasks.spawn("session reaper", reaping);
         let services = Services::new(Parts {
             upstreams,
             catalog,

@@ -235,8 +235,10 @@ pub(super) fn denied(denied: Denied, challenge: Option<String>) -> Reply {
         Denied::NoBearer => (StatusCode::UNAUTHORIZED, "Invalid authorization format"),
         Denied::WrongToken => (StatusCode::UNAUTHORIZED, "Invalid token"),
         Denied::Scope => (StatusCode::FORBIDDEN, "Insufficient scope"),
+        Denied::Right(_) => (StatusCode::FORBIDDEN, "The token is not for calls"),
+        Denied::Server => (StatusCode::FORBIDDEN, "The token is for other servers"),
         Denied::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, "The authorization server does not answer"),
-        Denied::Address | Denied::MayNotStart(_) | Denied::MayNotReveal => {
+        Denied::Address | Denied::MayNotStart(_) | Denied::MayNotReveal | Denied::MayNotIssue => {
             (StatusCode::FORBIDDEN, "Access denied: IP not allowed")
         }
     };

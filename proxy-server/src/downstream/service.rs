@@ -16,7 +16,9 @@ use crate::downstream::fields::Fields;
 use crate::downstream::origin::{HEALTH_PATHS, Origins};
 use crate::downstream::router::endpoint;
 use crate::downstream::{error_response, streamable_http};
-use crate::http::server::{self, Admission, BodyError, Head, Limits, Peer, Reply, cors};
+use crate::http::server::{
+    self, Admission, BodyError, Head, Limits, Peer, Reply, cors, is_under, without_trailing_slash,
+};
 use crate::policy::{Credentials, Page};
 
 /// Application behind the HTTP server: the endpoints, the admin API and the health checks.
@@ -160,28 +162,9 @@ impl Service {
     }
 }
 
-/// True for a path and everything below it.
-fn is_under(parent: &str, path: &str) -> bool {
-    path.strip_prefix(parent).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-}
-
 /// Adds `Cache-Control: no-store` unless the response has that field: a missing resource may exist soon, and most
 /// responses are for one caller only.
 fn fresh(mut response: Response) -> Response {
     response.headers_mut().entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     response
-}
-
-/// Removes trailing slashes from the path, as clients of the predecessor expect, which redirected `/healthz/`.
-fn without_trailing_slash<B>(mut request: Request<B>) -> Request<B> {
-    let uri = request.uri();
-    let path = uri.path();
-    if path.len() > 1 && path.ends_with('/') {
-        let query = uri.query().map_or_else(String::new, |query| format!("?{query}"));
-        let shorter = format!("{}{query}", path.trim_end_matches('/'));
-        if let Ok(uri) = shorter.parse() {
-            *request.uri_mut() = uri;
-        }
-    }
-    request
 }

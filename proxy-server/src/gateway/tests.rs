@@ -1,7 +1,9 @@
 //! Tries every route with every credential.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
+use schemas::admin::Right;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -9,6 +11,7 @@ use tokio::time::timeout;
 use super::Gateway;
 use crate::config::Config;
 use crate::http::server::{Audience, Route};
+use crate::registry::TokenGrant;
 
 const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
 
@@ -31,6 +34,14 @@ async fn gateway() -> Gateway {
     let registered = ask(&gateway, "POST", "/admin/mcps", Some("Bearer admin"), definition).await;
     assert_eq!(registered, 201);
     gateway
+}
+
+/// Issues an access token with these rights. Returns it as a value of `Authorization`.
+async fn issue(gateway: &Gateway, name: &str, rights: &[Right]) -> String {
+    let (name, rights) = (name.parse().expect("a name"), rights.iter().copied().collect());
+    let grant = TokenGrant { rights, servers: BTreeSet::new(), lifetime: None };
+    let (secret, _) = gateway.control.issue_token(name, grant).await.expect("a token");
+    format!("Bearer {}", secret.expose())
 }
 
 /// Sends a request over a connection of its own. Returns the status.
@@ -116,6 +127,41 @@ async fn routes_for_admins_refuse_everyone_else_by_every_method() {
         for (authorization, query) in [(Some("Bearer admin"), ""), (Some("admin"), ""), (None, "?token=admin")] {
             let statuses = statuses(&gateway, route, authorization, query).await;
             assert!(!statuses.iter().any(|status| [401, 403].contains(status)), "{route:?} {statuses:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_access_token_opens_the_routes_and_methods_of_its_rights() {
+    let gateway = gateway().await;
+    let call = issue(&gateway, "call", &[Right::Call]).await;
+    let read = issue(&gateway, "read", &[Right::Read]).await;
+    let write = issue(&gateway, "write", &[Right::Write]).await;
+    for route in of(&gateway, Audience::Clients) {
+        let allowed = statuses(&gateway, route, Some(&call), "").await;
+        assert!(!allowed.iter().any(|status| [401, 403].contains(status)), "{route:?} {allowed:?}");
+        for other in [&read, &write] {
+            let refused = statuses(&gateway, route, Some(other), "").await;
+            assert!(
+                METHODS
+                    .iter()
+                    .zip(refused.iter())
+                    .all(|(method, status)| *status == 403 || is_refusal((method, *status))),
+                "{route:?} {refused:?}"
+            );
+        }
+    }
+    for route in of(&gateway, Audience::Admins) {
+        let of_call = statuses(&gateway, route, Some(&call), "").await;
+        assert!(of_call.iter().all(|status| *status == 403), "{route:?} {of_call:?}");
+        for (token, is_safe) in [(&read, true), (&write, false)] {
+            let statuses = statuses(&gateway, route, Some(token), "").await;
+            for (method, status) in METHODS.into_iter().zip(statuses) {
+                let is_allowed = matches!(method, "GET" | "HEAD" | "OPTIONS") == is_safe;
+                // The right to write is not enough to issue access tokens.
+                let is_refused = !is_allowed || (route.path.starts_with("/admin/tokens") && status == 403 && !is_safe);
+                assert_eq!(status == 403, is_refused, "{route:?} {method} {status}");
+            }
         }
     }
 }

@@ -4,15 +4,18 @@ use std::borrow::Cow;
 use std::fmt;
 use std::net::IpAddr;
 
+use schemas::admin::{Right, TokenName};
 use schemas::{Definition, Secret};
 use subtle::ConstantTimeEq;
 
-use crate::policy::Policy;
+use crate::policy::access_tokens::issued_digest;
 use crate::policy::client_addr::client_address;
 use crate::policy::credentials::{Credentials, QueryToken};
 use crate::policy::denied::Denied;
 use crate::policy::oauth::{Endpoint, Places, Verdict};
 use crate::policy::same_machine::Starter;
+use crate::policy::{Config, Policy};
+use crate::registry::TokenDigest;
 
 /// The identity of a caller of an upstream's endpoints, as its token shows. A session belongs to one principal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -29,6 +32,8 @@ pub(crate) enum Principal {
     Subject(u64),
     /// The holder of a client certificate; a digest of the certificate.
     Certificate(u64),
+    /// The holder of the access token with this name.
+    Token(TokenName),
 }
 
 impl fmt::Display for Principal {
@@ -41,6 +46,7 @@ impl fmt::Display for Principal {
             Self::Holder(digest) => write!(out, "holder {digest}"),
             Self::Subject(digest) => write!(out, "subject {digest}"),
             Self::Certificate(digest) => write!(out, "certificate {digest}"),
+            Self::Token(name) => write!(out, "token {name}"),
         }
     }
 }
@@ -52,6 +58,7 @@ pub(crate) struct Caller {
     authorization: Option<Secret>,
     grant: Option<Grant>,
     certificate: Option<u64>,
+    issued: Option<TokenDigest>,
 }
 
 /// A verified access token, and the endpoints that it is for.
@@ -68,6 +75,18 @@ struct Shown<'a> {
     authorization: Option<&'a str>,
     grant: Option<&'a Grant>,
     certificate: Option<u64>,
+    /// Digest of the token, if a gateway may have issued it.
+    issued: Option<TokenDigest>,
+}
+
+/// What gives a caller the use of the admin API.
+enum Administrator {
+    /// No token is asked for.
+    Anyone,
+    /// The token of the settings with this index.
+    Configured(usize),
+    /// A token that a gateway may have issued, by its digest.
+    Issued(TokenDigest),
 }
 
 impl Caller {
@@ -77,6 +96,7 @@ impl Caller {
             authorization: self.authorization.as_ref().map(Secret::expose),
             grant: self.grant.as_ref(),
             certificate: self.certificate,
+            issued: self.issued,
         }
     }
 }
@@ -90,15 +110,18 @@ impl Policy {
             authorization: authorization.as_deref(),
             grant: grant.as_ref(),
             certificate: credentials.from.certificate,
+            issued: authorization.as_deref().and_then(bearer).and_then(issued_digest),
         };
         self.decide(shown, Endpoint::One(definition.name.as_str()), definition)
     }
 
     /// Extracts the properties of a caller for later decisions.
     pub(crate) fn caller(&self, credentials: &Credentials<'_>) -> Caller {
+        let authorization = self.authorization(credentials);
         Caller {
             address: self.address(credentials),
-            authorization: self.authorization(credentials).as_deref().map(Into::into),
+            issued: authorization.as_deref().and_then(bearer).and_then(issued_digest),
+            authorization: authorization.as_deref().map(Into::into),
             grant: self.grant(credentials),
             certificate: credentials.from.certificate,
         }
@@ -126,7 +149,8 @@ impl Policy {
                     known @ (Principal::Global(_)
                     | Principal::Holder(_)
                     | Principal::Subject(_)
-                    | Principal::Certificate(_)),
+                    | Principal::Certificate(_)
+                    | Principal::Token(_)),
                 ) => return Ok(known),
                 // A refusal that a token would change says more than one of an upstream's own rules.
                 Err(why) if denied.is_none() || !is_own_rule(why) => denied = Some(why),
@@ -135,12 +159,14 @@ impl Policy {
         }
         match (open, denied) {
             (Some(open), _) => Ok(open),
+            (None, None) if !self.asks_for_identity() => Ok(Principal::Anonymous),
             // Whoever may use the endpoint finds it without upstreams, instead of a request for the scopes of one of them.
-            (None, Some(Denied::Scope | Denied::Address) | None) if self.oauth.is_some() => {
+            (None, Some(Denied::Scope | Denied::Address | Denied::Server))
+                if self.oauth.is_some() || caller.issued.is_some() =>
+            {
                 self.holder_of(caller.shown(), &[], (Endpoint::All, None))
             }
             (None, Some(why)) => Err(why),
-            (None, None) if !self.asks_for_identity() => Ok(Principal::Anonymous),
             (None, None) => self.holder_of(caller.shown(), &[], (Endpoint::All, None)),
         }
     }
@@ -177,6 +203,7 @@ impl Policy {
             Principal::Holder(digest) => format!("holder {digest:016x}"),
             Principal::Subject(digest) => format!("subject {digest:016x}"),
             Principal::Certificate(digest) => format!("certificate {digest:016x}"),
+            Principal::Token(name) => format!("token {name}"),
         }
     }
 
@@ -194,7 +221,14 @@ impl Policy {
         if !self.asks_for_identity() && own.is_empty() {
             // Scopes that nobody can have are not the same as none.
             let is_closed = definition.access.require_auth || !definition.access.required_scopes.is_empty();
-            return if is_closed { Err(Denied::NoToken) } else { Ok(Principal::Anonymous) };
+            let issued =
+                shown.issued.map(|digest| self.access_tokens.caller(&digest, Some(definition)).map(Principal::Token));
+            return match (issued, is_closed) {
+                (Some(Ok(holder)), _) => Ok(holder),
+                (Some(Err(why)), true) => Err(why),
+                (None, true) => Err(Denied::NoToken),
+                (_, false) => Ok(Principal::Anonymous),
+            };
         }
         self.holder_of(shown, own, (endpoint, Some(definition)))
     }
@@ -217,6 +251,9 @@ impl Policy {
         let global = &self.config.global_tokens;
         let token = bearer(authorization).ok_or(Denied::NoBearer)?;
         let principal = find(global, token).map(Principal::Global).or_else(|| find(own, token).map(Principal::Own));
+        if let (None, Some(digest)) = (principal, shown.issued) {
+            return self.access_tokens.caller(&digest, definition).map(Principal::Token);
+        }
         match (principal, &self.oauth, shown.grant) {
             (Some(principal), _, _) => Ok(principal),
             (None, Some(oauth), Some(Grant { verdict, places })) => {
@@ -228,7 +265,8 @@ impl Policy {
 
     /// True if every endpoint asks who the caller is.
     fn asks_for_identity(&self) -> bool {
-        !self.config.global_tokens.is_empty() || self.oauth.is_some() || self.config.client_certificates
+        let Config { require_auth, client_certificates, .. } = *self.config;
+        require_auth || client_certificates || !self.config.global_tokens.is_empty() || self.oauth.is_some()
     }
 
     /// True if a caller needs scopes, which a certificate does not have.
@@ -251,7 +289,7 @@ impl Policy {
     ) -> Option<String> {
         let oauth = self.oauth.as_ref()?;
         let authorization = self.authorization(credentials)?.into_owned();
-        let token = bearer(&authorization)?;
+        let token = bearer(&authorization).filter(|token| issued_digest(token).is_none())?;
         credentials.verdict = oauth.recall(token);
         let is_own = |tokens: &[Secret]| find(tokens, token).is_some();
         let is_known = credentials.verdict.is_some()
@@ -276,38 +314,61 @@ impl Policy {
         }
     }
 
-    /// Decides whether a caller may use the admin API: by its address, then by its token.
-    pub(crate) fn admin(&self, credentials: &Credentials<'_>) -> Result<(), Denied> {
-        self.admin_token(credentials).map(drop)
+    /// Decides whether a caller may use the admin API for what needs this right: by its address, then by its token.
+    pub(crate) fn admin(&self, credentials: &Credentials<'_>, needed: Right) -> Result<(), Denied> {
+        match self.administrator(credentials)? {
+            Administrator::Anyone | Administrator::Configured(_) => Ok(()),
+            Administrator::Issued(digest) => self.access_tokens.admin(&digest, needed),
+        }
     }
 
     /// Decides whether a caller may read the secrets of definitions, and names its admin token. Being on this machine is not enough,
     /// nor is `--allow-insecure-admin`.
     pub(crate) fn revealer(&self, credentials: &Credentials<'_>) -> Result<usize, Denied> {
-        self.admin_token(credentials)?.ok_or(Denied::MayNotReveal)
+        match self.administrator(credentials)? {
+            Administrator::Configured(index) => Ok(index),
+            Administrator::Anyone | Administrator::Issued(_) => Err(Denied::MayNotReveal),
+        }
     }
 
-    /// The index of the admin token that a caller has shown; nothing where none is asked for.
-    fn admin_token(&self, credentials: &Credentials<'_>) -> Result<Option<usize>, Denied> {
+    /// Decides whether a caller may issue and revoke access tokens, by which it could give itself any right. May ask the kernel.
+    pub(crate) fn issuer(&self, credentials: &Credentials<'_>) -> Result<(), Denied> {
+        match self.administrator(credentials)? {
+            Administrator::Configured(_) => Ok(()),
+            Administrator::Anyone => self.starter(credentials).may_start().map_err(|_| Denied::MayNotIssue),
+            Administrator::Issued(_) => Err(Denied::MayNotIssue),
+        }
+    }
+
+    /// Decides which callers of the admin API may start processes on this machine.
+    pub(crate) fn starter(&self, credentials: &Credentials<'_>) -> Starter {
+        if let Ok(Administrator::Issued(digest)) = self.administrator(credentials) {
+            let may_start = self.access_tokens.admin(&digest, Right::Start);
+            return may_start.map_or_else(Starter::refused, |()| Starter::vouched());
+        }
+        if !self.config.admin_tokens.is_empty() || self.config.allow_insecure_admin {
+            return Starter::vouched();
+        }
+        Starter::prove(credentials, &self.config.trusted_proxies)
+    }
+
+    /// Tells by what a caller may use the admin API.
+    fn administrator(&self, credentials: &Credentials<'_>) -> Result<Administrator, Denied> {
         let allowed = &self.config.admin_allow_ips;
         let is_allowed = |address| allowed.iter().any(|net| net.contains(&address));
         if !allowed.is_empty() && !self.address(credentials).is_some_and(is_allowed) {
             return Err(Denied::Address);
         }
-        if self.config.admin_tokens.is_empty() {
-            return Ok(None);
+        let authorization = self.authorization(credentials);
+        let token = authorization.as_deref().map(|text| bearer(text).unwrap_or(text.trim()));
+        let configured = token.and_then(|token| find(&self.config.admin_tokens, token));
+        match (configured, token.and_then(issued_digest), token) {
+            (Some(index), _, _) => Ok(Administrator::Configured(index)),
+            (None, Some(digest), _) => Ok(Administrator::Issued(digest)),
+            (None, None, _) if self.config.admin_tokens.is_empty() => Ok(Administrator::Anyone),
+            (None, None, Some(_)) => Err(Denied::WrongToken),
+            (None, None, None) => Err(Denied::NoToken),
         }
-        let authorization = self.authorization(credentials).ok_or(Denied::NoToken)?;
-        let token = bearer(&authorization).unwrap_or(authorization.trim());
-        find(&self.config.admin_tokens, token).map(Some).ok_or(Denied::WrongToken)
-    }
-
-    /// Decides which callers of the admin API may start processes on this machine.
-    pub(crate) fn starter(&self, credentials: &Credentials<'_>) -> Starter {
-        if !self.config.admin_tokens.is_empty() || self.config.allow_insecure_admin {
-            return Starter::vouched();
-        }
-        Starter::prove(credentials, &self.config.trusted_proxies)
     }
 
     /// Returns what a caller shows to identify itself: a header, else a parameter of the query where that is accepted.
@@ -333,7 +394,7 @@ impl Policy {
 
 /// True for a refusal by a rule of one upstream.
 fn is_own_rule(denied: Denied) -> bool {
-    matches!(denied, Denied::Scope | Denied::Address)
+    matches!(denied, Denied::Scope | Denied::Address | Denied::Server)
 }
 
 fn bearer(authorization: &str) -> Option<&str> {
@@ -361,7 +422,7 @@ mod tests {
     use super::*;
     use crate::keys::Keys;
     use crate::live::Live;
-    use crate::policy::Config;
+    use crate::policy::AccessTokens;
     use crate::policy::denied::Elsewhere;
 
     fn of_all(policy: &Policy, authorization: Option<&str>, more: &[serde_json::Value]) -> Result<Principal, Denied> {
@@ -394,7 +455,7 @@ mod tests {
     fn gateways_with_equal_keys_identify_the_holder_of_a_token_alike() {
         let own = json!({ "authTokens": ["o", "p"] });
         let holder = |keys: &Keys, authorization| {
-            let policy = Policy::new(Live::new(Config::default()), keys.digest.clone(), None);
+            let policy = Policy::of(Live::new(Config::default()), keys.digest.clone());
             of_all(&policy, Some(authorization), std::slice::from_ref(&own)).expect("a principal")
         };
         let (one, other) = (Keys::of(1), Keys::of(2));
@@ -410,7 +471,7 @@ mod tests {
     }
 
     fn policy(config: Config) -> Policy {
-        Policy::new(Live::new(config), Keys::of(1).digest, None)
+        Policy::of(Live::new(config), Keys::of(1).digest)
     }
 
     fn definition(more: &serde_json::Value) -> Definition {
@@ -457,7 +518,7 @@ mod tests {
         let asked = |policy: &Policy, authorization, query| {
             let credentials = Credentials { query: Some(query), ..credentials("192.0.2.1", authorization) };
             let client = policy.client(&credentials, &definition(&json!({})));
-            assert_eq!(client.is_ok(), policy.admin(&credentials).is_ok(), "{query}");
+            assert_eq!(client.is_ok(), policy.admin(&credentials, Right::Read).is_ok(), "{query}");
             assert_eq!(client, policy.client_of_all(&policy.caller(&credentials), std::iter::empty()), "{query}");
             (client, policy.query_credential(&credentials).map(str::to_owned))
         };
@@ -478,7 +539,7 @@ mod tests {
         let oauth = crate::policy::oauth::Config { issuer: "https://as".to_owned(), ..Default::default() };
         let oauth = crate::policy::oauth::OAuth::new(&oauth, ("http", None), dialer, Keys::of(1).digest);
         let config = Config { global_tokens: vec!["g".into()], admin_tokens: vec!["a".into()], ..Config::default() };
-        let policy = Policy::new(Live::new(config), Keys::of(1).digest, oauth);
+        let policy = Policy::new(Live::new(config), Keys::of(1).digest, oauth, AccessTokens::none());
         let own = definition(&json!({ "authTokens": ["o"] }));
         let unverified = |authorization| policy.recall(&mut credentials("192.0.2.1", authorization), || vec![&own]);
         for known in [None, Some("Bearer g"), Some("Bearer a"), Some("bearer o"), Some("Basic eDp5")] {
@@ -517,8 +578,8 @@ mod tests {
     #[test]
     fn new_settings_apply_to_the_next_request() {
         let settings = Live::new(Config { admin_tokens: vec!["t".into()], ..Config::default() });
-        let policy = Policy::new(settings.clone(), Keys::of(1).digest, None);
-        let check = |token| policy.admin(&credentials("192.0.2.1", Some(token)));
+        let policy = Policy::of(settings.clone(), Keys::of(1).digest);
+        let check = |token| policy.admin(&credentials("192.0.2.1", Some(token)), Right::Write);
         assert_eq!((check("t"), check("u")), (Ok(()), Err(Denied::WrongToken)));
         settings.replace(Config { admin_tokens: vec!["u".into()], ..Config::default() });
         assert_eq!((check("t"), check("u")), (Err(Denied::WrongToken), Ok(())));
@@ -527,7 +588,7 @@ mod tests {
     #[test]
     fn the_admin_api_takes_a_token_with_or_without_scheme() {
         let policy = policy(Config { admin_tokens: vec!["t".into()], ..Config::default() });
-        let check = |authorization| policy.admin(&credentials("192.0.2.1", authorization));
+        let check = |authorization| policy.admin(&credentials("192.0.2.1", authorization), Right::Write);
         assert_eq!(check(Some("Bearer t")), Ok(()));
         assert_eq!(check(Some("t")), Ok(()));
         assert_eq!(check(Some("Bearer tt")), Err(Denied::WrongToken));
@@ -564,14 +625,18 @@ mod tests {
         let everyone = vec!["0.0.0.0/0".parse().expect("a network"), "::/0".parse().expect("a network")];
         let proxy = policy(Config { admin_allow_ips: everyone.clone(), ..trust("127.0.0.1/32") });
         let silent = credentials("127.0.0.1", None);
-        assert_eq!(proxy.admin(&silent), Err(Denied::Address), "a trusted proxy that names nobody");
+        assert_eq!(proxy.admin(&silent, Right::Read), Err(Denied::Address), "a trusted proxy that names nobody");
         let picky = definition(&json!({ "allowedIPs": ["127.0.0.1"] }));
         assert_eq!(proxy.client(&silent, &picky), Err(Denied::Address));
         assert_eq!(proxy.client(&silent, &definition(&json!({}))), Ok(Principal::Anonymous));
         let open = policy(Config { admin_allow_ips: everyone, ..Config::default() });
-        assert_eq!(open.admin(&silent), Ok(()));
+        assert_eq!(open.admin(&silent, Right::Read), Ok(()));
         let forwarded = Credentials { is_forwarded: true, ..silent };
-        assert_eq!(open.admin(&forwarded), Err(Denied::Address), "a proxy on this machine that nobody trusts");
+        assert_eq!(
+            open.admin(&forwarded, Right::Read),
+            Err(Denied::Address),
+            "a proxy on this machine that nobody trusts"
+        );
         assert_eq!(open.client(&forwarded, &picky), Err(Denied::Address));
     }
 }

@@ -1,5 +1,7 @@
 //! Reasons for refusals.
 
+use schemas::admin::Right;
+
 /// The reason why a caller is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Denied {
@@ -17,6 +19,12 @@ pub(crate) enum Denied {
     Address,
     /// Starting processes needs a token, or proof that the caller is on this machine.
     MayNotStart(Elsewhere),
+    /// The access token has not this right.
+    Right(Right),
+    /// The access token is for other servers.
+    Server,
+    /// Only a token of the gateway's settings, or whoever runs the gateway, may do this.
+    MayNotIssue,
     /// Reading secrets needs an admin token, and the gateway has none that a caller could give.
     MayNotReveal,
 }

@@ -39,6 +39,11 @@ impl Starter {
         Self(Verdict::Decided(Ok(())))
     }
 
+    /// Refuses every caller for this reason.
+    pub(super) fn refused(why: Denied) -> Self {
+        Self(Verdict::Decided(Err(why)))
+    }
+
     /// Accepts only callers that are proved to be on this machine.
     pub(super) fn prove(credentials: &Credentials<'_>, trusted: &[IpNet]) -> Self {
         Self(match (shown(credentials, trusted), credentials.from.process) {

@@ -32,6 +32,19 @@ impl Sender {
 }
 
 impl Policy {
+    /// True if a principal was identified by an access token that is not valid any more.
+    pub(crate) fn has_lost_access(&self, principal: Principal) -> bool {
+        matches!(principal, Principal::Token(name) if !self.access_tokens.is_valid(name))
+    }
+
+    /// Waits until a principal has lost its access; for ever if it has none to lose.
+    pub(crate) async fn access_lost(&self, principal: Principal) {
+        match principal {
+            Principal::Token(name) => self.access_tokens.lost(name).await,
+            _ => std::future::pending().await,
+        }
+    }
+
     /// Returns the sender of a request that was authenticated as this principal.
     pub(crate) fn sender(&self, principal: Principal, credentials: &Credentials<'_>) -> Sender {
         Sender::of(principal, self.address(credentials))

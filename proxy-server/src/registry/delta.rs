@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use schemas::admin::Revision;
+use schemas::admin::{Revision, TokenName};
 use schemas::{Holder, Owner, ServerName};
 
 use crate::registry::leases::Held;
 use crate::registry::locks::Lock;
 use crate::registry::records::Records;
 use crate::registry::registration::Registration;
+use crate::registry::tokens::AccessToken;
 
 /// Records that were stored or removed; `None` for a removed one.
 #[derive(Debug)]
@@ -19,6 +20,7 @@ pub(super) struct Delta {
     pub(super) registrations: Vec<(ServerName, Option<Arc<Registration>>)>,
     pub(super) leases: Vec<(Holder, Option<Held>)>,
     pub(super) locks: Vec<(Owner, Option<Lock>)>,
+    pub(super) tokens: Vec<(TokenName, Option<Arc<AccessToken>>)>,
 }
 
 impl Delta {
@@ -35,11 +37,12 @@ impl Delta {
             registrations: stored.chain(removed).collect(),
             leases: changes(before.leases.all(), after.leases.all()),
             locks: changes(before.locks.all(), after.locks.all()),
+            tokens: changes(before.tokens().all(), after.tokens().all()),
         }
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.registrations.is_empty() && self.leases.is_empty() && self.locks.is_empty()
+        self.registrations.is_empty() && self.leases.is_empty() && self.locks.is_empty() && self.tokens.is_empty()
     }
 }
 

@@ -32,6 +32,7 @@ const META: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("meta");
 const REGISTRATIONS: TableDefinition<'_, &str, &str> = TableDefinition::new("registrations");
 const LEASES: TableDefinition<'_, &str, &str> = TableDefinition::new("leases");
 const LOCKS: TableDefinition<'_, &str, &str> = TableDefinition::new("locks");
+const TOKENS: TableDefinition<'_, &str, &str> = TableDefinition::new("tokens");
 
 /// Version of the form of the records. A file with a higher one is refused.
 const FORMAT: u64 = 1;
@@ -170,7 +171,7 @@ fn prepare(database: &Database) -> Result<[u8; MASTER_LEN], Failed> {
     let transaction = database.begin_write()?;
     let master = {
         let mut meta = transaction.open_table(META)?;
-        for table in [REGISTRATIONS, LEASES, LOCKS] {
+        for table in [REGISTRATIONS, LEASES, LOCKS, TOKENS] {
             transaction.open_table(table)?;
         }
         let number = |bytes: &[u8]| bytes.try_into().map(u64::from_be_bytes).ok();
@@ -250,6 +251,13 @@ fn write(database: &Database, delta: &Delta) -> Result<(), Failed> {
                 None => drop(table.remove(owner.as_str())?),
             }
         }
+        let mut table = transaction.open_table(TOKENS)?;
+        for (name, token) in &delta.tokens {
+            match token.as_deref().map(record::write_token).transpose().map_err(Failed::Json)? {
+                Some(text) => drop(table.insert(name.as_str(), text.as_str())?),
+                None => drop(table.remove(name.as_str())?),
+            }
+        }
     }
     transaction.commit()?;
     Ok(())
@@ -276,11 +284,13 @@ fn read(database: &Database, limits: Limits) -> Result<Records, Failed> {
     let (registrations, unreadable) = all(&transaction, REGISTRATIONS, read_registration)?;
     let (leases, _) = all(&transaction, LEASES, |_, text| record::read_leases(text))?;
     let (locks, _) = all(&transaction, LOCKS, |_, text| record::read_lock(text))?;
+    let (tokens, _) = all(&transaction, TOKENS, |_, text| record::read_token(text))?;
     let stored = Stored {
         last: revision,
         registrations: registrations.into_iter().map(|(_, registration)| registration).collect(),
         leases: record::keyed(leases),
         locks: record::keyed(locks),
+        tokens: record::keyed(tokens),
         unreadable: unreadable.iter().filter_map(|name| ServerName::stored(name).ok()).collect(),
     };
     Ok(Records::restore(stored, limits))

@@ -3,9 +3,12 @@
 //! Reading is tolerant of unknown members, which a newer version or another proxy may have written.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use jiff::Timestamp;
-use schemas::admin::Revision;
+use schemas::admin::{Revision, Right};
 use schemas::dialect::compozy::DefinitionDocument;
 use schemas::{Definition, Holder, Secret, ServerName};
 use serde::{Deserialize, Serialize};
@@ -14,6 +17,7 @@ use tracing::error;
 use crate::registry::leases::Held;
 use crate::registry::locks::Lock;
 use crate::registry::registration::{Registration, Tenure};
+use crate::registry::tokens::{AccessToken, TokenDigest, TokenGrant};
 
 /// Revisions and lifetime of a registration, stored beside its definition in Compozy's form.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,6 +45,32 @@ struct StoredLock {
     ends_at: Timestamp,
 }
 
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct StoredToken {
+    rights: BTreeSet<Right>,
+    servers: BTreeSet<ServerName>,
+    /// In seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    lifetime: Option<u64>,
+    /// SHA-256 of the secret in base64.
+    digest: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    former: Option<FormerSecret>,
+    created_at: Timestamp,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    expires_at: Option<Timestamp>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    last_used_at: Option<Timestamp>,
+    revision: Revision,
+}
+
+#[derive(Serialize, Deserialize)]
+struct FormerSecret {
+    digest: String,
+    until: Timestamp,
+}
+
 /// The reason why a stored record cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Unreadable {
@@ -53,6 +83,8 @@ pub(super) enum Unreadable {
     Name(#[from] schemas::InvalidName),
     #[error("holds the definition of `{0}`")]
     OtherName(String),
+    #[error("has no digest of a secret")]
+    Digest,
 }
 
 /// Writes a definition in Compozy's form, with the registration's times.
@@ -122,6 +154,40 @@ pub(super) fn write_lock(lock: &Lock) -> Result<String, serde_json::Error> {
 pub(super) fn read_lock(text: &str) -> Result<Lock, Unreadable> {
     let StoredLock { holder, token, since, ends_at } = serde_json::from_str(text)?;
     Ok(Lock { holder, token, since, ends_at })
+}
+
+pub(super) fn write_token(token: &AccessToken) -> Result<String, serde_json::Error> {
+    let AccessToken { grant, digest, former, created_at, expires_at, last_used_at, revision } = token.clone();
+    serde_json::to_string(&StoredToken {
+        rights: grant.rights,
+        servers: grant.servers,
+        lifetime: grant.lifetime.map(|lifetime| lifetime.as_secs()),
+        digest: BASE64.encode(digest),
+        former: former.map(|(digest, until)| FormerSecret { digest: BASE64.encode(digest), until }),
+        created_at,
+        expires_at,
+        last_used_at,
+        revision,
+    })
+}
+
+pub(super) fn read_token(text: &str) -> Result<AccessToken, Unreadable> {
+    let stored: StoredToken = serde_json::from_str(text)?;
+    let read = |digest: &str| -> Result<TokenDigest, Unreadable> {
+        let bytes = BASE64.decode(digest).ok().and_then(|bytes| bytes.try_into().ok());
+        bytes.ok_or(Unreadable::Digest)
+    };
+    let former = stored.former.map(|former| Ok::<_, Unreadable>((read(&former.digest)?, former.until)));
+    let lifetime = stored.lifetime.map(Duration::from_secs);
+    Ok(AccessToken {
+        grant: TokenGrant { rights: stored.rights, servers: stored.servers, lifetime },
+        digest: read(&stored.digest)?,
+        former: former.transpose()?,
+        created_at: stored.created_at,
+        expires_at: stored.expires_at,
+        last_used_at: stored.last_used_at,
+        revision: stored.revision,
+    })
 }
 
 /// Logs that a record cannot be read and is left as it is. The error names members, and no values.

@@ -2,12 +2,12 @@
 //!
 //! A storage keeps one of these, lets one transaction in at a time, and publishes the snapshot that it leaves.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use schemas::admin::Revision;
+use schemas::admin::{Revision, TokenName};
 use schemas::{Definition, Holder, Owner, ServerName};
 
 use crate::keys::MASTER_LEN;
@@ -15,17 +15,20 @@ use crate::registry::leases::{Held, Leases, TooManyHolders, expiry};
 use crate::registry::locks::{Lock, Locks};
 use crate::registry::registration::{Registration, Tenure};
 use crate::registry::snapshot::Snapshot;
+use crate::registry::tokens::{AccessToken, TokenDigest, TokenError, TokenGrant, Tokens};
 use crate::registry::transaction::{
     Effect, EndedLeases, Expected, Grant, RequestedLease, TransactError, Write, Written,
 };
 
-/// Registrations, leases and locks.
+/// Registrations, leases, locks and access tokens.
 #[derive(Clone)]
 pub(crate) struct Records {
     /// Never changed in place, because readers share it.
     snapshot: Arc<Snapshot>,
     pub(super) leases: Leases,
     pub(super) locks: Locks,
+    /// Never changed in place, because readers share it.
+    tokens: Arc<Tokens>,
     /// Maximum number of registrations.
     capacity: usize,
     /// Names of stored registrations that cannot be read, and must not be written over.
@@ -57,6 +60,7 @@ pub(super) struct Stored {
     pub(super) registrations: Vec<Registration>,
     pub(super) leases: Vec<(Holder, Held)>,
     pub(super) locks: Vec<(Owner, Lock)>,
+    pub(super) tokens: Vec<(TokenName, AccessToken)>,
     /// Names of registrations that cannot be read.
     pub(super) unreadable: BTreeSet<ServerName>,
 }
@@ -67,6 +71,7 @@ pub(crate) struct Limits {
     pub(crate) registrations: usize,
     pub(crate) holders: usize,
     pub(crate) locks: usize,
+    pub(crate) tokens: usize,
 }
 
 /// A write that has been applied to the next snapshot, with the lease that is still to be added.
@@ -82,6 +87,7 @@ impl Records {
             snapshot: Arc::new(Snapshot::empty(last)),
             leases: Leases::new(limits.holders),
             locks: Locks::new(limits.locks),
+            tokens: Arc::new(Tokens::new(limits.tokens)),
             capacity: limits.registrations,
             unreadable: Arc::default(),
         }
@@ -89,9 +95,10 @@ impl Records {
 
     /// Creates records from stored ones, also beyond the limits. Leases on registrations that are not stored are left out.
     pub(super) fn restore(stored: Stored, limits: Limits) -> Self {
-        let Stored { last, mut registrations, leases, locks, unreadable } = stored;
+        let Stored { last, mut registrations, leases, locks, tokens, unreadable } = stored;
         registrations.sort_by_key(|registration| registration.created);
-        let newest = registrations.iter().map(|registration| registration.revision).max();
+        let revisions = registrations.iter().map(|registration| registration.revision);
+        let newest = revisions.chain(tokens.iter().map(|(_, token)| token.revision)).max();
         let mut records = Self::new(newest.map_or(last, |newest| newest.max(last)), limits);
         let snapshot = Arc::make_mut(&mut records.snapshot);
         for registration in registrations {
@@ -104,6 +111,7 @@ impl Records {
         for (owner, lock) in locks {
             records.locks.restore(owner, lock);
         }
+        Arc::make_mut(&mut records.tokens).restore(tokens);
         records.unreadable = Arc::new(unreadable);
         records
     }
@@ -132,12 +140,19 @@ impl Records {
             is_newer.then(|| locks.insert(owner.clone(), lock.clone()));
         }
         let (leases, locks) = (leases.into_iter().collect(), locks.into_iter().collect());
+        let is_lost = |revision| loss == Loss::Diverged || revision > theirs.revision();
+        let tokens = self.tokens.merged(&stored.tokens, ours.revision(), is_lost);
+        let tokens = tokens.all().iter().map(|(name, token)| (*name, AccessToken::clone(token))).collect();
         let unreadable = BTreeSet::clone(&stored.unreadable);
-        Self::restore(Stored { last, registrations, leases, locks, unreadable }, limits)
+        Self::restore(Stored { last, registrations, leases, locks, tokens, unreadable }, limits)
     }
 
     pub(super) fn snapshot(&self) -> &Arc<Snapshot> {
         &self.snapshot
+    }
+
+    pub(super) fn tokens(&self) -> &Arc<Tokens> {
+        &self.tokens
     }
 
     /// Returns the number of registrations that can still be added.
@@ -180,6 +195,57 @@ impl Records {
         written.lease_ends_at =
             lease.map(|lease| self.leases.add(&lease.holder, written.name.clone(), expiry(now, lease.ttl)));
         written
+    }
+
+    /// Issues an access token whose secret has this digest.
+    pub(super) fn issue_token(
+        &mut self,
+        named: (TokenName, TokenDigest),
+        grant: TokenGrant,
+        now: Timestamp,
+    ) -> Result<Arc<AccessToken>, TokenError> {
+        let revision = self.next_revision();
+        Arc::make_mut(&mut self.tokens).issue(named, grant, (revision, now))
+    }
+
+    /// Replaces what an access token is for.
+    pub(super) fn update_token(
+        &mut self,
+        name: &TokenName,
+        grant: TokenGrant,
+        now: Timestamp,
+    ) -> Result<Arc<AccessToken>, TokenError> {
+        let revision = self.next_revision();
+        Arc::make_mut(&mut self.tokens).update(name, grant, (revision, now))
+    }
+
+    /// Replaces the secret of an access token by that with this digest.
+    pub(super) fn rotate_token(
+        &mut self,
+        named: (&TokenName, TokenDigest),
+        overlap: Duration,
+        now: Timestamp,
+    ) -> Result<Arc<AccessToken>, TokenError> {
+        let revision = self.next_revision();
+        Arc::make_mut(&mut self.tokens).rotate(named, overlap, (revision, now))
+    }
+
+    /// Removes an access token. Returns true if it existed.
+    pub(super) fn revoke_token(&mut self, name: &TokenName) -> bool {
+        let existed = Arc::make_mut(&mut self.tokens).revoke(name);
+        if existed {
+            self.next_revision();
+        }
+        existed
+    }
+
+    /// Notes the times at which access tokens were used.
+    pub(super) fn note_token_uses(&mut self, uses: &BTreeMap<TokenName, Timestamp>) {
+        Arc::make_mut(&mut self.tokens).note_uses(uses);
+    }
+
+    fn next_revision(&mut self) -> Revision {
+        Arc::make_mut(&mut self.snapshot).advance()
     }
 
     /// Sets the leases of a holder to exactly these names, as far as they are registered; `None` renews those it has.
@@ -245,7 +311,7 @@ impl Limits {
     /// The limits that follow from the maximum number of registrations: each may have a holder and an owner of its own.
     pub(crate) fn for_registrations(registrations: usize) -> Self {
         let parties = registrations.max(1_000);
-        Self { registrations, holders: parties, locks: parties }
+        Self { registrations, holders: parties, locks: parties, tokens: parties }
     }
 }
 

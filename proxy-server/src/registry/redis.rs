@@ -9,7 +9,7 @@
 //! | `mcp_proxy:status:NAME` | string | Compozy's; deleted with the definition |
 //! | `mcp_proxy:gateway:meta` | hash | `format`, `version` of the records, `revision`, `last` change, `master` secret |
 //! | `mcp_proxy:gateway:marks` | hash | revisions by name, with a digest of the definition that they are for |
-//! | `mcp_proxy:gateway:leases`, `mcp_proxy:gateway:locks` | hash | by holder, by owner |
+//! | `mcp_proxy:gateway:leases`, `mcp_proxy:gateway:locks`, `mcp_proxy:gateway:tokens` | hash | by holder, by owner, by name |
 //! | `mcp_proxy:gateway:changes` | stream | one entry a change, which other gateways wait for |
 //!
 //! A change is one script, which refuses to run if another gateway has changed anything since the records were read. It
@@ -34,7 +34,7 @@ use tracing::info;
 use self::adoption::{History, Read, adopt, names};
 use self::changes::{Op, ops};
 use self::fault::storage_error;
-use self::layout::{CHANGES, Entries, FORMAT, LEASES, LOCKS, MARKS, META, change_of, hex};
+use self::layout::{CHANGES, Entries, FORMAT, LEASES, LOCKS, MARKS, META, TOKENS, change_of, hex};
 use self::server::Server;
 pub(super) use self::server::Settings;
 use crate::keys::{MASTER_LEN, draw_master};
@@ -247,7 +247,7 @@ impl Redis {
     async fn run(&self, ops: &[Op], id: &str, version: u64, revision: u64) -> Result<(u8, u64), RedisError> {
         let mut connection = self.connection().await?;
         let mut call = CHANGE.prepare_invoke();
-        call.key(META).key(CHANGES).key(MARKS).key(LEASES).key(LOCKS);
+        call.key(META).key(CHANGES).key(MARKS).key(LEASES).key(LOCKS).key(TOKENS);
         call.arg(version).arg(id).arg(revision).arg(FORMAT);
         for key in changes::keys(ops) {
             call.key(key);

@@ -57,6 +57,11 @@ async fn change(gateway: &Served) {
     assert_eq!(held.json()["held"], json!(["alpha", "leased"]));
     assert_eq!(lock(gateway, "one", "t0ken").await, 200);
     assert_eq!(lock(gateway, "two", "other").await, 409);
+    for name in ["kept", "revoked"] {
+        assert_eq!(admin.post("/admin/tokens", json!({ "name": name, "ttl": "1h" })).await.status, 201);
+    }
+    assert_eq!(admin.post("/admin/tokens/kept/rotate", "{}").await.status, 200);
+    assert_eq!(admin.delete("/admin/tokens/revoked").await.status, 204);
     let names: Vec<_> = registrations(gateway).await.iter().map(|one| one["definition"]["name"].clone()).collect();
     assert_eq!(names, ["beta", "alpha", "delta", "leased"], "in the order of their creation");
 }
@@ -67,8 +72,11 @@ async fn lock(gateway: &Served, holder: &str, token: &str) -> u16 {
 }
 
 /// Checks that a gateway has all that [`change`] left, and goes on from there.
-async fn goes_on(gateway: &Served, before: &[Value], leases: &Value) {
+async fn goes_on(gateway: &Served, before: &[Value], [leases, tokens]: &[Value; 2]) {
     let admin = &gateway.admin;
+    assert_eq!(&admin.get("/admin/tokens").await.json(), tokens);
+    assert_eq!(tokens["tokens"][0]["name"], "kept");
+    assert!(tokens["tokens"][0]["formerUntil"].is_string() && tokens["count"] == 1, "{tokens}");
     assert_eq!(registrations(gateway).await, before);
     assert_eq!(&admin.get("/admin/leases").await.json(), leases);
     assert_eq!(lock(gateway, "two", "other").await, 409, "the lock outlives the gateway");
@@ -90,14 +98,20 @@ async fn outlives(flags: &[String], end: End) {
     let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
     let mut gateway = serve(&flags).await;
     change(&gateway).await;
-    let (before, leases) = (registrations(&gateway).await, gateway.admin.get("/admin/leases").await.json());
+    let before = registrations(&gateway).await;
+    let beside = beside(&gateway).await;
     gateway.process.signal(match end {
         End::Stop => Signal::TERM,
         End::Kill => Signal::KILL,
     });
     gateway.process.ended(DEADLINE).await;
     let gateway = serve(&flags).await;
-    goes_on(&gateway, &before, &leases).await;
+    goes_on(&gateway, &before, &beside).await;
+}
+
+/// Returns leases and access tokens.
+async fn beside(gateway: &Served) -> [Value; 2] {
+    [gateway.admin.get("/admin/leases").await.json(), gateway.admin.get("/admin/tokens").await.json()]
 }
 
 /// Stores as many registrations as there may be, in one transaction, and reads them again.

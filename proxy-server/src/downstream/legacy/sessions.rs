@@ -18,7 +18,7 @@ use crate::downstream::legacy::event_log::LogLimits;
 use crate::downstream::legacy::session::{Endpoint, Scope, Session};
 use crate::error::{Error, Kind, Limit};
 use crate::live::Live;
-use crate::policy::{Principal, Sender};
+use crate::policy::{Policy, Principal, Sender};
 use crate::sync::lock;
 use crate::tenant::least_needed;
 use crate::upstream::Upstream;
@@ -184,9 +184,14 @@ impl Sessions {
         }
     }
 
-    fn idle(&self, timeout: Duration) -> Vec<Arc<Session>> {
-        let idle = |session: &&Arc<Session>| session.closed().is_cancelled() || session.is_idle(timeout);
-        lock(&self.live).values().filter(idle).cloned().collect()
+    /// Returns the sessions to end, each with the reason.
+    fn over(&self, timeout: Duration, policy: &Policy) -> Vec<(Arc<Session>, &'static str)> {
+        let why = |session: &Session| match () {
+            () if policy.has_lost_access(session.sender.principal) => Some("its access token is not valid"),
+            () if session.closed().is_cancelled() || session.is_idle(timeout) => Some("idle"),
+            () => None,
+        };
+        lock(&self.live).values().filter_map(|session| Some((Arc::clone(session), why(session)?))).collect()
     }
 }
 
@@ -215,19 +220,22 @@ impl Evict for Sessions {
     }
 }
 
-/// Ends idle sessions and expires open questions. Runs until the gateway stops.
+/// Ends idle sessions and those of revoked access tokens, and expires open questions. Runs until the gateway stops.
 pub(in crate::downstream) async fn reap(
     sessions: Arc<Sessions>,
     (config, question_timeout): (Live<Config>, Duration),
+    policy: Arc<Policy>,
     stopping: CancellationToken,
 ) {
+    let mut tokens = policy.access_tokens().watch();
     loop {
         tokio::select! {
             () = stopping.cancelled() => return,
+            Ok(()) = tokens.changed() => {}
             () = sleep(REAP_INTERVAL) => {}
         }
-        for session in sessions.idle(config.idle_timeout) {
-            info!(session = &*session.id, upstream = session.endpoint.name(), "session ended: idle");
+        for (session, reason) in sessions.over(config.idle_timeout, &policy) {
+            info!(session = &*session.id, upstream = session.endpoint.name(), reason, "session ended");
             sessions.end(&session);
         }
         let live: Vec<_> = lock(&sessions.live).values().cloned().collect();
@@ -250,11 +258,11 @@ mod tests {
         let scope = |host: u8| {
             let peer = (Ipv4Addr::new(10, 0, 0, host), 0).into();
             let credentials = Credentials::of_peer(peer, peer);
-            let policy = Policy::new(Live::new(policy::Config::default()), Keys::of(1).digest, None);
+            let policy = Policy::of(Live::new(policy::Config::default()), Keys::of(1).digest);
             Scope::All(policy.caller(&credentials))
         };
         let limits = LogLimits { bytes: 1, events: 1, patience: Duration::ZERO };
-        let policy = Policy::new(Live::new(policy::Config::default()), Keys::of(1).digest, None);
+        let policy = Policy::of(Live::new(policy::Config::default()), Keys::of(1).digest);
         let ids = SessionIds::new(Some(Keys::of(1).seal), Arc::new(policy));
         let sessions = Sessions::new(1, limits, Kept::new(1), ids);
         let Ok(session) = sessions.create(scope(1), Sender::of(Principal::Global(0), None)) else {

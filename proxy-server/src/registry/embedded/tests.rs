@@ -6,7 +6,7 @@ use serde_json::json;
 use super::*;
 use crate::registry::registration::Tenure;
 
-const LIMITS: Limits = Limits { registrations: 10, holders: 10, locks: 10 };
+const LIMITS: Limits = Limits { registrations: 10, holders: 10, locks: 10, tokens: 10 };
 
 fn registration(name: &str, created: u64) -> Registration {
     let document =
@@ -32,7 +32,14 @@ fn empty() -> Records {
 
 fn records(registrations: Vec<Registration>) -> Records {
     Records::restore(
-        Stored { last: Revision::new(9), registrations, leases: vec![], locks: vec![], unreadable: BTreeSet::new() },
+        Stored {
+            last: Revision::new(9),
+            registrations,
+            leases: vec![],
+            locks: vec![],
+            tokens: vec![],
+            unreadable: BTreeSet::new(),
+        },
         LIMITS,
     )
 }

@@ -10,7 +10,7 @@ fn at(seconds: u64) -> Timestamp {
 }
 
 fn records(capacity: usize, holders: usize) -> Records {
-    Records::new(Revision::new(100), Limits { registrations: capacity, holders, locks: 1 })
+    Records::new(Revision::new(100), Limits { registrations: capacity, holders, locks: 1, tokens: 2 })
 }
 
 fn name(name: &str) -> ServerName {
@@ -235,7 +235,7 @@ proptest! {
 
 /// Merges what a gateway has with what its storage has after it lost changes; both begin with `a` and `b`.
 fn merged(loss: Loss, ours: Vec<Write>, theirs: Vec<Write>) -> Vec<(String, String)> {
-    let limits = Limits { registrations: 10, holders: 10, locks: 10 };
+    let limits = Limits { registrations: 10, holders: 10, locks: 10, tokens: 10 };
     let mut before = records(10, 10);
     apply(&mut before, vec![create("a"), create("b")]).expect("applied");
     let (mut mine, mut stored) = (before.clone(), before);

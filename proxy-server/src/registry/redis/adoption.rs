@@ -9,7 +9,7 @@ use schemas::ServerName;
 use schemas::admin::Revision;
 
 use super::changes::{Op, StoredMarks, digest_of, mark};
-use super::layout::{CHANGES, DEFINITIONS, Entries, LEASES, LOCKS, MARKS, META, change_of};
+use super::layout::{CHANGES, DEFINITIONS, Entries, LEASES, LOCKS, MARKS, META, TOKENS, change_of};
 use crate::keys::MASTER_LEN;
 use crate::registry::failure::{Fault, StorageError};
 use crate::registry::record::{self, Marks};
@@ -23,8 +23,8 @@ static READ: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("read.
 
 /// Fields of a hash.
 type Fields = BTreeMap<String, String>;
-/// The answer of the script that reads: meta, marks, leases, locks, changes, names and texts of definitions.
-type Answer = (Fields, Fields, Fields, Fields, Entries, Vec<String>, Vec<Option<Vec<u8>>>);
+/// The answer of the script that reads: meta, marks, leases, locks, tokens, changes, names and texts of definitions.
+type Answer = (Fields, Fields, Fields, Fields, Fields, Entries, Vec<String>, Vec<Option<Vec<u8>>>);
 
 /// The texts of all records, from one state of the store.
 pub(super) struct Read {
@@ -36,6 +36,7 @@ pub(super) struct Read {
     marks: BTreeMap<String, String>,
     leases: Vec<(String, String)>,
     locks: Vec<(String, String)>,
+    tokens: Vec<(String, String)>,
 }
 
 /// The changes that have led to the state of the store.
@@ -69,8 +70,9 @@ impl Read {
         names: &[String],
     ) -> Result<Self, RedisError> {
         let mut call = READ.prepare_invoke();
-        call.key(META).key(CHANGES).key(MARKS).key(LEASES).key(LOCKS).arg(DEFINITIONS).arg(since).arg(names);
-        let (meta, marks, leases, locks, entries, names, texts): Answer = call.invoke_async(connection).await?;
+        call.key(META).key(CHANGES).key(MARKS).key(LEASES).key(LOCKS).key(TOKENS);
+        call.arg(DEFINITIONS).arg(since).arg(names);
+        let (meta, marks, leases, locks, tokens, entries, names, texts): Answer = call.invoke_async(connection).await?;
         let number = |name: &str| meta.get(name).and_then(|text| text.parse().ok());
         let found = names.into_iter().zip(texts).filter_map(|(name, text)| Some((name, text?)));
         let change =
@@ -89,6 +91,7 @@ impl Read {
             marks,
             leases: leases.into_iter().collect(),
             locks: locks.into_iter().collect(),
+            tokens: tokens.into_iter().collect(),
         })
     }
 }
@@ -170,6 +173,7 @@ pub(super) fn adopt(read: Read, is_behind: bool, limits: Limits) -> Adopted {
         registrations,
         leases: record::keyed(readable(LEASES, read.leases, record::read_leases)),
         locks: record::keyed(readable(LOCKS, read.locks, record::read_lock)),
+        tokens: record::keyed(readable(TOKENS, read.tokens, record::read_token)),
         unreadable: unreadable.union(&skipped).filter_map(|name| ServerName::stored(name).ok()).collect(),
     };
     let skipped = skipped.into_iter().map(str::to_owned).collect();

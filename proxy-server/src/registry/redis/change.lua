@@ -1,6 +1,6 @@
 -- Applies a change to the records, unless another one came first.
 --
--- KEYS: meta, changes, marks, leases, locks, then one per operation on a key of its own.
+-- KEYS: meta, changes, marks, leases, locks, tokens, then one per operation on a key of its own.
 -- ARGV: expected version, id of the change, revision after it, format, then the operations, each with its operands:
 --   SET key text | DEL key | HSET key field text | HDEL key field
 -- where key is an index into KEYS. Returns {1, version} if the change is applied, and {0, version} if it is not.

@@ -3,12 +3,12 @@
 use ring::digest::{SHA256, digest};
 use serde::{Deserialize, Serialize};
 
-use super::layout::{DEFINITIONS, LEASES, LOCKS, MARKS, STATUSES, hex};
+use super::layout::{DEFINITIONS, LEASES, LOCKS, MARKS, STATUSES, TOKENS, hex};
 use crate::registry::delta::Delta;
 use crate::registry::record::{self, Marks};
 
 /// Keys that every change may use, in the order in which the script has them, from its third key on.
-const SHARED_KEYS: [&str; 3] = [MARKS, LEASES, LOCKS];
+const SHARED_KEYS: [&str; 4] = [MARKS, LEASES, LOCKS, TOKENS];
 /// Number of keys before those of single operations.
 const FIRST_OWN_KEY: usize = 2 + SHARED_KEYS.len();
 
@@ -52,6 +52,9 @@ pub(super) fn ops(delta: &Delta) -> Result<Vec<Op>, serde_json::Error> {
     }
     for (owner, lock) in &delta.locks {
         ops.push(field(LOCKS, owner.as_str(), lock.as_ref().map(record::write_lock).transpose()?));
+    }
+    for (name, token) in &delta.tokens {
+        ops.push(field(TOKENS, name.as_str(), token.as_deref().map(record::write_token).transpose()?));
     }
     Ok(ops)
 }
@@ -139,7 +142,7 @@ mod tests {
             Op::DeleteField { key: MARKS, field: "g".to_owned() },
         ];
         assert_eq!(keys(&ops), ["a", "b"]);
-        let expected = ["SET", "6", "t", "HSET", "4", "f", "t", "DEL", "7", "HDEL", "3", "g"];
+        let expected = ["SET", "7", "t", "HSET", "4", "f", "t", "DEL", "8", "HDEL", "3", "g"];
         assert_eq!(args(&ops), expected);
     }
 

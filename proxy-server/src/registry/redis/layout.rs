@@ -6,6 +6,7 @@ pub(super) const META: &str = "mcp_proxy:gateway:meta";
 pub(super) const MARKS: &str = "mcp_proxy:gateway:marks";
 pub(super) const LEASES: &str = "mcp_proxy:gateway:leases";
 pub(super) const LOCKS: &str = "mcp_proxy:gateway:locks";
+pub(super) const TOKENS: &str = "mcp_proxy:gateway:tokens";
 pub(super) const CHANGES: &str = "mcp_proxy:gateway:changes";
 
 /// Version of the form of the records. A store with a higher one is refused.

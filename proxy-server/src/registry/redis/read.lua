@@ -1,7 +1,7 @@
 -- Reads all records at one moment.
 --
--- KEYS: meta, changes, marks, leases, locks. ARGV: prefix of the keys of definitions, a version, then names of definitions that
--- may have no marks. Returns the four hashes, the changes since that version, and the names of definitions with their texts.
+-- KEYS: meta, changes, marks, leases, locks, tokens. ARGV: prefix of the keys of definitions, a version, then names of definitions that
+-- may have no marks. Returns the five hashes, the changes since that version, and the names of definitions with their texts.
 local meta = redis.call('HGETALL', KEYS[1])
 local version = tonumber(redis.call('HGET', KEYS[1], 'version') or '0')
 local newer = math.min(math.max(version - tonumber(ARGV[2]), 0) + 1, 1000)
@@ -18,5 +18,6 @@ for _, name in ipairs(redis.call('HKEYS', KEYS[3])) do add(name) end
 for at = 3, #ARGV do add(ARGV[at]) end
 return {
     meta, redis.call('HGETALL', KEYS[3]), redis.call('HGETALL', KEYS[4]), redis.call('HGETALL', KEYS[5]),
+    redis.call('HGETALL', KEYS[6]),
     redis.call('XREVRANGE', KEYS[2], '+', '-', 'COUNT', newer), names, texts
 }

@@ -1,0 +1,329 @@
+//! Named access tokens. Their secrets are kept as digests, which are enough because the gateway draws the secrets itself:
+//! nobody can guess one from its digest. Pure: the caller passes the current time.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use foldhash::fast::RandomState;
+use jiff::Timestamp;
+use ring::digest::{SHA256, digest};
+use schemas::ServerName;
+use schemas::admin::{Revision, Right, TokenName};
+
+use crate::registry::failure::StorageError;
+use crate::registry::leases::expiry;
+
+/// SHA-256 of the secret of a token.
+pub(crate) type TokenDigest = [u8; 32];
+
+/// All access tokens, expired ones included. Bounded.
+#[derive(Debug, Clone)]
+pub(crate) struct Tokens {
+    by_name: BTreeMap<TokenName, Arc<AccessToken>>,
+    /// Names by the digests of the present and former secrets, expired ones included.
+    by_digest: HashMap<TokenDigest, TokenName, RandomState>,
+    capacity: usize,
+}
+
+/// An access token.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct AccessToken {
+    pub(crate) grant: TokenGrant,
+    /// Digest of the secret.
+    pub(crate) digest: TokenDigest,
+    /// Digest of the secret before the last rotation, and the time until which that is valid too.
+    pub(crate) former: Option<(TokenDigest, Timestamp)>,
+    pub(crate) created_at: Timestamp,
+    pub(crate) expires_at: Option<Timestamp>,
+    /// Time of the last use that is stored.
+    pub(crate) last_used_at: Option<Timestamp>,
+    /// Revision of the last change of anything but the last use.
+    pub(crate) revision: Revision,
+}
+
+/// What an access token is for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct TokenGrant {
+    pub(crate) rights: BTreeSet<Right>,
+    /// Servers to whose endpoints the right to call extends; if empty, all.
+    pub(crate) servers: BTreeSet<ServerName>,
+    /// Lifetime of each secret; `None` for one that does not expire.
+    pub(crate) lifetime: Option<Duration>,
+}
+
+/// The reason why a token is not issued or changed.
+#[derive(Debug)]
+pub(crate) enum TokenError {
+    Exists,
+    Missing,
+    /// The maximum number of tokens is reached.
+    TooMany(usize),
+    /// No secret can be drawn.
+    Random(getrandom::Error),
+    /// The storage is lost.
+    Storage(StorageError),
+}
+
+impl From<StorageError> for TokenError {
+    fn from(error: StorageError) -> Self {
+        Self::Storage(error)
+    }
+}
+
+/// Returns the digest of a secret.
+pub(crate) fn token_digest(secret: &str) -> TokenDigest {
+    digest(&SHA256, secret.as_bytes()).as_ref().first_chunk().copied().unwrap_or_default()
+}
+
+impl AccessToken {
+    /// True if its present secret is not valid any more.
+    pub(crate) fn is_expired(&self, now: Timestamp) -> bool {
+        self.expires_at.is_some_and(|end| end <= now)
+    }
+
+    /// True if this is the digest of a secret that is valid now.
+    fn accepts(&self, digest: &TokenDigest, now: Timestamp) -> bool {
+        let is_former = || self.former.is_some_and(|(former, until)| former == *digest && now < until);
+        (self.digest == *digest && !self.is_expired(now)) || is_former()
+    }
+
+    /// True if none of its secrets is valid any more.
+    fn is_over(&self, now: Timestamp) -> bool {
+        self.is_expired(now) && self.former.is_none_or(|(_, until)| until <= now)
+    }
+}
+
+impl Tokens {
+    #[cfg(test)]
+    pub(crate) fn none() -> Self {
+        Self::new(0)
+    }
+
+    pub(super) fn new(capacity: usize) -> Self {
+        Self { by_name: BTreeMap::new(), by_digest: HashMap::default(), capacity }
+    }
+
+    /// Adds tokens as they were stored.
+    pub(super) fn restore(&mut self, stored: impl IntoIterator<Item = (TokenName, AccessToken)>) {
+        self.by_name.extend(stored.into_iter().map(|(name, token)| (name, Arc::new(token))));
+        self.index();
+    }
+
+    /// Returns every token, expired ones included.
+    pub(crate) fn all(&self) -> &BTreeMap<TokenName, Arc<AccessToken>> {
+        &self.by_name
+    }
+
+    pub(crate) fn get(&self, name: &TokenName) -> Option<&Arc<AccessToken>> {
+        self.by_name.get(name)
+    }
+
+    /// Returns the token with a secret of this digest, if that is valid now.
+    pub(crate) fn find(&self, digest: &TokenDigest, now: Timestamp) -> Option<(TokenName, &Arc<AccessToken>)> {
+        let name = self.by_digest.get(digest)?;
+        self.by_name.get(name).filter(|token| token.accepts(digest, now)).map(|token| (*name, token))
+    }
+
+    /// True if the token of this name has a valid secret.
+    pub(crate) fn is_valid(&self, name: &TokenName, now: Timestamp) -> bool {
+        self.get(name).is_some_and(|token| !token.is_over(now))
+    }
+
+    /// Adds a token. Where there are too many, expired ones make room.
+    pub(super) fn issue(
+        &mut self,
+        (name, digest): (TokenName, TokenDigest),
+        grant: TokenGrant,
+        (revision, now): (Revision, Timestamp),
+    ) -> Result<Arc<AccessToken>, TokenError> {
+        if self.by_name.contains_key(&name) {
+            return Err(TokenError::Exists);
+        }
+        if self.by_name.len() >= self.capacity {
+            self.by_name.retain(|_, token| !token.is_over(now));
+            if self.by_name.len() >= self.capacity {
+                return Err(TokenError::TooMany(self.capacity));
+            }
+        }
+        let expires_at = grant.lifetime.map(|lifetime| expiry(now, lifetime));
+        let (former, last_used_at) = (None, None);
+        let token = AccessToken { grant, digest, former, created_at: now, expires_at, last_used_at, revision };
+        Ok(self.store(name, token))
+    }
+
+    /// Replaces what a token is for. Its secret is valid for the lifetime from now on.
+    pub(super) fn update(
+        &mut self,
+        name: &TokenName,
+        grant: TokenGrant,
+        (revision, now): (Revision, Timestamp),
+    ) -> Result<Arc<AccessToken>, TokenError> {
+        let token = self.by_name.get(name).ok_or(TokenError::Missing)?;
+        let expires_at = grant.lifetime.map(|lifetime| expiry(now, lifetime));
+        let updated = AccessToken { grant, expires_at, revision, ..AccessToken::clone(token) };
+        Ok(self.store(*name, updated))
+    }
+
+    /// Replaces the secret of a token. The present one stays valid for `overlap`, but not for longer than it was.
+    pub(super) fn rotate(
+        &mut self,
+        (name, digest): (&TokenName, TokenDigest),
+        overlap: Duration,
+        (revision, now): (Revision, Timestamp),
+    ) -> Result<Arc<AccessToken>, TokenError> {
+        let token = self.by_name.get(name).ok_or(TokenError::Missing)?;
+        let until = token.expires_at.map_or(expiry(now, overlap), |end| end.min(expiry(now, overlap)));
+        let former = (now < until).then_some((token.digest, until));
+        let expires_at = token.grant.lifetime.map(|lifetime| expiry(now, lifetime));
+        let rotated = AccessToken { digest, former, expires_at, revision, ..AccessToken::clone(token) };
+        Ok(self.store(*name, rotated))
+    }
+
+    /// Removes a token. Returns true if it existed.
+    pub(super) fn revoke(&mut self, name: &TokenName) -> bool {
+        let existed = self.by_name.remove(name).is_some();
+        self.index();
+        existed
+    }
+
+    /// Notes the times of uses, as far as they are later than the known ones. Returns true if any is.
+    pub(super) fn note_uses(&mut self, uses: &BTreeMap<TokenName, Timestamp>) -> bool {
+        let mut is_changed = false;
+        for (name, used_at) in uses {
+            let Some(token) = self.by_name.get_mut(name) else { continue };
+            if token.last_used_at.is_none_or(|known| known < *used_at) {
+                Arc::make_mut(token).last_used_at = Some(*used_at);
+                is_changed = true;
+            }
+        }
+        is_changed
+    }
+
+    /// Merges these tokens, which the storage had, with those it has now. `is_lost` tells if one that is missing there was
+    /// lost, and not revoked. One that is missing here was revoked here, unless it is newer than all that was known here.
+    pub(super) fn merged(&self, stored: &Self, known: Revision, is_lost: impl Fn(Revision) -> bool) -> Self {
+        let mut merged = self.clone();
+        merged.by_name.retain(|name, token| stored.get(name).is_some() || is_lost(token.revision));
+        for (name, theirs) in &stored.by_name {
+            let is_newer = match self.get(name) {
+                Some(ours) => theirs.revision > ours.revision,
+                None => theirs.revision > known,
+            };
+            if is_newer {
+                merged.by_name.insert(*name, Arc::clone(theirs));
+            }
+        }
+        merged.index();
+        merged
+    }
+
+    fn store(&mut self, name: TokenName, token: AccessToken) -> Arc<AccessToken> {
+        let token = Arc::new(token);
+        self.by_name.insert(name, Arc::clone(&token));
+        self.index();
+        token
+    }
+
+    fn index(&mut self) {
+        let secrets = |(name, token): (&TokenName, &Arc<AccessToken>)| {
+            let former = token.former.map(|(digest, _)| digest);
+            [Some(token.digest), former].into_iter().flatten().map({
+                let name = *name;
+                move |digest| (digest, name)
+            })
+        };
+        self.by_digest = self.by_name.iter().flat_map(secrets).collect();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn name(text: &str) -> TokenName {
+        text.parse().expect("a name")
+    }
+
+    fn at(seconds: u64) -> Timestamp {
+        Timestamp::UNIX_EPOCH + Duration::from_secs(seconds)
+    }
+
+    fn grant(seconds: Option<u64>) -> TokenGrant {
+        let lifetime = seconds.map(Duration::from_secs);
+        TokenGrant { rights: [Right::Call].into(), servers: BTreeSet::new(), lifetime }
+    }
+
+    /// Issues a token `a` with the secret `s` at 0.
+    fn one(lifetime: Option<u64>) -> Tokens {
+        let mut tokens = Tokens::new(2);
+        let now = (Revision::new(1), at(0));
+        tokens.issue((name("a"), token_digest("s")), grant(lifetime), now).expect("room");
+        tokens
+    }
+
+    fn is_valid(tokens: &Tokens, secret: &str, second: u64) -> bool {
+        tokens.find(&token_digest(secret), at(second)).is_some()
+    }
+
+    #[test]
+    fn a_token_is_valid_until_it_expires_or_is_revoked() {
+        let mut tokens = one(Some(10));
+        assert!(is_valid(&tokens, "s", 0) && is_valid(&tokens, "s", 9) && !is_valid(&tokens, "s", 10));
+        assert!(!is_valid(&tokens, "t", 0));
+        assert!(is_valid(&one(None), "s", 1 << 30));
+        assert!(tokens.revoke(&name("a")) && !tokens.revoke(&name("a")));
+        assert!(!is_valid(&tokens, "s", 0));
+    }
+
+    #[test]
+    fn after_a_rotation_both_secrets_are_valid_for_a_while() {
+        let mut tokens = one(Some(100));
+        let mut rotate = |secret: &str, overlap, second| {
+            let secret = token_digest(secret);
+            let rotated =
+                tokens.rotate((&name("a"), secret), Duration::from_secs(overlap), (Revision::new(second), at(second)));
+            rotated.expect("a token");
+            tokens.clone()
+        };
+        let first = rotate("t", 20, 50);
+        assert!(is_valid(&first, "s", 69) && !is_valid(&first, "s", 70));
+        assert!(is_valid(&first, "t", 149) && !is_valid(&first, "t", 150), "the lifetime begins anew");
+        let second = rotate("u", 1_000, 60);
+        assert!(!is_valid(&second, "s", 60), "two secrets at most");
+        assert!(is_valid(&second, "t", 149) && !is_valid(&second, "t", 150), "not longer than it was valid");
+        assert!(!is_valid(&rotate("v", 0, 70), "u", 70));
+    }
+
+    #[test]
+    fn names_are_unique_and_their_number_is_bounded() {
+        let mut tokens = one(Some(10));
+        let mut issue = |text: &str, second| {
+            let now = (Revision::new(9), at(second));
+            tokens.issue((name(text), token_digest(text)), grant(None), now).map(drop)
+        };
+        assert!(matches!(issue("a", 0), Err(TokenError::Exists)));
+        assert!(issue("b", 0).is_ok());
+        assert!(matches!(issue("c", 9), Err(TokenError::TooMany(2))));
+        assert!(issue("c", 10).is_ok(), "the expired one makes room");
+    }
+
+    #[test]
+    fn only_later_uses_count() {
+        let mut tokens = one(None);
+        let mut used = |second| tokens.note_uses(&[(name("a"), at(second)), (name("z"), at(99))].into());
+        assert!(used(5) && !used(5) && !used(4) && used(6));
+        assert_eq!(tokens.get(&name("a")).and_then(|token| token.last_used_at), Some(at(6)));
+    }
+
+    #[test]
+    fn a_storage_that_was_set_back_brings_no_revoked_token_back() {
+        let stored = one(None);
+        let mut ours = stored.clone();
+        ours.revoke(&name("a"));
+        assert!(!is_valid(&ours.merged(&stored, Revision::new(2), |_| true), "s", 0));
+        assert!(is_valid(&ours.merged(&stored, Revision::new(0), |_| true), "s", 0), "issued since by another gateway");
+        assert!(is_valid(&stored.merged(&Tokens::new(2), Revision::new(1), |_| true), "s", 0), "lost there");
+        assert!(!is_valid(&stored.merged(&Tokens::new(2), Revision::new(1), |_| false), "s", 0), "revoked there");
+    }
+}
