@@ -6,6 +6,7 @@ mod generations;
 mod import;
 mod leases;
 mod locks;
+mod metrics;
 mod path;
 mod precondition;
 mod problem;
@@ -29,13 +30,16 @@ use self::state::Shared;
 pub(crate) use self::state::{Admin, Connections};
 use crate::http::server::{Audience, Route, Routes};
 
-/// Builds the router of the health endpoints, which ask for nothing.
+const METRICS: &str = "/metrics";
+
+/// Builds the router of the health endpoints, which ask for nothing, and of the metrics if they do neither.
 pub(crate) fn health(admin: Arc<Admin>) -> (Router, Vec<Route>) {
-    let (router, declared) = Routes::of(Audience::Everyone)
+    let routes = Routes::of(Audience::Everyone)
         .route("/healthz", get(status::health))
         .route("/readyz", get(status::ready))
-        .route("/api/v1/ping", get(status::ping))
-        .finish();
+        .route("/api/v1/ping", get(status::ping));
+    let routes = if admin.has_public_metrics { routes.route(METRICS, get(metrics::metrics)) } else { routes };
+    let (router, declared) = routes.finish();
     (router.with_state(admin), declared)
 }
 
@@ -44,7 +48,9 @@ pub(crate) fn router(admin: Arc<Admin>) -> (Router, Vec<Route>) {
     let one = get(definitions::show).put(definitions::update).delete(definitions::remove);
     // An empty name in `DELETE /admin/mcps/` must answer 404 and remove nothing.
     let all = get(definitions::list).post(definitions::register).delete(problem::not_found);
-    let (protected, declared) = Routes::of(Audience::Admins)
+    let routes = Routes::of(Audience::Admins);
+    let routes = if admin.has_public_metrics { routes } else { routes.route(METRICS, get(metrics::metrics)) };
+    let (protected, declared) = routes
         .route("/admin/mcps", all)
         .route("/admin/mcps/{name}", one)
         .route("/admin/mcps/{name}/refresh", post(refresh::refresh))
@@ -74,6 +80,9 @@ async fn authorize(State(admin): Shared, request: Request, next: Next) -> Respon
     let needed = if request.method().is_safe() { Right::Read } else { Right::Write };
     match admin.policy.admin(&(admin.credentials)(&request), needed) {
         Ok(()) => next.run(request).await,
-        Err(denied) => problem::denied(denied),
+        Err(denied) => {
+            admin.policy.count_denied(denied);
+            problem::denied(denied)
+        }
     }
 }

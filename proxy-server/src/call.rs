@@ -23,6 +23,7 @@ mod relay;
 mod request;
 mod services;
 mod session_ids;
+mod tally;
 mod target;
 
 pub(crate) use self::attachments::{Attachments, ClientSession};

@@ -206,6 +206,12 @@ impl Catalog {
 }
 
 impl Snapshot {
+    /// Returns the length of each list of each upstream.
+    pub(crate) fn lengths(&self) -> impl Iterator<Item = (&ServerName, List, usize)> {
+        let of_one = |(name, offer): (_, &Offer)| List::ALL.map(|list| (name, list, offer.lists.get(list).len()));
+        self.offers.iter().flat_map(of_one)
+    }
+
     /// Returns true if the upstream's shared lists equal these.
     pub(crate) fn agrees(&self, upstream: &ServerName, items: &OwnItems) -> bool {
         let agrees = |offer: &Offer| items.iter().all(|(list, items)| offer.lists.get(*list) == items);

@@ -27,6 +27,7 @@ pub(crate) use self::locks::RequestedLock;
 use self::reconcile::Reconciler;
 pub(crate) use self::tokens::follow_token_uses;
 use crate::registry::{Held, Registry, Snapshot, StorageError, TooManyHolders};
+use crate::telemetry::Histogram;
 use crate::upstream::Lifecycle;
 
 /// The registry with the upstreams that run for it.
@@ -62,6 +63,11 @@ impl Control {
     /// Returns the failure of the storage, if it is lost. Changes are refused meanwhile.
     pub(crate) fn storage_failure(&self) -> Option<StorageError> {
         self.registry.failure()
+    }
+
+    /// Returns the durations of the changes of the storage.
+    pub(crate) fn write_durations(&self) -> Histogram {
+        self.registry.write_durations()
     }
 
     /// Returns the number of registrations that can still be added.

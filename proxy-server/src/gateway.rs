@@ -345,6 +345,8 @@ fn compose(
             let edge = Arc::clone(&edge);
             Box::new(move || edge.session_count())
         },
+        calls: Arc::clone(&edge.services),
+        has_public_metrics: config.public_metrics,
         credentials: downstream::shown,
     });
     let (health, of_health) = admin::health(Arc::clone(&admin));

@@ -21,6 +21,7 @@ use schemas::Secret;
 pub(crate) use self::access_tokens::AccessTokens;
 pub(crate) use self::authenticate::{Caller, Principal};
 pub(crate) use self::credentials::Credentials;
+use self::denied::Denials;
 pub(crate) use self::denied::Denied;
 pub(crate) use self::forwarded::is_of_a_proxy;
 pub(crate) use self::host::{is_loopback_name, split_host};
@@ -61,6 +62,7 @@ pub(crate) struct Policy {
     /// Present if access tokens of an authorization server are accepted.
     oauth: Option<Arc<OAuth>>,
     access_tokens: AccessTokens,
+    denials: Denials,
 }
 
 impl Policy {
@@ -70,13 +72,23 @@ impl Policy {
         oauth: Option<Arc<OAuth>>,
         access_tokens: AccessTokens,
     ) -> Self {
-        Self { config, digest_key, oauth, access_tokens }
+        Self { config, digest_key, oauth, access_tokens, denials: Denials::default() }
     }
 
     /// Creates the policy of a gateway without an authorization server and access tokens.
     #[cfg(test)]
     pub(crate) fn of(config: Live<Config>, digest_key: DigestKey) -> Self {
         Self::new(config, digest_key, None, AccessTokens::none())
+    }
+
+    /// Counts a refusal.
+    pub(crate) fn count_denied(&self, denied: Denied) {
+        self.denials.count(denied);
+    }
+
+    /// Returns the numbers of refusals.
+    pub(crate) fn denials(&self) -> &Denials {
+        &self.denials
     }
 
     /// Returns the access tokens that the gateway has issued.

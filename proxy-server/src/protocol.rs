@@ -11,6 +11,7 @@ mod invalid;
 mod keys;
 mod message;
 mod meta;
+mod method;
 mod object;
 mod offer;
 mod request_meta;
@@ -34,6 +35,7 @@ pub(crate) use self::message::{
     Kind, Message, anonymous_error, error_response, request, result_pieces, result_response,
 };
 pub(crate) use self::meta::{ended_subscription, progress_token, requested_id, server_of, subscription_id};
+pub(crate) use self::method::method_label;
 pub(crate) use self::object::Object;
 pub(crate) use self::offer::Offer;
 pub(crate) use self::request_meta::{

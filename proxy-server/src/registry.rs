@@ -48,6 +48,7 @@ pub(crate) use self::transaction::{
 };
 use crate::sync::lock;
 use crate::tasks::Tasks;
+use crate::telemetry::Histogram;
 
 /// Maximum time for which a change waits for the changes before it, and maximum time for which it is decided on again
 /// because other gateways have changed the records.
@@ -71,6 +72,8 @@ struct Shared {
     failure: watch::Sender<Option<StorageError>>,
     /// Time before which no lease ends.
     leases_until: Mutex<Timestamp>,
+    /// Durations of the changes of the storage.
+    writes: Mutex<Histogram>,
     /// One permit: one transaction at a time.
     turn: Semaphore,
     /// Notified after every change of the records.
@@ -93,6 +96,7 @@ impl Registry {
             tokens: access,
             failure: watch::Sender::new(None),
             leases_until: Mutex::new(leases_until),
+            writes: Mutex::default(),
             turn: Semaphore::new(1),
             published: Notify::new(),
             tasks: tasks.clone(),
@@ -208,6 +212,11 @@ impl Registry {
         self.change(move |records| records.locks.release(&owner, &token, now)).await
     }
 
+    /// Returns the durations of the changes of the storage.
+    pub(crate) fn write_durations(&self) -> Histogram {
+        lock(&self.0.writes).clone()
+    }
+
     /// Subscribes to the newest state of all access tokens.
     pub(crate) fn tokens(&self) -> watch::Receiver<Arc<Tokens>> {
         self.0.tokens.subscribe()
@@ -310,7 +319,10 @@ impl Registry {
             if delta.is_empty() {
                 return Ok(outcome);
             }
-            match shared.storage.persist(delta).await {
+            let began = Instant::now();
+            let persisted = shared.storage.persist(delta).await;
+            lock(&shared.writes).observe(began.elapsed());
+            match persisted {
                 Ok(()) => {
                     self.publish(after);
                     return Ok(outcome);

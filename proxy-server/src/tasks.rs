@@ -16,7 +16,7 @@ use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 
 pub(crate) use self::alarm::{Wait, wait_until};
-pub(crate) use self::lanes::{Lanes, lane_number};
+pub(crate) use self::lanes::{Lanes, PerLane, lane_number};
 
 /// The tasks of one gateway. Cheap to clone.
 #[derive(Clone, Default)]

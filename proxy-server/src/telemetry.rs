@@ -1,7 +1,9 @@
-//! Logs: one line per event on standard error, as text or JSON. Never contains a URL's query, a token, or tool
+//! Histograms of metrics, and logs: one line per event on standard error, as text or JSON. Never contains a URL's query, a token, or tool
 //! arguments; `secrets` masks known secrets in every line.
 
+mod histogram;
 mod secrets;
+pub(crate) mod usage;
 
 use std::io::IsTerminal;
 
@@ -10,6 +12,7 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, Registry, fmt};
 
+pub(crate) use self::histogram::Histogram;
 use self::secrets::Masking;
 pub(crate) use self::secrets::{Secrets, mask_known, never_log};
 

@@ -15,6 +15,7 @@ pub mod gateway;
 pub mod peer;
 pub mod port;
 pub mod process;
+pub mod prometheus;
 pub mod proxy;
 pub mod raw;
 pub mod recorder;

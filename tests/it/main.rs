@@ -30,6 +30,7 @@ mod isolation;
 mod library;
 mod limits;
 mod loops;
+mod metrics;
 mod modern;
 mod oauth;
 mod one_address;

@@ -120,6 +120,9 @@ async fn has_all_of_it(official: Official, world: &World, expected: &[Value]) {
     assert_eq!(report["protocol"], protocol.text(), "{official:?}");
     let mut listed: Vec<&str> = report["tools"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
     listed.sort_unstable();
+    // The server adds it to the session of a client that can be asked, once that has called one of its tools; clients of
+    // the modern era that are alike share the session.
+    listed.retain(|tool| *tool != "everything__trigger-elicitation-request");
     assert_eq!(listed, names(expected), "{official:?}");
     let text = |at: usize| report["calls"][at]["result"]["content"][0]["text"].as_str().unwrap_or_default();
     for (at, (tool, _, answer)) in world.calls().iter().enumerate() {

@@ -7,6 +7,7 @@ use axum::extract::{Request, State};
 use schemas::FingerprintSalt;
 use tokio::time::Instant;
 
+use crate::call::Services;
 use crate::catalog::Catalog;
 use crate::control::Control;
 use crate::policy::{Credentials, Policy};
@@ -27,6 +28,9 @@ pub(crate) struct Admin {
     pub(crate) is_draining: Box<dyn Fn() -> bool + Send + Sync>,
     /// Returns the number of client sessions of the legacy era.
     pub(crate) sessions: Box<dyn Fn() -> usize + Send + Sync>,
+    pub(crate) calls: Arc<Services>,
+    /// True if `/metrics` asks for no token.
+    pub(crate) has_public_metrics: bool,
     /// Extracts the caller's credentials from a request.
     pub(crate) credentials: for<'a> fn(&'a Request) -> Credentials<'a>,
 }

@@ -9,9 +9,9 @@ use tracing::debug;
 
 use crate::error::{Blame, Chain, Error, Kind};
 use crate::policy::access;
-use crate::protocol::{self, Message};
+use crate::protocol::{self, Message, method_label};
 use crate::tenant::Tenant;
-use crate::upstream::{Attachment, Deadline, Upstream, UpstreamCall};
+use crate::upstream::{ANSWERED, ANSWERED_WITH_ERROR, Attachment, Deadline, EndedRequest, Upstream, UpstreamCall};
 
 /// Sends a request in the session of an attachment to the upstream.
 pub(super) async fn in_session(
@@ -61,12 +61,13 @@ async fn attempt<F>(
 where
     F: Future<Output = Result<Message, Error>>,
 {
-    access::check(upstream.definition().tool_filter.as_ref(), request)?;
-    let _place = upstream.admit(tenant)?;
+    let refused = |error: &Error| upstream.count_refused(method_label(request.method()), error.kind().word());
+    access::check(upstream.definition().tool_filter.as_ref(), request).inspect_err(refused)?;
+    let _place = upstream.admit(tenant).inspect_err(refused)?;
     debug!(upstream = %upstream.definition().name, method = request.method(), "attempt begun");
     let began = Instant::now();
     let outcome = send().await;
-    record(upstream, request.method(), began, &outcome);
+    record(upstream, request, began, &outcome);
     outcome.map_err(|error| name(error, upstream))
 }
 
@@ -94,11 +95,22 @@ fn tool_request(tool: &str, arguments: Option<&RawValue>) -> Result<Message, Err
     Message::parse(request).map_err(|error| Error::new(Kind::Malformed).because(error))
 }
 
-fn record(upstream: &Upstream, method: &str, began: Instant, outcome: &Result<Message, Error>) {
-    let took = began.elapsed();
+fn record(upstream: &Upstream, request: &Message, began: Instant, outcome: &Result<Message, Error>) {
+    let (took, method) = (began.elapsed(), request.method());
     // An error of the caller does not count against the upstream.
     let at_fault = outcome.as_ref().is_err_and(|error| error.kind().blame() != Blame::Downstream);
-    upstream.count(took, !at_fault);
+    let ended = EndedRequest {
+        method: method_label(method),
+        outcome: match outcome {
+            Ok(answer) if answer.error_code().is_some() => ANSWERED_WITH_ERROR,
+            Ok(_) => ANSWERED,
+            Err(error) => error.kind().word(),
+        },
+        took: Some(took),
+        request_bytes: request.bytes().len(),
+        response_bytes: outcome.as_ref().map_or(0, |answer| answer.bytes().len()),
+    };
+    upstream.count(took, !at_fault, ended);
     let name = &upstream.definition().name;
     match outcome {
         Ok(_) => debug!(upstream = %name, method, ?took, "attempt answered"),

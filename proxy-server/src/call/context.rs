@@ -7,6 +7,7 @@ use futures_util::future::BoxFuture;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
+use crate::call::tally::CallTally;
 use crate::catalog::{Catalog, View};
 use crate::error::{Error, Kind, Limit};
 use crate::live::Live;
@@ -60,6 +61,8 @@ pub(crate) struct Context {
     pub(crate) limits: Live<Limits>,
     /// Permits for listeners.
     pub(super) listeners: Arc<Semaphore>,
+    /// Numbers of calls.
+    pub(crate) tally: CallTally,
 }
 
 impl Context {

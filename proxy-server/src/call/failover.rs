@@ -44,7 +44,8 @@ pub(crate) fn route(services: &Arc<Services>, call: Call) -> Result<RoutedCall, 
         Scope::One(_) => None,
         Scope::All { caller, view } => {
             let known = |name: &str| Some(services.reachable(caller, name)?.definition().name.clone());
-            Some(crate::route::route(view, &known, &call.message)?)
+            let found = crate::route::route(view, &known, &call.message);
+            Some(found.inspect_err(|error| services.tally.count(principal, method, Some(error.kind().word())))?)
         }
     };
     debug!(%principal, method, candidates = route.as_ref().map_or(1, |route| route.candidates.len()), "call routed");
@@ -113,6 +114,7 @@ impl RoutedCall {
     fn log_outcome(&self, outcome: Result<Answer, Error>) -> Result<Answer, Error> {
         let (principal, method) = (self.call.principal, self.call.message.method());
         let failure = outcome.as_ref().err().map(|error| error.kind().word());
+        self.services.tally.count(principal, method, failure);
         debug!(%principal, method, failure, "call ended");
         outcome
     }
@@ -144,6 +146,7 @@ impl RoutedCall {
             };
             match attempt.await {
                 Err(error) if may_pass_on(error.kind(), candidate) => {
+                    self.services.tally.count_failover();
                     failure = error;
                 }
                 outcome => return outcome,

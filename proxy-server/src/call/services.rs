@@ -14,6 +14,7 @@ use crate::call::kept::Kept;
 use crate::call::modern_client::ModernClient;
 use crate::call::modern_to_legacy::parked::Parked;
 use crate::call::modern_to_legacy::pool::{self, Pool};
+use crate::call::tally::CallTally;
 use crate::catalog::{Catalog, View};
 use crate::error::Kind;
 use crate::keys::seal::Seal;
@@ -62,7 +63,8 @@ impl Services {
         let parked = Parked::new(limits.parked_calls, limits.question_timeout, kept, seal);
         let listeners = Arc::new(Semaphore::new(limits.max_sessions.min(Semaphore::MAX_PERMITS)));
         let closing = CancellationToken::new();
-        let context = Context { upstreams, catalog, policy, tasks, sessions, closing, limits, listeners };
+        let tally = CallTally::default();
+        let context = Context { upstreams, catalog, policy, tasks, sessions, closing, limits, listeners, tally };
         let context = Arc::new(context);
         let pool = Pool::new(Arc::clone(&context));
         context.tasks.spawn("pool reaper", pool::reap(Arc::clone(&pool)));
@@ -91,6 +93,11 @@ impl Services {
                 outcome => return outcome,
             }
         }
+    }
+
+    /// Returns the number of parked calls, which wait for their clients' answers.
+    pub(crate) fn parked_calls(&self) -> usize {
+        self.parked.len()
     }
 
     /// Waits until no call is in flight, at most for `grace`.

@@ -33,6 +33,8 @@ pub struct Config {
     pub(crate) shutdown_timeout: Duration,
     /// True if another gateway may listen on the same address.
     pub(crate) reuse_port: bool,
+    /// True if `/metrics` asks for no token.
+    pub(crate) public_metrics: bool,
     /// Time for which requests are still accepted after SIGTERM.
     pub(crate) drain_delay: Duration,
     /// Maximum number of open downstream connections.
@@ -125,6 +127,7 @@ impl Default for Config {
             socket_mode: "600".to_owned(),
             shutdown_timeout: DEFAULT_GRACE,
             reuse_port: false,
+            public_metrics: false,
             drain_delay: Duration::from_secs(1),
             max_connections: 10_000,
             connect_timeout: Duration::from_secs(10),

@@ -129,6 +129,11 @@ pub(super) const SETTINGS: &[Setting] = &[
         ..flag("server-cards", |config| Field::OnOff(&mut config.downstream.server_cards))
     },
     Setting {
+        variables: &["MCP_PROXY_PUBLIC_METRICS"],
+        help: "Serve /metrics without a token, and at every address: on or off. With off it is a part of the admin API",
+        ..flag("public-metrics", |config| Field::OnOff(&mut config.public_metrics))
+    },
+    Setting {
         variables: &["MCP_PROXY_MAX_SERVERS"],
         help: "Maximum number of registered servers",
         ..flag("max-servers", |config| Field::Count(&mut config.upstream.upstreams))

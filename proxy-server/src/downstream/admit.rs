@@ -21,7 +21,7 @@ pub(super) type Admitted = Result<(Scope, Sender), Reply>;
 /// Authorizes a request to the named upstream, or to all upstreams.
 pub(super) fn admit(edge: &Edge, name: Option<&str>, credentials: &Credentials<'_>) -> Admitted {
     let policy = &edge.services.policy;
-    let refuse = |denied, definition| error_response::denied(denied, policy.challenge(denied, credentials, definition));
+    let refuse = |denied, definition| error_response::denied(denied, policy.refuse(denied, credentials, definition));
     let Some(name) = name else {
         let caller = policy.caller(credentials);
         let all = edge.services.upstreams.all();

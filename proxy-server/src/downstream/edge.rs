@@ -20,7 +20,7 @@ use crate::upstream::Upstreams;
 
 /// Shared state of all endpoints. Each lane has a copy, because threads contend for a shared reference count.
 pub(crate) struct Edge {
-    pub(super) services: Arc<Services>,
+    pub(crate) services: Arc<Services>,
     pub(super) sessions: Arc<Sessions>,
     pub(super) config: Live<Config>,
 }

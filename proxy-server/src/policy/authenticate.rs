@@ -36,6 +36,20 @@ pub(crate) enum Principal {
     Token(TokenName),
 }
 
+impl Principal {
+    /// Returns the kind of the principal, for metrics.
+    pub(crate) fn class(self) -> &'static str {
+        match self {
+            Self::Anonymous => "anonymous",
+            Self::Global(_) => "global_token",
+            Self::Own(_) | Self::Holder(_) => "server_token",
+            Self::Subject(_) => "oauth",
+            Self::Certificate(_) => "certificate",
+            Self::Token(_) => "access_token",
+        }
+    }
+}
+
 impl fmt::Display for Principal {
     /// Writes the name by which logs tell principals apart.
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -299,13 +313,14 @@ impl Policy {
         (!is_known).then(|| token.to_owned())
     }
 
-    /// Returns the value of `WWW-Authenticate` for a refused caller.
-    pub(crate) fn challenge(
+    /// Counts a refusal. Returns the value of `WWW-Authenticate` for the caller.
+    pub(crate) fn refuse(
         &self,
         denied: Denied,
         credentials: &Credentials<'_>,
         definition: Option<&Definition>,
     ) -> Option<String> {
+        self.count_denied(denied);
         let place = (credentials.host, credentials.from.local.port(), credentials.path);
         match (&self.oauth, denied) {
             (Some(oauth), _) => oauth.challenge(denied, credentials.verdict.as_ref(), place, definition),

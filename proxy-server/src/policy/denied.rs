@@ -1,5 +1,7 @@
 //! Reasons for refusals.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use schemas::admin::Right;
 
 /// The reason why a caller is refused.
@@ -27,6 +29,60 @@ pub(crate) enum Denied {
     MayNotIssue,
     /// Reading secrets needs an admin token, and the gateway has none that a caller could give.
     MayNotReveal,
+}
+
+impl Denied {
+    /// Words of all reasons.
+    pub(crate) const WORDS: [&str; 11] = [
+        "no_token",
+        "no_bearer",
+        "wrong_token",
+        "scope",
+        "unavailable",
+        "address",
+        "may_not_start",
+        "right",
+        "server",
+        "may_not_issue",
+        "may_not_reveal",
+    ];
+
+    /// Returns a stable word for metrics.
+    pub(crate) fn word(self) -> &'static str {
+        let [no_token, no_bearer, wrong_token, scope, unavailable, address, start, right, server, issue, reveal] =
+            Self::WORDS;
+        match self {
+            Self::NoToken => no_token,
+            Self::NoBearer => no_bearer,
+            Self::WrongToken => wrong_token,
+            Self::Scope => scope,
+            Self::Unavailable => unavailable,
+            Self::Address => address,
+            Self::MayNotStart(_) => start,
+            Self::Right(_) => right,
+            Self::Server => server,
+            Self::MayNotIssue => issue,
+            Self::MayNotReveal => reveal,
+        }
+    }
+}
+
+/// Numbers of refusals by reason.
+#[derive(Debug, Default)]
+pub(crate) struct Denials([AtomicU64; Denied::WORDS.len()]);
+
+impl Denials {
+    pub(super) fn count(&self, denied: Denied) {
+        let place = Denied::WORDS.iter().position(|word| *word == denied.word());
+        if let Some(count) = place.and_then(|place| self.0.get(place)) {
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Returns each reason with its number.
+    pub(crate) fn all(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        Denied::WORDS.into_iter().zip(self.0.iter().map(|count| count.load(Ordering::Relaxed)))
+    }
 }
 
 /// The reason why a request is not proved to come from this machine.

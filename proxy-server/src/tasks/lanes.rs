@@ -78,6 +78,28 @@ fn lane(number: usize, ended: CancellationToken) -> io::Result<Handle> {
     Ok(handle)
 }
 
+/// A value for each lane, so that threads do not contend for one. Threads outside of the lanes use the first.
+pub(crate) struct PerLane<T>(Box<[T]>);
+
+impl<T: Default> Default for PerLane<T> {
+    fn default() -> Self {
+        let count = thread::available_parallelism().map_or(1, NonZero::get);
+        Self((0..count).map(|_| T::default()).collect())
+    }
+}
+
+impl<T> PerLane<T> {
+    /// Returns the value of the current lane.
+    pub(crate) fn own(&self) -> Option<&T> {
+        self.0.get(lane_number()).or_else(|| self.0.first())
+    }
+
+    /// Returns the values of all lanes.
+    pub(crate) fn all(&self) -> impl Iterator<Item = &T> {
+        self.0.iter()
+    }
+}
+
 /// Returns the number of the current lane; 0 outside of the lanes.
 pub(crate) fn lane_number() -> usize {
     NUMBER.get()

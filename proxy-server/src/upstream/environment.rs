@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use schemas::{Definition, Transport};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio_util::task::TaskTracker;
 
 use crate::error::{Error, Kind, Limit};
 use crate::http::client::Dialer;
 use crate::live::Live;
 use crate::tasks::Tasks;
 use crate::upstream::noise::Noise;
+use crate::upstream::processes::Processes;
 use crate::upstream::transport::stdio::ChildEnvironment;
 
 /// `timeout` of an HTTP definition that does not set it.
@@ -107,8 +107,8 @@ pub(crate) struct Environment {
     pub(super) remote_starts: Arc<Semaphore>,
     /// Permits for child programs, shared by all upstreams.
     places: Arc<Semaphore>,
-    /// Counts the upstream's processes that have not ended.
-    pub(super) processes: TaskTracker,
+    /// The upstream's processes that have not ended.
+    pub(super) processes: Processes,
     /// Output lines of its processes that are not messages.
     pub(super) noise: Arc<Noise>,
 }
@@ -123,7 +123,7 @@ impl Environment {
             tasks,
             dialer,
             children: Arc::new(children),
-            processes: TaskTracker::new(),
+            processes: Processes::default(),
             noise: Arc::default(),
         }
     }
@@ -138,6 +138,6 @@ impl Environment {
 
     /// Creates the environment of another upstream.
     pub(super) fn another(&self) -> Self {
-        Self { processes: TaskTracker::new(), noise: Arc::default(), ..self.clone() }
+        Self { processes: Processes::default(), noise: Arc::default(), ..self.clone() }
     }
 }

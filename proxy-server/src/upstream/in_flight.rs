@@ -56,8 +56,8 @@ impl Flights {
         Ok(InFlight { flights: self, tenant })
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        lock(&self.0).total == 0
+    pub(super) fn len(&self) -> usize {
+        lock(&self.0).total
     }
 }
 
@@ -99,7 +99,7 @@ mod tests {
             .collect();
         assert_eq!(counts, [28, 4, 0, 0, 0], "later ones find less, until the first gives back");
         drop((greedy, others));
-        assert!(flights.is_empty() && lock(&flights.0).of_each.is_empty());
+        assert!(flights.len() == 0 && lock(&flights.0).of_each.is_empty());
     }
 
     #[test]

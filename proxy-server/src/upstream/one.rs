@@ -20,6 +20,7 @@ use crate::upstream::ids::next_id;
 use crate::upstream::in_flight::{Flights, Full, InFlight};
 use crate::upstream::legacy_side::LegacySide;
 use crate::upstream::session::{Exchange, Session};
+use crate::upstream::tally::{EndedRequest, RequestCounts, Tally};
 use crate::upstream::upstream_call::UpstreamCall;
 use crate::upstream::{Environment, session, supervisor};
 
@@ -39,6 +40,7 @@ pub(crate) struct Upstream {
     /// Counts changes of its lists that it did not announce.
     unannounced: watch::Sender<ListChanges>,
     pub(super) stats: Stats,
+    tally: Tally,
 }
 
 /// State that an upstream inherits from its predecessor of the same name.
@@ -92,6 +94,7 @@ impl Upstream {
             legacy: LegacySide::default(),
             unannounced: watch::Sender::default(),
             stats: Stats::default(),
+            tally: Tally::default(),
         })
     }
 
@@ -212,7 +215,7 @@ impl Upstream {
 
     /// True if no request is in flight.
     pub(crate) fn is_idle(&self) -> bool {
-        self.in_flight.is_empty()
+        self.in_flight.len() == 0
     }
 
     /// Acquires a permit for a dedicated session or a listener; fails at the limit.
@@ -228,8 +231,35 @@ impl Upstream {
         self.definition.sessions.max.map_or(self.environment.config.dedicated_sessions, |max| max as usize)
     }
 
-    /// Counts a request and its duration.
-    pub(crate) fn count(&self, took: Duration, ok: bool) {
+    /// Counts a request that was refused before it was sent.
+    pub(crate) fn count_refused(&self, method: &'static str, outcome: &'static str) {
+        let (request_bytes, response_bytes) = (0, 0);
+        self.tally.count(EndedRequest { method, outcome, took: None, request_bytes, response_bytes });
+    }
+
+    /// Returns the numbers of requests.
+    pub(crate) fn counts(&self) -> RequestCounts {
+        self.tally.sum()
+    }
+
+    /// Returns the number of requests in flight.
+    pub(crate) fn in_flight(&self) -> usize {
+        self.in_flight.len()
+    }
+
+    /// Returns the number of completed handshakes of the own session.
+    pub(crate) fn handshakes(&self) -> u64 {
+        self.observed.borrow().handshakes
+    }
+
+    /// Returns the ids of its processes that have not ended.
+    pub(crate) fn processes(&self) -> Vec<u32> {
+        self.environment.processes.ids()
+    }
+
+    /// Counts a request that took this time.
+    pub(crate) fn count(&self, took: Duration, ok: bool, ended: EndedRequest) {
+        self.tally.count(ended);
         self.stats.requests.fetch_add(1, Ordering::Relaxed);
         if !ok {
             self.stats.errors.fetch_add(1, Ordering::Relaxed);

@@ -52,6 +52,8 @@ pub(crate) struct Observed {
     pub(super) short_sessions: u32,
     /// The upstream's era, once it is known.
     pub(crate) era: Option<Verdict>,
+    /// Number of handshakes.
+    pub(super) handshakes: u64,
 }
 
 impl Observed {
@@ -101,8 +103,7 @@ impl Supervisor {
             session.close().await;
         }
         // Dedicated sessions end by themselves when the upstream is retired.
-        self.environment.processes.close();
-        timeout(LONGEST_END, self.environment.processes.wait()).await.ok();
+        timeout(LONGEST_END, self.environment.processes.ended()).await.ok();
         drop(self.ended);
     }
 
@@ -178,6 +179,7 @@ impl Supervisor {
             observed.connected_at = Some((Timestamp::now(), Instant::now()));
             observed.last_error = None;
             observed.attempts = 0;
+            observed.handshakes += 1;
         });
         Event::Connected
     }

@@ -115,6 +115,11 @@ impl Parked {
         trips.await.ok()
     }
 
+    /// Returns the number of parked calls.
+    pub(in crate::call) fn len(&self) -> usize {
+        self.state().waiting.len()
+    }
+
     /// Ends every parked call.
     pub(in crate::call) fn end_all(&self) {
         self.closed.cancel();

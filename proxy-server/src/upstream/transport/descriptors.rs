@@ -22,6 +22,11 @@ pub(crate) fn raise_descriptor_limit() -> Option<(u64, u64)> {
     Some((current, raised))
 }
 
+/// Returns the present limit of open descriptors, if there is one.
+pub(crate) fn descriptor_limit() -> Option<u64> {
+    getrlimit(Resource::Nofile).current
+}
+
 /// Restores the original limit in a child process. Makes at most one system call, so that it may run between fork and
 /// exec.
 pub(super) fn restore_descriptor_limit() -> io::Result<()> {

@@ -28,8 +28,6 @@ use tokio::process::{Child, ChildStderr, ChildStdout, Command};
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio::time::timeout;
 use tokio_util::sync::{CancellationToken, DropGuard};
-use tokio_util::task::TaskTracker;
-use tokio_util::task::task_tracker::TaskTrackerToken;
 use tracing::{debug, info};
 
 pub use self::warden::warden;
@@ -40,6 +38,7 @@ use crate::tasks::Tasks;
 use crate::telemetry::Secrets;
 use crate::upstream::inbox::Inbox;
 use crate::upstream::noise::Noise;
+use crate::upstream::processes::{Processes, RunningProcess};
 use crate::upstream::transport::exit::how_it_ended;
 use crate::upstream::transport::stdio::confinement::{Confinement, NotAsUser};
 use crate::upstream::transport::stdio::input::Writer;
@@ -241,7 +240,8 @@ pub(crate) fn start(
     let gone = Arc::new(life.gone.clone().drop_guard());
     let errors = Arc::new(Mutex::new(VecDeque::new()));
     let Streams { tasks, processes, place, noise, inbox, line_limit, patience } = streams;
-    info!(upstream = %definition.name, pid = child.id(), "process started");
+    let pid = child.id();
+    info!(upstream = %definition.name, pid, "process started");
     if let (Some(input), Some(output), Some(stderr)) = (child.stdin.take(), child.stdout.take(), child.stderr.take()) {
         let writer = Writer { end: end.clone(), heard: life.heard.clone(), _gone: Arc::clone(&gone) };
         tasks.spawn("stdio input", writer.run(queue, input));
@@ -264,7 +264,7 @@ pub(crate) fn start(
             inbox,
             patience,
             _gone: gone,
-            _process: processes.token(),
+            _process: processes.add(pid),
             _place: place,
         };
         tasks.spawn("stdio output", watch.run(output, reader));
@@ -302,8 +302,8 @@ fn prepare(command: &mut Command, program: &schemas::Stdio) {
 /// The receivers of a child's streams.
 pub(crate) struct Streams<'a> {
     pub(crate) tasks: &'a Tasks,
-    /// Counts the processes that have not ended.
-    pub(crate) processes: &'a TaskTracker,
+    /// The upstream's processes that have not ended.
+    pub(crate) processes: &'a Processes,
     /// Permit for one process of all upstreams.
     pub(crate) place: OwnedSemaphorePermit,
     /// Counts the output lines that are not messages.
@@ -325,7 +325,7 @@ struct Watch {
     inbox: Arc<Inbox>,
     patience: Duration,
     _gone: Arc<DropGuard>,
-    _process: TaskTrackerToken,
+    _process: RunningProcess,
     _place: OwnedSemaphorePermit,
 }
 
