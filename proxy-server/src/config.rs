@@ -310,13 +310,14 @@ impl Config {
         !address.to_canonical().is_loopback() && !is_guarded && !policy.allow_insecure_admin
     }
 
-    /// `--inheritable-env`: refuses variables that hold secrets of the gateway itself.
+    /// `--inheritable-env`: refuses variables that hold secrets of the gateway itself, or of its clients.
     fn check_inheritable_env(&self) -> Result<(), InvalidSetting> {
         let mut defaults = Self::default();
         let mut secrets = flags::settings().filter(|setting| (setting.field)(&mut defaults).is_secret());
         let own = secrets
             .find_map(|setting| self.inheritable_env.iter().find(|name| setting.variables.contains(&name.as_str())));
-        let reason = |name| format!("`{name}` holds a secret of the gateway itself");
+        let own = own.or_else(|| self.inheritable_env.iter().find(|name| name.starts_with("MCP_PROXY_")));
+        let reason = |name| format!("`{name}` holds a setting of the gateway, which may be a secret");
         own.map_or(Ok(()), |name| Err(InvalidSetting::unusable("inheritable-env", reason(name))))
     }
 

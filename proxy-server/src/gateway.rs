@@ -39,6 +39,7 @@ use crate::policy::oauth::OAuth;
 use crate::policy::{AccessTokens, Policy};
 use crate::registry::{OpenError, Opened, Registry};
 use crate::tasks::{Lanes, Tasks};
+use crate::telemetry::usage::Trees;
 use crate::upstream::{Environment, Upstreams};
 
 /// Connections accepted beyond the limit and answered once, so that health checks still get a response.
@@ -306,10 +307,8 @@ fn compose(
     let access_tokens = AccessTokens::new(registry.tokens());
     let control = Control::start(registry, lifecycle, tasks);
     let policy = Arc::new(Policy::new(settings.policy.clone(), keys.digest.clone(), oauth, access_tokens));
-    tasks.spawn("token uses", {
-        let (control, policy) = (Arc::clone(&control), Arc::clone(&policy));
-        follow_token_uses(control, policy, tasks.stopping().clone())
-    });
+    let uses = follow_token_uses(Arc::clone(&control), Arc::clone(&policy), tasks.stopping().clone());
+    tasks.spawn("token uses", uses);
     let counts = Arc::<Connections>::default();
     let catalog =
         Catalog::follow(upstreams.clone(), settings.naming.clone(), GatewayName::new(keys.gateway_name), tasks);
@@ -346,6 +345,7 @@ fn compose(
             Box::new(move || edge.session_count())
         },
         calls: Arc::clone(&edge.services),
+        trees: Trees::default(),
         has_public_metrics: config.public_metrics,
         credentials: downstream::shown,
     });

@@ -42,7 +42,9 @@ use self::records::{Limits, Records};
 pub(crate) use self::registration::{Registration, Tenure};
 pub(crate) use self::snapshot::Snapshot;
 use self::storage::Storage;
-pub(crate) use self::tokens::{AccessToken, TokenDigest, TokenError, TokenGrant, Tokens, token_digest};
+pub(crate) use self::tokens::{
+    AccessToken, NoCall, TokenDigest, TokenError, TokenGrant, TokenId, Tokens, token_digest,
+};
 pub(crate) use self::transaction::{
     Effect, EndedLeases, Expected, Grant, RequestedLease, TransactError, Write, Written,
 };

@@ -19,7 +19,6 @@ use tokio::task::spawn_blocking;
 use self::family::Scrape;
 use crate::admin::problem::problem;
 use crate::admin::state::{Admin, Shared};
-use crate::telemetry::usage;
 
 const PROMETHEUS: HeaderValue = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
 const OPEN_METRICS: HeaderValue =
@@ -41,8 +40,9 @@ pub(super) async fn metrics(State(admin): Shared, headers: HeaderMap) -> Respons
 }
 
 fn write(admin: &Arc<Admin>, is_open: bool) -> Result<String, std::fmt::Error> {
-    let roots: Vec<u32> = admin.upstreams.all().values().flat_map(|upstream| upstream.processes()).collect();
-    let scrape = Scrape(families::all(admin, &usage::of_trees(&roots)));
+    let upstreams = admin.upstreams.all();
+    let trees = admin.trees.read(upstreams.values().flat_map(|upstream| upstream.processes()));
+    let scrape = Scrape(families::all(admin, &trees));
     let mut registry = Registry::default();
     registry.register_collector(Box::new(scrape));
     let mut written = String::new();

@@ -11,6 +11,7 @@ use crate::call::Services;
 use crate::catalog::Catalog;
 use crate::control::Control;
 use crate::policy::{Credentials, Policy};
+use crate::telemetry::usage::Trees;
 use crate::upstream::Upstreams;
 
 /// State shared by the handlers of the admin API.
@@ -29,6 +30,8 @@ pub(crate) struct Admin {
     /// Returns the number of client sessions of the legacy era.
     pub(crate) sessions: Box<dyn Fn() -> usize + Send + Sync>,
     pub(crate) calls: Arc<Services>,
+    /// Resources of the upstreams' processes.
+    pub(crate) trees: Trees,
     /// True if `/metrics` asks for no token.
     pub(crate) has_public_metrics: bool,
     /// Extracts the caller's credentials from a request.

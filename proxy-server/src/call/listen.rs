@@ -32,9 +32,14 @@ async fn run(services: &Arc<Services>, call: Call, events: Events) -> Result<Ans
     let principal = call.principal;
     debug!(%principal, method = call.message.method(), "call admitted");
     let ended = Answer::given(protocol::listening_ended(call.message.id()));
+    let upstream = match &call.scope {
+        Scope::One(upstream) => Some(Arc::clone(upstream)),
+        Scope::All { .. } => None,
+    };
+    let definition = upstream.as_ref().map(|upstream| upstream.definition());
     tokio::select! {
         outcome = stream(services, call, events) => outcome,
-        () = services.policy.access_lost(principal) => Ok(ended),
+        () = services.policy.access_lost(principal, definition) => Ok(ended),
     }
 }
 

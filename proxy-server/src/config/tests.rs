@@ -359,6 +359,9 @@ fn a_reload_takes_the_live_settings_and_keeps_the_fixed_ones() {
 fn a_variable_with_a_secret_of_the_gateway_is_not_passed_on() {
     let offered = config(&["--inheritable-env", "SSL_CERT_FILE,TZ"], [("TZ", "UTC")]).children.inheritable;
     assert_eq!(offered, [("SSL_CERT_FILE".to_owned(), None), ("TZ".to_owned(), Some("UTC".into()))]);
-    let error = refused(&["--inheritable-env", "HOME,MCP_PROXY_ADMIN_TOKENS"], []);
-    assert_eq!(error, "invalid inheritable-env: `MCP_PROXY_ADMIN_TOKENS` holds a secret of the gateway itself");
+    for name in ["MCP_PROXY_ADMIN_TOKENS", "REDIS_PASSWORD", "MCP_PROXY_TOKEN"] {
+        let error = refused(&["--inheritable-env", &format!("HOME,{name}")], []);
+        let reason = format!("`{name}` holds a setting of the gateway, which may be a secret");
+        assert_eq!(error, format!("invalid inheritable-env: {reason}"));
+    }
 }

@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use tokio::time::sleep;
 
 use crate::policy::denied::Denied;
-use crate::registry::{TokenDigest, Tokens, token_digest};
+use crate::registry::{NoCall, TokenDigest, TokenId, Tokens, token_digest};
 use crate::sync::lock;
 
 /// Longest time between two looks at the wall clock while the holder of a token is connected.
@@ -61,44 +61,42 @@ impl AccessTokens {
     }
 
     /// Decides whether the holder of the token with this digest may use the endpoints of an upstream, or of all.
-    pub(super) fn caller(&self, digest: &TokenDigest, definition: Option<&Definition>) -> Result<TokenName, Denied> {
+    pub(super) fn caller(&self, digest: &TokenDigest, definition: Option<&Definition>) -> Result<TokenId, Denied> {
         let now = Timestamp::now();
         let tokens = self.newest.borrow();
-        let (name, token) = tokens.find(digest, now).ok_or(Denied::WrongToken)?;
-        let (rights, servers) = (&token.grant.rights, &token.grant.servers);
-        if !rights.contains(&Right::Call) {
-            return Err(Denied::Right(Right::Call));
-        }
-        if definition.is_some_and(|definition| !servers.is_empty() && !servers.contains(&definition.name)) {
-            return Err(Denied::Server);
-        }
+        let (id, token) = tokens.find(digest, now).ok_or(Denied::WrongToken)?;
+        token.may_call(definition.map(|definition| &definition.name)).map_err(|why| match why {
+            NoCall::Right => Denied::Right(Right::Call),
+            NoCall::Server => Denied::Server,
+        })?;
         drop(tokens);
-        self.note_use(name, now);
-        Ok(name)
+        self.note_use(id.name, now);
+        Ok(id)
     }
 
     /// Decides whether the token with this digest has a right at the admin API.
     pub(super) fn admin(&self, digest: &TokenDigest, needed: Right) -> Result<(), Denied> {
         let now = Timestamp::now();
         let tokens = self.newest.borrow();
-        let (name, token) = tokens.find(digest, now).ok_or(Denied::WrongToken)?;
+        let (id, token) = tokens.find(digest, now).ok_or(Denied::WrongToken)?;
         if !token.grant.rights.contains(&needed) {
             return Err(Denied::Right(needed));
         }
         drop(tokens);
-        self.note_use(name, now);
+        self.note_use(id.name, now);
         Ok(())
     }
 
-    /// True if the token of this name has a valid secret.
-    pub(super) fn is_valid(&self, name: TokenName) -> bool {
-        self.newest.borrow().is_valid(&name, Timestamp::now())
+    /// True if whoever was identified by a token may still use the endpoints of an upstream, or of all.
+    pub(super) fn still_admit(&self, id: TokenId, definition: Option<&Definition>) -> bool {
+        let server = definition.map(|definition| &definition.name);
+        self.newest.borrow().still_admit(&id, server, Timestamp::now())
     }
 
-    /// Waits until the token of this name has no valid secret.
-    pub(super) async fn lost(&self, name: TokenName) {
+    /// Waits until whoever was identified by a token may not use the endpoints of an upstream, or of all, any more.
+    pub(super) async fn lost(&self, id: TokenId, definition: Option<&Definition>) {
         let mut newest = self.watch();
-        while self.is_valid(name) {
+        while self.still_admit(id, definition) {
             tokio::select! {
                 // An error means that the registry is gone: the gateway is about to stop.
                 Ok(()) = newest.changed() => {}

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::net::IpAddr;
 
-use schemas::admin::{Right, TokenName};
+use schemas::admin::Right;
 use schemas::{Definition, Secret};
 use subtle::ConstantTimeEq;
 
@@ -15,7 +15,7 @@ use crate::policy::denied::Denied;
 use crate::policy::oauth::{Endpoint, Places, Verdict};
 use crate::policy::same_machine::Starter;
 use crate::policy::{Config, Policy};
-use crate::registry::TokenDigest;
+use crate::registry::{TokenDigest, TokenId};
 
 /// The identity of a caller of an upstream's endpoints, as its token shows. A session belongs to one principal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -32,8 +32,8 @@ pub(crate) enum Principal {
     Subject(u64),
     /// The holder of a client certificate; a digest of the certificate.
     Certificate(u64),
-    /// The holder of the access token with this name.
-    Token(TokenName),
+    /// The holder of an access token.
+    Token(TokenId),
 }
 
 impl Principal {
@@ -60,7 +60,7 @@ impl fmt::Display for Principal {
             Self::Holder(digest) => write!(out, "holder {digest}"),
             Self::Subject(digest) => write!(out, "subject {digest}"),
             Self::Certificate(digest) => write!(out, "certificate {digest}"),
-            Self::Token(name) => write!(out, "token {name}"),
+            Self::Token(id) => write!(out, "token {}", id.name),
         }
     }
 }
@@ -217,7 +217,7 @@ impl Policy {
             Principal::Holder(digest) => format!("holder {digest:016x}"),
             Principal::Subject(digest) => format!("subject {digest:016x}"),
             Principal::Certificate(digest) => format!("certificate {digest:016x}"),
-            Principal::Token(name) => format!("token {name}"),
+            Principal::Token(TokenId { name, epoch }) => format!("token {name} {}", epoch.get()),
         }
     }
 

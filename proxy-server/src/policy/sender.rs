@@ -2,6 +2,8 @@
 
 use std::net::IpAddr;
 
+use schemas::Definition;
+
 use crate::policy::{Credentials, Policy, Principal};
 use crate::tenant::Tenant;
 
@@ -32,15 +34,15 @@ impl Sender {
 }
 
 impl Policy {
-    /// True if a principal was identified by an access token that is not valid any more.
-    pub(crate) fn has_lost_access(&self, principal: Principal) -> bool {
-        matches!(principal, Principal::Token(name) if !self.access_tokens.is_valid(name))
+    /// True if a principal was identified by an access token that is not valid any more, or not for this upstream.
+    pub(crate) fn has_lost_access(&self, principal: Principal, definition: Option<&Definition>) -> bool {
+        matches!(principal, Principal::Token(id) if !self.access_tokens.still_admit(id, definition))
     }
 
     /// Waits until a principal has lost its access; for ever if it has none to lose.
-    pub(crate) async fn access_lost(&self, principal: Principal) {
+    pub(crate) async fn access_lost(&self, principal: Principal, definition: Option<&Definition>) {
         match principal {
-            Principal::Token(name) => self.access_tokens.lost(name).await,
+            Principal::Token(id) => self.access_tokens.lost(id, definition).await,
             _ => std::future::pending().await,
         }
     }

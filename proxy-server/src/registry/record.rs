@@ -63,6 +63,7 @@ struct StoredToken {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     last_used_at: Option<Timestamp>,
     revision: Revision,
+    epoch: Revision,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -157,7 +158,7 @@ pub(super) fn read_lock(text: &str) -> Result<Lock, Unreadable> {
 }
 
 pub(super) fn write_token(token: &AccessToken) -> Result<String, serde_json::Error> {
-    let AccessToken { grant, digest, former, created_at, expires_at, last_used_at, revision } = token.clone();
+    let AccessToken { grant, digest, former, created_at, expires_at, last_used_at, revision, epoch } = token.clone();
     serde_json::to_string(&StoredToken {
         rights: grant.rights,
         servers: grant.servers,
@@ -168,6 +169,7 @@ pub(super) fn write_token(token: &AccessToken) -> Result<String, serde_json::Err
         expires_at,
         last_used_at,
         revision,
+        epoch,
     })
 }
 
@@ -187,6 +189,7 @@ pub(super) fn read_token(text: &str) -> Result<AccessToken, Unreadable> {
         expires_at: stored.expires_at,
         last_used_at: stored.last_used_at,
         revision: stored.revision,
+        epoch: stored.epoch,
     })
 }
 

@@ -26,6 +26,13 @@ pub(crate) struct Tokens {
     capacity: usize,
 }
 
+/// Identity of the holder of a token. Another token of the same name, issued later, has another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct TokenId {
+    pub(crate) name: TokenName,
+    pub(crate) epoch: Revision,
+}
+
 /// An access token.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct AccessToken {
@@ -40,6 +47,8 @@ pub(crate) struct AccessToken {
     pub(crate) last_used_at: Option<Timestamp>,
     /// Revision of the last change of anything but the last use.
     pub(crate) revision: Revision,
+    /// Revision from which its holder is another one than before: its first, or that of a rotation without overlap.
+    pub(crate) epoch: Revision,
 }
 
 /// What an access token is for.
@@ -71,6 +80,15 @@ impl From<StorageError> for TokenError {
     }
 }
 
+/// The reason why the holder of a token may not use an endpoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum NoCall {
+    /// The token is not for calls.
+    Right,
+    /// It is for other servers.
+    Server,
+}
+
 /// Returns the digest of a secret.
 pub(crate) fn token_digest(secret: &str) -> TokenDigest {
     digest(&SHA256, secret.as_bytes()).as_ref().first_chunk().copied().unwrap_or_default()
@@ -86,6 +104,16 @@ impl AccessToken {
     fn accepts(&self, digest: &TokenDigest, now: Timestamp) -> bool {
         let is_former = || self.former.is_some_and(|(former, until)| former == *digest && now < until);
         (self.digest == *digest && !self.is_expired(now)) || is_former()
+    }
+
+    /// True if its holder may use the endpoints of an upstream, or of all.
+    pub(crate) fn may_call(&self, server: Option<&ServerName>) -> Result<(), NoCall> {
+        let TokenGrant { rights, servers, .. } = &self.grant;
+        match server {
+            _ if !rights.contains(&Right::Call) => Err(NoCall::Right),
+            Some(server) if !servers.is_empty() && !servers.contains(server) => Err(NoCall::Server),
+            Some(_) | None => Ok(()),
+        }
     }
 
     /// True if none of its secrets is valid any more.
@@ -120,14 +148,16 @@ impl Tokens {
     }
 
     /// Returns the token with a secret of this digest, if that is valid now.
-    pub(crate) fn find(&self, digest: &TokenDigest, now: Timestamp) -> Option<(TokenName, &Arc<AccessToken>)> {
-        let name = self.by_digest.get(digest)?;
-        self.by_name.get(name).filter(|token| token.accepts(digest, now)).map(|token| (*name, token))
+    pub(crate) fn find(&self, digest: &TokenDigest, now: Timestamp) -> Option<(TokenId, &Arc<AccessToken>)> {
+        let name = *self.by_digest.get(digest)?;
+        let token = self.by_name.get(&name).filter(|token| token.accepts(digest, now))?;
+        Some((TokenId { name, epoch: token.epoch }, token))
     }
 
-    /// True if the token of this name has a valid secret.
-    pub(crate) fn is_valid(&self, name: &TokenName, now: Timestamp) -> bool {
-        self.get(name).is_some_and(|token| !token.is_over(now))
+    /// True if whoever was identified by a token may still use the endpoints of an upstream, or of all.
+    pub(crate) fn still_admit(&self, id: &TokenId, server: Option<&ServerName>, now: Timestamp) -> bool {
+        let token = self.get(&id.name).filter(|token| token.epoch == id.epoch && !token.is_over(now));
+        token.is_some_and(|token| token.may_call(server).is_ok())
     }
 
     /// Adds a token. Where there are too many, expired ones make room.
@@ -148,7 +178,8 @@ impl Tokens {
         }
         let expires_at = grant.lifetime.map(|lifetime| expiry(now, lifetime));
         let (former, last_used_at) = (None, None);
-        let token = AccessToken { grant, digest, former, created_at: now, expires_at, last_used_at, revision };
+        let (created_at, epoch) = (now, revision);
+        let token = AccessToken { grant, digest, former, created_at, expires_at, last_used_at, revision, epoch };
         Ok(self.store(name, token))
     }
 
@@ -165,7 +196,8 @@ impl Tokens {
         Ok(self.store(*name, updated))
     }
 
-    /// Replaces the secret of a token. The present one stays valid for `overlap`, but not for longer than it was.
+    /// Replaces the secret of a token. The present one stays valid for `overlap`, but not for longer than it was. Without
+    /// overlap, whoever was identified by the present one is not by the next.
     pub(super) fn rotate(
         &mut self,
         (name, digest): (&TokenName, TokenDigest),
@@ -176,7 +208,8 @@ impl Tokens {
         let until = token.expires_at.map_or(expiry(now, overlap), |end| end.min(expiry(now, overlap)));
         let former = (now < until).then_some((token.digest, until));
         let expires_at = token.grant.lifetime.map(|lifetime| expiry(now, lifetime));
-        let rotated = AccessToken { digest, former, expires_at, revision, ..AccessToken::clone(token) };
+        let epoch = if former.is_some() { token.epoch } else { revision };
+        let rotated = AccessToken { digest, former, expires_at, revision, epoch, ..AccessToken::clone(token) };
         Ok(self.store(*name, rotated))
     }
 

@@ -1,10 +1,17 @@
 //! CPU time, memory and descriptors of processes, as the kernel tells them in `/proc` (proc(5)).
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use nix::unistd::{SysconfVar, sysconf};
+use tokio::time::Instant;
+
+use crate::sync::lock;
+
+/// Time for which a reading of the table is used.
+const FRESH: Duration = Duration::from_secs(1);
 
 /// Resources that a process uses.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
@@ -42,8 +49,30 @@ pub(crate) fn boot_time() -> Option<u64> {
     table.lines().find_map(|line| line.strip_prefix("btime "))?.trim().parse().ok()
 }
 
+/// Resources of processes with their descendants, read at most once a second, because reading them takes milliseconds.
+#[derive(Debug, Default)]
+pub(crate) struct Trees(Mutex<Option<Reading>>);
+
+/// Time of a reading, and the resources by the root of each tree.
+type Reading = (Instant, Arc<HashMap<u32, Usage>>);
+
+impl Trees {
+    /// Returns the resources of these processes, as far as they were there when the table was read last. Blocks.
+    pub(crate) fn read(&self, roots: impl Iterator<Item = u32>) -> Arc<HashMap<u32, Usage>> {
+        let mut last = lock(&self.0);
+        if let Some((since, known)) = &*last
+            && since.elapsed() < FRESH
+        {
+            return Arc::clone(known);
+        }
+        let read = Arc::new(of_trees(&roots.collect()));
+        *last = Some((Instant::now(), Arc::clone(&read)));
+        read
+    }
+}
+
 /// Returns the resources that each of these processes uses together with its living descendants.
-pub(crate) fn of_trees(roots: &[u32]) -> HashMap<u32, Usage> {
+fn of_trees(roots: &HashSet<u32>) -> HashMap<u32, Usage> {
     if roots.is_empty() {
         return HashMap::new();
     }
@@ -61,7 +90,7 @@ pub(crate) fn of_trees(roots: &[u32]) -> HashMap<u32, Usage> {
 }
 
 /// Returns the one of these roots that a process descends from, or is.
-fn root_of(id: u32, table: &HashMap<u32, Entry>, roots: &[u32]) -> Option<u32> {
+fn root_of(id: u32, table: &HashMap<u32, Entry>, roots: &HashSet<u32>) -> Option<u32> {
     let mut current = id;
     // Bounded, because the table may change while it is read.
     for _ in 0..64 {
@@ -111,7 +140,7 @@ mod tests {
         let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("a time").as_secs();
         assert!(boot_time().is_some_and(|boot| boot + usage.started.as_secs() <= now + 1));
         let own = std::process::id();
-        let trees = of_trees(&[own, u32::MAX]);
+        let trees = of_trees(&HashSet::from([own, u32::MAX]));
         assert_eq!(trees.len(), 1);
         assert!(trees[&own].resident_bytes > 1 << 20);
     }
@@ -120,7 +149,10 @@ mod tests {
     fn a_process_belongs_to_its_nearest_root() {
         let entry = |parent| Entry { parent, usage: Usage::default() };
         let table = HashMap::from([(2, entry(1)), (3, entry(2)), (4, entry(3)), (5, entry(5))]);
-        let check = |id, roots: &[u32], expected| assert_eq!(root_of(id, &table, roots), expected, "{id} {roots:?}");
+        let check = |id, roots: &[u32], expected| {
+            let of = root_of(id, &table, &roots.iter().copied().collect());
+            assert_eq!(of, expected, "{id} {roots:?}");
+        };
         check(4, &[2], Some(2));
         check(4, &[2, 3], Some(3));
         check(4, &[9], None);

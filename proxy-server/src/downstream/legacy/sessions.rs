@@ -12,7 +12,7 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
-use crate::call::{Earlier, Evict, Kept, SessionIds, session_key};
+use crate::call::{Earlier, Evict, Kept, Owner, SessionIds, session_key};
 use crate::downstream::config::Config;
 use crate::downstream::legacy::event_log::LogLimits;
 use crate::downstream::legacy::session::{Endpoint, Scope, Session};
@@ -186,10 +186,11 @@ impl Sessions {
 
     /// Returns the sessions to end, each with the reason.
     fn over(&self, timeout: Duration, policy: &Policy) -> Vec<(Arc<Session>, &'static str)> {
-        let why = |session: &Session| match () {
-            () if policy.has_lost_access(session.sender.principal) => Some("its access token is not valid"),
-            () if session.closed().is_cancelled() || session.is_idle(timeout) => Some("idle"),
-            () => None,
+        let why = |session: &Session| {
+            let Owner { principal, upstream } = session.endpoint.owner(session.sender.principal);
+            let is_over = session.closed().is_cancelled() || session.is_idle(timeout);
+            let is_lost = policy.has_lost_access(principal, upstream);
+            is_lost.then_some("its access token is not valid").or(is_over.then_some("idle"))
         };
         lock(&self.live).values().filter_map(|session| Some((Arc::clone(session), why(session)?))).collect()
     }
