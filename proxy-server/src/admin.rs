@@ -80,9 +80,6 @@ async fn authorize(State(admin): Shared, request: Request, next: Next) -> Respon
     let needed = if request.method().is_safe() { Right::Read } else { Right::Write };
     match admin.policy.admin(&(admin.credentials)(&request), needed) {
         Ok(()) => next.run(request).await,
-        Err(denied) => {
-            admin.policy.count_denied(denied);
-            problem::denied(denied)
-        }
+        Err(denied) => problem::denied(&admin, denied),
     }
 }

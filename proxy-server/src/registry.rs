@@ -373,7 +373,8 @@ impl Registry {
             let merged = self.records().merge(&loaded.records, loss, shared.limits);
             let delta = Delta::between(&loaded.records, &merged);
             let (registrations, leases, locks) = (delta.registrations.len(), delta.leases.len(), delta.locks.len());
-            warn!(registrations, leases, locks, "the storage has lost changes; storing them again");
+            let tokens = delta.tokens.len();
+            warn!(registrations, leases, locks, tokens, "the storage has lost changes; storing them again");
             match shared.storage.persist(delta).await {
                 Ok(()) => {
                     shared.storage.made_good();

@@ -32,7 +32,7 @@ mod tally;
 mod transport;
 mod upstream_call;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex};
 
 use indexmap::IndexMap;
@@ -83,6 +83,11 @@ impl Upstreams {
             Transport::Stdio(program) => transport::stdio::check(definition, program, &self.environment.children),
             Transport::Sse(_) | Transport::StreamableHttp(_) => Ok(()),
         }
+    }
+
+    /// Returns the numbers of failures of requests, by the word of their kind.
+    pub(crate) fn failures(&self) -> BTreeMap<&'static str, u64> {
+        self.environment.failures.all()
     }
 
     /// Returns the maximum number of upstreams.

@@ -1,7 +1,7 @@
 //! Access tokens that the gateway issues: rights, servers, expiry, rotation and revocation, seen by clients.
 
 use harness::admin::send;
-use harness::fake::{Fake, Via, fake};
+use harness::fake::{Call, Fake, Via, fake};
 use harness::process::Signal;
 use harness::raw::{Reply, raw, session, session_with_all};
 use harness::{DEADLINE, Served, binary, eventually, free_port};
@@ -217,6 +217,40 @@ async fn revoked_and_expired_tokens_end_what_their_clients_have_open() {
 }
 
 #[tokio::test]
+async fn a_session_at_an_open_gateway_goes_on_whatever_is_registered() {
+    let mut gateway = binary("mcp-proxy").args(["--port=0", "--storage=memory", "--admin-tokens=root"]).serve().await;
+    gateway.admin = gateway.admin.with_token("root");
+    let [one, two] = [fake("one").echo("echo").start(Via::Json).await, fake("two").echo("echo").start(Via::Json).await];
+    gateway.admin.connect(&two.definition()).await;
+    let issued = gateway.admin.post("/admin/tokens", json!({ "name": "a", "servers": ["one"] })).await.json();
+    let token = issued["secret"].as_str().expect("a secret");
+    let mut session = session_with_all(&gateway.url).token(token).open().await;
+    assert!(session.request(LIST).await.contains("two__echo"), "it asks nobody for a token");
+    gateway.admin.connect(&one.definition()).await;
+    assert!(session.request(LIST).await.contains("one__echo"));
+    for name in ["one", "two"] {
+        assert_eq!(gateway.admin.delete(&format!("/admin/mcps/{name}")).await.status, 204);
+    }
+    assert!(session.request(LIST).await.contains(r#""tools":[]"#), "one client all the time");
+}
+
+#[tokio::test]
+async fn a_call_under_way_ends_with_its_token() {
+    let house = House::start(&[]).await;
+    let upstream = fake("slow").tool("wait", Call::never).start(Via::Json).await;
+    house.gateway.admin.connect(&upstream.definition()).await;
+    let token = house.issue(json!({ "name": "a" })).await;
+    let call = client(&house.gateway.url, "slow").request("tools/call", &json!({ "name": "wait", "arguments": {} }));
+    let call = call.header("authorization", &format!("Bearer {token}"));
+    let revoking = async {
+        eventually("the call is there", || async { (upstream.count("tools/call") == 1).then_some(()) }).await;
+        assert_eq!(house.gateway.admin.delete("/admin/tokens/a").await.status, 204);
+    };
+    let (answer, ()) = tokio::join!(async { call.send().await.text().await }, revoking);
+    assert!(answer.contains("cancelled"), "{answer}");
+}
+
+#[tokio::test]
 async fn tokens_and_their_sessions_outlive_the_gateway() {
     let data = tempfile::tempdir().expect("a folder");
     let flags = [format!("--port={}", free_port()), format!("--data-dir={}", data.path().display())];
@@ -247,7 +281,9 @@ async fn tokens_and_their_sessions_outlive_the_gateway() {
 
 #[tokio::test]
 async fn without_admin_tokens_only_who_runs_the_gateway_issues_any() {
-    let gateway = binary("mcp-proxy").args(["--port=0", "--storage=memory"]).serve().await;
+    // Tokens would outlive the switch.
+    let flags = ["--port=0", "--storage=memory", "--allow-insecure-admin"];
+    let gateway = binary("mcp-proxy").args(flags).serve().await;
     let issue =
         |name: &str| gateway.admin.request(Method::POST, "/admin/tokens").body(json!({ "name": name }).to_string());
     assert_eq!(send(issue("a")).await.status, 201, "the test runs as the user who runs the gateway");

@@ -2,12 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use harness::fake::{Via, fake};
+use harness::fake::{Call, Via, fake};
 use harness::prometheus::{Prometheus, lint};
 use harness::raw::{raw, session, session_with_all};
 use harness::{Served, binary, eventually};
 use reqwest::{Method, header};
 use serde_json::json;
+
+use crate::modern::client;
 
 const ADMIN: &str = "root";
 
@@ -133,6 +135,32 @@ async fn nothing_that_a_client_sends_becomes_a_label() {
     assert_eq!(value(&second, r#"mcp_proxy_denied_total{reason="wrong_token"}"#), Some(100.0), "{second}");
     let unknown = r#"mcp_proxy_calls_total{method="tools/call",outcome="unknown_tool",principal="global_token"}"#;
     assert_eq!(value(&second, unknown), Some(100.0), "{second}");
+}
+
+#[tokio::test]
+async fn what_did_not_come_to_its_end_counts_too() {
+    let gateway = gateway(&[]).await;
+    let upstream = fake("slow").tool("wait", Call::never).start(Via::Json).await;
+    gateway.admin.connect(&upstream.definition()).await;
+    let call = client(&gateway.url, "slow").request("tools/call", &json!({ "name": "wait", "arguments": {} }));
+    tokio::select! {
+        reply = call.send() => panic!("answered with {}", reply.status),
+        () = eventually("the call is there", || async { (upstream.count("tools/call") == 1).then_some(()) }) => {}
+    }
+    let issued = gateway.admin.post("/admin/tokens", json!({ "name": "a", "rights": ["write"] })).await.json();
+    let writer = gateway.admin.with_token(issued["secret"].as_str().expect("a secret"));
+    assert_eq!(writer.post("/admin/tokens", json!({ "name": "b" })).await.status, 403);
+    for sample in [
+        r#"mcp_proxy_calls_total{method="tools/call",outcome="cancelled",principal="anonymous"}"#,
+        r#"mcp_proxy_upstream_requests_total{upstream="slow",method="tools/call",outcome="cancelled"}"#,
+        r#"mcp_proxy_denied_total{reason="may_not_issue"}"#,
+    ] {
+        let is_there = || async { (value(&metrics(&gateway).await, sample) == Some(1.0)).then_some(()) };
+        eventually(sample, is_there).await;
+    }
+    let text = metrics(&gateway).await;
+    assert_eq!(value(&text, "mcp_proxy_failovers_total"), Some(0.0));
+    assert_eq!(value(&text, r#"mcp_proxy_errors_total{type="connection"}"#), Some(0.0));
 }
 
 #[tokio::test]

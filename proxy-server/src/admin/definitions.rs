@@ -39,7 +39,7 @@ pub(super) async fn register(State(admin): Shared, request: Request) -> Response
     if is_process(&definition)
         && let Err(reason) = starter.may_start()
     {
-        return denied(reason);
+        return denied(&admin, reason);
     }
     if admin.control.snapshot().get(definition.name.as_str()).is_some() {
         return exists(&definition.name);
@@ -170,7 +170,7 @@ fn decide_update(
         Err(error) => return Err(invalid(&error)),
     };
     if starts {
-        terms.may_start().map_err(denied)?;
+        terms.may_start().map_err(|why| denied(admin, why))?;
     }
     if let Some(lease) = &terms.lease {
         admin.control.admits(&lease.holder).map_err(|error| too_many(&error))?;

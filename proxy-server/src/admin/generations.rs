@@ -80,7 +80,7 @@ fn check_all(
         match check(admin, change, snapshot.get(change.name().as_str()).map(|stored| &**stored)) {
             Ok((step, starts)) => {
                 if starts {
-                    may_start().map_err(denied)?;
+                    may_start().map_err(|why| denied(admin, why))?;
                 }
                 steps.push(step);
             }

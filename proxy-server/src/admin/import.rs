@@ -54,7 +54,7 @@ pub(super) async fn import(State(admin): Shared, request: Request) -> Response {
         if wanted().any(is_process)
             && let Err(reason) = starter.may_start()
         {
-            return denied(reason);
+            return denied(&admin, reason);
         }
         if let Err(refusal) = register(&admin, &mut read).await {
             return refusal;

@@ -5,6 +5,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use schemas::Problem;
 
+use crate::admin::state::Admin;
 use crate::error::Chain;
 use crate::policy::Denied;
 use crate::registry::{StorageError, TransactError};
@@ -63,7 +64,9 @@ pub(super) fn foreign(details: &str) -> Response {
     problem(StatusCode::FORBIDDEN, Problem::new("Forbidden").details(details))
 }
 
-pub(super) fn denied(denied: Denied) -> Response {
+/// Refuses a caller, and counts the refusal.
+pub(super) fn denied(admin: &Admin, denied: Denied) -> Response {
+    admin.policy.count_denied(denied);
     let words = match denied {
         Denied::NoToken => "Unauthorized: admin token required",
         Denied::NoBearer | Denied::WrongToken | Denied::Scope | Denied::Unavailable => {

@@ -146,7 +146,7 @@ fn not_issuer(admin: &Admin, request: &Request) -> Option<Response> {
     let why = admin.policy.issuer(&credentials).err()?;
     let (peer, path) = (credentials.from.peer.ip(), request.uri().path());
     warn!(%peer, path, "change of access tokens refused");
-    Some(denied(why))
+    Some(denied(admin, why))
 }
 
 fn grant(
@@ -170,7 +170,8 @@ fn grant(
 fn view(admin: &Admin, name: TokenName, token: &registry::AccessToken) -> AccessToken {
     let registry::AccessToken { grant, former, created_at, expires_at, last_used_at, .. } = token;
     let now = Timestamp::now();
-    let used_at = admin.policy.access_tokens().pending_use(&name).max(*last_used_at);
+    let pending = admin.policy.access_tokens().pending_use(&name).filter(|used_at| used_at >= created_at);
+    let used_at = pending.max(*last_used_at);
     let mut view = AccessToken::new(name, grant.rights.clone(), created_at.to_string());
     view.servers = grant.servers.clone();
     view.ttl = grant.lifetime.map(format_duration);

@@ -37,7 +37,7 @@ pub(super) fn reveal(admin: &Admin, request: &Request) -> Result<Shown, Response
         }
         Err(why) => {
             warn!(%peer, path, "secrets of definitions refused");
-            Err(denied(why))
+            Err(denied(admin, why))
         }
     }
 }

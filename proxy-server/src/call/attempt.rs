@@ -61,13 +61,13 @@ async fn attempt<F>(
 where
     F: Future<Output = Result<Message, Error>>,
 {
-    let refused = |error: &Error| upstream.count_refused(method_label(request.method()), error.kind().word());
+    let refused = |error: &Error| upstream.count_refused(method_label(request.method()), error.kind());
     access::check(upstream.definition().tool_filter.as_ref(), request).inspect_err(refused)?;
     let _place = upstream.admit(tenant).inspect_err(refused)?;
     debug!(upstream = %upstream.definition().name, method = request.method(), "attempt begun");
-    let began = Instant::now();
+    let begun = Begun { upstream, request, began: Instant::now(), is_recorded: false };
     let outcome = send().await;
-    record(upstream, request, began, &outcome);
+    begun.record(&outcome);
     outcome.map_err(|error| name(error, upstream))
 }
 
@@ -95,30 +95,53 @@ fn tool_request(tool: &str, arguments: Option<&RawValue>) -> Result<Message, Err
     Message::parse(request).map_err(|error| Error::new(Kind::Malformed).because(error))
 }
 
-fn record(upstream: &Upstream, request: &Message, began: Instant, outcome: &Result<Message, Error>) {
-    let (took, method) = (began.elapsed(), request.method());
-    // An error of the caller does not count against the upstream.
-    let at_fault = outcome.as_ref().is_err_and(|error| error.kind().blame() != Blame::Downstream);
-    let ended = EndedRequest {
-        method: method_label(method),
-        outcome: match outcome {
-            Ok(answer) if answer.error_code().is_some() => ANSWERED_WITH_ERROR,
-            Ok(_) => ANSWERED,
-            Err(error) => error.kind().word(),
-        },
-        took: Some(took),
-        request_bytes: request.bytes().len(),
-        response_bytes: outcome.as_ref().map_or(0, |answer| answer.bytes().len()),
-    };
-    upstream.count(took, !at_fault, ended);
-    let name = &upstream.definition().name;
-    match outcome {
-        Ok(_) => debug!(upstream = %name, method, ?took, "attempt answered"),
-        Err(error) => {
-            debug!(upstream = %name, method, ?took, kind = error.kind().word(), error = %Chain(error), "attempt failed");
-            if matches!(error.kind(), Kind::Unreachable | Kind::SessionLost | Kind::ConnectionLost) {
-                upstream.doubt();
+/// A request that was sent. If it is dropped before its end, because its client has left, it counts as cancelled.
+struct Begun<'a> {
+    upstream: &'a Upstream,
+    request: &'a Message,
+    began: Instant,
+    is_recorded: bool,
+}
+
+impl Begun<'_> {
+    fn record(mut self, outcome: &Result<Message, Error>) {
+        self.is_recorded = true;
+        let (upstream, method, took) = (self.upstream, self.request.method(), self.began.elapsed());
+        // An error of the caller does not count against the upstream.
+        let at_fault = outcome.as_ref().is_err_and(|error| error.kind().blame() != Blame::Downstream);
+        upstream.count(took, !at_fault, self.ended(outcome.as_ref().map_err(Error::kind)));
+        let name = &upstream.definition().name;
+        match outcome {
+            Ok(_) => debug!(upstream = %name, method, ?took, "attempt answered"),
+            Err(error) => {
+                let kind = error.kind().word();
+                debug!(upstream = %name, method, ?took, kind, error = %Chain(error), "attempt failed");
+                if matches!(error.kind(), Kind::Unreachable | Kind::SessionLost | Kind::ConnectionLost) {
+                    upstream.doubt();
+                }
             }
+        }
+    }
+
+    fn ended(&self, outcome: Result<&Message, Kind>) -> EndedRequest {
+        EndedRequest {
+            method: method_label(self.request.method()),
+            outcome: match outcome {
+                Ok(answer) if answer.error_code().is_some() => ANSWERED_WITH_ERROR,
+                Ok(_) => ANSWERED,
+                Err(kind) => kind.word(),
+            },
+            took: Some(self.began.elapsed()),
+            request_bytes: self.request.bytes().len(),
+            response_bytes: outcome.map_or(0, |answer| answer.bytes().len()),
+        }
+    }
+}
+
+impl Drop for Begun<'_> {
+    fn drop(&mut self) {
+        if !self.is_recorded {
+            self.upstream.count_cancelled(self.ended(Err(Kind::Cancelled)));
         }
     }
 }

@@ -14,6 +14,7 @@ use crate::call::modern_to_modern;
 use crate::call::relay::relay;
 use crate::call::request::{Answer, Attached, Call, Client, Scope};
 use crate::call::services::Services;
+use crate::call::tally::BegunCall;
 use crate::call::target::{Target, borrowed};
 use crate::catalog::{Candidate, Tool, split_id};
 use crate::error::{Error, Kind};
@@ -45,7 +46,7 @@ pub(crate) fn route(services: &Arc<Services>, call: Call) -> Result<RoutedCall, 
         Scope::All { caller, view } => {
             let known = |name: &str| Some(services.reachable(caller, name)?.definition().name.clone());
             let found = crate::route::route(view, &known, &call.message);
-            Some(found.inspect_err(|error| services.tally.count(principal, method, Some(error.kind().word())))?)
+            Some(found.inspect_err(|error| services.tally.begin(principal, method).end(Some(error.kind().word())))?)
         }
     };
     debug!(%principal, method, candidates = route.as_ref().map_or(1, |route| route.candidates.len()), "call routed");
@@ -66,17 +67,20 @@ impl RoutedCall {
     pub(crate) fn start(self) -> Exchange<Result<Answer, Error>> {
         Exchange::new(|events| {
             Box::pin(async move {
+                // Counts the call as cancelled if its client drops it.
+                let counted = self.services.tally.begin(self.call.principal, self.call.message.method());
                 let outcome = match &self.call.client {
-                    Client::Modern(client) => self.run_for_modern(client, &events).await,
+                    Client::Modern(client) => self.run_with_access(client, &events).await,
                     Client::Legacy(_) => Err(Kind::NotReady.into()),
                 };
-                self.log_outcome(outcome)
+                self.log_outcome(counted, outcome)
             })
         })
     }
 
     /// Carries out the call of a legacy client. Its events go to `events`; a message on `cancelled` cancels it.
     pub(crate) async fn run(self, events: Events, mut cancelled: oneshot::Receiver<Message>) -> Result<Answer, Error> {
+        let counted = self.services.tally.begin(self.call.principal, self.call.message.method());
         let outcome = match (&self.route, &self.call.client) {
             // Boxed, so that a call at one upstream does not carry the size of this future.
             (Some(route), _) => Box::pin(self.attempt_in_turn(route, &events, &mut cancelled)).await,
@@ -89,7 +93,19 @@ impl RoutedCall {
             }
             (None, Client::Legacy(Attached::All(_)) | Client::Modern(_)) => Err(Kind::NotReady.into()),
         };
-        self.log_outcome(outcome)
+        self.log_outcome(counted, outcome)
+    }
+
+    /// Carries out the call for as long as its client may make it: an access token may be revoked meanwhile.
+    async fn run_with_access(&self, client: &ModernClient, events: &Events) -> Result<Answer, Error> {
+        let place = match &self.call.scope {
+            Scope::One(upstream) => (None, Some(upstream.definition())),
+            Scope::All { .. } => (None, None),
+        };
+        tokio::select! {
+            outcome = self.run_for_modern(client, events) => outcome,
+            () = self.services.policy.access_lost(self.call.principal, place) => Err(Kind::Cancelled.into()),
+        }
     }
 
     async fn run_for_modern(&self, client: &ModernClient, events: &Events) -> Result<Answer, Error> {
@@ -111,10 +127,10 @@ impl RoutedCall {
     }
 
     /// Writes the log line of a call (the access log).
-    fn log_outcome(&self, outcome: Result<Answer, Error>) -> Result<Answer, Error> {
+    fn log_outcome(&self, counted: BegunCall<'_>, outcome: Result<Answer, Error>) -> Result<Answer, Error> {
         let (principal, method) = (self.call.principal, self.call.message.method());
         let failure = outcome.as_ref().err().map(|error| error.kind().word());
-        self.services.tally.count(principal, method, failure);
+        counted.end(failure);
         debug!(%principal, method, failure, "call ended");
         outcome
     }
@@ -127,7 +143,10 @@ impl RoutedCall {
         cancelled: &mut oneshot::Receiver<Message>,
     ) -> Result<Answer, Error> {
         let mut failure = Error::new(Kind::NotReady);
-        for candidate in &route.candidates {
+        for (number, candidate) in route.candidates.iter().enumerate() {
+            if number > 0 {
+                self.services.tally.count_failover();
+            }
             let attempt = async {
                 let target = self.target(route, candidate)?;
                 match &self.call.client {
@@ -146,7 +165,6 @@ impl RoutedCall {
             };
             match attempt.await {
                 Err(error) if may_pass_on(error.kind(), candidate) => {
-                    self.services.tally.count_failover();
                     failure = error;
                 }
                 outcome => return outcome,

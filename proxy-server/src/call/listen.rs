@@ -32,15 +32,18 @@ async fn run(services: &Arc<Services>, call: Call, events: Events) -> Result<Ans
     let principal = call.principal;
     debug!(%principal, method = call.message.method(), "call admitted");
     let ended = Answer::given(protocol::listening_ended(call.message.id()));
-    let upstream = match &call.scope {
-        Scope::One(upstream) => Some(Arc::clone(upstream)),
-        Scope::All { .. } => None,
+    let (upstream, caller) = match &call.scope {
+        Scope::One(upstream) => (Some(Arc::clone(upstream)), None),
+        Scope::All { caller, .. } => (None, Some(caller.clone())),
     };
-    let definition = upstream.as_ref().map(|upstream| upstream.definition());
-    tokio::select! {
+    let place = (caller.as_ref(), upstream.as_ref().map(|upstream| upstream.definition()));
+    let counted = services.tally.begin(principal, call.message.method());
+    let outcome = tokio::select! {
         outcome = stream(services, call, events) => outcome,
-        () = services.policy.access_lost(principal, definition) => Ok(ended),
-    }
+        () = services.policy.access_lost(principal, place) => Ok(ended),
+    };
+    counted.end(outcome.as_ref().err().map(|error| error.kind().word()));
+    outcome
 }
 
 async fn stream(services: &Arc<Services>, call: Call, events: Events) -> Result<Answer, Error> {

@@ -14,8 +14,19 @@ use crate::tasks::PerLane;
 /// Outcome of a call with an answer, which may be an error that the upstream returned.
 const ANSWERED: &str = "answered";
 
+/// Outcome of a call whose client has left.
+const CANCELLED: &str = "cancelled";
+
 /// Numbers of calls by method, outcome and class of the principal.
 pub(crate) type CallCounts = HashMap<(&'static str, &'static str, &'static str), u64, RandomState>;
+
+/// A call that has not ended.
+pub(super) struct BegunCall<'a> {
+    tally: &'a CallTally,
+    method: &'static str,
+    outcome: &'static str,
+    class: &'static str,
+}
 
 /// Numbers of calls, counted by any lane.
 #[derive(Default)]
@@ -25,12 +36,9 @@ pub(crate) struct CallTally {
 }
 
 impl CallTally {
-    /// Counts a call that was answered, or failed for a reason.
-    pub(super) fn count(&self, principal: Principal, method: &str, failure: Option<&'static str>) {
-        let outcome = failure.unwrap_or(ANSWERED);
-        if let Some(calls) = self.calls.own() {
-            *lock(calls).entry((method_label(method), outcome, principal.class())).or_default() += 1;
-        }
+    /// Begins a call, which is counted when it ends: as cancelled, if it is dropped before.
+    pub(super) fn begin(&self, principal: Principal, method: &str) -> BegunCall<'_> {
+        BegunCall { tally: self, method: method_label(method), outcome: CANCELLED, class: principal.class() }
     }
 
     /// Counts a call that goes on at another upstream.
@@ -52,5 +60,20 @@ impl CallTally {
     /// Returns the number of calls that went on at another upstream.
     pub(crate) fn failovers(&self) -> u64 {
         self.failovers.load(Ordering::Relaxed)
+    }
+}
+
+impl BegunCall<'_> {
+    /// Ends the call with an answer, or with a failure.
+    pub(super) fn end(mut self, failure: Option<&'static str>) {
+        self.outcome = failure.unwrap_or(ANSWERED);
+    }
+}
+
+impl Drop for BegunCall<'_> {
+    fn drop(&mut self) {
+        if let Some(calls) = self.tally.calls.own() {
+            *lock(calls).entry((self.method, self.outcome, self.class)).or_default() += 1;
+        }
     }
 }

@@ -69,8 +69,6 @@ impl AccessTokens {
             NoCall::Right => Denied::Right(Right::Call),
             NoCall::Server => Denied::Server,
         })?;
-        drop(tokens);
-        self.note_use(id.name, now);
         Ok(id)
     }
 
@@ -83,7 +81,7 @@ impl AccessTokens {
             return Err(Denied::Right(needed));
         }
         drop(tokens);
-        self.note_use(id.name, now);
+        self.note_use(id.name);
         Ok(())
     }
 
@@ -93,10 +91,12 @@ impl AccessTokens {
         self.newest.borrow().still_admit(&id, server, Timestamp::now())
     }
 
-    /// Waits until whoever was identified by a token may not use the endpoints of an upstream, or of all, any more.
-    pub(super) async fn lost(&self, id: TokenId, definition: Option<&Definition>) {
+    /// Waits until whoever was identified by a token may not use the endpoints of an upstream, or of all, any more, or until
+    /// its secret is not valid any more, if that is known.
+    pub(super) async fn lost(&self, id: TokenId, secret: Option<TokenDigest>, definition: Option<&Definition>) {
         let mut newest = self.watch();
-        while self.still_admit(id, definition) {
+        let is_valid = |secret: TokenDigest| self.newest.borrow().find(&secret, Timestamp::now()).is_some();
+        while self.still_admit(id, definition) && secret.is_none_or(is_valid) {
             tokio::select! {
                 // An error means that the registry is gone: the gateway is about to stop.
                 Ok(()) = newest.changed() => {}
@@ -106,7 +106,8 @@ impl AccessTokens {
     }
 
     /// Notes a use, to the second, so that a busy client changes nothing most of the time.
-    fn note_use(&self, name: TokenName, now: Timestamp) {
+    pub(super) fn note_use(&self, name: TokenName) {
+        let now = Timestamp::now();
         let mut uses = lock(&self.uses);
         let last = uses.entry(name).or_insert(now);
         if last.as_second() < now.as_second() {

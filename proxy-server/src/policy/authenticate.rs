@@ -104,6 +104,11 @@ enum Administrator {
 }
 
 impl Caller {
+    /// Returns the digest of the token, if a gateway may have issued it.
+    pub(super) fn issued(&self) -> Option<TokenDigest> {
+        self.issued
+    }
+
     fn shown(&self) -> Shown<'_> {
         Shown {
             address: self.address,
@@ -126,7 +131,15 @@ impl Policy {
             certificate: credentials.from.certificate,
             issued: authorization.as_deref().and_then(bearer).and_then(issued_digest),
         };
-        self.decide(shown, Endpoint::One(definition.name.as_str()), definition)
+        self.noted(self.decide(shown, Endpoint::One(definition.name.as_str()), definition))
+    }
+
+    /// Notes the use of an access token.
+    fn noted(&self, decided: Result<Principal, Denied>) -> Result<Principal, Denied> {
+        if let Ok(Principal::Token(id)) = decided {
+            self.access_tokens.note_use(id.name);
+        }
+        decided
     }
 
     /// Extracts the properties of a caller for later decisions.
@@ -153,6 +166,16 @@ impl Policy {
         caller: &Caller,
         definitions: impl Iterator<Item = &'a Definition>,
     ) -> Result<Principal, Denied> {
+        self.noted(self.decide_for_all(caller, definitions))
+    }
+
+    fn decide_for_all<'a>(
+        &self,
+        caller: &Caller,
+        definitions: impl Iterator<Item = &'a Definition>,
+    ) -> Result<Principal, Denied> {
+        // Whoever has an access token is identified by it whatever is registered, so that a session goes on.
+        let holder = caller.issued.map(|digest| self.access_tokens.caller(&digest, None).map(Principal::Token));
         let (mut open, mut denied) = (None, None);
         for definition in definitions {
             match self.of_one(caller, definition) {
@@ -172,8 +195,10 @@ impl Policy {
             }
         }
         match (open, denied) {
-            (Some(open), _) => Ok(open),
-            (None, None) if !self.asks_for_identity() => Ok(Principal::Anonymous),
+            (Some(open), _) => Ok(holder.and_then(Result::ok).unwrap_or(open)),
+            (None, None) if !self.asks_for_identity() => {
+                Ok(holder.and_then(Result::ok).unwrap_or(Principal::Anonymous))
+            }
             // Whoever may use the endpoint finds it without upstreams, instead of a request for the scopes of one of them.
             (None, Some(Denied::Scope | Denied::Address | Denied::Server))
                 if self.oauth.is_some() || caller.issued.is_some() =>
@@ -350,7 +375,10 @@ impl Policy {
     pub(crate) fn issuer(&self, credentials: &Credentials<'_>) -> Result<(), Denied> {
         match self.administrator(credentials)? {
             Administrator::Configured(_) => Ok(()),
-            Administrator::Anyone => self.starter(credentials).may_start().map_err(|_| Denied::MayNotIssue),
+            // Whatever `--allow-insecure-admin` says, because tokens outlive it.
+            Administrator::Anyone => {
+                Starter::prove(credentials, &self.config.trusted_proxies).may_start().map_err(|_| Denied::MayNotIssue)
+            }
             Administrator::Issued(_) => Err(Denied::MayNotIssue),
         }
     }

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use schemas::Definition;
 
-use crate::policy::{Credentials, Policy, Principal};
+use crate::policy::{Caller, Credentials, Policy, Principal};
 use crate::tenant::Tenant;
 
 /// An authenticated sender.
@@ -39,10 +39,17 @@ impl Policy {
         matches!(principal, Principal::Token(id) if !self.access_tokens.still_admit(id, definition))
     }
 
-    /// Waits until a principal has lost its access; for ever if it has none to lose.
-    pub(crate) async fn access_lost(&self, principal: Principal, definition: Option<&Definition>) {
+    /// Waits until a principal has lost its access to an upstream, or to all as this caller; for ever if it has none to lose.
+    pub(crate) async fn access_lost(
+        &self,
+        principal: Principal,
+        (caller, definition): (Option<&Caller>, Option<&Definition>),
+    ) {
         match principal {
-            Principal::Token(id) => self.access_tokens.lost(id, definition).await,
+            Principal::Token(id) => {
+                let secret = caller.and_then(Caller::issued);
+                Box::pin(self.access_tokens.lost(id, secret, definition)).await;
+            }
             _ => std::future::pending().await,
         }
     }

@@ -140,8 +140,8 @@ impl Records {
             is_newer.then(|| locks.insert(owner.clone(), lock.clone()));
         }
         let (leases, locks) = (leases.into_iter().collect(), locks.into_iter().collect());
-        let is_lost = |revision| loss == Loss::Diverged || revision > theirs.revision();
-        let tokens = self.tokens.merged(&stored.tokens, ours.revision(), is_lost);
+        // Also where the histories differ: a token that is stored again by mistake is worse than one that is issued again.
+        let tokens = self.tokens.merged(&stored.tokens, (ours.revision(), theirs.revision()));
         let tokens = tokens.all().iter().map(|(name, token)| (*name, AccessToken::clone(token))).collect();
         let unreadable = BTreeSet::clone(&stored.unreadable);
         Self::restore(Stored { last, registrations, leases, locks, tokens, unreadable }, limits)

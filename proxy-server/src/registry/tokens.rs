@@ -47,7 +47,8 @@ pub(crate) struct AccessToken {
     pub(crate) last_used_at: Option<Timestamp>,
     /// Revision of the last change of anything but the last use.
     pub(crate) revision: Revision,
-    /// Revision from which its holder is another one than before: its first, or that of a rotation without overlap.
+    /// Revision from which its holder is another one than before: its first, that of a rotation without overlap, or one
+    /// that took rights or servers away.
     pub(crate) epoch: Revision,
 }
 
@@ -59,6 +60,15 @@ pub(crate) struct TokenGrant {
     pub(crate) servers: BTreeSet<ServerName>,
     /// Lifetime of each secret; `None` for one that does not expire.
     pub(crate) lifetime: Option<Duration>,
+}
+
+impl TokenGrant {
+    /// True if this is for all that the other one is for.
+    fn extends(&self, other: &Self) -> bool {
+        let has_servers =
+            self.servers.is_empty() || (!other.servers.is_empty() && self.servers.is_superset(&other.servers));
+        self.rights.is_superset(&other.rights) && has_servers
+    }
 }
 
 /// The reason why a token is not issued or changed.
@@ -183,7 +193,8 @@ impl Tokens {
         Ok(self.store(name, token))
     }
 
-    /// Replaces what a token is for. Its secret is valid for the lifetime from now on.
+    /// Replaces what a token is for. Its secret is valid for the lifetime from now on. If rights or servers are taken away,
+    /// whoever was identified by it before is not any more.
     pub(super) fn update(
         &mut self,
         name: &TokenName,
@@ -192,7 +203,10 @@ impl Tokens {
     ) -> Result<Arc<AccessToken>, TokenError> {
         let token = self.by_name.get(name).ok_or(TokenError::Missing)?;
         let expires_at = grant.lifetime.map(|lifetime| expiry(now, lifetime));
-        let updated = AccessToken { grant, expires_at, revision, ..AccessToken::clone(token) };
+        let until = |until: Timestamp| expires_at.map_or(until, |end| end.min(until));
+        let former = token.former.map(|(digest, end)| (digest, until(end)));
+        let epoch = if grant.extends(&token.grant) { token.epoch } else { revision };
+        let updated = AccessToken { grant, former, expires_at, revision, epoch, ..AccessToken::clone(token) };
         Ok(self.store(*name, updated))
     }
 
@@ -225,7 +239,8 @@ impl Tokens {
         let mut is_changed = false;
         for (name, used_at) in uses {
             let Some(token) = self.by_name.get_mut(name) else { continue };
-            if token.last_used_at.is_none_or(|known| known < *used_at) {
+            // An earlier one is of another token that had the name.
+            if token.last_used_at.unwrap_or(token.created_at) < *used_at {
                 Arc::make_mut(token).last_used_at = Some(*used_at);
                 is_changed = true;
             }
@@ -233,18 +248,15 @@ impl Tokens {
         is_changed
     }
 
-    /// Merges these tokens, which the storage had, with those it has now. `is_lost` tells if one that is missing there was
-    /// lost, and not revoked. One that is missing here was revoked here, unless it is newer than all that was known here.
-    pub(super) fn merged(&self, stored: &Self, known: Revision, is_lost: impl Fn(Revision) -> bool) -> Self {
+    /// Merges these tokens, which the storage had, with those it has now. One that is missing on a side was revoked there,
+    /// unless it is newer than the last revision of that side, which is this one's first and the storage's second.
+    pub(super) fn merged(&self, stored: &Self, (known, theirs): (Revision, Revision)) -> Self {
         let mut merged = self.clone();
-        merged.by_name.retain(|name, token| stored.get(name).is_some() || is_lost(token.revision));
-        for (name, theirs) in &stored.by_name {
-            let is_newer = match self.get(name) {
-                Some(ours) => theirs.revision > ours.revision,
-                None => theirs.revision > known,
-            };
+        merged.by_name.retain(|name, token| stored.get(name).is_some() || token.revision > theirs);
+        for (name, token) in &stored.by_name {
+            let is_newer = token.revision > self.get(name).map_or(known, |ours| ours.revision);
             if is_newer {
-                merged.by_name.insert(*name, Arc::clone(theirs));
+                merged.by_name.insert(*name, Arc::clone(token));
             }
         }
         merged.index();
@@ -329,6 +341,39 @@ mod tests {
     }
 
     #[test]
+    fn whoever_loses_a_right_a_server_or_the_secret_is_another_one() {
+        let tokens = one(None);
+        let epoch = |change: &dyn Fn(&mut Tokens)| {
+            let mut tokens = tokens.clone();
+            change(&mut tokens);
+            tokens.get(&name("a")).expect("a token").epoch
+        };
+        let now = (Revision::new(7), at(1));
+        let update = |rights: &[Right], servers: &[&str]| {
+            let servers = servers.iter().map(|name| name.parse().expect("a name")).collect();
+            let grant = TokenGrant { rights: rights.iter().copied().collect(), servers, lifetime: None };
+            epoch(&|tokens| drop(tokens.update(&name("a"), grant.clone(), now)))
+        };
+        assert_eq!(update(&[Right::Call, Right::Read], &[]), Revision::new(1));
+        assert_eq!(update(&[Right::Call], &["x"]), Revision::new(7));
+        assert_eq!(update(&[Right::Read], &[]), Revision::new(7));
+        let rotate = |overlap| {
+            let overlap = Duration::from_secs(overlap);
+            epoch(&|tokens| drop(tokens.rotate((&name("a"), token_digest("t")), overlap, now)))
+        };
+        assert_eq!((rotate(1), rotate(0)), (Revision::new(1), Revision::new(7)));
+    }
+
+    #[test]
+    fn a_shorter_lifetime_is_also_that_of_the_former_secret() {
+        let mut tokens = one(None);
+        let now = (Revision::new(2), at(0));
+        tokens.rotate((&name("a"), token_digest("t")), Duration::from_secs(1_000), now).expect("a token");
+        tokens.update(&name("a"), grant(Some(10)), now).expect("a token");
+        assert!(is_valid(&tokens, "s", 9) && !is_valid(&tokens, "s", 10));
+    }
+
+    #[test]
     fn names_are_unique_and_their_number_is_bounded() {
         let mut tokens = one(Some(10));
         let mut issue = |text: &str, second| {
@@ -345,7 +390,7 @@ mod tests {
     fn only_later_uses_count() {
         let mut tokens = one(None);
         let mut used = |second| tokens.note_uses(&[(name("a"), at(second)), (name("z"), at(99))].into());
-        assert!(used(5) && !used(5) && !used(4) && used(6));
+        assert!(!used(0) && used(5) && !used(5) && !used(4) && used(6));
         assert_eq!(tokens.get(&name("a")).and_then(|token| token.last_used_at), Some(at(6)));
     }
 
@@ -354,9 +399,12 @@ mod tests {
         let stored = one(None);
         let mut ours = stored.clone();
         ours.revoke(&name("a"));
-        assert!(!is_valid(&ours.merged(&stored, Revision::new(2), |_| true), "s", 0));
-        assert!(is_valid(&ours.merged(&stored, Revision::new(0), |_| true), "s", 0), "issued since by another gateway");
-        assert!(is_valid(&stored.merged(&Tokens::new(2), Revision::new(1), |_| true), "s", 0), "lost there");
-        assert!(!is_valid(&stored.merged(&Tokens::new(2), Revision::new(1), |_| false), "s", 0), "revoked there");
+        let merged = |ours: &Tokens, stored: &Tokens, known, theirs| {
+            is_valid(&ours.merged(stored, (Revision::new(known), Revision::new(theirs))), "s", 0)
+        };
+        assert!(!merged(&ours, &stored, 2, 1));
+        assert!(merged(&ours, &stored, 0, 1), "issued since by another gateway");
+        assert!(merged(&stored, &Tokens::new(2), 1, 0), "lost there");
+        assert!(!merged(&stored, &Tokens::new(2), 1, 2), "revoked there");
     }
 }

@@ -108,8 +108,9 @@ fn processes() -> impl Iterator<Item = u32> {
 }
 
 fn entry(process: &str, with_children: bool) -> Option<Entry> {
-    let line = fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
-    // The name in parentheses may hold spaces and parentheses.
+    let line = fs::read(format!("/proc/{process}/stat")).ok()?;
+    // The name in parentheses may hold spaces, parentheses and a part of a letter.
+    let line = String::from_utf8_lossy(&line);
     let (_, fields) = line.rsplit_once(')')?;
     let fields: Vec<u64> = fields.split_whitespace().skip(1).map(|field| field.parse().unwrap_or_default()).collect();
     // Numbers of proc(5), the first of which here is 4, `ppid`.

@@ -12,6 +12,7 @@ use crate::live::Live;
 use crate::tasks::Tasks;
 use crate::upstream::noise::Noise;
 use crate::upstream::processes::Processes;
+use crate::upstream::tally::Failures;
 use crate::upstream::transport::stdio::ChildEnvironment;
 
 /// `timeout` of an HTTP definition that does not set it.
@@ -109,6 +110,8 @@ pub(crate) struct Environment {
     places: Arc<Semaphore>,
     /// The upstream's processes that have not ended.
     pub(super) processes: Processes,
+    /// Failures of requests to all upstreams.
+    pub(super) failures: Arc<Failures>,
     /// Output lines of its processes that are not messages.
     pub(super) noise: Arc<Noise>,
 }
@@ -124,6 +127,7 @@ impl Environment {
             dialer,
             children: Arc::new(children),
             processes: Processes::default(),
+            failures: Arc::default(),
             noise: Arc::default(),
         }
     }

@@ -9,7 +9,7 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use crate::error::{Error, Kind, Limit};
+use crate::error::{Blame, Error, Kind, Limit};
 use crate::protocol::{Era, Message};
 use crate::telemetry::Secrets;
 use crate::tenant::Tenant;
@@ -232,9 +232,17 @@ impl Upstream {
     }
 
     /// Counts a request that was refused before it was sent.
-    pub(crate) fn count_refused(&self, method: &'static str, outcome: &'static str) {
-        let (request_bytes, response_bytes) = (0, 0);
+    pub(crate) fn count_refused(&self, method: &'static str, kind: Kind) {
+        let (outcome, request_bytes, response_bytes) = (kind.word(), 0, 0);
+        if kind.blame() != Blame::Downstream {
+            self.environment.failures.count(outcome);
+        }
         self.tally.count(EndedRequest { method, outcome, took: None, request_bytes, response_bytes });
+    }
+
+    /// Counts a request whose client has left.
+    pub(crate) fn count_cancelled(&self, ended: EndedRequest) {
+        self.tally.count(ended);
     }
 
     /// Returns the numbers of requests.
@@ -259,6 +267,9 @@ impl Upstream {
 
     /// Counts a request that took this time.
     pub(crate) fn count(&self, took: Duration, ok: bool, ended: EndedRequest) {
+        if !ok {
+            self.environment.failures.count(ended.outcome);
+        }
         self.tally.count(ended);
         self.stats.requests.fetch_add(1, Ordering::Relaxed);
         if !ok {

@@ -1,7 +1,7 @@
 //! Numbers of requests to one upstream, for metrics: by method and outcome, durations, bytes. Counted per lane, so that
 //! threads do not contend for them. All keys come from closed sets.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Mutex;
 use std::time::Duration;
 
@@ -31,6 +31,20 @@ pub(crate) struct RequestCounts {
     pub(crate) request_bytes: u64,
     /// Bytes of answers as the upstream sent them.
     pub(crate) response_bytes: u64,
+}
+
+/// Failures of requests to all upstreams, also to those that are not registered any more, by the word of their kind.
+#[derive(Debug, Default)]
+pub(crate) struct Failures(Mutex<BTreeMap<&'static str, u64>>);
+
+impl Failures {
+    pub(super) fn count(&self, kind: &'static str) {
+        *lock(&self.0).entry(kind).or_default() += 1;
+    }
+
+    pub(crate) fn all(&self) -> BTreeMap<&'static str, u64> {
+        lock(&self.0).clone()
+    }
 }
 
 /// A request that has ended.

@@ -69,8 +69,8 @@ impl Definition {
     /// Replaces each placeholder (`[redacted]`) that a client read from a view and sent back by the stored secret.
     ///
     /// Headers, environment variables and the secret parts of URLs and arguments are restored only for the origin or
-    /// program for which they were declared: otherwise a caller who does not know a secret could redirect it to
-    /// another server.
+    /// program for which they were declared, and towards an `http` origin only through the same proxy, which reads them:
+    /// otherwise a caller who does not know a secret could redirect it to another server.
     ///
     /// # Errors
     ///
@@ -92,15 +92,12 @@ impl Definition {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn keep_redacted(&mut self, stored: &Self) -> Result<(), InvalidDefinition> {
-        let same_receiver = self.receiver() == stored.receiver();
-        let kept = |place: &str| same_receiver || place.starts_with("authTokens.");
-        let secrets = stored.secrets().into_iter().filter(|(place, _)| kept(place));
-        let known: BTreeMap<String, Secret> = secrets.map(|(place, secret)| (place, secret.clone())).collect();
-        for (place, secret) in self.secrets_mut() {
-            if secret.is_redacted() {
-                *secret = known.get(&place).cloned().ok_or(InvalidDefinition::NothingToKeep(place))?;
-            }
-        }
+        let same_origin = self.receiver() == stored.receiver();
+        self.fill(stored, |place| place == "proxy", same_origin)?;
+        let is_read_by_proxy = self.address().is_some_and(|url| url.scheme() == "http");
+        let same_receiver = same_origin && !(is_read_by_proxy && self.network.proxy != stored.network.proxy);
+        self.fill(stored, |place| place.starts_with("authTokens."), true)?;
+        self.fill(stored, |_| true, same_receiver)?;
         let is_same_address = origin(self.address()) == origin(stored.address());
         if let Some(kept) = keep_address(self.address(), stored.address().filter(|_| same_receiver && is_same_address))?
         {
@@ -109,6 +106,18 @@ impl Definition {
         let theirs = if same_receiver && self.program() == stored.program() { stored.arguments() } else { &[] };
         let kept = keep_arguments(self.arguments(), theirs)?;
         *self.arguments_mut() = kept;
+        Ok(())
+    }
+
+    /// Replaces the placeholders at these places by the stored secrets, if those may be used.
+    fn fill(&mut self, stored: &Self, is_meant: impl Fn(&str) -> bool, may_use: bool) -> Result<(), InvalidDefinition> {
+        let secrets = stored.secrets().into_iter().filter(|_| may_use);
+        let known: BTreeMap<String, Secret> = secrets.map(|(place, secret)| (place, secret.clone())).collect();
+        for (place, secret) in self.secrets_mut() {
+            if secret.is_redacted() && is_meant(&place) {
+                *secret = known.get(&place).cloned().ok_or(InvalidDefinition::NothingToKeep(place))?;
+            }
+        }
         Ok(())
     }
 

@@ -8,7 +8,7 @@ use schemas::admin::State as UpstreamState;
 use super::family::{Family, Labels};
 use crate::admin::state::Admin;
 use crate::telemetry::usage::{self, Usage};
-use crate::upstream::{ANSWERED, ANSWERED_WITH_ERROR, RequestCounts, Upstream, descriptor_limit};
+use crate::upstream::{RequestCounts, Upstream, descriptor_limit};
 
 /// States of an upstream, by the words of the admin API.
 const STATES: [(UpstreamState, &str); 4] = [
@@ -23,7 +23,7 @@ pub(super) fn all(admin: &Admin, trees: &HashMap<u32, Usage>) -> Vec<Family> {
     let counts: BTreeMap<String, RequestCounts> =
         admin.upstreams.all().iter().map(|(name, upstream)| (name.to_string(), upstream.counts())).collect();
     let mut all = calls(admin);
-    all.extend(requests(&counts));
+    all.extend(requests(admin, &counts));
     all.extend(upstreams(admin));
     all.extend(processes(admin, trees));
     all.extend(gateway(admin));
@@ -53,7 +53,7 @@ fn calls(admin: &Admin) -> Vec<Family> {
     ]
 }
 
-fn requests(counts: &BTreeMap<String, RequestCounts>) -> Vec<Family> {
+fn requests(admin: &Admin, counts: &BTreeMap<String, RequestCounts>) -> Vec<Family> {
     let outcomes = counts.iter().flat_map(|(name, counts)| {
         counts.outcomes.iter().map(|((method, outcome), count)| {
             (labels([("upstream", name), ("method", method), ("outcome", outcome)]), *count)
@@ -82,7 +82,7 @@ fn requests(counts: &BTreeMap<String, RequestCounts>) -> Vec<Family> {
         Family::counter(
             "mcp_proxy_errors",
             "Requests to upstreams that failed, by the type of the failure.",
-            errors(counts),
+            errors(admin.upstreams.failures()),
         ),
         Family::counter(
             "mcp_proxy_upstream_request_bytes",
@@ -98,11 +98,10 @@ fn requests(counts: &BTreeMap<String, RequestCounts>) -> Vec<Family> {
 }
 
 /// Sums failures by type; `connection` and `timeout` are the ancestor's words and always there.
-fn errors(counts: &BTreeMap<String, RequestCounts>) -> Vec<(Labels, u64)> {
+fn errors(failures: BTreeMap<&'static str, u64>) -> Vec<(Labels, u64)> {
     let mut sums = BTreeMap::from([("connection", 0), ("timeout", 0)]);
-    for ((_, outcome), count) in counts.values().flat_map(|counts| &counts.outcomes) {
-        let kind = match *outcome {
-            ANSWERED | ANSWERED_WITH_ERROR => continue,
+    for (kind, count) in failures {
+        let kind = match kind {
             "upstream_unreachable" | "upstream_lost" | "upstream_session_lost" | "upstream_not_ready" => "connection",
             "upstream_timed_out" => "timeout",
             other => other,
@@ -167,6 +166,10 @@ fn processes(admin: &Admin, trees: &HashMap<u32, Usage>) -> Vec<Family> {
         let used: Vec<&Usage> = running.iter().filter_map(|id| trees.get(id)).collect();
         let own = || labels([("upstream", name.as_str())]);
         numbers.push((own(), running.len() as f64));
+        // Unknown for a program that is younger than the last reading.
+        if used.is_empty() {
+            continue;
+        }
         cpu.push((own(), used.iter().map(|usage| usage.cpu.as_secs_f64()).sum()));
         memory.push((own(), used.iter().map(|usage| usage.resident_bytes as f64).sum()));
     }

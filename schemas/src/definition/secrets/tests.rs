@@ -92,6 +92,25 @@ fn secrets_stay_with_the_receiver_they_were_declared_for() {
 }
 
 #[test]
+fn secrets_do_not_go_in_clear_through_another_proxy() {
+    let stored = |url: &str| {
+        let mut stored = remote(url);
+        stored["headers"] = json!({ "Authorization": "hush" });
+        stored["proxy"] = json!("http://u:hush@proxy.example:3128");
+        stored
+    };
+    survives(stored("http://x.example/"));
+    let proxied = |shown: &mut Value| shown["proxy"] = json!("http://evil.example:3128");
+    refused(stored("http://x.example/"), proxied, "headers.Authorization");
+    refused(stored("http://x.example/"), |shown| drop(shown["proxy"].take()), "headers.Authorization");
+    // It sees no more than the name of the host.
+    let stored = definition(stored("https://x.example/"));
+    let mut shown = view(&stored);
+    proxied(&mut shown);
+    assert!(definition(shown).keep_redacted(&stored).is_ok());
+}
+
+#[test]
 fn parts_may_be_changed_beside_those_that_are_kept() {
     let stored = definition(program(&["--token", "hush", "--key=hush2", "/srv"]));
     let mut changed = definition(program(&["-v", "--key=new", "--token", "[redacted]", "/data"]));
