@@ -111,7 +111,7 @@ async fn rights_at_the_admin_api_are_apart() {
         assert_eq!(admin.post("/admin/mcps", &program).await.status, start, "{rights}");
         let preview = json!({ "files": [{ "name": "a.json", "text": "{}" }] });
         assert_eq!(admin.post("/admin/import", preview).await.status == 403, write == 403, "{rights}");
-        // Whoever issues tokens has every right, and so do secrets of definitions.
+        // Issuing tokens and reading secrets is for tokens of the settings.
         for path in ["/admin/tokens", "/admin/tokens/t0/rotate"] {
             assert_eq!(admin.post(path, json!({ "name": "mine" })).await.status, 403, "{rights} {path}");
         }
@@ -188,7 +188,7 @@ async fn revoked_and_expired_tokens_end_what_their_clients_have_open() {
         let path = format!("/admin/tokens/{name}");
         let status = match name {
             "revoked" => admin.delete(&path).await.status,
-            // What a script does that gives a leaked token another secret; its streams are those of the former one.
+            // A script may replace a leaked token by another of its name; the streams belong to the former one.
             "replaced" => {
                 admin.delete(&path).await;
                 house.issue(json!({ "name": name })).await;

@@ -87,7 +87,7 @@ async fn the_checker_of_prometheus_finds_nothing() {
 async fn the_format_is_what_the_reader_asks_for() {
     let gateway = gateway(&[]).await;
     let asked = |accept: &str| gateway.admin.request(Method::GET, "/metrics").header(header::ACCEPT, accept);
-    // What Prometheus 2.42 sends.
+    // Sent by Prometheus 2.42.
     let open = "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,text/plain;version=0.0.4;q=0.5,*/*;q=0.1";
     let answer = harness::admin::send(asked(open)).await;
     assert_eq!(answer.header("content-type"), "application/openmetrics-text; version=1.0.0; charset=utf-8");

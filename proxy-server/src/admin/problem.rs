@@ -74,7 +74,8 @@ pub(super) fn denied(admin: &Admin, denied: Denied) -> Response {
         }
         Denied::Address => return problem(StatusCode::FORBIDDEN, Problem::new("Access denied: IP not allowed")),
         Denied::MayNotReveal => {
-            let details = "secrets are shown to callers with a token of --admin-tokens only";
+            let details = "secrets are shown to callers with a token of --admin-tokens only; configure one if the gateway \
+                           has none";
             return problem(StatusCode::FORBIDDEN, Problem::new("Access denied").details(details));
         }
         Denied::Right(right) => {

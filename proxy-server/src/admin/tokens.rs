@@ -2,6 +2,7 @@
 //! that is for callers with a token of the settings, or who run the gateway.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Json;
@@ -15,6 +16,7 @@ use schemas::admin::{
     TokenUpdate,
 };
 use schemas::{Problem, Secret, ServerName, WireDuration, format_duration};
+use serde::de::DeserializeOwned;
 use tracing::warn;
 
 use crate::admin::body::{document, ttl};
@@ -72,15 +74,8 @@ pub(super) async fn update(
     name: Result<Path<String>, PathRejection>,
     request: Request,
 ) -> Response {
-    if let Some(refusal) = not_issuer(&admin, &request) {
-        return refusal;
-    }
-    let name: TokenName = match segment("name", name) {
-        Ok(name) => name,
-        Err(refusal) => return refusal,
-    };
-    let TokenUpdate { rights, servers, ttl } = match document(&admin, request).await {
-        Ok(wanted) => wanted,
+    let (name, TokenUpdate { rights, servers, ttl }) = match asked(&admin, name, request).await {
+        Ok(asked) => asked,
         Err(refusal) => return refusal,
     };
     let grant = match grant(rights, servers, ttl) {
@@ -99,15 +94,8 @@ pub(super) async fn rotate(
     name: Result<Path<String>, PathRejection>,
     request: Request,
 ) -> Response {
-    if let Some(refusal) = not_issuer(&admin, &request) {
-        return refusal;
-    }
-    let name: TokenName = match segment("name", name) {
-        Ok(name) => name,
-        Err(refusal) => return refusal,
-    };
-    let TokenRotation { overlap } = match document(&admin, request).await {
-        Ok(wanted) => wanted,
+    let (name, TokenRotation { overlap }) = match asked(&admin, name, request).await {
+        Ok(asked) => asked,
         Err(refusal) => return refusal,
     };
     let overlap = match overlap.map_or(Some(OVERLAP), WireDuration::get) {
@@ -138,6 +126,16 @@ pub(super) async fn revoke(
         Ok(false) => unknown(name),
         Err(error) => unavailable(&error),
     }
+}
+
+/// Reads a request to change the token of this name, from a caller who may issue tokens.
+async fn asked<T: DeserializeOwned>(
+    admin: &Arc<Admin>,
+    name: Result<Path<String>, PathRejection>,
+    request: Request,
+) -> Result<(TokenName, T), Response> {
+    not_issuer(admin, &request).map_or(Ok(()), Err)?;
+    Ok((segment("name", name)?, document(admin, request).await?))
 }
 
 /// Refuses callers who may not issue access tokens, and logs their attempts.
@@ -186,7 +184,7 @@ fn issued_as(
     admin: &Admin,
     status: StatusCode,
     name: TokenName,
-    (secret, token): (Secret, std::sync::Arc<registry::AccessToken>),
+    (secret, token): (Secret, Arc<registry::AccessToken>),
 ) -> Response {
     let token = view(admin, name, &token);
     uncached((status, Json(IssuedToken { secret, token })).into_response())

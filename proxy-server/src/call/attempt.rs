@@ -1,6 +1,7 @@
 //! One attempt of a call at one upstream: tool filter, permit for a request in flight, sending, statistics.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use serde_json::value::RawValue;
@@ -109,7 +110,7 @@ impl Begun<'_> {
         let (upstream, method, took) = (self.upstream, self.request.method(), self.began.elapsed());
         // An error of the caller does not count against the upstream.
         let at_fault = outcome.as_ref().is_err_and(|error| error.kind().blame() != Blame::Downstream);
-        upstream.count(took, !at_fault, self.ended(outcome.as_ref().map_err(Error::kind)));
+        upstream.count(took, !at_fault, self.ended(took, outcome.as_ref().map_err(Error::kind)));
         let name = &upstream.definition().name;
         match outcome {
             Ok(_) => debug!(upstream = %name, method, ?took, "attempt answered"),
@@ -123,7 +124,7 @@ impl Begun<'_> {
         }
     }
 
-    fn ended(&self, outcome: Result<&Message, Kind>) -> EndedRequest {
+    fn ended(&self, took: Duration, outcome: Result<&Message, Kind>) -> EndedRequest {
         EndedRequest {
             method: method_label(self.request.method()),
             outcome: match outcome {
@@ -131,7 +132,7 @@ impl Begun<'_> {
                 Ok(_) => ANSWERED,
                 Err(kind) => kind.word(),
             },
-            took: Some(self.began.elapsed()),
+            took: Some(took),
             request_bytes: self.request.bytes().len(),
             response_bytes: outcome.map_or(0, |answer| answer.bytes().len()),
         }
@@ -141,7 +142,7 @@ impl Begun<'_> {
 impl Drop for Begun<'_> {
     fn drop(&mut self) {
         if !self.is_recorded {
-            self.upstream.count_cancelled(self.ended(Err(Kind::Cancelled)));
+            self.upstream.count_cancelled(self.ended(self.began.elapsed(), Err(Kind::Cancelled)));
         }
     }
 }

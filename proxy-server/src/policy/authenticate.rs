@@ -93,7 +93,7 @@ struct Shown<'a> {
     issued: Option<TokenDigest>,
 }
 
-/// What gives a caller the use of the admin API.
+/// Credential by which a caller uses the admin API.
 enum Administrator {
     /// No token is asked for.
     Anyone,
@@ -174,7 +174,7 @@ impl Policy {
         caller: &Caller,
         definitions: impl Iterator<Item = &'a Definition>,
     ) -> Result<Principal, Denied> {
-        // Whoever has an access token is identified by it whatever is registered, so that a session goes on.
+        // An access token identifies its holder independently of the registrations, so that a session goes on.
         let holder = caller.issued.map(|digest| self.access_tokens.caller(&digest, None).map(Principal::Token));
         let (mut open, mut denied) = (None, None);
         for definition in definitions {
@@ -375,7 +375,7 @@ impl Policy {
     pub(crate) fn issuer(&self, credentials: &Credentials<'_>) -> Result<(), Denied> {
         match self.administrator(credentials)? {
             Administrator::Configured(_) => Ok(()),
-            // Whatever `--allow-insecure-admin` says, because tokens outlive it.
+            // Proved also with `--allow-insecure-admin`, because tokens outlive that setting.
             Administrator::Anyone => {
                 Starter::prove(credentials, &self.config.trusted_proxies).may_start().map_err(|_| Denied::MayNotIssue)
             }
@@ -395,7 +395,7 @@ impl Policy {
         Starter::prove(credentials, &self.config.trusted_proxies)
     }
 
-    /// Tells by what a caller may use the admin API.
+    /// Finds the credential by which a caller may use the admin API.
     fn administrator(&self, credentials: &Credentials<'_>) -> Result<Administrator, Denied> {
         let allowed = &self.config.admin_allow_ips;
         let is_allowed = |address| allowed.iter().any(|net| net.contains(&address));

@@ -27,7 +27,7 @@ pub(crate) enum Denied {
     Server,
     /// Only a token of the gateway's settings, or whoever runs the gateway, may do this.
     MayNotIssue,
-    /// Reading secrets needs an admin token, and the gateway has none that a caller could give.
+    /// Reading secrets needs a token of the gateway's settings.
     MayNotReveal,
 }
 

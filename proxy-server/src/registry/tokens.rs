@@ -52,7 +52,7 @@ pub(crate) struct AccessToken {
     pub(crate) epoch: Revision,
 }
 
-/// What an access token is for.
+/// Rights, servers and lifetime of an access token.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct TokenGrant {
     pub(crate) rights: BTreeSet<Right>,
@@ -234,18 +234,15 @@ impl Tokens {
         existed
     }
 
-    /// Notes the times of uses, as far as they are later than the known ones. Returns true if any is.
-    pub(super) fn note_uses(&mut self, uses: &BTreeMap<TokenName, Timestamp>) -> bool {
-        let mut is_changed = false;
+    /// Notes the times of uses, as far as they are later than the known ones.
+    pub(super) fn note_uses(&mut self, uses: &BTreeMap<TokenName, Timestamp>) {
         for (name, used_at) in uses {
             let Some(token) = self.by_name.get_mut(name) else { continue };
             // An earlier one is of another token that had the name.
             if token.last_used_at.unwrap_or(token.created_at) < *used_at {
                 Arc::make_mut(token).last_used_at = Some(*used_at);
-                is_changed = true;
             }
         }
-        is_changed
     }
 
     /// Merges these tokens, which the storage had, with those it has now. One that is missing on a side was revoked there,
@@ -389,9 +386,14 @@ mod tests {
     #[test]
     fn only_later_uses_count() {
         let mut tokens = one(None);
-        let mut used = |second| tokens.note_uses(&[(name("a"), at(second)), (name("z"), at(99))].into());
+        let last = |tokens: &Tokens| tokens.get(&name("a")).and_then(|token| token.last_used_at);
+        let mut used = |second| {
+            let before = last(&tokens);
+            tokens.note_uses(&[(name("a"), at(second)), (name("z"), at(99))].into());
+            last(&tokens) != before
+        };
         assert!(!used(0) && used(5) && !used(5) && !used(4) && used(6));
-        assert_eq!(tokens.get(&name("a")).and_then(|token| token.last_used_at), Some(at(6)));
+        assert_eq!(last(&tokens), Some(at(6)));
     }
 
     #[test]

@@ -33,7 +33,7 @@ struct Entry {
 
 /// Returns the resources that this process uses; `None` where the kernel has no such table.
 pub(crate) fn of_this_process() -> Option<Usage> {
-    // What its children have used is theirs.
+    // Without the CPU time of its children, which is reported as theirs.
     entry("self", false).map(|entry| entry.usage)
 }
 

@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::Ordering;
 
-use schemas::admin::State as UpstreamState;
+use schemas::admin::{State as UpstreamState, Status};
 
 use super::family::{Family, Labels};
 use crate::admin::state::Admin;
 use crate::telemetry::usage::{self, Usage};
-use crate::upstream::{RequestCounts, Upstream, descriptor_limit};
+use crate::upstream::{RequestCounts, descriptor_limit};
 
 /// States of an upstream, by the words of the admin API.
 const STATES: [(UpstreamState, &str); 4] = [
@@ -113,23 +113,22 @@ fn errors(failures: BTreeMap<&'static str, u64>) -> Vec<(Labels, u64)> {
 
 fn upstreams(admin: &Admin) -> Vec<Family> {
     let all = admin.upstreams.all();
-    let each = |of: fn(&Upstream) -> f64| {
-        let all = &all;
-        all.iter().map(move |(name, upstream)| (labels([("upstream", name.as_str())]), of(upstream)))
-    };
-    let states = all.iter().flat_map(|(name, upstream)| {
-        let now = upstream.status().status;
+    let of = |name: &str| labels([("upstream", name)]);
+    let statuses: Vec<Status> = all.values().map(|upstream| upstream.status()).collect();
+    let states = statuses.iter().flat_map(|status| {
         STATES.map(|(state, word)| {
-            (labels([("upstream", name.as_str()), ("state", word)]), f64::from(u8::from(state == now)))
+            let is_present = f64::from(u8::from(state == status.status));
+            (labels([("upstream", &status.name), ("state", word)]), is_present)
         })
     });
+    let attempts = statuses.iter().map(|status| (of(&status.name), f64::from(status.reconnect_attempts)));
+    let noise = statuses.iter().map(|status| (of(&status.name), status.unreadable_lines));
+    let handshakes = all.iter().map(|(name, upstream)| (of(name.as_str()), upstream.handshakes()));
+    let in_flight = all.iter().map(|(name, upstream)| (of(name.as_str()), upstream.in_flight() as f64));
     let snapshot = admin.catalog.snapshot();
     let items = snapshot
         .lengths()
         .map(|(name, list, length)| (labels([("upstream", name.as_str()), ("list", list.member())]), length as f64));
-    let handshakes = all.iter().map(|(name, upstream)| (labels([("upstream", name.as_str())]), upstream.handshakes()));
-    let noise =
-        all.iter().map(|(name, upstream)| (labels([("upstream", name.as_str())]), upstream.status().unreadable_lines));
     vec![
         Family::gauge("mcp_proxy_upstream_state", "1 for the present state of an upstream, 0 for the others.", states),
         Family::counter(
@@ -140,13 +139,9 @@ fn upstreams(admin: &Admin) -> Vec<Family> {
         Family::gauge(
             "mcp_proxy_upstream_reconnect_attempts",
             "Attempts to connect since the last stable session.",
-            each(|upstream| f64::from(upstream.status().reconnect_attempts)),
+            attempts,
         ),
-        Family::gauge(
-            "mcp_proxy_upstream_in_flight",
-            "Requests in flight at an upstream.",
-            each(|upstream| upstream.in_flight() as f64),
-        ),
+        Family::gauge("mcp_proxy_upstream_in_flight", "Requests in flight at an upstream.", in_flight),
         Family::counter(
             "mcp_proxy_upstream_unreadable_lines",
             "Lines on the standard output of programs that are no messages.",

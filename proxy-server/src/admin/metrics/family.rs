@@ -32,7 +32,7 @@ enum Value {
 }
 
 impl Family {
-    /// A number that only grows, until the gateway, or the upstream in its labels, starts anew.
+    /// Creates a counter, which begins anew with the gateway, or with the upstream in its labels.
     pub(super) fn counter(
         name: &'static str,
         help: &'static str,
@@ -41,7 +41,7 @@ impl Family {
         Self::new(name, help, MetricType::Counter, samples, Value::Count)
     }
 
-    /// A counter of something that has parts, such as seconds.
+    /// Creates a counter of fractions, such as seconds.
     pub(super) fn sum(
         name: &'static str,
         help: &'static str,
@@ -50,7 +50,7 @@ impl Family {
         Self::new(name, help, MetricType::Counter, samples, Value::Sum)
     }
 
-    /// A number that goes up and down.
+    /// Creates a gauge.
     pub(super) fn gauge(
         name: &'static str,
         help: &'static str,
@@ -59,7 +59,7 @@ impl Family {
         Self::new(name, help, MetricType::Gauge, samples, Value::Gauge)
     }
 
-    /// Durations in seconds.
+    /// Creates a histogram of durations in seconds.
     pub(super) fn durations(
         name: &'static str,
         help: &'static str,
