@@ -4,6 +4,7 @@ pub(crate) mod conditional;
 pub(crate) mod generation;
 pub(crate) mod lease;
 pub(crate) mod lock;
+pub(crate) mod log;
 pub(crate) mod needs;
 pub(crate) mod outcome;
 pub(crate) mod refresh;

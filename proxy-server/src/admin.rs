@@ -1,11 +1,14 @@
 //! Admin API (`/admin/...`) in the exact wire form of Compozy's engine, and the health endpoints.
 
+mod audit;
 mod body;
 mod definitions;
 mod generations;
 mod import;
 mod leases;
 mod locks;
+mod log_levels;
+mod logs;
 mod metrics;
 mod path;
 mod precondition;
@@ -13,6 +16,7 @@ mod problem;
 mod refresh;
 mod state;
 mod status;
+mod stream;
 mod tokens;
 mod tools;
 mod view;
@@ -54,11 +58,14 @@ pub(crate) fn router(admin: Arc<Admin>) -> (Router, Vec<Route>) {
         .route("/admin/mcps", all)
         .route("/admin/mcps/{name}", one)
         .route("/admin/mcps/{name}/refresh", post(refresh::refresh))
+        .route("/admin/mcps/{name}/logs", get(logs::logs))
+        .route("/admin/audit", get(audit::audit))
         .route("/admin/generations", post(generations::apply))
         .route("/admin/import", post(import::import))
         .route("/admin/leases", get(leases::list))
         .route("/admin/leases/{holder}", put(leases::hold).delete(leases::release))
         .route("/admin/locks/{owner}", put(locks::take).delete(locks::release))
+        .route("/admin/log-levels", get(log_levels::show).put(log_levels::change).delete(log_levels::reset))
         .route("/admin/tokens", get(tokens::list).post(tokens::issue))
         .route("/admin/tokens/{name}", get(tokens::show).put(tokens::update).delete(tokens::revoke))
         .route("/admin/tokens/{name}/rotate", post(tokens::rotate))
@@ -73,13 +80,19 @@ pub(crate) fn router(admin: Arc<Admin>) -> (Router, Vec<Route>) {
     (protected.with_state(admin), declared)
 }
 
-async fn authorize(State(admin): Shared, request: Request, next: Next) -> Response {
+async fn authorize(State(admin): Shared, mut request: Request, next: Next) -> Response {
     if let Some(refusal) = body::refusal(&request) {
         return refusal;
     }
     let needed = if request.method().is_safe() { Right::Read } else { Right::Write };
-    match admin.policy.admin(&(admin.credentials)(&request), needed) {
-        Ok(()) => next.run(request).await,
-        Err(denied) => problem::denied(&admin, denied),
+    let credentials = (admin.credentials)(&request);
+    let (decided, by) = (admin.policy.admin(&credentials, needed), admin.policy.actor(&credentials));
+    match decided {
+        Ok(principal) => {
+            request.extensions_mut().insert(principal);
+            request.extensions_mut().insert(by);
+            next.run(request).await
+        }
+        Err(denied) => problem::denied((&admin, &by), request.uri().path(), denied),
     }
 }

@@ -44,6 +44,9 @@ pub(crate) enum Command {
     /// Show the settings in effect, check configuration files, or write them.
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Check the audit log.
+    #[command(subcommand)]
+    Audit(AuditCommand),
     /// Write a first configuration file.
     Init(InitFlags),
     /// Serve in the foreground, with a PID file by which `stop` and `status` find this process.
@@ -131,6 +134,43 @@ pub(crate) struct StatusFlags {
     pub(crate) exit_code: bool,
     #[command(flatten)]
     pub(crate) process: ProcessFlags,
+}
+
+/// Sub-command of `audit`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum AuditCommand {
+    /// Check that no record was removed, edited or moved.
+    Verify(VerifyFlags),
+}
+
+const VERIFY_HELP: &str = "\
+Examples:
+  mcp-proxy audit verify audit.jsonl
+  mcp-proxy audit verify audit.jsonl.2 audit.jsonl.1 audit.jsonl
+      files that were rotated, oldest first
+  mcp-proxy audit verify --after 4000:9f86.. audit.jsonl
+      what follows files that were archived, whose verification ended with this record
+
+The end of the chain is in FILE.head. Whoever can write both files can write another chain; so note the last record
+elsewhere now and then (it is printed here, and in the answer of /admin/audit), and give it with --head.
+The exit code is 0 if all records are intact, 1 otherwise; the first line that is not is named.";
+
+/// Settings of `audit verify`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = VERIFY_HELP)]
+pub(crate) struct VerifyFlags {
+    /// Files of the log, oldest first
+    #[arg(required = true, value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+    /// Last record before the first file, if earlier files are archived
+    #[arg(long, value_name = "NUMBER:DIGEST")]
+    pub(crate) after: Option<String>,
+    /// Record that must be in the chain; can be repeated
+    #[arg(long, value_name = "NUMBER:DIGEST")]
+    pub(crate) head: Vec<String>,
+    /// Form of the result
+    #[arg(long, value_name = "FORM", value_enum, default_value_t = Output::Human)]
+    pub(crate) output: Output,
 }
 
 /// Sub-command of `config`.

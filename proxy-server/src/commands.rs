@@ -1,5 +1,6 @@
 //! Carries out each sub-command.
 
+mod audit;
 mod config;
 mod documents;
 mod pid_file;
@@ -10,7 +11,7 @@ mod stdio;
 
 use std::io::Write;
 
-use crate::cli::{Cli, Command, ConfigCommand};
+use crate::cli::{AuditCommand, Cli, Command, ConfigCommand};
 
 /// Runs the sub-command of a parsed command line.
 pub async fn run(cli: Cli) -> anyhow::Result<()> {
@@ -22,6 +23,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<()> {
         Some(Command::Config(ConfigCommand::Check(args))) => config::check(&args),
         Some(Command::Config(ConfigCommand::Migrate(args))) => config::migrate(&args),
         Some(Command::Config(ConfigCommand::Schema)) => config::schema(),
+        Some(Command::Audit(AuditCommand::Verify(args))) => audit::verify(&args),
         Some(Command::Init(args)) => documents::init(&args),
         Some(Command::Start(args)) => process::start(*args).await,
         Some(Command::Stop(args)) => process::stop(&args).await,

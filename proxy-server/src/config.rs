@@ -131,7 +131,7 @@ impl Config {
     /// exit.
     pub(crate) fn for_stdio(level: Level, variables: &Variables) -> Result<Self, InvalidSetting> {
         let mut config = Self::default();
-        config.telemetry.level = level;
+        config.telemetry.levels.level = level;
         let (flags, file) = (FlagValues::default(), FileValues::default());
         for setting in [limits::SETTINGS, outbound::SETTINGS, process::SETTINGS].into_iter().flatten() {
             setting.resolve(Sources { flags: &flags, variables, file: &file }, &mut config)?;
@@ -276,9 +276,18 @@ impl Config {
 
     /// Returns the names of settings that differ in another configuration and apply only at the next start.
     pub(crate) fn fixed_changes(&self, other: &Self) -> Vec<&'static str> {
+        self.changes(other, false)
+    }
+
+    /// Returns the names of settings that differ in another configuration and apply while the gateway runs.
+    pub(crate) fn live_changes(&self, other: &Self) -> Vec<&'static str> {
+        self.changes(other, true)
+    }
+
+    fn changes(&self, other: &Self, are_live: bool) -> Vec<&'static str> {
         let (mut one, mut other) = (self.clone(), other.clone());
-        let fixed = flags::settings().filter(|setting| !setting.is_live);
-        let changed = fixed.filter(|setting| (setting.field)(&mut one).show() != (setting.field)(&mut other).show());
+        let settings = flags::settings().filter(|setting| setting.is_live == are_live);
+        let changed = settings.filter(|setting| !(setting.field)(&mut one).is_same(&(setting.field)(&mut other)));
         changed.map(|setting| setting.name).collect()
     }
 

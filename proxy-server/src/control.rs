@@ -26,8 +26,8 @@ pub(crate) use self::declared::{DeclaredServers, FILE_OWNER, FileReport};
 pub(crate) use self::locks::RequestedLock;
 use self::reconcile::Reconciler;
 pub(crate) use self::tokens::follow_token_uses;
-use crate::registry::{Held, Registry, Snapshot, StorageError, TooManyHolders};
-use crate::telemetry::Histogram;
+use crate::registry::{ChangeContext, Held, Registry, Snapshot, StorageError, TooManyHolders};
+use crate::telemetry::{Actor, Histogram};
 use crate::upstream::Lifecycle;
 
 /// The registry with the upstreams that run for it.
@@ -88,6 +88,10 @@ impl Control {
     /// Returns every holder with its leases.
     pub(crate) fn leases(&self) -> Vec<(Holder, Held)> {
         self.registry.leases()
+    }
+
+    fn context(&self, by: &Actor) -> ChangeContext {
+        ChangeContext { by: by.clone(), now: self.now() }
     }
 
     fn now(&self) -> Timestamp {

@@ -2,6 +2,7 @@
 
 mod accept;
 mod address;
+mod compose;
 mod listen;
 mod settings;
 mod start_error;
@@ -10,24 +11,21 @@ mod tests;
 mod unix;
 
 use std::net::{IpAddr, Ipv4Addr};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use axum::Router;
 use axum::http::HeaderValue;
-use schemas::FingerprintSalt;
+use jiff::Timestamp;
 use tokio::sync::Semaphore;
-use tokio::time::{Instant, sleep};
+use tokio::time::sleep;
 use tracing::{debug, warn};
 
-use crate::admin::{self, Admin, Connections};
-use crate::catalog::{Catalog, GatewayName};
 use crate::config::Config;
-use crate::control::{Control, DeclaredServers, follow_token_uses};
-use crate::discovery::{self, Discovery};
+use crate::control::{Control, DeclaredServers};
 use crate::downstream::{self, Edge, Origins, Servers, Service};
 use crate::gateway::accept::Acceptor;
 pub use crate::gateway::address::Address;
+use crate::gateway::compose::{Composed, compose};
 use crate::gateway::listen::Bound;
 pub(crate) use crate::gateway::listen::{Inherited, check_address};
 use crate::gateway::settings::Settings;
@@ -35,12 +33,11 @@ pub use crate::gateway::start_error::StartError;
 use crate::http::client::{Dialer, Limits as DialLimits};
 use crate::http::server::{Drain, Route, Tls};
 use crate::keys::Keys;
-use crate::policy::oauth::OAuth;
-use crate::policy::{AccessTokens, Policy};
+use crate::policy::Policy;
 use crate::registry::{OpenError, Opened, Registry};
+use crate::sync::lock;
 use crate::tasks::{Lanes, Tasks};
-use crate::telemetry::usage::Trees;
-use crate::upstream::{Environment, Upstreams};
+use crate::telemetry::{Action, Actor, Audit, Entry};
 
 /// Connections accepted beyond the limit and answered once, so that health checks still get a response.
 const SPARE_CONNECTIONS: usize = 64;
@@ -69,17 +66,18 @@ pub struct Gateway {
     tasks: Tasks,
     edge: Arc<Edge>,
     drain: Drain,
-    drain_delay: Duration,
     accepting: Tasks,
     connections: Tasks,
     lanes: Arc<Lanes>,
     registry: Registry,
     control: Arc<Control>,
     policy: Arc<Policy>,
-    grace: Duration,
     settings: Settings,
     /// The configuration at start, whose fixed settings stay in effect.
     started: Config,
+    /// The configuration that was applied last.
+    applied: Mutex<Config>,
+    audit: Audit,
     tls: Option<Tls>,
     #[cfg_attr(not(test), expect(dead_code, reason = "a test tries each with each credential"))]
     routes: Vec<Route>,
@@ -100,6 +98,7 @@ impl Gateway {
             None => Bound::bind(&config).await?,
         };
         let bound_admin = Bound::bind_admin(&config).await?;
+        let audit = open_audit(&config)?;
         let opened = Opened::open(&config.storage, bound.storage_port(&config), config.upstream.upstreams).await?;
         let keys = opened.keys().map_err(OpenError::from)?;
         let mark = own_mark(&keys)?;
@@ -111,9 +110,9 @@ impl Gateway {
         dialer.set_own([&address, &admin_address].into_iter().filter_map(Address::tcp).collect());
         let (tasks, connections, drain) = (Tasks::default(), Tasks::default(), Drain::default());
         let settings = Settings::new(&config);
-        let registry = Registry::start(opened, &tasks);
+        let registry = Registry::start(opened, audit.clone(), &tasks);
         let Composed { edge, control, policy, counts, routers, routes } =
-            compose((&config, &settings, &keys), (registry.clone(), dialer), &tasks, &drain);
+            compose((&config, &settings, &keys), (registry.clone(), dialer, audit.clone()), &tasks, &drain);
         control.declare(config.servers.clone().unwrap_or_else(DeclaredServers::none));
         let lanes = Arc::new(Lanes::start().map_err(StartError::Threads)?);
         let accepting = Tasks::default();
@@ -141,7 +140,7 @@ impl Gateway {
             accepting.spawn("accept", acceptor.run(listening));
         }
         let url = public_url(&config, &address);
-        let (grace, drain_delay, started) = (config.shutdown_timeout, config.drain_delay, config);
+        audit.note(start_entry(&registry, &url));
         Ok(Self {
             address,
             admin_address,
@@ -149,16 +148,16 @@ impl Gateway {
             tasks,
             edge,
             drain,
-            drain_delay,
             accepting,
             connections,
             lanes,
             registry,
             control,
             policy,
-            grace,
             settings,
-            started,
+            applied: Mutex::new(config.clone()),
+            started: config,
+            audit,
             tls,
             routes,
         })
@@ -207,6 +206,12 @@ impl Gateway {
         if renewed.policy.admin_tokens.is_empty() && !self.settings.policy.admin_tokens.is_empty() {
             warn!("the admin API asks for no token any more: the configuration has none");
         }
+        let changed = lock(&self.applied).live_changes(&renewed);
+        if !changed.is_empty() {
+            let entry = Entry::new(Action::Configured, &Actor::Gateway, Timestamp::now());
+            self.audit.note(entry.with("settings", changed));
+        }
+        lock(&self.applied).clone_from(&renewed);
         self.settings.replace(&renewed);
         config.servers.iter().for_each(|servers| self.control.declare(servers.clone()));
         Ok(())
@@ -214,6 +219,8 @@ impl Gateway {
 
     /// Notes for status reports why a newer version of the configuration file is not used.
     pub(crate) fn reject_file(&self, reason: String) {
+        let entry = Entry::new(Action::ConfigurationRefused, &Actor::Gateway, Timestamp::now());
+        self.audit.note(entry.with("reason", reason.as_str()));
         self.control.reject_file(reason);
     }
 
@@ -226,16 +233,17 @@ impl Gateway {
             self.control.store_token_uses(self.policy.access_tokens()).await;
             self.registry.hand_over().await;
         }
-        sleep(self.drain_delay).await;
+        sleep(self.started.drain_delay).await;
     }
 
     /// Stops the gateway: refuses connections, lets calls end within the grace period, then ends sessions and child
     /// processes.
     pub async fn stop(self) {
+        let grace = self.started.shutdown_timeout;
         self.drain.close();
         // Connections in the backlog are accepted before anything that they may need ends.
         self.accepting.stop(FIRST_RESPONSES).await;
-        tokio::join!(self.edge.drain(self.grace), self.drain.answered(FIRST_RESPONSES.min(self.grace)));
+        tokio::join!(self.edge.drain(grace), self.drain.answered(FIRST_RESPONSES.min(grace)));
         self.edge.end_sessions();
         self.control.store_token_uses(self.policy.access_tokens()).await;
         self.registry.hand_over().await;
@@ -246,6 +254,8 @@ impl Gateway {
             warn!("tasks still running at the end of the grace period");
         }
         self.lanes.stop().await;
+        self.audit.note(Entry::new(Action::Stopped, &Actor::Gateway, Timestamp::now()));
+        self.audit.flush().await;
     }
 }
 
@@ -260,9 +270,10 @@ pub(crate) async fn serve_stdio(
     let keys = opened.keys().map_err(OpenError::from)?;
     let dialer = Dialer::new(limits(&config), config.network.clone(), own_mark(&keys)?);
     let (tasks, drain) = (Tasks::default(), Drain::default());
-    let registry = Registry::start(opened, &tasks);
+    let registry = Registry::start(opened, Audit::default(), &tasks);
     let settings = Settings::new(&config);
-    let Composed { edge, control, .. } = compose((&config, &settings, &keys), (registry, dialer), &tasks, &drain);
+    let Composed { edge, control, .. } =
+        compose((&config, &settings, &keys), (registry, dialer, Audit::default()), &tasks, &drain);
     let streams = (tokio::io::stdin(), tokio::io::stdout());
     tokio::select! {
         () = downstream::serve_stdio(Arc::clone(&edge), &control, servers, streams) => {}
@@ -275,99 +286,17 @@ pub(crate) async fn serve_stdio(
     Ok(())
 }
 
-/// The parts of a gateway that its transports use.
-struct Composed {
-    edge: Arc<Edge>,
-    control: Arc<Control>,
-    policy: Arc<Policy>,
-    counts: Arc<Connections>,
-    routers: Routers,
-    /// Every route, with its audience.
-    routes: Vec<Route>,
+fn open_audit(config: &Config) -> Result<Audit, StartError> {
+    let opened = config.audit_log.as_deref().map(Audit::open).transpose();
+    opened.map(Option::unwrap_or_default).map_err(|error| StartError::Audit(error.into()))
 }
 
-/// Routers of the addresses that the gateway listens on.
-struct Routers {
-    main: Router,
-    /// Router of the admin API, if that has an address of its own; else `main` has its routes, and nobody uses this.
-    admin: Router,
-}
-
-fn compose(
-    (config, settings, keys): (&Config, &Settings, &Keys),
-    (registry, dialer): (Registry, Dialer),
-    tasks: &Tasks,
-    drain: &Drain,
-) -> Composed {
-    tasks.spawn("unused connections", dialer.clone().sweep(tasks.stopping().clone()));
-    let url = (config.scheme(), config.downstream.base_url.as_deref());
-    let oauth = OAuth::new(&config.policy.oauth, url, dialer.clone(), keys.digest.clone());
-    let environment = Environment::new(settings.upstream.clone(), tasks.clone(), dialer, config.children.clone());
-    let (upstreams, lifecycle) = Upstreams::new(environment);
-    let access_tokens = AccessTokens::new(registry.tokens());
-    let control = Control::start(registry, lifecycle, tasks);
-    let policy = Arc::new(Policy::new(settings.policy.clone(), keys.digest.clone(), oauth, access_tokens));
-    let uses = follow_token_uses(Arc::clone(&control), Arc::clone(&policy), tasks.stopping().clone());
-    tasks.spawn("token uses", uses);
-    let counts = Arc::<Connections>::default();
-    let catalog =
-        Catalog::follow(upstreams.clone(), settings.naming.clone(), GatewayName::new(keys.gateway_name), tasks);
-    let discovery = Arc::new(Discovery {
-        upstreams: upstreams.clone(),
-        policy: Arc::clone(&policy),
-        has_cards: config.downstream.server_cards,
-        scheme: config.scheme(),
-        base_url: config.downstream.base_url.clone(),
-        eras: {
-            let downstream = settings.downstream.clone();
-            Box::new(move || downstream.eras)
-        },
-        credentials: downstream::shown,
-    });
-    let settings = (settings.downstream.clone(), settings.calls.clone());
-    let edge = Edge::new(upstreams.clone(), catalog.clone(), Arc::clone(&policy), tasks.clone(), (settings, keys));
-    let admin = Arc::new(Admin {
-        control: Arc::clone(&control),
-        catalog,
-        upstreams,
-        policy: Arc::clone(&policy),
-        salt: FingerprintSalt::new(keys.fingerprint_salt),
-        started: Instant::now(),
-        connections: Arc::clone(&counts),
-        max_definition_bytes: config.max_definition_bytes,
-        max_body_bytes: config.downstream.max_body_bytes,
-        is_draining: {
-            let drain = drain.clone();
-            Box::new(move || drain.is_announced())
-        },
-        sessions: {
-            let edge = Arc::clone(&edge);
-            Box::new(move || edge.session_count())
-        },
-        calls: Arc::clone(&edge.services),
-        trees: Trees::default(),
-        has_public_metrics: config.public_metrics,
-        credentials: downstream::shown,
-    });
-    let (health, of_health) = admin::health(Arc::clone(&admin));
-    let (admin, of_admin) = admin::router(admin);
-    let (endpoints, of_endpoints) = downstream::router(Arc::clone(&edge));
-    let (documents, of_documents) = discovery::router(discovery);
-    let main = endpoints.merge(documents).merge(health.clone());
-    let has_own_address = config.admin_place().is_some();
-    let main = if has_own_address { main } else { main.merge(admin.clone()) };
-    let routers = Routers {
-        main: main.fallback(downstream::not_found),
-        admin: admin.merge(health).fallback(downstream::not_found),
-    };
-    Composed {
-        edge,
-        control,
-        policy,
-        counts,
-        routers,
-        routes: [of_endpoints, of_documents, of_health, of_admin].concat(),
-    }
+/// Returns the audit record of a start. Its revision tells which changes came while no record was written.
+fn start_entry(registry: &Registry, url: &str) -> Entry {
+    let snapshot = registry.snapshot();
+    let entry = Entry::new(Action::Started, &Actor::Gateway, Timestamp::now()).about(url);
+    let entry = entry.with("version", env!("CARGO_PKG_VERSION")).with("revision", snapshot.revision().to_string());
+    entry.with("registrations", snapshot.len())
 }
 
 /// Returns the URL under which clients reach the gateway, without a slash at the end.

@@ -2,6 +2,7 @@
 
 pub(crate) mod access;
 mod access_tokens;
+mod administrator;
 mod authenticate;
 mod client_addr;
 mod credentials;
@@ -19,6 +20,7 @@ use ipnet::IpNet;
 use schemas::Secret;
 
 pub(crate) use self::access_tokens::AccessTokens;
+pub(crate) use self::administrator::AdminPrincipal;
 pub(crate) use self::authenticate::{Caller, Principal};
 pub(crate) use self::credentials::Credentials;
 use self::denied::Denials;
@@ -31,6 +33,7 @@ pub(crate) use self::same_machine::Starter;
 pub(crate) use self::sender::Sender;
 use crate::keys::DigestKey;
 use crate::live::Live;
+use crate::telemetry::{Actor, Audit, Refusal};
 
 /// Access settings of the gateway.
 #[derive(Debug, Clone, Default)]
@@ -63,6 +66,7 @@ pub(crate) struct Policy {
     oauth: Option<Arc<OAuth>>,
     access_tokens: AccessTokens,
     denials: Denials,
+    audit: Audit,
 }
 
 impl Policy {
@@ -70,20 +74,29 @@ impl Policy {
         config: Live<Config>,
         digest_key: DigestKey,
         oauth: Option<Arc<OAuth>>,
-        access_tokens: AccessTokens,
+        (access_tokens, audit): (AccessTokens, Audit),
     ) -> Self {
-        Self { config, digest_key, oauth, access_tokens, denials: Denials::default() }
+        Self { config, digest_key, oauth, access_tokens, denials: Denials::default(), audit }
     }
 
     /// Creates the policy of a gateway without an authorization server and access tokens.
     #[cfg(test)]
     pub(crate) fn of(config: Live<Config>, digest_key: DigestKey) -> Self {
-        Self::new(config, digest_key, None, AccessTokens::none())
+        Self::new(config, digest_key, None, (AccessTokens::none(), Audit::default()))
     }
 
-    /// Counts a refusal.
-    pub(crate) fn count_denied(&self, denied: Denied) {
+    /// Counts and records a refusal. `actor` and `path` are evaluated only if records are written.
+    pub(crate) fn note_denied(&self, denied: Denied, sender: impl FnOnce() -> (Actor, String)) {
         self.denials.count(denied);
+        self.audit.refused(|| {
+            let (actor, path) = sender();
+            Refusal { actor, reason: denied.word(), path }
+        });
+    }
+
+    /// Returns the audit log.
+    pub(crate) fn audit(&self) -> &Audit {
+        &self.audit
     }
 
     /// Returns the numbers of refusals.

@@ -4,6 +4,7 @@
 //! transaction is applied to a copy of the records, the difference is stored, and only then do readers see it. Reads come
 //! from memory, which includes every transaction that has returned; they go on while the storage is lost.
 
+mod change_context;
 mod delta;
 mod embedded;
 mod failure;
@@ -30,6 +31,7 @@ use tokio::sync::{Notify, Semaphore, watch};
 use tokio::time::{Instant, timeout};
 use tracing::{error, info, warn};
 
+pub(crate) use self::change_context::ChangeContext;
 use self::delta::Delta;
 pub(crate) use self::failure::StorageError;
 use self::failure::{Fault, PersistError};
@@ -50,7 +52,7 @@ pub(crate) use self::transaction::{
 };
 use crate::sync::lock;
 use crate::tasks::Tasks;
-use crate::telemetry::Histogram;
+use crate::telemetry::{Audit, Histogram, PendingRecords};
 
 /// Maximum time for which a change waits for the changes before it, and maximum time for which it is decided on again
 /// because other gateways have changed the records.
@@ -81,11 +83,12 @@ struct Shared {
     /// Notified after every change of the records.
     published: Notify,
     tasks: Tasks,
+    audit: Audit,
 }
 
 impl Registry {
     /// Takes over an opened storage, and starts the task that follows it.
-    pub(crate) fn start(Opened { storage, records, limits, .. }: Opened, tasks: &Tasks) -> Self {
+    pub(crate) fn start(Opened { storage, records, limits, .. }: Opened, audit: Audit, tasks: &Tasks) -> Self {
         let newest = watch::Sender::new(Arc::clone(records.snapshot()));
         let access = watch::Sender::new(Arc::clone(records.tokens()));
         let is_durable = !matches!(storage, Storage::Memory);
@@ -102,6 +105,7 @@ impl Registry {
             turn: Semaphore::new(1),
             published: Notify::new(),
             tasks: tasks.clone(),
+            audit,
         }));
         if is_durable {
             let registrations = registry.snapshot().len();
@@ -155,10 +159,11 @@ impl Registry {
         &self,
         writes: Vec<Write>,
         expected: &Expected,
-        now: Timestamp,
+        context: &ChangeContext,
     ) -> Result<Vec<Written>, TransactError> {
+        let now = context.now;
         let expected = expected.clone();
-        self.change(move |records| records.transact(writes.clone(), &expected, now)).await?
+        self.change(context, move |records| records.transact(writes.clone(), &expected, now)).await?
     }
 
     /// Sets the leases of a holder to exactly these names, or renews those it has. Registrations that have lost their
@@ -168,39 +173,53 @@ impl Registry {
         holder: &Holder,
         names: Option<Vec<String>>,
         ttl: Duration,
-        now: Timestamp,
+        context: &ChangeContext,
     ) -> Result<Grant, TransactError> {
+        let now = context.now;
         let holder = holder.clone();
-        Ok(self.change(move |records| records.hold(&holder, names.clone(), ttl, now)).await??)
+        Ok(self.change(context, move |records| records.hold(&holder, names.clone(), ttl, now)).await??)
     }
 
     /// Ends all leases of a holder, and removes the registrations that have lost their last lease by this.
-    pub(crate) async fn release(&self, holder: &Holder) -> Result<EndedLeases, StorageError> {
+    pub(crate) async fn release(&self, holder: &Holder, context: &ChangeContext) -> Result<EndedLeases, StorageError> {
         let holder = holder.clone();
-        self.change(move |records| records.release(&holder)).await
+        self.change(context, move |records| records.release(&holder)).await
     }
 
     /// Ends expired leases, and removes the registrations that have lost their last lease by this.
-    pub(crate) async fn expire(&self, now: Timestamp) -> Result<EndedLeases, StorageError> {
+    pub(crate) async fn expire(&self, context: &ChangeContext) -> Result<EndedLeases, StorageError> {
+        let now = context.now;
         let shared = Arc::clone(&self.0);
         // Asked when it is this change's turn, because the storage may have been lost while it waited.
         let expire = move |records: &mut Records| {
             let is_due = now >= *lock(&shared.leases_until);
             if is_due { records.expire(now) } else { EndedLeases::default() }
         };
-        self.change(expire).await
+        self.change(context, expire).await
     }
 
     /// Takes the lock of an owner. With the token of the held lock, extends that lock.
-    pub(crate) async fn take_lock(&self, owner: &Owner, wanted: Lock, now: Timestamp) -> Result<Lock, NotTaken> {
+    pub(crate) async fn take_lock(
+        &self,
+        owner: &Owner,
+        wanted: Lock,
+        context: &ChangeContext,
+    ) -> Result<Lock, NotTaken> {
+        let now = context.now;
         let owner = owner.clone();
-        self.change(move |records| records.locks.take(&owner, wanted.clone(), now)).await?
+        self.change(context, move |records| records.locks.take(&owner, wanted.clone(), now)).await?
     }
 
     /// Extends the held lock; fails if there is none, or the token differs.
-    pub(crate) async fn renew_lock(&self, owner: &Owner, wanted: Lock, now: Timestamp) -> Result<Lock, NotTaken> {
+    pub(crate) async fn renew_lock(
+        &self,
+        owner: &Owner,
+        wanted: Lock,
+        context: &ChangeContext,
+    ) -> Result<Lock, NotTaken> {
+        let now = context.now;
         let owner = owner.clone();
-        self.change(move |records| records.locks.renew(&owner, wanted.clone(), now)).await?
+        self.change(context, move |records| records.locks.renew(&owner, wanted.clone(), now)).await?
     }
 
     /// Releases a lock. Returns true if the token matched.
@@ -208,10 +227,11 @@ impl Registry {
         &self,
         owner: &Owner,
         token: &Secret,
-        now: Timestamp,
+        context: &ChangeContext,
     ) -> Result<bool, StorageError> {
+        let now = context.now;
         let (owner, token) = (owner.clone(), token.clone());
-        self.change(move |records| records.locks.release(&owner, &token, now)).await
+        self.change(context, move |records| records.locks.release(&owner, &token, now)).await
     }
 
     /// Returns the durations of the changes of the storage.
@@ -229,9 +249,10 @@ impl Registry {
         &self,
         named: (TokenName, TokenDigest),
         grant: TokenGrant,
-        now: Timestamp,
+        context: &ChangeContext,
     ) -> Result<Arc<AccessToken>, TokenError> {
-        self.change(move |records| records.issue_token(named, grant.clone(), now)).await?
+        let now = context.now;
+        self.change(context, move |records| records.issue_token(named, grant.clone(), now)).await?
     }
 
     /// Replaces what an access token is for.
@@ -239,9 +260,10 @@ impl Registry {
         &self,
         name: TokenName,
         grant: TokenGrant,
-        now: Timestamp,
+        context: &ChangeContext,
     ) -> Result<Arc<AccessToken>, TokenError> {
-        self.change(move |records| records.update_token(&name, grant.clone(), now)).await?
+        let now = context.now;
+        self.change(context, move |records| records.update_token(&name, grant.clone(), now)).await?
     }
 
     /// Replaces the secret of an access token by that with this digest. The present one stays valid for `overlap`.
@@ -249,19 +271,24 @@ impl Registry {
         &self,
         (name, digest): (TokenName, TokenDigest),
         overlap: Duration,
-        now: Timestamp,
+        context: &ChangeContext,
     ) -> Result<Arc<AccessToken>, TokenError> {
-        self.change(move |records| records.rotate_token((&name, digest), overlap, now)).await?
+        let now = context.now;
+        self.change(context, move |records| records.rotate_token((&name, digest), overlap, now)).await?
     }
 
     /// Removes an access token. Returns true if it existed.
-    pub(crate) async fn revoke_token(&self, name: TokenName) -> Result<bool, StorageError> {
-        self.change(move |records| records.revoke_token(&name)).await
+    pub(crate) async fn revoke_token(&self, name: TokenName, context: &ChangeContext) -> Result<bool, StorageError> {
+        self.change(context, move |records| records.revoke_token(&name)).await
     }
 
     /// Notes the times at which access tokens were used.
-    pub(crate) async fn note_token_uses(&self, uses: BTreeMap<TokenName, Timestamp>) -> Result<(), StorageError> {
-        self.change(move |records| records.note_token_uses(&uses)).await
+    pub(crate) async fn note_token_uses(
+        &self,
+        uses: BTreeMap<TokenName, Timestamp>,
+        context: &ChangeContext,
+    ) -> Result<(), StorageError> {
+        self.change(context, move |records| records.note_token_uses(&uses)).await
     }
 
     /// Returns the number of registrations that can still be added.
@@ -295,17 +322,27 @@ impl Registry {
         Some(next.max(*lock(&self.0.leases_until)))
     }
 
-    /// Makes a change and stores it. Once begun, it is finished also if the caller drops the future, because it may be
-    /// stored already.
+    /// Makes a change, stores it, and waits until its audit records are stored. Once begun, it is finished also if the caller
+    /// drops the future, because it may be stored already.
     async fn change<T: Send + 'static>(
         &self,
+        context: &ChangeContext,
         change: impl FnMut(&mut Records) -> T + Send + 'static,
     ) -> Result<T, StorageError> {
-        let registry = self.clone();
-        self.0.tasks.finish_anyway("registry change", async move { registry.commit(change).await }).await
+        let (registry, context) = (self.clone(), context.clone());
+        let finished = async move {
+            let (outcome, records) = registry.commit(&context, change).await?;
+            records.written().await;
+            Ok(outcome)
+        };
+        self.0.tasks.finish_anyway("registry change", finished).await
     }
 
-    async fn commit<T>(&self, mut change: impl FnMut(&mut Records) -> T) -> Result<T, StorageError> {
+    async fn commit<T>(
+        &self,
+        context: &ChangeContext,
+        mut change: impl FnMut(&mut Records) -> T,
+    ) -> Result<(T, PendingRecords), StorageError> {
         let shared = &*self.0;
         let busy = || StorageError::new(Fault::Failed, "other changes are still being stored");
         let Ok(Ok(_turn)) = timeout(MAX_WAIT, shared.turn.acquire()).await else { return Err(busy()) };
@@ -319,15 +356,19 @@ impl Registry {
             let outcome = change(&mut after);
             let delta = Delta::between(&before, &after);
             if delta.is_empty() {
-                return Ok(outcome);
+                return Ok((outcome, PendingRecords::none()));
             }
+            let place = shared.audit.reserve().map_err(|reason| StorageError::new(Fault::Unrecorded, reason))?;
+            let records = if place.is_wanted() { context.entries(&before, &delta) } else { Vec::new() };
             let began = Instant::now();
             let persisted = shared.storage.persist(delta).await;
             lock(&shared.writes).observe(began.elapsed());
             match persisted {
                 Ok(()) => {
+                    // While no other change can come between.
+                    let records = place.record(records);
                     self.publish(after);
-                    return Ok(outcome);
+                    return Ok((outcome, records));
                 }
                 Err(PersistError::Conflict) => self.reload().await.map_err(|error| self.fail(error))?,
                 Err(PersistError::Failed(error)) => return Err(self.fail(error)),

@@ -14,12 +14,14 @@
 //! # Ok::<(), serde_json::Error>(())
 //! ```
 
+mod audit;
 mod gateway_status;
 mod generation;
 mod health;
 mod import;
 mod lease;
 mod lock;
+mod log;
 mod ownership;
 mod refresh;
 mod registration;
@@ -30,6 +32,7 @@ mod tool;
 
 use serde::Deserialize;
 
+pub use crate::admin::audit::AuditRecords;
 pub use crate::admin::gateway_status::{ConfigurationStatus, GatewayStatus};
 pub use crate::admin::generation::{
     Change, Changed, Generation, GenerationAnswer, GenerationRefused, Obstacle, RefusedChange,
@@ -40,6 +43,9 @@ pub use crate::admin::lease::{
     HeldLeases, Lease, LeaseGrant, LeaseList, LeaseRelease, LeaseRequest, MAX_LEASE_TTL, MIN_TTL,
 };
 pub use crate::admin::lock::{LockGrant, LockHeld, LockRequest, MAX_LOCK_TTL, NO_SUCH_LOCK};
+pub use crate::admin::log::{
+    LogComponent, LogLevel, LogLevels, LogLevelsAnswer, LogLevelsUpdate, LogLine, LogLines, LogSource, UnknownLogWord,
+};
 pub use crate::admin::ownership::{ACTOR_TAG, COMMIT_TAG, OWNER_TAG, RUN_TAG, SOURCE_TAG, Source};
 pub use crate::admin::refresh::Refreshed;
 pub use crate::admin::registration::{Acknowledgement, DefinitionView, Fingerprints, Registration, RegistrationList};

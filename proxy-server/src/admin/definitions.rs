@@ -1,9 +1,9 @@
 //! `/admin/mcps`: registers, lists, updates and deregisters definitions.
 
-use axum::Json;
 use axum::extract::{Path, Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
 use schemas::admin::{Acknowledgement, OWNER_TAG, RegistrationList, Revision, StaleRevision};
 use schemas::dialect::compozy::DeclaredDocument;
 use schemas::{Definition, Inert, InvalidDefinition, Problem, ServerName, Transport};
@@ -19,10 +19,11 @@ use crate::control::Decided;
 use crate::error::Chain;
 use crate::policy::{Denied, Starter};
 use crate::registry::{Expected, Registration, RequestedLease, Tenure, TransactError, Write, Written};
+use crate::telemetry::Actor;
 
 /// `POST /admin/mcps`. The status must be 201, because Go clients treat any other success as a failure. With
 /// `?lease=HOLDER&ttl=TIME` the registration is leased, and removed when its last lease ends.
-pub(super) async fn register(State(admin): Shared, request: Request) -> Response {
+pub(super) async fn register(State(admin): Shared, Extension(by): Extension<Actor>, request: Request) -> Response {
     let starter = admin.policy.starter(&(admin.credentials)(&request));
     let lease = match requested(request.uri()) {
         Ok(lease) => lease,
@@ -39,7 +40,7 @@ pub(super) async fn register(State(admin): Shared, request: Request) -> Response
     if is_process(&definition)
         && let Err(reason) = starter.may_start()
     {
-        return denied(&admin, reason);
+        return denied((&admin, &by), "/admin/mcps", reason);
     }
     if admin.control.snapshot().get(definition.name.as_str()).is_some() {
         return exists(&definition.name);
@@ -47,18 +48,18 @@ pub(super) async fn register(State(admin): Shared, request: Request) -> Response
     if let Err(error) = admin.upstreams.check(&definition) {
         return failed("Failed to create MCP", &error);
     }
-    create(&admin, definition, lease, warnings).await
+    create((&admin, &by), definition, lease, warnings).await
 }
 
 async fn create(
-    admin: &Admin,
+    (admin, by): (&Admin, &Actor),
     definition: Definition,
     lease: Option<RequestedLease>,
     warnings: Vec<String>,
 ) -> Response {
     let name = String::from(definition.name.clone());
     let writes = vec![Write::Create { definition, lease }];
-    match admin.control.commit(writes, &Expected::new()).await {
+    match admin.control.commit(by, writes, &Expected::new()).await {
         Ok(written) => {
             let (revision, expires_at) = first(&written);
             let message = "MCP definition added successfully".to_owned();
@@ -113,7 +114,12 @@ struct Update {
 
 /// `PUT /admin/mcps/{name}`: replaces the whole definition; the name in the path wins. Never creates a registration. A
 /// leased registration becomes permanent, unless the request asks for a lease as in [`register`].
-pub(super) async fn update(State(admin): Shared, Path(name): Path<String>, request: Request) -> Response {
+pub(super) async fn update(
+    State(admin): Shared,
+    Path(name): Path<String>,
+    Extension(by): Extension<Actor>,
+    request: Request,
+) -> Response {
     let mut terms = match terms(&admin, &request) {
         Ok(terms) => terms,
         Err(refusal) => return refusal,
@@ -134,9 +140,9 @@ pub(super) async fn update(State(admin): Shared, Path(name): Path<String>, reque
         Ok(parsed) => parsed,
         Err(error) => return invalid(&error),
     };
-    let outcome = admin.control.decide(|snapshot| {
+    let outcome = admin.control.decide(&by, |snapshot| {
         let stored = snapshot.get(&name).ok_or_else(|| unknown(&name))?;
-        decide_update(&admin, definition.clone(), stored, &mut terms)
+        decide_update((&admin, &by), definition.clone(), stored, &mut terms)
     });
     match outcome.await {
         Ok(Ok((written, update))) => answer_update(&admin, update, &written, warnings),
@@ -155,7 +161,7 @@ fn terms(admin: &Admin, request: &Request) -> Result<Terms, Response> {
 }
 
 fn decide_update(
-    admin: &Admin,
+    (admin, by): (&Admin, &Actor),
     definition: Definition,
     stored: &Registration,
     terms: &mut Terms,
@@ -170,7 +176,7 @@ fn decide_update(
         Err(error) => return Err(invalid(&error)),
     };
     if starts {
-        terms.may_start().map_err(|why| denied(admin, why))?;
+        terms.may_start().map_err(|why| denied((admin, by), &format!("/admin/mcps/{}", definition.name), why))?;
     }
     if let Some(lease) = &terms.lease {
         admin.control.admits(&lease.holder).map_err(|error| too_many(&error))?;
@@ -205,12 +211,17 @@ fn answer_update(admin: &Admin, update: Update, written: &[Written], warnings: V
 }
 
 /// `DELETE /admin/mcps/{name}`.
-pub(super) async fn remove(State(admin): Shared, Path(name): Path<String>, headers: HeaderMap) -> Response {
+pub(super) async fn remove(
+    State(admin): Shared,
+    Path(name): Path<String>,
+    Extension(by): Extension<Actor>,
+    headers: HeaderMap,
+) -> Response {
     let condition = match Precondition::read(&headers) {
         Ok(condition) => condition,
         Err(error) => return bad_request(error.to_string()),
     };
-    let outcome = admin.control.decide(|snapshot| match snapshot.get(&name) {
+    let outcome = admin.control.decide(&by, |snapshot| match snapshot.get(&name) {
         Some(stored) if condition.holds(stored.revision) => {
             let (name, revision) = (stored.definition.name.clone(), stored.revision);
             let expected = [(name.clone(), Some(revision))].into();

@@ -4,10 +4,10 @@
 
 use std::collections::HashSet;
 
-use axum::Json;
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
 use schemas::admin::{
     Change, Changed, Generation, GenerationAnswer, GenerationRefused, Obstacle, RefusedChange, Revision,
 };
@@ -21,6 +21,7 @@ use crate::control::Decided;
 use crate::error::Chain;
 use crate::policy::Denied;
 use crate::registry::{Effect, Registration, Snapshot, Tenure, Write, Written};
+use crate::telemetry::Actor;
 
 /// A checked change.
 enum Step {
@@ -33,7 +34,7 @@ enum Step {
 type Checked = Result<(Step, bool), (Obstacle, String)>;
 
 /// `POST /admin/generations`.
-pub(super) async fn apply(State(admin): Shared, request: Request) -> Response {
+pub(super) async fn apply(State(admin): Shared, Extension(by): Extension<Actor>, request: Request) -> Response {
     let starter = admin.policy.starter(&(admin.credentials)(&request));
     let Generation { changes } = match body::document(&admin, request).await {
         Ok(generation) => generation,
@@ -45,8 +46,8 @@ pub(super) async fn apply(State(admin): Shared, request: Request) -> Response {
     }
     let mut decided = None;
     let mut may_start = || *decided.get_or_insert_with(|| starter.may_start());
-    let outcome = admin.control.decide(|snapshot| {
-        let steps = check_all(&admin, snapshot, &changes, &mut may_start)?;
+    let outcome = admin.control.decide(&by, |snapshot| {
+        let steps = check_all((&admin, &by), snapshot, &changes, &mut may_start)?;
         let state = |name: &ServerName| snapshot.get(name.as_str()).map(|stored| stored.revision);
         let expected = changes.iter().map(|change| (change.name().clone(), state(change.name()))).collect();
         let (mut writes, mut context) = (Vec::new(), Vec::new());
@@ -70,7 +71,7 @@ pub(super) async fn apply(State(admin): Shared, request: Request) -> Response {
 
 /// Checks every change. Returns the steps, or one refusal that lists all obstacles.
 fn check_all(
-    admin: &Admin,
+    (admin, by): (&Admin, &Actor),
     snapshot: &Snapshot,
     changes: &[Change],
     may_start: &mut impl FnMut() -> Result<(), Denied>,
@@ -80,7 +81,7 @@ fn check_all(
         match check(admin, change, snapshot.get(change.name().as_str()).map(|stored| &**stored)) {
             Ok((step, starts)) => {
                 if starts {
-                    may_start().map_err(|why| denied(admin, why))?;
+                    may_start().map_err(|why| denied((admin, by), "/admin/generations", why))?;
                 }
                 steps.push(step);
             }

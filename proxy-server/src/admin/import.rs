@@ -4,9 +4,9 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
 use schemas::Definition;
 use schemas::admin::{ImportAnswer, ImportOutcome, ImportRequest, ImportedServer, OWNER_TAG};
 use schemas::config::{Remark, Surroundings, import_document};
@@ -19,6 +19,7 @@ use crate::admin::problem::{bad_request, denied, failed, not_applied};
 use crate::admin::state::{Admin, Shared};
 use crate::error::Chain;
 use crate::registry::{Expected, Snapshot, Write};
+use crate::telemetry::Actor;
 
 /// Maximum size of a file.
 const MAX_FILE_BYTES: usize = 4 << 20;
@@ -30,7 +31,7 @@ struct Read {
     remarks: Vec<String>,
 }
 
-pub(super) async fn import(State(admin): Shared, request: Request) -> Response {
+pub(super) async fn import(State(admin): Shared, Extension(by): Extension<Actor>, request: Request) -> Response {
     let starter = admin.policy.starter(&(admin.credentials)(&request));
     let request: ImportRequest = match body::document(&admin, request).await {
         Ok(request) => request,
@@ -54,9 +55,9 @@ pub(super) async fn import(State(admin): Shared, request: Request) -> Response {
         if wanted().any(is_process)
             && let Err(reason) = starter.may_start()
         {
-            return denied(&admin, reason);
+            return denied((&admin, &by), "/admin/import", reason);
         }
-        if let Err(refusal) = register(&admin, &mut read).await {
+        if let Err(refusal) = register((&admin, &by), &mut read).await {
             return refusal;
         }
     }
@@ -129,10 +130,10 @@ fn compare(snapshot: &Snapshot, read: &mut Read) {
     }
 }
 
-async fn register(admin: &Admin, read: &mut Read) -> Result<(), Response> {
+async fn register((admin, by): (&Admin, &Actor), read: &mut Read) -> Result<(), Response> {
     let definitions: Vec<Definition> = read.servers.iter().filter_map(|(_, definition)| definition.clone()).collect();
     let writes = definitions.into_iter().map(|definition| Write::Create { definition, lease: None });
-    let committed = admin.control.commit(writes.collect(), &Expected::new()).await;
+    let committed = admin.control.commit(by, writes.collect(), &Expected::new()).await;
     committed.map_err(|error| not_applied("Failed to create MCPs", &error))?;
     for (server, _) in read.servers.iter_mut().filter(|(_, definition)| definition.is_some()) {
         server.outcome = ImportOutcome::Created;

@@ -1,10 +1,10 @@
 //! `/admin/leases`: registrations that exist for as long as a holder needs them.
 
-use axum::Json;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Query, Request, State};
 use axum::http::Uri;
 use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
 use jiff::Timestamp;
 use schemas::admin::{HeldLeases, Lease, LeaseGrant, LeaseList, LeaseRelease, LeaseRequest, MAX_LEASE_TTL};
 use schemas::{Holder, ServerName, parse_duration};
@@ -15,6 +15,7 @@ use crate::admin::path::segment;
 use crate::admin::problem::{bad_request, full, not_applied, unavailable};
 use crate::admin::state::{Admin, Shared};
 use crate::registry::{EndedLeases, Grant, Held, RequestedLease, TooManyHolders};
+use crate::telemetry::Actor;
 
 #[derive(Deserialize)]
 struct Parameters {
@@ -26,6 +27,7 @@ struct Parameters {
 pub(super) async fn hold(
     State(admin): Shared,
     holder: Result<Path<String>, PathRejection>,
+    Extension(by): Extension<Actor>,
     request: Request,
 ) -> Response {
     let holder: Holder = match segment("holder", holder) {
@@ -44,7 +46,7 @@ pub(super) async fn hold(
         }
         (Ok(ttl), names) => (ttl, names),
     };
-    match admin.control.hold(&holder, names, ttl).await {
+    match admin.control.hold(&by, &holder, names, ttl).await {
         Ok(Grant { ends_at, held, missing, .. }) => {
             let held = held.into_iter().map(String::from).collect();
             Json(LeaseGrant::new(ends_at.to_string(), held, missing)).into_response()
@@ -54,12 +56,16 @@ pub(super) async fn hold(
 }
 
 /// `DELETE /admin/leases/{holder}`. Succeeds also for a holder without leases.
-pub(super) async fn release(State(admin): Shared, holder: Result<Path<String>, PathRejection>) -> Response {
+pub(super) async fn release(
+    State(admin): Shared,
+    holder: Result<Path<String>, PathRejection>,
+    Extension(by): Extension<Actor>,
+) -> Response {
     let holder: Holder = match segment("holder", holder) {
         Ok(holder) => holder,
         Err(refusal) => return refusal,
     };
-    let EndedLeases { removed, kept } = match admin.control.release(&holder).await {
+    let EndedLeases { removed, kept } = match admin.control.release(&by, &holder).await {
         Ok(ended) => ended,
         Err(error) => return unavailable(&error),
     };

@@ -1,10 +1,10 @@
 //! `/admin/locks`: lets one run at a time change the registrations of an owner.
 
-use axum::Json;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Query, Request, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
 use schemas::admin::{LockGrant, LockHeld, LockRequest, MAX_LOCK_TTL, NO_SUCH_LOCK};
 use schemas::{Owner, Problem, Secret};
 use serde::Deserialize;
@@ -16,6 +16,7 @@ use crate::admin::problem::{bad_request, full, problem, unavailable};
 use crate::admin::state::Shared;
 use crate::control::RequestedLock;
 use crate::registry::{Lock, NotTaken};
+use crate::telemetry::Actor;
 
 const MAX_TOKEN_CHARS: usize = 128;
 
@@ -28,6 +29,7 @@ struct Release {
 pub(super) async fn take(
     State(admin): Shared,
     owner: Result<Path<String>, PathRejection>,
+    Extension(by): Extension<Actor>,
     request: Request,
 ) -> Response {
     let owner: Owner = match segment("owner", owner) {
@@ -44,8 +46,8 @@ pub(super) async fn take(
         Err(refusal) => return refusal,
     };
     let taken = match renew {
-        true => admin.control.renew_lock(&owner, wanted).await,
-        false => admin.control.take_lock(&owner, wanted).await,
+        true => admin.control.renew_lock(&by, &owner, wanted).await,
+        false => admin.control.take_lock(&by, &owner, wanted).await,
     };
     match taken {
         Ok(Lock { holder, token, since, ends_at }) => {
@@ -70,6 +72,7 @@ pub(super) async fn take(
 pub(super) async fn release(
     State(admin): Shared,
     owner: Result<Path<String>, PathRejection>,
+    Extension(by): Extension<Actor>,
     request: Request,
 ) -> Response {
     let owner: Owner = match segment("owner", owner) {
@@ -80,7 +83,7 @@ pub(super) async fn release(
         Ok(Query(Release { token })) => Secret::new(token),
         Err(_) => return bad_request("`token` is required, once, in the query"),
     };
-    match admin.control.release_lock(&owner, &token).await {
+    match admin.control.release_lock(&by, &owner, &token).await {
         Ok(true) => {
             debug!(%owner, "owner unlocked");
             StatusCode::NO_CONTENT.into_response()

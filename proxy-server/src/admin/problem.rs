@@ -9,6 +9,7 @@ use crate::admin::state::Admin;
 use crate::error::Chain;
 use crate::policy::Denied;
 use crate::registry::{StorageError, TransactError};
+use crate::telemetry::Actor;
 
 /// Values of `Retry-After` in answers to changes that cannot be kept, in seconds: while the storage is lost, and while it is
 /// left to the next gateway, which is about to listen.
@@ -64,9 +65,9 @@ pub(super) fn foreign(details: &str) -> Response {
     problem(StatusCode::FORBIDDEN, Problem::new("Forbidden").details(details))
 }
 
-/// Refuses a caller, and counts the refusal.
-pub(super) fn denied(admin: &Admin, denied: Denied) -> Response {
-    admin.policy.count_denied(denied);
+/// Refuses a caller at this path, counts the refusal and records it.
+pub(super) fn denied((admin, by): (&Admin, &Actor), path: &str, denied: Denied) -> Response {
+    admin.policy.note_denied(denied, || (by.clone(), path.to_owned()));
     let words = match denied {
         Denied::NoToken => "Unauthorized: admin token required",
         Denied::NoBearer | Denied::WrongToken | Denied::Scope | Denied::Unavailable => {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::time::Duration;
 
 use axum::extract::{Request, State};
 use schemas::FingerprintSalt;
@@ -29,6 +30,8 @@ pub(crate) struct Admin {
     pub(crate) is_draining: Box<dyn Fn() -> bool + Send + Sync>,
     /// Returns the number of client sessions of the legacy era.
     pub(crate) sessions: Box<dyn Fn() -> usize + Send + Sync>,
+    /// Returns the longest silence of an event stream.
+    pub(crate) keep_alive: Box<dyn Fn() -> Duration + Send + Sync>,
     pub(crate) calls: Arc<Services>,
     /// Resources of the upstreams' processes.
     pub(crate) trees: Trees,

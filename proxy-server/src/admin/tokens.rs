@@ -5,11 +5,11 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Json;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Request, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
 use jiff::Timestamp;
 use schemas::admin::{
     AccessToken, IssuedToken, MAX_TOKEN_TTL, NO_SUCH_TOKEN, NewToken, Right, TokenList, TokenName, TokenRotation,
@@ -25,6 +25,7 @@ use crate::admin::problem::{bad_request, denied, full, problem, unavailable};
 use crate::admin::state::{Admin, Shared};
 use crate::admin::view::uncached;
 use crate::registry::{self, TokenError, TokenGrant};
+use crate::telemetry::Actor;
 
 /// Time for which the secret before a rotation stays valid, unless the request says it.
 const OVERLAP: Duration = Duration::from_secs(3600);
@@ -50,7 +51,7 @@ pub(super) async fn show(State(admin): Shared, name: Result<Path<String>, PathRe
 }
 
 /// `POST /admin/tokens`.
-pub(super) async fn issue(State(admin): Shared, request: Request) -> Response {
+pub(super) async fn issue(State(admin): Shared, Extension(by): Extension<Actor>, request: Request) -> Response {
     if let Some(refusal) = not_issuer(&admin, &request) {
         return refusal;
     }
@@ -62,7 +63,7 @@ pub(super) async fn issue(State(admin): Shared, request: Request) -> Response {
         Ok(grant) => grant,
         Err(refusal) => return refusal,
     };
-    match admin.control.issue_token(name, grant).await {
+    match admin.control.issue_token(&by, name, grant).await {
         Ok(issued) => issued_as(&admin, StatusCode::CREATED, name, issued),
         Err(error) => not_changed(name, error),
     }
@@ -72,6 +73,7 @@ pub(super) async fn issue(State(admin): Shared, request: Request) -> Response {
 pub(super) async fn update(
     State(admin): Shared,
     name: Result<Path<String>, PathRejection>,
+    Extension(by): Extension<Actor>,
     request: Request,
 ) -> Response {
     let (name, TokenUpdate { rights, servers, ttl }) = match asked(&admin, name, request).await {
@@ -82,7 +84,7 @@ pub(super) async fn update(
         Ok(grant) => grant,
         Err(refusal) => return refusal,
     };
-    match admin.control.update_token(name, grant).await {
+    match admin.control.update_token(&by, name, grant).await {
         Ok(token) => Json(view(&admin, name, &token)).into_response(),
         Err(error) => not_changed(name, error),
     }
@@ -92,6 +94,7 @@ pub(super) async fn update(
 pub(super) async fn rotate(
     State(admin): Shared,
     name: Result<Path<String>, PathRejection>,
+    Extension(by): Extension<Actor>,
     request: Request,
 ) -> Response {
     let (name, TokenRotation { overlap }) = match asked(&admin, name, request).await {
@@ -102,7 +105,7 @@ pub(super) async fn rotate(
         Some(overlap) if overlap <= MAX_TOKEN_TTL => overlap,
         _ => return bad_request(format!("`overlap` must be from 0s to {}", format_duration(MAX_TOKEN_TTL))),
     };
-    match admin.control.rotate_token(name, overlap).await {
+    match admin.control.rotate_token(&by, name, overlap).await {
         Ok(issued) => issued_as(&admin, StatusCode::OK, name, issued),
         Err(error) => not_changed(name, error),
     }
@@ -112,6 +115,7 @@ pub(super) async fn rotate(
 pub(super) async fn revoke(
     State(admin): Shared,
     name: Result<Path<String>, PathRejection>,
+    Extension(by): Extension<Actor>,
     request: Request,
 ) -> Response {
     if let Some(refusal) = not_issuer(&admin, &request) {
@@ -121,7 +125,7 @@ pub(super) async fn revoke(
         Ok(name) => name,
         Err(refusal) => return refusal,
     };
-    match admin.control.revoke_token(name).await {
+    match admin.control.revoke_token(&by, name).await {
         Ok(true) => StatusCode::NO_CONTENT.into_response(),
         Ok(false) => unknown(name),
         Err(error) => unavailable(&error),
@@ -144,7 +148,7 @@ fn not_issuer(admin: &Admin, request: &Request) -> Option<Response> {
     let why = admin.policy.issuer(&credentials).err()?;
     let (peer, path) = (credentials.from.peer.ip(), request.uri().path());
     warn!(%peer, path, "change of access tokens refused");
-    Some(denied(admin, why))
+    Some(denied((admin, &admin.policy.actor(&credentials)), path, why))
 }
 
 fn grant(

@@ -3,6 +3,7 @@
 use axum::extract::Request;
 use axum::http::{HeaderValue, header};
 use axum::response::Response;
+use jiff::Timestamp;
 use schemas::admin::{DefinitionView, Fingerprints, Status};
 use tracing::warn;
 
@@ -10,6 +11,7 @@ use crate::admin::leases;
 use crate::admin::problem::{bad_request, denied};
 use crate::admin::state::Admin;
 use crate::registry::{Registration, Tenure};
+use crate::telemetry::{Action, Entry};
 
 /// Part of a definition that is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,11 +35,13 @@ pub(super) fn reveal(admin: &Admin, request: &Request) -> Result<Shown, Response
     match admin.policy.revealer(&credentials) {
         Ok(token) => {
             warn!(%peer, path, admin_token = token, "secrets of definitions shown");
+            let by = admin.policy.actor(&credentials);
+            admin.policy.audit().note(Entry::new(Action::SecretsRead, &by, Timestamp::now()).about(path));
             Ok(Shown::Whole)
         }
         Err(why) => {
             warn!(%peer, path, "secrets of definitions refused");
-            Err(denied(admin, why))
+            Err(denied((admin, &admin.policy.actor(&credentials)), path, why))
         }
     }
 }

@@ -53,7 +53,7 @@ pub(super) async fn run<T>(
     sources.args.files.is_reload = true;
     let sources = Arc::new(sources);
     let config = loaded.config.clone().with_wardens();
-    telemetry::init(config.telemetry);
+    telemetry::init(config.telemetry.clone());
     for (variable, reason) in Config::without_effect(&sources.variables) {
         warn!(variable, reason, "this variable has no effect");
     }

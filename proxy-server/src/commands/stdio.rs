@@ -20,7 +20,7 @@ use crate::telemetry;
 pub(super) async fn stdio(args: StdioFlags) -> anyhow::Result<()> {
     let environment = process_environment();
     let config = Config::for_stdio(args.log_level, &environment)?.with_wardens();
-    telemetry::init(config.telemetry);
+    telemetry::init(config.telemetry.clone());
     let servers = match &args.url {
         Some(url) => {
             let token = one_token(args.token.as_deref(), &environment)?;

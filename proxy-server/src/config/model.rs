@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::net::Ipv4Addr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use url::Url;
@@ -13,7 +14,6 @@ use crate::control::DeclaredServers;
 use crate::http::client::Network;
 use crate::http::server::TlsFiles;
 use crate::policy::PageOrigin;
-use crate::telemetry::{Format, Level};
 use crate::upstream::ChildEnvironment;
 use crate::{downstream, policy, registry, telemetry, upstream};
 
@@ -54,6 +54,8 @@ pub struct Config {
     pub(crate) policy: policy::Config,
     pub(crate) naming: Naming,
     pub(crate) telemetry: telemetry::Config,
+    /// File of the audit log; without one, nothing is recorded.
+    pub(crate) audit_log: Option<PathBuf>,
     pub(crate) upstream: upstream::Config,
     pub(crate) downstream: downstream::Config,
     /// Limits of calls; those that the edges share are the edges' own.
@@ -139,7 +141,8 @@ impl Default for Config {
             storage: registry::Config::default(),
             policy: policy::Config::default(),
             naming: Naming::default(),
-            telemetry: telemetry::Config { level: Level::Info, format: Format::Text, source: false },
+            telemetry: telemetry::Config::default(),
+            audit_log: None,
             upstream: upstream::Config::default(),
             downstream: downstream::Config::default(),
             calls: Limits::default(),

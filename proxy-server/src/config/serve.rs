@@ -158,13 +158,27 @@ pub(super) const SETTINGS: &[Setting] = &[
             help: "Short for --log-level debug",
         }),
         help: "Least important level that is logged",
-        ..flag("log-level", |config| Field::Level(&mut config.telemetry.level))
+        ..live_flag("log-level", |config| Field::Level(&mut config.telemetry.levels.level))
+    },
+    Setting {
+        variables: &["MCP_PROXY_LOG_COMPONENTS"],
+        help: "Levels of components of the log, as COMPONENT=LEVEL between commas; COMPONENT alone is for COMPONENT=debug. \
+               Components: admin, call, catalog, config, control, downstream, http, policy, registry, stderr (of \
+               programs), upstream",
+        ..live_flag("log-components", |config| Field::Components(&mut config.telemetry.levels.components))
     },
     Setting {
         variables: &["MCP_PROXY_LOG_FORMAT"],
         short: Some(Short { flag: "log-json", variables: &[], value: "json", help: "Short for --log-format json" }),
         help: "Form of log lines",
         ..flag("log-format", |config| Field::Format(&mut config.telemetry.format))
+    },
+    Setting {
+        variables: &["MCP_PROXY_AUDIT_LOG"],
+        default_help: Some("none"),
+        help: "File for a record of every change and every refused access, each chained to the one before it; changes are \
+               refused while it cannot be written. `mcp-proxy audit verify` finds what was removed or edited",
+        ..flag("audit-log", |config| Field::Folder(&mut config.audit_log))
     },
     Setting {
         help: "Name the source file in every log line",

@@ -91,7 +91,7 @@ fn every_spelling_of_a_flag_is_taken() {
         assert_eq!(config(&[tokens, "g"], []).policy.global_tokens.len(), 1);
     }
     for debug in [&["--debug"][..], &["--log-level", "DEBUG"]] {
-        assert_eq!(config(debug, []).telemetry.level, Level::Debug);
+        assert_eq!(config(debug, []).telemetry.levels.level, Level::Debug);
     }
     for json in [&["--log-json"][..], &["--log-format", "json"]] {
         assert_eq!(config(json, []).telemetry.format, Format::Json);
@@ -121,7 +121,7 @@ fn every_variable_is_read() {
     assert_eq!(config.shutdown_timeout, Duration::from_secs(30));
     assert_eq!((config.policy.admin_tokens.len(), config.policy.global_tokens.len()), (3, 2));
     assert_eq!((config.policy.admin_allow_ips.len(), config.policy.trusted_proxies.len()), (2, 1));
-    assert_eq!((config.telemetry.level, config.telemetry.format), (Level::Warn, Format::Json));
+    assert_eq!((config.telemetry.levels.level, config.telemetry.format), (Level::Warn, Format::Json));
 }
 
 #[test]
@@ -248,6 +248,7 @@ fn sample(setting: &Setting) -> (&'static str, &'static str) {
         Field::Hosts(_) => ("a.example:80,[::2]", "a.example,::2"),
         Field::Origins(_) => ("https://console.example/", "https://console.example"),
         Field::Files(_) => ("/a.pem,/b.pem", "/a.pem,/b.pem"),
+        Field::Components(_) => ("auth,stderr=warning", "policy=debug,stderr=warn"),
         Field::Folder(_) => ("/var/lib/mcp-proxy", "/var/lib/mcp-proxy"),
         Field::Storage(_) => ("Memory", "memory"),
         Field::Secret(_) => ("s3cret", "[redacted]"),

@@ -13,15 +13,15 @@ use url::Url;
 
 pub(super) use self::given::Given;
 use self::parse::{
-    all, count, entries, folder, host, joined, name_of, network, on_or_off, one, proxy, show_size, shown_url, size,
-    time, tokens, web_url, without_user,
+    all, components, count, entries, folder, host, joined, name_of, network, on_or_off, one, proxy, show_size,
+    shown_url, size, time, tokens, web_url, without_user,
 };
 use super::model::InvalidSetting;
 use crate::catalog::{Conflict, Mode, Separator};
 use crate::http::client::{Choice, Exempt};
 use crate::policy::PageOrigin;
 use crate::registry::StorageKind;
-use crate::telemetry::{Format, Level};
+use crate::telemetry::{Components, Format, Level};
 
 /// Place of a setting's value in the configuration.
 pub(super) enum Field<'a> {
@@ -63,6 +63,7 @@ pub(super) enum Field<'a> {
     Conflict(&'a mut Conflict),
     Eras(&'a mut Eras),
     Level(&'a mut Level),
+    Components(&'a mut Components),
     Format(&'a mut Format),
 }
 
@@ -128,6 +129,7 @@ impl Field<'_> {
             Self::Conflict(place) => one(place, given, |text| text.parse().ok(), &expected),
             Self::Eras(place) => one(place, given, |text| text.parse().ok(), &expected),
             Self::Level(place) => one(place, given, |text| Level::from_str(text, true).ok(), &expected),
+            Self::Components(place) => components(place, given, &expected),
             Self::Format(place) => one(place, given, |text| Format::from_str(text, true).ok(), &expected),
         }
     }
@@ -165,7 +167,17 @@ impl Field<'_> {
             Self::Eras(Eras::Both) => "both".to_owned(),
             Self::Eras(Eras::Legacy) => "legacy".to_owned(),
             Self::Level(level) => name_of(**level),
+            Self::Components(components) => components.to_string(),
             Self::Format(format) => name_of(**format),
+        }
+    }
+
+    /// True if another field of this kind has an equal value.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Tokens(one), Self::Tokens(other)) => one == other,
+            (Self::Secret(one), Self::Secret(other)) | (Self::SecretUrl(one), Self::SecretUrl(other)) => one == other,
+            (one, other) => one.show() == other.show(),
         }
     }
 
@@ -200,6 +212,7 @@ impl Field<'_> {
             (Self::Conflict(place), Self::Conflict(new)) => std::mem::swap(place, new),
             (Self::Eras(place), Self::Eras(new)) => std::mem::swap(place, new),
             (Self::Level(place), Self::Level(new)) => std::mem::swap(place, new),
+            (Self::Components(place), Self::Components(new)) => std::mem::swap(place, new),
             (Self::Format(place), Self::Format(new)) => std::mem::swap(place, new),
             _ => {}
         }
@@ -226,6 +239,7 @@ impl Field<'_> {
             Self::Conflict(_) => "one of auto_prefix, reject, priority_override".to_owned(),
             Self::Eras(_) => "one of both, legacy".to_owned(),
             Self::Level(_) => "one of debug, info, warn, error".to_owned(),
+            Self::Components(_) => Components::expected(),
             Self::Format(_) => "one of text, json".to_owned(),
             Self::Host(_)
             | Self::Text(_)
@@ -268,6 +282,7 @@ impl Field<'_> {
             Self::Conflict(_) => "STRATEGY",
             Self::Eras(_) => "ERAS",
             Self::Level(_) => "LEVEL",
+            Self::Components(_) => "LEVELS",
             Self::Format(_) => "FORMAT",
         })
     }
@@ -291,6 +306,7 @@ impl Field<'_> {
             | Self::Origins(_)
             | Self::Files(_)
             | Self::Names(_)
+            | Self::Components(_)
             | Self::Exempt(_) => Reading::All,
             Self::Switch(_) => Reading::Truth,
             _ => Reading::First,

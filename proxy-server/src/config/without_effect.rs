@@ -98,7 +98,6 @@ mod tests {
             [
                 "ADMIN_PASSWORD: the gateway has no web console yet",
                 "MCP_PROXY_ADMIN_TOKNE: there is no such setting; did you mean `MCP_PROXY_ADMIN_TOKEN`?",
-                "MCP_PROXY_LOG_COMPONENTS: there is no such setting; did you mean `MCP_PROXY_LOG_FORMAT`?",
                 "MCP_PROXY_PORT_FILE: there is no such setting; did you mean `MCP_PROXY_PORT`?",
             ]
         );

@@ -4,6 +4,7 @@ use tracing::info;
 
 use crate::control::Control;
 use crate::registry::{Effect, Expected, Snapshot, TransactError, Write, Written};
+use crate::telemetry::Actor;
 
 /// Maximum number of decisions on one change. Each further one means that another change was committed meanwhile.
 const MAX_DECISIONS: u32 = 100;
@@ -19,8 +20,13 @@ pub(crate) struct Decided<T> {
 impl Control {
     /// Commits all writes, if every registration is in its expected state, or none of them. Returns their outcomes in
     /// order. By then, upstreams are started, restarted and retired accordingly.
-    pub(crate) async fn commit(&self, writes: Vec<Write>, expected: &Expected) -> Result<Vec<Written>, TransactError> {
-        let written = self.registry.transact(writes, expected, self.now()).await?;
+    pub(crate) async fn commit(
+        &self,
+        by: &Actor,
+        writes: Vec<Write>,
+        expected: &Expected,
+    ) -> Result<Vec<Written>, TransactError> {
+        let written = self.registry.transact(writes, expected, &self.context(by)).await?;
         self.reconciler.reconcile();
         written.iter().for_each(log);
         Ok(written)
@@ -30,6 +36,7 @@ impl Control {
     /// the outer error.
     pub(crate) async fn decide<T, E>(
         &self,
+        by: &Actor,
         mut decide: impl FnMut(&Snapshot) -> Result<Decided<T>, E>,
     ) -> Result<Result<(Vec<Written>, T), TransactError>, E> {
         let mut decisions = 0;
@@ -39,7 +46,7 @@ impl Control {
             if writes.is_empty() && expected.is_empty() {
                 return Ok(Ok((Vec::new(), context)));
             }
-            match self.commit(writes, &expected).await {
+            match self.commit(by, writes, &expected).await {
                 Err(TransactError::Conflict(_) | TransactError::Full(_)) if decisions < MAX_DECISIONS => {}
                 outcome => return Ok(outcome.map(|written| (written, context))),
             }

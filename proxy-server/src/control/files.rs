@@ -16,6 +16,7 @@ use crate::control::{Control, Decided};
 use crate::error::Chain;
 use crate::registry::{Expected, Registration, Snapshot, Tenure, TransactError, Write};
 use crate::sync::lock;
+use crate::telemetry::Actor;
 
 /// Delay before servers are registered again after a failure.
 const RETRY: Duration = Duration::from_secs(2);
@@ -54,7 +55,9 @@ impl Control {
     async fn register(&self, declared: &DeclaredServers) -> Result<Vec<String>, TransactError> {
         // On a storage that other gateways use too, the file of another owner may be theirs.
         let is_shared = self.registry.is_shared();
-        let outcome = self.decide(|snapshot| Ok::<_, std::convert::Infallible>(decide(snapshot, declared, is_shared)));
+        let by = Actor::File { owner: declared.owner.to_string() };
+        let outcome =
+            self.decide(&by, |snapshot| Ok::<_, std::convert::Infallible>(decide(snapshot, declared, is_shared)));
         let (written, taken) = match outcome.await {
             Ok(outcome) => outcome?,
             Err(never) => match never {},

@@ -11,6 +11,7 @@ use tracing::{debug, info};
 
 use crate::control::Control;
 use crate::registry::{EndedLeases, Grant, StorageError, TransactError};
+use crate::telemetry::Actor;
 
 /// Longest time between two looks at the wall clock while leases are held.
 const CLOCK_CHECK: Duration = Duration::from_secs(30);
@@ -21,12 +22,13 @@ impl Control {
     /// Sets the leases of a holder to exactly these names, or renews those it has.
     pub(crate) async fn hold(
         &self,
+        by: &Actor,
         holder: &Holder,
         names: Option<Vec<String>>,
         ttl: Duration,
     ) -> Result<Grant, TransactError> {
         let is_renewal = names.is_none();
-        let grant = self.registry.hold(holder, names, ttl, self.now()).await?;
+        let grant = self.registry.hold(holder, names, ttl, &self.context(by)).await?;
         self.follow_ended(&grant.ended);
         if !is_renewal {
             debug!(%holder, leases = grant.held.len(), "leases taken");
@@ -35,8 +37,8 @@ impl Control {
     }
 
     /// Ends all leases of a holder.
-    pub(crate) async fn release(&self, holder: &Holder) -> Result<EndedLeases, StorageError> {
-        let ended = self.registry.release(holder).await?;
+    pub(crate) async fn release(&self, by: &Actor, holder: &Holder) -> Result<EndedLeases, StorageError> {
+        let ended = self.registry.release(holder, &self.context(by)).await?;
         debug!(%holder, leases = ended.removed.len() + ended.kept.len(), "leases given back");
         self.follow_ended(&ended);
         Ok(ended)
@@ -74,7 +76,7 @@ pub(super) async fn expire(control: Arc<Control>, stopping: CancellationToken) {
             () = published => continue,
             () = sleep(due) => {}
         }
-        match control.registry.expire(control.now()).await {
+        match control.registry.expire(&control.context(&Actor::Gateway)).await {
             Ok(ended) => control.follow_ended(&ended),
             // The storage is lost, which the registry has logged. Leases end once it is back.
             Err(_) => drop(stopping.run_until_cancelled(sleep(STORAGE_RETRY)).await),

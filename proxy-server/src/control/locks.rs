@@ -6,6 +6,7 @@ use schemas::{Holder, Owner, Secret};
 
 use crate::control::Control;
 use crate::registry::{Lock, NotTaken, StorageError, expiry};
+use crate::telemetry::Actor;
 
 /// A lock that a request asks for.
 pub(crate) struct RequestedLock {
@@ -16,20 +17,20 @@ pub(crate) struct RequestedLock {
 
 impl Control {
     /// Takes the lock of an owner. With the token of the held lock, extends that lock.
-    pub(crate) async fn take_lock(&self, owner: &Owner, wanted: RequestedLock) -> Result<Lock, NotTaken> {
-        let now = self.now();
-        self.registry.take_lock(owner, wanted.starting(now), now).await
+    pub(crate) async fn take_lock(&self, by: &Actor, owner: &Owner, wanted: RequestedLock) -> Result<Lock, NotTaken> {
+        let context = self.context(by);
+        self.registry.take_lock(owner, wanted.starting(context.now), &context).await
     }
 
     /// Extends the held lock; fails if there is none, or the token differs.
-    pub(crate) async fn renew_lock(&self, owner: &Owner, wanted: RequestedLock) -> Result<Lock, NotTaken> {
-        let now = self.now();
-        self.registry.renew_lock(owner, wanted.starting(now), now).await
+    pub(crate) async fn renew_lock(&self, by: &Actor, owner: &Owner, wanted: RequestedLock) -> Result<Lock, NotTaken> {
+        let context = self.context(by);
+        self.registry.renew_lock(owner, wanted.starting(context.now), &context).await
     }
 
     /// Releases a lock. Returns true if the token matched.
-    pub(crate) async fn release_lock(&self, owner: &Owner, token: &Secret) -> Result<bool, StorageError> {
-        self.registry.release_lock(owner, token, self.now()).await
+    pub(crate) async fn release_lock(&self, by: &Actor, owner: &Owner, token: &Secret) -> Result<bool, StorageError> {
+        self.registry.release_lock(owner, token, &self.context(by)).await
     }
 }
 

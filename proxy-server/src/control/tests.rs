@@ -13,7 +13,11 @@ use crate::http::client::{Dialer, Limits as DialLimits, Network};
 use crate::live::Live;
 use crate::registry::{EndedLeases, Expected, Opened, Registration, RequestedLease, Tenure, TransactError, Write};
 use crate::tasks::Tasks;
+use crate::telemetry::Audit;
 use crate::upstream::{ChildEnvironment, Config, Environment, Upstream, Upstreams};
+
+/// A change by the gateway itself, at the beginning of time.
+const EPOCH: ChangeContext = ChangeContext { by: Actor::Gateway, now: Timestamp::UNIX_EPOCH };
 
 const TTL: Duration = Duration::from_secs(10);
 
@@ -39,7 +43,7 @@ impl World {
             let set_by = SignedDuration::from_secs(ahead.load(Ordering::Relaxed));
             "2026-01-01T00:00:00Z".parse::<Timestamp>().expect("a time") + started.elapsed() + set_by
         };
-        let registry = Registry::start(Opened::memory(10).expect("a storage"), &tasks);
+        let registry = Registry::start(Opened::memory(10).expect("a storage"), Audit::default(), &tasks);
         Self { control: Arc::new(Control::new(registry, lifecycle, clock)), upstreams, tasks, set_by }
     }
 
@@ -51,7 +55,7 @@ impl World {
     }
 
     async fn commit(&self, writes: Vec<Write>) {
-        self.control.commit(writes, &Expected::new()).await.expect("committed");
+        self.control.commit(&Actor::Gateway, writes, &Expected::new()).await.expect("committed");
     }
 
     /// Returns the names of all registrations, after checking that exactly these run.
@@ -122,9 +126,10 @@ async fn a_conflict_changes_neither_registry_nor_upstreams() {
     let (upstream, revision) = (world.running("a"), world.control.snapshot().revision());
     let expected = [("a".parse().expect("a name"), Some(schemas::admin::Revision::new(7)))].into();
     let writes = vec![create_leased("b", "one"), update(definition("a", ""))];
-    let refused = world.control.commit(writes, &expected).await;
+    let refused = world.control.commit(&Actor::Gateway, writes, &expected).await;
     assert!(matches!(refused, Err(TransactError::Conflict(name)) if name.as_str() == "a"));
-    let refused = world.control.commit(vec![create("b"), delete("a"), create("b")], &Expected::new()).await;
+    let refused =
+        world.control.commit(&Actor::Gateway, vec![create("b"), delete("a"), create("b")], &Expected::new()).await;
     assert!(matches!(refused, Err(TransactError::Exists(name)) if name.as_str() == "b"));
     assert_eq!((world.names(), world.control.leases().len()), (vec!["a".to_owned()], 0));
     assert_eq!(world.control.snapshot().revision(), revision);
@@ -155,7 +160,7 @@ async fn one_reconciliation_makes_up_for_many_changes() {
     let a = world.running("a");
     // Changes whose commits were dropped before they could reconcile.
     for writes in [vec![delete("a")], vec![create("c"), update(definition("b", ""))], vec![create("a")]] {
-        let written = world.control.registry.transact(writes, &Expected::new(), Timestamp::UNIX_EPOCH).await;
+        let written = world.control.registry.transact(writes, &Expected::new(), &EPOCH).await;
         written.expect("applied");
     }
     world.control.reconciler.reconcile();
@@ -170,7 +175,7 @@ async fn a_change_that_nobody_reconciles_is_followed_by_the_task() {
     world.tasks.spawn("reconcile upstreams", start::follow(Arc::clone(&world.control), stopping));
     for name in ["a", "b"] {
         let expected = Expected::new();
-        let written = world.control.registry.transact(vec![create(name)], &expected, Timestamp::UNIX_EPOCH);
+        let written = world.control.registry.transact(vec![create(name)], &expected, &EPOCH);
         written.await.expect("applied");
         sleep(Duration::from_secs(2)).await;
         assert_eq!(world.names().last().map(String::as_str), Some(name));
@@ -182,7 +187,7 @@ async fn a_decision_is_made_again_on_what_came_first() {
     let world = World::new();
     world.commit(vec![create("a")]).await;
     let mut seen = Vec::new();
-    let outcome = world.control.decide(|snapshot| {
+    let outcome = world.control.decide(&Actor::Gateway, |snapshot| {
         let stored = snapshot.get("a").ok_or("gone")?;
         seen.push(stored.revision);
         if seen.len() == 1 {
@@ -198,7 +203,7 @@ async fn a_decision_is_made_again_on_what_came_first() {
     assert_eq!(seen.len(), 2);
     assert_eq!(world.stored("a").definition.tags["owner"], "first and second");
     world.commit(vec![delete("a")]).await;
-    let refused = world.control.decide(|snapshot| match snapshot.get("a") {
+    let refused = world.control.decide(&Actor::Gateway, |snapshot| match snapshot.get("a") {
         None => Err("gone"),
         Some(_) => Ok(Decided { writes: vec![], expected: Expected::new(), context: () }),
     });
@@ -209,7 +214,7 @@ async fn a_decision_is_made_again_on_what_came_first() {
 async fn a_decision_that_never_fits_is_given_up() {
     let world = World::new();
     let mut decisions = 0;
-    let outcome = world.control.decide(|_| {
+    let outcome = world.control.decide(&Actor::Gateway, |_| {
         decisions += 1;
         let expected = [("a".parse().expect("a name"), Some(schemas::admin::Revision::new(7)))].into();
         Ok::<_, ()>(Decided { writes: vec![create("a")], expected, context: () })
@@ -223,13 +228,13 @@ async fn leases_that_end_retire_exactly_the_unheld_upstreams() {
     let world = World::new().expiring();
     world.commit(vec![create("kept"), create_leased("own", "one"), create_leased("shared", "one")]).await;
     let both = vec!["kept".to_owned(), "shared".to_owned()];
-    world.control.hold(&holder("two"), Some(both), 3 * TTL).await.expect("room");
+    world.control.hold(&Actor::Gateway, &holder("two"), Some(both), 3 * TTL).await.expect("room");
     let own = world.running("own");
     sleep(TTL - Duration::from_millis(100)).await;
     assert_eq!(world.names(), ["kept", "own", "shared"]);
     sleep(Duration::from_millis(200)).await;
     assert_eq!((world.names(), own.retired().is_cancelled()), (vec!["kept".to_owned(), "shared".to_owned()], true));
-    let ended = world.control.release(&holder("two")).await.expect("stored");
+    let ended = world.control.release(&Actor::Gateway, &holder("two")).await.expect("stored");
     assert_eq!(ended, EndedLeases { removed: vec![name_of("shared")], kept: vec![name_of("kept")] });
     assert_eq!(world.names(), ["kept"]);
 }
@@ -244,7 +249,7 @@ async fn a_lease_that_is_taken_later_may_end_sooner() {
     world.commit(vec![create_leased("a", "one"), create("b")]).await;
     sleep(Duration::from_secs(1)).await;
     let only = vec!["a".to_owned()];
-    world.control.hold(&holder("one"), Some(only), Duration::from_secs(2)).await.expect("room");
+    world.control.hold(&Actor::Gateway, &holder("one"), Some(only), Duration::from_secs(2)).await.expect("room");
     sleep(Duration::from_millis(2_100)).await;
     assert_eq!(world.names(), ["b"]);
 }
@@ -258,7 +263,7 @@ async fn a_wall_clock_set_back_ends_no_lease_early() {
     // The sleep that began before ends in time, and the clock shows an hour less.
     sleep(TTL).await;
     assert_eq!(world.names(), ["a"]);
-    world.control.hold(&holder("one"), None, TTL).await.expect("renewed");
+    world.control.hold(&Actor::Gateway, &holder("one"), None, TTL).await.expect("renewed");
     sleep(TTL - Duration::from_millis(100)).await;
     assert_eq!(world.names(), ["a"]);
     sleep(Duration::from_millis(200)).await;
@@ -269,7 +274,7 @@ async fn a_wall_clock_set_back_ends_no_lease_early() {
 async fn a_wall_clock_set_forward_ends_leases_earlier_by_as_much() {
     let world = World::new().expiring();
     world.commit(vec![create("kept")]).await;
-    world.control.hold(&holder("one"), Some(vec!["kept".to_owned()]), 100 * TTL).await.expect("room");
+    world.control.hold(&Actor::Gateway, &holder("one"), Some(vec!["kept".to_owned()]), 100 * TTL).await.expect("room");
     sleep(Duration::from_secs(1)).await;
     world.set_clock(99 * 10 - 40);
     sleep(Duration::from_secs(30)).await;
@@ -282,13 +287,13 @@ async fn a_wall_clock_set_forward_ends_leases_earlier_by_as_much() {
 async fn a_wall_clock_at_its_limits_breaks_nothing() {
     let world = World::new().expiring();
     world.commit(vec![create_leased("a", "one")]).await;
-    world.control.hold(&holder("two"), Some(vec!["a".to_owned()]), Duration::MAX).await.expect("room");
+    world.control.hold(&Actor::Gateway, &holder("two"), Some(vec!["a".to_owned()]), Duration::MAX).await.expect("room");
     world.set_clock(-60 * 365 * 24 * 3600);
     sleep(TTL).await;
     assert_eq!((world.names(), world.control.leases().len()), (vec!["a".to_owned()], 2));
     world.set_clock(120 * 365 * 24 * 3600);
     // Wakes the task while the first lease is long overdue.
-    world.control.hold(&holder("three"), Some(vec![]), TTL).await.expect("room");
+    world.control.hold(&Actor::Gateway, &holder("three"), Some(vec![]), TTL).await.expect("room");
     sleep(4 * TTL).await;
     assert_eq!((world.names(), world.control.leases().len()), (vec!["a".to_owned()], 1));
 }

@@ -15,6 +15,7 @@ use tracing::info;
 use crate::control::Control;
 use crate::policy::{AccessTokens, Policy};
 use crate::registry::{AccessToken, StorageError, TokenDigest, TokenError, TokenGrant, Tokens, token_digest};
+use crate::telemetry::Actor;
 
 /// Interval at which the times of uses are stored.
 const USES_INTERVAL: Duration = Duration::from_secs(60);
@@ -28,11 +29,12 @@ impl Control {
     /// Issues an access token. Only its caller ever sees the secret.
     pub(crate) async fn issue_token(
         &self,
+        by: &Actor,
         name: TokenName,
         grant: TokenGrant,
     ) -> Result<(Secret, Arc<AccessToken>), TokenError> {
         let (secret, digest) = draw().map_err(TokenError::Random)?;
-        let token = self.registry.issue_token((name, digest), grant, self.now()).await?;
+        let token = self.registry.issue_token((name, digest), grant, &self.context(by)).await?;
         info!(%name, rights = ?token.grant.rights, "access token issued");
         Ok((secret, token))
     }
@@ -40,10 +42,11 @@ impl Control {
     /// Replaces what an access token is for.
     pub(crate) async fn update_token(
         &self,
+        by: &Actor,
         name: TokenName,
         grant: TokenGrant,
     ) -> Result<Arc<AccessToken>, TokenError> {
-        let token = self.registry.update_token(name, grant, self.now()).await?;
+        let token = self.registry.update_token(name, grant, &self.context(by)).await?;
         info!(%name, rights = ?token.grant.rights, "access token changed");
         Ok(token)
     }
@@ -51,18 +54,19 @@ impl Control {
     /// Replaces the secret of an access token. The present one stays valid for `overlap`.
     pub(crate) async fn rotate_token(
         &self,
+        by: &Actor,
         name: TokenName,
         overlap: Duration,
     ) -> Result<(Secret, Arc<AccessToken>), TokenError> {
         let (secret, digest) = draw().map_err(TokenError::Random)?;
-        let token = self.registry.rotate_token((name, digest), overlap, self.now()).await?;
+        let token = self.registry.rotate_token((name, digest), overlap, &self.context(by)).await?;
         info!(%name, "access token rotated");
         Ok((secret, token))
     }
 
     /// Revokes an access token. Returns true if it existed.
-    pub(crate) async fn revoke_token(&self, name: TokenName) -> Result<bool, StorageError> {
-        let existed = self.registry.revoke_token(name).await?;
+    pub(crate) async fn revoke_token(&self, by: &Actor, name: TokenName) -> Result<bool, StorageError> {
+        let existed = self.registry.revoke_token(name, &self.context(by)).await?;
         if existed {
             info!(%name, "access token revoked");
         }
@@ -72,7 +76,9 @@ impl Control {
     /// Stores the times of uses. While the storage is lost they are kept for later.
     pub(crate) async fn store_token_uses(&self, tokens: &AccessTokens) {
         let uses = tokens.take_uses();
-        if !uses.is_empty() && self.registry.note_token_uses(uses.clone()).await.is_err() {
+        if !uses.is_empty()
+            && self.registry.note_token_uses(uses.clone(), &self.context(&Actor::Gateway)).await.is_err()
+        {
             tokens.put_back(uses);
         }
     }

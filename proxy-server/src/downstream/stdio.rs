@@ -31,6 +31,7 @@ use crate::policy::{Credentials, Sender};
 use crate::protocol::{self, Era, INVALID_REQUEST, Invalid, Kind, METHOD_NOT_FOUND, Message, anonymous_error};
 use crate::registry::{Expected, Tenure, Write};
 use crate::sync::lock;
+use crate::telemetry::Actor;
 
 /// Maximum number of queued lines, for each direction.
 const QUEUE: usize = 256;
@@ -274,7 +275,7 @@ impl Client {
 
 /// Commits changes of the servers. Fails only if a name stands twice in a file, which its reader rules out.
 async fn commit(control: &Control, writes: Vec<Write>) {
-    if let Err(error) = control.commit(writes, &Expected::new()).await {
+    if let Err(error) = control.commit(&Actor::Stdio, writes, &Expected::new()).await {
         error!(%error, "the servers cannot be registered");
     }
 }

@@ -4,7 +4,7 @@ use crate::call::Limits;
 use crate::catalog::Naming;
 use crate::config::Config;
 use crate::live::Live;
-use crate::{downstream, policy, upstream};
+use crate::{downstream, policy, telemetry, upstream};
 
 /// Live settings, by the module that reads them. Cheap to clone.
 #[derive(Clone)]
@@ -29,6 +29,7 @@ impl Settings {
 
     /// Publishes the settings of a configuration. What readers have copied at start must be unchanged in it.
     pub(super) fn replace(&self, config: &Config) {
+        telemetry::configure(config.telemetry.levels.clone());
         self.policy.replace(config.policy.clone());
         if *self.naming != config.naming {
             self.naming.replace(config.naming.clone());

@@ -49,6 +49,9 @@ pub enum StartError {
     /// written.
     #[error("cannot open the storage of registrations (--storage, --data-dir)")]
     Storage(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The audit log cannot be written, or is none.
+    #[error("cannot write an audit log (--audit-log)")]
+    Audit(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The system provides no random numbers.
     #[error("cannot draw random numbers")]
     Random(#[source] Box<dyn std::error::Error + Send + Sync>),

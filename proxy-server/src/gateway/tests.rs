@@ -12,6 +12,7 @@ use super::Gateway;
 use crate::config::Config;
 use crate::http::server::{Audience, Route};
 use crate::registry::TokenGrant;
+use crate::telemetry::Actor;
 
 const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
 
@@ -40,7 +41,7 @@ async fn gateway() -> Gateway {
 async fn issue(gateway: &Gateway, name: &str, rights: &[Right]) -> String {
     let (name, rights) = (name.parse().expect("a name"), rights.iter().copied().collect());
     let grant = TokenGrant { rights, servers: BTreeSet::new(), lifetime: None };
-    let (secret, _) = gateway.control.issue_token(name, grant).await.expect("a token");
+    let (secret, _) = gateway.control.issue_token(&Actor::Gateway, name, grant).await.expect("a token");
     format!("Bearer {}", secret.expose())
 }
 

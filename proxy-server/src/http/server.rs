@@ -31,7 +31,7 @@ mod tests;
 pub(crate) use self::body::{BodyError, collect};
 pub(crate) use self::connection::Connection;
 pub(crate) use self::drain::{Drain, Unanswered};
-pub(crate) use self::events::{KEEP_ALIVE, frame, respond_with_events};
+pub(crate) use self::events::{KEEP_ALIVE, event, frame, respond_with_events};
 pub(crate) use self::overflow::serve as serve_overflow;
 pub(crate) use self::path::{is_under, without_trailing_slash};
 pub(crate) use self::pulse::Pulse;

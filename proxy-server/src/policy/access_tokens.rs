@@ -72,8 +72,13 @@ impl AccessTokens {
         Ok(id)
     }
 
+    /// Returns the name of the token with this digest, if that is valid.
+    pub(super) fn name(&self, digest: &TokenDigest) -> Option<TokenName> {
+        self.newest.borrow().find(digest, Timestamp::now()).map(|(id, _)| id.name)
+    }
+
     /// Decides whether the token with this digest has a right at the admin API.
-    pub(super) fn admin(&self, digest: &TokenDigest, needed: Right) -> Result<(), Denied> {
+    pub(super) fn admin(&self, digest: &TokenDigest, needed: Right) -> Result<TokenId, Denied> {
         let now = Timestamp::now();
         let tokens = self.newest.borrow();
         let (id, token) = tokens.find(digest, now).ok_or(Denied::WrongToken)?;
@@ -82,7 +87,20 @@ impl AccessTokens {
         }
         drop(tokens);
         self.note_use(id.name);
-        Ok(())
+        Ok(id)
+    }
+
+    /// Waits until a token has not this right any more.
+    pub(super) async fn right_lost(&self, id: TokenId, needed: Right) {
+        let mut newest = self.watch();
+        let has_right = || self.newest.borrow().still_has(&id, needed, Timestamp::now());
+        while has_right() {
+            tokio::select! {
+                // An error means that the registry is gone: the gateway is about to stop.
+                Ok(()) = newest.changed() => {}
+                () = sleep(CLOCK_CHECK) => {}
+            }
+        }
     }
 
     /// True if whoever was identified by a token may still use the endpoints of an upstream, or of all.

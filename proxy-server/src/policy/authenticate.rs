@@ -4,7 +4,6 @@ use std::borrow::Cow;
 use std::fmt;
 use std::net::IpAddr;
 
-use schemas::admin::Right;
 use schemas::{Definition, Secret};
 use subtle::ConstantTimeEq;
 
@@ -13,9 +12,9 @@ use crate::policy::client_addr::client_address;
 use crate::policy::credentials::{Credentials, QueryToken};
 use crate::policy::denied::Denied;
 use crate::policy::oauth::{Endpoint, Places, Verdict};
-use crate::policy::same_machine::Starter;
 use crate::policy::{Config, Policy};
 use crate::registry::{TokenDigest, TokenId};
+use crate::telemetry::Actor;
 
 /// The identity of a caller of an upstream's endpoints, as its token shows. A session belongs to one principal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -91,16 +90,6 @@ struct Shown<'a> {
     certificate: Option<u64>,
     /// Digest of the token, if a gateway may have issued it.
     issued: Option<TokenDigest>,
-}
-
-/// Credential by which a caller uses the admin API.
-enum Administrator {
-    /// No token is asked for.
-    Anyone,
-    /// The token of the settings with this index.
-    Configured(usize),
-    /// A token that a gateway may have issued, by its digest.
-    Issued(TokenDigest),
 }
 
 impl Caller {
@@ -338,14 +327,22 @@ impl Policy {
         (!is_known).then(|| token.to_owned())
     }
 
-    /// Counts a refusal. Returns the value of `WWW-Authenticate` for the caller.
+    /// Names a client for audit records: by its address, and its access token if it has one.
+    fn client_actor(&self, credentials: &Credentials<'_>) -> Actor {
+        let authorization = self.authorization(credentials);
+        let digest = authorization.as_deref().and_then(bearer).and_then(issued_digest);
+        let name = digest.and_then(|digest| self.access_tokens.name(&digest));
+        Actor::Client { principal: name.map(|name| format!("token {name}")), address: self.address(credentials) }
+    }
+
+    /// Counts and records a refusal. Returns the value of `WWW-Authenticate` for the caller.
     pub(crate) fn refuse(
         &self,
         denied: Denied,
         credentials: &Credentials<'_>,
         definition: Option<&Definition>,
     ) -> Option<String> {
-        self.count_denied(denied);
+        self.note_denied(denied, || (self.client_actor(credentials), credentials.path.to_owned()));
         let place = (credentials.host, credentials.from.local.port(), credentials.path);
         match (&self.oauth, denied) {
             (Some(oauth), _) => oauth.challenge(denied, credentials.verdict.as_ref(), place, definition),
@@ -354,68 +351,8 @@ impl Policy {
         }
     }
 
-    /// Decides whether a caller may use the admin API for what needs this right: by its address, then by its token.
-    pub(crate) fn admin(&self, credentials: &Credentials<'_>, needed: Right) -> Result<(), Denied> {
-        match self.administrator(credentials)? {
-            Administrator::Anyone | Administrator::Configured(_) => Ok(()),
-            Administrator::Issued(digest) => self.access_tokens.admin(&digest, needed),
-        }
-    }
-
-    /// Decides whether a caller may read the secrets of definitions, and names its admin token. Being on this machine is not enough,
-    /// nor is `--allow-insecure-admin`.
-    pub(crate) fn revealer(&self, credentials: &Credentials<'_>) -> Result<usize, Denied> {
-        match self.administrator(credentials)? {
-            Administrator::Configured(index) => Ok(index),
-            Administrator::Anyone | Administrator::Issued(_) => Err(Denied::MayNotReveal),
-        }
-    }
-
-    /// Decides whether a caller may issue and revoke access tokens, by which it could give itself any right. May ask the kernel.
-    pub(crate) fn issuer(&self, credentials: &Credentials<'_>) -> Result<(), Denied> {
-        match self.administrator(credentials)? {
-            Administrator::Configured(_) => Ok(()),
-            // Proved also with `--allow-insecure-admin`, because tokens outlive that setting.
-            Administrator::Anyone => {
-                Starter::prove(credentials, &self.config.trusted_proxies).may_start().map_err(|_| Denied::MayNotIssue)
-            }
-            Administrator::Issued(_) => Err(Denied::MayNotIssue),
-        }
-    }
-
-    /// Decides which callers of the admin API may start processes on this machine.
-    pub(crate) fn starter(&self, credentials: &Credentials<'_>) -> Starter {
-        if let Ok(Administrator::Issued(digest)) = self.administrator(credentials) {
-            let may_start = self.access_tokens.admin(&digest, Right::Start);
-            return may_start.map_or_else(Starter::refused, |()| Starter::vouched());
-        }
-        if !self.config.admin_tokens.is_empty() || self.config.allow_insecure_admin {
-            return Starter::vouched();
-        }
-        Starter::prove(credentials, &self.config.trusted_proxies)
-    }
-
-    /// Finds the credential by which a caller may use the admin API.
-    fn administrator(&self, credentials: &Credentials<'_>) -> Result<Administrator, Denied> {
-        let allowed = &self.config.admin_allow_ips;
-        let is_allowed = |address| allowed.iter().any(|net| net.contains(&address));
-        if !allowed.is_empty() && !self.address(credentials).is_some_and(is_allowed) {
-            return Err(Denied::Address);
-        }
-        let authorization = self.authorization(credentials);
-        let token = authorization.as_deref().map(|text| bearer(text).unwrap_or(text.trim()));
-        let configured = token.and_then(|token| find(&self.config.admin_tokens, token));
-        match (configured, token.and_then(issued_digest), token) {
-            (Some(index), _, _) => Ok(Administrator::Configured(index)),
-            (None, Some(digest), _) => Ok(Administrator::Issued(digest)),
-            (None, None, _) if self.config.admin_tokens.is_empty() => Ok(Administrator::Anyone),
-            (None, None, Some(_)) => Err(Denied::WrongToken),
-            (None, None, None) => Err(Denied::NoToken),
-        }
-    }
-
     /// Returns what a caller shows to identify itself: a header, else a parameter of the query where that is accepted.
-    fn authorization<'c>(&self, credentials: &'c Credentials<'_>) -> Option<Cow<'c, str>> {
+    pub(super) fn authorization<'c>(&self, credentials: &'c Credentials<'_>) -> Option<Cow<'c, str>> {
         let header = credentials.authorization.as_deref().map(Cow::from);
         header.or_else(|| Some(format!("Bearer {}", self.query_token(credentials)?.text()).into()))
     }
@@ -440,13 +377,13 @@ fn is_own_rule(denied: Denied) -> bool {
     matches!(denied, Denied::Scope | Denied::Address | Denied::Server)
 }
 
-fn bearer(authorization: &str) -> Option<&str> {
+pub(super) fn bearer(authorization: &str) -> Option<&str> {
     let (scheme, token) = authorization.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }
 
 /// Compares every token in constant time, so that the duration reveals nothing about a guess.
-fn find(tokens: &[Secret], given: &str) -> Option<usize> {
+pub(super) fn find(tokens: &[Secret], given: &str) -> Option<usize> {
     let mut found = None;
     for (index, token) in tokens.iter().enumerate() {
         if bool::from(token.expose().as_bytes().ct_eq(given.as_bytes())) {
@@ -458,15 +395,17 @@ fn find(tokens: &[Secret], given: &str) -> Option<usize> {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use std::net::SocketAddr;
+
+    use schemas::admin::Right;
+    use serde_json::json;
 
     use super::*;
     use crate::keys::Keys;
     use crate::live::Live;
-    use crate::policy::AccessTokens;
     use crate::policy::denied::Elsewhere;
+    use crate::policy::{AccessTokens, AdminPrincipal};
+    use crate::telemetry::Audit;
 
     fn of_all(policy: &Policy, authorization: Option<&str>, more: &[serde_json::Value]) -> Result<Principal, Denied> {
         let caller = policy.caller(&credentials("192.0.2.1", authorization));
@@ -582,7 +521,8 @@ mod tests {
         let oauth = crate::policy::oauth::Config { issuer: "https://as".to_owned(), ..Default::default() };
         let oauth = crate::policy::oauth::OAuth::new(&oauth, ("http", None), dialer, Keys::of(1).digest);
         let config = Config { global_tokens: vec!["g".into()], admin_tokens: vec!["a".into()], ..Config::default() };
-        let policy = Policy::new(Live::new(config), Keys::of(1).digest, oauth, AccessTokens::none());
+        let policy =
+            Policy::new(Live::new(config), Keys::of(1).digest, oauth, (AccessTokens::none(), Audit::default()));
         let own = definition(&json!({ "authTokens": ["o"] }));
         let unverified = |authorization| policy.recall(&mut credentials("192.0.2.1", authorization), || vec![&own]);
         for known in [None, Some("Bearer g"), Some("Bearer a"), Some("bearer o"), Some("Basic eDp5")] {
@@ -623,17 +563,17 @@ mod tests {
         let settings = Live::new(Config { admin_tokens: vec!["t".into()], ..Config::default() });
         let policy = Policy::of(settings.clone(), Keys::of(1).digest);
         let check = |token| policy.admin(&credentials("192.0.2.1", Some(token)), Right::Write);
-        assert_eq!((check("t"), check("u")), (Ok(()), Err(Denied::WrongToken)));
+        assert_eq!((check("t"), check("u")), (Ok(AdminPrincipal::Configured(0)), Err(Denied::WrongToken)));
         settings.replace(Config { admin_tokens: vec!["u".into()], ..Config::default() });
-        assert_eq!((check("t"), check("u")), (Err(Denied::WrongToken), Ok(())));
+        assert_eq!((check("t"), check("u")), (Err(Denied::WrongToken), Ok(AdminPrincipal::Configured(0))));
     }
 
     #[test]
     fn the_admin_api_takes_a_token_with_or_without_scheme() {
         let policy = policy(Config { admin_tokens: vec!["t".into()], ..Config::default() });
         let check = |authorization| policy.admin(&credentials("192.0.2.1", authorization), Right::Write);
-        assert_eq!(check(Some("Bearer t")), Ok(()));
-        assert_eq!(check(Some("t")), Ok(()));
+        assert_eq!(check(Some("Bearer t")), Ok(AdminPrincipal::Configured(0)));
+        assert_eq!(check(Some("t")), Ok(AdminPrincipal::Configured(0)));
         assert_eq!(check(Some("Bearer tt")), Err(Denied::WrongToken));
         assert_eq!(check(None), Err(Denied::NoToken));
     }
@@ -673,7 +613,7 @@ mod tests {
         assert_eq!(proxy.client(&silent, &picky), Err(Denied::Address));
         assert_eq!(proxy.client(&silent, &definition(&json!({}))), Ok(Principal::Anonymous));
         let open = policy(Config { admin_allow_ips: everyone, ..Config::default() });
-        assert_eq!(open.admin(&silent, Right::Read), Ok(()));
+        assert_eq!(open.admin(&silent, Right::Read), Ok(AdminPrincipal::Anonymous));
         let forwarded = Credentials { is_forwarded: true, ..silent };
         assert_eq!(
             open.admin(&forwarded, Right::Read),

@@ -30,6 +30,8 @@ pub(crate) enum Fault {
     Unreachable,
     /// The server refuses the gateway: password, database, rights, certificate.
     Refused,
+    /// The audit log cannot be written, so that the change would not be recorded.
+    Unrecorded,
     /// Anything else, such as a failing disk.
     Failed,
 }
@@ -72,6 +74,7 @@ impl fmt::Display for Fault {
             Self::Newer => "the storage was written by a newer version",
             Self::Unreachable => "the storage cannot be reached",
             Self::Refused => "the storage refuses the gateway",
+            Self::Unrecorded => "the change cannot be recorded in the audit log",
             Self::Failed => "the storage failed",
         })
     }

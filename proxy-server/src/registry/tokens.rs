@@ -170,6 +170,12 @@ impl Tokens {
         token.is_some_and(|token| token.may_call(server).is_ok())
     }
 
+    /// True if a token still has this right at the admin API.
+    pub(crate) fn still_has(&self, id: &TokenId, right: Right, now: Timestamp) -> bool {
+        let token = self.get(&id.name).filter(|token| token.epoch == id.epoch && !token.is_over(now));
+        token.is_some_and(|token| token.grant.rights.contains(&right))
+    }
+
     /// Adds a token. Where there are too many, expired ones make room.
     pub(super) fn issue(
         &mut self,

@@ -280,8 +280,9 @@ async fn connect(environment: &Environment, definition: &Definition, inbox: &Arc
         Transport::Stdio(program) => {
             let (tasks, inbox, patience) = (&environment.tasks, Arc::clone(inbox), environment.config.child_patience);
             let (processes, noise) = (&environment.processes, Arc::clone(&environment.noise));
+            let log = environment.log.clone();
             let place = environment.place()?;
-            let streams = Streams { tasks, processes, place, noise, inbox, line_limit: limit, patience };
+            let streams = Streams { tasks, processes, place, noise, log, inbox, line_limit: limit, patience };
             let pipe = stdio::start(definition, program, &environment.children, streams);
             Ok(Wire::Stdio(pipe.map_err(|error| Error::new(Kind::Unreachable).because(error))?))
         }

@@ -10,6 +10,7 @@ use crate::error::{Error, Kind, Limit};
 use crate::http::client::Dialer;
 use crate::live::Live;
 use crate::tasks::Tasks;
+use crate::upstream::log::UpstreamLog;
 use crate::upstream::noise::Noise;
 use crate::upstream::processes::Processes;
 use crate::upstream::tally::Failures;
@@ -114,6 +115,8 @@ pub(crate) struct Environment {
     pub(super) failures: Arc<Failures>,
     /// Output lines of its processes that are not messages.
     pub(super) noise: Arc<Noise>,
+    /// Last lines about the upstream.
+    pub(super) log: UpstreamLog,
 }
 
 impl Environment {
@@ -129,6 +132,7 @@ impl Environment {
             processes: Processes::default(),
             failures: Arc::default(),
             noise: Arc::default(),
+            log: UpstreamLog::default(),
         }
     }
 
@@ -142,6 +146,6 @@ impl Environment {
 
     /// Creates the environment of another upstream.
     pub(super) fn another(&self) -> Self {
-        Self { processes: Processes::default(), noise: Arc::default(), ..self.clone() }
+        Self { processes: Processes::default(), noise: Arc::default(), log: UpstreamLog::default(), ..self.clone() }
     }
 }

@@ -19,6 +19,7 @@ use crate::upstream::era::Verdict;
 use crate::upstream::ids::next_id;
 use crate::upstream::in_flight::{Flights, Full, InFlight};
 use crate::upstream::legacy_side::LegacySide;
+use crate::upstream::log::UpstreamLog;
 use crate::upstream::session::{Exchange, Session};
 use crate::upstream::tally::{EndedRequest, RequestCounts, Tally};
 use crate::upstream::upstream_call::UpstreamCall;
@@ -110,6 +111,11 @@ impl Upstream {
     /// Masks the definition's secrets in a text that the upstream offers to clients.
     pub(crate) fn without_secrets(&self, text: &str) -> String {
         self.secrets.mask_known(text)
+    }
+
+    /// Returns the last lines about the upstream.
+    pub(crate) fn log(&self) -> &UpstreamLog {
+        &self.environment.log
     }
 
     pub(super) fn environment(&self) -> &Environment {

@@ -20,6 +20,7 @@ use crate::telemetry::Secrets;
 use crate::upstream::environment::Environment;
 use crate::upstream::era::{self, Verdict};
 use crate::upstream::health;
+use crate::upstream::log::LineSource;
 use crate::upstream::session::Session;
 use crate::upstream::state::{Action, Event, Policy, STABLE, State, step};
 use crate::upstream::transport::exit::LONGEST_END;
@@ -95,6 +96,7 @@ impl Supervisor {
             (state, action) = step(state, event, policy, jitter());
             if state == State::GaveUp {
                 warn!(upstream = %self.definition.name, "gave up connecting");
+                self.environment.log.push(LineSource::Gateway, None, "gave up connecting");
                 self.gave_up();
             }
         }
@@ -173,6 +175,7 @@ impl Supervisor {
         }
         let (server, era) = (server(session.handshake()), session.era().word());
         info!(upstream = %self.definition.name, server, era, "upstream connected");
+        self.environment.log.push(LineSource::Gateway, None, &format!("connected ({era})"));
         self.observed.send_modify(|observed| {
             observed.state = admin::State::Connected;
             observed.session = Some(session);
@@ -253,6 +256,7 @@ impl Supervisor {
     fn failed(&self, reason: &str) {
         let reason = &*self.secrets.mask(reason);
         warn!(upstream = %self.definition.name, reason, "upstream not connected");
+        self.environment.log.push(LineSource::Gateway, None, &format!("not connected: {reason}"));
         self.observed.send_modify(|observed| {
             observed.state = admin::State::Error;
             observed.last_error = Some((Timestamp::now(), reason.into()));

@@ -14,6 +14,7 @@ use super::given::Given;
 use crate::config::model::InvalidSetting;
 use crate::http::client::Choice;
 use crate::policy::split_host;
+use crate::telemetry::Components;
 
 pub(super) fn one<T>(
     place: &mut T,
@@ -36,6 +37,15 @@ pub(super) fn all<T>(
     let parsed =
         parsed.map(|(origin, entry)| parse(entry).ok_or_else(|| InvalidSetting::invalid(origin, entry, expected)));
     *place = parsed.collect::<Result<_, _>>()?;
+    Ok(())
+}
+
+/// Reads levels of components; the last entry of a component counts.
+pub(super) fn components(place: &mut Components, given: &[Given], expected: &str) -> Result<(), InvalidSetting> {
+    *place = Components::default();
+    for (origin, entry) in entries(given) {
+        place.add(entry).ok_or_else(|| InvalidSetting::invalid(origin, entry, expected))?;
+    }
     Ok(())
 }
 

@@ -35,3 +35,8 @@ pub(crate) fn frame(id: Option<(u64, u64)>, message: Bytes) -> Bytes {
     out.put_slice(b"\n\n");
     out.freeze()
 }
+
+/// Encodes an event of a named type. The data must be one line.
+pub(crate) fn event(id: &str, name: &str, data: &str) -> Bytes {
+    format!("id: {id}\nevent: {name}\ndata: {data}\n\n").into()
+}

@@ -5,30 +5,29 @@
 //! such executable; then the kernel ends the child with the gateway. Only this folder starts processes.
 
 mod confinement;
+mod errors;
 mod input;
 mod output;
 mod spawn;
 mod warden;
 
-use std::collections::VecDeque;
 use std::env::split_paths;
 use std::ffi::{OsStr, OsString};
 use std::io::{PipeWriter, Write};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::fs::{Access, access};
 use rustix::process::{Pid, Signal, kill_process_group};
 use schemas::{Definition, Secret};
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
-use tokio::process::{Child, ChildStderr, ChildStdout, Command};
+use tokio::process::{Child, ChildStdout, Command};
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio::time::timeout;
 use tokio_util::sync::{CancellationToken, DropGuard};
-use tracing::{debug, info};
+use tracing::info;
 
 pub use self::warden::warden;
 use crate::error::{Error, Kind};
@@ -37,10 +36,12 @@ use crate::sync::lock;
 use crate::tasks::Tasks;
 use crate::telemetry::Secrets;
 use crate::upstream::inbox::Inbox;
+use crate::upstream::log::{LineSource, UpstreamLog};
 use crate::upstream::noise::Noise;
 use crate::upstream::processes::{Processes, RunningProcess};
 use crate::upstream::transport::exit::how_it_ended;
 use crate::upstream::transport::stdio::confinement::{Confinement, NotAsUser};
+use crate::upstream::transport::stdio::errors::{Errors, LastLines};
 use crate::upstream::transport::stdio::input::Writer;
 use crate::upstream::transport::stdio::output::Output;
 
@@ -52,11 +53,6 @@ const WRITE_QUEUE: usize = 256;
 const LAST_PATIENCE: Duration = Duration::from_secs(2);
 /// Maximum time between the end of a child and the end of its output.
 const SHORT_PATIENCE: Duration = Duration::from_millis(100);
-/// Number of last lines of standard error that are kept for the status.
-const KEPT_LINES: usize = 5;
-const KEPT_LINE_LENGTH: usize = 500;
-/// Maximum length of a line on standard error; a longer one is split.
-const LONGEST_LINE: u64 = 8 * 1024;
 
 /// Standard input of a child.
 pub(crate) struct Pipe {
@@ -238,23 +234,30 @@ pub(crate) fn start(
     let (end, life) = (CancellationToken::new(), Life::default());
     // Dropped by the last of the two tasks that report about the child.
     let gone = Arc::new(life.gone.clone().drop_guard());
-    let errors = Arc::new(Mutex::new(VecDeque::new()));
-    let Streams { tasks, processes, place, noise, inbox, line_limit, patience } = streams;
+    let errors = LastLines::default();
+    let Streams { tasks, processes, place, noise, log, inbox, line_limit, patience } = streams;
     let pid = child.id();
     info!(upstream = %definition.name, pid, "process started");
+    log.push(LineSource::Gateway, pid, "process started");
     if let (Some(input), Some(output), Some(stderr)) = (child.stdin.take(), child.stdout.take(), child.stderr.take()) {
         let writer = Writer { end: end.clone(), heard: life.heard.clone(), _gone: Arc::clone(&gone) };
         tasks.spawn("stdio input", writer.run(queue, input));
-        let secrets = environment.secrets(definition);
-        let shared = environment.secrets(definition);
-        let (definition, kept, read) = (definition.clone(), Arc::clone(&errors), CancellationToken::new());
-        let name = definition.name.to_string();
+        let (name, read) = (definition.name.to_string(), CancellationToken::new());
         let all_read = read.clone().drop_guard();
+        let reader = Errors {
+            name: name.clone(),
+            pid,
+            is_shown: definition.log_enabled,
+            secrets: environment.secrets(definition),
+            log: log.clone(),
+            last: Arc::clone(&errors),
+        };
         tasks.spawn("stdio errors", async move {
-            keep_errors(definition, shared, stderr, kept).await;
+            reader.keep_all(stderr).await;
             drop(all_read);
         });
-        let reader = Output { name, inbox: Arc::clone(&inbox), noise, secrets, limit: line_limit };
+        let secrets = environment.secrets(definition);
+        let reader = Output { name, pid, inbox: Arc::clone(&inbox), noise, log, secrets, limit: line_limit };
         let watch = Watch {
             child,
             control,
@@ -308,6 +311,7 @@ pub(crate) struct Streams<'a> {
     pub(crate) place: OwnedSemaphorePermit,
     /// Counts the output lines that are not messages.
     pub(crate) noise: Arc<Noise>,
+    pub(crate) log: UpstreamLog,
     pub(crate) inbox: Arc<Inbox>,
     pub(crate) line_limit: usize,
     /// Time for a child to end after its input was closed, and again after SIGTERM.
@@ -319,7 +323,7 @@ struct Watch {
     child: Child,
     /// Pipe for orders to the warden, if there is one.
     control: Option<PipeWriter>,
-    errors: Arc<Mutex<VecDeque<String>>>,
+    errors: LastLines,
     errors_read: CancellationToken,
     end: CancellationToken,
     inbox: Arc<Inbox>,
@@ -365,7 +369,8 @@ impl Watch {
             status = ended(&mut self.child, LAST_PATIENCE).await;
         }
         let status = status.map_or_else(|| "not ended".to_owned(), how_it_ended);
-        info!(upstream = reader.name, pid = pid.map(|pid| pid.as_raw_nonzero().get()), status, "process ended");
+        info!(upstream = reader.name, pid = reader.pid, status, "process ended");
+        reader.log.push(LineSource::Gateway, reader.pid, &format!("process ended: {status}"));
     }
 
     /// Sends an order to the warden, or a signal to the child's process group.
@@ -399,33 +404,6 @@ fn signal(group: Option<Pid>, signal: Signal) {
     if let Some(group) = group {
         // An error means that the group has ended already.
         kill_process_group(group, signal).ok();
-    }
-}
-
-async fn keep_errors(
-    definition: Definition,
-    secrets: Secrets,
-    stderr: ChildStderr,
-    kept: Arc<Mutex<VecDeque<String>>>,
-) {
-    let (mut stderr, mut line) = (BufReader::new(stderr), Vec::new());
-    while let Ok(1..) = (&mut stderr).take(LONGEST_LINE).read_until(b'\n', &mut line).await {
-        // Mask before truncating, because a part of a secret would not be recognised.
-        let masked = secrets.mask(&String::from_utf8_lossy(&line));
-        let text: String = masked.trim_end().chars().take(KEPT_LINE_LENGTH).collect();
-        let text = text.as_str();
-        if definition.log_enabled {
-            info!(upstream = %definition.name, line = text, "standard error");
-        } else {
-            debug!(upstream = %definition.name, line = text, "standard error");
-        }
-        let mut kept = lock(&kept);
-        if !text.is_empty() {
-            kept.push_back(text.to_owned());
-            let excess = kept.len().saturating_sub(KEPT_LINES);
-            kept.drain(..excess);
-        }
-        line.clear();
     }
 }
 

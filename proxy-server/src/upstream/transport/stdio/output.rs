@@ -10,6 +10,7 @@ use crate::lines::{Lines, Part};
 use crate::protocol::{self, INTERNAL_ERROR, Message};
 use crate::telemetry::Secrets;
 use crate::upstream::inbox::Inbox;
+use crate::upstream::log::{LineSource, UpstreamLog};
 use crate::upstream::noise::Noise;
 use crate::upstream::transport::long_line::{Carried, LongLine};
 use crate::upstream::transport::outgoing::deliver;
@@ -20,8 +21,10 @@ const LONGEST_MASKED: usize = 8 * 1024;
 /// Reads a child's output. A bad line neither ends the child nor affects a call that it does not name.
 pub(super) struct Output {
     pub(super) name: String,
+    pub(super) pid: Option<u32>,
     pub(super) inbox: Arc<Inbox>,
     pub(super) noise: Arc<Noise>,
+    pub(super) log: UpstreamLog,
     pub(super) secrets: Secrets,
     /// Maximum length of a line in bytes.
     pub(super) limit: usize,
@@ -79,7 +82,9 @@ impl Output {
         debug!(upstream = self.name, why, "line on standard output is no message");
         // Mask before truncating, because a part of a secret would not be recognised.
         let begin = line.get(..line.len().min(LONGEST_MASKED)).unwrap_or_default();
-        self.noise.note(self.secrets.mask(&String::from_utf8_lossy(begin)).as_bytes(), why);
+        let masked = self.secrets.mask(&String::from_utf8_lossy(begin));
+        self.noise.note(masked.as_bytes(), why);
+        self.log.push(LineSource::Stdout, self.pid, masked.trim_end());
     }
 
     /// Skips a line, and fails the request that it answers as soon as its id is known.
