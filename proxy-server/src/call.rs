@@ -6,6 +6,7 @@
 //! answer. [`listen`] serves subscriptions of modern clients. The edge renders the outputs of the [`Exchange`]:
 //! notifications and questions, then one answer or failure.
 
+mod access_log;
 mod attachments;
 mod attempt;
 mod context;
@@ -19,6 +20,7 @@ mod modern_to_legacy;
 mod modern_to_modern;
 mod open_questions;
 mod own_lists;
+mod record;
 mod relay;
 mod request;
 mod services;
@@ -26,6 +28,7 @@ mod session_ids;
 mod tally;
 mod target;
 
+pub(crate) use self::access_log::AccessLog;
 pub(crate) use self::attachments::{Attachments, ClientSession};
 pub(crate) use self::attempt::call_tool;
 pub(crate) use self::context::{Evict, Limits};

@@ -16,10 +16,10 @@ use std::time::Duration;
 
 use axum::http::HeaderValue;
 use jiff::Timestamp;
-use tokio::sync::Semaphore;
 use tokio::time::sleep;
 use tracing::{debug, warn};
 
+use crate::call::AccessLog;
 use crate::config::Config;
 use crate::control::{Control, DeclaredServers};
 use crate::downstream::{self, Edge, Origins, Servers, Service};
@@ -39,8 +39,6 @@ use crate::sync::lock;
 use crate::tasks::{Lanes, Tasks};
 use crate::telemetry::{Action, Actor, Audit, Entry};
 
-/// Connections accepted beyond the limit and answered once, so that health checks still get a response.
-const SPARE_CONNECTIONS: usize = 64;
 /// Time for connections that were accepted last to get their first response, also from a client that never sends a request.
 const FIRST_RESPONSES: Duration = Duration::from_secs(1);
 /// Time for child processes to end after all calls are done; longer than the time until a child is killed.
@@ -78,6 +76,7 @@ pub struct Gateway {
     /// The configuration that was applied last.
     applied: Mutex<Config>,
     audit: Audit,
+    access_log: AccessLog,
     tls: Option<Tls>,
     #[cfg_attr(not(test), expect(dead_code, reason = "a test tries each with each credential"))]
     routes: Vec<Route>,
@@ -98,7 +97,7 @@ impl Gateway {
             None => Bound::bind(&config).await?,
         };
         let bound_admin = Bound::bind_admin(&config).await?;
-        let audit = open_audit(&config)?;
+        let (audit, access_log) = open_logs(&config)?;
         let opened = Opened::open(&config.storage, bound.storage_port(&config), config.upstream.upstreams).await?;
         let keys = opened.keys().map_err(OpenError::from)?;
         let mark = own_mark(&keys)?;
@@ -111,8 +110,12 @@ impl Gateway {
         let (tasks, connections, drain) = (Tasks::default(), Tasks::default(), Drain::default());
         let settings = Settings::new(&config);
         let registry = Registry::start(opened, audit.clone(), &tasks);
-        let Composed { edge, control, policy, counts, routers, routes } =
-            compose((&config, &settings, &keys), (registry.clone(), dialer, audit.clone()), &tasks, &drain);
+        let Composed { edge, control, policy, counts, routers, routes } = compose(
+            (&config, &settings, &keys),
+            (registry.clone(), dialer, (audit.clone(), access_log.clone())),
+            &tasks,
+            &drain,
+        );
         control.declare(config.servers.clone().unwrap_or_else(DeclaredServers::none));
         let lanes = Arc::new(Lanes::start().map_err(StartError::Threads)?);
         let accepting = Tasks::default();
@@ -126,17 +129,9 @@ impl Gateway {
                 has_cards: config.downstream.server_cards,
             };
             let service = Service { origins, edge: Arc::clone(&edge), router, has_endpoints };
-            let acceptor = Acceptor {
-                services: (0..lanes.count()).map(|_| Arc::new(service.another())).collect(),
-                lanes: Arc::clone(&lanes),
-                tasks: connections.clone(),
-                // A flood at one address leaves the other reachable.
-                places: Arc::new(Semaphore::new(config.max_connections)),
-                spare_places: Arc::new(Semaphore::new(SPARE_CONNECTIONS)),
-                counts: Arc::clone(&counts),
-                drain: drain.clone(),
-                tls: tls.clone().filter(|_| listening.address.tcp().is_some()),
-            };
+            let tls = tls.clone().filter(|_| listening.address.tcp().is_some());
+            let shared = (Arc::clone(&lanes), connections.clone(), Arc::clone(&counts));
+            let acceptor = Acceptor::new(service, shared, config.max_connections, (drain.clone(), tls));
             accepting.spawn("accept", acceptor.run(listening));
         }
         let url = public_url(&config, &address);
@@ -158,6 +153,7 @@ impl Gateway {
             applied: Mutex::new(config.clone()),
             started: config,
             audit,
+            access_log,
             tls,
             routes,
         })
@@ -256,6 +252,7 @@ impl Gateway {
         self.lanes.stop().await;
         self.audit.note(Entry::new(Action::Stopped, &Actor::Gateway, Timestamp::now()));
         self.audit.flush().await;
+        self.access_log.flush();
     }
 }
 
@@ -273,7 +270,7 @@ pub(crate) async fn serve_stdio(
     let registry = Registry::start(opened, Audit::default(), &tasks);
     let settings = Settings::new(&config);
     let Composed { edge, control, .. } =
-        compose((&config, &settings, &keys), (registry, dialer, Audit::default()), &tasks, &drain);
+        compose((&config, &settings, &keys), (registry, dialer, Default::default()), &tasks, &drain);
     let streams = (tokio::io::stdin(), tokio::io::stdout());
     tokio::select! {
         () = downstream::serve_stdio(Arc::clone(&edge), &control, servers, streams) => {}
@@ -286,9 +283,15 @@ pub(crate) async fn serve_stdio(
     Ok(())
 }
 
-fn open_audit(config: &Config) -> Result<Audit, StartError> {
-    let opened = config.audit_log.as_deref().map(Audit::open).transpose();
-    opened.map(Option::unwrap_or_default).map_err(|error| StartError::Audit(error.into()))
+/// Opens the audit log and the access log, as far as there are any.
+fn open_logs(config: &Config) -> Result<(Audit, AccessLog), StartError> {
+    let audit = config.audit_log.as_deref().map(Audit::open).transpose();
+    let audit = audit.map_err(|error| StartError::Audit(error.into()))?;
+    let access = config.access_log.as_deref().map(|path| {
+        let failed = |source| StartError::AccessLog { path: path.to_owned(), source };
+        AccessLog::open(path).map_err(failed)
+    });
+    Ok((audit.unwrap_or_default(), access.transpose()?.unwrap_or_default()))
 }
 
 /// Returns the audit record of a start. Its revision tells which changes came while no record was written.

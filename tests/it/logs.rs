@@ -148,8 +148,11 @@ async fn levels_of_components_change_while_the_gateway_runs() {
 #[tokio::test]
 async fn levels_that_have_their_time_end_by_themselves() {
     let gateway = serve(&[]).await;
-    let changed = gateway.admin.put("/admin/log-levels", json!({ "level": "error", "ttl": "1s" })).await;
-    assert_eq!(changed.json()["level"], "error", "{}", changed.text);
+    let client = proxy_client::Client::builder(&gateway.url).build().expect("a client");
+    let wanted = |ttl: &str| serde_json::from_value(json!({ "level": "error", "ttl": ttl })).expect("levels");
+    assert_eq!(client.set_log_levels(&wanted("1h")).await.expect("changed").level.to_string(), "error");
+    assert_eq!(client.reset_log_levels().await.expect("reset").level.to_string(), "info");
+    assert_eq!(client.set_log_levels(&wanted("1s")).await.expect("changed").level.to_string(), "error");
     let ended = || async { (gateway.admin.get("/admin/log-levels").await.json()["level"] == "info").then_some(()) };
     eventually("the configured level applies again", ended).await;
 }

@@ -2,6 +2,7 @@
 
 #![expect(clippy::expect_used, clippy::indexing_slicing, clippy::panic, reason = "a test that cannot go on ends")]
 
+mod access_log;
 mod access_tokens;
 mod admin_api;
 mod admin_listen;

@@ -51,7 +51,7 @@ impl Client {
         Self { token: Some(token.to_owned()), ..self }
     }
 
-    fn meta(mut self, name: &str, value: &str) -> Self {
+    pub(crate) fn meta(mut self, name: &str, value: &str) -> Self {
         self.meta[name] = json!(value);
         self
     }

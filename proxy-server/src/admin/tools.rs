@@ -3,10 +3,10 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 
-use axum::Json;
 use axum::extract::{Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
 use schemas::admin::{Tool, ToolCall, ToolCallAnswer, ToolList};
 use schemas::{Problem, ServerName, near};
 use serde_json::value::{RawValue, to_raw_value};
@@ -17,6 +17,7 @@ use crate::admin::state::{Admin, Shared};
 use crate::call::call_tool;
 use crate::catalog::{Item, Name};
 use crate::error::{Chain, Error, Kind};
+use crate::policy::AdminPrincipal;
 use crate::protocol::{self, Message, Object};
 use crate::upstream::Upstream;
 
@@ -65,7 +66,11 @@ fn in_short(tool: Tool) -> Tool {
 
 /// `POST /admin/tools/call`. Never answers 5xx for a call that may have been executed, because Go clients retry those
 /// up to three times.
-pub(super) async fn call(State(admin): Shared, request: Request) -> Response {
+pub(super) async fn call(
+    State(admin): Shared,
+    Extension(principal): Extension<AdminPrincipal>,
+    request: Request,
+) -> Response {
     let body = match read(&admin, request).await {
         Ok(body) => body,
         Err(refusal) => return refusal,
@@ -83,7 +88,9 @@ pub(super) async fn call(State(admin): Shared, request: Request) -> Response {
         let details = format!("no MCP named {}{}", call.mcp_name, did_you_mean(&near));
         return problem(StatusCode::NOT_FOUND, Problem::new("MCP not found or not connected").details(details));
     };
-    match call_tool(&upstream, &call.tool_name, call.arguments.as_deref()).await {
+    let called =
+        call_tool(&admin.calls.access_log, (&principal, &upstream), &call.tool_name, call.arguments.as_deref());
+    match called.await {
         Ok(answer) => {
             let mut outcome = outcome(&answer);
             if let Some(error) = &mut outcome.error {

@@ -8,8 +8,11 @@ use serde_json::value::RawValue;
 use tokio::time::Instant;
 use tracing::debug;
 
+use crate::call::access_log::AccessLog;
+use crate::call::record::{Attribution, CallRecord};
+use crate::call::tally::ANSWERED as ANSWERED_CALL;
 use crate::error::{Blame, Chain, Error, Kind};
-use crate::policy::access;
+use crate::policy::{AdminPrincipal, access};
 use crate::protocol::{self, Message, method_label};
 use crate::tenant::Tenant;
 use crate::upstream::{ANSWERED, ANSWERED_WITH_ERROR, Attachment, Deadline, EndedRequest, Upstream, UpstreamCall};
@@ -17,19 +20,25 @@ use crate::upstream::{ANSWERED, ANSWERED_WITH_ERROR, Attachment, Deadline, Ended
 /// Sends a request in the session of an attachment to the upstream.
 pub(super) async fn in_session(
     attachment: &Arc<Attachment>,
-    tenant: Tenant,
+    attribution: &Attribution,
     call: UpstreamCall<'_>,
 ) -> Result<Message, Error> {
     let request = call.message;
-    let answer = attempt(attachment.upstream(), (request, tenant), || attachment.request(call)).await?;
+    let session = || attachment.session_label();
+    let answer = attempt(attachment.upstream(), (request, attribution), || attachment.request(call), session).await?;
     visible(attachment.upstream(), request, answer)
 }
 
 /// Forwards a modern client's request to a modern upstream, without translation. Dropping the future cancels the
 /// request.
-pub(super) async fn forward(upstream: &Upstream, tenant: Tenant, call: UpstreamCall<'_>) -> Result<Message, Error> {
+pub(super) async fn forward(
+    upstream: &Upstream,
+    attribution: &Attribution,
+    call: UpstreamCall<'_>,
+) -> Result<Message, Error> {
     let request = call.message;
-    let answer = attempt(upstream, (request, tenant), || upstream.forward(call)).await?;
+    let session = || upstream.session_label();
+    let answer = attempt(upstream, (request, attribution), || upstream.forward(call), session).await?;
     visible(upstream, request, answer)
 }
 
@@ -47,27 +56,44 @@ pub(super) async fn listen(upstream: &Upstream, call: UpstreamCall<'_>) -> Resul
 }
 
 /// Calls a tool for the admin API on the upstream's own session, which has no client that could be asked questions.
-pub(crate) async fn call_tool(upstream: &Upstream, tool: &str, arguments: Option<&RawValue>) -> Result<Message, Error> {
+pub(crate) async fn call_tool(
+    log: &AccessLog,
+    (principal, upstream): (&AdminPrincipal, &Upstream),
+    tool: &str,
+    arguments: Option<&RawValue>,
+) -> Result<Message, Error> {
     let request = tool_request(tool, arguments)?;
     let deadline = upstream.call_deadline();
-    attempt(upstream, (&request, Tenant::GATEWAY), || send(upstream, &request, deadline)).await
+    let record = CallRecord::begin(log, principal, &request);
+    let (attribution, session) = (Attribution { tenant: Tenant::GATEWAY, record }, || upstream.session_label());
+    let outcome = attempt(upstream, (&request, &attribution), || send(upstream, &request, deadline), session).await;
+    if let Some(record) = &attribution.record {
+        match &outcome {
+            Ok(answer) => record.end(ANSWERED_CALL, answer.bytes().len()),
+            Err(error) => record.end(error.kind().word(), 0),
+        }
+    }
+    outcome
 }
 
 /// Runs the steps that all attempts have in common: tool filter, permit, sending, and statistics.
 async fn attempt<F>(
     upstream: &Upstream,
-    (request, tenant): (&Message, Tenant),
+    (request, attribution): (&Message, &Attribution),
     send: impl FnOnce() -> F,
+    session: impl FnOnce() -> Option<String>,
 ) -> Result<Message, Error>
 where
     F: Future<Output = Result<Message, Error>>,
 {
     let refused = |error: &Error| upstream.count_refused(method_label(request.method()), error.kind());
     access::check(upstream.definition().tool_filter.as_ref(), request).inspect_err(refused)?;
-    let _place = upstream.admit(tenant).inspect_err(refused)?;
+    let _place = upstream.admit(attribution.tenant).inspect_err(refused)?;
     debug!(upstream = %upstream.definition().name, method = request.method(), "attempt begun");
     let begun = Begun { upstream, request, began: Instant::now(), is_recorded: false };
     let outcome = send().await;
+    let error = outcome.as_ref().ok().and_then(Message::error_code);
+    attribution.note_attempt(upstream.definition().name.as_str(), session, error);
     begun.record(&outcome);
     outcome.map_err(|error| name(error, upstream))
 }

@@ -7,6 +7,7 @@ use futures_util::future::BoxFuture;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
+use crate::call::access_log::AccessLog;
 use crate::call::tally::CallTally;
 use crate::catalog::{Catalog, View};
 use crate::error::{Error, Kind, Limit};
@@ -63,6 +64,7 @@ pub(crate) struct Context {
     pub(super) listeners: Arc<Semaphore>,
     /// Numbers of calls.
     pub(crate) tally: CallTally,
+    pub(crate) access_log: AccessLog,
 }
 
 impl Context {

@@ -11,6 +11,7 @@ use crate::call::exchange::Exchange;
 use crate::call::modern_client::ModernClient;
 use crate::call::modern_to_legacy::{self, requested_state, resume};
 use crate::call::modern_to_modern;
+use crate::call::record::CallRecord;
 use crate::call::relay::relay;
 use crate::call::request::{Answer, Attached, Call, Client, Scope};
 use crate::call::services::Services;
@@ -38,15 +39,18 @@ pub(crate) struct RoutedCall {
 }
 
 /// Finds the candidates of a call.
-pub(crate) fn route(services: &Arc<Services>, call: Call) -> Result<RoutedCall, Error> {
+pub(crate) fn route(services: &Arc<Services>, mut call: Call) -> Result<RoutedCall, Error> {
     let (principal, method) = (call.principal, call.message.method());
     debug!(%principal, method, "call admitted");
+    call.attribution.record = CallRecord::begin(&services.access_log, principal, &call.message);
     let route = match &call.scope {
         Scope::One(_) => None,
         Scope::All { caller, view } => {
             let known = |name: &str| Some(services.reachable(caller, name)?.definition().name.clone());
             let found = crate::route::route(view, &known, &call.message);
-            Some(found.inspect_err(|error| services.tally.begin(principal, method).end(Some(error.kind().word())))?)
+            Some(found.inspect_err(|error| {
+                services.tally.begin(principal, method, &call.attribution).end(Err(error.kind()));
+            })?)
         }
     };
     debug!(%principal, method, candidates = route.as_ref().map_or(1, |route| route.candidates.len()), "call routed");
@@ -68,7 +72,7 @@ impl RoutedCall {
         Exchange::new(|events| {
             Box::pin(async move {
                 // Counts the call as cancelled if its client drops it.
-                let counted = self.services.tally.begin(self.call.principal, self.call.message.method());
+                let counted = self.begin();
                 let outcome = match &self.call.client {
                     Client::Modern(client) => self.run_with_access(client, &events).await,
                     Client::Legacy(_) => Err(Kind::NotReady.into()),
@@ -80,15 +84,15 @@ impl RoutedCall {
 
     /// Carries out the call of a legacy client. Its events go to `events`; a message on `cancelled` cancels it.
     pub(crate) async fn run(self, events: Events, mut cancelled: oneshot::Receiver<Message>) -> Result<Answer, Error> {
-        let counted = self.services.tally.begin(self.call.principal, self.call.message.method());
+        let counted = self.begin();
         let outcome = match (&self.route, &self.call.client) {
             // Boxed, so that a call at one upstream does not carry the size of this future.
             (Some(route), _) => Box::pin(self.attempt_in_turn(route, &events, &mut cancelled)).await,
             (None, Client::Legacy(Attached::One(attachment))) => {
-                let (message, tenant) = (&self.call.message, self.call.tenant);
+                let (message, attribution) = (&self.call.message, &self.call.attribution);
                 let deadline = attachment.upstream().call_deadline();
                 let answer =
-                    in_session(attachment, tenant, UpstreamCall { message, events, cancelled, deadline }).await;
+                    in_session(attachment, attribution, UpstreamCall { message, events, cancelled, deadline }).await;
                 answer.map(|answer| Answer::given(answer.pieces_with_id(message.id())))
             }
             (None, Client::Legacy(Attached::All(_)) | Client::Modern(_)) => Err(Kind::NotReady.into()),
@@ -126,11 +130,15 @@ impl RoutedCall {
         }
     }
 
-    /// Writes the log line of a call (the access log).
+    fn begin(&self) -> BegunCall<'_> {
+        self.services.tally.begin(self.call.principal, self.call.message.method(), &self.call.attribution)
+    }
+
+    /// Notes the end of a call.
     fn log_outcome(&self, counted: BegunCall<'_>, outcome: Result<Answer, Error>) -> Result<Answer, Error> {
         let (principal, method) = (self.call.principal, self.call.message.method());
         let failure = outcome.as_ref().err().map(|error| error.kind().word());
-        counted.end(failure);
+        counted.end(outcome.as_ref().map(|answer| answer.body.len()).map_err(Error::kind));
         debug!(%principal, method, failure, "call ended");
         outcome
     }
@@ -180,7 +188,8 @@ impl RoutedCall {
         events: &Events,
         cancelled: &mut oneshot::Receiver<Message>,
     ) -> Result<Answer, Error> {
-        let (message, tenant, deadline) = (&target.request, self.call.tenant, target.upstream.call_deadline());
+        let (message, attribution) = (&target.request, &self.call.attribution);
+        let deadline = target.upstream.call_deadline();
         let (cancel, once) = oneshot::channel();
         let has_tasks = target
             .view
@@ -188,13 +197,14 @@ impl RoutedCall {
             .is_some_and(|view| view.members().get(target.name()).is_some_and(|member| member.has_tasks()));
         let answer = if has_tasks {
             let (own, queue) = event_queue();
-            let call = in_session(attachment, tenant, UpstreamCall { message, events: own, cancelled: once, deadline });
+            let call =
+                in_session(attachment, attribution, UpstreamCall { message, events: own, cancelled: once, deadline });
             let limit = self.services.limits.queued_bytes;
             let relayed = relay(queue, events, limit, |event| target.event(event), call);
             forward_cancellation(relayed, cancelled, cancel).await?
         } else {
             let events = events.clone();
-            let call = in_session(attachment, tenant, UpstreamCall { message, events, cancelled: once, deadline });
+            let call = in_session(attachment, attribution, UpstreamCall { message, events, cancelled: once, deadline });
             forward_cancellation(call, cancelled, cancel).await?
         };
         Ok(Answer::given(answer.with_id(self.call.message.id(), &borrowed(&target.edits(&answer)))))

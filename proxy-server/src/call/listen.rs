@@ -14,6 +14,7 @@ use std::sync::Arc;
 use tracing::debug;
 
 use crate::call::exchange::Exchange;
+use crate::call::record::CallRecord;
 use crate::call::request::{Answer, Call, Client, Scope};
 use crate::call::services::Services;
 use crate::call::target::Target;
@@ -27,7 +28,7 @@ pub(crate) fn listen(services: &Arc<Services>, call: Call) -> Exchange<Result<An
     Exchange::new(|events| Box::pin(async move { run(&services, call, events).await }))
 }
 
-async fn run(services: &Arc<Services>, call: Call, events: Events) -> Result<Answer, Error> {
+async fn run(services: &Arc<Services>, mut call: Call, events: Events) -> Result<Answer, Error> {
     let Client::Modern(_) = &call.client else { return Err(Kind::UnknownMethod.into()) };
     let principal = call.principal;
     debug!(%principal, method = call.message.method(), "call admitted");
@@ -37,12 +38,13 @@ async fn run(services: &Arc<Services>, call: Call, events: Events) -> Result<Ans
         Scope::All { caller, .. } => (None, Some(caller.clone())),
     };
     let place = (caller.as_ref(), upstream.as_ref().map(|upstream| upstream.definition()));
-    let counted = services.tally.begin(principal, call.message.method());
+    call.attribution.record = CallRecord::begin(&services.access_log, principal, &call.message);
+    let counted = services.tally.begin(principal, call.message.method(), &call.attribution);
     let outcome = tokio::select! {
         outcome = stream(services, call, events) => outcome,
         () = services.policy.access_lost(principal, place) => Ok(ended),
     };
-    counted.end(outcome.as_ref().err().map(|error| error.kind().word()));
+    counted.end(outcome.as_ref().map(|answer| answer.body.len()).map_err(Error::kind));
     outcome
 }
 

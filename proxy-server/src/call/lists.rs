@@ -3,8 +3,10 @@
 
 use bytes::Bytes;
 
+use crate::call::record::CallRecord;
 use crate::call::request::{Answer, Call, Client, Scope};
 use crate::call::services::Services;
+use crate::call::tally::ANSWERED;
 use crate::catalog::{List, Page, View, asked_by, audience};
 use crate::error::{Error, Kind};
 use crate::protocol::{self, Era, Message, Object, own_legacy_list, own_list, quote, result_pieces, result_response};
@@ -15,6 +17,17 @@ const RESOURCES: [List; 3] = [List::Resources, List::Templates, List::Skills];
 
 /// Answers a request from memory; `None` if it must go to an upstream.
 pub(crate) fn from_memory(services: &Services, call: &Call) -> Option<Result<Answer, Error>> {
+    let answer = answer(services, call)?;
+    if let Some(record) = CallRecord::begin(&services.access_log, call.principal, &call.message) {
+        match &answer {
+            Ok(answer) => record.end(ANSWERED, answer.body.len()),
+            Err(error) => record.end(error.kind().word(), 0),
+        }
+    }
+    Some(answer)
+}
+
+fn answer(services: &Services, call: &Call) -> Option<Result<Answer, Error>> {
     let Scope::All { view, .. } = &call.scope else { return None };
     let message = &call.message;
     let era = match &call.client {

@@ -68,8 +68,12 @@ pub(super) async fn send(
         checkout.session().log_from(level, call.deadline).await;
     }
     let request = protocol::plain(&target.request).map_err(|error| Error::new(Kind::Malformed).because(error))?;
-    let trips =
-        RoundTrips::begin(checkout, (request, call.tenant), target.upstream.call_deadline(), services.tasks.clone());
+    let trips = RoundTrips::begin(
+        checkout,
+        (request, call.attribution.clone()),
+        target.upstream.call_deadline(),
+        services.tasks.clone(),
+    );
     Round::new(services, (call, client), target, &trips, None).run(trips, events).await
 }
 

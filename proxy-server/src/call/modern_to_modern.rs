@@ -17,10 +17,12 @@ pub(super) async fn send(services: &Services, call: &Call, target: &Target, even
     let (_never, cancelled) = oneshot::channel();
     let answer = if target.view.is_some() {
         let (own, queue) = event_queue();
-        let forwarded = forward(upstream, call.tenant, UpstreamCall { message, events: own, cancelled, deadline });
+        let forwarded =
+            forward(upstream, &call.attribution, UpstreamCall { message, events: own, cancelled, deadline });
         relay(queue, events, services.limits.queued_bytes, |event| translated(target, event), forwarded).await?
     } else {
-        forward(upstream, call.tenant, UpstreamCall { message, events: events.clone(), cancelled, deadline }).await?
+        forward(upstream, &call.attribution, UpstreamCall { message, events: events.clone(), cancelled, deadline })
+            .await?
     };
     let body = answer.with_id(call.message.id(), &borrowed(&target.modern_edits(&answer)));
     Ok(Answer { body: body.into(), class: class(&answer) })

@@ -6,18 +6,18 @@ use tokio::time::Instant;
 
 use crate::call::attachments::Attachments;
 use crate::call::modern_client::ModernClient;
+use crate::call::record::Attribution;
 use crate::catalog::View;
 use crate::pieces::Pieces;
 use crate::policy::{Caller, Principal};
 use crate::protocol::Message;
-use crate::tenant::Tenant;
 use crate::upstream::{Attachment, Upstream};
 
 /// A client's request.
 pub(crate) struct Call {
     pub(crate) principal: Principal,
-    /// Tenant that limits count the request for.
-    pub(crate) tenant: Tenant,
+    /// Tenant that limits count the request for, and line in the access log.
+    pub(crate) attribution: Attribution,
     pub(crate) scope: Scope,
     pub(crate) client: Client,
     /// Request as received from the client.

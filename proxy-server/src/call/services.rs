@@ -9,6 +9,7 @@ use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 
+use crate::call::access_log::AccessLog;
 use crate::call::context::{Context, Evict, Limits};
 use crate::call::kept::Kept;
 use crate::call::modern_client::ModernClient;
@@ -55,17 +56,28 @@ pub(crate) struct Parts {
     pub(crate) limits: Live<Limits>,
     /// Key of the states that clients return to continue calls.
     pub(crate) seal: Seal,
+    pub(crate) access_log: AccessLog,
 }
 
 impl Services {
     pub(crate) fn new(parts: Parts) -> Self {
-        let Parts { upstreams, catalog, policy, tasks, sessions, kept, limits, seal } = parts;
+        let Parts { upstreams, catalog, policy, tasks, sessions, kept, limits, seal, access_log } = parts;
         let parked = Parked::new(limits.parked_calls, limits.question_timeout, kept, seal);
         let listeners = Arc::new(Semaphore::new(limits.max_sessions.min(Semaphore::MAX_PERMITS)));
         let closing = CancellationToken::new();
         let tally = CallTally::default();
-        let context = Context { upstreams, catalog, policy, tasks, sessions, closing, limits, listeners, tally };
-        let context = Arc::new(context);
+        let context = Arc::new(Context {
+            upstreams,
+            catalog,
+            policy,
+            tasks,
+            sessions,
+            closing,
+            limits,
+            listeners,
+            tally,
+            access_log,
+        });
         let pool = Pool::new(Arc::clone(&context));
         context.tasks.spawn("pool reaper", pool::reap(Arc::clone(&pool)));
         Self { context, pool, parked }

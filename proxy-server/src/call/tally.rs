@@ -1,18 +1,20 @@
 //! Numbers of calls, for metrics: what became of each, and for which class of principals. Counted per lane.
 
 use std::collections::HashMap;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
 use foldhash::fast::RandomState;
 
+use crate::call::record::{Attribution, CallRecord};
+use crate::error::Kind;
 use crate::policy::Principal;
 use crate::protocol::method_label;
 use crate::sync::lock;
 use crate::tasks::PerLane;
 
 /// Outcome of a call with an answer, which may be an error that the upstream returned.
-const ANSWERED: &str = "answered";
+pub(super) const ANSWERED: &str = "answered";
 
 /// Outcome of a call whose client has left.
 const CANCELLED: &str = "cancelled";
@@ -23,6 +25,9 @@ pub(crate) type CallCounts = HashMap<(&'static str, &'static str, &'static str),
 /// A call that has not ended.
 pub(super) struct BegunCall<'a> {
     tally: &'a CallTally,
+    /// Line in the access log.
+    record: Option<Arc<CallRecord>>,
+    response_bytes: usize,
     method: &'static str,
     outcome: &'static str,
     class: &'static str,
@@ -37,8 +42,15 @@ pub(crate) struct CallTally {
 
 impl CallTally {
     /// Begins a call, which is counted when it ends: as cancelled, if it is dropped before.
-    pub(super) fn begin(&self, principal: Principal, method: &str) -> BegunCall<'_> {
-        BegunCall { tally: self, method: method_label(method), outcome: CANCELLED, class: principal.class() }
+    pub(super) fn begin(&self, principal: Principal, method: &str, attribution: &Attribution) -> BegunCall<'_> {
+        BegunCall {
+            tally: self,
+            record: attribution.record.clone(),
+            response_bytes: 0,
+            method: method_label(method),
+            outcome: CANCELLED,
+            class: principal.class(),
+        }
     }
 
     /// Counts a call that goes on at another upstream.
@@ -64,9 +76,12 @@ impl CallTally {
 }
 
 impl BegunCall<'_> {
-    /// Ends the call with an answer, or with a failure.
-    pub(super) fn end(mut self, failure: Option<&'static str>) {
-        self.outcome = failure.unwrap_or(ANSWERED);
+    /// Ends the call with an answer of this length, or with a failure.
+    pub(super) fn end(mut self, outcome: Result<usize, Kind>) {
+        match outcome {
+            Ok(bytes) => (self.outcome, self.response_bytes) = (ANSWERED, bytes),
+            Err(kind) => self.outcome = kind.word(),
+        }
     }
 }
 
@@ -74,6 +89,9 @@ impl Drop for BegunCall<'_> {
     fn drop(&mut self) {
         if let Some(calls) = self.tally.calls.own() {
             *lock(calls).entry((self.method, self.outcome, self.class)).or_default() += 1;
+        }
+        if let Some(record) = &self.record {
+            record.end(self.outcome, self.response_bytes);
         }
     }
 }

@@ -56,6 +56,8 @@ pub struct Config {
     pub(crate) telemetry: telemetry::Config,
     /// File of the audit log; without one, nothing is recorded.
     pub(crate) audit_log: Option<PathBuf>,
+    /// File of the access log.
+    pub(crate) access_log: Option<PathBuf>,
     pub(crate) upstream: upstream::Config,
     pub(crate) downstream: downstream::Config,
     /// Limits of calls; those that the edges share are the edges' own.
@@ -143,6 +145,7 @@ impl Default for Config {
             naming: Naming::default(),
             telemetry: telemetry::Config::default(),
             audit_log: None,
+            access_log: None,
             upstream: upstream::Config::default(),
             downstream: downstream::Config::default(),
             calls: Limits::default(),

@@ -174,6 +174,13 @@ pub(super) const SETTINGS: &[Setting] = &[
         ..flag("log-format", |config| Field::Format(&mut config.telemetry.format))
     },
     Setting {
+        variables: &["MCP_PROXY_ACCESS_LOG"],
+        default_help: Some("none"),
+        help: "File for a line of JSON for each request of a client: who, which server and tool, outcome, duration and \
+               sizes. /dev/stdout is one too",
+        ..flag("access-log", |config| Field::Folder(&mut config.access_log))
+    },
+    Setting {
         variables: &["MCP_PROXY_AUDIT_LOG"],
         default_help: Some("none"),
         help: "File for a record of every change and every refused access, each chained to the one before it; changes are \

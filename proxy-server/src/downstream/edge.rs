@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use schemas::Eras;
 
-use crate::call::{Kept, Limits, Parts, Services, SessionIds};
+use crate::call::{AccessLog, Kept, Limits, Parts, Services, SessionIds};
 use crate::catalog::Catalog;
 use crate::downstream::config::Config;
 use crate::downstream::legacy::event_log::LogLimits;
@@ -31,7 +31,7 @@ impl Edge {
         catalog: Catalog,
         policy: Arc<Policy>,
         tasks: Tasks,
-        ((config, limits), keys): ((Live<Config>, Live<Limits>), &Keys),
+        ((config, limits), keys, access_log): ((Live<Config>, Live<Limits>), &Keys, AccessLog),
     ) -> Arc<Self> {
         let kept = Kept::new(config.kept_bytes);
         let ids = SessionIds::new(keys.are_stored.then(|| keys.seal.clone()), Arc::clone(&policy));
@@ -50,6 +50,7 @@ impl Edge {
             kept,
             limits,
             seal: keys.seal.clone(),
+            access_log,
         });
         Arc::new(Self { services: Arc::new(services), sessions, config })
     }

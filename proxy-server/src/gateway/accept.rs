@@ -26,19 +26,43 @@ const LAST_BYTES: Duration = Duration::from_millis(500);
 /// Time for a connection beyond the limit, because few of them are served at once.
 const OVERFLOW_PATIENCE: Duration = Duration::from_secs(1);
 
+/// Connections accepted beyond the limit and answered once, so that health checks still get a response.
+const SPARE_CONNECTIONS: usize = 64;
+
 /// State of the accept loop.
 pub(super) struct Acceptor {
     /// One for each lane.
-    pub(super) services: Vec<Arc<Service>>,
-    pub(super) lanes: Arc<Lanes>,
-    pub(super) tasks: Tasks,
-    pub(super) places: Arc<Semaphore>,
+    services: Vec<Arc<Service>>,
+    lanes: Arc<Lanes>,
+    tasks: Tasks,
+    places: Arc<Semaphore>,
     /// Permits for connections beyond the limit, which are answered once and closed.
-    pub(super) spare_places: Arc<Semaphore>,
-    pub(super) counts: Arc<Connections>,
-    pub(super) drain: Drain,
+    spare_places: Arc<Semaphore>,
+    counts: Arc<Connections>,
+    drain: Drain,
     /// Present if clients speak TLS.
-    pub(super) tls: Option<Tls>,
+    tls: Option<Tls>,
+}
+
+impl Acceptor {
+    /// Creates the acceptor of one address, with places of its own: a flood at one address leaves the other reachable.
+    pub(super) fn new(
+        service: Service,
+        (lanes, tasks, counts): (Arc<Lanes>, Tasks, Arc<Connections>),
+        most: usize,
+        (drain, tls): (Drain, Option<Tls>),
+    ) -> Self {
+        Self {
+            services: (0..lanes.count()).map(|_| Arc::new(service.another())).collect(),
+            lanes,
+            tasks,
+            places: Arc::new(Semaphore::new(most)),
+            spare_places: Arc::new(Semaphore::new(SPARE_CONNECTIONS)),
+            counts,
+            drain,
+            tls,
+        }
+    }
 }
 
 /// Socket of an accepted connection, not yet bound to the runtime of a lane.

@@ -7,6 +7,7 @@ use schemas::FingerprintSalt;
 use tokio::time::Instant;
 
 use crate::admin::{self, Admin, Connections};
+use crate::call::AccessLog;
 use crate::catalog::{Catalog, GatewayName};
 use crate::config::Config;
 use crate::control::{Control, follow_token_uses};
@@ -45,7 +46,7 @@ pub(super) struct Routers {
 /// Assembles a gateway from its configuration, its keys, and its registry.
 pub(super) fn compose(
     (config, settings, keys): (&Config, &Settings, &Keys),
-    (registry, dialer, audit): (Registry, Dialer, Audit),
+    (registry, dialer, (audit, access_log)): (Registry, Dialer, (Audit, AccessLog)),
     tasks: &Tasks,
     drain: &Drain,
 ) -> Composed {
@@ -66,7 +67,8 @@ pub(super) fn compose(
         Catalog::follow(upstreams.clone(), settings.naming.clone(), GatewayName::new(keys.gateway_name), tasks);
     let discovery = Arc::new(discovery_of(config, settings, (upstreams.clone(), Arc::clone(&policy))));
     let edges = (settings.downstream.clone(), settings.calls.clone());
-    let edge = Edge::new(upstreams.clone(), catalog.clone(), Arc::clone(&policy), tasks.clone(), (edges, keys));
+    let edge =
+        Edge::new(upstreams.clone(), catalog.clone(), Arc::clone(&policy), tasks.clone(), (edges, keys, access_log));
     let admin = Arc::new(Admin {
         control: Arc::clone(&control),
         catalog,

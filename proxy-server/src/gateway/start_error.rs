@@ -52,6 +52,15 @@ pub enum StartError {
     /// The audit log cannot be written, or is none.
     #[error("cannot write an audit log (--audit-log)")]
     Audit(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The access log cannot be opened.
+    #[error("cannot open the access log {} (--access-log)", .path.display())]
+    AccessLog {
+        /// The path as configured.
+        path: PathBuf,
+        /// The operating system's error.
+        #[source]
+        source: io::Error,
+    },
     /// The system provides no random numbers.
     #[error("cannot draw random numbers")]
     Random(#[source] Box<dyn std::error::Error + Send + Sync>),

@@ -84,6 +84,14 @@ impl Attachment {
         &self.upstream
     }
 
+    /// Returns the name by which the upstream's own logs know the client's session.
+    pub(crate) fn session_label(&self) -> Option<String> {
+        match &*self.slot.borrow() {
+            Slot::Live(session) => session.label(),
+            Slot::Opening | Slot::Failed => None,
+        }
+    }
+
     /// Sends a client's request of the legacy form.
     pub(crate) async fn request(self: &Arc<Self>, call: UpstreamCall<'_>) -> Result<Message, Error> {
         let session = self.session().await?;

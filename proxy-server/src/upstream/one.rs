@@ -118,6 +118,11 @@ impl Upstream {
         &self.environment.log
     }
 
+    /// Returns the name by which the upstream's own logs know the own session.
+    pub(crate) fn session_label(&self) -> Option<String> {
+        self.observed.borrow().session.as_ref()?.label()
+    }
+
     pub(super) fn environment(&self) -> &Environment {
         &self.environment
     }

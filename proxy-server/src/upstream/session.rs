@@ -303,6 +303,11 @@ impl Session {
         &self.handshake
     }
 
+    /// Returns the name by which the upstream's own logs know the session, shortened; `None` without one.
+    pub(crate) fn label(&self) -> Option<String> {
+        self.connection.label()
+    }
+
     pub(crate) fn closed(&self) -> &CancellationToken {
         self.connection.inbox.closed()
     }

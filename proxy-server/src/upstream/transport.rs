@@ -47,6 +47,15 @@ impl Wire {
         timeout(SEND_PATIENCE, sending).await.unwrap_or_else(|_| Err(Kind::TimedOut.into()))
     }
 
+    /// Returns the id of the program's process, or the beginning of the session id, which as a whole may be a secret.
+    pub(super) fn label(&self) -> Option<String> {
+        match self {
+            Self::Stdio(pipe) => pipe.pid().map(|pid| format!("pid {pid}")),
+            Self::Sse(_) => None,
+            Self::StreamableHttp(endpoint) => endpoint.session_start(),
+        }
+    }
+
     /// Sends a request and waits for its response, which arrives through the inbox. Boxed, because it is by far the
     /// largest future of a call.
     pub(super) fn exchange<'a>(

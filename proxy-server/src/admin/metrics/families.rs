@@ -221,9 +221,23 @@ fn gateway(admin: &Admin) -> Vec<Family> {
     ]
 }
 
+/// The metrics of the storage, and of the logs that the gateway keeps.
 fn storage(admin: &Admin) -> Vec<Family> {
     let is_up = f64::from(u8::from(admin.control.storage_failure().is_none()));
+    let audit = admin.policy.audit();
+    let is_recorded = audit.path().map(|_| (Vec::new(), f64::from(u8::from(audit.failure().is_none()))));
+    let left_out = admin.calls.access_log.left_out().map(|lines| (Vec::new(), lines));
     vec![
+        Family::gauge(
+            "mcp_proxy_audit_log_up",
+            "1 unless records of the audit log cannot be written, for which changes are refused.",
+            is_recorded,
+        ),
+        Family::counter(
+            "mcp_proxy_access_log_left_out_lines",
+            "Lines of the access log that were left out, because the disk does not keep up or is full.",
+            left_out,
+        ),
         Family::gauge(
             "mcp_proxy_storage_up",
             "1 unless the storage is lost.",

@@ -12,10 +12,10 @@ use tokio::time::{Instant, sleep_until, timeout};
 use crate::call::attempt::in_session;
 use crate::call::modern_to_legacy::input_request::{InputRequest, refuse};
 use crate::call::modern_to_legacy::pooled_session::Checkout;
+use crate::call::record::Attribution;
 use crate::error::{Error, Kind};
 use crate::protocol::{self, INTERNAL_ERROR, Message, Object, URL_ELICITATION_REQUIRED};
 use crate::tasks::Tasks;
-use crate::tenant::Tenant;
 use crate::upstream::{Deadline, Event, EventQueue, Question, UpstreamCall, event_queue};
 
 /// Time without another question after which the client is asked all of them in one round.
@@ -34,7 +34,7 @@ const MAY_ASK: [&str; 3] = ["tools/call", "prompts/get", "resources/read"];
 pub(in crate::call) struct RoundTrips {
     /// Request in the upstream's form.
     request: Message,
-    tenant: Tenant,
+    attribution: Attribution,
     checkout: Option<Checkout>,
     outcome: Outcome,
     events: EventQueue,
@@ -71,14 +71,14 @@ pub(in crate::call) enum Step {
 impl RoundTrips {
     pub(in crate::call) fn begin(
         checkout: Checkout,
-        (request, tenant): (Message, Tenant),
+        (request, attribution): (Message, Attribution),
         deadline: Deadline,
         tasks: Tasks,
     ) -> Self {
-        let (outcome, events, cancel) = send(&checkout, (&request, tenant), deadline);
+        let (outcome, events, cancel) = send(&checkout, (&request, &attribution), deadline);
         Self {
             request,
-            tenant,
+            attribution,
             checkout: Some(checkout),
             outcome,
             events,
@@ -272,7 +272,7 @@ impl RoundTrips {
     fn again(&mut self) -> Outcome {
         let Some(checkout) = &self.checkout else { return Outcome::Given };
         let (outcome, events, cancel) =
-            send(checkout, (&self.request, self.tenant), self.deadline.after(Instant::now()));
+            send(checkout, (&self.request, &self.attribution), self.deadline.after(Instant::now()));
         self.events = events;
         self.cancel = Some(cancel);
         outcome
@@ -314,14 +314,15 @@ impl Drop for RoundTrips {
 /// Sends the request on the pooled session of `checkout`.
 fn send(
     checkout: &Checkout,
-    (request, tenant): (&Message, Tenant),
+    (request, attribution): (&Message, &Attribution),
     deadline: Deadline,
 ) -> (Outcome, EventQueue, oneshot::Sender<Message>) {
     let (events, queue) = event_queue();
     let (cancel, cancelled) = oneshot::channel();
-    let (attachment, message) = (checkout.session().attachment().clone(), request.clone());
+    let attachment = checkout.session().attachment().clone();
+    let (message, attribution) = (request.clone(), attribution.clone());
     let outcome = async move {
-        in_session(&attachment, tenant, UpstreamCall { message: &message, events, cancelled, deadline }).await
+        in_session(&attachment, &attribution, UpstreamCall { message: &message, events, cancelled, deadline }).await
     };
     (Outcome::Awaited(Box::pin(outcome)), queue, cancel)
 }
@@ -339,7 +340,7 @@ impl RoundTrips {
         let request = Message::parse(protocol::request(1, "tools/call", "{}")).expect("a request");
         Self {
             request,
-            tenant: Tenant::GATEWAY,
+            attribution: crate::tenant::Tenant::GATEWAY.into(),
             checkout: None,
             outcome: Outcome::Awaited(Box::pin(std::future::pending())),
             events: event_queue().1,

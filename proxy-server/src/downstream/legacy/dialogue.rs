@@ -140,7 +140,7 @@ async fn answer(edge: &Edge, session: &Session, message: &Message, events: Event
     };
     let call = Call {
         principal: session.sender.principal,
-        tenant: session.sender.in_session(&session.id),
+        attribution: session.sender.in_session(&session.id).into(),
         scope,
         client: Client::Legacy(attached.clone()),
         message: message.clone(),

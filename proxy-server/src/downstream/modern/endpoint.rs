@@ -110,8 +110,9 @@ pub(in crate::downstream) async fn open(
         }
     };
     let deadline = Instant::now() + services.limits.initialize_timeout;
-    let Sender { principal, tenant } = sender;
-    let call = Call { principal, tenant, scope, client: Client::Modern(client), message: message.clone(), deadline };
+    let (principal, attribution) = (sender.principal, sender.tenant.into());
+    let (client, request) = (Client::Modern(client), message.clone());
+    let call = Call { principal, attribution, scope, client, message: request, deadline };
     if let Some(answer) = from_memory(services, &call) {
         return Err(response::outcome(message, answer));
     }

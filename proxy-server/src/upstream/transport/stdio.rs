@@ -59,6 +59,7 @@ pub(crate) struct Pipe {
     lines: mpsc::Sender<Pieces>,
     end: CancellationToken,
     life: Life,
+    pid: Option<u32>,
 }
 
 /// Life-cycle tokens of a child.
@@ -117,6 +118,11 @@ impl Pipe {
 
     pub(super) fn close(&self) {
         self.end.cancel();
+    }
+
+    /// Returns the id of the child's process.
+    pub(super) fn pid(&self) -> Option<u32> {
+        self.pid
     }
 
     pub(crate) fn life(&self) -> &Life {
@@ -272,7 +278,7 @@ pub(crate) fn start(
         };
         tasks.spawn("stdio output", watch.run(output, reader));
     }
-    Ok(Pipe { lines, end, life })
+    Ok(Pipe { lines, end, life, pid })
 }
 
 /// The descriptor that a warden inherits, and the pipe for its orders.

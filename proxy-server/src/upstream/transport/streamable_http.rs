@@ -37,6 +37,9 @@ const EVENTS: HeaderValue = HeaderValue::from_static("text/event-stream");
 const PING_PATIENCE: Duration = Duration::from_secs(10);
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
+/// Number of letters of a session id that are shown: enough to find it in a log, too few to use it.
+const SHOWN_OF_ID: usize = 8;
+
 /// A session at one endpoint.
 pub(crate) struct Endpoint {
     target: Target,
@@ -112,6 +115,13 @@ impl Endpoint {
             })?,
         }
         answer.try_recv().map_err(|_| Kind::InvalidResponse.into())
+    }
+
+    /// Returns the first letters of the session id.
+    pub(super) fn session_start(&self) -> Option<String> {
+        let id = self.session.get()?.to_str().ok()?;
+        let start = id.get(..SHOWN_OF_ID.min(id.len() / 2)).filter(|start| !start.is_empty());
+        start.map(str::to_owned)
     }
 
     /// Ends the session at the upstream, which may refuse.
