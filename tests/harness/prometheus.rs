@@ -1,5 +1,6 @@
 //! A real Prometheus server and its checker of metrics, from the packages that `tests/run` installs.
 
+use std::path::Path;
 use std::process::Stdio;
 
 use serde_json::Value;
@@ -10,7 +11,7 @@ use tokio::process::Command;
 use crate::admin::http;
 use crate::fixture::installed;
 use crate::port::free_port;
-use crate::process::Process;
+use crate::process::{Ended, Process, run};
 use crate::wait::{DEADLINE, within};
 
 /// A server that reads the metrics of one gateway every half second.
@@ -42,6 +43,13 @@ pub async fn lint(text: &str) -> String {
     format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
 }
 
+/// Runs `promtool` in a folder to its end.
+pub async fn promtool(folder: &Path, arguments: &[&str]) -> Ended {
+    let mut command = program("promtool");
+    command.args(arguments).current_dir(folder);
+    run(command).await
+}
+
 impl Prometheus {
     /// Starts a server that reads `/metrics` of the gateway at this URL with a bearer token.
     ///
@@ -49,13 +57,22 @@ impl Prometheus {
     ///
     /// If the server does not start.
     pub async fn scraping(gateway: &str, token: &str) -> Self {
-        let (folder, port) = (tempfile::tempdir().expect("a folder"), free_port());
         let target = gateway.trim_start_matches("http://");
         let config = format!(
             "global: {{ scrape_interval: 500ms, scrape_timeout: 400ms }}\n\
              scrape_configs:\n  - job_name: gateway\n    authorization: {{ credentials: {token} }}\n    \
              static_configs: [{{ targets: ['{target}'] }}]\n"
         );
+        Self::configured(&config).await
+    }
+
+    /// Starts a server with this configuration, in which paths are absolute.
+    ///
+    /// # Panics
+    ///
+    /// If the server does not start.
+    pub async fn configured(config: &str) -> Self {
+        let (folder, port) = (tempfile::tempdir().expect("a folder"), free_port());
         let path = folder.path().join("prometheus.yml");
         std::fs::write(&path, config).expect("a file");
         let mut command = program("prometheus");
@@ -73,10 +90,37 @@ impl Prometheus {
     ///
     /// If the server does not answer.
     pub async fn value(&self, expression: &str) -> Option<f64> {
-        let url = reqwest::Url::parse_with_params(&format!("{}/api/v1/query", self.url), [("query", expression)]);
+        self.values(expression).await.first().copied()
+    }
+
+    /// Returns the values of all results of an expression.
+    ///
+    /// # Panics
+    ///
+    /// If the server does not answer, or finds a mistake in the expression.
+    pub async fn values(&self, expression: &str) -> Vec<f64> {
+        let results = self.get("query", &[("query", expression)]).await["result"].take();
+        let value = |result: &Value| result["value"][1].as_str()?.parse().ok();
+        results.as_array().into_iter().flatten().filter_map(value).collect()
+    }
+
+    /// Returns the state of every rule, as `/api/v1/rules` has it.
+    ///
+    /// # Panics
+    ///
+    /// If the server does not answer.
+    pub async fn rules(&self) -> Vec<Value> {
+        let groups = self.get("rules", &[]).await["groups"].take();
+        let rules = |group: &Value| group["rules"].as_array().cloned().unwrap_or_default();
+        groups.as_array().into_iter().flatten().flat_map(rules).collect()
+    }
+
+    /// Asks the server's API and returns `data` of its answer.
+    async fn get(&self, path: &str, parameters: &[(&str, &str)]) -> Value {
+        let url = reqwest::Url::parse_with_params(&format!("{}/api/v1/{path}", self.url), parameters);
         let text = http().get(url.expect("a URL")).send().await.expect("an answer").text().await.expect("a text");
-        let answer: Value = serde_json::from_str(&text).expect("JSON");
-        assert_eq!(answer["status"], "success", "{expression}: {text}");
-        answer["data"]["result"][0]["value"][1].as_str()?.parse().ok()
+        let mut answer: Value = serde_json::from_str(&text).expect("JSON");
+        assert_eq!(answer["status"], "success", "{parameters:?}: {text}");
+        answer["data"].take()
     }
 }

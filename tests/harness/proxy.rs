@@ -219,6 +219,21 @@ impl Place<'_> {
 }
 
 impl Proxy {
+    /// Starts HAProxy with this configuration, which listens at this port of 127.0.0.1.
+    ///
+    /// # Panics
+    ///
+    /// If it does not start.
+    pub async fn haproxy(configuration: &str, port: u16) -> Self {
+        let home = tempfile::tempdir().expect("a temporary folder");
+        let file = home.path().join("configuration");
+        fs::write(&file, configuration).expect("a writable folder");
+        let process = Process::start(program("sbin/haproxy", &["-db", "-f", &file.to_string_lossy()]));
+        let address = format!("127.0.0.1:{port}");
+        eventually("HAProxy listens", async || TcpStream::connect(&address).await.ok()).await;
+        Self { url: format!("http://{address}"), process, _home: home }
+    }
+
     /// Returns the stderr of the proxy, to report with a failed test.
     #[must_use]
     pub fn err(&self) -> String {

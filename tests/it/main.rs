@@ -22,6 +22,7 @@ mod configuration;
 mod confinement;
 mod conformance;
 mod connections;
+mod deploy;
 mod draining;
 mod editors;
 mod eras;
