@@ -18,7 +18,7 @@ use crate::upstream::Upstream;
 pub(crate) enum Launch {
     Direct,
     Nginx(PathBuf),
-    Gateway { name: String, program: PathBuf },
+    Gateway { name: String, program: PathBuf, has_logs: bool },
 }
 
 /// A running hop.
@@ -45,14 +45,18 @@ struct Running {
 }
 
 impl Launch {
-    /// Returns the hops available on this machine, with these gateways, or with one built by cargo.
-    pub(crate) fn all(gateways: &[(String, PathBuf)]) -> Result<Vec<Self>> {
+    /// Returns the hops available on this machine, with these gateways, or with one built by cargo; if `with_logs`, each also
+    /// with its logs.
+    pub(crate) fn all(gateways: &[(String, PathBuf)], with_logs: bool) -> Result<Vec<Self>> {
         let mut all = vec![Self::Direct];
         all.extend(nginx::program().map(Self::Nginx));
-        if gateways.is_empty() {
-            all.push(Self::Gateway { name: "gateway".to_owned(), program: gateway::build()? });
+        let built = if gateways.is_empty() { vec![("gateway".to_owned(), gateway::build()?)] } else { Vec::new() };
+        for (name, program) in built.iter().chain(gateways) {
+            all.push(Self::Gateway { name: name.clone(), program: program.clone(), has_logs: false });
+            if with_logs {
+                all.push(Self::Gateway { name: format!("{name}, logs"), program: program.clone(), has_logs: true });
+            }
         }
-        all.extend(gateways.iter().cloned().map(|(name, program)| Self::Gateway { name, program }));
         Ok(all)
     }
 
@@ -83,7 +87,9 @@ impl Launch {
                 Ok(Hop { name, kind, address: upstream.address, pids: Vec::new(), running: None })
             }
             Self::Nginx(program) => nginx::start(program, upstream).await,
-            Self::Gateway { name, program } => gateway::start(name, program, upstream, routes).await,
+            Self::Gateway { name, program, has_logs } => {
+                gateway::start(name, (program, *has_logs), upstream, routes).await
+            }
         }
     }
 }

@@ -40,7 +40,7 @@ async fn main() -> Result<()> {
 async fn run(options: &Options) -> Result<()> {
     machine::raise_file_limit();
     let rows = rows::chosen(&options.rows)?;
-    let launches = Launch::all(&options.gateway)?;
+    let launches = Launch::all(&options.gateway, options.with_logs)?;
     let upstream = Upstream::start().await?;
     let bench = Bench { options, upstream: &upstream };
     let mut hops = Vec::new();

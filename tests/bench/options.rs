@@ -49,6 +49,9 @@ pub(crate) struct Options {
     /// A gateway to measure instead of the one that cargo builds; may be repeated
     #[arg(long, value_name = "NAME=PATH", value_parser = named_path)]
     pub(crate) gateway: Vec<(String, PathBuf)>,
+    /// Measure each gateway a second time, with an access log and an audit log
+    #[arg(long)]
+    pub(crate) with_logs: bool,
     /// Passed by `cargo bench`
     #[arg(long, hide = true)]
     bench: bool,

@@ -35,9 +35,18 @@ pub(super) fn path(route: Route) -> String {
     if route == Route::All { "/mcp".to_owned() } else { format!("/{}/mcp", route.name()) }
 }
 
-pub(super) async fn start(name: &str, program: &Path, upstream: &Upstream, routes: &[Route]) -> Result<Hop> {
+/// Starts a gateway, with an access log and an audit log on disk if it `has_logs`.
+pub(super) async fn start(
+    name: &str,
+    (program, has_logs): (&Path, bool),
+    upstream: &Upstream,
+    routes: &[Route],
+) -> Result<Hop> {
     let folder = tempfile::tempdir()?;
     let mut command = Command::new(program);
+    if has_logs {
+        command.args(["--access-log", "access.jsonl", "--audit-log", "audit.jsonl"]);
+    }
     command.args(["--port", "0"]).env_clear().env("HOME", folder.path()).current_dir(folder.path());
     command.envs(env::var_os("PATH").map(|path| ("PATH", path)));
     let process = Process::start(command);
