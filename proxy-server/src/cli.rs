@@ -55,6 +55,8 @@ pub(crate) enum Command {
     Stop(Box<ProcessFlags>),
     /// Tell if the gateway that `start` runs is up, and how its servers are.
     Status(Box<StatusFlags>),
+    /// Ask the gateway that runs with the same settings if it is up: the health check of containers.
+    Health(Box<HealthFlags>),
     /// Print completions for a shell.
     Completions {
         /// Shell
@@ -171,6 +173,33 @@ pub(crate) struct VerifyFlags {
     /// Form of the result
     #[arg(long, value_name = "FORM", value_enum, default_value_t = Output::Human)]
     pub(crate) output: Output,
+}
+
+const HEALTH_HELP: &str = "\
+Examples:
+  mcp-proxy health                            at http://127.0.0.1:6001, or where variables and file say
+  mcp-proxy health --ready --port 7000        if it takes requests, and is not about to stop
+  HEALTHCHECK CMD [\"mcp-proxy\", \"health\"]     in a Dockerfile
+
+The exit code is 0 if the gateway answers /healthz (or /readyz) with 200, 1 otherwise. TLS and Unix sockets are spoken as the
+settings say.";
+
+/// Settings of `health`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = HEALTH_HELP)]
+pub(crate) struct HealthFlags {
+    /// Ask /readyz instead of /healthz
+    #[arg(long)]
+    pub(crate) ready: bool,
+    /// Time for the answer
+    #[arg(long, value_name = "DURATION", default_value = "4s", value_parser = duration)]
+    pub(crate) timeout: std::time::Duration,
+    #[command(flatten)]
+    pub(crate) serve: ServeFlags,
+}
+
+fn duration(text: &str) -> Result<std::time::Duration, String> {
+    schemas::parse_duration(text).map_err(|_| "it is no duration such as 4s".to_owned())
 }
 
 /// Sub-command of `config`.

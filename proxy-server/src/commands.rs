@@ -1,8 +1,10 @@
 //! Carries out each sub-command.
 
+mod ask;
 mod audit;
 mod config;
 mod documents;
+mod health;
 mod pid_file;
 mod process;
 mod serve;
@@ -24,6 +26,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<()> {
         Some(Command::Config(ConfigCommand::Migrate(args))) => config::migrate(&args),
         Some(Command::Config(ConfigCommand::Schema)) => config::schema(),
         Some(Command::Audit(AuditCommand::Verify(args))) => audit::verify(&args),
+        Some(Command::Health(args)) => health::health(&args).await,
         Some(Command::Init(args)) => documents::init(&args),
         Some(Command::Start(args)) => process::start(*args).await,
         Some(Command::Stop(args)) => process::stop(&args).await,

@@ -4,6 +4,6 @@
 pub(crate) mod accept;
 pub(crate) mod client;
 pub(crate) mod event_stream;
-mod pem;
+pub(crate) mod pem;
 pub(crate) mod server;
 pub(crate) mod write;

@@ -97,6 +97,11 @@ impl Upstreams {
         self.environment.config.upstreams
     }
 
+    /// Returns the maximum number of programs of all upstreams.
+    pub(crate) fn most_processes(&self) -> usize {
+        self.environment.config.processes
+    }
+
     pub(crate) fn get(&self, name: &str) -> Option<Arc<Upstream>> {
         self.live.borrow().get(name).cloned()
     }

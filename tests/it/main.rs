@@ -28,6 +28,7 @@ mod editors;
 mod eras;
 mod faults;
 mod fidelity;
+mod health_command;
 mod install;
 mod isolation;
 mod library;

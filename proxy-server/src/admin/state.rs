@@ -46,6 +46,8 @@ pub(crate) struct Admin {
 pub(crate) struct Connections {
     pub(crate) active: AtomicU64,
     pub(crate) total: AtomicU64,
+    /// Maximum number that is open.
+    pub(crate) limit: usize,
 }
 
 /// The state, as handlers extract it.

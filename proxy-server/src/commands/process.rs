@@ -2,30 +2,19 @@
 //! are those of Radium's `rad mcp proxy`.
 
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::Context;
-use bytes::Bytes;
-use http::header::{AUTHORIZATION, HOST, HeaderMap, HeaderValue};
-use http::{Method, Request, StatusCode};
-use http_body_util::{BodyExt, Empty, Limited};
-use hyper::client::conn::http1;
-use hyper_util::rt::TokioIo;
+use http::StatusCode;
 use schemas::admin::GatewayStatus;
 use serde_json::json;
-use tokio::net::UnixStream;
-use url::Url;
 
+use super::ask::get;
 use super::pid_file::{self, OwnPidFile, State};
 use super::serve::{self, Sources};
 use crate::cli::{Output, ProcessFlags, StartFlags, StatusFlags};
 use crate::config::{Config, InvalidConfig, Loaded, Place, process_environment};
-use crate::http::client::{Dialer, Fetch, Limits, Network};
-use crate::pieces::Pieces;
 
-/// Maximum size of the gateway's answer.
-const MAX_ANSWER: usize = 16 << 20;
 const STATUS_PATH: &str = "/admin/status";
 /// Timeout for the gateway's answer.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -160,66 +149,10 @@ fn shown(place: Place<'_>) -> String {
 
 /// Asks the gateway for its status.
 async fn ask(config: &Config) -> anyhow::Result<GatewayStatus> {
-    let answer = async {
-        match config.admin_place().unwrap_or(config.place()) {
-            Place::Tcp(host, port) => ask_at(config, host, port).await,
-            Place::Unix(path) => ask_on(config, path).await,
-        }
-    };
-    let (status, body) = tokio::time::timeout(PATIENCE, answer).await.context("it does not answer")??;
+    let place = config.admin_place().unwrap_or(config.place());
+    let (status, body) = get(config, place, STATUS_PATH, PATIENCE).await?;
     anyhow::ensure!(status == StatusCode::OK, "it answers {status}");
     Ok(serde_json::from_slice(&body)?)
-}
-
-/// Returns the header fields with the first admin token.
-fn credentials(config: &Config) -> anyhow::Result<HeaderMap> {
-    let mut headers = HeaderMap::new();
-    if let Some(token) = config.policy.admin_tokens.first() {
-        headers.insert(AUTHORIZATION, HeaderValue::from_str(&format!("Bearer {}", token.expose()))?);
-    }
-    Ok(headers)
-}
-
-/// Asks on a Unix socket.
-async fn ask_on(config: &Config, path: &Path) -> anyhow::Result<(StatusCode, Vec<u8>)> {
-    let stream = UnixStream::connect(path).await?;
-    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
-    let mut request = Request::get(STATUS_PATH).header(HOST, "localhost").body(Empty::<Bytes>::new())?;
-    request.headers_mut().extend(credentials(config)?);
-    let answer = async {
-        let response = sender.send_request(request).await?;
-        let status = response.status();
-        let body = Limited::new(response.into_body(), MAX_ANSWER).collect().await;
-        Ok((status, body.map_err(anyhow::Error::from_boxed)?.to_bytes().to_vec()))
-    };
-    // The connection ends with its only request.
-    tokio::select! {
-        answer = answer => answer,
-        ended = connection => Err(ended.err().map_or_else(|| anyhow::anyhow!("it closed the connection"), Into::into)),
-    }
-}
-
-/// Asks at an IP address or host name.
-async fn ask_at(config: &Config, host: &str, port: u16) -> anyhow::Result<(StatusCode, Vec<u8>)> {
-    let host = match host {
-        "0.0.0.0" | "" => "127.0.0.1".to_owned(),
-        "::" => "[::1]".to_owned(),
-        host if host.contains(':') => format!("[{host}]"),
-        host => host.to_owned(),
-    };
-    let url: Url = format!("{}://{host}:{port}{STATUS_PATH}", config.scheme()).parse()?;
-    let limits = Limits { connect_timeout: PATIENCE, idle_timeout: PATIENCE };
-    // A certificate that nobody else has signed is trusted here.
-    let network = Network { authorities: config.tls.certificate.iter().cloned().collect(), ..Network::default() };
-    let dialer = Dialer::new(limits, network, HeaderValue::from_static("status"));
-    let request = Fetch {
-        method: Method::GET,
-        url: &url,
-        headers: credentials(config)?,
-        body: Pieces::default(),
-        limit: MAX_ANSWER,
-    };
-    Ok(dialer.fetch(request).await?)
 }
 
 fn show(status: &GatewayStatus) -> anyhow::Result<()> {

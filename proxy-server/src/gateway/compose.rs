@@ -62,7 +62,7 @@ pub(super) fn compose(
     let policy = Arc::new(Policy::new(settings.policy.clone(), keys.digest.clone(), oauth, access));
     let uses = follow_token_uses(Arc::clone(&control), Arc::clone(&policy), tasks.stopping().clone());
     tasks.spawn("token uses", uses);
-    let counts = Arc::<Connections>::default();
+    let counts = Arc::new(Connections { limit: config.max_connections, ..Connections::default() });
     let catalog =
         Catalog::follow(upstreams.clone(), settings.naming.clone(), GatewayName::new(keys.gateway_name), tasks);
     let discovery = Arc::new(discovery_of(config, settings, (upstreams.clone(), Arc::clone(&policy))));

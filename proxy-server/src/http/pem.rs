@@ -15,7 +15,7 @@ pub(crate) enum PemError {
 }
 
 /// Reads all certificates of a file.
-pub(super) fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, PemError> {
+pub(crate) fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, PemError> {
     let unreadable = |error| PemError::File(file.to_owned(), error);
     let found = CertificateDer::pem_file_iter(file).map_err(unreadable)?;
     let found: Vec<_> = found.collect::<Result<_, _>>().map_err(unreadable)?;

@@ -148,6 +148,11 @@ impl Tokens {
         self.index();
     }
 
+    /// Returns the maximum number of tokens.
+    pub(crate) fn capacity(&self) -> usize {
+        self.capacity
+    }
+
     /// Returns every token, expired ones included.
     pub(crate) fn all(&self) -> &BTreeMap<TokenName, Arc<AccessToken>> {
         &self.by_name

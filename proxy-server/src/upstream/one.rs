@@ -214,7 +214,7 @@ impl Upstream {
 
     /// Acquires a permit for a request in flight; fails at the limit, or if the tenant holds its share.
     pub(crate) fn admit(&self, tenant: Tenant) -> Result<InFlight<'_>, Error> {
-        let most = self.definition.limits.in_flight.map_or(self.environment.config.in_flight, |most| most as usize);
+        let most = self.most_in_flight();
         self.in_flight.admit(tenant, most).map_err(|full| {
             let limit = match full {
                 Full::Limit => Limit::count(most, "--max-in-flight", "maxInFlight"),
@@ -222,6 +222,11 @@ impl Upstream {
             };
             Error::new(Kind::Busy).because(full).at(&self.definition.name).limited(Some(limit))
         })
+    }
+
+    /// Returns the maximum number of requests in flight.
+    pub(crate) fn most_in_flight(&self) -> usize {
+        self.definition.limits.in_flight.map_or(self.environment.config.in_flight, |most| most as usize)
     }
 
     /// True if no request is in flight.

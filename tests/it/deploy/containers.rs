@@ -1,7 +1,6 @@
 //! Images, Compose and Kubernetes: probes, times and the proxy in front.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::pin::pin;
 use std::time::Duration;
 
@@ -71,27 +70,26 @@ async fn every_probe_is_answered() {
     assert_eq!(raw("GET", &url).header("authorization", &authorization).send().await.status, 200);
 }
 
-/// Runs the health check of the image. Returns its exit code.
-async fn healthcheck(port: &str, arguments: &[&str]) -> Option<i32> {
-    let mut command = Command::new("bash");
-    command.arg(folder("docker/healthcheck")).args(arguments).env_clear().env("MCP_PROXY_PORT", port);
-    run(command).await.code
-}
-
 #[tokio::test]
 async fn the_health_check_of_the_image_tells_a_gateway_that_answers() {
     let gateway = gateway().await;
     let port = port(&gateway).to_owned();
-    assert_eq!(healthcheck(&port, &[]).await, Some(0));
-    assert_eq!(healthcheck(&port, &["/readyz"]).await, Some(0));
-    assert_eq!(healthcheck(&port, &["/nothing"]).await, Some(1));
+    // With the variables of the image, which listens on all addresses.
+    let check = || {
+        let check = binary("mcp-proxy").args(["health"]).env("MCP_PROXY_HOST", "0.0.0.0").env("MCP_PROXY_PORT", &port);
+        check.run()
+    };
+    let ended = check().await;
+    assert_eq!((ended.code, ended.out.as_str()), (Some(0), "ok\n"), "{}", ended.err);
     drop(gateway);
-    assert_eq!(healthcheck(&port, &[]).await, Some(1));
-    let mode = fs::metadata(folder("docker/healthcheck")).expect("a file").permissions();
-    assert_eq!(mode.mode() & 0o111, 0o111, "it can be run");
+    let ended = check().await;
+    assert!(ended.code == Some(1) && ended.err.contains("no answer from /healthz"), "{}", ended.err);
     for file in ["docker/Dockerfile", "docker/Dockerfile.tools"] {
         let text = text(file);
-        assert!(text.contains(r#"CMD ["/usr/local/bin/healthcheck"]"#) && text.contains("USER 10001:10001"), "{file}");
+        assert!(
+            text.contains(r#"CMD ["/usr/local/bin/mcp-proxy", "health"]"#) && text.contains("USER 10001:10001"),
+            "{file}"
+        );
     }
 }
 

@@ -80,6 +80,8 @@ struct Traffic {
     one: Session,
     all: Session,
     calls: usize,
+    /// Holds the logs of the gateway.
+    _folder: TempDir,
     /// Has the only call that the busy server takes.
     _waiting: Session,
     _upstreams: [Fake; 2],
@@ -87,8 +89,11 @@ struct Traffic {
 
 impl Traffic {
     async fn start() -> Self {
-        let mut gateway =
-            binary("mcp-proxy").args(["--port=0", "--storage=memory", "--admin-tokens", ADMIN]).serve().await;
+        let folder = tempfile::tempdir().expect("a folder");
+        let [access, audit] =
+            ["access", "audit"].map(|name| format!("--{name}-log={}", folder.path().join(name).display()));
+        let flags = ["--port=0", "--storage=memory", "--admin-tokens", ADMIN, &access, &audit];
+        let mut gateway = binary("mcp-proxy").args(flags).serve().await;
         gateway.admin = gateway.admin.with_token(ADMIN);
         let one = fake("one").echo("echo").tool("fail", async |call: Call| call.fail(r#"{"code":-1,"message":"no"}"#));
         let one = one.start(Via::Stdio).await;
@@ -103,7 +108,7 @@ impl Traffic {
         waiting.begin(tool_call("0", "wait", "{}"));
         let session = session(&gateway.url, "one").open().await;
         let all = session_with_all(&gateway.url).open().await;
-        Self { gateway, one: session, all, calls: 0, _waiting: waiting, _upstreams: [one, busy] }
+        Self { gateway, one: session, all, calls: 0, _folder: folder, _waiting: waiting, _upstreams: [one, busy] }
     }
 
     /// Calls every server once and changes the storage.

@@ -27,6 +27,7 @@ pub(super) fn all(admin: &Admin, trees: &HashMap<u32, Usage>) -> Vec<Family> {
     all.extend(upstreams(admin));
     all.extend(processes(admin, trees));
     all.extend(gateway(admin));
+    all.push(limits(admin));
     all.extend(storage(admin));
     all.extend(own_process());
     all
@@ -125,6 +126,7 @@ fn upstreams(admin: &Admin) -> Vec<Family> {
     let noise = statuses.iter().map(|status| (of(&status.name), status.unreadable_lines));
     let handshakes = all.iter().map(|(name, upstream)| (of(name.as_str()), upstream.handshakes()));
     let in_flight = all.iter().map(|(name, upstream)| (of(name.as_str()), upstream.in_flight() as f64));
+    let most_in_flight = all.iter().map(|(name, upstream)| (of(name.as_str()), upstream.most_in_flight() as f64));
     let snapshot = admin.catalog.snapshot();
     let items = snapshot
         .lengths()
@@ -142,6 +144,11 @@ fn upstreams(admin: &Admin) -> Vec<Family> {
             attempts,
         ),
         Family::gauge("mcp_proxy_upstream_in_flight", "Requests in flight at an upstream.", in_flight),
+        Family::gauge(
+            "mcp_proxy_upstream_in_flight_limit",
+            "Maximum number of requests in flight at an upstream (--max-in-flight, maxInFlight).",
+            most_in_flight,
+        ),
         Family::counter(
             "mcp_proxy_upstream_unreadable_lines",
             "Lines on the standard output of programs that are no messages.",
@@ -218,7 +225,26 @@ fn gateway(admin: &Admin) -> Vec<Family> {
             "1 if a newer version of the configuration file has a mistake and is not used.",
             [(Vec::new(), f64::from(u8::from(file.rejected.is_some())))],
         ),
+        Family::gauge(
+            "mcp_proxy_configuration_refused_servers",
+            "Servers of the configuration file that are not registered, because of a mistake or a name that is taken.",
+            single(file.refused.len()),
+        ),
     ]
+}
+
+/// The limits that other metrics approach.
+fn limits(admin: &Admin) -> Family {
+    let limits = [
+        ("connections", admin.connections.limit),
+        ("sessions", admin.calls.limits.max_sessions),
+        ("parked_calls", admin.calls.limits.parked_calls),
+        ("processes", admin.upstreams.most_processes()),
+        ("servers", admin.upstreams.capacity()),
+        ("access_tokens", admin.control.tokens().capacity()),
+    ];
+    let limits = limits.map(|(limit, value)| (labels([("limit", limit)]), value as f64));
+    Family::gauge("mcp_proxy_limit", "Maximum numbers of connections, sessions, processes and others.", limits)
 }
 
 /// The metrics of the storage, and of the logs that the gateway keeps.
