@@ -3,6 +3,7 @@
 mod audit;
 mod body;
 mod definitions;
+mod events;
 mod generations;
 mod import;
 mod leases;
@@ -60,6 +61,7 @@ pub(crate) fn router(admin: Arc<Admin>) -> (Router, Vec<Route>) {
         .route("/admin/mcps/{name}/refresh", post(refresh::refresh))
         .route("/admin/mcps/{name}/logs", get(logs::logs))
         .route("/admin/audit", get(audit::audit))
+        .route("/admin/events", get(events::events))
         .route("/admin/generations", post(generations::apply))
         .route("/admin/import", post(import::import))
         .route("/admin/leases", get(leases::list))

@@ -178,7 +178,7 @@ impl Catalog {
     fn publish(&self, offer: Offer) {
         let name = &offer.upstream.definition().name;
         let live = self.upstreams.all();
-        self.snapshot.send_if_modified(|snapshot| {
+        let is_published = self.snapshot.send_if_modified(|snapshot| {
             let is_live = live.get(name).is_some_and(|live| Arc::ptr_eq(live, &offer.upstream));
             if is_live {
                 let mut offers = snapshot.offers.clone();
@@ -188,6 +188,10 @@ impl Catalog {
             }
             is_live
         });
+        if is_published {
+            let lengths = List::ALL.map(|list| (list.member(), offer.lists.get(list).len().into()));
+            offer.upstream.announce_lists(&lengths);
+        }
     }
 
     /// Withdraws the items of this upstream, but not those of another upstream with the same name.

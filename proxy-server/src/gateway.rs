@@ -37,7 +37,7 @@ use crate::policy::Policy;
 use crate::registry::{OpenError, Opened, Registry};
 use crate::sync::lock;
 use crate::tasks::{Lanes, Tasks};
-use crate::telemetry::{Action, Actor, Audit, Entry};
+use crate::telemetry::{Actor, Audit, Entry, EventType, StateChanges};
 
 /// Time for connections that were accepted last to get their first response, also from a client that never sends a request.
 const FIRST_RESPONSES: Duration = Duration::from_secs(1);
@@ -77,6 +77,7 @@ pub struct Gateway {
     applied: Mutex<Config>,
     audit: Audit,
     access_log: AccessLog,
+    events: StateChanges,
     tls: Option<Tls>,
     #[cfg_attr(not(test), expect(dead_code, reason = "a test tries each with each credential"))]
     routes: Vec<Route>,
@@ -97,7 +98,7 @@ impl Gateway {
             None => Bound::bind(&config).await?,
         };
         let bound_admin = Bound::bind_admin(&config).await?;
-        let (audit, access_log) = open_logs(&config)?;
+        let (audit, access_log, events) = open_logs(&config)?;
         let opened = Opened::open(&config.storage, bound.storage_port(&config), config.upstream.upstreams).await?;
         let keys = opened.keys().map_err(OpenError::from)?;
         let mark = own_mark(&keys)?;
@@ -109,10 +110,10 @@ impl Gateway {
         dialer.set_own([&address, &admin_address].into_iter().filter_map(Address::tcp).collect());
         let (tasks, connections, drain) = (Tasks::default(), Tasks::default(), Drain::default());
         let settings = Settings::new(&config);
-        let registry = Registry::start(opened, audit.clone(), &tasks);
+        let registry = Registry::start(opened, (audit.clone(), events.clone()), &tasks);
         let Composed { edge, control, policy, counts, routers, routes } = compose(
             (&config, &settings, &keys),
-            (registry.clone(), dialer, (audit.clone(), access_log.clone())),
+            (registry.clone(), dialer, (audit.clone(), access_log.clone(), events.clone())),
             &tasks,
             &drain,
         );
@@ -136,6 +137,7 @@ impl Gateway {
         }
         let url = public_url(&config, &address);
         audit.note(start_entry(&registry, &url));
+        events.note_all(vec![start_entry(&registry, &url)]);
         Ok(Self {
             address,
             admin_address,
@@ -154,6 +156,7 @@ impl Gateway {
             started: config,
             audit,
             access_log,
+            events,
             tls,
             routes,
         })
@@ -204,8 +207,7 @@ impl Gateway {
         }
         let changed = lock(&self.applied).live_changes(&renewed);
         if !changed.is_empty() {
-            let entry = Entry::new(Action::Configured, &Actor::Gateway, Timestamp::now());
-            self.audit.note(entry.with("settings", changed));
+            self.note(Entry::new(EventType::Configured, &Actor::Gateway, Timestamp::now()).with("settings", changed));
         }
         lock(&self.applied).clone_from(&renewed);
         self.settings.replace(&renewed);
@@ -215,9 +217,15 @@ impl Gateway {
 
     /// Notes for status reports why a newer version of the configuration file is not used.
     pub(crate) fn reject_file(&self, reason: String) {
-        let entry = Entry::new(Action::ConfigurationRefused, &Actor::Gateway, Timestamp::now());
-        self.audit.note(entry.with("reason", reason.as_str()));
+        let entry = Entry::new(EventType::ConfigurationRefused, &Actor::Gateway, Timestamp::now());
+        self.note(entry.with("reason", reason.as_str()));
         self.control.reject_file(reason);
+    }
+
+    /// Records something that has happened, and tells those who follow the state.
+    fn note(&self, entry: Entry) {
+        self.events.note_all(vec![entry.clone()]);
+        self.audit.note(entry);
     }
 
     /// Announces the shutdown and waits for `--drain-delay`: `/readyz` answers 503 and every response closes its
@@ -225,6 +233,7 @@ impl Gateway {
     /// embedded storage is left to the next gateway, which can begin to listen at the same address meanwhile.
     pub async fn drain(&self) {
         self.drain.announce();
+        self.events.note(EventType::Draining, "", &[]);
         if self.started.reuse_port {
             self.control.store_token_uses(self.policy.access_tokens()).await;
             self.registry.hand_over().await;
@@ -250,7 +259,7 @@ impl Gateway {
             warn!("tasks still running at the end of the grace period");
         }
         self.lanes.stop().await;
-        self.audit.note(Entry::new(Action::Stopped, &Actor::Gateway, Timestamp::now()));
+        self.audit.note(Entry::new(EventType::Stopped, &Actor::Gateway, Timestamp::now()));
         self.audit.flush().await;
         self.access_log.flush();
     }
@@ -267,7 +276,7 @@ pub(crate) async fn serve_stdio(
     let keys = opened.keys().map_err(OpenError::from)?;
     let dialer = Dialer::new(limits(&config), config.network.clone(), own_mark(&keys)?);
     let (tasks, drain) = (Tasks::default(), Drain::default());
-    let registry = Registry::start(opened, Audit::default(), &tasks);
+    let registry = Registry::start(opened, Default::default(), &tasks);
     let settings = Settings::new(&config);
     let Composed { edge, control, .. } =
         compose((&config, &settings, &keys), (registry, dialer, Default::default()), &tasks, &drain);
@@ -283,21 +292,21 @@ pub(crate) async fn serve_stdio(
     Ok(())
 }
 
-/// Opens the audit log and the access log, as far as there are any.
-fn open_logs(config: &Config) -> Result<(Audit, AccessLog), StartError> {
+/// Opens the audit log and the access log, as far as there are any, and begins the state changes.
+fn open_logs(config: &Config) -> Result<(Audit, AccessLog, StateChanges), StartError> {
     let audit = config.audit_log.as_deref().map(Audit::open).transpose();
     let audit = audit.map_err(|error| StartError::Audit(error.into()))?;
     let access = config.access_log.as_deref().map(|path| {
         let failed = |source| StartError::AccessLog { path: path.to_owned(), source };
         AccessLog::open(path).map_err(failed)
     });
-    Ok((audit.unwrap_or_default(), access.transpose()?.unwrap_or_default()))
+    Ok((audit.unwrap_or_default(), access.transpose()?.unwrap_or_default(), StateChanges::default()))
 }
 
 /// Returns the audit record of a start. Its revision tells which changes came while no record was written.
 fn start_entry(registry: &Registry, url: &str) -> Entry {
     let snapshot = registry.snapshot();
-    let entry = Entry::new(Action::Started, &Actor::Gateway, Timestamp::now()).about(url);
+    let entry = Entry::new(EventType::Started, &Actor::Gateway, Timestamp::now()).about(url);
     let entry = entry.with("version", env!("CARGO_PKG_VERSION")).with("revision", snapshot.revision().to_string());
     entry.with("registrations", snapshot.len())
 }

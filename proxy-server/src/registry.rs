@@ -17,15 +17,14 @@ mod redis;
 mod registration;
 mod snapshot;
 mod storage;
+mod token_changes;
 mod tokens;
 mod transaction;
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use schemas::admin::TokenName;
 use schemas::{Holder, Owner, Secret};
 use tokio::sync::{Notify, Semaphore, watch};
 use tokio::time::{Instant, timeout};
@@ -52,7 +51,7 @@ pub(crate) use self::transaction::{
 };
 use crate::sync::lock;
 use crate::tasks::Tasks;
-use crate::telemetry::{Audit, Histogram, PendingRecords};
+use crate::telemetry::{Actor, Audit, EventType, Histogram, PendingRecords, StateChanges};
 
 /// Maximum time for which a change waits for the changes before it, and maximum time for which it is decided on again
 /// because other gateways have changed the records.
@@ -84,11 +83,16 @@ struct Shared {
     published: Notify,
     tasks: Tasks,
     audit: Audit,
+    events: StateChanges,
 }
 
 impl Registry {
     /// Takes over an opened storage, and starts the task that follows it.
-    pub(crate) fn start(Opened { storage, records, limits, .. }: Opened, audit: Audit, tasks: &Tasks) -> Self {
+    pub(crate) fn start(
+        Opened { storage, records, limits, .. }: Opened,
+        (audit, events): (Audit, StateChanges),
+        tasks: &Tasks,
+    ) -> Self {
         let newest = watch::Sender::new(Arc::clone(records.snapshot()));
         let access = watch::Sender::new(Arc::clone(records.tokens()));
         let is_durable = !matches!(storage, Storage::Memory);
@@ -106,6 +110,7 @@ impl Registry {
             published: Notify::new(),
             tasks: tasks.clone(),
             audit,
+            events,
         }));
         if is_durable {
             let registrations = registry.snapshot().len();
@@ -239,58 +244,6 @@ impl Registry {
         lock(&self.0.writes).clone()
     }
 
-    /// Subscribes to the newest state of all access tokens.
-    pub(crate) fn tokens(&self) -> watch::Receiver<Arc<Tokens>> {
-        self.0.tokens.subscribe()
-    }
-
-    /// Issues an access token whose secret has this digest.
-    pub(crate) async fn issue_token(
-        &self,
-        named: (TokenName, TokenDigest),
-        grant: TokenGrant,
-        context: &ChangeContext,
-    ) -> Result<Arc<AccessToken>, TokenError> {
-        let now = context.now;
-        self.change(context, move |records| records.issue_token(named, grant.clone(), now)).await?
-    }
-
-    /// Replaces what an access token is for.
-    pub(crate) async fn update_token(
-        &self,
-        name: TokenName,
-        grant: TokenGrant,
-        context: &ChangeContext,
-    ) -> Result<Arc<AccessToken>, TokenError> {
-        let now = context.now;
-        self.change(context, move |records| records.update_token(&name, grant.clone(), now)).await?
-    }
-
-    /// Replaces the secret of an access token by that with this digest. The present one stays valid for `overlap`.
-    pub(crate) async fn rotate_token(
-        &self,
-        (name, digest): (TokenName, TokenDigest),
-        overlap: Duration,
-        context: &ChangeContext,
-    ) -> Result<Arc<AccessToken>, TokenError> {
-        let now = context.now;
-        self.change(context, move |records| records.rotate_token((&name, digest), overlap, now)).await?
-    }
-
-    /// Removes an access token. Returns true if it existed.
-    pub(crate) async fn revoke_token(&self, name: TokenName, context: &ChangeContext) -> Result<bool, StorageError> {
-        self.change(context, move |records| records.revoke_token(&name)).await
-    }
-
-    /// Notes the times at which access tokens were used.
-    pub(crate) async fn note_token_uses(
-        &self,
-        uses: BTreeMap<TokenName, Timestamp>,
-        context: &ChangeContext,
-    ) -> Result<(), StorageError> {
-        self.change(context, move |records| records.note_token_uses(&uses)).await
-    }
-
     /// Returns the number of registrations that can still be added.
     pub(crate) fn room(&self) -> usize {
         self.records().room()
@@ -381,6 +334,9 @@ impl Registry {
     /// that readers see snapshots in order.
     fn publish(&self, records: Records) {
         let mut current = self.records();
+        let delta = Delta::between(&current, &records);
+        let context = ChangeContext { by: Actor::Gateway, now: Timestamp::now() };
+        self.0.events.note_all(context.entries(&current, &delta));
         *current = records;
         self.0.newest.send_if_modified(|newest| {
             let is_new = !Arc::ptr_eq(newest, current.snapshot());
@@ -439,6 +395,7 @@ impl Registry {
             is_new
         });
         if is_new {
+            self.0.events.note(EventType::StorageLost, kind, &[("reason", failure.to_string().into())]);
             error!(storage = kind, error = %failure, "storage lost; serving from memory, and refusing changes");
         }
         failure
@@ -478,6 +435,7 @@ impl Registry {
                     // While no change can come between.
                     *lock(&self.0.leases_until) = expiry(Timestamp::now(), LEASE_GRACE);
                     self.0.failure.send_replace(None);
+                    self.0.events.note(EventType::StorageFound, self.kind(), &[]);
                     info!(storage = self.kind(), "storage found again; changes are accepted");
                     return;
                 }

@@ -2,8 +2,10 @@
 //! arguments; `secrets` masks known secrets in every line.
 
 pub(crate) mod audit;
+mod events;
 mod histogram;
 mod levels;
+mod ring;
 mod secrets;
 pub(crate) mod usage;
 
@@ -13,11 +15,13 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, Registry, fmt, reload};
 
-pub(crate) use self::audit::{Action, Actor, Audit, Entry, PendingRecords, Refusal};
+pub(crate) use self::audit::{Actor, Audit, Entry, EventType, PendingRecords, Refusal};
+pub(crate) use self::events::{StateChange, StateChanges};
 pub(crate) use self::histogram::Histogram;
 pub(crate) use self::levels::{
     Components, ForeignLogger, Level, Levels, LevelsInEffect, STDERR, configure, levels, override_levels,
 };
+pub(crate) use self::ring::Ring;
 use self::secrets::Masking;
 pub(crate) use self::secrets::{Secrets, mask_known, never_log};
 

@@ -15,6 +15,7 @@
 //! ```
 
 mod audit;
+mod event;
 mod gateway_status;
 mod generation;
 mod health;
@@ -33,6 +34,7 @@ mod tool;
 use serde::Deserialize;
 
 pub use crate::admin::audit::AuditRecords;
+pub use crate::admin::event::StateEvent;
 pub use crate::admin::gateway_status::{ConfigurationStatus, GatewayStatus};
 pub use crate::admin::generation::{
     Change, Changed, Generation, GenerationAnswer, GenerationRefused, Obstacle, RefusedChange,

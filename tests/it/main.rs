@@ -26,6 +26,7 @@ mod deploy;
 mod draining;
 mod editors;
 mod eras;
+mod events;
 mod faults;
 mod fidelity;
 mod health_command;

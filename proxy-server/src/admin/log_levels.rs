@@ -14,7 +14,7 @@ use crate::admin::body::{document, ttl};
 use crate::admin::problem::problem;
 use crate::admin::state::Shared;
 use crate::registry::expiry;
-use crate::telemetry::{self, Action, Actor, Entry, ForeignLogger, Levels, LevelsInEffect};
+use crate::telemetry::{self, Actor, Entry, EventType, ForeignLogger, Levels, LevelsInEffect};
 
 /// `GET /admin/log-levels`.
 pub(super) async fn show() -> Response {
@@ -40,7 +40,7 @@ pub(super) async fn change(State(admin): Shared, Extension(by): Extension<Actor>
     own.0.extend(components.into_iter().map(|(component, level)| (component, level.into())));
     let levels = Levels { level: level.map_or(configured.level, Into::into), components: own };
     info!(level = %levels.level, components = %levels.components, "log levels changed");
-    let entry = Entry::new(Action::LogLevels, &by, Timestamp::now()).with("level", levels.level.to_string());
+    let entry = Entry::new(EventType::LogLevels, &by, Timestamp::now()).with("level", levels.level.to_string());
     let entry = entry.with("components", levels.components.to_string());
     admin.policy.audit().note(match until {
         Some(until) => entry.with("until", until.to_string()),
@@ -62,7 +62,7 @@ pub(super) async fn change(State(admin): Shared, Extension(by): Extension<Actor>
 pub(super) async fn reset(State(admin): Shared, Extension(by): Extension<Actor>) -> Response {
     let changed = telemetry::override_levels(None);
     info!("log levels reset");
-    admin.policy.audit().note(Entry::new(Action::LogLevels, &by, Timestamp::now()));
+    admin.policy.audit().note(Entry::new(EventType::LogLevels, &by, Timestamp::now()));
     answer(changed)
 }
 

@@ -1,28 +1,24 @@
 //! `GET /admin/mcps/{name}/logs`: the last lines about an upstream, and those to come as events.
 
-use std::sync::Arc;
-
 use axum::extract::{Path, Query, Request, State};
-use axum::http::{HeaderMap, Uri};
+use axum::http::Uri;
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use bytes::Bytes;
-use futures_util::{Stream, StreamExt, stream};
+use futures_util::StreamExt;
 use schemas::admin::{LogLine, LogLines, LogSource};
 use serde::Deserialize;
 
 use crate::admin::problem::{bad_request, unknown};
 use crate::admin::state::Shared;
-use crate::admin::stream::respond;
+use crate::admin::stream::{frames, respond, resumed};
 use crate::http::server::event;
 use crate::policy::AdminPrincipal;
-use crate::upstream::{self, LineSource, Upstream};
+use crate::upstream::{self, LineSource};
 
 /// Number of lines without a wish, and the largest that can be wished for.
 const LINES: usize = 100;
 const MOST_LINES: usize = 1_000;
-/// Lines that one frame of a stream may hold, so that a slow reader does not make the gateway copy all of them.
-const LINES_A_FRAME: usize = 100;
 
 #[derive(Deserialize)]
 struct Parameters {
@@ -45,13 +41,17 @@ pub(super) async fn logs(
     };
     let Some(upstream) = admin.upstreams.get(&name) else { return unknown(&name) };
     if follow {
-        let after = resumed(&upstream, request.headers());
-        let frames = frames(upstream, after, lines.unwrap_or(LINES));
-        return respond(&admin, principal, frames);
+        let (ring, retired) = (upstream.log().clone(), upstream.retired().clone());
+        let last = || ring.newest().saturating_sub(lines.unwrap_or(LINES) as u64);
+        let seen = resumed(&ring, request.headers()).unwrap_or_else(last);
+        let lines = frames(ring, seen, encode, |_| None);
+        // The log of a successor has other numbers.
+        let lines = lines.take_until(Box::pin(async move { retired.cancelled().await }));
+        return respond(&admin, principal, lines);
     }
     let kept = upstream.log().last(lines.unwrap_or(LINES));
     let mut answer = LogLines::default();
-    (answer.name, answer.lines) = (name, kept.iter().map(view).collect());
+    (answer.name, answer.lines) = (name, kept.iter().map(|(number, line)| view(*number, line)).collect());
     Json(answer).into_response()
 }
 
@@ -65,43 +65,18 @@ fn parameters(uri: &Uri) -> Result<Parameters, Response> {
     }
 }
 
-/// Returns the number of the line that a client of an earlier stream has seen, unless that was of another upstream.
-fn resumed(upstream: &Upstream, headers: &HeaderMap) -> Option<u64> {
-    let (begun, number) = headers.get("last-event-id")?.to_str().ok()?.split_once('-')?;
-    (begun == upstream.log().begun().to_string()).then(|| number.parse().ok())?
+fn encode(id: &str, number: u64, line: &upstream::LogLine) -> Option<Bytes> {
+    let data = serde_json::to_string(&view(number, line)).ok()?;
+    Some(event(id, "line", &data))
 }
 
-/// Returns the lines after a number, or the last ones, and all that follow until the upstream is retired.
-fn frames(
-    upstream: Arc<Upstream>,
-    after: Option<u64>,
-    lines: usize,
-) -> impl Stream<Item = Bytes> + Send + Unpin + 'static {
-    let newest = upstream.log().watch();
-    let seen = after.unwrap_or_else(|| upstream.log().newest().saturating_sub(lines as u64));
-    let retired = upstream.retired().clone();
-    let frames = stream::unfold((upstream, newest, seen), |(upstream, mut newest, mut seen)| async move {
-        // An error means that the log is gone.
-        newest.wait_for(|newest| *newest > seen).await.ok()?;
-        let begun = upstream.log().begun();
-        let mut frame = Vec::new();
-        for line in upstream.log().first_after(seen, LINES_A_FRAME) {
-            seen = line.number;
-            let text = serde_json::to_string(&view(&line)).unwrap_or_default();
-            frame.extend_from_slice(&event(&format!("{begun}-{seen}"), "line", &text));
-        }
-        Some((Bytes::from(frame), (upstream, newest, seen)))
-    });
-    Box::pin(frames.take_until(Box::pin(async move { retired.cancelled().await })))
-}
-
-fn view(line: &upstream::LogLine) -> LogLine {
+fn view(number: u64, line: &upstream::LogLine) -> LogLine {
     let source = match line.source {
         LineSource::Stderr => LogSource::Stderr,
         LineSource::Stdout => LogSource::Stdout,
         LineSource::Gateway => LogSource::Gateway,
     };
-    let mut view = LogLine::new((line.number, line.time.to_string()), source, &*line.text);
+    let mut view = LogLine::new((number, line.time.to_string()), source, &*line.text);
     view.pid = line.pid;
     view
 }

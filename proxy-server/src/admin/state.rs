@@ -12,6 +12,7 @@ use crate::call::Services;
 use crate::catalog::Catalog;
 use crate::control::Control;
 use crate::policy::{Credentials, Policy};
+use crate::telemetry::StateChanges;
 use crate::telemetry::usage::Trees;
 use crate::upstream::Upstreams;
 
@@ -33,6 +34,7 @@ pub(crate) struct Admin {
     /// Returns the longest silence of an event stream.
     pub(crate) keep_alive: Box<dyn Fn() -> Duration + Send + Sync>,
     pub(crate) calls: Arc<Services>,
+    pub(crate) events: StateChanges,
     /// Resources of the upstreams' processes.
     pub(crate) trees: Trees,
     /// True if `/metrics` asks for no token.

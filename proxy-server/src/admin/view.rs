@@ -11,7 +11,7 @@ use crate::admin::leases;
 use crate::admin::problem::{bad_request, denied};
 use crate::admin::state::Admin;
 use crate::registry::{Registration, Tenure};
-use crate::telemetry::{Action, Entry};
+use crate::telemetry::{Entry, EventType};
 
 /// Part of a definition that is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,7 +36,7 @@ pub(super) fn reveal(admin: &Admin, request: &Request) -> Result<Shown, Response
         Ok(token) => {
             warn!(%peer, path, admin_token = token, "secrets of definitions shown");
             let by = admin.policy.actor(&credentials);
-            admin.policy.audit().note(Entry::new(Action::SecretsRead, &by, Timestamp::now()).about(path));
+            admin.policy.audit().note(Entry::new(EventType::SecretsRead, &by, Timestamp::now()).about(path));
             Ok(Shown::Whole)
         }
         Err(why) => {

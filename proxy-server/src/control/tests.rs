@@ -13,7 +13,6 @@ use crate::http::client::{Dialer, Limits as DialLimits, Network};
 use crate::live::Live;
 use crate::registry::{EndedLeases, Expected, Opened, Registration, RequestedLease, Tenure, TransactError, Write};
 use crate::tasks::Tasks;
-use crate::telemetry::Audit;
 use crate::upstream::{ChildEnvironment, Config, Environment, Upstream, Upstreams};
 
 /// A change by the gateway itself, at the beginning of time.
@@ -34,8 +33,12 @@ impl World {
         let tasks = Tasks::default();
         let limits = DialLimits { connect_timeout: TTL, idle_timeout: TTL };
         let dialer = Dialer::new(limits, Network::default(), HeaderValue::from_static("m"));
-        let environment =
-            Environment::new(Live::new(Config::default()), tasks.clone(), dialer, ChildEnvironment::default());
+        let environment = Environment::new(
+            Live::new(Config::default()),
+            (tasks.clone(), Default::default()),
+            dialer,
+            ChildEnvironment::default(),
+        );
         let (upstreams, lifecycle) = Upstreams::new(environment);
         let (started, set_by) = (Instant::now(), Arc::<AtomicI64>::default());
         let ahead = Arc::clone(&set_by);
@@ -43,7 +46,7 @@ impl World {
             let set_by = SignedDuration::from_secs(ahead.load(Ordering::Relaxed));
             "2026-01-01T00:00:00Z".parse::<Timestamp>().expect("a time") + started.elapsed() + set_by
         };
-        let registry = Registry::start(Opened::memory(10).expect("a storage"), Audit::default(), &tasks);
+        let registry = Registry::start(Opened::memory(10).expect("a storage"), Default::default(), &tasks);
         Self { control: Arc::new(Control::new(registry, lifecycle, clock)), upstreams, tasks, set_by }
     }
 

@@ -21,8 +21,8 @@ use crate::policy::oauth::OAuth;
 use crate::policy::{AccessTokens, Policy};
 use crate::registry::Registry;
 use crate::tasks::Tasks;
-use crate::telemetry::Audit;
 use crate::telemetry::usage::Trees;
+use crate::telemetry::{Audit, StateChanges};
 use crate::upstream::{Environment, Upstreams};
 
 /// The parts of a gateway that its transports use.
@@ -46,14 +46,15 @@ pub(super) struct Routers {
 /// Assembles a gateway from its configuration, its keys, and its registry.
 pub(super) fn compose(
     (config, settings, keys): (&Config, &Settings, &Keys),
-    (registry, dialer, (audit, access_log)): (Registry, Dialer, (Audit, AccessLog)),
+    (registry, dialer, (audit, access_log, events)): (Registry, Dialer, (Audit, AccessLog, StateChanges)),
     tasks: &Tasks,
     drain: &Drain,
 ) -> Composed {
     tasks.spawn("unused connections", dialer.clone().sweep(tasks.stopping().clone()));
     let url = (config.scheme(), config.downstream.base_url.as_deref());
     let oauth = OAuth::new(&config.policy.oauth, url, dialer.clone(), keys.digest.clone());
-    let environment = Environment::new(settings.upstream.clone(), tasks.clone(), dialer, config.children.clone());
+    let changes = (tasks.clone(), events.clone());
+    let environment = Environment::new(settings.upstream.clone(), changes, dialer, config.children.clone());
     let (upstreams, lifecycle) = Upstreams::new(environment);
     let access_tokens = AccessTokens::new(registry.tokens());
     let control = Control::start(registry, lifecycle, tasks);
@@ -92,6 +93,7 @@ pub(super) fn compose(
             Box::new(move || downstream.keep_alive)
         },
         calls: Arc::clone(&edge.services),
+        events,
         trees: Trees::default(),
         has_public_metrics: config.public_metrics,
         credentials: downstream::shown,

@@ -59,9 +59,15 @@ impl Policy {
     }
 
     /// Waits until a caller may have lost its access to the admin API: its access token has not this right any more, or the
-    /// settings have changed.
+    /// settings that decide have changed.
     pub(crate) async fn admin_access_lost(&self, principal: AdminPrincipal, needed: Right) {
-        let mut settings = self.config.watch();
+        let mut changes = self.config.watch();
+        let deciding = || (self.config.admin_tokens.clone(), self.config.admin_allow_ips.clone());
+        let before = deciding();
+        let settings = async {
+            // An error means that the gateway is about to stop.
+            while changes.changed().await.is_ok() && deciding() == before {}
+        };
         let token = async {
             match principal {
                 AdminPrincipal::Token(id) => self.access_tokens.right_lost(id, needed).await,
@@ -69,8 +75,7 @@ impl Policy {
             }
         };
         tokio::select! {
-            // An error means that the gateway is about to stop.
-            _ = settings.changed() => {}
+            () = settings => {}
             () = token => {}
         }
     }

@@ -8,7 +8,7 @@ use crate::registry::delta::Delta;
 use crate::registry::records::Records;
 use crate::registry::registration::{Registration, Tenure};
 use crate::registry::tokens::AccessToken;
-use crate::telemetry::{Action, Actor, Entry};
+use crate::telemetry::{Actor, Entry, EventType};
 
 /// The author and the time of a change.
 #[derive(Debug, Clone)]
@@ -20,31 +20,31 @@ pub(crate) struct ChangeContext {
 impl ChangeContext {
     /// Returns a record for each registration, holder, owner and token that has changed; none for renewals and uses.
     pub(super) fn entries(&self, before: &Records, delta: &Delta) -> Vec<Entry> {
-        let entry = |action, subject: &dyn ToString| Entry::new(action, &self.by, self.now).about(subject.to_string());
+        let entry = |kind, subject: &dyn ToString| Entry::new(kind, &self.by, self.now).about(subject.to_string());
         let registrations =
             delta.registrations.iter().map(|(name, stored)| match (before.snapshot().get(name.as_str()), stored) {
-                (None, Some(stored)) => described(entry(Action::Registered, name), stored),
+                (None, Some(stored)) => described(entry(EventType::Registered, name), stored),
                 (Some(former), Some(stored)) => {
                     let members = changed_members(&former.definition, &stored.definition);
-                    described(entry(Action::Updated, name), stored).with("changed", members)
+                    described(entry(EventType::Updated, name), stored).with("changed", members)
                 }
-                (_, None) => entry(Action::Deregistered, name).with("revision", delta.revision.to_string()),
+                (_, None) => entry(EventType::Deregistered, name).with("revision", delta.revision.to_string()),
             });
         let leases = delta.leases.iter().filter_map(|(holder, held)| {
             let former = before.leases.all().get(holder).map(|held| &held.names);
             let names = held.as_ref().map(|held| &held.names);
             let list = || names.into_iter().flatten().map(ToString::to_string).collect::<Vec<_>>();
-            (former != names).then(|| entry(Action::Leased, holder).with("mcps", list()))
+            (former != names).then(|| entry(EventType::Leased, holder).with("mcps", list()))
         });
         let locks = delta.locks.iter().filter_map(|(owner, lock)| match (before.locks.all().get(owner), lock) {
             (Some(former), Some(lock)) if former.holder == lock.holder && former.since == lock.since => None,
-            (_, Some(lock)) => Some(entry(Action::Locked, owner).with("holder", lock.holder.to_string())),
-            (_, None) => Some(entry(Action::Unlocked, owner)),
+            (_, Some(lock)) => Some(entry(EventType::Locked, owner).with("holder", lock.holder.to_string())),
+            (_, None) => Some(entry(EventType::Unlocked, owner)),
         });
         let tokens = delta.tokens.iter().filter_map(|(name, token)| {
             let former = before.tokens().get(name).map(|token| &**token);
-            let action = token_action(former, token.as_deref())?;
-            let entry = entry(action, name);
+            let kind = token_event(former, token.as_deref())?;
+            let entry = entry(kind, name);
             Some(match token {
                 Some(token) => granted(entry, token),
                 None => entry,
@@ -70,13 +70,13 @@ fn granted(entry: Entry, token: &AccessToken) -> Entry {
 }
 
 /// Returns what has happened to a token; `None` if it was only used.
-fn token_action(former: Option<&AccessToken>, token: Option<&AccessToken>) -> Option<Action> {
+fn token_event(former: Option<&AccessToken>, token: Option<&AccessToken>) -> Option<EventType> {
     Some(match (former, token) {
-        (None, Some(_)) => Action::TokenIssued,
-        (_, None) => Action::TokenRevoked,
+        (None, Some(_)) => EventType::TokenIssued,
+        (_, None) => EventType::TokenRevoked,
         (Some(former), Some(token)) if former.revision == token.revision => return None,
-        (Some(former), Some(token)) if former.digest != token.digest => Action::TokenRotated,
-        (Some(_), Some(_)) => Action::TokenUpdated,
+        (Some(former), Some(token)) if former.digest != token.digest => EventType::TokenRotated,
+        (Some(_), Some(_)) => EventType::TokenUpdated,
     })
 }
 

@@ -21,7 +21,7 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
-pub(crate) use self::entry::{Action, Actor, Entry};
+pub(crate) use self::entry::{Actor, Entry, EventType};
 pub(crate) use self::file::AuditError;
 use self::file::AuditFile;
 pub(crate) use self::read::{Records, records};

@@ -10,6 +10,7 @@ use crate::error::{Error, Kind, Limit};
 use crate::http::client::Dialer;
 use crate::live::Live;
 use crate::tasks::Tasks;
+use crate::telemetry::StateChanges;
 use crate::upstream::log::UpstreamLog;
 use crate::upstream::noise::Noise;
 use crate::upstream::processes::Processes;
@@ -115,12 +116,19 @@ pub(crate) struct Environment {
     pub(super) failures: Arc<Failures>,
     /// Output lines of its processes that are not messages.
     pub(super) noise: Arc<Noise>,
+    /// State changes of the gateway.
+    pub(super) events: StateChanges,
     /// Last lines about the upstream.
     pub(super) log: UpstreamLog,
 }
 
 impl Environment {
-    pub(crate) fn new(config: Live<Config>, tasks: Tasks, dialer: Dialer, children: ChildEnvironment) -> Self {
+    pub(crate) fn new(
+        config: Live<Config>,
+        (tasks, events): (Tasks, StateChanges),
+        dialer: Dialer,
+        children: ChildEnvironment,
+    ) -> Self {
         Self {
             starts: Arc::new(Semaphore::new(config.starts)),
             remote_starts: Arc::new(Semaphore::new(REMOTE_STARTS)),
@@ -132,6 +140,7 @@ impl Environment {
             processes: Processes::default(),
             failures: Arc::default(),
             noise: Arc::default(),
+            events,
             log: UpstreamLog::default(),
         }
     }

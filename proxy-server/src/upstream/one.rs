@@ -5,13 +5,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use schemas::{Definition, admin};
+use serde_json::Value;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::error::{Blame, Error, Kind, Limit};
 use crate::protocol::{Era, Message};
-use crate::telemetry::Secrets;
+use crate::telemetry::{EventType, Secrets};
 use crate::tenant::Tenant;
 use crate::upstream::changes::ListChanges;
 use crate::upstream::deadline::Deadline;
@@ -111,6 +112,11 @@ impl Upstream {
     /// Masks the definition's secrets in a text that the upstream offers to clients.
     pub(crate) fn without_secrets(&self, text: &str) -> String {
         self.secrets.mask_known(text)
+    }
+
+    /// Announces that its lists have changed.
+    pub(crate) fn announce_lists(&self, details: &[(&str, Value)]) {
+        self.environment.events.note(EventType::ListsChanged, self.definition.name.as_str(), details);
     }
 
     /// Returns the last lines about the upstream.

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use schemas::{Transport, admin};
+use serde_json::Value;
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -16,11 +17,11 @@ use tracing::{info, warn};
 
 use crate::error::{Chain, Error};
 use crate::protocol::{Message, server_of};
-use crate::telemetry::Secrets;
+use crate::telemetry::{EventType, Secrets};
 use crate::upstream::environment::Environment;
 use crate::upstream::era::{self, Verdict};
 use crate::upstream::health;
-use crate::upstream::log::LineSource;
+use crate::upstream::log::{LineSource, note};
 use crate::upstream::session::Session;
 use crate::upstream::state::{Action, Event, Policy, STABLE, State, step};
 use crate::upstream::transport::exit::LONGEST_END;
@@ -96,11 +97,12 @@ impl Supervisor {
             (state, action) = step(state, event, policy, jitter());
             if state == State::GaveUp {
                 warn!(upstream = %self.definition.name, "gave up connecting");
-                self.environment.log.push(LineSource::Gateway, None, "gave up connecting");
+                note(&self.environment.log, LineSource::Gateway, None, "gave up connecting");
                 self.gave_up();
             }
         }
         let session = self.observed.send_replace(Observed::default()).session;
+        self.announce(EventType::Ended, &[]);
         if let Some(session) = session {
             session.close().await;
         }
@@ -131,7 +133,12 @@ impl Supervisor {
         }
     }
 
+    fn announce(&self, kind: EventType, details: &[(&str, Value)]) {
+        self.environment.events.note(kind, self.definition.name.as_str(), details);
+    }
+
     async fn connect(&self) -> Event {
+        self.announce(EventType::Connecting, &[]);
         self.observed.send_modify(|observed| {
             observed.state = admin::State::Connecting;
             observed.attempts += 1;
@@ -175,7 +182,8 @@ impl Supervisor {
         }
         let (server, era) = (server(session.handshake()), session.era().word());
         info!(upstream = %self.definition.name, server, era, "upstream connected");
-        self.environment.log.push(LineSource::Gateway, None, &format!("connected ({era})"));
+        note(&self.environment.log, LineSource::Gateway, None, &format!("connected ({era})"));
+        let details = [("server", server.as_str().into()), ("era", era.into())];
         self.observed.send_modify(|observed| {
             observed.state = admin::State::Connected;
             observed.session = Some(session);
@@ -184,6 +192,7 @@ impl Supervisor {
             observed.attempts = 0;
             observed.handshakes += 1;
         });
+        self.announce(EventType::Connected, &details);
         Event::Connected
     }
 
@@ -256,11 +265,12 @@ impl Supervisor {
     fn failed(&self, reason: &str) {
         let reason = &*self.secrets.mask(reason);
         warn!(upstream = %self.definition.name, reason, "upstream not connected");
-        self.environment.log.push(LineSource::Gateway, None, &format!("not connected: {reason}"));
+        note(&self.environment.log, LineSource::Gateway, None, &format!("not connected: {reason}"));
         self.observed.send_modify(|observed| {
             observed.state = admin::State::Error;
             observed.last_error = Some((Timestamp::now(), reason.into()));
         });
+        self.announce(EventType::NotConnected, &[("reason", reason.into())]);
     }
 }
 

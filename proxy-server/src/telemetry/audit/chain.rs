@@ -11,7 +11,7 @@ use ring::digest::{SHA256, digest};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::entry::{Action, Actor, Entry};
+use super::entry::{Actor, Entry, EventType};
 
 /// SHA-256 of a line, in hexadecimal.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,7 +32,7 @@ pub(crate) struct Head {
 struct Record<'a> {
     seq: u64,
     time: Timestamp,
-    action: Action,
+    action: EventType,
     actor: &'a Actor,
     #[serde(skip_serializing_if = "Option::is_none")]
     subject: Option<&'a str>,
@@ -118,8 +118,8 @@ impl Head {
     /// Appends a record to the chain. Returns its line, with its end.
     pub(crate) fn append(&mut self, entry: &Entry) -> serde_json::Result<Vec<u8>> {
         let seq = self.seq + 1;
-        let Entry { time, action, actor, subject, details } = entry;
-        let (time, action, subject, prev) = (*time, *action, subject.as_deref(), &self.digest);
+        let Entry { time, kind, actor, subject, details } = entry;
+        let (time, action, subject, prev) = (*time, *kind, subject.as_deref(), &self.digest);
         let mut line = serde_json::to_vec(&Record { seq, time, action, actor, subject, details, prev })?;
         *self = Self { seq, digest: Digest::of(&line) };
         line.push(b'\n');

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
 
 /// Whoever makes a change, or is refused.
@@ -35,52 +35,82 @@ pub(crate) enum Actor {
     Many,
 }
 
-/// Kind of a record.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
-pub(crate) enum Action {
-    #[serde(rename = "gateway.started")]
+/// Kind of audit records and events.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) enum EventType {
     Started,
-    #[serde(rename = "gateway.stopped")]
+    Draining,
     Stopped,
-    #[serde(rename = "audit.recovered")]
     Recovered,
-    #[serde(rename = "configuration.applied")]
     Configured,
-    #[serde(rename = "configuration.refused")]
     ConfigurationRefused,
-    #[serde(rename = "log_levels.changed")]
     LogLevels,
-    #[serde(rename = "registration.created")]
     Registered,
-    #[serde(rename = "registration.updated")]
     Updated,
-    #[serde(rename = "registration.deleted")]
     Deregistered,
-    #[serde(rename = "leases.changed")]
     Leased,
-    #[serde(rename = "lock.taken")]
     Locked,
-    #[serde(rename = "lock.released")]
     Unlocked,
-    #[serde(rename = "token.issued")]
     TokenIssued,
-    #[serde(rename = "token.updated")]
     TokenUpdated,
-    #[serde(rename = "token.rotated")]
     TokenRotated,
-    #[serde(rename = "token.revoked")]
     TokenRevoked,
-    #[serde(rename = "secrets.read")]
     SecretsRead,
-    #[serde(rename = "access.refused")]
     Refused,
+    Connecting,
+    Connected,
+    NotConnected,
+    Ended,
+    ListsChanged,
+    StorageLost,
+    StorageFound,
+}
+
+impl EventType {
+    /// Returns the stable word of the wire.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Started => "gateway.started",
+            Self::Draining => "gateway.draining",
+            Self::Stopped => "gateway.stopped",
+            Self::Recovered => "audit.recovered",
+            Self::Configured => "configuration.applied",
+            Self::ConfigurationRefused => "configuration.refused",
+            Self::LogLevels => "log_levels.changed",
+            Self::Registered => "registration.created",
+            Self::Updated => "registration.updated",
+            Self::Deregistered => "registration.deleted",
+            Self::Leased => "leases.changed",
+            Self::Locked => "lock.taken",
+            Self::Unlocked => "lock.released",
+            Self::TokenIssued => "token.issued",
+            Self::TokenUpdated => "token.updated",
+            Self::TokenRotated => "token.rotated",
+            Self::TokenRevoked => "token.revoked",
+            Self::SecretsRead => "secrets.read",
+            Self::Refused => "access.refused",
+            Self::Connecting => "upstream.connecting",
+            Self::Connected => "upstream.connected",
+            Self::NotConnected => "upstream.failed",
+            Self::Ended => "upstream.ended",
+            Self::ListsChanged => "catalog.changed",
+            Self::StorageLost => "storage.lost",
+            Self::StorageFound => "storage.found",
+        }
+    }
+}
+
+impl Serialize for EventType {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.word())
+    }
 }
 
 /// A record without its place in the chain.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Entry {
     pub(crate) time: Timestamp,
-    pub(crate) action: Action,
+    pub(crate) kind: EventType,
     pub(crate) actor: Actor,
     /// Name of the registration, holder, owner, token or path.
     pub(crate) subject: Option<String>,
@@ -89,8 +119,8 @@ pub(crate) struct Entry {
 }
 
 impl Entry {
-    pub(crate) fn new(action: Action, actor: &Actor, time: Timestamp) -> Self {
-        Self { time, action, actor: actor.clone(), subject: None, details: Map::new() }
+    pub(crate) fn new(kind: EventType, actor: &Actor, time: Timestamp) -> Self {
+        Self { time, kind, actor: actor.clone(), subject: None, details: Map::new() }
     }
 
     #[must_use]

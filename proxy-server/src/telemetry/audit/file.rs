@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use tracing::{error, warn};
 
 use super::chain::{Digest, Head, Verifier};
-use super::entry::{Action, Actor, Entry};
+use super::entry::{Actor, Entry, EventType};
 
 /// Attempts to get the lock, and the delay between two of them.
 const LOCK_ATTEMPTS: u32 = 50;
@@ -170,7 +170,7 @@ impl AuditFile {
         }
         warn!(audit_log = %self.path.display(), "the last record of the audit log was cut short");
         let torn = Digest::of(&line).to_string();
-        let entry = Entry::new(Action::Recovered, &Actor::Gateway, Timestamp::now()).with("torn", torn);
+        let entry = Entry::new(EventType::Recovered, &Actor::Gateway, Timestamp::now()).with("torn", torn);
         let mut lines = b"\n".to_vec();
         lines.extend_from_slice(&stored.head.append(&entry).map_err(io::Error::other)?);
         Ok(lines)

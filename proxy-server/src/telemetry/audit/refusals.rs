@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use super::entry::{Action, Actor, Entry};
+use super::entry::{Actor, Entry, EventType};
 
 /// Maximum number of callers and reasons that are told apart.
 const MOST_KEYS: usize = 1_000;
@@ -44,7 +44,7 @@ impl Refusals {
             repeated.last = now;
             return None;
         }
-        let entry = Entry::new(Action::Refused, &actor, now).about(shortened(&path)).with("reason", reason);
+        let entry = Entry::new(EventType::Refused, &actor, now).about(shortened(&path)).with("reason", reason);
         self.0.insert((reason, actor), Repeated { count: 0, last: now });
         Some(entry)
     }
@@ -53,7 +53,7 @@ impl Refusals {
     pub(super) fn take(&mut self) -> Vec<Entry> {
         let repeated = std::mem::take(&mut self.0).into_iter().filter(|(_, repeated)| repeated.count > 0);
         let entry = |((reason, actor), Repeated { count, last }): ((&'static str, Actor), Repeated)| {
-            Entry::new(Action::Refused, &actor, last).with("reason", reason).with("repeated", count)
+            Entry::new(EventType::Refused, &actor, last).with("reason", reason).with("repeated", count)
         };
         repeated.map(entry).collect()
     }

@@ -36,7 +36,7 @@ use crate::sync::lock;
 use crate::tasks::Tasks;
 use crate::telemetry::Secrets;
 use crate::upstream::inbox::Inbox;
-use crate::upstream::log::{LineSource, UpstreamLog};
+use crate::upstream::log::{LineSource, UpstreamLog, note};
 use crate::upstream::noise::Noise;
 use crate::upstream::processes::{Processes, RunningProcess};
 use crate::upstream::transport::exit::how_it_ended;
@@ -244,7 +244,7 @@ pub(crate) fn start(
     let Streams { tasks, processes, place, noise, log, inbox, line_limit, patience } = streams;
     let pid = child.id();
     info!(upstream = %definition.name, pid, "process started");
-    log.push(LineSource::Gateway, pid, "process started");
+    note(&log, LineSource::Gateway, pid, "process started");
     if let (Some(input), Some(output), Some(stderr)) = (child.stdin.take(), child.stdout.take(), child.stderr.take()) {
         let writer = Writer { end: end.clone(), heard: life.heard.clone(), _gone: Arc::clone(&gone) };
         tasks.spawn("stdio input", writer.run(queue, input));
@@ -376,7 +376,7 @@ impl Watch {
         }
         let status = status.map_or_else(|| "not ended".to_owned(), how_it_ended);
         info!(upstream = reader.name, pid = reader.pid, status, "process ended");
-        reader.log.push(LineSource::Gateway, reader.pid, &format!("process ended: {status}"));
+        note(&reader.log, LineSource::Gateway, reader.pid, &format!("process ended: {status}"));
     }
 
     /// Sends an order to the warden, or a signal to the child's process group.

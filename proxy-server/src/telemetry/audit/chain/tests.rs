@@ -2,10 +2,10 @@ use jiff::Timestamp;
 use proptest::prelude::*;
 
 use super::*;
-use crate::telemetry::audit::{Action, Actor};
+use crate::telemetry::audit::{Actor, EventType};
 
 fn entry(subject: &str) -> Entry {
-    Entry::new(Action::Registered, &Actor::Gateway, Timestamp::UNIX_EPOCH).about(subject)
+    Entry::new(EventType::Registered, &Actor::Gateway, Timestamp::UNIX_EPOCH).about(subject)
 }
 
 /// Returns a chain of records about these subjects, as lines without their ends.
@@ -39,7 +39,7 @@ fn a_chain_is_verified_to_its_end() {
 fn a_line_that_a_crash_has_cut_short_is_accounted_for() {
     let (mut lines, mut head) = chain(&["a"]);
     let torn = br#"{"seq":2,"time":"19"#.to_vec();
-    let recovered = Entry::new(Action::Recovered, &Actor::Gateway, Timestamp::UNIX_EPOCH);
+    let recovered = Entry::new(EventType::Recovered, &Actor::Gateway, Timestamp::UNIX_EPOCH);
     let recovered = recovered.with("torn", Digest::of(&torn).to_string());
     let next = head.append(&recovered).expect("a line").trim_ascii_end().to_vec();
     lines.push(torn.clone());

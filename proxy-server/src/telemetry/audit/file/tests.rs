@@ -5,7 +5,7 @@ use crate::telemetry::audit::chain::Broken;
 
 fn entries(count: usize) -> Vec<Entry> {
     let entry =
-        |number| Entry::new(Action::Registered, &Actor::Gateway, Timestamp::UNIX_EPOCH).about(format!("s{number}"));
+        |number| Entry::new(EventType::Registered, &Actor::Gateway, Timestamp::UNIX_EPOCH).about(format!("s{number}"));
     (0..count).map(entry).collect()
 }
 

@@ -11,7 +11,7 @@ use tracing::{debug, info, warn};
 
 use crate::sync::lock;
 use crate::telemetry::{STDERR, Secrets};
-use crate::upstream::log::{LineSource, UpstreamLog};
+use crate::upstream::log::{LineSource, UpstreamLog, note};
 
 /// Number of last lines of standard error that are kept for the status.
 const KEPT_LINES: usize = 5;
@@ -45,7 +45,7 @@ impl Errors {
             // Mask before truncating, because a part of a secret would not be recognised.
             let masked = self.secrets.mask(&String::from_utf8_lossy(&line));
             let text = masked.trim_end();
-            self.log.push(LineSource::Stderr, self.pid, text);
+            note(&self.log, LineSource::Stderr, self.pid, text);
             let text: String = text.chars().take(KEPT_LINE_LENGTH).collect();
             self.write(&text, pace.admit(Instant::now()));
             if !text.is_empty() {

@@ -10,7 +10,7 @@ use crate::lines::{Lines, Part};
 use crate::protocol::{self, INTERNAL_ERROR, Message};
 use crate::telemetry::Secrets;
 use crate::upstream::inbox::Inbox;
-use crate::upstream::log::{LineSource, UpstreamLog};
+use crate::upstream::log::{LineSource, UpstreamLog, note};
 use crate::upstream::noise::Noise;
 use crate::upstream::transport::long_line::{Carried, LongLine};
 use crate::upstream::transport::outgoing::deliver;
@@ -84,7 +84,7 @@ impl Output {
         let begin = line.get(..line.len().min(LONGEST_MASKED)).unwrap_or_default();
         let masked = self.secrets.mask(&String::from_utf8_lossy(begin));
         self.noise.note(masked.as_bytes(), why);
-        self.log.push(LineSource::Stdout, self.pid, masked.trim_end());
+        note(&self.log, LineSource::Stdout, self.pid, masked.trim_end());
     }
 
     /// Skips a line, and fails the request that it answers as soon as its id is known.
