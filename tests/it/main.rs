@@ -58,6 +58,7 @@ mod sync;
 mod tidy;
 mod tls;
 mod told;
+mod traces;
 mod unix_socket;
 mod upstream_http;
 mod worker;
