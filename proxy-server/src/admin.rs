@@ -88,13 +88,13 @@ async fn authorize(State(admin): Shared, mut request: Request, next: Next) -> Re
     }
     let needed = if request.method().is_safe() { Right::Read } else { Right::Write };
     let credentials = (admin.credentials)(&request);
-    let (decided, by) = (admin.policy.admin(&credentials, needed), admin.policy.actor(&credentials));
-    match decided {
+    match admin.policy.admin(&credentials, needed) {
         Ok(principal) => {
+            let by = admin.policy.actor_of(principal, &credentials);
             request.extensions_mut().insert(principal);
             request.extensions_mut().insert(by);
             next.run(request).await
         }
-        Err(denied) => problem::denied((&admin, &by), request.uri().path(), denied),
+        Err(denied) => problem::denied((&admin, &admin.policy.actor(&credentials)), request.uri().path(), denied),
     }
 }

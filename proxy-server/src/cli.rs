@@ -153,7 +153,7 @@ Examples:
   mcp-proxy audit verify --after 4000:9f86.. audit.jsonl
       what follows files that were archived, whose verification ended with this record
 
-The end of the chain is in FILE.head. Whoever can write both files can write another chain; so note the last record
+The end of the chain is in FILE.head of the last file. Whoever can write both files can write another chain; so note the last record
 elsewhere now and then (it is printed here, and in the answer of /admin/audit), and give it with --head.
 The exit code is 0 if all records are intact, 1 otherwise; the first line that is not is named.";
 
@@ -170,6 +170,9 @@ pub(crate) struct VerifyFlags {
     /// Record that must be in the chain; can be repeated
     #[arg(long, value_name = "NUMBER:DIGEST")]
     pub(crate) head: Vec<String>,
+    /// Accept that nothing tells the end of the chain, as of a file that was rotated
+    #[arg(long)]
+    pub(crate) open_end: bool,
     /// Form of the result
     #[arg(long, value_name = "FORM", value_enum, default_value_t = Output::Human)]
     pub(crate) output: Output,

@@ -261,7 +261,7 @@ impl Gateway {
         self.lanes.stop().await;
         self.audit.note(Entry::new(EventType::Stopped, &Actor::Gateway, Timestamp::now()));
         self.audit.flush().await;
-        self.access_log.flush();
+        self.access_log.flush().await;
     }
 }
 

@@ -21,6 +21,7 @@ mod token_changes;
 mod tokens;
 mod transaction;
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -83,6 +84,8 @@ struct Shared {
     published: Notify,
     tasks: Tasks,
     audit: Audit,
+    /// True if a change was refused because it could not be recorded, and leases have not been given more time for that yet.
+    was_unrecorded: AtomicBool,
     events: StateChanges,
 }
 
@@ -110,6 +113,7 @@ impl Registry {
             published: Notify::new(),
             tasks: tasks.clone(),
             audit,
+            was_unrecorded: AtomicBool::new(false),
             events,
         }));
         if is_durable {
@@ -197,6 +201,14 @@ impl Registry {
         let shared = Arc::clone(&self.0);
         // Asked when it is this change's turn, because the storage may have been lost while it waited.
         let expire = move |records: &mut Records| {
+            if shared.audit.failure().is_some() {
+                shared.was_unrecorded.store(true, Ordering::Relaxed);
+                return EndedLeases::default();
+            }
+            // Holders could take no leases meanwhile, as after a loss of the storage.
+            if shared.was_unrecorded.swap(false, Ordering::Relaxed) {
+                *lock(&shared.leases_until) = expiry(now, LEASE_GRACE);
+            }
             let is_due = now >= *lock(&shared.leases_until);
             if is_due { records.expire(now) } else { EndedLeases::default() }
         };
@@ -311,20 +323,32 @@ impl Registry {
             if delta.is_empty() {
                 return Ok((outcome, PendingRecords::none()));
             }
-            let place = shared.audit.reserve().map_err(|reason| StorageError::new(Fault::Unrecorded, reason))?;
-            let records = if place.is_wanted() { context.entries(&before, &delta) } else { Vec::new() };
+            let records = if shared.audit.is_open() { context.entries(&before, &delta) } else { Vec::new() };
+            // Renewals of leases have no record, so they go on while none can be written.
+            let place = (!records.is_empty()).then(|| shared.audit.reserve()).transpose();
+            let place = place.map_err(|reason| {
+                shared.was_unrecorded.store(true, Ordering::Relaxed);
+                StorageError::new(Fault::Unrecorded, reason)
+            })?;
             let began = Instant::now();
             let persisted = shared.storage.persist(delta).await;
             lock(&shared.writes).observe(began.elapsed());
             match persisted {
                 Ok(()) => {
                     // While no other change can come between.
-                    let records = place.record(records);
+                    let records = place.map_or_else(PendingRecords::none, |place| place.record(records));
                     self.publish(after);
                     return Ok((outcome, records));
                 }
                 Err(PersistError::Conflict) => self.reload().await.map_err(|error| self.fail(error))?,
-                Err(PersistError::Failed(error)) => return Err(self.fail(error)),
+                Err(PersistError::Failed(error)) => {
+                    // It may be stored nevertheless.
+                    let unknown = records.into_iter().map(|entry| entry.with("outcome", "unknown")).collect();
+                    if let Some(place) = place {
+                        place.record(unknown).written().await;
+                    }
+                    return Err(self.fail(error));
+                }
             }
         }
         Err(busy())
@@ -372,9 +396,12 @@ impl Registry {
             let (registrations, leases, locks) = (delta.registrations.len(), delta.leases.len(), delta.locks.len());
             let tokens = delta.tokens.len();
             warn!(registrations, leases, locks, tokens, "the storage has lost changes; storing them again");
+            let context = ChangeContext { by: Actor::Gateway, now: Timestamp::now() };
+            let recorded = context.entries(&loaded.records, &delta);
             match shared.storage.persist(delta).await {
                 Ok(()) => {
                     shared.storage.made_good();
+                    recorded.into_iter().for_each(|entry| shared.audit.note(entry));
                     self.publish(merged);
                     return Ok(());
                 }

@@ -2,12 +2,14 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::Stdio;
 
 use harness::fake::{Call, Via, fake};
 use harness::process::Signal;
 use harness::raw::{session, session_with_all};
 use harness::reference::reference_program;
-use harness::{DEADLINE, Served, binary, eventually};
+use harness::{Admin, DEADLINE, Served, binary, eventually, free_port, within};
+use rustix::process::{Pid, kill_process};
 use serde_json::{Value, json};
 
 use crate::modern::client;
@@ -97,6 +99,7 @@ async fn a_request_whose_client_leaves_is_cancelled_and_an_error_has_its_code() 
     };
     let line = eventually("the line is written while the gateway runs", written).await;
     assert_eq!((&line["outcome"], &line["responseBytes"]), (&json!("cancelled"), &json!(0)));
+    assert_eq!((&line["upstream"], &line["attempts"]), (&json!("slow"), &json!(1)), "{line}");
     let mut session = session(&gateway.url, "slow").open().await;
     session.request(r#"{"jsonrpc":"2.0","id":7,"method":"prompts/get","params":{"name":"none"}}"#).await;
     let lines = lines(gateway, &log).await;
@@ -133,4 +136,28 @@ async fn lines_and_metrics_count_the_same_requests_under_load_and_across_a_rotat
     all.extend(read(&former));
     let ids: std::collections::BTreeSet<_> = all.iter().map(|line| line["id"].to_string()).collect();
     assert_eq!((all.len(), ids.len()), (800, 800));
+}
+
+#[tokio::test]
+async fn a_pipe_that_nobody_reads_does_not_hold_up_the_end() {
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    let port = free_port().to_string();
+    let (mut command, _folder) = binary("mcp-proxy")
+        .args(["serve", "--storage=memory", "--access-log=/dev/stdout", "--port", &port])
+        .into_command();
+    let mut child = command.stdout(writer).stderr(Stdio::null()).spawn().expect("started");
+    let (url, health) = (format!("http://127.0.0.1:{port}"), ["health", "--port", &port]);
+    let is_up = || async { (binary("mcp-proxy").args(health).run().await.code == Some(0)).then_some(()) };
+    eventually("the gateway is up", is_up).await;
+    let upstream = fake("one").echo("echo").start(Via::Json).await;
+    Admin::new(&url).connect(&upstream.definition()).await;
+    let mut session = session(&url, "one").open().await;
+    // More than the pipe holds.
+    for number in 0..600 {
+        session.call(&number.to_string(), "echo", "{}").await;
+    }
+    let pid = child.id().and_then(|pid| Pid::from_raw(i32::try_from(pid).ok()?)).expect("a pid");
+    kill_process(pid, Signal::TERM).expect("signalled");
+    within(DEADLINE, "the end", child.wait()).await.expect("an end");
+    drop(reader);
 }

@@ -206,6 +206,57 @@ async fn whatever_is_done_to_the_file_is_found() {
 }
 
 #[tokio::test]
+async fn a_longer_chain_that_was_written_anew_is_found_by_the_end_of_the_former() {
+    let house = House::start(&["--storage=memory"]).await;
+    house.gateway.admin.register(&remote("one")).await;
+    let (verified, folder, log) = house.end().await;
+    assert_eq!(verified.code, Some(0), "{}", verified.err);
+    let forged = House::start(&["--storage=memory"]).await;
+    for number in 0..9 {
+        forged.gateway.admin.register(&remote(&format!("s{number}"))).await;
+    }
+    let (_, _other, longer) = forged.end().await;
+    fs::copy(longer, &log).expect("replaced");
+    let ended = verify(&[&log], &[]).await;
+    assert!(ended.code == Some(1) && ended.err.contains("names 3 as its last"), "{}{}", ended.out, ended.err);
+    drop(folder);
+}
+
+#[tokio::test]
+async fn a_change_with_thousands_of_names_is_a_record_that_can_be_verified() {
+    let house = House::start(&["--storage=memory"]).await;
+    let servers: Vec<String> = (0..20_000).map(|number| format!("{number:0>60}")).collect();
+    let token = json!({ "name": "many", "servers": servers });
+    assert_eq!(house.gateway.admin.post("/admin/tokens", &token).await.status, 201);
+    let (verified, _folder, log) = house.end().await;
+    assert_eq!(verified.code, Some(0), "{}", verified.err);
+    assert_eq!(records(&log)[1]["details"]["servers"][100], "and 19900 more");
+}
+
+#[tokio::test]
+async fn leases_are_renewed_while_nothing_can_be_recorded() {
+    let house = House::start(&["--storage=memory"]).await;
+    let admin = &house.gateway.admin;
+    let leased = admin.post("/admin/mcps?lease=worker&ttl=30s", remote("one")).await;
+    assert_eq!(leased.status, 201, "{}", leased.text);
+    let lock = fs::File::open(house.log.with_file_name("audit.jsonl.head")).expect("a file");
+    rustix::fs::flock(&lock, rustix::fs::FlockOperation::LockExclusive).expect("locked");
+    // The first change waits, and shows that no record can be written.
+    assert_eq!(admin.post("/admin/mcps", remote("two")).await.status, 201);
+    let number = std::sync::atomic::AtomicU32::new(0);
+    let change = || async {
+        let number = number.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        admin.post("/admin/mcps", remote(&format!("n{number}"))).await.status
+    };
+    eventually("changes are refused", || async { (change().await == 503).then_some(()) }).await;
+    let renewed = admin.put("/admin/leases/worker", json!({ "ttl": "30s" })).await;
+    assert_eq!(renewed.status, 200, "{}", renewed.text);
+    drop(lock);
+    eventually("changes are accepted", || async { (change().await == 201).then_some(()) }).await;
+    assert_eq!(admin.get("/admin/mcps/one").await.status, 200);
+}
+
+#[tokio::test]
 async fn records_go_on_after_a_kill_and_in_a_new_file_after_a_rotation() {
     let folder = tempfile::tempdir().expect("a folder");
     let log = folder.path().join("audit.jsonl");
@@ -230,7 +281,9 @@ async fn records_go_on_after_a_kill_and_in_a_new_file_after_a_rotation() {
     assert_eq!((&told["records"], &told["complete"]), (&json!(6), &json!(true)), "{}", both.err);
     let alone = verify(&[&log], &[]).await;
     assert!(alone.err.contains("has number 5, and 1 was expected"), "{}", alone.err);
-    let archived = verify(&[&former], &[]).await;
+    let unknown = verify(&[&former], &[]).await;
+    assert!(unknown.code == Some(1) && unknown.err.contains("nothing tells if records are missing"), "{}", unknown.err);
+    let archived = verify(&[&former], &["--open-end"]).await;
     let end = archived.out.split("the last is ").nth(1).and_then(|end| end.split(';').next()).expect("an end");
     let rest = verify(&[&log], &["--after", end.trim()]).await;
     assert_eq!(rest.code, Some(0), "{}", rest.err);

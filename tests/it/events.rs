@@ -121,3 +121,22 @@ async fn the_configuration_and_the_end_of_the_gateway_are_told() {
     assert!(stream.event().await.is_none(), "the stream ends with the gateway");
     assert_eq!(gateway.process.ended(DEADLINE).await.code, Some(0));
 }
+
+#[tokio::test]
+async fn a_server_with_many_words_leaves_room_for_the_events_of_others() {
+    let gateway = serve(&[]).await;
+    let words = "x".repeat(400_000);
+    let loud = fake("loud").on("initialize", move |call| {
+        let words = words.clone();
+        async move { call.fail(&format!(r#"{{"code":-1,"message":"{words}"}}"#)) }
+    });
+    let loud = loud.start(Via::Json).await;
+    let mut definition = loud.definition();
+    definition["era"] = "legacy".into();
+    let mut stream = follow(&gateway, "?last=10").await;
+    gateway.admin.register(&definition).await;
+    let (seen, _) = until(&mut stream, "upstream.failed").await;
+    assert_eq!(seen[0].0, "gateway.started", "it is kept");
+    let reason = seen.last().and_then(|(.., details)| details["reason"].as_str()).unwrap_or_default();
+    assert!((1_000..=4_096).contains(&reason.len()), "{}", reason.len());
+}

@@ -156,3 +156,30 @@ async fn levels_that_have_their_time_end_by_themselves() {
     let ended = || async { (gateway.admin.get("/admin/log-levels").await.json()["level"] == "info").then_some(()) };
     eventually("the configured level applies again", ended).await;
 }
+
+#[tokio::test]
+async fn a_secret_is_masked_wherever_a_long_line_is_split() {
+    let gateway = serve(&[]).await;
+    let script = "for n in 4090 8180 8191 16370; do head -c $n /dev/zero | tr '\\0' z >&2; printf %s \"$KEY\" >&2; \
+        head -c 100 /dev/zero | tr '\\0' y >&2; echo >&2; done; exec \"$0\" --stdio";
+    gateway.admin.connect(&scripted(script)).await;
+    let whole = || async {
+        let answer = gateway.admin.get("/admin/mcps/up/logs?lines=1000").await.json();
+        let texts = texts(&answer).concat();
+        (texts.matches('y').count() >= 400).then_some(texts)
+    };
+    let texts = eventually("everything is read", whole).await;
+    assert_eq!(texts.matches("[redacted]").count(), 4);
+    assert!(!texts.contains("hush") && !texts.contains("value"), "a part of the secret is there");
+}
+
+#[tokio::test]
+async fn a_question_without_the_end_of_a_line_is_seen_while_the_program_waits() {
+    let gateway = serve(&[]).await;
+    gateway.admin.register(&scripted("printf 'Password: ' >&2; sleep 60")).await;
+    let asked = || async {
+        let answer = gateway.admin.get("/admin/mcps/up/logs").await.json();
+        texts(&answer).contains(&"Password:").then_some(())
+    };
+    eventually("the question is seen", asked).await;
+}

@@ -77,7 +77,7 @@ async fn create(
 /// `GET /admin/mcps`. Entries hold `definition` and `status` and no flat members, because Go clients that find a name
 /// at the top of an entry deregister it when they stop. With `?secrets=true` definitions are whole, for callers who may [`reveal`] them.
 pub(super) async fn list(State(admin): Shared, request: Request) -> Response {
-    let shown = match reveal(&admin, &request) {
+    let shown = match reveal(&admin, &request).await {
         Ok(shown) => shown,
         Err(refusal) => return refusal,
     };
@@ -88,7 +88,7 @@ pub(super) async fn list(State(admin): Shared, request: Request) -> Response {
 
 /// `GET /admin/mcps/{name}`, with `?secrets=true` as for [`list`].
 pub(super) async fn show(State(admin): Shared, Path(name): Path<String>, request: Request) -> Response {
-    let shown = match reveal(&admin, &request) {
+    let shown = match reveal(&admin, &request).await {
         Ok(shown) => shown,
         Err(refusal) => return refusal,
     };

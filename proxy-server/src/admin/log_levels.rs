@@ -11,18 +11,24 @@ use tokio::time::sleep;
 use tracing::info;
 
 use crate::admin::body::{document, ttl};
-use crate::admin::problem::problem;
+use crate::admin::problem::{denied, problem, unrecorded};
 use crate::admin::state::Shared;
 use crate::registry::expiry;
 use crate::telemetry::{self, Actor, Entry, EventType, ForeignLogger, Levels, LevelsInEffect};
+
+const PATH: &str = "/admin/log-levels";
 
 /// `GET /admin/log-levels`.
 pub(super) async fn show() -> Response {
     answer(telemetry::levels(Timestamp::now()))
 }
 
-/// `PUT /admin/log-levels`: replaces the levels of the configuration, for a while or until the gateway ends.
+/// `PUT /admin/log-levels`: replaces the levels of the configuration, for a while or until the gateway ends. Whoever may do so
+/// could hide what it does, so that is for those who may issue access tokens.
 pub(super) async fn change(State(admin): Shared, Extension(by): Extension<Actor>, request: Request) -> Response {
+    if let Err(why) = admin.policy.issuer(&(admin.credentials)(&request)) {
+        return denied((&admin, &by), PATH, why);
+    }
     let LogLevelsUpdate { level, components, ttl } = match document(&admin, request).await {
         Ok(wanted) => wanted,
         Err(refusal) => return refusal,
@@ -39,13 +45,16 @@ pub(super) async fn change(State(admin): Shared, Extension(by): Extension<Actor>
     let mut own = configured.components;
     own.0.extend(components.into_iter().map(|(component, level)| (component, level.into())));
     let levels = Levels { level: level.map_or(configured.level, Into::into), components: own };
-    info!(level = %levels.level, components = %levels.components, "log levels changed");
     let entry = Entry::new(EventType::LogLevels, &by, Timestamp::now()).with("level", levels.level.to_string());
     let entry = entry.with("components", levels.components.to_string());
-    admin.policy.audit().note(match until {
+    let entry = match until {
         Some(until) => entry.with("until", until.to_string()),
         None => entry,
-    });
+    };
+    if let Err(reason) = admin.policy.audit().record(entry).await {
+        return unrecorded(&reason);
+    }
+    info!(level = %levels.level, components = %levels.components, "log levels changed");
     let changed = telemetry::override_levels(Some((levels, until)));
     if let Some(lifetime) = lifetime {
         let stopping = admin.calls.tasks.stopping().clone();
@@ -59,10 +68,16 @@ pub(super) async fn change(State(admin): Shared, Extension(by): Extension<Actor>
 }
 
 /// `DELETE /admin/log-levels`: the levels of the configuration apply again.
-pub(super) async fn reset(State(admin): Shared, Extension(by): Extension<Actor>) -> Response {
+pub(super) async fn reset(State(admin): Shared, Extension(by): Extension<Actor>, request: Request) -> Response {
+    if let Err(why) = admin.policy.issuer(&(admin.credentials)(&request)) {
+        return denied((&admin, &by), PATH, why);
+    }
+    let entry = Entry::new(EventType::LogLevels, &by, Timestamp::now()).with("level", "as configured");
+    if let Err(reason) = admin.policy.audit().record(entry).await {
+        return unrecorded(&reason);
+    }
     let changed = telemetry::override_levels(None);
     info!("log levels reset");
-    admin.policy.audit().note(Entry::new(EventType::LogLevels, &by, Timestamp::now()));
     answer(changed)
 }
 

@@ -52,6 +52,15 @@ pub(super) fn unavailable(error: &StorageError) -> Response {
     response
 }
 
+/// Answers that something is not done, because the audit log cannot be written.
+pub(super) fn unrecorded(reason: &str) -> Response {
+    let details = format!("this cannot be recorded in the audit log: {reason}");
+    let problem = Problem::new("Audit log unavailable").details(details).code("audit_log_unavailable");
+    let mut response = self::problem(StatusCode::SERVICE_UNAVAILABLE, problem);
+    response.headers_mut().insert(header::RETRY_AFTER, STORAGE_RETRY_AFTER);
+    response
+}
+
 pub(super) fn unknown(name: &str) -> Response {
     problem(StatusCode::NOT_FOUND, Problem::new("MCP not found").named(name))
 }
@@ -86,8 +95,8 @@ pub(super) fn denied((admin, by): (&Admin, &Actor), path: &str, denied: Denied) 
         }
         Denied::Server => return problem(StatusCode::FORBIDDEN, Problem::new("Access denied")),
         Denied::MayNotIssue => {
-            let details = "access tokens are issued, changed and revoked by callers with a token of --admin-tokens or, \
-                           where none is configured, by the user who runs the gateway, on this machine";
+            let details = "access tokens are issued, changed and revoked, and levels of the log are changed, by callers \
+                           with a token of --admin-tokens or, where none is configured, by the user who runs the gateway, on this machine";
             return problem(StatusCode::FORBIDDEN, Problem::new("Access denied").details(details));
         }
         Denied::MayNotStart(why) => {

@@ -58,7 +58,7 @@ pub(super) fn frames<T: Clone + Send + 'static>(
         // An error means that nobody adds items any more.
         newest.wait_for(|newest| *newest > seen).await.ok()?;
         let items = ring.first_after(seen, ITEMS_A_FRAME);
-        let last = items.last().map_or(seen, |(number, _)| *number);
+        let last = items.last().map_or_else(|| ring.newest(), |(number, _)| *number);
         Some(((ring.begun(), seen, items), (ring, newest, last)))
     });
     let frames = next.map(move |(begun, seen, items)| {

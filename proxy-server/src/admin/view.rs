@@ -1,5 +1,7 @@
 //! A registration as it is shown: with a placeholder for every secret, or whole for callers who may see secrets.
 
+use std::sync::Arc;
+
 use axum::extract::Request;
 use axum::http::{HeaderValue, header};
 use axum::response::Response;
@@ -8,7 +10,7 @@ use schemas::admin::{DefinitionView, Fingerprints, Status};
 use tracing::warn;
 
 use crate::admin::leases;
-use crate::admin::problem::{bad_request, denied};
+use crate::admin::problem::{bad_request, denied, unrecorded};
 use crate::admin::state::Admin;
 use crate::registry::{Registration, Tenure};
 use crate::telemetry::{Entry, EventType};
@@ -22,26 +24,35 @@ pub(super) enum Shown {
     Whole,
 }
 
-/// Decides whether a request gets to see secrets, and writes down who did: an admin token is needed, wherever the caller is.
-pub(super) fn reveal(admin: &Admin, request: &Request) -> Result<Shown, Response> {
+/// Decides whether a request gets to see secrets, and records who did: an admin token is needed, wherever the caller is.
+pub(super) fn reveal(admin: &Arc<Admin>, request: &Request) -> impl Future<Output = Result<Shown, Response>> + use<> {
+    let (decided, admin) = (revealed(admin, request), Arc::clone(admin));
+    async move {
+        let Some(entry) = decided? else { return Ok(Shown::Redacted) };
+        admin.policy.audit().record(entry).await.map_err(|reason| unrecorded(&reason))?;
+        Ok(Shown::Whole)
+    }
+}
+
+/// Returns the audit record of a request that gets to see secrets; `None` if it does not ask for them.
+fn revealed(admin: &Admin, request: &Request) -> Result<Option<Entry>, Response> {
     let query = request.uri().query().unwrap_or_default();
     match query.split('&').find_map(|part| part.strip_prefix("secrets=")) {
-        None | Some("false") => return Ok(Shown::Redacted),
+        None | Some("false") => return Ok(None),
         Some("true") => {}
         Some(_) => return Err(bad_request("`secrets` is `true` or `false`")),
     }
     let credentials = (admin.credentials)(request);
+    let by = admin.policy.actor(&credentials);
     let (peer, path) = (credentials.from.peer.ip(), request.uri().path());
     match admin.policy.revealer(&credentials) {
         Ok(token) => {
             warn!(%peer, path, admin_token = token, "secrets of definitions shown");
-            let by = admin.policy.actor(&credentials);
-            admin.policy.audit().note(Entry::new(EventType::SecretsRead, &by, Timestamp::now()).about(path));
-            Ok(Shown::Whole)
+            Ok(Some(Entry::new(EventType::SecretsRead, &by, Timestamp::now()).about(path)))
         }
         Err(why) => {
             warn!(%peer, path, "secrets of definitions refused");
-            Err(denied((admin, &admin.policy.actor(&credentials)), path, why))
+            Err(denied((admin, &by), path, why))
         }
     }
 }

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use tracing::debug;
 
 use crate::call::access_log::AccessLog;
-use crate::call::record::{Attribution, CallRecord};
+use crate::call::record::{Attribution, CallRecord, OpenLine};
 use crate::call::tally::ANSWERED as ANSWERED_CALL;
 use crate::error::{Blame, Chain, Error, Kind};
 use crate::policy::{AdminPrincipal, access};
@@ -66,12 +66,11 @@ pub(crate) async fn call_tool(
     let deadline = upstream.call_deadline();
     let record = CallRecord::begin(log, principal, &request);
     let (attribution, session) = (Attribution { tenant: Tenant::GATEWAY, record }, || upstream.session_label());
+    let line = OpenLine::new(attribution.record.clone());
     let outcome = attempt(upstream, (&request, &attribution), || send(upstream, &request, deadline), session).await;
-    if let Some(record) = &attribution.record {
-        match &outcome {
-            Ok(answer) => record.end(ANSWERED_CALL, answer.bytes().len()),
-            Err(error) => record.end(error.kind().word(), 0),
-        }
+    match &outcome {
+        Ok(answer) => line.end(ANSWERED_CALL, answer.bytes().len()),
+        Err(error) => line.end(error.kind().word(), 0),
     }
     outcome
 }
@@ -91,9 +90,9 @@ where
     let _place = upstream.admit(attribution.tenant).inspect_err(refused)?;
     debug!(upstream = %upstream.definition().name, method = request.method(), "attempt begun");
     let begun = Begun { upstream, request, began: Instant::now(), is_recorded: false };
+    attribution.note_attempt(upstream.definition().name.as_str());
     let outcome = send().await;
-    let error = outcome.as_ref().ok().and_then(Message::error_code);
-    attribution.note_attempt(upstream.definition().name.as_str(), session, error);
+    attribution.note_outcome(session, outcome.as_ref().ok());
     begun.record(&outcome);
     outcome.map_err(|error| name(error, upstream))
 }

@@ -88,6 +88,10 @@ pub(super) async fn resume(
 ) -> Option<Result<Answer, Error>> {
     let mut trips = services.parked.claim(state?, &purpose_of(call, &target.upstream)).await?;
     let begun_with = token(trips.request());
+    // The line of this round; that of the first one is written.
+    call.attribution.note_attempt(target.name());
+    let session = || trips.checkout()?.session().attachment().session_label();
+    call.attribution.note_outcome(session, None);
     let is_lost = trips.failure().is_some_and(|error| matches!(error.kind(), Kind::ConnectionLost | Kind::SessionLost));
     if is_lost && is_repeatable(services, target, trips.request()).await {
         trips.repeat();

@@ -15,6 +15,8 @@ use crate::tenant::Tenant;
 
 /// Number of the next request, unique in the process.
 static NEXT: AtomicU64 = AtomicU64::new(1);
+/// Outcome of a request whose client has left.
+pub(super) const CANCELLED: &str = "cancelled";
 /// Maximum length of texts that clients choose, in bytes.
 const LONGEST_TEXT: usize = 128;
 
@@ -33,6 +35,30 @@ pub(super) struct CallRecord {
     principal: String,
     message: Message,
     attempts: Mutex<Attempts>,
+}
+
+/// Line that is written as one of a cancelled request if it is dropped before its end.
+pub(super) struct OpenLine(Option<Arc<CallRecord>>);
+
+impl OpenLine {
+    pub(super) fn new(record: Option<Arc<CallRecord>>) -> Self {
+        Self(record)
+    }
+
+    /// Writes the line.
+    pub(super) fn end(mut self, outcome: &'static str, response_bytes: usize) {
+        if let Some(record) = self.0.take() {
+            record.end(outcome, response_bytes);
+        }
+    }
+}
+
+impl Drop for OpenLine {
+    fn drop(&mut self) {
+        if let Some(record) = &self.0 {
+            record.end(CANCELLED, 0);
+        }
+    }
 }
 
 /// Attempts at upstreams.
@@ -86,14 +112,21 @@ impl From<Tenant> for Attribution {
 }
 
 impl Attribution {
-    /// Notes an attempt at an upstream, and the session that it was made in.
-    pub(super) fn note_attempt(&self, upstream: &str, session: impl FnOnce() -> Option<String>, error: Option<i32>) {
+    /// Notes an attempt at an upstream, before it is made.
+    pub(super) fn note_attempt(&self, upstream: &str) {
         let Some(record) = &self.record else { return };
         let mut attempts = lock(&record.attempts);
         attempts.count += 1;
         attempts.upstream = Some(upstream.to_owned());
+        (attempts.session, attempts.error) = (None, None);
+    }
+
+    /// Notes the session that the attempt was made in, and the error that the upstream answered with.
+    pub(super) fn note_outcome(&self, session: impl FnOnce() -> Option<String>, answer: Option<&Message>) {
+        let Some(record) = &self.record else { return };
+        let mut attempts = lock(&record.attempts);
         attempts.session = session();
-        attempts.error = error;
+        attempts.error = answer.and_then(Message::error_code);
     }
 }
 
@@ -136,14 +169,21 @@ impl CallRecord {
     }
 }
 
-/// Returns the name of the tool or prompt, or the URI of the resource without its query, which may hold secrets.
+/// Returns the name of the tool or prompt, or the URI of the resource without user and query, which may be secrets.
 fn named(message: &Message) -> Option<Cow<'_, str>> {
     if let Some(name) = message.parameter("name").and_then(protocol::text) {
         return Some(shortened(&name).to_owned().into());
     }
     let uri = message.parameter("uri").and_then(protocol::text)?;
     let end = uri.find(['?', '#']).unwrap_or(uri.len());
-    uri.get(..end).map(|uri| shortened(uri).to_owned().into())
+    let uri = uri.get(..end)?;
+    // A user and a password in front of the host.
+    let without_user = uri.split_once("://").and_then(|(scheme, rest)| {
+        let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+        let (_, host) = authority.rsplit_once('@')?;
+        Some(format!("{scheme}://{host}{path}"))
+    });
+    Some(shortened(without_user.as_deref().unwrap_or(uri)).to_owned().into())
 }
 
 /// Returns the trace context of a request, if it has the form of one (W3C Trace Context, 3.2).
@@ -181,6 +221,8 @@ mod tests {
         };
         check(r#"{"name":"say","arguments":{"word":"hush"}}"#, Some("say"));
         check(r#"{"uri":"https://a.example/b?token=hush#hush"}"#, Some("https://a.example/b"));
+        check(r#"{"uri":"postgres://ann:hush@db.example/a@b"}"#, Some("postgres://db.example/a@b"));
+        check(r#"{"uri":"file:///a/b"}"#, Some("file:///a/b"));
         check(r#"{"cursor":"x"}"#, None);
         check(&format!(r#"{{"name":"{}"}}"#, "ü".repeat(100)), Some(&"ü".repeat(64)));
     }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use foldhash::fast::RandomState;
 
-use crate::call::record::{Attribution, CallRecord};
+use crate::call::record::{Attribution, CANCELLED, CallRecord};
 use crate::error::Kind;
 use crate::policy::Principal;
 use crate::protocol::method_label;
@@ -15,9 +15,6 @@ use crate::tasks::PerLane;
 
 /// Outcome of a call with an answer, which may be an error that the upstream returned.
 pub(super) const ANSWERED: &str = "answered";
-
-/// Outcome of a call whose client has left.
-const CANCELLED: &str = "cancelled";
 
 /// Numbers of calls by method, outcome and class of the principal.
 pub(crate) type CallCounts = HashMap<(&'static str, &'static str, &'static str), u64, RandomState>;

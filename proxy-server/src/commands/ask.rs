@@ -2,7 +2,6 @@
 
 mod pinned;
 
-use std::path::Path;
 use std::pin::pin;
 use std::time::Duration;
 
@@ -22,17 +21,24 @@ use crate::config::{Config, Place};
 /// Maximum size of the answer in bytes.
 const MAX_ANSWER: usize = 16 << 20;
 
-/// Sends a GET request, with the first admin token. Returns the status and the body of the answer.
+/// A request for a document of the gateway.
+pub(super) struct Question<'a> {
+    pub(super) config: &'a Config,
+    pub(super) path: &'a str,
+    /// True if the request carries the first admin token. Whoever listens at the address gets to see it.
+    pub(super) is_admin: bool,
+}
+
+/// Sends a GET request. Returns the status and the body of the answer.
 pub(super) async fn get(
-    config: &Config,
+    question: Question<'_>,
     place: Place<'_>,
-    path: &str,
     patience: Duration,
 ) -> anyhow::Result<(StatusCode, Vec<u8>)> {
     let answer = async {
         match place {
-            Place::Tcp(host, port) => ask_at(config, (host, port), path).await,
-            Place::Unix(socket) => ask_on(config, socket, path).await,
+            Place::Tcp(host, port) => ask_at(&question, (host, port)).await,
+            Place::Unix(socket) => exchange(&question, UnixStream::connect(socket).await?, "localhost").await,
         }
     };
     timeout(patience, answer).await.context("it does not answer")?
@@ -47,13 +53,8 @@ fn credentials(config: &Config) -> anyhow::Result<HeaderMap> {
     Ok(headers)
 }
 
-/// Asks on a Unix socket.
-async fn ask_on(config: &Config, socket: &Path, path: &str) -> anyhow::Result<(StatusCode, Vec<u8>)> {
-    exchange(config, UnixStream::connect(socket).await?, "localhost", path).await
-}
-
 /// Asks at an IP address or host name.
-async fn ask_at(config: &Config, (host, port): (&str, u16), path: &str) -> anyhow::Result<(StatusCode, Vec<u8>)> {
+async fn ask_at(question: &Question<'_>, (host, port): (&str, u16)) -> anyhow::Result<(StatusCode, Vec<u8>)> {
     let host = match host {
         "0.0.0.0" | "" => "127.0.0.1",
         "::" => "::1",
@@ -61,25 +62,26 @@ async fn ask_at(config: &Config, (host, port): (&str, u16), path: &str) -> anyho
     };
     let stream = TcpStream::connect((host, port)).await.context("cannot connect")?;
     let named = if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") };
-    match &config.tls.certificate {
-        None => exchange(config, stream, &named, path).await,
+    match &question.config.tls.certificate {
+        None => exchange(question, stream, &named).await,
         Some(certificate) => {
             let stream = pinned::connect(certificate, stream).await.context("cannot speak TLS")?;
-            exchange(config, stream, &named, path).await
+            exchange(question, stream, &named).await
         }
     }
 }
 
 /// Sends the request, and reads the answer.
 async fn exchange<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
-    config: &Config,
+    question: &Question<'_>,
     stream: S,
     host: &str,
-    path: &str,
 ) -> anyhow::Result<(StatusCode, Vec<u8>)> {
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
-    let mut request = Request::get(path).header(HOST, host).body(Empty::<Bytes>::new())?;
-    request.headers_mut().extend(credentials(config)?);
+    let mut request = Request::get(question.path).header(HOST, host).body(Empty::<Bytes>::new())?;
+    if question.is_admin {
+        request.headers_mut().extend(credentials(question.config)?);
+    }
     let answer = async {
         let response = sender.send_request(request).await?;
         let status = response.status();

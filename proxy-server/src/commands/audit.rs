@@ -44,35 +44,55 @@ fn verified(flags: &VerifyFlags) -> anyhow::Result<Verified> {
     let start = flags.after.as_deref().map_or(Ok(Head::default()), |text| end("--after", text))?;
     let noted = flags.head.iter().map(|text| end("--head", text)).collect::<Result<Vec<_>, _>>()?;
     let mut verifier = Verifier::after(start.clone());
-    let mut missing: Vec<_> = noted.iter().filter(|noted| **noted != start).cloned().collect();
+    // Read before the files, which a running gateway may make longer.
+    let last = flags.files.last().map(|path| head_path(path)).unwrap_or_default();
+    let stored = stored_end(&last)?;
+    let mut missing: Vec<_> = noted.iter().chain(&stored).filter(|noted| **noted != start).cloned().collect();
     for path in &flags.files {
         verify_file(path, &mut verifier, &mut |head| missing.retain(|noted| noted != head))?;
     }
     let (head, torn) = verifier.head();
-    if let Some(noted) = missing.first() {
-        bail!("record {}:{}, which was noted, is not in the chain", noted.seq, noted.digest);
-    }
-    let last = flags.files.last().map(|path| head_path(path)).unwrap_or_default();
-    let stored = match std::fs::read(&last) {
-        Ok(text) => {
-            StoredHead::parse(&text).with_context(|| format!("`{}` holds no end of a chain", last.display()))?
+    match missing.first() {
+        Some(end) if stored.as_ref() == Some(end) => {
+            let last = last.display();
+            bail!(
+                "the chain ends with record {}, and `{last}` names {} as its last, which is not in it",
+                head.seq,
+                end.seq
+            )
         }
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
-        Err(error) => return Err(error).with_context(|| format!("cannot read `{}`", last.display())),
+        Some(noted) => bail!("record {}:{}, which was noted, is not in the chain", noted.seq, noted.digest),
+        None => {}
+    }
+    if torn.is_some() {
+        let file = flags.files.last().map(|file| file.display().to_string()).unwrap_or_default();
+        bail!(
+            "`{file}`: the last line is no record; if a crash has cut it short, the gateway records that when it writes again"
+        );
+    }
+    let is_complete = stored.is_some() || noted.contains(head);
+    if !is_complete && !flags.open_end {
+        bail!(
+            "{} records are intact up to {}:{}, and nothing tells if records are missing after it: `{}` is missing; give the \
+             last record with --head, or accept that with --open-end",
+            head.seq - start.seq,
+            head.seq,
+            head.digest,
+            last.display()
+        )
+    }
+    Ok(Verified { head: head.clone(), records: head.seq - start.seq, is_complete })
+}
+
+/// Reads the end of the chain that is stored beside the last file; `None` without one.
+fn stored_end(path: &Path) -> anyhow::Result<Option<Head>> {
+    let text = match std::fs::read(path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error).with_context(|| format!("cannot read `{}`", path.display())),
     };
-    match stored.map(|stored| stored.head) {
-        // A gateway that was killed may have written records after the stored end.
-        Some(stored) if stored.seq > head.seq || (stored.seq == head.seq && stored != *head) => {
-            bail!("the chain ends with record {}, and `{}` names {} as its last", head.seq, last.display(), stored.seq)
-        }
-        _ if torn.is_some() => {
-            bail!("the last line was cut short; the gateway records that when it writes again")
-        }
-        stored => {
-            let is_complete = stored.is_some() || noted.contains(head);
-            Ok(Verified { head: head.clone(), records: head.seq - start.seq, is_complete })
-        }
-    }
+    let stored = StoredHead::parse(&text).with_context(|| format!("`{}` holds no end of a chain", path.display()))?;
+    Ok(stored.map(|stored| stored.head))
 }
 
 /// Verifies the lines of a file. Calls `seen` with the end of the chain after each.

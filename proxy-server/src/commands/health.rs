@@ -5,7 +5,7 @@ use std::io::Write;
 use anyhow::{Context, bail};
 use http::StatusCode;
 
-use super::ask::get;
+use super::ask::{Question, get};
 use crate::cli::HealthFlags;
 use crate::config::{Config, process_environment};
 
@@ -14,7 +14,7 @@ pub(super) async fn health(flags: &HealthFlags) -> anyhow::Result<()> {
     let (loaded, _) = Config::load(&flags.serve, &process_environment());
     let config = loaded?.config;
     let path = if flags.ready { "/readyz" } else { "/healthz" };
-    let answer = get(&config, config.place(), path, flags.timeout).await;
+    let answer = get(Question { config: &config, path, is_admin: false }, config.place(), flags.timeout).await;
     let (status, body) = answer.with_context(|| format!("no answer from {path}"))?;
     if status != StatusCode::OK {
         bail!("{path} answers {status}: {}", String::from_utf8_lossy(&body).trim_end());

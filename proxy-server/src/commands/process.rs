@@ -9,7 +9,7 @@ use http::StatusCode;
 use schemas::admin::GatewayStatus;
 use serde_json::json;
 
-use super::ask::get;
+use super::ask::{Question, get};
 use super::pid_file::{self, OwnPidFile, State};
 use super::serve::{self, Sources};
 use crate::cli::{Output, ProcessFlags, StartFlags, StatusFlags};
@@ -150,7 +150,7 @@ fn shown(place: Place<'_>) -> String {
 /// Asks the gateway for its status.
 async fn ask(config: &Config) -> anyhow::Result<GatewayStatus> {
     let place = config.admin_place().unwrap_or(config.place());
-    let (status, body) = get(config, place, STATUS_PATH, PATIENCE).await?;
+    let (status, body) = get(Question { config, path: STATUS_PATH, is_admin: true }, place, PATIENCE).await?;
     anyhow::ensure!(status == StatusCode::OK, "it answers {status}");
     Ok(serde_json::from_slice(&body)?)
 }

@@ -113,7 +113,12 @@ impl Policy {
         Starter::prove(credentials, &self.config.trusted_proxies)
     }
 
-    /// Names a caller of the admin API for audit records, whether it may use that or not.
+    /// Names a caller who may use the admin API, for audit records.
+    pub(crate) fn actor_of(&self, principal: AdminPrincipal, credentials: &Credentials<'_>) -> Actor {
+        Actor::Admin { principal: principal.to_string(), address: self.address(credentials) }
+    }
+
+    /// Names any caller of the admin API for audit records.
     pub(crate) fn actor(&self, credentials: &Credentials<'_>) -> Actor {
         let principal = match self.administrator(credentials) {
             Ok(Administrator::Anyone) => AdminPrincipal::Anonymous.to_string(),

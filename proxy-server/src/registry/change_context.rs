@@ -10,6 +10,9 @@ use crate::registry::registration::{Registration, Tenure};
 use crate::registry::tokens::AccessToken;
 use crate::telemetry::{Actor, Entry, EventType};
 
+/// Maximum number of names in a record.
+const MOST_TEXTS: usize = 100;
+
 /// The author and the time of a change.
 #[derive(Debug, Clone)]
 pub(crate) struct ChangeContext {
@@ -33,7 +36,7 @@ impl ChangeContext {
         let leases = delta.leases.iter().filter_map(|(holder, held)| {
             let former = before.leases.all().get(holder).map(|held| &held.names);
             let names = held.as_ref().map(|held| &held.names);
-            let list = || names.into_iter().flatten().map(ToString::to_string).collect::<Vec<_>>();
+            let list = || capped(names.into_iter().flatten().map(ToString::to_string));
             (former != names).then(|| entry(EventType::Leased, holder).with("mcps", list()))
         });
         let locks = delta.locks.iter().filter_map(|(owner, lock)| match (before.locks.all().get(owner), lock) {
@@ -54,6 +57,17 @@ impl ChangeContext {
     }
 }
 
+/// Returns the first texts, and the number of the others, so that no record is longer than the verification reads.
+fn capped(texts: impl Iterator<Item = String>) -> Vec<String> {
+    let mut texts: Vec<String> = texts.collect();
+    let more = texts.len().saturating_sub(MOST_TEXTS);
+    if more > 0 {
+        texts.truncate(MOST_TEXTS);
+        texts.push(format!("and {more} more"));
+    }
+    texts
+}
+
 fn described(entry: Entry, stored: &Registration) -> Entry {
     let entry =
         entry.with("revision", stored.revision.to_string()).with("transport", stored.definition.transport.kind());
@@ -61,7 +75,7 @@ fn described(entry: Entry, stored: &Registration) -> Entry {
 }
 
 fn granted(entry: Entry, token: &AccessToken) -> Entry {
-    let servers: Vec<_> = token.grant.servers.iter().map(ToString::to_string).collect();
+    let servers = capped(token.grant.servers.iter().map(ToString::to_string));
     let entry = entry.with("rights", json!(token.grant.rights)).with("servers", servers);
     match token.expires_at {
         Some(end) => entry.with("expiresAt", end.to_string()),

@@ -35,6 +35,8 @@ const QUEUE: usize = 1_024;
 const BATCH: usize = 512;
 /// Time that a change waits for its record to be on the disk.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// Time that the end of the gateway waits for the last records.
+const LAST_PATIENCE: Duration = Duration::from_secs(2);
 /// Delay before records are written again that could not be written.
 const RETRY: Duration = Duration::from_secs(1);
 /// Interval at which the numbers of repeated refusals are recorded.
@@ -54,7 +56,7 @@ struct Shared {
     /// The reason why records cannot be written.
     failure: watch::Receiver<Option<Arc<str>>>,
     refusals: Mutex<Refusals>,
-    /// Number of refusals that were not recorded, because the queue was full.
+    /// Number of records of refusals and settings that were left out, because the queue was full.
     lost: AtomicU64,
 }
 
@@ -86,6 +88,11 @@ impl Audit {
         Ok(Self(Some(Arc::new(shared))))
     }
 
+    /// True if records are wanted.
+    pub(crate) fn is_open(&self) -> bool {
+        self.0.is_some()
+    }
+
     /// Returns the path of the file.
     pub(crate) fn path(&self) -> Option<&Path> {
         self.0.as_ref().map(|shared| shared.path.as_path())
@@ -110,10 +117,19 @@ impl Audit {
     pub(crate) fn note(&self, entry: Entry) {
         let Some(shared) = &self.0 else { return };
         let mut queued = lock(&shared.queued);
-        match shared.queue.try_send(vec![entry]) {
-            Ok(()) => *queued += 1,
-            Err(_) => drop(shared.lost.fetch_add(1, Ordering::Relaxed)),
+        // Half of the queue is for changes, which would be refused without a place.
+        let has_room = shared.queue.capacity() > QUEUE / 2;
+        if has_room && shared.queue.try_send(vec![entry]).is_ok() {
+            *queued += 1;
+        } else {
+            shared.lost.fetch_add(1, Ordering::Relaxed);
         }
+    }
+
+    /// Records what is about to happen, and waits until that is on the disk.
+    pub(crate) async fn record(&self, entry: Entry) -> Result<(), Arc<str>> {
+        self.reserve()?.record(vec![entry]).written().await;
+        Ok(())
     }
 
     /// Records a refused access. Repeated ones of one address are counted, and their number is recorded every now and then.
@@ -135,25 +151,28 @@ impl Audit {
             repeated.into_iter().for_each(|entry| self.note(entry));
             let lost = shared.lost.swap(0, Ordering::Relaxed);
             if lost > 0 {
-                warn!(records = lost, "the audit log does not keep up; refused accesses are missing");
+                warn!(
+                    records = lost,
+                    "the audit log does not keep up; records of refused accesses or settings are missing"
+                );
             }
         }
     }
 
-    /// Waits until everything that was queued is on the disk, for a while.
+    /// Waits until everything that was queued is on the disk, for a while: the end of the gateway.
     pub(crate) async fn flush(&self) {
         let Some(shared) = &self.0 else { return };
         let queued = *lock(&shared.queued);
-        PendingRecords(Some((shared.written.clone(), queued))).written().await;
+        let mut written = shared.written.clone();
+        // An error means that the writer has ended.
+        if timeout(LAST_PATIENCE, written.wait_for(|written| *written >= queued)).await.is_err() {
+            let lost = queued - *shared.written.borrow();
+            error!(changes = lost, "the audit log cannot be written; the records of these changes are lost");
+        }
     }
 }
 
 impl Reserved<'_> {
-    /// True if records are wanted.
-    pub(crate) fn is_wanted(&self) -> bool {
-        self.0.is_some()
-    }
-
     /// Queues the records of the change that was made. Changes are recorded in the order of these calls.
     pub(crate) fn record(self, entries: Vec<Entry>) -> PendingRecords {
         let Some((shared, place)) = self.0.filter(|_| !entries.is_empty()) else { return PendingRecords(None) };

@@ -41,8 +41,7 @@ impl StateChanges {
     }
 
     fn push(&self, change: StateChange) {
-        let texts = change.details.values().map(|value| value.as_str().map_or(32, str::len));
-        let bytes = 128 + texts.sum::<usize>();
-        self.0.push(change, bytes);
+        let details = serde_json::to_vec(&change.details).map_or(0, |details| details.len());
+        self.0.push(change, 128 + details);
     }
 }

@@ -51,7 +51,7 @@ impl<T: Clone> Ring<T> {
         kept.bytes += bytes;
         let number = kept.count;
         kept.items.push_back((number, item, bytes));
-        while kept.items.len() > MOST || kept.bytes > MOST_BYTES {
+        while kept.items.len() > MOST || (kept.bytes > MOST_BYTES && kept.items.len() > 1) {
             let Some((.., bytes)) = kept.items.pop_front() else { break };
             kept.bytes -= bytes;
         }

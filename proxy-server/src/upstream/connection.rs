@@ -83,12 +83,12 @@ impl Connection {
         }
     }
 
-    /// Returns the life-cycle tokens of the upstream's process, if it is one.
     /// Returns the name by which the upstream's own logs know the session.
     pub(super) fn label(&self) -> Option<String> {
         self.wire.label()
     }
 
+    /// Returns the life-cycle tokens of the upstream's process, if it is one.
     pub(super) fn life(&self) -> Option<&Life> {
         match &self.wire {
             Wire::Stdio(pipe) => Some(pipe.life()),

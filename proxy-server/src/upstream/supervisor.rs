@@ -30,6 +30,8 @@ use crate::upstream::transport::exit::LONGEST_END;
 const LONGEST_TURN: Duration = Duration::from_secs(5);
 /// Time after which a connection to a server over HTTP gives its permit back.
 const LONGEST_REMOTE_TURN: Duration = Duration::from_millis(500);
+/// Maximum length of the reason of a failure, in bytes.
+const LONGEST_REASON: usize = 4 << 10;
 /// Number of consecutive short sessions after which a new session must last for a while before it is published.
 const SUSPICIOUS: u32 = 3;
 /// Number of consecutive failed attempts after which the era is probed again.
@@ -263,7 +265,10 @@ impl Supervisor {
 
     /// Publishes the reason of a failure, with the secrets masked that a program or server may have quoted.
     fn failed(&self, reason: &str) {
-        let reason = &*self.secrets.mask(reason);
+        let masked = self.secrets.mask(reason);
+        // A server chooses its own words, and may choose many.
+        let end = (0..=LONGEST_REASON.min(masked.len())).rev().find(|end| masked.is_char_boundary(*end));
+        let reason = masked.get(..end.unwrap_or_default()).unwrap_or_default();
         warn!(upstream = %self.definition.name, reason, "upstream not connected");
         note(&self.environment.log, LineSource::Gateway, None, &format!("not connected: {reason}"));
         self.observed.send_modify(|observed| {

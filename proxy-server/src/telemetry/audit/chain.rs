@@ -117,7 +117,7 @@ impl Default for Head {
 impl Head {
     /// Appends a record to the chain. Returns its line, with its end.
     pub(crate) fn append(&mut self, entry: &Entry) -> serde_json::Result<Vec<u8>> {
-        let seq = self.seq + 1;
+        let seq = self.seq.saturating_add(1);
         let Entry { time, kind, actor, subject, details } = entry;
         let (time, action, subject, prev) = (*time, *kind, subject.as_deref(), &self.digest);
         let mut line = serde_json::to_vec(&Record { seq, time, action, actor, subject, details, prev })?;
@@ -154,8 +154,8 @@ impl Verifier {
         {
             return Err(Broken::Torn);
         }
-        if link.seq != self.head.seq + 1 {
-            return Err(Broken::Number { found: link.seq, expected: self.head.seq + 1 });
+        if link.seq != self.head.seq.saturating_add(1) {
+            return Err(Broken::Number { found: link.seq, expected: self.head.seq.saturating_add(1) });
         }
         if link.prev != self.head.digest {
             return Err(Broken::Link);

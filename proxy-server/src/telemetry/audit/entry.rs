@@ -1,12 +1,12 @@
 //! Contents of a record.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 
 use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
 
-/// Whoever makes a change, or is refused.
+/// Author of a change, or sender of a refused request.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub(crate) enum Actor {
@@ -33,6 +33,19 @@ pub(crate) enum Actor {
     Stdio,
     /// Callers with many addresses, which are not told apart any more.
     Many,
+}
+
+impl Actor {
+    /// Returns the actor with the network (/64) in place of an IPv6 address, of which one sender has as many as it likes.
+    pub(super) fn of_network(mut self) -> Self {
+        if let Self::Admin { address, .. } | Self::Client { address, .. } = &mut self
+            && let Some(IpAddr::V6(own)) = address
+            && own.to_ipv4_mapped().is_none()
+        {
+            *own = Ipv6Addr::from_bits(own.to_bits() & !u128::from(u64::MAX));
+        }
+        self
+    }
 }
 
 /// Kind of audit records and events.

@@ -81,10 +81,9 @@ impl AuditFile {
     /// Opens the files, and makes them if they are missing.
     pub(super) fn open(path: &Path) -> Result<Self, AuditError> {
         let log = open_log(path)?;
-        let head_path = head_path(path);
-        let head = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&head_path);
-        let head = head.map_err(|error| AuditError::new("cannot open the end of the audit log", &head_path, error))?;
-        let mut file = Self { path: path.to_owned(), log, head };
+        // Two names of one file have one end.
+        let path = &path.canonicalize().map_err(|error| AuditError::new("cannot open the audit log", path, error))?;
+        let mut file = Self { path: path.clone(), log, head: open_head(path)? };
         // Finds out at the start, and not at the first change, if the files cannot be used.
         file.append(&[])?;
         Ok(file)
@@ -97,6 +96,9 @@ impl AuditFile {
             let path = &path;
             move |error| AuditError::new(what, path, error)
         };
+        if !is_at(&self.head, &head_path(&self.path)).map_err(failed("cannot read the end of the audit log"))? {
+            self.head = open_head(&self.path)?;
+        }
         let lock = self.head.try_clone().map_err(failed("cannot lock the audit log"))?;
         lock_file(&lock).map_err(failed("cannot lock the audit log"))?;
         let written = self.append_locked(entries).map_err(failed("cannot write the audit log"));
@@ -121,14 +123,13 @@ impl AuditFile {
             return Err(error);
         }
         stored.length = length + lines.len() as u64;
-        self.write_head(&stored)
+        // Without its end, records would be written a second time.
+        self.write_head(&stored).inspect_err(|_| drop(self.log.set_len(length)))
     }
 
     /// Opens a new file if the present one was renamed or removed.
     fn follow_rotation(&mut self) -> io::Result<()> {
-        let own = self.log.metadata()?;
-        let is_current = self.path.metadata().is_ok_and(|now| (now.dev(), now.ino()) == (own.dev(), own.ino()));
-        if !is_current {
+        if !is_at(&self.log, &self.path)? {
             self.log = open_log(&self.path).map_err(|error| error.source)?;
         }
         Ok(())
@@ -147,7 +148,7 @@ impl AuditFile {
         let (mut verifier, mut line, mut is_sound) = (Verifier::after(stored.head.clone()), Vec::new(), is_longer);
         while (&mut reader).take(LONGEST_LINE).read_until(b'\n', &mut line)? > 0 {
             let Some(whole) = line.strip_suffix(b"\n") else { break };
-            // What does not fit is left to `verify`; records go on after the last one that does.
+            // Left to `verify` if it does not fit: records go on after the last one that does.
             is_sound = is_sound && verifier.line(whole).is_ok();
             line.clear();
         }
@@ -159,6 +160,12 @@ impl AuditFile {
                 head.display()
             );
             return Err(io::Error::other(reason));
+        }
+        if line.is_empty() && is_new && stored.head.seq > 0 {
+            let path = self.path.display();
+            warn!(audit_log = %path, seq = stored.head.seq, "the end of the audit log was not stored; records may be missing");
+            let entry = Entry::new(EventType::Recovered, &Actor::Gateway, Timestamp::now()).with("end", "not stored");
+            return stored.head.append(&entry).map_err(io::Error::other);
         }
         if line.is_empty() {
             return Ok(Vec::new());
@@ -192,6 +199,18 @@ impl AuditFile {
         let text = format!("{:<255}\n", serde_json::to_string(stored).map_err(io::Error::other)?);
         self.head.write_all_at(text.as_bytes(), 0)
     }
+}
+
+fn open_head(path: &Path) -> Result<File, AuditError> {
+    let path = head_path(path);
+    let head = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&path);
+    head.map_err(|error| AuditError::new("cannot open the end of the audit log", &path, error))
+}
+
+/// True if a path still leads to an open file, which may have been renamed or removed.
+fn is_at(file: &File, path: &Path) -> io::Result<bool> {
+    let own = file.metadata()?;
+    Ok(path.metadata().is_ok_and(|now| (now.dev(), now.ino()) == (own.dev(), own.ino())))
 }
 
 fn open_log(path: &Path) -> Result<File, AuditError> {

@@ -28,7 +28,11 @@ struct Number {
 /// file is left out.
 pub(crate) fn records(path: &Path, after: Option<u64>, most: usize) -> io::Result<Records> {
     let head = StoredHead::parse(&fs::read(head_path(path))?)?.map(|stored| stored.head).unwrap_or_default();
-    let mut file = File::open(path)?;
+    let mut file = match File::open(path) {
+        // Renamed, and nothing has happened since.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Records { records: Vec::new(), head }),
+        opened => opened?,
+    };
     let start = file.metadata()?.len().saturating_sub(READ);
     file.seek(SeekFrom::Start(start))?;
     let mut text = Vec::new();

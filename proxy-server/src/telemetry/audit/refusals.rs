@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use super::entry::{Actor, Entry, EventType};
 
 /// Maximum number of callers and reasons that are told apart.
-const MOST_KEYS: usize = 1_000;
+const MOST_KEYS: usize = 100;
 /// Maximum length of a recorded path in bytes.
 const LONGEST_PATH: usize = 128;
 
@@ -37,6 +37,7 @@ impl Refusals {
     /// Adds a refusal. Returns the record to write at once, if it is the first of its caller and reason.
     pub(super) fn add(&mut self, refusal: Refusal) -> Option<Entry> {
         let (now, Refusal { actor, reason, path }) = (Timestamp::now(), refusal);
+        let actor = actor.of_network();
         let is_known = |actor: &Actor| self.0.contains_key(&(reason, actor.clone()));
         let actor = if self.0.len() < MOST_KEYS || is_known(&actor) { actor } else { Actor::Many };
         if let Some(repeated) = self.0.get_mut(&(reason, actor.clone())) {
@@ -96,7 +97,7 @@ mod tests {
         assert_eq!(recorded, MOST_KEYS + 1);
         let repeated = refusals.take();
         assert_eq!(repeated.len(), 1);
-        assert_eq!((&repeated[0].actor, &repeated[0].details["repeated"]), (&Actor::Many, &3_999.into()));
+        assert_eq!((&repeated[0].actor, &repeated[0].details["repeated"]), (&Actor::Many, &4_899.into()));
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 use tokio::process::ChildStderr;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 use tracing::{debug, info, warn};
 
 use crate::sync::lock;
@@ -18,6 +18,10 @@ const KEPT_LINES: usize = 5;
 const KEPT_LINE_LENGTH: usize = 500;
 /// Maximum length of a line on standard error; a longer one is split.
 const LONGEST_LINE: u64 = 8 * 1024;
+/// Length of the longest secret that is still found where a line is split.
+const LONGEST_SECRET: usize = 4 * 1024;
+/// Silence after which a line without an end is taken as it is.
+const SILENCE: Duration = Duration::from_secs(1);
 /// Lines of a child that the gateway logs at once, and each second.
 const BURST: u32 = 500;
 const RATE: u32 = 50;
@@ -37,26 +41,59 @@ pub(super) struct Errors {
 }
 
 impl Errors {
-    /// Reads until the end.
+    /// Reads until the end. A line without an end is taken as it is after a while of silence, because a program may wait for
+    /// an answer to it.
     pub(super) async fn keep_all(self, stderr: ChildStderr) {
         let (mut stderr, mut line) = (BufReader::new(stderr), Vec::new());
         let mut pace = Pace::new(Instant::now());
-        while let Ok(1..) = (&mut stderr).take(LONGEST_LINE).read_until(b'\n', &mut line).await {
-            // Mask before truncating, because a part of a secret would not be recognised.
-            let masked = self.secrets.mask(&String::from_utf8_lossy(&line));
-            let text = masked.trim_end();
-            note(&self.log, LineSource::Stderr, self.pid, text);
-            let text: String = text.chars().take(KEPT_LINE_LENGTH).collect();
-            self.write(&text, pace.admit(Instant::now()));
-            if !text.is_empty() {
-                let mut last = lock(&self.last);
-                last.push_back(text);
-                let excess = last.len().saturating_sub(KEPT_LINES);
-                last.drain(..excess);
+        loop {
+            let before = line.len();
+            let room = LONGEST_LINE.saturating_sub(before as u64).max(1);
+            let mut piece = (&mut stderr).take(room);
+            let read = timeout(SILENCE, piece.read_until(b'\n', &mut line)).await;
+            let is_end = matches!(read, Ok(Ok(0) | Err(_)));
+            let is_silent = read.is_err() && line.len() == before;
+            let kept = if line.ends_with(b"\n") || is_end || is_silent {
+                Vec::new()
+            } else if line.len() as u64 >= LONGEST_LINE {
+                line.split_off(self.cut(&line))
+            } else {
+                continue;
+            };
+            if !line.is_empty() {
+                self.keep(&line, &mut pace);
             }
-            line.clear();
+            line = kept;
+            if is_end {
+                break;
+            }
         }
         self.write_left_out(pace.left_out);
+    }
+
+    /// Returns the place to cut a long line at: not within a secret, and far enough from its end that none which goes on there
+    /// has begun before.
+    fn cut(&self, line: &[u8]) -> usize {
+        let mask = |part: &[u8]| self.secrets.mask(&String::from_utf8_lossy(part));
+        let whole = mask(line);
+        let furthest = line.len().saturating_sub(LONGEST_SECRET);
+        let is_between = |at: &usize| line.split_at_checked(*at).is_some_and(|(a, b)| mask(a) + &mask(b) == whole);
+        (1..=furthest).rev().step_by(64).find(is_between).unwrap_or(furthest.max(1))
+    }
+
+    fn keep(&self, line: &[u8], pace: &mut Pace) {
+        // Mask before truncating, because a part of a secret would not be recognised.
+        let masked = self.secrets.mask(&String::from_utf8_lossy(line));
+        let text = masked.trim_end();
+        note(&self.log, LineSource::Stderr, self.pid, text);
+        let text: String = text.chars().take(KEPT_LINE_LENGTH).collect();
+        self.write(&text, pace.admit(Instant::now()));
+        if !text.is_empty() {
+            let mut last = lock(&self.last);
+            last.push_back(text);
+            let excess = last.len().saturating_sub(KEPT_LINES);
+            last.drain(..excess);
+        }
     }
 
     fn write(&self, line: &str, admitted: Option<u64>) {
