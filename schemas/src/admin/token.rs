@@ -150,7 +150,8 @@ impl JsonSchema for TokenName {
 pub enum Right {
     /// Use the MCP endpoints of the token's servers.
     Call,
-    /// Read the admin API: definitions without their secrets, status, lists of tools, leases, access tokens.
+    /// Read the admin API: definitions without their secrets, status, lists of tools, leases, access tokens, the audit log, logs
+    /// of servers, events.
     Read,
     /// Change registrations, leases and locks, and call tools through the admin API. Starts no process.
     Write,
