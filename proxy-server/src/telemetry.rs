@@ -1,5 +1,5 @@
-//! Audit log, histograms of metrics, and logs: one line per event on standard error, as text or JSON. Never contains a URL's query, a token, or tool
-//! arguments; `secrets` masks known secrets in every line.
+//! Audit log, state changes, histograms of metrics, and logs: one line per event on standard error, as text or JSON. Never
+//! contains a URL's query, a token, or tool arguments; `secrets` masks known secrets in every line.
 
 pub(crate) mod audit;
 mod events;

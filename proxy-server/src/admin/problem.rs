@@ -96,7 +96,8 @@ pub(super) fn denied((admin, by): (&Admin, &Actor), path: &str, denied: Denied) 
         Denied::Server => return problem(StatusCode::FORBIDDEN, Problem::new("Access denied")),
         Denied::MayNotIssue => {
             let details = "access tokens are issued, changed and revoked, and levels of the log are changed, by callers \
-                           with a token of --admin-tokens or, where none is configured, by the user who runs the gateway, on this machine";
+                           with a token of --admin-tokens or, where none is configured, by the user who runs the \
+                           gateway, on this machine";
             return problem(StatusCode::FORBIDDEN, Problem::new("Access denied").details(details));
         }
         Denied::MayNotStart(why) => {

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
+use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::ChildStderr;
 use tokio::time::{Instant, timeout};
 use tracing::{debug, info, warn};
@@ -17,7 +17,7 @@ use crate::upstream::log::{LineSource, UpstreamLog, note};
 const KEPT_LINES: usize = 5;
 const KEPT_LINE_LENGTH: usize = 500;
 /// Maximum length of a line on standard error; a longer one is split.
-const LONGEST_LINE: u64 = 8 * 1024;
+const LONGEST_LINE: usize = 8 * 1024;
 /// Length of the longest secret that is still found where a line is split.
 const LONGEST_SECRET: usize = 4 * 1024;
 /// Silence after which a line without an end is taken as it is.
@@ -47,26 +47,33 @@ impl Errors {
         let (mut stderr, mut line) = (BufReader::new(stderr), Vec::new());
         let mut pace = Pace::new(Instant::now());
         loop {
-            let before = line.len();
-            let room = LONGEST_LINE.saturating_sub(before as u64).max(1);
-            let mut piece = (&mut stderr).take(room);
-            let read = timeout(SILENCE, piece.read_until(b'\n', &mut line)).await;
-            let is_end = matches!(read, Ok(Ok(0) | Err(_)));
-            let is_silent = read.is_err() && line.len() == before;
-            let kept = if line.ends_with(b"\n") || is_end || is_silent {
-                Vec::new()
-            } else if line.len() as u64 >= LONGEST_LINE {
-                line.split_off(self.cut(&line))
-            } else {
-                continue;
+            let reading = stderr.fill_buf();
+            // Only the rest of a line is waited for with a timer, so that a silent program wakes nobody.
+            let read = if line.is_empty() { Ok(reading.await) } else { timeout(SILENCE, reading).await };
+            let available = match read {
+                Ok(Ok(available)) if !available.is_empty() => available,
+                Ok(_) => break,
+                Err(_) => {
+                    self.keep(&line, &mut pace);
+                    line.clear();
+                    continue;
+                }
             };
-            if !line.is_empty() {
+            let end = memchr::memchr(b'\n', available).map_or(available.len(), |at| at + 1);
+            let end = end.min(LONGEST_LINE - line.len());
+            line.extend_from_slice(available.get(..end).unwrap_or_default());
+            stderr.consume(end);
+            if line.ends_with(b"\n") {
                 self.keep(&line, &mut pace);
+                line.clear();
+            } else if line.len() >= LONGEST_LINE {
+                let rest = line.split_off(self.cut(&line));
+                self.keep(&line, &mut pace);
+                line = rest;
             }
-            line = kept;
-            if is_end {
-                break;
-            }
+        }
+        if !line.is_empty() {
+            self.keep(&line, &mut pace);
         }
         self.write_left_out(pace.left_out);
     }
